@@ -1,0 +1,189 @@
+package awsapi
+
+import (
+	"context"
+	"net/http"
+	"reflect"
+)
+
+// Protocol is one of AWS's wire protocols.
+type Protocol string
+
+// The protocols that AWS services speak.
+const (
+	JSON10   Protocol = "application/x-amz-json-1.0"
+	JSON11   Protocol = "application/x-amz-json-1.1"
+	RESTJSON Protocol = "rest-json"
+	RESTXML  Protocol = "rest-xml"
+	Query    Protocol = "query"
+	CBOR     Protocol = "rpc-v2-cbor"
+)
+
+// Service is one AWS service with the operations that the local cloud has.
+type Service struct {
+	// ID is the SDK's name in lower case without blanks, as Step Functions
+	// spells it in aws-sdk ARNs: "dynamodb", "sfn", "iotdataplane".
+	ID string
+	// Signing is the name in the credential scope: "states", "iotdata".
+	Signing string
+	// Prefix is the service's prefix in IAM actions: "states", "iot".
+	Prefix string
+	// Protocols are those the service answers, the preferred one first.
+	Protocols []Protocol
+	// Target is the X-Amz-Target prefix of the JSON protocols, which is the
+	// service name of the CBOR protocol too: "AWSStepFunctions".
+	Target string
+	// Namespace and Version are those of Query answers:
+	// "http://sns.amazonaws.com/doc/2010-03-31/", "2010-03-31".
+	Namespace, Version string
+	// DeniedCode is the code of a refused call; "" is AccessDeniedException.
+	DeniedCode string
+	// Operations are those that are built. Names listed in Unbuilt answer
+	// NotBuilt; any other name is unknown.
+	Operations []Operation
+	Unbuilt    []string
+	// ResourcePolicy returns the policy document attached to a resource, ""
+	// if it has none. Nil for services without resource policies.
+	ResourcePolicy func(resourceARN string) string
+	// HTTP, if set, answers requests that no Operation's route matches: for
+	// a protocol served by a library (S3). It finds the *Call of the request,
+	// which is authenticated but not authorised, with CallFrom.
+	HTTP http.Handler
+}
+
+// Operation is one operation of a service. Make it with Op.
+type Operation struct {
+	Name string
+	// Method and Path are the HTTP binding of REST services:
+	// "PUT", "/jobs/{jobId}". A label written {key+} matches slashes too.
+	Method, Path string
+	// Query names query parameters the path requires, as in S3's ?tagging.
+	Query []string
+	// Status is the HTTP status of success; 0 means 200.
+	Status int
+	// Action is the IAM action; "" means Prefix:Name, "-" means that the
+	// operation needs no permission of its own.
+	Action string
+
+	in        reflect.Type
+	resources func(c *Call, in any) []string
+	context   func(c *Call, in any) map[string][]string
+	handle    func(ctx context.Context, c *Call, in any) (any, error)
+}
+
+// Input is the type of the operation's input struct.
+func (o Operation) Input() reflect.Type { return o.in }
+
+// Option adds to an operation.
+type Option func(*Operation)
+
+// Op describes an operation. The handler returns its output or an *Error; any
+// other error is answered as InternalFailure.
+func Op[In, Out any](name string, handle func(ctx context.Context, c *Call, in *In) (*Out, error), options ...Option) Operation {
+	o := Operation{Name: name, in: reflect.TypeFor[In]()}
+	o.handle = func(ctx context.Context, c *Call, in any) (any, error) {
+		out, err := handle(ctx, c, in.(*In))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	}
+	for _, set := range options {
+		set(&o)
+	}
+	return o
+}
+
+// REST binds the operation to a method and a path with {labels}.
+func REST(method, path string, query ...string) Option {
+	return func(o *Operation) { o.Method, o.Path, o.Query = method, path, query }
+}
+
+// Status sets the HTTP status of success.
+func Status(status int) Option { return func(o *Operation) { o.Status = status } }
+
+// Action sets the IAM action where it is not Prefix:Name. "-" stands for an
+// operation that anybody may call, or whose handler asks Call.Authorize itself.
+func Action(action string) Option { return func(o *Operation) { o.Action = action } }
+
+// On says which resources the operation touches, as ARNs; each must be
+// allowed. Without it the resource is "*".
+func On[In any](resources func(c *Call, in *In) []string) Option {
+	return func(o *Operation) {
+		o.resources = func(c *Call, in any) []string { return resources(c, in.(*In)) }
+	}
+}
+
+// Conditions gives values of condition keys, such as "lambda:FunctionArn".
+func Conditions[In any](values func(c *Call, in *In) map[string][]string) Option {
+	return func(o *Operation) {
+		o.context = func(c *Call, in any) map[string][]string { return values(c, in.(*In)) }
+	}
+}
+
+// Call is one call of an operation.
+type Call struct {
+	Service   *Service
+	Operation string
+	Identity  Identity
+	Region    string
+	Account   string
+	// RequestID is the id that the answer carries.
+	RequestID string
+	// SourceIP is the client's address, "" for a call from inside.
+	SourceIP string
+	// Host is the address under which the client reached the local cloud.
+	Host string
+
+	authorizer Authorizer
+}
+
+// ARN makes the ARN of a resource in the call's account and region:
+// arn:aws:SERVICE:REGION:ACCOUNT:RESOURCE.
+func (c *Call) ARN(service, resource string) string {
+	return "arn:aws:" + service + ":" + c.Region + ":" + c.Account + ":" + resource
+}
+
+// Authorize asks whether the caller may do a further action; the error is
+// AWS's denial. Operations that touch more than one kind of resource use it.
+func (c *Call) Authorize(ctx context.Context, action, resource string, conditions map[string][]string) error {
+	if c.authorizer == nil {
+		return nil
+	}
+	r := Request{Identity: c.Identity, Action: action, Resource: resource, Conditions: conditions, SourceIP: c.SourceIP}
+	if c.Service.ResourcePolicy != nil {
+		r.ResourcePolicy = c.Service.ResourcePolicy(resource)
+	}
+	err := c.authorizer.Authorize(ctx, r)
+	if e, ok := err.(*Error); ok && c.Service.DeniedCode != "" {
+		e = e.WithStatus(e.Status)
+		e.Code = c.Service.DeniedCode
+		return e
+	}
+	return err
+}
+
+// Authorizer decides whether a call is allowed; internal/localcloud/iam is it.
+type Authorizer interface {
+	// Authorize returns nil, or AWS's denial: an *Error with code
+	// AccessDeniedException, status 403 and AWS's wording.
+	Authorize(ctx context.Context, r Request) error
+}
+
+// Request is a question to the Authorizer.
+type Request struct {
+	Identity       Identity
+	Action         string // "dynamodb:PutItem"
+	Resource       string // ARN or "*"
+	ResourcePolicy string // document attached to the resource, "" if none
+	Conditions     map[string][]string
+	SourceIP       string
+}
+
+type callKey struct{}
+
+// CallFrom returns the call that an HTTP request carries; see Service.HTTP.
+func CallFrom(ctx context.Context) *Call {
+	c, _ := ctx.Value(callKey{}).(*Call)
+	return c
+}

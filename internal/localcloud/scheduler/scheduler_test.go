@@ -1,0 +1,154 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// story runs a handful of tasks that sleep, wait for each other and draw
+// random numbers, and returns what happened in order.
+func story(seed uint64) string {
+	s := NewVirtual(seed, epoch)
+	var log []string
+	say := func(format string, args ...any) {
+		log = append(log, s.Now().Sub(epoch).String()+" "+fmt.Sprintf(format, args...))
+	}
+	gate := s.NewGate()
+	for i := range 5 {
+		s.Go(fmt.Sprint("walker ", i), func() {
+			for j := range 3 {
+				say("walker %d step %d", i, j)
+				_ = s.Sleep(context.Background(), time.Duration(s.Rand().IntN(5))*time.Second)
+			}
+			if i == 2 {
+				gate.Open()
+			}
+			_ = gate.Wait(context.Background())
+			say("walker %d through the gate", i)
+		})
+	}
+	s.Run(nil)
+	return strings.Join(log, "\n")
+}
+
+func TestOneSeedIsOneRun(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		seed := rapid.Uint64().Draw(t, "seed")
+		if a, b := story(seed), story(seed); a != b {
+			t.Fatalf("seed %d gave two runs:\n%s\n\n%s", seed, a, b)
+		}
+	})
+	if story(1) == story(2) {
+		t.Fatal("seeds 1 and 2 gave the same order")
+	}
+}
+
+func TestClockJumpsStraightToTheNextTimer(t *testing.T) {
+	s := NewVirtual(1, epoch)
+	var at []time.Duration
+	for _, d := range []time.Duration{3 * time.Hour, time.Minute, 0} {
+		s.After(d, "timer", func() { at = append(at, s.Now().Sub(epoch)) })
+	}
+	s.Run(nil)
+	if got, want := fmt.Sprint(at), "[0s 1m0s 3h0m0s]"; got != want {
+		t.Fatalf("timers fired at %s, want %s", got, want)
+	}
+}
+
+func TestStoppedTimerNeverFires(t *testing.T) {
+	s := NewVirtual(1, epoch)
+	timer := s.After(time.Second, "stopped", func() { t.Error("fired") })
+	if !timer.Stop() || timer.Stop() {
+		t.Fatal("want the first Stop to succeed and the second not to")
+	}
+	s.Run(nil)
+	if p := s.Pending(); len(p) != 0 {
+		t.Fatalf("left over: %v", p)
+	}
+}
+
+func TestWaitEndsWithItsContext(t *testing.T) {
+	s := NewVirtual(1, epoch)
+	var err error
+	s.Go("waiter", func() {
+		ctx, cancel := s.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		inner, cancelInner := s.WithCancel(ctx)
+		defer cancelInner()
+		err = s.NewGate().Wait(inner)
+		if got := s.Now().Sub(epoch); got != time.Minute {
+			t.Errorf("waited %s", got)
+		}
+		if ctx.Err() == nil {
+			t.Error("the context has not ended")
+		}
+	})
+	s.Run(nil)
+	if !errors.Is(err, context.DeadlineExceeded) {
+		// The inner context has no error of its own: it reports its parent's.
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestWaitFromOutsideRunsTheLoop(t *testing.T) {
+	s := NewVirtual(1, epoch)
+	g := s.NewGate()
+	s.After(time.Hour, "opener", g.Open)
+	if err := g.Wait(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.NewGate().Wait(context.Background()); !errors.Is(err, ErrDeadlock) {
+		t.Fatalf("got %v, want ErrDeadlock", err)
+	}
+}
+
+func TestRealModeRunsTasksAndTimers(t *testing.T) {
+	s := NewReal()
+	g := s.NewGate()
+	s.After(time.Millisecond, "opener", g.Open)
+	if err := g.Wait(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := s.WithTimeout(context.Background(), time.Millisecond)
+	defer cancel()
+	if err := s.NewGate().Wait(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("got %v", err)
+	}
+	never := s.After(time.Hour, "never", func() {})
+	if got := fmt.Sprint(s.Pending()); got != "[timer never]" {
+		t.Fatalf("pending: %s", got)
+	}
+	if err := s.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if never.Stop() {
+		t.Fatal("Close left a timer set")
+	}
+	s.Go("late", func() { t.Error("ran after Close") })
+}
+
+func TestUUIDsAreVersion4(t *testing.T) {
+	for _, s := range []*Scheduler{NewReal(), NewVirtual(7, epoch)} {
+		id := s.UUID()
+		if len(id) != 36 || id[14] != '4' || !strings.ContainsRune("89ab", rune(id[19])) {
+			t.Fatalf("not a version 4 UUID: %s", id)
+		}
+	}
+}
+
+func BenchmarkVirtualTask(b *testing.B) {
+	s := NewVirtual(1, epoch)
+	b.ReportAllocs()
+	for b.Loop() {
+		s.After(time.Second, "task", func() {})
+		s.Run(nil)
+	}
+}

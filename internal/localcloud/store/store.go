@@ -1,0 +1,305 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"iter"
+	"strconv"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/tidwall/btree"
+)
+
+// Format is the version of the layout on disk that this code reads and writes.
+const Format = 1
+
+var (
+	// ErrReadOnly is returned by Set and Delete in a View.
+	ErrReadOnly = errors.New("store: write in a read-only transaction")
+	// ErrClosed is returned by transactions after Close.
+	ErrClosed = errors.New("store: closed")
+	// ErrNewerFormat is returned by Open for a folder that a newer version
+	// of the program has written.
+	ErrNewerFormat = errors.New("store: written by a newer version")
+)
+
+var formatKey = []byte("\x00format")
+
+// DB is a store. Its methods are safe for concurrent use.
+type DB struct {
+	mu     sync.RWMutex // held while an update runs; memory: also read while a view runs
+	closed bool
+	disk   *pebble.DB
+	memory *btree.BTreeG[pair]
+}
+
+type pair struct{ key, value []byte }
+
+// Open opens the store in the folder dir, which is made if it is not there. A
+// folder is open in one process at a time.
+func Open(dir string) (*DB, error) {
+	disk, err := pebble.Open(dir, &pebble.Options{
+		Logger:             silent{},
+		MemTableSize:       16 << 20,
+		FormatMajorVersion: pebble.FormatNewest,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("store: open %s: %w", dir, err)
+	}
+	db := &DB{disk: disk}
+	if err := db.checkFormat(dir); err != nil {
+		return nil, errors.Join(err, disk.Close())
+	}
+	return db, nil
+}
+
+func (db *DB) checkFormat(dir string) error {
+	return db.Update(func(tx *Tx) error {
+		v, ok, err := tx.Get(formatKey)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return tx.Set(formatKey, strconv.AppendInt(nil, Format, 10))
+		}
+		n, err := strconv.Atoi(string(v))
+		if err != nil {
+			return fmt.Errorf("store: %s: format version %q is not a number", dir, v)
+		}
+		if n > Format {
+			return fmt.Errorf("%w: %s has format %d, this program knows up to %d", ErrNewerFormat, dir, n, Format)
+		}
+		return nil
+	})
+}
+
+// Memory returns an empty store that lives as long as the process.
+func Memory() *DB {
+	return &DB{memory: btree.NewBTreeGOptions(func(a, b pair) bool {
+		return bytes.Compare(a.key, b.key) < 0
+	}, btree.Options{NoLocks: true})}
+}
+
+// Close closes the store; transactions that run are waited for.
+func (db *DB) Close() error {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if db.closed {
+		return nil
+	}
+	db.closed = true
+	if db.disk != nil {
+		return db.disk.Close()
+	}
+	return nil
+}
+
+// Tx is a transaction. It is used by one goroutine and only inside the
+// function it was given to.
+type Tx struct {
+	db       *DB
+	readOnly bool
+	reader   pebble.Reader // disk: snapshot or indexed batch
+	batch    *pebble.Batch
+	undo     []undo // memory
+	done     []func()
+}
+
+type undo struct {
+	pair
+	had bool
+}
+
+// Update runs fn in a transaction and makes its writes durable. The functions
+// given to OnCommit run after that, in order, before Update returns.
+func (db *DB) Update(fn func(tx *Tx) error) error {
+	tx := &Tx{db: db}
+	if err := db.update(tx, fn); err != nil {
+		return err
+	}
+	if tx.batch != nil {
+		if err := tx.batch.SyncWait(); err != nil {
+			return fmt.Errorf("store: sync: %w", err)
+		}
+		if err := tx.batch.Close(); err != nil {
+			return fmt.Errorf("store: close batch: %w", err)
+		}
+	}
+	for _, f := range tx.done {
+		f()
+	}
+	return nil
+}
+
+func (db *DB) update(tx *Tx, fn func(tx *Tx) error) (err error) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if db.closed {
+		return ErrClosed
+	}
+	if db.disk == nil {
+		committed := false
+		defer func() {
+			if !committed {
+				tx.rollBack()
+			}
+		}()
+		if err := fn(tx); err != nil {
+			return err
+		}
+		committed = true
+		return nil
+	}
+	batch := db.disk.NewIndexedBatch()
+	tx.batch, tx.reader = batch, batch
+	if err := fn(tx); err != nil {
+		tx.batch = nil
+		return errors.Join(err, batch.Close())
+	}
+	if batch.Empty() {
+		tx.batch = nil
+		return batch.Close()
+	}
+	if err := db.disk.ApplyNoSyncWait(batch, pebble.Sync); err != nil {
+		tx.batch = nil
+		return fmt.Errorf("store: commit: %w", err)
+	}
+	return nil
+}
+
+// View runs fn in a read-only transaction.
+func (db *DB) View(fn func(tx *Tx) error) error {
+	tx := &Tx{db: db, readOnly: true}
+	if db.disk == nil {
+		db.mu.RLock()
+		defer db.mu.RUnlock()
+		if db.closed {
+			return ErrClosed
+		}
+		return fn(tx)
+	}
+	db.mu.RLock()
+	if db.closed {
+		db.mu.RUnlock()
+		return ErrClosed
+	}
+	snapshot := db.disk.NewSnapshot()
+	db.mu.RUnlock()
+	tx.reader = snapshot
+	return errors.Join(fn(tx), snapshot.Close())
+}
+
+// OnCommit has f run once the transaction is durable; never if it fails.
+func (tx *Tx) OnCommit(f func()) { tx.done = append(tx.done, f) }
+
+// Get returns the value under key. The value must not be changed.
+func (tx *Tx) Get(key []byte) (value []byte, ok bool, err error) {
+	if tx.reader == nil {
+		p, ok := tx.db.memory.Get(pair{key: key})
+		return p.value, ok, nil
+	}
+	v, closer, err := tx.reader.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("store: get: %w", err)
+	}
+	value = bytes.Clone(v)
+	return value, true, closer.Close()
+}
+
+// Set writes value under key; both must not be changed afterwards.
+func (tx *Tx) Set(key, value []byte) error {
+	if tx.readOnly {
+		return ErrReadOnly
+	}
+	if tx.batch != nil {
+		return tx.batch.Set(key, value, nil)
+	}
+	old, had := tx.db.memory.Set(pair{key, value})
+	tx.undo = append(tx.undo, undo{pair{key, old.value}, had})
+	return nil
+}
+
+// Delete removes key; nothing happens if it is not there.
+func (tx *Tx) Delete(key []byte) error {
+	if tx.readOnly {
+		return ErrReadOnly
+	}
+	if tx.batch != nil {
+		return tx.batch.Delete(key, nil)
+	}
+	if old, had := tx.db.memory.Delete(pair{key: key}); had {
+		tx.undo = append(tx.undo, undo{old, true})
+	}
+	return nil
+}
+
+func (tx *Tx) rollBack() {
+	for i := len(tx.undo) - 1; i >= 0; i-- {
+		if u := tx.undo[i]; u.had {
+			tx.db.memory.Set(u.pair)
+		} else {
+			tx.db.memory.Delete(u.pair)
+		}
+	}
+}
+
+// Range yields the pairs with from <= key < to in order (in reverse order if
+// reverse is set); a nil bound is open. The transaction must not write while
+// it goes on; yielded slices are valid until the next step.
+func (tx *Tx) Range(from, to []byte, reverse bool) iter.Seq2[[]byte, []byte] {
+	if tx.reader == nil {
+		return tx.rangeMemory(from, to, reverse)
+	}
+	return func(yield func(k, v []byte) bool) {
+		it, err := tx.reader.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
+		if err != nil {
+			return
+		}
+		defer func() { _ = it.Close() }()
+		first, next := it.First, it.Next
+		if reverse {
+			first, next = it.Last, it.Prev
+		}
+		for ok := first(); ok; ok = next() {
+			if !yield(it.Key(), it.Value()) {
+				return
+			}
+		}
+	}
+}
+
+func (tx *Tx) rangeMemory(from, to []byte, reverse bool) iter.Seq2[[]byte, []byte] {
+	return func(yield func(k, v []byte) bool) {
+		if !reverse {
+			tx.db.memory.Ascend(pair{key: from}, func(p pair) bool {
+				return (to == nil || bytes.Compare(p.key, to) < 0) && yield(p.key, p.value)
+			})
+			return
+		}
+		down := func(p pair) bool {
+			if to != nil && bytes.Compare(p.key, to) >= 0 {
+				return true
+			}
+			return bytes.Compare(p.key, from) >= 0 && yield(p.key, p.value)
+		}
+		if to == nil {
+			tx.db.memory.Reverse(down)
+			return
+		}
+		tx.db.memory.Descend(pair{key: to}, down)
+	}
+}
+
+// silent drops pebble's log; failures reach us as errors.
+type silent struct{}
+
+func (silent) Infof(string, ...any)  {}
+func (silent) Errorf(string, ...any) {}
+func (silent) Fatalf(format string, args ...any) {
+	panic(fmt.Sprintf("store: "+format, args...))
+}

@@ -1,0 +1,122 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"iter"
+)
+
+// Table is a set of records of one type under string keys of one or more
+// parts. Records are held as JSON; a Table[[]byte] holds bytes as they are.
+type Table[T any] struct{ name string }
+
+// NewTable names a table. The name is unique in the store and begins with the
+// service it belongs to, as in "dynamodb.item".
+func NewTable[T any](name string) Table[T] { return Table[T]{name} }
+
+// Row is a record with its key.
+type Row[T any] struct {
+	Key   []string
+	Value T
+}
+
+func (t Table[T]) key(parts []string) []byte {
+	return Key(append([]string{t.name}, parts...)...)
+}
+
+// Get returns the record under key; ok is false if there is none.
+func (t Table[T]) Get(tx *Tx, key ...string) (v T, ok bool, err error) {
+	b, ok, err := tx.Get(t.key(key))
+	if err != nil || !ok {
+		return v, false, err
+	}
+	v, err = t.decode(b)
+	return v, err == nil, err
+}
+
+// Put writes a record.
+func (t Table[T]) Put(tx *Tx, v T, key ...string) error {
+	b, ok := any(v).([]byte)
+	if !ok {
+		var err error
+		if b, err = json.Marshal(v); err != nil {
+			return fmt.Errorf("store: encode %s: %w", t.name, err)
+		}
+	}
+	return tx.Set(t.key(key), b)
+}
+
+// Delete removes the record under key, if there is one.
+func (t Table[T]) Delete(tx *Tx, key ...string) error { return tx.Delete(t.key(key)) }
+
+// DeleteAll removes the records whose key begins with the parts.
+func (t Table[T]) DeleteAll(tx *Tx, parts ...string) error {
+	var keys [][]byte
+	p := t.key(parts)
+	for k := range tx.Range(p, after(p), false) {
+		keys = append(keys, append([]byte(nil), k...))
+	}
+	for _, k := range keys {
+		if err := tx.Delete(k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Query says which records Scan yields.
+type Query struct {
+	Prefix  []string // whole leading parts of the key
+	Begins  string   // beginning of the part that follows Prefix
+	From    []string // whole key parts after Prefix: records at or after this key
+	After   []string // whole key after Prefix: records beyond this key, in the order of the scan
+	Before  []string // whole key after Prefix: only records below this key
+	Reverse bool
+}
+
+// Scan yields records in the order of their keys. A record that cannot be
+// decoded is yielded as an error. The transaction must not write while the
+// scan goes on.
+func (t Table[T]) Scan(tx *Tx, q Query) iter.Seq2[Row[T], error] {
+	prefix := append([]string{t.name}, q.Prefix...)
+	from := prefixKey(prefix, q.Begins)
+	to := after(from)
+	if q.From != nil {
+		from = Key(append(prefix[:len(prefix):len(prefix)], q.From...)...)
+	}
+	if q.Before != nil {
+		to = Key(append(prefix[:len(prefix):len(prefix)], q.Before...)...)
+	}
+	if q.After != nil {
+		k := Key(append(prefix[:len(prefix):len(prefix)], q.After...)...)
+		if q.Reverse {
+			to = k
+		} else {
+			from = append(k, 0x00)
+		}
+	}
+	return func(yield func(Row[T], error) bool) {
+		for k, b := range tx.Range(from, to, q.Reverse) {
+			parts, err := ParseKey(k)
+			if err != nil {
+				yield(Row[T]{}, err)
+				return
+			}
+			v, err := t.decode(b)
+			if !yield(Row[T]{parts[1:], v}, err) {
+				return
+			}
+		}
+	}
+}
+
+func (t Table[T]) decode(b []byte) (v T, err error) {
+	if p, ok := any(&v).(*[]byte); ok {
+		*p = append([]byte(nil), b...)
+		return v, nil
+	}
+	if err := json.Unmarshal(b, &v); err != nil {
+		return v, fmt.Errorf("store: decode %s: %w", t.name, err)
+	}
+	return v, nil
+}
