@@ -1,0 +1,132 @@
+package main
+
+import (
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiot"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// device is what the devices touch: the topics that the policy opens to them, the images that they fetch, and the
+// rules and the function that hear them.
+type device struct {
+	scope  constructs.Construct
+	bucket awss3.CfnBucket
+	policy awsiot.CfnPolicy
+}
+
+const (
+	// agentTopic and controllerTopic are the topics of TR-369's MQTT binding as the functions read them: {thing} and
+	// {controller} are replaced.
+	agentTopic      = "usp/v1/agent/{thing}"
+	controllerTopic = "usp/v1/controller/{controller}/from/{thing}"
+)
+
+func newDevice(stack awscdk.Stack, p *parameters) *device {
+	d := &device{scope: constructs.NewConstruct(stack, jsii.String("Device"))}
+	d.bucket = newBucket(d.scope)
+	d.policy = named("DevicePolicy", awsiot.NewCfnPolicy(d.scope, jsii.String("Policy"), &awsiot.CfnPolicyProps{
+		PolicyName:     sub("${AWS::StackName}-device"),
+		PolicyDocument: devicePolicy(),
+	}))
+	return d
+}
+
+func newBucket(scope constructs.Construct) awss3.CfnBucket {
+	bucket := named("FirmwareBucket", awss3.NewCfnBucket(scope, jsii.String("Firmware"), &awss3.CfnBucketProps{
+		VersioningConfiguration: &awss3.CfnBucket_VersioningConfigurationProperty{Status: jsii.String("Enabled")},
+		BucketEncryption: &awss3.CfnBucket_BucketEncryptionProperty{
+			ServerSideEncryptionConfiguration: []any{&awss3.CfnBucket_ServerSideEncryptionRuleProperty{
+				ServerSideEncryptionByDefault: &awss3.CfnBucket_ServerSideEncryptionByDefaultProperty{SseAlgorithm: jsii.String("AES256")},
+			}},
+		},
+		PublicAccessBlockConfiguration: &awss3.CfnBucket_PublicAccessBlockConfigurationProperty{
+			BlockPublicAcls: jsii.Bool(true), BlockPublicPolicy: jsii.Bool(true),
+			IgnorePublicAcls: jsii.Bool(true), RestrictPublicBuckets: jsii.Bool(true),
+		},
+		OwnershipControls: &awss3.CfnBucket_OwnershipControlsProperty{
+			Rules: []any{&awss3.CfnBucket_OwnershipControlsRuleProperty{ObjectOwnership: jsii.String("BucketOwnerEnforced")}},
+		},
+		LifecycleConfiguration: &awss3.CfnBucket_LifecycleConfigurationProperty{
+			Rules: []any{&awss3.CfnBucket_RuleProperty{
+				Id: jsii.String("abandoned-uploads"), Status: jsii.String("Enabled"),
+				AbortIncompleteMultipartUpload: &awss3.CfnBucket_AbortIncompleteMultipartUploadProperty{DaysAfterInitiation: jsii.Number(7)},
+			}},
+		},
+	}))
+	bucket.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN, nil)
+
+	named("FirmwareBucketPolicy", awss3.NewCfnBucketPolicy(scope, jsii.String("TLSOnly"), &awss3.CfnBucketPolicyProps{
+		Bucket: bucket.Ref(),
+		PolicyDocument: map[string]any{"Version": "2012-10-17", "Statement": []any{map[string]any{
+			"Sid": "TLSOnly", "Effect": "Deny", "Principal": "*",
+			"Action":    "s3:*", // a Deny: all of them
+			"Resource":  []any{bucket.AttrArn(), *bucket.AttrArn() + "/*"},
+			"Condition": map[string]any{"Bool": map[string]any{"aws:SecureTransport": "false"}},
+		}}},
+	}))
+	return bucket
+}
+
+// devicePolicy lets a device connect as the thing that its certificate is attached to, and use that thing's topics.
+// What an agent appends to the topic that it publishes on (/reply-to=..., TR-369 R-MQTT.24) is below its own name.
+func devicePolicy() map[string]any {
+	const (
+		prefix = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:"
+		thing  = "${!iot:Connection.Thing.ThingName}" // ${! is a literal ${ to Fn::Sub
+		agent  = "/usp/v1/agent/" + thing
+		to     = "/usp/v1/controller/${ControllerEndpointId}/from/" + thing
+	)
+	allow := func(sid string, actions []string, resources ...string) map[string]any {
+		var list []any
+		for _, r := range resources {
+			list = append(list, sub(prefix+r))
+		}
+		return map[string]any{"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": list}
+	}
+	connect := allow("ConnectAsItself", []string{"iot:Connect"}, "client/"+thing)
+	connect["Condition"] = map[string]any{"Bool": map[string]any{"iot:Connection.Thing.IsAttached": "true"}}
+	return map[string]any{"Version": "2012-10-17", "Statement": []any{
+		connect,
+		allow("SubscribeOwnTopic", []string{"iot:Subscribe"}, "topicfilter"+agent),
+		allow("ReceiveOwnTopic", []string{"iot:Receive"}, "topic"+agent),
+		allow("PublishAsItself", []string{"iot:Publish"}, "topic"+to, "topic"+to+"/*"),
+	}}
+}
+
+// images is the ARN of every object of the bucket.
+func (d *device) images() *string { return jsii.String(*d.bucket.AttrArn() + "/*") }
+
+// environment tells a function how to reach agents.
+func (d *device) environment(p *parameters) map[string]*string {
+	return map[string]*string{
+		"CONTROLLER_ENDPOINT_ID": p.controllerEndpointID.ValueAsString(),
+		"AGENT_TOPIC":            jsii.String(agentTopic),
+		"CONTROLLER_TOPIC":       jsii.String(controllerTopic),
+	}
+}
+
+// receive makes the function that hears the devices, and its rules.
+func (d *device) receive(lambdas *functions, w *workflow, notify *notifications, p *parameters) {
+	environment := d.environment(p)
+	environment["TABLE_NAME"] = w.table.Ref()
+	environment["STATE_MACHINE_ARN"] = w.stateMachine.Ref()
+	handle := lambdas.add("handle-device-message", environment, w.items(),
+		allow("ResumeTask", []string{"states:SendTaskSuccess", "states:SendTaskFailure", "states:SendTaskHeartbeat"}, *sub(stateMachine)),
+		allow("StartUpgrade", []string{"states:StartExecution"}, *sub(stateMachine)),
+		allow("DescribeUpgrade", []string{"states:DescribeExecution"}, *sub(executions)),
+		allow("SendToAgent", []string{"iot:Publish"}, *sub(agentTopics)),
+		jobExecutions(), iotEndpoint())
+
+	// The record travels as base64: a rule cannot hand binary payloads to a function.
+	notify.rule(d.scope, "UspMessage", "usp_message", "USP records from agents", handle,
+		"SELECT encode(*, 'base64') AS record, topic() AS topic, topic(6) AS thingName, clientid() AS clientId,"+
+			" principal() AS principal, timestamp() AS receivedAt, get_mqtt_property('content_type') AS contentType,"+
+			" get_mqtt_property('response_topic') AS responseTopic"+
+			" FROM 'usp/v1/controller/${ControllerEndpointId}/from/#'")
+	notify.rule(d.scope, "Presence", "presence", "Devices that connect and disconnect", handle,
+		"SELECT clientId AS clientId, thingName AS thingName, eventType AS presence, timestamp AS receivedAt,"+
+			" versionNumber AS versionNumber, disconnectReason AS disconnectReason, topic() AS topic"+
+			" FROM '$aws/events/presence/+/+'")
+}

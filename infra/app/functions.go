@@ -1,0 +1,117 @@
+package main
+
+import (
+	"path/filepath"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awss3assets"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+)
+
+// retentionDays is how long logs are kept.
+const retentionDays = 30
+
+// functionSpec is what a function has apart from its permissions and environment, which its context states.
+type functionSpec struct {
+	name        string // folder under lambdas/, and the last part of the function's name
+	id          string // logical ids are made of it
+	description string
+	timeout     float64 // seconds
+	memory      float64 // MiB
+	async       bool    // invoked by a rule: what fails three times goes to the dead-letter queue
+}
+
+// functionSpecs are all functions, in the order of design.md section 2.
+var functionSpecs = []functionSpec{
+	// create-job may have to read a whole image for its SHA-256.
+	{"create-job", "CreateJob", "Validates a campaign and creates its AWS IoT job", 300, 512, false},
+	{"start-upgrade", "StartUpgrade", "Starts the workflow of a device whose job execution is next", 30, 256, true},
+	{"send-usp-operate", "SendUspOperate", "Sends the USP request of a step and leaves the task token for the answer", 30, 256, false},
+	{"await-firmware-report", "AwaitFirmwareReport", "Leaves the task token for news that the device sends by itself", 30, 256, false},
+	{"verify-version", "VerifyVersion", "Asks the device for its version and images", 30, 256, false},
+	{"finalize", "Finalize", "Reports the result of an upgrade to the job and releases the device", 30, 256, false},
+	{"handle-device-message", "HandleDeviceMessage", "Turns USP messages and presence into device events", 30, 256, true},
+	{"handle-job-event", "HandleJobEvent", "Ends the workflow of a job execution that was cancelled, deleted or timed out", 30, 256, true},
+	{"enable-job-events", "EnableJobEvents", "Custom resource: switches on the job events of AWS IoT, which CloudFormation has no resource for", 60, 128, false},
+}
+
+// functions makes functions. The contexts call add for theirs.
+type functions struct {
+	scope  constructs.Construct
+	assets string
+	notify *notifications
+}
+
+func newFunctions(stack awscdk.Stack, assets string, notify *notifications) *functions {
+	return &functions{scope: constructs.NewConstruct(stack, jsii.String("Functions")), assets: assets, notify: notify}
+}
+
+// add makes the function with its role and log group.
+func (f *functions) add(name string, environment map[string]*string, statements ...statement) awslambda.CfnFunction {
+	spec := specOf(name)
+	functionName := sub("${AWS::StackName}-" + name)
+
+	group := named(spec.id+"LogGroup", awslogs.NewCfnLogGroup(f.scope, jsii.String(name+"-logs"), &awslogs.CfnLogGroupProps{
+		LogGroupName:    sub("/aws/lambda/${AWS::StackName}-" + name),
+		RetentionInDays: jsii.Number(retentionDays),
+	}))
+	statements = append(statements,
+		allow("Logs", []string{"logs:CreateLogStream", "logs:PutLogEvents"}, group.AttrArn()), // the ARN ends in :*, its streams
+		tracing())
+	props := &awslambda.CfnFunctionProps{
+		FunctionName:  functionName,
+		Description:   jsii.String(spec.description),
+		Runtime:       jsii.String("provided.al2023"),
+		Architectures: jsii.Strings("arm64"),
+		Handler:       jsii.String("bootstrap"),
+		Timeout:       jsii.Number(spec.timeout),
+		MemorySize:    jsii.Number(spec.memory),
+		Code:          f.code(name),
+		TracingConfig: &awslambda.CfnFunction_TracingConfigProperty{Mode: jsii.String("Active")},
+		LoggingConfig: &awslambda.CfnFunction_LoggingConfigProperty{LogGroup: group.Ref()},
+		Environment:   &awslambda.CfnFunction_EnvironmentProperty{Variables: variables(environment)},
+	}
+	if spec.async {
+		statements = append(statements, allow("DeadLetters", []string{"sqs:SendMessage"}, f.notify.deadLetters.AttrArn()))
+		props.DeadLetterConfig = &awslambda.CfnFunction_DeadLetterConfigProperty{TargetArn: f.notify.deadLetters.AttrArn()}
+	}
+	props.Role = f.role(spec, statements).AttrArn()
+	return named(spec.id+"Function", awslambda.NewCfnFunction(f.scope, jsii.String(name), props))
+}
+
+func (f *functions) role(spec functionSpec, statements []statement) awsiam.CfnRole {
+	return role(f.scope, spec.id+"Role", "lambda.amazonaws.com", "What "+spec.name+" may do", statements...)
+}
+
+func (f *functions) code(name string) *awslambda.CfnFunction_CodeProperty {
+	asset := awss3assets.NewAsset(f.scope, jsii.String(name+"-code"), &awss3assets.AssetProps{
+		Path: jsii.String(filepath.Join(f.assets, name)),
+	})
+	return &awslambda.CfnFunction_CodeProperty{S3Bucket: asset.S3BucketName(), S3Key: asset.S3ObjectKey()}
+}
+
+func variables(environment map[string]*string) map[string]*string {
+	all := map[string]*string{
+		"LOG_LEVEL":         jsii.String("info"),
+		"METRICS_NAMESPACE": jsii.String(event.MetricsNamespace),
+	}
+	for name, value := range environment {
+		all[name] = value
+	}
+	return all
+}
+
+func specOf(name string) functionSpec {
+	for _, spec := range functionSpecs {
+		if spec.name == name {
+			return spec
+		}
+	}
+	panic("no function " + name)
+}

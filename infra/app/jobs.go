@@ -1,0 +1,96 @@
+package main
+
+import (
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiot"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// jobs is the way in (create-job, the job template), the way from a job execution to its workflow, and back.
+type jobs struct {
+	createJob awslambda.CfnFunction
+}
+
+func newJobs(stack awscdk.Stack, lambdas *functions, device *device, w *workflow) *jobs {
+	scope := constructs.NewConstruct(stack, jsii.String("Jobs"))
+	template := newJobTemplate(scope)
+	j := &jobs{}
+
+	j.createJob = lambdas.add("create-job",
+		map[string]*string{"FIRMWARE_BUCKET": device.bucket.Ref(), "JOB_TEMPLATE_ID": template.Ref()},
+		allow("ReadTemplate", []string{"iot:DescribeJobTemplate"}, *sub(jobTemplate)),
+		allow("CreateJob", []string{"iot:CreateJob"}, *sub(anyJob), *sub(anyThing), *sub(anyGroup), *sub(jobTemplate)),
+		allow("FindJob", []string{"iot:DescribeJob"}, *sub(anyJob)),
+		allow("CheckTargets", []string{"iot:DescribeThing", "iot:DescribeThingGroup"}, *sub(anyThing), *sub(anyGroup)),
+		allow("FindFirmware", []string{"s3:ListBucket"}, device.bucket.AttrArn()),
+		allow("ReadFirmware", []string{"s3:GetObject"}, device.images()))
+
+	start := lambdas.add("start-upgrade",
+		map[string]*string{"TABLE_NAME": w.table.Ref(), "STATE_MACHINE_ARN": w.stateMachine.Ref()},
+		w.items(), jobExecutions(), iotEndpoint(),
+		allow("StartUpgrade", []string{"states:StartExecution"}, *sub(stateMachine)),
+		allow("DescribeUpgrade", []string{"states:DescribeExecution"}, *sub(executions)))
+	lambdas.notify.rule(scope, "NotifyNext", "notify_next", "A device's next job execution", start,
+		"SELECT topic(3) AS thingName, execution AS execution, timestamp() AS receivedAt"+
+			" FROM '$aws/things/+/jobs/notify-next' WHERE isUndefined(execution) = false")
+
+	events := lambdas.add("handle-job-event",
+		map[string]*string{"TABLE_NAME": w.table.Ref(), "STATE_MACHINE_ARN": w.stateMachine.Ref()},
+		w.items(),
+		allow("EndUpgrade", []string{"states:StopExecution", "states:DescribeExecution"}, *sub(executions)),
+		allow("EndTask", []string{"states:SendTaskFailure"}, *sub(stateMachine)))
+	lambdas.notify.rule(scope, "JobEvent", "job_event", "Jobs that end", events, "SELECT * FROM '$aws/events/job/#'")
+	lambdas.notify.rule(scope, "JobExecutionEvent", "job_execution_event", "Job executions that end", events,
+		"SELECT * FROM '$aws/events/jobExecution/#'")
+
+	newJobEvents(scope, lambdas)
+	return j
+}
+
+// newJobEvents switches on the events that the last two rules listen for: AWS IoT publishes none by default, and a
+// cancelled job would never reach a running workflow.
+func newJobEvents(scope constructs.Construct, lambdas *functions) {
+	enable := lambdas.add("enable-job-events", nil,
+		allowWithoutResource("SwitchEvents", "event configurations belong to the account; AWS has no resource for them",
+			"iot:DescribeEventConfigurations", "iot:UpdateEventConfigurations"))
+	// When the stack goes the setting stays: what the account had before cannot be known.
+	named("JobEvents", awscdk.NewCfnResource(scope, jsii.String("Events"), &awscdk.CfnResourceProps{
+		Type: jsii.String("Custom::IoTEventConfigurations"),
+		Properties: &map[string]any{
+			"ServiceToken":   enable.AttrArn(),
+			"ServiceTimeout": jsii.Number(120),
+		},
+	}))
+}
+
+// newJobTemplate holds the safety settings of a campaign whose payload does not choose its own.
+func newJobTemplate(scope constructs.Construct) awsiot.CfnJobTemplate {
+	// Maps, not the CDK's structs: CloudFormation calls these properties JSON, and the CDK would pass its own spelling.
+	stopAt := func(failure string, percent float64) any {
+		return map[string]any{
+			"Action": "CANCEL", "FailureType": failure, "ThresholdPercentage": percent,
+			// A handful of bad devices in a small group says nothing yet; a payload for a small fleet sets its own.
+			"MinNumberOfExecutedThings": 100,
+		}
+	}
+	return named("JobTemplate", awsiot.NewCfnJobTemplate(scope, jsii.String("Template"), &awsiot.CfnJobTemplateProps{
+		JobTemplateId: sub("${AWS::StackName}-firmware-upgrade"),
+		Description:   jsii.String("Firmware upgrade of TR-369 devices. create-job fills in the document and starts jobs from this template."),
+		// create-job sends the real document; AWS wants one in every template.
+		Document: jsii.String(`{"operation":"firmware-upgrade"}`),
+		JobExecutionsRolloutConfig: map[string]any{
+			// Faster only as devices succeed: a bad image meets few devices before the abort criteria see it.
+			"ExponentialRolloutRate": map[string]any{
+				"BaseRatePerMinute":    200,
+				"IncrementFactor":      2,
+				"RateIncreaseCriteria": map[string]any{"NumberOfSucceededThings": 500},
+			},
+			"MaximumPerMinute": 1000,
+		},
+		AbortConfig: map[string]any{"CriteriaList": []any{stopAt("FAILED", 20), stopAt("TIMED_OUT", 20)}},
+		// The workflow's own deadlines are shorter; this catches a workflow that was lost.
+		TimeoutConfig: map[string]any{"InProgressTimeoutInMinutes": 1440},
+	}))
+}

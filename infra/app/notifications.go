@@ -1,0 +1,120 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiot"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// notifications is where messages go that leave the workflow: outcomes and alarms to people, and what could not be
+// processed to the dead-letter queue.
+type notifications struct {
+	outcomes    awssns.CfnTopic
+	alarms      awssns.CfnTopic
+	deadLetters awssqs.CfnQueue
+	errorRole   awsiam.CfnRole // of the rules' error actions
+}
+
+func newNotifications(stack awscdk.Stack, p *parameters) *notifications {
+	scope := constructs.NewConstruct(stack, jsii.String("Notifications"))
+	// Topics carry no secrets, and CloudWatch cannot publish to a topic under the AWS-managed key: no encryption.
+	topic := func(id, display string) awssns.CfnTopic {
+		return named(id, awssns.NewCfnTopic(scope, &id, &awssns.CfnTopicProps{DisplayName: &display}))
+	}
+	n := &notifications{
+		outcomes: topic("OutcomeTopic", "Fleetstep upgrades"),
+		alarms:   topic("AlarmTopic", "Fleetstep alarms"),
+		deadLetters: named("DeadLetterQueue", awssqs.NewCfnQueue(scope, jsii.String("DeadLetters"), &awssqs.CfnQueueProps{
+			MessageRetentionPeriod: jsii.Number(14 * 24 * 3600), // seconds; SQS's maximum
+			SqsManagedSseEnabled:   jsii.Bool(true),
+		})),
+	}
+	named("AlarmTopicPolicy", awssns.NewCfnTopicPolicy(scope, jsii.String("AlarmTopicPolicy"), &awssns.CfnTopicPolicyProps{
+		Topics: &[]*string{n.alarms.Ref()},
+		PolicyDocument: map[string]any{"Version": "2012-10-17", "Statement": []any{map[string]any{
+			"Sid": "AlarmsOfThisStack", "Effect": "Allow", "Action": "sns:Publish", "Resource": n.alarms.Ref(),
+			"Principal": map[string]any{"Service": "cloudwatch.amazonaws.com"},
+			"Condition": map[string]any{
+				"StringEquals": map[string]any{"aws:SourceAccount": awscdk.Aws_ACCOUNT_ID()},
+				"ArnLike": map[string]any{"aws:SourceArn": sub(
+					"arn:${AWS::Partition}:cloudwatch:${AWS::Region}:${AWS::AccountId}:alarm:${AWS::StackName}-*")},
+			},
+		}}},
+	}))
+	n.errorRole = role(scope, "RuleErrorRole", "iot.amazonaws.com", "What the error actions of the rules may do",
+		allow("DeadLetters", []string{"sqs:SendMessage"}, n.deadLetters.AttrArn()))
+
+	email := func(id string, topic awssns.CfnTopic, address awscdk.CfnParameter) {
+		wanted := awscdk.NewCfnCondition(stack, jsii.String("Has"+id), &awscdk.CfnConditionProps{
+			Expression: awscdk.Fn_ConditionNot(awscdk.Fn_ConditionEquals(address.ValueAsString(), jsii.String(""))),
+		})
+		named(id+"Subscription", awssns.NewCfnSubscription(scope, jsii.String(id+"Subscription"), &awssns.CfnSubscriptionProps{
+			TopicArn: topic.Ref(), Protocol: jsii.String("email"), Endpoint: address.ValueAsString(),
+		})).CfnOptions().SetCondition(wanted)
+	}
+	email("AlarmEmail", n.alarms, p.alarmEmail)
+	email("OutcomeEmail", n.outcomes, p.outcomeEmail)
+	return n
+}
+
+// rule is a topic rule that invokes a function, with the dead-letter queue for what cannot be delivered. Its name is
+// the stack's, with _ for - as rule names have it, and the suffix.
+func (n *notifications) rule(scope constructs.Construct, id, suffix, description string, function awslambda.CfnFunction, sql string) {
+	rule := named(id+"Rule", awsiot.NewCfnTopicRule(scope, jsii.String(id), &awsiot.CfnTopicRuleProps{
+		RuleName: ruleName(suffix),
+		TopicRulePayload: &awsiot.CfnTopicRule_TopicRulePayloadProperty{
+			Description:      &description,
+			AwsIotSqlVersion: jsii.String("2016-03-23"),
+			Sql:              sqlText(sql),
+			RuleDisabled:     jsii.Bool(false),
+			Actions: []any{&awsiot.CfnTopicRule_ActionProperty{
+				Lambda: &awsiot.CfnTopicRule_LambdaActionProperty{FunctionArn: function.AttrArn()},
+			}},
+			ErrorAction: &awsiot.CfnTopicRule_ActionProperty{
+				Sqs: &awsiot.CfnTopicRule_SqsActionProperty{
+					QueueUrl: n.deadLetters.Ref(), RoleArn: n.errorRole.AttrArn(), UseBase64: jsii.Bool(false),
+				},
+			},
+		},
+	}))
+	named(id+"Permission", awslambda.NewCfnPermission(scope, jsii.String(id+"Permission"), &awslambda.CfnPermissionProps{
+		Action:        jsii.String("lambda:InvokeFunction"),
+		FunctionName:  function.Ref(),
+		Principal:     jsii.String("iot.amazonaws.com"),
+		SourceAccount: awscdk.Aws_ACCOUNT_ID(),
+		SourceArn:     rule.AttrArn(),
+	}))
+}
+
+func ruleName(suffix string) *string {
+	stack := awscdk.Fn_Join(jsii.String("_"), awscdk.Fn_Split(jsii.String("-"), awscdk.Aws_STACK_NAME(), nil))
+	return awscdk.Fn_Join(jsii.String(""), &[]*string{stack, jsii.String("_" + suffix)})
+}
+
+// sqlText is the statement; only one that names a parameter goes through Fn::Sub.
+func sqlText(sql string) *string {
+	if hasSubstitution(sql) {
+		return sub(sql)
+	}
+	return &sql
+}
+
+func hasSubstitution(text string) bool { return strings.Contains(text, "${") }
+
+// compact is a JSON document without white space.
+func compact(document []byte) string {
+	var out bytes.Buffer
+	if err := json.Compact(&out, document); err != nil {
+		panic("the state machine is not JSON: " + err.Error())
+	}
+	return out.String()
+}

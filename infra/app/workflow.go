@@ -1,0 +1,132 @@
+package main
+
+import (
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+
+	"github.com/fleetstep/fleetstep/statemachines"
+)
+
+// workflow is the table of claims and tokens, the state machine that upgrades one device, and the four functions that
+// are its steps.
+type workflow struct {
+	table        awsdynamodb.CfnTable
+	stateMachine awsstepfunctions.CfnStateMachine
+}
+
+func newWorkflow(stack awscdk.Stack, lambdas *functions, device *device, notify *notifications, p *parameters) *workflow {
+	scope := constructs.NewConstruct(stack, jsii.String("Workflow"))
+	w := &workflow{table: newTable(scope)}
+
+	usp := device.environment(p)
+	usp["TABLE_NAME"] = w.table.Ref()
+	sendEnvironment := map[string]*string{"FIRMWARE_BUCKET": device.bucket.Ref()}
+	for name, value := range usp {
+		sendEnvironment[name] = value
+	}
+
+	resume := allow("ResumeTask", []string{"states:SendTaskSuccess", "states:SendTaskFailure", "states:SendTaskHeartbeat"},
+		*sub(stateMachine))
+	publish := allow("SendToAgent", []string{"iot:Publish"}, *sub(agentTopics))
+
+	send := lambdas.add("send-usp-operate", sendEnvironment, w.items(), publish, iotEndpoint(),
+		// The URL that it presigns for the device is worth what its role may do.
+		allow("ReadFirmware", []string{"s3:GetObject", "s3:GetObjectVersion"}, device.images()), resume)
+	await := lambdas.add("await-firmware-report", usp, w.items(), publish, iotEndpoint(), resume)
+	verify := lambdas.add("verify-version", usp, w.items(), publish, iotEndpoint(), resume)
+	finalize := lambdas.add("finalize",
+		map[string]*string{"TABLE_NAME": w.table.Ref(), "OUTCOME_TOPIC_ARN": notify.outcomes.Ref()},
+		w.items(), jobExecutions(), iotEndpoint(),
+		allow("RecordVersion", []string{"iot:DescribeThing", "iot:UpdateThing"}, *sub(anyThing)),
+		allow("PublishOutcome", []string{"sns:Publish"}, notify.outcomes.Ref()))
+
+	steps := map[string]awslambda.CfnFunction{
+		"SendUspOperateArn": send, "AwaitFirmwareReportArn": await, "VerifyVersionArn": verify, "FinalizeArn": finalize,
+	}
+	w.stateMachine = newStateMachine(scope, steps)
+	return w
+}
+
+func newTable(scope constructs.Construct) awsdynamodb.CfnTable {
+	table := named("DeviceTable", awsdynamodb.NewCfnTable(scope, jsii.String("Table"), &awsdynamodb.CfnTableProps{
+		AttributeDefinitions: []any{
+			&awsdynamodb.CfnTable_AttributeDefinitionProperty{AttributeName: jsii.String("PK"), AttributeType: jsii.String("S")},
+			&awsdynamodb.CfnTable_AttributeDefinitionProperty{AttributeName: jsii.String("SK"), AttributeType: jsii.String("S")},
+		},
+		KeySchema: []any{
+			&awsdynamodb.CfnTable_KeySchemaProperty{AttributeName: jsii.String("PK"), KeyType: jsii.String("HASH")},
+			&awsdynamodb.CfnTable_KeySchemaProperty{AttributeName: jsii.String("SK"), KeyType: jsii.String("RANGE")},
+		},
+		BillingMode: jsii.String("PAY_PER_REQUEST"),
+		TimeToLiveSpecification: &awsdynamodb.CfnTable_TimeToLiveSpecificationProperty{
+			AttributeName: jsii.String("expiresAt"), Enabled: jsii.Bool(true),
+		},
+		PointInTimeRecoverySpecification: &awsdynamodb.CfnTable_PointInTimeRecoverySpecificationProperty{
+			PointInTimeRecoveryEnabled: jsii.Bool(true),
+		},
+		// Encrypted at rest with DynamoDB's own key, as every table; SSESpecification would only add the cost of KMS.
+	}))
+	table.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN, nil)
+	return table
+}
+
+// items is the use of the table by a function. TransactWriteItems needs the permissions of its parts.
+func (w *workflow) items() statement {
+	return allow("DeviceItems", []string{
+		"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:Query",
+		"dynamodb:ConditionCheckItem",
+	}, w.table.AttrArn())
+}
+
+func newStateMachine(scope constructs.Construct, steps map[string]awslambda.CfnFunction) awsstepfunctions.CfnStateMachine {
+	logs := named("StateMachineLogGroup", awslogs.NewCfnLogGroup(scope, jsii.String("Logs"), &awslogs.CfnLogGroupProps{
+		// States logs of all accounts share one resource policy; groups under this prefix do not count in its size.
+		LogGroupName:    sub("/aws/vendedlogs/states/${AWS::StackName}-firmware-upgrade"),
+		RetentionInDays: jsii.Number(retentionDays),
+	}))
+	var arns []any
+	substitutions := map[string]*string{}
+	for _, name := range []string{"SendUspOperateArn", "AwaitFirmwareReportArn", "VerifyVersionArn", "FinalizeArn"} {
+		arns = append(arns, steps[name].AttrArn())
+		substitutions[name] = steps[name].AttrArn()
+	}
+	role := role(scope, "StateMachineRole", "states.amazonaws.com", "What the firmware upgrade may do",
+		allow("InvokeSteps", []string{"lambda:InvokeFunction"}, arns...),
+		allowWithoutResource("LogDelivery", "log deliveries and the resource policies of CloudWatch Logs have no resources",
+			"logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery",
+			"logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:DescribeResourcePolicies", "logs:DescribeLogGroups"),
+		allowWithoutResource("Tracing", "X-Ray has no resources for segments and sampling",
+			"xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules", "xray:GetSamplingTargets"))
+
+	return named("StateMachine", awsstepfunctions.NewCfnStateMachine(scope, jsii.String("StateMachine"), &awsstepfunctions.CfnStateMachineProps{
+		StateMachineName:        sub("${AWS::StackName}-firmware-upgrade"),
+		StateMachineType:        jsii.String("STANDARD"),
+		RoleArn:                 role.AttrArn(),
+		DefinitionString:        jsii.String(compact(statemachines.FirmwareUpgrade)),
+		DefinitionSubstitutions: substitutions,
+		LoggingConfiguration: &awsstepfunctions.CfnStateMachine_LoggingConfigurationProperty{
+			Level: jsii.String("ERROR"),
+			// What went in and out of a state is in the execution history already.
+			IncludeExecutionData: jsii.Bool(false),
+			Destinations: []any{&awsstepfunctions.CfnStateMachine_LogDestinationProperty{
+				CloudWatchLogsLogGroup: &awsstepfunctions.CfnStateMachine_CloudWatchLogsLogGroupProperty{LogGroupArn: logs.AttrArn()},
+			}},
+		},
+		TracingConfiguration: &awsstepfunctions.CfnStateMachine_TracingConfigurationProperty{Enabled: jsii.Bool(true)},
+	}))
+}
+
+// jobExecutions is how a function reports to the job as the device would.
+func jobExecutions() statement {
+	return allow("ReportToJob", []string{"iotjobsdata:DescribeJobExecution", "iotjobsdata:UpdateJobExecution"}, *sub(anyThing))
+}
+
+// iotEndpoint finds the account's endpoint of the IoT data planes.
+func iotEndpoint() statement {
+	return allowWithoutResource("FindEndpoint", "the endpoint belongs to the account; AWS has no resource for it", "iot:DescribeEndpoint")
+}
