@@ -1,0 +1,61 @@
+package event
+
+import "time"
+
+// Kind says what a device event is about.
+type Kind string
+
+// The kinds of device events.
+const (
+	KindConnected        Kind = "CONNECTED"         // the device is there, and listens
+	KindDisconnected     Kind = "DISCONNECTED"      // it is gone
+	KindBooted           Kind = "BOOTED"            // it restarted
+	KindTransferComplete Kind = "TRANSFER_COMPLETE" // a transfer ended, well or with Fault
+	KindCommandComplete  Kind = "COMMAND_COMPLETE"  // a command ended, well or with Fault
+	KindAnswer           Kind = "ANSWER"            // to a request of ours
+	KindOther            Kind = "OTHER"             // news that no upgrade waits for
+)
+
+// DeviceEvent is news of a device in plain words. Thing comes from the topic and
+// the connection; what the payload claims was checked against it.
+type DeviceEvent struct {
+	Kind     Kind       `json:"kind"`
+	Thing    ThingName  `json:"thingName"`
+	Endpoint EndpointID `json:"endpointId,omitempty"`
+	At       time.Time  `json:"at"` // when the broker had it
+
+	// News of a command: which, and how it ended. Of a restart: which command
+	// caused it, if any did.
+	CommandKey  string `json:"commandKey,omitempty"`
+	CommandPath string `json:"commandPath,omitempty"`
+	Fault       *Fault `json:"fault,omitempty"`
+
+	Cause           string `json:"cause,omitempty"`           // of a restart
+	FirmwareUpdated bool   `json:"firmwareUpdated,omitempty"` // of a restart: not a proof
+
+	Answer *Answer `json:"answer,omitempty"`
+}
+
+// Fault is why a device could not do something. Codes and texts of transfers
+// differ by vendor.
+type Fault struct {
+	Code int    `json:"code"`
+	Text string `json:"text,omitempty"`
+}
+
+// Answer is a response to one of our requests.
+type Answer struct {
+	MessageID string            `json:"messageId"`
+	Fault     *Fault            `json:"fault,omitempty"`   // the request as a whole failed
+	Params    map[string]string `json:"params,omitempty"`  // of a look: full path to value
+	Objects   []string          `json:"objects,omitempty"` // of a look: objects found
+	Missing   map[string]Fault  `json:"missing,omitempty"` // of a look: paths that could not be read
+	Results   []Result          `json:"results,omitempty"` // of a command, or of added rows: all of them
+}
+
+// Result is how one part of a request fared.
+type Result struct {
+	Path    string `json:"path"`
+	Request string `json:"request,omitempty"` // the row that shows its progress
+	Fault   *Fault `json:"fault,omitempty"`
+}

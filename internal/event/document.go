@@ -1,0 +1,144 @@
+package event
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Operation marks our job documents among those of other jobs in the account.
+const Operation = "firmware-upgrade"
+
+// Defaults of a job document's times, filled in by start-upgrade. DefaultJob is
+// used where neither payload nor job template sets AWS IoT's in-progress timer.
+const (
+	DefaultAnswer   = 60 * time.Second
+	DefaultDownload = time.Hour
+	DefaultReboot   = 15 * time.Minute
+	DefaultJob      = 24 * time.Hour
+)
+
+// Document is the job document: what one job asks of each of its devices.
+type Document struct {
+	Operation  string     `json:"operation"`
+	Firmware   Firmware   `json:"firmware"`
+	Activation Activation `json:"activation"`
+	Timeouts   Timeouts   `json:"timeouts"`
+}
+
+// Firmware is an image and how to be sure of it.
+type Firmware struct {
+	Version   string    `json:"version"`
+	S3        *S3Object `json:"s3,omitempty"`
+	URL       string    `json:"url,omitempty"` // instead of S3
+	SHA256    string    `json:"sha256,omitempty"`
+	Size      int64     `json:"size,omitempty"`      // bytes; 0 is unknown
+	Signature string    `json:"signature,omitempty"` // base64, for devices that check one
+}
+
+// S3Object is an object, of one version if VersionID is not empty.
+type S3Object struct {
+	Bucket    string `json:"bucket"`
+	Key       string `json:"key"`
+	VersionID string `json:"versionId,omitempty"`
+}
+
+// ActivationMode says how an image that was downloaded comes to run.
+type ActivationMode string
+
+// The activation modes.
+const (
+	ActivateAuto     ActivationMode = "AUTO"     // the device restarts as soon as it has the image
+	ActivateSeparate ActivationMode = "SEPARATE" // a second command, in Window if there is one
+)
+
+// Activation says when a downloaded image may start, and what follows.
+type Activation struct {
+	Mode        ActivationMode `json:"mode"`
+	Window      *Window        `json:"window,omitempty"`      // only with SEPARATE
+	SoakSeconds int            `json:"soakSeconds,omitempty"` // wait, then verify once more; 0 is not at all
+	NoRollback  bool           `json:"noRollback,omitempty"`  // leave a wrong version running
+}
+
+// Window is a time of day in UTC, "02:00" to "05:00"; it may span midnight.
+type Window struct {
+	Start string `json:"start"`
+	End   string `json:"end"`
+}
+
+// Next gives the next window at or after now: the time until its start, 0 if
+// now is within it, and the time until its end.
+func (w Window) Next(now time.Time) (start, end time.Duration) {
+	at := func(s string) time.Duration {
+		t, err := time.Parse("15:04", s)
+		if err != nil {
+			return 0
+		}
+		return time.Duration(t.Hour())*time.Hour + time.Duration(t.Minute())*time.Minute
+	}
+	const day = 24 * time.Hour
+	now = now.UTC()
+	since := now.Sub(time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, time.UTC))
+	from, length := at(w.Start), (at(w.End)-at(w.Start)+day)%day
+	if into := (since - from + day) % day; into < length {
+		return 0, length - into
+	}
+	wait := (from - since + day) % day
+	return wait, wait + length
+}
+
+// Timeouts bound the waits of an upgrade.
+type Timeouts struct {
+	JobMinutes      int `json:"jobMinutes,omitempty"`      // AWS IoT's in-progress timer
+	AnswerSeconds   int `json:"answerSeconds,omitempty"`   // for a connected device to answer a request, each try
+	DownloadSeconds int `json:"downloadSeconds,omitempty"` // from the accepted request to the complete image
+	RebootSeconds   int `json:"rebootSeconds,omitempty"`   // from activation to the restarted device
+}
+
+// WithDefaults fills in what is not set.
+func (t Timeouts) WithDefaults() Timeouts {
+	fill := func(v *int, d time.Duration, unit time.Duration) {
+		if *v == 0 {
+			*v = int(d / unit)
+		}
+	}
+	fill(&t.JobMinutes, DefaultJob, time.Minute)
+	fill(&t.AnswerSeconds, DefaultAnswer, time.Second)
+	fill(&t.DownloadSeconds, DefaultDownload, time.Second)
+	fill(&t.RebootSeconds, DefaultReboot, time.Second)
+	return t
+}
+
+// ParseDocument reads a job document as a device would see it, with defaults
+// filled in. ours is false if the document belongs to another kind of job; then
+// there is no error either.
+func ParseDocument(raw json.RawMessage) (doc Document, ours bool, err error) {
+	var head struct {
+		Operation string `json:"operation"`
+	}
+	if json.Unmarshal(raw, &head) != nil || head.Operation != Operation {
+		return Document{}, false, nil
+	}
+	if err := json.Unmarshal(raw, &doc); err != nil {
+		return Document{}, true, fmt.Errorf("job document: %w", err)
+	}
+	if doc.Activation.Mode == "" {
+		doc.Activation.Mode = ActivateAuto
+	}
+	doc.Timeouts = doc.Timeouts.WithDefaults()
+	var bad []string
+	if doc.Firmware.Version == "" {
+		bad = append(bad, "firmware.version is missing")
+	}
+	if (doc.Firmware.S3 == nil) == (doc.Firmware.URL == "") {
+		bad = append(bad, "firmware needs either s3 or url")
+	}
+	if m := doc.Activation.Mode; m != ActivateAuto && m != ActivateSeparate {
+		bad = append(bad, fmt.Sprintf("activation.mode %q is neither AUTO nor SEPARATE", m))
+	}
+	if len(bad) > 0 {
+		return Document{}, true, fmt.Errorf("job document: %s", strings.Join(bad, "; "))
+	}
+	return doc, true, nil
+}

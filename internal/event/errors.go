@@ -1,0 +1,118 @@
+package event
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrorName is an error as the state machine catches it and a job execution
+// reports it. docs/errors.md says when each arises and what an operator does.
+type ErrorName string
+
+// The errors of an upgrade.
+const (
+	DeviceOffline            ErrorName = "Device.Offline"            // away, and not back before the step's deadline
+	DeviceBusy               ErrorName = "Device.Busy"               // another download or upgrade is under way
+	DeviceRefused            ErrorName = "Device.Refused"            // the agent said no, with a USP code
+	DeviceNoReport           ErrorName = "Device.NoReport"           // connected, but no answer or no news in time
+	UpgradeUpToDate          ErrorName = "Upgrade.UpToDate"          // runs the wanted version already
+	UpgradeNotEligible       ErrorName = "Upgrade.NotEligible"       // cannot be upgraded this way
+	UpgradeDuplicate         ErrorName = "Upgrade.Duplicate"         // this attempt was played before
+	DownloadFailed           ErrorName = "Download.Failed"           // the transfer ended without an image
+	DownloadChecksumMismatch ErrorName = "Download.ChecksumMismatch" // the image arrived and was not the one promised
+	ActivateFailed           ErrorName = "Activate.Failed"           // the new image did not start, the old one runs
+	VerifyWrongVersion       ErrorName = "Verify.WrongVersion"       // the new image runs and reports another version
+	RollbackFailed           ErrorName = "Rollback.Failed"           // wrong version, and no way back
+	JobCanceled              ErrorName = "Job.Canceled"              // an operator or an abort criterion ended it
+	JobTimedOut              ErrorName = "Job.TimedOut"              // AWS IoT's in-progress timer ran out
+)
+
+// ErrorNames lists every error of an upgrade.
+func ErrorNames() []ErrorName {
+	return []ErrorName{
+		DeviceOffline, DeviceBusy, DeviceRefused, DeviceNoReport,
+		UpgradeUpToDate, UpgradeNotEligible, UpgradeDuplicate,
+		DownloadFailed, DownloadChecksumMismatch, ActivateFailed,
+		VerifyWrongVersion, RollbackFailed, JobCanceled, JobTimedOut,
+	}
+}
+
+// Signposts travel like errors, through Catch, because that is how a Task
+// chooses its next state without paying for a Choice. They never reach a job.
+const (
+	NextDownload ErrorName = "Next.Download" // ask for the image again
+	NextActivate ErrorName = "Next.Activate" // the image is there, not yet activated
+	NextSoak     ErrorName = "Next.Soak"     // verified; wait, then look once more
+)
+
+// JobStatus is the status of a job execution, in AWS's words.
+type JobStatus string
+
+// The statuses of a job execution.
+const (
+	StatusQueued     JobStatus = "QUEUED"
+	StatusInProgress JobStatus = "IN_PROGRESS"
+	StatusSucceeded  JobStatus = "SUCCEEDED"
+	StatusFailed     JobStatus = "FAILED"
+	StatusRejected   JobStatus = "REJECTED"
+	StatusTimedOut   JobStatus = "TIMED_OUT"
+	StatusCanceled   JobStatus = "CANCELED"
+	StatusRemoved    JobStatus = "REMOVED"
+)
+
+// Terminal reports whether a job execution in this status changes no more.
+func (s JobStatus) Terminal() bool {
+	switch s {
+	case StatusSucceeded, StatusFailed, StatusRejected, StatusTimedOut, StatusCanceled, StatusRemoved:
+		return true
+	}
+	return false
+}
+
+// Status is the job status that an error leads to; no name is a success.
+// TIMED_OUT and CANCELED can only be set by AWS IoT itself.
+func (n ErrorName) Status() JobStatus {
+	switch n {
+	case "", UpgradeUpToDate:
+		return StatusSucceeded
+	case UpgradeNotEligible, UpgradeDuplicate, DeviceRefused:
+		return StatusRejected
+	case JobCanceled:
+		return StatusCanceled
+	case JobTimedOut:
+		return StatusTimedOut
+	}
+	return StatusFailed
+}
+
+// Failure is an error with its name: what a function returns, so that the
+// state machine sees the name and not a Go type.
+type Failure struct {
+	Name   ErrorName `json:"name"`
+	Detail string    `json:"detail,omitempty"`
+	Code   int       `json:"code,omitempty"` // USP error code, 0 when there is none
+}
+
+// Failf makes a Failure.
+func Failf(name ErrorName, format string, args ...any) *Failure {
+	return &Failure{Name: name, Detail: fmt.Sprintf(format, args...)}
+}
+
+// Refusal makes a Device.Refused with the code and text of the agent.
+func Refusal(code int, text string) *Failure {
+	return &Failure{Name: DeviceRefused, Code: code, Detail: fmt.Sprintf("%d %s", code, text)}
+}
+
+func (f *Failure) Error() string {
+	if f.Detail == "" {
+		return string(f.Name)
+	}
+	return string(f.Name) + ": " + f.Detail
+}
+
+// AsFailure finds the Failure in an error's chain.
+func AsFailure(err error) (*Failure, bool) {
+	var f *Failure
+	ok := errors.As(err, &f)
+	return f, ok
+}
