@@ -1,0 +1,24 @@
+// Package lambda is the local cloud's AWS Lambda: functions, synchronous and
+// asynchronous invocation, resource policies, and two executors behind one
+// interface.
+//
+//   - Process runs the function's bootstrap file as a process of its own
+//     against the Runtime API, in the environment that Lambda gives it.
+//   - InProcess calls handlers of this program, for virtual time.
+//
+// An asynchronous invocation is in the store before it is answered with 202
+// and is tried again after one and two minutes if the function fails, unless
+// the function's event invoke configuration says otherwise; then it goes to the
+// on-failure destination or the dead-letter queue. A restart resumes it.
+//
+// What differs from AWS: where AWS would start a further execution environment
+// beyond Config.MaxEnvironments of one function, an invocation waits for one
+// to become free. Versions, aliases, layers, container images, event source
+// mappings and function URLs are refused by name.
+//
+// Log lines of a function go to CloudWatch Logs as the function's role, so a
+// role without that permission has no logs, as on AWS.
+//
+// Sources: Lambda API reference 2015-03-31; "Using the Lambda runtime API";
+// "How Lambda handles errors and retries with asynchronous invocation".
+package lambda

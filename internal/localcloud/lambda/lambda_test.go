@@ -1,0 +1,400 @@
+package lambda
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	runtime "github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-lambda-go/lambda/messages"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+)
+
+// TestMain lets the test's own binary be a function's bootstrap.
+func TestMain(m *testing.M) {
+	if os.Getenv("AWS_LAMBDA_RUNTIME_API") != "" {
+		runtime.Start(handle)
+		return
+	}
+	os.Exit(m.Run())
+}
+
+type request struct {
+	Do string `json:"do"`
+}
+
+// handle does what the request says.
+func handle(ctx context.Context, r request) (map[string]string, error) {
+	fmt.Println("asked to", r.Do)
+	switch r.Do {
+	case "fail":
+		return nil, messages.InvokeResponse_Error{Type: "Device.Refused", Message: "code 7002"}
+	case "exit":
+		os.Exit(3)
+	case "hang":
+		<-make(chan struct{})
+	case "env":
+		return map[string]string{"key": os.Getenv("AWS_ACCESS_KEY_ID"), "own": os.Getenv("OWN"), "endpoint": os.Getenv("AWS_ENDPOINT_URL"), "pid": fmt.Sprint(os.Getpid())}, nil
+	}
+	return map[string]string{"did": r.Do}, nil
+}
+
+const account = "123456789012"
+
+// world is everything around the service, faked.
+type world struct {
+	mu    sync.Mutex
+	calls []string // "service:operation input" in order
+}
+
+func (w *world) Call(_ context.Context, _ awsapi.Identity, service, operation string, input any) (any, error) {
+	b, err := json.Marshal(input)
+	if err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.calls = append(w.calls, service+":"+operation+" "+string(b))
+	if operation == "GetQueueUrl" {
+		return map[string]string{"QueueUrl": "http://127.0.0.1/q"}, nil
+	}
+	return map[string]string{}, nil
+}
+
+func (w *world) find(beginning string) []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var found []string
+	for _, c := range w.calls {
+		if strings.HasPrefix(c, beginning) {
+			found = append(found, c)
+		}
+	}
+	return found
+}
+
+func (w *world) Assume(_ context.Context, role, _, _, session string) (awsapi.Identity, error) {
+	if strings.HasSuffix(role, "untrusting") {
+		return awsapi.Identity{}, awsapi.Errorf("AccessDenied", "no")
+	}
+	return awsapi.Identity{Account: account, ARN: role + "/" + session, RoleARN: role}, nil
+}
+
+func (w *world) Issue(context.Context, awsapi.Identity, time.Duration) (string, string, string, error) {
+	return "ASIATEST", "secret", "token", nil
+}
+
+type cloud struct {
+	*world
+	t    *testing.T
+	s    *scheduler.Scheduler
+	svc  *Service
+	door *awsapi.Door
+}
+
+func newCloud(t *testing.T, s *scheduler.Scheduler, db *store.DB, executor Executor) *cloud {
+	t.Helper()
+	c := &cloud{world: &world{}, t: t, s: s}
+	if p, ok := executor.(*Process); ok {
+		p.c.Credentials = c.world
+	}
+	c.svc = New(Config{
+		Scheduler: s, Store: db, Account: account, Region: "us-east-1", Caller: c.world, Roles: c.world, Executor: executor,
+		Assets: func(key string) (string, bool) { return strings.CutSuffix(key, ".zip") },
+	})
+	c.door = awsapi.New(awsapi.Config{Scheduler: s, Account: account, Region: "us-east-1"})
+	c.door.Add(c.svc.API())
+	if err := c.svc.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func (c *cloud) call(operation string, input any) (any, error) {
+	return c.door.Call(c.t.Context(), awsapi.RootOf(account), "lambda", operation, input)
+}
+
+func (c *cloud) must(operation string, input any) any {
+	c.t.Helper()
+	out, err := c.call(operation, input)
+	if err != nil {
+		c.t.Fatalf("%s: %v", operation, err)
+	}
+	return out
+}
+
+func (c *cloud) create(members map[string]any) {
+	c.t.Helper()
+	in := map[string]any{
+		"FunctionName": "f", "Runtime": "provided.al2023", "Handler": "bootstrap", "Role": "arn:aws:iam::" + account + ":role/r",
+		"Code": map[string]string{"S3Bucket": "assets", "S3Key": "f.zip"}, "Timeout": 30,
+	}
+	for k, v := range members {
+		in[k] = v
+	}
+	c.must("CreateFunction", in)
+}
+
+func (c *cloud) invoke(do string) *invokeOut {
+	c.t.Helper()
+	return c.must("Invoke", &invokeIn{FunctionName: "f", LogType: "Tail", Payload: []byte(`{"do":"` + do + `"}`)}).(*invokeOut)
+}
+
+// processCloud runs this test binary as the function f.
+func processCloud(t *testing.T) *cloud {
+	t.Helper()
+	dir := t.TempDir()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "f"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(self, filepath.Join(dir, "f", "bootstrap")); err != nil {
+		t.Fatal(err)
+	}
+	s := scheduler.NewReal()
+	c := newCloud(t, s, store.Memory(), NewProcess(ProcessConfig{Scheduler: s, Region: "us-east-1", Endpoint: "http://127.0.0.1:1", AssetDir: dir, MaxEnvironments: 4}))
+	t.Cleanup(func() {
+		c.svc.Close()
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := s.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+func TestProcessRunsABootstrap(t *testing.T) {
+	c := processCloud(t)
+	c.create(map[string]any{"Environment": map[string]any{"Variables": map[string]string{"OWN": "mine"}}})
+	out := c.invoke("env")
+	var env map[string]string
+	if err := json.Unmarshal(out.Payload, &env); err != nil {
+		t.Fatal(err)
+	}
+	if env["key"] != "ASIATEST" || env["own"] != "mine" || env["endpoint"] != "http://127.0.0.1:1" {
+		t.Errorf("environment: %v", env)
+	}
+	tail, err := base64.StdEncoding.DecodeString(out.LogResult)
+	if err != nil || !strings.Contains(string(tail), "START RequestId") || !strings.Contains(string(tail), "REPORT RequestId") {
+		t.Errorf("log tail: %q", tail)
+	}
+	if out = c.invoke("fail"); out.FunctionError != "Unhandled" || !strings.Contains(string(out.Payload), `"errorType":"Device.Refused"`) {
+		t.Errorf("failure: %s %s", out.FunctionError, out.Payload)
+	}
+	var again map[string]string
+	if err := json.Unmarshal(c.invoke("env").Payload, &again); err != nil || again["pid"] != env["pid"] {
+		t.Errorf("the environment was not used again: %v then %v", env, again)
+	}
+	if logs := c.find("cloudwatchlogs:PutLogEvents"); len(logs) == 0 || strings.Contains(strings.Join(logs, ""), "secret") {
+		t.Errorf("logs: %q", logs)
+	}
+}
+
+func TestProcessThatExitsFailsTheInvocationOnly(t *testing.T) {
+	c := processCloud(t)
+	c.create(nil)
+	if out := c.invoke("exit"); !strings.Contains(string(out.Payload), "Runtime.ExitError") {
+		t.Errorf("got %s", out.Payload)
+	}
+	if out := c.invoke("work"); out.FunctionError != "" {
+		t.Errorf("the next invocation failed: %s", out.Payload)
+	}
+}
+
+func TestProcessThatHangsTimesOut(t *testing.T) {
+	c := processCloud(t)
+	c.create(map[string]any{"Timeout": 1})
+	if out := c.invoke("hang"); !strings.Contains(string(out.Payload), "Sandbox.Timedout") || !strings.Contains(string(out.Payload), "timed out after 1.00 seconds") {
+		t.Errorf("got %s", out.Payload)
+	}
+	if out := c.invoke("work"); out.FunctionError != "" {
+		t.Errorf("the next invocation failed: %s", out.Payload)
+	}
+}
+
+func TestProcessServesMoreInvocationsThanEnvironments(t *testing.T) {
+	c := processCloud(t)
+	c.create(nil)
+	var wg sync.WaitGroup
+	pids := make([]string, 40)
+	for i := range pids {
+		wg.Go(func() {
+			var env map[string]string
+			if err := json.Unmarshal(c.invoke("env").Payload, &env); err != nil {
+				t.Error(err)
+			}
+			pids[i] = env["pid"]
+		})
+	}
+	wg.Wait()
+	slices.Sort(pids)
+	if n := len(slices.Compact(pids)); n > 4 {
+		t.Errorf("%d environments ran, want at most 4", n)
+	}
+}
+
+func TestMissingBootstrapIsAFailureOfTheFunction(t *testing.T) {
+	c := processCloud(t)
+	c.create(map[string]any{"Code": map[string]string{"S3Bucket": "assets", "S3Key": "nothing.zip"}})
+	if out := c.invoke("work"); !strings.Contains(string(out.Payload), "Runtime.InvalidEntrypoint") {
+		t.Errorf("got %s", out.Payload)
+	}
+}
+
+// handlerFunc is an in-process function.
+type handlerFunc func(ctx context.Context, payload []byte) ([]byte, error)
+
+func (f handlerFunc) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	return f(ctx, payload)
+}
+
+func virtualCloud(t *testing.T, db *store.DB, h handlerFunc) *cloud {
+	t.Helper()
+	s := scheduler.NewVirtual(1, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	return newCloud(t, s, db, &InProcess{Scheduler: s, New: func(_ context.Context, _ Function, _ awsapi.Identity, out io.Writer) (Handler, error) {
+		return handlerFunc(func(ctx context.Context, payload []byte) ([]byte, error) {
+			fmt.Fprintln(out, "in process")
+			return h(ctx, payload)
+		}), nil
+	}})
+}
+
+func TestEventIsTriedThreeTimesThenGoesToTheDeadLetterQueue(t *testing.T) {
+	var at []time.Duration
+	var c *cloud
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	c = virtualCloud(t, store.Memory(), func(context.Context, []byte) ([]byte, error) {
+		at = append(at, c.s.Now().Sub(start))
+		return nil, errors.New("broken")
+	})
+	c.create(map[string]any{"DeadLetterConfig": map[string]string{"TargetArn": "arn:aws:sqs:us-east-1:" + account + ":dlq"}})
+	out := c.must("Invoke", &invokeIn{FunctionName: "f", InvocationType: "Event", Payload: []byte(`{"n":1}`)}).(*invokeOut)
+	if out.StatusCode != 202 {
+		t.Fatalf("status %d", out.StatusCode)
+	}
+	if r := c.svc.Residue(t.Context()); len(r) != 1 {
+		t.Fatalf("residue: %v", r)
+	}
+	c.s.Run(nil)
+	if got, want := fmt.Sprint(at), "[0s 1m0s 3m0s]"; got != want {
+		t.Errorf("ran at %s, want %s", got, want)
+	}
+	if sent := c.find("sqs:SendMessage"); len(sent) != 1 || !strings.Contains(sent[0], `{\"n\":1}`) {
+		t.Errorf("dead letters: %q", sent)
+	}
+	if r := c.svc.Residue(t.Context()); len(r) != 0 {
+		t.Errorf("residue: %v", r)
+	}
+}
+
+func TestEventSurvivesARestart(t *testing.T) {
+	db := store.Memory()
+	c := virtualCloud(t, db, func(context.Context, []byte) ([]byte, error) {
+		t.Error("the first life ran the event")
+		return nil, nil
+	})
+	c.create(nil)
+	c.must("Invoke", &invokeIn{FunctionName: "f", InvocationType: "Event"})
+	runs := 0
+	second := virtualCloud(t, db, func(context.Context, []byte) ([]byte, error) { runs++; return nil, nil })
+	second.s.Run(nil)
+	if runs != 1 || len(second.svc.Residue(t.Context())) != 0 {
+		t.Errorf("ran %d times, residue %v", runs, second.svc.Residue(t.Context()))
+	}
+}
+
+func TestRequestsAreChecked(t *testing.T) {
+	c := virtualCloud(t, store.Memory(), func(context.Context, []byte) ([]byte, error) { return []byte("1"), nil })
+	c.create(nil)
+	good := map[string]any{
+		"FunctionName": "g", "Runtime": "provided.al2023", "Handler": "bootstrap", "Role": "arn:aws:iam::" + account + ":role/r",
+		"Code": map[string]string{"S3Bucket": "assets", "S3Key": "f.zip"},
+	}
+	for _, row := range []struct {
+		name, operation string
+		change          map[string]any
+		code            string
+	}{
+		{"same name", "CreateFunction", map[string]any{"FunctionName": "f"}, "ResourceConflictException"},
+		{"bad name", "CreateFunction", map[string]any{"FunctionName": "a b"}, "ValidationException"},
+		{"role that does not trust Lambda", "CreateFunction", map[string]any{"Role": "arn:aws:iam::1:role/untrusting"}, "InvalidParameterValueException"},
+		{"python", "CreateFunction", map[string]any{"Runtime": "python3.13"}, "NotImplemented"},
+		{"image", "CreateFunction", map[string]any{"Code": map[string]string{"ImageUri": "x"}}, "NotImplemented"},
+		{"no code", "CreateFunction", map[string]any{"Code": map[string]string{}}, "InvalidParameterValueException"},
+		{"broken zip", "CreateFunction", map[string]any{"Code": map[string][]byte{"ZipFile": []byte("no zip")}}, "InvalidParameterValueException"},
+		{"memory", "CreateFunction", map[string]any{"MemorySize": 64}, "InvalidParameterValueException"},
+		{"timeout", "CreateFunction", map[string]any{"Timeout": 901}, "InvalidParameterValueException"},
+		{"reserved variable", "CreateFunction", map[string]any{"Environment": map[string]any{"Variables": map[string]string{"AWS_REGION": "x"}}}, "InvalidParameterValueException"},
+		{"unknown function", "Invoke", map[string]any{"FunctionName": "nosuch"}, "ResourceNotFoundException"},
+		{"qualifier", "Invoke", map[string]any{"FunctionName": "f:7"}, "ResourceNotFoundException"},
+		{"payload", "Invoke", map[string]any{"FunctionName": "f", "Payload": []byte("{")}, "InvalidRequestContentException"},
+		{"type", "Invoke", map[string]any{"FunctionName": "f", "InvocationType": "Maybe"}, "InvalidParameterValueException"},
+		{"async size", "Invoke", map[string]any{"FunctionName": "f", "InvocationType": "Event", "Payload": []byte(`"` + strings.Repeat("x", maxAsyncPayload) + `"`)}, "RequestTooLargeException"},
+	} {
+		in := map[string]any{}
+		if row.operation == "CreateFunction" {
+			for k, v := range good {
+				in[k] = v
+			}
+		}
+		for k, v := range row.change {
+			in[k] = v
+		}
+		if _, err := c.call(row.operation, in); awsapi.Code(err) != row.code {
+			t.Errorf("%s: got %v, want %s", row.name, err, row.code)
+		}
+	}
+	if left := c.must("ListFunctions", nil).(*listFunctionsOut); len(left.Functions) != 1 {
+		t.Errorf("refused requests left functions behind: %d", len(left.Functions))
+	}
+}
+
+func TestPermissionsFormAResourcePolicy(t *testing.T) {
+	c := virtualCloud(t, store.Memory(), nil)
+	c.create(nil)
+	arn := "arn:aws:lambda:us-east-1:" + account + ":function:f"
+	if doc := c.svc.resourcePolicy(arn); doc != "" {
+		t.Fatalf("policy before: %s", doc)
+	}
+	add := map[string]string{"FunctionName": arn, "StatementId": "rule", "Action": "lambda:InvokeFunction", "Principal": "iot.amazonaws.com", "SourceArn": "arn:aws:iot:::rule/r", "SourceAccount": account}
+	c.must("AddPermission", add)
+	if _, err := c.call("AddPermission", add); awsapi.Code(err) != "ResourceConflictException" {
+		t.Errorf("second statement of that id: %v", err)
+	}
+	want := `{"Id":"default","Statement":[{"Sid":"rule","Effect":"Allow","Principal":{"Service":"iot.amazonaws.com"},"Action":"lambda:InvokeFunction","Resource":"` + arn +
+		`","Condition":{"ArnLike":{"AWS:SourceArn":"arn:aws:iot:::rule/r"},"StringEquals":{"AWS:SourceAccount":"` + account + `"}}}],"Version":"2012-10-17"}`
+	if doc := c.svc.resourcePolicy(arn); doc != want {
+		t.Errorf("policy: %s", doc)
+	}
+	c.must("RemovePermission", map[string]string{"FunctionName": "f", "StatementId": "rule"})
+	if _, err := c.call("GetPolicy", map[string]string{"FunctionName": "f"}); awsapi.Code(err) != "ResourceNotFoundException" {
+		t.Errorf("after removal: %v", err)
+	}
+}
+
+func TestReservedConcurrencyThrottles(t *testing.T) {
+	c := virtualCloud(t, store.Memory(), func(context.Context, []byte) ([]byte, error) { return []byte("1"), nil })
+	c.create(nil)
+	c.must("PutFunctionConcurrency", map[string]any{"FunctionName": "f", "ReservedConcurrentExecutions": 0})
+	_, err := c.call("Invoke", map[string]string{"FunctionName": "f"})
+	if e, ok := errors.AsType[*awsapi.Error](err); !ok || e.Code != "TooManyRequestsException" || e.HTTPStatus() != 429 {
+		t.Fatalf("got %v", err)
+	}
+}

@@ -1,0 +1,488 @@
+package lambda
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+)
+
+// Limits of Lambda.
+const (
+	maxSyncPayload  = 6 << 20
+	maxAsyncPayload = 1 << 20
+	maxEventAge     = 6 * time.Hour
+	accountLimit    = 1000 // concurrent executions
+)
+
+// Roles lets a service assume a role whose trust policy names it.
+type Roles interface {
+	Assume(ctx context.Context, roleARN, servicePrincipal, sourceARN, sessionName string) (awsapi.Identity, error)
+}
+
+// Metrics takes data points of AWS/Lambda.
+type Metrics interface {
+	Add(namespace, name, unit string, value float64, dimensions map[string]string)
+}
+
+// Executor runs functions.
+type Executor interface {
+	// Invoke runs one invocation to its end or to ctx's. A failure of the
+	// function is in the result; the error is one of the executor or
+	// ctx's.
+	Invoke(ctx context.Context, f Function, inv Invocation) (Result, error)
+	// Retire lets the environments of a function that was changed or
+	// deleted end.
+	Retire(name string)
+	// Close ends all environments.
+	Close()
+}
+
+// Invocation is one run of a function.
+type Invocation struct {
+	RequestID string
+	Payload   []byte
+	Deadline  time.Time
+	Identity  awsapi.Identity // of the function's role
+	Log       func(LogLine)   // takes what the function prints; may be called after Invoke returned
+}
+
+// LogLine is a line that a function printed.
+type LogLine struct {
+	Stream string
+	Time   time.Time
+	Text   string
+}
+
+// Result is the outcome of an invocation.
+type Result struct {
+	Payload []byte         // the answer, or the error as JSON
+	Failure *FunctionError // nil if the function succeeded
+	Stream  string         // log stream of the environment
+}
+
+// Config is what the service needs.
+type Config struct {
+	Scheduler *scheduler.Scheduler
+	Store     *store.DB
+	Account   string
+	Region    string
+	Caller    awsapi.Caller
+	Roles     Roles
+	Executor  Executor
+	Metrics   Metrics // may be nil
+	// Assets finds prepared code for an S3 key: a name that the executor
+	// knows. ok is false for keys that name an object in S3.
+	Assets func(s3Key string) (name string, ok bool)
+	// CodeDir is the folder into which deployment packages are unpacked.
+	CodeDir string
+}
+
+// Service is AWS Lambda. Its methods are safe for concurrent use.
+type Service struct {
+	Config
+
+	mu      sync.Mutex
+	running map[string]int // invocations by function
+	total   int
+	streams map[string]bool // log streams made, "group stream"
+}
+
+// New returns the service over what the store holds.
+func New(c Config) *Service {
+	return &Service{Config: c, running: map[string]int{}, streams: map[string]bool{}}
+}
+
+// Start resumes the asynchronous invocations that were under way.
+func (s *Service) Start(context.Context) error {
+	return s.Store.View(func(tx *store.Tx) error {
+		for row, err := range events.Scan(tx, store.Query{}) {
+			if err != nil {
+				return err
+			}
+			s.schedule(row.Key[0], row.Value)
+		}
+		return nil
+	})
+}
+
+// Close ends the execution environments.
+func (s *Service) Close() { s.Executor.Close() }
+
+// Residue lists invocations that have not ended.
+func (s *Service) Residue(context.Context) []string {
+	var left []string
+	_ = s.Store.View(func(tx *store.Tx) error {
+		for row, err := range events.Scan(tx, store.Query{}) {
+			if err != nil {
+				return err
+			}
+			left = append(left, fmt.Sprintf("lambda: asynchronous invocation %s of %s, %d failed attempts", row.Key[0], row.Value.Function, row.Value.Attempts))
+		}
+		return nil
+	})
+	return left
+}
+
+func (s *Service) arn(name string) string {
+	return "arn:aws:lambda:" + s.Region + ":" + s.Account + ":function:" + name
+}
+
+// name cuts the function's name out of a name, a partial or a full ARN, and
+// the qualifier behind it.
+func (s *Service) name(ref string) (name, qualifier string) {
+	parts := strings.Split(ref, ":")
+	switch {
+	case strings.HasPrefix(ref, "arn:") && len(parts) >= 7:
+		parts = parts[6:]
+	case len(parts) >= 3 && parts[1] == "function":
+		parts = parts[2:]
+	}
+	if len(parts) > 1 {
+		qualifier = parts[1]
+	}
+	return parts[0], qualifier
+}
+
+// find returns a function; $LATEST is the only qualifier there is.
+func (s *Service) find(tx *store.Tx, ref, qualifier string) (Function, error) {
+	name, q := s.name(ref)
+	if qualifier != "" {
+		q = qualifier
+	}
+	if q != "" && q != "$LATEST" {
+		return Function{}, errFunctionNotFound(s.arn(name) + ":" + q)
+	}
+	f, ok, err := functions.Get(tx, name)
+	if err != nil {
+		return Function{}, err
+	}
+	if !ok {
+		return Function{}, errFunctionNotFound(s.arn(name))
+	}
+	return f, nil
+}
+
+// admit counts an invocation against the account's and the function's
+// concurrency.
+func (s *Service) admit(f Function) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f.Reserved != nil && s.running[f.Name] >= *f.Reserved {
+		return errThrottled("ReservedFunctionConcurrentInvocationLimitExceeded")
+	}
+	if s.total >= accountLimit {
+		return errThrottled("ConcurrentInvocationLimitExceeded")
+	}
+	s.running[f.Name]++
+	s.total++
+	return nil
+}
+
+func (s *Service) release(f Function) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.running[f.Name]--; s.running[f.Name] == 0 {
+		delete(s.running, f.Name)
+	}
+	s.total--
+}
+
+// run runs a function once and returns its result and the tail of its log.
+func (s *Service) run(ctx context.Context, f Function, requestID string, payload []byte) (Result, string, error) {
+	if err := s.admit(f); err != nil {
+		s.count(f, "Throttles", 1)
+		return Result{}, "", err
+	}
+	defer s.release(f)
+	id, err := s.Roles.Assume(ctx, f.RoleARN, "lambda.amazonaws.com", f.ARN, f.Name)
+	if err != nil {
+		return Result{}, "", awsapi.Errorf("AccessDeniedException", "The role defined for the function cannot be assumed by Lambda: %v", awsapi.AsError(err).Message).WithStatus(502)
+	}
+	log := s.newLog(f, id)
+	start := s.Scheduler.Now()
+	log.system("START RequestId: " + requestID + " Version: $LATEST")
+	runCtx, cancel := s.Scheduler.WithTimeout(ctx, f.Timeout)
+	defer cancel()
+	result, err := s.Executor.Invoke(runCtx, f, Invocation{
+		RequestID: requestID, Payload: payload, Deadline: start.Add(f.Timeout), Identity: id, Log: log.add,
+	})
+	took := s.Scheduler.Now().Sub(start)
+	if err != nil && runCtx.Err() != nil && ctx.Err() == nil {
+		failure := &FunctionError{
+			Type:    "Sandbox.Timedout",
+			Message: fmt.Sprintf("RequestId: %s Error: Task timed out after %.2f seconds", requestID, f.Timeout.Seconds()),
+		}
+		result, err = failed(failure, result.Stream), nil
+		log.system(fmt.Sprintf("%s %s Task timed out after %.2f seconds", start.Format("2006-01-02T15:04:05.000Z"), requestID, f.Timeout.Seconds()))
+	}
+	ms := float64(took.Microseconds()) / 1000
+	log.system("END RequestId: " + requestID)
+	log.system(fmt.Sprintf("REPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %d ms\tMemory Size: %d MB", requestID, ms, int(ms)+1, f.MemoryMB))
+	log.flush(ctx)
+	s.count(f, "Invocations", 1)
+	s.count(f, "Duration", ms)
+	errs := 0.0
+	if err != nil || result.Failure != nil {
+		errs = 1
+	}
+	s.count(f, "Errors", errs)
+	return result, log.tail(), err
+}
+
+func failed(failure *FunctionError, stream string) Result {
+	b, err := json.Marshal(failure)
+	if err != nil {
+		b = []byte(`{}`)
+	}
+	return Result{Payload: b, Failure: failure, Stream: stream}
+}
+
+func (s *Service) count(f Function, name string, value float64) {
+	if s.Metrics == nil {
+		return
+	}
+	unit := "Count"
+	if name == "Duration" {
+		unit = "Milliseconds"
+	}
+	s.Metrics.Add("AWS/Lambda", name, unit, value, map[string]string{"FunctionName": f.Name})
+}
+
+// enqueue stores an asynchronous invocation and starts it.
+func (s *Service) enqueue(tx *store.Tx, requestID string, f Function, payload []byte) error {
+	now := s.Scheduler.Now()
+	e := event{Function: f.Name, Payload: payload, Received: now, Next: now}
+	tx.OnCommit(func() { s.schedule(requestID, e) })
+	return events.Put(tx, e, requestID)
+}
+
+func (s *Service) schedule(requestID string, e event) {
+	s.Scheduler.At(e.Next, "lambda event "+e.Function, func() { s.runEvent(requestID, e) })
+}
+
+// runEvent runs an asynchronous invocation once and decides what follows.
+func (s *Service) runEvent(requestID string, e event) {
+	ctx := context.Background()
+	var f Function
+	err := s.Store.View(func(tx *store.Tx) (err error) {
+		f, err = s.find(tx, e.Function, "")
+		return err
+	})
+	if err != nil { // the function is gone, and its events with it
+		s.end(requestID)
+		return
+	}
+	age := maxEventAge
+	if f.MaxAge > 0 {
+		age = f.MaxAge
+	}
+	retries := 2
+	if f.MaxRetries != nil {
+		retries = *f.MaxRetries
+	}
+	now := s.Scheduler.Now()
+	if now.Sub(e.Received) > age {
+		s.conclude(ctx, f, requestID, e, Result{}, "EventAgeExceeded")
+		return
+	}
+	result, _, err := s.run(ctx, f, requestID, e.Payload)
+	now = s.Scheduler.Now()
+	switch {
+	case err != nil: // throttled or an error of the service: the event stays, with growing delays
+		e.Next = now.Add(min(time.Second<<min(int(now.Sub(e.Received)/time.Second), 8), 5*time.Minute))
+	case result.Failure == nil:
+		s.conclude(ctx, f, requestID, e, result, "Success")
+		return
+	case e.Attempts >= retries:
+		e.Attempts++
+		s.conclude(ctx, f, requestID, e, result, "RetriesExhausted")
+		return
+	default:
+		e.Attempts++
+		e.Next = now.Add(time.Duration(e.Attempts) * time.Minute)
+	}
+	err = s.Store.Update(func(tx *store.Tx) error { return events.Put(tx, e, requestID) })
+	if err == nil {
+		s.schedule(requestID, e)
+	}
+}
+
+func (s *Service) end(requestID string) {
+	_ = s.Store.Update(func(tx *store.Tx) error { return events.Delete(tx, requestID) })
+}
+
+// conclude sends an asynchronous invocation's outcome to its destination or
+// dead-letter queue and forgets the event.
+func (s *Service) conclude(ctx context.Context, f Function, requestID string, e event, r Result, condition string) {
+	defer s.end(requestID)
+	target := f.OnSuccess
+	if condition != "Success" {
+		target = f.OnFailure
+		s.count(f, "AsyncEventsDropped", 1)
+	}
+	id, err := s.Roles.Assume(ctx, f.RoleARN, "lambda.amazonaws.com", f.ARN, f.Name)
+	if err != nil {
+		s.count(f, "DestinationDeliveryFailures", 1)
+		return
+	}
+	if target != "" {
+		record := map[string]any{
+			"version":        "1.0",
+			"timestamp":      s.Scheduler.Now().Format("2006-01-02T15:04:05.000Z"),
+			"requestContext": map[string]any{"requestId": requestID, "functionArn": f.ARN + ":$LATEST", "condition": condition, "approximateInvokeCount": e.Attempts + 1},
+			"requestPayload": asJSON(e.Payload),
+		}
+		if r.Payload != nil {
+			context := map[string]any{"statusCode": 200, "executedVersion": "$LATEST"}
+			if r.Failure != nil {
+				context["functionError"] = "Unhandled"
+			}
+			record["responseContext"] = context
+			record["responsePayload"] = asJSON(r.Payload)
+		}
+		body, err := json.Marshal(record)
+		if err == nil {
+			err = s.deliver(ctx, id, target, body, nil)
+		}
+		if err != nil {
+			s.count(f, "DestinationDeliveryFailures", 1)
+		}
+	}
+	if condition != "Success" && f.DeadLetter != "" {
+		attributes := map[string]string{"RequestID": requestID, "ErrorCode": "200"}
+		if r.Failure != nil {
+			attributes["ErrorMessage"] = r.Failure.Message
+		}
+		if err := s.deliver(ctx, id, f.DeadLetter, e.Payload, attributes); err != nil {
+			s.count(f, "DeadLetterErrors", 1)
+		}
+	}
+}
+
+func asJSON(b []byte) any {
+	if json.Valid(b) {
+		return json.RawMessage(b)
+	}
+	return string(b)
+}
+
+// deliver sends body to a queue, topic or function under the role's identity.
+func (s *Service) deliver(ctx context.Context, id awsapi.Identity, arn string, body []byte, attributes map[string]string) error {
+	parts := strings.SplitN(arn, ":", 6)
+	if len(parts) != 6 {
+		return fmt.Errorf("lambda: destination %q is not an ARN", arn)
+	}
+	values := map[string]any{}
+	for k, v := range attributes {
+		values[k] = map[string]string{"DataType": "String", "StringValue": v}
+	}
+	switch parts[2] {
+	case "sqs":
+		var url struct {
+			QueueURL string `json:"QueueUrl"`
+		}
+		if err := awsapi.CallInto(ctx, s.Caller, awsapi.RootOf(s.Account), "sqs", "GetQueueUrl", map[string]string{"QueueName": parts[5]}, &url); err != nil {
+			return err
+		}
+		_, err := s.Caller.Call(ctx, id, "sqs", "SendMessage", map[string]any{"QueueUrl": url.QueueURL, "MessageBody": string(body), "MessageAttributes": values})
+		return err
+	case "sns":
+		_, err := s.Caller.Call(ctx, id, "sns", "Publish", map[string]any{"TopicArn": arn, "Message": string(body), "MessageAttributes": values})
+		return err
+	case "lambda":
+		_, err := s.Caller.Call(ctx, id, "lambda", "Invoke", &invokeIn{FunctionName: arn, InvocationType: "Event", Payload: body})
+		return err
+	default:
+		return awsapi.NotBuilt("Lambda destinations of the service " + parts[2])
+	}
+}
+
+// logTail is how much of the log an Invoke with LogType Tail returns.
+const logTail = 4 << 10
+
+// invocationLog gathers what one invocation prints.
+type invocationLog struct {
+	s  *Service
+	f  Function
+	id awsapi.Identity
+
+	mu      sync.Mutex
+	lines   []LogLine
+	text    []string
+	flushed bool
+}
+
+func (s *Service) newLog(f Function, id awsapi.Identity) *invocationLog {
+	return &invocationLog{s: s, f: f, id: id}
+}
+
+func (l *invocationLog) system(text string) { l.add(LogLine{Time: l.s.Scheduler.Now(), Text: text}) }
+
+func (l *invocationLog) add(line LogLine) {
+	l.mu.Lock()
+	late := l.flushed
+	l.lines = append(l.lines, line)
+	l.text = append(l.text, line.Text)
+	l.mu.Unlock()
+	if late {
+		l.flush(context.Background())
+	}
+}
+
+func (l *invocationLog) tail() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	text := strings.Join(l.text, "\n") + "\n"
+	return base64.StdEncoding.EncodeToString([]byte(text[max(0, len(text)-logTail):]))
+}
+
+// flush hands the lines to CloudWatch Logs as the function's role. Lines that
+// the service itself wrote go to the stream of the environment that ran.
+func (l *invocationLog) flush(ctx context.Context) {
+	l.mu.Lock()
+	lines := l.lines
+	l.lines = nil
+	l.flushed = true
+	l.mu.Unlock()
+	stream := ""
+	for _, line := range lines {
+		if line.Stream != "" {
+			stream = line.Stream
+		}
+	}
+	if len(lines) == 0 {
+		return
+	}
+	if stream == "" {
+		stream = l.s.Scheduler.Now().Format("2006/01/02") + "/[$LATEST]" + strings.ReplaceAll(l.f.RevisionID, "-", "")
+	}
+	s, group := l.s, l.f.LogGroup
+	s.mu.Lock()
+	made := s.streams[group+" "+stream]
+	s.streams[group+" "+stream] = true
+	s.mu.Unlock()
+	if !made {
+		_, err := s.Caller.Call(ctx, l.id, "cloudwatchlogs", "CreateLogStream", map[string]string{"logGroupName": group, "logStreamName": stream})
+		if awsapi.Code(err) == "ResourceNotFoundException" {
+			if _, err = s.Caller.Call(ctx, l.id, "cloudwatchlogs", "CreateLogGroup", map[string]string{"logGroupName": group}); err == nil {
+				_, err = s.Caller.Call(ctx, l.id, "cloudwatchlogs", "CreateLogStream", map[string]string{"logGroupName": group, "logStreamName": stream})
+			}
+		}
+		if err != nil && awsapi.Code(err) != "ResourceAlreadyExistsException" {
+			return // as on AWS: no permission, no log
+		}
+	}
+	logEvents := make([]map[string]any, len(lines))
+	for i, line := range lines {
+		logEvents[i] = map[string]any{"timestamp": line.Time.UnixMilli(), "message": line.Text}
+	}
+	_, _ = s.Caller.Call(ctx, l.id, "cloudwatchlogs", "PutLogEvents", map[string]any{"logGroupName": group, "logStreamName": stream, "logEvents": logEvents})
+}
