@@ -12,6 +12,12 @@
 //	header:"X-Amz-Target" header               payload:"raw"       the body itself ([]byte or string)
 //	payload:"json"        the member is the whole JSON body
 //	status:"true"         output: HTTP status (int)
+//	header:"X-Amz-Meta-*" map of the headers that begin so
+//	query:"*"             map of the whole query string
+//	xml:"Attribute,flat,key=Name,value=Value"
+//	                      Query and XML: the member's name there, if it differs;
+//	                      flat lists and maps have no <member> or <entry> level;
+//	                      key and value name the parts of a map's entries
 //
 // Times are Time: epoch seconds in JSON, ISO 8601 in XML, tag 1 in CBOR. Blobs
 // are []byte: base64 in JSON and XML. Absent members are nil pointers, maps,

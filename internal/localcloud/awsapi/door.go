@@ -43,6 +43,7 @@ type Door struct {
 	byTarget map[string]*Service
 	signing  map[string][]*Service
 	routes   map[*Service]*router
+	order    []*Service // as added
 }
 
 // Config is what a Door needs.
@@ -54,6 +55,8 @@ type Config struct {
 	Authorizer Authorizer
 	// Authenticator may be nil in tests: then every request is the root's.
 	Authenticator Authenticator
+	// MaxBody is the largest request body in bytes; 0 stands for MaxBody.
+	MaxBody int64
 }
 
 // New returns a door without services.
@@ -76,6 +79,7 @@ func (d *Door) Add(s Service) {
 		d.byTarget[s.Target] = &s
 	}
 	d.routes[&s] = newRouter(&s)
+	d.order = append(d.order, &s)
 }
 
 // Lookup returns a service by its ID, nil if there is none.
@@ -165,8 +169,8 @@ func (o *Operation) decodeInput(input any) (any, error) {
 			return nil, Errorf("SerializationException", "%v", err)
 		}
 	}
-	if err := json.Unmarshal(b, in); err != nil {
-		return nil, Errorf("SerializationException", "%v", err)
+	if err := decodeJSON(b, in); err != nil {
+		return nil, err
 	}
 	return in, nil
 }

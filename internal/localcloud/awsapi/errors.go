@@ -14,6 +14,9 @@ type Error struct {
 	Message string
 	// Status is the HTTP status; 0 means 400.
 	Status int
+	// QueryCode is the code under which Query clients know the error, if it
+	// differs: "AWS.SimpleQueueService.NonExistentQueue".
+	QueryCode string
 	// Fields are further members of the error's body.
 	Fields map[string]any
 }

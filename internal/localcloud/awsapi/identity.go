@@ -36,6 +36,10 @@ func ServiceOf(principal, account, sourceARN string) Identity {
 	return Identity{Account: account, ARN: principal, Service: principal, SourceARN: sourceARN, SourceAccount: account}
 }
 
+// Anonymous is the sender of an unsigned request. Only resource policies that
+// name everybody can allow what it does.
+func Anonymous() Identity { return Identity{ARN: "anonymous"} }
+
 // RoleName is the name of the role behind the identity, "" if none.
 func (id Identity) RoleName() string {
 	return id.RoleARN[strings.LastIndexByte(id.RoleARN, '/')+1:]

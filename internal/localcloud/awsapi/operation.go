@@ -64,6 +64,8 @@ type Operation struct {
 	// Action is the IAM action; "" means Prefix:Name, "-" means that the
 	// operation needs no permission of its own.
 	Action string
+	// Anonymous operations are also open to unsigned requests.
+	Anonymous bool
 
 	in        reflect.Type
 	resources func(c *Call, in any) []string
@@ -105,6 +107,10 @@ func Status(status int) Option { return func(o *Operation) { o.Status = status }
 // Action sets the IAM action where it is not Prefix:Name. "-" stands for an
 // operation that anybody may call, or whose handler asks Call.Authorize itself.
 func Action(action string) Option { return func(o *Operation) { o.Action = action } }
+
+// AllowAnonymous opens the operation to unsigned requests, whose identity is
+// Anonymous.
+func AllowAnonymous() Option { return func(o *Operation) { o.Anonymous = true } }
 
 // On says which resources the operation touches, as ARNs; each must be
 // allowed. Without it the resource is "*".
