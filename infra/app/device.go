@@ -6,6 +6,8 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+
+	"github.com/fleetstep/fleetstep/internal/event"
 )
 
 // device is what the devices touch: the topics that the policy opens to them, the images that they fetch, and the
@@ -101,17 +103,17 @@ func (d *device) images() *string { return jsii.String(*d.bucket.AttrArn() + "/*
 // environment tells a function how to reach agents.
 func (d *device) environment(p *parameters) map[string]*string {
 	return map[string]*string{
-		"CONTROLLER_ENDPOINT_ID": p.controllerEndpointID.ValueAsString(),
-		"AGENT_TOPIC":            jsii.String(agentTopic),
-		"CONTROLLER_TOPIC":       jsii.String(controllerTopic),
+		event.EnvControllerEndpoint: p.controllerEndpointID.ValueAsString(),
+		event.EnvAgentTopic:         jsii.String(agentTopic),
+		event.EnvControllerTopic:    jsii.String(controllerTopic),
 	}
 }
 
 // receive makes the function that hears the devices, and its rules.
 func (d *device) receive(lambdas *functions, w *workflow, notify *notifications, p *parameters) {
 	environment := d.environment(p)
-	environment["TABLE_NAME"] = w.table.Ref()
-	environment["STATE_MACHINE_ARN"] = w.stateMachine.Ref()
+	environment[event.EnvTable] = w.table.Ref()
+	environment[event.EnvStateMachine] = w.stateMachine.Ref()
 	handle := lambdas.add("handle-device-message", environment, w.items(),
 		allow("ResumeTask", []string{"states:SendTaskSuccess", "states:SendTaskFailure", "states:SendTaskHeartbeat"}, *sub(stateMachine)),
 		allow("StartUpgrade", []string{"states:StartExecution"}, *sub(stateMachine)),

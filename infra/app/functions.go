@@ -98,8 +98,8 @@ func (f *functions) code(name string) *awslambda.CfnFunction_CodeProperty {
 
 func variables(environment map[string]*string) map[string]*string {
 	all := map[string]*string{
-		"LOG_LEVEL":         jsii.String("info"),
-		"METRICS_NAMESPACE": jsii.String(event.MetricsNamespace),
+		event.EnvLogLevel:         jsii.String("info"),
+		event.EnvMetricsNamespace: jsii.String(event.MetricsNamespace),
 	}
 	for name, value := range environment {
 		all[name] = value

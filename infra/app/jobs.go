@@ -6,6 +6,8 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+
+	"github.com/fleetstep/fleetstep/internal/event"
 )
 
 // jobs is the way in (create-job, the job template), the way from a job execution to its workflow, and back.
@@ -19,7 +21,7 @@ func newJobs(stack awscdk.Stack, lambdas *functions, device *device, w *workflow
 	j := &jobs{}
 
 	j.createJob = lambdas.add("create-job",
-		map[string]*string{"FIRMWARE_BUCKET": device.bucket.Ref(), "JOB_TEMPLATE_ID": template.Ref()},
+		map[string]*string{event.EnvFirmwareBucket: device.bucket.Ref(), event.EnvJobTemplate: template.Ref()},
 		allow("ReadTemplate", []string{"iot:DescribeJobTemplate"}, *sub(jobTemplate)),
 		allow("CreateJob", []string{"iot:CreateJob"}, *sub(anyJob), *sub(anyThing), *sub(anyGroup), *sub(jobTemplate)),
 		allow("FindJob", []string{"iot:DescribeJob"}, *sub(anyJob)),
@@ -28,7 +30,7 @@ func newJobs(stack awscdk.Stack, lambdas *functions, device *device, w *workflow
 		allow("ReadFirmware", []string{"s3:GetObject"}, device.images()))
 
 	start := lambdas.add("start-upgrade",
-		map[string]*string{"TABLE_NAME": w.table.Ref(), "STATE_MACHINE_ARN": w.stateMachine.Ref()},
+		map[string]*string{event.EnvTable: w.table.Ref(), event.EnvStateMachine: w.stateMachine.Ref()},
 		w.items(), jobExecutions(), iotEndpoint(),
 		allow("StartUpgrade", []string{"states:StartExecution"}, *sub(stateMachine)),
 		allow("DescribeUpgrade", []string{"states:DescribeExecution"}, *sub(executions)))
@@ -36,13 +38,13 @@ func newJobs(stack awscdk.Stack, lambdas *functions, device *device, w *workflow
 		"SELECT topic(3) AS thingName, execution AS execution, timestamp() AS receivedAt"+
 			" FROM '$aws/things/+/jobs/notify-next' WHERE isUndefined(execution) = false")
 
-	events := lambdas.add("handle-job-event",
-		map[string]*string{"TABLE_NAME": w.table.Ref(), "STATE_MACHINE_ARN": w.stateMachine.Ref()},
+	handle := lambdas.add("handle-job-event",
+		map[string]*string{event.EnvTable: w.table.Ref(), event.EnvStateMachine: w.stateMachine.Ref()},
 		w.items(),
 		allow("EndUpgrade", []string{"states:StopExecution", "states:DescribeExecution"}, *sub(executions)),
 		allow("EndTask", []string{"states:SendTaskFailure"}, *sub(stateMachine)))
-	lambdas.notify.rule(scope, "JobEvent", "job_event", "Jobs that end", events, "SELECT * FROM '$aws/events/job/#'")
-	lambdas.notify.rule(scope, "JobExecutionEvent", "job_execution_event", "Job executions that end", events,
+	lambdas.notify.rule(scope, "JobEvent", "job_event", "Jobs that end", handle, "SELECT * FROM '$aws/events/job/#'")
+	lambdas.notify.rule(scope, "JobExecutionEvent", "job_execution_event", "Job executions that end", handle,
 		"SELECT * FROM '$aws/events/jobExecution/#'")
 
 	newJobEvents(scope, lambdas)
@@ -79,7 +81,7 @@ func newJobTemplate(scope constructs.Construct) awsiot.CfnJobTemplate {
 		JobTemplateId: sub("${AWS::StackName}-firmware-upgrade"),
 		Description:   jsii.String("Firmware upgrade of TR-369 devices. create-job fills in the document and starts jobs from this template."),
 		// create-job sends the real document; AWS wants one in every template.
-		Document: jsii.String(`{"operation":"firmware-upgrade"}`),
+		Document: jsii.String(`{"operation":"` + event.Operation + `"}`),
 		JobExecutionsRolloutConfig: map[string]any{
 			// Faster only as devices succeed: a bad image meets few devices before the abort criteria see it.
 			"ExponentialRolloutRate": map[string]any{

@@ -46,7 +46,7 @@ func newAlarms(scope constructs.Construct, notify *notifications, p *parameters)
 		sum += "FILL(" + id + ", 0)"
 	}
 	download := func(stat string) []any {
-		return []any{returned(query("m1", event.MetricsNamespace, event.MetricPhaseDuration, stat, minutes5, map[string]string{event.DimensionPhase: "Download"}))}
+		return []any{returned(query("m1", event.MetricsNamespace, event.MetricPhaseDuration, stat, minutes5, map[string]string{event.DimensionPhase: event.PhaseDownload}))}
 	}
 
 	for _, a := range []alarm{
@@ -159,7 +159,7 @@ func dashboardBody() string {
 		return rows
 	}
 
-	d.text("# Firmware upgrades of ${AWS::StackName}\nDevices by result and phase, then what slows them down, then the machinery. Runbook: docs/operations.md.")
+	d.text("# Firmware upgrades of ${AWS::StackName}\nDevices by result and phase, then what slows them down, then the machinery. What to do: docs/deploy.md.")
 	d.charts(
 		chart{title: "Devices finished, by result", stacked: true, stat: "Sum", rows: ours(event.MetricDevicesFinished, event.DimensionResult, event.Results, nil)},
 		chart{title: "Devices that reached a phase", stat: "Sum", rows: ours(event.MetricPhaseReached, event.DimensionPhase, event.Phases, nil)},
@@ -176,6 +176,18 @@ func dashboardBody() string {
 		chart{title: "Duration per phase, seconds", rows: durations},
 		chart{title: "Rollout: devices started, per minute", stat: "Sum", period: 60, rows: []row{{event.MetricsNamespace, event.MetricUpgradesStarted}}},
 		chart{title: "Backlog: devices that wait to appear", stat: "Sum", rows: []row{{event.MetricsNamespace, event.MetricUpgradesPending}}},
+	)
+	d.charts(
+		chart{title: "Duration of successful upgrades, seconds", rows: []row{
+			{event.MetricsNamespace, event.MetricUpgradeDuration, map[string]any{"stat": "p50", "label": "p50"}},
+			{event.MetricsNamespace, event.MetricUpgradeDuration, map[string]any{"stat": "p90", "label": "p90"}},
+			{event.MetricsNamespace, event.MetricUpgradeDuration, map[string]any{"stat": "p99", "label": "p99"}},
+		}},
+		chart{title: "Job executions that ended, by status", stacked: true, stat: "Sum", rows: ours(event.MetricJobExecutions, event.DimensionStatus, event.Results, nil)},
+		chart{title: "Records refused, by reason", stacked: true, stat: "Sum", rows: ours(event.MetricRefusedRecords, event.DimensionReason, []string{
+			event.RefusedTopic, event.RefusedClient, event.RefusedSender, event.RefusedOwner, event.RefusedRecipient,
+			event.RefusedUnreadable, event.RefusedSession,
+		}, nil)},
 	)
 	d.charts(
 		chart{title: "Workflows", stat: "Sum", rows: perItem("AWS/States", []string{"ExecutionsStarted", "ExecutionsSucceeded", "ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted", "ExecutionThrottled"}, "StateMachineArn", []string{stateMachine})},

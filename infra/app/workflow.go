@@ -9,6 +9,7 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
+	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/statemachines"
 )
 
@@ -24,8 +25,8 @@ func newWorkflow(stack awscdk.Stack, lambdas *functions, device *device, notify 
 	w := &workflow{table: newTable(scope)}
 
 	usp := device.environment(p)
-	usp["TABLE_NAME"] = w.table.Ref()
-	sendEnvironment := map[string]*string{"FIRMWARE_BUCKET": device.bucket.Ref()}
+	usp[event.EnvTable] = w.table.Ref()
+	sendEnvironment := map[string]*string{event.EnvFirmwareBucket: device.bucket.Ref()}
 	for name, value := range usp {
 		sendEnvironment[name] = value
 	}
@@ -40,7 +41,7 @@ func newWorkflow(stack awscdk.Stack, lambdas *functions, device *device, notify 
 	await := lambdas.add("await-firmware-report", usp, w.items(), publish, iotEndpoint(), resume)
 	verify := lambdas.add("verify-version", usp, w.items(), publish, iotEndpoint(), resume)
 	finalize := lambdas.add("finalize",
-		map[string]*string{"TABLE_NAME": w.table.Ref(), "OUTCOME_TOPIC_ARN": notify.outcomes.Ref()},
+		map[string]*string{event.EnvTable: w.table.Ref(), event.EnvOutcomeTopic: notify.outcomes.Ref()},
 		w.items(), jobExecutions(), iotEndpoint(),
 		allow("RecordVersion", []string{"iot:DescribeThing", "iot:UpdateThing"}, *sub(anyThing)),
 		allow("PublishOutcome", []string{"sns:Publish"}, notify.outcomes.Ref()))
@@ -103,11 +104,11 @@ func newStateMachine(scope constructs.Construct, steps map[string]awslambda.CfnF
 		allowWithoutResource("Tracing", "X-Ray has no resources for segments and sampling",
 			"xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules", "xray:GetSamplingTargets"))
 
-	return named("StateMachine", awsstepfunctions.NewCfnStateMachine(scope, jsii.String("StateMachine"), &awsstepfunctions.CfnStateMachineProps{
+	machine := named("StateMachine", awsstepfunctions.NewCfnStateMachine(scope, jsii.String("StateMachine"), &awsstepfunctions.CfnStateMachineProps{
 		StateMachineName:        sub("${AWS::StackName}-firmware-upgrade"),
 		StateMachineType:        jsii.String("STANDARD"),
 		RoleArn:                 role.AttrArn(),
-		DefinitionString:        jsii.String(compact(statemachines.FirmwareUpgrade)),
+		DefinitionString:        jsii.String(compact([]byte(statemachines.FirmwareUpgrade))),
 		DefinitionSubstitutions: substitutions,
 		LoggingConfiguration: &awsstepfunctions.CfnStateMachine_LoggingConfigurationProperty{
 			Level: jsii.String("ERROR"),
@@ -119,6 +120,10 @@ func newStateMachine(scope constructs.Construct, steps map[string]awslambda.CfnF
 		},
 		TracingConfiguration: &awsstepfunctions.CfnStateMachine_TracingConfigurationProperty{Enabled: jsii.Bool(true)},
 	}))
+	// cfn-lint 1.51 wants a number where a JSONata state may compute its TimeoutSeconds (States Language, "JSONata":
+	// any field that takes a number takes an expression). The definition is validated by our own compiler instead.
+	machine.AddMetadata(jsii.String("cfn-lint"), map[string]any{"config": map[string]any{"ignore_checks": []string{"E3601"}}})
+	return machine
 }
 
 // jobExecutions is how a function reports to the job as the device would.

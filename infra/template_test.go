@@ -1,0 +1,430 @@
+package infra
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/statemachines"
+)
+
+type resource struct {
+	Type                string
+	Properties          map[string]any
+	DeletionPolicy      string
+	UpdateReplacePolicy string
+	Condition           string
+}
+
+type template struct {
+	Parameters map[string]map[string]any
+	Conditions map[string]any
+	Resources  map[string]resource
+	Outputs    map[string]struct{ Value any }
+}
+
+func parse(t *testing.T) template {
+	t.Helper()
+	var out template
+	if err := json.Unmarshal(Template, &out); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// of are the resources of a type.
+func (t template) of(kind string) map[string]resource {
+	found := map[string]resource{}
+	for id, r := range t.Resources {
+		if r.Type == kind {
+			found[id] = r
+		}
+	}
+	return found
+}
+
+// at follows a path of members and indexes.
+func at(v any, path ...any) any {
+	for _, p := range path {
+		switch p := p.(type) {
+		case string:
+			m, _ := v.(map[string]any)
+			v = m[p]
+		case int:
+			l, _ := v.([]any)
+			if p >= len(l) {
+				return nil
+			}
+			v = l[p]
+		}
+	}
+	return v
+}
+
+// list is a value that may stand alone for a list of one.
+func list(v any) []any {
+	if l, ok := v.([]any); ok {
+		return l
+	}
+	if v == nil {
+		return nil
+	}
+	return []any{v}
+}
+
+func text(v any) string { b, _ := json.Marshal(v); return string(b) }
+
+// withoutResource are the actions that may be allowed on "*", and why: AWS has no resource to name.
+var withoutResource = map[string]string{
+	"xray:PutTraceSegments":           "segments have no ARN",
+	"xray:PutTelemetryRecords":        "telemetry has no ARN",
+	"xray:GetSamplingRules":           "the account's sampling rules",
+	"xray:GetSamplingTargets":         "the account's sampling targets",
+	"iot:DescribeEndpoint":            "the account's endpoint",
+	"iot:DescribeEventConfigurations": "the account's event configurations",
+	"iot:UpdateEventConfigurations":   "the account's event configurations",
+	"logs:CreateLogDelivery":          "deliveries have no ARN",
+	"logs:GetLogDelivery":             "deliveries have no ARN",
+	"logs:UpdateLogDelivery":          "deliveries have no ARN",
+	"logs:DeleteLogDelivery":          "deliveries have no ARN",
+	"logs:ListLogDeliveries":          "deliveries have no ARN",
+	"logs:PutResourcePolicy":          "the account's policies for log delivery",
+	"logs:DescribeResourcePolicies":   "the account's policies for log delivery",
+	"logs:DescribeLogGroups":          "a list over the account",
+}
+
+func TestRolesAllowNoMoreThanTheyName(t *testing.T) {
+	used := map[string]bool{}
+	for id, role := range parse(t).of("AWS::IAM::Role") {
+		if role.Properties["ManagedPolicyArns"] != nil {
+			t.Errorf("%s: a managed policy; roles state their permissions themselves", id)
+		}
+		for _, policy := range list(role.Properties["Policies"]) {
+			for _, s := range list(at(policy, "PolicyDocument", "Statement")) {
+				if at(s, "Effect") != "Allow" || at(s, "Sid") == nil || at(s, "NotAction") != nil || at(s, "NotResource") != nil {
+					t.Errorf("%s: %s: want an Allow with a Sid, of actions and resources", id, text(s))
+				}
+				for _, a := range list(at(s, "Action")) {
+					action := a.(string)
+					if strings.Contains(action, "*") {
+						t.Errorf("%s allows %s", id, action)
+					}
+					if slices.Contains(list(at(s, "Resource")), any("*")) {
+						if withoutResource[action] == "" {
+							t.Errorf("%s allows %s on every resource", id, action)
+						}
+						used[action] = true
+					}
+				}
+			}
+		}
+	}
+	for action := range withoutResource {
+		if !used[action] {
+			t.Errorf("withoutResource has %s, which nothing uses", action)
+		}
+	}
+}
+
+func TestRolesAreForOneServiceAndThisAccount(t *testing.T) {
+	for id, role := range parse(t).of("AWS::IAM::Role") {
+		trust := at(role.Properties, "AssumeRolePolicyDocument", "Statement", 0)
+		service, _ := at(trust, "Principal", "Service").(string)
+		switch service {
+		case "lambda.amazonaws.com":
+		case "iot.amazonaws.com", "states.amazonaws.com":
+			if at(trust, "Condition", "StringEquals", "aws:SourceAccount", "Ref") != "AWS::AccountId" {
+				t.Errorf("%s: %s may be sent here by another account", id, service)
+			}
+		default:
+			t.Errorf("%s may be assumed by %s", id, text(at(trust, "Principal")))
+		}
+	}
+}
+
+func TestEveryFunctionIsComplete(t *testing.T) {
+	tpl := parse(t)
+	functions := tpl.of("AWS::Lambda::Function")
+	want := []string{
+		"await-firmware-report", "create-job", "enable-job-events", "finalize", "handle-device-message",
+		"handle-job-event", "send-usp-operate", "start-upgrade", "verify-version",
+	}
+	var got []string
+	for id, f := range functions {
+		p := f.Properties
+		name, _ := strings.CutPrefix(fmt.Sprint(at(p, "FunctionName", "Fn::Sub")), "${AWS::StackName}-")
+		got = append(got, name)
+		if at(p, "Code", "S3Key") != name+".zip" {
+			t.Errorf("%s: code %v", id, at(p, "Code"))
+		}
+		if p["Runtime"] != "provided.al2023" || text(p["Architectures"]) != `["arm64"]` || p["Handler"] != "bootstrap" {
+			t.Errorf("%s: not a static arm64 binary", id)
+		}
+		if at(p, "TracingConfig", "Mode") != "Active" {
+			t.Errorf("%s: no tracing", id)
+		}
+		if s, _ := p["Timeout"].(float64); s < 10 || s > 300 {
+			t.Errorf("%s: timeout %v s", id, p["Timeout"])
+		}
+		if at(p, "Environment", "Variables", event.EnvMetricsNamespace) != event.MetricsNamespace ||
+			at(p, "Environment", "Variables", event.EnvLogLevel) != "info" {
+			t.Errorf("%s: environment %s", id, text(p["Environment"]))
+		}
+		group := tpl.Resources[fmt.Sprint(at(p, "LoggingConfig", "LogGroup", "Ref"))]
+		if group.Type != "AWS::Logs::LogGroup" || group.Properties["RetentionInDays"] == nil {
+			t.Errorf("%s: no log group with a retention", id)
+		}
+		role := fmt.Sprint(at(p, "Role", "Fn::GetAtt", 0))
+		if tpl.Resources[role].Type != "AWS::IAM::Role" || strings.TrimSuffix(role, "Role") != strings.TrimSuffix(id, "Function") {
+			t.Errorf("%s: the role is %s; every function has its own", id, role)
+		}
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("functions %v, want %v", got, want)
+	}
+	for id, r := range tpl.of("AWS::Logs::LogGroup") {
+		if r.Properties["RetentionInDays"] == nil {
+			t.Errorf("%s is kept for ever", id)
+		}
+	}
+}
+
+func TestEveryRuleHasADeadLetterQueueAndMayInvoke(t *testing.T) {
+	tpl := parse(t)
+	rules := tpl.of("AWS::IoT::TopicRule")
+	if len(rules) != 5 {
+		t.Errorf("%d rules, want 5", len(rules))
+	}
+	for id, rule := range rules {
+		payload := rule.Properties["TopicRulePayload"]
+		if at(payload, "AwsIotSqlVersion") != "2016-03-23" {
+			t.Errorf("%s: SQL version %v", id, at(payload, "AwsIotSqlVersion"))
+		}
+		queue := fmt.Sprint(at(payload, "ErrorAction", "Sqs", "QueueUrl", "Ref"))
+		if tpl.Resources[queue].Type != "AWS::SQS::Queue" {
+			t.Errorf("%s: no dead-letter queue", id)
+		}
+		function := fmt.Sprint(at(payload, "Actions", 0, "Lambda", "FunctionArn", "Fn::GetAtt", 0))
+		if at(tpl.Resources[function].Properties, "DeadLetterConfig", "TargetArn") == nil {
+			t.Errorf("%s: what %s cannot process is lost", id, function)
+		}
+		permitted := false
+		for _, p := range tpl.of("AWS::Lambda::Permission") {
+			permitted = permitted || at(p.Properties, "FunctionName", "Ref") == function &&
+				at(p.Properties, "Principal") == "iot.amazonaws.com" && at(p.Properties, "SourceArn", "Fn::GetAtt", 0) == id &&
+				at(p.Properties, "SourceAccount", "Ref") == "AWS::AccountId"
+		}
+		if !permitted {
+			t.Errorf("%s may not invoke %s", id, function)
+		}
+	}
+	queues := tpl.of("AWS::SQS::Queue")
+	for id, q := range queues {
+		if q.Properties["SqsManagedSseEnabled"] != true || q.Properties["MessageRetentionPeriod"] != float64(1209600) {
+			t.Errorf("%s: want encryption and 14 days", id)
+		}
+	}
+}
+
+// TestMetricsAreOurs holds every metric of an alarm or a widget to the names in internal/event.
+func TestMetricsAreOurs(t *testing.T) {
+	tpl := parse(t)
+	metrics := map[string]string{ // dimension
+		event.MetricUpgradesStarted: "", event.MetricUpgradesPending: "", event.MetricUpgradeDuration: "",
+		event.MetricDevicesFinished: event.DimensionResult, event.MetricFailures: event.DimensionReason,
+		event.MetricPhaseReached: event.DimensionPhase, event.MetricPhaseDuration: event.DimensionPhase,
+		event.MetricJobExecutions: event.DimensionStatus, event.MetricRefusedRecords: event.DimensionReason,
+	}
+	values := map[string][]string{
+		event.DimensionResult: event.Results, event.DimensionPhase: event.Phases, event.DimensionStatus: event.Results,
+		event.DimensionReason: append(slices.Clone(event.Reasons), event.RefusedTopic, event.RefusedClient, event.RefusedSender,
+			event.RefusedOwner, event.RefusedRecipient, event.RefusedUnreadable, event.RefusedSession),
+	}
+	seen := map[string]bool{}
+	check := func(where, metric, dimension, value string) {
+		want, ok := metrics[metric]
+		if !ok || dimension != want || want != "" && !slices.Contains(values[want], value) {
+			t.Errorf("%s: metric %s with %s=%s is not published", where, metric, dimension, value)
+		}
+		seen[metric] = true
+	}
+	for id, alarm := range tpl.of("AWS::CloudWatch::Alarm") {
+		for _, q := range list(alarm.Properties["Metrics"]) {
+			if m := at(q, "MetricStat", "Metric"); at(m, "Namespace") == event.MetricsNamespace {
+				check(id, at(m, "MetricName").(string), at(m, "Dimensions", 0, "Name").(string), at(m, "Dimensions", 0, "Value").(string))
+			}
+		}
+	}
+	body := fmt.Sprint(at(tpl.Resources["Dashboard"].Properties, "DashboardBody", "Fn::Sub"))
+	var dashboard any
+	if err := json.Unmarshal([]byte(body), &dashboard); err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range list(at(dashboard, "widgets")) {
+		for _, r := range list(at(w, "properties", "metrics")) {
+			if at(r, 0) != event.MetricsNamespace {
+				continue
+			}
+			dimension, _ := at(r, 2).(string)
+			value, _ := at(r, 3).(string)
+			check(fmt.Sprint(at(w, "properties", "title")), at(r, 1).(string), dimension, value)
+		}
+	}
+	for m := range metrics {
+		if !seen[m] {
+			t.Errorf("metric %s is on no chart", m)
+		}
+	}
+}
+
+func TestAlarmsReachSomebodyAndStayQuietWithoutData(t *testing.T) {
+	for id, alarm := range parse(t).of("AWS::CloudWatch::Alarm") {
+		p := alarm.Properties
+		if at(p, "AlarmActions", 0, "Ref") != "AlarmTopic" || p["TreatMissingData"] != "notBreaching" || p["AlarmDescription"] == nil {
+			t.Errorf("%s: actions %s, missing data %v", id, text(p["AlarmActions"]), p["TreatMissingData"])
+		}
+		returned := 0
+		for _, q := range list(p["Metrics"]) {
+			if at(q, "ReturnData") == true {
+				returned++
+			}
+		}
+		if returned != 1 {
+			t.Errorf("%s returns %d series", id, returned)
+		}
+	}
+}
+
+func TestBucketIsPrivateEncryptedAndTLSOnly(t *testing.T) {
+	tpl := parse(t)
+	for id, b := range tpl.of("AWS::S3::Bucket") {
+		p := b.Properties
+		if at(p, "VersioningConfiguration", "Status") != "Enabled" ||
+			at(p, "BucketEncryption", "ServerSideEncryptionConfiguration", 0, "ServerSideEncryptionByDefault", "SSEAlgorithm") == nil {
+			t.Errorf("%s: want versions and encryption", id)
+		}
+		for _, block := range []string{"BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"} {
+			if at(p, "PublicAccessBlockConfiguration", block) != true {
+				t.Errorf("%s: %s is not set", id, block)
+			}
+		}
+		if b.DeletionPolicy != "Retain" || b.UpdateReplacePolicy != "Retain" {
+			t.Errorf("%s goes with the stack", id)
+		}
+		found := false
+		for _, policy := range tpl.of("AWS::S3::BucketPolicy") {
+			for _, s := range list(at(policy.Properties, "PolicyDocument", "Statement")) {
+				found = found || at(policy.Properties, "Bucket", "Ref") == id && at(s, "Effect") == "Deny" && at(s, "Principal") == "*" &&
+					at(s, "Action") == "s3:*" && at(s, "Condition", "Bool", "aws:SecureTransport") == "false" && len(list(at(s, "Resource"))) == 2
+			}
+		}
+		if !found {
+			t.Errorf("%s: may be used without TLS", id)
+		}
+	}
+	table := tpl.Resources["DeviceTable"]
+	if at(table.Properties, "PointInTimeRecoverySpecification", "PointInTimeRecoveryEnabled") != true ||
+		at(table.Properties, "TimeToLiveSpecification", "AttributeName") != "expiresAt" ||
+		table.Properties["BillingMode"] != "PAY_PER_REQUEST" || table.DeletionPolicy != "Retain" {
+		t.Errorf("table: %s", text(table))
+	}
+}
+
+// TestDeviceUsesOnlyItsOwnTopics allows wildcards below the device's own name only.
+func TestDeviceUsesOnlyItsOwnTopics(t *testing.T) {
+	const prefix = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:"
+	const own = "${!iot:Connection.Thing.ThingName}"
+	allowed := map[string][]string{
+		"iot:Connect":   {"client/" + own},
+		"iot:Subscribe": {"topicfilter/usp/v1/agent/" + own},
+		"iot:Receive":   {"topic/usp/v1/agent/" + own},
+		"iot:Publish":   {"topic/usp/v1/controller/${ControllerEndpointId}/from/" + own, "topic/usp/v1/controller/${ControllerEndpointId}/from/" + own + "/*"},
+	}
+	statements := list(at(parse(t).Resources["DevicePolicy"].Properties, "PolicyDocument", "Statement"))
+	if len(statements) != len(allowed) {
+		t.Errorf("%d statements, want %d", len(statements), len(allowed))
+	}
+	for _, s := range statements {
+		for _, a := range list(at(s, "Action")) {
+			for _, r := range list(at(s, "Resource")) {
+				resource, _ := strings.CutPrefix(fmt.Sprint(at(r, "Fn::Sub")), prefix)
+				if !slices.Contains(allowed[a.(string)], resource) {
+					t.Errorf("a device may %v on %s", a, resource)
+				}
+			}
+			if a == "iot:Connect" && at(s, "Condition", "Bool", "iot:Connection.Thing.IsAttached") != "true" {
+				t.Error("a device may connect as a thing that its certificate is not attached to")
+			}
+		}
+	}
+}
+
+func TestStateMachineIsTheCommittedOne(t *testing.T) {
+	machine := parse(t).Resources["StateMachine"].Properties
+	var got, want any
+	if err := json.Unmarshal([]byte(machine["DefinitionString"].(string)), &got); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal([]byte(statemachines.FirmwareUpgrade), &want); err != nil {
+		t.Fatal(err)
+	}
+	if text(got) != text(want) {
+		t.Error("the template has another state machine than statemachines/: run `make synth`")
+	}
+	var names []string
+	for _, m := range regexp.MustCompile(`\$\{(\w+)\}`).FindAllStringSubmatch(statemachines.FirmwareUpgrade, -1) {
+		names = append(names, m[1])
+	}
+	slices.Sort(names)
+	substitutions, _ := machine["DefinitionSubstitutions"].(map[string]any)
+	if given := slices.Sorted(maps.Keys(substitutions)); !slices.Equal(slices.Compact(names), given) {
+		t.Errorf("the definition has %v, the template substitutes %v", slices.Compact(names), given)
+	}
+	for name, v := range substitutions {
+		if at(v, "Fn::GetAtt", 1) != "Arn" {
+			t.Errorf("%s is %s, want the ARN of a function", name, text(v))
+		}
+	}
+	if at(machine, "LoggingConfiguration", "Level") != "ERROR" || at(machine, "LoggingConfiguration", "IncludeExecutionData") != false ||
+		at(machine, "TracingConfiguration", "Enabled") != true {
+		t.Errorf("logging %s", text(machine["LoggingConfiguration"]))
+	}
+}
+
+func TestTemplateNeedsNothingButItsParameters(t *testing.T) {
+	tpl := parse(t)
+	for name, p := range tpl.Parameters {
+		if p["Default"] == nil {
+			t.Errorf("parameter %s has no default", name)
+		}
+		if strings.HasPrefix(fmt.Sprint(p["Type"]), "AWS::SSM") {
+			t.Errorf("parameter %s is looked up", name)
+		}
+	}
+	for id, r := range tpl.Resources {
+		switch {
+		case r.Type == "AWS::CDK::Metadata", strings.HasPrefix(r.Type, "Custom::") && r.Type != "Custom::IoTEventConfigurations":
+			t.Errorf("%s: a %s of the CDK's own", id, r.Type)
+		case r.Type == "AWS::SNS::Subscription" && r.Condition == "":
+			t.Errorf("%s is made although nobody asked for it", id)
+		}
+	}
+	for _, place := range []string{"/home/", "/root/", "/tmp/", "/Users/"} {
+		if strings.Contains(string(Template), place) {
+			t.Errorf("the template names a path of the machine that made it: %s", place)
+		}
+	}
+	want := []string{
+		"AlarmTopicArn", "ControllerEndpointId", "CreateJobFunctionName", "DashboardName", "DeadLetterQueueUrl",
+		"DevicePolicyName", "FirmwareBucketName", "OutcomeTopicArn", "StateMachineArn", "TableName",
+	}
+	if got := slices.Sorted(maps.Keys(tpl.Outputs)); !slices.Equal(got, want) {
+		t.Errorf("outputs %v, want %v", got, want)
+	}
+}
