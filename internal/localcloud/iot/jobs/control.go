@@ -1,0 +1,649 @@
+package jobs
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+)
+
+const (
+	maxTargets  = 100
+	maxDeleting = 10
+)
+
+var (
+	idPattern     = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
+	reasonPattern = regexp.MustCompile(`^[A-Z0-9_]{1,128}$`)
+)
+
+func checkID(member, id string) error {
+	if !idPattern.MatchString(id) {
+		return invalid("%s %q must be 1 to 64 characters of a-z, A-Z, 0-9, _ and -.", member, id)
+	}
+	return nil
+}
+
+func checkText(member, text string) error {
+	if n := utf8.RuneCountInString(text); n > 2028 {
+		return invalid("%s has %d characters; at most 2028 are allowed.", member, n)
+	}
+	return nil
+}
+
+func tagMap(tags []tag) map[string]string {
+	m := map[string]string{}
+	for _, t := range tags {
+		m[t.Key] = t.Value
+	}
+	return m
+}
+
+func (s *Service) createJob(ctx context.Context, call *awsapi.Call, in *createIn) (*jobOut, error) {
+	if err := checkID("jobId", in.JobID); err != nil {
+		return nil, err
+	}
+	for what, used := range map[string]bool{
+		"CreateJob with namespaceId": in.NamespaceID != "", "CreateJob with documentParameters": len(in.DocumentParameters) > 0,
+		"CreateJob with destinationPackageVersions": len(in.DestinationPackageVersions) > 0,
+	} {
+		if used {
+			return nil, awsapi.NotBuilt(what)
+		}
+	}
+	if in.JobTemplateARN != "" {
+		t, err := s.templateByARN(in.JobTemplateARN)
+		if err != nil {
+			return nil, err
+		}
+		if in.Document != "" || in.DocumentSource != "" {
+			return nil, invalid("A job made from a template cannot have a document or documentSource of its own.")
+		}
+		in.Document, in.DocumentSource = t.Document, t.DocumentSource
+		if in.Description == "" {
+			in.Description = t.Description
+		}
+		in.fill(t.settings)
+	} else if (in.Document == "") == (in.DocumentSource == "") {
+		return nil, invalid("Exactly one of document and documentSource is required.")
+	}
+	if err := checkText("description", in.Description); err != nil {
+		return nil, err
+	}
+	if err := in.check(); err != nil {
+		return nil, err
+	}
+	if in.Document == "" {
+		var err error
+		if in.Document, err = s.fetch(ctx, call.Identity, in.DocumentSource); err != nil {
+			return nil, err
+		}
+	}
+	if err := checkDocument(in.Document, in.PresignedURLConfig); err != nil {
+		return nil, err
+	}
+	if p := in.PresignedURLConfig; p != nil && p.RoleARN != "" {
+		if err := passRole(ctx, call, p.RoleARN); err != nil {
+			return nil, err
+		}
+	}
+	now := s.sched.Now()
+	j := job{
+		ID: in.JobID, Status: InProgress, Selection: in.TargetSelection, Targets: in.Targets, Description: in.Description,
+		DocumentSource: in.DocumentSource, Presigned: in.PresignedURLConfig, Rollout: in.JobExecutionsRolloutConfig,
+		Abort: in.AbortConfig, Timeout: in.TimeoutConfig, Retry: in.JobExecutionsRetryConfig,
+		TemplateARN: in.JobTemplateARN, Created: millis(now), Updated: millis(now),
+	}
+	switch j.Selection {
+	case "":
+		j.Selection = snapshotSelection
+	case snapshotSelection, continuousSelection:
+	default:
+		return nil, invalid("targetSelection is %q; allowed are SNAPSHOT and CONTINUOUS.", j.Selection)
+	}
+	if err := in.SchedulingConfig.apply(&j, now); err != nil {
+		return nil, err
+	}
+	err := s.change(func(c *change) error {
+		if _, taken, err := jobTable.Get(c.tx, j.ID); err != nil {
+			return err
+		} else if taken {
+			return exists(j.ID, s.jobARN(j.ID), "Job %s already exists.", j.ID)
+		}
+		if err := c.checkTargets(in.Targets); err != nil {
+			return err
+		}
+		if len(in.Tags) > 0 {
+			if err := s.config.Registry.Tag(c.tx, s.jobARN(j.ID), tagMap(in.Tags)); err != nil {
+				return err
+			}
+		}
+		if err := documentTable.Put(c.tx, []byte(in.Document), j.ID); err != nil {
+			return err
+		}
+		if err := jobOrder.Put(c.tx, mark{}, newest(j.Created), j.ID); err != nil {
+			return err
+		}
+		l := c.add(j)
+		if j.Start > j.Created {
+			l.Status = Scheduled
+			c.next(l, starting, j.Start)
+		} else {
+			c.next(l, resolving, j.Created)
+		}
+		return c.openGroups(l)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &jobOut{JobARN: s.jobARN(j.ID), JobID: j.ID, Description: j.Description}, nil
+}
+
+func passRole(ctx context.Context, call *awsapi.Call, role string) error {
+	return call.Authorize(ctx, "iam:PassRole", role, map[string][]string{"iam:PassedToService": {"iot.amazonaws.com"}})
+}
+
+func (c *change) checkTargets(targets []string) error {
+	if n := len(targets); n < 1 || n > maxTargets {
+		return invalid("targets has %d entries; allowed are 1 to %d.", n, maxTargets)
+	}
+	for _, arn := range targets {
+		kind, name := resourceOf(arn)
+		var ok bool
+		var err error
+		switch kind {
+		case "thing":
+			ok, err = c.s.config.Registry.HasThing(c.tx, name)
+		case "thinggroup":
+			ok, err = c.s.config.Registry.HasGroup(c.tx, name)
+		default:
+			return invalid("Target %q is not the ARN of a thing or thing group.", arn)
+		}
+		if err != nil {
+			return err
+		}
+		if !ok || arn != c.s.arn(kind+"/"+name) {
+			return notFound("Target %s does not exist.", arn)
+		}
+	}
+	return nil
+}
+
+// read gives a job and its tally.
+func (s *Service) read(id string) (j job, t tally, err error) {
+	err = s.db.View(func(tx *store.Tx) error {
+		var ok bool
+		if j, ok, err = jobTable.Get(tx, id); err != nil {
+			return err
+		}
+		if !ok {
+			return noJob(id)
+		}
+		t, _, err = tallyTable.Get(tx, id)
+		return err
+	})
+	return j, t, err
+}
+
+func noJob(id string) error { return notFound("Job %s cannot be found.", id) }
+
+func (j *job) concurrent() bool {
+	return j.Work == resolving || j.Work == rollingOut || j.Work == canceling || j.Work == ending
+}
+
+func (s *Service) describeJob(_ context.Context, _ *awsapi.Call, in *jobIn) (*describeOut, error) {
+	j, t, err := s.read(in.JobID)
+	if err != nil {
+		return nil, err
+	}
+	v := &jobView{
+		JobARN: s.jobARN(j.ID), JobID: j.ID, TargetSelection: j.Selection, Status: j.Status, ForceCanceled: j.ForceCanceled,
+		ReasonCode: j.ReasonCode, Comment: j.Comment, Targets: j.Targets, Description: j.Description,
+		CreatedAt: awsapi.TimeOf(moment(j.Created)), LastUpdatedAt: awsapi.TimeOf(moment(j.Updated)), CompletedAt: awsapi.TimeOf(moment(j.Completed)),
+		JobTemplateARN: j.TemplateARN, IsConcurrent: j.concurrent(), SchedulingConfig: j.Scheduling,
+		settings: settings{
+			PresignedURLConfig: j.Presigned, JobExecutionsRolloutConfig: j.Rollout, AbortConfig: j.Abort,
+			TimeoutConfig: j.Timeout, JobExecutionsRetryConfig: j.Retry,
+		},
+		JobProcessDetails: &processView{
+			NumberOfCanceledThings: t.By[Canceled], NumberOfSucceededThings: t.By[Succeeded], NumberOfFailedThings: t.By[Failed],
+			NumberOfRejectedThings: t.By[Rejected], NumberOfQueuedThings: t.By[Queued], NumberOfInProgressThings: t.By[InProgress],
+			NumberOfRemovedThings: t.By[Removed], NumberOfTimedOutThings: t.By[TimedOut],
+		},
+	}
+	if j.Work == resolving {
+		v.JobProcessDetails.ProcessingTargets = j.Targets[j.ResolveTarget:]
+	}
+	return &describeOut{DocumentSource: j.DocumentSource, Job: v}, nil
+}
+
+// pageToken and pageKey carry the last key of a page.
+func pageToken(key []string) string {
+	b, _ := json.Marshal(key) // strings always encode
+	for i, part := range key {
+		if !utf8.ValidString(part) {
+			key = slices.Clone(key)
+			key[i] = "\x00" + base64.StdEncoding.EncodeToString([]byte(part))
+			b, _ = json.Marshal(key)
+		}
+	}
+	return base64.URLEncoding.EncodeToString(b)
+}
+
+func pageKey(token string, parts int) ([]string, error) {
+	if token == "" {
+		return nil, nil
+	}
+	b, err := base64.URLEncoding.DecodeString(token)
+	var key []string
+	if err != nil || json.Unmarshal(b, &key) != nil || len(key) != parts {
+		return nil, invalid("The nextToken is not valid.")
+	}
+	for i, part := range key {
+		if encoded, ok := strings.CutPrefix(part, "\x00"); ok {
+			raw, err := base64.StdEncoding.DecodeString(encoded)
+			if err != nil {
+				return nil, invalid("The nextToken is not valid.")
+			}
+			key[i] = string(raw)
+		}
+	}
+	return key, nil
+}
+
+// pageSize is maxResults, where AWS's model allows 1 to 250.
+func pageSize(asked int) (int, error) {
+	if asked == 0 {
+		return 250, nil
+	}
+	if asked < 1 || asked > 250 {
+		return 0, outside("maxResults", asked, 1, 250)
+	}
+	return asked, nil
+}
+
+func (s *Service) listJobs(_ context.Context, _ *awsapi.Call, in *listJobsIn) (*listJobsOut, error) {
+	if in.NamespaceID != "" || in.ThingGroupID != "" {
+		return nil, awsapi.NotBuilt("ListJobs with namespaceId or thingGroupId")
+	}
+	size, err := pageSize(in.MaxResults)
+	if err != nil {
+		return nil, err
+	}
+	table, q := jobOrder, store.Query{}
+	if in.Status != "" {
+		table, q.Prefix = jobByStatus, []string{in.Status}
+	}
+	if q.After, err = pageKey(in.NextToken, 2); err != nil {
+		return nil, err
+	}
+	out := &listJobsOut{Jobs: []jobSummary{}}
+	group := s.arn("thinggroup/" + in.ThingGroupName)
+	err = s.db.View(func(tx *store.Tx) error {
+		var last []string
+		for row, err := range table.Scan(tx, q) {
+			if err != nil {
+				return err
+			}
+			if len(out.Jobs) == size {
+				out.NextToken = pageToken(last)
+				return nil
+			}
+			last = row.Key[len(q.Prefix):]
+			j, ok, err := jobTable.Get(tx, last[1])
+			if err != nil {
+				return err
+			}
+			if !ok || in.TargetSelection != "" && j.Selection != in.TargetSelection ||
+				in.ThingGroupName != "" && !slices.Contains(j.Targets, group) {
+				continue
+			}
+			out.Jobs = append(out.Jobs, jobSummary{
+				JobARN: s.jobARN(j.ID), JobID: j.ID, TargetSelection: j.Selection, Status: j.Status, IsConcurrent: j.concurrent(),
+				CreatedAt: awsapi.TimeOf(moment(j.Created)), LastUpdatedAt: awsapi.TimeOf(moment(j.Updated)), CompletedAt: awsapi.TimeOf(moment(j.Completed)),
+			})
+		}
+		return nil
+	})
+	return out, err
+}
+
+// edit changes one job.
+func (s *Service) edit(id string, fn func(c *change, j *loaded) error) error {
+	return s.change(func(c *change) error {
+		j, err := c.job(id)
+		if err != nil {
+			return err
+		}
+		if j == nil {
+			return noJob(id)
+		}
+		j.dirty = true
+		return fn(c, j)
+	})
+}
+
+func (s *Service) updateJob(ctx context.Context, call *awsapi.Call, in *updateIn) (*empty, error) {
+	if in.NamespaceID != "" {
+		return nil, awsapi.NotBuilt("UpdateJob with namespaceId")
+	}
+	if in.Description != nil {
+		if err := checkText("description", *in.Description); err != nil {
+			return nil, err
+		}
+	}
+	if p := in.PresignedURLConfig; p != nil && p.RoleARN != "" {
+		if err := passRole(ctx, call, p.RoleARN); err != nil {
+			return nil, err
+		}
+	}
+	return &empty{}, s.edit(in.JobID, func(c *change, j *loaded) error {
+		if j.Status != Scheduled && j.Status != InProgress {
+			return invalid("Job %s is %s and cannot be updated.", j.ID, j.Status)
+		}
+		merged := in.settings
+		merged.fill(settings{j.Presigned, j.Rollout, j.Abort, j.Timeout, j.Retry})
+		if err := merged.check(); err != nil {
+			return err
+		}
+		j.Presigned, j.Rollout, j.Abort = merged.PresignedURLConfig, merged.JobExecutionsRolloutConfig, merged.AbortConfig
+		j.Timeout, j.Retry = merged.TimeoutConfig, merged.JobExecutionsRetryConfig
+		if in.Description != nil {
+			j.Description = *in.Description
+		}
+		j.Updated = c.ms
+		return nil
+	})
+}
+
+func (s *Service) cancelJob(_ context.Context, _ *awsapi.Call, in *cancelIn) (*jobOut, error) {
+	if in.ReasonCode != "" && !reasonPattern.MatchString(in.ReasonCode) {
+		return nil, invalid("reasonCode %q must be 1 to 128 characters of A-Z, 0-9 and _.", in.ReasonCode)
+	}
+	if err := checkText("comment", in.Comment); err != nil {
+		return nil, err
+	}
+	var out *jobOut
+	err := s.edit(in.JobID, func(c *change, j *loaded) error {
+		out = &jobOut{JobARN: s.jobARN(j.ID), JobID: j.ID, Description: j.Description}
+		switch {
+		case j.Status == Scheduled || j.Status == InProgress:
+			return c.cancel(j, in.ReasonCode, in.Comment, in.Force)
+		case j.Status == Canceled && in.Force && !j.ForceCanceled && j.active() > 0:
+			return c.cancel(j, in.ReasonCode, in.Comment, true)
+		default:
+			return invalid("Job %s is %s and cannot be canceled.", j.ID, j.Status)
+		}
+	})
+	return out, err
+}
+
+func (s *Service) deleteJob(_ context.Context, _ *awsapi.Call, in *deleteIn) (*empty, error) {
+	if in.NamespaceID != "" {
+		return nil, awsapi.NotBuilt("DeleteJob with namespaceId")
+	}
+	return &empty{}, s.edit(in.JobID, func(c *change, j *loaded) error {
+		if j.Status == DeletionInProgress {
+			return nil
+		}
+		if j.Status != Completed && j.Status != Canceled && !in.Force {
+			return badTransition("Job %s is %s; it can be deleted only when it is COMPLETED or CANCELED, or with force.", j.ID, j.Status)
+		}
+		under := 0
+		for _, err := range jobByStatus.Scan(c.tx, store.Query{Prefix: []string{DeletionInProgress}}) {
+			if err != nil {
+				return err
+			}
+			under++
+		}
+		if under >= maxDeleting {
+			return limitExceeded("%d jobs are being deleted; at most %d are allowed.", under, maxDeleting)
+		}
+		j.Status, j.Updated = DeletionInProgress, c.ms
+		c.next(j, deleting, c.ms)
+		if err := c.stopTaking(j); err != nil {
+			return err
+		}
+		return c.jobEvent(j, "deletion_in_progress")
+	})
+}
+
+func (s *Service) getJobDocument(_ context.Context, _ *awsapi.Call, in *jobIn) (*documentOut, error) {
+	out := &documentOut{}
+	err := s.db.View(func(tx *store.Tx) error {
+		b, ok, err := documentTable.Get(tx, in.JobID)
+		if err == nil && !ok {
+			return noJob(in.JobID)
+		}
+		out.Document = string(b)
+		return err
+	})
+	return out, err
+}
+
+func (s *Service) associateTargets(_ context.Context, _ *awsapi.Call, in *associateIn) (*jobOut, error) {
+	if in.NamespaceID != "" {
+		return nil, awsapi.NotBuilt("AssociateTargetsWithJob with namespaceId")
+	}
+	if err := checkText("comment", in.Comment); err != nil {
+		return nil, err
+	}
+	var out *jobOut
+	err := s.edit(in.JobID, func(c *change, j *loaded) error {
+		if !j.continuous() || j.Status != InProgress || j.Ended {
+			return invalid("Targets can be associated only with a continuous job that is IN_PROGRESS.")
+		}
+		if err := c.checkTargets(in.Targets); err != nil {
+			return err
+		}
+		targets := j.Targets
+		for _, t := range in.Targets {
+			if !slices.Contains(targets, t) {
+				targets = append(targets, t)
+			}
+		}
+		if len(targets) > maxTargets {
+			return limitExceeded("Job %s would have %d targets; at most %d are allowed.", j.ID, len(targets), maxTargets)
+		}
+		out = &jobOut{JobARN: s.jobARN(j.ID), JobID: j.ID, Description: j.Description}
+		j.Targets, j.Updated = targets, c.ms
+		if in.Comment != "" {
+			j.Comment = in.Comment
+		}
+		if j.Work == resting || j.Work == rollingOut {
+			c.next(j, resolving, c.ms)
+		}
+		return c.openGroups(j)
+	})
+	return out, err
+}
+
+func (e *execution) summaryView() executionSummary {
+	return executionSummary{
+		Status: e.Status, QueuedAt: awsapi.TimeOf(moment(e.Queued)), StartedAt: awsapi.TimeOf(moment(e.Started)),
+		LastUpdatedAt: awsapi.TimeOf(moment(e.Updated)), ExecutionNumber: e.Number, RetryAttempt: e.Attempt,
+	}
+}
+
+func (s *Service) executionsForJob(_ context.Context, _ *awsapi.Call, in *executionsForJobIn) (*executionsForJobOut, error) {
+	size, err := pageSize(in.MaxResults)
+	if err != nil {
+		return nil, err
+	}
+	after, err := pageKey(in.NextToken, 2)
+	if err != nil {
+		return nil, err
+	}
+	out := &executionsForJobOut{ExecutionSummaries: []executionForJob{}}
+	err = s.db.View(func(tx *store.Tx) error {
+		if _, ok, err := jobTable.Get(tx, in.JobID); err != nil {
+			return err
+		} else if !ok {
+			return noJob(in.JobID)
+		}
+		var last []string
+		full := func() bool {
+			if len(out.ExecutionSummaries) < size {
+				return false
+			}
+			out.NextToken = pageToken(last)
+			return true
+		}
+		show := func(e execution) {
+			last = []string{e.Thing, store.Number(uint64(e.Number))}
+			out.ExecutionSummaries = append(out.ExecutionSummaries, executionForJob{s.thingARN(e.Thing), e.summaryView()})
+		}
+		if in.Status == "" {
+			for row, err := range executionTable.Scan(tx, store.Query{Prefix: []string{in.JobID}, After: after}) {
+				if err != nil || full() {
+					return err
+				}
+				show(row.Value)
+			}
+			return nil
+		}
+		for row, err := range executionByStatus.Scan(tx, store.Query{Prefix: []string{in.JobID, in.Status}, After: after}) {
+			if err != nil || full() {
+				return err
+			}
+			e, ok, err := executionTable.Get(tx, in.JobID, row.Key[2], row.Key[3])
+			if err != nil {
+				return err
+			}
+			if ok {
+				show(e)
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+func (s *Service) executionsForThing(_ context.Context, _ *awsapi.Call, in *executionsForThingIn) (*executionsForThingOut, error) {
+	if in.NamespaceID != "" {
+		return nil, awsapi.NotBuilt("ListJobExecutionsForThing with namespaceId")
+	}
+	size, err := pageSize(in.MaxResults)
+	if err != nil {
+		return nil, err
+	}
+	q := store.Query{Prefix: []string{in.ThingName}}
+	parts := 2
+	if in.JobID != "" {
+		q.Prefix, parts = append(q.Prefix, in.JobID), 1
+	}
+	if q.After, err = pageKey(in.NextToken, parts); err != nil {
+		return nil, err
+	}
+	out := &executionsForThingOut{ExecutionSummaries: []executionForThing{}}
+	err = s.db.View(func(tx *store.Tx) error {
+		if ok, err := s.config.Registry.HasThing(tx, in.ThingName); err != nil {
+			return err
+		} else if !ok {
+			return notFound("Thing %s cannot be found.", in.ThingName)
+		}
+		var last []string
+		for row, err := range executionByThing.Scan(tx, q) {
+			if err != nil {
+				return err
+			}
+			if len(out.ExecutionSummaries) == size {
+				out.NextToken = pageToken(last)
+				return nil
+			}
+			last = row.Key[len(q.Prefix):]
+			e, ok, err := executionTable.Get(tx, row.Key[1], row.Key[0], row.Key[2])
+			if err != nil {
+				return err
+			}
+			if ok && (in.Status == "" || e.Status == in.Status) {
+				out.ExecutionSummaries = append(out.ExecutionSummaries, executionForThing{e.Job, e.summaryView()})
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+func executionNotFound(id, thing string) error {
+	return notFound("The execution of job %s on thing %s cannot be found.", id, thing)
+}
+
+func (s *Service) describeExecution(_ context.Context, _ *awsapi.Call, in *describeExecutionIn) (*describeExecutionOut, error) {
+	var e *execution
+	err := s.db.View(func(tx *store.Tx) (err error) {
+		if e, err = numbered(tx, in.JobID, in.ThingName, in.ExecutionNumber); err == nil && e == nil {
+			return executionNotFound(in.JobID, in.ThingName)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &describeExecutionOut{executionView{
+		JobID: e.Job, Status: e.Status, ForceCanceled: e.Forced, StatusDetails: detailsView{e.state().StatusDetails}, ThingARN: s.thingARN(e.Thing),
+		QueuedAt: awsapi.TimeOf(moment(e.Queued)), StartedAt: awsapi.TimeOf(moment(e.Started)), LastUpdatedAt: awsapi.TimeOf(moment(e.Updated)),
+		ExecutionNumber: e.Number, VersionNumber: e.Version,
+		ApproximateSecondsBeforeTimedOut: e.view(millis(s.sched.Now())).ApproximateSecondsBeforeTimedOut,
+	}}, nil
+}
+
+func (s *Service) cancelExecution(_ context.Context, _ *awsapi.Call, in *cancelExecutionIn) (*empty, error) {
+	if err := checkDetails(in.StatusDetails); err != nil {
+		return nil, invalid("%v", err)
+	}
+	return &empty{}, s.change(func(c *change) error {
+		e, err := latest(c.tx, in.JobID, in.ThingName)
+		if err != nil {
+			return err
+		}
+		switch {
+		case e == nil:
+			return executionNotFound(in.JobID, in.ThingName)
+		case in.ExpectedVersion != nil && *in.ExpectedVersion != e.Version:
+			return versionConflict("The expected version %d does not match the version %d of the job execution.", *in.ExpectedVersion, e.Version)
+		case terminal(e.Status), e.Status == InProgress && !in.Force:
+			return badTransition("The job execution is %s and cannot be canceled.", e.Status)
+		}
+		return c.finish(e, Canceled, in.StatusDetails, in.Force)
+	})
+}
+
+func (s *Service) deleteExecution(_ context.Context, _ *awsapi.Call, in *deleteExecutionIn) (*empty, error) {
+	if in.NamespaceID != "" {
+		return nil, awsapi.NotBuilt("DeleteJobExecution with namespaceId")
+	}
+	return &empty{}, s.change(func(c *change) error {
+		e, err := numbered(c.tx, in.JobID, in.ThingName, max(in.ExecutionNumber, 1))
+		if err != nil {
+			return err
+		}
+		if e == nil {
+			return executionNotFound(in.JobID, in.ThingName)
+		}
+		if !terminal(e.Status) && !in.Force {
+			return badTransition("The job execution is %s; it can be deleted only when it is terminal, or with force.", e.Status)
+		}
+		j, err := c.job(e.Job)
+		if err != nil {
+			return err
+		}
+		isLatest, err := c.isLatest(e)
+		if err != nil {
+			return err
+		}
+		if j != nil && isLatest {
+			j.count(e.Status, -1)
+		}
+		if err := c.executionEvent(e, "deleted"); err != nil {
+			return err
+		}
+		return c.drop(e)
+	})
+}

@@ -1,0 +1,49 @@
+// Package jobs is AWS IoT Jobs: the control plane's operations (CreateJob to
+// DeleteJobTemplate) and the job executions behind them, which
+// iotjobsdataplane shows to devices.
+//
+// # How a job goes
+//
+// A job works itself off in steps, each a transaction of at most a thousand
+// things, and its record says which step is next and when (work, nextAt):
+//
+//	resolve   members of the target groups are written down as waiting targets
+//	roll out  once a minute, as many waiting targets as the rate allows get a
+//	          QUEUED execution and a notification
+//	cancel    a thousand executions a minute become CANCELED
+//	delete    executions, then the job, are removed
+//
+// Due steps and timeouts of executions are rows of one table in the order of
+// their time, under a single timer; Start sets the timer again after a restart,
+// and steps that fell due meanwhile run at once.
+//
+// # Limits and rates
+//
+// Without a rollout configuration, and as the ceiling of an exponential rate
+// without maximumPerMinute, the rate is 1,000 things a minute, the account
+// quota. A job needs no scan to answer a question: there are a tally per job
+// and indexes by job, by status and by thing. Counts are of the latest
+// execution of each thing. Jobs in progress at once are not limited.
+//
+// # What AWS leaves open, and what is done here
+//
+//   - Execution numbers start at 1 and rise by 1 with each retry.
+//   - Abort: minNumberOfExecutedThings is compared with the things notified;
+//     the percentage is of the things notified (Config.AbortShare). Failures
+//     that are retried do not count.
+//   - A group as target stands for its members and those of its child groups.
+//   - A thing that joins a group of a continuous job gets a new execution
+//     unless it has one that is not terminal, whatever its last one came to.
+//   - CANCELED by an abort has the reason code ABORT_CRITERIA_MET.
+//   - ListJobs answers the newest job first.
+//
+// Not built, and refused by name: maintenance windows, namespaces, managed
+// templates' parameters, package versions, code signing placeholders.
+//
+// Times are kept in milliseconds since the epoch, timeouts given in minutes.
+// Refusals to devices are *iotjobsdataplane.Rejection, to operators
+// *awsapi.Error. Safe for concurrent use.
+//
+// Source: AWS IoT developer guide, "Jobs", "How job configurations work",
+// "Jobs API"; API model iot.
+package jobs

@@ -1,0 +1,141 @@
+package jobs
+
+import (
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+)
+
+// timeoutBatch is how many executions time out in one transaction.
+const timeoutBatch = 200
+
+// arm makes sure that due rows are looked at by the time ms.
+func (s *Service) arm(ms int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.busy {
+		s.again = true
+		return
+	}
+	if s.armed != 0 && s.armed <= ms {
+		return
+	}
+	s.timer.Stop()
+	s.armed = ms
+	s.timer = s.sched.At(moment(ms), "iot jobs due", s.fire)
+}
+
+func (s *Service) fire() {
+	s.mu.Lock()
+	if s.busy {
+		s.again = true
+		s.mu.Unlock()
+		return
+	}
+	s.busy = true
+	s.armed = 0
+	s.mu.Unlock()
+	s.workOff()
+}
+
+// workOff does what is due, then sets the timer for the rest.
+func (s *Service) workOff() {
+	for {
+		rows, next, err := s.dueRows()
+		if err != nil { // the store is closed
+			s.rest(0)
+			return
+		}
+		if len(rows) == 0 {
+			if s.rest(next) {
+				return
+			}
+			continue
+		}
+		if err := s.step(rows); err != nil {
+			s.rest(millis(s.sched.Now()) + 1000)
+			return
+		}
+	}
+}
+
+// rest ends the work unless rows were added meanwhile.
+func (s *Service) rest(next int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.again {
+		s.again = false
+		return false
+	}
+	s.busy = false
+	s.timer.Stop()
+	s.armed = next
+	if next != 0 {
+		s.timer = s.sched.At(moment(next), "iot jobs due", s.fire)
+	}
+	return true
+}
+
+// dueRows returns the keys of the first rows that are due: one job's step, or
+// a batch of timeouts; otherwise the time of the first row, 0 if there is none.
+func (s *Service) dueRows() (rows [][]string, next int64, err error) {
+	now := millis(s.sched.Now())
+	err = s.db.View(func(tx *store.Tx) error {
+		for row, err := range dueTable.Scan(tx, store.Query{}) {
+			if err != nil {
+				return err
+			}
+			at := int64(store.ParseNumber(row.Key[0]))
+			if at > now {
+				next = at
+				return nil
+			}
+			isJob := row.Key[2] == ""
+			if isJob && len(rows) > 0 {
+				return nil
+			}
+			rows = append(rows, row.Key)
+			if isJob || len(rows) == timeoutBatch {
+				return nil
+			}
+		}
+		return nil
+	})
+	return rows, next, err
+}
+
+func (s *Service) step(rows [][]string) error {
+	return s.change(func(c *change) error {
+		for _, key := range rows {
+			id, thing := key[1], key[2]
+			if thing == "" {
+				j, err := c.job(id)
+				if err != nil {
+					return err
+				}
+				if j == nil || store.Number(uint64(j.NextAt)) != key[0] {
+					if err := dueTable.Delete(c.tx, key...); err != nil {
+						return err
+					}
+					continue
+				}
+				if err := c.advance(j); err != nil {
+					return err
+				}
+				continue
+			}
+			e, ok, err := executionTable.Get(c.tx, id, thing, key[3])
+			if err != nil {
+				return err
+			}
+			if !ok || store.Number(uint64(e.due())) != key[0] || terminal(e.Status) {
+				if err := dueTable.Delete(c.tx, key...); err != nil {
+					return err
+				}
+				continue
+			}
+			if err := c.finish(&e, TimedOut, nil, false); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,131 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/iot/outbox"
+	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+)
+
+// Registry is what jobs asks of the thing registry. All calls are part of the
+// given transaction.
+type Registry interface {
+	HasThing(tx *store.Tx, name string) (bool, error)
+	HasGroup(tx *store.Tx, name string) (bool, error)
+	// Members lists direct members of a group in order, beyond after.
+	Members(tx *store.Tx, group, after string, limit int) ([]string, error)
+	// Children lists the groups directly below a group.
+	Children(tx *store.Tx, group string) ([]string, error)
+	// GroupsOf lists the groups of a thing and the groups above these.
+	GroupsOf(tx *store.Tx, thing string) ([]string, error)
+	// EventsEnabled reports whether events of a type ("JOB", "JOB_EXECUTION")
+	// are published.
+	EventsEnabled(tx *store.Tx, eventType string) (bool, error)
+	// Tag attaches tags to a resource, Untag removes them all.
+	Tag(tx *store.Tx, arn string, tags map[string]string) error
+	Untag(tx *store.Tx, arn string) error
+}
+
+// Presigner makes presigned S3 URLs.
+type Presigner interface {
+	// Presign assumes the role for iot.amazonaws.com and signs a URL with it.
+	Presign(ctx context.Context, r PresignRequest) (url string, err error)
+}
+
+// PresignRequest says what is to be signed.
+type PresignRequest struct {
+	Method                     string // GET or PUT
+	RoleARN, SourceARN         string // the role, and the job it is assumed for
+	Bucket, Key, ObjectVersion string
+	Expires                    time.Duration
+}
+
+// AbortShare says of which things abortConfig's percentage is.
+type AbortShare string
+
+// The two readings of the documentation.
+const (
+	OfNotified AbortShare = ""         // of the things that were notified
+	OfFinished AbortShare = "finished" // of the things whose execution is terminal
+)
+
+// Config is what the service needs. Outbox delivers to the broker; messages of
+// kind NextKind go through Service.Next first.
+type Config struct {
+	Scheduler  *scheduler.Scheduler
+	Store      *store.DB
+	Account    string
+	Region     string
+	Registry   Registry
+	Outbox     *outbox.Outbox
+	Caller     awsapi.Caller // reads documents from S3; nil refuses S3 sources
+	Presigner  Presigner     // nil refuses documents with presigned URLs
+	AbortShare AbortShare
+}
+
+// Service is AWS IoT Jobs.
+type Service struct {
+	config Config
+	sched  *scheduler.Scheduler
+	db     *store.DB
+
+	mu    sync.Mutex
+	timer *scheduler.Timer
+	armed int64 // time of the timer; 0: none
+	busy  bool  // due rows are being worked off
+	again bool  // a row was added meanwhile
+}
+
+// New returns the service. It does nothing by itself before Start or the first
+// job.
+func New(config Config) *Service {
+	return &Service{config: config, sched: config.Scheduler, db: config.Store}
+}
+
+// Start resumes the jobs and timers of the store.
+func (s *Service) Start(context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.busy = true
+	s.sched.Go("iot jobs", s.workOff)
+	return nil
+}
+
+// Residue lists jobs with steps to go and executions under a timeout, up to a
+// hundred.
+func (s *Service) Residue(context.Context) []string {
+	var lines []string
+	err := s.db.View(func(tx *store.Tx) error {
+		for row, err := range dueTable.Scan(tx, store.Query{}) {
+			if err != nil {
+				return err
+			}
+			at := moment(int64(store.ParseNumber(row.Key[0]))).Format(time.RFC3339)
+			if row.Key[2] == "" {
+				lines = append(lines, fmt.Sprintf("iot: job %s has a step due at %s", row.Key[1], at))
+			} else {
+				lines = append(lines, fmt.Sprintf("iot: job %s on thing %s times out at %s", row.Key[1], row.Key[2], at))
+			}
+			if len(lines) == 100 {
+				break
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		lines = append(lines, "iot: "+err.Error())
+	}
+	return lines
+}
+
+func (s *Service) arn(resource string) string {
+	return "arn:aws:iot:" + s.config.Region + ":" + s.config.Account + ":" + resource
+}
+
+func (s *Service) thingARN(thing string) string { return s.arn("thing/" + thing) }
+func (s *Service) jobARN(id string) string      { return s.arn("job/" + id) }

@@ -1,0 +1,185 @@
+package jobs
+
+import (
+	"context"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+)
+
+// maxTemplates is the account quota.
+const maxTemplates = 100
+
+// template is a job template's record.
+type template struct {
+	Description    string `json:"description"`
+	DocumentSource string `json:"source,omitempty"`
+	Document       string `json:"document"`
+	Created        int64  `json:"created"`
+	settings
+}
+
+func (s *Service) templateByARN(arn string) (template, error) {
+	var t template
+	kind, id := resourceOf(arn)
+	if kind != "jobtemplate" {
+		return t, invalid("jobTemplateArn %q is not the ARN of a job template of this account.", arn)
+	}
+	err := s.db.View(func(tx *store.Tx) error {
+		var ok bool
+		var err error
+		if t, ok, err = templateTable.Get(tx, id); err == nil && (!ok || arn != s.arn("jobtemplate/"+id)) {
+			return notFound("Job template %s cannot be found.", arn)
+		}
+		return err
+	})
+	return t, err
+}
+
+func (s *Service) createTemplate(ctx context.Context, call *awsapi.Call, in *createTemplateIn) (*createTemplateOut, error) {
+	if err := checkID("jobTemplateId", in.JobTemplateID); err != nil {
+		return nil, err
+	}
+	if len(in.MaintenanceWindows) > 0 || len(in.DestinationPackageVersions) > 0 {
+		return nil, awsapi.NotBuilt("CreateJobTemplate with maintenanceWindows or destinationPackageVersions")
+	}
+	if in.Description == "" {
+		return nil, invalid("description is required.")
+	}
+	if err := checkText("description", in.Description); err != nil {
+		return nil, err
+	}
+	given := 0
+	for _, text := range []string{in.JobARN, in.Document, in.DocumentSource} {
+		if text != "" {
+			given++
+		}
+	}
+	if given != 1 {
+		return nil, invalid("Exactly one of jobArn, document and documentSource is required.")
+	}
+	t := template{Description: in.Description, Document: in.Document, DocumentSource: in.DocumentSource, Created: millis(s.sched.Now()), settings: in.settings}
+	switch {
+	case in.JobARN != "":
+		_, id := resourceOf(in.JobARN)
+		j, _, err := s.read(id)
+		if err != nil {
+			return nil, err
+		}
+		d, err := s.getJobDocument(ctx, call, &jobIn{JobID: id})
+		if err != nil {
+			return nil, err
+		}
+		t.Document, t.DocumentSource = d.Document, j.DocumentSource
+		t.fill(settings{j.Presigned, j.Rollout, j.Abort, j.Timeout, j.Retry})
+		if t.DocumentSource != "" {
+			t.Document = ""
+		}
+	case in.DocumentSource != "":
+		document, err := s.fetch(ctx, call.Identity, in.DocumentSource)
+		if err != nil {
+			return nil, err
+		}
+		if err := checkDocument(document, t.PresignedURLConfig); err != nil {
+			return nil, err
+		}
+	}
+	if t.Document != "" {
+		if err := checkDocument(t.Document, t.PresignedURLConfig); err != nil {
+			return nil, err
+		}
+	}
+	if err := t.check(); err != nil {
+		return nil, err
+	}
+	if p := t.PresignedURLConfig; p != nil && p.RoleARN != "" {
+		if err := passRole(ctx, call, p.RoleARN); err != nil {
+			return nil, err
+		}
+	}
+	arn := s.arn("jobtemplate/" + in.JobTemplateID)
+	err := s.db.Update(func(tx *store.Tx) error {
+		if _, taken, err := templateTable.Get(tx, in.JobTemplateID); err != nil {
+			return err
+		} else if taken {
+			return &awsapi.Error{Code: "ConflictException", Status: 409, Message: "Job template " + in.JobTemplateID + " already exists.",
+				Fields: map[string]any{"resourceId": in.JobTemplateID}}
+		}
+		n := 0
+		for _, err := range templateTable.Scan(tx, store.Query{}) {
+			if err != nil {
+				return err
+			}
+			n++
+		}
+		if n >= maxTemplates {
+			return limitExceeded("The account has %d job templates; at most %d are allowed.", n, maxTemplates)
+		}
+		if len(in.Tags) > 0 {
+			if err := s.config.Registry.Tag(tx, arn, tagMap(in.Tags)); err != nil {
+				return err
+			}
+		}
+		return templateTable.Put(tx, t, in.JobTemplateID)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &createTemplateOut{JobTemplateARN: arn, JobTemplateID: in.JobTemplateID}, nil
+}
+
+func (s *Service) describeTemplate(_ context.Context, _ *awsapi.Call, in *templateIn) (*templateView, error) {
+	t, err := s.templateByARN(s.arn("jobtemplate/" + in.JobTemplateID))
+	if err != nil {
+		return nil, err
+	}
+	return &templateView{
+		JobTemplateARN: s.arn("jobtemplate/" + in.JobTemplateID), JobTemplateID: in.JobTemplateID, Description: t.Description,
+		DocumentSource: t.DocumentSource, Document: t.Document, CreatedAt: awsapi.TimeOf(moment(t.Created)), settings: t.settings,
+	}, nil
+}
+
+func (s *Service) listTemplates(_ context.Context, _ *awsapi.Call, in *listTemplatesIn) (*listTemplatesOut, error) {
+	size, err := pageSize(in.MaxResults)
+	if err != nil {
+		return nil, err
+	}
+	after, err := pageKey(in.NextToken, 1)
+	if err != nil {
+		return nil, err
+	}
+	out := &listTemplatesOut{JobTemplates: []templateSummary{}}
+	err = s.db.View(func(tx *store.Tx) error {
+		last := ""
+		for row, err := range templateTable.Scan(tx, store.Query{After: after}) {
+			if err != nil {
+				return err
+			}
+			if len(out.JobTemplates) == size {
+				out.NextToken = pageToken([]string{last})
+				return nil
+			}
+			last = row.Key[0]
+			out.JobTemplates = append(out.JobTemplates, templateSummary{
+				JobTemplateARN: s.arn("jobtemplate/" + last), JobTemplateID: last,
+				Description: row.Value.Description, CreatedAt: awsapi.TimeOf(moment(row.Value.Created)),
+			})
+		}
+		return nil
+	})
+	return out, err
+}
+
+func (s *Service) deleteTemplate(_ context.Context, _ *awsapi.Call, in *templateIn) (*empty, error) {
+	return &empty{}, s.db.Update(func(tx *store.Tx) error {
+		if _, ok, err := templateTable.Get(tx, in.JobTemplateID); err != nil {
+			return err
+		} else if !ok {
+			return notFound("Job template %s cannot be found.", in.JobTemplateID)
+		}
+		if err := s.config.Registry.Untag(tx, s.arn("jobtemplate/"+in.JobTemplateID)); err != nil {
+			return err
+		}
+		return templateTable.Delete(tx, in.JobTemplateID)
+	})
+}
