@@ -1,0 +1,448 @@
+package simulator
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/usp"
+	"github.com/fleetstep/fleetstep/proto/usprecord"
+)
+
+// Phase is what an agent is at.
+type Phase string
+
+// The phases. A device that is done with everything is Connected.
+const (
+	Off         Phase = "off" // not started, or for good
+	Offline     Phase = "offline"
+	Connected   Phase = "connected"
+	Downloading Phase = "downloading"
+	Rebooting   Phase = "rebooting"
+)
+
+// Facts are an agent's state as one who stands beside it would see it.
+type Facts struct {
+	Thing      string
+	EndpointID usp.EndpointID
+	Fault      string // name, empty if healthy
+	Phase      Phase
+	Version    string // of the running image
+	Factory    string // version it was made with
+
+	Connects  int // connections opened
+	Boots     int // times it booted, the first included
+	Downloads int // transfers begun
+	Completed int // transfers that ended well
+	Refused   int // records it dropped without an answer
+}
+
+// Upgraded tells whether the device runs another version than it was made with.
+func (f Facts) Upgraded() bool { return f.Version != f.Factory }
+
+// Agent is one simulated device. Use Start, once.
+type Agent struct {
+	s     *Settings
+	id    Identity
+	topic string // where it listens
+	to    string // where the controller does
+
+	mu    sync.Mutex
+	work  []func()
+	busy  bool
+	facts Facts
+
+	// All below belongs to the queue: only functions given to do touch it.
+	rng        *rand.Rand
+	generation int // grows when power goes; timers and transfers of an earlier one are void
+	connection int // grows with each connection
+	attempts   int // connections that failed since the last that did not
+	session    Session
+	outbox     []outgoing // in order, until there is a session
+	held       int        // messages that fault delay keeps back
+	power      context.Context
+	cut        context.CancelFunc
+	booted     time.Time
+
+	subscriptions []*subscription
+	requests      []*request // rows of the Request table
+	images        [2]image
+	active        int // instance of the running image
+	boot          int // instance to boot next
+	running       ImageHeader
+	lastVersion   string // at the boot before
+
+	counters  map[usp.NotificationKind]int
+	waiting   map[string]*unanswered // by message id
+	watching  bool                   // a ValueChange poll is due
+	rebootFor *rebootReason          // as soon as everything is sent
+	activate  *request               // to be reported after the boot
+}
+
+type rebootReason struct {
+	cause, key, reason string
+}
+
+// outgoing is a message on its way out.
+type outgoing struct {
+	topic   string
+	payload []byte
+}
+
+// NewAgent makes an agent that is switched off.
+func NewAgent(settings *Settings, id Identity) (*Agent, error) {
+	s, err := settings.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if err := id.EndpointID.Validate(); err != nil {
+		return nil, err
+	}
+	return newAgent(s, id), nil
+}
+
+func newAgent(s *Settings, id Identity) *Agent {
+	if id.Serial == "" {
+		id.Serial = id.Thing
+	}
+	a := &Agent{
+		s: s, id: id,
+		topic: s.AgentTopic.Expand(id.Thing, s.Controller),
+		to:    s.ControllerTopic.Expand(id.Thing, s.Controller),
+		rng:   rand.New(rand.NewPCG(id.Seed, 0x5eed)),
+		facts: Facts{Thing: id.Thing, EndpointID: id.EndpointID, Phase: Off, Version: s.Version, Factory: s.Version},
+		images: [2]image{
+			{name: "factory-image", header: ImageHeader{Version: s.Version, Boots: true}, status: usp.StatusAvailable, available: true},
+			{status: usp.StatusNoImage},
+		},
+		active: 1, boot: 1, lastVersion: s.Version,
+	}
+	if id.Fault != nil {
+		a.facts.Fault = id.Fault.Name
+	}
+	return a
+}
+
+// Start switches the agent on. A second call does nothing.
+func (a *Agent) Start() {
+	a.do(func() {
+		if a.generation > 0 {
+			return
+		}
+		a.generation = 1
+		a.factoryReset()
+		begin := func() { a.powerOn(rebootReason{cause: usp.CauseLocalFactoryReset, reason: "Unknown"}) }
+		if a.has(OfflineAtStart) {
+			a.setPhase(Offline)
+			a.after(a.s.Timing.OfflineAtStart, begin)
+			return
+		}
+		begin()
+	})
+}
+
+// Stop switches the agent off for good: its connection breaks, transfers end.
+func (a *Agent) Stop() {
+	a.do(func() {
+		a.powerOff()
+		a.setPhase(Off)
+	})
+}
+
+// PowerCut switches it off in whatever it is doing, and on again after the time
+// that a boot takes.
+func (a *Agent) PowerCut() {
+	a.do(func() {
+		if a.Facts().Phase == Off {
+			return
+		}
+		a.restart(rebootReason{cause: usp.CauseLocalReboot, reason: "Unknown"})
+	})
+}
+
+// Facts are the agent's as of now.
+func (a *Agent) Facts() Facts {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.facts
+}
+
+// do queues f and, if nobody else is at it, works the queue off. No lock is held
+// while f runs, so f may call out, and callbacks may come back.
+func (a *Agent) do(f func()) {
+	a.mu.Lock()
+	a.work = append(a.work, f)
+	if a.busy {
+		a.mu.Unlock()
+		return
+	}
+	a.busy = true
+	for len(a.work) > 0 {
+		next := a.work[0]
+		a.work = a.work[1:]
+		a.mu.Unlock()
+		next()
+		a.mu.Lock()
+	}
+	a.busy, a.work = false, nil
+	a.mu.Unlock()
+}
+
+// after calls f in the queue, unless the power goes first.
+func (a *Agent) after(d time.Duration, f func()) (stop func() bool) {
+	generation := a.generation
+	return a.s.Clock.AfterFunc(d, func() {
+		a.do(func() {
+			if a.generation == generation {
+				f()
+			}
+		})
+	})
+}
+
+func (a *Agent) note(change func(*Facts)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	change(&a.facts)
+}
+
+func (a *Agent) setPhase(p Phase) { a.note(func(f *Facts) { f.Phase = p }) }
+
+// settle works out the phase of an agent that has power.
+func (a *Agent) settle() {
+	switch {
+	case a.session == nil:
+		a.setPhase(Offline)
+	case a.downloads() > 0:
+		a.setPhase(Downloading)
+	default:
+		a.setPhase(Connected)
+	}
+}
+
+// between draws a duration from [low, high].
+func (a *Agent) between(low, high time.Duration) time.Duration {
+	if high <= low {
+		return low
+	}
+	return low + time.Duration(a.rng.Int64N(int64(high-low)+1))
+}
+
+// connect opens a connection, and another after a while if that fails.
+func (a *Agent) connect() {
+	a.connection++
+	generation, connection := a.generation, a.connection
+	ctx := a.power
+	a.s.Clock.Go(func() {
+		session, err := a.s.Transport.Connect(ctx, Connection{
+			ClientID: a.id.Thing, EndpointID: a.id.EndpointID, Topic: a.topic,
+		}, &link{a, connection})
+		a.do(func() {
+			switch {
+			case a.generation != generation || a.connection != connection:
+				if err == nil {
+					session.Close(false)
+				}
+			case err != nil:
+				a.reconnect(a.backoff())
+			default:
+				a.attempts, a.session = 0, session
+				a.note(func(f *Facts) { f.Connects++ })
+				a.settle()
+				// R-MTP.6: before any other record.
+				hello := usp.NewMQTTConnect(a.from(), a.s.Controller, usprecord.MQTTConnectRecord_V5, a.topic)
+				if payload, err := hello.Encode(); err == nil {
+					a.publish(outgoing{a.to, payload})
+				}
+				a.flush()
+			}
+		})
+	})
+}
+
+// backoff is the wait before the next attempt: 1 to 2 times the base, 2 to 4
+// times, and so on.
+func (a *Agent) backoff() time.Duration {
+	low := a.s.Timing.ConnectRetry << min(a.attempts, 10)
+	a.attempts++
+	return a.between(low, 2*low)
+}
+
+func (a *Agent) reconnect(wait time.Duration) {
+	a.session = nil
+	a.connection++
+	a.settle()
+	a.after(wait, a.connect)
+}
+
+// from is the agent's endpoint ID, or with fault wrong-endpoint-id another's.
+func (a *Agent) from() usp.EndpointID {
+	if a.has(WrongEndpointID) {
+		return a.id.EndpointID + "-other"
+	}
+	return a.id.EndpointID
+}
+
+// link is an agent's end of one connection.
+type link struct {
+	agent      *Agent
+	connection int
+}
+
+func (l *link) Received(p Publish) {
+	l.agent.do(func() {
+		if l.agent.connection == l.connection {
+			l.agent.receive(p)
+		}
+	})
+}
+
+func (l *link) Lost(error) {
+	l.agent.do(func() {
+		if l.agent.connection == l.connection {
+			l.agent.reconnect(l.agent.backoff())
+		}
+	})
+}
+
+// send queues a record and sends what it can.
+func (a *Agent) send(topic string, r *usp.Record) {
+	if payload, err := r.Encode(); err == nil {
+		a.outbox = append(a.outbox, outgoing{topic, payload})
+		a.flush()
+	}
+}
+
+// flush sends all that is queued, then reboots if that waited for it: a device
+// does not reboot before everything is sent.
+func (a *Agent) flush() {
+	if a.session == nil {
+		return
+	}
+	queued := a.outbox
+	a.outbox = nil
+	for _, out := range queued {
+		if a.has(Delay) {
+			a.held++
+			a.after(a.between(0, a.s.Timing.DelayFault), func() {
+				a.held--
+				if a.session == nil {
+					a.outbox = append(a.outbox, out)
+					return
+				}
+				a.publish(out)
+				a.flush()
+			})
+			continue
+		}
+		a.publish(out)
+	}
+	if a.rebootFor != nil && a.held == 0 {
+		a.restart(*a.rebootFor)
+	}
+}
+
+func (a *Agent) publish(out outgoing) {
+	if a.session == nil {
+		return
+	}
+	p := Publish{
+		Topic: out.topic, Payload: out.payload, QoS: a.s.PublishQoS,
+		ContentType:   usp.ContentType, // R-MQTT.27
+		ResponseTopic: a.topic,         // R-MQTT.22
+	}
+	if a.has(Garbage) {
+		noise := p
+		noise.Payload = []byte("\xff\xfe this is no record")
+		_ = a.session.Publish(noise)
+	}
+	_ = a.session.Publish(p)
+	if a.has(DuplicateAll) {
+		_ = a.session.Publish(p)
+	}
+}
+
+// reboot restarts the device once everything is sent, now or after the next
+// connect.
+func (a *Agent) reboot(why rebootReason) {
+	a.rebootFor = &why
+	a.flush()
+}
+
+// restart takes the power away and gives it back after the time a boot takes.
+func (a *Agent) restart(why rebootReason) {
+	a.powerOff()
+	a.setPhase(Rebooting)
+	if a.has(NeverReturns) && a.boot != a.active {
+		return
+	}
+	a.after(a.s.Timing.Boot, func() { a.powerOn(why) })
+}
+
+// powerOff ends all that is going on. What was not sent, or not answered, is
+// lost; the Request table stays, for powerOn to report.
+func (a *Agent) powerOff() {
+	a.generation++
+	a.connection++
+	if a.cut != nil {
+		a.cut()
+	}
+	if a.session != nil {
+		a.session.Close(false)
+		a.session = nil
+	}
+	for _, u := range a.waiting {
+		u.stop()
+	}
+	a.waiting, a.outbox, a.held, a.attempts, a.rebootFor, a.watching = nil, nil, 0, 0, nil, false
+}
+
+// powerOn boots: chooses the image, tells what happened, connects.
+func (a *Agent) powerOn(why rebootReason) {
+	a.power, a.cut = context.WithCancel(context.Background())
+	a.booted = a.s.Clock.Now()
+	a.counters = map[usp.NotificationKind]int{}
+	a.note(func(f *Facts) { f.Boots++ })
+	a.setPhase(Offline)
+
+	failure := a.bootImage()
+	updated := a.running.Version != a.lastVersion
+	a.lastVersion = a.running.Version
+	a.note(func(f *Facts) { f.Version = a.running.Version })
+
+	boot := usp.Notification{Kind: usp.KindEvent, Path: usp.EventBoot, Params: usp.Boot{
+		Cause: why.cause, CommandKey: why.key, Reason: why.reason, FirmwareUpdated: updated, ParameterMap: a.bootParameters(),
+	}.Params()}
+	interrupted, activated := a.requests, a.activate
+	a.requests, a.activate = nil, nil
+	if a.has(Reorder) {
+		a.reportAfterBoot(interrupted, activated, failure)
+		a.notify(boot)
+		a.dropVolatile()
+	} else {
+		a.notify(boot)
+		a.dropVolatile() // Boot! still went to them
+		a.reportAfterBoot(interrupted, activated, failure)
+	}
+	a.watch()
+	a.connect()
+}
+
+// reportAfterBoot completes what the reboot ended.
+func (a *Agent) reportAfterBoot(interrupted []*request, activated *request, failure *usp.Error) {
+	for _, r := range interrupted {
+		switch {
+		case r == activated:
+			a.complete(r, failure)
+		case r.download != nil && a.s.ResumeDownloads:
+			a.requests = append(a.requests, r)
+			a.download(r)
+		default:
+			if r.download != nil {
+				a.images[r.image-1].status = usp.StatusDownloadFailed
+			}
+			a.complete(r, usp.CommandFailure.Errorf("%s did not complete before reboot", r.command))
+		}
+	}
+}

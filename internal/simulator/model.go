@@ -1,0 +1,586 @@
+package simulator
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/fleetstep/fleetstep/internal/usp"
+	"github.com/fleetstep/fleetstep/proto/uspmsg"
+)
+
+// The data model: every object, parameter, command and event that an agent has.
+// It is one table for all agents, read only.
+
+const (
+	dataModelURI = "urn:broadband-forum-org:tr-181-2-12-0"
+	recipient    = "Device.LocalAgent.Controller.1" // of every Subscription
+	mqttClient   = "Device.MQTT.Client.1"
+)
+
+type object struct {
+	path     string // "{i}" for instances
+	access   uspmsg.GetSupportedDMResp_ObjAccessType
+	rows     func(a *Agent, parents []int) []int // of a table; nil if not one
+	keys     [][]string
+	params   []param
+	commands []command
+	events   []event
+}
+
+type param struct {
+	name string
+	kind uspmsg.GetSupportedDMResp_ParamValueType
+	get  func(a *Agent, instances []int) string
+	set  func(a *Agent, instances []int, value string) *usp.Error // nil: read only
+}
+
+type command struct {
+	name   string
+	inputs []string
+	async  bool
+}
+
+type event struct {
+	name string
+	args []string
+}
+
+// target is one object, and what is meant in it.
+type target struct {
+	object    *object
+	path      string // concrete, with the last dot
+	instances []int
+	only      string // name of a parameter or command; empty: the object
+}
+
+func (o *object) param(name string) *param {
+	for i := range o.params {
+		if o.params[i].name == name {
+			return &o.params[i]
+		}
+	}
+	return nil
+}
+
+func (o *object) has(kind usp.PathKind, name string) bool {
+	switch kind {
+	case usp.ParameterPath:
+		return o.param(name) != nil
+	case usp.CommandPath:
+		return slices.ContainsFunc(o.commands, func(c command) bool { return c.name == name })
+	case usp.EventPath:
+		return slices.ContainsFunc(o.events, func(e event) bool { return e.name == name })
+	}
+	return true
+}
+
+const (
+	tString   = uspmsg.GetSupportedDMResp_PARAM_STRING
+	tBoolean  = uspmsg.GetSupportedDMResp_PARAM_BOOLEAN
+	tUnsigned = uspmsg.GetSupportedDMResp_PARAM_UNSIGNED_INT
+	tDateTime = uspmsg.GetSupportedDMResp_PARAM_DATE_TIME
+)
+
+func one(*Agent, []int) []int { return []int{1} }
+
+func text(s string) func(*Agent, []int) string { return func(*Agent, []int) string { return s } }
+
+func ro(name string, kind uspmsg.GetSupportedDMResp_ParamValueType, get func(*Agent, []int) string) param {
+	return param{name: name, kind: kind, get: get}
+}
+
+func alias(p param) param { p.name, p.kind = "Alias", tString; return p }
+
+var rowAlias = alias(param{get: func(a *Agent, in []int) string { return a.alias(in[len(in)-1]) }})
+
+func rowOf(a *Agent, instance int) *subscription {
+	for _, s := range a.subscriptions {
+		if s.instance == instance {
+			return s
+		}
+	}
+	return &subscription{}
+}
+
+func sub(name string, kind uspmsg.GetSupportedDMResp_ParamValueType, writable bool, get func(*subscription) string) param {
+	p := param{name: name, kind: kind, get: func(a *Agent, in []int) string { return get(rowOf(a, in[0])) }}
+	if writable {
+		p.set = func(a *Agent, in []int, value string) *usp.Error {
+			row := rowOf(a, in[0])
+			before := *row
+			if e := row.set(a, name, value); e != nil {
+				return e
+			}
+			if name == "NotifType" || name == "ReferenceList" {
+				if e := row.check(); e != nil {
+					*row = before
+					return e.Error
+				}
+				row.seen = nil
+			}
+			return nil
+		}
+	}
+	return p
+}
+
+func boolean(b bool) string    { return strconv.FormatBool(b) }
+func itoa(n int) string        { return strconv.Itoa(n) }
+func unsigned(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
+
+func img(name string, kind uspmsg.GetSupportedDMResp_ParamValueType, get func(*Agent, int) string) param {
+	return ro(name, kind, func(a *Agent, in []int) string { return get(a, in[0]) })
+}
+
+func imagePath(instance int) string { return strings.TrimSuffix(usp.FirmwareImage(instance), ".") }
+
+func upTime(a *Agent, _ []int) string {
+	return strconv.FormatInt(int64(a.s.Clock.Now().Sub(a.booted).Seconds()), 10)
+}
+
+func req(name string, get func(*Agent, *request) string) param {
+	return ro(name, tString, func(a *Agent, in []int) string {
+		for _, r := range a.requests {
+			if r.instance == in[0] {
+				return get(a, r)
+			}
+		}
+		return ""
+	})
+}
+
+var model = func() []*object {
+	available := img("Available", tBoolean, func(a *Agent, i int) string { return boolean(a.images[i-1].available) })
+	available.set = func(a *Agent, in []int, value string) *usp.Error {
+		v, err := usp.ParseBool(value)
+		if err != nil {
+			return usp.InvalidType.Errorf("%s", err)
+		}
+		if v && a.images[in[0]-1].header.Version == "" {
+			return usp.InvalidValue.Errorf("there is no image %d", in[0])
+		}
+		a.images[in[0]-1].available = v
+		return nil
+	}
+	bootImage := ro("BootFirmwareImage", tString, func(a *Agent, _ []int) string { return imagePath(a.boot) })
+	bootImage.set = func(a *Agent, _ []int, value string) *usp.Error {
+		for i := range a.images {
+			if strings.TrimSuffix(value, ".") == imagePath(i+1) {
+				if !a.images[i].available {
+					return usp.InvalidValue.Errorf("image %d is not available", i+1)
+				}
+				a.boot = i + 1
+				return nil
+			}
+		}
+		return usp.InvalidValue.Errorf("%q is not a firmware image", value)
+	}
+	return []*object{
+		{path: "Device.",
+			commands: []command{{name: "Reboot()", inputs: []string{"Cause", "Reason"}}, {name: "FactoryReset()", inputs: []string{"Cause", "Reason"}}},
+			events:   []event{{"Boot!", []string{"CommandKey", "Cause", "Reason", "FirmwareUpdated", "ParameterMap"}}}},
+		{path: usp.LocalAgent,
+			events: []event{{"TransferComplete!", []string{"Command", "CommandKey", "Requestor", "TransferType", "Affected", "TransferURL", "StartTime", "CompleteTime", "FaultCode", "FaultString"}}},
+			params: []param{
+				ro("UpTime", tUnsigned, upTime),
+				ro("SupportedProtocols", tString, text("MQTT")),
+				ro("SoftwareVersion", tString, text("1.0")),
+				ro("EndpointID", tString, func(a *Agent, _ []int) string { return string(a.id.EndpointID) }),
+				ro("ControllerNumberOfEntries", tUnsigned, text("1")),
+				ro("MTPNumberOfEntries", tUnsigned, text("1")),
+				ro("SubscriptionNumberOfEntries", tUnsigned, func(a *Agent, _ []int) string { return itoa(len(a.subscribed())) }),
+				ro("RequestNumberOfEntries", tUnsigned, func(a *Agent, _ []int) string { return itoa(len(a.requests)) }),
+			}},
+		{path: usp.LocalAgent + "MTP.{i}.", rows: one, keys: [][]string{{"Alias"}},
+			params: []param{rowAlias, ro("Enable", tBoolean, text("true")), ro("Protocol", tString, text("MQTT")), ro("Status", tString, text("Up"))}},
+		{path: usp.LocalAgent + "MTP.{i}.MQTT.", params: []param{
+			ro("Reference", tString, text(mqttClient)),
+			ro("ResponseTopicConfigured", tString, func(a *Agent, _ []int) string { return a.topic }),
+			ro("ResponseTopicDiscovered", tString, text("")),
+			ro("PublishQoS", tUnsigned, func(a *Agent, _ []int) string { return itoa(int(a.s.PublishQoS)) }),
+		}},
+		{path: usp.Controllers + "{i}.", rows: one, keys: [][]string{{"EndpointID"}, {"Alias"}},
+			commands: []command{{name: "SendOnBoardRequest()"}},
+			params: []param{rowAlias, ro("Enable", tBoolean, text("true")),
+				ro("EndpointID", tString, func(a *Agent, _ []int) string { return string(a.s.Controller) }),
+				ro("MTPNumberOfEntries", tUnsigned, text("1")),
+				ro("USPNotifRetryMinimumWaitInterval", tUnsigned, func(a *Agent, _ []int) string { return itoa(int(a.s.Timing.NotifRetry.Seconds())) }),
+				ro("USPNotifRetryIntervalMultiplier", tUnsigned, text("2000")),
+				ro("BootParameterNumberOfEntries", tUnsigned, func(a *Agent, _ []int) string { return itoa(len(a.s.BootParameters)) }),
+			}},
+		{path: usp.Controllers + "{i}.BootParameter.{i}.", keys: [][]string{{"ParameterName"}, {"Alias"}},
+			rows: func(a *Agent, _ []int) []int { return count(len(a.s.BootParameters)) },
+			params: []param{rowAlias, ro("Enable", tBoolean, text("true")),
+				ro("ParameterName", tString, func(a *Agent, in []int) string { return a.s.BootParameters[in[1]-1] })}},
+		{path: usp.Controllers + "{i}.MTP.{i}.", rows: one, keys: [][]string{{"Alias"}},
+			params: []param{rowAlias, ro("Enable", tBoolean, text("true")), ro("Protocol", tString, text("MQTT"))}},
+		{path: usp.Controllers + "{i}.MTP.{i}.MQTT.", params: []param{
+			ro("Reference", tString, text(mqttClient)),
+			ro("Topic", tString, func(a *Agent, _ []int) string { return a.to }),
+		}},
+		{path: usp.Subscriptions + "{i}.", access: uspmsg.GetSupportedDMResp_OBJ_ADD_DELETE, keys: [][]string{{"Recipient", "ID"}, {"Alias"}},
+			rows: func(a *Agent, _ []int) []int {
+				var all []int
+				for _, s := range a.subscribed() {
+					all = append(all, s.instance)
+				}
+				return all
+			},
+			params: []param{
+				sub("Alias", tString, true, func(s *subscription) string { return s.alias }),
+				sub("Enable", tBoolean, true, func(s *subscription) string { return boolean(s.Enable) }),
+				sub("Recipient", tString, false, func(*subscription) string { return recipient }),
+				sub("ID", tString, true, func(s *subscription) string { return s.ID }),
+				sub("CreationDate", tDateTime, false, func(s *subscription) string {
+					if s.created.IsZero() {
+						return ""
+					}
+					return usp.FormatTime(s.created)
+				}),
+				sub("NotifType", tString, true, func(s *subscription) string { return string(s.NotifType) }),
+				sub("ReferenceList", tString, true, func(s *subscription) string { return s.ReferenceList }),
+				sub("Persistent", tBoolean, true, func(s *subscription) string { return boolean(s.Persistent) }),
+				sub("TimeToLive", tUnsigned, true, func(s *subscription) string { return unsigned(s.TimeToLive) }),
+				sub("NotifRetry", tBoolean, true, func(s *subscription) string { return boolean(s.NotifRetry) }),
+				sub("NotifExpiration", tUnsigned, true, func(s *subscription) string { return unsigned(s.NotifExpiration) }),
+			}},
+		{path: usp.Requests + "{i}.", keys: [][]string{{"Originator", "Command", "CommandKey"}, {"Alias"}},
+			rows: func(a *Agent, _ []int) []int {
+				var all []int
+				for _, r := range a.requests {
+					all = append(all, r.instance)
+				}
+				return all
+			},
+			params: []param{rowAlias,
+				req("Originator", func(a *Agent, _ *request) string { return string(a.s.Controller) }),
+				req("Command", func(_ *Agent, r *request) string { return r.command }),
+				req("CommandKey", func(_ *Agent, r *request) string { return r.key }),
+				req("Status", func(*Agent, *request) string { return "Active" }),
+			}},
+		{path: usp.DeviceInfo, params: []param{
+			ro("SoftwareVersion", tString, func(a *Agent, _ []int) string { return a.running.Version }),
+			ro("ProductClass", tString, func(a *Agent, _ []int) string { return a.s.ProductClass }),
+			ro("Manufacturer", tString, func(a *Agent, _ []int) string { return a.s.Manufacturer }),
+			ro("ModelName", tString, func(a *Agent, _ []int) string { return a.s.ModelName }),
+			ro("HardwareVersion", tString, func(a *Agent, _ []int) string { return a.s.HardwareVersion }),
+			ro("UpTime", tUnsigned, upTime),
+			ro("ManufacturerOUI", tString, func(a *Agent, _ []int) string { return a.s.OUI }),
+			ro("SerialNumber", tString, func(a *Agent, _ []int) string { return a.id.Serial }),
+			ro("ActiveFirmwareImage", tString, func(a *Agent, _ []int) string { return imagePath(a.active) }),
+			bootImage,
+			ro("MaxNumberOfActivateTimeWindows", tUnsigned, text("1")),
+			ro("FirmwareImageNumberOfEntries", tUnsigned, text("2")),
+		}},
+		{path: usp.FirmwareImages + "{i}.", keys: [][]string{{"Alias"}},
+			rows: func(*Agent, []int) []int { return []int{1, 2} },
+			commands: []command{
+				{"Download()", []string{"URL", "AutoActivate", "Username", "Password", "FileSize", "CheckSumAlgorithm", "CheckSum", "CommandKey"}, true},
+				{"Activate()", []string{"TimeWindow.{i}.Start", "TimeWindow.{i}.End", "TimeWindow.{i}.Mode", "TimeWindow.{i}.UserMessage", "TimeWindow.{i}.MaxRetries"}, true},
+			},
+			params: []param{rowAlias,
+				img("Name", tString, func(a *Agent, i int) string { return a.images[i-1].name }),
+				img("Version", tString, func(a *Agent, i int) string { return a.images[i-1].header.Version }),
+				available,
+				img("Status", tString, func(a *Agent, i int) string { return a.status(i) }),
+				img("BootFailureLog", tString, func(a *Agent, i int) string { return a.images[i-1].bootLog }),
+			}},
+		{path: "Device.MQTT.", params: []param{ro("ClientNumberOfEntries", tUnsigned, text("1"))}},
+		{path: "Device.MQTT.Client.{i}.", rows: one, keys: [][]string{{"Alias"}},
+			commands: []command{{name: "ForceReconnect()"}},
+			params: []param{rowAlias, ro("Enable", tBoolean, text("true")),
+				ro("ClientID", tString, func(a *Agent, _ []int) string { return a.id.Thing }),
+				ro("ProtocolVersion", tString, text("5.0")),
+				ro("ConnectRetryTime", tUnsigned, func(a *Agent, _ []int) string { return itoa(int(a.s.Timing.ConnectRetry.Seconds())) }),
+				ro("ConnectRetryIntervalMultiplier", tUnsigned, text("2000")),
+			}},
+	}
+}()
+
+func count(n int) []int {
+	all := make([]int, n)
+	for i := range all {
+		all[i] = i + 1
+	}
+	return all
+}
+
+var schema = func() map[string]*object {
+	byPath := map[string]*object{}
+	for _, o := range model {
+		byPath[o.path] = o
+	}
+	return byPath
+}()
+
+func schemaOf(path string) *object { return schema[path] }
+
+// known tells whether an object path, as Path.Schema gives it, exists, be it
+// only as the way to another.
+func known(path string) bool {
+	return slices.ContainsFunc(model, func(o *object) bool { return strings.HasPrefix(o.path, path) })
+}
+
+// value is a parameter for search expressions.
+func (a *Agent) value(object, name string) (string, bool) {
+	path, err := usp.ParsePath(object + name)
+	if err != nil {
+		return "", false
+	}
+	full := path.Schema()
+	o := schemaOf(full[:len(full)-len(path.Name)])
+	if o == nil || o.param(path.Name) == nil {
+		return "", false
+	}
+	var instances []int
+	for _, seg := range path.Segments {
+		if seg.Instance > 0 {
+			instances = append(instances, seg.Instance)
+		}
+	}
+	return o.param(path.Name).get(a, instances), true
+}
+
+// resolve finds the objects that a path names. A path that is not in the model
+// is 7026; an instance that is not there, 7016.
+func (a *Agent) resolve(text string, kind usp.PathKind) ([]target, *usp.Error) {
+	path, err := usp.ParsePath(text)
+	if err != nil {
+		return nil, usp.InvalidPathSyntax.Errorf("%s", err)
+	}
+	full := path.Schema()
+	o := schemaOf(full[:len(full)-len(path.Name)])
+	if o == nil || path.Kind != kind || !o.has(kind, path.Name) {
+		return nil, usp.UnsupportedPath.Errorf("%s is not in the data model", text)
+	}
+	found := a.expand(path)
+	if len(found) == 0 && path.Concrete() {
+		return nil, usp.ObjectDoesNotExist.Errorf("%s is in the data model, this instance is not there", text)
+	}
+	return found, nil
+}
+
+// expand finds the instances of an object path whose objects the model has.
+func (a *Agent) expand(path usp.Path) []target {
+	found := []target{{path: "", only: path.Name}}
+	walked := ""
+	for i, seg := range path.Segments {
+		var next []target
+		if seg.Name != "" {
+			walked += seg.Name + "."
+			for _, t := range found {
+				t.path += seg.Name + "."
+				next = append(next, t)
+			}
+			found = next
+			continue
+		}
+		walked += "{i}."
+		table := schemaOf(walked)
+		if table == nil || table.rows == nil {
+			return nil
+		}
+		for _, t := range found {
+			for _, row := range table.rows(a, t.instances) {
+				object := t.path + itoa(row) + "."
+				switch {
+				case seg.Instance != 0 && seg.Instance != row:
+					continue
+				case seg.Search != nil && !usp.SearchHolds(path.Segments[i].Search, func(p string) (string, bool) { return a.value(object, p) }):
+					continue
+				}
+				next = append(next, target{path: object, only: t.only, instances: append(slices.Clone(t.instances), row)})
+			}
+		}
+		found = next
+	}
+	for i := range found {
+		found[i].object = schemaOf(walked)
+	}
+	return found
+}
+
+// get resolves a path of a Get: a parameter, or an object with what is in it,
+// parents before children. depth limits how many levels of names below an object
+// path are shown; 0 is all of them.
+func (a *Agent) get(text string, depth uint32) ([]target, *usp.Error) {
+	path, err := usp.ParsePath(text)
+	if err != nil {
+		return nil, usp.InvalidPathSyntax.Errorf("%s", err)
+	}
+	unknown := usp.UnsupportedPath.Errorf("%s is not in the data model", text)
+	full := path.Schema()
+	above := full[:len(full)-len(path.Name)]
+	switch path.Kind {
+	case usp.ParameterPath:
+		if o := schemaOf(above); o == nil || o.param(path.Name) == nil {
+			return nil, unknown
+		}
+		found := a.expand(path)
+		if len(found) == 0 && path.Concrete() {
+			return nil, usp.UnsupportedPath.Errorf("%s: no such instance", text) // R-GET.0
+		}
+		return found, nil
+	case usp.ObjectPath:
+	default:
+		return nil, unknown
+	}
+	if !known(above) {
+		return nil, unknown
+	}
+	roots := a.expand(path)
+	if len(roots) == 0 && path.Concrete() {
+		return nil, usp.UnsupportedPath.Errorf("%s: no such instance", text)
+	}
+	var all []target
+	for _, root := range roots {
+		for _, o := range model {
+			rest, ok := strings.CutPrefix(o.path, above)
+			if !ok {
+				continue
+			}
+			levels := strings.Count(strings.ReplaceAll(rest, "{i}.", ""), ".") + 1
+			if rest != "" && strings.HasPrefix(rest, "{i}.") && depth == 1 {
+				levels = 1 // a table stands for its rows
+			}
+			if depth > 0 && levels > int(depth) {
+				continue
+			}
+			below, err := usp.ParsePath(root.path + strings.ReplaceAll(rest, "{i}", "*"))
+			if err != nil {
+				continue
+			}
+			all = append(all, a.expand(below)...)
+		}
+	}
+	return all, nil
+}
+
+func (a *Agent) handleGet(get *uspmsg.Get) *uspmsg.GetResp {
+	resp := &uspmsg.GetResp{}
+	for _, path := range get.GetParamPaths() {
+		result := &uspmsg.GetResp_RequestedPathResult{RequestedPath: path}
+		resp.ReqPathResults = append(resp.ReqPathResults, result)
+		found, e := a.get(path, get.GetMaxDepth())
+		if e != nil { // of this path alone
+			result.ErrCode, result.ErrMsg = uint32(e.Code), e.Message
+			continue
+		}
+		for _, t := range found {
+			if len(t.object.params) == 0 {
+				continue
+			}
+			values := map[string]string{}
+			for _, p := range t.object.params {
+				if t.only == "" || t.only == p.name {
+					values[p.name] = p.get(a, t.instances)
+				}
+			}
+			result.ResolvedPathResults = append(result.ResolvedPathResults, &uspmsg.GetResp_ResolvedPathResult{ResolvedPath: t.path, ResultParams: values})
+		}
+	}
+	return resp
+}
+
+func (a *Agent) handleGetInstances(get *uspmsg.GetInstances) *uspmsg.GetInstancesResp {
+	resp := &uspmsg.GetInstancesResp{}
+	for _, text := range get.GetObjPaths() {
+		result := &uspmsg.GetInstancesResp_RequestedPathResult{RequestedPath: text}
+		resp.ReqPathResults = append(resp.ReqPathResults, result)
+		fail := func(e *usp.Error) { result.ErrCode, result.ErrMsg = uint32(e.Code), e.Message }
+		path, err := usp.ParsePath(text)
+		if err != nil {
+			fail(usp.InvalidPathSyntax.Errorf("%s", err))
+			continue
+		}
+		above := path.Schema()
+		if path.Kind != usp.ObjectPath || !known(above) {
+			fail(usp.UnsupportedPath.Errorf("%s is not in the data model", text))
+			continue
+		}
+		table := schemaOf(above + "{i}.")
+		if get.GetFirstLevelOnly() && table == nil {
+			fail(usp.NotATable.Errorf("%s is not a table", text))
+			continue
+		}
+		for _, root := range a.expand(path) {
+			for _, o := range model {
+				rest, ok := strings.CutPrefix(o.path, above)
+				if !ok || o.rows == nil || rest == "" || get.GetFirstLevelOnly() && o != table {
+					continue
+				}
+				below, err := usp.ParsePath(root.path + strings.ReplaceAll(rest, "{i}", "*"))
+				if err != nil {
+					continue
+				}
+				for _, t := range a.expand(below) {
+					keys := map[string]string{}
+					for _, set := range o.keys {
+						for _, name := range set {
+							if p := o.param(name); p != nil {
+								keys[name] = p.get(a, t.instances)
+							}
+						}
+					}
+					result.CurrInsts = append(result.CurrInsts, &uspmsg.GetInstancesResp_CurrInstance{InstantiatedObjPath: t.path, UniqueKeys: keys})
+				}
+			}
+		}
+	}
+	return resp
+}
+
+func handleGetSupportedDM(get *uspmsg.GetSupportedDM) *uspmsg.GetSupportedDMResp {
+	resp := &uspmsg.GetSupportedDMResp{}
+	for _, text := range get.GetObjPaths() {
+		result := &uspmsg.GetSupportedDMResp_RequestedObjectResult{ReqObjPath: text, DataModelInstUri: dataModelURI}
+		resp.ReqObjResults = append(resp.ReqObjResults, result)
+		path, err := usp.ParsePath(strings.ReplaceAll(text, "{i}", "*"))
+		if err != nil || path.Kind != usp.ObjectPath || !known(path.Schema()) {
+			result.ErrCode, result.ErrMsg = uint32(usp.UnsupportedPath), text+" is not in the data model"
+			continue
+		}
+		for _, o := range model {
+			rest, ok := strings.CutPrefix(o.path, path.Schema())
+			if !ok || get.GetFirstLevelOnly() && strings.Count(strings.ReplaceAll(rest, "{i}.", ""), ".") > 1 {
+				continue
+			}
+			result.SupportedObjs = append(result.SupportedObjs, o.describe(get))
+		}
+	}
+	return resp
+}
+
+func (o *object) describe(get *uspmsg.GetSupportedDM) *uspmsg.GetSupportedDMResp_SupportedObjectResult {
+	out := &uspmsg.GetSupportedDMResp_SupportedObjectResult{SupportedObjPath: o.path, Access: o.access, IsMultiInstance: o.rows != nil}
+	if get.GetReturnParams() {
+		for _, p := range o.params {
+			d := &uspmsg.GetSupportedDMResp_SupportedParamResult{ParamName: p.name, ValueType: p.kind, ValueChange: uspmsg.GetSupportedDMResp_VALUE_CHANGE_ALLOWED}
+			if p.set != nil {
+				d.Access = uspmsg.GetSupportedDMResp_PARAM_READ_WRITE
+			}
+			out.SupportedParams = append(out.SupportedParams, d)
+		}
+	}
+	if get.GetReturnCommands() {
+		for _, c := range o.commands {
+			kind := uspmsg.GetSupportedDMResp_CMD_SYNC
+			if c.async {
+				kind = uspmsg.GetSupportedDMResp_CMD_ASYNC
+			}
+			out.SupportedCommands = append(out.SupportedCommands, &uspmsg.GetSupportedDMResp_SupportedCommandResult{CommandName: c.name, InputArgNames: c.inputs, CommandType: kind})
+		}
+	}
+	if get.GetReturnEvents() {
+		for _, e := range o.events {
+			out.SupportedEvents = append(out.SupportedEvents, &uspmsg.GetSupportedDMResp_SupportedEventResult{EventName: e.name, ArgNames: e.args})
+		}
+	}
+	if get.GetReturnUniqueKeySets() {
+		for _, set := range o.keys {
+			out.UniqueKeySets = append(out.UniqueKeySets, &uspmsg.GetSupportedDMResp_SupportedUniqueKeySet{KeyNames: set})
+		}
+	}
+	return out
+}

@@ -1,0 +1,247 @@
+// Package mqtt is the simulator's Transport over real MQTT 5 connections: TCP
+// with a user name, or TLS with a client certificate, one connection per agent
+// and thousands per process.
+//
+// A connection subscribes the agent's topic at QoS 0 and has no last will and no
+// session that outlives it, as real agents have it. Connect waits for the SUBACK
+// (R-MQTT.17: without a subscription nothing may be published). Publish returns
+// when the message is written; it does not wait for a PUBACK. Reconnecting is
+// the agent's business. All methods are safe for concurrent use.
+//
+// Source: TR-369, section "MQTT Binding"; MQTT 5.0.
+package mqtt
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/eclipse/paho.golang/packets"
+	"github.com/eclipse/paho.golang/paho"
+
+	"github.com/fleetstep/fleetstep/internal/simulator"
+)
+
+// Config says where the broker is and how agents prove who they are.
+type Config struct {
+	// Broker is tcp://host:port (or mqtt://) or tls://host:port (or mqtts://).
+	// Over TLS to port 443 the protocol x-amzn-mqtt-ca is asked for, as AWS IoT
+	// Core wants it.
+	Broker string
+	// Credentials are those of a client; nil: none.
+	Credentials func(clientID string) (Credentials, error)
+	RootCAs     *x509.CertPool // nil: the machine's
+	KeepAlive   time.Duration  // 60 s
+	Timeout     time.Duration  // 10 s: for connecting, and for a write
+	// Dial replaces the network, for tests; TLS is not added to it.
+	Dial func(ctx context.Context, address string) (net.Conn, error)
+}
+
+// Credentials of one client; empty fields are not sent.
+type Credentials struct {
+	Certificate        *tls.Certificate
+	Username, Password string
+}
+
+// Transport opens connections to one broker.
+type Transport struct {
+	config  Config
+	address string
+	host    string
+	tls     bool
+}
+
+var _ simulator.Transport = (*Transport)(nil)
+
+// New checks the configuration; it does not connect.
+func New(c Config) (*Transport, error) {
+	u, err := url.Parse(c.Broker)
+	if err != nil {
+		return nil, fmt.Errorf("mqtt: broker: %w", err)
+	}
+	t := &Transport{config: c, address: u.Host, host: u.Hostname()}
+	port := u.Port()
+	switch u.Scheme {
+	case "tcp", "mqtt":
+		if port == "" {
+			port = "1883"
+		}
+	case "tls", "ssl", "mqtts":
+		t.tls = true
+		if port == "" {
+			port = "8883"
+		}
+	default:
+		return nil, fmt.Errorf("mqtt: broker %q: want tcp://host:port or tls://host:port", c.Broker)
+	}
+	if t.host == "" {
+		return nil, fmt.Errorf("mqtt: broker %q has no host", c.Broker)
+	}
+	t.address = net.JoinHostPort(t.host, port)
+	if t.config.KeepAlive == 0 {
+		t.config.KeepAlive = time.Minute
+	}
+	if t.config.Timeout == 0 {
+		t.config.Timeout = 10 * time.Second
+	}
+	return t, nil
+}
+
+// session is one connection.
+type session struct {
+	client  *paho.Client
+	conn    net.Conn
+	timeout time.Duration
+
+	mu     sync.Mutex
+	closed bool // by Close, or because the connection was lost
+}
+
+// Connect implements simulator.Transport.
+func (t *Transport) Connect(ctx context.Context, c simulator.Connection, h simulator.Handler) (simulator.Session, error) {
+	ctx, cancel := context.WithTimeout(ctx, t.config.Timeout)
+	defer cancel()
+	var credentials Credentials
+	if t.config.Credentials != nil {
+		var err error
+		if credentials, err = t.config.Credentials(c.ClientID); err != nil {
+			return nil, fmt.Errorf("mqtt: credentials of %s: %w", c.ClientID, err)
+		}
+	}
+	conn, err := t.dial(ctx, credentials)
+	if err != nil {
+		return nil, fmt.Errorf("mqtt: connect %s: %w", c.ClientID, err)
+	}
+	s := &session{conn: conn, timeout: t.config.Timeout}
+	lost := func(err error) {
+		if s.end() {
+			_ = conn.Close()
+			h.Lost(err)
+		}
+	}
+	s.client = paho.NewClient(paho.ClientConfig{
+		Conn:          conn,
+		PacketTimeout: t.config.Timeout,
+		OnPublishReceived: []func(paho.PublishReceived) (bool, error){func(p paho.PublishReceived) (bool, error) {
+			if s.open() {
+				got := simulator.Publish{Topic: p.Packet.Topic, Payload: p.Packet.Payload, QoS: p.Packet.QoS}
+				if props := p.Packet.Properties; props != nil {
+					got.ContentType, got.ResponseTopic = props.ContentType, props.ResponseTopic
+				}
+				h.Received(got)
+			}
+			return true, nil
+		}},
+		OnServerDisconnect: func(d *paho.Disconnect) { lost(fmt.Errorf("mqtt: disconnected by the broker, reason %d", d.ReasonCode)) },
+		OnClientError:      lost,
+	})
+
+	identity := paho.UserProperties{{Key: "usp-endpoint-id", Value: string(c.EndpointID)}} // R-MQTT.13
+	receiveMaximum := uint16(20)
+	connect := &paho.Connect{
+		ClientID: c.ClientID, CleanStart: true, KeepAlive: uint16(t.config.KeepAlive / time.Second),
+		Properties: &paho.ConnectProperties{ReceiveMaximum: &receiveMaximum, User: identity},
+	}
+	if credentials.Username != "" {
+		connect.UsernameFlag, connect.Username = true, credentials.Username
+	}
+	if credentials.Password != "" {
+		connect.PasswordFlag, connect.Password = true, []byte(credentials.Password)
+	}
+	// Until Connect returns, a lost connection is its error and not the handler's.
+	fail := func(err error) (simulator.Session, error) {
+		wasOpen := s.end()
+		_ = conn.Close()
+		if !wasOpen {
+			// Lost was called already: the caller has been told, and what it
+			// gets here it will find closed.
+			return s, nil
+		}
+		return nil, err
+	}
+	if ack, err := s.client.Connect(ctx, connect); err != nil {
+		if ack != nil {
+			err = fmt.Errorf("reason %d: %w", ack.ReasonCode, err)
+		}
+		return fail(fmt.Errorf("mqtt: connect %s: %w", c.ClientID, err))
+	}
+	sub := &paho.Subscribe{
+		Properties:    &paho.SubscribeProperties{User: identity},
+		Subscriptions: []paho.SubscribeOptions{{Topic: c.Topic, QoS: 0}},
+	}
+	if ack, err := s.client.Subscribe(ctx, sub); err != nil || len(ack.Reasons) > 0 && ack.Reasons[0] >= 0x80 {
+		if err == nil {
+			err = fmt.Errorf("reason %d", ack.Reasons[0])
+		}
+		_ = s.client.Disconnect(&paho.Disconnect{})
+		return fail(fmt.Errorf("mqtt: %s subscribes %s: %w", c.ClientID, c.Topic, err))
+	}
+	return s, nil
+}
+
+func (t *Transport) dial(ctx context.Context, c Credentials) (net.Conn, error) {
+	if t.config.Dial != nil {
+		return t.config.Dial(ctx, t.address)
+	}
+	if !t.tls {
+		return (&net.Dialer{}).DialContext(ctx, "tcp", t.address)
+	}
+	config := &tls.Config{ServerName: t.host, RootCAs: t.config.RootCAs, MinVersion: tls.VersionTLS12}
+	if c.Certificate != nil {
+		config.Certificates = []tls.Certificate{*c.Certificate}
+	}
+	if _, port, _ := net.SplitHostPort(t.address); port == "443" {
+		config.NextProtos = []string{"x-amzn-mqtt-ca"}
+	}
+	conn, err := (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", t.address)
+	if err != nil {
+		return nil, err
+	}
+	return packets.NewThreadSafeConn(conn), nil
+}
+
+func (s *session) open() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.closed
+}
+
+// end tells whether the session was open until now.
+func (s *session) end() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was := !s.closed
+	s.closed = true
+	return was
+}
+
+// Publish implements simulator.Session.
+func (s *session) Publish(p simulator.Publish) error {
+	if !s.open() {
+		return errors.New("mqtt: the session is closed")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
+	defer cancel()
+	_, err := s.client.PublishWithOptions(ctx, &paho.Publish{
+		Topic: p.Topic, Payload: p.Payload, QoS: p.QoS,
+		Properties: &paho.PublishProperties{ContentType: p.ContentType, ResponseTopic: p.ResponseTopic},
+	}, paho.PublishOptions{Method: paho.PublishMethod_AsyncSend})
+	return err
+}
+
+// Close implements simulator.Session.
+func (s *session) Close(clean bool) {
+	if !s.end() {
+		return
+	}
+	if clean {
+		_ = s.client.Disconnect(&paho.Disconnect{})
+	}
+	_ = s.conn.Close()
+}
