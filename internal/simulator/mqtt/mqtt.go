@@ -138,8 +138,10 @@ func (t *Transport) Connect(ctx context.Context, c simulator.Connection, h simul
 			}
 			return true, nil
 		}},
-		OnServerDisconnect: func(d *paho.Disconnect) { lost(fmt.Errorf("mqtt: disconnected by the broker, reason %d", d.ReasonCode)) },
-		OnClientError:      lost,
+		OnServerDisconnect: func(d *paho.Disconnect) {
+			lost(fmt.Errorf("mqtt: disconnected by the broker, reason %d", d.ReasonCode))
+		},
+		OnClientError: lost,
 	})
 
 	identity := paho.UserProperties{{Key: "usp-endpoint-id", Value: string(c.EndpointID)}} // R-MQTT.13
