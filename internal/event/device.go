@@ -59,3 +59,20 @@ type Result struct {
 	Request string `json:"request,omitempty"` // the row that shows its progress
 	Fault   *Fault `json:"fault,omitempty"`
 }
+
+// DeviceState is what is known of a device between upgrades: item STATE. It maps
+// thing and endpoint both ways, with one item more per endpoint.
+type DeviceState struct {
+	Endpoint        EndpointID `json:"endpointId,omitempty"` // "" until its first record
+	Connected       bool       `json:"connected"`
+	SeenAt          time.Time  `json:"seenAt"`          // last sign of presence or absence
+	PresenceVersion int64      `json:"presenceVersion"` // of the last presence event
+	Legacy          bool       `json:"legacy"`          // speaks MQTT 3.1.1
+	AgentTopic      string     `json:"agentTopic"`      // where it says it listens; "" is by the template
+	SoftwareVersion string     `json:"softwareVersion,omitempty"`
+	ActiveImage     string     `json:"activeImage,omitempty"`
+}
+
+// Reachable reports whether a request can be sent: the device is there, and its
+// endpoint is known.
+func (s DeviceState) Reachable() bool { return s.Connected && s.Endpoint != "" }

@@ -187,7 +187,7 @@ func ExecutionName(job JobID, thing ThingName, executionNumber int64) string {
 // retry of a function computes the same key; at most 32 characters, which every
 // agent keeps.
 func CommandKey(execution string, purpose string) string {
-	return "fs-" + purpose + "-" + digest(execution, purpose)[:16]
+	return "fs-" + strings.ToLower(purpose) + "-" + digest(execution, purpose)[:16]
 }
 
 // digest hashes parts unambiguously: a length goes before each.

@@ -97,9 +97,9 @@ type Inspection struct {
 
 // Accepted is the result of Download and of Activate: the device took the command.
 type Accepted struct {
-	CommandKey    string    `json:"commandKey"`    // that its news will carry
-	Activating    bool      `json:"activating"`    // the device will restart by itself
-	ReportSeconds int       `json:"reportSeconds"` // how long its report may take
+	CommandKey    string    `json:"commandKey"`        // that its news will carry
+	Running       bool      `json:"running,omitempty"` // it runs the wanted version by now
+	ReportSeconds int       `json:"reportSeconds"`     // how long its report may take
 	At            time.Time `json:"at"`
 }
 

@@ -1,0 +1,211 @@
+package device
+
+import (
+	"encoding/base64"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/usp"
+	"github.com/fleetstep/fleetstep/proto/uspmsg"
+	"github.com/fleetstep/fleetstep/proto/usprecord"
+)
+
+// Topics are where controller and agents listen.
+type Topics struct {
+	Agent      usp.TopicTemplate // usp/v1/agent/{thing}
+	Controller usp.TopicTemplate // usp/v1/controller/{controller}/from/{thing}
+}
+
+// Refusal says why a record is not taken: one of event's Refused constants. It is
+// counted, and its sender is told nothing.
+type Refusal struct {
+	Reason string
+	Detail string
+}
+
+func (r *Refusal) Error() string { return "record refused: " + r.Reason + ": " + r.Detail }
+
+// Inbound is a record from an agent.
+type Inbound struct {
+	Thing    event.ThingName
+	Endpoint event.EndpointID
+	// Event is what it says. Its kind is OTHER for news that no upgrade waits
+	// for, and for what is not news at all.
+	Event event.DeviceEvent
+	// Greets is set when the record opens a connection: from here on the agent
+	// listens at AgentTopic.
+	Greets bool
+	// Legacy is set when the agent speaks MQTT 3.1.1; known with Greets, and
+	// from the form of the topic.
+	Legacy     bool
+	AgentTopic string
+	// Answer is the NotifyResp that the agent waits for, nil if it wants none. It
+	// goes out once the event cannot be lost any more, for each copy again.
+	Answer *Request
+}
+
+// Read reads what rule usp_message handed over. The thing comes from the topic and
+// the connection, which must agree; whether the endpoint is that thing's is for
+// who knows the map to say. Every error is a *Refusal.
+func Read(m event.DeviceMessage, topics Topics, controller usp.EndpointID) (Inbound, error) {
+	base, reply, legacy := usp.SplitReplyTo(m.Topic)
+	thing, to, ok := topics.Controller.Match(base)
+	if !ok || thing == "" || thing != m.ThingName || strings.Count(base, "/") != strings.Count(string(topics.Controller), "/") {
+		return Inbound{}, &Refusal{event.RefusedTopic, "topic " + m.Topic + " is not that of thing " + m.ThingName}
+	}
+	if to != "" && to != controller {
+		return Inbound{}, &Refusal{event.RefusedRecipient, "topic " + m.Topic + " is another controller's"}
+	}
+	if m.ClientID != thing {
+		return Inbound{}, &Refusal{event.RefusedClient, "client " + m.ClientID + " publishes for thing " + thing}
+	}
+	payload, err := base64.StdEncoding.DecodeString(m.Record)
+	if err != nil {
+		return Inbound{}, &Refusal{event.RefusedUnreadable, "not base64"}
+	}
+	record, err := usp.DecodeRecord(payload)
+	if err != nil {
+		var bad *usp.RecordError
+		if errors.As(err, &bad) {
+			return Inbound{}, &Refusal{event.RefusedUnreadable, bad.Error()}
+		}
+		return Inbound{}, &Refusal{event.RefusedUnreadable, err.Error()}
+	}
+	if record.To != controller { // R-E2E.1
+		return Inbound{}, &Refusal{event.RefusedRecipient, "to_id " + string(record.To)}
+	}
+	if err := record.From.Validate(); err != nil {
+		return Inbound{}, &Refusal{event.RefusedSender, "from_id is no endpoint id: " + err.Error()}
+	}
+	in := Inbound{
+		Thing: event.ThingName(thing), Endpoint: event.EndpointID(record.From), Legacy: legacy,
+		Event: event.DeviceEvent{
+			Kind: event.KindOther, Thing: event.ThingName(thing), Endpoint: event.EndpointID(record.From),
+			At: time.UnixMilli(m.ReceivedAt).UTC(),
+		},
+	}
+	// An agent may name any topic to be answered at (08): only its own is used.
+	for _, topic := range []string{reply, m.ResponseTopic} {
+		if own := topics.Agent.Expand(thing, controller); topic == own || strings.HasPrefix(topic, own+"/") {
+			in.AgentTopic = topic
+		}
+	}
+	switch {
+	case record.MQTTConnect != nil:
+		in.Event.Kind, in.Greets = event.KindConnected, true
+		in.Legacy = record.MQTTConnect.GetVersion() == usprecord.MQTTConnectRecord_V3_1_1
+		own := topics.Agent.Expand(thing, controller)
+		if t := record.MQTTConnect.GetSubscribedTopic(); t == own || strings.HasPrefix(t, own+"/") {
+			in.AgentTopic = strings.TrimSuffix(t, "/#")
+		}
+	case record.Disconnect != nil:
+		in.Event.Kind = event.KindDisconnected
+	case record.SessionContext != nil:
+		return Inbound{}, &Refusal{event.RefusedSession, "session context is not kept by this controller"}
+	case record.Message != nil:
+		if _, err := usp.Open(record.Message); err != nil {
+			return Inbound{}, &Refusal{event.RefusedUnreadable, err.Error()}
+		}
+		in.read(record.Message)
+	}
+	return in, nil
+}
+
+func (in *Inbound) read(m *uspmsg.Msg) {
+	ev := &in.Event
+	if n, ok := usp.ReadNotify(m); ok {
+		// R-NOT: every repeat is answered, also of what was dealt with.
+		if n.SendResp {
+			in.Answer = &Request{Message: usp.NewNotifyResp(n.ID, n.SubscriptionID)}
+		}
+		readNotification(ev, n)
+		return
+	}
+	id := usp.ID(m)
+	if e := usp.ReadError(m); e != nil {
+		ev.Kind, ev.Answer = event.KindAnswer, &event.Answer{MessageID: id, Fault: fault(e)}
+		for _, p := range e.Params {
+			ev.Answer.Results = append(ev.Answer.Results, event.Result{Path: p.Path, Fault: &event.Fault{Code: int(p.Code), Text: p.Message}})
+		}
+		return
+	}
+	if v, ok := usp.ReadGetResp(m); ok {
+		a := &event.Answer{MessageID: id, Params: v.Params, Objects: v.Objects}
+		for path, e := range v.Failed {
+			if a.Missing == nil {
+				a.Missing = map[string]event.Fault{}
+			}
+			a.Missing[path] = *fault(e)
+		}
+		ev.Kind, ev.Answer = event.KindAnswer, a
+		return
+	}
+	if results, ok := usp.ReadOperateResp(m); ok {
+		a := &event.Answer{MessageID: id}
+		for _, r := range results {
+			a.Results = append(a.Results, event.Result{Path: r.Command, Request: r.RequestPath, Fault: fault(r.Failure)})
+		}
+		ev.Kind, ev.Answer = event.KindAnswer, a
+		return
+	}
+	if body, ok := usp.As[*uspmsg.AddResp](m); ok {
+		a := &event.Answer{MessageID: id}
+		for _, r := range body.GetCreatedObjResults() {
+			result := event.Result{Path: r.GetRequestedPath()}
+			if f := r.GetOperStatus().GetOperFailure(); f != nil {
+				result.Fault = &event.Fault{Code: int(f.GetErrCode()), Text: f.GetErrMsg()}
+			}
+			a.Results = append(a.Results, result)
+		}
+		ev.Kind, ev.Answer = event.KindAnswer, a
+		return
+	}
+	if body, ok := usp.As[*uspmsg.SetResp](m); ok {
+		a := &event.Answer{MessageID: id}
+		for _, r := range body.GetUpdatedObjResults() {
+			result := event.Result{Path: r.GetRequestedPath()}
+			if f := r.GetOperStatus().GetOperFailure(); f != nil {
+				result.Fault = &event.Fault{Code: int(f.GetErrCode()), Text: f.GetErrMsg()}
+			}
+			a.Results = append(a.Results, result)
+		}
+		ev.Kind, ev.Answer = event.KindAnswer, a
+	}
+}
+
+func readNotification(ev *event.DeviceEvent, n usp.Notification) {
+	switch {
+	case n.Kind == usp.KindEvent && n.Path == usp.EventBoot:
+		ev.Kind = event.KindBooted
+		// A value that does not parse takes nothing from the news.
+		b, err := usp.ReadBoot(n.Params)
+		if err != nil {
+			b = usp.Boot{Cause: n.Params["Cause"], CommandKey: n.Params["CommandKey"]}
+		}
+		ev.CommandKey, ev.Cause, ev.FirmwareUpdated = b.CommandKey, b.Cause, b.FirmwareUpdated
+	case n.Kind == usp.KindEvent && n.Path == usp.EventTransferComplete:
+		ev.Kind = event.KindTransferComplete
+		t, err := usp.ReadTransferComplete(n.Params)
+		ev.CommandKey, ev.CommandPath = n.Params["CommandKey"], n.Params["Command"]
+		if err != nil {
+			ev.Fault = &event.Fault{Code: int(usp.CommandFailure), Text: err.Error()}
+		} else if t.FaultCode != 0 {
+			ev.Fault = &event.Fault{Code: int(t.FaultCode), Text: t.FaultString}
+		}
+	case n.Kind == usp.KindOperationComplete:
+		ev.Kind, ev.CommandKey, ev.CommandPath = event.KindCommandComplete, n.CommandKey, n.Path
+		ev.Fault = fault(n.Failure)
+	}
+}
+
+func fault(e *usp.Error) *event.Fault {
+	if e == nil {
+		return nil
+	}
+	return &event.Fault{Code: int(e.Code), Text: e.Message}
+}
+
+// Request is a message to an agent, before it is put into a record.
+type Request struct{ Message *uspmsg.Msg }

@@ -1,0 +1,153 @@
+package device
+
+import (
+	"strings"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/usp"
+)
+
+// Report: wait for what the device says by itself. The image is there when
+// TransferComplete! or the completion of Download() says so; the device is back
+// when it says Boot!, or completes Activate(), or a look shows the new version.
+// Any one of them suffices, in any order.
+
+func (k *Talk) beginReport(t event.Turn, m memory, in event.StepInput) (event.Move, error) {
+	commands := map[string]string{}
+	if in.Download != nil {
+		m.Download, m.Since = in.Download.CommandKey, in.Download.At
+		commands[m.Download] = m.Target.Path + usp.CommandDownload
+	}
+	if in.Activate != nil {
+		m.Activate, m.Since = in.Activate.CommandKey, in.Activate.At
+		commands[m.Activate] = m.Target.Path + usp.CommandActivate
+	}
+	s := say{k, t, m}
+	if in.Activate != nil && in.Activate.Running || in.Activate == nil && in.Download != nil && in.Download.Running {
+		return event.Move{Done: event.Report{At: m.Since}, State: m.save(), Commands: commands}, nil
+	}
+	var move event.Move
+	if t.Tries[event.StepReport] > 1 {
+		move = s.look(forLook) // news may have come while nobody was registered
+	}
+	move.State, move.Commands = m.save(), commands
+	return move, nil
+}
+
+func (s say) back(ev event.DeviceEvent) event.Move {
+	return event.Move{Done: event.Report{TransferredAt: s.m.Arrived, At: ev.At}}
+}
+
+func (s say) report(ev event.DeviceEvent) event.Move {
+	switch ev.Kind {
+	case event.KindTransferComplete:
+		return s.transferred(ev)
+	case event.KindCommandComplete:
+		if ev.CommandKey == s.m.Activate {
+			if ev.Fault != nil {
+				return s.fail(event.ActivateFailed, "%d %s", ev.Fault.Code, ev.Fault.Text)
+			}
+			return s.back(ev)
+		}
+		return s.transferred(ev)
+	case event.KindBooted:
+		if !s.returned(ev) {
+			return ignore
+		}
+		ours := ev.CommandKey != "" && (ev.CommandKey == s.m.Activate || ev.CommandKey == s.m.Download && !s.m.separate())
+		if ours || ev.FirmwareUpdated {
+			return s.back(ev) // Verify sees whether it was for the better
+		}
+		return s.look(forRestart)
+	case event.KindConnected:
+		if !s.returned(ev) {
+			return ignore
+		}
+		return s.look(forReturn)
+	case event.KindAnswer:
+		return s.reportLook(ev)
+	}
+	return ignore
+}
+
+// transferred takes the end of a download, from either of the two that tell it.
+func (s say) transferred(ev event.DeviceEvent) event.Move {
+	if s.m.Activate != "" {
+		return event.Move{} // known already
+	}
+	if ev.Fault != nil {
+		if ev.Fault.Code == int(usp.CommandFailure) && strings.Contains(ev.Fault.Text, "reboot") {
+			return s.look(forRestart) // interrupted (07b), no verdict on the image
+		}
+		if s.m.Fault != nil {
+			return event.Move{}
+		}
+		// The code of a failed transfer is the vendor's; the image's status tells
+		// a failed download from a failed check.
+		s.m.Fault = ev.Fault
+		move := s.look(forFault)
+		move.State, move.Once = s.m.save(), true
+		return move
+	}
+	if s.m.separate() {
+		return s.fail(event.NextActivate, "image %s is complete", s.m.Target.Path)
+	}
+	if s.m.Arrived != nil {
+		return event.Move{}
+	}
+	at := ev.At
+	s.m.Arrived = &at
+	return event.Move{State: s.m.save()}
+}
+
+func (s say) reportLook(ev event.DeviceEvent) event.Move {
+	a := ev.Answer
+	if a.Fault != nil {
+		return event.Move{} // the deadline decides
+	}
+	why := s.purpose(a)
+	v := see(a)
+	i := v.image(s.m.Target.Path)
+	if v.runs(s.m.version()) {
+		move := s.back(ev)
+		move.Learnt = v.learnt()
+		return move
+	}
+	if why == forFault {
+		name := broken(i)
+		if name != event.DownloadChecksumMismatch {
+			name = event.DownloadFailed
+		}
+		f := event.Fault{}
+		if s.m.Fault != nil {
+			f = *s.m.Fault
+		}
+		return s.failWith(v, name, "%d %s (image is %s)", f.Code, f.Text, i.Status)
+	}
+	for _, command := range []string{usp.CommandDownload, usp.CommandActivate} {
+		if _, busy := v.busy(command); busy {
+			return event.Move{} // at work
+		}
+	}
+	complete := v.has(i.Path, s.m.version()) && !s.m.single()
+	restarted := why == forRestart
+	switch {
+	case i.Status == usp.StatusActivationFailed:
+		return s.failWith(v, event.ActivateFailed, "image %s: %s %s", i.Path, i.Status, i.BootLog)
+	case complete && s.m.separate() && s.m.Activate == "":
+		return s.fail(event.NextActivate, "image %s is complete", i.Path)
+	case complete && restarted:
+		// It restarted for another reason, before the image could start, and
+		// commands do not outlive a restart.
+		if s.t.Tries[event.StepActivate] < mostTries-1 {
+			return s.fail(event.NextActivate, "the device restarted before it activated image %s", i.Path)
+		}
+		return s.failWith(v, event.ActivateFailed, "image %s does not become active", i.Path)
+	case !complete && s.m.Activate == "" && (restarted || why == forLook && broken(i) != "" && i.Status != s.m.Target.Status):
+		if s.t.Tries[event.StepDownload] < mostTries {
+			return s.fail(event.NextDownload, "the device restarted in the middle of the download")
+		}
+		return s.failWith(v, event.DownloadFailed, "interrupted %d times (image is %s)", mostTries, i.Status)
+	}
+	return event.Move{}
+}

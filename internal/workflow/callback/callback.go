@@ -1,0 +1,126 @@
+// Package callback is Step Functions as workflow needs it: tasks resumed by
+// their tokens (workflow.Callback) and executions by name (workflow.Machine).
+// A token that is over, and an execution that is unknown or over, are told apart
+// from errors worth a retry; tokens never appear in an error's text.
+package callback
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/workflow"
+)
+
+// API is the part of Step Functions that is used.
+type API interface {
+	SendTaskSuccess(ctx context.Context, in *sfn.SendTaskSuccessInput, opts ...func(*sfn.Options)) (*sfn.SendTaskSuccessOutput, error)
+	SendTaskFailure(ctx context.Context, in *sfn.SendTaskFailureInput, opts ...func(*sfn.Options)) (*sfn.SendTaskFailureOutput, error)
+	StartExecution(ctx context.Context, in *sfn.StartExecutionInput, opts ...func(*sfn.Options)) (*sfn.StartExecutionOutput, error)
+	DescribeExecution(ctx context.Context, in *sfn.DescribeExecutionInput, opts ...func(*sfn.Options)) (*sfn.DescribeExecutionOutput, error)
+	StopExecution(ctx context.Context, in *sfn.StopExecutionInput, opts ...func(*sfn.Options)) (*sfn.StopExecutionOutput, error)
+}
+
+// Client is a workflow.Callback and a workflow.Machine.
+type Client struct {
+	api     API
+	machine string
+}
+
+// New is a client; machine is the ARN of the state machine, "" for one that only
+// resumes tasks.
+func New(api API, machine string) *Client { return &Client{api: api, machine: machine} }
+
+// Succeed implements workflow.Callback.
+func (c *Client) Succeed(ctx context.Context, token event.TaskToken, output any) error {
+	b, err := json.Marshal(output)
+	if err != nil {
+		return fmt.Errorf("callback.Succeed: %w", err)
+	}
+	_, err = c.api.SendTaskSuccess(ctx, &sfn.SendTaskSuccessInput{TaskToken: aws.String(string(token)), Output: aws.String(string(b))})
+	return tokenError("Succeed", err)
+}
+
+// Fail implements workflow.Callback.
+func (c *Client) Fail(ctx context.Context, token event.TaskToken, f event.Failure) error {
+	cause := f.Detail
+	if len(cause) > 32768 {
+		cause = cause[:32768]
+	}
+	_, err := c.api.SendTaskFailure(ctx, &sfn.SendTaskFailureInput{
+		TaskToken: aws.String(string(token)), Error: aws.String(string(f.Name)), Cause: aws.String(cause),
+	})
+	return tokenError("Fail", err)
+}
+
+func tokenError(op string, err error) error {
+	var timedOut *types.TaskTimedOut
+	var unknown *types.TaskDoesNotExist
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &timedOut), errors.As(err, &unknown):
+		return workflow.ErrDeadToken
+	}
+	return fmt.Errorf("callback.%s: %w", op, err)
+}
+
+// Start implements workflow.Machine.
+func (c *Client) Start(ctx context.Context, name string, input event.ExecutionInput) error {
+	b, err := json.Marshal(input)
+	if err != nil {
+		return fmt.Errorf("callback.Start: %w", err)
+	}
+	_, err = c.api.StartExecution(ctx, &sfn.StartExecutionInput{
+		StateMachineArn: &c.machine, Name: &name, Input: aws.String(string(b)),
+	})
+	var exists *types.ExecutionAlreadyExists
+	if errors.As(err, &exists) {
+		running, _, err := c.Running(ctx, name)
+		if err != nil || running {
+			return err
+		}
+		return workflow.ErrPlayed
+	}
+	if err != nil {
+		return fmt.Errorf("callback.Start: execution %s: %w", name, err)
+	}
+	return nil
+}
+
+// Running implements workflow.Machine.
+func (c *Client) Running(ctx context.Context, name string) (running, known bool, err error) {
+	out, err := c.api.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: aws.String(c.ExecutionARN(name))})
+	var unknown *types.ExecutionDoesNotExist
+	if errors.As(err, &unknown) {
+		return false, false, nil
+	}
+	if err != nil {
+		return false, false, fmt.Errorf("callback.Running: execution %s: %w", name, err)
+	}
+	return out.Status == types.ExecutionStatusRunning || out.Status == types.ExecutionStatusPendingRedrive, true, nil
+}
+
+// Stop implements workflow.Machine.
+func (c *Client) Stop(ctx context.Context, name string, f event.Failure) error {
+	_, err := c.api.StopExecution(ctx, &sfn.StopExecutionInput{
+		ExecutionArn: aws.String(c.ExecutionARN(name)), Error: aws.String(string(f.Name)), Cause: aws.String(f.Detail),
+	})
+	var unknown *types.ExecutionDoesNotExist
+	if err == nil || errors.As(err, &unknown) {
+		return nil
+	}
+	return fmt.Errorf("callback.Stop: execution %s: %w", name, err)
+}
+
+// ExecutionARN is the ARN of an execution of the machine.
+func (c *Client) ExecutionARN(name string) string {
+	return strings.Replace(c.machine, ":stateMachine:", ":execution:", 1) + ":" + name
+}

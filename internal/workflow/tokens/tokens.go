@@ -1,0 +1,504 @@
+// Package tokens keeps what workflow knows of devices in DynamoDB: a
+// workflow.Store over one table with keys PK and SK, whose items and rules the
+// package comment of workflow lays out. Attributes that conditions look at are
+// plain attributes; what only programs read is JSON in one of them. Times are
+// epoch milliseconds, except expiresAt, which DynamoDB's TTL wants in seconds.
+//
+// Each method is one request, except that Release asks again when it lost a race.
+// Errors other than workflow's own are the SDK's, worth a retry.
+package tokens
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/workflow"
+)
+
+// API is the part of DynamoDB that is used.
+type API interface {
+	Query(ctx context.Context, in *dynamodb.QueryInput, opts ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error)
+	PutItem(ctx context.Context, in *dynamodb.PutItemInput, opts ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error)
+	UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, opts ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
+	DeleteItem(ctx context.Context, in *dynamodb.DeleteItemInput, opts ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error)
+	TransactWriteItems(ctx context.Context, in *dynamodb.TransactWriteItemsInput, opts ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error)
+}
+
+// Store is a workflow.Store.
+type Store struct {
+	api   API
+	table string
+}
+
+// New is a store over a table.
+func New(api API, table string) *Store { return &Store{api: api, table: table} }
+
+// Keys.
+const (
+	skState   = "STATE"
+	skClaim   = "CLAIM"
+	skPending = "PENDING#"
+	skAwait   = "AWAIT#"
+	skNews    = "NEWS#"
+	skOwner   = "OWNER"
+)
+
+func devicePK(thing event.ThingName) string       { return "DEVICE#" + string(thing) }
+func endpointPK(endpoint event.EndpointID) string { return "ENDPOINT#" + string(endpoint) }
+
+type item = map[string]types.AttributeValue
+
+func s(v string) types.AttributeValue { return &types.AttributeValueMemberS{Value: v} }
+func n(v int64) types.AttributeValue {
+	return &types.AttributeValueMemberN{Value: strconv.FormatInt(v, 10)}
+}
+func flag(v bool) types.AttributeValue { return &types.AttributeValueMemberBOOL{Value: v} }
+func key(pk, sk string) item           { return item{"PK": s(pk), "SK": s(sk)} }
+
+func js(v any) types.AttributeValue {
+	b, err := json.Marshal(v)
+	if err != nil {
+		b = []byte("null") // unreachable: plain values only
+	}
+	return s(string(b))
+}
+
+func text(i item, name string) string {
+	if v, ok := i[name].(*types.AttributeValueMemberS); ok {
+		return v.Value
+	}
+	return ""
+}
+
+func number(i item, name string) int64 {
+	if v, ok := i[name].(*types.AttributeValueMemberN); ok {
+		if f, err := strconv.ParseInt(v.Value, 10, 64); err == nil {
+			return f
+		}
+	}
+	return 0
+}
+
+func truth(i item, name string) bool {
+	v, ok := i[name].(*types.AttributeValueMemberBOOL)
+	return ok && v.Value
+}
+
+func moment(i item, name string) time.Time {
+	if ms := number(i, name); ms != 0 {
+		return time.UnixMilli(ms).UTC()
+	}
+	return time.Time{}
+}
+
+func parse(i item, name string, into any) error {
+	raw := text(i, name)
+	if raw == "" {
+		return nil
+	}
+	if err := json.Unmarshal([]byte(raw), into); err != nil {
+		return fmt.Errorf("tokens: item %s, attribute %s: %w", text(i, "SK"), name, err)
+	}
+	return nil
+}
+
+// Load implements workflow.Store.
+func (st *Store) Load(ctx context.Context, thing event.ThingName) (workflow.Device, error) {
+	d := workflow.Device{Thing: thing}
+	var start item
+	for {
+		out, err := st.api.Query(ctx, &dynamodb.QueryInput{
+			TableName: &st.table, ConsistentRead: aws.Bool(true), ExclusiveStartKey: start,
+			KeyConditionExpression:    aws.String("PK = :pk"),
+			ExpressionAttributeValues: item{":pk": s(devicePK(thing))},
+		})
+		if err != nil {
+			return d, fmt.Errorf("tokens.Load: %w", err)
+		}
+		for _, i := range out.Items {
+			if err := add(&d, i); err != nil {
+				return d, err
+			}
+		}
+		if start = out.LastEvaluatedKey; len(start) == 0 {
+			return d, nil
+		}
+	}
+}
+
+func add(d *workflow.Device, i item) error {
+	sk := text(i, "SK")
+	switch {
+	case sk == skState:
+		d.Known = true
+		d.State = event.DeviceState{
+			Endpoint: event.EndpointID(text(i, "endpointId")), Connected: truth(i, "connected"),
+			SeenAt: moment(i, "seenAt"), PresenceVersion: number(i, "presenceVersion"),
+			Legacy: truth(i, "legacy"), AgentTopic: text(i, "agentTopic"),
+			SoftwareVersion: text(i, "softwareVersion"), ActiveImage: text(i, "activeImage"),
+		}
+	case sk == skClaim:
+		c := &workflow.Claim{
+			Job: event.JobID(text(i, "jobId")), ExecutionNumber: number(i, "executionNumber"),
+			Execution: text(i, "execution"), ClaimedAt: moment(i, "claimedAt"), Deadline: moment(i, "deadline"),
+			ExpiresAt: time.Unix(number(i, "expiresAt"), 0).UTC(), Rev: int(number(i, "rev")),
+		}
+		if err := parse(i, "tries", &c.Tries); err != nil {
+			return err
+		}
+		if err := parse(i, "seen", &c.Seen); err != nil {
+			return err
+		}
+		d.Claim = c
+	case strings.HasPrefix(sk, skPending):
+		p := workflow.Pending{
+			Job: event.JobID(strings.TrimPrefix(sk, skPending)), ExecutionNumber: number(i, "executionNumber"),
+			At: moment(i, "at"), ExpiresAt: time.Unix(number(i, "expiresAt"), 0).UTC(),
+		}
+		if err := parse(i, "document", &p.Document); err != nil {
+			return err
+		}
+		d.Pending = append(d.Pending, p)
+	case strings.HasPrefix(sk, skAwait):
+		a := workflow.Await{
+			Step: event.Step(strings.TrimPrefix(sk, skAwait)), Token: event.TaskToken(text(i, "token")),
+			Job: event.JobID(text(i, "jobId")), Execution: text(i, "execution"), Messages: text(i, "messages"),
+			Rev: int(number(i, "rev")), Since: moment(i, "since"), ExpiresAt: time.Unix(number(i, "expiresAt"), 0).UTC(),
+		}
+		if raw := text(i, "state"); raw != "" {
+			a.State = json.RawMessage(raw)
+		}
+		if err := parse(i, "commands", &a.Commands); err != nil {
+			return err
+		}
+		d.Awaits = append(d.Awaits, a)
+	case strings.HasPrefix(sk, skNews):
+		var ev event.DeviceEvent
+		if err := parse(i, "news", &ev); err != nil {
+			return err
+		}
+		d.News = append(d.News, ev)
+	}
+	return nil
+}
+
+// PutPending implements workflow.Store.
+func (st *Store) PutPending(ctx context.Context, thing event.ThingName, p workflow.Pending) error {
+	i := key(devicePK(thing), skPending+string(p.Job))
+	i["executionNumber"], i["document"] = n(p.ExecutionNumber), js(p.Document)
+	i["at"], i["expiresAt"] = n(p.At.UnixMilli()), n(p.ExpiresAt.Unix())
+	_, err := st.api.PutItem(ctx, &dynamodb.PutItemInput{
+		TableName: &st.table, Item: i,
+		// A late copy of an earlier attempt does not hide the later one.
+		ConditionExpression:       aws.String("attribute_not_exists(PK) OR executionNumber <= :n"),
+		ExpressionAttributeValues: item{":n": n(p.ExecutionNumber)},
+	})
+	if refused(err) {
+		return nil
+	}
+	return wrap("PutPending", err)
+}
+
+// DropPending implements workflow.Store.
+func (st *Store) DropPending(ctx context.Context, thing event.ThingName, job event.JobID, number int64) error {
+	_, err := st.api.DeleteItem(ctx, &dynamodb.DeleteItemInput{
+		TableName: &st.table, Key: key(devicePK(thing), skPending+string(job)),
+		ConditionExpression:       aws.String("attribute_not_exists(PK) OR executionNumber <= :n"),
+		ExpressionAttributeValues: item{":n": n(number)},
+	})
+	if refused(err) {
+		return nil
+	}
+	return wrap("DropPending", err)
+}
+
+// Claim implements workflow.Store.
+func (st *Store) Claim(ctx context.Context, thing event.ThingName, c workflow.Claim, dead *workflow.Claim) error {
+	// An update, so that claiming again what this execution has already keeps
+	// what its steps wrote.
+	condition := "attribute_not_exists(PK) OR execution = :e"
+	set := "SET execution = :e, jobId = :j, executionNumber = :n, rev = if_not_exists(rev, :one)," +
+		" claimedAt = if_not_exists(claimedAt, :at), deadline = if_not_exists(deadline, :deadline), expiresAt = :x"
+	values := item{
+		":e": s(c.Execution), ":j": s(string(c.Job)), ":n": n(c.ExecutionNumber), ":one": n(1),
+		":at": n(c.ClaimedAt.UnixMilli()), ":deadline": n(c.Deadline.UnixMilli()), ":x": n(c.ExpiresAt.Unix()),
+	}
+	if dead != nil {
+		condition = "execution = :dead"
+		set = "SET execution = :e, jobId = :j, executionNumber = :n, rev = rev + :one, claimedAt = :at, deadline = :deadline, expiresAt = :x REMOVE tries, seen"
+		values[":dead"] = s(dead.Execution)
+	}
+	_, err := st.api.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: &st.table, Key: key(devicePK(thing), skClaim),
+		UpdateExpression: &set, ConditionExpression: &condition, ExpressionAttributeValues: values,
+	})
+	if refused(err) {
+		return workflow.ErrClaimed
+	}
+	return wrap("Claim", err)
+}
+
+// Register implements workflow.Store.
+func (st *Store) Register(ctx context.Context, thing event.ThingName, r workflow.Registration) error {
+	pk := devicePK(thing)
+	a := r.Await
+	i := key(pk, skAwait+string(a.Step))
+	i["token"], i["jobId"], i["execution"] = s(string(a.Token)), s(string(a.Job)), s(a.Execution)
+	i["messages"], i["commands"], i["rev"] = s(a.Messages), js(a.Commands), n(int64(a.Rev))
+	i["since"], i["expiresAt"] = n(a.Since.UnixMilli()), n(a.ExpiresAt.Unix())
+	if a.State != nil {
+		i["state"] = s(string(a.State))
+	}
+	writes := []types.TransactWriteItem{
+		{Update: &types.Update{
+			TableName: &st.table, Key: key(pk, skClaim),
+			UpdateExpression:    aws.String("SET rev = rev + :one, tries = :tries, seen = :seen"),
+			ConditionExpression: aws.String("execution = :e AND rev = :rev"),
+			ExpressionAttributeValues: item{
+				":one": n(1), ":tries": js(r.Claim.Tries), ":seen": js(r.Claim.Seen),
+				":e": s(r.Claim.Execution), ":rev": n(int64(r.Claim.Rev)),
+			},
+		}},
+		{Put: &types.Put{TableName: &st.table, Item: i}},
+	}
+	for _, step := range r.Dismiss {
+		writes = append(writes, types.TransactWriteItem{Delete: &types.Delete{TableName: &st.table, Key: key(pk, skAwait+string(step))}})
+	}
+	if r.Started {
+		writes = append(writes, st.deletePending(pk, a.Job, r.Claim.ExecutionNumber))
+	}
+	return st.transact(ctx, "Register", writes)
+}
+
+// deletePending spares the item of a later attempt of the job: the condition would
+// fail the whole transaction, so a later attempt is left for the next try.
+func (st *Store) deletePending(pk string, job event.JobID, number int64) types.TransactWriteItem {
+	return types.TransactWriteItem{Delete: &types.Delete{
+		TableName: &st.table, Key: key(pk, skPending+string(job)),
+		ConditionExpression:       aws.String("attribute_not_exists(PK) OR executionNumber <= :n"),
+		ExpressionAttributeValues: item{":n": n(number)},
+	}}
+}
+
+// Advance implements workflow.Store.
+func (st *Store) Advance(ctx context.Context, thing event.ThingName, a workflow.Await) error {
+	_, err := st.api.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: &st.table, Key: key(devicePK(thing), skAwait+string(a.Step)),
+		UpdateExpression:         aws.String("SET #state = :state, rev = rev + :one"),
+		ConditionExpression:      aws.String("#token = :token AND rev = :rev"),
+		ExpressionAttributeNames: map[string]string{"#state": "state", "#token": "token"}, // reserved words
+		ExpressionAttributeValues: item{
+			":state": s(string(a.State)), ":one": n(1), ":token": s(string(a.Token)), ":rev": n(int64(a.Rev)),
+		},
+	})
+	if refused(err) {
+		return workflow.ErrChanged
+	}
+	return wrap("Advance", err)
+}
+
+// Finish implements workflow.Store.
+func (st *Store) Finish(ctx context.Context, thing event.ThingName, a workflow.Await, learnt *event.Learnt) error {
+	pk := devicePK(thing)
+	condition := "attribute_not_exists(PK) OR #token = :token"
+	names := map[string]string{"#token": "token"}
+	values := item{":token": s(string(a.Token))}
+	if learnt == nil {
+		_, err := st.api.DeleteItem(ctx, &dynamodb.DeleteItemInput{
+			TableName: &st.table, Key: key(pk, skAwait+string(a.Step)),
+			ConditionExpression: &condition, ExpressionAttributeNames: names, ExpressionAttributeValues: values,
+		})
+		if refused(err) {
+			return nil // a later try of the same step waits there by now
+		}
+		return wrap("Finish", err)
+	}
+	err := st.transact(ctx, "Finish", []types.TransactWriteItem{
+		{Delete: &types.Delete{
+			TableName: &st.table, Key: key(pk, skAwait+string(a.Step)),
+			ConditionExpression: &condition, ExpressionAttributeNames: names, ExpressionAttributeValues: values,
+		}},
+		{Update: &types.Update{
+			TableName: &st.table, Key: key(pk, skState),
+			UpdateExpression:          aws.String("SET softwareVersion = :v, activeImage = :i"),
+			ExpressionAttributeValues: item{":v": s(learnt.SoftwareVersion), ":i": s(learnt.ActiveImage)},
+		}},
+	})
+	if errors.Is(err, workflow.ErrChanged) {
+		return nil
+	}
+	return err
+}
+
+// PutNews implements workflow.Store.
+func (st *Store) PutNews(ctx context.Context, thing event.ThingName, execution string, ev event.DeviceEvent, expires time.Time) error {
+	pk := devicePK(thing)
+	i := key(pk, skNews+string(ev.Kind)+"#"+ev.CommandKey)
+	i["news"], i["at"], i["expiresAt"] = js(ev), n(ev.At.UnixMilli()), n(expires.Unix())
+	err := st.transact(ctx, "PutNews", []types.TransactWriteItem{
+		{Update: &types.Update{
+			TableName: &st.table, Key: key(pk, skClaim),
+			UpdateExpression:          aws.String("SET rev = rev + :one"),
+			ConditionExpression:       aws.String("execution = :e"),
+			ExpressionAttributeValues: item{":one": n(1), ":e": s(execution)},
+		}},
+		{Put: &types.Put{TableName: &st.table, Item: i}},
+	})
+	if errors.Is(err, workflow.ErrChanged) {
+		return workflow.ErrGone
+	}
+	return err
+}
+
+// Presence implements workflow.Store. AWS IoT's presence events come late, twice
+// and in any order; within a connection both carry the same version, which rises
+// from one to the next and may begin again after an hour's absence.
+func (st *Store) Presence(ctx context.Context, thing event.ThingName, p workflow.Presence) error {
+	condition := "attribute_not_exists(presenceVersion) OR presenceVersion < :v OR presenceAt < :hour"
+	values := item{
+		":v": n(p.Version), ":c": flag(p.Connected), ":at": n(p.At.UnixMilli()),
+		":hour": n(p.At.Add(-time.Hour).UnixMilli()),
+	}
+	if !p.Connected {
+		condition = "(" + condition + " OR presenceVersion = :v) AND (attribute_not_exists(seenAt) OR seenAt <= :at)"
+	}
+	_, err := st.api.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: &st.table, Key: key(devicePK(thing), skState),
+		UpdateExpression:    aws.String("SET connected = :c, presenceVersion = :v, presenceAt = :at, seenAt = :at"),
+		ConditionExpression: &condition, ExpressionAttributeValues: values,
+	})
+	if refused(err) {
+		return workflow.ErrStale
+	}
+	return wrap("Presence", err)
+}
+
+// Greet implements workflow.Store: both directions of the map in one transaction.
+func (st *Store) Greet(ctx context.Context, thing event.ThingName, g workflow.Greeting) error {
+	owner := key(endpointPK(g.Endpoint), skOwner)
+	owner["thing"] = s(string(thing))
+	_, err := st.api.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: []types.TransactWriteItem{
+		{Update: &types.Update{
+			TableName: &st.table, Key: key(devicePK(thing), skState),
+			UpdateExpression: aws.String("SET endpointId = :id, connected = :yes, seenAt = :at, legacy = :legacy, agentTopic = :topic"),
+			ConditionExpression: aws.String("(attribute_not_exists(endpointId) OR endpointId = :id)" +
+				" AND (attribute_not_exists(seenAt) OR seenAt <= :at OR connected = :yes)"),
+			ExpressionAttributeValues: item{
+				":id": s(string(g.Endpoint)), ":yes": flag(true), ":at": n(g.At.UnixMilli()),
+				":legacy": flag(g.Legacy), ":topic": s(g.AgentTopic),
+			},
+			ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+		}},
+		{Put: &types.Put{
+			TableName: &st.table, Item: owner,
+			ConditionExpression:       aws.String("attribute_not_exists(PK) OR thing = :thing"),
+			ExpressionAttributeValues: item{":thing": s(string(thing))},
+		}},
+	}})
+	var canceled *types.TransactionCanceledException
+	if !errors.As(err, &canceled) {
+		return wrap("Greet", err)
+	}
+	reasons := canceled.CancellationReasons
+	failed := func(i int) bool {
+		return i < len(reasons) && aws.ToString(reasons[i].Code) == "ConditionalCheckFailed"
+	}
+	switch {
+	case failed(1):
+		return workflow.ErrForeign
+	case failed(0):
+		if known := text(reasons[0].Item, "endpointId"); known != "" && known != string(g.Endpoint) {
+			return workflow.ErrForeign
+		}
+		return workflow.ErrStale
+	}
+	return wrap("Greet", err)
+}
+
+// Release implements workflow.Store.
+func (st *Store) Release(ctx context.Context, d workflow.Device, execution string, job event.JobID, number int64) error {
+	for attempt := 0; ; attempt++ {
+		err := st.release(ctx, d, execution, job, number)
+		if !errors.Is(err, workflow.ErrChanged) || attempt == 4 {
+			return err
+		}
+		if d, err = st.Load(ctx, d.Thing); err != nil {
+			return err
+		}
+	}
+}
+
+func (st *Store) release(ctx context.Context, d workflow.Device, execution string, job event.JobID, number int64) error {
+	pk := devicePK(d.Thing)
+	mine := d.Claim != nil && d.Claim.Execution == execution
+	var writes []types.TransactWriteItem
+	remove := func(sk, condition string, values item) {
+		del := &types.Delete{TableName: &st.table, Key: key(pk, sk)}
+		if condition != "" {
+			del.ConditionExpression, del.ExpressionAttributeValues = &condition, values
+		}
+		writes = append(writes, types.TransactWriteItem{Delete: del})
+	}
+	if mine {
+		remove(skClaim, "execution = :e AND rev = :rev", item{":e": s(execution), ":rev": n(int64(d.Claim.Rev))})
+	}
+	for _, a := range d.Awaits {
+		if a.Execution == execution {
+			remove(skAwait+string(a.Step), "attribute_not_exists(PK) OR execution = :e", item{":e": s(execution)})
+		}
+	}
+	if mine || d.Claim == nil {
+		for _, ev := range d.News {
+			if len(writes) == 99 {
+				break // the rest goes with its TTL
+			}
+			remove(skNews+string(ev.Kind)+"#"+ev.CommandKey, "", nil)
+		}
+	}
+	for _, p := range d.Pending {
+		if p.Job == job && p.ExecutionNumber <= number {
+			writes = append(writes, st.deletePending(pk, job, number))
+		}
+	}
+	if len(writes) == 0 {
+		return nil
+	}
+	return st.transact(ctx, "Release", writes)
+}
+
+// transact writes all or nothing; ErrChanged if a condition did not hold.
+func (st *Store) transact(ctx context.Context, op string, writes []types.TransactWriteItem) error {
+	_, err := st.api.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: writes})
+	var canceled *types.TransactionCanceledException
+	if errors.As(err, &canceled) {
+		for _, r := range canceled.CancellationReasons {
+			switch aws.ToString(r.Code) {
+			case "ConditionalCheckFailed", "TransactionConflict":
+				return workflow.ErrChanged
+			}
+		}
+	}
+	return wrap(op, err)
+}
+
+func refused(err error) bool {
+	var failed *types.ConditionalCheckFailedException
+	return errors.As(err, &failed)
+}
+
+func wrap(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("tokens.%s: %w", op, err)
+}
