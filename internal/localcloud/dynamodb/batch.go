@@ -1,0 +1,371 @@
+package dynamodb
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"hash/fnv"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/dynamodb/expr"
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+)
+
+func hash(s string) uint32 {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(s))
+	return h.Sum32()
+}
+
+type keysAndAttributes struct {
+	Keys                     []expr.Item       `json:"Keys"`
+	ConsistentRead           bool              `json:"ConsistentRead,omitempty"`
+	ProjectionExpression     string            `json:"ProjectionExpression,omitempty"`
+	ExpressionAttributeNames map[string]string `json:"ExpressionAttributeNames,omitempty"`
+	AttributesToGet          any               `json:"AttributesToGet,omitempty"`
+}
+
+type batchGetIn struct {
+	RequestItems           map[string]keysAndAttributes `json:"RequestItems"`
+	ReturnConsumedCapacity string                       `json:"ReturnConsumedCapacity,omitempty"`
+}
+
+type batchGetOut struct {
+	Responses        map[string][]expr.Item       `json:"Responses"`
+	UnprocessedKeys  map[string]keysAndAttributes `json:"UnprocessedKeys"`
+	ConsumedCapacity []*consumption               `json:"ConsumedCapacity,omitempty"`
+}
+
+// maxBatchBytes is the size of a BatchGetItem's answer.
+const maxBatchBytes = 16 << 20
+
+func (s *Service) batchGet(_ context.Context, _ *awsapi.Call, in *batchGetIn) (*batchGetOut, error) {
+	n := 0
+	for name, k := range in.RequestItems {
+		n += len(k.Keys)
+		if len(k.Keys) == 0 {
+			return nil, errValidation("RequestItems.%s.Keys must have at least one member", name)
+		}
+	}
+	if n == 0 || n > 100 {
+		return nil, errValidation("Too many items requested for the BatchGetItem call: %d keys, allowed are 1 to 100", n)
+	}
+	out := &batchGetOut{Responses: map[string][]expr.Item{}, UnprocessedKeys: map[string]keysAndAttributes{}}
+	return out, s.Store.View(func(tx *store.Tx) error {
+		total := 0
+		for _, name := range slices.Sorted(maps.Keys(in.RequestItems)) {
+			k := in.RequestItems[name]
+			found := []expr.Item{}
+			seen := map[string]bool{}
+			units := 0.0
+			var t *table
+			for i, key := range k.Keys {
+				if total > maxBatchBytes {
+					rest := k
+					rest.Keys = k.Keys[i:]
+					out.UnprocessedKeys[name] = rest
+					break
+				}
+				get := &getIn{TableName: name, Key: key, ConsistentRead: k.ConsistentRead, ProjectionExpression: k.ProjectionExpression, ExpressionAttributeNames: k.ExpressionAttributeNames}
+				get.AttributesToGet = k.AttributesToGet
+				var item expr.Item
+				var size int
+				var err error
+				if t, item, size, err = s.read(tx, get); err != nil {
+					return err
+				}
+				id := string(store.Key(t.itemKey(key)...))
+				if seen[id] {
+					return errValidation("Provided list of item keys contains duplicates")
+				}
+				seen[id] = true
+				total += size
+				units += readUnits(size, k.ConsistentRead)
+				if item != nil {
+					found = append(found, item)
+				}
+			}
+			out.Responses[tableName(name)] = found
+			if c := consumed(in.ReturnConsumedCapacity, t, units); c != nil {
+				out.ConsumedCapacity = append(out.ConsumedCapacity, c)
+			}
+		}
+		return nil
+	})
+}
+
+type writeRequest struct {
+	PutRequest *struct {
+		Item expr.Item `json:"Item"`
+	} `json:"PutRequest,omitempty"`
+	DeleteRequest *struct {
+		Key expr.Item `json:"Key"`
+	} `json:"DeleteRequest,omitempty"`
+}
+
+type batchWriteIn struct {
+	RequestItems           map[string][]writeRequest `json:"RequestItems"`
+	ReturnConsumedCapacity string                    `json:"ReturnConsumedCapacity,omitempty"`
+}
+
+type batchWriteOut struct {
+	UnprocessedItems map[string][]writeRequest `json:"UnprocessedItems"`
+	ConsumedCapacity []*consumption            `json:"ConsumedCapacity,omitempty"`
+}
+
+func (s *Service) batchWrite(_ context.Context, _ *awsapi.Call, in *batchWriteIn) (*batchWriteOut, error) {
+	n := 0
+	for _, w := range in.RequestItems {
+		n += len(w)
+	}
+	if n == 0 || n > 25 {
+		return nil, errValidation("Too many items requested for the BatchWriteItem call: %d requests, allowed are 1 to 25", n)
+	}
+	out := &batchWriteOut{UnprocessedItems: map[string][]writeRequest{}}
+	return out, s.Store.Update(func(tx *store.Tx) error {
+		for _, name := range slices.Sorted(maps.Keys(in.RequestItems)) {
+			seen := map[string]bool{}
+			units := 0.0
+			var t *table
+			for _, w := range in.RequestItems[name] {
+				c := &change{table: name}
+				switch {
+				case w.PutRequest != nil && w.DeleteRequest == nil:
+					c.item = w.PutRequest.Item
+					if err := checkItem(c.item); err != nil {
+						return err
+					}
+				case w.DeleteRequest != nil && w.PutRequest == nil:
+					c.key, c.delete = w.DeleteRequest.Key, true
+				default:
+					return errValidation("Supplied AttributeValue has more than one datatypes set, must contain exactly one of PutRequest and DeleteRequest")
+				}
+				var old, now expr.Item
+				var err error
+				if t, old, now, err = s.apply(tx, c); err != nil {
+					return err
+				}
+				key := c.key
+				if c.item != nil {
+					key = c.item
+				}
+				id := string(store.Key(t.itemKey(key)...))
+				if seen[id] {
+					return errValidation("Provided list of item keys contains duplicates")
+				}
+				seen[id] = true
+				units += writeUnits(old, now)
+			}
+			if t == nil {
+				return errValidation("RequestItems.%s must have at least one member", name)
+			}
+			if c := consumed(in.ReturnConsumedCapacity, t, units); c != nil {
+				out.ConsumedCapacity = append(out.ConsumedCapacity, c)
+			}
+		}
+		return nil
+	})
+}
+
+type transactItem struct {
+	ConditionCheck *deleteIn `json:"ConditionCheck,omitempty"`
+	Put            *putIn    `json:"Put,omitempty"`
+	Delete         *deleteIn `json:"Delete,omitempty"`
+	Update         *updateIn `json:"Update,omitempty"`
+}
+
+type transactWriteIn struct {
+	TransactItems          []transactItem `json:"TransactItems"`
+	ClientRequestToken     string         `json:"ClientRequestToken,omitempty"`
+	ReturnConsumedCapacity string         `json:"ReturnConsumedCapacity,omitempty"`
+}
+
+type transactWriteOut struct {
+	ConsumedCapacity []*consumption `json:"ConsumedCapacity,omitempty"`
+}
+
+// parse returns the change of a transaction's action and the IAM action that
+// it needs.
+func (i transactItem) parse() (c *change, action string, err error) {
+	n := 0
+	if i.ConditionCheck != nil {
+		n++
+		action = "dynamodb:ConditionCheckItem"
+		if i.ConditionCheck.ConditionExpression == "" {
+			return nil, "", errValidation("TransactItems.ConditionCheck.ConditionExpression must be given")
+		}
+		if c, err = i.ConditionCheck.change(); err == nil {
+			c.delete, c.check = false, true
+		}
+	}
+	if i.Put != nil {
+		n++
+		action = "dynamodb:PutItem"
+		c, err = i.Put.change()
+	}
+	if i.Delete != nil {
+		n++
+		action = "dynamodb:DeleteItem"
+		c, err = i.Delete.change()
+	}
+	if i.Update != nil {
+		n++
+		action = "dynamodb:UpdateItem"
+		c, err = i.Update.change()
+	}
+	if n != 1 {
+		return nil, "", errValidation("TransactItems can only contain one of Check, Put, Update or Delete")
+	}
+	return c, action, err
+}
+
+// tokenLife is how long a client request token is remembered.
+const tokenLife = 10 * time.Minute
+
+func (s *Service) transactWrite(ctx context.Context, call *awsapi.Call, in *transactWriteIn) (*transactWriteOut, error) {
+	if n := len(in.TransactItems); n == 0 || n > maxTransaction {
+		return nil, errValidation("TransactItems: %d actions, allowed are 1 to %d", n, maxTransaction)
+	}
+	changes := make([]*change, len(in.TransactItems))
+	for i, item := range in.TransactItems {
+		c, action, err := item.parse()
+		if err != nil {
+			return nil, err
+		}
+		if err := call.Authorize(ctx, action, s.arn(tableName(c.table)), nil); err != nil {
+			return nil, err
+		}
+		changes[i] = c
+	}
+	body, err := json.Marshal(in.TransactItems)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(body)
+	out := &transactWriteOut{}
+	return out, s.Store.Update(func(tx *store.Tx) error {
+		now := s.Scheduler.Now()
+		if in.ClientRequestToken != "" {
+			r, ok, err := requests.Get(tx, in.ClientRequestToken)
+			if err != nil {
+				return err
+			}
+			if ok && now.Before(r.Expires) {
+				if !bytes.Equal(r.Hash, sum[:]) {
+					return awsapi.Errorf("IdempotentParameterMismatchException", "The provided client token is already in use with a different request parameters")
+				}
+				return nil
+			}
+			expires := now.Add(tokenLife)
+			if err := requests.Put(tx, request{Hash: sum[:], Expires: expires}, in.ClientRequestToken); err != nil {
+				return err
+			}
+			tx.OnCommit(func() { s.forget(in.ClientRequestToken, expires) })
+		}
+		return s.transact(tx, changes, in.ReturnConsumedCapacity, out)
+	})
+}
+
+// forget drops a client request token once its time is over.
+func (s *Service) forget(token string, when time.Time) {
+	s.Scheduler.At(when, "dynamodb client request token", func() {
+		_ = s.Store.Update(func(tx *store.Tx) error {
+			r, ok, err := requests.Get(tx, token)
+			if err != nil || !ok || s.Scheduler.Now().Before(r.Expires) {
+				return err
+			}
+			return requests.Delete(tx, token)
+		})
+	})
+}
+
+func (s *Service) transact(tx *store.Tx, changes []*change, capacity string, out *transactWriteOut) error {
+	reasons := make([]reason, len(changes))
+	failed := false
+	seen := map[string]bool{}
+	for i, c := range changes {
+		t, err := s.find(tx, c.table)
+		if err != nil {
+			return err
+		}
+		key := c.key
+		if c.item != nil {
+			key = c.item
+		}
+		if err := t.checkKey(key, c.item == nil); err != nil {
+			return err
+		}
+		id := string(store.Key(t.itemKey(key)...))
+		if seen[id] {
+			return errValidation("Transaction request cannot include multiple operations on one item")
+		}
+		seen[id] = true
+		_, old, now, err := s.apply(tx, c)
+		reasons[i].Code = "None"
+		e, ours := errors.AsType[*awsapi.Error](err)
+		switch {
+		case err == nil:
+			if u := consumed(capacity, t, 2*writeUnits(old, now)); u != nil {
+				out.ConsumedCapacity = append(out.ConsumedCapacity, u)
+			}
+		case ours && e.Code == "ConditionalCheckFailedException":
+			failed = true
+			reasons[i] = reason{Code: "ConditionalCheckFailed", Message: e.Message}
+			reasons[i].Item, _ = e.Fields["Item"].(expr.Item)
+		case ours && e.Code == "ValidationException":
+			failed = true
+			reasons[i] = reason{Code: "ValidationError", Message: e.Message}
+		default:
+			return err
+		}
+	}
+	if failed {
+		return errCanceled(reasons)
+	}
+	return nil
+}
+
+type transactGetIn struct {
+	TransactItems []struct {
+		Get *getIn `json:"Get"`
+	} `json:"TransactItems"`
+	ReturnConsumedCapacity string `json:"ReturnConsumedCapacity,omitempty"`
+}
+
+type transactGetOut struct {
+	Responses        []getOut       `json:"Responses"`
+	ConsumedCapacity []*consumption `json:"ConsumedCapacity,omitempty"`
+}
+
+func (s *Service) transactGet(ctx context.Context, call *awsapi.Call, in *transactGetIn) (*transactGetOut, error) {
+	if n := len(in.TransactItems); n == 0 || n > maxTransaction {
+		return nil, errValidation("TransactItems: %d actions, allowed are 1 to %d", n, maxTransaction)
+	}
+	for i, item := range in.TransactItems {
+		if item.Get == nil {
+			return nil, errValidation("TransactItems.%d.Get must be given", i+1)
+		}
+		if err := call.Authorize(ctx, "dynamodb:GetItem", s.arn(tableName(item.Get.TableName)), nil); err != nil {
+			return nil, err
+		}
+	}
+	out := &transactGetOut{}
+	return out, s.Store.View(func(tx *store.Tx) error {
+		for _, item := range in.TransactItems {
+			t, found, size, err := s.read(tx, item.Get)
+			if err != nil {
+				return err
+			}
+			out.Responses = append(out.Responses, getOut{Item: found})
+			if u := consumed(in.ReturnConsumedCapacity, t, 2*readUnits(size, true)); u != nil {
+				out.ConsumedCapacity = append(out.ConsumedCapacity, u)
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,77 @@
+package expr
+
+import (
+	"strings"
+	"unicode"
+)
+
+type tokenKind int
+
+const (
+	tokenEnd tokenKind = iota
+	tokenWord
+	tokenName  // #n
+	tokenValue // :v
+	tokenNumber
+	tokenSymbol
+)
+
+type token struct {
+	kind tokenKind
+	text string
+	at   int
+}
+
+// lex cuts an expression into tokens.
+func lex(src string) ([]token, error) {
+	var tokens []token
+	for i := 0; i < len(src); {
+		c := rune(src[i])
+		start := i
+		switch {
+		case unicode.IsSpace(c):
+			i++
+			continue
+		case c == '#' || c == ':':
+			i++
+			for i < len(src) && isWord(src[i]) {
+				i++
+			}
+			if i == start+1 {
+				return nil, errorf("Syntax error; token: %q, near: %q", src[start:i], near(src, start))
+			}
+			kind := tokenName
+			if c == ':' {
+				kind = tokenValue
+			}
+			tokens = append(tokens, token{kind, src[start:i], start})
+		case c >= '0' && c <= '9':
+			for i < len(src) && src[i] >= '0' && src[i] <= '9' {
+				i++
+			}
+			tokens = append(tokens, token{tokenNumber, src[start:i], start})
+		case isWord(src[i]):
+			for i < len(src) && isWord(src[i]) {
+				i++
+			}
+			tokens = append(tokens, token{tokenWord, src[start:i], start})
+		case strings.HasPrefix(src[i:], "<=") || strings.HasPrefix(src[i:], ">=") || strings.HasPrefix(src[i:], "<>"):
+			i += 2
+			tokens = append(tokens, token{tokenSymbol, src[start:i], start})
+		case strings.ContainsRune("=<>(),.[]+-", c):
+			i++
+			tokens = append(tokens, token{tokenSymbol, src[start:i], start})
+		default:
+			return nil, errorf("Invalid expression: Syntax error; token: %q, near: %q", string(c), near(src, start))
+		}
+	}
+	return append(tokens, token{tokenEnd, "<EOF>", len(src)}), nil
+}
+
+func isWord(c byte) bool {
+	return c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+}
+
+func near(src string, at int) string {
+	return src[max(0, at-8):min(len(src), at+8)]
+}

@@ -1,0 +1,311 @@
+package expr
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"sort"
+	"strings"
+)
+
+// Kind is a DynamoDB type, spelled as in DynamoDB JSON.
+type Kind string
+
+// The types.
+const (
+	S    Kind = "S"
+	N    Kind = "N"
+	B    Kind = "B"
+	SS   Kind = "SS"
+	NS   Kind = "NS"
+	BS   Kind = "BS"
+	M    Kind = "M"
+	L    Kind = "L"
+	BOOL Kind = "BOOL"
+	NULL Kind = "NULL"
+)
+
+// Value is an attribute value. The zero Value is no value.
+type Value struct {
+	Kind Kind
+	Str  string           // S; N in canonical spelling; B as raw bytes
+	Bool bool             // BOOL
+	Set  []string         // SS, NS, BS: sorted, without duplicates
+	Map  map[string]Value // M
+	List []Value          // L
+}
+
+// Item is a set of named attributes.
+type Item map[string]Value
+
+// String makes a value of type S.
+func String(s string) Value { return Value{Kind: S, Str: s} }
+
+// UnmarshalJSON reads DynamoDB JSON.
+func (v *Value) UnmarshalJSON(b []byte) error {
+	var m map[string]json.RawMessage
+	if err := json.Unmarshal(b, &m); err != nil {
+		return err
+	}
+	if len(m) != 1 {
+		return errorf("Supplied AttributeValue is empty, must contain exactly one of the supported datatypes")
+	}
+	for k, raw := range m {
+		return v.decode(Kind(k), raw)
+	}
+	return nil
+}
+
+func (v *Value) decode(kind Kind, raw json.RawMessage) error {
+	*v = Value{Kind: kind}
+	switch kind {
+	case S:
+		return json.Unmarshal(raw, &v.Str)
+	case N:
+		var s string
+		if err := json.Unmarshal(raw, &s); err != nil {
+			return err
+		}
+		n, err := ParseNumber(s)
+		v.Str = n
+		return err
+	case B:
+		return decodeBinary(raw, &v.Str)
+	case SS, NS, BS:
+		return v.decodeSet(raw)
+	case M:
+		if err := json.Unmarshal(raw, &v.Map); err != nil {
+			return err
+		}
+		if v.Map == nil {
+			v.Map = map[string]Value{}
+		}
+		return nil
+	case L:
+		if err := json.Unmarshal(raw, &v.List); err != nil {
+			return err
+		}
+		if v.List == nil {
+			v.List = []Value{}
+		}
+		return nil
+	case BOOL:
+		return json.Unmarshal(raw, &v.Bool)
+	case NULL:
+		var null bool
+		if err := json.Unmarshal(raw, &null); err != nil {
+			return err
+		}
+		if !null {
+			return errorf("One or more parameter values were invalid: Null attribute value types must have the value of true")
+		}
+		return nil
+	default:
+		return errorf("Supplied AttributeValue has an unknown type %q; the types are S, N, B, SS, NS, BS, M, L, BOOL, NULL", string(kind))
+	}
+}
+
+func decodeBinary(raw json.RawMessage, to *string) error {
+	var b []byte
+	if err := json.Unmarshal(raw, &b); err != nil {
+		return err
+	}
+	*to = string(b)
+	return nil
+}
+
+func (v *Value) decodeSet(raw json.RawMessage) error {
+	var members []json.RawMessage
+	if err := json.Unmarshal(raw, &members); err != nil {
+		return err
+	}
+	if len(members) == 0 {
+		return errorf("One or more parameter values were invalid: An %s set may not be empty", map[Kind]string{SS: "string", NS: "number", BS: "binary"}[v.Kind])
+	}
+	for _, m := range members {
+		var one Value
+		if err := one.decode(v.Kind[:1], m); err != nil {
+			return err
+		}
+		v.Set = append(v.Set, one.Str)
+	}
+	sortSet(v.Kind, v.Set)
+	if n := len(v.Set); len(slices.Compact(slices.Clone(v.Set))) != n {
+		return errorf("One or more parameter values were invalid: Input collection contains duplicates.")
+	}
+	return nil
+}
+
+func sortSet(kind Kind, set []string) {
+	if kind == NS {
+		sort.Slice(set, func(i, j int) bool { return compareNumbers(set[i], set[j]) < 0 })
+		return
+	}
+	sort.Strings(set)
+}
+
+// MarshalJSON writes DynamoDB JSON.
+func (v Value) MarshalJSON() ([]byte, error) {
+	var inner any
+	switch v.Kind {
+	case S, N:
+		inner = v.Str
+	case B:
+		inner = []byte(v.Str)
+	case SS, NS:
+		inner = v.Set
+	case BS:
+		list := make([]string, len(v.Set))
+		for i, m := range v.Set {
+			list[i] = base64.StdEncoding.EncodeToString([]byte(m))
+		}
+		inner = list
+	case M:
+		inner = v.Map
+	case L:
+		inner = v.List
+	case BOOL:
+		inner = v.Bool
+	case NULL:
+		inner = true
+	default:
+		return nil, fmt.Errorf("expr: value without a type")
+	}
+	var buf bytes.Buffer
+	e := json.NewEncoder(&buf)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(map[Kind]any{v.Kind: inner}); err != nil {
+		return nil, err
+	}
+	return bytes.TrimRight(buf.Bytes(), "\n"), nil
+}
+
+// Equal reports whether two values are the same in type and content.
+func (v Value) Equal(o Value) bool {
+	if v.Kind != o.Kind {
+		return false
+	}
+	switch v.Kind {
+	case BOOL:
+		return v.Bool == o.Bool
+	case SS, NS, BS:
+		return slices.Equal(v.Set, o.Set)
+	case M:
+		return maps.EqualFunc(v.Map, o.Map, Value.Equal)
+	case L:
+		return slices.EqualFunc(v.List, o.List, Value.Equal)
+	default:
+		return v.Str == o.Str
+	}
+}
+
+// compare orders two values of one of the types S, N, B; ok is false for
+// others or for different types.
+func (v Value) compare(o Value) (order int, ok bool) {
+	if v.Kind != o.Kind {
+		return 0, false
+	}
+	switch v.Kind {
+	case S, B:
+		return strings.Compare(v.Str, o.Str), true
+	case N:
+		return compareNumbers(v.Str, o.Str), true
+	}
+	return 0, false
+}
+
+// Size is the number of bytes that a value counts for in an item.
+func (v Value) Size() int {
+	switch v.Kind {
+	case S, B:
+		return len(v.Str)
+	case N:
+		return numberSize(v.Str)
+	case SS, NS, BS:
+		n := 0
+		for _, m := range v.Set {
+			n += Value{Kind: v.Kind[:1], Str: m}.Size()
+		}
+		return n
+	case M:
+		n := 3
+		for k, m := range v.Map {
+			n += len(k) + m.Size() + 1
+		}
+		return n
+	case L:
+		n := 3
+		for _, m := range v.List {
+			n += m.Size() + 1
+		}
+		return n
+	default:
+		return 1
+	}
+}
+
+// Size is the size of an item: names and values.
+func (i Item) Size() int {
+	n := 0
+	for k, v := range i {
+		n += len(k) + v.Size()
+	}
+	return n
+}
+
+// Clone copies an item deeply.
+func (i Item) Clone() Item {
+	if i == nil {
+		return nil
+	}
+	c := make(Item, len(i))
+	for k, v := range i {
+		c[k] = v.clone()
+	}
+	return c
+}
+
+func (v Value) clone() Value {
+	v.Set = slices.Clone(v.Set)
+	if v.Map != nil {
+		m := make(map[string]Value, len(v.Map))
+		for k, e := range v.Map {
+			m[k] = e.clone()
+		}
+		v.Map = m
+	}
+	if v.List != nil {
+		l := make([]Value, len(v.List))
+		for i, e := range v.List {
+			l[i] = e.clone()
+		}
+		v.List = l
+	}
+	return v
+}
+
+// maxDepth is how deep lists and maps may be nested.
+const maxDepth = 32
+
+// Check reports what DynamoDB refuses in a value that came from a client.
+func (v Value) Check() error { return v.check(1) }
+
+func (v Value) check(depth int) error {
+	if depth > maxDepth {
+		return errorf("Nesting Levels have exceeded supported limits")
+	}
+	for _, e := range v.Map {
+		if err := e.check(depth + 1); err != nil {
+			return err
+		}
+	}
+	for _, e := range v.List {
+		if err := e.check(depth + 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}

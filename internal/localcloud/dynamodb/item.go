@@ -1,0 +1,423 @@
+package dynamodb
+
+import (
+	"context"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/dynamodb/expr"
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+)
+
+// placeholders are the members that every operation with expressions has.
+type placeholders struct {
+	ExpressionAttributeNames  map[string]string     `json:"ExpressionAttributeNames,omitempty"`
+	ExpressionAttributeValues map[string]expr.Value `json:"ExpressionAttributeValues,omitempty"`
+}
+
+func (p placeholders) names() *expr.Names {
+	return &expr.Names{Attributes: p.ExpressionAttributeNames, Values: p.ExpressionAttributeValues}
+}
+
+// replaced are the parameters that expressions replaced.
+type replaced struct {
+	Expected            any `json:"Expected,omitempty"`
+	AttributeUpdates    any `json:"AttributeUpdates,omitempty"`
+	AttributesToGet     any `json:"AttributesToGet,omitempty"`
+	KeyConditions       any `json:"KeyConditions,omitempty"`
+	QueryFilter         any `json:"QueryFilter,omitempty"`
+	ScanFilter          any `json:"ScanFilter,omitempty"`
+	ConditionalOperator any `json:"ConditionalOperator,omitempty"`
+}
+
+func (r replaced) check() error {
+	for name, v := range map[string]any{
+		"Expected": r.Expected, "AttributeUpdates": r.AttributeUpdates, "AttributesToGet": r.AttributesToGet, "KeyConditions": r.KeyConditions,
+		"QueryFilter": r.QueryFilter, "ScanFilter": r.ScanFilter, "ConditionalOperator": r.ConditionalOperator,
+	} {
+		if v != nil {
+			return awsapi.NotBuilt("the DynamoDB parameter " + name + "; use an expression")
+		}
+	}
+	return nil
+}
+
+// consumption is what an operation reports under ReturnConsumedCapacity.
+type consumption struct {
+	TableName     string  `json:"TableName"`
+	CapacityUnits float64 `json:"CapacityUnits"`
+}
+
+func consumed(want string, t *table, units float64) *consumption {
+	if want != "TOTAL" && want != "INDEXES" {
+		return nil
+	}
+	return &consumption{t.Name, units}
+}
+
+func writeUnits(old, item expr.Item) float64 {
+	return float64(max(1, (max(old.Size(), item.Size())+1023)/1024))
+}
+
+func readUnits(size int, consistent bool) float64 {
+	units := float64(max(1, (size+4095)/4096))
+	if !consistent {
+		units /= 2
+	}
+	return units
+}
+
+// checkKey checks that item has the table's key attributes; only says that it
+// may have no others.
+func (t *table) checkKey(item expr.Item, only bool) error {
+	keys := []keyAttribute{t.Partition}
+	if t.Sort.Name != "" {
+		keys = append(keys, t.Sort)
+	}
+	if only && len(item) != len(keys) {
+		return errValidation("The provided key element does not match the schema")
+	}
+	for i, k := range keys {
+		v, ok := item[k.Name]
+		switch {
+		case !ok && only:
+			return errValidation("The provided key element does not match the schema")
+		case !ok:
+			return errValidation("One or more parameter values were invalid: Missing the key %s in the item", k.Name)
+		case v.Kind != k.Kind && only:
+			return errValidation("The provided key element does not match the schema")
+		case v.Kind != k.Kind:
+			return errValidation("One or more parameter values were invalid: Type mismatch for key %s expected: %s actual: %s", k.Name, k.Kind, v.Kind)
+		case v.Kind != expr.N && v.Str == "":
+			return errValidation("One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty string value. Key: %s", k.Name)
+		}
+		if limit := []int{maxPartitionKey, maxSortKey}[i]; len(v.Str) > limit {
+			return errValidation("One or more parameter values were invalid: Size of %s has exceeded the maximum size limit of %d bytes", []string{"hashkey", "rangekey"}[i], limit)
+		}
+	}
+	return nil
+}
+
+func checkItem(item expr.Item) error {
+	for _, v := range item {
+		if err := v.Check(); err != nil {
+			return asValidation(err)
+		}
+	}
+	return nil
+}
+
+// change is one write, alone, in a batch or in a transaction.
+type change struct {
+	table     string
+	key       expr.Item // of update, delete, check
+	item      expr.Item // of put
+	delete    bool
+	condition *expr.Condition
+	update    *expr.Update
+	check     bool // only the condition
+	returnOld bool // ReturnValuesOnConditionCheckFailure is ALL_OLD
+}
+
+// condition parses a condition, "" being none.
+func condition(src string, names *expr.Names) (*expr.Condition, error) {
+	if src == "" {
+		return nil, nil
+	}
+	c, err := expr.ParseCondition("ConditionExpression", src, names)
+	return c, asValidation(err)
+}
+
+// apply makes the change in a transaction and returns the item before and
+// after it (nil: none).
+func (s *Service) apply(tx *store.Tx, c *change) (t *table, old, now expr.Item, err error) {
+	if t, err = s.find(tx, c.table); err != nil {
+		return t, nil, nil, err
+	}
+	key, only := c.key, true
+	if c.item != nil {
+		key, only = c.item, false
+	}
+	if err := t.checkKey(key, only); err != nil {
+		return t, nil, nil, err
+	}
+	old, ok, err := items.Get(tx, t.itemKey(key)...)
+	if err != nil {
+		return t, nil, nil, err
+	}
+	if !ok {
+		old = nil
+	}
+	if c.condition != nil && !c.condition.Eval(old) {
+		shown := expr.Item(nil)
+		if c.returnOld {
+			shown = old
+		}
+		return t, old, nil, errConditionFailed(shown)
+	}
+	switch {
+	case c.check:
+		return t, old, old, nil
+	case c.delete:
+		if old == nil {
+			return t, nil, nil, nil
+		}
+		return t, old, nil, s.remove(tx, t, old)
+	case c.item != nil:
+		return t, old, c.item, s.write(tx, t, old, c.item)
+	}
+	base := old
+	if base == nil {
+		base = c.key
+	}
+	now = base.Clone()
+	if c.update != nil {
+		for _, p := range c.update.Paths() {
+			if p.Root() == t.Partition.Name || p.Root() == t.Sort.Name {
+				return t, nil, nil, errValidation("One or more parameter values were invalid: Cannot update attribute %s. This attribute is part of the key", p.Root())
+			}
+		}
+		if now, err = c.update.Apply(base); err != nil {
+			return t, nil, nil, asValidation(err)
+		}
+		if err := checkItem(now); err != nil {
+			return t, nil, nil, err
+		}
+	}
+	if now.Size() > maxItem {
+		return t, nil, nil, errValidation("Item size to update has exceeded the maximum allowed size")
+	}
+	return t, old, now, s.write(tx, t, old, now)
+}
+
+type writeOut struct {
+	Attributes       expr.Item    `json:"Attributes,omitempty"`
+	ConsumedCapacity *consumption `json:"ConsumedCapacity,omitempty"`
+}
+
+type putIn struct {
+	TableName           string    `json:"TableName"`
+	Item                expr.Item `json:"Item"`
+	ConditionExpression string    `json:"ConditionExpression,omitempty"`
+	placeholders
+	replaced
+	ReturnValues           string `json:"ReturnValues,omitempty"`
+	ReturnConsumedCapacity string `json:"ReturnConsumedCapacity,omitempty"`
+	OnFailure              string `json:"ReturnValuesOnConditionCheckFailure,omitempty"`
+}
+
+func oneOf(name, value string, allowed ...string) error {
+	if value == "" {
+		return nil
+	}
+	for _, a := range allowed {
+		if value == a {
+			return nil
+		}
+	}
+	return errValidation("%s: %q is none of %v", name, value, allowed)
+}
+
+func (in *putIn) change() (*change, error) {
+	if in.Item == nil {
+		in.Item = expr.Item{}
+	}
+	if err := in.replaced.check(); err != nil {
+		return nil, err
+	}
+	if err := checkItem(in.Item); err != nil {
+		return nil, err
+	}
+	names := in.names()
+	cond, err := condition(in.ConditionExpression, names)
+	if err != nil {
+		return nil, err
+	}
+	return &change{table: in.TableName, item: in.Item, condition: cond, returnOld: in.OnFailure == "ALL_OLD"}, asValidation(names.Unused())
+}
+
+// make runs one change of its own.
+func (s *Service) make(c *change, capacity string) (out *writeOut, old, now expr.Item, err error) {
+	out = &writeOut{}
+	err = s.Store.Update(func(tx *store.Tx) error {
+		var t *table
+		var err error
+		if t, old, now, err = s.apply(tx, c); err == nil {
+			out.ConsumedCapacity = consumed(capacity, t, writeUnits(old, now))
+		}
+		return err
+	})
+	return out, old, now, err
+}
+
+func (s *Service) putItem(_ context.Context, _ *awsapi.Call, in *putIn) (*writeOut, error) {
+	if err := oneOf("ReturnValues", in.ReturnValues, "NONE", "ALL_OLD"); err != nil {
+		return nil, err
+	}
+	c, err := in.change()
+	if err != nil {
+		return nil, err
+	}
+	out, old, _, err := s.make(c, in.ReturnConsumedCapacity)
+	if err == nil && in.ReturnValues == "ALL_OLD" {
+		out.Attributes = old
+	}
+	return out, err
+}
+
+type deleteIn struct {
+	TableName           string    `json:"TableName"`
+	Key                 expr.Item `json:"Key"`
+	ConditionExpression string    `json:"ConditionExpression,omitempty"`
+	placeholders
+	replaced
+	ReturnValues           string `json:"ReturnValues,omitempty"`
+	ReturnConsumedCapacity string `json:"ReturnConsumedCapacity,omitempty"`
+	OnFailure              string `json:"ReturnValuesOnConditionCheckFailure,omitempty"`
+}
+
+func (in *deleteIn) change() (*change, error) {
+	if err := in.replaced.check(); err != nil {
+		return nil, err
+	}
+	names := in.names()
+	cond, err := condition(in.ConditionExpression, names)
+	if err != nil {
+		return nil, err
+	}
+	return &change{table: in.TableName, key: in.Key, delete: true, condition: cond, returnOld: in.OnFailure == "ALL_OLD"}, asValidation(names.Unused())
+}
+
+func (s *Service) deleteItem(_ context.Context, _ *awsapi.Call, in *deleteIn) (*writeOut, error) {
+	if err := oneOf("ReturnValues", in.ReturnValues, "NONE", "ALL_OLD"); err != nil {
+		return nil, err
+	}
+	c, err := in.change()
+	if err != nil {
+		return nil, err
+	}
+	out, old, _, err := s.make(c, in.ReturnConsumedCapacity)
+	if err == nil && in.ReturnValues == "ALL_OLD" {
+		out.Attributes = old
+	}
+	return out, err
+}
+
+type updateIn struct {
+	TableName           string    `json:"TableName"`
+	Key                 expr.Item `json:"Key"`
+	UpdateExpression    string    `json:"UpdateExpression,omitempty"`
+	ConditionExpression string    `json:"ConditionExpression,omitempty"`
+	placeholders
+	replaced
+	ReturnValues           string `json:"ReturnValues,omitempty"`
+	ReturnConsumedCapacity string `json:"ReturnConsumedCapacity,omitempty"`
+	OnFailure              string `json:"ReturnValuesOnConditionCheckFailure,omitempty"`
+}
+
+func (in *updateIn) change() (*change, error) {
+	if err := in.replaced.check(); err != nil {
+		return nil, err
+	}
+	names := in.names()
+	c := &change{table: in.TableName, key: in.Key, returnOld: in.OnFailure == "ALL_OLD"}
+	var err error
+	if in.UpdateExpression != "" {
+		if c.update, err = expr.ParseUpdate(in.UpdateExpression, names); err != nil {
+			return nil, asValidation(err)
+		}
+	}
+	if c.condition, err = condition(in.ConditionExpression, names); err != nil {
+		return nil, err
+	}
+	return c, asValidation(names.Unused())
+}
+
+func (s *Service) updateItem(_ context.Context, _ *awsapi.Call, in *updateIn) (*writeOut, error) {
+	if err := oneOf("ReturnValues", in.ReturnValues, "NONE", "ALL_OLD", "ALL_NEW", "UPDATED_OLD", "UPDATED_NEW"); err != nil {
+		return nil, err
+	}
+	c, err := in.change()
+	if err != nil {
+		return nil, err
+	}
+	out, old, now, err := s.make(c, in.ReturnConsumedCapacity)
+	if err != nil {
+		return nil, err
+	}
+	var paths []expr.Path
+	if c.update != nil {
+		paths = c.update.Paths()
+	}
+	switch in.ReturnValues {
+	case "ALL_OLD":
+		out.Attributes = old
+	case "ALL_NEW":
+		out.Attributes = now
+	case "UPDATED_OLD":
+		out.Attributes = expr.Project(old, append([]expr.Path{}, paths...))
+	case "UPDATED_NEW":
+		out.Attributes = expr.Project(now, append([]expr.Path{}, paths...))
+	}
+	return out, nil
+}
+
+type getIn struct {
+	TableName                string            `json:"TableName"`
+	Key                      expr.Item         `json:"Key"`
+	ConsistentRead           bool              `json:"ConsistentRead,omitempty"`
+	ProjectionExpression     string            `json:"ProjectionExpression,omitempty"`
+	ExpressionAttributeNames map[string]string `json:"ExpressionAttributeNames,omitempty"`
+	replaced
+	ReturnConsumedCapacity string `json:"ReturnConsumedCapacity,omitempty"`
+}
+
+type getOut struct {
+	Item             expr.Item    `json:"Item,omitempty"`
+	ConsumedCapacity *consumption `json:"ConsumedCapacity,omitempty"`
+}
+
+func projection(src string, names *expr.Names) ([]expr.Path, error) {
+	if src == "" {
+		return nil, nil
+	}
+	paths, err := expr.ParseProjection(src, names)
+	return paths, asValidation(err)
+}
+
+// read gets one item; item is nil if there is none.
+func (s *Service) read(tx *store.Tx, in *getIn) (t *table, item expr.Item, size int, err error) {
+	if err := in.replaced.check(); err != nil {
+		return nil, nil, 0, err
+	}
+	names := &expr.Names{Attributes: in.ExpressionAttributeNames}
+	paths, err := projection(in.ProjectionExpression, names)
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	if err := names.Unused(); err != nil {
+		return nil, nil, 0, asValidation(err)
+	}
+	if t, err = s.find(tx, in.TableName); err != nil {
+		return nil, nil, 0, err
+	}
+	if err := t.checkKey(in.Key, true); err != nil {
+		return t, nil, 0, err
+	}
+	item, ok, err := items.Get(tx, t.itemKey(in.Key)...)
+	if err != nil || !ok {
+		return t, nil, 0, err
+	}
+	return t, expr.Project(item, paths), item.Size(), nil
+}
+
+func (s *Service) getItem(_ context.Context, _ *awsapi.Call, in *getIn) (*getOut, error) {
+	out := &getOut{}
+	return out, s.Store.View(func(tx *store.Tx) error {
+		t, item, size, err := s.read(tx, in)
+		if err == nil {
+			out.Item = item
+			out.ConsumedCapacity = consumed(in.ReturnConsumedCapacity, t, readUnits(size, in.ConsistentRead))
+		}
+		return err
+	})
+}

@@ -1,0 +1,299 @@
+package dynamodb
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/dynamodb/expr"
+	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+)
+
+// Limits of DynamoDB.
+const (
+	maxItem         = 400 << 10
+	maxPage         = 1 << 20
+	maxPartitionKey = 2048
+	maxSortKey      = 1024
+	maxTransaction  = 100
+)
+
+// Config is what the service needs.
+type Config struct {
+	Scheduler *scheduler.Scheduler
+	Store     *store.DB
+	Account   string
+	Region    string
+}
+
+// Service is Amazon DynamoDB. Its methods are safe for concurrent use.
+type Service struct {
+	Config
+
+	mu     sync.Mutex
+	sweep  *scheduler.Timer // set for the next expiry
+	sweeps time.Time        // its time; zero if none is set
+}
+
+// New returns the service over what the store holds.
+func New(c Config) *Service { return &Service{Config: c} }
+
+// Start resumes the deletion of expired items and of client request tokens.
+func (s *Service) Start(context.Context) error {
+	err := s.Store.View(func(tx *store.Tx) error {
+		for row, err := range requests.Scan(tx, store.Query{}) {
+			if err != nil {
+				return err
+			}
+			s.forget(row.Key[0], row.Value.Expires)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return s.nextSweep()
+}
+
+// nextSweep sets the timer for the item that expires next.
+func (s *Service) nextSweep() error {
+	return s.Store.View(func(tx *store.Tx) error {
+		for row, err := range expiries.Scan(tx, store.Query{}) {
+			if err != nil {
+				return err
+			}
+			s.sweepAt(expiryTime(row.Key[0]))
+			break
+		}
+		return nil
+	})
+}
+
+// Residue is empty: nothing here is ever under way.
+func (s *Service) Residue(context.Context) []string { return nil }
+
+func (s *Service) arn(name string) string {
+	return "arn:aws:dynamodb:" + s.Region + ":" + s.Account + ":table/" + name
+}
+
+// tableName cuts the name out of a table's ARN.
+func tableName(ref string) string {
+	if i := strings.Index(ref, ":table/"); i >= 0 && strings.HasPrefix(ref, "arn:") {
+		return ref[i+len(":table/"):]
+	}
+	return ref
+}
+
+func (s *Service) find(tx *store.Tx, ref string) (*table, error) {
+	t, ok, err := tables.Get(tx, tableName(ref))
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, errNoTable
+	}
+	return &t, nil
+}
+
+// write stores an item in place of old (nil: none), keeping count and expiry.
+func (s *Service) write(tx *store.Tx, t *table, old, item expr.Item) error {
+	if item.Size() > maxItem {
+		return errValidation("Item size has exceeded the maximum allowed size")
+	}
+	key := t.itemKey(item)
+	if err := s.account(tx, t, old, item, key); err != nil {
+		return err
+	}
+	return items.Put(tx, item, key...)
+}
+
+// remove deletes an item that is there.
+func (s *Service) remove(tx *store.Tx, t *table, old expr.Item) error {
+	key := t.itemKey(old)
+	if err := s.account(tx, t, old, nil, key); err != nil {
+		return err
+	}
+	return items.Delete(tx, key...)
+}
+
+func (s *Service) account(tx *store.Tx, t *table, old, item expr.Item, key []string) error {
+	c, _, err := counters.Get(tx, t.ID)
+	if err != nil {
+		return err
+	}
+	if old != nil {
+		c.Items--
+		c.Bytes -= int64(old.Size())
+	}
+	if item != nil {
+		c.Items++
+		c.Bytes += int64(item.Size())
+	}
+	if err := counters.Put(tx, c, t.ID); err != nil {
+		return err
+	}
+	before, after := t.expiry(old), t.expiry(item)
+	if before == after {
+		return nil
+	}
+	if before != 0 {
+		if err := expiries.Delete(tx, append([]string{store.Number(before)}, key...)...); err != nil {
+			return err
+		}
+	}
+	if after == 0 {
+		return nil
+	}
+	tx.OnCommit(func() { s.sweepAt(time.Unix(int64(after), 0)) })
+	return expiries.Put(tx, nil, append([]string{store.Number(after)}, key...)...)
+}
+
+// expiry is the time to live of an item in epoch seconds, 0 if it has none.
+// Times more than five years in the past do not expire (developer guide,
+// "Working with expired items and time to live").
+func (t *table) expiry(item expr.Item) uint64 {
+	if t.TTL == "" || item == nil {
+		return 0
+	}
+	v, ok := item[t.TTL]
+	if !ok || v.Kind != expr.N {
+		return 0
+	}
+	n, err := strconv.ParseUint(v.Str, 10, 63)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+func expiryTime(part string) time.Time { return time.Unix(int64(store.ParseNumber(part)), 0) }
+
+// sweepDelay is how long after its expiry an item is deleted.
+const sweepDelay = time.Second
+
+func (s *Service) sweepAt(when time.Time) {
+	when = when.Add(sweepDelay)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.sweeps.IsZero() && !when.Before(s.sweeps) {
+		return
+	}
+	s.sweep.Stop()
+	s.sweeps = when
+	s.sweep = s.Scheduler.At(when, "dynamodb time to live", s.deleteExpired)
+}
+
+// deleteExpired deletes what has expired and sets the timer for the next.
+func (s *Service) deleteExpired() {
+	s.mu.Lock()
+	s.sweeps = time.Time{}
+	s.mu.Unlock()
+	now := s.Scheduler.Now()
+	for {
+		more := false
+		err := s.Store.Update(func(tx *store.Tx) error {
+			var due [][]string
+			for row, err := range expiries.Scan(tx, store.Query{Before: []string{store.Number(uint64(now.Unix()) + 1)}}) {
+				if err != nil {
+					return err
+				}
+				if len(due) == 1000 {
+					more = true
+					break
+				}
+				due = append(due, row.Key)
+			}
+			for _, key := range due {
+				if err := s.expire(tx, key, now); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil || !more {
+			break
+		}
+	}
+	_ = s.nextSweep()
+}
+
+func (s *Service) expire(tx *store.Tx, key []string, now time.Time) error {
+	if err := expiries.Delete(tx, key...); err != nil {
+		return err
+	}
+	item, ok, err := items.Get(tx, key[1:]...)
+	if err != nil || !ok || now.Sub(expiryTime(key[0])) > 5*365*24*time.Hour {
+		return err
+	}
+	c, _, err := counters.Get(tx, key[1])
+	if err != nil {
+		return err
+	}
+	c.Items--
+	c.Bytes -= int64(item.Size())
+	if err := counters.Put(tx, c, key[1]); err != nil {
+		return err
+	}
+	return items.Delete(tx, key[1:]...)
+}
+
+// API describes the service's operations.
+func (s *Service) API() awsapi.Service {
+	return awsapi.Service{
+		ID: "dynamodb", Signing: "dynamodb", Prefix: "dynamodb", Target: "DynamoDB_20120810",
+		Protocols: []awsapi.Protocol{awsapi.JSON10},
+		Operations: []awsapi.Operation{
+			awsapi.Op("CreateTable", s.createTable, on(s, func(in *createTableIn) string { return in.TableName })),
+			awsapi.Op("DescribeTable", s.describeTable, on(s, func(in *tableRef) string { return in.TableName })),
+			awsapi.Op("DeleteTable", s.deleteTable, on(s, func(in *tableRef) string { return in.TableName })),
+			awsapi.Op("UpdateTable", s.updateTable, on(s, func(in *updateTableIn) string { return in.TableName })),
+			awsapi.Op("ListTables", s.listTables),
+			awsapi.Op("UpdateTimeToLive", s.updateTimeToLive, on(s, func(in *timeToLiveIn) string { return in.TableName })),
+			awsapi.Op("DescribeTimeToLive", s.describeTimeToLive, on(s, func(in *tableRef) string { return in.TableName })),
+			awsapi.Op("UpdateContinuousBackups", s.updateBackups, on(s, func(in *backupsIn) string { return in.TableName })),
+			awsapi.Op("DescribeContinuousBackups", s.describeBackups, on(s, func(in *tableRef) string { return in.TableName })),
+			awsapi.Op("TagResource", s.tagResource, on(s, func(in *tagIn) string { return in.ResourceArn })),
+			awsapi.Op("UntagResource", s.untagResource, on(s, func(in *tagIn) string { return in.ResourceArn })),
+			awsapi.Op("ListTagsOfResource", s.listTags, on(s, func(in *tagIn) string { return in.ResourceArn })),
+			awsapi.Op("PutItem", s.putItem, on(s, func(in *putIn) string { return in.TableName })),
+			awsapi.Op("GetItem", s.getItem, on(s, func(in *getIn) string { return in.TableName })),
+			awsapi.Op("UpdateItem", s.updateItem, on(s, func(in *updateIn) string { return in.TableName })),
+			awsapi.Op("DeleteItem", s.deleteItem, on(s, func(in *deleteIn) string { return in.TableName })),
+			awsapi.Op("Query", s.query, on(s, func(in *queryIn) string { return in.TableName })),
+			awsapi.Op("Scan", s.scan, on(s, func(in *scanIn) string { return in.TableName })),
+			awsapi.Op("BatchGetItem", s.batchGet, awsapi.On(func(_ *awsapi.Call, in *batchGetIn) []string {
+				var arns []string
+				for name := range in.RequestItems {
+					arns = append(arns, s.arn(tableName(name)))
+				}
+				return arns
+			})),
+			awsapi.Op("BatchWriteItem", s.batchWrite, awsapi.On(func(_ *awsapi.Call, in *batchWriteIn) []string {
+				var arns []string
+				for name := range in.RequestItems {
+					arns = append(arns, s.arn(tableName(name)))
+				}
+				return arns
+			})),
+			// Transactions need the permissions of their actions.
+			awsapi.Op("TransactWriteItems", s.transactWrite, awsapi.Action("-")),
+			awsapi.Op("TransactGetItems", s.transactGet, awsapi.Action("-")),
+		},
+		Unbuilt: strings.Fields(`BatchExecuteStatement CreateBackup CreateGlobalTable DeleteBackup DeleteResourcePolicy
+			DescribeBackup DescribeContributorInsights DescribeEndpoints DescribeExport DescribeGlobalTable DescribeGlobalTableSettings
+			DescribeImport DescribeKinesisStreamingDestination DescribeLimits DescribeTableReplicaAutoScaling DisableKinesisStreamingDestination
+			EnableKinesisStreamingDestination ExecuteStatement ExecuteTransaction ExportTableToPointInTime GetResourcePolicy ImportTable
+			ListBackups ListContributorInsights ListExports ListGlobalTables ListImports PutResourcePolicy RestoreTableFromBackup
+			RestoreTableToPointInTime UpdateContributorInsights UpdateGlobalTable UpdateGlobalTableSettings
+			UpdateKinesisStreamingDestination UpdateTableReplicaAutoScaling`),
+	}
+}
+
+// on names the table an operation touches.
+func on[In any](s *Service, name func(in *In) string) awsapi.Option {
+	return awsapi.On(func(_ *awsapi.Call, in *In) []string { return []string{s.arn(tableName(name(in)))} })
+}

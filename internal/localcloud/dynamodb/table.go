@@ -1,0 +1,532 @@
+package dynamodb
+
+import (
+	"context"
+	"maps"
+	"regexp"
+	"slices"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/dynamodb/expr"
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+)
+
+type attributeDefinition struct {
+	AttributeName string `json:"AttributeName"`
+	AttributeType string `json:"AttributeType"`
+}
+
+type keySchemaElement struct {
+	AttributeName string `json:"AttributeName"`
+	KeyType       string `json:"KeyType"`
+}
+
+type throughput struct {
+	NumberOfDecreasesToday int64 `json:"NumberOfDecreasesToday"`
+	ReadCapacityUnits      int64 `json:"ReadCapacityUnits"`
+	WriteCapacityUnits     int64 `json:"WriteCapacityUnits"`
+}
+
+type tag struct {
+	Key   string `json:"Key"`
+	Value string `json:"Value"`
+}
+
+type sseSpecification struct {
+	Enabled        bool   `json:"Enabled"`
+	SSEType        string `json:"SSEType,omitempty"`
+	KMSMasterKeyID string `json:"KMSMasterKeyId,omitempty"`
+}
+
+type sseDescription struct {
+	Status  string `json:"Status"`
+	SSEType string `json:"SSEType"`
+}
+
+type createTableIn struct {
+	TableName                 string                `json:"TableName"`
+	AttributeDefinitions      []attributeDefinition `json:"AttributeDefinitions"`
+	KeySchema                 []keySchemaElement    `json:"KeySchema"`
+	BillingMode               string                `json:"BillingMode,omitempty"`
+	ProvisionedThroughput     *throughput           `json:"ProvisionedThroughput,omitempty"`
+	Tags                      []tag                 `json:"Tags,omitempty"`
+	DeletionProtectionEnabled bool                  `json:"DeletionProtectionEnabled,omitempty"`
+	TableClass                string                `json:"TableClass,omitempty"`
+	SSESpecification          *sseSpecification     `json:"SSESpecification,omitempty"`
+	GlobalSecondaryIndexes    []any                 `json:"GlobalSecondaryIndexes,omitempty"`
+	LocalSecondaryIndexes     []any                 `json:"LocalSecondaryIndexes,omitempty"`
+	StreamSpecification       *struct {
+		StreamEnabled bool `json:"StreamEnabled"`
+	} `json:"StreamSpecification,omitempty"`
+	ResourcePolicy string `json:"ResourcePolicy,omitempty"`
+}
+
+type billingModeSummary struct {
+	BillingMode string `json:"BillingMode"`
+}
+
+type tableClassSummary struct {
+	TableClass string `json:"TableClass"`
+}
+
+type tableDescription struct {
+	TableName                 string                `json:"TableName"`
+	TableArn                  string                `json:"TableArn"`
+	TableID                   string                `json:"TableId"`
+	TableStatus               string                `json:"TableStatus"`
+	CreationDateTime          awsapi.Time           `json:"CreationDateTime"`
+	AttributeDefinitions      []attributeDefinition `json:"AttributeDefinitions"`
+	KeySchema                 []keySchemaElement    `json:"KeySchema"`
+	BillingModeSummary        *billingModeSummary   `json:"BillingModeSummary,omitempty"`
+	ProvisionedThroughput     throughput            `json:"ProvisionedThroughput"`
+	ItemCount                 int64                 `json:"ItemCount"`
+	TableSizeBytes            int64                 `json:"TableSizeBytes"`
+	DeletionProtectionEnabled bool                  `json:"DeletionProtectionEnabled"`
+	TableClassSummary         *tableClassSummary    `json:"TableClassSummary,omitempty"`
+	SSEDescription            *sseDescription       `json:"SSEDescription,omitempty"`
+}
+
+type tableDescriptionOut struct {
+	TableDescription tableDescription `json:"TableDescription"`
+}
+
+type describeTableOut struct {
+	Table tableDescription `json:"Table"`
+}
+
+type tableRef struct {
+	TableName string `json:"TableName"`
+}
+
+var validTableName = regexp.MustCompile(`^[a-zA-Z0-9_.-]{3,255}$`)
+
+func (s *Service) describe(tx *store.Tx, t *table, status string) (tableDescription, error) {
+	c, _, err := counters.Get(tx, t.ID)
+	d := tableDescription{
+		TableName: t.Name, TableArn: s.arn(t.Name), TableID: t.ID, TableStatus: status, CreationDateTime: awsapi.Time{Time: t.Created},
+		AttributeDefinitions: []attributeDefinition{{t.Partition.Name, string(t.Partition.Kind)}},
+		KeySchema:            []keySchemaElement{{t.Partition.Name, "HASH"}},
+		ProvisionedThroughput: throughput{
+			ReadCapacityUnits: t.Read, WriteCapacityUnits: t.Write,
+		},
+		ItemCount: c.Items, TableSizeBytes: c.Bytes, DeletionProtectionEnabled: t.Protected, SSEDescription: t.SSE,
+	}
+	if t.Sort.Name != "" {
+		d.AttributeDefinitions = append(d.AttributeDefinitions, attributeDefinition{t.Sort.Name, string(t.Sort.Kind)})
+		d.KeySchema = append(d.KeySchema, keySchemaElement{t.Sort.Name, "RANGE"})
+	}
+	if t.BillingMode == "PAY_PER_REQUEST" {
+		d.BillingModeSummary = &billingModeSummary{t.BillingMode}
+	}
+	if t.Class != "" {
+		d.TableClassSummary = &tableClassSummary{t.Class}
+	}
+	return d, err
+}
+
+func (s *Service) createTable(_ context.Context, _ *awsapi.Call, in *createTableIn) (*tableDescriptionOut, error) {
+	switch {
+	case !validTableName.MatchString(in.TableName):
+		return nil, errValidation("TableName: %q must be 3 to 255 characters long and of a-z, A-Z, 0-9, '_', '-' and '.'", in.TableName)
+	case len(in.GlobalSecondaryIndexes) > 0:
+		return nil, awsapi.NotBuilt("global secondary indexes (GlobalSecondaryIndexes)")
+	case len(in.LocalSecondaryIndexes) > 0:
+		return nil, awsapi.NotBuilt("local secondary indexes (LocalSecondaryIndexes)")
+	case in.StreamSpecification != nil && in.StreamSpecification.StreamEnabled:
+		return nil, awsapi.NotBuilt("DynamoDB streams (StreamSpecification)")
+	case in.ResourcePolicy != "":
+		return nil, awsapi.NotBuilt("DynamoDB resource policies (ResourcePolicy)")
+	}
+	t := table{
+		Name: in.TableName, ID: s.Scheduler.UUID(), Created: s.Scheduler.Now(), BillingMode: in.BillingMode,
+		Protected: in.DeletionProtectionEnabled, Class: in.TableClass, Tags: map[string]string{},
+	}
+	if err := t.setKeys(in); err != nil {
+		return nil, err
+	}
+	switch t.BillingMode {
+	case "PAY_PER_REQUEST":
+		if in.ProvisionedThroughput != nil {
+			return nil, errValidation("One or more parameter values were invalid: Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST")
+		}
+	case "", "PROVISIONED":
+		t.BillingMode = "PROVISIONED"
+		if in.ProvisionedThroughput == nil {
+			return nil, errValidation("No provisioned throughput specified for the table")
+		}
+		t.Read, t.Write = in.ProvisionedThroughput.ReadCapacityUnits, in.ProvisionedThroughput.WriteCapacityUnits
+	default:
+		return nil, errValidation("BillingMode: %q is neither PROVISIONED nor PAY_PER_REQUEST", t.BillingMode)
+	}
+	if e := in.SSESpecification; e != nil && e.Enabled {
+		t.SSE = &sseDescription{"ENABLED", "KMS"}
+	}
+	for _, tag := range in.Tags {
+		t.Tags[tag.Key] = tag.Value
+	}
+	out := &tableDescriptionOut{}
+	return out, s.Store.Update(func(tx *store.Tx) error {
+		if _, ok, err := tables.Get(tx, t.Name); err != nil {
+			return err
+		} else if ok {
+			return awsapi.Errorf("ResourceInUseException", "Table already exists: %s", t.Name)
+		}
+		if err := tables.Put(tx, t, t.Name); err != nil {
+			return err
+		}
+		var err error
+		out.TableDescription, err = s.describe(tx, &t, "CREATING")
+		return err
+	})
+}
+
+func (t *table) setKeys(in *createTableIn) error {
+	kinds := map[string]expr.Kind{}
+	for _, a := range in.AttributeDefinitions {
+		switch k := expr.Kind(a.AttributeType); k {
+		case expr.S, expr.N, expr.B:
+			kinds[a.AttributeName] = k
+		default:
+			return errValidation("AttributeDefinitions: type %q of %s is none of S, N, B", a.AttributeType, a.AttributeName)
+		}
+	}
+	for i, k := range in.KeySchema {
+		kind, ok := kinds[k.AttributeName]
+		if !ok {
+			return errValidation("One or more parameter values were invalid: Some index key attributes are not defined in AttributeDefinitions. Keys: [%s], AttributeDefinitions: %v", k.AttributeName, slices.Sorted(maps.Keys(kinds)))
+		}
+		delete(kinds, k.AttributeName)
+		switch {
+		case i == 0 && k.KeyType == "HASH":
+			t.Partition = keyAttribute{k.AttributeName, kind}
+		case i == 1 && k.KeyType == "RANGE":
+			t.Sort = keyAttribute{k.AttributeName, kind}
+		default:
+			return errValidation("Invalid KeySchema: the first KeySchemaElement must be HASH, the second, if any, RANGE")
+		}
+	}
+	if t.Partition.Name == "" {
+		return errValidation("No Hash Key specified in schema.  All Dynamo DB tables must have exactly one hash key")
+	}
+	if len(kinds) > 0 {
+		return errValidation("One or more parameter values were invalid: Number of attributes in KeySchema does not exactly match number of attributes defined in AttributeDefinitions")
+	}
+	return nil
+}
+
+func (s *Service) describeTable(_ context.Context, _ *awsapi.Call, in *tableRef) (*describeTableOut, error) {
+	out := &describeTableOut{}
+	return out, s.Store.View(func(tx *store.Tx) error {
+		t, err := s.find(tx, in.TableName)
+		if err != nil {
+			return awsapi.Errorf("ResourceNotFoundException", "Requested resource not found: Table: %s not found", tableName(in.TableName))
+		}
+		out.Table, err = s.describe(tx, t, "ACTIVE")
+		return err
+	})
+}
+
+func (s *Service) deleteTable(_ context.Context, _ *awsapi.Call, in *tableRef) (*tableDescriptionOut, error) {
+	out := &tableDescriptionOut{}
+	return out, s.Store.Update(func(tx *store.Tx) error {
+		t, err := s.find(tx, in.TableName)
+		if err != nil {
+			return awsapi.Errorf("ResourceNotFoundException", "Requested resource not found: Table: %s not found", tableName(in.TableName))
+		}
+		if t.Protected {
+			return errValidation("Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first.")
+		}
+		if out.TableDescription, err = s.describe(tx, t, "DELETING"); err != nil {
+			return err
+		}
+		if err := items.DeleteAll(tx, t.ID); err != nil {
+			return err
+		}
+		if err := counters.Delete(tx, t.ID); err != nil {
+			return err
+		}
+		return tables.Delete(tx, t.Name)
+	})
+}
+
+type updateTableIn struct {
+	TableName                   string                `json:"TableName"`
+	AttributeDefinitions        []attributeDefinition `json:"AttributeDefinitions,omitempty"`
+	BillingMode                 string                `json:"BillingMode,omitempty"`
+	ProvisionedThroughput       *throughput           `json:"ProvisionedThroughput,omitempty"`
+	DeletionProtectionEnabled   *bool                 `json:"DeletionProtectionEnabled,omitempty"`
+	TableClass                  string                `json:"TableClass,omitempty"`
+	GlobalSecondaryIndexUpdates []any                 `json:"GlobalSecondaryIndexUpdates,omitempty"`
+	ReplicaUpdates              []any                 `json:"ReplicaUpdates,omitempty"`
+	StreamSpecification         any                   `json:"StreamSpecification,omitempty"`
+	SSESpecification            *sseSpecification     `json:"SSESpecification,omitempty"`
+}
+
+func (s *Service) updateTable(_ context.Context, _ *awsapi.Call, in *updateTableIn) (*tableDescriptionOut, error) {
+	if len(in.GlobalSecondaryIndexUpdates) > 0 || len(in.ReplicaUpdates) > 0 || in.StreamSpecification != nil {
+		return nil, awsapi.NotBuilt("UpdateTable of indexes, replicas and streams")
+	}
+	out := &tableDescriptionOut{}
+	return out, s.Store.Update(func(tx *store.Tx) error {
+		t, err := s.find(tx, in.TableName)
+		if err != nil {
+			return err
+		}
+		if in.BillingMode != "" {
+			t.BillingMode = in.BillingMode
+		}
+		if in.BillingMode == "PAY_PER_REQUEST" {
+			t.Read, t.Write = 0, 0
+		}
+		if p := in.ProvisionedThroughput; p != nil {
+			t.Read, t.Write = p.ReadCapacityUnits, p.WriteCapacityUnits
+		}
+		if in.DeletionProtectionEnabled != nil {
+			t.Protected = *in.DeletionProtectionEnabled
+		}
+		if in.TableClass != "" {
+			t.Class = in.TableClass
+		}
+		if e := in.SSESpecification; e != nil {
+			t.SSE = nil
+			if e.Enabled {
+				t.SSE = &sseDescription{"ENABLED", "KMS"}
+			}
+		}
+		if err := tables.Put(tx, *t, t.Name); err != nil {
+			return err
+		}
+		out.TableDescription, err = s.describe(tx, t, "ACTIVE")
+		return err
+	})
+}
+
+type listTablesIn struct {
+	ExclusiveStartTableName string `json:"ExclusiveStartTableName,omitempty"`
+	Limit                   int    `json:"Limit,omitempty"`
+}
+
+type listTablesOut struct {
+	TableNames             []string `json:"TableNames"`
+	LastEvaluatedTableName string   `json:"LastEvaluatedTableName,omitempty"`
+}
+
+func (s *Service) listTables(_ context.Context, _ *awsapi.Call, in *listTablesIn) (*listTablesOut, error) {
+	limit := 100
+	if in.Limit > 0 {
+		limit = min(limit, in.Limit)
+	}
+	q := store.Query{}
+	if in.ExclusiveStartTableName != "" {
+		q.After = []string{in.ExclusiveStartTableName}
+	}
+	out := &listTablesOut{TableNames: []string{}}
+	return out, s.Store.View(func(tx *store.Tx) error {
+		for row, err := range tables.Scan(tx, q) {
+			if err != nil {
+				return err
+			}
+			if len(out.TableNames) == limit {
+				out.LastEvaluatedTableName = out.TableNames[limit-1]
+				break
+			}
+			out.TableNames = append(out.TableNames, row.Value.Name)
+		}
+		return nil
+	})
+}
+
+type timeToLive struct {
+	AttributeName string `json:"AttributeName"`
+	Enabled       bool   `json:"Enabled"`
+}
+
+type timeToLiveIn struct {
+	TableName               string     `json:"TableName"`
+	TimeToLiveSpecification timeToLive `json:"TimeToLiveSpecification"`
+}
+
+type timeToLiveOut struct {
+	TimeToLiveSpecification timeToLive `json:"TimeToLiveSpecification"`
+}
+
+func (s *Service) updateTimeToLive(_ context.Context, _ *awsapi.Call, in *timeToLiveIn) (*timeToLiveOut, error) {
+	spec := in.TimeToLiveSpecification
+	if spec.AttributeName == "" {
+		return nil, errValidation("TimeToLiveSpecification.AttributeName must be given")
+	}
+	return &timeToLiveOut{spec}, s.Store.Update(func(tx *store.Tx) error {
+		t, err := s.find(tx, in.TableName)
+		if err != nil {
+			return err
+		}
+		switch {
+		case spec.Enabled && t.TTL == spec.AttributeName:
+			return errValidation("TimeToLive is already enabled")
+		case spec.Enabled && t.TTL != "":
+			return errValidation("TimeToLive is active on a different AttributeName: current AttributeName is %s", t.TTL)
+		case !spec.Enabled && t.TTL == "":
+			return errValidation("TimeToLive is already disabled")
+		}
+		old := *t
+		t.TTL = ""
+		if spec.Enabled {
+			t.TTL = spec.AttributeName
+		}
+		var rows []store.Row[expr.Item]
+		for row, err := range items.Scan(tx, store.Query{Prefix: []string{t.ID}}) {
+			if err != nil {
+				return err
+			}
+			rows = append(rows, row)
+		}
+		for _, row := range rows {
+			if n := old.expiry(row.Value); n != 0 {
+				if err := expiries.Delete(tx, append([]string{store.Number(n)}, row.Key...)...); err != nil {
+					return err
+				}
+			}
+			if n := t.expiry(row.Value); n != 0 {
+				if err := expiries.Put(tx, nil, append([]string{store.Number(n)}, row.Key...)...); err != nil {
+					return err
+				}
+			}
+		}
+		tx.OnCommit(func() { _ = s.nextSweep() })
+		return tables.Put(tx, *t, t.Name)
+	})
+}
+
+type timeToLiveDescription struct {
+	TimeToLiveStatus string `json:"TimeToLiveStatus"`
+	AttributeName    string `json:"AttributeName,omitempty"`
+}
+
+type describeTimeToLiveOut struct {
+	TimeToLiveDescription timeToLiveDescription `json:"TimeToLiveDescription"`
+}
+
+func (s *Service) describeTimeToLive(_ context.Context, _ *awsapi.Call, in *tableRef) (*describeTimeToLiveOut, error) {
+	out := &describeTimeToLiveOut{timeToLiveDescription{TimeToLiveStatus: "DISABLED"}}
+	return out, s.Store.View(func(tx *store.Tx) error {
+		t, err := s.find(tx, in.TableName)
+		if err == nil && t.TTL != "" {
+			out.TimeToLiveDescription = timeToLiveDescription{"ENABLED", t.TTL}
+		}
+		return err
+	})
+}
+
+type recoverySpecification struct {
+	PointInTimeRecoveryEnabled bool `json:"PointInTimeRecoveryEnabled"`
+	RecoveryPeriodInDays       int  `json:"RecoveryPeriodInDays,omitempty"`
+}
+
+type backupsIn struct {
+	TableName                        string                `json:"TableName"`
+	PointInTimeRecoverySpecification recoverySpecification `json:"PointInTimeRecoverySpecification"`
+}
+
+type recoveryDescription struct {
+	PointInTimeRecoveryStatus string `json:"PointInTimeRecoveryStatus"`
+}
+
+type backupsDescription struct {
+	ContinuousBackupsStatus        string              `json:"ContinuousBackupsStatus"`
+	PointInTimeRecoveryDescription recoveryDescription `json:"PointInTimeRecoveryDescription"`
+}
+
+type backupsOut struct {
+	ContinuousBackupsDescription backupsDescription `json:"ContinuousBackupsDescription"`
+}
+
+func describeBackups(t *table) *backupsOut {
+	out := &backupsOut{backupsDescription{ContinuousBackupsStatus: "ENABLED"}}
+	out.ContinuousBackupsDescription.PointInTimeRecoveryDescription.PointInTimeRecoveryStatus = "DISABLED"
+	if t.Recovery {
+		out.ContinuousBackupsDescription.PointInTimeRecoveryDescription.PointInTimeRecoveryStatus = "ENABLED"
+	}
+	return out
+}
+
+// updateBackups keeps the setting; there is nothing here to restore from, and
+// the restore operations say so.
+func (s *Service) updateBackups(_ context.Context, _ *awsapi.Call, in *backupsIn) (out *backupsOut, err error) {
+	err = s.Store.Update(func(tx *store.Tx) error {
+		t, err := s.find(tx, in.TableName)
+		if err != nil {
+			return err
+		}
+		t.Recovery = in.PointInTimeRecoverySpecification.PointInTimeRecoveryEnabled
+		out = describeBackups(t)
+		return tables.Put(tx, *t, t.Name)
+	})
+	return out, err
+}
+
+func (s *Service) describeBackups(_ context.Context, _ *awsapi.Call, in *tableRef) (out *backupsOut, err error) {
+	err = s.Store.View(func(tx *store.Tx) error {
+		t, err := s.find(tx, in.TableName)
+		if err == nil {
+			out = describeBackups(t)
+		}
+		return err
+	})
+	return out, err
+}
+
+type tagIn struct {
+	ResourceArn string   `json:"ResourceArn"`
+	Tags        []tag    `json:"Tags,omitempty"`
+	TagKeys     []string `json:"TagKeys,omitempty"`
+}
+
+type nothing struct{}
+
+func (s *Service) tagResource(_ context.Context, _ *awsapi.Call, in *tagIn) (*nothing, error) {
+	return &nothing{}, s.retag(in, func(tags map[string]string) {
+		for _, t := range in.Tags {
+			tags[t.Key] = t.Value
+		}
+	})
+}
+
+func (s *Service) untagResource(_ context.Context, _ *awsapi.Call, in *tagIn) (*nothing, error) {
+	return &nothing{}, s.retag(in, func(tags map[string]string) {
+		for _, k := range in.TagKeys {
+			delete(tags, k)
+		}
+	})
+}
+
+func (s *Service) retag(in *tagIn, change func(map[string]string)) error {
+	return s.Store.Update(func(tx *store.Tx) error {
+		t, err := s.find(tx, in.ResourceArn)
+		if err != nil {
+			return err
+		}
+		if t.Tags == nil {
+			t.Tags = map[string]string{}
+		}
+		change(t.Tags)
+		return tables.Put(tx, *t, t.Name)
+	})
+}
+
+type tagsOut struct {
+	Tags []tag `json:"Tags"`
+}
+
+func (s *Service) listTags(_ context.Context, _ *awsapi.Call, in *tagIn) (*tagsOut, error) {
+	out := &tagsOut{Tags: []tag{}}
+	return out, s.Store.View(func(tx *store.Tx) error {
+		t, err := s.find(tx, in.ResourceArn)
+		if err != nil {
+			return err
+		}
+		for _, k := range slices.Sorted(maps.Keys(t.Tags)) {
+			out.Tags = append(out.Tags, tag{k, t.Tags[k]})
+		}
+		return nil
+	})
+}
