@@ -1,0 +1,204 @@
+package cloudformation
+
+import (
+	"context"
+	"maps"
+	"reflect"
+	"slices"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+)
+
+// Roles and their policies. A role's inline policies and managed policies are operations of their own, one each.
+
+var inlinePolicy = object(members{"PolicyName": text, "PolicyDocument": jsonText})
+
+var roleKind = kind{
+	service: "iam", create: "CreateRole", key: "RoleName", name: naming{property: "RoleName", max: 64},
+	required: []string{"AssumeRolePolicyDocument"},
+	properties: members{
+		"RoleName":                 text,
+		"AssumeRolePolicyDocument": jsonText.by("UpdateAssumeRolePolicy"),
+		"Description":              text.by("UpdateRole"),
+		"MaxSessionDuration":       number.by("UpdateRole"),
+		"Path":                     text,
+		"PermissionsBoundary":      text.by("PutRolePermissionsBoundary"),
+		"Tags":                     tagList,
+		// Kept out of the operations of the table; role sets them.
+		"Policies":          listOf(inlinePolicy).set(byRole),
+		"ManagedPolicyArns": texts.set(byRole),
+	},
+	build: map[string]func(Request, map[string]any) error{
+		"UpdateAssumeRolePolicy": func(_ Request, in map[string]any) error {
+			in["PolicyDocument"] = in["AssumeRolePolicyDocument"]
+			delete(in, "AssumeRolePolicyDocument")
+			return nil
+		},
+	},
+	attributes: map[string]func(environment, string, map[string]any) any{
+		"Arn": func(e environment, name string, out map[string]any) any {
+			if made, ok := out["Role"].(map[string]any); ok && made["Arn"] != nil {
+				return made["Arn"]
+			}
+			return "arn:aws:iam::" + e.account + ":role/" + name
+		},
+		"RoleId": func(_ environment, _ string, out map[string]any) any {
+			made, _ := out["Role"].(map[string]any)
+			return made["RoleId"]
+		},
+	},
+	remove: "DeleteRole", exists: []string{"EntityAlreadyExists"}, gone: []string{"NoSuchEntity"},
+}
+
+const byRole = "(role)"
+
+// role is the Provider of AWS::IAM::Role.
+type role struct{ bound }
+
+// Create implements Provider.
+func (p role) Create(ctx context.Context, r Request) (Resource, error) {
+	plain := r
+	plain.Properties = withoutRolePolicies(r.Properties)
+	made, err := p.bound.Create(ctx, plain)
+	if err != nil {
+		return made, err
+	}
+	return made, p.setPolicies(ctx, made.PhysicalID, nil, r.Properties)
+}
+
+// Update implements Provider.
+func (p role) Update(ctx context.Context, r Request) (Resource, error) {
+	plain := r
+	plain.Properties, plain.Old = withoutRolePolicies(r.Properties), withoutRolePolicies(r.Old)
+	made, err := p.bound.Update(ctx, plain)
+	if err != nil {
+		return made, err
+	}
+	return made, p.setPolicies(ctx, r.PhysicalID, r.Old, r.Properties)
+}
+
+// Delete implements Provider.
+func (p role) Delete(ctx context.Context, r Request) error {
+	if err := p.setPolicies(ctx, r.PhysicalID, r.Properties, nil); err != nil && awsapi.Code(err) != "NoSuchEntity" {
+		return err
+	}
+	return p.bound.Delete(ctx, r)
+}
+
+func withoutRolePolicies(properties map[string]any) map[string]any {
+	rest := maps.Clone(properties)
+	delete(rest, "Policies")
+	delete(rest, "ManagedPolicyArns")
+	return rest
+}
+
+// setPolicies brings the policies of a role from what they were to what they shall be.
+func (p role) setPolicies(ctx context.Context, name string, old, new map[string]any) error {
+	before, after := inlinePolicies(old), inlinePolicies(new)
+	for _, policy := range slices.Sorted(maps.Keys(before)) {
+		if _, ok := after[policy]; !ok {
+			if _, err := p.s.call(ctx, "iam", "DeleteRolePolicy", map[string]any{"RoleName": name, "PolicyName": policy}); err != nil {
+				return err
+			}
+		}
+	}
+	for _, policy := range slices.Sorted(maps.Keys(after)) {
+		if reflect.DeepEqual(before[policy], after[policy]) {
+			continue
+		}
+		document, err := jsonText.convert("Properties.Policies", after[policy], asSpelled)
+		if err != nil {
+			return err
+		}
+		in := map[string]any{"RoleName": name, "PolicyName": policy, "PolicyDocument": document}
+		if _, err := p.s.call(ctx, "iam", "PutRolePolicy", in); err != nil {
+			return err
+		}
+	}
+	was, is := textList(old["ManagedPolicyArns"]), textList(new["ManagedPolicyArns"])
+	for _, arn := range was {
+		if !slices.Contains(is, arn) {
+			if _, err := p.s.call(ctx, "iam", "DetachRolePolicy", map[string]any{"RoleName": name, "PolicyArn": arn}); err != nil {
+				return err
+			}
+		}
+	}
+	for _, arn := range is {
+		if !slices.Contains(was, arn) {
+			if _, err := p.s.call(ctx, "iam", "AttachRolePolicy", map[string]any{"RoleName": name, "PolicyArn": arn}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func inlinePolicies(properties map[string]any) map[string]any {
+	policies := map[string]any{}
+	list, _ := properties["Policies"].([]any)
+	for _, e := range list {
+		policy, _ := e.(map[string]any)
+		if name, ok := policy["PolicyName"].(string); ok {
+			policies[name] = policy["PolicyDocument"]
+		}
+	}
+	return policies
+}
+
+func textList(v any) []string {
+	var out []string
+	list, _ := v.([]any)
+	for _, e := range list {
+		if t, err := asText(e); err == nil {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// inlineRolePolicy is the Provider of AWS::IAM::Policy: one inline policy of a list of roles.
+type inlineRolePolicy struct{ s *Service }
+
+var inlineRolePolicyKind = kind{
+	required:   []string{"PolicyName", "PolicyDocument"},
+	properties: members{"PolicyName": text, "PolicyDocument": jsonText, "Roles": texts},
+}
+
+func (p inlineRolePolicy) Check(path string, properties map[string]any) []Problem {
+	return bound{inlineRolePolicyKind, p.s}.Check(path, properties)
+}
+
+func (p inlineRolePolicy) Attributes() []string { return []string{"Id"} }
+
+func (p inlineRolePolicy) Create(ctx context.Context, r Request) (Resource, error) {
+	document, err := jsonText.convert("Properties.PolicyDocument", r.Properties["PolicyDocument"], asSpelled)
+	if err != nil {
+		return Resource{}, err
+	}
+	name := naming{property: "PolicyName"}.physicalName(p.s.environment, r)
+	for _, role := range textList(r.Properties["Roles"]) {
+		in := map[string]any{"RoleName": role, "PolicyName": name, "PolicyDocument": document}
+		if _, err := p.s.call(ctx, "iam", "PutRolePolicy", in); err != nil {
+			return Resource{}, err
+		}
+	}
+	id := naming{}.physicalName(p.s.environment, Request{Stack: r.Stack, LogicalID: r.LogicalID})
+	return Resource{PhysicalID: id, Attributes: map[string]any{"Id": id}}, nil
+}
+
+func (p inlineRolePolicy) Update(ctx context.Context, r Request) (Resource, error) {
+	if !reflect.DeepEqual(r.Old["Roles"], r.Properties["Roles"]) || r.Old["PolicyName"] != r.Properties["PolicyName"] {
+		return Resource{}, ErrReplace
+	}
+	return p.Create(ctx, r)
+}
+
+func (p inlineRolePolicy) Delete(ctx context.Context, r Request) error {
+	for _, role := range textList(r.Properties["Roles"]) {
+		in := map[string]any{"RoleName": role, "PolicyName": r.Properties["PolicyName"]}
+		if _, err := p.s.call(ctx, "iam", "DeleteRolePolicy", in); err != nil && awsapi.Code(err) != "NoSuchEntity" {
+			return err
+		}
+	}
+	return nil
+}
