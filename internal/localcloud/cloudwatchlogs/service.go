@@ -1,0 +1,153 @@
+package cloudwatchlogs
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+)
+
+// Metrics takes documents in the embedded metric format.
+type Metrics interface {
+	// PutEMF takes one document as it was logged. It never fails for the
+	// caller: a bad document is counted, not stored.
+	PutEMF(ctx context.Context, document []byte)
+}
+
+// Config is what the service needs.
+type Config struct {
+	Scheduler *scheduler.Scheduler
+	Store     *store.DB
+	Account   string
+	Region    string
+	Metrics   Metrics // may be nil
+}
+
+// Service is CloudWatch Logs. Its methods are safe for concurrent use.
+type Service struct{ Config }
+
+// New returns the service over what the store holds.
+func New(c Config) *Service { return &Service{c} }
+
+// Start deletes what retention has let expire.
+func (s *Service) Start(context.Context) error {
+	return s.Store.Update(func(tx *store.Tx) error {
+		var old [][]string
+		for g, err := range groups.Scan(tx, store.Query{}) {
+			if err != nil {
+				return err
+			}
+			horizon := s.horizon(g.Value)
+			if horizon == 0 {
+				continue
+			}
+			for st, err := range streams.Scan(tx, store.Query{Prefix: []string{g.Value.Name}}) {
+				if err != nil {
+					return err
+				}
+				q := store.Query{Prefix: []string{g.Value.Name, st.Value.Name}, Before: []string{store.Number(uint64(horizon))}}
+				for e, err := range events.Scan(tx, q) {
+					if err != nil {
+						return err
+					}
+					old = append(old, e.Key)
+				}
+			}
+		}
+		for _, key := range old {
+			if err := events.Delete(tx, key...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Residue is empty: nothing here is ever under way.
+func (s *Service) Residue(context.Context) []string { return nil }
+
+// horizon is the time in ms before which a group's events have expired; 0 if
+// they never do.
+func (s *Service) horizon(g group) int64 {
+	if g.Retention == 0 {
+		return 0
+	}
+	return s.Scheduler.Now().AddDate(0, 0, -g.Retention).UnixMilli()
+}
+
+func (s *Service) now() int64 { return s.Scheduler.Now().UnixMilli() }
+
+func (s *Service) arn(group string) string {
+	return "arn:aws:logs:" + s.Region + ":" + s.Account + ":log-group:" + group
+}
+
+// groupName cuts the name out of a group's ARN.
+func groupName(ref string) string {
+	if _, name, ok := strings.Cut(ref, ":log-group:"); ok {
+		name, _, _ = strings.Cut(name, ":")
+		return name
+	}
+	return ref
+}
+
+// emf reports whether a message is a document in the embedded metric format.
+func emf(message string) bool {
+	if !strings.HasPrefix(message, "{") || !strings.Contains(message, `"_aws"`) {
+		return false
+	}
+	var probe struct {
+		AWS *struct {
+			CloudWatchMetrics json.RawMessage
+		} `json:"_aws"`
+	}
+	return json.Unmarshal([]byte(message), &probe) == nil && probe.AWS != nil && probe.AWS.CloudWatchMetrics != nil
+}
+
+// API describes the service's operations.
+func (s *Service) API() awsapi.Service {
+	// AWS's log group ARNs in policies end in ":*" for what is inside.
+	onGroup := func(name string) []string { return []string{s.arn(groupName(name)) + ":*"} }
+	onStream := func(group, stream string) []string {
+		return []string{s.arn(groupName(group)) + ":log-stream:" + stream}
+	}
+	return awsapi.Service{
+		ID: "cloudwatchlogs", Signing: "logs", Prefix: "logs", Target: "Logs_20140328",
+		Protocols: []awsapi.Protocol{awsapi.JSON11},
+		Operations: []awsapi.Operation{
+			awsapi.Op("CreateLogGroup", s.createGroup, awsapi.On(func(_ *awsapi.Call, in *createGroupIn) []string { return onGroup(in.LogGroupName) })),
+			awsapi.Op("DeleteLogGroup", s.deleteGroup, awsapi.On(func(_ *awsapi.Call, in *groupRef) []string { return onGroup(in.LogGroupName) })),
+			awsapi.Op("DescribeLogGroups", s.describeGroups),
+			awsapi.Op("PutRetentionPolicy", s.putRetention, awsapi.On(func(_ *awsapi.Call, in *retentionIn) []string { return onGroup(in.LogGroupName) })),
+			awsapi.Op("DeleteRetentionPolicy", s.deleteRetention, awsapi.On(func(_ *awsapi.Call, in *groupRef) []string { return onGroup(in.LogGroupName) })),
+			awsapi.Op("CreateLogStream", s.createStream, awsapi.On(func(_ *awsapi.Call, in *streamRef) []string { return onStream(in.LogGroupName, in.LogStreamName) })),
+			awsapi.Op("DeleteLogStream", s.deleteStream, awsapi.On(func(_ *awsapi.Call, in *streamRef) []string { return onStream(in.LogGroupName, in.LogStreamName) })),
+			awsapi.Op("DescribeLogStreams", s.describeStreams, awsapi.On(func(_ *awsapi.Call, in *describeStreamsIn) []string {
+				return onGroup(in.LogGroupName + in.LogGroupIdentifier)
+			})),
+			awsapi.Op("PutLogEvents", s.putEvents, awsapi.On(func(_ *awsapi.Call, in *putEventsIn) []string { return onStream(in.LogGroupName, in.LogStreamName) })),
+			awsapi.Op("GetLogEvents", s.getEvents, awsapi.On(func(_ *awsapi.Call, in *getEventsIn) []string {
+				return onStream(in.LogGroupName+in.LogGroupIdentifier, in.LogStreamName)
+			})),
+			awsapi.Op("FilterLogEvents", s.filterEvents, awsapi.On(func(_ *awsapi.Call, in *filterIn) []string {
+				return onGroup(in.LogGroupName + in.LogGroupIdentifier)
+			})),
+			awsapi.Op("TagLogGroup", s.tag, awsapi.On(func(_ *awsapi.Call, in *tagIn) []string { return onGroup(in.LogGroupName) })),
+			awsapi.Op("TagResource", s.tag, awsapi.On(func(_ *awsapi.Call, in *tagIn) []string { return onGroup(in.ResourceArn) })),
+			awsapi.Op("UntagResource", s.untag, awsapi.On(func(_ *awsapi.Call, in *untagIn) []string { return onGroup(in.ResourceArn) })),
+			awsapi.Op("ListTagsForResource", s.listTags, awsapi.On(func(_ *awsapi.Call, in *untagIn) []string { return onGroup(in.ResourceArn) })),
+		},
+		Unbuilt: strings.Fields(`AssociateKmsKey CancelExportTask CreateDelivery CreateExportTask CreateLogAnomalyDetector DeleteAccountPolicy
+			DeleteDataProtectionPolicy DeleteDelivery DeleteDeliveryDestination DeleteDeliverySource DeleteDestination DeleteIndexPolicy
+			DeleteLogAnomalyDetector DeleteMetricFilter DeleteQueryDefinition DeleteResourcePolicy DeleteSubscriptionFilter DeleteTransformer
+			DescribeAccountPolicies DescribeDeliveries DescribeDestinations DescribeExportTasks DescribeFieldIndexes DescribeIndexPolicies
+			DescribeMetricFilters DescribeQueries DescribeQueryDefinitions DescribeResourcePolicies DescribeSubscriptionFilters
+			DisassociateKmsKey GetDataProtectionPolicy GetDelivery GetLogAnomalyDetector GetLogGroupFields GetLogRecord GetQueryResults
+			GetTransformer ListAnomalies ListLogAnomalyDetectors ListLogGroups ListLogGroupsForQuery ListTagsLogGroup PutAccountPolicy
+			PutDataProtectionPolicy PutDeliveryDestination PutDeliverySource PutDestination PutIndexPolicy PutMetricFilter PutQueryDefinition
+			PutResourcePolicy PutSubscriptionFilter PutTransformer StartLiveTail StartQuery StopQuery TestMetricFilter TestTransformer
+			UntagLogGroup UpdateAnomaly UpdateLogAnomalyDetector`),
+	}
+}

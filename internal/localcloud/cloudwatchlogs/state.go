@@ -1,0 +1,34 @@
+package cloudwatchlogs
+
+import "github.com/fleetstep/fleetstep/internal/localcloud/store"
+
+var (
+	groups  = store.NewTable[group]("cloudwatchlogs.group")   // key: name
+	streams = store.NewTable[stream]("cloudwatchlogs.stream") // key: group, name
+	events  = store.NewTable[event]("cloudwatchlogs.event")   // key: group, stream, time in ms, number
+)
+
+// group is a log group; times are milliseconds since the epoch.
+type group struct {
+	Name      string
+	Created   int64
+	Retention int // days; 0 is for ever
+	Class     string
+	KMSKey    string
+	Tags      map[string]string
+}
+
+type stream struct {
+	Name    string
+	Created int64
+	First   int64 // time of the earliest event, 0 if there is none
+	Last    int64 // time of the latest event
+	Ingest  int64 // when the last event came
+	Bytes   int64
+	Next    uint64 // number of the next event
+}
+
+type event struct {
+	Message string
+	Ingest  int64
+}
