@@ -61,6 +61,7 @@ type work struct {
 	unchanged bool
 	records   map[string]resourceRecord
 	dirty     map[string]bool // records not yet in the store
+	replaced  map[string]bool // resources that were deleted and made again
 }
 
 // prepare reads and checks everything that can be checked before anything is touched.
@@ -79,7 +80,7 @@ func (s *Service) prepare(d Deployment) (*work, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &work{s: s, t: t, dirty: map[string]bool{}}
+	w := &work{s: s, t: t, dirty: map[string]bool{}, replaced: map[string]bool{}}
 	var exists bool
 	if w.stack, exists, err = s.stack(d.Name); err != nil {
 		return nil, err
@@ -250,7 +251,12 @@ func (w *work) apply(ctx context.Context, id string) error {
 	}
 	settled := rec.Status == createComplete || rec.Status == updateComplete
 	if settled && rec.Type == declared.Type && bytes.Equal(rec.Properties, encoded) {
-		return nil
+		_, own := provider.(custom)
+		if own || !slices.ContainsFunc(w.t.needs(id), func(n string) bool { return w.replaced[n] }) {
+			return nil
+		}
+		// What it had put there (a policy, a subscription, a permission) went with the resource that was deleted.
+		rec.Status = createInProgress
 	}
 
 	var made Resource
@@ -263,6 +269,7 @@ func (w *work) apply(ctx context.Context, id string) error {
 			err = ErrReplace
 		}
 		if errors.Is(err, ErrReplace) {
+			w.replaced[id] = true
 			made, err = w.replace(ctx, &rec, declared, r)
 		}
 	} else {

@@ -1,10 +1,13 @@
 package cloudformation
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 )
 
 // Functions, state machines, and what AWS IoT has.
@@ -186,6 +189,46 @@ var iotPolicy = kind{
 		"Id":  func(_ environment, name string, _ map[string]any) any { return name },
 	},
 	remove: "DeletePolicy", exists: []string{"ResourceAlreadyExistsException"}, gone: []string{"ResourceNotFoundException"},
+}
+
+// policyWithVersions is the Provider of AWS::IoT::Policy: a change is a new version, and only the version in force is
+// kept, as CloudFormation does.
+type policyWithVersions struct{ bound }
+
+// Update implements Provider.
+func (p policyWithVersions) Update(ctx context.Context, r Request) (Resource, error) {
+	if err := p.dropVersions(ctx, r.PhysicalID); err != nil {
+		return Resource{}, err
+	}
+	return p.bound.Update(ctx, r)
+}
+
+// Delete implements Provider.
+func (p policyWithVersions) Delete(ctx context.Context, r Request) error {
+	if err := p.dropVersions(ctx, r.PhysicalID); err != nil && awsapi.Code(err) != "ResourceNotFoundException" {
+		return err
+	}
+	return p.bound.Delete(ctx, r)
+}
+
+// dropVersions deletes the versions that are not in force.
+func (p policyWithVersions) dropVersions(ctx context.Context, name string) error {
+	out, err := p.s.call(ctx, "iot", "ListPolicyVersions", map[string]any{"policyName": name})
+	if err != nil {
+		return err
+	}
+	versions, _ := out["policyVersions"].([]any)
+	for _, e := range versions {
+		version, _ := e.(map[string]any)
+		if version["isDefaultVersion"] == true {
+			continue
+		}
+		in := map[string]any{"policyName": name, "policyVersionId": version["versionId"]}
+		if _, err := p.s.call(ctx, "iot", "DeletePolicyVersion", in); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 var rollout = object(members{

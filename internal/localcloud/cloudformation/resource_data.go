@@ -170,7 +170,7 @@ var topic = kind{
 	service: "sns", create: "CreateTopic", key: "TopicArn", name: naming{property: "TopicName", max: 256},
 	properties: members{
 		"TopicName":        text.as("Name"),
-		"DisplayName":      text,
+		"DisplayName":      text.by("SetTopicAttributes"),
 		"SignatureVersion": text,
 		"TracingConfig":    unused("there is no X-Ray"),
 		"KmsMasterKeyId":   unused(unusedEncryption),
@@ -178,6 +178,11 @@ var topic = kind{
 	},
 	build: map[string]func(Request, map[string]any) error{
 		"CreateTopic": func(_ Request, in map[string]any) error { return attributesAsMap(in, "Name", "Tags") },
+		"SetTopicAttributes": func(_ Request, in map[string]any) error {
+			in["AttributeName"], in["AttributeValue"] = "DisplayName", in["DisplayName"]
+			delete(in, "DisplayName")
+			return nil
+		},
 	},
 	physical: func(e environment, name string, _ map[string]any) string { return e.arn("sns", name) },
 	attributes: map[string]func(environment, string, map[string]any) any{

@@ -37,6 +37,7 @@ func New(config Config) *Service {
 		"AWS::CloudFormation::CustomResource": custom{s},
 		"AWS::IAM::Policy":                    inlineRolePolicy{s},
 		"AWS::IAM::Role":                      role{bound{roleKind, s}},
+		"AWS::IoT::Policy":                    policyWithVersions{bound{iotPolicy, s}},
 		"AWS::SNS::TopicPolicy":               newTopicPolicy(s),
 		"AWS::SQS::QueuePolicy":               newQueuePolicy(s),
 	}
@@ -45,7 +46,6 @@ func New(config Config) *Service {
 		"AWS::CloudWatch::Dashboard":       dashboard,
 		"AWS::DynamoDB::Table":             table,
 		"AWS::IoT::JobTemplate":            jobTemplate,
-		"AWS::IoT::Policy":                 iotPolicy,
 		"AWS::IoT::TopicRule":              topicRule,
 		"AWS::Lambda::EventInvokeConfig":   eventInvokeConfig,
 		"AWS::Lambda::Function":            lambdaFunction,

@@ -72,6 +72,7 @@ func Parse(body []byte) (*Template, error) {
 	}
 	if _, err := dec.Token(); err != io.EOF {
 		p.add("$", "text after the end of the JSON object")
+		return nil, p.err()
 	}
 	p.sections(top)
 	p.references()
@@ -120,7 +121,7 @@ func (p *parser) sections(top map[string]any) {
 		case "Transform", "Rules", "Hooks":
 			p.add(name, "the local cloud does not implement this section")
 		default:
-			p.add(name, "not a section of a template")
+			p.add("$", "%q is not a section of a template", name)
 		}
 	}
 	if len(p.t.Resources) == 0 && len(p.problems) == 0 {

@@ -188,7 +188,7 @@ func TestParseReportsEverything(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	for _, want := range []string{
-		"Nonsense: not a section", "Transform: the local cloud does not implement", "Parameters.Image.Type: the local cloud does not implement parameters from the SSM",
+		`$: "Nonsense" is not a section`, "Transform: the local cloud does not implement", "Parameters.Image.Type: the local cloud does not implement parameters from the SSM",
 		"Parameters.Bad-Name: a logical id", "Parameters.Re.AllowedPattern: the local cloud cannot read", "Conditions.C.Fn::Equals[0].Ref: there is no parameter",
 		"Resources.R: Type is required", "Resources.R.DependsOn: there is no resource Gone", "Resources.R.Condition: there is no condition NoSuch",
 		"Resources.R.DeletionPolicy: Snapshot is not implemented", "Resources.R.CreationPolicy: the local cloud does not implement",
