@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/fleetstep/fleetstep/internal/usp"
 	"github.com/fleetstep/fleetstep/proto/uspmsg"
@@ -19,7 +21,14 @@ const (
 )
 
 type object struct {
-	path     string // "{i}" for instances
+	path string // "{i}" for instances
+
+	// Made from the path: its segments with "*" for instances, the table at each
+	// level that is an instance, and where each level starts in path.
+	segments []usp.Segment
+	tables   []*object
+	starts   []int
+
 	access   uspmsg.GetSupportedDMResp_ObjAccessType
 	rows     func(a *Agent, parents []int) []int // of a table; nil if not one
 	keys     [][]string
@@ -310,6 +319,16 @@ var schema = func() map[string]*object {
 	byPath := map[string]*object{}
 	for _, o := range model {
 		byPath[o.path] = o
+		at := 0
+		for level := range strings.SplitSeq(strings.TrimSuffix(o.path, "."), ".") {
+			seg, table := usp.Segment{Name: level}, (*object)(nil)
+			if level == "{i}" {
+				seg, table = usp.Segment{Wildcard: true}, byPath[o.path[:at]+"{i}."]
+			}
+			o.segments, o.tables, o.starts = append(o.segments, seg), append(o.tables, table), append(o.starts, at)
+			at += len(level) + 1
+		}
+		o.starts = append(o.starts, at)
 	}
 	return byPath
 }()
@@ -324,7 +343,7 @@ func known(path string) bool {
 
 // value is a parameter for search expressions.
 func (a *Agent) value(object, name string) (string, bool) {
-	path, err := usp.ParsePath(object + name)
+	path, err := parse(object + name)
 	if err != nil {
 		return "", false
 	}
@@ -342,10 +361,25 @@ func (a *Agent) value(object, name string) (string, bool) {
 	return o.param(path.Name).get(a, instances), true
 }
 
+// parse is usp.ParsePath; controllers ask for the same few paths again and again.
+func parse(text string) (usp.Path, error) {
+	if p, ok := parsed.Load(text); ok {
+		return p.(usp.Path), nil
+	}
+	p, err := usp.ParsePath(text)
+	if err == nil && len(text) < 256 && parsedCount.Add(1) < 1024 {
+		parsed.Store(text, p)
+	}
+	return p, err
+}
+
+var parsed sync.Map // string to usp.Path, which nobody changes
+var parsedCount atomic.Int32
+
 // resolve finds the objects that a path names. A path that is not in the model
 // is 7026; an instance that is not there, 7016.
 func (a *Agent) resolve(text string, kind usp.PathKind) ([]target, *usp.Error) {
-	path, err := usp.ParsePath(text)
+	path, err := parse(text)
 	if err != nil {
 		return nil, usp.InvalidPathSyntax.Errorf("%s", err)
 	}
@@ -354,49 +388,49 @@ func (a *Agent) resolve(text string, kind usp.PathKind) ([]target, *usp.Error) {
 	if o == nil || path.Kind != kind || !o.has(kind, path.Name) {
 		return nil, usp.UnsupportedPath.Errorf("%s is not in the data model", text)
 	}
-	found := a.expand(path)
+	found := a.expand(o, path.Segments, []target{{only: path.Name}}, 0)
 	if len(found) == 0 && path.Concrete() {
 		return nil, usp.ObjectDoesNotExist.Errorf("%s is in the data model, this instance is not there", text)
 	}
 	return found, nil
 }
 
-// expand finds the instances of an object path whose objects the model has.
-func (a *Agent) expand(path usp.Path) []target {
-	found := []target{{path: "", only: path.Name}}
-	walked := ""
-	for i, seg := range path.Segments {
-		var next []target
-		if seg.Name != "" {
-			walked += seg.Name + "."
-			for _, t := range found {
-				t.path += seg.Name + "."
-				next = append(next, t)
+// expand leads each target on from its level into o, or towards it: a level for
+// each further segment. Where a segment is not one name or one row, it chooses
+// among the rows there are.
+func (a *Agent) expand(o *object, segments []usp.Segment, found []target, level int) []target {
+	for ; level < len(segments); level++ {
+		seg, table := segments[level], o.tables[level]
+		if table == nil { // a name, and more names after it
+			first := level
+			for level+1 < len(segments) && o.tables[level+1] == nil {
+				level++
 			}
-			found = next
+			names := o.path[o.starts[first]:o.starts[level+1]]
+			for i := range found {
+				found[i].path += names
+			}
 			continue
 		}
-		walked += "{i}."
-		table := schemaOf(walked)
-		if table == nil || table.rows == nil {
-			return nil
-		}
+		var next []target
 		for _, t := range found {
 			for _, row := range table.rows(a, t.instances) {
-				object := t.path + itoa(row) + "."
-				switch {
-				case seg.Instance != 0 && seg.Instance != row:
-					continue
-				case seg.Search != nil && !usp.SearchHolds(path.Segments[i].Search, func(p string) (string, bool) { return a.value(object, p) }):
+				if seg.Instance != 0 && seg.Instance != row {
 					continue
 				}
-				next = append(next, target{path: object, only: t.only, instances: append(slices.Clone(t.instances), row)})
+				path := t.path + itoa(row) + "."
+				if seg.Search != nil && !usp.SearchHolds(seg.Search, func(p string) (string, bool) { return a.value(path, p) }) {
+					continue
+				}
+				next = append(next, target{path: path, only: t.only, instances: append(t.instances[:len(t.instances):len(t.instances)], row)})
 			}
 		}
 		found = next
 	}
-	for i := range found {
-		found[i].object = schemaOf(walked)
+	if len(segments) == len(o.segments) {
+		for i := range found {
+			found[i].object = o
+		}
 	}
 	return found
 }
@@ -405,33 +439,37 @@ func (a *Agent) expand(path usp.Path) []target {
 // parents before children. depth limits how many levels of names below an object
 // path are shown; 0 is all of them.
 func (a *Agent) get(text string, depth uint32) ([]target, *usp.Error) {
-	path, err := usp.ParsePath(text)
+	path, err := parse(text)
 	if err != nil {
 		return nil, usp.InvalidPathSyntax.Errorf("%s", err)
 	}
-	unknown := usp.UnsupportedPath.Errorf("%s is not in the data model", text)
 	full := path.Schema()
 	above := full[:len(full)-len(path.Name)]
+	noInstance := func() ([]target, *usp.Error) {
+		return nil, usp.UnsupportedPath.Errorf("%s: no such instance", text)
+	}
 	switch path.Kind {
 	case usp.ParameterPath:
-		if o := schemaOf(above); o == nil || o.param(path.Name) == nil {
-			return nil, unknown
+		o := schemaOf(above)
+		if o == nil || o.param(path.Name) == nil {
+			return nil, usp.UnsupportedPath.Errorf("%s is not in the data model", text)
 		}
-		found := a.expand(path)
+		found := a.expand(o, path.Segments, []target{{only: path.Name}}, 0)
 		if len(found) == 0 && path.Concrete() {
-			return nil, usp.UnsupportedPath.Errorf("%s: no such instance", text) // R-GET.0
+			return noInstance()
 		}
 		return found, nil
 	case usp.ObjectPath:
+		if known(above) {
+			break
+		}
+		fallthrough
 	default:
-		return nil, unknown
+		return nil, usp.UnsupportedPath.Errorf("%s is not in the data model", text)
 	}
-	if !known(above) {
-		return nil, unknown
-	}
-	roots := a.expand(path)
+	roots := a.roots(path, above)
 	if len(roots) == 0 && path.Concrete() {
-		return nil, usp.UnsupportedPath.Errorf("%s: no such instance", text)
+		return noInstance()
 	}
 	var all []target
 	for _, root := range roots {
@@ -440,21 +478,25 @@ func (a *Agent) get(text string, depth uint32) ([]target, *usp.Error) {
 			if !ok {
 				continue
 			}
-			levels := strings.Count(strings.ReplaceAll(rest, "{i}.", ""), ".") + 1
-			if rest != "" && strings.HasPrefix(rest, "{i}.") && depth == 1 {
-				levels = 1 // a table stands for its rows
-			}
-			if depth > 0 && levels > int(depth) {
+			// A table stands for its rows: instances are no level.
+			if levels := strings.Count(rest, ".") - strings.Count(rest, "{i}.") + 1; depth > 0 && levels > int(depth) {
 				continue
 			}
-			below, err := usp.ParsePath(root.path + strings.ReplaceAll(rest, "{i}", "*"))
-			if err != nil {
-				continue
-			}
-			all = append(all, a.expand(below)...)
+			all = append(all, a.expand(o, o.segments, []target{root}, len(path.Segments))...)
 		}
 	}
 	return all, nil
+}
+
+// roots are the instances of an object path that is known, but may be only the
+// way to an object of the model.
+func (a *Agent) roots(path usp.Path, above string) []target {
+	for _, o := range model {
+		if strings.HasPrefix(o.path, above) {
+			return a.expand(o, path.Segments, []target{{}}, 0)
+		}
+	}
+	return nil
 }
 
 func (a *Agent) handleGet(get *uspmsg.Get) *uspmsg.GetResp {
@@ -489,7 +531,7 @@ func (a *Agent) handleGetInstances(get *uspmsg.GetInstances) *uspmsg.GetInstance
 		result := &uspmsg.GetInstancesResp_RequestedPathResult{RequestedPath: text}
 		resp.ReqPathResults = append(resp.ReqPathResults, result)
 		fail := func(e *usp.Error) { result.ErrCode, result.ErrMsg = uint32(e.Code), e.Message }
-		path, err := usp.ParsePath(text)
+		path, err := parse(text)
 		if err != nil {
 			fail(usp.InvalidPathSyntax.Errorf("%s", err))
 			continue
@@ -504,17 +546,13 @@ func (a *Agent) handleGetInstances(get *uspmsg.GetInstances) *uspmsg.GetInstance
 			fail(usp.NotATable.Errorf("%s is not a table", text))
 			continue
 		}
-		for _, root := range a.expand(path) {
+		for _, root := range a.roots(path, above) {
 			for _, o := range model {
 				rest, ok := strings.CutPrefix(o.path, above)
 				if !ok || o.rows == nil || rest == "" || get.GetFirstLevelOnly() && o != table {
 					continue
 				}
-				below, err := usp.ParsePath(root.path + strings.ReplaceAll(rest, "{i}", "*"))
-				if err != nil {
-					continue
-				}
-				for _, t := range a.expand(below) {
+				for _, t := range a.expand(o, o.segments, []target{root}, len(path.Segments)) {
 					keys := map[string]string{}
 					for _, set := range o.keys {
 						for _, name := range set {
