@@ -24,7 +24,7 @@ func parseForm(values url.Values) (*formNode, error) {
 	for name, v := range values {
 		parts := strings.Split(name, ".")
 		if len(parts) > maxFormDepth {
-			return nil, Errorf("MalformedInput", "parameter %s is nested too deep", name[:64])
+			return nil, Errorf("MalformedInput", "parameter %.64s is nested too deep", name)
 		}
 		n := root
 		for _, p := range parts {

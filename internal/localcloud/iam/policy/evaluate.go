@@ -71,6 +71,17 @@ func (v values) variable(e element) (string, bool) {
 	return e.fallback, e.hasFallback
 }
 
+// UsesValues reports whether the decision may depend on Request.Values, so
+// that a caller can save itself collecting them.
+func (d *Document) UsesValues() bool {
+	uses := func(a arnPattern) bool {
+		return slices.ContainsFunc(a.parts, func(p pattern) bool { return p.variables })
+	}
+	return slices.ContainsFunc(d.Statements, func(s Statement) bool {
+		return len(s.conditions) > 0 || slices.ContainsFunc(s.resources, uses) || slices.ContainsFunc(s.notResources, uses)
+	})
+}
+
 // Evaluate says what the documents together decide. The statement is the one
 // that denies, or the first that allows; nil for None. Nil documents are
 // skipped.

@@ -1,0 +1,25 @@
+// Package sts is the AWS Security Token Service: it knows who calls. It checks
+// the signature of every request and issues temporary credentials.
+//
+// A Service answers the STS API (Query protocol) and is
+//   - the awsapi.Authenticator: it verifies Signature Version 4 in the
+//     Authorization header or in a presigned URL, including S3's unsigned and
+//     chunk-signed payloads, of which it checks the first (seed) signature and
+//     not those of the chunks;
+//   - the issuer of temporary credentials for an identity (Issue), as for a
+//     Lambda process. They are in the store and expire.
+//
+// The operator's access key (Config, by default "test" with secret "test")
+// is the account's root. Access keys of IAM users come from Keys.
+//
+// A signature is good for 15 minutes around its time, a presigned URL for as
+// long as it says, at most seven days. On a virtual clock neither is checked,
+// unless Config.VirtualDates is set, because clients sign with the machine's.
+//
+// Errors of Authenticate carry the codes of awsapi (CodeInvalidToken, ...).
+// Secrets and tokens appear in no error and no log. All methods are safe for
+// concurrent use.
+//
+// Source: AWS Signature Version 4 ("Create a signed AWS API request", "Amazon
+// S3: Signature Calculations for the Authorization Header"), STS API Reference.
+package sts
