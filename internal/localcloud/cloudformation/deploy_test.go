@@ -237,12 +237,7 @@ func TestCommittedTemplateDeploys(t *testing.T) {
 			t.Errorf("threshold of %v is %v, want a number", c.Input["AlarmName"], c.Input["Threshold"])
 		}
 	}
-	if dump := os.Getenv("CLOUDFORMATION_CALLS"); dump != "" { // for a look at what is called
-		b, err := json.MarshalIndent(w.cloud.calls, "", " ")
-		if err != nil || os.WriteFile(dump, b, 0o644) != nil {
-			t.Fatal(err)
-		}
-	}
+	dump(t, w.cloud.calls) // for a look at what is called
 }
 
 func TestDeployAgainDoesNothing(t *testing.T) {

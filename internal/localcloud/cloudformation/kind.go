@@ -32,7 +32,9 @@ type kind struct {
 
 	remove string   // "" if there is nothing to delete
 	exists []string // codes of create when the resource is there already
-	gone   []string // codes of remove when it is not
+	// describe reads a resource that was there already; its answer takes the place of that of create.
+	describe string
+	gone     []string // codes of remove when it is not
 }
 
 // bound is a kind in a service.
@@ -92,6 +94,11 @@ func (k bound) Create(ctx context.Context, r Request) (Resource, error) {
 	adopted := err != nil && r.Resume && slices.Contains(k.exists, awsapi.Code(err))
 	if err != nil && !adopted {
 		return Resource{}, err
+	}
+	if adopted && k.describe != "" {
+		if out, err = k.s.call(ctx, k.service, k.describe, map[string]any{nameMember: name}); err != nil {
+			return Resource{}, err
+		}
 	}
 	if k.ready != nil {
 		if err := k.ready(ctx, k.s, name); err != nil {

@@ -53,11 +53,15 @@ var table = kind{
 	attributes: map[string]func(environment, string, map[string]any) any{
 		"Arn": func(e environment, name string, _ map[string]any) any { return e.arn("dynamodb", "table/"+name) },
 		"StreamArn": func(_ environment, _ string, out map[string]any) any {
-			description, _ := out["TableDescription"].(map[string]any)
+			description, ok := out["TableDescription"].(map[string]any)
+			if !ok {
+				description, _ = out["Table"].(map[string]any)
+			}
 			return description["LatestStreamArn"]
 		},
 	},
-	remove: "DeleteTable", exists: []string{"ResourceInUseException"}, gone: []string{"ResourceNotFoundException"},
+	describe: "DescribeTable",
+	remove:   "DeleteTable", exists: []string{"ResourceInUseException"}, gone: []string{"ResourceNotFoundException"},
 }
 
 // tableActive waits until a table takes further operations.

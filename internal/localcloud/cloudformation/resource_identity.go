@@ -47,7 +47,8 @@ var roleKind = kind{
 			return made["RoleId"]
 		},
 	},
-	remove: "DeleteRole", exists: []string{"EntityAlreadyExists"}, gone: []string{"NoSuchEntity"},
+	describe: "GetRole",
+	remove:   "DeleteRole", exists: []string{"EntityAlreadyExists"}, gone: []string{"NoSuchEntity"},
 }
 
 const byRole = "(role)"
@@ -201,4 +202,62 @@ func (p inlineRolePolicy) Delete(ctx context.Context, r Request) error {
 		}
 	}
 	return nil
+}
+
+// managedPolicy is the Provider of AWS::IAM::ManagedPolicy: a policy of its own, attached to a list of roles. Every
+// change replaces it.
+type managedPolicy struct{ s *Service }
+
+var managedPolicyKind = kind{
+	service: "iam", create: "CreatePolicy", key: "PolicyArn", name: naming{property: "ManagedPolicyName", max: 128},
+	required: []string{"PolicyDocument"},
+	properties: members{
+		"ManagedPolicyName": text.as("PolicyName"), "PolicyDocument": jsonText, "Description": text, "Path": text,
+		"Roles": texts.set(byRole),
+	},
+	physical: func(e environment, name string, out map[string]any) string {
+		policy, _ := out["Policy"].(map[string]any)
+		if arn, ok := policy["Arn"].(string); ok {
+			return arn
+		}
+		return "arn:aws:iam::" + e.account + ":policy/" + name
+	},
+	remove: "DeletePolicy", exists: []string{"EntityAlreadyExists"}, gone: []string{"NoSuchEntity"},
+}
+
+func (p managedPolicy) Check(path string, properties map[string]any) []Problem {
+	return bound{managedPolicyKind, p.s}.Check(path, properties)
+}
+
+func (p managedPolicy) Attributes() []string { return []string{"PolicyArn"} }
+
+func (p managedPolicy) Create(ctx context.Context, r Request) (Resource, error) {
+	plain := r
+	plain.Properties = maps.Clone(r.Properties)
+	delete(plain.Properties, "Roles")
+	made, err := bound{managedPolicyKind, p.s}.Create(ctx, plain)
+	if err != nil {
+		return made, err
+	}
+	made.Attributes["PolicyArn"] = made.PhysicalID
+	for _, role := range textList(r.Properties["Roles"]) {
+		if _, err := p.s.call(ctx, "iam", "AttachRolePolicy", map[string]any{"RoleName": role, "PolicyArn": made.PhysicalID}); err != nil {
+			return Resource{}, err
+		}
+	}
+	return made, nil
+}
+
+func (p managedPolicy) Update(context.Context, Request) (Resource, error) {
+	return Resource{}, ErrReplace
+}
+
+func (p managedPolicy) Delete(ctx context.Context, r Request) error {
+	for _, role := range textList(r.Properties["Roles"]) {
+		in := map[string]any{"RoleName": role, "PolicyArn": r.PhysicalID}
+		if _, err := p.s.call(ctx, "iam", "DetachRolePolicy", in); err != nil && awsapi.Code(err) != "NoSuchEntity" {
+			return err
+		}
+	}
+	return bound{managedPolicyKind, p.s}.Delete(ctx, r)
 }

@@ -35,6 +35,7 @@ func New(config Config) *Service {
 	s := &Service{config: config, environment: environment{config.Account, config.Region}}
 	s.providers = map[string]Provider{
 		"AWS::CloudFormation::CustomResource": custom{s},
+		"AWS::IAM::ManagedPolicy":             managedPolicy{s},
 		"AWS::IAM::Policy":                    inlineRolePolicy{s},
 		"AWS::IAM::Role":                      role{bound{roleKind, s}},
 		"AWS::IoT::Policy":                    policyWithVersions{bound{iotPolicy, s}},
