@@ -146,7 +146,7 @@ type Outcome struct {
 	Status          JobStatus `json:"status"`
 	Reason          ErrorName `json:"reason,omitempty"`
 	Detail          string    `json:"detail,omitempty"`
-	FirmwareVersion string    `json:"firmwareVersion"`           // wanted
+	FirmwareVersion string    `json:"firmwareVersion,omitempty"` // wanted
 	SoftwareVersion string    `json:"softwareVersion,omitempty"` // last proved to run
 	Seconds         float64   `json:"seconds,omitempty"`         // since the execution's start
 }

@@ -149,7 +149,8 @@ type Store interface {
 	// execution does not own the device any more. It raises the claim's revision,
 	// so that nobody registers or releases without having seen it.
 	PutNews(ctx context.Context, thing event.ThingName, execution string, ev event.DeviceEvent, expires time.Time) error
-	// Presence notes what the broker says; ErrStale if more recent is known.
+	// Presence notes what the broker says of a device that has greeted before;
+	// ErrStale if more recent is known, or nothing at all.
 	Presence(ctx context.Context, thing event.ThingName, p Presence) error
 	// Greet notes that an endpoint speaks for a thing and is there; ErrForeign if
 	// that contradicts what is known, ErrStale if a later absence is known.

@@ -364,13 +364,18 @@ func (st *Store) PutNews(ctx context.Context, thing event.ThingName, execution s
 // and in any order; within a connection both carry the same version, which rises
 // from one to the next and may begin again after an hour's absence.
 func (st *Store) Presence(ctx context.Context, thing event.ThingName, p workflow.Presence) error {
-	condition := "attribute_not_exists(presenceVersion) OR presenceVersion < :v OR presenceAt < :hour"
+	newer := "attribute_not_exists(presenceVersion) OR presenceVersion < :v OR presenceAt < :hour"
 	values := item{
 		":v": n(p.Version), ":c": flag(p.Connected), ":at": n(p.At.UnixMilli()),
 		":hour": n(p.At.Add(-time.Hour).UnixMilli()),
 	}
 	if !p.Connected {
-		condition = "(" + condition + " OR presenceVersion = :v) AND (attribute_not_exists(seenAt) OR seenAt <= :at)"
+		newer += " OR presenceVersion = :v"
+	}
+	// Clients that are no agents have presence too, and no STATE.
+	condition := "attribute_exists(PK) AND (" + newer + ")"
+	if !p.Connected {
+		condition += " AND (attribute_not_exists(seenAt) OR seenAt <= :at)"
 	}
 	_, err := st.api.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName: &st.table, Key: key(devicePK(thing), skState),

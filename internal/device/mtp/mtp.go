@@ -1,0 +1,69 @@
+// Package mtp sends USP messages to agents over AWS IoT Core: the controller's
+// side of TR-369's MQTT binding, by the broker's HTTP API. A message is put into a
+// record and published at QoS 1, never retained: a retained request would run
+// again on each reconnect. Agents subscribe at QoS 0, so that delivery is not
+// assured whatever we do.
+//
+// MQTT 5 agents get response topic and content type as properties, MQTT 3.1.1
+// agents the response topic at the end of the topic (R-MQTT.24).
+package mtp
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/iotdataplane"
+
+	"github.com/fleetstep/fleetstep/internal/device"
+	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/usp"
+)
+
+// API is the part of the IoT data plane that is used.
+type API interface {
+	Publish(ctx context.Context, in *iotdataplane.PublishInput, opts ...func(*iotdataplane.Options)) (*iotdataplane.PublishOutput, error)
+}
+
+// Sender publishes to agents.
+type Sender struct {
+	api        API
+	controller usp.EndpointID
+	topics     device.Topics
+}
+
+// New is a sender that speaks as a controller.
+func New(api API, controller usp.EndpointID, topics device.Topics) *Sender {
+	return &Sender{api: api, controller: controller, topics: topics}
+}
+
+// Send publishes a message, a *device.Request, to a thing's agent.
+func (s *Sender) Send(ctx context.Context, thing event.ThingName, to event.DeviceState, m event.Outgoing) error {
+	request, ok := m.(*device.Request)
+	if !ok {
+		return fmt.Errorf("mtp.Send: thing %s: %T is no request", thing, m)
+	}
+	if to.Endpoint == "" {
+		return fmt.Errorf("mtp.Send: thing %s: its endpoint id is not known", thing)
+	}
+	payload, err := usp.NewRecord(s.controller, usp.EndpointID(to.Endpoint), request.Message).Encode()
+	if err != nil {
+		return fmt.Errorf("mtp.Send: thing %s: %w", thing, err)
+	}
+	topic := to.AgentTopic
+	if topic == "" {
+		topic = s.topics.Agent.Expand(string(thing), s.controller)
+	}
+	reply := s.topics.Controller.Expand(string(thing), s.controller)
+	in := &iotdataplane.PublishInput{Payload: payload, Qos: 1}
+	if to.Legacy {
+		topic = usp.JoinReplyTo(topic, reply)
+	} else {
+		in.ContentType, in.ResponseTopic = aws.String(usp.ContentType), &reply
+	}
+	in.Topic = &topic
+	if _, err := s.api.Publish(ctx, in); err != nil {
+		return fmt.Errorf("mtp.Send: thing %s: %w", thing, err)
+	}
+	return nil
+}

@@ -1,0 +1,19 @@
+// Package functions wires the contexts to AWS, one constructor per Lambda function:
+// New<Name>(ctx, env, cfg, now) returns the handler that lambdas/<name>/main.go
+// starts and that a rehearsal calls. This is the only place where jobs, workflow
+// and device meet.
+//
+// A handler takes what events/ shows and returns what its state machine or caller
+// looks at. Its errors carry their names as Lambda error types (errors.go): the
+// error names of package event, InvalidPayload and JobConflict of create-job, and
+// Transient for everything that is worth a retry.
+//
+// Environment variables are named in package event; one that is missing is an
+// error of the constructor that names it. Clients are made from cfg alone: a
+// BaseEndpoint in it (AWS_ENDPOINT_URL) wins everywhere, else the IoT data planes'
+// endpoint is asked for once. Time comes from now; nothing is random, since every
+// name and id is derived.
+//
+// Each invocation writes one JSON log line per decision and its metrics (EMF) to
+// Env.Stdout. Neither holds a token or an address of an image.
+package functions

@@ -1,0 +1,249 @@
+// Package iotjobs is AWS IoT as jobs needs it: the control plane for jobs, job
+// templates and the registry (Control: jobs.Campaigns, jobs.Registry), and the
+// jobs data plane for job executions (Executions: jobs.Executions). AWS's errors
+// become jobs.ErrExists, ErrNotFound and ErrOver; others are passed on.
+package iotjobs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/iot"
+	"github.com/aws/aws-sdk-go-v2/service/iot/types"
+	"github.com/aws/aws-sdk-go-v2/service/iotjobsdataplane"
+	datatypes "github.com/aws/aws-sdk-go-v2/service/iotjobsdataplane/types"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/jobs"
+)
+
+// Control is the control plane.
+type Control struct {
+	api      *iot.Client
+	template string
+}
+
+// NewControl is the control plane; template is the id of the job template, needed
+// by create-job only.
+func NewControl(api *iot.Client, template string) *Control {
+	return &Control{api: api, template: template}
+}
+
+// Template implements jobs.Campaigns.
+func (c *Control) Template(ctx context.Context) (jobs.Template, error) {
+	out, err := c.api.DescribeJobTemplate(ctx, &iot.DescribeJobTemplateInput{JobTemplateId: &c.template})
+	if err != nil {
+		return jobs.Template{}, fmt.Errorf("iotjobs.Template: %s: %w", c.template, err)
+	}
+	t := jobs.Template{Document: json.RawMessage(aws.ToString(out.Document))}
+	if out.TimeoutConfig != nil {
+		t.JobMinutes = int(aws.ToInt64(out.TimeoutConfig.InProgressTimeoutInMinutes))
+	}
+	if r := out.JobExecutionsRolloutConfig; r != nil {
+		t.Rollout = &event.Rollout{MaximumPerMinute: int(aws.ToInt32(r.MaximumPerMinute))}
+		if e := r.ExponentialRate; e != nil {
+			rate := &event.ExponentialRate{
+				BaseRatePerMinute: int(aws.ToInt32(e.BaseRatePerMinute)), IncrementFactor: aws.ToFloat64(e.IncrementFactor),
+			}
+			if k := e.RateIncreaseCriteria; k != nil {
+				rate.RateIncreaseCriteria = event.RateIncreaseCriteria{
+					NumberOfNotifiedThings:  int(aws.ToInt32(k.NumberOfNotifiedThings)),
+					NumberOfSucceededThings: int(aws.ToInt32(k.NumberOfSucceededThings)),
+				}
+			}
+			t.Rollout.ExponentialRate = rate
+		}
+	}
+	if a := out.AbortConfig; a != nil && len(a.CriteriaList) > 0 {
+		t.Abort = &event.Abort{}
+		for _, k := range a.CriteriaList {
+			t.Abort.CriteriaList = append(t.Abort.CriteriaList, event.AbortCriterion{
+				FailureType: string(k.FailureType), Action: string(k.Action),
+				ThresholdPercentage:       aws.ToFloat64(k.ThresholdPercentage),
+				MinNumberOfExecutedThings: int(aws.ToInt32(k.MinNumberOfExecutedThings)),
+			})
+		}
+	}
+	if r := out.JobExecutionsRetryConfig; r != nil && len(r.CriteriaList) > 0 {
+		t.Retry = &event.Retry{}
+		for _, k := range r.CriteriaList {
+			t.Retry.CriteriaList = append(t.Retry.CriteriaList, event.RetryCriterion{
+				FailureType: string(k.FailureType), NumberOfRetries: int(aws.ToInt32(k.NumberOfRetries)),
+			})
+		}
+	}
+	return t, nil
+}
+
+// Create implements jobs.Campaigns.
+func (c *Control) Create(ctx context.Context, job jobs.Campaign) (string, error) {
+	in := &iot.CreateJobInput{
+		JobId: aws.String(string(job.JobID)), Targets: job.Request.Targets,
+		TargetSelection: types.TargetSelection(job.Request.TargetSelection),
+		Description:     &job.Description, Document: aws.String(string(job.Document)),
+		TimeoutConfig: &types.TimeoutConfig{InProgressTimeoutInMinutes: aws.Int64(int64(job.Request.Timeouts.JobMinutes))},
+	}
+	if r := job.Request.Rollout; r != nil {
+		in.JobExecutionsRolloutConfig = &types.JobExecutionsRolloutConfig{MaximumPerMinute: positive(r.MaximumPerMinute)}
+		if e := r.ExponentialRate; e != nil {
+			in.JobExecutionsRolloutConfig.ExponentialRate = &types.ExponentialRolloutRate{
+				BaseRatePerMinute: aws.Int32(int32(e.BaseRatePerMinute)), IncrementFactor: aws.Float64(e.IncrementFactor),
+				RateIncreaseCriteria: &types.RateIncreaseCriteria{
+					NumberOfNotifiedThings:  positive(e.RateIncreaseCriteria.NumberOfNotifiedThings),
+					NumberOfSucceededThings: positive(e.RateIncreaseCriteria.NumberOfSucceededThings),
+				},
+			}
+		}
+	}
+	if a := job.Request.Abort; a != nil {
+		in.AbortConfig = &types.AbortConfig{}
+		for _, k := range a.CriteriaList {
+			in.AbortConfig.CriteriaList = append(in.AbortConfig.CriteriaList, types.AbortCriteria{
+				Action: types.AbortActionCancel, FailureType: types.JobExecutionFailureType(k.FailureType),
+				ThresholdPercentage:       aws.Float64(k.ThresholdPercentage),
+				MinNumberOfExecutedThings: aws.Int32(int32(k.MinNumberOfExecutedThings)),
+			})
+		}
+	}
+	if r := job.Request.Retry; r != nil {
+		in.JobExecutionsRetryConfig = &types.JobExecutionsRetryConfig{}
+		for _, k := range r.CriteriaList {
+			in.JobExecutionsRetryConfig.CriteriaList = append(in.JobExecutionsRetryConfig.CriteriaList, types.RetryCriteria{
+				FailureType: types.RetryableFailureType(k.FailureType), NumberOfRetries: aws.Int32(int32(k.NumberOfRetries)),
+			})
+		}
+	}
+	out, err := c.api.CreateJob(ctx, in)
+	var exists *types.ResourceAlreadyExistsException
+	if errors.As(err, &exists) {
+		return "", jobs.ErrExists
+	}
+	if err != nil {
+		return "", fmt.Errorf("iotjobs.Create: %w", err)
+	}
+	return aws.ToString(out.JobArn), nil
+}
+
+func positive(n int) *int32 {
+	if n == 0 {
+		return nil
+	}
+	return aws.Int32(int32(n))
+}
+
+// Describe implements jobs.Campaigns.
+func (c *Control) Describe(ctx context.Context, id event.JobID) (jobs.Existing, error) {
+	out, err := c.api.DescribeJob(ctx, &iot.DescribeJobInput{JobId: aws.String(string(id))})
+	if notFound(err) {
+		return jobs.Existing{}, jobs.ErrNotFound
+	}
+	if err != nil {
+		return jobs.Existing{}, fmt.Errorf("iotjobs.Describe: %w", err)
+	}
+	return jobs.Existing{ARN: aws.ToString(out.Job.JobArn), Description: aws.ToString(out.Job.Description)}, nil
+}
+
+// TargetExists implements jobs.Campaigns.
+func (c *Control) TargetExists(ctx context.Context, arn string) (bool, error) {
+	_, resource, _ := strings.Cut(arn, ":thing")
+	var err error
+	if name, ok := strings.CutPrefix(resource, "group/"); ok {
+		_, err = c.api.DescribeThingGroup(ctx, &iot.DescribeThingGroupInput{ThingGroupName: &name})
+	} else {
+		_, err = c.api.DescribeThing(ctx, &iot.DescribeThingInput{ThingName: aws.String(strings.TrimPrefix(resource, "/"))})
+	}
+	if notFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("iotjobs.TargetExists: %s: %w", arn, err)
+	}
+	return true, nil
+}
+
+// SetAttribute implements jobs.Registry. UpdateThing merges, so that attributes of
+// others stay. A thing that has the value already is left alone.
+func (c *Control) SetAttribute(ctx context.Context, thing event.ThingName, name, value string) error {
+	out, err := c.api.DescribeThing(ctx, &iot.DescribeThingInput{ThingName: aws.String(string(thing))})
+	if notFound(err) {
+		return jobs.ErrNotFound
+	}
+	if err != nil {
+		return fmt.Errorf("iotjobs.SetAttribute: %w", err)
+	}
+	if out.Attributes[name] == value {
+		return nil
+	}
+	_, err = c.api.UpdateThing(ctx, &iot.UpdateThingInput{
+		ThingName:        aws.String(string(thing)),
+		AttributePayload: &types.AttributePayload{Attributes: map[string]string{name: value}, Merge: true},
+	})
+	if notFound(err) {
+		return jobs.ErrNotFound
+	}
+	if err != nil {
+		return fmt.Errorf("iotjobs.SetAttribute: %w", err)
+	}
+	return nil
+}
+
+func notFound(err error) bool {
+	var missing *types.ResourceNotFoundException
+	return errors.As(err, &missing)
+}
+
+// Executions is the jobs data plane.
+type Executions struct{ api *iotjobsdataplane.Client }
+
+// NewExecutions is the data plane; the client needs the account's endpoint.
+func NewExecutions(api *iotjobsdataplane.Client) *Executions { return &Executions{api: api} }
+
+// Update implements jobs.Executions.
+func (e *Executions) Update(ctx context.Context, thing event.ThingName, job event.JobID, number int64, status event.JobStatus, details map[string]string) error {
+	_, err := e.api.UpdateJobExecution(ctx, &iotjobsdataplane.UpdateJobExecutionInput{
+		JobId: aws.String(string(job)), ThingName: aws.String(string(thing)), ExecutionNumber: aws.Int64(number),
+		Status: datatypes.JobExecutionStatus(status), StatusDetails: details,
+	})
+	if err == nil {
+		return nil
+	}
+	if gone(err) {
+		return jobs.ErrOver
+	}
+	var moved *datatypes.InvalidStateTransitionException
+	if errors.As(err, &moved) {
+		// Another attempt, or an end that came in between: look.
+		if s, e := e.Status(ctx, thing, job, number); errors.Is(e, jobs.ErrOver) || e == nil && s.Terminal() {
+			return jobs.ErrOver
+		}
+	}
+	return fmt.Errorf("iotjobs.Update: to %s: %w", status, err)
+}
+
+// Status implements jobs.Executions.
+func (e *Executions) Status(ctx context.Context, thing event.ThingName, job event.JobID, number int64) (event.JobStatus, error) {
+	out, err := e.api.DescribeJobExecution(ctx, &iotjobsdataplane.DescribeJobExecutionInput{
+		JobId: aws.String(string(job)), ThingName: aws.String(string(thing)), ExecutionNumber: aws.Int64(number),
+		IncludeJobDocument: aws.Bool(false),
+	})
+	if gone(err) {
+		return "", jobs.ErrOver
+	}
+	if err != nil {
+		return "", fmt.Errorf("iotjobs.Status: %w", err)
+	}
+	if out.Execution == nil || aws.ToInt64(out.Execution.ExecutionNumber) != number {
+		return "", jobs.ErrOver // replaced by a later attempt
+	}
+	return event.JobStatus(out.Execution.Status), nil
+}
+
+func gone(err error) bool {
+	var missing *datatypes.ResourceNotFoundException
+	var terminal *datatypes.TerminalStateException
+	return errors.As(err, &missing) || errors.As(err, &terminal)
+}

@@ -1,0 +1,55 @@
+// Package outcome publishes how upgrades ended, on an SNS topic (jobs.Outcomes).
+// The message is the event.Outcome as JSON; its attributes event, jobId,
+// firmwareVersion and reason are for subscriptions' filter policies. A message may
+// be published twice: jobId, thingName and executionNumber tell copies apart.
+package outcome
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
+	"github.com/aws/aws-sdk-go-v2/service/sns/types"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+)
+
+// API is the part of SNS that is used.
+type API interface {
+	Publish(ctx context.Context, in *sns.PublishInput, opts ...func(*sns.Options)) (*sns.PublishOutput, error)
+}
+
+// Topic is a jobs.Outcomes.
+type Topic struct {
+	api API
+	arn string
+}
+
+// New is a topic by its ARN.
+func New(api API, arn string) *Topic { return &Topic{api: api, arn: arn} }
+
+// Publish implements jobs.Outcomes.
+func (t *Topic) Publish(ctx context.Context, o event.Outcome) error {
+	b, err := json.Marshal(o)
+	if err != nil {
+		return fmt.Errorf("outcome.Publish: %w", err)
+	}
+	attributes := map[string]types.MessageAttributeValue{}
+	for name, v := range map[string]string{
+		event.AttributeEvent: o.Event, event.AttributeJob: string(o.JobID),
+		event.AttributeFirmware: o.FirmwareVersion, event.AttributeReason: string(o.Reason),
+	} {
+		if v != "" {
+			attributes[name] = types.MessageAttributeValue{DataType: aws.String("String"), StringValue: aws.String(v)}
+		}
+	}
+	_, err = t.api.Publish(ctx, &sns.PublishInput{
+		TopicArn: &t.arn, Message: aws.String(string(b)), Subject: aws.String(o.Event), MessageAttributes: attributes,
+	})
+	if err != nil {
+		return fmt.Errorf("outcome.Publish: %w", err)
+	}
+	return nil
+}

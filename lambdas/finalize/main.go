@@ -1,0 +1,6 @@
+// Command finalize ends an upgrade: reports it, publishes it, releases the device.
+package main
+
+import "github.com/fleetstep/fleetstep/internal/functions"
+
+func main() { functions.Main(functions.NewFinalize) }
