@@ -200,7 +200,7 @@ func (m *machine) toDigits(value float64, f *integerFormat) string {
 	}
 	var out strings.Builder
 	for i, r := range digits {
-		if right := len(digits) - i; i > 0 {
+		if right := len(digits) - i; i > 0 || f.regular == 0 {
 			if f.regular > 0 {
 				if right%f.regular == 0 {
 					out.WriteString(f.separators[0].char)

@@ -161,12 +161,34 @@ func fnPower(m *machine, args []any, _ *callSite) any {
 		if !ok {
 			exp = math.NaN()
 		}
-		out := math.Pow(f, exp)
+		out := power(f, exp)
 		if math.IsNaN(out) || math.IsInf(out, 0) || (math.Abs(f) == 1 && math.IsInf(exp, 0)) {
 			m.fail(&Error{Code: "D3061", Value: f, Value2: args[1], Index: 1})
 		}
 		return out
 	})
+}
+
+// power is exact to the last digit for whole exponents, where math.Pow is not.
+func power(x, y float64) float64 {
+	out := math.Pow(x, y)
+	if y != math.Trunc(y) || math.Abs(y) > 2048 || y == 0 || x == 0 || math.IsNaN(out) || math.IsInf(out, 0) || math.Abs(out) < 1e-300 {
+		return out
+	}
+	const bits = 256
+	exact := new(big.Float).SetPrec(bits).SetInt64(1)
+	base := new(big.Float).SetPrec(bits).SetFloat64(x)
+	for n := int(math.Abs(y)); n > 0; n >>= 1 {
+		if n&1 == 1 {
+			exact.Mul(exact, base)
+		}
+		base.Mul(base, base)
+	}
+	if y < 0 {
+		exact.Quo(new(big.Float).SetPrec(bits).SetInt64(1), exact)
+	}
+	out, _ = exact.Float64()
+	return out
 }
 
 func fnFormatBase(m *machine, args []any, _ *callSite) any {

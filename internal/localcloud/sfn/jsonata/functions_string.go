@@ -293,16 +293,10 @@ func fnReplace(m *machine, args []any, site *callSite) any {
 	}
 	if pattern, ok := args[1].(string); ok {
 		with, ok := args[2].(string)
-		if !ok {
-			if args[2] == Undefined {
-				with = "undefined"
-			}
-			if f, isFn := args[2].(function); isFn {
-				_ = f
-				m.fail(&Error{Code: "D3012", Value: args[2]})
-			}
-		}
 		count := strings.Count(str, pattern)
+		if !ok && count > 0 {
+			m.fail(&Error{Code: "D3012", Value: args[2]})
+		}
 		if float64(count) > limit {
 			count = int(math.Ceil(limit))
 		}

@@ -185,7 +185,7 @@ func (l *lexer) str(quote byte, start int) token {
 		}
 		i++
 		if i == len(s) {
-			break
+			throw((&Error{Code: "S0103"}).at(i).token(""))
 		}
 		switch c := s[i]; c {
 		case '"', '\\', '/':
