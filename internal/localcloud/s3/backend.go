@@ -1,0 +1,262 @@
+package s3
+
+import (
+	"encoding/hex"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/johannesboyne/gofakes3"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+)
+
+// clock is the scheduler as the library's source of time.
+type clock struct{ s *scheduler.Scheduler }
+
+func (c clock) Now() time.Time                  { return c.s.Now() }
+func (c clock) Since(t time.Time) time.Duration { return c.s.Now().Sub(t) }
+
+// backend is the Service as the storage of the library.
+type backend struct{ s *Service }
+
+var (
+	_ gofakes3.Backend          = (*backend)(nil)
+	_ gofakes3.VersionedBackend = (*backend)(nil)
+)
+
+func (b *backend) ListBuckets() (list []gofakes3.BucketInfo, err error) {
+	err = b.s.Store.View(func(tx *store.Tx) error {
+		for row, err := range buckets.Scan(tx, store.Query{}) {
+			if err != nil {
+				return err
+			}
+			list = append(list, gofakes3.BucketInfo{Name: row.Value.Name, CreationDate: gofakes3.NewContentTime(row.Value.Created)})
+		}
+		return nil
+	})
+	return list, err
+}
+
+func (b *backend) ListBucket(name string, prefix *gofakes3.Prefix, page gofakes3.ListBucketPage) (*gofakes3.ObjectList, error) {
+	list, err := b.s.list(name, prefix, page)
+	return list, toLibrary(err)
+}
+
+func (b *backend) CreateBucket(name string) error { return toLibrary(b.s.create(name)) }
+
+func (b *backend) BucketExists(name string) (bool, error) {
+	_, err := b.s.bucket(name)
+	return err == nil, nil
+}
+
+func (b *backend) DeleteBucket(name string) error { return toLibrary(b.s.dropBucket(name)) }
+
+func (b *backend) ForceDeleteBucket(name string) error { return toLibrary(b.s.dropBucket(name)) }
+
+// object makes the library's form of a version, with its body if asked for.
+func (b *backend) object(key string, v version, want *gofakes3.ObjectRangeRequest, withBody bool) (*gofakes3.Object, error) {
+	o := &gofakes3.Object{Name: key, Metadata: map[string]string{}, Size: v.Size, Hash: v.MD5, Contents: io.NopCloser(strings.NewReader(""))}
+	for k, h := range v.Header {
+		o.Metadata[k] = h
+	}
+	o.Metadata["Last-Modified"] = v.Modified.UTC().Format(http.TimeFormat)
+	if v.ID != "null" {
+		o.VersionID = gofakes3.VersionID(v.ID)
+	}
+	var err error
+	if o.Range, err = want.Range(v.Size); err != nil || !withBody {
+		return o, err
+	}
+	r, err := b.s.open(v.Blob)
+	if err != nil {
+		return nil, err
+	}
+	o.Contents = r
+	if o.Range != nil {
+		if _, err := r.Seek(o.Range.Start, io.SeekStart); err != nil {
+			return nil, err
+		}
+		o.Contents = limited{io.LimitReader(r, o.Range.Length), r}
+	}
+	return o, nil
+}
+
+type limited struct {
+	io.Reader
+	io.Closer
+}
+
+func (b *backend) get(bucketName, key, id string, want *gofakes3.ObjectRangeRequest, withBody bool) (*gofakes3.Object, error) {
+	v, err := b.s.find(bucketName, key, id)
+	if err != nil {
+		return nil, toLibrary(err)
+	}
+	if v.Deleted {
+		return nil, gofakes3.KeyNotFound(key)
+	}
+	return b.object(key, v, want, withBody)
+}
+
+func (b *backend) GetObject(bucketName, key string, want *gofakes3.ObjectRangeRequest) (*gofakes3.Object, error) {
+	return b.get(bucketName, key, "", want, true)
+}
+
+func (b *backend) HeadObject(bucketName, key string) (*gofakes3.Object, error) {
+	return b.get(bucketName, key, "", nil, false)
+}
+
+func (b *backend) GetObjectVersion(bucketName, key string, id gofakes3.VersionID, want *gofakes3.ObjectRangeRequest) (*gofakes3.Object, error) {
+	return b.get(bucketName, key, string(id), want, true)
+}
+
+func (b *backend) HeadObjectVersion(bucketName, key string, id gofakes3.VersionID) (*gofakes3.Object, error) {
+	return b.get(bucketName, key, string(id), nil, false)
+}
+
+func (b *backend) DeleteObject(bucketName, key string) (gofakes3.ObjectDeleteResult, error) {
+	marker, err := b.s.drop(bucketName, key)
+	return gofakes3.ObjectDeleteResult{IsDeleteMarker: marker.Deleted, VersionID: gofakes3.VersionID(marker.ID)}, toLibrary(err)
+}
+
+func (b *backend) DeleteObjectVersion(bucketName, key string, id gofakes3.VersionID) (gofakes3.ObjectDeleteResult, error) {
+	return gofakes3.ObjectDeleteResult{VersionID: id}, toLibrary(b.s.dropVersion(bucketName, key, string(id)))
+}
+
+func (b *backend) DeleteMulti(bucketName string, keys ...string) (gofakes3.MultiDeleteResult, error) {
+	ids := make([]gofakes3.ObjectID, len(keys))
+	for i, k := range keys {
+		ids[i].Key = k
+	}
+	return b.DeleteMultiVersions(bucketName, ids...)
+}
+
+func (b *backend) DeleteMultiVersions(bucketName string, ids ...gofakes3.ObjectID) (gofakes3.MultiDeleteResult, error) {
+	var out gofakes3.MultiDeleteResult
+	for _, o := range ids {
+		var err error
+		if o.VersionID != "" {
+			err = b.s.dropVersion(bucketName, o.Key, o.VersionID)
+		} else {
+			_, err = b.s.drop(bucketName, o.Key)
+		}
+		if err != nil {
+			out.Error = append(out.Error, gofakes3.ErrorResultFromError(toLibrary(err)))
+			continue
+		}
+		out.Deleted = append(out.Deleted, o)
+	}
+	return out, nil
+}
+
+// kept are the request headers that belong to an object; X-Amz-Meta-* are kept
+// too. All others, credentials among them, are the request's own.
+var kept = map[string]bool{
+	"Content-Type": true, "Content-Disposition": true, "Content-Encoding": true, "Cache-Control": true, "Content-Language": true, "Expires": true,
+	"X-Amz-Checksum-Sha256": true, "X-Amz-Checksum-Sha1": true, "X-Amz-Checksum-Crc32": true, "X-Amz-Checksum-Crc32c": true, "X-Amz-Checksum-Crc64nvme": true,
+}
+
+func (b *backend) PutObject(bucketName, key string, meta map[string]string, r io.Reader, _ int64, conditions *gofakes3.PutConditions) (gofakes3.PutObjectResult, error) {
+	header := map[string]string{}
+	for k, v := range meta {
+		if kept[k] || strings.HasPrefix(k, "X-Amz-Meta-") {
+			header[k] = v
+		}
+	}
+	v, err := b.s.put(bucketName, key, header, r, conditions)
+	result := gofakes3.PutObjectResult{}
+	if v.ID != "null" {
+		result.VersionID = gofakes3.VersionID(v.ID)
+	}
+	return result, toLibrary(err)
+}
+
+func (b *backend) CopyObject(fromBucket, fromKey, toBucket, toKey string, meta map[string]string) (gofakes3.CopyObjectResult, error) {
+	o, err := b.GetObject(fromBucket, fromKey, nil)
+	if err != nil {
+		return gofakes3.CopyObjectResult{}, err
+	}
+	defer func() { _ = o.Contents.Close() }()
+	if _, err := b.PutObject(toBucket, toKey, meta, o.Contents, o.Size, nil); err != nil {
+		return gofakes3.CopyObjectResult{}, err
+	}
+	return gofakes3.CopyObjectResult{ETag: `"` + hex.EncodeToString(o.Hash) + `"`, LastModified: gofakes3.NewContentTime(b.s.Scheduler.Now())}, nil
+}
+
+func (b *backend) VersioningConfiguration(name string) (gofakes3.VersioningConfiguration, error) {
+	v, err := b.s.bucket(name)
+	return gofakes3.VersioningConfiguration{Status: gofakes3.VersioningStatus(v.Versioning)}, toLibrary(err)
+}
+
+func (b *backend) SetVersioningConfiguration(name string, v gofakes3.VersioningConfiguration) error {
+	return toLibrary(b.s.change(name, func(b *bucket) { b.Versioning = string(v.Status) }))
+}
+
+func (b *backend) ListBucketVersions(name string, prefix *gofakes3.Prefix, page *gofakes3.ListBucketVersionsPage) (*gofakes3.ListBucketVersionsResult, error) {
+	if prefix == nil {
+		prefix = &gofakes3.Prefix{}
+	}
+	if page == nil {
+		page = &gofakes3.ListBucketVersionsPage{}
+	}
+	limit := page.MaxKeys
+	if limit <= 0 {
+		limit = gofakes3.DefaultBucketVersionKeys
+	}
+	out := gofakes3.NewListBucketVersionsResult(name, prefix, page)
+	err := b.s.Store.View(func(tx *store.Tx) error {
+		if _, err := findBucket(tx, name); err != nil {
+			return err
+		}
+		q := store.Query{Prefix: []string{name}}
+		if prefix.HasPrefix {
+			q.Begins = prefix.Prefix
+		}
+		seen, skipping := "", page.HasVersionIDMarker
+		n := int64(0)
+		var match gofakes3.PrefixMatch
+		for row, err := range versions.Scan(tx, q) {
+			if err != nil {
+				return err
+			}
+			key, v := row.Key[1], row.Value
+			isLatest := key != seen
+			seen = key
+			if !prefix.Match(key, &match) {
+				continue
+			}
+			switch {
+			case page.HasKeyMarker && key < page.KeyMarker:
+				continue
+			case page.HasKeyMarker && key == page.KeyMarker && !page.HasVersionIDMarker:
+				continue
+			case page.HasKeyMarker && key == page.KeyMarker && skipping:
+				skipping = v.ID != string(page.VersionIDMarker)
+				continue
+			}
+			if match.CommonPrefix {
+				out.AddPrefix(match.MatchedPart)
+				continue
+			}
+			if n == limit {
+				out.IsTruncated = true
+				return nil
+			}
+			n++
+			out.NextKeyMarker, out.NextVersionIDMarker = key, gofakes3.VersionID(v.ID)
+			at := gofakes3.NewContentTime(v.Modified)
+			if v.Deleted {
+				out.Versions = append(out.Versions, &gofakes3.DeleteMarker{Key: key, VersionID: gofakes3.VersionID(v.ID), IsLatest: isLatest, LastModified: at})
+			} else {
+				out.Versions = append(out.Versions, &gofakes3.Version{Key: key, VersionID: gofakes3.VersionID(v.ID), IsLatest: isLatest, LastModified: at, Size: v.Size, ETag: etag(v), StorageClass: "STANDARD"})
+			}
+		}
+		return nil
+	})
+	if !out.IsTruncated {
+		out.NextKeyMarker, out.NextVersionIDMarker = "", ""
+	}
+	return out, toLibrary(err)
+}

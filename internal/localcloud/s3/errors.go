@@ -1,0 +1,63 @@
+package s3
+
+import (
+	"encoding/xml"
+	"errors"
+	"net/http"
+
+	"github.com/johannesboyne/gofakes3"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+)
+
+func errS3(code string, status int, format string, args ...any) *awsapi.Error {
+	return awsapi.Errorf(code, format, args...).WithStatus(status)
+}
+
+func errNoBucket(name string) *awsapi.Error {
+	e := errS3("NoSuchBucket", 404, "The specified bucket does not exist")
+	e.Fields = map[string]any{"BucketName": name}
+	return e
+}
+
+func errNoKey(key string) *awsapi.Error {
+	e := errS3("NoSuchKey", 404, "The specified key does not exist.")
+	e.Fields = map[string]any{"Key": key}
+	return e
+}
+
+var (
+	errNoVersion = errS3("NoSuchVersion", 404, "The specified version does not exist.")
+	errNoPolicy  = errS3("NoSuchBucketPolicy", 404, "The bucket policy does not exist")
+	errNotEmpty  = errS3("BucketNotEmpty", 409, "The bucket you tried to delete is not empty")
+	errOwned     = errS3("BucketAlreadyOwnedByYou", 409, "Your previous request to create the named bucket succeeded and you already own it.")
+	errDigest    = errS3("BadDigest", 400, "The checksum you specified did not match the calculated checksum.")
+)
+
+// toLibrary spells one of our errors as the library knows it.
+func toLibrary(err error) error {
+	e, ok := errors.AsType[*awsapi.Error](err)
+	if !ok {
+		return err
+	}
+	return gofakes3.ErrorMessage(gofakes3.ErrorCode(e.Code), e.Message)
+}
+
+// writeError answers an error as S3 does.
+func writeError(w http.ResponseWriter, r *http.Request, requestID string, err error) {
+	e := awsapi.AsError(err)
+	w.Header().Set("Content-Type", "application/xml")
+	w.Header().Set("X-Amz-Request-Id", requestID)
+	w.WriteHeader(e.HTTPStatus())
+	if r.Method == http.MethodHead {
+		return
+	}
+	_, _ = w.Write([]byte(xml.Header))
+	_ = xml.NewEncoder(w).Encode(struct {
+		XMLName   xml.Name `xml:"Error"`
+		Code      string
+		Message   string
+		Resource  string
+		RequestID string `xml:"RequestId"`
+	}{Code: e.Code, Message: e.Message, Resource: r.URL.Path, RequestID: requestID})
+}

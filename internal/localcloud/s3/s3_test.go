@@ -1,0 +1,299 @@
+package s3
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	sdk "github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+)
+
+const account = "123456789012"
+
+// deny is an Authorizer that refuses the listed actions.
+type deny map[string]bool
+
+func (d deny) Authorize(_ context.Context, r awsapi.Request) error {
+	if d[r.Action] {
+		return awsapi.Errorf("AccessDeniedException", "no %s on %s", r.Action, r.Resource).WithStatus(403)
+	}
+	return nil
+}
+
+type cloud struct {
+	*sdk.Client
+	t    *testing.T
+	svc  *Service
+	door *awsapi.Door
+	url  string
+	dir  string
+	db   *store.DB
+}
+
+func newCloud(t *testing.T, d deny) *cloud {
+	t.Helper()
+	s := scheduler.NewReal()
+	c := &cloud{t: t, dir: t.TempDir(), db: store.Memory()}
+	var err error
+	if c.svc, err = New(Config{Scheduler: s, Store: c.db, Account: account, Region: "us-east-1", BlobDir: c.dir}); err != nil {
+		t.Fatal(err)
+	}
+	c.door = awsapi.New(awsapi.Config{Scheduler: s, Account: account, Region: "us-east-1", Authorizer: d})
+	c.door.Add(c.svc.API())
+	server := httptest.NewServer(c.door)
+	t.Cleanup(server.Close)
+	c.url = server.URL
+	c.Client = sdk.New(sdk.Options{BaseEndpoint: &c.url, Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""), RetryMaxAttempts: 1})
+	if _, err := c.CreateBucket(t.Context(), &sdk.CreateBucketInput{Bucket: aws.String("firmware")}); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func (c *cloud) put(key, body string) *sdk.PutObjectOutput {
+	c.t.Helper()
+	out, err := c.PutObject(c.t.Context(), &sdk.PutObjectInput{Bucket: aws.String("firmware"), Key: &key, Body: strings.NewReader(body), Metadata: map[string]string{"model": "x1"}})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return out
+}
+
+func (c *cloud) get(key string, version *string) string {
+	c.t.Helper()
+	out, err := c.GetObject(c.t.Context(), &sdk.GetObjectInput{Bucket: aws.String("firmware"), Key: &key, VersionId: version})
+	if err != nil {
+		c.t.Fatalf("get %s: %v", key, err)
+	}
+	b, err := io.ReadAll(out.Body)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return string(b)
+}
+
+func code(err error) string {
+	if e, ok := errors.AsType[smithy.APIError](err); ok {
+		return e.ErrorCode()
+	}
+	return ""
+}
+
+func TestObjectsComeBackAsTheyWent(t *testing.T) {
+	c := newCloud(t, nil)
+	c.put("2.0.0/a b+ü.bin", "image")
+	out, err := c.GetObject(t.Context(), &sdk.GetObjectInput{Bucket: aws.String("firmware"), Key: aws.String("2.0.0/a b+ü.bin"), Range: aws.String("bytes=1-2")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, _ := io.ReadAll(out.Body)
+	if string(b) != "ma" || out.Metadata["model"] != "x1" || *out.ContentRange != "bytes 1-2/5" {
+		t.Errorf("got %q, metadata %v, range %v", b, out.Metadata, *out.ContentRange)
+	}
+	inside, err := c.door.Call(t.Context(), awsapi.RootOf(account), "s3", "GetObject", map[string]string{"Bucket": "firmware", "Key": "2.0.0/a b+ü.bin"})
+	if err != nil || string(inside.(*objectOut).Body) != "image" {
+		t.Errorf("from inside: %v %v", inside, err)
+	}
+	head, err := c.HeadObject(t.Context(), &sdk.HeadObjectInput{Bucket: aws.String("firmware"), Key: aws.String("2.0.0/a b+ü.bin")})
+	if err != nil || *head.ContentLength != 5 {
+		t.Errorf("head: %v %v", head, err)
+	}
+}
+
+func TestRequestHeadersDoNotBecomeMetadata(t *testing.T) {
+	c := newCloud(t, nil)
+	c.put("k", "v")
+	r, err := http.Get(c.url + "/firmware/k?X-Amz-Credential=x/20260101/us-east-1/s3/aws4_request")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Body.Close() }()
+	for name := range r.Header {
+		if n := strings.ToLower(name); strings.Contains(n, "token") || strings.Contains(n, "x-amz-date") || strings.Contains(n, "content-sha256") {
+			t.Errorf("answer carries the uploader's %s", name)
+		}
+	}
+}
+
+func TestListsPageAndGroup(t *testing.T) {
+	c := newCloud(t, nil)
+	for _, k := range []string{"1.0/a", "1.0/b", "2.0/a", "readme"} {
+		c.put(k, k)
+	}
+	var got []string
+	pages := sdk.NewListObjectsV2Paginator(c, &sdk.ListObjectsV2Input{Bucket: aws.String("firmware"), MaxKeys: aws.Int32(1)})
+	for pages.HasMorePages() {
+		p, err := pages.NextPage(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range p.Contents {
+			got = append(got, *o.Key)
+		}
+	}
+	if s := strings.Join(got, " "); s != "1.0/a 1.0/b 2.0/a readme" {
+		t.Errorf("all keys: %s", s)
+	}
+	out, err := c.ListObjectsV2(t.Context(), &sdk.ListObjectsV2Input{Bucket: aws.String("firmware"), Delimiter: aws.String("/")})
+	if err != nil || len(out.CommonPrefixes) != 2 || len(out.Contents) != 1 {
+		t.Errorf("groups: %+v %v", out, err)
+	}
+	inside, err := c.door.Call(t.Context(), awsapi.RootOf(account), "s3", "ListObjectsV2", map[string]any{"Bucket": "firmware", "Prefix": "1.0/", "MaxKeys": 1})
+	if l := inside.(*listObjectsOut); err != nil || l.Contents[0].Key != "1.0/a" || !l.IsTruncated || l.NextContinuationToken == "" {
+		t.Errorf("from inside: %+v %v", l, err)
+	}
+}
+
+func TestVersionsStayUntilDeletedByID(t *testing.T) {
+	c := newCloud(t, nil)
+	if _, err := c.PutBucketVersioning(t.Context(), &sdk.PutBucketVersioningInput{Bucket: aws.String("firmware"), VersioningConfiguration: &types.VersioningConfiguration{Status: "Enabled"}}); err != nil {
+		t.Fatal(err)
+	}
+	first, second := c.put("k", "one"), c.put("k", "two")
+	if c.get("k", nil) != "two" || c.get("k", first.VersionId) != "one" {
+		t.Error("versions are mixed up")
+	}
+	del, err := c.DeleteObject(t.Context(), &sdk.DeleteObjectInput{Bucket: aws.String("firmware"), Key: aws.String("k")})
+	if err != nil || !*del.DeleteMarker {
+		t.Fatalf("delete: %+v %v", del, err)
+	}
+	if _, err := c.GetObject(t.Context(), &sdk.GetObjectInput{Bucket: aws.String("firmware"), Key: aws.String("k")}); code(err) != "NoSuchKey" {
+		t.Errorf("deleted: %v", err)
+	}
+	list, err := c.ListObjectVersions(t.Context(), &sdk.ListObjectVersionsInput{Bucket: aws.String("firmware")})
+	if err != nil || len(list.Versions) != 2 || len(list.DeleteMarkers) != 1 || !*list.DeleteMarkers[0].IsLatest {
+		t.Errorf("versions: %+v %v", list, err)
+	}
+	for _, id := range []*string{del.VersionId, second.VersionId} {
+		if _, err := c.DeleteObject(t.Context(), &sdk.DeleteObjectInput{Bucket: aws.String("firmware"), Key: aws.String("k"), VersionId: id}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c.get("k", nil) != "one" {
+		t.Error("the first version is not back")
+	}
+	if files, _ := os.ReadDir(c.dir); len(files) != 1 {
+		t.Errorf("%d bodies on disk, want 1", len(files))
+	}
+}
+
+func TestMultipartUpload(t *testing.T) {
+	c := newCloud(t, nil)
+	key := &sdk.CreateMultipartUploadInput{Bucket: aws.String("firmware"), Key: aws.String("big")}
+	up, err := c.CreateMultipartUpload(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var parts []types.CompletedPart
+	for i, size := range []int{5 << 20, 10} {
+		p, err := c.UploadPart(t.Context(), &sdk.UploadPartInput{Bucket: key.Bucket, Key: key.Key, UploadId: up.UploadId, PartNumber: aws.Int32(int32(i + 1)), Body: bytes.NewReader(make([]byte, size))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts = append(parts, types.CompletedPart{ETag: p.ETag, PartNumber: aws.Int32(int32(i + 1))})
+	}
+	if _, err := c.CompleteMultipartUpload(t.Context(), &sdk.CompleteMultipartUploadInput{Bucket: key.Bucket, Key: key.Key, UploadId: up.UploadId, MultipartUpload: &types.CompletedMultipartUpload{Parts: parts}}); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(c.get("big", nil)); n != 5<<20+10 {
+		t.Errorf("%d bytes", n)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	c := newCloud(t, deny{"s3:ListBucket": true, "s3:DeleteObject": true})
+	c.put("k", "v")
+	_, err := c.GetObject(t.Context(), &sdk.GetObjectInput{Bucket: aws.String("firmware"), Key: aws.String("missing")})
+	if code(err) != "AccessDenied" {
+		t.Errorf("missing key, no permission to list: %v", err)
+	}
+	_, err = c.DeleteObjects(t.Context(), &sdk.DeleteObjectsInput{Bucket: aws.String("firmware"), Delete: &types.Delete{Objects: []types.ObjectIdentifier{{Key: aws.String("k")}}}})
+	if code(err) != "AccessDenied" || c.get("k", nil) != "v" {
+		t.Errorf("delete without permission: %v", err)
+	}
+	_, err = c.GetBucketEncryption(t.Context(), &sdk.GetBucketEncryptionInput{Bucket: aws.String("firmware")})
+	if code(err) != "NotImplemented" {
+		t.Errorf("encryption: %v", err)
+	}
+	_, err = c.CreateBucket(t.Context(), &sdk.CreateBucketInput{Bucket: aws.String("Not_A_Bucket")})
+	if code(err) != "InvalidBucketName" {
+		t.Errorf("bucket name: %v", err)
+	}
+	_, err = c.PutObject(t.Context(), &sdk.PutObjectInput{Bucket: aws.String("nosuch"), Key: aws.String("k"), Body: strings.NewReader("v")})
+	if code(err) != "NoSuchBucket" {
+		t.Errorf("no bucket: %v", err)
+	}
+	_, err = c.DeleteBucket(t.Context(), &sdk.DeleteBucketInput{Bucket: aws.String("firmware")})
+	if code(err) != "BucketNotEmpty" {
+		t.Errorf("bucket with objects: %v", err)
+	}
+	if files, _ := os.ReadDir(c.dir); len(files) != 1 {
+		t.Errorf("refused requests left %d bodies, want 1", len(files))
+	}
+}
+
+func TestBucketPolicyIsTheResourcePolicyOfItsObjects(t *testing.T) {
+	c := newCloud(t, nil)
+	const doc = `{"Version":"2012-10-17","Statement":[]}`
+	if _, err := c.PutBucketPolicy(t.Context(), &sdk.PutBucketPolicyInput{Bucket: aws.String("firmware"), Policy: aws.String(doc)}); err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.GetBucketPolicy(t.Context(), &sdk.GetBucketPolicyInput{Bucket: aws.String("firmware")})
+	if err != nil || *out.Policy != doc || c.svc.resourcePolicy("arn:aws:s3:::firmware/some/key") != doc {
+		t.Errorf("policy: %v %v", out, err)
+	}
+	if _, err := c.DeleteBucketPolicy(t.Context(), &sdk.DeleteBucketPolicyInput{Bucket: aws.String("firmware")}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.GetBucketPolicy(t.Context(), &sdk.GetBucketPolicyInput{Bucket: aws.String("firmware")}); code(err) != "NoSuchBucketPolicy" {
+		t.Errorf("after deletion: %v", err)
+	}
+}
+
+func TestStartRemovesBodiesWithoutAnObject(t *testing.T) {
+	c := newCloud(t, nil)
+	c.put("k", "v")
+	if err := os.WriteFile(c.svc.path("cut-off"), []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.svc.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if files, _ := os.ReadDir(c.dir); len(files) != 1 || c.get("k", nil) != "v" {
+		t.Errorf("%d bodies on disk, want the object's", len(files))
+	}
+}
+
+func FuzzChunked(f *testing.F) {
+	f.Add([]byte("5;chunk-signature=x\r\nhello\r\n0\r\nx-amz-checksum-crc32:AAAA\r\n\r\n"))
+	f.Add([]byte("ffffffffffffffff\r\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := http.NewRequest(http.MethodPut, "/b/k", bytes.NewReader(b))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("X-Amz-Content-Sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER")
+		r.Header.Set("X-Amz-Decoded-Content-Length", "5")
+		if err := unchunk(r); err != nil {
+			t.Fatal(err)
+		}
+		out, err := io.ReadAll(r.Body)
+		if err == nil && len(out) > len(b) {
+			t.Fatalf("%d bytes out of %d", len(out), len(b))
+		}
+	})
+}
