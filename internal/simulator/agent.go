@@ -88,6 +88,7 @@ type rebootReason struct {
 type outgoing struct {
 	topic   string
 	payload []byte
+	failed  int // attempts to send it
 }
 
 // NewAgent makes an agent that is switched off.
@@ -253,7 +254,7 @@ func (a *Agent) connect() {
 				// R-MTP.6: before any other record.
 				hello := usp.NewMQTTConnect(a.from(), a.s.Controller, usprecord.MQTTConnectRecord_V5, a.topic)
 				if payload, err := hello.Encode(); err == nil {
-					a.publish(outgoing{a.to, payload})
+					a.publish(outgoing{topic: a.to, payload: payload, failed: 2}) // the next connection has its own
 				}
 				a.flush()
 			}
@@ -309,7 +310,7 @@ func (l *link) Lost(error) {
 // send queues a record and sends what it can.
 func (a *Agent) send(topic string, r *usp.Record) {
 	if payload, err := r.Encode(); err == nil {
-		a.outbox = append(a.outbox, outgoing{topic, payload})
+		a.outbox = append(a.outbox, outgoing{topic: topic, payload: payload})
 		a.flush()
 	}
 }
@@ -322,7 +323,11 @@ func (a *Agent) flush() {
 	}
 	queued := a.outbox
 	a.outbox = nil
-	for _, out := range queued {
+	for i, out := range queued {
+		if a.session == nil { // lost on the way
+			a.outbox = append(a.outbox, queued[i:]...)
+			return
+		}
 		if a.has(Delay) {
 			a.held++
 			a.after(a.between(0, a.s.Timing.DelayFault), func() {
@@ -338,11 +343,13 @@ func (a *Agent) flush() {
 		}
 		a.publish(out)
 	}
-	if a.rebootFor != nil && a.held == 0 {
+	if a.rebootFor != nil && a.held == 0 && a.session != nil {
 		a.restart(*a.rebootFor)
 	}
 }
 
+// publish sends one message. If that fails the connection is taken for lost, and
+// the message is tried again on the next, three times at most.
 func (a *Agent) publish(out outgoing) {
 	if a.session == nil {
 		return
@@ -357,10 +364,18 @@ func (a *Agent) publish(out outgoing) {
 		noise.Payload = []byte("\xff\xfe this is no record")
 		_ = a.session.Publish(noise)
 	}
-	_ = a.session.Publish(p)
-	if a.has(DuplicateAll) {
-		_ = a.session.Publish(p)
+	err := a.session.Publish(p)
+	if err == nil && a.has(DuplicateAll) {
+		err = a.session.Publish(p)
 	}
+	if err == nil {
+		return
+	}
+	if out.failed++; out.failed < 3 {
+		a.outbox = append(a.outbox, out)
+	}
+	a.session.Close(false)
+	a.reconnect(a.backoff())
 }
 
 // reboot restarts the device once everything is sent, now or after the next

@@ -184,7 +184,7 @@ func TestReconnectBacksOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newBench(t, "", nil)
 		w.start()
-		w.b.down = true
+		w.b.refuse(true)
 		lost := time.Now()
 		w.b.cut()
 		w.wait(10 * time.Minute)
@@ -260,10 +260,10 @@ func TestNotificationsWaitForTheConnection(t *testing.T) {
 		w.start()
 		w.operate("Device.DeviceInfo.FirmwareImage.2.Download()", "k", downloadArgs("slow/3", "2.0.0", false))
 		w.next()
-		w.b.down = true
+		w.b.refuse(true)
 		w.b.cut()
 		w.wait(4 * time.Second)
-		w.b.down = false
+		w.b.refuse(false)
 		w.wait(time.Minute)
 		expect(t, w.story(), "mqtt_connect", "TransferComplete! 0", "OperationComplete Download() k")
 	})
@@ -276,19 +276,108 @@ func TestRebootWaitsUntilEverythingIsSent(t *testing.T) {
 		w.start()
 		w.operate("Device.DeviceInfo.FirmwareImage.2.Download()", "k", downloadArgs("slow/2", "2.0.0", true))
 		w.next()
-		w.b.down = true
+		w.b.refuse(true)
 		w.b.cut()
 		w.wait(25 * time.Second)
 		if w.a.Facts().Version != "1.0.0" {
 			t.Fatal("it rebooted while it was away")
 		}
-		w.b.down = false
+		w.b.refuse(false)
 		w.wait(2 * time.Minute)
 		expect(t, w.story(), "mqtt_connect", "TransferComplete! 0", "OperationComplete Download() k", "mqtt_connect", "Boot! updated=true key=k")
 		if facts := w.a.Facts(); facts.Version != "2.0.0" || !facts.Upgraded() {
 			t.Errorf("%+v", facts)
 		}
 	})
+}
+
+// A message that cannot be sent goes out on the next connection, in its place.
+func TestFailedPublishIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newBench(t, "", noRetry)
+		w.start()
+		w.next()
+		w.operate("Device.DeviceInfo.FirmwareImage.2.Download()", "k", downloadArgs("slow/3", "2.0.0", false))
+		w.b.fail(1)
+		w.wait(time.Minute)
+		expect(t, w.story(), "OPERATE_RESP ok", "mqtt_connect", "TransferComplete! 0", "OperationComplete Download() k")
+		w.b.fail(100) // for ever, as it were: given up after three
+		w.operate("Device.DeviceInfo.FirmwareImage.2.Download()", "k", downloadArgs("fw", "2.0.0", false))
+		w.wait(24 * time.Hour)
+		w.b.fail(0)
+		w.next()
+		w.wait(24 * time.Hour)
+		expect(t, w.story())
+	})
+}
+
+func TestChecksumAlgorithms(t *testing.T) {
+	image := MakeImage("2.0.0", 65536, 1)
+	for _, algorithm := range []string{"SHA-1", "SHA-224", "SHA-256", "SHA-384", "SHA-512"} {
+		h := newHash(algorithm)
+		h.Write(image)
+		good := hex.EncodeToString(h.Sum(nil))
+		for sum, want := range map[string]string{
+			good: "TransferComplete! 0", strings.ToUpper(good): "TransferComplete! 0", "": "TransferComplete! 0", "00" + good[2:]: "TransferComplete! 7022",
+		} {
+			if sum == "00"+good[2:] && good[:2] == "00" {
+				continue
+			}
+			synctest.Test(t, func(t *testing.T) {
+				w := newBench(t, "", noRetry)
+				w.start()
+				w.next()
+				args := downloadArgs("fw", "2.0.0", false)
+				args["CheckSumAlgorithm"], args["CheckSum"] = algorithm, sum
+				w.operate("Device.DeviceInfo.FirmwareImage.2.Download()", "k", args)
+				w.wait(time.Second)
+				if got := w.story(); !slices.Contains(got, want) {
+					t.Errorf("%s %s: %q", algorithm, sum, got)
+				}
+			})
+		}
+	}
+}
+
+// What Activate() takes, and when it then reboots.
+func TestTimeWindows(t *testing.T) {
+	for _, c := range []struct {
+		args map[string]string
+		wait time.Duration
+		want string
+	}{
+		{nil, 0, "OPERATE_RESP ok"},
+		{map[string]string{"TimeWindow.1.Start": "30", "TimeWindow.1.End": "60", "TimeWindow.1.Mode": "WhenIdle", "TimeWindow.1.MaxRetries": "3"}, 30 * time.Second, "OPERATE_RESP ok"},
+		{map[string]string{"TimeWindow.1.Start": "0", "TimeWindow.1.Mode": "Immediately"}, 0, "OPERATE_RESP ok"},
+		{map[string]string{"TimeWindow.1.Start": "soon"}, 0, "OPERATE_RESP 7027"},
+		{map[string]string{"TimeWindow.1.Start": "5", "TimeWindow.1.End": "5"}, 0, "OPERATE_RESP 7027"},
+		{map[string]string{"TimeWindow.1.Mode": "Perhaps"}, 0, "OPERATE_RESP 7027"},
+		{map[string]string{"TimeWindow.0.Start": "1"}, 0, "OPERATE_RESP 7027"},
+		{map[string]string{"TimeWindow.1.Start": "1", "TimeWindow.2.Start": "9"}, 0, "OPERATE_RESP 7027"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newBench(t, "", noRetry)
+			w.start()
+			w.operate("Device.DeviceInfo.FirmwareImage.2.Download()", "k", downloadArgs("fw", "2.0.0", false))
+			w.wait(time.Second)
+			w.next()
+			w.operate("Device.DeviceInfo.FirmwareImage.2.Activate()", "k2", c.args)
+			expect(t, w.story(), c.want)
+			if c.want != "OPERATE_RESP ok" {
+				return
+			}
+			w.wait(c.wait + 100*time.Millisecond)
+			if w.a.Facts().Phase != Connected {
+				t.Errorf("%v: %s before the window", c.args, w.a.Facts().Phase)
+			}
+			w.wait(200 * time.Millisecond)
+			if w.a.Facts().Phase != Rebooting {
+				t.Errorf("%v: %s in the window", c.args, w.a.Facts().Phase)
+			}
+			w.wait(4 * time.Second)
+			expect(t, w.story(), "mqtt_connect", "Boot! updated=true key=k2", "OperationComplete Activate() k2")
+		})
+	}
 }
 
 func TestForceReconnectEndsCleanly(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,9 +29,12 @@ import (
 // broker is a Transport in memory: it keeps what one agent sends and hands it
 // what a test sends.
 type broker struct {
-	clock    Clock
+	clock Clock
+
+	mu       sync.Mutex
 	handler  Handler
 	down     bool
+	failing  int // publishes that fail from now on
 	connects []time.Time
 	cleanly  int // connections that ended with DISCONNECT
 	sent     []sentPublish
@@ -47,6 +51,8 @@ type brokerSession struct {
 }
 
 func (b *broker) Connect(_ context.Context, c Connection, h Handler) (Session, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.connects = append(b.connects, b.clock.Now())
 	if b.down {
 		return nil, errors.New("connection refused")
@@ -56,14 +62,22 @@ func (b *broker) Connect(_ context.Context, c Connection, h Handler) (Session, e
 }
 
 func (s *brokerSession) Publish(p Publish) error {
+	s.b.mu.Lock()
+	defer s.b.mu.Unlock()
 	if s.b.handler != s.h {
 		return errors.New("closed")
+	}
+	if s.b.failing > 0 {
+		s.b.failing--
+		return errors.New("broken pipe")
 	}
 	s.b.sent = append(s.b.sent, sentPublish{p, s.b.clock.Now()})
 	return nil
 }
 
 func (s *brokerSession) Close(clean bool) {
+	s.b.mu.Lock()
+	defer s.b.mu.Unlock()
 	if s.b.handler == s.h {
 		s.b.handler = nil
 		if clean {
@@ -74,15 +88,35 @@ func (s *brokerSession) Close(clean bool) {
 
 // cut loses the connection.
 func (b *broker) cut() {
-	if h := b.handler; h != nil {
-		b.handler = nil
+	b.mu.Lock()
+	h := b.handler
+	b.handler = nil
+	b.mu.Unlock()
+	if h != nil {
 		h.Lost(errors.New("cut"))
 	}
 }
 
+// refuse makes connections fail, or not any more.
+func (b *broker) refuse(down bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.down = down
+}
+
+// fail makes the next n publishes fail.
+func (b *broker) fail(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.failing = n
+}
+
 func (b *broker) deliver(p Publish) {
-	if b.handler != nil {
-		b.handler.Received(p)
+	b.mu.Lock()
+	h := b.handler
+	b.mu.Unlock()
+	if h != nil {
+		h.Received(p)
 	}
 }
 

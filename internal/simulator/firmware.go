@@ -14,6 +14,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/usp"
@@ -200,7 +201,9 @@ func (a *Agent) fetch(ctx context.Context, t *transfer) fetched {
 	}
 	var front []byte
 	var total int64
-	chunk := make([]byte, 32<<10)
+	buffer := chunks.Get().(*[32 << 10]byte)
+	defer chunks.Put(buffer)
+	chunk := buffer[:]
 	for {
 		n, err := body.Read(chunk)
 		if n > 0 {
@@ -234,6 +237,9 @@ func (a *Agent) fetch(ctx context.Context, t *transfer) fetched {
 	name := path.Base(req.URL.Path)
 	return fetched{header: header, name: name[:min(len(name), 64)]}
 }
+
+// chunks are buffers for transfers, of which very many may run.
+var chunks = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
 type brokenPipe struct{}
 

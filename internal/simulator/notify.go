@@ -46,7 +46,7 @@ func (a *Agent) sendNotification(n usp.Notification, expiration uint32) {
 	if err != nil {
 		return
 	}
-	out := outgoing{a.to, payload}
+	out := outgoing{topic: a.to, payload: payload}
 	if n.SendResp {
 		u := &unanswered{out: out}
 		if expiration > 0 {
