@@ -235,10 +235,14 @@ func (a *Agent) connect() {
 	a.connection++
 	generation, connection := a.generation, a.connection
 	ctx := a.power
+	c := Connection{ClientID: a.id.Thing, EndpointID: a.id.EndpointID, Topic: a.topic}
+	version := usprecord.MQTTConnectRecord_V5
+	if a.s.MQTT311 {
+		c.EndpointID, c.Topic = "", a.topic+"/#" // R-MQTT.15
+		version = usprecord.MQTTConnectRecord_V3_1_1
+	}
 	a.s.Clock.Go(func() {
-		session, err := a.s.Transport.Connect(ctx, Connection{
-			ClientID: a.id.Thing, EndpointID: a.id.EndpointID, Topic: a.topic,
-		}, &link{a, connection})
+		session, err := a.s.Transport.Connect(ctx, c, &link{a, connection})
 		a.do(func() {
 			switch {
 			case a.generation != generation || a.connection != connection:
@@ -252,7 +256,7 @@ func (a *Agent) connect() {
 				a.note(func(f *Facts) { f.Connects++ })
 				a.settle()
 				// R-MTP.6: before any other record.
-				hello := usp.NewMQTTConnect(a.from(), a.s.Controller, usprecord.MQTTConnectRecord_V5, a.topic)
+				hello := usp.NewMQTTConnect(a.from(), a.s.Controller, version, a.topic)
 				if payload, err := hello.Encode(); err == nil {
 					a.publish(outgoing{topic: a.to, payload: payload, failed: 2}) // the next connection has its own
 				}
@@ -358,6 +362,9 @@ func (a *Agent) publish(out outgoing) {
 		Topic: out.topic, Payload: out.payload, QoS: a.s.PublishQoS,
 		ContentType:   usp.ContentType, // R-MQTT.27
 		ResponseTopic: a.topic,         // R-MQTT.22
+	}
+	if a.s.MQTT311 {
+		p.Topic, p.ContentType, p.ResponseTopic = usp.JoinReplyTo(out.topic, a.topic), "", "" // R-MQTT.24
 	}
 	if a.has(Garbage) {
 		noise := p

@@ -18,6 +18,10 @@ type Settings struct {
 	AgentTopic      usp.TopicTemplate // usp/v1/agent/{thing}
 	ControllerTopic usp.TopicTemplate // usp/v1/controller/{controller}/from/{thing}
 	PublishQoS      byte              // of what agents send; they subscribe at QoS 0 whatever it is
+	// MQTT311 makes agents behave as with MQTT 3.1.1: no properties, the reply
+	// topic appended to the topic (R-MQTT.24), a wildcard in the subscription.
+	// The packets are those of MQTT 5 all the same.
+	MQTT311 bool
 
 	// Factory configuration.
 	Version        string         // 1.0.0: of the running image

@@ -45,7 +45,7 @@ type Transport interface {
 // agents have none.
 type Connection struct {
 	ClientID   string
-	EndpointID usp.EndpointID // as the user property usp-endpoint-id (R-MQTT.13)
+	EndpointID usp.EndpointID // as the user property usp-endpoint-id (R-MQTT.13); empty: not sent
 	Topic      string         // to subscribe to, at QoS 0
 }
 

@@ -20,6 +20,9 @@ func (a *Agent) receive(p Publish) {
 	if p.ResponseTopic != "" { // R-MQTT.23: wherever that points
 		reply = p.ResponseTopic
 	}
+	if _, topic, ok := usp.SplitReplyTo(p.Topic); ok && a.s.MQTT311 { // R-MQTT.26
+		reply = topic
+	}
 	switch {
 	case r.SessionContext != nil: // R-E2E.6a
 		a.send(reply, usp.NewDisconnect(a.from(), r.From, usp.SessionNotAllowed, "session contexts are not supported"))

@@ -144,7 +144,10 @@ func (t *Transport) Connect(ctx context.Context, c simulator.Connection, h simul
 		OnClientError: lost,
 	})
 
-	identity := paho.UserProperties{{Key: "usp-endpoint-id", Value: string(c.EndpointID)}} // R-MQTT.13
+	var identity paho.UserProperties
+	if c.EndpointID != "" {
+		identity.Add("usp-endpoint-id", string(c.EndpointID)) // R-MQTT.13
+	}
 	receiveMaximum := uint16(20)
 	connect := &paho.Connect{
 		ClientID: c.ClientID, CleanStart: true, KeepAlive: uint16(t.config.KeepAlive / time.Second),
