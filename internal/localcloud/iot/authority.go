@@ -1,0 +1,201 @@
+package iot
+
+import (
+	"bytes"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+)
+
+// localCA is the certificate authority of the store.
+type localCA struct {
+	key         *rsa.PrivateKey
+	certificate *x509.Certificate
+	pem         []byte
+}
+
+var (
+	authoritySubject = pkix.Name{Organization: []string{"Local cloud"}, CommonName: "Local cloud IoT root CA"}
+	deviceSubject    = pkix.Name{CommonName: "AWS IoT Certificate"}
+	// deviceNotAfter is when AWS's device certificates end.
+	deviceNotAfter = time.Date(2049, 12, 31, 23, 59, 59, 0, time.UTC)
+)
+
+const keyBits = 2048
+
+// newKey makes an RSA key from the scheduler's randomness. Go's generator has
+// a source of its own, which would make virtual runs differ.
+func (s *Service) newKey() (*rsa.PrivateKey, error) {
+	if !s.sched.Virtual() {
+		return rsa.GenerateKey(s.sched, keyBits)
+	}
+	e := big.NewInt(65537)
+	one := big.NewInt(1)
+	for {
+		p, q := s.prime(), s.prime()
+		n := new(big.Int).Mul(p, q)
+		phi := new(big.Int).Mul(new(big.Int).Sub(p, one), new(big.Int).Sub(q, one))
+		d := new(big.Int).ModInverse(e, phi)
+		if p.Cmp(q) == 0 || d == nil || n.BitLen() != keyBits {
+			continue
+		}
+		key := &rsa.PrivateKey{PublicKey: rsa.PublicKey{N: n, E: 65537}, D: d, Primes: []*big.Int{p, q}}
+		key.Precompute()
+		return key, key.Validate()
+	}
+}
+
+// prime draws a prime of half the key's length with its two top bits set.
+func (s *Service) prime() *big.Int {
+	b := make([]byte, keyBits/16)
+	for {
+		_, _ = s.sched.Read(b) // never fails in virtual mode
+		b[0] |= 0xc0
+		b[len(b)-1] |= 1
+		p := new(big.Int).SetBytes(b)
+		// Looking at the numbers above saves drawing each anew.
+		for range 512 {
+			if p.ProbablyPrime(10) {
+				return p
+			}
+			p.Add(p, big.NewInt(2))
+		}
+	}
+}
+
+// authority returns the certificate authority, making it the first time.
+func (s *Service) authority() (*localCA, error) {
+	s.caMu.Lock()
+	defer s.caMu.Unlock()
+	if s.ca != nil {
+		return s.ca, nil
+	}
+	var a authority
+	var found bool
+	err := s.db.View(func(tx *store.Tx) (err error) {
+		a, found, err = authorityTable.Get(tx, single)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		key, err := s.newKey()
+		if err != nil {
+			return nil, fmt.Errorf("iot: make CA key: %w", err)
+		}
+		now := s.sched.Now()
+		template := &x509.Certificate{
+			SerialNumber: big.NewInt(1), Subject: authoritySubject, NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(30, 0, 0),
+			IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign, SignatureAlgorithm: x509.SHA256WithRSA,
+		}
+		der, err := x509.CreateCertificate(s.sched, template, template, &key.PublicKey, key)
+		if err != nil {
+			return nil, fmt.Errorf("iot: make CA: %w", err)
+		}
+		a = authority{Key: x509.MarshalPKCS1PrivateKey(key), Certificate: der, Serial: 1}
+		if err := s.db.Update(func(tx *store.Tx) error { return authorityTable.Put(tx, a, single) }); err != nil {
+			return nil, err
+		}
+	}
+	ca := &localCA{pem: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.Certificate})}
+	if ca.key, err = x509.ParsePKCS1PrivateKey(a.Key); err != nil {
+		return nil, fmt.Errorf("iot: CA key of the store: %w", err)
+	}
+	if ca.certificate, err = x509.ParseCertificate(a.Certificate); err != nil {
+		return nil, fmt.Errorf("iot: CA of the store: %w", err)
+	}
+	s.ca = ca
+	return ca, nil
+}
+
+// serial draws a serial number.
+func (s *Service) serial() *big.Int {
+	b := make([]byte, 20)
+	_, _ = s.sched.Read(b)
+	b[0] &= 0x7f
+	b[0] |= 0x40
+	return new(big.Int).SetBytes(b)
+}
+
+// sign makes a device certificate.
+func (s *Service) sign(subject pkix.Name, public any) ([]byte, error) {
+	ca, err := s.authority()
+	if err != nil {
+		return nil, err
+	}
+	return x509.CreateCertificate(s.sched, &x509.Certificate{
+		SerialNumber: s.serial(), Subject: subject, NotBefore: s.sched.Now().Add(-2 * time.Minute), NotAfter: deviceNotAfter,
+		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature, SignatureAlgorithm: x509.SHA256WithRSA,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}, ca.certificate, public, ca.key)
+}
+
+// CA returns the certificate that devices must trust, in PEM form.
+func (s *Service) CA() ([]byte, error) {
+	ca, err := s.authority()
+	if err != nil {
+		return nil, err
+	}
+	return bytes.Clone(ca.pem), nil
+}
+
+// ServerCertificate makes a certificate for the broker's TLS listener, for
+// localhost, the loopback addresses and further hosts (names or IP addresses).
+func (s *Service) ServerCertificate(hosts ...string) (tls.Certificate, error) {
+	ca, err := s.authority()
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := s.newKey()
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("iot: make server key: %w", err)
+	}
+	now := s.sched.Now()
+	template := &x509.Certificate{
+		SerialNumber: s.serial(), Subject: pkix.Name{CommonName: "localhost"}, NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(1, 0, 0),
+		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment, SignatureAlgorithm: x509.SHA256WithRSA,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		DNSNames:    []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
+	}
+	for _, h := range hosts {
+		if ip := net.ParseIP(h); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, h)
+		}
+	}
+	der, err := x509.CreateCertificate(s.sched, template, ca.certificate, &key.PublicKey, ca.key)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("iot: make server certificate: %w", err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der, ca.certificate.Raw}, PrivateKey: key}, nil
+}
+
+// VerifyClient is tls.Config.VerifyPeerCertificate of the broker's listener:
+// the client's certificate must be registered and ACTIVE, whoever signed it.
+// Use it with ClientAuth RequireAnyClientCert.
+func (s *Service) VerifyClient(raw [][]byte, _ [][]*x509.Certificate) error {
+	if len(raw) == 0 {
+		return fmt.Errorf("iot: the client has no certificate")
+	}
+	id := CertificateID(raw[0])
+	return s.db.View(func(tx *store.Tx) error {
+		c, ok, err := certificateTable.Get(tx, id)
+		if err != nil {
+			return err
+		}
+		if !ok || c.Status != active {
+			return fmt.Errorf("iot: the certificate %s is not registered and active", id)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,261 @@
+package iot
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/iam/policy"
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+)
+
+// ErrNotAuthorized is returned to the broker for a client that is refused or
+// an action that no policy allows.
+var ErrNotAuthorized = errors.New("iot: not authorized")
+
+// Hello is how a client introduces itself.
+type Hello struct {
+	ClientID    string
+	Certificate *x509.Certificate // nil without mutual TLS
+	Username    string
+	Password    []byte
+	SourceIP    string
+}
+
+// Principal is who a client turned out to be.
+type Principal struct {
+	ID        string // the certificate's id
+	ClientID  string
+	ThingName string // the thing behind the client, if thing variables have values
+	SourceIP  string
+	Detail    any // what Authorize remembers
+}
+
+// permissions are a client's compiled policies and variables, as of a
+// generation of the service.
+type permissions struct {
+	mu         sync.Mutex
+	generation uint64
+	thing      string
+	documents  []*policy.Document
+	values     map[string][]string
+}
+
+// Authenticate finds the certificate of a client; see the package comment for
+// the rules. The error is ErrNotAuthorized unless the store fails.
+func (s *Service) Authenticate(_ context.Context, h Hello) (Principal, error) {
+	p := Principal{ClientID: h.ClientID, SourceIP: h.SourceIP}
+	err := s.db.View(func(tx *store.Tx) error {
+		switch {
+		case h.Certificate != nil:
+			p.ID = CertificateID(h.Certificate.Raw)
+		case h.Username != "":
+			// AWS's clients append metrics to the name: id?SDK=...
+			p.ID, _, _ = strings.Cut(h.Username, "?")
+		default:
+			principals, err := all(tx, thingPrincipal, h.ClientID)
+			if err != nil {
+				return err
+			}
+			for _, arn := range principals {
+				id := s.nameIn("cert", arn)
+				c, ok, err := certificateTable.Get(tx, id)
+				if err != nil {
+					return err
+				}
+				if ok && c.Status == active {
+					p.ID = id
+					break
+				}
+			}
+		}
+		c, ok, err := certificateTable.Get(tx, p.ID)
+		if err == nil && (!ok || c.Status != active) {
+			err = ErrNotAuthorized
+		}
+		return err
+	})
+	if err != nil {
+		if errors.Is(err, ErrNotAuthorized) {
+			s.denied.Add(1)
+		}
+		return Principal{}, err
+	}
+	known := &permissions{}
+	p.Detail = known
+	known.mu.Lock()
+	defer known.mu.Unlock()
+	if err := s.refresh(p, known); err != nil {
+		return Principal{}, err
+	}
+	p.ThingName = known.thing
+	return p, nil
+}
+
+// Authorize returns nil if the policies of the principal's certificate, and of
+// the groups of its things, allow an action such as iot:Publish on a resource
+// such as arn:aws:iot:REGION:ACCOUNT:topic/a/b; otherwise ErrNotAuthorized.
+func (s *Service) Authorize(_ context.Context, p Principal, action, resource string) error {
+	known, ok := p.Detail.(*permissions)
+	if !ok {
+		known = &permissions{}
+	}
+	known.mu.Lock()
+	defer known.mu.Unlock()
+	s.mu.Lock()
+	generation := s.generation
+	s.mu.Unlock()
+	if known.values == nil || known.generation != generation {
+		if err := s.refresh(p, known); err != nil {
+			return err
+		}
+	}
+	decision, _ := policy.Evaluate(known.documents, policy.Request{Action: action, Resource: resource, Values: known.values})
+	if decision != policy.Allow {
+		s.denied.Add(1)
+		return ErrNotAuthorized
+	}
+	return nil
+}
+
+// Denied counts refused clients and actions since the process began.
+func (s *Service) Denied() int64 { return s.denied.Load() }
+
+// refresh reads a client's policies and variables anew; known.mu is held.
+func (s *Service) refresh(p Principal, known *permissions) error {
+	s.mu.Lock()
+	known.generation = s.generation
+	s.mu.Unlock()
+	known.documents, known.thing = nil, ""
+	known.values = map[string][]string{"iot:ClientId": {p.ClientID}, "aws:SourceIp": nil}
+	if p.SourceIP != "" {
+		known.values["aws:SourceIp"] = []string{p.SourceIP}
+	}
+	arn := s.arn("cert/" + p.ID)
+	return s.db.View(func(tx *store.Tx) error {
+		c, ok, err := certificateTable.Get(tx, p.ID)
+		if err != nil {
+			return err
+		}
+		if !ok || c.Status != active {
+			return nil // no documents: everything is refused
+		}
+		certificateValues(known.values, c.PEM)
+		attached := false
+		for row, err := range principalThing.Scan(tx, store.Query{Prefix: []string{arn}}) {
+			if err != nil {
+				return err
+			}
+			attached = true
+			if row.Key[1] == p.ClientID || row.Value == exclusiveThing {
+				known.thing = row.Key[1]
+			}
+		}
+		known.values["iot:Connection.Thing.IsAttached"] = []string{strconv.FormatBool(attached)}
+		if known.thing != "" {
+			t, _, err := thingTable.Get(tx, known.thing)
+			if err != nil {
+				return err
+			}
+			known.values["iot:Connection.Thing.ThingName"] = []string{known.thing}
+			if t.Type != "" {
+				known.values["iot:Connection.Thing.ThingTypeName"] = []string{t.Type}
+			}
+			for k, v := range t.Attributes {
+				known.values["iot:Connection.Thing.Attributes["+k+"]"] = []string{v}
+			}
+		}
+		groups, err := s.inherited(tx, arn)
+		if err != nil {
+			return err
+		}
+		var names []string
+		for _, target := range append([]string{arn}, groups...) {
+			list, err := all(tx, targetPolicy, target)
+			if err != nil {
+				return err
+			}
+			for _, name := range list {
+				if !slices.Contains(names, name) {
+					names = append(names, name)
+				}
+			}
+		}
+		for _, name := range names {
+			d, err := s.defaultDocument(tx, name)
+			if err != nil {
+				return err
+			}
+			known.documents = append(known.documents, d)
+		}
+		return nil
+	})
+}
+
+// defaultDocument returns a policy's default version, compiled.
+func (s *Service) defaultDocument(tx *store.Tx, name string) (*policy.Document, error) {
+	p, err := s.getPolicyRecord(tx, name)
+	if err != nil {
+		return nil, err
+	}
+	v, _, err := policyVersions.Get(tx, name, store.Number(uint64(p.Default)))
+	if err != nil {
+		return nil, err
+	}
+	key := name + "/" + strconv.FormatInt(p.Default, 10)
+	s.mu.Lock()
+	cached := s.documents[key]
+	s.mu.Unlock()
+	if cached != nil && cached.text == v.Document {
+		return cached.document, nil
+	}
+	d, err := parsePolicy(v.Document)
+	if err != nil {
+		return nil, awsapi.AsError(err)
+	}
+	s.mu.Lock()
+	s.documents[key] = &parsedPolicy{v.Document, d}
+	s.mu.Unlock()
+	return d, nil
+}
+
+// certificateValues fills in ${iot:Certificate...} variables.
+func certificateValues(values map[string][]string, text string) {
+	c, err := parsePEM(text)
+	if err != nil {
+		return
+	}
+	set := func(prefix, name string, list []string) {
+		if len(list) == 0 {
+			return
+		}
+		values[prefix+name] = []string{list[0]}
+		for i, v := range list {
+			values[prefix+name+"."+strconv.Itoa(i)] = []string{v}
+		}
+	}
+	subject := "iot:Certificate.Subject."
+	n := c.Subject
+	if n.CommonName != "" {
+		set(subject, "CommonName", []string{n.CommonName})
+	}
+	if n.SerialNumber != "" {
+		set(subject, "SerialNumber", []string{n.SerialNumber})
+	}
+	set(subject, "Country", n.Country)
+	set(subject, "Organization", n.Organization)
+	set(subject, "OrganizationalUnit", n.OrganizationalUnit)
+	set(subject, "State", n.Province)
+	issuer := "iot:Certificate.Issuer."
+	set(issuer, "Organization", c.Issuer.Organization)
+	if c.Issuer.CommonName != "" {
+		set(issuer, "CommonName", []string{c.Issuer.CommonName})
+	}
+	values["iot:Certificate.SerialNumber"] = []string{c.SerialNumber.Text(16)}
+	set("iot:Certificate.SubjectAlternativeName.", "DNSName", c.DNSNames)
+}

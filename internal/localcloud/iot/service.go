@@ -1,0 +1,238 @@
+package iot
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/iot/fleetindex"
+	"github.com/fleetstep/fleetstep/internal/localcloud/iot/jobs"
+	"github.com/fleetstep/fleetstep/internal/localcloud/iot/outbox"
+	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+)
+
+// Publisher sends messages of the service ($aws/...) to the broker.
+type Publisher interface {
+	Publish(ctx context.Context, topic string, payload []byte) error
+}
+
+// TopicRules are the operations of topic rules, served under iot.
+type TopicRules interface {
+	Operations() []awsapi.Operation
+}
+
+// Endpoints are what DescribeEndpoint answers; an empty one is refused as not
+// built. Addresses are a host, with a port where it is not AWS's.
+type Endpoints struct {
+	Data string // iot:Data and iot:Data-ATS
+	Jobs string // iot:Jobs
+}
+
+// Config is what the service needs.
+type Config struct {
+	Scheduler *scheduler.Scheduler
+	Store     *store.DB
+	Account   string
+	Region    string
+
+	Endpoints Endpoints
+	Publisher Publisher     // nil: messages of the service are dropped
+	Caller    awsapi.Caller // reads job documents from S3; may be nil
+	Presigner jobs.Presigner
+	Rules     TopicRules // may be nil
+	// AbortShare chooses how abort criteria of jobs are read.
+	AbortShare jobs.AbortShare
+}
+
+// Service is the control plane.
+type Service struct {
+	config Config
+	sched  *scheduler.Scheduler
+	db     *store.DB
+	outbox *outbox.Outbox
+	jobs   *jobs.Service
+
+	denied atomic.Int64
+
+	mu         sync.Mutex
+	events     map[string]bool // enabled event types
+	indexing   indexingConfiguration
+	queries    map[string]*fleetindex.Query // of dynamic groups
+	documents  map[string]*parsedPolicy     // by policy and version
+	generation uint64                       // rises with every change that permissions depend on
+	reindexing bool
+	caMu       sync.Mutex
+	ca         *localCA
+}
+
+// New returns the service with its caches read from the store.
+func New(config Config) (*Service, error) {
+	s := &Service{
+		config: config, sched: config.Scheduler, db: config.Store,
+		events: map[string]bool{}, queries: map[string]*fleetindex.Query{}, documents: map[string]*parsedPolicy{},
+	}
+	s.outbox = outbox.New(config.Scheduler, config.Store, "iot.outbox", s.deliver)
+	s.jobs = jobs.New(jobs.Config{
+		Scheduler: config.Scheduler, Store: config.Store, Account: config.Account, Region: config.Region,
+		Registry: registry{s}, Outbox: s.outbox, Caller: config.Caller, Presigner: config.Presigner, AbortShare: config.AbortShare,
+	})
+	err := s.db.View(func(tx *store.Tx) error {
+		e, _, err := eventsTable.Get(tx, single)
+		if err != nil {
+			return err
+		}
+		for k, on := range e.Enabled {
+			s.events[k] = on
+		}
+		if s.indexing, _, err = indexingTable.Get(tx, single); err != nil {
+			return err
+		}
+		for row, err := range groupTable.Scan(tx, store.Query{}) {
+			if err != nil {
+				return err
+			}
+			if row.Value.dynamic() {
+				if s.queries[row.Key[0]], err = fleetindex.Parse(row.Value.Query); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("iot: load: %w", err)
+	}
+	return s, nil
+}
+
+// Jobs is the part that iotjobsdataplane shows to devices.
+func (s *Service) Jobs() *jobs.Service { return s.jobs }
+
+// Start sends what was left unsent, and resumes jobs and dynamic groups.
+func (s *Service) Start(ctx context.Context) error {
+	s.outbox.Start()
+	if err := s.jobs.Start(ctx); err != nil {
+		return err
+	}
+	s.reindex()
+	return nil
+}
+
+// Residue lists unsent messages, jobs under way, and dynamic groups that are
+// not up to date.
+func (s *Service) Residue(ctx context.Context) []string {
+	lines := s.jobs.Residue(ctx)
+	if n, err := s.outbox.Undelivered(); err != nil {
+		lines = append(lines, "iot: "+err.Error())
+	} else if n > 0 {
+		lines = append(lines, fmt.Sprintf("iot: %d messages not sent", n))
+	}
+	err := s.db.View(func(tx *store.Tx) error {
+		for row, err := range reindexTable.Scan(tx, store.Query{}) {
+			if err != nil {
+				return err
+			}
+			lines = append(lines, "iot: dynamic groups of thing "+row.Key[0]+" not up to date")
+			break
+		}
+		return nil
+	})
+	if err != nil {
+		lines = append(lines, "iot: "+err.Error())
+	}
+	return lines
+}
+
+// deliver sends a message of the outbox.
+func (s *Service) deliver(ctx context.Context, m outbox.Message) error {
+	if s.config.Publisher == nil {
+		return nil
+	}
+	if m.Kind == jobs.NextKind {
+		payload, err := s.jobs.Next(ctx, m.Payload)
+		if err != nil {
+			return err
+		}
+		m.Payload = payload
+	}
+	return s.config.Publisher.Publish(ctx, m.Topic, m.Payload)
+}
+
+func (s *Service) arn(resource string) string {
+	return "arn:aws:iot:" + s.config.Region + ":" + s.config.Account + ":" + resource
+}
+
+// nameIn takes the name out of an ARN of this account, "" if it is none of the
+// kind.
+func (s *Service) nameIn(kind, arn string) string {
+	name, ok := strings.CutPrefix(arn, s.arn(kind+"/"))
+	if !ok {
+		return ""
+	}
+	return name
+}
+
+// changed makes cached permissions of connected clients stale.
+func (s *Service) changed() {
+	s.mu.Lock()
+	s.generation++
+	s.mu.Unlock()
+}
+
+// registry is the service as jobs sees it.
+type registry struct{ s *Service }
+
+var _ jobs.Registry = registry{}
+
+func (r registry) HasThing(tx *store.Tx, name string) (bool, error) {
+	_, ok, err := thingTable.Get(tx, name)
+	return ok, err
+}
+
+func (r registry) HasGroup(tx *store.Tx, name string) (bool, error) {
+	_, ok, err := groupTable.Get(tx, name)
+	return ok, err
+}
+
+func (r registry) Members(tx *store.Tx, group, after string, limit int) ([]string, error) {
+	q := store.Query{Prefix: []string{group}}
+	if after != "" {
+		q.After = []string{after}
+	}
+	var list []string
+	for row, err := range memberTable.Scan(tx, q) {
+		if err != nil {
+			return nil, err
+		}
+		if list = append(list, row.Key[1]); len(list) == limit {
+			break
+		}
+	}
+	return list, nil
+}
+
+func (r registry) Children(tx *store.Tx, group string) ([]string, error) {
+	return all(tx, childTable, group)
+}
+
+func (r registry) GroupsOf(tx *store.Tx, thing string) ([]string, error) {
+	direct, err := all(tx, memberOfTable, thing)
+	if err != nil {
+		return nil, err
+	}
+	return withAncestors(tx, direct)
+}
+
+func (r registry) EventsEnabled(_ *store.Tx, eventType string) (bool, error) {
+	return r.s.enabled(eventType), nil
+}
+
+func (r registry) Tag(tx *store.Tx, arn string, tags map[string]string) error {
+	return addTags(tx, arn, tags)
+}
+
+func (r registry) Untag(tx *store.Tx, arn string) error { return tagTable.Delete(tx, arn) }

@@ -1,0 +1,180 @@
+package iot
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+)
+
+type thing struct {
+	ID         string            `json:"id"`
+	Type       string            `json:"type,omitempty"`
+	Attributes map[string]string `json:"attributes,omitempty"`
+	Version    int64             `json:"version"`
+}
+
+type thingType struct {
+	ID         string              `json:"id"`
+	Properties thingTypeProperties `json:"properties"`
+	Created    int64               `json:"created"`
+	Deprecated int64               `json:"deprecated,omitempty"`
+}
+
+type group struct {
+	ID          string            `json:"id"`
+	Parent      string            `json:"parent,omitempty"`
+	Description string            `json:"description,omitempty"`
+	Attributes  map[string]string `json:"attributes,omitempty"`
+	Version     int64             `json:"version"`
+	Created     int64             `json:"created"`
+	// Dynamic groups only.
+	Query      string `json:"query,omitempty"`
+	Status     string `json:"status,omitempty"`
+	BuiltAfter string `json:"builtAfter,omitempty"` // last thing that was asked while building
+}
+
+func (g *group) dynamic() bool { return g.Query != "" }
+
+type certificate struct {
+	PEM         string `json:"pem"`
+	Status      string `json:"status"`
+	Created     int64  `json:"created"`
+	Modified    int64  `json:"modified"`
+	NotBefore   int64  `json:"notBefore"`
+	NotAfter    int64  `json:"notAfter"`
+	Mode        string `json:"mode"`
+	Version     int    `json:"version"`
+	GeneratedID string `json:"generation"`
+}
+
+type policyRecord struct {
+	Default    int64  `json:"default"`
+	Last       int64  `json:"last"`
+	Created    int64  `json:"created"`
+	Modified   int64  `json:"modified"`
+	Generation string `json:"generation"`
+}
+
+type policyVersion struct {
+	Document string `json:"document"`
+	Created  int64  `json:"created"`
+}
+
+type authority struct {
+	Key         []byte `json:"key"` // PKCS #1
+	Certificate []byte `json:"certificate"`
+	Serial      int64  `json:"serial"`
+}
+
+type connectivity struct {
+	Connected bool   `json:"connected"`
+	Timestamp int64  `json:"timestamp"` // ms
+	Reason    string `json:"reason,omitempty"`
+	Version   int64  `json:"version"`
+}
+
+type mark = []byte // a row of an index: the key says all
+
+var (
+	thingTable     = store.NewTable[thing]("iot.thing")
+	thingTypeTable = store.NewTable[thingType]("iot.thingtype")
+	thingsOfType   = store.NewTable[mark]("iot.thingtypething") // type, thing
+	groupTable     = store.NewTable[group]("iot.group")
+	childTable     = store.NewTable[mark]("iot.groupchild") // parent, child
+	memberTable    = store.NewTable[mark]("iot.member")     // group, thing
+	memberOfTable  = store.NewTable[mark]("iot.memberof")   // thing, group
+
+	certificateTable = store.NewTable[certificate]("iot.certificate")
+	certificateOrder = store.NewTable[mark]("iot.certificateorder") // created, id
+	thingPrincipal   = store.NewTable[string]("iot.thingprincipal") // thing, principal; the value is the kind of attachment
+	principalThing   = store.NewTable[string]("iot.principalthing") // principal, thing
+	authorityTable   = store.NewTable[authority]("iot.authority")
+
+	policyTable    = store.NewTable[policyRecord]("iot.policy")
+	policyVersions = store.NewTable[policyVersion]("iot.policyversion") // policy, number
+	policyTarget   = store.NewTable[mark]("iot.policytarget")           // policy, target
+	targetPolicy   = store.NewTable[mark]("iot.targetpolicy")           // target, policy
+
+	eventsTable       = store.NewTable[eventsRecord]("iot.events")
+	indexingTable     = store.NewTable[indexingConfiguration]("iot.indexing")
+	connectivityTable = store.NewTable[connectivity]("iot.connectivity")
+	reindexTable      = store.NewTable[mark]("iot.reindex") // thing: its dynamic groups are to be looked at
+	tagTable          = store.NewTable[map[string]string]("iot.tag")
+)
+
+const single = "it" // key of tables with one record
+
+func moment(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}
+
+func (s *Service) now() int64 { return s.sched.Now().UnixMilli() }
+
+// A page of a listing whose keys have one part after the prefix.
+type page struct {
+	size  int
+	after []string
+	last  string
+	token string
+	n     int
+}
+
+func newPage(maxResults int, nextToken string) (*page, error) {
+	p := &page{size: maxResults}
+	if maxResults == 0 {
+		p.size = 250
+	}
+	if p.size < 1 || p.size > 250 {
+		return nil, invalid("The number of results is %d; allowed are 1 to 250.", maxResults)
+	}
+	if nextToken != "" {
+		b, err := base64.URLEncoding.DecodeString(nextToken)
+		if err != nil || json.Unmarshal(b, &p.after) != nil || len(p.after) == 0 {
+			return nil, invalid("The next token is not valid.")
+		}
+	}
+	return p, nil
+}
+
+// full reports whether the page has its results; the token then leads on.
+func (p *page) full() bool {
+	if p.n < p.size {
+		return false
+	}
+	b, _ := json.Marshal([]string{p.last}) // strings always encode
+	p.token = base64.URLEncoding.EncodeToString(b)
+	return true
+}
+
+func (p *page) add(key string) { p.last, p.n = key, p.n+1 }
+
+// names lists the last key parts below a prefix.
+func names[T any](tx *store.Tx, t store.Table[T], p *page, prefix ...string) ([]string, error) {
+	list := []string{}
+	for row, err := range t.Scan(tx, store.Query{Prefix: prefix, After: p.after}) {
+		if err != nil || p.full() {
+			return list, err
+		}
+		name := row.Key[len(row.Key)-1]
+		list = append(list, name)
+		p.add(name)
+	}
+	return list, nil
+}
+
+// all lists the last key parts below a prefix without paging.
+func all[T any](tx *store.Tx, t store.Table[T], prefix ...string) ([]string, error) {
+	var list []string
+	for row, err := range t.Scan(tx, store.Query{Prefix: prefix}) {
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, row.Key[len(row.Key)-1])
+	}
+	return list, nil
+}

@@ -1,0 +1,399 @@
+package iot
+
+import (
+	"context"
+	"maps"
+	"regexp"
+	"strings"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+)
+
+var (
+	namePattern           = regexp.MustCompile(`^[a-zA-Z0-9:_-]{1,128}$`)
+	attributeNamePattern  = regexp.MustCompile(`^[a-zA-Z0-9_.,@/:#-]{1,128}$`)
+	attributeValuePattern = regexp.MustCompile(`^[a-zA-Z0-9_.,@/:#=\[\]-]{0,800}$`)
+)
+
+const (
+	attributesWithType    = 50
+	attributesWithoutType = 3
+)
+
+func checkName(member, name string) error {
+	if !namePattern.MatchString(name) {
+		return invalid("%s %q must be 1 to 128 characters of a-z, A-Z, 0-9, :, _ and -.", member, name)
+	}
+	return nil
+}
+
+func (s *Service) noThing(name string) error { return notFound("Thing %s cannot be found.", name) }
+
+// getThing reads a thing, or says that it is not there.
+func (s *Service) getThing(tx *store.Tx, name string) (thing, error) {
+	t, ok, err := thingTable.Get(tx, name)
+	if err == nil && !ok {
+		err = s.noThing(name)
+	}
+	return t, err
+}
+
+type attributePayload struct {
+	Attributes map[string]string `json:"attributes,omitempty"`
+	Merge      bool              `json:"merge,omitempty"`
+}
+
+// applied returns attributes with the payload's in their place or merged in;
+// an empty value removes an attribute.
+func (p *attributePayload) applied(to map[string]string) (map[string]string, error) {
+	if p == nil {
+		return to, nil
+	}
+	out := map[string]string{}
+	if p.Merge {
+		maps.Copy(out, to)
+	}
+	for k, v := range p.Attributes {
+		if !attributeNamePattern.MatchString(k) {
+			return nil, invalid("The attribute name %q is not valid.", k)
+		}
+		if !attributeValuePattern.MatchString(v) {
+			return nil, invalid("The value %q of attribute %s is not valid.", v, k)
+		}
+		if v == "" {
+			delete(out, k)
+		} else {
+			out[k] = v
+		}
+	}
+	return out, nil
+}
+
+func (t *thing) check() error {
+	limit := attributesWithoutType
+	if t.Type != "" {
+		limit = attributesWithType
+	}
+	if len(t.Attributes) > limit {
+		return invalid("The thing has %d attributes; at most %d are allowed for a thing with the type %q.", len(t.Attributes), limit, t.Type)
+	}
+	return nil
+}
+
+type createThingIn struct {
+	ThingName        string            `json:"thingName" uri:"thingName"`
+	ThingTypeName    string            `json:"thingTypeName,omitempty"`
+	AttributePayload *attributePayload `json:"attributePayload,omitempty"`
+	BillingGroupName string            `json:"billingGroupName,omitempty"`
+}
+
+type createThingOut struct {
+	ThingName string `json:"thingName"`
+	ThingARN  string `json:"thingArn"`
+	ThingID   string `json:"thingId"`
+}
+
+func (s *Service) createThing(_ context.Context, _ *awsapi.Call, in *createThingIn) (*createThingOut, error) {
+	if err := checkName("thingName", in.ThingName); err != nil {
+		return nil, err
+	}
+	if in.BillingGroupName != "" {
+		return nil, awsapi.NotBuilt("CreateThing with billingGroupName")
+	}
+	attributes, err := in.AttributePayload.applied(nil)
+	if err != nil {
+		return nil, err
+	}
+	t := thing{ID: s.sched.UUID(), Type: in.ThingTypeName, Attributes: attributes, Version: 1}
+	if err := t.check(); err != nil {
+		return nil, err
+	}
+	err = s.db.Update(func(tx *store.Tx) error {
+		old, taken, err := thingTable.Get(tx, in.ThingName)
+		if err != nil {
+			return err
+		}
+		if taken {
+			if old.Type == t.Type && maps.Equal(old.Attributes, t.Attributes) {
+				t.ID = old.ID // the same thing again: no error, as on AWS
+				return nil
+			}
+			return exists(in.ThingName, s.arn("thing/"+in.ThingName), "Thing %s already exists in account with different properties", in.ThingName)
+		}
+		if err := s.checkType(tx, t.Type); err != nil {
+			return err
+		}
+		if err := s.putThing(tx, in.ThingName, nil, &t); err != nil {
+			return err
+		}
+		return s.thingEvent(tx, in.ThingName, &t, "CREATED")
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &createThingOut{in.ThingName, s.arn("thing/" + in.ThingName), t.ID}, nil
+}
+
+func (s *Service) checkType(tx *store.Tx, name string) error {
+	if name == "" {
+		return nil
+	}
+	t, ok, err := thingTypeTable.Get(tx, name)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return notFound("Thing type %s cannot be found.", name)
+	}
+	if t.Deprecated != 0 {
+		return invalid("Thing type %s is deprecated.", name)
+	}
+	return nil
+}
+
+// putThing writes a thing (nil: it goes) with its index by type, tells of a
+// changed type, and has its dynamic groups looked at.
+func (s *Service) putThing(tx *store.Tx, name string, old, t *thing) error {
+	before, after, id := "", "", ""
+	if old != nil {
+		before, id = old.Type, old.ID
+	}
+	if t != nil {
+		after, id = t.Type, t.ID
+	}
+	associate := func(typeName, operation string) error {
+		return s.event(tx, "THING_TYPE_ASSOCIATION", "thingTypeAssociation/thing/"+name+"/thingType/"+typeName+"/"+strings.ToLower(operation),
+			"THING_TYPE_ASSOCIATION_EVENT", operation, map[string]any{"thingId": id, "thingName": name, "thingTypeName": typeName})
+	}
+	if before != after {
+		if before != "" {
+			if err := thingsOfType.Delete(tx, before, name); err != nil {
+				return err
+			}
+			if err := associate(before, "REMOVED"); err != nil {
+				return err
+			}
+		}
+		if after != "" {
+			if err := thingsOfType.Put(tx, mark{}, after, name); err != nil {
+				return err
+			}
+			if err := associate(after, "ADDED"); err != nil {
+				return err
+			}
+		}
+	}
+	tx.OnCommit(s.changed)
+	if t == nil {
+		return thingTable.Delete(tx, name)
+	}
+	if err := thingTable.Put(tx, *t, name); err != nil {
+		return err
+	}
+	return s.stale(tx, name)
+}
+
+func (s *Service) thingEvent(tx *store.Tx, name string, t *thing, operation string) error {
+	var typeName any
+	if t.Type != "" {
+		typeName = t.Type
+	}
+	attributes := t.Attributes
+	if attributes == nil {
+		attributes = map[string]string{}
+	}
+	return s.event(tx, "THING", "thing/"+name+"/"+strings.ToLower(operation), "THING_EVENT", operation, map[string]any{
+		"thingId": t.ID, "thingName": name, "versionNumber": t.Version, "thingTypeName": typeName, "attributes": attributes,
+	})
+}
+
+type updateThingIn struct {
+	ThingName        string            `json:"thingName" uri:"thingName"`
+	ThingTypeName    string            `json:"thingTypeName,omitempty"`
+	AttributePayload *attributePayload `json:"attributePayload,omitempty"`
+	ExpectedVersion  *int64            `json:"expectedVersion,omitempty"`
+	RemoveThingType  bool              `json:"removeThingType,omitempty"`
+}
+
+type empty struct{}
+
+func (s *Service) updateThing(_ context.Context, _ *awsapi.Call, in *updateThingIn) (*empty, error) {
+	if in.RemoveThingType && in.ThingTypeName != "" {
+		return nil, invalid("removeThingType and thingTypeName exclude each other.")
+	}
+	return &empty{}, s.db.Update(func(tx *store.Tx) error {
+		old, err := s.getThing(tx, in.ThingName)
+		if err != nil {
+			return err
+		}
+		if in.ExpectedVersion != nil && *in.ExpectedVersion != old.Version {
+			return versionConflict(*in.ExpectedVersion, old.Version)
+		}
+		t := old
+		if t.Attributes, err = in.AttributePayload.applied(old.Attributes); err != nil {
+			return err
+		}
+		if in.ThingTypeName != "" {
+			t.Type = in.ThingTypeName
+			if err := s.checkType(tx, t.Type); err != nil {
+				return err
+			}
+		}
+		if in.RemoveThingType {
+			t.Type = ""
+		}
+		if err := t.check(); err != nil {
+			return err
+		}
+		t.Version++
+		if err := s.putThing(tx, in.ThingName, &old, &t); err != nil {
+			return err
+		}
+		return s.thingEvent(tx, in.ThingName, &t, "UPDATED")
+	})
+}
+
+type thingIn struct {
+	ThingName       string `json:"thingName" uri:"thingName"`
+	ExpectedVersion *int64 `json:"expectedVersion,omitempty" query:"expectedVersion"`
+}
+
+func (s *Service) deleteThing(_ context.Context, _ *awsapi.Call, in *thingIn) (*empty, error) {
+	return &empty{}, s.db.Update(func(tx *store.Tx) error {
+		t, ok, err := thingTable.Get(tx, in.ThingName)
+		if err != nil || !ok {
+			return err // deleting what is not there succeeds on AWS
+		}
+		if in.ExpectedVersion != nil && *in.ExpectedVersion != t.Version {
+			return versionConflict(*in.ExpectedVersion, t.Version)
+		}
+		principals, err := all(tx, thingPrincipal, in.ThingName)
+		if err != nil {
+			return err
+		}
+		if len(principals) > 0 {
+			return invalid("Cannot delete. Thing %s is still attached to one or more principals", in.ThingName)
+		}
+		groups, err := all(tx, memberOfTable, in.ThingName)
+		if err != nil {
+			return err
+		}
+		if err := s.jobs.ThingDeleted(tx, in.ThingName); err != nil {
+			return err
+		}
+		for _, g := range groups {
+			if err := s.leave(tx, g, in.ThingName, &t); err != nil {
+				return err
+			}
+		}
+		for _, err := range []error{
+			connectivityTable.Delete(tx, in.ThingName), reindexTable.Delete(tx, in.ThingName), tagTable.Delete(tx, s.arn("thing/"+in.ThingName)),
+			s.putThing(tx, in.ThingName, &t, nil),
+		} {
+			if err != nil {
+				return err
+			}
+		}
+		return s.thingEvent(tx, in.ThingName, &t, "DELETED")
+	})
+}
+
+type describeThingOut struct {
+	DefaultClientID string            `json:"defaultClientId"`
+	ThingName       string            `json:"thingName"`
+	ThingID         string            `json:"thingId"`
+	ThingARN        string            `json:"thingArn"`
+	ThingTypeName   string            `json:"thingTypeName,omitempty"`
+	Attributes      map[string]string `json:"attributes"`
+	Version         int64             `json:"version"`
+}
+
+func (s *Service) describeThing(_ context.Context, _ *awsapi.Call, in *thingIn) (*describeThingOut, error) {
+	var t thing
+	err := s.db.View(func(tx *store.Tx) (err error) {
+		t, err = s.getThing(tx, in.ThingName)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &describeThingOut{in.ThingName, in.ThingName, t.ID, s.arn("thing/" + in.ThingName), t.Type, notNil(t.Attributes), t.Version}, nil
+}
+
+func notNil(m map[string]string) map[string]string {
+	if m == nil {
+		return map[string]string{}
+	}
+	return m
+}
+
+type listThingsIn struct {
+	NextToken               string `json:"nextToken,omitempty" query:"nextToken"`
+	MaxResults              int    `json:"maxResults,omitempty" query:"maxResults"`
+	AttributeName           string `json:"attributeName,omitempty" query:"attributeName"`
+	AttributeValue          string `json:"attributeValue,omitempty" query:"attributeValue"`
+	ThingTypeName           string `json:"thingTypeName,omitempty" query:"thingTypeName"`
+	UsePrefixAttributeValue bool   `json:"usePrefixAttributeValue,omitempty" query:"usePrefixAttributeValue"`
+}
+
+type thingView struct {
+	ThingName     string            `json:"thingName"`
+	ThingTypeName string            `json:"thingTypeName,omitempty"`
+	ThingARN      string            `json:"thingArn"`
+	Attributes    map[string]string `json:"attributes"`
+	Version       int64             `json:"version"`
+}
+
+type listThingsOut struct {
+	Things    []thingView `json:"things"`
+	NextToken string      `json:"nextToken,omitempty"`
+}
+
+func (s *Service) listThings(_ context.Context, _ *awsapi.Call, in *listThingsIn) (*listThingsOut, error) {
+	p, err := newPage(in.MaxResults, in.NextToken)
+	if err != nil {
+		return nil, err
+	}
+	if in.AttributeName == "" && in.AttributeValue != "" {
+		return nil, invalid("attributeValue needs attributeName.")
+	}
+	out := &listThingsOut{Things: []thingView{}}
+	show := func(name string, t thing) {
+		if in.AttributeName != "" {
+			v, ok := t.Attributes[in.AttributeName]
+			if !ok || in.UsePrefixAttributeValue && !strings.HasPrefix(v, in.AttributeValue) ||
+				!in.UsePrefixAttributeValue && in.AttributeValue != "" && v != in.AttributeValue {
+				return
+			}
+		}
+		out.Things = append(out.Things, thingView{name, t.Type, s.arn("thing/" + name), notNil(t.Attributes), t.Version})
+		p.add(name)
+	}
+	err = s.db.View(func(tx *store.Tx) error {
+		if in.ThingTypeName == "" {
+			for row, err := range thingTable.Scan(tx, store.Query{After: p.after}) {
+				if err != nil || p.full() {
+					return err
+				}
+				show(row.Key[0], row.Value)
+			}
+			return nil
+		}
+		for row, err := range thingsOfType.Scan(tx, store.Query{Prefix: []string{in.ThingTypeName}, After: p.after}) {
+			if err != nil || p.full() {
+				return err
+			}
+			t, ok, err := thingTable.Get(tx, row.Key[1])
+			if err != nil {
+				return err
+			}
+			if ok {
+				show(row.Key[1], t)
+			}
+		}
+		return nil
+	})
+	out.NextToken = p.token
+	return out, err
+}
