@@ -246,7 +246,9 @@ func (s *session) Close(clean bool) {
 		return
 	}
 	if clean {
-		_ = s.client.Disconnect(&paho.Disconnect{})
+		// Not by client.Disconnect, which waits for the handler, and that may be
+		// who called.
+		_, _ = (&paho.Disconnect{}).Packet().WriteTo(s.conn)
 	}
 	_ = s.conn.Close()
 }

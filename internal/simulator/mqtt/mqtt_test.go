@@ -132,7 +132,7 @@ func TestUpgradeOverRealMQTT(t *testing.T) {
 				{ID: "boot", NotifType: usp.KindEvent, ReferenceList: "Device.Boot!", Enable: true, Persistent: true},
 				{ID: "done", NotifType: usp.KindOperationComplete, ReferenceList: "Device.DeviceInfo.FirmwareImage.*.Download()", Enable: true, Persistent: true},
 			},
-			Timing: simulator.Timing{Boot: 50 * time.Millisecond, BeforeReboot: 50 * time.Millisecond, ConnectRetry: 20 * time.Millisecond},
+			Timing: simulator.Timing{Boot: 50 * time.Millisecond, BeforeReboot: 50 * time.Millisecond, ConnectRetry: 20 * time.Millisecond, ForceReconnect: 20 * time.Millisecond},
 		},
 	})
 	if err != nil {
@@ -195,6 +195,21 @@ func TestUpgradeOverRealMQTT(t *testing.T) {
 	}
 	if r, _ = w.next(t); r.MQTTConnect == nil {
 		t.Fatalf("after the reconnect %+v", r)
+	}
+
+	// It is told to reconnect, in a message that arrives on that connection.
+	payload, err = usp.NewRecord("self::fleetstep", "os::012345-rg-000001", usp.NewOperate("op-2", "Device.MQTT.Client.1.ForceReconnect()", "", true, nil)).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := broker.Publish("usp/v1/agent/rg-000001", payload, false, 0); err != nil {
+		t.Fatal(err)
+	}
+	if r, _ = w.next(t); usp.Type(r.Message) != "OPERATE_RESP" {
+		t.Fatalf("answer %v", r.Message)
+	}
+	if r, _ = w.next(t); r.MQTTConnect == nil {
+		t.Fatalf("after the reconnect on demand %+v", r)
 	}
 }
 
