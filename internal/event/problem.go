@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"sort"
 	"strings"
+	"unicode/utf8"
 )
 
 // Problem is one mistake in a payload.
@@ -39,7 +40,7 @@ func (ps Problems) Error() string {
 	for _, p := range ps {
 		lines = append(lines, p.String())
 	}
-	return fmt.Sprintf("%d mistakes in the payload: %s", len(ps), strings.Join(lines, "; "))
+	return fmt.Sprintf("%d mistakes in the payload:\n%s", len(ps), strings.Join(lines, "\n"))
 }
 
 // checker walks decoded JSON and collects problems instead of stopping.
@@ -99,6 +100,13 @@ func (c *checker) text(path string, m map[string]any, key string, re *regexp.Reg
 		return "", false
 	}
 	return s, true
+}
+
+// short checks an optional string member of 1 to most characters.
+func (c *checker) short(path string, m map[string]any, key string, re *regexp.Regexp, most int, allowed string) {
+	if s, ok := c.text(path, m, key, re, allowed); ok && (s == "" || utf8.RuneCountInString(s) > most) {
+		c.add(path+"."+key, s, "%s", allowed)
+	}
 }
 
 // choice checks an optional member that is one of a few words.

@@ -2,7 +2,6 @@ package event
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -93,9 +92,8 @@ var (
 	versionForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$`)
 	targetForm  = regexp.MustCompile(`^arn:(aws|aws-cn|aws-us-gov):iot:[a-z0-9-]+:[0-9]{12}:(thing|thinggroup)/[a-zA-Z0-9:_-]{1,128}$`)
 	bucketForm  = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
-	keyForm     = regexp.MustCompile(`^[\s\S]{1,1024}$`)
-	anyIDForm   = regexp.MustCompile(`^[\s\S]{1,1024}$`)
-	urlForm     = regexp.MustCompile(`^https?://[^\s/@]+/[^\s]{0,1990}$`)
+	nameForm    = regexp.MustCompile(`^[\s\S]+$`) // keys and version ids, see short
+	urlForm     = regexp.MustCompile(`^https?://[^\s/@]+/[^\s]*$`)
 	sha256Form  = regexp.MustCompile(`^[0-9a-fA-F]{64}$`)
 	base64Form  = regexp.MustCompile(`^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$`)
 	timeForm    = regexp.MustCompile(`^([01][0-9]|2[0-3]):[0-5][0-9]$`)
@@ -243,12 +241,8 @@ func (c *checker) firmware(p string, v any) {
 	c.text(p, m, "version", versionForm, allowedVersion)
 	c.text(p, m, "sha256", sha256Form, "64 hexadecimal digits")
 	c.number(p, m, "size", 1, 1<<40, 1)
-	if s, ok := c.text(p, m, "signature", base64Form, "base64, up to 8192 characters"); ok {
-		if _, err := base64.StdEncoding.DecodeString(s); err != nil || len(s) > 8192 || s == "" {
-			c.add(p+".signature", s, "base64, up to 8192 characters")
-		}
-	}
-	c.text(p, m, "url", urlForm, "an http or https URL with a host and a path, up to 2,000 characters, without user information")
+	c.short(p, m, "signature", base64Form, 8192, "base64, 1 to 8,192 characters")
+	c.short(p, m, "url", urlForm, 2000, "an http or https URL with a host and a path, up to 2,000 characters, without user information")
 	_, s3 := m["s3"]
 	_, url := m["url"]
 	if s3 && url {
@@ -263,8 +257,8 @@ func (c *checker) firmware(p string, v any) {
 			c.require(p+".s3", o, "bucket", "the name of a bucket")
 			c.text(p+".s3", o, "bucket", bucketForm, "the name of a bucket: 3 to 63 of a-z 0-9 . -")
 			c.require(p+".s3", o, "key", "the key of an object")
-			c.text(p+".s3", o, "key", keyForm, "1 to 1,024 characters")
-			c.text(p+".s3", o, "versionId", anyIDForm, "1 to 1,024 characters")
+			c.short(p+".s3", o, "key", nameForm, 1024, "1 to 1,024 characters")
+			c.short(p+".s3", o, "versionId", nameForm, 1024, "1 to 1,024 characters")
 		}
 	}
 }

@@ -1,0 +1,349 @@
+package event_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"pgregory.net/rapid"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+)
+
+const samples = "../../events"
+
+func sample(t testing.TB, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(samples, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// shapes says what each sample is; a file that is not listed fails.
+var shapes = map[string]any{
+	"create-job.json":                nil, // by TestSamplesOfCreateJob
+	"create-job-full.json":           nil,
+	"create-job-five-mistakes.json":  nil,
+	"enable-job-events.json":         nil, // CloudFormation's own shape
+	"create-job.response.json":       event.Created{},
+	"job-document.json":              event.Document{},
+	"notify-next.json":               event.NotifyNext{},
+	"execution-input.json":           event.ExecutionInput{},
+	"send-usp-operate-inspect.json":  event.StepInput{},
+	"send-usp-operate-download.json": event.StepInput{},
+	"send-usp-operate-activate.json": event.StepInput{},
+	"send-usp-operate-rollback.json": event.StepInput{},
+	"await-firmware-report.json":     event.StepInput{},
+	"verify-version.json":            event.StepInput{},
+	"finalize-succeeded.json":        event.FinalizeInput{},
+	"finalize-failed.json":           event.FinalizeInput{},
+	"outcome.json":                   event.Outcome{},
+	"usp-message-boot.json":          event.DeviceMessage{},
+	"usp-message-mqtt-connect.json":  event.DeviceMessage{},
+	"presence-connected.json":        event.DeviceMessage{},
+	"presence-disconnected.json":     event.DeviceMessage{},
+	"job-event.json":                 event.JobEvent{},
+	"job-execution-event.json":       event.JobEvent{},
+}
+
+func TestEverySampleHasItsShape(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(samples, "*.json"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no samples: %v", err)
+	}
+	seen := map[string]bool{}
+	for _, f := range files {
+		name := filepath.Base(f)
+		seen[name] = true
+		shape, listed := shapes[name]
+		if !listed {
+			t.Errorf("%s: no shape is listed for it", name)
+			continue
+		}
+		if shape == nil {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			v := reflect.New(reflect.TypeOf(shape))
+			if err := json.Unmarshal(sample(t, name), v.Interface()); err != nil {
+				t.Fatal(err)
+			}
+			// What we write ourselves comes out as it went in.
+			switch shape.(type) {
+			case event.ExecutionInput, event.Document, event.Created, event.Outcome:
+				var want, got any
+				b, err := json.Marshal(v.Interface())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if json.Unmarshal(b, &got) != nil || json.Unmarshal(sample(t, name), &want) != nil || !reflect.DeepEqual(got, want) {
+					t.Errorf("got %s", b)
+				}
+			}
+		})
+	}
+	for name := range shapes {
+		if !seen[name] {
+			t.Errorf("%s is listed and not there", name)
+		}
+	}
+}
+
+func TestSamplesOfCreateJob(t *testing.T) {
+	r, err := event.ParseRequest(sample(t, "create-job.json"))
+	if err != nil || r.Firmware.Version != "2.0.0" || r.Activation.Mode != event.ActivateAuto || len(r.Targets) != 1 {
+		t.Errorf("reference form: %+v, %v", r, err)
+	}
+	full, err := event.ParseRequest(sample(t, "create-job-full.json"))
+	if err != nil || full.JobID != "fw-2-0-0-demo" || full.Activation.Window == nil || full.Rollout.ExponentialRate == nil {
+		t.Errorf("full form: %+v, %v", full, err)
+	}
+	_, err = event.ParseRequest(sample(t, "create-job-five-mistakes.json"))
+	var problems event.Problems
+	if !errors.As(err, &problems) || len(problems) != 5 {
+		t.Fatalf("five mistakes: %v", err)
+	}
+	want := []string{"$.activation.mode", "$.firmware.sha256", "$.jobId", "$.rollout.maximumPerMinute", "$.targets[0]"}
+	for i, p := range problems {
+		if p.Path != want[i] || p.Value == nil || p.Allowed == "" {
+			t.Errorf("problem %d: got %s, want path %s", i, p, want[i])
+		}
+	}
+}
+
+func TestNotifyNextSampleStartsTheSampleExecution(t *testing.T) {
+	var n event.NotifyNext
+	var want event.ExecutionInput
+	if json.Unmarshal(sample(t, "notify-next.json"), &n) != nil || json.Unmarshal(sample(t, "execution-input.json"), &want) != nil {
+		t.Fatal("unreadable samples")
+	}
+	doc, ours, err := event.ParseDocument(n.Execution.JobDocument)
+	if !ours || err != nil {
+		t.Fatal(ours, err)
+	}
+	if got := event.NewExecutionInput(n.Execution.JobID, n.ThingName, n.Execution.ExecutionNumber, doc); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v\nwant %+v", got, want)
+	}
+}
+
+func schema(t testing.TB) *jsonschema.Schema {
+	t.Helper()
+	s, err := jsonschema.NewCompiler().Compile(filepath.Join(samples, "schema", "create-job.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func accepts(s *jsonschema.Schema, payload []byte) bool {
+	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(payload))
+	return err == nil && s.Validate(v) == nil
+}
+
+func TestSchemaAgreesWithValidation(t *testing.T) {
+	s := schema(t)
+	values := []any{
+		nil, true, 0, 1, -1, 1.5, 0.05, 5, 7, 100, 1000, 1001, 10080, 1e9, "", "x", "2.0.0", "02:00", "24:00", "AUTO", "SEPARATE", "FAILED",
+		"TIMED_OUT", "CANCEL", "SNAPSHOT", "IMMEDIATE", "http://h/p", "http://u@h/p", "ftp://h/p", "YQ==", "Y", strings.Repeat("a", 64),
+		strings.Repeat("a", 65), strings.Repeat("k", 1025), []any{}, []any{"x"}, map[string]any{}, map[string]any{"start": "02:00", "end": "03:00"},
+		map[string]any{"url": "https://h/p", "version": "2"}, map[string]any{"numberOfNotifiedThings": 1},
+	}
+	bases := []string{"create-job.json", "create-job-full.json", "create-job-five-mistakes.json"}
+	rapid.Check(t, func(t *rapid.T) {
+		var tree any
+		name := rapid.SampledFrom(bases).Draw(t, "base")
+		b, err := os.ReadFile(filepath.Join(samples, name))
+		if err != nil || json.Unmarshal(b, &tree) != nil {
+			t.Fatal(name, err)
+		}
+		for i := rapid.IntRange(0, 3).Draw(t, "changes"); i > 0; i-- {
+			mutate(t, tree, values)
+		}
+		payload, err := json.Marshal(tree)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = event.ParseRequest(payload)
+		var problems event.Problems
+		if err != nil && !errors.As(err, &problems) {
+			t.Fatalf("%s: %v is not a list of problems", payload, err)
+		}
+		if ok := accepts(s, payload); ok != (err == nil) {
+			t.Fatalf("schema says %v, validation says %v, of %s", ok, err, payload)
+		}
+	})
+}
+
+// mutate changes, removes or adds one member somewhere in the tree.
+func mutate(t *rapid.T, tree any, values []any) {
+	node := tree
+	for {
+		switch n := node.(type) {
+		case map[string]any:
+			keys := make([]string, 0, len(n))
+			for k := range n {
+				keys = append(keys, k)
+			}
+			if len(keys) == 0 {
+				return
+			}
+			sortStrings(keys)
+			k := rapid.SampledFrom(keys).Draw(t, "key")
+			switch rapid.IntRange(0, 4).Draw(t, "what") {
+			case 0:
+				delete(n, k)
+				return
+			case 1:
+				n[k] = rapid.SampledFrom(values).Draw(t, "value")
+				return
+			case 2:
+				n[rapid.SampledFrom([]string{"nope", "url", "window", "mode", "jobId", "noRollback"}).Draw(t, "new")] = rapid.SampledFrom(values).Draw(t, "value")
+				return
+			}
+			node = n[k]
+		case []any:
+			if len(n) == 0 {
+				return
+			}
+			i := rapid.IntRange(0, len(n)-1).Draw(t, "index")
+			if rapid.Bool().Draw(t, "replace") {
+				n[i] = rapid.SampledFrom(values).Draw(t, "value")
+				return
+			}
+			node = n[i]
+		default:
+			return
+		}
+	}
+}
+
+func sortStrings(s []string) {
+	for i := range s {
+		for j := i + 1; j < len(s); j++ {
+			if s[j] < s[i] {
+				s[i], s[j] = s[j], s[i]
+			}
+		}
+	}
+}
+
+func TestSameRequestSameJob(t *testing.T) {
+	a, err := event.ParseRequest([]byte(`{"firmwareVersion":"2.0.0","targetArn":"arn:aws:iot:us-east-1:123456789012:thing/a"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := event.ParseRequest([]byte(`{"targets":["arn:aws:iot:us-east-1:123456789012:thing/a"],"firmware":{"version":"2.0.0"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := event.ParseRequest([]byte(`{"targets":["arn:aws:iot:us-east-1:123456789012:thing/b"],"firmware":{"version":"2.0.0"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.DerivedJobID() != b.DerivedJobID() || a.DerivedJobID() == c.DerivedJobID() {
+		t.Error(a.DerivedJobID(), b.DerivedJobID(), c.DerivedJobID())
+	}
+}
+
+func TestExecutionNames(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		job := event.JobID(rapid.StringMatching(`[a-zA-Z0-9_-]{1,64}`).Draw(t, "job"))
+		thing := event.ThingName(rapid.StringMatching(`[a-zA-Z0-9:_-]{1,128}`).Draw(t, "thing"))
+		n := rapid.Int64Range(1, 1<<40).Draw(t, "number")
+		name := event.ExecutionName(job, thing, n)
+		if len(name) > 80 || strings.ContainsAny(name, `:/?*<>{}[]"#%\^|~$&,; `) {
+			t.Fatalf("bad name %q", name)
+		}
+		if name != event.ExecutionName(job, thing, n) || name == event.ExecutionName(job, thing, n+1) {
+			t.Fatalf("name %q does not follow job, thing and number", name)
+		}
+	})
+}
+
+func TestTokensDoNotPrint(t *testing.T) {
+	token := event.TaskToken("secret")
+	if s := fmt.Sprintf("%v %s %#v %+v", token, token, token, struct{ T event.TaskToken }{token}); strings.Contains(s, "secret") {
+		t.Error(s)
+	}
+}
+
+func TestWindow(t *testing.T) {
+	at := func(s string) time.Time {
+		v, err := time.Parse("2006-01-02 15:04", "2026-11-22 "+s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	for _, c := range []struct {
+		w          event.Window
+		now        string
+		start, end time.Duration
+	}{
+		{event.Window{Start: "02:00", End: "05:00"}, "01:00", time.Hour, 4 * time.Hour},
+		{event.Window{Start: "02:00", End: "05:00"}, "03:00", 0, 2 * time.Hour},
+		{event.Window{Start: "02:00", End: "05:00"}, "05:00", 21 * time.Hour, 24 * time.Hour},
+		{event.Window{Start: "23:00", End: "01:00"}, "00:30", 0, 30 * time.Minute},
+		{event.Window{Start: "23:00", End: "01:00"}, "22:00", time.Hour, 3 * time.Hour},
+	} {
+		if start, end := c.w.Next(at(c.now)); start != c.start || end != c.end {
+			t.Errorf("%v at %s: got %v, %v, want %v, %v", c.w, c.now, start, end, c.start, c.end)
+		}
+	}
+}
+
+func TestEveryErrorIsDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/errors.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range event.ErrorNames() {
+		row := "| `" + string(name) + "` |"
+		_, rest, ok := strings.Cut(string(page), row)
+		if !ok {
+			t.Errorf("%s has no row", name)
+			continue
+		}
+		line, _, _ := strings.Cut(rest, "\n")
+		if !strings.Contains(line, "| "+string(name.Status())+" |") {
+			t.Errorf("%s: the page does not say %s", name, name.Status())
+		}
+	}
+}
+
+func FuzzParseRequest(f *testing.F) {
+	for _, name := range []string{"create-job.json", "create-job-full.json", "create-job-five-mistakes.json"} {
+		f.Add(sample(f, name))
+	}
+	s := schema(f)
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		r, err := event.ParseRequest(payload)
+		var problems event.Problems
+		if err != nil && !errors.As(err, &problems) {
+			t.Fatalf("%v is not a list of problems", err)
+		}
+		if err == nil && !accepts(s, payload) {
+			t.Fatalf("the schema refuses what is parsed as %+v", r)
+		}
+	})
+}
+
+func FuzzParseDocument(f *testing.F) {
+	f.Add(sample(f, "job-document.json"))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		doc, ours, err := event.ParseDocument(raw)
+		if err != nil && (!ours || !reflect.DeepEqual(doc, event.Document{})) {
+			t.Fatalf("an error with %+v", doc)
+		}
+	})
+}
