@@ -81,21 +81,20 @@ func text(v any) string { b, _ := json.Marshal(v); return string(b) }
 
 // withoutResource are the actions that may be allowed on "*", and why: AWS has no resource to name.
 var withoutResource = map[string]string{
-	"xray:PutTraceSegments":           "segments have no ARN",
-	"xray:PutTelemetryRecords":        "telemetry has no ARN",
-	"xray:GetSamplingRules":           "the account's sampling rules",
-	"xray:GetSamplingTargets":         "the account's sampling targets",
-	"iot:DescribeEndpoint":            "the account's endpoint",
-	"iot:DescribeEventConfigurations": "the account's event configurations",
-	"iot:UpdateEventConfigurations":   "the account's event configurations",
-	"logs:CreateLogDelivery":          "deliveries have no ARN",
-	"logs:GetLogDelivery":             "deliveries have no ARN",
-	"logs:UpdateLogDelivery":          "deliveries have no ARN",
-	"logs:DeleteLogDelivery":          "deliveries have no ARN",
-	"logs:ListLogDeliveries":          "deliveries have no ARN",
-	"logs:PutResourcePolicy":          "the account's policies for log delivery",
-	"logs:DescribeResourcePolicies":   "the account's policies for log delivery",
-	"logs:DescribeLogGroups":          "a list over the account",
+	"xray:PutTraceSegments":         "segments have no ARN",
+	"xray:PutTelemetryRecords":      "telemetry has no ARN",
+	"xray:GetSamplingRules":         "the account's sampling rules",
+	"xray:GetSamplingTargets":       "the account's sampling targets",
+	"iot:DescribeEndpoint":          "the account's endpoint",
+	"iot:UpdateEventConfigurations": "the account's event configurations",
+	"logs:CreateLogDelivery":        "deliveries have no ARN",
+	"logs:GetLogDelivery":           "deliveries have no ARN",
+	"logs:UpdateLogDelivery":        "deliveries have no ARN",
+	"logs:DeleteLogDelivery":        "deliveries have no ARN",
+	"logs:ListLogDeliveries":        "deliveries have no ARN",
+	"logs:PutResourcePolicy":        "the account's policies for log delivery",
+	"logs:DescribeResourcePolicies": "the account's policies for log delivery",
+	"logs:DescribeLogGroups":        "a list over the account",
 }
 
 func TestRolesAllowNoMoreThanTheyName(t *testing.T) {
@@ -195,6 +194,30 @@ func TestEveryFunctionIsComplete(t *testing.T) {
 	}
 }
 
+// TestFunctionsHaveTheirEnvironment names the variables that each function reads, apart from those that all have.
+func TestFunctionsHaveTheirEnvironment(t *testing.T) {
+	talk := []string{event.EnvTable, event.EnvControllerEndpoint, event.EnvAgentTopic, event.EnvControllerTopic}
+	want := map[string][]string{
+		"CreateJobFunction":           {event.EnvFirmwareBucket, event.EnvJobTemplate},
+		"StartUpgradeFunction":        {event.EnvTable, event.EnvStateMachine},
+		"SendUspOperateFunction":      append([]string{event.EnvFirmwareBucket}, talk...),
+		"AwaitFirmwareReportFunction": talk,
+		"VerifyVersionFunction":       talk,
+		"FinalizeFunction":            {event.EnvTable, event.EnvOutcomeTopic},
+		"HandleDeviceMessageFunction": append([]string{event.EnvStateMachine}, talk...),
+		"HandleJobEventFunction":      {event.EnvTable, event.EnvStateMachine, event.EnvOutcomeTopic},
+		"EnableJobEventsFunction":     nil,
+	}
+	for id, f := range parse(t).of("AWS::Lambda::Function") {
+		variables, _ := at(f.Properties, "Environment", "Variables").(map[string]any)
+		names := append([]string{event.EnvLogLevel, event.EnvMetricsNamespace}, want[id]...)
+		slices.Sort(names)
+		if got := slices.Sorted(maps.Keys(variables)); !slices.Equal(got, names) {
+			t.Errorf("%s has %v, want %v", id, got, names)
+		}
+	}
+}
+
 func TestEveryRuleHasADeadLetterQueueAndMayInvoke(t *testing.T) {
 	tpl := parse(t)
 	rules := tpl.of("AWS::IoT::TopicRule")
@@ -242,7 +265,7 @@ func TestMetricsAreOurs(t *testing.T) {
 		event.MetricJobExecutions: event.DimensionStatus, event.MetricRefusedRecords: event.DimensionReason,
 	}
 	values := map[string][]string{
-		event.DimensionResult: event.Results, event.DimensionPhase: event.Phases, event.DimensionStatus: event.Results,
+		event.DimensionResult: event.Results, event.DimensionPhase: event.Phases, event.DimensionStatus: append(slices.Clone(event.Results), string(event.StatusRemoved)),
 		event.DimensionReason: append(slices.Clone(event.Reasons), event.RefusedTopic, event.RefusedClient, event.RefusedSender,
 			event.RefusedOwner, event.RefusedRecipient, event.RefusedUnreadable, event.RefusedSession),
 	}

@@ -114,12 +114,8 @@ func (d *device) receive(lambdas *functions, w *workflow, notify *notifications,
 	environment := d.environment(p)
 	environment[event.EnvTable] = w.table.Ref()
 	environment[event.EnvStateMachine] = w.stateMachine.Ref()
-	handle := lambdas.add("handle-device-message", environment, w.items(),
-		allow("ResumeTask", []string{"states:SendTaskSuccess", "states:SendTaskFailure", "states:SendTaskHeartbeat"}, *sub(stateMachine)),
-		allow("StartUpgrade", []string{"states:StartExecution"}, *sub(stateMachine)),
-		allow("DescribeUpgrade", []string{"states:DescribeExecution"}, *sub(executions)),
-		allow("SendToAgent", []string{"iot:Publish"}, *sub(agentTopics)),
-		jobExecutions(), iotEndpoint())
+	handle := lambdas.add("handle-device-message", environment, append(startUpgrade(), w.items(), resumeTask(),
+		allow("SendToAgent", []string{"iot:Publish"}, *sub(agentTopics)), jobExecutions(), iotEndpoint())...)
 
 	// The record travels as base64: a rule cannot hand binary payloads to a function.
 	notify.rule(d.scope, "UspMessage", "usp_message", "USP records from agents", handle,

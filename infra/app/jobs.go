@@ -15,7 +15,7 @@ type jobs struct {
 	createJob awslambda.CfnFunction
 }
 
-func newJobs(stack awscdk.Stack, lambdas *functions, device *device, w *workflow) *jobs {
+func newJobs(stack awscdk.Stack, lambdas *functions, device *device, w *workflow, notify *notifications) *jobs {
 	scope := constructs.NewConstruct(stack, jsii.String("Jobs"))
 	template := newJobTemplate(scope)
 	j := &jobs{}
@@ -27,24 +27,25 @@ func newJobs(stack awscdk.Stack, lambdas *functions, device *device, w *workflow
 		allow("FindJob", []string{"iot:DescribeJob"}, *sub(anyJob)),
 		allow("CheckTargets", []string{"iot:DescribeThing", "iot:DescribeThingGroup"}, *sub(anyThing), *sub(anyGroup)),
 		allow("FindFirmware", []string{"s3:ListBucket"}, device.bucket.AttrArn()),
-		allow("ReadFirmware", []string{"s3:GetObject"}, device.images()))
+		allow("ReadFirmware", []string{"s3:GetObject", "s3:GetObjectVersion"}, device.images()))
 
 	start := lambdas.add("start-upgrade",
 		map[string]*string{event.EnvTable: w.table.Ref(), event.EnvStateMachine: w.stateMachine.Ref()},
-		w.items(), jobExecutions(), iotEndpoint(),
-		allow("StartUpgrade", []string{"states:StartExecution"}, *sub(stateMachine)),
-		allow("DescribeUpgrade", []string{"states:DescribeExecution"}, *sub(executions)))
-	lambdas.notify.rule(scope, "NotifyNext", "notify_next", "A device's next job execution", start,
+		append(startUpgrade(), w.items(), jobExecutions(), iotEndpoint())...)
+	notify.rule(scope, "NotifyNext", "notify_next", "A device's next job execution", start,
 		"SELECT topic(3) AS thingName, execution AS execution, timestamp() AS receivedAt"+
 			" FROM '$aws/things/+/jobs/notify-next' WHERE isUndefined(execution) = false")
 
 	handle := lambdas.add("handle-job-event",
-		map[string]*string{event.EnvTable: w.table.Ref(), event.EnvStateMachine: w.stateMachine.Ref()},
-		w.items(),
-		allow("EndUpgrade", []string{"states:StopExecution", "states:DescribeExecution"}, *sub(executions)),
-		allow("EndTask", []string{"states:SendTaskFailure"}, *sub(stateMachine)))
-	lambdas.notify.rule(scope, "JobEvent", "job_event", "Jobs that end", handle, "SELECT * FROM '$aws/events/job/#'")
-	lambdas.notify.rule(scope, "JobExecutionEvent", "job_execution_event", "Job executions that end", handle,
+		map[string]*string{
+			event.EnvTable: w.table.Ref(), event.EnvStateMachine: w.stateMachine.Ref(), event.EnvOutcomeTopic: notify.outcomes.Ref(),
+		},
+		w.items(), iotEndpoint(),
+		allow("LookAtJob", []string{"iotjobsdata:DescribeJobExecution"}, *sub(anyThing)),
+		allow("EndUpgrade", []string{"states:StopExecution"}, *sub(executions)),
+		allow("PublishOutcome", []string{"sns:Publish"}, notify.outcomes.Ref()))
+	notify.rule(scope, "JobEvent", "job_event", "Jobs that end", handle, "SELECT * FROM '$aws/events/job/#'")
+	notify.rule(scope, "JobExecutionEvent", "job_execution_event", "Job executions that end", handle,
 		"SELECT * FROM '$aws/events/jobExecution/#'")
 
 	newJobEvents(scope, lambdas)
@@ -56,7 +57,7 @@ func newJobs(stack awscdk.Stack, lambdas *functions, device *device, w *workflow
 func newJobEvents(scope constructs.Construct, lambdas *functions) {
 	enable := lambdas.add("enable-job-events", nil,
 		allowWithoutResource("SwitchEvents", "event configurations belong to the account; AWS has no resource for them",
-			"iot:DescribeEventConfigurations", "iot:UpdateEventConfigurations"))
+			"iot:UpdateEventConfigurations"))
 	// When the stack goes the setting stays: what the account had before cannot be known.
 	named("JobEvents", awscdk.NewCfnResource(scope, jsii.String("Events"), &awscdk.CfnResourceProps{
 		Type: jsii.String("Custom::IoTEventConfigurations"),

@@ -111,7 +111,7 @@ func newStack(app awscdk.App, assets string) awscdk.Stack {
 	device := newDevice(stack, p)
 	lambdas := newFunctions(stack, assets, notify)
 	workflow := newWorkflow(stack, lambdas, device, notify, p)
-	jobs := newJobs(stack, lambdas, device, workflow)
+	jobs := newJobs(stack, lambdas, device, workflow, notify)
 	device.receive(lambdas, workflow, notify, p)
 	dashboard := newObservability(stack, notify, p)
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"slices"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
@@ -183,7 +184,7 @@ func dashboardBody() string {
 			{event.MetricsNamespace, event.MetricUpgradeDuration, map[string]any{"stat": "p90", "label": "p90"}},
 			{event.MetricsNamespace, event.MetricUpgradeDuration, map[string]any{"stat": "p99", "label": "p99"}},
 		}},
-		chart{title: "Job executions that ended, by status", stacked: true, stat: "Sum", rows: ours(event.MetricJobExecutions, event.DimensionStatus, event.Results, nil)},
+		chart{title: "Job executions that ended, by status", stacked: true, stat: "Sum", rows: ours(event.MetricJobExecutions, event.DimensionStatus, append(slices.Clone(event.Results), string(event.StatusRemoved)), nil)},
 		chart{title: "Records refused, by reason", stacked: true, stat: "Sum", rows: ours(event.MetricRefusedRecords, event.DimensionReason, []string{
 			event.RefusedTopic, event.RefusedClient, event.RefusedSender, event.RefusedOwner, event.RefusedRecipient,
 			event.RefusedUnreadable, event.RefusedSession,

@@ -31,15 +31,13 @@ func newWorkflow(stack awscdk.Stack, lambdas *functions, device *device, notify 
 		sendEnvironment[name] = value
 	}
 
-	resume := allow("ResumeTask", []string{"states:SendTaskSuccess", "states:SendTaskFailure", "states:SendTaskHeartbeat"},
-		*sub(stateMachine))
 	publish := allow("SendToAgent", []string{"iot:Publish"}, *sub(agentTopics))
 
 	send := lambdas.add("send-usp-operate", sendEnvironment, w.items(), publish, iotEndpoint(),
 		// The URL that it presigns for the device is worth what its role may do.
-		allow("ReadFirmware", []string{"s3:GetObject", "s3:GetObjectVersion"}, device.images()), resume)
-	await := lambdas.add("await-firmware-report", usp, w.items(), publish, iotEndpoint(), resume)
-	verify := lambdas.add("verify-version", usp, w.items(), publish, iotEndpoint(), resume)
+		allow("ReadFirmware", []string{"s3:GetObject", "s3:GetObjectVersion"}, device.images()), resumeTask())
+	await := lambdas.add("await-firmware-report", usp, w.items(), publish, iotEndpoint(), resumeTask())
+	verify := lambdas.add("verify-version", usp, w.items(), publish, iotEndpoint(), resumeTask())
 	finalize := lambdas.add("finalize",
 		map[string]*string{event.EnvTable: w.table.Ref(), event.EnvOutcomeTopic: notify.outcomes.Ref()},
 		w.items(), jobExecutions(), iotEndpoint(),
@@ -76,11 +74,11 @@ func newTable(scope constructs.Construct) awsdynamodb.CfnTable {
 	return table
 }
 
-// items is the use of the table by a function. TransactWriteItems needs the permissions of its parts.
+// items is the use of the table by a function: a device's partition is read as a whole, and TransactWriteItems needs the
+// permissions of its parts.
 func (w *workflow) items() statement {
 	return allow("DeviceItems", []string{
-		"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:Query",
-		"dynamodb:ConditionCheckItem",
+		"dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem",
 	}, w.table.AttrArn())
 }
 
@@ -124,6 +122,20 @@ func newStateMachine(scope constructs.Construct, steps map[string]awslambda.CfnF
 	// any field that takes a number takes an expression). The definition is validated by our own compiler instead.
 	machine.AddMetadata(jsii.String("cfn-lint"), map[string]any{"config": map[string]any{"ignore_checks": []string{"E3601"}}})
 	return machine
+}
+
+// resumeTask hands a device's news to the task that waits for it.
+func resumeTask() statement {
+	return allow("ResumeTask", []string{"states:SendTaskSuccess", "states:SendTaskFailure"}, *sub(stateMachine))
+}
+
+// startUpgrade starts the workflow of a device. It looks at the one that holds the device, and stops it if its job
+// execution is over.
+func startUpgrade() []statement {
+	return []statement{
+		allow("StartUpgrade", []string{"states:StartExecution"}, *sub(stateMachine)),
+		allow("TakeOver", []string{"states:DescribeExecution", "states:StopExecution"}, *sub(executions)),
+	}
 }
 
 // jobExecutions is how a function reports to the job as the device would.
