@@ -36,6 +36,8 @@ type Facts struct {
 	Downloads int // transfers begun
 	Completed int // transfers that ended well
 	Refused   int // records it dropped without an answer
+
+	Failure string // of the last command that failed, in its own words
 }
 
 // Upgraded tells whether the device runs another version than it was made with.
