@@ -156,6 +156,7 @@ func fnSqrt(m *machine, args []any, _ *callSite) any {
 }
 
 func fnPower(m *machine, args []any, _ *callSite) any {
+	m.work(100)
 	return overNumber(args[0], func(f float64) float64 {
 		exp, ok := args[1].(float64)
 		if !ok {
@@ -169,26 +170,37 @@ func fnPower(m *machine, args []any, _ *callSite) any {
 	})
 }
 
-// power is exact to the last digit for whole exponents, where math.Pow is not.
+// power is right to the last digit, which math.Pow is not. The whole part of
+// the exponent goes by squaring, the fraction by square roots, bit by bit.
 func power(x, y float64) float64 {
-	out := math.Pow(x, y)
-	if y != math.Trunc(y) || math.Abs(y) > 2048 || y == 0 || x == 0 || math.IsNaN(out) || math.IsInf(out, 0) || math.Abs(out) < 1e-300 {
-		return out
+	rough := math.Pow(x, y)
+	whole, fraction := math.Modf(math.Abs(y))
+	switch size := math.Abs(rough); {
+	case math.IsNaN(rough) || math.IsInf(rough, 0) || size < 1e-300 || size == 1 || whole > 4096 || x < 0 && fraction != 0:
+		return rough
 	}
-	const bits = 256
-	exact := new(big.Float).SetPrec(bits).SetInt64(1)
-	base := new(big.Float).SetPrec(bits).SetFloat64(x)
-	for n := int(math.Abs(y)); n > 0; n >>= 1 {
+	const bits = 160
+	number := func(f float64) *big.Float { return new(big.Float).SetPrec(bits).SetFloat64(f) }
+	out := number(1)
+	square := number(x)
+	for n := int(whole); n > 0; n >>= 1 {
 		if n&1 == 1 {
-			exact.Mul(exact, base)
+			out.Mul(out, square)
 		}
-		base.Mul(base, base)
+		square.Mul(square, square)
+	}
+	for root := number(x); fraction > 0; {
+		root.Sqrt(root)
+		if fraction *= 2; fraction >= 1 {
+			out.Mul(out, root)
+			fraction--
+		}
 	}
 	if y < 0 {
-		exact.Quo(new(big.Float).SetPrec(bits).SetInt64(1), exact)
+		out.Quo(number(1), out)
 	}
-	out, _ = exact.Float64()
-	return out
+	f, _ := out.Float64()
+	return f
 }
 
 func fnFormatBase(m *machine, args []any, _ *callSite) any {

@@ -38,14 +38,14 @@ type Limits struct {
 	// functions counted by their work; 10,000,000, about a second.
 	Steps int64
 	// Memory is how many bytes may be allocated for arrays, objects and
-	// strings, freed or not; 1 GiB.
+	// strings, freed or not; 512 MiB.
 	Memory int64
 }
 
 const (
 	defaultDepth  = 2500
 	defaultSteps  = 10_000_000
-	defaultMemory = 1 << 30
+	defaultMemory = 512 << 20
 )
 
 // Option changes what an expression is compiled with.

@@ -62,13 +62,9 @@ func (t *tuple) with(name string, v any) *tuple {
 
 // path is a location path: each step runs over the items of the one before.
 func (m *machine) path(n *node, input any, env *frame) any {
-	items, ok := itemsOf(input)
-	if !ok || n.list[0].op == opVariable {
-		items = []any{input}
-	}
-	var current any = newSequence(items...)
-	if ok && n.list[0].op != opVariable {
-		current = input
+	current := input
+	if !isArray(input) || n.list[0].op == opVariable {
+		current = newSequence(input)
 	}
 	var tuples *array
 	isTuple := false
