@@ -1,0 +1,125 @@
+package sfn
+
+import (
+	"encoding/base64"
+	"encoding/json"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+)
+
+// API describes the service to the door.
+func (s *Service) API() awsapi.Service {
+	onMachine := func(arn string) []string { return []string{arn} }
+	return awsapi.Service{
+		ID: "sfn", Signing: "states", Prefix: "states", Target: "AWSStepFunctions",
+		Protocols: []awsapi.Protocol{awsapi.JSON10},
+		Operations: []awsapi.Operation{
+			awsapi.Op("CreateStateMachine", s.createStateMachine, awsapi.On(func(c *awsapi.Call, in *CreateStateMachineInput) []string {
+				return onMachine(s.arn("stateMachine", in.Name))
+			})),
+			awsapi.Op("UpdateStateMachine", s.updateStateMachine, awsapi.On(func(c *awsapi.Call, in *UpdateStateMachineInput) []string {
+				return onMachine(in.StateMachineARN)
+			})),
+			awsapi.Op("DeleteStateMachine", s.deleteStateMachine, awsapi.On(machineRef)),
+			awsapi.Op("DescribeStateMachine", s.describeStateMachine, awsapi.On(machineRef)),
+			awsapi.Op("ListStateMachines", s.listStateMachines),
+			awsapi.Op("ValidateStateMachineDefinition", s.validateDefinition),
+			awsapi.Op("PublishStateMachineVersion", s.publishVersion, awsapi.On(func(c *awsapi.Call, in *PublishVersionInput) []string {
+				return onMachine(in.StateMachineARN)
+			})),
+			awsapi.Op("DeleteStateMachineVersion", s.deleteVersion, awsapi.On(func(c *awsapi.Call, in *DeleteVersionInput) []string {
+				return onMachine(in.StateMachineVersionARN)
+			})),
+			awsapi.Op("ListStateMachineVersions", s.listVersions, awsapi.On(func(c *awsapi.Call, in *ListVersionsInput) []string {
+				return onMachine(in.StateMachineARN)
+			})),
+			awsapi.Op("CreateStateMachineAlias", s.createAlias),
+			awsapi.Op("UpdateStateMachineAlias", s.updateAlias),
+			awsapi.Op("DeleteStateMachineAlias", s.deleteAlias),
+			awsapi.Op("DescribeStateMachineAlias", s.describeAlias),
+			awsapi.Op("ListStateMachineAliases", s.listAliases),
+			awsapi.Op("TagResource", s.tagResource),
+			awsapi.Op("UntagResource", s.untagResource),
+			awsapi.Op("ListTagsForResource", s.listTags),
+
+			awsapi.Op("StartExecution", s.startExecution, awsapi.On(func(c *awsapi.Call, in *StartExecutionInput) []string {
+				return onMachine(in.StateMachineARN)
+			})),
+			awsapi.Op("StartSyncExecution", s.startSyncExecution, awsapi.On(func(c *awsapi.Call, in *StartExecutionInput) []string {
+				return onMachine(in.StateMachineARN)
+			})),
+			awsapi.Op("StopExecution", s.stopExecution, awsapi.On(func(c *awsapi.Call, in *StopExecutionInput) []string {
+				return onMachine(in.ExecutionARN)
+			})),
+			awsapi.Op("DescribeExecution", s.describeExecution, awsapi.On(executionRef)),
+			awsapi.Op("DescribeStateMachineForExecution", s.describeForExecution, awsapi.On(executionRef)),
+			awsapi.Op("ListExecutions", s.listExecutions, awsapi.On(func(c *awsapi.Call, in *ListExecutionsInput) []string {
+				if in.StateMachineARN == "" {
+					return []string{"*"}
+				}
+				return onMachine(in.StateMachineARN)
+			})),
+			awsapi.Op("GetExecutionHistory", s.getHistory, awsapi.On(func(c *awsapi.Call, in *GetHistoryInput) []string {
+				return onMachine(in.ExecutionARN)
+			})),
+
+			awsapi.Op("SendTaskSuccess", s.sendTaskSuccess, awsapi.On(func(c *awsapi.Call, in *SendTaskSuccessInput) []string { return s.tokenResource(in.TaskToken) })),
+			awsapi.Op("SendTaskFailure", s.sendTaskFailure, awsapi.On(func(c *awsapi.Call, in *SendTaskFailureInput) []string { return s.tokenResource(in.TaskToken) })),
+			awsapi.Op("SendTaskHeartbeat", s.sendTaskHeartbeat, awsapi.On(func(c *awsapi.Call, in *SendTaskHeartbeatInput) []string { return s.tokenResource(in.TaskToken) })),
+
+			awsapi.Op("CreateActivity", s.createActivity),
+			awsapi.Op("DeleteActivity", s.deleteActivity),
+			awsapi.Op("DescribeActivity", s.describeActivity),
+			awsapi.Op("ListActivities", s.listActivities),
+			awsapi.Op("GetActivityTask", s.getActivityTask, awsapi.On(func(c *awsapi.Call, in *GetActivityTaskInput) []string {
+				return onMachine(in.ActivityARN)
+			})),
+		},
+		Unbuilt: []string{"DescribeMapRun", "ListMapRuns", "UpdateMapRun", "RedriveExecution", "TestState"},
+	}
+}
+
+func machineRef(_ *awsapi.Call, in *StateMachineRef) []string { return []string{in.StateMachineARN} }
+func executionRef(_ *awsapi.Call, in *ExecutionRef) []string  { return []string{in.ExecutionARN} }
+
+// Empty is the answer of operations that answer nothing.
+type Empty struct{}
+
+// pageToken makes an opaque token of a key; pageKey reads it.
+func pageToken(parts ...string) *string {
+	b, _ := json.Marshal(parts)
+	t := base64.RawURLEncoding.EncodeToString(b)
+	return &t
+}
+
+func pageKey(token string) ([]string, error) {
+	if token == "" {
+		return nil, nil
+	}
+	var parts []string
+	b, err := base64.RawURLEncoding.DecodeString(token)
+	if err == nil {
+		err = json.Unmarshal(b, &parts)
+	}
+	if err != nil || len(parts) == 0 {
+		return nil, awsapi.Errorf("InvalidToken", "Invalid Token: 'Invalid token'")
+	}
+	return parts, nil
+}
+
+// limit checks maxResults and nextToken; 0 or absent is the default.
+func limit(n, fallback int, token string) (int, error) {
+	if n < 0 {
+		return 0, validation("1 validation error detected: Value '%d' at 'maxResults' failed to satisfy constraint: Member must have value greater than or equal to 0", n)
+	}
+	if n > 1000 {
+		return 0, validation("1 validation error detected: Value '%d' at 'maxResults' failed to satisfy constraint: Member must have value less than or equal to 1000", n)
+	}
+	if len(token) > 1024 {
+		return 0, validation("1 validation error detected: Value '%s' at 'nextToken' failed to satisfy constraint: Member must have length less than or equal to 1024", token)
+	}
+	if n == 0 {
+		return fallback, nil
+	}
+	return n, nil
+}

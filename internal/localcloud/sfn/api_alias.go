@@ -1,0 +1,257 @@
+package sfn
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+)
+
+// Route is a version with its share of an alias's executions.
+type Route struct {
+	StateMachineVersionARN string `json:"stateMachineVersionArn"`
+	Weight                 int    `json:"weight"`
+}
+
+func (r Route) version() int {
+	i := strings.LastIndexByte(r.StateMachineVersionARN, ':')
+	n, _ := strconv.Atoi(r.StateMachineVersionARN[i+1:])
+	return n
+}
+
+// AliasInput is the input of CreateStateMachineAlias and UpdateStateMachineAlias.
+type AliasInput struct {
+	StateMachineAliasARN string  `json:"stateMachineAliasArn"`
+	Name                 string  `json:"name"`
+	Description          *string `json:"description"`
+	Routing              []Route `json:"routingConfiguration"`
+}
+
+// Alias is an alias as it is described.
+type Alias struct {
+	StateMachineAliasARN string       `json:"stateMachineAliasArn,omitempty"`
+	Name                 string       `json:"name,omitempty"`
+	Description          *string      `json:"description,omitempty"`
+	Routing              []Route      `json:"routingConfiguration,omitempty"`
+	CreationDate         *awsapi.Time `json:"creationDate,omitempty"`
+	UpdateDate           *awsapi.Time `json:"updateDate,omitempty"`
+}
+
+// checkRouting returns the state machine that the routes belong to.
+func (s *Service) checkRouting(tx *store.Tx, routing []Route) (string, error) {
+	if len(routing) == 0 || len(routing) > 2 {
+		return "", validation("Routing configuration must have one or two entries")
+	}
+	machine, sum := "", 0
+	var plain []string
+	for _, r := range routing {
+		name, qualifier, err := s.machineName(r.StateMachineVersionARN)
+		if err != nil {
+			return "", err
+		}
+		if _, err := strconv.Atoi(qualifier); err != nil {
+			plain = append(plain, r.StateMachineVersionARN)
+			continue
+		}
+		if machine != "" && machine != name {
+			return "", validation("Routing configuration must contain versions of one state machine")
+		}
+		machine = name
+		sum += r.Weight
+	}
+	if plain != nil {
+		return "", validation("Routing configuration must contain state machine version ARNs. Received: [%s]", strings.Join(plain, ", "))
+	}
+	if sum != 100 {
+		return "", validation("Sum of routing configuration weights must equal 100. Received: %d", sum)
+	}
+	for _, r := range routing {
+		_, ok, err := versions.Get(tx, machine, store.Number(uint64(r.version())))
+		if err != nil {
+			return "", err
+		}
+		if !ok {
+			return "", awsapi.Errorf("ResourceNotFound", "Request references a resource that does not exist.")
+		}
+	}
+	return machine, nil
+}
+
+func (s *Service) createAlias(ctx context.Context, c *awsapi.Call, in *AliasInput) (*Alias, error) {
+	if !validName(in.Name) {
+		return nil, invalidName(in.Name)
+	}
+	if _, err := strconv.Atoi(in.Name); err == nil {
+		return nil, invalidName(in.Name)
+	}
+	now := s.sched.Now()
+	out := &Alias{}
+	err := s.db.Update(func(tx *store.Tx) error {
+		machine, err := s.checkRouting(tx, in.Routing)
+		if err != nil {
+			return err
+		}
+		a := aliasRecord{Name: in.Name, Routing: in.Routing, Created: now, Updated: now}
+		if in.Description != nil {
+			a.Description = *in.Description
+		}
+		old, ok, err := aliases.Get(tx, machine, in.Name)
+		if err != nil {
+			return err
+		}
+		out.StateMachineAliasARN = s.arn("stateMachine", machine+":"+in.Name)
+		if ok {
+			if old.Description != a.Description || !sameConfig(old.Routing, a.Routing) {
+				return awsapi.Errorf("ConflictException", "Failed to create alias because an alias with the same name and a different routing configuration already exists.")
+			}
+			out.CreationDate = awsapi.TimeOf(old.Created)
+			return nil
+		}
+		out.CreationDate = awsapi.TimeOf(now)
+		return aliases.Put(tx, a, machine, in.Name)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (s *Service) updateAlias(ctx context.Context, c *awsapi.Call, in *AliasInput) (*Alias, error) {
+	machine, alias, err := s.machineName(in.StateMachineAliasARN)
+	if err != nil {
+		return nil, err
+	}
+	if in.Description == nil && in.Routing == nil {
+		return nil, validation("Either the description or the RoutingConfiguration must be specified")
+	}
+	out := &Alias{}
+	err = s.db.Update(func(tx *store.Tx) error {
+		a, ok, err := aliases.Get(tx, machine, alias)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return awsapi.Errorf("ResourceNotFound", "Request references a resource that does not exist.")
+		}
+		if in.Routing != nil {
+			if _, err := s.checkRouting(tx, in.Routing); err != nil {
+				return err
+			}
+			a.Routing = in.Routing
+		}
+		if in.Description != nil {
+			a.Description = *in.Description
+		}
+		a.Updated = s.sched.Now()
+		out.UpdateDate = awsapi.TimeOf(a.Updated)
+		return aliases.Put(tx, a, machine, alias)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// AliasRef names an alias.
+type AliasRef struct {
+	StateMachineAliasARN string `json:"stateMachineAliasArn"`
+}
+
+func (s *Service) deleteAlias(ctx context.Context, c *awsapi.Call, in *AliasRef) (*Empty, error) {
+	machine, alias, err := s.machineName(in.StateMachineAliasARN)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.db.Update(func(tx *store.Tx) error { return aliases.Delete(tx, machine, alias) }); err != nil {
+		return nil, err
+	}
+	return &Empty{}, nil
+}
+
+func (s *Service) describeAlias(ctx context.Context, c *awsapi.Call, in *AliasRef) (*Alias, error) {
+	machine, alias, err := s.machineName(in.StateMachineAliasARN)
+	if err != nil {
+		return nil, err
+	}
+	out := &Alias{}
+	err = s.db.View(func(tx *store.Tx) error {
+		a, ok, err := aliases.Get(tx, machine, alias)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return awsapi.Errorf("ResourceNotFound", "Request references a resource that does not exist.")
+		}
+		*out = Alias{StateMachineAliasARN: in.StateMachineAliasARN, Name: a.Name, Description: &a.Description, Routing: a.Routing,
+			CreationDate: awsapi.TimeOf(a.Created), UpdateDate: awsapi.TimeOf(a.Updated)}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// AliasItem is an alias in a list.
+type AliasItem struct {
+	StateMachineAliasARN string      `json:"stateMachineAliasArn"`
+	CreationDate         awsapi.Time `json:"creationDate"`
+}
+
+// ListAliasesOutput is the output of ListStateMachineAliases.
+type ListAliasesOutput struct {
+	StateMachineAliases []AliasItem `json:"stateMachineAliases"`
+	NextToken           *string     `json:"nextToken,omitempty"`
+}
+
+func (s *Service) listAliases(ctx context.Context, c *awsapi.Call, in *ListVersionsInput) (*ListAliasesOutput, error) {
+	n, err := limit(in.MaxResults, 100, in.NextToken)
+	if err != nil {
+		return nil, err
+	}
+	after, err := pageKey(in.NextToken)
+	if err != nil {
+		return nil, err
+	}
+	machine, qualifier, err := s.machineName(in.StateMachineARN)
+	if err != nil {
+		return nil, err
+	}
+	version, _ := strconv.Atoi(qualifier)
+	out := &ListAliasesOutput{StateMachineAliases: []AliasItem{}}
+	err = s.db.View(func(tx *store.Tx) error {
+		if _, ok, err := machines.Get(tx, machine); err != nil {
+			return err
+		} else if !ok {
+			return noMachine(in.StateMachineARN)
+		}
+		last := ""
+		for row, err := range aliases.Scan(tx, store.Query{Prefix: []string{machine}, After: after}) {
+			if err != nil {
+				return err
+			}
+			if version != 0 {
+				used := false
+				for _, r := range row.Value.Routing {
+					used = used || r.version() == version
+				}
+				if !used {
+					continue
+				}
+			}
+			if len(out.StateMachineAliases) == n {
+				out.NextToken = pageToken(last)
+				break
+			}
+			last = row.Key[1]
+			out.StateMachineAliases = append(out.StateMachineAliases, AliasItem{s.arn("stateMachine", machine+":"+row.Value.Name), awsapi.Time{Time: row.Value.Created}})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}

@@ -1,0 +1,838 @@
+package sfn
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+)
+
+// LoggingConfig says where a state machine logs.
+type LoggingConfig struct {
+	Level                string           `json:"level,omitempty"`
+	IncludeExecutionData bool             `json:"includeExecutionData"`
+	Destinations         []LogDestination `json:"destinations,omitempty"`
+}
+
+// LogDestination is a log group.
+type LogDestination struct {
+	CloudWatchLogsLogGroup struct {
+		LogGroupARN string `json:"logGroupArn,omitempty"`
+	} `json:"cloudWatchLogsLogGroup"`
+}
+
+// TracingConfig turns X-Ray on.
+type TracingConfig struct {
+	Enabled bool `json:"enabled"`
+}
+
+// EncryptionConf is kept and shown; data is not encrypted here.
+type EncryptionConf struct {
+	Type      string `json:"type"`
+	KeyID     string `json:"kmsKeyId,omitempty"`
+	DataReuse int    `json:"kmsDataKeyReusePeriodSeconds,omitempty"`
+}
+
+// Tag is a tag.
+type Tag struct {
+	Key   string `json:"key"`
+	Value string `json:"value"`
+}
+
+// CreateStateMachineInput is the input of CreateStateMachine.
+type CreateStateMachineInput struct {
+	Name               string          `json:"name"`
+	Definition         string          `json:"definition"`
+	RoleARN            string          `json:"roleArn"`
+	Type               string          `json:"type"`
+	Logging            *LoggingConfig  `json:"loggingConfiguration"`
+	Tracing            *TracingConfig  `json:"tracingConfiguration"`
+	Encryption         *EncryptionConf `json:"encryptionConfiguration"`
+	Tags               []Tag           `json:"tags"`
+	Publish            bool            `json:"publish"`
+	VersionDescription string          `json:"versionDescription"`
+}
+
+// CreateStateMachineOutput is the output of CreateStateMachine.
+type CreateStateMachineOutput struct {
+	StateMachineARN        string      `json:"stateMachineArn"`
+	CreationDate           awsapi.Time `json:"creationDate"`
+	StateMachineVersionARN string      `json:"stateMachineVersionArn,omitempty"`
+}
+
+func (s *Service) checkLogging(ctx context.Context, l *LoggingConfig) error {
+	if l == nil {
+		return nil
+	}
+	switch l.Level {
+	case "", "OFF", "ALL", "ERROR", "FATAL":
+	default:
+		return awsapi.Errorf("InvalidLoggingConfiguration", "Invalid Logging Configuration: Log level is not valid.")
+	}
+	if l.Level != "" && l.Level != "OFF" && len(l.Destinations) == 0 || len(l.Destinations) > 1 {
+		return awsapi.Errorf("InvalidLoggingConfiguration", "Invalid Logging Configuration: Must specify exactly one Log Destination.")
+	}
+	if groups, ok := s.Logs.(LogGroups); ok {
+		for _, d := range l.Destinations {
+			_, group, _ := strings.Cut(d.CloudWatchLogsLogGroup.LogGroupARN, ":log-group:")
+			if !groups.HasGroup(ctx, strings.TrimSuffix(group, ":*")) {
+				return awsapi.Errorf("InvalidLoggingConfiguration", "Invalid Logging Configuration: Log Destination not found.")
+			}
+		}
+	}
+	return nil
+}
+
+// LogGroups may be implemented by Logs: then a missing log group is refused when
+// a state machine is created.
+type LogGroups interface {
+	HasGroup(ctx context.Context, group string) bool
+}
+
+func compile(definition, typ string) error {
+	if len(definition) > asl.MaxDefinition {
+		return awsapi.Errorf("InvalidDefinition", "Invalid State Machine Definition: 'MAX_DEFINITION_SIZE_EXCEEDED: The definition is longer than 1048576 bytes'")
+	}
+	if m, ds := asl.Compile(definition, typ == express); m == nil {
+		return awsapi.Errorf("InvalidDefinition", "%s", ds.Error())
+	}
+	return nil
+}
+
+func sameConfig(a, b any) bool { return mustJSON(a) == mustJSON(b) }
+
+func (s *Service) createStateMachine(ctx context.Context, c *awsapi.Call, in *CreateStateMachineInput) (*CreateStateMachineOutput, error) {
+	if !validName(in.Name) {
+		return nil, invalidName(in.Name)
+	}
+	if in.Type == "" {
+		in.Type = "STANDARD"
+	}
+	if in.Type != "STANDARD" && in.Type != express {
+		return nil, validation("1 validation error detected: Value '%s' at 'type' failed to satisfy constraint: Member must satisfy enum value set: [STANDARD, EXPRESS]", in.Type)
+	}
+	if !strings.HasPrefix(in.RoleARN, "arn:") {
+		return nil, malformedARN(in.RoleARN)
+	}
+	if in.VersionDescription != "" && !in.Publish {
+		return nil, validation("Version description can only be set when publish is true")
+	}
+	if len(in.Tags) > 50 {
+		return nil, awsapi.Errorf("TooManyTags", "Too many tags")
+	}
+	if err := compile(in.Definition, in.Type); err != nil {
+		return nil, err
+	}
+	if err := s.checkLogging(ctx, in.Logging); err != nil {
+		return nil, err
+	}
+	arn := s.arn("stateMachine", in.Name)
+	now := s.sched.Now()
+	out := &CreateStateMachineOutput{StateMachineARN: arn, CreationDate: awsapi.Time{Time: now}}
+	err := s.db.Update(func(tx *store.Tx) error {
+		old, ok, err := machines.Get(tx, in.Name)
+		if err != nil {
+			return err
+		}
+		if ok {
+			rev, _, err := revisions.Get(tx, in.Name, old.Revision)
+			if err != nil {
+				return err
+			}
+			if old.Deleting {
+				return awsapi.Errorf("StateMachineDeleting", "State Machine is being deleted: '%s'", arn)
+			}
+			if old.Type != in.Type || rev.Definition != in.Definition || !sameConfig(rev.Logging, in.Logging) ||
+				!sameConfig(rev.Tracing, in.Tracing) || !sameConfig(rev.Encryption, in.Encryption) {
+				return awsapi.Errorf("StateMachineAlreadyExists", "State Machine Already Exists: '%s'", arn)
+			}
+			out.CreationDate = awsapi.Time{Time: old.Created}
+			if in.Publish {
+				v, err := s.publish(tx, &old, in.VersionDescription)
+				if err != nil {
+					return err
+				}
+				out.StateMachineVersionARN = arn + ":" + strconv.Itoa(v.Number)
+			}
+			return nil
+		}
+		m := machineRecord{Name: in.Name, Type: in.Type, Created: now, Revision: s.sched.UUID(), Tags: map[string]string{}}
+		for _, t := range in.Tags {
+			m.Tags[t.Key] = t.Value
+		}
+		rev := revisionRecord{ID: m.Revision, Machine: in.Name, Definition: in.Definition, RoleARN: in.RoleARN, Logging: in.Logging,
+			Tracing: in.Tracing, Encryption: in.Encryption, Updated: now}
+		if err := revisions.Put(tx, rev, in.Name, rev.ID); err != nil {
+			return err
+		}
+		if in.Publish {
+			v, err := s.publish(tx, &m, in.VersionDescription)
+			if err != nil {
+				return err
+			}
+			out.StateMachineVersionARN = arn + ":" + strconv.Itoa(v.Number)
+		}
+		return machines.Put(tx, m, in.Name)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// publish makes a version of the newest revision, if it has none yet, and
+// stores the machine.
+func (s *Service) publish(tx *store.Tx, m *machineRecord, description string) (versionRecord, error) {
+	for row, err := range versions.Scan(tx, store.Query{Prefix: []string{m.Name}, Reverse: true}) {
+		if err != nil {
+			return versionRecord{}, err
+		}
+		if row.Value.Revision == m.Revision {
+			return row.Value, nil
+		}
+		break
+	}
+	m.Versions++
+	v := versionRecord{Number: m.Versions, Revision: m.Revision, Description: description, Created: s.sched.Now()}
+	if err := versions.Put(tx, v, m.Name, store.Number(uint64(v.Number))); err != nil {
+		return v, err
+	}
+	return v, machines.Put(tx, *m, m.Name)
+}
+
+// UpdateStateMachineInput is the input of UpdateStateMachine.
+type UpdateStateMachineInput struct {
+	StateMachineARN    string          `json:"stateMachineArn"`
+	Definition         string          `json:"definition"`
+	RoleARN            string          `json:"roleArn"`
+	Logging            *LoggingConfig  `json:"loggingConfiguration"`
+	Tracing            *TracingConfig  `json:"tracingConfiguration"`
+	Encryption         *EncryptionConf `json:"encryptionConfiguration"`
+	Publish            bool            `json:"publish"`
+	VersionDescription string          `json:"versionDescription"`
+}
+
+// UpdateStateMachineOutput is the output of UpdateStateMachine.
+type UpdateStateMachineOutput struct {
+	UpdateDate             awsapi.Time `json:"updateDate"`
+	RevisionID             string      `json:"revisionId,omitempty"`
+	StateMachineVersionARN string      `json:"stateMachineVersionArn,omitempty"`
+}
+
+func (s *Service) updateStateMachine(ctx context.Context, c *awsapi.Call, in *UpdateStateMachineInput) (*UpdateStateMachineOutput, error) {
+	name, qualifier, err := s.machineName(in.StateMachineARN)
+	if err != nil {
+		return nil, err
+	}
+	if qualifier != "" {
+		return nil, noMachine(in.StateMachineARN)
+	}
+	if in.Definition == "" && in.RoleARN == "" && in.Logging == nil && in.Tracing == nil && in.Encryption == nil {
+		return nil, awsapi.Errorf("MissingRequiredParameter", "Either the definition, the role ARN, the LoggingConfiguration, or the TracingConfiguration must be specified")
+	}
+	if err := s.checkLogging(ctx, in.Logging); err != nil {
+		return nil, err
+	}
+	out := &UpdateStateMachineOutput{}
+	var typ string
+	_ = s.db.View(func(tx *store.Tx) error {
+		m, _, err := machines.Get(tx, name)
+		typ = m.Type
+		return err
+	})
+	if in.Definition != "" && typ != "" {
+		if err := compile(in.Definition, typ); err != nil {
+			return nil, err
+		}
+	}
+	err = s.db.Update(func(tx *store.Tx) error {
+		m, ok, err := machines.Get(tx, name)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return noMachine(in.StateMachineARN)
+		}
+		if m.Deleting {
+			return awsapi.Errorf("StateMachineDeleting", "State Machine is being deleted: '%s'", in.StateMachineARN)
+		}
+		rev, _, err := revisions.Get(tx, name, m.Revision)
+		if err != nil {
+			return err
+		}
+		if in.Definition != "" {
+			rev.Definition = in.Definition
+		}
+		if in.RoleARN != "" {
+			rev.RoleARN = in.RoleARN
+		}
+		if in.Logging != nil {
+			rev.Logging = in.Logging
+		}
+		if in.Tracing != nil {
+			rev.Tracing = in.Tracing
+		}
+		if in.Encryption != nil {
+			rev.Encryption = in.Encryption
+		}
+		rev.ID, rev.Updated = s.sched.UUID(), s.sched.Now()
+		m.Revision, m.Updated = rev.ID, true
+		out.UpdateDate, out.RevisionID = awsapi.Time{Time: rev.Updated}, rev.ID
+		if err := revisions.Put(tx, rev, name, rev.ID); err != nil {
+			return err
+		}
+		if in.Publish {
+			v, err := s.publish(tx, &m, in.VersionDescription)
+			if err != nil {
+				return err
+			}
+			out.StateMachineVersionARN = in.StateMachineARN + ":" + strconv.Itoa(v.Number)
+		}
+		return machines.Put(tx, m, name)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// StateMachineRef names a state machine.
+type StateMachineRef struct {
+	StateMachineARN string `json:"stateMachineArn"`
+	IncludedData    string `json:"includedData"`
+}
+
+func (s *Service) deleteStateMachine(ctx context.Context, c *awsapi.Call, in *StateMachineRef) (*Empty, error) {
+	name, qualifier, err := s.machineName(in.StateMachineARN)
+	if err != nil {
+		return nil, err
+	}
+	if qualifier != "" {
+		return nil, validation("The state machine ARN must not be qualified")
+	}
+	var running []key
+	err = s.db.Update(func(tx *store.Tx) error {
+		m, ok, err := machines.Get(tx, name)
+		if err != nil || !ok {
+			return err
+		}
+		for row, err := range open.Scan(tx, store.Query{Prefix: []string{name}}) {
+			if err != nil {
+				return err
+			}
+			running = append(running, key{row.Key[0], row.Key[1]})
+		}
+		if running != nil {
+			m.Deleting = true
+			return machines.Put(tx, m, name)
+		}
+		return s.purge(tx, name)
+	})
+	if err != nil {
+		return nil, err
+	}
+	// Executions that run may go on until they end; then the rest goes too.
+	for _, k := range running {
+		s.sched.Go("sfn.delete", func() {
+			for {
+				e := s.ender(k)
+				if _, o, _, err := s.load(k); err != nil || o == nil {
+					break
+				}
+				if e.gate.Wait(context.Background()) != nil {
+					return
+				}
+			}
+			_ = s.db.Update(func(tx *store.Tx) error {
+				m, ok, err := machines.Get(tx, name)
+				if err != nil || !ok || !m.Deleting {
+					return err
+				}
+				for range open.Scan(tx, store.Query{Prefix: []string{name}}) {
+					return nil
+				}
+				return s.purge(tx, name)
+			})
+		})
+	}
+	return &Empty{}, nil
+}
+
+// purge removes all of a state machine.
+func (s *Service) purge(tx *store.Tx, name string) error {
+	if err := machines.Delete(tx, name); err != nil {
+		return err
+	}
+	for _, remove := range []func(*store.Tx, ...string) error{revisions.DeleteAll, versions.DeleteAll, aliases.DeleteAll, executions.DeleteAll,
+		open.DeleteAll, history.DeleteAll, byStart.DeleteAll, byStatus.DeleteAll, waiters.DeleteAll} {
+		if err := remove(tx, name); err != nil {
+			return err
+		}
+	}
+	tx.OnCommit(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for id := range s.plans {
+			if strings.HasPrefix(id, name+"/") {
+				delete(s.plans, id)
+			}
+		}
+	})
+	return nil
+}
+
+// StateMachine is a state machine as it is described.
+type StateMachine struct {
+	StateMachineARN    string              `json:"stateMachineArn"`
+	Name               string              `json:"name"`
+	Status             string              `json:"status,omitempty"`
+	Definition         string              `json:"definition"`
+	RoleARN            string              `json:"roleArn"`
+	Type               string              `json:"type,omitempty"`
+	CreationDate       *awsapi.Time        `json:"creationDate,omitempty"`
+	UpdateDate         *awsapi.Time        `json:"updateDate,omitempty"`
+	Logging            *LoggingConfig      `json:"loggingConfiguration,omitempty"`
+	Tracing            *TracingConfig      `json:"tracingConfiguration,omitempty"`
+	Encryption         *EncryptionConf     `json:"encryptionConfiguration,omitempty"`
+	RevisionID         string              `json:"revisionId,omitempty"`
+	Description        string              `json:"description,omitempty"`
+	VariableReferences map[string][]string `json:"variableReferences,omitempty"`
+}
+
+// selected resolves a state machine's ARN, qualified or not, to a revision.
+func (s *Service) selected(tx *store.Tx, arn string) (m machineRecord, rev revisionRecord, v *versionRecord, alias string, err error) {
+	name, qualifier, err := s.machineName(arn)
+	if err != nil {
+		return m, rev, nil, "", err
+	}
+	m, ok, err := machines.Get(tx, name)
+	if err != nil {
+		return m, rev, nil, "", err
+	}
+	if !ok {
+		return m, rev, nil, "", noMachine(arn)
+	}
+	id := m.Revision
+	if qualifier != "" {
+		n, numberErr := strconv.Atoi(qualifier)
+		if numberErr != nil {
+			a, ok, err := aliases.Get(tx, name, qualifier)
+			if err != nil {
+				return m, rev, nil, "", err
+			}
+			if !ok {
+				return m, rev, nil, "", noMachine(arn)
+			}
+			alias = arn
+			n = s.pick(a.Routing)
+		}
+		found, ok, err := versions.Get(tx, name, store.Number(uint64(n)))
+		if err != nil {
+			return m, rev, nil, "", err
+		}
+		if !ok {
+			return m, rev, nil, "", noMachine(arn)
+		}
+		v, id = &found, found.Revision
+	}
+	rev, _, err = revisions.Get(tx, name, id)
+	return m, rev, v, alias, err
+}
+
+// pick chooses a version by the weights of an alias.
+func (s *Service) pick(routing []Route) int {
+	n := s.sched.Rand().IntN(100)
+	for _, r := range routing {
+		if n -= r.Weight; n < 0 {
+			return r.version()
+		}
+	}
+	return 0
+}
+
+func (s *Service) describe(m machineRecord, rev revisionRecord, v *versionRecord) *StateMachine {
+	out := &StateMachine{
+		StateMachineARN: s.arn("stateMachine", m.Name), Name: m.Name, Status: "ACTIVE", Definition: rev.Definition, RoleARN: rev.RoleARN,
+		Type: m.Type, CreationDate: awsapi.TimeOf(m.Created), Logging: rev.Logging, Tracing: rev.Tracing, Encryption: rev.Encryption,
+	}
+	if m.Deleting {
+		out.Status = "DELETING"
+	}
+	if out.Logging == nil {
+		out.Logging = &LoggingConfig{Level: "OFF"}
+	}
+	if out.Tracing == nil {
+		out.Tracing = &TracingConfig{}
+	}
+	if out.Encryption == nil {
+		out.Encryption = &EncryptionConf{Type: "AWS_OWNED_KEY"}
+	}
+	if plan, err := s.plan(&rev, m.Type); err == nil {
+		out.VariableReferences = plan.References()
+	}
+	if m.Updated {
+		out.RevisionID = rev.ID
+	}
+	if v != nil {
+		out.StateMachineARN += ":" + strconv.Itoa(v.Number)
+		out.Description = v.Description
+		out.CreationDate = awsapi.TimeOf(v.Created)
+		out.RevisionID = v.Revision
+	}
+	return out
+}
+
+func (s *Service) describeStateMachine(ctx context.Context, c *awsapi.Call, in *StateMachineRef) (*StateMachine, error) {
+	var out *StateMachine
+	err := s.db.View(func(tx *store.Tx) error {
+		m, rev, v, _, err := s.selected(tx, in.StateMachineARN)
+		if err != nil {
+			return err
+		}
+		out = s.describe(m, rev, v)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ListInput is the input of listings.
+type ListInput struct {
+	MaxResults int    `json:"maxResults"`
+	NextToken  string `json:"nextToken"`
+}
+
+// StateMachineItem is a state machine in a list.
+type StateMachineItem struct {
+	StateMachineARN string      `json:"stateMachineArn"`
+	Name            string      `json:"name"`
+	Type            string      `json:"type"`
+	CreationDate    awsapi.Time `json:"creationDate"`
+}
+
+// ListStateMachinesOutput is the output of ListStateMachines.
+type ListStateMachinesOutput struct {
+	StateMachines []StateMachineItem `json:"stateMachines"`
+	NextToken     *string            `json:"nextToken,omitempty"`
+}
+
+func (s *Service) listStateMachines(ctx context.Context, c *awsapi.Call, in *ListInput) (*ListStateMachinesOutput, error) {
+	n, err := limit(in.MaxResults, 100, in.NextToken)
+	if err != nil {
+		return nil, err
+	}
+	after, err := pageKey(in.NextToken)
+	if err != nil {
+		return nil, err
+	}
+	out := &ListStateMachinesOutput{StateMachines: []StateMachineItem{}}
+	err = s.db.View(func(tx *store.Tx) error {
+		for row, err := range machines.Scan(tx, store.Query{After: after}) {
+			if err != nil {
+				return err
+			}
+			if len(out.StateMachines) == n {
+				out.NextToken = pageToken(out.StateMachines[n-1].Name)
+				break
+			}
+			out.StateMachines = append(out.StateMachines, StateMachineItem{s.arn("stateMachine", row.Value.Name), row.Value.Name, row.Value.Type, awsapi.Time{Time: row.Value.Created}})
+		}
+		return nil
+	})
+	return out, err
+}
+
+// ValidateInput is the input of ValidateStateMachineDefinition.
+type ValidateInput struct {
+	Definition string `json:"definition"`
+	Type       string `json:"type"`
+	Severity   string `json:"severity"`
+	MaxResults int    `json:"maxResults"`
+}
+
+// DiagnosticItem is a finding.
+type DiagnosticItem struct {
+	Severity string `json:"severity"`
+	Code     string `json:"code"`
+	Message  string `json:"message"`
+	Location string `json:"location,omitempty"`
+}
+
+// ValidateOutput is the output of ValidateStateMachineDefinition.
+type ValidateOutput struct {
+	Result      string           `json:"result"`
+	Diagnostics []DiagnosticItem `json:"diagnostics"`
+	Truncated   bool             `json:"truncated"`
+}
+
+func (s *Service) validateDefinition(ctx context.Context, c *awsapi.Call, in *ValidateInput) (*ValidateOutput, error) {
+	n := in.MaxResults
+	if n < 0 || n > 100 {
+		return nil, validation("1 validation error detected: Value '%d' at 'maxResults' failed to satisfy constraint: Member must have value less than or equal to 100", n)
+	}
+	if n == 0 {
+		n = 100
+	}
+	_, ds := asl.Compile(in.Definition, in.Type == express)
+	out := &ValidateOutput{Result: "OK", Diagnostics: []DiagnosticItem{}}
+	if ds.Failed() {
+		out.Result = "FAIL"
+	}
+	for _, d := range ds {
+		if d.Severity == "WARNING" && in.Severity != "WARNING" {
+			continue
+		}
+		if len(out.Diagnostics) == n {
+			out.Truncated = true
+			break
+		}
+		out.Diagnostics = append(out.Diagnostics, DiagnosticItem(d))
+	}
+	return out, nil
+}
+
+// PublishVersionInput is the input of PublishStateMachineVersion.
+type PublishVersionInput struct {
+	StateMachineARN string `json:"stateMachineArn"`
+	RevisionID      string `json:"revisionId"`
+	Description     string `json:"description"`
+}
+
+// PublishVersionOutput is the output of PublishStateMachineVersion.
+type PublishVersionOutput struct {
+	StateMachineVersionARN string      `json:"stateMachineVersionArn"`
+	CreationDate           awsapi.Time `json:"creationDate"`
+}
+
+func (s *Service) publishVersion(ctx context.Context, c *awsapi.Call, in *PublishVersionInput) (*PublishVersionOutput, error) {
+	name, _, err := s.machineName(in.StateMachineARN)
+	if err != nil {
+		return nil, err
+	}
+	out := &PublishVersionOutput{}
+	err = s.db.Update(func(tx *store.Tx) error {
+		m, ok, err := machines.Get(tx, name)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return noMachine(in.StateMachineARN)
+		}
+		if in.RevisionID != "" && !(in.RevisionID == m.Revision || in.RevisionID == "INITIAL" && !m.Updated) {
+			return awsapi.Errorf("ConflictException", "Failed to publish the State Machine version for revision %s. The current State Machine revision is %s.", in.RevisionID, m.Revision)
+		}
+		v, err := s.publish(tx, &m, in.Description)
+		out.StateMachineVersionARN = fmt.Sprintf("%s:%d", s.arn("stateMachine", name), v.Number)
+		out.CreationDate = awsapi.Time{Time: v.Created}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// DeleteVersionInput is the input of DeleteStateMachineVersion.
+type DeleteVersionInput struct {
+	StateMachineVersionARN string `json:"stateMachineVersionArn"`
+}
+
+func (s *Service) deleteVersion(ctx context.Context, c *awsapi.Call, in *DeleteVersionInput) (*Empty, error) {
+	name, qualifier, err := s.machineName(in.StateMachineVersionARN)
+	if err != nil {
+		return nil, err
+	}
+	n, err := strconv.Atoi(qualifier)
+	if err != nil {
+		return nil, invalidARN(in.StateMachineVersionARN)
+	}
+	err = s.db.Update(func(tx *store.Tx) error {
+		var used []string
+		for row, err := range aliases.Scan(tx, store.Query{Prefix: []string{name}}) {
+			if err != nil {
+				return err
+			}
+			for _, r := range row.Value.Routing {
+				if r.version() == n {
+					used = append(used, row.Value.Name)
+				}
+			}
+		}
+		if used != nil {
+			return awsapi.Errorf("ConflictException", "Version to be deleted must not be referenced by an alias. Current list of aliases referencing this version: [%s]", strings.Join(used, ", "))
+		}
+		return versions.Delete(tx, name, store.Number(uint64(n)))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Empty{}, nil
+}
+
+// ListVersionsInput is the input of ListStateMachineVersions and of
+// ListStateMachineAliases.
+type ListVersionsInput struct {
+	StateMachineARN string `json:"stateMachineArn"`
+	MaxResults      int    `json:"maxResults"`
+	NextToken       string `json:"nextToken"`
+}
+
+// VersionItem is a version in a list.
+type VersionItem struct {
+	StateMachineVersionARN string      `json:"stateMachineVersionArn"`
+	CreationDate           awsapi.Time `json:"creationDate"`
+}
+
+// ListVersionsOutput is the output of ListStateMachineVersions.
+type ListVersionsOutput struct {
+	StateMachineVersions []VersionItem `json:"stateMachineVersions"`
+	NextToken            *string       `json:"nextToken,omitempty"`
+}
+
+func (s *Service) listVersions(ctx context.Context, c *awsapi.Call, in *ListVersionsInput) (*ListVersionsOutput, error) {
+	n, err := limit(in.MaxResults, 100, in.NextToken)
+	if err != nil {
+		return nil, err
+	}
+	after, err := pageKey(in.NextToken)
+	if err != nil {
+		return nil, err
+	}
+	name, _, err := s.machineName(in.StateMachineARN)
+	if err != nil {
+		return nil, err
+	}
+	out := &ListVersionsOutput{StateMachineVersions: []VersionItem{}}
+	err = s.db.View(func(tx *store.Tx) error {
+		last := ""
+		for row, err := range versions.Scan(tx, store.Query{Prefix: []string{name}, After: after, Reverse: true}) {
+			if err != nil {
+				return err
+			}
+			if len(out.StateMachineVersions) == n {
+				out.NextToken = pageToken(last)
+				break
+			}
+			last = row.Key[1]
+			out.StateMachineVersions = append(out.StateMachineVersions, VersionItem{fmt.Sprintf("%s:%d", s.arn("stateMachine", name), row.Value.Number), awsapi.Time{Time: row.Value.Created}})
+		}
+		return nil
+	})
+	return out, err
+}
+
+// TagInput is the input of TagResource.
+type TagInput struct {
+	ResourceARN string `json:"resourceArn"`
+	Tags        []Tag  `json:"tags"`
+}
+
+// UntagInput is the input of UntagResource.
+type UntagInput struct {
+	ResourceARN string   `json:"resourceArn"`
+	TagKeys     []string `json:"tagKeys"`
+}
+
+// TagsInput is the input of ListTagsForResource.
+type TagsInput struct {
+	ResourceARN string `json:"resourceArn"`
+}
+
+// TagsOutput is the output of ListTagsForResource.
+type TagsOutput struct {
+	Tags []Tag `json:"tags"`
+}
+
+// retag changes the tags of a state machine or an activity.
+func (s *Service) retag(arn string, change func(tags map[string]string) error) error {
+	kind, name, err := s.splitARN(arn)
+	if err != nil {
+		return err
+	}
+	return s.db.Update(func(tx *store.Tx) error {
+		switch kind {
+		case "stateMachine":
+			m, ok, err := machines.Get(tx, name)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				return noResource(arn)
+			}
+			if m.Tags == nil {
+				m.Tags = map[string]string{}
+			}
+			if err := change(m.Tags); err != nil {
+				return err
+			}
+			return machines.Put(tx, m, name)
+		case "activity":
+			a, ok, err := activities.Get(tx, name)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				return noResource(arn)
+			}
+			if a.Tags == nil {
+				a.Tags = map[string]string{}
+			}
+			if err := change(a.Tags); err != nil {
+				return err
+			}
+			return activities.Put(tx, a, name)
+		}
+		return invalidARN(arn)
+	})
+}
+
+func (s *Service) tagResource(ctx context.Context, c *awsapi.Call, in *TagInput) (*Empty, error) {
+	err := s.retag(in.ResourceARN, func(tags map[string]string) error {
+		for _, t := range in.Tags {
+			tags[t.Key] = t.Value
+		}
+		if len(tags) > 50 {
+			return awsapi.Errorf("TooManyTags", "Too many tags")
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Empty{}, nil
+}
+
+func (s *Service) untagResource(ctx context.Context, c *awsapi.Call, in *UntagInput) (*Empty, error) {
+	err := s.retag(in.ResourceARN, func(tags map[string]string) error {
+		for _, k := range in.TagKeys {
+			delete(tags, k)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Empty{}, nil
+}
+
+func (s *Service) listTags(ctx context.Context, c *awsapi.Call, in *TagsInput) (*TagsOutput, error) {
+	out := &TagsOutput{Tags: []Tag{}}
+	err := s.retag(in.ResourceARN, func(tags map[string]string) error {
+		for k, v := range tags {
+			out.Tags = append(out.Tags, Tag{k, v})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	sort.Slice(out.Tags, func(i, j int) bool { return out.Tags[i].Key < out.Tags[j].Key })
+	return out, nil
+}

@@ -1,0 +1,40 @@
+package asl
+
+import "strings"
+
+// Diagnostic is one finding about a definition.
+type Diagnostic struct {
+	Severity string // ERROR or WARNING
+	Code     string
+	Message  string
+	Location string // JSON pointer; "" if there is none
+}
+
+// Diagnostics are the findings about a definition.
+type Diagnostics []Diagnostic
+
+// Failed reports whether there is an error among them.
+func (d Diagnostics) Failed() bool {
+	for _, e := range d {
+		if e.Severity == "ERROR" {
+			return true
+		}
+	}
+	return false
+}
+
+// Error lists the errors as CreateStateMachine's message does.
+func (d Diagnostics) Error() string {
+	var parts []string
+	for _, e := range d {
+		if e.Severity != "ERROR" {
+			continue
+		}
+		s := e.Code + ": " + e.Message
+		if e.Location != "" && e.Code != "INVALID_JSON_DESCRIPTION" {
+			s += " at " + e.Location
+		}
+		parts = append(parts, s)
+	}
+	return "Invalid State Machine Definition: '" + strings.Join(parts, ", ") + "'"
+}

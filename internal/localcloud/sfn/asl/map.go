@@ -1,0 +1,323 @@
+package asl
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
+)
+
+// inlineConcurrency is how many iterations of an inline Map run at once.
+const inlineConcurrency = 40
+
+// mapBegin begins a Map state.
+func (r *Run) mapBegin(s *scope) *Failure {
+	st, b := s.state, s.branch
+	if f := s.narrow(); f != nil {
+		return f
+	}
+	limit, f := s.integer(st.maxConcurrency)
+	if f != nil {
+		return f
+	}
+	b.Limit = limit
+	if st.reader != nil {
+		return r.mapReadBegin(s)
+	}
+	var items any = s.input
+	switch {
+	case st.items != nil:
+		v, f := st.items.eval(s)
+		if f != nil {
+			return f
+		}
+		items = v
+		if _, ok := v.([]any); !ok {
+			if e, isExpression := st.items.(exprNode); isExpression {
+				if _, isObject := v.(*document.Object); !isObject || !st.distributed {
+					return e.wrongType(s, "array", v)
+				}
+			}
+		}
+		r.trace("afterItems", items)
+	case st.itemsPath != nil:
+		v, err := s.resolve(st.itemsPath.path)
+		if err != nil {
+			return s.runtime("Invalid path '%s' : %s", st.itemsPath.path.Source, err.Error())
+		}
+		items = v
+		r.trace("afterItemsPath", items)
+	}
+	if o, ok := items.(*document.Object); ok && st.distributed && st.items != nil {
+		var list []any
+		for _, m := range o.Members() {
+			list = append(list, document.NewObject(document.Member{Name: "Key", Value: m.Name}, document.Member{Name: "Value", Value: m.Value}))
+		}
+		items = list
+	}
+	list, ok := items.([]any)
+	if !ok {
+		if st.JSONata {
+			return s.evaluation("", "Map state input must be an array but was: %s", document.Text(items))
+		}
+		if st.itemsPath != nil {
+			return s.runtime("Reference path \"%s\" must point to array.", st.itemsPath.path.Source)
+		}
+		return s.runtime("Map state input must be an array but was: %s", document.Text(items))
+	}
+	return r.mapStart(s, list, len(list))
+}
+
+// integer evaluates MaxConcurrency and its like; 0 if it is not there.
+func (s *scope) integer(n numberField) (int, *Failure) {
+	if !n.set {
+		return 0, nil
+	}
+	v, f := n.value(s)
+	if f != nil {
+		return 0, f
+	}
+	i, ok := document.Integer(v)
+	if !ok {
+		if text, isText := v.(string); isText && n.path != nil {
+			if parsed, err := strconv.Atoi(text); err == nil {
+				i, ok = int64(parsed), true
+			}
+		}
+	}
+	if !ok {
+		if e, isExpression := n.node.(exprNode); isExpression {
+			return 0, e.wrongType(s, "number", v)
+		}
+		return 0, s.runtime("The %sPath field refers to value \"%s\" which is not a valid integer: %s", n.name, plain(v), n.path.Source)
+	}
+	if i < 0 && n.name == "MaxConcurrency" {
+		return 0, s.runtime("%s must be a non-negative integer", n.name)
+	}
+	return int(min(i, math.MaxInt32)), nil
+}
+
+// mapStart begins the iterations.
+func (r *Run) mapStart(s *scope, list []any, length int) *Failure {
+	st, b := s.state, s.branch
+	r.emit(b, Event{Type: "MapStateStarted", Length: length})
+	if st.distributed {
+		if f := r.mapRunBegin(s); f != nil {
+			return f
+		}
+	}
+	return r.iterate(s, list)
+}
+
+// iterate runs the processor on the items.
+func (r *Run) iterate(s *scope, list []any) *Failure {
+	st, b := s.state, s.branch
+	if st.batcher != nil {
+		var f *Failure
+		if list, f = r.batches(s, list); f != nil {
+			return f
+		}
+	}
+	b.Phase = Inside
+	b.Items = ValueData(list)
+	b.Length = len(list)
+	b.Results = make([]*Data, len(list))
+	b.Kids, b.Done, b.NextItem, b.Failures = nil, 0, 0, 0
+	if st.distributed {
+		if f := r.tolerance(s, len(list)); f != nil {
+			return f
+		}
+	}
+	if len(list) == 0 {
+		r.mapDone(b)
+		return nil
+	}
+	limit := b.Limit
+	if most := inlineConcurrency; !st.distributed && (limit == 0 || limit > most) {
+		limit = most
+	} else if limit == 0 {
+		limit = 10000
+	}
+	for i := 0; i < limit && b.NextItem < len(list); i++ {
+		if f := r.iteration(b, b.Cursor); f != nil {
+			return f
+		}
+	}
+	return nil
+}
+
+// iteration begins the next item; cursor is the event it follows.
+func (r *Run) iteration(b *Branch, cursor int64) *Failure {
+	st := b.state()
+	list, _ := b.Items.Value().([]any)
+	i := b.NextItem
+	b.NextItem++
+	item := list[i]
+	s := &scope{run: r, branch: b, state: st, input: b.Input.Value(), item: &mapItem{index: i, value: item}}
+	if f := s.narrowQuietly(); f != nil {
+		return f
+	}
+	input := ValueData(item)
+	if st.itemSelector != nil && st.batcher == nil {
+		v, f := st.itemSelector.eval(s)
+		if f != nil {
+			return f
+		}
+		r.trace("afterItemSelector", v)
+		input = ValueData(v)
+	}
+	k := &Branch{ID: b.ID + "/" + strconv.Itoa(i), Index: i, Item: ValueData(item), State: st.processor.StartAt, Input: input,
+		Cursor: cursor, parent: b, flow: st.processor, Standalone: st.distributed}
+	b.Kids = append(b.Kids, k)
+	if !st.distributed {
+		r.emit(k, Event{Type: "MapIterationStarted", Name: st.Name, Index: i})
+	}
+	r.queue = append(r.queue, k)
+	return nil
+}
+
+func (s *scope) narrowQuietly() *Failure {
+	trace := s.run.Trace
+	s.run.Trace = nil
+	f := s.narrow()
+	s.run.Trace = trace
+	return f
+}
+
+// iterated takes the end of an iteration.
+func (r *Run) iterated(p, b *Branch) {
+	for i, k := range p.Kids {
+		if k == b {
+			p.Kids = append(p.Kids[:i:i], p.Kids[i+1:]...)
+			break
+		}
+	}
+	id := p.Cursor
+	if !b.Standalone {
+		id = r.append(b, b.Cursor, Event{Type: "MapIterationSucceeded", Name: p.State, Index: b.Index})
+	}
+	if p.NextItem < p.Length {
+		if f := r.iteration(p, b.Cursor); f != nil {
+			p.Cursor, p.before = id, id
+			r.drop(p)
+			r.fail(p, f)
+		}
+		return
+	}
+	if p.Done < p.Length {
+		return
+	}
+	p.Cursor = id
+	r.mapDone(p)
+}
+
+func (r *Run) mapDone(p *Branch) {
+	st := p.state()
+	if st.distributed {
+		r.emit(p, Event{Type: "MapRunSucceeded"})
+		var results []*Data
+		for _, d := range p.Results {
+			if d != nil {
+				results = append(results, d)
+			}
+		}
+		p.Results = results
+	}
+	p.before = p.Cursor
+	r.append(p, p.Cursor, Event{Type: "MapStateSucceeded"})
+	r.collect(p)
+}
+
+// mapRunBegin opens the Map Run of a distributed Map.
+func (r *Run) mapRunBegin(s *scope) *Failure {
+	st, b := s.state, s.branch
+	if st.toleratedShare.set {
+		if _, f := s.share(st.toleratedShare); f != nil {
+			return f
+		}
+	}
+	if st.toleratedCount.set {
+		n, f := s.integer(st.toleratedCount)
+		if f != nil {
+			return f
+		}
+		if n < 0 {
+			return s.runtime("ToleratedFailureCount cannot be negative.")
+		}
+	}
+	label := st.label
+	if label == "" {
+		label = r.host.UUID()
+	}
+	b.MapRun = fmt.Sprintf("arn:aws:states:%s:%s:mapRun:%s/%s:%s", r.Info.Region, r.Info.Account, r.Info.MachineName, label, r.host.UUID())
+	r.emit(b, Event{Type: "MapRunStarted", MapRunARN: b.MapRun})
+	return nil
+}
+
+func (s *scope) share(n numberField) (float64, *Failure) {
+	v, f := n.value(s)
+	if f != nil {
+		return 0, f
+	}
+	p, ok := document.Number(v)
+	if !ok {
+		if text, isText := v.(string); isText && n.path != nil {
+			if parsed, err := strconv.ParseFloat(text, 64); err == nil {
+				p, ok = parsed, true
+			}
+		}
+	}
+	if !ok {
+		if e, isExpression := n.node.(exprNode); isExpression {
+			return 0, e.wrongType(s, "number", v)
+		}
+		return 0, s.runtime("The %sPath field refers to value \"%s\" which is not a valid float: %s", n.name, plain(v), n.path.Source)
+	}
+	if p < 0 || p > 100 {
+		return 0, s.runtime("%s must be between 0 and 100.", n.name)
+	}
+	return p, nil
+}
+
+// tolerance computes how many children may fail.
+func (r *Run) tolerance(s *scope, items int) *Failure {
+	st, b := s.state, s.branch
+	b.Tolerated = 0
+	if st.toleratedShare.set {
+		p, f := s.share(st.toleratedShare)
+		if f != nil {
+			return f
+		}
+		b.Tolerated = math.Floor(p / 100 * float64(items))
+	}
+	if st.toleratedCount.set {
+		n, f := s.integer(st.toleratedCount)
+		if f != nil {
+			return f
+		}
+		if !st.toleratedShare.set || float64(n) < b.Tolerated {
+			b.Tolerated = float64(n)
+		}
+	}
+	return nil
+}
+
+// childFailed takes the failure of a child of a distributed Map.
+func (r *Run) childFailed(p, k *Branch, f *Failure) {
+	st := p.state()
+	p.Failures++
+	if float64(p.Failures) <= p.Tolerated {
+		p.Done++
+		r.iterated(p, k)
+		return
+	}
+	r.drop(p)
+	outer := f
+	if st.toleratedCount.set || st.toleratedShare.set || true {
+		outer = &Failure{Error: ptr(errTolerance), Cause: ptr("The specified tolerated failure threshold was exceeded")}
+	}
+	r.emit(p, Event{Type: "MapRunFailed", Error: outer.Error, Cause: outer.Cause})
+	p.before = p.Cursor
+	r.fail(p, outer)
+}

@@ -1,0 +1,700 @@
+package asl
+
+import (
+	"errors"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Limits of an execution.
+const (
+	MaxData   = 262144 // bytes of a payload
+	MaxEvents = 25000
+)
+
+// Host is what a Run needs from outside.
+type Host interface {
+	Now() time.Time
+	// Random returns a number from 0 up to n, n excluded.
+	Random(n int64) int64
+	UUID() string
+	// Token makes the task token of an attempt.
+	Token(branch string, attempt int) string
+	ActivityExists(arn string) bool
+}
+
+// Info is what an execution is called.
+type Info struct {
+	ExecutionARN, ExecutionName string
+	MachineARN, MachineName     string
+	RoleARN, Region, Account    string
+	Started                     time.Time
+	Input                       *Data
+	RedriveCount                int
+	Redriven                    time.Time
+}
+
+// Call is a task that is to be started. Its result comes back by Complete, or
+// by Submit and then Complete for tasks that wait.
+type Call struct {
+	Branch   string
+	Attempt  int
+	State    string
+	Resource Resource
+	Input    *Data
+	Token    string // of a callback or an activity
+	RoleARN  string // of Credentials, "" for the machine's role
+	// Iteration are the indices of the Map iterations around, outermost first.
+	Iteration []int
+	// Reader says that the call fetches the items of a Map state.
+	Reader bool
+}
+
+// Result is what a call or a task came to.
+type Result struct {
+	Output       *Data
+	Failed       bool
+	Error, Cause *string
+	// EventType replaces the type of the failure's event.
+	EventType string
+	Worker    string
+}
+
+// Failing is a failed result; cause may be empty.
+func Failing(name, cause string) Result {
+	r := Result{Failed: true, Error: &name}
+	if cause != "" {
+		r.Cause = &cause
+	}
+	return r
+}
+
+// Phase is what a branch waits for.
+type Phase string
+
+// The phases.
+const (
+	Entering  Phase = ""          // its next state
+	Waiting   Phase = "wait"      // a Wait state's time
+	Retrying  Phase = "retry"     // the delay before another attempt
+	Calling   Phase = "call"      // the answer of a call
+	Submitted Phase = "submitted" // a callback or the end of a job
+	Scheduled Phase = "scheduled" // a worker of the activity
+	Started   Phase = "started"   // the result of the activity
+	Reading   Phase = "reading"   // the items of a Map state
+	Inside    Phase = "inside"    // its branches or iterations
+)
+
+// Branch is a line of states: the execution itself, a branch of a Parallel
+// state, an iteration of a Map state.
+type Branch struct {
+	ID        string           `json:"i,omitempty"`
+	State     string           `json:"s"`
+	Phase     Phase            `json:"p,omitempty"`
+	Input     *Data            `json:"in"`
+	Cursor    int64            `json:"c"`           // last event
+	Entered   int64            `json:"e,omitempty"` // event of the state's entry
+	EnteredAt time.Time        `json:"at"`
+	Variables map[string]*Data `json:"v,omitempty"`
+	Tries     []int            `json:"t,omitempty"` // of each retrier
+	Retries   int              `json:"r,omitempty"`
+
+	Wake          time.Time `json:"w,omitzero"`
+	Attempt       int       `json:"a,omitempty"`
+	Token         string    `json:"k,omitempty"`
+	Arguments     *Data     `json:"g,omitempty"` // of the call or the activity
+	CallRole      string    `json:"cr,omitempty"`
+	TimeoutAt     time.Time `json:"to,omitzero"`
+	HeartbeatAt   time.Time `json:"hb,omitzero"`
+	HeartbeatEach int64     `json:"he,omitempty"` // seconds
+	Job           string    `json:"j,omitempty"`  // what a .sync task waits for
+
+	Kids    []*Branch `json:"b,omitempty"`
+	Results []*Data   `json:"rs,omitempty"`
+	Done    int       `json:"d,omitempty"`
+
+	// Of a Map state.
+	Items      *Data   `json:"it,omitempty"`
+	NextItem   int     `json:"ni,omitempty"`
+	Limit      int     `json:"l,omitempty"`
+	Failures   int     `json:"f,omitempty"`
+	Tolerated  float64 `json:"tc,omitempty"`
+	MapRun     string  `json:"mr,omitempty"`
+	Length     int     `json:"ln,omitempty"`
+	Index      int     `json:"x,omitempty"`
+	Item       *Data   `json:"m,omitempty"`
+	Standalone bool    `json:"sa,omitempty"` // a child execution of a distributed Map
+
+	parent *Branch
+	flow   *Flow
+	before int64 // the event before the current decision
+}
+
+func (b *Branch) state() *State { return b.flow.States[b.State] }
+
+// outer is the branch whose variables this one sees.
+func (b *Branch) outer() *Branch {
+	if b.Standalone {
+		return nil
+	}
+	return b.parent
+}
+
+func (b *Branch) silent() bool {
+	for ; b != nil; b = b.parent {
+		if b.Standalone {
+			return true
+		}
+	}
+	return false
+}
+
+func (b *Branch) iteration() []int {
+	var out []int
+	for ; b != nil; b = b.parent {
+		if b.Item != nil {
+			out = append([]int{b.Index}, out...)
+		}
+	}
+	return out
+}
+
+// Snapshot is a Run at rest.
+type Snapshot struct {
+	Next     int64     `json:"next"`
+	Attempts int       `json:"attempts,omitempty"`
+	Deadline time.Time `json:"deadline,omitzero"`
+	Root     *Branch   `json:"root"`
+}
+
+// Run is one execution.
+type Run struct {
+	Machine *Machine
+	Info    Info
+	// Status is RUNNING until the execution has ended.
+	Status       string
+	Output       *Data
+	Error, Cause *string
+	// Events and Calls gather what has happened and what is to be done; the
+	// caller takes them and sets them to nil.
+	Events []Event
+	Calls  []Call
+	// Trace, if set, is told how a state's data goes: "afterInputPath" and so on.
+	Trace func(stage string, v any)
+
+	snapshot     Snapshot
+	host         Host
+	queue        []*Branch
+	fixedContext any
+}
+
+// Statuses of an execution.
+const (
+	Running   = "RUNNING"
+	Succeeded = "SUCCEEDED"
+	Failed    = "FAILED"
+	TimedOut  = "TIMED_OUT"
+	Aborted   = "ABORTED"
+)
+
+// ErrClosed means that the task is not waiting any more.
+var ErrClosed = errors.New("asl: the task is closed")
+
+// New makes a run that has not started.
+func New(m *Machine, host Host, info Info) *Run {
+	return &Run{Machine: m, Info: info, Status: Running, host: host}
+}
+
+// Resume makes a run from a snapshot.
+func Resume(m *Machine, host Host, info Info, s Snapshot) *Run {
+	r := &Run{Machine: m, Info: info, Status: Running, host: host, snapshot: s}
+	link(s.Root, nil, m.Flow)
+	return r
+}
+
+func link(b, parent *Branch, flow *Flow) {
+	b.parent, b.flow = parent, flow
+	b.before = b.Cursor
+	for _, k := range b.Kids {
+		if k == nil {
+			continue
+		}
+		inner := b.state().processor
+		if inner == nil {
+			inner = b.state().branches[k.Index]
+		}
+		link(k, b, inner)
+	}
+}
+
+// Snapshot is the run's state, to be stored. It shares memory with the run.
+func (r *Run) Snapshot() Snapshot { return r.snapshot }
+
+// Start begins the execution.
+func (r *Run) Start() {
+	now := r.host.Now()
+	r.snapshot.Next = 1
+	if r.Machine.Timeout > 0 {
+		r.snapshot.Deadline = now.Add(r.Machine.Timeout)
+	}
+	if r.Machine.Express {
+		if limit := now.Add(5 * time.Minute); r.snapshot.Deadline.IsZero() || limit.Before(r.snapshot.Deadline) {
+			r.snapshot.Deadline = limit
+		}
+	} else if limit := now.AddDate(1, 0, 0); r.snapshot.Deadline.IsZero() || limit.Before(r.snapshot.Deadline) {
+		r.snapshot.Deadline = limit
+	}
+	b := &Branch{State: r.Machine.StartAt, Input: r.Info.Input, flow: r.Machine.Flow}
+	r.snapshot.Root = b
+	r.emit(b, Event{Type: "ExecutionStarted", Input: r.Info.Input, RoleARN: r.Info.RoleARN})
+	b.Cursor = 0
+	r.queue = append(r.queue, b)
+	r.advance()
+}
+
+func (r *Run) advance() {
+	for len(r.queue) > 0 && r.Status == Running {
+		b := r.queue[0]
+		r.queue = r.queue[1:]
+		r.enter(b)
+	}
+	r.queue = nil
+}
+
+// emit appends an event after the branch's last one.
+func (r *Run) emit(b *Branch, e Event) int64 {
+	id := r.append(b, b.Cursor, e)
+	if id != 0 {
+		b.Cursor = id
+	}
+	return id
+}
+
+// append appends an event without moving the branch's cursor.
+func (r *Run) append(b *Branch, previous int64, e Event) int64 {
+	if b.silent() || r.Status != Running {
+		return b.Cursor
+	}
+	e.ID, e.Previous, e.Time = r.snapshot.Next, previous, r.host.Now()
+	if e.ID == MaxEvents && e.Type != "ExecutionSucceeded" && !r.Machine.Express {
+		e = Event{ID: e.ID, Previous: previous, Time: e.Time, Type: "ExecutionFailed", Error: ptr(errRuntime),
+			Cause: ptr("The execution reached the maximum number of history events (25000).")}
+		r.Status, r.Error, r.Cause = Failed, e.Error, e.Cause
+	}
+	r.snapshot.Next++
+	r.Events = append(r.Events, e)
+	return e.ID
+}
+
+func (r *Run) trace(stage string, v any) {
+	if r.Trace != nil {
+		r.Trace(stage, v)
+	}
+}
+
+// end ends the execution.
+func (r *Run) end(status string) {
+	r.Status = status
+	r.queue = nil
+}
+
+// NextWake is when Tick is next due; the zero time if never.
+func (r *Run) NextWake() time.Time {
+	at := r.snapshot.Deadline
+	r.walk(r.snapshot.Root, func(b *Branch) {
+		for _, t := range []time.Time{b.Wake, b.TimeoutAt, b.HeartbeatAt} {
+			if !t.IsZero() && (at.IsZero() || t.Before(at)) {
+				at = t
+			}
+		}
+	})
+	return at
+}
+
+func (r *Run) walk(b *Branch, visit func(*Branch)) {
+	if b == nil {
+		return
+	}
+	visit(b)
+	for _, k := range b.Kids {
+		r.walk(k, visit)
+	}
+}
+
+// Branches calls visit with every branch.
+func (r *Run) Branches(visit func(b *Branch)) { r.walk(r.snapshot.Root, visit) }
+
+// find returns a branch by its id.
+func (r *Run) find(id string) *Branch {
+	var found *Branch
+	b := r.snapshot.Root
+	if id == "" {
+		return b
+	}
+	for _, part := range strings.Split(id[1:], "/") {
+		n, _ := strconv.Atoi(part)
+		found = nil
+		for _, k := range b.Kids {
+			if k != nil && k.Index == n {
+				found = k
+			}
+		}
+		if found == nil {
+			return nil
+		}
+		b = found
+	}
+	return found
+}
+
+// open finds the branch that waits for the result of an attempt.
+func (r *Run) open(id string, attempt int) (*Branch, error) {
+	if r.Status != Running {
+		return nil, ErrClosed
+	}
+	b := r.find(id)
+	if b == nil || b.Attempt != attempt || attempt == 0 {
+		return nil, ErrClosed
+	}
+	switch b.Phase {
+	case Calling, Submitted, Scheduled, Started, Reading:
+		return b, nil
+	}
+	return nil, ErrClosed
+}
+
+// Waiter returns the branch that waits for an attempt's token.
+func (r *Run) Waiter(id string, attempt int) (*Branch, error) { return r.open(id, attempt) }
+
+// Submit records that the call of a task that waits has answered. Job names what
+// is waited for.
+func (r *Run) Submit(id string, attempt int, res Result, job string) error {
+	b, err := r.open(id, attempt)
+	if err != nil {
+		return err
+	}
+	if b.Phase != Calling {
+		return ErrClosed
+	}
+	s := b.state()
+	if res.Failed {
+		return r.Complete(id, attempt, res)
+	}
+	r.emit(b, Event{Type: "TaskSubmitted", Resource: s.resource.EventResource(), ResourceType: s.resource.EventType(), Output: res.Output})
+	b.Phase, b.Job = Submitted, job
+	b.Arguments = nil
+	r.startHeartbeat(b)
+	return nil
+}
+
+func (r *Run) startHeartbeat(b *Branch) {
+	if b.HeartbeatEach > 0 {
+		b.HeartbeatAt = r.host.Now().Add(time.Duration(b.HeartbeatEach) * time.Second)
+	}
+}
+
+// Work hands an activity's task to a worker.
+func (r *Run) Work(id string, attempt int, worker string) (*Branch, error) {
+	b, err := r.open(id, attempt)
+	if err != nil || b.Phase != Scheduled {
+		return nil, ErrClosed
+	}
+	r.emit(b, Event{Type: "ActivityStarted", Worker: worker})
+	b.Phase = Started
+	r.startHeartbeat(b)
+	return b, nil
+}
+
+// Heartbeat restarts the heartbeat clock of a task.
+func (r *Run) Heartbeat(id string, attempt int) error {
+	b, err := r.open(id, attempt)
+	if err != nil {
+		return err
+	}
+	if !b.HeartbeatAt.IsZero() {
+		r.startHeartbeat(b)
+	}
+	return nil
+}
+
+// Complete ends a task.
+func (r *Run) Complete(id string, attempt int, res Result) error {
+	b, err := r.open(id, attempt)
+	if err != nil {
+		return err
+	}
+	phase := b.Phase
+	s := &scope{run: r, branch: b, state: b.state()}
+	r.settle(b)
+	if phase == Reading {
+		r.mapRead(b, s, res)
+		r.advance()
+		return nil
+	}
+	kind := s.state.resource.Kind
+	e := Event{}
+	prefix := map[ResourceKind]string{Integration: "Task", Function: "LambdaFunction", Activity: "Activity"}[kind]
+	if kind == Integration {
+		e.Resource, e.ResourceType = s.state.resource.EventResource(), s.state.resource.EventType()
+	}
+	if res.Failed {
+		e.Type, e.Error, e.Cause = prefix+"Failed", res.Error, res.Cause
+		if phase == Calling && s.state.resource.Pattern != Request && kind == Integration {
+			e.Type = "TaskSubmitFailed"
+		}
+		if res.EventType != "" {
+			e.Type = res.EventType
+		}
+		r.emit(b, e)
+		b.before = b.Cursor
+		r.fail(b, &Failure{Error: res.Error, Cause: res.Cause})
+		r.advance()
+		return nil
+	}
+	e.Type, e.Output = prefix+"Succeeded", res.Output
+	if len(res.Output.Text()) > MaxData {
+		f := &Failure{Error: ptr(errDataLimit), Cause: ptr("The state/task '" + s.resultName() + "' returned a result with a size exceeding the maximum number of bytes service limit.")}
+		r.emit(b, Event{Type: prefix + "Failed", Error: f.Error, Cause: f.Cause, Resource: e.Resource, ResourceType: e.ResourceType})
+		b.before = b.Cursor
+		r.fail(b, f)
+		r.advance()
+		return nil
+	}
+	r.emit(b, e)
+	b.before = b.Cursor
+	r.succeed(b, res.Output)
+	r.advance()
+	return nil
+}
+
+func (s *scope) resultName() string {
+	if s.state.resource.Kind == Integration {
+		return s.state.resource.Service
+	}
+	return s.state.Resource
+}
+
+// settle forgets what a branch was waiting for.
+func (r *Run) settle(b *Branch) {
+	b.Attempt, b.Token, b.Job, b.CallRole = 0, "", "", ""
+	b.Arguments = nil
+	b.Wake, b.TimeoutAt, b.HeartbeatAt, b.HeartbeatEach = time.Time{}, time.Time{}, time.Time{}, 0
+	b.Phase = Entering
+}
+
+// Tick does what is due.
+func (r *Run) Tick() {
+	now := r.host.Now()
+	due := func(t time.Time) bool { return !t.IsZero() && !t.After(now) }
+	if r.Status != Running {
+		return
+	}
+	if due(r.snapshot.Deadline) {
+		b := r.last()
+		r.append(b, b.Cursor, Event{Type: "ExecutionTimedOut"})
+		r.end(TimedOut)
+		return
+	}
+	var ready []*Branch
+	r.Branches(func(b *Branch) {
+		if due(b.Wake) || due(b.TimeoutAt) || due(b.HeartbeatAt) {
+			ready = append(ready, b)
+		}
+	})
+	for _, b := range ready {
+		if r.Status != Running || r.find(b.ID) != b {
+			continue
+		}
+		switch {
+		case due(b.Wake) && b.Phase == Waiting:
+			r.settle(b)
+			b.before = b.Cursor
+			r.waited(b)
+		case due(b.Wake) && b.Phase == Retrying:
+			r.settle(b)
+			b.before = b.Cursor
+			r.perform(b)
+		case due(b.TimeoutAt) || due(b.HeartbeatAt):
+			r.timeout(b, !due(b.TimeoutAt))
+		}
+		r.advance()
+	}
+}
+
+// timeout ends a task that took too long.
+func (r *Run) timeout(b *Branch, heartbeat bool) {
+	s := b.state()
+	r.settle(b)
+	e := Event{Error: ptr(errTimeout)}
+	switch s.resource.Kind {
+	case Function:
+		e.Type = "LambdaFunctionTimedOut"
+	case Activity:
+		e.Type = "ActivityTimedOut"
+	default:
+		e.Type = "TaskTimedOut"
+		e.Resource, e.ResourceType = s.resource.EventResource(), s.resource.EventType()
+	}
+	r.emit(b, e)
+	b.before = b.Cursor
+	r.fail(b, &Failure{Error: ptr(errTimeout), heartbeat: heartbeat})
+}
+
+// last is the branch with the latest event.
+func (r *Run) last() *Branch {
+	out := r.snapshot.Root
+	r.Branches(func(b *Branch) {
+		if b.Cursor > out.Cursor && !b.silent() {
+			out = b
+		}
+	})
+	return out
+}
+
+// Abort ends the execution as StopExecution does.
+func (r *Run) Abort(name, cause *string) {
+	if r.Status != Running {
+		return
+	}
+	b := r.last()
+	r.append(b, b.Cursor, Event{Type: "ExecutionAborted", Error: name, Cause: cause})
+	r.Error, r.Cause = name, cause
+	r.end(Aborted)
+}
+
+// delayOf draws the wait before a retry.
+func (r *Run) delayOf(rt *Retrier, attempt int) time.Duration {
+	d := rt.delay(attempt)
+	if rt.Full {
+		d = math.Floor(d*1000) / 1000 * float64(r.host.Random(1<<30)) / (1 << 30)
+	}
+	return seconds(d)
+}
+
+// fail ends the branch's current state with an error: it is retried, caught, or
+// ends the branch.
+func (r *Run) fail(b *Branch, f *Failure) {
+	s := b.state()
+	r.settle(b)
+	if f.evaluation {
+		id := r.append(b, b.before, Event{Type: "EvaluationFailed", State: s.Name, Location: f.location, Error: f.Error, Cause: f.Cause})
+		b.Cursor = id
+	}
+	inside := b.Results != nil || b.Items != nil || f.evaluation
+	r.leave(b)
+	for i, rt := range s.retry {
+		if !f.matches(rt.Errors) {
+			continue
+		}
+		if len(b.Tries) < len(s.retry) {
+			b.Tries = append(b.Tries, make([]int, len(s.retry)-len(b.Tries))...)
+		}
+		if b.Tries[i] >= rt.Attempts {
+			break
+		}
+		b.Tries[i]++
+		b.Retries++
+		b.Phase = Retrying
+		b.Wake = r.host.Now().Add(r.delayOf(rt, b.Tries[i]))
+		return
+	}
+	if inside && (s.Type == "Map" || s.Type == "Parallel") {
+		r.emit(b, Event{Type: s.Type + "StateFailed"})
+	}
+	for _, ct := range s.catch {
+		if f.matches(ct.Errors) {
+			r.caught(b, ct, f)
+			return
+		}
+	}
+	r.failBranch(b, f)
+}
+
+// leave forgets the inside of a Map or Parallel state.
+func (r *Run) leave(b *Branch) {
+	b.Kids, b.Results, b.Items, b.Done, b.NextItem, b.Failures, b.MapRun, b.Length = nil, nil, nil, 0, 0, 0, "", 0
+}
+
+// failBranch ends a branch with an error that its state does not handle.
+func (r *Run) failBranch(b *Branch, f *Failure) {
+	p := b.parent
+	if p == nil {
+		r.emit(b, Event{Type: "ExecutionFailed", Error: f.Error, Cause: f.Cause})
+		if r.Status == Running {
+			r.Error, r.Cause = f.Error, f.Cause
+			r.end(Failed)
+		}
+		return
+	}
+	outer := &Failure{Error: f.Error, Cause: f.Cause, heartbeat: f.heartbeat}
+	s := p.state()
+	if s.Type == "Map" {
+		if s.distributed {
+			r.childFailed(p, b, outer)
+			return
+		}
+		r.append(b, b.Cursor, Event{Type: "MapIterationFailed", Name: s.Name, Index: b.Index})
+		for _, k := range p.Kids {
+			if k != b && k != nil {
+				r.abortInside(k)
+				r.append(k, k.Cursor, Event{Type: "MapIterationAborted", Name: s.Name, Index: k.Index})
+			}
+		}
+	} else {
+		r.abortState(b)
+		for _, k := range p.Kids {
+			if k != b && k != nil {
+				r.abortInside(k)
+				r.abortState(k)
+			}
+		}
+	}
+	p.Cursor = b.Cursor
+	p.before = p.Cursor
+	r.drop(p)
+	r.fail(p, outer)
+}
+
+// abortState says that a branch's state was cut short.
+func (r *Run) abortState(b *Branch) {
+	switch t := b.state().Type; t {
+	case "Task", "Wait", "Map", "Parallel":
+		r.append(b, b.Cursor, Event{Type: t + "StateAborted"})
+	}
+}
+
+func (r *Run) abortInside(b *Branch) {
+	for _, k := range b.Kids {
+		if k != nil {
+			r.abortInside(k)
+			if b.state().Type == "Map" {
+				r.append(k, k.Cursor, Event{Type: "MapIterationAborted", Name: b.State, Index: k.Index})
+			} else {
+				r.abortState(k)
+			}
+		}
+	}
+}
+
+// drop takes a branch's kids out of the queue.
+func (r *Run) drop(p *Branch) {
+	var rest []*Branch
+	for _, b := range r.queue {
+		inside := false
+		for q := b; q != nil; q = q.parent {
+			inside = inside || q == p && b != p
+		}
+		if !inside {
+			rest = append(rest, b)
+		}
+	}
+	r.queue = rest
+}
+
+// Pattern is how the branch's task waits.
+func (r *Run) Pattern(b *Branch) Pattern { return b.state().resource.Pattern }
+
+// Resource is the resource of the branch's task.
+func (r *Run) Resource(b *Branch) Resource { return b.state().resource }

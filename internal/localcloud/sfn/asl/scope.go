@@ -1,0 +1,185 @@
+package asl
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/jsonpath"
+)
+
+// Failure is an error of a state, a branch or an execution.
+type Failure struct {
+	Error, Cause *string
+	// location is set for EvaluationFailed events.
+	evaluation bool
+	location   string
+	heartbeat  bool // a missed heartbeat
+}
+
+// Errors that the engine itself gives.
+const (
+	errRuntime    = "States.Runtime"
+	errTimeout    = "States.Timeout"
+	errEvaluation = "States.QueryEvaluationError"
+	errDataLimit  = "States.DataLimitExceeded"
+	errNoChoice   = "States.NoChoiceMatched"
+	errItemReader = "States.ItemReaderFailed"
+	errTolerance  = "States.ExceedToleratedFailureThreshold"
+	errHeartbeat  = "States.HeartbeatTimeout"
+)
+
+func (f *Failure) name() string {
+	if f.Error == nil {
+		return ""
+	}
+	return *f.Error
+}
+
+// output is the error output that a catcher sees.
+func (f *Failure) output() *document.Object {
+	o := &document.Object{}
+	if f.Error != nil {
+		o.Set("Error", *f.Error)
+	} else {
+		o.Set("Error", "")
+	}
+	if f.Cause != nil {
+		o.Set("Cause", *f.Cause)
+	}
+	return o
+}
+
+// matches reports whether the failure is named by ErrorEquals.
+func (f *Failure) matches(names []string) bool {
+	name := f.name()
+	if name == errRuntime {
+		return false
+	}
+	for _, n := range names {
+		switch {
+		case n == name:
+			return true
+		case n == "States.ALL" && name != errDataLimit:
+			return true
+		case n == "States.TaskFailed" && name != errTimeout && name != errDataLimit:
+			return true
+		case n == errHeartbeat && f.heartbeat:
+			return true
+		}
+	}
+	return false
+}
+
+// scope is what templates, paths and expressions of a state see.
+type scope struct {
+	run         *Run
+	branch      *Branch
+	state       *State
+	input       any // $ and $states.input
+	result      any
+	hasResult   bool
+	errorOutput any
+	hasError    bool
+	ctx         *document.Object
+	item        *mapItem
+}
+
+// mapItem is the item that an ItemSelector is evaluated for.
+type mapItem struct {
+	index  int
+	value  any
+	key    *string
+	source string
+}
+
+func (s *scope) where() string {
+	return fmt.Sprintf("An error occurred while executing the state '%s' (entered at the event id #%d). ", s.state.Name, s.branch.Entered)
+}
+
+func (s *scope) runtime(format string, args ...any) *Failure {
+	return &Failure{Error: ptr(errRuntime), Cause: ptr(s.where() + fmt.Sprintf(format, args...))}
+}
+
+func (s *scope) evaluation(location, format string, args ...any) *Failure {
+	return &Failure{Error: ptr(errEvaluation), Cause: ptr(s.where() + fmt.Sprintf(format, args...)), evaluation: true, location: location}
+}
+
+func (s *scope) resolve(p *jsonpath.Path) (any, error) {
+	switch p.Root {
+	case jsonpath.Context:
+		return p.Eval(s.context())
+	case jsonpath.Variable:
+		for b := s.branch; b != nil; b = b.outer() {
+			if v, ok := b.Variables[p.Variable]; ok {
+				return p.Eval(v.Value())
+			}
+		}
+		return nil, &jsonpath.NotFoundError{Detail: "Variable '" + p.Variable + "' is not defined"}
+	}
+	return p.Eval(s.input)
+}
+
+func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+
+// context is the context object.
+func (s *scope) context() any {
+	if s.run.fixedContext != nil {
+		return s.run.fixedContext
+	}
+	if s.ctx != nil {
+		return s.ctx
+	}
+	x := s.run.Info
+	execution := document.NewObject(
+		document.Member{Name: "Id", Value: x.ExecutionARN},
+		document.Member{Name: "Input", Value: x.Input.Value()},
+		document.Member{Name: "StartTime", Value: timestamp(x.Started)},
+		document.Member{Name: "Name", Value: x.ExecutionName},
+		document.Member{Name: "RoleArn", Value: x.RoleARN},
+		document.Member{Name: "RedriveCount", Value: document.Int(int64(x.RedriveCount))},
+	)
+	if x.RedriveCount > 0 {
+		execution.Set("RedriveTime", timestamp(x.Redriven))
+	}
+	s.ctx = document.NewObject(
+		document.Member{Name: "Execution", Value: execution},
+		document.Member{Name: "StateMachine", Value: document.NewObject(
+			document.Member{Name: "Id", Value: x.MachineARN},
+			document.Member{Name: "Name", Value: x.MachineName},
+		)},
+	)
+	if s.branch != nil {
+		state := document.NewObject(
+			document.Member{Name: "Name", Value: s.state.Name},
+			document.Member{Name: "EnteredTime", Value: timestamp(s.branch.EnteredAt)},
+		)
+		if t := s.state.Type; t == "Task" || t == "Parallel" || t == "Map" {
+			state.Set("RetryCount", document.Int(int64(s.branch.Retries)))
+		}
+		s.ctx.Set("State", state)
+		if s.state.Type == "Task" && s.branch.Token != "" {
+			s.ctx.Set("Task", document.NewObject(document.Member{Name: "Token", Value: s.branch.Token}))
+		}
+	}
+	item := s.item
+	for b := s.branch; item == nil && b != nil; b = b.parent {
+		if b.Item != nil {
+			item = &mapItem{index: b.Index, value: b.Item.Value()}
+		}
+	}
+	if item != nil {
+		o := document.NewObject(
+			document.Member{Name: "Index", Value: document.Int(int64(item.index))},
+			document.Member{Name: "Value", Value: item.value},
+		)
+		if item.key != nil {
+			o.Set("Key", *item.key)
+		}
+		if item.source != "" {
+			o.Set("Source", item.source)
+		}
+		s.ctx.Set("Map", document.NewObject(document.Member{Name: "Item", Value: o}))
+	}
+	return s.ctx
+}

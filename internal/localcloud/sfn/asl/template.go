@@ -1,0 +1,207 @@
+package asl
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/intrinsic"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/jsonpath"
+)
+
+// node is a part of a planned payload template.
+type node interface {
+	eval(s *scope) (any, *Failure)
+}
+
+type (
+	literalNode struct{ value any }
+	objectNode  struct {
+		names []string
+		nodes []node
+	}
+	arrayNode []node
+	// pathNode is a "name.$": "$.path" member.
+	pathNode struct {
+		path  *jsonpath.Path
+		field string
+	}
+	callNode struct {
+		call *intrinsic.Call
+	}
+)
+
+func (n literalNode) eval(*scope) (any, *Failure) { return n.value, nil }
+
+func (n objectNode) eval(s *scope) (any, *Failure) {
+	o := &document.Object{}
+	for i, name := range n.names {
+		v, f := n.nodes[i].eval(s)
+		if f != nil {
+			return nil, f
+		}
+		o.Set(name, v)
+	}
+	return o, nil
+}
+
+func (n arrayNode) eval(s *scope) (any, *Failure) {
+	a := make([]any, len(n))
+	for i, e := range n {
+		v, f := e.eval(s)
+		if f != nil {
+			return nil, f
+		}
+		a[i] = v
+	}
+	return a, nil
+}
+
+func (n pathNode) eval(s *scope) (any, *Failure) {
+	v, err := s.resolve(n.path)
+	if err != nil {
+		return nil, s.runtime("The JSONPath '%s' specified for the field '%s' could not be found in the input '%s'",
+			n.path.Source, n.field, document.Text(s.input))
+	}
+	return v, nil
+}
+
+func (n callNode) eval(s *scope) (any, *Failure) {
+	v, err := n.call.Eval(s.run.intrinsics(s))
+	if err != nil {
+		var missing *jsonpath.NotFoundError
+		if errors.As(err, &missing) {
+			return nil, s.runtime("The function '%s' had the following error: %s", n.call.Source, missing.Detail)
+		}
+		f := s.runtime("%s", err.Error())
+		f.Error = ptr("States.IntrinsicFailure")
+		return nil, f
+	}
+	return v, nil
+}
+
+func ptr(s string) *string { return &s }
+
+// constant returns the node's value if it does not depend on anything.
+func constant(n node) (any, bool) {
+	l, ok := n.(literalNode)
+	return l.value, ok
+}
+
+// pathTemplate plans a payload template in JSONPath.
+func (c *compiler) pathTemplate(v any, at string) node {
+	switch v := v.(type) {
+	case *document.Object:
+		out := objectNode{}
+		fixed := true
+		for _, m := range v.Members() {
+			var n node
+			name := m.Name
+			if stripped, ok := strings.CutSuffix(name, ".$"); ok {
+				n = c.dynamic(m.Name, m.Value, at)
+				name = stripped
+			} else {
+				n = c.pathTemplate(m.Value, at+"/"+m.Name)
+			}
+			if _, ok := constant(n); !ok {
+				fixed = false
+			}
+			out.names = append(out.names, name)
+			out.nodes = append(out.nodes, n)
+		}
+		if fixed {
+			v, _ := out.eval(nil)
+			return literalNode{v}
+		}
+		return out
+	case []any:
+		out := make(arrayNode, len(v))
+		fixed := true
+		for i, e := range v {
+			out[i] = c.pathTemplate(e, fmt.Sprintf("%s[%d]", at, i))
+			if _, ok := constant(out[i]); !ok {
+				fixed = false
+			}
+		}
+		if fixed {
+			return literalNode{v}
+		}
+		return out
+	}
+	return literalNode{v}
+}
+
+// dynamic plans the value of a member whose name ends in ".$".
+func (c *compiler) dynamic(name string, v any, at string) node {
+	text, ok := v.(string)
+	if !ok {
+		c.fail(at, "The value for the field '%s' must be a STRING that contains a JSONPath or an intrinsic function call", name)
+		return literalNode{}
+	}
+	if n := pathOrCall(text, name); n != nil {
+		return n
+	}
+	c.fail(at, "The value for the field '%s' must be a valid JSONPath or a valid intrinsic function call", name)
+	return literalNode{}
+}
+
+// pathOrCall plans a path or an intrinsic call, nil if text is neither.
+func pathOrCall(text, field string) node {
+	if strings.HasPrefix(text, "$") {
+		if p, err := jsonpath.Parse(text); err == nil {
+			return pathNode{p, field}
+		}
+		return nil
+	}
+	if call, err := intrinsic.Parse(text); err == nil {
+		return callNode{call}
+	}
+	return nil
+}
+
+// jsonataTemplate plans a value in which strings may be expressions. Where is
+// the field as errors name it: "Output/result".
+func (c *compiler) jsonataTemplate(v any, at, where string) node {
+	switch v := v.(type) {
+	case string:
+		if !isExpression(v) {
+			return literalNode{v}
+		}
+		return c.expression(v, at, where)
+	case *document.Object:
+		out := objectNode{}
+		fixed := true
+		for _, m := range v.Members() {
+			n := c.jsonataTemplate(m.Value, at+"/"+m.Name, where+"/"+m.Name)
+			if _, ok := constant(n); !ok {
+				fixed = false
+			}
+			out.names = append(out.names, m.Name)
+			out.nodes = append(out.nodes, n)
+		}
+		if fixed {
+			return literalNode{v}
+		}
+		return out
+	case []any:
+		out := make(arrayNode, len(v))
+		fixed := true
+		for i, e := range v {
+			out[i] = c.jsonataTemplate(e, fmt.Sprintf("%s[%d]", at, i), fmt.Sprintf("%s[%d]", where, i))
+			if _, ok := constant(out[i]); !ok {
+				fixed = false
+			}
+		}
+		if fixed {
+			return literalNode{v}
+		}
+		return out
+	}
+	return literalNode{v}
+}
+
+// isExpression reports whether a string is a JSONata expression: {% ... %}.
+func isExpression(s string) bool {
+	return len(s) >= 4 && strings.HasPrefix(s, "{%") && strings.HasSuffix(s, "%}")
+}

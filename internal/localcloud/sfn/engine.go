@@ -1,0 +1,460 @@
+package sfn
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+)
+
+const express = "EXPRESS"
+
+// host gives a run time, randomness and tokens.
+type host struct {
+	s *Service
+	k key
+}
+
+func (h host) Now() time.Time       { return h.s.sched.Now() }
+func (h host) Random(n int64) int64 { return h.s.sched.Rand().Int64N(n) }
+func (h host) UUID() string         { return h.s.sched.UUID() }
+func (h host) Token(branch string, attempt int) string {
+	return makeToken(h.k, branch, attempt, h.s.sched.UUID())
+}
+
+func (h host) ActivityExists(arn string) bool {
+	name, ok := h.s.activityName(arn)
+	if !ok {
+		return false
+	}
+	found := false
+	_ = h.s.db.View(func(tx *store.Tx) error {
+		_, found, _ = activities.Get(tx, name)
+		return nil
+	})
+	return found
+}
+
+// plan returns the compiled form of a revision.
+func (s *Service) plan(rev *revisionRecord, typ string) (*asl.Machine, error) {
+	id := rev.Machine + "/" + rev.ID
+	s.mu.Lock()
+	m := s.plans[id]
+	s.mu.Unlock()
+	if m != nil {
+		return m, nil
+	}
+	m, ds := asl.Compile(rev.Definition, typ == express)
+	if m == nil {
+		return nil, ds
+	}
+	s.mu.Lock()
+	s.plans[id] = m
+	s.mu.Unlock()
+	return m, nil
+}
+
+// load reads an execution; o is nil if it has ended.
+func (s *Service) load(k key) (rec *executionRecord, o *openRecord, rev *revisionRecord, err error) {
+	err = s.db.View(func(tx *store.Tx) error {
+		r, ok, err := executions.Get(tx, k.Machine, k.Name)
+		if err != nil || !ok {
+			return err
+		}
+		rec = &r
+		if v, ok, err := revisions.Get(tx, k.Machine, r.Revision); err != nil {
+			return err
+		} else if ok {
+			rev = &v
+		}
+		v, ok, err := open.Get(tx, k.Machine, k.Name)
+		if ok {
+			o = &v
+		}
+		return err
+	})
+	return rec, o, rev, err
+}
+
+func (s *Service) info(rec *executionRecord, rev *revisionRecord) asl.Info {
+	return asl.Info{
+		ExecutionARN: rec.ARN, ExecutionName: executionName(rec),
+		MachineARN: s.arn("stateMachine", rec.Machine), MachineName: rec.Machine,
+		RoleARN: rev.RoleARN, Region: s.Region, Account: s.Account,
+		Started: rec.Started, Input: asl.TextData(rec.Input), RedriveCount: rec.RedriveCount, Redriven: rec.Redriven,
+	}
+}
+
+func (s *Service) run(rec *executionRecord, rev *revisionRecord, snap asl.Snapshot) (*asl.Run, error) {
+	if rev == nil {
+		return nil, fmt.Errorf("sfn: execution %s: its revision is gone", rec.ARN)
+	}
+	m, err := s.plan(rev, rec.Type)
+	if err != nil {
+		return nil, err
+	}
+	return asl.Resume(m, host{s, rec.key()}, s.info(rec, rev), snap), nil
+}
+
+// lock takes the right to move an execution.
+func (s *Service) lock(k key) *live {
+	s.mu.Lock()
+	l := s.live[k]
+	if l == nil {
+		l = &live{}
+		s.live[k] = l
+	}
+	l.users++
+	s.mu.Unlock()
+	l.mu.Lock()
+	return l
+}
+
+func (s *Service) unlock(k key, l *live) {
+	l.mu.Unlock()
+	s.mu.Lock()
+	l.users--
+	if l.users == 0 && l.timer == nil {
+		delete(s.live, k)
+	}
+	s.mu.Unlock()
+}
+
+// move loads an execution, changes it and stores it. ErrClosed is returned if
+// it has ended.
+func (s *Service) move(k key, change func(run *asl.Run) error) error {
+	return s.moveWith(k, change, nil)
+}
+
+// moveWith is move with further writes in the same transaction.
+func (s *Service) moveWith(k key, change func(run *asl.Run) error, also func(tx *store.Tx) error) error {
+	l := s.lock(k)
+	defer s.unlock(k, l)
+	rec, o, rev, err := s.load(k)
+	if err != nil {
+		return err
+	}
+	if rec == nil || o == nil {
+		return asl.ErrClosed
+	}
+	run, err := s.run(rec, rev, o.Snapshot)
+	if err != nil {
+		return err
+	}
+	if err := change(run); err != nil {
+		return err
+	}
+	calls := run.Calls
+	events := run.Events
+	err = s.db.Update(func(tx *store.Tx) error {
+		if also != nil {
+			if err := also(tx); err != nil {
+				return err
+			}
+		}
+		return s.save(tx, rec, run)
+	})
+	if err != nil {
+		return err
+	}
+	s.timer(k, l, run)
+	s.done(rec, rev, run, events, calls)
+	return nil
+}
+
+// save writes what a run has become.
+func (s *Service) save(tx *store.Tx, rec *executionRecord, run *asl.Run) error {
+	k := rec.key()
+	if len(run.Events) > 0 && rec.Type != express {
+		b := []byte{'['}
+		for i := range run.Events {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = appendEvent(b, &run.Events[i])
+		}
+		b = append(b, ']')
+		if err := history.Put(tx, b, k.Machine, k.Name, store.Number(uint64(run.Events[0].ID))); err != nil {
+			return err
+		}
+	}
+	for _, c := range run.Calls {
+		if c.Resource.Kind == asl.Activity && !c.Reader {
+			name, _ := s.activityName(c.Resource.ARN)
+			n, _, err := sequences.Get(tx, "activity")
+			if err != nil {
+				return err
+			}
+			if err := sequences.Put(tx, n+1, "activity"); err != nil {
+				return err
+			}
+			if err := activityTasks.Put(tx, activityTask{k, c.Branch, c.Attempt}, name, store.Number(n)); err != nil {
+				return err
+			}
+		}
+	}
+	if run.Status == asl.Running {
+		return open.Put(tx, openRecord{Snapshot: run.Snapshot()}, k.Machine, k.Name)
+	}
+	old := rec.Status
+	rec.Status, rec.Stopped = run.Status, s.sched.Now()
+	rec.Error, rec.Cause = run.Error, run.Cause
+	if run.Output != nil {
+		text := run.Output.Text()
+		rec.Output = &text
+	}
+	if run.Status != asl.Succeeded {
+		rec.Root = run.Snapshot().Root
+	}
+	if err := open.Delete(tx, k.Machine, k.Name); err != nil {
+		return err
+	}
+	return s.index(tx, rec, old)
+}
+
+// index writes an execution and moves it in the lists.
+func (s *Service) index(tx *store.Tx, rec *executionRecord, old string) error {
+	k := rec.key()
+	if rec.Type != express {
+		at := backward(rec.Started)
+		if old != "" {
+			if err := byStatus.Delete(tx, k.Machine, old, at, k.Name); err != nil {
+				return err
+			}
+		} else if err := byStart.Put(tx, nil, k.Machine, at, k.Name); err != nil {
+			return err
+		}
+		if err := byStatus.Put(tx, nil, k.Machine, rec.Status, at, k.Name); err != nil {
+			return err
+		}
+	}
+	if rec.Type == express && rec.Status != asl.Running {
+		return executions.Delete(tx, k.Machine, k.Name)
+	}
+	return executions.Put(tx, *rec, k.Machine, k.Name)
+}
+
+// timer sets the execution's timer to the run's next moment.
+func (s *Service) timer(k key, l *live, run *asl.Run) {
+	var at time.Time
+	if run.Status == asl.Running {
+		at = run.NextWake()
+	}
+	if l.timer != nil && l.at.Equal(at) {
+		return
+	}
+	l.timer.Stop()
+	l.timer, l.at = nil, at
+	if at.IsZero() {
+		return
+	}
+	l.timer = s.sched.At(at, "sfn.timer", func() { s.tick(k, at) })
+}
+
+func (s *Service) tick(k key, at time.Time) {
+	l := s.lock(k)
+	if l.at.Equal(at) {
+		l.timer, l.at = nil, time.Time{}
+	}
+	s.unlock(k, l)
+	_ = s.move(k, func(run *asl.Run) error {
+		run.Tick()
+		return nil
+	})
+}
+
+// after sets the timer of an execution and makes calls.
+func (s *Service) after(rec *executionRecord, run *asl.Run, calls []asl.Call) {
+	k := rec.key()
+	l := s.lock(k)
+	s.timer(k, l, run)
+	s.unlock(k, l)
+	s.call(rec, run, calls)
+}
+
+// done does what follows a stored move.
+func (s *Service) done(rec *executionRecord, rev *revisionRecord, run *asl.Run, events []asl.Event, calls []asl.Call) {
+	s.log(rec, rev, events)
+	s.call(rec, run, calls)
+	if run.Status != asl.Running {
+		s.ended(rec)
+	}
+}
+
+// call makes the calls of tasks.
+func (s *Service) call(rec *executionRecord, run *asl.Run, calls []asl.Call) {
+	k := rec.key()
+	for _, c := range calls {
+		if c.Resource.Kind == asl.Activity && !c.Reader {
+			name, _ := s.activityName(c.Resource.ARN)
+			s.wake(name)
+			if _, mocked := s.Tasks.(*integrations); mocked {
+				continue
+			}
+		}
+		t := Task{Call: c, ExecutionARN: rec.ARN, MachineARN: run.Info.MachineARN, Role: run.Info.RoleARN}
+		s.sched.Go("sfn.task "+c.State, func() { s.answer(k, t, s.Tasks.Call(context.Background(), t)) })
+	}
+}
+
+// answer hands a call's answer to its execution.
+func (s *Service) answer(k key, t Task, a Answer) {
+	if a.Silent && a.Later == nil && a.Result.Output == nil && !a.Result.Failed {
+		return
+	}
+	if t.Reader || t.Resource.Pattern == asl.Request || a.Result.Failed && a.Later == nil {
+		_ = s.move(k, func(run *asl.Run) error { return run.Complete(t.Branch, t.Attempt, a.Result) })
+		return
+	}
+	err := s.moveWith(k, func(run *asl.Run) error { return run.Submit(t.Branch, t.Attempt, a.Result, a.Job) },
+		func(tx *store.Tx) error {
+			if a.Job == "" {
+				return nil
+			}
+			job, ok := s.executionKey(a.Job)
+			if !ok {
+				return nil
+			}
+			return waiters.Put(tx, waiterRecord{k, t.Branch, t.Attempt}, job.Machine, job.Name, k.Machine, k.Name, store.Number(uint64(t.Attempt)))
+		})
+	if err != nil {
+		return
+	}
+	if a.Job != "" {
+		s.checkJob(k, t.Branch, t.Attempt, a.Job)
+	}
+	if a.Later != nil {
+		_ = s.move(k, func(run *asl.Run) error { return run.Complete(t.Branch, t.Attempt, *a.Later) })
+	}
+}
+
+// checkJob ends a .sync task if the execution it waits for has ended.
+func (s *Service) checkJob(k key, branch string, attempt int, job string) {
+	child, ok := s.executionKey(job)
+	if !ok {
+		return
+	}
+	rec, o, _, err := s.load(child)
+	if err != nil || rec == nil || o != nil {
+		return
+	}
+	_ = s.moveWith(k, func(run *asl.Run) error {
+		b, err := run.Waiter(branch, attempt)
+		if err != nil {
+			return err
+		}
+		return run.Complete(branch, attempt, jobResult(rec, s.arn("stateMachine", rec.Machine), run.Pattern(b)))
+	}, func(tx *store.Tx) error {
+		return waiters.Delete(tx, child.Machine, child.Name, k.Machine, k.Name, store.Number(uint64(attempt)))
+	})
+}
+
+// ended tells those who wait for an execution.
+func (s *Service) ended(rec *executionRecord) {
+	k := rec.key()
+	s.count(rec.Machine, map[string]string{asl.Succeeded: "ExecutionsSucceeded", asl.Failed: "ExecutionsFailed",
+		asl.TimedOut: "ExecutionsTimedOut", asl.Aborted: "ExecutionsAborted"}[rec.Status], 1)
+	s.count(rec.Machine, "ExecutionTime", float64(rec.Stopped.Sub(rec.Started).Milliseconds()))
+	s.mu.Lock()
+	gates := s.enders[k]
+	delete(s.enders, k)
+	s.mu.Unlock()
+	for _, g := range gates {
+		g.rec = rec
+		g.gate.Open()
+	}
+	var parents []waiterRecord
+	_ = s.db.View(func(tx *store.Tx) error {
+		for row, err := range waiters.Scan(tx, store.Query{Prefix: []string{k.Machine, k.Name}}) {
+			if err != nil {
+				return err
+			}
+			parents = append(parents, row.Value)
+		}
+		return nil
+	})
+	for _, w := range parents {
+		s.sched.Go("sfn.job", func() { s.checkJob(w.Parent, w.Branch, w.Attempt, rec.ARN) })
+	}
+}
+
+func (s *Service) count(machine, metric string, value float64) {
+	if s.Metrics != nil && metric != "" {
+		s.Metrics.Count(metric, s.arn("stateMachine", machine), value)
+	}
+}
+
+// ender's gate is opened when an execution ends.
+func (s *Service) ender(k key) *ender {
+	e := &ender{gate: s.sched.NewGate()}
+	s.mu.Lock()
+	s.enders[k] = append(s.enders[k], e)
+	s.mu.Unlock()
+	return e
+}
+
+// wake lets the workers that poll an activity look again.
+func (s *Service) wake(activity string) {
+	s.mu.Lock()
+	gates := s.pollers[activity]
+	delete(s.pollers, activity)
+	s.mu.Unlock()
+	for _, g := range gates {
+		g.Open()
+	}
+}
+
+// begin starts an execution: its first move and its record in one transaction.
+// admit may refuse in that transaction.
+func (s *Service) begin(rec *executionRecord, rev *revisionRecord, admit func(tx *store.Tx) error) error {
+	m, err := s.plan(rev, rec.Type)
+	if err != nil {
+		return err
+	}
+	k := rec.key()
+	run := asl.New(m, host{s, k}, s.info(rec, rev))
+	run.Start()
+	rec.Status = asl.Running
+	calls, events := run.Calls, run.Events
+	err = s.db.Update(func(tx *store.Tx) error {
+		if admit != nil {
+			if err := admit(tx); err != nil {
+				return err
+			}
+		}
+		if run.Status == asl.Running {
+			if err := s.index(tx, rec, ""); err != nil {
+				return err
+			}
+			return s.save(tx, rec, run)
+		}
+		if rec.Type != express {
+			if err := byStart.Put(tx, nil, k.Machine, backward(rec.Started), k.Name); err != nil {
+				return err
+			}
+		}
+		return s.save(tx, rec, run)
+	})
+	if err != nil {
+		return err
+	}
+	s.count(rec.Machine, "ExecutionsStarted", 1)
+	if run.Status == asl.Running {
+		l := s.lock(k)
+		s.timer(k, l, run)
+		s.unlock(k, l)
+	}
+	s.done(rec, rev, run, events, calls)
+	return nil
+}
+
+func mustJSON(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return "null"
+	}
+	return string(b)
+}

@@ -1,0 +1,45 @@
+package sfn
+
+import (
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+)
+
+func invalidARN(arn string) error {
+	return awsapi.Errorf("InvalidArn", "Invalid Arn: 'Resource type not valid in this context: %s'", arn)
+}
+
+func malformedARN(arn string) error {
+	return awsapi.Errorf("InvalidArn", "Invalid Arn: 'Invalid ARN prefix: %s'", arn)
+}
+
+func noMachine(arn string) error {
+	return awsapi.Errorf("StateMachineDoesNotExist", "State Machine Does Not Exist: '%s'", arn)
+}
+
+func noExecution(arn string) error {
+	return awsapi.Errorf("ExecutionDoesNotExist", "Execution Does Not Exist: '%s'", arn)
+}
+
+func noActivity(arn string) error {
+	return awsapi.Errorf("ActivityDoesNotExist", "Activity Does Not Exist: '%s'", arn)
+}
+
+func noResource(arn string) error {
+	return awsapi.Errorf("ResourceNotFound", "Resource not found: '%s'", arn)
+}
+
+func invalidName(name string) error {
+	return awsapi.Errorf("InvalidName", "Invalid Name: '%s'", name)
+}
+
+func validation(format string, args ...any) error {
+	return awsapi.Errorf("ValidationException", format, args...)
+}
+
+func invalidToken() error {
+	return awsapi.Errorf("InvalidToken", "Invalid Token: 'Invalid token'")
+}
+
+func timedOut() error {
+	return awsapi.Errorf("TaskTimedOut", "Task Timed Out: 'Provided task does not exist anymore'")
+}

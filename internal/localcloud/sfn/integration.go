@@ -1,0 +1,422 @@
+package sfn
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
+)
+
+// integrations makes the calls of tasks through the Caller.
+type integrations struct{ s *Service }
+
+// optimized are the optimized integrations: service of the ARN to what the
+// Caller and error names call it.
+var optimized = map[string]struct {
+	service string
+	prefix  string // of error names
+	label   string // Service in causes
+	actions map[string]bool
+}{
+	"lambda":   {"lambda", "Lambda", "AWSLambda", map[string]bool{"invoke": true}},
+	"dynamodb": {"dynamodb", "DynamoDB", "AmazonDynamoDBv2", map[string]bool{"getItem": true, "putItem": true, "updateItem": true, "deleteItem": true}},
+	"sns":      {"sns", "SNS", "AmazonSNS", map[string]bool{"publish": true}},
+	"sqs":      {"sqs", "SQS", "AmazonSQS", map[string]bool{"sendMessage": true}},
+	"states":   {"sfn", "StepFunctions", "AWSStepFunctions", map[string]bool{"startExecution": true}},
+	"events":   {"eventbridge", "EventBridge", "AmazonEventBridge", map[string]bool{"putEvents": true}},
+}
+
+// sdkPrefixes are the error prefixes of SDK integrations that are not just the
+// service's name with a capital.
+var sdkPrefixes = map[string]string{
+	"dynamodb": "DynamoDb", "sfn": "Sfn", "iotjobsdataplane": "IotJobsDataPlane", "iotdataplane": "IotDataPlane",
+	"cloudwatch": "CloudWatch", "cloudwatchlogs": "CloudWatchLogs", "eventbridge": "EventBridge", "cloudformation": "CloudFormation",
+}
+
+// Call implements Tasks.
+func (in *integrations) Call(ctx context.Context, t Task) Answer {
+	if t.Reader {
+		return Answer{Result: in.read(ctx, t)}
+	}
+	id, err := in.identity(ctx, t)
+	if err != nil {
+		return Answer{Result: in.failure(t, err)}
+	}
+	switch {
+	case t.Resource.Kind == asl.Function:
+		return Answer{Result: in.function(ctx, id, t)}
+	case t.Resource.Service == "lambda" && t.Resource.Action == "invoke":
+		return Answer{Result: in.lambda(ctx, id, t)}
+	case t.Resource.Service == "states" && t.Resource.Action == "startExecution":
+		return in.startExecution(ctx, id, t)
+	}
+	return Answer{Result: in.generic(ctx, id, t)}
+}
+
+func (in *integrations) identity(ctx context.Context, t Task) (awsapi.Identity, error) {
+	role := t.Role
+	if t.RoleARN != "" {
+		role = t.RoleARN
+	}
+	if in.s.Roles == nil {
+		return awsapi.RootOf(in.s.Account), nil
+	}
+	return in.s.Roles.Assume(ctx, role, "states.amazonaws.com", t.MachineARN, in.s.sched.UUID()[:32])
+}
+
+// target says where a resource leads.
+func target(r asl.Resource) (service, operation, prefix string, sdk bool) {
+	operation = upperFirst(r.Action)
+	if name, ok := strings.CutPrefix(r.Service, "aws-sdk:"); ok {
+		prefix = sdkPrefixes[name]
+		if prefix == "" {
+			prefix = upperFirst(name)
+		}
+		return name, operation, prefix, true
+	}
+	o, ok := optimized[r.Service]
+	if r.Kind == asl.Function {
+		return "lambda", "Invoke", "Lambda", false
+	}
+	if !ok {
+		return r.Service, operation, upperFirst(r.Service), false
+	}
+	return o.service, operation, o.prefix, false
+}
+
+func upperFirst(s string) string {
+	r, n := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(r)) + s[n:]
+}
+
+// failure names an error of a call as Step Functions does.
+func (in *integrations) failure(t Task, err error) asl.Result {
+	e := awsapi.AsError(err)
+	service, _, prefix, sdk := target(t.Resource)
+	code := e.Code
+	status := e.HTTPStatus()
+	id := in.s.sched.UUID()
+	if sdk {
+		if code == "ValidationException" || code == "" {
+			code = prefix
+		}
+		if !strings.HasSuffix(code, "Exception") {
+			code += "Exception"
+		}
+		return asl.Failing(prefix+"."+code, fmt.Sprintf("%s (Service: %s, Status Code: %d, Request ID: %s)", e.Message, prefix, status, id))
+	}
+	label := optimized[t.Resource.Service].label
+	if t.Resource.Kind == asl.Function {
+		label = "AWSLambda"
+	}
+	if label == "" {
+		label = service
+	}
+	name := code
+	switch {
+	case code == "ValidationException" && service == "dynamodb":
+		name = "AmazonDynamoDBException"
+	case !strings.HasSuffix(code, "Exception"):
+		name += "Exception"
+	}
+	return asl.Failing(prefix+"."+name, fmt.Sprintf("%s (Service: %s; Status Code: %d; Error Code: %s; Request ID: %s; Proxy: null)", e.Message, label, status, code, id))
+}
+
+type invokeInput struct {
+	FunctionName   string
+	Payload        []byte `json:",omitempty"`
+	InvocationType string `json:",omitempty"`
+	Qualifier      string `json:",omitempty"`
+	ClientContext  string `json:",omitempty"`
+	LogType        string `json:",omitempty"`
+}
+
+type invokeOutput struct {
+	StatusCode      int
+	FunctionError   *string
+	Payload         []byte
+	ExecutedVersion *string
+	LogResult       *string
+}
+
+func (in *integrations) invoke(ctx context.Context, id awsapi.Identity, input invokeInput) (*invokeOutput, error) {
+	var out invokeOutput
+	if err := awsapi.CallInto(ctx, in.s.Caller, id, "lambda", "Invoke", &input, &out); err != nil {
+		return nil, err
+	}
+	return &out, nil
+}
+
+// functionError makes a failure of what a function returned.
+func functionError(payload []byte) asl.Result {
+	var e struct {
+		ErrorType string `json:"errorType"`
+	}
+	_ = json.Unmarshal(payload, &e)
+	if e.ErrorType == "" {
+		e.ErrorType = "Lambda.Unknown"
+	}
+	return asl.Failing(e.ErrorType, string(payload))
+}
+
+// function runs a task whose Resource is a function's ARN.
+func (in *integrations) function(ctx context.Context, id awsapi.Identity, t Task) asl.Result {
+	out, err := in.invoke(ctx, id, invokeInput{FunctionName: t.Resource.ARN, Payload: []byte(t.Input.Text())})
+	if err != nil {
+		return in.failure(t, err)
+	}
+	if out.FunctionError != nil && *out.FunctionError != "" {
+		return functionError(out.Payload)
+	}
+	return asl.Result{Output: payloadData(out.Payload)}
+}
+
+func payloadData(payload []byte) *asl.Data {
+	if len(payload) == 0 {
+		return asl.ValueData(nil)
+	}
+	if d, err := asl.ParseData(string(payload)); err == nil {
+		return d
+	}
+	return asl.ValueData(string(payload))
+}
+
+// lambda runs lambda:invoke.
+func (in *integrations) lambda(ctx context.Context, id awsapi.Identity, t Task) asl.Result {
+	o, ok := t.Input.Value().(*document.Object)
+	if !ok {
+		return asl.Failing("States.Runtime", "The parameters of lambda:invoke must be an object.")
+	}
+	input := invokeInput{}
+	for _, m := range o.Members() {
+		text, isText := m.Value.(string)
+		switch m.Name {
+		case "FunctionName":
+			input.FunctionName = text
+		case "Payload":
+			if isText && json.Valid([]byte(text)) {
+				input.Payload = []byte(text)
+			} else {
+				input.Payload = []byte(document.Text(m.Value))
+			}
+		case "InvocationType":
+			input.InvocationType = text
+		case "Qualifier":
+			input.Qualifier = text
+		case "ClientContext":
+			input.ClientContext = text
+		case "LogType":
+			input.LogType = text
+		}
+	}
+	if input.Payload == nil {
+		input.Payload = []byte("{}")
+	}
+	out, err := in.invoke(ctx, id, input)
+	if err != nil {
+		return in.failure(t, err)
+	}
+	if out.FunctionError != nil && *out.FunctionError != "" {
+		return functionError(out.Payload)
+	}
+	result := &document.Object{}
+	if out.ExecutedVersion != nil {
+		result.Set("ExecutedVersion", *out.ExecutedVersion)
+	}
+	if out.LogResult != nil {
+		result.Set("LogResult", *out.LogResult)
+	}
+	payload := payloadData(out.Payload)
+	if len(out.Payload) == 0 {
+		payload = asl.ValueData("")
+	}
+	result.Set("Payload", payload.Value())
+	in.metadata(result, out.StatusCode, len(out.Payload), "application/json")
+	result.Set("StatusCode", document.Int(int64(out.StatusCode)))
+	return asl.Result{Output: asl.ValueData(result)}
+}
+
+// metadata adds what every optimized integration shows of the HTTP response.
+func (in *integrations) metadata(o *document.Object, status, length int, contentType string) {
+	if status == 0 {
+		status = http.StatusOK
+	}
+	id := in.s.sched.UUID()
+	date := in.s.sched.Now().Format(http.TimeFormat)
+	headers := [][2]string{{"Connection", "keep-alive"}, {"Content-Length", strconv.Itoa(length)}, {"Content-Type", contentType}, {"Date", date}, {"x-amzn-RequestId", id}}
+	all, one := &document.Object{}, &document.Object{}
+	for _, h := range headers {
+		all.Set(h[0], []any{h[1]})
+		one.Set(h[0], h[1])
+	}
+	o.Set("SdkHttpMetadata", document.NewObject(
+		document.Member{Name: "AllHttpHeaders", Value: all},
+		document.Member{Name: "HttpHeaders", Value: one},
+		document.Member{Name: "HttpStatusCode", Value: document.Int(int64(status))},
+	))
+	o.Set("SdkResponseMetadata", document.NewObject(document.Member{Name: "RequestId", Value: id}))
+}
+
+// textMembers are the members that may be given as JSON and are sent as text.
+var textMembers = map[string][]string{
+	"sns": {"Message"}, "sqs": {"MessageBody"}, "sfn": {"Input", "Output"},
+}
+
+// generic calls any operation of any service that the local cloud has.
+func (in *integrations) generic(ctx context.Context, id awsapi.Identity, t Task) asl.Result {
+	service, operation, _, sdk := target(t.Resource)
+	if o, ok := optimized[t.Resource.Service]; !sdk && (!ok || !o.actions[t.Resource.Action]) {
+		e := awsapi.NotBuilt("the service integration " + t.Resource.ARN)
+		return asl.Failing("States.TaskFailed", e.Message)
+	}
+	input := t.Input.Value()
+	if o, ok := input.(*document.Object); ok {
+		for _, name := range textMembers[service] {
+			if v, has := o.Get(name); has {
+				if _, isText := v.(string); !isText {
+					o = o.With(name, document.Text(v))
+				}
+			}
+		}
+		if service == "sqs" || service == "sns" {
+			o = o.Without("SdkHttpMetadata")
+		}
+		input = o
+	}
+	out, err := in.s.Caller.Call(ctx, id, service, operation, json.RawMessage(document.Text(input)))
+	if err != nil {
+		return in.failure(t, err)
+	}
+	b, err := awsapi.PascalJSON(out)
+	if err != nil {
+		return in.failure(t, err)
+	}
+	v, err := document.Parse(b)
+	if err != nil {
+		return in.failure(t, err)
+	}
+	o, ok := v.(*document.Object)
+	if !ok {
+		o = &document.Object{}
+	}
+	if service == "sfn" {
+		// Times are ISO 8601 in results of SDK integrations.
+		o = isoTimes(o)
+	}
+	if !sdk {
+		if service == "eventbridge" {
+			if n, ok := o.Get("FailedEntryCount"); ok {
+				if count, _ := document.Integer(n); count > 0 {
+					return asl.Failing("EventBridge.FailedEntry", document.Text(o))
+				}
+			}
+		}
+		in.metadata(o, http.StatusOK, len(b), "application/x-amz-json-1.0")
+	}
+	return asl.Result{Output: asl.ValueData(o)}
+}
+
+func isoTimes(o *document.Object) *document.Object {
+	out := &document.Object{}
+	for _, m := range o.Members() {
+		if f, ok := document.Number(m.Value); ok && strings.HasSuffix(m.Name, "Date") {
+			out.Set(m.Name, isoMillis(f))
+			continue
+		}
+		out.Set(m.Name, m.Value)
+	}
+	return out
+}
+
+// startExecution runs states:startExecution in all its patterns.
+func (in *integrations) startExecution(ctx context.Context, id awsapi.Identity, t Task) Answer {
+	res := in.generic(ctx, id, t)
+	if res.Failed || t.Resource.Pattern == asl.Request || t.Resource.Pattern == asl.Callback {
+		return Answer{Result: res}
+	}
+	o, _ := res.Output.Value().(*document.Object)
+	v, _ := o.Get("ExecutionArn")
+	arn, _ := v.(string)
+	return Answer{Result: res, Job: arn}
+}
+
+// jobResult is the result of a .sync task: the execution as DescribeExecution
+// shows it.
+func jobResult(rec *executionRecord, machineARN string, p asl.Pattern) asl.Result {
+	o := &document.Object{}
+	text := func(name string, v *string) {
+		if v != nil {
+			o.Set(name, *v)
+		}
+	}
+	payload := func(name string, v *string) {
+		if v == nil {
+			return
+		}
+		if p == asl.Sync2 {
+			if parsed, err := document.ParseString(*v); err == nil {
+				o.Set(name, parsed)
+			}
+		} else {
+			o.Set(name, *v)
+		}
+		o.Set(name+"Details", document.NewObject(document.Member{Name: "Included", Value: true}))
+	}
+	text("Cause", rec.Cause)
+	text("Error", rec.Error)
+	o.Set("ExecutionArn", rec.ARN)
+	payload("Input", &rec.Input)
+	o.Set("Name", rec.Name)
+	payload("Output", rec.Output)
+	o.Set("StartDate", document.Int(rec.Started.UnixMilli()))
+	o.Set("StateMachineArn", machineARN)
+	o.Set("Status", rec.Status)
+	o.Set("StopDate", document.Int(rec.Stopped.UnixMilli()))
+	if rec.Status == asl.Succeeded {
+		return asl.Result{Output: asl.ValueData(o)}
+	}
+	return asl.Failing("States.TaskFailed", document.Text(o))
+}
+
+// read fetches the items of a Map state.
+func (in *integrations) read(ctx context.Context, t Task) asl.Result {
+	id, err := in.identity(ctx, t)
+	if err != nil {
+		return asl.Failing("States.ItemReaderFailed", awsapi.AsError(err).Message)
+	}
+	service, operation, _, _ := target(t.Resource)
+	out, err := in.s.Caller.Call(ctx, id, service, operation, json.RawMessage(t.Input.Text()))
+	if err != nil {
+		return asl.Failing("States.ItemReaderFailed", awsapi.AsError(err).Message)
+	}
+	b, err := json.Marshal(out)
+	if err != nil {
+		return asl.Failing("States.ItemReaderFailed", err.Error())
+	}
+	var object struct {
+		Body     []byte
+		Contents json.RawMessage
+	}
+	if err := json.Unmarshal(b, &object); err != nil {
+		return asl.Failing("States.ItemReaderFailed", err.Error())
+	}
+	result := &document.Object{}
+	if operation == "ListObjectsV2" {
+		v, _ := document.Parse(object.Contents)
+		if v == nil {
+			v = []any{}
+		}
+		result.Set("Contents", v)
+	} else {
+		result.Set("Body", string(object.Body))
+	}
+	return asl.Result{Output: asl.ValueData(result)}
+}

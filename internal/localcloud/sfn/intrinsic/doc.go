@@ -1,0 +1,12 @@
+// Package intrinsic is the intrinsic functions of the Amazon States Language,
+// such as States.Format('Hello {}', $.name).
+//
+// A call is parsed once (Parse) and evaluated with an Env, which resolves paths
+// and gives randomness. Values are those of package document. Arguments are
+// literals ('text' with \' \{ \} \\, numbers, true, false, null), paths and
+// calls, nested at most ten deep.
+//
+// An evaluation fails with the error of the Env's Resolve, or with an *Error,
+// which Step Functions reports as States.IntrinsicFailure. A Call is safe for
+// concurrent use.
+package intrinsic

@@ -1,0 +1,72 @@
+package sfn
+
+import (
+	"strings"
+	"unicode"
+)
+
+// validName checks a name of a state machine, execution or activity.
+func validName(name string) bool {
+	if name == "" || len([]rune(name)) > 80 {
+		return false
+	}
+	for _, r := range name {
+		if unicode.IsSpace(r) || unicode.IsControl(r) || strings.ContainsRune("?*<>{}[]\"#%\\^|~`$&,;:/", r) || r >= 0x7f && r <= 0x9f {
+			return false
+		}
+	}
+	return true
+}
+
+// splitARN checks that an ARN is of Step Functions and returns its type and the
+// rest.
+func (s *Service) splitARN(arn string) (kind, rest string, err error) {
+	parts := strings.SplitN(arn, ":", 7)
+	if len(parts) < 7 || parts[0] != "arn" || parts[2] != "states" {
+		return "", "", malformedARN(arn)
+	}
+	return parts[5], parts[6], nil
+}
+
+// machineName returns the state machine that an ARN names, and its qualifier
+// (version or alias), "" if there is none.
+func (s *Service) machineName(arn string) (name, qualifier string, err error) {
+	kind, rest, err := s.splitARN(arn)
+	if err != nil {
+		return "", "", err
+	}
+	if kind != "stateMachine" {
+		return "", "", invalidARN(kind)
+	}
+	name, qualifier, _ = strings.Cut(rest, ":")
+	return name, qualifier, nil
+}
+
+// executionOf returns the execution that an ARN names.
+func (s *Service) executionOf(arn string) (key, error) {
+	kind, rest, err := s.splitARN(arn)
+	if err != nil {
+		return key{}, err
+	}
+	machine, name, ok := strings.Cut(rest, ":")
+	if kind != "execution" || !ok {
+		return key{}, invalidARN(kind)
+	}
+	return key{machine, name}, nil
+}
+
+func (s *Service) executionKey(arn string) (key, bool) {
+	k, err := s.executionOf(arn)
+	return k, err == nil
+}
+
+func (s *Service) activityName(arn string) (string, bool) {
+	kind, rest, err := s.splitARN(arn)
+	return rest, err == nil && kind == "activity"
+}
+
+// executionName is the name as the context object has it.
+func executionName(rec *executionRecord) string {
+	name, _, _ := strings.Cut(rec.Name, ":")
+	return name
+}

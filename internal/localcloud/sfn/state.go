@@ -1,0 +1,127 @@
+package sfn
+
+import (
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+)
+
+// machineRecord is a state machine.
+type machineRecord struct {
+	Name     string            `json:"name"`
+	Type     string            `json:"type"`
+	Created  time.Time         `json:"created"`
+	Revision string            `json:"revision"` // key of its newest revision
+	Updated  bool              `json:"updated"`  // there is more than the first revision
+	Deleting bool              `json:"deleting,omitempty"`
+	Versions int               `json:"versions"` // highest version number
+	Tags     map[string]string `json:"tags,omitempty"`
+}
+
+// revisionRecord is what one revision of a state machine runs.
+type revisionRecord struct {
+	ID         string          `json:"id"`
+	Machine    string          `json:"machine"`
+	Definition string          `json:"definition"`
+	RoleARN    string          `json:"role"`
+	Logging    *LoggingConfig  `json:"logging,omitempty"`
+	Tracing    *TracingConfig  `json:"tracing,omitempty"`
+	Encryption *EncryptionConf `json:"encryption,omitempty"`
+	Updated    time.Time       `json:"updated"`
+}
+
+// versionRecord is a published version.
+type versionRecord struct {
+	Number      int       `json:"number"`
+	Revision    string    `json:"revision"`
+	Description string    `json:"description"`
+	Created     time.Time `json:"created"`
+}
+
+// aliasRecord routes to one or two versions.
+type aliasRecord struct {
+	Name        string    `json:"name"`
+	Description string    `json:"description"`
+	Routing     []Route   `json:"routing"`
+	Created     time.Time `json:"created"`
+	Updated     time.Time `json:"updated"`
+}
+
+// executionRecord is what DescribeExecution tells.
+type executionRecord struct {
+	Machine      string      `json:"machine"`
+	Name         string      `json:"name"`
+	ARN          string      `json:"arn"`
+	Revision     string      `json:"revision"`
+	Version      int         `json:"version,omitempty"`
+	Alias        string      `json:"alias,omitempty"`
+	Type         string      `json:"type"`
+	Status       string      `json:"status"`
+	Started      time.Time   `json:"started"`
+	Stopped      time.Time   `json:"stopped,omitzero"`
+	Input        string      `json:"input"`
+	Output       *string     `json:"output,omitempty"`
+	Error        *string     `json:"error,omitempty"`
+	Cause        *string     `json:"cause,omitempty"`
+	RedriveCount int         `json:"redrives,omitempty"`
+	Redriven     time.Time   `json:"redriven,omitzero"`
+	TraceHeader  string      `json:"trace,omitempty"`
+	Root         *asl.Branch `json:"root,omitempty"` // where it failed, for a redrive
+}
+
+func (r *executionRecord) key() key { return key{r.Machine, r.Name} }
+
+// openRecord is the live state of an execution that has not ended.
+type openRecord struct {
+	Snapshot asl.Snapshot `json:"snapshot"`
+	LogSeq   int64        `json:"log,omitempty"`
+}
+
+// waiterRecord is a task that waits for the end of an execution.
+type waiterRecord struct {
+	Parent  key    `json:"parent"`
+	Branch  string `json:"branch"`
+	Attempt int    `json:"attempt"`
+}
+
+// activityRecord is an activity.
+type activityRecord struct {
+	Name    string            `json:"name"`
+	Created time.Time         `json:"created"`
+	Tags    map[string]string `json:"tags,omitempty"`
+}
+
+// activityTask is a task that waits for a worker.
+type activityTask struct {
+	Execution key    `json:"execution"`
+	Branch    string `json:"branch"`
+	Attempt   int    `json:"attempt"`
+}
+
+// key names an execution: its state machine and its name.
+type key struct {
+	Machine string `json:"m"`
+	Name    string `json:"n"`
+}
+
+// The tables. Executions are listed newest first, so their indices hold the
+// start time counted backwards.
+var (
+	machines      = store.NewTable[machineRecord]("sfn.machine")      // name
+	revisions     = store.NewTable[revisionRecord]("sfn.revision")    // machine, revision
+	versions      = store.NewTable[versionRecord]("sfn.version")      // machine, number
+	aliases       = store.NewTable[aliasRecord]("sfn.alias")          // machine, alias
+	executions    = store.NewTable[executionRecord]("sfn.execution")  // machine, name
+	open          = store.NewTable[openRecord]("sfn.open")            // machine, name
+	history       = store.NewTable[[]byte]("sfn.history")             // machine, name, first id: events
+	byStart       = store.NewTable[[]byte]("sfn.execution-by-start")  // machine, backward start, name
+	byStatus      = store.NewTable[[]byte]("sfn.execution-by-status") // machine, status, backward start, name
+	waiters       = store.NewTable[waiterRecord]("sfn.waiter")        // machine, name, parent machine, parent name, attempt
+	activities    = store.NewTable[activityRecord]("sfn.activity")    // name
+	activityTasks = store.NewTable[activityTask]("sfn.activity-task") // activity, number
+	sequences     = store.NewTable[uint64]("sfn.sequence")            // name
+)
+
+// backward counts a time such that later times sort first.
+func backward(t time.Time) string { return store.Number(^uint64(t.UnixNano())) }
