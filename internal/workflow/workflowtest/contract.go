@@ -1,0 +1,124 @@
+package workflowtest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/workflow"
+)
+
+// Contract holds a Store, empty at first, to what workflow expects of one.
+func Contract(t *testing.T, s workflow.Store) {
+	ctx := context.Background()
+	now := time.UnixMilli(1795334400000).UTC()
+	must := func(err, want error) {
+		t.Helper()
+		if !errors.Is(err, want) {
+			t.Fatalf("got error %v, want %v", err, want)
+		}
+	}
+	load := func(thing event.ThingName) workflow.Device {
+		t.Helper()
+		d, err := s.Load(ctx, thing)
+		must(err, nil)
+		return d
+	}
+	doc := event.Document{Operation: event.Operation, Firmware: event.Firmware{Version: "2"}}
+
+	// Presence of a client that never greeted is nobody's.
+	must(s.Presence(ctx, "t1", workflow.Presence{Connected: true, Version: 1, At: now}), workflow.ErrStale)
+	must(s.Greet(ctx, "t1", workflow.Greeting{Endpoint: "self::a", At: now, AgentTopic: "x"}), nil)
+	must(s.Greet(ctx, "t2", workflow.Greeting{Endpoint: "self::a", At: now}), workflow.ErrForeign)
+	must(s.Greet(ctx, "t1", workflow.Greeting{Endpoint: "self::b", At: now}), workflow.ErrForeign)
+	if d := load("t1"); !d.Known || !d.State.Reachable() || d.State.AgentTopic != "x" {
+		t.Fatalf("after greeting: %+v", d.State)
+	}
+	if d := load("t2"); d.Known {
+		t.Fatalf("the refused thing is known: %+v", d.State)
+	}
+	must(s.Presence(ctx, "t1", workflow.Presence{Connected: true, Version: 3, At: now.Add(time.Second)}), nil)
+	must(s.Presence(ctx, "t1", workflow.Presence{Version: 2, At: now.Add(2 * time.Second)}), workflow.ErrStale)
+	must(s.Presence(ctx, "t1", workflow.Presence{Version: 3, At: now.Add(3 * time.Second)}), nil)
+	must(s.Presence(ctx, "t1", workflow.Presence{Connected: true, Version: 3, At: now.Add(time.Second)}), workflow.ErrStale)
+	must(s.Greet(ctx, "t1", workflow.Greeting{Endpoint: "self::a", At: now}), workflow.ErrStale)
+	if load("t1").State.Connected {
+		t.Fatal("connected after its disconnect")
+	}
+	must(s.Presence(ctx, "t1", workflow.Presence{Connected: true, Version: 0, At: now.Add(2 * time.Hour)}), nil)
+
+	must(s.PutPending(ctx, "t1", workflow.Pending{Job: "j", ExecutionNumber: 2, Document: doc, At: now, ExpiresAt: now.Add(time.Hour)}), nil)
+	must(s.PutPending(ctx, "t1", workflow.Pending{Job: "j", ExecutionNumber: 1, Document: doc, At: now, ExpiresAt: now.Add(time.Hour)}), nil)
+	must(s.DropPending(ctx, "t1", "j", 1), nil)
+	if d := load("t1"); len(d.Pending) != 1 || d.Pending[0].ExecutionNumber != 2 || d.Pending[0].Document.Firmware.Version != "2" {
+		t.Fatalf("pending: %+v", d.Pending)
+	}
+
+	c := workflow.Claim{Job: "j", ExecutionNumber: 2, Execution: "x2", ClaimedAt: now, Deadline: now.Add(time.Hour), ExpiresAt: now.Add(2 * time.Hour)}
+	must(s.Claim(ctx, "t1", c, nil), nil)
+	must(s.Claim(ctx, "t1", c, nil), nil)
+	other := c
+	other.Execution, other.Job = "y", "k"
+	must(s.Claim(ctx, "t1", other, nil), workflow.ErrClaimed)
+	must(s.Claim(ctx, "t1", other, &workflow.Claim{Execution: "z"}), workflow.ErrClaimed)
+
+	d := load("t1")
+	claim := *d.Claim
+	claim.Tries, claim.Seen = map[event.Step]int{event.StepInspect: 1}, map[event.Step]string{event.StepInspect: "h"}
+	a := workflow.Await{
+		Step: event.StepInspect, Token: "tok", Job: "j", Execution: "x2", Messages: "m-", Commands: map[string]string{"k": "p"},
+		State: json.RawMessage(`{"a":1}`), Rev: 1, Since: now, ExpiresAt: now.Add(time.Hour),
+	}
+	must(s.Register(ctx, "t1", workflow.Registration{Claim: claim, Await: a, Started: true}), nil)
+	must(s.Register(ctx, "t1", workflow.Registration{Claim: claim, Await: a}), workflow.ErrChanged)
+	d = load("t1")
+	if len(d.Pending) != 0 || len(d.Awaits) != 1 || !reflect.DeepEqual(d.Awaits[0], a) || d.Claim.Tries[event.StepInspect] != 1 || d.Claim.Seen[event.StepInspect] != "h" {
+		t.Fatalf("after Register: %+v", d)
+	}
+	a.State = json.RawMessage(`{"a":2}`)
+	must(s.Advance(ctx, "t1", a), nil)
+	must(s.Advance(ctx, "t1", a), workflow.ErrChanged)
+	if d = load("t1"); d.Awaits[0].Rev != 2 || string(d.Awaits[0].State) != `{"a":2}` {
+		t.Fatalf("after Advance: %+v", d.Awaits)
+	}
+	ev := event.DeviceEvent{Kind: event.KindBooted, Thing: "t1", At: now, CommandKey: "k"}
+	must(s.PutNews(ctx, "t1", "another", ev, now.Add(time.Hour)), workflow.ErrGone)
+	rev := load("t1").Claim.Rev
+	must(s.PutNews(ctx, "t1", "x2", ev, now.Add(time.Hour)), nil)
+	must(s.PutNews(ctx, "t1", "x2", ev, now.Add(time.Hour)), nil)
+	d = load("t1")
+	if len(d.News) != 1 || !reflect.DeepEqual(d.News[0], ev) || d.Claim.Rev == rev {
+		t.Fatalf("after PutNews: %+v", d)
+	}
+	must(s.Finish(ctx, "t1", workflow.Await{Step: event.StepInspect, Token: "older"}, &event.Learnt{SoftwareVersion: "9"}), nil)
+	must(s.Finish(ctx, "t1", workflow.Await{Step: event.StepInspect, Token: "older"}, nil), nil)
+	if d = load("t1"); len(d.Awaits) != 1 {
+		t.Fatal("an older try's end removed the later try")
+	}
+	must(s.Finish(ctx, "t1", a, &event.Learnt{SoftwareVersion: "2", ActiveImage: "i"}), nil)
+	must(s.Finish(ctx, "t1", a, nil), nil)
+	if d = load("t1"); len(d.Awaits) != 0 || d.State.SoftwareVersion != "2" || d.State.Endpoint != "self::a" {
+		t.Fatalf("after Finish: %+v", d)
+	}
+
+	// A takeover forgets what the dead owner wrote into the claim.
+	must(s.Claim(ctx, "t1", other, d.Claim), nil)
+	if d = load("t1"); d.Claim.Execution != "y" || len(d.Claim.Tries) != 0 || d.Claim.Rev == 0 {
+		t.Fatalf("after the takeover: %+v", d.Claim)
+	}
+	must(s.Release(ctx, d, "x2", "j", 2), nil)
+	if d = load("t1"); d.Claim == nil {
+		t.Fatal("the dead owner released its successor's claim")
+	}
+	stale := d
+	must(s.PutNews(ctx, "t1", "y", ev, now.Add(time.Hour)), nil)
+	must(s.Release(ctx, stale, "y", "k", 2), nil) // it lost a race, and looks again
+	must(s.Release(ctx, d, "y", "k", 2), nil)
+	if d = load("t1"); d.Claim != nil || len(d.Awaits)+len(d.News)+len(d.Pending) != 0 || !d.Known {
+		t.Fatalf("after Release: %+v", d)
+	}
+}

@@ -1,0 +1,290 @@
+// Package workflowtest holds doubles of workflow's ports that behave: a Store in
+// memory with the same conditions as the table's, and a contract (Contract) that
+// holds every Store to them. Store counts its requests, and can be told to stop
+// at one of them as a crashed function would. Safe for concurrent use.
+package workflowtest
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"sort"
+	"sync"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/workflow"
+)
+
+// ErrCrash is what a Store answers when it was told to crash.
+var ErrCrash = errors.New("crashed here")
+
+type partition struct {
+	state      event.DeviceState
+	known      bool
+	presence   bool
+	presenceAt time.Time
+	claim      *workflow.Claim
+	pending    map[event.JobID]workflow.Pending
+	awaits     map[event.Step]workflow.Await
+	news       map[string]event.DeviceEvent
+}
+
+// Store is a workflow.Store.
+type Store struct {
+	mu       sync.Mutex
+	devices  map[event.ThingName]*partition
+	owners   map[event.EndpointID]event.ThingName
+	requests int
+	// Before is called before each request, with its name; an error is the
+	// request's, and nothing happens. Nil does nothing.
+	Before func(op string) error
+	// After is called after each request that did its work.
+	After func(op string) error
+}
+
+var _ workflow.Store = (*Store)(nil)
+
+// Requests counts requests so far.
+func (s *Store) Requests() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.requests
+}
+
+// Residue lists what is left of upgrades: nothing, once all jobs are over.
+func (s *Store) Residue() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var left []string
+	for thing, p := range s.devices {
+		add := func(what string) { left = append(left, string(thing)+" "+what) }
+		if p.claim != nil {
+			add("CLAIM " + p.claim.Execution)
+		}
+		for step := range p.awaits {
+			add("AWAIT#" + string(step))
+		}
+		for key := range p.news {
+			add("NEWS#" + key)
+		}
+		for job := range p.pending {
+			add("PENDING#" + string(job))
+		}
+	}
+	sort.Strings(left)
+	return left
+}
+
+// do runs one request.
+func (s *Store) do(op string, thing event.ThingName, f func(p *partition) error) error {
+	s.mu.Lock()
+	s.requests++
+	before, after := s.Before, s.After
+	s.mu.Unlock()
+	if before != nil {
+		if err := before(op); err != nil {
+			return err
+		}
+	}
+	s.mu.Lock()
+	if s.devices == nil {
+		s.devices, s.owners = map[event.ThingName]*partition{}, map[event.EndpointID]event.ThingName{}
+	}
+	p := s.devices[thing]
+	if p == nil {
+		p = &partition{pending: map[event.JobID]workflow.Pending{}, awaits: map[event.Step]workflow.Await{}, news: map[string]event.DeviceEvent{}}
+		s.devices[thing] = p
+	}
+	err := f(p)
+	s.mu.Unlock()
+	if err == nil && after != nil {
+		return after(op)
+	}
+	return err
+}
+
+// Load implements workflow.Store.
+func (s *Store) Load(_ context.Context, thing event.ThingName) (d workflow.Device, err error) {
+	err = s.do("Load", thing, func(p *partition) error {
+		d = workflow.Device{Thing: thing, State: p.state, Known: p.known}
+		if p.claim != nil {
+			c := *p.claim
+			c.Tries, c.Seen = maps.Clone(c.Tries), maps.Clone(c.Seen)
+			d.Claim = &c
+		}
+		for _, v := range p.pending {
+			d.Pending = append(d.Pending, v)
+		}
+		for _, v := range p.awaits {
+			d.Awaits = append(d.Awaits, v)
+		}
+		for _, v := range p.news {
+			d.News = append(d.News, v)
+		}
+		sort.Slice(d.Pending, func(i, j int) bool { return d.Pending[i].Job < d.Pending[j].Job })
+		sort.Slice(d.Awaits, func(i, j int) bool { return d.Awaits[i].Step < d.Awaits[j].Step })
+		sort.Slice(d.News, func(i, j int) bool { return d.News[i].At.Before(d.News[j].At) })
+		return nil
+	})
+	return d, err
+}
+
+// PutPending implements workflow.Store.
+func (s *Store) PutPending(_ context.Context, thing event.ThingName, v workflow.Pending) error {
+	return s.do("PutPending", thing, func(p *partition) error {
+		if old, ok := p.pending[v.Job]; !ok || old.ExecutionNumber <= v.ExecutionNumber {
+			p.pending[v.Job] = v
+		}
+		return nil
+	})
+}
+
+// DropPending implements workflow.Store.
+func (s *Store) DropPending(_ context.Context, thing event.ThingName, job event.JobID, number int64) error {
+	return s.do("DropPending", thing, func(p *partition) error {
+		if old, ok := p.pending[job]; ok && old.ExecutionNumber <= number {
+			delete(p.pending, job)
+		}
+		return nil
+	})
+}
+
+// Claim implements workflow.Store.
+func (s *Store) Claim(_ context.Context, thing event.ThingName, c workflow.Claim, dead *workflow.Claim) error {
+	return s.do("Claim", thing, func(p *partition) error {
+		switch old := p.claim; {
+		case dead != nil:
+			if old == nil || old.Execution != dead.Execution {
+				return workflow.ErrClaimed
+			}
+			c.Rev = old.Rev + 1
+		case old == nil:
+			c.Rev = 1
+		case old.Execution == c.Execution:
+			return nil
+		default:
+			return workflow.ErrClaimed
+		}
+		c.Tries, c.Seen = nil, nil
+		p.claim = &c
+		return nil
+	})
+}
+
+// Register implements workflow.Store.
+func (s *Store) Register(_ context.Context, thing event.ThingName, r workflow.Registration) error {
+	return s.do("Register", thing, func(p *partition) error {
+		if p.claim == nil || p.claim.Execution != r.Claim.Execution || p.claim.Rev != r.Claim.Rev {
+			return workflow.ErrChanged
+		}
+		if r.Started {
+			if old, ok := p.pending[r.Await.Job]; ok && old.ExecutionNumber > r.Claim.ExecutionNumber {
+				return workflow.ErrChanged
+			}
+			delete(p.pending, r.Await.Job)
+		}
+		p.claim.Rev++
+		p.claim.Tries, p.claim.Seen = maps.Clone(r.Claim.Tries), maps.Clone(r.Claim.Seen)
+		for _, step := range r.Dismiss {
+			delete(p.awaits, step)
+		}
+		p.awaits[r.Await.Step] = r.Await
+		return nil
+	})
+}
+
+// Advance implements workflow.Store.
+func (s *Store) Advance(_ context.Context, thing event.ThingName, a workflow.Await) error {
+	return s.do("Advance", thing, func(p *partition) error {
+		old, ok := p.awaits[a.Step]
+		if !ok || old.Token != a.Token || old.Rev != a.Rev {
+			return workflow.ErrChanged
+		}
+		old.State, old.Rev = a.State, old.Rev+1
+		p.awaits[a.Step] = old
+		return nil
+	})
+}
+
+// Finish implements workflow.Store.
+func (s *Store) Finish(_ context.Context, thing event.ThingName, a workflow.Await, learnt *event.Learnt) error {
+	return s.do("Finish", thing, func(p *partition) error {
+		if old, ok := p.awaits[a.Step]; ok && old.Token != a.Token {
+			return nil
+		}
+		delete(p.awaits, a.Step)
+		if learnt != nil {
+			p.state.SoftwareVersion, p.state.ActiveImage, p.known = learnt.SoftwareVersion, learnt.ActiveImage, true
+		}
+		return nil
+	})
+}
+
+// PutNews implements workflow.Store.
+func (s *Store) PutNews(_ context.Context, thing event.ThingName, execution string, ev event.DeviceEvent, _ time.Time) error {
+	return s.do("PutNews", thing, func(p *partition) error {
+		if p.claim == nil || p.claim.Execution != execution {
+			return workflow.ErrGone
+		}
+		p.claim.Rev++
+		p.news[string(ev.Kind)+"#"+ev.CommandKey] = ev
+		return nil
+	})
+}
+
+// Presence implements workflow.Store.
+func (s *Store) Presence(_ context.Context, thing event.ThingName, v workflow.Presence) error {
+	return s.do("Presence", thing, func(p *partition) error {
+		newer := !p.presence || p.state.PresenceVersion < v.Version || p.presenceAt.Before(v.At.Add(-time.Hour)) ||
+			!v.Connected && p.state.PresenceVersion == v.Version
+		if !p.known || !newer || !v.Connected && p.state.SeenAt.After(v.At) {
+			return workflow.ErrStale
+		}
+		p.state.Connected, p.state.PresenceVersion, p.state.SeenAt = v.Connected, v.Version, v.At
+		p.presence, p.presenceAt = true, v.At
+		return nil
+	})
+}
+
+// Greet implements workflow.Store.
+func (s *Store) Greet(_ context.Context, thing event.ThingName, g workflow.Greeting) error {
+	return s.do("Greet", thing, func(p *partition) error {
+		if owner, ok := s.owners[g.Endpoint]; ok && owner != thing {
+			return workflow.ErrForeign
+		}
+		if p.state.Endpoint != "" && p.state.Endpoint != g.Endpoint {
+			return workflow.ErrForeign
+		}
+		if p.known && !p.state.Connected && p.state.SeenAt.After(g.At) {
+			return workflow.ErrStale
+		}
+		s.owners[g.Endpoint] = thing
+		p.known = true
+		p.state.Endpoint, p.state.Connected, p.state.SeenAt = g.Endpoint, true, g.At
+		p.state.Legacy, p.state.AgentTopic = g.Legacy, g.AgentTopic
+		return nil
+	})
+}
+
+// Release implements workflow.Store.
+func (s *Store) Release(_ context.Context, d workflow.Device, execution string, job event.JobID, number int64) error {
+	return s.do("Release", d.Thing, func(p *partition) error {
+		mine := p.claim != nil && p.claim.Execution == execution
+		if mine || p.claim == nil {
+			clear(p.news)
+		}
+		if mine {
+			p.claim = nil
+		}
+		for step, a := range p.awaits {
+			if a.Execution == execution {
+				delete(p.awaits, step)
+			}
+		}
+		if old, ok := p.pending[job]; ok && old.ExecutionNumber <= number {
+			delete(p.pending, job)
+		}
+		return nil
+	})
+}
