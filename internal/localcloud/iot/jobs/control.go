@@ -3,10 +3,8 @@ package jobs
 import (
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"regexp"
 	"slices"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
@@ -225,15 +223,7 @@ func (s *Service) describeJob(_ context.Context, _ *awsapi.Call, in *jobIn) (*de
 
 // pageToken and pageKey carry the last key of a page.
 func pageToken(key []string) string {
-	b, _ := json.Marshal(key) // strings always encode
-	for i, part := range key {
-		if !utf8.ValidString(part) {
-			key = slices.Clone(key)
-			key[i] = "\x00" + base64.StdEncoding.EncodeToString([]byte(part))
-			b, _ = json.Marshal(key)
-		}
-	}
-	return base64.URLEncoding.EncodeToString(b)
+	return base64.URLEncoding.EncodeToString(store.Key(key...))
 }
 
 func pageKey(token string, parts int) ([]string, error) {
@@ -241,20 +231,13 @@ func pageKey(token string, parts int) ([]string, error) {
 		return nil, nil
 	}
 	b, err := base64.URLEncoding.DecodeString(token)
-	var key []string
-	if err != nil || json.Unmarshal(b, &key) != nil || len(key) != parts {
-		return nil, invalid("The nextToken is not valid.")
-	}
-	for i, part := range key {
-		if encoded, ok := strings.CutPrefix(part, "\x00"); ok {
-			raw, err := base64.StdEncoding.DecodeString(encoded)
-			if err != nil {
-				return nil, invalid("The nextToken is not valid.")
-			}
-			key[i] = string(raw)
+	if err == nil {
+		var key []string
+		if key, err = store.ParseKey(b); err == nil && len(key) == parts {
+			return key, nil
 		}
 	}
-	return key, nil
+	return nil, invalid("The nextToken is not valid.")
 }
 
 // pageSize is maxResults, where AWS's model allows 1 to 250.
