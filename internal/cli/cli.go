@@ -1,0 +1,147 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/iot"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/smithy-go"
+	"github.com/spf13/cobra"
+)
+
+// Env is what commands act through.
+type Env struct {
+	In       io.Reader
+	Out, Err io.Writer
+	// Terminal says that Out is a terminal, where progress may be redrawn.
+	Terminal bool
+	// Load returns the AWS configuration; nil is the SDK's default.
+	Load func(ctx context.Context) (aws.Config, error)
+	// Now and Sleep are the clock; nil is the machine's.
+	Now   func() time.Time
+	Sleep func(ctx context.Context, d time.Duration) error
+}
+
+// ErrFailed ends a command with exit code 1 after it has said why itself.
+var ErrFailed = errors.New("the campaign did not succeed on every device")
+
+// UsageError ends a command with exit code 2.
+type UsageError struct{ Err error }
+
+func (e UsageError) Error() string { return e.Err.Error() }
+func (e UsageError) Unwrap() error { return e.Err }
+
+// ExitCode is the process's exit code for a command's error.
+func ExitCode(err error) int {
+	switch _, usage := errors.AsType[UsageError](err); {
+	case err == nil:
+		return 0
+	case usage:
+		return 2
+	default:
+		return 1
+	}
+}
+
+// Explain is an error as the command shows it, "" if it has been shown.
+func Explain(err error) string {
+	if err == nil || errors.Is(err, ErrFailed) {
+		return ""
+	}
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
+		var op *smithy.OperationError
+		if errors.As(err, &op) {
+			return fmt.Sprintf("%s %s: %s: %s", op.Service(), op.Operation(), api.ErrorCode(), api.ErrorMessage())
+		}
+	}
+	return err.Error()
+}
+
+// New returns the root command; more are added to it by the caller.
+func New(env *Env) *cobra.Command {
+	if env.Load == nil {
+		env.Load = func(ctx context.Context) (aws.Config, error) { return config.LoadDefaultConfig(ctx) }
+	}
+	if env.Now == nil {
+		env.Now = time.Now
+	}
+	if env.Sleep == nil {
+		env.Sleep = func(ctx context.Context, d time.Duration) error {
+			t := time.NewTimer(d)
+			defer t.Stop()
+			select {
+			case <-t.C:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	}
+	root := &cobra.Command{
+		Use:   "fleetstep",
+		Short: "Firmware campaigns for TR-369 (USP) fleets as durable workflows",
+		Long: `Firmware campaigns for TR-369 (USP) fleets as durable workflows.
+
+The job commands reach AWS, or a local cloud started with "fleetstep local", by
+the AWS SDK's usual environment: AWS_ENDPOINT_URL, AWS_REGION, AWS_PROFILE,
+AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY.`,
+		SilenceUsage: true, SilenceErrors: true,
+	}
+	root.SetIn(env.In)
+	root.SetOut(env.Out)
+	root.SetErr(env.Err)
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return UsageError{fmt.Errorf("%w (see %s --help)", err, c.CommandPath())}
+	})
+	job := &cobra.Command{Use: "job", Short: "Create, list, describe, watch and cancel campaigns", Args: noArgs}
+	job.AddCommand(jobCreate(env), jobList(env), jobDescribe(env), jobWatch(env), jobCancel(env))
+	root.AddCommand(job)
+	return root
+}
+
+// noArgs refuses arguments as a usage error.
+func noArgs(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return UsageError{fmt.Errorf("%s takes no argument %q (see %s --help)", c.CommandPath(), args[0], c.CommandPath())}
+	}
+	return nil
+}
+
+// oneJob wants exactly one argument, the job id.
+func oneJob(c *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return UsageError{fmt.Errorf("%s takes one argument, the job id (see %s --help)", c.CommandPath(), c.CommandPath())}
+	}
+	return nil
+}
+
+func (e *Env) iot(ctx context.Context) (*iot.Client, error) {
+	cfg, err := e.Load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return iot.NewFromConfig(cfg), nil
+}
+
+func (e *Env) lambda(ctx context.Context) (*lambda.Client, error) {
+	cfg, err := e.Load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return lambda.NewFromConfig(cfg), nil
+}
+
+// json writes v as indented JSON.
+func (e *Env) json(v any) error {
+	enc := json.NewEncoder(e.Out)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}

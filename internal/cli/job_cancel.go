@@ -1,0 +1,42 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/iot"
+	"github.com/spf13/cobra"
+)
+
+func jobCancel(env *Env) *cobra.Command {
+	var force bool
+	var comment string
+	c := &cobra.Command{
+		Use:   "cancel JOB",
+		Short: "Stop a campaign: no further device begins",
+		Long: `Cancels a campaign. Devices that have not begun do not begin; devices in the
+middle of their upgrade finish it, unless --force is given, which ends their
+workflow and leaves them where they are.`,
+		Example: `  fleetstep job cancel fw-2-0-0-7a57f8c2b3c01f4e --comment "too many failures on model X"
+  fleetstep job cancel fw-2-0-0-7a57f8c2b3c01f4e --force`,
+		Args: oneJob,
+		RunE: func(c *cobra.Command, args []string) error {
+			api, err := env.iot(c.Context())
+			if err != nil {
+				return err
+			}
+			in := &iot.CancelJobInput{JobId: &args[0], Force: force}
+			if comment != "" {
+				in.Comment = aws.String(comment)
+			}
+			if _, err := api.CancelJob(c.Context(), in); err != nil {
+				return err
+			}
+			fmt.Fprintf(env.Out, "job %s is being canceled; follow it with: fleetstep job watch %s\n", args[0], args[0])
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&force, "force", false, "also end the devices that are in progress")
+	c.Flags().StringVar(&comment, "comment", "", "why, for the record")
+	return c
+}

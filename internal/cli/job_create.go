@@ -1,0 +1,102 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/spf13/cobra"
+)
+
+func jobCreate(env *Env) *cobra.Command {
+	var stack, file, version, trigger, target string
+	var watch bool
+	c := &cobra.Command{
+		Use:   "create",
+		Short: "Create a campaign from a payload, or from a version and a target",
+		Long: `Creates a campaign by invoking the stack's create-job function, and prints its
+job id. The same payload twice gives the same job.
+
+The payload is a file, standard input (-), or made from --firmware-version and
+--target. All mistakes of a payload are told at once, each with its path.`,
+		Example: `  fleetstep job create --file events/create-job.json
+  fleetstep job create --firmware-version 2.0.0 --target arn:aws:iot:us-east-1:123456789012:thinggroup/demo --watch`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			ctx := c.Context()
+			payload, err := createPayload(env, file, version, trigger, target)
+			if err != nil {
+				return err
+			}
+			api, err := env.lambda(ctx)
+			if err != nil {
+				return err
+			}
+			created, err := CreateJob(ctx, api, stack, payload)
+			if err != nil {
+				return err
+			}
+			if !watch {
+				return env.json(created)
+			}
+			fmt.Fprintln(env.Out, "job", created.JobID)
+			return watchJob(ctx, env, created.JobID)
+		},
+	}
+	c.Flags().StringVar(&stack, "stack", "fleetstep", "name of the deployed stack")
+	c.Flags().StringVarP(&file, "file", "f", "", "payload as a JSON file, - for standard input")
+	c.Flags().StringVar(&version, "firmware-version", "", "version of the image in the firmware bucket")
+	c.Flags().StringVar(&trigger, "upgrade-trigger", "IMMEDIATE", "IMMEDIATE, or MAINTENANCE_WINDOW to restart the devices at night")
+	c.Flags().StringVar(&target, "target", "", "ARN of a thing or thing group")
+	c.Flags().BoolVarP(&watch, "watch", "w", false, "stay and show the progress")
+	return c
+}
+
+func createPayload(env *Env, file, version, trigger, target string) ([]byte, error) {
+	switch {
+	case file != "" && (version != "" || target != ""):
+		return nil, UsageError{errors.New("--file excludes --firmware-version and --target")}
+	case file == "-":
+		return io.ReadAll(env.In)
+	case file != "":
+		return os.ReadFile(file)
+	case version == "" || target == "":
+		return nil, UsageError{errors.New("give --file, or both --firmware-version and --target")}
+	}
+	return json.Marshal(map[string]string{"firmwareVersion": version, "upgradeTrigger": trigger, "targetArn": target})
+}
+
+// Created is create-job's answer.
+type Created struct {
+	JobID           string   `json:"jobId"`
+	JobARN          string   `json:"jobArn"`
+	FirmwareVersion string   `json:"firmwareVersion"`
+	Targets         []string `json:"targets"`
+}
+
+// CreateJob invokes a stack's create-job function. The function's own error is
+// returned with its message as it is.
+func CreateJob(ctx context.Context, api *lambda.Client, stack string, payload []byte) (*Created, error) {
+	name := stack + "-create-job"
+	out, err := api.Invoke(ctx, &lambda.InvokeInput{FunctionName: &name, Payload: payload})
+	if err != nil {
+		return nil, fmt.Errorf("invoke %s: %w", name, err)
+	}
+	if aws.ToString(out.FunctionError) != "" {
+		var failure struct{ ErrorType, ErrorMessage string }
+		if err := json.Unmarshal(out.Payload, &failure); err != nil {
+			return nil, fmt.Errorf("%s failed: %s", name, out.Payload)
+		}
+		return nil, fmt.Errorf("%s: %s", failure.ErrorType, failure.ErrorMessage)
+	}
+	var created Created
+	if err := json.Unmarshal(out.Payload, &created); err != nil || created.JobID == "" {
+		return nil, fmt.Errorf("%s answered %s, which has no jobId", name, out.Payload)
+	}
+	return &created, nil
+}

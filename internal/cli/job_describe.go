@@ -1,0 +1,198 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"text/tabwriter"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/iot"
+	"github.com/aws/aws-sdk-go-v2/service/iot/types"
+	"github.com/spf13/cobra"
+)
+
+// State is a campaign as it is now.
+type State struct {
+	JobID    string    `json:"jobId"`
+	Status   string    `json:"status"`
+	Comment  string    `json:"comment,omitempty"`
+	Targets  []string  `json:"targets"`
+	Counts   Counts    `json:"counts"`
+	Failures []Failure `json:"failures,omitempty"`
+}
+
+// Counts are job executions by status.
+type Counts struct {
+	Queued     int `json:"queued"`
+	InProgress int `json:"inProgress"`
+	Succeeded  int `json:"succeeded"`
+	Failed     int `json:"failed"`
+	Rejected   int `json:"rejected"`
+	TimedOut   int `json:"timedOut"`
+	Canceled   int `json:"canceled"`
+	Removed    int `json:"removed"`
+}
+
+// Total is the number of devices the job has reached so far.
+func (c Counts) Total() int { return c.Queued + c.InProgress + c.Done() }
+
+// Done is the number of devices whose part has ended.
+func (c Counts) Done() int {
+	return c.Succeeded + c.Failed + c.Rejected + c.TimedOut + c.Canceled + c.Removed
+}
+
+// Unsuccessful is the number of devices that ended otherwise than well.
+func (c Counts) Unsuccessful() int { return c.Done() - c.Succeeded }
+
+// Failure is a device that was not upgraded.
+type Failure struct {
+	Thing  string `json:"thing"`
+	Status string `json:"status"`
+	Reason string `json:"reason"` // error name of docs/errors.md
+	Detail string `json:"detail,omitempty"`
+}
+
+// Describe reads a campaign's state, without the failures.
+func Describe(ctx context.Context, api *iot.Client, job string) (*State, error) {
+	out, err := api.DescribeJob(ctx, &iot.DescribeJobInput{JobId: &job})
+	if err != nil {
+		return nil, err
+	}
+	s := &State{JobID: job, Status: string(out.Job.Status), Comment: aws.ToString(out.Job.Comment), Targets: out.Job.Targets}
+	if p := out.Job.JobProcessDetails; p != nil {
+		n := func(v *int32) int { return int(aws.ToInt32(v)) }
+		s.Counts = Counts{
+			n(p.NumberOfQueuedThings), n(p.NumberOfInProgressThings), n(p.NumberOfSucceededThings), n(p.NumberOfFailedThings),
+			n(p.NumberOfRejectedThings), n(p.NumberOfTimedOutThings), n(p.NumberOfCanceledThings), n(p.NumberOfRemovedThings),
+		}
+	}
+	return s, nil
+}
+
+// Failures lists the devices that were not upgraded, at most max of them, and
+// why.
+func Failures(ctx context.Context, api *iot.Client, job string, most int) ([]Failure, error) {
+	var list []Failure
+	for _, status := range []types.JobExecutionStatus{
+		types.JobExecutionStatusFailed, types.JobExecutionStatusRejected, types.JobExecutionStatusTimedOut,
+		types.JobExecutionStatusCanceled, types.JobExecutionStatusRemoved,
+	} {
+		pages := iot.NewListJobExecutionsForJobPaginator(api, &iot.ListJobExecutionsForJobInput{JobId: &job, Status: status})
+		for pages.HasMorePages() && len(list) < most {
+			page, err := pages.NextPage(ctx)
+			if err != nil {
+				return nil, err
+			}
+			for _, e := range page.ExecutionSummaries {
+				if len(list) == most {
+					return list, nil
+				}
+				f, err := failure(ctx, api, job, e)
+				if err != nil {
+					return nil, err
+				}
+				list = append(list, f)
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b Failure) int {
+		if a.Thing < b.Thing {
+			return -1
+		}
+		return 1
+	})
+	return list, nil
+}
+
+func failure(ctx context.Context, api *iot.Client, job string, e types.JobExecutionSummaryForJob) (Failure, error) {
+	arn := aws.ToString(e.ThingArn)
+	thing := arn
+	for i := len(arn) - 1; i >= 0; i-- {
+		if arn[i] == '/' {
+			thing = arn[i+1:]
+			break
+		}
+	}
+	out, err := api.DescribeJobExecution(ctx, &iot.DescribeJobExecutionInput{JobId: &job, ThingName: &thing})
+	if err != nil {
+		return Failure{}, err
+	}
+	f := Failure{Thing: thing, Status: string(out.Execution.Status)}
+	if d := out.Execution.StatusDetails; d != nil {
+		f.Reason, f.Detail = d.DetailsMap["reason"], d.DetailsMap["detail"]
+	}
+	return f, nil
+}
+
+func jobDescribe(env *Env) *cobra.Command {
+	var asJSON bool
+	var most int
+	c := &cobra.Command{
+		Use:     "describe JOB",
+		Short:   "Show a campaign: its status, its devices by status, its failures by reason",
+		Example: "  fleetstep job describe fw-2-0-0-7a57f8c2b3c01f4e",
+		Args:    oneJob,
+		RunE: func(c *cobra.Command, args []string) error {
+			api, err := env.iot(c.Context())
+			if err != nil {
+				return err
+			}
+			s, err := Describe(c.Context(), api, args[0])
+			if err != nil {
+				return err
+			}
+			if s.Failures, err = Failures(c.Context(), api, args[0], most); err != nil {
+				return err
+			}
+			if asJSON {
+				return env.json(s)
+			}
+			fmt.Fprintf(env.Out, "job       %s\nstatus    %s\n", s.JobID, s.Status)
+			if s.Comment != "" {
+				fmt.Fprintf(env.Out, "comment   %s\n", s.Comment)
+			}
+			fmt.Fprintf(env.Out, "devices   %d: %s\n", s.Counts.Total(), s.Counts)
+			return printFailures(env, s.Failures)
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.Flags().IntVar(&most, "failures", 100, "list at most this many devices that were not upgraded")
+	return c
+}
+
+func (c Counts) String() string {
+	s := fmt.Sprintf("%d queued, %d in progress, %d succeeded", c.Queued, c.InProgress, c.Succeeded)
+	for _, n := range []struct {
+		count int
+		name  string
+	}{{c.Failed, "failed"}, {c.Rejected, "rejected"}, {c.TimedOut, "timed out"}, {c.Canceled, "canceled"}, {c.Removed, "removed"}} {
+		if n.count > 0 {
+			s += fmt.Sprintf(", %d %s", n.count, n.name)
+		}
+	}
+	return s
+}
+
+// printFailures shows failures grouped by reason.
+func printFailures(env *Env, list []Failure) error {
+	if len(list) == 0 {
+		return nil
+	}
+	reasons := map[string]int{}
+	for _, f := range list {
+		reasons[f.Status+" "+f.Reason]++
+	}
+	fmt.Fprintln(env.Out, "\nnot upgraded, by reason:")
+	for _, r := range slices.Sorted(maps.Keys(reasons)) {
+		fmt.Fprintf(env.Out, "  %4d  %s\n", reasons[r], r)
+	}
+	fmt.Fprintln(env.Out)
+	w := tabwriter.NewWriter(env.Out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "THING\tSTATUS\tREASON\tDETAIL")
+	for _, f := range list {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", f.Thing, f.Status, f.Reason, f.Detail)
+	}
+	return w.Flush()
+}

@@ -1,0 +1,311 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/fleetstep/fleetstep/internal/cli"
+	"github.com/fleetstep/fleetstep/internal/provision"
+	"github.com/fleetstep/fleetstep/internal/simulator"
+	"github.com/fleetstep/fleetstep/internal/simulator/mqtt"
+	"github.com/fleetstep/fleetstep/internal/usp"
+)
+
+// Config says what to run, and on what.
+type Config struct {
+	Env     *cli.Env
+	AWS     aws.Config
+	Broker  string         // mqtts://host:port
+	RootCAs *x509.CertPool // of the broker; nil: the machine's
+	Residue string         // URL that lists what the cloud has under way, as a JSON list; "" if there is none
+
+	Stack   string
+	Devices int
+	Event   string // file with create-job's payload
+	Faults  string // as simulator.ParseFaults reads them
+	Seed    uint64
+	Image   int           // bytes of the firmware image
+	Timeout time.Duration // for the campaign
+}
+
+// Summary is the last line's document.
+type Summary struct {
+	JobID                 string  `json:"jobId"`
+	Devices               int     `json:"devices"`
+	Succeeded             int     `json:"succeeded"`
+	Failed                int     `json:"failed"`
+	Rejected              int     `json:"rejected"`
+	TimedOut              int     `json:"timedOut"`
+	Canceled              int     `json:"canceled"`
+	Seconds               float64 `json:"seconds"`
+	TransitionsPerUpgrade float64 `json:"transitionsPerUpgrade"`
+}
+
+// run is one demonstration on its way.
+type run struct {
+	Config
+	clients
+	outputs map[string]string
+	payload []byte
+	version string
+	group   string
+	faults  []*simulator.Fault // by device, nil for the healthy ones
+	things  []string
+	start   time.Time
+}
+
+// Run runs the demonstration. It returns cli.ErrFailed if a device ended
+// otherwise than it should, or something was left behind.
+func Run(ctx context.Context, c Config) error {
+	r := &run{Config: c, clients: newClients(c.AWS)}
+	if err := r.prepare(ctx); err != nil {
+		return err
+	}
+	r.say("%d simulated agents; provisioning things and certificates", c.Devices)
+	provisioned, err := provision.Devices(ctx, r.iot, provision.Fleet{Things: r.things, Policy: r.outputs["DevicePolicyName"], Group: r.group})
+	if err != nil {
+		return err
+	}
+	fleet, err := r.fleet(provisioned)
+	if err != nil {
+		return err
+	}
+	fleet.Start()
+	defer fleet.Stop()
+	if err := r.connected(ctx, fleet); err != nil {
+		return err
+	}
+	r.start = r.Env.Now()
+	created, err := cli.CreateJob(ctx, r.lambda, c.Stack, r.payload)
+	if err != nil {
+		return err
+	}
+	r.say("job %s: firmware %s", created.JobID, r.version)
+	state, err := r.watch(ctx, created.JobID, fleet)
+	if err != nil {
+		return err
+	}
+	return r.conclude(ctx, state, fleet)
+}
+
+func (r *run) say(format string, args ...any) { fmt.Fprintf(r.Env.Out, format+"\n", args...) }
+
+// prepare reads the payload and the stack, and uploads the firmware.
+func (r *run) prepare(ctx context.Context) error {
+	var err error
+	if r.payload, err = os.ReadFile(r.Event); err != nil {
+		return fmt.Errorf("payload: %w", err)
+	}
+	var p struct {
+		FirmwareVersion, TargetArn string
+		Firmware                   struct{ Version string }
+		Targets                    []string
+	}
+	if err := json.Unmarshal(r.payload, &p); err != nil {
+		return fmt.Errorf("payload %s: %w", r.Event, err)
+	}
+	r.version = p.FirmwareVersion + p.Firmware.Version
+	for _, arn := range append(p.Targets, p.TargetArn) {
+		if _, name, ok := strings.Cut(arn, ":thinggroup/"); ok {
+			r.group = name
+		}
+	}
+	faults, err := simulator.ParseFaults(r.Faults)
+	if err != nil {
+		return cli.UsageError{Err: err}
+	}
+	if r.faults, err = faults.Assign(r.Devices, r.Seed); err != nil {
+		return cli.UsageError{Err: err}
+	}
+	for i := range r.Devices {
+		r.things = append(r.things, simulator.ThingName(i+1))
+	}
+	stack, err := r.cloudformation.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &r.Stack})
+	if err != nil {
+		return err
+	}
+	r.outputs = map[string]string{}
+	for _, o := range stack.Stacks[0].Outputs {
+		r.outputs[aws.ToString(o.OutputKey)] = aws.ToString(o.OutputValue)
+	}
+	if r.version == "" {
+		return nil // create-job will say what is missing
+	}
+	image := simulator.MakeImage(r.version, r.Image, r.Seed)
+	key := r.version + "/gateway.bin"
+	_, err = r.s3.PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String(r.outputs["FirmwareBucketName"]), Key: &key, Body: bytes.NewReader(image)})
+	if err == nil {
+		r.say("firmware %s: %d bytes at s3://%s/%s", r.version, len(image), r.outputs["FirmwareBucketName"], key)
+	}
+	return err
+}
+
+func (r *run) fleet(p *provision.Result) (*simulator.Fleet, error) {
+	transport, err := mqtt.New(mqtt.Config{
+		Broker: r.Broker, RootCAs: r.RootCAs,
+		Credentials: func(thing string) (mqtt.Credentials, error) {
+			c, ok := p.Certificates[thing]
+			if !ok {
+				return mqtt.Credentials{}, fmt.Errorf("no certificate for %s", thing)
+			}
+			return mqtt.Credentials{Certificate: &c}, nil
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	faults, err := simulator.ParseFaults(r.Faults)
+	if err != nil {
+		return nil, err
+	}
+	return simulator.NewFleet(simulator.FleetConfig{
+		Settings: simulator.Settings{
+			Transport: transport, HTTP: http.DefaultClient, PublishQoS: 1,
+			Controller: usp.EndpointID(r.outputs["ControllerEndpointId"]),
+		},
+		Devices: r.Devices, Seed: r.Seed, Faults: faults, StartWithin: time.Duration(r.Devices) * 5 * time.Millisecond,
+	})
+}
+
+// connected waits until the devices that should be there at the start are.
+func (r *run) connected(ctx context.Context, fleet *simulator.Fleet) error {
+	want := r.Devices
+	for _, f := range r.faults {
+		if f != nil && f.Name == "offline-at-start" {
+			want--
+		}
+	}
+	for deadline := r.Env.Now().Add(30*time.Second + time.Duration(r.Devices)*20*time.Millisecond); ; {
+		p := fleet.Progress()
+		if n := r.Devices - p.Off - p.Offline; n >= want {
+			r.say("%d agents connected over %s, %d to appear later", n, r.Broker, r.Devices-want)
+			return nil
+		} else if r.Env.Now().After(deadline) {
+			return fmt.Errorf("only %d of %d agents could connect to %s", n, want, r.Broker)
+		}
+		if err := r.Env.Sleep(ctx, 50*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+func (r *run) watch(ctx context.Context, job string, fleet *simulator.Fleet) (*cli.State, error) {
+	progress := cli.NewProgress(r.Env)
+	defer progress.Close()
+	for {
+		s, err := cli.Describe(ctx, r.iot, job)
+		if err != nil {
+			return nil, err
+		}
+		progress.Show(s)
+		switch {
+		case s.Ended():
+			return s, nil
+		case r.Env.Now().Sub(r.start) > r.Timeout:
+			return s, nil // the summary tells who is missing
+		}
+		if err := r.Env.Sleep(ctx, 250*time.Millisecond); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// conclude compares what happened with what should have, and prints the
+// summary as the last line.
+func (r *run) conclude(ctx context.Context, s *cli.State, fleet *simulator.Fleet) error {
+	seconds := r.Env.Now().Sub(r.start).Seconds()
+	failures, err := cli.Failures(ctx, r.iot, s.JobID, r.Devices)
+	if err != nil {
+		return err
+	}
+	complaints := r.judge(s, failures, fleet)
+	left, err := r.residue(ctx)
+	if err != nil {
+		return err
+	}
+	complaints = append(complaints, left...)
+	transitions, err := r.transitions(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range complaints {
+		r.say("PROBLEM: %s", c)
+	}
+	summary, err := json.Marshal(Summary{
+		JobID: s.JobID, Devices: r.Devices, Succeeded: s.Counts.Succeeded, Failed: s.Counts.Failed, Rejected: s.Counts.Rejected,
+		TimedOut: s.Counts.TimedOut, Canceled: s.Counts.Canceled,
+		Seconds: float64(int(seconds*10+0.5)) / 10, TransitionsPerUpgrade: transitions,
+	})
+	if err != nil {
+		return err
+	}
+	r.say("SUMMARY %s", summary)
+	if len(complaints) > 0 {
+		return cli.ErrFailed
+	}
+	return nil
+}
+
+// judge lists the devices that ended otherwise than they should, and tells of
+// each failure that was expected.
+func (r *run) judge(s *cli.State, failures []cli.Failure, fleet *simulator.Fleet) []string {
+	var complaints []string
+	if !s.Ended() {
+		complaints = append(complaints, fmt.Sprintf("the campaign is not over after %s: %s, %s", r.Timeout, s.Status, s.Counts))
+	}
+	if s.Counts.Total() != r.Devices {
+		complaints = append(complaints, fmt.Sprintf("the job reached %d devices of %d", s.Counts.Total(), r.Devices))
+	}
+	failed := map[string]cli.Failure{}
+	for _, f := range failures {
+		failed[f.Thing] = f
+	}
+	facts := fleet.Facts()
+	for i, thing := range r.things {
+		fault := r.faults[i]
+		f, bad := failed[thing]
+		name := "healthy"
+		if fault != nil {
+			name = "fault " + fault.Name
+		}
+		outcome := "succeeded"
+		if bad {
+			outcome = strings.TrimSpace(f.Status + " " + f.Reason)
+		}
+		if fault != nil || bad {
+			r.say("  %s (%s): %s", thing, name, outcome)
+		}
+		right := !bad
+		if fault != nil {
+			right = !bad && fault.ExpectSuccess || bad && fault.Expects(f.Reason)
+		}
+		switch {
+		case !right && fault == nil:
+			complaints = append(complaints, fmt.Sprintf("%s is healthy and ended with %s: %s", thing, outcome, f.Detail))
+		case !right:
+			complaints = append(complaints, fmt.Sprintf("%s (%s) ended with %s %s; expected %s", thing, name, outcome, f.Detail, expectation(fault)))
+		case !bad && facts[i].Version != r.version:
+			complaints = append(complaints, fmt.Sprintf("%s is said to have succeeded and runs %s", thing, facts[i].Version))
+		}
+	}
+	return complaints
+}
+
+func expectation(f *simulator.Fault) string {
+	var want []string
+	if f.ExpectSuccess {
+		want = append(want, "success")
+	}
+	return strings.Join(append(want, f.Errors...), " or ")
+}

@@ -1,0 +1,128 @@
+// Package provision makes AWS IoT know devices: a thing, a certificate with the
+// device policy, and membership of a thing group for each. It is for simulated
+// devices and for a bench, on AWS or on the local cloud alike; a factory has its
+// own process.
+//
+// A device's key never leaves this process: a certificate signing request is
+// sent, and AWS IoT's certificate comes back. Everything may be repeated; a
+// thing that exists is kept and gets a further certificate.
+//
+// Source: AWS IoT Core developer guide, "Create AWS IoT client certificates".
+package provision
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/iot"
+	"github.com/aws/aws-sdk-go-v2/service/iot/types"
+	"golang.org/x/sync/errgroup"
+)
+
+// API is what is used of AWS IoT; *iot.Client is it.
+type API interface {
+	CreateThing(context.Context, *iot.CreateThingInput, ...func(*iot.Options)) (*iot.CreateThingOutput, error)
+	CreateThingGroup(context.Context, *iot.CreateThingGroupInput, ...func(*iot.Options)) (*iot.CreateThingGroupOutput, error)
+	CreateCertificateFromCsr(context.Context, *iot.CreateCertificateFromCsrInput, ...func(*iot.Options)) (*iot.CreateCertificateFromCsrOutput, error)
+	AttachPolicy(context.Context, *iot.AttachPolicyInput, ...func(*iot.Options)) (*iot.AttachPolicyOutput, error)
+	AttachThingPrincipal(context.Context, *iot.AttachThingPrincipalInput, ...func(*iot.Options)) (*iot.AttachThingPrincipalOutput, error)
+	AddThingToThingGroup(context.Context, *iot.AddThingToThingGroupInput, ...func(*iot.Options)) (*iot.AddThingToThingGroupOutput, error)
+}
+
+// Fleet says what to provision.
+type Fleet struct {
+	Things []string
+	Policy string // AWS IoT policy for each certificate
+	Group  string // thing group, made if missing; "" for none
+	// Parallel is how many devices are made at a time; 0 means 8. AWS allows
+	// 100 calls a second and operation.
+	Parallel int
+}
+
+// Result is a provisioned fleet.
+type Result struct {
+	Certificates map[string]tls.Certificate // by thing
+	GroupARN     string
+}
+
+// Devices provisions a fleet. The first error ends it; what was made until
+// then stays, and is kept by the next call.
+func Devices(ctx context.Context, api API, f Fleet) (*Result, error) {
+	r := &Result{Certificates: make(map[string]tls.Certificate, len(f.Things))}
+	if f.Group != "" {
+		out, err := api.CreateThingGroup(ctx, &iot.CreateThingGroupInput{ThingGroupName: &f.Group})
+		if err != nil {
+			return nil, fmt.Errorf("provision: create thing group %s: %w", f.Group, err)
+		}
+		r.GroupARN = aws.ToString(out.ThingGroupArn)
+	}
+	if f.Parallel == 0 {
+		f.Parallel = 8
+	}
+	certificates := make([]tls.Certificate, len(f.Things))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(f.Parallel)
+	for i, thing := range f.Things {
+		g.Go(func() (err error) {
+			certificates[i], err = device(ctx, api, f, thing)
+			if err != nil {
+				err = fmt.Errorf("provision: thing %s: %w", thing, err)
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	for i, thing := range f.Things {
+		r.Certificates[thing] = certificates[i]
+	}
+	return r, nil
+}
+
+func device(ctx context.Context, api API, f Fleet, thing string) (tls.Certificate, error) {
+	var none tls.Certificate
+	_, err := api.CreateThing(ctx, &iot.CreateThingInput{ThingName: &thing})
+	// A thing that exists with other attributes is the device all the same.
+	if _, exists := errors.AsType[*types.ResourceAlreadyExistsException](err); err != nil && !exists {
+		return none, fmt.Errorf("create thing: %w", err)
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return none, err
+	}
+	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: pkix.Name{CommonName: thing}}, key)
+	if err != nil {
+		return none, err
+	}
+	request := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: csr})
+	made, err := api.CreateCertificateFromCsr(ctx, &iot.CreateCertificateFromCsrInput{CertificateSigningRequest: aws.String(string(request)), SetAsActive: true})
+	if err != nil {
+		return none, fmt.Errorf("create certificate: %w", err)
+	}
+	if _, err := api.AttachPolicy(ctx, &iot.AttachPolicyInput{PolicyName: &f.Policy, Target: made.CertificateArn}); err != nil {
+		return none, fmt.Errorf("attach policy %s: %w", f.Policy, err)
+	}
+	if _, err := api.AttachThingPrincipal(ctx, &iot.AttachThingPrincipalInput{ThingName: &thing, Principal: made.CertificateArn}); err != nil {
+		return none, fmt.Errorf("attach certificate: %w", err)
+	}
+	if f.Group != "" {
+		if _, err := api.AddThingToThingGroup(ctx, &iot.AddThingToThingGroupInput{ThingName: &thing, ThingGroupName: &f.Group}); err != nil {
+			return none, fmt.Errorf("add to group %s: %w", f.Group, err)
+		}
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return none, err
+	}
+	return tls.X509KeyPair([]byte(aws.ToString(made.CertificatePem)), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+}
