@@ -19,7 +19,7 @@ func (k *Talk) beginActivate(t event.Turn, m memory) (event.Move, error) {
 	} else {
 		move = s.askActivate()
 	}
-	move.Commands = keys(t, event.StepActivate, m.Target.Path+usp.CommandActivate)
+	move.Commands = pending(t, event.StepActivate, m.Target.Path+usp.CommandActivate, m.Activate)
 	return move, nil
 }
 
@@ -70,7 +70,7 @@ func (s say) activate(ev event.DeviceEvent) event.Move {
 		if !s.returned(ev) {
 			return ignore
 		}
-		if _, ours := keys(s.t, event.StepActivate, "")[ev.CommandKey]; ours {
+		if _, ours := pending(s.t, event.StepActivate, "", s.m.Activate)[ev.CommandKey]; ours {
 			move := s.activating(ev.CommandKey, ev, false)
 			move.KeepNews = true
 			return move

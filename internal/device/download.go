@@ -30,7 +30,7 @@ func (k *Talk) beginDownload(ctx context.Context, t event.Turn, m memory) (event
 	default:
 		move = s.askDownload()
 	}
-	move.Commands = keys(t, event.StepDownload, m.Target.Path+usp.CommandDownload)
+	move.Commands = pending(t, event.StepDownload, m.Target.Path+usp.CommandDownload, m.Download)
 	return move, nil
 }
 

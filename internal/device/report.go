@@ -15,11 +15,11 @@ import (
 func (k *Talk) beginReport(t event.Turn, m memory, in event.StepInput) (event.Move, error) {
 	commands := map[string]string{}
 	if in.Download != nil {
-		m.Download, m.Since = in.Download.CommandKey, in.Download.At
+		m.Since = in.Download.At
 		commands[m.Download] = m.Target.Path + usp.CommandDownload
 	}
 	if in.Activate != nil {
-		m.Activate, m.Since = in.Activate.CommandKey, in.Activate.At
+		m.Since = in.Activate.At
 		commands[m.Activate] = m.Target.Path + usp.CommandActivate
 	}
 	s := say{k, t, m}

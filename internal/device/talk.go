@@ -45,7 +45,7 @@ type memory struct {
 	URL        string               `json:"url,omitempty"`
 	Sent       *time.Time           `json:"sent,omitempty"` // the command, last time
 	Sends      int                  `json:"sends,omitempty"`
-	Download   string               `json:"download,omitempty"` // command key that Report waits for
+	Download   string               `json:"download,omitempty"` // command key that Download ended with before
 	Activate   string               `json:"activate,omitempty"`
 	Since      time.Time            `json:"since,omitzero"` // older restarts are no news
 	Arrived    *time.Time           `json:"arrived,omitempty"`
@@ -76,6 +76,12 @@ func (k *Talk) Begin(ctx context.Context, t event.Turn, in event.StepInput) (eve
 	if in.Step != event.StepInspect {
 		if in.Inspect == nil {
 			return event.Move{}, fmt.Errorf("device.Begin: step %s without the result of Inspect", in.Step)
+		}
+		if in.Download != nil {
+			m.Download = in.Download.CommandKey
+		}
+		if in.Activate != nil {
+			m.Activate = in.Activate.CommandKey
 		}
 		m.Active, m.Target, m.Previous = in.Inspect.Active, in.Inspect.Target, in.Inspect.SoftwareVersion
 	}
@@ -181,6 +187,20 @@ func keys(t event.Turn, step event.Step, path string) map[string]string {
 	out := map[string]string{}
 	for try := 1; try <= t.Tries[step]; try++ {
 		out[event.StepKey(t.Execution, step, try)] = path
+	}
+	return out
+}
+
+// pending is keys without those up to and including over: the command that an
+// earlier pass through the step ended with. Its news, repeated, is old.
+func pending(t event.Turn, step event.Step, path, over string) map[string]string {
+	out := map[string]string{}
+	for try := t.Tries[step]; try >= 1; try-- {
+		key := event.StepKey(t.Execution, step, try)
+		if key == over {
+			break
+		}
+		out[key] = path
 	}
 	return out
 }

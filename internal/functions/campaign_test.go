@@ -1,0 +1,230 @@
+package functions
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/usp"
+	"github.com/fleetstep/fleetstep/proto/uspmsg"
+)
+
+func document() event.Document {
+	return event.Document{
+		Firmware:   event.Firmware{Version: "2.0.0", URL: "https://example.com/2.0.0.bin", SHA256: strings.Repeat("0", 64), Size: 10},
+		Activation: event.Activation{Mode: event.ActivateAuto},
+		Timeouts:   event.Timeouts{JobMinutes: 600, AnswerSeconds: 30, DownloadSeconds: 600, RebootSeconds: 300},
+	}
+}
+
+// stories are what can become of one device.
+var stories = []struct {
+	name   string
+	doc    func(d *event.Document)
+	play   func(w *world, a *agent)
+	status event.JobStatus
+	reason event.ErrorName
+	// visits, if given, is the path through the machine.
+	visits string
+	// downloads is how often the device is told to download.
+	downloads int
+}{
+	{name: "success", status: event.StatusSucceeded, visits: "Inspect Download AwaitReport Verify Finalize", downloads: 1},
+	{name: "success with a separate activation", doc: separate, status: event.StatusSucceeded,
+		visits: "Inspect Download AwaitReport Activate AwaitReport Verify Finalize", downloads: 1},
+	{name: "success after soaking", doc: func(d *event.Document) { d.Activation.SoakSeconds = 60 }, status: event.StatusSucceeded,
+		visits: "Inspect Download AwaitReport Verify Soak Verify Finalize", downloads: 1},
+	{name: "activation in a window", doc: func(d *event.Document) {
+		separate(d)
+		d.Activation.Window = &event.Window{Start: "12:30", End: "13:00"}
+	}, status: event.StatusSucceeded, downloads: 1},
+	{name: "up to date", play: func(w *world, a *agent) {
+		a.software, a.images[1].Version = "2.0.0", "2.0.0"
+	}, status: event.StatusSucceeded, reason: event.UpgradeUpToDate, visits: "Inspect Finalize"},
+	{name: "image there already", play: func(w *world, a *agent) {
+		a.images[2] = event.Image{Version: "2.0.0", Status: usp.StatusAvailable}
+	}, status: event.StatusSucceeded},
+	{name: "404", play: func(w *world, a *agent) { a.fault = "404" }, status: event.StatusFailed, reason: event.DownloadFailed, downloads: 1},
+	{name: "wrong checksum", play: func(w *world, a *agent) { a.fault = "checksum" }, status: event.StatusFailed, reason: event.DownloadChecksumMismatch, downloads: 1},
+	{name: "does not boot", play: func(w *world, a *agent) { a.fault = "boot" }, status: event.StatusFailed, reason: event.ActivateFailed, downloads: 1},
+	{name: "does not boot, separate activation", doc: separate, play: func(w *world, a *agent) { a.fault = "boot" }, status: event.StatusFailed, reason: event.ActivateFailed, downloads: 1},
+	{name: "wrong version, rolled back", play: func(w *world, a *agent) { a.wanted = "2.0.1" }, status: event.StatusFailed, reason: event.VerifyWrongVersion, downloads: 1},
+	{name: "wrong version, no rollback wanted", doc: func(d *event.Document) { d.Activation.NoRollback = true },
+		play: func(w *world, a *agent) { a.wanted = "2.0.1" }, status: event.StatusFailed, reason: event.VerifyWrongVersion, downloads: 1},
+	{name: "refuses", play: func(w *world, a *agent) { a.refuse = usp.RequestDenied }, status: event.StatusRejected, reason: event.DeviceRefused},
+	{name: "busy with another download", play: func(w *world, a *agent) {
+		a.requests[7] = running2{usp.FirmwareImage(2) + usp.CommandDownload, "somebody-else"}
+	}, status: event.StatusFailed, reason: event.DeviceBusy},
+	{name: "no images", play: func(w *world, a *agent) {
+		a.lose = func(m *uspmsg.Msg) bool {
+			if g := m.GetBody().GetRequest().GetGet(); g != nil {
+				a.say(usp.New(usp.ID(m), &uspmsg.GetResp{}))
+				return true
+			}
+			return false
+		}
+	}, status: event.StatusRejected, reason: event.UpgradeNotEligible},
+	{name: "transfer complete is lost", play: func(w *world, a *agent) {
+		a.mute = func(n usp.Notification) bool { return n.Path == usp.EventTransferComplete }
+	}, status: event.StatusSucceeded, downloads: 1},
+	{name: "operation complete is lost", play: func(w *world, a *agent) {
+		a.mute = func(n usp.Notification) bool { return n.Kind == usp.KindOperationComplete }
+	}, status: event.StatusSucceeded, downloads: 1},
+	{name: "operation complete is lost, separate activation", doc: separate, play: func(w *world, a *agent) {
+		a.mute = func(n usp.Notification) bool { return n.Kind == usp.KindOperationComplete }
+	}, status: event.StatusSucceeded, downloads: 1},
+	{name: "only boot is told", play: func(w *world, a *agent) {
+		a.mute = func(n usp.Notification) bool { return n.Path != usp.EventBoot }
+	}, status: event.StatusSucceeded, downloads: 1},
+	{name: "nothing is ever told", play: func(w *world, a *agent) {
+		a.mute = func(n usp.Notification) bool { return true }
+	}, status: event.StatusSucceeded, downloads: 1},
+	{name: "nothing is ever told, separate activation", doc: separate, play: func(w *world, a *agent) {
+		a.mute = func(n usp.Notification) bool { return true }
+	}, status: event.StatusSucceeded, downloads: 1},
+	{name: "download request lost once", play: func(w *world, a *agent) {
+		lost := false
+		a.lose = func(m *uspmsg.Msg) bool {
+			first := !lost && m.GetBody().GetRequest().GetOperate() != nil
+			lost = lost || first
+			return first
+		}
+	}, status: event.StatusSucceeded, downloads: 1},
+	{name: "answers nothing", play: func(w *world, a *agent) { a.lose = func(*uspmsg.Msg) bool { return true } },
+		status: event.StatusFailed, reason: event.DeviceNoReport},
+	{name: "goes away for good", play: func(w *world, a *agent) {
+		a.onDownload = func(func()) { a.disconnect() }
+	}, status: event.StatusFailed, reason: event.DeviceOffline, downloads: 1},
+	{name: "hangs in the download", play: func(w *world, a *agent) { a.onDownload = func(func()) {} },
+		status: event.StatusFailed, reason: event.DeviceNoReport, downloads: 1},
+	{name: "power cut in the download", play: func(w *world, a *agent) {
+		cut := false
+		a.onDownload = func(finish func()) {
+			if !cut {
+				cut = true
+				w.after(5*time.Second, a.powerCut)
+			}
+			w.after(10*time.Second, finish)
+		}
+	}, status: event.StatusSucceeded, downloads: 2},
+	{name: "reconnects in the download", play: func(w *world, a *agent) {
+		a.onDownload = func(finish func()) {
+			w.after(5*time.Second, a.disconnect)
+			w.after(8*time.Second, a.connect)
+			w.after(20*time.Second, finish)
+		}
+	}, status: event.StatusSucceeded, downloads: 1},
+	{name: "offers twice with a late copy", play: func(w *world, a *agent) {
+		w.after(time.Hour, func() { w.offer(a.thing, "job", 1, document()) })
+	}, status: event.StatusSucceeded, downloads: 1},
+	{name: "first away, then appears", play: func(w *world, a *agent) {
+		a.online = false
+		w.after(time.Hour, a.connect)
+	}, status: event.StatusSucceeded, downloads: 1},
+	{name: "cancelled in the download", play: func(w *world, a *agent) {
+		a.onDownload = func(finish func()) {
+			w.after(5*time.Second, func() { w.cancel(a.thing, "job", 1, event.StatusCanceled, event.JobCanceled) })
+			w.after(20*time.Second, finish)
+		}
+	}, status: event.StatusCanceled, downloads: 1},
+	{name: "timed out by AWS IoT in the download", play: func(w *world, a *agent) {
+		a.onDownload = func(finish func()) {
+			w.after(5*time.Second, func() { w.cancel(a.thing, "job", 1, event.StatusTimedOut, event.JobTimedOut) })
+		}
+	}, status: event.StatusTimedOut, downloads: 1},
+	{name: "cancelled while pending", play: func(w *world, a *agent) {
+		a.online = false
+		w.after(time.Hour, func() { w.cancel(a.thing, "job", 1, event.StatusCanceled, event.JobCanceled) })
+		w.after(2*time.Hour, a.connect)
+	}, status: event.StatusCanceled},
+}
+
+func separate(d *event.Document) { d.Activation.Mode = event.ActivateSeparate }
+
+func play(t testing.TB, i int, seed uint64, doubled bool) (*world, *agent, *execution) {
+	s := stories[i]
+	w := newWorld(t, seed)
+	w.doubled = doubled
+	a := w.agent("cpe-0001")
+	a.online = true
+	doc := document()
+	if s.doc != nil {
+		s.doc(&doc)
+	}
+	if s.play != nil {
+		s.play(w, a)
+	}
+	if a.online {
+		a.connect()
+	}
+	w.offer(a.thing, "job", 1, doc)
+	w.run()
+	return w, a, w.execs[event.ExecutionName("job", a.thing, 1)]
+}
+
+func judge(t interface {
+	Errorf(string, ...any)
+	Helper()
+}, i int, w *world, a *agent, x *execution, doubled bool) {
+	t.Helper()
+	s := stories[i]
+	if got := w.status[executionKey(a.thing, "job", 1)]; got != s.status {
+		t.Errorf("the job execution is %s, want %s; outcome %+v", got, s.status, w.outcome[a.thing])
+	}
+	if o, ok := w.outcome[a.thing]; ok && o.Reason != s.reason {
+		t.Errorf("the reason is %q (%s), want %q", o.Reason, o.Detail, s.reason)
+	}
+	if x != nil {
+		if x.over == "" {
+			t.Errorf("the execution still runs, in %v", x.visits)
+		}
+		if visits := strings.Join(x.visits, " "); s.visits != "" && visits != s.visits {
+			t.Errorf("went through %s, want %s", visits, s.visits)
+		}
+	}
+	if left := w.store.Residue(); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	if a.downloads != s.downloads {
+		t.Errorf("%d downloads, want %d", a.downloads, s.downloads)
+	}
+	if w.worst > 3 {
+		t.Errorf("%d requests to the table for one device message", w.worst)
+	}
+	if w.refused > 0 {
+		t.Errorf("%d records refused", w.refused)
+	}
+}
+
+func TestStories(t *testing.T) {
+	for i, s := range stories {
+		t.Run(s.name, func(t *testing.T) {
+			w, a, x := play(t, i, 1, false)
+			judge(t, i, w, a, x, false)
+		})
+	}
+}
+
+// Whatever the order, and whatever comes twice, the end is the same.
+func TestStoriesInAnyOrderWithDuplicates(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		i := rapid.IntRange(0, len(stories)-1).Draw(rt, "story")
+		seed := rapid.Uint64().Draw(rt, "seed")
+		doubled := rapid.Bool().Draw(rt, "doubled")
+		w, a, x := play(t, i, seed, doubled)
+		rec := &recorder{}
+		judge(rec, i, w, a, x, doubled)
+		if len(rec.lines) > 0 {
+			rt.Fatalf("%s, seed %d, doubled %v: %s", stories[i].name, seed, doubled, strings.Join(rec.lines, "; "))
+		}
+	})
+}
+
+type recorder struct{ lines []string }
+
+func (r *recorder) Errorf(f string, a ...any) { r.lines = append(r.lines, fmt.Sprintf(f, a...)) }
+func (r *recorder) Helper()                   {}

@@ -1,0 +1,735 @@
+package functions
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"regexp"
+	"slices"
+	"sort"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda/messages"
+
+	"github.com/fleetstep/fleetstep/internal/device"
+	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/jobs"
+	"github.com/fleetstep/fleetstep/internal/usp"
+	"github.com/fleetstep/fleetstep/internal/workflow"
+	"github.com/fleetstep/fleetstep/internal/workflow/workflowtest"
+	"github.com/fleetstep/fleetstep/proto/uspmsg"
+	"github.com/fleetstep/fleetstep/proto/usprecord"
+	"github.com/fleetstep/fleetstep/statemachines"
+)
+
+// world plays the committed state machine, the handlers and scripted agents in
+// virtual time, one thing at a time, in an order that the seed decides.
+type world struct {
+	t       testing.TB
+	now     time.Time
+	rand    *rand.Rand
+	ready   []func()
+	timers  []timer
+	store   *workflowtest.Store
+	machine map[string]aslState
+	execs   map[string]*execution
+	tokens  map[event.TaskToken]*execution
+	status  map[string]event.JobStatus // job executions: thing/job/number
+	outcome map[event.ThingName]event.Outcome
+	agents  map[event.ThingName]*agent
+	devices *deviceMessages
+	steps   *workflow.Workflow
+	offers  *workflow.Workflow
+	topics  device.Topics
+	refused int
+
+	doubled   bool // every message and invocation happens twice
+	worst     int  // requests to the store of one device message
+	published []event.Outcome
+}
+
+type timer struct {
+	at time.Time
+	n  int
+	f  func()
+}
+
+type aslState struct {
+	Type, Next, Resource string
+	Arguments            json.RawMessage
+	Output               any
+	Retry                []struct {
+		ErrorEquals []string
+		MaxAttempts int
+	}
+	Catch []struct {
+		ErrorEquals []string
+		Next        string
+	}
+}
+
+type execution struct {
+	name    string
+	input   event.ExecutionInput
+	started time.Time
+	state   string
+	data    map[string]any
+	token   event.TaskToken
+	tries   map[string]int
+	visits  []string
+	over    string // "" while it runs
+	serial  int
+}
+
+const controllerID = usp.EndpointID("self::fleetstep")
+
+func newWorld(t testing.TB, seed uint64) *world {
+	w := &world{
+		t: t, now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC), rand: rand.New(rand.NewPCG(seed, 1)),
+		store: &workflowtest.Store{}, execs: map[string]*execution{}, tokens: map[event.TaskToken]*execution{},
+		status: map[string]event.JobStatus{}, outcome: map[event.ThingName]event.Outcome{}, agents: map[event.ThingName]*agent{},
+		topics: device.Topics{Agent: "usp/v1/agent/{thing}", Controller: "usp/v1/controller/{controller}/from/{thing}"},
+	}
+	var m struct{ States map[string]aslState }
+	if err := json.Unmarshal([]byte(statemachines.FirmwareUpgrade), &m); err != nil {
+		t.Fatal(err)
+	}
+	w.machine = m.States
+	now := func() time.Time { return w.now }
+	env := Vars(map[string]string{}, io.Discard)
+	p := &parts{env: env, now: now}
+	q := newParts(context.Background(), env, p.cfg, now)
+	q.emf.w = writer(func(b []byte) {
+		if strings.Contains(string(b), event.MetricRefusedRecords) {
+			w.refused++
+		}
+	})
+	talk := &device.Talk{Controller: controllerID, ImageURL: func(context.Context, event.Firmware, event.Timeouts) (string, error) {
+		return "https://example.com/image?signature=secret", nil
+	}}
+	w.steps = &workflow.Workflow{Store: w.store, Callback: w, Talk: talk, Sender: w, Now: now}
+	w.offers = &workflow.Workflow{Store: w.store, Callback: w, Machine: w, Job: jobPort{w}, Talk: &device.Talk{Controller: controllerID}, Sender: w, Now: now}
+	w.devices = &deviceMessages{parts: q, controller: controllerID, topics: w.topics, sender: w, store: w.store, w: w.offers}
+	return w
+}
+
+type writer func([]byte)
+
+func (f writer) Write(b []byte) (int, error) { f(b); return len(b), nil }
+
+func (w *world) soon(f func()) { w.ready = append(w.ready, f) }
+
+func (w *world) after(d time.Duration, f func()) {
+	w.timers = append(w.timers, timer{w.now.Add(d), len(w.timers), f})
+}
+
+// run plays until nothing is left to do.
+func (w *world) run() {
+	for step := 0; step < 20000; step++ {
+		w.now = w.now.Add(time.Millisecond)
+		if len(w.ready) > 0 {
+			i := w.rand.IntN(len(w.ready))
+			f := w.ready[i]
+			w.ready = slices.Delete(w.ready, i, i+1)
+			f()
+			continue
+		}
+		if len(w.timers) == 0 {
+			return
+		}
+		sort.SliceStable(w.timers, func(i, j int) bool { return w.timers[i].at.Before(w.timers[j].at) })
+		next := w.timers[0]
+		w.timers = w.timers[1:]
+		if next.at.After(w.now) {
+			w.now = next.at
+		}
+		next.f()
+	}
+	w.t.Fatal("the world does not come to rest")
+}
+
+// The state machine.
+
+func (w *world) Start(_ context.Context, name string, in event.ExecutionInput) error {
+	if x, ok := w.execs[name]; ok {
+		if x.over != "" {
+			return workflow.ErrPlayed
+		}
+		return nil
+	}
+	x := &execution{name: name, input: in, started: w.now, data: map[string]any{}, tries: map[string]int{}}
+	w.execs[name] = x
+	w.soon(func() { w.enter(x, "Inspect") })
+	return nil
+}
+
+func (w *world) Running(_ context.Context, name string) (bool, bool, error) {
+	x, ok := w.execs[name]
+	return ok && x.over == "", ok, nil
+}
+
+func (w *world) Stop(_ context.Context, name string, f event.Failure) error {
+	if x, ok := w.execs[name]; ok && x.over == "" {
+		x.over = "ABORTED " + string(f.Name)
+		delete(w.tokens, x.token)
+	}
+	return nil
+}
+
+func (w *world) enter(x *execution, state string) {
+	if x.over != "" {
+		return
+	}
+	x.visits = append(x.visits, state)
+	x.state, x.tries = state, map[string]int{}
+	if len(x.visits) > 40 {
+		w.t.Fatalf("%s runs in circles: %v", x.name, x.visits)
+	}
+	s := w.machine[state]
+	switch {
+	case s.Type == "Wait":
+		w.after(time.Duration(x.input.Timeouts.SoakSeconds)*time.Second, func() {
+			x.data["soaked"] = true
+			w.enter(x, s.Next)
+		})
+	case state == "Finalize":
+		w.finalize(x)
+	default:
+		w.attempt(x)
+	}
+}
+
+var stepName = regexp.MustCompile(`'step': '([A-Z]+)'`)
+
+func (w *world) attempt(x *execution) {
+	state := x.state
+	s := w.machine[state]
+	x.serial++
+	token := event.TaskToken(fmt.Sprintf("%s/%d", x.name, x.serial))
+	delete(w.tokens, x.token)
+	x.token = token
+	w.tokens[token] = x
+	seconds := x.input.Timeouts.AnswerSeconds
+	in := event.StepInput{}
+	w.into(x.data, &in)
+	in.Step, in.TaskToken, in.Upgrade = event.Step(stepName.FindStringSubmatch(string(s.Arguments))[1]), token, x.input
+	switch state {
+	case "AwaitReport":
+		if in.Activate != nil {
+			seconds = in.Activate.ReportSeconds
+		} else {
+			seconds = in.Download.ReportSeconds
+		}
+	case "Rollback":
+		seconds = x.input.Timeouts.RollbackSeconds
+	}
+	w.after(time.Duration(seconds)*time.Second, func() { w.end(token, "States.Timeout", "") })
+	w.twice(func() {
+		if _, err := w.steps.Await(context.Background(), in); err != nil {
+			var lambda messages.InvokeResponse_Error
+			if !errors.As(named(err), &lambda) {
+				w.t.Fatal(err)
+			}
+			w.end(token, lambda.Type, lambda.Message)
+		}
+	})
+}
+
+func (w *world) twice(f func()) {
+	w.soon(f)
+	if w.doubled && w.rand.IntN(2) == 0 {
+		w.soon(f)
+	}
+}
+
+// end ends the task of a token by an error, with the state's Retry and Catch.
+func (w *world) end(token event.TaskToken, name, cause string) bool {
+	x, ok := w.tokens[token]
+	if !ok || x.over != "" {
+		return false
+	}
+	delete(w.tokens, token)
+	s := w.machine[x.state]
+	for _, r := range s.Retry {
+		if slices.Contains(r.ErrorEquals, name) && x.tries[r.ErrorEquals[0]] < r.MaxAttempts {
+			x.tries[r.ErrorEquals[0]]++
+			w.after(time.Second, func() {
+				if x.over == "" {
+					w.attempt(x)
+				}
+			})
+			return true
+		}
+	}
+	for _, c := range s.Catch {
+		if !slices.Contains(c.ErrorEquals, name) && c.ErrorEquals[0] != "States.ALL" {
+			continue
+		}
+		switch {
+		case x.state == "Rollback":
+			x.data["failure"] = map[string]any{"state": x.state, "error": "Rollback.Failed", "cause": name + " " + cause}
+		case c.Next == "Finalize" || c.Next == "Rollback":
+			x.data["failure"] = map[string]any{"state": x.state, "error": name, "cause": cause}
+		case c.Next == "Verify":
+			x.data["overdue"] = true
+		}
+		next := c.Next
+		w.soon(func() { w.enter(x, next) })
+		return true
+	}
+	w.t.Fatalf("%s: nobody catches %s", x.state, name)
+	return false
+}
+
+var outputKey = regexp.MustCompile(`'([a-z]+)': \$states\.result`)
+
+func (w *world) Succeed(_ context.Context, token event.TaskToken, output any) error {
+	x, ok := w.tokens[token]
+	if !ok || x.over != "" {
+		return workflow.ErrDeadToken
+	}
+	delete(w.tokens, token)
+	s := w.machine[x.state]
+	if k := outputKey.FindStringSubmatch(fmt.Sprint(s.Output)); k != nil {
+		var v any
+		w.into(output, &v)
+		x.data[k[1]] = v
+	}
+	w.soon(func() { w.enter(x, s.Next) })
+	return nil
+}
+
+func (w *world) Fail(_ context.Context, token event.TaskToken, f event.Failure) error {
+	if !w.end(token, string(f.Name), f.Detail) {
+		return workflow.ErrDeadToken
+	}
+	return nil
+}
+
+func (w *world) into(from, to any) {
+	b, err := json.Marshal(from)
+	if err == nil {
+		err = json.Unmarshal(b, to)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) finalize(x *execution) {
+	in := event.FinalizeInput{}
+	w.into(x.data, &in)
+	in.Upgrade, in.StartedAt = x.input, x.started.Format(time.RFC3339Nano)
+	finisher := &jobs.Finisher{Executions: w, Registry: w, Outcomes: w, Now: func() time.Time { return w.now }}
+	for range 2 { // finalize is at least once, too
+		d, err := w.offers.Release(context.Background(), x.input)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		o := finisher.Judge(in, jobs.Known{Connected: d.State.Connected, SoftwareVersion: d.State.SoftwareVersion})
+		if o, err = finisher.Finish(context.Background(), o); err != nil {
+			w.t.Fatal(err)
+		}
+		w.outcome[x.input.ThingName] = o
+		if !w.doubled {
+			break
+		}
+	}
+	x.over = "SUCCEEDED"
+}
+
+// Job executions, registry, outcomes.
+
+func executionKey(thing event.ThingName, job event.JobID, n int64) string {
+	return fmt.Sprintf("%s/%s/%d", thing, job, n)
+}
+
+func (w *world) Update(_ context.Context, thing event.ThingName, job event.JobID, n int64, status event.JobStatus, details map[string]string) error {
+	k := executionKey(thing, job, n)
+	if old, ok := w.status[k]; !ok || old.Terminal() {
+		return jobs.ErrOver
+	}
+	for name, v := range details {
+		if len([]rune(v)) > 1024 || len(details) > 10 || strings.Contains(v, "signature=") {
+			w.t.Errorf("detail %s: %q", name, v)
+		}
+	}
+	w.status[k] = status
+	return nil
+}
+
+func (w *world) Status(_ context.Context, thing event.ThingName, job event.JobID, n int64) (event.JobStatus, error) {
+	s, ok := w.status[executionKey(thing, job, n)]
+	if !ok {
+		return "", jobs.ErrOver
+	}
+	return s, nil
+}
+
+func (w *world) SetAttribute(context.Context, event.ThingName, string, string) error { return nil }
+
+func (w *world) Publish(_ context.Context, o event.Outcome) error {
+	w.published = append(w.published, o)
+	return nil
+}
+
+// offer is a notify-next.
+func (w *world) offer(thing event.ThingName, job event.JobID, n int64, doc event.Document) {
+	k := executionKey(thing, job, n)
+	if _, ok := w.status[k]; !ok {
+		w.status[k] = event.StatusQueued
+	}
+	doc.Operation = event.Operation
+	if doc.Activation.Mode == "" {
+		doc.Activation.Mode = event.ActivateAuto
+	}
+	doc.Timeouts = doc.Timeouts.WithDefaults()
+	w.twice(func() {
+		if _, err := w.offers.Offer(context.Background(), thing, job, n, doc); err != nil {
+			w.t.Fatal(err)
+		}
+	})
+}
+
+// cancel is AWS IoT ending a job execution, and its event.
+func (w *world) cancel(thing event.ThingName, job event.JobID, n int64, status event.JobStatus, name event.ErrorName) {
+	w.status[executionKey(thing, job, n)] = status
+	w.twice(func() {
+		if _, err := w.offers.End(context.Background(), thing, job, event.Failure{Name: name}); err != nil {
+			w.t.Fatal(err)
+		}
+	})
+}
+
+// Messages.
+
+// Send carries a request to an agent.
+func (w *world) Send(_ context.Context, thing event.ThingName, to event.DeviceState, m event.Outgoing) error {
+	a, ok := w.agents[thing]
+	if !ok || usp.EndpointID(to.Endpoint) != a.endpoint {
+		w.t.Errorf("a request to %s as %s", thing, to.Endpoint)
+		return nil
+	}
+	r, err := usp.NewRecord(controllerID, a.endpoint, m.(*device.Request).Message).Encode()
+	if err != nil {
+		return err
+	}
+	w.soon(func() {
+		if !a.online {
+			return // lost
+		}
+		if a.lose != nil && a.lose(m.(*device.Request).Message) {
+			return
+		}
+		record, err := usp.DecodeRecord(r)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		a.receive(record.Message)
+	})
+	return nil
+}
+
+func (w *world) message(m event.DeviceMessage) {
+	before := w.store.Requests()
+	if _, err := w.devices.handle(context.Background(), m); err != nil {
+		if strings.Contains(err.Error(), errAgain.Error()) {
+			w.after(time.Minute, func() { w.message(m) })
+			return
+		}
+		w.t.Fatal(err)
+	}
+	w.worst = max(w.worst, w.store.Requests()-before)
+}
+
+// agent is a USP agent with two firmware images.
+type agent struct {
+	w        *world
+	thing    event.ThingName
+	endpoint usp.EndpointID
+	online   bool
+	presence int64
+	software string
+	active   int
+	images   [3]event.Image // from 1
+	subs     map[string][]usp.Setting
+	requests map[int]running2
+	boots    int
+	sent     int
+
+	downloads int
+
+	// The script.
+	wanted     string // version inside the image it gets
+	fault      string // "", "404", "checksum", "boot"
+	refuse     usp.Code
+	duration   time.Duration
+	lose       func(m *uspmsg.Msg) bool      // requests that never arrive
+	mute       func(n usp.Notification) bool // notifications that are lost
+	onDownload func(finish func())           // instead of finishing after duration
+	forge      usp.EndpointID                // from_id of what it sends
+}
+
+type running2 struct{ command, key string }
+
+func (w *world) agent(thing event.ThingName) *agent {
+	a := &agent{
+		w: w, thing: thing, endpoint: usp.EndpointID("os::012345-" + string(thing)), software: "1.0.0", active: 1, wanted: "2.0.0",
+		subs: map[string][]usp.Setting{}, requests: map[int]running2{}, duration: 10 * time.Second,
+	}
+	a.images[1] = event.Image{Version: "1.0.0", Status: usp.StatusAvailable}
+	a.images[2] = event.Image{Status: usp.StatusNoImage}
+	w.agents[thing] = a
+	return a
+}
+
+func (a *agent) publish(r *usp.Record) {
+	if a.forge != "" {
+		r.From = a.forge
+	}
+	b, err := r.Encode()
+	if err != nil {
+		a.w.t.Fatal(err)
+	}
+	m := event.DeviceMessage{
+		Record: base64.StdEncoding.EncodeToString(b), Topic: a.w.topics.Controller.Expand(string(a.thing), controllerID),
+		ThingName: string(a.thing), ClientID: string(a.thing), ReceivedAt: a.w.now.UnixMilli(),
+		ContentType: usp.ContentType, ResponseTopic: a.w.topics.Agent.Expand(string(a.thing), controllerID),
+	}
+	a.w.twice(func() { a.w.message(m) })
+}
+
+func (a *agent) say(m *uspmsg.Msg) { a.publish(usp.NewRecord(a.endpoint, controllerID, m)) }
+
+func (a *agent) connect() {
+	a.online = true
+	a.presence++
+	w, p := a.w, event.DeviceMessage{Presence: event.PresenceConnected, ThingName: string(a.thing), ClientID: string(a.thing), ReceivedAt: a.w.now.UnixMilli(), VersionNumber: a.presence}
+	w.twice(func() { w.message(p) })
+	a.publish(usp.NewMQTTConnect(a.endpoint, controllerID, usprecord.MQTTConnectRecord_V5, a.w.topics.Agent.Expand(string(a.thing), controllerID)))
+}
+
+func (a *agent) disconnect() {
+	a.online = false
+	w, p := a.w, event.DeviceMessage{Presence: event.PresenceDisconnected, ClientID: string(a.thing), ReceivedAt: a.w.now.UnixMilli(), VersionNumber: a.presence}
+	w.twice(func() { w.message(p) })
+}
+
+func (a *agent) notify(n usp.Notification) {
+	if a.mute != nil && a.mute(n) || !a.online {
+		return
+	}
+	for _, s := range a.subs {
+		v := map[string]string{}
+		for _, x := range s {
+			v[x.Param] = x.Value
+		}
+		path, err := usp.ParsePath(v["ReferenceList"])
+		if err != nil {
+			a.w.t.Fatal(err)
+		}
+		concrete, err := usp.ParsePath(n.Path)
+		if err != nil {
+			a.w.t.Fatal(err)
+		}
+		if v["Enable"] != "true" || v["Persistent"] != "true" || v["NotifRetry"] != "true" || !path.Covers(concrete, nil) {
+			continue
+		}
+		a.sent++
+		n.ID, n.SubscriptionID, n.SendResp = fmt.Sprintf("Notify-%d", a.sent), v["ID"], true
+		a.say(n.Message())
+	}
+}
+
+func (a *agent) boot(cause, key string, updated bool) {
+	a.boots++
+	a.requests = map[int]running2{}
+	a.connect()
+	a.notify(usp.Notification{Kind: usp.KindEvent, Path: usp.EventBoot, Params: usp.Boot{Cause: cause, CommandKey: key, FirmwareUpdated: updated}.Params()})
+}
+
+func (a *agent) receive(m *uspmsg.Msg) {
+	id := usp.ID(m)
+	switch {
+	case m.GetBody().GetRequest().GetGet() != nil:
+		a.say(usp.New(id, a.get(m.GetBody().GetRequest().GetGet().GetParamPaths())))
+	case m.GetBody().GetRequest().GetAdd() != nil:
+		resp := &uspmsg.AddResp{}
+		for _, o := range m.GetBody().GetRequest().GetAdd().GetCreateObjs() {
+			var settings []usp.Setting
+			key := ""
+			for _, s := range o.GetParamSettings() {
+				settings = append(settings, usp.Setting{Param: s.GetParam(), Value: s.GetValue()})
+				if s.GetParam() == "ID" {
+					key = s.GetValue()
+				}
+			}
+			status := &uspmsg.AddResp_CreatedObjectResult_OperationStatus{}
+			if _, there := a.subs[key]; there {
+				status.OperStatus = &uspmsg.AddResp_CreatedObjectResult_OperationStatus_OperFailure{OperFailure: &uspmsg.AddResp_CreatedObjectResult_OperationStatus_OperationFailure{ErrCode: uint32(usp.DuplicateUniqueKey)}}
+			} else {
+				a.subs[key] = settings
+				status.OperStatus = &uspmsg.AddResp_CreatedObjectResult_OperationStatus_OperSuccess{OperSuccess: &uspmsg.AddResp_CreatedObjectResult_OperationStatus_OperationSuccess{InstantiatedPath: usp.Subscriptions + "1."}}
+			}
+			resp.CreatedObjResults = append(resp.CreatedObjResults, &uspmsg.AddResp_CreatedObjectResult{RequestedPath: o.GetObjPath(), OperStatus: status})
+		}
+		a.say(usp.New(id, resp))
+	case m.GetBody().GetRequest().GetOperate() != nil:
+		a.operate(id, m.GetBody().GetRequest().GetOperate())
+	case m.GetBody().GetResponse().GetNotifyResp() != nil:
+	default:
+		a.w.t.Errorf("the agent does not know %v", m)
+	}
+}
+
+func (a *agent) get(paths []string) *uspmsg.GetResp {
+	resp := &uspmsg.GetResp{}
+	for _, p := range paths {
+		r := &uspmsg.GetResp_RequestedPathResult{RequestedPath: p}
+		add := func(path string, params map[string]string) {
+			r.ResolvedPathResults = append(r.ResolvedPathResults, &uspmsg.GetResp_ResolvedPathResult{ResolvedPath: path, ResultParams: params})
+		}
+		switch p {
+		case usp.SoftwareVersion:
+			add(usp.DeviceInfo, map[string]string{"SoftwareVersion": a.software})
+		case usp.ActiveFirmwareImage:
+			add(usp.DeviceInfo, map[string]string{"ActiveFirmwareImage": strings.TrimSuffix(usp.FirmwareImage(a.active), ".")})
+		case usp.FirmwareImages:
+			for i := 1; i <= 2; i++ {
+				add(usp.FirmwareImage(i), map[string]string{"Version": a.images[i].Version, "Status": a.images[i].Status, "BootFailureLog": a.images[i].BootLog})
+			}
+		case usp.Requests:
+			for i, q := range a.requests {
+				add(fmt.Sprintf("%s%d.", usp.Requests, i), map[string]string{"Command": q.command, "CommandKey": q.key, "Status": "Active"})
+			}
+		case usp.Subscriptions:
+			i := 0
+			for _, s := range a.subs {
+				i++
+				params := map[string]string{}
+				for _, x := range s {
+					params[x.Param] = x.Value
+				}
+				add(fmt.Sprintf("%s%d.", usp.Subscriptions, i), params)
+			}
+		}
+		resp.ReqPathResults = append(resp.ReqPathResults, r)
+	}
+	return resp
+}
+
+func (a *agent) operate(id string, o *uspmsg.Operate) {
+	answer := func(r *uspmsg.OperateResp_OperationResult) {
+		r.ExecutedCommand = o.GetCommand()
+		a.say(usp.New(id, &uspmsg.OperateResp{OperationResults: []*uspmsg.OperateResp_OperationResult{r}}))
+	}
+	refuse := func(c usp.Code) {
+		answer(&uspmsg.OperateResp_OperationResult{OperationResp: &uspmsg.OperateResp_OperationResult_CmdFailure{
+			CmdFailure: &uspmsg.OperateResp_OperationResult_CommandFailure{ErrCode: uint32(c), ErrMsg: "no"}}})
+	}
+	if a.refuse != 0 {
+		refuse(a.refuse)
+		return
+	}
+	if len(a.requests) > 0 {
+		refuse(usp.ResourcesExceeded)
+		return
+	}
+	a.requests[1] = running2{o.GetCommand(), o.GetCommandKey()}
+	answer(&uspmsg.OperateResp_OperationResult{OperationResp: &uspmsg.OperateResp_OperationResult_ReqObjPath{ReqObjPath: usp.Requests + "1"}})
+	boots, image := a.boots, 1
+	if strings.HasPrefix(o.GetCommand(), usp.FirmwareImage(2)) {
+		image = 2
+	}
+	key := o.GetCommandKey()
+	if strings.HasSuffix(o.GetCommand(), usp.CommandActivate) {
+		a.w.after(time.Second, func() {
+			if a.boots == boots {
+				a.restart(image, key, usp.CommandActivate)
+			}
+		})
+		return
+	}
+	a.downloads++
+	finish := func() {
+		if a.boots != boots {
+			return // interrupted
+		}
+		delete(a.requests, 1)
+		done := func(f *usp.Error) {
+			t := usp.TransferComplete{Command: o.GetCommand(), CommandKey: key, TransferType: "Download"}
+			if f != nil {
+				t.FaultCode, t.FaultString = f.Code, f.Message
+			}
+			a.notify(usp.Notification{Kind: usp.KindEvent, Path: usp.EventTransferComplete, Params: t.Params()})
+			a.notify(usp.Notification{Kind: usp.KindOperationComplete, Path: o.GetCommand(), CommandKey: key, Failure: f})
+		}
+		switch a.fault {
+		case "404":
+			a.images[image] = event.Image{Status: usp.StatusDownloadFailed}
+			done(usp.CommandFailure.Errorf("404 not found"))
+			return
+		case "checksum":
+			a.images[image] = event.Image{Status: usp.StatusValidationFailed}
+			done(usp.CommandFailure.Errorf("checksum"))
+			return
+		}
+		a.images[image] = event.Image{Version: "2.0.0", Status: usp.StatusAvailable}
+		done(nil)
+		if o.GetInputArgs()["AutoActivate"] == "true" {
+			a.w.after(time.Second, func() {
+				if a.boots == boots {
+					a.restart(image, key, usp.CommandDownload)
+				}
+			})
+		}
+	}
+	if a.onDownload != nil {
+		a.onDownload(finish)
+		return
+	}
+	a.w.after(a.duration, finish)
+}
+
+func (a *agent) restart(image int, key, command string) {
+	a.disconnect()
+	a.w.after(30*time.Second, func() {
+		if a.fault == "boot" && image == 2 {
+			a.images[2].Status, a.images[2].BootLog = usp.StatusActivationFailed, "kernel panic"
+			a.boot(usp.CauseRemoteReboot, key, false)
+			if command == usp.CommandActivate {
+				a.notify(usp.Notification{Kind: usp.KindOperationComplete, Path: usp.FirmwareImage(2) + command, CommandKey: key, Failure: usp.CommandFailure.Errorf("fell back")})
+			}
+			return
+		}
+		a.active, a.software = image, "1.0.0"
+		if image == 2 {
+			a.software = a.wanted
+			a.images[2].Version = a.wanted
+		}
+		a.boot(usp.CauseRemoteReboot, key, true)
+		if command == usp.CommandActivate {
+			a.notify(usp.Notification{Kind: usp.KindOperationComplete, Path: usp.FirmwareImage(image) + command, CommandKey: key})
+		}
+	})
+}
+
+// powerCut restarts the device in the middle of whatever it does.
+func (a *agent) powerCut() {
+	a.disconnect()
+	interrupted := a.requests
+	a.requests = map[int]running2{}
+	a.boots++
+	a.w.after(20*time.Second, func() {
+		a.boot(usp.CauseLocalReboot, "", false)
+		for _, q := range interrupted {
+			a.notify(usp.Notification{Kind: usp.KindOperationComplete, Path: q.command, CommandKey: q.key, Failure: usp.CommandFailure.Errorf("did not complete before reboot")})
+		}
+	})
+}
