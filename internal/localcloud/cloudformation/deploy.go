@@ -9,8 +9,10 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"sync"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -59,9 +61,11 @@ type work struct {
 	stack     stackRecord
 	updating  bool
 	unchanged bool
-	records   map[string]resourceRecord
-	dirty     map[string]bool // records not yet in the store
-	replaced  map[string]bool // resources that were deleted and made again
+
+	mu       sync.Mutex // guards the maps; resources that do not need each other are made at once
+	records  map[string]resourceRecord
+	dirty    map[string]bool // records not yet in the store
+	replaced map[string]bool // resources that were deleted and made again
 }
 
 // prepare reads and checks everything that can be checked before anything is touched.
@@ -69,28 +73,29 @@ func (s *Service) prepare(d Deployment) (*work, error) {
 	if !stackName.MatchString(d.Name) {
 		return nil, awsapi.Errorf("ValidationError", "%q is not a stack name: letters, digits and hyphens, beginning with a letter", d.Name)
 	}
-	t, err := Parse(d.Template)
+	stack, exists, err := s.stack(d.Name)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.checkTypes(t); err != nil {
+	w := &work{s: s, stack: stack, dirty: map[string]bool{}, replaced: map[string]bool{}}
+	// A template is kept in one form, so that spaces are no change.
+	var body bytes.Buffer
+	if json.Compact(&body, d.Template) == nil && (stack.Status == createComplete || stack.Status == updateComplete) {
+		if w.unchanged = bytes.Equal(stack.Template, body.Bytes()) && maps.Equal(stack.Parameters, d.Parameters); w.unchanged {
+			return w, nil
+		}
+	}
+	if w.t, err = Parse(d.Template); err != nil {
 		return nil, err
 	}
-	parameters, err := t.values(d.Parameters)
+	if err := s.checkTypes(w.t); err != nil {
+		return nil, err
+	}
+	parameters, err := w.t.values(d.Parameters)
 	if err != nil {
-		return nil, err
-	}
-	w := &work{s: s, t: t, dirty: map[string]bool{}, replaced: map[string]bool{}}
-	var exists bool
-	if w.stack, exists, err = s.stack(d.Name); err != nil {
 		return nil, err
 	}
 	if w.records, err = s.stackResources(d.Name); err != nil {
-		return nil, err
-	}
-	// A template is kept in one form, so that spaces are no change.
-	var body bytes.Buffer
-	if err := json.Compact(&body, d.Template); err != nil {
 		return nil, err
 	}
 	now := s.config.Scheduler.Now()
@@ -102,9 +107,6 @@ func (s *Service) prepare(d Deployment) (*work, error) {
 	}
 	switch w.stack.Status {
 	case "", createInProgress, createFailed:
-	case createComplete, updateComplete:
-		w.updating = true
-		w.unchanged = bytes.Equal(w.stack.Template, body.Bytes()) && maps.Equal(w.stack.Parameters, d.Parameters)
 	default:
 		w.updating = true
 	}
@@ -149,7 +151,9 @@ func (s *Service) scope(w *work, parameters map[string]any) (*scope, error) {
 
 // present is a resource that another one refers to.
 func (w *work) present(id string) (resourceRecord, error) {
+	w.mu.Lock()
 	r, ok := w.records[id]
+	w.mu.Unlock()
 	if !w.wanted(id) {
 		return r, fmt.Errorf("the resource %s is not made: its condition does not hold", id)
 	}
@@ -188,11 +192,15 @@ func (w *work) begin() error {
 // put changes a record; save makes changed records durable.
 func (w *work) put(r resourceRecord) {
 	r.Updated = w.s.config.Scheduler.Now()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.records[r.LogicalID] = r
 	w.dirty[r.LogicalID] = true
 }
 
 func (w *work) save() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	err := w.s.config.Store.Update(func(tx *store.Tx) error {
 		for id := range w.dirty {
 			r, ok := w.records[id]
@@ -218,11 +226,8 @@ func (w *work) save() error {
 }
 
 func (w *work) run(ctx context.Context) error {
-	for _, id := range w.t.Order() {
-		if !w.wanted(id) {
-			continue
-		}
-		if err := w.apply(ctx, id); err != nil {
+	for _, group := range w.t.levels() {
+		if err := w.applyAll(ctx, slices.DeleteFunc(group, func(id string) bool { return !w.wanted(id) })); err != nil {
 			return err
 		}
 	}
@@ -232,9 +237,29 @@ func (w *work) run(ctx context.Context) error {
 	return w.removeUnwanted(ctx)
 }
 
+// applyAll applies resources that do not need each other, all at once: a store syncs many writes in the time of one.
+func (w *work) applyAll(ctx context.Context, ids []string) error {
+	gates, failures := make([]*scheduler.Gate, len(ids)), make([]error, len(ids))
+	for i, id := range ids {
+		gates[i] = w.s.config.Scheduler.NewGate()
+		w.s.config.Scheduler.Go("cloudformation "+w.stack.Name+" "+id, func() {
+			failures[i] = w.apply(ctx, id)
+			gates[i].Open()
+		})
+	}
+	for _, g := range gates {
+		if err := g.Wait(ctx); err != nil {
+			return err
+		}
+	}
+	return errors.Join(failures...)
+}
+
 // apply brings one resource to what the template says.
 func (w *work) apply(ctx context.Context, id string) error {
+	w.mu.Lock()
 	declared, rec := w.t.Resources[id], w.records[id]
+	w.mu.Unlock()
 	evaluated, err := w.scope.value("Resources."+id+".Properties", mapOrEmpty(declared.Properties))
 	if err != nil {
 		return &DeployError{w.stack.Name, id, declared.Type, "evaluate", err}
@@ -252,7 +277,7 @@ func (w *work) apply(ctx context.Context, id string) error {
 	settled := rec.Status == createComplete || rec.Status == updateComplete
 	if settled && rec.Type == declared.Type && bytes.Equal(rec.Properties, encoded) {
 		_, own := provider.(custom)
-		if own || !slices.ContainsFunc(w.t.needs(id), func(n string) bool { return w.replaced[n] }) {
+		if own || !w.hungOnReplaced(id) {
 			return nil
 		}
 		// What it had put there (a policy, a subscription, a permission) went with the resource that was deleted.
@@ -269,7 +294,9 @@ func (w *work) apply(ctx context.Context, id string) error {
 			err = ErrReplace
 		}
 		if errors.Is(err, ErrReplace) {
+			w.mu.Lock()
 			w.replaced[id] = true
+			w.mu.Unlock()
 			made, err = w.replace(ctx, &rec, declared, r)
 		}
 	} else {
@@ -295,6 +322,13 @@ func (w *work) apply(ctx context.Context, id string) error {
 		return w.save()
 	}
 	return nil
+}
+
+// hungOnReplaced tells whether a resource that this one needs was deleted and made again.
+func (w *work) hungOnReplaced(id string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.ContainsFunc(w.t.needs(id), func(n string) bool { return w.replaced[n] })
 }
 
 // replace deletes the old resource, unless it is to be retained, and makes the new one.
@@ -375,8 +409,10 @@ func (w *work) remove(ctx context.Context, list []resourceRecord) error {
 				return &DeployError{w.stack.Name, r.LogicalID, r.Type, "delete", err}
 			}
 		}
+		w.mu.Lock()
 		delete(w.records, r.LogicalID)
 		w.dirty[r.LogicalID] = true
+		w.mu.Unlock()
 		if err := w.save(); err != nil {
 			return err
 		}

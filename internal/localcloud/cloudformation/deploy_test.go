@@ -486,8 +486,11 @@ func TestStartGoesOnWithOpenDeployments(t *testing.T) {
 		t.Fatal(err)
 	}
 	next := newWorld(t, db)
-	if err := next.Start(); err != nil {
+	if err := next.Start(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+	if got := next.Residue(t.Context()); len(got) != 1 {
+		t.Errorf("under way: %v", got)
 	}
 	if err := next.config.Scheduler.Sleep(context.Background(), time.Second); err != nil {
 		t.Fatal(err)
@@ -495,5 +498,8 @@ func TestStartGoesOnWithOpenDeployments(t *testing.T) {
 	out, err := next.describeStacks(context.Background(), nil, &describeStacksIn{})
 	if err != nil || len(out.Stacks) != 1 || out.Stacks[0].StackStatus != "CREATE_COMPLETE" {
 		t.Errorf("got %+v, %v", out, err)
+	}
+	if got := next.Residue(t.Context()); len(got) != 0 {
+		t.Errorf("under way: %v", got)
 	}
 }

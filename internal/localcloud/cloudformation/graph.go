@@ -260,6 +260,22 @@ func (t *Template) Order() []string {
 	return order
 }
 
+// levels groups the resources such that each needs only those of earlier groups.
+func (t *Template) levels() [][]string {
+	var groups [][]string
+	level := map[string]int{}
+	for _, id := range t.Order() {
+		for _, n := range t.needs(id) {
+			level[id] = max(level[id], level[n]+1)
+		}
+		if level[id] == len(groups) {
+			groups = append(groups, nil)
+		}
+		groups[level[id]] = append(groups[level[id]], id)
+	}
+	return groups
+}
+
 // cycles reports resources that need each other, and conditions that do.
 func (p *parser) cycles() {
 	p.findCycle("Resources", slices.Sorted(maps.Keys(p.t.Resources)), p.t.needs)

@@ -79,23 +79,15 @@ func (s *Service) provider(resourceType string) Provider {
 }
 
 // Start takes up the deployments that were under way when the process ended, as the account's root.
-func (s *Service) Start() error {
-	var open []stackRecord
-	err := s.config.Store.View(func(tx *store.Tx) error {
-		for row, err := range stacks.Scan(tx, store.Query{}) {
-			if err != nil {
-				return err
-			}
-			if strings.HasSuffix(row.Value.Status, "_IN_PROGRESS") {
-				open = append(open, row.Value)
-			}
-		}
-		return nil
-	})
+func (s *Service) Start(context.Context) error {
+	list, err := s.find("")
 	if err != nil {
 		return err
 	}
-	for _, stack := range open {
+	for _, stack := range list {
+		if !strings.HasSuffix(stack.Status, "_IN_PROGRESS") {
+			continue
+		}
 		s.config.Scheduler.Go("cloudformation resume "+stack.Name, func() {
 			ctx := context.Background()
 			id := awsapi.RootOf(s.config.Account)
@@ -107,6 +99,21 @@ func (s *Service) Start() error {
 		})
 	}
 	return nil
+}
+
+// Residue lists the deployments that are under way.
+func (s *Service) Residue(context.Context) []string {
+	list, err := s.find("")
+	if err != nil {
+		return []string{err.Error()}
+	}
+	var open []string
+	for _, stack := range list {
+		if strings.HasSuffix(stack.Status, "_IN_PROGRESS") {
+			open = append(open, "stack "+stack.Name+" is "+stack.Status)
+		}
+	}
+	return open
 }
 
 type identityKey struct{}
