@@ -155,7 +155,7 @@ func (p *parser) term(field string, depth int) (node, error) {
 		}
 		next := p.tokens[p.at+1]
 		if field == "" && next.kind == colon && !next.spaced {
-			if strings.ContainsAny(t.text, `*?`) {
+			if wild(t.text) {
 				return nil, p.fail("a field name cannot have wildcards")
 			}
 			p.take()
@@ -166,6 +166,9 @@ func (p *parser) term(field string, depth int) (node, error) {
 			return p.value(unescape(t.text))
 		}
 		if field == "" && next.kind == compare {
+			if wild(t.text) {
+				return nil, p.fail("a field name cannot have wildcards")
+			}
 			p.take()
 			return p.value(unescape(t.text))
 		}
@@ -313,6 +316,19 @@ func (p *parser) wordTerm(field string, t token) (node, error) {
 		p.leading = true
 	}
 	return like{field, parts}, nil
+}
+
+// wild reports whether a bare word has a wildcard that is not escaped.
+func wild(s string) bool {
+	for i := 0; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
+			i++
+		case '*', '?':
+			return true
+		}
+	}
+	return false
 }
 
 func unescape(s string) string {
