@@ -145,10 +145,15 @@ var stories = []struct {
 
 func separate(d *event.Document) { d.Activation.Mode = event.ActivateSeparate }
 
-func play(t testing.TB, i int, seed uint64, doubled bool) (*world, *agent, *execution) {
+type odds struct {
+	doubled, mixed bool
+	crashes        int
+}
+
+func play(t testing.TB, i int, seed uint64, o odds) (*world, *agent, *execution) {
 	s := stories[i]
 	w := newWorld(t, seed)
-	w.doubled = doubled
+	w.doubled, w.mixed, w.crashes = o.doubled, o.mixed, o.crashes
 	a := w.agent("cpe-0001")
 	a.online = true
 	doc := document()
@@ -169,7 +174,7 @@ func play(t testing.TB, i int, seed uint64, doubled bool) (*world, *agent, *exec
 func judge(t interface {
 	Errorf(string, ...any)
 	Helper()
-}, i int, w *world, a *agent, x *execution, doubled bool) {
+}, i int, w *world, a *agent, x *execution) {
 	t.Helper()
 	s := stories[i]
 	if got := w.status[executionKey(a.thing, "job", 1)]; got != s.status {
@@ -203,23 +208,51 @@ func judge(t interface {
 func TestStories(t *testing.T) {
 	for i, s := range stories {
 		t.Run(s.name, func(t *testing.T) {
-			w, a, x := play(t, i, 1, false)
-			judge(t, i, w, a, x, false)
+			w, a, x := play(t, i, 1, odds{})
+			judge(t, i, w, a, x)
 		})
 	}
 }
 
-// Whatever the order, and whatever comes twice, the end is the same.
-func TestStoriesInAnyOrderWithDuplicates(t *testing.T) {
+// Whatever the order, whatever comes twice, however the functions' requests
+// interleave: the end is the same.
+func TestStoriesInAnyOrder(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		i := rapid.IntRange(0, len(stories)-1).Draw(rt, "story")
 		seed := rapid.Uint64().Draw(rt, "seed")
-		doubled := rapid.Bool().Draw(rt, "doubled")
-		w, a, x := play(t, i, seed, doubled)
+		o := odds{doubled: rapid.Bool().Draw(rt, "doubled"), mixed: rapid.Bool().Draw(rt, "mixed")}
+		w, a, x := play(t, i, seed, o)
 		rec := &recorder{}
-		judge(rec, i, w, a, x, doubled)
+		judge(rec, i, w, a, x)
 		if len(rec.lines) > 0 {
-			rt.Fatalf("%s, seed %d, doubled %v: %s", stories[i].name, seed, doubled, strings.Join(rec.lines, "; "))
+			rt.Fatalf("%s, seed %d, %+v: %s", stories[i].name, seed, o, strings.Join(rec.lines, "; "))
+		}
+	})
+}
+
+// Functions that crash between any two requests delay an upgrade, and may cost
+// it; they never leave anything behind, nor make a device download beside itself.
+func TestStoriesWithCrashes(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		i := rapid.IntRange(0, len(stories)-1).Draw(rt, "story")
+		seed := rapid.Uint64().Draw(rt, "seed")
+		o := odds{doubled: rapid.Bool().Draw(rt, "doubled"), mixed: rapid.Bool().Draw(rt, "mixed"), crashes: rapid.IntRange(1, 3).Draw(rt, "crashes")}
+		w, a, x := play(t, i, seed, o)
+		name := fmt.Sprintf("%s, seed %d, %+v", stories[i].name, seed, o)
+		if left := w.store.Residue(); len(left) > 0 {
+			rt.Fatalf("%s: left behind: %v", name, left)
+		}
+		if s := w.status[executionKey(a.thing, "job", 1)]; !s.Terminal() {
+			rt.Fatalf("%s: the job execution is %s", name, s)
+		}
+		if x != nil && x.over == "" {
+			rt.Fatalf("%s: the execution still runs", name)
+		}
+		if a.downloads > stories[i].downloads+1 {
+			rt.Fatalf("%s: %d downloads", name, a.downloads)
+		}
+		if got, want := w.status[executionKey(a.thing, "job", 1)], stories[i].status; want == event.StatusSucceeded && got != want && o.crashes < 2 {
+			rt.Fatalf("%s: one crash cost the upgrade: %s, %+v", name, got, w.outcome[a.thing])
 		}
 	})
 }

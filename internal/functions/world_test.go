@@ -49,9 +49,60 @@ type world struct {
 	topics  device.Topics
 	refused int
 
-	doubled   bool // every message and invocation happens twice
-	worst     int  // requests to the store of one device message
+	doubled   bool // messages and invocations may happen twice
+	mixed     bool // handlers take turns at every request that they make
+	crashes   int  // so many requests fail, before or after they did their work
+	current   *turn
+	worst     int // requests to the store of one device message
 	published []event.Outcome
+}
+
+// turn is a handler that runs until its next request.
+type turn struct {
+	resume chan struct{}
+	paused chan bool // true when it is over
+}
+
+// handler has a function of ours run, mixed with others if the world is.
+func (w *world) handler(f func()) {
+	if !w.mixed {
+		w.soon(f)
+		return
+	}
+	c := &turn{make(chan struct{}), make(chan bool)}
+	go func() {
+		<-c.resume
+		f()
+		c.paused <- true
+	}()
+	var step func()
+	step = func() {
+		w.current = c
+		c.resume <- struct{}{}
+		over := <-c.paused
+		w.current = nil
+		if !over {
+			w.soon(step)
+		}
+	}
+	w.soon(step)
+}
+
+// pause lets others go first.
+func (w *world) pause() {
+	if c := w.current; c != nil {
+		c.paused <- false
+		<-c.resume
+	}
+}
+
+// crash fails a request now and then.
+func (w *world) crash() error {
+	if w.crashes > 0 && w.rand.IntN(12) == 0 {
+		w.crashes--
+		return workflowtest.ErrCrash
+	}
+	return nil
 }
 
 type timer struct {
@@ -101,6 +152,8 @@ func newWorld(t testing.TB, seed uint64) *world {
 		t.Fatal(err)
 	}
 	w.machine = m.States
+	w.store.Before = func(string) error { w.pause(); return w.crash() }
+	w.store.After = func(string) error { return w.crash() }
 	now := func() time.Time { return w.now }
 	env := Vars(map[string]string{}, io.Discard)
 	p := &parts{env: env, now: now}
@@ -157,6 +210,7 @@ func (w *world) run() {
 // The state machine.
 
 func (w *world) Start(_ context.Context, name string, in event.ExecutionInput) error {
+	w.pause()
 	if x, ok := w.execs[name]; ok {
 		if x.over != "" {
 			return workflow.ErrPlayed
@@ -242,10 +296,22 @@ func (w *world) attempt(x *execution) {
 }
 
 func (w *world) twice(f func()) {
-	w.soon(f)
+	w.handler(f)
 	if w.doubled && w.rand.IntN(2) == 0 {
-		w.soon(f)
+		w.handler(f)
 	}
+}
+
+// again runs an asynchronous invocation until it succeeds, as Lambda does.
+func (w *world) again(f func() error) {
+	err := f()
+	if err == nil {
+		return
+	}
+	if !strings.Contains(err.Error(), errAgain.Error()) && !strings.Contains(err.Error(), workflowtest.ErrCrash.Error()) {
+		w.t.Fatal(err)
+	}
+	w.after(time.Minute, func() { w.handler(func() { w.again(f) }) })
 }
 
 // end ends the task of a token by an error, with the state's Retry and Catch.
@@ -290,6 +356,7 @@ func (w *world) end(token event.TaskToken, name, cause string) bool {
 var outputKey = regexp.MustCompile(`'([a-z]+)': \$states\.result`)
 
 func (w *world) Succeed(_ context.Context, token event.TaskToken, output any) error {
+	w.pause()
 	x, ok := w.tokens[token]
 	if !ok || x.over != "" {
 		return workflow.ErrDeadToken
@@ -306,6 +373,7 @@ func (w *world) Succeed(_ context.Context, token event.TaskToken, output any) er
 }
 
 func (w *world) Fail(_ context.Context, token event.TaskToken, f event.Failure) error {
+	w.pause()
 	if !w.end(token, string(f.Name), f.Detail) {
 		return workflow.ErrDeadToken
 	}
@@ -327,21 +395,23 @@ func (w *world) finalize(x *execution) {
 	w.into(x.data, &in)
 	in.Upgrade, in.StartedAt = x.input, x.started.Format(time.RFC3339Nano)
 	finisher := &jobs.Finisher{Executions: w, Registry: w, Outcomes: w, Now: func() time.Time { return w.now }}
-	for range 2 { // finalize is at least once, too
-		d, err := w.offers.Release(context.Background(), x.input)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		o := finisher.Judge(in, jobs.Known{Connected: d.State.Connected, SoftwareVersion: d.State.SoftwareVersion})
-		if o, err = finisher.Finish(context.Background(), o); err != nil {
-			w.t.Fatal(err)
-		}
-		w.outcome[x.input.ThingName] = o
-		if !w.doubled {
-			break
-		}
-	}
-	x.over = "SUCCEEDED"
+	w.twice(func() { // finalize is at least once, too
+		w.again(func() error {
+			d, err := w.offers.Release(context.Background(), x.input)
+			if err != nil {
+				return err
+			}
+			o := finisher.Judge(in, jobs.Known{Connected: d.State.Connected, SoftwareVersion: d.State.SoftwareVersion})
+			if o, err = finisher.Finish(context.Background(), o); err != nil {
+				return err
+			}
+			w.outcome[x.input.ThingName] = o
+			if x.over == "" {
+				x.over = "SUCCEEDED"
+			}
+			return nil
+		})
+	})
 }
 
 // Job executions, registry, outcomes.
@@ -351,6 +421,7 @@ func executionKey(thing event.ThingName, job event.JobID, n int64) string {
 }
 
 func (w *world) Update(_ context.Context, thing event.ThingName, job event.JobID, n int64, status event.JobStatus, details map[string]string) error {
+	w.pause()
 	k := executionKey(thing, job, n)
 	if old, ok := w.status[k]; !ok || old.Terminal() {
 		return jobs.ErrOver
@@ -391,9 +462,10 @@ func (w *world) offer(thing event.ThingName, job event.JobID, n int64, doc event
 	}
 	doc.Timeouts = doc.Timeouts.WithDefaults()
 	w.twice(func() {
-		if _, err := w.offers.Offer(context.Background(), thing, job, n, doc); err != nil {
-			w.t.Fatal(err)
-		}
+		w.again(func() error {
+			_, err := w.offers.Offer(context.Background(), thing, job, n, doc)
+			return err
+		})
 	})
 }
 
@@ -401,9 +473,10 @@ func (w *world) offer(thing event.ThingName, job event.JobID, n int64, doc event
 func (w *world) cancel(thing event.ThingName, job event.JobID, n int64, status event.JobStatus, name event.ErrorName) {
 	w.status[executionKey(thing, job, n)] = status
 	w.twice(func() {
-		if _, err := w.offers.End(context.Background(), thing, job, event.Failure{Name: name}); err != nil {
-			w.t.Fatal(err)
-		}
+		w.again(func() error {
+			_, err := w.offers.End(context.Background(), thing, job, event.Failure{Name: name})
+			return err
+		})
 	})
 }
 
@@ -438,14 +511,13 @@ func (w *world) Send(_ context.Context, thing event.ThingName, to event.DeviceSt
 
 func (w *world) message(m event.DeviceMessage) {
 	before := w.store.Requests()
-	if _, err := w.devices.handle(context.Background(), m); err != nil {
-		if strings.Contains(err.Error(), errAgain.Error()) {
-			w.after(time.Minute, func() { w.message(m) })
-			return
-		}
-		w.t.Fatal(err)
+	w.again(func() error {
+		_, err := w.devices.handle(context.Background(), m)
+		return err
+	})
+	if !w.mixed && w.crashes == 0 {
+		w.worst = max(w.worst, w.store.Requests()-before)
 	}
-	w.worst = max(w.worst, w.store.Requests()-before)
 }
 
 // agent is a USP agent with two firmware images.
