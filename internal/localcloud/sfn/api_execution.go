@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
@@ -62,6 +63,7 @@ func (s *Service) prepare(in *StartExecutionInput, typ string) (*executionRecord
 		return nil, nil, awsapi.Errorf("InvalidExecutionInput", "Invalid State Machine Execution Input: '%s'", asl.JSONProblem(input, err))
 	}
 	rec := &executionRecord{Machine: m.Name, Revision: rev.ID, Type: m.Type, Started: s.sched.Now(), Input: input, Alias: alias, TraceHeader: in.TraceHeader}
+	rec.Order = s.order(rec.Started)
 	if v != nil {
 		rec.Version = v.Number
 	}
@@ -77,6 +79,17 @@ func (s *Service) prepare(in *StartExecutionInput, typ string) (*executionRecord
 		rec.ARN = s.arn("execution", m.Name+":"+rec.Name)
 	}
 	return rec, &rev, nil
+}
+
+// order makes start times differ, so that lists have one order.
+func (s *Service) order(t time.Time) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !t.After(s.lastStart) {
+		t = s.lastStart.Add(1)
+	}
+	s.lastStart = t
+	return t
 }
 
 // retention is how long the name of a closed execution stays taken.
@@ -117,10 +130,10 @@ func (s *Service) forget(tx *store.Tx, old *executionRecord) error {
 	if err := history.DeleteAll(tx, old.Machine, old.Name); err != nil {
 		return err
 	}
-	if err := byStart.Delete(tx, old.Machine, backward(old.Started), old.Name); err != nil {
+	if err := byStart.Delete(tx, old.Machine, backward(old.Order), old.Name); err != nil {
 		return err
 	}
-	return byStatus.Delete(tx, old.Machine, old.Status, backward(old.Started), old.Name)
+	return byStatus.Delete(tx, old.Machine, old.Status, backward(old.Order), old.Name)
 }
 
 // SyncOutput is the output of StartSyncExecution.
@@ -167,7 +180,7 @@ func (s *Service) startSyncExecution(ctx context.Context, c *awsapi.Call, in *St
 		ExecutionARN: rec.ARN, StateMachineARN: s.arn("stateMachine", rec.Machine), Name: executionName(rec),
 		StartDate: awsapi.Time{Time: rec.Started}, StopDate: awsapi.Time{Time: rec.Stopped}, Status: rec.Status, Error: rec.Error, Cause: rec.Cause,
 		Input: &rec.Input, InputDetails: &included{true}, Output: rec.Output, OutputDetails: outputIncluded(rec.Output),
-		Billing: billingDetails{(millis + 99) / 100 * 100, 64},
+		Billing: billingDetails{max(100, (millis+99)/100*100), 64},
 	}, nil
 }
 

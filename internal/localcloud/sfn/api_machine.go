@@ -16,7 +16,7 @@ import (
 type LoggingConfig struct {
 	Level                string           `json:"level,omitempty"`
 	IncludeExecutionData bool             `json:"includeExecutionData"`
-	Destinations         []LogDestination `json:"destinations,omitempty"`
+	Destinations         []LogDestination `json:"destinations,omitzero"`
 }
 
 // LogDestination is a log group.
@@ -69,12 +69,15 @@ func (s *Service) checkLogging(ctx context.Context, l *LoggingConfig) error {
 	if l == nil {
 		return nil
 	}
+	if l.Level == "" {
+		l.Level = "OFF"
+	}
 	switch l.Level {
-	case "", "OFF", "ALL", "ERROR", "FATAL":
+	case "OFF", "ALL", "ERROR", "FATAL":
 	default:
 		return awsapi.Errorf("InvalidLoggingConfiguration", "Invalid Logging Configuration: Log level is not valid.")
 	}
-	if l.Level != "" && l.Level != "OFF" && len(l.Destinations) == 0 || len(l.Destinations) > 1 {
+	if l.Level != "OFF" && len(l.Destinations) == 0 || len(l.Destinations) > 1 {
 		return awsapi.Errorf("InvalidLoggingConfiguration", "Invalid Logging Configuration: Must specify exactly one Log Destination.")
 	}
 	if groups, ok := s.Logs.(LogGroups); ok {
@@ -280,9 +283,26 @@ func (s *Service) updateStateMachine(ctx context.Context, c *awsapi.Call, in *Up
 		if in.Encryption != nil {
 			rev.Encryption = in.Encryption
 		}
+		old, _, err := revisions.Get(tx, name, m.Revision)
+		if err != nil {
+			return err
+		}
+		out.UpdateDate = awsapi.Time{Time: s.sched.Now()}
+		if sameConfig(old, rev) {
+			// Nothing changes: no new revision.
+			if m.Updated {
+				out.RevisionID = rev.ID
+			}
+			if in.Publish {
+				v, err := s.publish(tx, &m, in.VersionDescription)
+				out.StateMachineVersionARN = in.StateMachineARN + ":" + strconv.Itoa(v.Number)
+				return err
+			}
+			return nil
+		}
 		rev.ID, rev.Updated = s.sched.UUID(), s.sched.Now()
 		m.Revision, m.Updated = rev.ID, true
-		out.UpdateDate, out.RevisionID = awsapi.Time{Time: rev.Updated}, rev.ID
+		out.RevisionID = rev.ID
 		if err := revisions.Put(tx, rev, name, rev.ID); err != nil {
 			return err
 		}
@@ -482,7 +502,11 @@ func (s *Service) describe(m machineRecord, rev revisionRecord, v *versionRecord
 		out.StateMachineARN += ":" + strconv.Itoa(v.Number)
 		out.Description = v.Description
 		out.CreationDate = awsapi.TimeOf(v.Created)
-		out.RevisionID = v.Revision
+		if v.Number == 1 && m.Versions == 1 && !m.Updated {
+			out.RevisionID = ""
+		} else {
+			out.RevisionID = v.Revision
+		}
 	}
 	return out
 }

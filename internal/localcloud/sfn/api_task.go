@@ -126,9 +126,10 @@ type CreateActivityInput struct {
 
 // Activity is an activity.
 type Activity struct {
-	ActivityARN  string      `json:"activityArn"`
-	Name         string      `json:"name,omitempty"`
-	CreationDate awsapi.Time `json:"creationDate"`
+	ActivityARN  string          `json:"activityArn"`
+	Name         string          `json:"name,omitempty"`
+	CreationDate awsapi.Time     `json:"creationDate"`
+	Encryption   *EncryptionConf `json:"encryptionConfiguration,omitempty"`
 }
 
 func (s *Service) createActivity(ctx context.Context, c *awsapi.Call, in *CreateActivityInput) (*Activity, error) {
@@ -193,7 +194,7 @@ func (s *Service) findActivity(arn string) (*Activity, error) {
 	err = s.db.View(func(tx *store.Tx) error {
 		a, ok, err := activities.Get(tx, name)
 		if ok {
-			out = &Activity{s.arn("activity", name), name, awsapi.Time{Time: a.Created}}
+			out = &Activity{s.arn("activity", name), name, awsapi.Time{Time: a.Created}, &EncryptionConf{Type: "AWS_OWNED_KEY"}}
 		}
 		return err
 	})
@@ -232,7 +233,7 @@ func (s *Service) listActivities(ctx context.Context, c *awsapi.Call, in *ListIn
 				out.NextToken = pageToken(out.Activities[n-1].Name)
 				break
 			}
-			out.Activities = append(out.Activities, Activity{s.arn("activity", row.Value.Name), row.Value.Name, awsapi.Time{Time: row.Value.Created}})
+			out.Activities = append(out.Activities, Activity{ActivityARN: s.arn("activity", row.Value.Name), Name: row.Value.Name, CreationDate: awsapi.Time{Time: row.Value.Created}})
 		}
 		return nil
 	})

@@ -219,7 +219,7 @@ func (s *Service) save(tx *store.Tx, rec *executionRecord, run *asl.Run) error {
 func (s *Service) index(tx *store.Tx, rec *executionRecord, old string) error {
 	k := rec.key()
 	if rec.Type != express {
-		at := backward(rec.Started)
+		at := backward(rec.Order)
 		if old != "" {
 			if err := byStatus.Delete(tx, k.Machine, old, at, k.Name); err != nil {
 				return err
@@ -432,7 +432,7 @@ func (s *Service) begin(rec *executionRecord, rev *revisionRecord, admit func(tx
 			return s.save(tx, rec, run)
 		}
 		if rec.Type != express {
-			if err := byStart.Put(tx, nil, k.Machine, backward(rec.Started), k.Name); err != nil {
+			if err := byStart.Put(tx, nil, k.Machine, backward(rec.Order), k.Name); err != nil {
 				return err
 			}
 		}

@@ -89,6 +89,8 @@ type Service struct {
 	plans   map[string]*asl.Machine // compiled revisions
 	pollers map[string][]*scheduler.Gate
 	enders  map[key][]*ender
+	// lastStart is the latest start of an execution.
+	lastStart time.Time
 }
 
 // ender waits for the end of an execution.

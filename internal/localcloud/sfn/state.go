@@ -67,6 +67,7 @@ type executionRecord struct {
 	RedriveCount int         `json:"redrives,omitempty"`
 	Redriven     time.Time   `json:"redriven,omitzero"`
 	TraceHeader  string      `json:"trace,omitempty"`
+	Order        time.Time   `json:"order"`          // Started, made unique
 	Root         *asl.Branch `json:"root,omitempty"` // where it failed, for a redrive
 }
 

@@ -315,12 +315,14 @@ func (c *compiler) rule(r *document.Object, at string, top bool, depth int) rule
 				continue
 			}
 			cmp.variable = p
+			c.uses(p)
 			if isPath {
 				text := c.text(m.Value, field)
 				if cmp.path, err = jsonpath.Parse(text); err != nil {
 					c.fail(field, "Value is not a valid JSONPath")
 					continue
 				}
+				c.uses(cmp.path)
 			} else {
 				c.operand(base, m.Value, field)
 			}

@@ -94,6 +94,8 @@ func jsonDiagnostic(text string, err error) Diagnostic {
 	if token := word.FindString(text[min(offset, len(text)):]); token != "" {
 		message = fmt.Sprintf("Unrecognized token '%s': was expecting (JSON String, Number, Array, Object or token 'null', 'true' or 'false')", token)
 		offset += len(token)
+	} else if e, ok := err.(*document.SyntaxError); ok && e.Message == "expected a member name" && offset < len(text) {
+		message = fmt.Sprintf("Unexpected character ('%c' (code %d)): was expecting double-quote to start field name", text[offset], text[offset])
 	} else if offset >= len(text) {
 		message = "Unexpected end-of-input"
 	} else {
@@ -116,6 +118,7 @@ type compiler struct {
 	jsonata     bool // language of the whole machine
 	single      bool
 	depth       int
+	current     string // state whose fields are read
 }
 
 func (c *compiler) report(code, at, format string, args ...any) {
@@ -256,6 +259,9 @@ func (c *compiler) transitions(f *Flow, at string) {
 			visit(ct.Next, fmt.Sprintf("%s/Catch[%d]/Next", where, i), "Next")
 		}
 	}
+	if f.StartAt == "" {
+		return
+	}
 	visit(f.StartAt, at+"/StartAt", "StartAt")
 	done := map[string]bool{}
 	for len(queue) > 0 {
@@ -320,6 +326,8 @@ var fields = map[string][3][]string{
 
 func (c *compiler) state(name string, o *document.Object, at string) *State {
 	s := &State{Name: name}
+	defer func(outer string) { c.current = outer }(c.current)
+	c.current = name
 	typ, ok := o.Get("Type")
 	if !ok {
 		c.fail(at, "These fields are required: [Type]")
@@ -446,12 +454,13 @@ func (c *compiler) path(o *document.Object, name, at string, null bool) *pathFie
 	}
 	p, err := jsonpath.Parse(text)
 	if err != nil {
-		if n := pathOrCall(text, name); n != nil && (name == "ErrorPath" || name == "CausePath") {
+		if n := c.pathOrCall(text, name); n != nil && (name == "ErrorPath" || name == "CausePath") {
 			return &pathField{node: n}
 		}
 		c.fail(at+"/"+name, "Value is not a valid JSONPath")
 		return nil
 	}
+	c.uses(p)
 	return &pathField{node: pathNode{p, name}, path: p}
 }
 
@@ -1024,5 +1033,25 @@ func JSONProblem(text string, err error) string {
 	return message
 }
 
-// References lists the variables that each state uses.
-func (m *Machine) References() map[string][]string { return nil }
+// References lists the variables that each state uses, sorted.
+func (m *Machine) References() map[string][]string { return m.references }
+
+// uses notes the variables in paths.
+func (c *compiler) uses(paths ...*jsonpath.Path) {
+	for _, p := range paths {
+		if p.Root == jsonpath.Variable {
+			c.variable(p.Variable)
+		}
+	}
+}
+
+func (c *compiler) variable(name string) {
+	m := c.machine
+	if m.references == nil {
+		m.references = map[string][]string{}
+	}
+	list := m.references[c.current]
+	if i, found := slices.BinarySearch(list, name); !found {
+		m.references[c.current] = slices.Insert(list, i, name)
+	}
+}

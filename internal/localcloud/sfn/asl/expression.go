@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
@@ -17,6 +18,9 @@ type exprNode struct {
 	source string // without {% %} and the blanks beside them
 	field  string // as errors name it: "Output/result"
 	expr   *jsonata.Expression
+	// what it needs from outside
+	variables                       []string
+	input, result, failure, context bool
 }
 
 // expression plans a JSONata expression, {% %} included.
@@ -28,7 +32,22 @@ func (c *compiler) expression(text, at, field string) node {
 		c.fail(at, "The JSONata expression '%s' could not be parsed. %s", source, message)
 		return literalNode{}
 	}
-	return exprNode{source, field, e}
+	n := exprNode{source: source, field: field, expr: e}
+	for _, ref := range e.References() {
+		if ref.Name != "states" {
+			c.variable(ref.Name)
+			if !slices.Contains(n.variables, ref.Name) {
+				n.variables = append(n.variables, ref.Name)
+			}
+			continue
+		}
+		whole := len(ref.Path) == 0
+		n.input = n.input || whole || ref.Path[0] == "input"
+		n.result = n.result || whole || ref.Path[0] == "result"
+		n.failure = n.failure || whole || ref.Path[0] == "errorOutput"
+		n.context = n.context || whole || ref.Path[0] == "context"
+	}
+	return n
 }
 
 func (n exprNode) eval(s *scope) (any, *Failure) {
@@ -46,7 +65,7 @@ func (n exprNode) eval(s *scope) (any, *Failure) {
 }
 
 func (n exprNode) raw(s *scope) (any, *Failure) {
-	v, err := n.expr.Eval(s.run.jsonata(), jsonata.Undefined, s.bindings(n.expr))
+	v, err := n.expr.Eval(s.run.jsonata(), jsonata.Undefined, s.bindings(n))
 	if err != nil {
 		message := err.Error()
 		var e *jsonata.Error
@@ -80,21 +99,27 @@ func jsonataType(v any) string {
 	return "number"
 }
 
-func (s *scope) bindings(*jsonata.Expression) map[string]jsonata.Value {
+// bindings are the variables that an expression needs.
+func (s *scope) bindings(n exprNode) map[string]jsonata.Value {
 	states := jsonata.NewObject(4)
-	states.Set("input", toJSONata(s.input))
-	if s.hasResult {
+	if n.input {
+		states.Set("input", toJSONata(s.input))
+	}
+	if s.hasResult && n.result {
 		states.Set("result", toJSONata(s.result))
 	}
-	if s.hasError {
+	if s.hasError && n.failure {
 		states.Set("errorOutput", toJSONata(s.errorOutput))
 	}
-	states.Set("context", toJSONata(s.context()))
+	if n.context {
+		states.Set("context", toJSONata(s.context()))
+	}
 	out := map[string]jsonata.Value{"states": states}
-	for b := s.branch; b != nil; b = b.outer() {
-		for name, v := range b.Variables {
-			if _, ok := out[name]; !ok {
+	for _, name := range n.variables {
+		for b := s.branch; b != nil; b = b.outer() {
+			if v, ok := b.Variables[name]; ok {
 				out[name] = toJSONata(v.Value())
+				break
 			}
 		}
 	}

@@ -15,6 +15,8 @@ type Machine struct {
 	Timeout time.Duration
 	// Activities and Functions are the ARNs that Resource fields name.
 	Activities []string
+
+	references map[string][]string
 }
 
 // Flow is a set of states with a start: a state machine, a branch of a Parallel

@@ -215,7 +215,13 @@ func (r *Run) iterated(p, b *Branch) {
 func (r *Run) mapDone(p *Branch) {
 	st := p.state()
 	if st.distributed {
-		r.emit(p, Event{Type: "MapRunSucceeded"})
+		// The exit points to the event before the end of the Map Run, the
+		// state's success to that end.
+		started := p.Cursor
+		id := r.emit(p, Event{Type: "MapRunSucceeded"})
+		r.append(p, id, Event{Type: "MapStateSucceeded"})
+		p.Cursor = started
+		p.before = p.Cursor
 		var results []*Data
 		for _, d := range p.Results {
 			if d != nil {
@@ -223,6 +229,8 @@ func (r *Run) mapDone(p *Branch) {
 			}
 		}
 		p.Results = results
+		r.collect(p)
+		return
 	}
 	p.before = p.Cursor
 	r.append(p, p.Cursor, Event{Type: "MapStateSucceeded"})

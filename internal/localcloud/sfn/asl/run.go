@@ -492,8 +492,7 @@ func (r *Run) Tick() {
 		return
 	}
 	if due(r.snapshot.Deadline) {
-		b := r.last()
-		r.append(b, b.Cursor, Event{Type: "ExecutionTimedOut"})
+		r.append(r.snapshot.Root, 0, Event{Type: "ExecutionTimedOut"})
 		r.end(TimedOut)
 		return
 	}
@@ -542,24 +541,12 @@ func (r *Run) timeout(b *Branch, heartbeat bool) {
 	r.fail(b, &Failure{Error: ptr(errTimeout), heartbeat: heartbeat})
 }
 
-// last is the branch with the latest event.
-func (r *Run) last() *Branch {
-	out := r.snapshot.Root
-	r.Branches(func(b *Branch) {
-		if b.Cursor > out.Cursor && !b.silent() {
-			out = b
-		}
-	})
-	return out
-}
-
 // Abort ends the execution as StopExecution does.
 func (r *Run) Abort(name, cause *string) {
 	if r.Status != Running {
 		return
 	}
-	b := r.last()
-	r.append(b, b.Cursor, Event{Type: "ExecutionAborted", Error: name, Cause: cause})
+	r.append(r.snapshot.Root, 0, Event{Type: "ExecutionAborted", Error: name, Cause: cause})
 	r.Error, r.Cause = name, cause
 	r.end(Aborted)
 }

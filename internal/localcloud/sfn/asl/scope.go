@@ -39,13 +39,15 @@ func (f *Failure) name() string {
 // output is the error output that a catcher sees.
 func (f *Failure) output() *document.Object {
 	o := &document.Object{}
-	if f.Error != nil {
-		o.Set("Error", *f.Error)
-	} else {
-		o.Set("Error", "")
-	}
-	if f.Cause != nil {
-		o.Set("Cause", *f.Cause)
+	for _, m := range []struct {
+		name string
+		text *string
+	}{{"Error", f.Error}, {"Cause", f.Cause}} {
+		if m.text != nil {
+			o.Set(m.name, *m.text)
+		} else {
+			o.Set(m.name, nil)
+		}
 	}
 	return o
 }
@@ -60,7 +62,7 @@ func (f *Failure) matches(names []string) bool {
 		switch {
 		case n == name:
 			return true
-		case n == "States.ALL" && name != errDataLimit:
+		case n == "States.ALL":
 			return true
 		case n == "States.TaskFailed" && name != errTimeout && name != errDataLimit:
 			return true
@@ -137,8 +139,10 @@ func (s *scope) context() any {
 		document.Member{Name: "StartTime", Value: timestamp(x.Started)},
 		document.Member{Name: "Name", Value: x.ExecutionName},
 		document.Member{Name: "RoleArn", Value: x.RoleARN},
-		document.Member{Name: "RedriveCount", Value: document.Int(int64(x.RedriveCount))},
 	)
+	if !s.run.Machine.Express {
+		execution.Set("RedriveCount", document.Int(int64(x.RedriveCount)))
+	}
 	if x.RedriveCount > 0 {
 		execution.Set("RedriveTime", timestamp(x.Redriven))
 	}

@@ -547,7 +547,7 @@ func (r *Run) task(s *scope) *Failure {
 	st, b := s.state, s.branch
 	r.snapshot.Attempts++
 	attempt := r.snapshot.Attempts
-	if st.resource.Pattern == Callback || st.resource.Kind == Activity {
+	if st.resource.Pattern != Request || st.resource.Kind == Activity {
 		b.Token = r.host.Token(b.ID, attempt)
 	}
 	if f := s.narrow(); f != nil {

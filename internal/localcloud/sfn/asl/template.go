@@ -139,7 +139,7 @@ func (c *compiler) dynamic(name string, v any, at string) node {
 		c.fail(at, "The value for the field '%s' must be a STRING that contains a JSONPath or an intrinsic function call", name)
 		return literalNode{}
 	}
-	if n := pathOrCall(text, name); n != nil {
+	if n := c.pathOrCall(text, name); n != nil {
 		return n
 	}
 	c.fail(at, "The value for the field '%s' must be a valid JSONPath or a valid intrinsic function call", name)
@@ -147,14 +147,16 @@ func (c *compiler) dynamic(name string, v any, at string) node {
 }
 
 // pathOrCall plans a path or an intrinsic call, nil if text is neither.
-func pathOrCall(text, field string) node {
+func (c *compiler) pathOrCall(text, field string) node {
 	if strings.HasPrefix(text, "$") {
 		if p, err := jsonpath.Parse(text); err == nil {
+			c.uses(p)
 			return pathNode{p, field}
 		}
 		return nil
 	}
 	if call, err := intrinsic.Parse(text); err == nil {
+		c.uses(call.Paths()...)
 		return callNode{call}
 	}
 	return nil
