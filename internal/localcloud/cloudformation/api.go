@@ -28,14 +28,7 @@ func (s *Service) API() awsapi.Service {
 			awsapi.Op("ListStacks", s.listStacks),
 			awsapi.Op("ValidateTemplate", s.validateTemplate),
 		},
-		Unbuilt: []string{
-			"CancelUpdateStack", "ContinueUpdateRollback", "CreateChangeSet", "CreateStackSet", "DeleteChangeSet", "DeleteStackSet",
-			"DescribeAccountLimits", "DescribeChangeSet", "DescribeStackDriftDetectionStatus", "DescribeStackEvents",
-			"DescribeStackResourceDrifts", "DescribeStackSet", "DescribeType", "DetectStackDrift", "DetectStackResourceDrift",
-			"EstimateTemplateCost", "ExecuteChangeSet", "GetStackPolicy", "GetTemplateSummary", "ListChangeSets", "ListExports",
-			"ListImports", "ListStackSets", "ListTypes", "RollbackStack", "SetStackPolicy", "SignalResource",
-			"UpdateTerminationProtection",
-		},
+		Unbuilt: unbuilt,
 	}
 }
 
