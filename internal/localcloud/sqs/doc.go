@@ -1,0 +1,24 @@
+// Package sqs is Amazon Simple Queue Service: standard queues with delays,
+// visibility timeouts, long polling, retention and dead-letter queues. It
+// answers AWS JSON 1.0 and the older Query protocol.
+//
+// A queue's URL is http://HOST/ACCOUNT/NAME, where HOST is the address under
+// which the caller reached the local cloud; only account and name count when
+// a URL comes back. The Policy attribute is the queue's resource policy.
+//
+// Messages are in the store before their sending is answered, and a received
+// message's new visibility is too, so that a restart neither loses a message
+// nor shows one again before its time. Messages come roughly in the order in
+// which they become visible. One that has been received maxReceiveCount times
+// moves to the dead-letter queue at the next receive that meets it. Messages
+// past their retention are removed when the queue is next used.
+//
+// Limits are AWS's: 10 messages per batch, 1 MiB per message and batch, 20 s of
+// polling, 12 h of visibility, 15 min of delay; the number of messages in flight has
+// none. A name can be used again at once after DeleteQueue, where AWS has it
+// wait 60 s.
+//
+// Not built: FIFO queues, message move tasks, AddPermission.
+//
+// Source: Amazon SQS API Reference and Developer Guide.
+package sqs
