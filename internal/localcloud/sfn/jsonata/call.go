@@ -222,7 +222,7 @@ func (m *machine) invokeOnce(f function, args []any, input any, env *frame, pos 
 		if !ok {
 			throw((&Error{Code: "T0410", Index: 1}).at(pos).token(name))
 		}
-		return m.matchObject(f.re, newSubject(str), from)
+		return m.matchObject(f.re, m.subject(str), from)
 	case *matchNext:
 		return m.nextMatchObject(f)
 	case *transform:
@@ -265,6 +265,11 @@ func (m *machine) fail(e *Error) {
 
 func (m *machine) checked(s *signature, args []any, input any, pos int, name string) []any {
 	m.fault = fault{pos, name}
+	for _, a := range args {
+		if items, ok := itemsOf(a); ok {
+			m.work(len(items) / 16) // their types may be looked at
+		}
+	}
 	out, err := s.apply(args, input)
 	if err != nil {
 		m.fail(err)

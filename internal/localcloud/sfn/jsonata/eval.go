@@ -214,7 +214,7 @@ func (m *machine) evalInner(n *node, input any, env *frame) any {
 	case opDescendant:
 		return m.descendants(input)
 	case opCondition:
-		if isTrue(m.eval(n.a, input, env)) {
+		if m.isTrue(m.eval(n.a, input, env)) {
 			return m.eval(n.b, input, env)
 		}
 		if n.c != nil {
@@ -436,9 +436,9 @@ func (m *machine) binary(n *node, input any, env *frame) any {
 	left := m.eval(n.a, input, env)
 	switch n.binop {
 	case binAnd:
-		return isTrue(left) && isTrue(m.eval(n.b, input, env))
+		return m.isTrue(left) && m.isTrue(m.eval(n.b, input, env))
 	case binOr:
-		return isTrue(left) || isTrue(m.eval(n.b, input, env))
+		return m.isTrue(left) || m.isTrue(m.eval(n.b, input, env))
 	}
 	right := m.eval(n.b, input, env)
 	switch n.binop {
@@ -446,12 +446,12 @@ func (m *machine) binary(n *node, input any, env *frame) any {
 		if left == Undefined || right == Undefined {
 			return false
 		}
-		return deepEqual(left, right)
+		return m.equal(left, right, 0)
 	case binNe:
 		if left == Undefined || right == Undefined {
 			return false
 		}
-		return !deepEqual(left, right)
+		return !m.equal(left, right, 0)
 	case binConcat:
 		return m.concat(n, left, right)
 	case binIn:
@@ -472,7 +472,7 @@ func (m *machine) binary(n *node, input any, env *frame) any {
 	case binRange:
 		return m.span(n, left, right)
 	case binLt, binLe, binGt, binGe:
-		return compare(n, left, right)
+		return m.compare(n, left, right)
 	}
 	x, ok := operand(n, left)
 	if !ok && left != Undefined {
@@ -518,7 +518,7 @@ func comparable(v any) bool {
 	return false
 }
 
-func compare(n *node, left, right any) any {
+func (m *machine) compare(n *node, left, right any) any {
 	if !comparable(left) || !comparable(right) {
 		bad := left
 		if left == Undefined || comparable(left) {
@@ -545,6 +545,7 @@ func compare(n *node, left, right any) any {
 		}
 	case string:
 		if y, ok := right.(string); ok {
+			m.work(min(len(x), len(y)) / 256)
 			switch n.binop {
 			case binLt:
 				return lessString(x, y)

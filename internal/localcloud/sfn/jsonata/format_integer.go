@@ -162,6 +162,7 @@ func (m *machine) formatInteger(value float64, f *integerFormat) string {
 		out = toLetters(value, first)
 	case inRoman:
 		m.alloc(int(min(value/1000, math.MaxInt32)))
+		m.work(int(min(value/8000, math.MaxInt32)))
 		out = toRoman(value)
 		if f.letters == upperCase {
 			out = strings.ToUpper(out)

@@ -89,8 +89,8 @@ scan:
 			seen[v] = true
 		default:
 			for _, other := range composite {
-				m.work(4)
-				if deepEqual(v, other) {
+				m.work(2)
+				if m.equal(v, other, 0) {
 					continue scan
 				}
 			}

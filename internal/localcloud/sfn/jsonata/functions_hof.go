@@ -43,7 +43,7 @@ func fnFilter(m *machine, args []any, site *callSite) any {
 	}
 	out := &array{flags: flagSequence}
 	for i, v := range items {
-		if isTrue(m.callback(f, callArgs(f, v, boxInt(i), args[0]), site)) {
+		if m.isTrue(m.callback(f, callArgs(f, v, boxInt(i), args[0]), site)) {
 			m.push(out, v)
 		}
 	}
@@ -59,7 +59,7 @@ func fnSingle(m *machine, args []any, site *callSite) any {
 	var found any
 	count := 0
 	for i, v := range items {
-		if f != nil && !isTrue(m.callback(f, callArgs(f, v, boxInt(i), args[0]), site)) {
+		if f != nil && !m.isTrue(m.callback(f, callArgs(f, v, boxInt(i), args[0]), site)) {
 			continue
 		}
 		if count++; count > 1 {
@@ -110,7 +110,7 @@ func fnSift(m *machine, args []any, site *callSite) any {
 		if f == nil {
 			m.fail(&Error{Code: "T1006"})
 		}
-		if isTrue(m.callback(f, callArgs(f, v, k, o), site)) {
+		if m.isTrue(m.callback(f, callArgs(f, v, k, o), site)) {
 			m.alloc(48)
 			out.Set(k, v)
 		}

@@ -125,21 +125,21 @@ func fnType(_ *machine, args []any, _ *callSite) any {
 }
 
 // asArgument is the truth of an argument: there a function is not true.
-func asArgument(v any) any {
+func (m *machine) asArgument(v any) any {
 	if _, ok := v.(function); ok {
 		return false
 	}
-	b, ok := truth(v)
+	b, ok := m.truth(v, 0)
 	if !ok {
 		return Undefined
 	}
 	return b
 }
 
-func fnBoolean(_ *machine, args []any, _ *callSite) any { return asArgument(args[0]) }
+func fnBoolean(m *machine, args []any, _ *callSite) any { return m.asArgument(args[0]) }
 
-func fnNot(_ *machine, args []any, _ *callSite) any {
-	if b, ok := asArgument(args[0]).(bool); ok {
+func fnNot(m *machine, args []any, _ *callSite) any {
+	if b, ok := m.asArgument(args[0]).(bool); ok {
 		return !b
 	}
 	return Undefined

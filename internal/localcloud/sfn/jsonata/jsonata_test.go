@@ -223,7 +223,9 @@ func TestLimitsStopEverything(t *testing.T) {
 			start := time.Now()
 			e, err := Compile(src)
 			if err == nil {
-				_, err = e.Eval(testRuntime(), Undefined, nil)
+				rt := testRuntime()
+				rt.Limits = Limits{Steps: 3_000_000, Memory: 128 << 20}
+				_, err = e.Eval(rt, Undefined, nil)
 			}
 			if !errors.Is(err, &Error{Code: "U1001"}) && name != "doubled string" && name != "deep source" {
 				t.Errorf("got %v", err)

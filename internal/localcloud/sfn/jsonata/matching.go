@@ -20,7 +20,7 @@ func (f *found) object() any { return f.self() }
 
 func (m *machine) firstMatch(fn function, str string, site *callSite) (*found, bool) {
 	if re, ok := fn.(*matcher); ok {
-		return m.regexMatch(re.re, newSubject(str), 0, false)
+		return m.regexMatch(re.re, m.subject(str), 0, false)
 	}
 	return m.customMatch(m.callback(fn, []any{str}, site), site)
 }

@@ -300,8 +300,9 @@ func (m *machine) filter(predicate *node, input any, env *frame) any {
 			}
 			continue
 		}
-		if list, ok := itemsOf(v); ok && allNumbers(list) {
-			m.work(len(list))
+		list, ok := itemsOf(v)
+		m.work(len(list))
+		if ok && allNumbers(list) {
 			for _, f := range list {
 				if at, ok := indexOf(f.(float64), len(items)); ok && at == i {
 					m.push(out, item)
@@ -309,7 +310,7 @@ func (m *machine) filter(predicate *node, input any, env *frame) any {
 			}
 			continue
 		}
-		if isTrue(v) {
+		if m.isTrue(v) {
 			m.push(out, item)
 		}
 	}

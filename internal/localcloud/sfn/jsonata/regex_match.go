@@ -142,8 +142,12 @@ func (c *regexCompiler) repeat(n *regexNode, back bool) error {
 		return c.node(n.sub, back)
 	}
 	for range n.min {
+		before := c.here()
 		if err := once(); err != nil {
 			return err
+		}
+		if c.here() == before {
+			return nil // repeating nothing is nothing
 		}
 	}
 	// An optional round that matches nothing is no round at all.

@@ -22,7 +22,11 @@ type regex struct {
 
 type subject struct{ units []uint16 }
 
-func newSubject(s string) *subject { return &subject{toUnits(s)} }
+func (m *machine) subject(s string) *subject {
+	m.alloc(2 * len(s))
+	m.work(len(s) / 16)
+	return &subject{toUnits(s)}
+}
 
 type charset struct {
 	ascii  [2]uint64
@@ -40,21 +44,9 @@ func (c *charset) add(lo, hi uint16) {
 }
 
 func (c *charset) addSet(o *charset) {
-	if !o.negate {
-		c.ascii[0] |= o.ascii[0]
-		c.ascii[1] |= o.ascii[1]
-		c.ranges = append(c.ranges, o.ranges...)
-		return
-	}
-	for u := 0; u <= 0xFFFF; u++ {
-		if o.has(uint16(u)) {
-			lo := u
-			for u < 0xFFFF && o.has(uint16(u+1)) {
-				u++
-			}
-			c.add(uint16(lo), uint16(u))
-		}
-	}
+	c.ascii[0] |= o.ascii[0]
+	c.ascii[1] |= o.ascii[1]
+	c.ranges = append(c.ranges, o.ranges...)
 }
 
 func (c *charset) has(u uint16) bool { return c.in(u) != c.negate }
@@ -117,6 +109,9 @@ var (
 	setDigit = makeSet('0', '9')
 	setWord  = makeSet('0', '9', 'A', 'Z', '_', '_', 'a', 'z')
 	setSpace = makeSet('\t', '\r', ' ', ' ', 0xA0, 0xA0, 0x1680, 0x1680, 0x2000, 0x200A, 0x2028, 0x2029, 0x202F, 0x202F, 0x205F, 0x205F, 0x3000, 0x3000, 0xFEFF, 0xFEFF)
+	notDigit = makeSet(0, '0'-1, '9'+1, 0xFFFF)
+	notWord  = makeSet(0, '0'-1, '9'+1, 'A'-1, 'Z'+1, '_'-1, '_'+1, 'a'-1, 'z'+1, 0xFFFF)
+	notSpace = makeSet(0, '\t'-1, '\r'+1, ' '-1, ' '+1, 0x9F, 0xA1, 0x167F, 0x1681, 0x1FFF, 0x200B, 0x2027, 0x202A, 0x202E, 0x2030, 0x205E, 0x2060, 0x2FFF, 0x3001, 0xFEFE, 0xFF00, 0xFFFF)
 	setLine  = makeSet('\n', '\n', '\r', '\r', 0x2028, 0x2029)
 	setDot   = negated(setLine)
 )
@@ -488,15 +483,15 @@ func (p *regexParser) charEscape(inClass bool) (*charset, uint16, error) {
 	case 'd':
 		return setDigit, 0, nil
 	case 'D':
-		return negated(setDigit), 0, nil
+		return notDigit, 0, nil
 	case 'w':
 		return setWord, 0, nil
 	case 'W':
-		return negated(setWord), 0, nil
+		return notWord, 0, nil
 	case 's':
 		return setSpace, 0, nil
 	case 'S':
-		return negated(setSpace), 0, nil
+		return notSpace, 0, nil
 	case 't':
 		return nil, '\t', nil
 	case 'n':

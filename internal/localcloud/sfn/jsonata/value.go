@@ -219,9 +219,9 @@ func sameIdentity(a, b any) bool {
 // maxNesting bounds every walk over a value, and with it the stack.
 const maxNesting = 5000
 
-func deepEqual(a, b any) bool { return deepEqualAt(a, b, 0) }
+func deepEqual(a, b any) bool { return (&machine{maxSteps: math.MaxInt64}).equal(a, b, 0) }
 
-func deepEqualAt(a, b any, depth int) bool {
+func (m *machine) equal(a, b any, depth int) bool {
 	if depth > maxNesting {
 		throw(errNesting())
 	}
@@ -230,8 +230,9 @@ func deepEqualAt(a, b any, depth int) bool {
 		if !ok || len(x) != len(y) {
 			return false
 		}
+		m.work(len(x))
 		for i := range x {
-			if !deepEqualAt(x[i], y[i], depth+1) {
+			if !m.equal(x[i], y[i], depth+1) {
 				return false
 			}
 		}
@@ -245,13 +246,17 @@ func deepEqualAt(a, b any, depth int) bool {
 		if x == y {
 			return true
 		}
+		m.work(x.Len())
 		for i, k := range x.keys {
 			j := y.find(k)
-			if j < 0 || !deepEqualAt(x.vals[i], y.vals[j], depth+1) {
+			if j < 0 || !m.equal(x.vals[i], y.vals[j], depth+1) {
 				return false
 			}
 		}
 		return true
+	}
+	if x, ok := a.(string); ok {
+		m.work(len(x) / 256)
 	}
 	return sameIdentity(a, b)
 }
@@ -408,9 +413,7 @@ func allStrings(items []any) bool {
 }
 
 // truth is the effective boolean value. ok is false for Undefined.
-func truth(v any) (b, ok bool) { return truthAt(v, 0) }
-
-func truthAt(v any, depth int) (b, ok bool) {
+func (m *machine) truth(v any, depth int) (b, ok bool) {
 	if depth > maxNesting {
 		throw(errNesting())
 	}
@@ -435,10 +438,11 @@ func truthAt(v any, depth int) (b, ok bool) {
 	}
 	if items, isArr := itemsOf(v); isArr {
 		if len(items) == 1 {
-			return truthAt(items[0], depth+1)
+			return m.truth(items[0], depth+1)
 		}
+		m.work(len(items))
 		for _, item := range items {
-			if b, _ := truthAt(item, depth+1); b {
+			if b, _ := m.truth(item, depth+1); b {
 				return true, true
 			}
 		}
@@ -446,10 +450,10 @@ func truthAt(v any, depth int) (b, ok bool) {
 	return false, true
 }
 
-func isTrue(v any) bool {
+func (m *machine) isTrue(v any) bool {
 	if b, ok := v.(bool); ok {
 		return b
 	}
-	b, _ := truth(v)
+	b, _ := m.truth(v, 0)
 	return b
 }
