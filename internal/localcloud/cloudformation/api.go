@@ -143,7 +143,7 @@ func (t *Template) needCapabilities(given []string) error {
 	return awsapi.Errorf("InsufficientCapabilitiesException", "Requires capabilities : [%s]", need)
 }
 
-func (s *Service) createStack(_ context.Context, c *awsapi.Call, in *stackIn) (*stackOut, error) {
+func (s *Service) createStack(ctx context.Context, c *awsapi.Call, in *stackIn) (*stackOut, error) {
 	if _, exists, err := s.stack(in.StackName); err != nil || exists {
 		return nil, cmp.Or(err, error(awsapi.Errorf("AlreadyExistsException", "Stack [%s] already exists", in.StackName)))
 	}
@@ -155,38 +155,57 @@ func (s *Service) createStack(_ context.Context, c *awsapi.Call, in *stackIn) (*
 	if in.DisableRollback {
 		onFailure = "DO_NOTHING"
 	}
-	w, err := s.prepare(d)
+	w, err := s.announce(ctx, d)
 	if err != nil {
-		return nil, asAnswer(err)
-	}
-	if err := w.begin(); err != nil {
 		return nil, err
 	}
 	id := c.Identity
 	s.config.Scheduler.Go("cloudformation create "+d.Name, func() {
+		defer w.leave()
 		ctx := context.Background()
 		if err := w.execute(ctx, id); err == nil || onFailure == "DO_NOTHING" {
 			return
 		}
-		s.rollBack(ctx, id, d.Name, onFailure == "DELETE")
+		s.rollBack(context.WithValue(ctx, identityKey{}, id), d.Name, onFailure == "DELETE")
 	})
 	return &stackOut{w.stack.ID}, nil
 }
 
+// announce begins a deployment that a task will execute; leave of the work ends it.
+func (s *Service) announce(ctx context.Context, d Deployment) (*work, error) {
+	leave, err := s.enter(ctx, d.Name)
+	if err != nil {
+		return nil, err
+	}
+	w, err := s.prepare(d)
+	if err == nil && w.unchanged {
+		err = awsapi.Errorf("ValidationError", "No updates are to be performed.")
+	}
+	if err == nil {
+		err = w.begin()
+	}
+	if err != nil {
+		leave()
+		return nil, asAnswer(err)
+	}
+	w.leave = leave
+	return w, nil
+}
+
 // rollBack undoes a stack that could not be created. Failures end in the stack's status.
-func (s *Service) rollBack(ctx context.Context, id awsapi.Identity, name string, forget bool) {
+func (s *Service) rollBack(ctx context.Context, name string, forget bool) {
 	failed, ok, err := s.stack(name)
 	if err != nil || !ok {
 		return
 	}
-	if s.Delete(ctx, id, name) != nil || forget {
+	if s.delete(ctx, name) != nil || forget {
 		return
 	}
 	failed.Status, failed.Outputs = "ROLLBACK_COMPLETE", nil
 	_ = s.config.Store.Update(func(tx *store.Tx) error { return stacks.Put(tx, failed, name) })
 }
 
-func (s *Service) updateStack(_ context.Context, c *awsapi.Call, in *stackIn) (*stackOut, error) {
+func (s *Service) updateStack(ctx context.Context, c *awsapi.Call, in *stackIn) (*stackOut, error) {
 	in.StackName = nameOf(in.StackName)
 	stack, ok, err := s.stack(in.StackName)
 	if err != nil {
@@ -205,18 +224,13 @@ func (s *Service) updateStack(_ context.Context, c *awsapi.Call, in *stackIn) (*
 	if err != nil {
 		return nil, err
 	}
-	w, err := s.prepare(d)
+	w, err := s.announce(ctx, d)
 	if err != nil {
-		return nil, asAnswer(err)
-	}
-	if w.unchanged {
-		return nil, awsapi.Errorf("ValidationError", "No updates are to be performed.")
-	}
-	if err := w.begin(); err != nil {
 		return nil, err
 	}
 	id := c.Identity
 	s.config.Scheduler.Go("cloudformation update "+d.Name, func() {
+		defer w.leave()
 		_ = w.execute(context.Background(), id) // the failure is in the stack's status
 	})
 	return &stackOut{stack.ID}, nil

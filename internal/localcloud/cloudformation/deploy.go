@@ -26,8 +26,14 @@ type Deployment struct {
 var stackName = regexp.MustCompile(`^[a-zA-Z][-a-zA-Z0-9]{0,127}$`)
 
 // Deploy creates or updates a stack and returns its outputs. Nothing is rolled back: after a failure the stack is
-// CREATE_FAILED or UPDATE_FAILED, and the next Deploy goes on. Deploying what is deployed does nothing.
+// CREATE_FAILED or UPDATE_FAILED, and the next Deploy goes on. Deploying what is deployed does nothing. Deployments and
+// deletions of one stack wait for each other.
 func (s *Service) Deploy(ctx context.Context, id awsapi.Identity, d Deployment) (outputs map[string]string, err error) {
+	leave, err := s.enter(ctx, d.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	w, err := s.prepare(d)
 	if err != nil {
 		return nil, err
@@ -61,6 +67,7 @@ type work struct {
 	stack     stackRecord
 	updating  bool
 	unchanged bool
+	leave     func() // only of work that announce began
 
 	mu       sync.Mutex // guards the maps; resources that do not need each other are made at once
 	records  map[string]resourceRecord
@@ -439,7 +446,15 @@ func (w *work) end(failure error) error {
 // Delete deletes a stack and its resources, except those with DeletionPolicy Retain. A stack that is not there is no
 // error.
 func (s *Service) Delete(ctx context.Context, id awsapi.Identity, name string) error {
-	ctx = context.WithValue(ctx, identityKey{}, id)
+	leave, err := s.enter(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	return s.delete(context.WithValue(ctx, identityKey{}, id), name)
+}
+
+func (s *Service) delete(ctx context.Context, name string) error {
 	stack, ok, err := s.stack(name)
 	if err != nil || !ok {
 		return err

@@ -503,3 +503,28 @@ func TestStartGoesOnWithOpenDeployments(t *testing.T) {
 		t.Errorf("under way: %v", got)
 	}
 }
+
+// TestDeployAfterStart is a program that starts the services and then deploys, while Start goes on with the deployment
+// that the process before it had begun.
+func TestDeployAfterStart(t *testing.T) {
+	db := store.Memory()
+	w := newWorld(t, db)
+	body := fmt.Sprintf(customTemplate, 1)
+	p, err := w.prepare(Deployment{Name: "fleetstep", Template: []byte(body)})
+	if err != nil || p.begin() != nil { // and here the process ends
+		t.Fatal(err)
+	}
+	next := newWorld(t, db)
+	if err := next.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if out := next.deploy(t, body); out["Id"] != "custom-1" {
+		t.Errorf("outputs %v", out)
+	}
+	if err := next.config.Scheduler.Sleep(context.Background(), time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(next.cloud.of("lambda:Invoke")); n != 1 {
+		t.Errorf("the custom resource was asked for %d times", n)
+	}
+}

@@ -18,8 +18,8 @@
 // where CloudFormation would refuse.
 //
 // Errors: a *TemplateError (AWS code ValidationError) lists what is wrong with a template or with its parameters; a
-// *DeployError names the resource that could not be made and wraps the service's error. Deployments of one stack must
-// not overlap, others may; a deployment is synchronous and may wait on the scheduler for custom resources.
+// *DeployError names the resource that could not be made and wraps the service's error. Deployments of
+// one stack wait for each other; a deployment is synchronous and may wait on the scheduler for custom resources.
 //
 // Sources: AWS CloudFormation User Guide, "Template anatomy", "Intrinsic function reference", "Custom resource
 // reference"; AWS CloudFormation API Reference, version 2010-05-15.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
@@ -114,11 +115,12 @@ func (p custom) ask(ctx context.Context, requestType string, r Request) (Resourc
 
 	answered := p.s.config.Scheduler.NewGate()
 	var body []byte
+	var once sync.Once
 	url, err := p.s.config.ResponseURLs.Open(func(b []byte) {
-		if !answered.Opened() {
+		once.Do(func() {
 			body = b
 			answered.Open()
-		}
+		})
 	})
 	if err != nil {
 		return Resource{}, err

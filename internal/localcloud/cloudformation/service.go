@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"strings"
+	"sync"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
@@ -28,11 +29,14 @@ type Service struct {
 	config      Config
 	environment environment
 	providers   map[string]Provider
+
+	mu   sync.Mutex
+	busy map[string]*scheduler.Gate // by stack: opens when its deployment ends
 }
 
 // New returns the service. It starts nothing; see Start.
 func New(config Config) *Service {
-	s := &Service{config: config, environment: environment{config.Account, config.Region}}
+	s := &Service{config: config, environment: environment{config.Account, config.Region}, busy: map[string]*scheduler.Gate{}}
 	s.providers = map[string]Provider{
 		"AWS::CloudFormation::CustomResource": custom{s},
 		"AWS::IAM::ManagedPolicy":             managedPolicy{s},
@@ -114,6 +118,29 @@ func (s *Service) Residue(context.Context) []string {
 		}
 	}
 	return open
+}
+
+// enter waits until no deployment of the stack is under way and begins one, which ends with leave.
+func (s *Service) enter(ctx context.Context, stack string) (leave func(), err error) {
+	for {
+		s.mu.Lock()
+		other := s.busy[stack]
+		if other == nil {
+			mine := s.config.Scheduler.NewGate()
+			s.busy[stack] = mine
+			s.mu.Unlock()
+			return func() {
+				s.mu.Lock()
+				delete(s.busy, stack)
+				s.mu.Unlock()
+				mine.Open()
+			}, nil
+		}
+		s.mu.Unlock()
+		if err := other.Wait(ctx); err != nil {
+			return nil, err
+		}
+	}
 }
 
 type identityKey struct{}
