@@ -34,6 +34,7 @@ var shapes = map[string]any{
 	"create-job.json":                nil, // by TestSamplesOfCreateJob
 	"create-job-full.json":           nil,
 	"create-job-five-mistakes.json":  nil,
+	"create-job-quick.json":          nil,
 	"enable-job-events.json":         nil, // CloudFormation's own shape
 	"create-job.response.json":       event.Created{},
 	"job-document.json":              event.Document{},
