@@ -34,7 +34,8 @@ type Message struct {
 	// topics are open to them and no policy is asked.
 	FromService bool `json:"fs,omitempty"`
 
-	// Set by the broker when it accepts the message.
+	// ReceivedAt is set by the broker when it accepts the message, TraceID by
+	// the rules engine.
 	ReceivedAt time.Time `json:"at,omitzero"`
 	TraceID    string    `json:"x,omitempty"`
 }

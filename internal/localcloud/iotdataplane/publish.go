@@ -100,9 +100,6 @@ func (s *Service) acceptBatch() (idle bool) {
 	for i := range batch {
 		b := &batch[i]
 		b.message.ReceivedAt = now
-		if b.message.TraceID == "" {
-			b.message.TraceID = s.Scheduler.UUID()
-		}
 		s.plan(b)
 		durable = durable || b.durable()
 	}
@@ -202,7 +199,9 @@ func (s *Service) match(m *Message) []target {
 	}
 	for i := range out {
 		if t := &out[i]; t.qos > 0 && t.session.expiry > 0 {
-			t.session.last++
+			// Numbers rise over restarts and over sessions of the same
+			// client ID too, so that a late removal hits nothing new.
+			t.session.last = max(t.session.last+1, uint64(m.ReceivedAt.UnixMicro()))
 			t.number = t.session.last
 		}
 	}

@@ -54,6 +54,7 @@ func newWorld(t testing.TB, deny ...string) *world {
 }
 
 func (w *world) restart(deny ...string) {
+	w.sched.RunFor(time.Millisecond) // nothing restarts in no time
 	d := devices{map[string]bool{}}
 	for _, x := range deny {
 		d.deny[x] = true

@@ -92,9 +92,10 @@ type Connection struct {
 
 	mu       sync.Mutex
 	closed   bool
-	started  bool // Resume was called
-	loading  bool // stored copies are being sent
-	missed   bool // a stored copy came while loading
+	started  bool   // Resume was called
+	loading  bool   // stored copies are being sent
+	loaded   uint64 // number of the last stored copy that was sent
+	missed   bool   // a stored copy came while loading
 	token    uint64
 	inflight map[uint64]uint64 // token to number of the stored copy
 	waiting  []parcel
@@ -122,6 +123,9 @@ func (s *Service) Attach(ctx context.Context, o Options, r Receiver) (*Connectio
 	now := s.Scheduler.Now()
 	old, err := s.install(c, o)
 	if err != nil {
+		if c.session != nil {
+			s.drop(c)
+		}
 		return nil, err
 	}
 	c.presence.Presence = Presence{
@@ -386,6 +390,7 @@ func (c *Connection) load() {
 		}
 		c.mu.Lock()
 		if !c.closed {
+			c.loaded = number
 			c.pass(aged, number)
 		}
 		c.mu.Unlock()
@@ -402,6 +407,7 @@ func (c *Connection) send(m Message, number uint64, now time.Time) {
 	defer c.mu.Unlock()
 	switch {
 	case c.closed || !alive:
+	case number > 0 && number <= c.loaded: // load was faster
 	case number > 0 && c.loading:
 		c.missed = true // load will find it in the store
 	case !c.started:

@@ -36,6 +36,9 @@ type run struct {
 }
 
 func (s *Service) execution(m Message) *Execution {
+	if m.TraceID == "" {
+		m.TraceID = s.Scheduler.UUID()
+	}
 	e := &Execution{s: s, message: m}
 	name := m.Topic
 	if _, rest, ok := topic.Ingest(name); ok {
