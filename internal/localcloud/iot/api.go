@@ -41,7 +41,7 @@ func on[In any](kind string, name func(in *In) string) awsapi.Option {
 func (s *Service) API() awsapi.Service {
 	service := awsapi.Service{
 		ID: "iot", Signing: "iot", Prefix: "iot", Protocols: []awsapi.Protocol{awsapi.RESTJSON},
-		DeniedCode: "UnauthorizedException", Operations: s.operations(),
+		Operations: s.operations(),
 	}
 	service.Operations = append(service.Operations, s.jobs.Operations()...)
 	if s.config.Rules != nil {
