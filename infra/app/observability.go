@@ -44,7 +44,7 @@ func newAlarms(scope constructs.Construct, notify *notifications, p *parameters)
 		if i > 0 {
 			sum += ", "
 		}
-		sum += "FILL(" + id + ", 0)"
+		sum += id
 	}
 	download := func(stat string) []any {
 		return []any{returned(query("m1", event.MetricsNamespace, event.MetricPhaseDuration, stat, minutes5, map[string]string{event.DimensionPhase: event.PhaseDownload}))}
@@ -54,10 +54,11 @@ func newAlarms(scope constructs.Construct, notify *notifications, p *parameters)
 		{
 			id: "FailureRatioAlarm", name: "failure-ratio", periods: 1,
 			description: "More upgrades fail than FailurePercent allows, of at least 20 that finished within 15 minutes. Look at the failure reasons; cancel the job if the image is bad.",
-			// The minimum keeps one bad device of two from being an incident.
+			// The minimum keeps one bad device of two from being an incident. SUM over a list counts what is there: a
+			// campaign that only fails has no series of successes, and + would give no point.
 			metrics: []any{
-				math("ratio", "IF(ok + bad + late >= 20, 100 * (bad + late) / (ok + bad + late), 0)", "failed, percent"),
-				math("ok", "FILL(m1, 0)", ""), math("bad", "FILL(m2, 0)", ""), math("late", "FILL(m3, 0)", ""),
+				math("ratio", "IF(total >= 20, 100 * failed / total, 0)", "failed, percent"),
+				math("total", "SUM([m1, m2, m3])", ""), math("failed", "SUM([m2, m3])", ""),
 				results("m1", event.ResultSucceeded), results("m2", event.ResultFailed), results("m3", event.ResultTimedOut),
 			},
 			comparison: "GreaterThanThreshold", threshold: p.failurePercent.ValueAsNumber(),
@@ -66,7 +67,7 @@ func newAlarms(scope constructs.Construct, notify *notifications, p *parameters)
 			id: "StuckUpgradeAlarm", name: "stuck-upgrades", periods: 1,
 			description: "A workflow ran into its own deadline or was ended from outside: it reported nothing, and its device may still be claimed.",
 			metrics: []any{
-				math("stuck", "FILL(m1, 0) + FILL(m2, 0)", "executions"),
+				math("stuck", "SUM([m1, m2])", "executions"),
 				query("m1", "AWS/States", "ExecutionsTimedOut", "Sum", minutes5, map[string]string{"StateMachineArn": stateMachine}),
 				query("m2", "AWS/States", "ExecutionsFailed", "Sum", minutes5, map[string]string{"StateMachineArn": stateMachine}),
 			},
