@@ -42,6 +42,7 @@ func (s *Service) API() awsapi.Service {
 			awsapi.Op("UntagResource", s.untagResource),
 			awsapi.Op("ListTagsForResource", s.listTags),
 
+			awsapi.Op("TestState", s.testState),
 			awsapi.Op("StartExecution", s.startExecution, awsapi.On(func(c *awsapi.Call, in *StartExecutionInput) []string {
 				return onMachine(in.StateMachineARN)
 			})),
@@ -75,7 +76,7 @@ func (s *Service) API() awsapi.Service {
 				return onMachine(in.ActivityARN)
 			})),
 		},
-		Unbuilt: []string{"DescribeMapRun", "ListMapRuns", "UpdateMapRun", "RedriveExecution", "TestState"},
+		Unbuilt: []string{"DescribeMapRun", "ListMapRuns", "UpdateMapRun", "RedriveExecution"},
 	}
 }
 
@@ -87,7 +88,11 @@ type Empty struct{}
 
 // pageToken makes an opaque token of a key; pageKey reads it.
 func pageToken(parts ...string) *string {
-	b, _ := json.Marshal(parts)
+	raw := make([][]byte, len(parts))
+	for i, p := range parts {
+		raw[i] = []byte(p)
+	}
+	b, _ := json.Marshal(raw)
 	t := base64.RawURLEncoding.EncodeToString(b)
 	return &t
 }
@@ -96,10 +101,14 @@ func pageKey(token string) ([]string, error) {
 	if token == "" {
 		return nil, nil
 	}
-	var parts []string
+	var raw [][]byte
 	b, err := base64.RawURLEncoding.DecodeString(token)
 	if err == nil {
-		err = json.Unmarshal(b, &parts)
+		err = json.Unmarshal(b, &raw)
+	}
+	parts := make([]string, len(raw))
+	for i, p := range raw {
+		parts[i] = string(p)
 	}
 	if err != nil || len(parts) == 0 {
 		return nil, awsapi.Errorf("InvalidToken", "Invalid Token: 'Invalid token'")

@@ -336,7 +336,7 @@ func (c *compiler) state(name string, o *document.Object, at string) *State {
 	s.Type, _ = typ.(string)
 	allowed, ok := fields[s.Type]
 	if !ok {
-		c.fail(at+"/Type", "Value is not valid: should be one of [Choice, Fail, Map, Parallel, Pass, Succeed, Task, Wait]")
+		c.fail(at+"/Type", "The field 'Type' should have one of these values: [Task, Wait, Pass, Succeed, Fail, Choice, Parallel, Map]")
 		return s
 	}
 	s.JSONata = c.language(o, at, c.jsonata)

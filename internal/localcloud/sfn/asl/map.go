@@ -25,26 +25,35 @@ func (r *Run) mapBegin(s *scope) *Failure {
 	if st.reader != nil {
 		return r.mapReadBegin(s)
 	}
+	list, f := r.items(s)
+	if f != nil {
+		return f
+	}
+	return r.mapStart(s, list, len(list))
+}
+
+// items evaluates what a Map state iterates over.
+func (r *Run) items(s *scope) ([]any, *Failure) {
+	st := s.state
 	var items any = s.input
 	switch {
 	case st.items != nil:
 		v, f := st.items.eval(s)
 		if f != nil {
-			return f
+			return nil, f
 		}
 		items = v
 		if _, ok := v.([]any); !ok {
 			if e, isExpression := st.items.(exprNode); isExpression {
 				if _, isObject := v.(*document.Object); !isObject || !st.distributed {
-					return e.wrongType(s, "array", v)
+					return nil, e.wrongType(s, "array", v)
 				}
 			}
 		}
-		r.trace("afterItems", items)
 	case st.itemsPath != nil:
 		v, err := s.resolve(st.itemsPath.path)
 		if err != nil {
-			return s.runtime("Invalid path '%s' : %s", st.itemsPath.path.Source, err.Error())
+			return nil, s.runtime("Invalid path '%s' : %s", st.itemsPath.path.Source, err.Error())
 		}
 		items = v
 		r.trace("afterItemsPath", items)
@@ -59,14 +68,14 @@ func (r *Run) mapBegin(s *scope) *Failure {
 	list, ok := items.([]any)
 	if !ok {
 		if st.JSONata {
-			return s.evaluation("", "Map state input must be an array but was: %s", document.Text(items))
+			return nil, s.evaluation("", "Map state input must be an array but was: %s", document.Text(items))
 		}
 		if st.itemsPath != nil {
-			return s.runtime("Reference path \"%s\" must point to array.", st.itemsPath.path.Source)
+			return nil, s.runtime("Reference path \"%s\" must point to array.", pathSource(st.itemsPath.path.Source))
 		}
-		return s.runtime("Map state input must be an array but was: %s", document.Text(items))
+		return nil, s.runtime("Map state input must be an array but was: %s", document.Text(items))
 	}
-	return r.mapStart(s, list, len(list))
+	return list, nil
 }
 
 // integer evaluates MaxConcurrency and its like; 0 if it is not there.

@@ -188,6 +188,7 @@ type Run struct {
 	host         Host
 	queue        []*Branch
 	fixedContext any
+	single       *single
 }
 
 // Statuses of an execution.
@@ -568,6 +569,10 @@ func (r *Run) fail(b *Branch, f *Failure) {
 	if f.evaluation {
 		id := r.append(b, b.before, Event{Type: "EvaluationFailed", State: s.Name, Location: f.location, Error: f.Error, Cause: f.Cause})
 		b.Cursor = id
+	}
+	if r.single != nil {
+		r.failedSingle(b, f)
+		return
 	}
 	inside := b.Results != nil || b.Items != nil || f.evaluation
 	r.leave(b)

@@ -96,6 +96,9 @@ type mapItem struct {
 }
 
 func (s *scope) where() string {
+	if s.run.single != nil {
+		return ""
+	}
 	return fmt.Sprintf("An error occurred while executing the state '%s' (entered at the event id #%d). ", s.state.Name, s.branch.Entered)
 }
 

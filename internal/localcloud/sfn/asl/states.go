@@ -98,13 +98,14 @@ func (r *Run) pass(s *scope) *Failure {
 		if f != nil {
 			return f
 		}
-		r.trace("afterParameters", v)
 		result = ValueData(v)
 	case st.inputPath == nil:
 		result = s.branch.Input
 	default:
 		result = ValueData(s.input)
 	}
+	r.trace("afterParameters", result.Value())
+	r.trace("afterResultSelector", result.Value())
 	out, f := s.place(st.resultPath, whole, result)
 	if f != nil {
 		return f
@@ -198,6 +199,11 @@ func (r *Run) leaveState(s *scope, assign node, out *Data, next string) *Failure
 	}
 	r.emit(b, e)
 	r.settle(b)
+	if r.single != nil {
+		r.single.result.Output, r.single.result.Next = out, next
+		r.end(Succeeded)
+		return nil
+	}
 	if next != "" {
 		b.State, b.Input = next, out
 		r.queue = append(r.queue, b)
@@ -275,9 +281,9 @@ func (r *Run) succeeded(s *scope, result *Data) *Failure {
 		if f != nil {
 			return f
 		}
-		r.trace("afterResultSelector", v)
 		result = ValueData(v)
 	}
+	r.trace("afterResultSelector", result.Value())
 	out, f := s.place(st.resultPath, s.input, result)
 	if f != nil {
 		return f
