@@ -49,7 +49,8 @@ type partialNative struct {
 type chained struct{ f, g function }
 
 // detached is a function passed as an argument: wherever it is invoked, the
-// context there does not stand in for its own arguments.
+// context there does not stand in for its own arguments. Unlike other
+// functions it does not count as true.
 type detached struct{ function }
 
 // matcher is a regular expression as a function.
@@ -102,38 +103,23 @@ func (m *machine) call(n *node, input any, env *frame, applied *any) any {
 	return m.invokeAt(n, fn, name, args, input, env)
 }
 
-// detach wraps a function where the wrapping can matter.
+// detach wraps a function that becomes an argument.
 func detach(f function) function {
-	switch x := f.(type) {
-	case *native:
-		if x.sig.usesContext() {
-			return detached{x}
-		}
-	case *lambda:
-		if !x.noSign && x.def.sig.usesContext() {
-			return detached{x}
-		}
+	switch f.(type) {
+	case detached, *matcher, *matchNext:
+		return f
 	}
-	return f
-}
-
-func (s *signature) usesContext() bool {
-	if s != nil {
-		for i := range s.params {
-			if s.params[i].context {
-				return true
-			}
-		}
-	}
-	return false
+	return detached{f}
 }
 
 // procedure evaluates what is to be called. A name that would be a function
 // with a $ before it is an error of its own.
 func (m *machine) procedure(n *node, input any, env *frame, code string) (fn any, name string) {
 	fn = m.eval(n.a, input, env)
-	name = n.a.text
-	if n.a.op == opPath {
+	switch n.a.op {
+	case opVariable:
+		name = n.a.text
+	case opPath:
 		name = n.a.list[0].text
 		if fn == Undefined {
 			if v := m.lookup(env, name); v != Undefined && v != nil {
@@ -205,7 +191,7 @@ func (m *machine) invokeOnce(f function, args []any, input any, env *frame, pos 
 	case *chained:
 		m.nest()
 		v := m.invoke(f.f, args[:min(len(args), 1)], nil, env, pos, name)
-		v = m.invoke(f.g, []any{v}, nil, env, pos, name)
+		v = m.invoke(f.g, []any{settle(v)}, nil, env, pos, name)
 		m.nested--
 		return v
 	case *matcher:
@@ -366,7 +352,11 @@ func (m *machine) apply(n *node, input any, env *frame) any {
 	if f, ok := left.(function); ok {
 		return &chained{f, g}
 	}
-	return m.invoke(g, []any{left}, nil, env, n.pos, n.b.text)
+	name := ""
+	if n.b.op == opVariable {
+		name = n.b.text
+	}
+	return m.invoke(g, []any{left}, nil, env, n.pos, name)
 }
 
 func (m *machine) transformer(n *node, env *frame) any { return &transform{n, env} }

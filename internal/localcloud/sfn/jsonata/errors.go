@@ -22,6 +22,7 @@ type Error struct {
 	Message string
 
 	hasToken, hasPos bool
+	bareToken        bool              // a number or constant, shown without quotes
 	inserts          map[string]string // further words for the message
 }
 
@@ -51,7 +52,7 @@ func (e *Error) at(pos int) *Error {
 }
 
 func (e *Error) token(t string) *Error {
-	if !e.hasToken {
+	if !e.hasToken && t != "" {
 		e.Token, e.hasToken = t, true
 	}
 	return e
@@ -115,7 +116,7 @@ func (e *Error) insert(name string, quoted bool) string {
 			v = s
 		}
 	}
-	if s, ok := v.(string); ok && !quoted {
+	if s, ok := v.(string); ok && (!quoted || name == "token" && e.bareToken) {
 		return s
 	}
 	switch v.(type) {

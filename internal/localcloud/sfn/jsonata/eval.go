@@ -168,17 +168,22 @@ func (m *machine) eval(n *node, input any, env *frame) any {
 		v = m.groupBy(n.group.pairs, n.group.pos, v, env)
 		m.depth--
 	}
-	if a, ok := v.(*array); ok && a.is(flagSequence) && !a.is(flagTuples) {
-		if n.keepArray {
+	if n.keepArray {
+		if a, ok := v.(*array); ok && a.is(flagSequence) && !a.is(flagTuples) {
 			a.flags |= flagKeep
 		}
-		switch len(a.items) {
-		case 0:
+	}
+	return settle(v)
+}
+
+// settle takes a sequence for what it stands for.
+func settle(v any) any {
+	if a, ok := v.(*array); ok && a.is(flagSequence) && !a.is(flagTuples) {
+		switch {
+		case len(a.items) == 0:
 			return Undefined
-		case 1:
-			if !a.is(flagKeep) {
-				return a.items[0]
-			}
+		case len(a.items) == 1 && !a.is(flagKeep):
+			return a.items[0]
 		}
 	}
 	return v

@@ -124,22 +124,15 @@ func fnType(_ *machine, args []any, _ *callSite) any {
 	return TypeOf(args[0])
 }
 
-// asArgument is the truth of an argument: there a function is not true.
-func (m *machine) asArgument(v any) any {
-	if _, ok := v.(function); ok {
-		return false
+func fnBoolean(m *machine, args []any, _ *callSite) any {
+	if b, ok := m.truth(args[0], 0); ok {
+		return b
 	}
-	b, ok := m.truth(v, 0)
-	if !ok {
-		return Undefined
-	}
-	return b
+	return Undefined
 }
 
-func fnBoolean(m *machine, args []any, _ *callSite) any { return m.asArgument(args[0]) }
-
 func fnNot(m *machine, args []any, _ *callSite) any {
-	if b, ok := m.asArgument(args[0]).(bool); ok {
+	if b, ok := m.truth(args[0], 0); ok {
 		return !b
 	}
 	return Undefined

@@ -74,14 +74,14 @@ func fnSubstring(m *machine, args []any, _ *callSite) any {
 		return Undefined
 	}
 	m.work(len(str) / 16)
-	start, _ := args[1].(float64)
+	start, hasStart := args[1].(float64)
 	length := runeCount(str)
 	if float64(length)+start < 0 {
 		start = 0
 	}
 	end := math.Inf(1)
 	if n, ok := args[2].(float64); ok {
-		if n <= 0 {
+		if n <= 0 || !hasStart {
 			return ""
 		}
 		end = start + n

@@ -80,6 +80,13 @@ func TestResults(t *testing.T) {
 		{`(1`, `S0203: Expected ")" before end of expression`},
 		{`/(/`, `S0302: No terminating / in regular expression`},
 		{`/[b-a]/`, `S0303: Invalid regular expression: range out of order in character class`},
+		{`1 2.50`, `S0201: Syntax error: 2.5`},
+		{`[1 "x"]`, `S0202: Expected "]", got "x"`},
+		{`function($x)<n>{$x}("a")`, `T0410: Argument 1 of function undefined does not match function signature`},
+		{`$count($filter([0, 1, $sum], $boolean))`, `2`},
+		{`$boolean($sum)`, `false`},
+		{`$substring("hello", missing, 2)`, `""`},
+		{`($f := $map(?, function($v) { missing }) ~> $count; $f([1,2]))`, `0`},
 		{`$x := `, `S0207: Unexpected end of expression`},
 	} {
 		if got := evaluate(c.expr, mustDecode(t, doc)); got != c.want {

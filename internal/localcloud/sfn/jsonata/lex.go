@@ -39,6 +39,16 @@ func (t *token) written() string {
 	return t.text
 }
 
+// fault completes an error that the token is the cause of.
+func (t *token) fault(e *Error) *Error {
+	e.bareToken = t.kind == tokNumber || t.kind == tokConstant
+	e.Token, e.hasToken = t.written(), true
+	if f, ok := t.val.(float64); ok {
+		e.Token = formatNumber(f)
+	}
+	return e.at(t.pos)
+}
+
 type lexer struct {
 	src string
 	pos int
@@ -185,7 +195,7 @@ func (l *lexer) str(quote byte, start int) token {
 		}
 		i++
 		if i == len(s) {
-			throw((&Error{Code: "S0103"}).at(i).token(""))
+			throw((&Error{Code: "S0103", hasToken: true}).at(i))
 		}
 		switch c := s[i]; c {
 		case '"', '\\', '/':

@@ -31,7 +31,7 @@ func parse(src string) *node {
 	p.advance(false)
 	n := p.expression(0)
 	if p.tok.kind != tokEnd {
-		throw((&Error{Code: "S0201"}).at(p.tok.pos).token(p.tok.written()))
+		throw(p.tok.fault(&Error{Code: "S0201"}))
 	}
 	return n
 }
@@ -50,7 +50,7 @@ func (p *parser) expect(op string, afterOperand bool) {
 		if p.tok.kind == tokEnd {
 			code = "S0203"
 		}
-		throw((&Error{Code: code, Value: op}).at(p.tok.pos).token(p.tok.written()))
+		throw(p.tok.fault(&Error{Code: code, Value: op}))
 	}
 	p.advance(afterOperand)
 }

@@ -14,6 +14,7 @@ type sigParam struct {
 	letters  string // accepted types
 	kind     string // the letter, or the choice in parentheses
 	subtype  string // of an array or function
+	typed    bool   // has a subtype
 	context  bool   // the context stands in when the argument is left out
 	optional bool
 	many     bool
@@ -56,8 +57,8 @@ func parseSignature(text string) (*signature, *Error) {
 		case '<':
 			if p := last(); p.kind == "a" || p.kind == "f" {
 				end := closing(text, i, '<', '>')
-				p.subtype = text[i+1 : end]
-				i = end
+				p.subtype, p.typed = text[i+1:end], true
+				i = min(end, len(text)-1)
 			} else {
 				return nil, &Error{Code: "S0401", Value: p.kind, Position: i}
 			}
@@ -234,19 +235,23 @@ func (s *signature) apply(args []any, context any) ([]any, *Error) {
 
 func (p *sigParam) arrayArg(v any, taken string, at int) (any, *Error) {
 	items, isArr := itemsOf(v)
-	if p.subtype != "" {
+	if p.typed {
 		ok := true
 		if !isArr {
 			ok = taken == p.subtype
 		} else if len(items) > 0 {
 			first := typeLetter(items[0])
-			ok = first == p.subtype[0]
+			ok = strings.HasPrefix(p.subtype, string(first))
 			for _, item := range items {
 				ok = ok && typeLetter(item) == first
 			}
 		}
 		if !ok {
-			return nil, &Error{Code: "T0412", Value: v, Index: at + 1, inserts: map[string]string{"type": subtypeNames[p.subtype]}}
+			e := &Error{Code: "T0412", Value: v, Index: at + 1}
+			if name, known := subtypeNames[p.subtype]; known {
+				e.inserts = map[string]string{"type": name}
+			}
+			return nil, e
 		}
 	}
 	if isArr {

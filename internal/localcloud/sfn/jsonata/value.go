@@ -431,7 +431,7 @@ func (m *machine) truth(v any, depth int) (b, ok bool) {
 		return ok && f != 0, true
 	case *Object:
 		return x.Len() > 0, true
-	case *matcher:
+	case *matcher, *matchNext, detached:
 		return false, true
 	case function:
 		return true, true
