@@ -30,10 +30,26 @@ var stories = []struct {
 	reason event.ErrorName
 	// visits, if given, is the path through the machine.
 	visits string
+	// within, if given, is how long it may take: less than any timeout.
+	within time.Duration
 	// downloads is how often the device is told to download.
 	downloads int
 }{
-	{name: "success", status: event.StatusSucceeded, visits: "Inspect Download AwaitReport Verify Finalize", downloads: 1},
+	{name: "success", status: event.StatusSucceeded, visits: "Inspect Download AwaitReport Verify Finalize", downloads: 1, within: time.Minute},
+	{name: "news before anyone waits", doc: separate, play: func(w *world, a *agent) { a.duration = 0 }, status: event.StatusSucceeded,
+		visits: "Inspect Download AwaitReport Activate AwaitReport Verify Finalize", downloads: 1, within: time.Minute},
+	{name: "one piece of news before anyone waits", doc: separate, play: func(w *world, a *agent) {
+		a.duration = 0
+		a.mute = func(n usp.Notification) bool { return n.Path == usp.EventTransferComplete }
+	}, status: event.StatusSucceeded, downloads: 1, within: time.Minute},
+	{name: "answer to the download is lost", play: func(w *world, a *agent) {
+		a.parallel, a.duration = true, 2*time.Minute
+		a.drop = func(m *uspmsg.Msg) bool { return m.GetBody().GetResponse().GetOperateResp() != nil }
+	}, status: event.StatusSucceeded, downloads: 1},
+	{name: "answer to the download is lost, and the download is quick", play: func(w *world, a *agent) {
+		a.parallel, a.mute = true, func(n usp.Notification) bool { return n.Path != usp.EventBoot }
+		a.drop = func(m *uspmsg.Msg) bool { return m.GetBody().GetResponse().GetOperateResp() != nil }
+	}, status: event.StatusSucceeded, downloads: 1},
 	{name: "success with a separate activation", doc: separate, status: event.StatusSucceeded,
 		visits: "Inspect Download AwaitReport Activate AwaitReport Verify Finalize", downloads: 1},
 	{name: "success after soaking", doc: func(d *event.Document) { d.Activation.SoakSeconds = 60 }, status: event.StatusSucceeded,
@@ -190,6 +206,9 @@ func judge(t interface {
 		if visits := strings.Join(x.visits, " "); s.visits != "" && visits != s.visits {
 			t.Errorf("went through %s, want %s", visits, s.visits)
 		}
+	}
+	if took := time.Duration(w.outcome[a.thing].Seconds * float64(time.Second)); s.within > 0 && took > s.within {
+		t.Errorf("took %v, more than %v: something waited for its timeout", took, s.within)
 	}
 	if left := w.store.Residue(); len(left) > 0 {
 		t.Errorf("left behind: %v", left)

@@ -544,6 +544,8 @@ type agent struct {
 	duration   time.Duration
 	lose       func(m *uspmsg.Msg) bool      // requests that never arrive
 	mute       func(n usp.Notification) bool // notifications that are lost
+	drop       func(m *uspmsg.Msg) bool      // answers that are lost
+	parallel   bool                          // takes a second download beside the first
 	onDownload func(finish func())           // instead of finishing after duration
 	forge      usp.EndpointID                // from_id of what it sends
 }
@@ -577,7 +579,11 @@ func (a *agent) publish(r *usp.Record) {
 	a.w.twice(func() { a.w.message(m) })
 }
 
-func (a *agent) say(m *uspmsg.Msg) { a.publish(usp.NewRecord(a.endpoint, controllerID, m)) }
+func (a *agent) say(m *uspmsg.Msg) {
+	if a.drop == nil || !a.drop(m) {
+		a.publish(usp.NewRecord(a.endpoint, controllerID, m))
+	}
+}
 
 func (a *agent) connect() {
 	a.online = true
@@ -709,7 +715,7 @@ func (a *agent) operate(id string, o *uspmsg.Operate) {
 		refuse(a.refuse)
 		return
 	}
-	if len(a.requests) > 0 {
+	if len(a.requests) > 0 && !a.parallel {
 		refuse(usp.ResourcesExceeded)
 		return
 	}
@@ -764,6 +770,10 @@ func (a *agent) operate(id string, o *uspmsg.Operate) {
 	}
 	if a.onDownload != nil {
 		a.onDownload(finish)
+		return
+	}
+	if a.duration == 0 {
+		a.w.soon(finish)
 		return
 	}
 	a.w.after(a.duration, finish)

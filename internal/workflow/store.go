@@ -44,7 +44,7 @@ type Claim struct {
 	ExpiresAt       time.Time
 	Rev             int
 	Tries           map[event.Step]int    // registrations of each step
-	Seen            map[event.Step]string // digest of each step's last token
+	Seen            map[event.Step]string // digests of all tokens of each step: a late copy is known
 }
 
 // Owns reports whether a command key is one of this execution's.

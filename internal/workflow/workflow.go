@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sort"
+	"strings"
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/event"
@@ -64,13 +65,13 @@ func (w *Workflow) await(ctx context.Context, in event.StepInput) (string, error
 		return "", ErrGone
 	}
 	claim := *d.Claim
-	if claim.Seen[in.Step] == digest(in.TaskToken) {
+	if strings.Contains(claim.Seen[in.Step], digest(in.TaskToken)) {
 		return "repeated", nil
 	}
 	now := w.Now()
 	claim.Tries, claim.Seen = copyMap(claim.Tries), copyMap(claim.Seen)
 	claim.Tries[in.Step]++
-	claim.Seen[in.Step] = digest(in.TaskToken)
+	claim.Seen[in.Step] += digest(in.TaskToken)
 	turn := event.Turn{
 		Thing: up.ThingName, Device: d.State, Step: in.Step, Tries: claim.Tries, Now: now,
 		Execution: up.Execution,
@@ -144,6 +145,8 @@ type Delivery struct {
 	Step    event.Step
 	Job     event.JobID
 	Failure *event.Failure // with "resumed", unless the step succeeded
+
+	kept bool // the event is in NEWS
 }
 
 // Deliver hands an event to the task that waits for it, or keeps it for one that
@@ -181,7 +184,10 @@ func (w *Workflow) deliver(ctx context.Context, d Device, ev event.DeviceEvent, 
 		return out, ack()
 	}
 	// Rule 1: NEWS is written, now look whether somebody waits by now.
-	err := w.Store.PutNews(ctx, d.Thing, d.Claim.Execution, ev, d.Claim.Deadline.Add(linger))
+	var err error
+	if !out.kept {
+		err = w.Store.PutNews(ctx, d.Thing, d.Claim.Execution, ev, d.Claim.Deadline.Add(linger))
+	}
 	if errors.Is(err, ErrGone) {
 		return Delivery{Did: "unclaimed"}, ack()
 	}
@@ -231,13 +237,13 @@ func (w *Workflow) turn(ctx context.Context, d Device, a Await, ev event.DeviceE
 			if err != nil {
 				return out, false, err
 			}
+			out.kept = true
 		}
 		out.Did, out.Failure = "resumed", m.Failed
 		if err := w.resume(ctx, a, m); errors.Is(err, ErrDeadToken) {
+			// Its successor may wait by now, and may have looked before the news
+			// was kept.
 			out.Did = "late"
-			if m.KeepNews {
-				return out, false, ack()
-			}
 			return out, true, nil
 		} else if err != nil {
 			return out, false, err
