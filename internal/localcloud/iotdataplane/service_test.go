@@ -237,6 +237,37 @@ func TestPersistentSessionGetsWhatItMissed(t *testing.T) {
 	w.expect("dev")
 }
 
+func TestSessionThatEndsWithItsNextConnection(t *testing.T) {
+	w := newWorld(t)
+	w.connect("dev", persistent)
+	w.subscribe("dev", "to/dev")
+	w.conns["dev"].Leave(ctx, false)
+	w.connect("ctl")
+	w.publish("ctl", "to/dev", "1")
+	if !w.connect("dev").SessionPresent() { // no expiry, but not clean
+		t.Error("the session is gone")
+	}
+	w.expect("dev", "to/dev 1")
+	w.conns["dev"].Leave(ctx, false)
+	w.restart()
+	if w.connect("dev", persistent).SessionPresent() {
+		t.Error("the session outlived its connection")
+	}
+	w.connect("dev", persistent, func(c *iotdataplane.Client) { c.Clean = true })
+	w.serve("to/dev", "2")
+	w.expect("dev")
+	if left := w.svc.Residue(ctx); len(left) > 0 {
+		t.Errorf("left over: %q", left)
+	}
+}
+
+func (w *world) serve(topic, payload string) {
+	w.t.Helper()
+	if err := w.svc.Publish(ctx, iotdataplane.Message{Topic: topic, Payload: []byte(payload), QoS: 1}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 func TestTakeoverAndPresence(t *testing.T) {
 	w := newWorld(t)
 	w.connect("watch")

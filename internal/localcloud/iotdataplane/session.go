@@ -89,6 +89,7 @@ type Connection struct {
 	willDelay  time.Duration
 	sourceIP   string
 	expiryMade time.Duration
+	stored     bool // the store has the session, or something left of it
 
 	mu       sync.Mutex
 	closed   bool
@@ -156,7 +157,7 @@ func (s *Service) admit(ctx context.Context, o Options) (*Connection, error) {
 	}
 	c := &Connection{
 		s: s, principal: Principal{ID: o.Username, ClientID: o.ClientID, SourceIP: o.SourceIP},
-		window: receiveMaximum, willDelay: o.WillDelay, sourceIP: o.SourceIP, inflight: map[uint64]uint64{},
+		window: receiveMaximum, willDelay: o.WillDelay, sourceIP: o.SourceIP,
 	}
 	if o.ReceiveMaximum > 0 {
 		c.window = min(o.ReceiveMaximum, receiveMaximum)
@@ -214,7 +215,7 @@ func (s *Service) install(c *Connection, o Options) (old *Connection, err error)
 		return nil, err
 	}
 	expiry := min(o.SessionExpiry, s.MaxSessionExpiry)
-	var purge bool
+	var purge bool // what is stored for the session goes
 	s.mu.Lock()
 	if s.stopped {
 		s.mu.Unlock()
@@ -224,6 +225,7 @@ func (s *Service) install(c *Connection, o Options) (old *Connection, err error)
 	if known {
 		c.presence.Version = past.Version + 1
 	}
+	c.stored = expiry > 0
 	if sess != nil {
 		old = sess.conn
 		if old != nil && old.presence.Version >= c.presence.Version {
@@ -245,6 +247,7 @@ func (s *Service) install(c *Connection, o Options) (old *Connection, err error)
 			s.sessions[id] = sess
 		} else {
 			c.present = true
+			c.stored = c.stored || sess.expiry > 0
 		}
 	} else {
 		sess = &session{id: id}
@@ -257,7 +260,7 @@ func (s *Service) install(c *Connection, o Options) (old *Connection, err error)
 	if old != nil {
 		old.stop()
 	}
-	if purge || expiry > 0 {
+	if purge || c.stored {
 		err = s.Store.Update(func(tx *store.Tx) error {
 			if purge {
 				if err := queuedTable.DeleteAll(tx, id); err != nil {
@@ -332,7 +335,7 @@ func (c *Connection) Principal() Principal { return c.principal }
 func (c *Connection) Resume() {
 	c.mu.Lock()
 	c.started = true
-	c.loading = c.present && c.expiryMade > 0
+	c.loading = c.present && c.stored
 	load := c.loading
 	early := c.waiting
 	c.waiting = nil
@@ -433,6 +436,9 @@ func (c *Connection) pass(m Message, number uint64) {
 			c.s.log.Warn("message dropped: the client does not acknowledge", "clientId", c.session.id, "topic", m.Topic)
 		}
 		return
+	}
+	if c.inflight == nil {
+		c.inflight = map[uint64]uint64{}
 	}
 	c.token++
 	c.inflight[c.token] = number
@@ -725,7 +731,7 @@ func (c *Connection) end(ctx context.Context, reason string, byClient bool) bool
 			c.s.log.Error("session not stored", "clientId", c.session.id, "error", err)
 		}
 		c.s.expireLater(c.session)
-	} else if c.expiryMade > 0 { // the client shortened it to nothing
+	} else if c.stored { // the client wants nothing of it to outlive the connection
 		c.s.erase(c.session.id)
 	}
 	c.s.farewell(ctx, c, reason, byClient)

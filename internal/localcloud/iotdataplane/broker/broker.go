@@ -28,6 +28,9 @@ const (
 	receiveMax    = 100
 )
 
+// connackTime is how long a client may take to get its CONNACK.
+const connackTime = 30 * time.Second
+
 // Config is what the broker needs.
 type Config struct {
 	Core      *iotdataplane.Service
@@ -155,6 +158,12 @@ func (h *hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 	b.mu.Lock()
 	b.peers[cl] = p
 	b.mu.Unlock()
+	// The library does not tell of a client that is gone before its CONNACK.
+	p.unanswered = b.sched.After(connackTime, "broker connack", func() {
+		b.forget(cl)
+		p.conn.Lost(context.Background(), iotdataplane.ReasonConnectionLost)
+		cl.Stop(packets.ErrUnspecifiedError)
+	})
 	// The core has ended an older connection of the same ID; the library
 	// must not do it again in its own way.
 	b.server.Clients.Delete(cl.ID)
@@ -220,8 +229,18 @@ func (h *hook) OnConnectAuthenticate(*mqtt.Client, packets.Packet) bool { return
 // OnSessionEstablished begins delivery, behind the CONNACK.
 func (h *hook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 	if p := h.b.peer(cl); p != nil {
+		p.unanswered.Stop()
 		p.conn.Resume()
 	}
+}
+
+// forget takes a client from the table; nil if it is not there.
+func (b *Broker) forget(cl *mqtt.Client) *peer {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p := b.peers[cl]
+	delete(b.peers, cl)
+	return p
 }
 
 // OnPacketEncode makes the CONNACK say what the core and AWS say.
@@ -246,12 +265,12 @@ func (h *hook) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) packets.Packet
 // OnDisconnect tells the core why a connection is gone.
 func (h *hook) OnDisconnect(cl *mqtt.Client, err error, _ bool) {
 	b := h.b
-	b.mu.Lock()
-	p := b.peers[cl]
-	delete(b.peers, cl)
-	b.mu.Unlock()
+	p := b.forget(cl)
 	if p == nil {
 		return
+	}
+	if have, ok := b.server.Clients.Get(cl.ID); ok && have == cl {
+		b.server.Clients.Delete(cl.ID)
 	}
 	p.leaveRoom()
 	ctx := context.Background()
@@ -260,9 +279,6 @@ func (h *hook) OnDisconnect(cl *mqtt.Client, err error, _ bool) {
 		return
 	}
 	p.conn.Lost(ctx, reasonOf(err))
-	if have, ok := b.server.Clients.Get(cl.ID); ok && have == cl {
-		b.server.Clients.Delete(cl.ID)
-	}
 }
 
 func reasonOf(err error) string {

@@ -28,6 +28,8 @@ type peer struct {
 	version byte
 	maxSize uint32 // the largest packet that the client takes; 0 for any
 
+	unanswered *scheduler.Timer // runs until the CONNACK is sent
+
 	// Set by the reading goroutine alone.
 	left, withWill bool
 
