@@ -36,6 +36,32 @@ type cloud struct {
 	door    *awsapi.Door
 	sent    []published
 	signed  []jobs.PresignRequest
+	meter   jobs.Metrics
+	metrics []jobs.Metric
+	objects map[string]string // of S3, by bucket/key
+}
+
+// Put takes the metrics of jobs.
+func (c *cloud) Put(_ context.Context, metrics []jobs.Metric) error {
+	c.metrics = append(c.metrics, metrics...)
+	return nil
+}
+
+type objectIn struct{ Bucket, Key string }
+
+type objectOut struct{ Body []byte }
+
+// s3 is as much of S3 as reads a job document.
+func (c *cloud) s3() awsapi.Service {
+	return awsapi.Service{ID: "s3", Prefix: "s3", Operations: []awsapi.Operation{
+		awsapi.Op("GetObject", func(_ context.Context, _ *awsapi.Call, in *objectIn) (*objectOut, error) {
+			body, ok := c.objects[in.Bucket+"/"+in.Key]
+			if !ok {
+				return nil, awsapi.Errorf("NoSuchKey", "The specified key does not exist.").WithStatus(404)
+			}
+			return &objectOut{[]byte(body)}, nil
+		}),
+	}}
 }
 
 func (c *cloud) Publish(_ context.Context, topic string, payload []byte) error {
@@ -48,6 +74,9 @@ func (c *cloud) Publish(_ context.Context, topic string, payload []byte) error {
 }
 
 func (c *cloud) Presign(_ context.Context, r jobs.PresignRequest) (string, error) {
+	if strings.HasSuffix(r.RoleARN, "/none") {
+		return "", awsapi.Errorf("AccessDenied", "the role does not exist").WithStatus(403)
+	}
 	c.signed = append(c.signed, r)
 	return fmt.Sprintf("https://signed/%s/%s?n=%d&x=1", r.Bucket, r.Key, len(c.signed)), nil
 }
@@ -62,15 +91,16 @@ func newCloud(t testing.TB) *cloud {
 func (c *cloud) restart() {
 	c.t.Helper()
 	var err error
+	c.door = awsapi.New(awsapi.Config{Scheduler: c.sched, Account: testAccount, Region: testRegion})
 	c.iot, err = New(Config{
 		Scheduler: c.sched, Store: c.db, Account: testAccount, Region: testRegion,
-		Endpoints: Endpoints{Data: "127.0.0.1:8883", Jobs: "127.0.0.1:4566"}, Publisher: c, Presigner: c,
+		Endpoints: Endpoints{Data: "127.0.0.1:8883", Jobs: "127.0.0.1:4566"}, Publisher: c, Presigner: c, Caller: c.door, Metrics: c.meter,
 	})
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	c.devices = iotjobsdataplane.New(iotjobsdataplane.Config{Scheduler: c.sched, Account: testAccount, Region: testRegion, Executions: c.iot.Jobs()})
-	c.door = awsapi.New(awsapi.Config{Scheduler: c.sched, Account: testAccount, Region: testRegion})
+	c.door.Add(c.s3())
 	c.door.Add(c.iot.API())
 	c.door.Add(c.devices.API())
 	if err := c.iot.Start(c.t.Context()); err != nil {

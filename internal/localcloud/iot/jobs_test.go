@@ -429,3 +429,60 @@ func TestJobRequestsThatAreRefused(t *testing.T) {
 	}
 	c.clean()
 }
+
+func TestDocumentFromS3(t *testing.T) {
+	c := newCloud(t)
+	c.things("gw", 1)
+	c.objects = map[string]string{"docs/a b.json": `{"from":"s3"}`, "docs/bad": "no JSON"}
+	create := `{"jobId":"j","targets":["` + arnOf("thing/gw-0000") + `"],"documentSource":"https://docs.s3.eu-west-1.amazonaws.com/`
+	c.refuse("CreateJob", create+`none"}`, "InvalidRequestException")
+	c.refuse("CreateJob", create+`bad"}`, "InvalidRequestException")
+	c.call("CreateJob", create+`a%20b.json"}`)
+	c.objects = nil // the job keeps what it has read
+	if d := c.call("GetJobDocument", `{"jobId":"j"}`)["document"]; d != `{"from":"s3"}` {
+		t.Errorf("document %v", d)
+	}
+	if s := c.call("DescribeJob", `{"jobId":"j"}`)["documentSource"]; s != "https://docs.s3.eu-west-1.amazonaws.com/a%20b.json" {
+		t.Errorf("source %v", s)
+	}
+}
+
+func TestJobMetrics(t *testing.T) {
+	c := newCloud(t)
+	c.meter = c
+	c.restart()
+	c.groupOf("all", "gw", 3)
+	c.call("CreateJob", `{"jobId":"j","targets":["`+arnOf("thinggroup/all")+`"],"document":"{}"}`)
+	c.run(time.Second)
+	c.report("gw-0000", "j", "SUCCEEDED")
+	c.run(time.Minute)
+	c.report("gw-0001", "j", "SUCCEEDED")
+	c.run(time.Minute)
+	var got []string
+	for _, m := range c.metrics {
+		got = append(got, fmt.Sprintf("%s=%v", m.Name, m.Value))
+	}
+	want := []string{
+		"QueuedJobExecutionCount=3", "QueuedJobExecutionTotalCount=2", "SucceededJobExecutionCount=1", "SucceededJobExecutionTotalCount=1",
+		"SucceededJobExecutionCount=1", "SucceededJobExecutionTotalCount=2",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestDocumentThatCannotBeSignedHoldsUpNobody(t *testing.T) {
+	c := newCloud(t)
+	c.things("gw", 1)
+	c.call("CreateJob", `{"jobId":"j","targets":["`+arnOf("thing/gw-0000")+`"],"presignedUrlConfig":{"roleArn":"arn:aws:iam::123456789012:role/none"},
+		"document":"{\"u\":\"${aws:iot:s3-presigned-url:https://s3.eu-west-1.amazonaws.com/b/k}\"}"}`)
+	c.run(time.Second)
+	last := c.sent[len(c.sent)-1]
+	if e := last.payload["execution"].(map[string]any); e["jobDocument"] != nil || e["jobId"] != "j" {
+		t.Errorf("notify-next: %v", last)
+	}
+	if reply, body := c.mqtt("$aws/things/gw-0000/jobs/$next/get", ""); reply != "rejected" || !strings.Contains(body["message"].(string), "the role does not exist") {
+		t.Errorf("get: %s %v", reply, body)
+	}
+	c.clean()
+}

@@ -43,7 +43,8 @@ type Config struct {
 	Publisher Publisher     // nil: messages of the service are dropped
 	Caller    awsapi.Caller // reads job documents from S3; may be nil
 	Presigner jobs.Presigner
-	Rules     TopicRules // may be nil
+	Rules     TopicRules   // may be nil
+	Metrics   jobs.Metrics // takes the metrics of jobs; may be nil
 	// AbortShare chooses how abort criteria of jobs are read.
 	AbortShare jobs.AbortShare
 }
@@ -78,7 +79,7 @@ func New(config Config) (*Service, error) {
 	s.outbox = outbox.New(config.Scheduler, config.Store, "iot.outbox", s.deliver)
 	s.jobs = jobs.New(jobs.Config{
 		Scheduler: config.Scheduler, Store: config.Store, Account: config.Account, Region: config.Region,
-		Registry: registry{s}, Outbox: s.outbox, Caller: config.Caller, Presigner: config.Presigner, AbortShare: config.AbortShare,
+		Registry: registry{s}, Outbox: s.outbox, Caller: config.Caller, Presigner: config.Presigner, Metrics: config.Metrics, AbortShare: config.AbortShare,
 	})
 	err := s.db.View(func(tx *store.Tx) error {
 		e, _, err := eventsTable.Get(tx, single)

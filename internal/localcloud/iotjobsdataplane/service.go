@@ -10,8 +10,8 @@ import (
 // Executions keeps the job executions; iot/jobs implements it. Errors are
 // *Rejection where the device is at fault.
 type Executions interface {
-	// Pending lists at most ten executions of each kind, in the order in
-	// which the thing is to run them.
+	// Pending lists at most ten executions in all, in the order in which the
+	// thing is to run them.
 	Pending(ctx context.Context, thing string) (inProgress, queued []Summary, err error)
 	// StartNext returns the execution in progress, or starts the next queued
 	// one; nil if there is neither.

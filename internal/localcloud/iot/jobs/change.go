@@ -20,6 +20,7 @@ type change struct {
 	things   map[string]*watched
 	order    []string
 	due      int64 // earliest due row that was added
+	arrivals map[arrival]int
 }
 
 // loaded is a job in a change.
@@ -142,6 +143,12 @@ func (c *change) put(old, e *execution) error {
 		return err
 	}
 	if old == nil || old.Status != e.Status {
+		if c.s.config.Metrics != nil {
+			if c.arrivals == nil {
+				c.arrivals = map[arrival]int{}
+			}
+			c.arrivals[arrival{e.Job, e.Status}]++
+		}
 		if err := executionByStatus.Put(c.tx, mark{}, e.Job, e.Status, e.Thing, number); err != nil {
 			return err
 		}
@@ -219,6 +226,9 @@ func (c *change) end() error {
 	if c.due != 0 {
 		due := c.due
 		c.tx.OnCommit(func() { c.s.arm(due) })
+	}
+	if len(c.arrivals) > 0 {
+		c.tx.OnCommit(func() { c.s.count(c.arrivals) })
 	}
 	return nil
 }

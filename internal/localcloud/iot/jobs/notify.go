@@ -3,8 +3,10 @@ package jobs
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iot/outbox"
 	dataplane "github.com/fleetstep/fleetstep/internal/localcloud/iotjobsdataplane"
 )
@@ -97,7 +99,8 @@ func (c *change) send(kind, topic string, payload any) error {
 }
 
 // Next completes the payload of a message of kind NextKind with the job
-// document.
+// document. A document whose URLs cannot be signed is left out, so that the
+// device, which then asks for it, is told why.
 func (s *Service) Next(ctx context.Context, payload []byte) ([]byte, error) {
 	var p nextPayload
 	if err := json.Unmarshal(payload, &p); err != nil {
@@ -107,7 +110,7 @@ func (s *Service) Next(ctx context.Context, payload []byte) ([]byte, error) {
 		return payload, nil
 	}
 	document, err := s.document(ctx, p.Execution.JobID, p.Execution.ThingName, p.Execution.ExecutionNumber)
-	if err != nil {
+	if _, refused := errors.AsType[*awsapi.Error](err); err != nil && !refused {
 		return nil, err
 	}
 	p.Execution.JobDocument = document

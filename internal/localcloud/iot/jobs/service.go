@@ -65,6 +65,7 @@ type Config struct {
 	Outbox     *outbox.Outbox
 	Caller     awsapi.Caller // reads documents from S3; nil refuses S3 sources
 	Presigner  Presigner     // nil refuses documents with presigned URLs
+	Metrics    Metrics       // nil: no metrics
 	AbortShare AbortShare
 }
 
@@ -79,6 +80,8 @@ type Service struct {
 	armed int64 // time of the timer; 0: none
 	busy  bool  // due rows are being worked off
 	again bool  // a row was added meanwhile
+
+	arrivals map[arrival]int // since the last metrics; nil: none
 }
 
 // New returns the service. It does nothing by itself before Start or the first

@@ -1,0 +1,80 @@
+package jobs
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+)
+
+// Metrics takes the CloudWatch metrics of jobs: namespace AWS/IoT, dimension
+// JobId, unit Count.
+type Metrics interface {
+	Put(ctx context.Context, metrics []Metric) error
+}
+
+// Metric is one value of a metric such as SucceededJobExecutionCount.
+type Metric struct {
+	Name  string
+	JobID string
+	Value float64
+	Time  time.Time
+}
+
+// metricNames are the statuses that have metrics: NAMECount counts executions
+// that came to the status in the minute, NAMETotalCount the job's executions in it.
+var metricNames = map[string]string{
+	Queued: "QueuedJobExecution", InProgress: "InProgressJobExecution", Succeeded: "SucceededJobExecution", Failed: "FailedJobExecution",
+	Rejected: "RejectedJobExecution", Canceled: "CanceledJobExecution", Removed: "RemovedJobExecution",
+}
+
+// arrival is a status that an execution of a job has come to.
+type arrival struct{ job, status string }
+
+// count adds arrivals to those of this minute. They are sent a minute after
+// the first; a crash in between loses them.
+func (s *Service) count(arrivals map[arrival]int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.arrivals == nil {
+		s.arrivals = map[arrival]int{}
+		s.sched.After(minute*time.Millisecond, "iot job metrics", s.sendMetrics)
+	}
+	for a, n := range arrivals {
+		s.arrivals[a] += n
+	}
+}
+
+func (s *Service) sendMetrics() {
+	s.mu.Lock()
+	arrivals := s.arrivals
+	s.arrivals = nil
+	s.mu.Unlock()
+	now := s.sched.Now()
+	var metrics []Metric
+	err := s.db.View(func(tx *store.Tx) error {
+		for a, n := range arrivals {
+			name, ok := metricNames[a.status]
+			if !ok {
+				continue
+			}
+			t, _, err := tallyTable.Get(tx, a.job)
+			if err != nil {
+				return err
+			}
+			metrics = append(metrics,
+				Metric{name + "Count", a.job, float64(n), now}, Metric{name + "TotalCount", a.job, float64(t.By[a.status]), now})
+		}
+		return nil
+	})
+	if err != nil || len(metrics) == 0 {
+		return
+	}
+	slices.SortFunc(metrics, func(a, b Metric) int {
+		return strings.Compare(a.JobID+"\x00"+a.Name, b.JobID+"\x00"+b.Name)
+	})
+	// Metrics are best effort: what cannot be put is not put again.
+	_ = s.config.Metrics.Put(context.Background(), metrics)
+}
