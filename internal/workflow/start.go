@@ -80,6 +80,24 @@ func (w *Workflow) Appear(ctx context.Context, d Device) (started []Started, err
 // start claims the device and starts the execution. Every part may be repeated:
 // claim and execution are named by job, thing and execution number.
 func (w *Workflow) start(ctx context.Context, d Device, p Pending) (Started, error) {
+	const attempts = 4
+	for i := 1; ; i++ {
+		out, err := w.tryStart(ctx, d, p)
+		if !errors.Is(err, ErrClaimed) {
+			return out, err
+		}
+		// The claim changed hands, or was released, since it was read: nobody
+		// would come back for PENDING, so look again.
+		if i == attempts {
+			return out, err
+		}
+		if d, err = w.Store.Load(ctx, d.Thing); err != nil {
+			return out, fmt.Errorf("workflow.start: thing %s, job %s: %w", d.Thing, p.Job, err)
+		}
+	}
+}
+
+func (w *Workflow) tryStart(ctx context.Context, d Device, p Pending) (Started, error) {
 	in := event.NewExecutionInput(p.Job, d.Thing, p.ExecutionNumber, p.Document)
 	out := Started{Execution: in.Execution}
 	fail := func(err error) (Started, error) {
@@ -105,10 +123,6 @@ func (w *Workflow) start(ctx context.Context, d Device, p Pending) (Started, err
 		dead = d.Claim
 	}
 	err := w.Store.Claim(ctx, d.Thing, claim, dead)
-	if errors.Is(err, ErrClaimed) {
-		out.Did = "busy"
-		return out, nil
-	}
 	if err != nil {
 		return fail(err)
 	}

@@ -1,0 +1,136 @@
+package device_test
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/fleetstep/fleetstep/internal/device"
+	"github.com/fleetstep/fleetstep/internal/event"
+)
+
+// shared is the folder beside the repository that holds the captures.
+func shared(t testing.TB) string {
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			break
+		}
+		up := filepath.Dir(dir)
+		if up == dir {
+			t.Skip("no go.mod above")
+		}
+		dir = up
+	}
+	path := filepath.Join(dir, "..", "shared", "usp", "captures")
+	if _, err := os.Stat(path); err != nil {
+		t.Skip("the captures are not here")
+	}
+	return path
+}
+
+func TestCapturedAgentsAreUnderstood(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(shared(t), "*.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	topics := device.Topics{Agent: "usp/agent/{thing}/in", Controller: "usp/controller/{controller}/from/{thing}"}
+	kinds := map[event.Kind]int{}
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var packets []struct {
+			Packet, Dir, Topic string
+			PayloadHex         string `json:"payload_hex"`
+			Undecodable        any
+		}
+		if err := json.Unmarshal(b, &packets); err != nil {
+			t.Fatal(f, err)
+		}
+		for _, p := range packets {
+			if p.Packet != "PUBLISH" || p.Dir != "agent->controller" {
+				continue
+			}
+			payload, err := hex.DecodeString(p.PayloadHex)
+			if err != nil {
+				t.Fatal(err)
+			}
+			in, err := device.Read(event.DeviceMessage{
+				Topic: p.Topic, ThingName: "cpe-0001", ClientID: "cpe-0001", Record: base64.StdEncoding.EncodeToString(payload),
+			}, topics, "self::controller-1")
+			var refused *device.Refusal
+			if err != nil && !errors.As(err, &refused) {
+				t.Errorf("%s: %v", f, err)
+			}
+			if err == nil {
+				kinds[in.Event.Kind]++
+				if in.Event.Kind == event.KindConnected && !in.Greets {
+					t.Errorf("%s: a connection without a greeting", f)
+				}
+			}
+		}
+	}
+	for _, k := range []event.Kind{event.KindConnected, event.KindBooted, event.KindTransferComplete, event.KindCommandComplete, event.KindAnswer} {
+		if kinds[k] == 0 {
+			t.Errorf("no %s in any capture: %v", k, kinds)
+		}
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	for _, name := range []string{"usp-message-boot.json", "usp-message-mqtt-connect.json"} {
+		b, err := os.ReadFile(filepath.Join("../../events", name))
+		if err != nil {
+			f.Fatal(err)
+		}
+		var m event.DeviceMessage
+		if err := json.Unmarshal(b, &m); err != nil {
+			f.Fatal(err)
+		}
+		record, err := base64.StdEncoding.DecodeString(m.Record)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(record, m.Topic)
+	}
+	topics := device.Topics{Agent: "usp/v1/agent/{thing}", Controller: "usp/v1/controller/{controller}/from/{thing}"}
+	f.Fuzz(func(t *testing.T, record []byte, topic string) {
+		in, err := device.Read(event.DeviceMessage{
+			Topic: topic, ThingName: "cpe-0001", ClientID: "cpe-0001", Record: base64.StdEncoding.EncodeToString(record),
+		}, topics, "self::fleetstep")
+		var refused *device.Refusal
+		if err != nil && (!errors.As(err, &refused) || in.Thing != "") {
+			t.Fatalf("%v with %+v", err, in)
+		}
+		if err == nil && in.Thing != "cpe-0001" {
+			t.Fatalf("the thing became %q", in.Thing)
+		}
+	})
+}
+
+func TestSamplesAreUnderstood(t *testing.T) {
+	topics := device.Topics{Agent: "usp/v1/agent/{thing}", Controller: "usp/v1/controller/{controller}/from/{thing}"}
+	for name, want := range map[string]event.Kind{"usp-message-boot.json": event.KindBooted, "usp-message-mqtt-connect.json": event.KindConnected} {
+		b, err := os.ReadFile(filepath.Join("../../events", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var m event.DeviceMessage
+		if err := json.Unmarshal(b, &m); err != nil {
+			t.Fatal(err)
+		}
+		in, err := device.Read(m, topics, "self::fleetstep")
+		if err != nil || in.Event.Kind != want || (want == event.KindBooted) != (in.Answer != nil) {
+			t.Errorf("%s: %+v, %v", name, in, err)
+		}
+	}
+}
