@@ -117,15 +117,17 @@ func pageKey(token string) ([]string, error) {
 }
 
 // limit checks maxResults and nextToken; 0 or absent is the default.
-func limit(n, fallback int, token string) (int, error) {
+func limit(n, fallback int, token string) (int, error) { return limitWith(n, fallback, token, 1024) }
+
+func limitWith(n, fallback int, token string, longest int) (int, error) {
 	if n < 0 {
 		return 0, validation("1 validation error detected: Value '%d' at 'maxResults' failed to satisfy constraint: Member must have value greater than or equal to 0", n)
 	}
 	if n > 1000 {
 		return 0, validation("1 validation error detected: Value '%d' at 'maxResults' failed to satisfy constraint: Member must have value less than or equal to 1000", n)
 	}
-	if len(token) > 1024 {
-		return 0, validation("1 validation error detected: Value '%s' at 'nextToken' failed to satisfy constraint: Member must have length less than or equal to 1024", token)
+	if len(token) > longest {
+		return 0, validation("1 validation error detected: Value '%s' at 'nextToken' failed to satisfy constraint: Member must have length less than or equal to %d", token, longest)
 	}
 	if n == 0 {
 		return fallback, nil

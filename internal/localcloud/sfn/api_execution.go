@@ -347,7 +347,7 @@ type ListExecutionsOutput struct {
 }
 
 func (s *Service) listExecutions(ctx context.Context, c *awsapi.Call, in *ListExecutionsInput) (*ListExecutionsOutput, error) {
-	n, err := limit(in.MaxResults, 100, in.NextToken)
+	n, err := limitWith(in.MaxResults, 100, in.NextToken, 3096)
 	if err != nil {
 		return nil, err
 	}

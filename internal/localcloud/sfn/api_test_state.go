@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/apimodel"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
 )
@@ -230,6 +231,20 @@ func checkMockResult(in *TestStateInput, st *asl.State, v any) error {
 		}
 		if len(list) != st.Branches() {
 			return validation("Mocked result must contain the same number of items as number of Parallel branches.")
+		}
+	case "Task":
+		r := st.Kind()
+		if r.Kind != asl.Integration || r.Pattern != asl.Request || in.Mock.FieldValidationMode == "NONE" {
+			return nil
+		}
+		service, operation, _, _ := target(r)
+		var skip []string
+		if r.Service == "lambda" {
+			// The optimized integration shows the payload parsed.
+			skip = []string{"Payload"}
+		}
+		if problem := apimodel.Check(service, operation, v, in.Mock.FieldValidationMode != "PRESENT", skip...); problem != "" {
+			return validation("Mock result schema validation error: %s", problem)
 		}
 	case "Map":
 		if st.Writes() && !isObject {

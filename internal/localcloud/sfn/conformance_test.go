@@ -162,6 +162,21 @@ func (l *memoryLogs) HasGroup(_ context.Context, group string) bool {
 	return group != "" && !l.none
 }
 
+// lambda is a function that answers what the case expects of it.
+func (c *conformanceCase) lambda() awsapi.Service {
+	payload := c.Expected["output"]
+	if o, ok := payload.(map[string]any); ok {
+		payload = o["Payload"]
+	}
+	version := "$LATEST"
+	return awsapi.Service{ID: "lambda", Prefix: "lambda", Operations: []awsapi.Operation{
+		awsapi.Op("Invoke", func(context.Context, *awsapi.Call, *invokeInput) (*invokeOutput, error) {
+			b, err := json.Marshal(payload)
+			return &invokeOutput{StatusCode: 200, Payload: b, ExecutedVersion: &version}, err
+		}),
+	}}
+}
+
 // onlySelf makes calls to Step Functions; others never answer.
 type onlySelf struct{ next Tasks }
 
@@ -190,6 +205,10 @@ func newBench(c *conformanceCase) *bench {
 	b.svc = New(config)
 	if c.Kind == "api" || c.Kind == "test-state" {
 		b.svc.Tasks = onlySelf{&integrations{b.svc}}
+		if c.Kind == "test-state" {
+			b.svc.Tasks = &integrations{b.svc}
+			b.door.Add(c.lambda())
+		}
 	}
 	b.door.Add(b.svc.API())
 	return b

@@ -228,7 +228,9 @@ func (in *integrations) lambda(ctx context.Context, id awsapi.Identity, t Task) 
 		return functionError(out.Payload)
 	}
 	result := &document.Object{}
+	version := "$LATEST"
 	if out.ExecutedVersion != nil {
+		version = *out.ExecutedVersion
 		result.Set("ExecutedVersion", *out.ExecutedVersion)
 	}
 	if out.LogResult != nil {
@@ -239,19 +241,22 @@ func (in *integrations) lambda(ctx context.Context, id awsapi.Identity, t Task) 
 		payload = asl.ValueData("")
 	}
 	result.Set("Payload", payload.Value())
-	in.metadata(result, out.StatusCode, len(out.Payload), "application/json")
+	in.metadata(result, out.StatusCode, len(out.Payload), "application/json",
+		[2]string{"X-Amz-Executed-Version", version}, [2]string{"x-amzn-Remapped-Content-Length", "0"},
+		[2]string{"X-Amzn-Trace-Id", "root=1-" + strings.ReplaceAll(in.s.sched.UUID(), "-", "")[:32] + ";sampled=0"})
 	result.Set("StatusCode", document.Int(int64(out.StatusCode)))
 	return asl.Result{Output: asl.ValueData(result)}
 }
 
 // metadata adds what every optimized integration shows of the HTTP response.
-func (in *integrations) metadata(o *document.Object, status, length int, contentType string) {
+func (in *integrations) metadata(o *document.Object, status, length int, contentType string, more ...[2]string) {
 	if status == 0 {
 		status = http.StatusOK
 	}
 	id := in.s.sched.UUID()
 	date := in.s.sched.Now().Format(http.TimeFormat)
 	headers := [][2]string{{"Connection", "keep-alive"}, {"Content-Length", strconv.Itoa(length)}, {"Content-Type", contentType}, {"Date", date}, {"x-amzn-RequestId", id}}
+	headers = append(headers, more...)
 	all, one := &document.Object{}, &document.Object{}
 	for _, h := range headers {
 		all.Set(h[0], []any{h[1]})

@@ -56,7 +56,9 @@ func (r *Run) items(s *scope) ([]any, *Failure) {
 			return nil, s.runtime("Invalid path '%s' : %s", st.itemsPath.path.Source, err.Error())
 		}
 		items = v
-		r.trace("afterItemsPath", items)
+		if _, ok := v.([]any); ok {
+			r.trace("afterItemsPath", items)
+		}
 	}
 	if o, ok := items.(*document.Object); ok && st.distributed && st.items != nil {
 		var list []any

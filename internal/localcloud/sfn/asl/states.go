@@ -323,6 +323,9 @@ func (r *Run) caught(b *Branch, ct *Catcher, f *Failure) {
 
 func (r *Run) failState(s *scope) {
 	st := s.state
+	if !st.JSONata {
+		r.trace("afterInputPath", s.input)
+	}
 	f := &Failure{}
 	for _, part := range []struct {
 		node node

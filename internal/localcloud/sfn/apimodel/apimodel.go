@@ -1,0 +1,165 @@
+// Package apimodel knows the shapes of the outputs of AWS operations, so that
+// TestState can check mocked results as AWS does.
+//
+// Check takes a value of package document whose members are spelled as Step
+// Functions shows them (first letter in upper case) and says what is wrong with
+// it in AWS's words, "" if nothing. An operation that is not known is not
+// checked. Lengths are in characters, of blobs in bytes of their text.
+//
+// The shapes are read from outputs.json.gz at the first check; generate.py
+// writes that file from the AWS API models of August 2026. Safe for concurrent
+// use.
+package apimodel
+
+import (
+	"bytes"
+	"compress/gzip"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
+)
+
+//go:generate python3 generate.py
+
+//go:embed outputs.json.gz
+var packed []byte
+
+type shape struct {
+	Type     string            `json:"type"`
+	Required []string          `json:"required"`
+	Enum     []string          `json:"enum"`
+	Min      *float64          `json:"min"`
+	Max      *float64          `json:"max"`
+	Members  map[string]string `json:"members"`
+	Element  string            `json:"element"`
+}
+
+type service struct {
+	Operations map[string]string `json:"operations"`
+	Shapes     map[string]*shape `json:"shapes"`
+}
+
+var services = sync.OnceValue(func() map[string]*service {
+	out := map[string]*service{}
+	r, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return out
+	}
+	b, err := io.ReadAll(r)
+	if err == nil {
+		_ = json.Unmarshal(b, &out)
+	}
+	return out
+})
+
+// Check compares a result with the output of an operation. Strict says that
+// required members must be there. Members that the model does not know are let
+// through, as are those named in skip.
+func Check(serviceID, operation string, v any, strict bool, skip ...string) string {
+	s := services()[serviceID]
+	if s == nil {
+		return ""
+	}
+	name, ok := s.Operations[operation]
+	if !ok {
+		return ""
+	}
+	return s.check(name, "", v, strict, skip)
+}
+
+func upperFirst(s string) string {
+	r, n := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(r)) + s[n:]
+}
+
+func (s *service) check(name, field string, v any, strict bool, skip []string) string {
+	sh := s.Shapes[name]
+	if sh == nil || v == nil {
+		return ""
+	}
+	must := func(what string) string { return fmt.Sprintf("Field '%s' must be %s", field, what) }
+	switch sh.Type {
+	case "structure":
+		o, ok := v.(*document.Object)
+		if !ok {
+			return must("an object")
+		}
+		if strict {
+			for _, r := range sh.Required {
+				if _, ok := o.Get(upperFirst(r)); !ok {
+					return fmt.Sprintf("Required field '%s' is missing", upperFirst(r))
+				}
+			}
+		}
+		names := make([]string, 0, len(sh.Members))
+		for m := range sh.Members {
+			names = append(names, m)
+		}
+		slices.Sort(names)
+		for _, m := range names {
+			member := upperFirst(m)
+			if w, ok := o.Get(member); ok && !slices.Contains(skip, member) {
+				if problem := s.check(sh.Members[m], member, w, strict, nil); problem != "" {
+					return problem
+				}
+			}
+		}
+	case "list":
+		a, ok := v.([]any)
+		if !ok {
+			return must("an array")
+		}
+		for _, e := range a {
+			if problem := s.check(sh.Element, field, e, strict, nil); problem != "" {
+				return problem
+			}
+		}
+	case "map":
+		o, ok := v.(*document.Object)
+		if !ok {
+			return must("an object")
+		}
+		for _, m := range o.Members() {
+			if problem := s.check(sh.Element, m.Name, m.Value, strict, nil); problem != "" {
+				return problem
+			}
+		}
+	case "string", "blob", "timestamp":
+		text, ok := v.(string)
+		if !ok {
+			return must("a string")
+		}
+		if sh.Enum != nil && !slices.Contains(sh.Enum, text) {
+			return fmt.Sprintf("Field '%s' is not an expected value", field)
+		}
+		return sh.bounds(field, float64(utf8.RuneCountInString(text)), "is smaller than the minimum length", "exceeds the maximum length")
+	case "boolean":
+		if _, ok := v.(bool); !ok {
+			return must("a boolean")
+		}
+	case "integer", "long", "float", "double":
+		f, ok := document.Number(v)
+		if !ok {
+			return must("a number")
+		}
+		return sh.bounds(field, f, "is less than the minimum value", "exceeds the maximum value")
+	}
+	return ""
+}
+
+func (sh *shape) bounds(field string, n float64, low, high string) string {
+	switch {
+	case sh.Min != nil && n < *sh.Min:
+		return fmt.Sprintf("Field '%s' %s", field, low)
+	case sh.Max != nil && n > *sh.Max:
+		return fmt.Sprintf("Field '%s' %s", field, high)
+	}
+	return ""
+}

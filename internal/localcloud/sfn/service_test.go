@@ -1,0 +1,344 @@
+package sfn
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+)
+
+// world is a service with a lambda service beside it, in virtual time.
+type world struct {
+	t     testing.TB
+	sched *scheduler.Scheduler
+	db    *store.DB
+	svc   *Service
+	door  *awsapi.Door
+	// invoke is what functions do.
+	invoke func(name string, payload map[string]any) (any, *string)
+	calls  []string
+}
+
+func newWorld(t testing.TB, sched *scheduler.Scheduler, db *store.DB) *world {
+	w := &world{t: t, sched: sched, db: db}
+	w.door = awsapi.New(awsapi.Config{Scheduler: sched, Account: "111111111111", Region: "us-east-1"})
+	w.door.Add(awsapi.Service{ID: "lambda", Prefix: "lambda", Operations: []awsapi.Operation{
+		awsapi.Op("Invoke", func(_ context.Context, _ *awsapi.Call, in *invokeInput) (*invokeOutput, error) {
+			var payload map[string]any
+			_ = json.Unmarshal(in.Payload, &payload)
+			w.calls = append(w.calls, in.FunctionName)
+			if in.FunctionName == "missing" {
+				return nil, awsapi.Errorf("ResourceNotFoundException", "Function not found: missing").WithStatus(404)
+			}
+			if in.FunctionName == "denied" {
+				return nil, awsapi.Errorf("AccessDeniedException", "not authorized to perform: lambda:InvokeFunction").WithStatus(403)
+			}
+			v, failure := w.invoke(in.FunctionName, payload)
+			b, err := json.Marshal(v)
+			version := "$LATEST"
+			return &invokeOutput{StatusCode: 200, Payload: b, FunctionError: failure, ExecutedVersion: &version}, err
+		}),
+	}})
+	w.restart()
+	return w
+}
+
+// restart makes a new service on the same store, as after a kill.
+func (w *world) restart() {
+	w.svc = New(Config{Scheduler: w.sched, Store: w.db, Account: "111111111111", Region: "us-east-1", Caller: w.door})
+	w.door.Add(w.svc.API())
+	if err := w.svc.Start(context.Background()); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) call(op string, in map[string]any) map[string]any {
+	w.t.Helper()
+	out, err := w.try(op, in)
+	if err != nil {
+		w.t.Fatalf("%s: %v", op, err)
+	}
+	return out
+}
+
+func (w *world) try(op string, in map[string]any) (map[string]any, error) {
+	v, err := w.door.Call(context.Background(), awsapi.RootOf("111111111111"), "sfn", op, in)
+	if err != nil {
+		return nil, err
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	var out map[string]any
+	return out, json.Unmarshal(b, &out)
+}
+
+func (w *world) create(name, definition string) string {
+	w.t.Helper()
+	return w.call("CreateStateMachine", map[string]any{"name": name, "definition": definition, "roleArn": role})["stateMachineArn"].(string)
+}
+
+func (w *world) start(machine, name, input string) string {
+	w.t.Helper()
+	return w.call("StartExecution", map[string]any{"stateMachineArn": machine, "name": name, "input": input})["executionArn"].(string)
+}
+
+func (w *world) describe(execution string) map[string]any {
+	w.t.Helper()
+	return w.call("DescribeExecution", map[string]any{"executionArn": execution})
+}
+
+func virtual(t testing.TB) *world {
+	w := newWorld(t, scheduler.NewVirtual(7, time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)), store.Memory())
+	w.invoke = func(string, map[string]any) (any, *string) { return "done", nil }
+	return w
+}
+
+const callbackMachine = `{"QueryLanguage":"JSONata","StartAt":"Ask","States":{"Ask":{"Type":"Task",
+ "Resource":"arn:aws:states:::lambda:invoke.waitForTaskToken","TimeoutSeconds":600,"HeartbeatSeconds":60,
+ "Arguments":{"FunctionName":"ask","Payload":{"token":"{% $states.context.Task.Token %}","n":"{% $states.context.State.RetryCount %}"}},
+ "Retry":[{"ErrorEquals":["Again"],"IntervalSeconds":5,"MaxAttempts":2}],
+ "Catch":[{"ErrorEquals":["States.HeartbeatTimeout"],"Output":"silent","Next":"End"}],
+ "Output":"{% {'got': $states.result} %}","Next":"End"},"End":{"Type":"Succeed"}}}`
+
+func TestTokenResumesAcrossRestart(t *testing.T) {
+	w := virtual(t)
+	var token string
+	w.invoke = func(_ string, p map[string]any) (any, *string) {
+		token = p["token"].(string)
+		return map[string]any{"ignored": true}, nil
+	}
+	e := w.start(w.create("m", callbackMachine), "e", `{}`)
+	w.sched.RunFor(time.Second)
+	if len(w.svc.Residue(context.Background())) != 1 {
+		t.Fatalf("residue %v", w.svc.Residue(context.Background()))
+	}
+	// Heartbeats keep the task alive beyond one interval, restarts in between.
+	for range 5 {
+		w.sched.RunFor(50 * time.Second)
+		w.restart()
+		w.call("SendTaskHeartbeat", map[string]any{"taskToken": token})
+	}
+	w.restart()
+	if len(w.calls) != 1 {
+		t.Fatalf("function called %d times", len(w.calls))
+	}
+	w.call("SendTaskSuccess", map[string]any{"taskToken": token, "output": `{"x":1}`})
+	w.sched.RunFor(time.Second)
+	d := w.describe(e)
+	if d["status"] != "SUCCEEDED" || d["output"] != `{"got":{"x":1}}` {
+		t.Fatalf("got %v", d)
+	}
+	_, err := w.try("SendTaskSuccess", map[string]any{"taskToken": token, "output": `{}`})
+	if awsapi.Code(err) != "TaskTimedOut" {
+		t.Fatalf("second answer: %v", err)
+	}
+	if _, err := w.try("SendTaskSuccess", map[string]any{"taskToken": "nonsense", "output": `{}`}); awsapi.Code(err) != "InvalidToken" {
+		t.Fatalf("bad token: %v", err)
+	}
+	if r := w.svc.Residue(context.Background()); len(r) != 0 {
+		t.Fatalf("residue %v", r)
+	}
+}
+
+func TestHeartbeatGoesOnWithTheTimeThatPassed(t *testing.T) {
+	w := virtual(t)
+	e := w.start(w.create("m", callbackMachine), "e", `{}`)
+	w.sched.RunFor(50 * time.Second)
+	w.restart()
+	w.sched.RunFor(9 * time.Second)
+	if s := w.describe(e)["status"]; s != "RUNNING" {
+		t.Fatalf("after 59 s: %v", s)
+	}
+	w.sched.RunFor(2 * time.Second)
+	if d := w.describe(e); d["status"] != "SUCCEEDED" || d["output"] != `"silent"` {
+		t.Fatalf("after 61 s: %v", d)
+	}
+}
+
+func TestRetryMakesANewToken(t *testing.T) {
+	w := virtual(t)
+	var tokens []string
+	w.invoke = func(_ string, p map[string]any) (any, *string) {
+		tokens = append(tokens, p["token"].(string))
+		return nil, nil
+	}
+	e := w.start(w.create("m", callbackMachine), "e", `{}`)
+	w.sched.RunFor(time.Second)
+	w.call("SendTaskFailure", map[string]any{"taskToken": tokens[0], "error": "Again"})
+	w.sched.RunFor(2 * time.Second)
+	w.restart() // in the delay before the retry
+	w.sched.RunFor(4 * time.Second)
+	if len(tokens) != 2 || tokens[0] == tokens[1] {
+		t.Fatalf("tokens %v", tokens)
+	}
+	if _, err := w.try("SendTaskSuccess", map[string]any{"taskToken": tokens[0], "output": `1`}); awsapi.Code(err) != "TaskTimedOut" {
+		t.Fatalf("old token: %v", err)
+	}
+	w.call("SendTaskSuccess", map[string]any{"taskToken": tokens[1], "output": `1`})
+	if s := w.describe(e)["status"]; s != "SUCCEEDED" {
+		t.Fatal(s)
+	}
+}
+
+func TestCallWithoutAnswerIsMadeAgain(t *testing.T) {
+	w := virtual(t)
+	m := w.create("m", `{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","Parameters":{"FunctionName":"f"},"End":true}}}`)
+	e := w.start(m, "e", `{}`)
+	// The process dies before the call has run.
+	w.sched = scheduler.NewVirtual(8, w.sched.Now())
+	next := newWorld(t, w.sched, w.db)
+	next.invoke = w.invoke
+	next.sched.RunFor(time.Second)
+	if d := next.describe(e); d["status"] != "SUCCEEDED" || len(next.calls) != 1 {
+		t.Fatalf("%v, calls %v", d, next.calls)
+	}
+}
+
+func TestFunctionErrorsAreNamedAsOnAWS(t *testing.T) {
+	for _, c := range []struct{ function, err, cause string }{
+		{"fails", "Device.Busy", `"errorMessage":"busy"`},
+		{"missing", "Lambda.ResourceNotFoundException", "Function not found"},
+		{"denied", "Lambda.AccessDeniedException", "not authorized"},
+	} {
+		w := virtual(t)
+		unhandled := "Unhandled"
+		w.invoke = func(string, map[string]any) (any, *string) {
+			return map[string]any{"errorMessage": "busy", "errorType": "Device.Busy"}, &unhandled
+		}
+		m := w.create("m", `{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","Parameters":{"FunctionName":"`+c.function+`"},"End":true}}}`)
+		e := w.start(m, "e", `{}`)
+		w.sched.RunFor(time.Second)
+		d := w.describe(e)
+		if d["error"] != c.err || !strings.Contains(d["cause"].(string), c.cause) {
+			t.Errorf("%s: %v: %v", c.function, d["error"], d["cause"])
+		}
+	}
+}
+
+func TestSyncWaitsForTheChild(t *testing.T) {
+	w := virtual(t)
+	w.create("child", `{"StartAt":"W","States":{"W":{"Type":"Wait","Seconds":30,"Next":"P"},"P":{"Type":"Pass","Result":{"a":1},"End":true}}}`)
+	m := w.create("parent", `{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:::states:startExecution.sync:2",
+	 "Parameters":{"StateMachineArn":"arn:aws:states:us-east-1:111111111111:stateMachine:child","Name":"kid","Input":{"x":1}},"OutputPath":"$.Output","End":true}}}`)
+	e := w.start(m, "e", `{}`)
+	w.sched.RunFor(10 * time.Second)
+	w.restart()
+	w.sched.RunFor(21 * time.Second)
+	if d := w.describe(e); d["output"] != `{"a":1}` {
+		t.Fatalf("%v", d)
+	}
+}
+
+func TestServiceThatIsNotThereFailsByName(t *testing.T) {
+	w := virtual(t)
+	m := w.create("m", `{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:::aws-sdk:iot:describeThing","Parameters":{"ThingName":"x"},"End":true}}}`)
+	e := w.start(m, "e", `{}`)
+	w.sched.RunFor(time.Second)
+	d := w.describe(e)
+	if d["status"] != "FAILED" || !strings.Contains(d["cause"].(string), "iot") || !strings.HasPrefix(d["error"].(string), "Iot.") {
+		t.Fatalf("%v: %v", d["error"], d["cause"])
+	}
+}
+
+func TestStoppedExecutionForgetsItsToken(t *testing.T) {
+	w := virtual(t)
+	var token string
+	w.invoke = func(_ string, p map[string]any) (any, *string) { token = p["token"].(string); return nil, nil }
+	e := w.start(w.create("m", callbackMachine), "e", `{}`)
+	w.sched.RunFor(time.Second)
+	w.call("StopExecution", map[string]any{"executionArn": e, "error": "Job.Canceled", "cause": "operator"})
+	if d := w.describe(e); d["status"] != "ABORTED" || d["error"] != "Job.Canceled" {
+		t.Fatalf("%v", d)
+	}
+	if _, err := w.try("SendTaskHeartbeat", map[string]any{"taskToken": token}); awsapi.Code(err) != "TaskTimedOut" {
+		t.Fatal(err)
+	}
+	if p := w.sched.Pending(); len(p) != 0 {
+		t.Fatalf("pending %v", p)
+	}
+}
+
+func TestListingPagesNewestFirst(t *testing.T) {
+	w := virtual(t)
+	m := w.create("m", `{"StartAt":"A","States":{"A":{"Type":"Choice","Choices":[{"Variable":"$.f","IsPresent":true,"Next":"F"}],"Default":"P"},"P":{"Type":"Pass","End":true},"F":{"Type":"Fail"}}}`)
+	for i := range 25 {
+		input := `{}`
+		if i%5 == 0 {
+			input = `{"f":1}`
+		}
+		w.start(m, "e"+string(rune('a'+i)), input)
+	}
+	var names []string
+	token := ""
+	for {
+		page := w.call("ListExecutions", map[string]any{"stateMachineArn": m, "maxResults": 10, "nextToken": token})
+		for _, e := range page["executions"].([]any) {
+			names = append(names, e.(map[string]any)["name"].(string))
+		}
+		next, ok := page["nextToken"].(string)
+		if !ok {
+			break
+		}
+		token = next
+	}
+	if len(names) != 25 || names[0] != "ey" || names[24] != "ea" {
+		t.Fatalf("%v", names)
+	}
+	failed := w.call("ListExecutions", map[string]any{"stateMachineArn": m, "statusFilter": "FAILED"})["executions"].([]any)
+	if len(failed) != 5 {
+		t.Fatalf("%d failed", len(failed))
+	}
+}
+
+func TestEndlessLoopEndsAtTheHistoryLimit(t *testing.T) {
+	w := virtual(t)
+	e := w.start(w.create("m", `{"StartAt":"A","States":{"A":{"Type":"Pass","Next":"B"},"B":{"Type":"Pass","Next":"A"}}}`), "e", `{}`)
+	d := w.describe(e)
+	if d["status"] != "FAILED" || !strings.Contains(d["cause"].(string), "25000") {
+		t.Fatalf("%v", d)
+	}
+	last := w.call("GetExecutionHistory", map[string]any{"executionArn": e, "reverseOrder": true, "maxResults": 1})["events"].([]any)[0].(map[string]any)
+	if last["id"] != 25000.0 || last["type"] != "ExecutionFailed" {
+		t.Fatalf("%v", last)
+	}
+}
+
+func TestHistoryPagesInBothOrders(t *testing.T) {
+	w := virtual(t)
+	e := w.start(w.create("m", `{"StartAt":"A","States":{"A":{"Type":"Wait","Seconds":1,"Next":"B"},"B":{"Type":"Wait","Seconds":1,"Next":"C"},"C":{"Type":"Pass","End":true}}}`), "e", `{}`)
+	w.sched.RunFor(time.Minute)
+	for _, reverse := range []bool{false, true} {
+		var ids []float64
+		token := ""
+		for {
+			page := w.call("GetExecutionHistory", map[string]any{"executionArn": e, "reverseOrder": reverse, "maxResults": 3, "nextToken": token})
+			for _, ev := range page["events"].([]any) {
+				ids = append(ids, ev.(map[string]any)["id"].(float64))
+			}
+			next, ok := page["nextToken"].(string)
+			if !ok {
+				break
+			}
+			token = next
+		}
+		if len(ids) != 8 {
+			t.Fatalf("reverse %v: %v", reverse, ids)
+		}
+		for i, id := range ids {
+			want := float64(i + 1)
+			if reverse {
+				want = float64(8 - i)
+			}
+			if id != want {
+				t.Fatalf("reverse %v: %v", reverse, ids)
+			}
+		}
+	}
+}
