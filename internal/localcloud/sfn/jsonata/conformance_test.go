@@ -33,6 +33,9 @@ func casesDir(t testing.TB) string {
 		}
 	}
 	if _, err := os.Stat(filepath.Join(dir, "cases")); err != nil {
+		if os.Getenv("FLEETSTEP_JSONATA_CASES") != "" {
+			t.Fatalf("FLEETSTEP_JSONATA_CASES: %v", err)
+		}
 		t.Skipf("no JSONata suite at %q; set FLEETSTEP_JSONATA_CASES", dir)
 	}
 	return dir
@@ -105,7 +108,8 @@ func testRuntime() *Runtime {
 func (s *suite) runCase(c *Object) error {
 	for _, k := range c.Keys() {
 		switch k {
-		case "id", "expr", "data", "dataset", "bindings", "result", "undefinedResult", "code", "token", "error", "timelimit", "depth", "unordered":
+		case "id", "expr", "data", "dataset", "bindings", "result", "undefinedResult", "code", "token", "error", "timelimit", "depth", "unordered",
+			"description", "category", "comment":
 		default:
 			return fmt.Errorf("unknown field %q", k)
 		}
