@@ -87,7 +87,7 @@ const (
 	ordinary reserved = iota
 	ingest            // $aws/rules/RULE/...: to that rule alone
 	request           // $aws/things/...: a request to a service, answered to the sender
-	closed            // any other $ topic: for AWS alone
+	closed            // any other $ topic, and $aws/things/.../accepted and the like: for AWS alone
 )
 
 func kindOf(name string) reserved {
@@ -97,6 +97,10 @@ func kindOf(name string) reserved {
 	case strings.HasPrefix(name, "$aws/rules/"):
 		return ingest
 	case strings.HasPrefix(name, "$aws/things/"):
+		switch name[strings.LastIndexByte(name, '/')+1:] {
+		case "accepted", "rejected", "notify", "notify-next", "delta", "documents":
+			return closed // clients may only subscribe to what AWS answers and notifies
+		}
 		return request
 	default:
 		return closed

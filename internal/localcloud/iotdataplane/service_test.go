@@ -164,9 +164,11 @@ func TestReservedTopicsAnswerTheAskerOnly(t *testing.T) {
 	w.expect("spy", "$aws/things/t/jobs/get {}") // requests are visible, answers are not
 	w.publish("a", "$aws/things/t/shadow/get", "{}")
 	w.expect("a", `$aws/things/t/shadow/get/rejected {"code":501,"message":"the local cloud does not implement thing shadows"}`)
-	err := w.conns["a"].Publish(ctx, iotdataplane.Message{Topic: "$aws/events/presence/connected/a"})
-	if r, ok := errors.AsType[*iotdataplane.Refusal](err); !ok || r.Reason != iotdataplane.ReasonAuthError {
-		t.Errorf("publish to an event topic: %v", err)
+	for _, topic := range []string{"$aws/events/presence/connected/a", "$aws/things/t/jobs/notify-next", "$aws/things/t/jobs/get/accepted", "$SYS/x"} {
+		err := w.conns["a"].Publish(ctx, iotdataplane.Message{Topic: topic})
+		if r, ok := errors.AsType[*iotdataplane.Refusal](err); !ok || r.Reason != iotdataplane.ReasonAuthError {
+			t.Errorf("publish to %s: %v", topic, err)
+		}
 	}
 }
 

@@ -20,7 +20,6 @@ type checker struct {
 	source   string
 	modern   bool // 2016-03-23
 	template bool
-	nested   int
 	fallback int // inside the default of get_or_default
 	counts   map[string]int
 	external bool

@@ -10,13 +10,12 @@ import (
 // have them. It is evaluated against the message, not against the statement's
 // result; the statement's variables are visible.
 type Template struct {
-	source   string
-	modern   bool
-	version  string
-	external bool
-	texts    []string // one more than nodes
-	nodes    []node
-	names    []string // the variables of its statement
+	source  string
+	modern  bool
+	version string
+	texts   []string // one more than nodes
+	nodes   []node
+	names   []string // the variables of its statement
 }
 
 // CompileTemplate parses and checks a template for the fields of a rule with
@@ -29,7 +28,6 @@ func (s *Statement) CompileTemplate(source string) (*Template, error) {
 		i := strings.Index(source[rest:], "${")
 		if i < 0 {
 			t.texts = append(t.texts, source[rest:])
-			t.external = c.external
 			return t, nil
 		}
 		t.texts = append(t.texts, source[rest:rest+i])

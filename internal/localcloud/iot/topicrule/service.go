@@ -83,7 +83,6 @@ type Service struct {
 		last     uint64
 		pending  []uint64 // rows to remove
 		removing bool
-		open     int // executions that run
 	}
 	roles struct {
 		sync.Mutex
