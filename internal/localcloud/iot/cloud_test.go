@@ -108,6 +108,12 @@ func (c *cloud) restart() {
 	}
 }
 
+// useDoor serves s alone.
+func (c *cloud) useDoor(s *Service) {
+	c.door = awsapi.New(awsapi.Config{Scheduler: s.sched, Account: testAccount, Region: testRegion})
+	c.door.Add(s.API())
+}
+
 // crash loses everything that is not in the store: tasks, timers, caches.
 func (c *cloud) crash() {
 	c.t.Helper()
