@@ -20,7 +20,6 @@ type submission struct {
 	// Worked out while its batch is accepted.
 	targets   []target
 	execution Execution
-	lost      bool // a Basic Ingest message without a rule
 }
 
 // target is a session that a message goes to.

@@ -127,8 +127,6 @@ func (o *members) set(key string, v Value) {
 // arithmetic has the precision of the language; it is only read.
 var arithmetic = &apd.Context{Precision: 34, MaxExponent: 999 + 34, MinExponent: -999 - 34, Rounding: apd.RoundHalfEven}
 
-var bigLimit = new(apd.BigInt).Exp(apd.NewBigInt(10), apd.NewBigInt(34), nil)
-
 // decimal is a number as an apd.Decimal, which must not be changed.
 func (v Value) decimal() *apd.Decimal {
 	if d, ok := v.ref.(*apd.Decimal); ok {
