@@ -15,7 +15,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/iot"
 	"github.com/aws/aws-sdk-go-v2/service/iotdataplane"
-	"github.com/aws/aws-sdk-go-v2/service/iotjobsdataplane"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
@@ -134,10 +133,7 @@ func (p *parts) steps(machine string) *callback.Client {
 }
 
 func (p *parts) executions() *iotjobs.Executions {
-	url := p.dataEndpoint()
-	return iotjobs.NewExecutions(iotjobsdataplane.NewFromConfig(p.cfg, func(o *iotjobsdataplane.Options) {
-		o.EndpointResolver = iotjobsdataplane.EndpointResolverFromURL(url)
-	}))
+	return iotjobs.NewExecutions(p.cfg, p.dataEndpoint(), p.now)
 }
 
 func (p *parts) images(bucket string) *images.Store {

@@ -14,8 +14,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iot"
 	"github.com/aws/aws-sdk-go-v2/service/iot/types"
-	"github.com/aws/aws-sdk-go-v2/service/iotjobsdataplane"
-	datatypes "github.com/aws/aws-sdk-go-v2/service/iotjobsdataplane/types"
 
 	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/jobs"
@@ -194,56 +192,4 @@ func (c *Control) SetAttribute(ctx context.Context, thing event.ThingName, name,
 func notFound(err error) bool {
 	var missing *types.ResourceNotFoundException
 	return errors.As(err, &missing)
-}
-
-// Executions is the jobs data plane.
-type Executions struct{ api *iotjobsdataplane.Client }
-
-// NewExecutions is the data plane; the client needs the account's endpoint.
-func NewExecutions(api *iotjobsdataplane.Client) *Executions { return &Executions{api: api} }
-
-// Update implements jobs.Executions.
-func (e *Executions) Update(ctx context.Context, thing event.ThingName, job event.JobID, number int64, status event.JobStatus, details map[string]string) error {
-	_, err := e.api.UpdateJobExecution(ctx, &iotjobsdataplane.UpdateJobExecutionInput{
-		JobId: aws.String(string(job)), ThingName: aws.String(string(thing)), ExecutionNumber: aws.Int64(number),
-		Status: datatypes.JobExecutionStatus(status), StatusDetails: details,
-	})
-	if err == nil {
-		return nil
-	}
-	if gone(err) {
-		return jobs.ErrOver
-	}
-	var moved *datatypes.InvalidStateTransitionException
-	if errors.As(err, &moved) {
-		// Another attempt, or an end that came in between: look.
-		if s, e := e.Status(ctx, thing, job, number); errors.Is(e, jobs.ErrOver) || e == nil && s.Terminal() {
-			return jobs.ErrOver
-		}
-	}
-	return fmt.Errorf("iotjobs.Update: to %s: %w", status, err)
-}
-
-// Status implements jobs.Executions.
-func (e *Executions) Status(ctx context.Context, thing event.ThingName, job event.JobID, number int64) (event.JobStatus, error) {
-	out, err := e.api.DescribeJobExecution(ctx, &iotjobsdataplane.DescribeJobExecutionInput{
-		JobId: aws.String(string(job)), ThingName: aws.String(string(thing)), ExecutionNumber: aws.Int64(number),
-		IncludeJobDocument: aws.Bool(false),
-	})
-	if gone(err) {
-		return "", jobs.ErrOver
-	}
-	if err != nil {
-		return "", fmt.Errorf("iotjobs.Status: %w", err)
-	}
-	if out.Execution == nil || aws.ToInt64(out.Execution.ExecutionNumber) != number {
-		return "", jobs.ErrOver // replaced by a later attempt
-	}
-	return event.JobStatus(out.Execution.Status), nil
-}
-
-func gone(err error) bool {
-	var missing *datatypes.ResourceNotFoundException
-	var terminal *datatypes.TerminalStateException
-	return errors.As(err, &missing) || errors.As(err, &terminal)
 }
