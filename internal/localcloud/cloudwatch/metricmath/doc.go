@@ -1,0 +1,28 @@
+// Package metricmath is CloudWatch's metric math: expressions such as
+//
+//	IF(total > 10, 100 * failed / total, 0)
+//	SUM(METRICS("wave"))
+//
+// Parse makes a tree of a source once; Expr.Eval computes it over an Env,
+// which holds the series that the expression names. The package does no I/O.
+//
+// A value is a scalar, a series or a list of series. Series are sorted by time
+// (seconds since the epoch). Arithmetic and comparison join two series where
+// both have a point; what is not a finite number (a division by zero, say) is
+// no point. A comparison is 1 or 0. AND binds stronger than OR; comparison is
+// stronger than both; ^ is strongest and associates to the right.
+//
+// Functions: ABS AVG CEIL DATAPOINT_COUNT DATE DAY DIFF DIFF_TIME EPOCH FILL
+// FLOOR HOUR IF LOG LOG10 MAX METRICS METRIC_COUNT MIN MINUTE MONTH PERIOD RATE
+// REMOVE_EMPTY RUNNING_SUM SEARCH SLICE SORT STDDEV SUM TIME_SERIES YEAR.
+// Names of functions are in upper case, those of series begin in lower case.
+// Every other function that CloudWatch has is refused by name.
+//
+// Errors are *Error with the offset in the source. A source is at most 2,048
+// bytes long and nested at most 64 deep.
+//
+// Expressions are safe for concurrent use.
+//
+// Source: CloudWatch user guide, "Using math expressions with CloudWatch
+// metrics".
+package metricmath
