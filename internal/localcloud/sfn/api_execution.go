@@ -37,15 +37,32 @@ func (s *Service) prepare(in *StartExecutionInput, typ string) (*executionRecord
 		input = *in.Input
 	}
 	var m machineRecord
-	var rev revisionRecord
+	var rev *revisionRecord
 	var v *versionRecord
 	var alias string
-	err := s.db.View(func(tx *store.Tx) (err error) {
-		m, rev, v, alias, err = s.selected(tx, in.StateMachineARN)
-		return err
-	})
+	name, qualifier, err := s.machineName(in.StateMachineARN)
 	if err != nil {
 		return nil, nil, err
+	}
+	if qualifier == "" {
+		c, err := s.newest(name)
+		if err != nil {
+			return nil, nil, err
+		}
+		if c == nil {
+			return nil, nil, noMachine(in.StateMachineARN)
+		}
+		m, rev = c.machine, c.revision
+	} else {
+		err := s.db.View(func(tx *store.Tx) (err error) {
+			var r revisionRecord
+			m, r, v, alias, err = s.selected(tx, in.StateMachineARN)
+			rev = &r
+			return err
+		})
+		if err != nil {
+			return nil, nil, err
+		}
 	}
 	if m.Deleting {
 		return nil, nil, awsapi.Errorf("StateMachineDeleting", "State Machine is being deleted: '%s'", in.StateMachineARN)
@@ -78,7 +95,7 @@ func (s *Service) prepare(in *StartExecutionInput, typ string) (*executionRecord
 	} else {
 		rec.ARN = s.arn("execution", m.Name+":"+rec.Name)
 	}
-	return rec, &rev, nil
+	return rec, rev, nil
 }
 
 // order makes start times differ, so that lists have one order.
@@ -103,7 +120,7 @@ func (s *Service) startExecution(ctx context.Context, c *awsapi.Call, in *StartE
 	errSame := awsapi.Errorf("Same", "")
 	started := rec.Started
 	err = s.begin(rec, rev, func(tx *store.Tx) error {
-		if rec.Type == express {
+		if rec.Type == express || in.Name == nil {
 			return nil
 		}
 		old, ok, err := executions.Get(tx, rec.Machine, rec.Name)

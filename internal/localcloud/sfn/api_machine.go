@@ -180,7 +180,7 @@ func (s *Service) createStateMachine(ctx context.Context, c *awsapi.Call, in *Cr
 			}
 			out.StateMachineVersionARN = arn + ":" + strconv.Itoa(v.Number)
 		}
-		return machines.Put(tx, m, in.Name)
+		return s.putMachine(tx, m)
 	})
 	if err != nil {
 		return nil, err
@@ -205,7 +205,7 @@ func (s *Service) publish(tx *store.Tx, m *machineRecord, description string) (v
 	if err := versions.Put(tx, v, m.Name, store.Number(uint64(v.Number))); err != nil {
 		return v, err
 	}
-	return v, machines.Put(tx, *m, m.Name)
+	return v, s.putMachine(tx, *m)
 }
 
 // UpdateStateMachineInput is the input of UpdateStateMachine.
@@ -313,7 +313,7 @@ func (s *Service) updateStateMachine(ctx context.Context, c *awsapi.Call, in *Up
 			}
 			out.StateMachineVersionARN = in.StateMachineARN + ":" + strconv.Itoa(v.Number)
 		}
-		return machines.Put(tx, m, name)
+		return s.putMachine(tx, m)
 	})
 	if err != nil {
 		return nil, err
@@ -349,7 +349,7 @@ func (s *Service) deleteStateMachine(ctx context.Context, c *awsapi.Call, in *St
 		}
 		if running != nil {
 			m.Deleting = true
-			return machines.Put(tx, m, name)
+			return s.putMachine(tx, m)
 		}
 		return s.purge(tx, name)
 	})
@@ -385,6 +385,7 @@ func (s *Service) deleteStateMachine(ctx context.Context, c *awsapi.Call, in *St
 
 // purge removes all of a state machine.
 func (s *Service) purge(tx *store.Tx, name string) error {
+	s.changed(tx, name)
 	if err := machines.Delete(tx, name); err != nil {
 		return err
 	}
@@ -796,7 +797,7 @@ func (s *Service) retag(arn string, change func(tags map[string]string) error) e
 			if err := change(m.Tags); err != nil {
 				return err
 			}
-			return machines.Put(tx, m, name)
+			return s.putMachine(tx, m)
 		case "activity":
 			a, ok, err := activities.Get(tx, name)
 			if err != nil {

@@ -42,17 +42,17 @@ func (h host) ActivityExists(arn string) bool {
 func (s *Service) plan(rev *revisionRecord, typ string) (*asl.Machine, error) {
 	id := rev.Machine + "/" + rev.ID
 	s.mu.Lock()
-	m := s.plans[id]
+	p := s.plans[id]
 	s.mu.Unlock()
-	if m != nil {
-		return m, nil
+	if p != nil {
+		return p.machine, nil
 	}
 	m, ds := asl.Compile(rev.Definition, typ == express)
 	if m == nil {
 		return nil, ds
 	}
 	s.mu.Lock()
-	s.plans[id] = m
+	s.plans[id] = &plan{m, rev}
 	s.mu.Unlock()
 	return m, nil
 }
@@ -65,10 +65,17 @@ func (s *Service) load(k key) (rec *executionRecord, o *openRecord, rev *revisio
 			return err
 		}
 		rec = &r
-		if v, ok, err := revisions.Get(tx, k.Machine, r.Revision); err != nil {
-			return err
-		} else if ok {
-			rev = &v
+		s.mu.Lock()
+		if p := s.plans[k.Machine+"/"+r.Revision]; p != nil {
+			rev = p.revision
+		}
+		s.mu.Unlock()
+		if rev == nil {
+			if v, ok, err := revisions.Get(tx, k.Machine, r.Revision); err != nil {
+				return err
+			} else if ok {
+				rev = &v
+			}
 		}
 		v, ok, err := open.Get(tx, k.Machine, k.Name)
 		if ok {
@@ -96,7 +103,82 @@ func (s *Service) run(rec *executionRecord, rev *revisionRecord, snap asl.Snapsh
 	if err != nil {
 		return nil, err
 	}
-	return asl.Resume(m, host{s, rec.key()}, s.info(rec, rev), snap), nil
+	run := asl.Resume(m, host{s, rec.key()}, s.info(rec, rev), snap)
+	return run, nil
+}
+
+// recorder takes the events of a move as they are stored: a JSON array without
+// its end.
+type recorder struct {
+	text  []byte
+	first int64
+	kept  []asl.Event // for the log
+}
+
+// record sends a run's events to a recorder.
+func (s *Service) record(rec *executionRecord, rev *revisionRecord, run *asl.Run) *recorder {
+	out := &recorder{}
+	keep := s.Logs != nil && rev != nil && rev.Logging != nil && rev.Logging.Level != "OFF"
+	run.Record = func(e *asl.Event) {
+		if keep {
+			out.kept = append(out.kept, *e)
+		}
+		if rec.Type == express {
+			return
+		}
+		if out.first == 0 {
+			out.first = e.ID
+			out.text = append(make([]byte, 0, 2048), '[')
+		} else {
+			out.text = append(out.text, ',')
+		}
+		out.text = appendEvent(out.text, e)
+	}
+	return out
+}
+
+// newest returns a state machine as it is now, nil if there is none.
+func (s *Service) newest(name string) (*current, error) {
+	s.mu.Lock()
+	c, changes := s.current[name], s.changes
+	s.mu.Unlock()
+	if c != nil {
+		return c, nil
+	}
+	err := s.db.View(func(tx *store.Tx) error {
+		m, ok, err := machines.Get(tx, name)
+		if err != nil || !ok {
+			return err
+		}
+		rev, _, err := revisions.Get(tx, name, m.Revision)
+		c = &current{m, &rev}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	if c != nil && s.changes == changes {
+		s.current[name] = c
+	}
+	s.mu.Unlock()
+	return c, nil
+}
+
+// putMachine stores a state machine.
+func (s *Service) putMachine(tx *store.Tx, m machineRecord) error {
+	s.changed(tx, m.Name)
+	return machines.Put(tx, m, m.Name)
+}
+
+// changed forgets what memory holds of a state machine.
+func (s *Service) changed(tx *store.Tx, name string) {
+	tx.OnCommit(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.changes++
+		delete(s.current, name)
+	})
 }
 
 // lock takes the right to move an execution.
@@ -144,18 +226,18 @@ func (s *Service) moveWith(k key, change func(run *asl.Run) error, also func(tx 
 	if err != nil {
 		return err
 	}
+	events := s.record(rec, rev, run)
 	if err := change(run); err != nil {
 		return err
 	}
 	calls := run.Calls
-	events := run.Events
 	err = s.db.Update(func(tx *store.Tx) error {
 		if also != nil {
 			if err := also(tx); err != nil {
 				return err
 			}
 		}
-		return s.save(tx, rec, run)
+		return s.save(tx, rec, run, events)
 	})
 	if err != nil {
 		return err
@@ -166,18 +248,10 @@ func (s *Service) moveWith(k key, change func(run *asl.Run) error, also func(tx 
 }
 
 // save writes what a run has become.
-func (s *Service) save(tx *store.Tx, rec *executionRecord, run *asl.Run) error {
+func (s *Service) save(tx *store.Tx, rec *executionRecord, run *asl.Run, events *recorder) error {
 	k := rec.key()
-	if len(run.Events) > 0 && rec.Type != express {
-		b := []byte{'['}
-		for i := range run.Events {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = appendEvent(b, &run.Events[i])
-		}
-		b = append(b, ']')
-		if err := history.Put(tx, b, k.Machine, k.Name, store.Number(uint64(run.Events[0].ID))); err != nil {
+	if events.first > 0 && rec.Type != express {
+		if err := history.Put(tx, append(events.text, ']'), k.Machine, k.Name, store.Number(uint64(events.first))); err != nil {
 			return err
 		}
 	}
@@ -276,8 +350,8 @@ func (s *Service) after(rec *executionRecord, run *asl.Run, calls []asl.Call) {
 }
 
 // done does what follows a stored move.
-func (s *Service) done(rec *executionRecord, rev *revisionRecord, run *asl.Run, events []asl.Event, calls []asl.Call) {
-	s.log(rec, rev, events)
+func (s *Service) done(rec *executionRecord, rev *revisionRecord, run *asl.Run, events *recorder, calls []asl.Call) {
+	s.log(rec, rev, events.kept)
 	s.call(rec, run, calls)
 	if run.Status != asl.Running {
 		s.ended(rec)
@@ -416,9 +490,9 @@ func (s *Service) begin(rec *executionRecord, rev *revisionRecord, admit func(tx
 	}
 	k := rec.key()
 	run := asl.New(m, host{s, k}, s.info(rec, rev))
+	events := s.record(rec, rev, run)
 	run.Start()
-	rec.Status = asl.Running
-	calls, events := run.Calls, run.Events
+	calls := run.Calls
 	err = s.db.Update(func(tx *store.Tx) error {
 		if admit != nil {
 			if err := admit(tx); err != nil {
@@ -426,17 +500,12 @@ func (s *Service) begin(rec *executionRecord, rev *revisionRecord, admit func(tx
 			}
 		}
 		if run.Status == asl.Running {
+			rec.Status = asl.Running
 			if err := s.index(tx, rec, ""); err != nil {
 				return err
 			}
-			return s.save(tx, rec, run)
 		}
-		if rec.Type != express {
-			if err := byStart.Put(tx, nil, k.Machine, backward(rec.Order), k.Name); err != nil {
-				return err
-			}
-		}
-		return s.save(tx, rec, run)
+		return s.save(tx, rec, run, events)
 	})
 	if err != nil {
 		return err

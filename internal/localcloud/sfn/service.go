@@ -86,11 +86,25 @@ type Service struct {
 
 	mu      sync.Mutex
 	live    map[key]*live
-	plans   map[string]*asl.Machine // compiled revisions
+	plans   map[string]*plan    // compiled revisions, by machine/revision
+	current map[string]*current // state machines as they are now
+	changes int                 // of state machines
 	pollers map[string][]*scheduler.Gate
 	enders  map[key][]*ender
 	// lastStart is the latest start of an execution.
 	lastStart time.Time
+}
+
+// plan is a revision, ready to run.
+type plan struct {
+	machine  *asl.Machine
+	revision *revisionRecord
+}
+
+// current is a state machine with its newest revision.
+type current struct {
+	machine  machineRecord
+	revision *revisionRecord
 }
 
 // ender waits for the end of an execution.
@@ -110,7 +124,7 @@ type live struct {
 // New makes the service.
 func New(config Config) *Service {
 	s := &Service{Config: config, sched: config.Scheduler, db: config.Store, live: map[key]*live{},
-		plans: map[string]*asl.Machine{}, pollers: map[string][]*scheduler.Gate{}, enders: map[key][]*ender{}}
+		plans: map[string]*plan{}, current: map[string]*current{}, pollers: map[string][]*scheduler.Gate{}, enders: map[key][]*ender{}}
 	if s.Tasks == nil {
 		s.Tasks = &integrations{s}
 	}

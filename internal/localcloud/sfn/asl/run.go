@@ -178,7 +178,9 @@ type Run struct {
 	Output       *Data
 	Error, Cause *string
 	// Events and Calls gather what has happened and what is to be done; the
-	// caller takes them and sets them to nil.
+	// caller takes them and sets them to nil. With Record set, events go
+	// there instead; the event is valid only during the call.
+	Record func(e *Event)
 	Events []Event
 	Calls  []Call
 	// Trace, if set, is told how a state's data goes: "afterInputPath" and so on.
@@ -189,6 +191,7 @@ type Run struct {
 	queue        []*Branch
 	fixedContext any
 	single       *single
+	scratch      Event
 }
 
 // Statuses of an execution.
@@ -285,7 +288,12 @@ func (r *Run) append(b *Branch, previous int64, e Event) int64 {
 		r.Status, r.Error, r.Cause = Failed, e.Error, e.Cause
 	}
 	r.snapshot.Next++
-	r.Events = append(r.Events, e)
+	if r.Record != nil {
+		r.scratch = e
+		r.Record(&r.scratch)
+	} else {
+		r.Events = append(r.Events, e)
+	}
 	return e.ID
 }
 
