@@ -200,6 +200,9 @@ func credentialScope(r *http.Request, query url.Values) string {
 	}
 	parts := strings.Split(strings.TrimSpace(credential), "/")
 	if len(parts) < 5 {
+		if query.Has("AWSAccessKeyId") && query.Has("Signature") {
+			return "s3" // Signature Version 2 in a URL, which only S3 has
+		}
 		return ""
 	}
 	return parts[len(parts)-2]

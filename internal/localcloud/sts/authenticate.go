@@ -63,6 +63,10 @@ type signature struct {
 
 // Authenticate implements awsapi.Authenticator.
 func (s *Service) Authenticate(r *http.Request, body []byte) (id awsapi.Identity, signing string, err error) {
+	if r.Header.Get("Authorization") == "" && isVersion2(r) {
+		id, err := s.authenticateVersion2(r)
+		return id, "s3", err
+	}
 	sig, err := readSignature(r)
 	if err != nil {
 		return id, "", err

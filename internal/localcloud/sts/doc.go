@@ -5,7 +5,7 @@
 //   - the awsapi.Authenticator: it verifies Signature Version 4 in the
 //     Authorization header or in a presigned URL, including S3's unsigned and
 //     chunk-signed payloads, of which it checks the first (seed) signature and
-//     not those of the chunks;
+//     not those of the chunks; for S3 also presigned URLs of Version 2;
 //   - the issuer of temporary credentials for an identity (Issue), as for a
 //     Lambda process. They are in the store and expire.
 //

@@ -3,9 +3,13 @@ package sts_test
 import (
 	"bytes"
 	"context"
+	"crypto/hmac"
+	"crypto/sha1"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -251,6 +255,38 @@ func TestPresignedURLs(t *testing.T) {
 	}
 	c.sched.RunFor(61 * time.Minute)
 	if status, got := get(u.URL); status != 403 || !strings.Contains(got, "<Code>AccessDenied</Code><Message>Request has expired</Message>") {
+		t.Fatalf("%d %s", status, got)
+	}
+}
+
+// TestVersion2URLs signs as the S3 documentation describes it.
+func TestVersion2URLs(t *testing.T) {
+	c := newCloud(t)
+	expires := c.sched.Now().Add(time.Hour).Unix()
+	resource := "/b/1.0/a%20b.bin?response-content-type=text/plain&versionId=v1"
+	m := hmac.New(sha1.New, []byte("test"))
+	fmt.Fprintf(m, "GET\n\n\n%d\n%s", expires, resource)
+	q := url.Values{
+		"AWSAccessKeyId": {"test"}, "Expires": {fmt.Sprint(expires)}, "Signature": {base64.StdEncoding.EncodeToString(m.Sum(nil))},
+		"versionId": {"v1"}, "response-content-type": {"text/plain"}, "x-id": {"GetObject"},
+	}
+	get := func(key string) (int, string) {
+		w, err := http.Get(c.url + "/b/1.0/" + key + "?" + q.Encode())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = w.Body.Close() }()
+		b, _ := io.ReadAll(w.Body)
+		return w.StatusCode, w.Header.Get("Caller") + string(b)
+	}
+	if status, got := get("a%20b.bin"); status != 200 || got != "arn:aws:iam::123456789012:root" {
+		t.Fatalf("%d %s", status, got)
+	}
+	if status, got := get("other"); status != 403 || !strings.Contains(got, "SignatureDoesNotMatch") {
+		t.Fatalf("%d %s", status, got)
+	}
+	c.sched.RunFor(2 * time.Hour)
+	if status, got := get("a%20b.bin"); status != 403 || !strings.Contains(got, "Request has expired") {
 		t.Fatalf("%d %s", status, got)
 	}
 }
