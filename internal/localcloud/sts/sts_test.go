@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -418,6 +419,39 @@ func BenchmarkAuthenticate(b *testing.B) {
 	for b.Loop() {
 		if _, _, err := s.Authenticate(r, body); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkRequest is a signed request of a role's session through the door:
+// authenticated, authorised, decoded and answered.
+func BenchmarkRequest(b *testing.B) {
+	type item struct {
+		TableName string                     `json:"TableName"`
+		Item      map[string]json.RawMessage `json:"Item"`
+	}
+	sched := scheduler.NewReal()
+	access := iam.New(iam.Config{Scheduler: sched, Store: store.Memory(), Account: account, Region: "us-east-1"})
+	tokens := sts.New(sts.Config{Scheduler: sched, Store: store.Memory(), Account: account, Region: "us-east-1", Keys: access, Roles: access})
+	door := awsapi.New(awsapi.Config{Scheduler: sched, Account: account, Region: "us-east-1", Authorizer: access, Authenticator: tokens})
+	door.Add(awsapi.Service{ID: "dynamodb", Signing: "dynamodb", Prefix: "dynamodb", Target: "DynamoDB_20120810", Protocols: []awsapi.Protocol{awsapi.JSON10}, Operations: []awsapi.Operation{
+		awsapi.Op("PutItem", func(_ context.Context, _ *awsapi.Call, in *item) (*item, error) { return in, nil }),
+	}})
+	body := []byte(`{"TableName":"t","Item":{"PK":{"S":"DEVICE#rg-1"},"SK":{"S":"STATE"},"n":{"N":"7"}}}`)
+	r := httptest.NewRequest("POST", "http://127.0.0.1:4566/", nil)
+	r.Header.Set("X-Amz-Target", "DynamoDB_20120810.PutItem")
+	r.Header.Set("Content-Type", "application/x-amz-json-1.0")
+	cred := aws.Credentials{AccessKeyID: "test", SecretAccessKey: "test"}
+	if err := v4.NewSigner().SignHTTP(b.Context(), cred, r, sha256Hex(body), "dynamodb", "us-east-1", time.Now()); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		w := httptest.NewRecorder()
+		door.ServeHTTP(w, r)
+		if w.Code != 200 {
+			b.Fatal(w.Body)
 		}
 	}
 }
