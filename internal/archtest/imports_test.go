@@ -1,0 +1,269 @@
+package archtest
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+const (
+	sdk     = "github.com/aws/aws-sdk-go-v2/..."
+	smithy  = "github.com/aws/smithy-go/..."
+	event   = "internal/event"
+	cloud   = "internal/localcloud/..."
+	proto   = "proto/..."
+	pblib   = "google.golang.org/protobuf/..."
+	iotSQL  = "internal/localcloud/iot/rulesql"
+	jobsAPI = "internal/localcloud/iotjobsdataplane"
+)
+
+// only says what packages may import, beside the standard library and, where
+// below is set, what lies under them.
+var only = []struct {
+	who     string
+	may     []string
+	because string
+}{
+	{event, nil, "it is the vocabulary that everything else shares"},
+	{"internal/jobs", []string{event}, "a context decides about plain values; adapters do the calls"},
+	{"internal/workflow", []string{event}, "a context decides about plain values; adapters do the calls"},
+	{"internal/device", []string{event, "internal/usp", proto}, "a context decides about plain values; USP is this one's subject"},
+	{"internal/usp", []string{proto, pblib}, "controller and agent share it, so it knows neither"},
+	{"internal/simulator", []string{"internal/usp", proto}, "an agent knows USP and nothing of whoever controls it"},
+	{"internal/simulator/mqtt", []string{"internal/simulator", "github.com/eclipse/paho.golang/..."}, "it is a transport"},
+	{"internal/provision", []string{sdk, "golang.org/x/sync/errgroup"}, "it makes the same calls on AWS and on a local cloud"},
+	{"internal/cli", []string{sdk, smithy, event, "github.com/spf13/cobra"}, "the same calls reach AWS and the local cloud"},
+	{"statemachines", nil, "the documents are data"},
+	{"infra", nil, "the template is data"},
+	{"infra/app", []string{"github.com/aws/aws-cdk-go/...", "github.com/aws/constructs-go/...", "github.com/aws/jsii-runtime-go", "statemachines", event},
+		"the stack needs the CDK, the state machines and the names of its rules"},
+	{"proto", nil, "the descriptor set is data"},
+	{"proto/uspmsg", []string{pblib}, "it is generated"},
+	{"proto/usprecord", []string{pblib}, "it is generated"},
+}
+
+// never says what packages may not reach: not by an import, not by an import
+// of an import, and not by the imports of their own tests.
+var never = []struct {
+	who     string
+	not     []string
+	because string
+}{
+	{"internal/jobs/...", []string{"internal/workflow/...", "internal/device/..."}, "contexts meet in internal/functions"},
+	{"internal/workflow/...", []string{"internal/jobs/...", "internal/device/..."}, "contexts meet in internal/functions"},
+	{"internal/device/...", []string{"internal/jobs/...", "internal/workflow/..."}, "contexts meet in internal/functions"},
+
+	{"internal/jobs/images", []string{"internal/jobs/iotjobs", "internal/jobs/outcome"}, "an adapter knows one outside system"},
+	{"internal/jobs/iotjobs", []string{"internal/jobs/images", "internal/jobs/outcome"}, "an adapter knows one outside system"},
+	{"internal/jobs/outcome", []string{"internal/jobs/images", "internal/jobs/iotjobs"}, "an adapter knows one outside system"},
+	{"internal/workflow/tokens", []string{"internal/workflow/callback"}, "an adapter knows one outside system"},
+	{"internal/workflow/callback", []string{"internal/workflow/tokens"}, "an adapter knows one outside system"},
+
+	{"internal/functions", []string{cloud, "internal/simulator/...", "internal/cli", "internal/demo"}, "the functions do not know where they run"},
+	{"internal/simulator/...", []string{"internal/device/...", cloud, sdk}, "an agent is neither a controller nor a cloud"},
+	{"internal/cli", []string{cloud, "internal/functions", "internal/simulator/..."}, "the command reaches any account by its endpoint alone"},
+	{"internal/demo", []string{cloud, "internal/functions"}, "the demonstration reaches a cloud by its endpoint alone"},
+	{"internal/provision", []string{cloud, "internal/simulator/..."}, "it makes the same calls on AWS and on a local cloud"},
+	{"lambdas/...", []string{cloud, "internal/cli", "internal/simulator/..."}, "the functions do not know where they run"},
+	{"infra/...", []string{cloud, "internal/functions"}, "the stack does not know where it runs"},
+
+	{cloud, []string{event, "internal/usp", proto, "statemachines", "internal/jobs/...", "internal/workflow/...", "internal/device/...", "internal/functions",
+		"internal/simulator/...", "internal/cli", "internal/demo", "internal/provision", "infra/...", "lambdas/..."}, "the local cloud knows nothing of firmware"},
+	{"internal/localcloud/scheduler", []string{"internal/localcloud/store", "internal/localcloud/awsapi"}, "it lies under everything"},
+	{"internal/localcloud/store", []string{"internal/localcloud/scheduler", "internal/localcloud/awsapi"}, "it lies under every service"},
+	{"internal/localcloud/awsapi", []string{"internal/localcloud/store"}, "the wire keeps no state"},
+	{"internal/localcloud/sfn/asl", []string{"internal/localcloud/awsapi", "internal/localcloud/store", "internal/localcloud/scheduler"}, "a language does no I/O"},
+	{"internal/localcloud/sfn/jsonata", []string{"internal/localcloud/awsapi", "internal/localcloud/store", "internal/localcloud/scheduler"}, "a language does no I/O"},
+	{"internal/localcloud/sfn/jsonpath", []string{"internal/localcloud/awsapi", "internal/localcloud/store", "internal/localcloud/scheduler"}, "a language does no I/O"},
+	{"internal/localcloud/sfn/intrinsic", []string{"internal/localcloud/awsapi", "internal/localcloud/store", "internal/localcloud/scheduler"}, "a language does no I/O"},
+	{"internal/localcloud/dynamodb/expr", []string{"internal/localcloud/awsapi", "internal/localcloud/store", "internal/localcloud/scheduler"}, "a language does no I/O"},
+	{iotSQL, []string{"internal/localcloud/awsapi", "internal/localcloud/store", "internal/localcloud/scheduler"}, "a language does no I/O"},
+	{"internal/localcloud/iot/fleetindex", []string{"internal/localcloud/awsapi", "internal/localcloud/store", "internal/localcloud/scheduler"}, "a language does no I/O"},
+	{"internal/localcloud/sns/filterpolicy", []string{"internal/localcloud/awsapi", "internal/localcloud/store", "internal/localcloud/scheduler"}, "a language does no I/O"},
+	{"internal/localcloud/cloudwatch/metricmath", []string{"internal/localcloud/awsapi", "internal/localcloud/store", "internal/localcloud/scheduler"}, "a language does no I/O"},
+}
+
+// alone says which packages a library, or a part of the tree, is reserved for;
+// tests may use it everywhere.
+var alone = []struct {
+	what    string
+	users   []string
+	because string
+}{
+	{"github.com/cockroachdb/pebble/...", []string{"internal/localcloud/store"}, "one package knows the embedded database"},
+	{"github.com/tidwall/btree", []string{"internal/localcloud/store"}, "one package knows how state is kept"},
+	{"github.com/mochi-mqtt/server/...", []string{"internal/localcloud/iotdataplane/broker"}, "the broker library is its network face"},
+	{"github.com/eclipse/paho.golang/...", []string{"internal/simulator/mqtt"}, "agents reach MQTT by one transport"},
+	{"github.com/johannesboyne/gofakes3/...", []string{"internal/localcloud/s3"}, "one service speaks S3's REST API by it"},
+	{"github.com/fxamacker/cbor/...", []string{"internal/localcloud/awsapi"}, "the wire is one package's"},
+	{"github.com/dlclark/regexp2/...", []string{iotSQL}, "only rule SQL has expressions that Go's own do not know"},
+	{"github.com/cockroachdb/apd/...", []string{iotSQL}, "only rule SQL calculates with 34 digits"},
+	{"github.com/aws/aws-lambda-go/...", []string{"internal/functions", "internal/localcloud/lambda", "lambdas/..."}, "one side of the Runtime API, and the other"},
+	{"github.com/aws/aws-cdk-go/...", []string{"infra/app"}, "nothing else may need Node.js"},
+	{"github.com/spf13/cobra", []string{"internal/cli", "cmd/..."}, "commands are one place's business"},
+	{sdk, []string{
+		"internal/jobs/images", "internal/jobs/iotjobs", "internal/jobs/outcome", "internal/workflow/tokens", "internal/workflow/callback", "internal/device/mtp",
+		"internal/functions", "internal/cli", "internal/provision", "internal/demo", "cmd/...",
+		"internal/localcloud", // signs the URLs in job documents
+	}, "adapters call AWS; the local cloud is what is called"},
+	{"internal/functions", []string{"lambdas/...", "internal/rehearsal/..."}, "the wiring is for whoever runs the functions"},
+	{cloud, []string{cloud, "cmd/...", "internal/rehearsal/..."}, "only these see both worlds"},
+	{"infra", []string{"cmd/...", "internal/rehearsal/..."}, "whoever starts the stack reads its template"},
+}
+
+// between is the local cloud's services that know another's package, and why
+// that is no knowledge of the other service.
+var between = []struct{ who, whom, because string }{
+	{"internal/localcloud", cloud, "it builds the services"},
+	{cloud, "internal/localcloud/scheduler", "it lies under everything"},
+	{cloud, "internal/localcloud/store", "it lies under every service"},
+	{cloud, "internal/localcloud/awsapi", "it is the wire"},
+	{cloud, "internal/localcloud/iam/policy", "the language of policies has no state"},
+	{"internal/localcloud/iot/...", "internal/localcloud/iotdataplane/topic", "one idea of what a topic filter matches"},
+	{"internal/localcloud/iot/jobs", jobsAPI, "it implements that package's port, in its words"},
+}
+
+func TestPackagesImportOnlyWhatTheyMay(t *testing.T) {
+	tr := theTree(t)
+	for _, r := range only {
+		if !tr.ours(r.who) {
+			t.Errorf("table only: there is no package %s any more", r.who)
+			continue
+		}
+		for _, p := range tr.imports[r.who] {
+			if !standard(p) && !anyMatches(r.may, p) || tr.ours(p) && !anyMatches(r.may, p) {
+				t.Errorf("%s imports %s, which it may not: %s", r.who, p, r.because)
+			}
+		}
+		for _, pattern := range r.may {
+			if !tr.known(pattern) {
+				t.Errorf("table only: %s may import %s, which nobody does", r.who, pattern)
+			}
+		}
+	}
+}
+
+func TestPackagesNeverReachWhatIsForbidden(t *testing.T) {
+	tr := theTree(t)
+	for _, r := range never {
+		who := tr.matching(r.who)
+		if len(who) == 0 {
+			t.Errorf("table never: there is no package %s any more", r.who)
+		}
+		for _, pattern := range r.not {
+			if !tr.known(pattern) {
+				t.Errorf("table never: there is no package %s any more, which %s must not import", pattern, r.who)
+			}
+		}
+		for _, p := range who {
+			if path := tr.reach(p, tr.imports[p], r.not); path != nil {
+				t.Errorf("%s, and may not: %s", strings.Join(path, " imports "), r.because)
+			}
+			for _, q := range tr.tests[p] {
+				if anyMatches(r.not, q) {
+					t.Errorf("a test of %s imports %s, and may not: %s", p, q, r.because)
+				}
+			}
+		}
+	}
+}
+
+func TestLibrariesStayWhereTheyBelong(t *testing.T) {
+	tr := theTree(t)
+	for _, r := range alone {
+		if !tr.known(r.what) {
+			t.Errorf("table alone: nobody imports %s any more", r.what)
+		}
+		for _, p := range tr.packages() {
+			for _, q := range tr.imports[p] {
+				if matches(r.what, q) && !anyMatches(r.users, p) {
+					t.Errorf("%s imports %s, which is for %s: %s", p, q, strings.Join(r.users, ", "), r.because)
+				}
+			}
+		}
+	}
+}
+
+// TestServicesDoNotKnowEachOther: a service of the local cloud reaches another
+// by awsapi.Caller or by an interface that it declares itself.
+func TestServicesDoNotKnowEachOther(t *testing.T) {
+	tr := theTree(t)
+	used := make([]bool, len(between))
+	for _, p := range tr.matching(cloud) {
+		for _, q := range tr.imports[p] {
+			if !matches(cloud, q) {
+				continue
+			}
+			allowed := p != "internal/localcloud" && service(p) == service(q)
+			for i, b := range between {
+				if matches(b.who, p) && matches(b.whom, q) {
+					allowed, used[i] = true, true
+				}
+			}
+			if !allowed {
+				t.Errorf("%s imports %s: a service reaches another by awsapi.Caller or an interface of its own", p, q)
+			}
+		}
+	}
+	for i, b := range between {
+		if !used[i] {
+			t.Errorf("table between: %s does not import %s any more", b.who, b.whom)
+		}
+	}
+}
+
+// service is the service folder that a package of the local cloud is in.
+func service(p string) string {
+	name, _, _ := strings.Cut(strings.TrimPrefix(p, "internal/localcloud/"), "/")
+	return name
+}
+
+// matching are our packages that a pattern means.
+func (tr *tree) matching(pattern string) []string {
+	return slices.DeleteFunc(tr.packages(), func(p string) bool { return !matches(pattern, p) })
+}
+
+// known tells whether a pattern means something: a package of ours, or one
+// that we import.
+func (tr *tree) known(pattern string) bool {
+	for p, imports := range tr.imports {
+		if matches(pattern, p) || slices.ContainsFunc(imports, func(q string) bool { return matches(pattern, q) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// reach is the way from a package to one that a pattern forbids, nil if there
+// is none. The shortest way comes first.
+func (tr *tree) reach(from string, imports, forbidden []string) []string {
+	type step struct {
+		pkg  string
+		from *step
+	}
+	start := &step{pkg: from}
+	seen := map[string]bool{from: true}
+	var queue []*step
+	add := func(at *step, imports []string) {
+		for _, p := range imports {
+			if !seen[p] {
+				seen[p] = true
+				queue = append(queue, &step{p, at})
+			}
+		}
+	}
+	add(start, imports)
+	for len(queue) > 0 {
+		at := queue[0]
+		queue = queue[1:]
+		if anyMatches(forbidden, at.pkg) {
+			var path []string
+			for s := at; s != nil; s = s.from {
+				path = append([]string{s.pkg}, path...)
+			}
+			return path
+		}
+		add(at, tr.imports[at.pkg])
+	}
+	return nil
+}
