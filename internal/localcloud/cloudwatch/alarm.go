@@ -36,14 +36,11 @@ type alarmConfig struct {
 }
 
 type putAlarmIn struct {
-	alarmFields
+	alarmConfig
 	Tags               []tag          `json:"Tags,omitempty"`
 	EvaluationCriteria map[string]any `json:"EvaluationCriteria,omitempty"`
 	EvaluationInterval int64          `json:"EvaluationInterval,omitempty"`
 }
-
-// alarmFields lets alarmConfig stand in other structs, its members among theirs.
-type alarmFields = alarmConfig
 
 // queries are those of the alarm: Metrics, or one for its metric.
 func (c *alarmConfig) queries() []dataQuery {
@@ -219,7 +216,7 @@ func (s *Service) putMetricAlarm(_ context.Context, _ *awsapi.Call, in *putAlarm
 	if in.EvaluationCriteria != nil || in.EvaluationInterval != 0 {
 		return nil, awsapi.NotBuilt("PutMetricAlarm with EvaluationCriteria or EvaluationInterval")
 	}
-	c := in.alarmFields
+	c := in.alarmConfig
 	if err := c.check(); err != nil {
 		return nil, err
 	}
@@ -421,7 +418,7 @@ type describeAlarmsIn struct {
 }
 
 type alarmOut struct {
-	alarmFields
+	alarmConfig
 	AlarmArn     string      `json:"AlarmArn"`
 	Updated      awsapi.Time `json:"AlarmConfigurationUpdatedTimestamp"`
 	StateValue   string      `json:"StateValue"`
@@ -447,7 +444,7 @@ func (s *Service) show(a alarm) alarmOut {
 	if c.Dimensions == nil {
 		c.Dimensions = []Dimension{}
 	}
-	return alarmOut{alarmFields: c, AlarmArn: s.alarmARN(c.AlarmName), Updated: milli(a.Updated), StateValue: a.State, StateReason: a.Reason,
+	return alarmOut{alarmConfig: c, AlarmArn: s.alarmARN(c.AlarmName), Updated: milli(a.Updated), StateValue: a.State, StateReason: a.Reason,
 		ReasonData: a.ReasonData, StateUpdated: milli(a.StateUpdated), Transitioned: milli(a.Transitioned)}
 }
 

@@ -361,10 +361,10 @@ func slice(c *call) (Value, error) {
 			return Value{}, err
 		}
 	}
-	if !(from >= 0) || !(to >= from) {
+	if !(from >= 0) || len(c.args) == 3 && !(to >= from) {
 		return Value{}, c.fault("the range %v to %v is none", from, to)
 	}
-	from, to = min(from, float64(len(have))), min(to, float64(len(have)))
+	from, to = min(from, float64(len(have))), max(min(to, float64(len(have))), min(from, float64(len(have))))
 	out := slices.Clone(have[int(from):int(to)])
 	if len(c.args) == 2 {
 		// SLICE(list, i) is the one series.
