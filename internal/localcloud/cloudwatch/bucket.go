@@ -15,6 +15,9 @@ type bucket struct {
 	// Opaque counts the samples whose values are not known, because they
 	// came as statistics.
 	Opaque float64 `json:",omitempty"`
+	// Coarse is set once there were more than maxValues values: they are
+	// rounded then, and may lie a little beyond Min and Max.
+	Coarse bool `json:",omitempty"`
 	// Values are sorted and differ; Counts go with them.
 	Values []float64 `json:",omitempty"`
 	Counts []float64 `json:",omitempty"`
@@ -37,26 +40,42 @@ func (b *bucket) merge(o bucket) {
 	b.Sum += o.Sum
 	b.Min, b.Max = min(b.Min, o.Min), max(b.Max, o.Max)
 	b.Opaque += o.Opaque
+	if o.Coarse {
+		b.coarsen()
+	}
 	if len(o.Values) == 1 {
-		i, ok := slices.BinarySearch(b.Values, o.Values[0])
-		if ok {
-			b.Counts[i] += o.Counts[0]
-		} else {
-			b.Values = slices.Insert(b.Values, i, o.Values[0])
-			b.Counts = slices.Insert(b.Counts, i, o.Counts[0])
-		}
+		b.insert(o.Values[0], o.Counts[0])
 	} else if len(o.Values) > 1 {
 		b.add(o.Values, o.Counts)
 	}
 	if len(b.Values) > maxValues {
-		values, counts := b.Values, b.Counts
-		b.Values, b.Counts = nil, nil
-		coarse := make([]float64, len(values))
-		for i, v := range values {
-			coarse[i] = min(max(round(v), b.Min), b.Max)
-		}
-		b.add(coarse, counts)
+		b.coarsen()
 	}
+}
+
+// insert adds one value to the histogram.
+func (b *bucket) insert(v, n float64) {
+	if b.Coarse {
+		v = round(v)
+	}
+	i, ok := slices.BinarySearch(b.Values, v)
+	if ok {
+		b.Counts[i] += n
+		return
+	}
+	b.Values = slices.Insert(b.Values, i, v)
+	b.Counts = slices.Insert(b.Counts, i, n)
+}
+
+// coarsen rounds the values, those to come included.
+func (b *bucket) coarsen() {
+	if b.Coarse {
+		return
+	}
+	b.Coarse = true
+	values, counts := b.Values, b.Counts
+	b.Values, b.Counts = nil, nil
+	b.add(values, counts)
 }
 
 // add joins a histogram to b's.
@@ -66,6 +85,9 @@ func (b *bucket) add(values, counts []float64) {
 		at[v] += b.Counts[i]
 	}
 	for i, v := range values {
+		if b.Coarse {
+			v = round(v)
+		}
 		at[v] += counts[i]
 	}
 	b.Values = make([]float64, 0, len(at))

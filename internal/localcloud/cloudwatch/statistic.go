@@ -62,6 +62,9 @@ func parseStatistic(s string) (statistic, bool) {
 // extended reports whether the statistic needs the values.
 func (st statistic) extended() bool { return !slices.Contains(simpleStatistics, st.name) }
 
+// within moves a rounded value back between the least and the greatest.
+func (b bucket) within(v float64) float64 { return min(max(v, b.Min), b.Max) }
+
 // of computes the statistic; ok is false if the bucket cannot tell.
 func (st statistic) of(b bucket) (float64, bool) {
 	if b.Count <= 0 {
@@ -91,16 +94,17 @@ func (st statistic) of(b bucket) (float64, bool) {
 		rank, seen := st.hi*total, 0.0
 		for i, n := range b.Counts {
 			if seen += n; seen >= rank-1e-9 {
-				return b.Values[i], true
+				return b.within(b.Values[i]), true
 			}
 		}
-		return b.Values[len(b.Values)-1], true
+		return b.Max, true
 	}
 	// inside is the part of the samples between the borders; below and above
 	// are what WM replaces by the nearest value inside.
 	var inside, weighted, below, above, seen float64
 	first, last := math.NaN(), math.NaN()
 	for i, v := range b.Values {
+		v = b.within(v)
 		n := b.Counts[i]
 		var in float64
 		if st.share {
