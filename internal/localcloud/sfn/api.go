@@ -43,6 +43,18 @@ func (s *Service) API() awsapi.Service {
 			awsapi.Op("ListTagsForResource", s.listTags),
 
 			awsapi.Op("TestState", s.testState),
+			awsapi.Op("RedriveExecution", s.redriveExecution, awsapi.On(func(c *awsapi.Call, in *RedriveExecutionInput) []string {
+				return onMachine(in.ExecutionARN)
+			})),
+			awsapi.Op("ListMapRuns", s.listMapRuns, awsapi.On(func(c *awsapi.Call, in *ListMapRunsInput) []string {
+				return onMachine(in.ExecutionARN)
+			})),
+			awsapi.Op("DescribeMapRun", s.describeMapRun, awsapi.On(func(c *awsapi.Call, in *MapRunRef) []string {
+				return onMachine(in.MapRunARN)
+			})),
+			awsapi.Op("UpdateMapRun", s.updateMapRun, awsapi.On(func(c *awsapi.Call, in *UpdateMapRunInput) []string {
+				return onMachine(in.MapRunARN)
+			})),
 			awsapi.Op("StartExecution", s.startExecution, awsapi.On(func(c *awsapi.Call, in *StartExecutionInput) []string {
 				return onMachine(in.StateMachineARN)
 			})),
@@ -76,7 +88,6 @@ func (s *Service) API() awsapi.Service {
 				return onMachine(in.ActivityARN)
 			})),
 		},
-		Unbuilt: []string{"DescribeMapRun", "ListMapRuns", "UpdateMapRun", "RedriveExecution"},
 	}
 }
 

@@ -390,7 +390,7 @@ func (s *Service) purge(tx *store.Tx, name string) error {
 		return err
 	}
 	for _, remove := range []func(*store.Tx, ...string) error{revisions.DeleteAll, versions.DeleteAll, aliases.DeleteAll, executions.DeleteAll,
-		open.DeleteAll, history.DeleteAll, byStart.DeleteAll, byStatus.DeleteAll, waiters.DeleteAll} {
+		open.DeleteAll, history.DeleteAll, byStart.DeleteAll, byStatus.DeleteAll, waiters.DeleteAll, redrivable.DeleteAll, mapRuns.DeleteAll} {
 		if err := remove(tx, name); err != nil {
 			return err
 		}

@@ -255,6 +255,9 @@ func (s *Service) save(tx *store.Tx, rec *executionRecord, run *asl.Run, events 
 			return err
 		}
 	}
+	if err := s.saveMapRuns(tx, rec, run); err != nil {
+		return err
+	}
 	for _, c := range run.Calls {
 		if c.Resource.Kind == asl.Activity && !c.Reader {
 			name, _ := s.activityName(c.Resource.ARN)
@@ -280,8 +283,12 @@ func (s *Service) save(tx *store.Tx, rec *executionRecord, run *asl.Run, events 
 		text := run.Output.Text()
 		rec.Output = &text
 	}
-	if run.Status != asl.Succeeded {
-		rec.Root = run.Snapshot().Root
+	if run.Status != asl.Succeeded && rec.Type != express {
+		if snap, ok := run.Redrivable(); ok {
+			if err := redrivable.Put(tx, snap, k.Machine, k.Name); err != nil {
+				return err
+			}
+		}
 	}
 	if err := open.Delete(tx, k.Machine, k.Name); err != nil {
 		return err

@@ -342,3 +342,69 @@ func TestHistoryPagesInBothOrders(t *testing.T) {
 		}
 	}
 }
+
+func TestRedriveGoesOnWhereItFailed(t *testing.T) {
+	w := virtual(t)
+	unhandled := "Unhandled"
+	broken := true
+	w.invoke = func(name string, _ map[string]any) (any, *string) {
+		if broken && name == "flaky" {
+			return map[string]any{"errorType": "Flaky"}, &unhandled
+		}
+		return name, nil
+	}
+	m := w.create("m", `{"StartAt":"First","States":{"First":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","Parameters":{"FunctionName":"first"},"ResultPath":null,"Next":"P"},
+	 "P":{"Type":"Parallel","End":true,"Branches":[
+	  {"StartAt":"Good","States":{"Good":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","Parameters":{"FunctionName":"good"},"OutputPath":"$.Payload","End":true}}},
+	  {"StartAt":"Wait","States":{"Wait":{"Type":"Wait","Seconds":5,"Next":"Flaky"},"Flaky":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","Parameters":{"FunctionName":"flaky"},"OutputPath":"$.Payload","End":true}}}]}}}`)
+	e := w.start(m, "e", `{}`)
+	w.sched.RunFor(time.Minute)
+	if d := w.describe(e); d["status"] != "FAILED" || d["redriveStatus"] != "REDRIVABLE" {
+		t.Fatalf("%v", d)
+	}
+	broken = false
+	w.restart()
+	w.call("RedriveExecution", map[string]any{"executionArn": e})
+	w.sched.RunFor(time.Minute)
+	d := w.describe(e)
+	if d["status"] != "SUCCEEDED" || d["output"] != `["good","flaky"]` || d["redriveCount"] != 1.0 {
+		t.Fatalf("%v", d)
+	}
+	if got := strings.Join(w.calls, " "); got != "first good flaky flaky" {
+		t.Fatalf("calls %s", got)
+	}
+	if _, err := w.try("RedriveExecution", map[string]any{"executionArn": e}); awsapi.Code(err) != "ExecutionNotRedrivable" {
+		t.Fatal(err)
+	}
+	listed := w.call("ListExecutions", map[string]any{"stateMachineArn": m, "statusFilter": "FAILED"})["executions"].([]any)
+	if len(listed) != 0 {
+		t.Fatalf("%v", listed)
+	}
+}
+
+func TestMapRunsAreDescribed(t *testing.T) {
+	w := virtual(t)
+	m := w.create("m", `{"StartAt":"M","States":{"M":{"Type":"Map","End":true,"MaxConcurrency":2,"ToleratedFailureCount":1,"ItemProcessor":{"ProcessorConfig":{"Mode":"DISTRIBUTED","ExecutionType":"STANDARD"},
+	 "StartAt":"W","States":{"W":{"Type":"Wait","Seconds":10,"Next":"C"},"C":{"Type":"Choice","Choices":[{"Variable":"$","NumericEquals":2,"Next":"F"}],"Default":"P"},"P":{"Type":"Pass","End":true},"F":{"Type":"Fail","Error":"No"}}}}}}`)
+	e := w.start(m, "e", `[1,2,3,4,5]`)
+	w.sched.RunFor(15 * time.Second)
+	runs := w.call("ListMapRuns", map[string]any{"executionArn": e})["mapRuns"].([]any)
+	if len(runs) != 1 {
+		t.Fatalf("%v", runs)
+	}
+	arn := runs[0].(map[string]any)["mapRunArn"]
+	d := w.call("DescribeMapRun", map[string]any{"mapRunArn": arn})
+	counts := d["executionCounts"].(map[string]any)
+	if d["status"] != "RUNNING" || counts["running"] != 2.0 || counts["failed"] != 1.0 || counts["succeeded"] != 1.0 || counts["pending"] != 1.0 {
+		t.Fatalf("%v", d)
+	}
+	w.restart()
+	w.call("UpdateMapRun", map[string]any{"mapRunArn": arn, "maxConcurrency": 5})
+	w.sched.RunFor(12 * time.Second)
+	if d := w.describe(e); d["output"] != `[1,3,4,5]` {
+		t.Fatalf("%v", d)
+	}
+	if d := w.call("DescribeMapRun", map[string]any{"mapRunArn": arn}); d["status"] != "SUCCEEDED" || d["maxConcurrency"] != 5.0 {
+		t.Fatalf("%v", d)
+	}
+}

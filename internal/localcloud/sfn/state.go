@@ -50,25 +50,24 @@ type aliasRecord struct {
 
 // executionRecord is what DescribeExecution tells.
 type executionRecord struct {
-	Machine      string      `json:"machine"`
-	Name         string      `json:"name"`
-	ARN          string      `json:"arn"`
-	Revision     string      `json:"revision"`
-	Version      int         `json:"version,omitempty"`
-	Alias        string      `json:"alias,omitempty"`
-	Type         string      `json:"type"`
-	Status       string      `json:"status"`
-	Started      time.Time   `json:"started"`
-	Stopped      time.Time   `json:"stopped,omitzero"`
-	Input        string      `json:"input"`
-	Output       *string     `json:"output,omitempty"`
-	Error        *string     `json:"error,omitempty"`
-	Cause        *string     `json:"cause,omitempty"`
-	RedriveCount int         `json:"redrives,omitempty"`
-	Redriven     time.Time   `json:"redriven,omitzero"`
-	TraceHeader  string      `json:"trace,omitempty"`
-	Order        time.Time   `json:"order"`          // Started, made unique
-	Root         *asl.Branch `json:"root,omitempty"` // where it failed, for a redrive
+	Machine      string    `json:"machine"`
+	Name         string    `json:"name"`
+	ARN          string    `json:"arn"`
+	Revision     string    `json:"revision"`
+	Version      int       `json:"version,omitempty"`
+	Alias        string    `json:"alias,omitempty"`
+	Type         string    `json:"type"`
+	Status       string    `json:"status"`
+	Started      time.Time `json:"started"`
+	Stopped      time.Time `json:"stopped,omitzero"`
+	Input        string    `json:"input"`
+	Output       *string   `json:"output,omitempty"`
+	Error        *string   `json:"error,omitempty"`
+	Cause        *string   `json:"cause,omitempty"`
+	RedriveCount int       `json:"redrives,omitempty"`
+	Redriven     time.Time `json:"redriven,omitzero"`
+	TraceHeader  string    `json:"trace,omitempty"`
+	Order        time.Time `json:"order"` // Started, made unique
 }
 
 func (r *executionRecord) key() key { return key{r.Machine, r.Name} }
@@ -100,6 +99,14 @@ type activityTask struct {
 	Attempt   int    `json:"attempt"`
 }
 
+// mapRunRecord is a Map Run.
+type mapRunRecord struct {
+	asl.MapRun
+	Execution key       `json:"execution"`
+	Started   time.Time `json:"started"`
+	Stopped   time.Time `json:"stopped,omitzero"`
+}
+
 // key names an execution: its state machine and its name.
 type key struct {
 	Machine string `json:"m"`
@@ -121,6 +128,9 @@ var (
 	waiters       = store.NewTable[waiterRecord]("sfn.waiter")        // machine, name, parent machine, parent name, attempt
 	activities    = store.NewTable[activityRecord]("sfn.activity")    // name
 	activityTasks = store.NewTable[activityTask]("sfn.activity-task") // activity, number
+	redrivable    = store.NewTable[asl.Snapshot]("sfn.redrivable")    // machine, name
+	mapRuns       = store.NewTable[mapRunRecord]("sfn.map-run")       // machine, execution, event, Map Run
+	mapRunKeys    = store.NewTable[[]string]("sfn.map-run-key")       // Map Run: key in mapRuns
 	sequences     = store.NewTable[uint64]("sfn.sequence")            // name
 )
 

@@ -118,12 +118,20 @@ func (r *Run) mapStart(s *scope, list []any, length int) *Failure {
 			return f
 		}
 	}
+	if st.writer != nil {
+		f := &Failure{Error: ptr("States.ResultWriterFailed"), Cause: ptr("The local cloud does not implement ResultWriter.")}
+		r.emit(b, Event{Type: "MapRunFailed", Error: f.Error, Cause: f.Cause})
+		b.before = b.Cursor
+		b.Results = []*Data{}
+		return f
+	}
 	return r.iterate(s, list)
 }
 
 // iterate runs the processor on the items.
 func (r *Run) iterate(s *scope, list []any) *Failure {
 	st, b := s.state, s.branch
+	items := len(list)
 	if st.batcher != nil {
 		var f *Failure
 		if list, f = r.batches(s, list); f != nil {
@@ -131,6 +139,7 @@ func (r *Run) iterate(s *scope, list []any) *Failure {
 		}
 	}
 	b.Phase = Inside
+	b.ItemCount = items
 	b.Items = ValueData(list)
 	b.Length = len(list)
 	b.Results = make([]*Data, len(list))
@@ -148,15 +157,104 @@ func (r *Run) iterate(s *scope, list []any) *Failure {
 	if most := inlineConcurrency; !st.distributed && (limit == 0 || limit > most) {
 		limit = most
 	} else if limit == 0 {
-		limit = 10000
+		limit = distributedConcurrency
 	}
-	for i := 0; i < limit && b.NextItem < len(list); i++ {
-		if f := r.iteration(b, b.Cursor); f != nil {
+	b.Limit = limit
+	return r.fill(b, b.Cursor)
+}
+
+// fill begins iterations as far as the concurrency allows; cursor is the event
+// that they follow.
+func (r *Run) fill(b *Branch, cursor int64) *Failure {
+	for len(b.Kids) < b.Limit && b.NextItem < b.Length {
+		if f := r.iteration(b, cursor); f != nil {
 			return f
 		}
 	}
 	return nil
 }
+
+// MapRun is what can be told of a Map Run.
+type MapRun struct {
+	ARN       string
+	Status    string
+	Entered   int64 // event of the Map state's entry
+	Items     int
+	Children  int
+	Running   int
+	Succeeded int
+	Failed    int
+	Limit     int
+	Count     int
+	Share     float64
+}
+
+// MapRunOf describes the Map Run that a branch is running, if it is.
+func MapRunOf(b *Branch) (MapRun, bool) {
+	if b.MapRun == "" {
+		return MapRun{}, false
+	}
+	m := MapRun{ARN: b.MapRun, Status: Running, Entered: b.Entered, Items: b.ItemCount, Children: b.Length, Running: len(b.Kids),
+		Succeeded: b.Done - b.Failures, Failed: b.Failures, Limit: b.Limit, Count: b.Count, Share: b.Share}
+	return m, true
+}
+
+// mapRunEnd notes the end of a branch's Map Run.
+func (r *Run) mapRunEnd(b *Branch, status string) {
+	if m, ok := MapRunOf(b); ok {
+		m.Status = status
+		r.MapRuns = append(r.MapRuns, m)
+		b.MapRun = ""
+	}
+}
+
+// UpdateMapRun changes the limits of a Map Run; nil leaves one as it is.
+func (r *Run) UpdateMapRun(arn string, limit, count *int, share *float64) error {
+	var found *Branch
+	r.Branches(func(b *Branch) {
+		if b.MapRun == arn {
+			found = b
+		}
+	})
+	if found == nil || r.Status != Running {
+		return ErrClosed
+	}
+	b := found
+	if limit != nil {
+		if b.Limit = *limit; b.Limit == 0 {
+			b.Limit = distributedConcurrency
+		}
+	}
+	if count != nil {
+		b.Count = *count
+	}
+	if share != nil {
+		b.Share = *share
+	}
+	if count != nil || share != nil {
+		b.Tolerated = tolerated(b.Count, count != nil || b.Count > 0, b.Share, b.ItemCount)
+	}
+	if b.Phase == Inside {
+		if f := r.fill(b, b.Cursor); f != nil {
+			r.fail(b, f)
+		}
+	}
+	r.advance()
+	return nil
+}
+
+// tolerated is how many failures a count and a percentage allow together.
+func tolerated(count int, hasCount bool, share float64, items int) float64 {
+	if !hasCount {
+		return math.Floor(share / 100 * float64(items))
+	}
+	if share > 0 {
+		return min(float64(count), math.Floor(share/100*float64(items)))
+	}
+	return float64(count)
+}
+
+const distributedConcurrency = 10000
 
 // iteration begins the next item; cursor is the event it follows.
 func (r *Run) iteration(b *Branch, cursor int64) *Failure {
@@ -208,12 +306,10 @@ func (r *Run) iterated(p, b *Branch) {
 	if !b.Standalone {
 		id = r.append(b, b.Cursor, Event{Type: "MapIterationSucceeded", Name: p.State, Index: b.Index})
 	}
-	if p.NextItem < p.Length {
-		if f := r.iteration(p, b.Cursor); f != nil {
-			p.Cursor, p.before = id, id
-			r.drop(p)
-			r.fail(p, f)
-		}
+	if f := r.fill(p, b.Cursor); f != nil {
+		p.Cursor, p.before = id, id
+		r.drop(p)
+		r.fail(p, f)
 		return
 	}
 	if p.Done < p.Length {
@@ -228,6 +324,7 @@ func (r *Run) mapDone(p *Branch) {
 	if st.distributed {
 		// The exit points to the event before the end of the Map Run, the
 		// state's success to that end.
+		r.mapRunEnd(p, Succeeded)
 		started := p.Cursor
 		id := r.emit(p, Event{Type: "MapRunSucceeded"})
 		r.append(p, id, Event{Type: "MapStateSucceeded"})
@@ -308,6 +405,7 @@ func (r *Run) tolerance(s *scope, items int) *Failure {
 		if f != nil {
 			return f
 		}
+		b.Share = p
 		b.Tolerated = math.Floor(p / 100 * float64(items))
 	}
 	if st.toleratedCount.set {
@@ -315,6 +413,7 @@ func (r *Run) tolerance(s *scope, items int) *Failure {
 		if f != nil {
 			return f
 		}
+		b.Count = n
 		if !st.toleratedShare.set || float64(n) < b.Tolerated {
 			b.Tolerated = float64(n)
 		}
@@ -323,8 +422,7 @@ func (r *Run) tolerance(s *scope, items int) *Failure {
 }
 
 // childFailed takes the failure of a child of a distributed Map.
-func (r *Run) childFailed(p, k *Branch, f *Failure) {
-	st := p.state()
+func (r *Run) childFailed(p, k *Branch) {
 	p.Failures++
 	if float64(p.Failures) <= p.Tolerated {
 		p.Done++
@@ -332,10 +430,7 @@ func (r *Run) childFailed(p, k *Branch, f *Failure) {
 		return
 	}
 	r.drop(p)
-	outer := f
-	if st.toleratedCount.set || st.toleratedShare.set || true {
-		outer = &Failure{Error: ptr(errTolerance), Cause: ptr("The specified tolerated failure threshold was exceeded")}
-	}
+	outer := &Failure{Error: ptr(errTolerance), Cause: ptr("The specified tolerated failure threshold was exceeded")}
 	r.emit(p, Event{Type: "MapRunFailed", Error: outer.Error, Cause: outer.Cause})
 	p.before = p.Cursor
 	r.fail(p, outer)

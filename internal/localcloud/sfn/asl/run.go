@@ -1,6 +1,7 @@
 package asl
 
 import (
+	"encoding/json"
 	"errors"
 	"math"
 	"strconv"
@@ -126,6 +127,9 @@ type Branch struct {
 	Index      int     `json:"x,omitempty"`
 	Item       *Data   `json:"m,omitempty"`
 	Standalone bool    `json:"sa,omitempty"` // a child execution of a distributed Map
+	ItemCount  int     `json:"ic,omitempty"` // of a Map Run, before batching
+	Count      int     `json:"tn,omitempty"` // ToleratedFailureCount
+	Share      float64 `json:"tp,omitempty"` // ToleratedFailurePercentage
 
 	parent *Branch
 	flow   *Flow
@@ -183,6 +187,8 @@ type Run struct {
 	Record func(e *Event)
 	Events []Event
 	Calls  []Call
+	// MapRuns are the Map Runs that have begun, moved or ended.
+	MapRuns []MapRun
 	// Trace, if set, is told how a state's data goes: "afterInputPath" and so on.
 	Trace func(stage string, v any)
 
@@ -192,6 +198,7 @@ type Run struct {
 	fixedContext any
 	single       *single
 	scratch      Event
+	kept         []byte
 }
 
 // Statuses of an execution.
@@ -238,8 +245,19 @@ func (r *Run) Snapshot() Snapshot { return r.snapshot }
 
 // Start begins the execution.
 func (r *Run) Start() {
-	now := r.host.Now()
 	r.snapshot.Next = 1
+	r.deadline()
+	b := &Branch{State: r.Machine.StartAt, Input: r.Info.Input, flow: r.Machine.Flow}
+	r.snapshot.Root = b
+	r.emit(b, Event{Type: "ExecutionStarted", Input: r.Info.Input, RoleARN: r.Info.RoleARN})
+	b.Cursor = 0
+	r.queue = append(r.queue, b)
+	r.advance()
+}
+
+// deadline sets the end of the execution's time.
+func (r *Run) deadline() {
+	now := r.host.Now()
 	if r.Machine.Timeout > 0 {
 		r.snapshot.Deadline = now.Add(r.Machine.Timeout)
 	}
@@ -250,12 +268,6 @@ func (r *Run) Start() {
 	} else if limit := now.AddDate(1, 0, 0); r.snapshot.Deadline.IsZero() || limit.Before(r.snapshot.Deadline) {
 		r.snapshot.Deadline = limit
 	}
-	b := &Branch{State: r.Machine.StartAt, Input: r.Info.Input, flow: r.Machine.Flow}
-	r.snapshot.Root = b
-	r.emit(b, Event{Type: "ExecutionStarted", Input: r.Info.Input, RoleARN: r.Info.RoleARN})
-	b.Cursor = 0
-	r.queue = append(r.queue, b)
-	r.advance()
 }
 
 func (r *Run) advance() {
@@ -582,6 +594,9 @@ func (r *Run) fail(b *Branch, f *Failure) {
 		r.failedSingle(b, f)
 		return
 	}
+	if b.MapRun != "" {
+		r.mapRunEnd(b, Failed)
+	}
 	inside := b.Results != nil || b.Items != nil || f.evaluation
 	r.leave(b)
 	for i, rt := range s.retry {
@@ -615,11 +630,73 @@ func (r *Run) fail(b *Branch, f *Failure) {
 // leave forgets the inside of a Map or Parallel state.
 func (r *Run) leave(b *Branch) {
 	b.Kids, b.Results, b.Items, b.Done, b.NextItem, b.Failures, b.MapRun, b.Length = nil, nil, nil, 0, 0, 0, "", 0
+	b.ItemCount, b.Count, b.Share = 0, 0, 0
+}
+
+// broken marks the branch whose error ended an execution.
+const broken Phase = "broken"
+
+// keep remembers the execution as it is, with its inside, in case the error of
+// this branch ends it: that is where a redrive goes on.
+func (r *Run) keep(b *Branch) {
+	b.Phase = broken
+	if text, err := json.Marshal(r.snapshot.Root); err == nil {
+		r.kept = text
+	}
+	b.Phase = Entering
+}
+
+// Redrivable is the execution as it was before the error that ended it, for
+// Redrive.
+func (r *Run) Redrivable() (Snapshot, bool) {
+	s := r.snapshot
+	if r.kept != nil && r.Status == Failed {
+		s.Root = &Branch{}
+		if json.Unmarshal(r.kept, s.Root) != nil {
+			return s, false
+		}
+	}
+	return s, s.Root != nil
+}
+
+// Redrive goes on with an execution that has failed, from what Redrivable gave:
+// states that were cut short are done again, what has succeeded is kept.
+func Redrive(m *Machine, host Host, info Info, s Snapshot, record func(e *Event)) *Run {
+	r := Resume(m, host, info, s)
+	r.Record = record
+	r.snapshot.Deadline = time.Time{}
+	r.deadline()
+	root := r.snapshot.Root
+	id := r.append(root, s.Next-1, Event{Type: "ExecutionRedriven", RedriveCount: info.RedriveCount})
+	var again []*Branch
+	r.Branches(func(b *Branch) {
+		if b.Phase != Inside {
+			again = append(again, b)
+		}
+	})
+	for _, b := range again {
+		if r.Status != Running || r.find(b.ID) != b {
+			continue
+		}
+		if b.Phase == Entering {
+			r.queue = append(r.queue, b)
+			continue
+		}
+		r.settle(b)
+		b.Tries, b.Retries = nil, 0
+		b.Cursor, b.before = id, id
+		r.perform(b)
+	}
+	r.advance()
+	return r
 }
 
 // failBranch ends a branch with an error that its state does not handle.
 func (r *Run) failBranch(b *Branch, f *Failure) {
 	p := b.parent
+	if !f.kept && !b.silent() && !r.Machine.Express {
+		r.keep(b)
+	}
 	if p == nil {
 		r.emit(b, Event{Type: "ExecutionFailed", Error: f.Error, Cause: f.Cause})
 		if r.Status == Running {
@@ -628,11 +705,11 @@ func (r *Run) failBranch(b *Branch, f *Failure) {
 		}
 		return
 	}
-	outer := &Failure{Error: f.Error, Cause: f.Cause, heartbeat: f.heartbeat}
+	outer := &Failure{Error: f.Error, Cause: f.Cause, heartbeat: f.heartbeat, kept: true}
 	s := p.state()
 	if s.Type == "Map" {
 		if s.distributed {
-			r.childFailed(p, b, outer)
+			r.childFailed(p, b)
 			return
 		}
 		r.append(b, b.Cursor, Event{Type: "MapIterationFailed", Name: s.Name, Index: b.Index})

@@ -15,6 +15,7 @@ type Failure struct {
 	evaluation bool
 	location   string
 	heartbeat  bool // a missed heartbeat
+	kept       bool // the execution has been remembered as it was
 }
 
 // Errors that the engine itself gives.

@@ -498,6 +498,9 @@ func Plain(v any) any {
 func Equal(a, b any) bool {
 	switch x := a.(type) {
 	case json.Number, float64, int, int64:
+		if a == b {
+			return true
+		}
 		return CompareNumbers(a, b) == 0
 	case []any:
 		y, ok := b.([]any)
