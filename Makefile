@@ -16,10 +16,10 @@ run: build ## one whole campaign on this machine: DEVICES=25 EVENT=file FAULTS=a
 	bin/fleetstep demo --devices $(DEVICES) --event $(EVENT) --faults "$(FAULTS)"
 
 build: $(FUNCTIONS:%=build-%) ## bin/fleetstep, and the functions for this machine beside it
-	$(GO) build -o bin/fleetstep ./cmd/fleetstep
+	$(GO) build -ldflags "-s -w" -o bin/fleetstep ./cmd/fleetstep
 
 $(FUNCTIONS:%=build-%): build-%:
-	$(GO) build -o bin/lambda/$*/bootstrap ./lambdas/$*
+	$(GO) build -ldflags "-s -w" -o bin/lambda/$*/bootstrap ./lambdas/$*
 
 test: ## all tests
 	$(GO) test ./...

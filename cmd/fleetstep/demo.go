@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/spf13/cobra"
+
+	"github.com/fleetstep/fleetstep/internal/cli"
+	"github.com/fleetstep/fleetstep/internal/demo"
+)
+
+func demoCommand(env *cli.Env) *cobra.Command {
+	var d demo.Config
+	var lambdaDir, dataDir string
+	c := &cobra.Command{
+		Use:   "demo",
+		Short: "Play one whole campaign on a local cloud of its own",
+		Long: `Plays one whole campaign on this machine: starts a local cloud on free ports with
+an empty data folder, uploads a firmware image that it makes, connects simulated
+agents, invokes create-job with a payload, shows the progress and ends with a line
+SUMMARY {...}. Exit code 0 only if every device ended as it should.`,
+		Example: `  fleetstep demo --event events/create-job.json
+  fleetstep demo --devices 40 --faults all --event events/create-job-quick.json`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if d.Devices < 1 {
+				return cli.UsageError{Err: fmt.Errorf("--devices: %d; at least 1 is needed", d.Devices)}
+			}
+			d.Env = env
+			return runDemo(c.Context(), d, lambdaDir, dataDir)
+		},
+	}
+	f := c.Flags()
+	f.IntVar(&d.Devices, "devices", 25, "number of simulated agents")
+	f.StringVar(&d.Event, "event", "events/create-job.json", "payload for create-job")
+	f.StringVar(&d.Faults, "faults", "", "which agents are difficult (see: fleetstep simulate --list-faults)")
+	f.Uint64Var(&d.Seed, "seed", 1, "seed of everything random")
+	f.IntVar(&d.Image, "image-size", 256<<10, "bytes of the firmware image")
+	f.DurationVar(&d.Timeout, "timeout", 10*time.Minute, "give up on the campaign after this time")
+	f.StringVar(&lambdaDir, "lambda-dir", "", "folder with a bootstrap for each function (default: lambda beside this program)")
+	f.StringVar(&dataDir, "data-dir", "", "data folder of the local cloud, kept afterwards (default: a temporary one)")
+	return c
+}
+
+func runDemo(ctx context.Context, d demo.Config, lambdaDir, dataDir string) (err error) {
+	if dataDir == "" {
+		if dataDir, err = os.MkdirTemp("", "fleetstep-"); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(dataDir)) }()
+	}
+	began := time.Now()
+	cloud, where, err := startLocal(d.Env, lambdaDir, dataDir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, cloud.stop()) }()
+	fmt.Fprintf(d.Env.Out, "local cloud at %s, ready in %d ms\n", where.Endpoint, time.Since(began).Milliseconds())
+	d.AWS, err = config.LoadDefaultConfig(ctx, config.WithRegion(where.Region), config.WithBaseEndpoint(where.Endpoint),
+		config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("test", "test", "")))
+	if err != nil {
+		return err
+	}
+	if d.RootCAs, err = rootCAs(where.CA); err != nil {
+		return err
+	}
+	d.Stack, d.Broker, d.Residue = where.Stack, where.MQTTS, where.Endpoint+"/_localcloud/residue"
+	return demo.Run(ctx, d)
+}
+
+// process is a running "fleetstep local".
+type process struct{ cmd *exec.Cmd }
+
+// startLocal starts this program again as a local cloud and waits for its line.
+func startLocal(env *cli.Env, lambdaDir, dataDir string) (*process, ready, error) {
+	var where ready
+	self, err := os.Executable()
+	if err != nil {
+		return nil, where, err
+	}
+	cmd := exec.Command(self, "local", "--port", "0", "--mqtt-port", "-1", "--mqtts-port", "0", "--data-dir", dataDir, "--lambda-dir", findLambdas(lambdaDir))
+	cmd.Stderr = env.Err
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, where, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, where, err
+	}
+	line, err := bufio.NewReader(out).ReadBytes('\n')
+	if err == nil {
+		err = json.Unmarshal(line, &where)
+	}
+	if err != nil {
+		return nil, where, errors.Join(errors.New("the local cloud did not start"), cmd.Process.Kill(), cmd.Wait())
+	}
+	return &process{cmd}, where, nil
+}
+
+func (p *process) stop() error {
+	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
+		return err
+	}
+	return p.cmd.Wait()
+}

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleetstep/fleetstep/infra"
+	"github.com/fleetstep/fleetstep/internal/cli"
+	"github.com/fleetstep/fleetstep/internal/localcloud"
+	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+)
+
+// local are the flags of "fleetstep local".
+type local struct {
+	dataDir, lambdaDir, host, template, stack, region, account, logLevel string
+	port, mqttPort, mqttsPort, environments                              int
+	parameters                                                           map[string]string
+}
+
+// ready is the line that tells where everything is.
+type ready struct {
+	Endpoint    string            `json:"endpoint"`
+	MQTT        string            `json:"mqtt"`
+	MQTTS       string            `json:"mqtts"`
+	CA          string            `json:"ca"`
+	DataDir     string            `json:"dataDir"`
+	Region      string            `json:"region"`
+	Account     string            `json:"account"`
+	AccessKeyID string            `json:"accessKeyId"`
+	Stack       string            `json:"stack,omitempty"`
+	Outputs     map[string]string `json:"outputs,omitempty"`
+}
+
+func localCommand(env *cli.Env) *cobra.Command {
+	var l local
+	c := &cobra.Command{
+		Use:   "local",
+		Short: "Run the local cloud in the foreground",
+		Long: `Runs the local cloud in the foreground: the AWS services that Fleetstep needs, in
+one process, with the stack deployed from its template. When it is ready it prints
+one line of JSON with its endpoints. Ctrl-C stops it; the same --data-dir goes on
+where it stopped, also after a crash.
+
+Any AWS client reaches it with AWS_ENDPOINT_URL set to the endpoint, the access
+key "test" and the secret "test". It listens on the loopback interface only,
+unless --host says otherwise.`,
+		Example: `  fleetstep local
+  fleetstep local --port 0 --mqtt-port 0 --mqtts-port 0 --data-dir /tmp/cloud
+  fleetstep local --template none          # an empty account, for state machines of your own`,
+		RunE: func(c *cobra.Command, _ []string) error { return l.run(c.Context(), env) },
+	}
+	f := c.Flags()
+	f.StringVar(&l.dataDir, "data-dir", defaultDataDir(), "folder of everything that lasts")
+	f.StringVar(&l.lambdaDir, "lambda-dir", "", "folder with a bootstrap for each function (default: lambda beside this program)")
+	f.StringVar(&l.host, "host", "127.0.0.1", "address to listen on")
+	f.IntVar(&l.port, "port", 4566, "port of the AWS APIs; 0 takes a free one")
+	f.IntVar(&l.mqttPort, "mqtt-port", 1883, "port of plain MQTT; 0 takes a free one, -1 none")
+	f.IntVar(&l.mqttsPort, "mqtts-port", 8883, "port of MQTT over mutual TLS; 0 takes a free one, -1 none")
+	f.StringVar(&l.template, "template", "", "CloudFormation template to deploy, none for an empty account (default: Fleetstep's own)")
+	f.StringVar(&l.stack, "stack", "fleetstep", "name of the stack")
+	f.StringToStringVar(&l.parameters, "parameter", nil, "parameter of the stack, as Name=Value; may be repeated")
+	f.StringVar(&l.region, "region", "us-east-1", "AWS region it plays")
+	f.StringVar(&l.account, "account", "123456789012", "AWS account it plays")
+	f.IntVar(&l.environments, "max-environments", 0, "processes of one Lambda function at a time (default 16)")
+	f.StringVar(&l.logLevel, "log-level", "warn", "what it says on standard error: debug, info, warn, error")
+	return c
+}
+
+func defaultDataDir() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		dir = os.TempDir()
+	}
+	return filepath.Join(dir, "fleetstep", "local")
+}
+
+// findLambdas returns the folder of the functions: beside the program, as make
+// build puts it.
+func findLambdas(flag string) string {
+	if flag != "" {
+		return flag
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	if self, err = filepath.EvalSymlinks(self); err != nil {
+		return ""
+	}
+	return filepath.Join(filepath.Dir(self), "lambda")
+}
+
+func (l *local) document() ([]byte, error) {
+	switch l.template {
+	case "":
+		return infra.Template, nil
+	case "none":
+		return nil, nil
+	}
+	return os.ReadFile(l.template)
+}
+
+// listen opens a port; -1 opens none.
+func (l *local) listen(port int) (net.Listener, error) {
+	if port < 0 {
+		return nil, nil
+	}
+	return net.Listen("tcp", net.JoinHostPort(l.host, strconv.Itoa(port)))
+}
+
+func address(scheme string, l net.Listener) string {
+	if l == nil {
+		return ""
+	}
+	return scheme + "://" + l.Addr().String()
+}
+
+func (l *local) run(ctx context.Context, env *cli.Env) (err error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(l.logLevel)); err != nil {
+		return cli.UsageError{Err: fmt.Errorf("--log-level: %w", err)}
+	}
+	template, err := l.document()
+	if err != nil {
+		return err
+	}
+	dataDir, err := filepath.Abs(l.dataDir)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dataDir, 0o700); err != nil {
+		return err
+	}
+	db, err := store.Open(filepath.Join(dataDir, "store"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	var listeners localcloud.Listeners
+	if listeners.HTTP, err = l.listen(max(l.port, 0)); err != nil {
+		return err
+	}
+	defer func() { _ = listeners.HTTP.Close() }()
+	if listeners.MQTT, err = l.listen(l.mqttPort); err != nil {
+		return err
+	}
+	if listeners.MQTTS, err = l.listen(l.mqttsPort); err != nil {
+		return err
+	}
+	r := ready{
+		Endpoint: address("http", listeners.HTTP), MQTT: address("mqtt", listeners.MQTT), MQTTS: address("mqtts", listeners.MQTTS),
+		CA: filepath.Join(dataDir, "ca.pem"), DataDir: dataDir, Region: l.region, Account: l.account, AccessKeyID: "test",
+	}
+	mqttHost := l.host
+	if listeners.MQTTS != nil {
+		mqttHost = listeners.MQTTS.Addr().String()
+	}
+	cloud, err := localcloud.New(localcloud.Config{
+		Scheduler: scheduler.NewReal(), Store: db, DataDir: dataDir, Account: l.account, Region: l.region,
+		Log:      slog.New(slog.NewTextHandler(env.Err, &slog.HandlerOptions{Level: level})),
+		Endpoint: r.Endpoint, MQTTEndpoint: mqttHost, AssetDir: findLambdas(l.lambdaDir), MaxEnvironments: l.environments,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		err = errors.Join(err, cloud.Close(ctx))
+	}()
+	ca, err := cloud.CA()
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(r.CA, ca, 0o644); err != nil { //nolint:gosec // a CA certificate is for everybody
+		return err
+	}
+	cloud.ServeHTTP(listeners.HTTP)
+	if err := cloud.Start(ctx); err != nil {
+		return err
+	}
+	if template != nil {
+		r.Stack = l.stack
+		if r.Outputs, err = cloud.Deploy(ctx, l.stack, template, l.parameters); err != nil {
+			return fmt.Errorf("deploy the stack %s: %w", l.stack, err)
+		}
+	}
+	if err := cloud.ServeMQTT(listeners); err != nil {
+		return err
+	}
+	line, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(env.Out, "%s\n", line)
+	<-ctx.Done()
+	return nil
+}

@@ -1,0 +1,36 @@
+// Command fleetstep runs and watches firmware campaigns for TR-369 fleets: on
+// AWS, or on the local cloud that it can start itself.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/fleetstep/fleetstep/internal/cli"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:])
+	stop()
+	if text := cli.Explain(err); text != "" {
+		fmt.Fprintln(os.Stderr, "fleetstep:", text)
+	}
+	os.Exit(cli.ExitCode(err))
+}
+
+func run(ctx context.Context, args []string) error {
+	env := &cli.Env{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Terminal: isTerminal(os.Stdout)}
+	root := cli.New(env)
+	root.AddCommand(localCommand(env), simulateCommand(env), demoCommand(env))
+	root.SetArgs(args)
+	return root.ExecuteContext(ctx)
+}
+
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

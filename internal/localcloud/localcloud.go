@@ -1,0 +1,278 @@
+// Package localcloud is the part of AWS that a serverless IoT application
+// needs, in one process: a general, small and faithful implementation of the
+// services, behind one HTTP door that speaks their own protocols, and an MQTT
+// broker. It knows nothing of the application; that comes as a CloudFormation
+// template and as Lambda functions.
+//
+// A Cloud is made with New, resumed with Start, given a template with Deploy
+// and reached over the network with Serve (real time) or by calls from inside
+// (virtual time). Everything acknowledged is in Config.Store; a Cloud over the
+// same store goes on where the last one was, however that ended.
+//
+// This file builds the services and gives each the ports it asks for; ports.go
+// holds what lies between two of them. What differs from AWS is said in each
+// service's package comment.
+package localcloud
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/cloudformation"
+	"github.com/fleetstep/fleetstep/internal/localcloud/cloudwatch"
+	"github.com/fleetstep/fleetstep/internal/localcloud/cloudwatchlogs"
+	"github.com/fleetstep/fleetstep/internal/localcloud/dynamodb"
+	"github.com/fleetstep/fleetstep/internal/localcloud/iam"
+	"github.com/fleetstep/fleetstep/internal/localcloud/iot"
+	"github.com/fleetstep/fleetstep/internal/localcloud/iot/topicrule"
+	"github.com/fleetstep/fleetstep/internal/localcloud/iotdataplane"
+	"github.com/fleetstep/fleetstep/internal/localcloud/iotdataplane/broker"
+	"github.com/fleetstep/fleetstep/internal/localcloud/iotjobsdataplane"
+	"github.com/fleetstep/fleetstep/internal/localcloud/lambda"
+	"github.com/fleetstep/fleetstep/internal/localcloud/s3"
+	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sns"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sqs"
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sts"
+)
+
+// Config is what a Cloud is made from.
+type Config struct {
+	Scheduler *scheduler.Scheduler
+	Store     *store.DB
+	// DataDir is the folder for what is not in the store: S3 bodies and
+	// unpacked Lambda packages. "" keeps bodies in the store and refuses
+	// packages.
+	DataDir string
+	Account string // twelve digits
+	Region  string
+	Log     *slog.Logger // nil: nothing is logged
+	// Endpoint is the URL of the door, as functions and clients reach it.
+	Endpoint string
+	// MQTTEndpoint is what iot:DescribeEndpoint answers: host, or host:port
+	// where the port is not AWS's.
+	MQTTEndpoint string
+	// AssetDir holds a folder for each function, with its bootstrap; code
+	// whose S3 key is "<folder>.zip" comes from there. "" for none.
+	AssetDir string
+	// InProcess, if set, makes the handlers of functions in this process, in
+	// place of running their bootstraps.
+	InProcess func(ctx context.Context, c *Cloud, f lambda.Function, id awsapi.Identity) (lambda.Handler, error)
+	// MaxEnvironments bounds the processes of one function; 0 means 16.
+	MaxEnvironments int
+}
+
+// service is what all services have in common.
+type service interface {
+	API() awsapi.Service
+	Start(ctx context.Context) error
+	Residue(ctx context.Context) []string
+}
+
+// Cloud is the AWS of one account and region. Its methods are safe for
+// concurrent use.
+type Cloud struct {
+	config    Config
+	door      *awsapi.Door
+	iam       *iam.Service
+	sts       *sts.Service
+	lambda    *lambda.Service
+	iot       *iot.Service
+	rules     *topicrule.Service
+	data      *iotdataplane.Service
+	stacks    *cloudformation.Service
+	metrics   *cloudwatch.Service
+	services  []service
+	responses *responses
+	server    *http.Server
+	broker    *broker.Broker
+}
+
+// New builds the services over what the store holds; it starts nothing.
+func New(c Config) (*Cloud, error) {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	cl := &Cloud{config: c, responses: newResponses(c.Scheduler, c.Endpoint)}
+	cl.iam = iam.New(iam.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region})
+	cl.sts = sts.New(sts.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Keys: cl.iam, Roles: cl.iam})
+	cl.door = awsapi.New(awsapi.Config{Scheduler: c.Scheduler, Account: c.Account, Region: c.Region, Authorizer: cl.iam, Authenticator: cl.sts})
+	cl.metrics = cloudwatch.New(cloudwatch.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Caller: cl.door})
+	logs := cloudwatchlogs.New(cloudwatchlogs.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Metrics: cl.metrics})
+	blobs, code := "", ""
+	if c.DataDir != "" {
+		blobs, code = filepath.Join(c.DataDir, "s3"), filepath.Join(c.DataDir, "lambda")
+	}
+	objects, err := s3.New(s3.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, BlobDir: blobs})
+	if err != nil {
+		return nil, fmt.Errorf("localcloud: %w", err)
+	}
+	cl.lambda = lambda.New(lambda.Config{
+		Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Caller: cl.door, Roles: cl.iam,
+		Executor: cl.executor(), Metrics: cl.metrics, Assets: cl.asset, CodeDir: code,
+	})
+	machines := sfn.New(sfn.Config{
+		Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Caller: cl.door, Roles: cl.iam,
+		Metrics: machineMetrics{cl.metrics}, Logs: machineLogs{cl},
+	})
+	if err := cl.buildIoT(); err != nil {
+		return nil, fmt.Errorf("localcloud: %w", err)
+	}
+	jobsData := iotjobsdataplane.New(iotjobsdataplane.Config{Scheduler: c.Scheduler, Account: c.Account, Region: c.Region, Executions: cl.iot.Jobs()})
+	cl.data.Reserved = reserved{jobsData}
+	cl.stacks = cloudformation.New(cloudformation.Config{
+		Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Caller: cl.door, ResponseURLs: cl.responses,
+	})
+	cl.services = []service{
+		cl.iam, cl.sts, logs, cl.metrics, objects,
+		dynamodb.New(dynamodb.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region}),
+		sqs.New(sqs.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Endpoint: c.Endpoint}),
+		sns.New(sns.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Caller: cl.door}),
+		cl.lambda, machines, cl.iot, jobsData, cl.data, cl.stacks,
+	}
+	for _, s := range cl.services {
+		cl.door.Add(s.API())
+	}
+	return cl, nil
+}
+
+// buildIoT builds the three packages of AWS IoT, which know each other.
+func (c *Cloud) buildIoT() (err error) {
+	k := c.config
+	c.rules, err = topicrule.New(topicrule.Config{
+		Scheduler: k.Scheduler, Store: k.Store, Account: k.Account, Region: k.Region, Log: k.Log,
+		Caller: c.door, Roles: c.iam, Objects: ruleObjects{c.door}, Metrics: ruleMetrics{c.metrics},
+	})
+	if err != nil {
+		return err
+	}
+	c.iot, err = iot.New(iot.Config{
+		Scheduler: k.Scheduler, Store: k.Store, Account: k.Account, Region: k.Region, Caller: c.door,
+		Endpoints: iot.Endpoints{Data: k.MQTTEndpoint, Jobs: host(k.Endpoint)},
+		Publisher: publisher{c}, Presigner: presigner{c}, Rules: c.rules, Metrics: jobMetrics{c.metrics},
+	})
+	if err != nil {
+		return err
+	}
+	c.data, err = iotdataplane.New(iotdataplane.Config{
+		Scheduler: k.Scheduler, Store: k.Store, Account: k.Account, Region: k.Region, Log: k.Log,
+		Devices: devices{c.iot}, Rules: rules{c.rules}, Changed: c.presence,
+	})
+	return err
+}
+
+// Door is where calls enter, over HTTP or from inside.
+func (c *Cloud) Door() *awsapi.Door { return c.door }
+
+// Devices is where in-process MQTT clients connect.
+func (c *Cloud) Devices() *iotdataplane.Service { return c.data }
+
+// CA is the certificate, in PEM form, that signs the broker's.
+func (c *Cloud) CA() ([]byte, error) { return c.iot.CA() }
+
+// Start resumes what the store says was under way.
+func (c *Cloud) Start(ctx context.Context) error {
+	for _, s := range c.services {
+		if err := s.Start(ctx); err != nil {
+			return fmt.Errorf("localcloud: start %s: %w", s.API().ID, err)
+		}
+	}
+	if err := c.rules.Start(ctx); err != nil {
+		return fmt.Errorf("localcloud: start topic rules: %w", err)
+	}
+	return nil
+}
+
+// Deploy creates or updates a stack from a template, as the account's root, and
+// returns its outputs.
+func (c *Cloud) Deploy(ctx context.Context, stack string, template []byte, parameters map[string]string) (map[string]string, error) {
+	return c.stacks.Deploy(ctx, awsapi.RootOf(c.config.Account), cloudformation.Deployment{Name: stack, Template: template, Parameters: parameters})
+}
+
+// Residue lists, a line each, what is unfinished in any service; nothing is
+// left of a campaign that has ended. Timers that wait for their time, such as
+// an item's time to live, are not unfinished work.
+func (c *Cloud) Residue(ctx context.Context) []string {
+	lines := []string{}
+	for _, s := range c.services {
+		lines = append(lines, s.Residue(ctx)...)
+	}
+	lines = append(lines, c.rules.Residue(ctx)...)
+	slices.Sort(lines)
+	return lines
+}
+
+// Listeners are where a cloud is reached; each may be nil.
+type Listeners struct {
+	HTTP  net.Listener
+	MQTT  net.Listener // plain
+	MQTTS net.Listener // mutual TLS
+	Hosts []string     // names for the TLS certificate beside localhost and 127.0.0.1
+}
+
+// ServeHTTP begins to serve the door on l.
+func (c *Cloud) ServeHTTP(l net.Listener) {
+	mux := http.NewServeMux()
+	c.inspect(mux)
+	mux.Handle(responsePath, c.responses)
+	mux.Handle("/", c.door)
+	c.server = &http.Server{Handler: mux, ReadHeaderTimeout: 30 * time.Second, ErrorLog: slog.NewLogLogger(c.config.Log.Handler(), slog.LevelDebug)}
+	c.config.Scheduler.Go("http server", func() {
+		if err := c.server.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			c.config.Log.Error("the HTTP server ended", "error", err)
+		}
+	})
+}
+
+// ServeMQTT begins to serve the broker.
+func (c *Cloud) ServeMQTT(l Listeners) error {
+	b, err := broker.New(broker.Config{Core: c.data, Scheduler: c.config.Scheduler, Log: c.config.Log})
+	if err != nil {
+		return fmt.Errorf("localcloud: broker: %w", err)
+	}
+	if l.MQTT != nil {
+		if err := b.Listen(l.MQTT); err != nil {
+			return fmt.Errorf("localcloud: broker: %w", err)
+		}
+	}
+	if l.MQTTS != nil {
+		certificate, err := c.iot.ServerCertificate(l.Hosts...)
+		if err != nil {
+			return fmt.Errorf("localcloud: broker: %w", err)
+		}
+		if err := b.ListenTLS(l.MQTTS, &tls.Config{
+			Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12,
+			ClientAuth: tls.RequireAnyClientCert, VerifyPeerCertificate: c.iot.VerifyClient,
+		}); err != nil {
+			return fmt.Errorf("localcloud: broker: %w", err)
+		}
+	}
+	c.broker = b
+	return b.Serve()
+}
+
+// Close stops serving and ends what runs. The store stays open; what was under
+// way is resumed by the next Start.
+func (c *Cloud) Close(ctx context.Context) error {
+	var errs []error
+	if c.broker != nil {
+		errs = append(errs, c.data.Close(ctx), c.broker.Close())
+	}
+	c.lambda.Close()
+	if c.server != nil {
+		errs = append(errs, c.server.Close())
+	}
+	errs = append(errs, c.metrics.Close(ctx), c.config.Scheduler.Close(ctx))
+	return errors.Join(errs...)
+}
