@@ -355,6 +355,83 @@ func TestGetMetricDataOverRange(t *testing.T) {
 	}
 }
 
+// TestLambdaAction: a function gets alarmData from the alarms' own principal.
+func TestLambdaAction(t *testing.T) {
+	c := newCloud(t, store.Memory())
+	var event map[string]any
+	var by awsapi.Identity
+	type invoke struct {
+		FunctionName, InvocationType string
+		Payload                      []byte
+	}
+	c.door.Add(awsapi.Service{ID: "lambda", Prefix: "lambda", Signing: "lambda", Operations: []awsapi.Operation{
+		awsapi.Op("Invoke", func(_ context.Context, call *awsapi.Call, in *invoke) (*nothing, error) {
+			by = call.Identity
+			return &nothing{}, json.Unmarshal(in.Payload, &event)
+		}),
+	}})
+	c.call(t, "PutMetricAlarm", strings.ReplaceAll(guard, topic, "arn:aws:lambda:eu-west-2:111122223333:function:halt"))
+	c.call(t, "PutMetricData", failedDatum(3))
+	c.Scheduler.RunFor(time.Minute)
+	data, _ := event["alarmData"].(map[string]any)
+	if by.Service != "lambda.alarms.cloudwatch.amazonaws.com" || data == nil || data["state"].(map[string]any)["value"] != "ALARM" {
+		t.Errorf("%v from %+v", event, by)
+	}
+	items := c.call(t, "DescribeAlarmHistory", `{"HistoryItemType":"Action"}`)["AlarmHistoryItems"].([]any)
+	if len(items) != 1 || !strings.HasPrefix(items[0].(map[string]any)["HistorySummary"].(string), "Successfully executed action arn:aws:lambda") {
+		t.Errorf("%v", items)
+	}
+}
+
+// TestActionOutlivesTheProcess: an action in the store is run after a restart.
+func TestActionOutlivesTheProcess(t *testing.T) {
+	db := store.Memory()
+	c := newCloud(t, db)
+	c.call(t, "PutMetricAlarm", guard)
+	c.call(t, "SetAlarmState", `{"AlarmName":"guard","StateValue":"ALARM","StateReason":"drill"}`)
+	if r := c.Residue(context.Background()); len(r) != 1 {
+		t.Fatalf("residue %v", r)
+	}
+	c = newCloud(t, db)
+	if err := c.Start(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	c.Scheduler.RunFor(time.Second)
+	if len(c.sent) != 1 || len(c.Residue(context.Background())) != 0 {
+		t.Errorf("sent %v", c.sent)
+	}
+}
+
+func TestPercentileWithFewSamplesKeepsTheState(t *testing.T) {
+	c := newCloud(t, store.Memory())
+	c.call(t, "PutMetricAlarm", `{"AlarmName":"slow","Namespace":"F","MetricName":"D","ExtendedStatistic":"p90","Period":60,"EvaluationPeriods":1,"Threshold":1,
+		"ComparisonOperator":"GreaterThanThreshold","EvaluateLowSampleCountPercentile":"ignore"}`)
+	c.call(t, "PutMetricData", `{"Namespace":"F","MetricData":[{"MetricName":"D","Values":[5],"Counts":[99]}]}`)
+	c.Scheduler.RunFor(time.Minute)
+	if got := c.state(t); got != "INSUFFICIENT_DATA" {
+		t.Errorf("99 samples: %s", got)
+	}
+	c.call(t, "PutMetricData", `{"Namespace":"F","MetricData":[{"MetricName":"D","Values":[5],"Counts":[100]}]}`)
+	c.Scheduler.RunFor(time.Minute)
+	if got := c.state(t); got != "ALARM" {
+		t.Errorf("100 samples: %s", got)
+	}
+}
+
+// TestPortsOfTheOthers: what services count comes out under their namespaces.
+func TestPortsOfTheOthers(t *testing.T) {
+	c := newCloud(t, store.Memory())
+	c.Add("AWS/Lambda", "Errors", "Count", 1, map[string]string{"FunctionName": "f"})
+	c.Count(context.Background(), "AWS/IoT", "Success", map[string]string{"RuleName": "r"}, 2)
+	c.StateMachines().Count("ExecutionTime", "arn:x", 12)
+	c.Scheduler.Run(nil)
+	list, err := json.Marshal(c.call(t, "ListMetrics", `{}`)["Metrics"])
+	want := `[{"Dimensions":[{"Name":"RuleName","Value":"r"}],"MetricName":"Success","Namespace":"AWS/IoT"},{"Dimensions":[{"Name":"FunctionName","Value":"f"}],"MetricName":"Errors","Namespace":"AWS/Lambda"},{"Dimensions":[{"Name":"StateMachineArn","Value":"arn:x"}],"MetricName":"ExecutionTime","Namespace":"AWS/States"}]`
+	if err != nil || string(list) != want {
+		t.Errorf("%s", list)
+	}
+}
+
 func TestOldDataBecomesCoarse(t *testing.T) {
 	c := newCloud(t, store.Memory())
 	for range 40 {

@@ -87,6 +87,9 @@ type Env struct {
 	Start, End int64
 }
 
+// maxSeries bounds a list: lists of lists of other queries grow fast.
+const maxSeries = 10_000
+
 // maxGrid bounds what FILL and TIME_SERIES make.
 const maxGrid = 100_800
 
@@ -143,6 +146,9 @@ func eval(env *Env, n *node) (Value, error) {
 		for i, a := range args {
 			if a.Kind != One && a.Kind != List {
 				return Value{}, fault(n.args[i].offset, "a list holds time series only")
+			}
+			if len(out.Series)+len(a.Series) > maxSeries {
+				return Value{}, fault(n.offset, "the list has more than %d time series", maxSeries)
 			}
 			out.Series = append(out.Series, a.Series...)
 		}
