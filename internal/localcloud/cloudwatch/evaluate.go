@@ -251,7 +251,7 @@ func tooFew(tx *store.Tx, c *alarmConfig, recent []metricmath.Point, end int64) 
 	if err != nil || len(counts.Points) == 0 {
 		return false, err
 	}
-	return counts.Points[len(counts.Points)-1].Value < math.Round(10/(1-share)), nil
+	return counts.Points[len(counts.Points)-1].Value < math.Ceil(10/(1-share)-1e-6), nil
 }
 
 // decide is the evaluation of an alarm: m of n periods must breach. Points are
