@@ -124,7 +124,7 @@ func New(c Config) (*Cloud, error) {
 	})
 	machines := sfn.New(sfn.Config{
 		Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Caller: cl.door, Roles: cl.iam,
-		Metrics: machineMetrics{cl.metrics}, Logs: machineLogs{cl},
+		Metrics: cl.metrics.StateMachines(), Logs: machineLogs{cl},
 	})
 	if err := cl.buildIoT(); err != nil {
 		return nil, fmt.Errorf("localcloud: %w", err)
@@ -138,7 +138,7 @@ func New(c Config) (*Cloud, error) {
 		cl.iam, cl.sts, logs, cl.metrics, objects,
 		dynamodb.New(dynamodb.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region}),
 		sqs.New(sqs.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Endpoint: c.Endpoint}),
-		sns.New(sns.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Caller: cl.door}),
+		sns.New(sns.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Caller: cl.door, Endpoint: c.Endpoint}),
 		cl.lambda, machines, cl.iot, jobsData, cl.data, cl.stacks,
 	}
 	for _, s := range cl.services {
@@ -152,7 +152,7 @@ func (c *Cloud) buildIoT() (err error) {
 	k := c.config
 	c.rules, err = topicrule.New(topicrule.Config{
 		Scheduler: k.Scheduler, Store: k.Store, Account: k.Account, Region: k.Region, Log: k.Log,
-		Caller: c.door, Roles: c.iam, Objects: ruleObjects{c.door}, Metrics: ruleMetrics{c.metrics},
+		Caller: c.door, Roles: c.iam, Objects: ruleObjects{c.door}, Metrics: c.metrics,
 	})
 	if err != nil {
 		return err
@@ -221,13 +221,25 @@ type Listeners struct {
 	Hosts []string     // names for the TLS certificate beside localhost and 127.0.0.1
 }
 
-// ServeHTTP begins to serve the door on l.
-func (c *Cloud) ServeHTTP(l net.Listener) {
+// Handler is all that answers behind Config.Endpoint: the door, the addresses
+// to which custom resources answer, and what inspect serves.
+func (c *Cloud) Handler() http.Handler {
 	mux := http.NewServeMux()
 	c.inspect(mux)
 	mux.Handle(responsePath, c.responses)
 	mux.Handle("/", c.door)
-	c.server = &http.Server{Handler: mux, ReadHeaderTimeout: 30 * time.Second, ErrorLog: slog.NewLogLogger(c.config.Log.Handler(), slog.LevelDebug)}
+	return mux
+}
+
+// Credentials are temporary credentials of an identity, for handlers in this
+// process.
+func (c *Cloud) Credentials(ctx context.Context, id awsapi.Identity, ttl time.Duration) (accessKeyID, secret, sessionToken string, err error) {
+	return c.sts.Issue(ctx, id, ttl)
+}
+
+// ServeHTTP begins to serve the door on l.
+func (c *Cloud) ServeHTTP(l net.Listener) {
+	c.server = &http.Server{Handler: c.Handler(), ReadHeaderTimeout: 30 * time.Second, ErrorLog: slog.NewLogLogger(c.config.Log.Handler(), slog.LevelDebug)}
 	c.config.Scheduler.Go("http server", func() {
 		if err := c.server.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
 			c.config.Log.Error("the HTTP server ended", "error", err)

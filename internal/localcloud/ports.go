@@ -167,13 +167,6 @@ func (o ruleObjects) GetObject(ctx context.Context, id awsapi.Identity, bucket, 
 	return object.Body, err
 }
 
-// ruleMetrics are the rules engine's counts.
-type ruleMetrics struct{ cloudwatch *cloudwatch.Service }
-
-func (m ruleMetrics) Count(_ context.Context, namespace, metric string, dimensions map[string]string, n float64) {
-	m.cloudwatch.Add(namespace, metric, "Count", n, dimensions)
-}
-
 // jobMetrics are the counts of AWS IoT Jobs.
 type jobMetrics struct{ cloudwatch *cloudwatch.Service }
 
@@ -191,17 +184,6 @@ func host(endpoint string) string {
 		return ""
 	}
 	return u.Host
-}
-
-// machineMetrics are Step Functions' counts.
-type machineMetrics struct{ cloudwatch *cloudwatch.Service }
-
-func (m machineMetrics) Count(metric, stateMachineARN string, value float64) {
-	unit := "Count"
-	if metric == "ExecutionTime" {
-		unit = "Milliseconds"
-	}
-	m.cloudwatch.Add("AWS/States", metric, unit, value, map[string]string{"StateMachineArn": stateMachineARN})
 }
 
 // machineLogs is CloudWatch Logs as state machines write to it. On AWS the
