@@ -186,9 +186,11 @@ func (s *Service) startSyncExecution(ctx context.Context, c *awsapi.Call, in *St
 	}
 	e := s.ender(rec.key())
 	if err := s.begin(rec, rev, nil); err != nil {
+		s.unwait(rec.key(), e)
 		return nil, err
 	}
 	if err := e.gate.Wait(ctx); err != nil {
+		s.unwait(rec.key(), e)
 		return nil, err
 	}
 	rec = e.rec

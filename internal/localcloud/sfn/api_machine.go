@@ -362,6 +362,7 @@ func (s *Service) deleteStateMachine(ctx context.Context, c *awsapi.Call, in *St
 			for {
 				e := s.ender(k)
 				if _, o, _, err := s.load(k); err != nil || o == nil {
+					s.unwait(k, e)
 					break
 				}
 				if e.gate.Wait(context.Background()) != nil {

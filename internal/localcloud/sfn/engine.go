@@ -261,14 +261,7 @@ func (s *Service) save(tx *store.Tx, rec *executionRecord, run *asl.Run, events 
 	for _, c := range run.Calls {
 		if c.Resource.Kind == asl.Activity && !c.Reader {
 			name, _ := s.activityName(c.Resource.ARN)
-			n, _, err := sequences.Get(tx, "activity")
-			if err != nil {
-				return err
-			}
-			if err := sequences.Put(tx, n+1, "activity"); err != nil {
-				return err
-			}
-			if err := activityTasks.Put(tx, activityTask{k, c.Branch, c.Attempt}, name, store.Number(n)); err != nil {
+			if err := s.queue(tx, name, activityTask{k, c.Branch, c.Attempt}); err != nil {
 				return err
 			}
 		}
@@ -294,6 +287,18 @@ func (s *Service) save(tx *store.Tx, rec *executionRecord, run *asl.Run, events 
 		return err
 	}
 	return s.index(tx, rec, old)
+}
+
+// queue lets a task wait for a worker.
+func (s *Service) queue(tx *store.Tx, activity string, t activityTask) error {
+	n, _, err := sequences.Get(tx, "activity")
+	if err != nil {
+		return err
+	}
+	if err := sequences.Put(tx, n+1, "activity"); err != nil {
+		return err
+	}
+	return activityTasks.Put(tx, t, activity, store.Number(n))
 }
 
 // index writes an execution and moves it in the lists.
@@ -475,6 +480,21 @@ func (s *Service) ender(k key) *ender {
 	s.enders[k] = append(s.enders[k], e)
 	s.mu.Unlock()
 	return e
+}
+
+// unwait takes a waiter back that is not needed.
+func (s *Service) unwait(k key, e *ender) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := s.enders[k]
+	for i, other := range list {
+		if other == e {
+			s.enders[k] = append(list[:i:i], list[i+1:]...)
+		}
+	}
+	if len(s.enders[k]) == 0 {
+		delete(s.enders, k)
+	}
 }
 
 // wake lets the workers that poll an activity look again.

@@ -39,6 +39,7 @@ var optimized = map[string]struct {
 var sdkPrefixes = map[string]string{
 	"dynamodb": "DynamoDb", "sfn": "Sfn", "iotjobsdataplane": "IotJobsDataPlane", "iotdataplane": "IotDataPlane",
 	"cloudwatch": "CloudWatch", "cloudwatchlogs": "CloudWatchLogs", "eventbridge": "EventBridge", "cloudformation": "CloudFormation",
+	"secretsmanager": "SecretsManager", "iot": "Iot", "kms": "Kms",
 }
 
 // Call implements Tasks.
@@ -111,7 +112,7 @@ func (in *integrations) failure(t Task, err error) asl.Result {
 		if !strings.HasSuffix(code, "Exception") {
 			code += "Exception"
 		}
-		return asl.Failing(prefix+"."+code, fmt.Sprintf("%s (Service: %s, Status Code: %d, Request ID: %s)", e.Message, prefix, status, id))
+		return asl.Failing(prefix+"."+code, fmt.Sprintf("%s (Service: %s, Status Code: %d, Request ID: %s) (SDK Attempt Count: 1)", e.Message, prefix, status, id))
 	}
 	label := optimized[t.Resource.Service].label
 	if t.Resource.Kind == asl.Function {
@@ -202,7 +203,11 @@ func (in *integrations) lambda(ctx context.Context, id awsapi.Identity, t Task) 
 		case "FunctionName":
 			input.FunctionName = text
 		case "Payload":
-			if isText && json.Valid([]byte(text)) {
+			// A string is the payload itself, not yet JSON of it.
+			if isText {
+				if _, err := document.ParseString(text); err != nil {
+					return in.failure(t, awsapi.Errorf("InvalidRequestContentException", "Could not parse request body into json: Could not parse payload into json: %s", asl.JSONProblem(text, err)))
+				}
 				input.Payload = []byte(text)
 			} else {
 				input.Payload = []byte(document.Text(m.Value))

@@ -146,6 +146,11 @@ func (s *Service) Start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("sfn.Start: %w", err)
 	}
+	// Tasks that wait for a worker are queued again: the queue may have lost one
+	// that a worker was about to take.
+	if err := s.db.Update(func(tx *store.Tx) error { return activityTasks.DeleteAll(tx) }); err != nil {
+		return fmt.Errorf("sfn.Start: %w", err)
+	}
 	for _, k := range keys {
 		if err := s.resume(k); err != nil {
 			return fmt.Errorf("sfn.Start: execution %s of %s: %w", k.Name, k.Machine, err)
@@ -170,6 +175,13 @@ func (s *Service) resume(k key) error {
 	calls, waiting := run.Outstanding()
 	s.after(rec, run, calls)
 	for _, b := range waiting {
+		if b.Phase == asl.Scheduled {
+			name, _ := s.activityName(run.Resource(b).ARN)
+			err := s.db.Update(func(tx *store.Tx) error { return s.queue(tx, name, activityTask{k, b.ID, b.Attempt}) })
+			if err != nil {
+				return err
+			}
+		}
 		if b.Job != "" {
 			s.sched.Go("sfn.job", func() { s.checkJob(k, b.ID, b.Attempt, b.Job) })
 		}

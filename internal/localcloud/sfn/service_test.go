@@ -408,3 +408,24 @@ func TestMapRunsAreDescribed(t *testing.T) {
 		t.Fatalf("%v", d)
 	}
 }
+
+func TestActivityTaskSurvivesARestart(t *testing.T) {
+	w := virtual(t)
+	activity := w.call("CreateActivity", map[string]any{"name": "work"})["activityArn"].(string)
+	e := w.start(w.create("m", `{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"`+activity+`","HeartbeatSeconds":30,"TimeoutSeconds":100,"End":true}}}`), "e", `{"x":1}`)
+	w.sched.RunFor(50 * time.Second) // no heartbeat before a worker has it
+	w.restart()
+	task := w.call("GetActivityTask", map[string]any{"activityArn": activity, "workerName": "w"})
+	if task["input"] != `{"x":1}` {
+		t.Fatalf("%v", task)
+	}
+	w.restart()
+	w.call("SendTaskSuccess", map[string]any{"taskToken": task["taskToken"], "output": `2`})
+	if d := w.describe(e); d["output"] != `2` {
+		t.Fatalf("%v", d)
+	}
+	before := w.sched.Now()
+	if task := w.call("GetActivityTask", map[string]any{"activityArn": activity}); task["taskToken"] != "" || w.sched.Now().Sub(before) != time.Minute {
+		t.Fatalf("%v after %v", task, w.sched.Now().Sub(before))
+	}
+}

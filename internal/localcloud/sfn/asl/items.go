@@ -3,6 +3,7 @@ package asl
 import (
 	"bytes"
 	"encoding/csv"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -58,6 +59,10 @@ func (r *Run) mapRead(b *Branch, s *scope, res Result) {
 		n, f := s.integer(s.state.reader.maxItems)
 		switch {
 		case f != nil:
+			f.Error = ptr(errItemReader)
+			if v, found := s.state.reader.maxItems.value(s); found == nil && s.state.reader.maxItems.path != nil {
+				f.Cause = ptr(fmt.Sprintf("The MaxItemsPath field refers to value '%s' which is not a valid integer: %s", plain(v), s.state.reader.maxItems.path.Source))
+			}
 			r.fail(b, f)
 			return
 		case n <= 0:
@@ -65,10 +70,6 @@ func (r *Run) mapRead(b *Branch, s *scope, res Result) {
 		default:
 			list = list[:min(n, len(list))]
 		}
-	}
-	if problem == "" && s.state.itemsPath != nil {
-		// ItemsPath has no meaning beside an ItemReader; AWS ignores it.
-		_ = s.state.itemsPath
 	}
 	if problem != "" {
 		fail(problem)

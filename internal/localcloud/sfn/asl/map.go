@@ -104,7 +104,7 @@ func (s *scope) integer(n numberField) (int, *Failure) {
 		return 0, s.runtime("The %sPath field refers to value \"%s\" which is not a valid integer: %s", n.name, plain(v), n.path.Source)
 	}
 	if i < 0 && n.name == "MaxConcurrency" {
-		return 0, s.runtime("%s must be a non-negative integer", n.name)
+		return 0, s.runtime("Expected non-negative integer for MaxConcurrency, got '%d' instead.", i)
 	}
 	return int(min(i, math.MaxInt32)), nil
 }

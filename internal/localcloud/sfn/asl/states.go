@@ -470,7 +470,10 @@ func (r *Run) wait(s *scope) *Failure {
 			return s.runtime("The SecondsPath parameter cannot be parsed as a long value: %s == %s", p.Source, plain(v))
 		}
 		if n < 0 || n > maxSeconds {
-			return s.runtime("The SecondsPath parameter must be a positive integer: %s == %d", p.Source, n)
+			if n < 0 {
+				return s.runtime("The SecondsPath parameter references a negative value: %s == %d", p.Source, n)
+			}
+			return s.runtime("The SecondsPath parameter cannot be parsed as a long value: %s == %d", p.Source, n)
 		}
 		until = until.Add(time.Duration(n) * time.Second)
 	case st.timestampPath != nil:
