@@ -107,13 +107,21 @@ func (s *Service) run(rec *executionRecord, rev *revisionRecord, snap asl.Snapsh
 	return run, nil
 }
 
-// recorder takes the events of a move as they are stored: a JSON array without
-// its end.
+// recorder takes the events of a move as they are stored: JSON arrays without
+// their ends.
 type recorder struct {
-	text  []byte
-	first int64
+	parts []part
 	kept  []asl.Event // for the log
 }
+
+// part is a stretch of a history under the id of its first event. Parts are
+// kept small, as a page of a history reads whole parts.
+type part struct {
+	first int64
+	text  []byte
+}
+
+const partSize = 64 << 10
 
 // record sends a run's events to a recorder.
 func (s *Service) record(rec *executionRecord, rev *revisionRecord, run *asl.Run) *recorder {
@@ -126,13 +134,14 @@ func (s *Service) record(rec *executionRecord, rev *revisionRecord, run *asl.Run
 		if rec.Type == express {
 			return
 		}
-		if out.first == 0 {
-			out.first = e.ID
-			out.text = append(make([]byte, 0, 2048), '[')
+		n := len(out.parts)
+		if n == 0 || len(out.parts[n-1].text) > partSize {
+			out.parts = append(out.parts, part{e.ID, append(make([]byte, 0, 2048), '[')})
+			n++
 		} else {
-			out.text = append(out.text, ',')
+			out.parts[n-1].text = append(out.parts[n-1].text, ',')
 		}
-		out.text = appendEvent(out.text, e)
+		out.parts[n-1].text = appendEvent(out.parts[n-1].text, e)
 	}
 	return out
 }
@@ -250,8 +259,8 @@ func (s *Service) moveWith(k key, change func(run *asl.Run) error, also func(tx 
 // save writes what a run has become.
 func (s *Service) save(tx *store.Tx, rec *executionRecord, run *asl.Run, events *recorder) error {
 	k := rec.key()
-	if events.first > 0 && rec.Type != express {
-		if err := history.Put(tx, append(events.text, ']'), k.Machine, k.Name, store.Number(uint64(events.first))); err != nil {
+	for _, p := range events.parts {
+		if err := history.Put(tx, append(p.text, ']'), k.Machine, k.Name, store.Number(uint64(p.first))); err != nil {
 			return err
 		}
 	}
