@@ -1,0 +1,90 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestScripts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds and runs programs")
+	}
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin := t.TempDir()
+	if err := build(root, bin); err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                "testdata",
+		RequireUniqueNames: true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"cloud": cmdCloud, "simulate": cmdSimulate, "aws": cmdAWS, "until": cmdUntil,
+			"usage": cmdUsage, "same": cmdSame,
+		},
+		Setup: func(env *testscript.Env) error {
+			env.Values[world{}] = &world{bin: bin}
+			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
+			env.Setenv("EVENTS", filepath.Join(root, "events"))
+			env.Setenv("HOME", env.WorkDir)
+			// Nothing of the machine's own AWS configuration may be reached.
+			for _, name := range []string{"AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"} {
+				env.Setenv(name, filepath.Join(env.WorkDir, "no-such-file"))
+			}
+			env.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+			return nil
+		},
+	})
+}
+
+// build puts the command and the functions into a folder as make build does.
+func build(root, bin string) error {
+	lambda := filepath.Join(bin, "lambda")
+	flat := filepath.Join(bin, "functions")
+	if err := os.MkdirAll(flat, 0o755); err != nil { //nolint:gosec // programs are for running
+		return err
+	}
+	for _, args := range [][]string{{"-o", bin + string(filepath.Separator), "./cmd/fleetstep"}, {"-o", flat + string(filepath.Separator), "./lambdas/..."}} {
+		cmd := exec.Command("go", append([]string{"build", "-ldflags=-s -w"}, args...)...)
+		cmd.Dir = root
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, out)
+		}
+	}
+	functions, err := os.ReadDir(flat)
+	if err != nil {
+		return err
+	}
+	for _, f := range functions {
+		dir := filepath.Join(lambda, f.Name())
+		if err := errors.Join(os.MkdirAll(dir, 0o755), os.Rename(filepath.Join(flat, f.Name()), filepath.Join(dir, "bootstrap"))); err != nil { //nolint:gosec // as above
+			return err
+		}
+	}
+	return nil
+}
+
+// TestScriptsAreNamedBySubject: campaign_pause.txtar is found under campaign.
+func TestScriptsAreNamedBySubject(t *testing.T) {
+	subjects := map[string]bool{"campaign": true, "job": true, "local": true, "simulate": true}
+	names, err := fs.Glob(os.DirFS("testdata"), "*.txtar")
+	if err != nil || len(names) == 0 {
+		t.Fatal("no scripts", err)
+	}
+	for _, name := range names {
+		if subject, _, ok := strings.Cut(name, "_"); !ok || !subjects[subject] {
+			t.Errorf("%s: the first word of its name is no subject", name)
+		}
+	}
+}
