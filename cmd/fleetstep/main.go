@@ -25,7 +25,7 @@ func main() {
 func run(ctx context.Context, args []string) error {
 	env := &cli.Env{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Terminal: isTerminal(os.Stdout)}
 	root := cli.New(env)
-	root.AddCommand(localCommand(env), simulateCommand(env), demoCommand(env))
+	root.AddCommand(localCommand(env), simulateCommand(env), demoCommand(env), rehearseCommand(env))
 	root.SetArgs(args)
 	return root.ExecuteContext(ctx)
 }

@@ -2,10 +2,9 @@ package demo
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
+	"iter"
 	"math"
-	"net/http"
 	"strings"
 	"time"
 
@@ -91,11 +90,11 @@ func (r *run) left(ctx context.Context) ([]string, error) {
 			left = append(left, fmt.Sprintf("left behind: item %s %s", text(item["PK"]), text(item["SK"])))
 		}
 	}
-	if r.Residue == "" {
-		return left, nil
+	more, err := r.world().Residue(ctx)
+	for _, line := range more {
+		left = append(left, "left behind: "+line)
 	}
-	more, err := r.cloudResidue(ctx)
-	return append(left, more...), err
+	return left, err
 }
 
 func text(v types.AttributeValue) string {
@@ -105,81 +104,36 @@ func text(v types.AttributeValue) string {
 	return "?"
 }
 
-func (r *run) cloudResidue(ctx context.Context) ([]string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.Residue, nil)
-	if err != nil {
-		return nil, err
+// Transitions counts the state transitions of executions, retries included, as
+// AWS counts them. Executions in which a task failed for good were no upgrades
+// and do not count.
+type Transitions struct{ sum, upgrades int }
+
+// Add takes the types of the events of an execution that succeeded.
+func (t *Transitions) Add(kinds iter.Seq[string]) {
+	entered, tasks, scheduled, last := 0, 0, 0, ""
+	for kind := range kinds {
+		switch {
+		case strings.HasSuffix(kind, "StateEntered"):
+			entered++
+			if kind == "TaskStateEntered" {
+				tasks++
+			}
+		case kind == "TaskScheduled":
+			scheduled++
+		case kind == "TaskStateExited" && (last == "TaskFailed" || last == "TaskTimedOut"):
+			return
+		}
+		last = kind
 	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	var lines []string
-	if err := json.NewDecoder(resp.Body).Decode(&lines); err != nil {
-		return nil, fmt.Errorf("%s: %w", r.Residue, err)
-	}
-	for i := range lines {
-		lines[i] = "left behind: " + lines[i]
-	}
-	return lines, nil
+	t.sum += entered + max(0, scheduled-tasks)
+	t.upgrades++
 }
 
-// transitions is the average number of state transitions of the executions
-// that succeeded, retries included, as AWS counts them.
-func (r *run) transitions(ctx context.Context) (float64, error) {
-	executions := sfn.NewListExecutionsPaginator(r.sfn, &sfn.ListExecutionsInput{
-		StateMachineArn: aws.String(r.outputs["StateMachineArn"]), StatusFilter: sfntypes.ExecutionStatusSucceeded,
-	})
-	sum, upgrades := 0, 0
-	for executions.HasMorePages() {
-		page, err := executions.NextPage(ctx)
-		if err != nil {
-			return 0, err
-		}
-		for _, e := range page.Executions {
-			n, failed, err := r.transitionsOf(ctx, e.ExecutionArn)
-			if err != nil {
-				return 0, err
-			}
-			if !failed {
-				sum += n
-				upgrades++
-			}
-		}
+// PerUpgrade is the average so far, to two places; 0 of none.
+func (t *Transitions) PerUpgrade() float64 {
+	if t.upgrades == 0 {
+		return 0
 	}
-	if upgrades == 0 {
-		return 0, nil
-	}
-	return math.Round(100*float64(sum)/float64(upgrades)) / 100, nil
-}
-
-// transitionsOf counts one execution's transitions; failed tells that a task
-// failed for good on its way, so that it was no upgrade.
-func (r *run) transitionsOf(ctx context.Context, arn *string) (n int, failed bool, err error) {
-	entered, tasks, scheduled := 0, 0, 0
-	pages := sfn.NewGetExecutionHistoryPaginator(r.sfn, &sfn.GetExecutionHistoryInput{ExecutionArn: arn, IncludeExecutionData: aws.Bool(false)})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return 0, false, err
-		}
-		last := ""
-		for _, e := range page.Events {
-			kind := string(e.Type)
-			switch {
-			case strings.HasSuffix(kind, "StateEntered"):
-				entered++
-				if kind == "TaskStateEntered" {
-					tasks++
-				}
-			case kind == "TaskScheduled":
-				scheduled++
-			case kind == "TaskStateExited" && (last == "TaskFailed" || last == "TaskTimedOut"):
-				failed = true
-			}
-			last = kind
-		}
-	}
-	return entered + max(0, scheduled-tasks), failed, nil
+	return math.Round(100*float64(t.sum)/float64(t.upgrades)) / 100
 }

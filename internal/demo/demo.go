@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -16,9 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/fleetstep/fleetstep/internal/cli"
-	"github.com/fleetstep/fleetstep/internal/provision"
 	"github.com/fleetstep/fleetstep/internal/simulator"
-	"github.com/fleetstep/fleetstep/internal/simulator/mqtt"
 	"github.com/fleetstep/fleetstep/internal/usp"
 )
 
@@ -37,6 +34,36 @@ type Config struct {
 	Seed    uint64
 	Image   int           // bytes of the firmware image
 	Timeout time.Duration // for the campaign
+
+	// World is where the campaign is played; nil is over the network, by Broker,
+	// RootCAs and Residue.
+	World World
+	// Every is how often the campaign is looked at; 0 is four times a second.
+	Every time.Duration
+	// Summarize makes the document of the last line; nil leaves the Summary as
+	// it is.
+	Summarize func(context.Context, Summary) (any, error)
+}
+
+// World is where a campaign is played other than over the network.
+type World interface {
+	// Fleet makes AWS IoT know the things of a plan and returns their agents,
+	// switched off, and how they connect, in a word or two.
+	Fleet(ctx context.Context, p Plan) (fleet *simulator.Fleet, by string, err error)
+	// Residue lists what the cloud has under way.
+	Residue(ctx context.Context) ([]string, error)
+	// Transitions is the average number of state transitions of the executions
+	// of a state machine that were upgrades (see Transitions).
+	Transitions(ctx context.Context, stateMachineARN string) (float64, error)
+}
+
+// Plan describes the devices of a campaign.
+type Plan struct {
+	Things        []string
+	Policy, Group string
+	Controller    usp.EndpointID
+	Faults        simulator.Faults
+	Seed          uint64
 }
 
 // Summary is the last line's document.
@@ -60,6 +87,7 @@ type run struct {
 	payload []byte
 	version string
 	group   string
+	plan    simulator.Faults
 	faults  []*simulator.Fault // by device, nil for the healthy ones
 	things  []string
 	start   time.Time
@@ -73,17 +101,16 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	r.say("%d simulated agents; provisioning things and certificates", c.Devices)
-	provisioned, err := provision.Devices(ctx, r.iot, provision.Fleet{Things: r.things, Policy: r.outputs["DevicePolicyName"], Group: r.group})
-	if err != nil {
-		return err
-	}
-	fleet, err := r.fleet(provisioned)
+	fleet, by, err := r.world().Fleet(ctx, Plan{
+		Things: r.things, Policy: r.outputs["DevicePolicyName"], Group: r.group,
+		Controller: usp.EndpointID(r.outputs["ControllerEndpointId"]), Faults: r.plan, Seed: r.Seed,
+	})
 	if err != nil {
 		return err
 	}
 	fleet.Start()
 	defer fleet.Stop()
-	if err := r.connected(ctx, fleet); err != nil {
+	if err := r.connected(ctx, fleet, by); err != nil {
 		return err
 	}
 	r.start = r.Env.Now()
@@ -92,7 +119,7 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	r.say("job %s: firmware %s", created.JobID, r.version)
-	state, err := r.watch(ctx, created.JobID, fleet)
+	state, err := r.watch(ctx, created.JobID)
 	if err != nil {
 		return err
 	}
@@ -121,11 +148,10 @@ func (r *run) prepare(ctx context.Context) error {
 			r.group = name
 		}
 	}
-	faults, err := simulator.ParseFaults(r.Faults)
-	if err != nil {
+	if r.plan, err = simulator.ParseFaults(r.Faults); err != nil {
 		return cli.UsageError{Err: err}
 	}
-	if r.faults, err = faults.Assign(r.Devices, r.Seed); err != nil {
+	if r.faults, err = r.plan.Assign(r.Devices, r.Seed); err != nil {
 		return cli.UsageError{Err: err}
 	}
 	for i := range r.Devices {
@@ -151,35 +177,8 @@ func (r *run) prepare(ctx context.Context) error {
 	return err
 }
 
-func (r *run) fleet(p *provision.Result) (*simulator.Fleet, error) {
-	transport, err := mqtt.New(mqtt.Config{
-		Broker: r.Broker, RootCAs: r.RootCAs,
-		Credentials: func(thing string) (mqtt.Credentials, error) {
-			c, ok := p.Certificates[thing]
-			if !ok {
-				return mqtt.Credentials{}, fmt.Errorf("no certificate for %s", thing)
-			}
-			return mqtt.Credentials{Certificate: &c}, nil
-		},
-	})
-	if err != nil {
-		return nil, err
-	}
-	faults, err := simulator.ParseFaults(r.Faults)
-	if err != nil {
-		return nil, err
-	}
-	return simulator.NewFleet(simulator.FleetConfig{
-		Settings: simulator.Settings{
-			Transport: transport, HTTP: http.DefaultClient, PublishQoS: 1,
-			Controller: usp.EndpointID(r.outputs["ControllerEndpointId"]),
-		},
-		Devices: r.Devices, Seed: r.Seed, Faults: faults, StartWithin: time.Duration(r.Devices) * 5 * time.Millisecond,
-	})
-}
-
 // connected waits until the devices that should be there at the start are.
-func (r *run) connected(ctx context.Context, fleet *simulator.Fleet) error {
+func (r *run) connected(ctx context.Context, fleet *simulator.Fleet, by string) error {
 	want := r.Devices
 	for _, f := range r.faults {
 		if f != nil && f.Name == "offline-at-start" {
@@ -189,10 +188,10 @@ func (r *run) connected(ctx context.Context, fleet *simulator.Fleet) error {
 	for deadline := r.Env.Now().Add(30*time.Second + time.Duration(r.Devices)*20*time.Millisecond); ; {
 		p := fleet.Progress()
 		if n := r.Devices - p.Off - p.Offline; n >= want {
-			r.say("%d agents connected over %s, %d to appear later", n, r.Broker, r.Devices-want)
+			r.say("%d agents connected over %s, %d to appear later", n, by, r.Devices-want)
 			return nil
 		} else if r.Env.Now().After(deadline) {
-			return fmt.Errorf("only %d of %d agents could connect to %s", n, want, r.Broker)
+			return fmt.Errorf("only %d of %d agents could connect over %s", n, want, by)
 		}
 		if err := r.Env.Sleep(ctx, 50*time.Millisecond); err != nil {
 			return err
@@ -200,7 +199,14 @@ func (r *run) connected(ctx context.Context, fleet *simulator.Fleet) error {
 	}
 }
 
-func (r *run) watch(ctx context.Context, job string, fleet *simulator.Fleet) (*cli.State, error) {
+func (r *run) every() time.Duration {
+	if r.Every > 0 {
+		return r.Every
+	}
+	return 250 * time.Millisecond
+}
+
+func (r *run) watch(ctx context.Context, job string) (*cli.State, error) {
 	progress := cli.NewProgress(r.Env)
 	defer progress.Close()
 	for {
@@ -215,7 +221,7 @@ func (r *run) watch(ctx context.Context, job string, fleet *simulator.Fleet) (*c
 		case r.Env.Now().Sub(r.start) > r.Timeout:
 			return s, nil // the summary tells who is missing
 		}
-		if err := r.Env.Sleep(ctx, 250*time.Millisecond); err != nil {
+		if err := r.Env.Sleep(ctx, r.every()); err != nil {
 			return nil, err
 		}
 	}
@@ -235,22 +241,29 @@ func (r *run) conclude(ctx context.Context, s *cli.State, fleet *simulator.Fleet
 		return err
 	}
 	complaints = append(complaints, left...)
-	transitions, err := r.transitions(ctx)
+	transitions, err := r.world().Transitions(ctx, r.outputs["StateMachineArn"])
 	if err != nil {
 		return err
 	}
 	for _, c := range complaints {
 		r.say("PROBLEM: %s", c)
 	}
-	summary, err := json.Marshal(Summary{
+	summary := Summary{
 		JobID: s.JobID, Devices: r.Devices, Succeeded: s.Counts.Succeeded, Failed: s.Counts.Failed, Rejected: s.Counts.Rejected,
 		TimedOut: s.Counts.TimedOut, Canceled: s.Counts.Canceled,
 		Seconds: float64(int(seconds*10+0.5)) / 10, TransitionsPerUpgrade: transitions,
-	})
+	}
+	var document any = summary
+	if r.Summarize != nil {
+		if document, err = r.Summarize(ctx, summary); err != nil {
+			return err
+		}
+	}
+	line, err := json.Marshal(document)
 	if err != nil {
 		return err
 	}
-	r.say("SUMMARY %s", summary)
+	r.say("SUMMARY %s", line)
 	if len(complaints) > 0 {
 		return cli.ErrFailed
 	}

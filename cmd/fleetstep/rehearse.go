@@ -1,0 +1,47 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleetstep/fleetstep/internal/cli"
+	"github.com/fleetstep/fleetstep/internal/rehearsal"
+)
+
+func rehearseCommand(env *cli.Env) *cobra.Command {
+	r := rehearsal.Config{Env: env}
+	c := &cobra.Command{
+		Use:   "rehearse",
+		Short: "Play one whole campaign in virtual time",
+		Long: `Plays one whole campaign in virtual time, in this process and without a socket:
+the same template, state machine, rules, functions and agents as fleetstep demo,
+and hours in seconds. Ends with a line SUMMARY {...}; exit code 0 only if every
+device ended as it should and nothing is left behind.
+
+One seed is one run: the digest in the summary, over all execution histories and
+final states, is the same on any machine. A run that fails prints the command
+that repeats it.`,
+		Example: `  fleetstep rehearse --devices 1000 --seed 7 --faults all
+  fleetstep rehearse --devices 200 --event my-campaign.json`,
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return cli.UsageError{Err: fmt.Errorf("rehearse takes no argument %q", args[0])}
+			}
+			if r.Devices < 1 {
+				return cli.UsageError{Err: fmt.Errorf("--devices: %d; at least 1 is needed", r.Devices)}
+			}
+			_, err := rehearsal.Run(c.Context(), r)
+			return err
+		},
+	}
+	f := c.Flags()
+	f.IntVar(&r.Devices, "devices", 100, "number of simulated agents")
+	f.Uint64Var(&r.Seed, "seed", 1, "seed of everything random")
+	f.StringVar(&r.Faults, "faults", "", "which agents are difficult (see: fleetstep simulate --list-faults)")
+	f.StringVar(&r.Event, "event", "events/create-job.json", "payload for create-job")
+	f.IntVar(&r.Image, "image-size", 16<<10, "bytes of the firmware image")
+	f.DurationVar(&r.Timeout, "timeout", 0, "give up on the campaign after this virtual time (default 8 days)")
+	f.DurationVar(&r.Every, "every", 0, "look at the campaign this often in virtual time (default 10 s)")
+	return c
+}

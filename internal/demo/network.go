@@ -1,0 +1,102 @@
+package demo
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	sfntypes "github.com/aws/aws-sdk-go-v2/service/sfn/types"
+
+	"github.com/fleetstep/fleetstep/internal/provision"
+	"github.com/fleetstep/fleetstep/internal/simulator"
+	"github.com/fleetstep/fleetstep/internal/simulator/mqtt"
+)
+
+func (r *run) world() World {
+	if r.World != nil {
+		return r.World
+	}
+	return network{r}
+}
+
+// network is the World of real sockets.
+type network struct{ *run }
+
+func (n network) Fleet(ctx context.Context, p Plan) (*simulator.Fleet, string, error) {
+	provisioned, err := provision.Devices(ctx, n.iot, provision.Fleet{Things: p.Things, Policy: p.Policy, Group: p.Group})
+	if err != nil {
+		return nil, "", err
+	}
+	transport, err := mqtt.New(mqtt.Config{
+		Broker: n.Broker, RootCAs: n.RootCAs,
+		Credentials: func(thing string) (mqtt.Credentials, error) {
+			c, ok := provisioned.Certificates[thing]
+			if !ok {
+				return mqtt.Credentials{}, fmt.Errorf("no certificate for %s", thing)
+			}
+			return mqtt.Credentials{Certificate: &c}, nil
+		},
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	fleet, err := simulator.NewFleet(simulator.FleetConfig{
+		Settings: simulator.Settings{Transport: transport, HTTP: http.DefaultClient, PublishQoS: 1, Controller: p.Controller},
+		Things:   p.Things, Seed: p.Seed, Faults: p.Faults, StartWithin: time.Duration(len(p.Things)) * 5 * time.Millisecond,
+	})
+	return fleet, n.Broker, err
+}
+
+func (n network) Residue(ctx context.Context) ([]string, error) {
+	address := n.Config.Residue
+	if address == "" {
+		return nil, nil
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	var lines []string
+	if err := json.NewDecoder(resp.Body).Decode(&lines); err != nil {
+		return nil, fmt.Errorf("%s: %w", address, err)
+	}
+	return lines, nil
+}
+
+func (n network) Transitions(ctx context.Context, machine string) (float64, error) {
+	var t Transitions
+	executions := sfn.NewListExecutionsPaginator(n.sfn, &sfn.ListExecutionsInput{
+		StateMachineArn: &machine, StatusFilter: sfntypes.ExecutionStatusSucceeded,
+	})
+	for executions.HasMorePages() {
+		page, err := executions.NextPage(ctx)
+		if err != nil {
+			return 0, err
+		}
+		for _, e := range page.Executions {
+			var kinds []string
+			pages := sfn.NewGetExecutionHistoryPaginator(n.sfn, &sfn.GetExecutionHistoryInput{ExecutionArn: e.ExecutionArn, IncludeExecutionData: aws.Bool(false)})
+			for pages.HasMorePages() {
+				page, err := pages.NextPage(ctx)
+				if err != nil {
+					return 0, err
+				}
+				for _, event := range page.Events {
+					kinds = append(kinds, string(event.Type))
+				}
+			}
+			t.Add(slices.Values(kinds))
+		}
+	}
+	return t.PerUpgrade(), nil
+}

@@ -1,0 +1,224 @@
+package rehearsal
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"iter"
+	"math/big"
+	"net/http"
+	"time"
+
+	"github.com/aws/smithy-go"
+
+	"github.com/fleetstep/fleetstep/internal/demo"
+	"github.com/fleetstep/fleetstep/internal/localcloud"
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/iotdataplane"
+	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
+	"github.com/fleetstep/fleetstep/internal/simulator"
+)
+
+// world is where a rehearsal is played: a demo.World in virtual time.
+type world struct {
+	cloud   *localcloud.Cloud
+	sched   *scheduler.Scheduler
+	handler http.Handler
+	seed    uint64
+
+	certificates map[string]*x509.Certificate // by thing
+	fleet        *simulator.Fleet
+}
+
+var _ demo.World = (*world)(nil)
+
+func errorCode(err error) string {
+	if e, ok := errors.AsType[smithy.APIError](err); ok {
+		return e.ErrorCode()
+	}
+	return ""
+}
+
+// call calls an operation as the account's root.
+func (w *world) call(ctx context.Context, service, operation string, in, out any) error {
+	if err := awsapi.CallInto(ctx, w.cloud.Door(), awsapi.RootOf(account), service, operation, in, out); err != nil {
+		return fmt.Errorf("rehearsal: %s:%s: %w", service, operation, err)
+	}
+	return nil
+}
+
+// Fleet implements demo.World.
+func (w *world) Fleet(ctx context.Context, p demo.Plan) (*simulator.Fleet, string, error) {
+	if p.Group != "" {
+		if err := w.call(ctx, "iot", "CreateThingGroup", map[string]any{"thingGroupName": p.Group}, nil); err != nil {
+			return nil, "", err
+		}
+	}
+	seed := sha256.Sum256(fmt.Appendf(nil, "device keys %d", w.seed))
+	key := ed25519.NewKeyFromSeed(seed[:])
+	w.certificates = make(map[string]*x509.Certificate, len(p.Things))
+	for i, thing := range p.Things {
+		if err := w.provision(ctx, p, thing, int64(i+1), key); err != nil {
+			return nil, "", err
+		}
+	}
+	var err error
+	w.fleet, err = simulator.NewFleet(simulator.FleetConfig{
+		Settings: simulator.Settings{
+			Clock: clock{w.sched}, Transport: transport{w}, HTTP: client{handler: w.handler}, PublishQoS: 1, Controller: p.Controller,
+		},
+		Things: p.Things, Seed: p.Seed, Faults: p.Faults, StartWithin: time.Duration(len(p.Things)) * 5 * time.Millisecond,
+	})
+	return w.fleet, "calls in this process", err
+}
+
+// provision makes a thing with a certificate of its own. All certificates have
+// one key, which nothing depends on here: what counts is which of them a
+// connection shows.
+func (w *world) provision(ctx context.Context, p demo.Plan, thing string, number int64, key ed25519.PrivateKey) error {
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(number), Subject: pkix.Name{CommonName: thing},
+		NotBefore: start.AddDate(-1, 0, 0), NotAfter: start.AddDate(20, 0, 0),
+	}
+	der, err := x509.CreateCertificate(w.sched, template, template, key.Public(), key)
+	if err != nil {
+		return fmt.Errorf("rehearsal: certificate of %s: %w", thing, err)
+	}
+	w.certificates[thing] = &x509.Certificate{Raw: der}
+	var made struct{ CertificateArn string }
+	if err := w.call(ctx, "iot", "RegisterCertificateWithoutCA", map[string]any{
+		"certificatePem": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), "status": "ACTIVE",
+	}, &made); err != nil {
+		return err
+	}
+	type step struct {
+		operation string
+		in        map[string]any
+	}
+	steps := []step{
+		{"CreateThing", map[string]any{"thingName": thing}},
+		{"AttachPolicy", map[string]any{"policyName": p.Policy, "target": made.CertificateArn}},
+		{"AttachThingPrincipal", map[string]any{"thingName": thing, "principal": made.CertificateArn}},
+	}
+	if p.Group != "" {
+		steps = append(steps, step{"AddThingToThingGroup", map[string]any{"thingName": thing, "thingGroupName": p.Group}})
+	}
+	for _, s := range steps {
+		if err := w.call(ctx, "iot", s.operation, s.in, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Residue implements demo.World.
+func (w *world) Residue(ctx context.Context) ([]string, error) { return w.cloud.Residue(ctx), nil }
+
+// Transitions implements demo.World.
+func (w *world) Transitions(ctx context.Context, machine string) (float64, error) {
+	var t demo.Transitions
+	for e, err := range w.executions(ctx, machine, "SUCCEEDED") {
+		if err != nil {
+			return 0, err
+		}
+		events, err := w.history(ctx, e.ExecutionARN, false)
+		if err != nil {
+			return 0, err
+		}
+		t.Add(kinds(events))
+	}
+	return t.PerUpgrade(), nil
+}
+
+func kinds(events []event) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, e := range events {
+			if !yield(e.Type) {
+				return
+			}
+		}
+	}
+}
+
+// clock is the agents' time.
+type clock struct{ s *scheduler.Scheduler }
+
+func (c clock) Now() time.Time { return c.s.Now() }
+func (c clock) Go(f func())    { c.s.Go("agent", f) }
+func (c clock) AfterFunc(d time.Duration, f func()) func() bool {
+	return c.s.After(d, "agent", f).Stop
+}
+
+// transport attaches agents to the broker's core.
+type transport struct{ w *world }
+
+// Connect implements simulator.Transport.
+func (t transport) Connect(ctx context.Context, c simulator.Connection, h simulator.Handler) (simulator.Session, error) {
+	certificate := t.w.certificates[c.ClientID]
+	if certificate == nil {
+		return nil, fmt.Errorf("rehearsal: no certificate for %s", c.ClientID)
+	}
+	l := &link{ctx: context.WithoutCancel(ctx)}
+	conn, err := t.w.cloud.Devices().Connect(ctx, iotdataplane.Client{
+		Options: iotdataplane.Options{
+			Hello: iotdataplane.Hello{ClientID: c.ClientID, Certificate: certificate, SourceIP: "127.0.0.1"}, Clean: true,
+		},
+		OnMessage: func(_ *iotdataplane.Connection, m iotdataplane.Message) {
+			if !l.closed {
+				h.Received(simulator.Publish{Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, ContentType: m.ContentType, ResponseTopic: m.ResponseTopic})
+			}
+		},
+		OnEnd: func(reason string) {
+			if l.closed {
+				return
+			}
+			l.closed = true
+			t.w.sched.Go("agent", func() { h.Lost(errors.New("rehearsal: disconnected by the broker: " + reason)) })
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.conn = conn
+	results, err := conn.Subscribe(ctx, iotdataplane.Subscription{Filter: c.Topic})
+	if err == nil && len(results) > 0 {
+		err = results[0]
+	}
+	if err != nil {
+		l.Close(true)
+		return nil, err
+	}
+	return l, nil
+}
+
+// link is an agent's connection. One task runs at a time, so nothing is locked.
+type link struct {
+	ctx    context.Context
+	conn   *iotdataplane.Connection
+	closed bool
+}
+
+// Publish implements simulator.Session.
+func (l *link) Publish(p simulator.Publish) error {
+	return l.conn.Submit(l.ctx, iotdataplane.Message{
+		Topic: p.Topic, Payload: p.Payload, QoS: p.QoS, ContentType: p.ContentType, ResponseTopic: p.ResponseTopic,
+	}, nil)
+}
+
+// Close implements simulator.Session.
+func (l *link) Close(clean bool) {
+	if l.closed {
+		return
+	}
+	l.closed = true
+	if clean {
+		l.conn.Leave(l.ctx, false)
+		return
+	}
+	l.conn.Lost(l.ctx, iotdataplane.ReasonConnectionLost)
+}

@@ -1,0 +1,153 @@
+package rehearsal
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn"
+)
+
+type event = sfn.HistoryEvent
+
+// do calls an operation as the account's root and returns its output as it is.
+func do[T any](ctx context.Context, w *world, service, operation string, in any) (T, error) {
+	out, err := w.cloud.Door().Call(ctx, awsapi.RootOf(account), service, operation, in)
+	if err != nil {
+		var none T
+		return none, fmt.Errorf("rehearsal: %s:%s: %w", service, operation, err)
+	}
+	typed, ok := out.(T)
+	if !ok {
+		return typed, fmt.Errorf("rehearsal: %s:%s answers with %T", service, operation, out)
+	}
+	return typed, nil
+}
+
+// executions yields the executions of a state machine; status may be "".
+func (w *world) executions(ctx context.Context, machine, status string) iter.Seq2[sfn.ExecutionItem, error] {
+	return func(yield func(sfn.ExecutionItem, error) bool) {
+		in := sfn.ListExecutionsInput{StateMachineARN: machine, StatusFilter: status, MaxResults: 1000}
+		for {
+			page, err := do[*sfn.ListExecutionsOutput](ctx, w, "sfn", "ListExecutions", &in)
+			if err != nil {
+				yield(sfn.ExecutionItem{}, err)
+				return
+			}
+			for _, e := range page.Executions {
+				if !yield(e, nil) {
+					return
+				}
+			}
+			if page.NextToken == nil {
+				return
+			}
+			in.NextToken = *page.NextToken
+		}
+	}
+}
+
+// history is an execution's.
+func (w *world) history(ctx context.Context, arn string, data bool) ([]event, error) {
+	in := sfn.GetHistoryInput{ExecutionARN: arn, MaxResults: 1000, IncludeExecutionData: &data}
+	var all []event
+	for {
+		page, err := do[*sfn.GetHistoryOutput](ctx, w, "sfn", "GetExecutionHistory", &in)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, page.Events...)
+		if page.NextToken == nil {
+			return all, nil
+		}
+		in.NextToken = *page.NextToken
+	}
+}
+
+// digest is the SHA-256, in hex, of what a campaign came to, a JSON document a
+// line: the job; every execution by name, with its history; every device in
+// order, with its facts, its thing and its job execution.
+func (w *world) digest(job string) (string, error) {
+	ctx := context.Background()
+	h := sha256.New()
+	machines, err := w.raw(ctx, "sfn", "ListStateMachines", map[string]any{})
+	if err != nil {
+		return "", err
+	}
+	var list struct{ StateMachines []struct{ StateMachineArn string } }
+	if err := json.Unmarshal(machines, &list); err != nil {
+		return "", err
+	}
+	if err := w.write(ctx, h, "iot", "DescribeJob", map[string]any{"jobId": job}); err != nil {
+		return "", err
+	}
+	for _, m := range list.StateMachines {
+		var executions []sfn.ExecutionItem
+		for e, err := range w.executions(ctx, m.StateMachineArn, "") {
+			if err != nil {
+				return "", err
+			}
+			executions = append(executions, e)
+		}
+		slices.SortFunc(executions, func(a, b sfn.ExecutionItem) int { return cmp.Compare(a.Name, b.Name) })
+		for _, e := range executions {
+			events, err := w.history(ctx, e.ExecutionARN, true)
+			if err != nil {
+				return "", err
+			}
+			if err := line(h, e); err != nil {
+				return "", err
+			}
+			for i := range events {
+				if err := line(h, &events[i]); err != nil {
+					return "", err
+				}
+			}
+		}
+	}
+	for _, facts := range w.fleet.Facts() {
+		if err := line(h, facts); err != nil {
+			return "", err
+		}
+		if err := w.write(ctx, h, "iot", "DescribeThing", map[string]any{"thingName": facts.Thing}); err != nil {
+			return "", err
+		}
+		err := w.write(ctx, h, "iot", "DescribeJobExecution", map[string]any{"thingName": facts.Thing, "jobId": job})
+		if err != nil && awsapi.Code(err) != "ResourceNotFoundException" { // the job did not get that far
+			return "", err
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+func line(w io.Writer, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(b, '\n'))
+	return err
+}
+
+func (w *world) raw(ctx context.Context, service, operation string, in any) ([]byte, error) {
+	out, err := do[any](ctx, w, service, operation, in)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(out)
+}
+
+func (w *world) write(ctx context.Context, to io.Writer, service, operation string, in any) error {
+	out, err := do[any](ctx, w, service, operation, in)
+	if err != nil {
+		return err
+	}
+	return line(to, out)
+}

@@ -1,0 +1,122 @@
+package rehearsal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/fleetstep/fleetstep/infra"
+	"github.com/fleetstep/fleetstep/internal/cli"
+	"github.com/fleetstep/fleetstep/internal/demo"
+	"github.com/fleetstep/fleetstep/internal/localcloud"
+	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+)
+
+// Config says what to rehearse. Zero values get the defaults in the comments.
+type Config struct {
+	Env     *cli.Env // Out and Err; its clock is not used
+	Devices int
+	Seed    uint64
+	Faults  string // as simulator.ParseFaults reads them
+	Event   string // file with create-job's payload
+	Image   int    // bytes of the firmware image
+	// Timeout is the virtual time after which the campaign is given up: 8 days,
+	// more than a job execution may take.
+	Timeout time.Duration
+	// Every is the virtual time between two looks at the campaign: 10 s.
+	Every    time.Duration
+	Template []byte // infra.Template
+}
+
+// Summary is the last line's document.
+type Summary struct {
+	demo.Summary
+	Digest         string  `json:"digest"`
+	VirtualSeconds float64 `json:"virtualSeconds"`
+	Seconds        float64 `json:"seconds"` // of the machine's time; hides that of demo.Summary
+	PeakMemoryMiB  int     `json:"peakMemoryMiB"`
+}
+
+// The account that is played, and the names in it.
+const (
+	account = "123456789012"
+	region  = "us-east-1"
+	stack   = "fleetstep"
+)
+
+// start is the moment at which every rehearsal begins.
+var start = time.Date(2026, time.January, 5, 8, 0, 0, 0, time.UTC)
+
+// Run rehearses a campaign. It returns cli.ErrFailed if a device ended otherwise
+// than it should, or something was left behind; the summary is nil if it did not
+// come that far.
+func Run(ctx context.Context, c Config) (*Summary, error) {
+	summary, err := run(ctx, c)
+	if err != nil && ctx.Err() == nil {
+		fmt.Fprintf(c.Env.Err, "seed %d; to repeat this run: fleetstep rehearse --devices %d --seed %d --faults %q --event %q --image-size %d\n",
+			c.Seed, c.Devices, c.Seed, c.Faults, c.Event, c.Image)
+	}
+	return summary, err
+}
+
+func run(ctx context.Context, c Config) (summary *Summary, err error) {
+	if c.Timeout == 0 {
+		c.Timeout = 8 * 24 * time.Hour
+	}
+	if c.Every == 0 {
+		c.Every = 10 * time.Second
+	}
+	if c.Template == nil {
+		c.Template = infra.Template
+	}
+	began := time.Now()
+	sched := scheduler.NewVirtual(c.Seed, start)
+	env := *c.Env
+	env.Now = sched.Now
+	env.Sleep = func(ctx context.Context, d time.Duration) error {
+		if err := sched.Sleep(ctx, d); err != nil {
+			return err
+		}
+		return ctx.Err()
+	}
+	w := &world{sched: sched, seed: c.Seed}
+	w.cloud, err = localcloud.New(localcloud.Config{
+		Scheduler: sched, Store: store.Memory(), Account: account, Region: region,
+		Endpoint: endpoint, MQTTEndpoint: "broker.rehearsal", InProcess: w.function,
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, w.cloud.Close(ctx)) }()
+	w.handler = w.cloud.Handler()
+	if err := w.cloud.Start(ctx); err != nil {
+		return nil, err
+	}
+	if _, err := w.cloud.Deploy(ctx, stack, c.Template, nil); err != nil {
+		return nil, fmt.Errorf("deploy the stack %s: %w", stack, err)
+	}
+	fmt.Fprintf(env.Out, "local cloud in virtual time, seed %d, ready in %d ms\n", c.Seed, time.Since(began).Milliseconds())
+	err = demo.Run(ctx, demo.Config{
+		Env: &env, AWS: w.operator(), Stack: stack, Devices: c.Devices, Event: c.Event, Faults: c.Faults, Seed: c.Seed,
+		Image: c.Image, Timeout: c.Timeout, World: w, Every: c.Every,
+		Summarize: func(_ context.Context, s demo.Summary) (any, error) {
+			digest, err := w.digest(s.JobID)
+			if err != nil {
+				return nil, err
+			}
+			summary = &Summary{
+				Summary: s, Digest: digest, VirtualSeconds: s.Seconds,
+				Seconds: float64(time.Since(began).Milliseconds()/10) / 100, PeakMemoryMiB: int(peakMemory() >> 20),
+			}
+			return summary, nil
+		},
+	})
+	return summary, err
+}
+
+// operator is the configuration of one who may do everything.
+func (w *world) operator() aws.Config { return w.config(rootClient(w)) }
