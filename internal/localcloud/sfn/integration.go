@@ -3,10 +3,12 @@ package sfn
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
 	"unicode"
@@ -303,6 +305,9 @@ func (in *integrations) generic(ctx context.Context, id awsapi.Identity, t Task)
 		}
 		input = o
 	}
+	if sdk && service != "dynamodb" {
+		input = in.blobs(service, operation, input)
+	}
 	out, err := in.s.Caller.Call(ctx, id, service, operation, json.RawMessage(document.Text(input)))
 	if err != nil {
 		return in.failure(t, err)
@@ -319,6 +324,9 @@ func (in *integrations) generic(ctx context.Context, id awsapi.Identity, t Task)
 	if !ok {
 		o = &document.Object{}
 	}
+	if sdk && service != "dynamodb" {
+		o = texts(o, out)
+	}
 	if service == "sfn" {
 		// Times are ISO 8601 in results of SDK integrations.
 		o = isoTimes(o)
@@ -334,6 +342,97 @@ func (in *integrations) generic(ctx context.Context, id awsapi.Identity, t Task)
 		in.metadata(o, http.StatusOK, len(b), "application/x-amz-json-1.0")
 	}
 	return asl.Result{Output: asl.ValueData(o)}
+}
+
+// blobs turns parameters that are blobs, which are given as text or JSON, into
+// base64 as the operation reads them.
+func (in *integrations) blobs(service, operation string, v any) any {
+	door, ok := in.s.Caller.(interface {
+		Lookup(id string) *awsapi.Service
+	})
+	if !ok {
+		return v
+	}
+	svc := door.Lookup(service)
+	if svc == nil {
+		return v
+	}
+	op, ok := svc.Operation(operation)
+	if !ok {
+		return v
+	}
+	return blobsOf(op.Input(), v)
+}
+
+func blobsOf(t reflect.Type, v any) any {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch {
+	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8 && t != reflect.TypeFor[json.RawMessage]():
+		text, ok := v.(string)
+		if !ok {
+			text = document.Text(v)
+		}
+		return base64.StdEncoding.EncodeToString([]byte(text))
+	case t.Kind() == reflect.Slice:
+		list, ok := v.([]any)
+		if !ok {
+			return v
+		}
+		out := make([]any, len(list))
+		for i, e := range list {
+			out[i] = blobsOf(t.Elem(), e)
+		}
+		return out
+	case t.Kind() == reflect.Struct:
+		o, ok := v.(*document.Object)
+		if !ok {
+			return v
+		}
+		out := &document.Object{}
+		for _, m := range o.Members() {
+			w := m.Value
+			for _, f := range reflect.VisibleFields(t) {
+				name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+				if name == "" {
+					name = f.Name
+				}
+				if strings.EqualFold(name, m.Name) && !f.Anonymous {
+					w = blobsOf(f.Type, w)
+					break
+				}
+			}
+			out.Set(m.Name, w)
+		}
+		return out
+	}
+	return v
+}
+
+// texts shows blobs of an output that are text as text.
+func texts(o *document.Object, output any) *document.Object {
+	v := reflect.ValueOf(output)
+	for v.Kind() == reflect.Pointer && !v.IsNil() {
+		v = v.Elem()
+	}
+	if v.Kind() != reflect.Struct {
+		return o
+	}
+	for _, f := range reflect.VisibleFields(v.Type()) {
+		if f.Anonymous || !f.IsExported() || f.Type != reflect.TypeFor[[]byte]() {
+			continue
+		}
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if name == "" {
+			name = f.Name
+		}
+		b := v.FieldByIndex(f.Index).Bytes()
+		if _, shown := o.Get(upperFirst(name)); shown && utf8.Valid(b) {
+			o = o.With(upperFirst(name), string(b))
+		}
+	}
+	return o
 }
 
 func isoTimes(o *document.Object) *document.Object {

@@ -429,3 +429,24 @@ func TestActivityTaskSurvivesARestart(t *testing.T) {
 		t.Fatalf("%v after %v", task, w.sched.Now().Sub(before))
 	}
 }
+
+// object is a service with a blob in and a blob out.
+type objectIO struct {
+	Bucket string `json:"Bucket,omitempty"`
+	Body   []byte `json:"Body,omitempty"`
+}
+
+func TestBlobsAreText(t *testing.T) {
+	for _, c := range []struct{ body, want string }{{`"plain"`, `"plain"`}, {`{"a":1}`, `"{\"a\":1}"`}, {`1`, `"1"`}} {
+		w := virtual(t)
+		w.door.Add(awsapi.Service{ID: "s3", Prefix: "s3", Operations: []awsapi.Operation{
+			awsapi.Op("PutObject", func(_ context.Context, _ *awsapi.Call, in *objectIO) (*objectIO, error) { return in, nil }),
+		}})
+		m := w.create("m", `{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:::aws-sdk:s3:putObject","Parameters":{"Bucket":"b","Body.$":"$"},"OutputPath":"$.Body","End":true}}}`)
+		e := w.start(m, "e", c.body)
+		w.sched.RunFor(time.Second)
+		if d := w.describe(e); d["output"] != c.want {
+			t.Errorf("%s: %v", c.body, d)
+		}
+	}
+}
