@@ -1,0 +1,48 @@
+package restarttest
+
+import (
+	"math/rand/v2"
+	"os"
+	"testing"
+	"time"
+)
+
+// TestRestarts: whatever moments a cloud is killed at, the campaign goes on
+// where it was and ends as it would have.
+func TestRestarts(t *testing.T) {
+	kills := int(number(t, "FLEETSTEP_RESTARTS", 5))
+	devices, most := 30, 1500*time.Millisecond
+	if kills > 5 {
+		devices, most = 100, 3*time.Second
+	}
+	seed := number(t, "FLEETSTEP_RESTART_SEED", uint64(time.Now().UnixNano()%1_000_000))
+	t.Logf("%d kills, %d devices; FLEETSTEP_RESTART_SEED=%d", kills, devices, seed)
+	random := rand.New(rand.NewPCG(seed, 9))
+
+	cloud, where := newCloud(t)
+	c := newCampaign(t, where, devices, os.Getenv("FLEETSTEP_RESTART_FAULTS"), seed)
+	created := make(chan struct{})
+	go func() {
+		defer close(created)
+		c.create()
+	}()
+	began := time.Now()
+	during := 0
+	for i := range kills {
+		// From the process's start on, so that some die before they are ready.
+		time.Sleep(time.Duration(random.Int64N(int64(most))))
+		p := c.fleet.Progress()
+		if p.Upgraded < devices {
+			during++
+		}
+		cloud.kill()
+		t.Logf("kill %d after %.1f s: %+v", i+1, time.Since(began).Seconds(), p)
+		cloud.start()
+	}
+	cloud.ready()
+	<-created
+	c.ended()
+	t.Logf("ended after %.1f s; %d of %d kills came before the last device was upgraded", time.Since(began).Seconds(), during, kills)
+	c.judge()
+	c.clean()
+}
