@@ -400,7 +400,7 @@ func (s *Service) answer(k key, t Task, a Answer) {
 	if a.Silent && a.Later == nil && a.Result.Output == nil && !a.Result.Failed {
 		return
 	}
-	if t.Reader || t.Resource.Pattern == asl.Request || a.Result.Failed && a.Later == nil {
+	if t.Reader || t.Writer || t.Resource.Pattern == asl.Request || a.Result.Failed && a.Later == nil {
 		_ = s.move(k, func(run *asl.Run) error { return run.Complete(t.Branch, t.Attempt, a.Result) })
 		return
 	}

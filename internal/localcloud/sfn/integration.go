@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -50,6 +51,9 @@ var sdkPrefixes = map[string]string{
 func (in *integrations) Call(ctx context.Context, t Task) Answer {
 	if t.Reader {
 		return Answer{Result: in.read(ctx, t)}
+	}
+	if t.Writer {
+		return Answer{Result: in.write(ctx, t)}
 	}
 	id, err := in.identity(ctx, t)
 	if err != nil {
@@ -324,12 +328,8 @@ func (in *integrations) generic(ctx context.Context, id awsapi.Identity, t Task)
 	if !ok {
 		o = &document.Object{}
 	}
-	if sdk && service != "dynamodb" {
-		o = texts(o, out)
-	}
-	if service == "sfn" {
-		// Times are ISO 8601 in results of SDK integrations.
-		o = isoTimes(o)
+	if p, ok := shown(reflect.ValueOf(out), o, sdk && service != "dynamodb").(*document.Object); ok {
+		o = p
 	}
 	if !sdk {
 		if service == "eventbridge" {
@@ -410,42 +410,63 @@ func blobsOf(t reflect.Type, v any) any {
 	return v
 }
 
-// texts shows blobs of an output that are text as text.
-func texts(o *document.Object, output any) *document.Object {
-	v := reflect.ValueOf(output)
-	for v.Kind() == reflect.Pointer && !v.IsNil() {
+// shown is an output as SDK integrations show it: times in ISO 8601 and, with
+// blobs set, blobs that are text as text. The value d is the output's JSON.
+func shown(v reflect.Value, d any, blobs bool) any {
+	for (v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface) && !v.IsNil() {
 		v = v.Elem()
 	}
-	if v.Kind() != reflect.Struct {
+	if !v.IsValid() || d == nil {
+		return d
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		if at, ok := v.Interface().(awsapi.Time); ok {
+			return timestamp(at.Time)
+		}
+		o, ok := d.(*document.Object)
+		if !ok {
+			return d
+		}
+		for _, f := range reflect.VisibleFields(v.Type()) {
+			if f.Anonymous || !f.IsExported() {
+				continue
+			}
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if name == "" {
+				name = f.Name
+			}
+			name = upperFirst(name)
+			if w, ok := o.Get(name); ok {
+				if e := shown(v.FieldByIndex(f.Index), w, blobs); !document.Equal(e, w) {
+					o = o.With(name, e)
+				}
+			}
+		}
 		return o
+	case reflect.Slice:
+		if v.Type().Elem().Kind() == reflect.Uint8 {
+			if text, ok := d.(string); ok && blobs && v.Type() != reflect.TypeFor[json.RawMessage]() && utf8.Valid(v.Bytes()) {
+				if raw, err := base64.StdEncoding.DecodeString(text); err == nil && string(raw) == string(v.Bytes()) {
+					return string(raw)
+				}
+			}
+			return d
+		}
+		list, ok := d.([]any)
+		if !ok || len(list) != v.Len() {
+			return d
+		}
+		out := make([]any, len(list))
+		for i := range list {
+			out[i] = shown(v.Index(i), list[i], blobs)
+		}
+		return out
 	}
-	for _, f := range reflect.VisibleFields(v.Type()) {
-		if f.Anonymous || !f.IsExported() || f.Type != reflect.TypeFor[[]byte]() {
-			continue
-		}
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if name == "" {
-			name = f.Name
-		}
-		b := v.FieldByIndex(f.Index).Bytes()
-		if _, shown := o.Get(upperFirst(name)); shown && utf8.Valid(b) {
-			o = o.With(upperFirst(name), string(b))
-		}
-	}
-	return o
+	return d
 }
 
-func isoTimes(o *document.Object) *document.Object {
-	out := &document.Object{}
-	for _, m := range o.Members() {
-		if f, ok := document.Number(m.Value); ok && strings.HasSuffix(m.Name, "Date") {
-			out.Set(m.Name, isoMillis(f))
-			continue
-		}
-		out.Set(m.Name, m.Value)
-	}
-	return out
-}
+func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
 // startExecution runs states:startExecution in all its patterns.
 //
@@ -486,7 +507,7 @@ func derivedName(t Task) string {
 // started answers for an execution that the task had started before.
 func (in *integrations) started(t Task, rec *executionRecord) Answer {
 	o := document.NewObject(document.Member{Name: "ExecutionArn", Value: rec.ARN},
-		document.Member{Name: "StartDate", Value: isoMillis(float64(rec.Started.UnixMilli()) / 1000)})
+		document.Member{Name: "StartDate", Value: timestamp(rec.Started)})
 	in.metadata(o, http.StatusOK, 0, "application/x-amz-json-1.0")
 	a := Answer{Result: asl.Result{Output: asl.ValueData(o)}}
 	if t.Resource.Pattern == asl.Sync || t.Resource.Pattern == asl.Sync2 {

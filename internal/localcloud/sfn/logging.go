@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
 )
@@ -85,8 +84,4 @@ func logLine(rec *executionRecord, e *asl.Event, data bool) string {
 		"redrive_count": strconv.Itoa(rec.RedriveCount),
 	}
 	return mustJSON(line)
-}
-
-func isoMillis(seconds float64) string {
-	return time.UnixMilli(int64(seconds * 1000)).UTC().Format("2006-01-02T15:04:05.000Z")
 }

@@ -450,3 +450,39 @@ func TestBlobsAreText(t *testing.T) {
 		}
 	}
 }
+
+func TestResultsOfAMapRunAreWritten(t *testing.T) {
+	w := virtual(t)
+	files := map[string]string{}
+	type putIO struct {
+		Bucket string `json:"Bucket"`
+		Key    string `json:"Key"`
+		Body   []byte `json:"Body"`
+	}
+	w.door.Add(awsapi.Service{ID: "s3", Prefix: "s3", Operations: []awsapi.Operation{
+		awsapi.Op("PutObject", func(_ context.Context, _ *awsapi.Call, in *putIO) (*putIO, error) {
+			files[in.Bucket+"/"+in.Key] = string(in.Body)
+			return &putIO{}, nil
+		}),
+	}})
+	m := w.create("m", `{"StartAt":"M","States":{"M":{"Type":"Map","End":true,"ToleratedFailureCount":1,"ResultWriter":{"Resource":"arn:aws:states:::s3:putObject","Parameters":{"Bucket":"b","Prefix":"out"}},
+	 "ItemProcessor":{"ProcessorConfig":{"Mode":"DISTRIBUTED","ExecutionType":"EXPRESS"},"StartAt":"C","States":{"C":{"Type":"Choice","Choices":[{"Variable":"$","NumericEquals":2,"Next":"F"}],"Default":"P"},"P":{"Type":"Pass","End":true},"F":{"Type":"Fail","Error":"No"}}}}}}`)
+	e := w.start(m, "e", `[1,2,3]`)
+	w.restart() // the export begins again
+	w.sched.RunFor(time.Second)
+	d := w.describe(e)
+	if d["status"] != "SUCCEEDED" || !strings.Contains(d["output"].(string), `"ResultWriterDetails":{"Bucket":"b","Key":"out/`) {
+		t.Fatalf("%v", d)
+	}
+	var succeeded, failed, manifests int
+	for name, body := range files {
+		succeeded += strings.Count(body, `"Status":"SUCCEEDED"`)
+		failed += strings.Count(body, `"Error":"No"`)
+		if strings.HasSuffix(name, "/manifest.json") && strings.Contains(body, "SUCCEEDED_0.json") && strings.Contains(body, "FAILED_0.json") {
+			manifests++
+		}
+	}
+	if succeeded != 2 || failed != 1 || manifests != 1 {
+		t.Fatalf("%v", files)
+	}
+}

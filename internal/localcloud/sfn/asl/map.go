@@ -118,13 +118,6 @@ func (r *Run) mapStart(s *scope, list []any, length int) *Failure {
 			return f
 		}
 	}
-	if st.writer != nil {
-		f := &Failure{Error: ptr("States.ResultWriterFailed"), Cause: ptr("The local cloud does not implement ResultWriter.")}
-		r.emit(b, Event{Type: "MapRunFailed", Error: f.Error, Cause: f.Cause})
-		b.before = b.Cursor
-		b.Results = []*Data{}
-		return f
-	}
 	return r.iterate(s, list)
 }
 
@@ -321,15 +314,14 @@ func (r *Run) iterated(p, b *Branch) {
 
 func (r *Run) mapDone(p *Branch) {
 	st := p.state()
+	if st.writer != nil {
+		r.mapWrite(p)
+		return
+	}
 	if st.distributed {
 		// The exit points to the event before the end of the Map Run, the
 		// state's success to that end.
-		r.mapRunEnd(p, Succeeded)
-		started := p.Cursor
-		id := r.emit(p, Event{Type: "MapRunSucceeded"})
-		r.append(p, id, Event{Type: "MapStateSucceeded"})
-		p.Cursor = started
-		p.before = p.Cursor
+		r.mapRunSucceeded(p)
 		var results []*Data
 		for _, d := range p.Results {
 			if d != nil {
@@ -422,8 +414,9 @@ func (r *Run) tolerance(s *scope, items int) *Failure {
 }
 
 // childFailed takes the failure of a child of a distributed Map.
-func (r *Run) childFailed(p, k *Branch) {
+func (r *Run) childFailed(p, k *Branch, f *Failure) {
 	p.Failures++
+	p.Lost = append(p.Lost, LostItem{k.Index, f.Error, f.Cause})
 	if float64(p.Failures) <= p.Tolerated {
 		p.Done++
 		r.iterated(p, k)
@@ -434,4 +427,78 @@ func (r *Run) childFailed(p, k *Branch) {
 	r.emit(p, Event{Type: "MapRunFailed", Error: outer.Error, Cause: outer.Cause})
 	p.before = p.Cursor
 	r.fail(p, outer)
+}
+
+// mapRunSucceeded ends a Map Run and its state well.
+func (r *Run) mapRunSucceeded(p *Branch) {
+	r.mapRunEnd(p, Succeeded)
+	started := p.Cursor
+	id := r.emit(p, Event{Type: "MapRunSucceeded"})
+	r.append(p, id, Event{Type: "MapStateSucceeded"})
+	p.Cursor = started
+	p.before = p.Cursor
+}
+
+// LostItem is an item whose child failed.
+type LostItem struct {
+	Index int     `json:"i"`
+	Error *string `json:"e,omitempty"`
+	Cause *string `json:"c,omitempty"`
+}
+
+// mapWrite asks for the export of a Map Run's results. The call's input has the
+// ResultWriter's parameters and, of each child, its input and what it came to.
+func (r *Run) mapWrite(p *Branch) {
+	st := p.state()
+	s := &scope{run: r, branch: p, state: st, input: p.Input.Value()}
+	f := s.narrowQuietly()
+	var parameters any = &document.Object{}
+	if f == nil && st.writer.parameters != nil {
+		parameters, f = st.writer.parameters.eval(s)
+	}
+	if f != nil {
+		r.fail(p, f)
+		return
+	}
+	lost := map[int]LostItem{}
+	for _, l := range p.Lost {
+		lost[l.Index] = l
+	}
+	list, _ := p.Items.Value().([]any)
+	children := make([]any, len(list))
+	for i, item := range list {
+		c := document.NewObject(document.Member{Name: "Input", Value: item})
+		if l, failed := lost[i]; failed {
+			c.Set("Status", Failed)
+			e := (&Failure{Error: l.Error, Cause: l.Cause}).output()
+			for _, m := range e.Members() {
+				c.Set(m.Name, m.Value)
+			}
+		} else {
+			c.Set("Status", Succeeded)
+			if p.Results[i] != nil {
+				c.Set("Output", p.Results[i].Value())
+			}
+		}
+		children[i] = c
+	}
+	r.snapshot.Attempts++
+	p.Attempt, p.Phase = r.snapshot.Attempts, Writing
+	p.Arguments = ValueData(document.NewObject(document.Member{Name: "Parameters", Value: parameters},
+		document.Member{Name: "MapRunArn", Value: p.MapRun}, document.Member{Name: "Children", Value: children}))
+	r.Calls = append(r.Calls, r.callOf(p))
+}
+
+// mapWritten takes the end of the export; its output is the state's result.
+func (r *Run) mapWritten(p *Branch, res Result) {
+	if res.Failed {
+		f := &Failure{Error: ptr("States.ResultWriterFailed"), Cause: res.Cause}
+		r.emit(p, Event{Type: "MapRunFailed", Error: f.Error, Cause: f.Cause})
+		p.before = p.Cursor
+		r.fail(p, f)
+		return
+	}
+	r.mapRunSucceeded(p)
+	r.leave(p)
+	r.succeed(p, res.Output)
 }

@@ -49,8 +49,9 @@ type Call struct {
 	RoleARN  string // of Credentials, "" for the machine's role
 	// Iteration are the indices of the Map iterations around, outermost first.
 	Iteration []int
-	// Reader says that the call fetches the items of a Map state.
-	Reader bool
+	// Reader says that the call fetches the items of a Map state, Writer
+	// that it exports the results of one.
+	Reader, Writer bool
 }
 
 // Result is what a call or a task came to.
@@ -85,6 +86,7 @@ const (
 	Scheduled Phase = "scheduled" // a worker of the activity
 	Started   Phase = "started"   // the result of the activity
 	Reading   Phase = "reading"   // the items of a Map state
+	Writing   Phase = "writing"   // the export of its results
 	Inside    Phase = "inside"    // its branches or iterations
 )
 
@@ -117,19 +119,20 @@ type Branch struct {
 	Done    int       `json:"d,omitempty"`
 
 	// Of a Map state.
-	Items      *Data   `json:"it,omitempty"`
-	NextItem   int     `json:"ni,omitempty"`
-	Limit      int     `json:"l,omitempty"`
-	Failures   int     `json:"f,omitempty"`
-	Tolerated  float64 `json:"tc,omitempty"`
-	MapRun     string  `json:"mr,omitempty"`
-	Length     int     `json:"ln,omitempty"`
-	Index      int     `json:"x,omitempty"`
-	Item       *Data   `json:"m,omitempty"`
-	Standalone bool    `json:"sa,omitempty"` // a child execution of a distributed Map
-	ItemCount  int     `json:"ic,omitempty"` // of a Map Run, before batching
-	Count      int     `json:"tn,omitempty"` // ToleratedFailureCount
-	Share      float64 `json:"tp,omitempty"` // ToleratedFailurePercentage
+	Items      *Data      `json:"it,omitempty"`
+	NextItem   int        `json:"ni,omitempty"`
+	Limit      int        `json:"l,omitempty"`
+	Failures   int        `json:"f,omitempty"`
+	Tolerated  float64    `json:"tc,omitempty"`
+	MapRun     string     `json:"mr,omitempty"`
+	Length     int        `json:"ln,omitempty"`
+	Index      int        `json:"x,omitempty"`
+	Item       *Data      `json:"m,omitempty"`
+	Lost       []LostItem `json:"li,omitempty"` // children that failed
+	Standalone bool       `json:"sa,omitempty"` // a child execution of a distributed Map
+	ItemCount  int        `json:"ic,omitempty"` // of a Map Run, before batching
+	Count      int        `json:"tn,omitempty"` // ToleratedFailureCount
+	Share      float64    `json:"tp,omitempty"` // ToleratedFailurePercentage
 
 	parent *Branch
 	flow   *Flow
@@ -380,7 +383,7 @@ func (r *Run) open(id string, attempt int) (*Branch, error) {
 		return nil, ErrClosed
 	}
 	switch b.Phase {
-	case Calling, Submitted, Scheduled, Started, Reading:
+	case Calling, Submitted, Scheduled, Started, Reading, Writing:
 		return b, nil
 	}
 	return nil, ErrClosed
@@ -449,6 +452,11 @@ func (r *Run) Complete(id string, attempt int, res Result) error {
 	phase := b.Phase
 	s := &scope{run: r, branch: b, state: b.state()}
 	r.settle(b)
+	if phase == Writing {
+		r.mapWritten(b, res)
+		r.advance()
+		return nil
+	}
 	if phase == Reading {
 		r.mapRead(b, s, res)
 		r.advance()
@@ -630,7 +638,7 @@ func (r *Run) fail(b *Branch, f *Failure) {
 // leave forgets the inside of a Map or Parallel state.
 func (r *Run) leave(b *Branch) {
 	b.Kids, b.Results, b.Items, b.Done, b.NextItem, b.Failures, b.MapRun, b.Length = nil, nil, nil, 0, 0, 0, "", 0
-	b.ItemCount, b.Count, b.Share = 0, 0, 0
+	b.ItemCount, b.Count, b.Share, b.Lost = 0, 0, 0, nil
 }
 
 // broken marks the branch whose error ended an execution.
@@ -709,7 +717,7 @@ func (r *Run) failBranch(b *Branch, f *Failure) {
 	s := p.state()
 	if s.Type == "Map" {
 		if s.distributed {
-			r.childFailed(p, b)
+			r.childFailed(p, b, f)
 			return
 		}
 		r.append(b, b.Cursor, Event{Type: "MapIterationFailed", Name: s.Name, Index: b.Index})

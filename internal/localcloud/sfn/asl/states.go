@@ -634,8 +634,11 @@ func (r *Run) callOf(b *Branch) Call {
 	st := b.state()
 	c := Call{Branch: b.ID, Attempt: b.Attempt, State: st.Name, Resource: st.resource, Input: b.Arguments,
 		Token: b.Token, RoleARN: b.CallRole, Iteration: b.iteration()}
-	if b.Phase == Reading {
+	switch b.Phase {
+	case Reading:
 		c.Resource, c.Reader = st.reader.resource, true
+	case Writing:
+		c.Resource, c.Writer = st.writer.resource, true
 	}
 	return c
 }
@@ -645,7 +648,7 @@ func (r *Run) callOf(b *Branch) Call {
 func (r *Run) Outstanding() (calls []Call, waiting []*Branch) {
 	r.Branches(func(b *Branch) {
 		switch b.Phase {
-		case Calling, Reading:
+		case Calling, Reading, Writing:
 			calls = append(calls, r.callOf(b))
 		case Submitted, Scheduled, Started:
 			waiting = append(waiting, b)
