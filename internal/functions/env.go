@@ -58,7 +58,6 @@ type parts struct {
 	errs []error
 
 	dataURL string
-	region  string
 }
 
 func newParts(ctx context.Context, env Env, cfg aws.Config, now func() time.Time) *parts {

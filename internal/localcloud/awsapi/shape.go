@@ -118,17 +118,6 @@ func shapeOf(t reflect.Type) *shape {
 	return actual.(*shape)
 }
 
-// structType is the struct behind pointers, nil if there is none.
-func structType(t reflect.Type) reflect.Type {
-	for t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	if t.Kind() != reflect.Struct {
-		return nil
-	}
-	return t
-}
-
 // field returns the member's field of v, making what it points to.
 func (m *member) field(v reflect.Value) reflect.Value {
 	for _, i := range m.index[:len(m.index)-1] {

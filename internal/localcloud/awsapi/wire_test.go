@@ -1,3 +1,5 @@
+//lint:file-ignore SA5008 the options of xml tags are awsapi's: see its package comment
+
 package awsapi
 
 import (
@@ -398,10 +400,10 @@ func TestQueryListsAndMaps(t *testing.T) {
 		"Action": {"Publish"}, "Version": {"2010-03-31"}, "MessageAttributes.entry.1.Name": {"k"},
 		"MessageAttributes.entry.1.Value.DataType": {"Binary"}, "MessageAttributes.entry.1.Value.BinaryValue": {"AAE="},
 	}
-	status, body, _ = c.post(t, "/", "application/x-www-form-urlencoded", []byte(form.Encode()))
+	status, _, _ = c.post(t, "/", "application/x-www-form-urlencoded", []byte(form.Encode()))
 	check(t, nil, status, 200)
 	check(t, nil, c.got[1].(*publishIn).MessageAttributes, map[string]attributeValue{"k": {DataType: "Binary", BinaryValue: []byte{0, 1}}})
-	status, body, _ = c.post(t, "/?"+form.Encode(), "", nil)
+	status, _, _ = c.post(t, "/?"+form.Encode(), "", nil)
 	check(t, nil, status, 200)
 	status, body, _ = c.post(t, "/", "application/x-www-form-urlencoded", []byte("Action=PutMetricData&Version=2010-08-01&MetricData.member.1.Value=x"))
 	if status != 400 || !strings.Contains(body, "<Code>MalformedInput</Code>") {

@@ -425,7 +425,7 @@ func (s *scope) condition(name string) (bool, error) {
 	}
 	holds, ok := v.(bool)
 	if !ok {
-		return false, fmt.Errorf("Conditions.%s: must be a condition function", name)
+		return false, fmt.Errorf("condition function expected at Conditions.%s", name)
 	}
 	s.conditions[name] = holds
 	return holds, nil

@@ -47,7 +47,6 @@ type member struct {
 }
 
 var (
-	anything = member{}
 	text     = member{shape: shape{kind: isText}}
 	number   = member{shape: shape{kind: isNumber}}
 	boolean  = member{shape: shape{kind: isBoolean}}

@@ -1,6 +1,7 @@
 package dynamodb
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -33,7 +34,7 @@ func newCloud(t interface{ Fatal(...any) }, db *store.DB) *cloud {
 	c.svc = New(Config{Scheduler: c.s, Store: db, Account: account, Region: "us-east-1"})
 	c.door = awsapi.New(awsapi.Config{Scheduler: c.s, Account: account, Region: "us-east-1"})
 	c.door.Add(c.svc.API())
-	if err := c.svc.Start(nil); err != nil {
+	if err := c.svc.Start(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	return c
@@ -41,7 +42,7 @@ func newCloud(t interface{ Fatal(...any) }, db *store.DB) *cloud {
 
 // call runs an operation with JSON in and JSON out.
 func (c *cloud) call(operation, in string) (string, error) {
-	out, err := c.door.Call(nil, awsapi.RootOf(account), "dynamodb", operation, json.RawMessage(in))
+	out, err := c.door.Call(context.Background(), awsapi.RootOf(account), "dynamodb", operation, json.RawMessage(in))
 	if err != nil {
 		return "", err
 	}

@@ -270,7 +270,6 @@ type environment struct {
 
 	mu       sync.Mutex
 	isDead   bool
-	exit     string          // how the process ended
 	work     *work           // assigned invocation
 	next     *scheduler.Gate // opened when work is assigned; nil if nobody asks
 	asked    bool            // the runtime has asked for its first invocation

@@ -1,3 +1,5 @@
+//lint:file-ignore SA5008 the options of xml tags are awsapi's: see its package comment
+
 package sqs
 
 import (

@@ -86,9 +86,6 @@ func compile(s string, wildcards, variables bool) (pattern, error) {
 	return p, nil
 }
 
-// everything reports whether the pattern is *.
-func (p pattern) everything() bool { return len(p.elements) == 1 && p.elements[0].kind == many }
-
 // resolve replaces variables by their values; ok is false if one has none.
 func (p pattern) resolve(v values) (_ pattern, ok bool) {
 	if !p.variables {
