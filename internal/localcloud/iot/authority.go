@@ -2,12 +2,16 @@ package iot
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"time"
@@ -17,7 +21,7 @@ import (
 
 // localCA is the certificate authority of the store.
 type localCA struct {
-	key         *rsa.PrivateKey
+	key         crypto.Signer
 	certificate *x509.Certificate
 	pem         []byte
 }
@@ -31,7 +35,39 @@ var (
 
 const keyBits = 2048
 
-// newKey makes an RSA key from the scheduler's randomness. Go's generator has
+// signer is a P-256 key whose signatures follow from what is signed (RFC 6979),
+// so that virtual runs repeat.
+type signer struct{ *ecdsa.PrivateKey }
+
+// Sign implements crypto.Signer.
+func (s signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	return s.PrivateKey.Sign(nil, digest, opts)
+}
+
+// newSigner makes a key of the authority's or of its server. It is made when a
+// cloud starts, and an RSA key takes as long as all else together.
+func (s *Service) newSigner() (signer, error) {
+	b := make([]byte, 32)
+	for {
+		if _, err := s.sched.Read(b); err != nil {
+			return signer{}, err
+		}
+		if key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), b); err == nil { // fails for 0 and for more than the curve's order
+			return signer{key}, nil
+		}
+	}
+}
+
+// parseSigner reads the authority's key.
+func parseSigner(a authority) (crypto.Signer, error) {
+	if key, err := x509.ParsePKCS1PrivateKey(a.Key); err == nil { // as it was made once
+		return key, nil
+	}
+	key, err := x509.ParseECPrivateKey(a.Key)
+	return signer{key}, err
+}
+
+// newKey makes a device's RSA key from the scheduler's randomness. Go's generator has
 // a source of its own, which would make virtual runs differ.
 func (s *Service) newKey() (*rsa.PrivateKey, error) {
 	if !s.sched.Virtual() {
@@ -88,26 +124,29 @@ func (s *Service) authority() (*localCA, error) {
 		return nil, err
 	}
 	if !found {
-		key, err := s.newKey()
+		key, err := s.newSigner()
 		if err != nil {
 			return nil, fmt.Errorf("iot: make CA key: %w", err)
 		}
 		now := s.sched.Now()
 		template := &x509.Certificate{
 			SerialNumber: big.NewInt(1), Subject: authoritySubject, NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(30, 0, 0),
-			IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign, SignatureAlgorithm: x509.SHA256WithRSA,
+			IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 		}
-		der, err := x509.CreateCertificate(s.sched, template, template, &key.PublicKey, key)
+		der, err := x509.CreateCertificate(s.sched, template, template, key.Public(), key)
 		if err != nil {
 			return nil, fmt.Errorf("iot: make CA: %w", err)
 		}
-		a = authority{Key: x509.MarshalPKCS1PrivateKey(key), Certificate: der, Serial: 1}
+		a = authority{Certificate: der, Serial: 1}
+		if a.Key, err = x509.MarshalECPrivateKey(key.PrivateKey); err != nil {
+			return nil, fmt.Errorf("iot: encode CA key: %w", err)
+		}
 		if err := s.db.Update(func(tx *store.Tx) error { return authorityTable.Put(tx, a, single) }); err != nil {
 			return nil, err
 		}
 	}
 	ca := &localCA{pem: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.Certificate})}
-	if ca.key, err = x509.ParsePKCS1PrivateKey(a.Key); err != nil {
+	if ca.key, err = parseSigner(a); err != nil {
 		return nil, fmt.Errorf("iot: CA key of the store: %w", err)
 	}
 	if ca.certificate, err = x509.ParseCertificate(a.Certificate); err != nil {
@@ -134,7 +173,7 @@ func (s *Service) sign(subject pkix.Name, public any) ([]byte, error) {
 	}
 	return x509.CreateCertificate(s.sched, &x509.Certificate{
 		SerialNumber: s.serial(), Subject: subject, NotBefore: s.sched.Now().Add(-2 * time.Minute), NotAfter: deviceNotAfter,
-		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature, SignatureAlgorithm: x509.SHA256WithRSA,
+		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}, ca.certificate, public, ca.key)
 }
@@ -155,14 +194,14 @@ func (s *Service) ServerCertificate(hosts ...string) (tls.Certificate, error) {
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	key, err := s.newKey()
+	key, err := s.newSigner()
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("iot: make server key: %w", err)
 	}
 	now := s.sched.Now()
 	template := &x509.Certificate{
 		SerialNumber: s.serial(), Subject: pkix.Name{CommonName: "localhost"}, NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(1, 0, 0),
-		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment, SignatureAlgorithm: x509.SHA256WithRSA,
+		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		DNSNames:    []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
 	}
@@ -173,11 +212,11 @@ func (s *Service) ServerCertificate(hosts ...string) (tls.Certificate, error) {
 			template.DNSNames = append(template.DNSNames, h)
 		}
 	}
-	der, err := x509.CreateCertificate(s.sched, template, ca.certificate, &key.PublicKey, ca.key)
+	der, err := x509.CreateCertificate(s.sched, template, ca.certificate, key.Public(), ca.key)
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("iot: make server certificate: %w", err)
 	}
-	return tls.Certificate{Certificate: [][]byte{der, ca.certificate.Raw}, PrivateKey: key}, nil
+	return tls.Certificate{Certificate: [][]byte{der, ca.certificate.Raw}, PrivateKey: key.PrivateKey}, nil
 }
 
 // VerifyClient is tls.Config.VerifyPeerCertificate of the broker's listener:

@@ -63,7 +63,7 @@ type policyVersion struct {
 }
 
 type authority struct {
-	Key         []byte `json:"key"` // PKCS #1
+	Key         []byte `json:"key"` // SEC 1
 	Certificate []byte `json:"certificate"`
 	Serial      int64  `json:"serial"`
 }
