@@ -85,9 +85,11 @@ func (s *Service) prepare(d Deployment) (*work, error) {
 		return nil, err
 	}
 	w := &work{s: s, stack: stack, dirty: map[string]bool{}, replaced: map[string]bool{}}
-	// A template is kept in one form, so that spaces are no change.
-	var body bytes.Buffer
-	if json.Compact(&body, d.Template) == nil && (stack.Status == createComplete || stack.Status == updateComplete) {
+	// A template is kept in one form, the one that the store gives back, so that spaces are no change.
+	var compact, body bytes.Buffer
+	err = json.Compact(&compact, d.Template)
+	json.HTMLEscape(&body, compact.Bytes())
+	if err == nil && (stack.Status == createComplete || stack.Status == updateComplete) {
 		if w.unchanged = bytes.Equal(stack.Template, body.Bytes()) && maps.Equal(stack.Parameters, d.Parameters); w.unchanged {
 			return w, nil
 		}

@@ -251,6 +251,11 @@ func TestDeployAgainDoesNothing(t *testing.T) {
 	if fmt.Sprint(first) != fmt.Sprint(second) {
 		t.Errorf("outputs %v, then %v", first, second)
 	}
+	// The committed template holds <, > and &, which the store escapes.
+	w, err := again.prepare(Deployment{Name: "fleetstep", Template: []byte(committed(t)), Parameters: map[string]string{}})
+	if err != nil || !w.unchanged {
+		t.Errorf("the deployed template counts as changed (%v)", err)
+	}
 }
 
 func TestParameterBringsSubscription(t *testing.T) {
