@@ -81,7 +81,9 @@ func (w *world) digest(job string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var list struct{ StateMachines []struct{ StateMachineArn string } }
+	var list struct {
+		StateMachines []struct{ StateMachineArn string }
+	}
 	if err := json.Unmarshal(machines, &list); err != nil {
 		return "", err
 	}
