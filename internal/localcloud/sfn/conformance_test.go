@@ -182,6 +182,15 @@ func (c *conformanceCase) lambda() awsapi.Service {
 // it was given.
 func (c *conformanceCase) unmocked() awsapi.Service {
 	version, unhandled := "$LATEST", "Unhandled"
+	var shown []any
+	events, _ := c.Expected["history"].([]any)
+	for _, e := range events {
+		m, _ := e.(map[string]any)
+		o, _ := m["output"].(map[string]any)
+		if v, ok := o["Payload"]; ok && m["type"] == "TaskSucceeded" {
+			shown = append(shown, v)
+		}
+	}
 	return awsapi.Service{ID: "lambda", Prefix: "lambda", Operations: []awsapi.Operation{
 		awsapi.Op("Invoke", func(_ context.Context, _ *awsapi.Call, in *invokeInput) (*invokeOutput, error) {
 			if o, ok := c.Expected["output"].(map[string]any); ok {
@@ -190,13 +199,9 @@ func (c *conformanceCase) unmocked() awsapi.Service {
 				}
 			}
 			payload := in.Payload
-			events, _ := c.Expected["history"].([]any)
-			for _, e := range events {
-				m, _ := e.(map[string]any)
-				o, _ := m["output"].(map[string]any)
-				if v, ok := o["Payload"]; ok && m["type"] == "TaskSucceeded" {
-					payload, _ = json.Marshal(v)
-				}
+			if len(shown) > 0 {
+				payload, _ = json.Marshal(shown[0])
+				shown = shown[1:]
 			}
 			return &invokeOutput{StatusCode: 200, Payload: payload, ExecutedVersion: &version}, nil
 		}),
