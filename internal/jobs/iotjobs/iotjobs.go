@@ -145,22 +145,34 @@ func (c *Control) Describe(ctx context.Context, id event.JobID) (jobs.Existing, 
 	return jobs.Existing{ARN: aws.ToString(out.Job.JobArn), Description: aws.ToString(out.Job.Description)}, nil
 }
 
-// TargetExists implements jobs.Campaigns.
+// TargetExists implements jobs.Campaigns. What is looked up by its name must have
+// the very ARN: one of another account or region may have the same name.
 func (c *Control) TargetExists(ctx context.Context, arn string) (bool, error) {
-	_, resource, _ := strings.Cut(arn, ":thing")
-	var err error
-	if name, ok := strings.CutPrefix(resource, "group/"); ok {
-		_, err = c.api.DescribeThingGroup(ctx, &iot.DescribeThingGroupInput{ThingGroupName: &name})
-	} else {
-		_, err = c.api.DescribeThing(ctx, &iot.DescribeThingInput{ThingName: aws.String(strings.TrimPrefix(resource, "/"))})
-	}
+	found, err := c.find(ctx, arn)
 	if notFound(err) {
 		return false, nil
 	}
 	if err != nil {
 		return false, fmt.Errorf("iotjobs.TargetExists: %s: %w", arn, err)
 	}
-	return true, nil
+	return found == arn, nil
+}
+
+// find returns the ARN of this account's thing or thing group of the same name.
+func (c *Control) find(ctx context.Context, arn string) (string, error) {
+	_, resource, _ := strings.Cut(arn, ":thing")
+	if name, ok := strings.CutPrefix(resource, "group/"); ok {
+		out, err := c.api.DescribeThingGroup(ctx, &iot.DescribeThingGroupInput{ThingGroupName: &name})
+		if err != nil {
+			return "", err
+		}
+		return aws.ToString(out.ThingGroupArn), nil
+	}
+	out, err := c.api.DescribeThing(ctx, &iot.DescribeThingInput{ThingName: aws.String(strings.TrimPrefix(resource, "/"))})
+	if err != nil {
+		return "", err
+	}
+	return aws.ToString(out.ThingArn), nil
 }
 
 // SetAttribute implements jobs.Registry. UpdateThing merges, so that attributes of
