@@ -335,7 +335,7 @@ func (s *Service) deleteStateMachine(ctx context.Context, c *awsapi.Call, in *St
 	if qualifier != "" {
 		return nil, validation("The state machine ARN must not be qualified")
 	}
-	var running []key
+	running := false
 	err = s.db.Update(func(tx *store.Tx) error {
 		m, ok, err := machines.Get(tx, name)
 		if err != nil || !ok {
@@ -345,9 +345,10 @@ func (s *Service) deleteStateMachine(ctx context.Context, c *awsapi.Call, in *St
 			if err != nil {
 				return err
 			}
-			running = append(running, key{row.Key[0], row.Key[1]})
+			_, running = row, true
+			break
 		}
-		if running != nil {
+		if running {
 			m.Deleting = true
 			return s.putMachine(tx, m)
 		}
@@ -356,32 +357,45 @@ func (s *Service) deleteStateMachine(ctx context.Context, c *awsapi.Call, in *St
 	if err != nil {
 		return nil, err
 	}
-	// Executions that run may go on until they end; then the rest goes too.
-	for _, k := range running {
-		s.sched.Go("sfn.delete", func() {
-			for {
-				e := s.ender(k)
-				if _, o, _, err := s.load(k); err != nil || o == nil {
-					s.unwait(k, e)
-					break
-				}
-				if e.gate.Wait(context.Background()) != nil {
-					return
-				}
-			}
-			_ = s.db.Update(func(tx *store.Tx) error {
+	if running {
+		s.drain(name)
+	}
+	return &Empty{}, nil
+}
+
+// drain removes a state machine that is being deleted once its executions, which
+// may go on, have ended.
+func (s *Service) drain(name string) {
+	s.sched.Go("sfn.delete "+name, func() {
+		for {
+			k := key{Machine: name}
+			err := s.db.Update(func(tx *store.Tx) error {
 				m, ok, err := machines.Get(tx, name)
 				if err != nil || !ok || !m.Deleting {
 					return err
 				}
-				for range open.Scan(tx, store.Query{Prefix: []string{name}}) {
+				for row, err := range open.Scan(tx, store.Query{Prefix: []string{name}}) {
+					if err != nil {
+						return err
+					}
+					k.Name = row.Key[1]
 					return nil
 				}
 				return s.purge(tx, name)
 			})
-		})
-	}
-	return &Empty{}, nil
+			if err != nil || k.Name == "" {
+				return
+			}
+			e := s.ender(k)
+			if _, o, _, err := s.load(k); err != nil || o == nil {
+				s.unwait(k, e)
+				continue
+			}
+			if e.gate.Wait(context.Background()) != nil {
+				return
+			}
+		}
+	})
 }
 
 // purge removes all of a state machine.

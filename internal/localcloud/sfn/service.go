@@ -134,7 +134,16 @@ func New(config Config) *Service {
 // Start resumes the open executions.
 func (s *Service) Start(ctx context.Context) error {
 	var keys []key
+	var deleting []string
 	err := s.db.View(func(tx *store.Tx) error {
+		for row, err := range machines.Scan(tx, store.Query{}) {
+			if err != nil {
+				return err
+			}
+			if row.Value.Deleting {
+				deleting = append(deleting, row.Value.Name)
+			}
+		}
 		for row, err := range open.Scan(tx, store.Query{}) {
 			if err != nil {
 				return err
@@ -155,6 +164,9 @@ func (s *Service) Start(ctx context.Context) error {
 		if err := s.resume(k); err != nil {
 			return fmt.Errorf("sfn.Start: execution %s of %s: %w", k.Name, k.Machine, err)
 		}
+	}
+	for _, name := range deleting {
+		s.drain(name)
 	}
 	return nil
 }

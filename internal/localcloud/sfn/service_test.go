@@ -486,3 +486,23 @@ func TestResultsOfAMapRunAreWritten(t *testing.T) {
 		t.Fatalf("%v", files)
 	}
 }
+
+func TestDeletedMachineGoesWhenItsExecutionsEnd(t *testing.T) {
+	w := virtual(t)
+	m := w.create("m", `{"StartAt":"W","States":{"W":{"Type":"Wait","Seconds":30,"End":true}}}`)
+	w.start(m, "e", `{}`)
+	w.call("DeleteStateMachine", map[string]any{"stateMachineArn": m})
+	if s := w.call("DescribeStateMachine", map[string]any{"stateMachineArn": m})["status"]; s != "DELETING" {
+		t.Fatal(s)
+	}
+	if _, err := w.try("StartExecution", map[string]any{"stateMachineArn": m}); awsapi.Code(err) != "StateMachineDeleting" {
+		t.Fatal(err)
+	}
+	w.sched = scheduler.NewVirtual(9, w.sched.Now())
+	next := newWorld(t, w.sched, w.db)
+	next.sched.RunFor(time.Minute)
+	if _, err := next.try("DescribeStateMachine", map[string]any{"stateMachineArn": m}); awsapi.Code(err) != "StateMachineDoesNotExist" {
+		t.Fatal(err)
+	}
+	next.create("m", `{"StartAt":"W","States":{"W":{"Type":"Wait","Seconds":30,"End":true}}}`)
+}
