@@ -1,0 +1,118 @@
+package sfn
+
+import (
+	"context"
+	"sort"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+)
+
+// TagInput is the input of TagResource.
+type TagInput struct {
+	ResourceARN string `json:"resourceArn"`
+	Tags        []Tag  `json:"tags"`
+}
+
+// UntagInput is the input of UntagResource.
+type UntagInput struct {
+	ResourceARN string   `json:"resourceArn"`
+	TagKeys     []string `json:"tagKeys"`
+}
+
+// TagsInput is the input of ListTagsForResource.
+type TagsInput struct {
+	ResourceARN string `json:"resourceArn"`
+}
+
+// TagsOutput is the output of ListTagsForResource.
+type TagsOutput struct {
+	Tags []Tag `json:"tags"`
+}
+
+// retag changes the tags of a state machine or an activity.
+func (s *Service) retag(arn string, change func(tags map[string]string) error) error {
+	kind, name, err := s.splitARN(arn)
+	if err != nil {
+		return err
+	}
+	return s.db.Update(func(tx *store.Tx) error {
+		switch kind {
+		case "stateMachine":
+			m, ok, err := machines.Get(tx, name)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				return noResource(arn)
+			}
+			if m.Tags == nil {
+				m.Tags = map[string]string{}
+			}
+			if err := change(m.Tags); err != nil {
+				return err
+			}
+			return s.putMachine(tx, m)
+		case "activity":
+			a, ok, err := activities.Get(tx, name)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				return noResource(arn)
+			}
+			if a.Tags == nil {
+				a.Tags = map[string]string{}
+			}
+			if err := change(a.Tags); err != nil {
+				return err
+			}
+			return activities.Put(tx, a, name)
+		}
+		return invalidARN(arn)
+	})
+}
+
+func (s *Service) tagResource(ctx context.Context, c *awsapi.Call, in *TagInput) (*Empty, error) {
+	err := s.retag(in.ResourceARN, func(tags map[string]string) error {
+		for _, t := range in.Tags {
+			tags[t.Key] = t.Value
+		}
+		if len(tags) > 50 {
+			return awsapi.Errorf("TooManyTags", "Too many tags")
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Empty{}, nil
+}
+
+func (s *Service) untagResource(ctx context.Context, c *awsapi.Call, in *UntagInput) (*Empty, error) {
+	err := s.retag(in.ResourceARN, func(tags map[string]string) error {
+		for _, k := range in.TagKeys {
+			delete(tags, k)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Empty{}, nil
+}
+
+func (s *Service) listTags(ctx context.Context, c *awsapi.Call, in *TagsInput) (*TagsOutput, error) {
+	out := &TagsOutput{Tags: []Tag{}}
+	err := s.retag(in.ResourceARN, func(tags map[string]string) error {
+		for k, v := range tags {
+			out.Tags = append(out.Tags, Tag{k, v})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	sort.Slice(out.Tags, func(i, j int) bool { return out.Tags[i].Key < out.Tags[j].Key })
+	return out, nil
+}

@@ -1,0 +1,141 @@
+package sfn
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+)
+
+// PublishVersionInput is the input of PublishStateMachineVersion.
+type PublishVersionInput struct {
+	StateMachineARN string `json:"stateMachineArn"`
+	RevisionID      string `json:"revisionId"`
+	Description     string `json:"description"`
+}
+
+// PublishVersionOutput is the output of PublishStateMachineVersion.
+type PublishVersionOutput struct {
+	StateMachineVersionARN string      `json:"stateMachineVersionArn"`
+	CreationDate           awsapi.Time `json:"creationDate"`
+}
+
+func (s *Service) publishVersion(ctx context.Context, c *awsapi.Call, in *PublishVersionInput) (*PublishVersionOutput, error) {
+	name, _, err := s.machineName(in.StateMachineARN)
+	if err != nil {
+		return nil, err
+	}
+	out := &PublishVersionOutput{}
+	err = s.db.Update(func(tx *store.Tx) error {
+		m, ok, err := machines.Get(tx, name)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return noMachine(in.StateMachineARN)
+		}
+		if in.RevisionID != "" && !(in.RevisionID == m.Revision || in.RevisionID == "INITIAL" && !m.Updated) {
+			return awsapi.Errorf("ConflictException", "Failed to publish the State Machine version for revision %s. The current State Machine revision is %s.", in.RevisionID, m.Revision)
+		}
+		v, err := s.publish(tx, &m, in.Description)
+		out.StateMachineVersionARN = fmt.Sprintf("%s:%d", s.arn("stateMachine", name), v.Number)
+		out.CreationDate = awsapi.Time{Time: v.Created}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// DeleteVersionInput is the input of DeleteStateMachineVersion.
+type DeleteVersionInput struct {
+	StateMachineVersionARN string `json:"stateMachineVersionArn"`
+}
+
+func (s *Service) deleteVersion(ctx context.Context, c *awsapi.Call, in *DeleteVersionInput) (*Empty, error) {
+	name, qualifier, err := s.machineName(in.StateMachineVersionARN)
+	if err != nil {
+		return nil, err
+	}
+	n, err := strconv.Atoi(qualifier)
+	if err != nil {
+		return nil, invalidARN(in.StateMachineVersionARN)
+	}
+	err = s.db.Update(func(tx *store.Tx) error {
+		var used []string
+		for row, err := range aliases.Scan(tx, store.Query{Prefix: []string{name}}) {
+			if err != nil {
+				return err
+			}
+			for _, r := range row.Value.Routing {
+				if r.version() == n {
+					used = append(used, row.Value.Name)
+				}
+			}
+		}
+		if used != nil {
+			return awsapi.Errorf("ConflictException", "Version to be deleted must not be referenced by an alias. Current list of aliases referencing this version: [%s]", strings.Join(used, ", "))
+		}
+		return versions.Delete(tx, name, store.Number(uint64(n)))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Empty{}, nil
+}
+
+// ListVersionsInput is the input of ListStateMachineVersions and of
+// ListStateMachineAliases.
+type ListVersionsInput struct {
+	StateMachineARN string `json:"stateMachineArn"`
+	MaxResults      int    `json:"maxResults"`
+	NextToken       string `json:"nextToken"`
+}
+
+// VersionItem is a version in a list.
+type VersionItem struct {
+	StateMachineVersionARN string      `json:"stateMachineVersionArn"`
+	CreationDate           awsapi.Time `json:"creationDate"`
+}
+
+// ListVersionsOutput is the output of ListStateMachineVersions.
+type ListVersionsOutput struct {
+	StateMachineVersions []VersionItem `json:"stateMachineVersions"`
+	NextToken            *string       `json:"nextToken,omitempty"`
+}
+
+func (s *Service) listVersions(ctx context.Context, c *awsapi.Call, in *ListVersionsInput) (*ListVersionsOutput, error) {
+	n, err := limit(in.MaxResults, 100, in.NextToken)
+	if err != nil {
+		return nil, err
+	}
+	after, err := pageKey(in.NextToken)
+	if err != nil {
+		return nil, err
+	}
+	name, _, err := s.machineName(in.StateMachineARN)
+	if err != nil {
+		return nil, err
+	}
+	out := &ListVersionsOutput{StateMachineVersions: []VersionItem{}}
+	err = s.db.View(func(tx *store.Tx) error {
+		last := ""
+		for row, err := range versions.Scan(tx, store.Query{Prefix: []string{name}, After: after, Reverse: true}) {
+			if err != nil {
+				return err
+			}
+			if len(out.StateMachineVersions) == n {
+				out.NextToken = pageToken(last)
+				break
+			}
+			last = row.Key[1]
+			out.StateMachineVersions = append(out.StateMachineVersions, VersionItem{fmt.Sprintf("%s:%d", s.arn("stateMachine", name), row.Value.Number), awsapi.Time{Time: row.Value.Created}})
+		}
+		return nil
+	})
+	return out, err
+}

@@ -1,0 +1,153 @@
+package asl
+
+import (
+	"math"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
+)
+
+func (c *compiler) mapState(s *State, o *document.Object, at string) {
+	name := "ItemProcessor"
+	v, ok := o.Get(name)
+	if old, has := o.Get("Iterator"); has {
+		if ok {
+			c.fail(at, "Only one of these fields is allowed: [ItemProcessor, Iterator]")
+		}
+		name, v, ok = "Iterator", old, true
+	}
+	body, isObject := v.(*document.Object)
+	if !ok {
+		c.fail(at, "These fields are required: [ItemProcessor]")
+		return
+	}
+	if !isObject {
+		c.fail(at+"/"+name, "Expected value of type Object")
+		return
+	}
+	if v, ok := body.Get("ProcessorConfig"); ok {
+		config, isObject := v.(*document.Object)
+		where := at + "/" + name + "/ProcessorConfig"
+		if !isObject {
+			c.fail(where, "Expected value of type Object")
+		} else {
+			mode, hasMode := config.Get("Mode")
+			kind, _ := config.Get("ExecutionType")
+			switch {
+			case mode == "DISTRIBUTED":
+				s.distributed = true
+				if kind != "STANDARD" && kind != "EXPRESS" {
+					c.fail(where, "These fields are required: [ExecutionType]")
+				}
+				s.childExpress = kind == "EXPRESS"
+				if c.machine.Express {
+					c.fail(where+"/Mode", "Express state machine does not support Distributed Map")
+				}
+			case hasMode && mode != "INLINE":
+				c.fail(where+"/Mode", "Value is not valid: should be one of [INLINE, DISTRIBUTED]")
+			}
+		}
+	}
+	s.processor = c.flow(body, at+"/"+name, false)
+	if s.JSONata {
+		if v, ok := o.Get("Items"); ok {
+			s.items = c.jsonataTemplate(v, at+"/Items", "Items")
+		}
+	} else {
+		s.itemsPath = c.path(o, "ItemsPath", at, false)
+	}
+	if v, ok := o.Get("ItemSelector"); ok {
+		if _, both := o.Get("Parameters"); both {
+			c.fail(at, "Only one of these fields is allowed: [ItemSelector, Parameters]")
+		}
+		if s.JSONata {
+			s.itemSelector = c.jsonataTemplate(v, at+"/ItemSelector", "ItemSelector")
+		} else {
+			s.itemSelector = c.pathTemplate(v, at+"/ItemSelector")
+		}
+	}
+	if s.parameters != nil {
+		s.itemSelector, s.parameters = s.parameters, nil
+	}
+	s.maxConcurrency = c.number(s, o, "MaxConcurrency", at, 0, maxSeconds, true)
+	s.toleratedCount = c.number(s, o, "ToleratedFailureCount", at, 0, math.MaxInt32, true)
+	s.toleratedShare = c.number(s, o, "ToleratedFailurePercentage", at, 0, 100, false)
+	if v, ok := o.Get("Label"); ok {
+		s.label = c.text(v, at+"/Label")
+		if len([]rune(s.label)) > 40 {
+			c.fail(at+"/Label", "Value is longer than 40 characters")
+		}
+	}
+	c.distributedFields(s, o, at)
+}
+
+func (c *compiler) distributedFields(s *State, o *document.Object, at string) {
+	for _, n := range []string{"ItemReader", "ItemBatcher", "ResultWriter"} {
+		v, ok := o.Get(n)
+		if !ok {
+			continue
+		}
+		where := at + "/" + n
+		body, isObject := v.(*document.Object)
+		if !isObject {
+			c.fail(where, "Expected value of type Object")
+			continue
+		}
+		if !s.distributed {
+			c.fail(where, "%s is only supported in Distributed Map", n)
+			continue
+		}
+		template := func(name string) node {
+			v, ok := body.Get(name)
+			if !ok {
+				return nil
+			}
+			if s.JSONata {
+				return c.jsonataTemplate(v, where+"/"+name, n+"/"+name)
+			}
+			return c.pathTemplate(v, where+"/"+name)
+		}
+		parameters := "Parameters"
+		if s.JSONata {
+			parameters = "Arguments"
+		}
+		switch n {
+		case "ItemReader":
+			r := &reader{parameters: template(parameters)}
+			if v, ok := body.Get("Resource"); ok {
+				r.resource = c.resource(c.text(v, where+"/Resource"), where+"/Resource")
+			} else {
+				c.fail(where, "These fields are required: [Resource]")
+			}
+			if v, ok := body.Get("ReaderConfig"); ok {
+				r.config, _ = v.(*document.Object)
+				if r.config == nil {
+					c.fail(where+"/ReaderConfig", "Expected value of type Object")
+				} else {
+					r.maxItems = c.number(s, r.config, "MaxItems", where+"/ReaderConfig", math.MinInt32, 100000000, true)
+					t, _ := r.config.Get("InputType")
+					r.inputType, _ = t.(string)
+					p, _ := r.config.Get("ItemsPointer")
+					r.pointer, _ = p.(string)
+				}
+			}
+			s.reader = r
+		case "ItemBatcher":
+			b := &batcher{input: template("BatchInput")}
+			b.maxItems = c.number(s, body, "MaxItemsPerBatch", where, 1, maxSeconds, true)
+			b.maxSize = c.number(s, body, "MaxInputBytesPerBatch", where, 1, MaxData, true)
+			if !b.maxItems.set && !b.maxSize.set {
+				c.fail(where, "One of these fields is required: [MaxItemsPerBatch, MaxItemsPerBatchPath, MaxInputBytesPerBatch, MaxInputBytesPerBatchPath]")
+			}
+			s.batcher = b
+		case "ResultWriter":
+			w := &writer{parameters: template(parameters)}
+			if v, ok := body.Get("Resource"); ok {
+				w.resource = c.resource(c.text(v, where+"/Resource"), where+"/Resource")
+			}
+			if v, ok := body.Get("WriterConfig"); ok {
+				w.config, _ = v.(*document.Object)
+			}
+			s.writer = w
+		}
+	}
+}
