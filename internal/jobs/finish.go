@@ -11,14 +11,20 @@ import (
 	"github.com/fleetstep/fleetstep/internal/event"
 )
 
-// ErrOver: the job execution is terminal, or gone.
-var ErrOver = errors.New("the job execution is over")
+var (
+	// ErrOver: the job execution is terminal, or gone.
+	ErrOver = errors.New("the job execution is over")
+	// ErrTerminal is an ErrOver of which is known that the job execution is there,
+	// in a terminal state that AWS IoT does not name.
+	ErrTerminal = fmt.Errorf("%w: terminal", ErrOver)
+)
 
 // Executions are job executions, as a device may touch them.
 type Executions interface {
 	// Update sets status and details; ErrOver if it is terminal or gone.
 	Update(ctx context.Context, thing event.ThingName, job event.JobID, number int64, status event.JobStatus, details map[string]string) error
-	// Status is where it stands; ErrOver if it is gone.
+	// Status is where it stands; ErrTerminal if all that is told is that it is
+	// terminal, another ErrOver if it is gone.
 	Status(ctx context.Context, thing event.ThingName, job event.JobID, number int64) (event.JobStatus, error)
 }
 
@@ -95,7 +101,9 @@ func reason(c event.Caught, known Known) (event.ErrorName, string) {
 
 // Finish reports an outcome to the job execution, the thing and the world. It may
 // be repeated. What AWS IoT has ended already stays as it is, and its status is
-// then the outcome's.
+// then the outcome's. Where AWS IoT does not tell how a terminal execution ended,
+// it counts as our own report, repeated: that is what it is, but for a timer or a
+// cancellation in the very moment of the end.
 func (f *Finisher) Finish(ctx context.Context, o event.Outcome) (event.Outcome, error) {
 	fail := func(err error) (event.Outcome, error) {
 		return o, fmt.Errorf("jobs.Finish: thing %s, job %s: %w", o.ThingName, o.JobID, err)
@@ -108,6 +116,8 @@ func (f *Finisher) Finish(ctx context.Context, o event.Outcome) (event.Outcome, 
 		if errors.Is(err, ErrOver) {
 			status, err := f.Executions.Status(ctx, o.ThingName, o.JobID, o.ExecutionNumber)
 			switch {
+			case errors.Is(err, ErrTerminal):
+				status = o.Status
 			case errors.Is(err, ErrOver):
 				status = event.StatusCanceled // deleted
 			case err != nil:

@@ -90,6 +90,9 @@ func (e *Executions) Status(ctx context.Context, thing event.ThingName, job even
 	}
 	query := url.Values{"executionNumber": {strconv.FormatInt(number, 10)}, "includeJobDocument": {"false"}}
 	err := e.call(ctx, http.MethodGet, thing, job, query, nil, &out)
+	if e, ok := errors.AsType[*dataError](err); ok && e.code == terminalState {
+		return "", jobs.ErrTerminal // AWS IoT describes no terminal execution to devices
+	}
 	if gone(err) {
 		return "", jobs.ErrOver
 	}
@@ -102,9 +105,11 @@ func (e *Executions) Status(ctx context.Context, thing event.ThingName, job even
 	return out.Execution.Status, nil
 }
 
+const terminalState = "TerminalStateException"
+
 func gone(err error) bool {
 	e, ok := errors.AsType[*dataError](err)
-	return ok && (e.code == "ResourceNotFoundException" || e.code == "TerminalStateException")
+	return ok && (e.code == "ResourceNotFoundException" || e.code == terminalState)
 }
 
 // attempts is how often a call is made before its error is told.

@@ -82,6 +82,39 @@ func TestEndedExecutionsAreOver(t *testing.T) {
 	}
 }
 
+func TestStatusTellsTerminalFromGone(t *testing.T) {
+	for name, c := range map[string]struct {
+		answer   answer
+		terminal bool
+	}{
+		"terminal": {answer{410, "TerminalStateException", `{}`}, true},
+		"deleted":  {answer{404, "ResourceNotFoundException", `{}`}, false},
+		"replaced": {answer{200, "", `{"execution":{"status":"QUEUED","executionNumber":4}}`}, false},
+		"nothing":  {answer{200, "", `{}`}, false},
+	} {
+		e, tr := newExecutions(t, c.answer)
+		_, err := e.Status(t.Context(), "t", "j", 3)
+		if !errors.Is(err, jobs.ErrOver) || errors.Is(err, jobs.ErrTerminal) != c.terminal {
+			t.Errorf("%s: got %v", name, err)
+		}
+		if want := "GET /things/t/jobs/j?executionNumber=3&includeJobDocument=false"; tr.asked[0] != want {
+			t.Errorf("%s: asked %s, want %s", name, tr.asked[0], want)
+		}
+	}
+}
+
+func TestARefusedMoveOfALiveExecutionIsAnError(t *testing.T) {
+	e, _ := newExecutions(t, answer{409, "InvalidStateTransitionException", `{}`}, answer{200, "", `{"execution":{"status":"IN_PROGRESS","executionNumber":3}}`})
+	if err := e.Update(t.Context(), "t", "j", 3, event.StatusInProgress, nil); err == nil || errors.Is(err, jobs.ErrOver) {
+		t.Errorf("got %v", err)
+	}
+	// Neither does it pass for over when nobody can say.
+	e, _ = newExecutions(t, answer{409, "InvalidStateTransitionException", `{}`}, answer{403, "AccessDeniedException", `{}`})
+	if err := e.Update(t.Context(), "t", "j", 3, event.StatusInProgress, nil); err == nil || errors.Is(err, jobs.ErrOver) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestPassingFaultsAreTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, tr := newExecutions(t, answer{429, "ThrottlingException", `{}`}, answer{503, "", `busy`}, answer{200, "", `{"execution":{"status":"IN_PROGRESS","executionNumber":3}}`})
