@@ -98,12 +98,12 @@ var alone = []struct {
 	{"github.com/fxamacker/cbor/...", []string{"internal/localcloud/awsapi"}, "the wire is one package's"},
 	{"github.com/dlclark/regexp2/...", []string{iotSQL}, "only rule SQL has expressions that Go's own do not know"},
 	{"github.com/cockroachdb/apd/...", []string{iotSQL}, "only rule SQL calculates with 34 digits"},
-	{"github.com/aws/aws-lambda-go/...", []string{"internal/functions", "internal/localcloud/lambda", "lambdas/..."}, "one side of the Runtime API, and the other"},
+	{"github.com/aws/aws-lambda-go/...", []string{"internal/functions", "internal/localcloud/lambda", "internal/rehearsal/...", "lambdas/..."}, "one side of the Runtime API, and the other"},
 	{"github.com/aws/aws-cdk-go/...", []string{"infra/app"}, "nothing else may need Node.js"},
 	{"github.com/spf13/cobra", []string{"internal/cli", "cmd/..."}, "commands are one place's business"},
 	{sdk, []string{
 		"internal/jobs/images", "internal/jobs/iotjobs", "internal/jobs/outcome", "internal/workflow/tokens", "internal/workflow/callback", "internal/device/mtp",
-		"internal/functions", "internal/cli", "internal/provision", "internal/demo", "cmd/...",
+		"internal/functions", "internal/cli", "internal/provision", "internal/demo", "internal/rehearsal/...", "cmd/...",
 		"internal/localcloud", // signs the URLs in job documents
 	}, "adapters call AWS; the local cloud is what is called"},
 	{"internal/functions", []string{"lambdas/...", "internal/rehearsal/..."}, "the wiring is for whoever runs the functions"},
