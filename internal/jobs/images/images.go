@@ -92,8 +92,8 @@ func (s *Store) Describe(ctx context.Context, o event.S3Object) (jobs.Image, err
 		o.VersionID = v
 	}
 	image := jobs.Image{Object: o, Size: aws.ToInt64(head.ContentLength)}
-	if sum := strings.ToLower(head.Metadata["sha256"]); len(sum) == 64 {
-		image.SHA256 = sum
+	if sum, err := hex.DecodeString(head.Metadata["sha256"]); err == nil && len(sum) == sha256.Size {
+		image.SHA256 = hex.EncodeToString(sum)
 		return image, nil
 	}
 	if sum, err := base64.StdEncoding.DecodeString(aws.ToString(head.ChecksumSHA256)); err == nil && len(sum) == sha256.Size &&
