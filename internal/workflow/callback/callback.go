@@ -50,14 +50,21 @@ func (c *Client) Succeed(ctx context.Context, token event.TaskToken, output any)
 
 // Fail implements workflow.Callback.
 func (c *Client) Fail(ctx context.Context, token event.TaskToken, f event.Failure) error {
-	cause := f.Detail
-	if len(cause) > 32768 {
-		cause = cause[:32768]
-	}
 	_, err := c.api.SendTaskFailure(ctx, &sfn.SendTaskFailureInput{
-		TaskToken: aws.String(string(token)), Error: aws.String(string(f.Name)), Cause: aws.String(cause),
+		TaskToken: aws.String(string(token)), Error: aws.String(string(f.Name)), Cause: cause(f),
 	})
 	return tokenError("Fail", err)
+}
+
+// cause is what Step Functions takes for one: up to 32,768 characters.
+func cause(f event.Failure) *string {
+	n := 0
+	for i := range f.Detail {
+		if n++; n > 32768 {
+			return aws.String(f.Detail[:i])
+		}
+	}
+	return &f.Detail
 }
 
 func tokenError(op string, err error) error {
@@ -83,9 +90,13 @@ func (c *Client) Start(ctx context.Context, name string, input event.ExecutionIn
 	})
 	var exists *types.ExecutionAlreadyExists
 	if errors.As(err, &exists) {
-		running, _, err := c.Running(ctx, name)
-		if err != nil || running {
+		running, known, err := c.Running(ctx, name)
+		switch {
+		case err != nil || running:
 			return err
+		case !known:
+			// DescribeExecution is eventually consistent: it is too early to say.
+			return fmt.Errorf("callback.Start: execution %s exists and cannot be seen yet", name)
 		}
 		return workflow.ErrPlayed
 	}
@@ -111,7 +122,7 @@ func (c *Client) Running(ctx context.Context, name string) (running, known bool,
 // Stop implements workflow.Machine.
 func (c *Client) Stop(ctx context.Context, name string, f event.Failure) error {
 	_, err := c.api.StopExecution(ctx, &sfn.StopExecutionInput{
-		ExecutionArn: aws.String(c.ExecutionARN(name)), Error: aws.String(string(f.Name)), Cause: aws.String(f.Detail),
+		ExecutionArn: aws.String(c.ExecutionARN(name)), Error: aws.String(string(f.Name)), Cause: cause(f),
 	})
 	var unknown *types.ExecutionDoesNotExist
 	if err == nil || errors.As(err, &unknown) {

@@ -1,0 +1,225 @@
+package callback_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"unicode/utf8"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/workflow"
+	"github.com/fleetstep/fleetstep/internal/workflow/callback"
+)
+
+const (
+	machine   = "arn:aws:states:us-east-1:123456789012:stateMachine:fleetstep-firmware-upgrade"
+	execution = "arn:aws:states:us-east-1:123456789012:execution:fleetstep-firmware-upgrade:x"
+	secret    = event.TaskToken("AQCsecretTOKEN==")
+)
+
+// states is Step Functions: a list of answers to each operation, the last of
+// which stays, and what it was asked.
+type states struct {
+	t       *testing.T
+	answers map[string][]answer
+	asked   []string
+	bodies  []map[string]any
+}
+
+type answer struct {
+	status int
+	body   string
+}
+
+func (s *states) Do(r *http.Request) (*http.Response, error) {
+	if a := r.Header.Get("Authorization"); !strings.Contains(a, "/us-east-1/states/aws4_request") {
+		s.t.Errorf("signed as %s", a)
+	}
+	operation, ok := strings.CutPrefix(r.Header.Get("X-Amz-Target"), "AWSStepFunctions.")
+	if !ok || r.Header.Get("Content-Type") != "application/x-amz-json-1.0" {
+		s.t.Errorf("headers %v", r.Header)
+	}
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	var body map[string]any
+	if err := json.Unmarshal(b, &body); err != nil {
+		return nil, err
+	}
+	s.asked, s.bodies = append(s.asked, operation), append(s.bodies, body)
+	left := s.answers[operation]
+	if len(left) == 0 {
+		s.t.Errorf("unexpected %s %s", operation, b)
+		return nil, errors.New("unexpected")
+	}
+	if len(left) > 1 {
+		s.answers[operation] = left[1:]
+	}
+	w := httptest.NewRecorder()
+	w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+	w.WriteHeader(left[0].status)
+	_, _ = io.WriteString(w, left[0].body)
+	return w.Result(), nil
+}
+
+func newClient(t *testing.T, answers map[string][]answer) (*callback.Client, *states) {
+	s := &states{t: t, answers: answers}
+	api := sfn.NewFromConfig(aws.Config{Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", ""), HTTPClient: s})
+	return callback.New(api, machine), s
+}
+
+func ok(body string) []answer { return []answer{{200, body}} }
+
+func refused(code string) []answer {
+	return []answer{{400, `{"__type":"com.amazonaws.swf.service.v2.model#` + code + `","message":"` + code + `: because"}`}}
+}
+
+func TestTasksAreResumedByTheirTokens(t *testing.T) {
+	c, s := newClient(t, map[string][]answer{"SendTaskSuccess": ok(`{}`), "SendTaskFailure": ok(`{}`)})
+	if err := c.Succeed(t.Context(), secret, map[string]int{"a": 1}); err != nil {
+		t.Fatal(err)
+	}
+	if b := s.bodies[0]; b["taskToken"] != string(secret) || b["output"] != `{"a":1}` {
+		t.Errorf("sent %v", b)
+	}
+	if err := c.Fail(t.Context(), secret, event.Failure{Name: event.DownloadFailed, Detail: "7022"}); err != nil {
+		t.Fatal(err)
+	}
+	if b := s.bodies[1]; b["taskToken"] != string(secret) || b["error"] != "Download.Failed" || b["cause"] != "7022" {
+		t.Errorf("sent %v", b)
+	}
+}
+
+func TestADeadTokenIsToldApart(t *testing.T) {
+	for code, dead := range map[string]bool{"TaskTimedOut": true, "TaskDoesNotExist": true, "InvalidToken": false, "AccessDeniedException": false} {
+		c, _ := newClient(t, map[string][]answer{"SendTaskSuccess": refused(code), "SendTaskFailure": refused(code)})
+		for op, err := range map[string]error{
+			"Succeed": c.Succeed(t.Context(), secret, 1), "Fail": c.Fail(t.Context(), secret, event.Failure{Name: event.DeviceBusy}),
+		} {
+			if err == nil || errors.Is(err, workflow.ErrDeadToken) != dead {
+				t.Errorf("%s, %s: got %v", op, code, err)
+			}
+			if strings.Contains(err.Error(), string(secret)) {
+				t.Errorf("%s, %s: the token is in %v", op, code, err)
+			}
+		}
+	}
+}
+
+func TestThrottledCallsAreTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		throttled := refused("ThrottlingException")[0]
+		c, s := newClient(t, map[string][]answer{"SendTaskSuccess": {throttled, throttled, {200, `{}`}}})
+		if err := c.Succeed(t.Context(), secret, 1); err != nil || len(s.asked) != 3 {
+			t.Errorf("got %v after %v", err, s.asked)
+		}
+	})
+}
+
+// AWS takes 32,768 characters; a character is never cut in two.
+func TestLongCausesAreCut(t *testing.T) {
+	c, s := newClient(t, map[string][]answer{"SendTaskFailure": ok(`{}`), "StopExecution": ok(`{}`)})
+	f := event.Failure{Name: event.DeviceRefused, Detail: "x" + strings.Repeat("ä", 40000)}
+	if err := c.Fail(t.Context(), secret, f); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Stop(t.Context(), "x", f); err != nil {
+		t.Fatal(err)
+	}
+	for i, b := range s.bodies {
+		cause, _ := b["cause"].(string)
+		if n := utf8.RuneCountInString(cause); n == 0 || n > 32768 || !strings.HasPrefix(f.Detail, cause) {
+			t.Errorf("%s: a cause of %d characters, ending in %q", s.asked[i], n, cause[max(0, len(cause)-4):])
+		}
+	}
+}
+
+func TestStart(t *testing.T) {
+	in := event.NewExecutionInput("fw-2", "rg-1", 1, event.Document{Firmware: event.Firmware{Version: "2"}})
+	describe := func(status string) []answer {
+		return ok(`{"executionArn":"` + execution + `","status":"` + status + `"}`)
+	}
+	exists := refused("ExecutionAlreadyExists")
+	for name, c := range map[string]struct {
+		answers map[string][]answer
+		want    error // nil: none; other: any but those of workflow
+	}{
+		"new":                   {map[string][]answer{"StartExecution": ok(`{"executionArn":"` + execution + `","startDate":1}`)}, nil},
+		"runs already":          {map[string][]answer{"StartExecution": exists, "DescribeExecution": describe("RUNNING")}, nil},
+		"to be redriven":        {map[string][]answer{"StartExecution": exists, "DescribeExecution": describe("PENDING_REDRIVE")}, nil},
+		"is over":               {map[string][]answer{"StartExecution": exists, "DescribeExecution": describe("FAILED")}, workflow.ErrPlayed},
+		"cannot be looked at":   {map[string][]answer{"StartExecution": exists, "DescribeExecution": refused("AccessDeniedException")}, errOther},
+		"is not to be seen yet": {map[string][]answer{"StartExecution": exists, "DescribeExecution": refused("ExecutionDoesNotExist")}, errOther},
+		"refused":               {map[string][]answer{"StartExecution": refused("ExecutionLimitExceeded")}, errOther},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			client, s := newClient(t, c.answers)
+			err := client.Start(t.Context(), "x", in)
+			if c.want == errOther {
+				if err == nil || errors.Is(err, workflow.ErrPlayed) {
+					t.Errorf("%s: got %v", name, err)
+				}
+			} else if !errors.Is(err, c.want) {
+				t.Errorf("%s: got %v, want %v", name, err, c.want)
+			}
+			b := s.bodies[0]
+			var sent event.ExecutionInput
+			if err := json.Unmarshal([]byte(b["input"].(string)), &sent); err != nil || sent != in || b["name"] != "x" || b["stateMachineArn"] != machine {
+				t.Errorf("%s: sent %v", name, b)
+			}
+			if len(s.bodies) > 1 && s.bodies[1]["executionArn"] != execution {
+				t.Errorf("%s: looked at %v", name, s.bodies[1])
+			}
+		})
+	}
+}
+
+var errOther = errors.New("any other error")
+
+func TestRunning(t *testing.T) {
+	for status, want := range map[string]bool{
+		"RUNNING": true, "PENDING_REDRIVE": true, "SUCCEEDED": false, "FAILED": false, "TIMED_OUT": false, "ABORTED": false,
+	} {
+		c, _ := newClient(t, map[string][]answer{"DescribeExecution": ok(`{"status":"` + status + `"}`)})
+		if running, known, err := c.Running(t.Context(), "x"); running != want || !known || err != nil {
+			t.Errorf("%s: running %t, known %t, %v", status, running, known, err)
+		}
+	}
+	c, _ := newClient(t, map[string][]answer{"DescribeExecution": refused("ExecutionDoesNotExist")})
+	if running, known, err := c.Running(t.Context(), "x"); running || known || err != nil {
+		t.Errorf("none: running %t, known %t, %v", running, known, err)
+	}
+	c, _ = newClient(t, map[string][]answer{"DescribeExecution": refused("InvalidArn")})
+	if _, _, err := c.Running(t.Context(), "x"); err == nil || !strings.Contains(err.Error(), "execution x") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestStop(t *testing.T) {
+	f := event.Failure{Name: event.JobCanceled, Detail: "AWS IoT says so"}
+	c, s := newClient(t, map[string][]answer{"StopExecution": ok(`{"stopDate":1}`)})
+	if err := c.Stop(t.Context(), "x", f); err != nil {
+		t.Fatal(err)
+	}
+	if b := s.bodies[0]; b["executionArn"] != execution || b["error"] != "Job.Canceled" || b["cause"] != f.Detail {
+		t.Errorf("sent %v", b)
+	}
+	c, _ = newClient(t, map[string][]answer{"StopExecution": refused("ExecutionDoesNotExist")})
+	if err := c.Stop(t.Context(), "x", f); err != nil {
+		t.Errorf("one that is not there: %v", err)
+	}
+	c, _ = newClient(t, map[string][]answer{"StopExecution": refused("AccessDeniedException")})
+	if err := c.Stop(t.Context(), "x", f); err == nil {
+		t.Error("a refusal is not passed on")
+	}
+}
