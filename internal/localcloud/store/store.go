@@ -156,7 +156,7 @@ func (db *DB) update(tx *Tx, fn func(tx *Tx) error) (err error) {
 	tx.batch, tx.reader = batch, batch
 	if err := fn(tx); err != nil {
 		tx.batch = nil
-		return errors.Join(err, batch.Close())
+		return also(err, batch.Close())
 	}
 	if batch.Empty() {
 		tx.batch = nil
@@ -188,7 +188,16 @@ func (db *DB) View(fn func(tx *Tx) error) error {
 	snapshot := db.disk.NewSnapshot()
 	db.mu.RUnlock()
 	tx.reader = snapshot
-	return errors.Join(fn(tx), snapshot.Close())
+	return also(fn(tx), snapshot.Close())
+}
+
+// also adds an error that came after err. Without one, what fn returned comes
+// back as it was, as from a store in memory.
+func also(err, after error) error {
+	if after == nil {
+		return err
+	}
+	return errors.Join(err, after)
 }
 
 // OnCommit has f run once the transaction is durable; never if it fails.
