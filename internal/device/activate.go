@@ -100,6 +100,9 @@ func (s say) activate(ev event.DeviceEvent) event.Move {
 		}
 		return refusal(f)
 	}
+	if why == forNothing {
+		return ignore
+	}
 	if a.Fault != nil {
 		return refusal(*a.Fault)
 	}
@@ -118,7 +121,7 @@ func (s say) activate(ev event.DeviceEvent) event.Move {
 		return s.failWith(v, event.DeviceBusy, "the device refuses to activate (7005) and shows no reason")
 	case !v.has(i.Path, s.m.version()):
 		return s.failWith(v, event.ActivateFailed, "image %s is %s with version %q %s", s.m.Target.Path, i.Status, i.Version, i.BootLog)
-	case s.m.Sends >= mostTries:
+	case s.m.Sends >= mostSends:
 		return s.failWith(v, event.DeviceNoReport, "%s was sent %d times without a trace", usp.CommandActivate, s.m.Sends)
 	}
 	return s.askActivate()

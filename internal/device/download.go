@@ -90,6 +90,9 @@ func (s say) download(ev event.DeviceEvent) event.Move {
 		}
 		return refusal(f)
 	}
+	if why == forNothing {
+		return ignore
+	}
 	if a.Fault != nil {
 		return refusal(*a.Fault)
 	}
@@ -114,7 +117,7 @@ func (s say) download(ev event.DeviceEvent) event.Move {
 			return s.failWith(v, name, "image %s is %s", path, i.Status)
 		}
 	}
-	if s.m.Sends >= mostTries {
+	if s.m.Sends >= mostSends {
 		return s.failWith(v, event.DeviceNoReport, "%s was sent %d times without a trace", usp.CommandDownload, s.m.Sends)
 	}
 	return s.askDownload()

@@ -41,7 +41,12 @@ func (s say) rollback(ev event.DeviceEvent) event.Move {
 			return s.fail(event.RollbackFailed, "%d %s", ev.Fault.Code, ev.Fault.Text)
 		}
 		return s.look(forRestart)
-	case event.KindConnected, event.KindBooted:
+	case event.KindConnected:
+		if !s.returned(ev) {
+			return ignore
+		}
+		return s.look(forReturn)
+	case event.KindBooted:
 		if !s.returned(ev) {
 			return ignore
 		}
@@ -61,6 +66,9 @@ func (s say) rollback(ev event.DeviceEvent) event.Move {
 		}
 		return event.Move{} // taken; now it restarts
 	}
+	if why == forNothing {
+		return ignore
+	}
 	if a.Fault != nil {
 		return event.Move{}
 	}
@@ -68,7 +76,7 @@ func (s say) rollback(ev event.DeviceEvent) event.Move {
 	if v.software == s.m.Previous && (v.active.Path == "" || v.active.Path == s.m.Active.Path) {
 		return event.Move{Done: map[string]string{"rollback": "runs " + v.software}, Learnt: v.learnt()}
 	}
-	if _, busy := v.busy(usp.CommandActivate); !busy && why == forLook && s.m.Sends < mostTries {
+	if _, busy := v.busy(usp.CommandActivate); !busy && (why == forLook || why == forReturn) && s.m.Sends < mostSends {
 		return s.askRollback()
 	}
 	return event.Move{}

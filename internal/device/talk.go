@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -31,10 +32,16 @@ const (
 	forCommand   = "operate"
 	forSubscribe = "add"
 	forRepair    = "set"
+	forNothing   = "" // an answer to a look from before the last command
 )
 
-// How often a command is given in one execution before its loss is a failure.
+// mostTries is how often a step is entered again in one execution.
 const mostTries = 4
+
+// mostSends is how often a command is sent in one try of a step. What really
+// limits it is the step's deadline: whatever is sent is lost while a connection
+// comes and goes, and no device is at fault for that.
+const mostSends = 16
 
 // memory is what a conversation keeps between its turns.
 type memory struct {
@@ -135,11 +142,23 @@ type say struct {
 
 var ignore = event.Move{Ignore: true}
 
-// purpose of the request that an answer belongs to.
-func (s say) purpose(a *event.Answer) string { return strings.TrimPrefix(a.MessageID, s.t.Messages) }
+// purpose of the request that an answer belongs to. What a look showed before the
+// last command was given is no reason to give another: events come twice, the
+// second time perhaps much later.
+func (s say) purpose(a *event.Answer) string {
+	why, round, isLook := strings.Cut(strings.TrimPrefix(a.MessageID, s.t.Messages), roundMark)
+	if isLook && round != strconv.Itoa(s.m.Sends) {
+		return forNothing
+	}
+	return why
+}
+
+// roundMark stands in the message id of a look, before the number of commands
+// given until then.
+const roundMark = "@"
 
 func (s say) look(why string) event.Move {
-	return event.Move{Send: &Request{usp.NewGet(s.t.Messages+why, 0, lookPaths...)}}
+	return event.Move{Send: &Request{usp.NewGet(s.t.Messages+why+roundMark+strconv.Itoa(s.m.Sends), 0, lookPaths...)}}
 }
 
 // returned reports whether an event shows that the agent was away after what we

@@ -110,6 +110,55 @@ var stories = []struct {
 			return first
 		}
 	}, status: event.StatusSucceeded, downloads: 1},
+	{name: "every download request meets a connection that has just gone, for a while", play: func(w *world, a *agent) {
+		lost := 0
+		a.lose = func(m *uspmsg.Msg) bool {
+			if m.GetBody().GetRequest().GetOperate() == nil || lost == 12 {
+				return false
+			}
+			lost++
+			a.disconnect()
+			w.after(time.Second, a.connect)
+			return true
+		}
+	}, status: event.StatusSucceeded, downloads: 1},
+	{name: "what a look showed before the download comes again after it began", play: func(w *world, a *agent) {
+		a.parallel = true
+		a.mute = func(n usp.Notification) bool { return n.Path != usp.EventBoot }
+		lost := false
+		a.lose = func(m *uspmsg.Msg) bool {
+			if lost || m.GetBody().GetRequest().GetOperate() == nil {
+				return false
+			}
+			lost = true
+			a.disconnect()
+			w.after(time.Second, a.connect)
+			return true
+		}
+		var shown *uspmsg.Msg
+		a.drop = func(m *uspmsg.Msg) bool {
+			if r := m.GetBody().GetResponse(); r.GetGetResp() != nil && a.downloads == 0 {
+				shown = m
+			} else if r.GetOperateResp() != nil {
+				w.after(time.Second, func() { a.publish(usp.NewRecord(a.endpoint, controllerID, shown)) })
+				return true
+			}
+			return false
+		}
+	}, status: event.StatusSucceeded, downloads: 1},
+	{name: "the request to roll back meets a connection that has just gone", play: func(w *world, a *agent) {
+		a.wanted = "2.0.1"
+		lost := false
+		a.lose = func(m *uspmsg.Msg) bool {
+			if lost || !strings.HasSuffix(m.GetBody().GetRequest().GetOperate().GetCommand(), usp.CommandActivate) {
+				return false
+			}
+			lost = true
+			a.disconnect()
+			w.after(time.Second, a.connect)
+			return true
+		}
+	}, status: event.StatusFailed, reason: event.VerifyWrongVersion, downloads: 1},
 	{name: "answers nothing", play: func(w *world, a *agent) { a.lose = func(*uspmsg.Msg) bool { return true } },
 		status: event.StatusFailed, reason: event.DeviceNoReport},
 	{name: "goes away for good", play: func(w *world, a *agent) {
