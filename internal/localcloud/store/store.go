@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/tidwall/btree"
 )
 
@@ -40,11 +41,19 @@ type pair struct{ key, value []byte }
 // Open opens the store in the folder dir, which is made if it is not there. A
 // folder is open in one process at a time.
 func Open(dir string) (*DB, error) {
-	disk, err := pebble.Open(dir, &pebble.Options{
+	options := &pebble.Options{
 		Logger:             silent{},
 		MemTableSize:       16 << 20,
 		FormatMajorVersion: pebble.FormatNewest,
-	})
+		CacheSize:          64 << 20,
+	}
+	for i := range options.Levels {
+		// Most reads are of single keys, many of keys that are not there.
+		options.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		options.Levels[i].BlockSize = 8 << 10
+		options.Levels[i].IndexBlockSize = 256 << 10 // one index block for each file
+	}
+	disk, err := pebble.Open(dir, options)
 	if err != nil {
 		return nil, fmt.Errorf("store: open %s: %w", dir, err)
 	}
