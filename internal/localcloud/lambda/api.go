@@ -92,8 +92,8 @@ func (s *Service) resourcePolicy(arn string) string {
 	n, _ := s.name(arn)
 	doc := ""
 	_ = s.Store.View(func(tx *store.Tx) error {
-		p, _, err := policies.Get(tx, n)
-		doc = p.document()
+		p, _, err := policies.Shared(tx, n)
+		doc = s.policyText(n, p)
 		return err
 	})
 	return doc
@@ -328,7 +328,10 @@ func (s *Service) apply(ctx context.Context, c *awsapi.Call, f *Function, in set
 		}
 		f.RoleARN = in.Role
 	}
-	return nil
+	if in.Role == "" && in.DeadLetterConfig == nil && in.TracingConfig == nil {
+		return nil
+	}
+	return s.checkRole(ctx, c, f)
 }
 
 var environmentName = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_]*$`)
@@ -620,7 +623,11 @@ type invokeOut struct {
 }
 
 func (s *Service) invoke(ctx context.Context, c *awsapi.Call, in *invokeIn) (*invokeOut, error) {
-	f, err := s.view(functionRef{in.FunctionName, in.Qualifier})
+	var f Function
+	err := s.Store.View(func(tx *store.Tx) (err error) {
+		f, err = s.look(tx, in.FunctionName, in.Qualifier)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -628,9 +635,9 @@ func (s *Service) invoke(ctx context.Context, c *awsapi.Call, in *invokeIn) (*in
 	if len(payload) == 0 {
 		payload = []byte("{}")
 	}
-	var probe json.RawMessage
-	if err := json.Unmarshal(payload, &probe); err != nil {
-		return nil, errInvalidRequestContent(err)
+	if !json.Valid(payload) {
+		var probe json.RawMessage
+		return nil, errInvalidRequestContent(json.Unmarshal(payload, &probe))
 	}
 	switch in.InvocationType {
 	case "DryRun":

@@ -53,19 +53,27 @@ func (p *InProcess) Invoke(ctx context.Context, f Function, inv Invocation) (res
 			result, err = failed(&FunctionError{Type: "Runtime.ExitError", Message: fmt.Sprintf("RequestId: %s Error: Runtime exited with error: %v", inv.RequestID, v)}, h.stream), nil
 		}
 	}()
-	ctx = lambdacontext.NewContext(ctx, &lambdacontext.LambdaContext{AwsRequestID: inv.RequestID, InvokedFunctionArn: f.ARN})
+	began := p.Scheduler.Now()
+	limited, cancel := p.Scheduler.WithTimeout(ctx, f.Timeout)
+	defer cancel()
+	invocation := lambdacontext.NewContext(limited, &lambdacontext.LambdaContext{AwsRequestID: inv.RequestID, InvokedFunctionArn: f.ARN})
 	h.out.to(inv.Log)
-	out, err := h.handler.Invoke(ctx, inv.Payload)
-	if ctxErr := ctx.Err(); ctxErr != nil && errors.Is(err, ctxErr) {
-		return Result{Stream: h.stream}, ctxErr
+	out, err := h.handler.Invoke(invocation, inv.Payload)
+	if ended := limited.Err(); ended != nil && errors.Is(err, ended) {
+		if ctx.Err() == nil {
+			ended = ErrTimedOut
+		}
+		return Result{Stream: h.stream, Began: began}, ended
 	}
 	if err != nil {
-		return failed(functionError(err), h.stream), nil
+		result = failed(functionError(err), h.stream)
+		result.Began = began
+		return result, nil
 	}
 	if !json.Valid(out) {
 		out = []byte("null")
 	}
-	return Result{Payload: out, Stream: h.stream}, nil
+	return Result{Payload: out, Stream: h.stream, Began: began}, nil
 }
 
 func (p *InProcess) handler(ctx context.Context, f Function, id awsapi.Identity) (*inProcess, error) {

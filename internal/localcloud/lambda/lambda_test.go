@@ -250,6 +250,23 @@ func TestProcessServesMoreInvocationsThanEnvironments(t *testing.T) {
 	}
 }
 
+func TestWaitingForAnEnvironmentIsNoPartOfTheTimeout(t *testing.T) {
+	c := processCloud(t)
+	c.create(map[string]any{"Timeout": 1})
+	var wg sync.WaitGroup
+	for range 4 { // all there are
+		wg.Go(func() { c.invoke("hang") })
+	}
+	for range 4 {
+		wg.Go(func() {
+			if out := c.invoke("work"); out.FunctionError != "" {
+				t.Errorf("an invocation that waited failed: %s", out.Payload)
+			}
+		})
+	}
+	wg.Wait()
+}
+
 func TestMissingBootstrapIsAFailureOfTheFunction(t *testing.T) {
 	c := processCloud(t)
 	c.create(map[string]any{"Code": map[string]string{"S3Bucket": "assets", "S3Key": "nothing.zip"}})

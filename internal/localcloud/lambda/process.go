@@ -93,7 +93,14 @@ func (p *Process) Invoke(ctx context.Context, f Function, inv Invocation) (Resul
 		if err != nil {
 			return Result{}, err
 		}
-		result, retry, err := env.run(ctx, inv)
+		began := p.c.Scheduler.Now()
+		limited, cancel := p.c.Scheduler.WithTimeout(ctx, f.Timeout)
+		result, retry, err := env.run(limited, inv, began.Add(f.Timeout))
+		if err != nil && limited.Err() != nil && ctx.Err() == nil {
+			err = ErrTimedOut
+		}
+		cancel()
+		result.Began = began
 		p.release(f, env)
 		if !retry {
 			return result, err
@@ -167,7 +174,7 @@ func (p *Process) start(ctx context.Context, f Function, po *pool, id awsapi.Ide
 func (p *Process) dropped(po *pool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for len(po.waiting) > 0 {
+	for len(po.waiting) > 0 && !p.closed {
 		w := po.waiting[0]
 		po.waiting = po.waiting[1:]
 		if !w.gone {
@@ -238,6 +245,9 @@ func (p *Process) retire(po *pool) {
 	}
 	po.count -= len(po.idle)
 	po.idle = nil
+	if p.closed {
+		return
+	}
 	for _, w := range po.waiting {
 		if !w.gone {
 			po.count++
@@ -247,7 +257,8 @@ func (p *Process) retire(po *pool) {
 	po.waiting = nil
 }
 
-// Close implements Executor.
+// Close implements Executor. Invocations that wait for an environment never get
+// one: whoever asked for them asks again after a restart.
 func (p *Process) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -279,11 +290,12 @@ type environment struct {
 
 // work is the invocation that an environment has.
 type work struct {
-	inv    Invocation
-	done   *scheduler.Gate
-	result Result
-	taken  bool // handed to the runtime
-	ended  bool
+	inv      Invocation
+	deadline time.Time
+	done     *scheduler.Gate
+	result   Result
+	taken    bool // handed to the runtime
+	ended    bool
 }
 
 func (p *Process) newEnvironment(ctx context.Context, f Function, po *pool, id awsapi.Identity) (*environment, error) {
@@ -376,7 +388,7 @@ func (e *environment) kill() {
 // run gives the environment an invocation and waits for its end. retry says
 // that the process had died before it took the invocation, through no fault of
 // the function.
-func (e *environment) run(ctx context.Context, inv Invocation) (result Result, retry bool, err error) {
+func (e *environment) run(ctx context.Context, inv Invocation, deadline time.Time) (result Result, retry bool, err error) {
 	e.mu.Lock()
 	if e.initFail != nil {
 		defer e.mu.Unlock()
@@ -386,7 +398,7 @@ func (e *environment) run(ctx context.Context, inv Invocation) (result Result, r
 		e.mu.Unlock()
 		return Result{}, true, nil
 	}
-	w := &work{inv: inv, done: e.p.c.Scheduler.NewGate()}
+	w := &work{inv: inv, deadline: deadline, done: e.p.c.Scheduler.NewGate()}
 	e.work = w
 	for _, line := range e.held {
 		inv.Log(line)
@@ -500,11 +512,11 @@ func (e *environment) serveNext(w http.ResponseWriter, r *http.Request) {
 		e.mu.Lock()
 	}
 	e.work.taken = true
-	inv := e.work.inv
+	inv, deadline := e.work.inv, e.work.deadline
 	e.mu.Unlock()
 	h := w.Header()
 	h.Set(headerRequestID, inv.RequestID)
-	h.Set(headerDeadline, strconv.FormatInt(inv.Deadline.UnixMilli(), 10))
+	h.Set(headerDeadline, strconv.FormatInt(deadline.UnixMilli(), 10))
 	h.Set(headerARN, e.f.ARN)
 	h.Set(headerTrace, "Root=1-"+strconv.FormatInt(e.started.Unix(), 16)+"-"+strings.ReplaceAll(inv.RequestID, "-", "")[:24]+";Sampled=0")
 	h.Set("Content-Type", "application/json")

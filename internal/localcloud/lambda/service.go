@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -36,7 +37,8 @@ type Metrics interface {
 type Executor interface {
 	// Invoke runs one invocation to its end or to ctx's. A failure of the
 	// function is in the result; the error is one of the executor or
-	// ctx's.
+	// ctx's, or ErrTimedOut once the function's timeout has passed since it
+	// was handed the invocation: waiting for an environment does not count.
 	Invoke(ctx context.Context, f Function, inv Invocation) (Result, error)
 	// Retire lets the environments of a function that was changed or
 	// deleted end.
@@ -45,11 +47,14 @@ type Executor interface {
 	Close()
 }
 
+// ErrTimedOut is the error of an invocation that took longer than the function
+// may.
+var ErrTimedOut = errors.New("lambda: the function timed out")
+
 // Invocation is one run of a function.
 type Invocation struct {
 	RequestID string
 	Payload   []byte
-	Deadline  time.Time
 	Identity  awsapi.Identity // of the function's role
 	Log       func(LogLine)   // takes what the function prints; may be called after Invoke returned
 }
@@ -66,6 +71,7 @@ type Result struct {
 	Payload []byte         // the answer, or the error as JSON
 	Failure *FunctionError // nil if the function succeeded
 	Stream  string         // log stream of the environment
+	Began   time.Time      // when the function was handed the invocation; zero if it never was
 }
 
 // Config is what the service needs.
@@ -89,15 +95,16 @@ type Config struct {
 type Service struct {
 	Config
 
-	mu      sync.Mutex
-	running map[string]int // invocations by function
-	total   int
-	streams map[string]bool // log streams made, "group stream"
+	mu          sync.Mutex
+	running     map[string]int // invocations by function
+	total       int
+	streams     map[string]bool         // log streams made, "group stream"
+	policyTexts map[string]revisionText // by function
 }
 
 // New returns the service over what the store holds.
 func New(c Config) *Service {
-	return &Service{Config: c, running: map[string]int{}, streams: map[string]bool{}}
+	return &Service{Config: c, running: map[string]int{}, streams: map[string]bool{}, policyTexts: map[string]revisionText{}}
 }
 
 // Start resumes the asynchronous invocations that were under way.
@@ -153,6 +160,15 @@ func (s *Service) name(ref string) (name, qualifier string) {
 
 // find returns a function; $LATEST is the only qualifier there is.
 func (s *Service) find(tx *store.Tx, ref, qualifier string) (Function, error) {
+	return s.findBy(functions.Get, tx, ref, qualifier)
+}
+
+// look is find for those who leave the function as it is.
+func (s *Service) look(tx *store.Tx, ref, qualifier string) (Function, error) {
+	return s.findBy(functions.Shared, tx, ref, qualifier)
+}
+
+func (s *Service) findBy(get func(*store.Tx, ...string) (Function, bool, error), tx *store.Tx, ref, qualifier string) (Function, error) {
 	name, q := s.name(ref)
 	if qualifier != "" {
 		q = qualifier
@@ -160,7 +176,7 @@ func (s *Service) find(tx *store.Tx, ref, qualifier string) (Function, error) {
 	if q != "" && q != "$LATEST" {
 		return Function{}, errFunctionNotFound(s.arn(name) + ":" + q)
 	}
-	f, ok, err := functions.Get(tx, name)
+	f, ok, err := get(tx, name)
 	if err != nil {
 		return Function{}, err
 	}
@@ -207,21 +223,20 @@ func (s *Service) run(ctx context.Context, f Function, requestID string, payload
 		return Result{}, "", awsapi.Errorf("AccessDeniedException", "The role defined for the function cannot be assumed by Lambda: %v", awsapi.AsError(err).Message).WithStatus(502)
 	}
 	log := s.newLog(f, id)
-	start := s.Scheduler.Now()
 	log.system("START RequestId: " + requestID + " Version: $LATEST")
-	runCtx, cancel := s.Scheduler.WithTimeout(ctx, f.Timeout)
-	defer cancel()
-	result, err := s.Executor.Invoke(runCtx, f, Invocation{
-		RequestID: requestID, Payload: payload, Deadline: start.Add(f.Timeout), Identity: id, Log: log.add,
-	})
-	took := s.Scheduler.Now().Sub(start)
-	if err != nil && runCtx.Err() != nil && ctx.Err() == nil {
+	result, err := s.Executor.Invoke(ctx, f, Invocation{RequestID: requestID, Payload: payload, Identity: id, Log: log.add})
+	now := s.Scheduler.Now()
+	took := time.Duration(0)
+	if !result.Began.IsZero() {
+		took = now.Sub(result.Began)
+	}
+	if errors.Is(err, ErrTimedOut) {
 		failure := &FunctionError{
 			Type:    "Sandbox.Timedout",
 			Message: fmt.Sprintf("RequestId: %s Error: Task timed out after %.2f seconds", requestID, f.Timeout.Seconds()),
 		}
 		result, err = failed(failure, result.Stream), nil
-		log.system(fmt.Sprintf("%s %s Task timed out after %.2f seconds", start.Format("2006-01-02T15:04:05.000Z"), requestID, f.Timeout.Seconds()))
+		log.system(fmt.Sprintf("%s %s Task timed out after %.2f seconds", now.Format("2006-01-02T15:04:05.000Z"), requestID, f.Timeout.Seconds()))
 	}
 	ms := float64(took.Microseconds()) / 1000
 	log.system("END RequestId: " + requestID)
@@ -273,7 +288,7 @@ func (s *Service) runEvent(requestID string, e event) {
 	ctx := context.Background()
 	var f Function
 	err := s.Store.View(func(tx *store.Tx) (err error) {
-		f, err = s.find(tx, e.Function, "")
+		f, err = s.look(tx, e.Function, "")
 		return err
 	})
 	if err != nil { // the function is gone, and its events with it

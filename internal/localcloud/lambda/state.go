@@ -63,6 +63,20 @@ type statement struct {
 	Condition map[string]map[string]string `json:"Condition,omitempty"`
 }
 
+// policyText is a policy's document; it is made once for each revision.
+func (s *Service) policyText(function string, p policy) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known := s.policyTexts[function]; known.revision == p.RevisionID && p.RevisionID != "" {
+		return known.text
+	}
+	text := p.document()
+	s.policyTexts[function] = revisionText{p.RevisionID, text}
+	return text
+}
+
+type revisionText struct{ revision, text string }
+
 func (p policy) document() string {
 	if len(p.Statements) == 0 {
 		return ""
