@@ -355,7 +355,10 @@ func (s *Service) putEvents(ctx context.Context, _ *awsapi.Call, in *putEventsIn
 	out := &putEventsOut{}
 	var documents []string
 	err := s.Store.Update(func(tx *store.Tx) error {
-		g, err := find(tx, in.LogGroupName)
+		g, ok, err := groups.Shared(tx, groupName(in.LogGroupName))
+		if err == nil && !ok {
+			err = errNoGroup
+		}
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,11 @@
 package cloudwatchlogs
 
-import "github.com/fleetstep/fleetstep/internal/localcloud/store"
+import (
+	"encoding/binary"
+	"errors"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+)
 
 var (
 	groups  = store.NewTable[group]("cloudwatchlogs.group")   // key: name
@@ -31,4 +36,19 @@ type stream struct {
 type event struct {
 	Message string
 	Ingest  int64
+}
+
+// AppendRecord implements store.Record: the time, then the message.
+func (e *event) AppendRecord(b []byte) []byte {
+	return append(binary.AppendVarint(b, e.Ingest), e.Message...)
+}
+
+// DecodeRecord implements store.Record.
+func (e *event) DecodeRecord(b []byte) error {
+	ingest, n := binary.Varint(b)
+	if n <= 0 {
+		return errors.New("cloudwatchlogs: not an event's record")
+	}
+	e.Ingest, e.Message = ingest, string(b[n:])
+	return nil
 }

@@ -289,7 +289,7 @@ func (s *Service) transact(tx *store.Tx, changes []*change, capacity string, out
 	failed := false
 	seen := map[string]bool{}
 	for i, c := range changes {
-		t, err := s.find(tx, c.table)
+		t, err := s.look(tx, c.table)
 		if err != nil {
 			return err
 		}

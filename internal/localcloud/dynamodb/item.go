@@ -130,7 +130,7 @@ func condition(src string, names *expr.Names) (*expr.Condition, error) {
 // apply makes the change in a transaction and returns the item before and
 // after it (nil: none).
 func (s *Service) apply(tx *store.Tx, c *change) (t *table, old, now expr.Item, err error) {
-	if t, err = s.find(tx, c.table); err != nil {
+	if t, err = s.look(tx, c.table); err != nil {
 		return t, nil, nil, err
 	}
 	key, only := c.key, true
@@ -397,7 +397,7 @@ func (s *Service) read(tx *store.Tx, in *getIn) (t *table, item expr.Item, size 
 	if err := names.Unused(); err != nil {
 		return nil, nil, 0, asValidation(err)
 	}
-	if t, err = s.find(tx, in.TableName); err != nil {
+	if t, err = s.look(tx, in.TableName); err != nil {
 		return nil, nil, 0, err
 	}
 	if err := t.checkKey(in.Key, true); err != nil {

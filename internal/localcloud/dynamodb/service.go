@@ -99,6 +99,15 @@ func (s *Service) find(tx *store.Tx, ref string) (*table, error) {
 	return &t, nil
 }
 
+// look is find for operations that leave the table's description as it is.
+func (s *Service) look(tx *store.Tx, ref string) (*table, error) {
+	t, ok, err := tables.Shared(tx, tableName(ref))
+	if err == nil && !ok {
+		err = errNoTable
+	}
+	return &t, err
+}
+
 // write stores an item in place of old (nil: none), keeping count and expiry.
 func (s *Service) write(tx *store.Tx, t *table, old, item expr.Item) error {
 	if item.Size() > maxItem {

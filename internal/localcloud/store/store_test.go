@@ -251,3 +251,52 @@ func BenchmarkDurableUpdate64(b *testing.B) {
 		}
 	})
 }
+
+// boxed is a record with a form of its own.
+type boxed struct{ Text string }
+
+func (b *boxed) AppendRecord(to []byte) []byte { return append(to, b.Text...) }
+func (b *boxed) DecodeRecord(from []byte) error {
+	b.Text = string(from)
+	return nil
+}
+
+func TestSharedRecordsFollowEveryWrite(t *testing.T) {
+	table := NewTable[map[string]int]("shared.test")
+	own := NewTable[boxed]("own.test")
+	db := Memory()
+	for n := range 3 {
+		err := db.Update(func(tx *Tx) error {
+			if err := own.Put(tx, boxed{"text"}, "k"); err != nil {
+				return err
+			}
+			return table.Put(tx, map[string]int{"n": n}, "k")
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = db.Update(func(tx *Tx) error { // rolled back: seen inside only
+			if err := table.Put(tx, map[string]int{"n": 99}, "k"); err != nil {
+				t.Error(err)
+			}
+			if v, ok, err := table.Shared(tx, "k"); err != nil || !ok || v["n"] != 99 {
+				t.Errorf("inside the transaction: %v, %v, %v", v, ok, err)
+			}
+			return errors.New("roll back")
+		})
+		for range 2 {
+			_ = db.View(func(tx *Tx) error {
+				if v, ok, err := table.Shared(tx, "k"); err != nil || !ok || v["n"] != n {
+					t.Errorf("after write %d: %v, %v, %v", n, v, ok, err)
+				}
+				if v, ok, err := own.Shared(tx, "k"); err != nil || !ok || v.Text != "text" {
+					t.Errorf("own form: %v, %v, %v", v, ok, err)
+				}
+				if _, ok, _ := table.Shared(tx, "none"); ok {
+					t.Error("a record that is not there was found")
+				}
+				return nil
+			})
+		}
+	}
+}

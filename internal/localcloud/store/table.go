@@ -1,18 +1,48 @@
 package store
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"iter"
+	"sync"
 )
 
 // Table is a set of records of one type under string keys of one or more
-// parts. Records are held as JSON; a Table[[]byte] holds bytes as they are.
-type Table[T any] struct{ name string }
+// parts. Records are held as JSON, unless *T is a Record; a Table[[]byte] holds
+// bytes as they are.
+type Table[T any] struct {
+	name   string
+	shared *shared[T]
+}
+
+// Record is implemented by the pointer to a record type that has a form of its
+// own in the store, smaller or quicker than JSON.
+type Record interface {
+	// AppendRecord appends the record's form to b.
+	AppendRecord(b []byte) []byte
+	// DecodeRecord reads the form; it must not keep b.
+	DecodeRecord(b []byte) error
+}
+
+// shared remembers decoded records. What a record decodes to follows from its
+// bytes alone, so that it is right in every transaction.
+type shared[T any] struct {
+	mu      sync.RWMutex
+	records map[string]remembered[T]
+}
+
+type remembered[T any] struct {
+	bytes []byte
+	value T
+}
+
+// maxShared is how many records of a table are remembered.
+const maxShared = 1024
 
 // NewTable names a table. The name is unique in the store and begins with the
 // service it belongs to, as in "dynamodb.item".
-func NewTable[T any](name string) Table[T] { return Table[T]{name} }
+func NewTable[T any](name string) Table[T] { return Table[T]{name, &shared[T]{}} }
 
 // Row is a record with its key.
 type Row[T any] struct {
@@ -34,9 +64,39 @@ func (t Table[T]) Get(tx *Tx, key ...string) (v T, ok bool, err error) {
 	return v, err == nil, err
 }
 
+// Shared is Get for records that are read far more often than they change: it
+// decodes a record once. The value is shared with other callers; nothing that it
+// refers to may be changed.
+func (t Table[T]) Shared(tx *Tx, key ...string) (v T, ok bool, err error) {
+	k := t.key(key)
+	b, ok, err := tx.Get(k)
+	if err != nil || !ok {
+		return v, false, err
+	}
+	t.shared.mu.RLock()
+	known, ok := t.shared.records[string(k)]
+	t.shared.mu.RUnlock()
+	if ok && bytes.Equal(known.bytes, b) {
+		return known.value, true, nil
+	}
+	if v, err = t.decode(b); err != nil {
+		return v, false, err
+	}
+	t.shared.mu.Lock()
+	defer t.shared.mu.Unlock()
+	if t.shared.records == nil || len(t.shared.records) >= maxShared {
+		t.shared.records = map[string]remembered[T]{}
+	}
+	t.shared.records[string(k)] = remembered[T]{b, v}
+	return v, true, nil
+}
+
 // Put writes a record.
 func (t Table[T]) Put(tx *Tx, v T, key ...string) error {
 	b, ok := any(v).([]byte)
+	if r, own := any(&v).(Record); own {
+		b, ok = r.AppendRecord(nil), true
+	}
 	if !ok {
 		var err error
 		if b, err = json.Marshal(v); err != nil {
@@ -113,6 +173,12 @@ func (t Table[T]) Scan(tx *Tx, q Query) iter.Seq2[Row[T], error] {
 func (t Table[T]) decode(b []byte) (v T, err error) {
 	if p, ok := any(&v).(*[]byte); ok {
 		*p = append([]byte(nil), b...)
+		return v, nil
+	}
+	if r, own := any(&v).(Record); own {
+		if err := r.DecodeRecord(b); err != nil {
+			return v, fmt.Errorf("store: decode %s: %w", t.name, err)
+		}
 		return v, nil
 	}
 	if err := json.Unmarshal(b, &v); err != nil {

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 )
 
@@ -46,6 +47,25 @@ func String(s string) Value { return Value{Kind: S, Str: s} }
 
 // UnmarshalJSON reads DynamoDB JSON.
 func (v *Value) UnmarshalJSON(b []byte) error {
+	// Most values are {"S":"plain text"}, {"N":"1"} or a BOOL, without blanks.
+	if n := len(b); n >= 8 && (string(b[:6]) == `{"S":"` || string(b[:6]) == `{"N":"`) && string(b[n-2:]) == `"}` && plain(b[6:n-2]) {
+		text := string(b[6 : n-2])
+		if b[2] == 'S' {
+			*v = Value{Kind: S, Str: text}
+			return nil
+		}
+		number, err := ParseNumber(text)
+		*v = Value{Kind: N, Str: number}
+		return err
+	}
+	switch string(b) {
+	case `{"BOOL":true}`:
+		*v = Value{Kind: BOOL, Bool: true}
+		return nil
+	case `{"BOOL":false}`:
+		*v = Value{Kind: BOOL}
+		return nil
+	}
 	var m map[string]json.RawMessage
 	if err := json.Unmarshal(b, &m); err != nil {
 		return err
@@ -148,39 +168,100 @@ func sortSet(kind Kind, set []string) {
 }
 
 // MarshalJSON writes DynamoDB JSON.
-func (v Value) MarshalJSON() ([]byte, error) {
-	var inner any
-	switch v.Kind {
-	case S, N:
-		inner = v.Str
-	case B:
-		inner = []byte(v.Str)
-	case SS, NS:
-		inner = v.Set
-	case BS:
-		list := make([]string, len(v.Set))
-		for i, m := range v.Set {
-			list[i] = base64.StdEncoding.EncodeToString([]byte(m))
+func (v Value) MarshalJSON() ([]byte, error) { return v.appendJSON(nil) }
+
+// MarshalJSON writes DynamoDB JSON, the attributes in the order of their names.
+func (i Item) MarshalJSON() ([]byte, error) {
+	if i == nil {
+		return []byte("null"), nil
+	}
+	return appendMap(make([]byte, 0, 2*i.Size()+16*len(i)), i)
+}
+
+func appendMap(b []byte, m map[string]Value) ([]byte, error) {
+	b = append(b, '{')
+	var err error
+	for n, name := range slices.Sorted(maps.Keys(m)) {
+		if n > 0 {
+			b = append(b, ',')
 		}
-		inner = list
-	case M:
-		inner = v.Map
-	case L:
-		inner = v.List
-	case BOOL:
-		inner = v.Bool
-	case NULL:
-		inner = true
-	default:
-		return nil, fmt.Errorf("expr: value without a type")
+		if b, err = appendString(b, name); err != nil {
+			return nil, err
+		}
+		if b, err = m[name].appendJSON(append(b, ':')); err != nil {
+			return nil, err
+		}
+	}
+	return append(b, '}'), nil
+}
+
+// plain reports whether JSON shows a string as it is.
+func plain(s []byte) bool {
+	for _, c := range s {
+		if c < ' ' || c == '"' || c == '\\' || c >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+func appendString(b []byte, s string) ([]byte, error) {
+	start := len(b)
+	b = append(append(b, '"'), s...)
+	if plain(b[start+1:]) {
+		return append(b, '"'), nil
 	}
 	var buf bytes.Buffer
 	e := json.NewEncoder(&buf)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(map[Kind]any{v.Kind: inner}); err != nil {
+	if err := e.Encode(s); err != nil {
 		return nil, err
 	}
-	return bytes.TrimRight(buf.Bytes(), "\n"), nil
+	return append(b[:start], bytes.TrimRight(buf.Bytes(), "\n")...), nil
+}
+
+func (v Value) appendJSON(b []byte) (_ []byte, err error) {
+	b = append(append(append(b, `{"`...), v.Kind...), `":`...)
+	switch v.Kind {
+	case S, N:
+		b, err = appendString(b, v.Str)
+	case B:
+		b = append(base64.StdEncoding.AppendEncode(append(b, '"'), []byte(v.Str)), '"')
+	case SS, NS, BS:
+		b = append(b, '[')
+		for i, m := range v.Set {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			if v.Kind == BS {
+				m = base64.StdEncoding.EncodeToString([]byte(m))
+			}
+			if b, err = appendString(b, m); err != nil {
+				return nil, err
+			}
+		}
+		b = append(b, ']')
+	case M:
+		b, err = appendMap(b, v.Map)
+	case L:
+		b = append(b, '[')
+		for i, m := range v.List {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			if b, err = m.appendJSON(b); err != nil {
+				return nil, err
+			}
+		}
+		b = append(b, ']')
+	case BOOL:
+		b = strconv.AppendBool(b, v.Bool)
+	case NULL:
+		b = append(b, "true"...)
+	default:
+		return nil, fmt.Errorf("expr: value without a type")
+	}
+	return append(b, '}'), err
 }
 
 // Equal reports whether two values are the same in type and content.
