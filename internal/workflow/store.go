@@ -105,11 +105,21 @@ type Device struct {
 	News    []event.DeviceEvent
 }
 
-// Await finds the task that an event may concern.
+// await finds the task that an event may concern.
 func (d Device) await(ev event.DeviceEvent) (Await, bool) {
 	for _, a := range d.Awaits {
 		if d.Claim != nil && a.Execution == d.Claim.Execution && a.Matches(ev) {
 			return a, true
+		}
+	}
+	return Await{}, false
+}
+
+// task finds a task by its token, as it is now.
+func (d Device) task(a Await) (Await, bool) {
+	for _, now := range d.Awaits {
+		if now.Step == a.Step && now.Token == a.Token {
+			return now, true
 		}
 	}
 	return Await{}, false

@@ -101,10 +101,46 @@ func (w *Workflow) await(ctx context.Context, in event.StepInput) (string, error
 	if move.Ends() {
 		return "finished", w.finish(ctx, up.ThingName, a, move, true)
 	}
-	// Rule 1: AWAIT is written, now look what came before it.
-	if d, err = w.Store.Load(ctx, up.ThingName); err != nil {
-		return "", err
+	return w.collect(ctx, turn, a, move)
+}
+
+// collect gives a task that was just registered the news that came before it, and
+// sends what is to be sent then. Other news may move the conversation on
+// meanwhile, or end it.
+func (w *Workflow) collect(ctx context.Context, turn event.Turn, a Await, move event.Move) (string, error) {
+	const attempts = 4
+	for i := 0; i < attempts; i++ {
+		// Rule 1: AWAIT is written, now look what came before it.
+		d, err := w.Store.Load(ctx, turn.Thing)
+		if err != nil {
+			return "", err
+		}
+		now, ok := d.task(a)
+		if !ok {
+			return "overtaken", nil
+		}
+		if move.Once && now.Rev != a.Rev {
+			move.Send = nil // whoever raised the revision says what there is to say
+		}
+		a = now
+		did, err := w.read(ctx, d, turn, &a, &move)
+		switch {
+		case errors.Is(err, ErrChanged):
+			continue
+		case err != nil || did != "":
+			return did, err
+		case move.Send == nil:
+			return "waiting", nil
+		}
+		return "sent", w.Sender.Send(ctx, turn.Thing, d.State, move.Send)
 	}
+	// Not ErrChanged: registering again would find the token known.
+	return "", fmt.Errorf("overtaken %d times while it read its news", attempts)
+}
+
+// read takes the news that d holds. It keeps a and move up to date; did is not ""
+// if the task is over.
+func (w *Workflow) read(ctx context.Context, d Device, turn event.Turn, a *Await, move *event.Move) (did string, err error) {
 	news := d.News
 	sort.SliceStable(news, func(i, j int) bool { return news[i].At.Before(news[j].At) })
 	for _, ev := range news {
@@ -117,26 +153,23 @@ func (w *Workflow) await(ctx context.Context, in event.StepInput) (string, error
 			return "", err
 		}
 		if m.Ends() {
-			return "collected", w.finish(ctx, up.ThingName, a, m, true)
+			return "collected", w.finish(ctx, d.Thing, *a, m, true)
 		}
 		if m.Ignore {
 			continue
 		}
 		if m.State != nil {
 			a.State = m.State
-			if err := w.Store.Advance(ctx, up.ThingName, a); err != nil {
+			if err := w.Store.Advance(ctx, d.Thing, *a); err != nil {
 				return "", err
 			}
 			a.Rev++
 		}
 		if m.Send != nil {
-			move.Send = m.Send // the later request replaces the first: it knows more
+			move.Send, move.Once = m.Send, m.Once // the later request replaces the first: it knows more
 		}
 	}
-	if move.Send == nil {
-		return "waiting", nil
-	}
-	return "sent", w.Sender.Send(ctx, up.ThingName, d.State, move.Send)
+	return "", nil
 }
 
 // Delivery says what became of a device event.

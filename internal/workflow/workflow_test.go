@@ -1,0 +1,677 @@
+package workflow_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/workflow"
+	"github.com/fleetstep/fleetstep/internal/workflow/workflowtest"
+)
+
+// rig is a workflow whose ports write down what is asked of them.
+type rig struct {
+	*workflow.Workflow
+	t     *testing.T
+	store *workflowtest.Store
+	now   time.Time
+	log   []string
+
+	running map[string]bool           // executions by name: runs, or is over
+	over    map[int64]bool            // job executions by number
+	dead    map[event.TaskToken]bool  // tasks that are over
+	fail    map[string]error          // by the name of a port's method
+	begin   event.Move                // what conversations begin with
+	says    map[event.Kind]event.Move // what they say to an event
+}
+
+func newRig(t *testing.T) *rig {
+	r := &rig{
+		t: t, store: &workflowtest.Store{}, now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC),
+		running: map[string]bool{}, over: map[int64]bool{}, dead: map[event.TaskToken]bool{}, fail: map[string]error{},
+		says: map[event.Kind]event.Move{},
+	}
+	r.Workflow = &workflow.Workflow{Store: r.store, Callback: r, Machine: r, Job: job{r}, Talk: talk{r}, Sender: r, Now: func() time.Time { return r.now }}
+	return r
+}
+
+func (r *rig) did(words ...string) error {
+	r.log = append(r.log, strings.Join(words, " "))
+	return r.fail[words[0]]
+}
+
+func (r *rig) resume(token event.TaskToken, words ...string) error {
+	if r.dead[token] {
+		return workflow.ErrDeadToken
+	}
+	if err := r.did(words...); err != nil {
+		return err
+	}
+	r.dead[token] = true
+	return nil
+}
+
+func (r *rig) Succeed(_ context.Context, token event.TaskToken, _ any) error {
+	return r.resume(token, "succeed", string(token))
+}
+
+func (r *rig) Fail(_ context.Context, token event.TaskToken, f event.Failure) error {
+	return r.resume(token, "fail", string(token), string(f.Name))
+}
+
+func (r *rig) Start(_ context.Context, name string, _ event.ExecutionInput) error {
+	if runs, there := r.running[name]; there && !runs {
+		return workflow.ErrPlayed
+	}
+	r.running[name] = true
+	return r.did("start")
+}
+
+func (r *rig) Running(_ context.Context, name string) (bool, bool, error) {
+	runs, there := r.running[name]
+	return runs, there, r.fail["running"]
+}
+
+func (r *rig) Stop(_ context.Context, name string, f event.Failure) error {
+	r.running[name] = false
+	return r.did("stop", string(f.Name))
+}
+
+type job struct{ *rig }
+
+func (j job) Begin(_ context.Context, _ event.ThingName, _ event.JobID, n int64) error {
+	if j.over[n] {
+		return workflow.ErrOver
+	}
+	return j.did("begin")
+}
+
+func (j job) Over(_ context.Context, _ event.ThingName, _ event.JobID, n int64) (bool, error) {
+	return j.over[n], j.fail["over"]
+}
+
+func (j job) Reject(_ context.Context, _ event.ThingName, _ event.JobID, _ int64, f event.Failure) error {
+	return j.did("reject", string(f.Name))
+}
+
+type talk struct{ *rig }
+
+func (k talk) Begin(_ context.Context, t event.Turn, _ event.StepInput) (event.Move, error) {
+	return k.begin, k.fail["talk"]
+}
+
+func (k talk) Continue(t event.Turn, ev event.DeviceEvent) (event.Move, error) {
+	m, ok := k.says[ev.Kind]
+	if !ok {
+		m = event.Move{Ignore: true}
+	}
+	return m, nil
+}
+
+func (r *rig) Send(_ context.Context, thing event.ThingName, to event.DeviceState, m event.Outgoing) error {
+	return r.did("send", string(thing), m.(string))
+}
+
+// expect compares what was done since the last time.
+func (r *rig) expect(what string, want ...string) {
+	r.t.Helper()
+	if !slices.Equal(r.log, want) {
+		r.t.Errorf("%s: did %q, want %q", what, r.log, want)
+	}
+	r.log = nil
+}
+
+func (r *rig) must(err error) {
+	r.t.Helper()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) load() workflow.Device {
+	r.t.Helper()
+	d, err := r.store.Load(context.Background(), "rg-1")
+	r.must(err)
+	return d
+}
+
+func (r *rig) clean(what string) {
+	r.t.Helper()
+	if left := r.store.Residue(); len(left) > 0 {
+		r.t.Errorf("%s: left %q", what, left)
+	}
+}
+
+// greeted makes the device known and there.
+func (r *rig) greeted() {
+	r.t.Helper()
+	r.must(r.store.Greet(context.Background(), "rg-1", workflow.Greeting{Endpoint: "os::1", At: r.now}))
+}
+
+// owned is a rig whose device an execution owns.
+func owned(t *testing.T) (*rig, event.ExecutionInput) {
+	r := newRig(t)
+	r.greeted()
+	in := event.NewExecutionInput("fw-2", "rg-1", 1, doc)
+	if s, err := r.Offer(t.Context(), "rg-1", "fw-2", 1, doc); err != nil || s.Did != "started" {
+		t.Fatal(s, err)
+	}
+	r.log = nil
+	return r, in
+}
+
+var doc = event.Document{Operation: event.Operation, Firmware: event.Firmware{Version: "2"}}
+
+func step(in event.ExecutionInput, s event.Step, token event.TaskToken) event.StepInput {
+	return event.StepInput{Step: s, TaskToken: token, Upgrade: in}
+}
+
+var (
+	memory   = json.RawMessage(`{"a":1}`)
+	booted   = event.DeviceEvent{Kind: event.KindBooted, Thing: "rg-1"}
+	complete = event.DeviceEvent{Kind: event.KindTransferComplete, Thing: "rg-1", CommandKey: "k"}
+)
+
+func nothing() error { return nil }
+
+func TestAStepBelongsToTheOwner(t *testing.T) {
+	r, in := owned(t)
+	other := in
+	other.Execution = "somebody-else"
+	if _, err := r.Await(t.Context(), step(other, event.StepInspect, "tok")); !errors.Is(err, workflow.ErrGone) {
+		t.Errorf("got %v", err)
+	}
+	unclaimed := in
+	unclaimed.ThingName = "rg-2"
+	if _, err := r.Await(t.Context(), step(unclaimed, event.StepInspect, "tok")); !errors.Is(err, workflow.ErrGone) {
+		t.Errorf("got %v", err)
+	}
+	r.expect("nothing is sent for it")
+}
+
+func TestAwaitRegistersThenSends(t *testing.T) {
+	r, in := owned(t)
+	r.begin = event.Move{Send: "look", State: memory, Commands: map[string]string{"k": ""}}
+	did, err := r.Await(t.Context(), step(in, event.StepDownload, "tok"))
+	if err != nil || did != "sent" {
+		t.Fatal(did, err)
+	}
+	r.expect("first", "send rg-1 look")
+	d := r.load()
+	if len(d.Awaits) != 1 || d.Awaits[0].Token != "tok" || string(d.Awaits[0].State) != string(memory) || len(d.Pending) != 0 {
+		t.Errorf("kept %+v", d)
+	}
+	// The same invocation again.
+	if did, err = r.Await(t.Context(), step(in, event.StepDownload, "tok")); err != nil || did != "repeated" {
+		t.Error(did, err)
+	}
+	r.expect("the same again")
+	// A retry of the task: another token, another try.
+	if did, err = r.Await(t.Context(), step(in, event.StepDownload, "tok2")); err != nil || did != "sent" {
+		t.Error(did, err)
+	}
+	r.expect("a retry", "send rg-1 look")
+	if d = r.load(); d.Claim.Tries[event.StepDownload] != 2 || d.Awaits[0].Token != "tok2" {
+		t.Errorf("after a retry: %+v", d)
+	}
+	if did, err = r.Await(t.Context(), step(in, event.StepDownload, "tok")); err != nil || did != "repeated" {
+		t.Errorf("a late copy of the first try: %s, %v", did, err)
+	}
+	// The next step takes its predecessor's place.
+	r.begin = event.Move{State: memory}
+	if did, err = r.Await(t.Context(), step(in, event.StepReport, "tok3")); err != nil || did != "waiting" {
+		t.Error(did, err)
+	}
+	if d = r.load(); len(d.Awaits) != 1 || d.Awaits[0].Step != event.StepReport {
+		t.Errorf("after the next step: %+v", d.Awaits)
+	}
+}
+
+func TestAStepMayEndAtOnce(t *testing.T) {
+	r, in := owned(t)
+	r.begin = event.Move{Failed: event.Failf(event.NextActivate, "there already")}
+	did, err := r.Await(t.Context(), step(in, event.StepDownload, "tok"))
+	if err != nil || did != "finished" {
+		t.Fatal(did, err)
+	}
+	r.expect("at once", "fail tok Next.Activate")
+	if d := r.load(); len(d.Awaits) != 0 {
+		t.Errorf("left %+v", d.Awaits)
+	}
+}
+
+func TestNewsFromBeforeIsCollected(t *testing.T) {
+	r, in := owned(t)
+	if out, err := r.Deliver(t.Context(), r.load(), booted, nothing); err != nil || out.Did != "kept" {
+		t.Fatal(out, err)
+	}
+	r.begin = event.Move{State: memory, Send: "look"}
+	r.says[event.KindBooted] = event.Move{Done: 1, Learnt: &event.Learnt{SoftwareVersion: "2"}}
+	did, err := r.Await(t.Context(), step(in, event.StepReport, "tok"))
+	if err != nil || did != "collected" {
+		t.Fatal(did, err)
+	}
+	r.expect("collected", "succeed tok")
+	if d := r.load(); len(d.Awaits) != 0 || d.State.SoftwareVersion != "2" {
+		t.Errorf("left %+v", d)
+	}
+}
+
+func TestNewsFromBeforeChangesWhatIsSaid(t *testing.T) {
+	r, in := owned(t)
+	_, err := r.Deliver(t.Context(), r.load(), booted, nothing)
+	r.must(err)
+	r.begin = event.Move{State: memory, Send: "first"}
+	r.says[event.KindBooted] = event.Move{State: json.RawMessage(`{"a":2}`), Send: "second", Once: true}
+	_, err = r.Await(t.Context(), step(in, event.StepReport, "tok"))
+	r.must(err)
+	r.expect("the later request knows more", "send rg-1 second")
+	if a := r.load().Awaits[0]; string(a.State) != `{"a":2}` || a.Rev != 2 {
+		t.Errorf("kept %+v", a)
+	}
+}
+
+// Another event moved the conversation on while the step read its news: what it
+// did not read yet is read all the same.
+func TestNewsIsNotLostToAnotherHandler(t *testing.T) {
+	r, in := owned(t)
+	r.begin = event.Move{State: memory, Commands: map[string]string{"k": ""}}
+	first := complete
+	first.At, first.Thing = r.now, "rg-1"
+	later := booted
+	later.At = r.now.Add(time.Second)
+	owner := r.load().Claim.Execution
+	for _, ev := range []event.DeviceEvent{first, later} {
+		r.must(r.store.PutNews(t.Context(), "rg-1", owner, ev, r.now.Add(time.Hour)))
+	}
+	r.says[event.KindTransferComplete] = event.Move{State: json.RawMessage(`{"a":2}`)}
+	r.says[event.KindBooted] = event.Move{Done: 1}
+	overtaken := false
+	r.store.Before = func(op string) error {
+		if op == "Advance" && !overtaken {
+			overtaken = true
+			a := r.load().Awaits[0]
+			a.State = json.RawMessage(`{"a":2}`)
+			r.must(r.store.Advance(context.Background(), "rg-1", a))
+		}
+		return nil
+	}
+	did, err := r.Await(t.Context(), step(in, event.StepReport, "tok"))
+	if err != nil || did != "collected" {
+		t.Errorf("got %s, %v", did, err)
+	}
+	r.expect("the restart ends the step", "succeed tok")
+}
+
+// What must be sent once is not sent by who was overtaken.
+func TestACommandIsNotSentByWhoWasOvertaken(t *testing.T) {
+	r, in := owned(t)
+	r.begin = event.Move{State: memory, Send: "operate", Once: true}
+	registered := false
+	r.store.After = func(op string) error {
+		if op == "Register" && !registered {
+			registered = true
+			r.must(r.store.Advance(context.Background(), "rg-1", r.load().Awaits[0]))
+		}
+		return nil
+	}
+	_, err := r.Await(t.Context(), step(in, event.StepDownload, "tok"))
+	r.must(err)
+	r.expect("overtaken")
+	// Nor for a task that is over before its function got to it.
+	r.store.After = func(op string) error {
+		if op == "Register" {
+			r.store.After = nil
+			r.must(r.store.Finish(context.Background(), "rg-1", r.load().Awaits[0], nil))
+		}
+		return nil
+	}
+	_, err = r.Await(t.Context(), step(in, event.StepDownload, "tok2"))
+	r.must(err)
+	r.expect("over already")
+}
+
+func TestARegistrationThatLostARaceIsMadeAgain(t *testing.T) {
+	r, in := owned(t)
+	r.begin = event.Move{State: memory, Send: "look"}
+	n := 0
+	r.store.Before = func(op string) error {
+		if op == "Register" {
+			if n++; n == 1 {
+				r.must(r.store.PutNews(context.Background(), "rg-1", in.Execution, booted, r.now.Add(time.Hour)))
+			}
+		}
+		return nil
+	}
+	did, err := r.Await(t.Context(), step(in, event.StepInspect, "tok"))
+	if err != nil || did != "sent" || n != 2 {
+		t.Fatalf("%s, %v after %d registrations", did, err, n)
+	}
+	if d := r.load(); d.Claim.Tries[event.StepInspect] != 1 {
+		t.Errorf("counted %v", d.Claim.Tries)
+	}
+	r.store.Before = func(op string) error {
+		if op == "Register" {
+			return workflow.ErrChanged
+		}
+		return nil
+	}
+	if _, err = r.Await(t.Context(), step(in, event.StepInspect, "tok2")); !errors.Is(err, workflow.ErrChanged) {
+		t.Errorf("it does not try for ever: %v", err)
+	}
+}
+
+func TestDeliverResumesWhoWaits(t *testing.T) {
+	for name, c := range map[string]struct {
+		ev      event.DeviceEvent
+		says    event.Move
+		did     string
+		log     []string
+		awaits  int
+		news    int
+		failure bool
+	}{
+		"success":        {booted, event.Move{Done: 1}, "resumed", []string{"succeed tok"}, 0, 0, false},
+		"failure":        {booted, event.Move{Failed: event.Failf(event.DownloadFailed, "x")}, "resumed", []string{"fail tok Download.Failed"}, 0, 0, true},
+		"kept as well":   {complete, event.Move{Done: 1, KeepNews: true}, "resumed", []string{"succeed tok"}, 0, 1, false},
+		"noted":          {booted, event.Move{State: json.RawMessage(`{}`)}, "noted", nil, 1, 0, false},
+		"answered":       {booted, event.Move{Send: "look"}, "answered", []string{"send rg-1 look"}, 1, 0, false},
+		"no use":         {booted, event.Move{Ignore: true}, "kept", nil, 1, 1, false},
+		"no news":        {event.DeviceEvent{Kind: event.KindConnected}, event.Move{Ignore: true}, "ignored", nil, 1, 0, false},
+		"foreign key":    {event.DeviceEvent{Kind: event.KindTransferComplete, CommandKey: "other"}, event.Move{Done: 1}, "ignored", nil, 1, 0, false},
+		"foreign answer": {event.DeviceEvent{Kind: event.KindAnswer, Answer: &event.Answer{MessageID: "x"}}, event.Move{Done: 1}, "ignored", nil, 1, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, in := owned(t)
+			r.begin = event.Move{State: memory, Commands: map[string]string{"k": ""}}
+			_, err := r.Await(t.Context(), step(in, event.StepReport, "tok"))
+			r.must(err)
+			r.says[c.ev.Kind] = c.says
+			acked := 0
+			out, err := r.Deliver(t.Context(), r.load(), c.ev, func() error {
+				acked++
+				if len(r.log) > 0 && strings.HasPrefix(r.log[0], "send") {
+					t.Error("the device is told before the event is safe")
+				}
+				return nil
+			})
+			if err != nil || out.Did != c.did || (out.Failure != nil) != c.failure || acked != 1 {
+				t.Errorf("got %+v, %v, acknowledged %d times", out, err, acked)
+			}
+			r.expect(name, c.log...)
+			if d := r.load(); len(d.Awaits) != c.awaits || len(d.News) != c.news {
+				t.Errorf("left %d tasks and %d news", len(d.Awaits), len(d.News))
+			}
+		})
+	}
+}
+
+func TestDeliverToNobody(t *testing.T) {
+	r := newRig(t)
+	acked := false
+	out, err := r.Deliver(t.Context(), r.load(), booted, func() error { acked = true; return nil })
+	if err != nil || out.Did != "unclaimed" || !acked {
+		t.Errorf("got %+v, %v", out, err)
+	}
+	r.clean("news of nobody's device")
+}
+
+func TestASecondCopyHasNoSecondEffect(t *testing.T) {
+	r, in := owned(t)
+	r.begin = event.Move{State: memory}
+	_, err := r.Await(t.Context(), step(in, event.StepReport, "tok"))
+	r.must(err)
+	r.says[event.KindBooted] = event.Move{Done: 1}
+	before := r.load() // both copies have read the same
+	for i, want := range []string{"resumed", "kept"} {
+		if out, err := r.Deliver(t.Context(), before, booted, nothing); err != nil || out.Did != want {
+			t.Errorf("copy %d: got %+v, %v", i+1, out, err)
+		}
+	}
+	r.expect("one effect", "succeed tok")
+
+	r, in = owned(t)
+	r.begin = event.Move{State: memory}
+	_, err = r.Await(t.Context(), step(in, event.StepDownload, "tok"))
+	r.must(err)
+	r.says[event.KindBooted] = event.Move{State: json.RawMessage(`{"a":2}`), Once: true, Send: "operate"}
+	before = r.load()
+	for i, want := range []string{"answered", "overtaken"} {
+		if out, err := r.Deliver(t.Context(), before, booted, nothing); err != nil || out.Did != want {
+			t.Errorf("copy %d: got %+v, %v", i+1, out, err)
+		}
+	}
+	r.expect("one command", "send rg-1 operate")
+}
+
+func TestAnEventIsNotAcknowledgedBeforeItIsSafe(t *testing.T) {
+	r, in := owned(t)
+	r.begin = event.Move{State: memory}
+	_, err := r.Await(t.Context(), step(in, event.StepReport, "tok"))
+	r.must(err)
+	r.says[event.KindBooted] = event.Move{Done: 1}
+	r.fail["succeed"] = errors.New("throttled")
+	_, err = r.Deliver(t.Context(), r.load(), booted, func() error { t.Error("acknowledged"); return nil })
+	if !errors.Is(err, r.fail["succeed"]) || !strings.Contains(err.Error(), "rg-1") {
+		t.Errorf("got %v", err)
+	}
+	if d := r.load(); len(d.Awaits) != 1 {
+		t.Error("a task that was not resumed is gone")
+	}
+	r.store.Before = func(op string) error {
+		if op == "PutNews" {
+			return workflowtest.ErrCrash
+		}
+		return nil
+	}
+	r.says = nil
+	if _, err = r.Deliver(t.Context(), r.load(), booted, func() error { t.Error("acknowledged"); return nil }); !errors.Is(err, workflowtest.ErrCrash) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestOfferToAnAbsentDevice(t *testing.T) {
+	r := newRig(t)
+	for range 2 {
+		if s, err := r.Offer(t.Context(), "rg-1", "fw-2", 1, doc); err != nil || s.Did != "pending" {
+			t.Fatal(s, err)
+		}
+	}
+	r.expect("nothing starts")
+	if got := r.store.Residue(); !slices.Equal(got, []string{"rg-1 PENDING#fw-2"}) {
+		t.Errorf("left %q", got)
+	}
+	if s, err := r.Appear(t.Context(), r.load()); err != nil || len(s) != 0 {
+		t.Errorf("absent, and yet %+v, %v", s, err)
+	}
+	r.greeted()
+	s, err := r.Appear(t.Context(), r.load())
+	if err != nil || len(s) != 1 || s[0].Did != "started" {
+		t.Fatal(s, err)
+	}
+	r.expect("the job first, then the execution", "begin", "start")
+	if s, err = r.Appear(t.Context(), r.load()); err != nil || len(s) != 0 {
+		t.Errorf("a second appearance: %+v, %v", s, err)
+	}
+	r.expect("nothing again")
+}
+
+func TestACanceledOfferLeavesNothing(t *testing.T) {
+	r := newRig(t)
+	r.over[1] = true
+	if s, err := r.Offer(t.Context(), "rg-1", "fw-2", 1, doc); err != nil || s.Did != "over" {
+		t.Fatal(s, err)
+	}
+	r.clean("an absent device's")
+	r.greeted()
+	if s, err := r.Offer(t.Context(), "rg-1", "fw-2", 1, doc); err != nil || s.Did != "over" {
+		t.Fatal(s, err)
+	}
+	r.clean("a present device's")
+	r.expect("nothing starts")
+}
+
+func TestAPlayedAttemptIsRejected(t *testing.T) {
+	r := newRig(t)
+	r.greeted()
+	r.running[event.ExecutionName("fw-2", "rg-1", 1)] = false
+	if s, err := r.Offer(t.Context(), "rg-1", "fw-2", 1, doc); err != nil || s.Did != "played" {
+		t.Fatal(s, err)
+	}
+	r.expect("rejected", "begin", "reject Upgrade.Duplicate")
+	r.clean("a played attempt")
+}
+
+func TestADeadOwnerIsReplaced(t *testing.T) {
+	owner := event.ExecutionName("fw-2", "rg-1", 1)
+	for name, c := range map[string]struct {
+		arrange func(r *rig)
+		did     string
+		log     []string
+	}{
+		"at work":            {func(*rig) {}, "busy", nil},
+		"execution is over":  {func(r *rig) { r.running[owner] = false }, "started", []string{"begin", "start"}},
+		"only the job knows": {func(r *rig) { r.over[1] = true }, "started", []string{"stop Job.TimedOut", "begin", "start"}},
+		"about to start":     {func(r *rig) { delete(r.running, owner) }, "busy", nil},
+		"never started": {func(r *rig) {
+			delete(r.running, owner)
+			r.now = r.now.Add(6 * time.Minute)
+		}, "started", []string{"begin", "start"}},
+	} {
+		r, _ := owned(t)
+		c.arrange(r)
+		s, err := r.Offer(t.Context(), "rg-1", "other", 7, doc)
+		if err != nil || s.Did != c.did {
+			t.Errorf("%s: got %+v, %v", name, s, err)
+		}
+		r.expect(name, c.log...)
+		want := owner
+		if c.did == "started" {
+			want = event.ExecutionName("other", "rg-1", 7)
+		}
+		if d := r.load(); d.Claim.Execution != want {
+			t.Errorf("%s: %s owns the device", name, d.Claim.Execution)
+		}
+	}
+}
+
+func TestAppearTakesTheFirstOffer(t *testing.T) {
+	r := newRig(t)
+	for _, id := range []event.JobID{"z", "a"} {
+		_, err := r.Offer(t.Context(), "rg-1", id, 1, doc)
+		r.must(err)
+		r.now = r.now.Add(time.Minute)
+	}
+	r.greeted()
+	s, err := r.Appear(t.Context(), r.load())
+	if err != nil || len(s) != 1 || s[0].Execution != event.ExecutionName("z", "rg-1", 1) {
+		t.Errorf("got %+v, %v", s, err)
+	}
+}
+
+func TestErrorsOfAStartAreWorthARetry(t *testing.T) {
+	broken := errors.New("broken")
+	for _, port := range []string{"begin", "start"} {
+		r := newRig(t)
+		r.greeted()
+		r.fail[port] = broken
+		if _, err := r.Offer(t.Context(), "rg-1", "fw-2", 1, doc); !errors.Is(err, broken) {
+			t.Errorf("%s: got %v", port, err)
+		}
+		delete(r.fail, port)
+		if s, err := r.Offer(t.Context(), "rg-1", "fw-2", 1, doc); err != nil || s.Did != "started" {
+			t.Errorf("%s, again: %+v, %v", port, s, err)
+		}
+	}
+}
+
+func TestReleaseLeavesNothing(t *testing.T) {
+	r, in := owned(t)
+	r.begin = event.Move{State: memory}
+	_, err := r.Await(t.Context(), step(in, event.StepReport, "tok"))
+	r.must(err)
+	for range 2 {
+		if d, err := r.Release(t.Context(), in); err != nil || !d.State.Connected {
+			t.Errorf("%+v, %v", d.State, err)
+		}
+	}
+	r.clean("after the end")
+	if _, err = r.Await(t.Context(), step(in, event.StepVerify, "tok2")); !errors.Is(err, workflow.ErrGone) {
+		t.Errorf("a step after the end: %v", err)
+	}
+}
+
+func TestEndSparesWhatIsNotOver(t *testing.T) {
+	why := event.Failure{Name: event.JobCanceled}
+	r, in := owned(t)
+	if ended, err := r.End(t.Context(), "rg-1", "fw-2", why); err != nil || ended != "" {
+		t.Errorf("a live attempt: %q, %v", ended, err)
+	}
+	if ended, err := r.End(t.Context(), "rg-1", "another", why); err != nil || ended != "" {
+		t.Errorf("another job: %q, %v", ended, err)
+	}
+	r.expect("nothing is stopped")
+	r.over[1] = true
+	if ended, err := r.End(t.Context(), "rg-1", "fw-2", why); err != nil || ended != "execution" {
+		t.Errorf("%q, %v", ended, err)
+	}
+	r.expect("stopped", "stop Job.Canceled")
+	r.clean("after the cancellation")
+	if r.running[in.Execution] {
+		t.Error("it runs on")
+	}
+
+	r = newRig(t)
+	_, err := r.Offer(t.Context(), "rg-1", "fw-2", 3, doc)
+	r.must(err)
+	if ended, err := r.End(t.Context(), "rg-1", "fw-2", why); err != nil || ended != "" {
+		t.Errorf("a waiting attempt: %q, %v", ended, err)
+	}
+	r.over[3] = true
+	if ended, err := r.End(t.Context(), "rg-1", "fw-2", why); err != nil || ended != "pending" {
+		t.Errorf("%q, %v", ended, err)
+	}
+	r.clean("after the cancellation of what waited")
+	r.fail["over"] = errors.New("throttled")
+	r.greeted()
+	_, err = r.Offer(t.Context(), "rg-1", "fw-3", 1, doc)
+	r.must(err)
+	if _, err = r.End(t.Context(), "rg-1", "fw-3", why); !errors.Is(err, r.fail["over"]) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestMatches(t *testing.T) {
+	a := workflow.Await{Messages: "m-1-", Commands: map[string]string{"k": "Device.X.Download()", "any": ""}}
+	command := func(kind event.Kind, key, path string) event.DeviceEvent {
+		return event.DeviceEvent{Kind: kind, CommandKey: key, CommandPath: path}
+	}
+	for name, c := range map[string]struct {
+		ev   event.DeviceEvent
+		want bool
+	}{
+		"answer":                 {event.DeviceEvent{Kind: event.KindAnswer, Answer: &event.Answer{MessageID: "m-1-look"}}, true},
+		"another's answer":       {event.DeviceEvent{Kind: event.KindAnswer, Answer: &event.Answer{MessageID: "m-2-look"}}, false},
+		"no answer":              {event.DeviceEvent{Kind: event.KindAnswer}, false},
+		"completion":             {command(event.KindCommandComplete, "k", "Device.X.Download()"), true},
+		"another path":           {command(event.KindCommandComplete, "k", "Device.Y.Download()"), false},
+		"no path":                {command(event.KindCommandComplete, "k", ""), false},
+		"a transfer has no path": {command(event.KindTransferComplete, "k", ""), true},
+		"any path":               {command(event.KindCommandComplete, "any", "Device.Y.Reboot()"), true},
+		"another key":            {command(event.KindTransferComplete, "other", ""), false},
+		"restart":                {event.DeviceEvent{Kind: event.KindBooted}, true},
+		"connection":             {event.DeviceEvent{Kind: event.KindConnected}, true},
+	} {
+		if got := a.Matches(c.ev); got != c.want {
+			t.Errorf("%s: got %t", name, got)
+		}
+	}
+	if (workflow.Await{}).Matches(event.DeviceEvent{Kind: event.KindAnswer, Answer: &event.Answer{MessageID: "m"}}) {
+		t.Error("a task that asked nothing takes an answer")
+	}
+}
