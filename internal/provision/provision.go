@@ -60,10 +60,14 @@ func Devices(ctx context.Context, api API, f Fleet) (*Result, error) {
 	r := &Result{Certificates: make(map[string]tls.Certificate, len(f.Things))}
 	if f.Group != "" {
 		out, err := api.CreateThingGroup(ctx, &iot.CreateThingGroupInput{ThingGroupName: &f.Group})
-		if err != nil {
+		// A group that exists with other properties is the group all the same.
+		if exists, ok := errors.AsType[*types.ResourceAlreadyExistsException](err); ok {
+			r.GroupARN = aws.ToString(exists.ResourceArn)
+		} else if err != nil {
 			return nil, fmt.Errorf("provision: create thing group %s: %w", f.Group, err)
+		} else {
+			r.GroupARN = aws.ToString(out.ThingGroupArn)
 		}
-		r.GroupARN = aws.ToString(out.ThingGroupArn)
 	}
 	if f.Parallel == 0 {
 		f.Parallel = 8
