@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -100,14 +101,34 @@ AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return UsageError{fmt.Errorf("%w (see %s --help)", err, c.CommandPath())}
 	})
-	job := &cobra.Command{Use: "job", Short: "Create, list, describe, watch and cancel campaigns", Args: noArgs}
+	group(root)
+	job := &cobra.Command{Use: "job", Short: "Create, list, describe, watch and cancel campaigns"}
+	group(job)
 	job.AddCommand(jobCreate(env), jobList(env), jobDescribe(env), jobWatch(env), jobCancel(env))
 	root.AddCommand(job)
 	return root
 }
 
-// noArgs refuses arguments as a usage error.
-func noArgs(c *cobra.Command, args []string) error {
+// group makes a command that only holds others: alone it shows its help, and an
+// argument is a command that does not exist.
+func group(c *cobra.Command) {
+	c.SuggestionsMinimumDistance = 2
+	c.DisableFlagsInUseLine = true
+	c.Args = func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		hint := ""
+		if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+			hint = "; did you mean " + strings.Join(near, " or ") + "?"
+		}
+		return UsageError{fmt.Errorf("unknown command %q for %s%s (see %s --help)", args[0], c.CommandPath(), hint, c.CommandPath())}
+	}
+	c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+}
+
+// NoArgs refuses arguments as a usage error.
+func NoArgs(c *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return UsageError{fmt.Errorf("%s takes no argument %q (see %s --help)", c.CommandPath(), args[0], c.CommandPath())}
 	}

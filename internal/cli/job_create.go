@@ -26,7 +26,7 @@ The payload is a file, standard input (-), or made from --firmware-version and
 --target. All mistakes of a payload are told at once, each with its path.`,
 		Example: `  fleetstep job create --file events/create-job.json
   fleetstep job create --firmware-version 2.0.0 --target arn:aws:iot:us-east-1:123456789012:thinggroup/demo --watch`,
-		Args: noArgs,
+		Args: NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx := c.Context()
 			payload, err := createPayload(env, file, version, trigger, target)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -71,8 +72,9 @@ func Describe(ctx context.Context, api *iot.Client, job string) (*State, error) 
 	return s, nil
 }
 
-// Failures lists the devices that were not upgraded, at most max of them, and
-// why.
+// Failures lists the devices that were not upgraded, at most that many of them,
+// and why, in order of their things. A device may have several executions of a
+// continuous job: each is told as it ended.
 func Failures(ctx context.Context, api *iot.Client, job string, most int) ([]Failure, error) {
 	var list []Failure
 	for _, status := range []types.JobExecutionStatus{
@@ -87,7 +89,7 @@ func Failures(ctx context.Context, api *iot.Client, job string, most int) ([]Fai
 			}
 			for _, e := range page.ExecutionSummaries {
 				if len(list) == most {
-					return list, nil
+					break
 				}
 				f, err := failure(ctx, api, job, e)
 				if err != nil {
@@ -97,25 +99,18 @@ func Failures(ctx context.Context, api *iot.Client, job string, most int) ([]Fai
 			}
 		}
 	}
-	slices.SortFunc(list, func(a, b Failure) int {
-		if a.Thing < b.Thing {
-			return -1
-		}
-		return 1
-	})
+	slices.SortStableFunc(list, func(a, b Failure) int { return strings.Compare(a.Thing, b.Thing) })
 	return list, nil
 }
 
 func failure(ctx context.Context, api *iot.Client, job string, e types.JobExecutionSummaryForJob) (Failure, error) {
 	arn := aws.ToString(e.ThingArn)
-	thing := arn
-	for i := len(arn) - 1; i >= 0; i-- {
-		if arn[i] == '/' {
-			thing = arn[i+1:]
-			break
-		}
+	thing := arn[strings.LastIndexByte(arn, '/')+1:]
+	in := &iot.DescribeJobExecutionInput{JobId: &job, ThingName: &thing}
+	if e.JobExecutionSummary != nil {
+		in.ExecutionNumber = e.JobExecutionSummary.ExecutionNumber
 	}
-	out, err := api.DescribeJobExecution(ctx, &iot.DescribeJobExecutionInput{JobId: &job, ThingName: &thing})
+	out, err := api.DescribeJobExecution(ctx, in)
 	if err != nil {
 		return Failure{}, err
 	}

@@ -18,7 +18,7 @@ func jobList(env *Env) *cobra.Command {
 		Short: "List the campaigns of the account and region",
 		Example: `  fleetstep job list
   fleetstep job list --status IN_PROGRESS`,
-		Args: noArgs,
+		Args: NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			api, err := env.iot(c.Context())
 			if err != nil {
