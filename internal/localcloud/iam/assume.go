@@ -24,7 +24,7 @@ func (s *Service) Assume(_ context.Context, roleARN, servicePrincipal, sourceARN
 		return awsapi.Identity{}, err
 	}
 	if decision != policy.Allow {
-		return awsapi.Identity{}, mayNotAssume(servicePrincipal, roleARN)
+		return awsapi.Identity{}, s.noted(mayNotAssume(servicePrincipal, roleARN))
 	}
 	return s.session(role, sessionName), nil
 }
@@ -32,7 +32,7 @@ func (s *Service) Assume(_ context.Context, roleARN, servicePrincipal, sourceARN
 // AssumeAs lets a caller take on a role. A trust policy that names the caller
 // is enough; one that names the account leaves it to the caller's own
 // policies. It returns the longest time in seconds that the session may last.
-func (s *Service) AssumeAs(ctx context.Context, caller awsapi.Identity, roleARN, sessionName, externalID, sourceIP string) (_ awsapi.Identity, maxSession int, err error) {
+func (s *Service) AssumeAs(_ context.Context, caller awsapi.Identity, roleARN, sessionName, externalID, sourceIP string) (_ awsapi.Identity, maxSession int, err error) {
 	conditions := map[string][]string{"sts:RoleSessionName": {sessionName}}
 	if externalID != "" {
 		conditions["sts:ExternalId"] = []string{externalID}
@@ -41,7 +41,7 @@ func (s *Service) AssumeAs(ctx context.Context, caller awsapi.Identity, roleARN,
 	if err != nil {
 		return awsapi.Identity{}, 0, err
 	}
-	byIdentity := s.Authorize(ctx, awsapi.Request{Identity: caller, Action: "sts:AssumeRole", Resource: roleARN, Conditions: conditions, SourceIP: sourceIP})
+	byIdentity := s.decide(awsapi.Request{Identity: caller, Action: "sts:AssumeRole", Resource: roleARN, Conditions: conditions, SourceIP: sourceIP})
 	switch {
 	case caller.Root:
 		// AWS: "Roles may not be assumed by root accounts."
@@ -49,7 +49,7 @@ func (s *Service) AssumeAs(ctx context.Context, caller awsapi.Identity, roleARN,
 	case decision == policy.Delegated && byIdentity == nil:
 	case decision == policy.Allow && (byIdentity == nil || !strings.Contains(byIdentity.Error(), "explicit deny")):
 	default:
-		return awsapi.Identity{}, 0, mayNotAssume(caller.ARN, roleARN)
+		return awsapi.Identity{}, 0, s.noted(mayNotAssume(caller.ARN, roleARN))
 	}
 	return s.session(role, sessionName), role.MaxSession, nil
 }
@@ -58,7 +58,7 @@ func (s *Service) AssumeAs(ctx context.Context, caller awsapi.Identity, roleARN,
 func (s *Service) trust(id awsapi.Identity, roleARN string, conditions map[string][]string) (role entity, d policy.Decision, err error) {
 	err = s.config.Store.View(func(tx *store.Tx) error {
 		var err error
-		role, err = roles.get(tx, nameOf(roleARN))
+		role, err = roles.look(tx, nameOf(roleARN))
 		return err
 	})
 	if awsapi.Code(err) == "NoSuchEntity" || err == nil && role.ARN != roleARN {

@@ -16,6 +16,23 @@ const maxDocuments = 4096
 
 // Authorize implements awsapi.Authorizer.
 func (s *Service) Authorize(_ context.Context, r awsapi.Request) error {
+	return s.noted(s.decide(r))
+}
+
+// noted remembers a denial and returns it.
+func (s *Service) noted(err error) error {
+	if e, ok := err.(*awsapi.Error); ok && strings.HasPrefix(e.Code, "AccessDenied") {
+		s.denials.Add(e.Message)
+	}
+	return err
+}
+
+// Denied lists what was refused since the process began, in the words of the
+// denials, each once and not more than a few hundred.
+func (s *Service) Denied() []string { return s.denials.List() }
+
+// decide is Authorize without a trace.
+func (s *Service) decide(r awsapi.Request) error {
 	id := r.Identity
 	resourceDoc, err := s.document(r.ResourcePolicy)
 	if err != nil {

@@ -29,6 +29,8 @@ type Service struct {
 	changes    uint64
 	principals map[string]*principalPolicies // by ARN of the role or user
 	documents  map[string]*policy.Document   // resource policies by their text
+
+	denials awsapi.Denials
 }
 
 // principalPolicies are the compiled policies of a role or user.

@@ -82,7 +82,7 @@ func (s *Service) Authenticate(_ context.Context, h Hello) (Principal, error) {
 	})
 	if err != nil {
 		if errors.Is(err, ErrNotAuthorized) {
-			s.denied.Add(1)
+			s.denials.Add("MQTT client " + p.ClientID + " is not authorized to perform: iot:Connect because it shows no active certificate")
 		}
 		return Principal{}, err
 	}
@@ -117,14 +117,17 @@ func (s *Service) Authorize(_ context.Context, p Principal, action, resource str
 	}
 	decision, _ := policy.Evaluate(known.documents, policy.Request{Action: action, Resource: resource, Values: known.values})
 	if decision != policy.Allow {
-		s.denied.Add(1)
+		s.denials.Add("MQTT client " + p.ClientID + " is not authorized to perform: " + action + " on resource: " + resource)
 		return ErrNotAuthorized
 	}
 	return nil
 }
 
 // Denied counts refused clients and actions since the process began.
-func (s *Service) Denied() int64 { return s.denied.Load() }
+func (s *Service) Denied() int64 { return s.denials.Total() }
+
+// Denials lists them, each once and not more than a few hundred.
+func (s *Service) Denials() []string { return s.denials.List() }
 
 // refresh reads a client's policies and variables anew; known.mu is held.
 func (s *Service) refresh(p Principal, known *permissions) error {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iot/fleetindex"
@@ -57,7 +56,7 @@ type Service struct {
 	outbox *outbox.Outbox
 	jobs   *jobs.Service
 
-	denied atomic.Int64
+	denials awsapi.Denials
 
 	mu         sync.Mutex
 	events     map[string]bool // enabled event types

@@ -139,6 +139,9 @@ func (s *Service) startExecution(ctx context.Context, c *awsapi.Call, in *StartE
 	if err != nil && err != error(errSame) {
 		return nil, err
 	}
+	if err == nil {
+		s.trace(ctx, c, rec, rev)
+	}
 	return &StartExecutionOutput{rec.ARN, awsapi.Time{Time: started}}, nil
 }
 
@@ -185,6 +188,7 @@ func (s *Service) startSyncExecution(ctx context.Context, c *awsapi.Call, in *St
 		return nil, err
 	}
 	e := s.ender(rec.key())
+	s.trace(ctx, c, rec, rev)
 	if err := s.begin(rec, rev, nil); err != nil {
 		s.unwait(rec.key(), e)
 		return nil, err

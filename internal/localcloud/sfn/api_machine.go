@@ -1,6 +1,7 @@
 package sfn
 
 import (
+	"cmp"
 	"context"
 	"strconv"
 	"strings"
@@ -133,6 +134,9 @@ func (s *Service) createStateMachine(ctx context.Context, c *awsapi.Call, in *Cr
 		return nil, err
 	}
 	arn := s.arn("stateMachine", in.Name)
+	if err := s.checkRole(ctx, c, arn, in.RoleARN, in.Logging); err != nil {
+		return nil, err
+	}
 	now := s.sched.Now()
 	out := &CreateStateMachineOutput{StateMachineARN: arn, CreationDate: awsapi.Time{Time: now}}
 	err := s.db.Update(func(tx *store.Tx) error {
@@ -241,11 +245,24 @@ func (s *Service) updateStateMachine(ctx context.Context, c *awsapi.Call, in *Up
 	}
 	out := &UpdateStateMachineOutput{}
 	var typ string
+	var now revisionRecord
 	_ = s.db.View(func(tx *store.Tx) error {
 		m, _, err := machines.Get(tx, name)
 		typ = m.Type
+		if err == nil {
+			now, _, err = revisions.Get(tx, name, m.Revision)
+		}
 		return err
 	})
+	if typ != "" && (in.RoleARN != "" || in.Logging != nil) {
+		logging := in.Logging
+		if logging == nil {
+			logging = now.Logging
+		}
+		if err := s.checkRole(ctx, c, in.StateMachineARN, cmp.Or(in.RoleARN, now.RoleARN), logging); err != nil {
+			return nil, err
+		}
+	}
 	if in.Definition != "" && typ != "" {
 		if err := compile(in.Definition, typ); err != nil {
 			return nil, err

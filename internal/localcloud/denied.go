@@ -1,0 +1,7 @@
+package localcloud
+
+// Denied lists, in AWS's words and each once, the calls, role assumptions, MQTT
+// clients and MQTT actions that were refused since the process began; the first
+// few hundred of them. A template that grants what its application needs leaves
+// it empty.
+func (c *Cloud) Denied() []string { return append(c.iam.Denied(), c.iot.Denials()...) }

@@ -1,0 +1,64 @@
+package sfn
+
+import (
+	"context"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+)
+
+// logDelivery is what the role of a state machine that logs must be allowed.
+//
+// Source: Step Functions Developer Guide, "Logging in CloudWatch Logs".
+var logDelivery = []string{
+	"logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery", "logs:ListLogDeliveries",
+	"logs:PutResourcePolicy", "logs:DescribeResourcePolicies", "logs:DescribeLogGroups",
+}
+
+// tracing is what the role of a state machine that traces must be allowed.
+//
+// Source: Step Functions Developer Guide, "X-Ray and Step Functions", IAM policies.
+var tracing = []string{"xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules", "xray:GetSamplingTargets"}
+
+// checkRole refuses a role that Step Functions may not assume, and one that may
+// not deliver the logs that are asked for.
+func (s *Service) checkRole(ctx context.Context, c *awsapi.Call, machineARN, roleARN string, l *LoggingConfig) error {
+	if s.Roles == nil {
+		return nil
+	}
+	id, err := s.Roles.Assume(ctx, roleARN, "states.amazonaws.com", machineARN, "create")
+	if err != nil {
+		return awsapi.Errorf("AccessDeniedException", "Neither the global service principal states.amazonaws.com, nor the regional one is authorized to assume the provided role.")
+	}
+	if l == nil || l.Level == "" || l.Level == "OFF" {
+		return nil
+	}
+	if s.may(ctx, c, id, logDelivery) != nil {
+		return awsapi.Errorf("AccessDeniedException", "The state machine IAM Role is not authorized to access the Log Destination")
+	}
+	return nil
+}
+
+// trace asks, when an execution starts, for what its traces need. Step Functions
+// goes on without: there are no traces then, and the denials are in the log of
+// IAM.
+func (s *Service) trace(ctx context.Context, c *awsapi.Call, rec *executionRecord, rev *revisionRecord) {
+	if s.Roles == nil || rev.Tracing == nil || !rev.Tracing.Enabled {
+		return
+	}
+	id, err := s.Roles.Assume(ctx, rev.RoleARN, "states.amazonaws.com", s.arn("stateMachine", rec.Machine), rec.Name)
+	if err == nil {
+		_ = s.may(ctx, c, id, tracing)
+	}
+}
+
+// may tells whether a role may do all of these, and else the first denial.
+func (s *Service) may(ctx context.Context, c *awsapi.Call, id awsapi.Identity, actions []string) (denial error) {
+	as := *c
+	as.Identity, as.Service = id, &awsapi.Service{}
+	for _, action := range actions {
+		if err := as.Authorize(ctx, action, "*", nil); err != nil && denial == nil {
+			denial = err
+		}
+	}
+	return denial
+}
