@@ -30,6 +30,9 @@ type Config struct {
 	// Every is the virtual time between two looks at the campaign: 10 s.
 	Every    time.Duration
 	Template []byte // infra.Template
+	// Witness, if set, gets the cloud before anything is deployed on it: a test
+	// may act on it while the campaign runs, and look at it afterwards.
+	Witness func(*localcloud.Cloud, *scheduler.Scheduler)
 }
 
 // Summary is the last line's document.
@@ -93,6 +96,9 @@ func run(ctx context.Context, c Config) (summary *Summary, err error) {
 	}
 	defer func() { err = errors.Join(err, w.cloud.Close(ctx)) }()
 	w.handler = w.cloud.Handler()
+	if c.Witness != nil {
+		c.Witness(w.cloud, sched)
+	}
 	if err := w.cloud.Start(ctx); err != nil {
 		return nil, err
 	}

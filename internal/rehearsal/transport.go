@@ -128,6 +128,29 @@ func (w *world) config(c client) aws.Config {
 	}
 }
 
+// discovering is config as the functions have it on AWS: without an endpoint
+// that wins everywhere, so that they ask for AWS IoT's, and with a host name for
+// each bucket.
+func (w *world) discovering(c client) aws.Config {
+	cfg := w.config(c)
+	cfg.BaseEndpoint = nil
+	cfg.ServiceOptions = append(cfg.ServiceOptions, func(_ string, options any) {
+		switch o := options.(type) {
+		case *dynamodb.Options:
+			o.BaseEndpoint = aws.String(endpoint)
+		case *iot.Options:
+			o.BaseEndpoint = aws.String(endpoint)
+		case *s3.Options:
+			o.BaseEndpoint = aws.String("http://s3.localhost")
+		case *sfn.Options:
+			o.BaseEndpoint = aws.String(endpoint)
+		case *sns.Options:
+			o.BaseEndpoint = aws.String(endpoint)
+		}
+	})
+	return cfg
+}
+
 // scope takes the place of a signer: it says for which service a request is, and
 // who makes it is known without a signature.
 type scope struct{}
