@@ -79,14 +79,20 @@ func fnMerge(m *machine, args []any, _ *callSite) any {
 	if !ok {
 		return Undefined
 	}
-	out := &Object{}
+	size := 0
+	for _, item := range items {
+		if o, ok := item.(*Object); ok {
+			m.alloc(48 * o.Len())
+			m.work(o.Len())
+			size += o.Len()
+		}
+	}
+	out := NewObject(size)
 	for _, item := range items {
 		o, ok := item.(*Object)
 		if !ok {
 			continue
 		}
-		m.alloc(48 * o.Len())
-		m.work(o.Len())
 		for k, v := range o.All() {
 			out.Set(k, v)
 		}

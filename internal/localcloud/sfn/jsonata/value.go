@@ -40,8 +40,25 @@ const indexFrom = 12
 
 // NewObject makes an empty object with room for n keys.
 func NewObject(n int) *Object {
-	if n <= 0 {
+	switch {
+	case n <= 0:
 		return &Object{}
+	case n <= 2: // small ones in one piece of memory
+		o := &struct {
+			Object
+			k [2]string
+			v [2]any
+		}{}
+		o.keys, o.vals = o.k[:0], o.v[:0]
+		return &o.Object
+	case n <= 4:
+		o := &struct {
+			Object
+			k [4]string
+			v [4]any
+		}{}
+		o.keys, o.vals = o.k[:0], o.v[:0]
+		return &o.Object
 	}
 	return &Object{keys: make([]string, 0, n), vals: make([]any, 0, n)}
 }
