@@ -334,6 +334,7 @@ func (c *compiler) state(name string, o *document.Object, at string) *State {
 		return s
 	}
 	s.Type, _ = typ.(string)
+	s.entered, s.exited = s.Type+"StateEntered", s.Type+"StateExited"
 	allowed, ok := fields[s.Type]
 	if !ok {
 		c.fail(at+"/Type", "The field 'Type' should have one of these values: [Task, Wait, Pass, Succeed, Fail, Choice, Parallel, Map]")
@@ -384,6 +385,7 @@ func (c *compiler) state(name string, o *document.Object, at string) *State {
 		if v, ok := o.Get("Result"); ok {
 			s.result = ValueData(v)
 			s.result.Text()
+			s.result.jsonata()
 		}
 	case "Fail":
 		c.failState(s, o, at)

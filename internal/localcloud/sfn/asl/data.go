@@ -2,15 +2,19 @@ package asl
 
 import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/jsonata"
 )
 
-// Data is a JSON value as text, as a value, or both: each is made from the other
-// when first asked for.
+// Data is a JSON value in up to three forms: text, a value of package document,
+// and one of package jsonata, which knows numbers as doubles only. Each is made
+// from another when first asked for.
 type Data struct {
-	text     string
-	value    any
-	hasText  bool
-	hasValue bool
+	text       string
+	value      any
+	native     jsonata.Value
+	hasText    bool
+	hasValue   bool
+	hasJSONata bool
 }
 
 // TextData is data from text that is known to be JSON.
@@ -28,6 +32,18 @@ func ParseData(text string) (*Data, error) {
 	return &Data{text: text, value: v, hasText: true, hasValue: true}, nil
 }
 
+// jsonataData is data from the result of an expression.
+func (r *Run) jsonataData(v jsonata.Value) *Data {
+	text, ok := appendJSONata(r.text[:0], v)
+	if cap(text) <= 1<<16 {
+		r.text = text
+	}
+	if !ok {
+		return ValueData(fromJSONata(v))
+	}
+	return &Data{text: string(text), native: v, hasText: true, hasJSONata: true}
+}
+
 // Text is the value as JSON.
 func (d *Data) Text() string {
 	if !d.hasText {
@@ -39,10 +55,22 @@ func (d *Data) Text() string {
 // Value is the value.
 func (d *Data) Value() any {
 	if !d.hasValue {
-		d.value, _ = document.ParseString(d.text)
+		if d.hasJSONata {
+			d.value = fromJSONata(d.native)
+		} else {
+			d.value, _ = document.ParseString(d.text)
+		}
 		d.hasValue = true
 	}
 	return d.value
+}
+
+// jsonata is the value as expressions see it.
+func (d *Data) jsonata() jsonata.Value {
+	if !d.hasJSONata {
+		d.native, d.hasJSONata = toJSONata(d.Value()), true
+	}
+	return d.native
 }
 
 // MarshalJSON implements json.Marshaler.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
@@ -21,6 +22,7 @@ type exprNode struct {
 	// what it needs from outside
 	variables                       []string
 	input, result, failure, context bool
+	members                         int // of $states, at most
 }
 
 // expression plans a JSONata expression, {% %} included.
@@ -47,10 +49,39 @@ func (c *compiler) expression(text, at, field string) node {
 		n.failure = n.failure || whole || ref.Path[0] == "errorOutput"
 		n.context = n.context || whole || ref.Path[0] == "context"
 	}
+	for _, needed := range []bool{n.input, n.result, n.failure, n.context} {
+		if needed {
+			n.members++
+		}
+	}
 	return n
 }
 
 func (n exprNode) eval(s *scope) (any, *Failure) {
+	v, f := n.jsonata(s)
+	if f != nil {
+		return nil, f
+	}
+	return fromJSONata(v), nil
+}
+
+// data evaluates a template. What an expression yields is kept as it is.
+func (s *scope) data(n node) (*Data, *Failure) {
+	if e, ok := n.(exprNode); ok {
+		v, f := e.jsonata(s)
+		if f != nil {
+			return nil, f
+		}
+		return s.run.jsonataData(v), nil
+	}
+	v, f := n.eval(s)
+	if f != nil {
+		return nil, f
+	}
+	return ValueData(v), nil
+}
+
+func (n exprNode) jsonata(s *scope) (jsonata.Value, *Failure) {
 	v, f := n.raw(s)
 	if f != nil {
 		return nil, f
@@ -61,7 +92,7 @@ func (n exprNode) eval(s *scope) (any, *Failure) {
 	case jsonata.TypeOf(v) == "function":
 		return nil, s.evaluation(n.field, "The JSONata expression '%s' specified for the field '%s' returned an unsupported result type.", n.source, n.field)
 	}
-	return fromJSONata(v), nil
+	return v, nil
 }
 
 func (n exprNode) raw(s *scope) (any, *Failure) {
@@ -101,24 +132,31 @@ func jsonataType(v any) string {
 
 // bindings are the variables that an expression needs.
 func (s *scope) bindings(n exprNode) map[string]jsonata.Value {
-	states := jsonata.NewObject(4)
+	states := jsonata.NewObject(n.members)
 	if n.input {
-		states.Set("input", toJSONata(s.input))
+		states.Set("input", s.branch.Input.jsonata())
 	}
-	if s.hasResult && n.result {
-		states.Set("result", toJSONata(s.result))
+	if n.result && s.result != nil {
+		states.Set("result", s.result.jsonata())
 	}
-	if s.hasError && n.failure {
-		states.Set("errorOutput", toJSONata(s.errorOutput))
+	if n.failure && s.errorOutput != nil {
+		states.Set("errorOutput", s.errorOutput.jsonata())
 	}
 	if n.context {
-		states.Set("context", toJSONata(s.context()))
+		states.Set("context", s.jsonataContext())
 	}
-	out := map[string]jsonata.Value{"states": states}
+	// No evaluation is inside another, and none keeps its variables.
+	out := s.run.variables
+	if out == nil {
+		out = map[string]jsonata.Value{}
+		s.run.variables = out
+	}
+	clear(out)
+	out["states"] = states
 	for _, name := range n.variables {
 		for b := s.branch; b != nil; b = b.outer() {
 			if v, ok := b.Variables[name]; ok {
-				out[name] = toJSONata(v.Value())
+				out[name] = v.jsonata()
 				break
 			}
 		}
@@ -126,7 +164,26 @@ func (s *scope) bindings(n exprNode) map[string]jsonata.Value {
 	return out
 }
 
-func toJSONata(v any) jsonata.Value {
+// jsonataContext is the context object for expressions. The execution's input,
+// the largest part of it, is not converted again for each state.
+func (s *scope) jsonataContext() jsonata.Value {
+	if s.jsonataCtx == nil {
+		input := s.run.Info.Input
+		s.jsonataCtx = jsonataOf(s.context(), func(o *document.Object) (jsonata.Value, bool) {
+			if input == nil || any(o) != input.Value() {
+				return nil, false
+			}
+			return input.jsonata(), true
+		})
+	}
+	return s.jsonataCtx
+}
+
+func toJSONata(v any) jsonata.Value { return jsonataOf(v, nil) }
+
+// jsonataOf makes a value of package jsonata of one of package document; known
+// may have some objects already.
+func jsonataOf(v any, known func(o *document.Object) (jsonata.Value, bool)) jsonata.Value {
 	switch v := v.(type) {
 	case json.Number:
 		f, _ := v.Float64()
@@ -137,13 +194,18 @@ func toJSONata(v any) jsonata.Value {
 	case []any:
 		out := make([]any, len(v))
 		for i, e := range v {
-			out[i] = toJSONata(e)
+			out[i] = jsonataOf(e, known)
 		}
 		return out
 	case *document.Object:
+		if known != nil {
+			if have, ok := known(v); ok {
+				return have
+			}
+		}
 		out := jsonata.NewObject(v.Len())
 		for _, m := range v.Members() {
-			out.Set(m.Name, toJSONata(m.Value))
+			out.Set(m.Name, jsonataOf(m.Value, known))
 		}
 		return out
 	}
@@ -181,7 +243,60 @@ func fromJSONata(v jsonata.Value) any {
 	return nil
 }
 
+// appendJSONata writes a value of package jsonata as package document writes the
+// same value. It is false for what holds a function or nothing (undefined), for
+// which JSON has no word.
+func appendJSONata(b []byte, v jsonata.Value) ([]byte, bool) {
+	switch v := v.(type) {
+	case nil:
+		return append(b, "null"...), true
+	case bool:
+		return strconv.AppendBool(b, v), true
+	case string:
+		return document.AppendString(b, v), true
+	case float64:
+		if v == math.Trunc(v) && math.Abs(v) < 1<<53 && (v != 0 || !math.Signbit(v)) {
+			return strconv.AppendInt(b, int64(v), 10), true
+		}
+		return append(b, document.Float(v)...), true
+	case []any:
+		b = append(b, '[')
+		for i, e := range v {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			var ok bool
+			if b, ok = appendJSONata(b, e); !ok {
+				return b, false
+			}
+		}
+		return append(b, ']'), true
+	case *jsonata.Object:
+		b = append(b, '{')
+		for i := range v.Len() {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			name, e := v.At(i)
+			b = append(document.AppendString(b, name), ':')
+			var ok bool
+			if b, ok = appendJSONata(b, e); !ok {
+				return b, false
+			}
+		}
+		return append(b, '}'), true
+	}
+	return b, false
+}
+
 func (r *Run) jsonata() *jsonata.Runtime {
+	if r.runtime == nil {
+		r.runtime = r.newRuntime()
+	}
+	return r.runtime
+}
+
+func (r *Run) newRuntime() *jsonata.Runtime {
 	return &jsonata.Runtime{Now: r.host.Now, UUID: r.host.UUID, Random: func() float64 {
 		return float64(r.host.Random(1<<53)) / (1 << 53)
 	}}

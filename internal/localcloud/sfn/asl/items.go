@@ -34,7 +34,9 @@ func (r *Run) mapReadBegin(s *scope) *Failure {
 // mapRead takes what an ItemReader has fetched: {"Body": text} of an object, or
 // {"Contents": [...]} of a listing.
 func (r *Run) mapRead(b *Branch, s *scope, res Result) {
-	s.input = b.Input.Value()
+	if !s.state.JSONata {
+		s.input = b.Input.Value()
+	}
 	if f := s.narrow(); f != nil {
 		r.fail(b, f)
 		return
@@ -220,7 +222,7 @@ func (r *Run) batches(s *scope, list []any) ([]any, *Failure) {
 	for i, item := range list {
 		if s.state.itemSelector != nil {
 			o := *s
-			o.ctx = nil
+			o.ctx, o.jsonataCtx = nil, nil
 			o.item = &mapItem{index: i, value: item}
 			if item, f = s.state.itemSelector.eval(&o); f != nil {
 				return nil, f

@@ -35,6 +35,7 @@ type State struct {
 	End     bool
 	Next    string
 
+	entered, exited       string // types of its events
 	inputPath, outputPath *pathField
 	parameters            node
 	resultSelector        node

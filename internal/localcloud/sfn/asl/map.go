@@ -35,7 +35,10 @@ func (r *Run) mapBegin(s *scope) *Failure {
 // items evaluates what a Map state iterates over.
 func (r *Run) items(s *scope) ([]any, *Failure) {
 	st := s.state
-	var items any = s.input
+	items := s.input
+	if st.JSONata && st.items == nil {
+		items = s.branch.Input.Value()
+	}
 	switch {
 	case st.items != nil:
 		v, f := st.items.eval(s)
@@ -256,18 +259,18 @@ func (r *Run) iteration(b *Branch, cursor int64) *Failure {
 	i := b.NextItem
 	b.NextItem++
 	item := list[i]
-	s := &scope{run: r, branch: b, state: st, input: b.Input.Value(), item: &mapItem{index: i, value: item}}
+	s := r.scope(b)
+	s.item = &mapItem{index: i, value: item}
 	if f := s.narrowQuietly(); f != nil {
 		return f
 	}
 	input := ValueData(item)
 	if st.itemSelector != nil && st.batcher == nil {
-		v, f := st.itemSelector.eval(s)
-		if f != nil {
+		var f *Failure
+		if input, f = s.data(st.itemSelector); f != nil {
 			return f
 		}
-		r.trace("afterItemSelector", v)
-		input = ValueData(v)
+		r.traceData("afterItemSelector", input)
 	}
 	k := &Branch{ID: b.ID + "/" + strconv.Itoa(i), Index: i, Item: ValueData(item), State: st.processor.StartAt, Input: input,
 		Cursor: cursor, parent: b, flow: st.processor, Standalone: st.distributed}
@@ -450,7 +453,7 @@ type LostItem struct {
 // ResultWriter's parameters and, of each child, its input and what it came to.
 func (r *Run) mapWrite(p *Branch) {
 	st := p.state()
-	s := &scope{run: r, branch: p, state: st, input: p.Input.Value()}
+	s := r.scope(p)
 	f := s.narrowQuietly()
 	var parameters any = &document.Object{}
 	if f == nil && st.writer.parameters != nil {

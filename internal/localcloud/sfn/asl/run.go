@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/jsonata"
 )
 
 // Limits of an execution.
@@ -202,6 +204,9 @@ type Run struct {
 	single       *single
 	scratch      Event
 	kept         []byte
+	text         []byte                   // for jsonataData
+	variables    map[string]jsonata.Value // of the expression under way
+	runtime      *jsonata.Runtime
 }
 
 // Statuses of an execution.
@@ -274,9 +279,12 @@ func (r *Run) deadline() {
 }
 
 func (r *Run) advance() {
+	free := r.queue
 	for len(r.queue) > 0 && r.Status == Running {
 		b := r.queue[0]
-		r.queue = r.queue[1:]
+		if r.queue = r.queue[1:]; len(r.queue) == 0 {
+			r.queue = free[:0] // as a line of states needs no more than one
+		}
 		r.enter(b)
 	}
 	r.queue = nil
@@ -310,6 +318,13 @@ func (r *Run) append(b *Branch, previous int64, e Event) int64 {
 		r.Events = append(r.Events, e)
 	}
 	return e.ID
+}
+
+// traceData is trace for data, which has no value made for nobody.
+func (r *Run) traceData(stage string, d *Data) {
+	if r.Trace != nil {
+		r.Trace(stage, d.Value())
+	}
 }
 
 func (r *Run) trace(stage string, v any) {
@@ -450,7 +465,7 @@ func (r *Run) Complete(id string, attempt int, res Result) error {
 		return err
 	}
 	phase := b.Phase
-	s := &scope{run: r, branch: b, state: b.state()}
+	s := r.scope(b)
 	r.settle(b)
 	if phase == Writing {
 		r.mapWritten(b, res)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/jsonata"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/jsonpath"
 )
 
@@ -79,13 +80,21 @@ type scope struct {
 	run         *Run
 	branch      *Branch
 	state       *State
-	input       any // $ and $states.input
-	result      any
-	hasResult   bool
-	errorOutput any
-	hasError    bool
+	input       any   // $; of a JSONata state, its branch has it
+	result      *Data // $states.result, nil if there is none
+	errorOutput *Data // $states.errorOutput, likewise
 	ctx         *document.Object
+	jsonataCtx  jsonata.Value
 	item        *mapItem
+}
+
+// scope is what the branch's state sees at first.
+func (r *Run) scope(b *Branch) *scope {
+	s := &scope{run: r, branch: b, state: b.state()}
+	if !s.state.JSONata {
+		s.input = b.Input.Value()
+	}
+	return s
 }
 
 // mapItem is the item that an ItemSelector is evaluated for.

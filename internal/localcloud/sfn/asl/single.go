@@ -146,7 +146,7 @@ func Test(m *Machine, host Host, info Info, t Single, call func(Call) Result) Si
 
 // mocked runs a Map or Parallel state with what its inside is said to come to.
 func (r *Run) mocked(b *Branch, st *State) {
-	s := &scope{run: r, branch: b, state: st, input: b.Input.Value()}
+	s := r.scope(b)
 	f := r.mockedInside(s)
 	if f == nil && r.single.Mock.Failed {
 		f = &Failure{Error: r.single.Mock.Error, Cause: r.single.Mock.Cause}

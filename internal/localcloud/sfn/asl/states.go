@@ -14,7 +14,7 @@ func (r *Run) enter(b *Branch) {
 	b.before = b.Cursor
 	b.Tries, b.Retries = nil, 0
 	b.EnteredAt = r.host.Now()
-	b.Entered = r.emit(b, Event{Type: s.Type + "StateEntered", Name: s.Name, Input: b.Input})
+	b.Entered = r.emit(b, Event{Type: s.entered, Name: s.Name, Input: b.Input})
 	if r.Status == Running {
 		r.perform(b)
 	}
@@ -23,14 +23,18 @@ func (r *Run) enter(b *Branch) {
 // perform does the work of the branch's state, at first or again.
 func (r *Run) perform(b *Branch) {
 	st := b.state()
-	s := &scope{run: r, branch: b, state: st, input: b.Input.Value()}
+	s := r.scope(b)
 	var f *Failure
 	switch st.Type {
 	case "Pass":
 		f = r.pass(s)
 	case "Succeed":
 		if f = s.narrow(); f == nil {
-			f = r.exit(s, ValueData(s.input), nil)
+			out := b.Input
+			if !st.JSONata {
+				out = ValueData(s.input)
+			}
+			f = r.exit(s, out, nil)
 		}
 	case "Fail":
 		r.failState(s)
@@ -54,7 +58,11 @@ func (r *Run) perform(b *Branch) {
 // narrow applies InputPath.
 func (s *scope) narrow() *Failure {
 	p := s.state.inputPath
-	if s.state.JSONata || p == nil {
+	if s.state.JSONata {
+		s.run.traceData("afterInputPath", s.branch.Input)
+		return nil
+	}
+	if p == nil {
 		s.run.trace("afterInputPath", s.input)
 		return nil
 	}
@@ -104,8 +112,8 @@ func (r *Run) pass(s *scope) *Failure {
 	default:
 		result = ValueData(s.input)
 	}
-	r.trace("afterParameters", result.Value())
-	r.trace("afterResultSelector", result.Value())
+	r.traceData("afterParameters", result)
+	r.traceData("afterResultSelector", result)
 	out, f := s.place(st.resultPath, whole, result)
 	if f != nil {
 		return f
@@ -117,7 +125,7 @@ func (r *Run) pass(s *scope) *Failure {
 func (s *scope) place(p *pathField, whole any, result *Data) (*Data, *Failure) {
 	switch {
 	case p == nil || !p.null && p.path.Whole():
-		s.run.trace("afterResultPath", result.Value())
+		s.run.traceData("afterResultPath", result)
 		return result, nil
 	case p.null:
 		s.run.trace("afterResultPath", whole)
@@ -139,11 +147,10 @@ func (r *Run) exit(s *scope, out *Data, assignFrom *Data) *Failure {
 	st := s.state
 	if st.JSONata {
 		if st.output != nil {
-			v, f := st.output.eval(s)
-			if f != nil {
+			var f *Failure
+			if out, f = s.data(st.output); f != nil {
 				return f
 			}
-			out = ValueData(v)
 		}
 	} else if p := st.outputPath; p != nil {
 		if p.null {
@@ -172,7 +179,7 @@ func (r *Run) leaveState(s *scope, assign node, out *Data, next string) *Failure
 		return &Failure{Error: ptr(errDataLimit), Cause: ptr("The state/task '" + s.state.Name + "' returned a result with a size exceeding the maximum number of bytes service limit.")}
 	}
 	b := s.branch
-	e := Event{Type: s.state.Type + "StateExited", Name: s.state.Name, Output: out}
+	e := Event{Type: s.state.exited, Name: s.state.Name, Output: out}
 	if assign != nil {
 		v, f := assign.eval(s)
 		if f != nil {
@@ -260,9 +267,8 @@ func (r *Run) collect(p *Branch) {
 
 // succeed takes the result of a Task, Parallel or Map state on to its exit.
 func (r *Run) succeed(b *Branch, result *Data) {
-	st := b.state()
-	s := &scope{run: r, branch: b, state: st, input: b.Input.Value()}
-	r.trace("result", result.Value())
+	s := r.scope(b)
+	r.traceData("result", result)
 	if f := r.succeeded(s, result); f != nil {
 		r.fail(b, f)
 	}
@@ -271,7 +277,7 @@ func (r *Run) succeed(b *Branch, result *Data) {
 func (r *Run) succeeded(s *scope, result *Data) *Failure {
 	st := s.state
 	if st.JSONata {
-		s.result, s.hasResult = result.Value(), true
+		s.result = result
 		return r.exit(s, result, nil)
 	}
 	if st.resultSelector != nil {
@@ -283,7 +289,7 @@ func (r *Run) succeeded(s *scope, result *Data) *Failure {
 		}
 		result = ValueData(v)
 	}
-	r.trace("afterResultSelector", result.Value())
+	r.traceData("afterResultSelector", result)
 	out, f := s.place(st.resultPath, s.input, result)
 	if f != nil {
 		return f
@@ -294,17 +300,14 @@ func (r *Run) succeeded(s *scope, result *Data) *Failure {
 // caught goes on at a catcher.
 func (r *Run) caught(b *Branch, ct *Catcher, f *Failure) {
 	st := b.state()
-	s := &scope{run: r, branch: b, state: st, input: b.Input.Value()}
+	s := r.scope(b)
 	output := f.output()
 	out := ValueData(output)
 	var fail *Failure
 	if st.JSONata {
-		s.errorOutput, s.hasError = output, true
+		s.errorOutput = out
 		if ct.output != nil {
-			v, f := ct.output.eval(s)
-			if fail = f; f == nil {
-				out = ValueData(v)
-			}
+			out, fail = s.data(ct.output)
 		}
 	} else {
 		out, fail = s.place(ct.resultPath, s.input, out)
@@ -398,11 +401,10 @@ func (r *Run) chosen(s *scope, output, assign node, next string) *Failure {
 	out := s.branch.Input
 	if st.JSONata {
 		if output != nil {
-			v, f := output.eval(s)
-			if f != nil {
+			var f *Failure
+			if out, f = s.data(output); f != nil {
 				return f
 			}
-			out = ValueData(v)
 		}
 		return r.leaveState(s, assign, out, next)
 	}
@@ -507,7 +509,7 @@ func plain(v any) string {
 
 // waited ends a Wait state.
 func (r *Run) waited(b *Branch) {
-	s := &scope{run: r, branch: b, state: b.state(), input: b.Input.Value()}
+	s := r.scope(b)
 	f := s.narrow()
 	if f == nil {
 		out := b.Input
@@ -584,22 +586,21 @@ func (r *Run) task(s *scope) *Failure {
 			role, _ = arn.(string)
 		}
 	}
-	args := ValueData(s.input)
-	if st.inputPath == nil {
-		args = b.Input
+	args := b.Input
+	if st.inputPath != nil {
+		args = ValueData(s.input)
 	}
 	template, stage := st.parameters, "afterParameters"
 	if st.JSONata {
 		template, stage = st.arguments, "afterArguments"
 	}
 	if template != nil {
-		v, f := template.eval(s)
-		if f != nil {
+		var f *Failure
+		if args, f = s.data(template); f != nil {
 			return f
 		}
-		args = ValueData(v)
 	}
-	r.trace(stage, args.Value())
+	r.traceData(stage, args)
 	if len(args.Text()) > MaxData {
 		return &Failure{Error: ptr(errDataLimit), Cause: ptr("The state/task '" + s.resultName() + "' has parameters with a size exceeding the maximum number of bytes service limit.")}
 	}
@@ -632,7 +633,8 @@ func (r *Run) task(s *scope) *Failure {
 
 func (r *Run) callOf(b *Branch) Call {
 	st := b.state()
-	c := Call{Branch: b.ID, Attempt: b.Attempt, State: st.Name, Resource: st.resource, Input: b.Arguments,
+	input := *b.Arguments // the caller may work beside the run
+	c := Call{Branch: b.ID, Attempt: b.Attempt, State: st.Name, Resource: st.resource, Input: &input,
 		Token: b.Token, RoleARN: b.CallRole, Iteration: b.iteration()}
 	switch b.Phase {
 	case Reading:
@@ -662,21 +664,20 @@ func (r *Run) parallel(s *scope) *Failure {
 	if f := s.narrow(); f != nil {
 		return f
 	}
-	input := ValueData(s.input)
-	if st.inputPath == nil {
-		input = b.Input
+	input := b.Input
+	if st.inputPath != nil {
+		input = ValueData(s.input)
 	}
 	template, stage := st.parameters, "afterParameters"
 	if st.JSONata {
 		template, stage = st.arguments, "afterArguments"
 	}
 	if template != nil {
-		v, f := template.eval(s)
-		if f != nil {
+		var f *Failure
+		if input, f = s.data(template); f != nil {
 			return f
 		}
-		r.trace(stage, v)
-		input = ValueData(v)
+		r.traceData(stage, input)
 	}
 	r.emit(b, Event{Type: "ParallelStateStarted"})
 	b.Phase = Inside
