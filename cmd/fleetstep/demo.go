@@ -30,6 +30,7 @@ agents, invokes create-job with a payload, shows the progress and ends with a li
 SUMMARY {...}. Exit code 0 only if every device ended as it should.`,
 		Example: `  fleetstep demo --event events/create-job.json
   fleetstep demo --devices 40 --faults all --event events/create-job-quick.json`,
+		Args: cli.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if d.Devices < 1 {
 				return cli.UsageError{Err: fmt.Errorf("--devices: %d; at least 1 is needed", d.Devices)}

@@ -58,6 +58,7 @@ unless --host says otherwise.`,
 		Example: `  fleetstep local
   fleetstep local --port 0 --mqtt-port 0 --mqtts-port 0 --data-dir /tmp/cloud
   fleetstep local --template none          # an empty account, for state machines of your own`,
+		Args: cli.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return l.run(c.Context(), env) },
 	}
 	f := c.Flags()

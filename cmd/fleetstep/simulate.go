@@ -42,6 +42,7 @@ download with checksum, reboot, and the faults that --faults gives them.`,
 		Example: `  fleetstep simulate --devices 25
   fleetstep simulate --devices 100 --faults 404=2,bad-checksum,boot-fails=3
   fleetstep simulate --list-faults`,
+		Args: cli.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if list {
 				for _, f := range simulator.AllFaults {
@@ -73,6 +74,9 @@ func (s *simulate) run(ctx context.Context, env *cli.Env) error {
 	}
 	if s.devices < 1 {
 		return cli.UsageError{Err: fmt.Errorf("--devices: %d; at least 1 is needed", s.devices)}
+	}
+	if _, err := faults.Assign(s.devices, s.seed); err != nil {
+		return cli.UsageError{Err: fmt.Errorf("--faults: %w", err)}
 	}
 	cfg, err := env.Load(ctx)
 	if err != nil {
