@@ -301,7 +301,8 @@ func (r *run) judge(s *cli.State, failures []cli.Failure, fleet *simulator.Fleet
 		}
 		right := !bad
 		if fault != nil {
-			right = !bad && fault.ExpectSuccess || bad && fault.Expects(f.Reason)
+			// A failure without a reason is none that was expected.
+			right = !bad && fault.ExpectSuccess || bad && f.Reason != "" && fault.Expects(f.Reason)
 		}
 		switch {
 		case !right && fault == nil:
