@@ -28,6 +28,12 @@ func CallInto(ctx context.Context, caller Caller, id Identity, service, operatio
 	if err != nil || out == nil {
 		return err
 	}
+	if to := reflect.ValueOf(out); to.Kind() == reflect.Pointer && !to.IsNil() && to.Elem().IsZero() {
+		if assign(to.Elem(), reflect.ValueOf(v)) {
+			return nil
+		}
+		to.Elem().SetZero()
+	}
 	b, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("awsapi: encode output of %s:%s: %w", service, operation, err)
@@ -164,6 +170,11 @@ func (o *Operation) decodeInput(input any) (any, error) {
 	}
 	b, ok := input.(json.RawMessage)
 	if !ok {
+		to := reflect.ValueOf(in).Elem()
+		if assign(to, reflect.ValueOf(input)) {
+			return in, nil
+		}
+		to.SetZero()
 		var err error
 		if b, err = json.Marshal(input); err != nil {
 			return nil, Errorf("SerializationException", "%v", err)
