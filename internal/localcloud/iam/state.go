@@ -86,6 +86,15 @@ func (k *kind) get(tx *store.Tx, name string) (entity, error) {
 	return e, err
 }
 
+// look is get for those who leave the entity as it is.
+func (k *kind) look(tx *store.Tx, name string) (entity, error) {
+	e, ok, err := k.table.Shared(tx, strings.ToLower(name))
+	if err == nil && !ok {
+		err = noSuchEntity("The %s with name %s cannot be found.", k.name, name)
+	}
+	return e, err
+}
+
 func (k *kind) put(tx *store.Tx, e entity) error {
 	return k.table.Put(tx, e, strings.ToLower(e.Name))
 }
