@@ -167,7 +167,7 @@ func (c *Cloud) buildIoT() (err error) {
 	}
 	c.data, err = iotdataplane.New(iotdataplane.Config{
 		Scheduler: k.Scheduler, Store: k.Store, Account: k.Account, Region: k.Region, Log: k.Log,
-		Devices: devices{c.iot}, Rules: rules{c.rules}, Changed: c.presence,
+		Devices: devices{c.iot}, Rules: rules{c.rules}, Changed: c.presence, Metrics: brokerMetrics{c.metrics},
 	})
 	return err
 }

@@ -167,6 +167,13 @@ func (o ruleObjects) GetObject(ctx context.Context, id awsapi.Identity, bucket, 
 	return object.Body, err
 }
 
+// brokerMetrics are the message broker's counts.
+type brokerMetrics struct{ cloudwatch *cloudwatch.Service }
+
+func (m brokerMetrics) Count(metric string) {
+	m.cloudwatch.Add("AWS/IoT", metric, "Count", 1, map[string]string{"Protocol": "MQTT"})
+}
+
 // jobMetrics are the counts of AWS IoT Jobs.
 type jobMetrics struct{ cloudwatch *cloudwatch.Service }
 

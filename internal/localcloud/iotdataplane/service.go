@@ -3,6 +3,7 @@ package iotdataplane
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -76,6 +77,14 @@ type Asker struct {
 	Principal Principal
 }
 
+// Metrics takes the broker's metrics of AWS/IoT with the dimension Protocol=MQTT,
+// of which those of refusals are kept: Connect, PublishIn and Subscribe, each with
+// .AuthError, .ClientError and .ServerError.
+type Metrics interface {
+	// Count adds one to a metric; it must not wait.
+	Count(metric string)
+}
+
 // Config is what the service needs.
 type Config struct {
 	Scheduler *scheduler.Scheduler
@@ -87,6 +96,7 @@ type Config struct {
 	Devices  Devices  // nil: every client is admitted and may do everything
 	Rules    Rules    // nil: there are no rules
 	Reserved Reserved // nil: requests are refused as not built
+	Metrics  Metrics  // nil: nothing is counted
 
 	// Changed is told of each connect and disconnect, after the presence
 	// event is safe; it must not wait. May be nil.
@@ -240,6 +250,22 @@ func (s *Service) Residue(ctx context.Context) []string {
 		return nil
 	})
 	return out
+}
+
+// count counts a refusal; other errors are none.
+func (s *Service) count(what string, err error) {
+	r, ok := errors.AsType[*Refusal](err)
+	if !ok || s.Metrics == nil {
+		return
+	}
+	switch r.Reason {
+	case ReasonAuthError:
+		s.Metrics.Count(what + ".AuthError")
+	case ReasonClientError:
+		s.Metrics.Count(what + ".ClientError")
+	case ReasonServerError:
+		s.Metrics.Count(what + ".ServerError")
+	}
 }
 
 // Refused is how many connections were refused since the service was made.

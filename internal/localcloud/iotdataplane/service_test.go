@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -28,7 +29,13 @@ type world struct {
 	got   map[string][]string
 	ends  map[string]string
 	conns map[string]*iotdataplane.Connection
+
+	counts counts
 }
+
+type counts map[string]int
+
+func (c counts) Count(metric string) { c[metric]++ }
 
 type devices struct{ deny map[string]bool }
 
@@ -48,7 +55,7 @@ func (d devices) Authorize(_ context.Context, p iotdataplane.Principal, action, 
 
 func newWorld(t testing.TB, deny ...string) *world {
 	w := &world{t: t, sched: scheduler.NewVirtual(1, time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)), db: store.Memory(),
-		got: map[string][]string{}, ends: map[string]string{}, conns: map[string]*iotdataplane.Connection{}}
+		counts: counts{}, got: map[string][]string{}, ends: map[string]string{}, conns: map[string]*iotdataplane.Connection{}}
 	w.restart(deny...)
 	return w
 }
@@ -60,7 +67,7 @@ func (w *world) restart(deny ...string) {
 		d.deny[x] = true
 	}
 	svc, err := iotdataplane.New(iotdataplane.Config{
-		Scheduler: w.sched, Store: w.db, Account: "123456789012", Region: "us-east-1", Devices: d, Reserved: jobs{},
+		Scheduler: w.sched, Store: w.db, Account: "123456789012", Region: "us-east-1", Devices: d, Reserved: jobs{}, Metrics: w.counts,
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -363,6 +370,9 @@ func TestDenials(t *testing.T) {
 	w.expect("a", "yes/open 1")
 	if err := c.Publish(ctx, iotdataplane.Message{Topic: "big", Payload: make([]byte, iotdataplane.MaxPayload+1)}); err == nil {
 		t.Error("a payload beyond 128 KiB was taken")
+	}
+	if want := (counts{"Connect.AuthError": 2, "Connect.ClientError": 1, "PublishIn.AuthError": 1, "PublishIn.ClientError": 1, "Subscribe.AuthError": 1}); !maps.Equal(w.counts, want) {
+		t.Errorf("counted %v, want %v", w.counts, want)
 	}
 }
 

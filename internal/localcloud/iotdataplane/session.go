@@ -117,6 +117,7 @@ func (s *Service) Attach(ctx context.Context, o Options, r Receiver) (*Connectio
 		s.mu.Lock()
 		s.refused++
 		s.mu.Unlock()
+		s.count("Connect", err)
 		s.log.Info("connection refused", "clientId", o.ClientID, "sourceIp", o.SourceIP, "error", err)
 		return nil, err
 	}
@@ -492,7 +493,9 @@ func (c *Connection) submission(ctx context.Context, m Message) (submission, err
 		return submission{}, ErrClosed
 	}
 	m.ClientID, m.Principal, m.SourceIP, m.FromService = c.session.id, c.principal.ID, c.sourceIP, false
-	return submission{message: m, from: c}, c.s.mayPublish(ctx, c.principal, &m)
+	err := c.s.mayPublish(ctx, c.principal, &m)
+	c.s.count("PublishIn", err)
+	return submission{message: m, from: c}, err
 }
 
 // mayPublish checks a client's message against the limits and its policies.
@@ -528,6 +531,7 @@ func (c *Connection) Subscribe(ctx context.Context, wants ...Subscription) ([]er
 		if i >= maxFilters {
 			results[i] = &Refusal{Reason: ReasonClientError, Code: RefusedFilter, Message: "one SUBSCRIBE holds at most 8 filters"}
 		}
+		s.count("Subscribe", results[i])
 	}
 	var fresh []Subscription
 	var names []string
