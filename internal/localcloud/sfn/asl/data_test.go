@@ -73,6 +73,35 @@ func TestExpressionData(t *testing.T) {
 	}
 }
 
+// TestTemplates: numbers of a template stay as they are written, and what it
+// holds is what was put in.
+func TestTemplates(t *testing.T) {
+	for _, c := range []struct{ output, want string }{
+		{`{"a":1.0,"b":"{% $states.input.n %}"}`, `{"a":1.0,"b":1.5}`},
+		{`{"a":1,"b":"{% $states.input.n %}"}`, `{"a":1,"b":1.5}`},
+		{`{"a":12345678901234567890,"b":["{% $states.input %}"]}`, `{"a":12345678901234567890,"b":[{"n":1.5}]}`},
+		{`[null,true,"x",{},[],"{% [] %}","{% {} %}"]`, `[null,true,"x",{},[],[],{}]`},
+		{`{"f":"{% [function(){1}] %}"}`, `{"f":[null]}`},
+	} {
+		m := compileOrFail(t, `{"QueryLanguage":"JSONata","StartAt":"A","States":{
+		 "A":{"Type":"Pass","Assign":{"v":`+c.output+`,"w":"{% $states.input %}"},"Output":`+c.output+`,"Next":"B"},
+		 "B":{"Type":"Pass","Output":"{% [$v = $states.input, $w.n] %}","Assign":{"v":2},"Next":"C"},
+		 "C":{"Type":"Pass","Output":"{% $append($states.input, $v) %}","End":true}}}`)
+		r := New(m, &clock{}, Info{Input: TextData(`{"n":1.50}`)})
+		r.Start()
+		if r.Status != Succeeded {
+			t.Fatal(r.Status, *r.Cause)
+		}
+		exited := r.Events[2]
+		if got := exited.Output.Text(); got != c.want || exited.Assigned["v"] != c.want || exited.Assigned["w"] != `{"n":1.5}` {
+			t.Errorf("%s: %s, %v", c.output, got, exited.Assigned)
+		}
+		if got := r.Output.Text(); got != `[true,1.5,2]` {
+			t.Errorf("%s: %s", c.output, got)
+		}
+	}
+}
+
 // TestSharedResult: a Pass state's fixed result is read by many runs at once.
 func TestSharedResult(t *testing.T) {
 	m := compileOrFail(t, `{"StartAt":"A","States":{"A":{"Type":"Pass","Result":{"n":41},"Next":"B"},

@@ -67,8 +67,8 @@ func (n exprNode) eval(s *scope) (any, *Failure) {
 
 // data evaluates a template. What an expression yields is kept as it is.
 func (s *scope) data(n node) (*Data, *Failure) {
-	if e, ok := n.(exprNode); ok {
-		v, f := e.jsonata(s)
+	if e, ok := n.(nativeNode); ok {
+		v, f := e.native(s)
 		if f != nil {
 			return nil, f
 		}
@@ -304,4 +304,83 @@ func (r *Run) newRuntime() *jsonata.Runtime {
 
 func (r *Run) intrinsics(s *scope) *intrinsic.Env {
 	return &intrinsic.Env{Resolve: func(p *jsonpath.Path) (any, error) { return s.resolve(p) }, Random: r.host.Random, UUID: r.host.UUID}
+}
+
+// nativeNode is a template whose value can be had in the form of package
+// jsonata without a change: its numbers are results or spelled as results are.
+type nativeNode interface {
+	node
+	native(s *scope) (jsonata.Value, *Failure)
+}
+
+type (
+	nativeLiteral struct {
+		literalNode
+		form jsonata.Value
+	}
+	nativeObject struct {
+		objectNode
+		members []nativeNode
+	}
+	nativeArray struct {
+		arrayNode
+		items []nativeNode
+	}
+)
+
+func (n exprNode) native(s *scope) (jsonata.Value, *Failure) { return n.jsonata(s) }
+
+func (n nativeLiteral) native(*scope) (jsonata.Value, *Failure) { return n.form, nil }
+
+func (n nativeObject) native(s *scope) (jsonata.Value, *Failure) {
+	o := jsonata.NewObject(len(n.members))
+	for i, name := range n.names {
+		v, f := n.members[i].native(s)
+		if f != nil {
+			return nil, f
+		}
+		o.Set(name, v)
+	}
+	return o, nil
+}
+
+func (n nativeArray) native(s *scope) (jsonata.Value, *Failure) {
+	a := make([]any, len(n.items))
+	for i, item := range n.items {
+		v, f := item.native(s)
+		if f != nil {
+			return nil, f
+		}
+		a[i] = v
+	}
+	return a, nil
+}
+
+// asNative plans a template again as a nativeNode, if it can be one.
+func asNative(n node) (nativeNode, bool) {
+	all := func(nodes []node) ([]nativeNode, bool) {
+		out := make([]nativeNode, len(nodes))
+		for i, n := range nodes {
+			var ok bool
+			if out[i], ok = asNative(n); !ok {
+				return nil, false
+			}
+		}
+		return out, true
+	}
+	switch n := n.(type) {
+	case nativeNode:
+		return n, true
+	case literalNode:
+		form := toJSONata(n.value)
+		text, ok := appendJSONata(nil, form)
+		return nativeLiteral{n, form}, ok && string(text) == document.Text(n.value)
+	case objectNode:
+		members, ok := all(n.nodes)
+		return nativeObject{n, members}, ok
+	case arrayNode:
+		items, ok := all(n)
+		return nativeArray{n, items}, ok
+	}
+	return nil, false
 }

@@ -91,7 +91,7 @@ func Test(m *Machine, host Host, info Info, t Single, call func(Call) Result) Si
 	out := &r.single.result
 	out.Inspection = document.NewObject(document.Member{Name: "input", Value: info.Input.Value()})
 	r.Trace = func(stage string, v any) {
-		if stage == "variables" || stage == r.single.quiet || st.JSONata && stage == "afterInputPath" {
+		if stage == r.single.quiet || st.JSONata && stage == "afterInputPath" {
 			return
 		}
 		out.Inspection.Set(stage, v)

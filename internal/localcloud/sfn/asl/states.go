@@ -181,28 +181,23 @@ func (r *Run) leaveState(s *scope, assign node, out *Data, next string) *Failure
 	b := s.branch
 	e := Event{Type: s.state.exited, Name: s.state.Name, Output: out}
 	if assign != nil {
-		v, f := assign.eval(s)
+		names, values, f := s.assigned(assign)
 		if f != nil {
 			return f
-		}
-		o, ok := v.(*document.Object)
-		if !ok {
-			return s.runtime("Assign must be an object")
 		}
 		if b.Variables == nil {
 			b.Variables = map[string]*Data{}
 		}
 		size := 0
-		e.Assigned = make(map[string]string, o.Len())
-		for _, m := range o.Members() {
-			d := ValueData(m.Value)
-			e.Assigned[m.Name] = d.Text()
+		e.Assigned = make(map[string]string, len(names))
+		for i, name := range names {
+			d := values[i]
+			e.Assigned[name] = d.Text()
 			if size += len(d.Text()); size > MaxData {
 				return &Failure{Error: ptr(errDataLimit), Cause: ptr(s.where() + "The variables that are assigned together exceed the maximum number of bytes service limit.")}
 			}
-			b.Variables[m.Name] = d
+			b.Variables[name] = d
 		}
-		r.trace("variables", v)
 	}
 	r.emit(b, e)
 	r.settle(b)
@@ -218,6 +213,34 @@ func (r *Run) leaveState(s *scope, assign node, out *Data, next string) *Failure
 	}
 	r.finish(b, out)
 	return nil
+}
+
+// assigned evaluates Assign: names and their values.
+func (s *scope) assigned(assign node) (names []string, values []*Data, f *Failure) {
+	if n, ok := assign.(nativeObject); ok {
+		values = make([]*Data, len(n.names))
+		for i, m := range n.members {
+			v, f := m.native(s)
+			if f != nil {
+				return nil, nil, f
+			}
+			values[i] = s.run.jsonataData(v)
+		}
+		return n.names, values, nil
+	}
+	v, f := assign.eval(s)
+	if f != nil {
+		return nil, nil, f
+	}
+	o, ok := v.(*document.Object)
+	if !ok {
+		return nil, nil, s.runtime("Assign must be an object")
+	}
+	for _, m := range o.Members() {
+		names = append(names, m.Name)
+		values = append(values, ValueData(m.Value))
+	}
+	return names, values, nil
 }
 
 // finish ends a branch well.

@@ -185,6 +185,9 @@ func (c *compiler) jsonataTemplate(v any, at, where string) node {
 		if fixed {
 			return literalNode{v}
 		}
+		if n, ok := asNative(out); ok {
+			return n
+		}
 		return out
 	case []any:
 		out := make(arrayNode, len(v))
@@ -197,6 +200,9 @@ func (c *compiler) jsonataTemplate(v any, at, where string) node {
 		}
 		if fixed {
 			return literalNode{v}
+		}
+		if n, ok := asNative(out); ok {
+			return n
 		}
 		return out
 	}
