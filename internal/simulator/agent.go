@@ -269,11 +269,11 @@ func (a *Agent) connect() {
 }
 
 // backoff is the wait before the next attempt: 1 to 2 times the base, 2 to 4
-// times, and so on.
+// times, and so on up to the maximum.
 func (a *Agent) backoff() time.Duration {
 	low := a.s.Timing.ConnectRetry << min(a.attempts, 10)
 	a.attempts++
-	return a.between(low, 2*low)
+	return min(a.between(low, 2*low), a.s.Timing.MaxRetry)
 }
 
 func (a *Agent) reconnect(wait time.Duration) {
