@@ -37,7 +37,8 @@ func newWorkflow(stack awscdk.Stack, lambdas *functions, device *device, notify 
 		// The URL that it presigns for the device is worth what its role may do.
 		allow("ReadFirmware", []string{"s3:GetObject", "s3:GetObjectVersion"}, device.images()), resumeTask())
 	await := lambdas.add("await-firmware-report", usp, w.items(), publish, iotEndpoint(), resumeTask())
-	verify := lambdas.add("verify-version", usp, w.items(), publish, iotEndpoint(), resumeTask())
+	// Only an answer ends Verify, and answers meet the task in handle-device-message.
+	verify := lambdas.add("verify-version", usp, w.items(), publish, iotEndpoint())
 	finalize := lambdas.add("finalize",
 		map[string]*string{event.EnvTable: w.table.Ref(), event.EnvOutcomeTopic: notify.outcomes.Ref()},
 		w.items(), jobExecutions(), iotEndpoint(),

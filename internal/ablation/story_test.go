@@ -1,0 +1,363 @@
+package ablation
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/cli"
+	"github.com/fleetstep/fleetstep/internal/localcloud"
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
+	"github.com/fleetstep/fleetstep/internal/rehearsal"
+	"github.com/fleetstep/fleetstep/internal/simulator"
+)
+
+const (
+	account = "123456789012"
+	region  = "us-east-1"
+	stack   = "fleetstep"
+)
+
+// The devices of the story and what is special about them.
+const (
+	busy     = 1 // a second campaign wants it while the first has it
+	damaged  = 3 // a third campaign tries it again
+	stubborn = 4 // and this one too, which keeps the new image and starts the old
+	canceled = 5 // its job execution is cancelled in the middle of the transfer
+	devices  = 7
+	faults   = "slow-link@1,offline-at-start@2,bad-checksum@3,old-image@4,slow-link@5,wrong-endpoint-id@6"
+)
+
+// outcome is what can be seen of a run.
+type outcome struct {
+	summary *rehearsal.Summary
+	err     error    // of the rehearsal
+	denied  []string // calls
+	said    []string // complaints of the rehearsal, and of the story
+	printed string
+}
+
+// all is everything that could tell of a missing permission.
+func (o outcome) all() string {
+	lines := append(append([]string{}, o.denied...), o.said...)
+	if o.err != nil && !errors.Is(o.err, cli.ErrFailed) {
+		lines = append(lines, o.err.Error())
+	}
+	return strings.Join(lines, "\n")
+}
+
+// stage is the cloud of a run, for those who act in it beside the campaign.
+type stage struct {
+	cloud *localcloud.Cloud
+	sched *scheduler.Scheduler
+}
+
+// play rehearses a campaign on a template, with a story beside it.
+func play(t *testing.T, template []byte, c rehearsal.Config, story func(context.Context, stage) error) outcome {
+	t.Helper()
+	var o outcome
+	var out bytes.Buffer
+	c.Env = &cli.Env{Out: &out, Err: &out}
+	c.Template, c.Event, c.Image = template, event(t), 1<<10
+	c.Timeout, c.Every = time.Hour, 30*time.Second
+	var cloud *localcloud.Cloud
+	ended, told := false, errors.New("not at its end when the campaign was")
+	c.Witness = func(cl *localcloud.Cloud, sched *scheduler.Scheduler) {
+		cloud = cl
+		if story == nil {
+			told = nil
+			return
+		}
+		sched.Go("story", func() {
+			if err := story(t.Context(), stage{cl, sched}); !ended {
+				told = err
+			}
+		})
+	}
+	o.summary, o.err = rehearsal.Run(t.Context(), c)
+	ended = true
+	o.denied = cloud.Denied()
+	o.printed = out.String()
+	for line := range strings.Lines(out.String()) {
+		if problem, ok := strings.CutPrefix(strings.TrimSpace(line), "PROBLEM: "); ok {
+			o.said = append(o.said, problem)
+		}
+	}
+	if told != nil {
+		o.said = append(o.said, "story: "+told.Error())
+	}
+	return o
+}
+
+// event is the payload of the first campaign: quick ends for those who never
+// answer.
+func event(t *testing.T) string {
+	path, err := filepath.Abs("../../events/create-job-quick.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// call calls an operation as the account's root.
+func (s stage) call(ctx context.Context, service, operation string, in, out any) error {
+	if err := awsapi.CallInto(ctx, s.cloud.Door(), awsapi.RootOf(account), service, operation, in, out); err != nil {
+		return fmt.Errorf("%s:%s: %w", service, operation, err)
+	}
+	return nil
+}
+
+// until asks every second, for at most half an hour of the story's time.
+func (s stage) until(ctx context.Context, what string, ask func() (bool, error)) error {
+	for range 1800 {
+		if ok, err := ask(); ok || err != nil {
+			return err
+		}
+		if err := s.sched.Sleep(ctx, time.Second); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("%s never came", what)
+}
+
+// campaign waits for the first job.
+func (s stage) campaign(ctx context.Context) (job string, err error) {
+	err = s.until(ctx, "the job", func() (bool, error) {
+		var out struct {
+			Jobs []struct{ JobID string }
+		}
+		if err := s.call(ctx, "iot", "ListJobs", map[string]any{}, &out); err != nil || len(out.Jobs) == 0 {
+			return false, err
+		}
+		job = out.Jobs[0].JobID
+		return true, nil
+	})
+	return job, err
+}
+
+// execution waits until a device's execution of a job is where it should be.
+func (s stage) execution(ctx context.Context, job, thing, status string) error {
+	return s.until(ctx, "the "+status+" execution of "+job+" by "+thing, func() (bool, error) {
+		var out struct{ Execution struct{ Status string } }
+		err := s.call(ctx, "iot", "DescribeJobExecution", map[string]any{"jobId": job, "thingName": thing}, &out)
+		if awsapi.Code(errors.Unwrap(err)) == "ResourceNotFoundException" { // not rolled out yet
+			return false, nil
+		}
+		return out.Execution.Status == status, err
+	})
+}
+
+// invoke calls a function of the stack.
+func (s stage) invoke(ctx context.Context, name, kind string, payload any, out any) error {
+	b, err := json.Marshal(payload)
+	if err != nil {
+		return err
+	}
+	var answer struct {
+		Payload       []byte
+		FunctionError string
+	}
+	if err := s.call(ctx, "lambda", "Invoke", map[string]any{"FunctionName": stack + "-" + name, "InvocationType": kind, "Payload": b}, &answer); err != nil {
+		return err
+	}
+	if answer.FunctionError != "" {
+		return fmt.Errorf("%s: %s", name, answer.Payload)
+	}
+	if out == nil {
+		return nil
+	}
+	return json.Unmarshal(answer.Payload, out)
+}
+
+// story is everything that a campaign may meet beside difficult devices.
+func story(ctx context.Context, s stage) error {
+	if err := s.deadLetter(ctx); err != nil {
+		return err
+	}
+	if err := s.alarm(ctx); err != nil {
+		return err
+	}
+	first, err := s.campaign(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.secondCampaign(ctx, first); err != nil {
+		return err
+	}
+	victim := simulator.ThingName(canceled)
+	if err := s.execution(ctx, first, victim, "IN_PROGRESS"); err != nil {
+		return err
+	}
+	if err := s.call(ctx, "iot", "CancelJobExecution", map[string]any{"jobId": first, "thingName": victim, "force": true}, nil); err != nil {
+		return err
+	}
+	return s.thirdCampaign(ctx, first)
+}
+
+// payload is what a campaign for some devices is created with.
+func payload(things ...string) map[string]any {
+	var targets []string
+	for _, thing := range things {
+		targets = append(targets, "arn:aws:iot:"+region+":"+account+":thing/"+thing)
+	}
+	return map[string]any{
+		"firmware": map[string]string{"version": "2.0.0"}, "targets": targets,
+		"timeouts": map[string]int{"jobMinutes": 10, "answerSeconds": 15, "downloadSeconds": 60, "rebootSeconds": 30},
+	}
+}
+
+// thirdCampaign tries again the devices whose upgrades failed, and is created
+// twice, as by an operator who got no answer. The function that waits for reports
+// cannot run for a while, so that the reports come first.
+func (s stage) thirdCampaign(ctx context.Context, first string) error {
+	things := []string{simulator.ThingName(damaged), simulator.ThingName(stubborn)}
+	for _, thing := range things {
+		if err := s.execution(ctx, first, thing, "FAILED"); err != nil {
+			return err
+		}
+	}
+	function := map[string]any{"FunctionName": stack + "-await-firmware-report", "ReservedConcurrentExecutions": 0}
+	if err := s.call(ctx, "lambda", "PutFunctionConcurrency", function, nil); err != nil {
+		return err
+	}
+	var created struct{ JobID string }
+	for range 2 {
+		if err := s.invoke(ctx, "create-job", "RequestResponse", payload(things...), &created); err != nil {
+			return err
+		}
+	}
+	for _, thing := range things {
+		if err := s.execution(ctx, created.JobID, thing, "IN_PROGRESS"); err != nil {
+			return err
+		}
+	}
+	if err := s.sched.Sleep(ctx, 15*time.Second); err != nil {
+		return err
+	}
+	if err := s.call(ctx, "lambda", "DeleteFunctionConcurrency", function, nil); err != nil {
+		return err
+	}
+	for _, thing := range things {
+		if err := s.execution(ctx, created.JobID, thing, "FAILED"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// secondCampaign wants a device that the first is working on. AWS IoT names the
+// second job only when the first is over; here its name arrives early as well,
+// as it does when messages overtake each other.
+func (s stage) secondCampaign(ctx context.Context, first string) error {
+	thing := simulator.ThingName(busy)
+	if err := s.execution(ctx, first, thing, "IN_PROGRESS"); err != nil {
+		return err
+	}
+	var created struct{ JobID string }
+	if err := s.invoke(ctx, "create-job", "RequestResponse", payload(thing), &created); err != nil {
+		return err
+	}
+	var document struct{ Document json.RawMessage }
+	var text string
+	if err := s.call(ctx, "iot", "GetJobDocument", map[string]string{"jobId": created.JobID}, &document); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(document.Document, &text); err != nil {
+		return err
+	}
+	return s.invoke(ctx, "start-upgrade", "Event", map[string]any{
+		"thingName": thing, "receivedAt": s.sched.Now().UnixMilli(),
+		"execution": map[string]any{"jobId": created.JobID, "executionNumber": 1, "status": "QUEUED", "jobDocument": json.RawMessage(text)},
+	}, nil)
+}
+
+// physical waits for a resource of the stack and returns its name.
+func (s stage) physical(ctx context.Context, id string) (name string, err error) {
+	err = s.until(ctx, "the resource "+id, func() (bool, error) {
+		var out struct {
+			StackResourceDetail struct{ PhysicalResourceId, ResourceStatus string }
+		}
+		if err := s.call(ctx, "cloudformation", "DescribeStackResource", map[string]string{"StackName": stack, "LogicalResourceId": id}, &out); err != nil {
+			return false, nil // the stack is not there yet
+		}
+		name = out.StackResourceDetail.PhysicalResourceId
+		return out.StackResourceDetail.ResourceStatus == "CREATE_COMPLETE", nil
+	})
+	return name, err
+}
+
+const (
+	trust      = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"iot.amazonaws.com"},"Action":"sts:AssumeRole"}]}`
+	everything = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sqs:SendMessage","Resource":"*"}]}`
+)
+
+// deadLetter has a rule fail whose error action is that of the stack's rules, and
+// waits for the message in the queue.
+func (s stage) deadLetter(ctx context.Context) error {
+	role, err := s.physical(ctx, "RuleErrorRole")
+	if err != nil {
+		return err
+	}
+	queue, err := s.physical(ctx, "DeadLetterQueue")
+	if err != nil {
+		return err
+	}
+	// The rule itself may do all, but its queue does not exist.
+	const lost = "arn:aws:iam::" + account + ":role/lost"
+	if err := s.call(ctx, "iam", "CreateRole", map[string]string{"RoleName": "lost", "AssumeRolePolicyDocument": trust}, nil); err != nil {
+		return err
+	}
+	if err := s.call(ctx, "iam", "PutRolePolicy", map[string]string{"RoleName": "lost", "PolicyName": "all", "PolicyDocument": everything}, nil); err != nil {
+		return err
+	}
+	if err := s.call(ctx, "iot", "CreateTopicRule", map[string]any{"ruleName": "lost", "topicRulePayload": map[string]any{
+		"sql": "SELECT * FROM 'lost'",
+		"actions": []any{map[string]any{"sqs": map[string]any{
+			"queueUrl": queue + "-gone", "roleArn": lost, "useBase64": false,
+		}}},
+		"errorAction": map[string]any{"sqs": map[string]any{
+			"queueUrl": queue, "roleArn": "arn:aws:iam::" + account + ":role/" + role, "useBase64": false,
+		}},
+	}}, nil); err != nil {
+		return err
+	}
+	if err := s.call(ctx, "iotdataplane", "Publish", map[string]any{"topic": "lost", "payload": []byte(`{}`)}, nil); err != nil {
+		return err
+	}
+	for range 60 {
+		var got struct {
+			Messages []struct{ ReceiptHandle string }
+		}
+		if err := s.call(ctx, "sqs", "ReceiveMessage", map[string]any{"QueueUrl": queue}, &got); err != nil {
+			return err
+		}
+		for _, m := range got.Messages {
+			return s.call(ctx, "sqs", "DeleteMessage", map[string]any{"QueueUrl": queue, "ReceiptHandle": m.ReceiptHandle}, nil)
+		}
+		if err := s.sched.Sleep(ctx, time.Second); err != nil {
+			return err
+		}
+	}
+	return errors.New("the dead letter of a rule did not arrive")
+}
+
+// alarm sets off an alarm, as an operator does who wants to see that it arrives.
+func (s stage) alarm(ctx context.Context) error {
+	if _, err := s.physical(ctx, "DeadLetterAlarm"); err != nil {
+		return err
+	}
+	return s.call(ctx, "cloudwatch", "SetAlarmState", map[string]any{
+		"AlarmName": stack + "-dead-letters", "StateValue": "ALARM", "StateReason": "a drill",
+	}, nil)
+}
+
+// thorough tells whether everything is asked for.
+func thorough() bool { return os.Getenv("FLEETSTEP_ABLATION") == "all" }
