@@ -90,6 +90,7 @@ func BenchmarkEval(b *testing.B) {
 					}
 					p := e.prepare(b, c.expression, states)
 					b.ReportAllocs()
+					defer cpu(b)()
 					for b.Loop() {
 						if _, err := p.eval(); err != nil {
 							b.Fatal(err)
@@ -108,6 +109,7 @@ func BenchmarkText(b *testing.B) {
 		b.Run(e.name, func(b *testing.B) {
 			run := e.text(b, mix)
 			b.ReportAllocs()
+			defer cpu(b)()
 			for b.Loop() {
 				if _, err := run(states); err != nil {
 					b.Fatal(err)
@@ -123,6 +125,7 @@ func BenchmarkCompile(b *testing.B) {
 		b.Run(e.name, func(b *testing.B) {
 			compile := e.compile(b)
 			b.ReportAllocs()
+			defer cpu(b)()
 			for b.Loop() {
 				if err := compile(mix); err != nil {
 					b.Fatal(err)
