@@ -81,6 +81,3 @@ func (d *Data) UnmarshalJSON(b []byte) error {
 	*d = Data{text: string(b), hasText: true}
 	return nil
 }
-
-// cleared returns the data without its parsed form, which takes more memory.
-func (d *Data) cleared() *Data { return TextData(d.Text()) }

@@ -71,20 +71,19 @@ type State struct {
 
 	branches []*Flow // Parallel
 
-	processor       *Flow // Map
-	distributed     bool
-	childExpress    bool
-	items           node
-	itemsPath       *pathField
-	itemSelector    node
-	maxConcurrency  numberField
-	toleratedCount  numberField
-	toleratedShare  numberField
-	reader          *reader
-	batcher         *batcher
-	writer          *writer
-	label           string
-	inlineIteration bool
+	processor      *Flow // Map
+	distributed    bool
+	childExpress   bool
+	items          node
+	itemsPath      *pathField
+	itemSelector   node
+	maxConcurrency numberField
+	toleratedCount numberField
+	toleratedShare numberField
+	reader         *reader
+	batcher        *batcher
+	writer         *writer
+	label          string
 }
 
 // pathField is a field that holds a path, or null.
