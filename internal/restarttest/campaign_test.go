@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/iot"
@@ -51,6 +52,7 @@ type campaign struct {
 	lambda   *lambda.Client
 	sfn      *sfn.Client
 	dynamodb *dynamodb.Client
+	metrics  *cloudwatch.Client
 
 	things       []string
 	faults       []*simulator.Fault // by device, nil for the healthy
@@ -86,6 +88,7 @@ func newCampaign(t *testing.T, where ready, devices int, faultList string, seed 
 		t.Fatal(err)
 	}
 	c.iot, c.lambda, c.sfn, c.dynamodb = iot.NewFromConfig(cfg), lambda.NewFromConfig(cfg), sfn.NewFromConfig(cfg), dynamodb.NewFromConfig(cfg)
+	c.metrics = cloudwatch.NewFromConfig(cfg)
 	bucket := s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = true })
 	_, err = bucket.PutObject(ctx, &s3.PutObjectInput{
 		Bucket: aws.String(where.Outputs["FirmwareBucketName"]), Key: aws.String(version + "/gateway.bin"),
@@ -114,7 +117,7 @@ func newCampaign(t *testing.T, where ready, devices int, faultList string, seed 
 			Transport: transport, HTTP: patient{http.DefaultClient}, PublishQoS: 1,
 			Controller: usp.EndpointID(where.Outputs["ControllerEndpointId"]),
 			Timing: simulator.Timing{
-				ConnectRetry: 200 * time.Millisecond, NotifRetry: 2 * time.Second, Download: [2]time.Duration{100 * time.Millisecond, 2 * time.Second},
+				ConnectRetry: 200 * time.Millisecond, MaxRetry: 2 * time.Second, NotifRetry: 2 * time.Second, Download: [2]time.Duration{100 * time.Millisecond, 2 * time.Second},
 				SlowLink: 5 * time.Second, OfflineAtStart: 5 * time.Second,
 			},
 		},
@@ -302,9 +305,14 @@ func (c *campaign) judge() {
 // clean waits until nothing is left of the campaign.
 func (c *campaign) clean() {
 	c.t.Helper()
+	told := ""
 	c.until("nothing is left of the campaign", func() (bool, string) {
-		left := c.left()
-		return len(left) == 0, strings.Join(left, "\n")
+		left := strings.Join(c.left(), "\n")
+		if left != told && left != "" {
+			told = left
+			c.t.Logf("still left:\n%s", left)
+		}
+		return left == "", left
 	})
 }
 

@@ -102,7 +102,9 @@ func newCloud(t *testing.T) (*cloud, ready) {
 			t.Logf("the local cloud said last:\n%s", c.log)
 		}
 	})
-	c.start()
+	if err := c.start(); err != nil {
+		t.Fatal(err)
+	}
 	return c, c.ready()
 }
 
@@ -117,17 +119,16 @@ func freePort(t *testing.T) int {
 }
 
 // start starts the process and does not wait for it.
-func (c *cloud) start() {
-	c.t.Helper()
+func (c *cloud) start() error {
 	c.cmd = exec.Command(filepath.Join(c.bin, "fleetstep"), "local", "--data-dir", c.dir,
 		"--port", strconv.Itoa(c.http), "--mqtt-port", "-1", "--mqtts-port", strconv.Itoa(c.mqtt))
 	c.cmd.Stderr = c.log
 	out, err := c.cmd.StdoutPipe()
 	if err != nil {
-		c.t.Fatal(err)
+		return err
 	}
 	if err := c.cmd.Start(); err != nil {
-		c.t.Fatal(err)
+		return err
 	}
 	lines := make(chan ready, 1)
 	c.lines = lines
@@ -140,6 +141,7 @@ func (c *cloud) start() {
 		}
 		_, _ = io.Copy(io.Discard, out)
 	}()
+	return nil
 }
 
 // ready waits until it serves.

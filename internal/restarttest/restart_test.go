@@ -21,26 +21,29 @@ func TestRestarts(t *testing.T) {
 
 	cloud, where := newCloud(t)
 	c := newCampaign(t, where, devices, os.Getenv("FLEETSTEP_RESTART_FAULTS"), seed)
-	created := make(chan struct{})
-	go func() {
-		defer close(created)
-		c.create()
-	}()
 	began := time.Now()
 	during := 0
-	for i := range kills {
-		// From the process's start on, so that some die before they are ready.
-		time.Sleep(time.Duration(random.Int64N(int64(most))))
-		p := c.fleet.Progress()
-		if p.Upgraded < devices {
-			during++
+	killed := make(chan struct{})
+	go func() {
+		defer close(killed)
+		for i := range kills {
+			// From the process's start on, so that some die before they are ready.
+			time.Sleep(time.Duration(random.Int64N(int64(most))))
+			p := c.fleet.Progress()
+			if p.Upgraded < devices {
+				during++
+			}
+			cloud.kill()
+			t.Logf("kill %d after %.1f s: %+v", i+1, time.Since(began).Seconds(), p)
+			if err := cloud.start(); err != nil {
+				t.Error(err)
+				return
+			}
 		}
-		cloud.kill()
-		t.Logf("kill %d after %.1f s: %+v", i+1, time.Since(began).Seconds(), p)
-		cloud.start()
-	}
+	}()
+	c.create()
+	<-killed
 	cloud.ready()
-	<-created
 	c.ended()
 	t.Logf("ended after %.1f s; %d of %d kills came before the last device was upgraded", time.Since(began).Seconds(), during, kills)
 	c.judge()

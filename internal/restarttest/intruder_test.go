@@ -1,0 +1,286 @@
+package restarttest
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"math/big"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	ddbtypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/provision"
+	"github.com/fleetstep/fleetstep/internal/simulator"
+	"github.com/fleetstep/fleetstep/internal/simulator/mqtt"
+	"github.com/fleetstep/fleetstep/internal/usp"
+	"github.com/fleetstep/fleetstep/proto/uspmsg"
+	"github.com/fleetstep/fleetstep/proto/usprecord"
+)
+
+// TestIntruders: a registered device with a certificate of its own pretends, in
+// every way there is, to be another while that one is upgraded. It knows all
+// that can be guessed: names, endpoint ids, command keys, message ids. It is
+// refused and counted, and the upgrades end as if it was not there.
+func TestIntruders(t *testing.T) {
+	_, where := newCloud(t)
+	c := newCampaign(t, where, 3, "", 1)
+	const name = "mallory"
+	provisioned, err := provision.Devices(t.Context(), c.iot, provision.Fleet{Things: []string{name}, Policy: where.Outputs["DevicePolicyName"]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &mallory{campaign: c, own: provisioned.Certificates[name], name: name, controller: usp.EndpointID(where.Outputs["ControllerEndpointId"])}
+	if m.session, err = m.connect(m.own, name, name, &m.ears); err != nil {
+		t.Fatalf("mallory may be itself: %v", err)
+	}
+
+	// An endpoint id belongs to the thing that used it first.
+	c.until("the devices' endpoint ids are known", func() (bool, string) {
+		n, err := c.owned()
+		return n == len(c.things), fmt.Sprint(n, err)
+	})
+	for _, victim := range c.things {
+		m.lie(victim) // before it ever said who it is itself
+	}
+	c.counted("Fleetstep", event.MetricRefusedRecords, event.DimensionReason, event.RefusedOwner)
+	m.say(usp.NewMQTTConnect(simulator.EndpointIDOf("012345", name), m.controller, usprecord.MQTTConnectRecord_V5, "usp/v1/agent/"+name))
+	c.create()
+	rounds := 0
+	c.until("the devices are upgraded", func() (bool, string) {
+		rounds++
+		for _, victim := range c.things {
+			m.attack(victim)
+		}
+		p := c.fleet.Progress()
+		return p.Upgraded == len(c.things) && rounds > 1, fmt.Sprintf("%+v", p)
+	})
+	c.ended()
+	c.judge()
+	for _, f := range c.fleet.Facts() {
+		if f.Connects != 2 || f.Boots != 2 {
+			t.Errorf("%s connected %d times and booted %d times; it was disturbed", f.Thing, f.Connects, f.Boots)
+		}
+	}
+	for _, reason := range []string{event.RefusedOwner, event.RefusedSender} {
+		c.counted("Fleetstep", event.MetricRefusedRecords, event.DimensionReason, reason)
+	}
+	for _, metric := range []string{"Connect.AuthError", "PublishIn.AuthError", "Subscribe.AuthError"} {
+		c.counted("AWS/IoT", metric, "Protocol", "MQTT")
+	}
+	m.session.Close(true)
+	c.clean()
+}
+
+// mallory is the intruder.
+type mallory struct {
+	*campaign
+	name       string
+	own        tls.Certificate
+	controller usp.EndpointID
+	session    simulator.Session // as itself
+	ears       ears
+}
+
+// ears hear what a connection brings.
+type ears struct{ lost chan error }
+
+func (e *ears) Received(simulator.Publish) {}
+func (e *ears) Lost(err error) {
+	if e.lost != nil {
+		e.lost <- err
+	}
+}
+
+func (m *mallory) connect(certificate tls.Certificate, clientID, listensAs string, h simulator.Handler) (simulator.Session, error) {
+	transport, err := mqtt.New(mqtt.Config{Broker: m.where.MQTTS, RootCAs: m.roots, Timeout: time.Minute, Credentials: func(string) (mqtt.Credentials, error) {
+		return mqtt.Credentials{Certificate: &certificate}, nil
+	}})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return transport.Connect(m.t.Context(), simulator.Connection{ClientID: clientID, Topic: "usp/v1/agent/" + listensAs}, h)
+}
+
+func (m *mallory) topic(thing string) string {
+	return usp.TopicTemplate("usp/v1/controller/{controller}/from/{thing}").Expand(thing, m.controller)
+}
+
+func (m *mallory) say(r *usp.Record) {
+	payload, err := r.Encode()
+	if err == nil {
+		err = m.session.Publish(simulator.Publish{Topic: m.topic(m.name), Payload: payload, QoS: 1, ContentType: usp.ContentType, ResponseTopic: "usp/v1/agent/" + m.name})
+	}
+	if err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// lies are records that would harm a device's upgrade if they were its own.
+func (m *mallory) lies(victim string) []*usp.Record {
+	endpoint := simulator.EndpointIDOf("012345", victim)
+	execution := event.ExecutionName(jobID, event.ThingName(victim), 1)
+	key := event.StepKey(execution, event.StepDownload, 1)
+	download := usp.FirmwareImage(2) + usp.CommandDownload
+	failure := usp.CommandFailure.Errorf("mallory was here")
+	messages := []*uspmsg.Msg{
+		usp.Notification{Kind: usp.KindOperationComplete, ID: "m1", SubscriptionID: "x", SendResp: true, Path: download, CommandKey: key, Failure: failure}.Message(),
+		usp.Notification{Kind: usp.KindEvent, ID: "m2", SubscriptionID: "x", SendResp: true, Path: usp.EventTransferComplete, Params: usp.TransferComplete{
+			Command: download, CommandKey: key, TransferType: "Download", FaultCode: failure.Code, FaultString: failure.Message,
+		}.Params()}.Message(),
+		usp.Notification{Kind: usp.KindEvent, ID: "m3", SubscriptionID: "x", SendResp: true, Path: usp.EventBoot, Params: usp.Boot{
+			Cause: usp.CauseRemoteReboot, CommandKey: key, FirmwareUpdated: true,
+		}.Params()}.Message(),
+	}
+	for _, step := range []event.Step{event.StepInspect, event.StepDownload, event.StepVerify} {
+		for _, ending := range []string{"look", "look@0", "operate"} {
+			messages = append(messages, usp.NewError(event.MessagePrefix(execution, step, 1)+ending, usp.RequestDenied.Errorf("mallory was here")))
+		}
+	}
+	records := []*usp.Record{usp.NewMQTTConnect(endpoint, m.controller, usprecord.MQTTConnectRecord_V5, "usp/v1/agent/"+m.name)}
+	for _, message := range messages {
+		records = append(records, usp.NewRecord(endpoint, m.controller, message))
+	}
+	return append(records, usp.NewDisconnect(endpoint, m.controller, usp.CommandFailure, "mallory was here"))
+}
+
+// lie says the lies on its own topic: from_id is another's.
+func (m *mallory) lie(victim string) {
+	for _, r := range m.lies(victim) {
+		m.say(r)
+	}
+}
+
+// attack does all that an intruder can do, and wants it refused.
+func (m *mallory) attack(victim string) {
+	m.t.Helper()
+	m.lie(victim)
+
+	// The topic of another, on a connection that may be lost.
+	heard := &ears{make(chan error, 1)}
+	m.session.Close(false)
+	session, err := m.connect(m.own, m.name, m.name, heard)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	for _, r := range m.lies(victim) {
+		payload, err := r.Encode()
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		if session.Publish(simulator.Publish{Topic: m.topic(victim), Payload: payload, QoS: 1, ContentType: usp.ContentType}) != nil {
+			break // disconnected already
+		}
+	}
+	select {
+	case <-heard.lost:
+	case <-time.After(patience):
+		m.t.Fatal("mallory publishes for another and stays connected")
+	}
+	if m.session, err = m.connect(m.own, m.name, m.name, &m.ears); err != nil {
+		m.t.Fatal(err)
+	}
+
+	for what, try := range map[string]func() (simulator.Session, error){
+		"another's client ID": func() (simulator.Session, error) { return m.connect(m.own, victim, victim, &ears{}) },
+		"another's certificate": func() (simulator.Session, error) {
+			return m.connect(m.certificates[victim], m.name, m.name, &ears{})
+		},
+		"another's topic to listen to": func() (simulator.Session, error) { return m.connect(m.own, m.name, victim, &ears{}) },
+		"a certificate of its own making": func() (simulator.Session, error) {
+			return m.connect(forged(m.t, victim), victim, victim, &ears{})
+		},
+	} {
+		session, err := try()
+		if err != nil {
+			continue
+		}
+		// A connection that was lost before it could be refused is none.
+		if session.Publish(simulator.Publish{Topic: m.topic(m.name), Payload: []byte("x")}) == nil {
+			m.t.Errorf("mallory connects with %s", what)
+		}
+		session.Close(false)
+	}
+	// Its last connection took the place of the one as itself.
+	m.session.Close(false)
+	if m.session, err = m.connect(m.own, m.name, m.name, &m.ears); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// forged is a certificate that names a thing and that no CA has signed.
+func forged(t *testing.T, thing string) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: thing},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+// owned is how many endpoint ids are known to be a thing's.
+func (c *campaign) owned() (n int, err error) {
+	for _, thing := range c.things {
+		out, err := c.dynamodb.GetItem(c.t.Context(), &dynamodb.GetItemInput{
+			TableName: aws.String(c.where.Outputs["TableName"]), ConsistentRead: aws.Bool(true), Key: map[string]ddbtypes.AttributeValue{
+				"PK": &ddbtypes.AttributeValueMemberS{Value: "ENDPOINT#" + string(simulator.EndpointIDOf("012345", thing))},
+				"SK": &ddbtypes.AttributeValueMemberS{Value: "OWNER"},
+			},
+		})
+		if err != nil {
+			return n, err
+		}
+		if len(out.Item) > 0 {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// counted waits until a metric has counted something under a dimension.
+func (c *campaign) counted(namespace, metric, dimension, value string) {
+	c.t.Helper()
+	c.until(metric+" of "+value+" is counted", func() (bool, string) {
+		listed, err := c.metrics.ListMetrics(c.t.Context(), &cloudwatch.ListMetricsInput{
+			Namespace: &namespace, MetricName: &metric, Dimensions: []types.DimensionFilter{{Name: &dimension, Value: &value}},
+		})
+		if err != nil {
+			return false, err.Error()
+		}
+		var seen []string
+		for _, x := range listed.Metrics {
+			out, err := c.metrics.GetMetricStatistics(c.t.Context(), &cloudwatch.GetMetricStatisticsInput{
+				Namespace: &namespace, MetricName: &metric, Dimensions: x.Dimensions, Statistics: []types.Statistic{types.StatisticSum},
+				StartTime: aws.Time(time.Now().Add(-time.Hour)), EndTime: aws.Time(time.Now().Add(time.Minute)), Period: aws.Int32(60),
+			})
+			if err != nil {
+				return false, err.Error()
+			}
+			for _, p := range out.Datapoints {
+				if aws.ToFloat64(p.Sum) > 0 {
+					return true, ""
+				}
+			}
+			seen = append(seen, fmt.Sprint(len(out.Datapoints), " datapoints"))
+		}
+		return false, strings.Join(seen, ", ")
+	})
+}
