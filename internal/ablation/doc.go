@@ -4,11 +4,10 @@
 // wrong, and what goes wrong must name the action that is missing. With every
 // statement in place nothing is denied.
 //
-// A statement that nobody misses is exercised by a scene that story.go does not
+// A statement that nobody misses is exercised by a scene that story_test.go does not
 // have yet, or it grants too much and goes out of the template.
 //
-// Plain go test plays every statement once. FLEETSTEP_ABLATION=all also takes out
-// single actions of statements that allow several; the actions that no scene
-// needs are listed, with the reason, in actions_test.go, and the test fails when
-// one of the listed is missed after all.
+// Plain go test plays every statement, each until the first denial.
+// FLEETSTEP_ABLATION=all plays each to its end. What is taken out is always a
+// whole statement, never one of its actions.
 package ablation

@@ -60,9 +60,12 @@ type stage struct {
 	sched *scheduler.Scheduler
 }
 
-// play rehearses a campaign on a template, with a story beside it.
-func play(t *testing.T, template []byte, c rehearsal.Config, story func(context.Context, stage) error) outcome {
+// play rehearses a campaign on a template, with a story beside it; until the
+// first denial only, if that is enough to know.
+func play(t *testing.T, template []byte, c rehearsal.Config, enough bool, story func(context.Context, stage) error) outcome {
 	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
 	var o outcome
 	var out bytes.Buffer
 	c.Env = &cli.Env{Out: &out, Err: &out}
@@ -72,17 +75,26 @@ func play(t *testing.T, template []byte, c rehearsal.Config, story func(context.
 	ended, told := false, errors.New("not at its end when the campaign was")
 	c.Witness = func(cl *localcloud.Cloud, sched *scheduler.Scheduler) {
 		cloud = cl
+		if enough {
+			sched.Go("witness", func() {
+				for ctx.Err() == nil && sched.Sleep(ctx, time.Second) == nil {
+					if len(cl.Denied()) > 0 {
+						stop()
+					}
+				}
+			})
+		}
 		if story == nil {
 			told = nil
 			return
 		}
 		sched.Go("story", func() {
-			if err := story(t.Context(), stage{cl, sched}); !ended {
+			if err := story(ctx, stage{cl, sched}); !ended {
 				told = err
 			}
 		})
 	}
-	o.summary, o.err = rehearsal.Run(t.Context(), c)
+	o.summary, o.err = rehearsal.Run(ctx, c)
 	ended = true
 	o.denied = cloud.Denied()
 	o.printed = out.String()
