@@ -1,0 +1,210 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	lambdaapi "github.com/aws/aws-sdk-go-v2/service/lambda"
+	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	sfntypes "github.com/aws/aws-sdk-go-v2/service/sfn/types"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud"
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/lambda"
+	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+)
+
+const account = "123456789012"
+
+var ctx = context.Background()
+
+// world is a cloud behind its door, and clients of it.
+type world struct {
+	b        *testing.B
+	dynamodb *dynamodb.Client
+	sfn      *sfn.Client
+	iam      *iam.Client
+	lambda   *lambdaapi.Client
+	role     string      // that anything may assume and that may do anything
+	tokens   chan string // what the function "tokens" was given
+}
+
+func newWorld(b *testing.B) *world {
+	b.Helper()
+	w := &world{b: b, tokens: make(chan string, 1<<20)}
+	db, err := store.Open(b.TempDir())
+	must(b, err)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(b, err)
+	endpoint := "http://" + listener.Addr().String()
+	cloud, err := localcloud.New(localcloud.Config{
+		Scheduler: scheduler.NewReal(), Store: db, Account: account, Region: "us-east-1", Endpoint: endpoint, MQTTEndpoint: "localhost",
+		InProcess: func(context.Context, *localcloud.Cloud, lambda.Function, awsapi.Identity) (lambda.Handler, error) {
+			return w, nil
+		},
+	})
+	must(b, err)
+	cloud.ServeHTTP(listener)
+	must(b, cloud.Start(ctx))
+	b.Cleanup(func() {
+		ended, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		_ = cloud.Close(ended) // what waits for a token is still there
+		_ = db.Close()
+	})
+	w.connect(endpoint)
+	role, err := w.iam.CreateRole(ctx, &iam.CreateRoleInput{
+		RoleName: aws.String("all"),
+		AssumeRolePolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"sts:AssumeRole",` +
+			`"Principal":{"Service":["states.amazonaws.com","lambda.amazonaws.com"]}}}`),
+	})
+	must(b, err)
+	w.role = *role.Role.Arn
+	_, err = w.iam.PutRolePolicy(ctx, &iam.PutRolePolicyInput{
+		RoleName: aws.String("all"), PolicyName: aws.String("all"),
+		PolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}`),
+	})
+	must(b, err)
+	return w
+}
+
+// connect makes the clients. They keep their connections, and do not retry.
+func (w *world) connect(endpoint string) {
+	c := aws.Config{
+		Region: "us-east-1", BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
+		HTTPClient:       awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.MaxIdleConnsPerHost = 256 }),
+		RetryMaxAttempts: 1,
+	}
+	w.dynamodb, w.sfn, w.iam, w.lambda = dynamodb.NewFromConfig(c), sfn.NewFromConfig(c), iam.NewFromConfig(c), lambdaapi.NewFromConfig(c)
+}
+
+// Invoke implements lambda.Handler: the function "tokens".
+func (w *world) Invoke(_ context.Context, payload []byte) ([]byte, error) {
+	var in struct{ Token string }
+	if err := json.Unmarshal(payload, &in); err != nil {
+		return nil, err
+	}
+	w.tokens <- in.Token
+	return []byte("null"), nil
+}
+
+// machine makes a state machine.
+func (w *world) machine(definition string) string {
+	w.b.Helper()
+	out, err := w.sfn.CreateStateMachine(ctx, &sfn.CreateStateMachineInput{Name: aws.String("m"), RoleArn: &w.role, Definition: &definition})
+	must(w.b, err)
+	return *out.StateMachineArn
+}
+
+// tokenMachine makes a state machine whose only task waits for its token, which
+// goes to tokens.
+func (w *world) tokenMachine() string {
+	w.b.Helper()
+	f, err := w.lambda.CreateFunction(ctx, &lambdaapi.CreateFunctionInput{
+		FunctionName: aws.String("tokens"), Role: &w.role, Runtime: lambdatypes.RuntimeProvidedal2023, Handler: aws.String("bootstrap"),
+		Code: &lambdatypes.FunctionCode{S3Bucket: aws.String("assets"), S3Key: aws.String("tokens.zip")},
+	})
+	must(w.b, err)
+	return w.machine(`{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke.waitForTaskToken","TimeoutSeconds":3600,` +
+		`"Parameters":{"FunctionName":"` + *f.FunctionArn + `","Payload":{"token.$":"$$.Task.Token"}},"End":true}}}`)
+}
+
+func (w *world) start(machine string) {
+	if _, err := w.sfn.StartExecution(ctx, &sfn.StartExecutionInput{StateMachineArn: &machine, Input: aws.String(`{"n":1,"device":"rg-17"}`)}); err != nil {
+		w.b.Error(err)
+	}
+}
+
+func (w *world) answer(token string) {
+	if _, err := w.sfn.SendTaskSuccess(ctx, &sfn.SendTaskSuccessInput{TaskToken: &token, Output: aws.String(`{"ok":true}`)}); err != nil {
+		w.b.Error(err)
+	}
+}
+
+// settle waits until no execution runs.
+func (w *world) settle(machine string) {
+	for {
+		out, err := w.sfn.ListExecutions(ctx, &sfn.ListExecutionsInput{StateMachineArn: &machine, StatusFilter: sfntypes.ExecutionStatusRunning, MaxResults: 1})
+		must(w.b, err)
+		if len(out.Executions) == 0 {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// tenStates are Pass and Choice states in turn.
+func tenStates() string {
+	var states []string
+	for i := range 10 {
+		n := strconv.Itoa(i)
+		switch next := strconv.Itoa(i + 1); {
+		case i == 9:
+			states = append(states, `"S9":{"Type":"Pass","Result":9,"ResultPath":"$.s","End":true}`)
+		case i%2 == 1:
+			states = append(states, `"S`+n+`":{"Type":"Choice","Choices":[{"Variable":"$.n","NumericGreaterThan":100,"Next":"S9"}],"Default":"S`+next+`"}`)
+		default:
+			states = append(states, `"S`+n+`":{"Type":"Pass","Result":`+n+`,"ResultPath":"$.s","Next":"S`+next+`"}`)
+		}
+	}
+	return `{"StartAt":"S0","States":{` + strings.Join(states, ",") + `}}`
+}
+
+// clients runs f b.N times from that many clients at once and reports the rate
+// and the processor time of client and cloud, which says more than the rate
+// where a machine is shared.
+func clients(b *testing.B, n int, unit string, f func(i int64), after func()) {
+	b.ReportAllocs()
+	b.SetParallelism((n + runtime.GOMAXPROCS(0) - 1) / runtime.GOMAXPROCS(0))
+	var next atomic.Int64
+	used := processorTime()
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			f(next.Add(1) - 1)
+		}
+	})
+	if after != nil {
+		after()
+	}
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), unit)
+	b.ReportMetric(float64((processorTime()-used).Microseconds())/float64(b.N), "cpu-us/op")
+}
+
+func must(b *testing.B, err error) {
+	b.Helper()
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+// canned answers every request with one body.
+func canned(b *testing.B, contentType, body string) string {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(b, err)
+	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", contentType)
+		_, _ = io.WriteString(w, body)
+	})}
+	go func() { _ = server.Serve(listener) }()
+	b.Cleanup(func() { _ = server.Close() })
+	return "http://" + listener.Addr().String()
+}
