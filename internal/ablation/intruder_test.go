@@ -54,7 +54,7 @@ func TestIntruderIsRefusedAndCounted(t *testing.T) {
 		}
 		// The victim's word: its upgrade is over, and has failed.
 		boot := usp.Notification{ID: "n", Kind: usp.KindEvent, Path: usp.EventBoot, SendResp: true, Params: usp.Boot{}.Params()}.Message()
-		record, err := usp.NewRecord(simulator.EndpointIDOf("", victim), "self::fleetstep", boot).Encode()
+		record, err := usp.NewRecord(simulator.EndpointIDOf("012345", victim), "self::fleetstep", boot).Encode()
 		if err != nil {
 			return err
 		}
@@ -65,7 +65,11 @@ func TestIntruderIsRefusedAndCounted(t *testing.T) {
 			return fmt.Errorf("on its own topic: %w", err)
 		}
 		_ = say(victim) // refused, and the connection may be over
-		return s.sched.Sleep(ctx, time.Second)
+		return s.until(ctx, "the count of refused records", func() (bool, error) {
+			var out struct{ Metrics []struct{ MetricName string } }
+			err := s.call(ctx, "cloudwatch", "ListMetrics", map[string]any{"Namespace": "Fleetstep", "MetricName": "RefusedRecords"}, &out)
+			return len(out.Metrics) > 0, err
+		})
 	})
 	if o.err != nil || len(o.said) > 0 || o.summary.Succeeded != 3 {
 		t.Errorf("%v\n%s\n%s", o.err, o.all(), o.printed)
