@@ -8,24 +8,41 @@ FUNCTIONS := $(notdir $(wildcard lambdas/*))
 CDK := aws-cdk@2.1148.1
 CFN_LINT := cfn-lint==1.51.0
 
+SEED ?= 1
+FUZZTIME ?= 30s
+
+# lambda.norpc leaves out the runtime's net/rpc half: it makes the linker keep every method of every SDK client.
+BUILD := $(GO) build -tags lambda.norpc -ldflags "-s -w"
+
 export CGO_ENABLED = 0
 
-.PHONY: run build test test-race lint fmt proto synth deploy build-lambdas lint-template bench fuzz clean
+.PHONY: run rehearse build test test-race test-restart test-ablation lint fmt proto synth synth-check deploy build-lambdas \
+	lint-template bench bench-large bench-jsonata fuzz clean
 
 run: build ## one whole campaign on this machine: DEVICES=25 EVENT=file FAULTS=all
 	bin/fleetstep demo --devices $(DEVICES) --event $(EVENT) --faults "$(FAULTS)"
 
+rehearse: ## a campaign in virtual time, without sockets: DEVICES=10000 SEED=7 FAULTS=all
+	$(BUILD) -o bin/fleetstep ./cmd/fleetstep
+	bin/fleetstep rehearse --devices $(DEVICES) --seed $(SEED) --event $(EVENT) --faults "$(FAULTS)"
+
 build: $(FUNCTIONS:%=build-%) ## bin/fleetstep, and the functions for this machine beside it
-	$(GO) build -ldflags "-s -w" -o bin/fleetstep ./cmd/fleetstep
+	$(BUILD) -o bin/fleetstep ./cmd/fleetstep
 
 $(FUNCTIONS:%=build-%): build-%:
-	$(GO) build -ldflags "-s -w" -o bin/lambda/$*/bootstrap ./lambdas/$*
+	$(BUILD) -o bin/lambda/$*/bootstrap ./lambdas/$*
 
 test: ## all tests
 	$(GO) test ./...
 
 test-race: ## all tests with the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race ./...
+
+test-restart: build ## kill -9 at 30 random moments of a 100-device campaign
+	FLEETSTEP_BIN=$(CURDIR)/bin FLEETSTEP_RESTARTS=30 $(GO) test -count=1 -timeout 20m -v -run TestRestarts ./internal/restarttest
+
+test-ablation: ## a rehearsal to its end without each statement of each policy
+	FLEETSTEP_ABLATION=all $(GO) test -count=1 -timeout 60m -v ./internal/ablation
 
 lint: ## formatting, vet, staticcheck, freshness of generated code
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run make fmt"; exit 1; }
@@ -48,7 +65,7 @@ synth-check: ## is the committed template fresh? (needs Node.js)
 build-lambdas: $(FUNCTIONS:%=deploy-%) ## the functions as AWS runs them: static, arm64
 
 $(FUNCTIONS:%=deploy-%): deploy-%:
-	GOOS=linux GOARCH=arm64 $(GO) build -trimpath -tags lambda.norpc -ldflags "-s -w" -o .build/lambda/$*/bootstrap ./lambdas/$*
+	GOOS=linux GOARCH=arm64 $(BUILD) -trimpath -o .build/lambda/$*/bootstrap ./lambdas/$*
 
 deploy: build-lambdas ## deploy the stack to the AWS account of the environment (needs Node.js)
 	cd infra && npx --yes $(CDK) deploy --require-approval broadening
@@ -60,8 +77,23 @@ lint-template: .build/venv/bin/cfn-lint ## check the template with cfn-lint (nee
 	python3 -m venv .build/venv
 	.build/venv/bin/pip install --quiet --disable-pip-version-check $(CFN_LINT)
 
-bench: ## benchmarks, with allocations
+bench: build ## benchmarks, with allocations
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/...
+
+bench-large: build ## 10,000 executions that wait, 100,000 that have finished
+	$(GO) test -run '^$$' -bench Waiting -benchtime 10000x -timeout 60m ./internal/bench
+	$(GO) test -run '^$$' -bench Finished -benchtime 100000x -timeout 60m ./internal/bench
+
+bench-jsonata: ## our JSONata beside the other Go engine and the reference implementation (needs npm)
+	npm install --silent --prefix .build/jsonata jsonata@2.0.6
+	$(GO) test ./internal/localcloud/sfn/jsonata/compare -run '^$$' -bench . -benchmem -benchtime 100ms -count 3 -cpu 1
+
+fuzz: ## each fuzz target for FUZZTIME
+	@for p in $$($(GO) list ./... | grep -v /infra/app); do \
+		for f in $$($(GO) test $$p -list '^Fuzz' | grep '^Fuzz'); do \
+			echo "== $$p $$f"; $(GO) test $$p -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) || exit 1; \
+		done; \
+	done
 
 clean:
 	rm -rf bin .build infra/cdk.out cdk.out

@@ -40,8 +40,10 @@ func newClients(cfg aws.Config) clients {
 	}
 }
 
-// settle is how long what is under way at the campaign's end may take.
-const settle = 20 * time.Second
+// settle is how long what is under way at the campaign's end may take: a
+// function's asynchronous invocation that failed is tried again after one
+// minute, and after two more.
+const settle = 200 * time.Second
 
 // residue lists what a finished campaign must not leave behind: open
 // executions, claims, tokens, pending items, news, undelivered messages. It

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	runtimepkg "runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -46,6 +47,11 @@ func handle(ctx context.Context, r request) (map[string]string, error) {
 		os.Exit(3)
 	case "hang":
 		<-make(chan struct{})
+	case "print late":
+		go func() {
+			time.Sleep(20 * time.Millisecond) // the answer is away by then
+			fmt.Println("printed late")
+		}()
 	case "env":
 		return map[string]string{"key": os.Getenv("AWS_ACCESS_KEY_ID"), "own": os.Getenv("OWN"), "endpoint": os.Getenv("AWS_ENDPOINT_URL"), "pid": fmt.Sprint(os.Getpid())}, nil
 	}
@@ -57,7 +63,8 @@ const account = "123456789012"
 // world is everything around the service, faked.
 type world struct {
 	mu    sync.Mutex
-	calls []string // "service:operation input" in order
+	calls []string          // "service:operation input" in order
+	seen  func(call string) // may be nil
 }
 
 func (w *world) Call(_ context.Context, _ awsapi.Identity, service, operation string, input any) (any, error) {
@@ -68,6 +75,9 @@ func (w *world) Call(_ context.Context, _ awsapi.Identity, service, operation st
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.calls = append(w.calls, service+":"+operation+" "+string(b))
+	if w.seen != nil {
+		w.seen(w.calls[len(w.calls)-1])
+	}
 	if operation == "GetQueueUrl" {
 		return map[string]string{"QueueUrl": "http://127.0.0.1/q"}, nil
 	}
@@ -205,6 +215,45 @@ func TestProcessRunsABootstrap(t *testing.T) {
 	if logs := c.find("cloudwatchlogs:PutLogEvents"); len(logs) == 0 || strings.Contains(strings.Join(logs, ""), "secret") {
 		t.Errorf("logs: %q", logs)
 	}
+}
+
+func TestLinesPrintedAfterTheAnswerAreLogged(t *testing.T) {
+	c := processCloud(t)
+	c.create(nil)
+	late := make(chan string, 1)
+	c.seen = func(call string) {
+		if strings.Contains(call, "printed late") {
+			late <- call
+		}
+	}
+	c.invoke("print late")
+	select {
+	case call := <-late:
+		started := c.find("cloudwatchlogs:PutLogEvents")[0]
+		stream := func(call string) string { return call[strings.Index(call, "logStreamName"):] }
+		if stream(call) != stream(started) {
+			t.Errorf("one environment has two streams: %s and %s", stream(call), stream(started))
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the line never reached the log")
+	}
+}
+
+func TestCloseEndsInvocationsThatRun(t *testing.T) {
+	c := processCloud(t)
+	c.create(nil)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		out, err := c.call("Invoke", &invokeIn{FunctionName: "f", Payload: []byte(`{"do":"hang"}`)})
+		if err == nil && out.(*invokeOut).FunctionError == "" {
+			t.Error("the invocation succeeded")
+		}
+	})
+	for len(c.s.Pending()) < 3 { // until the process and its helpers run
+		runtimepkg.Gosched()
+	}
+	c.svc.Close()
+	wg.Wait()
 }
 
 func TestProcessThatExitsFailsTheInvocationOnly(t *testing.T) {

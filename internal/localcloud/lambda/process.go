@@ -55,6 +55,7 @@ type Process struct {
 
 	mu     sync.Mutex
 	pools  map[string]*pool // by function name
+	all    map[*environment]bool
 	closed bool
 }
 
@@ -83,7 +84,7 @@ func NewProcess(c ProcessConfig) *Process {
 	if c.IdleFor == 0 {
 		c.IdleFor = 10 * time.Minute
 	}
-	return &Process{c: c, pools: map[string]*pool{}}
+	return &Process{c: c, pools: map[string]*pool{}, all: map[*environment]bool{}}
 }
 
 // Invoke implements Executor.
@@ -165,6 +166,16 @@ func (p *Process) start(ctx context.Context, f Function, po *pool, id awsapi.Ide
 	if err != nil {
 		p.dropped(po)
 		return nil, err
+	}
+	p.mu.Lock()
+	closed := p.closed
+	if !closed {
+		p.all[env] = true
+	}
+	p.mu.Unlock()
+	if closed {
+		env.kill()
+		return nil, errClosed
 	}
 	return env, nil
 }
@@ -266,6 +277,10 @@ func (p *Process) Close() {
 	for _, po := range p.pools {
 		p.retire(po)
 	}
+	for env := range p.all { // those at work: their invocations end with the process
+		env.kill()
+	}
+	clear(p.all)
 }
 
 // environment is one process and its Runtime API.
@@ -282,9 +297,10 @@ type environment struct {
 	mu       sync.Mutex
 	isDead   bool
 	work     *work           // assigned invocation
+	last     *work           // the one before; what is printed late is its own
 	next     *scheduler.Gate // opened when work is assigned; nil if nobody asks
 	asked    bool            // the runtime has asked for its first invocation
-	held     []LogLine       // printed while no invocation ran
+	held     []LogLine       // printed before the first invocation
 	initFail *FunctionError
 }
 
@@ -365,6 +381,7 @@ func (p *Process) newEnvironment(ctx context.Context, f Function, po *pool, id a
 		err := env.cmd.Wait()
 		_ = env.server.Close()
 		env.ended(err)
+		p.forget(env)
 	})
 	return env, nil
 }
@@ -383,6 +400,13 @@ func (e *environment) kill() {
 	if !was && e.cmd.Process != nil {
 		_ = e.cmd.Process.Kill()
 	}
+}
+
+// forget drops a dead environment from what Close has to end.
+func (p *Process) forget(e *environment) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.all, e)
 }
 
 // run gives the environment an invocation and waits for its end. retry says
@@ -415,6 +439,7 @@ func (e *environment) run(ctx context.Context, inv Invocation, deadline time.Tim
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.last = w
 	if e.work == w {
 		e.work = nil
 	}
@@ -475,6 +500,11 @@ func (e *environment) print(text string) {
 	line := LogLine{Stream: e.stream, Time: e.p.c.Scheduler.Now(), Text: text}
 	e.mu.Lock()
 	w := e.work
+	if w == nil {
+		// The pipe is read beside the Runtime API: the end of what an
+		// invocation printed may come after its answer.
+		w = e.last
+	}
 	if w == nil {
 		if len(e.held) < 1000 {
 			e.held = append(e.held, line)

@@ -239,6 +239,7 @@ func (s *Service) run(ctx context.Context, f Function, requestID string, payload
 		log.system(fmt.Sprintf("%s %s Task timed out after %.2f seconds", now.Format("2006-01-02T15:04:05.000Z"), requestID, f.Timeout.Seconds()))
 	}
 	ms := float64(took.Microseconds()) / 1000
+	log.stream = result.Stream
 	log.system("END RequestId: " + requestID)
 	log.system(fmt.Sprintf("REPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %d ms\tMemory Size: %d MB", requestID, ms, int(ms)+1, f.MemoryMB))
 	log.flush(ctx)
@@ -429,6 +430,8 @@ type invocationLog struct {
 	f  Function
 	id awsapi.Identity
 
+	stream string // of the environment that ran; set before the first flush
+
 	mu      sync.Mutex
 	lines   []LogLine
 	text    []string
@@ -467,16 +470,11 @@ func (l *invocationLog) flush(ctx context.Context) {
 	l.lines = nil
 	l.flushed = true
 	l.mu.Unlock()
-	stream := ""
-	for _, line := range lines {
-		if line.Stream != "" {
-			stream = line.Stream
-		}
-	}
+	stream := l.stream
 	if len(lines) == 0 {
 		return
 	}
-	if stream == "" {
+	if stream == "" { // no environment ran
 		stream = l.s.Scheduler.Now().Format("2006/01/02") + "/[$LATEST]" + strings.ReplaceAll(l.f.RevisionID, "-", "")
 	}
 	s, group := l.s, l.f.LogGroup
