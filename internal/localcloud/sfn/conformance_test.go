@@ -72,7 +72,6 @@ type mocks struct {
 	used    map[string][]bool
 	s3      map[string]string
 	next    Tasks
-	worker  string
 }
 
 func (m *mocks) Call(ctx context.Context, t Task) Answer {
