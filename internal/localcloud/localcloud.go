@@ -274,17 +274,26 @@ func (c *Cloud) ServeMQTT(l Listeners) error {
 	return b.Serve()
 }
 
-// Close stops serving and ends what runs. The store stays open; what was under
-// way is resumed by the next Start.
+// grace is how long tasks may take to notice that the store is closed.
+const grace = time.Second
+
+// Close stops serving, closes the store and ends what runs. A stop is a crash
+// that was announced: once the store is closed, nothing that is cut off can be
+// taken for a failure, and the next Start resumes it.
 func (c *Cloud) Close(ctx context.Context) error {
 	var errs []error
 	if c.broker != nil {
 		errs = append(errs, c.data.Close(ctx), c.broker.Close())
 	}
-	c.lambda.Close()
 	if c.server != nil {
 		errs = append(errs, c.server.Close())
 	}
-	errs = append(errs, c.metrics.Close(ctx), c.config.Scheduler.Close(ctx))
+	errs = append(errs, c.metrics.Close(ctx), c.config.Store.Close())
+	c.lambda.Close()
+	ctx, cancel := context.WithTimeout(ctx, grace)
+	defer cancel()
+	if err := c.config.Scheduler.Close(ctx); err != nil {
+		c.config.Log.Debug("cut off", "what", err)
+	}
 	return errors.Join(errs...)
 }

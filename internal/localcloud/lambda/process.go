@@ -142,9 +142,11 @@ func (p *Process) acquire(ctx context.Context, f Function, inv Invocation) (*env
 	err := w.gate.Wait(ctx)
 	p.mu.Lock()
 	w.gone = true
-	env, opened := w.env, w.gate.Opened()
+	env, opened, closed := w.env, w.gate.Opened(), p.closed
 	p.mu.Unlock()
 	switch {
+	case closed:
+		return nil, errClosed
 	case err != nil && opened: // it came just as we left: pass it on
 		if env != nil {
 			p.release(f, env)
@@ -256,9 +258,6 @@ func (p *Process) retire(po *pool) {
 	}
 	po.count -= len(po.idle)
 	po.idle = nil
-	if p.closed {
-		return
-	}
 	for _, w := range po.waiting {
 		if !w.gone {
 			po.count++

@@ -30,6 +30,7 @@ var formatKey = []byte("\x00format")
 
 // DB is a store. Its methods are safe for concurrent use.
 type DB struct {
+	life   sync.RWMutex // read while a transaction runs; Close waits for them all
 	mu     sync.RWMutex // held while an update runs; memory: also read while a view runs
 	closed bool
 	disk   *pebble.DB
@@ -93,6 +94,8 @@ func Memory() *DB {
 
 // Close closes the store; transactions that run are waited for.
 func (db *DB) Close() error {
+	db.life.Lock()
+	defer db.life.Unlock()
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	if db.closed {
@@ -125,19 +128,29 @@ type undo struct {
 // given to OnCommit run after that, in order, before Update returns.
 func (db *DB) Update(fn func(tx *Tx) error) error {
 	tx := &Tx{db: db}
-	if err := db.update(tx, fn); err != nil {
+	if err := db.commit(tx, fn); err != nil {
 		return err
-	}
-	if tx.batch != nil {
-		if err := tx.batch.SyncWait(); err != nil {
-			return fmt.Errorf("store: sync: %w", err)
-		}
-		if err := tx.batch.Close(); err != nil {
-			return fmt.Errorf("store: close batch: %w", err)
-		}
 	}
 	for _, f := range tx.done {
 		f()
+	}
+	return nil
+}
+
+func (db *DB) commit(tx *Tx, fn func(tx *Tx) error) error {
+	db.life.RLock()
+	defer db.life.RUnlock()
+	if err := db.update(tx, fn); err != nil {
+		return err
+	}
+	if tx.batch == nil {
+		return nil
+	}
+	if err := tx.batch.SyncWait(); err != nil {
+		return fmt.Errorf("store: sync: %w", err)
+	}
+	if err := tx.batch.Close(); err != nil {
+		return fmt.Errorf("store: close batch: %w", err)
 	}
 	return nil
 }
@@ -180,6 +193,8 @@ func (db *DB) update(tx *Tx, fn func(tx *Tx) error) (err error) {
 
 // View runs fn in a read-only transaction.
 func (db *DB) View(fn func(tx *Tx) error) error {
+	db.life.RLock()
+	defer db.life.RUnlock()
 	tx := &Tx{db: db, readOnly: true}
 	if db.disk == nil {
 		db.mu.RLock()

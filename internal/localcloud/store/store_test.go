@@ -220,6 +220,36 @@ func TestWritesSurviveReopening(t *testing.T) {
 	}
 }
 
+func TestCloseWaitsForTransactions(t *testing.T) {
+	db := open(t, t.TempDir())
+	notes := NewTable[note]("n")
+	began, closing := make(chan bool), make(chan bool)
+	done := make(chan error, 1)
+	go func() {
+		done <- db.View(func(tx *Tx) error {
+			close(began)
+			<-closing
+			_, _, err := notes.Get(tx, "k")
+			return err
+		})
+	}()
+	<-began
+	closed := make(chan error, 1)
+	go func() {
+		close(closing)
+		closed <- db.Close()
+	}()
+	if err := <-done; err != nil {
+		t.Errorf("the transaction that ran: %v", err)
+	}
+	if err := <-closed; err != nil {
+		t.Errorf("close: %v", err)
+	}
+	if err := db.Update(func(*Tx) error { return nil }); !errors.Is(err, ErrClosed) {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
 func TestNewerFormatIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	db := open(t, dir)
