@@ -24,6 +24,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
@@ -97,6 +98,7 @@ type Cloud struct {
 	responses *responses
 	server    *http.Server
 	broker    *broker.Broker
+	closed    *atomic.Bool
 }
 
 // New builds the services over what the store holds; it starts nothing.
@@ -104,7 +106,9 @@ func New(c Config) (*Cloud, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	cl := &Cloud{config: c, responses: newResponses(c.Scheduler, c.Endpoint)}
+	closed := new(atomic.Bool)
+	c.Log = slog.New(quiet{c.Log.Handler(), closed})
+	cl := &Cloud{config: c, closed: closed, responses: newResponses(c.Scheduler, c.Endpoint)}
 	cl.iam = iam.New(iam.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region})
 	cl.sts = sts.New(sts.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Keys: cl.iam, Roles: cl.iam})
 	cl.door = awsapi.New(awsapi.Config{Scheduler: c.Scheduler, Account: c.Account, Region: c.Region, Authorizer: cl.iam, Authenticator: cl.sts})
@@ -288,9 +292,11 @@ func (c *Cloud) Close(ctx context.Context) error {
 	if c.server != nil {
 		errs = append(errs, c.server.Close())
 	}
-	errs = append(errs, c.metrics.Close(ctx), c.config.Store.Close())
+	errs = append(errs, c.metrics.Close(ctx))
+	c.closed.Store(true)
+	errs = append(errs, c.config.Store.Close())
 	c.lambda.Close()
-	ctx, cancel := context.WithTimeout(ctx, grace)
+	ctx, cancel := c.config.Scheduler.WithTimeout(ctx, grace)
 	defer cancel()
 	if err := c.config.Scheduler.Close(ctx); err != nil {
 		c.config.Log.Debug("cut off", "what", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -27,6 +29,25 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn"
 )
+
+// quiet is a log that falls silent once the cloud closes: what is cut off then
+// finds the store closed, and is no error.
+type quiet struct {
+	slog.Handler
+	closed *atomic.Bool
+}
+
+func (q quiet) Enabled(ctx context.Context, l slog.Level) bool {
+	return !q.closed.Load() && q.Handler.Enabled(ctx, l)
+}
+
+func (q quiet) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return quiet{q.Handler.WithAttrs(attrs), q.closed}
+}
+
+func (q quiet) WithGroup(name string) slog.Handler {
+	return quiet{q.Handler.WithGroup(name), q.closed}
+}
 
 // executor is how functions run: as processes, or as handlers in this process.
 func (c *Cloud) executor() lambda.Executor {
