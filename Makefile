@@ -41,7 +41,7 @@ test-race: ## all tests with the race detector (needs a C compiler)
 test-restart: build ## kill -9 at 30 random moments of a 100-device campaign
 	FLEETSTEP_BIN=$(CURDIR)/bin FLEETSTEP_RESTARTS=30 $(GO) test -count=1 -timeout 20m -v -run TestRestarts ./internal/restarttest
 
-test-ablation: ## a rehearsal to its end without each statement of each policy
+test-ablation: ## a rehearsal to its end without each part of each policy
 	FLEETSTEP_ABLATION=all $(GO) test -count=1 -timeout 60m -v ./internal/ablation
 
 lint: ## formatting, vet, staticcheck, freshness of generated code

@@ -130,6 +130,84 @@ func TestRolesAllowNoMoreThanTheyName(t *testing.T) {
 	}
 }
 
+// wide are the resources with a wildcard that statements may name, and why a name does not do.
+var wide = map[string]string{
+	"*": "where AWS has no resource to name: see withoutResource",
+	"arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:thing/*":                                                 "devices come and go after deployment",
+	"arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:thinggroup/*":                                            "an operator chooses the target",
+	"arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:job/*":                                                   "an operator may name the job",
+	"arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:topic/usp/v1/agent/*":                                    "one topic for each device",
+	"arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:${AWS::StackName}-firmware-upgrade:*":       "the executions of this state machine",
+	"arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:topic/usp/v1/agent/${!iot:Connection.Thing.ThingName}/*": "what MQTT 3.1.1 appends",
+	"arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:topic/usp/v1/controller/${ControllerEndpointId}/from/" +
+		"${!iot:Connection.Thing.ThingName}/*": "what MQTT 3.1.1 appends",
+	"${FirmwareBucket}/*": "the objects of the bucket",
+}
+
+// TestEveryWildcardHasAReason looks at the policies of all resources, not of roles only.
+func TestEveryWildcardHasAReason(t *testing.T) {
+	seen := map[string]bool{}
+	statements := 0
+	for id, r := range parse(t).Resources {
+		documents := []any{r.Properties["PolicyDocument"]}
+		for _, p := range list(r.Properties["Policies"]) {
+			documents = append(documents, at(p, "PolicyDocument"))
+		}
+		for _, d := range documents {
+			for _, s := range list(at(d, "Statement")) {
+				statements++
+				for _, resource := range list(at(s, "Resource")) {
+					name := arn(resource)
+					if name == "" {
+						t.Errorf("%s: %s is no resource that this test can read", id, text(resource))
+					}
+					if !strings.ContainsAny(name, "*?") {
+						continue
+					}
+					seen[name] = true
+					if wide[name] == "" {
+						t.Errorf("%s: %v on %s", id, at(s, "Action"), name)
+					}
+				}
+			}
+		}
+	}
+	for name := range wide {
+		if !seen[name] {
+			t.Errorf("wide has %s, which no statement names", name)
+		}
+	}
+	if statements < 50 {
+		t.Errorf("only %d statements were found", statements)
+	}
+}
+
+// arn is a resource of a statement as text, "" if it is of a form that the template does not have.
+func arn(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case map[string]any:
+		if s, ok := v["Fn::Sub"].(string); ok {
+			return s
+		}
+		if id, ok := v["Ref"].(string); ok {
+			return "${" + id + "}"
+		}
+		if id, ok := at(v, "Fn::GetAtt", 0).(string); ok {
+			return "${" + id + "}"
+		}
+		if at(v, "Fn::Join", 0) == "" {
+			var b strings.Builder
+			for _, part := range list(at(v, "Fn::Join", 1)) {
+				b.WriteString(arn(part))
+			}
+			return b.String()
+		}
+	}
+	return ""
+}
+
 func TestRolesAreForOneServiceAndThisAccount(t *testing.T) {
 	for id, role := range parse(t).of("AWS::IAM::Role") {
 		trust := at(role.Properties, "AssumeRolePolicyDocument", "Statement", 0)
@@ -365,8 +443,8 @@ func TestDeviceUsesOnlyItsOwnTopics(t *testing.T) {
 	const own = "${!iot:Connection.Thing.ThingName}"
 	allowed := map[string][]string{
 		"iot:Connect":   {"client/" + own},
-		"iot:Subscribe": {"topicfilter/usp/v1/agent/" + own},
-		"iot:Receive":   {"topic/usp/v1/agent/" + own},
+		"iot:Subscribe": {"topicfilter/usp/v1/agent/" + own, "topicfilter/usp/v1/agent/" + own + "/#"},
+		"iot:Receive":   {"topic/usp/v1/agent/" + own, "topic/usp/v1/agent/" + own + "/*"},
 		"iot:Publish":   {"topic/usp/v1/controller/${ControllerEndpointId}/from/" + own, "topic/usp/v1/controller/${ControllerEndpointId}/from/" + own + "/*"},
 	}
 	statements := list(at(parse(t).Resources["DevicePolicy"].Properties, "PolicyDocument", "Statement"))

@@ -72,7 +72,8 @@ func newBucket(scope constructs.Construct) awss3.CfnBucket {
 }
 
 // devicePolicy lets a device connect as the thing that its certificate is attached to, and use that thing's topics.
-// What an agent appends to the topic that it publishes on (/reply-to=..., TR-369 R-MQTT.24) is below its own name.
+// What agents and controller append to topics with MQTT 3.1.1 (/reply-to=..., TR-369 R-MQTT.24) is below its own name,
+// and so is what such an agent subscribes to (R-MQTT.15).
 func devicePolicy() map[string]any {
 	const (
 		prefix = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:"
@@ -91,8 +92,8 @@ func devicePolicy() map[string]any {
 	connect["Condition"] = map[string]any{"Bool": map[string]any{"iot:Connection.Thing.IsAttached": "true"}}
 	return map[string]any{"Version": "2012-10-17", "Statement": []any{
 		connect,
-		allow("SubscribeOwnTopic", []string{"iot:Subscribe"}, "topicfilter"+agent),
-		allow("ReceiveOwnTopic", []string{"iot:Receive"}, "topic"+agent),
+		allow("SubscribeOwnTopic", []string{"iot:Subscribe"}, "topicfilter"+agent, "topicfilter"+agent+"/#"),
+		allow("ReceiveOwnTopic", []string{"iot:Receive"}, "topic"+agent, "topic"+agent+"/*"),
 		allow("PublishAsItself", []string{"iot:Publish"}, "topic"+to, "topic"+to+"/*"),
 	}}
 }

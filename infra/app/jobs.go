@@ -23,7 +23,7 @@ func newJobs(stack awscdk.Stack, lambdas *functions, device *device, w *workflow
 	j.createJob = lambdas.add("create-job",
 		map[string]*string{event.EnvFirmwareBucket: device.bucket.Ref(), event.EnvJobTemplate: template.Ref()},
 		allow("ReadTemplate", []string{"iot:DescribeJobTemplate"}, *sub(jobTemplate)),
-		allow("CreateJob", []string{"iot:CreateJob"}, *sub(anyJob), *sub(anyThing), *sub(anyGroup), *sub(jobTemplate)),
+		allow("CreateJob", []string{"iot:CreateJob"}, *sub(anyJob), *sub(anyThing), *sub(anyGroup)),
 		allow("FindJob", []string{"iot:DescribeJob"}, *sub(anyJob)),
 		allow("CheckTargets", []string{"iot:DescribeThing", "iot:DescribeThingGroup"}, *sub(anyThing), *sub(anyGroup)),
 		allow("FindFirmware", []string{"s3:ListBucket"}, device.bucket.AttrArn()),
@@ -40,7 +40,7 @@ func newJobs(stack awscdk.Stack, lambdas *functions, device *device, w *workflow
 		map[string]*string{
 			event.EnvTable: w.table.Ref(), event.EnvStateMachine: w.stateMachine.Ref(), event.EnvOutcomeTopic: notify.outcomes.Ref(),
 		},
-		w.items(), iotEndpoint(),
+		w.release(), iotEndpoint(),
 		allow("LookAtJob", []string{"iotjobsdata:DescribeJobExecution"}, *sub(anyThing)),
 		allow("EndUpgrade", []string{"states:StopExecution"}, *sub(executions)),
 		allow("PublishOutcome", []string{"sns:Publish"}, notify.outcomes.Ref()))

@@ -34,14 +34,15 @@ func newWorkflow(stack awscdk.Stack, lambdas *functions, device *device, notify 
 	publish := allow("SendToAgent", []string{"iot:Publish"}, *sub(agentTopics))
 
 	send := lambdas.add("send-usp-operate", sendEnvironment, w.items(), publish, iotEndpoint(),
-		// The URL that it presigns for the device is worth what its role may do.
-		allow("ReadFirmware", []string{"s3:GetObject", "s3:GetObjectVersion"}, device.images()), resumeTask())
+		// The URL that it presigns for the device is worth what its role may do. create-job names the version of every
+		// image, so it is always a version that is read.
+		allow("ReadFirmware", []string{"s3:GetObjectVersion"}, device.images()), resumeTask())
 	await := lambdas.add("await-firmware-report", usp, w.items(), publish, iotEndpoint(), resumeTask())
 	// Only an answer ends Verify, and answers meet the task in handle-device-message.
 	verify := lambdas.add("verify-version", usp, w.items(), publish, iotEndpoint())
 	finalize := lambdas.add("finalize",
 		map[string]*string{event.EnvTable: w.table.Ref(), event.EnvOutcomeTopic: notify.outcomes.Ref()},
-		w.items(), jobExecutions(), iotEndpoint(),
+		w.release(), jobExecutions(), iotEndpoint(),
 		allow("RecordVersion", []string{"iot:DescribeThing", "iot:UpdateThing"}, *sub(anyThing)),
 		allow("PublishOutcome", []string{"sns:Publish"}, notify.outcomes.Ref()))
 
@@ -81,6 +82,11 @@ func (w *workflow) items() statement {
 	return allow("DeviceItems", []string{
 		"dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem",
 	}, w.table.AttrArn())
+}
+
+// release is the use of the table by a function that only ends upgrades.
+func (w *workflow) release() statement {
+	return allow("ReleaseDevice", []string{"dynamodb:Query", "dynamodb:DeleteItem"}, w.table.AttrArn())
 }
 
 func newStateMachine(scope constructs.Construct, steps map[string]awslambda.CfnFunction) awsstepfunctions.CfnStateMachine {

@@ -2,13 +2,8 @@ package ablation
 
 import (
 	"context"
-	"crypto/ed25519"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
 	"strings"
 	"testing"
 	"time"
@@ -38,13 +33,7 @@ func TestIntruderIsRefusedAndCounted(t *testing.T) {
 		if err := s.execution(ctx, job, victim, "IN_PROGRESS"); err != nil {
 			return err
 		}
-		connect := func(id string) (*iotdataplane.Connection, error) {
-			return s.cloud.Devices().Connect(ctx, iotdataplane.Client{
-				Options:   iotdataplane.Options{Hello: iotdataplane.Hello{ClientID: id, Certificate: certificate, SourceIP: "127.0.0.1"}, Clean: true},
-				OnMessage: func(*iotdataplane.Connection, iotdataplane.Message) {},
-				OnEnd:     func(string) {},
-			})
-		}
+		connect := func(id string) (*iotdataplane.Connection, error) { return s.connect(ctx, id, certificate, func(string) {}) }
 		if _, err := connect(victim); err == nil {
 			return errors.New("the intruder is connected as " + victim)
 		}
@@ -85,35 +74,4 @@ func TestIntruderIsRefusedAndCounted(t *testing.T) {
 	if len(o.denied) != 2 {
 		t.Errorf("denied:\n%s", strings.Join(o.denied, "\n"))
 	}
-}
-
-// provision makes a thing with a certificate that has the stack's device policy.
-func (s stage) provision(ctx context.Context, thing string) (*x509.Certificate, error) {
-	policy, err := s.physical(ctx, "DevicePolicy")
-	if err != nil {
-		return nil, err
-	}
-	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1 << 40), Subject: pkix.Name{CommonName: thing}, NotBefore: s0.AddDate(-1, 0, 0), NotAfter: s0.AddDate(20, 0, 0),
-	}
-	der, err := x509.CreateCertificate(s.sched, template, template, key.Public(), key)
-	if err != nil {
-		return nil, err
-	}
-	var made struct{ CertificateArn string }
-	if err := s.call(ctx, "iot", "RegisterCertificateWithoutCA", map[string]any{
-		"certificatePem": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), "status": "ACTIVE",
-	}, &made); err != nil {
-		return nil, err
-	}
-	for operation, in := range map[string]map[string]any{
-		"CreateThing":  {"thingName": thing},
-		"AttachPolicy": {"policyName": policy, "target": made.CertificateArn},
-	} {
-		if err := s.call(ctx, "iot", operation, in, nil); err != nil {
-			return nil, err
-		}
-	}
-	return &x509.Certificate{Raw: der}, s.call(ctx, "iot", "AttachThingPrincipal", map[string]any{"thingName": thing, "principal": made.CertificateArn}, nil)
 }

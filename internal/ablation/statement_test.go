@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/fleetstep/fleetstep/infra"
@@ -19,6 +20,65 @@ type statement struct {
 	sid      string
 	effect   string
 	actions  []string
+	reaches  []any // its resources, as the template writes them
+}
+
+// cut is what is taken out of the template: a statement, or only one of its
+// actions or of its resources.
+type cut struct {
+	statement
+	action   string // "": all
+	resource int    // -1: all
+}
+
+// parts are the cuts that leave something of a statement: each of its actions
+// and each of its resources, where there are several.
+func (s statement) parts() []cut {
+	var cuts []cut
+	if len(s.actions) > 1 {
+		for _, a := range s.actions {
+			cuts = append(cuts, cut{s, a, -1})
+		}
+	}
+	if len(s.reaches) > 1 {
+		for i := range s.reaches {
+			cuts = append(cuts, cut{s, "", i})
+		}
+	}
+	return cuts
+}
+
+func (c cut) String() string {
+	switch {
+	case c.action != "":
+		return c.statement.String() + "-" + c.action
+	case c.resource >= 0:
+		return fmt.Sprintf("%v-resource-%d", c.statement, c.resource)
+	}
+	return c.statement.String()
+}
+
+// namedBy reports whether a denial is for want of what was cut: it names one of
+// the actions, and the one who had it.
+func (c cut) namedBy(denial string) bool {
+	who, what, ok := strings.Cut(denial, " is not authorized to perform: ")
+	if !ok {
+		return false
+	}
+	action, resource, _ := strings.Cut(what, " on resource: ")
+	if c.action != "" && action != c.action || !slices.Contains(c.actions, action) {
+		return false
+	}
+	name := stack + "-" + c.statement.resource + "-" // and something random
+	switch {
+	case c.policy == "AssumeRolePolicyDocument":
+		return strings.Contains(resource, ":role/"+name)
+	case strings.HasPrefix(c.policy, "Policies/"):
+		return strings.Contains(who, ":assumed-role/"+name)
+	case strings.HasPrefix(action, "iot:"):
+		return strings.HasPrefix(who, "MQTT client ")
+	}
+	return strings.Contains(who, ".amazonaws.com") // a service, by a resource's policy
 }
 
 func (s statement) String() string {
@@ -91,32 +151,33 @@ func statements(t *testing.T) []statement {
 			for i, s := range docs[where]["Statement"].([]any) {
 				st := s.(object)
 				sid, _ := st["Sid"].(string)
-				all = append(all, statement{id, where, i, sid, st["Effect"].(string), texts(st["Action"])})
+				reaches, _ := st["Resource"].([]any)
+				all = append(all, statement{id, where, i, sid, st["Effect"].(string), texts(st["Action"]), reaches})
 			}
 		}
 	}
 	return all
 }
 
-// without is the template without a statement, or, unless action is "", with the
-// statement short of that action.
-func without(t *testing.T, s statement, action string) []byte {
+// without is the template without what is cut.
+func without(t *testing.T, s cut) []byte {
 	t.Helper()
 	template := parse(t)
 	resources := resourcesOf(template)
-	if s.policy == "" {
-		delete(resources, s.resource)
+	if id := s.statement.resource; s.policy == "" {
+		delete(resources, id)
 		for _, r := range resources {
-			forget(r.(object), s.resource)
+			forget(r.(object), id)
 		}
 	} else {
-		resource := resources[s.resource].(object)
+		resource := resources[id].(object)
 		document := documents(resource)[s.policy]
 		list := document["Statement"].([]any)
 		switch {
-		case action != "":
-			st := list[s.index].(object)
-			st["Action"] = slices.DeleteFunc(slices.Clone(texts(st["Action"])), func(a string) bool { return a == action })
+		case s.action != "":
+			list[s.index].(object)["Action"] = slices.DeleteFunc(slices.Clone(s.actions), func(a string) bool { return a == s.action })
+		case s.resource >= 0:
+			list[s.index].(object)["Resource"] = slices.Delete(slices.Clone(s.reaches), s.resource, s.resource+1)
 		case len(list) > 1:
 			document["Statement"] = slices.Delete(list, s.index, s.index+1)
 		default:

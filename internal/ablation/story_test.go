@@ -33,8 +33,9 @@ const (
 	damaged  = 3 // a third campaign tries it again
 	stubborn = 4 // and this one too, which keeps the new image and starts the old
 	canceled = 5 // its job execution is cancelled in the middle of the transfer
-	devices  = 7
-	faults   = "slow-link@1,offline-at-start@2,bad-checksum@3,old-image@4,slow-link@5,wrong-endpoint-id@6"
+	healthy  = 7 // gets a second image, whose name is not what it says inside
+	devices  = 8
+	faults   = "slow-link@1,offline-at-start@2,bad-checksum@3,old-image@4,slow-link@5,wrong-endpoint-id@6,never-returns@8"
 )
 
 // outcome is what can be seen of a run.
@@ -118,11 +119,24 @@ func play(t *testing.T, template []byte, c rehearsal.Config, enough bool, story 
 	return o
 }
 
-// event is the payload of the first campaign: quick ends for those who never
-// answer.
+// event is the payload of the first campaign: the quick one, but patient with
+// devices that do not answer, so that it outlasts the story.
 func event(t *testing.T) string {
-	path, err := filepath.Abs("../../events/create-job-quick.json")
+	t.Helper()
+	b, err := os.ReadFile("../../events/create-job-quick.json")
 	if err != nil {
+		t.Fatal(err)
+	}
+	var payload map[string]any
+	if err := json.Unmarshal(b, &payload); err != nil {
+		t.Fatal(err)
+	}
+	payload["timeouts"] = map[string]int{"jobMinutes": 60, "answerSeconds": 300, "downloadSeconds": 60, "rebootSeconds": 30}
+	if b, err = json.Marshal(payload); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "event.json")
+	if err := os.WriteFile(path, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path
@@ -220,7 +234,16 @@ func story(ctx context.Context, s stage) error {
 	if err := s.call(ctx, "iot", "CancelJobExecution", map[string]any{"jobId": first, "thingName": victim, "force": true}, nil); err != nil {
 		return err
 	}
-	return s.thirdCampaign(ctx, first)
+	if err := s.thirdCampaign(ctx, first); err != nil {
+		return err
+	}
+	if err := s.mislabelled(ctx, first); err != nil {
+		return err
+	}
+	if err := s.late(ctx, first); err != nil {
+		return err
+	}
+	return s.deaf(ctx)
 }
 
 // payload is what a campaign for some devices is created with.
@@ -245,8 +268,8 @@ func (s stage) thirdCampaign(ctx context.Context, first string) error {
 			return err
 		}
 	}
-	function := map[string]any{"FunctionName": stack + "-await-firmware-report", "ReservedConcurrentExecutions": 0}
-	if err := s.call(ctx, "lambda", "PutFunctionConcurrency", function, nil); err != nil {
+	resume, err := s.pause(ctx, "await-firmware-report")
+	if err != nil {
 		return err
 	}
 	var created struct{ JobID string }
@@ -263,7 +286,7 @@ func (s stage) thirdCampaign(ctx context.Context, first string) error {
 	if err := s.sched.Sleep(ctx, 15*time.Second); err != nil {
 		return err
 	}
-	if err := s.call(ctx, "lambda", "DeleteFunctionConcurrency", function, nil); err != nil {
+	if err := resume(); err != nil {
 		return err
 	}
 	for _, thing := range things {
@@ -286,17 +309,29 @@ func (s stage) secondCampaign(ctx context.Context, first string) error {
 	if err := s.invoke(ctx, "create-job", "RequestResponse", payload(thing), &created); err != nil {
 		return err
 	}
-	var document struct{ Document json.RawMessage }
+	document, err := s.document(ctx, created.JobID)
+	if err != nil {
+		return err
+	}
+	return s.notifyNext(ctx, thing, created.JobID, document)
+}
+
+// document is a job's.
+func (s stage) document(ctx context.Context, job string) (json.RawMessage, error) {
+	var out struct{ Document json.RawMessage }
+	if err := s.call(ctx, "iot", "GetJobDocument", map[string]string{"jobId": job}, &out); err != nil {
+		return nil, err
+	}
 	var text string
-	if err := s.call(ctx, "iot", "GetJobDocument", map[string]string{"jobId": created.JobID}, &document); err != nil {
-		return err
-	}
-	if err := json.Unmarshal(document.Document, &text); err != nil {
-		return err
-	}
+	err := json.Unmarshal(out.Document, &text)
+	return json.RawMessage(text), err
+}
+
+// notifyNext says that a job execution is a device's next.
+func (s stage) notifyNext(ctx context.Context, thing, job string, document json.RawMessage) error {
 	return s.invoke(ctx, "start-upgrade", "Event", map[string]any{
 		"thingName": thing, "receivedAt": s.sched.Now().UnixMilli(),
-		"execution": map[string]any{"jobId": created.JobID, "executionNumber": 1, "status": "QUEUED", "jobDocument": json.RawMessage(text)},
+		"execution": map[string]any{"jobId": job, "executionNumber": 1, "status": "QUEUED", "jobDocument": document},
 	}, nil)
 }
 

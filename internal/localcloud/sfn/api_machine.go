@@ -134,7 +134,7 @@ func (s *Service) createStateMachine(ctx context.Context, c *awsapi.Call, in *Cr
 		return nil, err
 	}
 	arn := s.arn("stateMachine", in.Name)
-	if err := s.checkRole(ctx, c, arn, in.RoleARN, in.Logging); err != nil {
+	if err := s.checkRole(ctx, c, arn, in.RoleARN, in.RoleARN, in.Logging); err != nil {
 		return nil, err
 	}
 	now := s.sched.Now()
@@ -259,7 +259,7 @@ func (s *Service) updateStateMachine(ctx context.Context, c *awsapi.Call, in *Up
 		if logging == nil {
 			logging = now.Logging
 		}
-		if err := s.checkRole(ctx, c, in.StateMachineARN, cmp.Or(in.RoleARN, now.RoleARN), logging); err != nil {
+		if err := s.checkRole(ctx, c, in.StateMachineARN, in.RoleARN, cmp.Or(in.RoleARN, now.RoleARN), logging); err != nil {
 			return nil, err
 		}
 	}

@@ -19,9 +19,15 @@ var logDelivery = []string{
 // Source: Step Functions Developer Guide, "X-Ray and Step Functions", IAM policies.
 var tracing = []string{"xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules", "xray:GetSamplingTargets"}
 
-// checkRole refuses a role that Step Functions may not assume, and one that may
-// not deliver the logs that are asked for.
-func (s *Service) checkRole(ctx context.Context, c *awsapi.Call, machineARN, roleARN string, l *LoggingConfig) error {
+// checkRole refuses a caller who may not pass the role, a role that Step
+// Functions may not assume, and one that may not deliver the logs that are asked
+// for. passed is "" where the caller names no role.
+func (s *Service) checkRole(ctx context.Context, c *awsapi.Call, machineARN, passed, roleARN string, l *LoggingConfig) error {
+	if passed != "" {
+		if err := c.Authorize(ctx, "iam:PassRole", passed, map[string][]string{"iam:PassedToService": {"states.amazonaws.com"}}); err != nil {
+			return err
+		}
+	}
 	if s.Roles == nil {
 		return nil
 	}
