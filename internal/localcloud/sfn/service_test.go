@@ -299,7 +299,7 @@ func TestListingPagesNewestFirst(t *testing.T) {
 
 func TestEndlessLoopEndsAtTheHistoryLimit(t *testing.T) {
 	w := virtual(t)
-	e := w.start(w.create("m", `{"StartAt":"A","States":{"A":{"Type":"Pass","Next":"B"},"B":{"Type":"Pass","Next":"A"}}}`), "e", `{}`)
+	e := w.start(w.create("m", `{"StartAt":"A","States":{"A":{"Type":"Choice","Choices":[{"Variable":"$.end","IsPresent":true,"Next":"End"}],"Default":"A"},"End":{"Type":"Succeed"}}}`), "e", `{}`)
 	d := w.describe(e)
 	if d["status"] != "FAILED" || !strings.Contains(d["cause"].(string), "25000") {
 		t.Fatalf("%v", d)

@@ -38,7 +38,7 @@ func TestAllErrorsAtOnce(t *testing.T) {
 	want := map[string]bool{
 		"/TimeoutSeconds": true, "/States/A": true, "/States/A/Next": true, "/States/A/Retry[0]": true, "/States/A/Retry[0]/MaxAttempts": true,
 		"/States/B": true, "/States/C": true, "/States/C/Choices[0]/NumericEquals": true,
-		"/States/D/Parameters": true, "/States/D/ResultPath": true, "/States/D/Wrong": true,
+		"/States/D": true, "/States/D/Parameters": true, "/States/D/ResultPath": true,
 	}
 	got := map[string]bool{}
 	for _, d := range ds {

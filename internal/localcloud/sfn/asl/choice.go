@@ -210,7 +210,7 @@ func (c *compiler) choiceState(s *State, o *document.Object, at string) {
 		if v, ok := r.Get("Comment"); ok {
 			c.text(v, where+"/Comment")
 		}
-		ch.assign, ch.assignNames = c.assignment(r, s.JSONata, where)
+		ch.assign, ch.assignNames = c.assignment(r, s.JSONata, where, fmt.Sprintf("Choices[%d]/", i))
 		if s.JSONata {
 			c.condition(ch, r, where, i)
 		} else {
@@ -241,8 +241,14 @@ func (c *compiler) condition(ch *choice, r *document.Object, at string, i int) {
 		case "Output":
 			ch.output = c.jsonataTemplate(m.Value, field, fmt.Sprintf("Choices[%d]/Output", i))
 		case "Next", "Comment", "Assign":
+		case "Variable", "And", "Or", "Not":
+			c.otherLanguage(at, m.Name, true)
 		default:
-			c.fail(field, "Field is not supported")
+			if comparing(m.Name) {
+				c.otherLanguage(at, m.Name, true)
+			} else {
+				c.unsupported(at, m.Name)
+			}
 		}
 	}
 	if ch.condition == nil {
@@ -297,8 +303,12 @@ func (c *compiler) rule(r *document.Object, at string, top bool, depth int) rule
 		default:
 			base, isPath := strings.CutSuffix(name, "Path")
 			test := operators[base]
-			if test == nil || isPath && (strings.HasPrefix(base, "Is") || base == "StringMatches") {
-				c.fail(field, "Field is not supported")
+			if !comparing(name) {
+				if name == "Condition" || name == "Output" {
+					c.otherLanguage(at, name, false)
+				} else {
+					c.unsupported(at, name)
+				}
 				continue
 			}
 			found = append(found, name)
@@ -336,6 +346,12 @@ func (c *compiler) rule(r *document.Object, at string, top bool, depth int) rule
 		c.fail(at, "Only one of these fields is allowed: [%s]", strings.Join(found, ", "))
 	}
 	return out
+}
+
+// comparing reports whether a member of a rule is a comparison operator.
+func comparing(name string) bool {
+	base, isPath := strings.CutSuffix(name, "Path")
+	return operators[base] != nil && !(isPath && (strings.HasPrefix(base, "Is") || base == "StringMatches"))
 }
 
 // operand checks the literal that an operator compares with.

@@ -1,12 +1,14 @@
 package asl
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/jsonpath"
@@ -25,12 +27,15 @@ const (
 	missingTransition = "MISSING_TRANSITION_TARGET"
 	duplicateName     = "DUPLICATE_STATE_NAME"
 	invalidJSON       = "INVALID_JSON_DESCRIPTION"
+	missingEnd        = "MISSING_END_STATE"
+	invalidJSONata    = "INVALID_JSONATA_EXPRESSION"
+	unsupportedPart   = "UNSUPPORTED_JSONATA_EXPRESSION"
 )
 
 // Compile checks a definition and plans it. The machine is nil if the
 // diagnostics hold an error.
 func Compile(definition string, express bool) (*Machine, Diagnostics) {
-	c := &compiler{names: map[string]bool{}}
+	c := &compiler{names: map[string]bool{}, states: always}
 	v, ds := parseDefinition(definition)
 	if ds != nil {
 		return nil, ds
@@ -60,7 +65,7 @@ func CompileState(definition string) (*Machine, Diagnostics) {
 	if !ok {
 		return nil, Diagnostics{{"ERROR", schemaFailed, "Definition must be a valid JSON object", ""}}
 	}
-	c := &compiler{names: map[string]bool{}, single: true}
+	c := &compiler{names: map[string]bool{}, states: always, single: true}
 	m := &Machine{Flow: &Flow{StartAt: "StateName", States: map[string]*State{}}}
 	c.machine = m
 	c.jsonata = c.language(o, "/", false)
@@ -82,32 +87,100 @@ func parseDefinition(definition string) (any, Diagnostics) {
 	return nil, Diagnostics{jsonDiagnostic(definition, err)}
 }
 
+// JSONProblem words the error of a text that is not JSON as AWS's parser does.
+func JSONProblem(text string, err error) string {
+	message, _ := jsonProblem(text, err)
+	return message
+}
+
 var word = regexp.MustCompile(`^[A-Za-z0-9_$]+`)
 
-// jsonDiagnostic words a JSON error as AWS's parser does.
-func jsonDiagnostic(text string, err error) Diagnostic {
-	offset := 0
-	if e, ok := err.(*document.SyntaxError); ok {
-		offset = e.Offset
-	}
-	message := "Unexpected character"
-	if token := word.FindString(text[min(offset, len(text)):]); token != "" {
-		message = fmt.Sprintf("Unrecognized token '%s': was expecting (JSON String, Number, Array, Object or token 'null', 'true' or 'false')", token)
-		offset += len(token)
-	} else if e, ok := err.(*document.SyntaxError); ok && e.Message == "expected a member name" && offset < len(text) {
-		message = fmt.Sprintf("Unexpected character ('%c' (code %d)): was expecting double-quote to start field name", text[offset], text[offset])
-	} else if offset >= len(text) {
-		message = "Unexpected end-of-input"
+// jsonProblem also says where parsing has stopped.
+func jsonProblem(text string, err error) (message string, offset int) {
+	var e *document.SyntaxError
+	if errors.As(err, &e) {
+		offset = min(e.Offset, len(text))
 	} else {
-		message = fmt.Sprintf("Unexpected character ('%c' (code %d))", text[offset], text[offset])
+		e = &document.SyntaxError{}
 	}
-	line := 1 + strings.Count(text[:min(offset, len(text))], "\n")
-	column := offset - strings.LastIndex(text[:min(offset, len(text))], "\n")
+	if offset >= len(text) {
+		return jsonEnd(text), offset
+	}
+	at, size := utf8.DecodeRuneInString(text[offset:])
+	unexpected := fmt.Sprintf("Unexpected character ('%c' (code %d))", at, at)
+	const values = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')"
+	token := word.FindString(text[offset:])
+	switch e.Message {
+	case "expected a member name":
+		return unexpected + ": was expecting double-quote to start field name", offset + size
+	case "expected ':'":
+		return unexpected + ": was expecting a colon to separate field name and value", offset + size
+	case "expected ',' or '}'":
+		return unexpected + ": was expecting comma to separate Object entries", offset + size
+	case "expected ',' or ']'":
+		return unexpected + ": was expecting comma to separate Array entries", offset + size
+	case "control character in a string":
+		return fmt.Sprintf("Illegal unquoted character ((CTRL-CHAR, code %d)): has to be escaped using backslash to be included in string value", at), offset + size
+	case "bad escape":
+		return fmt.Sprintf("Unrecognized character escape '%c' (code %d)", at, at), offset + size
+	case "nested too deep":
+		return fmt.Sprintf("Document nesting depth (%d) exceeds the maximum allowed (%d, from `StreamReadConstraints.getMaxNestingDepth()`)", document.MaxDepth+1, document.MaxDepth), offset
+	}
+	if token != "" && e.Message != "expected a digit" {
+		return fmt.Sprintf("Unrecognized token '%s': was expecting %s", token, values), offset + len(token)
+	}
+	return unexpected + ": expected a valid value " + values, offset
+}
+
+// jsonEnd words the error of a text that ends too early.
+func jsonEnd(text string) string {
+	type open struct {
+		kind byte
+		at   int
+	}
+	var stack []open
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; c {
+		case '{', '[':
+			stack = append(stack, open{c, i})
+		case '}', ']':
+			stack = stack[:max(0, len(stack)-1)]
+		case '"':
+			for i++; i < len(text) && text[i] != '"'; i++ {
+				if text[i] == '\\' {
+					i++
+				}
+			}
+			if i >= len(text) {
+				return "Unexpected end-of-input: was expecting closing quote for a string value"
+			}
+		}
+	}
+	if len(stack) == 0 {
+		return "No content to map due to end-of-input"
+	}
+	last := stack[len(stack)-1]
+	kind := "Object"
+	if last.kind == '[' {
+		kind = "Array"
+	}
+	return fmt.Sprintf("Unexpected end-of-input: expected close marker for %s (start marker at %s)", kind, jsonSource(text, last.at))
+}
+
+// jsonSource shows a place of a text as AWS's parser does.
+func jsonSource(text string, offset int) string {
+	line := 1 + strings.Count(text[:offset], "\n")
+	column := offset - strings.LastIndex(text[:offset], "\n")
 	source := text
 	if len(source) > 500 {
 		source = source[:500] + fmt.Sprintf("\"[truncated %d chars]", len(text)-500)
 	}
-	at := fmt.Sprintf("[Source: (String)\"%s\"; line: %d, column: %d]", source, line, column)
+	return fmt.Sprintf("[Source: (String)\"%s\"; line: %d, column: %d]", source, line, column)
+}
+
+func jsonDiagnostic(text string, err error) Diagnostic {
+	message, offset := jsonProblem(text, err)
+	at := jsonSource(text, offset)
 	return Diagnostic{"ERROR", invalidJSON, message + "\n at " + at, at}
 }
 
@@ -118,7 +191,20 @@ type compiler struct {
 	jsonata     bool // language of the whole machine
 	single      bool
 	depth       int
-	current     string // state whose fields are read
+	current     string   // state whose fields are read
+	states      []string // what $states has in the field that is read
+}
+
+// always is what $states has everywhere; its result is there for the output and
+// the variables of a state that has one, its error output for those of a catcher.
+var always = []string{"input", "context"}
+
+// having reads a field in which $states has one member more.
+func (c *compiler) having(member string, read func()) {
+	before := c.states
+	c.states = append(slices.Clip(always), member)
+	read()
+	c.states = before
 }
 
 func (c *compiler) report(code, at, format string, args ...any) {
@@ -130,6 +216,18 @@ func (c *compiler) report(code, at, format string, args ...any) {
 
 func (c *compiler) fail(at, format string, args ...any) {
 	c.report(schemaFailed, at, format, args...)
+}
+
+// unsupported reports a field that what is at the location cannot have.
+func (c *compiler) unsupported(at, name string) { c.fail(at, "Field '%s' is not supported", name) }
+
+// otherLanguage reports a field of the other query language.
+func (c *compiler) otherLanguage(at, name string, jsonata bool) {
+	is, other := "JSONPath", "JSONata"
+	if jsonata {
+		is, other = other, is
+	}
+	c.fail(at, "The QueryLanguage is set to '%s', but field '%s' is only supported for the '%s' QueryLanguage", is, name, other)
 }
 
 // language reads QueryLanguage; whole says that the machine is JSONata.
@@ -148,7 +246,7 @@ func (c *compiler) language(o *document.Object, at string, whole bool) bool {
 		return false
 	}
 	c.fail(join(at, "QueryLanguage"), "Value is not valid: should be one of [JSONPath, JSONata]")
-	return whole
+	return true
 }
 
 func join(at, name string) string { return strings.TrimSuffix(at, "/") + "/" + name }
@@ -174,10 +272,10 @@ func (c *compiler) flow(o *document.Object, at string, top bool) *Flow {
 	for _, m := range o.Members() {
 		known := slices.Contains(flowFields, m.Name)
 		if !top {
-			known = m.Name == "Comment" || m.Name == "StartAt" || m.Name == "States" || m.Name == "ProcessorConfig" || m.Name == "QueryLanguage"
+			known = m.Name == "Comment" || m.Name == "StartAt" || m.Name == "States" || m.Name == "ProcessorConfig"
 		}
 		if !known {
-			c.fail(at+"/"+m.Name, "Field is not supported")
+			c.unsupported(at, m.Name)
 		}
 	}
 	if v, ok := o.Get("Comment"); ok {
@@ -231,69 +329,78 @@ func (c *compiler) flow(o *document.Object, at string, top bool) *Flow {
 	return f
 }
 
-// transitions checks where states lead.
+// transitions checks where states lead: that each target is there, that the
+// flow can end, and that each state can be reached. A flow that cannot end is not
+// asked which of its states are reached.
 func (c *compiler) transitions(f *Flow, at string) {
 	reached := map[string]bool{}
 	var queue []string
-	visit := func(to, where, field string) {
-		if to == "" {
-			return
-		}
-		if f.States[to] == nil {
-			c.report(missingTransition, where, "Missing '%s' target: %s", field, to)
-			return
-		}
-		if !reached[to] {
+	visit := func(to, where string) {
+		switch {
+		case to == "":
+		case f.States[to] == nil:
+			c.report(missingTransition, where, "Missing 'Next' target: %s", to)
+		case !reached[to]:
 			reached[to] = true
 			queue = append(queue, to)
 		}
 	}
-	targets := func(name string, s *State) {
+	if f.StartAt != "" {
+		visit(f.StartAt, at+"/StartAt")
+	}
+	end := false
+	targets := map[string][]string{}
+	for _, name := range f.names {
+		s := f.States[name]
+		end = end || s.terminal()
 		where := at + "/States/" + name
-		visit(s.Next, where+"/Next", "Next")
-		visit(s.fallback, where+"/Default", "Default")
+		check := func(to, field string) {
+			if to != "" && f.States[to] == nil {
+				c.report(missingTransition, where+field, "Missing 'Next' target: %s", to)
+				return
+			}
+			targets[name] = append(targets[name], to)
+		}
+		check(s.Next, "/Next")
 		for i, ch := range s.choices {
-			visit(ch.next, fmt.Sprintf("%s/Choices[%d]/Next", where, i), "Next")
+			check(ch.next, fmt.Sprintf("/Choices[%d]/Next", i))
 		}
+		check(s.fallback, "/Default")
 		for i, ct := range s.catch {
-			visit(ct.Next, fmt.Sprintf("%s/Catch[%d]/Next", where, i), "Next")
+			check(ct.Next, fmt.Sprintf("/Catch[%d]/Next", i))
 		}
+	}
+	if !end {
+		c.diagnostics = append(c.diagnostics, Diagnostic{"ERROR", missingEnd, "Workflow has no terminal state", ""})
+		return
 	}
 	if f.StartAt == "" {
 		return
 	}
-	visit(f.StartAt, at+"/StartAt", "StartAt")
-	done := map[string]bool{}
 	for len(queue) > 0 {
 		name := queue[0]
 		queue = queue[1:]
-		done[name] = true
-		targets(name, f.States[name])
+		for _, to := range targets[name] {
+			visit(to, "")
+		}
 	}
 	for _, name := range f.names {
-		if done[name] {
-			continue
-		}
-		queue = nil
-		c.report(missingTransition, at+"/States/"+name, "State \"%s\" is not reachable.", name)
-		s := f.States[name]
-		for _, to := range s.targets() {
-			if to != "" && f.States[to] == nil {
-				c.report(missingTransition, at+"/States/"+name+"/Next", "Missing 'Next' target: %s", to)
-			}
+		if !reached[name] {
+			c.report(missingTransition, at+"/States/"+name, "State \"%s\" is not reachable.", name)
 		}
 	}
 }
 
-func (s *State) targets() []string {
-	out := []string{s.Next, s.fallback}
-	for _, ch := range s.choices {
-		out = append(out, ch.next)
+// terminal reports whether a flow can end with the state. One without a type, or
+// one that says neither how it goes on nor that it ends, has its own diagnostic.
+func (s *State) terminal() bool {
+	switch s.Type {
+	case "Succeed", "Fail":
+		return true
+	case "Choice":
+		return false
 	}
-	for _, ct := range s.catch {
-		out = append(out, ct.Next)
-	}
-	return out
+	return s.Next == ""
 }
 
 func (c *compiler) text(v any, at string) string {
@@ -352,16 +459,13 @@ func (c *compiler) state(name string, o *document.Object, at string) *State {
 		switch {
 		case slices.Contains(common, m.Name), slices.Contains(allowed[0], m.Name), slices.Contains(own, m.Name):
 		case slices.Contains(other, m.Name):
-			c.fail(at+"/"+m.Name, "The QueryLanguage '%s' does not support the field '%s'", map[bool]string{true: "JSONata", false: "JSONPath"}[s.JSONata], m.Name)
+			c.otherLanguage(at, m.Name, s.JSONata)
 		default:
-			c.fail(at+"/"+m.Name, "Field is not supported")
+			c.unsupported(at, m.Name)
 		}
 	}
 	c.next(s, o, at)
 	if s.JSONata {
-		if v, ok := o.Get("Output"); ok {
-			s.output = c.jsonataTemplate(v, at+"/Output", "Output")
-		}
 		if v, ok := o.Get("Arguments"); ok {
 			s.arguments = c.jsonataTemplate(v, at+"/Arguments", "Arguments")
 		}
@@ -379,7 +483,17 @@ func (c *compiler) state(name string, o *document.Object, at string) *State {
 			s.resultSelector = c.pathTemplate(v, at+"/ResultSelector")
 		}
 	}
-	s.assign, s.assignNames = c.assignment(o, s.JSONata, at)
+	outcome := func() {
+		if v, ok := o.Get("Output"); ok && s.JSONata {
+			s.output = c.jsonataTemplate(v, at+"/Output", "Output")
+		}
+		s.assign, s.assignNames = c.assignment(o, s.JSONata, at, "")
+	}
+	if s.Type == "Task" || s.Type == "Parallel" || s.Type == "Map" {
+		c.having("result", outcome)
+	} else {
+		outcome()
+	}
 	switch s.Type {
 	case "Pass":
 		if v, ok := o.Get("Result"); ok {
@@ -476,7 +590,9 @@ func (c *compiler) reference(o *document.Object, at string) *pathField {
 	return p
 }
 
-func (c *compiler) assignment(o *document.Object, jsonata bool, at string) (node, []string) {
+// assignment reads Assign; within is the element that it belongs to, as errors
+// name it: "Choices[0]/".
+func (c *compiler) assignment(o *document.Object, jsonata bool, at, within string) (node, []string) {
 	v, ok := o.Get("Assign")
 	if !ok {
 		return nil, nil
@@ -502,7 +618,7 @@ func (c *compiler) assignment(o *document.Object, jsonata bool, at string) (node
 		names = append(names, name)
 	}
 	if jsonata {
-		return c.jsonataTemplate(v, at, "Assign"), names
+		return c.jsonataTemplate(v, at, within+"Assign"), names
 	}
 	return c.pathTemplate(v, at), names
 }
@@ -807,7 +923,7 @@ func (c *compiler) retriers(s *State, o *document.Object, at string) {
 				out.Full = m.Value == "FULL"
 			case "Comment":
 			default:
-				c.fail(field, "Field is not supported")
+				c.unsupported(where, m.Name)
 			}
 		}
 		if _, ok := r.Get("ErrorEquals"); !ok {
@@ -868,25 +984,20 @@ func (c *compiler) catchers(s *State, o *document.Object, at string) {
 			case m.Name == "ResultPath" && !s.JSONata:
 				out.resultPath = c.reference(r, where)
 			case m.Name == "Output" && s.JSONata:
-				out.output = c.jsonataTemplate(m.Value, field, "Catch["+fmt.Sprint(i)+"]/Output")
+				c.having("errorOutput", func() {
+					out.output = c.jsonataTemplate(m.Value, field, "Catch["+fmt.Sprint(i)+"]/Output")
+				})
 			case m.Name == "Assign":
-				out.assign, out.assignNames = c.assignment(r, s.JSONata, where)
+				c.having("errorOutput", func() { out.assign, out.assignNames = c.assignment(r, s.JSONata, where, fmt.Sprintf("Catch[%d]/", i)) })
 			case m.Name == "Comment":
+			case m.Name == "ResultPath" || m.Name == "Output":
+				c.otherLanguage(where, m.Name, s.JSONata)
 			default:
-				c.fail(field, "Field is not supported")
+				c.unsupported(where, m.Name)
 			}
 		}
 		s.catch = append(s.catch, out)
 	}
-}
-
-// JSONProblem words the error of a text that is not JSON as AWS's parser does.
-func JSONProblem(text string, err error) string {
-	message := jsonDiagnostic(text, err).Message
-	if i := strings.Index(message, "\n at ["); i >= 0 {
-		message = message[:i]
-	}
-	return message
 }
 
 // References lists the variables that each state uses, sorted.

@@ -31,7 +31,11 @@ func (d Diagnostics) Error() string {
 			continue
 		}
 		s := e.Code + ": " + e.Message
-		if e.Location != "" && e.Code != "INVALID_JSON_DESCRIPTION" {
+		switch {
+		case e.Code == invalidJSON: // says where in the message
+		case e.Location == "":
+			s += " at null"
+		default:
 			s += " at " + e.Location
 		}
 		parts = append(parts, s)

@@ -30,9 +30,15 @@ func (c *compiler) expression(text, at, field string) node {
 	source := strings.TrimSpace(text[2 : len(text)-2])
 	e, err := jsonata.Compile(source, jsonata.StepFunctions())
 	if err != nil {
-		message := err.Error()
-		c.fail(at, "The JSONata expression '%s' could not be parsed. %s", source, message)
+		c.report(invalidJSONata, at, "%s", bare(err))
 		return literalNode{}
+	}
+	for _, what := range e.Context() {
+		if what == "$$" {
+			c.report(invalidJSONata, at, "Reference to '$$' is not supported.")
+			continue
+		}
+		c.report(unsupportedPart, at, "Reference to '%s' at the top level is not supported.", what)
 	}
 	n := exprNode{source: source, field: field, expr: e}
 	for _, ref := range e.References() {
@@ -44,6 +50,9 @@ func (c *compiler) expression(text, at, field string) node {
 			continue
 		}
 		whole := len(ref.Path) == 0
+		if !whole && !slices.Contains(c.states, ref.Path[0]) {
+			c.report(unsupportedPart, at, "Field '$states.%s' does not exist.", ref.Path[0])
+		}
 		n.input = n.input || whole || ref.Path[0] == "input"
 		n.result = n.result || whole || ref.Path[0] == "result"
 		n.failure = n.failure || whole || ref.Path[0] == "errorOutput"
@@ -55,6 +64,15 @@ func (c *compiler) expression(text, at, field string) node {
 		}
 	}
 	return n
+}
+
+// bare is an error's message without the code before it.
+func bare(err error) string {
+	var e *jsonata.Error
+	if errors.As(err, &e) {
+		return e.Message
+	}
+	return err.Error()
 }
 
 func (n exprNode) eval(s *scope) (any, *Failure) {
@@ -98,12 +116,13 @@ func (n exprNode) jsonata(s *scope) (jsonata.Value, *Failure) {
 func (n exprNode) raw(s *scope) (any, *Failure) {
 	v, err := n.expr.Eval(s.run.jsonata(), jsonata.Undefined, s.bindings(n))
 	if err != nil {
-		message := err.Error()
+		// What outgrew a limit has no code, and follows a colon.
+		message := ". " + err.Error()
 		var e *jsonata.Error
-		if errors.As(err, &e) && e.Code == "" {
-			message = e.Message
+		if errors.As(err, &e) && (e.Code == "" || e.Code == "U1001") {
+			message = ": " + e.Message
 		}
-		return nil, s.evaluation(n.field, "The JSONata expression '%s' specified for the field '%s' threw an error during evaluation. %s", n.source, n.field, message)
+		return nil, s.evaluation(n.field, "The JSONata expression '%s' specified for the field '%s' threw an error during evaluation%s", n.source, n.field, message)
 	}
 	return v, nil
 }
@@ -215,6 +234,14 @@ func jsonataOf(v any, known func(o *document.Object) (jsonata.Value, bool)) json
 func fromJSONata(v jsonata.Value) any {
 	switch v := v.(type) {
 	case float64:
+		switch {
+		case math.IsNaN(v):
+			return "NaN"
+		case math.IsInf(v, 1):
+			return "Infinity"
+		case math.IsInf(v, -1):
+			return "-Infinity"
+		}
 		return document.Float(v)
 	case []any:
 		out := make([]any, 0, len(v))
@@ -244,8 +271,8 @@ func fromJSONata(v jsonata.Value) any {
 }
 
 // appendJSONata writes a value of package jsonata as package document writes the
-// same value. It is false for what holds a function or nothing (undefined), for
-// which JSON has no word.
+// same value. It is false for what holds a function, nothing (undefined) or a
+// number that is not finite, for which JSON has no word.
 func appendJSONata(b []byte, v jsonata.Value) ([]byte, bool) {
 	switch v := v.(type) {
 	case nil:
@@ -257,6 +284,9 @@ func appendJSONata(b []byte, v jsonata.Value) ([]byte, bool) {
 	case float64:
 		if v == math.Trunc(v) && math.Abs(v) < 1<<53 && (v != 0 || !math.Signbit(v)) {
 			return strconv.AppendInt(b, int64(v), 10), true
+		}
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return b, false
 		}
 		return append(b, document.Float(v)...), true
 	case []any:
@@ -296,8 +326,13 @@ func (r *Run) jsonata() *jsonata.Runtime {
 	return r.runtime
 }
 
+// expressionLimits are those of Step Functions as far as they have been observed:
+// the range [1..873782] and a string of 4 Mi characters can be made, one more and
+// one of 8 Mi cannot; a sum of a hundred terms is the longest.
+var expressionLimits = jsonata.Limits{Depth: 100, Value: 8 * 873782}
+
 func (r *Run) newRuntime() *jsonata.Runtime {
-	return &jsonata.Runtime{Now: r.host.Now, UUID: r.host.UUID, Random: func() float64 {
+	return &jsonata.Runtime{Limits: expressionLimits, Now: r.host.Now, UUID: r.host.UUID, Random: func() float64 {
 		return float64(r.host.Random(1<<53)) / (1 << 53)
 	}}
 }

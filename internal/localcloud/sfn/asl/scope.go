@@ -25,7 +25,6 @@ const (
 	errTimeout    = "States.Timeout"
 	errEvaluation = "States.QueryEvaluationError"
 	errDataLimit  = "States.DataLimitExceeded"
-	errNoChoice   = "States.NoChoiceMatched"
 	errItemReader = "States.ItemReaderFailed"
 	errTolerance  = "States.ExceedToleratedFailureThreshold"
 	errHeartbeat  = "States.HeartbeatTimeout"

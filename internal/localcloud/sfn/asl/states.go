@@ -412,9 +412,7 @@ func (r *Run) choose(s *scope) *Failure {
 		return r.chosen(s, ch.output, ch.assign, ch.next)
 	}
 	if st.fallback == "" {
-		f := s.runtime("Failed to transition out of the state. The state does not point to a next state.")
-		f.Error = ptr(errNoChoice)
-		return f
+		return s.runtime("Failed to transition out of the state. The state does not point to a next state.")
 	}
 	return r.chosen(s, st.output, st.assign, st.fallback)
 }

@@ -60,6 +60,10 @@ func (n arrayNode) eval(s *scope) (any, *Failure) {
 
 func (n pathNode) eval(s *scope) (any, *Failure) {
 	v, err := s.resolve(n.path)
+	var missing *jsonpath.NotFoundError
+	if errors.As(err, &missing) && missing.PastEnd {
+		return nil, nil // a template shows what is past an array's end as null
+	}
 	if err != nil {
 		return nil, s.runtime("The JSONPath '%s' specified for the field '%s' could not be found in the input '%s'",
 			n.path.Source, n.field, document.Text(s.input))

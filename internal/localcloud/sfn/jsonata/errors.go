@@ -71,7 +71,7 @@ func errSteps() *Error {
 }
 
 func errMemory() *Error {
-	return &Error{Code: "U1001", Message: "Expression evaluation exceeds the memory it may use"}
+	return &Error{Code: "U1001", Message: "Expression evaluation memory limit exceeded: Check for excessive memory usage"}
 }
 
 // text fills in the message of the code. {{x}} is written as JSON, {x} as it is.

@@ -17,6 +17,7 @@ type machine struct {
 	nested            int // library functions under way
 	steps, maxSteps   int64
 	memory, maxMemory int64
+	maxValue          int64
 
 	fault   fault
 	now     time.Time
@@ -110,6 +111,13 @@ func (m *machine) work(n int) {
 // alloc counts bytes before they are taken.
 func (m *machine) alloc(bytes int) {
 	if m.memory += int64(bytes); m.memory > m.maxMemory {
+		throw(errMemory())
+	}
+}
+
+// fits refuses a value of so many bytes if it is larger than values may be.
+func (m *machine) fits(bytes int64) {
+	if m.maxValue > 0 && bytes > m.maxValue {
 		throw(errMemory())
 	}
 }
@@ -582,6 +590,7 @@ func (m *machine) concat(n *node, left, right any) any {
 		return out
 	}
 	x, y := str(left), str(right)
+	m.fits(int64(len(x) + len(y)))
 	m.alloc(len(x) + len(y))
 	return concat(x, y)
 }
@@ -607,6 +616,7 @@ func (m *machine) span(n *node, left, right any) any {
 		throw((&Error{Code: "D2014", Value: size}).at(n.pos).token(".."))
 	}
 	count := int(size)
+	m.fits(8 * int64(count))
 	m.alloc((slotSize + 8) * count)
 	m.work(count / 8)
 	out := newSequence(make([]any, count)...)

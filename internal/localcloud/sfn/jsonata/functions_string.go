@@ -218,6 +218,7 @@ func fnPad(m *machine, args []any, _ *callSite) any {
 		return str
 	}
 	unit := runeCount(with)
+	m.fits(int64(len(str)) + int64(missing)*int64(len(with)/unit+1))
 	m.alloc(missing * (len(with)/unit + 1))
 	m.work(missing / 16)
 	padding := strings.Repeat(with, missing/unit) + with[:byteOffset(with, missing%unit)]
@@ -415,6 +416,7 @@ func fnJoin(m *machine, args []any, _ *callSite) any {
 		parts[i], _ = v.(string)
 		size += len(parts[i]) + len(sep)
 	}
+	m.fits(int64(size))
 	m.alloc(size + slotSize*len(items))
 	m.work(len(items) + size/16)
 	return strings.Join(parts, sep)

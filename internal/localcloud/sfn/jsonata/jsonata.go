@@ -12,6 +12,8 @@ type Expression struct {
 	root *node
 	lib  *library
 	refs []Reference
+	// context is what it reads of its context item
+	context []string
 }
 
 // Runtime is what an evaluation may reach outside itself, and how far it may
@@ -40,6 +42,9 @@ type Limits struct {
 	// Memory is how many bytes may be allocated for arrays, objects and
 	// strings, freed or not; 512 MiB.
 	Memory int64
+	// Value is how many bytes a range or a string that is made may have, at
+	// eight for each number; 0 means no limit beside Memory.
+	Value int64
 }
 
 const (
@@ -126,6 +131,9 @@ func (e *Expression) compile() (err error) {
 	defer func() { err = caught(recover(), e.src, err) }()
 	tree := parse(e.src)
 	e.refs = references(tree, e.lib)
+	var w contextWalker
+	w.walk(tree, true)
+	e.context = w.found
 	for i := range e.refs {
 		e.refs[i].Position = unitCount(e.src[:e.refs[i].Position])
 	}
@@ -173,6 +181,7 @@ func (e *Expression) Eval(rt *Runtime, input Value, bindings map[string]Value) (
 		if rt.Limits.Memory > 0 {
 			m.maxMemory = rt.Limits.Memory
 		}
+		m.maxValue = rt.Limits.Value
 	}
 	defer func() {
 		if r := recover(); r != nil {

@@ -129,3 +129,83 @@ func (w *refWalker) walk(n *node) {
 		}
 	}
 }
+
+// Context lists what an expression reads of the context item that it is
+// evaluated with, each once, in the order of the text: names, "$", "*", "**",
+// and "$$" wherever it stands. What is nested in a path, a predicate or a function
+// body has a context of its own and does not count.
+func (e *Expression) Context() []string { return e.context }
+
+type contextWalker struct {
+	found []string
+	depth int
+}
+
+func (w *contextWalker) add(what string) {
+	if !slices.Contains(w.found, what) {
+		w.found = append(w.found, what)
+	}
+}
+
+// walk visits n; top says that the context item is that of the expression.
+func (w *contextWalker) walk(n *node, top bool) {
+	if n == nil {
+		return
+	}
+	if w.depth++; w.depth > maxTreeDepth {
+		throw((&Error{Code: "U1001", Message: "Stack overflow error: the expression is nested too deep"}).at(n.pos))
+	}
+	defer func() { w.depth-- }()
+	inner := top
+	switch n.op {
+	case opVariable:
+		if n.text == "$" {
+			w.add("$$")
+		} else if n.text == "" && top {
+			w.add("$")
+		}
+	case opName:
+		if top {
+			w.add(n.text)
+		}
+	case opWildcard:
+		if top {
+			w.add("*")
+		}
+	case opDescendant:
+		if top {
+			w.add("**")
+		}
+	case opStep, opFilter, opGroup, opSort, opFocus, opIndexBy:
+		w.walk(n.a, top)
+		w.rest(n, false)
+		return
+	case opTransform, opLambda:
+		inner = false
+	}
+	w.walk(n.a, inner)
+	w.rest(n, inner)
+	if n.lambda != nil {
+		w.walk(n.lambda.body, false)
+	}
+}
+
+// rest visits what n has beside its first operand.
+func (w *contextWalker) rest(n *node, top bool) {
+	w.walk(n.b, top)
+	w.walk(n.c, top)
+	for _, e := range n.list {
+		w.walk(e, top)
+	}
+	pairs := n.pairs
+	if n.group != nil {
+		pairs = n.group.pairs
+	}
+	for _, p := range pairs {
+		w.walk(p[0], top)
+		w.walk(p[1], top)
+	}
+	for _, t := range n.terms {
+		w.walk(t.expr, top)
+	}
+}

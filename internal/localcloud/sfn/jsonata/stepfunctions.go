@@ -43,10 +43,10 @@ func fnRange(m *machine, args []any, _ *callSite) any {
 		if !ok {
 			return Undefined
 		}
-		if f != math.Trunc(f) || math.IsInf(f, 0) {
-			m.reject("The arguments of the range function must be integers")
+		if math.IsNaN(f) || math.IsInf(f, 0) {
+			m.reject("The arguments of the range function must be numbers")
 		}
-		v[i] = f
+		v[i] = math.Trunc(f)
 	}
 	first, last, step := v[0], v[1], v[2]
 	if step == 0 {
@@ -59,6 +59,7 @@ func fnRange(m *machine, args []any, _ *callSite) any {
 	if count > maxRange {
 		m.fail(&Error{Code: "D2014", Value: count})
 	}
+	m.fits(int64(count) * 20)
 	m.alloc((slotSize + 8) * int(count))
 	m.work(int(count) / 8)
 	out := &array{items: make([]any, int(count))}

@@ -11,7 +11,12 @@ import (
 
 // NotFoundError says that a definite path names nothing. Its text is that of
 // AWS's messages: "No results for path: $['a']".
-type NotFoundError struct{ Detail string }
+type NotFoundError struct {
+	Detail string
+	// PastEnd says that the path ends with an index of an array that is there
+	// but has no such element.
+	PastEnd bool
+}
 
 func (e *NotFoundError) Error() string { return e.Detail }
 
@@ -91,7 +96,7 @@ func (p *Path) one(v any, i int) (any, error) {
 	if s.kind == child {
 		o, ok := v.(*document.Object)
 		if !ok {
-			return nil, &NotFoundError{fmt.Sprintf("Expected to find an object with property ['%s'] in path %s but found '%s'. This is not a json object according to the JsonProvider: 'com.jayway.jsonpath.spi.json.JacksonJsonProvider'.",
+			return nil, &NotFoundError{Detail: fmt.Sprintf("Expected to find an object with property ['%s'] in path %s but found '%s'. This is not a json object according to the JsonProvider: 'com.jayway.jsonpath.spi.json.JacksonJsonProvider'.",
 				s.names[0], p.prefix(i), javaType(v))}
 		}
 		if w, ok := o.Get(s.names[0]); ok {
@@ -100,7 +105,7 @@ func (p *Path) one(v any, i int) (any, error) {
 	} else {
 		a, ok := v.([]any)
 		if !ok {
-			return nil, &NotFoundError{fmt.Sprintf("Filter: [%d] can only be applied to arrays. Current context is: %s", s.indices[0], document.Text(v))}
+			return nil, &NotFoundError{Detail: fmt.Sprintf("Filter: [%d] can only be applied to arrays. Current context is: %s", s.indices[0], document.Text(v))}
 		}
 		n := s.indices[0]
 		if n < 0 {
@@ -111,9 +116,9 @@ func (p *Path) one(v any, i int) (any, error) {
 		}
 	}
 	if i == len(p.steps)-1 {
-		return nil, &NotFoundError{"No results for path: " + p.prefix(i+1)}
+		return nil, &NotFoundError{Detail: "No results for path: " + p.prefix(i+1), PastEnd: s.kind == index}
 	}
-	return nil, &NotFoundError{"Missing property in path " + p.prefix(i+1)}
+	return nil, &NotFoundError{Detail: "Missing property in path " + p.prefix(i+1)}
 }
 
 func javaType(v any) string {
@@ -258,11 +263,11 @@ func call(name string, v any) (any, error) {
 		case []any, *document.Object:
 			return document.Int(int64(len(list))), nil
 		}
-		return nil, &NotFoundError{name + "() needs an array, an object or a string"}
+		return nil, &NotFoundError{Detail: name + "() needs an array, an object or a string"}
 	case "keys":
 		o, ok := v.(*document.Object)
 		if !ok {
-			return nil, &NotFoundError{"keys() needs an object"}
+			return nil, &NotFoundError{Detail: "keys() needs an object"}
 		}
 		out := []any{}
 		for _, m := range o.Members() {
@@ -271,7 +276,7 @@ func call(name string, v any) (any, error) {
 		return out, nil
 	case "first", "last":
 		if len(list) == 0 {
-			return nil, &NotFoundError{name + "() of nothing"}
+			return nil, &NotFoundError{Detail: name + "() of nothing"}
 		}
 		if name == "first" {
 			return list[0], nil
@@ -285,7 +290,7 @@ func call(name string, v any) (any, error) {
 		}
 	}
 	if len(numbers) == 0 {
-		return nil, &NotFoundError{"Aggregation function attempted to calculate value using empty array"}
+		return nil, &NotFoundError{Detail: "Aggregation function attempted to calculate value using empty array"}
 	}
 	lo, hi, sum, squares := numbers[0], numbers[0], 0.0, 0.0
 	for _, f := range numbers {
@@ -400,7 +405,7 @@ func put(v, value any, steps []step) (any, error) {
 		o, ok := v.(*document.Object)
 		if !ok {
 			if v != nil {
-				return nil, &NotFoundError{"not an object"}
+				return nil, &NotFoundError{Detail: "not an object"}
 			}
 			o = &document.Object{}
 		}
@@ -420,7 +425,7 @@ func put(v, value any, steps []step) (any, error) {
 	}
 	a, ok := v.([]any)
 	if !ok || s.indices[0] >= len(a) {
-		return nil, &NotFoundError{"no such index"}
+		return nil, &NotFoundError{Detail: "no such index"}
 	}
 	w, err := put(a[s.indices[0]], value, steps[1:])
 	if err != nil {

@@ -1,0 +1,133 @@
+package asl
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestDiagnostics: what is refused, in AWS's words. A definition is a top-level
+// body, or one state named A with its Next or End.
+func TestDiagnostics(t *testing.T) {
+	one := func(state string) string { return `{"StartAt":"A","States":{"A":` + state + `}}` }
+	jsonata := func(state string) string {
+		return `{"QueryLanguage":"JSONata","StartAt":"A","States":{"A":` + state + `}}`
+	}
+	lambda := `"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","End":true`
+	for _, c := range []struct {
+		name, definition string
+		want             []string // code, message, location
+	}{
+		{"a field of another type of state", one(`{"Type":"Pass","TimeoutSeconds":1,"End":true}`), []string{"SCHEMA_VALIDATION_FAILED|Field 'TimeoutSeconds' is not supported|/States/A"}},
+		{"a field that is not of the language", one(`{"Type":"Pass","Output":1,"End":true}`),
+			[]string{"SCHEMA_VALIDATION_FAILED|The QueryLanguage is set to 'JSONPath', but field 'Output' is only supported for the 'JSONata' QueryLanguage|/States/A"}},
+		{"a path in JSONata", jsonata(`{"Type":"Pass","InputPath":"$","End":true}`),
+			[]string{"SCHEMA_VALIDATION_FAILED|The QueryLanguage is set to 'JSONata', but field 'InputPath' is only supported for the 'JSONPath' QueryLanguage|/States/A"}},
+		{"a language of a processor", one(`{"Type":"Map","End":true,"ItemProcessor":{"QueryLanguage":"JSONata","StartAt":"B","States":{"B":{"Type":"Succeed"}}}}`),
+			[]string{"SCHEMA_VALIDATION_FAILED|Field 'QueryLanguage' is not supported|/States/A/ItemProcessor"}},
+		{"the language of a Map state is not that of its processor", one(`{"Type":"Map","QueryLanguage":"JSONata","End":true,"ItemProcessor":{"StartAt":"B","States":{"B":{"Type":"Pass","Output":1,"End":true}}}}`),
+			[]string{"SCHEMA_VALIDATION_FAILED|The QueryLanguage is set to 'JSONPath', but field 'Output' is only supported for the 'JSONata' QueryLanguage|/States/A/ItemProcessor/States/B"}},
+		{"no end", `{"StartAt":"A","States":{"A":{"Type":"Pass","Next":"B"},"B":{"Type":"Pass","Next":"A"},"C":{"Type":"Pass","Next":"A"}}}`,
+			[]string{"MISSING_END_STATE|Workflow has no terminal state|"}},
+		{"an end that is not reached", `{"StartAt":"A","States":{"A":{"Type":"Pass","Next":"B"},"B":{"Type":"Pass","Next":"A"},"C":{"Type":"Pass","End":true}}}`,
+			[]string{`MISSING_TRANSITION_TARGET|State "C" is not reachable.|/States/C`}},
+		{"a target that is not there", one(`{"Type":"Pass","Next":"NOPE"}`),
+			[]string{"MISSING_TRANSITION_TARGET|Missing 'Next' target: NOPE|/States/A/Next", "MISSING_END_STATE|Workflow has no terminal state|"}},
+		{"targets of a choice and a catcher", `{"StartAt":"A","States":{"A":{"Type":"Choice","Choices":[{"Variable":"$.x","IsNull":true,"Next":"X"}],"Default":"B"},
+		 "B":{` + lambda + `,"Catch":[{"ErrorEquals":["E"],"Next":"Y"}]}}}`,
+			[]string{"MISSING_TRANSITION_TARGET|Missing 'Next' target: X|/States/A/Choices[0]/Next", "MISSING_TRANSITION_TARGET|Missing 'Next' target: Y|/States/B/Catch[0]/Next"}},
+		{"JSONata that is none", jsonata(`{"Type":"Pass","Output":"{% 1 + %}","End":true}`), []string{"INVALID_JSONATA_EXPRESSION|Unexpected end of expression|/States/A/Output"}},
+		{"JSONata with the wrong bracket", jsonata(`{"Type":"Pass","Output":{"r":"{% $a[1,2) %}"},"End":true}`), []string{`INVALID_JSONATA_EXPRESSION|Expected "]", got ","|/States/A/Output/r`}},
+		{"a name without a context", jsonata(`{"Type":"Pass","Output":{"v":"{% phone.number %}"},"End":true}`),
+			[]string{"UNSUPPORTED_JSONATA_EXPRESSION|Reference to 'phone' at the top level is not supported.|/States/A/Output/v"}},
+		{"names inside", jsonata(`{"Type":"Pass","Output":"{% $states.input.items[price > 3 and $.x].{'a': name}^(a) ~> |$|{'b': c}| %}","End":true}`), nil},
+		{"names in functions", jsonata(`{"Type":"Pass","Output":"{% $map($states.input, function($v, $i){ $v.x + $i }) ~> $sum %}","End":true}`), nil},
+		{"the error where there is none", jsonata(`{"Type":"Pass","Output":"{% $states.errorOutput %}","End":true}`),
+			[]string{"UNSUPPORTED_JSONATA_EXPRESSION|Field '$states.errorOutput' does not exist.|/States/A/Output"}},
+		{"the result before it is there", jsonata(`{` + lambda + `,"Arguments":{"x":"{% $states.result %}"},"Output":"{% $states.result %}"}`),
+			[]string{"UNSUPPORTED_JSONATA_EXPRESSION|Field '$states.result' does not exist.|/States/A/Arguments/x"}},
+		{"the error of a catcher", `{"QueryLanguage":"JSONata","StartAt":"A","States":{"A":{` + lambda + `,
+		 "Catch":[{"ErrorEquals":["States.ALL"],"Next":"B","Assign":{"e":"{% $states.errorOutput.Error %}"},"Output":"{% $states.errorOutput %}"}]},"B":{"Type":"Succeed"}}}`, nil},
+		{"a member of $states that is not there", jsonata(`{"Type":"Succeed","Output":"{% $states.foo %}"}`),
+			[]string{"UNSUPPORTED_JSONATA_EXPRESSION|Field '$states.foo' does not exist.|/States/A/Output"}},
+		{"a variable that nobody assigns", jsonata(`{"Type":"Succeed","Output":"{% $nobody %}"}`), nil},
+		{"a rule in the other language", jsonata(`{"Type":"Choice","Choices":[{"Variable":"$.x","Condition":"{% true %}","Next":"A"}],"Default":"A"}`),
+			[]string{"SCHEMA_VALIDATION_FAILED|The QueryLanguage is set to 'JSONata', but field 'Variable' is only supported for the 'JSONPath' QueryLanguage|/States/A/Choices[0]",
+				"MISSING_END_STATE|Workflow has no terminal state|"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, ds := Compile(c.definition, false)
+			var got []string
+			for _, d := range ds {
+				got = append(got, d.Code+"|"+d.Message+"|"+d.Location)
+			}
+			if strings.Join(got, "\n") != strings.Join(c.want, "\n") {
+				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(c.want, "\n"))
+			}
+		})
+	}
+}
+
+// TestJSONProblems: texts that are not JSON, in the words of AWS's parser.
+func TestJSONProblems(t *testing.T) {
+	const values = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')"
+	for _, c := range []struct{ text, want string }{
+		{`{"a":1 "b":2}`, `Unexpected character ('"' (code 34)): was expecting comma to separate Object entries`},
+		{`[1 2]`, `Unexpected character ('2' (code 50)): was expecting comma to separate Array entries`},
+		{`{"a" 1}`, `Unexpected character ('1' (code 49)): was expecting a colon to separate field name and value`},
+		{`{"a":1,}`, `Unexpected character ('}' (code 125)): was expecting double-quote to start field name`},
+		{`[1,]`, `Unexpected character (']' (code 93)): expected a valid value ` + values},
+		{`{"a":tru}`, `Unrecognized token 'tru': was expecting ` + values},
+		{`{"a":[1`, `Unexpected end-of-input: expected close marker for Array (start marker at [Source: (String)"{"a":[1"; line: 1, column: 6])`},
+		{`{"a":"x`, `Unexpected end-of-input: was expecting closing quote for a string value`},
+		{"\"a\nb\"", `Illegal unquoted character ((CTRL-CHAR, code 10)): has to be escaped using backslash to be included in string value`},
+		{`"\x"`, `Unrecognized character escape 'x' (code 120)`},
+	} {
+		_, err := ParseData(c.text)
+		if err == nil {
+			t.Errorf("%s parsed", c.text)
+			continue
+		}
+		if got := JSONProblem(c.text, err); got != c.want {
+			t.Errorf("%s: got\n%s\nwant\n%s", c.text, got, c.want)
+		}
+	}
+}
+
+// TestRuntimeWording: how a state fails, and what AWS makes of values that JSON
+// cannot hold.
+func TestRuntimeWording(t *testing.T) {
+	for _, c := range []struct{ name, state, want string }{
+		{"no rule holds", `{"Type":"Choice","Choices":[{"Variable":"$.x","IsPresent":true,"Next":"End"}]}`,
+			"States.Runtime|An error occurred while executing the state 'A' (entered at the event id #2). Failed to transition out of the state. The state does not point to a next state."},
+		{"past an array's end", `{"Type":"Pass","Parameters":{"x.$":"$.a[3]"},"Next":"End"}`, `{"x":null}`},
+		{"past an array's end, in a choice", `{"Type":"Choice","Choices":[{"Variable":"$.a[3]","IsPresent":false,"Next":"End"}]}`, `{"a":[1]}`},
+		{"not finite", `{"Type":"Pass","QueryLanguage":"JSONata","Output":"{% [1/0, -1/0] %}","Next":"End"}`, `["Infinity","-Infinity"]`},
+		{"the longest range", `{"Type":"Pass","QueryLanguage":"JSONata","Output":"{% $count([1..873782]) %}","Next":"End"}`, `873782`},
+		{"a longer range", `{"Type":"Pass","QueryLanguage":"JSONata","Output":{"r":"{% $count([1..873783]) %}"},"Next":"End"}`,
+			"States.QueryEvaluationError|An error occurred while executing the state 'A' (entered at the event id #2). The JSONata expression '$count([1..873783])' specified for the field 'Output/r' threw an error during evaluation: Expression evaluation memory limit exceeded: Check for excessive memory usage"},
+		{"a coded error", `{"Type":"Pass","QueryLanguage":"JSONata","Output":"{% $sum(['a']) %}","Next":"End"}`,
+			`States.QueryEvaluationError|An error occurred while executing the state 'A' (entered at the event id #2). The JSONata expression '$sum(['a'])' specified for the field 'Output' threw an error during evaluation. T0412: Argument 1 of function "sum" must be an array of "numbers"`},
+		{"a sum of a hundred", `{"Type":"Pass","QueryLanguage":"JSONata","Output":"{% ` + strings.Repeat("1+", 99) + `1 %}","Next":"End"}`, `100`},
+		{"a sum of more", `{"Type":"Pass","QueryLanguage":"JSONata","Output":"{% ` + strings.Repeat("1+", 100) + `1 %}","Next":"End"}`,
+			"States.QueryEvaluationError|An error occurred while executing the state 'A' (entered at the event id #2). The JSONata expression '" + strings.Repeat("1+", 100) +
+				"1' specified for the field 'Output' threw an error during evaluation: Stack overflow error: Check for non-terminating recursive function.  Consider rewriting as tail-recursive."},
+		{"a variable of a rule that is nothing", `{"Type":"Choice","QueryLanguage":"JSONata","Choices":[{"Condition":true,"Assign":{"x":"{% $states.input.none %}"},"Next":"End"}]}`,
+			"States.QueryEvaluationError|An error occurred while executing the state 'A' (entered at the event id #2). The JSONata expression '$states.input.none' specified for the field 'Choices[0]/Assign/x' returned nothing (undefined)."},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := compileOrFail(t, `{"StartAt":"A","States":{"A":`+c.state+`,"End":{"Type":"Succeed"}}}`)
+			r := New(m, &clock{}, Info{Input: TextData(`{"a":[1]}`)})
+			r.Start()
+			got := ""
+			switch r.Status {
+			case Succeeded:
+				got = r.Output.Text()
+			case Failed:
+				got = *r.Error + "|" + *r.Cause
+			}
+			if got != c.want {
+				t.Errorf("got\n%s\nwant\n%s", got, c.want)
+			}
+		})
+	}
+}
