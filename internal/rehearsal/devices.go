@@ -30,6 +30,7 @@ type world struct {
 	sched   *scheduler.Scheduler
 	handler http.Handler
 	seed    uint64
+	door    door // for direct calls; nil: there are none
 
 	certificates map[string]*x509.Certificate // by thing
 	fleet        *simulator.Fleet

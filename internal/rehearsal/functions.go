@@ -45,5 +45,5 @@ func (w *world) function(ctx context.Context, _ *localcloud.Cloud, f lambda.Func
 	if construct == nil {
 		return nil, fmt.Errorf("rehearsal: no handler is known for the code %q of function %s", f.Asset, f.Name)
 	}
-	return construct(ctx, functions.Vars(f.Env, localcloud.Output(ctx)), w.discovering(client{w.handler, &id}), w.sched.Now)
+	return construct(ctx, functions.Vars(f.Env, localcloud.Output(ctx)), w.discovering(w.client(id)), w.sched.Now)
 }

@@ -30,6 +30,9 @@ type Config struct {
 	// Every is the virtual time between two looks at the campaign: 10 s.
 	Every    time.Duration
 	Template []byte // infra.Template
+	// Wire makes every call of the SDK take the whole way, as text over HTTP.
+	// By default those that a campaign makes most are handed over as they are.
+	Wire bool
 	// Witness, if set, gets the cloud before anything is deployed on it: a test
 	// may act on it while the campaign runs, and look at it afterwards.
 	Witness func(*localcloud.Cloud, *scheduler.Scheduler)
@@ -96,6 +99,9 @@ func run(ctx context.Context, c Config) (summary *Summary, err error) {
 	}
 	defer func() { err = errors.Join(err, w.cloud.Close(ctx)) }()
 	w.handler = w.cloud.Handler()
+	if !c.Wire {
+		w.door = w.cloud.Door()
+	}
 	if c.Witness != nil {
 		c.Witness(w.cloud, sched)
 	}

@@ -32,6 +32,7 @@ const endpoint = "http://cloud.rehearsal"
 type client struct {
 	handler http.Handler
 	as      *awsapi.Identity
+	door    door // nil: every call takes the wire
 }
 
 // Do implements the HTTP client of the SDK and of the agents.
@@ -93,9 +94,14 @@ func (w *recorder) ReadFrom(r io.Reader) (int64, error) {
 	return w.body.ReadFrom(r)
 }
 
+// client calls the cloud as id.
+func (w *world) client(id awsapi.Identity) client {
+	return client{w.handler, &id, w.door}
+}
+
 func rootClient(w *world) client {
 	id := awsapi.RootOf(account)
-	return client{w.handler, &id}
+	return w.client(id)
 }
 
 // config is what SDK clients are made from that act as a client does.
@@ -110,19 +116,24 @@ func (w *world) config(c client) aws.Config {
 				o.HTTPSignerV4 = scope{}
 			case *dynamodb.Options:
 				o.HTTPSignerV4 = scope{}
+				o.APIOptions = append(o.APIOptions, c.intercept("dynamodb"))
 				o.IdempotencyTokenProvider = drawn{w.sched}
 			case *iot.Options:
 				o.HTTPSignerV4 = scope{}
+				o.APIOptions = append(o.APIOptions, c.intercept("iot"))
 			case *iotdataplane.Options:
 				o.HTTPSignerV4 = scope{}
+				o.APIOptions = append(o.APIOptions, c.intercept("iotdataplane"))
 			case *lambda.Options:
 				o.HTTPSignerV4 = scope{}
 			case *s3.Options:
 				o.HTTPSignerV4 = scope{}
 			case *sfn.Options:
 				o.HTTPSignerV4 = scope{}
+				o.APIOptions = append(o.APIOptions, c.intercept("sfn"))
 			case *sns.Options:
 				o.HTTPSignerV4 = scope{}
+				o.APIOptions = append(o.APIOptions, c.intercept("sns"))
 			}
 		}},
 	}

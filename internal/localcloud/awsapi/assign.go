@@ -13,6 +13,9 @@ import (
 // does not know how; dst is then in an undefined state. Byte slices are shared,
 // not copied: whoever makes a call leaves them alone.
 func assign(dst, src reflect.Value) bool {
+	if src.IsValid() && takeOver(dst, src) {
+		return true
+	}
 	for src.IsValid() && (src.Kind() == reflect.Interface || src.Kind() == reflect.Pointer) {
 		if src.IsNil() {
 			return true // null changes nothing
@@ -66,6 +69,23 @@ func assign(dst, src reflect.Value) bool {
 		}
 	}
 	return false
+}
+
+// takeOver is for types that have a say in their JSON and know the other side's.
+func takeOver(dst, src reflect.Value) bool {
+	if !dst.CanAddr() || src.Kind() == reflect.Pointer && src.IsNil() {
+		return false
+	}
+	if custom(dst.Type()) {
+		if to, ok := dst.Addr().Interface().(AssignFrom); ok && to.AssignFrom(src.Interface()) {
+			return true
+		}
+	}
+	if !custom(src.Type()) {
+		return false
+	}
+	from, ok := src.Interface().(AssignTo)
+	return ok && from.AssignTo(dst.Addr().Interface())
 }
 
 func assignSlice(dst, src reflect.Value) bool {
@@ -204,10 +224,12 @@ func jsonFieldsOf(t reflect.Type) *jsonFields {
 		return known.(*jsonFields)
 	}
 	m := &jsonFields{byName: map[string]jsonField{}, folded: map[string]jsonField{}}
+	sdk := false // the SDK's structs leave out every member that is zero
 	for _, f := range reflect.VisibleFields(t) {
 		tag, tagged := f.Tag.Lookup("json")
 		name, options, _ := strings.Cut(tag, ",")
 		if f.Anonymous && name == "" && (f.Type.Kind() == reflect.Struct || !f.IsExported()) {
+			sdk = sdk || f.Name == "noSmithyDocumentSerde"
 			continue // its members are there by themselves
 		}
 		if !f.IsExported() || tag == "-" {
@@ -224,6 +246,11 @@ func jsonFieldsOf(t reflect.Type) *jsonFields {
 		m.list = append(m.list, one)
 		m.byName[name] = one
 		m.folded[strings.ToLower(name)] = one
+	}
+	if m != nil && sdk {
+		for i := range m.list {
+			m.list[i].omitZero = true
+		}
 	}
 	jsonPlans.Store(t, m)
 	return m

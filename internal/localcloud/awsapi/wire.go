@@ -294,6 +294,9 @@ func (q *request) serve() error {
 	if err := q.authenticate(op); err != nil {
 		return err
 	}
+	if err := takeFailure(q.r.Context()); err != nil {
+		return err
+	}
 	if op == nil {
 		switch {
 		case rest && s.HTTP != nil:

@@ -1,0 +1,83 @@
+package rehearsal
+
+import (
+	"context"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/iot"
+	"github.com/aws/aws-sdk-go-v2/service/iotdataplane"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
+	"github.com/aws/smithy-go/middleware"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+)
+
+// direct is a middleware of SDK clients, before all others: it hands the typed
+// input to the service and returns the typed output, so that nothing is
+// serialised, signed, routed and parsed. It is there for the operations that a
+// campaign makes thousands of (outputs); the rest takes the wire. So does an
+// error, for the SDK to make its own typed error of it and to retry where it
+// does: the door has it from awsapi.WithFailure and does not call again.
+type direct struct {
+	door    door
+	as      awsapi.Identity
+	service string // as the door names it
+	name    string
+	output  func() any
+}
+
+// door is what an awsapi.Door does for direct calls.
+type door interface {
+	Direct(ctx context.Context, id awsapi.Identity, service, operation string, input, out any) (called bool, err error)
+}
+
+// outputs are the operations that are called directly, by service.
+var outputs = map[string]map[string]func() any{
+	"dynamodb": {
+		"GetItem":            made[dynamodb.GetItemOutput],
+		"PutItem":            made[dynamodb.PutItemOutput],
+		"UpdateItem":         made[dynamodb.UpdateItemOutput],
+		"DeleteItem":         made[dynamodb.DeleteItemOutput],
+		"Query":              made[dynamodb.QueryOutput],
+		"TransactWriteItems": made[dynamodb.TransactWriteItemsOutput],
+	},
+	"iot":          {"UpdateThing": made[iot.UpdateThingOutput]},
+	"iotdataplane": {"Publish": made[iotdataplane.PublishOutput]},
+	"sfn": {
+		"StartExecution":    made[sfn.StartExecutionOutput],
+		"SendTaskSuccess":   made[sfn.SendTaskSuccessOutput],
+		"SendTaskFailure":   made[sfn.SendTaskFailureOutput],
+		"SendTaskHeartbeat": made[sfn.SendTaskHeartbeatOutput],
+	},
+	"sns": {"Publish": made[sns.PublishOutput]},
+}
+
+func made[Output any]() any { return new(Output) }
+
+// intercept is an API option that puts a direct call before a client's stack.
+func (c client) intercept(service string) func(*middleware.Stack) error {
+	return func(stack *middleware.Stack) error {
+		output := outputs[service][stack.ID()]
+		if output == nil || c.door == nil {
+			return nil
+		}
+		return stack.Initialize.Add(direct{c.door, *c.as, service, stack.ID(), output}, middleware.Before)
+	}
+}
+
+// ID implements middleware.InitializeMiddleware.
+func (direct) ID() string { return "direct" }
+
+// HandleInitialize implements middleware.InitializeMiddleware.
+func (d direct) HandleInitialize(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
+	out := d.output()
+	called, err := d.door.Direct(ctx, d.as, d.service, d.name, in.Parameters, out)
+	switch {
+	case !called:
+		return next.HandleInitialize(ctx, in)
+	case err != nil:
+		return next.HandleInitialize(awsapi.WithFailure(ctx, err), in)
+	}
+	return middleware.InitializeOutput{Result: out}, middleware.Metadata{}, nil
+}
