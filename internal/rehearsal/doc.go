@@ -7,7 +7,9 @@
 //     pass in seconds, and one seed is one run, on any machine.
 //   - Functions are handlers in this process. Their SDK clients and everybody
 //     else's talk to the cloud's HTTP handler by a call, not by a connection
-//     (transport.go). A function keeps the identity of its role; its requests
+//     (transport.go), and what a campaign asks for thousands of times is not
+//     even put into words: the services get the typed input (direct.go).
+//     A function keeps the identity of its role; its requests
 //     carry no signature, which nobody could have forged on the way. Presigned
 //     URLs are signed and checked as ever, except for their dates.
 //   - Agents attach to the broker's core (devices.go), each under its own
