@@ -25,6 +25,7 @@ import (
 type local struct {
 	dataDir, lambdaDir, host, template, stack, region, account, logLevel string
 	port, mqttPort, mqttsPort, environments                              int
+	sync                                                                 bool
 	parameters                                                           map[string]string
 }
 
@@ -74,6 +75,7 @@ unless --host says otherwise.`,
 	f.StringVar(&l.region, "region", "us-east-1", "AWS region it plays")
 	f.StringVar(&l.account, "account", "123456789012", "AWS account it plays")
 	f.IntVar(&l.environments, "max-environments", 0, "processes of one Lambda function at a time (default 16)")
+	f.BoolVar(&l.sync, "sync", false, "wait for the disk at each write, so that not even a power failure loses one")
 	f.StringVar(&l.logLevel, "log-level", "warn", "what it says on standard error: debug, info, warn, error")
 	return c
 }
@@ -143,7 +145,11 @@ func (l *local) run(ctx context.Context, env *cli.Env) (err error) {
 	if err := os.MkdirAll(dataDir, 0o700); err != nil {
 		return err
 	}
-	db, err := store.Open(filepath.Join(dataDir, "store"))
+	open := store.Open
+	if l.sync {
+		open = store.OpenSynced
+	}
+	db, err := open(filepath.Join(dataDir, "store"))
 	if err != nil {
 		return err
 	}

@@ -4,8 +4,10 @@
 //
 // Transactions are serializable: Update runs one function at a time, View sees
 // one consistent state. When Update returns nil, what it wrote survives the
-// death of the process and of the machine; several updates at once share one
-// disk sync (group commit). When the function returns an error nothing is
+// death of the process: the operating system has it. Several updates at once
+// share one write (group commit). A machine that loses its power may lose the
+// newest updates, never one without all that came after it; OpenSynced waits for
+// the disk and keeps them all. When the function returns an error nothing is
 // written. Do not start a transaction inside another, do not call another
 // service inside one, and do not wait in one.
 //

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/tidwall/btree"
 )
 
@@ -40,13 +41,25 @@ type DB struct {
 type pair struct{ key, value []byte }
 
 // Open opens the store in the folder dir, which is made if it is not there. A
-// folder is open in one process at a time.
-func Open(dir string) (*DB, error) {
+// folder is open in one process at a time. What an Update has written survives
+// the death of the process; of what was written just before the machine loses
+// its power the newest may be missing.
+func Open(dir string) (*DB, error) { return openIn(handedOver{vfs.Default}, dir) }
+
+// OpenSynced is Open with each update on the disk itself before it returns, so
+// that it survives the machine too. Updates at the same time share a sync.
+func OpenSynced(dir string) (*DB, error) { return openIn(vfs.Default, dir) }
+
+func openIn(fs vfs.FS, dir string) (*DB, error) {
 	options := &pebble.Options{
-		Logger:             silent{},
-		MemTableSize:       16 << 20,
-		FormatMajorVersion: pebble.FormatNewest,
+		FS:           fs,
+		Logger:       silent{},
+		MemTableSize: 16 << 20,
+		// The last version whose log may end in what a machine without power
+		// has left of it: later ones take a gap in it for damage.
+		FormatMajorVersion: pebble.FormatColumnarBlocks,
 		CacheSize:          64 << 20,
+		WALBytesPerSync:    1 << 20,
 	}
 	for i := range options.Levels {
 		// Most reads are of single keys, many of keys that are not there.
@@ -113,8 +126,9 @@ func (db *DB) Close() error {
 type Tx struct {
 	db       *DB
 	readOnly bool
-	reader   pebble.Reader // disk: snapshot or indexed batch
-	batch    *pebble.Batch
+	reader   pebble.Reader // disk: snapshot, database or batch
+	batch    *pebble.Batch // disk: what is written; indexed once it is read
+	indexed  bool
 	undo     []undo // memory
 	done     []func()
 }
@@ -174,17 +188,18 @@ func (db *DB) update(tx *Tx, fn func(tx *Tx) error) (err error) {
 		committed = true
 		return nil
 	}
-	batch := db.disk.NewIndexedBatch()
-	tx.batch, tx.reader = batch, batch
+	tx.batch, tx.reader = db.disk.NewBatch(), db.disk
 	if err := fn(tx); err != nil {
+		batch := tx.batch
 		tx.batch = nil
 		return also(err, batch.Close())
 	}
-	if batch.Empty() {
+	if tx.batch.Empty() {
+		batch := tx.batch
 		tx.batch = nil
 		return batch.Close()
 	}
-	if err := db.disk.ApplyNoSyncWait(batch, pebble.Sync); err != nil {
+	if err := db.disk.ApplyNoSyncWait(tx.batch, pebble.Sync); err != nil {
 		tx.batch = nil
 		return fmt.Errorf("store: commit: %w", err)
 	}
@@ -224,6 +239,21 @@ func also(err, after error) error {
 	return errors.Join(err, after)
 }
 
+// reading makes what the transaction has written visible to its reads. Most
+// transactions read first and then write: an index would be made for nothing.
+func (tx *Tx) reading() error {
+	if tx.batch == nil || tx.indexed || tx.batch.Empty() {
+		return nil
+	}
+	batch := tx.db.disk.NewIndexedBatch()
+	if err := batch.Apply(tx.batch, nil); err != nil {
+		return also(err, batch.Close())
+	}
+	plain := tx.batch
+	tx.batch, tx.reader, tx.indexed = batch, batch, true
+	return plain.Close()
+}
+
 // OnCommit has f run once the transaction is durable; never if it fails.
 func (tx *Tx) OnCommit(f func()) { tx.done = append(tx.done, f) }
 
@@ -232,6 +262,9 @@ func (tx *Tx) Get(key []byte) (value []byte, ok bool, err error) {
 	if tx.reader == nil {
 		p, ok := tx.db.memory.Get(pair{key: key})
 		return p.value, ok, nil
+	}
+	if err := tx.reading(); err != nil {
+		return nil, false, fmt.Errorf("store: get: %w", err)
 	}
 	v, closer, err := tx.reader.Get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
@@ -289,6 +322,9 @@ func (tx *Tx) Range(from, to []byte, reverse bool) iter.Seq2[[]byte, []byte] {
 		return tx.rangeMemory(from, to, reverse)
 	}
 	return func(yield func(k, v []byte) bool) {
+		if err := tx.reading(); err != nil {
+			return
+		}
 		it, err := tx.reader.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
 		if err != nil {
 			return
