@@ -29,7 +29,7 @@ type direct struct {
 
 // door is what an awsapi.Door does for direct calls.
 type door interface {
-	Direct(ctx context.Context, id awsapi.Identity, service, operation string, input, out any) (called bool, err error)
+	Direct(ctx context.Context, id awsapi.Identity, service, operation string, input, out any, conversions awsapi.Conversions) (called bool, err error)
 }
 
 // outputs are the operations that are called directly, by service.
@@ -72,7 +72,7 @@ func (direct) ID() string { return "direct" }
 // HandleInitialize implements middleware.InitializeMiddleware.
 func (d direct) HandleInitialize(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
 	out := d.output()
-	called, err := d.door.Direct(ctx, d.as, d.service, d.name, in.Parameters, out)
+	called, err := d.door.Direct(ctx, d.as, d.service, d.name, in.Parameters, out, conversions)
 	switch {
 	case !called:
 		return next.HandleInitialize(ctx, in)

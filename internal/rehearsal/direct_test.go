@@ -57,8 +57,8 @@ type counting struct {
 	calls map[string]int
 }
 
-func (c counting) Direct(ctx context.Context, id awsapi.Identity, service, operation string, input, out any) (bool, error) {
-	called, err := c.door.Direct(ctx, id, service, operation, input, out)
+func (c counting) Direct(ctx context.Context, id awsapi.Identity, service, operation string, input, out any, conversions awsapi.Conversions) (bool, error) {
+	called, err := c.door.Direct(ctx, id, service, operation, input, out, conversions)
 	if called {
 		c.calls[operation]++
 	}

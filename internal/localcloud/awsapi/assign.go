@@ -12,8 +12,8 @@ import (
 // that into dst would do, without the text between. It returns false where it
 // does not know how; dst is then in an undefined state. Byte slices are shared,
 // not copied: whoever makes a call leaves them alone.
-func assign(dst, src reflect.Value) bool {
-	if src.IsValid() && takeOver(dst, src) {
+func (c Conversions) assign(dst, src reflect.Value) bool {
+	if src.IsValid() && c.convert(dst, src) {
 		return true
 	}
 	for src.IsValid() && (src.Kind() == reflect.Interface || src.Kind() == reflect.Pointer) {
@@ -57,38 +57,45 @@ func assign(dst, src reflect.Value) bool {
 		dst.SetInt(src.Int())
 		return true
 	case reflect.Slice:
-		return assignSlice(dst, src)
+		return c.assignSlice(dst, src)
 	case reflect.Map:
-		return assignMap(dst, src)
+		return c.assignMap(dst, src)
 	case reflect.Struct:
 		switch src.Kind() {
 		case reflect.Struct:
-			return assignStruct(dst, src)
+			return c.assignStruct(dst, src)
 		case reflect.Map:
-			return assignMembers(dst, src)
+			return c.assignMembers(dst, src)
 		}
 	}
 	return false
 }
 
-// takeOver is for types that have a say in their JSON and know the other side's.
-func takeOver(dst, src reflect.Value) bool {
-	if !dst.CanAddr() || src.Kind() == reflect.Pointer && src.IsNil() {
-		return false
-	}
-	if custom(dst.Type()) {
-		if to, ok := dst.Addr().Interface().(AssignFrom); ok && to.AssignFrom(src.Interface()) {
-			return true
+// Conversions copy values between types of which one has a say in its JSON, so
+// that members alone do not tell how. Each is for one pair of types.
+type Conversions map[[2]reflect.Type]func(dst, src reflect.Value) bool
+
+// Convert adds a conversion, which returns false for a value that it cannot
+// copy.
+func Convert[To, From any](c Conversions, convert func(From) (To, bool)) {
+	c[[2]reflect.Type{reflect.TypeFor[To](), reflect.TypeFor[From]()}] = func(dst, src reflect.Value) bool {
+		to, ok := convert(src.Interface().(From))
+		if ok {
+			*dst.Addr().Interface().(*To) = to
 		}
+		return ok
 	}
-	if !custom(src.Type()) {
-		return false
-	}
-	from, ok := src.Interface().(AssignTo)
-	return ok && from.AssignTo(dst.Addr().Interface())
 }
 
-func assignSlice(dst, src reflect.Value) bool {
+func (c Conversions) convert(dst, src reflect.Value) bool {
+	if c == nil || !dst.CanAddr() || !custom(dst.Type()) && !custom(src.Type()) {
+		return false
+	}
+	f := c[[2]reflect.Type{dst.Type(), src.Type()}]
+	return f != nil && (src.Kind() != reflect.Interface || !src.IsNil()) && f(dst, src)
+}
+
+func (c Conversions) assignSlice(dst, src reflect.Value) bool {
 	if src.Kind() != reflect.Slice {
 		return false
 	}
@@ -105,7 +112,7 @@ func assignSlice(dst, src reflect.Value) bool {
 	}
 	list := reflect.MakeSlice(dst.Type(), src.Len(), src.Len())
 	for i := range src.Len() {
-		if !assign(list.Index(i), src.Index(i)) {
+		if !c.assign(list.Index(i), src.Index(i)) {
 			return false
 		}
 	}
@@ -113,7 +120,7 @@ func assignSlice(dst, src reflect.Value) bool {
 	return true
 }
 
-func assignMap(dst, src reflect.Value) bool {
+func (c Conversions) assignMap(dst, src reflect.Value) bool {
 	if src.Kind() != reflect.Map || dst.Type().Key().Kind() != reflect.String || src.Type().Key().Kind() != reflect.String {
 		return false
 	}
@@ -123,7 +130,7 @@ func assignMap(dst, src reflect.Value) bool {
 	m := reflect.MakeMapWithSize(dst.Type(), src.Len())
 	for i := src.MapRange(); i.Next(); {
 		v := reflect.New(dst.Type().Elem()).Elem()
-		if !assign(v, i.Value()) {
+		if !c.assign(v, i.Value()) {
 			return false
 		}
 		m.SetMapIndex(i.Key().Convert(dst.Type().Key()), v)
@@ -132,7 +139,7 @@ func assignMap(dst, src reflect.Value) bool {
 	return true
 }
 
-func assignStruct(dst, src reflect.Value) bool {
+func (c Conversions) assignStruct(dst, src reflect.Value) bool {
 	from, to := jsonFieldsOf(src.Type()), jsonFieldsOf(dst.Type())
 	if from == nil || to == nil {
 		return false
@@ -142,7 +149,7 @@ func assignStruct(dst, src reflect.Value) bool {
 		if err != nil || m.omitEmpty && blank(v) || m.omitZero && v.IsZero() {
 			continue
 		}
-		if t, ok := to.find(m.name); ok && !assign(dst.FieldByIndex(t.index), v) {
+		if t, ok := to.find(m.name); ok && !c.assign(dst.FieldByIndex(t.index), v) {
 			return false
 		}
 	}
@@ -150,13 +157,13 @@ func assignStruct(dst, src reflect.Value) bool {
 }
 
 // assignMembers fills a struct from a map of its members.
-func assignMembers(dst, src reflect.Value) bool {
+func (c Conversions) assignMembers(dst, src reflect.Value) bool {
 	to := jsonFieldsOf(dst.Type())
 	if to == nil || src.Type().Key().Kind() != reflect.String {
 		return false
 	}
 	for i := src.MapRange(); i.Next(); {
-		if t, ok := to.find(i.Key().String()); ok && !assign(dst.FieldByIndex(t.index), i.Value()) {
+		if t, ok := to.find(i.Key().String()); ok && !c.assign(dst.FieldByIndex(t.index), i.Value()) {
 			return false
 		}
 	}

@@ -57,7 +57,7 @@ func TestAssignIsJSONWithoutTheText(t *testing.T) {
 		}
 		var want, got assignTarget
 		wantErr := json.Unmarshal(text, &want)
-		ok := assign(reflect.ValueOf(&got).Elem(), reflect.ValueOf(source))
+		ok := Conversions(nil).assign(reflect.ValueOf(&got).Elem(), reflect.ValueOf(source))
 		switch {
 		case wantErr != nil && ok:
 			t.Errorf("%s: assigned %+v; JSON says %v", name, got, wantErr)
@@ -81,7 +81,7 @@ func TestAssignLeavesToJSONWhatItDoesNotKnow(t *testing.T) {
 		}{}, map[string]any{"N": 1}},
 		"overflow": {&struct{ N int8 }{}, map[string]any{"N": 1000}},
 	} {
-		if assign(reflect.ValueOf(pair[0]).Elem(), reflect.ValueOf(pair[1])) {
+		if Conversions(nil).assign(reflect.ValueOf(pair[0]).Elem(), reflect.ValueOf(pair[1])) {
 			t.Errorf("%s: assigned %+v", name, pair[0])
 		}
 	}

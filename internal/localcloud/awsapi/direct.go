@@ -6,19 +6,12 @@ import (
 	"reflect"
 )
 
-// AssignFrom is implemented by pointers to types of members that can take over
-// values of foreign types, such as an SDK's. AssignFrom returns false for a type
-// that it does not know; the value is then handed over as JSON.
-type AssignFrom interface{ AssignFrom(value any) bool }
-
-// AssignTo is the other direction: to is a pointer to the foreign type.
-type AssignTo interface{ AssignTo(to any) bool }
-
 // Direct calls an operation with an input of another type with the same members,
 // and fills out, a pointer to a struct with those of the output. Nothing is
 // encoded on the way. It reports false, and has not called anything, if the input
 // cannot be handed over like this: then the call must take the wire.
-func (d *Door) Direct(ctx context.Context, id Identity, service, operation string, input, out any) (called bool, err error) {
+// Conversions are for members of types that have a say in their JSON.
+func (d *Door) Direct(ctx context.Context, id Identity, service, operation string, input, out any, conversions Conversions) (called bool, err error) {
 	s := d.services[service]
 	if s == nil {
 		return false, nil
@@ -28,14 +21,14 @@ func (d *Door) Direct(ctx context.Context, id Identity, service, operation strin
 		return false, nil
 	}
 	in := reflect.New(o.in)
-	if !assign(in.Elem(), reflect.ValueOf(input)) {
+	if !conversions.assign(in.Elem(), reflect.ValueOf(input)) {
 		return false, nil
 	}
 	v, err := d.run(ctx, d.newCall(s, o, id), o, in.Interface())
 	if err != nil {
 		return true, err
 	}
-	if !assign(reflect.ValueOf(out).Elem(), reflect.ValueOf(v)) {
+	if !conversions.assign(reflect.ValueOf(out).Elem(), reflect.ValueOf(v)) {
 		return true, fmt.Errorf("awsapi: the output %T of %s:%s cannot be handed over as %T", v, service, operation, out)
 	}
 	return true, nil

@@ -29,7 +29,7 @@ func CallInto(ctx context.Context, caller Caller, id Identity, service, operatio
 		return err
 	}
 	if to := reflect.ValueOf(out); to.Kind() == reflect.Pointer && !to.IsNil() && to.Elem().IsZero() {
-		if assign(to.Elem(), reflect.ValueOf(v)) {
+		if Conversions(nil).assign(to.Elem(), reflect.ValueOf(v)) {
 			return nil
 		}
 		to.Elem().SetZero()
@@ -171,7 +171,7 @@ func (o *Operation) decodeInput(input any) (any, error) {
 	b, ok := input.(json.RawMessage)
 	if !ok {
 		to := reflect.ValueOf(in).Elem()
-		if assign(to, reflect.ValueOf(input)) {
+		if Conversions(nil).assign(to, reflect.ValueOf(input)) {
 			return in, nil
 		}
 		to.SetZero()

@@ -49,23 +49,5 @@ func (t *Time) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// AssignFrom implements the interface of that name for the timestamps of the SDK, which are pointers.
-func (t *Time) AssignFrom(value any) bool {
-	v, ok := value.(*time.Time)
-	if ok {
-		t.Time = *v
-	}
-	return ok
-}
-
-// AssignTo implements the interface of that name.
-func (t Time) AssignTo(to any) bool {
-	v, ok := to.(**time.Time)
-	if ok {
-		*v = &t.Time
-	}
-	return ok
-}
-
 // ISO is the time as XML answers spell it: 2006-01-02T15:04:05.000Z.
 func (t Time) ISO() string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
