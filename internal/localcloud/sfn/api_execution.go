@@ -200,7 +200,7 @@ func (s *Service) startSyncExecution(ctx context.Context, c *awsapi.Call, in *St
 	rec = e.rec
 	millis := rec.Stopped.Sub(rec.Started).Milliseconds()
 	return &SyncOutput{
-		ExecutionARN: rec.ARN, StateMachineARN: s.arn("stateMachine", rec.Machine), Name: executionName(rec),
+		ExecutionARN: rec.ARN, StateMachineARN: s.arn("stateMachine", rec.Machine), Name: rec.name(),
 		StartDate: awsapi.Time{Time: rec.Started}, StopDate: awsapi.Time{Time: rec.Stopped}, Status: rec.Status, Error: rec.Error, Cause: rec.Cause,
 		Input: &rec.Input, InputDetails: &included{true}, Output: rec.Output, OutputDetails: outputIncluded(rec.Output),
 		Billing: billingDetails{max(100, (millis+99)/100*100), 64},
@@ -227,7 +227,7 @@ type StopExecutionOutput struct {
 }
 
 func (s *Service) stopExecution(ctx context.Context, c *awsapi.Call, in *StopExecutionInput) (*StopExecutionOutput, error) {
-	k, err := s.executionOf(in.ExecutionARN)
+	k, err := s.standardOf(in.ExecutionARN)
 	if err != nil {
 		return nil, err
 	}
@@ -271,6 +271,7 @@ type Execution struct {
 	StateMachineVersionARN string       `json:"stateMachineVersionArn,omitempty"`
 	StateMachineAliasARN   string       `json:"stateMachineAliasArn,omitempty"`
 	TraceHeader            string       `json:"traceHeader,omitempty"`
+	MapRunARN              string       `json:"mapRunArn,omitempty"`
 	RedriveCount           int          `json:"redriveCount"`
 	RedriveDate            *awsapi.Time `json:"redriveDate,omitempty"`
 	RedriveStatus          string       `json:"redriveStatus,omitempty"`
@@ -290,10 +291,13 @@ func (s *Service) describeExecution(ctx context.Context, c *awsapi.Call, in *Exe
 		return nil, noExecution(in.ExecutionARN)
 	}
 	out := &Execution{
-		ExecutionARN: rec.ARN, StateMachineARN: s.arn("stateMachine", rec.Machine), Name: rec.Name, Status: rec.Status,
+		ExecutionARN: rec.ARN, StateMachineARN: s.arn("stateMachine", rec.machine()), Name: rec.name(), Status: rec.Status,
 		StartDate: awsapi.Time{Time: rec.Started}, StopDate: awsapi.TimeOf(rec.Stopped), Input: &rec.Input, InputDetails: &included{true},
 		Output: rec.Output, OutputDetails: outputIncluded(rec.Output), Error: rec.Error, Cause: rec.Cause, TraceHeader: rec.TraceHeader,
 		StateMachineAliasARN: rec.Alias, RedriveCount: rec.RedriveCount, RedriveDate: awsapi.TimeOf(rec.Redriven),
+	}
+	if rec.Child != nil {
+		out.MapRunARN = rec.Child.MapRun
 	}
 	out.RedriveStatus, out.RedriveStatusReason = redriveStatus(rec)
 	if rec.Version != 0 {
@@ -309,6 +313,9 @@ func redriveStatus(rec *executionRecord) (status, reason string) {
 		return "NOT_REDRIVABLE", "Execution is RUNNING and cannot be redriven"
 	case asl.Succeeded:
 		return "NOT_REDRIVABLE", "Execution is SUCCEEDED and cannot be redriven"
+	}
+	if rec.Child != nil {
+		return "REDRIVABLE_BY_MAP_RUN", ""
 	}
 	return "REDRIVABLE", ""
 }
@@ -336,6 +343,9 @@ func (s *Service) describeForExecution(ctx context.Context, c *awsapi.Call, in *
 	out := s.describe(m, *rev, nil)
 	out.Status, out.Type, out.CreationDate = "", "", nil
 	out.UpdateDate = awsapi.TimeOf(rev.Updated)
+	if rec.Child != nil {
+		out.StateMachineARN, out.MapRunARN, out.Label = s.arn("stateMachine", rec.machine()), rec.Child.MapRun, mapRunLabel(rec.Child.MapRun)
+	}
 	return out, nil
 }
 
@@ -359,6 +369,8 @@ type ExecutionItem struct {
 	StopDate               *awsapi.Time `json:"stopDate,omitempty"`
 	StateMachineVersionARN string       `json:"stateMachineVersionArn,omitempty"`
 	StateMachineAliasARN   string       `json:"stateMachineAliasArn,omitempty"`
+	MapRunARN              string       `json:"mapRunArn,omitempty"`
+	ItemCount              *int         `json:"itemCount,omitempty"`
 	RedriveCount           int          `json:"redriveCount"`
 	RedriveDate            *awsapi.Time `json:"redriveDate,omitempty"`
 }
@@ -374,12 +386,29 @@ func (s *Service) listExecutions(ctx context.Context, c *awsapi.Call, in *ListEx
 	if err != nil {
 		return nil, err
 	}
-	if in.MapRunARN != "" {
-		return nil, awsapi.NotBuilt("ListExecutions with mapRunArn")
+	if (in.MapRunARN == "") == (in.StateMachineARN == "") {
+		return nil, validation("Exactly one of 'stateMachineArn' and 'mapRunArn' must be specified")
 	}
-	name, qualifier, err := s.machineName(in.StateMachineARN)
-	if err != nil {
-		return nil, err
+	var name, qualifier, list string
+	if in.MapRunARN != "" {
+		m, err := s.mapRun(in.MapRunARN)
+		if err != nil {
+			return nil, err
+		}
+		name, list = m.Execution.Machine, in.MapRunARN
+	} else {
+		if name, qualifier, err = s.machineName(in.StateMachineARN); err != nil {
+			return nil, err
+		}
+		list = name
+		if in.StatusFilter == "PENDING_REDRIVE" {
+			return nil, validation("The statusFilter PENDING_REDRIVE is only supported with a mapRunArn")
+		}
+	}
+	switch in.RedriveFilter {
+	case "", "REDRIVEN", "NOT_REDRIVEN":
+	default:
+		return nil, validation("1 validation error detected: Value '%s' at 'redriveFilter' failed to satisfy constraint: Member must satisfy enum value set: [REDRIVEN, NOT_REDRIVEN]", in.RedriveFilter)
 	}
 	switch in.StatusFilter {
 	case "", asl.Running, asl.Succeeded, asl.Failed, asl.TimedOut, asl.Aborted, "PENDING_REDRIVE":
@@ -402,9 +431,9 @@ func (s *Service) listExecutions(ctx context.Context, c *awsapi.Call, in *ListEx
 		if m.Type == express {
 			return awsapi.Errorf("StateMachineTypeNotSupported", "This operation is not supported by this type of state machine")
 		}
-		table, prefix := byStart, []string{name}
+		table, prefix := byStart, []string{list}
 		if in.StatusFilter != "" {
-			table, prefix = byStatus, []string{name, in.StatusFilter}
+			table, prefix = byStatus, []string{list, in.StatusFilter}
 		}
 		var last []string
 		for row, err := range table.Scan(tx, store.Query{Prefix: prefix, After: after}) {
@@ -430,11 +459,14 @@ func (s *Service) listExecutions(ctx context.Context, c *awsapi.Call, in *ListEx
 				break
 			}
 			last = rest
-			item := ExecutionItem{ExecutionARN: rec.ARN, StateMachineARN: s.arn("stateMachine", name), Name: rec.Name, Status: rec.Status,
+			item := ExecutionItem{ExecutionARN: rec.ARN, StateMachineARN: s.arn("stateMachine", rec.machine()), Name: rec.name(), Status: rec.Status,
 				StartDate: awsapi.Time{Time: rec.Started}, StopDate: awsapi.TimeOf(rec.Stopped), StateMachineAliasARN: rec.Alias,
 				RedriveCount: rec.RedriveCount, RedriveDate: awsapi.TimeOf(rec.Redriven)}
 			if rec.Version != 0 {
 				item.StateMachineVersionARN = item.StateMachineARN + ":" + strconv.Itoa(rec.Version)
+			}
+			if rec.Child != nil {
+				item.MapRunARN, item.ItemCount = rec.Child.MapRun, &rec.Child.Items
 			}
 			out.Executions = append(out.Executions, item)
 		}
@@ -466,7 +498,7 @@ func (s *Service) getHistory(ctx context.Context, c *awsapi.Call, in *GetHistory
 	if err != nil {
 		return nil, err
 	}
-	k, err := s.executionOf(in.ExecutionARN)
+	k, err := s.standardOf(in.ExecutionARN)
 	if err != nil {
 		return nil, err
 	}

@@ -419,6 +419,16 @@ func (s *Service) purge(tx *store.Tx, name string) error {
 	if err := machines.Delete(tx, name); err != nil {
 		return err
 	}
+	for row, err := range mapRuns.Scan(tx, store.Query{Prefix: []string{name}}) {
+		if err != nil {
+			return err
+		}
+		for _, remove := range []func(*store.Tx, ...string) error{mapRunKeys.DeleteAll, byStart.DeleteAll, byStatus.DeleteAll} {
+			if err := remove(tx, row.Value.ARN); err != nil {
+				return err
+			}
+		}
+	}
 	for _, remove := range []func(*store.Tx, ...string) error{revisions.DeleteAll, versions.DeleteAll, aliases.DeleteAll, executions.DeleteAll,
 		open.DeleteAll, history.DeleteAll, byStart.DeleteAll, byStatus.DeleteAll, waiters.DeleteAll, redrivable.DeleteAll, mapRuns.DeleteAll} {
 		if err := remove(tx, name); err != nil {
@@ -453,6 +463,9 @@ type StateMachine struct {
 	RevisionID         string              `json:"revisionId,omitempty"`
 	Description        string              `json:"description,omitempty"`
 	VariableReferences map[string][]string `json:"variableReferences,omitempty"`
+	// Of the execution of a Map Run.
+	MapRunARN string `json:"mapRunArn,omitempty"`
+	Label     string `json:"label,omitempty"`
 }
 
 // selected resolves a state machine's ARN, qualified or not, to a revision.

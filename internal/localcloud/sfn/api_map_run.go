@@ -2,6 +2,7 @@ package sfn
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
@@ -34,6 +35,9 @@ func (s *Service) saveMapRuns(tx *store.Tx, rec *executionRecord, run *asl.Run) 
 			if err := mapRunKeys.Put(tx, k, m.ARN); err != nil {
 				return err
 			}
+		}
+		if m.Redrives > old.Redrives {
+			old.Redriven, old.Stopped = s.sched.Now(), time.Time{}
 		}
 		old.MapRun = m
 		if m.Status != asl.Running && old.Stopped.IsZero() {
@@ -141,6 +145,7 @@ type MapRunOutput struct {
 	ItemCounts                 MapRunCounts `json:"itemCounts"`
 	ExecutionCounts            MapRunCounts `json:"executionCounts"`
 	RedriveCount               int          `json:"redriveCount"`
+	RedriveDate                *awsapi.Time `json:"redriveDate,omitempty"`
 }
 
 func (s *Service) mapRun(arn string) (*mapRunRecord, error) {
@@ -152,15 +157,8 @@ func (s *Service) mapRun(arn string) (*mapRunRecord, error) {
 		return nil, invalidARN(kind)
 	}
 	var out *mapRunRecord
-	err = s.db.View(func(tx *store.Tx) error {
-		k, ok, err := mapRunKeys.Get(tx, arn)
-		if err != nil || !ok {
-			return err
-		}
-		m, ok, err := mapRuns.Get(tx, k...)
-		if ok {
-			out = &m
-		}
+	err = s.db.View(func(tx *store.Tx) (err error) {
+		out, err = mapRunIn(tx, arn)
 		return err
 	})
 	if err == nil && out == nil {
@@ -169,34 +167,53 @@ func (s *Service) mapRun(arn string) (*mapRunRecord, error) {
 	return out, err
 }
 
+// mapRunIn reads a Map Run, nil if there is none.
+func mapRunIn(tx *store.Tx, arn string) (*mapRunRecord, error) {
+	k, ok, err := mapRunKeys.Get(tx, arn)
+	if err != nil || !ok {
+		return nil, err
+	}
+	m, ok, err := mapRuns.Get(tx, k...)
+	if err != nil || !ok {
+		return nil, err
+	}
+	return &m, nil
+}
+
+// counts are what DescribeMapRun tells of the children or their items. What runs
+// when the Map Run ends is stopped; what has not begun stays pending.
+func (m *mapRunRecord) counts(c asl.MapRunCounts) MapRunCounts {
+	zero, redrive := 0, c.PendingRedrive
+	out := MapRunCounts{Running: c.Running, Succeeded: c.Succeeded, Failed: c.Failed, TimedOut: c.TimedOut, Aborted: c.Aborted, Total: c.Total,
+		FailuresNotRedrivable: &zero, PendingRedrive: &redrive}
+	if m.Status != asl.Running {
+		out.Aborted, out.Running = out.Aborted+out.Running, 0
+	}
+	ended := out.Succeeded + out.Failed + out.TimedOut + out.Aborted
+	out.Pending = max(0, c.Total-out.Running-ended-redrive)
+	if m.Writes && m.Status == asl.Succeeded {
+		out.ResultsWritten = ended
+	}
+	return out
+}
+
 func (s *Service) describeMapRun(ctx context.Context, c *awsapi.Call, in *MapRunRef) (*MapRunOutput, error) {
 	m, err := s.mapRun(in.MapRunARN)
 	if err != nil {
 		return nil, err
 	}
-	zero := 0
-	count := func(total int) MapRunCounts {
-		n := MapRunCounts{Running: m.Running, Succeeded: m.Succeeded, Failed: m.Failed, Total: total, FailuresNotRedrivable: &zero, PendingRedrive: &zero}
-		n.Pending = max(0, total-n.Running-n.Succeeded-n.Failed)
-		if m.Status != asl.Running {
-			n.Aborted, n.Running, n.Pending = n.Running+n.Pending, 0, 0
-		}
-		return n
+	return &MapRunOutput{MapRunARN: m.ARN, ExecutionARN: s.executionARN(m.Execution), Status: m.Status,
+		StartDate: awsapi.Time{Time: m.Started}, StopDate: awsapi.TimeOf(m.Stopped), MaxConcurrency: m.Limit,
+		ToleratedFailurePercentage: m.Share, ToleratedFailureCount: m.Count, ItemCounts: m.counts(m.Items), ExecutionCounts: m.counts(m.Children),
+		RedriveCount: m.Redrives, RedriveDate: awsapi.TimeOf(m.Redriven)}, nil
+}
+
+// executionARN is the ARN of an execution that has a history.
+func (s *Service) executionARN(k key) string {
+	if label, name, isChild := strings.Cut(k.Name, "/"); isChild {
+		return s.arn("execution", k.Machine+"/"+label+":"+name)
 	}
-	children := count(m.Children)
-	items := children
-	if m.Items != m.Children && m.Children > 0 {
-		// Batched: a child stands for as many items as there are to each.
-		each := float64(m.Items) / float64(m.Children)
-		items.Total = m.Items
-		items.Running, items.Failed, items.Aborted = int(float64(children.Running)*each), int(float64(children.Failed)*each), int(float64(children.Aborted)*each)
-		items.Pending = int(float64(children.Pending) * each)
-		items.Succeeded = m.Items - items.Running - items.Failed - items.Aborted - items.Pending
-	}
-	limit := m.Limit
-	return &MapRunOutput{MapRunARN: m.ARN, ExecutionARN: s.arn("execution", m.Execution.Machine+":"+m.Execution.Name), Status: m.Status,
-		StartDate: awsapi.Time{Time: m.Started}, StopDate: awsapi.TimeOf(m.Stopped), MaxConcurrency: limit,
-		ToleratedFailurePercentage: m.Share, ToleratedFailureCount: m.Count, ItemCounts: items, ExecutionCounts: children}, nil
+	return s.arn("execution", k.Machine+":"+k.Name)
 }
 
 // UpdateMapRunInput is the input of UpdateMapRun.
@@ -242,22 +259,54 @@ type RedriveExecutionOutput struct {
 // redriveDays is how long after its end an execution can be redriven.
 const redriveDays = 14
 
+// redriveTokenLife is how long a redrive can be asked for again with its token.
+const redriveTokenLife = 15 * time.Minute
+
 func (s *Service) redriveExecution(ctx context.Context, c *awsapi.Call, in *RedriveExecutionInput) (*RedriveExecutionOutput, error) {
-	k, err := s.executionOf(in.ExecutionARN)
+	k, err := s.standardOf(in.ExecutionARN)
 	if err != nil {
 		return nil, err
 	}
+	at, reason, err := s.redrive(k, in.ClientToken, nil)
+	switch {
+	case err == asl.ErrClosed:
+		return nil, noExecution(in.ExecutionARN)
+	case err != nil:
+		return nil, err
+	case reason != "":
+		return nil, awsapi.Errorf("ExecutionNotRedrivable", "Redrive execution failed: '%s': '%s'", reason, in.ExecutionARN)
+	}
+	return &RedriveExecutionOutput{awsapi.Time{Time: at}}, nil
+}
+
+// redrive takes an execution up again; reason says why it cannot be. A child is
+// taken up by its Map Run, which notes that with change. A request with the token
+// of one of the last ten redrives, at most a quarter of an hour old, is the same
+// request. ErrClosed means that there is no such execution.
+func (s *Service) redrive(k key, token string, change func(rec *executionRecord)) (at time.Time, reason string, err error) {
 	l := s.lock(k)
 	defer s.unlock(k, l)
 	rec, _, rev, err := s.load(k)
 	if err != nil {
-		return nil, err
+		return at, "", err
 	}
 	if rec == nil {
-		return nil, noExecution(in.ExecutionARN)
+		return at, "", asl.ErrClosed
+	}
+	now := s.sched.Now()
+	for _, r := range rec.Redrives {
+		if token != "" && r.Token == token && now.Sub(r.At) < redriveTokenLife {
+			return r.At, "", nil
+		}
 	}
 	status, reason := redriveStatus(rec)
-	now := s.sched.Now()
+	if status == "REDRIVABLE_BY_MAP_RUN" {
+		if change != nil {
+			status = "REDRIVABLE"
+		} else {
+			reason = "Execution is redrivable by its Map Run only"
+		}
+	}
 	if status == "REDRIVABLE" && rec.Stopped.AddDate(0, 0, redriveDays).Before(now) {
 		status, reason = "NOT_REDRIVABLE", "Execution is not redrivable because it has exceeded the redrive period"
 	}
@@ -267,21 +316,28 @@ func (s *Service) redriveExecution(ctx context.Context, c *awsapi.Call, in *Redr
 		snap, found, err = redrivable.Get(tx, k.Machine, k.Name)
 		return err
 	}); err != nil {
-		return nil, err
+		return at, "", err
 	}
 	if status == "REDRIVABLE" && (!found || snap.Next >= asl.MaxEvents-1) {
 		status, reason = "NOT_REDRIVABLE", "Execution has reached the maximum number of history events"
 	}
 	if status != "REDRIVABLE" {
-		return nil, awsapi.Errorf("ExecutionNotRedrivable", "Redrive execution failed: '%s': '%s'", reason, in.ExecutionARN)
+		return at, reason, nil
 	}
 	old := rec.Status
 	rec.RedriveCount++
 	rec.Redriven, rec.Status = now, asl.Running
 	rec.Stopped, rec.Output, rec.Error, rec.Cause = time.Time{}, nil, nil, nil
-	m, err := s.plan(rev, rec.Type)
+	if token != "" {
+		rec.Redrives = append(rec.Redrives, redriveToken{token, now})
+		rec.Redrives = rec.Redrives[max(0, len(rec.Redrives)-10):]
+	}
+	if change != nil {
+		change(rec)
+	}
+	m, err := s.program(rec, rev)
 	if err != nil {
-		return nil, err
+		return at, "", err
 	}
 	sink := &asl.Run{}
 	events := s.record(rec, rev, sink)
@@ -297,9 +353,9 @@ func (s *Service) redriveExecution(ctx context.Context, c *awsapi.Call, in *Redr
 		return s.save(tx, rec, run, events)
 	})
 	if err != nil {
-		return nil, err
+		return at, "", err
 	}
 	s.timer(k, l, run)
 	s.done(rec, rev, run, events, calls)
-	return &RedriveExecutionOutput{awsapi.Time{Time: now}}, nil
+	return now, "", nil
 }

@@ -87,19 +87,39 @@ func (s *Service) load(k key) (rec *executionRecord, o *openRecord, rev *revisio
 }
 
 func (s *Service) info(rec *executionRecord, rev *revisionRecord) asl.Info {
-	return asl.Info{
-		ExecutionARN: rec.ARN, ExecutionName: executionName(rec),
-		MachineARN: s.arn("stateMachine", rec.Machine), MachineName: rec.Machine,
+	info := asl.Info{
+		ExecutionARN: rec.ARN, ExecutionName: rec.name(),
+		MachineARN: s.arn("stateMachine", rec.machine()), MachineName: rec.machine(),
 		RoleARN: rev.RoleARN, Region: s.Region, Account: s.Account,
 		Started: rec.Started, Input: asl.TextData(rec.Input), RedriveCount: rec.RedriveCount, Redriven: rec.Redriven,
 	}
+	if rec.Child != nil {
+		info.Around = rec.Child.Around
+	}
+	return info
+}
+
+// program is what an execution runs: the state machine, or the processor of the
+// Map state that the execution is a child of.
+func (s *Service) program(rec *executionRecord, rev *revisionRecord) (*asl.Machine, error) {
+	if rec.Child == nil {
+		return s.plan(rev, rec.Type)
+	}
+	m, err := s.plan(rev, "STANDARD")
+	if err != nil {
+		return nil, err
+	}
+	if m = m.Child(rec.Child.State); m == nil {
+		return nil, fmt.Errorf("sfn: execution %s: no Map state %s", rec.ARN, rec.Child.State)
+	}
+	return m, nil
 }
 
 func (s *Service) run(rec *executionRecord, rev *revisionRecord, snap asl.Snapshot) (*asl.Run, error) {
 	if rev == nil {
 		return nil, fmt.Errorf("sfn: execution %s: its revision is gone", rec.ARN)
 	}
-	m, err := s.plan(rev, rec.Type)
+	m, err := s.program(rec, rev)
 	if err != nil {
 		return nil, err
 	}
@@ -313,20 +333,20 @@ func (s *Service) queue(tx *store.Tx, activity string, t activityTask) error {
 // index writes an execution and moves it in the lists.
 func (s *Service) index(tx *store.Tx, rec *executionRecord, old string) error {
 	k := rec.key()
-	if rec.Type != express {
-		at := backward(rec.Order)
+	if rec.Type != express || rec.Child != nil {
+		list, at := rec.list(), backward(rec.Order)
 		if old != "" {
-			if err := byStatus.Delete(tx, k.Machine, old, at, k.Name); err != nil {
+			if err := byStatus.Delete(tx, list, old, at, k.Name); err != nil {
 				return err
 			}
-		} else if err := byStart.Put(tx, nil, k.Machine, at, k.Name); err != nil {
+		} else if err := byStart.Put(tx, nil, list, at, k.Name); err != nil {
 			return err
 		}
-		if err := byStatus.Put(tx, nil, k.Machine, rec.Status, at, k.Name); err != nil {
+		if err := byStatus.Put(tx, nil, list, rec.Status, at, k.Name); err != nil {
 			return err
 		}
 	}
-	if rec.Type == express && rec.Status != asl.Running {
+	if rec.Type == express && rec.Status != asl.Running && rec.Child == nil {
 		return executions.Delete(tx, k.Machine, k.Name)
 	}
 	return executions.Put(tx, *rec, k.Machine, k.Name)
@@ -374,6 +394,7 @@ func (s *Service) after(rec *executionRecord, run *asl.Run, calls []asl.Call) {
 func (s *Service) done(rec *executionRecord, rev *revisionRecord, run *asl.Run, events *recorder, calls []asl.Call) {
 	s.log(rec, rev, events.kept)
 	s.call(rec, run, calls)
+	s.stopChildren(run)
 	if run.Status != asl.Running {
 		s.ended(rec)
 	}
@@ -383,6 +404,10 @@ func (s *Service) done(rec *executionRecord, rev *revisionRecord, run *asl.Run, 
 func (s *Service) call(rec *executionRecord, run *asl.Run, calls []asl.Call) {
 	k := rec.key()
 	for _, c := range calls {
+		if c.Child != nil {
+			s.sched.Go("sfn.child "+c.State, func() { s.startChild(k, c) })
+			continue
+		}
 		if c.Resource.Kind == asl.Activity && !c.Reader {
 			name, _ := s.activityName(c.Resource.ARN)
 			s.wake(name)
@@ -450,9 +475,12 @@ func (s *Service) checkJob(k key, branch string, attempt int, job string) {
 // ended tells those who wait for an execution.
 func (s *Service) ended(rec *executionRecord) {
 	k := rec.key()
-	s.count(rec.Machine, map[string]string{asl.Succeeded: "ExecutionsSucceeded", asl.Failed: "ExecutionsFailed",
+	if rec.Child != nil {
+		s.sched.Go("sfn.child", func() { s.answerParent(rec) })
+	}
+	s.count(rec.machine(), map[string]string{asl.Succeeded: "ExecutionsSucceeded", asl.Failed: "ExecutionsFailed",
 		asl.TimedOut: "ExecutionsTimedOut", asl.Aborted: "ExecutionsAborted"}[rec.Status], 1)
-	s.count(rec.Machine, "ExecutionTime", float64(rec.Stopped.Sub(rec.Started).Milliseconds()))
+	s.count(rec.machine(), "ExecutionTime", float64(rec.Stopped.Sub(rec.Started).Milliseconds()))
 	s.mu.Lock()
 	gates := s.enders[k]
 	delete(s.enders, k)
@@ -520,7 +548,7 @@ func (s *Service) wake(activity string) {
 // begin starts an execution: its first move and its record in one transaction.
 // admit may refuse in that transaction.
 func (s *Service) begin(rec *executionRecord, rev *revisionRecord, admit func(tx *store.Tx) error) error {
-	m, err := s.plan(rev, rec.Type)
+	m, err := s.program(rec, rev)
 	if err != nil {
 		return err
 	}
@@ -546,7 +574,7 @@ func (s *Service) begin(rec *executionRecord, rev *revisionRecord, admit func(tx
 	if err != nil {
 		return err
 	}
-	s.count(rec.Machine, "ExecutionsStarted", 1)
+	s.count(rec.machine(), "ExecutionsStarted", 1)
 	if run.Status == asl.Running {
 		l := s.lock(k)
 		s.timer(k, l, run)

@@ -49,6 +49,7 @@ type HistoryEvent struct {
 	StateEntered           *details `json:"stateEnteredEventDetails,omitempty"`
 	StateExited            *details `json:"stateExitedEventDetails,omitempty"`
 	MapRunStarted          *details `json:"mapRunStartedEventDetails,omitempty"`
+	MapRunRedriven         *details `json:"mapRunRedrivenEventDetails,omitempty"`
 	MapRunFailed           *details `json:"mapRunFailedEventDetails,omitempty"`
 	EvaluationFailed       *details `json:"evaluationFailedEventDetails,omitempty"`
 }
@@ -222,6 +223,9 @@ func appendEvent(b []byte, e *asl.Event) []byte {
 		number("index", int64(e.Index))
 	case asl.MapRunStarted:
 		text("mapRunArn", e.MapRunARN)
+	case asl.MapRunRedriven:
+		text("mapRunArn", e.MapRunARN)
+		number("redriveCount", int64(e.RedriveCount))
 	case asl.Evaluation:
 		optional("error", e.Error)
 		optional("cause", e.Cause)

@@ -542,7 +542,7 @@ func jobResult(rec *executionRecord, machineARN string, p asl.Pattern) asl.Resul
 	text("Error", rec.Error)
 	o.Set("ExecutionArn", rec.ARN)
 	payload("Input", &rec.Input)
-	o.Set("Name", rec.Name)
+	o.Set("Name", rec.name())
 	payload("Output", rec.Output)
 	o.Set("StartDate", document.Int(rec.Started.UnixMilli()))
 	o.Set("StateMachineArn", machineARN)

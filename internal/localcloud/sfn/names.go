@@ -42,17 +42,32 @@ func (s *Service) machineName(arn string) (name, qualifier string, err error) {
 	return name, qualifier, nil
 }
 
-// executionOf returns the execution that an ARN names.
+// executionOf returns the execution that an ARN names: one of a Standard state
+// machine, or a child of a Map Run.
 func (s *Service) executionOf(arn string) (key, error) {
 	kind, rest, err := s.splitARN(arn)
 	if err != nil {
 		return key{}, err
 	}
 	machine, name, ok := strings.Cut(rest, ":")
-	if kind != "execution" || !ok {
+	machine, label, isChild := strings.Cut(machine, "/")
+	if !ok || kind != "execution" && !(kind == "express" && isChild) {
 		return key{}, invalidARN(kind)
 	}
+	if isChild {
+		name = label + "/" + name
+	}
 	return key{machine, name}, nil
+}
+
+// standardOf is executionOf for what Express executions do not have: a history,
+// and a way to stop or redrive them.
+func (s *Service) standardOf(arn string) (key, error) {
+	k, err := s.executionOf(arn)
+	if kind, _, _ := s.splitARN(arn); err == nil && kind == "express" {
+		return key{}, invalidARN(kind)
+	}
+	return k, err
 }
 
 func (s *Service) executionKey(arn string) (key, bool) {
@@ -63,10 +78,4 @@ func (s *Service) executionKey(arn string) (key, bool) {
 func (s *Service) activityName(arn string) (string, bool) {
 	kind, rest, err := s.splitARN(arn)
 	return rest, err == nil && kind == "activity"
-}
-
-// executionName is the name as the context object has it.
-func executionName(rec *executionRecord) string {
-	name, _, _ := strings.Cut(rec.Name, ":")
-	return name
 }

@@ -186,6 +186,9 @@ func (s *Service) resume(k key) error {
 	}
 	calls, waiting := run.Outstanding()
 	s.after(rec, run, calls)
+	if rec.Child != nil {
+		s.sched.Go("sfn.map-run", func() { s.stopMapRun(rec.Child.MapRun) })
+	}
 	for _, b := range waiting {
 		if b.Phase == asl.Scheduled {
 			name, _ := s.activityName(run.Resource(b).ARN)
@@ -255,6 +258,8 @@ func phaseName(b *asl.Branch) string {
 		return "waits for a worker"
 	case asl.Started:
 		return "waits for the worker's result"
+	case asl.Apart:
+		return "waits for its child execution"
 	}
 	return "about to run"
 }

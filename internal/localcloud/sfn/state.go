@@ -1,6 +1,7 @@
 package sfn
 
 import (
+	"strings"
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
@@ -67,10 +68,59 @@ type executionRecord struct {
 	RedriveCount int       `json:"redrives,omitempty"`
 	Redriven     time.Time `json:"redriven,omitzero"`
 	TraceHeader  string    `json:"trace,omitempty"`
-	Order        time.Time `json:"order"` // Started, made unique
+	Child        *child    `json:"child,omitempty"`
+	// Redrives are the last redrives that came with a token.
+	Redrives []redriveToken `json:"redriveTokens,omitempty"`
+	Order    time.Time      `json:"order"` // Started, made unique
+}
+
+// redriveToken is the client token of a redrive.
+type redriveToken struct {
+	Token string    `json:"token"`
+	At    time.Time `json:"at"`
+}
+
+// child says how an execution belongs to a Map Run.
+type child struct {
+	MapRun  string `json:"run"`
+	State   string `json:"state"` // the Map state
+	Items   int    `json:"items"`
+	Parent  key    `json:"parent"`
+	Branch  string `json:"branch"`
+	Attempt int    `json:"attempt"`
+	Around  []int  `json:"around,omitempty"`
+	Redrive int    `json:"redrive,omitempty"` // the last of its Map Run that took it up
 }
 
 func (r *executionRecord) key() key { return key{r.Machine, r.Name} }
+
+// list is the first part of the execution's keys in the indices: what lists it.
+func (r *executionRecord) list() string {
+	if r.Child != nil {
+		return r.Child.MapRun
+	}
+	return r.Machine
+}
+
+// machine names the state machine as ARNs do: with the label of the Map Run.
+func (r *executionRecord) machine() string {
+	if r.Child != nil {
+		label, _, _ := strings.Cut(r.Name, "/")
+		return r.Machine + "/" + label
+	}
+	return r.Machine
+}
+
+// name is the execution's name without what makes its key unique: the label of
+// the Map Run before it, the id of an Express execution behind it.
+func (r *executionRecord) name() string {
+	if r.Child != nil {
+		_, name, _ := strings.Cut(r.Name, "/")
+		return name
+	}
+	name, _, _ := strings.Cut(r.Name, ":")
+	return name
+}
 
 // openRecord is the live state of an execution that has not ended.
 type openRecord struct {
@@ -105,6 +155,7 @@ type mapRunRecord struct {
 	Execution key       `json:"execution"`
 	Started   time.Time `json:"started"`
 	Stopped   time.Time `json:"stopped,omitzero"`
+	Redriven  time.Time `json:"redriven,omitzero"`
 }
 
 // key names an execution: its state machine and its name.
@@ -123,8 +174,8 @@ var (
 	executions    = store.NewTable[executionRecord]("sfn.execution")  // machine, name
 	open          = store.NewTable[openRecord]("sfn.open")            // machine, name
 	history       = store.NewTable[[]byte]("sfn.history")             // machine, name, first id: events
-	byStart       = store.NewTable[[]byte]("sfn.execution-by-start")  // machine, backward start, name
-	byStatus      = store.NewTable[[]byte]("sfn.execution-by-status") // machine, status, backward start, name
+	byStart       = store.NewTable[[]byte]("sfn.execution-by-start")  // machine or Map Run, backward start, name
+	byStatus      = store.NewTable[[]byte]("sfn.execution-by-status") // machine or Map Run, status, backward start, name
 	waiters       = store.NewTable[waiterRecord]("sfn.waiter")        // machine, name, parent machine, parent name, attempt
 	activities    = store.NewTable[activityRecord]("sfn.activity")    // name
 	activityTasks = store.NewTable[activityTask]("sfn.activity-task") // activity, number

@@ -57,6 +57,7 @@ const (
 	MapStarted
 	MapIteration
 	MapRunStarted
+	MapRunRedriven
 	Evaluation
 )
 
@@ -96,6 +97,7 @@ var kinds = map[string]struct {
 	"MapIterationFailed":           {MapIteration, "mapIterationFailedEventDetails"},
 	"MapIterationAborted":          {MapIteration, "mapIterationAbortedEventDetails"},
 	"MapRunStarted":                {MapRunStarted, "mapRunStartedEventDetails"},
+	"MapRunRedriven":               {MapRunRedriven, "mapRunRedrivenEventDetails"},
 	"MapRunFailed":                 {OnlyError, "mapRunFailedEventDetails"},
 	"EvaluationFailed":             {Evaluation, "evaluationFailedEventDetails"},
 }

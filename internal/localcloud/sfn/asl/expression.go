@@ -173,7 +173,7 @@ func (s *scope) bindings(n exprNode) map[string]jsonata.Value {
 	clear(out)
 	out["states"] = states
 	for _, name := range n.variables {
-		for b := s.branch; b != nil; b = b.outer() {
+		for b := s.branch; b != nil; b = b.parent {
 			if v, ok := b.Variables[name]; ok {
 				out[name] = v.jsonata()
 				break

@@ -190,21 +190,21 @@ func readCSV(rd *reader, text string) ([]any, string) {
 	return list, ""
 }
 
-// batches groups the items as ItemBatcher says.
-func (r *Run) batches(s *scope, list []any) ([]any, *Failure) {
+// batches groups the items as ItemBatcher says, and counts those of each batch.
+func (r *Run) batches(s *scope, list []any) ([]any, []int, *Failure) {
 	bt := s.state.batcher
 	most, f := s.integer(bt.maxItems)
 	if f != nil {
-		return nil, f
+		return nil, nil, f
 	}
 	size, f := s.integer(bt.maxSize)
 	if f != nil {
-		return nil, f
+		return nil, nil, f
 	}
 	var input any
 	if bt.input != nil {
 		if input, f = bt.input.eval(s); f != nil {
-			return nil, f
+			return nil, nil, f
 		}
 	}
 	wrap := func(items []any) *document.Object {
@@ -216,6 +216,7 @@ func (r *Run) batches(s *scope, list []any) ([]any, *Failure) {
 		return o
 	}
 	var out []any
+	sizes := []int{}
 	var batch []any
 	base := len(document.Text(wrap([]any{})))
 	length := base
@@ -225,12 +226,13 @@ func (r *Run) batches(s *scope, list []any) ([]any, *Failure) {
 			o.ctx, o.jsonataCtx = nil, nil
 			o.item = &mapItem{index: i, value: item}
 			if item, f = s.state.itemSelector.eval(&o); f != nil {
-				return nil, f
+				return nil, nil, f
 			}
 		}
 		n := len(document.Text(item)) + 1
 		if len(batch) > 0 && (most > 0 && len(batch) == most || size > 0 && length+n > size) {
 			out = append(out, wrap(batch))
+			sizes = append(sizes, len(batch))
 			batch, length = nil, base
 		}
 		batch = append(batch, item)
@@ -238,6 +240,7 @@ func (r *Run) batches(s *scope, list []any) ([]any, *Failure) {
 	}
 	if len(batch) > 0 {
 		out = append(out, wrap(batch))
+		sizes = append(sizes, len(batch))
 	}
-	return out, nil
+	return out, sizes, nil
 }

@@ -19,6 +19,15 @@ type Machine struct {
 	references map[string][]string
 }
 
+// Child is the machine of the executions that a distributed Map state starts.
+func (m *Machine) Child(state string) *Machine {
+	st, _ := m.Find(state)
+	if st == nil || st.processor == nil {
+		return nil
+	}
+	return &Machine{Flow: st.processor, Express: st.childExpress, Activities: m.Activities, references: m.references}
+}
+
 // Flow is a set of states with a start: a state machine, a branch of a Parallel
 // state or the processor of a Map state.
 type Flow struct {

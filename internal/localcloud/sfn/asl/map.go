@@ -128,20 +128,20 @@ func (r *Run) mapStart(s *scope, list []any, length int) *Failure {
 func (r *Run) iterate(s *scope, list []any) *Failure {
 	st, b := s.state, s.branch
 	items := len(list)
+	b.Sizes = nil
 	if st.batcher != nil {
 		var f *Failure
-		if list, f = r.batches(s, list); f != nil {
+		if list, b.Sizes, f = r.batches(s, list); f != nil {
 			return f
 		}
 	}
 	b.Phase = Inside
-	b.ItemCount = items
 	b.Items = ValueData(list)
 	b.Length = len(list)
 	b.Results = make([]*Data, len(list))
-	b.Kids, b.Done, b.NextItem, b.Failures = nil, 0, 0, 0
+	b.Kids, b.Done, b.NextItem, b.ItemsDone, b.ItemsLost = nil, 0, 0, 0, 0
 	if st.distributed {
-		if f := r.tolerance(s, len(list)); f != nil {
+		if f := r.tolerance(s, items); f != nil {
 			return f
 		}
 	}
@@ -162,6 +162,11 @@ func (r *Run) iterate(s *scope, list []any) *Failure {
 // fill begins iterations as far as the concurrency allows; cursor is the event
 // that they follow.
 func (r *Run) fill(b *Branch, cursor int64) *Failure {
+	for len(b.Kids) < b.Limit && len(b.Again) > 0 {
+		lost := b.Again[0]
+		b.Again = b.Again[1:]
+		r.childAgain(b, lost)
+	}
 	for len(b.Kids) < b.Limit && b.NextItem < b.Length {
 		if f := r.iteration(b, cursor); f != nil {
 			return f
@@ -172,17 +177,41 @@ func (r *Run) fill(b *Branch, cursor int64) *Failure {
 
 // MapRun is what can be told of a Map Run.
 type MapRun struct {
-	ARN       string
-	Status    string
-	Entered   int64 // event of the Map state's entry
-	Items     int
-	Children  int
-	Running   int
-	Succeeded int
-	Failed    int
-	Limit     int
-	Count     int
-	Share     float64
+	ARN      string
+	Status   string
+	Entered  int64 // event of the Map state's entry
+	Children MapRunCounts
+	Items    MapRunCounts
+	Limit    int
+	Count    int
+	Share    float64
+	Redrives int
+	Writes   bool // it has a ResultWriter
+}
+
+// MapRunCounts counts the children of a Map Run, or their items.
+type MapRunCounts struct {
+	Total, Running, Succeeded, Failed, TimedOut, Aborted, PendingRedrive int
+}
+
+// size is how many items a child of a Map Run has.
+func (b *Branch) size(child int) int {
+	if child < len(b.Sizes) {
+		return b.Sizes[child]
+	}
+	return 1
+}
+
+// itemCount is how many items a Map Run has.
+func (b *Branch) itemCount() int {
+	if b.Sizes == nil {
+		return b.Length
+	}
+	n := 0
+	for _, size := range b.Sizes {
+		n += size
+	}
+	return n
 }
 
 // MapRunOf describes the Map Run that a branch is running, if it is.
@@ -190,8 +219,27 @@ func MapRunOf(b *Branch) (MapRun, bool) {
 	if b.MapRun == "" {
 		return MapRun{}, false
 	}
-	m := MapRun{ARN: b.MapRun, Status: Running, Entered: b.Entered, Items: b.ItemCount, Children: b.Length, Running: len(b.Kids),
-		Succeeded: b.Done - b.Failures, Failed: b.Failures, Limit: b.Limit, Count: b.Count, Share: b.Share}
+	m := MapRun{ARN: b.MapRun, Status: Running, Entered: b.Entered, Limit: b.Limit, Count: b.Count, Share: b.Share, Redrives: b.Redrives,
+		Writes: b.state().writer != nil}
+	m.Children = MapRunCounts{Total: b.Length, Running: len(b.Kids), Succeeded: b.Done - len(b.Lost), PendingRedrive: len(b.Again)}
+	m.Items = MapRunCounts{Total: b.itemCount(), Succeeded: b.ItemsDone}
+	for _, k := range b.Kids {
+		m.Items.Running += b.size(k.Index)
+	}
+	for _, l := range b.Again {
+		m.Items.PendingRedrive += b.size(l.Index)
+	}
+	for _, l := range b.Lost {
+		children, items := &m.Children.Failed, &m.Items.Failed
+		switch l.Status {
+		case TimedOut:
+			children, items = &m.Children.TimedOut, &m.Items.TimedOut
+		case Aborted:
+			children, items = &m.Children.Aborted, &m.Items.Aborted
+		}
+		*children++
+		*items += b.size(l.Index)
+	}
 	return m, true
 }
 
@@ -222,13 +270,13 @@ func (r *Run) UpdateMapRun(arn string, limit, count *int, share *float64) error 
 		}
 	}
 	if count != nil {
-		b.Count = *count
+		b.Count, b.HasCount = *count, true
 	}
 	if share != nil {
 		b.Share = *share
 	}
 	if count != nil || share != nil {
-		b.Tolerated = tolerated(b.Count, count != nil || b.Count > 0, b.Share, b.ItemCount)
+		b.Tolerated = tolerated(b.Count, b.HasCount, b.Share, b.itemCount())
 	}
 	if b.Phase == Inside {
 		if f := r.fill(b, b.Cursor); f != nil {
@@ -272,14 +320,90 @@ func (r *Run) iteration(b *Branch, cursor int64) *Failure {
 		}
 		r.traceData("afterItemSelector", input)
 	}
-	k := &Branch{ID: b.ID + "/" + strconv.Itoa(i), Index: i, Item: ValueData(item), State: st.processor.StartAt, Input: input,
-		Cursor: cursor, parent: b, flow: st.processor, Standalone: st.distributed}
-	b.Kids = append(b.Kids, k)
-	if !st.distributed {
-		r.emit(k, Event{Type: "MapIterationStarted", Name: st.Name, Index: i})
+	if st.distributed {
+		r.snapshot.Attempts++
+		r.child(b, &Branch{Index: i, Attempt: r.snapshot.Attempts, Input: input})
+		return nil
 	}
+	k := &Branch{ID: b.ID + "/" + strconv.Itoa(i), Index: i, Item: ValueData(item), State: st.processor.StartAt, Input: input,
+		Cursor: cursor, parent: b, flow: st.processor}
+	b.Kids = append(b.Kids, k)
+	r.emit(k, Event{Type: "MapIterationStarted", Name: st.Name, Index: i})
 	r.queue = append(r.queue, k)
 	return nil
+}
+
+// child asks for an execution of a Map Run.
+func (r *Run) child(b, k *Branch) {
+	k.ID, k.State, k.Phase = b.ID+"/"+strconv.Itoa(k.Index), b.state().processor.StartAt, Apart
+	k.parent, k.flow = b, b.state().processor
+	b.Kids = append(b.Kids, k)
+	r.Calls = append(r.Calls, r.callOf(k))
+}
+
+// childAgain takes up a child that did not succeed before a redrive: a Standard
+// one goes on, an Express one is started anew.
+func (r *Run) childAgain(b *Branch, l LostItem) {
+	k := &Branch{Index: l.Index, Attempt: l.Attempt, Input: l.Input, Redo: !b.state().childExpress}
+	if !k.Redo {
+		r.snapshot.Attempts++
+		k.Attempt = r.snapshot.Attempts
+	}
+	r.child(b, k)
+}
+
+// childEnded takes the end of a child execution.
+func (r *Run) childEnded(k *Branch, res Result) {
+	p := k.parent
+	size := p.size(k.Index)
+	p.Done++
+	if !res.Failed {
+		p.Results[k.Index] = res.Output
+		p.ItemsDone += size
+		r.iterated(p, k)
+		return
+	}
+	p.ItemsLost += size
+	p.Lost = append(p.Lost, LostItem{Index: k.Index, Attempt: k.Attempt, Status: res.Status, Error: res.Error, Cause: res.Cause, Input: k.Input})
+	if float64(p.ItemsLost) <= p.Tolerated {
+		r.iterated(p, k)
+		return
+	}
+	for i, other := range p.Kids {
+		if other == k {
+			p.Kids = append(p.Kids[:i:i], p.Kids[i+1:]...)
+			break
+		}
+	}
+	if !r.Machine.Express {
+		r.keepAs(p, Inside)
+	}
+	outer := &Failure{Error: ptr(errTolerance), Cause: ptr("The specified tolerated failure threshold was exceeded"), kept: true}
+	r.mapRunEnd(p, Failed)
+	r.emit(p, Event{Type: "MapRunFailed", Error: outer.Error, Cause: outer.Cause})
+	p.before = p.Cursor
+	r.fail(p, outer)
+}
+
+// mapRedrive goes on with a Map Run: children that did not succeed are taken up
+// again, those that have are kept, and those that were never started follow.
+func (r *Run) mapRedrive(b *Branch) {
+	b.Redrives++
+	r.emit(b, Event{Type: "MapRunRedriven", MapRunARN: b.MapRun, RedriveCount: b.Redrives})
+	if b.Phase == Writing {
+		r.mapWrite(b)
+		return
+	}
+	b.Again = append(b.Again, b.Lost...)
+	b.Done -= len(b.Lost)
+	b.Lost, b.ItemsLost = nil, 0
+	for _, k := range b.Kids {
+		b.Again = append(b.Again, LostItem{Index: k.Index, Attempt: k.Attempt, Input: k.Input})
+	}
+	b.Kids = nil
+	if f := r.fill(b, b.Cursor); f != nil {
+		r.fail(b, f)
+	}
 }
 
 func (s *scope) narrowQuietly() *Failure {
@@ -299,7 +423,7 @@ func (r *Run) iterated(p, b *Branch) {
 		}
 	}
 	id := p.Cursor
-	if !b.Standalone {
+	if b.Phase != Apart {
 		id = r.append(b, b.Cursor, Event{Type: "MapIterationSucceeded", Name: p.State, Index: b.Index})
 	}
 	if f := r.fill(p, b.Cursor); f != nil {
@@ -391,17 +515,16 @@ func (s *scope) share(n numberField) (float64, *Failure) {
 	return p, nil
 }
 
-// tolerance computes how many children may fail.
+// tolerance computes how many items may fail.
 func (r *Run) tolerance(s *scope, items int) *Failure {
 	st, b := s.state, s.branch
-	b.Tolerated = 0
+	b.Count, b.HasCount, b.Share = 0, st.toleratedCount.set, 0
 	if st.toleratedShare.set {
 		p, f := s.share(st.toleratedShare)
 		if f != nil {
 			return f
 		}
 		b.Share = p
-		b.Tolerated = math.Floor(p / 100 * float64(items))
 	}
 	if st.toleratedCount.set {
 		n, f := s.integer(st.toleratedCount)
@@ -409,27 +532,9 @@ func (r *Run) tolerance(s *scope, items int) *Failure {
 			return f
 		}
 		b.Count = n
-		if !st.toleratedShare.set || float64(n) < b.Tolerated {
-			b.Tolerated = float64(n)
-		}
 	}
+	b.Tolerated = tolerated(b.Count, b.HasCount, b.Share, items)
 	return nil
-}
-
-// childFailed takes the failure of a child of a distributed Map.
-func (r *Run) childFailed(p, k *Branch, f *Failure) {
-	p.Failures++
-	p.Lost = append(p.Lost, LostItem{k.Index, f.Error, f.Cause})
-	if float64(p.Failures) <= p.Tolerated {
-		p.Done++
-		r.iterated(p, k)
-		return
-	}
-	r.drop(p)
-	outer := &Failure{Error: ptr(errTolerance), Cause: ptr("The specified tolerated failure threshold was exceeded")}
-	r.emit(p, Event{Type: "MapRunFailed", Error: outer.Error, Cause: outer.Cause})
-	p.before = p.Cursor
-	r.fail(p, outer)
 }
 
 // mapRunSucceeded ends a Map Run and its state well.
@@ -442,15 +547,19 @@ func (r *Run) mapRunSucceeded(p *Branch) {
 	p.before = p.Cursor
 }
 
-// LostItem is an item whose child failed.
+// LostItem is a child of a Map Run that did not succeed.
 type LostItem struct {
-	Index int     `json:"i"`
-	Error *string `json:"e,omitempty"`
-	Cause *string `json:"c,omitempty"`
+	Index   int     `json:"i"`
+	Attempt int     `json:"a"`
+	Status  string  `json:"s,omitempty"`
+	Error   *string `json:"e,omitempty"`
+	Cause   *string `json:"c,omitempty"`
+	Input   *Data   `json:"n"`
 }
 
 // mapWrite asks for the export of a Map Run's results. The call's input has the
-// ResultWriter's parameters and, of each child, its input and what it came to.
+// ResultWriter's parameters and configuration; the children are known by the Map
+// Run.
 func (r *Run) mapWrite(p *Branch) {
 	st := p.state()
 	s := r.scope(p)
@@ -463,39 +572,25 @@ func (r *Run) mapWrite(p *Branch) {
 		r.fail(p, f)
 		return
 	}
-	lost := map[int]LostItem{}
-	for _, l := range p.Lost {
-		lost[l.Index] = l
-	}
-	list, _ := p.Items.Value().([]any)
-	children := make([]any, len(list))
-	for i, item := range list {
-		c := document.NewObject(document.Member{Name: "Input", Value: item})
-		if l, failed := lost[i]; failed {
-			c.Set("Status", Failed)
-			e := (&Failure{Error: l.Error, Cause: l.Cause}).output()
-			for _, m := range e.Members() {
-				c.Set(m.Name, m.Value)
-			}
-		} else {
-			c.Set("Status", Succeeded)
-			if p.Results[i] != nil {
-				c.Set("Output", p.Results[i].Value())
-			}
-		}
-		children[i] = c
+	config := st.writer.config
+	if config == nil {
+		config = &document.Object{}
 	}
 	r.snapshot.Attempts++
 	p.Attempt, p.Phase = r.snapshot.Attempts, Writing
 	p.Arguments = ValueData(document.NewObject(document.Member{Name: "Parameters", Value: parameters},
-		document.Member{Name: "MapRunArn", Value: p.MapRun}, document.Member{Name: "Children", Value: children}))
+		document.Member{Name: "Config", Value: config}, document.Member{Name: "MapRunArn", Value: p.MapRun}))
 	r.Calls = append(r.Calls, r.callOf(p))
 }
 
 // mapWritten takes the end of the export; its output is the state's result.
 func (r *Run) mapWritten(p *Branch, res Result) {
 	if res.Failed {
-		f := &Failure{Error: ptr("States.ResultWriterFailed"), Cause: res.Cause}
+		f := &Failure{Error: ptr("States.ResultWriterFailed"), Cause: res.Cause, kept: true}
+		if !r.Machine.Express {
+			r.keepAs(p, Writing)
+		}
+		r.mapRunEnd(p, Failed)
 		r.emit(p, Event{Type: "MapRunFailed", Error: f.Error, Cause: f.Cause})
 		p.before = p.Cursor
 		r.fail(p, f)

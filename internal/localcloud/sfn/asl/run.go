@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -37,6 +38,8 @@ type Info struct {
 	Input                       *Data
 	RedriveCount                int
 	Redriven                    time.Time
+	// Around are the iterations that a child execution of a Map Run is in.
+	Around []int
 }
 
 // Call is a task that is to be started. Its result comes back by Complete, or
@@ -54,6 +57,18 @@ type Call struct {
 	// Reader says that the call fetches the items of a Map state, Writer
 	// that it exports the results of one.
 	Reader, Writer bool
+	// Child is set for an execution that a Map Run is to start.
+	Child *Child
+}
+
+// Child is an execution that a Map Run starts, or takes up again after a redrive.
+type Child struct {
+	MapRun  string
+	Items   int
+	Express bool
+	// Redrive is the number of the redrive that takes the child up again; 0
+	// means that it is new.
+	Redrive int
 }
 
 // Result is what a call or a task came to.
@@ -64,6 +79,8 @@ type Result struct {
 	// EventType replaces the type of the failure's event.
 	EventType string
 	Worker    string
+	// Status is that of a child execution that did not succeed.
+	Status string
 }
 
 // Failing is a failed result; cause may be empty.
@@ -90,6 +107,7 @@ const (
 	Reading   Phase = "reading"   // the items of a Map state
 	Writing   Phase = "writing"   // the export of its results
 	Inside    Phase = "inside"    // its branches or iterations
+	Apart     Phase = "apart"     // an execution of its own, of a Map Run
 )
 
 // Branch is a line of states: the execution itself, a branch of a Parallel
@@ -121,20 +139,26 @@ type Branch struct {
 	Done    int       `json:"d,omitempty"`
 
 	// Of a Map state.
-	Items      *Data      `json:"it,omitempty"`
-	NextItem   int        `json:"ni,omitempty"`
-	Limit      int        `json:"l,omitempty"`
-	Failures   int        `json:"f,omitempty"`
-	Tolerated  float64    `json:"tc,omitempty"`
-	MapRun     string     `json:"mr,omitempty"`
-	Length     int        `json:"ln,omitempty"`
-	Index      int        `json:"x,omitempty"`
-	Item       *Data      `json:"m,omitempty"`
-	Lost       []LostItem `json:"li,omitempty"` // children that failed
-	Standalone bool       `json:"sa,omitempty"` // a child execution of a distributed Map
-	ItemCount  int        `json:"ic,omitempty"` // of a Map Run, before batching
-	Count      int        `json:"tn,omitempty"` // ToleratedFailureCount
-	Share      float64    `json:"tp,omitempty"` // ToleratedFailurePercentage
+	Items     *Data   `json:"it,omitempty"`
+	NextItem  int     `json:"ni,omitempty"`
+	Limit     int     `json:"l,omitempty"`
+	Tolerated float64 `json:"tc,omitempty"` // items that may fail
+	Length    int     `json:"ln,omitempty"`
+	Index     int     `json:"x,omitempty"`
+	Item      *Data   `json:"m,omitempty"`
+
+	// Of a Map Run.
+	MapRun    string     `json:"mr,omitempty"`
+	Lost      []LostItem `json:"li,omitempty"` // children that did not succeed
+	Again     []LostItem `json:"ag,omitempty"` // those that a redrive takes up
+	Sizes     []int      `json:"sz,omitempty"` // items of each child, if it has a batch
+	ItemsDone int        `json:"id,omitempty"` // of children that succeeded
+	ItemsLost int        `json:"il,omitempty"` // of those that did not
+	Count     int        `json:"tn,omitempty"` // ToleratedFailureCount
+	HasCount  bool       `json:"tb,omitempty"`
+	Share     float64    `json:"tp,omitempty"` // ToleratedFailurePercentage
+	Redrives  int        `json:"rr,omitempty"`
+	Redo      bool       `json:"rd,omitempty"` // of a child: it had failed before
 
 	parent *Branch
 	flow   *Flow
@@ -143,28 +167,12 @@ type Branch struct {
 
 func (b *Branch) state() *State { return b.flow.States[b.State] }
 
-// outer is the branch whose variables this one sees.
-func (b *Branch) outer() *Branch {
-	if b.Standalone {
-		return nil
-	}
-	return b.parent
-}
-
-func (b *Branch) silent() bool {
+func (r *Run) around(b *Branch) []int {
+	out := slices.Clone(r.Info.Around)
+	at := len(out)
 	for ; b != nil; b = b.parent {
-		if b.Standalone {
-			return true
-		}
-	}
-	return false
-}
-
-func (b *Branch) iteration() []int {
-	var out []int
-	for ; b != nil; b = b.parent {
-		if b.Item != nil {
-			out = append([]int{b.Index}, out...)
+		if b.Item != nil || b.Phase == Apart {
+			out = slices.Insert(out, at, b.Index)
 		}
 	}
 	return out
@@ -301,7 +309,7 @@ func (r *Run) emit(b *Branch, e Event) int64 {
 
 // append appends an event without moving the branch's cursor.
 func (r *Run) append(b *Branch, previous int64, e Event) int64 {
-	if b.silent() || r.Status != Running {
+	if r.Status != Running {
 		return b.Cursor
 	}
 	e.ID, e.Previous, e.Time = r.snapshot.Next, previous, r.host.Now()
@@ -398,7 +406,7 @@ func (r *Run) open(id string, attempt int) (*Branch, error) {
 		return nil, ErrClosed
 	}
 	switch b.Phase {
-	case Calling, Submitted, Scheduled, Started, Reading, Writing:
+	case Calling, Submitted, Scheduled, Started, Reading, Writing, Apart:
 		return b, nil
 	}
 	return nil, ErrClosed
@@ -463,6 +471,11 @@ func (r *Run) Complete(id string, attempt int, res Result) error {
 	b, err := r.open(id, attempt)
 	if err != nil {
 		return err
+	}
+	if b.Phase == Apart {
+		r.childEnded(b, res)
+		r.advance()
+		return nil
 	}
 	phase := b.Phase
 	s := r.scope(b)
@@ -652,8 +665,12 @@ func (r *Run) fail(b *Branch, f *Failure) {
 
 // leave forgets the inside of a Map or Parallel state.
 func (r *Run) leave(b *Branch) {
-	b.Kids, b.Results, b.Items, b.Done, b.NextItem, b.Failures, b.MapRun, b.Length = nil, nil, nil, 0, 0, 0, "", 0
-	b.ItemCount, b.Count, b.Share, b.Lost = 0, 0, 0, nil
+	for _, k := range b.Kids {
+		r.walk(k, func(inner *Branch) { r.mapRunEnd(inner, Aborted) })
+	}
+	b.Kids, b.Results, b.Items, b.Done, b.NextItem, b.MapRun, b.Length = nil, nil, nil, 0, 0, "", 0
+	b.Lost, b.Again, b.Sizes, b.ItemsDone, b.ItemsLost, b.Redrives = nil, nil, nil, 0, 0, 0
+	b.Count, b.HasCount, b.Share, b.Tolerated = 0, false, 0, 0
 }
 
 // broken marks the branch whose error ended an execution.
@@ -661,12 +678,19 @@ const broken Phase = "broken"
 
 // keep remembers the execution as it is, with its inside, in case the error of
 // this branch ends it: that is where a redrive goes on.
-func (r *Run) keep(b *Branch) {
-	b.Phase = broken
+func (r *Run) keep(b *Branch) { r.keepAs(b, broken) }
+
+// keepAs remembers the execution with the branch in a phase.
+func (r *Run) keepAs(b *Branch, phase Phase) {
+	before := b.Phase
+	b.Phase = phase
 	if text, err := json.Marshal(r.snapshot.Root); err == nil {
 		r.kept = text
 	}
-	b.Phase = Entering
+	b.Phase = before
+	if phase == broken {
+		b.Phase = Entering
+	}
 }
 
 // Redrivable is the execution as it was before the error that ended it, for
@@ -693,12 +717,17 @@ func Redrive(m *Machine, host Host, info Info, s Snapshot, record func(e *Event)
 	id := r.append(root, s.Next-1, Event{Type: "ExecutionRedriven", RedriveCount: info.RedriveCount})
 	var again []*Branch
 	r.Branches(func(b *Branch) {
-		if b.Phase != Inside {
+		if b.Phase != Apart && (b.Phase != Inside || b.MapRun != "") {
 			again = append(again, b)
 		}
 	})
 	for _, b := range again {
 		if r.Status != Running || r.find(b.ID) != b {
+			continue
+		}
+		if b.MapRun != "" && (b.Phase == Inside || b.Phase == Writing) {
+			b.Cursor, b.before = id, id
+			r.mapRedrive(b)
 			continue
 		}
 		if b.Phase == Entering {
@@ -717,7 +746,7 @@ func Redrive(m *Machine, host Host, info Info, s Snapshot, record func(e *Event)
 // failBranch ends a branch with an error that its state does not handle.
 func (r *Run) failBranch(b *Branch, f *Failure) {
 	p := b.parent
-	if !f.kept && !b.silent() && !r.Machine.Express {
+	if !f.kept && !r.Machine.Express {
 		r.keep(b)
 	}
 	if p == nil {
@@ -731,10 +760,6 @@ func (r *Run) failBranch(b *Branch, f *Failure) {
 	outer := &Failure{Error: f.Error, Cause: f.Cause, heartbeat: f.heartbeat, kept: true}
 	s := p.state()
 	if s.Type == "Map" {
-		if s.distributed {
-			r.childFailed(p, b, f)
-			return
-		}
 		r.append(b, b.Cursor, Event{Type: "MapIterationFailed", Name: s.Name, Index: b.Index})
 		for _, k := range p.Kids {
 			if k != b && k != nil {
@@ -766,6 +791,10 @@ func (r *Run) abortState(b *Branch) {
 }
 
 func (r *Run) abortInside(b *Branch) {
+	if b.MapRun != "" {
+		b.Cursor = r.append(b, b.Cursor, Event{Type: "MapRunAborted"})
+		return
+	}
 	for _, k := range b.Kids {
 		if k != nil {
 			r.abortInside(k)

@@ -124,7 +124,7 @@ func (s *scope) resolve(p *jsonpath.Path) (any, error) {
 	case jsonpath.Context:
 		return p.Eval(s.context())
 	case jsonpath.Variable:
-		for b := s.branch; b != nil; b = b.outer() {
+		for b := s.branch; b != nil; b = b.parent {
 			if v, ok := b.Variables[p.Variable]; ok {
 				return p.Eval(v.Value())
 			}

@@ -654,14 +654,24 @@ func (r *Run) task(s *scope) *Failure {
 
 func (r *Run) callOf(b *Branch) Call {
 	st := b.state()
-	input := *b.Arguments // the caller may work beside the run
+	from := b.Arguments
+	if b.Phase == Apart {
+		from = b.Input
+	}
+	input := *from // the caller may work beside the run
 	c := Call{Branch: b.ID, Attempt: b.Attempt, State: st.Name, Resource: st.resource, Input: &input,
-		Token: b.Token, RoleARN: b.CallRole, Iteration: b.iteration()}
+		Token: b.Token, RoleARN: b.CallRole, Iteration: r.around(b)}
 	switch b.Phase {
 	case Reading:
 		c.Resource, c.Reader = st.reader.resource, true
 	case Writing:
 		c.Resource, c.Writer = st.writer.resource, true
+	case Apart:
+		p := b.parent
+		c.State, c.Resource, c.Child = p.State, Resource{}, &Child{MapRun: p.MapRun, Items: p.size(b.Index), Express: p.state().childExpress}
+		if b.Redo {
+			c.Child.Redrive = p.Redrives
+		}
 	}
 	return c
 }
@@ -671,7 +681,7 @@ func (r *Run) callOf(b *Branch) Call {
 func (r *Run) Outstanding() (calls []Call, waiting []*Branch) {
 	r.Branches(func(b *Branch) {
 		switch b.Phase {
-		case Calling, Reading, Writing:
+		case Calling, Reading, Writing, Apart:
 			calls = append(calls, r.callOf(b))
 		case Submitted, Scheduled, Started:
 			waiting = append(waiting, b)

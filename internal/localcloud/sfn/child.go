@@ -1,0 +1,152 @@
+package sfn
+
+import (
+	"strings"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+)
+
+// The executions that a Map Run starts are executions like others: of the
+// revision of their parent, of the processor of the Map state, under a name that
+// follows from the parent, so that a start that is repeated after a restart finds
+// the execution there. Their keys are those of the state machine, with the Map
+// Run's label in the name; the lists have them under the Map Run.
+
+// startChild starts an execution of a Map Run, or takes it up again.
+func (s *Service) startChild(parent key, c asl.Call) {
+	name := derivedName(Task{Call: c, ExecutionARN: s.executionARN(parent)})
+	label := mapRunLabel(c.Child.MapRun)
+	k := key{parent.Machine, label + "/" + name}
+	rec, _, _, err := s.load(k)
+	if err != nil {
+		return
+	}
+	if rec != nil {
+		switch {
+		case c.Child.Redrive > rec.Child.Redrive:
+			s.redriveChild(k, c.Child.Redrive)
+		case rec.Status != asl.Running:
+			s.answerParent(rec)
+		}
+		return
+	}
+	up, _, rev, err := s.load(parent)
+	if err != nil || up == nil || rev == nil {
+		return
+	}
+	rec = &executionRecord{Machine: k.Machine, Name: k.Name, Revision: rev.ID, Type: "STANDARD", Started: s.sched.Now(), Input: c.Input.Text(),
+		Child: &child{MapRun: c.Child.MapRun, State: c.State, Items: c.Child.Items, Parent: parent, Branch: c.Branch, Attempt: c.Attempt, Around: c.Iteration}}
+	rec.Order = s.order(rec.Started)
+	kind := "execution"
+	if c.Child.Express {
+		rec.Type, kind = express, "express"
+	}
+	rec.ARN = s.arn(kind, rec.machine()+":"+name)
+	_ = s.begin(rec, rev, func(tx *store.Tx) error {
+		m, err := mapRunIn(tx, rec.Child.MapRun)
+		if err == nil && (m == nil || m.Status != asl.Running) {
+			return asl.ErrClosed // the Map Run has ended meanwhile
+		}
+		return err
+	})
+}
+
+// mapRunLabel is the label in a Map Run's ARN.
+func mapRunLabel(arn string) string {
+	arn = arn[:max(0, strings.LastIndexByte(arn, ':'))]
+	return arn[strings.LastIndexByte(arn, '/')+1:]
+}
+
+// redriveChild takes up a child that did not succeed. One that is about to be
+// stopped is stopped first; one that cannot go on has failed again.
+func (s *Service) redriveChild(k key, redrive int) {
+	_ = s.move(k, func(run *asl.Run) error {
+		run.Abort(nil, nil)
+		return nil
+	})
+	_, reason, err := s.redrive(k, "", func(rec *executionRecord) { rec.Child.Redrive = redrive })
+	if err != nil {
+		return
+	}
+	if reason != "" {
+		if rec, _, _, err := s.load(k); err == nil && rec != nil {
+			s.answerParent(rec)
+		}
+	}
+}
+
+// answerParent tells the Map Run of a child what the child came to.
+func (s *Service) answerParent(rec *executionRecord) {
+	res := asl.Result{Failed: true, Error: rec.Error, Cause: rec.Cause, Status: rec.Status}
+	if rec.Status == asl.Succeeded && rec.Output != nil {
+		res = asl.Result{Output: asl.TextData(*rec.Output)}
+	}
+	c := rec.Child
+	_ = s.move(c.Parent, func(run *asl.Run) error { return run.Complete(c.Branch, c.Attempt, res) })
+}
+
+// stopChildren stops the children of the Map Runs that a move has ended.
+func (s *Service) stopChildren(run *asl.Run) {
+	var ended []string
+	for _, m := range run.MapRuns {
+		if m.Status != asl.Succeeded {
+			ended = append(ended, m.ARN)
+		}
+	}
+	if run.Status != asl.Running {
+		run.Branches(func(b *asl.Branch) {
+			if m, ok := asl.MapRunOf(b); ok {
+				ended = append(ended, m.ARN)
+			}
+		})
+	}
+	for _, arn := range ended {
+		s.sched.Go("sfn.map-run", func() { s.stopMapRun(arn) })
+	}
+}
+
+// stopMapRun stops the children of a Map Run that has ended.
+func (s *Service) stopMapRun(arn string) {
+	var running []key
+	_ = s.db.View(func(tx *store.Tx) error {
+		m, err := mapRunIn(tx, arn)
+		if err != nil || m == nil || m.Status == asl.Running {
+			return err
+		}
+		for row, err := range byStatus.Scan(tx, store.Query{Prefix: []string{arn, asl.Running}}) {
+			if err != nil {
+				return err
+			}
+			running = append(running, key{m.Execution.Machine, row.Key[3]})
+		}
+		return nil
+	})
+	for _, k := range running {
+		_ = s.move(k, func(run *asl.Run) error {
+			run.Abort(nil, nil)
+			return nil
+		})
+	}
+}
+
+// childrenOf lists the children of a Map Run in the order of their start.
+func (s *Service) childrenOf(machine, arn string) ([]executionRecord, error) {
+	var out []executionRecord
+	err := s.db.View(func(tx *store.Tx) error {
+		for row, err := range byStart.Scan(tx, store.Query{Prefix: []string{arn}, Reverse: true}) {
+			if err != nil {
+				return err
+			}
+			rec, ok, err := executions.Get(tx, machine, row.Key[2])
+			if err != nil {
+				return err
+			}
+			if ok {
+				out = append(out, rec)
+			}
+		}
+		return nil
+	})
+	return out, err
+}
