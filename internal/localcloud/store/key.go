@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"strings"
 )
 
 // ErrBadKey means that bytes read as a key are not one: the store is damaged.
@@ -15,7 +16,10 @@ func Key(parts ...string) []byte {
 	for _, p := range parts {
 		n += len(p) + 2
 	}
-	k := make([]byte, 0, n)
+	return appendKey(make([]byte, 0, n), parts...)
+}
+
+func appendKey(k []byte, parts ...string) []byte {
 	for _, p := range parts {
 		k = append(appendEscaped(k, p), 0x00, 0x01)
 	}
@@ -23,6 +27,9 @@ func Key(parts ...string) []byte {
 }
 
 func appendEscaped(k []byte, p string) []byte {
+	if strings.IndexByte(p, 0x00) < 0 {
+		return append(k, p...)
+	}
 	for i := range len(p) {
 		k = append(k, p[i])
 		if p[i] == 0x00 {
@@ -39,26 +46,30 @@ func prefixKey(parts []string, beginning string) []byte {
 
 // ParseKey is the reverse of Key.
 func ParseKey(k []byte) ([]string, error) {
-	var parts []string
-	var part []byte
-	for len(k) > 0 {
-		i := bytes.IndexByte(k, 0x00)
-		if i < 0 || i+1 >= len(k) {
+	rest := string(k)
+	parts := make([]string, 0, bytes.Count(k, []byte{0x00}))
+	part, escaped := "", false // what is before an escaped 0x00
+	for rest != "" {
+		i := strings.IndexByte(rest, 0x00)
+		if i < 0 || i+1 >= len(rest) {
 			return nil, ErrBadKey
 		}
-		part = append(part, k[:i]...)
-		switch k[i+1] {
+		switch rest[i+1] {
 		case 0xff:
-			part = append(part, 0x00)
+			part, escaped = part+rest[:i+1], true
 		case 0x01:
-			parts = append(parts, string(part))
-			part = part[:0]
+			if escaped {
+				parts = append(parts, part+rest[:i])
+			} else {
+				parts = append(parts, rest[:i])
+			}
+			part, escaped = "", false
 		default:
 			return nil, ErrBadKey
 		}
-		k = k[i+2:]
+		rest = rest[i+2:]
 	}
-	if len(part) > 0 {
+	if escaped {
 		return nil, ErrBadKey
 	}
 	return parts, nil

@@ -51,7 +51,11 @@ type Row[T any] struct {
 }
 
 func (t Table[T]) key(parts []string) []byte {
-	return Key(append([]string{t.name}, parts...)...)
+	n := len(t.name) + 2
+	for _, p := range parts {
+		n += len(p) + 2
+	}
+	return appendKey(appendKey(make([]byte, 0, n), t.name), parts...)
 }
 
 // Get returns the record under key; ok is false if there is none.
