@@ -70,6 +70,9 @@ type Config struct {
 	// InProcess, if set, makes the handlers of functions in this process, in
 	// place of running their bootstraps.
 	InProcess func(ctx context.Context, c *Cloud, f lambda.Function, id awsapi.Identity) (lambda.Handler, error)
+	// DiscardLogs keeps no log events: they are authorised and counted, and
+	// their metrics are taken from them.
+	DiscardLogs bool
 	// MaxEnvironments bounds the processes of one function; 0 means 16.
 	MaxEnvironments int
 }
@@ -113,7 +116,7 @@ func New(c Config) (*Cloud, error) {
 	cl.sts = sts.New(sts.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Keys: cl.iam, Roles: cl.iam})
 	cl.door = awsapi.New(awsapi.Config{Scheduler: c.Scheduler, Account: c.Account, Region: c.Region, Authorizer: cl.iam, Authenticator: cl.sts})
 	cl.metrics = cloudwatch.New(cloudwatch.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Caller: cl.door})
-	logs := cloudwatchlogs.New(cloudwatchlogs.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Metrics: cl.metrics})
+	logs := cloudwatchlogs.New(cloudwatchlogs.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Metrics: cl.metrics, Discard: c.DiscardLogs})
 	blobs, code := "", ""
 	if c.DataDir != "" {
 		blobs, code = filepath.Join(c.DataDir, "s3"), filepath.Join(c.DataDir, "lambda")

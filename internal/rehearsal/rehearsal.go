@@ -33,6 +33,8 @@ type Config struct {
 	// Wire makes every call of the SDK take the whole way, as text over HTTP.
 	// By default those that a campaign makes most are handed over as they are.
 	Wire bool
+	// Logs keeps what functions and state machines log, for a Witness to read.
+	Logs bool
 	// Witness, if set, gets the cloud before anything is deployed on it: a test
 	// may act on it while the campaign runs, and look at it afterwards.
 	Witness func(*localcloud.Cloud, *scheduler.Scheduler)
@@ -93,6 +95,7 @@ func run(ctx context.Context, c Config) (summary *Summary, err error) {
 	w.cloud, err = localcloud.New(localcloud.Config{
 		Scheduler: sched, Store: store.Memory(), Account: account, Region: region,
 		Endpoint: endpoint, MQTTEndpoint: "broker.rehearsal", InProcess: w.function,
+		DiscardLogs: !c.Logs,
 	})
 	if err != nil {
 		return nil, err

@@ -24,6 +24,9 @@ type Config struct {
 	Account   string
 	Region    string
 	Metrics   Metrics // may be nil
+	// Discard drops log events once they have been checked and counted: for
+	// a run whose logs nobody can read afterwards.
+	Discard bool
 }
 
 // Service is CloudWatch Logs. Its methods are safe for concurrent use.

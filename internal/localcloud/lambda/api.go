@@ -655,7 +655,7 @@ func (s *Service) invoke(ctx context.Context, c *awsapi.Call, in *invokeIn) (*in
 	if len(payload) > maxSyncPayload {
 		return nil, errTooLarge(len(payload), maxSyncPayload)
 	}
-	result, tail, err := s.run(ctx, f, c.RequestID, payload)
+	result, log, err := s.run(ctx, f, c.RequestID, payload)
 	if err != nil {
 		return nil, err
 	}
@@ -664,7 +664,7 @@ func (s *Service) invoke(ctx context.Context, c *awsapi.Call, in *invokeIn) (*in
 		out.FunctionError = "Unhandled"
 	}
 	if in.LogType == "Tail" {
-		out.LogResult = tail
+		out.LogResult = log.tail()
 	}
 	return out, nil
 }

@@ -230,7 +230,13 @@ func TestLinesPrintedAfterTheAnswerAreLogged(t *testing.T) {
 	select {
 	case call := <-late:
 		started := c.find("cloudwatchlogs:PutLogEvents")[0]
-		stream := func(call string) string { return call[strings.Index(call, "logStreamName"):] }
+		stream := func(call string) string {
+			var in putLogEvents
+			if err := json.Unmarshal([]byte(call[strings.Index(call, "{"):]), &in); err != nil || in.LogStreamName == "" {
+				t.Errorf("the call %s has no stream: %v", call, err)
+			}
+			return in.LogStreamName
+		}
 		if stream(call) != stream(started) {
 			t.Errorf("one environment has two streams: %s and %s", stream(call), stream(started))
 		}

@@ -211,16 +211,16 @@ func (s *Service) release(f Function) {
 	s.total--
 }
 
-// run runs a function once and returns its result and the tail of its log.
-func (s *Service) run(ctx context.Context, f Function, requestID string, payload []byte) (Result, string, error) {
+// run runs a function once and returns its result and its log.
+func (s *Service) run(ctx context.Context, f Function, requestID string, payload []byte) (Result, *invocationLog, error) {
 	if err := s.admit(f); err != nil {
 		s.count(f, "Throttles", 1)
-		return Result{}, "", err
+		return Result{}, nil, err
 	}
 	defer s.release(f)
 	id, err := s.Roles.Assume(ctx, f.RoleARN, "lambda.amazonaws.com", f.ARN, f.Name)
 	if err != nil {
-		return Result{}, "", awsapi.Errorf("AccessDeniedException", "The role defined for the function cannot be assumed by Lambda: %v", awsapi.AsError(err).Message).WithStatus(502)
+		return Result{}, nil, awsapi.Errorf("AccessDeniedException", "The role defined for the function cannot be assumed by Lambda: %v", awsapi.AsError(err).Message).WithStatus(502)
 	}
 	log := s.newLog(f, id)
 	log.system("START RequestId: " + requestID + " Version: $LATEST")
@@ -250,7 +250,7 @@ func (s *Service) run(ctx context.Context, f Function, requestID string, payload
 		errs = 1
 	}
 	s.count(f, "Errors", errs)
-	return result, log.tail(), err
+	return result, log, err
 }
 
 func failed(failure *FunctionError, stream string) Result {
@@ -434,8 +434,8 @@ type invocationLog struct {
 
 	mu      sync.Mutex
 	lines   []LogLine
-	text    []string
-	flushed bool
+	flushed int // of the lines
+	done    bool
 }
 
 func (s *Service) newLog(f Function, id awsapi.Identity) *invocationLog {
@@ -446,29 +446,44 @@ func (l *invocationLog) system(text string) { l.add(LogLine{Time: l.s.Scheduler.
 
 func (l *invocationLog) add(line LogLine) {
 	l.mu.Lock()
-	late := l.flushed
+	late := l.done
 	l.lines = append(l.lines, line)
-	l.text = append(l.text, line.Text)
 	l.mu.Unlock()
 	if late {
 		l.flush(context.Background())
 	}
 }
 
+// tail is the end of the log in base64, as Invoke returns it.
 func (l *invocationLog) tail() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	text := strings.Join(l.text, "\n") + "\n"
-	return base64.StdEncoding.EncodeToString([]byte(text[max(0, len(text)-logTail):]))
+	var text []byte
+	for _, line := range l.lines {
+		text = append(append(text, line.Text...), '\n')
+	}
+	return base64.StdEncoding.EncodeToString(text[max(0, len(text)-logTail):])
+}
+
+// logEvent is a member of PutLogEvents' logEvents.
+type logEvent struct {
+	Timestamp int64  `json:"timestamp"`
+	Message   string `json:"message"`
+}
+
+type putLogEvents struct {
+	LogGroupName  string     `json:"logGroupName"`
+	LogStreamName string     `json:"logStreamName"`
+	LogEvents     []logEvent `json:"logEvents"`
 }
 
 // flush hands the lines to CloudWatch Logs as the function's role. Lines that
 // the service itself wrote go to the stream of the environment that ran.
 func (l *invocationLog) flush(ctx context.Context) {
 	l.mu.Lock()
-	lines := l.lines
-	l.lines = nil
-	l.flushed = true
+	lines := l.lines[l.flushed:]
+	l.flushed = len(l.lines)
+	l.done = true
 	l.mu.Unlock()
 	stream := l.stream
 	if len(lines) == 0 {
@@ -493,9 +508,9 @@ func (l *invocationLog) flush(ctx context.Context) {
 			return // as on AWS: no permission, no log
 		}
 	}
-	logEvents := make([]map[string]any, len(lines))
+	in := putLogEvents{group, stream, make([]logEvent, len(lines))}
 	for i, line := range lines {
-		logEvents[i] = map[string]any{"timestamp": line.Time.UnixMilli(), "message": line.Text}
+		in.LogEvents[i] = logEvent{line.Time.UnixMilli(), line.Text}
 	}
-	_, _ = s.Caller.Call(ctx, l.id, "cloudwatchlogs", "PutLogEvents", map[string]any{"logGroupName": group, "logStreamName": stream, "logEvents": logEvents})
+	_, _ = s.Caller.Call(ctx, l.id, "cloudwatchlogs", "PutLogEvents", &in)
 }
