@@ -9,7 +9,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"iter"
 	"math/big"
 	"net/http"
 	"time"
@@ -34,6 +33,7 @@ type world struct {
 
 	certificates map[string]*x509.Certificate // by thing
 	fleet        *simulator.Fleet
+	ended        *ending // what all executions came to, once it has been read
 }
 
 var _ demo.World = (*world)(nil)
@@ -120,30 +120,14 @@ func (w *world) provision(ctx context.Context, p demo.Plan, thing string, number
 // Residue implements demo.World.
 func (w *world) Residue(ctx context.Context) ([]string, error) { return w.cloud.Residue(ctx), nil }
 
-// Transitions implements demo.World.
+// Transitions implements demo.World. The histories are read for the digest.
 func (w *world) Transitions(ctx context.Context, machine string) (float64, error) {
-	var t demo.Transitions
-	for e, err := range w.executions(ctx, machine, "SUCCEEDED") {
-		if err != nil {
-			return 0, err
-		}
-		events, err := w.history(ctx, e.ExecutionARN, false)
-		if err != nil {
-			return 0, err
-		}
-		t.Add(kinds(events))
+	end, err := w.ending(ctx)
+	if err != nil {
+		return 0, err
 	}
+	t := end.transitions[machine]
 	return t.PerUpgrade(), nil
-}
-
-func kinds(events []event) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		for _, e := range events {
-			if !yield(e.Type) {
-				return
-			}
-		}
-	}
 }
 
 // clock is the agents' time.

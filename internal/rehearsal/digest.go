@@ -11,6 +11,7 @@ import (
 	"iter"
 	"slices"
 
+	"github.com/fleetstep/fleetstep/internal/demo"
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn"
 )
@@ -31,10 +32,10 @@ func do[T any](ctx context.Context, w *world, service, operation string, in any)
 	return typed, nil
 }
 
-// executions yields the executions of a state machine; status may be "".
-func (w *world) executions(ctx context.Context, machine, status string) iter.Seq2[sfn.ExecutionItem, error] {
+// executions yields the executions of a state machine.
+func (w *world) executions(ctx context.Context, machine string) iter.Seq2[sfn.ExecutionItem, error] {
 	return func(yield func(sfn.ExecutionItem, error) bool) {
-		in := sfn.ListExecutionsInput{StateMachineARN: machine, StatusFilter: status, MaxResults: 1000}
+		in := sfn.ListExecutionsInput{StateMachineARN: machine, MaxResults: 1000}
 		for {
 			page, err := do[*sfn.ListExecutionsOutput](ctx, w, "sfn", "ListExecutions", &in)
 			if err != nil {
@@ -54,65 +55,100 @@ func (w *world) executions(ctx context.Context, machine, status string) iter.Seq
 	}
 }
 
-// history is an execution's.
-func (w *world) history(ctx context.Context, arn string, data bool) ([]event, error) {
-	in := sfn.GetHistoryInput{ExecutionARN: arn, MaxResults: 1000, IncludeExecutionData: &data}
-	var all []event
-	for {
-		page, err := do[*sfn.GetHistoryOutput](ctx, w, "sfn", "GetExecutionHistory", &in)
-		if err != nil {
-			return nil, err
+// history yields the events of an execution.
+func (w *world) history(ctx context.Context, arn string) iter.Seq2[*event, error] {
+	return func(yield func(*event, error) bool) {
+		in := sfn.GetHistoryInput{ExecutionARN: arn, MaxResults: 1000}
+		for {
+			page, err := do[*sfn.GetHistoryOutput](ctx, w, "sfn", "GetExecutionHistory", &in)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for i := range page.Events {
+				if !yield(&page.Events[i], nil) {
+					return
+				}
+			}
+			if page.NextToken == nil {
+				return
+			}
+			in.NextToken = *page.NextToken
 		}
-		all = append(all, page.Events...)
-		if page.NextToken == nil {
-			return all, nil
-		}
-		in.NextToken = *page.NextToken
 	}
 }
 
-// digest is the SHA-256, in hex, of what a campaign came to, a JSON document a
-// line: the job; every execution by name, with its history; every device in
-// order, with its facts, its thing and its job execution.
-func (w *world) digest(job string) (string, error) {
-	ctx := context.Background()
-	h := sha256.New()
+// ending is what the executions of a campaign that is over came to.
+type ending struct {
+	executions  []byte                      // SHA-256 of all, by machine and name
+	transitions map[string]demo.Transitions // of those that succeeded, by machine
+}
+
+// ending reads the executions and their histories, once.
+func (w *world) ending(ctx context.Context) (*ending, error) {
+	if w.ended != nil {
+		return w.ended, nil
+	}
 	machines, err := w.raw(ctx, "sfn", "ListStateMachines", map[string]any{})
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	var list struct {
 		StateMachines []struct{ StateMachineArn string }
 	}
 	if err := json.Unmarshal(machines, &list); err != nil {
-		return "", err
+		return nil, err
 	}
-	if err := w.write(ctx, h, "iot", "DescribeJob", map[string]any{"jobId": job}); err != nil {
-		return "", err
-	}
+	end := &ending{transitions: map[string]demo.Transitions{}}
+	h := sha256.New()
 	for _, m := range list.StateMachines {
 		var executions []sfn.ExecutionItem
-		for e, err := range w.executions(ctx, m.StateMachineArn, "") {
+		for e, err := range w.executions(ctx, m.StateMachineArn) {
 			if err != nil {
-				return "", err
+				return nil, err
 			}
 			executions = append(executions, e)
 		}
 		slices.SortFunc(executions, func(a, b sfn.ExecutionItem) int { return cmp.Compare(a.Name, b.Name) })
+		var t demo.Transitions
 		for _, e := range executions {
-			events, err := w.history(ctx, e.ExecutionARN, true)
-			if err != nil {
-				return "", err
-			}
 			if err := line(h, e); err != nil {
-				return "", err
+				return nil, err
 			}
-			for i := range events {
-				if err := line(h, &events[i]); err != nil {
-					return "", err
+			var kinds []string
+			for event, err := range w.history(ctx, e.ExecutionARN) {
+				if err != nil {
+					return nil, err
 				}
+				if err := line(h, event); err != nil {
+					return nil, err
+				}
+				kinds = append(kinds, event.Type)
+			}
+			if e.Status == "SUCCEEDED" {
+				t.Add(slices.Values(kinds))
 			}
 		}
+		end.transitions[m.StateMachineArn] = t
+	}
+	end.executions = h.Sum(nil)
+	w.ended = end
+	return end, nil
+}
+
+// digest is the SHA-256, in hex, of what a campaign came to, a JSON document a
+// line: every execution by name, with its history; the job; every device in
+// order, with its facts, its thing and its job execution.
+func (w *world) digest(job string) (string, error) {
+	ctx := context.Background()
+	end, err := w.ending(ctx)
+	if err != nil {
+		return "", err
+	}
+	h := sha256.New()
+	h.Write(end.executions)
+	if err := w.write(ctx, h, "iot", "DescribeJob", map[string]any{"jobId": job}); err != nil {
+		return "", err
 	}
 	for _, facts := range w.fleet.Facts() {
 		if err := line(h, facts); err != nil {
