@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetstep/fleetstep/internal/cli"
+	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/provision"
 	"github.com/fleetstep/fleetstep/internal/simulator"
 	"github.com/fleetstep/fleetstep/internal/simulator/mqtt"
@@ -98,7 +99,11 @@ func (s *simulate) run(ctx context.Context, env *cli.Env) error {
 	for i := range things {
 		things[i] = simulator.ThingName(i + 1)
 	}
-	provisioned, err := provision.Devices(ctx, api, provision.Fleet{Things: things, Policy: s.policy, Group: s.group})
+	provisioned, err := provision.Devices(ctx, api, provision.Fleet{
+		Things: things, Policy: s.policy, Group: s.group, Endpoint: func(thing string) event.EndpointID {
+			return event.EndpointID(simulator.EndpointIDOf(simulator.OUI, thing))
+		},
+	})
 	if err != nil {
 		return err
 	}

@@ -116,7 +116,9 @@ func (d *device) receive(lambdas *functions, w *workflow, notify *notifications,
 	environment[event.EnvTable] = w.table.Ref()
 	environment[event.EnvStateMachine] = w.stateMachine.Ref()
 	handle := lambdas.add("handle-device-message", environment, append(startUpgrade(), w.items(), resumeTask(),
-		allow("SendToAgent", []string{"iot:Publish"}, *sub(agentTopics)), jobExecutions(), iotEndpoint())...)
+		allow("SendToAgent", []string{"iot:Publish"}, *sub(agentTopics)), jobExecutions(), iotEndpoint(),
+		// Which endpoint the registry says that a thing is, at its first greeting.
+		allow("KnowEndpoint", []string{"iot:DescribeThing"}, *sub(anyThing)))...)
 
 	// The record travels as base64: a rule cannot hand binary payloads to a function.
 	notify.rule(d.scope, "UspMessage", "usp_message", "USP records from agents", handle,

@@ -26,14 +26,16 @@ func TestIntruderIsRefusedAndCounted(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		certificate, err := s.provision(ctx, "intruder")
+		certificate, err := s.provision(ctx, "intruder", nil)
 		if err != nil {
 			return err
 		}
 		if err := s.execution(ctx, job, victim, "IN_PROGRESS"); err != nil {
 			return err
 		}
-		connect := func(id string) (*iotdataplane.Connection, error) { return s.connect(ctx, id, certificate, func(string) {}) }
+		connect := func(id string) (*iotdataplane.Connection, error) {
+			return s.connect(ctx, id, certificate, func(string) {})
+		}
 		if _, err := connect(victim); err == nil {
 			return errors.New("the intruder is connected as " + victim)
 		}

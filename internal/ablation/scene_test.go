@@ -20,7 +20,7 @@ import (
 )
 
 // provision makes a thing with a certificate that has the stack's device policy.
-func (s stage) provision(ctx context.Context, thing string) (*x509.Certificate, error) {
+func (s stage) provision(ctx context.Context, thing string, attributes map[string]string) (*x509.Certificate, error) {
 	policy, err := s.physical(ctx, "DevicePolicy")
 	if err != nil {
 		return nil, err
@@ -43,7 +43,7 @@ func (s stage) provision(ctx context.Context, thing string) (*x509.Certificate, 
 		return nil, err
 	}
 	for operation, in := range map[string]map[string]any{
-		"CreateThing":  {"thingName": thing},
+		"CreateThing":  {"thingName": thing, "attributePayload": map[string]any{"attributes": attributes}},
 		"AttachPolicy": {"policyName": policy, "target": made.CertificateArn},
 	} {
 		if err := s.call(ctx, "iot", operation, in, nil); err != nil {
@@ -136,7 +136,7 @@ func (s stage) late(ctx context.Context, first string) error {
 // answers.
 func (s stage) deaf(ctx context.Context) error {
 	const thing = "legacy"
-	certificate, err := s.provision(ctx, thing)
+	certificate, err := s.provision(ctx, thing, nil)
 	if err != nil {
 		return err
 	}

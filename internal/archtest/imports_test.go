@@ -31,7 +31,7 @@ var only = []struct {
 	{"internal/usp", []string{proto, pblib}, "controller and agent share it, so it knows neither"},
 	{"internal/simulator", []string{"internal/usp", proto}, "an agent knows USP and nothing of whoever controls it"},
 	{"internal/simulator/mqtt", []string{"internal/simulator", "github.com/eclipse/paho.golang/..."}, "it is a transport"},
-	{"internal/provision", []string{sdk, "golang.org/x/sync/errgroup"}, "it makes the same calls on AWS and on a local cloud"},
+	{"internal/provision", []string{sdk, event, "golang.org/x/sync/errgroup"}, "it makes the same calls on AWS and on a local cloud"},
 	{"internal/cli", []string{sdk, smithy, event, "github.com/spf13/cobra"}, "the same calls reach AWS and the local cloud"},
 	{"statemachines", nil, "the documents are data"},
 	{"infra", nil, "the template is data"},
@@ -56,8 +56,9 @@ var never = []struct {
 	{"internal/jobs/images", []string{"internal/jobs/iotjobs", "internal/jobs/outcome"}, "an adapter knows one outside system"},
 	{"internal/jobs/iotjobs", []string{"internal/jobs/images", "internal/jobs/outcome"}, "an adapter knows one outside system"},
 	{"internal/jobs/outcome", []string{"internal/jobs/images", "internal/jobs/iotjobs"}, "an adapter knows one outside system"},
-	{"internal/workflow/tokens", []string{"internal/workflow/callback"}, "an adapter knows one outside system"},
-	{"internal/workflow/callback", []string{"internal/workflow/tokens"}, "an adapter knows one outside system"},
+	{"internal/workflow/tokens", []string{"internal/workflow/callback", "internal/workflow/registry"}, "an adapter knows one outside system"},
+	{"internal/workflow/callback", []string{"internal/workflow/tokens", "internal/workflow/registry"}, "an adapter knows one outside system"},
+	{"internal/workflow/registry", []string{"internal/workflow/tokens", "internal/workflow/callback"}, "an adapter knows one outside system"},
 
 	{"internal/functions", []string{cloud, "internal/simulator/...", "internal/cli", "internal/demo"}, "the functions do not know where they run"},
 	{"internal/simulator/...", []string{"internal/device/...", cloud, sdk}, "an agent is neither a controller nor a cloud"},
@@ -102,7 +103,7 @@ var alone = []struct {
 	{"github.com/aws/aws-cdk-go/...", []string{"infra/app"}, "nothing else may need Node.js"},
 	{"github.com/spf13/cobra", []string{"internal/cli", "cmd/..."}, "commands are one place's business"},
 	{sdk, []string{
-		"internal/jobs/images", "internal/jobs/iotjobs", "internal/jobs/outcome", "internal/workflow/tokens", "internal/workflow/callback", "internal/device/mtp",
+		"internal/jobs/images", "internal/jobs/iotjobs", "internal/jobs/outcome", "internal/workflow/tokens", "internal/workflow/callback", "internal/workflow/registry", "internal/device/mtp",
 		"internal/functions", "internal/cli", "internal/provision", "internal/demo", "internal/rehearsal/...", "cmd/...",
 		"internal/localcloud", // signs the URLs in job documents
 	}, "adapters call AWS; the local cloud is what is called"},

@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/fleetstep/fleetstep/internal/cli"
+	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/simulator"
 	"github.com/fleetstep/fleetstep/internal/usp"
 )
@@ -64,6 +65,16 @@ type Plan struct {
 	Controller    usp.EndpointID
 	Faults        simulator.Faults
 	Seed          uint64
+}
+
+// Endpoint is the endpoint id that a thing's device will have.
+func (p Plan) Endpoint(thing string) event.EndpointID {
+	return event.EndpointID(simulator.EndpointIDOf(simulator.OUI, thing))
+}
+
+// Attributes are what the registry says of a thing.
+func (p Plan) Attributes(thing string) map[string]string {
+	return map[string]string{event.ThingEndpointAttribute: p.Endpoint(thing).Attribute()}
 }
 
 // Summary is the last line's document.

@@ -28,7 +28,7 @@ func (r *run) world() World {
 type network struct{ *run }
 
 func (n network) Fleet(ctx context.Context, p Plan) (*simulator.Fleet, string, error) {
-	provisioned, err := provision.Devices(ctx, n.iot, provision.Fleet{Things: p.Things, Policy: p.Policy, Group: p.Group})
+	provisioned, err := provision.Devices(ctx, n.iot, provision.Fleet{Things: p.Things, Policy: p.Policy, Group: p.Group, Endpoint: p.Endpoint})
 	if err != nil {
 		return nil, "", err
 	}

@@ -148,6 +148,18 @@ const (
 // firmware version that the device last proved to run.
 const ThingVersionAttribute = "firmwareVersion"
 
+// ThingEndpointAttribute is the thing attribute that says which endpoint the
+// device behind a thing is, in the form of EndpointID.Attribute. Whoever enters
+// the device into the registry sets it.
+const ThingEndpointAttribute = "endpointId"
+
+// Attribute is the endpoint id as a thing's attribute may hold it: with @ in
+// place of %. No endpoint id has an @ (R-ARC.3, R-ARC.4), so that nothing is lost.
+func (id EndpointID) Attribute() string { return strings.ReplaceAll(string(id), "%", "@") }
+
+// EndpointOfAttribute reads what Attribute wrote.
+func EndpointOfAttribute(v string) EndpointID { return EndpointID(strings.ReplaceAll(v, "@", "%")) }
+
 // Why a record was refused: values of DimensionReason of MetricRefusedRecords.
 const (
 	RefusedTopic      = "Topic"      // topic and thing disagree

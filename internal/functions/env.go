@@ -29,6 +29,7 @@ import (
 	"github.com/fleetstep/fleetstep/internal/usp"
 	"github.com/fleetstep/fleetstep/internal/workflow"
 	"github.com/fleetstep/fleetstep/internal/workflow/callback"
+	"github.com/fleetstep/fleetstep/internal/workflow/registry"
 	"github.com/fleetstep/fleetstep/internal/workflow/tokens"
 )
 
@@ -149,6 +150,8 @@ func (p *parts) outcomes() *outcome.Topic {
 func (p *parts) control(template string) *iotjobs.Control {
 	return iotjobs.NewControl(iot.NewFromConfig(p.cfg), template)
 }
+
+func (p *parts) things() *registry.Things { return registry.New(iot.NewFromConfig(p.cfg)) }
 
 func (p *parts) controller() usp.EndpointID {
 	id := usp.EndpointID(p.must(event.EnvControllerEndpoint))

@@ -33,7 +33,7 @@ func NewHandleDeviceMessage(ctx context.Context, env Env, cfg aws.Config, now fu
 	}
 	h.w = &workflow.Workflow{
 		Store: h.store, Callback: steps, Machine: steps, Job: jobPort{p.executions()},
-		Talk: &device.Talk{Controller: h.controller}, Sender: h.sender, Now: p.now,
+		Registry: p.things(), Talk: &device.Talk{Controller: h.controller}, Sender: h.sender, Now: p.now,
 	}
 	if err := p.err("handle-device-message"); err != nil {
 		return nil, err
@@ -136,12 +136,12 @@ func (h *deviceMessages) record(ctx context.Context, m event.DeviceMessage) (Han
 	log = log.With(event.LogEndpoint, in.Endpoint, "kind", ev.Kind)
 	h.emf.count(event.MetricDeviceMessages, event.DimensionKind, string(ev.Kind))
 
-	if in.Greets {
-		return h.greeting(ctx, log, in)
-	}
 	d, err := h.store.Load(ctx, in.Thing)
 	if err != nil {
 		return out, err
+	}
+	if in.Greets {
+		return h.greeting(ctx, log, d, in)
 	}
 	if d.State.Endpoint != "" && d.State.Endpoint != in.Endpoint {
 		return h.refuse(log, event.RefusedSender, fmt.Sprintf("thing %s is %s", in.Thing, d.State.Endpoint))
@@ -158,7 +158,7 @@ func (h *deviceMessages) record(ctx context.Context, m event.DeviceMessage) (Han
 	// A device that speaks is there, whatever presence says; with a claim its
 	// greeting or presence will say so in a moment.
 	if d.State.Endpoint == "" || !d.State.Connected && d.Claim == nil && ev.At.After(d.State.SeenAt) {
-		return h.firstWord(ctx, log, d, in)
+		return h.greeting(ctx, log, d, in)
 	}
 	delivery, err := h.w.Deliver(ctx, d, ev, answer)
 	out.Did = delivery.Did
@@ -180,70 +180,58 @@ func (h *deviceMessages) record(ctx context.Context, m event.DeviceMessage) (Han
 	return out, nil
 }
 
-// greeting takes an mqtt_connect record: the agent is there, and listens.
-func (h *deviceMessages) greeting(ctx context.Context, log *slog.Logger, in device.Inbound) (Handled, error) {
+// greeting takes an mqtt_connect record: the agent is there, and listens. Another
+// message counts as one if the agent never greeted, or its greeting and presence
+// were lost.
+func (h *deviceMessages) greeting(ctx context.Context, log *slog.Logger, d workflow.Device, in device.Inbound) (Handled, error) {
 	out := Handled{Kind: in.Event.Kind, Did: "noted"}
-	err := h.greet(ctx, in)
-	switch {
-	case errors.Is(err, workflow.ErrForeign):
-		return h.refuse(log, event.RefusedOwner, "the endpoint is another thing's, or the thing another endpoint's")
-	case errors.Is(err, workflow.ErrStale):
-		out.Did = "stale"
-		return out, nil
-	case err != nil:
-		return out, err
-	}
-	d, err := h.store.Load(ctx, in.Thing)
-	if err != nil {
-		return out, err
-	}
-	if d.Claim != nil {
-		delivery, err := h.w.Deliver(ctx, d, in.Event, func() error { return nil })
-		if err != nil {
-			log.Error("greeting not delivered", "error", err.Error())
-			return out, err
-		}
-		out.Did = delivery.Did
-		log = log.With(event.LogJob, delivery.Job, "step", delivery.Step)
-	}
-	log.Info("agent greets", "did", out.Did, "mqtt311", in.Legacy)
-	return out, h.appear(ctx, log, d)
-}
-
-func (h *deviceMessages) greet(ctx context.Context, in device.Inbound) error {
-	return h.store.Greet(ctx, in.Thing, workflow.Greeting{
+	err := h.w.Greet(ctx, d, workflow.Greeting{
 		Endpoint: in.Endpoint, Legacy: in.Legacy, AgentTopic: in.AgentTopic, At: in.Event.At,
 	})
-}
-
-// firstWord takes a message of an agent that never greeted, or whose greeting and
-// presence were lost.
-func (h *deviceMessages) firstWord(ctx context.Context, log *slog.Logger, d workflow.Device, in device.Inbound) (Handled, error) {
-	out := Handled{Kind: in.Event.Kind, Did: "noted"}
-	err := h.greet(ctx, in)
 	switch {
 	case errors.Is(err, workflow.ErrForeign):
-		return h.refuse(log, event.RefusedOwner, "the endpoint is another thing's, or the thing another endpoint's")
+		return h.refuse(log, event.RefusedOwner, err.Error())
+	case errors.Is(err, workflow.ErrStale) && in.Greets:
+		out.Did = "stale"
+		return out, nil
 	case err != nil && !errors.Is(err, workflow.ErrStale):
 		return out, err
 	}
-	d.State.Endpoint, d.State.Legacy, d.State.AgentTopic, d.State.Connected = in.Endpoint, in.Legacy, in.AgentTopic, true
-	if err := h.answer(ctx, d.State, in); err != nil {
-		return out, err
+	here := func(d *workflow.Device) {
+		d.State.Endpoint, d.State.Legacy, d.State.AgentTopic, d.State.Connected = in.Endpoint, in.Legacy, in.AgentTopic, true
 	}
-	log.Info("agent shows itself")
-	if len(d.Pending) > 0 {
+	here(&d)
+	if d.Claim == nil && len(d.Pending) == 0 {
+		if err := h.answer(ctx, d.State, in); err != nil {
+			return out, err
+		}
+		// Rule 1: PENDING may have been written since it was read, by somebody who
+		// did not see the greeting yet. And an upgrade that began meanwhile may have
+		// asked too early to be heard.
+		if d, err = h.store.Load(ctx, in.Thing); err != nil {
+			return out, err
+		}
+		here(&d)
+		in.Answer = nil
+		if d.Claim == nil && len(d.Pending) > 0 {
+			return out, errAgain
+		}
+	}
+	if d.Claim == nil {
+		log.Info("agent shows itself", "mqtt311", in.Legacy)
+		if err := h.answer(ctx, d.State, in); err != nil {
+			return out, err
+		}
 		return out, h.appear(ctx, log, d)
 	}
-	// Rule 1: PENDING may have been written since it was read, by somebody who
-	// did not see the greeting yet.
-	if d, err = h.store.Load(ctx, in.Thing); err != nil {
+	delivery, err := h.w.Deliver(ctx, d, in.Event, func() error { return h.answer(ctx, d.State, in) })
+	if err != nil {
+		log.Error("greeting not delivered", "error", err.Error())
 		return out, err
 	}
-	if len(d.Pending) > 0 && d.Claim == nil {
-		return out, errAgain
-	}
-	return out, nil
+	out.Did = delivery.Did
+	log.Info("agent greets", event.LogJob, delivery.Job, "step", delivery.Step, "did", out.Did, "mqtt311", in.Legacy)
+	return out, h.appear(ctx, log, d)
 }
 
 // answer sends the NotifyResp that a notification wants, to where it wants it.

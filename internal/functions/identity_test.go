@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/usp"
 	"github.com/fleetstep/fleetstep/proto/usprecord"
@@ -54,6 +56,154 @@ func TestNobodySpeaksForAnotherThing(t *testing.T) {
 			}
 		})
 	}
+}
+
+// say hands a record of a thing's agent, which claims to be an endpoint, to
+// handle-device-message, and tells whether it was refused.
+func (w *world) claim(thing event.ThingName, r *usp.Record) (refused bool) {
+	w.t.Helper()
+	b, err := r.Encode()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.now = w.now.Add(time.Second)
+	out, err := w.devices.handle(context.Background(), event.DeviceMessage{
+		Topic: w.topics.Controller.Expand(string(thing), controllerID), ThingName: string(thing), ClientID: string(thing),
+		Record: base64.StdEncoding.EncodeToString(b), ReceivedAt: w.now.UnixMilli(),
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return out.Did == "refused"
+}
+
+func (w *world) greets(thing event.ThingName, endpoint usp.EndpointID) (refused bool) {
+	return w.claim(thing, usp.NewMQTTConnect(endpoint, controllerID, usprecord.MQTTConnectRecord_V5, "usp/v1/agent/"+string(thing)))
+}
+
+func (w *world) endpointOf(thing event.ThingName) usp.EndpointID {
+	d, err := w.store.Load(context.Background(), thing)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return usp.EndpointID(d.State.Endpoint)
+}
+
+func TestTheRegistrySaysWhoseAnEndpointIs(t *testing.T) {
+	const a, b, c = usp.EndpointID("os::012345-A"), usp.EndpointID("os::012345-B"), usp.EndpointID("os::012345-C")
+	type greeting struct {
+		thing   event.ThingName
+		as      usp.EndpointID
+		refused bool
+	}
+	for _, row := range []struct {
+		name  string
+		says  map[event.ThingName]event.EndpointID
+		then  []greeting
+		leave map[event.ThingName]usp.EndpointID
+	}{
+		{"a thing is what the registry says", map[event.ThingName]event.EndpointID{"x": "os::012345-A"},
+			[]greeting{{"x", b, true}, {"x", a, false}, {"x", b, true}, {"x", a, false}}, map[event.ThingName]usp.EndpointID{"x": a}},
+		{"before its own device was ever heard", map[event.ThingName]event.EndpointID{"x": "os::012345-A", "y": "os::012345-B"},
+			[]greeting{{"y", a, true}, {"x", a, false}, {"y", b, false}}, map[event.ThingName]usp.EndpointID{"x": a, "y": b}},
+		{"without a word in the registry the first greeting counts", nil,
+			[]greeting{{"x", a, false}, {"y", a, true}, {"x", b, true}, {"y", b, false}, {"x", a, false}}, map[event.ThingName]usp.EndpointID{"x": a, "y": b}},
+		{"the registry wins over a first greeting", map[event.ThingName]event.EndpointID{"x": "os::012345-A"},
+			[]greeting{{"y", a, false}, {"x", a, false}, {"y", a, true}, {"y", b, false}}, map[event.ThingName]usp.EndpointID{"x": a, "y": b}},
+		{"one endpoint for two things", map[event.ThingName]event.EndpointID{"x": "os::012345-A", "y": "os::012345-A"},
+			[]greeting{{"x", a, false}, {"y", a, true}, {"x", a, false}}, map[event.ThingName]usp.EndpointID{"x": a, "y": ""}},
+		{"a name that could be encoded twice", map[event.ThingName]event.EndpointID{"x": event.EndpointOfAttribute("os::012345-A@2D1")},
+			[]greeting{{"x", "os::012345-A%2D1", false}, {"y", "os::012345-A%2d1", false}}, map[event.ThingName]usp.EndpointID{"x": "os::012345-A%2D1", "y": "os::012345-A%2d1"}},
+		{"nobody", nil, []greeting{{"x", c, false}}, map[event.ThingName]usp.EndpointID{"x": c}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			w := newWorld(t, 1)
+			for thing, endpoint := range row.says {
+				w.things[thing] = endpoint
+			}
+			for i, g := range row.then {
+				if refused := w.greets(g.thing, g.as); refused != g.refused {
+					t.Errorf("%d: %s as %s: refused %t", i, g.thing, g.as, refused)
+				}
+			}
+			for thing, endpoint := range row.leave {
+				if got := w.endpointOf(thing); got != endpoint {
+					t.Errorf("%s is %q, want %q", thing, got, endpoint)
+				}
+			}
+		})
+	}
+}
+
+// A device that gets another board, and one that moves to another thing: the
+// operator changes the registry, and the next greeting follows it.
+func TestAnEndpointMovesWithTheRegistry(t *testing.T) {
+	const a, b = usp.EndpointID("os::012345-A"), usp.EndpointID("os::012345-B")
+	w := newWorld(t, 1)
+	w.things["x"] = event.EndpointID(a)
+	if w.greets("x", a) {
+		t.Fatal("refused")
+	}
+	w.things["x"] = event.EndpointID(b)
+	if w.greets("x", b) || w.endpointOf("x") != b {
+		t.Error("the new board is not known")
+	}
+	w.things["y"] = event.EndpointID(a)
+	if w.greets("y", a) || w.endpointOf("y") != a {
+		t.Error("the old board is not known as the other thing")
+	}
+	w.things["x"], w.things["y"] = event.EndpointID(a), ""
+	if w.greets("x", a) || w.endpointOf("x") != a || w.endpointOf("y") != "" {
+		t.Errorf("x is %s, y is %s", w.endpointOf("x"), w.endpointOf("y"))
+	}
+	if !w.greets("y", a) {
+		t.Error("two things are one endpoint")
+	}
+}
+
+// Whatever things say in whatever order: no thing is an endpoint that the
+// registry gives to another which has greeted as it, no two things are one
+// endpoint, and a thing that says what the registry says is heard.
+func TestNobodyTakesAnEndpoint(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		w := newWorld(t, 1)
+		things := []event.ThingName{"x", "y", "z"}
+		endpoints := []event.EndpointID{"os::012345-A", "os::012345-B", "os::012345-C"}
+		for i, thing := range things {
+			if rapid.Bool().Draw(rt, "registered "+string(thing)) {
+				w.things[thing] = endpoints[i]
+			}
+		}
+		proved := map[event.ThingName]bool{}
+		for range rapid.IntRange(1, 12).Draw(rt, "steps") {
+			thing, as := rapid.SampledFrom(things).Draw(rt, "thing"), rapid.SampledFrom(endpoints).Draw(rt, "endpoint")
+			boots := rapid.Bool().Draw(rt, "without a greeting")
+			record := usp.NewMQTTConnect(usp.EndpointID(as), controllerID, usprecord.MQTTConnectRecord_V5, "usp/v1/agent/"+string(thing))
+			if boots {
+				record = usp.NewRecord(usp.EndpointID(as), controllerID, usp.Notification{ID: "n", Kind: usp.KindEvent, Path: usp.EventBoot, Params: usp.Boot{}.Params()}.Message())
+			}
+			refused := w.claim(thing, record)
+			says := w.things[thing]
+			switch {
+			case says != "" && says != as && !refused:
+				rt.Fatalf("%s is heard as %s, although the registry says %s", thing, as, says)
+			case says == as && refused:
+				rt.Fatalf("%s is refused as %s, which the registry says", thing, as)
+			}
+			proved[thing] = proved[thing] || says == as
+			owners := map[usp.EndpointID]event.ThingName{}
+			for i, thing := range things {
+				e := w.endpointOf(thing)
+				if other := owners[e]; e != "" && other != "" {
+					rt.Fatalf("%s and %s are %s", thing, other, e)
+				}
+				owners[e] = thing
+				if proved[thing] && e != usp.EndpointID(endpoints[i]) {
+					rt.Fatalf("%s has proved that it is %s, and is now %q", thing, endpoints[i], e)
+				}
+			}
+		}
+	})
 }
 
 func TestARogueTouchesNobodysUpgrade(t *testing.T) {

@@ -48,6 +48,7 @@ type world struct {
 	offers  *workflow.Workflow
 	topics  device.Topics
 	refused int
+	things  map[event.ThingName]event.EndpointID // what the registry says
 
 	doubled   bool // messages and invocations may happen twice
 	mixed     bool // handlers take turns at every request that they make
@@ -145,6 +146,7 @@ func newWorld(t testing.TB, seed uint64) *world {
 		t: t, now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC), rand: rand.New(rand.NewPCG(seed, 1)),
 		store: &workflowtest.Store{}, execs: map[string]*execution{}, tokens: map[event.TaskToken]*execution{},
 		status: map[string]event.JobStatus{}, outcome: map[event.ThingName]event.Outcome{}, agents: map[event.ThingName]*agent{},
+		things: map[event.ThingName]event.EndpointID{},
 		topics: device.Topics{Agent: "usp/v1/agent/{thing}", Controller: "usp/v1/controller/{controller}/from/{thing}"},
 	}
 	var m struct{ States map[string]aslState }
@@ -167,7 +169,7 @@ func newWorld(t testing.TB, seed uint64) *world {
 		return "https://example.com/image?signature=secret", nil
 	}}
 	w.steps = &workflow.Workflow{Store: w.store, Callback: w, Talk: talk, Sender: w, Now: now}
-	w.offers = &workflow.Workflow{Store: w.store, Callback: w, Machine: w, Job: jobPort{w}, Talk: &device.Talk{Controller: controllerID}, Sender: w, Now: now}
+	w.offers = &workflow.Workflow{Store: w.store, Callback: w, Machine: w, Job: jobPort{w}, Registry: w, Talk: &device.Talk{Controller: controllerID}, Sender: w, Now: now}
 	w.devices = &deviceMessages{parts: q, controller: controllerID, topics: w.topics, sender: w, store: w.store, w: w.offers}
 	return w
 }
@@ -443,6 +445,11 @@ func (w *world) Status(_ context.Context, thing event.ThingName, job event.JobID
 	return s, nil
 }
 
+func (w *world) Endpoint(_ context.Context, thing event.ThingName) (event.EndpointID, error) {
+	w.pause()
+	return w.things[thing], w.crash()
+}
+
 func (w *world) SetAttribute(context.Context, event.ThingName, string, string) error { return nil }
 
 func (w *world) Publish(_ context.Context, o event.Outcome) error {
@@ -560,6 +567,7 @@ func (w *world) agent(thing event.ThingName) *agent {
 	a.images[1] = event.Image{Version: "1.0.0", Status: usp.StatusAvailable}
 	a.images[2] = event.Image{Status: usp.StatusNoImage}
 	w.agents[thing] = a
+	w.things[thing] = event.EndpointID(a.endpoint)
 	return a
 }
 

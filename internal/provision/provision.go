@@ -5,7 +5,8 @@
 //
 // A device's key never leaves this process: a certificate signing request is
 // sent, and AWS IoT's certificate comes back. Everything may be repeated; a
-// thing that exists is kept and gets a further certificate.
+// thing that exists is kept and gets a further certificate. A thing's attribute
+// endpointId says which USP endpoint is behind it, so that no other can be it.
 //
 // Source: AWS IoT Core developer guide, "Create AWS IoT client certificates".
 package provision
@@ -26,11 +27,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iot"
 	"github.com/aws/aws-sdk-go-v2/service/iot/types"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/fleetstep/fleetstep/internal/event"
 )
 
 // API is what is used of AWS IoT; *iot.Client is it.
 type API interface {
 	CreateThing(context.Context, *iot.CreateThingInput, ...func(*iot.Options)) (*iot.CreateThingOutput, error)
+	UpdateThing(context.Context, *iot.UpdateThingInput, ...func(*iot.Options)) (*iot.UpdateThingOutput, error)
 	CreateThingGroup(context.Context, *iot.CreateThingGroupInput, ...func(*iot.Options)) (*iot.CreateThingGroupOutput, error)
 	CreateCertificateFromCsr(context.Context, *iot.CreateCertificateFromCsrInput, ...func(*iot.Options)) (*iot.CreateCertificateFromCsrOutput, error)
 	AttachPolicy(context.Context, *iot.AttachPolicyInput, ...func(*iot.Options)) (*iot.AttachPolicyOutput, error)
@@ -42,7 +46,10 @@ type API interface {
 type Fleet struct {
 	Things []string
 	Policy string // AWS IoT policy for each certificate
-	Group  string // thing group, made if missing; "" for none
+	// Endpoint gives a thing's USP endpoint id. Nil, or "", leaves it to the
+	// device's first greeting.
+	Endpoint func(thing string) event.EndpointID
+	Group    string // thing group, made if missing; "" for none
 	// Parallel is how many devices are made at a time; 0 means 8. AWS allows
 	// 100 calls a second and operation.
 	Parallel int
@@ -95,10 +102,20 @@ func Devices(ctx context.Context, api API, f Fleet) (*Result, error) {
 
 func device(ctx context.Context, api API, f Fleet, thing string) (tls.Certificate, error) {
 	var none tls.Certificate
-	_, err := api.CreateThing(ctx, &iot.CreateThingInput{ThingName: &thing})
+	var attributes *types.AttributePayload
+	if f.Endpoint != nil && f.Endpoint(thing) != "" {
+		attributes = &types.AttributePayload{Attributes: map[string]string{event.ThingEndpointAttribute: f.Endpoint(thing).Attribute()}, Merge: true}
+	}
+	_, err := api.CreateThing(ctx, &iot.CreateThingInput{ThingName: &thing, AttributePayload: attributes})
 	// A thing that exists with other attributes is the device all the same.
-	if _, exists := errors.AsType[*types.ResourceAlreadyExistsException](err); err != nil && !exists {
+	_, exists := errors.AsType[*types.ResourceAlreadyExistsException](err)
+	if err != nil && !exists {
 		return none, fmt.Errorf("create thing: %w", err)
+	}
+	if exists && attributes != nil {
+		if _, err := api.UpdateThing(ctx, &iot.UpdateThingInput{ThingName: &thing, AttributePayload: attributes}); err != nil {
+			return none, fmt.Errorf("update thing: %w", err)
+		}
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"maps"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -24,6 +25,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/iot"
 
+	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/provision"
 )
 
@@ -36,6 +38,7 @@ type registry struct {
 
 	mu     sync.Mutex
 	asked  []string            // "METHOD path principal"
+	things map[string]string   // attribute endpointId, "" without attributes
 	refuse map[string][]answer // by "METHOD path", before it does anything
 }
 
@@ -51,7 +54,7 @@ func newRegistry(t *testing.T) *registry {
 		t.Fatal(err)
 	}
 	ca := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "CA"}, IsCA: true, BasicConstraintsValid: true, NotAfter: time.Now().Add(time.Hour)}
-	return &registry{t: t, ca: ca, key: key, refuse: map[string][]answer{}}
+	return &registry{t: t, ca: ca, key: key, refuse: map[string][]answer{}, things: map[string]string{}}
 }
 
 func (r *registry) Do(req *http.Request) (*http.Response, error) {
@@ -79,6 +82,21 @@ func (r *registry) Do(req *http.Request) (*http.Response, error) {
 		w.WriteHeader(left[0].status)
 		_, _ = io.WriteString(w, left[0].body)
 		return w.Result(), nil
+	}
+	if thing, ok := strings.CutPrefix(req.URL.Path, "/things/"); ok && !strings.Contains(thing, "/") {
+		var in struct {
+			AttributePayload struct {
+				Attributes struct{ EndpointID string }
+				Merge      bool
+			}
+		}
+		if err := json.Unmarshal(body, &in); len(body) > 0 && err != nil {
+			return nil, err
+		}
+		if req.Method == http.MethodPatch && !in.AttributePayload.Merge {
+			r.t.Errorf("%s: the attributes of others are replaced", thing)
+		}
+		r.things[thing] = in.AttributePayload.Attributes.EndpointID
 	}
 	switch {
 	case strings.HasPrefix(k, "POST /thing-groups/"):
@@ -183,6 +201,24 @@ func TestWhatIsThereIsKept(t *testing.T) {
 	}
 	if out.GroupARN != "arn:theirs" || len(out.Certificates) != 1 {
 		t.Errorf("got %+v", out)
+	}
+}
+
+func TestTheRegistrySaysWhichEndpointAThingIs(t *testing.T) {
+	r := newRegistry(t)
+	r.refuse["POST /things/rg-2"] = []answer{{409, "ResourceAlreadyExistsException", `{"message":"exists with other properties","resourceArn":"arn:thing"}`}}
+	endpoint := func(thing string) event.EndpointID {
+		if thing == "rg-3" {
+			return ""
+		}
+		return event.EndpointID("os::012345-" + strings.ReplaceAll(thing, "-", "%2D"))
+	}
+	if _, err := provision.Devices(t.Context(), r.api(), provision.Fleet{Things: []string{"rg-1", "rg-2", "rg-3"}, Policy: "p", Endpoint: endpoint}); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"rg-1": "os::012345-rg@2D1", "rg-2": "os::012345-rg@2D2", "rg-3": ""}
+	if !maps.Equal(r.things, want) || !slices.Contains(r.asked, "PATCH /things/rg-2") {
+		t.Errorf("got %v, asked %v", r.things, r.asked)
 	}
 }
 

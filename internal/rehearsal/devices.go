@@ -102,7 +102,7 @@ func (w *world) provision(ctx context.Context, p demo.Plan, thing string, number
 		in        map[string]any
 	}
 	steps := []step{
-		{"CreateThing", map[string]any{"thingName": thing}},
+		{"CreateThing", map[string]any{"thingName": thing, "attributePayload": map[string]any{"attributes": p.Attributes(thing)}}},
 		{"AttachPolicy", map[string]any{"policyName": p.Policy, "target": made.CertificateArn}},
 		{"AttachThingPrincipal", map[string]any{"thingName": thing, "principal": made.CertificateArn}},
 	}

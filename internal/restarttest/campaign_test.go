@@ -30,6 +30,7 @@ import (
 	sfntypes "github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
 	"github.com/fleetstep/fleetstep/internal/cli"
+	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/provision"
 	"github.com/fleetstep/fleetstep/internal/simulator"
 	"github.com/fleetstep/fleetstep/internal/simulator/mqtt"
@@ -63,6 +64,14 @@ type campaign struct {
 
 // newCampaign uploads the firmware, provisions the devices and connects them.
 func newCampaign(t *testing.T, where ready, devices int, faultList string, seed uint64) *campaign {
+	t.Helper()
+	c := newFleet(t, where, devices, faultList, seed)
+	c.connect()
+	return c
+}
+
+// newFleet is a campaign whose devices are switched off.
+func newFleet(t *testing.T, where ready, devices int, faultList string, seed uint64) *campaign {
 	t.Helper()
 	ctx := t.Context()
 	pem, err := os.ReadFile(where.CA)
@@ -100,7 +109,7 @@ func newCampaign(t *testing.T, where ready, devices int, faultList string, seed 
 	for i := range devices {
 		c.things = append(c.things, simulator.ThingName(i+1))
 	}
-	provisioned, err := provision.Devices(ctx, c.iot, provision.Fleet{Things: c.things, Policy: where.Outputs["DevicePolicyName"], Group: group})
+	provisioned, err := provision.Devices(ctx, c.iot, provision.Fleet{Things: c.things, Policy: where.Outputs["DevicePolicyName"], Group: group, Endpoint: endpointOf})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,8 +135,19 @@ func newCampaign(t *testing.T, where ready, devices int, faultList string, seed 
 	if err != nil {
 		t.Fatal(err)
 	}
+	return c
+}
+
+// endpointOf is the endpoint id that a thing's device has.
+func endpointOf(thing string) event.EndpointID {
+	return event.EndpointID(simulator.EndpointIDOf(simulator.OUI, thing))
+}
+
+// connect switches the devices on and waits for those that come at once.
+func (c *campaign) connect() {
+	c.t.Helper()
 	c.fleet.Start()
-	t.Cleanup(c.fleet.Stop)
+	c.t.Cleanup(c.fleet.Stop)
 	late := 0
 	for _, f := range c.faults {
 		if f != nil && f.Name == simulator.OfflineAtStart {
@@ -136,9 +156,8 @@ func newCampaign(t *testing.T, where ready, devices int, faultList string, seed 
 	}
 	c.until("the devices are connected", func() (bool, string) {
 		p := c.fleet.Progress()
-		return p.Connected >= devices-late, fmt.Sprintf("%+v", p)
+		return p.Connected >= len(c.things)-late, fmt.Sprintf("%+v", p)
 	})
-	return c
 }
 
 // patient is how devices fetch firmware: a transfer that is cut off goes on

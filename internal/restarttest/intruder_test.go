@@ -34,27 +34,32 @@ import (
 // refused and counted, and the upgrades end as if it was not there.
 func TestIntruders(t *testing.T) {
 	_, where := newCloud(t)
-	c := newCampaign(t, where, 3, "", 1)
-	const name = "mallory"
-	provisioned, err := provision.Devices(t.Context(), c.iot, provision.Fleet{Things: []string{name}, Policy: where.Outputs["DevicePolicyName"]})
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := &mallory{campaign: c, own: provisioned.Certificates[name], name: name, controller: usp.EndpointID(where.Outputs["ControllerEndpointId"])}
-	if m.session, err = m.connect(m.own, name, name, &m.ears); err != nil {
-		t.Fatalf("mallory may be itself: %v", err)
-	}
-
-	// An endpoint id belongs to the thing that used it first.
-	c.until("the devices' endpoint ids are known", func() (bool, string) {
-		n, err := c.owned()
-		return n == len(c.things), fmt.Sprint(n, err)
-	})
+	c := newFleet(t, where, 3, "", 1)
+	m := c.intruder("mallory", endpointOf)
+	// One of whom the registry says nothing may be whom it likes, until that one
+	// comes.
+	unknown := c.intruder("trudy", nil)
+	unknown.greet(usp.EndpointID(endpointOf(c.things[0])))
 	for _, victim := range c.things {
 		m.lie(victim) // before it ever said who it is itself
 	}
 	c.counted("Fleetstep", event.MetricRefusedRecords, event.DimensionReason, event.RefusedOwner)
-	m.say(usp.NewMQTTConnect(simulator.EndpointIDOf("012345", name), m.controller, usprecord.MQTTConnectRecord_V5, "usp/v1/agent/"+name))
+	m.greet(usp.EndpointID(endpointOf("mallory")))
+	c.until("trudy has the endpoint id of a device", func() (bool, string) {
+		owner, err := c.owner(c.things[0])
+		return owner == "trudy", fmt.Sprint(owner, err)
+	})
+	c.connect()
+	c.until("the devices have their endpoint ids", func() (bool, string) {
+		for _, thing := range c.things {
+			if owner, err := c.owner(thing); owner != thing {
+				return false, fmt.Sprint(thing, " ", owner, err)
+			}
+		}
+		return true, ""
+	})
+	unknown.lie(c.things[0])
+	unknown.session.Close(true)
 	c.create()
 	rounds := 0
 	c.until("the devices are upgraded", func() (bool, string) {
@@ -90,6 +95,26 @@ type mallory struct {
 	controller usp.EndpointID
 	session    simulator.Session // as itself
 	ears       ears
+}
+
+// intruder provisions one and connects it as itself.
+func (c *campaign) intruder(name string, endpoint func(string) event.EndpointID) *mallory {
+	c.t.Helper()
+	provisioned, err := provision.Devices(c.t.Context(), c.iot, provision.Fleet{
+		Things: []string{name}, Policy: c.where.Outputs["DevicePolicyName"], Endpoint: endpoint,
+	})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	m := &mallory{campaign: c, own: provisioned.Certificates[name], name: name, controller: usp.EndpointID(c.where.Outputs["ControllerEndpointId"])}
+	if m.session, err = m.connect(m.own, name, name, &m.ears); err != nil {
+		c.t.Fatalf("%s may be itself: %v", name, err)
+	}
+	return m
+}
+
+func (m *mallory) greet(as usp.EndpointID) {
+	m.say(usp.NewMQTTConnect(as, m.controller, usprecord.MQTTConnectRecord_V5, "usp/v1/agent/"+m.name))
 }
 
 // ears hear what a connection brings.
@@ -128,7 +153,7 @@ func (m *mallory) say(r *usp.Record) {
 
 // lies are records that would harm a device's upgrade if they were its own.
 func (m *mallory) lies(victim string) []*usp.Record {
-	endpoint := simulator.EndpointIDOf("012345", victim)
+	endpoint := usp.EndpointID(endpointOf(victim))
 	execution := event.ExecutionName(jobID, event.ThingName(victim), 1)
 	key := event.StepKey(execution, event.StepDownload, 1)
 	download := usp.FirmwareImage(2) + usp.CommandDownload
@@ -236,23 +261,22 @@ func forged(t *testing.T, thing string) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// owned is how many endpoint ids are known to be a thing's.
-func (c *campaign) owned() (n int, err error) {
-	for _, thing := range c.things {
-		out, err := c.dynamodb.GetItem(c.t.Context(), &dynamodb.GetItemInput{
-			TableName: aws.String(c.where.Outputs["TableName"]), ConsistentRead: aws.Bool(true), Key: map[string]ddbtypes.AttributeValue{
-				"PK": &ddbtypes.AttributeValueMemberS{Value: "ENDPOINT#" + string(simulator.EndpointIDOf("012345", thing))},
-				"SK": &ddbtypes.AttributeValueMemberS{Value: "OWNER"},
-			},
-		})
-		if err != nil {
-			return n, err
-		}
-		if len(out.Item) > 0 {
-			n++
-		}
+// owner is the thing that has a thing's endpoint id, "" for nobody.
+func (c *campaign) owner(thing string) (string, error) {
+	out, err := c.dynamodb.GetItem(c.t.Context(), &dynamodb.GetItemInput{
+		TableName: aws.String(c.where.Outputs["TableName"]), ConsistentRead: aws.Bool(true), Key: map[string]ddbtypes.AttributeValue{
+			"PK": &ddbtypes.AttributeValueMemberS{Value: "ENDPOINT#" + string(endpointOf(thing))},
+			"SK": &ddbtypes.AttributeValueMemberS{Value: "OWNER"},
+		},
+	})
+	if err != nil {
+		return "", err
 	}
-	return n, nil
+	owner, _ := out.Item["thing"].(*ddbtypes.AttributeValueMemberS)
+	if owner == nil {
+		return "", nil
+	}
+	return owner.Value, nil
 }
 
 // counted waits until a metric has counted something under a dimension.

@@ -258,7 +258,7 @@ func (a *Agent) connect() {
 				a.note(func(f *Facts) { f.Connects++ })
 				a.settle()
 				// R-MTP.6: before any other record.
-				hello := usp.NewMQTTConnect(a.from(), a.s.Controller, version, a.topic)
+				hello := usp.NewMQTTConnect(a.id.EndpointID, a.s.Controller, version, a.topic)
 				if payload, err := hello.Encode(); err == nil {
 					a.publish(outgoing{topic: a.to, payload: payload, failed: 2}) // the next connection has its own
 				}
@@ -283,7 +283,8 @@ func (a *Agent) reconnect(wait time.Duration) {
 	a.after(wait, a.connect)
 }
 
-// from is the agent's endpoint ID, or with fault wrong-endpoint-id another's.
+// from is the sender that the agent's records name, but for its greeting: its
+// endpoint ID, or with fault wrong-endpoint-id another's.
 func (a *Agent) from() usp.EndpointID {
 	if a.has(WrongEndpointID) {
 		return a.id.EndpointID + "-other"

@@ -471,7 +471,7 @@ func TestDuplicateAndGarbageAndForeignRecords(t *testing.T) {
 		w := newBench(t, WrongEndpointID, noRetry)
 		w.start()
 		for _, r := range w.next() {
-			if r.From == "os::012345-cpe-0001" || r.From.Validate() != nil {
+			if (r.From == "os::012345-cpe-0001") != (r.MQTTConnect != nil) || r.From.Validate() != nil {
 				t.Errorf("record from %s", r.From)
 			}
 		}

@@ -28,7 +28,7 @@ type Settings struct {
 	Subscriptions  []Subscription // e.g. none
 	BootParameters []string       // parameters that Boot! shows in its ParameterMap
 	Manufacturer   string         // Fleetstep
-	OUI            string         // 012345
+	OUI            string         // the constant OUI
 	ProductClass   string         // USP Agent
 	ModelName      string         // USP Agent
 	HardwareVersion,
@@ -105,7 +105,7 @@ func (s *Settings) withDefaults() (*Settings, error) {
 	}
 	str(&out.Version, "1.0.0")
 	str(&out.Manufacturer, "Fleetstep")
-	str(&out.OUI, "012345")
+	str(&out.OUI, OUI)
 	str(&out.ProductClass, "USP Agent")
 	str(&out.ModelName, "USP Agent")
 	str(&out.AliasPrefix, "cpe-")

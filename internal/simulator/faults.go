@@ -71,7 +71,7 @@ var AllFaults = []*Fault{
 	{Reorder, "completions come before events", true, nil},
 	{Delay, "every message is late, by a time of its own", true, nil},
 	{Garbage, "sends nonsense before every message", true, nil},
-	{WrongEndpointID, "its records name another sender", false, []string{"Device.NoReport", "Device.Offline"}},
+	{WrongEndpointID, "greets as itself, and then its records name another sender", false, []string{"Device.NoReport", "Device.Offline"}},
 	{LosesOperComplete, "never sends OperationComplete", true, nil},
 	{LosesTransferComplete, "never sends TransferComplete!", true, nil},
 }

@@ -32,6 +32,9 @@ type Fleet struct {
 // ThingName is the name of the n-th device of a fleet, from 1.
 func ThingName(n int) string { return fmt.Sprintf("rg-%06d", n) }
 
+// OUI is that of fleets whose configuration names no other.
+const OUI = "012345"
+
 // EndpointIDOf is the endpoint ID of the device behind a thing: not the same
 // name, as real ones are not.
 func EndpointIDOf(oui, thing string) usp.EndpointID {

@@ -162,9 +162,13 @@ type Store interface {
 	// Presence notes what the broker says of a device that has greeted before;
 	// ErrStale if more recent is known, or nothing at all.
 	Presence(ctx context.Context, thing event.ThingName, p Presence) error
-	// Greet notes that an endpoint speaks for a thing and is there; ErrForeign if
-	// that contradicts what is known, ErrStale if a later absence is known.
+	// Greet notes that a thing's endpoint is there; ErrForeign unless it is known
+	// as that thing's, ErrStale if a later absence is known.
 	Greet(ctx context.Context, thing event.ThingName, g Greeting) error
+	// Bind makes an endpoint a thing's and notes that it is there; *OwnedError if
+	// it is another's than b says, ErrForeign if the thing has another than b
+	// says, ErrStale if a later absence is known.
+	Bind(ctx context.Context, thing event.ThingName, g Greeting, b Binding) error
 	// Release removes the execution's claim, tasks and news, and the job's
 	// PENDING item up to this execution number. What is not there is no error;
 	// what belongs to another execution stays.
@@ -184,6 +188,26 @@ type Greeting struct {
 	Legacy     bool
 	AgentTopic string
 	At         time.Time
+}
+
+// Binding is what a new pair of thing and endpoint replaces.
+type Binding struct {
+	Before event.EndpointID // that the thing was; "" for none
+	From   event.ThingName  // whose the endpoint was; "" for nobody's
+}
+
+// OwnedError is an ErrForeign of an endpoint that is another thing's.
+type OwnedError struct{ By event.ThingName }
+
+func (e *OwnedError) Error() string { return "the endpoint is thing " + string(e.By) + "'s" }
+
+// Is makes it an ErrForeign.
+func (e *OwnedError) Is(target error) bool { return target == ErrForeign }
+
+// Registry says which endpoint a thing is.
+type Registry interface {
+	// Endpoint is "" for a thing of which the registry does not say.
+	Endpoint(ctx context.Context, thing event.ThingName) (event.EndpointID, error)
 }
 
 // Callback resumes tasks.

@@ -20,6 +20,7 @@ type Workflow struct {
 	Callback Callback
 	Machine  Machine
 	Job      Job
+	Registry Registry
 	Talk     Conversation
 	Sender   Sender
 	Now      func() time.Time

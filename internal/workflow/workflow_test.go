@@ -150,7 +150,7 @@ func (r *rig) clean(what string) {
 // greeted makes the device known and there.
 func (r *rig) greeted() {
 	r.t.Helper()
-	r.must(r.store.Greet(context.Background(), "rg-1", workflow.Greeting{Endpoint: "os::1", At: r.now}))
+	r.must(r.store.Bind(context.Background(), "rg-1", workflow.Greeting{Endpoint: "os::1", At: r.now}, workflow.Binding{}))
 }
 
 // owned is a rig whose device an execution owns.

@@ -388,31 +388,84 @@ func (st *Store) Presence(ctx context.Context, thing event.ThingName, p workflow
 	return wrap("Presence", err)
 }
 
-// Greet implements workflow.Store: both directions of the map in one transaction.
+// Greet implements workflow.Store.
 func (st *Store) Greet(ctx context.Context, thing event.ThingName, g workflow.Greeting) error {
+	_, err := st.api.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: &st.table, Key: key(devicePK(thing), skState),
+		UpdateExpression:                    aws.String("SET " + greets),
+		ConditionExpression:                 aws.String("endpointId = :id AND " + notGone),
+		ExpressionAttributeValues:           greeting(g),
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	})
+	if failed, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
+		if text(failed.Item, "endpointId") != string(g.Endpoint) {
+			return workflow.ErrForeign
+		}
+		return workflow.ErrStale
+	}
+	return wrap("Greet", err)
+}
+
+// What a greeting writes, and what keeps a late one from writing it.
+const (
+	greets  = "connected = :yes, seenAt = :at, legacy = :legacy, agentTopic = :topic"
+	notGone = "(attribute_not_exists(seenAt) OR seenAt <= :at OR connected = :yes)"
+)
+
+func greeting(g workflow.Greeting) item {
+	return item{
+		":id": s(string(g.Endpoint)), ":yes": flag(true), ":at": n(g.At.UnixMilli()),
+		":legacy": flag(g.Legacy), ":topic": s(g.AgentTopic),
+	}
+}
+
+// Bind implements workflow.Store: both directions of the map in one transaction,
+// and what goes for it.
+func (st *Store) Bind(ctx context.Context, thing event.ThingName, g workflow.Greeting, b workflow.Binding) error {
+	id := s(string(g.Endpoint))
+	values := greeting(g)
+	mine := "attribute_not_exists(endpointId) OR endpointId = :id"
+	if b.Before != "" {
+		mine += " OR endpointId = :before"
+		values[":before"] = s(string(b.Before))
+	}
 	owner := key(endpointPK(g.Endpoint), skOwner)
 	owner["thing"] = s(string(thing))
-	_, err := st.api.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: []types.TransactWriteItem{
+	free, owners := "attribute_not_exists(PK) OR thing = :thing", item{":thing": s(string(thing))}
+	if b.From != "" {
+		free += " OR thing = :from"
+		owners[":from"] = s(string(b.From))
+	}
+	old := types.ReturnValuesOnConditionCheckFailureAllOld
+	writes := []types.TransactWriteItem{
 		{Update: &types.Update{
-			TableName: &st.table, Key: key(devicePK(thing), skState),
-			UpdateExpression: aws.String("SET endpointId = :id, connected = :yes, seenAt = :at, legacy = :legacy, agentTopic = :topic"),
-			ConditionExpression: aws.String("(attribute_not_exists(endpointId) OR endpointId = :id)" +
-				" AND (attribute_not_exists(seenAt) OR seenAt <= :at OR connected = :yes)"),
-			ExpressionAttributeValues: item{
-				":id": s(string(g.Endpoint)), ":yes": flag(true), ":at": n(g.At.UnixMilli()),
-				":legacy": flag(g.Legacy), ":topic": s(g.AgentTopic),
-			},
-			ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+			TableName: &st.table, Key: key(devicePK(thing), skState), UpdateExpression: aws.String("SET endpointId = :id, " + greets),
+			ConditionExpression:       aws.String("(" + mine + ") AND " + notGone),
+			ExpressionAttributeValues: values, ReturnValuesOnConditionCheckFailure: old,
 		}},
 		{Put: &types.Put{
-			TableName: &st.table, Item: owner,
+			TableName: &st.table, Item: owner, ConditionExpression: &free, ExpressionAttributeValues: owners,
+			ReturnValuesOnConditionCheckFailure: old,
+		}},
+	}
+	if b.Before != "" {
+		writes = append(writes, types.TransactWriteItem{Delete: &types.Delete{
+			TableName: &st.table, Key: key(endpointPK(b.Before), skOwner),
 			ConditionExpression:       aws.String("attribute_not_exists(PK) OR thing = :thing"),
 			ExpressionAttributeValues: item{":thing": s(string(thing))},
-		}},
-	}})
-	var canceled *types.TransactionCanceledException
-	if !errors.As(err, &canceled) {
-		return wrap("Greet", err)
+		}})
+	}
+	if b.From != "" {
+		writes = append(writes, types.TransactWriteItem{Update: &types.Update{
+			TableName: &st.table, Key: key(devicePK(b.From), skState), UpdateExpression: aws.String("REMOVE endpointId"),
+			ConditionExpression:       aws.String("attribute_not_exists(endpointId) OR endpointId = :id"),
+			ExpressionAttributeValues: item{":id": id},
+		}})
+	}
+	_, err := st.api.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: writes})
+	canceled, ok := errors.AsType[*types.TransactionCanceledException](err)
+	if !ok {
+		return wrap("Bind", err)
 	}
 	reasons := canceled.CancellationReasons
 	failed := func(i int) bool {
@@ -420,14 +473,17 @@ func (st *Store) Greet(ctx context.Context, thing event.ThingName, g workflow.Gr
 	}
 	switch {
 	case failed(1):
+		return &workflow.OwnedError{By: event.ThingName(text(reasons[1].Item, "thing"))}
+	case failed(2), failed(3):
 		return workflow.ErrForeign
 	case failed(0):
-		if known := text(reasons[0].Item, "endpointId"); known != "" && known != string(g.Endpoint) {
-			return workflow.ErrForeign
+		switch event.EndpointID(text(reasons[0].Item, "endpointId")) {
+		case "", g.Endpoint, b.Before:
+			return workflow.ErrStale
 		}
-		return workflow.ErrStale
+		return workflow.ErrForeign
 	}
-	return wrap("Greet", err)
+	return wrap("Bind", err)
 }
 
 // Release implements workflow.Store.

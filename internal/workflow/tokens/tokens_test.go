@@ -2,24 +2,30 @@ package tokens_test
 
 import (
 	"context"
+	"net/http/httptest"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	localdynamodb "github.com/fleetstep/fleetstep/internal/localcloud/dynamodb"
+	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 	"github.com/fleetstep/fleetstep/internal/workflow/tokens"
 	"github.com/fleetstep/fleetstep/internal/workflow/workflowtest"
 )
 
-// FLEETSTEP_DYNAMODB names the address of a DynamoDB (AWS's own local one, the local
-// cloud, another emulator) that the contract is held against.
+// FLEETSTEP_DYNAMODB names the address of a DynamoDB (AWS's own local one, another
+// emulator) that the contract is held against instead of the local cloud's.
 func TestTableKeepsTheContract(t *testing.T) {
 	url := os.Getenv("FLEETSTEP_DYNAMODB")
 	if url == "" {
-		t.Skip("FLEETSTEP_DYNAMODB is not set")
+		url = local(t)
 	}
 	ctx := context.Background()
 	api := dynamodb.New(dynamodb.Options{
@@ -40,4 +46,26 @@ func TestTableKeepsTheContract(t *testing.T) {
 		t.Fatal(err)
 	}
 	workflowtest.Contract(t, tokens.New(api, table))
+}
+
+// local is the address of the local cloud's DynamoDB.
+func local(t *testing.T) string {
+	t.Helper()
+	sched := scheduler.NewReal()
+	service := localdynamodb.New(localdynamodb.Config{Scheduler: sched, Store: store.Memory(), Account: "123456789012", Region: "us-east-1"})
+	door := awsapi.New(awsapi.Config{Scheduler: sched, Account: "123456789012", Region: "us-east-1"})
+	door.Add(service.API())
+	if err := service.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(door)
+	t.Cleanup(func() {
+		server.Close()
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := sched.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return server.URL
 }

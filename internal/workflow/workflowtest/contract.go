@@ -32,9 +32,27 @@ func Contract(t *testing.T, s workflow.Store) {
 
 	// Presence of a client that never greeted is nobody's.
 	must(s.Presence(ctx, "t1", workflow.Presence{Connected: true, Version: 1, At: now}), workflow.ErrStale)
-	must(s.Greet(ctx, "t1", workflow.Greeting{Endpoint: "self::a", At: now, AgentTopic: "x"}), nil)
-	must(s.Greet(ctx, "t2", workflow.Greeting{Endpoint: "self::a", At: now}), workflow.ErrForeign)
-	must(s.Greet(ctx, "t1", workflow.Greeting{Endpoint: "self::b", At: now}), workflow.ErrForeign)
+	owned := func(err error, by event.ThingName) {
+		t.Helper()
+		must(err, workflow.ErrForeign)
+		var o *workflow.OwnedError
+		if !errors.As(err, &o) || o.By != by {
+			t.Fatalf("got error %v, want one that names %s", err, by)
+		}
+	}
+	a1, b1 := workflow.Greeting{Endpoint: "self::a", At: now, AgentTopic: "x"}, workflow.Greeting{Endpoint: "self::b", At: now}
+	must(s.Greet(ctx, "t1", a1), workflow.ErrForeign)
+	if load("t1").Known {
+		t.Fatal("a thing is known whose endpoint is not")
+	}
+	must(s.Bind(ctx, "t1", a1, workflow.Binding{}), nil)
+	must(s.Bind(ctx, "t1", a1, workflow.Binding{}), nil)
+	must(s.Greet(ctx, "t1", a1), nil)
+	owned(s.Bind(ctx, "t2", a1, workflow.Binding{}), "t1")
+	owned(s.Bind(ctx, "t2", a1, workflow.Binding{From: "t3"}), "t1")
+	must(s.Greet(ctx, "t1", b1), workflow.ErrForeign)
+	must(s.Bind(ctx, "t1", b1, workflow.Binding{}), workflow.ErrForeign)
+	must(s.Bind(ctx, "t1", b1, workflow.Binding{Before: "self::c"}), workflow.ErrForeign)
 	if d := load("t1"); !d.Known || !d.State.Reachable() || d.State.AgentTopic != "x" {
 		t.Fatalf("after greeting: %+v", d.State)
 	}
@@ -49,7 +67,20 @@ func Contract(t *testing.T, s workflow.Store) {
 	if load("t1").State.Connected {
 		t.Fatal("connected after its disconnect")
 	}
+	must(s.Bind(ctx, "t1", b1, workflow.Binding{Before: "self::a"}), workflow.ErrStale)
 	must(s.Presence(ctx, "t1", workflow.Presence{Connected: true, Version: 0, At: now.Add(2 * time.Hour)}), nil)
+
+	// A thing gets another endpoint, and gives it to yet another thing.
+	late := func(g workflow.Greeting) workflow.Greeting { g.At = now.Add(3 * time.Hour); return g }
+	must(s.Bind(ctx, "t1", late(b1), workflow.Binding{Before: "self::a"}), nil)
+	must(s.Bind(ctx, "t3", a1, workflow.Binding{}), nil) // it is free again
+	owned(s.Bind(ctx, "t4", b1, workflow.Binding{}), "t1")
+	must(s.Bind(ctx, "t4", b1, workflow.Binding{From: "t1"}), nil)
+	if d := load("t1"); d.State.Endpoint != "" || d.State.Reachable() {
+		t.Fatalf("the thing that lost its endpoint: %+v", d.State)
+	}
+	must(s.Greet(ctx, "t1", late(b1)), workflow.ErrForeign)
+	must(s.Bind(ctx, "t1", late(a1), workflow.Binding{From: "t3"}), nil)
 
 	must(s.PutPending(ctx, "t1", workflow.Pending{Job: "j", ExecutionNumber: 2, Document: doc, At: now, ExpiresAt: now.Add(time.Hour)}), nil)
 	must(s.PutPending(ctx, "t1", workflow.Pending{Job: "j", ExecutionNumber: 1, Document: doc, At: now, ExpiresAt: now.Add(time.Hour)}), nil)

@@ -250,19 +250,44 @@ func (s *Store) Presence(_ context.Context, thing event.ThingName, v workflow.Pr
 // Greet implements workflow.Store.
 func (s *Store) Greet(_ context.Context, thing event.ThingName, g workflow.Greeting) error {
 	return s.do("Greet", thing, func(p *partition) error {
-		if owner, ok := s.owners[g.Endpoint]; ok && owner != thing {
+		if p.state.Endpoint != g.Endpoint {
 			return workflow.ErrForeign
 		}
-		if p.state.Endpoint != "" && p.state.Endpoint != g.Endpoint {
+		return p.greet(g)
+	})
+}
+
+func (p *partition) greet(g workflow.Greeting) error {
+	if p.known && !p.state.Connected && p.state.SeenAt.After(g.At) {
+		return workflow.ErrStale
+	}
+	p.known = true
+	p.state.Endpoint, p.state.Connected, p.state.SeenAt = g.Endpoint, true, g.At
+	p.state.Legacy, p.state.AgentTopic = g.Legacy, g.AgentTopic
+	return nil
+}
+
+// Bind implements workflow.Store.
+func (s *Store) Bind(_ context.Context, thing event.ThingName, g workflow.Greeting, b workflow.Binding) error {
+	return s.do("Bind", thing, func(p *partition) error {
+		owner, owned := s.owners[g.Endpoint]
+		switch {
+		case owned && owner != thing && owner != b.From:
+			return &workflow.OwnedError{By: owner}
+		case p.state.Endpoint != "" && p.state.Endpoint != g.Endpoint && p.state.Endpoint != b.Before:
 			return workflow.ErrForeign
 		}
-		if p.known && !p.state.Connected && p.state.SeenAt.After(g.At) {
-			return workflow.ErrStale
+		before := p.state.Endpoint
+		if err := p.greet(g); err != nil {
+			return err
+		}
+		if before != g.Endpoint {
+			delete(s.owners, before)
+		}
+		if from := s.devices[b.From]; from != nil && b.From != thing {
+			from.state.Endpoint = ""
 		}
 		s.owners[g.Endpoint] = thing
-		p.known = true
-		p.state.Endpoint, p.state.Connected, p.state.SeenAt = g.Endpoint, true, g.At
-		p.state.Legacy, p.state.AgentTopic = g.Legacy, g.AgentTopic
 		return nil
 	})
 }

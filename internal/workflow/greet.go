@@ -1,0 +1,55 @@
+package workflow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Greet notes that the agent of a thing is there, d being the device as just
+// loaded. ErrForeign if the endpoint is not the thing's; ErrStale if the agent has
+// gone since.
+//
+// Whose an endpoint is the registry decides, and is asked when a pair is new. A
+// thing of which it says nothing may take an endpoint that nobody has, once: that
+// endpoint is lost again to the thing that the registry gives it to.
+func (w *Workflow) Greet(ctx context.Context, d Device, g Greeting) error {
+	fail := func(err error) error { return fmt.Errorf("workflow.Greet: thing %s: %w", d.Thing, err) }
+	foreign := func(format string, args ...any) error {
+		return fail(fmt.Errorf("%w: "+format, append([]any{ErrForeign}, args...)...))
+	}
+	if d.State.Endpoint == g.Endpoint {
+		if err := w.Store.Greet(ctx, d.Thing, g); err != nil {
+			return fail(err)
+		}
+		return nil
+	}
+	registered, err := w.Registry.Endpoint(ctx, d.Thing)
+	switch {
+	case err != nil:
+		return fail(err)
+	case registered == g.Endpoint:
+	case registered != "":
+		return foreign("the registry says %s, the agent %s", registered, g.Endpoint)
+	case d.State.Endpoint != "":
+		return foreign("it greeted as %s before, now as %s", d.State.Endpoint, g.Endpoint)
+	}
+	b := Binding{Before: d.State.Endpoint}
+	err = w.Store.Bind(ctx, d.Thing, g, b)
+	var owned *OwnedError
+	if errors.As(err, &owned) && registered == g.Endpoint {
+		theirs, err2 := w.Registry.Endpoint(ctx, owned.By)
+		switch {
+		case err2 != nil:
+			return fail(err2)
+		case theirs == g.Endpoint:
+			return foreign("the registry gives %s to thing %s as well", g.Endpoint, owned.By)
+		}
+		b.From = owned.By
+		err = w.Store.Bind(ctx, d.Thing, g, b)
+	}
+	if err != nil {
+		return fail(err)
+	}
+	return nil
+}
