@@ -16,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/apimodel"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
 )
@@ -37,14 +38,6 @@ var optimized = map[string]struct {
 	"sqs":      {"sqs", "SQS", "AmazonSQS", map[string]bool{"sendMessage": true}},
 	"states":   {"sfn", "StepFunctions", "AWSStepFunctions", map[string]bool{"startExecution": true}},
 	"events":   {"eventbridge", "EventBridge", "AmazonEventBridge", map[string]bool{"putEvents": true}},
-}
-
-// sdkPrefixes are the error prefixes of SDK integrations that are not just the
-// service's name with a capital.
-var sdkPrefixes = map[string]string{
-	"dynamodb": "DynamoDb", "sfn": "Sfn", "iotjobsdataplane": "IotJobsDataPlane", "iotdataplane": "IotDataPlane",
-	"cloudwatch": "CloudWatch", "cloudwatchlogs": "CloudWatchLogs", "eventbridge": "EventBridge", "cloudformation": "CloudFormation",
-	"secretsmanager": "SecretsManager", "iot": "Iot", "kms": "Kms",
 }
 
 // Call implements Tasks.
@@ -85,8 +78,7 @@ func (in *integrations) identity(ctx context.Context, t Task) (awsapi.Identity, 
 func target(r asl.Resource) (service, operation, prefix string, sdk bool) {
 	operation = upperFirst(r.Action)
 	if name, ok := strings.CutPrefix(r.Service, "aws-sdk:"); ok {
-		prefix = sdkPrefixes[name]
-		if prefix == "" {
+		if prefix = apimodel.Prefix(name); prefix == "" {
 			prefix = upperFirst(name)
 		}
 		return name, operation, prefix, true
@@ -552,39 +544,4 @@ func jobResult(rec *executionRecord, machineARN string, p asl.Pattern) asl.Resul
 		return asl.Result{Output: asl.ValueData(o)}
 	}
 	return asl.Failing("States.TaskFailed", document.Text(o))
-}
-
-// read fetches the items of a Map state.
-func (in *integrations) read(ctx context.Context, t Task) asl.Result {
-	id, err := in.identity(ctx, t)
-	if err != nil {
-		return asl.Failing("States.ItemReaderFailed", awsapi.AsError(err).Message)
-	}
-	service, operation, _, _ := target(t.Resource)
-	out, err := in.s.Caller.Call(ctx, id, service, operation, json.RawMessage(t.Input.Text()))
-	if err != nil {
-		return asl.Failing("States.ItemReaderFailed", awsapi.AsError(err).Message)
-	}
-	b, err := json.Marshal(out)
-	if err != nil {
-		return asl.Failing("States.ItemReaderFailed", err.Error())
-	}
-	var object struct {
-		Body     []byte
-		Contents json.RawMessage
-	}
-	if err := json.Unmarshal(b, &object); err != nil {
-		return asl.Failing("States.ItemReaderFailed", err.Error())
-	}
-	result := &document.Object{}
-	if operation == "ListObjectsV2" {
-		v, _ := document.Parse(object.Contents)
-		if v == nil {
-			v = []any{}
-		}
-		result.Set("Contents", v)
-	} else {
-		result.Set("Body", string(object.Body))
-	}
-	return asl.Result{Output: asl.ValueData(result)}
 }

@@ -6,9 +6,12 @@
 // it in AWS's words, "" if nothing. An operation that is not known is not
 // checked. Lengths are in characters, of blobs in bytes of their text.
 //
-// The shapes are read from outputs.json.gz at the first check; generate.py
-// writes that file from the AWS API models of August 2026. Safe for concurrent
-// use.
+// Action and Prefix know the names of all services that Step Functions can call
+// as SDK integrations, and of their operations.
+//
+// The shapes are read from outputs.json.gz at the first check, the names from
+// actions.json.gz; generate.py writes these files from the AWS API models of
+// August 2026. Safe for concurrent use.
 package apimodel
 
 import (
@@ -48,16 +51,49 @@ type service struct {
 
 var services = sync.OnceValue(func() map[string]*service {
 	out := map[string]*service{}
-	r, err := gzip.NewReader(bytes.NewReader(packed))
-	if err != nil {
-		return out
-	}
-	b, err := io.ReadAll(r)
-	if err == nil {
-		_ = json.Unmarshal(b, &out)
-	}
+	unpack(packed, &out)
 	return out
 })
+
+//go:embed actions.json.gz
+var packedNames []byte
+
+type names struct {
+	Prefix  string   `json:"prefix"`
+	Actions []string `json:"actions"` // sorted
+}
+
+var known = sync.OnceValue(func() map[string]names {
+	out := map[string]names{}
+	unpack(packedNames, &out)
+	// The developer guide's list of services does not have it.
+	delete(out, "iotdataplane")
+	return out
+})
+
+func unpack(packed []byte, into any) {
+	r, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return
+	}
+	if b, err := io.ReadAll(r); err == nil {
+		_ = json.Unmarshal(b, into)
+	}
+}
+
+// Action reports whether there is an action, in the spelling of resource ARNs:
+// dynamodb, getItem.
+func Action(service, action string) bool {
+	if action == "" || upperFirst(action) == action {
+		return false
+	}
+	_, found := slices.BinarySearch(known()[service].Actions, upperFirst(action))
+	return found
+}
+
+// Prefix is what the names of a service's errors begin with: DynamoDb; "" for a
+// service that is not known.
+func Prefix(service string) string { return known()[service].Prefix }
 
 // Check compares a result with the output of an operation. Strict says that
 // required members must be there. Members that the model does not know are let

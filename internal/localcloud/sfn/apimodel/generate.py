@@ -1,10 +1,12 @@
-"""Writes outputs.json.gz: the shapes of the outputs of AWS operations.
+"""Writes outputs.json.gz, the shapes of the outputs of AWS operations, and
+actions.json.gz, the names of the operations of all services.
 
 Usage: python3 generate.py  (botocore must be installed)
 """
 import gzip
 import json
 import os
+import re
 
 import botocore
 
@@ -45,6 +47,49 @@ def outputs(model):
     return {"operations": operations, "shapes": out}
 
 
+def words(service_id):
+    """Splits a service id as the SDK for Java does to name its clients."""
+    text = re.sub(r"^(Amazon|AWS)\s+", "", service_id.replace("IoT", "Iot")).replace("-", " ")
+    text = re.sub(r"([a-z])([A-Z])", r"\1 \2", text)
+    text = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1 \2", text)
+    return re.sub(r"\s*Service$", "", text).split()
+
+
+def streams(model, operation):
+    """Tells whether an operation takes or gives a stream of events."""
+    for side in ("input", "output"):
+        shape = model["shapes"].get(operation.get(side, {}).get("shape"), {})
+        for member in shape.get("members", {}).values():
+            if model["shapes"][member["shape"]].get("eventstream"):
+                return True
+    return False
+
+
+def actions(data):
+    """Service in resource ARNs: prefix of its errors and its operations, without
+    those that stream, which Step Functions leaves out."""
+    result = {}
+    for folder in sorted(os.listdir(data)):
+        if not os.path.isdir(os.path.join(data, folder)):
+            continue
+        version = sorted(os.listdir(os.path.join(data, folder)))[-1]
+        path = os.path.join(data, folder, version, "service-2.json.gz")
+        if not os.path.exists(path):
+            continue
+        with gzip.open(path) as f:
+            model = json.load(f)
+        name = words(model["metadata"]["serviceId"])
+        prefix = "".join(w[0].upper() + w[1:].lower() for w in name)
+        result[prefix.lower()] = {"prefix": prefix, "actions": sorted(k for k, v in model["operations"].items() if not streams(model, v))}
+    return result
+
+
+def write(name, value):
+    target = os.path.join(os.path.dirname(os.path.abspath(__file__)), name)
+    with open(target, "wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", mtime=0, filename="") as f:
+        f.write(json.dumps(value, sort_keys=True, separators=(",", ":")).encode())
+
+
 def main():
     data = os.path.join(os.path.dirname(botocore.__file__), "data")
     result = {}
@@ -52,9 +97,8 @@ def main():
         version = sorted(os.listdir(os.path.join(data, folder)))[-1]
         with gzip.open(os.path.join(data, folder, version, "service-2.json.gz")) as f:
             result[service] = outputs(json.load(f))
-    target = os.path.join(os.path.dirname(os.path.abspath(__file__)), "outputs.json.gz")
-    with open(target, "wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", mtime=0, filename="") as f:
-        f.write(json.dumps(result, sort_keys=True, separators=(",", ":")).encode())
+    write("outputs.json.gz", result)
+    write("actions.json.gz", actions(data))
 
 
 main()

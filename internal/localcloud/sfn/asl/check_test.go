@@ -131,3 +131,34 @@ func TestRuntimeWording(t *testing.T) {
 		})
 	}
 }
+
+// TestResources: which integrations there are.
+func TestResources(t *testing.T) {
+	for arn, want := range map[string]bool{
+		"arn:aws:states:::aws-sdk:dynamodb:getItem":                      true,
+		"arn:aws:states:::aws-sdk:ec2:describeInstances":                 true,
+		"arn:aws:states:::aws-sdk:iotjobsdataplane:describeJobExecution": true,
+		"arn:aws:states:::aws-sdk:sqs:sendMessage.waitForTaskToken":      true,
+		"arn:aws:states:::aws-sdk:sqs:sendMessage.sync":                  false,
+		"arn:aws:states:::aws-sdk:dynamodb:GetItem":                      false,
+		"arn:aws:states:::aws-sdk:dynamodb:getThing":                     false,
+		"arn:aws:states:::aws-sdk:nosuchservice:getItem":                 false,
+		"arn:aws:states:::aws-sdk:iotdataplane:publish":                  false,
+		"arn:aws:states:::aws-sdk:dynamodb":                              false,
+		"arn:aws:states:::lambda:invoke.waitForTaskToken":                true,
+		"arn:aws:states:::lambda:invoke.sync":                            false,
+		"arn:aws:states:::lambda:call":                                   false,
+		"arn:aws:states:::states:startExecution.sync:2":                  true,
+		"arn:aws:states:::glue:startJobRun.sync":                         true,
+		"arn:aws:states:::ecs:runTask.waitForTaskToken":                  true,
+		"arn:aws:states:::nosuch:call":                                   false,
+	} {
+		definition := `{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"` + arn + `","End":true}}}`
+		_, ds := Compile(definition, false)
+		refused := Diagnostics{{"ERROR", "SCHEMA_VALIDATION_FAILED", "The resource provided " + arn +
+			" is not recognized. The value is not a valid resource ARN, or the resource is not available in this region.", "/States/A/Resource"}}
+		if want && ds.Failed() || !want && (len(ds) != 1 || ds[0] != refused[0]) {
+			t.Errorf("%s: %v", arn, ds)
+		}
+	}
+}

@@ -838,7 +838,7 @@ func ParseResource(arn string) (r Resource, problem string) {
 		if r.Pattern == Request {
 			r.Action = action
 		}
-		if r.Action == "" || strings.ContainsAny(r.Action, ".:") {
+		if !r.known() {
 			return r, "The resource provided " + arn + " is not recognized. The value is not a valid resource ARN, or the resource is not available in this region."
 		}
 		return r, ""

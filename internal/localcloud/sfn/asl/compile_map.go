@@ -2,6 +2,8 @@ package asl
 
 import (
 	"math"
+	"slices"
+	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
 )
@@ -115,6 +117,7 @@ func (c *compiler) distributedFields(s *State, o *document.Object, at string) {
 			r := &reader{parameters: template(parameters)}
 			if v, ok := body.Get("Resource"); ok {
 				r.resource = c.resource(c.text(v, where+"/Resource"), where+"/Resource")
+				c.itemResource(r.resource, where+"/Resource", "getObject", "listObjectsV2")
 			} else {
 				c.fail(where, "These fields are required: [Resource]")
 			}
@@ -124,10 +127,7 @@ func (c *compiler) distributedFields(s *State, o *document.Object, at string) {
 					c.fail(where+"/ReaderConfig", "Expected value of type Object")
 				} else {
 					r.maxItems = c.number(s, r.config, "MaxItems", where+"/ReaderConfig", math.MinInt32, 100000000, true)
-					t, _ := r.config.Get("InputType")
-					r.inputType, _ = t.(string)
-					p, _ := r.config.Get("ItemsPointer")
-					r.pointer, _ = p.(string)
+					c.readerConfig(r, where+"/ReaderConfig")
 				}
 			}
 			s.reader = r
@@ -141,13 +141,77 @@ func (c *compiler) distributedFields(s *State, o *document.Object, at string) {
 			s.batcher = b
 		case "ResultWriter":
 			w := &writer{parameters: template(parameters)}
-			if v, ok := body.Get("Resource"); ok {
+			v, exports := body.Get("Resource")
+			if exports {
 				w.resource = c.resource(c.text(v, where+"/Resource"), where+"/Resource")
+				c.itemResource(w.resource, where+"/Resource", "putObject")
+			}
+			if _, has := body.Get(parameters); has != exports {
+				missing := "Resource"
+				if exports {
+					missing = parameters
+				}
+				c.fail(where, "These fields are required: [%s]", missing)
 			}
 			if v, ok := body.Get("WriterConfig"); ok {
-				w.config, _ = v.(*document.Object)
+				if w.config, _ = v.(*document.Object); w.config == nil {
+					c.fail(where+"/WriterConfig", "Expected value of type Object")
+				} else {
+					c.oneOf(w.config, where+"/WriterConfig", "OutputType", "JSON", "JSONL")
+					c.oneOf(w.config, where+"/WriterConfig", "Transformation", "NONE", "COMPACT", "FLATTEN")
+				}
+			} else if !exports {
+				c.fail(where, "One of these fields is required: [Resource, WriterConfig]")
 			}
 			s.writer = w
 		}
+	}
+}
+
+func (c *compiler) itemResource(r Resource, at string, actions ...string) {
+	if r.ARN != "" && r.Service != "" && !r.itemResource(actions...) {
+		c.fail(at, "The resource provided %s is not recognized. The value is not a valid resource ARN, or the resource is not available in this region.", r.ARN)
+	}
+}
+
+// oneOf reads a field that has one of some values, "" if it is not there.
+func (c *compiler) oneOf(o *document.Object, at, name string, values ...string) string {
+	v, ok := o.Get(name)
+	if !ok {
+		return ""
+	}
+	text, _ := v.(string)
+	if !slices.Contains(values, text) {
+		c.fail(at+"/"+name, "Value is not valid: should be one of [%s]", strings.Join(values, ", "))
+	}
+	return text
+}
+
+// readerConfig reads how an ItemReader understands what it reads.
+func (c *compiler) readerConfig(r *reader, at string) {
+	r.inputType = c.oneOf(r.config, at, "InputType", "CSV", "JSON", "JSONL", "PARQUET", "MANIFEST")
+	r.manifest = c.oneOf(r.config, at, "ManifestType", "ATHENA_DATA", "S3_INVENTORY")
+	r.flatten = c.oneOf(r.config, at, "Transformation", "NONE", "LOAD_AND_FLATTEN") == "LOAD_AND_FLATTEN"
+	c.oneOf(r.config, at, "CSVDelimiter", "COMMA", "PIPE", "SEMICOLON", "SPACE", "TAB")
+	location := c.oneOf(r.config, at, "CSVHeaderLocation", "FIRST_ROW", "GIVEN")
+	if v, ok := r.config.Get("CSVHeaders"); ok {
+		list, isArray := v.([]any)
+		for _, h := range list {
+			_, isText := h.(string)
+			isArray = isArray && isText
+		}
+		if !isArray {
+			c.fail(at+"/CSVHeaders", "Expected value of type Array of Strings")
+		}
+	} else if location == "GIVEN" {
+		c.fail(at, "These fields are required: [CSVHeaders]")
+	}
+	if v, ok := r.config.Get("ItemsPointer"); ok {
+		if r.pointer = c.text(v, at+"/ItemsPointer"); r.pointer != "" && !strings.HasPrefix(r.pointer, "/") {
+			c.fail(at+"/ItemsPointer", "Value is not a valid JSON Pointer")
+		}
+	}
+	if r.inputType == "MANIFEST" && r.manifest == "" {
+		r.manifest = "S3_INVENTORY" // the only manifest before there was the field
 	}
 }

@@ -1,7 +1,6 @@
 package asl
 
 import (
-	"bytes"
 	"encoding/csv"
 	"fmt"
 	"strconv"
@@ -31,8 +30,9 @@ func (r *Run) mapReadBegin(s *scope) *Failure {
 	return nil
 }
 
-// mapRead takes what an ItemReader has fetched: {"Body": text} of an object, or
-// {"Contents": [...]} of a listing.
+// mapRead takes what an ItemReader has fetched: {"Body": text} of an object, with
+// the names of the columns in "Headers" if it says them itself, {"Contents": [...]}
+// of a listing, or {"Objects": [...]} with such objects; "Source" is where from.
 func (r *Run) mapRead(b *Branch, s *scope, res Result) {
 	if !s.state.JSONata {
 		s.input = b.Input.Value()
@@ -56,7 +56,7 @@ func (r *Run) mapRead(b *Branch, s *scope, res Result) {
 		fail(cause)
 		return
 	}
-	list, problem := readItems(s.state.reader, res.Output.Value())
+	list, sources, problem := readItems(s.state.reader, res.Output.Value())
 	if problem == "" && s.state.reader.maxItems.set {
 		n, f := s.integer(s.state.reader.maxItems)
 		switch {
@@ -78,46 +78,83 @@ func (r *Run) mapRead(b *Branch, s *scope, res Result) {
 		return
 	}
 	r.trace("afterItemsPointer", list)
+	b.Sources = sources
 	if f := r.iterate(s, list); f != nil {
 		r.fail(b, f)
 	}
 }
 
-func readItems(rd *reader, v any) ([]any, string) {
+// ItemSource says where the items from an index on come from.
+type ItemSource struct {
+	From   int    `json:"f"`
+	Source string `json:"s"`
+}
+
+// source is where an item of a distributed Map comes from.
+func (b *Branch) source(item int) string {
+	source := "STATE_DATA"
+	for _, s := range b.Sources {
+		if s.From <= item {
+			source = s.Source
+		}
+	}
+	return source
+}
+
+// readItems makes items of what has been fetched; problem says why it cannot.
+func readItems(rd *reader, v any) (list []any, sources []ItemSource, problem string) {
 	o, _ := v.(*document.Object)
 	if o == nil {
-		return nil, "The reader returned no object."
+		return nil, nil, "The reader returned no object."
 	}
-	if c, ok := o.Get("Contents"); ok {
-		list, _ := c.([]any)
-		return list, ""
+	objects := []any{o}
+	if more, ok := o.Get("Objects"); ok {
+		objects, _ = more.([]any)
 	}
+	for _, one := range objects {
+		o, _ := one.(*document.Object)
+		if o == nil {
+			continue
+		}
+		if source, _ := o.Get("Source"); source != nil {
+			text, _ := source.(string)
+			sources = append(sources, ItemSource{len(list), text})
+		}
+		if c, ok := o.Get("Contents"); ok {
+			listed, _ := c.([]any)
+			list = append(list, listed...)
+			continue
+		}
+		items, problem := objectItems(rd, o)
+		if problem != "" {
+			return nil, nil, problem
+		}
+		list = append(list, items...)
+	}
+	return list, sources, ""
+}
+
+// objectItems makes items of one object.
+func objectItems(rd *reader, o *document.Object) ([]any, string) {
 	body, _ := o.Get("Body")
 	text, ok := body.(string)
 	if !ok {
 		text = document.Text(body)
 	}
-	switch rd.inputType {
+	kind := rd.inputType
+	if kind == "MANIFEST" || rd.manifest == "S3_INVENTORY" || kind == "" && rd.manifest != "" {
+		kind = "CSV"
+	}
+	switch kind {
 	case "JSON":
 		v, err := document.ParseString(text)
 		if err != nil {
 			return nil, "Attempting to iterate over a file that is not valid JSON."
 		}
 		if rd.pointer != "" {
-			for _, part := range strings.Split(strings.TrimPrefix(rd.pointer, "/"), "/") {
-				part = strings.ReplaceAll(strings.ReplaceAll(part, "~1", "/"), "~0", "~")
-				switch at := v.(type) {
-				case *document.Object:
-					v, _ = at.Get(part)
-				case []any:
-					i, err := strconv.Atoi(part)
-					if err != nil || i < 0 || i >= len(at) {
-						return nil, "The ItemsPointer " + rd.pointer + " does not exist."
-					}
-					v = at[i]
-				default:
-					v = nil
-				}
+			var problem string
+			if v, problem = pointed(v, rd.pointer); problem != "" {
+				return nil, problem
 			}
 		}
 		if list, ok := v.([]any); ok {
@@ -138,42 +175,83 @@ func readItems(rd *reader, v any) ([]any, string) {
 		}
 		return list, ""
 	case "CSV":
-		return readCSV(rd, text)
+		var headers []string
+		if v, ok := o.Get("Headers"); ok {
+			names, _ := v.([]any)
+			for _, n := range names {
+				name, _ := n.(string)
+				headers = append(headers, name)
+			}
+		}
+		return readCSV(rd, text, headers)
 	}
-	return nil, "The InputType " + rd.inputType + " is not supported."
+	return nil, "The InputType " + kind + " is not built in this local cloud."
 }
 
-func readCSV(rd *reader, text string) ([]any, string) {
-	cr := csv.NewReader(bytes.NewReader([]byte(text)))
+// pointed follows a JSON Pointer (RFC 6901).
+func pointed(v any, pointer string) (any, string) {
+	for _, part := range strings.Split(pointer, "/")[1:] {
+		part = strings.ReplaceAll(strings.ReplaceAll(part, "~1", "/"), "~0", "~")
+		found := false
+		switch at := v.(type) {
+		case *document.Object:
+			v, found = at.Get(part)
+		case []any:
+			if i, err := strconv.Atoi(part); err == nil && i >= 0 && i < len(at) {
+				v, found = at[i], true
+			}
+		}
+		if !found {
+			return nil, "The ItemsPointer " + pointer + " does not exist."
+		}
+	}
+	return v, ""
+}
+
+// maxHeader is how many bytes the header of a CSV file may have.
+const maxHeader = 10 << 10
+
+// readCSV reads a file of text with a delimiter; headers are given by a manifest.
+func readCSV(rd *reader, text string, headers []string) ([]any, string) {
+	cr := csv.NewReader(strings.NewReader(text))
 	cr.FieldsPerRecord = -1
 	cr.LazyQuotes = true
-	if d, ok := rd.config.Get("CSVDelimiter"); ok {
-		if c := map[any]rune{"COMMA": ',', "PIPE": '|', "SEMICOLON": ';', "SPACE": ' ', "TAB": '\t'}[d]; c != 0 {
-			cr.Comma = c
+	var location any
+	if headers == nil && rd.config != nil {
+		if d, ok := rd.config.Get("CSVDelimiter"); ok {
+			if c := map[any]rune{"COMMA": ',', "PIPE": '|', "SEMICOLON": ';', "SPACE": ' ', "TAB": '\t'}[d]; c != 0 {
+				cr.Comma = c
+			}
 		}
+		location, _ = rd.config.Get("CSVHeaderLocation")
 	}
 	rows, err := cr.ReadAll()
 	if err != nil {
 		return nil, "The CSV file could not be read."
 	}
-	var headers []string
-	location, _ := rd.config.Get("CSVHeaderLocation")
-	if location == "GIVEN" {
+	switch {
+	case headers != nil:
+	case location == "GIVEN":
 		list, _ := rd.config.Get("CSVHeaders")
 		names, _ := list.([]any)
 		for _, h := range names {
 			s, _ := h.(string)
 			headers = append(headers, s)
 		}
-	} else if len(rows) > 0 {
+	case len(rows) > 0:
 		headers, rows = rows[0], rows[1:]
 	}
 	seen := map[string]bool{}
+	size := 0
 	for _, h := range headers {
 		if seen[h] {
 			return nil, "CSV headers cannot contain duplicates."
 		}
 		seen[h] = true
+		size += len(h)
+	}
+	if size > maxHeader {
+		return nil, "CSV headers cannot exceed 10 KiB."
 	}
 	var list []any
 	for _, row := range rows {
@@ -224,7 +302,7 @@ func (r *Run) batches(s *scope, list []any) ([]any, []int, *Failure) {
 		if s.state.itemSelector != nil {
 			o := *s
 			o.ctx, o.jsonataCtx = nil, nil
-			o.item = &mapItem{index: i, value: item}
+			o.item = &mapItem{index: i, value: item, source: s.branch.source(i)}
 			if item, f = s.state.itemSelector.eval(&o); f != nil {
 				return nil, nil, f
 			}

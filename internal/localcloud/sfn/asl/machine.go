@@ -136,6 +136,8 @@ type reader struct {
 	config     *document.Object
 	maxItems   numberField
 	inputType  string
+	manifest   string // ATHENA_DATA or S3_INVENTORY
+	flatten    bool   // the objects of a listing are read
 	pointer    string
 }
 

@@ -309,6 +309,9 @@ func (r *Run) iteration(b *Branch, cursor int64) *Failure {
 	item := list[i]
 	s := r.scope(b)
 	s.item = &mapItem{index: i, value: item}
+	if st.distributed && st.batcher == nil {
+		s.item.source = b.source(i)
+	}
 	if f := s.narrowQuietly(); f != nil {
 		return f
 	}

@@ -57,6 +57,10 @@ type Call struct {
 	// Reader says that the call fetches the items of a Map state, Writer
 	// that it exports the results of one.
 	Reader, Writer bool
+	// Manifest and Flatten say, of a Reader's call, that what is fetched names
+	// the objects that have the items: ATHENA_DATA, S3_INVENTORY, a listing.
+	Manifest string
+	Flatten  bool
 	// Child is set for an execution that a Map Run is to start.
 	Child *Child
 }
@@ -148,17 +152,18 @@ type Branch struct {
 	Item      *Data   `json:"m,omitempty"`
 
 	// Of a Map Run.
-	MapRun    string     `json:"mr,omitempty"`
-	Lost      []LostItem `json:"li,omitempty"` // children that did not succeed
-	Again     []LostItem `json:"ag,omitempty"` // those that a redrive takes up
-	Sizes     []int      `json:"sz,omitempty"` // items of each child, if it has a batch
-	ItemsDone int        `json:"id,omitempty"` // of children that succeeded
-	ItemsLost int        `json:"il,omitempty"` // of those that did not
-	Count     int        `json:"tn,omitempty"` // ToleratedFailureCount
-	HasCount  bool       `json:"tb,omitempty"`
-	Share     float64    `json:"tp,omitempty"` // ToleratedFailurePercentage
-	Redrives  int        `json:"rr,omitempty"`
-	Redo      bool       `json:"rd,omitempty"` // of a child: it had failed before
+	MapRun    string       `json:"mr,omitempty"`
+	Lost      []LostItem   `json:"li,omitempty"` // children that did not succeed
+	Again     []LostItem   `json:"ag,omitempty"` // those that a redrive takes up
+	Sizes     []int        `json:"sz,omitempty"` // items of each child, if it has a batch
+	ItemsDone int          `json:"id,omitempty"` // of children that succeeded
+	ItemsLost int          `json:"il,omitempty"` // of those that did not
+	Count     int          `json:"tn,omitempty"` // ToleratedFailureCount
+	HasCount  bool         `json:"tb,omitempty"`
+	Share     float64      `json:"tp,omitempty"` // ToleratedFailurePercentage
+	Redrives  int          `json:"rr,omitempty"`
+	Sources   []ItemSource `json:"sr,omitempty"`
+	Redo      bool         `json:"rd,omitempty"` // of a child: it had failed before
 
 	parent *Branch
 	flow   *Flow
@@ -669,7 +674,7 @@ func (r *Run) leave(b *Branch) {
 		r.walk(k, func(inner *Branch) { r.mapRunEnd(inner, Aborted) })
 	}
 	b.Kids, b.Results, b.Items, b.Done, b.NextItem, b.MapRun, b.Length = nil, nil, nil, 0, 0, "", 0
-	b.Lost, b.Again, b.Sizes, b.ItemsDone, b.ItemsLost, b.Redrives = nil, nil, nil, 0, 0, 0
+	b.Lost, b.Again, b.Sizes, b.Sources, b.ItemsDone, b.ItemsLost, b.Redrives = nil, nil, nil, nil, 0, 0, 0
 	b.Count, b.HasCount, b.Share, b.Tolerated = 0, false, 0, 0
 }
 

@@ -664,6 +664,7 @@ func (r *Run) callOf(b *Branch) Call {
 	switch b.Phase {
 	case Reading:
 		c.Resource, c.Reader = st.reader.resource, true
+		c.Manifest, c.Flatten = st.reader.manifest, st.reader.flatten
 	case Writing:
 		c.Resource, c.Writer = st.writer.resource, true
 	case Apart:

@@ -1,0 +1,67 @@
+package asl
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/apimodel"
+)
+
+// What an optimized integration can do beside answering the request.
+const (
+	answers = 0
+	waits   = 1 << iota // .waitForTaskToken
+	syncs               // .sync
+	syncs2              // .sync:2
+)
+
+// optimized are the optimized integrations that Step Functions has, whether the
+// local cloud can call them or not.
+//
+// Source: Step Functions Developer Guide, "Integrating optimized services".
+var optimized = map[string]map[string]int{
+	"apigateway": {"invoke": waits},
+	"athena":     {"startQueryExecution": syncs, "stopQueryExecution": answers, "getQueryExecution": answers, "getQueryResults": answers},
+	"batch":      {"submitJob": syncs},
+	"bedrock":    {"invokeModel": answers, "createModelCustomizationJob": syncs},
+	"codebuild": {"startBuild": syncs, "stopBuild": answers, "batchDeleteBuilds": answers, "batchGetReports": answers, "startBuildBatch": syncs,
+		"stopBuildBatch": answers, "retryBuildBatch": syncs, "deleteBuildBatch": answers},
+	"databrew": {"startJobRun": syncs},
+	"dynamodb": {"getItem": answers, "putItem": answers, "updateItem": answers, "deleteItem": answers},
+	"ecs":      {"runTask": waits | syncs},
+	"eks": {"createCluster": syncs, "deleteCluster": syncs, "createNodegroup": syncs, "deleteNodegroup": syncs, "createFargateProfile": syncs,
+		"deleteFargateProfile": syncs, "call": answers, "runJob": syncs},
+	"elasticmapreduce": {"createCluster": syncs, "setClusterTerminationProtection": answers, "terminateCluster": syncs, "addStep": syncs, "cancelStep": answers,
+		"modifyInstanceFleetByName": answers, "modifyInstanceGroupByName": answers},
+	"emr-containers": {"createVirtualCluster": answers, "deleteVirtualCluster": syncs, "startJobRun": syncs},
+	"emr-serverless": {"createApplication": syncs, "startApplication": syncs, "stopApplication": syncs, "deleteApplication": syncs, "startJobRun": syncs,
+		"cancelJobRun": syncs},
+	"events":       {"putEvents": waits},
+	"glue":         {"startJobRun": syncs},
+	"http":         {"invoke": answers},
+	"lambda":       {"invoke": waits},
+	"mediaconvert": {"createJob": syncs},
+	"s3":           {"getObject": answers, "listObjectsV2": answers, "putObject": answers}, // of Map states
+	"sagemaker": {"createEndpoint": answers, "createEndpointConfig": answers, "createHyperParameterTuningJob": syncs, "createLabelingJob": syncs,
+		"createModel": answers, "createProcessingJob": syncs, "createTrainingJob": syncs, "createTransformJob": syncs, "updateEndpoint": answers},
+	"sns":    {"publish": waits},
+	"sqs":    {"sendMessage": waits},
+	"states": {"startExecution": waits | syncs | syncs2},
+}
+
+// known reports whether Step Functions has the integration.
+func (r Resource) known() bool {
+	if service, ok := strings.CutPrefix(r.Service, "aws-sdk:"); ok {
+		return (r.Pattern == Request || r.Pattern == Callback) && apimodel.Action(service, r.Action)
+	}
+	can, ok := optimized[r.Service][r.Action]
+	if !ok {
+		return false
+	}
+	return r.Pattern == Request || r.Pattern == Callback && can&waits != 0 || r.Pattern == Sync && can&syncs != 0 || r.Pattern == Sync2 && can&syncs2 != 0
+}
+
+// itemResource reports whether a Map state's field can have the resource.
+func (r Resource) itemResource(actions ...string) bool {
+	return r.Service == "s3" && r.Pattern == Request && slices.Contains(actions, r.Action)
+}
