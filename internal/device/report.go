@@ -2,6 +2,7 @@ package device
 
 import (
 	"strings"
+	"time"
 
 	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/usp"
@@ -58,7 +59,7 @@ func (s say) report(ev event.DeviceEvent) event.Move {
 		if ours || ev.FirmwareUpdated {
 			return s.back(ev) // Verify sees whether it was for the better
 		}
-		return s.look(forRestart)
+		return s.restarted()
 	case event.KindConnected:
 		if !s.returned(ev) {
 			return ignore
@@ -70,6 +71,20 @@ func (s say) report(ev event.DeviceEvent) event.Move {
 	return ignore
 }
 
+// restarted looks what a restart has left, and remembers that it is to be looked
+// for: the request may be lost with the connection, and then the next look tells.
+func (s say) restarted() event.Move {
+	s.m.Restarted = true
+	move := s.look(forRestart)
+	move.State = s.m.save()
+	return move
+}
+
+// lookAgain is how long after the news of a failure the same news, told again,
+// means that the look it led to was lost. The two pieces of news that a failed
+// transfer makes come together; an agent repeats one after 5 s at the earliest.
+const lookAgain = 4 * time.Second
+
 // transferred takes the end of a download, from either of the two that tell it.
 func (s say) transferred(ev event.DeviceEvent) event.Move {
 	if s.m.Activate != "" {
@@ -77,14 +92,14 @@ func (s say) transferred(ev event.DeviceEvent) event.Move {
 	}
 	if ev.Fault != nil {
 		if ev.Fault.Code == int(usp.CommandFailure) && strings.Contains(ev.Fault.Text, "reboot") {
-			return s.look(forRestart) // interrupted (07b), no verdict on the image
+			return s.restarted() // interrupted (07b), no verdict on the image
 		}
-		if s.m.Fault != nil {
+		if s.m.Fault != nil && s.t.Now.Sub(s.m.FaultAt) < lookAgain {
 			return event.Move{}
 		}
 		// The code of a failed transfer is the vendor's; the image's status tells
 		// a failed download from a failed check.
-		s.m.Fault = ev.Fault
+		s.m.Fault, s.m.FaultAt = ev.Fault, s.t.Now
 		move := s.look(forFault)
 		move.State, move.Once = s.m.save(), true
 		return move
@@ -114,23 +129,18 @@ func (s say) reportLook(ev event.DeviceEvent) event.Move {
 		return move
 	}
 	if why == forFault {
-		name := broken(i)
-		if name != event.DownloadChecksumMismatch {
-			name = event.DownloadFailed
-		}
-		f := event.Fault{}
-		if s.m.Fault != nil {
-			f = *s.m.Fault
-		}
-		return s.failWith(v, name, "%d %s (image is %s)", f.Code, f.Text, i.Status)
+		return s.failedTransfer(v, i)
 	}
 	for _, command := range []string{usp.CommandDownload, usp.CommandActivate} {
 		if _, busy := v.busy(command); busy {
-			return event.Move{} // at work
+			return s.looked(why) // at work
 		}
 	}
+	if s.m.Fault != nil { // the look for it was lost
+		return s.failedTransfer(v, i)
+	}
 	complete := v.has(i.Path, s.m.version()) && !s.m.single()
-	restarted := why == forRestart
+	restarted := why == forRestart || s.m.Restarted
 	switch {
 	case i.Status == usp.StatusActivationFailed:
 		return s.failWith(v, event.ActivateFailed, "image %s: %s %s", i.Path, i.Status, i.BootLog)
@@ -149,5 +159,27 @@ func (s say) reportLook(ev event.DeviceEvent) event.Move {
 		}
 		return s.failWith(v, event.DownloadFailed, "interrupted %d times (image is %s)", mostTries, i.Status)
 	}
-	return event.Move{}
+	return s.looked(why)
+}
+
+// looked notes that a look found nothing to decide.
+func (s say) looked(why string) event.Move {
+	if why != forRestart || !s.m.Restarted {
+		return event.Move{}
+	}
+	s.m.Restarted = false
+	return event.Move{State: s.m.save()}
+}
+
+// failedTransfer ends the step with what the device said and what a look showed.
+func (s say) failedTransfer(v view, i event.Image) event.Move {
+	name := broken(i)
+	if name != event.DownloadChecksumMismatch {
+		name = event.DownloadFailed
+	}
+	f := event.Fault{}
+	if s.m.Fault != nil {
+		f = *s.m.Fault
+	}
+	return s.failWith(v, name, "%d %s (image is %s)", f.Code, f.Text, i.Status)
 }

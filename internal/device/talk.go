@@ -57,6 +57,8 @@ type memory struct {
 	Since      time.Time            `json:"since,omitzero"` // older restarts are no news
 	Arrived    *time.Time           `json:"arrived,omitempty"`
 	Fault      *event.Fault         `json:"fault,omitempty"`
+	FaultAt    time.Time            `json:"faultAt,omitzero"`
+	Restarted  bool                 `json:"restarted,omitempty"` // and no look since then
 	Inspection *event.Inspection    `json:"inspection,omitempty"`
 	Repair     []usp.Object         `json:"repair,omitempty"`
 	Soaked     bool                 `json:"soaked,omitempty"`

@@ -66,6 +66,45 @@ var stories = []struct {
 	}, status: event.StatusSucceeded},
 	{name: "404", play: func(w *world, a *agent) { a.fault = "404" }, status: event.StatusFailed, reason: event.DownloadFailed, downloads: 1},
 	{name: "wrong checksum", play: func(w *world, a *agent) { a.fault = "checksum" }, status: event.StatusFailed, reason: event.DownloadChecksumMismatch, downloads: 1},
+	{name: "the look after a failed download meets a connection that has just gone", play: func(w *world, a *agent) {
+		a.fault = "404"
+		a.loseOnce("fault", func() {
+			a.disconnect()
+			w.after(10*time.Second, a.connect)
+		})
+	}, status: event.StatusFailed, reason: event.DownloadFailed, downloads: 1, within: time.Minute},
+	{name: "the look after a failed download is lost, and the news comes again", play: func(w *world, a *agent) {
+		a.fault = "checksum"
+		a.loseOnce("fault", func() {
+			w.after(30*time.Second, func() {
+				for _, m := range a.said {
+					if m.GetBody().GetRequest().GetNotify().GetOperComplete() != nil {
+						a.say(m)
+						return
+					}
+				}
+			})
+		})
+	}, status: event.StatusFailed, reason: event.DownloadChecksumMismatch, downloads: 1, within: time.Minute},
+	{name: "the look after a restart in the download meets a connection that has just gone", play: func(w *world, a *agent) {
+		cut := false
+		a.onDownload = func(finish func()) {
+			if !cut {
+				cut = true
+				w.after(time.Second, func() {
+					a.powerCut()
+					// What boots in half a minute says nothing but Boot!
+					a.mute = func(n usp.Notification) bool { return n.Kind == usp.KindOperationComplete }
+				})
+				return
+			}
+			w.after(time.Second, finish)
+		}
+		a.loseOnce("boot", func() {
+			a.disconnect()
+			w.after(10*time.Second, a.connect)
+		})
+	}, status: event.StatusSucceeded, downloads: 2, within: 2 * time.Minute},
 	{name: "does not boot", play: func(w *world, a *agent) { a.fault = "boot" }, status: event.StatusFailed, reason: event.ActivateFailed, downloads: 1},
 	{name: "does not boot, separate activation", doc: separate, play: func(w *world, a *agent) { a.fault = "boot" }, status: event.StatusFailed, reason: event.ActivateFailed, downloads: 1},
 	{name: "wrong version, rolled back", play: func(w *world, a *agent) { a.wanted = "2.0.1" }, status: event.StatusFailed, reason: event.VerifyWrongVersion, downloads: 1},

@@ -552,6 +552,7 @@ type agent struct {
 	lose       func(m *uspmsg.Msg) bool      // requests that never arrive
 	mute       func(n usp.Notification) bool // notifications that are lost
 	drop       func(m *uspmsg.Msg) bool      // answers that are lost
+	said       []*uspmsg.Msg                 // all that it said
 	parallel   bool                          // takes a second download beside the first
 	onDownload func(finish func())           // instead of finishing after duration
 	forge      usp.EndpointID                // from_id of what it sends
@@ -587,7 +588,21 @@ func (a *agent) publish(r *usp.Record) {
 	a.w.twice(func() { a.w.message(m) })
 }
 
+// loseOnce loses the first look with this purpose.
+func (a *agent) loseOnce(purpose string, then func()) {
+	lost := false
+	a.lose = func(m *uspmsg.Msg) bool {
+		if lost || m.GetBody().GetRequest().GetGet() == nil || !strings.Contains(usp.ID(m), "-"+purpose+"@") {
+			return false
+		}
+		lost = true
+		then()
+		return true
+	}
+}
+
 func (a *agent) say(m *uspmsg.Msg) {
+	a.said = append(a.said, m)
 	if a.drop == nil || !a.drop(m) {
 		a.publish(usp.NewRecord(a.endpoint, controllerID, m))
 	}

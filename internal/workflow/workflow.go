@@ -294,13 +294,14 @@ func (w *Workflow) turn(ctx context.Context, d Device, a Await, ev event.DeviceE
 			a.State = m.State
 		}
 		err := w.Store.Advance(ctx, d.Thing, a)
-		if errors.Is(err, ErrChanged) {
+		switch {
+		case errors.Is(err, ErrChanged) && (m.Once || m.Send == nil):
 			// Another copy of this event, or other news, was quicker, and has
 			// sent what there is to send.
 			out.Did = "overtaken"
 			return out, false, ack()
-		}
-		if err != nil {
+		case errors.Is(err, ErrChanged): // what was noted is lost, what is asked can be asked by both
+		case err != nil:
 			return out, false, err
 		}
 	}
