@@ -16,7 +16,7 @@ BUILD := $(GO) build -tags lambda.norpc -ldflags "-s -w"
 
 export CGO_ENABLED = 0
 
-.PHONY: run rehearse build test test-race test-restart test-ablation lint fmt proto synth synth-check deploy build-lambdas \
+.PHONY: run rehearse build test test-race test-restart test-crash test-ablation lint fmt proto synth synth-check deploy build-lambdas \
 	lint-template bench bench-large bench-jsonata fuzz clean
 
 run: build ## one whole campaign on this machine: DEVICES=25 EVENT=file FAULTS=all
@@ -40,6 +40,9 @@ test-race: ## all tests with the race detector (needs a C compiler)
 
 test-restart: build ## kill -9 at 30 random moments of a 100-device campaign
 	FLEETSTEP_BIN=$(CURDIR)/bin FLEETSTEP_RESTARTS=30 $(GO) test -count=1 -timeout 20m -v -run TestRestarts ./internal/restarttest
+
+test-crash: ## end the cloud at each write of a campaign, and at any three, in virtual time
+	FLEETSTEP_CRASHES=all $(GO) test -count=1 -timeout 60m -v -run Survive ./internal/rehearsal -rapid.checks=1500
 
 test-ablation: ## a rehearsal to its end without each part of each policy
 	FLEETSTEP_ABLATION=all $(GO) test -count=1 -timeout 60m -v ./internal/ablation

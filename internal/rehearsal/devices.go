@@ -20,16 +20,27 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iotdataplane"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 	"github.com/fleetstep/fleetstep/internal/simulator"
 )
 
 // world is where a rehearsal is played: a demo.World in virtual time.
 type world struct {
-	cloud   *localcloud.Cloud
 	sched   *scheduler.Scheduler
-	handler http.Handler
 	seed    uint64
-	door    door // for direct calls; nil: there are none
+	store   *store.DB
+	wire    bool // no direct calls
+	logs    bool // kept
+	witness func(*localcloud.Cloud, *scheduler.Scheduler)
+
+	cloud   *localcloud.Cloud
+	handler http.Handler // the cloud's
+	door    door         // for direct calls; nil: there are none
+	// For tests that end the cloud before its time: life grows when it dies,
+	// firmware is how agents fetch images, connected hears of their connections.
+	life      int
+	firmware  simulator.HTTPClient
+	connected func(*link)
 
 	certificates map[string]*x509.Certificate // by thing
 	fleet        *simulator.Fleet
@@ -55,9 +66,18 @@ func (w *world) call(ctx context.Context, service, operation string, in, out any
 
 // Fleet implements demo.World.
 func (w *world) Fleet(ctx context.Context, p demo.Plan) (*simulator.Fleet, string, error) {
+	if err := w.register(ctx, p); err != nil {
+		return nil, "", err
+	}
+	err := w.build(p)
+	return w.fleet, "calls in this process", err
+}
+
+// register makes AWS IoT know the things.
+func (w *world) register(ctx context.Context, p demo.Plan) error {
 	if p.Group != "" {
 		if err := w.call(ctx, "iot", "CreateThingGroup", map[string]any{"thingGroupName": p.Group}, nil); err != nil {
-			return nil, "", err
+			return err
 		}
 	}
 	seed := sha256.Sum256(fmt.Appendf(nil, "device keys %d", w.seed))
@@ -65,17 +85,25 @@ func (w *world) Fleet(ctx context.Context, p demo.Plan) (*simulator.Fleet, strin
 	w.certificates = make(map[string]*x509.Certificate, len(p.Things))
 	for i, thing := range p.Things {
 		if err := w.provision(ctx, p, thing, int64(i+1), key); err != nil {
-			return nil, "", err
+			return err
 		}
 	}
-	var err error
+	return nil
+}
+
+// build makes the agents.
+func (w *world) build(p demo.Plan) (err error) {
+	firmware := w.firmware
+	if firmware == nil {
+		firmware = client{handler: w.handler}
+	}
 	w.fleet, err = simulator.NewFleet(simulator.FleetConfig{
 		Settings: simulator.Settings{
-			Clock: clock{w.sched}, Transport: transport{w}, HTTP: client{handler: w.handler}, PublishQoS: 1, Controller: p.Controller,
+			Clock: clock{w.sched}, Transport: transport{w}, HTTP: firmware, PublishQoS: 1, Controller: p.Controller,
 		},
 		Things: p.Things, Seed: p.Seed, Faults: p.Faults, StartWithin: time.Duration(len(p.Things)) * 5 * time.Millisecond,
 	})
-	return w.fleet, "calls in this process", err
+	return err
 }
 
 // provision makes a thing with a certificate of its own. All certificates have
@@ -148,7 +176,8 @@ func (t transport) Connect(ctx context.Context, c simulator.Connection, h simula
 	if certificate == nil {
 		return nil, fmt.Errorf("rehearsal: no certificate for %s", c.ClientID)
 	}
-	l := &link{ctx: context.WithoutCancel(ctx)}
+	l := &link{ctx: context.WithoutCancel(ctx), sched: t.w.sched, handler: h}
+	life := t.w.life
 	conn, err := t.w.cloud.Devices().Connect(ctx, iotdataplane.Client{
 		Options: iotdataplane.Options{
 			Hello: iotdataplane.Hello{ClientID: c.ClientID, Certificate: certificate, SourceIP: "127.0.0.1"}, Clean: true,
@@ -158,13 +187,7 @@ func (t transport) Connect(ctx context.Context, c simulator.Connection, h simula
 				h.Received(simulator.Publish{Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, ContentType: m.ContentType, ResponseTopic: m.ResponseTopic})
 			}
 		},
-		OnEnd: func(reason string) {
-			if l.closed {
-				return
-			}
-			l.closed = true
-			t.w.sched.Go("agent", func() { h.Lost(errors.New("rehearsal: disconnected by the broker: " + reason)) })
-		},
+		OnEnd: func(reason string) { l.lost("disconnected by the broker: " + reason) },
 	})
 	if err != nil {
 		return nil, err
@@ -174,18 +197,35 @@ func (t transport) Connect(ctx context.Context, c simulator.Connection, h simula
 	if err == nil && len(results) > 0 {
 		err = results[0]
 	}
+	if err == nil && life != t.w.life {
+		err = errors.New("rehearsal: the broker is gone")
+	}
 	if err != nil {
 		l.Close(true)
 		return nil, err
+	}
+	if t.w.connected != nil {
+		t.w.connected(l)
 	}
 	return l, nil
 }
 
 // link is an agent's connection. One task runs at a time, so nothing is locked.
 type link struct {
-	ctx    context.Context
-	conn   *iotdataplane.Connection
-	closed bool
+	ctx     context.Context
+	sched   *scheduler.Scheduler
+	handler simulator.Handler
+	conn    *iotdataplane.Connection
+	closed  bool
+}
+
+// lost ends a connection without the agent's doing.
+func (l *link) lost(why string) {
+	if l.closed {
+		return
+	}
+	l.closed = true
+	l.sched.Go("agent", func() { l.handler.Lost(errors.New("rehearsal: " + why)) })
 }
 
 // Publish implements simulator.Session.

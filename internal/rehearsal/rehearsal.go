@@ -91,26 +91,11 @@ func run(ctx context.Context, c Config) (summary *Summary, err error) {
 		}
 		return ctx.Err()
 	}
-	w := &world{sched: sched, seed: c.Seed}
-	w.cloud, err = localcloud.New(localcloud.Config{
-		Scheduler: sched, Store: store.Memory(), Account: account, Region: region,
-		Endpoint: endpoint, MQTTEndpoint: "broker.rehearsal", InProcess: w.function,
-		DiscardLogs: !c.Logs,
-	})
-	if err != nil {
+	w := &world{sched: sched, seed: c.Seed, store: store.Memory(), wire: c.Wire, logs: c.Logs, witness: c.Witness}
+	if err := w.open(ctx); err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, w.cloud.Close(ctx)) }()
-	w.handler = w.cloud.Handler()
-	if !c.Wire {
-		w.door = w.cloud.Door()
-	}
-	if c.Witness != nil {
-		c.Witness(w.cloud, sched)
-	}
-	if err := w.cloud.Start(ctx); err != nil {
-		return nil, err
-	}
 	if _, err := w.cloud.Deploy(ctx, stack, c.Template, nil); err != nil {
 		return nil, fmt.Errorf("deploy the stack %s: %w", stack, err)
 	}
@@ -133,5 +118,25 @@ func run(ctx context.Context, c Config) (summary *Summary, err error) {
 	return summary, err
 }
 
+// open makes a cloud over what the store holds and starts it.
+func (w *world) open(ctx context.Context) (err error) {
+	w.cloud, err = localcloud.New(localcloud.Config{
+		Scheduler: w.sched, Store: w.store, Account: account, Region: region,
+		Endpoint: endpoint, MQTTEndpoint: "broker.rehearsal", InProcess: w.function,
+		DiscardLogs: !w.logs,
+	})
+	if err != nil {
+		return err
+	}
+	w.handler = w.cloud.Handler()
+	if !w.wire {
+		w.door = w.cloud.Door()
+	}
+	if w.witness != nil {
+		w.witness(w.cloud, w.sched)
+	}
+	return w.cloud.Start(ctx)
+}
+
 // operator is the configuration of one who may do everything.
-func (w *world) operator() aws.Config { return w.config(rootClient(w)) }
+func (w *world) operator() aws.Config { return w.config(w.cloud, rootClient(w)) }

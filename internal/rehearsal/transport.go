@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 
+	"github.com/fleetstep/fleetstep/internal/localcloud"
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 )
@@ -105,10 +106,10 @@ func rootClient(w *world) client {
 }
 
 // config is what SDK clients are made from that act as a client does.
-func (w *world) config(c client) aws.Config {
+func (w *world) config(cloud *localcloud.Cloud, c client) aws.Config {
 	return aws.Config{
 		Region: region, BaseEndpoint: aws.String(endpoint), HTTPClient: c,
-		Credentials: &sessionCredentials{w: w, id: *c.as},
+		Credentials: &sessionCredentials{cloud: cloud, sched: w.sched, id: *c.as},
 		Retryer:     func() aws.Retryer { return patient{aws.NopRetryer{}, w.sched} },
 		ServiceOptions: []func(string, any){func(_ string, options any) {
 			switch o := options.(type) {
@@ -142,8 +143,8 @@ func (w *world) config(c client) aws.Config {
 // discovering is config as the functions have it on AWS: without an endpoint
 // that wins everywhere, so that they ask for AWS IoT's, and with a host name for
 // each bucket.
-func (w *world) discovering(c client) aws.Config {
-	cfg := w.config(c)
+func (w *world) discovering(cloud *localcloud.Cloud, c client) aws.Config {
+	cfg := w.config(cloud, c)
 	cfg.BaseEndpoint = nil
 	cfg.ServiceOptions = append(cfg.ServiceOptions, func(_ string, options any) {
 		switch o := options.(type) {
@@ -174,7 +175,8 @@ func (scope) SignHTTP(_ context.Context, _ aws.Credentials, r *http.Request, pay
 // sessionCredentials are temporary credentials of an identity, renewed on the
 // scheduler's clock. Only presigned URLs depend on them.
 type sessionCredentials struct {
-	w     *world
+	cloud *localcloud.Cloud
+	sched *scheduler.Scheduler
 	id    awsapi.Identity
 	have  aws.Credentials
 	until time.Time
@@ -185,11 +187,11 @@ const session = 12 * time.Hour
 
 // Retrieve implements aws.CredentialsProvider.
 func (c *sessionCredentials) Retrieve(ctx context.Context) (aws.Credentials, error) {
-	now := c.w.sched.Now()
+	now := c.sched.Now()
 	if now.Before(c.until) {
 		return c.have, nil
 	}
-	key, secret, token, err := c.w.cloud.Credentials(ctx, c.id, session)
+	key, secret, token, err := c.cloud.Credentials(ctx, c.id, session)
 	if err != nil {
 		return aws.Credentials{}, err
 	}

@@ -37,6 +37,7 @@ type DB struct {
 	closed bool
 	disk   *pebble.DB
 	memory *btree.Map[string, string]
+	crash  *death // memory: see CrashAt
 }
 
 // Open opens the store in the folder dir, which is made if it is not there. A
@@ -139,7 +140,12 @@ type undo struct {
 // given to OnCommit run after that, in order, before Update returns.
 func (db *DB) Update(fn func(tx *Tx) error) error {
 	tx := &Tx{db: db}
-	if err := db.commit(tx, fn); err != nil {
+	err := db.commit(tx, fn)
+	if errors.Is(err, errCrashed) {
+		db.crash.then(&DB{memory: db.memory})
+		return ErrClosed
+	}
+	if err != nil {
 		return err
 	}
 	for _, f := range tx.done {
@@ -181,6 +187,10 @@ func (db *DB) update(tx *Tx, fn func(tx *Tx) error) (err error) {
 		}()
 		if err := fn(tx); err != nil {
 			return err
+		}
+		if db.dies(tx) {
+			committed, db.closed = !db.crash.lost, true
+			return errCrashed
 		}
 		committed = true
 		return nil

@@ -330,3 +330,47 @@ func TestSharedRecordsFollowEveryWrite(t *testing.T) {
 		}
 	}
 }
+
+// TestCrashLeavesAPrefixOfTheUpdates: what a crash leaves is what the updates
+// before it wrote, with the one that it met or without it, and nobody hears of
+// that one.
+func TestCrashLeavesAPrefixOfTheUpdates(t *testing.T) {
+	notes := NewTable[note]("test.note")
+	rapid.Check(t, func(t *rapid.T) {
+		db := Memory()
+		at, lost := rapid.IntRange(1, 5).Draw(t, "at"), rapid.Bool().Draw(t, "lost")
+		var left *DB
+		db.CrashAt(at, lost, func(l *DB) { left = l })
+		model, heard := map[string]string{}, 0
+		for i := 1; i <= at; i++ {
+			key := fmt.Sprint(rapid.IntRange(0, 2).Draw(t, "key"))
+			if rapid.Bool().Draw(t, "nothing written before") {
+				if err := db.Update(func(*Tx) error { return nil }); err != nil {
+					t.Fatal(err)
+				}
+			}
+			err := db.Update(func(tx *Tx) error {
+				tx.OnCommit(func() { heard++ })
+				return notes.Put(tx, note{fmt.Sprint(i)}, "x", key)
+			})
+			if want := i == at; errors.Is(err, ErrClosed) != want {
+				t.Fatalf("update %d of %d: %v", i, at, err)
+			}
+			if i < at || !lost {
+				model[key] = fmt.Sprint(i)
+			}
+		}
+		if heard != at-1 {
+			t.Fatalf("%d updates of %d were heard of", heard, at)
+		}
+		if err := db.View(func(*Tx) error { return nil }); !errors.Is(err, ErrClosed) {
+			t.Fatalf("a view after the crash: %v", err)
+		}
+		compare(t, left, notes, model)
+		other := left.Copy()
+		if err := other.Update(func(tx *Tx) error { return notes.Put(tx, note{"new"}, "x", "new") }); err != nil {
+			t.Fatal(err)
+		}
+		compare(t, left, notes, model)
+	})
+}

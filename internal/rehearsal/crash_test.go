@@ -1,0 +1,430 @@
+package rehearsal
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/iot"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"pgregory.net/rapid"
+
+	"github.com/fleetstep/fleetstep/infra"
+	"github.com/fleetstep/fleetstep/internal/cli"
+	"github.com/fleetstep/fleetstep/internal/demo"
+	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+	"github.com/fleetstep/fleetstep/internal/simulator"
+	"github.com/fleetstep/fleetstep/internal/usp"
+)
+
+// What the campaigns here have in common.
+const (
+	crashVersion = "2.0.0"
+	crashJob     = "campaign"
+	crashGroup   = "demo"
+	crashDevices = 4
+)
+
+// crash is the end of the cloud's process at one of its durable writes.
+type crash struct {
+	write int           // so many after the last crash, or after the campaign began
+	lost  bool          // the write is not in the store; else nobody has heard of it
+	down  time.Duration // until the cloud is started again
+}
+
+func (c crash) String() string {
+	when := "after"
+	if c.lost {
+		when = "before"
+	}
+	return fmt.Sprintf("%s write %d, down for %s", when, c.write, c.down)
+}
+
+// stage is a cloud with the stack deployed, an image uploaded and the devices
+// registered: where all campaigns begin.
+var stage = sync.OnceValues(func() (*world, error) {
+	ctx := context.Background()
+	w := &world{sched: scheduler.NewVirtual(1, start), seed: 1, store: store.Memory()}
+	if err := w.open(ctx); err != nil {
+		return nil, err
+	}
+	if _, err := w.cloud.Deploy(ctx, stack, infra.Template, nil); err != nil {
+		return nil, err
+	}
+	outputs, err := w.outputs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	err = w.call(ctx, "s3", "PutObject", map[string]any{
+		"Bucket": outputs["FirmwareBucketName"], "Key": crashVersion + "/gateway.bin", "Body": simulator.MakeImage(crashVersion, 4<<10, 1),
+	}, nil)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := w.plan(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.register(ctx, plan); err != nil {
+		return nil, err
+	}
+	w.sched.RunFor(time.Minute)
+	return w, nil
+})
+
+func (w *world) outputs(ctx context.Context) (map[string]string, error) {
+	return w.cloud.Deploy(ctx, stack, infra.Template, nil) // changes nothing if it is there
+}
+
+func (w *world) plan(ctx context.Context) (demo.Plan, error) {
+	outputs, err := w.outputs(ctx)
+	if err != nil {
+		return demo.Plan{}, err
+	}
+	p := demo.Plan{Policy: outputs["DevicePolicyName"], Group: crashGroup, Controller: usp.EndpointID(outputs["ControllerEndpointId"]), Seed: w.seed}
+	for i := range crashDevices {
+		p.Things = append(p.Things, simulator.ThingName(i+1))
+	}
+	return p, nil
+}
+
+// trial is a campaign in which the cloud's process dies.
+type trial struct {
+	*world
+	ctx     context.Context
+	log     []string
+	crashes []crash // still to come
+	faults  []*simulator.Fault
+	links   []*link   // open, or closed by their agents
+	left    *store.DB // what a crash left, until the cloud is opened over it
+	down    time.Duration
+	took    time.Duration // from the job's creation to its end
+
+	iot    *iot.Client
+	lambda *lambda.Client
+}
+
+// playCrashes plays a campaign to its end. An error tells what is wrong with it.
+func playCrashes(seed uint64, faultList string, crashes []crash) (s *trial, err error) {
+	base, err := stage()
+	if err != nil {
+		return nil, err
+	}
+	w := &world{sched: scheduler.NewVirtual(seed, base.sched.Now()), seed: seed, store: base.store.Copy(), certificates: base.certificates}
+	s = &trial{world: w, ctx: context.Background(), crashes: crashes}
+	w.firmware = resuming{s}
+	w.connected = func(l *link) {
+		s.links = append(slices.DeleteFunc(s.links, func(l *link) bool { return l.closed }), l)
+	}
+	if err := s.start(); err != nil {
+		return s, err
+	}
+	plan, err := w.plan(s.ctx)
+	if err != nil {
+		return s, err
+	}
+	if plan.Faults, err = simulator.ParseFaults(faultList); err != nil {
+		return s, err
+	}
+	if s.faults, err = plan.Faults.Assign(crashDevices, seed); err != nil {
+		return s, err
+	}
+	if err := w.build(plan); err != nil {
+		return s, err
+	}
+	w.fleet.Start()
+	s.arm()
+	payload, err := json.Marshal(map[string]any{
+		"jobId": crashJob, "firmware": map[string]string{"version": crashVersion},
+		"targets":  []string{"arn:aws:iot:" + region + ":" + account + ":thinggroup/" + crashGroup},
+		"rollout":  map[string]int{"maximumPerMinute": crashDevices - 1}, // the last one a minute later
+		"timeouts": map[string]int{"jobMinutes": 30, "answerSeconds": 20, "downloadSeconds": 60, "rebootSeconds": 60},
+	})
+	if err != nil {
+		return s, err
+	}
+	began := s.sched.Now()
+	if err := s.until("the job is created", func() (bool, string) {
+		_, err := cli.CreateJob(s.ctx, s.lambda, stack, payload)
+		return err == nil, fmt.Sprint(err)
+	}); err != nil {
+		return s, err
+	}
+	if err := s.until("the job ends", func() (bool, string) {
+		state, err := cli.Describe(s.ctx, s.iot, crashJob)
+		return err == nil && state.Ended(), fmt.Sprintf("%+v %v", state, err)
+	}); err != nil {
+		return s, err
+	}
+	s.took = s.sched.Now().Sub(began)
+	if err := s.until("nothing is left", func() (bool, string) {
+		left, err := s.residue()
+		return len(left) == 0 && err == nil, fmt.Sprintf("%s %v", strings.Join(left, "\n"), err)
+	}); err != nil {
+		return s, err
+	}
+	return s, s.judge()
+}
+
+// arm sets the next crash.
+func (s *trial) arm() {
+	if len(s.crashes) == 0 {
+		return
+	}
+	c := s.crashes[0]
+	s.crashes = s.crashes[1:]
+	s.store.CrashAt(c.write, c.lost, func(left *store.DB) {
+		s.log = append(s.log, fmt.Sprintf("%s: crash %s", s.sched.Now().Sub(start), c))
+		s.left, s.down = left, c.down
+		s.life++
+		for _, l := range s.links {
+			l.lost("the broker is gone")
+		}
+		s.links = nil
+	})
+}
+
+// start opens a cloud over the store, as "fleetstep local" does.
+func (s *trial) start() error {
+	if err := s.open(s.ctx); err != nil {
+		return err
+	}
+	if _, err := s.outputs(s.ctx); err != nil {
+		return err
+	}
+	cfg := s.operator()
+	s.iot, s.lambda = iot.NewFromConfig(cfg), lambda.NewFromConfig(cfg)
+	return nil
+}
+
+// until asks until the answer is yes, and starts the cloud again when it is
+// dead.
+func (s *trial) until(what string, ask func() (done bool, instead string)) error {
+	instead := ""
+	for began := s.sched.Now(); s.sched.Now().Sub(began) < 2*time.Hour; {
+		if s.left == nil {
+			var done bool
+			if done, instead = ask(); done && s.left == nil {
+				return nil
+			}
+		}
+		if s.left != nil {
+			if err := s.sched.Sleep(s.ctx, s.down); err != nil {
+				return err
+			}
+			s.store, s.left = s.left, nil
+			s.arm()
+			if err := s.start(); err != nil && s.left == nil {
+				return fmt.Errorf("start after a crash: %w", err)
+			}
+			continue
+		}
+		if err := s.sched.Sleep(s.ctx, time.Second); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("still waiting until %s: %s", what, instead)
+}
+
+// residue is what the operator's checks look at.
+func (s *trial) residue() ([]string, error) {
+	left := s.cloud.Residue(s.ctx)
+	items, err := s.items()
+	return append(left, items...), err
+}
+
+// items are those of the table that a finished campaign does not have.
+func (s *trial) items() (left []string, err error) {
+	outputs, err := s.outputs(s.ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out struct {
+		Items []map[string]struct{ S string }
+	}
+	if err := s.call(s.ctx, "dynamodb", "Scan", map[string]any{"TableName": outputs["TableName"]}, &out); err != nil {
+		return nil, err
+	}
+	for _, item := range out.Items {
+		switch kind, _, _ := strings.Cut(item["SK"].S, "#"); kind {
+		case "CLAIM", "AWAIT", "PENDING", "NEWS":
+			left = append(left, "item "+item["PK"].S+" "+item["SK"].S)
+		}
+	}
+	return left, nil
+}
+
+// judge compares what became of the devices with what should have.
+func (s *trial) judge() error {
+	var wrong []error
+	failures, err := cli.Failures(s.ctx, s.iot, crashJob, crashDevices)
+	if err != nil {
+		return err
+	}
+	state, err := cli.Describe(s.ctx, s.iot, crashJob)
+	if err != nil {
+		return err
+	}
+	if state.Counts.Total() != crashDevices {
+		wrong = append(wrong, fmt.Errorf("the job reached %d devices of %d", state.Counts.Total(), crashDevices))
+	}
+	failed := map[string]cli.Failure{}
+	for _, f := range failures {
+		failed[f.Thing] = f
+	}
+	for i, fact := range s.fleet.Facts() {
+		f, bad := failed[fact.Thing]
+		fault := s.faults[i]
+		switch {
+		case fault == nil && bad:
+			wrong = append(wrong, fmt.Errorf("%s is healthy and ended with %s %s: %s; %+v", fact.Thing, f.Status, f.Reason, f.Detail, fact))
+		case fault != nil && !(!bad && fault.ExpectSuccess || bad && f.Reason != "" && fault.Expects(f.Reason)):
+			wrong = append(wrong, fmt.Errorf("%s (%s) ended with %q %s; %+v", fact.Thing, fault.Name, f.Reason, f.Detail, fact))
+		case !bad && fact.Version != crashVersion:
+			wrong = append(wrong, fmt.Errorf("%s is said to have succeeded and runs %s", fact.Thing, fact.Version))
+		case fault == nil && (fact.Downloads != 1 || fact.Completed != 1):
+			wrong = append(wrong, fmt.Errorf("%s downloaded %d times, %d of them to the end", fact.Thing, fact.Downloads, fact.Completed))
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+// resuming is how devices fetch firmware: while the cloud is away, S3 with it,
+// a transfer waits, as a download client with resumption does.
+type resuming struct{ s *trial }
+
+func (r resuming) Do(req *http.Request) (*http.Response, error) {
+	for {
+		resp, err := client{handler: r.s.handler}.Do(req)
+		if r.s.left == nil { // the dead answer nothing
+			return resp, err
+		}
+		if err := errors.Join(req.Context().Err(), r.s.sched.Sleep(req.Context(), time.Second)); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// patience is how much longer a campaign may take for each crash, beside the time
+// that the cloud was down: for agents to come back and to repeat their news, and
+// for a look at a device that was lost to be repeated (answerSeconds). It is less
+// than what a step waits for a report: nothing is lost that only a step's deadline
+// brings to light.
+const patience = 70 * time.Second
+
+// uncrashed is how long the campaign takes without a crash, by fault.
+var uncrashed struct {
+	sync.Mutex
+	took map[string]time.Duration
+}
+
+func without(fault string) (time.Duration, error) {
+	uncrashed.Lock()
+	defer uncrashed.Unlock()
+	if d, ok := uncrashed.took[fault]; ok {
+		return d, nil
+	}
+	s, err := playCrashes(1, fault, nil)
+	if err != nil {
+		return 0, err
+	}
+	if uncrashed.took == nil {
+		uncrashed.took = map[string]time.Duration{}
+	}
+	uncrashed.took[fault] = s.took
+	return s.took, nil
+}
+
+// survive plays a campaign with crashes and says what was wrong with it.
+func survive(seed uint64, fault string, crashes []crash) (*trial, error) {
+	usual, err := without(fault)
+	if err != nil {
+		return nil, fmt.Errorf("without a crash: %w", err)
+	}
+	s, err := playCrashes(seed, fault, slices.Clone(crashes))
+	limit := usual
+	for _, c := range crashes {
+		limit += c.down + patience
+	}
+	if err == nil && s.took > limit {
+		err = fmt.Errorf("took %s, without crashes %s: something waited for its deadline", s.took, usual)
+	}
+	if err != nil {
+		return s, fmt.Errorf("seed %d, fault %q\n%s\n%w", seed, fault, strings.Join(s.log, "\n"), err)
+	}
+	return s, nil
+}
+
+// TestCampaignsSurviveCrashes: whatever durable writes the cloud's process dies
+// at, just before or just after them, the next process goes on, and the campaign
+// ends as it would have: every device right, none downloads twice, nothing left,
+// nothing saved by a deadline only.
+func TestCampaignsSurviveCrashes(t *testing.T) {
+	faults := []string{""}
+	for _, f := range simulator.AllFaults {
+		faults = append(faults, f.Name)
+	}
+	few(t, 25)
+	rapid.Check(t, func(t *rapid.T) {
+		seed := rapid.Uint64Range(1, 1000).Draw(t, "seed")
+		fault := rapid.SampledFrom(faults).Draw(t, "fault")
+		crashes := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) crash {
+			return crash{
+				write: rapid.IntRange(1, 450).Draw(t, "write"), lost: rapid.Bool().Draw(t, "lost"),
+				down: rapid.SampledFrom([]time.Duration{0, 2 * time.Second, 10 * time.Second}).Draw(t, "down"),
+			}
+		}), 1, 3).Draw(t, "crashes")
+		if _, err := survive(seed, fault, crashes); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// few has a property checked so often, unless -rapid.checks says how often.
+func few(t *testing.T, checks int) {
+	said := false
+	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "rapid.checks" })
+	if said {
+		return
+	}
+	usual := flag.Lookup("rapid.checks").Value.String()
+	if err := flag.Set("rapid.checks", strconv.Itoa(checks)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = flag.Set("rapid.checks", usual) })
+}
+
+// TestCampaignSurvivesACrashAtEachWrite looks at all writes of a campaign of
+// healthy devices, with FLEETSTEP_CRASHES=all; else at some.
+func TestCampaignSurvivesACrashAtEachWrite(t *testing.T) {
+	step := 61
+	if os.Getenv("FLEETSTEP_CRASHES") == "all" {
+		step = 1
+	}
+	for n := 1; ; n += step {
+		for _, lost := range []bool{false, true} {
+			s, err := survive(1, "", []crash{{write: n, lost: lost}})
+			if err != nil {
+				t.Error(err)
+				continue
+			}
+			if len(s.log) == 0 {
+				if n < 300 {
+					t.Errorf("the campaign makes %d writes only: this test looks at another one", n)
+				}
+				return
+			}
+		}
+	}
+}
