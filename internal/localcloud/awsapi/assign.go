@@ -140,20 +140,52 @@ func (c Conversions) assignMap(dst, src reflect.Value) bool {
 }
 
 func (c Conversions) assignStruct(dst, src reflect.Value) bool {
-	from, to := jsonFieldsOf(src.Type()), jsonFieldsOf(dst.Type())
-	if from == nil || to == nil {
+	pairs := pairsOf(dst.Type(), src.Type())
+	if pairs == nil {
 		return false
 	}
-	for _, m := range from.list {
-		v, err := src.FieldByIndexErr(m.index)
-		if err != nil || m.omitEmpty && blank(v) || m.omitZero && v.IsZero() {
+	for _, m := range pairs.list {
+		v, err := src.FieldByIndexErr(m.from.index)
+		if err != nil || m.from.omitEmpty && blank(v) || m.from.omitZero && v.IsZero() {
 			continue
 		}
-		if t, ok := to.find(m.name); ok && !c.assign(dst.FieldByIndex(t.index), v) {
+		if !c.assign(dst.FieldByIndex(m.to), v) {
 			return false
 		}
 	}
 	return true
+}
+
+// pairs are the members that two structs share.
+type pairs struct {
+	list []struct {
+		from jsonField
+		to   []int
+	}
+}
+
+var pairPlans sync.Map // [2]reflect.Type to *pairs
+
+// pairsOf returns nil where jsonFieldsOf does for one of the two.
+func pairsOf(dst, src reflect.Type) *pairs {
+	key := [2]reflect.Type{dst, src}
+	if known, ok := pairPlans.Load(key); ok {
+		return known.(*pairs)
+	}
+	var p *pairs
+	if from, to := jsonFieldsOf(src), jsonFieldsOf(dst); from != nil && to != nil {
+		p = &pairs{}
+		for _, m := range from.list {
+			if t, ok := to.find(m.name); ok {
+				p.list = append(p.list, struct {
+					from jsonField
+					to   []int
+				}{m, t.index})
+			}
+		}
+	}
+	pairPlans.Store(key, p)
+	return p
 }
 
 // assignMembers fills a struct from a map of its members.

@@ -242,11 +242,14 @@ func (s *Service) transactWrite(ctx context.Context, call *awsapi.Call, in *tran
 		}
 		changes[i] = c
 	}
-	body, err := json.Marshal(in.TransactItems)
-	if err != nil {
-		return nil, err
+	var sum [sha256.Size]byte
+	if in.ClientRequestToken != "" {
+		body, err := json.Marshal(in.TransactItems)
+		if err != nil {
+			return nil, err
+		}
+		sum = sha256.Sum256(body)
 	}
-	sum := sha256.Sum256(body)
 	out := &transactWriteOut{}
 	return out, s.Store.Update(func(tx *store.Tx) error {
 		now := s.Scheduler.Now()

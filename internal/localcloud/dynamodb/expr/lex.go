@@ -2,6 +2,7 @@ package expr
 
 import (
 	"strings"
+	"sync"
 	"unicode"
 )
 
@@ -20,6 +21,37 @@ type token struct {
 	kind tokenKind
 	text string
 	at   int
+}
+
+// lexed are the tokens of expressions that have been seen: an application uses
+// the same few all the time.
+var lexed struct {
+	sync.RWMutex
+	tokens map[string][]token
+}
+
+// maxLexed bounds how many are kept.
+const maxLexed = 1000
+
+// tokensOf are an expression's tokens, which nobody may change.
+func tokensOf(src string) ([]token, error) {
+	lexed.RLock()
+	tokens, ok := lexed.tokens[src]
+	lexed.RUnlock()
+	if ok {
+		return tokens, nil
+	}
+	tokens, err := lex(src)
+	if err != nil {
+		return nil, err
+	}
+	lexed.Lock()
+	defer lexed.Unlock()
+	if lexed.tokens == nil || len(lexed.tokens) >= maxLexed {
+		lexed.tokens = map[string][]token{}
+	}
+	lexed.tokens[src] = tokens
+	return tokens, nil
 }
 
 // lex cuts an expression into tokens.

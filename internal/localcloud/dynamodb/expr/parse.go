@@ -57,7 +57,7 @@ func newParser(what, src string, names *Names) (*parser, error) {
 	if len(src) > maxExpression {
 		return nil, errorf("Invalid %s: Expression size has exceeded the maximum allowed size; expression size: %d", what, len(src))
 	}
-	tokens, err := lex(src)
+	tokens, err := tokensOf(src)
 	if err != nil {
 		return nil, errorf("Invalid %s: %s", what, err)
 	}
