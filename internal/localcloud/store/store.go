@@ -33,8 +33,9 @@ var formatKey = []byte("\x00format")
 // DB is a store. Its methods are safe for concurrent use.
 type DB struct {
 	life   sync.RWMutex // read while a transaction runs; Close waits for them all
-	mu     sync.RWMutex // held while an update runs; memory: also read while a view runs
+	mu     sync.RWMutex // held while an update runs; read while a view does, see detach
 	closed bool
+	shared sharedRecords
 	disk   *pebble.DB
 	memory *btree.Map[string, string]
 	crash  *death // memory: see CrashAt
@@ -127,7 +128,10 @@ type Tx struct {
 	reader   pebble.Reader // disk: snapshot, database or batch
 	batch    *pebble.Batch // disk: what is written; indexed once it is read
 	indexed  bool
-	undo     []undo // memory
+	detached bool     // a view that reads a snapshot and holds no lock
+	wrote    bool     // an update that has written
+	stale    []string // keys of shared records that it has written
+	undo     []undo   // memory
 	done     []func()
 }
 
@@ -193,6 +197,7 @@ func (db *DB) update(tx *Tx, fn func(tx *Tx) error) (err error) {
 			return errCrashed
 		}
 		committed = true
+		db.shared.forget(tx.stale)
 		return nil
 	}
 	tx.batch, tx.reader = db.disk.NewBatch(), db.disk
@@ -210,31 +215,43 @@ func (db *DB) update(tx *Tx, fn func(tx *Tx) error) (err error) {
 		tx.batch = nil
 		return fmt.Errorf("store: commit: %w", err)
 	}
+	db.shared.forget(tx.stale)
 	return nil
 }
 
 // View runs fn in a read-only transaction.
-func (db *DB) View(fn func(tx *Tx) error) error {
+func (db *DB) View(fn func(tx *Tx) error) (err error) {
 	db.life.RLock()
 	defer db.life.RUnlock()
 	tx := &Tx{db: db, readOnly: true}
-	if db.disk == nil {
-		db.mu.RLock()
-		defer db.mu.RUnlock()
-		if db.closed {
-			return ErrClosed
-		}
-		return fn(tx)
-	}
 	db.mu.RLock()
+	defer func() {
+		if !tx.detached {
+			db.mu.RUnlock()
+			return
+		}
+		if snapshot, ok := tx.reader.(*pebble.Snapshot); ok {
+			err = also(err, snapshot.Close())
+		}
+	}()
 	if db.closed {
-		db.mu.RUnlock()
 		return ErrClosed
 	}
-	snapshot := db.disk.NewSnapshot()
-	db.mu.RUnlock()
-	tx.reader = snapshot
-	return also(fn(tx), snapshot.Close())
+	if db.disk != nil {
+		tx.reader = db.disk
+	}
+	return fn(tx)
+}
+
+// detach lets a view on disk go on without keeping updates waiting, from a
+// snapshot of what it has seen so far. Views of single records are over before
+// one would be worth it.
+func (tx *Tx) detach() {
+	if tx.readOnly && !tx.detached && tx.db.disk != nil {
+		tx.reader = tx.db.disk.NewSnapshot()
+		tx.detached = true
+		tx.db.mu.RUnlock()
+	}
 }
 
 // also adds an error that came after err. Without one, what fn returned comes
@@ -289,6 +306,7 @@ func (tx *Tx) Set(key, value []byte) error {
 	if tx.readOnly {
 		return ErrReadOnly
 	}
+	tx.writes(key)
 	if tx.batch != nil {
 		return tx.batch.Set(key, value, nil)
 	}
@@ -298,11 +316,19 @@ func (tx *Tx) Set(key, value []byte) error {
 	return nil
 }
 
+func (tx *Tx) writes(key []byte) {
+	tx.wrote = true
+	if tx.db.shared.has(key) {
+		tx.stale = append(tx.stale, string(key))
+	}
+}
+
 // Delete removes key; nothing happens if it is not there.
 func (tx *Tx) Delete(key []byte) error {
 	if tx.readOnly {
 		return ErrReadOnly
 	}
+	tx.writes(key)
 	if tx.batch != nil {
 		return tx.batch.Delete(key, nil)
 	}
@@ -333,6 +359,7 @@ func (tx *Tx) Range(from, to []byte, reverse bool) iter.Seq2[[]byte, []byte] {
 		if err := tx.reading(); err != nil {
 			return
 		}
+		tx.detach()
 		it, err := tx.reader.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
 		if err != nil {
 			return

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -294,7 +295,12 @@ func (b *boxed) DecodeRecord(from []byte) error {
 func TestSharedRecordsFollowEveryWrite(t *testing.T) {
 	table := NewTable[map[string]int]("shared.test")
 	own := NewTable[boxed]("own.test")
-	db := Memory()
+	for _, db := range []*DB{Memory(), open(t, t.TempDir())} {
+		followWrites(t, db, table, own)
+	}
+}
+
+func followWrites(t *testing.T, db *DB, table Table[map[string]int], own Table[boxed]) {
 	for n := range 3 {
 		err := db.Update(func(tx *Tx) error {
 			if err := own.Put(tx, boxed{"text"}, "k"); err != nil {
@@ -373,4 +379,40 @@ func TestCrashLeavesAPrefixOfTheUpdates(t *testing.T) {
 		}
 		compare(t, left, notes, model)
 	})
+}
+
+// TestSharedRecordsAreOfTheTransactionsState: a view never sees a record of
+// another state beside one of its own, with or without a scan before.
+func TestSharedRecordsAreOfTheTransactionsState(t *testing.T) {
+	left, right := NewTable[int]("shared.left"), NewTable[int]("shared.right")
+	for _, db := range []*DB{Memory(), open(t, t.TempDir())} {
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for n := range 300 {
+				err := db.Update(func(tx *Tx) error { return errors.Join(left.Put(tx, n, "k"), right.Put(tx, n, "k")) })
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		for i := range 3 {
+			wg.Go(func() {
+				for range 300 {
+					_ = db.View(func(tx *Tx) error {
+						l, _, _ := left.Shared(tx, "k")
+						for range left.Scan(tx, Query{}) {
+							if i == 0 {
+								break
+							}
+						}
+						if r, _, _ := right.Shared(tx, "k"); l != r {
+							t.Errorf("%d beside %d in one view", l, r)
+						}
+						return nil
+					})
+				}
+			})
+		}
+		wg.Wait()
+	}
 }

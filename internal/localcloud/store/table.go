@@ -1,20 +1,15 @@
 package store
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"iter"
-	"sync"
 )
 
 // Table is a set of records of one type under string keys of one or more
 // parts. Records are held as JSON, unless *T is a Record; a Table[[]byte] holds
 // bytes as they are.
-type Table[T any] struct {
-	name   string
-	shared *shared[T]
-}
+type Table[T any] struct{ name string }
 
 // Record is implemented by the pointer to a record type that has a form of its
 // own in the store, smaller or quicker than JSON.
@@ -25,24 +20,9 @@ type Record interface {
 	DecodeRecord(b []byte) error
 }
 
-// shared remembers decoded records. What a record decodes to follows from its
-// bytes alone, so that it is right in every transaction.
-type shared[T any] struct {
-	mu      sync.RWMutex
-	records map[string]remembered[T]
-}
-
-type remembered[T any] struct {
-	bytes []byte
-	value T
-}
-
-// maxShared is how many records of a table are remembered.
-const maxShared = 1024
-
 // NewTable names a table. The name is unique in the store and begins with the
 // service it belongs to, as in "dynamodb.item".
-func NewTable[T any](name string) Table[T] { return Table[T]{name, &shared[T]{}} }
+func NewTable[T any](name string) Table[T] { return Table[T]{name} }
 
 // Row is a record with its key.
 type Row[T any] struct {
@@ -69,29 +49,24 @@ func (t Table[T]) Get(tx *Tx, key ...string) (v T, ok bool, err error) {
 }
 
 // Shared is Get for records that are read far more often than they change: it
-// decodes a record once. The value is shared with other callers; nothing that it
-// refers to may be changed.
+// reads and decodes a record once. The value is shared with other callers;
+// nothing that it refers to may be changed.
 func (t Table[T]) Shared(tx *Tx, key ...string) (v T, ok bool, err error) {
+	if tx.wrote || tx.detached {
+		return t.Get(tx, key...)
+	}
 	k := t.key(key)
+	if known, ok := tx.db.shared.get(k); ok {
+		return known.(T), true, nil
+	}
 	b, ok, err := tx.Get(k)
 	if err != nil || !ok {
 		return v, false, err
 	}
-	t.shared.mu.RLock()
-	known, ok := t.shared.records[string(k)]
-	t.shared.mu.RUnlock()
-	if ok && bytes.Equal(known.bytes, b) {
-		return known.value, true, nil
-	}
 	if v, err = t.decode(b); err != nil {
 		return v, false, err
 	}
-	t.shared.mu.Lock()
-	defer t.shared.mu.Unlock()
-	if t.shared.records == nil || len(t.shared.records) >= maxShared {
-		t.shared.records = map[string]remembered[T]{}
-	}
-	t.shared.records[string(k)] = remembered[T]{b, v}
+	tx.db.shared.put(k, v)
 	return v, true, nil
 }
 
