@@ -341,6 +341,7 @@ func (s *Service) redrive(k key, token string, change func(rec *executionRecord)
 	}
 	sink := &asl.Run{}
 	events := s.record(rec, rev, sink)
+	defer events.release()
 	run := asl.Redrive(m, host{s, k}, s.info(rec, rev), snap, sink.Record)
 	calls := run.Calls
 	err = s.db.Update(func(tx *store.Tx) error {

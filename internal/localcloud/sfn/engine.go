@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
@@ -127,9 +128,9 @@ func (s *Service) run(rec *executionRecord, rev *revisionRecord, snap asl.Snapsh
 	return run, nil
 }
 
-// recorder takes the events of a move as they are stored: JSON arrays without
-// their ends.
+// recorder takes the events of a move as they are stored, as JSON.
 type recorder struct {
+	text  []byte // of all parts
 	parts []part
 	kept  []asl.Event // for the log
 }
@@ -138,14 +139,41 @@ type recorder struct {
 // kept small, as a page of a history reads whole parts.
 type part struct {
 	first int64
-	text  []byte
+	from  int // in the text
 }
 
 const partSize = 64 << 10
 
+// recorders keeps recorders for the next move. Few moves need more room than
+// one part.
+var recorders = sync.Pool{New: func() any { return &recorder{text: make([]byte, 0, 8<<10)} }}
+
+// release gives a recorder back whose parts are stored or not wanted.
+func (r *recorder) release() {
+	if cap(r.text) > 2*partSize {
+		return
+	}
+	r.text, r.parts, r.kept = r.text[:0], r.parts[:0], nil
+	recorders.Put(r)
+}
+
+// store writes the parts.
+func (r *recorder) store(tx *store.Tx, k key) error {
+	for i, p := range r.parts {
+		end := len(r.text)
+		if i+1 < len(r.parts) {
+			end = r.parts[i+1].from
+		}
+		if err := history.Put(tx, r.text[p.from:end], k.Machine, k.Name, store.Number(uint64(p.first))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // record sends a run's events to a recorder.
 func (s *Service) record(rec *executionRecord, rev *revisionRecord, run *asl.Run) *recorder {
-	out := &recorder{}
+	out := recorders.Get().(*recorder)
 	keep := s.Logs != nil && rev != nil && rev.Logging != nil && rev.Logging.Level != "OFF"
 	run.Record = func(e *asl.Event) {
 		if keep {
@@ -154,14 +182,15 @@ func (s *Service) record(rec *executionRecord, rev *revisionRecord, run *asl.Run
 		if rec.Type == express {
 			return
 		}
+		// Each part is a JSON array, closed after each event.
 		n := len(out.parts)
-		if n == 0 || len(out.parts[n-1].text) > partSize {
-			out.parts = append(out.parts, part{e.ID, append(make([]byte, 0, 2048), '[')})
-			n++
+		if n == 0 || len(out.text)-out.parts[n-1].from > partSize {
+			out.parts = append(out.parts, part{e.ID, len(out.text)})
+			out.text = append(out.text, '[')
 		} else {
-			out.parts[n-1].text = append(out.parts[n-1].text, ',')
+			out.text[len(out.text)-1] = ','
 		}
-		out.parts[n-1].text = appendEvent(out.parts[n-1].text, e)
+		out.text = append(appendEvent(out.text, e), ']')
 	}
 	return out
 }
@@ -256,6 +285,7 @@ func (s *Service) moveWith(k key, change func(run *asl.Run) error, also func(tx 
 		return err
 	}
 	events := s.record(rec, rev, run)
+	defer events.release()
 	if err := change(run); err != nil {
 		return err
 	}
@@ -279,10 +309,8 @@ func (s *Service) moveWith(k key, change func(run *asl.Run) error, also func(tx 
 // save writes what a run has become.
 func (s *Service) save(tx *store.Tx, rec *executionRecord, run *asl.Run, events *recorder) error {
 	k := rec.key()
-	for _, p := range events.parts {
-		if err := history.Put(tx, append(p.text, ']'), k.Machine, k.Name, store.Number(uint64(p.first))); err != nil {
-			return err
-		}
+	if err := events.store(tx, k); err != nil {
+		return err
 	}
 	if err := s.saveMapRuns(tx, rec, run); err != nil {
 		return err
@@ -312,8 +340,10 @@ func (s *Service) save(tx *store.Tx, rec *executionRecord, run *asl.Run, events 
 			}
 		}
 	}
-	if err := open.Delete(tx, k.Machine, k.Name); err != nil {
-		return err
+	if old != "" { // it was stored as open
+		if err := open.Delete(tx, k.Machine, k.Name); err != nil {
+			return err
+		}
 	}
 	return s.index(tx, rec, old)
 }
@@ -438,6 +468,7 @@ func (s *Service) answer(k key, t Task, a Answer) {
 			if !ok {
 				return nil
 			}
+			s.await(job)
 			return waiters.Put(tx, waiterRecord{k, t.Branch, t.Attempt}, job.Machine, job.Name, k.Machine, k.Name, store.Number(uint64(t.Attempt)))
 		})
 	if err != nil {
@@ -461,6 +492,9 @@ func (s *Service) checkJob(k key, branch string, attempt int, job string) {
 	if err != nil || rec == nil || o != nil {
 		return
 	}
+	s.mu.Lock()
+	delete(s.awaited, child)
+	s.mu.Unlock()
 	_ = s.moveWith(k, func(run *asl.Run) error {
 		b, err := run.Waiter(branch, attempt)
 		if err != nil {
@@ -470,6 +504,15 @@ func (s *Service) checkJob(k key, branch string, attempt int, job string) {
 	}, func(tx *store.Tx) error {
 		return waiters.Delete(tx, child.Machine, child.Name, k.Machine, k.Name, store.Number(uint64(attempt)))
 	})
+}
+
+// await notes that a .sync task may wait for the end of an execution. It comes
+// before the task's record of that: whoever has ended without seeing the note is
+// found by checkJob, which comes after.
+func (s *Service) await(job key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.awaited[job] = true
 }
 
 // ended tells those who wait for an execution.
@@ -482,12 +525,16 @@ func (s *Service) ended(rec *executionRecord) {
 		asl.TimedOut: "ExecutionsTimedOut", asl.Aborted: "ExecutionsAborted"}[rec.Status], 1)
 	s.count(rec.machine(), "ExecutionTime", float64(rec.Stopped.Sub(rec.Started).Milliseconds()))
 	s.mu.Lock()
-	gates := s.enders[k]
+	gates, awaited := s.enders[k], s.awaited[k]
 	delete(s.enders, k)
+	delete(s.awaited, k)
 	s.mu.Unlock()
 	for _, g := range gates {
 		g.rec = rec
 		g.gate.Open()
+	}
+	if !awaited {
+		return
 	}
 	var parents []waiterRecord
 	_ = s.db.View(func(tx *store.Tx) error {
@@ -555,6 +602,7 @@ func (s *Service) begin(rec *executionRecord, rev *revisionRecord, admit func(tx
 	k := rec.key()
 	run := asl.New(m, host{s, k}, s.info(rec, rev))
 	events := s.record(rec, rev, run)
+	defer events.release()
 	run.Start()
 	calls := run.Calls
 	err = s.db.Update(func(tx *store.Tx) error {

@@ -1,6 +1,7 @@
 package sfn
 
 import (
+	"bytes"
 	"strconv"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
@@ -94,7 +95,7 @@ type taskCredentials struct {
 // appendEvent writes an event in the form of the API.
 func appendEvent(b []byte, e *asl.Event) []byte {
 	b = append(b, `{"timestamp":`...)
-	b = strconv.AppendFloat(b, float64(e.Time.UnixMilli())/1000, 'f', -1, 64)
+	b = appendSeconds(b, e.Time.UnixMilli())
 	b = append(b, `,"type":"`...)
 	b = append(b, e.Type...)
 	b = append(b, `","id":`...)
@@ -233,4 +234,17 @@ func appendEvent(b []byte, e *asl.Event) []byte {
 		text("state", e.State)
 	}
 	return append(b, '}', '}')
+}
+
+// appendSeconds writes milliseconds as seconds.
+func appendSeconds(b []byte, millis int64) []byte {
+	if millis < 0 {
+		return strconv.AppendFloat(b, float64(millis)/1000, 'f', -1, 64)
+	}
+	b = strconv.AppendInt(b, millis/1000, 10)
+	if millis %= 1000; millis == 0 {
+		return b
+	}
+	b = append(b, '.', byte('0'+millis/100), byte('0'+millis/10%10), byte('0'+millis%10))
+	return bytes.TrimRight(b, "0")
 }

@@ -91,6 +91,7 @@ type Service struct {
 	changes int                 // of state machines
 	pollers map[string][]*scheduler.Gate
 	enders  map[key][]*ender
+	awaited map[key]bool // executions for which .sync tasks may wait
 	// lastStart is the latest start of an execution.
 	lastStart time.Time
 }
@@ -124,7 +125,7 @@ type live struct {
 // New makes the service.
 func New(config Config) *Service {
 	s := &Service{Config: config, sched: config.Scheduler, db: config.Store, live: map[key]*live{},
-		plans: map[string]*plan{}, current: map[string]*current{}, pollers: map[string][]*scheduler.Gate{}, enders: map[key][]*ender{}}
+		plans: map[string]*plan{}, current: map[string]*current{}, pollers: map[string][]*scheduler.Gate{}, enders: map[key][]*ender{}, awaited: map[key]bool{}}
 	if s.Tasks == nil {
 		s.Tasks = &integrations{s}
 	}
@@ -149,6 +150,12 @@ func (s *Service) Start(ctx context.Context) error {
 				return err
 			}
 			keys = append(keys, key{row.Key[0], row.Key[1]})
+		}
+		for row, err := range waiters.Scan(tx, store.Query{}) {
+			if err != nil {
+				return err
+			}
+			s.await(key{row.Key[0], row.Key[1]})
 		}
 		return nil
 	})

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"iter"
@@ -70,17 +71,20 @@ func (t Table[T]) Shared(tx *Tx, key ...string) (v T, ok bool, err error) {
 	return v, true, nil
 }
 
-// Put writes a record.
+// Put writes a record, which may be changed afterwards.
 func (t Table[T]) Put(tx *Tx, v T, key ...string) error {
-	b, ok := any(v).([]byte)
-	if r, own := any(&v).(Record); own {
-		b, ok = r.AppendRecord(nil), true
-	}
-	if !ok {
-		var err error
-		if b, err = json.Marshal(v); err != nil {
-			return fmt.Errorf("store: encode %s: %w", t.name, err)
+	if b, ok := any(v).([]byte); ok {
+		if tx.batch == nil { // memory keeps what it is given
+			b = bytes.Clone(b)
 		}
+		return tx.Set(t.key(key), b)
+	}
+	if r, own := any(&v).(Record); own {
+		return tx.Set(t.key(key), r.AppendRecord(nil))
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("store: encode %s: %w", t.name, err)
 	}
 	return tx.Set(t.key(key), b)
 }
