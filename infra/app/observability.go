@@ -211,6 +211,10 @@ func dashboardBody() string {
 		chart{title: "Function duration p99, milliseconds", stat: "p99", rows: perItem("AWS/Lambda", []string{"Duration"}, "FunctionName", functions)},
 		chart{title: "Rules: messages, parse errors, throttled", stat: "Sum", rows: perItem("AWS/IoT", []string{"TopicMatch", "ParseError", "RuleMessageThrottled"}, "RuleName", rules)},
 	)
+	d.charts(
+		chart{title: "Clients refused: connections, publishes, subscriptions", stacked: true, stat: "Sum",
+			rows: perItem("AWS/IoT", []string{"Connect.AuthError", "PublishIn.AuthError", "Subscribe.AuthError"}, "Protocol", []string{"MQTT"})},
+	)
 
 	body, err := json.Marshal(map[string]any{"start": "-PT6H", "widgets": d.widgets})
 	if err != nil {

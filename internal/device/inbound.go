@@ -86,9 +86,9 @@ func Read(m event.DeviceMessage, topics Topics, controller usp.EndpointID) (Inbo
 			At: time.UnixMilli(m.ReceivedAt).UTC(),
 		},
 	}
-	// An agent may name any topic to be answered at (08): only its own is used.
+	own := topics.Agent.Expand(thing, controller)
 	for _, topic := range []string{reply, m.ResponseTopic} {
-		if own := topics.Agent.Expand(thing, controller); topic == own || strings.HasPrefix(topic, own+"/") {
+		if listensAt(topic, own) {
 			in.AgentTopic = topic
 		}
 	}
@@ -96,9 +96,8 @@ func Read(m event.DeviceMessage, topics Topics, controller usp.EndpointID) (Inbo
 	case record.MQTTConnect != nil:
 		in.Event.Kind, in.Greets = event.KindConnected, true
 		in.Legacy = record.MQTTConnect.GetVersion() == usprecord.MQTTConnectRecord_V3_1_1
-		own := topics.Agent.Expand(thing, controller)
-		if t := record.MQTTConnect.GetSubscribedTopic(); t == own || strings.HasPrefix(t, own+"/") {
-			in.AgentTopic = strings.TrimSuffix(t, "/#")
+		if t := strings.TrimSuffix(record.MQTTConnect.GetSubscribedTopic(), "/#"); listensAt(t, own) {
+			in.AgentTopic = t
 		}
 	case record.Disconnect != nil:
 		in.Event.Kind = event.KindDisconnected
@@ -111,6 +110,23 @@ func Read(m event.DeviceMessage, topics Topics, controller usp.EndpointID) (Inbo
 		in.read(record.Message)
 	}
 	return in, nil
+}
+
+// listensAt reports whether an agent may be answered at a topic. An agent may name
+// any (08): only its own is used, or one a level below, to which a message can be
+// published (AWS IoT: no wildcards, at most 7 slashes and 256 bytes, the reply topic
+// of MQTT 3.1.1 among them).
+func listensAt(topic, own string) bool {
+	if topic == own {
+		return true
+	}
+	below, ok := strings.CutPrefix(topic, own+"/")
+	if !ok || below == "" || len(below) > 32 {
+		return false
+	}
+	return !strings.ContainsFunc(below, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.:", r))
+	})
 }
 
 func (in *Inbound) read(m *uspmsg.Msg) {

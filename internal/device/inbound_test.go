@@ -7,10 +7,14 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/fleetstep/fleetstep/internal/device"
 	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/usp"
+	"github.com/fleetstep/fleetstep/proto/usprecord"
 )
 
 // shared is the folder beside the repository that holds the captures.
@@ -83,6 +87,60 @@ func TestCapturedAgentsAreUnderstood(t *testing.T) {
 		if kinds[k] == 0 {
 			t.Errorf("no %s in any capture: %v", k, kinds)
 		}
+	}
+}
+
+// Where an agent wants to be answered is its own topic or nothing.
+func TestAgentsAreAnsweredAtTheirOwnTopicOnly(t *testing.T) {
+	topics := device.Topics{Agent: "usp/v1/agent/{thing}", Controller: "usp/v1/controller/{controller}/from/{thing}"}
+	const own, base = "usp/v1/agent/cpe-0001", "usp/v1/controller/self::fleetstep/from/cpe-0001"
+	for _, row := range []struct {
+		says string
+		want string
+	}{
+		{own, own}, {own + "/in", own + "/in"}, {own + "/", ""}, {own + "2", ""}, {"", ""},
+		{"usp/v1/agent/cpe-0002", ""}, {"usp/v1/agent/+", ""}, {"#", ""}, {"$aws/things/cpe-0001/jobs/start-next", ""},
+		{own + "/../cpe-0002", ""}, {own + "/+", ""}, {own + "/a/b", ""}, {own + "/\x00", ""}, {own + "/\xff", ""}, {own + "/" + strings.Repeat("x", 33), ""},
+		{own + "/reply-to=usp", ""}, {base, ""},
+	} {
+		boot, err := usp.NewRecord("os::012345-A", "self::fleetstep", usp.Notification{ID: "n", Kind: usp.KindEvent, Path: usp.EventBoot, Params: usp.Boot{}.Params()}.Message()).Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := event.DeviceMessage{Topic: base, ThingName: "cpe-0001", ClientID: "cpe-0001", Record: base64.StdEncoding.EncodeToString(boot)}
+		inProperty, inTopic, inRecord := m, m, m
+		inProperty.ResponseTopic = row.says
+		inTopic.Topic = usp.JoinReplyTo(base, row.says)
+		if utf8.ValidString(row.says) { // a record's text always is
+			greeting, err := usp.NewMQTTConnect("os::012345-A", "self::fleetstep", usprecord.MQTTConnectRecord_V5, row.says).Encode()
+			if err != nil {
+				t.Fatal(err)
+			}
+			inRecord.Record = base64.StdEncoding.EncodeToString(greeting)
+		} else {
+			inRecord.ResponseTopic = row.says
+		}
+		for where, m := range map[string]event.DeviceMessage{"response topic": inProperty, "topic": inTopic, "greeting": inRecord} {
+			in, err := device.Read(m, topics, "self::fleetstep")
+			if where == "topic" && strings.Contains(row.says, "/reply-to=") {
+				if refused, ok := errors.AsType[*device.Refusal](err); !ok && in.AgentTopic != "" || ok && refused.Reason != event.RefusedTopic {
+					t.Errorf("%s %q: %+v, %v", where, row.says, in, err)
+				}
+				continue
+			}
+			if err != nil || in.AgentTopic != row.want || in.Thing != "cpe-0001" {
+				t.Errorf("%s %q: answered at %q, %v, want %q", where, row.says, in.AgentTopic, err, row.want)
+			}
+		}
+	}
+	// A wildcard below is what an agent with MQTT 3.1.1 subscribes to.
+	greeting, err := usp.NewMQTTConnect("os::012345-A", "self::fleetstep", usprecord.MQTTConnectRecord_V3_1_1, own+"/#").Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := device.Read(event.DeviceMessage{Topic: base, ThingName: "cpe-0001", ClientID: "cpe-0001", Record: base64.StdEncoding.EncodeToString(greeting)}, topics, "self::fleetstep")
+	if err != nil || in.AgentTopic != own {
+		t.Errorf("answered at %q, %v", in.AgentTopic, err)
 	}
 }
 

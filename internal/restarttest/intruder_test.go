@@ -61,6 +61,14 @@ func TestIntruders(t *testing.T) {
 	unknown.lie(c.things[0])
 	unknown.session.Close(true)
 	c.create()
+	m.session.Close(true)
+	for _, a := range m.attacks(c.things[0]) {
+		if got := m.try(a, c.things[0]); got != "" {
+			t.Errorf("mallory tries %s and gets %s", a.name, got)
+		}
+	}
+	m.jobsOverHTTP(c.things[0])
+	m.itself()
 	rounds := 0
 	c.until("the devices are upgraded", func() (bool, string) {
 		rounds++
@@ -107,10 +115,17 @@ func (c *campaign) intruder(name string, endpoint func(string) event.EndpointID)
 		c.t.Fatal(err)
 	}
 	m := &mallory{campaign: c, own: provisioned.Certificates[name], name: name, controller: usp.EndpointID(c.where.Outputs["ControllerEndpointId"])}
-	if m.session, err = m.connect(m.own, name, name, &m.ears); err != nil {
-		c.t.Fatalf("%s may be itself: %v", name, err)
-	}
+	m.itself()
 	return m
+}
+
+// itself connects it as itself.
+func (m *mallory) itself() {
+	m.t.Helper()
+	var err error
+	if m.session, err = m.connect(m.own, m.name, m.name, &m.ears); err != nil {
+		m.t.Fatalf("%s may be itself: %v", m.name, err)
+	}
 }
 
 func (m *mallory) greet(as usp.EndpointID) {
@@ -212,9 +227,7 @@ func (m *mallory) attack(victim string) {
 	case <-time.After(patience):
 		m.t.Fatal("mallory publishes for another and stays connected")
 	}
-	if m.session, err = m.connect(m.own, m.name, m.name, &m.ears); err != nil {
-		m.t.Fatal(err)
-	}
+	m.itself()
 
 	for what, try := range map[string]func() (simulator.Session, error){
 		"another's client ID": func() (simulator.Session, error) { return m.connect(m.own, victim, victim, &ears{}) },
@@ -238,9 +251,7 @@ func (m *mallory) attack(victim string) {
 	}
 	// Its last connection took the place of the one as itself.
 	m.session.Close(false)
-	if m.session, err = m.connect(m.own, m.name, m.name, &m.ears); err != nil {
-		m.t.Fatal(err)
-	}
+	m.itself()
 }
 
 // forged is a certificate that names a thing and that no CA has signed.

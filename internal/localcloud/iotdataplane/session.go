@@ -768,6 +768,7 @@ func (s *Service) farewell(ctx context.Context, c *Connection, reason string, by
 
 func (s *Service) publishWill(ctx context.Context, c *Connection, will Message) {
 	err := s.mayPublish(ctx, c.principal, &will)
+	s.count("PublishIn", err)
 	if err == nil {
 		err = s.publish(ctx, submission{message: will, from: c})
 	}
