@@ -1,6 +1,8 @@
 package asl
 
 import (
+	"strings"
+
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/jsonata"
 )
@@ -15,7 +17,22 @@ type Data struct {
 	hasText    bool
 	hasValue   bool
 	hasJSONata bool
+	large      bool // it may have any size
+	over       bool // it is larger than any text may be, and is not kept
 }
+
+// maxText is how long the text of a value can be, far beyond what is accepted: a
+// value that shares its parts can be small in memory and endless as text.
+const maxText = 16 << 20
+
+// overText stands for a text that is too long.
+var overText = strings.Repeat(" ", MaxData+1)
+
+// tooLarge is data that every limit refuses.
+func tooLarge() *Data { return &Data{text: overText, hasText: true, hasValue: true, over: true} }
+
+// largeData is data from a value of package document that may have any size.
+func largeData(v any) *Data { return &Data{value: v, hasValue: true, large: true} }
 
 // TextData is data from text that is known to be JSON.
 func TextData(text string) *Data { return &Data{text: text, hasText: true} }
@@ -38,16 +55,33 @@ func (r *Run) jsonataData(v jsonata.Value) *Data {
 	if cap(text) <= 1<<16 {
 		r.text = text
 	}
+	if len(text) > maxText {
+		return tooLarge()
+	}
 	if !ok {
-		return ValueData(fromJSONata(v))
+		budget := maxNodes
+		d := ValueData(fromJSONataWithin(v, &budget))
+		if budget < 0 {
+			return tooLarge()
+		}
+		return d
 	}
 	return &Data{text: string(text), native: v, hasText: true, hasJSONata: true}
 }
 
 // Text is the value as JSON.
 func (d *Data) Text() string {
-	if !d.hasText {
-		d.text, d.hasText = document.Text(d.value), true
+	if d.hasText {
+		return d.text
+	}
+	d.hasText = true
+	if d.large {
+		d.text = document.Text(d.value)
+		return d.text
+	}
+	b, ok := document.AppendLimit(nil, d.value, maxText)
+	if d.text = string(b); !ok {
+		*d = *tooLarge()
 	}
 	return d.text
 }
@@ -74,7 +108,13 @@ func (d *Data) jsonata() jsonata.Value {
 }
 
 // MarshalJSON implements json.Marshaler.
-func (d *Data) MarshalJSON() ([]byte, error) { return []byte(d.Text()), nil }
+func (d *Data) MarshalJSON() ([]byte, error) {
+	text := d.Text()
+	if d.over {
+		return []byte("null"), nil
+	}
+	return []byte(text), nil
+}
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (d *Data) UnmarshalJSON(b []byte) error {

@@ -80,7 +80,12 @@ func (n exprNode) eval(s *scope) (any, *Failure) {
 	if f != nil {
 		return nil, f
 	}
-	return fromJSONata(v), nil
+	budget := maxNodes
+	out := fromJSONataWithin(v, &budget)
+	if budget < 0 {
+		return nil, s.evaluation(n.field, "The JSONata expression '%s' specified for the field '%s' threw an error during evaluation: Expression evaluation memory limit exceeded: Check for excessive memory usage", n.source, n.field)
+	}
+	return out, nil
 }
 
 // data evaluates a template. What an expression yields is kept as it is.
@@ -231,7 +236,20 @@ func jsonataOf(v any, known func(o *document.Object) (jsonata.Value, bool)) json
 	return v
 }
 
+// maxNodes is how many parts the result of an expression may have.
+const maxNodes = 4 << 20
+
 func fromJSONata(v jsonata.Value) any {
+	budget := maxNodes
+	return fromJSONataWithin(v, &budget)
+}
+
+// fromJSONataWithin makes at most budget values; the budget is negative if there
+// would have been more.
+func fromJSONataWithin(v jsonata.Value, budget *int) any {
+	if *budget--; *budget < 0 {
+		return nil
+	}
 	switch v := v.(type) {
 	case float64:
 		switch {
@@ -249,7 +267,10 @@ func fromJSONata(v jsonata.Value) any {
 			if jsonata.IsUndefined(e) || jsonata.TypeOf(e) == "function" {
 				e = nil
 			}
-			out = append(out, fromJSONata(e))
+			if *budget < 0 {
+				return nil
+			}
+			out = append(out, fromJSONataWithin(e, budget))
 		}
 		return out
 	case *jsonata.Object:
@@ -261,7 +282,10 @@ func fromJSONata(v jsonata.Value) any {
 			case jsonata.TypeOf(e) == "function":
 				e = nil
 			}
-			out.Set(k, fromJSONata(e))
+			if *budget < 0 {
+				return nil
+			}
+			out.Set(k, fromJSONataWithin(e, budget))
 		}
 		return out
 	case nil, bool, string:
@@ -274,6 +298,9 @@ func fromJSONata(v jsonata.Value) any {
 // same value. It is false for what holds a function, nothing (undefined) or a
 // number that is not finite, for which JSON has no word.
 func appendJSONata(b []byte, v jsonata.Value) ([]byte, bool) {
+	if len(b) > maxText {
+		return b, false
+	}
 	switch v := v.(type) {
 	case nil:
 		return append(b, "null"...), true
@@ -329,7 +356,7 @@ func (r *Run) jsonata() *jsonata.Runtime {
 // expressionLimits are those of Step Functions as far as they have been observed:
 // the range [1..873782] and a string of 4 Mi characters can be made, one more and
 // one of 8 Mi cannot; a sum of a hundred terms is the longest.
-var expressionLimits = jsonata.Limits{Depth: 100, Value: 8 * 873782}
+var expressionLimits = jsonata.Limits{Depth: 100, Steps: 4_000_000, Value: 8 * 873782}
 
 func (r *Run) newRuntime() *jsonata.Runtime {
 	return &jsonata.Runtime{Limits: expressionLimits, Now: r.host.Now, UUID: r.host.UUID, Random: func() float64 {

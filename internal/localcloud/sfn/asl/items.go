@@ -20,6 +20,9 @@ func (r *Run) mapReadBegin(s *scope) *Failure {
 		}
 		args = v
 	}
+	if f := s.limited(ValueData(args)); f != nil {
+		return f
+	}
 	r.emit(b, Event{Type: "MapStateStarted", Length: 0})
 	if f := r.mapRunBegin(s); f != nil {
 		return f

@@ -136,7 +136,7 @@ func (r *Run) iterate(s *scope, list []any) *Failure {
 		}
 	}
 	b.Phase = Inside
-	b.Items = ValueData(list)
+	b.Items = largeData(list)
 	b.Length = len(list)
 	b.Results = make([]*Data, len(list))
 	b.Kids, b.Done, b.NextItem, b.ItemsDone, b.ItemsLost = nil, 0, 0, 0, 0
@@ -322,6 +322,9 @@ func (r *Run) iteration(b *Branch, cursor int64) *Failure {
 			return f
 		}
 		r.traceData("afterItemSelector", input)
+	}
+	if f := s.limited(input); f != nil {
+		return f
 	}
 	if st.distributed {
 		r.snapshot.Attempts++

@@ -652,6 +652,14 @@ func (r *Run) task(s *scope) *Failure {
 	return nil
 }
 
+// limited refuses an input of branches or iterations that is too large.
+func (s *scope) limited(d *Data) *Failure {
+	if len(d.Text()) <= MaxData {
+		return nil
+	}
+	return &Failure{Error: ptr(errDataLimit), Cause: ptr("The state/task '" + s.state.Name + "' has parameters with a size exceeding the maximum number of bytes service limit.")}
+}
+
 func (r *Run) callOf(b *Branch) Call {
 	st := b.state()
 	from := b.Arguments
@@ -710,6 +718,9 @@ func (r *Run) parallel(s *scope) *Failure {
 			return f
 		}
 		r.traceData(stage, input)
+	}
+	if f := s.limited(input); f != nil {
+		return f
 	}
 	r.emit(b, Event{Type: "ParallelStateStarted"})
 	b.Phase = Inside

@@ -346,6 +346,48 @@ func Append(b []byte, v any) []byte {
 	}
 }
 
+// AppendLimit is Append for a value that may be large: it is false, and the rest is
+// left out, for what would be longer than limit or is nested deeper than MaxDepth.
+func AppendLimit(b []byte, v any, limit int) ([]byte, bool) {
+	return appendLimit(b, v, len(b)+limit, 0)
+}
+
+func appendLimit(b []byte, v any, limit, depth int) ([]byte, bool) {
+	if depth > MaxDepth || len(b) > limit {
+		return b, false
+	}
+	switch v := v.(type) {
+	case []any:
+		b = append(b, '[')
+		for i, e := range v {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			var ok bool
+			if b, ok = appendLimit(b, e, limit, depth+1); !ok {
+				return b, false
+			}
+		}
+		b = append(b, ']')
+	case *Object:
+		b = append(b, '{')
+		for i, m := range v.members {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = append(AppendString(b, m.Name), ':')
+			var ok bool
+			if b, ok = appendLimit(b, m.Value, limit, depth+1); !ok {
+				return b, false
+			}
+		}
+		b = append(b, '}')
+	default:
+		b = Append(b, v)
+	}
+	return b, len(b) <= limit
+}
+
 // AppendString writes a JSON string.
 func AppendString(b []byte, s string) []byte {
 	const hex = "0123456789abcdef"

@@ -7,8 +7,11 @@ import (
 	"crypto/sha512"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
@@ -35,8 +38,9 @@ func (e *Error) Error() string {
 
 // Limits of the functions.
 const (
-	MaxText  = 10000 // characters for Base64 and Hash
-	MaxRange = 1000  // elements of ArrayRange
+	MaxText  = 10000   // characters for Base64 and Hash
+	MaxRange = 1000    // elements of ArrayRange
+	maxMade  = 1 << 22 // bytes of a text that is made, far more than a state can pass on
 )
 
 type function struct {
@@ -105,7 +109,13 @@ func init() {
 		}
 		return v, ""
 	})
-	define("JsonToString", 1, 1, func(_ *Env, a []any) (any, string) { return document.Text(a[0]), "" })
+	define("JsonToString", 1, 1, func(_ *Env, a []any) (any, string) {
+		b, ok := document.AppendLimit(nil, a[0], maxMade)
+		if !ok {
+			return nil, "The result is too long."
+		}
+		return string(b), ""
+	})
 	define("JsonMerge", 3, 3, func(_ *Env, a []any) (any, string) {
 		x, ok := a[0].(*document.Object)
 		y, ok2 := a[1].(*document.Object)
@@ -182,23 +192,12 @@ func init() {
 		}
 		out := []any{}
 		seen := map[string]bool{}
-	next:
 		for _, e := range list {
-			switch e.(type) {
-			case string, bool, nil:
-				k := document.Text(e)
-				if seen[k] {
-					continue next
-				}
+			k := string(canonical(nil, e))
+			if !seen[k] {
 				seen[k] = true
-			default:
-				for _, o := range out {
-					if document.Equal(o, e) {
-						continue next
-					}
-				}
+				out = append(out, e)
 			}
-			out = append(out, e)
 		}
 		return out, ""
 	})
@@ -267,7 +266,14 @@ func format(_ *Env, a []any) (any, string) {
 			if s, ok := args[0].(string); ok {
 				b.WriteString(s)
 			} else {
-				b.WriteString(document.Text(args[0]))
+				text, ok := document.AppendLimit(nil, args[0], maxMade)
+				if !ok {
+					return nil, "The result is too long."
+				}
+				b.Write(text)
+			}
+			if b.Len() > maxMade {
+				return nil, "The result is too long."
 			}
 			args = args[1:]
 		default:
@@ -298,7 +304,8 @@ func partition(_ *Env, a []any) (any, string) {
 func hash(_ *Env, a []any) (any, string) {
 	text, ok := a[0].(string)
 	if !ok {
-		text = document.Text(a[0])
+		made, _ := document.AppendLimit(nil, a[0], MaxText)
+		text = string(made)
 	}
 	if len(text) > MaxText {
 		return nil, "The data has more than 10000 characters."
@@ -348,4 +355,33 @@ func random(env *Env, a []any) (any, string) {
 		return state >> 17
 	}
 	return document.Int(from + int64((next()<<31|next())%uint64(width))), ""
+}
+
+// canonical writes a value such that equal values are written alike.
+func canonical(b []byte, v any) []byte {
+	switch v := v.(type) {
+	case []any:
+		b = append(b, '[')
+		for _, e := range v {
+			b = append(canonical(b, e), ',')
+		}
+		return append(b, ']')
+	case *document.Object:
+		members := slices.Clone(v.Members())
+		slices.SortFunc(members, func(x, y document.Member) int { return strings.Compare(x.Name, y.Name) })
+		b = append(b, '{')
+		for _, m := range members {
+			b = append(document.AppendString(b, m.Name), ':')
+			b = append(canonical(b, m.Value), ',')
+		}
+		return append(b, '}')
+	case json.Number:
+		if i, ok := document.Integer(v); ok {
+			return strconv.AppendInt(b, i, 10)
+		}
+		if f, ok := document.Number(v); ok {
+			return strconv.AppendFloat(b, f, 'g', -1, 64)
+		}
+	}
+	return document.Append(b, v)
 }

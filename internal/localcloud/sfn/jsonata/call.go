@@ -141,7 +141,16 @@ func (m *machine) invokeAt(n *node, fn any, name string, args []any, input any, 
 // invoke applies a function and every tail call it ends in.
 func (m *machine) invoke(f function, args []any, input any, env *frame, pos int, name string) any {
 	for {
-		v := m.invokeOnce(f, args, input, env, pos, name)
+		from := input
+		for {
+			// Not by a call of its own: a tail call must not grow the stack.
+			d, ok := f.(detached)
+			if !ok {
+				break
+			}
+			f, from = d.function, nil
+		}
+		v := m.invokeOnce(f, args, from, env, pos, name)
 		t, ok := v.(*thunk)
 		if !ok {
 			return v
@@ -177,8 +186,6 @@ func (m *machine) invokeOnce(f function, args []any, input any, env *frame, pos 
 			}
 		}
 		return m.eval(f.def.body, f.input, &frame{parent: f.env, vars: vars})
-	case detached:
-		return m.invoke(f.function, args, nil, env, pos, name)
 	case *partialNative:
 		full := append([]any(nil), f.args...)
 		for i, at := range f.open {

@@ -77,10 +77,10 @@ func WithFunction(name, sig string, fn func(args []Value) (Value, error)) Option
 		f.sig = mustSignature(sig)
 		f.arity = len(f.sig.params)
 	}
-	f.call = func(_ *machine, args []any, _ *callSite) any {
+	f.call = func(m *machine, args []any, _ *callSite) any {
 		in := make([]any, len(args))
 		for i, a := range args {
-			in[i] = export(a)
+			in[i] = m.export(a)
 		}
 		out, err := fn(in)
 		if err != nil {
@@ -191,5 +191,5 @@ func (e *Expression) Eval(rt *Runtime, input Value, bindings map[string]Value) (
 	if isArray(input) {
 		input = &array{items: []any{input}, flags: flagSequence | flagOuter}
 	}
-	return export(m.eval(e.root, input, nil)), nil
+	return m.export(m.eval(e.root, input, nil)), nil
 }

@@ -16,7 +16,7 @@ const negationPower = 70
 // height of its tree, which a long chain of operators makes high as well.
 const (
 	maxParseDepth = 1000
-	maxTreeDepth  = 20000
+	maxTreeDepth  = 5000
 )
 
 // parser is a top-down operator precedence parser.

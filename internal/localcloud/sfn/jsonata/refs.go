@@ -83,20 +83,25 @@ func (w *refWalker) walk(n *node) {
 	case opVariable:
 		w.read(n, nil)
 	case opStep:
-		// The names of a chain of steps, back to a variable.
-		var path []string
+		// The steps of a path, of which the names that follow a variable belong
+		// to it.
+		var steps []*node
 		base := n
-		for base.op == opStep && base.b.op == opName {
-			path = append(path, base.b.text)
-			base = base.a
+		for ; base.op == opStep; base = base.a {
+			steps = append(steps, base.b)
 		}
+		slices.Reverse(steps)
 		if base.op == opVariable {
-			slices.Reverse(path)
+			var path []string
+			for len(steps) > 0 && steps[0].op == opName {
+				path = append(path, steps[0].text)
+				steps = steps[1:]
+			}
 			w.read(base, path)
-			return
+		} else {
+			w.walk(base)
 		}
-		w.walk(n.a)
-		w.walk(n.b)
+		w.walkAll(steps)
 	case opLambda:
 		w.scope(func() {
 			w.bound = append(w.bound, n.lambda.params...)

@@ -279,36 +279,41 @@ func (m *machine) equal(a, b any, depth int) bool {
 }
 
 // export turns the engine's arrays into []any, copying only what holds one.
-func export(v any) any { return exportAt(v, 0) }
+func (m *machine) export(v any) any { return m.exportAt(v, 0) }
 
-func exportAt(v any, depth int) any {
+func (m *machine) exportAt(v any, depth int) any {
 	if depth > maxNesting {
 		throw(errNesting())
 	}
 	switch x := v.(type) {
 	case *array:
+		// What is shared is written out for each that shares it.
+		m.alloc(slotSize * len(x.items))
+		m.work(len(x.items) / 8)
 		out := make([]any, len(x.items))
 		for i, item := range x.items {
 			if item == Undefined {
 				item = nil
 			}
-			out[i] = exportAt(item, depth+1)
+			out[i] = m.exportAt(item, depth+1)
 		}
 		return out
 	case *Object:
 		if !x.internal {
 			return x
 		}
+		m.alloc(64 + 48*x.Len())
+		m.work(1 + x.Len()/8)
 		out := NewObject(x.Len())
 		for i, k := range x.keys {
 			if x.vals[i] == Undefined {
 				continue
 			}
-			out.Set(k, exportAt(x.vals[i], depth+1))
+			out.Set(k, m.exportAt(x.vals[i], depth+1))
 		}
 		return out
 	case *tuple:
-		return exportAt(x.context, depth+1)
+		return m.exportAt(x.context, depth+1)
 	}
 	return v
 }

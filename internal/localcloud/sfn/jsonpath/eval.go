@@ -59,9 +59,30 @@ func (p *Path) Reference() bool {
 	return true
 }
 
+// maxWork is how many values one evaluation may look at.
+const maxWork = 2_000_000
+
+// work is what an evaluation may still do. One that has done all finds no more,
+// and fails in the end.
+type work struct{ left int }
+
+func (w *work) done() bool {
+	w.left--
+	return w.left < 0
+}
+
 // Eval evaluates the path on the value of its root. The error is a
 // *NotFoundError.
 func (p *Path) Eval(root any) (any, error) {
+	w := &work{maxWork}
+	v, err := p.eval(root, w)
+	if w.left < 0 {
+		return nil, &NotFoundError{Detail: "The path " + p.Source + " leads to too many values"}
+	}
+	return v, err
+}
+
+func (p *Path) eval(root any, w *work) (any, error) {
 	if p.Definite() && p.function == "" {
 		v := root
 		for i := range p.steps {
@@ -72,11 +93,11 @@ func (p *Path) Eval(root any) (any, error) {
 		}
 		return v, nil
 	}
-	found := walk(root, root, p.steps, nil)
+	found := walk(root, root, p.steps, nil, w)
 	if p.function != "" {
 		prefix := &Path{steps: p.steps}
 		if prefix.Definite() {
-			v, err := prefix.Eval(root)
+			v, err := prefix.eval(root, w)
 			if err != nil {
 				return nil, err
 			}
@@ -154,7 +175,10 @@ func (p *Path) prefix(n int) string {
 }
 
 // walk collects what the steps lead to.
-func walk(root, v any, steps []step, found []any) []any {
+func walk(root, v any, steps []step, found []any, work *work) []any {
+	if work.done() {
+		return found
+	}
 	if len(steps) == 0 {
 		return append(found, v)
 	}
@@ -176,7 +200,7 @@ func walk(root, v any, steps []step, found []any) []any {
 		}
 		for _, n := range s.names {
 			if w, ok := o.Get(n); ok {
-				found = walk(root, w, rest, found)
+				found = walk(root, w, rest, found, work)
 			}
 		}
 	case index:
@@ -186,7 +210,7 @@ func walk(root, v any, steps []step, found []any) []any {
 				n += len(a)
 			}
 			if n >= 0 && n < len(a) {
-				found = walk(root, a[n], rest, found)
+				found = walk(root, a[n], rest, found, work)
 			}
 		}
 	case slice:
@@ -206,25 +230,25 @@ func walk(root, v any, steps []step, found []any) []any {
 			by = *s.by
 		}
 		for i := from; i < to && i >= 0; i += by {
-			found = walk(root, a[i], rest, found)
+			found = walk(root, a[i], rest, found, work)
 		}
 	case wildcard:
 		for _, w := range children(v) {
-			found = walk(root, w, rest, found)
+			found = walk(root, w, rest, found, work)
 		}
 	case descendant:
-		found = descend(root, v, rest, found)
+		found = descend(root, v, rest, found, work)
 	case filter:
 		switch v := v.(type) {
 		case []any:
 			for _, w := range v {
-				if s.condition.holds(root, w) {
-					found = walk(root, w, rest, found)
+				if s.condition.holds(root, w, work) {
+					found = walk(root, w, rest, found, work)
 				}
 			}
 		case *document.Object:
-			if s.condition.holds(root, v) {
-				found = walk(root, v, rest, found)
+			if s.condition.holds(root, v, work) {
+				found = walk(root, v, rest, found, work)
 			}
 		}
 	}
@@ -245,10 +269,13 @@ func children(v any) []any {
 	return nil
 }
 
-func descend(root, v any, rest []step, found []any) []any {
-	found = walk(root, v, rest, found)
+func descend(root, v any, rest []step, found []any, work *work) []any {
+	if work.done() {
+		return found
+	}
+	found = walk(root, v, rest, found, work)
 	for _, c := range children(v) {
-		found = descend(root, c, rest, found)
+		found = descend(root, c, rest, found, work)
 	}
 	return found
 }
@@ -310,32 +337,35 @@ func call(name string, v any) (any, error) {
 	return document.Float(math.Sqrt(squares/n - sum*sum/n/n)), nil
 }
 
-func (c either) holds(root, v any) bool {
+func (c either) holds(root, v any, w *work) bool {
 	for _, e := range c {
-		if e.holds(root, v) {
+		if e.holds(root, v, w) {
 			return true
 		}
 	}
 	return false
 }
 
-func (c both) holds(root, v any) bool {
+func (c both) holds(root, v any, w *work) bool {
 	for _, e := range c {
-		if !e.holds(root, v) {
+		if !e.holds(root, v, w) {
 			return false
 		}
 	}
 	return true
 }
 
-func (c not) holds(root, v any) bool { return !c.condition.holds(root, v) }
+func (c not) holds(root, v any, w *work) bool { return !c.condition.holds(root, v, w) }
 
-func (c present) holds(root, v any) bool {
-	_, ok := c.value(root, v)
+func (c present) holds(root, v any, w *work) bool {
+	_, ok := c.value(root, v, w)
 	return ok
 }
 
-func (o operand) value(root, current any) (any, bool) {
+func (o operand) value(root, current any, w *work) (any, bool) {
+	if w.done() {
+		return nil, false
+	}
 	if o.path == nil {
 		return o.literal, true
 	}
@@ -343,17 +373,21 @@ func (o operand) value(root, current any) (any, bool) {
 	if o.current {
 		at = current
 	}
-	v, err := o.path.Eval(at)
+	v, err := o.path.eval(at, w)
 	return v, err == nil
 }
 
-func (c compare) holds(root, v any) bool {
-	l, ok := c.left.value(root, v)
+func (c compare) holds(root, v any, w *work) bool {
+	l, ok := c.left.value(root, v, w)
 	if c.pattern != nil {
 		s, isString := l.(string)
 		return ok && isString && c.pattern.MatchString(s)
 	}
-	r, ok2 := c.right.value(root, v)
+	r, ok2 := c.right.value(root, v, w)
+	switch c.op {
+	case "==", "!=", "in", "nin":
+		w.left -= parts(l, w.left) // as many may be compared
+	}
 	switch c.op {
 	case "==":
 		return ok && ok2 && document.Equal(l, r)
@@ -434,4 +468,16 @@ func put(v, value any, steps []step) (any, error) {
 	c := append([]any(nil), a...)
 	c[s.indices[0]] = w
 	return c, nil
+}
+
+// parts counts the values in a value, up to most.
+func parts(v any, most int) int {
+	n := 1
+	for _, c := range children(v) {
+		if n >= most {
+			break
+		}
+		n += parts(c, most-n)
+	}
+	return n
 }

@@ -326,7 +326,7 @@ func (p *parser) quoted() (string, error) {
 
 // condition is a filter: anything that is true or false of an element.
 type condition interface {
-	holds(root, current any) bool
+	holds(root, current any, w *work) bool
 }
 
 type (
