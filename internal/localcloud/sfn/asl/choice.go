@@ -192,7 +192,7 @@ func (c *compiler) choiceState(s *State, o *document.Object, at string) {
 		c.fail(at+"/Choices", "Expected a non-empty array")
 	}
 	if v, ok := o.Get("Default"); ok {
-		s.fallback = c.text(v, at+"/Default")
+		s.fallback = c.target(v, at+"/Default")
 	}
 	for i, e := range list {
 		where := fmt.Sprintf("%s/Choices[%d]", at, i)
@@ -203,7 +203,7 @@ func (c *compiler) choiceState(s *State, o *document.Object, at string) {
 		}
 		ch := &choice{}
 		if v, ok := r.Get("Next"); ok {
-			ch.next = c.text(v, where+"/Next")
+			ch.next = c.target(v, where+"/Next")
 		} else {
 			c.fail(where, "These fields are required: [Next]")
 		}

@@ -294,7 +294,7 @@ func (c *compiler) flow(o *document.Object, at string, top bool) *Flow {
 		}
 	}
 	if v, ok := o.Get("StartAt"); ok {
-		f.StartAt = c.text(v, at+"/StartAt")
+		f.StartAt = c.target(v, at+"/StartAt")
 	}
 	v, ok := o.Get("States")
 	if !ok {
@@ -409,6 +409,15 @@ func (c *compiler) text(v any, at string) string {
 		c.fail(at, "Expected value of type String")
 	}
 	return s
+}
+
+// target reads the name of a state to go to. Where there are no such states is
+// told later; only "", which is none, is told here.
+func (c *compiler) target(v any, at string) string {
+	if v == "" {
+		c.report(missingTransition, at, "Missing 'Next' target: ")
+	}
+	return c.text(v, at)
 }
 
 var common = []string{"Type", "Comment", "QueryLanguage"}
@@ -545,7 +554,7 @@ func (c *compiler) next(s *State, o *document.Object, at string) {
 	case hasNext && hasEnd:
 		c.fail(at, "Only one of these fields is allowed: [Next, End]")
 	case hasNext:
-		s.Next = c.text(next, at+"/Next")
+		s.Next = c.target(next, at+"/Next")
 	case hasEnd && end != true:
 		c.fail(at+"/End", "Value must be true")
 	case !hasEnd && !c.single:
@@ -980,7 +989,7 @@ func (c *compiler) catchers(s *State, o *document.Object, at string) {
 			case m.Name == "ErrorEquals":
 				out.Errors = c.errorNames(m.Value, field, i == len(list)-1)
 			case m.Name == "Next":
-				out.Next = c.text(m.Value, field)
+				out.Next = c.target(m.Value, field)
 			case m.Name == "ResultPath" && !s.JSONata:
 				out.resultPath = c.reference(r, where)
 			case m.Name == "Output" && s.JSONata:
