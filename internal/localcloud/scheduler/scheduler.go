@@ -5,6 +5,7 @@ import (
 	"context"
 	crand "crypto/rand"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -36,8 +37,8 @@ type Scheduler struct {
 	queue   timerHeap
 	ready   []*task
 	current *task
-	workers []*worker
-	yield   chan struct{}
+	workers []chan struct{} // idle; each goes on when it gets the turn
+	loop    *loop
 	order   *rand.Rand // draws the order of tasks; apart from rnd so that services cannot disturb it
 	running bool
 
@@ -72,7 +73,6 @@ func NewVirtual(seed uint64, start time.Time) *Scheduler {
 	s.virtual = true
 	s.now = start
 	s.started = start
-	s.yield = make(chan struct{})
 	s.order = rand.New(rand.NewPCG(seed, 0xda942042e4dd58b5))
 	return s
 }
@@ -119,7 +119,14 @@ func (s *Scheduler) UUID() string {
 	s.Read(b[:])
 	b[6] = b[6]&0x0f | 0x40
 	b[8] = b[8]&0x3f | 0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+	var text [36]byte
+	hex.Encode(text[:8], b[:4])
+	hex.Encode(text[9:13], b[4:6])
+	hex.Encode(text[14:18], b[6:8])
+	hex.Encode(text[19:23], b[8:10])
+	hex.Encode(text[24:], b[10:])
+	text[8], text[13], text[18], text[23] = '-', '-', '-', '-'
+	return string(text[:])
 }
 
 // Read fills p with random bytes, so that a Scheduler is an io.Reader of

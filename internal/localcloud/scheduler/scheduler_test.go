@@ -144,11 +144,25 @@ func TestUUIDsAreVersion4(t *testing.T) {
 	}
 }
 
-func BenchmarkVirtualTask(b *testing.B) {
-	s := NewVirtual(1, epoch)
-	b.ReportAllocs()
-	for b.Loop() {
-		s.After(time.Second, "task", func() {})
-		s.Run(nil)
+// BenchmarkVirtual runs tasks of which each starts the next: one that only
+// computes, and one that waits for a timer as well.
+func BenchmarkVirtual(b *testing.B) {
+	for name, wait := range map[string]bool{"task": false, "wait": true} {
+		b.Run(name, func(b *testing.B) {
+			s := NewVirtual(1, epoch)
+			b.ReportAllocs()
+			n := 0
+			var run func()
+			run = func() {
+				if wait {
+					_ = s.Sleep(b.Context(), time.Second)
+				}
+				if n++; n < b.N {
+					s.Go("task", run)
+				}
+			}
+			s.Go("task", run)
+			s.Run(nil)
+		})
 	}
 }

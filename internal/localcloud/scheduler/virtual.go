@@ -5,8 +5,18 @@ import (
 	"time"
 )
 
-// worker is a goroutine of the virtual mode that runs one task after another.
-type worker struct{ next chan *task }
+// In virtual mode one goroutine at a time goes on: it has the turn. It is either
+// a worker, which picks tasks and runs them itself, so that a task that never
+// waits costs no switch of goroutines; or a task that has waited. A task that
+// begins to wait keeps the worker's goroutine and passes the turn to another
+// worker; one that may go on gets the turn from the worker that picked it.
+
+// loop is one call of Run.
+type loop struct {
+	until func() bool
+	limit time.Time
+	done  chan struct{}
+}
 
 // await parks the running task until one of the gates is open. Outside any
 // task it runs the loop until then.
@@ -47,9 +57,12 @@ func (s *Scheduler) await(gates []*Gate) error {
 		g.mu.Unlock()
 	}
 	if t.resume == nil {
-		t.resume = make(chan struct{})
+		t.resume = make(chan struct{}, 1)
 	}
-	s.yield <- struct{}{}
+	s.mu.Lock()
+	s.current = nil
+	s.mu.Unlock()
+	s.pass()
 	<-t.resume
 	return nil
 }
@@ -86,17 +99,47 @@ func (s *Scheduler) run(until func() bool, limit time.Time) {
 		panic("scheduler: Run called from a task")
 	}
 	s.running = true
+	l := &loop{until, limit, make(chan struct{})}
+	s.loop = l
 	s.mu.Unlock()
-	defer func() {
-		s.mu.Lock()
-		s.running = false
+	s.pass()
+	<-l.done
+	s.mu.Lock()
+	s.running = false
+	s.mu.Unlock()
+}
+
+// pass gives the turn to an idle worker, or to a new one.
+func (s *Scheduler) pass() {
+	s.mu.Lock()
+	n := len(s.workers)
+	if n == 0 {
 		s.mu.Unlock()
-	}()
-	for until == nil || !until() {
+		go s.work()
+		return
+	}
+	w := s.workers[n-1]
+	s.workers = s.workers[:n-1]
+	s.mu.Unlock()
+	w <- struct{}{}
+}
+
+// work is a worker's goroutine, from its first turn on.
+func (s *Scheduler) work() {
+	turn := make(chan struct{}, 1)
+	for {
 		s.mu.Lock()
-		if len(s.ready) == 0 && !s.advance(limit) {
+		l := s.loop
+		s.mu.Unlock()
+		if l.until != nil && l.until() {
+			s.leave(turn, l.done)
+			continue
+		}
+		s.mu.Lock()
+		if len(s.ready) == 0 && !s.advance(l.limit) {
 			s.mu.Unlock()
-			return
+			s.leave(turn, l.done)
+			continue
 		}
 		if len(s.ready) == 0 {
 			s.mu.Unlock()
@@ -109,19 +152,29 @@ func (s *Scheduler) run(until func() bool, limit time.Time) {
 		s.ready[last] = nil
 		s.ready = s.ready[:last]
 		s.current = t
-		if t.run == nil { // parked before, goes on
-			s.mu.Unlock()
-			t.resume <- struct{}{}
-		} else {
-			w := s.worker()
-			s.mu.Unlock()
-			w.next <- t
+		run := t.run
+		t.run = nil
+		s.mu.Unlock()
+		if run == nil { // it has waited, and goes on
+			s.leave(turn, t.resume)
+			continue
 		}
-		<-s.yield
+		run()
 		s.mu.Lock()
+		delete(s.live, t)
 		s.current = nil
 		s.mu.Unlock()
 	}
+}
+
+// leave gives the turn to whoever waits for it, and comes back when this worker
+// gets it again.
+func (s *Scheduler) leave(turn, to chan struct{}) {
+	s.mu.Lock()
+	s.workers = append(s.workers, turn)
+	s.mu.Unlock()
+	to <- struct{}{}
+	<-turn
 }
 
 // advance moves the clock to the earliest timer and starts all tasks of that
@@ -138,27 +191,4 @@ func (s *Scheduler) advance(limit time.Time) bool {
 		heap.Pop(&s.queue).(*Timer).fire()
 	}
 	return true
-}
-
-// worker returns an idle goroutine; s.mu is held.
-func (s *Scheduler) worker() *worker {
-	if n := len(s.workers); n > 0 {
-		w := s.workers[n-1]
-		s.workers = s.workers[:n-1]
-		return w
-	}
-	w := &worker{next: make(chan *task)}
-	go func() {
-		for t := range w.next {
-			run := t.run
-			t.run = nil
-			run()
-			s.mu.Lock()
-			delete(s.live, t)
-			s.workers = append(s.workers, w)
-			s.mu.Unlock()
-			s.yield <- struct{}{}
-		}
-	}()
-	return w
 }
