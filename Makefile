@@ -17,7 +17,7 @@ BUILD := $(GO) build -tags lambda.norpc -ldflags "-s -w"
 export CGO_ENABLED = 0
 
 .PHONY: run rehearse build test test-race test-restart test-crash test-ablation lint fmt proto synth synth-check deploy build-lambdas \
-	lint-template bench bench-large bench-jsonata fuzz clean
+	lint-template bench bench-jsonata fuzz clean
 
 run: build ## one whole campaign on this machine: DEVICES=25 EVENT=file FAULTS=all
 	bin/fleetstep demo --devices $(DEVICES) --event $(EVENT) --faults "$(FAULTS)"
@@ -80,12 +80,9 @@ lint-template: .build/venv/bin/cfn-lint ## check the template with cfn-lint (nee
 	python3 -m venv .build/venv
 	.build/venv/bin/pip install --quiet --disable-pip-version-check $(CFN_LINT)
 
-bench: build ## benchmarks, with allocations
-	$(GO) test -run '^$$' -bench . -benchmem ./internal/...
-
-bench-large: build ## 10,000 executions that wait, 100,000 that have finished
-	$(GO) test -run '^$$' -bench Waiting -benchtime 10000x -timeout 60m ./internal/bench
-	$(GO) test -run '^$$' -bench Finished -benchtime 100000x -timeout 60m ./internal/bench
+bench: build ## benchmarks, with allocations; those of many executions with 10,000 waiting and 100,000 finished
+	$(GO) test -run '^$$' -bench . -benchmem $$($(GO) list ./internal/... | grep -v jsonata/compare)
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime 50ms -cpu 1 ./internal/localcloud/sfn/jsonata/compare
 
 bench-jsonata: ## our JSONata beside the other Go engine and the reference implementation (needs npm)
 	npm install --silent --prefix .build/jsonata jsonata@2.0.6

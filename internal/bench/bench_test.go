@@ -5,7 +5,6 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,8 +18,8 @@ import (
 // constant: the most that the SDK, HTTP and this machine allow.
 func BenchmarkCannedServer(b *testing.B) {
 	w := &world{b: b}
-	w.connect(canned(b, "application/x-amz-json-1.0", `{"executionArn":"arn:aws:states:us-east-1:123456789012:execution:m:e","startDate":1700000000}`))
-	clients(b, 64, "calls/s", func(int64) { w.start("arn:aws:states:us-east-1:123456789012:stateMachine:m") }, nil)
+	w.connect(canned(b, "application/x-amz-json-1.0", cannedStart))
+	clients(b, 64, "calls/s", func(int64) { w.start(cannedMachine) }, nil)
 }
 
 // BenchmarkExecutions starts a machine of ten Pass and Choice states from 64
@@ -39,53 +38,48 @@ func BenchmarkTaskToken(b *testing.B) {
 	clients(b, 64, "roundtrips/s", func(int64) { w.start(m); w.answer(<-w.tokens) }, func() { w.settle(m) })
 }
 
-// BenchmarkWaiting opens b.N executions that wait for a token and answers them
-// all: memory and seconds for each, and how fast they were completed.
+// size is how many executions an experiment has: n, a tenth with -short.
+func size(n int) int {
+	if testing.Short() {
+		return n / 10
+	}
+	return n
+}
+
+// BenchmarkWaiting opens 10,000 executions that wait for a token and answers them
+// all: memory of each, and seconds for all.
 func BenchmarkWaiting(b *testing.B) {
+	n := size(10_000)
+	for range b.N {
+		waiting(b, n)
+	}
+}
+
+func waiting(b *testing.B, n int) {
 	w := newWorld(b)
 	m := w.tokenMachine()
-	each := func(n int, f func()) time.Duration {
-		begin := time.Now()
-		var wg sync.WaitGroup
-		work := make(chan struct{})
-		for range 64 {
-			wg.Go(func() {
-				for range work {
-					f()
-				}
-			})
+	take := func(n int) []string {
+		list := make([]string, n)
+		for i := range list {
+			list[i] = <-w.tokens
 		}
-		for range n {
-			work <- struct{}{}
-		}
-		close(work)
-		wg.Wait()
-		return time.Since(begin)
+		return list
 	}
-	var warm []string
-	each(500, func() { w.start(m) })
-	for range 500 {
-		warm = append(warm, <-w.tokens)
-	}
+	crowd(64, 500, func(int64) { w.start(m) })
+	warm := take(500)
 	before := heap()
-	b.ResetTimer()
-	opened := each(b.N, func() { w.start(m) })
-	tokens := make(chan string, b.N)
-	for range b.N {
-		tokens <- <-w.tokens
-	}
-	b.StopTimer()
-	perOne := float64(heap()-before) / float64(b.N)
-	b.StartTimer()
-	completed := each(b.N, func() { w.answer(<-tokens) })
-	b.StopTimer()
+	opened := crowd(64, n, func(int64) { w.start(m) })
+	tokens := take(n)
+	held := heap() - before
+	completed := crowd(64, n, func(i int64) { w.answer(tokens[i]) })
 	for _, t := range warm {
 		w.answer(t)
 	}
 	w.settle(m)
-	b.ReportMetric(perOne, "heap-B/waiting")
-	b.ReportMetric(float64(b.N)/opened.Seconds(), "opened/s")
-	b.ReportMetric(float64(b.N)/completed.Seconds(), "completed/s")
+	b.ReportMetric(float64(held)/float64(n), "heap-B/waiting")
+	b.ReportMetric(float64(n)/opened.Seconds(), "opened/s")
+	b.ReportMetric(float64(n)/completed.Seconds(), "completed/s")
+	b.ReportMetric(completed.Seconds(), "s/complete-all")
 }
 
 func heap() int64 {
@@ -97,22 +91,38 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// BenchmarkFinished runs b.N executions to their end and compares how long
-// DescribeExecution and ListExecutions take before and after, and what the
-// finished ones hold of memory.
+// BenchmarkFinished runs 100,000 executions to their end and compares how long
+// DescribeExecution and ListExecutions take before and after, and what memory
+// holds: as a whole, and for each execution of the last half, when caches are as
+// large as they get.
 func BenchmarkFinished(b *testing.B) {
+	n := size(100_000)
+	for range b.N {
+		finished(b, n)
+	}
+}
+
+func finished(b *testing.B, n int) {
 	w := newWorld(b)
 	m := w.machine(tenStates())
-	for range 200 {
-		w.start(m)
+	run := func(n int) time.Duration {
+		begin := time.Now()
+		crowd(64, n, func(int64) { w.start(m) })
+		w.settle(m)
+		return time.Since(begin)
 	}
-	w.settle(m)
+	run(200)
 	describe, list := w.latencies(m)
-	held := heap()
-	clients(b, 64, "executions/s", func(int64) { w.start(m) }, func() { w.settle(m) })
-	b.ReportMetric(float64(heap()-held)/float64(b.N), "heap-B/finished")
+	before := heap()
+	took := run(n / 2)
+	half := heap()
+	took += run(n - n/2)
+	after := heap()
 	laterDescribe, laterList := w.latencies(m)
 	us := func(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
+	b.ReportMetric(float64(n)/took.Seconds(), "executions/s")
+	b.ReportMetric(float64(after-before)/(1<<20), "heap-MiB/all")
+	b.ReportMetric(float64(after-half)/float64(n-n/2), "heap-B/finished")
 	b.ReportMetric(us(describe), "us/describe-before")
 	b.ReportMetric(us(laterDescribe), "us/describe-after")
 	b.ReportMetric(us(list), "us/list-before")

@@ -4,12 +4,11 @@
 // docs/performance.md says what they gave.
 //
 // Client and cloud share the machine and the process, so that the SDK's work is
-// part of every figure; BenchmarkCannedServer is what that leaves at most. The
-// number of iterations is the size of the experiment where a benchmark is about
-// many of something:
-//
-//	go test -run '^$' -bench 'Waiting' -benchtime 10000x ./internal/bench
-//	go test -run '^$' -bench 'Finished' -benchtime 100000x ./internal/bench
+// part of every figure; BenchmarkCannedServer is what that leaves at most.
+// of-canned is a row's share of its rate, measured right after the row, and
+// of-canned-cpu what that share is by processor time. Experiments with
+// many executions, waiting or finished, are run once and have a tenth of their
+// size with -short.
 //
 // BenchmarkReady starts bin/fleetstep, which "make build" makes.
 package bench
