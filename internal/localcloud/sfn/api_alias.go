@@ -2,6 +2,7 @@ package sfn
 
 import (
 	"context"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -39,13 +40,22 @@ type Alias struct {
 	UpdateDate           *awsapi.Time `json:"updateDate,omitempty"`
 }
 
+// aliasPattern is the pattern of alias names as AWS gives it: not a number.
+const aliasPattern = `^(?=.*[a-zA-Z_\-\.])[a-zA-Z0-9_\-\.]+$`
+
+var aliasName = regexp.MustCompile(`^[a-zA-Z0-9_.-]+$`)
+
+// maxAliases is how many aliases a state machine may have.
+const maxAliases = 100
+
 // checkRouting returns the state machine that the routes belong to.
 func (s *Service) checkRouting(tx *store.Tx, routing []Route) (string, error) {
 	if len(routing) == 0 || len(routing) > 2 {
 		return "", validation("Routing configuration must have one or two entries")
 	}
 	machine, sum := "", 0
-	var plain []string
+	var plain, weights, all []string
+	seen := map[string]bool{}
 	for _, r := range routing {
 		name, qualifier, err := s.machineName(r.StateMachineVersionARN)
 		if err != nil {
@@ -60,12 +70,18 @@ func (s *Service) checkRouting(tx *store.Tx, routing []Route) (string, error) {
 		}
 		machine = name
 		sum += r.Weight
+		weights = append(weights, strconv.Itoa(r.Weight))
+		all = append(all, r.StateMachineVersionARN)
+		seen[r.StateMachineVersionARN] = true
 	}
 	if plain != nil {
 		return "", validation("Routing configuration must contain state machine version ARNs. Received: [%s]", strings.Join(plain, ", "))
 	}
+	if len(seen) < len(all) {
+		return "", validation("Routing configuration must contain distinct state machine version ARNs. Received: [%s]", strings.Join(all, ", "))
+	}
 	if sum != 100 {
-		return "", validation("Sum of routing configuration weights must equal 100. Received: %d", sum)
+		return "", validation("Sum of routing configuration weights must equal 100. Received: [%s]", strings.Join(weights, ", "))
 	}
 	for _, r := range routing {
 		_, ok, err := versions.Get(tx, machine, store.Number(uint64(r.version())))
@@ -80,11 +96,11 @@ func (s *Service) checkRouting(tx *store.Tx, routing []Route) (string, error) {
 }
 
 func (s *Service) createAlias(ctx context.Context, c *awsapi.Call, in *AliasInput) (*Alias, error) {
-	if !validName(in.Name) {
-		return nil, invalidName(in.Name)
+	if len(in.Name) > 80 {
+		return nil, validation("1 validation error detected: Value '%s' at 'name' failed to satisfy constraint: Member must have length less than or equal to 80", in.Name)
 	}
-	if _, err := strconv.Atoi(in.Name); err == nil {
-		return nil, invalidName(in.Name)
+	if !aliasName.MatchString(in.Name) || !strings.ContainsFunc(in.Name, func(r rune) bool { return r < '0' || r > '9' }) {
+		return nil, validation("1 validation error detected: Value '%s' at 'name' failed to satisfy constraint: Member must satisfy regular expression pattern: %s", in.Name, aliasPattern)
 	}
 	now := s.sched.Now()
 	out := &Alias{}
@@ -108,6 +124,15 @@ func (s *Service) createAlias(ctx context.Context, c *awsapi.Call, in *AliasInpu
 			}
 			out.CreationDate = awsapi.TimeOf(old.Created)
 			return nil
+		}
+		n := 0
+		for _, err := range aliases.Scan(tx, store.Query{Prefix: []string{machine}}) {
+			if n++; err != nil {
+				return err
+			}
+		}
+		if n >= maxAliases {
+			return awsapi.Errorf("ServiceQuotaExceededException", "Failed to create alias because the state machine has %d aliases already.", maxAliases).WithStatus(402)
 		}
 		out.CreationDate = awsapi.TimeOf(now)
 		return aliases.Put(tx, a, machine, in.Name)

@@ -199,12 +199,19 @@ func (s *Service) startSyncExecution(ctx context.Context, c *awsapi.Call, in *St
 	}
 	rec = e.rec
 	millis := rec.Stopped.Sub(rec.Started).Milliseconds()
-	return &SyncOutput{
+	out := &SyncOutput{
 		ExecutionARN: rec.ARN, StateMachineARN: s.arn("stateMachine", rec.Machine), Name: rec.name(),
 		StartDate: awsapi.Time{Time: rec.Started}, StopDate: awsapi.Time{Time: rec.Stopped}, Status: rec.Status, Error: rec.Error, Cause: rec.Cause,
 		Input: &rec.Input, InputDetails: &included{true}, Output: rec.Output, OutputDetails: outputIncluded(rec.Output),
 		Billing: billingDetails{max(100, (millis+99)/100*100), 64},
-	}, nil
+	}
+	if in.IncludedData == metadataOnly {
+		out.Input, out.InputDetails = nil, &included{}
+		if out.Output != nil {
+			out.Output, out.OutputDetails = nil, &included{}
+		}
+	}
+	return out, nil
 }
 
 func outputIncluded(output *string) *included {
@@ -227,6 +234,9 @@ type StopExecutionOutput struct {
 }
 
 func (s *Service) stopExecution(ctx context.Context, c *awsapi.Call, in *StopExecutionInput) (*StopExecutionOutput, error) {
+	if err := checkError(in.Error, in.Cause); err != nil {
+		return nil, err
+	}
 	k, err := s.standardOf(in.ExecutionARN)
 	if err != nil {
 		return nil, err
@@ -300,6 +310,12 @@ func (s *Service) describeExecution(ctx context.Context, c *awsapi.Call, in *Exe
 		out.MapRunARN = rec.Child.MapRun
 	}
 	out.RedriveStatus, out.RedriveStatusReason = redriveStatus(rec)
+	if in.IncludedData == metadataOnly {
+		out.Input, out.InputDetails, out.Error, out.Cause = nil, &included{}, nil, nil
+		if out.Output != nil {
+			out.Output, out.OutputDetails = nil, &included{}
+		}
+	}
 	if rec.Version != 0 {
 		out.StateMachineVersionARN = out.StateMachineARN + ":" + strconv.Itoa(rec.Version)
 	}

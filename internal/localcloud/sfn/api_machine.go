@@ -90,6 +90,28 @@ func (s *Service) checkLogging(ctx context.Context, l *LoggingConfig) error {
 	return nil
 }
 
+// checkEncryption refuses a configuration that says less or more than it must.
+func checkEncryption(e *EncryptionConf) error {
+	refuse := func(what string) error {
+		return awsapi.Errorf("InvalidEncryptionConfiguration", "Invalid Encryption Configuration: %s", what)
+	}
+	switch {
+	case e == nil:
+		return nil
+	case e.Type == "AWS_OWNED_KEY":
+		if e.KeyID != "" || e.DataReuse != 0 {
+			return refuse("kmsKeyId and kmsDataKeyReusePeriodSeconds must not be set with the type AWS_OWNED_KEY.")
+		}
+	case e.Type != "CUSTOMER_MANAGED_KMS_KEY":
+		return validation("1 validation error detected: Value '%s' at 'encryptionConfiguration.type' failed to satisfy constraint: Member must satisfy enum value set: [AWS_OWNED_KEY, CUSTOMER_MANAGED_KMS_KEY]", e.Type)
+	case e.KeyID == "":
+		return refuse("kmsKeyId must be set with the type CUSTOMER_MANAGED_KMS_KEY.")
+	case e.DataReuse != 0 && (e.DataReuse < 60 || e.DataReuse > 900):
+		return refuse("kmsDataKeyReusePeriodSeconds must be between 60 and 900.")
+	}
+	return nil
+}
+
 // LogGroups may be implemented by Logs: then a missing log group is refused when
 // a state machine is created.
 type LogGroups interface {
@@ -131,6 +153,9 @@ func (s *Service) createStateMachine(ctx context.Context, c *awsapi.Call, in *Cr
 		return nil, err
 	}
 	if err := s.checkLogging(ctx, in.Logging); err != nil {
+		return nil, err
+	}
+	if err := checkEncryption(in.Encryption); err != nil {
 		return nil, err
 	}
 	arn := s.arn("stateMachine", in.Name)
@@ -190,6 +215,12 @@ func (s *Service) createStateMachine(ctx context.Context, c *awsapi.Call, in *Cr
 	return out, nil
 }
 
+// maxVersions is how many versions a state machine may have.
+const maxVersions = 1000
+
+// metadataOnly is the includedData of requests that want no data.
+const metadataOnly = "METADATA_ONLY"
+
 // publish makes a version of the newest revision, if it has none yet, and
 // stores the machine.
 func (s *Service) publish(tx *store.Tx, m *machineRecord, description string) (versionRecord, error) {
@@ -201,6 +232,15 @@ func (s *Service) publish(tx *store.Tx, m *machineRecord, description string) (v
 			return row.Value, nil
 		}
 		break
+	}
+	n := 0
+	for _, err := range versions.Scan(tx, store.Query{Prefix: []string{m.Name}}) {
+		if n++; err != nil {
+			return versionRecord{}, err
+		}
+	}
+	if n >= maxVersions {
+		return versionRecord{}, awsapi.Errorf("ServiceQuotaExceededException", "Failed to publish the State Machine version: there are %d versions already.", maxVersions).WithStatus(402)
 	}
 	m.Versions++
 	v := versionRecord{Number: m.Versions, Revision: m.Revision, Description: description, Created: s.sched.Now()}
@@ -239,6 +279,12 @@ func (s *Service) updateStateMachine(ctx context.Context, c *awsapi.Call, in *Up
 	}
 	if in.Definition == "" && in.RoleARN == "" && in.Logging == nil && in.Tracing == nil && in.Encryption == nil {
 		return nil, awsapi.Errorf("MissingRequiredParameter", "Either the definition, the role ARN, the LoggingConfiguration, or the TracingConfiguration must be specified")
+	}
+	if in.VersionDescription != "" && !in.Publish {
+		return nil, validation("Version description can only be set when publish is true")
+	}
+	if err := checkEncryption(in.Encryption); err != nil {
+		return nil, err
 	}
 	if err := s.checkLogging(ctx, in.Logging); err != nil {
 		return nil, err
@@ -567,6 +613,9 @@ func (s *Service) describeStateMachine(ctx context.Context, c *awsapi.Call, in *
 	})
 	if err != nil {
 		return nil, err
+	}
+	if in.IncludedData == metadataOnly {
+		out.Definition = "{}"
 	}
 	return out, nil
 }

@@ -308,7 +308,7 @@ func (s *Service) redrive(k key, token string, change func(rec *executionRecord)
 		}
 	}
 	if status == "REDRIVABLE" && rec.Stopped.AddDate(0, 0, redriveDays).Before(now) {
-		status, reason = "NOT_REDRIVABLE", "Execution is not redrivable because it has exceeded the redrive period"
+		status, reason = "NOT_REDRIVABLE", "Execution redrivable period exceeded"
 	}
 	var snap asl.Snapshot
 	found := false
@@ -319,7 +319,7 @@ func (s *Service) redrive(k key, token string, change func(rec *executionRecord)
 		return at, "", err
 	}
 	if status == "REDRIVABLE" && (!found || snap.Next >= asl.MaxEvents-1) {
-		status, reason = "NOT_REDRIVABLE", "Execution has reached the maximum number of history events"
+		status, reason = "NOT_REDRIVABLE", "Execution history event limit exceeded"
 	}
 	if status != "REDRIVABLE" {
 		return at, reason, nil

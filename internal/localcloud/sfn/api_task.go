@@ -82,6 +82,17 @@ func (s *Service) settleTask(run *asl.Run, branch string, attempt int, res asl.R
 	return run.Complete(branch, attempt, res)
 }
 
+// checkError checks the lengths of an error and its cause.
+func checkError(name, cause *string) error {
+	if name != nil && len(*name) > 256 {
+		return validation("1 validation error detected: Value at 'error' failed to satisfy constraint: Member must have length less than or equal to 256")
+	}
+	if cause != nil && len(*cause) > 32768 {
+		return validation("1 validation error detected: Value at 'cause' failed to satisfy constraint: Member must have length less than or equal to 32768")
+	}
+	return nil
+}
+
 // SendTaskFailureInput is the input of SendTaskFailure.
 type SendTaskFailureInput struct {
 	TaskToken string  `json:"taskToken"`
@@ -90,11 +101,8 @@ type SendTaskFailureInput struct {
 }
 
 func (s *Service) sendTaskFailure(ctx context.Context, c *awsapi.Call, in *SendTaskFailureInput) (*Empty, error) {
-	if in.Error != nil && len(*in.Error) > 256 {
-		return nil, validation("1 validation error detected: Value at 'error' failed to satisfy constraint: Member must have length less than or equal to 256")
-	}
-	if in.Cause != nil && len(*in.Cause) > 32768 {
-		return nil, validation("1 validation error detected: Value at 'cause' failed to satisfy constraint: Member must have length less than or equal to 32768")
+	if err := checkError(in.Error, in.Cause); err != nil {
+		return nil, err
 	}
 	err := s.byToken(in.TaskToken, func(run *asl.Run, branch string, attempt int) error {
 		return s.settleTask(run, branch, attempt, asl.Result{Failed: true, Error: in.Error, Cause: in.Cause})

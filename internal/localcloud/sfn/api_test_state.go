@@ -191,8 +191,23 @@ func (s *Service) stateToTest(in *TestStateInput) (*asl.Machine, *asl.State, err
 // checkMock says whether the state may or must have a mock.
 func checkMock(in *TestStateInput, st *asl.State) error {
 	if in.Mock == nil {
-		if in.Configuration != nil && in.Configuration.MapIterationFailureCount != nil {
-			return validation("TestState does not support MapIterationFailureCount when a mock is not specified.")
+		without := func(what string) error {
+			return validation("TestState does not support %s when a mock is not specified.", what)
+		}
+		if k := in.Configuration; k != nil {
+			switch {
+			case k.MapIterationFailureCount != nil:
+				return without("MapIterationFailureCount")
+			case k.RetrierRetryCount != 0:
+				return without("RetrierRetryCount")
+			case k.ErrorCausedByState != "":
+				return without("ErrorCausedByState")
+			case k.MapItemReaderData != nil:
+				return without("MapItemReaderData")
+			}
+		}
+		if in.Context != nil {
+			return without("Context")
 		}
 		switch st.Type {
 		case "Map", "Parallel":
@@ -215,8 +230,16 @@ func checkMock(in *TestStateInput, st *asl.State) error {
 	default:
 		return validation("State type '%s' is not supported when a mock is specified", st.Type)
 	}
-	if (in.Mock.Result == nil) == (in.Mock.ErrorOutput == nil) {
-		return validation("A mock must have exactly one of result and errorOutput")
+	if in.Mock.Result != nil && in.Mock.ErrorOutput != nil {
+		return validation("A test mock should have only one of the following fields: [result, errorOutput].")
+	}
+	if in.Mock.Result == nil && in.Mock.ErrorOutput == nil {
+		return validation("A test mock should have one of the following fields: [result, errorOutput].")
+	}
+	switch in.Mock.FieldValidationMode {
+	case "", "STRICT", "PRESENT", "NONE":
+	default:
+		return validation("1 validation error detected: Value '%s' at 'mock.fieldValidationMode' failed to satisfy constraint: Member must satisfy enum value set: [STRICT, PRESENT, NONE]", in.Mock.FieldValidationMode)
 	}
 	return nil
 }
@@ -234,10 +257,16 @@ func checkMockResult(in *TestStateInput, st *asl.State, v any) error {
 		}
 	case "Task":
 		r := st.Kind()
-		if r.Kind != asl.Integration || r.Pattern != asl.Request || in.Mock.FieldValidationMode == "NONE" {
+		if r.Kind != asl.Integration || r.Pattern == asl.Callback || in.Mock.FieldValidationMode == "NONE" {
 			return nil
 		}
 		service, operation, _, _ := target(r)
+		if r.Pattern != asl.Request {
+			if r.Service != "states" {
+				return nil
+			}
+			operation = "DescribeExecution" // what the job is described by when it has ended
+		}
 		var skip []string
 		if r.Service == "lambda" {
 			// The optimized integration shows the payload parsed.
@@ -257,22 +286,38 @@ func checkMockResult(in *TestStateInput, st *asl.State, v any) error {
 	return nil
 }
 
+// contextTypes are the members of a context object that must have a type: text is
+// true, numbers are false.
+var contextTypes = []struct {
+	group string
+	texts map[string]bool
+}{
+	{"Execution", map[string]bool{"Id": true, "Name": true, "RoleArn": true, "StartTime": true, "RedriveTime": true, "RedriveCount": false}},
+	{"State", map[string]bool{"Name": true, "EnteredTime": true, "RetryCount": false}},
+	{"StateMachine", map[string]bool{"Id": true, "Name": true}},
+	{"Task", map[string]bool{"Token": true}},
+}
+
 // checkContext says what is wrong with a context object.
 func checkContext(o *document.Object) string {
-	for group, texts := range map[string][]string{"Execution": {"Id", "Name", "RoleArn", "StartTime"}, "State": {"Name", "EnteredTime"}, "StateMachine": {"Id", "Name"}, "Task": {"Token"}} {
-		v, ok := o.Get(group)
+	for _, c := range contextTypes {
+		v, ok := o.Get(c.group)
 		if !ok {
 			continue
 		}
 		g, ok := v.(*document.Object)
 		if !ok {
-			return group + " must be a JSON object"
+			return c.group + " must be a JSON object"
 		}
-		for _, name := range texts {
-			if v, ok := g.Get(name); ok {
-				if _, ok := v.(string); !ok {
-					return fmt.Sprintf("%s.%s must be a string", group, name)
-				}
+		for _, m := range g.Members() {
+			isText, known := c.texts[m.Name]
+			_, text := m.Value.(string)
+			_, number := document.Number(m.Value)
+			switch {
+			case known && isText && !text:
+				return fmt.Sprintf("%s.%s must be a string", c.group, m.Name)
+			case known && !isText && !number:
+				return fmt.Sprintf("%s.%s must be a number", c.group, m.Name)
 			}
 		}
 	}

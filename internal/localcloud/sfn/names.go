@@ -3,6 +3,7 @@ package sfn
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // validName checks a name of a state machine, execution or activity.
@@ -11,7 +12,7 @@ func validName(name string) bool {
 		return false
 	}
 	for _, r := range name {
-		if unicode.IsSpace(r) || unicode.IsControl(r) || strings.ContainsRune("?*<>{}[]\"#%\\^|~`$&,;:/", r) || r >= 0x7f && r <= 0x9f {
+		if unicode.IsSpace(r) || unicode.IsControl(r) || strings.ContainsRune("?*<>{}[]\"#%\\^|~`$&,;:/", r) || r >= 0x7f && r <= 0x9f || r == 0xfffe || r == 0xffff || r == 0x10ffff || r == utf8.RuneError {
 			return false
 		}
 	}
@@ -39,6 +40,9 @@ func (s *Service) machineName(arn string) (name, qualifier string, err error) {
 		return "", "", invalidARN(kind)
 	}
 	name, qualifier, _ = strings.Cut(rest, ":")
+	if strings.Contains(name, "/") {
+		return "", "", validation("The operation does not support the ARN of a Map state: '%s'", arn)
+	}
 	return name, qualifier, nil
 }
 

@@ -10,7 +10,9 @@ import (
 // TestHostileStates: whatever a state computes, it ends within bounds of time and
 // memory, in an error that the execution reports.
 func TestHostileStates(t *testing.T) {
-	deep := func(open, close string, n int) string { return strings.Repeat(open, n) + "1" + strings.Repeat(close, n) }
+	deep := func(open, close string, n int) string {
+		return strings.Repeat(open, n) + "1" + strings.Repeat(close, n)
+	}
 	shared := "($x0 := {'v':1}; "
 	for i := 1; i <= 60; i++ {
 		shared += fmt.Sprintf("$x%d := {'a':$x%d,'b':$x%d}; ", i, i-1, i-1)
