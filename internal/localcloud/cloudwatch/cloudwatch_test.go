@@ -465,6 +465,7 @@ func TestEMF(t *testing.T) {
 	ctx := context.Background()
 	c.PutEMF(ctx, fmt.Appendf(nil, emfSample, start.UnixMilli()))
 	c.PutEMF(ctx, []byte(`{"_aws":`))
+	c.PutEMF(ctx, []byte(`{"note":{"_aws":{"CloudWatchMetrics":[]}}}`)) // ignored
 	c.PutEMF(ctx, []byte(strings.Replace(fmt.Sprintf(emfSample, start.UnixMilli()), `"Wave":"1"`, `"Wave":1`, 1)))
 	list := c.call(t, "ListMetrics", `{"Namespace":"Fleet"}`)["Metrics"].([]any)
 	if len(list) != 6 {

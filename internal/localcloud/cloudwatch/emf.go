@@ -70,6 +70,9 @@ func parseEMF(document []byte, now time.Time) ([]emfDatum, error) {
 		return nil, err
 	}
 	// Member names count with their case here, so _aws is read from root.
+	if root["_aws"] == nil {
+		return nil, nil // it has the word somewhere else
+	}
 	var doc emfDocument
 	if err := json.Unmarshal(root["_aws"], &doc.AWS); err != nil {
 		return nil, fmt.Errorf("%w: _aws: %v", errEMF, err)

@@ -118,8 +118,26 @@ func dimensionKey(d []Dimension) string {
 		pairs[i] = [2]string{x.Name, x.Value}
 	}
 	slices.SortFunc(pairs, func(a, b [2]string) int { return strings.Compare(a[0], b[0]) })
-	b, _ := json.Marshal(pairs) // strings always encode
-	return string(b)
+	key := []byte{'['}
+	for i, p := range pairs {
+		if i > 0 {
+			key = append(key, ',')
+		}
+		key = append(key, '[')
+		key = append(appendText(key, p[0]), ',')
+		key = append(appendText(key, p[1]), ']')
+	}
+	return string(append(key, ']'))
+}
+
+// appendText writes a string as JSON has it.
+func appendText(b []byte, s string) []byte {
+	plain := func(r rune) bool { return r >= ' ' && r < 0x7f && r != '"' && r != '\\' && r != '<' && r != '>' && r != '&' }
+	if strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
+		return append(append(append(b, '"'), s...), '"')
+	}
+	text, _ := json.Marshal(s) // strings always encode
+	return append(b, text...)
 }
 
 func dimensionsOf(key string) []Dimension {

@@ -395,7 +395,7 @@ func (s *Service) putEvents(ctx context.Context, _ *awsapi.Call, in *putEventsIn
 			}
 			st.Last = max(st.Last, e.Timestamp)
 			st.Ingest = now
-			if emf(e.Message) {
+			if mayBeEMF(e.Message) {
 				documents = append(documents, e.Message)
 			}
 		}

@@ -2,7 +2,6 @@ package cloudwatchlogs
 
 import (
 	"context"
-	"encoding/json"
 	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
@@ -12,8 +11,9 @@ import (
 
 // Metrics takes documents in the embedded metric format.
 type Metrics interface {
-	// PutEMF takes one document as it was logged. It never fails for the
-	// caller: a bad document is counted, not stored.
+	// PutEMF takes one message that may be a document in that format, as it
+	// was logged. It never fails for the caller: a bad document is counted,
+	// not stored, and what is none is ignored.
 	PutEMF(ctx context.Context, document []byte)
 }
 
@@ -96,17 +96,10 @@ func groupName(ref string) string {
 	return ref
 }
 
-// emf reports whether a message is a document in the embedded metric format.
-func emf(message string) bool {
-	if !strings.HasPrefix(message, "{") || !strings.Contains(message, `"_aws"`) {
-		return false
-	}
-	var probe struct {
-		AWS *struct {
-			CloudWatchMetrics json.RawMessage
-		} `json:"_aws"`
-	}
-	return json.Unmarshal([]byte(message), &probe) == nil && probe.AWS != nil && probe.AWS.CloudWatchMetrics != nil
+// mayBeEMF reports whether a message can be a document in the embedded metric
+// format; the metrics' service looks closer.
+func mayBeEMF(message string) bool {
+	return strings.HasPrefix(message, "{") && strings.Contains(message, `"_aws"`) && strings.Contains(message, `"CloudWatchMetrics"`)
 }
 
 // API describes the service's operations.

@@ -119,11 +119,18 @@ func principalOf(id awsapi.Identity) policy.Principal {
 
 // accountOf is the account in an ARN, "" if it has none.
 func accountOf(arn string) string {
-	parts := strings.SplitN(arn, ":", 6)
-	if len(parts) < 6 {
+	for range 4 {
+		_, after, ok := strings.Cut(arn, ":")
+		if !ok {
+			return ""
+		}
+		arn = after
+	}
+	account, _, ok := strings.Cut(arn, ":")
+	if !ok {
 		return ""
 	}
-	return parts[4]
+	return account
 }
 
 // document compiles a resource policy; nil for "".

@@ -3,7 +3,6 @@ package lambda
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -70,7 +69,7 @@ func (p *InProcess) Invoke(ctx context.Context, f Function, inv Invocation) (res
 		result.Began = began
 		return result, nil
 	}
-	if !json.Valid(out) {
+	if len(out) == 0 {
 		out = []byte("null")
 	}
 	return Result{Payload: out, Stream: h.stream, Began: began}, nil

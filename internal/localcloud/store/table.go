@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"slices"
 )
 
 // Table is a set of records of one type under string keys of one or more
@@ -53,12 +54,12 @@ func (t Table[T]) Get(tx *Tx, key ...string) (v T, ok bool, err error) {
 // reads and decodes a record once. The value is shared with other callers;
 // nothing that it refers to may be changed.
 func (t Table[T]) Shared(tx *Tx, key ...string) (v T, ok bool, err error) {
-	if tx.wrote || tx.detached {
-		return t.Get(tx, key...)
-	}
 	k := t.key(key)
-	if known, ok := tx.db.shared.get(k); ok {
-		return known.(T), true, nil
+	usable := !tx.detached && !slices.Contains(tx.stale, text(k))
+	if usable {
+		if known, ok := tx.db.shared.get(k); ok {
+			return known.(T), true, nil
+		}
 	}
 	b, ok, err := tx.Get(k)
 	if err != nil || !ok {
@@ -67,7 +68,9 @@ func (t Table[T]) Shared(tx *Tx, key ...string) (v T, ok bool, err error) {
 	if v, err = t.decode(b); err != nil {
 		return v, false, err
 	}
-	tx.db.shared.put(k, v)
+	if usable && !tx.wrote { // else it may be this transaction's, and never be committed
+		tx.db.shared.put(k, v)
+	}
 	return v, true, nil
 }
 
