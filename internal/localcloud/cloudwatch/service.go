@@ -132,7 +132,9 @@ func dimensionKey(d []Dimension) string {
 
 // appendText writes a string as JSON has it.
 func appendText(b []byte, s string) []byte {
-	plain := func(r rune) bool { return r >= ' ' && r < 0x7f && r != '"' && r != '\\' && r != '<' && r != '>' && r != '&' }
+	plain := func(r rune) bool {
+		return r >= ' ' && r < 0x7f && r != '"' && r != '\\' && r != '<' && r != '>' && r != '&'
+	}
 	if strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
 		return append(append(append(b, '"'), s...), '"')
 	}
