@@ -75,7 +75,10 @@ func (s say) activate(ev event.DeviceEvent) event.Move {
 			move.KeepNews = true
 			return move
 		}
-		return s.look(forReturn)
+		// The step may be over before the look is answered.
+		move := s.look(forReturn)
+		move.KeepNews = true
+		return move
 	case event.KindConnected:
 		if !s.returned(ev) {
 			return ignore

@@ -72,7 +72,17 @@ func (s say) download(ev event.DeviceEvent) event.Move {
 		if !s.returned(ev) {
 			return ignore
 		}
-		return s.look(forReturn)
+		if _, ours := pending(s.t, event.StepDownload, "", s.m.Download)[ev.CommandKey]; ours && !s.m.separate() {
+			// The command was taken, and more: its end, which came before, may be
+			// told after.
+			move := s.downloading(ev.CommandKey, ev, false)
+			move.KeepNews = true
+			return move
+		}
+		// The step may be over before the look is answered.
+		move := s.look(forReturn)
+		move.KeepNews = true
+		return move
 	case event.KindAnswer:
 	default:
 		return ignore

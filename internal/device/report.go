@@ -52,10 +52,10 @@ func (s say) report(ev event.DeviceEvent) event.Move {
 		}
 		return s.transferred(ev)
 	case event.KindBooted:
-		if !s.returned(ev) {
+		ours := ev.CommandKey != "" && (ev.CommandKey == s.m.Activate || ev.CommandKey == s.m.Download && !s.m.separate())
+		if !ours && !s.returned(ev) {
 			return ignore
 		}
-		ours := ev.CommandKey != "" && (ev.CommandKey == s.m.Activate || ev.CommandKey == s.m.Download && !s.m.separate())
 		if ours || ev.FirmwareUpdated {
 			return s.back(ev) // Verify sees whether it was for the better
 		}

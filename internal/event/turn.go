@@ -34,7 +34,8 @@ type Move struct {
 	// Commands are the command keys, with their command paths, of the news that
 	// the task waits for; they are set when it begins.
 	Commands map[string]string
-	// KeepNews keeps the event for the next step as well.
+	// KeepNews keeps the event for the next step as well, whether this one ends
+	// with it or goes on.
 	KeepNews bool
 	// Done or Failed ends the task.
 	Done   any

@@ -105,6 +105,15 @@ var stories = []struct {
 			w.after(10*time.Second, a.connect)
 		})
 	}, status: event.StatusSucceeded, downloads: 2, within: 2 * time.Minute},
+	{name: "the boot is seen before all that was before it", doc: patient, play: tellLate, status: event.StatusSucceeded, downloads: 1, within: 2 * time.Minute},
+	{name: "a boot for no reason given is seen before all that was before it", doc: patient, play: func(w *world, a *agent) {
+		tellLate(w, a)
+		a.anonymous = true
+	}, status: event.StatusSucceeded, downloads: 1, within: 2 * time.Minute},
+	{name: "the boot is seen before all that was before it, separate activation", doc: func(d *event.Document) {
+		patient(d)
+		separate(d)
+	}, play: tellLate, status: event.StatusSucceeded, downloads: 1, within: 4 * time.Minute},
 	{name: "does not boot", play: func(w *world, a *agent) { a.fault = "boot" }, status: event.StatusFailed, reason: event.ActivateFailed, downloads: 1},
 	{name: "does not boot, separate activation", doc: separate, play: func(w *world, a *agent) { a.fault = "boot" }, status: event.StatusFailed, reason: event.ActivateFailed, downloads: 1},
 	{name: "wrong version, rolled back", play: func(w *world, a *agent) { a.wanted = "2.0.1" }, status: event.StatusFailed, reason: event.VerifyWrongVersion, downloads: 1},
@@ -246,6 +255,25 @@ var stories = []struct {
 		w.after(2*time.Hour, a.connect)
 	}, status: event.StatusCanceled},
 }
+
+// tellLate has the functions see what a device says before it boots half a minute
+// after its Boot!, and the answers to looks later yet.
+func tellLate(w *world, a *agent) {
+	a.late = func(r *usp.Record) time.Duration {
+		commanded := a.downloads > 0 || len(a.requests) > 0
+		switch {
+		case r.Message == nil || !commanded:
+			return 0
+		case r.Message.GetBody().GetResponse().GetGetResp() != nil:
+			return 25 * time.Second
+		case r.Message.GetBody().GetRequest().GetNotify().GetEvent().GetEventName() == "Boot!":
+			return 0
+		}
+		return 55 * time.Second
+	}
+}
+
+func patient(d *event.Document) { d.Timeouts.AnswerSeconds = 120 }
 
 func separate(d *event.Document) { d.Activation.Mode = event.ActivateSeparate }
 

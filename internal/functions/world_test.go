@@ -549,13 +549,15 @@ type agent struct {
 	fault      string // "", "404", "checksum", "boot"
 	refuse     usp.Code
 	duration   time.Duration
-	lose       func(m *uspmsg.Msg) bool      // requests that never arrive
-	mute       func(n usp.Notification) bool // notifications that are lost
-	drop       func(m *uspmsg.Msg) bool      // answers that are lost
-	said       []*uspmsg.Msg                 // all that it said
-	parallel   bool                          // takes a second download beside the first
-	onDownload func(finish func())           // instead of finishing after duration
-	forge      usp.EndpointID                // from_id of what it sends
+	lose       func(m *uspmsg.Msg) bool          // requests that never arrive
+	mute       func(n usp.Notification) bool     // notifications that are lost
+	drop       func(m *uspmsg.Msg) bool          // answers that are lost
+	anonymous  bool                              // its Boot! names no command
+	late       func(r *usp.Record) time.Duration // until a function sees a record
+	said       []*uspmsg.Msg                     // all that it said
+	parallel   bool                              // takes a second download beside the first
+	onDownload func(finish func())               // instead of finishing after duration
+	forge      usp.EndpointID                    // from_id of what it sends
 }
 
 type running2 struct{ command, key string }
@@ -584,6 +586,14 @@ func (a *agent) publish(r *usp.Record) {
 		Record: base64.StdEncoding.EncodeToString(b), Topic: a.w.topics.Controller.Expand(string(a.thing), controllerID),
 		ThingName: string(a.thing), ClientID: string(a.thing), ReceivedAt: a.w.now.UnixMilli(),
 		ContentType: usp.ContentType, ResponseTopic: a.w.topics.Agent.Expand(string(a.thing), controllerID),
+	}
+	late := time.Duration(0)
+	if a.late != nil {
+		late = a.late(r)
+	}
+	if late > 0 {
+		a.w.after(late, func() { a.w.twice(func() { a.w.message(m) }) })
+		return
 	}
 	a.w.twice(func() { a.w.message(m) })
 }
@@ -649,6 +659,9 @@ func (a *agent) notify(n usp.Notification) {
 }
 
 func (a *agent) boot(cause, key string, updated bool) {
+	if a.anonymous {
+		key = ""
+	}
 	a.boots++
 	a.requests = map[int]running2{}
 	a.connect()

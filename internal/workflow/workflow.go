@@ -207,8 +207,9 @@ func (w *Workflow) deliver(ctx context.Context, d Device, ev event.DeviceEvent, 
 		acked = true
 		return persisted()
 	}
-	if a, ok := d.await(ev); ok {
-		delivered, again, err := w.turn(ctx, d, a, ev, ack, true)
+	first, waits := d.await(ev)
+	if waits {
+		delivered, again, err := w.turn(ctx, d, first, ev, ack, true)
 		if err != nil || !again {
 			return delivered, err
 		}
@@ -235,6 +236,9 @@ func (w *Workflow) deliver(ctx context.Context, d Device, ev event.DeviceEvent, 
 		return out, err
 	}
 	if a, ok := d.await(ev); ok && d.Claim != nil {
+		if out.kept && out.Did != "late" && a.Token == first.Token {
+			return out, nil // it has taken the event, and its successor will
+		}
 		delivered, again, err := w.turn(ctx, d, a, ev, ack, false)
 		if err != nil {
 			return delivered, err
@@ -246,9 +250,9 @@ func (w *Workflow) deliver(ctx context.Context, d Device, ev event.DeviceEvent, 
 	return Delivery{Did: "kept", Job: out.Job}, nil
 }
 
-// turn lets the conversation of a task take an event. again is true if the event
-// is still to be kept: the conversation has no use for it, or the task is over
-// and its successor may have. mark is whether a resumed task is removed at once;
+// turn lets the conversation of a task take an event. again is true if somebody
+// else may need the event: the conversation has no use for it, or keeps it for its
+// successor, or the task is over and its successor may wait already. mark is whether a resumed task is removed at once;
 // its successor removes it in any case.
 func (w *Workflow) turn(ctx context.Context, d Device, a Await, ev event.DeviceEvent, ack func() error, mark bool) (out Delivery, again bool, err error) {
 	out = Delivery{Did: "ignored", Step: a.Step, Job: a.Job}
@@ -259,20 +263,20 @@ func (w *Workflow) turn(ctx context.Context, d Device, a Await, ev event.DeviceE
 	if err != nil {
 		return out, false, err
 	}
-	switch {
-	case m.Ignore:
+	if m.Ignore {
 		return out, true, nil
-	case m.Ends():
-		if m.KeepNews {
-			err := w.Store.PutNews(ctx, d.Thing, d.Claim.Execution, ev, d.Claim.Deadline.Add(linger))
-			if errors.Is(err, ErrGone) {
-				return out, false, ack()
-			}
-			if err != nil {
-				return out, false, err
-			}
-			out.kept = true
+	}
+	if m.KeepNews {
+		err := w.Store.PutNews(ctx, d.Thing, d.Claim.Execution, ev, d.Claim.Deadline.Add(linger))
+		if errors.Is(err, ErrGone) {
+			return out, false, ack()
 		}
+		if err != nil {
+			return out, false, err
+		}
+		out.kept = true
+	}
+	if m.Ends() {
 		out.Did, out.Failure = "resumed", m.Failed
 		if err := w.resume(ctx, a, m); errors.Is(err, ErrDeadToken) {
 			// Its successor may wait by now, and may have looked before the news
@@ -311,9 +315,9 @@ func (w *Workflow) turn(ctx context.Context, d Device, a Await, ev event.DeviceE
 	out.Did = "noted"
 	if m.Send != nil {
 		out.Did = "answered"
-		return out, false, w.Sender.Send(ctx, d.Thing, d.State, m.Send)
+		err = w.Sender.Send(ctx, d.Thing, d.State, m.Send)
 	}
-	return out, false, nil
+	return out, m.KeepNews, err
 }
 
 func (w *Workflow) resume(ctx context.Context, a Await, m event.Move) error {
