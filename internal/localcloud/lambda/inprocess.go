@@ -95,6 +95,9 @@ func (p *InProcess) handler(ctx context.Context, f Function, id awsapi.Identity)
 	return h, nil
 }
 
+// Waiting implements Executor; nothing ever does.
+func (p *InProcess) Waiting(string) int { return 0 }
+
 // Retire implements Executor.
 func (p *InProcess) Retire(name string) {
 	p.mu.Lock()

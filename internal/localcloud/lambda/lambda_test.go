@@ -27,6 +27,9 @@ import (
 // TestMain lets the test's own binary be a function's bootstrap.
 func TestMain(m *testing.M) {
 	if os.Getenv("AWS_LAMBDA_RUNTIME_API") != "" {
+		if d, err := time.ParseDuration(os.Getenv("STARTS_AFTER")); err == nil {
+			time.Sleep(d)
+		}
 		runtime.Start(handle)
 		return
 	}
@@ -322,6 +325,50 @@ func TestWaitingForAnEnvironmentIsNoPartOfTheTimeout(t *testing.T) {
 	wg.Wait()
 }
 
+func TestStartingAProcessIsNoPartOfTheTimeout(t *testing.T) {
+	c := processCloud(t)
+	c.create(map[string]any{"Timeout": 1, "Environment": map[string]any{"Variables": map[string]string{"STARTS_AFTER": "1200ms"}}})
+	if out := c.invoke("work"); out.FunctionError != "" {
+		t.Errorf("the first invocation of a slow process failed: %s", out.Payload)
+	}
+}
+
+func TestWaitingForAnEnvironmentIsNoConcurrency(t *testing.T) {
+	c := processCloud(t)
+	c.create(nil)
+	c.must("PutFunctionConcurrency", map[string]any{"FunctionName": "f", "ReservedConcurrentExecutions": 5})
+	for range 4 { // all there are
+		go func() { _, _ = c.call("Invoke", &invokeIn{FunctionName: "f", Payload: []byte(`{"do":"hang"}`)}) }()
+	}
+	executor := c.svc.Executor.(*Process)
+	until := func(what string, is func() bool) {
+		t.Helper()
+		for began := time.Now(); !is(); runtimepkg.Gosched() {
+			if time.Since(began) > time.Minute {
+				t.Fatalf("never %s", what)
+			}
+		}
+	}
+	until("four environments", func() bool {
+		executor.mu.Lock()
+		defer executor.mu.Unlock()
+		po := executor.pools["f"]
+		return po != nil && po.count == 4
+	})
+	for n := range 10 {
+		go func() {
+			_, err := c.call("Invoke", &invokeIn{FunctionName: "f", Payload: []byte(`{"do":"work"}`)})
+			if awsapi.Code(err) == "TooManyRequestsException" {
+				t.Errorf("an invocation was throttled while %d wait and 4 run", n)
+			}
+		}()
+		until("one more that waits", func() bool { return executor.Waiting("f") == n+1 })
+	}
+	if n := executor.Waiting(""); n != 10 {
+		t.Errorf("%d invocations wait, want 10", n)
+	}
+}
+
 func TestMissingBootstrapIsAFailureOfTheFunction(t *testing.T) {
 	c := processCloud(t)
 	c.create(map[string]any{"Code": map[string]string{"S3Bucket": "assets", "S3Key": "nothing.zip"}})
@@ -373,6 +420,25 @@ func TestEventIsTriedThreeTimesThenGoesToTheDeadLetterQueue(t *testing.T) {
 	}
 	if r := c.svc.Residue(t.Context()); len(r) != 0 {
 		t.Errorf("residue: %v", r)
+	}
+}
+
+// TestThrottledEventIsTriedAfterEverLongerWaits: 1 s, 2 s, 4 s, and so on.
+func TestThrottledEventIsTriedAfterEverLongerWaits(t *testing.T) {
+	var c *cloud
+	var at time.Duration
+	c = virtualCloud(t, store.Memory(), func(context.Context, []byte) ([]byte, error) {
+		at = c.s.Now().Sub(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+		return []byte("1"), nil
+	})
+	c.create(nil)
+	c.must("PutFunctionConcurrency", map[string]any{"FunctionName": "f", "ReservedConcurrentExecutions": 0})
+	c.must("Invoke", &invokeIn{FunctionName: "f", InvocationType: "Event"})
+	c.s.RunFor(70 * time.Second)
+	c.must("DeleteFunctionConcurrency", map[string]any{"FunctionName": "f"})
+	c.s.Run(nil)
+	if want := (1 + 2 + 4 + 8 + 16 + 32 + 64) * time.Second; at != want {
+		t.Errorf("ran after %s, want %s", at, want)
 	}
 }
 

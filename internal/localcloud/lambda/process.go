@@ -30,6 +30,10 @@ type Credentials interface {
 const (
 	credentialsFor = 12 * time.Hour
 	environmentAge = 6 * time.Hour // then an environment is replaced, well before its credentials end
+	// initLimit is how long a process may take to ask for its first invocation,
+	// which is no part of the function's timeout. Lambda's is 10 s; here many
+	// processes may begin at once on a machine that is busy.
+	initLimit = time.Minute
 )
 
 // ProcessConfig is what the Process executor needs.
@@ -56,6 +60,7 @@ type Process struct {
 	mu     sync.Mutex
 	pools  map[string]*pool // by function name
 	all    map[*environment]bool
+	queued map[string]int // invocations that wait for an environment, by function name; "" for all
 	closed bool
 }
 
@@ -84,7 +89,7 @@ func NewProcess(c ProcessConfig) *Process {
 	if c.IdleFor == 0 {
 		c.IdleFor = 10 * time.Minute
 	}
-	return &Process{c: c, pools: map[string]*pool{}, all: map[*environment]bool{}}
+	return &Process{c: c, pools: map[string]*pool{}, all: map[*environment]bool{}, queued: map[string]int{}}
 }
 
 // Invoke implements Executor.
@@ -94,19 +99,19 @@ func (p *Process) Invoke(ctx context.Context, f Function, inv Invocation) (Resul
 		if err != nil {
 			return Result{}, err
 		}
-		began := p.c.Scheduler.Now()
-		limited, cancel := p.c.Scheduler.WithTimeout(ctx, f.Timeout)
-		result, retry, err := env.run(limited, inv, began.Add(f.Timeout))
-		if err != nil && limited.Err() != nil && ctx.Err() == nil {
-			err = ErrTimedOut
-		}
-		cancel()
-		result.Began = began
+		result, retry, err := env.run(ctx, inv)
 		p.release(f, env)
 		if !retry {
 			return result, err
 		}
 	}
+}
+
+// Waiting implements Executor.
+func (p *Process) Waiting(name string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.queued[name]
 }
 
 // acquire takes an idle environment, starts one, or waits for one.
@@ -138,9 +143,13 @@ func (p *Process) acquire(ctx context.Context, f Function, inv Invocation) (*env
 	}
 	w := &waiting{gate: p.c.Scheduler.NewGate()}
 	po.waiting = append(po.waiting, w)
+	p.queued[f.Name]++
+	p.queued[""]++
 	p.mu.Unlock()
 	err := w.gate.Wait(ctx)
 	p.mu.Lock()
+	p.queued[f.Name]--
+	p.queued[""]--
 	w.gone = true
 	env, opened, closed := w.env, w.gate.Opened(), p.closed
 	p.mu.Unlock()
@@ -305,12 +314,13 @@ type environment struct {
 
 // work is the invocation that an environment has.
 type work struct {
-	inv      Invocation
-	deadline time.Time
-	done     *scheduler.Gate
-	result   Result
-	taken    bool // handed to the runtime
-	ended    bool
+	inv    Invocation
+	handed *scheduler.Gate // to the runtime, or over without that
+	done   *scheduler.Gate
+	began  time.Time // when it was handed to the runtime
+	result Result
+	taken  bool // handed to the runtime
+	ended  bool
 }
 
 func (p *Process) newEnvironment(ctx context.Context, f Function, po *pool, id awsapi.Identity) (*environment, error) {
@@ -411,7 +421,7 @@ func (p *Process) forget(e *environment) {
 // run gives the environment an invocation and waits for its end. retry says
 // that the process had died before it took the invocation, through no fault of
 // the function.
-func (e *environment) run(ctx context.Context, inv Invocation, deadline time.Time) (result Result, retry bool, err error) {
+func (e *environment) run(ctx context.Context, inv Invocation) (result Result, retry bool, err error) {
 	e.mu.Lock()
 	if e.initFail != nil {
 		defer e.mu.Unlock()
@@ -421,7 +431,7 @@ func (e *environment) run(ctx context.Context, inv Invocation, deadline time.Tim
 		e.mu.Unlock()
 		return Result{}, true, nil
 	}
-	w := &work{inv: inv, deadline: deadline, done: e.p.c.Scheduler.NewGate()}
+	w := &work{inv: inv, handed: e.p.c.Scheduler.NewGate(), done: e.p.c.Scheduler.NewGate()}
 	e.work = w
 	for _, line := range e.held {
 		inv.Log(line)
@@ -432,7 +442,9 @@ func (e *environment) run(ctx context.Context, inv Invocation, deadline time.Tim
 		e.next = nil
 	}
 	e.mu.Unlock()
-	err = w.done.Wait(ctx)
+	if err = e.within(ctx, max(e.f.Timeout, initLimit), w.handed); err == nil {
+		err = e.within(ctx, e.f.Timeout, w.done)
+	}
 	if err != nil {
 		e.kill()
 	}
@@ -443,9 +455,21 @@ func (e *environment) run(ctx context.Context, inv Invocation, deadline time.Tim
 		e.work = nil
 	}
 	if err != nil && !w.ended {
-		return Result{Stream: e.stream}, false, err
+		return Result{Stream: e.stream, Began: w.began}, false, err
 	}
+	w.result.Began = w.began
 	return w.result, false, nil
+}
+
+// within waits for a gate; ErrTimedOut once d has passed.
+func (e *environment) within(ctx context.Context, d time.Duration, g *scheduler.Gate) error {
+	limited, cancel := e.p.c.Scheduler.WithTimeout(ctx, d)
+	defer cancel()
+	err := g.Wait(limited)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		return ErrTimedOut
+	}
+	return err
 }
 
 // finish ends the current invocation; e.mu is held.
@@ -456,6 +480,7 @@ func (e *environment) finish(w *work, r Result) {
 	w.ended = true
 	r.Stream = e.stream
 	w.result = r
+	w.handed.Open()
 	w.done.Open()
 }
 
@@ -540,8 +565,9 @@ func (e *environment) serveNext(w http.ResponseWriter, r *http.Request) {
 		}
 		e.mu.Lock()
 	}
-	e.work.taken = true
-	inv, deadline := e.work.inv, e.work.deadline
+	e.work.taken, e.work.began = true, e.p.c.Scheduler.Now()
+	inv, deadline := e.work.inv, e.work.began.Add(e.f.Timeout)
+	e.work.handed.Open()
 	e.mu.Unlock()
 	h := w.Header()
 	h.Set(headerRequestID, inv.RequestID)

@@ -38,8 +38,13 @@ type Executor interface {
 	// Invoke runs one invocation to its end or to ctx's. A failure of the
 	// function is in the result; the error is one of the executor or
 	// ctx's, or ErrTimedOut once the function's timeout has passed since it
-	// was handed the invocation: waiting for an environment does not count.
+	// was handed the invocation: waiting for an environment, or for one to
+	// start, does not count.
 	Invoke(ctx context.Context, f Function, inv Invocation) (Result, error)
+	// Waiting is how many invocations of a function, or of all if name is "",
+	// wait for an environment. They do not run, and are no part of the
+	// concurrency.
+	Waiting(name string) int
 	// Retire lets the environments of a function that was changed or
 	// deleted end.
 	Retire(name string)
@@ -191,10 +196,10 @@ func (s *Service) findBy(get func(*store.Tx, ...string) (Function, bool, error),
 func (s *Service) admit(f Function) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f.Reserved != nil && s.running[f.Name] >= *f.Reserved {
+	if f.Reserved != nil && s.running[f.Name]-s.Executor.Waiting(f.Name) >= *f.Reserved {
 		return errThrottled("ReservedFunctionConcurrentInvocationLimitExceeded")
 	}
-	if s.total >= accountLimit {
+	if s.total-s.Executor.Waiting("") >= accountLimit {
 		return errThrottled("ConcurrentInvocationLimitExceeded")
 	}
 	s.running[f.Name]++
@@ -313,7 +318,8 @@ func (s *Service) runEvent(requestID string, e event) {
 	now = s.Scheduler.Now()
 	switch {
 	case err != nil: // throttled or an error of the service: the event stays, with growing delays
-		e.Next = now.Add(min(time.Second<<min(int(now.Sub(e.Received)/time.Second), 8), 5*time.Minute))
+		// 1 s, 2 s, 4 s, …: each a second longer than all so far.
+		e.Next = now.Add(min(time.Second+now.Sub(e.Received), 5*time.Minute))
 	case result.Failure == nil:
 		s.conclude(ctx, f, requestID, e, result, "Success")
 		return
