@@ -101,6 +101,7 @@ type Cloud struct {
 	responses *responses
 	server    *http.Server
 	broker    *broker.Broker
+	started   *scheduler.Gate
 	closed    *atomic.Bool
 }
 
@@ -111,7 +112,7 @@ func New(c Config) (*Cloud, error) {
 	}
 	closed := new(atomic.Bool)
 	c.Log = slog.New(quiet{c.Log.Handler(), closed})
-	cl := &Cloud{config: c, closed: closed, responses: newResponses(c.Scheduler, c.Endpoint)}
+	cl := &Cloud{config: c, closed: closed, started: c.Scheduler.NewGate(), responses: newResponses(c.Scheduler, c.Endpoint)}
 	cl.iam = iam.New(iam.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region})
 	cl.sts = sts.New(sts.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Keys: cl.iam, Roles: cl.iam})
 	cl.door = awsapi.New(awsapi.Config{Scheduler: c.Scheduler, Account: c.Account, Region: c.Region, Authorizer: cl.iam, Authenticator: cl.sts})
@@ -188,15 +189,22 @@ func (c *Cloud) Devices() *iotdataplane.Service { return c.data }
 // CA is the certificate, in PEM form, that signs the broker's.
 func (c *Cloud) CA() ([]byte, error) { return c.iot.CA() }
 
-// Start resumes what the store says was under way.
+// Start resumes what the store says was under way. Nothing resumed runs, and no
+// request is taken, before every service knows what it has to resume: else a
+// service could find in its store what another one, or a client, had just begun,
+// and begin it once more. For the same reason the rules come first: the broker
+// publishes when it starts.
 func (c *Cloud) Start(ctx context.Context) error {
+	c.config.Scheduler.Hold()
+	defer c.started.Open()
+	defer c.config.Scheduler.Release()
+	if err := c.rules.Start(ctx); err != nil {
+		return fmt.Errorf("localcloud: start topic rules: %w", err)
+	}
 	for _, s := range c.services {
 		if err := s.Start(ctx); err != nil {
 			return fmt.Errorf("localcloud: start %s: %w", s.API().ID, err)
 		}
-	}
-	if err := c.rules.Start(ctx); err != nil {
-		return fmt.Errorf("localcloud: start topic rules: %w", err)
 	}
 	return nil
 }
@@ -229,13 +237,20 @@ type Listeners struct {
 }
 
 // Handler is all that answers behind Config.Endpoint: the door, the addresses
-// to which custom resources answer, and what inspect serves.
+// to which custom resources answer, and what inspect serves. Requests wait until
+// Start is done.
 func (c *Cloud) Handler() http.Handler {
 	mux := http.NewServeMux()
 	c.inspect(mux)
 	mux.Handle(responsePath, c.responses)
 	mux.Handle("/", c.door)
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := c.started.Wait(r.Context()); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
 
 // Credentials are temporary credentials of an identity, for handlers in this

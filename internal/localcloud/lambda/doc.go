@@ -9,12 +9,14 @@
 // An asynchronous invocation is in the store before it is answered with 202
 // and is tried again after one and two minutes if the function fails, unless
 // the function's event invoke configuration says otherwise; then it goes to the
-// on-failure destination or the dead-letter queue. A restart resumes it.
+// on-failure destination or the dead-letter queue. One that is throttled is tried
+// again after 1 s, 2 s, 4 s and so on, up to five minutes. A restart resumes it.
 //
 // What differs from AWS: where AWS would start a further execution environment
 // beyond Config.MaxEnvironments of one function, an invocation waits for one
-// to become free. Versions, aliases, layers, container images, event source
-// mappings and function URLs are refused by name.
+// to become free; it does not count as running meanwhile. Versions, aliases,
+// layers, container images, event source mappings and function URLs are refused
+// by name.
 //
 // Log lines of a function go to CloudWatch Logs as the function's role, so a
 // role without that permission has no logs, as on AWS.

@@ -29,6 +29,8 @@ type Scheduler struct {
 	mu     sync.Mutex
 	closed bool
 	seq    uint64
+	holds  bool
+	held   []*task             // started while Hold held
 	live   map[*task]struct{}  // tasks started and not ended
 	timers map[*Timer]struct{} // timers set and not fired
 
@@ -158,6 +160,35 @@ func (s *Scheduler) start(name string, run func()) {
 	}
 	t := &task{name: name, run: run}
 	s.live[t] = struct{}{}
+	if s.holds {
+		s.held = append(s.held, t)
+		return
+	}
+	s.launch(t)
+}
+
+// Hold keeps tasks from beginning until Release: those that are started
+// meanwhile, and those of timers that fire. What runs goes on.
+func (s *Scheduler) Hold() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.holds = true
+}
+
+// Release begins what Hold has kept back, in the order in which it was started.
+func (s *Scheduler) Release() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.holds = false
+	held := s.held
+	s.held = nil
+	for _, t := range held {
+		s.launch(t)
+	}
+}
+
+// launch lets a task run; s.mu is held.
+func (s *Scheduler) launch(t *task) {
 	if s.virtual {
 		s.ready = append(s.ready, t)
 		return
@@ -287,6 +318,10 @@ func (s *Scheduler) Close(ctx context.Context) error {
 	}
 	clear(s.timers)
 	s.queue = nil
+	for _, t := range s.held {
+		delete(s.live, t)
+	}
+	s.held = nil
 	if s.virtual {
 		s.ready = nil
 		s.mu.Unlock()

@@ -27,6 +27,16 @@ func (db *DB) CrashAt(n int, lost bool, then func(left *DB)) {
 	db.crash = &death{n, lost, then}
 }
 
+// UpdatesLeft is how many updates are left until the crash that CrashAt has set.
+func (db *DB) UpdatesLeft() int {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if db.crash == nil {
+		return 0
+	}
+	return db.crash.updates
+}
+
 // Copy returns a store in memory with the contents of this one, which is in
 // memory too.
 func (db *DB) Copy() *DB {
