@@ -1,7 +1,10 @@
 # The verbs of this repository. Needed: Go and make; Node.js for synth and deploy only; Python for lint-template only.
 DEVICES ?= 25
 FAULTS ?=
-EVENT ?= $(if $(FAULTS),events/create-job-quick.json,events/create-job.json)
+EVENT ?= $(if $(FAULTS),events/create-job-quick.json,$(PLAIN))
+PLAIN = events/create-job.json
+# A rollout begins with 200 devices a minute; create-job-fast.json begins with 1,000.
+run: PLAIN = $(if $(shell test $(DEVICES) -gt 200 && echo many),events/create-job-fast.json,events/create-job.json)
 
 GO ?= go
 FUNCTIONS := $(notdir $(wildcard lambdas/*))
@@ -41,7 +44,8 @@ test-race: ## all tests with the race detector (needs a C compiler)
 test-restart: build ## kill -9 at 30 random moments of a 100-device campaign
 	FLEETSTEP_BIN=$(CURDIR)/bin FLEETSTEP_RESTARTS=30 $(GO) test -count=1 -timeout 20m -v -run TestRestarts ./internal/restarttest
 
-test-crash: ## end the cloud at each write of a campaign, and at any three, in virtual time
+test-crash: ## end the cloud at each write of a campaign and of a state machine, in virtual time
+	FLEETSTEP_CRASHES=all $(GO) test -count=1 -timeout 60m -v -run Survive ./internal/localcloud
 	FLEETSTEP_CRASHES=all $(GO) test -count=1 -timeout 60m -v -run Survive ./internal/rehearsal -rapid.checks=1500
 
 test-ablation: ## a rehearsal to its end without each part of each policy

@@ -35,6 +35,7 @@ var shapes = map[string]any{
 	"create-job-full.json":           nil,
 	"create-job-five-mistakes.json":  nil,
 	"create-job-quick.json":          nil,
+	"create-job-fast.json":           nil,
 	"enable-job-events.json":         nil, // CloudFormation's own shape
 	"create-job.response.json":       event.Created{},
 	"job-document.json":              event.Document{},
@@ -108,6 +109,10 @@ func TestSamplesOfCreateJob(t *testing.T) {
 	full, err := event.ParseRequest(sample(t, "create-job-full.json"))
 	if err != nil || full.JobID != "fw-2-0-0-demo" || full.Activation.Window == nil || full.Rollout.ExponentialRate == nil {
 		t.Errorf("full form: %+v, %v", full, err)
+	}
+	fast, err := event.ParseRequest(sample(t, "create-job-fast.json"))
+	if err != nil || fast.Rollout.MaximumPerMinute != 1000 || fast.Rollout.ExponentialRate != nil {
+		t.Errorf("fast form: %+v, %v", fast, err)
 	}
 	_, err = event.ParseRequest(sample(t, "create-job-five-mistakes.json"))
 	var problems event.Problems
