@@ -3,10 +3,12 @@ package sfn
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
@@ -425,6 +427,9 @@ func (s *Service) done(rec *executionRecord, rev *revisionRecord, run *asl.Run, 
 	s.log(rec, rev, events.kept)
 	s.call(rec, run, calls)
 	s.stopChildren(run)
+	for _, j := range run.Unfinished() {
+		s.stopJob(Task{ExecutionARN: rec.ARN, MachineARN: run.Info.MachineARN, Role: run.Info.RoleARN, Call: asl.Call{RoleARN: j.RoleARN}}, j.ARN)
+	}
 	if run.Status != asl.Running {
 		s.ended(rec)
 	}
@@ -471,6 +476,9 @@ func (s *Service) answer(k key, t Task, a Answer) {
 			s.await(job)
 			return waiters.Put(tx, waiterRecord{k, t.Branch, t.Attempt}, job.Machine, job.Name, k.Machine, k.Name, store.Number(uint64(t.Attempt)))
 		})
+	if errors.Is(err, asl.ErrClosed) && a.Job != "" {
+		s.stopJob(t, a.Job)
+	}
 	if err != nil {
 		return
 	}
@@ -480,6 +488,23 @@ func (s *Service) answer(k key, t Task, a Answer) {
 	if a.Later != nil {
 		_ = s.move(k, func(run *asl.Run) error { return run.Complete(t.Branch, t.Attempt, *a.Later) })
 	}
+}
+
+// stopJob stops an execution that a .sync task no longer waits for, with the
+// task's role and as far as that may.
+func (s *Service) stopJob(t Task, job string) {
+	in, ok := s.Tasks.(*integrations)
+	if !ok {
+		return
+	}
+	s.sched.Go("sfn.job", func() {
+		ctx := context.Background()
+		if id, err := in.identity(ctx, t); err == nil {
+			_ = awsapi.CallInto(ctx, s.Caller, id, "sfn", "StopExecution", &struct {
+				ExecutionArn string `json:"executionArn"`
+			}{job}, nil)
+		}
+	})
 }
 
 // checkJob ends a .sync task if the execution it waits for has ended.

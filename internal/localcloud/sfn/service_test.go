@@ -236,6 +236,31 @@ func TestSyncWaitsForTheChild(t *testing.T) {
 	}
 }
 
+func TestJobsThatNothingWaitsForAreStopped(t *testing.T) {
+	task := `{"Type":"Task","Resource":"arn:aws:states:::states:startExecution.sync","Parameters":{"StateMachineArn":"arn:aws:states:us-east-1:111111111111:stateMachine:child","Name":"kid"},"End":true}`
+	for name, c := range map[string]struct {
+		machine string
+		stop    bool
+	}{
+		"the execution is stopped": {`{"StartAt":"A","States":{"A":` + task + `}}`, true},
+		"the execution times out":  {`{"StartAt":"A","TimeoutSeconds":5,"States":{"A":` + task + `}}`, false},
+		"a branch beside fails": {`{"StartAt":"P","States":{"P":{"Type":"Parallel","Catch":[{"ErrorEquals":["States.ALL"],"Next":"W"}],"End":true,"Branches":[{"StartAt":"A","States":{"A":` + task + `}},
+		 {"StartAt":"B","States":{"B":{"Type":"Wait","Seconds":3,"Next":"F"},"F":{"Type":"Fail"}}}]},"W":{"Type":"Wait","Seconds":60,"End":true}}}`, false},
+	} {
+		w := virtual(t)
+		w.create("child", `{"StartAt":"W","States":{"W":{"Type":"Wait","Seconds":30,"End":true}}}`)
+		e := w.start(w.create("parent", c.machine), "e", `{}`)
+		w.sched.RunFor(2 * time.Second)
+		if c.stop {
+			w.call("StopExecution", map[string]any{"executionArn": e})
+		}
+		w.sched.RunFor(8 * time.Second)
+		if d := w.describe("arn:aws:states:us-east-1:111111111111:execution:child:kid"); d["status"] != "ABORTED" {
+			t.Errorf("%s: the child is %v", name, d["status"])
+		}
+	}
+}
+
 func TestServiceThatIsNotThereFailsByName(t *testing.T) {
 	w := virtual(t)
 	m := w.create("m", `{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:::aws-sdk:iot:describeThing","Parameters":{"ThingName":"x"},"End":true}}}`)

@@ -64,6 +64,27 @@ func TestHostileStates(t *testing.T) {
 	}
 }
 
+// TestVariablesAreBoundedInAll: an execution keeps 10 MiB of variables, however
+// often it assigns them.
+func TestVariablesAreBoundedInAll(t *testing.T) {
+	run := func(names int) *Run {
+		states := ""
+		for i := range 60 {
+			states += fmt.Sprintf(`"S%d":{"Type":"Pass","Assign":{"v%d":"{%% $pad('x',200000) %%}"},"Next":"S%d"},`, i, i%names, i+1)
+		}
+		m := compileOrFail(t, `{"QueryLanguage":"JSONata","StartAt":"S0","States":{`+states+`"S60":{"Type":"Succeed"}}}`)
+		r := New(m, &clock{}, Info{Input: TextData(`{}`)})
+		r.Start()
+		return r
+	}
+	if r := run(20); r.Status != Succeeded {
+		t.Errorf("4 MB: %s", r.Status)
+	}
+	if r := run(60); r.Status != Failed || *r.Error != errDataLimit || r.Snapshot().Root.State != "S52" {
+		t.Errorf("12 MB: %s", r.Status)
+	}
+}
+
 // TestNestingIsBounded: what grows deeper in a loop ends before it could not be
 // read again.
 func TestNestingIsBounded(t *testing.T) {

@@ -14,8 +14,9 @@ import (
 
 // Limits of an execution.
 const (
-	MaxData   = 262144 // bytes of a payload
-	MaxEvents = 25000
+	MaxData      = 262144   // bytes of a payload
+	MaxVariables = 10 << 20 // bytes of all variables
+	MaxEvents    = 25000
 )
 
 // Host is what a Run needs from outside.
@@ -189,6 +190,8 @@ type Snapshot struct {
 	Attempts int       `json:"attempts,omitempty"`
 	Deadline time.Time `json:"deadline,omitzero"`
 	Root     *Branch   `json:"root"`
+	// Assigned is at least the size of all variables.
+	Assigned int `json:"vs,omitempty"`
 }
 
 // Run is one execution.
@@ -207,6 +210,9 @@ type Run struct {
 	Calls  []Call
 	// MapRuns are the Map Runs that have begun, moved or ended.
 	MapRuns []MapRun
+	// Jobs are what tasks waited for that were cut short by the error of a
+	// branch beside them.
+	Jobs []Job
 	// Trace, if set, is told how a state's data goes: "afterInputPath" and so on.
 	Trace func(stage string, v any)
 
@@ -237,6 +243,23 @@ var ErrClosed = errors.New("asl: the task is closed")
 // New makes a run that has not started.
 func New(m *Machine, host Host, info Info) *Run {
 	return &Run{Machine: m, Info: info, Status: Running, host: host}
+}
+
+// A Job is what a .sync task waits for; RoleARN is its Credentials, if any.
+type Job struct{ ARN, RoleARN string }
+
+// Unfinished are the jobs that nothing waits for any longer: those of tasks cut
+// short, and of all tasks once the execution has ended.
+func (r *Run) Unfinished() []Job {
+	jobs := r.Jobs
+	if r.Status != Running {
+		r.Branches(func(b *Branch) {
+			if b.Job != "" {
+				jobs = append(jobs, Job{b.Job, b.CallRole})
+			}
+		})
+	}
+	return jobs
 }
 
 // Resume makes a run from a snapshot.
@@ -671,7 +694,12 @@ func (r *Run) fail(b *Branch, f *Failure) {
 // leave forgets the inside of a Map or Parallel state.
 func (r *Run) leave(b *Branch) {
 	for _, k := range b.Kids {
-		r.walk(k, func(inner *Branch) { r.mapRunEnd(inner, Aborted) })
+		r.walk(k, func(inner *Branch) {
+			r.mapRunEnd(inner, Aborted)
+			if inner.Job != "" {
+				r.Jobs = append(r.Jobs, Job{inner.Job, inner.CallRole})
+			}
+		})
 	}
 	b.Kids, b.Results, b.Items, b.Done, b.NextItem, b.MapRun, b.Length = nil, nil, nil, 0, 0, "", 0
 	b.Lost, b.Again, b.Sizes, b.Sources, b.ItemsDone, b.ItemsLost, b.Redrives = nil, nil, nil, nil, 0, 0, 0

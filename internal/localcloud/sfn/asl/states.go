@@ -198,6 +198,9 @@ func (r *Run) leaveState(s *scope, assign node, out *Data, next string) *Failure
 			}
 			b.Variables[name] = d
 		}
+		if f := r.stored(s, size); f != nil {
+			return f
+		}
 	}
 	r.emit(b, e)
 	r.settle(b)
@@ -213,6 +216,24 @@ func (r *Run) leaveState(s *scope, assign node, out *Data, next string) *Failure
 	}
 	r.finish(b, out)
 	return nil
+}
+
+// stored counts what is kept in variables, of which size bytes are new. All
+// variables are added up only when what has ever been assigned would not fit.
+func (r *Run) stored(s *scope, size int) *Failure {
+	if r.snapshot.Assigned += size; r.snapshot.Assigned <= MaxVariables {
+		return nil
+	}
+	r.snapshot.Assigned = 0
+	r.Branches(func(b *Branch) {
+		for _, d := range b.Variables {
+			r.snapshot.Assigned += len(d.Text())
+		}
+	})
+	if r.snapshot.Assigned <= MaxVariables {
+		return nil
+	}
+	return &Failure{Error: ptr(errDataLimit), Cause: ptr(s.where() + "The variables of the execution exceed the maximum number of bytes service limit.")}
 }
 
 // assigned evaluates Assign: names and their values.
