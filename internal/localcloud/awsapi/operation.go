@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"reflect"
+	"strings"
 )
 
 // Protocol is one of AWS's wire protocols.
@@ -38,6 +39,9 @@ type Service struct {
 	Namespace, Version string
 	// DeniedCode is the code of a refused call; "" is AccessDeniedException.
 	DeniedCode string
+	// Says gives an action and a resource as the service's denials spell them,
+	// where that is not as policies do; the resource "" is left out.
+	Says func(action, resource string) (string, string)
 	// Operations are those that are built. Names listed in Unbuilt answer
 	// NotBuilt; any other name is unknown.
 	Operations []Operation
@@ -161,12 +165,32 @@ func (c *Call) Authorize(ctx context.Context, action, resource string, condition
 		r.ResourcePolicy = c.Service.ResourcePolicy(resource)
 	}
 	err := c.authorizer.Authorize(ctx, r)
-	if e, ok := err.(*Error); ok && c.Service.DeniedCode != "" {
-		e = e.WithStatus(e.Status)
-		e.Code = c.Service.DeniedCode
-		return e
+	if e, ok := err.(*Error); ok {
+		return c.Service.denial(e, action, resource)
 	}
 	return err
+}
+
+// denial is the Authorizer's in the service's own way.
+func (s *Service) denial(e *Error, action, resource string) *Error {
+	e = e.WithStatus(e.Status)
+	switch {
+	case s.DeniedCode != "":
+		e.Code = s.DeniedCode
+	case len(s.Protocols) > 0 && (s.Protocols[0] == JSON10 || s.Protocols[0] == JSON11):
+		e.Status = http.StatusBadRequest
+	}
+	if s.Says == nil || !strings.HasPrefix(action, s.Prefix+":") {
+		return e
+	}
+	said, on := s.Says(action, resource)
+	if on != "" {
+		on = " on resource: " + on
+	}
+	e.Message = strings.NewReplacer(
+		" to perform: "+action+" on resource: "+resource, " to perform: "+said+on, " allows the "+action+" action", " allows the "+said+" action",
+	).Replace(e.Message)
+	return e
 }
 
 // Authorizer decides whether a call is allowed; internal/localcloud/iam is it.

@@ -23,6 +23,12 @@ func (s *Service) API() awsapi.Service {
 		Protocols: []awsapi.Protocol{awsapi.CBOR, awsapi.JSON10, awsapi.Query},
 		Namespace: "http://monitoring.amazonaws.com/doc/2010-08-01/", Version: "2010-08-01",
 		DeniedCode: "AccessDenied",
+		Says: func(action, resource string) (string, string) {
+			if resource == "*" {
+				return action, ""
+			}
+			return action, resource
+		},
 		Operations: []awsapi.Operation{
 			awsapi.Op("PutMetricData", s.putMetricData, awsapi.Conditions(func(_ *awsapi.Call, in *putMetricDataIn) map[string][]string {
 				return map[string][]string{"cloudwatch:namespace": {in.Namespace}}

@@ -465,7 +465,11 @@ func (s *Service) run(key []string) {
 	summary := "Successfully executed action " + x.Target
 	if err != nil {
 		e := awsapi.AsError(err)
-		data["actionState"], data["error"] = "Failed", e.Code+": "+e.Message
+		said := e.Code + ": " + e.Message
+		if denied, _, ok := strings.Cut(e.Message, " because no "); ok && e.Code == "AuthorizationError" {
+			said = strings.Replace(denied, "User: cloudwatch.amazonaws.com is", "CloudWatch Alarms is", 1)
+		}
+		data["actionState"], data["error"] = "Failed", said
 		summary = "Failed to execute action " + x.Target
 	}
 	_ = s.Store.Update(func(tx *store.Tx) error { // fails only when the store is closed: then Start runs it again

@@ -30,14 +30,15 @@ var optimized = map[string]struct {
 	service string
 	prefix  string // of error names
 	label   string // Service in causes
+	generic string // error of a code that the SDK behind it has no exception for
 	actions map[string]bool
 }{
-	"lambda":   {"lambda", "Lambda", "AWSLambda", map[string]bool{"invoke": true}},
-	"dynamodb": {"dynamodb", "DynamoDB", "AmazonDynamoDBv2", map[string]bool{"getItem": true, "putItem": true, "updateItem": true, "deleteItem": true}},
-	"sns":      {"sns", "SNS", "AmazonSNS", map[string]bool{"publish": true}},
-	"sqs":      {"sqs", "SQS", "AmazonSQS", map[string]bool{"sendMessage": true}},
-	"states":   {"sfn", "StepFunctions", "AWSStepFunctions", map[string]bool{"startExecution": true}},
-	"events":   {"eventbridge", "EventBridge", "AmazonEventBridge", map[string]bool{"putEvents": true}},
+	"lambda":   {"lambda", "Lambda", "AWSLambda", "AWSLambdaException", map[string]bool{"invoke": true}},
+	"dynamodb": {"dynamodb", "DynamoDB", "AmazonDynamoDBv2", "AmazonDynamoDBException", map[string]bool{"getItem": true, "putItem": true, "updateItem": true, "deleteItem": true}},
+	"sns":      {"sns", "SNS", "AmazonSNS", "AmazonSNSException", map[string]bool{"publish": true}},
+	"sqs":      {"sqs", "SQS", "AmazonSQS", "AmazonSQSException", map[string]bool{"sendMessage": true}},
+	"states":   {"sfn", "StepFunctions", "AWSStepFunctions", "AWSStepFunctionsException", map[string]bool{"startExecution": true}},
+	"events":   {"eventbridge", "EventBridge", "AmazonEventBridge", "AmazonEventBridgeException", map[string]bool{"putEvents": true}},
 }
 
 // Call implements Tasks.
@@ -106,7 +107,7 @@ func (in *integrations) failure(t Task, err error) asl.Result {
 	status := e.HTTPStatus()
 	id := in.s.sched.UUID()
 	if sdk {
-		if code == "ValidationException" || code == "" {
+		if code == "ValidationException" || code == "" || unmodelled(code, service) {
 			code = prefix
 		}
 		if !strings.HasSuffix(code, "Exception") {
@@ -114,21 +115,28 @@ func (in *integrations) failure(t Task, err error) asl.Result {
 		}
 		return asl.Failing(prefix+"."+code, fmt.Sprintf("%s (Service: %s, Status Code: %d, Request ID: %s) (SDK Attempt Count: 1)", e.Message, prefix, status, id))
 	}
-	label := optimized[t.Resource.Service].label
+	o := optimized[t.Resource.Service]
 	if t.Resource.Kind == asl.Function {
-		label = "AWSLambda"
+		o = optimized["lambda"]
 	}
+	label := o.label
 	if label == "" {
 		label = service
 	}
 	name := code
 	switch {
-	case code == "ValidationException" && service == "dynamodb":
-		name = "AmazonDynamoDBException"
+	case code == "ValidationException" && service == "dynamodb", unmodelled(code, service) && o.generic != "":
+		name = o.generic
 	case !strings.HasSuffix(code, "Exception"):
 		name += "Exception"
 	}
 	return asl.Failing(prefix+"."+name, fmt.Sprintf("%s (Service: %s; Status Code: %d; Error Code: %s; Request ID: %s; Proxy: null)", e.Message, label, status, code, id))
+}
+
+// unmodelled reports whether a denial is one for which the service's SDK has no
+// exception, so that it has the name of any error of the service.
+func unmodelled(code, service string) bool {
+	return code == "AccessDenied" || code == "AccessDeniedException" && service != "cloudwatchlogs"
 }
 
 type invokeInput struct {

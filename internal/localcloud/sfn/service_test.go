@@ -205,7 +205,7 @@ func TestFunctionErrorsAreNamedAsOnAWS(t *testing.T) {
 	for _, c := range []struct{ function, err, cause string }{
 		{"fails", "Device.Busy", `"errorMessage":"busy"`},
 		{"missing", "Lambda.ResourceNotFoundException", "Function not found"},
-		{"denied", "Lambda.AccessDeniedException", "not authorized"},
+		{"denied", "Lambda.AWSLambdaException", "not authorized"},
 	} {
 		w := virtual(t)
 		unhandled := "Unhandled"

@@ -13,6 +13,9 @@ func (s *Service) API() awsapi.Service {
 	return awsapi.Service{
 		ID: "sns", Signing: "sns", Prefix: "sns", Protocols: []awsapi.Protocol{awsapi.Query},
 		Namespace: "http://sns.amazonaws.com/doc/2010-03-31/", Version: "2010-03-31", DeniedCode: "AuthorizationError",
+		Says: func(action, resource string) (string, string) {
+			return "SNS:" + strings.TrimPrefix(action, "sns:"), resource
+		},
 		ResourcePolicy: s.resourcePolicy,
 		Unbuilt: strings.Fields(`AddPermission RemovePermission CheckIfPhoneNumberIsOptedOut CreatePlatformApplication CreatePlatformEndpoint
 			CreateSMSSandboxPhoneNumber DeleteEndpoint DeletePlatformApplication DeleteSMSSandboxPhoneNumber GetDataProtectionPolicy

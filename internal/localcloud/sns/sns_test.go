@@ -259,7 +259,7 @@ func TestUndeliverableMessagesGoToTheDeadLetterQueue(t *testing.T) {
 	}
 	slices.Sort(codes)
 	// A queue that is not there has no policy that would let the topic send.
-	if fmt.Sprint(codes) != "[AccessDeniedException InvalidParameterValueException]" || fmt.Sprint(r.dropped) != "[AccessDeniedException]" {
+	if fmt.Sprint(codes) != "[AccessDenied InvalidParameterValueException]" || fmt.Sprint(r.dropped) != "[AccessDenied]" {
 		t.Fatalf("dead: %v, dropped: %v", codes, r.dropped)
 	}
 }

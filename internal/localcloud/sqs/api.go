@@ -3,6 +3,8 @@
 package sqs
 
 import (
+	"strings"
+
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 )
 
@@ -10,7 +12,9 @@ import (
 func (s *Service) API() awsapi.Service {
 	return awsapi.Service{
 		ID: "sqs", Signing: "sqs", Prefix: "sqs", Target: "AmazonSQS", Protocols: []awsapi.Protocol{awsapi.JSON10, awsapi.Query},
-		Namespace: "http://queue.amazonaws.com/doc/2012-11-05/", Version: "2012-11-05",
+		DeniedCode: "AccessDenied",
+		Says:       func(action, resource string) (string, string) { return strings.ToLower(action), resource },
+		Namespace:  "http://queue.amazonaws.com/doc/2012-11-05/", Version: "2012-11-05",
 		ResourcePolicy: s.resourcePolicy,
 		Unbuilt: []string{
 			"AddPermission", "RemovePermission", "StartMessageMoveTask", "CancelMessageMoveTask", "ListMessageMoveTasks",

@@ -263,7 +263,7 @@ func TestTheQueuePolicyLetsServicesSend(t *testing.T) {
 	if err := send(topic); err != nil {
 		t.Fatal(err)
 	}
-	if err := send(topic + "2"); awsapi.Code(err) != "AccessDeniedException" {
+	if err := send(topic + "2"); awsapi.Code(err) != "AccessDenied" {
 		t.Fatalf("got %v", err)
 	}
 }
