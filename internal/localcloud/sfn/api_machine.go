@@ -697,15 +697,21 @@ func (s *Service) validateDefinition(ctx context.Context, c *awsapi.Call, in *Va
 	if n == 0 {
 		n = 100
 	}
+	switch {
+	case in.Type != "" && in.Type != express && in.Type != "STANDARD":
+		return nil, validation("1 validation error detected: Value '%s' at 'type' failed to satisfy constraint: Member must satisfy enum value set: [STANDARD, EXPRESS]", in.Type)
+	case in.Severity != "" && in.Severity != "ERROR" && in.Severity != "WARNING":
+		return nil, validation("1 validation error detected: Value '%s' at 'severity' failed to satisfy constraint: Member must satisfy enum value set: [ERROR, WARNING]", in.Severity)
+	}
 	_, ds := asl.Compile(in.Definition, in.Type == express)
 	out := &ValidateOutput{Result: "OK", Diagnostics: []DiagnosticItem{}}
 	if ds.Failed() {
 		out.Result = "FAIL"
 	}
+	if in.Severity == "WARNING" {
+		ds = append(ds, asl.Warnings(in.Definition)...)
+	}
 	for _, d := range ds {
-		if d.Severity == "WARNING" && in.Severity != "WARNING" {
-			continue
-		}
 		if len(out.Diagnostics) == n {
 			out.Truncated = true
 			break

@@ -167,3 +167,28 @@ func TestResources(t *testing.T) {
 		}
 	}
 }
+
+func TestWarnings(t *testing.T) {
+	d := `{"StartAt":"A","States":{
+	 "A":{"Type":"Pass","Result":{"x":"$.a","y.$":"$"},"Next":"B"},
+	 "B":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","Parameters":{"FunctionName":"f","Payload":{"a":"$.x","b.$":"$.x","c":["States.UUID()",{"d":"$$.Task"}]}},"Assign":{"v":"$5 each"},"Next":"C"},
+	 "C":{"Type":"Choice","Comment":"$.x","Choices":[{"And":[{"Variable":"$.x","StringEquals":"$.y"}],"Next":"D"}],"Default":"E"},
+	 "D":{"Type":"Fail","Error":"$.error","CausePath":"$.cause"},
+	 "E":{"Type":"Map","End":true,"ItemProcessor":{"StartAt":"F","States":{"F":{"Type":"Pass","QueryLanguage":"JSONata","Output":"$.x","End":true}}}}}}`
+	m, ds := Compile(d, false)
+	if m == nil || len(ds) != 0 {
+		t.Fatalf("%v", ds)
+	}
+	var got []string
+	for _, w := range Warnings(d) {
+		got = append(got, w.Severity+" "+w.Code+" "+w.Location)
+	}
+	want := []string{
+		"WARNING PASS_RESULT_IS_STATIC /States/A/Result/x", "WARNING PASS_RESULT_IS_STATIC /States/A/Result/y.$",
+		"WARNING NO_DOLLAR /States/B/Parameters/Payload/a", "WARNING NO_DOLLAR /States/B/Parameters/Payload/c[0]", "WARNING NO_DOLLAR /States/B/Parameters/Payload/c[1]/d",
+		"WARNING NO_PATH /States/C/Choices[0]/And[0]/StringEquals", "WARNING NO_PATH /States/D/Error",
+	}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("%s", strings.Join(got, "\n"))
+	}
+}

@@ -222,7 +222,7 @@ func (c *compiler) choiceState(s *State, o *document.Object, at string) {
 
 func (c *compiler) condition(ch *choice, r *document.Object, at string, i int) {
 	for _, m := range r.Members() {
-		field := at + "/" + m.Name
+		field := below(at, m.Name)
 		switch m.Name {
 		case "Condition":
 			where := fmt.Sprintf("Choices[%d]/Condition", i)
@@ -267,7 +267,7 @@ func (c *compiler) rule(r *document.Object, at string, top bool, depth int) rule
 		return out
 	}
 	for _, m := range r.Members() {
-		field := at + "/" + m.Name
+		field := below(at, m.Name)
 		switch name := m.Name; {
 		case name == "Variable" || name == "Comment" || top && (name == "Next" || name == "Assign"):
 		case name == "And" || name == "Or":
@@ -279,7 +279,7 @@ func (c *compiler) rule(r *document.Object, at string, top bool, depth int) rule
 			}
 			var rules []rule
 			for i, e := range list {
-				where := fmt.Sprintf("%s[%d]", field, i)
+				where := element(field, i)
 				inner, ok := e.(*document.Object)
 				if !ok {
 					c.fail(where, "Expected value of type Object")

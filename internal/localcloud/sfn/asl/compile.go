@@ -211,6 +211,9 @@ func (c *compiler) report(code, at, format string, args ...any) {
 	if at == "" {
 		at = "/"
 	}
+	if len(c.diagnostics) >= maxDiagnostics {
+		return
+	}
 	c.diagnostics = append(c.diagnostics, Diagnostic{"ERROR", code, fmt.Sprintf(format, args...), at})
 }
 
@@ -309,7 +312,7 @@ func (c *compiler) flow(o *document.Object, at string, top bool) *Flow {
 		c.fail(at+"/States", "Value should not be empty")
 	}
 	for _, m := range states.Members() {
-		where := at + "/States/" + m.Name
+		where := below(at+"/States", m.Name)
 		if len([]rune(m.Name)) > MaxName {
 			c.fail(where, "State name is longer than %d characters", MaxName)
 		}
@@ -353,7 +356,7 @@ func (c *compiler) transitions(f *Flow, at string) {
 	for _, name := range f.names {
 		s := f.States[name]
 		end = end || s.terminal()
-		where := at + "/States/" + name
+		where := below(at+"/States", name)
 		check := func(to, field string) {
 			if to != "" && f.States[to] == nil {
 				c.report(missingTransition, where+field, "Missing 'Next' target: %s", to)
@@ -386,7 +389,7 @@ func (c *compiler) transitions(f *Flow, at string) {
 	}
 	for _, name := range f.names {
 		if !reached[name] {
-			c.report(missingTransition, at+"/States/"+name, "State \"%s\" is not reachable.", name)
+			c.report(missingTransition, below(at+"/States", name), "State \"%s\" is not reachable.", name)
 		}
 	}
 }
@@ -619,10 +622,10 @@ func (c *compiler) assignment(o *document.Object, jsonata bool, at, within strin
 			name = strings.TrimSuffix(name, ".$")
 		}
 		if name == "" || jsonpath.Identifier(name) != name || len([]rune(name)) > MaxName {
-			c.fail(at+"/"+m.Name, "Variable name is not valid")
+			c.fail(below(at, m.Name), "Variable name is not valid")
 		}
 		if name == "states" {
-			c.fail(at+"/"+m.Name, "Variable name 'states' is reserved")
+			c.fail(below(at, m.Name), "Variable name 'states' is reserved")
 		}
 		names = append(names, name)
 	}

@@ -1,6 +1,9 @@
 package asl
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // Diagnostic is one finding about a definition.
 type Diagnostic struct {
@@ -41,4 +44,26 @@ func (d Diagnostics) Error() string {
 		parts = append(parts, s)
 	}
 	return "Invalid State Machine Definition: '" + strings.Join(parts, ", ") + "'"
+}
+
+// A definition has no more than maxDiagnostics findings, and their locations are
+// no longer than maxLocation, so that what is said of a definition cannot
+// outgrow it by far.
+const maxDiagnostics, maxLocation = 1000, 4096
+
+// below is the location of a part of what is at a location; or that one, where
+// it would become too long.
+func below(at, part string) string {
+	if len(at)+len(part) >= maxLocation {
+		return at
+	}
+	return at + "/" + part
+}
+
+// element is the location of an element.
+func element(at string, i int) string {
+	if len(at) >= maxLocation {
+		return at
+	}
+	return at + "[" + strconv.Itoa(i) + "]"
 }

@@ -64,6 +64,25 @@ func TestHostileStates(t *testing.T) {
 	}
 }
 
+// TestFindingsAreBounded: what is said of a definition does not outgrow it.
+func TestFindingsAreBounded(t *testing.T) {
+	for _, state := range []string{`"QueryLanguage":"JSONata","Output"`, `"Parameters"`} {
+		var members strings.Builder
+		for i := range 25000 {
+			fmt.Fprintf(&members, `"x%d.$":"{%% ( %%}","y%d":"$.a",`, i, i)
+		}
+		d := `{"StartAt":"A","States":{"A":{"Type":"Pass",` + state + `:{"` + strings.Repeat("n", 200000) + `":{` + members.String() + `"z":0}},"End":true}}}`
+		_, ds := Compile(d, false)
+		size := 0
+		for _, d := range append(ds, Warnings(d)...) {
+			size += len(d.Message) + len(d.Location)
+		}
+		if !ds.Failed() || size > 1<<20 {
+			t.Errorf("%d findings of %d bytes", len(ds), size)
+		}
+	}
+}
+
 // TestVariablesAreBoundedInAll: an execution keeps 10 MiB of variables, however
 // often it assigns them.
 func TestVariablesAreBoundedInAll(t *testing.T) {

@@ -2,7 +2,6 @@ package asl
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
@@ -106,7 +105,7 @@ func (c *compiler) pathTemplate(v any, at string) node {
 				n = c.dynamic(m.Name, m.Value, at)
 				name = stripped
 			} else {
-				n = c.pathTemplate(m.Value, at+"/"+m.Name)
+				n = c.pathTemplate(m.Value, below(at, m.Name))
 			}
 			if _, ok := constant(n); !ok {
 				fixed = false
@@ -123,7 +122,7 @@ func (c *compiler) pathTemplate(v any, at string) node {
 		out := make(arrayNode, len(v))
 		fixed := true
 		for i, e := range v {
-			out[i] = c.pathTemplate(e, fmt.Sprintf("%s[%d]", at, i))
+			out[i] = c.pathTemplate(e, element(at, i))
 			if _, ok := constant(out[i]); !ok {
 				fixed = false
 			}
@@ -179,7 +178,7 @@ func (c *compiler) jsonataTemplate(v any, at, where string) node {
 		out := objectNode{}
 		fixed := true
 		for _, m := range v.Members() {
-			n := c.jsonataTemplate(m.Value, at+"/"+m.Name, where+"/"+m.Name)
+			n := c.jsonataTemplate(m.Value, below(at, m.Name), below(where, m.Name))
 			if _, ok := constant(n); !ok {
 				fixed = false
 			}
@@ -197,7 +196,7 @@ func (c *compiler) jsonataTemplate(v any, at, where string) node {
 		out := make(arrayNode, len(v))
 		fixed := true
 		for i, e := range v {
-			out[i] = c.jsonataTemplate(e, fmt.Sprintf("%s[%d]", at, i), fmt.Sprintf("%s[%d]", where, i))
+			out[i] = c.jsonataTemplate(e, element(at, i), element(where, i))
 			if _, ok := constant(out[i]); !ok {
 				fixed = false
 			}
