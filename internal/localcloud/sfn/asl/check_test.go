@@ -22,6 +22,8 @@ func TestDiagnostics(t *testing.T) {
 			[]string{"SCHEMA_VALIDATION_FAILED|The QueryLanguage is set to 'JSONPath', but field 'Output' is only supported for the 'JSONata' QueryLanguage|/States/A"}},
 		{"a path in JSONata", jsonata(`{"Type":"Pass","InputPath":"$","End":true}`),
 			[]string{"SCHEMA_VALIDATION_FAILED|The QueryLanguage is set to 'JSONata', but field 'InputPath' is only supported for the 'JSONPath' QueryLanguage|/States/A"}},
+		{"a label with a space", one(`{"Type":"Map","End":true,"Label":"a b","ItemProcessor":{"ProcessorConfig":{"Mode":"DISTRIBUTED","ExecutionType":"STANDARD"},"StartAt":"B","States":{"B":{"Type":"Succeed"}}}}`),
+			[]string{"INVALID_LABEL_NAME|Label is empty or has characters that are not allowed|/States/A/Label"}},
 		{"a language of a processor", one(`{"Type":"Map","End":true,"ItemProcessor":{"QueryLanguage":"JSONata","StartAt":"B","States":{"B":{"Type":"Succeed"}}}}`),
 			[]string{"SCHEMA_VALIDATION_FAILED|Field 'QueryLanguage' is not supported|/States/A/ItemProcessor"}},
 		{"the language of a Map state is not that of its processor", one(`{"Type":"Map","QueryLanguage":"JSONata","End":true,"ItemProcessor":{"StartAt":"B","States":{"B":{"Type":"Pass","Output":1,"End":true}}}}`),

@@ -26,6 +26,10 @@ const (
 	schemaFailed      = "SCHEMA_VALIDATION_FAILED"
 	missingTransition = "MISSING_TRANSITION_TARGET"
 	duplicateName     = "DUPLICATE_STATE_NAME"
+	invalidName       = "INVALID_STATE_NAME"
+	duplicateLabel    = "DUPLICATE_LABEL_NAME"
+	invalidLabel      = "INVALID_LABEL_NAME"
+	tooDeep           = "TOO_DEEPLY_NESTED"
 	invalidJSON       = "INVALID_JSON_DESCRIPTION"
 	missingEnd        = "MISSING_END_STATE"
 	invalidJSONata    = "INVALID_JSONATA_EXPRESSION"
@@ -188,6 +192,7 @@ type compiler struct {
 	machine     *Machine
 	diagnostics Diagnostics
 	names       map[string]bool
+	labels      map[string]bool
 	jsonata     bool // language of the whole machine
 	single      bool
 	depth       int
@@ -259,7 +264,7 @@ var flowFields = []string{"Comment", "StartAt", "States", "Version", "TimeoutSec
 func (c *compiler) flow(o *document.Object, at string, top bool) *Flow {
 	f := &Flow{States: map[string]*State{}}
 	if c.depth++; c.depth > maxNesting {
-		c.fail(at, "States are nested too deep")
+		c.report(tooDeep, at, "States are nested too deep")
 		return f
 	}
 	defer func() { c.depth-- }()
@@ -314,7 +319,7 @@ func (c *compiler) flow(o *document.Object, at string, top bool) *Flow {
 	for _, m := range states.Members() {
 		where := below(at+"/States", m.Name)
 		if len([]rune(m.Name)) > MaxName {
-			c.fail(where, "State name is longer than %d characters", MaxName)
+			c.report(invalidName, where, "State name is longer than %d characters", MaxName)
 		}
 		if c.names[m.Name] {
 			c.report(duplicateName, where, "Duplicate State name: %s", m.Name)

@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
 )
@@ -74,12 +75,32 @@ func (c *compiler) mapState(s *State, o *document.Object, at string) {
 	s.toleratedCount = c.number(s, o, "ToleratedFailureCount", at, 0, math.MaxInt32, true)
 	s.toleratedShare = c.number(s, o, "ToleratedFailurePercentage", at, 0, 100, false)
 	if v, ok := o.Get("Label"); ok {
-		s.label = c.text(v, at+"/Label")
-		if len([]rune(s.label)) > 40 {
-			c.fail(at+"/Label", "Value is longer than 40 characters")
-		}
+		c.label(s, v, at+"/Label")
 	}
 	c.distributedFields(s, o, at)
+}
+
+// label reads the name that a Map Run is known by, which no other has.
+func (c *compiler) label(s *State, v any, at string) {
+	s.label = c.text(v, at)
+	switch {
+	case len([]rune(s.label)) > 40:
+		c.report(invalidLabel, at, "Label is longer than 40 characters")
+	case v == "" || strings.ContainsFunc(s.label, forbidden):
+		c.report(invalidLabel, at, "Label is empty or has characters that are not allowed")
+	case c.labels[s.label]:
+		c.report(duplicateLabel, at, "Duplicate label: %s", s.label)
+	}
+	if c.labels == nil {
+		c.labels = map[string]bool{}
+	}
+	c.labels[s.label] = true
+}
+
+// forbidden are the characters that labels cannot have, as names of state
+// machines cannot.
+func forbidden(r rune) bool {
+	return unicode.IsSpace(r) || unicode.IsControl(r) || strings.ContainsRune("?*<>{}[]:;,\\/|^~$#%&`\"", r)
 }
 
 func (c *compiler) distributedFields(s *State, o *document.Object, at string) {
