@@ -45,7 +45,7 @@ type delivery struct {
 	token   uint64
 }
 
-func (in *inbox) Deliver(m Message, token uint64) {
+func (in *inbox) Deliver(m Message, token uint64, _ bool) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.queue = append(in.queue, delivery{m, token})

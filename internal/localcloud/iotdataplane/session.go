@@ -70,8 +70,9 @@ type Options struct {
 // nor call the connection.
 type Receiver interface {
 	// Deliver hands a message over. A message of QoS 1 has a token, which
-	// the client gives back to Ack.
-	Deliver(m Message, token uint64)
+	// the client gives back to Ack; again says that the client may have had it
+	// before.
+	Deliver(m Message, token uint64, again bool)
 	// Ended says that the broker has ended the connection.
 	Ended(reason string)
 }
@@ -90,6 +91,9 @@ type Connection struct {
 	sourceIP   string
 	expiryMade time.Duration
 	stored     bool // the store has the session, or something left of it
+	// before is when the connection before this one ended: stored messages that
+	// are older may have been sent over it.
+	before time.Time
 
 	mu       sync.Mutex
 	closed   bool
@@ -107,6 +111,7 @@ type Connection struct {
 type parcel struct {
 	message Message
 	number  uint64
+	again   bool
 }
 
 // Attach connects a client. The returned connection delivers nothing before
@@ -248,6 +253,9 @@ func (s *Service) install(c *Connection, o Options) (old *Connection, err error)
 			s.sessions[id] = sess
 		} else {
 			c.present = true
+			if c.before = sess.disconnectedAt; old != nil {
+				c.before = s.Scheduler.Now()
+			}
 			c.stored = c.stored || sess.expiry > 0
 		}
 	} else {
@@ -341,7 +349,7 @@ func (c *Connection) Resume() {
 	early := c.waiting
 	c.waiting = nil
 	for _, p := range early {
-		c.pass(p.message, p.number)
+		c.pass(p)
 	}
 	c.mu.Unlock()
 	if load {
@@ -395,7 +403,7 @@ func (c *Connection) load() {
 		c.mu.Lock()
 		if !c.closed {
 			c.loaded = number
-			c.pass(aged, number)
+			c.pass(parcel{aged, number, !m.ReceivedAt.After(c.before)})
 		}
 		c.mu.Unlock()
 		if s.Scheduler.Sleep(context.Background(), storedInterval) != nil {
@@ -418,23 +426,23 @@ func (c *Connection) send(m Message, number uint64, now time.Time) {
 		if number > 0 && c.present {
 			return // load will find it in the store
 		}
-		c.waiting = append(c.waiting, parcel{m, number})
+		c.waiting = append(c.waiting, parcel{message: m, number: number})
 	default:
-		c.pass(m, number)
+		c.pass(parcel{message: m, number: number})
 	}
 }
 
 // pass delivers within the client's window; c.mu is held.
-func (c *Connection) pass(m Message, number uint64) {
-	if m.QoS == 0 {
-		c.receiver.Deliver(m, 0)
+func (c *Connection) pass(p parcel) {
+	if p.message.QoS == 0 {
+		c.receiver.Deliver(p.message, 0, false) // [MQTT-3.3.1-2]
 		return
 	}
 	if len(c.inflight) >= c.window {
 		if len(c.waiting) < backlogMaximum {
-			c.waiting = append(c.waiting, parcel{m, number})
+			c.waiting = append(c.waiting, p)
 		} else {
-			c.s.log.Warn("message dropped: the client does not acknowledge", "clientId", c.session.id, "topic", m.Topic)
+			c.s.log.Warn("message dropped: the client does not acknowledge", "clientId", c.session.id, "topic", p.message.Topic)
 		}
 		return
 	}
@@ -442,8 +450,8 @@ func (c *Connection) pass(m Message, number uint64) {
 		c.inflight = map[uint64]uint64{}
 	}
 	c.token++
-	c.inflight[c.token] = number
-	c.receiver.Deliver(m, c.token)
+	c.inflight[c.token] = p.number
+	c.receiver.Deliver(p.message, c.token, p.again)
 }
 
 // Ack acknowledges a message of QoS 1.
@@ -454,7 +462,7 @@ func (c *Connection) Ack(token uint64) {
 	if ok && !c.closed && len(c.waiting) > 0 {
 		next := c.waiting[0]
 		c.waiting = c.waiting[1:]
-		c.pass(next.message, next.number)
+		c.pass(next)
 	}
 	c.mu.Unlock()
 	if number > 0 {

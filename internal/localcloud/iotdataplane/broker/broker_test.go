@@ -15,6 +15,7 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -298,6 +299,88 @@ func TestPersistentSessionOverTheNetwork(t *testing.T) {
 	for i := range 3 {
 		if p := receive(t, got); string(p.Payload) != fmt.Sprint(i) {
 			t.Errorf("message %d is %q", i, p.Payload)
+		}
+	}
+}
+
+// TestUnacknowledgedMessageComesAgainMarked: what a client with a persistent
+// session had and did not acknowledge when the process died comes once more, as a
+// duplicate; what came while it was away comes as new, and what it acknowledged
+// not at all.
+func TestUnacknowledgedMessageComesAgainMarked(t *testing.T) {
+	expiry := uint32(3600)
+	keep := func(c *paho.Connect) {
+		c.CleanStart = false
+		c.Properties = &paho.ConnectProperties{SessionExpiryInterval: &expiry}
+	}
+	publish := func(s *site, text string) {
+		t.Helper()
+		ctl, _, _, _ := s.client(s.dial(), "ctl", nil)
+		if _, err := ctl.Publish(ctx, &paho.Publish{Topic: "to/dev", QoS: 1, Payload: []byte(text)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db := store.Memory()
+	s := open(t, db, nil)
+	// This client acknowledges the first message alone.
+	got := make(chan *paho.Publish, 10)
+	var dev *paho.Client
+	dev = paho.NewClient(paho.ClientConfig{
+		ClientID: "dev", Conn: s.dial(), EnableManualAcknowledgment: true, OnClientError: func(error) {},
+		OnPublishReceived: []func(paho.PublishReceived) (bool, error){func(p paho.PublishReceived) (bool, error) {
+			if string(p.Packet.Payload) == "taken" {
+				if err := dev.Ack(p.Packet); err != nil {
+					t.Error(err)
+				}
+			}
+			got <- p.Packet
+			return true, nil
+		}},
+	})
+	connect := &paho.Connect{ClientID: "dev", KeepAlive: 60}
+	keep(connect)
+	if _, err := dev.Connect(ctx, connect); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dev.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: "to/dev", QoS: 1}}}); err != nil {
+		t.Fatal(err)
+	}
+	publish(s, "taken")
+	publish(s, "had")
+	for _, want := range []string{"taken", "had"} {
+		if p := receive(t, got); string(p.Payload) != want || p.Duplicate() {
+			t.Errorf("got %q, duplicate %v; want %q as new", p.Payload, p.Duplicate(), want)
+		}
+	}
+	for began := time.Now(); len(s.core.Residue(ctx)) != 1 || !strings.Contains(s.core.Residue(ctx)[0], " 1 messages"); runtime.Gosched() {
+		if time.Since(began) > 5*time.Second {
+			t.Fatalf("the acknowledged message is not forgotten: %q", s.core.Residue(ctx))
+		}
+	}
+
+	s = open(t, db.Copy(), nil) // the process died
+	if err := s.core.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	publish(s, "new")
+	again, got, _, ack := s.client(s.dial(), "dev", keep)
+	if !ack.SessionPresent {
+		t.Error("the session is gone")
+	}
+	for _, want := range []struct {
+		text      string
+		duplicate bool
+	}{{"had", true}, {"new", false}} {
+		if p := receive(t, got); string(p.Payload) != want.text || p.Duplicate() != want.duplicate {
+			t.Errorf("got %q, duplicate %v; want %+v", p.Payload, p.Duplicate(), want)
+		}
+	}
+	if err := again.Disconnect(&paho.Disconnect{}); err != nil {
+		t.Fatal(err)
+	}
+	for began := time.Now(); len(s.core.Residue(ctx)) > 0; runtime.Gosched() {
+		if time.Since(began) > 5*time.Second {
+			t.Fatalf("left: %q", s.core.Residue(ctx))
 		}
 	}
 }

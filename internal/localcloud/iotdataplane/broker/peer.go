@@ -196,9 +196,9 @@ func (p *peer) unsubscribe(pk packets.Packet) {
 }
 
 // Deliver implements iotdataplane.Receiver.
-func (p *peer) Deliver(m iotdataplane.Message, token uint64) {
+func (p *peer) Deliver(m iotdataplane.Message, token uint64, again bool) {
 	pk := packets.Packet{
-		FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: m.QoS, Retain: m.Retain},
+		FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: m.QoS, Retain: m.Retain, Dup: again}, // [MQTT-3.3.1-1]
 		TopicName:   m.Topic, Payload: m.Payload,
 		Properties: packets.Properties{
 			PayloadFormat: m.PayloadFormat, PayloadFormatFlag: m.PayloadFormat != 0, ContentType: m.ContentType,
