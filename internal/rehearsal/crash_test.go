@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"slices"
@@ -425,6 +426,60 @@ func TestCampaignSurvivesACrashAtEachWrite(t *testing.T) {
 				}
 				return
 			}
+		}
+	}
+}
+
+// TestStackSurvivesCrashes: a deployment that is cut off goes on at the next
+// start, and what it makes is what it would have made.
+func TestStackSurvivesCrashes(t *testing.T) {
+	base, err := stage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := base.outputs(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	step := 9
+	if os.Getenv("FLEETSTEP_CRASHES") == "all" {
+		step = 1
+	}
+	for n := 1; ; n += step {
+		w := &world{sched: scheduler.NewVirtual(1, start), seed: 1, store: store.Memory()}
+		var left *store.DB
+		w.store.CrashAt(n, n%2 == 0, func(l *store.DB) { left = l })
+		err := w.open(t.Context())
+		if err == nil {
+			_, err = w.outputs(t.Context())
+		}
+		if err == nil && left == nil {
+			if n < 80 {
+				t.Errorf("a deployment makes %d writes only: this test looks at another one", n)
+			}
+			return
+		}
+		if left == nil {
+			t.Fatalf("crash at write %d: %v", n, err)
+		}
+		w.store = left
+		if err := w.open(t.Context()); err != nil {
+			t.Fatalf("crash at write %d: start: %v", n, err)
+		}
+		got, err := w.outputs(t.Context())
+		if err != nil {
+			t.Errorf("crash at write %d: %v", n, err)
+			continue
+		}
+		// A custom resource that was asked for before the crash answers nobody, and
+		// is given up after its function's third attempt.
+		w.sched.RunFor(5 * time.Minute)
+		// Names of resources are drawn, so that only which there are is compared.
+		if g, w := slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)); !slices.Equal(g, w) {
+			t.Errorf("crash at write %d: outputs %v, want %v", n, g, w)
+		}
+		if residue := w.cloud.Residue(t.Context()); len(residue) > 0 {
+			t.Errorf("crash at write %d: left %q", n, residue)
 		}
 	}
 }

@@ -34,7 +34,9 @@ type kind struct {
 	exists []string // codes of create when the resource is there already
 	// describe reads a resource that was there already; its answer takes the place of that of create.
 	describe string
-	gone     []string // codes of remove when it is not
+	// already is what an operation that sets properties says when they are set, by operation.
+	already map[string]string
+	gone    []string // codes of remove when it is not
 }
 
 // bound is a kind in a service.
@@ -137,7 +139,11 @@ func (k bound) setAll(ctx context.Context, r Request, made Resource, chosen func
 		if err := k.finish(r, o, in); err != nil {
 			return err
 		}
-		if _, err := k.s.call(ctx, k.service, o, in); err != nil {
+		_, err = k.s.call(ctx, k.service, o, in)
+		if is := k.already[o]; err != nil && r.Resume && is != "" && awsapi.AsError(err).Message == is {
+			continue
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -61,6 +61,7 @@ var table = kind{
 		},
 	},
 	describe: "DescribeTable",
+	already:  map[string]string{"UpdateTimeToLive": "TimeToLive is already enabled"},
 	remove:   "DeleteTable", exists: []string{"ResourceInUseException"}, gone: []string{"ResourceNotFoundException"},
 }
 
