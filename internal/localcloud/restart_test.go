@@ -401,3 +401,24 @@ func (w *worker) work() {
 		}
 	}
 }
+
+// TestQueueSurvivesACrash: what a receiver had not deleted is there after a
+// crash, and hidden for as long as it would have been.
+func TestQueueSurvivesACrash(t *testing.T) {
+	l := newLives(t)
+	url := l.queue("q")
+	l.call("sqs", "SendMessage", map[string]any{"QueueUrl": url, "MessageBody": "taken"}, nil)
+	l.call("sqs", "ReceiveMessage", map[string]any{"QueueUrl": url, "VisibilityTimeout": 40}, nil)
+	l.call("sqs", "SendMessage", map[string]any{"QueueUrl": url, "MessageBody": "delayed", "DelaySeconds": 20}, nil)
+	l.sched.RunFor(15 * time.Second)
+	l.restart()
+	for _, step := range []struct {
+		after time.Duration
+		want  []string
+	}{{0, nil}, {4 * time.Second, nil}, {2 * time.Second, []string{"delayed"}}, {18 * time.Second, nil}, {2 * time.Second, []string{"taken"}}} {
+		l.sched.RunFor(step.after)
+		if got := l.received(url); !slices.Equal(got, step.want) {
+			t.Errorf("%s after the start: %q, want %q", l.sched.Now().Sub(start), got, step.want)
+		}
+	}
+}
