@@ -55,6 +55,7 @@ type campaign struct {
 	dynamodb *dynamodb.Client
 	metrics  *cloudwatch.Client
 
+	pace         pace
 	things       []string
 	faults       []*simulator.Fault // by device, nil for the healthy
 	groupARN     string
@@ -62,23 +63,32 @@ type campaign struct {
 	fleet        *simulator.Fleet
 }
 
+// pace is how long a campaign takes.
+type pace struct {
+	perMinute int           // devices that the rollout begins with, each minute
+	download  time.Duration // the longest transfer
+}
+
+// brisk is over as soon as the machine allows.
+var brisk = pace{1000, 2 * time.Second}
+
 // newCampaign uploads the firmware, provisions the devices and connects them.
-func newCampaign(t *testing.T, where ready, devices int, faultList string, seed uint64) *campaign {
+func newCampaign(t *testing.T, where ready, devices int, faultList string, seed uint64, pace pace) *campaign {
 	t.Helper()
-	c := newFleet(t, where, devices, faultList, seed)
+	c := newFleet(t, where, devices, faultList, seed, pace)
 	c.connect()
 	return c
 }
 
 // newFleet is a campaign whose devices are switched off.
-func newFleet(t *testing.T, where ready, devices int, faultList string, seed uint64) *campaign {
+func newFleet(t *testing.T, where ready, devices int, faultList string, seed uint64, pace pace) *campaign {
 	t.Helper()
 	ctx := t.Context()
 	pem, err := os.ReadFile(where.CA)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &campaign{t: t, where: where, roots: x509.NewCertPool()}
+	c := &campaign{t: t, where: where, pace: pace, roots: x509.NewCertPool()}
 	if !c.roots.AppendCertsFromPEM(pem) {
 		t.Fatalf("%s holds no certificate", where.CA)
 	}
@@ -126,7 +136,7 @@ func newFleet(t *testing.T, where ready, devices int, faultList string, seed uin
 			Transport: transport, HTTP: patient{http.DefaultClient}, PublishQoS: 1,
 			Controller: usp.EndpointID(where.Outputs["ControllerEndpointId"]),
 			Timing: simulator.Timing{
-				ConnectRetry: 200 * time.Millisecond, MaxRetry: 2 * time.Second, NotifRetry: 2 * time.Second, Download: [2]time.Duration{100 * time.Millisecond, 2 * time.Second},
+				ConnectRetry: 200 * time.Millisecond, MaxRetry: 2 * time.Second, NotifRetry: 2 * time.Second, Download: [2]time.Duration{100 * time.Millisecond, pace.download},
 				SlowLink: 5 * time.Second, OfflineAtStart: 5 * time.Second,
 			},
 		},
@@ -238,6 +248,7 @@ func wait(ctx context.Context) error {
 func (c *campaign) create() {
 	payload, err := json.Marshal(map[string]any{
 		"jobId": jobID, "firmware": map[string]string{"version": version}, "targets": []string{c.groupARN},
+		"rollout":  map[string]int{"maximumPerMinute": c.pace.perMinute},
 		"timeouts": map[string]int{"jobMinutes": 30, "answerSeconds": 20, "downloadSeconds": 60, "rebootSeconds": 30},
 	})
 	if err != nil {

@@ -34,7 +34,7 @@ import (
 // refused and counted, and the upgrades end as if it was not there.
 func TestIntruders(t *testing.T) {
 	_, where := newCloud(t)
-	c := newFleet(t, where, 3, "", 1)
+	c := newFleet(t, where, 3, "", 1, brisk)
 	m := c.intruder("mallory", endpointOf)
 	// One of whom the registry says nothing may be whom it likes, until that one
 	// comes.

@@ -11,16 +11,18 @@ import (
 // where it was and ends as it would have.
 func TestRestarts(t *testing.T) {
 	kills := int(number(t, "FLEETSTEP_RESTARTS", 5))
-	devices, most := 30, 1500*time.Millisecond
+	devices, most, pace := 30, 1500*time.Millisecond, brisk
 	if kills > 5 {
-		devices, most = 100, 3*time.Second
+		// Half of the devices begin after a minute: there is something under way
+		// at most kills.
+		devices, most, pace.perMinute, pace.download = 100, 4500*time.Millisecond, 50, 20*time.Second
 	}
 	seed := number(t, "FLEETSTEP_RESTART_SEED", uint64(time.Now().UnixNano()%1_000_000))
 	t.Logf("%d kills, %d devices; FLEETSTEP_RESTART_SEED=%d", kills, devices, seed)
 	random := rand.New(rand.NewPCG(seed, 9))
 
 	cloud, where := newCloud(t)
-	c := newCampaign(t, where, devices, os.Getenv("FLEETSTEP_RESTART_FAULTS"), seed)
+	c := newCampaign(t, where, devices, os.Getenv("FLEETSTEP_RESTART_FAULTS"), seed, pace)
 	began := time.Now()
 	during := 0
 	killed := make(chan struct{})
@@ -46,6 +48,9 @@ func TestRestarts(t *testing.T) {
 	cloud.ready()
 	c.ended()
 	t.Logf("ended after %.1f s; %d of %d kills came before the last device was upgraded", time.Since(began).Seconds(), during, kills)
+	if kills > 5 && during < kills/2 {
+		t.Errorf("only %d of %d kills came before the last device was upgraded", during, kills)
+	}
 	c.judge()
 	c.clean()
 }
