@@ -21,8 +21,6 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
-const account = "123456789012"
-
 var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // lives is one cloud after another over the same store, in virtual time.
