@@ -9,7 +9,10 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/fleetstep/fleetstep/internal/demo"
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
@@ -110,24 +113,9 @@ func (w *world) ending(ctx context.Context) (*ending, error) {
 			executions = append(executions, e)
 		}
 		slices.SortFunc(executions, func(a, b sfn.ExecutionItem) int { return cmp.Compare(a.Name, b.Name) })
-		var t demo.Transitions
-		for _, e := range executions {
-			if err := line(h, e); err != nil {
-				return nil, err
-			}
-			var kinds []string
-			for event, err := range w.history(ctx, e.ExecutionARN) {
-				if err != nil {
-					return nil, err
-				}
-				if err := line(h, event); err != nil {
-					return nil, err
-				}
-				kinds = append(kinds, event.Type)
-			}
-			if e.Status == "SUCCEEDED" {
-				t.Add(slices.Values(kinds))
-			}
+		t, err := w.readAll(ctx, executions, h)
+		if err != nil {
+			return nil, err
 		}
 		end.transitions[m.StateMachineArn] = t
 	}
@@ -136,9 +124,64 @@ func (w *world) ending(ctx context.Context) (*ending, error) {
 	return end, nil
 }
 
-// digest is the SHA-256, in hex, of what a campaign came to, a JSON document a
-// line: every execution by name, with its history; the job; every device in
-// order, with its facts, its thing and its job execution.
+// readAll writes the SHA-256 of each execution and its history to h, in their
+// order. Time has come to its end, so that several may be read at once.
+func (w *world) readAll(ctx context.Context, executions []sfn.ExecutionItem, h io.Writer) (t demo.Transitions, err error) {
+	type result struct {
+		sum   [sha256.Size]byte
+		kinds []string
+		err   error
+	}
+	results := make([]result, len(executions))
+	var next atomic.Int64
+	var group sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		group.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(executions) {
+					return
+				}
+				r := &results[i]
+				r.sum, r.kinds, r.err = w.readOne(ctx, executions[i])
+			}
+		})
+	}
+	group.Wait()
+	for i, r := range results {
+		if r.err != nil {
+			return t, r.err
+		}
+		if executions[i].Status == "SUCCEEDED" {
+			t.Add(slices.Values(r.kinds))
+		}
+		_, _ = h.Write(r.sum[:]) // a hash always takes it
+	}
+	return t, nil
+}
+
+// readOne returns the SHA-256 of an execution and its history, and the types of
+// its events.
+func (w *world) readOne(ctx context.Context, e sfn.ExecutionItem) (sum [sha256.Size]byte, kinds []string, err error) {
+	h := sha256.New()
+	if err := line(h, e); err != nil {
+		return sum, nil, err
+	}
+	for event, err := range w.history(ctx, e.ExecutionARN) {
+		if err != nil {
+			return sum, nil, err
+		}
+		if err := line(h, event); err != nil {
+			return sum, nil, err
+		}
+		kinds = append(kinds, event.Type)
+	}
+	return [sha256.Size]byte(h.Sum(nil)), kinds, nil
+}
+
+// digest is the SHA-256, in hex, of what a campaign came to, as JSON documents:
+// every execution by name, with its history (the hash of each); the job; every
+// device in order, with its facts, its thing and its job execution.
 func (w *world) digest(job string) (string, error) {
 	ctx := context.Background()
 	end, err := w.ending(ctx)

@@ -21,6 +21,7 @@
 // play; peakMemoryMiB, of the process so far. A run that fails prints the
 // command that repeats it to Env.Err.
 //
-// Run uses no goroutines but the scheduler's and may be called at the same time
-// from several. A cancelled context ends it at the next look at the campaign.
+// While the campaign runs there are no goroutines but the scheduler's; afterwards
+// histories are read on all processors. Run may be called at the same time from
+// several. A cancelled context ends it at the next look at the campaign.
 package rehearsal

@@ -351,6 +351,9 @@ func (s *Service) putEvents(ctx context.Context, _ *awsapi.Call, in *putEventsIn
 	if n := len(in.LogEvents); n == 0 || n > maxBatch || size > maxBytes {
 		return nil, errInvalid("logEvents: %d events of %d bytes; allowed are 1 to %d events of at most %d bytes together", n, size, maxBatch, maxBytes)
 	}
+	if s.Discard {
+		return s.discard(ctx, in)
+	}
 	now := s.now()
 	out := &putEventsOut{}
 	var documents []string
@@ -383,10 +386,8 @@ func (s *Service) putEvents(ctx context.Context, _ *awsapi.Call, in *putEventsIn
 				}
 				continue
 			}
-			if !s.Discard {
-				if err := events.Put(tx, event{e.Message, now}, g.Name, st.Name, store.Number(uint64(e.Timestamp)), store.Number(st.Next)); err != nil {
-					return err
-				}
+			if err := events.Put(tx, event{e.Message, now}, g.Name, st.Name, store.Number(uint64(e.Timestamp)), store.Number(st.Next)); err != nil {
+				return err
 			}
 			st.Next++
 			st.Bytes += int64(len(e.Message) + perEvent)
@@ -408,12 +409,47 @@ func (s *Service) putEvents(ctx context.Context, _ *awsapi.Call, in *putEventsIn
 	if err != nil {
 		return nil, err
 	}
-	if s.Metrics != nil {
-		for _, d := range documents {
-			s.Metrics.PutEMF(ctx, []byte(d))
+	s.measure(ctx, documents)
+	return out, nil
+}
+
+// measure takes the metrics out of messages that may hold some.
+func (s *Service) measure(ctx context.Context, documents []string) {
+	if s.Metrics == nil {
+		return
+	}
+	for _, d := range documents {
+		s.Metrics.PutEMF(ctx, []byte(d))
+	}
+}
+
+// discard is putEvents where nothing is kept. No token follows from it.
+func (s *Service) discard(ctx context.Context, in *putEventsIn) (*putEventsOut, error) {
+	err := s.Store.View(func(tx *store.Tx) error {
+		_, ok, err := groups.Shared(tx, groupName(in.LogGroupName))
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return errNoGroup
+		}
+		_, ok, err = streams.Shared(tx, groupName(in.LogGroupName), in.LogStreamName)
+		if err == nil && !ok {
+			err = errNoStream
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	var documents []string
+	for _, e := range in.LogEvents {
+		if mayBeEMF(e.Message) {
+			documents = append(documents, e.Message)
 		}
 	}
-	return out, nil
+	s.measure(ctx, documents)
+	return &putEventsOut{NextSequenceToken: fmt.Sprintf("%056d", 0)}, nil
 }
 
 type getEventsIn struct {

@@ -81,7 +81,7 @@ func (s *Service) API() awsapi.Service {
 	onBucket := func(name string) []string { return []string{arn(name, "")} }
 	return awsapi.Service{
 		ID: "s3", Signing: "s3", Prefix: "s3", Protocols: []awsapi.Protocol{awsapi.RESTXML}, DeniedCode: "AccessDenied",
-		Says: func(action, resource string) (string, string) { return action, `"` + resource + `"` },
+		Says:           func(action, resource string) (string, string) { return action, `"` + resource + `"` },
 		ResourcePolicy: s.resourcePolicy,
 		HTTP:           http.HandlerFunc(s.serve),
 		Operations: []awsapi.Operation{
