@@ -42,7 +42,7 @@ var outputs = map[string]map[string]func() any{
 		"Query":              made[dynamodb.QueryOutput],
 		"TransactWriteItems": made[dynamodb.TransactWriteItemsOutput],
 	},
-	"iot":          {"UpdateThing": made[iot.UpdateThingOutput]},
+	"iot":          {"DescribeThing": made[iot.DescribeThingOutput], "UpdateThing": made[iot.UpdateThingOutput]},
 	"iotdataplane": {"Publish": made[iotdataplane.PublishOutput]},
 	"sfn": {
 		"StartExecution":    made[sfn.StartExecutionOutput],
