@@ -331,3 +331,24 @@ func BenchmarkPutItem(b *testing.B) {
 		}
 	})
 }
+
+func TestCountersAreReadInBothForms(t *testing.T) {
+	for _, want := range []counter{{}, {Items: 123, Bytes: -5}, {Items: 1 << 40, Bytes: 1 << 50}} {
+		var got, old counter
+		if err := got.DecodeRecord(want.AppendRecord(nil)); err != nil || got != want {
+			t.Errorf("%+v: %+v, %v", want, got, err)
+		}
+		b, err := json.Marshal(struct{ Items, Bytes int64 }(want))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := old.DecodeRecord(b); err != nil || old != want {
+			t.Errorf("as JSON %+v: %+v, %v", want, old, err)
+		}
+	}
+	for _, damaged := range []string{"", "\x01", "\x01\x02", "\x01\x02\x04\x06", "\x02\x02\x04"} {
+		if err := new(counter).DecodeRecord([]byte(damaged)); err == nil {
+			t.Errorf("%x was read", damaged)
+		}
+	}
+}

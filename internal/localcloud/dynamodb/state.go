@@ -1,6 +1,9 @@
 package dynamodb
 
 import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/dynamodb/expr"
@@ -41,6 +44,29 @@ type keyAttribute struct {
 type counter struct {
 	Items int64
 	Bytes int64
+}
+
+// AppendRecord implements store.Record: both numbers as varints.
+func (c *counter) AppendRecord(b []byte) []byte {
+	return binary.AppendVarint(binary.AppendVarint(append(b, 1), c.Items), c.Bytes)
+}
+
+// DecodeRecord implements store.Record. It reads the older form, JSON, too.
+func (c *counter) DecodeRecord(b []byte) error {
+	if len(b) > 0 && b[0] == '{' {
+		return json.Unmarshal(b, (*struct{ Items, Bytes int64 })(c))
+	}
+	if len(b) > 0 && b[0] == 1 {
+		items, n := binary.Varint(b[1:])
+		if n > 0 {
+			bytes, m := binary.Varint(b[1+n:])
+			if m > 0 && 1+n+m == len(b) {
+				c.Items, c.Bytes = items, bytes
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("a count of items and bytes is damaged: %x", b)
 }
 
 // request is a transaction that was made under a client request token.

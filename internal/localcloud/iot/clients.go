@@ -202,11 +202,14 @@ func (s *Service) refresh(p Principal, known *permissions) error {
 
 // defaultDocument returns a policy's default version, compiled.
 func (s *Service) defaultDocument(tx *store.Tx, name string) (*policy.Document, error) {
-	p, err := s.getPolicyRecord(tx, name)
+	p, ok, err := policyTable.Shared(tx, name)
+	if err == nil && !ok {
+		err = errNoPolicy(name)
+	}
 	if err != nil {
 		return nil, err
 	}
-	v, _, err := policyVersions.Get(tx, name, store.Number(uint64(p.Default)))
+	v, _, err := policyVersions.Shared(tx, name, store.Number(uint64(p.Default)))
 	if err != nil {
 		return nil, err
 	}

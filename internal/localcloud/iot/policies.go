@@ -106,10 +106,12 @@ func (s *Service) createPolicy(_ context.Context, _ *awsapi.Call, in *createPoli
 func (s *Service) getPolicyRecord(tx *store.Tx, name string) (policyRecord, error) {
 	p, ok, err := policyTable.Get(tx, name)
 	if err == nil && !ok {
-		err = notFound("Policy not found (name=%s)", name)
+		err = errNoPolicy(name)
 	}
 	return p, err
 }
+
+func errNoPolicy(name string) error { return notFound("Policy not found (name=%s)", name) }
 
 func (s *Service) getVersion(tx *store.Tx, name, id string) (int64, policyVersion, error) {
 	n, err := strconv.ParseInt(id, 10, 63)

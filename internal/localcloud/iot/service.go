@@ -189,13 +189,11 @@ type registry struct{ s *Service }
 var _ jobs.Registry = registry{}
 
 func (r registry) HasThing(tx *store.Tx, name string) (bool, error) {
-	_, ok, err := thingTable.Get(tx, name)
-	return ok, err
+	return thingTable.Has(tx, name)
 }
 
 func (r registry) HasGroup(tx *store.Tx, name string) (bool, error) {
-	_, ok, err := groupTable.Get(tx, name)
-	return ok, err
+	return groupTable.Has(tx, name)
 }
 
 func (r registry) Members(tx *store.Tx, group, after string, limit int) ([]string, error) {

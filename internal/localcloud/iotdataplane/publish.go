@@ -41,6 +41,10 @@ func (s *Service) Publish(ctx context.Context, m Message) error {
 	return s.publish(ctx, submission{message: m})
 }
 
+// leads is how many batches a caller of publish accepts before it leaves the
+// messages of others to a task of their own.
+const leads = 8
+
 // publish waits until the submission is accepted. The caller does the work
 // itself unless somebody else is at it.
 func (s *Service) publish(ctx context.Context, sub submission) error {
@@ -55,7 +59,13 @@ func (s *Service) publish(ctx context.Context, sub submission) error {
 	lead := !s.accept.running
 	s.accept.running = true
 	s.accept.Unlock()
-	if lead && !s.acceptBatch() {
+	for range leads {
+		if !lead || s.acceptBatch() {
+			lead = false
+			break
+		}
+	}
+	if lead {
 		s.Scheduler.Go("iotdataplane accept", s.acceptAll)
 	}
 	if err := gate.Wait(ctx); err != nil {

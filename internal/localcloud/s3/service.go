@@ -130,7 +130,7 @@ func (s *Service) bucket(name string) (b bucket, err error) {
 }
 
 func findBucket(tx *store.Tx, name string) (bucket, error) {
-	b, ok, err := buckets.Get(tx, name)
+	b, ok, err := buckets.Shared(tx, name)
 	if err == nil && !ok {
 		err = errNoBucket(name)
 	}

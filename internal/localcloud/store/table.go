@@ -50,6 +50,12 @@ func (t Table[T]) Get(tx *Tx, key ...string) (v T, ok bool, err error) {
 	return v, err == nil, err
 }
 
+// Has reports whether there is a record under key.
+func (t Table[T]) Has(tx *Tx, key ...string) (bool, error) {
+	_, ok, err := tx.Get(t.key(key))
+	return ok, err
+}
+
 // Shared is Get for records that are read far more often than they change: it
 // reads and decodes a record once. The value is shared with other callers;
 // nothing that it refers to may be changed.
