@@ -73,7 +73,7 @@ func (s *Service) trust(id awsapi.Identity, roleARN string, conditions map[strin
 	}
 	d, _ = policy.Evaluate([]*policy.Document{doc}, policy.Request{
 		Action: "sts:AssumeRole", Resource: roleARN, Principal: principalOf(id),
-		Values: s.values(id, roleARN, "", conditions, nil),
+		Find: func() map[string][]string { return s.values(id, roleARN, "", conditions, nil) },
 	})
 	return role, d, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
@@ -46,7 +47,7 @@ func (s *Service) decide(r awsapi.Request) error {
 	}
 	q := policy.Request{Action: r.Action, Resource: r.Resource}
 	if own.values || resourceDoc != nil && resourceDoc.UsesValues() {
-		q.Values = s.values(id, r.Resource, r.SourceIP, r.Conditions, own.tags)
+		q.Find = sync.OnceValue(func() map[string][]string { return s.values(id, r.Resource, r.SourceIP, r.Conditions, own.tags) })
 	}
 
 	byResource := policy.None

@@ -56,17 +56,13 @@ func (s *Service) publish(ctx context.Context, sub submission) error {
 	}
 	s.accept.Lock()
 	s.accept.pending = append(s.accept.pending, sub)
-	lead := !s.accept.running
-	s.accept.running = true
 	s.accept.Unlock()
-	for range leads {
-		if !lead || s.acceptBatch() {
-			lead = false
-			break
-		}
+	idle := false
+	for i := 0; i < leads && !idle; i++ {
+		idle = s.acceptBatch()
 	}
-	if lead {
-		s.Scheduler.Go("iotdataplane accept", s.acceptAll)
+	if !idle {
+		s.acceptLater()
 	}
 	if err := gate.Wait(ctx); err != nil {
 		return err
@@ -79,8 +75,15 @@ func (s *Service) publish(ctx context.Context, sub submission) error {
 func (s *Service) submit(sub submission) {
 	s.accept.Lock()
 	s.accept.pending = append(s.accept.pending, sub)
-	start := !s.accept.running
-	s.accept.running = true
+	s.accept.Unlock()
+	s.acceptLater()
+}
+
+// acceptLater leaves what is pending to a task, unless one is about to come.
+func (s *Service) acceptLater() {
+	s.accept.Lock()
+	start := !s.accept.scheduled
+	s.accept.scheduled = true
 	s.accept.Unlock()
 	if start {
 		s.Scheduler.Go("iotdataplane accept", s.acceptAll)
@@ -88,19 +91,23 @@ func (s *Service) submit(sub submission) {
 }
 
 func (s *Service) acceptAll() {
+	s.accept.Lock()
+	s.accept.scheduled = false
+	s.accept.Unlock()
 	for !s.acceptBatch() {
 	}
 }
 
-// acceptBatch accepts what is pending. It reports true once nothing is.
+// acceptBatch accepts what is pending. It reports true once nothing is, or when
+// somebody else is at it, who will take what is pending then.
 func (s *Service) acceptBatch() (idle bool) {
 	s.accept.Lock()
 	batch := s.accept.pending
-	if len(batch) == 0 {
-		s.accept.running = false
+	if s.accept.active || len(batch) == 0 {
 		s.accept.Unlock()
 		return true
 	}
+	s.accept.active = true
 	s.accept.pending = nil
 	s.accept.Unlock()
 
@@ -137,11 +144,8 @@ func (s *Service) acceptBatch() (idle bool) {
 	}
 	s.accept.Lock()
 	defer s.accept.Unlock()
-	if len(s.accept.pending) == 0 {
-		s.accept.running = false
-		return true
-	}
-	return false
+	s.accept.active = false
+	return len(s.accept.pending) == 0
 }
 
 // plan finds who gets a message.

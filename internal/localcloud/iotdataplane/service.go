@@ -119,8 +119,9 @@ type Service struct {
 
 	accept struct {
 		sync.Mutex
-		pending []submission
-		running bool
+		pending   []submission
+		active    bool // a batch is being accepted
+		scheduled bool // a task is about to come that will
 	}
 	sweep struct {
 		sync.Mutex

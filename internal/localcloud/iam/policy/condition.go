@@ -115,7 +115,7 @@ func newCondition(name, key string, list []string, variables bool) (condition, e
 			return o, err
 		}
 		c.test = func(o operand, got string, v values) bool {
-			matched, _ := o.arn.match(got, v)
+			matched, _ := o.arn.match(got, func() map[string][]string { return v })
 			return matched
 		}
 	case "NumericEquals", "NumericNotEquals", "NumericLessThan", "NumericLessThanEquals", "NumericGreaterThan", "NumericGreaterThanEquals":

@@ -35,6 +35,17 @@ type Request struct {
 	// such as "aws:SourceArn" or "iot:Connection.Thing.ThingName". No value
 	// means that the key is absent.
 	Values map[string][]string
+	// Find makes Values when they are nil, and a statement is reached that
+	// depends on them. Most decisions need none.
+	Find func() map[string][]string
+}
+
+// known are the request's values, made now if need be.
+func (r *Request) known() map[string][]string {
+	if r.Values == nil && r.Find != nil {
+		r.Values = r.Find()
+	}
+	return r.Values
 }
 
 // Principal is who makes a request, as Principal elements name it.
@@ -98,7 +109,7 @@ func Evaluate(docs []*Document, r Request) (Decision, *Statement) {
 				continue
 			}
 			who := s.namesPrincipal(r.Principal)
-			if who == notNamed || !s.covers(action, r) {
+			if who == notNamed || !s.covers(action, &r) {
 				continue
 			}
 			switch {
@@ -114,7 +125,7 @@ func Evaluate(docs []*Document, r Request) (Decision, *Statement) {
 	return decision, by
 }
 
-func (s *Statement) covers(action string, r Request) bool {
+func (s *Statement) covers(action string, r *Request) bool {
 	if s.actions != nil && !slices.ContainsFunc(s.actions, func(p pattern) bool { return p.match(action) }) {
 		return false
 	}
@@ -122,18 +133,18 @@ func (s *Statement) covers(action string, r Request) bool {
 		return false
 	}
 	if s.resources != nil && !slices.ContainsFunc(s.resources, func(a arnPattern) bool {
-		matched, _ := a.match(r.Resource, r.Values)
+		matched, _ := a.match(r.Resource, r.known)
 		return matched
 	}) {
 		return false
 	}
 	for _, a := range s.notResources {
-		if matched, ok := a.match(r.Resource, r.Values); matched || !ok {
+		if matched, ok := a.match(r.Resource, r.known); matched || !ok {
 			return false
 		}
 	}
 	for i := range s.conditions {
-		if !s.conditions[i].holds(r.Values) {
+		if !s.conditions[i].holds(r.known()) {
 			return false
 		}
 	}

@@ -197,7 +197,7 @@ func compileARN(s string, variables bool) (arnPattern, error) {
 
 // match compares with an ARN. ok is false if a variable that the comparison
 // needs has no value; then matched is false.
-func (a arnPattern) match(s string, v values) (matched, ok bool) {
+func (a arnPattern) match(s string, known func() map[string][]string) (matched, ok bool) {
 	matched = true
 	for i, p := range a.parts {
 		part := s
@@ -208,9 +208,12 @@ func (a arnPattern) match(s string, v values) (matched, ok bool) {
 				matched = false
 			}
 		}
-		r, set := p.resolve(v)
-		if !set {
-			return false, false
+		r := p
+		if p.variables {
+			var set bool
+			if r, set = p.resolve(known()); !set {
+				return false, false
+			}
 		}
 		matched = matched && r.match(part)
 	}
