@@ -337,6 +337,23 @@ const (
 	maxReturn = 10000
 )
 
+// target is where the events go. What the records refer to is shared.
+func (in *putEventsIn) target(tx *store.Tx) (g group, st stream, err error) {
+	name := groupName(in.LogGroupName)
+	g, ok, err := groups.Shared(tx, name)
+	if err != nil {
+		return g, st, err
+	}
+	if !ok {
+		return g, st, errNoGroup
+	}
+	st, ok, err = streams.Shared(tx, name, in.LogStreamName)
+	if err == nil && !ok {
+		err = errNoStream
+	}
+	return g, st, err
+}
+
 func (s *Service) putEvents(ctx context.Context, _ *awsapi.Call, in *putEventsIn) (*putEventsOut, error) {
 	size := 0
 	for i, e := range in.LogEvents {
@@ -358,14 +375,7 @@ func (s *Service) putEvents(ctx context.Context, _ *awsapi.Call, in *putEventsIn
 	out := &putEventsOut{}
 	var documents []string
 	err := s.Store.Update(func(tx *store.Tx) error {
-		g, ok, err := groups.Shared(tx, groupName(in.LogGroupName))
-		if err == nil && !ok {
-			err = errNoGroup
-		}
-		if err != nil {
-			return err
-		}
-		st, err := findStream(tx, in.LogGroupName, in.LogStreamName)
+		g, st, err := in.target(tx)
 		if err != nil {
 			return err
 		}
@@ -426,17 +436,7 @@ func (s *Service) measure(ctx context.Context, documents []string) {
 // discard is putEvents where nothing is kept. No token follows from it.
 func (s *Service) discard(ctx context.Context, in *putEventsIn) (*putEventsOut, error) {
 	err := s.Store.View(func(tx *store.Tx) error {
-		_, ok, err := groups.Shared(tx, groupName(in.LogGroupName))
-		if err != nil {
-			return err
-		}
-		if !ok {
-			return errNoGroup
-		}
-		_, ok, err = streams.Shared(tx, groupName(in.LogGroupName), in.LogStreamName)
-		if err == nil && !ok {
-			err = errNoStream
-		}
+		_, _, err := in.target(tx)
 		return err
 	})
 	if err != nil {
