@@ -38,6 +38,11 @@ type Config struct {
 	// Witness, if set, gets the cloud before anything is deployed on it: a test
 	// may act on it while the campaign runs, and look at it afterwards.
 	Witness func(*localcloud.Cloud, *scheduler.Scheduler)
+
+	// For tests that record: opened has the world before anything is deployed,
+	// over when the campaign has come to its end.
+	opened func(*world)
+	over   func(ctx context.Context, w *world, job string) error
 }
 
 // Summary is the last line's document.
@@ -96,6 +101,9 @@ func run(ctx context.Context, c Config) (summary *Summary, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, w.cloud.Close(ctx)) }()
+	if c.opened != nil {
+		c.opened(w)
+	}
 	if _, err := w.cloud.Deploy(ctx, stack, c.Template, nil); err != nil {
 		return nil, fmt.Errorf("deploy the stack %s: %w", stack, err)
 	}
@@ -103,7 +111,12 @@ func run(ctx context.Context, c Config) (summary *Summary, err error) {
 	err = demo.Run(ctx, demo.Config{
 		Env: &env, AWS: w.operator(), Stack: stack, Devices: c.Devices, Event: c.Event, Faults: c.Faults, Seed: c.Seed,
 		Image: c.Image, Timeout: c.Timeout, World: w, Every: c.Every,
-		Summarize: func(_ context.Context, s demo.Summary) (any, error) {
+		Summarize: func(ctx context.Context, s demo.Summary) (any, error) {
+			if c.over != nil {
+				if err := c.over(ctx, w, s.JobID); err != nil {
+					return nil, err
+				}
+			}
 			digest, err := w.digest(s.JobID)
 			if err != nil {
 				return nil, err
