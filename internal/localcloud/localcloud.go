@@ -75,6 +75,8 @@ type Config struct {
 	DiscardLogs bool
 	// MaxEnvironments bounds the processes of one function; 0 means 16.
 	MaxEnvironments int
+	// Fault, if set, makes calls fail as AWS's do; see awsapi.Config.
+	Fault awsapi.Fault
 }
 
 // service is what all services have in common.
@@ -115,7 +117,7 @@ func New(c Config) (*Cloud, error) {
 	cl := &Cloud{config: c, closed: closed, started: c.Scheduler.NewGate(), responses: newResponses(c.Scheduler, c.Endpoint)}
 	cl.iam = iam.New(iam.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region})
 	cl.sts = sts.New(sts.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Keys: cl.iam, Roles: cl.iam})
-	cl.door = awsapi.New(awsapi.Config{Scheduler: c.Scheduler, Account: c.Account, Region: c.Region, Authorizer: cl.iam, Authenticator: cl.sts})
+	cl.door = awsapi.New(awsapi.Config{Scheduler: c.Scheduler, Account: c.Account, Region: c.Region, Authorizer: cl.iam, Authenticator: cl.sts, Fault: c.Fault})
 	cl.metrics = cloudwatch.New(cloudwatch.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Caller: cl.door})
 	logs := cloudwatchlogs.New(cloudwatchlogs.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Metrics: cl.metrics, Discard: c.DiscardLogs})
 	blobs, code := "", ""

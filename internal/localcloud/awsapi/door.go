@@ -61,9 +61,17 @@ type Config struct {
 	Authorizer Authorizer
 	// Authenticator may be nil in tests: then every request is the root's.
 	Authenticator Authenticator
+	// Fault, if set, is asked before each authorised call is run, with the
+	// operation's own input; an error that it returns is the answer, and the call
+	// does nothing. Tests make AWS fail by it. It may be called at the same time
+	// from several calls.
+	Fault Fault
 	// MaxBody is the largest request body in bytes; 0 stands for MaxBody.
 	MaxBody int64
 }
+
+// Fault decides whether a call fails, and how.
+type Fault func(ctx context.Context, c *Call, in any) error
 
 // New returns a door without services.
 func New(config Config) *Door {
@@ -150,6 +158,11 @@ func (d *Door) run(ctx context.Context, c *Call, o *Operation, in any) (any, err
 			if err := c.Authorize(ctx, action, r, conditions); err != nil {
 				return nil, err
 			}
+		}
+	}
+	if d.config.Fault != nil {
+		if err := d.config.Fault(ctx, c, in); err != nil {
+			return nil, AsError(err)
 		}
 	}
 	out, err := o.handle(ctx, c, in)

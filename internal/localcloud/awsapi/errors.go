@@ -12,7 +12,9 @@ type Error struct {
 	Code string
 	// Message is the text for people.
 	Message string
-	// Status is the HTTP status; 0 means 400.
+	// Status is the HTTP status; 0 means 400. Below 300, the answer has nothing
+	// but Fields: AWS has answered errors as successes, with a body that tells
+	// (github.com/aws/aws-sdk-js/issues/2539, 2019-02-16).
 	Status int
 	// QueryCode is the code under which Query clients know the error, if it
 	// differs: "AWS.SimpleQueueService.NonExistentQueue".

@@ -177,7 +177,9 @@ func (q *request) fail(err error) {
 		members := map[string]any{}
 		if q.protocol == RESTJSON || q.protocol == "" {
 			h.Set("Content-Type", "application/json")
-			h.Set("X-Amzn-Errortype", code)
+			if status >= 300 {
+				h.Set("X-Amzn-Errortype", code)
+			}
 		} else {
 			h.Set("Content-Type", string(q.protocol))
 			members["__type"] = code
@@ -188,7 +190,7 @@ func (q *request) fail(err error) {
 				status = http.StatusBadRequest
 			}
 		}
-		if e.Message != "" {
+		if e.Message != "" && status >= 300 {
 			members["message"] = e.Message
 		}
 		for k, v := range e.Fields {

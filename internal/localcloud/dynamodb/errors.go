@@ -49,3 +49,37 @@ func errCanceled(reasons []reason) *awsapi.Error {
 	e.Fields = map[string]any{"CancellationReasons": reasons}
 	return e
 }
+
+// ongoing is what DynamoDB says of an item that another transaction is writing.
+const ongoing = "Transaction is ongoing for the item"
+
+// Conflict is what DynamoDB answers to a call of which one item is in the hands of
+// another transaction at that moment; nil for a call that takes no part in such
+// conflicts. in is the input of one of the service's operations, as
+// awsapi.Config.Fault is given it; of a transaction's actions, number which, modulo
+// how many there are, has the conflict.
+//
+// Source: DynamoDB developer guide, "Transaction conflict handling": a conflict of
+// PutItem, UpdateItem or DeleteItem is a TransactionConflictException, one within
+// TransactWriteItems or TransactGetItems a TransactionCanceledException with the
+// reason TransactionConflict; GetItem, Query, Scan and BatchGetItem have none.
+func Conflict(in any, which int) error {
+	n := 0
+	switch in := in.(type) {
+	case *putIn, *updateIn, *deleteIn:
+		return awsapi.Errorf("TransactionConflictException", ongoing)
+	case *transactWriteIn:
+		n = len(in.TransactItems)
+	case *transactGetIn:
+		n = len(in.TransactItems)
+	}
+	if n == 0 {
+		return nil
+	}
+	reasons := make([]reason, n)
+	for i := range reasons {
+		reasons[i].Code = "None"
+	}
+	reasons[which%n] = reason{Code: "TransactionConflict", Message: ongoing}
+	return errCanceled(reasons)
+}
