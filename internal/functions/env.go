@@ -125,7 +125,7 @@ func (p *parts) dataEndpoint() string {
 }
 
 func (p *parts) store() *tokens.Store {
-	return tokens.New(dynamodb.NewFromConfig(p.cfg), p.must(event.EnvTable))
+	return tokens.New(dynamodb.NewFromConfig(p.cfg, tokens.Options), p.must(event.EnvTable))
 }
 
 func (p *parts) steps(machine string) *callback.Client {

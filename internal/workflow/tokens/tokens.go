@@ -5,7 +5,10 @@
 // epoch milliseconds, except expiresAt, which DynamoDB's TTL wants in seconds.
 //
 // Each method is one request, except that Release asks again when it lost a race.
-// Errors other than workflow's own are the SDK's, worth a retry.
+// Only a condition that DynamoDB says has failed becomes an error of workflow's.
+// That an item was in the hands of another transaction in that moment says nothing
+// of any condition: a client made with Options asks again, after a random wait, and
+// then passes it on. Errors other than workflow's own are the SDK's, worth a retry.
 package tokens
 
 import (
@@ -18,6 +21,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
@@ -40,7 +44,60 @@ type Store struct {
 	table string
 }
 
-// New is a store over a table.
+// Options are those of a client for a Store: what conflicts is tried again, as
+// often and with the waits of the client's other retries. The SDK does not do so by
+// itself: TransactionCanceledException has many reasons.
+//
+//	dynamodb.NewFromConfig(cfg, tokens.Options)
+func Options(o *dynamodb.Options) {
+	o.Retryer = retry.AddWithErrorCodes(conflicts{o.Retryer}, (*types.TransactionConflictException)(nil).ErrorCode())
+}
+
+// conflicts is a Retryer that tries again when a transaction met another.
+type conflicts struct{ aws.Retryer }
+
+// IsErrorRetryable implements aws.Retryer.
+func (c conflicts) IsErrorRetryable(err error) bool {
+	if canceled, ok := errors.AsType[*types.TransactionCanceledException](err); ok {
+		return passing(canceled.CancellationReasons)
+	}
+	return c.Retryer.IsErrorRetryable(err)
+}
+
+// GetAttemptToken implements aws.RetryerV2.
+func (c conflicts) GetAttemptToken(ctx context.Context) (func(error) error, error) {
+	if v2, ok := c.Retryer.(aws.RetryerV2); ok {
+		return v2.GetAttemptToken(ctx)
+	}
+	return c.Retryer.GetInitialToken(), nil
+}
+
+// Codes of CancellationReasons.
+const (
+	conditionFailed = "ConditionalCheckFailed"
+	conflict        = "TransactionConflict"
+	overThroughput  = "ProvisionedThroughputExceeded"
+	throttled       = "ThrottlingError"
+)
+
+// passing reports whether the same transaction may go through a moment later: all
+// that kept it from it was contention.
+// Source: DynamoDB API reference, TransactWriteItems, "TransactionCanceledException".
+func passing(reasons []types.CancellationReason) bool {
+	again := false
+	for _, r := range reasons {
+		switch aws.ToString(r.Code) {
+		case "", "None":
+		case conflict, overThroughput, throttled:
+			again = true
+		default:
+			return false
+		}
+	}
+	return again
+}
+
+// New is a store over a table; api is a client with Options.
 func New(api API, table string) *Store { return &Store{api: api, table: table} }
 
 // Keys.
@@ -469,7 +526,7 @@ func (st *Store) Bind(ctx context.Context, thing event.ThingName, g workflow.Gre
 	}
 	reasons := canceled.CancellationReasons
 	failed := func(i int) bool {
-		return i < len(reasons) && aws.ToString(reasons[i].Code) == "ConditionalCheckFailed"
+		return i < len(reasons) && aws.ToString(reasons[i].Code) == conditionFailed
 	}
 	switch {
 	case failed(1):
@@ -543,8 +600,7 @@ func (st *Store) transact(ctx context.Context, op string, writes []types.Transac
 	var canceled *types.TransactionCanceledException
 	if errors.As(err, &canceled) {
 		for _, r := range canceled.CancellationReasons {
-			switch aws.ToString(r.Code) {
-			case "ConditionalCheckFailed", "TransactionConflict":
+			if aws.ToString(r.Code) == conditionFailed {
 				return workflow.ErrChanged
 			}
 		}

@@ -25,12 +25,19 @@ import (
 func TestTableKeepsTheContract(t *testing.T) {
 	url := os.Getenv("FLEETSTEP_DYNAMODB")
 	if url == "" {
-		url = local(t)
+		url = local(t, nil)
 	}
+	workflowtest.Contract(t, newStore(t, url))
+}
+
+// newStore is a store over a new table of the DynamoDB at url.
+func newStore(t *testing.T, url string) *tokens.Store {
+	t.Helper()
 	ctx := context.Background()
 	api := dynamodb.New(dynamodb.Options{
 		BaseEndpoint: &url, Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
-	})
+		Retryer: hurried(),
+	}, tokens.Options)
 	table := "contract"
 	_, _ = api.DeleteTable(ctx, &dynamodb.DeleteTableInput{TableName: &table})
 	_, err := api.CreateTable(ctx, &dynamodb.CreateTableInput{
@@ -45,15 +52,15 @@ func TestTableKeepsTheContract(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	workflowtest.Contract(t, tokens.New(api, table))
+	return tokens.New(api, table)
 }
 
-// local is the address of the local cloud's DynamoDB.
-func local(t *testing.T) string {
+// local is the address of the local cloud's DynamoDB, with its faults.
+func local(t *testing.T, fault awsapi.Fault) string {
 	t.Helper()
 	sched := scheduler.NewReal()
 	service := localdynamodb.New(localdynamodb.Config{Scheduler: sched, Store: store.Memory(), Account: "123456789012", Region: "us-east-1"})
-	door := awsapi.New(awsapi.Config{Scheduler: sched, Account: "123456789012", Region: "us-east-1"})
+	door := awsapi.New(awsapi.Config{Scheduler: sched, Account: "123456789012", Region: "us-east-1", Fault: fault})
 	door.Add(service.API())
 	if err := service.Start(t.Context()); err != nil {
 		t.Fatal(err)

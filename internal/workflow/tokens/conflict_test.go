@@ -1,0 +1,132 @@
+package tokens_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	localdynamodb "github.com/fleetstep/fleetstep/internal/localcloud/dynamodb"
+	"github.com/fleetstep/fleetstep/internal/workflow"
+	"github.com/fleetstep/fleetstep/internal/workflow/tokens"
+	"github.com/fleetstep/fleetstep/internal/workflow/workflowtest"
+)
+
+// contention lets so many tries of every call meet another transaction.
+type contention struct {
+	mu    sync.Mutex
+	times int
+	met   map[string]int // calls in a row that met one
+	calls int
+}
+
+func (c *contention) fault(_ context.Context, call *awsapi.Call, in any) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	err := localdynamodb.Conflict(in, c.calls)
+	if err == nil {
+		return nil
+	}
+	c.calls++
+	if c.met == nil {
+		c.met = map[string]int{}
+	}
+	if c.met[call.Operation] == c.times {
+		c.met[call.Operation] = 0
+		return nil
+	}
+	c.met[call.Operation]++
+	return err
+}
+
+// hurried retries as the SDK does, without waiting.
+func hurried() aws.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return 0, nil })
+		o.RateLimiter = ratelimit.None
+	})
+}
+
+func TestTableKeepsTheContractAmongConflicts(t *testing.T) {
+	c := &contention{times: 2}
+	workflowtest.Contract(t, newStore(t, local(t, c.fault)))
+	if c.calls == 0 {
+		t.Error("nothing conflicted")
+	}
+}
+
+// A conflict that lasts is no failed condition: whoever asked must ask again.
+func TestConflictIsNoFailedCondition(t *testing.T) {
+	st := newStore(t, local(t, (&contention{times: 1 << 30}).fault))
+	ctx := t.Context()
+	at := time.Unix(1_700_000_000, 0)
+	claim := workflow.Claim{Job: "j", ExecutionNumber: 1, Execution: "e", ClaimedAt: at, Deadline: at, ExpiresAt: at, Rev: 1}
+	await := workflow.Await{Step: event.StepInspect, Token: "token", Job: "j", Execution: "e", Rev: 1, Since: at, ExpiresAt: at}
+	held := workflow.Device{Thing: "t", Claim: &claim}
+	for name, call := range map[string]func() error{
+		"PutPending":  func() error { return st.PutPending(ctx, "t", workflow.Pending{Job: "j", At: at, ExpiresAt: at}) },
+		"DropPending": func() error { return st.DropPending(ctx, "t", "j", 1) },
+		"Claim":       func() error { return st.Claim(ctx, "t", claim, nil) },
+		"Register":    func() error { return st.Register(ctx, "t", workflow.Registration{Claim: claim, Await: await}) },
+		"Advance":     func() error { return st.Advance(ctx, "t", await) },
+		"Finish":      func() error { return st.Finish(ctx, "t", await, nil) },
+		"Finish with what was learnt": func() error {
+			return st.Finish(ctx, "t", await, &event.Learnt{SoftwareVersion: "2"})
+		},
+		"PutNews":  func() error { return st.PutNews(ctx, "t", "e", event.DeviceEvent{Kind: event.KindBooted, At: at}, at) },
+		"Presence": func() error { return st.Presence(ctx, "t", workflow.Presence{At: at}) },
+		"Greet":    func() error { return st.Greet(ctx, "t", workflow.Greeting{Endpoint: "os::1", At: at}) },
+		"Bind": func() error {
+			return st.Bind(ctx, "t", workflow.Greeting{Endpoint: "os::1", At: at}, workflow.Binding{})
+		},
+		"Release": func() error { return st.Release(ctx, held, "e", "j", 1) },
+	} {
+		err := call()
+		if err == nil {
+			t.Errorf("%s: a conflict is success", name)
+		}
+		for _, condition := range []error{
+			workflow.ErrClaimed, workflow.ErrChanged, workflow.ErrStale, workflow.ErrForeign, workflow.ErrGone,
+		} {
+			if errors.Is(err, condition) {
+				t.Errorf("%s: a conflict is %v", name, err)
+			}
+		}
+	}
+}
+
+// What failed for another reason as well would fail again.
+func TestOnlyContentionIsTriedAgain(t *testing.T) {
+	o := dynamodb.Options{Retryer: hurried()}
+	tokens.Options(&o)
+	for codes, want := range map[string]bool{
+		"TransactionConflict":             true,
+		"ThrottlingError":                 true,
+		"ProvisionedThroughputExceeded":   true,
+		"ConditionalCheckFailed":          false,
+		"ItemCollectionSizeLimitExceeded": false,
+		"ValidationError":                 false,
+		"None":                            false,
+	} {
+		err := &types.TransactionCanceledException{CancellationReasons: []types.CancellationReason{{Code: aws.String("None")}, {Code: aws.String(codes)}}}
+		if got := o.Retryer.IsErrorRetryable(err); got != want {
+			t.Errorf("%s: tried again: %t, want %t", codes, got, want)
+		}
+		err.CancellationReasons[0].Code = aws.String("ConditionalCheckFailed")
+		if o.Retryer.IsErrorRetryable(err) {
+			t.Errorf("%s with a failed condition is tried again", codes)
+		}
+	}
+	if !o.Retryer.IsErrorRetryable(&types.TransactionConflictException{}) {
+		t.Error("a conflict of a single write is not tried again")
+	}
+}
