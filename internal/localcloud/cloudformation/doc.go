@@ -14,8 +14,8 @@
 // The state of every stack is in the store, resource by resource, before the next resource is touched. Deploying the
 // same template with the same parameters again does nothing; a deployment that was cut short goes on where it was; a
 // changed template creates what is new, updates or replaces what differs and deletes what is gone (with DeletionPolicy
-// Retain: forgets it). A resource that must be replaced and keeps its physical name is deleted before it is made again,
-// where CloudFormation would refuse.
+// Retain: forgets it). A resource that must be replaced and is named by the template is refused, as CloudFormation refuses
+// it; one without a name is deleted before it is made again, under the same name.
 //
 // Errors: a *TemplateError (AWS code ValidationError) lists what is wrong with a template or with its parameters; a
 // *DeployError names the resource that could not be made and wraps the service's error. Deployments of

@@ -36,6 +36,7 @@ type kind struct {
 	describe string
 	// already is what an operation that sets properties says when they are set, by operation.
 	already map[string]string
+	tagging *tagging // how tags of a made resource are changed
 	gone    []string // codes of remove when it is not
 }
 
@@ -177,23 +178,37 @@ func (k bound) finish(r Request, operation string, in map[string]any) error {
 
 // Update implements Provider.
 func (k bound) Update(ctx context.Context, r Request) (Resource, error) {
-	changed := map[string]bool{}
-	for name := range k.properties {
+	changed, retag := map[string]bool{}, false
+	for _, name := range slices.Sorted(maps.Keys(k.properties)) {
 		before, had := r.Old[name]
 		after, has := r.Properties[name]
 		if had == has && reflect.DeepEqual(before, after) {
 			continue
 		}
 		m := k.properties[name]
-		if m.unused != "" {
-			continue
-		}
-		if !has || m.change() == "" {
+		switch {
+		case m.unused != "":
+		case name == "Tags" && k.tagging != nil:
+			retag = true
+		case m.inPlace:
+			return Resource{}, awsapi.NotBuilt("a change of " + name + " of a resource of type " + r.Type)
+		case m.change() == "":
+			if old, _ := r.Old[k.name.property].(string); old != "" && old == r.Properties[k.name.property] {
+				return Resource{}, errCustomNamed(old)
+			}
 			return Resource{}, ErrReplace
+		case !has:
+			return Resource{}, ErrReplace
+		default:
+			changed[m.change()] = true
 		}
-		changed[m.change()] = true
 	}
 	made := Resource{PhysicalID: r.PhysicalID, Attributes: r.Attributes}
+	if retag {
+		if err := k.retag(ctx, r, made); err != nil {
+			return Resource{}, err
+		}
+	}
 	return made, k.setAll(ctx, r, made, func(m member) bool { return changed[m.change()] }, member.change)
 }
 

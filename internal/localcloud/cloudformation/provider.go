@@ -8,6 +8,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 )
 
 // Provider makes the resources of one type. Its methods may be called concurrently for different stacks.
@@ -27,6 +29,14 @@ type Provider interface {
 
 // ErrReplace is returned by Provider.Update for a change that needs a new resource.
 var ErrReplace = errors.New("cloudformation: the resource must be replaced")
+
+// errCustomNamed is what AWS answers where the template itself names the resource that must be replaced: the new one is
+// made before the old one is deleted, and both cannot have the name. (Words as in many reports, for instance
+// cloudtools/stacker#96 and awsdocs/aws-cloudformation-user-guide#927.)
+func errCustomNamed(name string) error {
+	return awsapi.Errorf("ValidationError", "CloudFormation cannot update a stack when a custom-named resource requires replacing. "+
+		"Rename %s and update the stack again.", name)
+}
 
 // Request is what a provider works on.
 type Request struct {

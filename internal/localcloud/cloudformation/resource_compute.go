@@ -50,7 +50,8 @@ var lambdaFunction = kind{
 	attributes: map[string]func(environment, string, map[string]any) any{
 		"Arn": func(e environment, name string, _ map[string]any) any { return e.arn("lambda", "function:"+name) },
 	},
-	remove: "DeleteFunction", exists: []string{"ResourceConflictException"}, gone: []string{"ResourceNotFoundException"},
+	tagging: &tagging{set: "TagResource", unset: "UntagResource", key: "Resource", value: ofAttribute("Arn")},
+	remove:  "DeleteFunction", exists: []string{"ResourceConflictException"}, gone: []string{"ResourceNotFoundException"},
 }
 
 var lambdaPermission = kind{
@@ -76,7 +77,7 @@ var eventInvokeConfig = kind{
 	service: "lambda", create: "PutFunctionEventInvokeConfig", key: "FunctionName", name: naming{property: "FunctionName"},
 	required: []string{"FunctionName", "Qualifier"},
 	properties: members{
-		"FunctionName": text, "Qualifier": text.by("PutFunctionEventInvokeConfig"),
+		"FunctionName": text, "Qualifier": text,
 		"MaximumEventAgeInSeconds": number.by("PutFunctionEventInvokeConfig"),
 		"MaximumRetryAttempts":     number.by("PutFunctionEventInvokeConfig"),
 		"DestinationConfig": object(members{
@@ -121,7 +122,8 @@ var stateMachine = kind{
 		"Arn":  func(e environment, name string, _ map[string]any) any { return e.arn("states", "stateMachine:"+name) },
 		"Name": func(_ environment, name string, _ map[string]any) any { return name },
 	},
-	remove: "DeleteStateMachine", exists: []string{"StateMachineAlreadyExists"}, gone: []string{"StateMachineDoesNotExist"},
+	tagging: &tagging{set: "TagResource", unset: "UntagResource", key: "resourceArn", value: ofAttribute("Arn")},
+	remove:  "DeleteStateMachine", exists: []string{"StateMachineAlreadyExists"}, gone: []string{"StateMachineDoesNotExist"},
 }
 
 // substitute puts the DefinitionSubstitutions into the definition.

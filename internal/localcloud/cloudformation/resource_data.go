@@ -23,15 +23,15 @@ var table = kind{
 	required: []string{"KeySchema"},
 	properties: members{
 		"TableName":             text,
-		"AttributeDefinitions":  listOf(object(members{"AttributeName": text, "AttributeType": text})),
+		"AttributeDefinitions":  listOf(object(members{"AttributeName": text, "AttributeType": text})).unbuiltInPlace(),
 		"KeySchema":             keySchema,
 		"BillingMode":           text.by("UpdateTable"),
 		"ProvisionedThroughput": throughput.by("UpdateTable"),
 		"GlobalSecondaryIndexes": listOf(object(members{
 			"IndexName": text, "KeySchema": keySchema, "Projection": projection, "ProvisionedThroughput": throughput,
-		})),
+		})).unbuiltInPlace(),
 		"LocalSecondaryIndexes": listOf(object(members{"IndexName": text, "KeySchema": keySchema, "Projection": projection})),
-		"StreamSpecification":   object(members{"StreamViewType": text}),
+		"StreamSpecification":   object(members{"StreamViewType": text}).unbuiltInPlace(),
 		"TimeToLiveSpecification": object(members{"AttributeName": text, "Enabled": boolean}).
 			set("UpdateTimeToLive"),
 		"PointInTimeRecoverySpecification": object(members{"PointInTimeRecoveryEnabled": boolean}).
@@ -61,6 +61,7 @@ var table = kind{
 		},
 	},
 	describe: "DescribeTable",
+	tagging:  &tagging{set: "TagResource", unset: "UntagResource", key: "ResourceArn", value: ofAttribute("Arn")},
 	already:  map[string]string{"UpdateTimeToLive": "TimeToLive is already enabled"},
 	remove:   "DeleteTable", exists: []string{"ResourceInUseException"}, gone: []string{"ResourceNotFoundException"},
 }
@@ -168,7 +169,8 @@ var queue = kind{
 		"QueueName": func(_ environment, name string, _ map[string]any) any { return name },
 		"QueueUrl":  func(_ environment, _ string, out map[string]any) any { return out["QueueUrl"] },
 	},
-	remove: "DeleteQueue", gone: []string{"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"},
+	tagging: &tagging{set: "TagQueue", unset: "UntagQueue", key: "QueueUrl", value: ofPhysical, tags: "Tags"},
+	remove:  "DeleteQueue", gone: []string{"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"},
 }
 
 var topic = kind{
@@ -176,7 +178,7 @@ var topic = kind{
 	properties: members{
 		"TopicName":        text.as("Name"),
 		"DisplayName":      text.by("SetTopicAttributes"),
-		"SignatureVersion": text,
+		"SignatureVersion": text.unbuiltInPlace(),
 		"TracingConfig":    unused("there is no X-Ray"),
 		"KmsMasterKeyId":   unused(unusedEncryption),
 		"Tags":             tagList,
@@ -194,7 +196,8 @@ var topic = kind{
 		"TopicArn":  func(e environment, name string, _ map[string]any) any { return e.arn("sns", name) },
 		"TopicName": func(_ environment, name string, _ map[string]any) any { return name },
 	},
-	remove: "DeleteTopic", gone: []string{"NotFound"},
+	tagging: &tagging{set: "TagResource", unset: "UntagResource", key: "ResourceArn", value: ofPhysical},
+	remove:  "DeleteTopic", gone: []string{"NotFound"},
 }
 
 var subscription = kind{

@@ -48,6 +48,7 @@ var roleKind = kind{
 		},
 	},
 	describe: "GetRole",
+	tagging:  &tagging{set: "TagRole", unset: "UntagRole", key: "RoleName", value: ofPhysical},
 	remove:   "DeleteRole", exists: []string{"EntityAlreadyExists"}, gone: []string{"NoSuchEntity"},
 }
 

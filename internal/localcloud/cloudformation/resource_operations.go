@@ -1,5 +1,7 @@
 package cloudformation
 
+import "strings"
+
 // Logs, alarms and dashboards.
 
 var logGroup = kind{
@@ -8,7 +10,7 @@ var logGroup = kind{
 	properties: members{
 		"LogGroupName":    text,
 		"RetentionInDays": number.set("PutRetentionPolicy"),
-		"LogGroupClass":   text,
+		"LogGroupClass":   text.unbuiltInPlace(),
 		"KmsKeyId":        unused(unusedEncryption),
 		"Tags":            tagMap.as("tags"),
 	},
@@ -16,6 +18,10 @@ var logGroup = kind{
 		// With :* at the end, unlike what the API's logGroupArn says.
 		"Arn": func(e environment, name string, _ map[string]any) any { return e.arn("logs", "log-group:"+name+":*") },
 	},
+	tagging: &tagging{set: "TagResource", unset: "UntagResource", key: "resourceArn", value: func(_ environment, made Resource) string {
+		arn, _ := made.Attributes["Arn"].(string)
+		return strings.TrimSuffix(arn, ":*")
+	}},
 	remove: "DeleteLogGroup", exists: []string{"ResourceAlreadyExistsException"}, gone: []string{"ResourceNotFoundException"},
 }
 
@@ -70,7 +76,8 @@ var alarm = kind{
 	attributes: map[string]func(environment, string, map[string]any) any{
 		"Arn": func(e environment, name string, _ map[string]any) any { return e.arn("cloudwatch", "alarm:"+name) },
 	},
-	remove: "DeleteAlarms", gone: []string{"ResourceNotFound"},
+	tagging: &tagging{set: "TagResource", unset: "UntagResource", key: "ResourceARN", value: ofAttribute("Arn")},
+	remove:  "DeleteAlarms", gone: []string{"ResourceNotFound"},
 }
 
 var dashboard = kind{

@@ -42,6 +42,8 @@ type member struct {
 	// update is the operation that changes the property later; "" is in, and if that is "" too a change replaces the
 	// resource.
 	update string
+	// inPlace is set where AWS changes the property of a resource that stays, and this package cannot.
+	inPlace bool
 	// unused is the reason why the property has no effect here; it is then checked and dropped.
 	unused string
 }
@@ -69,6 +71,7 @@ func (m member) without(effect string) member { m.unused = effect; return m }
 func (m member) as(api string) member         { m.api = api; return m }
 func (m member) set(operation string) member  { m.in = operation; return m }
 func (m member) by(operation string) member   { m.update = operation; return m }
+func (m member) unbuiltInPlace() member       { m.inPlace = true; return m }
 func (m member) change() string {
 	if m.update != "" {
 		return m.update
