@@ -175,17 +175,6 @@ func (s *Service) plan(b *submission) {
 	}
 }
 
-func (s *Service) mayReceive(c *Connection, name string) bool {
-	if s.Devices == nil {
-		return true
-	}
-	err := s.Devices.Authorize(context.Background(), c.principal, "iot:Receive", s.arn("topic", name))
-	if err != nil {
-		s.log.Info("message not delivered: not authorised to receive", "clientId", c.session.id, "topic", name)
-	}
-	return err == nil
-}
-
 // match finds the sessions with a subscription to the message's topic.
 func (s *Service) match(m *Message) []target {
 	s.mu.Lock()

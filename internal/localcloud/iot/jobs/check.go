@@ -1,0 +1,33 @@
+package jobs
+
+import (
+	"regexp"
+	"unicode/utf8"
+)
+
+var (
+	idPattern     = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
+	reasonPattern = regexp.MustCompile(`^[A-Z0-9_]{1,128}$`)
+)
+
+func checkID(member, id string) error {
+	if !idPattern.MatchString(id) {
+		return invalid("%s %q must be 1 to 64 characters of a-z, A-Z, 0-9, _ and -.", member, id)
+	}
+	return nil
+}
+
+func checkText(member, text string) error {
+	if n := utf8.RuneCountInString(text); n > 2028 {
+		return invalid("%s has %d characters; at most 2028 are allowed.", member, n)
+	}
+	return nil
+}
+
+func tagMap(tags []tag) map[string]string {
+	m := map[string]string{}
+	for _, t := range tags {
+		m[t.Key] = t.Value
+	}
+	return m
+}
