@@ -156,7 +156,7 @@ func (d *Door) run(ctx context.Context, c *Call, o *Operation, in any) (any, err
 		}
 		for _, r := range resources {
 			if err := c.Authorize(ctx, action, r, conditions); err != nil {
-				return nil, err
+				return nil, c.Service.fault(err)
 			}
 		}
 	}
@@ -167,7 +167,7 @@ func (d *Door) run(ctx context.Context, c *Call, o *Operation, in any) (any, err
 	}
 	out, err := o.handle(ctx, c, in)
 	if err != nil {
-		return nil, AsError(err)
+		return nil, c.Service.fault(err)
 	}
 	return out, nil
 }

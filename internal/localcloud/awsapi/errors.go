@@ -63,6 +63,14 @@ func Code(err error) string {
 	return "InternalFailure"
 }
 
+// IsFault reports whether err says nothing about what was asked, because the
+// asking failed: what is stored could not be read, for one. It must not be taken
+// for an answer such as "there is none" or "not allowed".
+func IsFault(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return err != nil && (!ok || e.HTTPStatus() >= 500)
+}
+
 // AsError returns err as AWS answers it; an error that is none of ours becomes
 // InternalFailure with status 500.
 func AsError(err error) *Error {

@@ -2,6 +2,7 @@ package awsapi
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"reflect"
 	"strings"
@@ -39,6 +40,9 @@ type Service struct {
 	Namespace, Version string
 	// DeniedCode is the code of a refused call; "" is AccessDeniedException.
 	DeniedCode string
+	// Fault is how the service answers when the failure is its own: what is
+	// stored cannot be read, for one. Without it: InternalFailure, 500.
+	Fault Word
 	// Says gives an action and a resource as the service's denials spell them,
 	// where that is not as policies do; the resource "" is left out.
 	Says func(action, resource string) (string, string)
@@ -48,11 +52,32 @@ type Service struct {
 	Unbuilt    []string
 	// ResourcePolicy returns the policy document attached to a resource, ""
 	// if it has none. Nil for services without resource policies.
-	ResourcePolicy func(resourceARN string) string
+	// An error fails the call: a policy that cannot be read may deny it.
+	ResourcePolicy func(resourceARN string) (string, error)
 	// HTTP, if set, answers requests that no Operation's route matches: for
 	// a protocol served by a library (S3). It finds the *Call of the request,
 	// which is authenticated but not authorised, with CallFrom.
 	HTTP http.Handler
+}
+
+// Word is the code and the HTTP status by which a service says something.
+type Word struct {
+	Code   string
+	Status int
+}
+
+// fault is err as the service answers it: what is no *Error is the service's own
+// failure.
+func (s *Service) fault(err error) *Error {
+	e := AsError(err)
+	if s == nil || s.Fault.Code == "" {
+		return e
+	}
+	if _, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	e.Code, e.Status = s.Fault.Code, s.Fault.Status
+	return e
 }
 
 // Operation is one operation of a service. Make it with Op.
@@ -162,7 +187,11 @@ func (c *Call) Authorize(ctx context.Context, action, resource string, condition
 	}
 	r := Request{Identity: c.Identity, Action: action, Resource: resource, Conditions: conditions, SourceIP: c.SourceIP}
 	if c.Service.ResourcePolicy != nil {
-		r.ResourcePolicy = c.Service.ResourcePolicy(resource)
+		document, err := c.Service.ResourcePolicy(resource)
+		if err != nil {
+			return c.Service.fault(err)
+		}
+		r.ResourcePolicy = document
 	}
 	err := c.authorizer.Authorize(ctx, r)
 	if e, ok := err.(*Error); ok {

@@ -369,6 +369,9 @@ func (q *request) authenticate(op *Operation) error {
 
 // authenticationError spells an Authenticator's error as the protocol does.
 func (q *request) authenticationError(err error) error {
+	if _, ok := errors.AsType[*Error](err); !ok {
+		return q.service.fault(err)
+	}
 	e := AsError(err)
 	e = e.WithStatus(http.StatusForbidden)
 	if q.protocol == RESTXML {

@@ -14,7 +14,8 @@ import (
 // API describes the service's operations.
 func (s *Service) API() awsapi.Service {
 	return awsapi.Service{
-		ID: "cloudformation", Signing: "cloudformation", Prefix: "cloudformation", Protocols: []awsapi.Protocol{awsapi.Query},
+		Fault: awsapi.Word{Code: "InternalFailure", Status: 500},
+		ID:    "cloudformation", Signing: "cloudformation", Prefix: "cloudformation", Protocols: []awsapi.Protocol{awsapi.Query},
 		Namespace: "http://cloudformation.amazonaws.com/doc/2010-05-15/", Version: "2010-05-15", DeniedCode: "AccessDenied",
 		Operations: []awsapi.Operation{
 			awsapi.Op("CreateStack", s.createStack, onStack(func(in *stackIn) string { return in.StackName })),

@@ -253,7 +253,8 @@ func (s *Service) expire(tx *store.Tx, key []string, now time.Time) error {
 // API describes the service's operations.
 func (s *Service) API() awsapi.Service {
 	return awsapi.Service{
-		ID: "dynamodb", Signing: "dynamodb", Prefix: "dynamodb", Target: "DynamoDB_20120810",
+		Fault: awsapi.Word{Code: "InternalServerError", Status: 500},
+		ID:    "dynamodb", Signing: "dynamodb", Prefix: "dynamodb", Target: "DynamoDB_20120810",
 		Protocols: []awsapi.Protocol{awsapi.JSON10},
 		Operations: []awsapi.Operation{
 			awsapi.Op("CreateTable", s.createTable, on(s, func(in *createTableIn) string { return in.TableName })),

@@ -218,8 +218,11 @@ func (s *Service) describeTable(_ context.Context, _ *awsapi.Call, in *tableRef)
 	out := &describeTableOut{}
 	return out, s.Store.View(func(tx *store.Tx) error {
 		t, err := s.find(tx, in.TableName)
-		if err != nil {
+		if awsapi.Code(err) == "ResourceNotFoundException" {
 			return awsapi.Errorf("ResourceNotFoundException", "Requested resource not found: Table: %s not found", tableName(in.TableName))
+		}
+		if err != nil {
+			return err
 		}
 		out.Table, err = s.describe(tx, t, "ACTIVE")
 		return err

@@ -43,6 +43,8 @@ func (s *Service) AssumeAs(_ context.Context, caller awsapi.Identity, roleARN, s
 	}
 	byIdentity := s.decide(awsapi.Request{Identity: caller, Action: "sts:AssumeRole", Resource: roleARN, Conditions: conditions, SourceIP: sourceIP})
 	switch {
+	case awsapi.IsFault(byIdentity):
+		return awsapi.Identity{}, 0, byIdentity
 	case caller.Root:
 		// AWS: "Roles may not be assumed by root accounts."
 		return awsapi.Identity{}, 0, awsapi.Errorf("AccessDenied", "Roles may not be assumed by root accounts.").WithStatus(403)

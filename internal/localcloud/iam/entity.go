@@ -231,7 +231,9 @@ func (s *Service) listInline(k *kind, name string, p paging) (*policyNamesOut, e
 
 func (s *Service) attach(k *kind, name, arn string) error {
 	return s.change(k, name, func(tx *store.Tx, e *entity) error {
-		if _, err := getPolicy(tx, arn); err != nil {
+		if _, err := getPolicy(tx, arn); awsapi.IsFault(err) {
+			return err
+		} else if err != nil {
 			return noSuchEntity("Policy %s does not exist or is not attachable.", arn)
 		}
 		if slices.Contains(e.Attached, arn) {

@@ -234,8 +234,11 @@ func TestExecutionsAgreeWithModel(t *testing.T) {
 		c.clean()
 		// A deleted job leaves nothing behind.
 		err := c.db.View(func(tx *store.Tx) error {
-			for k := range tx.Range(nil, nil, false) {
-				parts, err := store.ParseKey(k)
+			for pair, err := range tx.Range(nil, nil, false) {
+				if err != nil {
+					return err
+				}
+				parts, err := store.ParseKey(pair.Key)
 				if err != nil {
 					return err
 				}

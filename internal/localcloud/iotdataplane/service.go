@@ -237,7 +237,7 @@ func (s *Service) Residue(ctx context.Context) []string {
 		out = append(out, fmt.Sprintf("iotdataplane: %d messages wait to be accepted", n))
 	}
 	s.accept.Unlock()
-	_ = s.Store.View(func(tx *store.Tx) error {
+	err := s.Store.View(func(tx *store.Tx) error {
 		counts := map[string]int{}
 		for row, err := range queuedTable.Scan(tx, store.Query{}) {
 			if err != nil {
@@ -250,6 +250,9 @@ func (s *Service) Residue(ctx context.Context) []string {
 		}
 		return nil
 	})
+	if err != nil {
+		out = append(out, "iotdataplane: "+err.Error())
+	}
 	return out
 }
 

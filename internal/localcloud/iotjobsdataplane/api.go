@@ -52,7 +52,8 @@ type updateOut struct {
 // API describes the service to the door.
 func (s *Service) API() awsapi.Service {
 	return awsapi.Service{
-		ID: "iotjobsdataplane", Signing: "iot-jobs-data", Prefix: "iotjobsdata",
+		Fault: awsapi.Word{Code: "ServiceUnavailableException", Status: 503},
+		ID:    "iotjobsdataplane", Signing: "iot-jobs-data", Prefix: "iotjobsdata",
 		Protocols:  []awsapi.Protocol{awsapi.RESTJSON},
 		DeniedCode: "ForbiddenException",
 		Operations: []awsapi.Operation{

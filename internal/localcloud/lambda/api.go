@@ -24,7 +24,8 @@ const base = "/2015-03-31/functions"
 // API describes the service's operations.
 func (s *Service) API() awsapi.Service {
 	return awsapi.Service{
-		ID: "lambda", Signing: "lambda", Prefix: "lambda", Protocols: []awsapi.Protocol{awsapi.RESTJSON},
+		Fault: awsapi.Word{Code: "ServiceException", Status: 500},
+		ID:    "lambda", Signing: "lambda", Prefix: "lambda", Protocols: []awsapi.Protocol{awsapi.RESTJSON},
 		ResourcePolicy: s.resourcePolicy,
 		Operations: []awsapi.Operation{
 			awsapi.Op("CreateFunction", s.createFunction, awsapi.REST("POST", base), awsapi.Status(201),
@@ -88,15 +89,14 @@ func (s *Service) resource(ref string) []string {
 	return []string{s.arn(n)}
 }
 
-func (s *Service) resourcePolicy(arn string) string {
+func (s *Service) resourcePolicy(arn string) (doc string, err error) {
 	n, _ := s.name(arn)
-	doc := ""
-	_ = s.Store.View(func(tx *store.Tx) error {
+	err = s.Store.View(func(tx *store.Tx) error {
 		p, _, err := policies.Shared(tx, n)
 		doc = s.policyText(n, p)
 		return err
 	})
-	return doc
+	return doc, err
 }
 
 type variables struct {
@@ -323,7 +323,9 @@ func (s *Service) apply(ctx context.Context, c *awsapi.Call, f *Function, in set
 		if err := c.Authorize(ctx, "iam:PassRole", in.Role, map[string][]string{"iam:PassedToService": {"lambda.amazonaws.com"}}); err != nil {
 			return err
 		}
-		if _, err := s.Roles.Assume(ctx, in.Role, "lambda.amazonaws.com", f.ARN, f.Name); err != nil {
+		if _, err := s.Roles.Assume(ctx, in.Role, "lambda.amazonaws.com", f.ARN, f.Name); awsapi.IsFault(err) {
+			return err
+		} else if err != nil {
 			return errInvalidParameter("The role defined for the function cannot be assumed by Lambda.")
 		}
 		f.RoleARN = in.Role

@@ -508,7 +508,7 @@ func TestPermissionsFormAResourcePolicy(t *testing.T) {
 	c := virtualCloud(t, store.Memory(), nil)
 	c.create(nil)
 	arn := "arn:aws:lambda:us-east-1:" + account + ":function:f"
-	if doc := c.svc.resourcePolicy(arn); doc != "" {
+	if doc, err := c.svc.resourcePolicy(arn); err != nil || doc != "" {
 		t.Fatalf("policy before: %s", doc)
 	}
 	add := map[string]string{"FunctionName": arn, "StatementId": "rule", "Action": "lambda:InvokeFunction", "Principal": "iot.amazonaws.com", "SourceArn": "arn:aws:iot:::rule/r", "SourceAccount": account}
@@ -518,7 +518,7 @@ func TestPermissionsFormAResourcePolicy(t *testing.T) {
 	}
 	want := `{"Id":"default","Statement":[{"Sid":"rule","Effect":"Allow","Principal":{"Service":"iot.amazonaws.com"},"Action":"lambda:InvokeFunction","Resource":"` + arn +
 		`","Condition":{"ArnLike":{"AWS:SourceArn":"arn:aws:iot:::rule/r"},"StringEquals":{"AWS:SourceAccount":"` + account + `"}}}],"Version":"2012-10-17"}`
-	if doc := c.svc.resourcePolicy(arn); doc != want {
+	if doc, err := c.svc.resourcePolicy(arn); err != nil || doc != want {
 		t.Errorf("policy: %s", doc)
 	}
 	c.must("RemovePermission", map[string]string{"FunctionName": "f", "StatementId": "rule"})

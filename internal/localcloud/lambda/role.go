@@ -28,6 +28,9 @@ func (s *Service) checkRole(ctx context.Context, c *awsapi.Call, f *Function) er
 		return nil
 	}
 	id, err := s.Roles.Assume(ctx, f.RoleARN, "lambda.amazonaws.com", f.ARN, f.Name)
+	if awsapi.IsFault(err) {
+		return err
+	}
 	if err != nil {
 		return errInvalidParameter("The role defined for the function cannot be assumed by Lambda.")
 	}

@@ -131,7 +131,7 @@ func (s *Service) Close() { s.Executor.Close() }
 // Residue lists invocations that have not ended.
 func (s *Service) Residue(context.Context) []string {
 	var left []string
-	_ = s.Store.View(func(tx *store.Tx) error {
+	err := s.Store.View(func(tx *store.Tx) error {
 		for row, err := range events.Scan(tx, store.Query{}) {
 			if err != nil {
 				return err
@@ -140,6 +140,9 @@ func (s *Service) Residue(context.Context) []string {
 		}
 		return nil
 	})
+	if err != nil {
+		left = append(left, "lambda: "+err.Error())
+	}
 	return left
 }
 
@@ -224,6 +227,9 @@ func (s *Service) run(ctx context.Context, f Function, requestID string, payload
 	}
 	defer s.release(f)
 	id, err := s.Roles.Assume(ctx, f.RoleARN, "lambda.amazonaws.com", f.ARN, f.Name)
+	if awsapi.IsFault(err) {
+		return Result{}, nil, err
+	}
 	if err != nil {
 		return Result{}, nil, awsapi.Errorf("AccessDeniedException", "The role defined for the function cannot be assumed by Lambda: %v", awsapi.AsError(err).Message).WithStatus(502)
 	}

@@ -2,6 +2,7 @@ package s3
 
 import (
 	"encoding/hex"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -49,7 +50,10 @@ func (b *backend) CreateBucket(name string) error { return toLibrary(b.s.create(
 
 func (b *backend) BucketExists(name string) (bool, error) {
 	_, err := b.s.bucket(name)
-	return err == nil, nil
+	if errors.Is(err, errNoBucket("")) {
+		return false, nil
+	}
+	return err == nil, toLibrary(err)
 }
 
 func (b *backend) DeleteBucket(name string) error { return toLibrary(b.s.dropBucket(name)) }

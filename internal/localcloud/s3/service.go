@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -80,7 +81,8 @@ func (s *Service) Residue(context.Context) []string { return nil }
 func (s *Service) API() awsapi.Service {
 	onBucket := func(name string) []string { return []string{arn(name, "")} }
 	return awsapi.Service{
-		ID: "s3", Signing: "s3", Prefix: "s3", Protocols: []awsapi.Protocol{awsapi.RESTXML}, DeniedCode: "AccessDenied",
+		Fault: awsapi.Word{Code: "InternalError", Status: 500},
+		ID:    "s3", Signing: "s3", Prefix: "s3", Protocols: []awsapi.Protocol{awsapi.RESTXML}, DeniedCode: "AccessDenied",
 		Says:           func(action, resource string) (string, string) { return action, `"` + resource + `"` },
 		ResourcePolicy: s.resourcePolicy,
 		HTTP:           http.HandlerFunc(s.serve),
@@ -112,13 +114,13 @@ func arn(bucketName, key string) string {
 	return "arn:aws:s3:::" + bucketName + "/" + key
 }
 
-func (s *Service) resourcePolicy(arn string) string {
+func (s *Service) resourcePolicy(arn string) (string, error) {
 	name, _, _ := strings.Cut(strings.TrimPrefix(arn, "arn:aws:s3:::"), "/")
 	b, err := s.bucket(name)
-	if err != nil {
-		return ""
+	if errors.Is(err, errNoBucket("")) {
+		return "", nil
 	}
-	return b.Policy
+	return b.Policy, err
 }
 
 func (s *Service) bucket(name string) (b bucket, err error) {
@@ -182,7 +184,10 @@ func (s *Service) dropBucket(name string) error {
 		if _, err := findBucket(tx, name); err != nil {
 			return err
 		}
-		for range versions.Scan(tx, store.Query{Prefix: []string{name}}) {
+		for _, err := range versions.Scan(tx, store.Query{Prefix: []string{name}}) {
+			if err != nil {
+				return err
+			}
 			return errNotEmpty
 		}
 		return buckets.Delete(tx, name)

@@ -11,7 +11,8 @@ import (
 func (s *Service) API() awsapi.Service {
 	onMachine := func(arn string) []string { return []string{arn} }
 	return awsapi.Service{
-		ID: "sfn", Signing: "states", Prefix: "states", Target: "AWSStepFunctions",
+		Fault: awsapi.Word{Code: "InternalFailure", Status: 500},
+		ID:    "sfn", Signing: "states", Prefix: "states", Target: "AWSStepFunctions",
 		Protocols: []awsapi.Protocol{awsapi.JSON10},
 		Operations: []awsapi.Operation{
 			awsapi.Op("CreateStateMachine", s.createStateMachine, awsapi.On(func(c *awsapi.Call, in *CreateStateMachineInput) []string {

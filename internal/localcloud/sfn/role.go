@@ -32,13 +32,18 @@ func (s *Service) checkRole(ctx context.Context, c *awsapi.Call, machineARN, pas
 		return nil
 	}
 	id, err := s.Roles.Assume(ctx, roleARN, "states.amazonaws.com", machineARN, "create")
+	if awsapi.IsFault(err) {
+		return err
+	}
 	if err != nil {
 		return awsapi.Errorf("AccessDeniedException", "Neither the global service principal states.amazonaws.com, nor the regional one is authorized to assume the provided role.")
 	}
 	if l == nil || l.Level == "" || l.Level == "OFF" {
 		return nil
 	}
-	if s.may(ctx, c, id, logDelivery) != nil {
+	if denial := s.may(ctx, c, id, logDelivery); awsapi.IsFault(denial) {
+		return denial
+	} else if denial != nil {
 		return awsapi.Errorf("AccessDeniedException", "The state machine IAM Role is not authorized to access the Log Destination")
 	}
 	return nil

@@ -11,7 +11,8 @@ import (
 // API returns the operations of SNS.
 func (s *Service) API() awsapi.Service {
 	return awsapi.Service{
-		ID: "sns", Signing: "sns", Prefix: "sns", Protocols: []awsapi.Protocol{awsapi.Query},
+		Fault: awsapi.Word{Code: "InternalError", Status: 500},
+		ID:    "sns", Signing: "sns", Prefix: "sns", Protocols: []awsapi.Protocol{awsapi.Query},
 		Namespace: "http://sns.amazonaws.com/doc/2010-03-31/", Version: "2010-03-31", DeniedCode: "AuthorizationError",
 		Says: func(action, resource string) (string, string) {
 			return "SNS:" + strings.TrimPrefix(action, "sns:"), resource

@@ -74,9 +74,9 @@ func (r *rig) restart() {
 	r.door.Add(queues.API())
 	r.door.Add(awsapi.Service{
 		ID: "lambda", Prefix: "lambda", Protocols: []awsapi.Protocol{awsapi.RESTJSON},
-		ResourcePolicy: func(string) string {
+		ResourcePolicy: func(string) (string, error) {
 			return `{"Statement":{"Effect":"Allow","Principal":{"Service":"sns.amazonaws.com"},"Action":"lambda:InvokeFunction","Resource":"` + function +
-				`","Condition":{"ArnLike":{"aws:SourceArn":"` + topicARN + `"}}}}`
+				`","Condition":{"ArnLike":{"aws:SourceArn":"` + topicARN + `"}}}}`, nil
 		},
 		Operations: []awsapi.Operation{
 			awsapi.Op("Invoke", func(_ context.Context, _ *awsapi.Call, in *invocation) (*none, error) {

@@ -48,19 +48,19 @@ func (s *Service) policyOf(t topic) string {
 	return defaultPolicy(s.topicARN(t.Name), s.config.Account)
 }
 
-func (s *Service) resourcePolicy(arn string) (doc string) {
+func (s *Service) resourcePolicy(arn string) (doc string, err error) {
 	name, _, ok := topicOf(arn)
 	if !ok {
-		return ""
+		return "", nil
 	}
-	_ = s.config.Store.View(func(tx *store.Tx) error { // a topic that is not there has no policy
-		t, err := getTopic(tx, name)
-		if err == nil {
+	err = s.config.Store.View(func(tx *store.Tx) error {
+		t, ok, err := topicTable.Get(tx, name)
+		if ok {
 			doc = s.policyOf(t)
 		}
 		return err
 	})
-	return doc
+	return doc, err
 }
 
 var topicName = regexp.MustCompile(`^[\w-]{1,256}$`)

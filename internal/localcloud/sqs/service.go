@@ -93,13 +93,13 @@ func (s *Service) url(c *awsapi.Call, name string) string {
 }
 
 // resourcePolicy is the Policy attribute of a queue.
-func (s *Service) resourcePolicy(arn string) (doc string) {
-	_ = s.config.Store.View(func(tx *store.Tx) error { // a queue that is not there has no policy
-		q, err := getQueue(tx, nameOf(arn))
+func (s *Service) resourcePolicy(arn string) (doc string, err error) {
+	err = s.config.Store.View(func(tx *store.Tx) error {
+		q, _, err := queueTable.Get(tx, nameOf(arn))
 		doc = q.Attributes["Policy"]
 		return err
 	})
-	return doc
+	return doc, err
 }
 
 // open finds the queue of a URL. The account in the URL must be ours.

@@ -38,7 +38,8 @@ type DB struct {
 	shared sharedRecords
 	disk   *pebble.DB
 	memory *btree.Map[string, string]
-	crash  *death // memory: see CrashAt
+	crash  *death      // memory: see CrashAt
+	faults *readFaults // memory: see FailReads
 }
 
 // Open opens the store in the folder dir, which is made if it is not there. A
@@ -284,6 +285,9 @@ func (tx *Tx) OnCommit(f func()) { tx.done = append(tx.done, f) }
 // Get returns the value under key. The value must not be changed.
 func (tx *Tx) Get(key []byte) (value []byte, ok bool, err error) {
 	if tx.reader == nil {
+		if err := tx.db.faults.read(); err != nil {
+			return nil, false, err
+		}
 		v, ok := tx.db.memory.Get(text(key))
 		return slice(v), ok, nil
 	}
@@ -348,49 +352,73 @@ func (tx *Tx) rollBack() {
 	}
 }
 
+// Pair is a key with its value.
+type Pair struct{ Key, Value []byte }
+
 // Range yields the pairs with from <= key < to in order (in reverse order if
-// reverse is set); a nil bound is open. The transaction must not write while
-// it goes on; yielded slices are valid until the next step.
-func (tx *Tx) Range(from, to []byte, reverse bool) iter.Seq2[[]byte, []byte] {
+// reverse is set); a nil bound is open. What cannot be read is yielded as an
+// error, after which nothing comes: a range that ends without one is whole. The
+// transaction must not write while it goes on; yielded slices are valid until
+// the next step.
+func (tx *Tx) Range(from, to []byte, reverse bool) iter.Seq2[Pair, error] {
 	if tx.reader == nil {
 		return tx.rangeMemory(from, to, reverse)
 	}
-	return func(yield func(k, v []byte) bool) {
+	return func(yield func(Pair, error) bool) {
+		fail := func(err error) { yield(Pair{}, fmt.Errorf("store: range: %w", err)) }
 		if err := tx.reading(); err != nil {
+			fail(err)
 			return
 		}
 		tx.detach()
 		it, err := tx.reader.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
 		if err != nil {
+			fail(err)
 			return
 		}
-		defer func() { _ = it.Close() }()
 		first, next := it.First, it.Next
 		if reverse {
 			first, next = it.Last, it.Prev
 		}
 		for ok := first(); ok; ok = next() {
-			if !yield(it.Key(), it.Value()) {
+			value, err := it.ValueAndErr()
+			if err != nil {
+				fail(also(err, it.Close()))
 				return
 			}
+			if !yield(Pair{it.Key(), value}, nil) {
+				// Whoever stops early has what was asked for; an error of
+				// the iterator is met again by the next read.
+				_ = it.Close()
+				return
+			}
+		}
+		// Close returns the error that ended the iteration, if one did.
+		if err := it.Close(); err != nil {
+			fail(err)
 		}
 	}
 }
 
-func (tx *Tx) rangeMemory(from, to []byte, reverse bool) iter.Seq2[[]byte, []byte] {
-	return func(yield func(k, v []byte) bool) {
+func (tx *Tx) rangeMemory(from, to []byte, reverse bool) iter.Seq2[Pair, error] {
+	return func(yield func(Pair, error) bool) {
+		show := func(k, v string) bool {
+			if err := tx.db.faults.read(); err != nil {
+				yield(Pair{}, err)
+				return false
+			}
+			return yield(Pair{slice(k), slice(v)}, nil)
+		}
 		first, end := text(from), text(to)
 		if !reverse {
-			tx.db.memory.Ascend(first, func(k, v string) bool {
-				return (to == nil || k < end) && yield(slice(k), slice(v))
-			})
+			tx.db.memory.Ascend(first, func(k, v string) bool { return (to == nil || k < end) && show(k, v) })
 			return
 		}
 		down := func(k, v string) bool {
 			if to != nil && k >= end {
 				return true
 			}
-			return k >= first && yield(slice(k), slice(v))
+			return k >= first && show(k, v)
 		}
 		if to == nil {
 			tx.db.memory.Reverse(down)

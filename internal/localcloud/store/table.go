@@ -105,8 +105,11 @@ func (t Table[T]) Delete(tx *Tx, key ...string) error { return tx.Delete(t.key(k
 func (t Table[T]) DeleteAll(tx *Tx, parts ...string) error {
 	var keys [][]byte
 	p := t.key(parts)
-	for k := range tx.Range(p, after(p), false) {
-		keys = append(keys, append([]byte(nil), k...))
+	for pair, err := range tx.Range(p, after(p), false) {
+		if err != nil {
+			return err
+		}
+		keys = append(keys, bytes.Clone(pair.Key))
 	}
 	for _, k := range keys {
 		if err := tx.Delete(k); err != nil {
@@ -126,9 +129,10 @@ type Query struct {
 	Reverse bool
 }
 
-// Scan yields records in the order of their keys. A record that cannot be
-// decoded is yielded as an error. The transaction must not write while the
-// scan goes on.
+// Scan yields records in the order of their keys. What cannot be read is yielded
+// as an error, and ends the scan: one that ends without an error is whole. A
+// record that cannot be decoded is yielded as an error too. The transaction must
+// not write while the scan goes on.
 func (t Table[T]) Scan(tx *Tx, q Query) iter.Seq2[Row[T], error] {
 	prefix := append([]string{t.name}, q.Prefix...)
 	from := prefixKey(prefix, q.Begins)
@@ -148,13 +152,17 @@ func (t Table[T]) Scan(tx *Tx, q Query) iter.Seq2[Row[T], error] {
 		}
 	}
 	return func(yield func(Row[T], error) bool) {
-		for k, b := range tx.Range(from, to, q.Reverse) {
-			parts, err := ParseKey(k)
+		for pair, err := range tx.Range(from, to, q.Reverse) {
+			if err != nil {
+				yield(Row[T]{}, fmt.Errorf("%s: %w", t.name, err))
+				return
+			}
+			parts, err := ParseKey(pair.Key)
 			if err != nil {
 				yield(Row[T]{}, err)
 				return
 			}
-			v, err := t.decode(b)
+			v, err := t.decode(pair.Value)
 			if !yield(Row[T]{parts[1:], v}, err) {
 				return
 			}

@@ -11,7 +11,8 @@ import (
 // API returns the operations of STS.
 func (s *Service) API() awsapi.Service {
 	return awsapi.Service{
-		ID: "sts", Signing: "sts", Prefix: "sts", Protocols: []awsapi.Protocol{awsapi.Query},
+		Fault: awsapi.Word{Code: "InternalFailure", Status: 500},
+		ID:    "sts", Signing: "sts", Prefix: "sts", Protocols: []awsapi.Protocol{awsapi.Query},
 		Namespace: "https://sts.amazonaws.com/doc/2011-06-15/", Version: "2011-06-15", DeniedCode: "AccessDenied",
 		Unbuilt: []string{
 			"AssumeRoleWithSAML", "AssumeRoleWithWebIdentity", "AssumeRoot", "DecodeAuthorizationMessage",

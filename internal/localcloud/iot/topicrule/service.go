@@ -207,7 +207,7 @@ func (s *Service) Start(ctx context.Context) error {
 // Residue lists the messages whose actions have not ended.
 func (s *Service) Residue(context.Context) []string {
 	var out []string
-	_ = s.Store.View(func(tx *store.Tx) error {
+	err := s.Store.View(func(tx *store.Tx) error {
 		for row, err := range outboxTable.Scan(tx, store.Query{}) {
 			if err != nil {
 				return err
@@ -216,6 +216,9 @@ func (s *Service) Residue(context.Context) []string {
 		}
 		return nil
 	})
+	if err != nil {
+		out = append(out, "topicrule: "+err.Error())
+	}
 	return out
 }
 

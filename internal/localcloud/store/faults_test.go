@@ -1,0 +1,133 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+	"pgregory.net/rapid"
+)
+
+// fullStore is a file system with a store of n rows, all of them in tables.
+func fullStore(t testing.TB, n int) *vfs.MemFS {
+	t.Helper()
+	fs := vfs.NewMem()
+	db, err := openIn(fs, "store")
+	if err != nil {
+		t.Fatal(err)
+	}
+	notes := NewTable[note]("test.note")
+	err = db.Update(func(tx *Tx) error {
+		for i := range n {
+			if err := notes.Put(tx, note{strings.Repeat("x", 100)}, fmt.Sprintf("%06d", i)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(db.disk.Flush(), db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return fs
+}
+
+// TestAReadErrorIsNeverAShorterAnswer: whichever read of the disk fails, a scan,
+// a removal of all rows and a read of one row either know all rows or fail.
+func TestAReadErrorIsNeverAShorterAnswer(t *testing.T) {
+	const rows = 2000
+	notes := NewTable[note]("test.note")
+	whole := fullStore(t, rows)
+	var broken bool
+	countdown := -1 // reads until the fault; negative: none
+	faulty := errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if op.Kind != errorfs.OpFileReadAt || countdown < 0 {
+			return nil
+		}
+		if countdown == 0 {
+			broken = true
+			return errorfs.ErrInjected
+		}
+		countdown--
+		return nil
+	})
+	failures := 0
+	for reverse, at := range map[bool]int{false: 0, true: 0} {
+		for ; at < 200; at += 3 {
+			countdown, broken = -1, false
+			db, err := openIn(errorfs.Wrap(whole, faulty), "store")
+			if err != nil {
+				t.Fatal(err)
+			}
+			countdown = at
+			n := 0
+			err = db.View(func(tx *Tx) error {
+				for _, err := range notes.Scan(tx, Query{Reverse: reverse}) {
+					if err != nil {
+						return err
+					}
+					n++
+				}
+				return nil
+			})
+			if err == nil && n != rows || broken != (err != nil) {
+				t.Fatalf("read %d failed (%v), reverse %v: %d rows of %d, error %v", at, broken, reverse, n, rows, err)
+			}
+			if broken {
+				failures++
+				if err := db.Update(func(tx *Tx) error { return notes.DeleteAll(tx) }); err == nil {
+					t.Fatalf("read %d failed: all rows are removed although not all could be read", at)
+				}
+			}
+			if err := db.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if !broken {
+				break
+			}
+		}
+	}
+	if failures < 8 {
+		t.Fatalf("only %d reads were made to fail", failures)
+	}
+}
+
+// TestFailReads: a store in memory fails as the disk does, at the read it is
+// told to.
+func TestFailReads(t *testing.T) {
+	notes := NewTable[note]("test.note")
+	rapid.Check(t, func(t *rapid.T) {
+		db, rows := Memory(), rapid.IntRange(0, 5).Draw(t, "rows")
+		if err := db.Update(func(tx *Tx) error {
+			for i := range rows {
+				if err := notes.Put(tx, note{"x"}, fmt.Sprint(i)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		at := rapid.IntRange(0, 6).Draw(t, "at")
+		stop := db.FailReads(at)
+		n, reverse := 0, rapid.Bool().Draw(t, "reverse")
+		err := db.View(func(tx *Tx) error {
+			for _, err := range notes.Scan(tx, Query{Reverse: reverse}) {
+				if err != nil {
+					return err
+				}
+				n++
+			}
+			return nil
+		})
+		hits := stop()
+		if wants := at < rows; errors.Is(err, ErrFault) != wants || (hits > 0) != wants || !wants && n != rows {
+			t.Fatalf("%d rows, fault at %d: %d rows, %d hits, %v", rows, at, n, hits, err)
+		}
+	})
+}
