@@ -21,5 +21,7 @@
 // (a test, a command): they then run the loop until the wait is over. Tasks and
 // timers of equal time run in an order drawn from the seed.
 //
+// Failed is where the error of a task goes that nobody waits for.
+//
 // All methods are safe for concurrent use. A panic in a task is not recovered.
 package scheduler

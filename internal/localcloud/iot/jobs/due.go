@@ -1,11 +1,17 @@
 package jobs
 
 import (
+	"errors"
+
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
 // timeoutBatch is how many executions time out in one transaction.
 const timeoutBatch = 200
+
+// retryAfter is how many milliseconds pass before work that failed is tried
+// again.
+const retryAfter = 1000
 
 // arm makes sure that due rows are looked at by the time ms.
 func (s *Service) arm(ms int64) {
@@ -40,21 +46,31 @@ func (s *Service) fire() {
 func (s *Service) workOff() {
 	for {
 		rows, next, err := s.dueRows()
-		if err != nil { // the store is closed
-			s.rest(0)
-			return
-		}
-		if len(rows) == 0 {
-			if s.rest(next) {
-				return
+		if err == nil && len(rows) > 0 {
+			if err = s.step(rows); err == nil {
+				continue
 			}
-			continue
 		}
-		if err := s.step(rows); err != nil {
-			s.rest(millis(s.sched.Now()) + 1000)
+		switch {
+		case errors.Is(err, store.ErrClosed): // Start goes on from here
+			s.stop()
+			return
+		case err != nil:
+			s.sched.Failed("iot jobs due", err)
+			next = millis(s.sched.Now()) + retryAfter
+		}
+		if s.rest(next) {
 			return
 		}
 	}
+}
+
+// stop ends the work of a closed store, whatever was added meanwhile.
+func (s *Service) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.again, s.busy, s.armed = false, false, 0
+	s.timer.Stop()
 }
 
 // rest ends the work unless rows were added meanwhile.

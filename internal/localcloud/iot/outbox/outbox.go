@@ -10,6 +10,7 @@ package outbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -122,16 +123,25 @@ func (o *Outbox) drain() {
 			}
 			return nil
 		})
-		if err != nil {
+		if errors.Is(err, store.ErrClosed) { // Start goes on from here
 			o.mu.Lock()
 			o.draining = false
 			o.mu.Unlock()
 			return
 		}
+		if err != nil {
+			o.sched.Failed("iot outbox", err)
+			o.sched.After(pause, "iot outbox retry", o.drain)
+			return
+		}
 		if len(rows) == 0 {
 			// One may have been added between the look and the reset.
-			if n, err := o.Undelivered(); err == nil && n > 0 {
+			n, err := o.Undelivered()
+			if n > 0 {
 				o.wake()
+			}
+			if !errors.Is(err, store.ErrClosed) {
+				o.sched.Failed("iot outbox", err)
 			}
 			return
 		}
@@ -154,6 +164,7 @@ func (o *Outbox) send(rows []store.Row[Message]) (int, error) {
 			if o.failed < attempts {
 				return i, fmt.Errorf("outbox: %s: %w", row.Value.Topic, err)
 			}
+			o.sched.Failed("iot outbox: message to "+row.Value.Topic+" dropped", err)
 		}
 		o.failed = 0
 	}
