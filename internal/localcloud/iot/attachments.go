@@ -172,7 +172,7 @@ func (s *Service) inherited(tx *store.Tx, target string) ([]string, error) {
 			return nil, err
 		}
 		for _, t := range things {
-			of, err := registry{s}.GroupsOf(tx, t)
+			of, err := groupsOf(tx, t)
 			if err != nil {
 				return nil, err
 			}

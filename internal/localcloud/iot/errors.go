@@ -10,6 +10,14 @@ func invalid(format string, args ...any) error {
 	return awsapi.Errorf("InvalidRequestException", format, args...)
 }
 
+// refused is a rule's no, as the API answers it; nil for nil.
+func refused(err error) error {
+	if err == nil {
+		return nil
+	}
+	return invalid("%v.", err)
+}
+
 func notFound(format string, args ...any) error {
 	return awsapi.Errorf("ResourceNotFoundException", format, args...).WithStatus(404)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"slices"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iot/outbox"
@@ -71,12 +72,12 @@ type updateEventsIn struct {
 }
 
 func (s *Service) updateEvents(_ context.Context, _ *awsapi.Call, in *updateEventsIn) (*empty, error) {
-	for t, c := range in.EventConfigurations {
+	for _, t := range slices.Sorted(maps.Keys(in.EventConfigurations)) {
 		built, known := eventTypes[t]
 		if !known {
 			return nil, invalid("%q is not an event type.", t)
 		}
-		if c.Enabled && !built {
+		if in.EventConfigurations[t].Enabled && !built {
 			return nil, awsapi.NotBuilt("events of type " + t)
 		}
 	}

@@ -14,7 +14,7 @@ func (s *Service) join(tx *store.Tx, groupName, name string, t *thing) error {
 	if _, is, err := memberTable.Get(tx, groupName, name); err != nil || is {
 		return err
 	}
-	before, err := registry{s}.GroupsOf(tx, name)
+	before, err := groupsOf(tx, name)
 	if err != nil {
 		return err
 	}
@@ -31,7 +31,7 @@ func (s *Service) leave(tx *store.Tx, groupName, name string, t *thing) error {
 	if _, is, err := memberTable.Get(tx, groupName, name); err != nil || !is {
 		return err
 	}
-	before, err := registry{s}.GroupsOf(tx, name)
+	before, err := groupsOf(tx, name)
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (s *Service) leave(tx *store.Tx, groupName, name string, t *thing) error {
 }
 
 func (s *Service) moved(tx *store.Tx, groupName, name string, t *thing, before []string, operation string) error {
-	now, err := registry{s}.GroupsOf(tx, name)
+	now, err := groupsOf(tx, name)
 	if err != nil {
 		return err
 	}

@@ -2,11 +2,13 @@ package iot
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iot/fleetindex"
+	"github.com/fleetstep/fleetstep/internal/localcloud/iot/registry"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -61,6 +63,15 @@ func withAncestors(tx *store.Tx, groups []string) ([]string, error) {
 	return list, nil
 }
 
+// groupsOf lists the groups of a thing and the groups above these.
+func groupsOf(tx *store.Tx, thing string) ([]string, error) {
+	direct, err := all(tx, memberOfTable, thing)
+	if err != nil {
+		return nil, err
+	}
+	return withAncestors(tx, direct)
+}
+
 type groupProperties struct {
 	ThingGroupDescription string            `json:"thingGroupDescription,omitempty"`
 	AttributePayload      *attributePayload `json:"attributePayload,omitempty"`
@@ -79,8 +90,16 @@ type createGroupOut struct {
 	ThingGroupID   string `json:"thingGroupId"`
 }
 
+// check checks a group's description and attributes.
+func (g *group) check() error {
+	return refused(errors.Join(registry.CheckDescription("thingGroupDescription", g.Description), registry.CheckGroup(g.Attributes)))
+}
+
 // addGroup writes a new group.
 func (s *Service) addGroup(tx *store.Tx, name string, g *group, tags []tag) error {
+	if err := g.check(); err != nil {
+		return err
+	}
 	arn := s.arn("thinggroup/" + name)
 	old, taken, err := groupTable.Get(tx, name)
 	if err != nil {
@@ -395,6 +414,9 @@ func (s *Service) editGroup(in *updateGroupIn, dynamic bool, query *fleetindex.Q
 			return err
 		}
 		g.Description = in.ThingGroupProperties.ThingGroupDescription
+		if err := g.check(); err != nil {
+			return err
+		}
 		g.Version++
 		out.Version = g.Version
 		if query != nil && in.QueryString != g.Query {

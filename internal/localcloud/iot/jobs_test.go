@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
 func TestJobFromCreationToCompletion(t *testing.T) {
@@ -45,7 +47,7 @@ func TestJobFromCreationToCompletion(t *testing.T) {
 		t.Errorf("update: %s %v", reply, body)
 	}
 	c.run(time.Second)
-	want = []string{"$aws/events/jobExecution/fw/succeeded", "$aws/things/gw-0000/jobs/notify", "$aws/things/gw-0000/jobs/notify-next"}
+	want = []string{"$aws/things/gw-0000/jobs/notify", "$aws/things/gw-0000/jobs/notify-next", "$aws/events/jobExecution/fw/succeeded"}
 	if got := c.topics(); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
@@ -485,4 +487,121 @@ func TestDocumentThatCannotBeSignedHoldsUpNobody(t *testing.T) {
 		t.Errorf("get: %s %v", reply, body)
 	}
 	c.clean()
+}
+
+// What a force-cancel sends when another job is queued for the thing: the
+// device is told of its next job at once, and the event of the old one's end
+// comes after that. The device learns of the cancel by that alone; its next
+// update of the old execution is refused with InvalidStateTransition.
+func TestForceCancelWithAnotherJobQueued(t *testing.T) {
+	for _, cancel := range []struct{ operation, input string }{
+		{"CancelJobExecution", `{"jobId":"a","thingName":"gw-0000","force":true,"statusDetails":{"reason":"operator"}}`},
+		{"CancelJob", `{"jobId":"a","force":true}`},
+	} {
+		c := newCloud(t)
+		c.events("JOB_EXECUTION")
+		c.things("gw", 1)
+		for _, id := range []string{"a", "b"} {
+			c.call("CreateJob", `{"jobId":"`+id+`","targets":["`+arnOf("thing/gw-0000")+`"],"document":"{\"job\":\"`+id+`\"}","timeoutConfig":{"inProgressTimeoutInMinutes":30}}`)
+			c.run(time.Second)
+		}
+		c.report("gw-0000", "a", "IN_PROGRESS")
+		c.run(time.Second)
+		c.topics()
+		c.call(cancel.operation, cancel.input)
+		c.run(time.Second)
+		sent := c.sent
+		want := []string{"$aws/things/gw-0000/jobs/notify", "$aws/things/gw-0000/jobs/notify-next", "$aws/events/jobExecution/a/canceled"}
+		if got := c.topics(); !slices.Equal(got, want) {
+			t.Fatalf("%s: got %v, want %v", cancel.operation, got, want)
+		}
+		if n := len(sent[0].payload["jobs"].(map[string]any)["QUEUED"].([]any)); n != 1 || sent[0].payload["jobs"].(map[string]any)["IN_PROGRESS"] != nil {
+			t.Errorf("%s: notify %v", cancel.operation, sent[0].payload)
+		}
+		if next := sent[1].payload["execution"].(map[string]any); next["jobId"] != "b" || next["status"] != "QUEUED" {
+			t.Errorf("%s: notify-next %v", cancel.operation, next)
+		}
+		if e := sent[2].payload; e["status"] != "CANCELED" || e["jobId"] != "a" {
+			t.Errorf("%s: event %v", cancel.operation, e)
+		}
+		if e := c.call("DescribeJobExecution", `{"jobId":"a","thingName":"gw-0000"}`)["execution"].(map[string]any); e["forceCanceled"] != true || e["status"] != "CANCELED" {
+			t.Errorf("%s: %v", cancel.operation, e)
+		}
+		if reply, body := c.mqtt("$aws/things/gw-0000/jobs/a/update", `{"status":"SUCCEEDED"}`); reply != "rejected" || body["code"] != "InvalidStateTransition" {
+			t.Errorf("%s: a late update: %s %v", cancel.operation, reply, body)
+		}
+		c.run(40 * time.Minute) // no timeout of a canceled execution
+		if got := c.topics(); len(got) != 0 {
+			t.Errorf("%s: later: %v", cancel.operation, got)
+		}
+		c.report("gw-0000", "b", "SUCCEEDED")
+		c.clean()
+	}
+}
+
+// A device's text goes into statusDetails; what AWS does not take is refused,
+// and leaves the execution as it was.
+func TestStatusDetailsThatAWSRefuses(t *testing.T) {
+	c := newCloud(t)
+	c.things("gw", 1)
+	c.call("CreateJob", `{"jobId":"fw","targets":["`+arnOf("thing/gw-0000")+`"],"document":"{}"}`)
+	c.run(time.Second)
+	for _, details := range []string{
+		`{"k":"zero\u200bwidth"}`, `{"k":"\ufeffmark"}`, `{"k":"\u202eright"}`, `{"k":"next\u0085line"}`, `{"k":"new\nline"}`, `{"k":"\ue000"}`, `{"k":"\u0378"}`,
+		`{"k":""}`, `{"k":"` + strings.Repeat("v", 1025) + `"}`, `{"":"v"}`, `{"k e y":"v"}`, `{"` + strings.Repeat("k", 129) + `":"v"}`,
+		`{"0":"v","1":"v","2":"v","3":"v","4":"v","5":"v","6":"v","7":"v","8":"v","9":"v","10":"v"}`,
+	} {
+		for _, request := range []string{"$aws/things/gw-0000/jobs/fw/update", "$aws/things/gw-0000/jobs/start-next"} {
+			if reply, body := c.mqtt(request, `{"status":"IN_PROGRESS","statusDetails":`+details+`}`); reply != "rejected" || body["code"] != "InvalidRequest" {
+				t.Errorf("%s %.40s: %s %v", request, details, reply, body)
+			}
+		}
+		c.refuse("data:UpdateJobExecution", `{"thingName":"gw-0000","jobId":"fw","status":"FAILED","statusDetails":`+details+`}`, "InvalidRequestException")
+		c.refuse("data:StartNextPendingJobExecution", `{"thingName":"gw-0000","statusDetails":`+details+`}`, "InvalidRequestException")
+		c.refuse("CancelJobExecution", `{"thingName":"gw-0000","jobId":"fw","statusDetails":`+details+`}`, "InvalidRequestException")
+	}
+	c.refuse("CreateJob", `{"jobId":"x","targets":["`+arnOf("thing/gw-0000")+`"],"document":"{}","description":"two\nlines"}`, "InvalidRequestException")
+	c.refuse("CancelJob", `{"jobId":"fw","comment":"zero\u200bwidth"}`, "InvalidRequestException")
+	c.wantCounts("fw", "IN_PROGRESS Queued=1")
+	if e := c.call("DescribeJobExecution", `{"jobId":"fw","thingName":"gw-0000"}`)["execution"].(map[string]any); e["versionNumber"] != 1.0 {
+		t.Errorf("a refused update has changed the execution: %v", e)
+	}
+}
+
+// Which member of a request is complained of does not depend on the order of a
+// map.
+func TestUnbuiltMembersAreNamedInOrder(t *testing.T) {
+	c := newCloud(t)
+	for range 50 {
+		_, err := c.try("CreateJob", `{"jobId":"j","namespaceId":"n","documentParameters":{"a":"b"},"destinationPackageVersions":["p"]}`)
+		if err == nil || !strings.Contains(err.Error(), "namespaceId") {
+			t.Fatalf("got %v", err)
+		}
+		if _, err = c.try("CreateThing", `{"thingName":"a","attributePayload":{"attributes":{"d ":"1","c ":"1","b ":"1"}}}`); err == nil ||
+			err.Error() != `InvalidRequestException: the attribute name "b " must match [a-zA-Z0-9_.,@/:#-]+; the attribute name "c " must match [a-zA-Z0-9_.,@/:#-]+; the attribute name "d " must match [a-zA-Z0-9_.,@/:#-]+.` {
+			t.Fatalf("got %v", err)
+		}
+	}
+}
+
+// Work that is due and fails is told and tried again; only a closed store ends it.
+func TestDueWorkOutlivesAnError(t *testing.T) {
+	c := newCloud(t)
+	var failures []string
+	c.sched.OnFailure(func(what string, err error) { failures = append(failures, what+": "+err.Error()) })
+	c.things("gw", 1)
+	broken := append(store.Key("iot.jobdue"), 0x00)
+	if err := c.db.Update(func(tx *store.Tx) error { return tx.Set(broken, nil) }); err != nil {
+		t.Fatal(err)
+	}
+	c.call("CreateJob", `{"jobId":"fw","targets":["`+arnOf("thing/gw-0000")+`"],"document":"{}"}`)
+	c.run(5 * time.Second)
+	if len(failures) < 4 || !strings.HasPrefix(failures[0], "iot jobs due: ") {
+		t.Errorf("told: %q", failures)
+	}
+	if err := c.db.Update(func(tx *store.Tx) error { return tx.Delete(broken) }); err != nil {
+		t.Fatal(err)
+	}
+	c.run(2 * time.Second)
+	c.wantCounts("fw", "IN_PROGRESS Queued=1")
 }

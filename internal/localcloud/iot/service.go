@@ -78,7 +78,7 @@ func New(config Config) (*Service, error) {
 	s.outbox = outbox.New(config.Scheduler, config.Store, "iot.outbox", s.deliver)
 	s.jobs = jobs.New(jobs.Config{
 		Scheduler: config.Scheduler, Store: config.Store, Account: config.Account, Region: config.Region,
-		Registry: registry{s}, Outbox: s.outbox, Caller: config.Caller, Presigner: config.Presigner, Metrics: config.Metrics, AbortShare: config.AbortShare,
+		Registry: jobsView{s}, Outbox: s.outbox, Caller: config.Caller, Presigner: config.Presigner, Metrics: config.Metrics, AbortShare: config.AbortShare,
 	})
 	err := s.db.View(func(tx *store.Tx) error {
 		e, _, err := eventsTable.Get(tx, single)
@@ -182,55 +182,3 @@ func (s *Service) changed() {
 	s.generation++
 	s.mu.Unlock()
 }
-
-// registry is the service as jobs sees it.
-type registry struct{ s *Service }
-
-var _ jobs.Registry = registry{}
-
-func (r registry) HasThing(tx *store.Tx, name string) (bool, error) {
-	return thingTable.Has(tx, name)
-}
-
-func (r registry) HasGroup(tx *store.Tx, name string) (bool, error) {
-	return groupTable.Has(tx, name)
-}
-
-func (r registry) Members(tx *store.Tx, group, after string, limit int) ([]string, error) {
-	q := store.Query{Prefix: []string{group}}
-	if after != "" {
-		q.After = []string{after}
-	}
-	var list []string
-	for row, err := range memberTable.Scan(tx, q) {
-		if err != nil {
-			return nil, err
-		}
-		if list = append(list, row.Key[1]); len(list) == limit {
-			break
-		}
-	}
-	return list, nil
-}
-
-func (r registry) Children(tx *store.Tx, group string) ([]string, error) {
-	return all(tx, childTable, group)
-}
-
-func (r registry) GroupsOf(tx *store.Tx, thing string) ([]string, error) {
-	direct, err := all(tx, memberOfTable, thing)
-	if err != nil {
-		return nil, err
-	}
-	return withAncestors(tx, direct)
-}
-
-func (r registry) EventsEnabled(_ *store.Tx, eventType string) (bool, error) {
-	return r.s.enabled(eventType), nil
-}
-
-func (r registry) Tag(tx *store.Tx, arn string, tags map[string]string) error {
-	return addTags(tx, arn, tags)
-}
-
-func (r registry) Untag(tx *store.Tx, arn string) error { return tagTable.Delete(tx, arn) }

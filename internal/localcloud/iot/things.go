@@ -3,30 +3,14 @@ package iot
 import (
 	"context"
 	"maps"
-	"regexp"
 	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/iot/registry"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
-var (
-	namePattern           = regexp.MustCompile(`^[a-zA-Z0-9:_-]{1,128}$`)
-	attributeNamePattern  = regexp.MustCompile(`^[a-zA-Z0-9_.,@/:#-]{1,128}$`)
-	attributeValuePattern = regexp.MustCompile(`^[a-zA-Z0-9_.,@/:#=\[\]-]{0,800}$`)
-)
-
-const (
-	attributesWithType    = 50
-	attributesWithoutType = 3
-)
-
-func checkName(member, name string) error {
-	if !namePattern.MatchString(name) {
-		return invalid("%s %q must be 1 to 128 characters of a-z, A-Z, 0-9, :, _ and -.", member, name)
-	}
-	return nil
-}
+func checkName(member, name string) error { return refused(registry.CheckName(member, name)) }
 
 func (s *Service) noThing(name string) error { return notFound("Thing %s cannot be found.", name) }
 
@@ -44,42 +28,16 @@ type attributePayload struct {
 	Merge      bool              `json:"merge,omitempty"`
 }
 
-// applied returns attributes with the payload's in their place or merged in;
-// an empty value removes an attribute.
+// applied returns attributes with the payload's in their place or merged in.
 func (p *attributePayload) applied(to map[string]string) (map[string]string, error) {
 	if p == nil {
 		return to, nil
 	}
-	out := map[string]string{}
-	if p.Merge {
-		maps.Copy(out, to)
-	}
-	for k, v := range p.Attributes {
-		if !attributeNamePattern.MatchString(k) {
-			return nil, invalid("The attribute name %q is not valid.", k)
-		}
-		if !attributeValuePattern.MatchString(v) {
-			return nil, invalid("The value %q of attribute %s is not valid.", v, k)
-		}
-		if v == "" {
-			delete(out, k)
-		} else {
-			out[k] = v
-		}
-	}
-	return out, nil
+	out, err := registry.Changed(to, p.Attributes, p.Merge)
+	return out, refused(err)
 }
 
-func (t *thing) check() error {
-	limit := attributesWithoutType
-	if t.Type != "" {
-		limit = attributesWithType
-	}
-	if len(t.Attributes) > limit {
-		return invalid("The thing has %d attributes; at most %d are allowed for a thing with the type %q.", len(t.Attributes), limit, t.Type)
-	}
-	return nil
-}
+func (t *thing) check() error { return refused(registry.CheckThing(t.Type, t.Attributes)) }
 
 type createThingIn struct {
 	ThingName        string            `json:"thingName" uri:"thingName"`

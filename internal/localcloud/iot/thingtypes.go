@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/iot/registry"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -20,10 +21,10 @@ func (p *thingTypeProperties) check() error {
 	if len(p.MQTT5Configuration) > 0 {
 		return awsapi.NotBuilt("thing types with mqtt5Configuration")
 	}
-	if len(p.SearchableAttributes) > 3 {
-		return invalid("searchableAttributes has %d entries; at most 3 are allowed.", len(p.SearchableAttributes))
+	if err := registry.CheckDescription("thingTypeDescription", p.ThingTypeDescription); err != nil {
+		return refused(err)
 	}
-	return nil
+	return refused(registry.CheckSearchable(p.SearchableAttributes))
 }
 
 type thingTypeIn struct {

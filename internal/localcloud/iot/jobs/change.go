@@ -3,6 +3,7 @@ package jobs
 import (
 	"time"
 
+	"github.com/fleetstep/fleetstep/internal/localcloud/iot/outbox"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -19,7 +20,8 @@ type change struct {
 	jobOrder []string
 	things   map[string]*watched
 	order    []string
-	due      int64 // earliest due row that was added
+	events   []outbox.Message // follow what is sent to things
+	due      int64            // earliest due row that was added
 	arrivals map[arrival]int
 }
 
@@ -220,6 +222,11 @@ func (c *change) end() error {
 	}
 	for _, thing := range c.order {
 		if err := c.notify(thing, c.things[thing]); err != nil {
+			return err
+		}
+	}
+	for _, m := range c.events {
+		if err := c.s.config.Outbox.Add(c.tx, m); err != nil {
 			return err
 		}
 	}

@@ -2,7 +2,10 @@ package jobs
 
 import (
 	"regexp"
+	"strings"
 	"unicode/utf8"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/iot/jobs/statusdetails"
 )
 
 var (
@@ -17,9 +20,14 @@ func checkID(member, id string) error {
 	return nil
 }
 
+// checkText holds the rule of descriptions and comments: [^\p{C}]+.
 func checkText(member, text string) error {
 	if n := utf8.RuneCountInString(text); n > 2028 {
 		return invalid("%s has %d characters; at most 2028 are allowed.", member, n)
+	}
+	if i := strings.IndexFunc(text, statusdetails.Forbidden); i >= 0 {
+		r, _ := utf8.DecodeRuneInString(text[i:])
+		return invalid("%s has the character %U at byte %d; it must match [^\\p{C}]+.", member, r, i)
 	}
 	return nil
 }

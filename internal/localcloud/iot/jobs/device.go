@@ -2,8 +2,8 @@ package jobs
 
 import (
 	"context"
-	"unicode/utf8"
 
+	"github.com/fleetstep/fleetstep/internal/localcloud/iot/jobs/statusdetails"
 	dataplane "github.com/fleetstep/fleetstep/internal/localcloud/iotjobsdataplane"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
@@ -228,16 +228,8 @@ func checkRequest(details map[string]string, step *int64) error {
 }
 
 func checkDetails(details map[string]string) error {
-	if len(details) > 10 {
-		return dataplane.Rejectf(dataplane.InvalidRequest, "statusDetails has %d entries; at most 10 are allowed.", len(details))
-	}
-	for k, v := range details {
-		if n := utf8.RuneCountInString(k); n < 1 || n > 128 {
-			return dataplane.Rejectf(dataplane.InvalidRequest, "A key of statusDetails has %d characters; allowed are 1 to 128.", n)
-		}
-		if n := utf8.RuneCountInString(v); n < 1 || n > 1024 {
-			return dataplane.Rejectf(dataplane.InvalidRequest, "The value of %q in statusDetails has %d characters; allowed are 1 to 1024.", k, n)
-		}
+	if err := statusdetails.Check(details); err != nil {
+		return dataplane.Rejectf(dataplane.InvalidRequest, "%v.", err)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/iot/jobs/statusdetails"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -138,8 +139,8 @@ func (s *Service) describeExecution(_ context.Context, _ *awsapi.Call, in *descr
 }
 
 func (s *Service) cancelExecution(_ context.Context, _ *awsapi.Call, in *cancelExecutionIn) (*empty, error) {
-	if err := checkDetails(in.StatusDetails); err != nil {
-		return nil, invalid("%v", err)
+	if err := statusdetails.Check(in.StatusDetails); err != nil {
+		return nil, invalid("%v.", err)
 	}
 	return &empty{}, s.change(func(c *change) error {
 		e, err := latest(c.tx, in.JobID, in.ThingName)

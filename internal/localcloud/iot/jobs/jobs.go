@@ -17,13 +17,13 @@ func (s *Service) createJob(ctx context.Context, call *awsapi.Call, in *createIn
 	if err := checkID("jobId", in.JobID); err != nil {
 		return nil, err
 	}
-	for what, used := range map[string]bool{
-		"CreateJob with namespaceId": in.NamespaceID != "", "CreateJob with documentParameters": len(in.DocumentParameters) > 0,
-		"CreateJob with destinationPackageVersions": len(in.DestinationPackageVersions) > 0,
-	} {
-		if used {
-			return nil, awsapi.NotBuilt(what)
-		}
+	switch {
+	case in.NamespaceID != "":
+		return nil, awsapi.NotBuilt("CreateJob with namespaceId")
+	case len(in.DocumentParameters) > 0:
+		return nil, awsapi.NotBuilt("CreateJob with documentParameters")
+	case len(in.DestinationPackageVersions) > 0:
+		return nil, awsapi.NotBuilt("CreateJob with destinationPackageVersions")
 	}
 	if in.JobTemplateARN != "" {
 		t, err := s.templateByARN(in.JobTemplateARN)

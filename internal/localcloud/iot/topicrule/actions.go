@@ -355,13 +355,16 @@ func (a *republishAction) run(ctx context.Context, d *delivery) (string, error) 
 		return name, errors.New("the topics of AWS IoT Jobs cannot be republished to")
 	}
 	in := map[string]any{"topic": name, "payload": d.body, "qos": a.qos}
-	for key, t := range map[string]*rulesql.Template{
-		"payloadFormatIndicator": a.format, "contentType": a.contentType, "responseTopic": a.response, "correlationData": a.data,
+	for _, header := range []struct {
+		name string
+		text *rulesql.Template
+	}{
+		{"payloadFormatIndicator", a.format}, {"contentType", a.contentType}, {"responseTopic", a.response}, {"correlationData", a.data},
 	} {
-		if t == nil {
+		if header.text == nil {
 			continue
 		}
-		if in[key], err = d.text(ctx, t); err != nil {
+		if in[header.name], err = d.text(ctx, header.text); err != nil {
 			return name, err
 		}
 	}
