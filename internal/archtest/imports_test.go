@@ -53,12 +53,12 @@ var never = []struct {
 	{"internal/workflow/...", []string{"internal/jobs/...", "internal/device/..."}, "contexts meet in internal/functions"},
 	{"internal/device/...", []string{"internal/jobs/...", "internal/workflow/..."}, "contexts meet in internal/functions"},
 
-	{"internal/jobs/images", []string{"internal/jobs/iotjobs", "internal/jobs/outcome"}, "an adapter knows one outside system"},
-	{"internal/jobs/iotjobs", []string{"internal/jobs/images", "internal/jobs/outcome"}, "an adapter knows one outside system"},
-	{"internal/jobs/outcome", []string{"internal/jobs/images", "internal/jobs/iotjobs"}, "an adapter knows one outside system"},
-	{"internal/workflow/tokens", []string{"internal/workflow/callback", "internal/workflow/registry"}, "an adapter knows one outside system"},
-	{"internal/workflow/callback", []string{"internal/workflow/tokens", "internal/workflow/registry"}, "an adapter knows one outside system"},
-	{"internal/workflow/registry", []string{"internal/workflow/tokens", "internal/workflow/callback"}, "an adapter knows one outside system"},
+	{"internal/jobs/s3", []string{"internal/jobs/iotjobs", "internal/jobs/sns"}, "an adapter knows one outside system"},
+	{"internal/jobs/iotjobs", []string{"internal/jobs/s3", "internal/jobs/sns"}, "an adapter knows one outside system"},
+	{"internal/jobs/sns", []string{"internal/jobs/s3", "internal/jobs/iotjobs"}, "an adapter knows one outside system"},
+	{"internal/workflow/dynamodb", []string{"internal/workflow/stepfunctions", "internal/workflow/iot"}, "an adapter knows one outside system"},
+	{"internal/workflow/stepfunctions", []string{"internal/workflow/dynamodb", "internal/workflow/iot"}, "an adapter knows one outside system"},
+	{"internal/workflow/iot", []string{"internal/workflow/dynamodb", "internal/workflow/stepfunctions"}, "an adapter knows one outside system"},
 
 	{"internal/functions", []string{cloud, "internal/simulator/...", "internal/cli", "internal/demo"}, "the functions do not know where they run"},
 	{"internal/simulator/...", []string{"internal/device/...", cloud, sdk}, "an agent is neither a controller nor a cloud"},
@@ -103,7 +103,7 @@ var alone = []struct {
 	{"github.com/aws/aws-cdk-go/...", []string{"infra/app"}, "nothing else may need Node.js"},
 	{"github.com/spf13/cobra", []string{"internal/cli", "cmd/..."}, "commands are one place's business"},
 	{sdk, []string{
-		"internal/jobs/images", "internal/jobs/iotjobs", "internal/jobs/outcome", "internal/workflow/tokens", "internal/workflow/callback", "internal/workflow/registry", "internal/device/mtp",
+		"internal/jobs/s3", "internal/jobs/iotjobs", "internal/jobs/sns", "internal/workflow/dynamodb", "internal/workflow/stepfunctions", "internal/workflow/iot", "internal/device/iotdataplane",
 		"internal/functions", "internal/cli", "internal/provision", "internal/demo", "internal/rehearsal/...", "cmd/...",
 		"internal/localcloud", // signs the URLs in job documents
 	}, "adapters call AWS; the local cloud is what is called"},

@@ -1,6 +1,6 @@
 // Package device is the controller's side of USP: requests to an agent on the way
 // out, device events in plain words (event.DeviceEvent) on the way in. It knows
-// nothing of jobs, tokens or executions, and does no I/O: package mtp publishes.
+// nothing of jobs, tokens or executions, and does no I/O: package iotdataplane below publishes.
 //
 //	inbound.go        an MQTT message of a topic rule becomes Inbound: whose it is,
 //	                  what it says, and the NotifyResp that it must be answered by

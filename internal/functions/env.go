@@ -20,17 +20,17 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 
 	"github.com/fleetstep/fleetstep/internal/device"
-	"github.com/fleetstep/fleetstep/internal/device/mtp"
+	devicebroker "github.com/fleetstep/fleetstep/internal/device/iotdataplane"
 	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/jobs"
-	"github.com/fleetstep/fleetstep/internal/jobs/images"
 	"github.com/fleetstep/fleetstep/internal/jobs/iotjobs"
-	"github.com/fleetstep/fleetstep/internal/jobs/outcome"
+	jobss3 "github.com/fleetstep/fleetstep/internal/jobs/s3"
+	jobssns "github.com/fleetstep/fleetstep/internal/jobs/sns"
 	"github.com/fleetstep/fleetstep/internal/usp"
 	"github.com/fleetstep/fleetstep/internal/workflow"
-	"github.com/fleetstep/fleetstep/internal/workflow/callback"
-	"github.com/fleetstep/fleetstep/internal/workflow/registry"
-	"github.com/fleetstep/fleetstep/internal/workflow/tokens"
+	workflowdb "github.com/fleetstep/fleetstep/internal/workflow/dynamodb"
+	workflowiot "github.com/fleetstep/fleetstep/internal/workflow/iot"
+	workflowsfn "github.com/fleetstep/fleetstep/internal/workflow/stepfunctions"
 )
 
 // Env is a function's surroundings.
@@ -124,34 +124,34 @@ func (p *parts) dataEndpoint() string {
 	return p.dataURL
 }
 
-func (p *parts) store() *tokens.Store {
-	return tokens.New(dynamodb.NewFromConfig(p.cfg, tokens.Options), p.must(event.EnvTable))
+func (p *parts) store() *workflowdb.Store {
+	return workflowdb.New(dynamodb.NewFromConfig(p.cfg, workflowdb.Options), p.must(event.EnvTable))
 }
 
-func (p *parts) steps(machine string) *callback.Client {
-	return callback.New(sfn.NewFromConfig(p.cfg), machine)
+func (p *parts) steps(machine string) *workflowsfn.Client {
+	return workflowsfn.New(sfn.NewFromConfig(p.cfg), machine)
 }
 
 func (p *parts) executions() *iotjobs.Executions {
 	return iotjobs.NewExecutions(p.cfg, p.dataEndpoint(), p.now)
 }
 
-func (p *parts) images(bucket string) *images.Store {
-	return images.New(s3.NewFromConfig(p.cfg, func(o *s3.Options) {
+func (p *parts) images(bucket string) *jobss3.Store {
+	return jobss3.New(s3.NewFromConfig(p.cfg, func(o *s3.Options) {
 		// Another endpoint than AWS's has no host name per bucket.
 		o.UsePathStyle = p.cfg.BaseEndpoint != nil
 	}), bucket)
 }
 
-func (p *parts) outcomes() *outcome.Topic {
-	return outcome.New(sns.NewFromConfig(p.cfg), p.must(event.EnvOutcomeTopic))
+func (p *parts) outcomes() *jobssns.Topic {
+	return jobssns.New(sns.NewFromConfig(p.cfg), p.must(event.EnvOutcomeTopic))
 }
 
 func (p *parts) control(template string) *iotjobs.Control {
 	return iotjobs.NewControl(iot.NewFromConfig(p.cfg), template)
 }
 
-func (p *parts) things() *registry.Things { return registry.New(iot.NewFromConfig(p.cfg)) }
+func (p *parts) things() *workflowiot.Things { return workflowiot.New(iot.NewFromConfig(p.cfg)) }
 
 func (p *parts) controller() usp.EndpointID {
 	id := usp.EndpointID(p.must(event.EnvControllerEndpoint))
@@ -177,10 +177,10 @@ func (p *parts) topics() device.Topics {
 	return t
 }
 
-func (p *parts) sender() *mtp.Sender {
+func (p *parts) sender() *devicebroker.Sender {
 	url := p.dataEndpoint()
 	api := iotdataplane.NewFromConfig(p.cfg, func(o *iotdataplane.Options) { o.BaseEndpoint = &url })
-	return mtp.New(api, p.controller(), p.topics())
+	return devicebroker.New(api, p.controller(), p.topics())
 }
 
 // logger is the log of one invocation.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/device"
 	"github.com/fleetstep/fleetstep/internal/event"
-	"github.com/fleetstep/fleetstep/internal/jobs/images"
+	jobss3 "github.com/fleetstep/fleetstep/internal/jobs/s3"
 	"github.com/fleetstep/fleetstep/internal/workflow"
 )
 
@@ -35,7 +35,7 @@ func NewVerifyVersion(ctx context.Context, env Env, cfg aws.Config, now func() t
 	return newParts(ctx, env, cfg, now).takeStep("verify-version", nil, event.StepVerify)
 }
 
-func (p *parts) takeStep(function string, store *images.Store, steps ...event.Step) (TakeStep, error) {
+func (p *parts) takeStep(function string, store *jobss3.Store, steps ...event.Step) (TakeStep, error) {
 	talk := &device.Talk{Controller: p.controller()}
 	if store != nil {
 		talk.ImageURL = store.URL

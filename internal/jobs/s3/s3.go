@@ -1,4 +1,4 @@
-// Package images finds firmware in S3 (jobs.Images) and makes the addresses that
+// Package s3 finds firmware in S3 (jobs.Images) and makes the addresses that
 // devices fetch it from. An image of a version is the only object under the prefix
 // <version>/ that is not a companion file (.json, .sig, .asc). Its SHA-256 is, in
 // this order: the object's metadata sha256 (hexadecimal), the checksum that S3
@@ -6,7 +6,7 @@
 //
 // Addresses are presigned: they carry a signature that is worth what the caller's
 // role may read, and never go into a log line.
-package images
+package s3
 
 import (
 	"context"

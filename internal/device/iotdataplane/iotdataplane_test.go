@@ -1,4 +1,4 @@
-package mtp_test
+package iotdataplane_test
 
 import (
 	"errors"
@@ -15,7 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/fleetstep/fleetstep/internal/device"
-	"github.com/fleetstep/fleetstep/internal/device/mtp"
+	devicebroker "github.com/fleetstep/fleetstep/internal/device/iotdataplane"
 	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/usp"
 	"github.com/fleetstep/fleetstep/proto/usprecord"
@@ -63,7 +63,7 @@ func send(t *testing.T, to event.DeviceState, m event.Outgoing, answers ...answe
 	api := iotdataplane.NewFromConfig(aws.Config{
 		Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", ""), HTTPClient: b, BaseEndpoint: &url,
 	})
-	return b, mtp.New(api, "self::fleetstep", topics).Send(t.Context(), "rg-1", to, m)
+	return b, devicebroker.New(api, "self::fleetstep", topics).Send(t.Context(), "rg-1", to, m)
 }
 
 func request() *device.Request {

@@ -1,8 +1,8 @@
-// Package callback is Step Functions as workflow needs it: tasks resumed by
+// Package stepfunctions is Step Functions as workflow needs it: tasks resumed by
 // their tokens (workflow.Callback) and executions by name (workflow.Machine).
 // A token that is over, and an execution that is unknown or over, are told apart
 // from errors worth a retry; tokens never appear in an error's text.
-package callback
+package stepfunctions
 
 import (
 	"context"

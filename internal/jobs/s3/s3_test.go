@@ -1,4 +1,4 @@
-package images_test
+package s3_test
 
 import (
 	"crypto/sha256"
@@ -19,7 +19,7 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/jobs"
-	"github.com/fleetstep/fleetstep/internal/jobs/images"
+	jobss3 "github.com/fleetstep/fleetstep/internal/jobs/s3"
 )
 
 // bucket is S3 by what it answers to "METHOD path?query". SDK parameters of no
@@ -73,12 +73,12 @@ func (b *bucket) Do(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-func newStore(t *testing.T, answers map[string][]answer) (*images.Store, *bucket) {
+func newStore(t *testing.T, answers map[string][]answer) (*jobss3.Store, *bucket) {
 	b := &bucket{t: t, answers: answers}
 	api := s3.NewFromConfig(aws.Config{
 		Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", ""), HTTPClient: b,
 	}, func(o *s3.Options) { o.UsePathStyle = true })
-	return images.New(api, "firmware"), b
+	return jobss3.New(api, "firmware"), b
 }
 
 func listing(next string, keys ...string) answer {

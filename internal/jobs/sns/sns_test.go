@@ -1,4 +1,4 @@
-package outcome_test
+package sns_test
 
 import (
 	"encoding/json"
@@ -17,7 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sns/types"
 
 	"github.com/fleetstep/fleetstep/internal/event"
-	"github.com/fleetstep/fleetstep/internal/jobs/outcome"
+	jobssns "github.com/fleetstep/fleetstep/internal/jobs/sns"
 )
 
 // topic is SNS: it keeps the forms that it is sent, and answers from a list.
@@ -57,7 +57,7 @@ func (p *topic) Do(r *http.Request) (*http.Response, error) {
 func publish(t *testing.T, o event.Outcome, answers ...answer) (*topic, error) {
 	p := &topic{t: t, answers: answers}
 	api := sns.NewFromConfig(aws.Config{Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", ""), HTTPClient: p})
-	return p, outcome.New(api, "arn:aws:sns:us-east-1:123456789012:outcome").Publish(t.Context(), o)
+	return p, jobssns.New(api, "arn:aws:sns:us-east-1:123456789012:outcome").Publish(t.Context(), o)
 }
 
 // attributes reads MessageAttributes.entry.N of a form.

@@ -1,4 +1,4 @@
-package callback_test
+package stepfunctions_test
 
 import (
 	"encoding/json"
@@ -17,7 +17,7 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/workflow"
-	"github.com/fleetstep/fleetstep/internal/workflow/callback"
+	workflowsfn "github.com/fleetstep/fleetstep/internal/workflow/stepfunctions"
 )
 
 const (
@@ -72,10 +72,10 @@ func (s *states) Do(r *http.Request) (*http.Response, error) {
 	return w.Result(), nil
 }
 
-func newClient(t *testing.T, answers map[string][]answer) (*callback.Client, *states) {
+func newClient(t *testing.T, answers map[string][]answer) (*workflowsfn.Client, *states) {
 	s := &states{t: t, answers: answers}
 	api := sfn.NewFromConfig(aws.Config{Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", ""), HTTPClient: s})
-	return callback.New(api, machine), s
+	return workflowsfn.New(api, machine), s
 }
 
 func ok(body string) []answer { return []answer{{200, body}} }

@@ -1,4 +1,4 @@
-package tokens_test
+package dynamodb_test
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 	localdynamodb "github.com/fleetstep/fleetstep/internal/localcloud/dynamodb"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
-	"github.com/fleetstep/fleetstep/internal/workflow/tokens"
+	workflowdb "github.com/fleetstep/fleetstep/internal/workflow/dynamodb"
 	"github.com/fleetstep/fleetstep/internal/workflow/workflowtest"
 )
 
@@ -31,13 +31,13 @@ func TestTableKeepsTheContract(t *testing.T) {
 }
 
 // newStore is a store over a new table of the DynamoDB at url.
-func newStore(t *testing.T, url string) *tokens.Store {
+func newStore(t *testing.T, url string) *workflowdb.Store {
 	t.Helper()
 	ctx := context.Background()
 	api := dynamodb.New(dynamodb.Options{
 		BaseEndpoint: &url, Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
 		Retryer: hurried(),
-	}, tokens.Options)
+	}, workflowdb.Options)
 	table := "contract"
 	_, _ = api.DeleteTable(ctx, &dynamodb.DeleteTableInput{TableName: &table})
 	_, err := api.CreateTable(ctx, &dynamodb.CreateTableInput{
@@ -52,7 +52,7 @@ func newStore(t *testing.T, url string) *tokens.Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return tokens.New(api, table)
+	return workflowdb.New(api, table)
 }
 
 // local is the address of the local cloud's DynamoDB, with its faults.

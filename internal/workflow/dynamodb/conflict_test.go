@@ -1,4 +1,4 @@
-package tokens_test
+package dynamodb_test
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	localdynamodb "github.com/fleetstep/fleetstep/internal/localcloud/dynamodb"
 	"github.com/fleetstep/fleetstep/internal/workflow"
-	"github.com/fleetstep/fleetstep/internal/workflow/tokens"
+	workflowdb "github.com/fleetstep/fleetstep/internal/workflow/dynamodb"
 	"github.com/fleetstep/fleetstep/internal/workflow/workflowtest"
 )
 
@@ -107,7 +107,7 @@ func TestConflictIsNoFailedCondition(t *testing.T) {
 // What failed for another reason as well would fail again.
 func TestOnlyContentionIsTriedAgain(t *testing.T) {
 	o := dynamodb.Options{Retryer: hurried()}
-	tokens.Options(&o)
+	workflowdb.Options(&o)
 	for codes, want := range map[string]bool{
 		"TransactionConflict":             true,
 		"ThrottlingError":                 true,

@@ -1,8 +1,8 @@
-// Package outcome publishes how upgrades ended, on an SNS topic (jobs.Outcomes).
+// Package sns publishes how upgrades ended, on an SNS topic (jobs.Outcomes).
 // The message is the event.Outcome as JSON; its attributes event, jobId,
 // firmwareVersion and reason are for subscriptions' filter policies. A message may
 // be published twice: jobId, thingName and executionNumber tell copies apart.
-package outcome
+package sns
 
 import (
 	"context"

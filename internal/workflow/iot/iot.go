@@ -1,6 +1,6 @@
-// Package registry is the AWS IoT registry as workflow needs it: which endpoint
+// Package iot is the AWS IoT registry as workflow needs it: which endpoint
 // a thing is (workflow.Registry), by the thing's attribute endpointId.
-package registry
+package iot
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-// Package tokens keeps what workflow knows of devices in DynamoDB: a
+// Package dynamodb keeps what workflow knows of devices in DynamoDB: a
 // workflow.Store over one table with keys PK and SK, whose items and rules the
 // package comment of workflow lays out. Attributes that conditions look at are
 // plain attributes; what only programs read is JSON in one of them. Times are
@@ -9,7 +9,7 @@
 // That an item was in the hands of another transaction in that moment says nothing
 // of any condition: a client made with Options asks again, after a random wait, and
 // then passes it on. Errors other than workflow's own are the SDK's, worth a retry.
-package tokens
+package dynamodb
 
 import (
 	"context"
@@ -48,7 +48,7 @@ type Store struct {
 // often and with the waits of the client's other retries. The SDK does not do so by
 // itself: TransactionCanceledException has many reasons.
 //
-//	dynamodb.NewFromConfig(cfg, tokens.Options)
+//	dynamodb.NewFromConfig(cfg, workflowdb.Options)
 func Options(o *dynamodb.Options) {
 	o.Retryer = retry.AddWithErrorCodes(conflicts{o.Retryer}, (*types.TransactionConflictException)(nil).ErrorCode())
 }
@@ -164,7 +164,7 @@ func parse(i item, name string, into any) error {
 		return nil
 	}
 	if err := json.Unmarshal([]byte(raw), into); err != nil {
-		return fmt.Errorf("tokens: item %s, attribute %s: %w", text(i, "SK"), name, err)
+		return fmt.Errorf("workflow/dynamodb: item %s, attribute %s: %w", text(i, "SK"), name, err)
 	}
 	return nil
 }
@@ -180,7 +180,7 @@ func (st *Store) Load(ctx context.Context, thing event.ThingName) (workflow.Devi
 			ExpressionAttributeValues: item{":pk": s(devicePK(thing))},
 		})
 		if err != nil {
-			return d, fmt.Errorf("tokens.Load: %w", err)
+			return d, fmt.Errorf("workflow/dynamodb.Load: %w", err)
 		}
 		for _, i := range out.Items {
 			if err := add(&d, i); err != nil {
@@ -617,5 +617,5 @@ func wrap(op string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("tokens.%s: %w", op, err)
+	return fmt.Errorf("workflow/dynamodb.%s: %w", op, err)
 }
