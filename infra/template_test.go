@@ -338,6 +338,7 @@ func TestMetricsAreOurs(t *testing.T) {
 	tpl := parse(t)
 	metrics := map[string]string{ // dimension
 		event.MetricUpgradesStarted: "", event.MetricUpgradesPending: "", event.MetricUpgradeDuration: "",
+		event.MetricUpgradesOver:    "",
 		event.MetricDevicesFinished: event.DimensionResult, event.MetricFailures: event.DimensionReason,
 		event.MetricPhaseReached: event.DimensionPhase, event.MetricPhaseDuration: event.DimensionPhase,
 		event.MetricJobExecutions: event.DimensionStatus, event.MetricRefusedRecords: event.DimensionReason,
@@ -358,7 +359,9 @@ func TestMetricsAreOurs(t *testing.T) {
 	for id, alarm := range tpl.of("AWS::CloudWatch::Alarm") {
 		for _, q := range list(alarm.Properties["Metrics"]) {
 			if m := at(q, "MetricStat", "Metric"); at(m, "Namespace") == event.MetricsNamespace {
-				check(id, at(m, "MetricName").(string), at(m, "Dimensions", 0, "Name").(string), at(m, "Dimensions", 0, "Value").(string))
+				dimension, _ := at(m, "Dimensions", 0, "Name").(string)
+				value, _ := at(m, "Dimensions", 0, "Value").(string)
+				check(id, at(m, "MetricName").(string), dimension, value)
 			}
 		}
 	}

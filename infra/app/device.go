@@ -115,8 +115,8 @@ func (d *device) receive(lambdas *functions, w *workflow, notify *notifications,
 	environment := d.environment(p)
 	environment[event.EnvTable] = w.table.Ref()
 	environment[event.EnvStateMachine] = w.stateMachine.Ref()
-	handle := lambdas.add("handle-device-message", environment, append(startUpgrade(), w.items(), resumeTask(),
-		allow("SendToAgent", []string{"iot:Publish"}, *sub(agentTopics)), jobExecutions(), iotEndpoint(),
+	handle := lambdas.add("handle-device-message", environment, append(append(startUpgrade(), jobExecutions()...), w.items(), resumeTask(),
+		allow("SendToAgent", []string{"iot:Publish"}, *sub(agentTopics)), iotEndpoint(),
 		// Which endpoint the registry says that a thing is, at its first greeting.
 		allow("KnowEndpoint", []string{"iot:DescribeThing"}, *sub(anyThing)))...)
 

@@ -31,7 +31,7 @@ func newJobs(stack awscdk.Stack, lambdas *functions, device *device, w *workflow
 
 	start := lambdas.add("start-upgrade",
 		map[string]*string{event.EnvTable: w.table.Ref(), event.EnvStateMachine: w.stateMachine.Ref()},
-		append(startUpgrade(), w.items(), jobExecutions(), iotEndpoint())...)
+		append(append(startUpgrade(), jobExecutions()...), w.items(), iotEndpoint())...)
 	notify.rule(scope, "NotifyNext", "notify_next", "A device's next job execution", start,
 		"SELECT topic(3) AS thingName, execution AS execution, timestamp() AS receivedAt"+
 			" FROM '$aws/things/+/jobs/notify-next' WHERE isUndefined(execution) = false")
@@ -41,7 +41,7 @@ func newJobs(stack awscdk.Stack, lambdas *functions, device *device, w *workflow
 			event.EnvTable: w.table.Ref(), event.EnvStateMachine: w.stateMachine.Ref(), event.EnvOutcomeTopic: notify.outcomes.Ref(),
 		},
 		w.release(), iotEndpoint(),
-		allow("LookAtJob", []string{"iotjobsdata:DescribeJobExecution"}, *sub(anyThing)),
+		allow("LookAtJob", []string{"iotjobsdata:DescribeJobExecution"}, *sub(anyThing)), confirmOver(),
 		allow("EndUpgrade", []string{"states:StopExecution"}, *sub(executions)),
 		allow("PublishOutcome", []string{"sns:Publish"}, notify.outcomes.Ref()))
 	notify.rule(scope, "JobEvent", "job_event", "Jobs that end", handle, "SELECT * FROM '$aws/events/job/#'")

@@ -74,6 +74,16 @@ func newAlarms(scope constructs.Construct, notify *notifications, p *parameters)
 			comparison: "GreaterThanThreshold", threshold: jsii.Number(0),
 		},
 		{
+			id: "OverAlarm", name: "over", periods: 1,
+			description: "More than a tenth of the upgrades that were to begin, and at least 5 in 15 minutes, found their job execution over. After a cancelled job that is as it must be; else look who ends them, and at the endpoint of the jobs data plane.",
+			metrics: []any{
+				math("ratio", "IF(m1 >= 5, 100 * m1 / SUM([m1, m2]), 0)", "over, percent"),
+				query("m1", event.MetricsNamespace, event.MetricUpgradesOver, "Sum", minutes15, nil),
+				query("m2", event.MetricsNamespace, event.MetricUpgradesStarted, "Sum", minutes15, nil),
+			},
+			comparison: "GreaterThanThreshold", threshold: jsii.Number(10),
+		},
+		{
 			id: "DeadLetterAlarm", name: "dead-letters", periods: 1,
 			description: "Messages that no rule action or function could process wait in the dead-letter queue.",
 			metrics: []any{returned(query("m1", "AWS/SQS", "ApproximateNumberOfMessagesVisible", "Maximum", minutes5,
@@ -176,7 +186,10 @@ func dashboardBody() string {
 	}
 	d.charts(
 		chart{title: "Duration per phase, seconds", rows: durations},
-		chart{title: "Rollout: devices started, per minute", stat: "Sum", period: 60, rows: []row{{event.MetricsNamespace, event.MetricUpgradesStarted}}},
+		chart{title: "Rollout: devices started, per minute", stat: "Sum", period: 60, rows: []row{
+			{event.MetricsNamespace, event.MetricUpgradesStarted, map[string]any{"label": "started"}},
+			{event.MetricsNamespace, event.MetricUpgradesOver, map[string]any{"label": "over before they began"}},
+		}},
 		chart{title: "Backlog: devices that wait to appear", stat: "Sum", rows: []row{{event.MetricsNamespace, event.MetricUpgradesPending}}},
 	)
 	d.charts(

@@ -42,9 +42,9 @@ func newWorkflow(stack awscdk.Stack, lambdas *functions, device *device, notify 
 	verify := lambdas.add("verify-version", usp, w.items(), publish, iotEndpoint())
 	finalize := lambdas.add("finalize",
 		map[string]*string{event.EnvTable: w.table.Ref(), event.EnvOutcomeTopic: notify.outcomes.Ref()},
-		w.release(), jobExecutions(), iotEndpoint(),
-		allow("RecordVersion", []string{"iot:DescribeThing", "iot:UpdateThing"}, *sub(anyThing)),
-		allow("PublishOutcome", []string{"sns:Publish"}, notify.outcomes.Ref()))
+		append(jobExecutions(), w.release(), iotEndpoint(),
+			allow("RecordVersion", []string{"iot:DescribeThing", "iot:UpdateThing"}, *sub(anyThing)),
+			allow("PublishOutcome", []string{"sns:Publish"}, notify.outcomes.Ref()))...)
 
 	steps := map[string]awslambda.CfnFunction{
 		"SendUspOperateArn": send, "AwaitFirmwareReportArn": await, "VerifyVersionArn": verify, "FinalizeArn": finalize,
@@ -146,8 +146,16 @@ func startUpgrade() []statement {
 }
 
 // jobExecutions is how a function reports to the job as the device would.
-func jobExecutions() statement {
-	return allow("ReportToJob", []string{"iotjobsdata:DescribeJobExecution", "iotjobsdata:UpdateJobExecution"}, *sub(anyThing))
+func jobExecutions() []statement {
+	return []statement{
+		allow("ReportToJob", []string{"iotjobsdata:DescribeJobExecution", "iotjobsdata:UpdateJobExecution"}, *sub(anyThing)),
+		confirmOver(),
+	}
+}
+
+// confirmOver asks the control plane whether a job execution is over, as the data plane says.
+func confirmOver() statement {
+	return allow("ConfirmOver", []string{"iot:DescribeJobExecution"}, *sub(anyJob), *sub(anyThing))
 }
 
 // iotEndpoint finds the account's endpoint of the IoT data planes.

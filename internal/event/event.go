@@ -80,6 +80,7 @@ const MetricsNamespace = "Fleetstep"
 const (
 	MetricUpgradesStarted = "UpgradesStarted" // count
 	MetricUpgradesPending = "UpgradesPending" // count: job executions left for an absent device
+	MetricUpgradesOver    = "UpgradesOver"    // count: job executions that were over when they were to begin
 	MetricDevicesFinished = "DevicesFinished" // count; Result = one of Results
 	MetricFailures        = "UpgradeFailures" // count; Reason = one of Reasons
 	MetricUpgradeDuration = "UpgradeDuration" // seconds from start to Finalize, of successes

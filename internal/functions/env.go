@@ -133,7 +133,7 @@ func (p *parts) steps(machine string) *workflowsfn.Client {
 }
 
 func (p *parts) executions() *iotjobs.Executions {
-	return iotjobs.NewExecutions(p.cfg, p.dataEndpoint(), p.now)
+	return iotjobs.NewExecutions(p.cfg, p.dataEndpoint(), iot.NewFromConfig(p.cfg), p.now)
 }
 
 func (p *parts) images(bucket string) *jobss3.Store {

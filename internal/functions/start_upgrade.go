@@ -55,5 +55,7 @@ func (p *parts) started(s workflow.Started) {
 		p.emf.count(event.MetricUpgradesStarted, "", "")
 	case "pending":
 		p.emf.count(event.MetricUpgradesPending, "", "")
+	case "over":
+		p.emf.count(event.MetricUpgradesOver, "", "")
 	}
 }

@@ -18,41 +18,70 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/service/iot"
+	"github.com/aws/aws-sdk-go-v2/service/iot/types"
 
 	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/jobs"
 )
 
-// Executions is the AWS IoT jobs data plane, in the two operations that are
-// needed of it. The SDK's package for it cannot be built beside a current SDK
+// Executions is the AWS IoT jobs data plane, in the operations that are needed of
+// it. The SDK's package for it cannot be built beside a current SDK
 // (docs/decisions/0007), so requests are made here and signed, retried and
 // authenticated by the SDK's own parts.
 //
-// Source: AWS IoT Jobs data plane API, UpdateJobExecution and
-// DescribeJobExecution; signing name iot-jobs-data.
+// That a job execution is over, or gone, is believed of the control plane only: a
+// wrong endpoint, or one that AWS has moved, answers 404 to everything, and each
+// device would lose its upgrade without a sound. AWS has answered errors with
+// status 200, too: an answer whose body tells of an error is one
+// (github.com/aws/aws-sdk-js/issues/2539, 2019-02-16).
+//
+// Source: AWS IoT Jobs data plane API, UpdateJobExecution, DescribeJobExecution and
+// GetPendingJobExecutions; signing name iot-jobs-data.
 type Executions struct {
 	cfg      aws.Config
 	endpoint string
+	control  *iot.Client
 	signer   *v4.Signer
 	now      func() time.Time
 }
 
-// NewExecutions is the data plane at the account's endpoint, a URL.
-func NewExecutions(cfg aws.Config, endpoint string, now func() time.Time) *Executions {
-	return &Executions{cfg: cfg, endpoint: strings.TrimSuffix(endpoint, "/"), signer: v4.NewSigner(), now: now}
+// NewExecutions is the data plane at the account's endpoint, a URL; control is asked
+// whether it is right.
+func NewExecutions(cfg aws.Config, endpoint string, control *iot.Client, now func() time.Time) *Executions {
+	return &Executions{cfg: cfg, endpoint: strings.TrimSuffix(endpoint, "/"), control: control, signer: v4.NewSigner(), now: now}
 }
 
 // dataError is an error that the data plane answered.
 type dataError struct {
+	host    string
 	status  int
-	code    string
+	code    string // "" where the answer has none
 	message string
 }
 
 func (e *dataError) Error() string {
-	return fmt.Sprintf("%s (HTTP %d): %s", e.code, e.status, e.message)
+	code := e.code
+	if code == "" {
+		code = "no error code"
+	}
+	text := fmt.Sprintf("the jobs data plane %s answered %s (HTTP %d)", e.host, code, e.status)
+	if e.message != "" {
+		text += ": " + e.message
+	}
+	return text
 }
+
+// ErrorCode is AWS's, "" where the answer has none.
 func (e *dataError) ErrorCode() string { return e.code }
+
+// Codes of the data plane that say, in one way or another, that an execution cannot
+// be touched any more.
+const (
+	notFoundCode  = "ResourceNotFoundException"
+	terminalCode  = "TerminalStateException"
+	wrongMoveCode = "InvalidStateTransitionException"
+)
 
 // Update implements jobs.Executions.
 func (e *Executions) Update(ctx context.Context, thing event.ThingName, job event.JobID, number int64, status event.JobStatus, details map[string]string) error {
@@ -64,23 +93,25 @@ func (e *Executions) Update(ctx context.Context, thing event.ThingName, job even
 	if err != nil {
 		return err
 	}
-	err = e.call(ctx, http.MethodPost, thing, job, nil, body, nil)
+	err = e.call(ctx, http.MethodPost, path(thing, job), nil, body, nil)
 	if err == nil {
 		return nil
 	}
-	if gone(err) {
-		return jobs.ErrOver
-	}
-	if moved, ok := errors.AsType[*dataError](err); ok && moved.code == "InvalidStateTransitionException" {
-		// Another attempt, or an end that came in between: look.
-		if s, e := e.Status(ctx, thing, job, number); errors.Is(e, jobs.ErrOver) || e == nil && s.Terminal() {
-			return jobs.ErrOver
+	if answered, ok := errors.AsType[*dataError](err); ok {
+		switch answered.code {
+		case notFoundCode, terminalCode, wrongMoveCode:
+			if _, err = e.over(ctx, thing, job, number, answered); errors.Is(err, jobs.ErrOver) {
+				return jobs.ErrOver
+			}
 		}
 	}
 	return fmt.Errorf("iotjobs.Update: to %s: %w", status, err)
 }
 
-// Status implements jobs.Executions.
+// Status implements jobs.Executions. Of a terminal execution the data plane tells no
+// status, but the control plane does; where that one is too busy (it takes 10
+// calls a second, the data plane 200), the code alone is believed: no other service
+// answers TerminalStateException.
 func (e *Executions) Status(ctx context.Context, thing event.ThingName, job event.JobID, number int64) (event.JobStatus, error) {
 	var out struct {
 		Execution *struct {
@@ -89,35 +120,74 @@ func (e *Executions) Status(ctx context.Context, thing event.ThingName, job even
 		} `json:"execution"`
 	}
 	query := url.Values{"executionNumber": {strconv.FormatInt(number, 10)}, "includeJobDocument": {"false"}}
-	err := e.call(ctx, http.MethodGet, thing, job, query, nil, &out)
-	if e, ok := errors.AsType[*dataError](err); ok && e.code == terminalState {
-		return "", jobs.ErrTerminal // AWS IoT describes no terminal execution to devices
-	}
-	if gone(err) {
-		return "", jobs.ErrOver
-	}
-	if err != nil {
+	err := e.call(ctx, http.MethodGet, path(thing, job), query, nil, &out)
+	switch answered, ok := errors.AsType[*dataError](err); {
+	case err == nil && out.Execution != nil && out.Execution.ExecutionNumber == number:
+		return out.Execution.Status, nil
+	case err == nil:
+		err = fmt.Errorf("the jobs data plane %s does not know attempt %d", e.host(), number)
+	case !ok || answered.code != notFoundCode && answered.code != terminalCode:
 		return "", fmt.Errorf("iotjobs.Status: %w", err)
 	}
-	if out.Execution == nil || out.Execution.ExecutionNumber != number {
-		return "", jobs.ErrOver // replaced by a later attempt
+	status, over := e.over(ctx, thing, job, number, err)
+	switch answered, ok := errors.AsType[*dataError](err); {
+	case errors.Is(over, jobs.ErrOver) && status != "":
+		return status, nil
+	case errors.Is(over, jobs.ErrOver):
+		return "", jobs.ErrOver
+	case ok && answered.code == terminalCode && throttledByControl(over):
+		return "", jobs.ErrTerminal
 	}
-	return out.Execution.Status, nil
+	return "", fmt.Errorf("iotjobs.Status: %w", over)
 }
 
-const terminalState = "TerminalStateException"
+// over asks the control plane about an execution of which the data plane says, by
+// why, that it is over or gone. It returns jobs.ErrOver if that is so, with the
+// terminal status or "" for one that is gone; else an error that tells what is
+// wrong.
+func (e *Executions) over(ctx context.Context, thing event.ThingName, job event.JobID, number int64, why error) (event.JobStatus, error) {
+	out, err := e.control.DescribeJobExecution(ctx, &iot.DescribeJobExecutionInput{
+		ThingName: aws.String(string(thing)), JobId: aws.String(string(job)), ExecutionNumber: &number,
+	})
+	switch {
+	case notFound(err):
+		return "", jobs.ErrOver
+	case err != nil:
+		return "", fmt.Errorf("%w; the control plane cannot say whether that is so: %w", why, err)
+	case out.Execution == nil:
+		return "", fmt.Errorf("%w; the control plane says nothing of the job execution", why)
+	}
+	status := event.JobStatus(out.Execution.Status)
+	if status.Terminal() {
+		return status, jobs.ErrOver
+	}
+	return "", fmt.Errorf("%w; but the control plane says that the job execution is %s", why, status)
+}
 
-func gone(err error) bool {
-	e, ok := errors.AsType[*dataError](err)
-	return ok && (e.code == "ResourceNotFoundException" || e.code == terminalState)
+func throttledByControl(err error) bool {
+	var api interface{ ErrorCode() string }
+	if _, busy := errors.AsType[*types.ThrottlingException](err); busy {
+		return true
+	}
+	return errors.As(err, &api) && api.ErrorCode() == "TooManyRequestsException"
+}
+
+func path(thing event.ThingName, job event.JobID) string {
+	return "/things/" + url.PathEscape(string(thing)) + "/jobs/" + url.PathEscape(string(job))
+}
+
+// host names the endpoint in error texts.
+func (e *Executions) host() string {
+	_, host, _ := strings.Cut(e.endpoint, "://")
+	return host
 }
 
 // attempts is how often a call is made before its error is told.
 const attempts = 3
 
 // call makes one call, again after throttling and passing faults.
-func (e *Executions) call(ctx context.Context, method string, thing event.ThingName, job event.JobID, query url.Values, body []byte, out any) error {
-	u := e.endpoint + "/things/" + url.PathEscape(string(thing)) + "/jobs/" + url.PathEscape(string(job))
+func (e *Executions) call(ctx context.Context, method, path string, query url.Values, body []byte, out any) error {
+	u := e.endpoint + path
 	if query != nil {
 		u += "?" + query.Encode()
 	}
@@ -176,30 +246,61 @@ func (e *Executions) once(ctx context.Context, method, u string, body []byte, ou
 	if err != nil {
 		return true, err
 	}
-	if resp.StatusCode >= 300 {
-		failure := parseError(resp, answer)
-		return resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests || failure.code == "ThrottlingException", failure
+	if failure := e.failure(resp, answer); failure != nil {
+		return failure.passing(), failure
 	}
 	if out == nil {
 		return false, nil
 	}
-	return false, json.Unmarshal(answer, out)
+	if err := json.Unmarshal(answer, out); err != nil {
+		return false, e.unreadable(resp)
+	}
+	return false, nil
 }
 
-func parseError(resp *http.Response, answer []byte) *dataError {
-	var b struct {
+// passing reports whether a moment later the answer may be another.
+func (e *dataError) passing() bool {
+	switch e.code {
+	case "ThrottlingException", "TooManyRequestsException", "ServiceUnavailableException":
+		return true
+	}
+	return e.status >= 500 || e.status == http.StatusTooManyRequests
+}
+
+// failure is the error that an answer tells of; nil if it is a success. A success
+// of the operations used here is an object without these members.
+func (e *Executions) failure(resp *http.Response, answer []byte) *dataError {
+	type fault struct {
 		Type    string `json:"__type"`
 		Code    string `json:"code"`
 		Message string `json:"message"`
 	}
-	_ = json.Unmarshal(answer, &b) // an answer that is no JSON has only a status
+	var b struct {
+		fault
+		Output *fault `json:"Output"`
+	}
+	success := resp.StatusCode < 300
+	if err := json.Unmarshal(answer, &b); err != nil && success && len(answer) > 0 {
+		return e.unreadable(resp)
+	}
+	found := b.fault
+	if b.Output != nil {
+		found = *b.Output
+	}
 	code := resp.Header.Get("X-Amzn-Errortype")
-	for _, c := range []string{b.Type, b.Code} {
+	for _, c := range []string{found.Type, found.Code} {
 		if code == "" {
 			code = c
 		}
 	}
+	if success && code == "" && found.Message == "" && b.Output == nil {
+		return nil
+	}
 	code, _, _ = strings.Cut(code, ":")
 	code = code[strings.LastIndexByte(code, '#')+1:]
-	return &dataError{status: resp.StatusCode, code: code, message: b.Message}
+	return &dataError{host: e.host(), status: resp.StatusCode, code: code, message: found.Message}
+}
+
+func (e *Executions) unreadable(resp *http.Response) *dataError {
+	return &dataError{host: e.host(), status: resp.StatusCode, message: "the answer is not what the jobs data plane says"}
 }

@@ -12,16 +12,18 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/iot"
 
 	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/jobs"
 )
 
-// transport answers requests from a list.
+// transport answers requests from two lists, one for each plane.
 type transport struct {
 	t       *testing.T
 	answers []answer
-	asked   []string // "METHOD path?query body"
+	control []answer
+	asked   []string // "METHOD path?query body"; the control plane's begin with "control "
 }
 
 type answer struct {
@@ -31,19 +33,26 @@ type answer struct {
 }
 
 func (tr *transport) Do(r *http.Request) (*http.Response, error) {
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return nil, err
+	body := []byte{}
+	if r.Body != nil {
+		var err error
+		if body, err = io.ReadAll(r.Body); err != nil {
+			return nil, err
+		}
 	}
-	if a := r.Header.Get("Authorization"); !strings.Contains(a, "/us-east-1/iot-jobs-data/aws4_request") {
+	left, plane := &tr.answers, ""
+	switch a := r.Header.Get("Authorization"); {
+	case strings.Contains(a, "/us-east-1/iot/aws4_request"):
+		left, plane = &tr.control, "control "
+	case !strings.Contains(a, "/us-east-1/iot-jobs-data/aws4_request"):
 		tr.t.Errorf("signed as %s", a)
 	}
-	tr.asked = append(tr.asked, strings.TrimSpace(r.Method+" "+r.URL.RequestURI()+" "+string(body)))
-	if len(tr.answers) == 0 {
+	tr.asked = append(tr.asked, strings.TrimSpace(plane+r.Method+" "+r.URL.RequestURI()+" "+string(body)))
+	if len(*left) == 0 {
 		return nil, errors.New("no answer left")
 	}
-	a := tr.answers[0]
-	tr.answers = tr.answers[1:]
+	a := (*left)[0]
+	*left = (*left)[1:]
 	w := httptest.NewRecorder()
 	w.Header().Set("X-Amzn-Errortype", a.header)
 	w.WriteHeader(a.status)
@@ -53,9 +62,21 @@ func (tr *transport) Do(r *http.Request) (*http.Response, error) {
 
 func newExecutions(t *testing.T, answers ...answer) (*Executions, *transport) {
 	tr := &transport{t: t, answers: answers}
-	cfg := aws.Config{Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", ""), HTTPClient: tr}
-	return NewExecutions(cfg, "https://data.example/", time.Now), tr
+	cfg := aws.Config{
+		Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", ""), HTTPClient: tr,
+		Retryer: func() aws.Retryer { return aws.NopRetryer{} },
+	}
+	return NewExecutions(cfg, "https://data.example/", iot.NewFromConfig(cfg), time.Now), tr
 }
+
+// Answers of the control plane.
+var (
+	unknown  = answer{404, "ResourceNotFoundException", `{}`}
+	inStatus = func(s string) answer {
+		return answer{200, "", `{"execution":{"status":"` + s + `","executionNumber":3}}`}
+	}
+	throttled = answer{429, "ThrottlingException", `{}`}
+)
 
 func TestUpdateSendsOneExecution(t *testing.T) {
 	e, tr := newExecutions(t, answer{status: 200, body: `{}`})
@@ -68,50 +89,111 @@ func TestUpdateSendsOneExecution(t *testing.T) {
 	}
 }
 
+// overs are answers by which the data plane calls an execution over, or gone.
+var overs = map[string]answer{
+	"missing":  {404, "ResourceNotFoundException:http://internal.amazon.com/", `{}`},
+	"terminal": {410, "", `{"__type":"com.amazon#TerminalStateException","message":"over"}`},
+	"moved":    {409, "InvalidStateTransitionException", `{}`},
+}
+
 func TestEndedExecutionsAreOver(t *testing.T) {
-	for name, answers := range map[string][]answer{
-		"missing":           {{404, "ResourceNotFoundException:http://internal.amazon.com/", `{}`}},
-		"terminal":          {{410, "", `{"__type":"com.amazon#TerminalStateException","message":"over"}`}},
-		"moved to terminal": {{409, "InvalidStateTransitionException", `{}`}, {200, "", `{"execution":{"status":"CANCELED","executionNumber":3}}`}},
-		"replaced":          {{409, "InvalidStateTransitionException", `{}`}, {200, "", `{"execution":{"status":"QUEUED","executionNumber":4}}`}},
-	} {
-		e, _ := newExecutions(t, answers...)
-		if err := e.Update(t.Context(), "t", "j", 3, event.StatusSucceeded, nil); !errors.Is(err, jobs.ErrOver) {
-			t.Errorf("%s: got %v, want ErrOver", name, err)
+	for name, a := range overs {
+		for _, confirmed := range []answer{unknown, inStatus("CANCELED"), inStatus("TIMED_OUT"), inStatus("SUCCEEDED")} {
+			e, tr := newExecutions(t, a)
+			tr.control = []answer{confirmed}
+			if err := e.Update(t.Context(), "t", "j", 3, event.StatusSucceeded, nil); !errors.Is(err, jobs.ErrOver) {
+				t.Errorf("%s, %v: got %v, want ErrOver", name, confirmed, err)
+			}
+			if want := "control GET /things/t/jobs/j?executionNumber=3"; tr.asked[1] != want {
+				t.Errorf("%s: asked %s, want %s", name, tr.asked[1], want)
+			}
 		}
 	}
 }
 
-func TestStatusTellsTerminalFromGone(t *testing.T) {
+// A wrong endpoint answers 404 to everything.
+func TestOverIsNotBelievedOfTheDataPlaneAlone(t *testing.T) {
+	answers := map[string]answer{
+		"no code":      {404, "", `<html>not here</html>`},
+		"another code": {404, "UnknownOperationException", `{}`},
+	}
+	for name, a := range overs {
+		answers[name] = a
+	}
+	for name, a := range answers {
+		for _, c := range []answer{inStatus("QUEUED"), inStatus("IN_PROGRESS"), {403, "AccessDeniedException", `{}`}, {200, "", `{}`}} {
+			e, tr := newExecutions(t, a, a)
+			tr.control = []answer{c, c}
+			err := e.Update(t.Context(), "t", "j", 3, event.StatusInProgress, nil)
+			if err == nil || errors.Is(err, jobs.ErrOver) || !strings.Contains(err.Error(), "data.example") {
+				t.Errorf("Update, %s, %v: %v", name, c, err)
+			}
+			if name == "moved" {
+				continue // no answer to a question
+			}
+			s, err := e.Status(t.Context(), "t", "j", 3)
+			if err == nil || errors.Is(err, jobs.ErrOver) {
+				t.Errorf("Status, %s, %v: %q, %v", name, c, s, err)
+			}
+		}
+	}
+}
+
+func TestStatusOfWhatIsOver(t *testing.T) {
+	replaced := answer{200, "", `{"execution":{"status":"QUEUED","executionNumber":4}}`}
 	for name, c := range map[string]struct {
-		answer   answer
-		terminal bool
+		answer, control answer
+		status          event.JobStatus
+		want            error
 	}{
-		"terminal": {answer{410, "TerminalStateException", `{}`}, true},
-		"deleted":  {answer{404, "ResourceNotFoundException", `{}`}, false},
-		"replaced": {answer{200, "", `{"execution":{"status":"QUEUED","executionNumber":4}}`}, false},
-		"nothing":  {answer{200, "", `{}`}, false},
+		"terminal":               {overs["terminal"], inStatus("TIMED_OUT"), event.StatusTimedOut, nil},
+		"terminal, control busy": {overs["terminal"], throttled, "", jobs.ErrTerminal},
+		"deleted":                {overs["missing"], unknown, "", jobs.ErrOver},
+		"replaced":               {replaced, inStatus("FAILED"), event.StatusFailed, nil},
+		"replaced and deleted":   {replaced, unknown, "", jobs.ErrOver},
+		"nothing":                {answer{200, "", `{}`}, unknown, "", jobs.ErrOver},
 	} {
 		e, tr := newExecutions(t, c.answer)
-		_, err := e.Status(t.Context(), "t", "j", 3)
-		if !errors.Is(err, jobs.ErrOver) || errors.Is(err, jobs.ErrTerminal) != c.terminal {
-			t.Errorf("%s: got %v", name, err)
+		tr.control = []answer{c.control}
+		status, err := e.Status(t.Context(), "t", "j", 3)
+		if status != c.status || !errors.Is(err, c.want) {
+			t.Errorf("%s: got %q, %v", name, status, err)
 		}
 		if want := "GET /things/t/jobs/j?executionNumber=3&includeJobDocument=false"; tr.asked[0] != want {
 			t.Errorf("%s: asked %s, want %s", name, tr.asked[0], want)
 		}
 	}
-}
-
-func TestARefusedMoveOfALiveExecutionIsAnError(t *testing.T) {
-	e, _ := newExecutions(t, answer{409, "InvalidStateTransitionException", `{}`}, answer{200, "", `{"execution":{"status":"IN_PROGRESS","executionNumber":3}}`})
-	if err := e.Update(t.Context(), "t", "j", 3, event.StatusInProgress, nil); err == nil || errors.Is(err, jobs.ErrOver) {
+	// A busy control plane confirms no 404.
+	e, tr := newExecutions(t, overs["missing"])
+	tr.control = []answer{throttled}
+	if _, err := e.Status(t.Context(), "t", "j", 3); err == nil || errors.Is(err, jobs.ErrOver) {
 		t.Errorf("got %v", err)
 	}
-	// Neither does it pass for over when nobody can say.
-	e, _ = newExecutions(t, answer{409, "InvalidStateTransitionException", `{}`}, answer{403, "AccessDeniedException", `{}`})
-	if err := e.Update(t.Context(), "t", "j", 3, event.StatusInProgress, nil); err == nil || errors.Is(err, jobs.ErrOver) {
-		t.Errorf("got %v", err)
+}
+
+func TestSuccessThatTellsOfAnErrorIsOne(t *testing.T) {
+	for body, code := range map[string]string{
+		// As a developer read it off the wire (aws-sdk-js issue 2539, 2019-02-16).
+		`{"Output":{"__type":"com.amazon.coral.service#UnknownOperationException","message":null},"Version":"1.0"}`: "UnknownOperationException",
+		`{"Output":{},"Version":"1.0"}`:                               "no error code",
+		`{"__type":"com.amazon.coral.service#AccessDeniedException"}`: "AccessDeniedException",
+		`{"message":"Forbidden"}`:                                     "Forbidden",
+		`<html>welcome</html>`:                                        "not what the jobs data plane says",
+		`[]`:                                                          "not what the jobs data plane says",
+	} {
+		e, _ := newExecutions(t, answer{200, "", body}, answer{200, "", body})
+		if err := e.Update(t.Context(), "t", "j", 3, event.StatusInProgress, nil); err == nil || !strings.Contains(err.Error(), code) {
+			t.Errorf("Update, %s: %v", body, err)
+		}
+		if s, err := e.Status(t.Context(), "t", "j", 3); err == nil || !strings.Contains(err.Error(), code) {
+			t.Errorf("Status, %s: %q, %v", body, s, err)
+		}
+	}
+	for _, body := range []string{``, `{}`, `{"executionState":{"status":"IN_PROGRESS"},"jobDocument":"{}"}`} {
+		e, _ := newExecutions(t, answer{200, "", body})
+		if err := e.Update(t.Context(), "t", "j", 3, event.StatusInProgress, nil); err != nil {
+			t.Errorf("%s: %v", body, err)
+		}
 	}
 }
 
