@@ -19,7 +19,7 @@ BUILD := $(GO) build -tags lambda.norpc -ldflags "-s -w"
 
 export CGO_ENABLED = 0
 
-.PHONY: run rehearse build test test-race test-restart test-crash test-ablation lint fmt proto synth synth-check deploy build-lambdas \
+.PHONY: run rehearse build test test-race test-restart test-crash test-ablation lint fmt dist proto synth synth-check deploy build-lambdas \
 	lint-template bench bench-jsonata fuzz clean
 
 run: build ## one whole campaign on this machine: DEVICES=25 EVENT=file FAULTS=all
@@ -35,8 +35,8 @@ build: $(FUNCTIONS:%=build-%) ## bin/fleetstep, and the functions for this machi
 $(FUNCTIONS:%=build-%): build-%:
 	$(BUILD) -o bin/lambda/$*/bootstrap ./lambdas/$*
 
-test: ## all tests
-	$(GO) test ./...
+test: ## all tests; the last lines say how many recorded cases passed
+	$(GO) test -json ./... | $(GO) run ./internal/recordings/summary
 
 test-race: ## all tests with the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race ./...
@@ -68,6 +68,9 @@ synth: ## write infra/testdata/template.json (needs Node.js)
 
 synth-check: ## is the committed template fresh? (needs Node.js)
 	$(GO) run ./infra/app -placeholder-assets -check infra/testdata/template.json
+
+dist: ## reproducible archives for linux, macOS and Windows in .build/dist
+	$(GO) run ./internal/release -out .build/dist
 
 build-lambdas: $(FUNCTIONS:%=deploy-%) ## the functions as AWS runs them: static, arm64
 

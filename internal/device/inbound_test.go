@@ -13,35 +13,13 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/device"
 	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/recordings"
 	"github.com/fleetstep/fleetstep/internal/usp"
 	"github.com/fleetstep/fleetstep/proto/usprecord"
 )
 
-// shared is the folder beside the repository that holds the captures.
-func shared(t testing.TB) string {
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		up := filepath.Dir(dir)
-		if up == dir {
-			t.Skip("no go.mod above")
-		}
-		dir = up
-	}
-	path := filepath.Join(dir, "..", "shared", "usp", "captures")
-	if _, err := os.Stat(path); err != nil {
-		t.Skip("the captures are not here")
-	}
-	return path
-}
-
 func TestCapturedAgentsAreUnderstood(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join(shared(t), "*.json"))
+	files, err := filepath.Glob(filepath.Join(recordings.Dir(t, "captures of a real agent", "usp/captures"), "*.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,6 +22,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protojson"
 
+	"github.com/fleetstep/fleetstep/internal/recordings"
 	"github.com/fleetstep/fleetstep/internal/usp"
 	"github.com/fleetstep/fleetstep/proto/uspmsg"
 )
@@ -172,22 +173,10 @@ type recorded struct {
 
 func readCapture(t *testing.T, flow string) []recorded {
 	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		if filepath.Dir(dir) == dir {
-			t.Skip("no go.mod above this folder")
-		}
-		dir = filepath.Dir(dir)
-	}
-	names, _ := filepath.Glob(filepath.Join(dir, "..", "shared", "usp", "captures", flow+"-*.json"))
-	if len(names) != 1 {
-		t.Skipf("no capture %s in ../shared/usp/captures", flow)
+	dir := recordings.Dir(t, "captures of a real agent", "usp/captures")
+	names, err := filepath.Glob(filepath.Join(dir, flow+"-*.json"))
+	if err != nil || len(names) != 1 {
+		t.Fatalf("capture %s: %d files, %v", flow, len(names), err)
 	}
 	text, err := os.ReadFile(names[0])
 	if err != nil {
