@@ -93,8 +93,10 @@ func New(env *Env) *cobra.Command {
 The job commands reach AWS, or a local cloud started with "fleetstep local", by
 the AWS SDK's usual environment: AWS_ENDPOINT_URL, AWS_REGION, AWS_PROFILE,
 AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY.`,
+		Version:      Version(),
 		SilenceUsage: true, SilenceErrors: true,
 	}
+	root.SetVersionTemplate("fleetstep {{.Version}}\n")
 	root.SetIn(env.In)
 	root.SetOut(env.Out)
 	root.SetErr(env.Err)
