@@ -105,6 +105,7 @@ type Cloud struct {
 	broker    *broker.Broker
 	started   *scheduler.Gate
 	closed    *atomic.Bool
+	failures  failures
 }
 
 // New builds the services over what the store holds; it starts nothing.
@@ -115,6 +116,7 @@ func New(c Config) (*Cloud, error) {
 	closed := new(atomic.Bool)
 	c.Log = slog.New(quiet{c.Log.Handler(), closed})
 	cl := &Cloud{config: c, closed: closed, started: c.Scheduler.NewGate(), responses: newResponses(c.Scheduler, c.Endpoint)}
+	c.Scheduler.OnFailure(cl.failed)
 	cl.iam = iam.New(iam.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region})
 	cl.sts = sts.New(sts.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Keys: cl.iam, Roles: cl.iam})
 	cl.door = awsapi.New(awsapi.Config{Scheduler: c.Scheduler, Account: c.Account, Region: c.Region, Authorizer: cl.iam, Authenticator: cl.sts, Fault: c.Fault})
@@ -219,13 +221,15 @@ func (c *Cloud) Deploy(ctx context.Context, stack string, template []byte, param
 
 // Residue lists, a line each, what is unfinished in any service; nothing is
 // left of a campaign that has ended. Timers that wait for their time, such as
-// an item's time to live, are not unfinished work.
+// an item's time to live, are not unfinished work. Work in the background that
+// failed is.
 func (c *Cloud) Residue(ctx context.Context) []string {
 	lines := []string{}
 	for _, s := range c.services {
 		lines = append(lines, s.Residue(ctx)...)
 	}
 	lines = append(lines, c.rules.Residue(ctx)...)
+	lines = append(lines, c.failures.list()...)
 	slices.Sort(lines)
 	return lines
 }

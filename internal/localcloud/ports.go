@@ -3,12 +3,14 @@ package localcloud
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,6 +30,7 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/lambda"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn"
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
 // quiet is a log that falls silent once the cloud closes: what is cut off then
@@ -48,6 +51,36 @@ func (q quiet) WithAttrs(attrs []slog.Attr) slog.Handler {
 func (q quiet) WithGroup(name string) slog.Handler {
 	return quiet{q.Handler.WithGroup(name), q.closed}
 }
+
+// failures are those of work that nobody waits for, the first of each kind.
+type failures struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (f *failures) list() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.lines)
+}
+
+// failed logs what failed in the background, and keeps it for Residue. A closed
+// store is no failure: what it cuts off is taken up at the next Start.
+func (c *Cloud) failed(what string, err error) {
+	if c.closed.Load() || errors.Is(err, store.ErrClosed) {
+		return
+	}
+	c.config.Log.Error("work in the background failed", "what", what, "error", err)
+	line := what + " failed: " + err.Error()
+	c.failures.mu.Lock()
+	defer c.failures.mu.Unlock()
+	if len(c.failures.lines) < maxFailures && !slices.Contains(c.failures.lines, line) {
+		c.failures.lines = append(c.failures.lines, line)
+	}
+}
+
+// maxFailures is how many different failures are kept.
+const maxFailures = 100
 
 // executor is how functions run: as processes, or as handlers in this process.
 func (c *Cloud) executor() lambda.Executor {

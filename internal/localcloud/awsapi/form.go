@@ -1,6 +1,7 @@
 package awsapi
 
 import (
+	"maps"
 	"net/url"
 	"reflect"
 	"slices"
@@ -21,7 +22,8 @@ const maxFormDepth = 32
 
 func parseForm(values url.Values) (*formNode, error) {
 	root := &formNode{}
-	for name, v := range values {
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		v := values[name]
 		parts := strings.Split(name, ".")
 		if len(parts) > maxFormDepth {
 			return nil, Errorf("MalformedInput", "parameter %.64s is nested too deep", name)

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"hash"
 	"io"
 	"net"
 	"net/http"
@@ -137,9 +138,7 @@ func (q *request) dispatch() error {
 func (q *request) queryService(candidates []*Service) error {
 	version := q.form.Get("Version")
 	if len(candidates) == 0 {
-		for _, list := range q.door.signing {
-			candidates = append(candidates, list...)
-		}
+		candidates = slices.Clone(q.door.order)
 	}
 	for _, s := range candidates {
 		if slices.Contains(s.Protocols, Query) && (s.Version == version || len(candidates) == 1) {
@@ -444,10 +443,7 @@ var ErrContentHash = errors.New("awsapi: the body does not have the hash that wa
 type hashedBody struct {
 	body io.ReadCloser
 	want []byte
-	hash interface {
-		io.Writer
-		Sum([]byte) []byte
-	}
+	hash hash.Hash
 }
 
 func (h *hashedBody) Read(p []byte) (int, error) {

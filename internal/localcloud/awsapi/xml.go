@@ -160,6 +160,9 @@ func decodeXML(body []byte, v reflect.Value) error {
 			top.text.Write(t)
 		}
 	}
+	if len(root.children) != 1 {
+		return malformed
+	}
 	for _, n := range root.children { // the document's element
 		return decodeXMLMember(n, v)
 	}

@@ -80,13 +80,16 @@ type stackOut struct {
 
 // deployment checks what create and update have in common.
 func (s *Service) deployment(in *stackIn, previous stackRecord) (Deployment, error) {
-	for option, set := range map[string]bool{
-		"TemplateURL": in.TemplateURL != "", "RoleARN": in.RoleARN != "", "StackPolicyBody": in.StackPolicyBody != "",
-		"StackPolicyURL": in.StackPolicyURL != "", "TimeoutInMinutes": in.TimeoutInMinutes != 0,
-		"NotificationARNs": len(in.NotificationARNs) > 0,
+	for _, option := range []struct {
+		name string
+		set  bool
+	}{
+		{"TemplateURL", in.TemplateURL != ""}, {"RoleARN", in.RoleARN != ""}, {"StackPolicyBody", in.StackPolicyBody != ""},
+		{"StackPolicyURL", in.StackPolicyURL != ""}, {"TimeoutInMinutes", in.TimeoutInMinutes != 0},
+		{"NotificationARNs", len(in.NotificationARNs) > 0},
 	} {
-		if set {
-			return Deployment{}, awsapi.NotBuilt("the member " + option + " of a stack")
+		if option.set {
+			return Deployment{}, awsapi.NotBuilt("the member " + option.name + " of a stack")
 		}
 	}
 	d := Deployment{Name: in.StackName, Template: []byte(in.TemplateBody), Parameters: map[string]string{}}
@@ -197,13 +200,15 @@ func (s *Service) announce(ctx context.Context, d Deployment) (*work, error) {
 func (s *Service) rollBack(ctx context.Context, name string, forget bool) {
 	failed, ok, err := s.stack(name)
 	if err != nil || !ok {
+		s.config.Scheduler.Failed("cloudformation roll back "+name, err)
 		return
 	}
 	if s.delete(ctx, name) != nil || forget {
 		return
 	}
 	failed.Status, failed.Outputs = "ROLLBACK_COMPLETE", nil
-	_ = s.config.Store.Update(func(tx *store.Tx) error { return stacks.Put(tx, failed, name) })
+	err = s.config.Store.Update(func(tx *store.Tx) error { return stacks.Put(tx, failed, name) })
+	s.config.Scheduler.Failed("cloudformation roll back "+name, err)
 }
 
 func (s *Service) updateStack(ctx context.Context, c *awsapi.Call, in *stackIn) (*stackOut, error) {
@@ -322,9 +327,9 @@ func (t *Template) shown(given map[string]string) []parameterShape {
 		d := t.Parameters[name]
 		value, ok := given[name]
 		if !ok {
-			value, _ = asText(d.Default)
+			value = shownText(d.Default)
 		}
-		if hidden, _ := asText(d.NoEcho); hidden == "true" {
+		if shownText(d.NoEcho) == "true" {
 			value = "****"
 		}
 		list = append(list, parameterShape{ParameterKey: name, ParameterValue: value})
@@ -529,8 +534,7 @@ func (s *Service) validateTemplate(_ context.Context, _ *awsapi.Call, in *valida
 	out := &validateTemplateOut{Description: t.Description, Parameters: []templateParameter{}}
 	for _, name := range slices.Sorted(maps.Keys(t.Parameters)) {
 		d := t.Parameters[name]
-		value, _ := asText(d.Default)
-		hidden, _ := asText(d.NoEcho)
+		value, hidden := shownText(d.Default), shownText(d.NoEcho)
 		out.Parameters = append(out.Parameters, templateParameter{name, value, hidden == "true", d.Description})
 	}
 	if t.needCapabilities(nil) != nil {

@@ -211,7 +211,7 @@ func (w *work) save() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	err := w.s.config.Store.Update(func(tx *store.Tx) error {
-		for id := range w.dirty {
+		for _, id := range slices.Sorted(maps.Keys(w.dirty)) {
 			r, ok := w.records[id]
 			if !ok {
 				if err := resources.Delete(tx, w.stack.Name, id); err != nil {
@@ -392,7 +392,8 @@ func (w *work) outputs() error {
 // removeUnwanted deletes the resources that the template no longer has, those made last first.
 func (w *work) removeUnwanted(ctx context.Context) error {
 	var gone []resourceRecord
-	for id, r := range w.records {
+	for _, id := range slices.Sorted(maps.Keys(w.records)) {
+		r := w.records[id]
 		if !w.wanted(id) {
 			gone = append(gone, r)
 		}

@@ -445,6 +445,15 @@ func asText(v any) (string, error) {
 	}
 }
 
+// shownText is a text, "" for what is none.
+func shownText(v any) string {
+	text, err := asText(v)
+	if err != nil {
+		return ""
+	}
+	return text
+}
+
 // asNumber is a number, or a text that reads as one.
 func asNumber(v any) (json.Number, error) {
 	switch v := v.(type) {

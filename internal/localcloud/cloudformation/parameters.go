@@ -27,7 +27,7 @@ func (t *Template) values(given map[string]string) (map[string]any, error) {
 				p.add(path, "must have a value")
 				continue
 			}
-			text, _ = asText(d.Default)
+			text = shownText(d.Default)
 		}
 		if message := d.check(text); message != "" {
 			if d.ConstraintDescription != "" {
@@ -101,7 +101,10 @@ func (d Parameter) checkNumber(text string) string {
 	if err != nil {
 		return err.Error()
 	}
-	v, _ := n.Float64()
+	v, err := n.Float64()
+	if err != nil {
+		return err.Error()
+	}
 	bound := func(n json.Number) (float64, bool) {
 		f, err := n.Float64()
 		return f, err == nil

@@ -3,6 +3,8 @@ package cloudformation
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
@@ -122,7 +124,8 @@ var bucketPolicy = kind{
 func attributesAsMap(in map[string]any, keep ...string) error {
 	attributes := map[string]any{}
 next:
-	for name, v := range in {
+	for _, name := range slices.Sorted(maps.Keys(in)) {
+		v := in[name]
 		for _, k := range keep {
 			if name == k {
 				continue next

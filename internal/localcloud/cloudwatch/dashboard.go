@@ -143,8 +143,8 @@ func (b *body) check(doc map[string]any) {
 
 func timeOf(s string) (awsapi.Time, bool) {
 	var t awsapi.Time
-	b, _ := json.Marshal(s)
-	return t, s != "" && t.UnmarshalJSON(b) == nil
+	b, err := json.Marshal(s)
+	return t, err == nil && s != "" && t.UnmarshalJSON(b) == nil
 }
 
 func (b *body) oneOf(m map[string]any, path, key string, values ...string) {

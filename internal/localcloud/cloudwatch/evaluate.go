@@ -472,10 +472,11 @@ func (s *Service) run(key []string) {
 		data["actionState"], data["error"] = "Failed", said
 		summary = "Failed to execute action " + x.Target
 	}
-	_ = s.Store.Update(func(tx *store.Tx) error { // fails only when the store is closed: then Start runs it again
+	err = s.Store.Update(func(tx *store.Tx) error { // an action that stays is run again by Start
 		if err := s.record(tx, x.Alarm, "Action", summary[:min(len(summary), 255)], data); err != nil {
 			return err
 		}
 		return actions.Delete(tx, key...)
 	})
+	s.Scheduler.Failed("cloudwatch action of "+x.AlarmARN, err)
 }

@@ -164,7 +164,8 @@ func (s *Service) Add(namespace, name, unit string, value float64, dimensions ma
 		return
 	}
 	var d []Dimension
-	for k, v := range dimensions {
+	for _, k := range slices.Sorted(maps.Keys(dimensions)) {
+		v := dimensions[k]
 		d = append(d, Dimension{k, v})
 	}
 	at := s.Scheduler.Now().Unix()
@@ -203,7 +204,7 @@ func (s *Service) gather(k slot, b bucket) {
 	}
 	have.merge(b)
 	if s.flush == nil {
-		s.flush = s.Scheduler.After(time.Second, "cloudwatch flush", func() { _ = s.Flush() })
+		s.flush = s.Scheduler.After(time.Second, "cloudwatch flush", func() { s.Scheduler.Failed("cloudwatch flush", s.Flush()) })
 	}
 }
 

@@ -29,7 +29,10 @@ func parseStatistic(s string) (statistic, bool) {
 		return statistic{name: "TM", share: true, lo: 0.25, hi: 0.75}, true
 	}
 	if m := shortStatistic.FindStringSubmatch(s); m != nil {
-		v, _ := strconv.ParseFloat(m[2], 64)
+		v, err := strconv.ParseFloat(m[2], 64)
+		if err != nil {
+			return statistic{}, false
+		}
 		name := map[string]string{"p": "p", "tm": "TM", "wm": "WM", "tc": "TC", "ts": "TS"}[m[1]]
 		return statistic{name: name, share: true, hi: v / 100}, true
 	}
@@ -46,11 +49,17 @@ func parseStatistic(s string) (statistic, bool) {
 		scale, st.lo, st.hi = 100, 0, 1
 	}
 	if m[2] != "" {
-		v, _ := strconv.ParseFloat(m[2], 64)
+		v, err := strconv.ParseFloat(m[2], 64)
+		if err != nil {
+			return statistic{}, false
+		}
 		st.lo = v / scale
 	}
 	if m[4] != "" {
-		v, _ := strconv.ParseFloat(m[4], 64)
+		v, err := strconv.ParseFloat(m[4], 64)
+		if err != nil {
+			return statistic{}, false
+		}
 		st.hi = v / scale
 	}
 	if st.lo >= st.hi || st.share && (st.lo < 0 || st.hi > 1) {

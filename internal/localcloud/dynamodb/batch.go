@@ -46,7 +46,8 @@ const maxBatchBytes = 16 << 20
 
 func (s *Service) batchGet(_ context.Context, _ *awsapi.Call, in *batchGetIn) (*batchGetOut, error) {
 	n := 0
-	for name, k := range in.RequestItems {
+	for _, name := range slices.Sorted(maps.Keys(in.RequestItems)) {
+		k := in.RequestItems[name]
 		n += len(k.Keys)
 		if len(k.Keys) == 0 {
 			return nil, errValidation("RequestItems.%s.Keys must have at least one member", name)
@@ -277,13 +278,14 @@ func (s *Service) transactWrite(ctx context.Context, call *awsapi.Call, in *tran
 // forget drops a client request token once its time is over.
 func (s *Service) forget(token string, when time.Time) {
 	s.Scheduler.At(when, "dynamodb client request token", func() {
-		_ = s.Store.Update(func(tx *store.Tx) error {
+		err := s.Store.Update(func(tx *store.Tx) error {
 			r, ok, err := requests.Get(tx, token)
 			if err != nil || !ok || s.Scheduler.Now().Before(r.Expires) {
 				return err
 			}
 			return requests.Delete(tx, token)
 		})
+		s.Scheduler.Failed("dynamodb client request token", err)
 	})
 }
 

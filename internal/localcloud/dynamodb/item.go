@@ -30,12 +30,15 @@ type replaced struct {
 }
 
 func (r replaced) check() error {
-	for name, v := range map[string]any{
-		"Expected": r.Expected, "AttributeUpdates": r.AttributeUpdates, "AttributesToGet": r.AttributesToGet, "KeyConditions": r.KeyConditions,
-		"QueryFilter": r.QueryFilter, "ScanFilter": r.ScanFilter, "ConditionalOperator": r.ConditionalOperator,
+	for _, p := range [...]struct {
+		name  string
+		value any
+	}{
+		{"Expected", r.Expected}, {"AttributeUpdates", r.AttributeUpdates}, {"AttributesToGet", r.AttributesToGet}, {"KeyConditions", r.KeyConditions},
+		{"QueryFilter", r.QueryFilter}, {"ScanFilter", r.ScanFilter}, {"ConditionalOperator", r.ConditionalOperator},
 	} {
-		if v != nil {
-			return awsapi.NotBuilt("the DynamoDB parameter " + name + "; use an expression")
+		if p.value != nil {
+			return awsapi.NotBuilt("the DynamoDB parameter " + p.name + "; use an expression")
 		}
 	}
 	return nil
@@ -97,11 +100,17 @@ func (t *table) checkKey(item expr.Item, only bool) error {
 	return nil
 }
 
+// checkItem tells of the first attribute, by name, that is not valid.
 func checkItem(item expr.Item) error {
-	for _, v := range item {
-		if err := v.Check(); err != nil {
-			return asValidation(err)
+	var wrong error
+	first := ""
+	for name, v := range item {
+		if err := v.Check(); err != nil && (wrong == nil || name < first) {
+			first, wrong = name, err
 		}
+	}
+	if wrong != nil {
+		return asValidation(wrong)
 	}
 	return nil
 }

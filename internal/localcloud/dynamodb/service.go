@@ -2,6 +2,8 @@ package dynamodb
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -224,10 +226,11 @@ func (s *Service) deleteExpired() {
 			return nil
 		})
 		if err != nil || !more {
+			s.Scheduler.Failed("dynamodb time to live", err)
 			break
 		}
 	}
-	_ = s.nextSweep()
+	s.Scheduler.Failed("dynamodb time to live", s.nextSweep())
 }
 
 func (s *Service) expire(tx *store.Tx, key []string, now time.Time) error {
@@ -277,14 +280,14 @@ func (s *Service) API() awsapi.Service {
 			awsapi.Op("Scan", s.scan, on(s, func(in *scanIn) string { return in.TableName })),
 			awsapi.Op("BatchGetItem", s.batchGet, awsapi.On(func(_ *awsapi.Call, in *batchGetIn) []string {
 				var arns []string
-				for name := range in.RequestItems {
+				for _, name := range slices.Sorted(maps.Keys(in.RequestItems)) {
 					arns = append(arns, s.arn(tableName(name)))
 				}
 				return arns
 			})),
 			awsapi.Op("BatchWriteItem", s.batchWrite, awsapi.On(func(_ *awsapi.Call, in *batchWriteIn) []string {
 				var arns []string
-				for name := range in.RequestItems {
+				for _, name := range slices.Sorted(maps.Keys(in.RequestItems)) {
 					arns = append(arns, s.arn(tableName(name)))
 				}
 				return arns

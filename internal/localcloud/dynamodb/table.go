@@ -395,7 +395,7 @@ func (s *Service) updateTimeToLive(_ context.Context, _ *awsapi.Call, in *timeTo
 				}
 			}
 		}
-		tx.OnCommit(func() { _ = s.nextSweep() })
+		tx.OnCommit(func() { s.Scheduler.Failed("dynamodb time to live", s.nextSweep()) })
 		return tables.Put(tx, *t, t.Name)
 	})
 }

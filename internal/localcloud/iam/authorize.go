@@ -2,6 +2,8 @@ package iam
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -182,7 +184,8 @@ func (s *Service) policiesOf(arn string) (*principalPolicies, error) {
 		}
 		p.tags = e.Tags
 		texts := make([]string, 0, len(e.Inline)+len(e.Attached))
-		for _, doc := range e.Inline {
+		for _, name := range slices.Sorted(maps.Keys(e.Inline)) {
+			doc := e.Inline[name]
 			texts = append(texts, doc)
 		}
 		for _, arn := range e.Attached {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -146,12 +148,12 @@ func New(c Config) (*Service, error) {
 			}
 			s.restore(row.Key[0], row.Value)
 		}
-		for id, sess := range s.sessions {
+		for _, id := range slices.Sorted(maps.Keys(s.sessions)) {
 			for row, err := range queuedTable.Scan(tx, store.Query{Prefix: []string{id}, Reverse: true}) {
 				if err != nil {
 					return err
 				}
-				sess.last = store.ParseNumber(row.Key[1])
+				s.sessions[id].last = store.ParseNumber(row.Key[1])
 				break
 			}
 		}

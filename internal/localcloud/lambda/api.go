@@ -9,9 +9,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -292,7 +294,7 @@ func (s *Service) apply(ctx context.Context, c *awsapi.Call, f *Function, in set
 		f.Timeout = time.Duration(*in.Timeout) * time.Second
 	}
 	if in.Environment != nil {
-		for k := range in.Environment.Variables {
+		for _, k := range slices.Sorted(maps.Keys(in.Environment.Variables)) {
 			if !environmentName.MatchString(k) {
 				return errInvalidParameter("Environment: %q is not a name of an environment variable (a letter, then letters, digits and _)", k)
 			}

@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -361,7 +363,8 @@ func (p *Process) newEnvironment(ctx context.Context, f Function, po *pool, id a
 		"_HANDLER=" + f.Handler, "LAMBDA_TASK_ROOT=" + env.cmd.Dir, "LAMBDA_RUNTIME_DIR=/var/runtime",
 		"AWS_EXECUTION_ENV=AWS_Lambda_" + f.Runtime, "TZ=:UTC", "LANG=en_US.UTF-8", "PATH=/usr/local/bin:/usr/bin:/bin",
 	}
-	for k, v := range f.Env {
+	for _, k := range slices.Sorted(maps.Keys(f.Env)) {
+		v := f.Env[k]
 		env.cmd.Env = append(env.cmd.Env, k+"="+v)
 	}
 	out, w, err := os.Pipe()
@@ -384,7 +387,11 @@ func (p *Process) newEnvironment(ctx context.Context, f Function, po *pool, id a
 	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/error", env.serveError)
 	mux.HandleFunc("POST /2018-06-01/runtime/init/error", env.serveInitError)
 	env.server = &http.Server{Handler: mux}
-	s.Go("lambda runtime API of "+f.Name, func() { _ = env.server.Serve(listener) })
+	s.Go("lambda runtime API of "+f.Name, func() {
+		if err := env.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			s.Failed("lambda runtime API of "+f.Name, err)
+		}
+	})
 	s.Go("lambda output of "+f.Name, func() { env.readOutput(out) })
 	s.Go("lambda process of "+f.Name, func() {
 		err := env.cmd.Wait()

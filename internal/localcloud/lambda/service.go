@@ -338,13 +338,16 @@ func (s *Service) runEvent(requestID string, e event) {
 		e.Next = now.Add(time.Duration(e.Attempts) * time.Minute)
 	}
 	err = s.Store.Update(func(tx *store.Tx) error { return events.Put(tx, e, requestID) })
-	if err == nil {
-		s.schedule(requestID, e)
+	if err != nil {
+		s.Scheduler.Failed("lambda asynchronous invocation "+requestID, err)
+		return
 	}
+	s.schedule(requestID, e)
 }
 
 func (s *Service) end(requestID string) {
-	_ = s.Store.Update(func(tx *store.Tx) error { return events.Delete(tx, requestID) })
+	err := s.Store.Update(func(tx *store.Tx) error { return events.Delete(tx, requestID) })
+	s.Scheduler.Failed("lambda asynchronous invocation "+requestID, err)
 }
 
 // conclude sends an asynchronous invocation's outcome to its destination or

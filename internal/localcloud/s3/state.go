@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -87,10 +88,13 @@ func (s *Service) discard(blob string) {
 		return
 	}
 	if s.BlobDir != "" {
-		_ = os.Remove(s.path(blob))
+		if err := os.Remove(s.path(blob)); !errors.Is(err, fs.ErrNotExist) {
+			s.Scheduler.Failed("s3 removal of a body", err)
+		}
 		return
 	}
-	_ = s.Store.Update(func(tx *store.Tx) error { return blobs.Delete(tx, blob) })
+	err := s.Store.Update(func(tx *store.Tx) error { return blobs.Delete(tx, blob) })
+	s.Scheduler.Failed("s3 removal of a body", err)
 }
 
 // open returns a body for reading.

@@ -16,9 +16,17 @@ type Route struct {
 	Weight                 int    `json:"weight"`
 }
 
+// version is the number of the version, 0 where the ARN is none of a version.
 func (r Route) version() int {
-	i := strings.LastIndexByte(r.StateMachineVersionARN, ':')
-	n, _ := strconv.Atoi(r.StateMachineVersionARN[i+1:])
+	return number(r.StateMachineVersionARN[strings.LastIndexByte(r.StateMachineVersionARN, ':')+1:])
+}
+
+// number is the number that a qualifier is, 0 where it is an alias's name.
+func number(qualifier string) int {
+	n, err := strconv.Atoi(qualifier)
+	if err != nil {
+		return 0
+	}
 	return n
 }
 
@@ -244,7 +252,7 @@ func (s *Service) listAliases(ctx context.Context, c *awsapi.Call, in *ListVersi
 	if err != nil {
 		return nil, err
 	}
-	version, _ := strconv.Atoi(qualifier)
+	version := number(qualifier)
 	out := &ListAliasesOutput{StateMachineAliases: []AliasItem{}}
 	err = s.db.View(func(tx *store.Tx) error {
 		if _, ok, err := machines.Get(tx, machine); err != nil {

@@ -292,7 +292,7 @@ func (s *Service) updateStateMachine(ctx context.Context, c *awsapi.Call, in *Up
 	out := &UpdateStateMachineOutput{}
 	var typ string
 	var now revisionRecord
-	_ = s.db.View(func(tx *store.Tx) error {
+	err = s.db.View(func(tx *store.Tx) error {
 		m, _, err := machines.Get(tx, name)
 		typ = m.Type
 		if err == nil {
@@ -300,6 +300,9 @@ func (s *Service) updateStateMachine(ctx context.Context, c *awsapi.Call, in *Up
 		}
 		return err
 	})
+	if err != nil {
+		return nil, err
+	}
 	if typ != "" && (in.RoleARN != "" || in.Logging != nil) {
 		logging := in.Logging
 		if logging == nil {
@@ -445,10 +448,15 @@ func (s *Service) drain(name string) {
 				return s.purge(tx, name)
 			})
 			if err != nil || k.Name == "" {
+				s.sched.Failed("sfn: deletion of state machine "+name, err)
 				return
 			}
 			e := s.ender(k)
-			if _, o, _, err := s.load(k); err != nil || o == nil {
+			if _, o, _, err := s.load(k); err != nil {
+				s.sched.Failed("sfn: deletion of state machine "+name, err)
+				s.unwait(k, e)
+				return
+			} else if o == nil {
 				s.unwait(k, e)
 				continue
 			}

@@ -20,6 +20,7 @@ func (s *Service) startChild(parent key, c asl.Call) {
 	k := key{parent.Machine, label + "/" + name}
 	rec, _, _, err := s.load(k)
 	if err != nil {
+		s.background("start", k, err)
 		return
 	}
 	if rec != nil {
@@ -33,6 +34,7 @@ func (s *Service) startChild(parent key, c asl.Call) {
 	}
 	up, _, rev, err := s.load(parent)
 	if err != nil || up == nil || rev == nil {
+		s.background("start of a child", parent, err)
 		return
 	}
 	rec = &executionRecord{Machine: k.Machine, Name: k.Name, Revision: rev.ID, Type: "STANDARD", Started: s.sched.Now(), Input: c.Input.Text(),
@@ -43,13 +45,14 @@ func (s *Service) startChild(parent key, c asl.Call) {
 		rec.Type, kind = express, "express"
 	}
 	rec.ARN = s.arn(kind, rec.machine()+":"+name)
-	_ = s.begin(rec, rev, func(tx *store.Tx) error {
+	err = s.begin(rec, rev, func(tx *store.Tx) error {
 		m, err := mapRunIn(tx, rec.Child.MapRun)
 		if err == nil && (m == nil || m.Status != asl.Running) {
 			return asl.ErrClosed // the Map Run has ended meanwhile
 		}
 		return err
 	})
+	s.background("start", k, err)
 }
 
 // mapRunLabel is the label in a Map Run's ARN.
@@ -61,16 +64,19 @@ func mapRunLabel(arn string) string {
 // redriveChild takes up a child that did not succeed. One that is about to be
 // stopped is stopped first; one that cannot go on has failed again.
 func (s *Service) redriveChild(k key, redrive int) {
-	_ = s.move(k, func(run *asl.Run) error {
+	s.background("stop before a redrive", k, s.move(k, func(run *asl.Run) error {
 		run.Abort(nil, nil)
 		return nil
-	})
+	}))
 	_, reason, err := s.redrive(k, "", func(rec *executionRecord) { rec.Child.Redrive = redrive })
 	if err != nil {
+		s.background("redrive", k, err)
 		return
 	}
 	if reason != "" {
-		if rec, _, _, err := s.load(k); err == nil && rec != nil {
+		rec, _, _, err := s.load(k)
+		s.background("redrive", k, err)
+		if rec != nil {
 			s.answerParent(rec)
 		}
 	}
@@ -83,7 +89,7 @@ func (s *Service) answerParent(rec *executionRecord) {
 		res = asl.Result{Output: asl.TextData(*rec.Output)}
 	}
 	c := rec.Child
-	_ = s.move(c.Parent, func(run *asl.Run) error { return run.Complete(c.Branch, c.Attempt, res) })
+	s.background("end of child "+rec.Name, c.Parent, s.move(c.Parent, func(run *asl.Run) error { return run.Complete(c.Branch, c.Attempt, res) }))
 }
 
 // stopChildren stops the children of the Map Runs that a move has ended.
@@ -109,7 +115,7 @@ func (s *Service) stopChildren(run *asl.Run) {
 // stopMapRun stops the children of a Map Run that has ended.
 func (s *Service) stopMapRun(arn string) {
 	var running []key
-	_ = s.db.View(func(tx *store.Tx) error {
+	err := s.db.View(func(tx *store.Tx) error {
 		m, err := mapRunIn(tx, arn)
 		if err != nil || m == nil || m.Status == asl.Running {
 			return err
@@ -122,11 +128,14 @@ func (s *Service) stopMapRun(arn string) {
 		}
 		return nil
 	})
+	if err != nil {
+		s.sched.Failed("sfn: stop of Map Run "+arn, err)
+	}
 	for _, k := range running {
-		_ = s.move(k, func(run *asl.Run) error {
+		s.background("stop", k, s.move(k, func(run *asl.Run) error {
 			run.Abort(nil, nil)
 			return nil
-		})
+		}))
 	}
 }
 

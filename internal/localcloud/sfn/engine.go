@@ -34,10 +34,11 @@ func (h host) ActivityExists(arn string) bool {
 		return false
 	}
 	found := false
-	_ = h.s.db.View(func(tx *store.Tx) error {
-		_, found, _ = activities.Get(tx, name)
-		return nil
+	err := h.s.db.View(func(tx *store.Tx) (err error) {
+		_, found, err = activities.Get(tx, name)
+		return err
 	})
+	h.s.background("look for activity "+name, h.k, err)
 	return found
 }
 
@@ -407,10 +408,26 @@ func (s *Service) tick(k key, at time.Time) {
 		l.timer, l.at = nil, time.Time{}
 	}
 	s.unlock(k, l)
-	_ = s.move(k, func(run *asl.Run) error {
+	s.background("timer", k, s.move(k, func(run *asl.Run) error {
 		run.Tick()
 		return nil
-	})
+	}))
+}
+
+// bestEffort reports what is no answer of a service: a call that a service
+// refuses is not made again.
+func (s *Service) bestEffort(what string, err error) {
+	if _, answer := errors.AsType[*awsapi.Error](err); !answer {
+		s.sched.Failed("sfn: "+what, err)
+	}
+}
+
+// background reports the failure of work on an execution that nobody waits for.
+// It is none if the execution has ended or its task is not waiting any more.
+func (s *Service) background(what string, k key, err error) {
+	if err != nil && !errors.Is(err, asl.ErrClosed) {
+		s.sched.Failed("sfn: "+what+" of execution "+k.Name+" of "+k.Machine, err)
+	}
 }
 
 // after sets the timer of an execution and makes calls.
@@ -461,7 +478,7 @@ func (s *Service) answer(k key, t Task, a Answer) {
 		return
 	}
 	if t.Reader || t.Writer || t.Resource.Pattern == asl.Request || a.Result.Failed && a.Later == nil {
-		_ = s.move(k, func(run *asl.Run) error { return run.Complete(t.Branch, t.Attempt, a.Result) })
+		s.background("answer to "+t.State, k, s.move(k, func(run *asl.Run) error { return run.Complete(t.Branch, t.Attempt, a.Result) }))
 		return
 	}
 	err := s.moveWith(k, func(run *asl.Run) error { return run.Submit(t.Branch, t.Attempt, a.Result, a.Job) },
@@ -480,13 +497,14 @@ func (s *Service) answer(k key, t Task, a Answer) {
 		s.stopJob(t, a.Job)
 	}
 	if err != nil {
+		s.background("submission of "+t.State, k, err)
 		return
 	}
 	if a.Job != "" {
 		s.checkJob(k, t.Branch, t.Attempt, a.Job)
 	}
 	if a.Later != nil {
-		_ = s.move(k, func(run *asl.Run) error { return run.Complete(t.Branch, t.Attempt, *a.Later) })
+		s.background("result of "+t.State, k, s.move(k, func(run *asl.Run) error { return run.Complete(t.Branch, t.Attempt, *a.Later) }))
 	}
 }
 
@@ -499,11 +517,14 @@ func (s *Service) stopJob(t Task, job string) {
 	}
 	s.sched.Go("sfn.job", func() {
 		ctx := context.Background()
-		if id, err := in.identity(ctx, t); err == nil {
-			_ = awsapi.CallInto(ctx, s.Caller, id, "sfn", "StopExecution", &struct {
-				ExecutionArn string `json:"executionArn"`
-			}{job}, nil)
+		id, err := in.identity(ctx, t)
+		if err != nil {
+			return // the role is gone, or may not be assumed any more: the job goes on
 		}
+		err = awsapi.CallInto(ctx, s.Caller, id, "sfn", "StopExecution", &struct {
+			ExecutionArn string `json:"executionArn"`
+		}{job}, nil)
+		s.bestEffort("stop of "+job, err)
 	})
 }
 
@@ -515,12 +536,13 @@ func (s *Service) checkJob(k key, branch string, attempt int, job string) {
 	}
 	rec, o, _, err := s.load(child)
 	if err != nil || rec == nil || o != nil {
+		s.background("look for the end", child, err)
 		return
 	}
 	s.mu.Lock()
 	delete(s.awaited, child)
 	s.mu.Unlock()
-	_ = s.moveWith(k, func(run *asl.Run) error {
+	err = s.moveWith(k, func(run *asl.Run) error {
 		b, err := run.Waiter(branch, attempt)
 		if err != nil {
 			return err
@@ -529,6 +551,7 @@ func (s *Service) checkJob(k key, branch string, attempt int, job string) {
 	}, func(tx *store.Tx) error {
 		return waiters.Delete(tx, child.Machine, child.Name, k.Machine, k.Name, store.Number(uint64(attempt)))
 	})
+	s.background("end of job "+job, k, err)
 }
 
 // await notes that a .sync task may wait for the end of an execution. It comes
@@ -562,7 +585,7 @@ func (s *Service) ended(rec *executionRecord) {
 		return
 	}
 	var parents []waiterRecord
-	_ = s.db.View(func(tx *store.Tx) error {
+	err := s.db.View(func(tx *store.Tx) error {
 		for row, err := range waiters.Scan(tx, store.Query{Prefix: []string{k.Machine, k.Name}}) {
 			if err != nil {
 				return err
@@ -571,6 +594,7 @@ func (s *Service) ended(rec *executionRecord) {
 		}
 		return nil
 	})
+	s.background("look for who waits for the end", k, err)
 	for _, w := range parents {
 		s.sched.Go("sfn.job", func() { s.checkJob(w.Parent, w.Branch, w.Attempt, rec.ARN) })
 	}

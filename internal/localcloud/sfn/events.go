@@ -2,6 +2,8 @@ package sfn
 
 import (
 	"bytes"
+	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
@@ -179,7 +181,8 @@ func appendEvent(b []byte, e *asl.Event) []byte {
 			name("assignedVariables")
 			b = append(b, '{')
 			comma := false
-			for k, v := range e.Assigned {
+			for _, k := range slices.Sorted(maps.Keys(e.Assigned)) {
+				v := e.Assigned[k]
 				if comma {
 					b = append(b, ',')
 				}

@@ -169,8 +169,7 @@ func functionError(payload []byte) asl.Result {
 	var e struct {
 		ErrorType string `json:"errorType"`
 	}
-	_ = json.Unmarshal(payload, &e)
-	if e.ErrorType == "" {
+	if json.Unmarshal(payload, &e) != nil || e.ErrorType == "" {
 		e.ErrorType = "Lambda.Unknown"
 	}
 	return asl.Failing(e.ErrorType, string(payload))

@@ -53,7 +53,9 @@ func (s *Service) log(rec *executionRecord, rev *revisionRecord, events []asl.Ev
 	_, group, _ := strings.Cut(c.Destinations[0].CloudWatchLogsLogGroup.LogGroupARN, ":log-group:")
 	group = strings.TrimSuffix(group, ":*")
 	stream := "states/" + rec.Machine + "/" + rec.Started.UTC().Format("2006-01-02-15-04") + "/" + strconv.FormatUint(fnv(rec.ARN), 16)
-	s.sched.Go("sfn.log", func() { _ = s.Logs.Append(context.Background(), group, stream, out) })
+	s.sched.Go("sfn.log", func() {
+		s.bestEffort("log of "+rec.ARN, s.Logs.Append(context.Background(), group, stream, out))
+	})
 }
 
 func fnv(s string) uint64 {
@@ -70,8 +72,13 @@ func logLine(rec *executionRecord, e *asl.Event, data bool) string {
 	_, member := asl.Details(e.Type)
 	if member != "" {
 		var all map[string]json.RawMessage
-		_ = json.Unmarshal(appendEvent(nil, e), &all)
-		_ = json.Unmarshal(all[member], &d)
+		err := json.Unmarshal(appendEvent(nil, e), &all)
+		if err == nil && all[member] != nil {
+			err = json.Unmarshal(all[member], &d)
+		}
+		if err != nil {
+			d["error"] = err.Error()
+		}
 		if !data {
 			for _, m := range []string{"input", "output", "parameters", "assignedVariables", "inputDetails", "outputDetails", "assignedVariablesDetails"} {
 				delete(d, m)

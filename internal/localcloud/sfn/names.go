@@ -1,6 +1,7 @@
 package sfn
 
 import (
+	"cmp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -68,10 +69,13 @@ func (s *Service) executionOf(arn string) (key, error) {
 // and a way to stop or redrive them.
 func (s *Service) standardOf(arn string) (key, error) {
 	k, err := s.executionOf(arn)
-	if kind, _, _ := s.splitARN(arn); err == nil && kind == "express" {
-		return key{}, invalidARN(kind)
+	if err != nil {
+		return key{}, err
 	}
-	return k, err
+	if kind, _, err := s.splitARN(arn); err != nil || kind == "express" {
+		return key{}, cmp.Or(err, invalidARN(kind))
+	}
+	return k, nil
 }
 
 func (s *Service) executionKey(arn string) (key, bool) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
@@ -119,8 +118,7 @@ func (in *integrations) write(ctx context.Context, t Task) asl.Result {
 
 // index is the child's place among the items, or batches of them.
 func (c *child) index() int {
-	n, _ := strconv.Atoi(c.Branch[strings.LastIndexByte(c.Branch, '/')+1:])
-	return n
+	return number(c.Branch[strings.LastIndexByte(c.Branch, '/')+1:])
 }
 
 // formatted writes results as an array or as lines.

@@ -50,7 +50,7 @@ func (s *Service) deliver(key []string) {
 	if failure != nil && !again {
 		s.bury(ctx, d, failure)
 	}
-	_ = s.config.Store.Update(func(tx *store.Tx) error { // a row that stays is tried again after a restart
+	err = s.config.Store.Update(func(tx *store.Tx) error { // a row that stays is tried again after a restart
 		if !again {
 			return outboxTable.Delete(tx, key...)
 		}
@@ -58,6 +58,7 @@ func (s *Service) deliver(key []string) {
 		tx.OnCommit(func() { s.schedule(key, d.Next) })
 		return outboxTable.Put(tx, d, key...)
 	})
+	s.config.Scheduler.Failed("sns delivery to "+d.Subscription.Endpoint, err)
 }
 
 // transient says whether a failure may go away by itself. What the local cloud

@@ -3,7 +3,9 @@ package sns
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -58,7 +60,8 @@ func (in *publishEntry) check() (size int, err error) {
 		return 0, invalid("MessageStructure")
 	}
 	size = len(in.Message)
-	for name, v := range in.MessageAttributes {
+	for _, name := range slices.Sorted(maps.Keys(in.MessageAttributes)) {
+		v := in.MessageAttributes[name]
 		if !attributeName.MatchString(name) {
 			return 0, awsapi.Errorf("ParameterValueInvalid", "The message attribute name '%s' is invalid", name)
 		}

@@ -53,7 +53,8 @@ func (s *Service) send(tx *store.Tx, c *awsapi.Call, q *queue, in *sendEntry) (*
 	if m.Sender == "" {
 		m.Sender = c.Identity.ARN
 	}
-	for name, v := range in.SystemAttributes {
+	for _, name := range slices.Sorted(maps.Keys(in.SystemAttributes)) {
+		v := in.SystemAttributes[name]
 		if name != "AWSTraceHeader" || v.DataType != "String" {
 			return nil, invalidParameter("Value %s for parameter MessageSystemAttributeName is invalid.", name)
 		}

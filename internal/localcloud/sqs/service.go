@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -167,7 +168,7 @@ func (s *Service) createQueue(_ context.Context, c *awsapi.Call, in *createQueue
 		if !exists {
 			return queueTable.Put(tx, q, q.Name)
 		}
-		for name := range in.Attributes {
+		for _, name := range slices.Sorted(maps.Keys(in.Attributes)) {
 			_, isNumber := numbers[name]
 			if isNumber && old.number(name) != q.number(name) || !isNumber && old.Attributes[name] != q.Attributes[name] {
 				return queueExists(name)
@@ -303,7 +304,8 @@ func checkTags(tags map[string]string) error {
 	if len(tags) > maxTags {
 		return invalidParameter("Too many tags added to queue. The maximum is %d.", maxTags)
 	}
-	for k, v := range tags {
+	for _, k := range slices.Sorted(maps.Keys(tags)) {
+		v := tags[k]
 		if k == "" || len(k) > 128 || len(v) > 256 {
 			return invalidParameter("Tag keys must be between 1 and 128 characters in length, values up to 256.")
 		}

@@ -2,6 +2,7 @@ package metricmath
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"sort"
@@ -154,7 +155,8 @@ func (c *call) across(f func([]float64) float64) (Value, error) {
 			at[p.Time] = append(at[p.Time], p.Value)
 		}
 	}
-	for t, values := range at {
+	for _, t := range slices.Sorted(maps.Keys(at)) {
+		values := at[t]
 		out.Points = append(out.Points, Point{t, f(values)})
 	}
 	return single(out.clean()), nil

@@ -1,6 +1,8 @@
 package expr
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -15,12 +17,12 @@ type Names struct {
 // Unused returns the error for a placeholder that no expression parsed with n
 // has used, or nil.
 func (n *Names) Unused() error {
-	for k := range n.Values {
+	for _, k := range slices.Sorted(maps.Keys(n.Values)) {
 		if !n.used[k] {
 			return errorf("Value provided in ExpressionAttributeValues unused in expressions: keys: {%s}", k)
 		}
 	}
-	for k := range n.Attributes {
+	for _, k := range slices.Sorted(maps.Keys(n.Attributes)) {
 		if !n.used[k] {
 			return errorf("Value provided in ExpressionAttributeNames unused in expressions: keys: {%s}", k)
 		}

@@ -378,10 +378,15 @@ func (v Value) check(depth int) error {
 	if depth > maxDepth {
 		return errorf("Nesting Levels have exceeded supported limits")
 	}
-	for _, e := range v.Map {
-		if err := e.check(depth + 1); err != nil {
-			return err
+	var wrong error
+	first := ""
+	for name, e := range v.Map {
+		if err := e.check(depth + 1); err != nil && (wrong == nil || name < first) {
+			first, wrong = name, err
 		}
+	}
+	if wrong != nil {
+		return wrong
 	}
 	for _, e := range v.List {
 		if err := e.check(depth + 1); err != nil {

@@ -3,6 +3,7 @@ package policy
 import (
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -50,12 +51,14 @@ func parseConditions(raw json.RawMessage, variables bool) ([]condition, error) {
 		return nil, malformed("Syntax errors in policy.")
 	}
 	var out []condition
-	for name, raw := range operators {
+	for _, name := range slices.Sorted(maps.Keys(operators)) {
+		raw := operators[name]
 		keys, err := object(raw)
 		if err != nil {
 			return nil, malformed("Syntax errors in policy.")
 		}
-		for key, raw := range keys {
+		for _, key := range slices.Sorted(maps.Keys(keys)) {
+			raw := keys[key]
 			list, err := oneOrMore(raw)
 			if err != nil {
 				return nil, err

@@ -67,12 +67,13 @@ func (v values) key(name string) []string {
 	if got, ok := v[name]; ok {
 		return got
 	}
-	for k, got := range v {
-		if strings.EqualFold(k, name) {
-			return got
+	first := ""
+	for k := range v {
+		if strings.EqualFold(k, name) && (first == "" || k < first) {
+			first = k
 		}
 	}
-	return nil
+	return v[first]
 }
 
 func (v values) variable(e element) (string, bool) {

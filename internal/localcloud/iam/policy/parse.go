@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -54,7 +55,8 @@ func Parse(doc []byte) (*Document, error) {
 		return nil, malformed("Syntax errors in policy.")
 	}
 	d := &Document{Version: "2008-10-17"}
-	for name, raw := range top {
+	for _, name := range slices.Sorted(maps.Keys(top)) {
+		raw := top[name]
 		switch name {
 		case "Version":
 			if json.Unmarshal(raw, &d.Version) != nil || d.Version != "2012-10-17" && d.Version != "2008-10-17" {
@@ -168,7 +170,7 @@ func parseStatement(raw json.RawMessage, variables bool) (s Statement, err error
 	if err != nil {
 		return s, malformed("Syntax errors in policy.")
 	}
-	for name := range members {
+	for _, name := range slices.Sorted(maps.Keys(members)) {
 		if !slices.Contains(statementFields, name) {
 			return s, malformed("Unknown field %s", name)
 		}
@@ -283,7 +285,8 @@ func parsePrincipals(raw json.RawMessage) (*principals, error) {
 		return nil, malformed("Invalid principal in policy")
 	}
 	p := &principals{}
-	for kind, raw := range kinds {
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		raw := kinds[kind]
 		list, err := oneOrMore(raw)
 		if err != nil || len(list) == 0 {
 			return nil, malformed("Invalid principal in policy")

@@ -1,7 +1,9 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -33,6 +35,10 @@ var metricNames = map[string]string{
 // arrival is a status that an execution of a job has come to.
 type arrival struct{ job, status string }
 
+func (a arrival) compare(b arrival) int {
+	return cmp.Or(strings.Compare(a.job, b.job), strings.Compare(a.status, b.status))
+}
+
 // count adds arrivals to those of this minute. They are sent a minute after
 // the first; a crash in between loses them.
 func (s *Service) count(arrivals map[arrival]int) {
@@ -55,7 +61,8 @@ func (s *Service) sendMetrics() {
 	now := s.sched.Now()
 	var metrics []Metric
 	err := s.db.View(func(tx *store.Tx) error {
-		for a, n := range arrivals {
+		for _, a := range slices.SortedFunc(maps.Keys(arrivals), arrival.compare) {
+			n := arrivals[a]
 			name, ok := metricNames[a.status]
 			if !ok {
 				continue
@@ -70,11 +77,12 @@ func (s *Service) sendMetrics() {
 		return nil
 	})
 	if err != nil || len(metrics) == 0 {
+		s.sched.Failed("iot job metrics", err)
 		return
 	}
 	slices.SortFunc(metrics, func(a, b Metric) int {
 		return strings.Compare(a.JobID+"\x00"+a.Name, b.JobID+"\x00"+b.Name)
 	})
-	// Metrics are best effort: what cannot be put is not put again.
-	_ = s.config.Metrics.Put(context.Background(), metrics)
+	// What cannot be put is not put again.
+	s.sched.Failed("iot job metrics", s.config.Metrics.Put(context.Background(), metrics))
 }

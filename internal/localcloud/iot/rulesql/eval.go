@@ -532,7 +532,9 @@ func calculate(op string, a, b Value, ints bool) Value {
 	}
 	if r.Exponent > 0 { // 1E+2 is written 100
 		if _, err := integers.Quantize(r, r, 0); err != nil || r.NumDigits() > 34 {
-			_, _ = arithmetic.Round(r, r)
+			if _, err := arithmetic.Round(r, r); err != nil {
+				return Value{}
+			}
 		}
 	}
 	return decimalValue(r)

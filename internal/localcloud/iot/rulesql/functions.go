@@ -9,7 +9,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -254,7 +253,10 @@ func remainder(_ *frame, a []Value) Value {
 	if len(a) != 2 {
 		return Value{}
 	}
-	v, _ := operate("%", a[0], a[1])
+	v, err := operate("%", a[0], a[1])
+	if err != nil {
+		return Value{}
+	}
 	return v
 }
 
@@ -760,7 +762,7 @@ func piDigits(n int) []int {
 	pi.Sub(pi, new(apd.BigInt).Mul(arctan(239), apd.NewBigInt(4)))
 	out := make([]int, n)
 	for i, c := range pi.String()[:n] {
-		out[i], _ = strconv.Atoi(string(c))
+		out[i] = int(c - '0')
 	}
 	return out
 }

@@ -326,6 +326,9 @@ func readTime(text, p string) (ms int64, ok bool) {
 	return t.UnixMilli(), true
 }
 
+// twoDigits is the number that two digits are.
+func twoDigits(s string) int { return int(s[0]-'0')*10 + int(s[1]-'0') }
+
 // readOffset reads +01, +0100, +01:00, and Z if that is allowed.
 func readOffset(s string, zulu bool) (seconds int, rest string, ok bool) {
 	if zulu && strings.HasPrefix(s, "Z") {
@@ -338,12 +341,12 @@ func readOffset(s string, zulu bool) (seconds int, rest string, ok bool) {
 	if s[0] == '-' {
 		sign = -1
 	}
-	h, _ := strconv.Atoi(s[1:3])
+	h := twoDigits(s[1:3])
 	rest = s[3:]
 	m := 0
 	after := strings.TrimPrefix(rest, ":")
 	if len(after) >= 2 && digits(after[:2]) == 2 {
-		m, _ = strconv.Atoi(after[:2])
+		m = twoDigits(after[:2])
 		rest = after[2:]
 	}
 	return sign * (h*3600 + m*60), rest, h <= 18 && m < 60

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/iot/rulesql"
@@ -58,6 +60,9 @@ func textOf(v rulesql.Value) string {
 
 // plain writes attributes as ordinary JSON; numbers stay as they are written.
 func plain(a map[string]any) (any, error) {
+	if len(a) != 1 {
+		return nil, fmt.Errorf("an attribute value has exactly one type, this one has %d", len(a))
+	}
 	for kind, v := range a {
 		switch kind {
 		case "S", "BOOL", "B", "SS", "BS":
@@ -96,7 +101,8 @@ func plain(a map[string]any) (any, error) {
 
 func plainItem(item map[string]any) (map[string]any, error) {
 	out := map[string]any{}
-	for k, v := range item {
+	for _, k := range slices.Sorted(maps.Keys(item)) {
+		v := item[k]
 		m, _ := v.(map[string]any)
 		p, err := plain(m)
 		if err != nil {

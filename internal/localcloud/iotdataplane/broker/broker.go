@@ -7,7 +7,9 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -103,6 +105,7 @@ func (b *Broker) Close() error {
 		open = append(open, p)
 	}
 	b.mu.RUnlock()
+	slices.SortFunc(open, func(p, q *peer) int { return strings.Compare(p.client.ID, q.client.ID) })
 	for _, p := range open {
 		p.conn.Lost(context.Background(), iotdataplane.ReasonServerInitiated)
 		p.client.Stop(packets.ErrServerShuttingDown)

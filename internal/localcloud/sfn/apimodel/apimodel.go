@@ -73,11 +73,15 @@ var known = sync.OnceValue(func() map[string]names {
 
 func unpack(packed []byte, into any) {
 	r, err := gzip.NewReader(bytes.NewReader(packed))
-	if err != nil {
-		return
+	var b []byte
+	if err == nil {
+		b, err = io.ReadAll(r)
 	}
-	if b, err := io.ReadAll(r); err == nil {
-		_ = json.Unmarshal(b, into)
+	if err == nil {
+		err = json.Unmarshal(b, into)
+	}
+	if err != nil {
+		panic("apimodel: the embedded models are broken: " + err.Error())
 	}
 }
 

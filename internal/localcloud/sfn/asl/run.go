@@ -409,10 +409,10 @@ func (r *Run) find(id string) *Branch {
 		return b
 	}
 	for _, part := range strings.Split(id[1:], "/") {
-		n, _ := strconv.Atoi(part)
+		n, err := strconv.Atoi(part)
 		found = nil
 		for _, k := range b.Kids {
-			if k != nil && k.Index == n {
+			if err == nil && k != nil && k.Index == n {
 				found = k
 			}
 		}

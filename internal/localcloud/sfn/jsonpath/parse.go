@@ -535,10 +535,13 @@ func (p *parser) operand() (operand, error) {
 		}
 		return operand{literal: json.Number(p.s[start:p.i])}, nil
 	}
-	for word, v := range map[string]any{"true": true, "false": false, "null": nil} {
-		if strings.HasPrefix(p.s[p.i:], word) {
-			p.i += len(word)
-			return operand{literal: v}, nil
+	for _, w := range []struct {
+		word  string
+		value any
+	}{{"true", true}, {"false", false}, {"null", nil}} {
+		if strings.HasPrefix(p.s[p.i:], w.word) {
+			p.i += len(w.word)
+			return operand{literal: w.value}, nil
 		}
 	}
 	return operand{}, p.fail("expected a value")
