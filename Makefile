@@ -3,13 +3,14 @@ DEVICES ?= 25
 FAULTS ?=
 EVENT ?= $(if $(FAULTS),events/create-job-quick.json,$(PLAIN))
 PLAIN = events/create-job.json
-# A rollout begins with 200 devices a minute; create-job-fast.json begins with 1,000.
-run: PLAIN = $(if $(shell test $(DEVICES) -gt 200 && echo many),events/create-job-fast.json,events/create-job.json)
+# A rollout begins with 20 devices a minute; create-job-fast.json begins with 1,000.
+run: PLAIN = $(if $(shell test $(DEVICES) -gt 20 && echo many),events/create-job-fast.json,events/create-job.json)
 
 GO ?= go
 FUNCTIONS := $(notdir $(wildcard lambdas/*))
 CDK := aws-cdk@2.1148.1
 CFN_LINT := cfn-lint==1.51.0
+CHECKOV := checkov==3.3.30
 
 SEED ?= 1
 FUZZTIME ?= 30s
@@ -80,12 +81,14 @@ $(FUNCTIONS:%=deploy-%): deploy-%:
 deploy: build-lambdas ## deploy the stack to the AWS account of the environment (needs Node.js)
 	cd infra && npx --yes $(CDK) deploy --require-approval broadening
 
-lint-template: .build/venv/bin/cfn-lint ## check the template with cfn-lint (needs Python)
+lint-template: .build/venv/$(CFN_LINT).$(CHECKOV) ## check the template with cfn-lint and checkov (needs Python)
 	.build/venv/bin/cfn-lint --config-file infra/.cfnlintrc.yaml infra/testdata/template.json
+	.build/venv/bin/checkov --config-file infra/.checkov.yaml
 
-.build/venv/bin/cfn-lint:
+.build/venv/$(CFN_LINT).$(CHECKOV):
 	python3 -m venv .build/venv
-	.build/venv/bin/pip install --quiet --disable-pip-version-check $(CFN_LINT)
+	.build/venv/bin/pip install --quiet --disable-pip-version-check $(CFN_LINT) $(CHECKOV)
+	touch $@
 
 bench: build ## benchmarks, with allocations; those of many executions with 10,000 waiting and 100,000 finished
 	$(GO) test -run '^$$' -bench . -benchmem $$($(GO) list ./internal/... | grep -v jsonata/compare)

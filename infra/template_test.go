@@ -77,6 +77,17 @@ func list(v any) []any {
 	return []any{v}
 }
 
+// chosen are the two values of an Fn::If over a condition.
+func chosen(v any, condition string) (with, without any) {
+	if at(v, "Fn::If", 0) != condition {
+		return nil, nil
+	}
+	return at(v, "Fn::If", 1), at(v, "Fn::If", 2)
+}
+
+// namespace is that of the stack's metrics.
+const namespace = event.MetricsNamespace + "/${AWS::StackName}"
+
 func text(v any) string { b, _ := json.Marshal(v); return string(b) }
 
 // withoutResource are the actions that may be allowed on "*", and why: AWS has no resource to name.
@@ -142,6 +153,7 @@ var wide = map[string]string{
 	"arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:topic/usp/v1/controller/${ControllerEndpointId}/from/" +
 		"${!iot:Connection.Thing.ThingName}/*": "what MQTT 3.1.1 appends",
 	"${FirmwareBucket}/*": "the objects of the bucket",
+	"arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:jobtemplate/${AWS::StackName}-firmware-upgrade-*": "its name changes with its content",
 }
 
 // TestEveryWildcardHasAReason looks at the policies of all resources, not of roles only.
@@ -248,7 +260,7 @@ func TestEveryFunctionIsComplete(t *testing.T) {
 		if s, _ := p["Timeout"].(float64); s < 10 || s > 300 {
 			t.Errorf("%s: timeout %v s", id, p["Timeout"])
 		}
-		if at(p, "Environment", "Variables", event.EnvMetricsNamespace) != event.MetricsNamespace ||
+		if at(p, "Environment", "Variables", event.EnvMetricsNamespace, "Fn::Sub") != namespace ||
 			at(p, "Environment", "Variables", event.EnvLogLevel) != "info" {
 			t.Errorf("%s: environment %s", id, text(p["Environment"]))
 		}
@@ -299,8 +311,8 @@ func TestFunctionsHaveTheirEnvironment(t *testing.T) {
 func TestEveryRuleHasADeadLetterQueueAndMayInvoke(t *testing.T) {
 	tpl := parse(t)
 	rules := tpl.of("AWS::IoT::TopicRule")
-	if len(rules) != 5 {
-		t.Errorf("%d rules, want 5", len(rules))
+	if len(rules) != 6 {
+		t.Errorf("%d rules, want 6", len(rules))
 	}
 	for id, rule := range rules {
 		payload := rule.Properties["TopicRulePayload"]
@@ -310,6 +322,12 @@ func TestEveryRuleHasADeadLetterQueueAndMayInvoke(t *testing.T) {
 		queue := fmt.Sprint(at(payload, "ErrorAction", "Sqs", "QueueUrl", "Ref"))
 		if tpl.Resources[queue].Type != "AWS::SQS::Queue" {
 			t.Errorf("%s: no dead-letter queue", id)
+		}
+		if topic := at(payload, "Actions", 0, "Sns", "TargetArn", "Ref"); topic != nil {
+			if id != "JobEndRule" || topic != "JobTopic" {
+				t.Errorf("%s tells %v: people are told of jobs that ended only", id, topic)
+			}
+			continue
 		}
 		function := fmt.Sprint(at(payload, "Actions", 0, "Lambda", "FunctionArn", "Fn::GetAtt", 0))
 		if at(tpl.Resources[function].Properties, "DeadLetterConfig", "TargetArn") == nil {
@@ -327,7 +345,7 @@ func TestEveryRuleHasADeadLetterQueueAndMayInvoke(t *testing.T) {
 	}
 	queues := tpl.of("AWS::SQS::Queue")
 	for id, q := range queues {
-		if q.Properties["SqsManagedSseEnabled"] != true || q.Properties["MessageRetentionPeriod"] != float64(1209600) {
+		if with, without := chosen(q.Properties["SqsManagedSseEnabled"], "HasKmsKey"); with != false || without != true || q.Properties["MessageRetentionPeriod"] != float64(1209600) {
 			t.Errorf("%s: want encryption and 14 days", id)
 		}
 	}
@@ -358,7 +376,7 @@ func TestMetricsAreOurs(t *testing.T) {
 	}
 	for id, alarm := range tpl.of("AWS::CloudWatch::Alarm") {
 		for _, q := range list(alarm.Properties["Metrics"]) {
-			if m := at(q, "MetricStat", "Metric"); at(m, "Namespace") == event.MetricsNamespace {
+			if m := at(q, "MetricStat", "Metric"); at(m, "Namespace", "Fn::Sub") == namespace {
 				dimension, _ := at(m, "Dimensions", 0, "Name").(string)
 				value, _ := at(m, "Dimensions", 0, "Value").(string)
 				check(id, at(m, "MetricName").(string), dimension, value)
@@ -372,7 +390,7 @@ func TestMetricsAreOurs(t *testing.T) {
 	}
 	for _, w := range list(at(dashboard, "widgets")) {
 		for _, r := range list(at(w, "properties", "metrics")) {
-			if at(r, 0) != event.MetricsNamespace {
+			if at(r, 0) != namespace {
 				continue
 			}
 			dimension, _ := at(r, 2).(string)
@@ -418,7 +436,7 @@ func TestBucketIsPrivateEncryptedAndTLSOnly(t *testing.T) {
 				t.Errorf("%s: %s is not set", id, block)
 			}
 		}
-		if b.DeletionPolicy != "Retain" || b.UpdateReplacePolicy != "Retain" {
+		if b.DeletionPolicy != "RetainExceptOnCreate" || b.UpdateReplacePolicy != "Retain" {
 			t.Errorf("%s goes with the stack", id)
 		}
 		found := false
@@ -435,7 +453,7 @@ func TestBucketIsPrivateEncryptedAndTLSOnly(t *testing.T) {
 	table := tpl.Resources["DeviceTable"]
 	if at(table.Properties, "PointInTimeRecoverySpecification", "PointInTimeRecoveryEnabled") != true ||
 		at(table.Properties, "TimeToLiveSpecification", "AttributeName") != "expiresAt" ||
-		table.Properties["BillingMode"] != "PAY_PER_REQUEST" || table.DeletionPolicy != "Retain" {
+		table.Properties["BillingMode"] != "PAY_PER_REQUEST" || table.DeletionPolicy != "RetainExceptOnCreate" || table.UpdateReplacePolicy != "Retain" {
 		t.Errorf("table: %s", text(table))
 	}
 }
@@ -472,7 +490,7 @@ func TestDeviceUsesOnlyItsOwnTopics(t *testing.T) {
 func TestStateMachineIsTheCommittedOne(t *testing.T) {
 	machine := parse(t).Resources["StateMachine"].Properties
 	var got, want any
-	if err := json.Unmarshal([]byte(machine["DefinitionString"].(string)), &got); err != nil {
+	if err := json.Unmarshal([]byte(strings.ReplaceAll(machine["DefinitionString"].(string), "arn:${Partition}:", "arn:aws:")), &got); err != nil {
 		t.Fatal(err)
 	}
 	if err := json.Unmarshal([]byte(statemachines.FirmwareUpgrade), &want); err != nil {
@@ -481,7 +499,7 @@ func TestStateMachineIsTheCommittedOne(t *testing.T) {
 	if text(got) != text(want) {
 		t.Error("the template has another state machine than statemachines/: run `make synth`")
 	}
-	var names []string
+	names := []string{"Partition"}
 	for _, m := range regexp.MustCompile(`\$\{(\w+)\}`).FindAllStringSubmatch(statemachines.FirmwareUpgrade, -1) {
 		names = append(names, m[1])
 	}
@@ -491,7 +509,7 @@ func TestStateMachineIsTheCommittedOne(t *testing.T) {
 		t.Errorf("the definition has %v, the template substitutes %v", slices.Compact(names), given)
 	}
 	for name, v := range substitutions {
-		if at(v, "Fn::GetAtt", 1) != "Arn" {
+		if at(v, "Fn::GetAtt", 1) != "Arn" && (name != "Partition" || at(v, "Ref") != "AWS::Partition") {
 			t.Errorf("%s is %s, want the ARN of a function", name, text(v))
 		}
 	}
@@ -526,7 +544,7 @@ func TestTemplateNeedsNothingButItsParameters(t *testing.T) {
 	}
 	want := []string{
 		"AlarmTopicArn", "ControllerEndpointId", "CreateJobFunctionName", "DashboardName", "DeadLetterQueueUrl",
-		"DevicePolicyName", "FirmwareBucketName", "OutcomeTopicArn", "StateMachineArn", "TableName",
+		"DevicePolicyName", "FirmwareBucketName", "JobTopicArn", "OutcomeTopicArn", "StateMachineArn", "TableName",
 	}
 	if got := slices.Sorted(maps.Keys(tpl.Outputs)); !slices.Equal(got, want) {
 		t.Errorf("outputs %v, want %v", got, want)

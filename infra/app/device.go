@@ -27,20 +27,26 @@ const (
 
 func newDevice(stack awscdk.Stack, p *parameters) *device {
 	d := &device{scope: constructs.NewConstruct(stack, jsii.String("Device"))}
-	d.bucket = newBucket(d.scope)
+	d.bucket = newBucket(d.scope, p)
 	d.policy = named("DevicePolicy", awsiot.NewCfnPolicy(d.scope, jsii.String("Policy"), &awsiot.CfnPolicyProps{
 		PolicyName:     sub("${AWS::StackName}-device"),
 		PolicyDocument: devicePolicy(),
 	}))
+	// AWS IoT deletes no policy that is attached to a certificate, and devices are to outlive a stack.
+	d.policy.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN_ON_UPDATE_OR_DELETE, nil)
 	return d
 }
 
-func newBucket(scope constructs.Construct) awss3.CfnBucket {
+func newBucket(scope constructs.Construct, p *parameters) awss3.CfnBucket {
 	bucket := named("FirmwareBucket", awss3.NewCfnBucket(scope, jsii.String("Firmware"), &awss3.CfnBucketProps{
 		VersioningConfiguration: &awss3.CfnBucket_VersioningConfigurationProperty{Status: jsii.String("Enabled")},
 		BucketEncryption: &awss3.CfnBucket_BucketEncryptionProperty{
 			ServerSideEncryptionConfiguration: []any{&awss3.CfnBucket_ServerSideEncryptionRuleProperty{
-				ServerSideEncryptionByDefault: &awss3.CfnBucket_ServerSideEncryptionByDefaultProperty{SseAlgorithm: jsii.String("AES256")},
+				ServerSideEncryptionByDefault: &awss3.CfnBucket_ServerSideEncryptionByDefaultProperty{
+					SseAlgorithm:   awscdk.Token_AsString(p.key.choose("aws:kms", "AES256"), nil),
+					KmsMasterKeyId: p.key.orNone(),
+				},
+				BucketKeyEnabled: p.key.choose(true, awscdk.Aws_NO_VALUE()), // one request to KMS for many objects
 			}},
 		},
 		PublicAccessBlockConfiguration: &awss3.CfnBucket_PublicAccessBlockConfigurationProperty{
@@ -57,7 +63,7 @@ func newBucket(scope constructs.Construct) awss3.CfnBucket {
 			}},
 		},
 	}))
-	bucket.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN, nil)
+	bucket.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN_ON_UPDATE_OR_DELETE, nil)
 
 	named("FirmwareBucketPolicy", awss3.NewCfnBucketPolicy(scope, jsii.String("TLSOnly"), &awss3.CfnBucketPolicyProps{
 		Bucket: bucket.Ref(),
@@ -129,5 +135,5 @@ func (d *device) receive(lambdas *functions, w *workflow, notify *notifications,
 	notify.rule(d.scope, "Presence", "presence", "Devices that connect and disconnect", handle,
 		"SELECT clientId AS clientId, thingName AS thingName, eventType AS presence, timestamp AS receivedAt,"+
 			" versionNumber AS versionNumber, disconnectReason AS disconnectReason, topic() AS topic"+
-			" FROM '$aws/events/presence/+/+'")
+			" FROM '$aws/events/presence/+/+' WHERE topic(4) = 'connected' OR topic(4) = 'disconnected'")
 }

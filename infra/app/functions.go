@@ -46,10 +46,11 @@ type functions struct {
 	scope  constructs.Construct
 	assets string
 	notify *notifications
+	key    encryption
 }
 
-func newFunctions(stack awscdk.Stack, assets string, notify *notifications) *functions {
-	return &functions{scope: constructs.NewConstruct(stack, jsii.String("Functions")), assets: assets, notify: notify}
+func newFunctions(stack awscdk.Stack, assets string, notify *notifications, p *parameters) *functions {
+	return &functions{scope: constructs.NewConstruct(stack, jsii.String("Functions")), assets: assets, notify: notify, key: p.key}
 }
 
 // add makes the function with its role and log group.
@@ -60,6 +61,7 @@ func (f *functions) add(name string, environment map[string]*string, statements 
 	group := named(spec.id+"LogGroup", awslogs.NewCfnLogGroup(f.scope, jsii.String(name+"-logs"), &awslogs.CfnLogGroupProps{
 		LogGroupName:    sub("/aws/lambda/${AWS::StackName}-" + name),
 		RetentionInDays: jsii.Number(retentionDays),
+		KmsKeyId:        f.key.orNone(),
 	}))
 	statements = append(statements,
 		allow("Logs", []string{"logs:CreateLogStream", "logs:PutLogEvents"}, group.AttrArn()), // the ARN ends in :*, its streams
@@ -76,6 +78,7 @@ func (f *functions) add(name string, environment map[string]*string, statements 
 		TracingConfig: &awslambda.CfnFunction_TracingConfigProperty{Mode: jsii.String("Active")},
 		LoggingConfig: &awslambda.CfnFunction_LoggingConfigProperty{LogGroup: group.Ref()},
 		Environment:   &awslambda.CfnFunction_EnvironmentProperty{Variables: variables(environment)},
+		KmsKeyArn:     f.key.orNone(),
 	}
 	if spec.async {
 		statements = append(statements, allow("DeadLetters", []string{"sqs:SendMessage"}, f.notify.deadLetters.AttrArn()))
@@ -96,10 +99,13 @@ func (f *functions) code(name string) *awslambda.CfnFunction_CodeProperty {
 	return &awslambda.CfnFunction_CodeProperty{S3Bucket: asset.S3BucketName(), S3Key: asset.S3ObjectKey()}
 }
 
+// metricsNamespace is the namespace of this stack's metrics.
+const metricsNamespace = event.MetricsNamespace + "/${AWS::StackName}"
+
 func variables(environment map[string]*string) map[string]*string {
 	all := map[string]*string{
 		event.EnvLogLevel:         jsii.String("info"),
-		event.EnvMetricsNamespace: jsii.String(event.MetricsNamespace),
+		event.EnvMetricsNamespace: sub(metricsNamespace),
 	}
 	for name, value := range environment {
 		all[name] = value

@@ -7,6 +7,7 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
+	"github.com/fleetstep/fleetstep/infra"
 	"github.com/fleetstep/fleetstep/internal/event"
 )
 
@@ -18,6 +19,7 @@ type jobs struct {
 func newJobs(stack awscdk.Stack, lambdas *functions, device *device, w *workflow, notify *notifications) *jobs {
 	scope := constructs.NewConstruct(stack, jsii.String("Jobs"))
 	template := newJobTemplate(scope)
+	notify.jobEnds(scope)
 	j := &jobs{}
 
 	j.createJob = lambdas.add("create-job",
@@ -68,32 +70,39 @@ func newJobEvents(scope constructs.Construct, lambdas *functions) {
 	}))
 }
 
-// newJobTemplate holds the safety settings of a campaign whose payload does not choose its own.
+// newJobTemplate holds the safety settings of a job whose payload does not choose its own. Every property of a job
+// template is create-only (schema of AWS::IoT::JobTemplate) and CloudFormation does not replace what has a fixed name: so
+// its name follows from its content, and create-job is told the name.
 func newJobTemplate(scope constructs.Construct) awsiot.CfnJobTemplate {
 	// Maps, not the CDK's structs: CloudFormation calls these properties JSON, and the CDK would pass its own spelling.
 	stopAt := func(failure string, percent float64) any {
 		return map[string]any{
 			"Action": "CANCEL", "FailureType": failure, "ThresholdPercentage": percent,
-			// A handful of bad devices in a small group says nothing yet; a payload for a small fleet sets its own.
-			"MinNumberOfExecutedThings": 100,
+			// A handful of bad devices says nothing yet. Fewer devices than this never stop a job: a payload for a small
+			// target sets its own.
+			"MinNumberOfExecutedThings": 50,
 		}
 	}
-	return named("JobTemplate", awsiot.NewCfnJobTemplate(scope, jsii.String("Template"), &awsiot.CfnJobTemplateProps{
-		JobTemplateId: sub("${AWS::StackName}-firmware-upgrade"),
-		Description:   jsii.String("Firmware upgrade of TR-369 devices. create-job fills in the document and starts jobs from this template."),
+	props := &awsiot.CfnJobTemplateProps{
+		Description: jsii.String("Firmware upgrade of TR-369 devices. create-job fills in the document and starts jobs from this template."),
 		// create-job sends the real document; AWS wants one in every template.
 		Document: jsii.String(`{"operation":"` + event.Operation + `"}`),
 		JobExecutionsRolloutConfig: map[string]any{
 			// Faster only as devices succeed: a bad image meets few devices before the abort criteria see it.
 			"ExponentialRolloutRate": map[string]any{
-				"BaseRatePerMinute":    200,
+				"BaseRatePerMinute":    20,
 				"IncrementFactor":      2,
-				"RateIncreaseCriteria": map[string]any{"NumberOfSucceededThings": 500},
+				"RateIncreaseCriteria": map[string]any{"NumberOfSucceededThings": 50},
 			},
 			"MaximumPerMinute": 1000,
 		},
-		AbortConfig: map[string]any{"CriteriaList": []any{stopAt("FAILED", 20), stopAt("TIMED_OUT", 20)}},
+		AbortConfig: map[string]any{"CriteriaList": []any{stopAt("FAILED", 20), stopAt("REJECTED", 20), stopAt("TIMED_OUT", 20)}},
 		// The workflow's own deadlines are shorter; this catches a workflow that was lost.
 		TimeoutConfig: map[string]any{"InProgressTimeoutInMinutes": 1440},
+	}
+	props.JobTemplateId = sub(infra.JobTemplatePrefix + infra.ContentHash(map[string]any{
+		"Description": *props.Description, "Document": *props.Document, "JobExecutionsRolloutConfig": props.JobExecutionsRolloutConfig,
+		"AbortConfig": props.AbortConfig, "TimeoutConfig": props.TimeoutConfig,
 	}))
+	return named("JobTemplate", awsiot.NewCfnJobTemplate(scope, jsii.String("Template"), props))
 }

@@ -1,4 +1,4 @@
-// Command app is the CDK app: it synthesizes the stack "fleetstep", one construct per bounded context (jobs.go,
+// Command app is the CDK app: it synthesizes one stack, "fleetstep" or what the context value "stackName" says, one construct per bounded context (jobs.go,
 // workflow.go, device.go) and one for what the operator sees (observability.go).
 //
 // The CDK CLI runs it without flags and finds the cloud assembly where CDK_OUTDIR says (see infra/cdk.json). By hand:
@@ -22,8 +22,6 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/jsii-runtime-go"
 )
-
-const stackName = "fleetstep"
 
 func main() {
 	write := flag.String("write", "", "write the normalised template to this `file`")
@@ -65,13 +63,17 @@ func run(write, check string, placeholders bool) (err error) {
 	if err := checkAssets(assets); err != nil {
 		return err
 	}
-	newStack(app, assets)
+	name, err := stackName(app)
+	if err != nil {
+		return err
+	}
+	newStack(app, name, assets)
 	app.Synth(nil)
 
 	if !normalise {
 		return nil
 	}
-	raw, err := os.ReadFile(filepath.Join(outdir, stackName+".template.json"))
+	raw, err := os.ReadFile(filepath.Join(outdir, name+".template.json"))
 	if err != nil {
 		return err
 	}
@@ -97,9 +99,9 @@ func run(write, check string, placeholders bool) (err error) {
 }
 
 // newStack builds the whole stack. The constructs are made in the order in which they need one another.
-func newStack(app awscdk.App, assets string) awscdk.Stack {
-	stack := awscdk.NewStack(app, jsii.String(stackName), &awscdk.StackProps{
-		StackName:   jsii.String(stackName),
+func newStack(app awscdk.App, name, assets string) awscdk.Stack {
+	stack := awscdk.NewStack(app, &name, &awscdk.StackProps{
+		StackName:   &name,
 		Description: jsii.String("Fleetstep: firmware campaigns for TR-369 (USP) fleets as durable workflows"),
 		// Without the version rule the template has no SSM parameter of the bootstrap stack and can be used as it is.
 		Synthesizer: awscdk.NewDefaultStackSynthesizer(&awscdk.DefaultStackSynthesizerProps{
@@ -109,18 +111,20 @@ func newStack(app awscdk.App, assets string) awscdk.Stack {
 	p := newParameters(stack)
 	notify := newNotifications(stack, p)
 	device := newDevice(stack, p)
-	lambdas := newFunctions(stack, assets, notify)
+	lambdas := newFunctions(stack, assets, notify, p)
 	workflow := newWorkflow(stack, lambdas, device, notify, p)
 	jobs := newJobs(stack, lambdas, device, workflow, notify)
 	device.receive(lambdas, workflow, notify, p)
 	dashboard := newObservability(stack, notify, p)
+	tag(stack, p)
 
 	output(stack, "CreateJobFunctionName", "The function that an operator invokes to start a campaign", jobs.createJob.Ref())
 	output(stack, "StateMachineArn", "The workflow that upgrades one device", workflow.stateMachine.Ref())
 	output(stack, "TableName", "Claims, task tokens, news and state of every device", workflow.table.Ref())
 	output(stack, "FirmwareBucketName", "Firmware images, as <version>/<file>", device.bucket.Ref())
 	output(stack, "DevicePolicyName", "The AWS IoT policy to attach to the certificate of each device", device.policy.Ref())
-	output(stack, "OutcomeTopicArn", "SNS topic of finished upgrades", notify.outcomes.Ref())
+	output(stack, "OutcomeTopicArn", "SNS topic of finished upgrades, one message for each", notify.outcomes.Ref())
+	output(stack, "JobTopicArn", "SNS topic of jobs that ended", notify.jobs.Ref())
 	output(stack, "AlarmTopicArn", "SNS topic of the alarms", notify.alarms.Ref())
 	output(stack, "DeadLetterQueueUrl", "Messages that no rule action or function could process", notify.deadLetters.Ref())
 	output(stack, "DashboardName", "The CloudWatch dashboard of the fleet", dashboard.Ref())
@@ -131,43 +135,6 @@ func newStack(app awscdk.App, assets string) awscdk.Stack {
 func output(stack awscdk.Stack, name, description string, value *string) {
 	// A parameter and an output may share a name, constructs may not.
 	named(name, awscdk.NewCfnOutput(stack, jsii.String(name+"Output"), &awscdk.CfnOutputProps{Description: &description, Value: value}))
-}
-
-// parameters are what a deployment chooses; every one has a default.
-type parameters struct {
-	controllerEndpointID awscdk.CfnParameter
-	alarmEmail           awscdk.CfnParameter
-	outcomeEmail         awscdk.CfnParameter
-	downloadSlow         awscdk.CfnParameter
-	downloadFast         awscdk.CfnParameter
-	failurePercent       awscdk.CfnParameter
-}
-
-func newParameters(stack awscdk.Stack) *parameters {
-	text := func(name, def, pattern, constraint, description string) awscdk.CfnParameter {
-		return awscdk.NewCfnParameter(stack, &name, &awscdk.CfnParameterProps{
-			Type: jsii.String("String"), Default: def, AllowedPattern: &pattern, ConstraintDescription: &constraint,
-			Description: &description,
-		})
-	}
-	number := func(name string, def, low, high float64, description string) awscdk.CfnParameter {
-		return awscdk.NewCfnParameter(stack, &name, &awscdk.CfnParameterProps{
-			Type: jsii.String("Number"), Default: def, MinValue: &low, MaxValue: &high, Description: &description,
-		})
-	}
-	const email, emailRule = `^$|^[^@\s]+@[^@\s]+\.[^@\s]+$`, "an e-mail address, or empty"
-	return &parameters{
-		// The topic of the controller is a filter of a rule and of a policy: nothing that is a wildcard there.
-		controllerEndpointID: text("ControllerEndpointId", "self::fleetstep", `^[A-Za-z0-9_.:%-]{1,128}$`,
-			"a USP endpoint id without the characters / + # * ?", "The USP endpoint id of the controller (TR-369 section 2.2)"),
-		alarmEmail:   text("AlarmEmail", "", email, emailRule, "Who is told of alarms by e-mail; empty for nobody"),
-		outcomeEmail: text("OutcomeEmail", "", email, emailRule, "Who is told of every finished upgrade by e-mail; empty for nobody"),
-		downloadSlow: number("DownloadSlowSeconds", 1800, 1, 604800,
-			"Alarm when the slowest tenth of the downloads takes longer than this"),
-		downloadFast: number("DownloadFastSeconds", 0, 0, 3600,
-			"Alarm when half of the downloads are done faster than this (an image is empty, or agents skip it); 0 for never"),
-		failurePercent: number("FailurePercent", 20, 1, 100, "Alarm when more than this share of the finished upgrades failed"),
-	}
 }
 
 // named gives an element the logical id that it has in the template. A CDK-made id would change, and with it the

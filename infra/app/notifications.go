@@ -15,10 +15,12 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// notifications is where messages go that leave the workflow: outcomes and alarms to people, and what could not be
-// processed to the dead-letter queue.
+// notifications is where messages go that leave the workflow: outcomes to programs, ends of jobs and alarms to people,
+// and what could not be processed to the dead-letter queue. Nobody gets an e-mail for each device: SNS suspends an
+// address at such a rate.
 type notifications struct {
 	outcomes    awssns.CfnTopic
+	jobs        awssns.CfnTopic
 	alarms      awssns.CfnTopic
 	deadLetters awssqs.CfnQueue
 	errorRole   awsiam.CfnRole // of the rules' error actions
@@ -26,16 +28,19 @@ type notifications struct {
 
 func newNotifications(stack awscdk.Stack, p *parameters) *notifications {
 	scope := constructs.NewConstruct(stack, jsii.String("Notifications"))
-	// Topics carry no secrets, and CloudWatch cannot publish to a topic under the AWS-managed key: no encryption.
+	// Topics carry no secrets, and CloudWatch cannot publish to a topic under the AWS-managed key: encrypted only with a
+	// customer's.
 	topic := func(id, display string) awssns.CfnTopic {
-		return named(id, awssns.NewCfnTopic(scope, &id, &awssns.CfnTopicProps{DisplayName: &display}))
+		return named(id, awssns.NewCfnTopic(scope, &id, &awssns.CfnTopicProps{DisplayName: &display, KmsMasterKeyId: p.key.orNone()}))
 	}
 	n := &notifications{
 		outcomes: topic("OutcomeTopic", "Fleetstep upgrades"),
+		jobs:     topic("JobTopic", "Fleetstep jobs"),
 		alarms:   topic("AlarmTopic", "Fleetstep alarms"),
 		deadLetters: named("DeadLetterQueue", awssqs.NewCfnQueue(scope, jsii.String("DeadLetters"), &awssqs.CfnQueueProps{
 			MessageRetentionPeriod: jsii.Number(14 * 24 * 3600), // seconds; SQS's maximum
-			SqsManagedSseEnabled:   jsii.Bool(true),
+			SqsManagedSseEnabled:   p.key.choose(false, true),
+			KmsMasterKeyId:         p.key.orNone(),
 		})),
 	}
 	named("AlarmTopicPolicy", awssns.NewCfnTopicPolicy(scope, jsii.String("AlarmTopicPolicy"), &awssns.CfnTopicPolicyProps{
@@ -62,36 +67,54 @@ func newNotifications(stack awscdk.Stack, p *parameters) *notifications {
 		})).CfnOptions().SetCondition(wanted)
 	}
 	email("AlarmEmail", n.alarms, p.alarmEmail)
-	email("OutcomeEmail", n.outcomes, p.outcomeEmail)
+	email("JobEmail", n.jobs, p.jobEmail)
 	return n
 }
 
-// rule is a topic rule that invokes a function, with the dead-letter queue for what cannot be delivered. Its name is
-// the stack's, with _ for - as rule names have it, and the suffix.
+// jobEnds tells the job topic of every job that ended, completed, canceled or deleted: the events of "$aws/events/job"
+// (AWS IoT Developer Guide, "Jobs events").
+func (n *notifications) jobEnds(scope constructs.Construct) {
+	publisher := role(scope, "JobEndRole", "iot.amazonaws.com", "What the rule may do that tells of jobs which ended",
+		allow("PublishJobEnd", []string{"sns:Publish"}, n.jobs.Ref()))
+	n.topicRule(scope, "JobEnd", "job_end", "Ends of jobs, for people", &awsiot.CfnTopicRule_ActionProperty{
+		Sns: &awsiot.CfnTopicRule_SnsActionProperty{TargetArn: n.jobs.Ref(), RoleArn: publisher.AttrArn(), MessageFormat: jsii.String("RAW")},
+	}, "SELECT jobId AS jobId, status AS status, description AS description, targets AS targets, completedAt AS completedAt,"+
+		" jobProcessDetails AS devices FROM '$aws/events/job/+/+'"+
+		" WHERE topic(5) = 'completed' OR topic(5) = 'canceled' OR topic(5) = 'deleted'")
+}
+
+// rule is a topic rule that invokes a function.
 func (n *notifications) rule(scope constructs.Construct, id, suffix, description string, function awslambda.CfnFunction, sql string) {
-	rule := named(id+"Rule", awsiot.NewCfnTopicRule(scope, jsii.String(id), &awsiot.CfnTopicRuleProps{
-		RuleName: ruleName(suffix),
-		TopicRulePayload: &awsiot.CfnTopicRule_TopicRulePayloadProperty{
-			Description:      &description,
-			AwsIotSqlVersion: jsii.String("2016-03-23"),
-			Sql:              sqlText(sql),
-			RuleDisabled:     jsii.Bool(false),
-			Actions: []any{&awsiot.CfnTopicRule_ActionProperty{
-				Lambda: &awsiot.CfnTopicRule_LambdaActionProperty{FunctionArn: function.AttrArn()},
-			}},
-			ErrorAction: &awsiot.CfnTopicRule_ActionProperty{
-				Sqs: &awsiot.CfnTopicRule_SqsActionProperty{
-					QueueUrl: n.deadLetters.Ref(), RoleArn: n.errorRole.AttrArn(), UseBase64: jsii.Bool(false),
-				},
-			},
-		},
-	}))
+	rule := n.topicRule(scope, id, suffix, description, &awsiot.CfnTopicRule_ActionProperty{
+		Lambda: &awsiot.CfnTopicRule_LambdaActionProperty{FunctionArn: function.AttrArn()},
+	}, sql)
 	named(id+"Permission", awslambda.NewCfnPermission(scope, jsii.String(id+"Permission"), &awslambda.CfnPermissionProps{
 		Action:        jsii.String("lambda:InvokeFunction"),
 		FunctionName:  function.Ref(),
 		Principal:     jsii.String("iot.amazonaws.com"),
 		SourceAccount: awscdk.Aws_ACCOUNT_ID(),
 		SourceArn:     rule.AttrArn(),
+	}))
+}
+
+// topicRule is a topic rule with one action, and the dead-letter queue for what cannot be delivered. Its name is the
+// stack's, with _ for - as rule names have it, and the suffix.
+func (n *notifications) topicRule(scope constructs.Construct, id, suffix, description string,
+	action *awsiot.CfnTopicRule_ActionProperty, sql string) awsiot.CfnTopicRule {
+	return named(id+"Rule", awsiot.NewCfnTopicRule(scope, jsii.String(id), &awsiot.CfnTopicRuleProps{
+		RuleName: ruleName(suffix),
+		TopicRulePayload: &awsiot.CfnTopicRule_TopicRulePayloadProperty{
+			Description:      &description,
+			AwsIotSqlVersion: jsii.String("2016-03-23"),
+			Sql:              sqlText(sql),
+			RuleDisabled:     jsii.Bool(false),
+			Actions:          []any{action},
+			ErrorAction: &awsiot.CfnTopicRule_ActionProperty{
+				Sqs: &awsiot.CfnTopicRule_SqsActionProperty{
+					QueueUrl: n.deadLetters.Ref(), RoleArn: n.errorRole.AttrArn(), UseBase64: jsii.Bool(false),
+				},
+			},
+		},
 	}))
 }
 

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
@@ -22,7 +24,7 @@ type workflow struct {
 
 func newWorkflow(stack awscdk.Stack, lambdas *functions, device *device, notify *notifications, p *parameters) *workflow {
 	scope := constructs.NewConstruct(stack, jsii.String("Workflow"))
-	w := &workflow{table: newTable(scope)}
+	w := &workflow{table: newTable(scope, p)}
 
 	usp := device.environment(p)
 	usp[event.EnvTable] = w.table.Ref()
@@ -49,11 +51,11 @@ func newWorkflow(stack awscdk.Stack, lambdas *functions, device *device, notify 
 	steps := map[string]awslambda.CfnFunction{
 		"SendUspOperateArn": send, "AwaitFirmwareReportArn": await, "VerifyVersionArn": verify, "FinalizeArn": finalize,
 	}
-	w.stateMachine = newStateMachine(scope, steps)
+	w.stateMachine = newStateMachine(scope, steps, p)
 	return w
 }
 
-func newTable(scope constructs.Construct) awsdynamodb.CfnTable {
+func newTable(scope constructs.Construct, p *parameters) awsdynamodb.CfnTable {
 	table := named("DeviceTable", awsdynamodb.NewCfnTable(scope, jsii.String("Table"), &awsdynamodb.CfnTableProps{
 		AttributeDefinitions: []any{
 			&awsdynamodb.CfnTable_AttributeDefinitionProperty{AttributeName: jsii.String("PK"), AttributeType: jsii.String("S")},
@@ -70,9 +72,13 @@ func newTable(scope constructs.Construct) awsdynamodb.CfnTable {
 		PointInTimeRecoverySpecification: &awsdynamodb.CfnTable_PointInTimeRecoverySpecificationProperty{
 			PointInTimeRecoveryEnabled: jsii.Bool(true),
 		},
-		// Encrypted at rest with DynamoDB's own key, as every table; SSESpecification would only add the cost of KMS.
+		DeletionProtectionEnabled: p.protected.choose(true, false),
+		// Without a customer's key: encrypted at rest with DynamoDB's own, as every table.
+		SseSpecification: p.key.choose(map[string]any{
+			"SSEEnabled": true, "SSEType": "KMS", "KMSMasterKeyId": p.key.arn,
+		}, awscdk.Aws_NO_VALUE()),
 	}))
-	table.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN, nil)
+	table.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN_ON_UPDATE_OR_DELETE, nil)
 	return table
 }
 
@@ -89,11 +95,12 @@ func (w *workflow) release() statement {
 	return allow("ReleaseDevice", []string{"dynamodb:Query", "dynamodb:DeleteItem"}, w.table.AttrArn())
 }
 
-func newStateMachine(scope constructs.Construct, steps map[string]awslambda.CfnFunction) awsstepfunctions.CfnStateMachine {
+func newStateMachine(scope constructs.Construct, steps map[string]awslambda.CfnFunction, p *parameters) awsstepfunctions.CfnStateMachine {
 	logs := named("StateMachineLogGroup", awslogs.NewCfnLogGroup(scope, jsii.String("Logs"), &awslogs.CfnLogGroupProps{
 		// States logs of all accounts share one resource policy; groups under this prefix do not count in its size.
 		LogGroupName:    sub("/aws/vendedlogs/states/${AWS::StackName}-firmware-upgrade"),
 		RetentionInDays: jsii.Number(retentionDays),
+		KmsKeyId:        p.key.orNone(),
 	}))
 	var arns []any
 	substitutions := map[string]*string{}
@@ -101,6 +108,9 @@ func newStateMachine(scope constructs.Construct, steps map[string]awslambda.CfnF
 		arns = append(arns, steps[name].AttrArn())
 		substitutions[name] = steps[name].AttrArn()
 	}
+	// The integrations of Step Functions have the partition in their names, as everything has.
+	definition := strings.ReplaceAll(compact([]byte(statemachines.FirmwareUpgrade)), "arn:aws:states:::", "arn:${Partition}:states:::")
+	substitutions["Partition"] = awscdk.Aws_PARTITION()
 	role := role(scope, "StateMachineRole", "states.amazonaws.com", "What the firmware upgrade may do",
 		allow("InvokeSteps", []string{"lambda:InvokeFunction"}, arns...),
 		allowWithoutResource("LogDelivery", "log deliveries and the resource policies of CloudWatch Logs have no resources",
@@ -113,7 +123,7 @@ func newStateMachine(scope constructs.Construct, steps map[string]awslambda.CfnF
 		StateMachineName:        sub("${AWS::StackName}-firmware-upgrade"),
 		StateMachineType:        jsii.String("STANDARD"),
 		RoleArn:                 role.AttrArn(),
-		DefinitionString:        jsii.String(compact([]byte(statemachines.FirmwareUpgrade))),
+		DefinitionString:        &definition,
 		DefinitionSubstitutions: substitutions,
 		LoggingConfiguration: &awsstepfunctions.CfnStateMachine_LoggingConfigurationProperty{
 			Level: jsii.String("ERROR"),

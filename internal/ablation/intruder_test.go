@@ -147,7 +147,7 @@ func TestIntruderIsRefusedAndCounted(t *testing.T) {
 			}
 		}
 		for metric, dimension := range map[string]string{
-			"Fleetstep RefusedRecords Reason": "Owner", "Fleetstep RefusedRecords Reason ": "Sender",
+			"Fleetstep/fleetstep RefusedRecords Reason": "Owner", "Fleetstep/fleetstep RefusedRecords Reason ": "Sender",
 			"AWS/IoT Connect.AuthError Protocol": "MQTT", "AWS/IoT PublishIn.AuthError Protocol": "MQTT", "AWS/IoT Subscribe.AuthError Protocol": "MQTT",
 		} {
 			if err := s.counted(ctx, strings.Fields(metric), dimension); err != nil {

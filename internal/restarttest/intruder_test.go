@@ -43,7 +43,7 @@ func TestIntruders(t *testing.T) {
 	for _, victim := range c.things {
 		m.lie(victim) // before it ever said who it is itself
 	}
-	c.counted("Fleetstep", event.MetricRefusedRecords, event.DimensionReason, event.RefusedOwner)
+	c.counted(event.MetricsNamespace+"/fleetstep", event.MetricRefusedRecords, event.DimensionReason, event.RefusedOwner)
 	m.greet(usp.EndpointID(endpointOf("mallory")))
 	c.until("trudy has the endpoint id of a device", func() (bool, string) {
 		owner, err := c.owner(c.things[0])
@@ -86,7 +86,7 @@ func TestIntruders(t *testing.T) {
 		}
 	}
 	for _, reason := range []string{event.RefusedOwner, event.RefusedSender} {
-		c.counted("Fleetstep", event.MetricRefusedRecords, event.DimensionReason, reason)
+		c.counted(event.MetricsNamespace+"/fleetstep", event.MetricRefusedRecords, event.DimensionReason, reason)
 	}
 	for _, metric := range []string{"Connect.AuthError", "PublishIn.AuthError", "Subscribe.AuthError"} {
 		c.counted("AWS/IoT", metric, "Protocol", "MQTT")

@@ -141,7 +141,7 @@ func TestResourcesOfAStack(t *testing.T) {
 		t.Errorf("%.50s, %v", body.TemplateBody, err)
 	}
 	valid, err := w.validateTemplate(ctx, caller, &validateTemplateIn{TemplateBody: committed(t)})
-	if err != nil || len(valid.Parameters) != 6 || !slices.Equal(valid.Capabilities, []string{"CAPABILITY_IAM"}) {
+	if err != nil || len(valid.Parameters) != 11 || !slices.Equal(valid.Capabilities, []string{"CAPABILITY_IAM"}) {
 		t.Errorf("%+v, %v", valid, err)
 	}
 }

@@ -197,7 +197,7 @@ func TestCommittedTemplateDeploys(t *testing.T) {
 	if got := out["DeadLetterQueueUrl"]; !strings.HasPrefix(got, "http://localhost:4566/123456789012/fleetstep-DeadLetterQueue-") {
 		t.Errorf("DeadLetterQueueUrl %s", got)
 	}
-	if out["ControllerEndpointId"] != "self::fleetstep" || out["CreateJobFunctionName"] != "fleetstep-create-job" || len(out) != 10 {
+	if out["ControllerEndpointId"] != "self::fleetstep" || out["CreateJobFunctionName"] != "fleetstep-create-job" || len(out) != 11 {
 		t.Errorf("outputs %v", out)
 	}
 	if n := len(w.cloud.of("lambda:CreateFunction")); n != 9 {

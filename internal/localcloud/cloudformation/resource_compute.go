@@ -36,6 +36,7 @@ var lambdaFunction = kind{
 		"TracingConfig":                object(members{"Mode": text}).by(configure),
 		"EphemeralStorage":             unused("a function has the space that the machine has"),
 		"ReservedConcurrentExecutions": number.set("PutFunctionConcurrency"),
+		"KmsKeyArn":                    unused(unusedEncryption),
 		"Tags":                         tagMap,
 	},
 	build: map[string]func(Request, map[string]any) error{

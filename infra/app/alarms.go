@@ -1,0 +1,310 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+)
+
+// alarm is what the alarms of this stack differ in. All of them are quiet without data: nothing is being upgraded. What
+// to do about each is in docs/operations.md, under its name.
+type alarm struct {
+	id, name, description string
+	metrics               []any // awscloudwatch.CfnAlarm_MetricDataQueryProperty; the first returns the data
+	comparison            string
+	threshold             *float64
+	periods               float64
+}
+
+const minutes5, minutes15, minutes30 = 300, 900, 1800 // seconds
+
+// ruleIDs are the topic rules, by their logical ids without "Rule".
+var ruleIDs = []string{"UspMessage", "Presence", "NotifyNext", "JobEvent", "JobExecutionEvent", "JobEnd"}
+
+// refusals are the reasons for which a record is refused.
+var refusals = []string{
+	event.RefusedTopic, event.RefusedClient, event.RefusedSender, event.RefusedOwner, event.RefusedRecipient,
+	event.RefusedUnreadable, event.RefusedSession,
+}
+
+func newAlarms(scope constructs.Construct, notify *notifications, p *parameters) {
+	all := upgradeAlarms(p)
+	all = append(all, deviceAlarms()...)
+	all = append(all, machineryAlarms()...)
+	for _, a := range all {
+		named(a.id, awscloudwatch.NewCfnAlarm(scope, &a.id, &awscloudwatch.CfnAlarmProps{
+			AlarmName:          sub("${AWS::StackName}-" + a.name),
+			AlarmDescription:   &a.description,
+			Metrics:            a.metrics,
+			ComparisonOperator: &a.comparison,
+			Threshold:          a.threshold,
+			EvaluationPeriods:  &a.periods,
+			DatapointsToAlarm:  &a.periods,
+			TreatMissingData:   jsii.String("notBreaching"),
+			AlarmActions:       &[]any{notify.alarms.Ref()},
+			OkActions:          &[]any{notify.alarms.Ref()},
+		}))
+	}
+}
+
+// upgradeAlarms tell of upgrades that go wrong, or do not go.
+func upgradeAlarms(p *parameters) []alarm {
+	finished := func(period float64) []any {
+		var list []any
+		for i, result := range event.Results {
+			list = append(list, query(fmt.Sprintf("r%d", i), metricsNamespace, event.MetricDevicesFinished, "Sum", period,
+				map[string]string{event.DimensionResult: result}))
+		}
+		return list
+	}
+	id := func(result string) string { return fmt.Sprintf("r%d", slices.Index(event.Results, result)) }
+	var ids []string
+	for _, result := range event.Results {
+		ids = append(ids, id(result))
+	}
+	everyone := "SUM([" + strings.Join(ids, ", ") + "])"
+	download := func(stat string) []any {
+		return []any{returned(query("m1", metricsNamespace, event.MetricPhaseDuration, stat, minutes5, map[string]string{event.DimensionPhase: event.PhaseDownload}))}
+	}
+	return []alarm{
+		{
+			id: "FailureRatioAlarm", name: "failure-ratio", periods: 1,
+			description: "More upgrades fail than FailurePercent allows, of at least 20 that finished within 15 minutes. Look at the failure reasons; cancel the job if the image is bad.",
+			// The minimum keeps one bad device of two from being an incident. SUM over a list counts what is there: a job
+			// that only fails has no series of successes, and + would give no point.
+			metrics: append([]any{
+				math("ratio", "IF(total >= 20, 100 * failed / total, 0)", "failed, percent"),
+				math("total", "SUM(["+id(event.ResultSucceeded)+", "+id(event.ResultFailed)+", "+id(event.ResultTimedOut)+"])", ""),
+				math("failed", "SUM(["+id(event.ResultFailed)+", "+id(event.ResultTimedOut)+"])", ""),
+			}, finished(minutes15)...),
+			comparison: "GreaterThanThreshold", threshold: p.failurePercent.ValueAsNumber(),
+		},
+		{
+			id: "RejectedRatioAlarm", name: "rejected-ratio", periods: 1,
+			description: "More upgrades are rejected than RejectedPercent allows, of at least 20 that finished within 15 minutes: the job is for other devices, or the image is.",
+			metrics: append([]any{
+				math("ratio", "IF(total >= 20, 100 * "+id(event.ResultRejected)+" / total, 0)", "rejected, percent"),
+				math("total", everyone, ""),
+			}, finished(minutes15)...),
+			comparison: "GreaterThanThreshold", threshold: p.rejectedPercent.ValueAsNumber(),
+		},
+		{
+			id: "RolloutStalledAlarm", name: "rollout-stalled", periods: 2,
+			description: "At least five upgrades began in each of two half hours, and none ended, well or badly.",
+			// Where no upgrade ends there is no series of ends, and a formula that reads it has no point: SUM over a list
+			// counts what is there, and one end makes the sum negative.
+			metrics: append([]any{
+				math("stalled", "SUM([begun, ended])", "upgrades begun while none ends"),
+				math("ended", "-1000000 * "+everyone, ""),
+				query("begun", metricsNamespace, event.MetricUpgradesStarted, "Sum", minutes30, nil),
+			}, finished(minutes30)...),
+			comparison: "GreaterThanOrEqualToThreshold", threshold: jsii.Number(5),
+		},
+		{
+			id: "OverAlarm", name: "over", periods: 1,
+			description: "More than a tenth of the upgrades that were to begin, and at least 5 in 15 minutes, found their job execution over. After a cancelled job that is as it must be; else look who ends them, and at the endpoint of the jobs data plane.",
+			metrics: []any{
+				math("ratio", "IF(m1 >= 5, 100 * m1 / SUM([m1, m2]), 0)", "over, percent"),
+				query("m1", metricsNamespace, event.MetricUpgradesOver, "Sum", minutes15, nil),
+				query("m2", metricsNamespace, event.MetricUpgradesStarted, "Sum", minutes15, nil),
+			},
+			comparison: "GreaterThanThreshold", threshold: jsii.Number(10),
+		},
+		{
+			id: "StuckUpgradeAlarm", name: "stuck-upgrades", periods: 1,
+			description: "A workflow ran into its own deadline or was ended from outside: it reported nothing, and its device may still be claimed.",
+			metrics: []any{
+				math("stuck", "SUM([m1, m2])", "executions"),
+				query("m1", "AWS/States", "ExecutionsTimedOut", "Sum", minutes5, map[string]string{"StateMachineArn": stateMachine}),
+				query("m2", "AWS/States", "ExecutionsFailed", "Sum", minutes5, map[string]string{"StateMachineArn": stateMachine}),
+			},
+			comparison: "GreaterThanThreshold", threshold: jsii.Number(0),
+		},
+		{
+			id: "DownloadSlowAlarm", name: "download-slow", periods: 3,
+			description: "The slowest tenth of the downloads takes longer than DownloadSlowSeconds for 15 minutes.",
+			metrics:     download("p90"), comparison: "GreaterThanThreshold", threshold: p.downloadSlow.ValueAsNumber(),
+		},
+		{
+			id: "DownloadFastAlarm", name: "download-fast", periods: 3,
+			description: "Half of the downloads are done in less than DownloadFastSeconds for 15 minutes: an image may be empty or not fetched at all.",
+			metrics:     download("p50"), comparison: "LessThanThreshold", threshold: p.downloadFast.ValueAsNumber(),
+		},
+	}
+}
+
+// deviceAlarms tell of devices that are not heard.
+func deviceAlarms() []alarm {
+	var records []any
+	for i, reason := range refusals {
+		records = append(records, query(fmt.Sprintf("m%d", i), metricsNamespace, event.MetricRefusedRecords, "Sum", minutes5,
+			map[string]string{event.DimensionReason: reason}))
+	}
+	return []alarm{{
+		id: "RefusedRecordAlarm", name: "refused-records", periods: 3,
+		description: "Records of devices are refused for 15 minutes on end: a device is provisioned wrongly, or pretends to be another. The log of handle-device-message says which and why.",
+		metrics:     total("refused", "records", records), comparison: "GreaterThanThreshold", threshold: jsii.Number(0),
+	}}
+}
+
+// machineryAlarms tell of functions, rules and services that do not do their work.
+func machineryAlarms() []alarm {
+	var functions []string
+	for _, spec := range functionSpecs {
+		functions = append(functions, spec.name)
+	}
+	ofFunctions := func(metric, stat string, names ...string) []any {
+		var list []any
+		for i, name := range names {
+			list = append(list, query(fmt.Sprintf("%s%d", strings.ToLower(metric), i), "AWS/Lambda", metric, stat, minutes5,
+				map[string]string{"FunctionName": "${AWS::StackName}-" + name}))
+		}
+		return list
+	}
+	ofRules := func(metric string, more map[string]string) []any {
+		var list []any
+		for i, id := range ruleIDs {
+			dimensions := map[string]string{"RuleName": "${" + id + "Rule}"}
+			maps.Copy(dimensions, more)
+			if id == "JobEnd" && more != nil {
+				dimensions["ActionType"] = "Sns"
+			}
+			list = append(list, query(fmt.Sprintf("m%d", i), "AWS/IoT", metric, "Sum", minutes5, dimensions))
+		}
+		return list
+	}
+	list := []alarm{
+		{
+			id: "DeadLetterAlarm", name: "dead-letters", periods: 1,
+			description: "Messages that no rule action or function could process wait in the dead-letter queue.",
+			metrics: []any{returned(query("m1", "AWS/SQS", "ApproximateNumberOfMessagesVisible", "Maximum", minutes5,
+				map[string]string{"QueueName": "${DeadLetterQueue.QueueName}"}))},
+			threshold: jsii.Number(0),
+		},
+		{
+			id: "FunctionErrorAlarm", name: "function-errors", periods: 2,
+			description: "Functions fail. Their messages are tried three times and are then dead letters.",
+			metrics:     total("errors", "errors", ofFunctions("Errors", "Sum", functions...)), threshold: jsii.Number(0),
+		},
+		{
+			id: "FunctionThrottleAlarm", name: "function-throttles", periods: 2,
+			description: "Lambda turns calls away: the account's concurrent executions are used up.",
+			metrics:     total("throttles", "calls", ofFunctions("Throttles", "Sum", functions...)), threshold: jsii.Number(0),
+		},
+		{
+			id: "EventAgeAlarm", name: "event-age", periods: 2,
+			description: "Events of rules wait for more than a minute until their function gets them: devices are answered late.",
+			metrics: append([]any{math("age", "MAX([asynceventage0, asynceventage1, asynceventage2])", "milliseconds")},
+				ofFunctions("AsyncEventAge", "Maximum", asyncNames()...)...),
+			threshold: jsii.Number(60000),
+		},
+		{
+			id: "EventDropAlarm", name: "event-drops", periods: 1,
+			description: "Lambda gave up on events of rules, or could not even put them into the dead-letter queue: news of devices or jobs is lost.",
+			metrics: total("drops", "events", append(ofFunctions("AsyncEventsDropped", "Sum", asyncNames()...),
+				ofFunctions("DeadLetterErrors", "Sum", asyncNames()...)...)),
+			threshold: jsii.Number(0),
+		},
+		{
+			id: "RuleErrorAlarm", name: "rule-errors", periods: 1,
+			description: "Actions of topic rules fail: their messages are dead letters.",
+			metrics:     total("errors", "actions", ofRules("Failure", map[string]string{"ActionType": "Lambda"})), threshold: jsii.Number(0),
+		},
+		{
+			id: "RuleParseErrorAlarm", name: "rule-parse-errors", periods: 1,
+			description: "Statements of topic rules cannot read messages. Such a message is no dead letter: it is lost.",
+			metrics:     total("errors", "messages", ofRules("ParseError", nil)), threshold: jsii.Number(0),
+		},
+		{
+			id: "RuleThrottleAlarm", name: "rule-throttles", periods: 1,
+			description: "AWS IoT throttles topic rules: messages of devices or jobs are late, or lost.",
+			metrics:     total("throttled", "messages", ofRules("RuleMessageThrottled", nil)), threshold: jsii.Number(0),
+		},
+		{
+			id: "WorkflowThrottleAlarm", name: "workflow-throttles", periods: 2,
+			description: "Step Functions throttles the state machine, or the account's starts of executions.",
+			metrics: total("throttled", "events", []any{
+				query("m1", "AWS/States", "ExecutionThrottled", "Sum", minutes5, map[string]string{"StateMachineArn": stateMachine}),
+				query("m2", "AWS/States", "ThrottledEvents", "Sum", minutes5, map[string]string{"APIName": "StartExecution"}),
+			}),
+			threshold: jsii.Number(0),
+		},
+		{
+			id: "TableThrottleAlarm", name: "table-throttles", periods: 2,
+			description: "DynamoDB throttles the table.",
+			metrics: total("throttled", "requests", []any{
+				query("m1", "AWS/DynamoDB", "ReadThrottleEvents", "Sum", minutes5, map[string]string{"TableName": "${DeviceTable}"}),
+				query("m2", "AWS/DynamoDB", "WriteThrottleEvents", "Sum", minutes5, map[string]string{"TableName": "${DeviceTable}"}),
+			}),
+			threshold: jsii.Number(0),
+		},
+	}
+	for i := range list {
+		list[i].comparison = "GreaterThanThreshold"
+	}
+	return list
+}
+
+// asyncNames are the functions that rules invoke.
+func asyncNames() []string {
+	var names []string
+	for _, spec := range functionSpecs {
+		if spec.async {
+			names = append(names, spec.name)
+		}
+	}
+	return names
+}
+
+// total is an alarm's sum over queries.
+func total(id, label string, queries []any) []any {
+	var ids []string
+	for _, q := range queries {
+		ids = append(ids, *q.(*awscloudwatch.CfnAlarm_MetricDataQueryProperty).Id)
+	}
+	return append([]any{math(id, "SUM(["+strings.Join(ids, ", ")+"])", label)}, queries...)
+}
+
+// query is a metric of an alarm. Namespace and dimension values may use Fn::Sub.
+func query(id, namespace, name, stat string, period float64, dimensions map[string]string) *awscloudwatch.CfnAlarm_MetricDataQueryProperty {
+	text := func(v string) *string {
+		if hasSubstitution(v) {
+			return sub(v)
+		}
+		return &v
+	}
+	var list []any
+	for _, dimension := range slices.Sorted(maps.Keys(dimensions)) {
+		list = append(list, &awscloudwatch.CfnAlarm_DimensionProperty{Name: &dimension, Value: text(dimensions[dimension])})
+	}
+	metric := &awscloudwatch.CfnAlarm_MetricProperty{Namespace: text(namespace), MetricName: &name}
+	if list != nil {
+		metric.Dimensions = list
+	}
+	return &awscloudwatch.CfnAlarm_MetricDataQueryProperty{
+		Id:         &id,
+		ReturnData: jsii.Bool(false),
+		MetricStat: &awscloudwatch.CfnAlarm_MetricStatProperty{Stat: &stat, Period: &period, Metric: metric},
+	}
+}
+
+func returned(q *awscloudwatch.CfnAlarm_MetricDataQueryProperty) *awscloudwatch.CfnAlarm_MetricDataQueryProperty {
+	q.ReturnData = jsii.Bool(true)
+	return q
+}
+
+// math is an expression over the queries. The one with a label is what the alarm watches.
+func math(id, expression, label string) *awscloudwatch.CfnAlarm_MetricDataQueryProperty {
+	q := &awscloudwatch.CfnAlarm_MetricDataQueryProperty{Id: &id, Expression: &expression, ReturnData: jsii.Bool(label != "")}
+	if label != "" {
+		q.Label = &label
+	}
+	return q
+}

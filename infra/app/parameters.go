@@ -1,0 +1,122 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// defaultStackName is the stack's name where the context says nothing else.
+const defaultStackName = "fleetstep"
+
+// stackNames are CloudFormation's, but shorter: "<stack>-firmware-upgrade-<hash>" is a job template's id, of at most 64
+// characters, and "<stack>-handle-device-message" a function's.
+var stackNames = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,37}$`)
+
+// stackName is the context value "stackName": stacks of different names live beside each other in one account.
+func stackName(app awscdk.App) (string, error) {
+	name := defaultStackName
+	if v := app.Node().TryGetContext(jsii.String("stackName")); v != nil {
+		name = fmt.Sprint(v)
+	}
+	if !stackNames.MatchString(name) {
+		return "", fmt.Errorf("stackName is %q: want at most 38 letters, digits and hyphens, beginning with a letter", name)
+	}
+	return name, nil
+}
+
+// parameters are what a deployment chooses; every one has a default.
+type parameters struct {
+	controllerEndpointID awscdk.CfnParameter
+	alarmEmail           awscdk.CfnParameter
+	jobEmail             awscdk.CfnParameter
+	downloadSlow         awscdk.CfnParameter
+	downloadFast         awscdk.CfnParameter
+	failurePercent       awscdk.CfnParameter
+	rejectedPercent      awscdk.CfnParameter
+	campaign             awscdk.CfnParameter
+	costCenter           awscdk.CfnParameter
+	protected            choice // DeletionProtection
+	key                  encryption
+}
+
+func newParameters(stack awscdk.Stack) *parameters {
+	text := func(name, def, pattern, constraint, description string) awscdk.CfnParameter {
+		return awscdk.NewCfnParameter(stack, &name, &awscdk.CfnParameterProps{
+			Type: jsii.String("String"), Default: def, AllowedPattern: &pattern, ConstraintDescription: &constraint,
+			Description: &description,
+		})
+	}
+	number := func(name string, def, low, high float64, description string) awscdk.CfnParameter {
+		return awscdk.NewCfnParameter(stack, &name, &awscdk.CfnParameterProps{
+			Type: jsii.String("Number"), Default: def, MinValue: &low, MaxValue: &high, Description: &description,
+		})
+	}
+	const (
+		email, emailRule = `^$|^[^@\s]+@[^@\s]+\.[^@\s]+$`, "an e-mail address, or empty"
+		tag, tagRule     = `^[A-Za-z0-9 _.:/=+@-]{1,256}$`, "letters, digits, spaces and _ . : / = + - @"
+	)
+	key := text("KmsKeyArn", "", `^$|^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$`, "the ARN of a KMS key, or empty",
+		"The customer managed key that encrypts table, bucket, topics, queue, logs and environment; empty for AWS's own. Its key policy: docs/deploy.md")
+	protection := awscdk.NewCfnParameter(stack, jsii.String("DeletionProtection"), &awscdk.CfnParameterProps{
+		Type: jsii.String("String"), Default: "false", AllowedValues: jsii.Strings("false", "true"),
+		Description: jsii.String("true: DynamoDB refuses to delete the table. Choose it once the stack stands: a first deployment that fails could not be rolled back"),
+	})
+	return &parameters{
+		// The topic of the controller is a filter of a rule and of a policy: nothing that is a wildcard there. 64 characters
+		// leave room for a thing name of 128 in AWS IoT's 256 bytes of a topic.
+		controllerEndpointID: text("ControllerEndpointId", "self::fleetstep", `^[A-Za-z0-9_.:%-]{1,64}$`,
+			"a USP endpoint id of at most 64 characters without / + # * ?", "The USP endpoint id of the controller (TR-369 section 2.2)"),
+		alarmEmail: text("AlarmEmail", "", email, emailRule, "Who is told of alarms by e-mail; empty for nobody"),
+		jobEmail:   text("JobEmail", "", email, emailRule, "Who is told by e-mail of jobs that ended; empty for nobody"),
+		downloadSlow: number("DownloadSlowSeconds", 1800, 1, 604800,
+			"Alarm when the slowest tenth of the downloads takes longer than this"),
+		downloadFast: number("DownloadFastSeconds", 0, 0, 3600,
+			"Alarm when half of the downloads are done faster than this (an image is empty, or agents skip it); 0 for never"),
+		failurePercent:  number("FailurePercent", 20, 1, 100, "Alarm when more than this share of the finished upgrades failed"),
+		rejectedPercent: number("RejectedPercent", 20, 1, 100, "Alarm when more than this share of the finished upgrades was rejected"),
+		campaign:        text("Campaign", "none", tag, tagRule, "Value of the tag Campaign on all resources"),
+		costCenter:      text("CostCenter", "none", tag, tagRule, "Value of the tag CostCenter on all resources"),
+		protected:       newChoice(stack, "IsProtected", awscdk.Fn_ConditionEquals(protection.ValueAsString(), jsii.String("true"))),
+		key: encryption{
+			arn:    key.ValueAsString(),
+			choice: newChoice(stack, "HasKmsKey", awscdk.Fn_ConditionNot(awscdk.Fn_ConditionEquals(key.ValueAsString(), jsii.String("")))),
+		},
+	}
+}
+
+// choice is a condition of the template.
+type choice struct{ condition string }
+
+func newChoice(stack awscdk.Stack, name string, when awscdk.ICfnConditionExpression) choice {
+	awscdk.NewCfnCondition(stack, &name, &awscdk.CfnConditionProps{Expression: when})
+	return choice{name}
+}
+
+// choose is a value where the condition holds and one where it does not.
+func (c choice) choose(with, without any) awscdk.ICfnRuleConditionExpression {
+	return awscdk.Fn_ConditionIf(&c.condition, with, without)
+}
+
+// encryption is the customer's key, if there is one.
+type encryption struct {
+	choice
+	arn *string
+}
+
+// orNone is the key's ARN, or no property at all.
+func (e encryption) orNone() *string {
+	return awscdk.Token_AsString(e.choose(e.arn, awscdk.Aws_NO_VALUE()), nil)
+}
+
+// tag puts the stack's tags on all resources but the dashboard, for which CloudFormation has none, and the job template: a
+// change of its tags would replace it, and its name does not follow from them.
+func tag(stack awscdk.Stack, p *parameters) {
+	props := &awscdk.TagProps{ExcludeResourceTypes: jsii.Strings("AWS::IoT::JobTemplate", "AWS::CloudWatch::Dashboard", "aws:cdk:stack")}
+	tags := awscdk.Tags_Of(stack)
+	tags.Add(jsii.String("Stack"), awscdk.Aws_STACK_NAME(), props)
+	tags.Add(jsii.String("Campaign"), p.campaign.ValueAsString(), props)
+	tags.Add(jsii.String("CostCenter"), p.costCenter.ValueAsString(), props)
+}

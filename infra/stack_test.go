@@ -1,0 +1,208 @@
+package infra
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestJobTemplateIsNamedAfterItsContent: AWS changes nothing of a job template, and CloudFormation does not replace what
+// keeps its name.
+func TestJobTemplateIsNamedAfterItsContent(t *testing.T) {
+	properties := maps.Clone(parse(t).Resources["JobTemplate"].Properties)
+	name := at(properties, "JobTemplateId", "Fn::Sub")
+	delete(properties, "JobTemplateId")
+	if want := JobTemplatePrefix + ContentHash(properties); name != want {
+		t.Errorf("the job template is %v, its content has the name %s", name, want)
+	}
+	if properties["Tags"] != nil {
+		t.Error("the job template has tags: a change of them would replace it, and its name does not follow from them")
+	}
+}
+
+// TestNamesFollowTheStack: two stacks in one account have no name in common, and what CloudFormation cannot replace has a
+// name that changes with it.
+func TestNamesFollowTheStack(t *testing.T) {
+	names := map[string]string{
+		"AWS::Lambda::Function": "FunctionName", "AWS::Logs::LogGroup": "LogGroupName", "AWS::CloudWatch::Alarm": "AlarmName",
+		"AWS::CloudWatch::Dashboard": "DashboardName", "AWS::StepFunctions::StateMachine": "StateMachineName",
+		"AWS::IoT::JobTemplate": "JobTemplateId", "AWS::IoT::Policy": "PolicyName", "AWS::IoT::TopicRule": "RuleName",
+	}
+	unnamed := map[string][]string{ // CloudFormation gives the name, with the stack's in it
+		"AWS::DynamoDB::Table": {"TableName"}, "AWS::S3::Bucket": {"BucketName"}, "AWS::SQS::Queue": {"QueueName"},
+		"AWS::SNS::Topic": {"TopicName"}, "AWS::IAM::Role": {"RoleName"},
+	}
+	for id, r := range parse(t).Resources {
+		if property := names[r.Type]; property != "" {
+			name := r.Properties[property]
+			sub, _ := at(name, "Fn::Sub").(string)
+			if !strings.HasPrefix(strings.TrimPrefix(strings.TrimPrefix(sub, "/aws/lambda/"), "/aws/vendedlogs/states/"), "${AWS::StackName}-") &&
+				!strings.Contains(text(name), `"Fn::Split":["-",{"Ref":"AWS::StackName"}]`) {
+				t.Errorf("%s: the name %s is the same in every stack", id, text(name))
+			}
+			continue
+		}
+		for _, property := range unnamed[r.Type] {
+			if r.Properties[property] != nil {
+				t.Errorf("%s has a name of its own, %s", id, text(r.Properties[property]))
+			}
+		}
+	}
+}
+
+// TestEverythingIsTagged holds the tags by which costs are told apart.
+func TestEverythingIsTagged(t *testing.T) {
+	want := `[{"Key":"Campaign","Value":{"Ref":"Campaign"}},{"Key":"CostCenter","Value":{"Ref":"CostCenter"}},{"Key":"Stack","Value":{"Ref":"AWS::StackName"}}]`
+	untagged := map[string]bool{ // types without tags, and the job template (see above)
+		"AWS::Lambda::Permission": true, "AWS::S3::BucketPolicy": true, "AWS::SNS::TopicPolicy": true, "AWS::SNS::Subscription": true,
+		"AWS::CloudWatch::Dashboard": true, "AWS::IoT::JobTemplate": true, "Custom::IoTEventConfigurations": true,
+	}
+	for id, r := range parse(t).Resources {
+		if got := text(r.Properties["Tags"]); !untagged[r.Type] && got != want {
+			t.Errorf("%s has the tags %s", id, got)
+		}
+	}
+}
+
+// TestNoPartitionIsMeant: the template deploys to aws-cn and aws-us-gov.
+func TestNoPartitionIsMeant(t *testing.T) {
+	for _, fixed := range []string{"arn:aws:", "arn:aws-cn:", "amazonaws.com/", ".amazonaws.com.cn", "us-east-1"} {
+		if strings.Contains(string(Template), fixed) {
+			t.Errorf("the template has %q in it", fixed)
+		}
+	}
+}
+
+func TestACustomersKeyEncryptsEverything(t *testing.T) {
+	tpl := parse(t)
+	key := func(where string, v any, path ...any) {
+		with, without := chosen(at(v, path...), "HasKmsKey")
+		if text(with) != `{"Ref":"KmsKeyArn"}` || text(without) != `{"Ref":"AWS::NoValue"}` {
+			t.Errorf("%s: %s", where, text(at(v, path...)))
+		}
+	}
+	for id, r := range tpl.Resources {
+		switch r.Type {
+		case "AWS::Lambda::Function":
+			key(id, r.Properties, "KmsKeyArn")
+		case "AWS::Logs::LogGroup":
+			key(id, r.Properties, "KmsKeyId")
+		case "AWS::SNS::Topic", "AWS::SQS::Queue":
+			key(id, r.Properties, "KmsMasterKeyId")
+		case "AWS::S3::Bucket":
+			key(id, r.Properties, "BucketEncryption", "ServerSideEncryptionConfiguration", 0, "ServerSideEncryptionByDefault", "KMSMasterKeyID")
+		case "AWS::DynamoDB::Table":
+			with, _ := chosen(r.Properties["SSESpecification"], "HasKmsKey")
+			if at(with, "SSEEnabled") != true || at(with, "SSEType") != "KMS" || at(with, "KMSMasterKeyId", "Ref") != "KmsKeyArn" {
+				t.Errorf("%s: %s", id, text(r.Properties["SSESpecification"]))
+			}
+		}
+	}
+}
+
+func TestParametersAreChecked(t *testing.T) {
+	parameters := parse(t).Parameters
+	for _, c := range []struct {
+		parameter string
+		good, bad []string
+	}{
+		{"ControllerEndpointId", []string{"self::fleetstep", strings.Repeat("a", 64)}, []string{"", strings.Repeat("a", 65), "a/b", "a+", "#", "a b"}},
+		{"AlarmEmail", []string{"", "a@example.com"}, []string{"a", "a@b", "a b@c.d"}},
+		{"JobEmail", []string{"", "a@example.com"}, []string{"a"}},
+		{"KmsKeyArn", []string{"", "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+			"arn:aws-us-gov:kms:us-gov-west-1:123456789012:key/mrk-1234"}, []string{"alias/a", "arn:aws:kms:us-east-1:1:key/x", "1234abcd"}},
+		{"CostCenter", []string{"none", "Fleet 7/R&D"[:7]}, []string{"", "a,b", strings.Repeat("a", 257)}},
+	} {
+		pattern := regexp.MustCompile(fmt.Sprint(parameters[c.parameter]["AllowedPattern"]))
+		for _, v := range c.good {
+			if !pattern.MatchString(v) {
+				t.Errorf("%s refuses %q", c.parameter, v)
+			}
+		}
+		for _, v := range c.bad {
+			if pattern.MatchString(v) {
+				t.Errorf("%s takes %q", c.parameter, v)
+			}
+		}
+	}
+}
+
+// TestWhatOutlivesTheStack: data, and the policy that devices are attached to; AWS IoT would refuse to delete that one.
+func TestWhatOutlivesTheStack(t *testing.T) {
+	var kept []string
+	for id, r := range parse(t).Resources {
+		if r.DeletionPolicy != "" {
+			kept = append(kept, id)
+			if r.DeletionPolicy != "RetainExceptOnCreate" || r.UpdateReplacePolicy != "Retain" {
+				t.Errorf("%s: %s, %s", id, r.DeletionPolicy, r.UpdateReplacePolicy)
+			}
+		}
+	}
+	slices.Sort(kept)
+	if want := []string{"DevicePolicy", "DeviceTable", "FirmwareBucket"}; !slices.Equal(kept, want) {
+		t.Errorf("kept are %v, want %v", kept, want)
+	}
+}
+
+// TestRolloutBeginsSlowly: before the first device has an answer, few have begun.
+func TestRolloutBeginsSlowly(t *testing.T) {
+	p := parse(t).Resources["JobTemplate"].Properties
+	rate, _ := at(p, "JobExecutionsRolloutConfig", "ExponentialRolloutRate", "BaseRatePerMinute").(float64)
+	if rate < 10 || rate > 20 {
+		t.Errorf("%v devices a minute at first, want 10 to 20", rate)
+	}
+	if at(p, "JobExecutionsRolloutConfig", "ExponentialRolloutRate", "RateIncreaseCriteria", "NumberOfSucceededThings") == nil {
+		t.Error("the rate rises without successes")
+	}
+	var stops []string
+	for _, c := range list(at(p, "AbortConfig", "CriteriaList")) {
+		stops = append(stops, fmt.Sprint(at(c, "FailureType")))
+	}
+	if want := []string{"FAILED", "REJECTED", "TIMED_OUT"}; !slices.Equal(stops, want) {
+		t.Errorf("the job stops on %v, want %v", stops, want)
+	}
+}
+
+// TestOnlyPresenceIsTakenForPresence: AWS IoT may publish other events below the same topic.
+func TestOnlyPresenceIsTakenForPresence(t *testing.T) {
+	sql := fmt.Sprint(at(parse(t).Resources["PresenceRule"].Properties, "TopicRulePayload", "Sql"))
+	if !strings.HasSuffix(sql, "FROM '$aws/events/presence/+/+' WHERE topic(4) = 'connected' OR topic(4) = 'disconnected'") {
+		t.Errorf("the rule is %s", sql)
+	}
+}
+
+// TestNobodyGetsAnEmailForEachDevice: e-mail is for alarms and for jobs that ended.
+func TestNobodyGetsAnEmailForEachDevice(t *testing.T) {
+	got := map[string]any{}
+	for id, s := range parse(t).of("AWS::SNS::Subscription") {
+		got[id] = at(s.Properties, "TopicArn", "Ref")
+	}
+	if want := (map[string]any{"AlarmEmailSubscription": "AlarmTopic", "JobEmailSubscription": "JobTopic"}); text(got) != text(want) {
+		t.Errorf("subscriptions are %v, want %v", got, want)
+	}
+}
+
+// TestEveryAlarmIsInTheRunbook: who is called at night finds the alarm's name in docs/operations.md.
+func TestEveryAlarmIsInTheRunbook(t *testing.T) {
+	book, err := os.ReadFile("../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []string
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z-]+)` \\|.*\\|.*\\S.*\\|$").FindAllStringSubmatch(string(book), -1) {
+		rows = append(rows, m[1])
+	}
+	var alarms []string
+	for _, a := range parse(t).of("AWS::CloudWatch::Alarm") {
+		alarms = append(alarms, strings.TrimPrefix(fmt.Sprint(at(a.Properties, "AlarmName", "Fn::Sub")), "${AWS::StackName}-"))
+	}
+	slices.Sort(rows)
+	slices.Sort(alarms)
+	if !slices.Equal(rows, alarms) {
+		t.Errorf("the runbook has %v, the template %v", rows, alarms)
+	}
+}
