@@ -12,29 +12,9 @@
 // and -check in place of -write says whether it is stale.
 package infra
 
-import (
-	"crypto/sha256"
-	_ "embed"
-	"encoding/hex"
-	"encoding/json"
-)
+import _ "embed"
 
 // Template is the synthesized template of the stack "fleetstep". Callers must not change it.
 //
 //go:embed testdata/template.json
 var Template []byte
-
-// JobTemplatePrefix is what the name of the stack's job template begins with, for Fn::Sub; the rest is the ContentHash of
-// its other properties.
-const JobTemplatePrefix = "${AWS::StackName}-firmware-upgrade-"
-
-// ContentHash is eight hexadecimal digits that follow from a resource's properties. It is part of the name of a resource
-// that AWS cannot change: with another content it is another resource.
-func ContentHash(properties map[string]any) string {
-	b, err := json.Marshal(properties) // sorts the keys
-	if err != nil {
-		panic("infra: the properties of a resource are not JSON: " + err.Error())
-	}
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:4])
-}

@@ -1,13 +1,16 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiot"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
-	"github.com/fleetstep/fleetstep/infra"
 	"github.com/fleetstep/fleetstep/internal/event"
 )
 
@@ -100,9 +103,23 @@ func newJobTemplate(scope constructs.Construct) awsiot.CfnJobTemplate {
 		// The workflow's own deadlines are shorter; this catches a workflow that was lost.
 		TimeoutConfig: map[string]any{"InProgressTimeoutInMinutes": 1440},
 	}
-	props.JobTemplateId = sub(infra.JobTemplatePrefix + infra.ContentHash(map[string]any{
+	props.JobTemplateId = sub(jobTemplatePrefix + contentHash(map[string]any{
 		"Description": *props.Description, "Document": *props.Document, "JobExecutionsRolloutConfig": props.JobExecutionsRolloutConfig,
 		"AbortConfig": props.AbortConfig, "TimeoutConfig": props.TimeoutConfig,
 	}))
 	return named("JobTemplate", awsiot.NewCfnJobTemplate(scope, jsii.String("Template"), props))
+}
+
+// jobTemplatePrefix is what the name of the job template begins with; the rest is its contentHash.
+const jobTemplatePrefix = "${AWS::StackName}-firmware-upgrade-"
+
+// contentHash is eight hexadecimal digits that follow from a resource's properties. It is part of the name of a resource
+// that AWS cannot change: with another content it is another resource.
+func contentHash(properties map[string]any) string {
+	b, err := json.Marshal(properties) // sorts the keys
+	if err != nil {
+		panic("the properties of a resource are not JSON: " + err.Error())
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:4])
 }

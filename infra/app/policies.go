@@ -5,8 +5,6 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
-
-	"github.com/fleetstep/fleetstep/infra"
 )
 
 // ARNs that policies name. They are built from names, not from the resources: a role must exist before what it may
@@ -15,7 +13,7 @@ const (
 	anyThing     = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:thing/*"
 	anyGroup     = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:thinggroup/*"
 	anyJob       = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:job/*"
-	jobTemplate  = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:jobtemplate/" + infra.JobTemplatePrefix + "*"
+	jobTemplate  = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:jobtemplate/" + jobTemplatePrefix + "*"
 	agentTopics  = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:topic/usp/v1/agent/*"
 	stateMachine = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:${AWS::StackName}-firmware-upgrade"
 	executions   = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:${AWS::StackName}-firmware-upgrade:*"
