@@ -2,16 +2,18 @@ package store
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"iter"
 	"slices"
 )
 
 // Table is a set of records of one type under string keys of one or more
-// parts. Records are held as JSON, unless *T is a Record; a Table[[]byte] holds
-// bytes as they are.
-type Table[T any] struct{ name string }
+// parts. Records are held as JSON, with a version where the table has several
+// (Versions), unless *T is a Record; a Table[[]byte] holds bytes as they are.
+type Table[T any] struct {
+	name  string
+	older []Read[T] // by version
+}
 
 // Record is implemented by the pointer to a record type that has a form of its
 // own in the store, smaller or quicker than JSON.
@@ -24,7 +26,7 @@ type Record interface {
 
 // NewTable names a table. The name is unique in the store and begins with the
 // service it belongs to, as in "dynamodb.item".
-func NewTable[T any](name string) Table[T] { return Table[T]{name} }
+func NewTable[T any](name string) Table[T] { return Table[T]{name: name} }
 
 // Row is a record with its key.
 type Row[T any] struct {
@@ -91,9 +93,9 @@ func (t Table[T]) Put(tx *Tx, v T, key ...string) error {
 	if r, own := any(&v).(Record); own {
 		return tx.Set(t.key(key), r.AppendRecord(nil))
 	}
-	b, err := json.Marshal(v)
+	b, err := t.encode(v)
 	if err != nil {
-		return fmt.Errorf("store: encode %s: %w", t.name, err)
+		return err
 	}
 	return tx.Set(t.key(key), b)
 }
@@ -181,8 +183,5 @@ func (t Table[T]) decode(b []byte) (v T, err error) {
 		}
 		return v, nil
 	}
-	if err := json.Unmarshal(b, &v); err != nil {
-		return v, fmt.Errorf("store: decode %s: %w", t.name, err)
-	}
-	return v, nil
+	return t.read(b)
 }
