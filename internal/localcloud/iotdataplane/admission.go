@@ -74,7 +74,7 @@ func (s *Service) admit(ctx context.Context, o Options) (*Connection, error) {
 	}
 	c := &Connection{
 		s: s, principal: Principal{ID: o.Username, ClientID: o.ClientID, SourceIP: o.SourceIP},
-		window: receiveMaximum, willDelay: o.WillDelay, sourceIP: o.SourceIP,
+		window: receiveMaximum, willDelay: o.WillDelay, sourceIP: o.SourceIP, meter: newMeter(s.Limits),
 	}
 	if o.ReceiveMaximum > 0 {
 		c.window = min(o.ReceiveMaximum, receiveMaximum)
@@ -85,7 +85,7 @@ func (s *Service) admit(ctx context.Context, o Options) (*Connection, error) {
 		c.will = &w
 	}
 	if s.Devices == nil {
-		return c, nil
+		return c, s.tooSoon(o.ClientID)
 	}
 	p, err := s.Devices.Authenticate(ctx, o.Hello)
 	if err != nil {
@@ -100,7 +100,7 @@ func (s *Service) admit(ctx context.Context, o Options) (*Connection, error) {
 		s.connectFailed(ctx, o, p)
 		return nil, &Refusal{Reason: ReasonAuthError, Code: RefusedNotAuthorized, Message: "not authorized to connect as " + o.ClientID, Cause: err}
 	}
-	return c, nil
+	return c, s.tooSoon(o.ClientID)
 }
 
 // connectFailed publishes the event of an authenticated client that may not

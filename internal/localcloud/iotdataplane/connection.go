@@ -46,6 +46,7 @@ type Connection struct {
 	before time.Time
 
 	mu       sync.Mutex
+	meter    meter
 	closed   bool
 	started  bool   // Resume was called
 	loading  bool   // stored copies are being sent
@@ -93,7 +94,9 @@ func (c *Connection) Resume() {
 // load sends the stored copies.
 func (c *Connection) load() {
 	s, id := c.s, c.session.id
-	var after uint64
+	c.mu.Lock()
+	after := c.loaded
+	c.mu.Unlock()
 	for {
 		var number uint64
 		var m Message
@@ -155,12 +158,18 @@ func (c *Connection) send(m Message, number uint64, now time.Time) {
 	case number > 0 && number <= c.loaded: // load was faster
 	case number > 0 && c.loading:
 		c.missed = true // load will find it in the store
+	case c.started && !c.mayDeliver(&m, now):
+		if number > 0 { // its copy is in the store: load sends it at its own pace
+			c.loading, c.missed = true, true
+			c.s.Scheduler.Go("iotdataplane stored messages", c.load)
+		}
 	case !c.started:
 		if number > 0 && c.present {
 			return // load will find it in the store
 		}
 		c.waiting = append(c.waiting, parcel{message: m, number: number})
 	default:
+		c.loaded = max(c.loaded, number)
 		c.pass(parcel{message: m, number: number})
 	}
 }
@@ -204,7 +213,8 @@ func (c *Connection) Ack(token uint64) {
 }
 
 // Publish publishes as the client and waits until the message is accepted. A
-// Refusal means that the client is to be disconnected with its Reason.
+// Refusal means that the client is to be disconnected with its Reason;
+// ErrDiscarded, that the client goes on without an acknowledgement.
 func (c *Connection) Publish(ctx context.Context, m Message) error {
 	sub, err := c.submission(ctx, m)
 	if err != nil {
@@ -213,8 +223,8 @@ func (c *Connection) Publish(ctx context.Context, m Message) error {
 	return c.s.publish(ctx, sub)
 }
 
-// Submit is Publish without waiting: done is called, and must not wait, once
-// the message is accepted. Messages are accepted in the order of their calls. An
+// Submit is Publish without waiting for more than the limit of bytes: done is
+// called, and must not wait, once the message is accepted. Messages are accepted in the order of their calls. An
 // error means that done will not be called.
 func (c *Connection) Submit(ctx context.Context, m Message, done func(error)) error {
 	sub, err := c.submission(ctx, m)
@@ -232,6 +242,9 @@ func (c *Connection) submission(ctx context.Context, m Message) (submission, err
 	c.mu.Unlock()
 	if closed {
 		return submission{}, ErrClosed
+	}
+	if err := c.admitMessage(ctx, &m); err != nil {
+		return submission{}, err
 	}
 	m.ClientID, m.Principal, m.SourceIP, m.FromService = c.session.id, c.principal.ID, c.sourceIP, false
 	err := c.s.mayPublish(ctx, c.principal, &m)

@@ -19,6 +19,7 @@ const (
 	ReasonServerError      = "SERVER_ERROR"
 	ReasonServerInitiated  = "SERVER_INITIATED_DISCONNECT"
 	ReasonAPIInitiated     = "API_INITIATED_DISCONNECT"
+	ReasonThrottled        = "THROTTLED"
 )
 
 // RefusalCode says why the broker refused something; values are the reason
@@ -35,6 +36,9 @@ const (
 	RefusedQoS           RefusalCode = 0x9B
 	RefusedUnavailable   RefusalCode = 0x88
 	RefusedServerError   RefusalCode = 0x83
+	RefusedRate          RefusalCode = 0x96
+	RefusedQuota         RefusalCode = 0x97
+	RefusedConnectRate   RefusalCode = 0x9F
 )
 
 // ErrClosed is returned by the methods of a connection that has ended.

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fleetstep/fleetstep/internal/localcloud/iotdataplane/limit"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iotdataplane/topic"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
@@ -81,7 +82,8 @@ type Asker struct {
 
 // Metrics takes the broker's metrics of AWS/IoT with the dimension Protocol=MQTT,
 // of which those of refusals are kept: Connect, PublishIn and Subscribe, each with
-// .AuthError, .ClientError and .ServerError.
+// .AuthError, .ClientError, .ServerError and .Throttle; PublishOut.Throttle; and
+// Throttle.Exceeded once for each second in which a client sent too much.
 type Metrics interface {
 	// Count adds one to a metric; it must not wait.
 	Count(metric string)
@@ -105,6 +107,8 @@ type Config struct {
 	Changed func(Presence)
 	// MaxSessionExpiry caps persistent sessions; 0 is AWS's hour.
 	MaxSessionExpiry time.Duration
+	// Limits bound each connection.
+	Limits Limits
 }
 
 // Service is the data plane.
@@ -125,6 +129,11 @@ type Service struct {
 		active    bool // a batch is being accepted
 		scheduled bool // a task is about to come that will
 	}
+	throttle struct {
+		sync.Mutex
+		by       map[string]*Throttled
+		connects limit.Once
+	}
 	sweep struct {
 		sync.Mutex
 		pending []doomed
@@ -141,6 +150,7 @@ func New(c Config) (*Service, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.throttle.by, s.throttle.connects.Every = map[string]*Throttled{}, c.Limits.ConnectEvery
 	err := c.Store.View(func(tx *store.Tx) error {
 		for row, err := range sessionTable.Scan(tx, store.Query{}) {
 			if err != nil {

@@ -31,6 +31,7 @@ type world struct {
 	conns map[string]*iotdataplane.Connection
 
 	counts counts
+	limits iotdataplane.Limits
 }
 
 type counts map[string]int
@@ -68,6 +69,7 @@ func (w *world) restart(deny ...string) {
 	}
 	svc, err := iotdataplane.New(iotdataplane.Config{
 		Scheduler: w.sched, Store: w.db, Account: "123456789012", Region: "us-east-1", Devices: d, Reserved: jobs{}, Metrics: w.counts,
+		Limits: w.limits,
 	})
 	if err != nil {
 		w.t.Fatal(err)

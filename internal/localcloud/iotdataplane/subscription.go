@@ -2,6 +2,7 @@ package iotdataplane
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/iotdataplane/topic"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
@@ -51,7 +52,7 @@ func (s *Service) removeSubscriptions(sess *session) {
 }
 
 // Subscribe adds subscriptions and returns one result for each: nil or a
-// Refusal. Retained messages follow for those without wildcards.
+// Refusal; if one has the reason THROTTLED, the client is to be disconnected. Retained messages follow for those without wildcards.
 func (c *Connection) Subscribe(ctx context.Context, wants ...Subscription) ([]error, error) {
 	s := c.s
 	results := make([]error, len(wants))
@@ -69,7 +70,12 @@ func (c *Connection) Subscribe(ctx context.Context, wants ...Subscription) ([]er
 		s.mu.Unlock()
 		return nil, ErrClosed
 	}
+	room := s.room(c.session, wants)
 	for i, w := range wants {
+		if results[i] == nil && i >= room {
+			results[i] = &Refusal{Reason: ReasonThrottled, Code: RefusedQuota,
+				Message: fmt.Sprintf("a session has at most %d subscriptions", s.Limits.Subscriptions)}
+		}
 		if results[i] != nil {
 			continue
 		}
@@ -80,6 +86,9 @@ func (c *Connection) Subscribe(ctx context.Context, wants ...Subscription) ([]er
 		}
 	}
 	s.mu.Unlock()
+	if room < len(wants) {
+		s.throttled(c.session.id, "Subscribe.Throttle", func(t *Throttled) { t.Refused += int64(len(wants) - room) })
+	}
 	if err := c.keepSession(ctx, "subscribed", names); err != nil {
 		return nil, err
 	}
