@@ -119,6 +119,7 @@ var between = []struct{ who, whom, because string }{
 	{cloud, "internal/localcloud/scheduler", "it lies under everything"},
 	{cloud, "internal/localcloud/store", "it lies under every service"},
 	{cloud, "internal/localcloud/awsapi", "it is the wire"},
+	{"internal/localcloud/iotdataplane/broker", "internal/localcloud/entrance", "it is the way in of every listener"},
 	{cloud, "internal/localcloud/iam/policy", "the language of policies has no state"},
 	{"internal/localcloud/iot/...", "internal/localcloud/iotdataplane/topic", "one idea of what a topic filter matches"},
 	{"internal/localcloud/iot/jobs", jobsAPI, "it implements that package's port, in its words"},

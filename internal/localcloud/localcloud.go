@@ -32,6 +32,7 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/cloudwatch"
 	"github.com/fleetstep/fleetstep/internal/localcloud/cloudwatchlogs"
 	"github.com/fleetstep/fleetstep/internal/localcloud/dynamodb"
+	"github.com/fleetstep/fleetstep/internal/localcloud/entrance"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iam"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iot"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iot/topicrule"
@@ -75,6 +76,11 @@ type Config struct {
 	DiscardLogs bool
 	// MaxEnvironments bounds the processes of one function; 0 means 16.
 	MaxEnvironments int
+	// Connections bounds what may be open at a time; its zero value is what
+	// the process can afford.
+	Connections entrance.Limits
+	// Limits bound each MQTT client; nil is AWS's.
+	Limits *iotdataplane.Limits
 	// Fault, if set, makes calls fail as AWS's do; see awsapi.Config.
 	Fault awsapi.Fault
 }
@@ -103,6 +109,7 @@ type Cloud struct {
 	responses *responses
 	server    *http.Server
 	broker    *broker.Broker
+	entrance  *entrance.Entrance
 	started   *scheduler.Gate
 	closed    *atomic.Bool
 	failures  failures
@@ -117,6 +124,7 @@ func New(c Config) (*Cloud, error) {
 	c.Log = slog.New(quiet{c.Log.Handler(), closed})
 	cl := &Cloud{config: c, closed: closed, started: c.Scheduler.NewGate(), responses: newResponses(c.Scheduler, c.Endpoint)}
 	c.Scheduler.OnFailure(cl.failed)
+	cl.entrance = entrance.New(c.Scheduler, c.Connections)
 	cl.iam = iam.New(iam.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region})
 	cl.sts = sts.New(sts.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Keys: cl.iam, Roles: cl.iam})
 	cl.door = awsapi.New(awsapi.Config{Scheduler: c.Scheduler, Account: c.Account, Region: c.Region, Authorizer: cl.iam, Authenticator: cl.sts, Fault: c.Fault})
@@ -177,9 +185,14 @@ func (c *Cloud) buildIoT() (err error) {
 	if err != nil {
 		return err
 	}
+	limits := iotdataplane.AWSLimits
+	if k.Limits != nil {
+		limits = *k.Limits
+	}
 	c.data, err = iotdataplane.New(iotdataplane.Config{
 		Scheduler: k.Scheduler, Store: k.Store, Account: k.Account, Region: k.Region, Log: k.Log,
 		Devices: devices{c.iot}, Rules: rules{c.rules}, Changed: c.presence, Metrics: brokerMetrics{c.metrics},
+		Limits: limits,
 	})
 	return err
 }
@@ -267,9 +280,13 @@ func (c *Cloud) Credentials(ctx context.Context, id awsapi.Identity, ttl time.Du
 
 // ServeHTTP begins to serve the door on l.
 func (c *Cloud) ServeHTTP(l net.Listener) {
-	c.server = &http.Server{Handler: c.Handler(), ReadHeaderTimeout: 30 * time.Second, ErrorLog: slog.NewLogLogger(c.config.Log.Handler(), slog.LevelDebug)}
+	c.server = &http.Server{
+		Handler: c.entrance.Handler(c.Handler()), ConnContext: entrance.ConnContext,
+		ReadHeaderTimeout: 30 * time.Second, IdleTimeout: 3 * time.Minute,
+		ErrorLog: slog.NewLogLogger(c.config.Log.Handler(), slog.LevelDebug),
+	}
 	c.config.Scheduler.Go("http server", func() {
-		if err := c.server.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		if err := c.server.Serve(c.entrance.Listener("http", l, 0)); err != nil && !errors.Is(err, http.ErrServerClosed) {
 			c.config.Log.Error("the HTTP server ended", "error", err)
 		}
 	})
@@ -277,7 +294,7 @@ func (c *Cloud) ServeHTTP(l net.Listener) {
 
 // ServeMQTT begins to serve the broker.
 func (c *Cloud) ServeMQTT(l Listeners) error {
-	b, err := broker.New(broker.Config{Core: c.data, Scheduler: c.config.Scheduler, Log: c.config.Log})
+	b, err := broker.New(broker.Config{Core: c.data, Scheduler: c.config.Scheduler, Log: c.config.Log, Entrance: c.entrance})
 	if err != nil {
 		return fmt.Errorf("localcloud: broker: %w", err)
 	}

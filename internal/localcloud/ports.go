@@ -22,6 +22,7 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/cloudwatch"
+	"github.com/fleetstep/fleetstep/internal/localcloud/entrance"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iot"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iot/jobs"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iot/topicrule"
@@ -323,13 +324,46 @@ func (r *responses) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	deliver(body)
 }
 
-// inspect serves what is no AWS API: GET /_localcloud/health answers 200 once
-// the door is open, GET /_localcloud/residue a JSON list of what is unfinished.
-func (c *Cloud) inspect(mux *http.ServeMux) {
-	write := func(w http.ResponseWriter, v any) {
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(v)
+// Health is how the cloud is. A client of MQTT that went beyond its limits is
+// named with what it did.
+type Health struct {
+	Status    string                   `json:"status"` // ok, or degraded
+	Problems  []string                 `json:"problems,omitempty"`
+	Entrance  entrance.Report          `json:"connections"`
+	Throttled []iotdataplane.Throttled `json:"throttled,omitempty"`
+}
+
+// Health looks at what an operator would want to know of.
+func (c *Cloud) Health() Health {
+	h := Health{Status: "ok", Entrance: c.entrance.Report(), Throttled: c.data.Throttled()}
+	for _, f := range h.Entrance.Failing() {
+		h.Problems = append(h.Problems, "listener "+f)
 	}
-	mux.HandleFunc("GET /_localcloud/health", func(w http.ResponseWriter, _ *http.Request) { write(w, map[string]string{"status": "ok"}) })
-	mux.HandleFunc("GET /_localcloud/residue", func(w http.ResponseWriter, r *http.Request) { write(w, c.Residue(r.Context())) })
+	if len(h.Problems) > 0 {
+		h.Status = "degraded"
+	}
+	return h
+}
+
+// inspect serves what is no AWS API: GET /_localcloud/health answers once the
+// door is open, 200 if all is well and 503 if something is not, with a Health; GET
+// /_localcloud/residue a JSON list of what is unfinished.
+func (c *Cloud) inspect(mux *http.ServeMux) {
+	write := func(w http.ResponseWriter, status int, v any) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		if err := json.NewEncoder(w).Encode(v); err != nil {
+			c.config.Log.Debug("answer not sent", "error", err)
+		}
+	}
+	mux.HandleFunc("GET /_localcloud/health", func(w http.ResponseWriter, _ *http.Request) {
+		h, status := c.Health(), http.StatusOK
+		if h.Status != "ok" {
+			status = http.StatusServiceUnavailable
+		}
+		write(w, status, h)
+	})
+	mux.HandleFunc("GET /_localcloud/residue", func(w http.ResponseWriter, r *http.Request) {
+		write(w, http.StatusOK, c.Residue(r.Context()))
+	})
 }

@@ -17,7 +17,9 @@ import (
 	"github.com/mochi-mqtt/server/v2/listeners"
 	"github.com/mochi-mqtt/server/v2/packets"
 
+	"github.com/fleetstep/fleetstep/internal/localcloud/entrance"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iotdataplane"
+	"github.com/fleetstep/fleetstep/internal/localcloud/iotdataplane/limit"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 )
 
@@ -30,6 +32,9 @@ const (
 	receiveMax    = 100
 )
 
+// helloTime is how long a client may take for TLS and CONNECT.
+const helloTime = 30 * time.Second
+
 // connackTime is how long a client may take to get its CONNACK.
 const connackTime = 30 * time.Second
 
@@ -37,16 +42,18 @@ const connackTime = 30 * time.Second
 type Config struct {
 	Core      *iotdataplane.Service
 	Scheduler *scheduler.Scheduler
-	Log       *slog.Logger // nil: nothing is logged
+	Log       *slog.Logger       // nil: nothing is logged
+	Entrance  *entrance.Entrance // nil: one of its own
 }
 
 // Broker serves MQTT clients.
 type Broker struct {
-	core   *iotdataplane.Service
-	sched  *scheduler.Scheduler
-	log    *slog.Logger
-	server *mqtt.Server
-	count  int
+	core     *iotdataplane.Service
+	sched    *scheduler.Scheduler
+	log      *slog.Logger
+	server   *mqtt.Server
+	entrance *entrance.Entrance
+	count    int
 
 	mu    sync.RWMutex
 	peers map[*mqtt.Client]*peer
@@ -54,7 +61,10 @@ type Broker struct {
 
 // New returns a broker without listeners.
 func New(c Config) (*Broker, error) {
-	b := &Broker{core: c.Core, sched: c.Scheduler, log: c.Log, peers: map[*mqtt.Client]*peer{}}
+	b := &Broker{core: c.Core, sched: c.Scheduler, log: c.Log, entrance: c.Entrance, peers: map[*mqtt.Client]*peer{}}
+	if b.entrance == nil {
+		b.entrance = entrance.New(c.Scheduler, entrance.Limits{})
+	}
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}
@@ -78,6 +88,10 @@ func New(c Config) (*Broker, error) {
 
 // Listen serves clients that connect to l. Call it before Serve.
 func (b *Broker) Listen(l net.Listener) error {
+	return b.add(b.entrance.Listener("mqtt", l, helloTime))
+}
+
+func (b *Broker) add(l net.Listener) error {
 	b.count++
 	return b.server.AddListener(listeners.NewNet("listener-"+strconv.Itoa(b.count), l))
 }
@@ -90,7 +104,7 @@ func (b *Broker) ListenTLS(l net.Listener, config *tls.Config) error {
 	if len(c.NextProtos) == 0 {
 		c.NextProtos = []string{"x-amzn-mqtt-ca", "mqtt"}
 	}
-	return b.Listen(tls.NewListener(l, c))
+	return b.add(tls.NewListener(b.entrance.Listener("mqtts", l, helloTime), c))
 }
 
 // Serve begins to accept connections and returns.
@@ -141,20 +155,21 @@ func (h *hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 	b := h.b
 	cl.Properties.Will = mqtt.Will{} // the core publishes wills
 	b.keepAlive(cl)
-	p := &peer{b: b, client: cl, version: cl.Properties.ProtocolVersion, maxSize: pk.Properties.MaximumPacketSize, free: map[uint16]uint64{}}
-	conn, err := b.core.Attach(context.Background(), options(cl, pk), p)
+	p := &peer{
+		b: b, client: cl, version: cl.Properties.ProtocolVersion, maxSize: pk.Properties.MaximumPacketSize, free: map[uint16]uint64{},
+		sent: limit.Bucket{Rate: b.core.Limits.Bytes},
+	}
+	var conn *iotdataplane.Connection
+	var err error
+	if entrance.TurnedAway(cl.Net.Conn) {
+		err = b.core.Overcrowded(cl.ID)
+	} else {
+		conn, err = b.core.Attach(context.Background(), options(cl, pk), p)
+	}
 	if err != nil {
-		code := packets.ErrNotAuthorized
-		if r, ok := errors.AsType[*iotdataplane.Refusal](err); ok {
-			code = packets.Code{Code: byte(r.Code), Reason: "not accepted"}
-			if r.Code == iotdataplane.RefusedClientID {
-				code = packets.ErrClientIdentifierNotValid
-			}
+		if e := b.server.SendConnack(cl, connack(err, p.version), false, nil); e != nil {
+			b.log.Debug("CONNACK not sent", "clientId", cl.ID, "error", e)
 		}
-		if p.version < 5 && code.Code == byte(iotdataplane.RefusedNotAuthorized) {
-			code = packets.ErrBadUsernameOrPassword // becomes return code 5 for 3.1.1
-		}
-		_ = b.server.SendConnack(cl, code, false, nil)
 		return err
 	}
 	p.conn = conn
@@ -171,6 +186,27 @@ func (h *hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 	// must not do it again in its own way.
 	b.server.Clients.Delete(cl.ID)
 	return nil
+}
+
+// connack is the code that tells a client of a version why it is refused.
+func connack(err error, version byte) packets.Code {
+	r, ok := errors.AsType[*iotdataplane.Refusal](err)
+	if !ok {
+		r = &iotdataplane.Refusal{Code: iotdataplane.RefusedNotAuthorized}
+	}
+	switch r.Code {
+	case iotdataplane.RefusedClientID:
+		return packets.ErrClientIdentifierNotValid
+	case iotdataplane.RefusedNotAuthorized:
+		if version < 5 {
+			return packets.ErrBadUsernameOrPassword // the library makes it return code 5
+		}
+		return packets.ErrNotAuthorized
+	}
+	if version < 5 {
+		return packets.ErrServerUnavailable // return code 3: MQTT 3.1.1 knows no other
+	}
+	return packets.Code{Code: byte(r.Code), Reason: r.Message}
 }
 
 func (b *Broker) keepAlive(cl *mqtt.Client) {
@@ -310,6 +346,9 @@ func (h *hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet,
 	p := h.b.peer(cl)
 	if p == nil {
 		return pk, nil // CONNECT
+	}
+	if p.refused {
+		return absorbed, nil // until the DISCONNECT is written
 	}
 	switch pk.FixedHeader.Type {
 	case packets.Publish:

@@ -10,6 +10,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/iotdataplane"
+	"github.com/fleetstep/fleetstep/internal/localcloud/iotdataplane/limit"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 )
 
@@ -19,6 +20,10 @@ const maxUnderWay = 2048
 
 // maxWrite is how much is written at once.
 const maxWrite = 64 << 10
+
+// maxQueued is how many bytes of payload may wait to be written before messages
+// of QoS 0 are dropped; those of QoS 1 are bounded by the client's window.
+const maxQueued = 4 << 20
 
 // peer is one connection, between the library's client and the core's.
 type peer struct {
@@ -32,9 +37,13 @@ type peer struct {
 
 	// Set by the reading goroutine alone.
 	left, withWill bool
+	refused        bool // what it still sends is not looked at
+
+	sent limit.Bucket // bytes; drain's
 
 	mu       sync.Mutex
 	out      []packets.Packet
+	queued   int // bytes of payload in out
 	writing  bool
 	ended    bool
 	packetID uint16
@@ -67,7 +76,8 @@ func (p *peer) publish(pk packets.Packet) {
 		p.leaveOne()
 		if err != nil {
 			p.b.sched.Go("broker refuse", func() {
-				p.refuse(packets.ErrImplementationSpecificError, iotdataplane.ReasonServerError)
+				p.conn.Lost(context.Background(), iotdataplane.ReasonServerError)
+				p.end(packets.ErrImplementationSpecificError)
 			})
 		} else if m.QoS == 1 {
 			p.write(packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Puback}, PacketID: id})
@@ -77,6 +87,9 @@ func (p *peer) publish(pk packets.Packet) {
 		return
 	}
 	p.leaveOne()
+	if errors.Is(err, iotdataplane.ErrDiscarded) {
+		return // and nothing is acknowledged
+	}
 	if r, ok := errors.AsType[*iotdataplane.Refusal](err); ok {
 		p.b.log.Warn("publish refused", "clientId", p.client.ID, "topic", m.Topic, "error", err)
 		p.refuse(packets.Code{Code: byte(r.Code), Reason: r.Message}, r.Reason)
@@ -124,6 +137,7 @@ func (p *peer) leaveRoom() {
 
 // refuse ends the connection for something the client did.
 func (p *peer) refuse(code packets.Code, reason string) {
+	p.refused = true
 	p.conn.Lost(context.Background(), reason)
 	p.end(code)
 }
@@ -160,9 +174,13 @@ func (p *peer) subscribe(pk packets.Packet) {
 		return
 	}
 	codes := make([]byte, len(wants))
+	var throttled *iotdataplane.Refusal
 	for i, err := range results {
 		codes[i] = wants[i].QoS
 		if r, ok := errors.AsType[*iotdataplane.Refusal](err); ok {
+			if r.Reason == iotdataplane.ReasonThrottled {
+				throttled = r
+			}
 			p.b.log.Warn("subscription refused", "clientId", p.client.ID, "filter", wants[i].Filter, "error", err)
 			if codes[i] = 0x80; p.version == 5 {
 				codes[i] = byte(r.Code)
@@ -170,6 +188,9 @@ func (p *peer) subscribe(pk packets.Packet) {
 		}
 	}
 	p.write(packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Suback}, PacketID: pk.PacketID, ReasonCodes: codes})
+	if throttled != nil {
+		p.refuse(packets.Code{Code: byte(throttled.Code), Reason: throttled.Message}, throttled.Reason)
+	}
 }
 
 func (p *peer) unsubscribe(pk packets.Packet) {
@@ -252,6 +273,13 @@ func (p *peer) write(pk packets.Packet) {
 	if p.ended {
 		return
 	}
+	if pk.FixedHeader.Type == packets.Publish {
+		if pk.FixedHeader.Qos == 0 && p.queued+len(pk.Payload) > maxQueued {
+			p.b.log.Warn("message dropped: the client does not read", "clientId", p.client.ID, "topic", pk.TopicName)
+			return
+		}
+		p.queued += len(pk.Payload)
+	}
 	p.out = append(p.out, pk)
 	if !p.writing {
 		p.writing = true
@@ -264,7 +292,7 @@ func (p *peer) drain() {
 	for {
 		p.mu.Lock()
 		batch := p.out
-		p.out = nil
+		p.out, p.queued = nil, 0
 		if len(batch) == 0 || p.ended {
 			p.writing = false
 			p.mu.Unlock()
@@ -316,6 +344,11 @@ func (p *peer) encode(buf *bytes.Buffer, pk *packets.Packet) {
 }
 
 func (p *peer) flush(buf *bytes.Buffer) error {
+	if wait := p.sent.Wait(p.b.sched.Now(), buf.Len()); wait > 0 {
+		if err := p.b.sched.Sleep(context.Background(), wait); err != nil {
+			return err
+		}
+	}
 	p.client.Lock()
 	defer p.client.Unlock()
 	_, err := p.client.Net.Conn.Write(buf.Bytes())
