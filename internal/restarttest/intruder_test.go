@@ -103,6 +103,14 @@ type mallory struct {
 	controller usp.EndpointID
 	session    simulator.Session // as itself
 	ears       ears
+	connected  time.Time // as itself, the last time
+}
+
+// calm waits until it may connect as itself again: AWS IoT takes one connection
+// a second of a client ID.
+func (m *mallory) calm() {
+	time.Sleep(time.Until(m.connected.Add(1100 * time.Millisecond)))
+	m.connected = time.Now()
 }
 
 // intruder provisions one and connects it as itself.
@@ -122,6 +130,7 @@ func (c *campaign) intruder(name string, endpoint func(string) event.EndpointID)
 // itself connects it as itself.
 func (m *mallory) itself() {
 	m.t.Helper()
+	m.calm()
 	var err error
 	if m.session, err = m.connect(m.own, m.name, m.name, &m.ears); err != nil {
 		m.t.Fatalf("%s may be itself: %v", m.name, err)
