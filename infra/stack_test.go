@@ -62,7 +62,7 @@ func TestEverythingIsTagged(t *testing.T) {
 	want := `[{"Key":"Campaign","Value":{"Ref":"Campaign"}},{"Key":"CostCenter","Value":{"Ref":"CostCenter"}},{"Key":"Stack","Value":{"Ref":"AWS::StackName"}}]`
 	untagged := map[string]bool{ // types without tags, and the job template (see above)
 		"AWS::Lambda::Permission": true, "AWS::S3::BucketPolicy": true, "AWS::SNS::TopicPolicy": true, "AWS::SNS::Subscription": true,
-		"AWS::CloudWatch::Dashboard": true, "AWS::IoT::JobTemplate": true, "Custom::IoTEventConfigurations": true,
+		"AWS::CloudWatch::Dashboard": true, "AWS::IoT::JobTemplate": true, "Custom::IoTAccount": true,
 	}
 	for id, r := range parse(t).Resources {
 		if got := text(r.Properties["Tags"]); !untagged[r.Type] && got != want {

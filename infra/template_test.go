@@ -240,8 +240,8 @@ func TestEveryFunctionIsComplete(t *testing.T) {
 	tpl := parse(t)
 	functions := tpl.of("AWS::Lambda::Function")
 	want := []string{
-		"await-firmware-report", "create-job", "enable-job-events", "finalize", "handle-device-message",
-		"handle-job-event", "send-usp-operate", "start-upgrade", "verify-version",
+		"await-firmware-report", "create-job", "finalize", "handle-device-message",
+		"handle-job-event", "prepare-account", "send-usp-operate", "start-upgrade", "verify-version",
 	}
 	var got []string
 	for id, f := range functions {
@@ -286,17 +286,17 @@ func TestEveryFunctionIsComplete(t *testing.T) {
 
 // TestFunctionsHaveTheirEnvironment names the variables that each function reads, apart from those that all have.
 func TestFunctionsHaveTheirEnvironment(t *testing.T) {
-	talk := []string{event.EnvTable, event.EnvControllerEndpoint, event.EnvAgentTopic, event.EnvControllerTopic}
+	talk := []string{event.EnvDataEndpoint, event.EnvTable, event.EnvControllerEndpoint, event.EnvAgentTopic, event.EnvControllerTopic}
 	want := map[string][]string{
 		"CreateJobFunction":           {event.EnvFirmwareBucket, event.EnvJobTemplate},
-		"StartUpgradeFunction":        {event.EnvTable, event.EnvStateMachine},
+		"StartUpgradeFunction":        {event.EnvTable, event.EnvStateMachine, event.EnvJobsEndpoint},
 		"SendUspOperateFunction":      append([]string{event.EnvFirmwareBucket}, talk...),
 		"AwaitFirmwareReportFunction": talk,
 		"VerifyVersionFunction":       talk,
-		"FinalizeFunction":            {event.EnvTable, event.EnvOutcomeTopic},
-		"HandleDeviceMessageFunction": append([]string{event.EnvStateMachine}, talk...),
-		"HandleJobEventFunction":      {event.EnvTable, event.EnvStateMachine, event.EnvOutcomeTopic},
-		"EnableJobEventsFunction":     nil,
+		"FinalizeFunction":            {event.EnvTable, event.EnvOutcomeTopic, event.EnvJobsEndpoint},
+		"HandleDeviceMessageFunction": append([]string{event.EnvStateMachine, event.EnvJobsEndpoint}, talk...),
+		"HandleJobEventFunction":      {event.EnvTable, event.EnvStateMachine, event.EnvOutcomeTopic, event.EnvJobsEndpoint},
+		"PrepareAccountFunction":      nil,
 	}
 	for id, f := range parse(t).of("AWS::Lambda::Function") {
 		variables, _ := at(f.Properties, "Environment", "Variables").(map[string]any)
@@ -531,7 +531,7 @@ func TestTemplateNeedsNothingButItsParameters(t *testing.T) {
 	}
 	for id, r := range tpl.Resources {
 		switch {
-		case r.Type == "AWS::CDK::Metadata", strings.HasPrefix(r.Type, "Custom::") && r.Type != "Custom::IoTEventConfigurations":
+		case r.Type == "AWS::CDK::Metadata", strings.HasPrefix(r.Type, "Custom::") && r.Type != "Custom::IoTAccount":
 			t.Errorf("%s: a %s of the CDK's own", id, r.Type)
 		case r.Type == "AWS::SNS::Subscription" && r.Condition == "":
 			t.Errorf("%s is made although nobody asked for it", id)

@@ -108,21 +108,23 @@ func devicePolicy() map[string]any {
 func (d *device) images() *string { return jsii.String(*d.bucket.AttrArn() + "/*") }
 
 // environment tells a function how to reach agents.
-func (d *device) environment(p *parameters) map[string]*string {
+func (d *device) environment(account *account, p *parameters) map[string]*string {
 	return map[string]*string{
 		event.EnvControllerEndpoint: p.controllerEndpointID.ValueAsString(),
 		event.EnvAgentTopic:         jsii.String(agentTopic),
 		event.EnvControllerTopic:    jsii.String(controllerTopic),
+		event.EnvDataEndpoint:       account.data,
 	}
 }
 
 // receive makes the function that hears the devices, and its rules.
-func (d *device) receive(lambdas *functions, w *workflow, notify *notifications, p *parameters) {
-	environment := d.environment(p)
+func (d *device) receive(lambdas *functions, account *account, w *workflow, notify *notifications, p *parameters) {
+	environment := d.environment(account, p)
+	environment[event.EnvJobsEndpoint] = account.jobs
 	environment[event.EnvTable] = w.table.Ref()
 	environment[event.EnvStateMachine] = w.stateMachine.Ref()
 	handle := lambdas.add("handle-device-message", environment, append(append(startUpgrade(), jobExecutions()...), w.items(), resumeTask(),
-		allow("SendToAgent", []string{"iot:Publish"}, *sub(agentTopics)), iotEndpoint(),
+		allow("SendToAgent", []string{"iot:Publish"}, *sub(agentTopics)),
 		// Which endpoint the registry says that a thing is, at its first greeting.
 		allow("KnowEndpoint", []string{"iot:DescribeThing"}, *sub(anyThing)))...)
 

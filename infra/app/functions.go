@@ -38,7 +38,7 @@ var functionSpecs = []functionSpec{
 	{"finalize", "Finalize", "Reports the result of an upgrade to the job and releases the device", 30, 256, false},
 	{"handle-device-message", "HandleDeviceMessage", "Turns USP messages and presence into device events", 30, 256, true},
 	{"handle-job-event", "HandleJobEvent", "Ends the workflow of a job execution that was cancelled, deleted or timed out", 30, 256, true},
-	{"enable-job-events", "EnableJobEvents", "Custom resource: switches on the job events of AWS IoT, which CloudFormation has no resource for", 60, 128, false},
+	{"prepare-account", "PrepareAccount", "Custom resource: switches on AWS IoT's job events and finds the endpoints of its data planes", 60, 128, false},
 }
 
 // functions makes functions. The contexts call add for theirs.

@@ -19,7 +19,7 @@ type jobs struct {
 	createJob awslambda.CfnFunction
 }
 
-func newJobs(stack awscdk.Stack, lambdas *functions, device *device, w *workflow, notify *notifications) *jobs {
+func newJobs(stack awscdk.Stack, lambdas *functions, account *account, device *device, w *workflow, notify *notifications) *jobs {
 	scope := constructs.NewConstruct(stack, jsii.String("Jobs"))
 	template := newJobTemplate(scope)
 	notify.jobEnds(scope)
@@ -35,8 +35,10 @@ func newJobs(stack awscdk.Stack, lambdas *functions, device *device, w *workflow
 		allow("ReadFirmware", []string{"s3:GetObject", "s3:GetObjectVersion"}, device.images()))
 
 	start := lambdas.add("start-upgrade",
-		map[string]*string{event.EnvTable: w.table.Ref(), event.EnvStateMachine: w.stateMachine.Ref()},
-		append(append(startUpgrade(), jobExecutions()...), w.items(), iotEndpoint())...)
+		map[string]*string{
+			event.EnvTable: w.table.Ref(), event.EnvStateMachine: w.stateMachine.Ref(), event.EnvJobsEndpoint: account.jobs,
+		},
+		append(append(startUpgrade(), jobExecutions()...), w.items())...)
 	notify.rule(scope, "NotifyNext", "notify_next", "A device's next job execution", start,
 		"SELECT topic(3) AS thingName, execution AS execution, timestamp() AS receivedAt"+
 			" FROM '$aws/things/+/jobs/notify-next' WHERE isUndefined(execution) = false")
@@ -44,8 +46,9 @@ func newJobs(stack awscdk.Stack, lambdas *functions, device *device, w *workflow
 	handle := lambdas.add("handle-job-event",
 		map[string]*string{
 			event.EnvTable: w.table.Ref(), event.EnvStateMachine: w.stateMachine.Ref(), event.EnvOutcomeTopic: notify.outcomes.Ref(),
+			event.EnvJobsEndpoint: account.jobs,
 		},
-		w.release(), iotEndpoint(),
+		w.release(),
 		allow("LookAtJob", []string{"iotjobsdata:DescribeJobExecution"}, *sub(anyThing)), confirmOver(),
 		allow("EndUpgrade", []string{"states:StopExecution"}, *sub(executions)),
 		allow("PublishOutcome", []string{"sns:Publish"}, notify.outcomes.Ref()))
@@ -53,24 +56,7 @@ func newJobs(stack awscdk.Stack, lambdas *functions, device *device, w *workflow
 	notify.rule(scope, "JobExecutionEvent", "job_execution_event", "Job executions that end", handle,
 		"SELECT * FROM '$aws/events/jobExecution/#'")
 
-	newJobEvents(scope, lambdas)
 	return j
-}
-
-// newJobEvents switches on the events that the last two rules listen for: AWS IoT publishes none by default, and a
-// cancelled job would never reach a running workflow.
-func newJobEvents(scope constructs.Construct, lambdas *functions) {
-	enable := lambdas.add("enable-job-events", nil,
-		allowWithoutResource("SwitchEvents", "event configurations belong to the account; AWS has no resource for them",
-			"iot:UpdateEventConfigurations"))
-	// When the stack goes the setting stays: what the account had before cannot be known.
-	named("JobEvents", awscdk.NewCfnResource(scope, jsii.String("Events"), &awscdk.CfnResourceProps{
-		Type: jsii.String("Custom::IoTEventConfigurations"),
-		Properties: &map[string]any{
-			"ServiceToken":   enable.AttrArn(),
-			"ServiceTimeout": jsii.Number(120),
-		},
-	}))
 }
 
 // newJobTemplate holds the safety settings of a job whose payload does not choose its own. Every property of a job

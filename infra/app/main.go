@@ -112,9 +112,10 @@ func newStack(app awscdk.App, name, assets string) awscdk.Stack {
 	notify := newNotifications(stack, p)
 	device := newDevice(stack, p)
 	lambdas := newFunctions(stack, assets, notify, p)
-	workflow := newWorkflow(stack, lambdas, device, notify, p)
-	jobs := newJobs(stack, lambdas, device, workflow, notify)
-	device.receive(lambdas, workflow, notify, p)
+	account := newAccount(stack, lambdas, p)
+	workflow := newWorkflow(stack, lambdas, account, device, notify, p)
+	jobs := newJobs(stack, lambdas, account, device, workflow, notify)
+	device.receive(lambdas, account, workflow, notify, p)
 	dashboard := newObservability(stack, notify, p)
 	tag(stack, p)
 

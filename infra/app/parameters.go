@@ -35,6 +35,7 @@ type parameters struct {
 	downloadSlow         awscdk.CfnParameter
 	downloadFast         awscdk.CfnParameter
 	failurePercent       awscdk.CfnParameter
+	jobsEndpoint         awscdk.CfnParameter
 	rejectedPercent      awscdk.CfnParameter
 	campaign             awscdk.CfnParameter
 	costCenter           awscdk.CfnParameter
@@ -75,6 +76,8 @@ func newParameters(stack awscdk.Stack) *parameters {
 			"Alarm when the slowest tenth of the downloads takes longer than this"),
 		downloadFast: number("DownloadFastSeconds", 0, 0, 3600,
 			"Alarm when half of the downloads are done faster than this (an image is empty, or agents skip it); 0 for never"),
+		jobsEndpoint: text("JobsEndpoint", "", `^$|^[A-Za-z0-9.-]+(:[0-9]+)?$`, "a host name, or empty",
+			"Host of the AWS IoT jobs data plane; empty to find it among the account's endpoints"),
 		failurePercent:  number("FailurePercent", 20, 1, 100, "Alarm when more than this share of the finished upgrades failed"),
 		rejectedPercent: number("RejectedPercent", 20, 1, 100, "Alarm when more than this share of the finished upgrades was rejected"),
 		campaign:        text("Campaign", "none", tag, tagRule, "Value of the tag Campaign on all resources"),

@@ -22,11 +22,11 @@ type workflow struct {
 	stateMachine awsstepfunctions.CfnStateMachine
 }
 
-func newWorkflow(stack awscdk.Stack, lambdas *functions, device *device, notify *notifications, p *parameters) *workflow {
+func newWorkflow(stack awscdk.Stack, lambdas *functions, account *account, device *device, notify *notifications, p *parameters) *workflow {
 	scope := constructs.NewConstruct(stack, jsii.String("Workflow"))
 	w := &workflow{table: newTable(scope, p)}
 
-	usp := device.environment(p)
+	usp := device.environment(account, p)
 	usp[event.EnvTable] = w.table.Ref()
 	sendEnvironment := map[string]*string{event.EnvFirmwareBucket: device.bucket.Ref()}
 	for name, value := range usp {
@@ -35,16 +35,18 @@ func newWorkflow(stack awscdk.Stack, lambdas *functions, device *device, notify 
 
 	publish := allow("SendToAgent", []string{"iot:Publish"}, *sub(agentTopics))
 
-	send := lambdas.add("send-usp-operate", sendEnvironment, w.items(), publish, iotEndpoint(),
+	send := lambdas.add("send-usp-operate", sendEnvironment, w.items(), publish,
 		// The URL that it presigns for the device is worth what its role may do. create-job names the version of every
 		// image, so it is always a version that is read.
 		allow("ReadFirmware", []string{"s3:GetObjectVersion"}, device.images()), resumeTask())
-	await := lambdas.add("await-firmware-report", usp, w.items(), publish, iotEndpoint(), resumeTask())
+	await := lambdas.add("await-firmware-report", usp, w.items(), publish, resumeTask())
 	// Only an answer ends Verify, and answers meet the task in handle-device-message.
-	verify := lambdas.add("verify-version", usp, w.items(), publish, iotEndpoint())
+	verify := lambdas.add("verify-version", usp, w.items(), publish)
 	finalize := lambdas.add("finalize",
-		map[string]*string{event.EnvTable: w.table.Ref(), event.EnvOutcomeTopic: notify.outcomes.Ref()},
-		append(jobExecutions(), w.release(), iotEndpoint(),
+		map[string]*string{
+			event.EnvTable: w.table.Ref(), event.EnvOutcomeTopic: notify.outcomes.Ref(), event.EnvJobsEndpoint: account.jobs,
+		},
+		append(jobExecutions(), w.release(),
 			allow("RecordVersion", []string{"iot:DescribeThing", "iot:UpdateThing"}, *sub(anyThing)),
 			allow("PublishOutcome", []string{"sns:Publish"}, notify.outcomes.Ref()))...)
 
@@ -166,9 +168,4 @@ func jobExecutions() []statement {
 // confirmOver asks the control plane whether a job execution is over, as the data plane says.
 func confirmOver() statement {
 	return allow("ConfirmOver", []string{"iot:DescribeJobExecution"}, *sub(anyJob), *sub(anyThing))
-}
-
-// iotEndpoint finds the account's endpoint of the IoT data planes.
-func iotEndpoint() statement {
-	return allowWithoutResource("FindEndpoint", "the endpoint belongs to the account; AWS has no resource for it", "iot:DescribeEndpoint")
 }

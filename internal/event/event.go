@@ -58,9 +58,22 @@ const (
 	EnvAgentTopic         = "AGENT_TOPIC"
 	EnvControllerTopic    = "CONTROLLER_TOPIC"
 	EnvOutcomeTopic       = "OUTCOME_TOPIC_ARN"
+	EnvDataEndpoint       = "IOT_DATA_ENDPOINT" // URL
+	EnvJobsEndpoint       = "IOT_JOBS_ENDPOINT" // URL
 	EnvMetricsNamespace   = "METRICS_NAMESPACE"
 	EnvLogLevel           = "LOG_LEVEL"
 )
+
+// What prepare-account takes and gives, as property and attributes of its custom
+// resource.
+const (
+	AccountJobsEndpoint = "JobsEndpoint" // property: a host, "" to find it; attribute: a URL
+	AccountDataEndpoint = "DataEndpoint" // attribute: a URL
+)
+
+// ProbeThing is the thing whose pending job executions prepare-account asks for, to
+// learn whether an endpoint is the jobs data plane's. It need not exist.
+const ProbeThing = "fleetstep-endpoint-probe"
 
 // Keys of every log line.
 const (

@@ -36,7 +36,7 @@ var shapes = map[string]any{
 	"create-job-five-mistakes.json":  nil,
 	"create-job-quick.json":          nil,
 	"create-job-fast.json":           nil,
-	"enable-job-events.json":         nil, // CloudFormation's own shape
+	"prepare-account.json":           nil, // CloudFormation's own shape
 	"create-job.response.json":       event.Created{},
 	"job-document.json":              event.Document{},
 	"notify-next.json":               event.NotifyNext{},

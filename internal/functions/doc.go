@@ -10,8 +10,8 @@
 //
 // Environment variables are named in package event; one that is missing is an
 // error of the constructor that names it. Clients are made from cfg alone: a
-// BaseEndpoint in it (AWS_ENDPOINT_URL) wins everywhere, else the IoT data planes'
-// endpoint is asked for once. Time comes from now; nothing is random, since every
+// BaseEndpoint in it (AWS_ENDPOINT_URL) wins everywhere, also over the endpoints of
+// the IoT data planes among the variables. Making a handler calls nothing. Time comes from now; nothing is random, since every
 // name and id is derived.
 //
 // Each invocation writes one JSON log line per decision and its metrics (EMF) to

@@ -57,8 +57,6 @@ type parts struct {
 	log  *slog.Logger
 	emf  *emf
 	errs []error
-
-	dataURL string
 }
 
 func newParts(ctx context.Context, env Env, cfg aws.Config, now func() time.Time) *parts {
@@ -108,20 +106,14 @@ func (p *parts) must(name string) string {
 	return v
 }
 
-// dataEndpoint is the IoT data planes' address: the override, or the account's.
-func (p *parts) dataEndpoint() string {
+// endpoint is the address of a data plane of AWS IoT, which prepare-account has
+// found when the stack was made. Where the SDK is told of an endpoint for all
+// services, it is that.
+func (p *parts) endpoint(name string) string {
 	if p.cfg.BaseEndpoint != nil {
 		return *p.cfg.BaseEndpoint
 	}
-	if p.dataURL == "" && len(p.errs) == 0 {
-		out, err := iot.NewFromConfig(p.cfg).DescribeEndpoint(p.ctx, &iot.DescribeEndpointInput{EndpointType: aws.String("iot:Data-ATS")})
-		if err != nil {
-			p.errs = append(p.errs, fmt.Errorf("the account's IoT endpoint: %w", err))
-			return ""
-		}
-		p.dataURL = "https://" + aws.ToString(out.EndpointAddress)
-	}
-	return p.dataURL
+	return p.must(name)
 }
 
 func (p *parts) store() *workflowdb.Store {
@@ -133,7 +125,7 @@ func (p *parts) steps(machine string) *workflowsfn.Client {
 }
 
 func (p *parts) executions() *iotjobs.Executions {
-	return iotjobs.NewExecutions(p.cfg, p.dataEndpoint(), iot.NewFromConfig(p.cfg), p.now)
+	return iotjobs.NewExecutions(p.cfg, p.endpoint(event.EnvJobsEndpoint), iot.NewFromConfig(p.cfg), p.now)
 }
 
 func (p *parts) images(bucket string) *jobss3.Store {
@@ -178,7 +170,7 @@ func (p *parts) topics() device.Topics {
 }
 
 func (p *parts) sender() *devicebroker.Sender {
-	url := p.dataEndpoint()
+	url := p.endpoint(event.EnvDataEndpoint)
 	api := iotdataplane.NewFromConfig(p.cfg, func(o *iotdataplane.Options) { o.BaseEndpoint = &url })
 	return devicebroker.New(api, p.controller(), p.topics())
 }

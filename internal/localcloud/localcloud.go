@@ -179,7 +179,7 @@ func (c *Cloud) buildIoT() (err error) {
 	}
 	c.iot, err = iot.New(iot.Config{
 		Scheduler: k.Scheduler, Store: k.Store, Account: k.Account, Region: k.Region, Caller: c.door,
-		Endpoints: iot.Endpoints{Data: k.MQTTEndpoint, Jobs: host(k.Endpoint)},
+		Endpoints: iot.Endpoints{Data: k.MQTTEndpoint},
 		Publisher: publisher{c}, Presigner: presigner{c}, Rules: c.rules, Metrics: jobMetrics{c.metrics},
 	})
 	if err != nil {

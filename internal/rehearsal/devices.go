@@ -31,6 +31,7 @@ type world struct {
 	store   *store.DB
 	wire    bool // no direct calls
 	logs    bool // kept
+	fault   awsapi.Fault
 	witness func(*localcloud.Cloud, *scheduler.Scheduler)
 
 	cloud   *localcloud.Cloud

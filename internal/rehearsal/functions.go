@@ -36,7 +36,7 @@ var makers = map[string]maker{
 	"finalize":              handler(functions.NewFinalize),
 	"handle-device-message": handler(functions.NewHandleDeviceMessage),
 	"handle-job-event":      handler(functions.NewHandleJobEvent),
-	"enable-job-events":     handler(functions.NewEnableJobEvents),
+	"prepare-account":       handler(functions.NewPrepareAccount),
 }
 
 // function implements localcloud.Config.InProcess.

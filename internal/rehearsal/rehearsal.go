@@ -12,6 +12,7 @@ import (
 	"github.com/fleetstep/fleetstep/internal/cli"
 	"github.com/fleetstep/fleetstep/internal/demo"
 	"github.com/fleetstep/fleetstep/internal/localcloud"
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
@@ -38,6 +39,8 @@ type Config struct {
 	// Witness, if set, gets the cloud before anything is deployed on it: a test
 	// may act on it while the campaign runs, and look at it afterwards.
 	Witness func(*localcloud.Cloud, *scheduler.Scheduler)
+	// Fault, if set, makes calls fail as AWS's do; see awsapi.Config.
+	Fault awsapi.Fault
 
 	// For tests that record: opened has the world before anything is deployed,
 	// over when the campaign has come to its end.
@@ -96,7 +99,7 @@ func run(ctx context.Context, c Config) (summary *Summary, err error) {
 		}
 		return ctx.Err()
 	}
-	w := &world{sched: sched, seed: c.Seed, store: store.Memory(), wire: c.Wire, logs: c.Logs, witness: c.Witness}
+	w := &world{sched: sched, seed: c.Seed, store: store.Memory(), wire: c.Wire, logs: c.Logs, fault: c.Fault, witness: c.Witness}
 	if err := w.open(ctx); err != nil {
 		return nil, err
 	}
@@ -136,7 +139,7 @@ func (w *world) open(ctx context.Context) (err error) {
 	w.cloud, err = localcloud.New(localcloud.Config{
 		Scheduler: w.sched, Store: w.store, Account: account, Region: region,
 		Endpoint: endpoint, MQTTEndpoint: "broker.rehearsal", InProcess: w.function,
-		DiscardLogs: !w.logs,
+		DiscardLogs: !w.logs, Fault: w.fault,
 	})
 	if err != nil {
 		return err

@@ -141,8 +141,8 @@ func (w *world) config(cloud *localcloud.Cloud, c client) aws.Config {
 }
 
 // discovering is config as the functions have it on AWS: without an endpoint
-// that wins everywhere, so that they ask for AWS IoT's, and with a host name for
-// each bucket.
+// that wins everywhere, so that AWS IoT's come from the template, and with a host
+// name for each bucket.
 func (w *world) discovering(cloud *localcloud.Cloud, c client) aws.Config {
 	cfg := w.config(cloud, c)
 	cfg.BaseEndpoint = nil

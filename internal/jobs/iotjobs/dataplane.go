@@ -172,8 +172,13 @@ func throttledByControl(err error) bool {
 	return errors.As(err, &api) && api.ErrorCode() == "TooManyRequestsException"
 }
 
+// path is that of a job execution; of all of a thing for job "".
 func path(thing event.ThingName, job event.JobID) string {
-	return "/things/" + url.PathEscape(string(thing)) + "/jobs/" + url.PathEscape(string(job))
+	p := "/things/" + url.PathEscape(string(thing)) + "/jobs"
+	if job != "" {
+		p += "/" + url.PathEscape(string(job))
+	}
+	return p
 }
 
 // host names the endpoint in error texts.

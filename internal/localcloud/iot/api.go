@@ -20,7 +20,11 @@ func (s *Service) describeEndpoint(_ context.Context, _ *awsapi.Call, in *endpoi
 	case "", "iot:Data", "iot:Data-ATS":
 		address = s.config.Endpoints.Data
 	case "iot:Jobs":
-		address = s.config.Endpoints.Jobs
+		// In AWS's words, as seen in a real account on 2026-08-10 (http4k-connect, FakeIot).
+		if address = s.config.Endpoints.Jobs; address == "" {
+			return nil, invalid("IoT Jobs and Commands APIs are now available through iot:Data-ATS endpoints instead of iot:Jobs endpoints. " +
+				"Please use iot:Data-ATS.")
+		}
 	case "iot:CredentialProvider", "iot:Data-Beta":
 	default:
 		return nil, invalid("Endpoint type %s is not valid.", in.EndpointType)

@@ -28,7 +28,7 @@ type TopicRules interface {
 // built. Addresses are a host, with a port where it is not AWS's.
 type Endpoints struct {
 	Data string // iot:Data and iot:Data-ATS
-	Jobs string // iot:Jobs
+	Jobs string // iot:Jobs, as accounts had it until 2026; "" for one that refuses it
 }
 
 // Config is what the service needs.

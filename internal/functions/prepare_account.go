@@ -16,15 +16,16 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iot/types"
 
 	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/jobs/iotjobs"
 )
 
-// EnableJobEvents is the handler of enable-job-events, a custom resource.
-type EnableJobEvents = cfn.CustomResourceLambdaFunction
+// PrepareAccount is the handler of prepare-account, a custom resource.
+type PrepareAccount = cfn.CustomResourceLambdaFunction
 
 // answered gives a custom resource's handler the part of cfn.LambdaWrap that
 // tells CloudFormation the outcome; that one knows no HTTP client but the
 // process's own. An error is of the answer, not of the handler.
-func answered(client aws.HTTPClient, handle cfn.CustomResourceFunction) EnableJobEvents {
+func answered(client aws.HTTPClient, handle cfn.CustomResourceFunction) PrepareAccount {
 	if client == nil {
 		client = http.DefaultClient
 	}
@@ -40,53 +41,65 @@ func answered(client aws.HTTPClient, handle cfn.CustomResourceFunction) EnableJo
 		}
 		req, err := http.NewRequestWithContext(ctx, http.MethodPut, e.ResponseURL, bytes.NewReader(body))
 		if err != nil {
-			return err.Error(), errors.New("enable-job-events: the response URL is malformed")
+			return err.Error(), errors.New("prepare-account: the response URL is malformed")
 		}
 		resp, err := client.Do(req)
 		if err != nil {
 			if u, ok := errors.AsType[*url.Error](err); ok {
 				err = u.Err // its text holds the URL, which is signed
 			}
-			return err.Error(), fmt.Errorf("enable-job-events: answer: %w", err)
+			return err.Error(), fmt.Errorf("prepare-account: answer: %w", err)
 		}
 		_ = resp.Body.Close()
 		if resp.StatusCode != http.StatusOK {
-			err = fmt.Errorf("enable-job-events: the answer was refused by HTTP status %d", resp.StatusCode)
+			err = fmt.Errorf("prepare-account: the answer was refused by HTTP status %d", resp.StatusCode)
 			return err.Error(), err
 		}
 		return "", nil
 	}
 }
 
-// NewEnableJobEvents wires enable-job-events. CloudFormation has no resource for
-// AWS IoT's event configurations, and they are off by default. They belong to the
-// account, so that deleting the stack leaves them.
-func NewEnableJobEvents(ctx context.Context, env Env, cfg aws.Config, now func() time.Time) (EnableJobEvents, error) {
+// NewPrepareAccount wires prepare-account, for what CloudFormation has no resource
+// for. AWS IoT's event configurations are off by default; they belong to the
+// account, so that deleting the stack leaves them. The endpoints of its data planes
+// are looked up once, here, and handed to the functions as environment variables.
+func NewPrepareAccount(ctx context.Context, env Env, cfg aws.Config, now func() time.Time) (PrepareAccount, error) {
 	p := newParts(ctx, env, cfg, now)
 	api := iot.NewFromConfig(p.cfg)
-	if err := p.err("enable-job-events"); err != nil {
+	if err := p.err("prepare-account"); err != nil {
 		return nil, err
 	}
 	return answered(cfg.HTTPClient, func(ctx context.Context, e cfn.Event) (string, map[string]any, error) {
 		id := e.PhysicalResourceID
 		if id == "" {
-			id = "iot-event-configurations"
+			id = "aws-iot-account"
 		}
 		log := p.logger(ctx)
 		if e.RequestType == cfn.RequestDelete {
 			log.Info("event configurations left as they are")
 			return id, nil, nil
 		}
-		_, err := api.UpdateEventConfigurations(ctx, &iot.UpdateEventConfigurationsInput{
+		fail := func(what string, err error) (string, map[string]any, error) {
+			log.Error(what, "error", err.Error())
+			return id, nil, fmt.Errorf("prepare-account: %w", err)
+		}
+		if _, err := api.UpdateEventConfigurations(ctx, &iot.UpdateEventConfigurationsInput{
 			EventConfigurations: map[string]types.Configuration{
 				event.EventTypeJob: {Enabled: true}, event.EventTypeJobExecution: {Enabled: true},
 			},
-		})
-		if err != nil {
-			log.Error("event configurations not updated", "error", err.Error())
-			return id, nil, fmt.Errorf("enable-job-events: %w", err)
+		}); err != nil {
+			return fail("event configurations not updated", err)
 		}
 		log.Info("job and job execution events are on")
-		return id, nil, nil
+		chosen, _ := e.ResourceProperties[event.AccountJobsEndpoint].(string)
+		found, err := iotjobs.FindEndpoints(ctx, p.cfg, chosen, p.now)
+		if err != nil {
+			return fail("no endpoints", err)
+		}
+		if found.Doubt != nil {
+			log.Warn("the chosen endpoint of the jobs data plane does not answer as one", "error", found.Doubt.Error())
+		}
+		log.Info("endpoints found", "data", found.Data, "jobs", found.Jobs)
+		return id, map[string]any{event.AccountDataEndpoint: found.Data, event.AccountJobsEndpoint: found.Jobs}, nil
 	}), nil
 }
