@@ -209,3 +209,72 @@ func TestEveryAlarmIsInTheRunbook(t *testing.T) {
 		t.Errorf("the runbook has %v, the template %v", rows, alarms)
 	}
 }
+
+// TestMetricsAreAWSs holds the metrics of AWS's services that alarms read to the names and sets of dimensions under which
+// they are published: a metric that is asked for by other dimensions is another one, without data. Sources, read 2026-11:
+// AWS IoT Developer Guide, "AWS IoT metrics and dimensions" (rule metrics, rule action metrics); AWS Lambda Developer Guide,
+// "Types of metrics for Lambda functions"; AWS Step Functions Developer Guide, "Monitoring Step Functions metrics using
+// CloudWatch"; Amazon DynamoDB Developer Guide, "DynamoDB metrics and dimensions"; Amazon SQS Developer Guide, "Available
+// CloudWatch metrics for Amazon SQS".
+func TestMetricsAreAWSs(t *testing.T) {
+	published := map[string]string{ // dimensions
+		"AWS/IoT ParseError": "RuleName", "AWS/IoT RuleMessageThrottled": "RuleName", "AWS/IoT Failure": "ActionType RuleName",
+		"AWS/Lambda Errors": "FunctionName", "AWS/Lambda Throttles": "FunctionName", "AWS/Lambda AsyncEventAge": "FunctionName",
+		"AWS/Lambda AsyncEventsDropped": "FunctionName", "AWS/Lambda DeadLetterErrors": "FunctionName",
+		"AWS/States ExecutionsFailed": "StateMachineArn", "AWS/States ExecutionsTimedOut": "StateMachineArn",
+		"AWS/States ExecutionThrottled": "StateMachineArn", "AWS/States ThrottledEvents": "APIName",
+		"AWS/DynamoDB ReadThrottleEvents": "TableName", "AWS/DynamoDB WriteThrottleEvents": "TableName",
+		"AWS/SQS ApproximateNumberOfMessagesVisible": "QueueName",
+	}
+	tpl := parse(t)
+	used := map[string]bool{}
+	for id, alarm := range tpl.of("AWS::CloudWatch::Alarm") {
+		metrics := 0
+		for _, q := range list(alarm.Properties["Metrics"]) {
+			m := at(q, "MetricStat", "Metric")
+			if m == nil {
+				continue
+			}
+			if metrics++; metrics > 10 {
+				t.Errorf("%s reads more than 10 metrics, which AWS refuses", id)
+			}
+			service, ok := at(m, "Namespace").(string)
+			if !ok {
+				continue // ours: TestMetricsAreOurs
+			}
+			name := service + " " + at(m, "MetricName").(string)
+			used[name] = true
+			var dimensions []string
+			for _, d := range list(at(m, "Dimensions")) {
+				dimensions = append(dimensions, at(d, "Name").(string))
+				value := text(at(d, "Value"))
+				for _, ref := range regexp.MustCompile(`\$\{(\w+)(\.\w+)?\}`).FindAllStringSubmatch(value, -1) {
+					if tpl.Resources[ref[1]].Type == "" {
+						t.Errorf("%s: %s names %s, which the template has not", id, value, ref[1])
+					}
+				}
+			}
+			if want, ok := published[name]; !ok || strings.Join(dimensions, " ") != want {
+				t.Errorf("%s reads %s by %v, which is not published", id, name, dimensions)
+			}
+		}
+	}
+	for name := range published {
+		if !used[name] {
+			t.Errorf("no alarm reads %s", name)
+		}
+	}
+	for id, rule := range tpl.of("AWS::IoT::TopicRule") {
+		if !strings.Contains(text(tpl.Resources["RuleErrorAlarm"].Properties["Metrics"]), "${"+id+"}") {
+			t.Errorf("no alarm for errors of %s (%s)", id, text(rule.Properties["RuleName"]))
+		}
+	}
+	for id, f := range tpl.of("AWS::Lambda::Function") {
+		name, _ := at(f.Properties, "FunctionName", "Fn::Sub").(string)
+		for _, alarm := range []string{"FunctionErrorAlarm", "FunctionThrottleAlarm"} {
+			if !strings.Contains(text(tpl.Resources[alarm].Properties["Metrics"]), `"`+name+`"`) {
+				t.Errorf("%s does not watch %s", alarm, id)
+			}
+		}
+	}
+}

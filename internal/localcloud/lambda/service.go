@@ -277,7 +277,7 @@ func (s *Service) count(f Function, name string, value float64) {
 		return
 	}
 	unit := "Count"
-	if name == "Duration" {
+	if name == "Duration" || name == "AsyncEventAge" {
 		unit = "Milliseconds"
 	}
 	s.Metrics.Add("AWS/Lambda", name, unit, value, map[string]string{"FunctionName": f.Name})
@@ -321,6 +321,11 @@ func (s *Service) runEvent(requestID string, e event) {
 		return
 	}
 	result, _, err := s.run(ctx, f, requestID, e.Payload)
+	if err == nil {
+		// "The time between when Lambda successfully queues the event and when the function is invoked" (AWS Lambda Developer
+		// Guide, "Types of metrics for Lambda functions", 2026-11).
+		s.count(f, "AsyncEventAge", float64(now.Sub(e.Received).Milliseconds()))
+	}
 	now = s.Scheduler.Now()
 	switch {
 	case err != nil: // throttled or an error of the service: the event stays, with growing delays

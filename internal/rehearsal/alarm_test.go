@@ -1,0 +1,180 @@
+package rehearsal
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/fleetstep/fleetstep/infra"
+	words "github.com/fleetstep/fleetstep/internal/event"
+)
+
+// state is that of an alarm of the stack.
+func (w *world) state(t *testing.T, alarm string) string {
+	t.Helper()
+	var out struct {
+		MetricAlarms []struct{ StateValue, StateReason string }
+	}
+	if err := w.call(t.Context(), "cloudwatch", "DescribeAlarms", map[string]any{"AlarmNames": []string{stack + "-" + alarm}}, &out); err != nil {
+		t.Fatal(err)
+	}
+	if len(out.MetricAlarms) != 1 {
+		t.Fatalf("there is no alarm %s", alarm)
+	}
+	return out.MetricAlarms[0].StateValue
+}
+
+// datum is what the functions publish; infra's TestMetricsAreOurs holds the names to theirs.
+type datum struct {
+	metric, dimension, value string
+	count                    int
+}
+
+// TestAlarmsOfOurMetrics plays what the functions would count, every five minutes for an hour and a half.
+func TestAlarmsOfOurMetrics(t *testing.T) {
+	finished := func(result string, n int) datum {
+		return datum{words.MetricDevicesFinished, words.DimensionResult, result, n}
+	}
+	begun := datum{words.MetricUpgradesStarted, "", "", 6}
+	for _, c := range []struct {
+		name, alarm string
+		data        []datum
+		want        string
+	}{
+		{"three of ten fail", "failure-ratio", []datum{finished(words.ResultSucceeded, 70), finished(words.ResultFailed, 30)}, "ALARM"},
+		{"one of ten fails", "failure-ratio", []datum{finished(words.ResultSucceeded, 90), finished(words.ResultFailed, 10)}, "OK"},
+		{"all fail", "failure-ratio", []datum{finished(words.ResultFailed, 10)}, "ALARM"},
+		{"three of ten are rejected", "rejected-ratio", []datum{finished(words.ResultSucceeded, 70), finished(words.ResultRejected, 30)}, "ALARM"},
+		{"one of ten is rejected", "rejected-ratio", []datum{finished(words.ResultSucceeded, 90), finished(words.ResultRejected, 10)}, "OK"},
+		{"both of two are rejected", "rejected-ratio", []datum{finished(words.ResultRejected, 2)}, "OK"},
+		{"some begin and none ends", "rollout-stalled", []datum{begun}, "ALARM"},
+		{"some begin and one fails", "rollout-stalled", []datum{begun, finished(words.ResultFailed, 1)}, "OK"},
+		{"nothing happens", "rollout-stalled", nil, "OK"},
+		{"records are refused", "refused-records", []datum{{words.MetricRefusedRecords, words.DimensionReason, words.RefusedOwner, 1}}, "ALARM"},
+		{"others too", "refused-records", []datum{{words.MetricRefusedRecords, words.DimensionReason, words.RefusedSession, 1}}, "ALARM"},
+		{"half were over", "over", []datum{begun, {words.MetricUpgradesOver, "", "", 6}}, "ALARM"},
+		{"none was over", "over", []datum{begun}, "OK"},
+		{"downloads take an hour", "download-slow", []datum{{words.MetricPhaseDuration, words.DimensionPhase, words.PhaseDownload, 3600}}, "ALARM"},
+		{"downloads take a minute", "download-slow", []datum{{words.MetricPhaseDuration, words.DimensionPhase, words.PhaseDownload, 60}}, "OK"},
+	} {
+		t.Run(c.alarm+" "+c.name, func(t *testing.T) {
+			w := newCloud(t)
+			w.deploy(t, stack, infra.Template, nil)
+			for range 18 {
+				for _, d := range c.data {
+					in := map[string]any{"MetricName": d.metric, "Value": d.count}
+					if d.dimension != "" {
+						in["Dimensions"] = []any{map[string]any{"Name": d.dimension, "Value": d.value}}
+					}
+					w.must(t, "cloudwatch", "PutMetricData", map[string]any{
+						"Namespace": words.MetricsNamespace + "/" + stack, "MetricData": []any{in},
+					})
+				}
+				w.pass(t, 5*time.Minute)
+			}
+			if got := w.state(t, c.alarm); got != c.want {
+				t.Errorf("%s is %s, want %s", c.alarm, got, c.want)
+			}
+		})
+	}
+}
+
+// TestAlarmsOfTheMachinery breaks things, and AWS's own metrics tell of it. What the local cloud does not count (throttles of
+// rules, workflows and the table, the length of queues) and what nobody can provoke from outside (a rule that cannot read an
+// event of AWS's own) is held to AWS's names in infra, by TestMetricsAreAWSs.
+func TestAlarmsOfTheMachinery(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		alarms []string
+		each   func(t *testing.T, w *world) // every minute
+		first  func(t *testing.T, w *world)
+		lasts  time.Duration
+	}{
+		{
+			name: "a function has no concurrency", alarms: []string{"function-throttles"}, lasts: 20 * time.Minute,
+			first: func(t *testing.T, w *world) { w.concurrency(t, "handle-job-event", 0); w.event(t, "handle-job-event") },
+		},
+		{
+			name: "a function has concurrency again after an hour", alarms: []string{"event-age"}, lasts: 15 * time.Minute,
+			first: func(t *testing.T, w *world) {
+				w.concurrency(t, "handle-job-event", 0)
+				for range 4 {
+					w.event(t, "handle-job-event")
+					w.pass(t, 15*time.Minute)
+				}
+				w.concurrency(t, "handle-job-event", 1)
+			},
+		},
+		{
+			name: "a function has no concurrency for long", alarms: []string{"event-drops"}, lasts: 5 * time.Minute,
+			first: func(t *testing.T, w *world) {
+				w.concurrency(t, "handle-job-event", 0)
+				w.event(t, "handle-job-event")
+				w.pass(t, 6*time.Hour)
+			},
+		},
+		{
+			name: "a function fails", alarms: []string{"function-errors"}, lasts: 15 * time.Minute,
+			each: func(t *testing.T, w *world) { w.event(t, "handle-device-message") },
+		},
+		{
+			name: "a rule may not invoke its function", alarms: []string{"rule-errors"}, lasts: 10 * time.Minute,
+			first: func(t *testing.T, w *world) {
+				w.must(t, "lambda", "RemovePermission", map[string]any{
+					"FunctionName": stack + "-handle-device-message", "StatementId": w.resources(t, stack)["UspMessagePermission"],
+				})
+			},
+			each: func(t *testing.T, w *world) { w.record(t) },
+		},
+		{
+			name: "records cannot be read", alarms: []string{"refused-records"}, lasts: 25 * time.Minute,
+			each: func(t *testing.T, w *world) { w.record(t) },
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newCloud(t)
+			w.deploy(t, stack, infra.Template, nil)
+			w.pass(t, 10*time.Minute)
+			for _, alarm := range c.alarms {
+				if got := w.state(t, alarm); got != "OK" {
+					t.Errorf("before, %s is %s", alarm, got)
+				}
+			}
+			if c.first != nil {
+				c.first(t, w)
+			}
+			seen := map[string]bool{}
+			for at := time.Duration(0); at < c.lasts; at += time.Minute {
+				if c.each != nil {
+					c.each(t, w)
+				}
+				w.pass(t, time.Minute)
+				for _, alarm := range c.alarms {
+					seen[alarm] = seen[alarm] || w.state(t, alarm) == "ALARM"
+				}
+			}
+			for _, alarm := range c.alarms {
+				if !seen[alarm] {
+					t.Errorf("%s is %s", alarm, w.state(t, alarm))
+				}
+			}
+		})
+	}
+}
+
+func (w *world) concurrency(t *testing.T, function string, n int) {
+	t.Helper()
+	w.must(t, "lambda", "PutFunctionConcurrency", map[string]any{"FunctionName": fmt.Sprintf("%s-%s", stack, function), "ReservedConcurrentExecutions": n})
+}
+
+// event is an asynchronous invocation, as a rule makes it, with nothing in it.
+func (w *world) event(t *testing.T, function string) {
+	t.Helper()
+	w.must(t, "lambda", "Invoke", map[string]any{"FunctionName": stack + "-" + function, "InvocationType": "Event", "Payload": []byte(`[]`)})
+}
+
+// record is a message that is no USP record.
+func (w *world) record(t *testing.T) {
+	t.Helper()
+	w.must(t, "iotdataplane", "Publish", map[string]any{"topic": "usp/v1/controller/self::fleetstep/from/rg-1", "payload": []byte("nonsense")})
+}

@@ -1,0 +1,204 @@
+package rehearsal
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fleetstep/fleetstep/infra"
+	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+)
+
+// newCloud is a cloud without a stack.
+func newCloud(t *testing.T) *world {
+	t.Helper()
+	w := &world{sched: scheduler.NewVirtual(1, start), seed: 1, store: store.Memory()}
+	if err := w.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := w.cloud.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return w
+}
+
+func (w *world) deploy(t *testing.T, name string, template []byte, parameters map[string]string) map[string]string {
+	t.Helper()
+	out, err := w.cloud.Deploy(t.Context(), name, template, parameters)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// must calls an operation as the account's root.
+func (w *world) must(t *testing.T, service, operation string, in any) map[string]any {
+	t.Helper()
+	var out map[string]any
+	if err := w.call(t.Context(), service, operation, in, &out); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func (w *world) pass(t *testing.T, d time.Duration) {
+	t.Helper()
+	if err := w.sched.Sleep(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// resources are the physical ids of a stack's resources by their logical ones.
+func (w *world) resources(t *testing.T, stack string) map[string]string {
+	t.Helper()
+	var out struct {
+		StackResources []struct{ LogicalResourceID, PhysicalResourceID string }
+	}
+	if err := w.call(t.Context(), "cloudformation", "DescribeStackResources", map[string]any{"StackName": stack}, &out); err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]string{}
+	for _, r := range out.StackResources {
+		found[r.LogicalResourceID] = r.PhysicalResourceID
+	}
+	return found
+}
+
+func environment(t *testing.T, w *world, function string) map[string]any {
+	t.Helper()
+	out := w.must(t, "lambda", "GetFunctionConfiguration", map[string]any{"FunctionName": function})
+	variables, _ := out["Environment"].(map[string]any)["Variables"].(map[string]any)
+	return variables
+}
+
+// TestJobTemplateIsReplaced changes the default settings of jobs in a stack that stands. AWS changes nothing of a job
+// template, and refuses to replace one that keeps its name.
+func TestJobTemplateIsReplaced(t *testing.T) {
+	w := newCloud(t)
+	w.deploy(t, stack, infra.Template, nil)
+	before, _ := environment(t, w, stack+"-create-job")["JOB_TEMPLATE_ID"].(string)
+
+	var template map[string]any
+	if err := json.Unmarshal(infra.Template, &template); err != nil {
+		t.Fatal(err)
+	}
+	properties := template["Resources"].(map[string]any)["JobTemplate"].(map[string]any)["Properties"].(map[string]any)
+	properties["TimeoutConfig"] = map[string]any{"InProgressTimeoutInMinutes": 720}
+	changed := func() []byte {
+		b, err := json.Marshal(template)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	if _, err := w.cloud.Deploy(t.Context(), stack, changed(), nil); err == nil ||
+		!strings.Contains(err.Error(), "custom-named resource requires replacing. Rename "+before) {
+		t.Fatalf("another content under the same name: %v", err)
+	}
+	// What infra/app does: see TestJobTemplateIsNamedAfterItsContent there.
+	properties["JobTemplateId"] = map[string]any{"Fn::Sub": "${AWS::StackName}-firmware-upgrade-00c0ffee"}
+	w.deploy(t, stack, changed(), nil)
+
+	after := environment(t, w, stack+"-create-job")["JOB_TEMPLATE_ID"]
+	if after != stack+"-firmware-upgrade-00c0ffee" {
+		t.Errorf("create-job uses %v", after)
+	}
+	out := w.must(t, "iot", "DescribeJobTemplate", map[string]any{"jobTemplateId": after})
+	if got := out["timeoutConfig"].(map[string]any)["inProgressTimeoutInMinutes"]; fmt.Sprint(got) != "720" {
+		t.Errorf("the new template has a timeout of %v", got)
+	}
+	if err := w.call(t.Context(), "iot", "DescribeJobTemplate", map[string]any{"jobTemplateId": before}, nil); err == nil {
+		t.Error("the old template is still there")
+	}
+	// The function may read it: its answer is about the target.
+	answer := w.must(t, "lambda", "Invoke", map[string]any{"FunctionName": stack + "-create-job",
+		"Payload": []byte(`{"firmwareVersion": "9", "upgradeTrigger": "IMMEDIATE", "targetArn": "arn:aws:iot:us-east-1:123456789012:thing/nobody"}`)})
+	if text := fmt.Sprint(answer); strings.Contains(text, "AccessDenied") || strings.Contains(text, "not authorized") {
+		t.Errorf("create-job answers %s", text)
+	}
+}
+
+// TestTwoStacksShareNothing puts two stacks beside each other in one account and takes one away.
+func TestTwoStacksShareNothing(t *testing.T) {
+	const other = "other-stack"
+	w := newCloud(t)
+	w.deploy(t, stack, infra.Template, nil)
+	w.deploy(t, other, infra.Template, map[string]string{"ControllerEndpointId": "self::other"})
+
+	first, second := w.resources(t, stack), w.resources(t, other)
+	if len(first) < 50 || len(first) != len(second) {
+		t.Fatalf("%d and %d resources", len(first), len(second))
+	}
+	owned := slices.Collect(maps.Values(second))
+	for id, physical := range first {
+		// The setting of AWS IoT that this custom resource makes is the account's.
+		if id != "JobEvents" && slices.Contains(owned, physical) {
+			t.Errorf("both stacks have %s, %s", id, physical)
+		}
+	}
+	for id := range first {
+		if !strings.HasSuffix(id, "Function") {
+			continue
+		}
+		one, two := environment(t, w, first[id]), environment(t, w, second[id])
+		for name, value := range one {
+			if shared := name == "LOG_LEVEL" || name == "AGENT_TOPIC" || name == "CONTROLLER_TOPIC"; !shared && value == two[name] {
+				t.Errorf("%s: both stacks have %s=%v", id, name, value)
+			}
+		}
+	}
+
+	// A change of one leaves the other as it is, and so does its end.
+	w.deploy(t, other, infra.Template, map[string]string{"ControllerEndpointId": "self::other", "CostCenter": "7"})
+	for name, want := range map[string]string{stack: "none", other: "7"} {
+		arn := "arn:aws:lambda:" + region + ":" + account + ":function:" + name + "-finalize"
+		tags, _ := w.must(t, "lambda", "ListTags", map[string]any{"Resource": arn})["Tags"].(map[string]any)
+		if tags["CostCenter"] != want || tags["Stack"] != name || tags["Campaign"] != "none" {
+			t.Errorf("%s: tags %v", name, tags)
+		}
+	}
+	w.destroy(t, other)
+	for id, physical := range w.resources(t, stack) {
+		if first[id] != physical {
+			t.Errorf("%s was %s and is %s", id, first[id], physical)
+		}
+	}
+	for id := range first {
+		if strings.HasSuffix(id, "Function") {
+			environment(t, w, first[id])
+		}
+	}
+	w.must(t, "iot", "DescribeJobTemplate", map[string]any{"jobTemplateId": first["JobTemplate"]})
+}
+
+// destroy deletes a stack and waits until it is gone.
+func (w *world) destroy(t *testing.T, name string) {
+	t.Helper()
+	w.must(t, "cloudformation", "DeleteStack", map[string]any{"StackName": name})
+	w.pass(t, time.Hour)
+	var out struct {
+		Stacks []struct{ StackStatus, StackStatusReason string }
+	}
+	if err := w.call(t.Context(), "cloudformation", "DescribeStacks", map[string]any{"StackName": name}, &out); err == nil {
+		t.Fatalf("the stack is there still: %+v", out)
+	}
+}
+
+// TestStackGoesWithDevicesAttached: AWS IoT deletes no policy that is attached to a certificate, so it stays.
+func TestStackGoesWithDevicesAttached(t *testing.T) {
+	w := newCloud(t)
+	out := w.deploy(t, stack, infra.Template, nil)
+	certificate := w.must(t, "iot", "CreateKeysAndCertificate", map[string]any{"setAsActive": true})
+	w.must(t, "iot", "AttachPolicy", map[string]any{"policyName": out["DevicePolicyName"], "target": certificate["certificateArn"]})
+	w.destroy(t, stack)
+	w.must(t, "iot", "GetPolicy", map[string]any{"policyName": out["DevicePolicyName"]})
+	w.must(t, "dynamodb", "DescribeTable", map[string]any{"TableName": out["TableName"]})
+}
