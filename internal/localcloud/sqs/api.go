@@ -17,9 +17,7 @@ func (s *Service) API() awsapi.Service {
 		Says:       func(action, resource string) (string, string) { return strings.ToLower(action), resource },
 		Namespace:  "http://queue.amazonaws.com/doc/2012-11-05/", Version: "2012-11-05",
 		ResourcePolicy: s.resourcePolicy,
-		Unbuilt: []string{
-			"AddPermission", "RemovePermission", "StartMessageMoveTask", "CancelMessageMoveTask", "ListMessageMoveTasks",
-		},
+		Unbuilt:        []string{"AddPermission", "RemovePermission"},
 		Operations: []awsapi.Operation{
 			awsapi.Op("CreateQueue", s.createQueue, awsapi.On(func(_ *awsapi.Call, in *createQueueIn) []string { return []string{s.arn(in.QueueName)} })),
 			awsapi.Op("GetQueueUrl", s.getQueueURL, awsapi.On(func(_ *awsapi.Call, in *getQueueURLIn) []string { return []string{s.arn(in.QueueName)} })),
@@ -39,6 +37,12 @@ func (s *Service) API() awsapi.Service {
 			awsapi.Op("DeleteMessageBatch", s.deleteMessageBatch, on[deleteBatchIn](s), awsapi.Action("sqs:DeleteMessage")),
 			awsapi.Op("ChangeMessageVisibility", s.changeVisibility, on[changeVisibilityIn](s)),
 			awsapi.Op("ChangeMessageVisibilityBatch", s.changeVisibilityBatch, on[changeVisibilityBatchIn](s), awsapi.Action("sqs:ChangeMessageVisibility")),
+			awsapi.Op("StartMessageMoveTask", s.startMove, awsapi.On(func(_ *awsapi.Call, in *startMoveIn) []string { return []string{in.SourceARN} })),
+			awsapi.Op("ListMessageMoveTasks", s.listMoves, awsapi.On(func(_ *awsapi.Call, in *listMovesIn) []string { return []string{in.SourceARN} })),
+			awsapi.Op("CancelMessageMoveTask", s.cancelMove, awsapi.On(func(_ *awsapi.Call, in *cancelMoveIn) []string {
+				source, _, _ := parseMoveHandle(in.TaskHandle)
+				return []string{source}
+			})),
 		},
 	}
 }

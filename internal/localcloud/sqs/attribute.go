@@ -84,7 +84,14 @@ func (s *Service) setAttributes(tx *store.Tx, q *queue, attributes map[string]st
 			if value != "true" && value != "false" {
 				return invalidAttributeValue(name)
 			}
+			if value == "true" && (attributes["KmsMasterKeyId"] != "" || q.Attributes["KmsMasterKeyId"] != "") {
+				return coded("InvalidAttributeValue", "InvalidAttributeValue",
+					"You can use one type of server-side encryption (SSE) at one time. You can either enable KMS SSE or SQS SSE.")
+			}
 		case "KmsMasterKeyId": // nothing is encrypted here, the name is kept
+			if value != "" {
+				delete(q.Attributes, "SqsManagedSseEnabled")
+			}
 		case "FifoQueue", "ContentBasedDeduplication", "DeduplicationScope", "FifoThroughputLimit":
 			return awsapi.NotBuilt("FIFO queues (attribute " + name + " of sqs:CreateQueue)")
 		default:

@@ -10,15 +10,20 @@
 // message's new visibility is too, so that a restart neither loses a message
 // nor shows one again before its time. Messages come roughly in the order in
 // which they become visible. One that has been received maxReceiveCount times
-// moves to the dead-letter queue at the next receive that meets it. Messages
-// past their retention are removed when the queue is next used.
+// moves to the dead-letter queue at the next receive that meets it; a message
+// move task takes it back. Messages past their retention are removed when the
+// queue is next used. On a queue whose messages have groups, quiet groups come
+// before noisy ones.
+//
+// Watch and NextVisible let another service take messages as they come, without
+// asking again and again.
 //
 // Limits are AWS's: 10 messages per batch, 1 MiB per message and batch, 20 s of
 // polling, 12 h of visibility, 15 min of delay; the number of messages in flight has
 // none. A name can be used again at once after DeleteQueue, where AWS has it
 // wait 60 s.
 //
-// Not built: FIFO queues, message move tasks, AddPermission.
+// Not built: FIFO queues, AddPermission.
 //
 // Source: Amazon SQS API Reference and Developer Guide.
 package sqs

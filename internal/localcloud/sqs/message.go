@@ -39,8 +39,11 @@ func (s *Service) send(tx *store.Tx, c *awsapi.Call, q *queue, in *sendEntry) (*
 	if !validText(in.Body) {
 		return nil, invalidContents()
 	}
-	if in.GroupID != "" || in.DeduplicationID != "" {
+	if in.DeduplicationID != "" {
 		return nil, invalidParameter("The request include parameter that is not valid for this queue type")
+	}
+	if in.GroupID != "" && !groupID.MatchString(in.GroupID) {
+		return nil, invalidParameter("Value %s for parameter MessageGroupId is invalid. Reason: MessageGroupId can only include alphanumeric and punctuation characters. 1 to 128 in length.", in.GroupID)
 	}
 	size := len(in.Body)
 	if err := checkAttributes(in.Attributes, &size); err != nil {
@@ -52,6 +55,9 @@ func (s *Service) send(tx *store.Tx, c *awsapi.Call, q *queue, in *sendEntry) (*
 	m := message{ID: s.config.Scheduler.UUID(), Body: in.Body, Attributes: in.Attributes, Sender: c.Identity.UserID, Sent: s.config.Scheduler.Now()}
 	if m.Sender == "" {
 		m.Sender = c.Identity.ARN
+	}
+	if in.GroupID != "" {
+		m.Group, q.Fair = in.GroupID, true
 	}
 	for _, name := range slices.Sorted(maps.Keys(in.SystemAttributes)) {
 		v := in.SystemAttributes[name]
@@ -71,7 +77,12 @@ func (s *Service) send(tx *store.Tx, c *awsapi.Call, q *queue, in *sendEntry) (*
 	if err := q.add(tx, m); err != nil {
 		return nil, err
 	}
-	tx.OnCommit(func() { s.arrived(q.ID) })
+	name := q.Name
+	tx.OnCommit(func() {
+		s.arrived(q)
+		s.measure(name, "NumberOfMessagesSent", "Count", 1)
+		s.measure(name, "SentMessageSize", "Bytes", float64(size))
+	})
 	out := &sendOut{MessageID: m.ID, MD5OfBody: md5Of(in.Body), MD5OfAttributes: md5OfAttributes(in.Attributes)}
 	out.MD5OfSystemAttributes = md5OfAttributes(in.SystemAttributes)
 	return out, nil
@@ -155,17 +166,6 @@ func md5OfAttributes(attributes map[string]attributeValue) string {
 
 // Receiving.
 
-// arrived wakes those who wait for messages of a queue.
-func (s *Service) arrived(id string) {
-	s.mu.Lock()
-	g := s.arrivals[id]
-	delete(s.arrivals, id)
-	s.mu.Unlock()
-	if g != nil {
-		g.Open()
-	}
-}
-
 // arrival is the gate that opens at the next change of a queue.
 func (s *Service) arrival(id string) *scheduler.Gate {
 	s.mu.Lock()
@@ -212,8 +212,16 @@ func (s *Service) receiveMessage(ctx context.Context, _ *awsapi.Call, in *receiv
 		}
 		out, next, err := s.receive(in)
 		left := deadline.Sub(s.config.Scheduler.Now())
-		if err != nil || len(out.Messages) > 0 || left <= 0 {
+		if err != nil {
 			return out, err
+		}
+		if n := len(out.Messages); n > 0 || left <= 0 {
+			if n > 0 {
+				s.measure(nameOf(in.QueueURL), "NumberOfMessagesReceived", "Count", float64(n))
+			} else {
+				s.measure(nameOf(in.QueueURL), "NumberOfEmptyReceives", "Count", 1)
+			}
+			return out, nil
 		}
 		if !next.IsZero() {
 			left = min(left, next.Sub(s.config.Scheduler.Now()))
@@ -252,6 +260,10 @@ func (s *Service) receive(in *receiveIn) (out *receiveOut, next time.Time, err e
 		for again := true; again && len(out.Messages) < limit; {
 			again = false
 			var due []string
+			sample := limit - len(out.Messages)
+			if q.Fair {
+				sample = fairSample
+			}
 			for row, err := range visibleTable.Scan(tx, store.Query{Prefix: []string{q.ID}}) {
 				if err != nil {
 					return err
@@ -260,8 +272,13 @@ func (s *Service) receive(in *receiveIn) (out *receiveOut, next time.Time, err e
 					next = time.UnixMilli(int64(store.ParseNumber(row.Key[1])))
 					break
 				}
-				if due = append(due, row.Key[2]); len(due) == limit-len(out.Messages) {
+				if due = append(due, row.Key[2]); len(due) == sample {
 					break
+				}
+			}
+			if q.Fair {
+				if due, err = s.quietFirst(tx, &q, due, limit-len(out.Messages)); err != nil {
+					return err
 				}
 			}
 			for _, number := range due {
@@ -318,10 +335,12 @@ func (s *Service) bury(tx *store.Tx, q *queue, target string, m message) error {
 	}
 	m.Source = s.arn(q.Name)
 	m.Visible = s.config.Scheduler.Now() // AWS keeps the count and the dates
+	m.Moved = m.Visible
+	dead.Fair = dead.Fair || m.Group != ""
 	if err := dead.add(tx, m); err != nil {
 		return err
 	}
-	tx.OnCommit(func() { s.arrived(dead.ID) })
+	tx.OnCommit(func() { s.arrived(&dead) })
 	return queueTable.Put(tx, dead, dead.Name)
 }
 
@@ -369,6 +388,9 @@ func (s *Service) received(q *queue, number string, m message, in *receiveIn) me
 	}
 	if m.Source != "" {
 		all["DeadLetterQueueSourceArn"] = m.Source
+	}
+	if m.Group != "" {
+		all["MessageGroupId"] = m.Group
 	}
 	for _, n := range slices.Concat(in.AttributeNames, in.SystemAttributeNames) {
 		if n == "All" {
@@ -446,6 +468,8 @@ func (s *Service) delete(tx *store.Tx, q *queue, handle string) error {
 	if err != nil || !ok || m.Count != count {
 		return err
 	}
+	name := q.Name
+	tx.OnCommit(func() { s.measure(name, "NumberOfMessagesDeleted", "Count", 1) })
 	return q.remove(tx, number, m)
 }
 
@@ -483,6 +507,6 @@ func (s *Service) hide(tx *store.Tx, q *queue, handle string, seconds *int) erro
 		return err
 	}
 	m.Visible = now.Add(time.Duration(*seconds) * time.Second)
-	tx.OnCommit(func() { s.arrived(q.ID) })
+	tx.OnCommit(func() { s.arrived(q) })
 	return q.put(tx, number, m, inFlight)
 }

@@ -31,6 +31,12 @@ type Config struct {
 	// Endpoint begins the queue URLs that callers from inside see, such as
 	// "http://127.0.0.1:4566"; "" stands for AWS's.
 	Endpoint string
+	Metrics  Metrics // may be nil
+}
+
+// Metrics takes data points of AWS/SQS.
+type Metrics interface {
+	Add(namespace, name, unit string, value float64, dimensions map[string]string)
 }
 
 // Service is SQS.
@@ -41,6 +47,11 @@ type Service struct {
 	// arrivals has the gate that opens at the next change of a queue, by
 	// queue ID, if somebody waits.
 	arrivals map[string]*scheduler.Gate
+	watchers map[string][]*watcher // by queue name
+	// active are the names of the queues that held messages when last looked
+	// at, or were used since; measuring is set while a look is due.
+	active    map[string]bool
+	measuring bool
 }
 
 // New returns the service.
@@ -48,11 +59,30 @@ func New(config Config) *Service {
 	if config.Endpoint == "" {
 		config.Endpoint = "https://sqs." + config.Region + ".amazonaws.com"
 	}
-	return &Service{config: config, arrivals: map[string]*scheduler.Gate{}}
+	return &Service{config: config, arrivals: map[string]*scheduler.Gate{}, watchers: map[string][]*watcher{}, active: map[string]bool{}}
 }
 
-// Start implements the services' life cycle; nothing is ever under way.
-func (s *Service) Start(context.Context) error { return nil }
+// Start resumes the moves of messages that were under way, and measures the
+// queues again.
+func (s *Service) Start(context.Context) error {
+	return s.config.Store.View(func(tx *store.Tx) error {
+		for row, err := range moveTable.Scan(tx, store.Query{}) {
+			if err != nil {
+				return err
+			}
+			if row.Value.active() {
+				s.continueMove(row.Key)
+			}
+		}
+		for row, err := range queueTable.Scan(tx, store.Query{}) {
+			if err != nil {
+				return err
+			}
+			s.used(row.Value.Name)
+		}
+		return nil
+	})
+}
 
 // Residue lists the queues that hold messages.
 func (s *Service) Residue(context.Context) []string {
@@ -188,7 +218,10 @@ func (s *Service) deleteQueue(_ context.Context, _ *awsapi.Call, in *queueIn) (*
 		if err := clearQueue(tx, q); err != nil {
 			return err
 		}
-		tx.OnCommit(func() { s.arrived(q.ID) })
+		tx.OnCommit(func() { s.arrived(&q) })
+		if err := moveTable.DeleteAll(tx, q.Name); err != nil {
+			return err
+		}
 		return queueTable.Delete(tx, q.Name)
 	})
 }

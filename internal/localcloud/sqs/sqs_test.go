@@ -241,7 +241,12 @@ func TestErrors(t *testing.T) {
 		{"ReceiveMessage", m{"QueueUrl": q, "MaxNumberOfMessages": 11}, "InvalidParameterValueException"},
 		{"PurgeQueue", m{"QueueUrl": q}, ""},
 		{"PurgeQueue", m{"QueueUrl": q}, "PurgeQueueInProgress"},
-		{"StartMessageMoveTask", nil, "NotImplemented"},
+		{"AddPermission", nil, "NotImplemented"},
+		{"StartMessageMoveTask", m{"SourceArn": "arn:aws:sqs:us-east-1:123456789012:no"}, "ResourceNotFoundException"},
+		{"StartMessageMoveTask", m{"SourceArn": "arn:aws:sqs:us-east-1:123456789012:q"}, "InvalidParameterValueException"},
+		{"CancelMessageMoveTask", m{"TaskHandle": "x"}, "InvalidParameterValueException"},
+		{"SendMessage", m{"QueueUrl": q, "MessageBody": "a", "MessageGroupId": "a b"}, "InvalidParameterValueException"},
+		{"SetQueueAttributes", m{"QueueUrl": q, "Attributes": m{"KmsMasterKeyId": "k", "SqsManagedSseEnabled": "true"}}, "InvalidAttributeValue"},
 		{"DeleteQueue", m{"QueueUrl": q}, ""},
 		{"DeleteQueue", m{"QueueUrl": q}, "QueueDoesNotExist"},
 	} {

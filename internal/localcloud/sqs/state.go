@@ -17,6 +17,7 @@ type queue struct {
 	Modified   time.Time
 	Purged     time.Time
 	Next       uint64 // number of the next message
+	Fair       bool   `json:",omitempty"` // a message with a group was sent to it
 }
 
 // message is a message in a queue.
@@ -32,8 +33,12 @@ type message struct {
 	Count int
 	// Visible is when it can be received (again).
 	Visible time.Time
-	// Source is the ARN of the queue it was moved from.
-	Source string `json:",omitempty"`
+	// Source is the ARN of the queue it was moved from, Moved when that was.
+	Source string    `json:",omitempty"`
+	Moved  time.Time `json:",omitzero"`
+	// Group is its message group: on a standard queue the tenant among whom
+	// messages are shared out fairly.
+	Group string `json:",omitempty"`
 }
 
 var (
@@ -43,6 +48,8 @@ var (
 	// visibleTable orders messages by when they can be received: queue ID,
 	// milliseconds, number. The value says why one cannot be yet.
 	visibleTable = store.NewTable[hidden]("sqs.visible")
+	// moveTable: name of the source, milliseconds of the start, handle.
+	moveTable = store.NewTable[move]("sqs.move")
 )
 
 // hidden is why a message is not visible before its time.
