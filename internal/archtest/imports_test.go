@@ -122,6 +122,7 @@ var between = []struct{ who, whom, because string }{
 	{"internal/localcloud/iotdataplane/broker", "internal/localcloud/entrance", "it is the way in of every listener"},
 	{cloud, "internal/localcloud/iam/policy", "the language of policies has no state"},
 	{"internal/localcloud/iot/...", "internal/localcloud/iotdataplane/topic", "one idea of what a topic filter matches"},
+	{"internal/localcloud/lambda", "internal/localcloud/sns/filterpolicy", "event filters are written in that language, which has no state"},
 	{"internal/localcloud/iot/jobs", jobsAPI, "it implements that package's port, in its words"},
 }
 

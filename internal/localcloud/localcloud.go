@@ -138,9 +138,11 @@ func New(c Config) (*Cloud, error) {
 	if err != nil {
 		return nil, fmt.Errorf("localcloud: %w", err)
 	}
+	queues := sqs.New(sqs.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Endpoint: c.Endpoint, Metrics: cl.metrics})
 	cl.lambda = lambda.New(lambda.Config{
 		Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Caller: cl.door, Roles: cl.iam,
 		Executor: cl.executor(), Metrics: cl.metrics, Assets: cl.asset, CodeDir: code,
+		Queues: queues,
 	})
 	machines := sfn.New(sfn.Config{
 		Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Caller: cl.door, Roles: cl.iam,
@@ -157,7 +159,7 @@ func New(c Config) (*Cloud, error) {
 	cl.services = []service{
 		cl.iam, cl.sts, logs, cl.metrics, objects,
 		dynamodb.New(dynamodb.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region}),
-		sqs.New(sqs.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Endpoint: c.Endpoint}),
+		queues,
 		sns.New(sns.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Caller: cl.door, Endpoint: c.Endpoint}),
 		cl.lambda, machines, cl.iot, jobsData, cl.data, cl.stacks,
 	}

@@ -31,48 +31,85 @@ func (s *Service) API() awsapi.Service {
 		ResourcePolicy: s.resourcePolicy,
 		Operations: []awsapi.Operation{
 			awsapi.Op("CreateFunction", s.createFunction, awsapi.REST("POST", base), awsapi.Status(201),
-				awsapi.On(func(_ *awsapi.Call, in *createFunctionIn) []string { return s.resource(in.FunctionName) })),
+				awsapi.On(func(_ *awsapi.Call, in *createFunctionIn) []string { return s.resource(in.FunctionName, "") })),
 			awsapi.Op("GetFunction", s.getFunction, awsapi.REST("GET", base+"/{FunctionName}"), s.onFunction()),
 			awsapi.Op("GetFunctionConfiguration", s.getFunctionConfiguration, awsapi.REST("GET", base+"/{FunctionName}/configuration"), s.onFunction()),
 			awsapi.Op("UpdateFunctionCode", s.updateFunctionCode, awsapi.REST("PUT", base+"/{FunctionName}/code"),
-				awsapi.On(func(_ *awsapi.Call, in *updateFunctionCodeIn) []string { return s.resource(in.FunctionName) })),
+				awsapi.On(func(_ *awsapi.Call, in *updateFunctionCodeIn) []string { return s.resource(in.FunctionName, "") })),
 			awsapi.Op("UpdateFunctionConfiguration", s.updateFunctionConfiguration, awsapi.REST("PUT", base+"/{FunctionName}/configuration"),
-				awsapi.On(func(_ *awsapi.Call, in *updateFunctionConfigurationIn) []string { return s.resource(in.FunctionName) })),
+				awsapi.On(func(_ *awsapi.Call, in *updateFunctionConfigurationIn) []string {
+					return s.resource(in.FunctionName, "")
+				})),
 			awsapi.Op("DeleteFunction", s.deleteFunction, awsapi.REST("DELETE", base+"/{FunctionName}"), awsapi.Status(204), s.onFunction()),
 			awsapi.Op("ListFunctions", s.listFunctions, awsapi.REST("GET", base)),
 			awsapi.Op("Invoke", s.invoke, awsapi.REST("POST", base+"/{FunctionName}/invocations"), awsapi.Action("lambda:InvokeFunction"),
-				awsapi.On(func(_ *awsapi.Call, in *invokeIn) []string { return s.resource(in.FunctionName) })),
+				awsapi.On(func(_ *awsapi.Call, in *invokeIn) []string { return s.resource(in.FunctionName, in.Qualifier) })),
 			awsapi.Op("AddPermission", s.addPermission, awsapi.REST("POST", base+"/{FunctionName}/policy"), awsapi.Status(201),
-				awsapi.On(func(_ *awsapi.Call, in *addPermissionIn) []string { return s.resource(in.FunctionName) })),
+				awsapi.On(func(_ *awsapi.Call, in *addPermissionIn) []string { return s.resource(in.FunctionName, in.Qualifier) })),
 			awsapi.Op("RemovePermission", s.removePermission, awsapi.REST("DELETE", base+"/{FunctionName}/policy/{StatementId}"), awsapi.Status(204),
-				awsapi.On(func(_ *awsapi.Call, in *removePermissionIn) []string { return s.resource(in.FunctionName) })),
+				awsapi.On(func(_ *awsapi.Call, in *removePermissionIn) []string {
+					return s.resource(in.FunctionName, in.Qualifier)
+				})),
 			awsapi.Op("GetPolicy", s.getPolicy, awsapi.REST("GET", base+"/{FunctionName}/policy"), s.onFunction()),
 			awsapi.Op("PutFunctionConcurrency", s.putConcurrency, awsapi.REST("PUT", "/2017-10-31/functions/{FunctionName}/concurrency"),
-				awsapi.On(func(_ *awsapi.Call, in *concurrencyIn) []string { return s.resource(in.FunctionName) })),
+				awsapi.On(func(_ *awsapi.Call, in *concurrencyIn) []string { return s.resource(in.FunctionName, "") })),
 			awsapi.Op("GetFunctionConcurrency", s.getConcurrency, awsapi.REST("GET", "/2019-09-30/functions/{FunctionName}/concurrency"), s.onFunction()),
 			awsapi.Op("DeleteFunctionConcurrency", s.deleteConcurrency, awsapi.REST("DELETE", "/2017-10-31/functions/{FunctionName}/concurrency"), awsapi.Status(204), s.onFunction()),
 			awsapi.Op("PutFunctionEventInvokeConfig", s.putEventInvokeConfig, awsapi.REST("PUT", "/2019-09-25/functions/{FunctionName}/event-invoke-config"),
-				awsapi.On(func(_ *awsapi.Call, in *eventInvokeConfigIn) []string { return s.resource(in.FunctionName) })),
+				awsapi.On(func(_ *awsapi.Call, in *eventInvokeConfigIn) []string {
+					return s.resource(in.FunctionName, in.Qualifier)
+				})),
 			awsapi.Op("GetFunctionEventInvokeConfig", s.getEventInvokeConfig, awsapi.REST("GET", "/2019-09-25/functions/{FunctionName}/event-invoke-config"), s.onFunction()),
+			awsapi.Op("UpdateFunctionEventInvokeConfig", s.updateEventInvokeConfig, awsapi.REST("POST", "/2019-09-25/functions/{FunctionName}/event-invoke-config"),
+				awsapi.On(func(_ *awsapi.Call, in *eventInvokeConfigIn) []string {
+					return s.resource(in.FunctionName, in.Qualifier)
+				})),
+			awsapi.Op("ListFunctionEventInvokeConfigs", s.listEventInvokeConfigs, awsapi.REST("GET", "/2019-09-25/functions/{FunctionName}/event-invoke-config/list"), s.onFunction()),
+			awsapi.Op("PublishVersion", s.publishVersion, awsapi.REST("POST", base+"/{FunctionName}/versions"), awsapi.Status(201),
+				awsapi.On(func(_ *awsapi.Call, in *publishVersionIn) []string { return s.resource(in.FunctionName, "") })),
+			awsapi.Op("ListVersionsByFunction", s.listVersions, awsapi.REST("GET", base+"/{FunctionName}/versions"),
+				awsapi.On(func(_ *awsapi.Call, in *listVersionsIn) []string { return s.resource(in.FunctionName, "") })),
+			awsapi.Op("CreateAlias", s.createAlias, awsapi.REST("POST", base+"/{FunctionName}/aliases"), awsapi.Status(201),
+				awsapi.On(func(_ *awsapi.Call, in *aliasIn) []string { return s.resource(in.FunctionName, "") })),
+			awsapi.Op("UpdateAlias", s.updateAlias, awsapi.REST("PUT", base+"/{FunctionName}/aliases/{Name}"),
+				awsapi.On(func(_ *awsapi.Call, in *aliasIn) []string { return s.resource(in.FunctionName, "") })),
+			awsapi.Op("GetAlias", s.getAlias, awsapi.REST("GET", base+"/{FunctionName}/aliases/{Name}"),
+				awsapi.On(func(_ *awsapi.Call, in *aliasRef) []string { return s.resource(in.FunctionName, "") })),
+			awsapi.Op("DeleteAlias", s.deleteAlias, awsapi.REST("DELETE", base+"/{FunctionName}/aliases/{Name}"), awsapi.Status(204),
+				awsapi.On(func(_ *awsapi.Call, in *aliasRef) []string { return s.resource(in.FunctionName, "") })),
+			awsapi.Op("ListAliases", s.listAliases, awsapi.REST("GET", base+"/{FunctionName}/aliases"),
+				awsapi.On(func(_ *awsapi.Call, in *listAliasesIn) []string { return s.resource(in.FunctionName, "") })),
+			awsapi.Op("GetFunctionRecursionConfig", s.getRecursion, awsapi.REST("GET", "/2024-08-31/functions/{FunctionName}/recursion-config"), s.onFunction()),
+			awsapi.Op("PutFunctionRecursionConfig", s.putRecursion, awsapi.REST("PUT", "/2024-08-31/functions/{FunctionName}/recursion-config"),
+				awsapi.On(func(_ *awsapi.Call, in *recursionIn) []string { return s.resource(in.FunctionName, "") })),
+			awsapi.Op("GetAccountSettings", s.getAccountSettings, awsapi.REST("GET", "/2016-08-19/account-settings")),
+			awsapi.Op("CreateEventSourceMapping", s.createMapping, awsapi.REST("POST", mappingBase), awsapi.Status(202),
+				awsapi.Conditions(func(_ *awsapi.Call, in *createMappingIn) map[string][]string {
+					return map[string][]string{"lambda:FunctionArn": s.resource(in.FunctionName, "")}
+				})),
+			awsapi.Op("GetEventSourceMapping", s.getMapping, awsapi.REST("GET", mappingBase+"/{UUID}"), onMapping[mappingRef](s)),
+			awsapi.Op("ListEventSourceMappings", s.listMappings, awsapi.REST("GET", mappingBase)),
+			awsapi.Op("UpdateEventSourceMapping", s.updateMapping, awsapi.REST("PUT", mappingBase+"/{UUID}"), awsapi.Status(202), onMapping[updateMappingIn](s)),
+			awsapi.Op("DeleteEventSourceMapping", s.deleteMapping, awsapi.REST("DELETE", mappingBase+"/{UUID}"), awsapi.Status(202), onMapping[mappingRef](s)),
 			awsapi.Op("DeleteFunctionEventInvokeConfig", s.deleteEventInvokeConfig, awsapi.REST("DELETE", "/2019-09-25/functions/{FunctionName}/event-invoke-config"), awsapi.Status(204), s.onFunction()),
 			awsapi.Op("TagResource", s.tagResource, awsapi.REST("POST", "/2017-03-31/tags/{Resource+}"), awsapi.Status(204),
-				awsapi.On(func(_ *awsapi.Call, in *tagIn) []string { return s.resource(in.Resource) })),
+				awsapi.On(func(_ *awsapi.Call, in *tagIn) []string { return []string{in.Resource} })),
 			awsapi.Op("UntagResource", s.untagResource, awsapi.REST("DELETE", "/2017-03-31/tags/{Resource+}"), awsapi.Status(204),
-				awsapi.On(func(_ *awsapi.Call, in *tagIn) []string { return s.resource(in.Resource) })),
+				awsapi.On(func(_ *awsapi.Call, in *tagIn) []string { return []string{in.Resource} })),
 			awsapi.Op("ListTags", s.listTags, awsapi.REST("GET", "/2017-03-31/tags/{Resource+}"),
-				awsapi.On(func(_ *awsapi.Call, in *tagIn) []string { return s.resource(in.Resource) })),
+				awsapi.On(func(_ *awsapi.Call, in *tagIn) []string { return []string{in.Resource} })),
 		},
 		Unbuilt: []string{
-			"AddLayerVersionPermission", "CreateAlias", "CreateCodeSigningConfig", "CreateEventSourceMapping", "CreateFunctionUrlConfig",
-			"DeleteAlias", "DeleteCodeSigningConfig", "DeleteEventSourceMapping", "DeleteFunctionCodeSigningConfig", "DeleteFunctionUrlConfig",
-			"DeleteLayerVersion", "DeleteProvisionedConcurrencyConfig", "GetAccountSettings", "GetAlias", "GetCodeSigningConfig",
-			"GetEventSourceMapping", "GetFunctionCodeSigningConfig", "GetFunctionRecursionConfig", "GetFunctionUrlConfig", "GetLayerVersion",
+			"AddLayerVersionPermission", "CreateCodeSigningConfig", "CreateFunctionUrlConfig",
+			"DeleteCodeSigningConfig", "DeleteFunctionCodeSigningConfig", "DeleteFunctionUrlConfig",
+			"DeleteLayerVersion", "DeleteProvisionedConcurrencyConfig", "GetCodeSigningConfig",
+			"GetFunctionCodeSigningConfig", "GetFunctionUrlConfig", "GetLayerVersion",
 			"GetLayerVersionByArn", "GetLayerVersionPolicy", "GetProvisionedConcurrencyConfig", "GetRuntimeManagementConfig", "InvokeAsync",
-			"InvokeWithResponseStream", "ListAliases", "ListCodeSigningConfigs", "ListEventSourceMappings", "ListFunctionEventInvokeConfigs",
+			"InvokeWithResponseStream", "ListCodeSigningConfigs",
 			"ListFunctionUrlConfigs", "ListFunctionsByCodeSigningConfig", "ListLayerVersions", "ListLayers", "ListProvisionedConcurrencyConfigs",
-			"ListVersionsByFunction", "PublishLayerVersion", "PublishVersion", "PutFunctionCodeSigningConfig", "PutFunctionRecursionConfig",
-			"PutProvisionedConcurrencyConfig", "PutRuntimeManagementConfig", "RemoveLayerVersionPermission", "UpdateAlias",
-			"UpdateCodeSigningConfig", "UpdateEventSourceMapping", "UpdateFunctionEventInvokeConfig", "UpdateFunctionUrlConfig",
+			"PublishLayerVersion", "PutFunctionCodeSigningConfig",
+			"PutProvisionedConcurrencyConfig", "PutRuntimeManagementConfig", "RemoveLayerVersionPermission",
+			"UpdateCodeSigningConfig", "UpdateFunctionUrlConfig",
 		},
 	}
 }
@@ -83,19 +120,27 @@ type functionRef struct {
 }
 
 func (s *Service) onFunction() awsapi.Option {
-	return awsapi.On(func(_ *awsapi.Call, in *functionRef) []string { return s.resource(in.FunctionName) })
+	return awsapi.On(func(_ *awsapi.Call, in *functionRef) []string { return s.resource(in.FunctionName, in.Qualifier) })
 }
 
-func (s *Service) resource(ref string) []string {
-	n, _ := s.name(ref)
+// resource is the ARN that a call is about: with the qualifier, if one is given.
+func (s *Service) resource(ref, qualifier string) []string {
+	n, q := s.name(ref)
+	if qualifier != "" {
+		q = qualifier
+	}
+	if q != "" {
+		return []string{s.arn(n) + ":" + q}
+	}
 	return []string{s.arn(n)}
 }
 
 func (s *Service) resourcePolicy(arn string) (doc string, err error) {
-	n, _ := s.name(arn)
+	n, q := s.name(arn)
+	key := Function{Name: n, Qualifier: q}.policyKey()
 	err = s.Store.View(func(tx *store.Tx) error {
-		p, _, err := policies.Shared(tx, n)
-		doc = s.policyText(n, p)
+		p, _, err := policies.Shared(tx, key...)
+		doc = s.policyText(strings.Join(key, ":"), p)
 		return err
 	})
 	return doc, err
@@ -190,9 +235,9 @@ type configuration struct {
 
 func describe(f Function) *configuration {
 	c := &configuration{
-		FunctionName: f.Name, FunctionArn: f.ARN, Runtime: f.Runtime, Role: f.RoleARN, Handler: f.Handler,
+		FunctionName: f.Name, FunctionArn: f.named(), Runtime: f.Runtime, Role: f.RoleARN, Handler: f.Handler,
 		CodeSize: f.CodeSize, Description: f.Description, Timeout: int(f.Timeout / time.Second), MemorySize: f.MemoryMB,
-		LastModified: f.Modified.Format("2006-01-02T15:04:05.000-0700"), CodeSha256: f.CodeSHA256, Version: "$LATEST",
+		LastModified: f.Modified.Format("2006-01-02T15:04:05.000-0700"), CodeSha256: f.CodeSHA256, Version: f.version(),
 		TracingConfig: tracingConfig{f.Tracing}, RevisionID: f.RevisionID, State: "Active", LastUpdateStatus: "Successful",
 		PackageType: "Zip", Architectures: []string{f.Architecture}, EphemeralStorage: storage{f.StorageMB},
 		LoggingConfig: loggingConfig{LogFormat: f.LogFormat, LogGroup: f.LogGroup},
@@ -215,9 +260,6 @@ func (s *Service) createFunction(ctx context.Context, c *awsapi.Call, in *create
 	}
 	if in.PackageType != "" && in.PackageType != "Zip" {
 		return nil, awsapi.NotBuilt("Lambda functions of PackageType " + in.PackageType)
-	}
-	if in.Publish {
-		return nil, awsapi.NotBuilt("published Lambda versions (Publish)")
 	}
 	f := Function{
 		Name: name, ARN: s.arn(name), MemoryMB: 128, StorageMB: 512, Timeout: 3 * time.Second, Architecture: "x86_64",
@@ -244,7 +286,12 @@ func (s *Service) createFunction(ctx context.Context, c *awsapi.Call, in *create
 		} else if ok {
 			return errFunctionExists(name)
 		}
-		return s.put(tx, &f)
+		if err := s.put(tx, &f); err != nil || !in.Publish {
+			return err
+		}
+		var err error
+		f, err = s.publish(tx, f, "")
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -494,40 +541,48 @@ type updateFunctionCodeIn struct {
 }
 
 // change reads a function, lets fn change it and writes it back.
-func (s *Service) change(ref, revision string, fn func(f *Function) error) (*configuration, error) {
-	f, err := s.view(functionRef{FunctionName: ref})
-	if err != nil {
+func (s *Service) change(ref, revision string, publish bool, fn func(f *Function) error) (*configuration, error) {
+	var f Function
+	if err := s.Store.View(func(tx *store.Tx) (err error) {
+		f, err = s.unpublished(tx, ref)
+		return err
+	}); err != nil {
 		return nil, err
 	}
 	if revision != "" && revision != f.RevisionID {
-		return nil, awsapi.Errorf("PreconditionFailedException", "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id").WithStatus(412)
+		return nil, errRevision()
 	}
 	before := f.RevisionID
 	if err := fn(&f); err != nil {
 		return nil, err
 	}
-	err = s.Store.Update(func(tx *store.Tx) error {
-		now, err := s.find(tx, ref, "")
+	out := f
+	err := s.Store.Update(func(tx *store.Tx) error {
+		now, err := s.unpublished(tx, ref)
 		if err != nil {
 			return err
 		}
 		if now.RevisionID != before {
-			return awsapi.Errorf("ResourceConflictException", "The operation cannot be performed at this time. An update is in progress for resource: %s", f.ARN).WithStatus(409)
+			return errConflict("The operation cannot be performed at this time. An update is in progress for resource: %s", f.ARN)
 		}
-		return s.put(tx, &f)
+		f.Reserved, f.Published = now.Reserved, now.Published
+		if err := s.put(tx, &f); err != nil {
+			return err
+		}
+		if out = f; publish {
+			out, err = s.publish(tx, f, "")
+		}
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	s.Executor.Retire(f.Name)
-	return describe(f), nil
+	return describe(out), nil
 }
 
 func (s *Service) updateFunctionCode(ctx context.Context, c *awsapi.Call, in *updateFunctionCodeIn) (*configuration, error) {
-	if in.Publish {
-		return nil, awsapi.NotBuilt("published Lambda versions (Publish)")
-	}
-	return s.change(in.FunctionName, in.RevisionID, func(f *Function) error {
+	return s.change(in.FunctionName, in.RevisionID, in.Publish, func(f *Function) error {
 		if len(in.Architectures) > 0 {
 			f.Architecture = in.Architectures[0]
 		}
@@ -542,28 +597,46 @@ type updateFunctionConfigurationIn struct {
 }
 
 func (s *Service) updateFunctionConfiguration(ctx context.Context, c *awsapi.Call, in *updateFunctionConfigurationIn) (*configuration, error) {
-	return s.change(in.FunctionName, in.RevisionID, func(f *Function) error { return s.apply(ctx, c, f, in.settings) })
+	return s.change(in.FunctionName, in.RevisionID, false, func(f *Function) error { return s.apply(ctx, c, f, in.settings) })
 }
 
 type nothing struct{}
 
 func (s *Service) deleteFunction(_ context.Context, _ *awsapi.Call, in *functionRef) (*nothing, error) {
-	var name string
+	var retired []string
 	err := s.Store.Update(func(tx *store.Tx) error {
+		retired = nil
 		f, err := s.find(tx, in.FunctionName, in.Qualifier)
 		if err != nil {
 			return err
 		}
-		name = f.Name
-		if err := policies.Delete(tx, f.Name); err != nil {
-			return err
+		if f.Qualifier != "" {
+			retired = []string{f.pool()}
+			return s.deleteVersion(tx, f)
 		}
+		for row, err := range versions.Scan(tx, store.Query{Prefix: []string{f.Name}}) {
+			if err != nil {
+				return err
+			}
+			retired = append(retired, row.Value.pool())
+		}
+		for _, table := range []interface {
+			DeleteAll(*store.Tx, ...string) error
+		}{policies, versions, aliases, invokeConfigs} {
+			if err := table.DeleteAll(tx, f.Name); err != nil {
+				return err
+			}
+		}
+		retired = append(retired, f.Name)
+		tx.OnCommit(func() { s.reserve(Function{Name: f.Name}) })
 		return functions.Delete(tx, f.Name)
 	})
 	if err != nil {
 		return nil, err
 	}
-	s.Executor.Retire(name)
+	for _, version := range retired {
+		s.Executor.Retire(version)
+	}
 	return &nothing{}, nil
 }
 
@@ -598,11 +671,21 @@ func (s *Service) listFunctions(_ context.Context, _ *awsapi.Call, in *listFunct
 			if err != nil {
 				return err
 			}
-			if len(out.Functions) == most {
-				out.NextMarker = base64.URLEncoding.EncodeToString([]byte(out.Functions[most-1].FunctionName))
+			if n := len(out.Functions); n >= most {
+				out.NextMarker = base64.URLEncoding.EncodeToString([]byte(out.Functions[n-1].FunctionName))
 				return nil
 			}
 			out.Functions = append(out.Functions, describe(row.Value))
+			if in.FunctionVersion != "ALL" {
+				continue
+			}
+			for v, err := range versions.Scan(tx, store.Query{Prefix: row.Key}) {
+				if err != nil {
+					return err
+				}
+				v.Value.Qualifier = v.Value.Version
+				out.Functions = append(out.Functions, describe(v.Value))
+			}
 		}
 		return nil
 	})
@@ -663,7 +746,7 @@ func (s *Service) invoke(ctx context.Context, c *awsapi.Call, in *invokeIn) (*in
 	if err != nil {
 		return nil, err
 	}
-	out := &invokeOut{StatusCode: 200, ExecutedVersion: "$LATEST", Payload: result.Payload}
+	out := &invokeOut{StatusCode: 200, ExecutedVersion: f.version(), Payload: result.Payload}
 	if result.Failure != nil {
 		out.FunctionError = "Unhandled"
 	}

@@ -1,5 +1,6 @@
-// Package lambda is the local cloud's AWS Lambda: functions, synchronous and
-// asynchronous invocation, resource policies, and two executors behind one
+// Package lambda is the local cloud's AWS Lambda: functions with versions and
+// aliases, synchronous and asynchronous invocation, event source mappings of SQS
+// queues, resource policies, reserved concurrency, and two executors behind one
 // interface.
 //
 //   - Process runs the function's bootstrap file as a process of its own
@@ -14,9 +15,11 @@
 //
 // What differs from AWS: where AWS would start a further execution environment
 // beyond Config.MaxEnvironments of one function, an invocation waits for one
-// to become free; it does not count as running meanwhile. Versions, aliases,
-// layers, container images, event source mappings and function URLs are refused
-// by name.
+// to become free; it does not count as running meanwhile. An event source
+// mapping gets to its state at once, where AWS takes up to a minute; see
+// source.go for its pollers. Recursive invocations are not stopped. Layers,
+// container images, provisioned concurrency, function URLs and event sources
+// other than standard queues are refused by name.
 //
 // Log lines of a function go to CloudWatch Logs as the function's role, so a
 // role without that permission has no logs, as on AWS.

@@ -20,6 +20,19 @@ func errInvalidParameter(format string, args ...any) *awsapi.Error {
 	return awsapi.Errorf("InvalidParameterValueException", format, args...)
 }
 
+func errRevision() *awsapi.Error {
+	return awsapi.Errorf("PreconditionFailedException", "The Revision Id provided does not match the latest Revision Id. "+
+		"Call the GetFunction/GetAlias API to retrieve the latest Revision Id").WithStatus(412)
+}
+
+func errConflict(format string, args ...any) *awsapi.Error {
+	return awsapi.Errorf("ResourceConflictException", format, args...).WithStatus(409)
+}
+
+func errNotFound(format string, args ...any) *awsapi.Error {
+	return awsapi.Errorf("ResourceNotFoundException", format, args...).WithStatus(404)
+}
+
 func errTooLarge(size, limit int) *awsapi.Error {
 	return awsapi.Errorf("RequestTooLargeException",
 		"%d byte payload is too large for the invocation type (limit %d bytes)", size, limit).WithStatus(413)

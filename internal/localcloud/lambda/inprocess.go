@@ -31,7 +31,7 @@ type InProcess struct {
 	New func(ctx context.Context, f Function, id awsapi.Identity, out io.Writer) (Handler, error)
 
 	mu       sync.Mutex
-	handlers map[string]*inProcess // by function name
+	handlers map[string]*inProcess // by Function.pool
 }
 
 type inProcess struct {
@@ -55,7 +55,7 @@ func (p *InProcess) Invoke(ctx context.Context, f Function, inv Invocation) (res
 	began := p.Scheduler.Now()
 	limited, cancel := p.Scheduler.WithTimeout(ctx, f.Timeout)
 	defer cancel()
-	invocation := lambdacontext.NewContext(limited, &lambdacontext.LambdaContext{AwsRequestID: inv.RequestID, InvokedFunctionArn: f.ARN})
+	invocation := lambdacontext.NewContext(limited, &lambdacontext.LambdaContext{AwsRequestID: inv.RequestID, InvokedFunctionArn: inv.FunctionARN})
 	h.out.to(inv.Log)
 	out, err := h.handler.Invoke(invocation, inv.Payload)
 	if ended := limited.Err(); ended != nil && errors.Is(err, ended) {
@@ -78,11 +78,11 @@ func (p *InProcess) Invoke(ctx context.Context, f Function, inv Invocation) (res
 func (p *InProcess) handler(ctx context.Context, f Function, id awsapi.Identity) (*inProcess, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if h := p.handlers[f.Name]; h != nil && h.revision == f.RevisionID {
+	if h := p.handlers[f.pool()]; h != nil && h.revision == f.RevisionID {
 		return h, nil
 	}
 	h := &inProcess{revision: f.RevisionID}
-	h.stream = p.Scheduler.Now().Format("2006/01/02") + "/[$LATEST]" + strings.ReplaceAll(p.Scheduler.UUID(), "-", "")
+	h.stream = p.Scheduler.Now().Format("2006/01/02") + "/[" + f.version() + "]" + strings.ReplaceAll(p.Scheduler.UUID(), "-", "")
 	h.out = &lineWriter{s: p.Scheduler, stream: h.stream}
 	var err error
 	if h.handler, err = p.New(ctx, f, id, h.out); err != nil {
@@ -91,7 +91,7 @@ func (p *InProcess) handler(ctx context.Context, f Function, id awsapi.Identity)
 	if p.handlers == nil {
 		p.handlers = map[string]*inProcess{}
 	}
-	p.handlers[f.Name] = h
+	p.handlers[f.pool()] = h
 	return h, nil
 }
 
@@ -99,10 +99,10 @@ func (p *InProcess) handler(ctx context.Context, f Function, id awsapi.Identity)
 func (p *InProcess) Waiting(string) int { return 0 }
 
 // Retire implements Executor.
-func (p *InProcess) Retire(name string) {
+func (p *InProcess) Retire(version string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.handlers, name)
+	delete(p.handlers, version)
 }
 
 // Close implements Executor.

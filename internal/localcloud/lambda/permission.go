@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
@@ -68,10 +67,13 @@ func (s *Service) addPermission(_ context.Context, _ *awsapi.Call, in *addPermis
 		if err != nil {
 			return err
 		}
-		st.Resource = f.ARN
-		p, _, err := policies.Get(tx, f.Name)
+		st.Resource = f.named()
+		p, _, err := policies.Get(tx, f.policyKey()...)
 		if err != nil {
 			return err
+		}
+		if in.RevisionID != "" && in.RevisionID != p.RevisionID {
+			return errRevision()
 		}
 		for _, have := range p.Statements {
 			if have.Sid == st.Sid {
@@ -80,7 +82,7 @@ func (s *Service) addPermission(_ context.Context, _ *awsapi.Call, in *addPermis
 		}
 		p.Statements = append(p.Statements, st)
 		p.RevisionID = s.Scheduler.UUID()
-		return policies.Put(tx, p, f.Name)
+		return policies.Put(tx, p, f.policyKey()...)
 	})
 	if err != nil {
 		return nil, err
@@ -102,7 +104,7 @@ func (s *Service) removePermission(_ context.Context, _ *awsapi.Call, in *remove
 		if err != nil {
 			return err
 		}
-		p, _, err := policies.Get(tx, f.Name)
+		p, _, err := policies.Get(tx, f.policyKey()...)
 		if err != nil {
 			return err
 		}
@@ -112,7 +114,7 @@ func (s *Service) removePermission(_ context.Context, _ *awsapi.Call, in *remove
 		}
 		p.Statements = slices.Delete(p.Statements, i, i+1)
 		p.RevisionID = s.Scheduler.UUID()
-		return policies.Put(tx, p, f.Name)
+		return policies.Put(tx, p, f.policyKey()...)
 	})
 }
 
@@ -128,7 +130,7 @@ func (s *Service) getPolicy(_ context.Context, _ *awsapi.Call, in *functionRef) 
 		if err != nil {
 			return err
 		}
-		p, _, err := policies.Get(tx, f.Name)
+		p, _, err := policies.Get(tx, f.policyKey()...)
 		out.Policy, out.RevisionID = p.document(), p.RevisionID
 		if err == nil && out.Policy == "" {
 			return awsapi.Errorf("ResourceNotFoundException", "The resource you requested does not exist.").WithStatus(404)
@@ -147,6 +149,18 @@ func (s *Service) putConcurrency(_ context.Context, _ *awsapi.Call, in *concurre
 	if in.Reserved < 0 || in.Reserved > accountLimit {
 		return nil, errInvalidParameter("ReservedConcurrentExecutions: %d is not within 0 to %d", in.Reserved, accountLimit)
 	}
+	name, _ := s.name(in.FunctionName)
+	s.mu.Lock()
+	left := accountLimit - in.Reserved
+	for other, n := range s.reserved {
+		if other != name {
+			left -= n
+		}
+	}
+	s.mu.Unlock()
+	if left < unreservedLeast {
+		return nil, errInvalidParameter("Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its minimum value of [%d].", unreservedLeast)
+	}
 	return &concurrency{&in.Reserved}, s.set(in.FunctionName, func(f *Function) { f.Reserved = &in.Reserved })
 }
 
@@ -162,100 +176,13 @@ func (s *Service) deleteConcurrency(_ context.Context, _ *awsapi.Call, in *funct
 // set changes what is not part of a function's revision.
 func (s *Service) set(ref string, change func(f *Function)) error {
 	return s.Store.Update(func(tx *store.Tx) error {
-		f, err := s.find(tx, ref, "")
+		f, err := s.unpublished(tx, ref)
 		if err != nil {
 			return err
 		}
 		change(&f)
+		tx.OnCommit(func() { s.reserve(f) })
 		return functions.Put(tx, f, f.Name)
-	})
-}
-
-type destination struct {
-	Destination string `json:"Destination,omitempty"`
-}
-
-type destinations struct {
-	OnSuccess *destination `json:"OnSuccess,omitempty"`
-	OnFailure *destination `json:"OnFailure,omitempty"`
-}
-
-type eventInvokeConfigIn struct {
-	FunctionName string        `json:"FunctionName" uri:"FunctionName"`
-	Qualifier    string        `json:"Qualifier,omitempty" query:"Qualifier"`
-	MaximumRetry *int          `json:"MaximumRetryAttempts,omitempty"`
-	MaximumAge   *int          `json:"MaximumEventAgeInSeconds,omitempty"`
-	Destinations *destinations `json:"DestinationConfig,omitempty"`
-}
-
-type eventInvokeConfigOut struct {
-	LastModified awsapi.Time   `json:"LastModified"`
-	FunctionArn  string        `json:"FunctionArn"`
-	MaximumRetry *int          `json:"MaximumRetryAttempts,omitempty"`
-	MaximumAge   *int          `json:"MaximumEventAgeInSeconds,omitempty"`
-	Destinations *destinations `json:"DestinationConfig,omitempty"`
-}
-
-func (s *Service) putEventInvokeConfig(_ context.Context, _ *awsapi.Call, in *eventInvokeConfigIn) (*eventInvokeConfigOut, error) {
-	if in.MaximumRetry != nil && (*in.MaximumRetry < 0 || *in.MaximumRetry > 2) {
-		return nil, errInvalidParameter("MaximumRetryAttempts: %d is not within 0 to 2", *in.MaximumRetry)
-	}
-	if in.MaximumAge != nil && (*in.MaximumAge < 60 || *in.MaximumAge > 21600) {
-		return nil, errInvalidParameter("MaximumEventAgeInSeconds: %d is not within 60 to 21600", *in.MaximumAge)
-	}
-	err := s.set(in.FunctionName, func(f *Function) {
-		f.MaxRetries, f.MaxAge, f.OnSuccess, f.OnFailure = in.MaximumRetry, 0, "", ""
-		if in.MaximumAge != nil {
-			f.MaxAge = time.Duration(*in.MaximumAge) * time.Second
-		}
-		if d := in.Destinations; d != nil {
-			if d.OnSuccess != nil {
-				f.OnSuccess = d.OnSuccess.Destination
-			}
-			if d.OnFailure != nil {
-				f.OnFailure = d.OnFailure.Destination
-			}
-		}
-	})
-	if err != nil {
-		return nil, err
-	}
-	return s.eventInvokeConfig(in.FunctionName)
-}
-
-func (s *Service) eventInvokeConfig(ref string) (*eventInvokeConfigOut, error) {
-	f, err := s.view(functionRef{FunctionName: ref})
-	if err != nil {
-		return nil, err
-	}
-	out := &eventInvokeConfigOut{LastModified: awsapi.Time{Time: f.Modified}, FunctionArn: f.ARN + ":$LATEST", MaximumRetry: f.MaxRetries, Destinations: &destinations{}}
-	if f.MaxAge > 0 {
-		age := int(f.MaxAge / time.Second)
-		out.MaximumAge = &age
-	}
-	if f.OnSuccess != "" {
-		out.Destinations.OnSuccess = &destination{f.OnSuccess}
-	}
-	if f.OnFailure != "" {
-		out.Destinations.OnFailure = &destination{f.OnFailure}
-	}
-	return out, nil
-}
-
-func (s *Service) getEventInvokeConfig(_ context.Context, _ *awsapi.Call, in *functionRef) (*eventInvokeConfigOut, error) {
-	f, err := s.view(*in)
-	if err != nil {
-		return nil, err
-	}
-	if f.MaxRetries == nil && f.MaxAge == 0 && f.OnSuccess == "" && f.OnFailure == "" {
-		return nil, awsapi.Errorf("ResourceNotFoundException", "The function %s doesn't have an EventInvokeConfig", f.ARN+":$LATEST").WithStatus(404)
-	}
-	return s.eventInvokeConfig(in.FunctionName)
-}
-
-func (s *Service) deleteEventInvokeConfig(_ context.Context, _ *awsapi.Call, in *functionRef) (*nothing, error) {
-	return &nothing{}, s.set(in.FunctionName, func(f *Function) {
-		f.MaxRetries, f.MaxAge, f.OnSuccess, f.OnFailure = nil, 0, "", ""
 	})
 }
 

@@ -60,7 +60,7 @@ type Process struct {
 	c ProcessConfig
 
 	mu     sync.Mutex
-	pools  map[string]*pool // by function name
+	pools  map[string]*pool // by Function.pool
 	all    map[*environment]bool
 	queued map[string]int // invocations that wait for an environment, by function name; "" for all
 	closed bool
@@ -123,13 +123,13 @@ func (p *Process) acquire(ctx context.Context, f Function, inv Invocation) (*env
 		p.mu.Unlock()
 		return nil, errClosed
 	}
-	po := p.pools[f.Name]
+	po := p.pools[f.pool()]
 	if po == nil || po.revision != f.RevisionID {
 		if po != nil {
 			p.retire(po)
 		}
 		po = &pool{revision: f.RevisionID}
-		p.pools[f.Name] = po
+		p.pools[f.pool()] = po
 	}
 	if n := len(po.idle); n > 0 {
 		env := po.idle[n-1]
@@ -213,7 +213,7 @@ func (p *Process) dropped(po *pool) {
 func (p *Process) release(f Function, env *environment) {
 	po := env.pool
 	p.mu.Lock()
-	current := p.pools[f.Name] == po && !p.closed
+	current := p.pools[f.pool()] == po && !p.closed
 	if env.dead() || !current || p.c.Scheduler.Now().Sub(env.started) > environmentAge {
 		p.mu.Unlock()
 		env.kill()
@@ -251,12 +251,12 @@ func (p *Process) reap(po *pool, env *environment) {
 }
 
 // Retire implements Executor.
-func (p *Process) Retire(name string) {
+func (p *Process) Retire(version string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if po := p.pools[name]; po != nil {
+	if po := p.pools[version]; po != nil {
 		p.retire(po)
-		delete(p.pools, name)
+		delete(p.pools, version)
 	}
 }
 
@@ -343,7 +343,7 @@ func (p *Process) newEnvironment(ctx context.Context, f Function, po *pool, id a
 	}
 	env := &environment{
 		p: p, f: f, pool: po, started: s.Now(),
-		stream: s.Now().Format("2006/01/02") + "/[$LATEST]" + strings.ReplaceAll(s.UUID(), "-", ""),
+		stream: s.Now().Format("2006/01/02") + "/[" + f.version() + "]" + strings.ReplaceAll(s.UUID(), "-", ""),
 	}
 	// bootstrap is started by its absolute path, in the folder of the code.
 	path, err := filepath.Abs(filepath.Join(dir, "bootstrap"))
@@ -357,7 +357,7 @@ func (p *Process) newEnvironment(ctx context.Context, f Function, po *pool, id a
 		"AWS_ACCESS_KEY_ID=" + key, "AWS_SECRET_ACCESS_KEY=" + secret, "AWS_SESSION_TOKEN=" + token,
 		"AWS_REGION=" + p.c.Region, "AWS_DEFAULT_REGION=" + p.c.Region, "AWS_ENDPOINT_URL=" + p.c.Endpoint,
 		"AWS_LAMBDA_RUNTIME_API=" + listener.Addr().String(),
-		"AWS_LAMBDA_FUNCTION_NAME=" + f.Name, "AWS_LAMBDA_FUNCTION_VERSION=$LATEST",
+		"AWS_LAMBDA_FUNCTION_NAME=" + f.Name, "AWS_LAMBDA_FUNCTION_VERSION=" + f.version(),
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE=" + strconv.Itoa(f.MemoryMB), "AWS_LAMBDA_INITIALIZATION_TYPE=on-demand",
 		"AWS_LAMBDA_LOG_GROUP_NAME=" + f.LogGroup, "AWS_LAMBDA_LOG_STREAM_NAME=" + env.stream, "AWS_LAMBDA_LOG_FORMAT=" + f.LogFormat,
 		"_HANDLER=" + f.Handler, "LAMBDA_TASK_ROOT=" + env.cmd.Dir, "LAMBDA_RUNTIME_DIR=/var/runtime",
@@ -579,7 +579,7 @@ func (e *environment) serveNext(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set(headerRequestID, inv.RequestID)
 	h.Set(headerDeadline, strconv.FormatInt(deadline.UnixMilli(), 10))
-	h.Set(headerARN, e.f.ARN)
+	h.Set(headerARN, inv.FunctionARN)
 	h.Set(headerTrace, "Root=1-"+strconv.FormatInt(e.started.Unix(), 16)+"-"+strings.ReplaceAll(inv.RequestID, "-", "")[:24]+";Sampled=0")
 	h.Set("Content-Type", "application/json")
 	_, _ = w.Write(inv.Payload)

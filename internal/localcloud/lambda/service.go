@@ -45,9 +45,9 @@ type Executor interface {
 	// wait for an environment. They do not run, and are no part of the
 	// concurrency.
 	Waiting(name string) int
-	// Retire lets the environments of a function that was changed or
-	// deleted end.
-	Retire(name string)
+	// Retire lets the environments of a version end that was changed or
+	// deleted: "name" for $LATEST, "name:version" for another.
+	Retire(version string)
 	// Close ends all environments.
 	Close()
 }
@@ -58,10 +58,11 @@ var ErrTimedOut = errors.New("lambda: the function timed out")
 
 // Invocation is one run of a function.
 type Invocation struct {
-	RequestID string
-	Payload   []byte
-	Identity  awsapi.Identity // of the function's role
-	Log       func(LogLine)   // takes what the function prints; may be called after Invoke returned
+	RequestID   string
+	FunctionARN string // by which the function was called, with its qualifier if it had one
+	Payload     []byte
+	Identity    awsapi.Identity // of the function's role
+	Log         func(LogLine)   // takes what the function prints; may be called after Invoke returned
 }
 
 // LogLine is a line that a function printed.
@@ -94,27 +95,54 @@ type Config struct {
 	Assets func(s3Key string) (name string, ok bool)
 	// CodeDir is the folder into which deployment packages are unpacked.
 	CodeDir string
+	// Queues tells when there is something in a queue; nil: no event source
+	// mapping can be made.
+	Queues Queues
 }
 
 // Service is AWS Lambda. Its methods are safe for concurrent use.
 type Service struct {
 	Config
 
+	ctx   context.Context // ends with Close
+	close context.CancelFunc
+
 	mu          sync.Mutex
 	running     map[string]int // invocations by function
 	total       int
+	free        int                     // of total, those of functions without reserved concurrency
+	reserved    map[string]int          // reserved concurrency by function
+	sources     map[string]*source      // event source mappings at work, by UUID
 	streams     map[string]bool         // log streams made, "group stream"
 	policyTexts map[string]revisionText // by function
 }
 
 // New returns the service over what the store holds.
 func New(c Config) *Service {
-	return &Service{Config: c, running: map[string]int{}, streams: map[string]bool{}, policyTexts: map[string]revisionText{}}
+	s := &Service{
+		Config: c, running: map[string]int{}, streams: map[string]bool{}, policyTexts: map[string]revisionText{},
+		reserved: map[string]int{}, sources: map[string]*source{},
+	}
+	s.ctx, s.close = c.Scheduler.WithCancel(context.Background())
+	return s
 }
 
-// Start resumes the asynchronous invocations that were under way.
+// Start resumes the asynchronous invocations that were under way, and the event
+// source mappings.
 func (s *Service) Start(context.Context) error {
 	return s.Store.View(func(tx *store.Tx) error {
+		for row, err := range functions.Scan(tx, store.Query{}) {
+			if err != nil {
+				return err
+			}
+			s.reserve(row.Value)
+		}
+		for row, err := range mappings.Scan(tx, store.Query{}) {
+			if err != nil {
+				return err
+			}
+			s.resume(row.Value)
+		}
 		for row, err := range events.Scan(tx, store.Query{}) {
 			if err != nil {
 				return err
@@ -125,12 +153,15 @@ func (s *Service) Start(context.Context) error {
 	})
 }
 
-// Close ends the execution environments.
-func (s *Service) Close() { s.Executor.Close() }
+// Close ends the event source mappings' work and the execution environments.
+func (s *Service) Close() {
+	s.close()
+	s.Executor.Close()
+}
 
 // Residue lists invocations that have not ended.
 func (s *Service) Residue(context.Context) []string {
-	var left []string
+	left := s.working()
 	err := s.Store.View(func(tx *store.Tx) error {
 		for row, err := range events.Scan(tx, store.Query{}) {
 			if err != nil {
@@ -166,48 +197,40 @@ func (s *Service) name(ref string) (name, qualifier string) {
 	return parts[0], qualifier
 }
 
-// find returns a function; $LATEST is the only qualifier there is.
-func (s *Service) find(tx *store.Tx, ref, qualifier string) (Function, error) {
-	return s.findBy(functions.Get, tx, ref, qualifier)
-}
-
-// look is find for those who leave the function as it is.
-func (s *Service) look(tx *store.Tx, ref, qualifier string) (Function, error) {
-	return s.findBy(functions.Shared, tx, ref, qualifier)
-}
-
-func (s *Service) findBy(get func(*store.Tx, ...string) (Function, bool, error), tx *store.Tx, ref, qualifier string) (Function, error) {
-	name, q := s.name(ref)
-	if qualifier != "" {
-		q = qualifier
-	}
-	if q != "" && q != "$LATEST" {
-		return Function{}, errFunctionNotFound(s.arn(name) + ":" + q)
-	}
-	f, ok, err := get(tx, name)
-	if err != nil {
-		return Function{}, err
-	}
-	if !ok {
-		return Function{}, errFunctionNotFound(s.arn(name))
-	}
-	return f, nil
-}
-
 // admit counts an invocation against the account's and the function's
 // concurrency.
 func (s *Service) admit(f Function) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f.Reserved != nil && s.running[f.Name]-s.Executor.Waiting(f.Name) >= *f.Reserved {
-		return errThrottled("ReservedFunctionConcurrentInvocationLimitExceeded")
-	}
-	if s.total-s.Executor.Waiting("") >= accountLimit {
-		return errThrottled("ConcurrentInvocationLimitExceeded")
+	if f.Reserved != nil {
+		if s.running[f.Name]-s.Executor.Waiting(f.Name) >= *f.Reserved {
+			return errThrottled("ReservedFunctionConcurrentInvocationLimitExceeded")
+		}
+	} else {
+		// What is reserved is there for nobody else. Those that wait for an
+		// environment do not run, whichever function they are of.
+		left := accountLimit
+		for _, n := range s.reserved {
+			left -= n
+		}
+		if s.free-s.Executor.Waiting("") >= left || s.total-s.Executor.Waiting("") >= accountLimit {
+			return errThrottled("ConcurrentInvocationLimitExceeded")
+		}
+		s.free++
 	}
 	s.running[f.Name]++
 	s.total++
 	return nil
+}
+
+// reserve notes a function's reserved concurrency.
+func (s *Service) reserve(f Function) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.reserved, f.Name)
+	if f.Reserved != nil {
+		s.reserved[f.Name] = *f.Reserved
+	}
 }
 
 func (s *Service) release(f Function) {
@@ -217,6 +240,9 @@ func (s *Service) release(f Function) {
 		delete(s.running, f.Name)
 	}
 	s.total--
+	if f.Reserved == nil {
+		s.free--
+	}
 }
 
 // run runs a function once and returns its result and its log.
@@ -234,8 +260,8 @@ func (s *Service) run(ctx context.Context, f Function, requestID string, payload
 		return Result{}, nil, awsapi.Errorf("AccessDeniedException", "The role defined for the function cannot be assumed by Lambda: %v", awsapi.AsError(err).Message).WithStatus(502)
 	}
 	log := s.newLog(f, id)
-	log.system("START RequestId: " + requestID + " Version: $LATEST")
-	result, err := s.Executor.Invoke(ctx, f, Invocation{RequestID: requestID, Payload: payload, Identity: id, Log: log.add})
+	log.system("START RequestId: " + requestID + " Version: " + f.version())
+	result, err := s.Executor.Invoke(ctx, f, Invocation{RequestID: requestID, FunctionARN: f.named(), Payload: payload, Identity: id, Log: log.add})
 	now := s.Scheduler.Now()
 	took := time.Duration(0)
 	if !result.Began.IsZero() {
@@ -281,12 +307,20 @@ func (s *Service) count(f Function, name string, value float64) {
 		unit = "Milliseconds"
 	}
 	s.Metrics.Add("AWS/Lambda", name, unit, value, map[string]string{"FunctionName": f.Name})
+	if f.Qualifier == "" {
+		return
+	}
+	resource := f.Name + ":" + f.Qualifier
+	s.Metrics.Add("AWS/Lambda", name, unit, value, map[string]string{"FunctionName": f.Name, "Resource": resource})
+	if isAlias(f.Qualifier) {
+		s.Metrics.Add("AWS/Lambda", name, unit, value, map[string]string{"FunctionName": f.Name, "Resource": resource, "ExecutedVersion": f.version()})
+	}
 }
 
 // enqueue stores an asynchronous invocation and starts it.
 func (s *Service) enqueue(tx *store.Tx, requestID string, f Function, payload []byte) error {
 	now := s.Scheduler.Now()
-	e := event{Function: f.Name, Payload: payload, Received: now, Next: now}
+	e := event{Function: f.Name, Qualifier: f.Qualifier, Payload: payload, Received: now, Next: now}
 	tx.OnCommit(func() { s.schedule(requestID, e) })
 	return events.Put(tx, e, requestID)
 }
@@ -300,7 +334,7 @@ func (s *Service) runEvent(requestID string, e event) {
 	ctx := context.Background()
 	var f Function
 	err := s.Store.View(func(tx *store.Tx) (err error) {
-		f, err = s.look(tx, e.Function, "")
+		f, err = s.look(tx, e.Function, e.Qualifier)
 		return err
 	})
 	if err != nil { // the function is gone, and its events with it
@@ -359,8 +393,10 @@ func (s *Service) end(requestID string) {
 // dead-letter queue and forgets the event.
 func (s *Service) conclude(ctx context.Context, f Function, requestID string, e event, r Result, condition string) {
 	defer s.end(requestID)
-	target := f.OnSuccess
-	if condition != "Success" {
+	target, ran := f.OnSuccess, e.Attempts
+	if condition == "Success" {
+		ran++ // Attempts are those that failed
+	} else {
 		target = f.OnFailure
 		s.count(f, "AsyncEventsDropped", 1)
 	}
@@ -373,11 +409,11 @@ func (s *Service) conclude(ctx context.Context, f Function, requestID string, e 
 		record := map[string]any{
 			"version":        "1.0",
 			"timestamp":      s.Scheduler.Now().Format("2006-01-02T15:04:05.000Z"),
-			"requestContext": map[string]any{"requestId": requestID, "functionArn": f.ARN + ":$LATEST", "condition": condition, "approximateInvokeCount": e.Attempts + 1},
+			"requestContext": map[string]any{"requestId": requestID, "functionArn": f.destined(), "condition": condition, "approximateInvokeCount": ran},
 			"requestPayload": asJSON(e.Payload),
 		}
 		if r.Payload != nil {
-			context := map[string]any{"statusCode": 200, "executedVersion": "$LATEST"}
+			context := map[string]any{"statusCode": 200, "executedVersion": f.version()}
 			if r.Failure != nil {
 				context["functionError"] = "Unhandled"
 			}
@@ -510,7 +546,7 @@ func (l *invocationLog) flush(ctx context.Context) {
 		return
 	}
 	if stream == "" { // no environment ran
-		stream = l.s.Scheduler.Now().Format("2006/01/02") + "/[$LATEST]" + strings.ReplaceAll(l.f.RevisionID, "-", "")
+		stream = l.s.Scheduler.Now().Format("2006/01/02") + "/[" + l.f.version() + "]" + strings.ReplaceAll(l.f.RevisionID, "-", "")
 	}
 	s, group := l.s, l.f.LogGroup
 	s.mu.Lock()

@@ -9,8 +9,15 @@ import (
 
 var (
 	functions = store.NewTable[Function]("lambda.function") // key: name
-	policies  = store.NewTable[policy]("lambda.policy")     // key: function name
-	events    = store.NewTable[event]("lambda.event")       // key: request id
+	// policies: function name; of a version or alias: function name, qualifier.
+	policies = store.NewTable[policy]("lambda.policy")
+	events   = store.NewTable[event]("lambda.event") // key: request id
+	// versions: function name, number.
+	versions = store.NewTable[Function]("lambda.version")
+	aliases  = store.NewTable[alias]("lambda.alias") // key: function name, name
+	// invokeConfigs: function name, qualifier; that of $LATEST is in Function.
+	invokeConfigs = store.NewTable[invokeConfig]("lambda.invokeconfig")
+	mappings      = store.NewTable[mapping]("lambda.mapping") // key: UUID
 )
 
 // Function is a function's configuration.
@@ -41,11 +48,45 @@ type Function struct {
 	CodeSHA256 string
 	CodeSize   int64
 	Reserved   *int // reserved concurrency
+	// Version is the number of a published version, "" for $LATEST.
+	Version string `json:",omitempty"`
+	// Published is the number of the newest version ever published; of
+	// $LATEST only.
+	Published int `json:",omitempty"`
+	// Recursion is RecursiveLoop, "" for Terminate.
+	Recursion string `json:",omitempty"`
+	// Qualifier is the version, alias or $LATEST by which the function was
+	// named; "" if by none.
+	Qualifier string `json:"-"`
 	// Event invoke configuration.
 	MaxRetries *int
 	MaxAge     time.Duration
 	OnSuccess  string // ARN
 	OnFailure  string // ARN
+}
+
+// version is the number of the version, or $LATEST.
+func (f Function) version() string {
+	if f.Version == "" {
+		return latest
+	}
+	return f.Version
+}
+
+// named is the ARN by which the function was named.
+func (f Function) named() string {
+	if f.Qualifier == "" {
+		return f.ARN
+	}
+	return f.ARN + ":" + f.Qualifier
+}
+
+// pool names the environments of a version.
+func (f Function) pool() string {
+	if f.Version == "" {
+		return f.Name
+	}
+	return f.Name + ":" + f.Version
 }
 
 // policy is a function's resource policy, by statement in order of creation.
@@ -90,9 +131,10 @@ func (p policy) document() string {
 
 // event is an asynchronous invocation that has not come to its end.
 type event struct {
-	Function string
-	Payload  []byte
-	Received time.Time
-	Attempts int       // runs that ended with an error of the function
-	Next     time.Time // not to be run before
+	Function  string
+	Qualifier string `json:",omitempty"`
+	Payload   []byte
+	Received  time.Time
+	Attempts  int       // runs that ended with an error of the function
+	Next      time.Time // not to be run before
 }
