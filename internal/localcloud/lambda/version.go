@@ -351,7 +351,8 @@ func (s *Service) putAlias(tx *store.Tx, f Function, a alias, in *aliasIn) (*ali
 		return nil, errInvalidParameter("Number of items in AdditionalVersionWeights cannot be greater than 1")
 	}
 	wanted := []string{a.Version}
-	for version, weight := range a.Weights {
+	for _, version := range slices.Sorted(maps.Keys(a.Weights)) {
+		weight := a.Weights[version]
 		if weight < 0 || weight > 1 {
 			return nil, errInvalidParameter("AdditionalVersionWeights: %g is not within 0.0 to 1.0", weight)
 		}

@@ -40,7 +40,10 @@ func (s *Service) API() awsapi.Service {
 			awsapi.Op("StartMessageMoveTask", s.startMove, awsapi.On(func(_ *awsapi.Call, in *startMoveIn) []string { return []string{in.SourceARN} })),
 			awsapi.Op("ListMessageMoveTasks", s.listMoves, awsapi.On(func(_ *awsapi.Call, in *listMovesIn) []string { return []string{in.SourceARN} })),
 			awsapi.Op("CancelMessageMoveTask", s.cancelMove, awsapi.On(func(_ *awsapi.Call, in *cancelMoveIn) []string {
-				source, _, _ := parseMoveHandle(in.TaskHandle)
+				source, _, err := parseMoveHandle(in.TaskHandle)
+				if err != nil { // the operation says so
+					return []string{s.arn("*")}
+				}
 				return []string{source}
 			})),
 		},
