@@ -166,6 +166,10 @@ var createOnly = map[string]string{
 	"AWS::SNS::Topic":                  "TopicName",
 	"AWS::SQS::Queue":                  "QueueName",
 	"AWS::StepFunctions::StateMachine": "StateMachineName StateMachineType",
+
+	"AWS::Lambda::Version":                    "CodeSha256 Description FunctionName",
+	"AWS::StepFunctions::StateMachineAlias":   "Name",
+	"AWS::StepFunctions::StateMachineVersion": "Description StateMachineArn StateMachineRevisionId",
 }
 
 func TestReplacementsAreAWSs(t *testing.T) {
@@ -178,6 +182,8 @@ func TestReplacementsAreAWSs(t *testing.T) {
 		case role:
 			k = p.bound
 		case policyWithVersions:
+			k = p.bound
+		case machine:
 			k = p.bound
 		default:
 			t.Fatalf("%s is made by a %T", name, p)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"time"
 
@@ -96,6 +97,12 @@ func (p machine) Create(ctx context.Context, r Request) (Resource, error) {
 // Update implements Provider.
 func (p machine) Update(ctx context.Context, r Request) (Resource, error) {
 	made, err := p.bound.Update(ctx, r)
+	before, after := maps.Clone(r.Old), maps.Clone(r.Properties)
+	delete(before, "Tags")
+	delete(after, "Tags")
+	if err == nil && reflect.DeepEqual(before, after) {
+		return made, nil // tags are no revision
+	}
 	return p.revised(ctx, made, err)
 }
 
@@ -302,6 +309,9 @@ func (p eventSourceMapping) change(ctx context.Context, r Request) (Resource, er
 func (p eventSourceMapping) Update(ctx context.Context, r Request) (Resource, error) {
 	if r.Old["EventSourceArn"] != r.Properties["EventSourceArn"] {
 		return Resource{}, ErrReplace
+	}
+	if !reflect.DeepEqual(r.Old["Tags"], r.Properties["Tags"]) {
+		return Resource{}, awsapi.NotBuilt("changes of the Tags of AWS::Lambda::EventSourceMapping")
 	}
 	return p.change(ctx, r)
 }
