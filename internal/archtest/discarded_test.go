@@ -109,7 +109,7 @@ var mayDiscard = map[string]string{
 	"sfn/asl/data.go: Data.Value: document.ParseString":                      "the text was checked when the Data was made",
 	"sfn/asl/expression.go: jsonataOf: v.Float64":                            "the number is JSON's; out of range it is infinite",
 	"sfn/asl/single.go: Test: r.Complete":                                    "the branch was made above and waits",
-	"sfn/api.go: pageToken: json.Marshal":                                    "strings always encode",
+	"sfn/page.go: pageToken: json.Marshal":                                   "strings always encode",
 	"sfn/record.go: executionRecord.AppendRecord: json.Marshal":              "strings, numbers and times always encode",
 	"sfn/role.go: Service.trace: s.may":                                      "the denials are in the log of IAM",
 	"sns/deliver.go: retryDelay: json.Unmarshal":                             "it was checked when it was set; what is missing keeps its default",

@@ -1,9 +1,6 @@
 package sfn
 
 import (
-	"encoding/base64"
-	"encoding/json"
-
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 )
 
@@ -94,55 +91,3 @@ func (s *Service) API() awsapi.Service {
 
 func machineRef(_ *awsapi.Call, in *StateMachineRef) []string { return []string{in.StateMachineARN} }
 func executionRef(_ *awsapi.Call, in *ExecutionRef) []string  { return []string{in.ExecutionARN} }
-
-// Empty is the answer of operations that answer nothing.
-type Empty struct{}
-
-// pageToken makes an opaque token of a key; pageKey reads it.
-func pageToken(parts ...string) *string {
-	raw := make([][]byte, len(parts))
-	for i, p := range parts {
-		raw[i] = []byte(p)
-	}
-	b, _ := json.Marshal(raw)
-	t := base64.RawURLEncoding.EncodeToString(b)
-	return &t
-}
-
-func pageKey(token string) ([]string, error) {
-	if token == "" {
-		return nil, nil
-	}
-	var raw [][]byte
-	b, err := base64.RawURLEncoding.DecodeString(token)
-	if err == nil {
-		err = json.Unmarshal(b, &raw)
-	}
-	parts := make([]string, len(raw))
-	for i, p := range raw {
-		parts[i] = string(p)
-	}
-	if err != nil || len(parts) == 0 {
-		return nil, awsapi.Errorf("InvalidToken", "Invalid Token: 'Invalid token'")
-	}
-	return parts, nil
-}
-
-// limit checks maxResults and nextToken; 0 or absent is the default.
-func limit(n, fallback int, token string) (int, error) { return limitWith(n, fallback, token, 1024) }
-
-func limitWith(n, fallback int, token string, longest int) (int, error) {
-	if n < 0 {
-		return 0, validation("1 validation error detected: Value '%d' at 'maxResults' failed to satisfy constraint: Member must have value greater than or equal to 0", n)
-	}
-	if n > 1000 {
-		return 0, validation("1 validation error detected: Value '%d' at 'maxResults' failed to satisfy constraint: Member must have value less than or equal to 1000", n)
-	}
-	if len(token) > longest {
-		return 0, validation("1 validation error detected: Value '%s' at 'nextToken' failed to satisfy constraint: Member must have length less than or equal to %d", token, longest)
-	}
-	if n == 0 {
-		return fallback, nil
-	}
-	return n, nil
-}

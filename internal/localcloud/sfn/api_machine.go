@@ -11,38 +11,6 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
-// LoggingConfig says where a state machine logs.
-type LoggingConfig struct {
-	Level                string           `json:"level,omitempty"`
-	IncludeExecutionData bool             `json:"includeExecutionData"`
-	Destinations         []LogDestination `json:"destinations,omitzero"`
-}
-
-// LogDestination is a log group.
-type LogDestination struct {
-	CloudWatchLogsLogGroup struct {
-		LogGroupARN string `json:"logGroupArn,omitempty"`
-	} `json:"cloudWatchLogsLogGroup"`
-}
-
-// TracingConfig turns X-Ray on.
-type TracingConfig struct {
-	Enabled bool `json:"enabled"`
-}
-
-// EncryptionConf is kept and shown; data is not encrypted here.
-type EncryptionConf struct {
-	Type      string `json:"type"`
-	KeyID     string `json:"kmsKeyId,omitempty"`
-	DataReuse int    `json:"kmsDataKeyReusePeriodSeconds,omitempty"`
-}
-
-// Tag is a tag.
-type Tag struct {
-	Key   string `json:"key"`
-	Value string `json:"value"`
-}
-
 // CreateStateMachineInput is the input of CreateStateMachine.
 type CreateStateMachineInput struct {
 	Name               string          `json:"name"`
@@ -63,72 +31,6 @@ type CreateStateMachineOutput struct {
 	CreationDate           awsapi.Time `json:"creationDate"`
 	StateMachineVersionARN string      `json:"stateMachineVersionArn,omitempty"`
 }
-
-func (s *Service) checkLogging(ctx context.Context, l *LoggingConfig) error {
-	if l == nil {
-		return nil
-	}
-	if l.Level == "" {
-		l.Level = "OFF"
-	}
-	switch l.Level {
-	case "OFF", "ALL", "ERROR", "FATAL":
-	default:
-		return awsapi.Errorf("InvalidLoggingConfiguration", "Invalid Logging Configuration: Log level is not valid.")
-	}
-	if l.Level != "OFF" && len(l.Destinations) == 0 || len(l.Destinations) > 1 {
-		return awsapi.Errorf("InvalidLoggingConfiguration", "Invalid Logging Configuration: Must specify exactly one Log Destination.")
-	}
-	if groups, ok := s.Logs.(LogGroups); ok {
-		for _, d := range l.Destinations {
-			_, group, _ := strings.Cut(d.CloudWatchLogsLogGroup.LogGroupARN, ":log-group:")
-			if !groups.HasGroup(ctx, strings.TrimSuffix(group, ":*")) {
-				return awsapi.Errorf("InvalidLoggingConfiguration", "Invalid Logging Configuration: Log Destination not found.")
-			}
-		}
-	}
-	return nil
-}
-
-// checkEncryption refuses a configuration that says less or more than it must.
-func checkEncryption(e *EncryptionConf) error {
-	refuse := func(what string) error {
-		return awsapi.Errorf("InvalidEncryptionConfiguration", "Invalid Encryption Configuration: %s", what)
-	}
-	switch {
-	case e == nil:
-		return nil
-	case e.Type == "AWS_OWNED_KEY":
-		if e.KeyID != "" || e.DataReuse != 0 {
-			return refuse("kmsKeyId and kmsDataKeyReusePeriodSeconds must not be set with the type AWS_OWNED_KEY.")
-		}
-	case e.Type != "CUSTOMER_MANAGED_KMS_KEY":
-		return validation("1 validation error detected: Value '%s' at 'encryptionConfiguration.type' failed to satisfy constraint: Member must satisfy enum value set: [AWS_OWNED_KEY, CUSTOMER_MANAGED_KMS_KEY]", e.Type)
-	case e.KeyID == "":
-		return refuse("kmsKeyId must be set with the type CUSTOMER_MANAGED_KMS_KEY.")
-	case e.DataReuse != 0 && (e.DataReuse < 60 || e.DataReuse > 900):
-		return refuse("kmsDataKeyReusePeriodSeconds must be between 60 and 900.")
-	}
-	return nil
-}
-
-// LogGroups may be implemented by Logs: then a missing log group is refused when
-// a state machine is created.
-type LogGroups interface {
-	HasGroup(ctx context.Context, group string) bool
-}
-
-func compile(definition, typ string) error {
-	if len(definition) > asl.MaxDefinition {
-		return awsapi.Errorf("InvalidDefinition", "Invalid State Machine Definition: 'MAX_DEFINITION_SIZE_EXCEEDED: The definition is longer than 1048576 bytes'")
-	}
-	if m, ds := asl.Compile(definition, typ == express); m == nil {
-		return awsapi.Errorf("InvalidDefinition", "%s", ds.Error())
-	}
-	return nil
-}
-
-func sameConfig(a, b any) bool { return mustJSON(a) == mustJSON(b) }
 
 func (s *Service) createStateMachine(ctx context.Context, c *awsapi.Call, in *CreateStateMachineInput) (*CreateStateMachineOutput, error) {
 	if !validName(in.Name) {
@@ -213,41 +115,6 @@ func (s *Service) createStateMachine(ctx context.Context, c *awsapi.Call, in *Cr
 		return nil, err
 	}
 	return out, nil
-}
-
-// maxVersions is how many versions a state machine may have.
-const maxVersions = 1000
-
-// metadataOnly is the includedData of requests that want no data.
-const metadataOnly = "METADATA_ONLY"
-
-// publish makes a version of the newest revision, if it has none yet, and
-// stores the machine.
-func (s *Service) publish(tx *store.Tx, m *machineRecord, description string) (versionRecord, error) {
-	for row, err := range versions.Scan(tx, store.Query{Prefix: []string{m.Name}, Reverse: true}) {
-		if err != nil {
-			return versionRecord{}, err
-		}
-		if row.Value.Revision == m.Revision {
-			return row.Value, nil
-		}
-		break
-	}
-	n := 0
-	for _, err := range versions.Scan(tx, store.Query{Prefix: []string{m.Name}}) {
-		if n++; err != nil {
-			return versionRecord{}, err
-		}
-	}
-	if n >= maxVersions {
-		return versionRecord{}, awsapi.Errorf("ServiceQuotaExceededException", "Failed to publish the State Machine version: there are %d versions already.", maxVersions).WithStatus(402)
-	}
-	m.Versions++
-	v := versionRecord{Number: m.Versions, Revision: m.Revision, Description: description, Created: s.sched.Now()}
-	if err := versions.Put(tx, v, m.Name, store.Number(uint64(v.Number))); err != nil {
-		return v, err
-	}
-	return v, s.putMachine(tx, *m)
 }
 
 // UpdateStateMachineInput is the input of UpdateStateMachine.
@@ -427,80 +294,6 @@ func (s *Service) deleteStateMachine(ctx context.Context, c *awsapi.Call, in *St
 	return &Empty{}, nil
 }
 
-// drain removes a state machine that is being deleted once its executions, which
-// may go on, have ended.
-func (s *Service) drain(name string) {
-	s.sched.Go("sfn.delete "+name, func() {
-		for {
-			k := key{Machine: name}
-			err := s.db.Update(func(tx *store.Tx) error {
-				m, ok, err := machines.Get(tx, name)
-				if err != nil || !ok || !m.Deleting {
-					return err
-				}
-				for row, err := range open.Scan(tx, store.Query{Prefix: []string{name}}) {
-					if err != nil {
-						return err
-					}
-					k.Name = row.Key[1]
-					return nil
-				}
-				return s.purge(tx, name)
-			})
-			if err != nil || k.Name == "" {
-				s.sched.Failed("sfn: deletion of state machine "+name, err)
-				return
-			}
-			e := s.ender(k)
-			if _, o, _, err := s.load(k); err != nil {
-				s.sched.Failed("sfn: deletion of state machine "+name, err)
-				s.unwait(k, e)
-				return
-			} else if o == nil {
-				s.unwait(k, e)
-				continue
-			}
-			if e.gate.Wait(context.Background()) != nil {
-				return
-			}
-		}
-	})
-}
-
-// purge removes all of a state machine.
-func (s *Service) purge(tx *store.Tx, name string) error {
-	s.changed(tx, name)
-	if err := machines.Delete(tx, name); err != nil {
-		return err
-	}
-	for row, err := range mapRuns.Scan(tx, store.Query{Prefix: []string{name}}) {
-		if err != nil {
-			return err
-		}
-		for _, remove := range []func(*store.Tx, ...string) error{mapRunKeys.DeleteAll, byStart.DeleteAll, byStatus.DeleteAll} {
-			if err := remove(tx, row.Value.ARN); err != nil {
-				return err
-			}
-		}
-	}
-	for _, remove := range []func(*store.Tx, ...string) error{revisions.DeleteAll, versions.DeleteAll, aliases.DeleteAll, executions.DeleteAll,
-		open.DeleteAll, history.DeleteAll, byStart.DeleteAll, byStatus.DeleteAll, waiters.DeleteAll, redrivable.DeleteAll, mapRuns.DeleteAll} {
-		if err := remove(tx, name); err != nil {
-			return err
-		}
-	}
-	tx.OnCommit(func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		for id := range s.plans {
-			if strings.HasPrefix(id, name+"/") {
-				delete(s.plans, id)
-			}
-		}
-	})
-	return nil
-}
-
 // StateMachine is a state machine as it is described.
 type StateMachine struct {
 	StateMachineARN    string              `json:"stateMachineArn"`
@@ -520,57 +313,6 @@ type StateMachine struct {
 	// Of the execution of a Map Run.
 	MapRunARN string `json:"mapRunArn,omitempty"`
 	Label     string `json:"label,omitempty"`
-}
-
-// selected resolves a state machine's ARN, qualified or not, to a revision.
-func (s *Service) selected(tx *store.Tx, arn string) (m machineRecord, rev revisionRecord, v *versionRecord, alias string, err error) {
-	name, qualifier, err := s.machineName(arn)
-	if err != nil {
-		return m, rev, nil, "", err
-	}
-	m, ok, err := machines.Get(tx, name)
-	if err != nil {
-		return m, rev, nil, "", err
-	}
-	if !ok {
-		return m, rev, nil, "", noMachine(arn)
-	}
-	id := m.Revision
-	if qualifier != "" {
-		n, numberErr := strconv.Atoi(qualifier)
-		if numberErr != nil {
-			a, ok, err := aliases.Get(tx, name, qualifier)
-			if err != nil {
-				return m, rev, nil, "", err
-			}
-			if !ok {
-				return m, rev, nil, "", noMachine(arn)
-			}
-			alias = arn
-			n = s.pick(a.Routing)
-		}
-		found, ok, err := versions.Get(tx, name, store.Number(uint64(n)))
-		if err != nil {
-			return m, rev, nil, "", err
-		}
-		if !ok {
-			return m, rev, nil, "", noMachine(arn)
-		}
-		v, id = &found, found.Revision
-	}
-	rev, _, err = revisions.Get(tx, name, id)
-	return m, rev, v, alias, err
-}
-
-// pick chooses a version by the weights of an alias.
-func (s *Service) pick(routing []Route) int {
-	n := s.sched.Rand().IntN(100)
-	for _, r := range routing {
-		if n -= r.Weight; n < 0 {
-			return r.version()
-		}
-	}
-	return 0
 }
 
 func (s *Service) describe(m machineRecord, rev revisionRecord, v *versionRecord) *StateMachine {
@@ -626,12 +368,6 @@ func (s *Service) describeStateMachine(ctx context.Context, c *awsapi.Call, in *
 		out.Definition = "{}"
 	}
 	return out, nil
-}
-
-// ListInput is the input of listings.
-type ListInput struct {
-	MaxResults int    `json:"maxResults"`
-	NextToken  string `json:"nextToken"`
 }
 
 // StateMachineItem is a state machine in a list.

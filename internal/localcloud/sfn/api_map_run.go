@@ -2,53 +2,11 @@ package sfn
 
 import (
 	"context"
-	"strings"
-	"time"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
-
-// saveMapRuns stores what a move has done to Map Runs.
-func (s *Service) saveMapRuns(tx *store.Tx, rec *executionRecord, run *asl.Run) error {
-	now := run.MapRuns
-	run.Branches(func(b *asl.Branch) {
-		if m, ok := asl.MapRunOf(b); ok {
-			if run.Status != asl.Running {
-				m.Status = run.Status
-				if m.Status == asl.TimedOut {
-					m.Status = asl.Aborted
-				}
-			}
-			now = append(now, m)
-		}
-	})
-	for _, m := range now {
-		k := []string{rec.Machine, rec.Name, store.Number(uint64(m.Entered)), m.ARN}
-		old, ok, err := mapRuns.Get(tx, k...)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			old.Started, old.Execution = s.sched.Now(), rec.key()
-			if err := mapRunKeys.Put(tx, k, m.ARN); err != nil {
-				return err
-			}
-		}
-		if m.Redrives > old.Redrives {
-			old.Redriven, old.Stopped = s.sched.Now(), time.Time{}
-		}
-		old.MapRun = m
-		if m.Status != asl.Running && old.Stopped.IsZero() {
-			old.Stopped = s.sched.Now()
-		}
-		if err := mapRuns.Put(tx, old, k...); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // ListMapRunsInput is the input of ListMapRuns.
 type ListMapRunsInput struct {
@@ -148,38 +106,6 @@ type MapRunOutput struct {
 	RedriveDate                *awsapi.Time `json:"redriveDate,omitempty"`
 }
 
-func (s *Service) mapRun(arn string) (*mapRunRecord, error) {
-	kind, _, err := s.splitARN(arn)
-	if err != nil {
-		return nil, err
-	}
-	if kind != "mapRun" {
-		return nil, invalidARN(kind)
-	}
-	var out *mapRunRecord
-	err = s.db.View(func(tx *store.Tx) (err error) {
-		out, err = mapRunIn(tx, arn)
-		return err
-	})
-	if err == nil && out == nil {
-		err = noResource(arn)
-	}
-	return out, err
-}
-
-// mapRunIn reads a Map Run, nil if there is none.
-func mapRunIn(tx *store.Tx, arn string) (*mapRunRecord, error) {
-	k, ok, err := mapRunKeys.Get(tx, arn)
-	if err != nil || !ok {
-		return nil, err
-	}
-	m, ok, err := mapRuns.Get(tx, k...)
-	if err != nil || !ok {
-		return nil, err
-	}
-	return &m, nil
-}
-
 // counts are what DescribeMapRun tells of the children or their items. What runs
 // when the Map Run ends is stopped; what has not begun stays pending.
 func (m *mapRunRecord) counts(c asl.MapRunCounts) MapRunCounts {
@@ -206,14 +132,6 @@ func (s *Service) describeMapRun(ctx context.Context, c *awsapi.Call, in *MapRun
 		StartDate: awsapi.Time{Time: m.Started}, StopDate: awsapi.TimeOf(m.Stopped), MaxConcurrency: m.Limit,
 		ToleratedFailurePercentage: m.Share, ToleratedFailureCount: m.Count, ItemCounts: m.counts(m.Items), ExecutionCounts: m.counts(m.Children),
 		RedriveCount: m.Redrives, RedriveDate: awsapi.TimeOf(m.Redriven)}, nil
-}
-
-// executionARN is the ARN of an execution that has a history.
-func (s *Service) executionARN(k key) string {
-	if label, name, isChild := strings.Cut(k.Name, "/"); isChild {
-		return s.arn("execution", k.Machine+"/"+label+":"+name)
-	}
-	return s.arn("execution", k.Machine+":"+k.Name)
 }
 
 // UpdateMapRunInput is the input of UpdateMapRun.
@@ -243,120 +161,4 @@ func (s *Service) updateMapRun(ctx context.Context, c *awsapi.Call, in *UpdateMa
 		return nil, err
 	}
 	return &Empty{}, nil
-}
-
-// RedriveExecutionInput is the input of RedriveExecution.
-type RedriveExecutionInput struct {
-	ExecutionARN string `json:"executionArn"`
-	ClientToken  string `json:"clientToken"`
-}
-
-// RedriveExecutionOutput is the output of RedriveExecution.
-type RedriveExecutionOutput struct {
-	RedriveDate awsapi.Time `json:"redriveDate"`
-}
-
-// redriveDays is how long after its end an execution can be redriven.
-const redriveDays = 14
-
-// redriveTokenLife is how long a redrive can be asked for again with its token.
-const redriveTokenLife = 15 * time.Minute
-
-func (s *Service) redriveExecution(ctx context.Context, c *awsapi.Call, in *RedriveExecutionInput) (*RedriveExecutionOutput, error) {
-	k, err := s.standardOf(in.ExecutionARN)
-	if err != nil {
-		return nil, err
-	}
-	at, reason, err := s.redrive(k, in.ClientToken, nil)
-	switch {
-	case err == asl.ErrClosed:
-		return nil, noExecution(in.ExecutionARN)
-	case err != nil:
-		return nil, err
-	case reason != "":
-		return nil, awsapi.Errorf("ExecutionNotRedrivable", "Redrive execution failed: '%s': '%s'", reason, in.ExecutionARN)
-	}
-	return &RedriveExecutionOutput{awsapi.Time{Time: at}}, nil
-}
-
-// redrive takes an execution up again; reason says why it cannot be. A child is
-// taken up by its Map Run, which notes that with change. A request with the token
-// of one of the last ten redrives, at most a quarter of an hour old, is the same
-// request. ErrClosed means that there is no such execution.
-func (s *Service) redrive(k key, token string, change func(rec *executionRecord)) (at time.Time, reason string, err error) {
-	l := s.lock(k)
-	defer s.unlock(k, l)
-	rec, _, rev, err := s.load(k)
-	if err != nil {
-		return at, "", err
-	}
-	if rec == nil {
-		return at, "", asl.ErrClosed
-	}
-	now := s.sched.Now()
-	for _, r := range rec.Redrives {
-		if token != "" && r.Token == token && now.Sub(r.At) < redriveTokenLife {
-			return r.At, "", nil
-		}
-	}
-	status, reason := redriveStatus(rec)
-	if status == "REDRIVABLE_BY_MAP_RUN" {
-		if change != nil {
-			status = "REDRIVABLE"
-		} else {
-			reason = "Execution is redrivable by its Map Run only"
-		}
-	}
-	if status == "REDRIVABLE" && rec.Stopped.AddDate(0, 0, redriveDays).Before(now) {
-		status, reason = "NOT_REDRIVABLE", "Execution redrivable period exceeded"
-	}
-	var snap asl.Snapshot
-	found := false
-	if err := s.db.View(func(tx *store.Tx) (err error) {
-		snap, found, err = redrivable.Get(tx, k.Machine, k.Name)
-		return err
-	}); err != nil {
-		return at, "", err
-	}
-	if status == "REDRIVABLE" && (!found || snap.Next >= asl.MaxEvents-1) {
-		status, reason = "NOT_REDRIVABLE", "Execution history event limit exceeded"
-	}
-	if status != "REDRIVABLE" {
-		return at, reason, nil
-	}
-	old := rec.Status
-	rec.RedriveCount++
-	rec.Redriven, rec.Status = now, asl.Running
-	rec.Stopped, rec.Output, rec.Error, rec.Cause = time.Time{}, nil, nil, nil
-	if token != "" {
-		rec.Redrives = append(rec.Redrives, redriveToken{token, now})
-		rec.Redrives = rec.Redrives[max(0, len(rec.Redrives)-10):]
-	}
-	if change != nil {
-		change(rec)
-	}
-	m, err := s.program(rec, rev)
-	if err != nil {
-		return at, "", err
-	}
-	sink := &asl.Run{}
-	events := s.record(rec, rev, sink)
-	defer events.release()
-	run := asl.Redrive(m, host{s, k}, s.info(rec, rev), snap, sink.Record)
-	calls := run.Calls
-	err = s.db.Update(func(tx *store.Tx) error {
-		if err := redrivable.Delete(tx, k.Machine, k.Name); err != nil {
-			return err
-		}
-		if err := s.index(tx, rec, old); err != nil {
-			return err
-		}
-		return s.save(tx, rec, run, events)
-	})
-	if err != nil {
-		return at, "", err
-	}
-	s.timer(k, l, run)
-	s.done(rec, rev, run, events, calls)
-	return now, "", nil
 }

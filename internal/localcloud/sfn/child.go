@@ -1,8 +1,6 @@
 package sfn
 
 import (
-	"strings"
-
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
@@ -53,12 +51,6 @@ func (s *Service) startChild(parent key, c asl.Call) {
 		return err
 	})
 	s.background("start", k, err)
-}
-
-// mapRunLabel is the label in a Map Run's ARN.
-func mapRunLabel(arn string) string {
-	arn = arn[:max(0, strings.LastIndexByte(arn, ':'))]
-	return arn[strings.LastIndexByte(arn, '/')+1:]
 }
 
 // redriveChild takes up a child that did not succeed. One that is about to be
@@ -137,25 +129,4 @@ func (s *Service) stopMapRun(arn string) {
 			return nil
 		}))
 	}
-}
-
-// childrenOf lists the children of a Map Run in the order of their start.
-func (s *Service) childrenOf(machine, arn string) ([]executionRecord, error) {
-	var out []executionRecord
-	err := s.db.View(func(tx *store.Tx) error {
-		for row, err := range byStart.Scan(tx, store.Query{Prefix: []string{arn}, Reverse: true}) {
-			if err != nil {
-				return err
-			}
-			rec, ok, err := executions.Get(tx, machine, row.Key[2])
-			if err != nil {
-				return err
-			}
-			if ok {
-				out = append(out, rec)
-			}
-		}
-		return nil
-	})
-	return out, err
 }

@@ -2,8 +2,14 @@
 // executions, activities, task tokens, TestState.
 //
 // The language is in sfn/asl and the packages it uses; this package keeps
-// executions in the store, makes the calls of their tasks (integration.go) and
-// speaks the API (api*.go, protocol AWS JSON 1.0, target AWSStepFunctions).
+// executions in the store, makes the calls of their tasks and speaks the API
+// (api*.go, protocol AWS JSON 1.0, target AWSStepFunctions). From the bottom up:
+// records and their keys (state.go, record.go), compiled revisions (plan.go), one
+// move of an execution as one transaction (move.go, with its events in
+// history.go), the calls of tasks (integration.go, item_reader.go,
+// result_writer.go, jobs.go; tasks.go tells them apart), what follows a move
+// (follow.go, child.go), the operations, and the start after a stop (start.go). A
+// file names only files below it; internal/archtest has the order.
 //
 // One move of an execution is one transaction: its new events, its new state and
 // the answer to whoever moved it. Calls of tasks begin when the transaction is

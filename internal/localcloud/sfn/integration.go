@@ -2,18 +2,12 @@ package sfn
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"reflect"
 	"strconv"
 	"strings"
-	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/apimodel"
@@ -33,35 +27,13 @@ var optimized = map[string]struct {
 	generic string // error of a code that the SDK behind it has no exception for
 	actions map[string]bool
 }{
+
 	"lambda":   {"lambda", "Lambda", "AWSLambda", "AWSLambdaException", map[string]bool{"invoke": true}},
 	"dynamodb": {"dynamodb", "DynamoDB", "AmazonDynamoDBv2", "AmazonDynamoDBException", map[string]bool{"getItem": true, "putItem": true, "updateItem": true, "deleteItem": true}},
 	"sns":      {"sns", "SNS", "AmazonSNS", "AmazonSNSException", map[string]bool{"publish": true}},
 	"sqs":      {"sqs", "SQS", "AmazonSQS", "AmazonSQSException", map[string]bool{"sendMessage": true}},
 	"states":   {"sfn", "StepFunctions", "AWSStepFunctions", "AWSStepFunctionsException", map[string]bool{"startExecution": true}},
 	"events":   {"eventbridge", "EventBridge", "AmazonEventBridge", "AmazonEventBridgeException", map[string]bool{"putEvents": true}},
-}
-
-// Call implements Tasks.
-func (in *integrations) Call(ctx context.Context, t Task) Answer {
-	if t.Reader {
-		return Answer{Result: in.read(ctx, t)}
-	}
-	if t.Writer {
-		return Answer{Result: in.write(ctx, t)}
-	}
-	id, err := in.identity(ctx, t)
-	if err != nil {
-		return Answer{Result: in.failure(t, err)}
-	}
-	switch {
-	case t.Resource.Kind == asl.Function:
-		return Answer{Result: in.function(ctx, id, t)}
-	case t.Resource.Service == "lambda" && t.Resource.Action == "invoke":
-		return Answer{Result: in.lambda(ctx, id, t)}
-	case t.Resource.Service == "states" && t.Resource.Action == "startExecution":
-		return in.startExecution(ctx, id, t)
-	}
-	return Answer{Result: in.generic(ctx, id, t)}
 }
 
 func (in *integrations) identity(ctx context.Context, t Task) (awsapi.Identity, error) {
@@ -92,11 +64,6 @@ func target(r asl.Resource) (service, operation, prefix string, sdk bool) {
 		return r.Service, operation, upperFirst(r.Service), false
 	}
 	return o.service, operation, o.prefix, false
-}
-
-func upperFirst(s string) string {
-	r, n := utf8.DecodeRuneInString(s)
-	return string(unicode.ToUpper(r)) + s[n:]
 }
 
 // failure names an error of a call as Step Functions does.
@@ -309,7 +276,7 @@ func (in *integrations) generic(ctx context.Context, id awsapi.Identity, t Task)
 		input = o
 	}
 	if sdk && service != "dynamodb" {
-		input = in.blobs(service, operation, input)
+		input = blobs(in.s.Caller, service, operation, input)
 	}
 	out, err := in.s.Caller.Call(ctx, id, service, operation, json.RawMessage(document.Text(input)))
 	if err != nil {
@@ -341,214 +308,4 @@ func (in *integrations) generic(ctx context.Context, id awsapi.Identity, t Task)
 		in.metadata(o, http.StatusOK, len(b), "application/x-amz-json-1.0")
 	}
 	return asl.Result{Output: asl.ValueData(o)}
-}
-
-// blobs turns parameters that are blobs, which are given as text or JSON, into
-// base64 as the operation reads them.
-func (in *integrations) blobs(service, operation string, v any) any {
-	door, ok := in.s.Caller.(interface {
-		Lookup(id string) *awsapi.Service
-	})
-	if !ok {
-		return v
-	}
-	svc := door.Lookup(service)
-	if svc == nil {
-		return v
-	}
-	op, ok := svc.Operation(operation)
-	if !ok {
-		return v
-	}
-	return blobsOf(op.Input(), v)
-}
-
-func blobsOf(t reflect.Type, v any) any {
-	for t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	switch {
-	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8 && t != reflect.TypeFor[json.RawMessage]():
-		text, ok := v.(string)
-		if !ok {
-			text = document.Text(v)
-		}
-		return base64.StdEncoding.EncodeToString([]byte(text))
-	case t.Kind() == reflect.Slice:
-		list, ok := v.([]any)
-		if !ok {
-			return v
-		}
-		out := make([]any, len(list))
-		for i, e := range list {
-			out[i] = blobsOf(t.Elem(), e)
-		}
-		return out
-	case t.Kind() == reflect.Struct:
-		o, ok := v.(*document.Object)
-		if !ok {
-			return v
-		}
-		out := &document.Object{}
-		for _, m := range o.Members() {
-			w := m.Value
-			for _, f := range reflect.VisibleFields(t) {
-				name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-				if name == "" {
-					name = f.Name
-				}
-				if strings.EqualFold(name, m.Name) && !f.Anonymous {
-					w = blobsOf(f.Type, w)
-					break
-				}
-			}
-			out.Set(m.Name, w)
-		}
-		return out
-	}
-	return v
-}
-
-// shown is an output as SDK integrations show it: times in ISO 8601 and, with
-// blobs set, blobs that are text as text. The value d is the output's JSON.
-func shown(v reflect.Value, d any, blobs bool) any {
-	for (v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface) && !v.IsNil() {
-		v = v.Elem()
-	}
-	if !v.IsValid() || d == nil {
-		return d
-	}
-	switch v.Kind() {
-	case reflect.Struct:
-		if at, ok := v.Interface().(awsapi.Time); ok {
-			return timestamp(at.Time)
-		}
-		o, ok := d.(*document.Object)
-		if !ok {
-			return d
-		}
-		for _, f := range reflect.VisibleFields(v.Type()) {
-			if f.Anonymous || !f.IsExported() {
-				continue
-			}
-			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-			if name == "" {
-				name = f.Name
-			}
-			name = upperFirst(name)
-			if w, ok := o.Get(name); ok {
-				if e := shown(v.FieldByIndex(f.Index), w, blobs); !document.Equal(e, w) {
-					o = o.With(name, e)
-				}
-			}
-		}
-		return o
-	case reflect.Slice:
-		if v.Type().Elem().Kind() == reflect.Uint8 {
-			if text, ok := d.(string); ok && blobs && v.Type() != reflect.TypeFor[json.RawMessage]() && utf8.Valid(v.Bytes()) {
-				if raw, err := base64.StdEncoding.DecodeString(text); err == nil && string(raw) == string(v.Bytes()) {
-					return string(raw)
-				}
-			}
-			return d
-		}
-		list, ok := d.([]any)
-		if !ok || len(list) != v.Len() {
-			return d
-		}
-		out := make([]any, len(list))
-		for i := range list {
-			out[i] = shown(v.Index(i), list[i], blobs)
-		}
-		return out
-	}
-	return d
-}
-
-func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
-
-// startExecution runs states:startExecution in all its patterns.
-//
-// An execution without a name gets one that follows from the task, so that a
-// call made again after a restart does not start a second one.
-func (in *integrations) startExecution(ctx context.Context, id awsapi.Identity, t Task) Answer {
-	if o, ok := t.Input.Value().(*document.Object); ok {
-		if _, named := o.Get("Name"); !named {
-			name := derivedName(t)
-			t.Input = asl.ValueData(o.With("Name", name))
-			machine, _ := o.Get("StateMachineArn")
-			arn, _ := machine.(string)
-			if machineName, _, err := in.s.machineName(arn); err == nil {
-				k := key{machineName, name}
-				if rec, _, _, err := in.s.load(k); err == nil && rec != nil {
-					return in.started(t, rec)
-				}
-			}
-		}
-	}
-	res := in.generic(ctx, id, t)
-	if res.Failed || t.Resource.Pattern == asl.Request || t.Resource.Pattern == asl.Callback {
-		return Answer{Result: res}
-	}
-	o, _ := res.Output.Value().(*document.Object)
-	v, _ := o.Get("ExecutionArn")
-	arn, _ := v.(string)
-	return Answer{Result: res, Job: arn}
-}
-
-// derivedName is a name in the form of a UUID for what a task starts.
-func derivedName(t Task) string {
-	h := sha256.Sum256([]byte(t.ExecutionARN + "\x00" + t.Branch + "\x00" + strconv.Itoa(t.Attempt)))
-	s := hex.EncodeToString(h[:16])
-	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
-}
-
-// started answers for an execution that the task had started before.
-func (in *integrations) started(t Task, rec *executionRecord) Answer {
-	o := document.NewObject(document.Member{Name: "ExecutionArn", Value: rec.ARN},
-		document.Member{Name: "StartDate", Value: timestamp(rec.Started)})
-	in.metadata(o, http.StatusOK, 0, "application/x-amz-json-1.0")
-	a := Answer{Result: asl.Result{Output: asl.ValueData(o)}}
-	if t.Resource.Pattern == asl.Sync || t.Resource.Pattern == asl.Sync2 {
-		a.Job = rec.ARN
-	}
-	return a
-}
-
-// jobResult is the result of a .sync task: the execution as DescribeExecution
-// shows it.
-func jobResult(rec *executionRecord, machineARN string, p asl.Pattern) asl.Result {
-	o := &document.Object{}
-	text := func(name string, v *string) {
-		if v != nil {
-			o.Set(name, *v)
-		}
-	}
-	payload := func(name string, v *string) {
-		if v == nil {
-			return
-		}
-		if p == asl.Sync2 {
-			if parsed, err := document.ParseString(*v); err == nil {
-				o.Set(name, parsed)
-			}
-		} else {
-			o.Set(name, *v)
-		}
-		o.Set(name+"Details", document.NewObject(document.Member{Name: "Included", Value: true}))
-	}
-	text("Cause", rec.Cause)
-	text("Error", rec.Error)
-	o.Set("ExecutionArn", rec.ARN)
-	payload("Input", &rec.Input)
-	o.Set("Name", rec.name())
-	payload("Output", rec.Output)
-	o.Set("StartDate", document.Int(rec.Started.UnixMilli()))
-	o.Set("StateMachineArn", machineARN)
-	o.Set("Status", rec.Status)
-	o.Set("StopDate", document.Int(rec.Stopped.UnixMilli()))
-	if rec.Status == asl.Succeeded {
-		return asl.Result{Output: asl.ValueData(o)}
-	}
-	return asl.Failing("States.TaskFailed", document.Text(o))
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
 )
 
@@ -91,4 +92,36 @@ func logLine(rec *executionRecord, e *asl.Event, data bool) string {
 		"redrive_count": strconv.Itoa(rec.RedriveCount),
 	}
 	return mustJSON(line)
+}
+
+// LogGroups may be implemented by Logs: then a missing log group is refused when
+// a state machine is created.
+type LogGroups interface {
+	HasGroup(ctx context.Context, group string) bool
+}
+
+func (s *Service) checkLogging(ctx context.Context, l *LoggingConfig) error {
+	if l == nil {
+		return nil
+	}
+	if l.Level == "" {
+		l.Level = "OFF"
+	}
+	switch l.Level {
+	case "OFF", "ALL", "ERROR", "FATAL":
+	default:
+		return awsapi.Errorf("InvalidLoggingConfiguration", "Invalid Logging Configuration: Log level is not valid.")
+	}
+	if l.Level != "OFF" && len(l.Destinations) == 0 || len(l.Destinations) > 1 {
+		return awsapi.Errorf("InvalidLoggingConfiguration", "Invalid Logging Configuration: Must specify exactly one Log Destination.")
+	}
+	if groups, ok := s.Logs.(LogGroups); ok {
+		for _, d := range l.Destinations {
+			_, group, _ := strings.Cut(d.CloudWatchLogsLogGroup.LogGroupARN, ":log-group:")
+			if !groups.HasGroup(ctx, strings.TrimSuffix(group, ":*")) {
+				return awsapi.Errorf("InvalidLoggingConfiguration", "Invalid Logging Configuration: Log Destination not found.")
+			}
+		}
+	}
+	return nil
 }

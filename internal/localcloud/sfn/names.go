@@ -87,3 +87,21 @@ func (s *Service) activityName(arn string) (string, bool) {
 	kind, rest, err := s.splitARN(arn)
 	return rest, err == nil && kind == "activity"
 }
+
+func (s *Service) arn(kind, rest string) string {
+	return "arn:aws:states:" + s.Region + ":" + s.Account + ":" + kind + ":" + rest
+}
+
+// executionARN is the ARN of an execution that has a history.
+func (s *Service) executionARN(k key) string {
+	if label, name, isChild := strings.Cut(k.Name, "/"); isChild {
+		return s.arn("execution", k.Machine+"/"+label+":"+name)
+	}
+	return s.arn("execution", k.Machine+":"+k.Name)
+}
+
+// mapRunLabel is the label in a Map Run's ARN.
+func mapRunLabel(arn string) string {
+	arn = arn[:max(0, strings.LastIndexByte(arn, ':'))]
+	return arn[strings.LastIndexByte(arn, '/')+1:]
+}

@@ -1,0 +1,214 @@
+package sfn
+
+import (
+	"context"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+)
+
+// CreateActivityInput is the input of CreateActivity.
+type CreateActivityInput struct {
+	Name string `json:"name"`
+	Tags []Tag  `json:"tags"`
+}
+
+// Activity is an activity.
+type Activity struct {
+	ActivityARN  string          `json:"activityArn"`
+	Name         string          `json:"name,omitempty"`
+	CreationDate awsapi.Time     `json:"creationDate"`
+	Encryption   *EncryptionConf `json:"encryptionConfiguration,omitempty"`
+}
+
+func (s *Service) createActivity(ctx context.Context, c *awsapi.Call, in *CreateActivityInput) (*Activity, error) {
+	if !validName(in.Name) {
+		return nil, invalidName(in.Name)
+	}
+	out := &Activity{ActivityARN: s.arn("activity", in.Name)}
+	err := s.db.Update(func(tx *store.Tx) error {
+		a, ok, err := activities.Get(tx, in.Name)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			a = activityRecord{Name: in.Name, Created: s.sched.Now(), Tags: map[string]string{}}
+			for _, t := range in.Tags {
+				a.Tags[t.Key] = t.Value
+			}
+		}
+		out.CreationDate = awsapi.Time{Time: a.Created}
+		return activities.Put(tx, a, in.Name)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ActivityRef names an activity.
+type ActivityRef struct {
+	ActivityARN string `json:"activityArn"`
+}
+
+func (s *Service) activityOf(arn string) (string, error) {
+	kind, name, err := s.splitARN(arn)
+	if err != nil {
+		return "", err
+	}
+	if kind != "activity" {
+		return "", invalidARN(kind)
+	}
+	return name, nil
+}
+
+func (s *Service) deleteActivity(ctx context.Context, c *awsapi.Call, in *ActivityRef) (*Empty, error) {
+	name, err := s.activityOf(in.ActivityARN)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.db.Update(func(tx *store.Tx) error { return activities.Delete(tx, name) }); err != nil {
+		return nil, err
+	}
+	s.wake(name)
+	return &Empty{}, nil
+}
+
+func (s *Service) findActivity(arn string) (*Activity, error) {
+	name, err := s.activityOf(arn)
+	if err != nil {
+		return nil, err
+	}
+	var out *Activity
+	err = s.db.View(func(tx *store.Tx) error {
+		a, ok, err := activities.Get(tx, name)
+		if ok {
+			out = &Activity{s.arn("activity", name), name, awsapi.Time{Time: a.Created}, &EncryptionConf{Type: "AWS_OWNED_KEY"}}
+		}
+		return err
+	})
+	if err == nil && out == nil {
+		err = noActivity(arn)
+	}
+	return out, err
+}
+
+func (s *Service) describeActivity(ctx context.Context, c *awsapi.Call, in *ActivityRef) (*Activity, error) {
+	return s.findActivity(in.ActivityARN)
+}
+
+// ListActivitiesOutput is the output of ListActivities.
+type ListActivitiesOutput struct {
+	Activities []Activity `json:"activities"`
+	NextToken  *string    `json:"nextToken,omitempty"`
+}
+
+func (s *Service) listActivities(ctx context.Context, c *awsapi.Call, in *ListInput) (*ListActivitiesOutput, error) {
+	n, err := limit(in.MaxResults, 100, in.NextToken)
+	if err != nil {
+		return nil, err
+	}
+	after, err := pageKey(in.NextToken)
+	if err != nil {
+		return nil, err
+	}
+	out := &ListActivitiesOutput{Activities: []Activity{}}
+	err = s.db.View(func(tx *store.Tx) error {
+		for row, err := range activities.Scan(tx, store.Query{After: after}) {
+			if err != nil {
+				return err
+			}
+			if len(out.Activities) == n {
+				out.NextToken = pageToken(out.Activities[n-1].Name)
+				break
+			}
+			out.Activities = append(out.Activities, Activity{ActivityARN: s.arn("activity", row.Value.Name), Name: row.Value.Name, CreationDate: awsapi.Time{Time: row.Value.Created}})
+		}
+		return nil
+	})
+	return out, err
+}
+
+// GetActivityTaskInput is the input of GetActivityTask.
+type GetActivityTaskInput struct {
+	ActivityARN string `json:"activityArn"`
+	WorkerName  string `json:"workerName"`
+}
+
+// GetActivityTaskOutput is the output of GetActivityTask; empty if there was no
+// task within a minute.
+type GetActivityTaskOutput struct {
+	TaskToken *string `json:"taskToken,omitempty"`
+	Input     *string `json:"input,omitempty"`
+}
+
+// pollTime is how long GetActivityTask waits for a task.
+const pollTime = 60 * 1e9
+
+func (s *Service) getActivityTask(ctx context.Context, c *awsapi.Call, in *GetActivityTaskInput) (*GetActivityTaskOutput, error) {
+	a, err := s.findActivity(in.ActivityARN)
+	if err != nil {
+		return nil, err
+	}
+	name := a.Name
+	ctx, cancel := s.sched.WithTimeout(ctx, pollTime)
+	defer cancel()
+	for {
+		gate := s.sched.NewGate()
+		s.mu.Lock()
+		s.pollers[name] = append(s.pollers[name], gate)
+		s.mu.Unlock()
+		for {
+			task, row, err := s.takeActivityTask(name)
+			if err != nil {
+				return nil, err
+			}
+			if row == "" {
+				break
+			}
+			out := &GetActivityTaskOutput{}
+			err = s.move(task.Execution, func(run *asl.Run) error {
+				b, err := run.Work(task.Branch, task.Attempt, in.WorkerName)
+				if err != nil {
+					return err
+				}
+				input, token := b.Arguments.Text(), b.Token
+				out.Input, out.TaskToken = &input, &token
+				return nil
+			})
+			if err == nil {
+				return out, nil
+			}
+			if err != asl.ErrClosed {
+				return nil, err
+			}
+		}
+		if gate.Wait(ctx) != nil {
+			empty := ""
+			return &GetActivityTaskOutput{TaskToken: &empty}, nil
+		}
+		if _, err := s.findActivity(in.ActivityARN); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// takeActivityTask removes the oldest task of an activity. The execution still
+// knows that it is scheduled, so that a task lost here is found again at Start.
+func (s *Service) takeActivityTask(name string) (task activityTask, number string, err error) {
+	err = s.db.Update(func(tx *store.Tx) error {
+		for row, err := range activityTasks.Scan(tx, store.Query{Prefix: []string{name}}) {
+			if err != nil {
+				return err
+			}
+			task, number = row.Value, row.Key[1]
+			break
+		}
+		if number == "" {
+			return nil
+		}
+		return activityTasks.Delete(tx, name, number)
+	})
+	return task, number, err
+}

@@ -1,0 +1,71 @@
+package sfn
+
+import (
+	"encoding/json"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+)
+
+// LoggingConfig says where a state machine logs.
+type LoggingConfig struct {
+	Level                string           `json:"level,omitempty"`
+	IncludeExecutionData bool             `json:"includeExecutionData"`
+	Destinations         []LogDestination `json:"destinations,omitzero"`
+}
+
+// LogDestination is a log group.
+type LogDestination struct {
+	CloudWatchLogsLogGroup struct {
+		LogGroupARN string `json:"logGroupArn,omitempty"`
+	} `json:"cloudWatchLogsLogGroup"`
+}
+
+// TracingConfig turns X-Ray on.
+type TracingConfig struct {
+	Enabled bool `json:"enabled"`
+}
+
+// EncryptionConf is kept and shown; data is not encrypted here.
+type EncryptionConf struct {
+	Type      string `json:"type"`
+	KeyID     string `json:"kmsKeyId,omitempty"`
+	DataReuse int    `json:"kmsDataKeyReusePeriodSeconds,omitempty"`
+}
+
+// Tag is a tag.
+type Tag struct {
+	Key   string `json:"key"`
+	Value string `json:"value"`
+}
+
+// checkEncryption refuses a configuration that says less or more than it must.
+func checkEncryption(e *EncryptionConf) error {
+	refuse := func(what string) error {
+		return awsapi.Errorf("InvalidEncryptionConfiguration", "Invalid Encryption Configuration: %s", what)
+	}
+	switch {
+	case e == nil:
+		return nil
+	case e.Type == "AWS_OWNED_KEY":
+		if e.KeyID != "" || e.DataReuse != 0 {
+			return refuse("kmsKeyId and kmsDataKeyReusePeriodSeconds must not be set with the type AWS_OWNED_KEY.")
+		}
+	case e.Type != "CUSTOMER_MANAGED_KMS_KEY":
+		return validation("1 validation error detected: Value '%s' at 'encryptionConfiguration.type' failed to satisfy constraint: Member must satisfy enum value set: [AWS_OWNED_KEY, CUSTOMER_MANAGED_KMS_KEY]", e.Type)
+	case e.KeyID == "":
+		return refuse("kmsKeyId must be set with the type CUSTOMER_MANAGED_KMS_KEY.")
+	case e.DataReuse != 0 && (e.DataReuse < 60 || e.DataReuse > 900):
+		return refuse("kmsDataKeyReusePeriodSeconds must be between 60 and 900.")
+	}
+	return nil
+}
+
+func sameConfig(a, b any) bool { return mustJSON(a) == mustJSON(b) }
+
+func mustJSON(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return "null"
+	}
+	return string(b)
+}
