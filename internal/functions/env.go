@@ -136,7 +136,7 @@ func (p *parts) images(bucket string) *jobss3.Store {
 }
 
 func (p *parts) outcomes() *jobssns.Topic {
-	return jobssns.New(sns.NewFromConfig(p.cfg), p.must(event.EnvOutcomeTopic))
+	return jobssns.New(sns.NewFromConfig(p.cfg, jobssns.Options), p.must(event.EnvOutcomeTopic))
 }
 
 func (p *parts) control(template string) *iotjobs.Control {

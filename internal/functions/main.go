@@ -3,28 +3,71 @@ package functions
 import (
 	"context"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 )
 
 // Constructor is the shape of every New<Name>.
 type Constructor[H any] func(ctx context.Context, env Env, cfg aws.Config, now func() time.Time) (H, error)
 
+// How calls of AWS are made from a function (docs/errors.md). Functions have 30
+// seconds or more; a call that hangs must leave time for the next try, and its error
+// must be told before Lambda ends the function.
+const (
+	dialTimeout    = 2 * time.Second
+	answerTimeout  = 5 * time.Second // until the answer's header; bodies of images take longer
+	callAttempts   = 4
+	longestBackoff = 2 * time.Second
+	lastWords      = time.Second // before the function's deadline
+)
+
 // Main runs a function in the Lambda runtime; it does not return. A constructor
 // that fails is a function that does not start, and says why.
 func Main[H any](construct Constructor[H]) {
 	ctx := context.Background()
-	cfg, err := config.LoadDefaultConfig(ctx)
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(httpClient()), config.WithRetryer(retryer))
 	if err == nil {
 		var handler H
 		if handler, err = construct(ctx, OS(), cfg, time.Now); err == nil {
-			lambda.Start(handler)
+			lambda.Start(early{lambda.NewHandler(handler)})
 		}
 	}
 	fmt.Fprintln(os.Stderr, err)
 	os.Exit(1)
+}
+
+func httpClient() *awshttp.BuildableClient {
+	return awshttp.NewBuildableClient().
+		WithDialerOptions(func(d *net.Dialer) { d.Timeout = dialTimeout }).
+		WithTransportOptions(func(t *http.Transport) {
+			t.TLSHandshakeTimeout, t.ResponseHeaderTimeout = dialTimeout, answerTimeout
+		})
+}
+
+func retryer() aws.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.MaxAttempts, o.MaxBackoff = callAttempts, longestBackoff
+	})
+}
+
+// early ends a handler's context before Lambda ends the process, so that what hangs
+// is an error in the log, with its call's name.
+type early struct{ lambda.Handler }
+
+// Invoke implements lambda.Handler.
+func (h early) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-lastWords))
+		defer cancel()
+	}
+	return h.Handler.Invoke(ctx, payload)
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sns/types"
 
@@ -27,7 +28,13 @@ type Topic struct {
 	arn string
 }
 
-// New is a topic by its ARN.
+// Options are those of a client for a Topic: what SNS throttles is tried again. The
+// SDK has a list of such codes, and not SNS's among them.
+func Options(o *sns.Options) {
+	o.Retryer = retry.AddWithErrorCodes(o.Retryer, "Throttled")
+}
+
+// New is a topic by its ARN; api is a client with Options.
 func New(api API, arn string) *Topic { return &Topic{api: api, arn: arn} }
 
 // Publish implements jobs.Outcomes.
