@@ -155,6 +155,7 @@ func New(c Config) (*Cloud, error) {
 	cl.data.Reserved = reserved{jobsData}
 	cl.stacks = cloudformation.New(cloudformation.Config{
 		Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Caller: cl.door, ResponseURLs: cl.responses,
+		Roles: cl.iam, Log: c.Log, Hosts: []string{host(c.Endpoint)},
 	})
 	cl.services = []service{
 		cl.iam, cl.sts, logs, cl.metrics, objects,

@@ -1,10 +1,10 @@
 package cloudformation
 
 import (
-	"cmp"
 	"context"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
@@ -13,6 +13,7 @@ import (
 
 // API describes the service's operations.
 func (s *Service) API() awsapi.Service {
+	stack := func(in *stackRef) string { return in.StackName }
 	return awsapi.Service{
 		Fault: awsapi.Word{Code: "InternalFailure", Status: 500},
 		ID:    "cloudformation", Signing: "cloudformation", Prefix: "cloudformation", Protocols: []awsapi.Protocol{awsapi.Query},
@@ -21,13 +22,28 @@ func (s *Service) API() awsapi.Service {
 			awsapi.Op("CreateStack", s.createStack, onStack(func(in *stackIn) string { return in.StackName })),
 			awsapi.Op("UpdateStack", s.updateStack, onStack(func(in *stackIn) string { return in.StackName })),
 			awsapi.Op("DeleteStack", s.deleteStack, onStack(func(in *deleteStackIn) string { return in.StackName })),
+			awsapi.Op("RollbackStack", s.rollbackStack, onStack(func(in *rollbackIn) string { return in.StackName })),
+			awsapi.Op("ContinueUpdateRollback", s.continueRollback, onStack(func(in *rollbackIn) string { return in.StackName })),
+			awsapi.Op("UpdateTerminationProtection", s.protect, onStack(func(in *protectIn) string { return in.StackName })),
+			awsapi.Op("SetStackPolicy", s.setStackPolicy, onStack(func(in *stackPolicyIn) string { return in.StackName })),
+			awsapi.Op("GetStackPolicy", s.getStackPolicy, onStack(stack)),
 			awsapi.Op("DescribeStacks", s.describeStacks, onStack(func(in *describeStacksIn) string { return in.StackName })),
+			awsapi.Op("DescribeStackEvents", s.describeStackEvents, onStack(func(in *describeStacksIn) string { return in.StackName })),
 			awsapi.Op("DescribeStackResource", s.describeStackResource, onStack(func(in *stackResourceIn) string { return in.StackName })),
 			awsapi.Op("DescribeStackResources", s.describeStackResources, onStack(func(in *stackResourceIn) string { return in.StackName })),
-			awsapi.Op("GetTemplate", s.getTemplate, onStack(func(in *describeStacksIn) string { return in.StackName })),
 			awsapi.Op("ListStackResources", s.listStackResources, onStack(func(in *describeStacksIn) string { return in.StackName })),
 			awsapi.Op("ListStacks", s.listStacks),
+			awsapi.Op("ListExports", s.listExports),
+			awsapi.Op("ListImports", s.listImports),
+			awsapi.Op("GetTemplate", s.getTemplate, onStack(func(in *getTemplateIn) string { return in.StackName })),
+			awsapi.Op("GetTemplateSummary", s.getTemplateSummary, onStack(func(in *summaryIn) string { return in.StackName })),
 			awsapi.Op("ValidateTemplate", s.validateTemplate),
+			awsapi.Op("DescribeAccountLimits", s.describeAccountLimits),
+			awsapi.Op("CreateChangeSet", s.createChangeSet, onStack(func(in *createChangeSetIn) string { return in.StackName })),
+			awsapi.Op("DescribeChangeSet", s.describeChangeSet, onStack(func(in *changeSetRef) string { return in.StackName })),
+			awsapi.Op("ExecuteChangeSet", s.executeChangeSet, onStack(func(in *changeSetRef) string { return in.StackName })),
+			awsapi.Op("DeleteChangeSet", s.deleteChangeSet, onStack(func(in *changeSetRef) string { return in.StackName })),
+			awsapi.Op("ListChangeSets", s.listChangeSets, onStack(stack)),
 		},
 		Unbuilt: unbuilt,
 	}
@@ -55,293 +71,46 @@ type parameterShape struct {
 	ParameterKey     string `json:"ParameterKey"`
 	ParameterValue   string `json:"ParameterValue"`
 	UsePreviousValue bool   `json:"UsePreviousValue,omitempty"`
+	ResolvedValue    string `json:"ResolvedValue,omitempty"`
 }
 
-type stackIn struct {
-	StackName           string           `json:"StackName"`
-	TemplateBody        string           `json:"TemplateBody"`
-	TemplateURL         string           `json:"TemplateURL"`
-	UsePreviousTemplate bool             `json:"UsePreviousTemplate"`
-	Parameters          []parameterShape `json:"Parameters"`
-	Capabilities        []string         `json:"Capabilities"`
-	DisableRollback     bool             `json:"DisableRollback"`
-	OnFailure           string           `json:"OnFailure"`
-	RoleARN             string           `json:"RoleARN"`
-	StackPolicyBody     string           `json:"StackPolicyBody"`
-	StackPolicyURL      string           `json:"StackPolicyURL"`
-	TimeoutInMinutes    int              `json:"TimeoutInMinutes"`
-	NotificationARNs    []string         `json:"NotificationARNs"`
-	ClientRequestToken  string           `json:"ClientRequestToken"`
-}
-
-type stackOut struct {
-	StackID string `json:"StackId"`
-}
-
-// deployment checks what create and update have in common.
-func (s *Service) deployment(in *stackIn, previous stackRecord) (Deployment, error) {
-	for _, option := range []struct {
-		name string
-		set  bool
-	}{
-		{"TemplateURL", in.TemplateURL != ""}, {"RoleARN", in.RoleARN != ""}, {"StackPolicyBody", in.StackPolicyBody != ""},
-		{"StackPolicyURL", in.StackPolicyURL != ""}, {"TimeoutInMinutes", in.TimeoutInMinutes != 0},
-		{"NotificationARNs", len(in.NotificationARNs) > 0},
-	} {
-		if option.set {
-			return Deployment{}, awsapi.NotBuilt("the member " + option.name + " of a stack")
-		}
-	}
-	d := Deployment{Name: in.StackName, Template: []byte(in.TemplateBody), Parameters: map[string]string{}}
-	if in.UsePreviousTemplate {
-		d.Template = previous.Template
-	} else if in.TemplateBody == "" {
-		return d, awsapi.Errorf("ValidationError", "Either Template URL or Template Body must be specified.")
-	}
-	for _, p := range in.Parameters {
-		d.Parameters[p.ParameterKey] = p.ParameterValue
-		if p.UsePreviousValue {
-			if v, ok := previous.Parameters[p.ParameterKey]; ok {
-				d.Parameters[p.ParameterKey] = v
-			} else {
-				delete(d.Parameters, p.ParameterKey)
-			}
-		}
-	}
-	t, err := Parse(d.Template)
-	if err != nil {
-		return d, asAnswer(err)
-	}
-	return d, t.needCapabilities(in.Capabilities)
-}
-
-// asAnswer makes AWS's answer of our errors.
-func asAnswer(err error) error {
-	if t, ok := err.(*TemplateError); ok {
-		var e *awsapi.Error
-		t.As(&e)
-		return e
-	}
-	return err
-}
-
-// needCapabilities is CloudFormation's question whether one knows that a template makes roles.
-func (t *Template) needCapabilities(given []string) error {
-	need := ""
-	for _, r := range t.Resources {
-		if !strings.HasPrefix(r.Type, "AWS::IAM::") {
-			continue
-		}
-		if need == "" {
-			need = "CAPABILITY_IAM"
-		}
-		for _, name := range []string{"RoleName", "UserName", "GroupName", "ManagedPolicyName"} {
-			if _, ok := r.Properties[name]; ok {
-				need = "CAPABILITY_NAMED_IAM"
-			}
-		}
-	}
-	if need == "" || slices.Contains(given, need) || slices.Contains(given, "CAPABILITY_NAMED_IAM") {
-		return nil
-	}
-	return awsapi.Errorf("InsufficientCapabilitiesException", "Requires capabilities : [%s]", need)
-}
-
-func (s *Service) createStack(ctx context.Context, c *awsapi.Call, in *stackIn) (*stackOut, error) {
-	if _, exists, err := s.stack(in.StackName); err != nil || exists {
-		return nil, cmp.Or(err, error(awsapi.Errorf("AlreadyExistsException", "Stack [%s] already exists", in.StackName)))
-	}
-	d, err := s.deployment(in, stackRecord{})
-	if err != nil {
-		return nil, err
-	}
-	onFailure := cmp.Or(in.OnFailure, "ROLLBACK")
-	if in.DisableRollback {
-		onFailure = "DO_NOTHING"
-	}
-	w, err := s.announce(ctx, d)
-	if err != nil {
-		return nil, err
-	}
-	id := c.Identity
-	s.config.Scheduler.Go("cloudformation create "+d.Name, func() {
-		defer w.leave()
-		ctx := context.Background()
-		if err := w.execute(ctx, id); err == nil || onFailure == "DO_NOTHING" {
-			return
-		}
-		s.rollBack(context.WithValue(ctx, identityKey{}, id), d.Name, onFailure == "DELETE")
-	})
-	return &stackOut{w.stack.ID}, nil
-}
-
-// announce begins a deployment that a task will execute; leave of the work ends it.
-func (s *Service) announce(ctx context.Context, d Deployment) (*work, error) {
-	leave, err := s.enter(ctx, d.Name)
-	if err != nil {
-		return nil, err
-	}
-	w, err := s.prepare(d)
-	if err == nil && w.unchanged {
-		err = awsapi.Errorf("ValidationError", "No updates are to be performed.")
-	}
-	if err == nil {
-		err = w.begin()
-	}
-	if err != nil {
-		leave()
-		return nil, asAnswer(err)
-	}
-	w.leave = leave
-	return w, nil
-}
-
-// rollBack undoes a stack that could not be created. Failures end in the stack's status.
-func (s *Service) rollBack(ctx context.Context, name string, forget bool) {
-	failed, ok, err := s.stack(name)
-	if err != nil || !ok {
-		s.config.Scheduler.Failed("cloudformation roll back "+name, err)
-		return
-	}
-	if s.delete(ctx, name) != nil || forget {
-		return
-	}
-	failed.Status, failed.Outputs = "ROLLBACK_COMPLETE", nil
-	err = s.config.Store.Update(func(tx *store.Tx) error { return stacks.Put(tx, failed, name) })
-	s.config.Scheduler.Failed("cloudformation roll back "+name, err)
-}
-
-func (s *Service) updateStack(ctx context.Context, c *awsapi.Call, in *stackIn) (*stackOut, error) {
-	in.StackName = nameOf(in.StackName)
-	stack, ok, err := s.stack(in.StackName)
-	if err != nil {
-		return nil, err
-	}
-	if !ok {
-		return nil, errNoStack(in.StackName)
-	}
-	if stack.Status == "ROLLBACK_COMPLETE" || strings.HasSuffix(stack.Status, "_IN_PROGRESS") {
-		return nil, awsapi.Errorf("ValidationError", "Stack:%s is in %s state and can not be updated.", stack.ID, stack.Status)
-	}
-	if !in.DisableRollback {
-		return nil, awsapi.NotBuilt("UpdateStack with rollback: pass DisableRollback")
-	}
-	d, err := s.deployment(in, stack)
-	if err != nil {
-		return nil, err
-	}
-	w, err := s.announce(ctx, d)
-	if err != nil {
-		return nil, err
-	}
-	id := c.Identity
-	s.config.Scheduler.Go("cloudformation update "+d.Name, func() {
-		defer w.leave()
-		_ = w.execute(context.Background(), id) // the failure is in the stack's status
-	})
-	return &stackOut{stack.ID}, nil
-}
-
-type deleteStackIn struct {
-	StackName       string   `json:"StackName"`
-	RetainResources []string `json:"RetainResources"`
-	RoleARN         string   `json:"RoleARN"`
-}
-
-func (s *Service) deleteStack(_ context.Context, c *awsapi.Call, in *deleteStackIn) (*struct{}, error) {
-	if len(in.RetainResources) > 0 || in.RoleARN != "" {
-		return nil, awsapi.NotBuilt("DeleteStack with RetainResources or RoleARN")
-	}
-	name := nameOf(in.StackName)
-	stack, ok, err := s.stack(name)
-	if err != nil || !ok {
-		return &struct{}{}, err // deleting what is not there succeeds
-	}
-	stack.Status = deleteInProgress
-	if err := s.config.Store.Update(func(tx *store.Tx) error { return stacks.Put(tx, stack, name) }); err != nil {
-		return nil, err
-	}
-	id := c.Identity
-	s.config.Scheduler.Go("cloudformation delete "+name, func() { _ = s.Delete(context.Background(), id, name) })
-	return &struct{}{}, nil
-}
-
-type describeStacksIn struct {
+type stackRef struct {
 	StackName string `json:"StackName"`
 	NextToken string `json:"NextToken"`
 }
 
-type outputShape struct {
-	OutputKey   string `json:"OutputKey"`
-	OutputValue string `json:"OutputValue"`
-	Description string `json:"Description,omitempty"`
+type tagShape struct {
+	Key   string `json:"Key"`
+	Value string `json:"Value"`
 }
 
-type stackShape struct {
-	StackID           string           `json:"StackId"`
-	StackName         string           `json:"StackName"`
-	Description       string           `json:"Description,omitempty"`
-	Parameters        []parameterShape `json:"Parameters,omitempty"`
-	CreationTime      awsapi.Time      `json:"CreationTime"`
-	LastUpdatedTime   *awsapi.Time     `json:"LastUpdatedTime,omitempty"`
-	StackStatus       string           `json:"StackStatus"`
-	StackStatusReason string           `json:"StackStatusReason,omitempty"`
-	DisableRollback   bool             `json:"DisableRollback"`
-	Outputs           []outputShape    `json:"Outputs,omitempty"`
-}
+type none struct{}
 
-type describeStacksOut struct {
-	Stacks []stackShape `json:"Stacks"`
-}
-
-func (s *Service) describeStacks(_ context.Context, _ *awsapi.Call, in *describeStacksIn) (*describeStacksOut, error) {
-	list, err := s.find(in.StackName)
-	if err != nil {
-		return nil, err
+// page is the part of a list that a token names; tokens are positions.
+func page[T any](list []T, token string, size int) (part []T, next string, err error) {
+	from := 0
+	if token != "" {
+		n, err := strconv.Atoi(token)
+		if err != nil || n < 0 || n > len(list) {
+			return nil, "", awsapi.Errorf("ValidationError", "The NextToken is not valid")
+		}
+		from = n
 	}
-	out := &describeStacksOut{Stacks: []stackShape{}}
-	for _, stack := range list {
-		shape := stackShape{
-			StackID: stack.ID, StackName: stack.Name, CreationTime: awsapi.Time{Time: stack.Created},
-			StackStatus: stack.Status, StackStatusReason: stack.Reason,
-		}
-		if strings.HasPrefix(stack.Status, "UPDATE_") {
-			shape.LastUpdatedTime = awsapi.TimeOf(stack.Updated)
-		}
-		for _, o := range stack.Outputs {
-			shape.Outputs = append(shape.Outputs, outputShape{o.Key, o.Value, o.Description})
-		}
-		if t, err := Parse(stack.Template); err == nil {
-			shape.Description = t.Description
-			shape.Parameters = t.shown(stack.Parameters)
-		}
-		out.Stacks = append(out.Stacks, shape)
+	to := min(len(list), from+size)
+	if to < len(list) {
+		next = strconv.Itoa(to)
 	}
-	return out, nil
-}
-
-// shown are the parameters of a stack, those marked NoEcho without their values.
-func (t *Template) shown(given map[string]string) []parameterShape {
-	var list []parameterShape
-	for _, name := range slices.Sorted(maps.Keys(t.Parameters)) {
-		d := t.Parameters[name]
-		value, ok := given[name]
-		if !ok {
-			value = shownText(d.Default)
-		}
-		if shownText(d.NoEcho) == "true" {
-			value = "****"
-		}
-		list = append(list, parameterShape{ParameterKey: name, ParameterValue: value})
-	}
-	return list
+	return list[from:to], next, nil
 }
 
 // find returns one stack, or all of them for "".
 func (s *Service) find(nameOrARN string) ([]stackRecord, error) {
 	if nameOrARN != "" {
 		stack, ok, err := s.stack(nameOf(nameOrARN))
-		if err == nil && (!ok || strings.HasPrefix(nameOrARN, "arn:") && stack.ID != nameOrARN) {
+		if err == nil && strings.HasPrefix(nameOrARN, "arn:") && stack.ID != nameOrARN {
+			stack, ok, err = s.deletedStack(nameOrARN)
+		}
+		if err == nil && !ok {
 			err = errNoStack(nameOrARN)
 		}
 		return []stackRecord{stack}, err
@@ -357,6 +126,32 @@ func (s *Service) find(nameOrARN string) ([]stackRecord, error) {
 		return nil
 	})
 	return list, err
+}
+
+// deletedStack is a stack that was deleted; only its ARN names it.
+func (s *Service) deletedStack(arn string) (rec stackRecord, ok bool, err error) {
+	err = s.config.Store.View(func(tx *store.Tx) error {
+		rec, ok, err = deleted.Get(tx, arn)
+		return err
+	})
+	return rec, ok, err
+}
+
+// shown are the parameters of a stack, those marked NoEcho without their values.
+func (t *Template) shown(given, fetched map[string]string) []parameterShape {
+	var list []parameterShape
+	for _, name := range slices.Sorted(maps.Keys(t.Parameters)) {
+		d := t.Parameters[name]
+		value, ok := given[name]
+		if !ok {
+			value = shownText(d.Default)
+		}
+		if shownText(d.NoEcho) == "true" {
+			value = "****"
+		}
+		list = append(list, parameterShape{ParameterKey: name, ParameterValue: value, ResolvedValue: fetched[name]})
+	}
+	return list
 }
 
 type resourceShape struct {
@@ -416,7 +211,14 @@ type describeStackResourcesOut struct {
 
 func (s *Service) describeStackResources(_ context.Context, _ *awsapi.Call, in *stackResourceIn) (*describeStackResourcesOut, error) {
 	if in.PhysicalResourceID != "" {
-		return nil, awsapi.NotBuilt("DescribeStackResources by PhysicalResourceId")
+		if in.StackName != "" {
+			return nil, awsapi.Errorf("ValidationError", "Only one of StackName and PhysicalResourceId may be specified.")
+		}
+		owner, err := s.owner(in.PhysicalResourceID)
+		if err != nil {
+			return nil, err
+		}
+		in.StackName = owner
 	}
 	stack, list, err := s.listed(in.StackName)
 	if err != nil {
@@ -452,96 +254,19 @@ func (s *Service) describeStackResource(_ context.Context, _ *awsapi.Call, in *s
 	return nil, awsapi.Errorf("ValidationError", "Resource %s does not exist for stack %s", in.LogicalResourceID, stack.Name)
 }
 
-type getTemplateOut struct {
-	TemplateBody    string   `json:"TemplateBody"`
-	StagesAvailable []string `json:"StagesAvailable"`
-}
-
-func (s *Service) getTemplate(_ context.Context, _ *awsapi.Call, in *describeStacksIn) (*getTemplateOut, error) {
-	found, err := s.find(in.StackName)
-	if err != nil {
-		return nil, err
-	}
-	if in.StackName == "" {
-		return nil, awsapi.Errorf("ValidationError", "StackName is required")
-	}
-	return &getTemplateOut{string(found[0].Template), []string{"Original", "Processed"}}, nil
-}
-
-type listStacksIn struct {
-	StackStatusFilter []string `json:"StackStatusFilter"`
-	NextToken         string   `json:"NextToken"`
-}
-
-type listStacksOut struct {
-	StackSummaries []stackSummary `json:"StackSummaries"`
-}
-
-type stackSummary struct {
-	StackID           string      `json:"StackId"`
-	StackName         string      `json:"StackName"`
-	CreationTime      awsapi.Time `json:"CreationTime"`
-	StackStatus       string      `json:"StackStatus"`
-	StackStatusReason string      `json:"StackStatusReason,omitempty"`
-}
-
-func (s *Service) listStacks(_ context.Context, _ *awsapi.Call, in *listStacksIn) (*listStacksOut, error) {
-	list, err := s.find("")
-	if err != nil {
-		return nil, err
-	}
-	out := &listStacksOut{StackSummaries: []stackSummary{}}
-	for _, stack := range list {
-		if len(in.StackStatusFilter) == 0 || slices.Contains(in.StackStatusFilter, stack.Status) {
-			out.StackSummaries = append(out.StackSummaries, stackSummary{
-				stack.ID, stack.Name, awsapi.Time{Time: stack.Created}, stack.Status, stack.Reason,
-			})
+// owner is the stack that a physical resource belongs to.
+func (s *Service) owner(physicalID string) (stack string, err error) {
+	err = s.config.Store.View(func(tx *store.Tx) error {
+		for row, err := range resources.Scan(tx, store.Query{}) {
+			if err != nil {
+				return err
+			}
+			if row.Value.PhysicalID == physicalID {
+				stack = row.Key[0]
+				return nil
+			}
 		}
-	}
-	return out, nil
-}
-
-type validateTemplateIn struct {
-	TemplateBody string `json:"TemplateBody"`
-	TemplateURL  string `json:"TemplateURL"`
-}
-
-type validateTemplateOut struct {
-	Description  string              `json:"Description,omitempty"`
-	Parameters   []templateParameter `json:"Parameters"`
-	Capabilities []string            `json:"Capabilities,omitempty"`
-}
-
-type templateParameter struct {
-	ParameterKey string `json:"ParameterKey"`
-	DefaultValue string `json:"DefaultValue,omitempty"`
-	NoEcho       bool   `json:"NoEcho"`
-	Description  string `json:"Description,omitempty"`
-}
-
-// validateTemplate goes further than AWS: types and properties are checked too, as they would be by a deployment.
-func (s *Service) validateTemplate(_ context.Context, _ *awsapi.Call, in *validateTemplateIn) (*validateTemplateOut, error) {
-	if in.TemplateURL != "" {
-		return nil, awsapi.NotBuilt("ValidateTemplate with TemplateURL")
-	}
-	t, err := Parse([]byte(in.TemplateBody))
-	if err != nil {
-		return nil, asAnswer(err)
-	}
-	if err := s.checkTypes(t); err != nil {
-		return nil, asAnswer(err)
-	}
-	out := &validateTemplateOut{Description: t.Description, Parameters: []templateParameter{}}
-	for _, name := range slices.Sorted(maps.Keys(t.Parameters)) {
-		d := t.Parameters[name]
-		value, hidden := shownText(d.Default), shownText(d.NoEcho)
-		out.Parameters = append(out.Parameters, templateParameter{name, value, hidden == "true", d.Description})
-	}
-	if t.needCapabilities(nil) != nil {
-		out.Capabilities = []string{"CAPABILITY_IAM"}
-		if t.needCapabilities([]string{"CAPABILITY_IAM"}) != nil {
-			out.Capabilities = []string{"CAPABILITY_NAMED_IAM"}
-		}
-	}
-	return out, nil
+		return awsapi.Errorf("ValidationError", "Stack for %s does not exist", physicalID)
+	})
+	return stack, err
 }

@@ -136,12 +136,13 @@ func TestResourcesOfAStack(t *testing.T) {
 	if err != nil || len(some.StackResources) != 1 || some.StackResources[0].Timestamp == nil {
 		t.Errorf("%+v, %v", some, err)
 	}
-	body, err := w.getTemplate(ctx, caller, &describeStacksIn{StackName: "fleetstep"})
+	body, err := w.getTemplate(ctx, caller, &getTemplateIn{StackName: "fleetstep"})
 	if err != nil || !strings.HasPrefix(body.TemplateBody, `{"Conditions"`) {
 		t.Errorf("%.50s, %v", body.TemplateBody, err)
 	}
-	valid, err := w.validateTemplate(ctx, caller, &validateTemplateIn{TemplateBody: committed(t)})
-	if err != nil || len(valid.Parameters) != 11 || !slices.Equal(valid.Capabilities, []string{"CAPABILITY_IAM"}) {
+	w.cloud.objects["templates/t.json"] = committed(t)
+	valid, err := w.validateTemplate(ctx, caller, &validateTemplateIn{TemplateURL: "https://templates.s3.us-east-1.amazonaws.com/t.json"})
+	if err != nil || len(valid.Parameters) != len(parsed.Parameters) || !slices.Equal(valid.Capabilities, []string{"CAPABILITY_IAM"}) {
 		t.Errorf("%+v, %v", valid, err)
 	}
 }
@@ -166,7 +167,7 @@ func TestOverTheWire(t *testing.T) {
 	}{
 		"DescribeStacks":     {200, "<member><StackId>arn:aws:cloudformation"},
 		"ListStackResources": {200, "<PhysicalResourceId>f</PhysicalResourceId>"},
-		"CreateChangeSet":    {501, "CreateChangeSet"},
+		"CreateStackSet":     {501, "CreateStackSet"},
 	} {
 		status, body := ask(url.Values{"Action": {action}, "Version": {"2010-05-15"}, "StackName": {"fleetstep"}})
 		if status != want.status || !strings.Contains(body, want.text) {

@@ -2,6 +2,7 @@ package cloudformation
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
@@ -21,6 +23,11 @@ type Deployment struct {
 	Name       string
 	Template   []byte
 	Parameters map[string]string // those that differ from their defaults
+
+	original string // the template's text as a client gave it
+	options  options
+	task     task
+	as       awsapi.Identity // who asked
 }
 
 var stackName = regexp.MustCompile(`^[a-zA-Z][-a-zA-Z0-9]{0,127}$`)
@@ -34,6 +41,7 @@ func (s *Service) Deploy(ctx context.Context, id awsapi.Identity, d Deployment) 
 		return nil, err
 	}
 	defer leave()
+	d.task.OnFailure, d.as = doKeep, id
 	w, err := s.prepare(d)
 	if err != nil {
 		return nil, err
@@ -53,13 +61,57 @@ func (s *Service) Deploy(ctx context.Context, id awsapi.Identity, d Deployment) 
 	return outputs, nil
 }
 
-// execute does what begin has announced, and writes how it ended.
+// What becomes of a stack whose creation failed.
+const (
+	doRollback = "ROLLBACK"
+	doNothing  = "DO_NOTHING"
+	doDelete   = "DELETE"
+	doKeep     = "KEEP" // as DO_NOTHING, for Deploy
+)
+
+// execute does what begin has announced, undoes it if it fails and is to be undone, and writes how it ended. The error
+// is that of the deployment.
 func (w *work) execute(ctx context.Context, id awsapi.Identity) error {
-	err := w.run(context.WithValue(ctx, identityKey{}, id))
-	return errors.Join(err, w.end(err))
+	ctx, err := w.identify(ctx, id)
+	if err == nil {
+		err = w.runInTime(ctx)
+	}
+	if err == nil {
+		return w.succeed(ctx)
+	}
+	if errors.Is(err, store.ErrClosed) {
+		return err // the process ends; the next one goes on
+	}
+	return errors.Join(err, w.fail(ctx, err))
 }
 
-// work is one deployment.
+// identify gives the calls that make resources the stack's role, or else the caller's identity.
+func (w *work) identify(ctx context.Context, id awsapi.Identity) (context.Context, error) {
+	if role := w.stack.Options.RoleARN; role != "" {
+		if w.s.config.Roles == nil {
+			return ctx, awsapi.NotBuilt("the role of a stack without IAM")
+		}
+		assumed, err := w.s.config.Roles.Assume(ctx, role, "cloudformation.amazonaws.com", w.stack.ID, "AWSCloudFormation")
+		if err != nil {
+			return context.WithValue(ctx, identityKey{}, id), awsapi.Errorf("ValidationError", "Role %s is invalid or cannot be assumed", role)
+		}
+		id = assumed
+	}
+	w.as = id
+	return context.WithValue(ctx, identityKey{}, id), nil
+}
+
+// runInTime is run with the time limit of a creation.
+func (w *work) runInTime(ctx context.Context) error {
+	if w.updating || w.stack.Options.Timeout == 0 {
+		return w.run(ctx)
+	}
+	ctx, cancel := w.s.config.Scheduler.WithTimeout(ctx, w.stack.Options.Timeout)
+	defer cancel()
+	return w.run(ctx)
+}
+
+// work is one operation on one stack.
 type work struct {
 	s         *Service
 	t         *Template
@@ -69,10 +121,13 @@ type work struct {
 	unchanged bool
 	leave     func() // only of work that announce began
 
-	mu       sync.Mutex // guards the maps; resources that do not need each other are made at once
-	records  map[string]resourceRecord
-	dirty    map[string]bool // records not yet in the store
-	replaced map[string]bool // resources that were deleted and made again
+	mu      sync.Mutex // guards what follows; resources that do not need each other are made at once
+	records map[string]resourceRecord
+	dirty   map[string]bool // records not yet in the store
+	told    []numbered      // events not yet in the store
+	failed  map[string]bool // resources that failed in this operation, by logical id: whether they were being created
+	as      awsapi.Identity // who works
+	skip    []string        // resources that a rollback leaves as they are
 }
 
 // prepare reads and checks everything that can be checked before anything is touched.
@@ -84,23 +139,29 @@ func (s *Service) prepare(d Deployment) (*work, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &work{s: s, stack: stack, dirty: map[string]bool{}, replaced: map[string]bool{}}
-	// A template is kept in one form, the one that the store gives back, so that spaces are no change.
-	var compact, body bytes.Buffer
-	err = json.Compact(&compact, d.Template)
-	json.HTMLEscape(&body, compact.Bytes())
-	if err == nil && (stack.Status == createComplete || stack.Status == updateComplete) {
-		if w.unchanged = bytes.Equal(stack.Template, body.Bytes()) && maps.Equal(stack.Parameters, d.Parameters); w.unchanged {
-			return w, nil
-		}
-	}
+	w := &work{s: s, stack: stack, dirty: map[string]bool{}, failed: map[string]bool{}}
 	if w.t, err = Parse(d.Template); err != nil {
 		return nil, err
 	}
 	if err := s.checkTypes(w.t); err != nil {
 		return nil, err
 	}
-	parameters, err := w.t.values(d.Parameters)
+	ctx := context.Background()
+	if w.as = d.as; d.as.ARN != "" {
+		ctx = context.WithValue(ctx, identityKey{}, d.as)
+	}
+	fetched, err := s.fetchParameters(ctx, w.t, d.Parameters)
+	if err != nil {
+		return nil, err
+	}
+	if stack.Status == createComplete || stack.Status == updateComplete {
+		w.unchanged = bytes.Equal(stack.Template, w.t.body) && maps.Equal(stack.Parameters, d.Parameters) &&
+			maps.Equal(stack.Fetched, fetched) && stack.Options.same(d.options)
+		if w.unchanged {
+			return w, nil
+		}
+	}
+	parameters, err := w.t.values(d.Parameters, fetched)
 	if err != nil {
 		return nil, err
 	}
@@ -109,29 +170,49 @@ func (s *Service) prepare(d Deployment) (*work, error) {
 	}
 	now := s.config.Scheduler.Now()
 	if !exists {
-		w.stack = stackRecord{
-			Name: d.Name, Created: now,
-			ID: s.environment.arn("cloudformation", "stack/"+d.Name+"/"+s.config.Scheduler.UUID()),
-		}
+		w.stack = s.newStack(d.Name)
 	}
 	switch w.stack.Status {
-	case "", createInProgress, createFailed:
+	case "", reviewInProgress, createInProgress, createFailed:
+		w.stack.Created = cmp.Or(w.stack.Created, now)
 	default:
 		w.updating = true
+		if w.stack.Before == nil {
+			w.stack.Before = &stackBefore{
+				stack.Template, stack.Original, stack.Parameters, stack.Fetched, stack.Outputs, stack.Imports, stack.Options,
+			}
+		}
 	}
-	w.stack.Template, w.stack.Parameters, w.stack.Updated = body.Bytes(), d.Parameters, now
+	w.stack.Template, w.stack.Original, w.stack.Parameters, w.stack.Fetched = w.t.body, d.original, d.Parameters, fetched
+	w.stack.Options, w.stack.Task, w.stack.Updated = d.options, d.task, now
 	w.scope, err = s.scope(w, parameters)
 	return w, err
 }
 
-// scope evaluates the conditions and binds resources to the records of the deployment.
+// newStack is a stack that does not exist yet.
+func (s *Service) newStack(name string) stackRecord {
+	return stackRecord{
+		Name: name, Created: s.config.Scheduler.Now(),
+		ID: s.environment.arn("cloudformation", "stack/"+name+"/"+s.config.Scheduler.UUID()),
+	}
+}
+
+func (o options) same(other options) bool {
+	return maps.Equal(o.Tags, other.Tags) && slices.Equal(o.Notifications, other.Notifications) && o.RoleARN == other.RoleARN
+}
+
+// scope evaluates rules and conditions and binds resources to the records of the deployment.
 func (s *Service) scope(w *work, parameters map[string]any) (*scope, error) {
+	notifications := make([]any, len(w.stack.Options.Notifications))
+	for i, arn := range w.stack.Options.Notifications {
+		notifications[i] = arn
+	}
 	c := &scope{
 		t: w.t, parameters: parameters, conditions: map[string]bool{},
 		pseudo: map[string]any{
 			"AWS::AccountId": s.config.Account, "AWS::Region": s.config.Region, "AWS::Partition": "aws",
 			"AWS::URLSuffix": "amazonaws.com", "AWS::StackName": w.stack.Name, "AWS::StackId": w.stack.ID,
-			"AWS::NotificationARNs": []any{},
+			"AWS::NotificationARNs": notifications,
 		},
 		zones: []string{s.config.Region + "a", s.config.Region + "b", s.config.Region + "c"},
 		resource: func(id string) (any, error) {
@@ -149,6 +230,10 @@ func (s *Service) scope(w *work, parameters map[string]any) (*scope, error) {
 			}
 			return v, nil
 		},
+		imported: func(name string) (string, error) { return s.importedBy(w, name) },
+	}
+	if err := c.keepRules(); err != nil {
+		return nil, err
 	}
 	for _, name := range slices.Sorted(maps.Keys(w.t.Conditions)) {
 		if _, err := c.condition(name); err != nil {
@@ -182,20 +267,41 @@ func (w *work) wanted(id string) bool {
 func (w *work) begin() error {
 	w.stack.Status, w.stack.Reason = createInProgress, ""
 	if w.updating {
-		w.stack.Status = updateInProgress
+		w.stack.Status, w.stack.Changed = updateInProgress, w.s.config.Scheduler.Now()
 	}
+	w.stack.Imports = nil
+	w.tellStack("User Initiated")
 	for i, id := range w.t.Order() {
 		if !w.wanted(id) {
 			continue
 		}
+		declared := w.t.Resources[id]
 		r, ok := w.records[id]
 		if !ok {
-			r = resourceRecord{LogicalID: id, Type: w.t.Resources[id].Type, Status: ""}
+			r = resourceRecord{LogicalID: id, Type: declared.Type, Status: "", New: w.updating}
 		}
-		r.Position, r.DeletionPolicy = i, w.t.Resources[id].DeletionPolicy
+		r.Position = i
+		if r.complete() {
+			w.remember(&r)
+		}
+		r.DeletionPolicy, r.Metadata = declared.DeletionPolicy, nil
+		if declared.Metadata != nil {
+			var err error
+			if r.Metadata, err = json.Marshal(declared.Metadata); err != nil {
+				return err
+			}
+		}
 		w.put(r)
 	}
 	return w.save()
+}
+
+// remember keeps what a resource was before the update under way, once.
+func (w *work) remember(r *resourceRecord) {
+	if w.updating && !r.New && r.Before == nil {
+		v := r.version()
+		r.Before = &v
+	}
 }
 
 // put changes a record; save makes changed records durable.
@@ -205,6 +311,14 @@ func (w *work) put(r resourceRecord) {
 	defer w.mu.Unlock()
 	w.records[r.LogicalID] = r
 	w.dirty[r.LogicalID] = true
+}
+
+// drop forgets a record.
+func (w *work) drop(id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.records, id)
+	w.dirty[id] = true
 }
 
 func (w *work) save() error {
@@ -226,24 +340,42 @@ func (w *work) save() error {
 				return err
 			}
 		}
+		if err := putEvents(tx, w.stack.ID, w.told); err != nil {
+			return err
+		}
 		return stacks.Put(tx, w.stack, w.stack.Name)
 	})
 	if err == nil {
 		clear(w.dirty)
+		w.announced()
 	}
 	return err
 }
 
+// announced hands the events that are now durable to the stack's topics. The caller holds w.mu.
+func (w *work) announced() {
+	list := w.told
+	w.told = nil
+	if len(list) == 0 || len(w.stack.Options.Notifications) == 0 {
+		return
+	}
+	id := w.as
+	w.s.config.Scheduler.Go("cloudformation notify "+w.stack.Name, func() {
+		w.notify(context.WithValue(context.Background(), identityKey{}, id), list)
+	})
+}
+
 func (w *work) run(ctx context.Context) error {
+	if err := w.keepStackPolicy(); err != nil {
+		return err
+	}
 	for _, group := range w.t.levels() {
-		if err := w.applyAll(ctx, slices.DeleteFunc(group, func(id string) bool { return !w.wanted(id) })); err != nil {
+		err := w.applyAll(ctx, slices.DeleteFunc(group, func(id string) bool { return !w.wanted(id) }))
+		if err != nil {
 			return err
 		}
 	}
-	if err := w.outputs(); err != nil {
-		return err
-	}
-	return w.removeUnwanted(ctx)
+	return w.outputs(ctx)
 }
 
 // applyAll applies resources that do not need each other, all at once: a store syncs many writes in the time of one.
@@ -257,11 +389,28 @@ func (w *work) applyAll(ctx context.Context, ids []string) error {
 		})
 	}
 	for _, g := range gates {
-		if err := g.Wait(ctx); err != nil {
+		if err := g.Wait(context.WithoutCancel(ctx)); err != nil {
 			return err
 		}
 	}
 	return errors.Join(failures...)
+}
+
+// properties evaluates what the template says of a resource.
+func (w *work) properties(ctx context.Context, id string) (map[string]any, error) {
+	declared := w.t.Resources[id]
+	evaluated, err := w.scope.value("Resources."+id+".Properties", mapOrEmpty(declared.Properties))
+	if err != nil {
+		return nil, err
+	}
+	if evaluated, err = w.s.resolve(ctx, evaluated); err != nil {
+		return nil, err
+	}
+	properties := evaluated.(map[string]any)
+	if tagger, ok := w.s.provider(declared.Type).(tagged); ok && len(w.stack.Options.Tags) > 0 {
+		tagger.addTags(properties, w.stack.Options.Tags)
+	}
+	return properties, nil
 }
 
 // apply brings one resource to what the template says.
@@ -269,62 +418,66 @@ func (w *work) apply(ctx context.Context, id string) error {
 	w.mu.Lock()
 	declared, rec := w.t.Resources[id], w.records[id]
 	w.mu.Unlock()
-	evaluated, err := w.scope.value("Resources."+id+".Properties", mapOrEmpty(declared.Properties))
-	if err != nil {
-		return &DeployError{w.stack.Name, id, declared.Type, "evaluate", err}
+	if err := ctx.Err(); err != nil {
+		return w.fell(rec, declared, "create", awsapi.Errorf("ValidationError", "Resource creation cancelled"))
 	}
-	properties := evaluated.(map[string]any)
+	properties, err := w.properties(ctx, id)
+	if err != nil {
+		return w.fell(rec, declared, "evaluate", err)
+	}
 	encoded, err := json.Marshal(properties)
 	if err != nil {
-		return &DeployError{w.stack.Name, id, declared.Type, "evaluate", err}
+		return w.fell(rec, declared, "evaluate", err)
 	}
 	provider := w.s.provider(declared.Type)
 	r := Request{
-		Stack: w.stack.Name, StackID: w.stack.ID, LogicalID: id, Type: declared.Type, Properties: properties,
+		Stack: w.stack.Name, StackID: w.stack.ID, LogicalID: id, Type: declared.Type, Generation: rec.Generation, Properties: properties,
 		PhysicalID: rec.PhysicalID, Attributes: decode(rec.Attributes), Old: decode(rec.Properties),
 	}
-	settled := rec.Status == createComplete || rec.Status == updateComplete
-	if settled && rec.Type == declared.Type && bytes.Equal(rec.Properties, encoded) {
-		_, own := provider.(custom)
-		if own || !w.hungOnReplaced(id) {
-			return nil
-		}
-		// What it had put there (a policy, a subscription, a permission) went with the resource that was deleted.
-		rec.Status = createInProgress
+	if rec.complete() && rec.Type == declared.Type && bytes.Equal(rec.Properties, encoded) {
+		return nil
 	}
 
 	var made Resource
 	action := "create"
 	if rec.made() {
 		action = "update"
+		w.remember(&rec)
+		w.tellResource(rec, updateInProgress, "", encoded)
 		if rec.Type == declared.Type {
 			made, err = provider.Update(ctx, r)
 		} else {
 			err = ErrReplace
 		}
-		if errors.Is(err, ErrReplace) {
-			w.mu.Lock()
-			w.replaced[id] = true
-			w.mu.Unlock()
+		switch {
+		case errors.Is(err, ErrReplace):
 			made, err = w.replace(ctx, &rec, declared, r)
+		case err != nil:
+			rec.Attempted = encoded
+		case made.PhysicalID != rec.PhysicalID:
+			w.outdate(&rec, declared)
 		}
 	} else {
+		w.tellResource(rec, createInProgress, "", encoded)
 		r.Resume = rec.Status != ""
 		r.PhysicalID, r.Attributes, r.Old = "", nil, nil
-		made, err = provider.Create(ctx, r)
+		if made, err = provider.Create(ctx, r); err != nil && made.PhysicalID != "" {
+			// Half of it is there, and must go with the rest.
+			rec.PhysicalID, rec.Properties = made.PhysicalID, encoded
+			rec.Attributes = encode(made.Attributes)
+		}
 	}
 	if err != nil {
-		rec.Status, rec.Reason = map[string]string{"create": createFailed, "update": updateFailed}[action], err.Error()
-		w.put(rec)
-		return &DeployError{w.stack.Name, id, declared.Type, action, err}
+		return w.fell(rec, declared, action, err)
 	}
 	attributes, err := json.Marshal(made.Attributes)
 	if err != nil {
-		return &DeployError{w.stack.Name, id, declared.Type, action, err}
+		return w.fell(rec, declared, action, err)
 	}
 	rec.Type, rec.PhysicalID, rec.Properties, rec.Attributes, rec.Reason = declared.Type, made.PhysicalID, encoded, attributes, ""
-	rec.Status = map[string]string{"create": createComplete, "update": updateComplete}[action]
+	rec.Status, rec.Attempted, rec.Replacing = map[string]string{"create": createComplete, "update": updateComplete}[action], nil, false
 	w.put(rec)
+	w.tellResource(rec, rec.Status, "", encoded)
 	if _, own := provider.(custom); own || action == "update" {
 		// What a custom resource has done must not be asked for again. All else can be created twice, so that the
 		// records of a new stack are written together.
@@ -333,33 +486,63 @@ func (w *work) apply(ctx context.Context, id string) error {
 	return nil
 }
 
-// hungOnReplaced tells whether a resource that this one needs was deleted and made again.
-func (w *work) hungOnReplaced(id string) bool {
+// fell writes that a resource could not be made or changed.
+func (w *work) fell(rec resourceRecord, declared TemplateResource, action string, err error) error {
+	var call *failedCall
+	service := ""
+	if errors.As(err, &call) {
+		service = call.service
+	}
+	creating := !rec.made()
+	rec.Status, rec.Reason = updateFailed, w.s.reason(service, err)
+	if creating {
+		rec.Status = createFailed
+	}
+	if rec.Type == "" {
+		rec.Type = declared.Type
+	}
+	w.put(rec)
+	w.tellResource(rec, rec.Status, rec.Reason, nil)
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	return slices.ContainsFunc(w.t.needs(id), func(n string) bool { return w.replaced[n] })
+	w.failed[rec.LogicalID] = creating
+	w.mu.Unlock()
+	return &DeployError{w.stack.Name, rec.LogicalID, declared.Type, action, err}
 }
 
-// replace deletes the old resource, unless it is to be retained, and makes the new one.
+// replace makes the resource that takes the place of the old one, which is deleted when the update is complete.
 func (w *work) replace(ctx context.Context, rec *resourceRecord, declared TemplateResource, r Request) (Resource, error) {
-	if declared.UpdateReplacePolicy != "Retain" {
-		old := r
-		old.Type, old.Properties = rec.Type, r.Old
-		provider := w.s.provider(rec.Type)
-		if provider == nil {
-			return Resource{}, fmt.Errorf("the local cloud does not implement the resource type %s any more", rec.Type)
-		}
-		if err := provider.Delete(ctx, old); err != nil {
-			return Resource{}, err
-		}
-		rec.Type, rec.Status, rec.PhysicalID, rec.Properties, rec.Attributes = declared.Type, createInProgress, "", nil, nil
-		w.put(*rec)
-		if err := w.save(); err != nil {
-			return Resource{}, err
-		}
+	if name := w.s.customName(declared.Type, r.Properties); name != "" && rec.Type == declared.Type && name == w.s.customName(rec.Type, r.Old) {
+		return Resource{}, errCustomNamed(name)
+	}
+	w.tellResource(*rec, updateInProgress,
+		"Requested update requires the creation of a new physical resource; hence creating one.", nil)
+	r.Resume = rec.Replacing
+	rec.Replacing = true
+	w.put(*rec)
+	if err := w.save(); err != nil {
+		return Resource{}, err
 	}
 	r.PhysicalID, r.Attributes, r.Old = "", nil, nil
-	return w.s.provider(declared.Type).Create(ctx, r)
+	r.Generation++
+	made, err := w.s.provider(declared.Type).Create(ctx, r)
+	if err != nil {
+		if made.PhysicalID != "" {
+			half := resourceVersion{Type: declared.Type, PhysicalID: made.PhysicalID, Generation: r.Generation}
+			half.Properties, half.Attributes = encode(r.Properties), encode(made.Attributes)
+			rec.Stale = append(rec.Stale, half)
+		}
+		return made, err
+	}
+	w.outdate(rec, declared)
+	rec.Generation = r.Generation
+	return made, nil
+}
+
+// outdate puts the resource aside that a new one has taken the place of.
+func (w *work) outdate(rec *resourceRecord, declared TemplateResource) {
+	old := rec.version()
+	old.Retain = declared.UpdateReplacePolicy == "Retain"
+	rec.Stale = append(rec.Stale, old)
 }
 
 func mapOrEmpty(m map[string]any) map[string]any {
@@ -369,110 +552,129 @@ func mapOrEmpty(m map[string]any) map[string]any {
 	return m
 }
 
-func (w *work) outputs() error {
+func (w *work) outputs(ctx context.Context) error {
 	w.stack.Outputs = nil
 	for _, name := range slices.Sorted(maps.Keys(w.t.Outputs)) {
 		o := w.t.Outputs[name]
 		if o.Condition != "" && !w.scope.conditions[o.Condition] {
 			continue
 		}
-		v, err := w.scope.value("Outputs."+name+".Value", o.Value)
-		if err == nil {
-			var text string
-			if text, err = asText(v); err == nil {
-				w.stack.Outputs = append(w.stack.Outputs, outputRecord{name, text, o.Description})
-				continue
-			}
+		record, err := w.output(ctx, name, o)
+		if err != nil {
+			return fmt.Errorf("cloudformation: stack %s: output %s: %w", w.stack.Name, name, err)
 		}
-		return fmt.Errorf("cloudformation: stack %s: output %s: %w", w.stack.Name, name, err)
+		w.stack.Outputs = append(w.stack.Outputs, record)
 	}
-	return nil
+	return w.s.checkExports(w)
 }
 
-// removeUnwanted deletes the resources that the template no longer has, those made last first.
-func (w *work) removeUnwanted(ctx context.Context) error {
-	var gone []resourceRecord
-	for _, id := range slices.Sorted(maps.Keys(w.records)) {
-		r := w.records[id]
-		if !w.wanted(id) {
-			gone = append(gone, r)
+func (w *work) output(ctx context.Context, name string, o Output) (outputRecord, error) {
+	record := outputRecord{Key: name, Description: o.Description}
+	for _, part := range []struct {
+		member string
+		from   any
+		to     *string
+	}{{"Value", o.Value, &record.Value}, {"Export.Name", o.Export, &record.Export}} {
+		if part.from == nil {
+			continue
+		}
+		v, err := w.scope.value("Outputs."+name+"."+part.member, part.from)
+		if err != nil {
+			return record, err
+		}
+		if *part.to, err = asText(v); err != nil {
+			return record, err
+		}
+		if *part.to, err = w.s.resolveText(ctx, *part.to); err != nil {
+			return record, err
 		}
 	}
-	return w.remove(ctx, gone)
+	return record, nil
 }
 
-func (w *work) remove(ctx context.Context, list []resourceRecord) error {
-	slices.SortFunc(list, func(a, b resourceRecord) int { return b.Position - a.Position })
-	for _, r := range list {
-		if r.DeletionPolicy != "Retain" && r.DeletionPolicy != "RetainExceptOnCreate" && r.made() {
-			provider := w.s.provider(r.Type)
-			if provider == nil {
-				return &DeployError{w.stack.Name, r.LogicalID, r.Type, "delete", awsapi.NotBuilt("the resource type " + r.Type)}
-			}
-			err := provider.Delete(ctx, Request{
-				Stack: w.stack.Name, StackID: w.stack.ID, LogicalID: r.LogicalID, Type: r.Type,
-				Properties: decode(r.Properties), PhysicalID: r.PhysicalID, Attributes: decode(r.Attributes),
-			})
-			if err != nil {
-				r.Status, r.Reason = deleteFailed, err.Error()
-				w.put(r)
-				return &DeployError{w.stack.Name, r.LogicalID, r.Type, "delete", err}
-			}
-		}
-		w.mu.Lock()
-		delete(w.records, r.LogicalID)
-		w.dirty[r.LogicalID] = true
-		w.mu.Unlock()
+// succeed ends a deployment that did what it should: what was replaced or is no longer wanted goes now.
+func (w *work) succeed(ctx context.Context) error {
+	var failures error
+	if w.updating {
+		w.stack.Status, w.stack.Reason = updateCleanup, ""
+		w.tellStack("")
 		if err := w.save(); err != nil {
 			return err
 		}
+		if failures = w.cleanUp(ctx); errors.Is(failures, store.ErrClosed) {
+			return failures
+		}
 	}
-	return nil
-}
-
-// end writes how the deployment ended.
-func (w *work) end(failure error) error {
 	w.stack.Status, w.stack.Reason = createComplete, ""
 	if w.updating {
 		w.stack.Status = updateComplete
 	}
-	if failure != nil {
-		w.stack.Status, w.stack.Reason = createFailed, failure.Error()
-		if w.updating {
-			w.stack.Status = updateFailed
-		}
+	return errors.Join(failures, w.conclude(""))
+}
+
+// conclude writes the status in which an operation ends.
+func (w *work) conclude(reason string) error {
+	w.stack.Reason, w.stack.Updated = reason, w.s.config.Scheduler.Now()
+	w.tellStack(reason)
+	switch w.stack.Status {
+	case createComplete, updateComplete, updateRollbackComplete:
+		w.settle()
 	}
-	w.stack.Updated = w.s.config.Scheduler.Now()
+	w.stack.Task.Token = ""
 	return w.save()
 }
 
-// Delete deletes a stack and its resources, except those with DeletionPolicy Retain. A stack that is not there is no
-// error.
-func (s *Service) Delete(ctx context.Context, id awsapi.Identity, name string) error {
-	leave, err := s.enter(ctx, name)
-	if err != nil {
-		return err
+// settle forgets what a rollback would have needed.
+func (w *work) settle() {
+	w.stack.Before = nil
+	for _, id := range slices.Sorted(maps.Keys(w.records)) {
+		if r := w.records[id]; r.New || r.Before != nil || r.Attempted != nil || r.Replacing || r.Stale != nil {
+			r.New, r.Before, r.Attempted, r.Replacing, r.Stale = false, nil, nil, false, nil
+			w.put(r)
+		}
 	}
-	defer leave()
-	return s.delete(context.WithValue(ctx, identityKey{}, id), name)
 }
 
-func (s *Service) delete(ctx context.Context, name string) error {
-	stack, ok, err := s.stack(name)
-	if err != nil || !ok {
-		return err
+// fail ends a deployment that failed, and undoes it unless it is to be kept.
+func (w *work) fail(ctx context.Context, failure error) error {
+	reason := w.failureReason(failure)
+	if how := w.stack.Task.OnFailure; how == doNothing || how == doKeep {
+		w.stack.Status = createFailed
+		if w.updating {
+			w.stack.Status = updateFailed
+		}
+		if how == doKeep {
+			reason = failure.Error()
+		}
+		return w.conclude(reason)
 	}
-	w := &work{s: s, stack: stack, dirty: map[string]bool{}}
-	if w.records, err = s.stackResources(name); err != nil {
-		return err
+	if w.updating {
+		return w.rollBackUpdate(ctx, reason)
 	}
-	w.stack.Status, w.stack.Reason = deleteInProgress, ""
-	if err := w.save(); err != nil {
-		return err
+	return w.rollBackCreate(ctx, reason)
+}
+
+// failureReason is what the stack's event says.
+func (w *work) failureReason(failure error) string {
+	var created, updated []string
+	for _, id := range slices.Sorted(maps.Keys(w.failed)) {
+		if w.failed[id] {
+			created = append(created, id)
+		} else {
+			updated = append(updated, id)
+		}
 	}
-	if err := w.remove(ctx, slices.Collect(maps.Values(w.records))); err != nil {
-		w.stack.Status, w.stack.Reason = deleteFailed, err.Error()
-		return errors.Join(err, w.save())
+	text := ""
+	if created != nil {
+		text += "The following resource(s) failed to create: [" + strings.Join(created, ", ") + "]. "
 	}
-	return s.config.Store.Update(func(tx *store.Tx) error { return stacks.Delete(tx, name) })
+	if updated != nil {
+		text += "The following resource(s) failed to update: [" + strings.Join(updated, ", ") + "]. "
+	}
+	if text == "" && awsapi.Code(failure) == "InternalFailure" {
+		return failure.Error()
+	} else if text == "" {
+		return awsapi.AsError(failure).Message
+	}
+	return text
 }

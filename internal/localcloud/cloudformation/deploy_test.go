@@ -20,7 +20,9 @@ import (
 type recorder struct {
 	calls   []call
 	exists  map[string]bool
-	fail    map[string]error // by service:operation
+	fail    map[string]error  // by service:operation
+	objects map[string]string // in S3, by bucket/key
+	values  map[string]string // of SSM parameters
 	respond func(event customEvent)
 }
 
@@ -28,6 +30,7 @@ type call struct {
 	Service, Operation string
 	Input              map[string]any
 	Identity           awsapi.Identity `json:"-"`
+	failed             bool
 }
 
 func (c call) name() string { return c.Service + ":" + c.Operation }
@@ -38,8 +41,10 @@ func (r *recorder) Call(_ context.Context, id awsapi.Identity, service, operatio
 	if err := json.Unmarshal(input.(json.RawMessage), &c.Input); err != nil {
 		return nil, err
 	}
+	err := r.fail[c.name()]
+	c.failed = err != nil
 	r.calls = append(r.calls, c)
-	if err := r.fail[c.name()]; err != nil {
+	if err != nil {
 		return nil, err
 	}
 	name := func(members ...string) string {
@@ -68,6 +73,19 @@ func (r *recorder) Call(_ context.Context, id awsapi.Identity, service, operatio
 	case "lambda:DeleteFunction", "iam:DeleteRole", "iot:DeleteTopicRule", "iot:DeletePolicy", "iot:DeleteJobTemplate",
 		"dynamodb:DeleteTable", "s3:DeleteBucket", "cloudwatchlogs:DeleteLogGroup":
 		delete(r.exists, name("FunctionName", "RoleName", "ruleName", "policyName", "jobTemplateId", "TableName", "Bucket", "logGroupName"))
+	case "s3:GetObject":
+		key := name("Bucket") + "/" + c.Input["Key"].(string)
+		body, ok := r.objects[strings.TrimPrefix(key, "s3/")]
+		if !ok {
+			return nil, awsapi.Errorf("NoSuchKey", "The specified key does not exist.")
+		}
+		return map[string]any{"Body": []byte(body)}, nil
+	case "ssm:GetParameter":
+		value, ok := r.values[c.Input["Name"].(string)]
+		if !ok {
+			return nil, awsapi.Errorf("ParameterNotFound", "")
+		}
+		return map[string]any{"Parameter": map[string]any{"Value": value, "Type": "String"}}, nil
 	case "dynamodb:DescribeTable":
 		return map[string]any{"Table": map[string]any{"TableStatus": "ACTIVE"}}, nil
 	case "sqs:CreateQueue":
@@ -136,7 +154,7 @@ var root = awsapi.RootOf("123456789012")
 func newWorld(t *testing.T, db *store.DB) world {
 	t.Helper()
 	s := scheduler.NewVirtual(1, time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
-	w := world{cloud: &recorder{exists: map[string]bool{}, fail: map[string]error{}}, urls: &postbox{open: map[string]func([]byte){}}, db: db}
+	w := world{cloud: &recorder{exists: map[string]bool{}, fail: map[string]error{}, objects: map[string]string{}, values: map[string]string{}}, urls: &postbox{open: map[string]func([]byte){}}, db: db}
 	w.Service = New(Config{
 		Scheduler: s, Store: db, Caller: w.cloud, Account: "123456789012", Region: "us-east-1", ResponseURLs: w.urls,
 	})
@@ -144,7 +162,7 @@ func newWorld(t *testing.T, db *store.DB) world {
 		s.Go("function", func() {
 			answer, err := json.Marshal(customAnswer{
 				Status: "SUCCESS", PhysicalResourceID: "custom-1", StackID: event.StackID, RequestID: event.RequestID,
-				LogicalResourceID: event.LogicalResourceID, Data: map[string]any{"Colour": "blue"},
+				LogicalResourceID: event.LogicalResourceID, Data: map[string]any{"Colour": "blue", "DataEndpoint": "data", "JobsEndpoint": "jobs"},
 			})
 			if err != nil {
 				t.Error(err)

@@ -33,7 +33,9 @@ func (e *TemplateError) As(target any) bool {
 	}
 	text := make([]string, len(e.Problems))
 	for i, p := range e.Problems {
-		text[i] = p.Path + ": " + p.Message
+		if text[i] = p.Message; p.Path != "" {
+			text[i] = p.Path + ": " + p.Message
+		}
 	}
 	*t = awsapi.Errorf("ValidationError", "Template format error: %s", strings.Join(text, "; "))
 	return true

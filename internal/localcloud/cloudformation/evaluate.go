@@ -22,6 +22,8 @@ type scope struct {
 	// resource returns what Ref gives for a resource, attribute what GetAtt does.
 	resource  func(id string) (any, error)
 	attribute func(id, name string) (any, error)
+	// imported returns what another stack exports under a name.
+	imported func(name string) (string, error)
 }
 
 // noValue is what {"Ref": "AWS::NoValue"} evaluates to: the member or element that has it is left out.
@@ -30,7 +32,8 @@ type noValue struct{}
 // fn is an intrinsic function. Its argument has been evaluated unless raw is set.
 type fn struct {
 	arguments   int  // length of the argument list; 0 for any argument
-	conditional bool // allowed in Conditions only
+	conditional bool // allowed in Conditions and Rules only
+	rule        bool // allowed in Rules only
 	raw         bool
 	eval        func(s *scope, path string, arg any) (any, error)
 }
@@ -39,21 +42,27 @@ var functions map[string]fn
 
 func init() {
 	functions = map[string]fn{
-		"Ref":           {raw: true, eval: (*scope).ref},
-		"Fn::GetAtt":    {raw: true, eval: (*scope).getAtt},
-		"Fn::Sub":       {raw: true, eval: (*scope).sub},
-		"Fn::If":        {arguments: 3, raw: true, eval: (*scope).ifFn},
-		"Fn::Join":      {arguments: 2, eval: (*scope).join},
-		"Fn::Select":    {arguments: 2, eval: (*scope).selectFn},
-		"Fn::Split":     {arguments: 2, eval: (*scope).split},
-		"Fn::FindInMap": {arguments: 3, eval: (*scope).findInMap},
-		"Fn::Base64":    {eval: (*scope).base64},
-		"Fn::GetAZs":    {eval: (*scope).getAZs},
-		"Fn::Equals":    {arguments: 2, conditional: true, eval: (*scope).equals},
-		"Fn::And":       {conditional: true, eval: (*scope).and},
-		"Fn::Or":        {conditional: true, eval: (*scope).or},
-		"Fn::Not":       {arguments: 1, conditional: true, eval: (*scope).not},
-		"Condition":     {conditional: true, raw: true, eval: (*scope).conditionRef},
+		"Ref":             {raw: true, eval: (*scope).ref},
+		"Fn::GetAtt":      {raw: true, eval: (*scope).getAtt},
+		"Fn::Sub":         {raw: true, eval: (*scope).sub},
+		"Fn::If":          {arguments: 3, raw: true, eval: (*scope).ifFn},
+		"Fn::Join":        {arguments: 2, eval: (*scope).join},
+		"Fn::Select":      {arguments: 2, eval: (*scope).selectFn},
+		"Fn::Split":       {arguments: 2, eval: (*scope).split},
+		"Fn::FindInMap":   {arguments: 3, eval: (*scope).findInMap},
+		"Fn::Base64":      {eval: (*scope).base64},
+		"Fn::GetAZs":      {eval: (*scope).getAZs},
+		"Fn::ImportValue": {eval: (*scope).importFn},
+
+		"Fn::Contains":         {arguments: 2, rule: true, eval: (*scope).contains},
+		"Fn::EachMemberEquals": {arguments: 2, rule: true, eval: (*scope).eachMemberEquals},
+		"Fn::EachMemberIn":     {arguments: 2, rule: true, eval: (*scope).eachMemberIn},
+
+		"Fn::Equals": {arguments: 2, conditional: true, eval: (*scope).equals},
+		"Fn::And":    {conditional: true, eval: (*scope).and},
+		"Fn::Or":     {conditional: true, eval: (*scope).or},
+		"Fn::Not":    {arguments: 1, conditional: true, eval: (*scope).not},
+		"Condition":  {conditional: true, raw: true, eval: (*scope).conditionRef},
 	}
 }
 
@@ -335,6 +344,17 @@ func (s *scope) findInMap(_ string, arg any) (any, error) {
 func (s *scope) base64(_ string, arg any) (any, error) {
 	text, err := asText(arg)
 	return base64.StdEncoding.EncodeToString([]byte(text)), err
+}
+
+func (s *scope) importFn(_ string, arg any) (any, error) {
+	name, err := asText(arg)
+	if err != nil {
+		return nil, err
+	}
+	if s.imported == nil {
+		return nil, errors.New("nothing can be imported here")
+	}
+	return s.imported(name)
 }
 
 func (s *scope) getAZs(_ string, arg any) (any, error) {

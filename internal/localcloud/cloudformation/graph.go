@@ -18,6 +18,12 @@ func (p *parser) references() {
 	for _, id := range slices.Sorted(maps.Keys(t.Conditions)) {
 		p.check("Conditions."+id, t.Conditions[id], usesInCondition)
 	}
+	for _, id := range slices.Sorted(maps.Keys(t.Rules)) {
+		p.check("Rules."+id+".RuleCondition", t.Rules[id].Condition, usesInRule)
+		for i, a := range t.Rules[id].Assertions {
+			p.check(index("Rules."+id+".Assertions", i)+".Assert", a.Assert, usesInRule)
+		}
+	}
 	for _, id := range slices.Sorted(maps.Keys(t.Resources)) {
 		r, path := t.Resources[id], "Resources."+id
 		for _, name := range slices.Sorted(maps.Keys(r.Properties)) {
@@ -32,6 +38,7 @@ func (p *parser) references() {
 	}
 	for _, id := range slices.Sorted(maps.Keys(t.Outputs)) {
 		p.check("Outputs."+id+".Value", t.Outputs[id].Value, usesInResource)
+		p.check("Outputs."+id+".Export.Name", t.Outputs[id].Export, usesInResource)
 		p.condition("Outputs."+id+".Condition", t.Outputs[id].Condition)
 	}
 }
@@ -47,6 +54,7 @@ type place int
 const (
 	usesInResource  place = iota // Ref and GetAtt of resources are allowed
 	usesInCondition              // conditions are evaluated before any resource
+	usesInRule                   // as in a condition, and the functions of rules
 )
 
 // check walks a value.
@@ -57,9 +65,7 @@ func (p *parser) check(path string, v any, where place) {
 			p.check(index(path, i), e, where)
 		}
 	case string:
-		if strings.Contains(v, "{{resolve:") {
-			p.add(path, "the local cloud does not implement dynamic references")
-		}
+		p.dynamicReferences(path, v)
 	case map[string]any:
 		name, arg, ok := function(v)
 		if !ok {
@@ -98,7 +104,7 @@ func (p *parser) checkFunction(path, name string, arg any, where place) {
 			p.add(path, "%v", err)
 			return
 		}
-		if _, ok := p.t.Resources[id]; !ok || where == usesInCondition {
+		if _, ok := p.t.Resources[id]; !ok || where != usesInResource {
 			p.add(path, "there is no resource %s that could be used here", id)
 		}
 	case name == "Fn::Sub":
@@ -106,8 +112,11 @@ func (p *parser) checkFunction(path, name string, arg any, where place) {
 	case !ok:
 		p.add(path, "the local cloud does not implement %s", name)
 	default:
-		if f.conditional && where != usesInCondition {
+		if f.conditional && where == usesInResource {
 			p.add(path, "%s can be used in Conditions only", name)
+		}
+		if f.rule && where != usesInRule {
+			p.add(path, "%s can be used in Rules only", name)
 		}
 		if name == "Fn::If" {
 			if list, ok := arg.([]any); ok && len(list) == 3 {
@@ -139,7 +148,7 @@ func (p *parser) checkName(path, id string, where place) {
 	if _, ok := p.t.Parameters[id]; ok || slices.Contains(pseudoParameters, id) {
 		return
 	}
-	if _, ok := p.t.Resources[id]; !ok || where == usesInCondition {
+	if _, ok := p.t.Resources[id]; !ok || where != usesInResource {
 		p.add(path, "there is no parameter or resource %s that could be used here", id)
 	}
 }
@@ -158,7 +167,7 @@ func (p *parser) checkSub(path string, arg any, where place) {
 			continue
 		}
 		if id, _, isAttribute := strings.Cut(name, "."); isAttribute {
-			if _, ok := p.t.Resources[id]; !ok || where == usesInCondition {
+			if _, ok := p.t.Resources[id]; !ok || where != usesInResource {
 				p.add(path, "there is no resource %s that could be used here", id)
 			}
 			continue

@@ -103,17 +103,17 @@ func (k bound) Create(ctx context.Context, r Request) (Resource, error) {
 			return Resource{}, err
 		}
 	}
-	if k.ready != nil {
-		if err := k.ready(ctx, k.s, name); err != nil {
-			return Resource{}, err
-		}
-	}
 	made := Resource{PhysicalID: name, Attributes: map[string]any{}}
 	if k.physical != nil {
 		made.PhysicalID = k.physical(e, name, out)
 	}
 	for attribute, of := range k.attributes {
 		made.Attributes[attribute] = of(e, name, out)
+	}
+	if k.ready != nil {
+		if err := k.ready(ctx, k.s, name); err != nil {
+			return made, err
+		}
 	}
 	if adopted {
 		// It may have been made from an earlier version of the template.
@@ -179,6 +179,7 @@ func (k bound) finish(r Request, operation string, in map[string]any) error {
 // Update implements Provider.
 func (k bound) Update(ctx context.Context, r Request) (Resource, error) {
 	changed, retag := map[string]bool{}, false
+	var drops []string
 	for _, name := range slices.Sorted(maps.Keys(k.properties)) {
 		before, had := r.Old[name]
 		after, has := r.Properties[name]
@@ -192,24 +193,42 @@ func (k bound) Update(ctx context.Context, r Request) (Resource, error) {
 			retag = true
 		case m.inPlace:
 			return Resource{}, awsapi.NotBuilt("a change of " + name + " of a resource of type " + r.Type)
-		case m.change() == "":
-			if old, _ := r.Old[k.name.property].(string); old != "" && old == r.Properties[k.name.property] {
+		case m.change() == "" || !has && !k.canUnset(m):
+			if old := k.customName(r.Old); old != "" && old == k.customName(r.Properties) {
 				return Resource{}, errCustomNamed(old)
 			}
 			return Resource{}, ErrReplace
-		case !has:
-			return Resource{}, ErrReplace
+		case has || m.change() == k.create:
+			changed[m.change()] = true
+		case m.dropped != "":
+			drops = append(drops, m.dropped)
 		default:
+			r.Properties = maps.Clone(r.Properties)
+			r.Properties[name] = m.unset
 			changed[m.change()] = true
 		}
 	}
 	made := Resource{PhysicalID: r.PhysicalID, Attributes: r.Attributes}
 	if retag {
 		if err := k.retag(ctx, r, made); err != nil {
-			return Resource{}, err
+			return made, err
 		}
 	}
-	return made, k.setAll(ctx, r, made, func(m member) bool { return changed[m.change()] }, member.change)
+	if err := k.setAll(ctx, r, made, func(m member) bool { return changed[m.change()] }, member.change); err != nil {
+		return made, err
+	}
+	for _, operation := range drops {
+		if _, err := k.s.call(ctx, k.service, operation, map[string]any{k.key: k.keyValue(made)}); err != nil {
+			return made, err
+		}
+	}
+	return made, nil
+}
+
+// canUnset tells whether a property can be taken away without a new resource: the operation that sets it sets all of the
+// resource, or its default is known, or there is an operation that takes it away.
+func (k bound) canUnset(m member) bool {
+	return m.change() != "" && (m.change() == k.create || m.unset != nil || m.dropped != "")
 }
 
 // Delete implements Provider.
@@ -226,4 +245,46 @@ func (k bound) Delete(ctx context.Context, r Request) error {
 		return nil
 	}
 	return err
+}
+
+// customName implements named.
+func (k bound) customName(properties map[string]any) string {
+	if k.name.borrowed {
+		return ""
+	}
+	name, _ := properties[k.name.property].(string)
+	return name
+}
+
+// addTags implements tagged: a tag that the resource has of its own stays.
+func (k bound) addTags(properties map[string]any, tags map[string]string) {
+	m, ok := k.properties["Tags"]
+	if !ok || m.unused != "" {
+		return
+	}
+	switch m.kind {
+	case isMapping:
+		own, _ := properties["Tags"].(map[string]any)
+		all := map[string]any{}
+		for key, value := range tags {
+			all[key] = value
+		}
+		maps.Copy(all, own)
+		properties["Tags"] = all
+	default:
+		own, _ := properties["Tags"].([]any)
+		has := map[string]bool{}
+		for _, e := range own {
+			tag, _ := e.(map[string]any)
+			key, _ := tag["Key"].(string)
+			has[key] = true
+		}
+		all := slices.Clone(own)
+		for _, key := range slices.Sorted(maps.Keys(tags)) {
+			if !has[key] {
+				all = append(all, map[string]any{"Key": key, "Value": tags[key]})
+			}
+		}
+		properties["Tags"] = all
+	}
 }

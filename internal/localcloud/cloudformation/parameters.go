@@ -10,8 +10,9 @@ import (
 	"unicode/utf8"
 )
 
-// values are the parameters of a deployment: what is given, else the default.
-func (t *Template) values(given map[string]string) (map[string]any, error) {
+// values are the parameters of a deployment: what is given, else the default. Fetched are the values of those that name
+// a parameter in Systems Manager.
+func (t *Template) values(given, fetched map[string]string) (map[string]any, error) {
 	var p problems
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if _, ok := t.Parameters[name]; !ok {
@@ -29,6 +30,11 @@ func (t *Template) values(given map[string]string) (map[string]any, error) {
 			}
 			text = shownText(d.Default)
 		}
+		if parameterStoreType.MatchString(d.Type) {
+			if text, ok = fetched[name]; !ok {
+				p.add(path, "the value must come from the SSM parameter store (%s)", d.Type)
+			}
+		}
 		if message := d.check(text); message != "" {
 			if d.ConstraintDescription != "" {
 				message += " (" + d.ConstraintDescription + ")"
@@ -42,7 +48,7 @@ func (t *Template) values(given map[string]string) (map[string]any, error) {
 
 // value is what Ref gives.
 func (d Parameter) value(text string) any {
-	if d.Type != "CommaDelimitedList" && d.Type != "List<Number>" {
+	if d.Type != "CommaDelimitedList" && !strings.Contains(d.Type, "List<") && !strings.Contains(d.Type, "<CommaDelimitedList>") {
 		return text
 	}
 	list := []any{}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
@@ -19,7 +20,8 @@ type Provider interface {
 	Check(path string, properties map[string]any) []Problem
 	// Attributes are the names that Fn::GetAtt may use; nil if they are known only after creation.
 	Attributes() []string
-	// Create makes the resource. With Resume set an earlier Create may have made some or all of it.
+	// Create makes the resource. With Resume set an earlier Create may have made some or all of it. A Resource with a
+	// physical id beside an error is what there is of one that could not be made whole.
 	Create(ctx context.Context, r Request) (Resource, error)
 	// Update changes a resource; r.Old are its properties so far. ErrReplace if that cannot be done in place.
 	Update(ctx context.Context, r Request) (Resource, error)
@@ -43,6 +45,7 @@ type Request struct {
 	Stack, StackID string
 	LogicalID      string
 	Type           string
+	Generation     int            // how often the resource has been replaced
 	Properties     map[string]any // evaluated
 	Resume         bool           // Create only
 
@@ -64,15 +67,21 @@ type naming struct {
 	max       int    // longest name, 0 if there is no limit
 	lower     bool
 	separator string // "" is "-"
+	borrowed  bool   // the property names what the resource belongs to
 }
 
-// physicalName is the name in the properties, else STACK-LOGICALID-SUFFIX as CloudFormation makes it, but with a suffix
-// that follows from stack, resource, account and region.
+// physicalName is the name in the properties, else STACK-LOGICALID-SUFFIX as CloudFormation makes it. The suffix follows
+// from the stack's ARN, the resource and how often it has been replaced, so that a creation that was cut short finds what
+// it had made, and no other stack has the name.
 func (n naming) physicalName(e environment, r Request) string {
 	if name, ok := r.Properties[n.property].(string); ok && name != "" {
 		return name
 	}
-	sum := sha256.Sum256([]byte(strings.Join([]string{r.Stack, r.LogicalID, e.account, e.region}, "\x00")))
+	of := []string{r.StackID, r.LogicalID, e.account, e.region}
+	if r.Generation > 0 {
+		of = append(of, strconv.Itoa(r.Generation))
+	}
+	sum := sha256.Sum256([]byte(strings.Join(of, "\x00")))
 	suffix := base32.StdEncoding.EncodeToString(sum[:])[:12]
 	separator := n.separator
 	if separator == "" {
@@ -138,6 +147,7 @@ func (s *Service) checkAttributes(t *Template, p *problems) {
 	}
 	for _, id := range slices.Sorted(maps.Keys(t.Outputs)) {
 		check("Outputs."+id+".Value", t.Outputs[id].Value)
+		check("Outputs."+id+".Export.Name", t.Outputs[id].Export)
 	}
 }
 

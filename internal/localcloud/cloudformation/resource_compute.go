@@ -2,6 +2,7 @@ package cloudformation
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -23,19 +24,20 @@ var lambdaFunction = kind{
 		"Role":          text.by(configure),
 		"Handler":       text.by(configure),
 		"Runtime":       text.by(configure),
-		"Description":   text.by(configure),
-		"Timeout":       number.by(configure),
-		"MemorySize":    number.by(configure),
+		"Description":   text.by(configure).orElse(""),
+		"Timeout":       number.by(configure).orElse(json.Number("3")),
+		"MemorySize":    number.by(configure).orElse(json.Number("128")),
 		"Architectures": texts.by(recode),
 		"PackageType":   text,
-		"Environment":   object(members{"Variables": mappingOf(text)}).by(configure),
-		"DeadLetterConfig": object(members{"TargetArn": text}).
-			by(configure),
+		"Environment": object(members{"Variables": mappingOf(text)}).by(configure).
+			orElse(map[string]any{"Variables": map[string]any{}}),
+		"DeadLetterConfig": object(members{"TargetArn": text}).by(configure).orElse(map[string]any{"TargetArn": ""}),
 		"LoggingConfig": object(members{"LogGroup": text, "LogFormat": text, "ApplicationLogLevel": text, "SystemLogLevel": text}).
 			by(configure),
-		"TracingConfig":                object(members{"Mode": text}).by(configure),
+		"TracingConfig": object(members{"Mode": text}).by(configure).
+			orElse(map[string]any{"Mode": "PassThrough"}),
 		"EphemeralStorage":             unused("a function has the space that the machine has"),
-		"ReservedConcurrentExecutions": number.set("PutFunctionConcurrency"),
+		"ReservedConcurrentExecutions": number.set("PutFunctionConcurrency").drop("DeleteFunctionConcurrency"),
 		"KmsKeyArn":                    unused(unusedEncryption),
 		"Tags":                         tagMap,
 	},
@@ -75,7 +77,8 @@ var lambdaPermission = kind{
 }
 
 var eventInvokeConfig = kind{
-	service: "lambda", create: "PutFunctionEventInvokeConfig", key: "FunctionName", name: naming{property: "FunctionName"},
+	service: "lambda", create: "PutFunctionEventInvokeConfig", key: "FunctionName",
+	name:     naming{property: "FunctionName", borrowed: true},
 	required: []string{"FunctionName", "Qualifier"},
 	properties: members{
 		"FunctionName": text, "Qualifier": text,
@@ -110,7 +113,7 @@ var stateMachine = kind{
 			"Level": text, "IncludeExecutionData": boolean,
 			"Destinations": listOf(object(members{"CloudWatchLogsLogGroup": object(members{"LogGroupArn": text})})),
 		}).by(updateMachine),
-		"TracingConfiguration": object(members{"Enabled": boolean}).by(updateMachine),
+		"TracingConfiguration": object(members{"Enabled": boolean}).by(updateMachine).orElse(map[string]any{"Enabled": false}),
 		"Tags":                 listOf(object(members{"Key": text.as("key"), "Value": text.as("value")})),
 	},
 	build: map[string]func(Request, map[string]any) error{

@@ -47,18 +47,12 @@ func (p custom) Create(ctx context.Context, r Request) (Resource, error) {
 }
 
 // Update implements Provider. A function that answers with another physical id has replaced the resource; the old one
-// is then deleted, as CloudFormation does.
+// is deleted with what else the update has replaced.
 func (p custom) Update(ctx context.Context, r Request) (Resource, error) {
 	if r.Old["ServiceToken"] != r.Properties["ServiceToken"] {
 		return Resource{}, errors.New("modifying the ServiceToken of a custom resource is not allowed")
 	}
-	made, err := p.ask(ctx, "Update", r)
-	if err != nil || made.PhysicalID == r.PhysicalID {
-		return made, err
-	}
-	old := r
-	old.Properties = r.Old
-	return made, p.Delete(ctx, old)
+	return p.ask(ctx, "Update", r)
 }
 
 func (p custom) Delete(ctx context.Context, r Request) error {

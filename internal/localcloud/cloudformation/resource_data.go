@@ -2,6 +2,7 @@ package cloudformation
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -38,7 +39,7 @@ var table = kind{
 			set("UpdateTimeToLive"),
 		"PointInTimeRecoverySpecification": object(members{"PointInTimeRecoveryEnabled": boolean}).
 			set("UpdateContinuousBackups"),
-		"DeletionProtectionEnabled": boolean.by("UpdateTable"),
+		"DeletionProtectionEnabled": boolean.by("UpdateTable").orElse(false),
 		"TableClass":                unused("there is one kind of storage"),
 		"SSESpecification":          unused(unusedEncryption),
 		"Tags":                      tagList,
@@ -91,7 +92,7 @@ var bucket = kind{
 	properties: members{
 		"BucketName": text.as("Bucket"),
 		"VersioningConfiguration": object(members{"Status": text}).
-			set("PutBucketVersioning"),
+			set("PutBucketVersioning").orElse(map[string]any{"Status": "Suspended"}),
 		"BucketEncryption":               unused(unusedEncryption),
 		"PublicAccessBlockConfiguration": unused("nobody without credentials or a presigned URL gets in"),
 		"OwnershipControls":              unused("there are no ACLs"),
@@ -111,7 +112,7 @@ var bucket = kind{
 }
 
 var bucketPolicy = kind{
-	service: "s3", create: "PutBucketPolicy", key: "Bucket", name: naming{property: "Bucket"},
+	service: "s3", create: "PutBucketPolicy", key: "Bucket", name: naming{property: "Bucket", borrowed: true},
 	required: []string{"Bucket", "PolicyDocument"},
 	properties: members{
 		"Bucket":         text,
@@ -148,13 +149,13 @@ var queue = kind{
 	service: "sqs", create: "CreateQueue", key: "QueueUrl", name: naming{property: "QueueName", max: 80},
 	properties: members{
 		"QueueName":                     text,
-		"DelaySeconds":                  number.by("SetQueueAttributes"),
-		"MaximumMessageSize":            number.by("SetQueueAttributes"),
-		"MessageRetentionPeriod":        number.by("SetQueueAttributes"),
-		"ReceiveMessageWaitTimeSeconds": number.by("SetQueueAttributes"),
-		"VisibilityTimeout":             number.by("SetQueueAttributes"),
-		"RedrivePolicy":                 jsonText.by("SetQueueAttributes"),
-		"RedriveAllowPolicy":            jsonText.by("SetQueueAttributes"),
+		"DelaySeconds":                  number.by("SetQueueAttributes").orElse(json.Number("0")),
+		"MaximumMessageSize":            number.by("SetQueueAttributes").orElse(json.Number("262144")),
+		"MessageRetentionPeriod":        number.by("SetQueueAttributes").orElse(json.Number("345600")),
+		"ReceiveMessageWaitTimeSeconds": number.by("SetQueueAttributes").orElse(json.Number("0")),
+		"VisibilityTimeout":             number.by("SetQueueAttributes").orElse(json.Number("30")),
+		"RedrivePolicy":                 jsonText.by("SetQueueAttributes").orElse(""),
+		"RedriveAllowPolicy":            jsonText.by("SetQueueAttributes").orElse(""),
 		"SqsManagedSseEnabled":          unused(unusedEncryption),
 		"KmsMasterKeyId":                unused(unusedEncryption),
 		"Tags":                          tagMap.as("tags"),
@@ -180,7 +181,7 @@ var topic = kind{
 	service: "sns", create: "CreateTopic", key: "TopicArn", name: naming{property: "TopicName", max: 256},
 	properties: members{
 		"TopicName":        text.as("Name"),
-		"DisplayName":      text.by("SetTopicAttributes"),
+		"DisplayName":      text.by("SetTopicAttributes").orElse(""),
 		"SignatureVersion": text.unbuiltInPlace(),
 		"TracingConfig":    unused("there is no X-Ray"),
 		"KmsMasterKeyId":   unused(unusedEncryption),
@@ -236,6 +237,53 @@ var subscription = kind{
 	remove: "Unsubscribe", gone: []string{"NotFound"},
 }
 
+// subscriptionProvider is the Provider of AWS::SNS::Subscription, whose attributes are set one by one.
+type subscriptionProvider struct{ bound }
+
+// subscriptionAttributes are those that change in place, with what they are when they are not given.
+var subscriptionAttributes = map[string]string{
+	"FilterPolicy": "{}", "FilterPolicyScope": "MessageAttributes", "RawMessageDelivery": "false", "RedrivePolicy": "{}",
+}
+
+// Update implements Provider.
+func (p subscriptionProvider) Update(ctx context.Context, r Request) (Resource, error) {
+	made := Resource{PhysicalID: r.PhysicalID, Attributes: r.Attributes}
+	var changed []string
+	for _, name := range slices.Sorted(maps.Keys(p.properties)) {
+		if equalJSON(r.Old[name], r.Properties[name]) {
+			continue
+		}
+		if _, ok := subscriptionAttributes[name]; !ok {
+			return Resource{}, ErrReplace
+		}
+		changed = append(changed, name)
+	}
+	for _, name := range changed {
+		value := any(subscriptionAttributes[name])
+		if v, ok := r.Properties[name]; ok {
+			var err error
+			if value, err = p.properties[name].convert("Properties."+name, v, asSpelled); err != nil {
+				return made, err
+			}
+		}
+		text, err := asText(value)
+		if err != nil {
+			return made, err
+		}
+		in := map[string]any{"SubscriptionArn": r.PhysicalID, "AttributeName": name, "AttributeValue": text}
+		if _, err := p.s.call(ctx, "sns", "SetSubscriptionAttributes", in); err != nil {
+			return made, err
+		}
+	}
+	return made, nil
+}
+
+// needsReplacement implements foreseer.
+func (p subscriptionProvider) needsReplacement(property string, _ bool) bool {
+	_, inPlace := subscriptionAttributes[property]
+	return !inPlace
+}
+
 // resourcePolicy is the policy of a list of queues or topics: a resource of its own to CloudFormation, an attribute to
 // the services.
 type resourcePolicy struct {
@@ -282,11 +330,23 @@ func (p resourcePolicy) put(ctx context.Context, targets any, document func(targ
 }
 
 func (p resourcePolicy) Update(ctx context.Context, r Request) (Resource, error) {
-	return p.Create(ctx, r)
+	made, err := p.Create(ctx, r)
+	if err != nil {
+		return made, err
+	}
+	made.PhysicalID, made.Attributes = r.PhysicalID, r.Attributes
+	stays := textList(r.Properties[p.list])
+	old := slices.DeleteFunc(textList(r.Old[p.list]), func(target string) bool { return slices.Contains(stays, target) })
+	return made, p.clear(ctx, anyList(old))
 }
 
 func (p resourcePolicy) Delete(ctx context.Context, r Request) error {
-	err := p.put(ctx, r.Properties[p.list], func(target string) string { return p.empty(p.s.environment, target) })
+	return p.clear(ctx, r.Properties[p.list])
+}
+
+// clear puts back the policy that a queue or topic has without one.
+func (p resourcePolicy) clear(ctx context.Context, targets any) error {
+	err := p.put(ctx, targets, func(target string) string { return p.empty(p.s.environment, target) })
 	switch awsapi.Code(err) {
 	case "NotFound", "AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist":
 		return nil

@@ -2,6 +2,7 @@ package cloudformation
 
 import (
 	"context"
+	"encoding/json"
 	"maps"
 	"reflect"
 	"slices"
@@ -19,10 +20,10 @@ var roleKind = kind{
 	properties: members{
 		"RoleName":                 text,
 		"AssumeRolePolicyDocument": jsonText.by("UpdateAssumeRolePolicy"),
-		"Description":              text.by("UpdateRole"),
-		"MaxSessionDuration":       number.by("UpdateRole"),
+		"Description":              text.by("UpdateRole").orElse(""),
+		"MaxSessionDuration":       number.by("UpdateRole").orElse(json.Number("3600")),
 		"Path":                     text,
-		"PermissionsBoundary":      text.by("PutRolePermissionsBoundary"),
+		"PermissionsBoundary":      text.by("PutRolePermissionsBoundary").drop("DeleteRolePermissionsBoundary"),
 		"Tags":                     tagList,
 		// Kept out of the operations of the table; role sets them.
 		"Policies":          listOf(inlinePolicy).set(byRole),
@@ -178,21 +179,39 @@ func (p inlineRolePolicy) Create(ctx context.Context, r Request) (Resource, erro
 		return Resource{}, err
 	}
 	name := naming{property: "PolicyName"}.physicalName(p.s.environment, r)
-	for _, role := range textList(r.Properties["Roles"]) {
+	nameless := r
+	nameless.Properties = nil
+	id := naming{}.physicalName(p.s.environment, nameless)
+	made := Resource{PhysicalID: id, Attributes: map[string]any{"Id": id}}
+	for i, role := range textList(r.Properties["Roles"]) {
 		in := map[string]any{"RoleName": role, "PolicyName": name, "PolicyDocument": document}
 		if _, err := p.s.call(ctx, "iam", "PutRolePolicy", in); err != nil {
-			return Resource{}, err
+			if i == 0 {
+				return Resource{}, err
+			}
+			return made, err
 		}
 	}
-	id := naming{}.physicalName(p.s.environment, Request{Stack: r.Stack, LogicalID: r.LogicalID})
-	return Resource{PhysicalID: id, Attributes: map[string]any{"Id": id}}, nil
+	return made, nil
 }
 
+// Update implements Provider: the policy is put where it shall be, then taken from where it was under another name or in
+// other roles.
 func (p inlineRolePolicy) Update(ctx context.Context, r Request) (Resource, error) {
-	if !reflect.DeepEqual(r.Old["Roles"], r.Properties["Roles"]) || r.Old["PolicyName"] != r.Properties["PolicyName"] {
-		return Resource{}, ErrReplace
+	_, err := p.Create(ctx, r)
+	made := Resource{PhysicalID: r.PhysicalID, Attributes: r.Attributes}
+	if err != nil {
+		return made, err
 	}
-	return p.Create(ctx, r)
+	stays := textList(r.Properties["Roles"])
+	old := r
+	old.Properties = maps.Clone(r.Old)
+	if r.Old["PolicyName"] == r.Properties["PolicyName"] {
+		old.Properties["Roles"] = anyList(slices.DeleteFunc(textList(r.Old["Roles"]), func(role string) bool {
+			return slices.Contains(stays, role)
+		}))
+	}
+	return made, p.Delete(ctx, old)
 }
 
 func (p inlineRolePolicy) Delete(ctx context.Context, r Request) error {
@@ -232,6 +251,10 @@ func (p managedPolicy) Check(path string, properties map[string]any) []Problem {
 
 func (p managedPolicy) Attributes() []string { return []string{"PolicyArn"} }
 
+func (p managedPolicy) customName(properties map[string]any) string {
+	return bound{managedPolicyKind, p.s}.customName(properties)
+}
+
 func (p managedPolicy) Create(ctx context.Context, r Request) (Resource, error) {
 	plain := r
 	plain.Properties = maps.Clone(r.Properties)
@@ -243,14 +266,84 @@ func (p managedPolicy) Create(ctx context.Context, r Request) (Resource, error) 
 	made.Attributes["PolicyArn"] = made.PhysicalID
 	for _, role := range textList(r.Properties["Roles"]) {
 		if _, err := p.s.call(ctx, "iam", "AttachRolePolicy", map[string]any{"RoleName": role, "PolicyArn": made.PhysicalID}); err != nil {
-			return Resource{}, err
+			return made, err
 		}
 	}
 	return made, nil
 }
 
-func (p managedPolicy) Update(context.Context, Request) (Resource, error) {
-	return Resource{}, ErrReplace
+// Update implements Provider: another document is another version, and the old ones go.
+func (p managedPolicy) Update(ctx context.Context, r Request) (Resource, error) {
+	made := Resource{PhysicalID: r.PhysicalID, Attributes: r.Attributes}
+	for _, name := range []string{"ManagedPolicyName", "Description", "Path"} {
+		if r.Old[name] != r.Properties[name] {
+			return Resource{}, ErrReplace
+		}
+	}
+	if !reflect.DeepEqual(r.Old["PolicyDocument"], r.Properties["PolicyDocument"]) {
+		if err := p.dropVersions(ctx, r.PhysicalID); err != nil {
+			return made, err
+		}
+		document, err := jsonText.convert("Properties.PolicyDocument", r.Properties["PolicyDocument"], asSpelled)
+		if err != nil {
+			return made, err
+		}
+		in := map[string]any{"PolicyArn": r.PhysicalID, "PolicyDocument": document, "SetAsDefault": true}
+		if _, err := p.s.call(ctx, "iam", "CreatePolicyVersion", in); err != nil {
+			return made, err
+		}
+		if err := p.dropVersions(ctx, r.PhysicalID); err != nil {
+			return made, err
+		}
+	}
+	was, is := textList(r.Old["Roles"]), textList(r.Properties["Roles"])
+	for _, change := range []struct {
+		operation string
+		of, but   []string
+	}{{"AttachRolePolicy", is, was}, {"DetachRolePolicy", was, is}} {
+		for _, role := range change.of {
+			if slices.Contains(change.but, role) {
+				continue
+			}
+			if _, err := p.s.call(ctx, "iam", change.operation, map[string]any{"RoleName": role, "PolicyArn": r.PhysicalID}); err != nil {
+				return made, err
+			}
+		}
+	}
+	return made, nil
+}
+
+// needsReplacement implements foreseer.
+func (p managedPolicy) needsReplacement(property string, _ bool) bool {
+	return property != "PolicyDocument" && property != "Roles"
+}
+
+// dropVersions deletes the versions that are not in force.
+func (p managedPolicy) dropVersions(ctx context.Context, arn string) error {
+	out, err := p.s.call(ctx, "iam", "ListPolicyVersions", map[string]any{"PolicyArn": arn})
+	if err != nil {
+		return err
+	}
+	versions, _ := out["Versions"].([]any)
+	for _, e := range versions {
+		version, _ := e.(map[string]any)
+		if version["IsDefaultVersion"] == true {
+			continue
+		}
+		in := map[string]any{"PolicyArn": arn, "VersionId": version["VersionId"]}
+		if _, err := p.s.call(ctx, "iam", "DeletePolicyVersion", in); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func anyList(texts []string) []any {
+	list := make([]any, len(texts))
+	for i, t := range texts {
+		list[i] = t
+	}
+	return list
 }
 
 func (p managedPolicy) Delete(ctx context.Context, r Request) error {

@@ -9,7 +9,7 @@ var logGroup = kind{
 	spell: lowerFirst,
 	properties: members{
 		"LogGroupName":    text,
-		"RetentionInDays": number.set("PutRetentionPolicy"),
+		"RetentionInDays": number.set("PutRetentionPolicy").drop("DeleteRetentionPolicy"),
 		"LogGroupClass":   text.unbuiltInPlace(),
 		"KmsKeyId":        unused(unusedEncryption),
 		"Tags":            tagMap.as("tags"),

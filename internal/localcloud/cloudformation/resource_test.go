@@ -104,8 +104,8 @@ func TestPolicyKeepsOneVersion(t *testing.T) {
 	}
 }
 
-// TestReplacementBringsBackWhatHungOnIt: a permission goes with its function and must be given again.
-func TestReplacementBringsBackWhatHungOnIt(t *testing.T) {
+// TestReplacementTakesWhatHangsOnItAlong: a permission names its function and is given again with it.
+func TestReplacementTakesWhatHangsOnItAlong(t *testing.T) {
 	const body = `{"Resources": {
 		"F": {"Type": "AWS::Lambda::Function", "Properties": {"PackageType": "Zip", "Role": "r", "Code": {}}},
 		"P": {"Type": "AWS::Lambda::Permission", "Properties": {"Action": "lambda:InvokeFunction", "FunctionName": {"Ref": "F"}, "Principal": "iot.amazonaws.com"}}
@@ -113,8 +113,27 @@ func TestReplacementBringsBackWhatHungOnIt(t *testing.T) {
 	w := newWorld(t, store.Memory())
 	w.deploy(t, body)
 	w.deploy(t, strings.Replace(body, "Zip", "Image", 1))
-	if got := w.cloud.names(); !slices.Equal(got, []string{"lambda:DeleteFunction", "lambda:CreateFunction", "lambda:AddPermission"}) {
-		t.Errorf("called %v", got)
+	want := []string{"lambda:CreateFunction", "lambda:AddPermission", "lambda:RemovePermission", "lambda:DeleteFunction"}
+	if got := w.cloud.names(); !slices.Equal(got, want) {
+		t.Errorf("called %v, want %v", got, want)
+	}
+	if old, new := w.cloud.of("lambda:DeleteFunction")[0], w.cloud.of("lambda:CreateFunction")[0]; old.Input["FunctionName"] == new.Input["FunctionName"] {
+		t.Errorf("the new function has the name of the old one: %v", new.Input["FunctionName"])
+	}
+}
+
+// TestNamedResourceIsNotReplaced: a new one cannot have the name while the old one has it.
+func TestNamedResourceIsNotReplaced(t *testing.T) {
+	const body = `{"Resources": {"F": {"Type": "AWS::Lambda::Function", "Properties": {"FunctionName": "f", "PackageType": "Zip", "Role": "r", "Code": {}}}}}`
+	w := newWorld(t, store.Memory())
+	w.deploy(t, body)
+	_, err := w.tryDeploy(strings.Replace(body, "Zip", "Image", 1))
+	const want = "CloudFormation cannot update a stack when a custom-named resource requires replacing. Rename f and update the stack again."
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	if len(w.cloud.calls) != 0 {
+		t.Errorf("called %v", w.cloud.names())
 	}
 }
 

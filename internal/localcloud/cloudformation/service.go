@@ -3,6 +3,8 @@ package cloudformation
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"log/slog"
 	"strings"
 	"sync"
 
@@ -20,8 +22,20 @@ type Config struct {
 	Account, Region string
 	// ResponseURLs takes the answers of custom resources; nil makes every custom resource an error.
 	ResponseURLs ResponseURLs
+	// Roles lets the service take on the role that a stack names; nil makes such stacks an error.
+	Roles Roles
+	Log   *slog.Logger // nil: nothing is logged
+	// Hosts are the host names, with or without port, under which clients reach S3 here. A TemplateURL must be there or
+	// at amazonaws.com.
+	Hosts []string
 	// Providers are further types of resources, or take the place of the built-in ones.
 	Providers map[string]Provider
+}
+
+// Roles is IAM as far as the service needs it.
+type Roles interface {
+	// Assume takes on a role for a resource; the error is AWS's denial.
+	Assume(ctx context.Context, roleARN, servicePrincipal, sourceARN, sessionName string) (awsapi.Identity, error)
 }
 
 // Service is AWS CloudFormation.
@@ -36,6 +50,9 @@ type Service struct {
 
 // New returns the service. It starts nothing; see Start.
 func New(config Config) *Service {
+	if config.Log == nil {
+		config.Log = slog.New(slog.DiscardHandler)
+	}
 	s := &Service{config: config, environment: environment{config.Account, config.Region}, busy: map[string]*scheduler.Gate{}}
 	s.providers = map[string]Provider{
 		"AWS::CloudFormation::CustomResource": custom{s},
@@ -45,6 +62,7 @@ func New(config Config) *Service {
 		"AWS::IoT::Policy":                    policyWithVersions{bound{iotPolicy, s}},
 		"AWS::Lambda::Alias":                  lambdaAlias{s},
 		"AWS::Lambda::EventSourceMapping":     eventSourceMapping{s},
+		"AWS::SNS::Subscription":              subscriptionProvider{bound{subscription, s}},
 		"AWS::SNS::TopicPolicy":               newTopicPolicy(s),
 		"AWS::SQS::QueuePolicy":               newQueuePolicy(s),
 		"AWS::StepFunctions::StateMachine":    machine{bound{stateMachine, s}},
@@ -62,7 +80,6 @@ func New(config Config) *Service {
 		"AWS::Logs::LogGroup":                     logGroup,
 		"AWS::S3::Bucket":                         bucket,
 		"AWS::S3::BucketPolicy":                   bucketPolicy,
-		"AWS::SNS::Subscription":                  subscription,
 		"AWS::SNS::Topic":                         topic,
 		"AWS::SQS::Queue":                         queue,
 		"AWS::StepFunctions::StateMachineAlias":   machineAlias,
@@ -87,27 +104,80 @@ func (s *Service) provider(resourceType string) Provider {
 	return nil
 }
 
-// Start takes up the deployments that were under way when the process ended, as the account's root.
+// Start takes up the operations that were under way when the process ended, as the stack's role or else the account's
+// root.
 func (s *Service) Start(context.Context) error {
 	list, err := s.find("")
 	if err != nil {
 		return err
 	}
 	for _, stack := range list {
-		if !strings.HasSuffix(stack.Status, "_IN_PROGRESS") {
-			continue
+		if stack.underWay() {
+			s.config.Scheduler.Go("cloudformation resume "+stack.Name, func() { s.resume(stack) })
 		}
-		s.config.Scheduler.Go("cloudformation resume "+stack.Name, func() {
-			ctx := context.Background()
-			id := awsapi.RootOf(s.config.Account)
-			if stack.Status == deleteInProgress {
-				_ = s.Delete(ctx, id, stack.Name) // the failure is in the stack's status
-				return
-			}
-			_, _ = s.Deploy(ctx, id, Deployment{Name: stack.Name, Template: stack.Template, Parameters: stack.Parameters})
-		})
 	}
-	return nil
+	return s.resumeChangeSets()
+}
+
+// resume goes on with what a stack was in the middle of. How it ends is in the stack's status and events.
+func (s *Service) resume(stack stackRecord) {
+	ctx, id := context.Background(), awsapi.RootOf(s.config.Account)
+	var err error
+	switch stack.Status {
+	case createInProgress, updateInProgress, updateCleanup:
+		err = s.goOn(ctx, id, stack)
+	case deleteInProgress:
+		err = s.Delete(ctx, id, stack.Name)
+	default:
+		err = s.goBack(ctx, id, stack.Name)
+	}
+	if err != nil && !errors.Is(err, store.ErrClosed) {
+		s.config.Log.Info("a stack operation was taken up and failed", "stack", stack.Name, "error", err)
+	}
+}
+
+// goOn takes up a creation or an update.
+func (s *Service) goOn(ctx context.Context, id awsapi.Identity, stack stackRecord) error {
+	leave, err := s.enter(ctx, stack.Name)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if now, ok, err := s.stack(stack.Name); err != nil || !ok || !now.underWay() {
+		return err // somebody was quicker
+	}
+	w, err := s.prepare(Deployment{
+		Name: stack.Name, Template: stack.Template, Parameters: stack.Parameters, original: stack.Original,
+		options: stack.Options, task: stack.Task, as: id,
+	})
+	if err != nil {
+		return err
+	}
+	if err := w.begin(); err != nil {
+		return err
+	}
+	return w.execute(ctx, id)
+}
+
+// goBack takes up a rollback.
+func (s *Service) goBack(ctx context.Context, id awsapi.Identity, name string, skip ...string) error {
+	leave, err := s.enter(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	w, ok, err := s.existing(name)
+	if err != nil || !ok {
+		return err
+	}
+	w.skip = skip
+	if ctx, err = w.identify(ctx, id); err != nil {
+		return err
+	}
+	if w.stack.Status == rollbackInProgress {
+		return w.rollBackCreate(ctx, "")
+	}
+	return w.rollBackUpdate(ctx, "")
 }
 
 // Residue lists the deployments that are under way.
@@ -118,7 +188,7 @@ func (s *Service) Residue(context.Context) []string {
 	}
 	var open []string
 	for _, stack := range list {
-		if strings.HasSuffix(stack.Status, "_IN_PROGRESS") {
+		if stack.underWay() {
 			open = append(open, "stack "+stack.Name+" is "+stack.Status)
 		}
 	}
@@ -162,5 +232,35 @@ func (s *Service) call(ctx context.Context, service, operation string, in map[st
 	}
 	var out map[string]any
 	err = awsapi.CallInto(ctx, s.config.Caller, id, service, operation, json.RawMessage(b), &out)
+	if err != nil {
+		err = &failedCall{service, err}
+	}
 	return out, err
+}
+
+// failedCall is an error that another service answered.
+type failedCall struct {
+	service string
+	err     error
+}
+
+func (e *failedCall) Error() string { return e.err.Error() }
+func (e *failedCall) Unwrap() error { return e.err }
+
+// customName is the name that the properties give to a resource, "" if they leave it to CloudFormation.
+func (s *Service) customName(resourceType string, properties map[string]any) string {
+	if n, ok := s.provider(resourceType).(named); ok {
+		return n.customName(properties)
+	}
+	return ""
+}
+
+// named is a Provider of resources that can be given a name.
+type named interface {
+	customName(properties map[string]any) string
+}
+
+// tagged is a Provider of resources that take the tags of their stack.
+type tagged interface {
+	addTags(properties map[string]any, tags map[string]string)
 }

@@ -44,6 +44,10 @@ type member struct {
 	update string
 	// inPlace is set where AWS changes the property of a resource that stays, and this package cannot.
 	inPlace bool
+	// unset is what the property is set to when the template no longer has it; dropped is the operation that takes it
+	// away. Without either the resource is replaced.
+	unset   any
+	dropped string
 	// unused is the reason why the property has no effect here; it is then checked and dropped.
 	unused string
 }
@@ -72,6 +76,8 @@ func (m member) as(api string) member         { m.api = api; return m }
 func (m member) set(operation string) member  { m.in = operation; return m }
 func (m member) by(operation string) member   { m.update = operation; return m }
 func (m member) unbuiltInPlace() member       { m.inPlace = true; return m }
+func (m member) orElse(unset any) member      { m.unset = unset; return m }
+func (m member) drop(operation string) member { m.dropped = operation; return m }
 func (m member) change() string {
 	if m.update != "" {
 		return m.update

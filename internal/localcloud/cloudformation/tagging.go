@@ -2,6 +2,7 @@ package cloudformation
 
 import (
 	"context"
+	"maps"
 	"slices"
 )
 
@@ -54,7 +55,11 @@ func (k bound) retag(ctx context.Context, r Request, made Resource) error {
 	return err
 }
 
+// tagKeys are the keys of tags as templates have them: a list of Key and Value, or an object.
 func tagKeys(v any) []string {
+	if m, ok := v.(map[string]any); ok {
+		return slices.Sorted(maps.Keys(m))
+	}
 	var keys []string
 	list, _ := v.([]any)
 	for _, e := range list {

@@ -3,6 +3,7 @@ package cloudformation
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -17,10 +18,11 @@ type Template struct {
 	Parameters  map[string]Parameter
 	Mappings    map[string]map[string]map[string]any
 	Conditions  map[string]any
+	Rules       map[string]Rule
 	Resources   map[string]TemplateResource
 	Outputs     map[string]Output
 
-	body []byte
+	body []byte // in the form that is kept: JSON without spaces, as the store gives it back
 }
 
 // Parameter is a parameter's declaration.
@@ -39,6 +41,7 @@ type Parameter struct {
 // TemplateResource is a resource's declaration.
 type TemplateResource struct {
 	Type                string
+	Metadata            any
 	Properties          map[string]any
 	Condition           string
 	DependsOn           []string
@@ -50,28 +53,37 @@ type TemplateResource struct {
 type Output struct {
 	Description string
 	Value       any
+	Export      any // the name under which other stacks import it; nil for none
 	Condition   string
 }
 
 var logicalID = regexp.MustCompile(`^[A-Za-z0-9]{1,255}$`)
 
-// Parse reads a template and checks all that can be checked without parameters and providers. The error is a
-// *TemplateError.
+// Limits of CloudFormation. Source: AWS CloudFormation User Guide, "Understand CloudFormation quotas" (2026-11).
+const (
+	maxResources      = 500
+	maxParameters     = 200
+	maxOutputs        = 200
+	maxMappings       = 200
+	maxInlineTemplate = 51_200    // bytes of TemplateBody
+	maxTemplate       = 1_000_000 // bytes of what TemplateURL names
+)
+
+// Parse reads a template in JSON or YAML and checks all that can be checked without parameters and providers. The error
+// is a *TemplateError.
 func Parse(body []byte) (*Template, error) {
 	p := &parser{t: &Template{
 		Parameters: map[string]Parameter{}, Mappings: map[string]map[string]map[string]any{},
-		Conditions: map[string]any{}, Resources: map[string]TemplateResource{}, Outputs: map[string]Output{},
-		body: bytes.Clone(body),
+		Conditions: map[string]any{}, Rules: map[string]Rule{}, Resources: map[string]TemplateResource{},
+		Outputs: map[string]Output{},
 	}}
-	dec := json.NewDecoder(bytes.NewReader(body))
-	dec.UseNumber()
-	var top map[string]any
-	if err := dec.Decode(&top); err != nil {
-		p.add("$", "not a JSON object: %v", err)
+	top, err := document(body)
+	if err != nil {
+		p.add("$", "%v", err)
 		return nil, p.err()
 	}
-	if _, err := dec.Token(); err != io.EOF {
-		p.add("$", "text after the end of the JSON object")
+	if p.t.body, err = json.Marshal(top); err != nil {
+		p.add("$", "%v", err)
 		return nil, p.err()
 	}
 	p.sections(top)
@@ -83,6 +95,31 @@ func Parse(body []byte) (*Template, error) {
 		return nil, err
 	}
 	return p.t, nil
+}
+
+// document reads JSON or YAML: what begins with a brace is JSON.
+func document(body []byte) (map[string]any, error) {
+	if trimmed := bytes.TrimSpace(body); len(trimmed) > 0 && trimmed[0] != '{' {
+		v, err := fromYAML(body)
+		if err != nil {
+			return nil, fmt.Errorf("not YAML: %w", err)
+		}
+		top, ok := v.(map[string]any)
+		if !ok {
+			return nil, fmt.Errorf("must be an object, not %s", kindOf(v))
+		}
+		return top, nil
+	}
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.UseNumber()
+	var top map[string]any
+	if err := dec.Decode(&top); err != nil {
+		return nil, fmt.Errorf("not a JSON object: %w", err)
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return nil, errors.New("text after the end of the JSON object")
+	}
+	return top, nil
 }
 
 type parser struct {
@@ -118,7 +155,13 @@ func (p *parser) sections(top map[string]any) {
 			for id, v := range p.object(name, v) {
 				p.output(name+"."+id, id, v)
 			}
-		case "Transform", "Rules", "Hooks":
+		case "Rules":
+			for id, v := range p.object(name, v) {
+				p.rule(name+"."+id, id, v)
+			}
+		case "Transform":
+			p.add(name, "the local cloud does not implement the transform %s", transforms(v))
+		case "Hooks":
 			p.add(name, "the local cloud does not implement this section")
 		default:
 			p.add("$", "%q is not a section of a template", name)
@@ -126,6 +169,17 @@ func (p *parser) sections(top map[string]any) {
 	}
 	if len(p.t.Resources) == 0 && len(p.problems) == 0 {
 		p.add("Resources", "at least one resource must be defined")
+	}
+	for _, c := range []struct {
+		what     string
+		n, limit int
+	}{
+		{"resources", len(p.t.Resources), maxResources}, {"parameters", len(p.t.Parameters), maxParameters},
+		{"outputs", len(p.t.Outputs), maxOutputs}, {"mappings", len(p.t.Mappings), maxMappings},
+	} {
+		if c.n > c.limit {
+			p.add("", "Number of %s, %d, is greater than maximum allowed, %d", c.what, c.n, c.limit)
+		}
 	}
 	slices.SortFunc(p.problems, func(a, b Problem) int { return strings.Compare(a.Path+a.Message, b.Path+b.Message) })
 }
@@ -145,6 +199,11 @@ func (p *parser) object(path string, v any) map[string]any {
 	}
 	return m
 }
+
+// parameterStoreType are the types whose value is the name of a parameter in Systems Manager. What AWS knows of the
+// value (AWS::EC2::Image::Id) is not checked here.
+var parameterStoreType = regexp.MustCompile(
+	`^AWS::SSM::Parameter::(Name|Value<(String|List<String>|CommaDelimitedList|(List<)?AWS::[A-Za-z0-9]+::[A-Za-z0-9:]+>?)>)$`)
 
 var plainParameterTypes = []string{"String", "Number", "CommaDelimitedList", "List<Number>"}
 
@@ -193,8 +252,7 @@ func (p *parser) parameter(path, id string, v any) {
 	switch {
 	case d.Type == "":
 		p.add(path, "Type is required")
-	case strings.HasPrefix(d.Type, "AWS::SSM::Parameter::"):
-		p.add(path+".Type", "the local cloud does not implement parameters from the SSM parameter store (%s)", d.Type)
+	case parameterStoreType.MatchString(d.Type):
 	case !slices.Contains(plainParameterTypes, d.Type):
 		p.add(path+".Type", "the local cloud does not implement the parameter type %s", d.Type)
 	}
@@ -266,6 +324,7 @@ func (p *parser) resource(path, id string, v any) {
 		case "UpdateReplacePolicy":
 			r.UpdateReplacePolicy = p.policy(at, v, "Delete", "Retain")
 		case "Metadata":
+			r.Metadata = v
 		default:
 			p.add(at, "the local cloud does not implement this attribute of a resource")
 		}
@@ -300,7 +359,10 @@ func (p *parser) output(path, id string, v any) {
 		case "Condition":
 			o.Condition = p.text(at, v)
 		case "Export":
-			p.add(at, "the local cloud does not implement exports")
+			export := p.object(at, v)
+			if o.Export = export["Name"]; o.Export == nil || len(export) != 1 {
+				p.add(at, "must be an object with the member Name")
+			}
 		default:
 			p.add(at, "not a member of an output")
 		}
@@ -309,4 +371,20 @@ func (p *parser) output(path, id string, v any) {
 		p.add(path, "Value is required")
 	}
 	p.t.Outputs[id] = o
+}
+
+// transforms are the names of the macros that a template wants to be run through.
+func transforms(v any) string {
+	list, ok := v.([]any)
+	if !ok {
+		list = []any{v}
+	}
+	names := make([]string, len(list))
+	for i, e := range list {
+		names[i], _ = e.(string)
+		if m, ok := e.(map[string]any); ok {
+			names[i], _ = m["Name"].(string)
+		}
+	}
+	return strings.Join(names, ", ")
 }

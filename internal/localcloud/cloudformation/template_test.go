@@ -36,7 +36,7 @@ func evaluate(t *testing.T, expression string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	parameters, err := template.values(nil)
+	parameters, err := template.values(nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,6 +50,7 @@ func evaluate(t *testing.T, expression string) (any, error) {
 			}
 			return "att-" + id + "-" + name, nil
 		},
+		imported: func(name string) (string, error) { return "imported-" + name, nil },
 	}
 	for name := range template.Conditions {
 		if _, err := s.condition(name); err != nil {
@@ -100,7 +101,7 @@ func TestFunctions(t *testing.T) {
 		{name: "missing attribute", in: `{"x": {"Fn::GetAtt": ["Other", "Missing"]}}`, wantErr: "Resources.It.Properties.P.x.Fn::GetAtt: no attribute Missing"},
 		{name: "a policy's Condition is data", in: `{"Condition": {"Bool": {"a": "b"}}}`, want: `{"Condition":{"Bool":{"a":"b"}}}`},
 
-		{name: "ImportValue", in: `{"Fn::ImportValue": "x"}`, wantErr: "does not implement Fn::ImportValue"},
+		{name: "ImportValue", in: `{"Fn::ImportValue": "x"}`, want: `"imported-x"`},
 		{name: "Transform", in: `{"Fn::Transform": {}}`, wantErr: "does not implement Fn::Transform"},
 		{name: "Cidr", in: `{"Fn::Cidr": []}`, wantErr: "does not implement Fn::Cidr"},
 		{name: "unknown name", in: `{"Ref": "Nobody"}`, wantErr: "no parameter or resource Nobody"},
@@ -108,7 +109,10 @@ func TestFunctions(t *testing.T) {
 		{name: "unknown resource", in: `{"Fn::GetAtt": ["Nobody", "Arn"]}`, wantErr: "no resource Nobody"},
 		{name: "unknown mapping", in: `{"Fn::FindInMap": ["Nobody", "a", "b"]}`, wantErr: "no mapping Nobody"},
 		{name: "Equals outside of Conditions", in: `{"Fn::Equals": ["a", "a"]}`, wantErr: "Conditions only"},
-		{name: "dynamic reference", in: `"{{resolve:ssm:x:1}}"`, wantErr: "dynamic references"},
+		{name: "dynamic reference to a secret", in: `"{{resolve:secretsmanager:x}}"`, wantErr: "does not implement dynamic references to secretsmanager"},
+		{name: "dynamic reference to a secure string", in: `"{{resolve:ssm-secure:x:1}}"`, wantErr: "dynamic references to ssm-secure"},
+		{name: "dynamic reference without a name", in: `"{{resolve:ssm:}}"`, wantErr: "Incorrect format is used in the following SSM reference"},
+		{name: "Contains outside of Rules", in: `{"Fn::Contains": [["a"], "a"]}`, wantErr: "Rules only"},
 		{name: "function beside a member", in: `{"Fn::Join": ["", []], "x": 1}`, wantErr: "only member"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -144,14 +148,14 @@ func TestParameters(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := template.values(map[string]string{"Needed": "n", "Choice": "1"})
+	got, err := template.values(map[string]string{"Needed": "n", "Choice": "1"}, nil)
 	want := map[string]any{"Text": "abc", "Pattern": "x", "Choice": "1", "Number": "5", "Numbers": []any{"1", "2"}, "Needed": "n"}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, %v", got, err)
 	}
 	_, err = template.values(map[string]string{
 		"Text": "abcde", "Pattern": "aB", "Choice": "b", "Number": "11", "Numbers": "1,x", "Unknown": "",
-	})
+	}, nil)
 	var bad *TemplateError
 	if !errors.As(err, &bad) {
 		t.Fatalf("got %v", err)
@@ -175,25 +179,25 @@ func TestParameters(t *testing.T) {
 func TestParseReportsEverything(t *testing.T) {
 	_, err := Parse([]byte(`{
 		"Nonsense": {}, "Transform": "AWS::Serverless-2016-10-31",
-		"Parameters": {"Image": {"Type": "AWS::SSM::Parameter::Value<String>"}, "Bad-Name": {"Type": "String"}, "Re": {"Type": "String", "AllowedPattern": "(?=x)"}},
+		"Parameters": {"Image": {"Type": "AWS::EC2::Image::Id"}, "Bad-Name": {"Type": "String"}, "Re": {"Type": "String", "AllowedPattern": "(?=x)"}},
 		"Conditions": {"C": {"Fn::Equals": [{"Ref": "R"}, "a"]}},
 		"Resources": {
 			"R": {"Properties": {}, "DependsOn": "Gone", "Condition": "NoSuch", "DeletionPolicy": "Snapshot", "CreationPolicy": {}},
 			"S": {"Type": "T", "Properties": {"P": {"Fn::Sub": "${Nowhere} ${Gone.Arn}"}}}
 		},
-		"Outputs": {"O": {"Export": {"Name": "x"}}, "Q": {"Value": {"Ref": "Missing"}}}
+		"Outputs": {"O": {"Export": "x"}, "Q": {"Value": {"Ref": "Missing"}}}
 	}`))
 	var bad *TemplateError
 	if !errors.As(err, &bad) {
 		t.Fatalf("got %v", err)
 	}
 	for _, want := range []string{
-		`$: "Nonsense" is not a section`, "Transform: the local cloud does not implement", "Parameters.Image.Type: the local cloud does not implement parameters from the SSM",
+		`$: "Nonsense" is not a section`, "Transform: the local cloud does not implement", "Parameters.Image.Type: the local cloud does not implement the parameter type AWS::EC2::Image::Id",
 		"Parameters.Bad-Name: a logical id", "Parameters.Re.AllowedPattern: the local cloud cannot read", "Conditions.C.Fn::Equals[0].Ref: there is no parameter",
 		"Resources.R: Type is required", "Resources.R.DependsOn: there is no resource Gone", "Resources.R.Condition: there is no condition NoSuch",
 		"Resources.R.DeletionPolicy: Snapshot is not implemented", "Resources.R.CreationPolicy: the local cloud does not implement",
 		"Resources.S.Properties.P.Fn::Sub: there is no parameter or resource Nowhere", "there is no resource Gone that",
-		"Outputs.O: Value is required", "Outputs.O.Export: the local cloud does not implement exports", "Outputs.Q.Value.Ref: there is no parameter or resource Missing",
+		"Outputs.O: Value is required", "Outputs.O.Export: must be an object", "Outputs.Q.Value.Ref: there is no parameter or resource Missing",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("missing %q in\n%v", want, err)
@@ -283,7 +287,7 @@ func FuzzParse(f *testing.F) {
 		if len(template.Order()) != len(template.Resources) {
 			t.Fatalf("order %v of %d resources", template.Order(), len(template.Resources))
 		}
-		parameters, err := template.values(nil)
+		parameters, err := template.values(nil, nil)
 		if err != nil {
 			return
 		}
