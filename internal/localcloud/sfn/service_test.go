@@ -458,6 +458,7 @@ func TestActivityTaskSurvivesARestart(t *testing.T) {
 // object is a service with a blob in and a blob out.
 type objectIO struct {
 	Bucket string `json:"Bucket,omitempty"`
+	Key    string `json:"Key,omitempty"`
 	Body   []byte `json:"Body,omitempty"`
 }
 
@@ -467,7 +468,7 @@ func TestBlobsAreText(t *testing.T) {
 		w.door.Add(awsapi.Service{ID: "s3", Prefix: "s3", Operations: []awsapi.Operation{
 			awsapi.Op("PutObject", func(_ context.Context, _ *awsapi.Call, in *objectIO) (*objectIO, error) { return in, nil }),
 		}})
-		m := w.create("m", `{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:::aws-sdk:s3:putObject","Parameters":{"Bucket":"b","Body.$":"$"},"OutputPath":"$.Body","End":true}}}`)
+		m := w.create("m", `{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:::aws-sdk:s3:putObject","Parameters":{"Bucket":"b","Key":"k","Body.$":"$"},"OutputPath":"$.Body","End":true}}}`)
 		e := w.start(m, "e", c.body)
 		w.sched.RunFor(time.Second)
 		if d := w.describe(e); d["output"] != c.want {

@@ -7,11 +7,13 @@
 // checked. Lengths are in characters, of blobs in bytes of their text.
 //
 // Action and Prefix know the names of all services that Step Functions can call
-// as SDK integrations, and of their operations.
+// as SDK integrations, and of their operations; Required knows the members that
+// the input of an operation must have.
 //
 // The shapes are read from outputs.json.gz at the first check, the names from
-// actions.json.gz; generate.py writes these files from the AWS API models of
-// August 2026. Safe for concurrent use.
+// actions.json.gz, the required members from required.json.gz; generate.py writes
+// these files from the AWS API models of August 2026 (required.json.gz: November
+// 2026, botocore 1.44.8). Safe for concurrent use.
 package apimodel
 
 import (

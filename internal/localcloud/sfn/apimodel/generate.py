@@ -1,5 +1,6 @@
-"""Writes outputs.json.gz, the shapes of the outputs of AWS operations, and
-actions.json.gz, the names of the operations of all services.
+"""Writes outputs.json.gz, the shapes of the outputs of AWS operations,
+actions.json.gz, the names of the operations of all services, and
+required.json.gz, the members that their inputs must have.
 
 Usage: python3 generate.py  (botocore must be installed)
 """
@@ -84,6 +85,28 @@ def actions(data):
     return result
 
 
+def required(data):
+    """Service in resource ARNs: operation: members that its input must have, as
+    Step Functions spells them, without those that the SDK fills in."""
+    result = {}
+    for folder in sorted(os.listdir(data)):
+        if not os.path.isdir(os.path.join(data, folder)):
+            continue
+        version = sorted(os.listdir(os.path.join(data, folder)))[-1]
+        path = os.path.join(data, folder, version, "service-2.json.gz")
+        if not os.path.exists(path):
+            continue
+        with gzip.open(path) as f:
+            model = json.load(f)
+        service = "".join(words(model["metadata"]["serviceId"])).lower()
+        for name, operation in model["operations"].items():
+            shape = model["shapes"].get(operation.get("input", {}).get("shape"), {})
+            members = [m[0].upper() + m[1:] for m in shape.get("required", []) if not shape["members"][m].get("idempotencyToken")]
+            if members:
+                result.setdefault(service, {})[name] = members
+    return result
+
+
 def write(name, value):
     target = os.path.join(os.path.dirname(os.path.abspath(__file__)), name)
     with open(target, "wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", mtime=0, filename="") as f:
@@ -99,6 +122,7 @@ def main():
             result[service] = outputs(json.load(f))
     write("outputs.json.gz", result)
     write("actions.json.gz", actions(data))
+    write("required.json.gz", required(data))
 
 
 main()

@@ -63,7 +63,7 @@ func TestRetryDelays(t *testing.T) {
 // TestRetriersCountSeparately is the example of the guide: errors A, B, C, B
 // with one retrier for A and B (at most 2) and one for C.
 func TestRetriersCountSeparately(t *testing.T) {
-	m := compileOrFail(t, `{"StartAt":"T","States":{"T":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","Parameters":{},
+	m := compileOrFail(t, `{"StartAt":"T","States":{"T":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","Parameters":{"FunctionName":"f"},
 	 "Retry":[{"ErrorEquals":["A","B"],"MaxAttempts":2},{"ErrorEquals":["C"]}],"Catch":[{"ErrorEquals":["States.ALL"],"Next":"End"}],"Next":"End"},"End":{"Type":"Succeed"}}}`)
 	c := &clock{now: time.Unix(0, 0)}
 	r := New(m, c, Info{Input: TextData(`{}`)})
@@ -121,7 +121,7 @@ func TestStringMatches(t *testing.T) {
 // retries and tokens at every step.
 func TestEverySnapshotResumes(t *testing.T) {
 	m := compileOrFail(t, `{"StartAt":"P","States":{"P":{"Type":"Parallel","Next":"M","ResultPath":"$.p","Branches":[
-	 {"StartAt":"W","States":{"W":{"Type":"Wait","Seconds":5,"Next":"T"},"T":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke.waitForTaskToken","Parameters":{"t.$":"$$.Task.Token"},"End":true}}},
+	 {"StartAt":"W","States":{"W":{"Type":"Wait","Seconds":5,"Next":"T"},"T":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke.waitForTaskToken","Parameters":{"FunctionName":"f","t.$":"$$.Task.Token"},"End":true}}},
 	 {"StartAt":"V","States":{"V":{"Type":"Pass","Assign":{"v":1},"End":true}}}]},
 	 "M":{"Type":"Map","ItemsPath":"$.items","MaxConcurrency":2,"ItemProcessor":{"StartAt":"I","States":{"I":{"Type":"Task","Resource":"arn:aws:lambda:us-east-1:111111111111:function:f",
 	 "Retry":[{"ErrorEquals":["E"]}],"Next":"J"},"J":{"Type":"Pass","Parameters":{"i.$":"$$.Map.Item.Index","r.$":"$"},"End":true}}},"End":true}}}`)

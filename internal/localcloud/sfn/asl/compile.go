@@ -767,6 +767,7 @@ func (c *compiler) task(s *State, o *document.Object, at string) {
 	}
 	s.Resource = c.text(v, at+"/Resource")
 	s.resource = c.resource(s.Resource, at+"/Resource")
+	c.required(s, o, at)
 	s.timeout = c.number(s, o, "TimeoutSeconds", at, 1, maxSeconds, true)
 	s.heartbeat = c.number(s, o, "HeartbeatSeconds", at, 1, maxSeconds, true)
 	if t, ok := s.timeout.fixed(); ok {
@@ -790,6 +791,31 @@ func (c *compiler) task(s *State, o *document.Object, at string) {
 			s.credentials = c.jsonataTemplate(v, at+"/Credentials", "Credentials")
 		} else {
 			s.credentials = c.pathTemplate(v, at+"/Credentials")
+		}
+	}
+}
+
+// required checks that what a task sends has the members that the operation must
+// have. Without Parameters or Arguments, or with an expression in their place, it
+// is known only when the task runs.
+func (c *compiler) required(s *State, o *document.Object, at string) {
+	if s.resource.Kind != Integration {
+		return
+	}
+	where := "Parameters"
+	if s.JSONata {
+		where = "Arguments"
+	}
+	v, _ := o.Get(where)
+	sent, ok := v.(*document.Object)
+	if !ok {
+		return
+	}
+	for _, name := range s.resource.required() {
+		_, plain := sent.Get(name)
+		_, dynamic := sent.Get(name + ".$")
+		if !plain && !(dynamic && !s.JSONata) {
+			c.fail(at+"/"+where, "The field '%s' is required but was missing", name)
 		}
 	}
 }

@@ -61,6 +61,25 @@ func (r Resource) known() bool {
 	return r.Pattern == Request || r.Pattern == Callback && can&waits != 0 || r.Pattern == Sync && can&syncs != 0 || r.Pattern == Sync2 && can&syncs2 != 0
 }
 
+// modelled are the optimized integrations whose service has another name in the
+// API's model.
+var modelled = map[string]string{"states": "sfn", "events": "eventbridge"}
+
+// required are the members that a call must have.
+func (r Resource) required() []string {
+	if service, ok := strings.CutPrefix(r.Service, "aws-sdk:"); ok {
+		return apimodel.Required(service, r.Action)
+	}
+	if _, ok := optimized[r.Service][r.Action]; !ok {
+		return nil
+	}
+	service := r.Service
+	if name, ok := modelled[service]; ok {
+		service = name
+	}
+	return apimodel.Required(service, r.Action)
+}
+
 // itemResource reports whether a Map state's field can have the resource.
 func (r Resource) itemResource(actions ...string) bool {
 	return r.Service == "s3" && r.Pattern == Request && slices.Contains(actions, r.Action)
