@@ -10,6 +10,9 @@ import (
 	"testing"
 
 	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
+	"github.com/fleetstep/fleetstep/internal/functions/environment"
+	"github.com/fleetstep/fleetstep/internal/functions/metrics"
 	"github.com/fleetstep/fleetstep/statemachines"
 )
 
@@ -86,7 +89,7 @@ func chosen(v any, condition string) (with, without any) {
 }
 
 // namespace is that of the stack's metrics.
-const namespace = event.MetricsNamespace + "/${AWS::StackName}"
+const namespace = metrics.Namespace + "/${AWS::StackName}"
 
 func text(v any) string { b, _ := json.Marshal(v); return string(b) }
 
@@ -260,8 +263,8 @@ func TestEveryFunctionIsComplete(t *testing.T) {
 		if s, _ := p["Timeout"].(float64); s < 10 || s > 300 {
 			t.Errorf("%s: timeout %v s", id, p["Timeout"])
 		}
-		if at(p, "Environment", "Variables", event.EnvMetricsNamespace, "Fn::Sub") != namespace ||
-			at(p, "Environment", "Variables", event.EnvLogLevel) != "info" {
+		if at(p, "Environment", "Variables", environment.MetricsNamespace, "Fn::Sub") != namespace ||
+			at(p, "Environment", "Variables", environment.LogLevel) != "info" {
 			t.Errorf("%s: environment %s", id, text(p["Environment"]))
 		}
 		group := tpl.Resources[fmt.Sprint(at(p, "LoggingConfig", "LogGroup", "Ref"))]
@@ -286,21 +289,21 @@ func TestEveryFunctionIsComplete(t *testing.T) {
 
 // TestFunctionsHaveTheirEnvironment names the variables that each function reads, apart from those that all have.
 func TestFunctionsHaveTheirEnvironment(t *testing.T) {
-	talk := []string{event.EnvDataEndpoint, event.EnvTable, event.EnvControllerEndpoint, event.EnvAgentTopic, event.EnvControllerTopic}
+	talk := []string{environment.DataEndpoint, environment.Table, environment.ControllerEndpoint, environment.AgentTopic, environment.ControllerTopic}
 	want := map[string][]string{
-		"CreateJobFunction":           {event.EnvFirmwareBucket, event.EnvJobTemplate},
-		"StartUpgradeFunction":        {event.EnvTable, event.EnvStateMachine, event.EnvJobsEndpoint},
-		"SendUspOperateFunction":      append([]string{event.EnvFirmwareBucket}, talk...),
+		"CreateJobFunction":           {environment.FirmwareBucket, environment.JobTemplate},
+		"StartUpgradeFunction":        {environment.Table, environment.StateMachine, environment.JobsEndpoint},
+		"SendUspOperateFunction":      append([]string{environment.FirmwareBucket}, talk...),
 		"AwaitFirmwareReportFunction": talk,
 		"VerifyVersionFunction":       talk,
-		"FinalizeFunction":            {event.EnvTable, event.EnvOutcomeTopic, event.EnvJobsEndpoint},
-		"HandleDeviceMessageFunction": append([]string{event.EnvStateMachine, event.EnvJobsEndpoint}, talk...),
-		"HandleJobEventFunction":      {event.EnvTable, event.EnvStateMachine, event.EnvOutcomeTopic, event.EnvJobsEndpoint},
+		"FinalizeFunction":            {environment.Table, environment.OutcomeTopic, environment.JobsEndpoint},
+		"HandleDeviceMessageFunction": append([]string{environment.StateMachine, environment.JobsEndpoint}, talk...),
+		"HandleJobEventFunction":      {environment.Table, environment.StateMachine, environment.OutcomeTopic, environment.JobsEndpoint},
 		"PrepareAccountFunction":      nil,
 	}
 	for id, f := range parse(t).of("AWS::Lambda::Function") {
 		variables, _ := at(f.Properties, "Environment", "Variables").(map[string]any)
-		names := append([]string{event.EnvLogLevel, event.EnvMetricsNamespace}, want[id]...)
+		names := append([]string{environment.LogLevel, environment.MetricsNamespace}, want[id]...)
 		slices.Sort(names)
 		if got := slices.Sorted(maps.Keys(variables)); !slices.Equal(got, names) {
 			t.Errorf("%s has %v, want %v", id, got, names)
@@ -351,24 +354,24 @@ func TestEveryRuleHasADeadLetterQueueAndMayInvoke(t *testing.T) {
 	}
 }
 
-// TestMetricsAreOurs holds every metric of an alarm or a widget to the names in internal/event.
+// TestMetricsAreOurs holds every metric of an alarm or a widget to the names in internal/functions/metrics.
 func TestMetricsAreOurs(t *testing.T) {
 	tpl := parse(t)
-	metrics := map[string]string{ // dimension
-		event.MetricUpgradesStarted: "", event.MetricUpgradesPending: "", event.MetricUpgradeDuration: "",
-		event.MetricUpgradesOver:    "",
-		event.MetricDevicesFinished: event.DimensionResult, event.MetricFailures: event.DimensionReason,
-		event.MetricPhaseReached: event.DimensionPhase, event.MetricPhaseDuration: event.DimensionPhase,
-		event.MetricJobExecutions: event.DimensionStatus, event.MetricRefusedRecords: event.DimensionReason,
+	dimensions := map[string]string{ // dimension
+		metrics.UpgradesStarted: "", metrics.UpgradesPending: "", metrics.UpgradeDuration: "",
+		metrics.UpgradesOver:    "",
+		metrics.DevicesFinished: metrics.Result, metrics.Failures: metrics.Reason,
+		metrics.PhaseReached: metrics.Phase, metrics.PhaseDuration: metrics.Phase,
+		metrics.JobExecutions: metrics.Status, metrics.RefusedRecords: metrics.Reason,
 	}
 	values := map[string][]string{
-		event.DimensionResult: event.Results, event.DimensionPhase: event.Phases, event.DimensionStatus: append(slices.Clone(event.Results), string(event.StatusRemoved)),
-		event.DimensionReason: append(slices.Clone(event.Reasons), event.RefusedTopic, event.RefusedClient, event.RefusedSender,
+		metrics.Result: metrics.Results, metrics.Phase: upgrade.Phases(), metrics.Status: append(slices.Clone(metrics.Results), string(event.StatusRemoved)),
+		metrics.Reason: append(slices.Clone(upgrade.Reasons()), event.RefusedTopic, event.RefusedClient, event.RefusedSender,
 			event.RefusedOwner, event.RefusedRecipient, event.RefusedUnreadable, event.RefusedSession),
 	}
 	seen := map[string]bool{}
 	check := func(where, metric, dimension, value string) {
-		want, ok := metrics[metric]
+		want, ok := dimensions[metric]
 		if !ok || dimension != want || want != "" && !slices.Contains(values[want], value) {
 			t.Errorf("%s: metric %s with %s=%s is not published", where, metric, dimension, value)
 		}
@@ -398,7 +401,7 @@ func TestMetricsAreOurs(t *testing.T) {
 			check(fmt.Sprint(at(w, "properties", "title")), at(r, 1).(string), dimension, value)
 		}
 	}
-	for m := range metrics {
+	for m := range dimensions {
 		if !seen[m] {
 			t.Errorf("metric %s is on no chart", m)
 		}

@@ -5,7 +5,7 @@
 // The only placeholders are ARNs in the form of CloudFormation's
 // DefinitionSubstitutions: ${SendUspOperateArn}, ${AwaitFirmwareReportArn},
 // ${VerifyVersionArn} and ${FinalizeArn}. Everything else, timeouts included, comes
-// from the execution's input (event.ExecutionInput).
+// from the execution's input (event.ExecutionInput), whose timeouts are the flow's.
 package statemachines
 
 import _ "embed"

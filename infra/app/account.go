@@ -6,6 +6,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/functions/environment"
 )
 
 // account is what belongs to the account and has no resource in CloudFormation: AWS IoT's event configurations, and the
@@ -26,15 +27,15 @@ func newAccount(stack awscdk.Stack, lambdas *functions, p *parameters) *account 
 	made := named("Account", awscdk.NewCfnResource(scope, jsii.String("Resource"), &awscdk.CfnResourceProps{
 		Type: jsii.String("Custom::IoTAccount"),
 		Properties: &map[string]any{
-			"ServiceToken":            prepare.AttrArn(),
-			"ServiceTimeout":          jsii.Number(120),
-			event.AccountJobsEndpoint: p.jobsEndpoint.ValueAsString(),
+			"ServiceToken":                  prepare.AttrArn(),
+			"ServiceTimeout":                jsii.Number(120),
+			environment.AccountJobsEndpoint: p.jobsEndpoint.ValueAsString(),
 		},
 	}))
 	attribute := func(name string) *string {
 		return awscdk.Token_AsString(made.GetAtt(&name, awscdk.ResolutionTypeHint_STRING), nil)
 	}
-	return &account{data: attribute(event.AccountDataEndpoint), jobs: attribute(event.AccountJobsEndpoint)}
+	return &account{data: attribute(environment.AccountDataEndpoint), jobs: attribute(environment.AccountJobsEndpoint)}
 }
 
 // probeThing is the thing that prepare-account asks the jobs data plane about.

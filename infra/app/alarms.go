@@ -11,6 +11,8 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
+	"github.com/fleetstep/fleetstep/internal/functions/metrics"
 )
 
 // alarm is what the alarms of this stack differ in. All of them are quiet without data: nothing is being upgraded. What
@@ -58,20 +60,20 @@ func newAlarms(scope constructs.Construct, notify *notifications, p *parameters)
 func upgradeAlarms(p *parameters) []alarm {
 	finished := func(period float64) []any {
 		var list []any
-		for i, result := range event.Results {
-			list = append(list, query(fmt.Sprintf("r%d", i), metricsNamespace, event.MetricDevicesFinished, "Sum", period,
-				map[string]string{event.DimensionResult: result}))
+		for i, result := range metrics.Results {
+			list = append(list, query(fmt.Sprintf("r%d", i), metricsNamespace, metrics.DevicesFinished, "Sum", period,
+				map[string]string{metrics.Result: result}))
 		}
 		return list
 	}
-	id := func(result string) string { return fmt.Sprintf("r%d", slices.Index(event.Results, result)) }
+	id := func(result string) string { return fmt.Sprintf("r%d", slices.Index(metrics.Results, result)) }
 	var ids []string
-	for _, result := range event.Results {
+	for _, result := range metrics.Results {
 		ids = append(ids, id(result))
 	}
 	everyone := "SUM([" + strings.Join(ids, ", ") + "])"
 	download := func(stat string) []any {
-		return []any{returned(query("m1", metricsNamespace, event.MetricPhaseDuration, stat, minutes5, map[string]string{event.DimensionPhase: event.PhaseDownload}))}
+		return []any{returned(query("m1", metricsNamespace, metrics.PhaseDuration, stat, minutes5, map[string]string{metrics.Phase: upgrade.PhaseDownload}))}
 	}
 	return []alarm{
 		{
@@ -81,8 +83,8 @@ func upgradeAlarms(p *parameters) []alarm {
 			// that only fails has no series of successes, and + would give no point.
 			metrics: append([]any{
 				math("ratio", "IF(total >= 20, 100 * failed / total, 0)", "failed, percent"),
-				math("total", "SUM(["+id(event.ResultSucceeded)+", "+id(event.ResultFailed)+", "+id(event.ResultTimedOut)+"])", ""),
-				math("failed", "SUM(["+id(event.ResultFailed)+", "+id(event.ResultTimedOut)+"])", ""),
+				math("total", "SUM(["+id(metrics.Succeeded)+", "+id(metrics.Failed)+", "+id(metrics.TimedOut)+"])", ""),
+				math("failed", "SUM(["+id(metrics.Failed)+", "+id(metrics.TimedOut)+"])", ""),
 			}, finished(minutes15)...),
 			comparison: "GreaterThanThreshold", threshold: p.failurePercent.ValueAsNumber(),
 		},
@@ -90,7 +92,7 @@ func upgradeAlarms(p *parameters) []alarm {
 			id: "RejectedRatioAlarm", name: "rejected-ratio", periods: 1,
 			description: "More upgrades are rejected than RejectedPercent allows, of at least 20 that finished within 15 minutes: the job is for other devices, or the image is.",
 			metrics: append([]any{
-				math("ratio", "IF(total >= 20, 100 * "+id(event.ResultRejected)+" / total, 0)", "rejected, percent"),
+				math("ratio", "IF(total >= 20, 100 * "+id(metrics.Rejected)+" / total, 0)", "rejected, percent"),
 				math("total", everyone, ""),
 			}, finished(minutes15)...),
 			comparison: "GreaterThanThreshold", threshold: p.rejectedPercent.ValueAsNumber(),
@@ -103,7 +105,7 @@ func upgradeAlarms(p *parameters) []alarm {
 			metrics: append([]any{
 				math("stalled", "SUM([begun, ended])", "upgrades begun while none ends"),
 				math("ended", "-1000000 * "+everyone, ""),
-				query("begun", metricsNamespace, event.MetricUpgradesStarted, "Sum", minutes30, nil),
+				query("begun", metricsNamespace, metrics.UpgradesStarted, "Sum", minutes30, nil),
 			}, finished(minutes30)...),
 			comparison: "GreaterThanOrEqualToThreshold", threshold: jsii.Number(5),
 		},
@@ -112,8 +114,8 @@ func upgradeAlarms(p *parameters) []alarm {
 			description: "More than a tenth of the upgrades that were to begin, and at least 5 in 15 minutes, found their job execution over. After a cancelled job that is as it must be; else look who ends them, and at the endpoint of the jobs data plane.",
 			metrics: []any{
 				math("ratio", "IF(m1 >= 5, 100 * m1 / SUM([m1, m2]), 0)", "over, percent"),
-				query("m1", metricsNamespace, event.MetricUpgradesOver, "Sum", minutes15, nil),
-				query("m2", metricsNamespace, event.MetricUpgradesStarted, "Sum", minutes15, nil),
+				query("m1", metricsNamespace, metrics.UpgradesOver, "Sum", minutes15, nil),
+				query("m2", metricsNamespace, metrics.UpgradesStarted, "Sum", minutes15, nil),
 			},
 			comparison: "GreaterThanThreshold", threshold: jsii.Number(10),
 		},
@@ -144,8 +146,8 @@ func upgradeAlarms(p *parameters) []alarm {
 func deviceAlarms() []alarm {
 	var records []any
 	for i, reason := range refusals {
-		records = append(records, query(fmt.Sprintf("m%d", i), metricsNamespace, event.MetricRefusedRecords, "Sum", minutes5,
-			map[string]string{event.DimensionReason: reason}))
+		records = append(records, query(fmt.Sprintf("m%d", i), metricsNamespace, metrics.RefusedRecords, "Sum", minutes5,
+			map[string]string{metrics.Reason: reason}))
 	}
 	return []alarm{{
 		id: "RefusedRecordAlarm", name: "refused-records", periods: 3,

@@ -7,7 +7,7 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
-	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/functions/environment"
 )
 
 // device is what the devices touch: the topics that the policy opens to them, the images that they fetch, and the
@@ -110,20 +110,20 @@ func (d *device) images() *string { return jsii.String(*d.bucket.AttrArn() + "/*
 // environment tells a function how to reach agents.
 func (d *device) environment(account *account, p *parameters) map[string]*string {
 	return map[string]*string{
-		event.EnvControllerEndpoint: p.controllerEndpointID.ValueAsString(),
-		event.EnvAgentTopic:         jsii.String(agentTopic),
-		event.EnvControllerTopic:    jsii.String(controllerTopic),
-		event.EnvDataEndpoint:       account.data,
+		environment.ControllerEndpoint: p.controllerEndpointID.ValueAsString(),
+		environment.AgentTopic:         jsii.String(agentTopic),
+		environment.ControllerTopic:    jsii.String(controllerTopic),
+		environment.DataEndpoint:       account.data,
 	}
 }
 
 // receive makes the function that hears the devices, and its rules.
 func (d *device) receive(lambdas *functions, account *account, w *workflow, notify *notifications, p *parameters) {
-	environment := d.environment(account, p)
-	environment[event.EnvJobsEndpoint] = account.jobs
-	environment[event.EnvTable] = w.table.Ref()
-	environment[event.EnvStateMachine] = w.stateMachine.Ref()
-	handle := lambdas.add("handle-device-message", environment, append(append(startUpgrade(), jobExecutions()...), w.items(), resumeTask(),
+	variables := d.environment(account, p)
+	variables[environment.JobsEndpoint] = account.jobs
+	variables[environment.Table] = w.table.Ref()
+	variables[environment.StateMachine] = w.stateMachine.Ref()
+	handle := lambdas.add("handle-device-message", variables, append(append(startUpgrade(), jobExecutions()...), w.items(), resumeTask(),
 		allow("SendToAgent", []string{"iot:Publish"}, *sub(agentTopics)),
 		// Which endpoint the registry says that a thing is, at its first greeting.
 		allow("KnowEndpoint", []string{"iot:DescribeThing"}, *sub(anyThing)))...)

@@ -11,7 +11,8 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
-	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/functions/environment"
+	"github.com/fleetstep/fleetstep/internal/functions/metrics"
 )
 
 // retentionDays is how long logs are kept.
@@ -100,14 +101,14 @@ func (f *functions) code(name string) *awslambda.CfnFunction_CodeProperty {
 }
 
 // metricsNamespace is the namespace of this stack's metrics.
-const metricsNamespace = event.MetricsNamespace + "/${AWS::StackName}"
+const metricsNamespace = metrics.Namespace + "/${AWS::StackName}"
 
-func variables(environment map[string]*string) map[string]*string {
+func variables(of map[string]*string) map[string]*string {
 	all := map[string]*string{
-		event.EnvLogLevel:         jsii.String("info"),
-		event.EnvMetricsNamespace: sub(metricsNamespace),
+		environment.LogLevel:         jsii.String("info"),
+		environment.MetricsNamespace: sub(metricsNamespace),
 	}
-	for name, value := range environment {
+	for name, value := range of {
 		all[name] = value
 	}
 	return all

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/functions/environment"
 )
 
 // jobs is the way in (create-job, the job template), the way from a job execution to its workflow, and back.
@@ -26,7 +27,7 @@ func newJobs(stack awscdk.Stack, lambdas *functions, account *account, device *d
 	j := &jobs{}
 
 	j.createJob = lambdas.add("create-job",
-		map[string]*string{event.EnvFirmwareBucket: device.bucket.Ref(), event.EnvJobTemplate: template.Ref()},
+		map[string]*string{environment.FirmwareBucket: device.bucket.Ref(), environment.JobTemplate: template.Ref()},
 		allow("ReadTemplate", []string{"iot:DescribeJobTemplate"}, *sub(jobTemplate)),
 		allow("CreateJob", []string{"iot:CreateJob"}, *sub(anyJob), *sub(anyThing), *sub(anyGroup)),
 		allow("FindJob", []string{"iot:DescribeJob"}, *sub(anyJob)),
@@ -36,7 +37,7 @@ func newJobs(stack awscdk.Stack, lambdas *functions, account *account, device *d
 
 	start := lambdas.add("start-upgrade",
 		map[string]*string{
-			event.EnvTable: w.table.Ref(), event.EnvStateMachine: w.stateMachine.Ref(), event.EnvJobsEndpoint: account.jobs,
+			environment.Table: w.table.Ref(), environment.StateMachine: w.stateMachine.Ref(), environment.JobsEndpoint: account.jobs,
 		},
 		append(append(startUpgrade(), jobExecutions()...), w.items())...)
 	notify.rule(scope, "NotifyNext", "notify_next", "A device's next job execution", start,
@@ -45,8 +46,8 @@ func newJobs(stack awscdk.Stack, lambdas *functions, account *account, device *d
 
 	handle := lambdas.add("handle-job-event",
 		map[string]*string{
-			event.EnvTable: w.table.Ref(), event.EnvStateMachine: w.stateMachine.Ref(), event.EnvOutcomeTopic: notify.outcomes.Ref(),
-			event.EnvJobsEndpoint: account.jobs,
+			environment.Table: w.table.Ref(), environment.StateMachine: w.stateMachine.Ref(), environment.OutcomeTopic: notify.outcomes.Ref(),
+			environment.JobsEndpoint: account.jobs,
 		},
 		w.release(),
 		allow("LookAtJob", []string{"iotjobsdata:DescribeJobExecution"}, *sub(anyThing)), confirmOver(),
@@ -75,7 +76,7 @@ func newJobTemplate(scope constructs.Construct) awsiot.CfnJobTemplate {
 	props := &awsiot.CfnJobTemplateProps{
 		Description: jsii.String("Firmware upgrade of TR-369 devices. create-job fills in the document and starts jobs from this template."),
 		// create-job sends the real document; AWS wants one in every template.
-		Document: jsii.String(`{"operation":"` + event.Operation + `"}`),
+		Document: jsii.String(`{"operation":"` + string(event.FirmwareUpgrade) + `"}`),
 		JobExecutionsRolloutConfig: map[string]any{
 			// Faster only as devices succeed: a bad image meets few devices before the abort criteria see it.
 			"ExponentialRolloutRate": map[string]any{

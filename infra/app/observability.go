@@ -10,6 +10,8 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
+	"github.com/fleetstep/fleetstep/internal/functions/metrics"
 )
 
 // newObservability makes the dashboard and the alarms of design.md section 7.
@@ -39,33 +41,33 @@ func dashboardBody() string {
 
 	d.text("# Firmware upgrades of ${AWS::StackName}\nDevices by result and phase, then what slows them down, then the machinery. What to do: docs/operations.md.")
 	d.charts(
-		chart{title: "Devices finished, by result", stacked: true, stat: "Sum", rows: ours(event.MetricDevicesFinished, event.DimensionResult, event.Results, nil)},
-		chart{title: "Devices that reached a phase", stat: "Sum", rows: ours(event.MetricPhaseReached, event.DimensionPhase, event.Phases, nil)},
-		chart{title: "Failure reasons", stacked: true, stat: "Sum", rows: ours(event.MetricFailures, event.DimensionReason, event.Reasons, nil)},
+		chart{title: "Devices finished, by result", stacked: true, stat: "Sum", rows: ours(metrics.DevicesFinished, metrics.Result, metrics.Results, nil)},
+		chart{title: "Devices that reached a phase", stat: "Sum", rows: ours(metrics.PhaseReached, metrics.Phase, upgrade.Phases(), nil)},
+		chart{title: "Failure reasons", stacked: true, stat: "Sum", rows: ours(metrics.Failures, metrics.Reason, upgrade.Reasons(), nil)},
 	)
 	var durations []row
 	for _, stat := range []string{"p50", "p90", "p99"} {
-		for _, phase := range event.Phases {
-			durations = append(durations, row{metricsNamespace, event.MetricPhaseDuration, event.DimensionPhase, phase,
+		for _, phase := range upgrade.Phases() {
+			durations = append(durations, row{metricsNamespace, metrics.PhaseDuration, metrics.Phase, phase,
 				map[string]any{"stat": stat, "label": phase + " " + stat}})
 		}
 	}
 	d.charts(
 		chart{title: "Duration per phase, seconds", rows: durations},
 		chart{title: "Rollout: devices started, per minute", stat: "Sum", period: 60, rows: []row{
-			{metricsNamespace, event.MetricUpgradesStarted, map[string]any{"label": "started"}},
-			{metricsNamespace, event.MetricUpgradesOver, map[string]any{"label": "over before they began"}},
+			{metricsNamespace, metrics.UpgradesStarted, map[string]any{"label": "started"}},
+			{metricsNamespace, metrics.UpgradesOver, map[string]any{"label": "over before they began"}},
 		}},
-		chart{title: "Backlog: devices that wait to appear", stat: "Sum", rows: []row{{metricsNamespace, event.MetricUpgradesPending}}},
+		chart{title: "Backlog: devices that wait to appear", stat: "Sum", rows: []row{{metricsNamespace, metrics.UpgradesPending}}},
 	)
 	d.charts(
 		chart{title: "Duration of successful upgrades, seconds", rows: []row{
-			{metricsNamespace, event.MetricUpgradeDuration, map[string]any{"stat": "p50", "label": "p50"}},
-			{metricsNamespace, event.MetricUpgradeDuration, map[string]any{"stat": "p90", "label": "p90"}},
-			{metricsNamespace, event.MetricUpgradeDuration, map[string]any{"stat": "p99", "label": "p99"}},
+			{metricsNamespace, metrics.UpgradeDuration, map[string]any{"stat": "p50", "label": "p50"}},
+			{metricsNamespace, metrics.UpgradeDuration, map[string]any{"stat": "p90", "label": "p90"}},
+			{metricsNamespace, metrics.UpgradeDuration, map[string]any{"stat": "p99", "label": "p99"}},
 		}},
-		chart{title: "Job executions that ended, by status", stacked: true, stat: "Sum", rows: ours(event.MetricJobExecutions, event.DimensionStatus, append(slices.Clone(event.Results), string(event.StatusRemoved)), nil)},
-		chart{title: "Records refused, by reason", stacked: true, stat: "Sum", rows: ours(event.MetricRefusedRecords, event.DimensionReason, refusals, nil)},
+		chart{title: "Job executions that ended, by status", stacked: true, stat: "Sum", rows: ours(metrics.JobExecutions, metrics.Status, append(slices.Clone(metrics.Results), string(event.StatusRemoved)), nil)},
+		chart{title: "Records refused, by reason", stacked: true, stat: "Sum", rows: ours(metrics.RefusedRecords, metrics.Reason, refusals, nil)},
 	)
 	d.charts(
 		chart{title: "Workflows", stat: "Sum", rows: perItem("AWS/States", []string{"ExecutionsStarted", "ExecutionsSucceeded", "ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted", "ExecutionThrottled"}, "StateMachineArn", []string{stateMachine})},

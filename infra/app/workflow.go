@@ -11,7 +11,7 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
-	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/functions/environment"
 	"github.com/fleetstep/fleetstep/statemachines"
 )
 
@@ -27,8 +27,8 @@ func newWorkflow(stack awscdk.Stack, lambdas *functions, account *account, devic
 	w := &workflow{table: newTable(scope, p)}
 
 	usp := device.environment(account, p)
-	usp[event.EnvTable] = w.table.Ref()
-	sendEnvironment := map[string]*string{event.EnvFirmwareBucket: device.bucket.Ref()}
+	usp[environment.Table] = w.table.Ref()
+	sendEnvironment := map[string]*string{environment.FirmwareBucket: device.bucket.Ref()}
 	for name, value := range usp {
 		sendEnvironment[name] = value
 	}
@@ -44,7 +44,7 @@ func newWorkflow(stack awscdk.Stack, lambdas *functions, account *account, devic
 	verify := lambdas.add("verify-version", usp, w.items(), publish)
 	finalize := lambdas.add("finalize",
 		map[string]*string{
-			event.EnvTable: w.table.Ref(), event.EnvOutcomeTopic: notify.outcomes.Ref(), event.EnvJobsEndpoint: account.jobs,
+			environment.Table: w.table.Ref(), environment.OutcomeTopic: notify.outcomes.Ref(), environment.JobsEndpoint: account.jobs,
 		},
 		append(jobExecutions(), w.release(),
 			allow("RecordVersion", []string{"iot:DescribeThing", "iot:UpdateThing"}, *sub(anyThing)),

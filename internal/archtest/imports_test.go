@@ -28,6 +28,9 @@ var only = []struct {
 	{"internal/jobs", []string{event}, "a context decides about plain values; adapters do the calls"},
 	{"internal/workflow", []string{event}, "a context decides about plain values; adapters do the calls"},
 	{"internal/device", []string{event, "internal/usp", proto}, "a context decides about plain values; USP is this one's subject"},
+	{"internal/flow/upgrade", []string{event, "internal/device"}, "an operation speaks in device's plain words, and nobody's else"},
+	{"internal/functions/environment", nil, "the stack and the functions share it"},
+	{"internal/functions/metrics", []string{event}, "the stack and the functions share it"},
 	{"internal/usp", []string{proto, pblib}, "controller and agent share it, so it knows neither"},
 	{"internal/simulator", []string{"internal/usp", proto}, "an agent knows USP and nothing of whoever controls it"},
 	{"internal/simulator/mqtt", []string{"internal/simulator", "github.com/eclipse/paho.golang/..."}, "it is a transport"},
@@ -35,8 +38,9 @@ var only = []struct {
 	{"internal/cli", []string{sdk, smithy, event, "github.com/spf13/cobra"}, "the same calls reach AWS and the local cloud"},
 	{"statemachines", nil, "the documents are data"},
 	{"infra", nil, "the template is data"},
-	{"infra/app", []string{"github.com/aws/aws-cdk-go/...", "github.com/aws/constructs-go/...", "github.com/aws/jsii-runtime-go", "statemachines", event},
-		"the stack needs the CDK, the state machines and the names of its rules"},
+	{"infra/app", []string{"github.com/aws/aws-cdk-go/...", "github.com/aws/constructs-go/...", "github.com/aws/jsii-runtime-go", "statemachines", event,
+		"internal/flow/upgrade", "internal/functions/environment", "internal/functions/metrics"},
+		"the stack needs the CDK, the state machines, and the names of rules, variables, metrics and a dashboard's phases"},
 	{"proto", nil, "the descriptor set is data"},
 	{"proto/uspmsg", []string{pblib}, "it is generated"},
 	{"proto/usprecord", []string{pblib}, "it is generated"},
@@ -49,9 +53,11 @@ var never = []struct {
 	not     []string
 	because string
 }{
-	{"internal/jobs/...", []string{"internal/workflow/...", "internal/device/..."}, "contexts meet in internal/functions"},
-	{"internal/workflow/...", []string{"internal/jobs/...", "internal/device/..."}, "contexts meet in internal/functions"},
-	{"internal/device/...", []string{"internal/jobs/...", "internal/workflow/..."}, "contexts meet in internal/functions"},
+	{"internal/jobs/...", []string{"internal/workflow/...", "internal/device/...", "internal/flow/..."}, "contexts meet in internal/functions"},
+	{"internal/workflow/...", []string{"internal/jobs/...", "internal/device/...", "internal/flow/..."}, "contexts meet in internal/functions"},
+	{"internal/device/...", []string{"internal/jobs/...", "internal/workflow/...", "internal/flow/..."}, "contexts meet in internal/functions"},
+	{"internal/flow/...", []string{"internal/jobs/...", "internal/workflow/...", "internal/functions"}, "an operation knows what it says to a device, not who plays it"},
+	{"internal/flow/upgrade/s3", []string{"internal/device/iotdataplane", "internal/jobs/s3"}, "an adapter knows one outside system"},
 
 	{"internal/jobs/s3", []string{"internal/jobs/iotjobs", "internal/jobs/sns"}, "an adapter knows one outside system"},
 	{"internal/jobs/iotjobs", []string{"internal/jobs/s3", "internal/jobs/sns"}, "an adapter knows one outside system"},
@@ -68,7 +74,7 @@ var never = []struct {
 	{"lambdas/...", []string{cloud, "internal/cli", "internal/simulator/..."}, "the functions do not know where they run"},
 	{"infra/...", []string{cloud, "internal/functions"}, "the stack does not know where it runs"},
 
-	{cloud, []string{event, "internal/usp", proto, "statemachines", "internal/jobs/...", "internal/workflow/...", "internal/device/...", "internal/functions",
+	{cloud, []string{event, "internal/usp", proto, "statemachines", "internal/jobs/...", "internal/workflow/...", "internal/device/...", "internal/flow/...", "internal/functions/...",
 		"internal/simulator/...", "internal/cli", "internal/demo", "internal/provision", "infra/...", "lambdas/..."}, "the local cloud knows nothing of firmware"},
 	{"internal/localcloud/scheduler", []string{"internal/localcloud/store", "internal/localcloud/awsapi"}, "it lies under everything"},
 	{"internal/localcloud/store", []string{"internal/localcloud/scheduler", "internal/localcloud/awsapi"}, "it lies under every service"},
@@ -103,7 +109,7 @@ var alone = []struct {
 	{"github.com/aws/aws-cdk-go/...", []string{"infra/app"}, "nothing else may need Node.js"},
 	{"github.com/spf13/cobra", []string{"internal/cli", "cmd/..."}, "commands are one place's business"},
 	{sdk, []string{
-		"internal/jobs/s3", "internal/jobs/iotjobs", "internal/jobs/sns", "internal/workflow/dynamodb", "internal/workflow/stepfunctions", "internal/workflow/iot", "internal/device/iotdataplane",
+		"internal/jobs/s3", "internal/jobs/iotjobs", "internal/jobs/sns", "internal/workflow/dynamodb", "internal/workflow/stepfunctions", "internal/workflow/iot", "internal/device/iotdataplane", "internal/flow/upgrade/s3",
 		"internal/functions", "internal/cli", "internal/provision", "internal/demo", "internal/rehearsal/...", "cmd/...",
 		"internal/localcloud", // signs the URLs in job documents
 	}, "adapters call AWS; the local cloud is what is called"},

@@ -63,6 +63,34 @@ func TestNoPackageIsNamedForNothing(t *testing.T) {
 	}
 }
 
+// TestWorkflowKnowsNoOperation: executions, claims, tokens and news are the same for
+// every operation, so that no identifier, comment or string of package workflow and
+// what lies under it has a word of one.
+func TestWorkflowKnowsNoOperation(t *testing.T) {
+	tr := theTree(t)
+	seen := 0
+	for _, f := range tr.files {
+		if !matches("internal/workflow/...", f.pkg) {
+			continue
+		}
+		seen++
+		b, err := os.ReadFile(filepath.Join(tr.root, filepath.FromSlash(f.name)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, line := range strings.Split(strings.ToLower(string(b)), "\n") {
+			for _, word := range []string{"firmware", "upgrade", "image", "download", "activat", "software", "rollback", "checksum"} {
+				if strings.Contains(line, word) {
+					t.Errorf("%s:%d: says %q, which is an operation's word", f.name, i+1, word)
+				}
+			}
+		}
+	}
+	if seen == 0 {
+		t.Error("there is no package internal/workflow any more")
+	}
+}
+
 // mayNamePlace are files that name a folder of a machine on purpose.
 var mayNamePlace = map[string]string{
 	"internal/archtest/words_test.go": "this list",

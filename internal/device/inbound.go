@@ -18,68 +18,40 @@ type Topics struct {
 	Controller usp.TopicTemplate // usp/v1/controller/{controller}/from/{thing}
 }
 
-// Refusal says why a record is not taken: one of event's Refused constants. It is
-// counted, and its sender is told nothing.
-type Refusal struct {
-	Reason string
-	Detail string
-}
-
-func (r *Refusal) Error() string { return "record refused: " + r.Reason + ": " + r.Detail }
-
-// Inbound is a record from an agent.
-type Inbound struct {
-	Thing    event.ThingName
-	Endpoint event.EndpointID
-	// Event is what it says. Its kind is OTHER for news that no upgrade waits
-	// for, and for what is not news at all.
-	Event event.DeviceEvent
-	// Greets is set when the record opens a connection: from here on the agent
-	// listens at AgentTopic.
-	Greets bool
-	// Legacy is set when the agent speaks MQTT 3.1.1; known with Greets, and
-	// from the form of the topic.
-	Legacy     bool
-	AgentTopic string
-	// Answer is the NotifyResp that the agent waits for, nil if it wants none. It
-	// goes out once the event cannot be lost any more, for each copy again.
-	Answer *Request
-}
-
 // Read reads what rule usp_message handed over. The thing comes from the topic and
-// the connection, which must agree; whether the endpoint is that thing's is for
-// who knows the map to say. Every error is a *Refusal.
-func Read(m event.DeviceMessage, topics Topics, controller usp.EndpointID) (Inbound, error) {
+// the connection, which must agree; whether the endpoint is that thing's, package
+// workflow knows. Every error is a *event.Refused.
+func Read(m event.DeviceMessage, topics Topics, controller usp.EndpointID) (event.Inbound, error) {
 	base, reply, legacy := usp.SplitReplyTo(m.Topic)
 	thing, to, ok := topics.Controller.Match(base)
 	if !ok || thing == "" || thing != m.ThingName || strings.Count(base, "/") != strings.Count(string(topics.Controller), "/") {
-		return Inbound{}, &Refusal{event.RefusedTopic, "topic " + m.Topic + " is not that of thing " + m.ThingName}
+		return event.Inbound{}, &event.Refused{Reason: event.RefusedTopic, Detail: "topic " + m.Topic + " is not that of thing " + m.ThingName}
 	}
 	if to != "" && to != controller {
-		return Inbound{}, &Refusal{event.RefusedRecipient, "topic " + m.Topic + " is another controller's"}
+		return event.Inbound{}, &event.Refused{Reason: event.RefusedRecipient, Detail: "topic " + m.Topic + " is another controller's"}
 	}
 	if m.ClientID != thing {
-		return Inbound{}, &Refusal{event.RefusedClient, "client " + m.ClientID + " publishes for thing " + thing}
+		return event.Inbound{}, &event.Refused{Reason: event.RefusedClient, Detail: "client " + m.ClientID + " publishes for thing " + thing}
 	}
 	payload, err := base64.StdEncoding.DecodeString(m.Record)
 	if err != nil {
-		return Inbound{}, &Refusal{event.RefusedUnreadable, "not base64"}
+		return event.Inbound{}, &event.Refused{Reason: event.RefusedUnreadable, Detail: "not base64"}
 	}
 	record, err := usp.DecodeRecord(payload)
 	if err != nil {
 		var bad *usp.RecordError
 		if errors.As(err, &bad) {
-			return Inbound{}, &Refusal{event.RefusedUnreadable, bad.Error()}
+			return event.Inbound{}, &event.Refused{Reason: event.RefusedUnreadable, Detail: bad.Error()}
 		}
-		return Inbound{}, &Refusal{event.RefusedUnreadable, err.Error()}
+		return event.Inbound{}, &event.Refused{Reason: event.RefusedUnreadable, Detail: err.Error()}
 	}
 	if record.To != controller { // R-E2E.1
-		return Inbound{}, &Refusal{event.RefusedRecipient, "to_id " + string(record.To)}
+		return event.Inbound{}, &event.Refused{Reason: event.RefusedRecipient, Detail: "to_id " + string(record.To)}
 	}
 	if err := record.From.Validate(); err != nil {
-		return Inbound{}, &Refusal{event.RefusedSender, "from_id is no endpoint id: " + err.Error()}
+		return event.Inbound{}, &event.Refused{Reason: event.RefusedSender, Detail: "from_id is no endpoint id: " + err.Error()}
 	}
-	in := Inbound{
+	in := event.Inbound{
 		Thing: event.ThingName(thing), Endpoint: event.EndpointID(record.From), Legacy: legacy,
 		Event: event.DeviceEvent{
 			Kind: event.KindOther, Thing: event.ThingName(thing), Endpoint: event.EndpointID(record.From),
@@ -102,12 +74,12 @@ func Read(m event.DeviceMessage, topics Topics, controller usp.EndpointID) (Inbo
 	case record.Disconnect != nil:
 		in.Event.Kind = event.KindDisconnected
 	case record.SessionContext != nil:
-		return Inbound{}, &Refusal{event.RefusedSession, "session context is not kept by this controller"}
+		return event.Inbound{}, &event.Refused{Reason: event.RefusedSession, Detail: "session context is not kept by this controller"}
 	case record.Message != nil:
 		if _, err := usp.Open(record.Message); err != nil {
-			return Inbound{}, &Refusal{event.RefusedUnreadable, err.Error()}
+			return event.Inbound{}, &event.Refused{Reason: event.RefusedUnreadable, Detail: err.Error()}
 		}
-		in.read(record.Message)
+		read(&in, record.Message)
 	}
 	return in, nil
 }
@@ -129,12 +101,12 @@ func listensAt(topic, own string) bool {
 	})
 }
 
-func (in *Inbound) read(m *uspmsg.Msg) {
+func read(in *event.Inbound, m *uspmsg.Msg) {
 	ev := &in.Event
 	if n, ok := usp.ReadNotify(m); ok {
 		// R-NOT: every repeat is answered, also of what was dealt with.
 		if n.SendResp {
-			in.Answer = &Request{Message: usp.NewNotifyResp(n.ID, n.SubscriptionID)}
+			in.Answer = &notifyResp{n.ID, n.SubscriptionID}
 		}
 		readNotification(ev, n)
 		return
@@ -222,6 +194,3 @@ func fault(e *usp.Error) *event.Fault {
 	}
 	return &event.Fault{Code: int(e.Code), Text: e.Message}
 }
-
-// Request is a message to an agent, before it is put into a record.
-type Request struct{ Message *uspmsg.Msg }

@@ -49,7 +49,7 @@ func TestCapturedAgentsAreUnderstood(t *testing.T) {
 			in, err := device.Read(event.DeviceMessage{
 				Topic: p.Topic, ThingName: "cpe-0001", ClientID: "cpe-0001", Record: base64.StdEncoding.EncodeToString(payload),
 			}, topics, "self::controller-1")
-			var refused *device.Refusal
+			var refused *event.Refused
 			if err != nil && !errors.As(err, &refused) {
 				t.Errorf("%s: %v", f, err)
 			}
@@ -101,7 +101,7 @@ func TestAgentsAreAnsweredAtTheirOwnTopicOnly(t *testing.T) {
 		for where, m := range map[string]event.DeviceMessage{"response topic": inProperty, "topic": inTopic, "greeting": inRecord} {
 			in, err := device.Read(m, topics, "self::fleetstep")
 			if where == "topic" && strings.Contains(row.says, "/reply-to=") {
-				if refused, ok := errors.AsType[*device.Refusal](err); !ok && in.AgentTopic != "" || ok && refused.Reason != event.RefusedTopic {
+				if refused, ok := errors.AsType[*event.Refused](err); !ok && in.AgentTopic != "" || ok && refused.Reason != event.RefusedTopic {
 					t.Errorf("%s %q: %+v, %v", where, row.says, in, err)
 				}
 				continue
@@ -143,7 +143,7 @@ func FuzzRead(f *testing.F) {
 		in, err := device.Read(event.DeviceMessage{
 			Topic: topic, ThingName: "cpe-0001", ClientID: "cpe-0001", Record: base64.StdEncoding.EncodeToString(record),
 		}, topics, "self::fleetstep")
-		var refused *device.Refusal
+		var refused *event.Refused
 		if err != nil && (!errors.As(err, &refused) || in.Thing != "") {
 			t.Fatalf("%v with %+v", err, in)
 		}

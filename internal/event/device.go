@@ -13,7 +13,7 @@ const (
 	KindTransferComplete Kind = "TRANSFER_COMPLETE" // a transfer ended, well or with Fault
 	KindCommandComplete  Kind = "COMMAND_COMPLETE"  // a command ended, well or with Fault
 	KindAnswer           Kind = "ANSWER"            // to a request of ours
-	KindOther            Kind = "OTHER"             // news that no upgrade waits for
+	KindOther            Kind = "OTHER"             // news that nobody waits for
 )
 
 // DeviceEvent is news of a device in plain words. Thing comes from the topic and
@@ -60,7 +60,7 @@ type Result struct {
 	Fault   *Fault `json:"fault,omitempty"`
 }
 
-// DeviceState is what is known of a device between upgrades: item STATE. It maps
+// DeviceState is what is known of a device at any time: item STATE. It maps
 // thing and endpoint both ways, with one item more per endpoint.
 type DeviceState struct {
 	Endpoint        EndpointID `json:"endpointId,omitempty"` // "" until its first record
@@ -69,8 +69,8 @@ type DeviceState struct {
 	PresenceVersion int64      `json:"presenceVersion"` // of the last presence event
 	Legacy          bool       `json:"legacy"`          // speaks MQTT 3.1.1
 	AgentTopic      string     `json:"agentTopic"`      // where it says it listens; "" is by the template
-	SoftwareVersion string     `json:"softwareVersion,omitempty"`
-	ActiveImage     string     `json:"activeImage,omitempty"`
+	// Facts are what flows have learnt of the device, by names of theirs.
+	Facts map[string]string `json:"facts,omitempty"`
 }
 
 // Reachable reports whether a request can be sent: the device is there, and its

@@ -1,14 +1,9 @@
 package event
 
-import (
-	"encoding/json"
-	"fmt"
-	"strings"
-	"time"
-)
+import "time"
 
-// Operation marks our job documents among those of other jobs in the account.
-const Operation = "firmware-upgrade"
+// FirmwareUpgrade is the operation that create-job's jobs ask for.
+const FirmwareUpgrade Operation = "firmware-upgrade"
 
 // Defaults of a job document's times, filled in by start-upgrade. DefaultJob is
 // used where neither payload nor job template sets AWS IoT's in-progress timer.
@@ -21,7 +16,7 @@ const (
 
 // Document is the job document: what one job asks of each of its devices.
 type Document struct {
-	Operation  string     `json:"operation"`
+	Operation  Operation  `json:"operation"`
 	Firmware   Firmware   `json:"firmware"`
 	Activation Activation `json:"activation"`
 	Timeouts   Timeouts   `json:"timeouts"`
@@ -108,37 +103,4 @@ func (t Timeouts) WithDefaults() Timeouts {
 	fill(&t.DownloadSeconds, DefaultDownload, time.Second)
 	fill(&t.RebootSeconds, DefaultReboot, time.Second)
 	return t
-}
-
-// ParseDocument reads a job document as a device would see it, with defaults
-// filled in. ours is false if the document belongs to another kind of job; then
-// there is no error either.
-func ParseDocument(raw json.RawMessage) (doc Document, ours bool, err error) {
-	var head struct {
-		Operation string `json:"operation"`
-	}
-	if json.Unmarshal(raw, &head) != nil || head.Operation != Operation {
-		return Document{}, false, nil
-	}
-	if err := json.Unmarshal(raw, &doc); err != nil {
-		return Document{}, true, fmt.Errorf("job document: %w", err)
-	}
-	if doc.Activation.Mode == "" {
-		doc.Activation.Mode = ActivateAuto
-	}
-	doc.Timeouts = doc.Timeouts.WithDefaults()
-	var bad []string
-	if doc.Firmware.Version == "" {
-		bad = append(bad, "firmware.version is missing")
-	}
-	if (doc.Firmware.S3 == nil) == (doc.Firmware.URL == "") {
-		bad = append(bad, "firmware needs either s3 or url")
-	}
-	if m := doc.Activation.Mode; m != ActivateAuto && m != ActivateSeparate {
-		bad = append(bad, fmt.Sprintf("activation.mode %q is neither AUTO nor SEPARATE", m))
-	}
-	if len(bad) > 0 {
-		return Document{}, true, fmt.Errorf("job document: %s", strings.Join(bad, "; "))
-	}
-	return doc, true, nil
 }

@@ -9,40 +9,14 @@ import (
 // reports it. docs/errors.md says when each arises and what an operator does.
 type ErrorName string
 
-// The errors of an upgrade.
+// Errors that any operation may have. Those of one alone lie with its flow.
 const (
-	DeviceOffline            ErrorName = "Device.Offline"            // away, and not back before the step's deadline
-	DeviceBusy               ErrorName = "Device.Busy"               // another download or upgrade is under way
-	DeviceRefused            ErrorName = "Device.Refused"            // the agent said no, with a USP code
-	DeviceNoReport           ErrorName = "Device.NoReport"           // connected, but no answer or no news in time
-	UpgradeUpToDate          ErrorName = "Upgrade.UpToDate"          // runs the wanted version already
-	UpgradeNotEligible       ErrorName = "Upgrade.NotEligible"       // cannot be upgraded this way
-	UpgradeDuplicate         ErrorName = "Upgrade.Duplicate"         // this attempt was played before
-	DownloadFailed           ErrorName = "Download.Failed"           // the transfer ended without an image
-	DownloadChecksumMismatch ErrorName = "Download.ChecksumMismatch" // the image arrived and was not the one promised
-	ActivateFailed           ErrorName = "Activate.Failed"           // the new image did not start, the old one runs
-	VerifyWrongVersion       ErrorName = "Verify.WrongVersion"       // the new image runs and reports another version
-	RollbackFailed           ErrorName = "Rollback.Failed"           // wrong version, and no way back
-	JobCanceled              ErrorName = "Job.Canceled"              // an operator or an abort criterion ended it
-	JobTimedOut              ErrorName = "Job.TimedOut"              // AWS IoT's in-progress timer ran out
-)
-
-// ErrorNames lists every error of an upgrade.
-func ErrorNames() []ErrorName {
-	return []ErrorName{
-		DeviceOffline, DeviceBusy, DeviceRefused, DeviceNoReport,
-		UpgradeUpToDate, UpgradeNotEligible, UpgradeDuplicate,
-		DownloadFailed, DownloadChecksumMismatch, ActivateFailed,
-		VerifyWrongVersion, RollbackFailed, JobCanceled, JobTimedOut,
-	}
-}
-
-// Signposts travel like errors, through Catch, because that is how a Task
-// chooses its next state without paying for a Choice. They never reach a job.
-const (
-	NextDownload ErrorName = "Next.Download" // ask for the image again
-	NextActivate ErrorName = "Next.Activate" // the image is there, not yet activated
-	NextSoak     ErrorName = "Next.Soak"     // verified; wait, then look once more
+	DeviceOffline  ErrorName = "Device.Offline"  // away, and not back before the step's deadline
+	DeviceBusy     ErrorName = "Device.Busy"     // something else is under way on it
+	DeviceRefused  ErrorName = "Device.Refused"  // the agent said no, with a USP code
+	DeviceNoReport ErrorName = "Device.NoReport" // connected, but no answer or no news in time
+	JobCanceled    ErrorName = "Job.Canceled"    // an operator or an abort criterion ended it
+	JobTimedOut    ErrorName = "Job.TimedOut"    // AWS IoT's in-progress timer ran out
 )
 
 // JobStatus is the status of a job execution, in AWS's words.
@@ -69,13 +43,13 @@ func (s JobStatus) Terminal() bool {
 	return false
 }
 
-// Status is the job status that an error leads to; no name is a success.
-// TIMED_OUT and CANCELED can only be set by AWS IoT itself.
+// Status is the job status that an error leads to, unless its flow says otherwise;
+// no name is a success. TIMED_OUT and CANCELED can only be set by AWS IoT itself.
 func (n ErrorName) Status() JobStatus {
 	switch n {
-	case "", UpgradeUpToDate:
+	case "":
 		return StatusSucceeded
-	case UpgradeNotEligible, UpgradeDuplicate, DeviceRefused:
+	case DeviceRefused:
 		return StatusRejected
 	case JobCanceled:
 		return StatusCanceled

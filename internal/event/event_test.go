@@ -2,6 +2,7 @@ package event_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -129,21 +130,6 @@ func TestSamplesOfCreateJob(t *testing.T) {
 	}
 }
 
-func TestNotifyNextSampleStartsTheSampleExecution(t *testing.T) {
-	var n event.NotifyNext
-	var want event.ExecutionInput
-	if json.Unmarshal(sample(t, "notify-next.json"), &n) != nil || json.Unmarshal(sample(t, "execution-input.json"), &want) != nil {
-		t.Fatal("unreadable samples")
-	}
-	doc, ours, err := event.ParseDocument(n.Execution.JobDocument)
-	if !ours || err != nil {
-		t.Fatal(ours, err)
-	}
-	if got := event.NewExecutionInput(n.Execution.JobID, n.ThingName, n.Execution.ExecutionNumber, doc); !reflect.DeepEqual(got, want) {
-		t.Errorf("got %+v\nwant %+v", got, want)
-	}
-}
-
 func schema(t testing.TB) *jsonschema.Schema {
 	t.Helper()
 	s, err := jsonschema.NewCompiler().Compile(filepath.Join(samples, "schema", "create-job.json"))
@@ -265,7 +251,7 @@ func TestSameRequestSameJob(t *testing.T) {
 
 func TestExecutionNames(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		job := event.JobID(rapid.StringMatching(`[a-zA-Z0-9_-]{1,64}`).Draw(t, "job"))
+		job := event.JobOwner(event.JobID(rapid.StringMatching(`[a-zA-Z0-9_-]{1,64}`).Draw(t, "job")))
 		thing := event.ThingName(rapid.StringMatching(`[a-zA-Z0-9:_-]{1,128}`).Draw(t, "thing"))
 		n := rapid.Int64Range(1, 1<<40).Draw(t, "number")
 		name := event.ExecutionName(job, thing, n)
@@ -310,25 +296,6 @@ func TestWindow(t *testing.T) {
 	}
 }
 
-func TestEveryErrorIsDocumented(t *testing.T) {
-	page, err := os.ReadFile("../../docs/errors.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range event.ErrorNames() {
-		row := "| `" + string(name) + "` |"
-		_, rest, ok := strings.Cut(string(page), row)
-		if !ok {
-			t.Errorf("%s has no row", name)
-			continue
-		}
-		line, _, _ := strings.Cut(rest, "\n")
-		if !strings.Contains(line, "| "+string(name.Status())+" |") {
-			t.Errorf("%s: the page does not say %s", name, name.Status())
-		}
-	}
-}
-
 func FuzzParseRequest(f *testing.F) {
 	for _, name := range []string{"create-job.json", "create-job-full.json", "create-job-five-mistakes.json"} {
 		f.Add(sample(f, name))
@@ -346,12 +313,70 @@ func FuzzParseRequest(f *testing.F) {
 	})
 }
 
-func FuzzParseDocument(f *testing.F) {
-	f.Add(sample(f, "job-document.json"))
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		doc, ours, err := event.ParseDocument(raw)
-		if err != nil && (!ours || !reflect.DeepEqual(doc, event.Document{})) {
-			t.Fatalf("an error with %+v", doc)
+func TestOutcomesKeepTheirDetails(t *testing.T) {
+	o := event.Outcome{
+		Event: "REBOOT_FAIL", Owner: event.JobOwner("j"), ThingName: "rg-1", ExecutionNumber: 2, Status: event.StatusFailed,
+		Reason: event.DeviceBusy, Detail: "a \"b\"", Seconds: 1.5, Details: map[string]string{"uptime": "7"},
+	}
+	b, err := json.Marshal(o)
+	if err != nil || !strings.Contains(string(b), `"uptime":"7"`) || !strings.Contains(string(b), `"jobId":"j"`) {
+		t.Fatalf("%s, %v", b, err)
+	}
+	var back event.Outcome
+	if err := json.Unmarshal(b, &back); err != nil || !reflect.DeepEqual(back, o) {
+		t.Errorf("got %+v, %v", back, err)
+	}
+	o.Details = nil
+	if b, err = json.Marshal(o); err != nil || json.Unmarshal(b, &back) != nil {
+		t.Errorf("%s, %v", b, err)
+	}
+}
+
+func TestInputsKeepWhatTheyDoNotKnow(t *testing.T) {
+	var in event.StepInput
+	var end event.FinalizeInput
+	const document = `{"step":"S","taskToken":"t","input":{"jobId":"j","operation":"o","document":{"a":1}},"uptime":{"seconds":5}}`
+	if err := json.Unmarshal([]byte(document), &in); err != nil || string(in.Results) != document || in.Input.Job != "j" || in.Input.Operation != "o" {
+		t.Errorf("%+v, %v", in, err)
+	}
+	if err := json.Unmarshal([]byte(document), &end); err != nil || string(end.Results) != document {
+		t.Errorf("%+v, %v", end, err)
+	}
+	if json.Unmarshal([]byte(`{"step":1}`), &in) == nil || json.Unmarshal([]byte(`{"startedAt":1}`), &end) == nil {
+		t.Error("wrong types are read")
+	}
+}
+
+func TestFlowsAreWhole(t *testing.T) {
+	whole := event.Flow{
+		Operation: "o", Played: "a", Unfit: "b", Succeeded: "c", Failed: "d",
+		Plan:     func(json.RawMessage) (event.Plan, error) { return event.Plan{}, nil },
+		Begin:    func(context.Context, event.Turn, event.StepInput) (event.Move, error) { return event.Move{}, nil },
+		Continue: func(event.Turn, event.DeviceEvent) (event.Move, error) { return event.Move{}, nil },
+		Judge:    func(event.FinalizeInput, event.DeviceState) (event.Conclusion, error) { return event.Conclusion{}, nil },
+	}
+	flows, err := event.NewFlows(whole)
+	if err != nil || flows.Len() != 1 {
+		t.Fatal(err)
+	}
+	if f, ok := flows.OfDocument(json.RawMessage(`{"operation":"o"}`)); !ok || f.Operation != "o" {
+		t.Error("its document does not name it")
+	}
+	for _, document := range []string{`{"operation":"p"}`, `{}`, `[]`, `nonsense`} {
+		if _, ok := flows.OfDocument(json.RawMessage(document)); ok {
+			t.Errorf("%s names a flow", document)
 		}
-	})
+	}
+	without := func(change func(*event.Flow)) event.Flow { f := whole; change(&f); return f }
+	for name, bad := range map[string][]event.Flow{
+		"two of a name":    {whole, whole},
+		"no operation":     {without(func(f *event.Flow) { f.Operation = "" })},
+		"no plan":          {without(func(f *event.Flow) { f.Plan = nil })},
+		"no judgement":     {without(func(f *event.Flow) { f.Judge = nil })},
+		"no outcome names": {without(func(f *event.Flow) { f.Failed = "" })},
+	} {
+		if _, err := event.NewFlows(bad...); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
 }

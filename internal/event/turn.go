@@ -6,8 +6,8 @@ import (
 )
 
 // Turn is what a conversation with a device is told each time it is its turn. A
-// conversation belongs to one try of one step; package workflow keeps it, package
-// device holds it.
+// conversation belongs to one try of one step; package workflow keeps it, its flow
+// holds it.
 type Turn struct {
 	Thing     ThingName
 	Execution string
@@ -19,7 +19,7 @@ type Turn struct {
 	Now       time.Time
 }
 
-// Outgoing is a message to a device, in the device's own language.
+// Outgoing is a message to a device: package device's.
 type Outgoing any
 
 // Move is what a conversation does in its turn.
@@ -40,17 +40,13 @@ type Move struct {
 	// Done or Failed ends the task.
 	Done   any
 	Failed *Failure
-	Learnt *Learnt
+	// Learnt is what was found out about the device, for its DeviceState's Facts.
+	// It is noted only with a move that ends the task.
+	Learnt map[string]string
 }
 
 // Ends reports whether the task is over with this move.
 func (m Move) Ends() bool { return m.Done != nil || m.Failed != nil }
-
-// Learnt is what a conversation found out about a device, for its DeviceState.
-type Learnt struct {
-	SoftwareVersion string
-	ActiveImage     string
-}
 
 // StepKey is the command key of one try of a step's command.
 func StepKey(execution string, step Step, try int) string {

@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
 	"github.com/fleetstep/fleetstep/internal/usp"
 	"github.com/fleetstep/fleetstep/proto/uspmsg"
 )
@@ -60,19 +61,19 @@ var stories = []struct {
 	}, status: event.StatusSucceeded, downloads: 1},
 	{name: "up to date", play: func(w *world, a *agent) {
 		a.software, a.images[1].Version = "2.0.0", "2.0.0"
-	}, status: event.StatusSucceeded, reason: event.UpgradeUpToDate, visits: "Inspect Finalize"},
+	}, status: event.StatusSucceeded, reason: upgrade.UpgradeUpToDate, visits: "Inspect Finalize"},
 	{name: "image there already", play: func(w *world, a *agent) {
-		a.images[2] = event.Image{Version: "2.0.0", Status: usp.StatusAvailable}
+		a.images[2] = upgrade.Image{Version: "2.0.0", Status: usp.StatusAvailable}
 	}, status: event.StatusSucceeded},
-	{name: "404", play: func(w *world, a *agent) { a.fault = "404" }, status: event.StatusFailed, reason: event.DownloadFailed, downloads: 1},
-	{name: "wrong checksum", play: func(w *world, a *agent) { a.fault = "checksum" }, status: event.StatusFailed, reason: event.DownloadChecksumMismatch, downloads: 1},
+	{name: "404", play: func(w *world, a *agent) { a.fault = "404" }, status: event.StatusFailed, reason: upgrade.DownloadFailed, downloads: 1},
+	{name: "wrong checksum", play: func(w *world, a *agent) { a.fault = "checksum" }, status: event.StatusFailed, reason: upgrade.DownloadChecksumMismatch, downloads: 1},
 	{name: "the look after a failed download meets a connection that has just gone", play: func(w *world, a *agent) {
 		a.fault = "404"
 		a.loseOnce("fault", func() {
 			a.disconnect()
 			w.after(10*time.Second, a.connect)
 		})
-	}, status: event.StatusFailed, reason: event.DownloadFailed, downloads: 1, within: time.Minute},
+	}, status: event.StatusFailed, reason: upgrade.DownloadFailed, downloads: 1, within: time.Minute},
 	{name: "the look after a failed download is lost, and the news comes again", play: func(w *world, a *agent) {
 		a.fault = "checksum"
 		a.loseOnce("fault", func() {
@@ -85,7 +86,7 @@ var stories = []struct {
 				}
 			})
 		})
-	}, status: event.StatusFailed, reason: event.DownloadChecksumMismatch, downloads: 1, within: time.Minute},
+	}, status: event.StatusFailed, reason: upgrade.DownloadChecksumMismatch, downloads: 1, within: time.Minute},
 	{name: "the look after a restart in the download meets a connection that has just gone", play: func(w *world, a *agent) {
 		cut := false
 		a.onDownload = func(finish func()) {
@@ -114,11 +115,11 @@ var stories = []struct {
 		patient(d)
 		separate(d)
 	}, play: tellLate, status: event.StatusSucceeded, downloads: 1, within: 4 * time.Minute},
-	{name: "does not boot", play: func(w *world, a *agent) { a.fault = "boot" }, status: event.StatusFailed, reason: event.ActivateFailed, downloads: 1},
-	{name: "does not boot, separate activation", doc: separate, play: func(w *world, a *agent) { a.fault = "boot" }, status: event.StatusFailed, reason: event.ActivateFailed, downloads: 1},
-	{name: "wrong version, rolled back", play: func(w *world, a *agent) { a.wanted = "2.0.1" }, status: event.StatusFailed, reason: event.VerifyWrongVersion, downloads: 1},
+	{name: "does not boot", play: func(w *world, a *agent) { a.fault = "boot" }, status: event.StatusFailed, reason: upgrade.ActivateFailed, downloads: 1},
+	{name: "does not boot, separate activation", doc: separate, play: func(w *world, a *agent) { a.fault = "boot" }, status: event.StatusFailed, reason: upgrade.ActivateFailed, downloads: 1},
+	{name: "wrong version, rolled back", play: func(w *world, a *agent) { a.wanted = "2.0.1" }, status: event.StatusFailed, reason: upgrade.VerifyWrongVersion, downloads: 1},
 	{name: "wrong version, no rollback wanted", doc: func(d *event.Document) { d.Activation.NoRollback = true },
-		play: func(w *world, a *agent) { a.wanted = "2.0.1" }, status: event.StatusFailed, reason: event.VerifyWrongVersion, downloads: 1},
+		play: func(w *world, a *agent) { a.wanted = "2.0.1" }, status: event.StatusFailed, reason: upgrade.VerifyWrongVersion, downloads: 1},
 	{name: "refuses", play: func(w *world, a *agent) { a.refuse = usp.RequestDenied }, status: event.StatusRejected, reason: event.DeviceRefused},
 	{name: "busy with another download", play: func(w *world, a *agent) {
 		a.requests[7] = running2{usp.FirmwareImage(2) + usp.CommandDownload, "somebody-else"}
@@ -131,7 +132,7 @@ var stories = []struct {
 			}
 			return false
 		}
-	}, status: event.StatusRejected, reason: event.UpgradeNotEligible},
+	}, status: event.StatusRejected, reason: upgrade.UpgradeNotEligible},
 	{name: "transfer complete is lost", play: func(w *world, a *agent) {
 		a.mute = func(n usp.Notification) bool { return n.Path == usp.EventTransferComplete }
 	}, status: event.StatusSucceeded, downloads: 1},
@@ -206,7 +207,7 @@ var stories = []struct {
 			w.after(time.Second, a.connect)
 			return true
 		}
-	}, status: event.StatusFailed, reason: event.VerifyWrongVersion, downloads: 1},
+	}, status: event.StatusFailed, reason: upgrade.VerifyWrongVersion, downloads: 1},
 	{name: "answers nothing", play: func(w *world, a *agent) { a.lose = func(*uspmsg.Msg) bool { return true } },
 		status: event.StatusFailed, reason: event.DeviceNoReport},
 	{name: "goes away for good", play: func(w *world, a *agent) {
@@ -300,7 +301,7 @@ func play(t testing.TB, i int, seed uint64, o odds) (*world, *agent, *execution)
 	}
 	w.offer(a.thing, "job", 1, doc)
 	w.run()
-	return w, a, w.execs[event.ExecutionName("job", a.thing, 1)]
+	return w, a, w.execs[event.ExecutionName(event.JobOwner("job"), a.thing, 1)]
 }
 
 func judge(t interface {

@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/functions/environment"
 	"github.com/fleetstep/fleetstep/internal/jobs"
 )
 
@@ -18,8 +19,8 @@ type CreateJob func(ctx context.Context, payload json.RawMessage) (event.Created
 func NewCreateJob(ctx context.Context, env Env, cfg aws.Config, now func() time.Time) (CreateJob, error) {
 	p := newParts(ctx, env, cfg, now)
 	creator := &jobs.Creator{
-		Campaigns: p.control(p.must(event.EnvJobTemplate)),
-		Images:    p.images(p.must(event.EnvFirmwareBucket)),
+		Campaigns: p.control(p.must(environment.JobTemplate)),
+		Images:    p.images(p.must(environment.FirmwareBucket)),
 	}
 	if err := p.err("create-job"); err != nil {
 		return nil, err
@@ -31,7 +32,7 @@ func NewCreateJob(ctx context.Context, env Env, cfg aws.Config, now func() time.
 			log.Error("job not created", "error", err.Error())
 			return event.Created{}, named(err)
 		}
-		log.Info("job created", event.LogJob, created.JobID, "firmwareVersion", created.FirmwareVersion,
+		log.Info("job created", logJob, created.JobID, "firmwareVersion", created.FirmwareVersion,
 			"targets", len(created.Targets), "existed", created.Existed)
 		return created, nil
 	}, nil

@@ -8,7 +8,7 @@
 // error names of package event, InvalidPayload and JobConflict of create-job, and
 // Transient for everything that is worth a retry.
 //
-// Environment variables are named in package event; one that is missing is an
+// Environment variables are named in package environment; one that is missing is an
 // error of the constructor that names it. Clients are made from cfg alone: a
 // BaseEndpoint in it (AWS_ENDPOINT_URL) wins everywhere, also over the endpoints of
 // the IoT data planes among the variables. Making a handler calls nothing. Time comes from now; nothing is random, since every

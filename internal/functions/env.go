@@ -22,6 +22,10 @@ import (
 	"github.com/fleetstep/fleetstep/internal/device"
 	devicebroker "github.com/fleetstep/fleetstep/internal/device/iotdataplane"
 	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
+	upgrades3 "github.com/fleetstep/fleetstep/internal/flow/upgrade/s3"
+	"github.com/fleetstep/fleetstep/internal/functions/environment"
+	"github.com/fleetstep/fleetstep/internal/functions/metrics"
 	"github.com/fleetstep/fleetstep/internal/jobs"
 	"github.com/fleetstep/fleetstep/internal/jobs/iotjobs"
 	jobss3 "github.com/fleetstep/fleetstep/internal/jobs/s3"
@@ -68,9 +72,9 @@ func newParts(ctx context.Context, env Env, cfg aws.Config, now func() time.Time
 	}
 	p := &parts{ctx: ctx, env: env, cfg: cfg, now: now}
 	var level slog.Level
-	if v := env.Get(event.EnvLogLevel); v != "" {
+	if v := env.Get(environment.LogLevel); v != "" {
 		if err := level.UnmarshalText([]byte(v)); err != nil {
-			p.errs = append(p.errs, fmt.Errorf("%s: %w", event.EnvLogLevel, err))
+			p.errs = append(p.errs, fmt.Errorf("%s: %w", environment.LogLevel, err))
 		}
 	}
 	out := &lines{w: env.Stdout}
@@ -83,9 +87,9 @@ func newParts(ctx context.Context, env Env, cfg aws.Config, now func() time.Time
 			return a
 		},
 	}))
-	namespace := env.Get(event.EnvMetricsNamespace)
+	namespace := env.Get(environment.MetricsNamespace)
 	if namespace == "" {
-		namespace = event.MetricsNamespace
+		namespace = metrics.Namespace
 	}
 	p.emf = &emf{w: out, namespace: namespace, now: now}
 	return p
@@ -96,6 +100,13 @@ func (p *parts) err(function string) error {
 		return nil
 	}
 	return fmt.Errorf("%s: %w", function, errors.Join(p.errs...))
+}
+
+// failed keeps an error for err.
+func (p *parts) failed(err error) {
+	if err != nil {
+		p.errs = append(p.errs, err)
+	}
 }
 
 func (p *parts) must(name string) string {
@@ -117,26 +128,60 @@ func (p *parts) endpoint(name string) string {
 }
 
 func (p *parts) store() *workflowdb.Store {
-	return workflowdb.New(dynamodb.NewFromConfig(p.cfg, workflowdb.Options), p.must(event.EnvTable))
+	return workflowdb.New(dynamodb.NewFromConfig(p.cfg, workflowdb.Options), p.must(environment.Table))
 }
 
-func (p *parts) steps(machine string) *workflowsfn.Client {
-	return workflowsfn.New(sfn.NewFromConfig(p.cfg), machine)
+// callback resumes tasks; machine runs executions, too.
+func (p *parts) callback() *workflowsfn.Client {
+	return workflowsfn.New(sfn.NewFromConfig(p.cfg), nil)
+}
+
+func (p *parts) machine() *workflowsfn.Client {
+	return workflowsfn.New(sfn.NewFromConfig(p.cfg), map[event.Operation]string{
+		event.FirmwareUpgrade: p.must(environment.StateMachine),
+	})
+}
+
+// flows are the operations that the functions know, a line for each. controller and
+// images are for functions that talk to devices.
+func (p *parts) flows(controller usp.EndpointID, images upgrade.Images) event.Flows {
+	flows, err := event.NewFlows(
+		upgrade.New(event.EndpointID(controller), images),
+	)
+	p.failed(err)
+	return flows
+}
+
+func (p *parts) starter(store workflow.Store, flows event.Flows) *workflow.Starter {
+	starter, err := workflow.NewStarter(workflow.StarterPorts{
+		Store: store, Machine: p.machine(), Orders: orders{p.executions()}, Flows: flows, Now: p.now,
+	})
+	p.failed(err)
+	return starter
 }
 
 func (p *parts) executions() *iotjobs.Executions {
-	return iotjobs.NewExecutions(p.cfg, p.endpoint(event.EnvJobsEndpoint), iot.NewFromConfig(p.cfg), p.now)
+	return iotjobs.NewExecutions(p.cfg, p.endpoint(environment.JobsEndpoint), iot.NewFromConfig(p.cfg), p.now)
 }
 
-func (p *parts) images(bucket string) *jobss3.Store {
-	return jobss3.New(s3.NewFromConfig(p.cfg, func(o *s3.Options) {
+func (p *parts) s3() *s3.Client {
+	return s3.NewFromConfig(p.cfg, func(o *s3.Options) {
 		// Another endpoint than AWS's has no host name per bucket.
 		o.UsePathStyle = p.cfg.BaseEndpoint != nil
-	}), bucket)
+	})
+}
+
+func (p *parts) images(bucket string) *jobss3.Store { return jobss3.New(p.s3(), bucket) }
+
+// addresses are where devices fetch images from. The bucket is named in the job;
+// the variable says that the function may read it.
+func (p *parts) addresses() *upgrades3.Addresses {
+	p.must(environment.FirmwareBucket)
+	return upgrades3.New(p.s3())
 }
 
 func (p *parts) outcomes() *jobssns.Topic {
-	return jobssns.New(sns.NewFromConfig(p.cfg, jobssns.Options), p.must(event.EnvOutcomeTopic))
+	return jobssns.New(sns.NewFromConfig(p.cfg, jobssns.Options), p.must(environment.OutcomeTopic))
 }
 
 func (p *parts) control(template string) *iotjobs.Control {
@@ -146,19 +191,19 @@ func (p *parts) control(template string) *iotjobs.Control {
 func (p *parts) things() *workflowiot.Things { return workflowiot.New(iot.NewFromConfig(p.cfg)) }
 
 func (p *parts) controller() usp.EndpointID {
-	id := usp.EndpointID(p.must(event.EnvControllerEndpoint))
+	id := usp.EndpointID(p.must(environment.ControllerEndpoint))
 	if err := id.Validate(); id != "" && err != nil {
-		p.errs = append(p.errs, fmt.Errorf("%s: %w", event.EnvControllerEndpoint, err))
+		p.errs = append(p.errs, fmt.Errorf("%s: %w", environment.ControllerEndpoint, err))
 	}
 	return id
 }
 
 func (p *parts) topics() device.Topics {
 	t := device.Topics{
-		Agent:      usp.TopicTemplate(p.must(event.EnvAgentTopic)),
-		Controller: usp.TopicTemplate(p.must(event.EnvControllerTopic)),
+		Agent:      usp.TopicTemplate(p.must(environment.AgentTopic)),
+		Controller: usp.TopicTemplate(p.must(environment.ControllerTopic)),
 	}
-	for name, template := range map[string]usp.TopicTemplate{event.EnvAgentTopic: t.Agent, event.EnvControllerTopic: t.Controller} {
+	for name, template := range map[string]usp.TopicTemplate{environment.AgentTopic: t.Agent, environment.ControllerTopic: t.Controller} {
 		if err := template.Validate(); err != nil {
 			p.errs = append(p.errs, fmt.Errorf("%s: %w", name, err))
 		}
@@ -170,7 +215,7 @@ func (p *parts) topics() device.Topics {
 }
 
 func (p *parts) sender() *devicebroker.Sender {
-	url := p.endpoint(event.EnvDataEndpoint)
+	url := p.endpoint(environment.DataEndpoint)
 	api := iotdataplane.NewFromConfig(p.cfg, func(o *iotdataplane.Options) { o.BaseEndpoint = &url })
 	return devicebroker.New(api, p.controller(), p.topics())
 }
@@ -179,32 +224,35 @@ func (p *parts) sender() *devicebroker.Sender {
 func (p *parts) logger(ctx context.Context, attrs ...any) *slog.Logger {
 	l := p.log
 	if lc, ok := lambdacontext.FromContext(ctx); ok {
-		l = l.With(event.LogRequestID, lc.AwsRequestID)
+		l = l.With(logRequestID, lc.AwsRequestID)
 	}
 	return l.With(attrs...)
 }
 
-// jobPort is job executions as workflow needs them.
-type jobPort struct{ jobs.Executions }
+// orders are job executions as workflow needs them.
+type orders struct{ jobs.Executions }
 
-func (j jobPort) Begin(ctx context.Context, thing event.ThingName, job event.JobID, number int64) error {
-	err := j.Update(ctx, thing, job, number, event.StatusInProgress, nil)
+// Begin implements workflow.Orders.
+func (j orders) Begin(ctx context.Context, thing event.ThingName, owner event.Owner, number int64) error {
+	err := j.Update(ctx, thing, owner.Job, number, event.StatusInProgress, nil)
 	if errors.Is(err, jobs.ErrOver) {
 		return workflow.ErrOver
 	}
 	return err
 }
 
-func (j jobPort) Over(ctx context.Context, thing event.ThingName, job event.JobID, number int64) (bool, error) {
-	status, err := j.Status(ctx, thing, job, number)
+// Over implements workflow.Orders.
+func (j orders) Over(ctx context.Context, thing event.ThingName, owner event.Owner, number int64) (bool, error) {
+	status, err := j.Status(ctx, thing, owner.Job, number)
 	if errors.Is(err, jobs.ErrOver) {
 		return true, nil
 	}
 	return status.Terminal(), err
 }
 
-func (j jobPort) Reject(ctx context.Context, thing event.ThingName, job event.JobID, number int64, f event.Failure) error {
-	err := j.Update(ctx, thing, job, number, f.Name.Status(), map[string]string{"reason": string(f.Name), "detail": f.Detail})
+// Reject implements workflow.Orders.
+func (j orders) Reject(ctx context.Context, thing event.ThingName, owner event.Owner, number int64, f event.Failure) error {
+	err := j.Update(ctx, thing, owner.Job, number, event.StatusRejected, map[string]string{"reason": string(f.Name), "detail": f.Detail})
 	if errors.Is(err, jobs.ErrOver) {
 		return nil
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/fleetstep/fleetstep/internal/workflow"
 )
 
-// Error types of functions that are not error names of an upgrade.
+// Error types of functions that are no event.ErrorName.
 const (
 	TypeInvalidPayload = "InvalidPayload" // create-job: the message lists every mistake
 	TypeJobConflict    = "JobConflict"    // create-job: the job id is taken by another job

@@ -7,6 +7,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/functions/metrics"
 	"github.com/fleetstep/fleetstep/internal/jobs"
 	"github.com/fleetstep/fleetstep/internal/workflow"
 )
@@ -17,41 +18,43 @@ type Finalize func(ctx context.Context, in event.FinalizeInput) (event.Outcome, 
 // NewFinalize wires finalize.
 func NewFinalize(ctx context.Context, env Env, cfg aws.Config, now func() time.Time) (Finalize, error) {
 	p := newParts(ctx, env, cfg, now)
-	w := &workflow.Workflow{Store: p.store(), Now: p.now}
-	f := &jobs.Finisher{Executions: p.executions(), Registry: p.control(""), Outcomes: p.outcomes(), Now: p.now}
+	store := p.store()
+	f := &jobs.Finisher{
+		Executions: p.executions(), Registry: p.control(""), Outcomes: p.outcomes(), Flows: p.flows("", nil), Now: p.now,
+	}
 	if err := p.err("finalize"); err != nil {
 		return nil, err
 	}
 	return func(ctx context.Context, in event.FinalizeInput) (event.Outcome, error) {
-		up := in.Upgrade
-		log := p.logger(ctx, event.LogThing, up.ThingName, event.LogJob, up.JobID, "execution", up.Execution)
+		x := in.Input
+		log := p.logger(ctx, logThing, x.ThingName, logJob, x.Job, "execution", x.Execution)
 		// The device is given back before the job hears of the end: the moment it
 		// does, AWS IoT may name the next job, whose start wants the device free.
-		d, err := w.Release(ctx, up)
+		d, err := workflow.Release(ctx, store, x)
 		if err != nil {
 			log.Error("device not released", "error", err.Error())
 			return event.Outcome{}, named(err)
 		}
-		o := f.Judge(in, jobs.Known{Connected: d.State.Connected, SoftwareVersion: d.State.SoftwareVersion})
-		if o, err = f.Finish(ctx, o); err != nil {
+		o, c, err := f.Finish(ctx, in, d.State)
+		if err != nil {
 			log.Error("outcome not reported", "error", err.Error())
 			return event.Outcome{}, named(err)
 		}
 		p.finished(o)
-		for phase, seconds := range jobs.Phases(in) {
-			p.emf.seconds(event.MetricPhaseDuration, seconds, event.DimensionPhase, phase)
+		for phase, seconds := range c.Phases {
+			p.emf.seconds(metrics.PhaseDuration, seconds, metrics.Phase, phase)
 		}
-		log.Info("upgrade finished", event.LogEndpoint, d.State.Endpoint, "status", o.Status, "reason", o.Reason,
-			"detail", o.Detail, "softwareVersion", o.SoftwareVersion, "seconds", o.Seconds)
+		log.Info("operation finished", "operation", x.Operation, logEndpoint, d.State.Endpoint, "status", o.Status, "reason", o.Reason,
+			"detail", o.Detail, "details", o.Details, "seconds", o.Seconds)
 		return o, nil
 	}, nil
 }
 
 func (p *parts) finished(o event.Outcome) {
-	p.emf.count(event.MetricDevicesFinished, event.DimensionResult, string(o.Status))
+	p.emf.count(metrics.DevicesFinished, metrics.Result, string(o.Status))
 	if o.Status != event.StatusSucceeded {
-		p.emf.count(event.MetricFailures, event.DimensionReason, string(o.Reason))
+		p.emf.count(metrics.Failures, metrics.Reason, string(o.Reason))
 	} else if o.Seconds > 0 && o.Reason == "" {
-		p.emf.seconds(event.MetricUpgradeDuration, o.Seconds, "", "")
+		p.emf.seconds(metrics.UpgradeDuration, o.Seconds, "", "")
 	}
 }

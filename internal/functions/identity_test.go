@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
 	"github.com/fleetstep/fleetstep/internal/usp"
 	"github.com/fleetstep/fleetstep/proto/usprecord"
 )
@@ -214,7 +215,7 @@ func TestARogueTouchesNobodysUpgrade(t *testing.T) {
 	rogue.connect()
 	a.onDownload = func(finish func()) {
 		// The rogue claims that the victim's download has failed.
-		key := event.StepKey(event.ExecutionName("job", "cpe-0001", 1), event.StepDownload, 1)
+		key := event.StepKey(event.ExecutionName(event.JobOwner("job"), "cpe-0001", 1), upgrade.Download, 1)
 		rogue.forge = a.endpoint
 		rogue.say(usp.Notification{ID: "x", Kind: usp.KindOperationComplete, Path: usp.FirmwareImage(2) + usp.CommandDownload, CommandKey: key,
 			Failure: usp.CommandFailure.Errorf("forged")}.Message())
@@ -256,7 +257,7 @@ func TestALateEndSparesTheNextAttempt(t *testing.T) {
 		}
 		w.offer(a.thing, "job", 1, document())
 		w.run()
-		x1, x2 := w.execs[event.ExecutionName("job", a.thing, 1)], w.execs[event.ExecutionName("job", a.thing, 2)]
+		x1, x2 := w.execs[event.ExecutionName(event.JobOwner("job"), a.thing, 1)], w.execs[event.ExecutionName(event.JobOwner("job"), a.thing, 2)]
 		if s := w.status[executionKey(a.thing, "job", 2)]; s != event.StatusSucceeded || x1.over == "" || x2.over != "SUCCEEDED" {
 			t.Errorf("seed %d: attempt 2 is %s, executions %q, %q: %+v", seed, s, x1.over, x2.over, w.outcome[a.thing])
 		}
@@ -278,7 +279,7 @@ func TestAnotherJobWaitsForTheDevice(t *testing.T) {
 	if s := w.status[executionKey(a.thing, "job", 1)]; s != event.StatusSucceeded || a.downloads != 1 {
 		t.Errorf("the first job is %s after %d downloads", s, a.downloads)
 	}
-	if o := w.outcome[a.thing]; o.JobID != "other" || o.Reason != event.UpgradeUpToDate {
+	if o := w.outcome[a.thing]; o.Job != "other" || o.Reason != upgrade.UpgradeUpToDate {
 		t.Errorf("the other job: %+v", o)
 	}
 	if left := w.store.Residue(); len(left) > 0 {

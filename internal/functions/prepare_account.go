@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iot/types"
 
 	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/functions/environment"
 	"github.com/fleetstep/fleetstep/internal/jobs/iotjobs"
 )
 
@@ -91,7 +92,7 @@ func NewPrepareAccount(ctx context.Context, env Env, cfg aws.Config, now func() 
 			return fail("event configurations not updated", err)
 		}
 		log.Info("job and job execution events are on")
-		chosen, _ := e.ResourceProperties[event.AccountJobsEndpoint].(string)
+		chosen, _ := e.ResourceProperties[environment.AccountJobsEndpoint].(string)
 		found, err := iotjobs.FindEndpoints(ctx, p.cfg, chosen, p.now)
 		if err != nil {
 			return fail("no endpoints", err)
@@ -100,6 +101,6 @@ func NewPrepareAccount(ctx context.Context, env Env, cfg aws.Config, now func() 
 			log.Warn("the chosen endpoint of the jobs data plane does not answer as one", "error", found.Doubt.Error())
 		}
 		log.Info("endpoints found", "data", found.Data, "jobs", found.Jobs)
-		return id, map[string]any{event.AccountDataEndpoint: found.Data, event.AccountJobsEndpoint: found.Jobs}, nil
+		return id, map[string]any{environment.AccountDataEndpoint: found.Data, environment.AccountJobsEndpoint: found.Jobs}, nil
 	}), nil
 }

@@ -7,55 +7,55 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/functions/metrics"
 	"github.com/fleetstep/fleetstep/internal/workflow"
 )
 
-// StartUpgrade is the handler of start-upgrade.
-type StartUpgrade func(ctx context.Context, n event.NotifyNext) (workflow.Started, error)
+// StartUpgrade is the handler of start-upgrade, which starts any operation.
+type StartUpgrade func(ctx context.Context, n event.NotifyNext) (StartAnswer, error)
+
+// StartAnswer says what became of a job execution.
+type StartAnswer struct {
+	Did       workflow.Start `json:"did"`
+	Execution string         `json:"execution,omitempty"` // its name
+}
 
 // NewStartUpgrade wires start-upgrade.
 func NewStartUpgrade(ctx context.Context, env Env, cfg aws.Config, now func() time.Time) (StartUpgrade, error) {
 	p := newParts(ctx, env, cfg, now)
-	job := jobPort{p.executions()}
-	w := &workflow.Workflow{Store: p.store(), Machine: p.steps(p.must(event.EnvStateMachine)), Job: job, Now: p.now}
+	starter := p.starter(p.store(), p.flows("", nil))
 	if err := p.err("start-upgrade"); err != nil {
 		return nil, err
 	}
-	return func(ctx context.Context, n event.NotifyNext) (workflow.Started, error) {
+	return func(ctx context.Context, n event.NotifyNext) (StartAnswer, error) {
 		x := n.Execution
-		log := p.logger(ctx, event.LogRule, "notify_next", event.LogThing, n.ThingName, event.LogJob, x.JobID, "executionNumber", x.ExecutionNumber)
+		log := p.logger(ctx, logRule, "notify_next", logThing, n.ThingName, logJob, x.JobID, "executionNumber", x.ExecutionNumber)
 		if n.ThingName == "" || x.JobID == "" {
 			log.Warn("not a job execution")
-			return workflow.Started{Did: "ignored"}, nil
+			return StartAnswer{}, nil
 		}
-		doc, ours, err := event.ParseDocument(x.JobDocument)
-		if !ours {
-			log.Info("another kind of job")
-			return workflow.Started{Did: "ignored"}, nil
+		started, err := starter.Offer(ctx, n.ThingName, event.JobOwner(x.JobID), x.ExecutionNumber, x.JobDocument)
+		answer := StartAnswer{Did: started.Did, Execution: started.Execution}
+		if started.Refused != nil {
+			log.Error("job document refused", "error", started.Refused.Error())
 		}
-		if err != nil {
-			log.Error("job document refused", "error", err.Error())
-			f := event.Failf(event.UpgradeNotEligible, "%s", err)
-			return workflow.Started{Did: "rejected"}, named(job.Reject(ctx, n.ThingName, x.JobID, x.ExecutionNumber, *f))
-		}
-		started, err := w.Offer(ctx, n.ThingName, x.JobID, x.ExecutionNumber, doc)
 		if err != nil {
 			log.Error("not started", "error", err.Error())
-			return started, named(err)
+			return answer, named(err)
 		}
 		p.started(started)
-		log.Info("upgrade "+started.Did, "execution", started.Execution)
-		return started, nil
+		log.Info("job execution "+started.Did.String(), "execution", started.Execution)
+		return answer, nil
 	}, nil
 }
 
 func (p *parts) started(s workflow.Started) {
 	switch s.Did {
-	case "started":
-		p.emf.count(event.MetricUpgradesStarted, "", "")
-	case "pending":
-		p.emf.count(event.MetricUpgradesPending, "", "")
-	case "over":
-		p.emf.count(event.MetricUpgradesOver, "", "")
+	case workflow.StartBegun:
+		p.emf.count(metrics.UpgradesStarted, "", "")
+	case workflow.StartPending:
+		p.emf.count(metrics.UpgradesPending, "", "")
+	case workflow.StartOver:
+		p.emf.count(metrics.UpgradesOver, "", "")
 	}
 }

@@ -9,9 +9,9 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"github.com/fleetstep/fleetstep/internal/device"
 	"github.com/fleetstep/fleetstep/internal/event"
-	jobss3 "github.com/fleetstep/fleetstep/internal/jobs/s3"
+	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
+	"github.com/fleetstep/fleetstep/internal/functions/metrics"
 	"github.com/fleetstep/fleetstep/internal/workflow"
 )
 
@@ -21,40 +21,37 @@ type TakeStep func(ctx context.Context, in event.StepInput) (event.StepTaken, er
 // NewSendUSPOperate wires send-usp-operate: Inspect, Download, Activate, Rollback.
 func NewSendUSPOperate(ctx context.Context, env Env, cfg aws.Config, now func() time.Time) (TakeStep, error) {
 	p := newParts(ctx, env, cfg, now)
-	store := p.images(p.must(event.EnvFirmwareBucket))
-	return p.takeStep("send-usp-operate", store, event.StepInspect, event.StepDownload, event.StepActivate, event.StepRollback)
+	return p.takeStep("send-usp-operate", p.addresses(), upgrade.Inspect, upgrade.Download, upgrade.Activate, upgrade.Rollback)
 }
 
 // NewAwaitFirmwareReport wires await-firmware-report: AwaitReport.
 func NewAwaitFirmwareReport(ctx context.Context, env Env, cfg aws.Config, now func() time.Time) (TakeStep, error) {
-	return newParts(ctx, env, cfg, now).takeStep("await-firmware-report", nil, event.StepReport)
+	return newParts(ctx, env, cfg, now).takeStep("await-firmware-report", nil, upgrade.AwaitReport)
 }
 
 // NewVerifyVersion wires verify-version: Verify.
 func NewVerifyVersion(ctx context.Context, env Env, cfg aws.Config, now func() time.Time) (TakeStep, error) {
-	return newParts(ctx, env, cfg, now).takeStep("verify-version", nil, event.StepVerify)
+	return newParts(ctx, env, cfg, now).takeStep("verify-version", nil, upgrade.Verify)
 }
 
-func (p *parts) takeStep(function string, store *jobss3.Store, steps ...event.Step) (TakeStep, error) {
-	talk := &device.Talk{Controller: p.controller()}
-	if store != nil {
-		talk.ImageURL = store.URL
-	}
-	w := &workflow.Workflow{
-		Store: p.store(), Callback: p.steps(""), Talk: talk, Sender: p.sender(), Now: p.now,
-	}
+func (p *parts) takeStep(function string, images upgrade.Images, names ...event.Step) (TakeStep, error) {
+	flows := p.flows(p.controller(), images)
+	steps, err := workflow.NewSteps(workflow.StepsPorts{
+		Store: p.store(), Callback: p.callback(), Sender: p.sender(), Flows: flows, Now: p.now,
+	})
+	p.failed(err)
 	if err := p.err(function); err != nil {
 		return nil, err
 	}
 	return func(ctx context.Context, in event.StepInput) (event.StepTaken, error) {
-		up := in.Upgrade
-		log := p.logger(ctx, event.LogThing, up.ThingName, event.LogJob, up.JobID, "execution", up.Execution, "step", in.Step)
-		if !slices.Contains(steps, in.Step) || in.TaskToken == "" || up.ThingName == "" {
+		x := in.Input
+		log := p.logger(ctx, logThing, x.ThingName, logJob, x.Job, "execution", x.Execution, "step", in.Step)
+		if !slices.Contains(names, in.Step) || in.TaskToken == "" || x.ThingName == "" {
 			err := fmt.Errorf("%s: step %q, with or without a task token, is not for this function", function, in.Step)
 			log.Error("step refused", "error", err.Error())
 			return event.StepTaken{}, err
 		}
-		did, err := w.Await(ctx, in)
+		taken, err := steps.Await(ctx, in)
 		if errors.Is(err, workflow.ErrGone) {
 			log.Info("the job execution was ended meanwhile")
 			return event.StepTaken{}, named(err)
@@ -63,10 +60,10 @@ func (p *parts) takeStep(function string, store *jobss3.Store, steps ...event.St
 			log.Error("step not taken", "error", err.Error())
 			return event.StepTaken{}, named(err)
 		}
-		if phase := in.Step.Phase(); phase != "" && did != "repeated" {
-			p.emf.count(event.MetricPhaseReached, event.DimensionPhase, phase)
+		if flow, _ := flows.Find(x.Operation); flow.Phases[in.Step] != "" && taken != workflow.TakenRepeated {
+			p.emf.count(metrics.PhaseReached, metrics.Phase, flow.Phases[in.Step])
 		}
-		log.Info("step taken", "did", did)
-		return event.StepTaken{Step: in.Step, Did: did}, nil
+		log.Info("step taken", "did", taken.String())
+		return event.StepTaken{Step: in.Step, Did: taken.String()}, nil
 	}, nil
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"regexp"
 	"slices"
@@ -19,6 +20,8 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/device"
 	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
+	"github.com/fleetstep/fleetstep/internal/functions/metrics"
 	"github.com/fleetstep/fleetstep/internal/jobs"
 	"github.com/fleetstep/fleetstep/internal/usp"
 	"github.com/fleetstep/fleetstep/internal/workflow"
@@ -44,8 +47,10 @@ type world struct {
 	outcome map[event.ThingName]event.Outcome
 	agents  map[event.ThingName]*agent
 	devices *deviceMessages
-	steps   *workflow.Workflow
-	offers  *workflow.Workflow
+	steps   *workflow.Steps
+	offers  *workflow.Starter
+	ender   *workflow.Ender
+	finish  *jobs.Finisher
 	topics  device.Topics
 	refused int
 	things  map[event.ThingName]event.EndpointID // what the registry says
@@ -127,16 +132,24 @@ type aslState struct {
 }
 
 type execution struct {
-	name    string
-	input   event.ExecutionInput
-	started time.Time
-	state   string
-	data    map[string]any
-	token   event.TaskToken
-	tries   map[string]int
-	visits  []string
-	over    string // "" while it runs
-	serial  int
+	name     string
+	input    event.ExecutionInput
+	timeouts upgrade.StepTimeouts
+	started  time.Time
+	state    string
+	data     map[string]any
+	token    event.TaskToken
+	tries    map[string]int
+	visits   []string
+	over     string // "" while it runs
+	serial   int
+}
+
+func timeoutsOf(t testing.TB, in event.ExecutionInput) (out upgrade.StepTimeouts) {
+	if err := json.Unmarshal(in.Timeouts, &out); err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
 
 const controllerID = usp.EndpointID("self::fleetstep")
@@ -161,17 +174,33 @@ func newWorld(t testing.TB, seed uint64) *world {
 	p := &parts{env: env, now: now}
 	q := newParts(context.Background(), env, p.cfg, now)
 	q.emf.w = writer(func(b []byte) {
-		if strings.Contains(string(b), event.MetricRefusedRecords) {
+		if strings.Contains(string(b), metrics.RefusedRecords) {
 			w.refused++
 		}
 	})
-	talk := &device.Talk{Controller: controllerID, ImageURL: func(context.Context, event.Firmware, event.Timeouts) (string, error) {
-		return "https://example.com/image?signature=secret", nil
-	}}
-	w.steps = &workflow.Workflow{Store: w.store, Callback: w, Talk: talk, Sender: w, Now: now}
-	w.offers = &workflow.Workflow{Store: w.store, Callback: w, Machine: w, Job: jobPort{w}, Registry: w, Talk: &device.Talk{Controller: controllerID}, Sender: w, Now: now}
-	w.devices = &deviceMessages{parts: q, controller: controllerID, topics: w.topics, sender: w, store: w.store, w: w.offers}
+	flows, err := event.NewFlows(upgrade.New(event.EndpointID(controllerID), w))
+	q.failed(err)
+	w.steps, err = workflow.NewSteps(workflow.StepsPorts{Store: w.store, Callback: w, Sender: w, Flows: flows, Now: now})
+	q.failed(err)
+	w.offers, err = workflow.NewStarter(workflow.StarterPorts{Store: w.store, Machine: w, Orders: orders{w}, Flows: flows, Now: now})
+	q.failed(err)
+	w.ender, err = workflow.NewEnder(workflow.EnderPorts{Store: w.store, Machine: w, Orders: orders{w}})
+	q.failed(err)
+	inbox, err := workflow.NewInbox(workflow.InboxPorts{
+		Store: w.store, Callback: w, Registry: w, Sender: w, Starter: w.offers, Flows: flows, Now: now,
+	})
+	q.failed(err)
+	if err := q.err("world"); err != nil {
+		t.Fatal(err)
+	}
+	w.finish = &jobs.Finisher{Executions: w, Registry: w, Outcomes: w, Flows: flows, Now: now}
+	w.devices = &deviceMessages{parts: q, controller: controllerID, topics: w.topics, inbox: inbox}
 	return w
+}
+
+// URL is where every image is.
+func (w *world) URL(context.Context, event.Firmware, event.Timeouts) (string, error) {
+	return "https://example.com/image?signature=secret", nil
 }
 
 type writer func([]byte)
@@ -211,26 +240,27 @@ func (w *world) run() {
 
 // The state machine.
 
-func (w *world) Start(_ context.Context, name string, in event.ExecutionInput) error {
+func (w *world) Start(_ context.Context, in event.ExecutionInput) error {
 	w.pause()
+	name := in.Execution
 	if x, ok := w.execs[name]; ok {
 		if x.over != "" {
 			return workflow.ErrPlayed
 		}
 		return nil
 	}
-	x := &execution{name: name, input: in, started: w.now, data: map[string]any{}, tries: map[string]int{}}
+	x := &execution{name: name, input: in, timeouts: timeoutsOf(w.t, in), started: w.now, data: map[string]any{}, tries: map[string]int{}}
 	w.execs[name] = x
 	w.soon(func() { w.enter(x, "Inspect") })
 	return nil
 }
 
-func (w *world) Running(_ context.Context, name string) (bool, bool, error) {
+func (w *world) Running(_ context.Context, _ event.Operation, name string) (bool, bool, error) {
 	x, ok := w.execs[name]
 	return ok && x.over == "", ok, nil
 }
 
-func (w *world) Stop(_ context.Context, name string, f event.Failure) error {
+func (w *world) Stop(_ context.Context, _ event.Operation, name string, f event.Failure) error {
 	if x, ok := w.execs[name]; ok && x.over == "" {
 		x.over = "ABORTED " + string(f.Name)
 		delete(w.tokens, x.token)
@@ -250,7 +280,7 @@ func (w *world) enter(x *execution, state string) {
 	s := w.machine[state]
 	switch {
 	case s.Type == "Wait":
-		w.after(time.Duration(x.input.Timeouts.SoakSeconds)*time.Second, func() {
+		w.after(time.Duration(x.timeouts.SoakSeconds)*time.Second, func() {
 			x.data["soaked"] = true
 			w.enter(x, s.Next)
 		})
@@ -271,19 +301,24 @@ func (w *world) attempt(x *execution) {
 	delete(w.tokens, x.token)
 	x.token = token
 	w.tokens[token] = x
-	seconds := x.input.Timeouts.AnswerSeconds
+	seconds := x.timeouts.AnswerSeconds
+	document := map[string]any{
+		"step": stepName.FindStringSubmatch(string(s.Arguments))[1], "taskToken": token, "input": x.input,
+	}
+	maps.Copy(document, x.data)
 	in := event.StepInput{}
-	w.into(x.data, &in)
-	in.Step, in.TaskToken, in.Upgrade = event.Step(stepName.FindStringSubmatch(string(s.Arguments))[1]), token, x.input
+	w.into(document, &in)
+	var results struct{ Download, Activate *upgrade.Accepted }
+	w.into(x.data, &results)
 	switch state {
 	case "AwaitReport":
-		if in.Activate != nil {
-			seconds = in.Activate.ReportSeconds
+		if results.Activate != nil {
+			seconds = results.Activate.ReportSeconds
 		} else {
-			seconds = in.Download.ReportSeconds
+			seconds = results.Download.ReportSeconds
 		}
 	case "Rollback":
-		seconds = x.input.Timeouts.RollbackSeconds
+		seconds = x.timeouts.RollbackSeconds
 	}
 	w.after(time.Duration(seconds)*time.Second, func() { w.end(token, "States.Timeout", "") })
 	w.twice(func() {
@@ -310,7 +345,7 @@ func (w *world) again(f func() error) {
 	if err == nil {
 		return
 	}
-	if !strings.Contains(err.Error(), errAgain.Error()) && !strings.Contains(err.Error(), workflowtest.ErrCrash.Error()) {
+	if !strings.Contains(err.Error(), workflow.ErrAgain.Error()) && !strings.Contains(err.Error(), workflowtest.ErrCrash.Error()) {
 		w.t.Fatal(err)
 	}
 	w.after(time.Minute, func() { w.handler(func() { w.again(f) }) })
@@ -393,18 +428,18 @@ func (w *world) into(from, to any) {
 }
 
 func (w *world) finalize(x *execution) {
+	document := map[string]any{"input": x.input, "startedAt": x.started.Format(time.RFC3339Nano)}
+	maps.Copy(document, x.data)
 	in := event.FinalizeInput{}
-	w.into(x.data, &in)
-	in.Upgrade, in.StartedAt = x.input, x.started.Format(time.RFC3339Nano)
-	finisher := &jobs.Finisher{Executions: w, Registry: w, Outcomes: w, Now: func() time.Time { return w.now }}
+	w.into(document, &in)
 	w.twice(func() { // finalize is at least once, too
 		w.again(func() error {
-			d, err := w.offers.Release(context.Background(), x.input)
+			d, err := workflow.Release(context.Background(), w.store, x.input)
 			if err != nil {
 				return err
 			}
-			o := finisher.Judge(in, jobs.Known{Connected: d.State.Connected, SoftwareVersion: d.State.SoftwareVersion})
-			if o, err = finisher.Finish(context.Background(), o); err != nil {
+			o, _, err := w.finish.Finish(context.Background(), in, d.State)
+			if err != nil {
 				return err
 			}
 			w.outcome[x.input.ThingName] = o
@@ -463,14 +498,18 @@ func (w *world) offer(thing event.ThingName, job event.JobID, n int64, doc event
 	if _, ok := w.status[k]; !ok {
 		w.status[k] = event.StatusQueued
 	}
-	doc.Operation = event.Operation
+	doc.Operation = event.FirmwareUpgrade
 	if doc.Activation.Mode == "" {
 		doc.Activation.Mode = event.ActivateAuto
 	}
 	doc.Timeouts = doc.Timeouts.WithDefaults()
 	w.twice(func() {
 		w.again(func() error {
-			_, err := w.offers.Offer(context.Background(), thing, job, n, doc)
+			b, err := json.Marshal(doc)
+			if err != nil {
+				return err
+			}
+			_, err = w.offers.Offer(context.Background(), thing, event.JobOwner(job), n, b)
 			return err
 		})
 	})
@@ -481,7 +520,7 @@ func (w *world) cancel(thing event.ThingName, job event.JobID, n int64, status e
 	w.status[executionKey(thing, job, n)] = status
 	w.twice(func() {
 		w.again(func() error {
-			_, err := w.offers.End(context.Background(), thing, job, event.Failure{Name: name})
+			_, err := w.ender.End(context.Background(), thing, event.JobOwner(job), event.Failure{Name: name})
 			return err
 		})
 	})
@@ -496,7 +535,11 @@ func (w *world) Send(_ context.Context, thing event.ThingName, to event.DeviceSt
 		w.t.Errorf("a request to %s as %s", thing, to.Endpoint)
 		return nil
 	}
-	r, err := usp.NewRecord(controllerID, a.endpoint, m.(*device.Request).Message).Encode()
+	message, err := device.Message(m)
+	if err != nil {
+		return err
+	}
+	r, err := usp.NewRecord(controllerID, a.endpoint, message).Encode()
 	if err != nil {
 		return err
 	}
@@ -504,7 +547,7 @@ func (w *world) Send(_ context.Context, thing event.ThingName, to event.DeviceSt
 		if !a.online {
 			return // lost
 		}
-		if a.lose != nil && a.lose(m.(*device.Request).Message) {
+		if a.lose != nil && a.lose(message) {
 			return
 		}
 		record, err := usp.DecodeRecord(r)
@@ -536,7 +579,7 @@ type agent struct {
 	presence int64
 	software string
 	active   int
-	images   [3]event.Image // from 1
+	images   [3]upgrade.Image // from 1
 	subs     map[string][]usp.Setting
 	requests map[int]running2
 	boots    int
@@ -567,8 +610,8 @@ func (w *world) agent(thing event.ThingName) *agent {
 		w: w, thing: thing, endpoint: usp.EndpointID("os::012345-" + string(thing)), software: "1.0.0", active: 1, wanted: "2.0.0",
 		subs: map[string][]usp.Setting{}, requests: map[int]running2{}, duration: 10 * time.Second,
 	}
-	a.images[1] = event.Image{Version: "1.0.0", Status: usp.StatusAvailable}
-	a.images[2] = event.Image{Status: usp.StatusNoImage}
+	a.images[1] = upgrade.Image{Version: "1.0.0", Status: usp.StatusAvailable}
+	a.images[2] = upgrade.Image{Status: usp.StatusNoImage}
 	w.agents[thing] = a
 	w.things[thing] = event.EndpointID(a.endpoint)
 	return a
@@ -786,15 +829,15 @@ func (a *agent) operate(id string, o *uspmsg.Operate) {
 		}
 		switch a.fault {
 		case "404":
-			a.images[image] = event.Image{Status: usp.StatusDownloadFailed}
+			a.images[image] = upgrade.Image{Status: usp.StatusDownloadFailed}
 			done(usp.CommandFailure.Errorf("404 not found"))
 			return
 		case "checksum":
-			a.images[image] = event.Image{Status: usp.StatusValidationFailed}
+			a.images[image] = upgrade.Image{Status: usp.StatusValidationFailed}
 			done(usp.CommandFailure.Errorf("checksum"))
 			return
 		}
-		a.images[image] = event.Image{Version: "2.0.0", Status: usp.StatusAvailable}
+		a.images[image] = upgrade.Image{Version: "2.0.0", Status: usp.StatusAvailable}
 		done(nil)
 		if o.GetInputArgs()["AutoActivate"] == "true" {
 			a.w.after(time.Second, func() {

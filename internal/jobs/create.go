@@ -227,7 +227,7 @@ func underlay(req *event.Request, t Template) (json.RawMessage, error) {
 	fill(&req.Timeouts.RebootSeconds, defaults.RebootSeconds)
 	req.Timeouts = req.Timeouts.WithDefaults()
 	for name, v := range map[string]any{
-		"operation": event.Operation, "firmware": req.Firmware, "activation": req.Activation, "timeouts": req.Timeouts,
+		"operation": event.FirmwareUpgrade, "firmware": req.Firmware, "activation": req.Activation, "timeouts": req.Timeouts,
 	} {
 		b, err := json.Marshal(v)
 		if err != nil {

@@ -112,8 +112,8 @@ func TestDefaultsAndFrameComeFromTheTemplate(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := a.jobs[made.JobID]
-	doc, ours, err := event.ParseDocument(c.Document)
-	if !ours || err != nil {
+	var doc event.Document
+	if err := json.Unmarshal(c.Document, &doc); err != nil || doc.Operation != event.FirmwareUpgrade {
 		t.Fatal(string(c.Document), err)
 	}
 	want := event.Timeouts{JobMinutes: 99, AnswerSeconds: 7, DownloadSeconds: 3600, RebootSeconds: 120}

@@ -1,10 +1,11 @@
 // Package jobs turns an operator's request into an AWS IoT Job and the end of an
-// upgrade into the end of a job execution. It knows nothing of tokens or of USP.
+// execution into the end of a job execution. It knows nothing of tokens, of USP, or
+// of what an operation does to a device.
 //
 //	create.go   create-job: find the image, take defaults from the job template,
 //	            make the job; the same request makes the same job
-//	finish.go   finalize: what an error name means for the job execution, what is
-//	            reported where, and how long the phases took
+//	finish.go   finalize: have the flow judge the end, and report it to the job
+//	            execution, the thing and the outcome topic
 //
 // Shapes are event.Request in and event.Created out, event.FinalizeInput in and
 // event.Outcome out. Errors of Create that an operator can mend are

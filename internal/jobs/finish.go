@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,8 +16,8 @@ import (
 var (
 	// ErrOver: the job execution is terminal, or gone.
 	ErrOver = errors.New("the job execution is over")
-	// ErrTerminal is an ErrOver of which is known that the job execution is there,
-	// in a terminal state that AWS IoT does not name.
+	// ErrTerminal is an ErrOver of a job execution that is there, in a terminal
+	// state that AWS IoT does not name.
 	ErrTerminal = fmt.Errorf("%w: terminal", ErrOver)
 )
 
@@ -34,87 +36,54 @@ type Registry interface {
 	SetAttribute(ctx context.Context, thing event.ThingName, name, value string) error
 }
 
-// Outcomes publishes how upgrades ended.
+// Outcomes publishes how operations ended.
 type Outcomes interface {
 	Publish(ctx context.Context, o event.Outcome) error
 }
 
-// Finisher ends job executions.
+// Finisher ends job executions. All its members are needed.
 type Finisher struct {
 	Executions Executions
 	Registry   Registry
 	Outcomes   Outcomes
+	Flows      event.Flows
 	Now        func() time.Time
 }
 
-// Known is what is known of the device when its upgrade ends.
-type Known struct {
-	Connected       bool
-	SoftwareVersion string
-}
-
-// Judge names how an upgrade ended. A step that ran out of time ended for want of
-// the device, or of its word.
-func (f *Finisher) Judge(in event.FinalizeInput, known Known) event.Outcome {
-	up := in.Upgrade
-	o := event.Outcome{
-		Event: event.OutcomeSuccess, JobID: up.JobID, ThingName: up.ThingName, ExecutionNumber: up.ExecutionNumber,
-		FirmwareVersion: up.Document.Firmware.Version, SoftwareVersion: known.SoftwareVersion,
+// Finish has the flow judge the end of an execution, and reports the outcome to the
+// job execution, the thing and the world. known is what was known of the device
+// then. It may be repeated. What AWS IoT has ended already stays as it is, and its
+// status is then the outcome's. Where AWS IoT does not tell how a terminal execution
+// ended, it counts as our own report, repeated: that is what it is, but for a timer
+// or a cancellation in the very moment of the end.
+func (f *Finisher) Finish(ctx context.Context, in event.FinalizeInput, known event.DeviceState) (event.Outcome, event.Conclusion, error) {
+	x := in.Input
+	o := event.Outcome{Owner: x.Owner, ThingName: x.ThingName, ExecutionNumber: x.ExecutionNumber}
+	var c event.Conclusion
+	fail := func(err error) (event.Outcome, event.Conclusion, error) {
+		return o, c, fmt.Errorf("jobs.Finish: thing %s, %s: %w", x.ThingName, x.Owner, err)
 	}
-	if in.Verify != nil {
-		o.SoftwareVersion = in.Verify.SoftwareVersion
+	flow, ok := f.Flows.Find(x.Operation)
+	if !ok {
+		return fail(fmt.Errorf("no flow is called %q", x.Operation))
 	}
+	c, err := flow.Judge(in, known)
+	if err != nil {
+		return fail(err)
+	}
+	o.Status, o.Reason, o.Detail, o.Filters = c.Status, c.Reason, c.Detail, c.Filters
+	o.Details = maps.Clone(c.Details)
+	maps.DeleteFunc(o.Details, func(_, v string) bool { return v == "" })
 	if started, err := time.Parse(time.RFC3339, in.StartedAt); err == nil {
 		o.Seconds = math.Round(f.Now().Sub(started).Seconds()*1000) / 1000
 	}
-	if in.Failure != nil {
-		o.Reason, o.Detail = reason(*in.Failure, known)
-	}
-	o.Status = o.Reason.Status()
-	if o.Status != event.StatusSucceeded {
-		o.Event = event.OutcomeFail
-	}
-	return o
-}
-
-func reason(c event.Caught, known Known) (event.ErrorName, string) {
-	detail := strings.TrimSpace(c.Cause)
-	if len(detail) > 1000 {
-		detail = detail[:1000]
-	}
-	for _, name := range event.ErrorNames() {
-		if c.Error == string(name) {
-			return name, detail
-		}
-	}
-	where := "in state " + c.State
-	switch {
-	case strings.HasPrefix(c.Error, "States.") && strings.Contains(c.Error, "Timeout"):
-		if !known.Connected {
-			return event.DeviceOffline, "away, and not back in time " + where
-		}
-		return event.DeviceNoReport, "connected, and no answer in time " + where
-	}
-	// Ours, not the device's: a function or its permissions. The detail says which.
-	return event.DeviceNoReport, strings.TrimSpace(c.Error + " " + where + " " + detail)
-}
-
-// Finish reports an outcome to the job execution, the thing and the world. It may
-// be repeated. What AWS IoT has ended already stays as it is, and its status is
-// then the outcome's. Where AWS IoT does not tell how a terminal execution ended,
-// it counts as our own report, repeated: that is what it is, but for a timer or a
-// cancellation in the very moment of the end.
-func (f *Finisher) Finish(ctx context.Context, o event.Outcome) (event.Outcome, error) {
-	fail := func(err error) (event.Outcome, error) {
-		return o, fmt.Errorf("jobs.Finish: thing %s, job %s: %w", o.ThingName, o.JobID, err)
-	}
 	if o.Status != event.StatusTimedOut && o.Status != event.StatusCanceled {
-		err := f.Executions.Update(ctx, o.ThingName, o.JobID, o.ExecutionNumber, o.Status, details(o))
+		err := f.Executions.Update(ctx, x.ThingName, x.Job, x.ExecutionNumber, o.Status, details(o))
 		if err != nil && !errors.Is(err, ErrOver) {
 			return fail(err)
 		}
 		if errors.Is(err, ErrOver) {
-			status, err := f.Executions.Status(ctx, o.ThingName, o.JobID, o.ExecutionNumber)
+			status, err := f.Executions.Status(ctx, x.ThingName, x.Job, x.ExecutionNumber)
 			switch {
 			case errors.Is(err, ErrTerminal):
 				status = o.Status
@@ -123,11 +92,18 @@ func (f *Finisher) Finish(ctx context.Context, o event.Outcome) (event.Outcome, 
 			case err != nil:
 				return fail(err)
 			}
-			o = overruled(o, status)
+			overrule(&o, status)
 		}
 	}
-	if o.SoftwareVersion != "" {
-		err := f.Registry.SetAttribute(ctx, o.ThingName, event.ThingVersionAttribute, attribute(o.SoftwareVersion))
+	o.Event = flow.Succeeded
+	if o.Status != event.StatusSucceeded {
+		o.Event = flow.Failed
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Attributes)) {
+		if c.Attributes[name] == "" {
+			continue
+		}
+		err := f.Registry.SetAttribute(ctx, x.ThingName, name, attribute(c.Attributes[name]))
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return fail(err)
 		}
@@ -135,29 +111,37 @@ func (f *Finisher) Finish(ctx context.Context, o event.Outcome) (event.Outcome, 
 	if err := f.Outcomes.Publish(ctx, o); err != nil {
 		return fail(err)
 	}
-	return o, nil
+	return o, c, nil
 }
 
-// overruled is an outcome whose job execution AWS IoT had ended before.
-func overruled(o event.Outcome, status event.JobStatus) event.Outcome {
+// overrule is for an outcome whose job execution AWS IoT had ended before.
+func overrule(o *event.Outcome, status event.JobStatus) {
 	switch status {
 	case event.StatusTimedOut:
 		o.Reason = event.JobTimedOut
 	case event.StatusCanceled, event.StatusRemoved:
 		o.Reason = event.JobCanceled
 	default:
-		return o // our own report, repeated
+		return // our own report, repeated
 	}
-	o.Status, o.Event = o.Reason.Status(), event.OutcomeFail
-	return o
+	o.Status = o.Reason.Status()
 }
 
-// details are at most ten pairs, with values of up to 1,024 characters.
+// mostDetails is how many pairs AWS IoT takes in statusDetails.
+const mostDetails = 10
+
+// details are at most ten pairs, with values of up to 1,024 characters: reason and
+// detail, then the flow's in the order of their names.
 func details(o event.Outcome) map[string]string {
-	d := map[string]string{"firmwareVersion": o.FirmwareVersion}
-	for k, v := range map[string]string{"reason": string(o.Reason), "detail": o.Detail, "softwareVersion": o.SoftwareVersion} {
+	d := map[string]string{}
+	for k, v := range map[string]string{"reason": string(o.Reason), "detail": o.Detail} {
 		if v != "" {
 			d[k] = printable(v, 1024)
+		}
+	}
+	for _, k := range slices.Sorted(maps.Keys(o.Details)) {
+		if len(d) < mostDetails {
+			d[k] = printable(o.Details[k], 1024)
 		}
 	}
 	return d
@@ -190,39 +174,4 @@ func attribute(s string) string {
 		s = s[:800]
 	}
 	return s
-}
-
-// Phases are the durations of the phases that an upgrade went through, as far as
-// it got, in seconds.
-func Phases(in event.FinalizeInput) map[string]float64 {
-	d := map[string]float64{}
-	put := func(phase string, from, to time.Time) {
-		if !from.IsZero() && !to.IsZero() && to.After(from) {
-			d[phase] = to.Sub(from).Seconds()
-		}
-	}
-	started, err := time.Parse(time.RFC3339, in.StartedAt)
-	if err != nil {
-		started = time.Time{}
-	}
-	if in.Inspect != nil {
-		put(event.PhaseInspect, started, in.Inspect.At)
-	}
-	var arrived time.Time
-	switch {
-	case in.Activate != nil:
-		arrived = in.Activate.At
-	case in.Report != nil && in.Report.TransferredAt != nil:
-		arrived = *in.Report.TransferredAt
-	}
-	if in.Download != nil {
-		put(event.PhaseDownload, in.Download.At, arrived)
-	}
-	if in.Report != nil {
-		put(event.PhaseActivate, arrived, in.Report.At)
-		if in.Verify != nil {
-			put(event.PhaseVerify, in.Report.At, in.Verify.At)
-		}
-	}
-	return d
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/fleetstep/fleetstep/infra"
 	words "github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
+	"github.com/fleetstep/fleetstep/internal/functions/metrics"
 )
 
 // state is that of an alarm of the stack.
@@ -33,29 +35,29 @@ type datum struct {
 // TestAlarmsOfOurMetrics plays what the functions would count, every five minutes for an hour and a half.
 func TestAlarmsOfOurMetrics(t *testing.T) {
 	finished := func(result string, n int) datum {
-		return datum{words.MetricDevicesFinished, words.DimensionResult, result, n}
+		return datum{metrics.DevicesFinished, metrics.Result, result, n}
 	}
-	begun := datum{words.MetricUpgradesStarted, "", "", 6}
+	begun := datum{metrics.UpgradesStarted, "", "", 6}
 	for _, c := range []struct {
 		name, alarm string
 		data        []datum
 		want        string
 	}{
-		{"three of ten fail", "failure-ratio", []datum{finished(words.ResultSucceeded, 70), finished(words.ResultFailed, 30)}, "ALARM"},
-		{"one of ten fails", "failure-ratio", []datum{finished(words.ResultSucceeded, 90), finished(words.ResultFailed, 10)}, "OK"},
-		{"all fail", "failure-ratio", []datum{finished(words.ResultFailed, 10)}, "ALARM"},
-		{"three of ten are rejected", "rejected-ratio", []datum{finished(words.ResultSucceeded, 70), finished(words.ResultRejected, 30)}, "ALARM"},
-		{"one of ten is rejected", "rejected-ratio", []datum{finished(words.ResultSucceeded, 90), finished(words.ResultRejected, 10)}, "OK"},
-		{"both of two are rejected", "rejected-ratio", []datum{finished(words.ResultRejected, 2)}, "OK"},
+		{"three of ten fail", "failure-ratio", []datum{finished(metrics.Succeeded, 70), finished(metrics.Failed, 30)}, "ALARM"},
+		{"one of ten fails", "failure-ratio", []datum{finished(metrics.Succeeded, 90), finished(metrics.Failed, 10)}, "OK"},
+		{"all fail", "failure-ratio", []datum{finished(metrics.Failed, 10)}, "ALARM"},
+		{"three of ten are rejected", "rejected-ratio", []datum{finished(metrics.Succeeded, 70), finished(metrics.Rejected, 30)}, "ALARM"},
+		{"one of ten is rejected", "rejected-ratio", []datum{finished(metrics.Succeeded, 90), finished(metrics.Rejected, 10)}, "OK"},
+		{"both of two are rejected", "rejected-ratio", []datum{finished(metrics.Rejected, 2)}, "OK"},
 		{"some begin and none ends", "rollout-stalled", []datum{begun}, "ALARM"},
-		{"some begin and one fails", "rollout-stalled", []datum{begun, finished(words.ResultFailed, 1)}, "OK"},
+		{"some begin and one fails", "rollout-stalled", []datum{begun, finished(metrics.Failed, 1)}, "OK"},
 		{"nothing happens", "rollout-stalled", nil, "OK"},
-		{"records are refused", "refused-records", []datum{{words.MetricRefusedRecords, words.DimensionReason, words.RefusedOwner, 1}}, "ALARM"},
-		{"others too", "refused-records", []datum{{words.MetricRefusedRecords, words.DimensionReason, words.RefusedSession, 1}}, "ALARM"},
-		{"half were over", "over", []datum{begun, {words.MetricUpgradesOver, "", "", 6}}, "ALARM"},
+		{"records are refused", "refused-records", []datum{{metrics.RefusedRecords, metrics.Reason, words.RefusedOwner, 1}}, "ALARM"},
+		{"others too", "refused-records", []datum{{metrics.RefusedRecords, metrics.Reason, words.RefusedSession, 1}}, "ALARM"},
+		{"half were over", "over", []datum{begun, {metrics.UpgradesOver, "", "", 6}}, "ALARM"},
 		{"none was over", "over", []datum{begun}, "OK"},
-		{"downloads take an hour", "download-slow", []datum{{words.MetricPhaseDuration, words.DimensionPhase, words.PhaseDownload, 3600}}, "ALARM"},
-		{"downloads take a minute", "download-slow", []datum{{words.MetricPhaseDuration, words.DimensionPhase, words.PhaseDownload, 60}}, "OK"},
+		{"downloads take an hour", "download-slow", []datum{{metrics.PhaseDuration, metrics.Phase, upgrade.PhaseDownload, 3600}}, "ALARM"},
+		{"downloads take a minute", "download-slow", []datum{{metrics.PhaseDuration, metrics.Phase, upgrade.PhaseDownload, 60}}, "OK"},
 	} {
 		t.Run(c.alarm+" "+c.name, func(t *testing.T) {
 			w := newCloud(t)
@@ -67,7 +69,7 @@ func TestAlarmsOfOurMetrics(t *testing.T) {
 						in["Dimensions"] = []any{map[string]any{"Name": d.dimension, "Value": d.value}}
 					}
 					w.must(t, "cloudwatch", "PutMetricData", map[string]any{
-						"Namespace": words.MetricsNamespace + "/" + stack, "MetricData": []any{in},
+						"Namespace": metrics.Namespace + "/" + stack, "MetricData": []any{in},
 					})
 				}
 				w.pass(t, 5*time.Minute)

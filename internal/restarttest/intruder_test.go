@@ -20,6 +20,8 @@ import (
 	ddbtypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
+	"github.com/fleetstep/fleetstep/internal/functions/metrics"
 	"github.com/fleetstep/fleetstep/internal/provision"
 	"github.com/fleetstep/fleetstep/internal/simulator"
 	"github.com/fleetstep/fleetstep/internal/simulator/mqtt"
@@ -43,7 +45,7 @@ func TestIntruders(t *testing.T) {
 	for _, victim := range c.things {
 		m.lie(victim) // before it ever said who it is itself
 	}
-	c.counted(event.MetricsNamespace+"/fleetstep", event.MetricRefusedRecords, event.DimensionReason, event.RefusedOwner)
+	c.counted(metrics.Namespace+"/fleetstep", metrics.RefusedRecords, metrics.Reason, event.RefusedOwner)
 	m.greet(usp.EndpointID(endpointOf("mallory")))
 	c.until("trudy has the endpoint id of a device", func() (bool, string) {
 		owner, err := c.owner(c.things[0])
@@ -86,7 +88,7 @@ func TestIntruders(t *testing.T) {
 		}
 	}
 	for _, reason := range []string{event.RefusedOwner, event.RefusedSender} {
-		c.counted(event.MetricsNamespace+"/fleetstep", event.MetricRefusedRecords, event.DimensionReason, reason)
+		c.counted(metrics.Namespace+"/fleetstep", metrics.RefusedRecords, metrics.Reason, reason)
 	}
 	for _, metric := range []string{"Connect.AuthError", "PublishIn.AuthError", "Subscribe.AuthError"} {
 		c.counted("AWS/IoT", metric, "Protocol", "MQTT")
@@ -178,8 +180,8 @@ func (m *mallory) say(r *usp.Record) {
 // lies are records that would harm a device's upgrade if they were its own.
 func (m *mallory) lies(victim string) []*usp.Record {
 	endpoint := usp.EndpointID(endpointOf(victim))
-	execution := event.ExecutionName(jobID, event.ThingName(victim), 1)
-	key := event.StepKey(execution, event.StepDownload, 1)
+	execution := event.ExecutionName(event.JobOwner(jobID), event.ThingName(victim), 1)
+	key := event.StepKey(execution, upgrade.Download, 1)
 	download := usp.FirmwareImage(2) + usp.CommandDownload
 	failure := usp.CommandFailure.Errorf("mallory was here")
 	messages := []*uspmsg.Msg{
@@ -191,7 +193,7 @@ func (m *mallory) lies(victim string) []*usp.Record {
 			Cause: usp.CauseRemoteReboot, CommandKey: key, FirmwareUpdated: true,
 		}.Params()}.Message(),
 	}
-	for _, step := range []event.Step{event.StepInspect, event.StepDownload, event.StepVerify} {
+	for _, step := range []event.Step{upgrade.Inspect, upgrade.Download, upgrade.Verify} {
 		for _, ending := range []string{"look", "look@0", "operate"} {
 			messages = append(messages, usp.NewError(event.MessagePrefix(execution, step, 1)+ending, usp.RequestDenied.Errorf("mallory was here")))
 		}

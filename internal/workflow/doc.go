@@ -1,14 +1,24 @@
 // Package workflow owns executions and task tokens: which execution has a device,
 // who waits for what news of it, and how the two find each other although
-// everything arrives at least once, in any order. It knows nothing of USP; what
-// to say to a device is the business of a Conversation.
+// everything arrives at least once, in any order. It knows nothing of USP and of no
+// operation: what is said to a device, and what follows, its event.Flow knows, which
+// the document of an attempt names and the device's claim records.
+//
+//	start.go     Starter: an attempt is offered, or its device appears
+//	steps.go     Steps: a step's function registers its task
+//	inbox.go     Inbox: records of devices, and their presence
+//	deliver.go   ... and the news in them, handed to who waits for it
+//	greeting.go  ... and whose an endpoint is
+//	end.go       Ender: an attempt's owner has ended it; and Release
+//	store.go     the items, and the Store that keeps them
+//	ports.go     what else a constructor is given; one that is missing is its error
 //
 // # One table, one partition per device
 //
 //	PK DEVICE#<thing>   SK
 //	                    STATE                      what is known of the device (event.DeviceState)
-//	                    CLAIM                      the execution that owns the device
-//	                    PENDING#<job>              a job execution that waits for the device to appear
+//	                    CLAIM                      the execution that owns the device, and its operation
+//	                    PENDING#<owner>            an attempt that waits for the device to appear
 //	                    AWAIT#<step>               a task that waits: token, conversation
 //	                    NEWS#<kind>#<command key>  news that came before anyone waited for it
 //	PK ENDPOINT#<id>    SK OWNER                   the thing that an endpoint belongs to
@@ -30,13 +40,10 @@
 //  4. No orphans. AWAIT is written only under the execution's own CLAIM, in one
 //     transaction, and both go together.
 //
-// A step's function registers with Workflow.Await; device events come in by
-// Workflow.Deliver; Workflow.Offer and Workflow.Appear start what is pending;
-// Workflow.Release and Workflow.End clean up. All are safe concurrently and may
-// be repeated after any error.
+// All is safe concurrently and may be repeated after any error.
 //
-// Errors: ErrGone when the execution no longer owns the device (its job was
-// cancelled or timed out); everything else is passed on from the ports and worth
-// a retry. Times are taken from the injected clock; items carry an expiry well
-// after their use as the last resort.
+// Errors: ErrGone when the execution no longer owns the device (its owner ended
+// it); ErrAgain for a message that is to be delivered once more; everything else is
+// passed on from the ports and worth a retry. Times are taken from the injected
+// clock; items carry an expiry well after their use as the last resort.
 package workflow

@@ -7,51 +7,76 @@ import (
 	"github.com/fleetstep/fleetstep/internal/event"
 )
 
+// EnderPorts are what an Ender needs.
+type EnderPorts struct {
+	Store   Store
+	Machine Machine
+	Orders  Orders
+}
+
+// Ender ends executions whose owner has ended them.
+type Ender struct{ EnderPorts }
+
+// NewEnder checks that nothing is missing.
+func NewEnder(p EnderPorts) (*Ender, error) {
+	if err := complete("workflow.Ender", p); err != nil {
+		return nil, err
+	}
+	return &Ender{p}, nil
+}
+
+// Ended says what was ended.
+type Ended struct {
+	Pending   bool            // an attempt that waited for its device
+	Execution bool            // one that was at work
+	Operation event.Operation // with Execution: which
+}
+
 // Release gives a device back at the end of its execution, and says what was
 // known of it then. Releasing twice is releasing once.
-func (w *Workflow) Release(ctx context.Context, in event.ExecutionInput) (Device, error) {
-	d, err := w.Store.Load(ctx, in.ThingName)
+func Release(ctx context.Context, store Store, in event.ExecutionInput) (Device, error) {
+	d, err := store.Load(ctx, in.ThingName)
 	if err == nil {
-		err = w.Store.Release(ctx, d, in.Execution, in.JobID, in.ExecutionNumber)
+		err = store.Release(ctx, d, in.Execution, in.Owner, in.ExecutionNumber)
 	}
 	if err != nil {
-		return d, fmt.Errorf("workflow.Release: thing %s, job %s: %w", in.ThingName, in.JobID, err)
+		return d, fmt.Errorf("workflow.Release: thing %s, %s: %w", in.ThingName, in.Owner, err)
 	}
 	return d, nil
 }
 
-// End is for a job execution that AWS IoT has ended: cancelled, timed out, or
+// End is for an attempt that its owner has ended: cancelled, timed out, or
 // removed. It stops the execution that works on it, if there is one, and removes
-// everything of the two. AWS IoT's events carry no execution number, so the
-// attempt that owns the device is ended only if AWS IoT says that this very
-// attempt is over: a retry of the same job may have begun meanwhile.
-func (w *Workflow) End(ctx context.Context, thing event.ThingName, job event.JobID, why event.Failure) (ended string, err error) {
-	fail := func(err error) (string, error) {
-		return ended, fmt.Errorf("workflow.End: thing %s, job %s: %w", thing, job, err)
+// everything of the two. An owner may not say which of its attempts it ended
+// (AWS IoT's events carry no execution number), so the attempt that owns the device
+// is ended only if this very attempt is over: another may have begun meanwhile.
+func (w *Ender) End(ctx context.Context, thing event.ThingName, owner event.Owner, why event.Failure) (ended Ended, err error) {
+	fail := func(err error) (Ended, error) {
+		return ended, fmt.Errorf("workflow.End: thing %s, %s: %w", thing, owner, err)
 	}
 	d, err := w.Store.Load(ctx, thing)
 	if err != nil {
 		return fail(err)
 	}
 	for _, p := range d.Pending {
-		if p.Job != job {
+		if p.Owner != owner {
 			continue
 		}
-		over, err := w.Job.Over(ctx, thing, job, p.ExecutionNumber)
+		over, err := w.Orders.Over(ctx, thing, owner, p.ExecutionNumber)
 		if err != nil {
 			return fail(err)
 		}
 		if over {
-			ended = "pending"
-			if err := w.Store.DropPending(ctx, thing, job, p.ExecutionNumber); err != nil {
+			ended.Pending = true
+			if err := w.Store.DropPending(ctx, thing, owner, p.ExecutionNumber); err != nil {
 				return fail(err)
 			}
 		}
 	}
-	if d.Claim == nil || d.Claim.Job != job {
+	if d.Claim == nil || d.Claim.Owner != owner {
 		return ended, nil
 	}
-	over, err := w.Job.Over(ctx, thing, job, d.Claim.ExecutionNumber)
+	over, err := w.Orders.Over(ctx, thing, owner, d.Claim.ExecutionNumber)
 	if err != nil {
 		return fail(err)
 	}
@@ -59,12 +84,13 @@ func (w *Workflow) End(ctx context.Context, thing event.ThingName, job event.Job
 		return ended, nil
 	}
 	// Stopping first: what the execution's functions still register fails
-	// without the claim, and nothing starts anew, since the job is over.
-	if err := w.Machine.Stop(ctx, d.Claim.Execution, why); err != nil {
+	// without the claim, and nothing starts anew, since the attempt is over.
+	if err := w.Machine.Stop(ctx, d.Claim.Operation, d.Claim.Execution, why); err != nil {
 		return fail(err)
 	}
-	if err := w.Store.Release(ctx, d, d.Claim.Execution, job, d.Claim.ExecutionNumber); err != nil {
+	if err := w.Store.Release(ctx, d, d.Claim.Execution, owner, d.Claim.ExecutionNumber); err != nil {
 		return fail(err)
 	}
-	return "execution", nil
+	ended.Execution, ended.Operation = true, d.Claim.Operation
+	return ended, nil
 }

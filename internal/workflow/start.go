@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -16,60 +17,124 @@ const startGrace = 5 * time.Minute
 // Pending items of devices that never appear go with this.
 const pendingLife = 90 * 24 * time.Hour
 
-// Started says what became of a job execution that could be started.
-type Started struct {
-	Did       string // "started", "pending", "busy", "over", "played"
-	Execution string
+// StarterPorts are what a Starter needs.
+type StarterPorts struct {
+	Store   Store
+	Machine Machine
+	Orders  Orders
+	Flows   event.Flows
+	Now     func() time.Time
 }
 
-// Offer takes a job execution that AWS IoT says is a device's next: it starts the
-// upgrade if the device can be reached, else it leaves a PENDING item. Offering
+// Starter starts executions: when an attempt is offered, and when its device
+// appears.
+type Starter struct{ StarterPorts }
+
+// NewStarter checks that nothing is missing.
+func NewStarter(p StarterPorts) (*Starter, error) {
+	if err := complete("workflow.Starter", p); err != nil {
+		return nil, err
+	}
+	return &Starter{p}, nil
+}
+
+// Start is what became of an attempt that could be started.
+type Start int
+
+// The ends of an offer.
+const (
+	StartForeign Start = iota // its document names an operation that is none of ours
+	StartBegun                // its execution runs
+	StartPending              // its device is away; it starts when that appears
+	StartBusy                 // its device belongs to another execution, and it waits for that
+	StartOver                 // its owner has ended it
+	StartPlayed               // its execution is over: it was played before
+	StartRefused              // its document is not fit to be followed
+)
+
+var starts = [...]string{"ignored", "started", "pending", "busy", "over", "played", "rejected"}
+
+// String is for logs.
+func (s Start) String() string { return starts[s] }
+
+// MarshalText writes it as String.
+func (s Start) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// Started says what became of an attempt.
+type Started struct {
+	Did       Start
+	Owner     event.Owner
+	Execution string         // its name, where there is one
+	Refused   *event.Failure // with StartRefused: why
+}
+
+// Offer takes an attempt that its owner says is a device's next: it starts the
+// execution if the device can be reached, else it leaves a PENDING item. Offering
 // twice is offering once.
-func (w *Workflow) Offer(ctx context.Context, thing event.ThingName, job event.JobID, number int64, doc event.Document) (Started, error) {
+func (w *Starter) Offer(ctx context.Context, thing event.ThingName, owner event.Owner, number int64, document json.RawMessage) (Started, error) {
+	out := Started{Owner: owner}
+	fail := func(err error) (Started, error) {
+		return out, fmt.Errorf("workflow.Offer: thing %s, %s: %w", thing, owner, err)
+	}
+	flow, ok := w.Flows.OfDocument(document)
+	if !ok {
+		return out, nil
+	}
+	plan, err := flow.Plan(document)
+	if err != nil {
+		out.Did, out.Refused = StartRefused, event.Failf(flow.Unfit, "%s", err)
+		if err := w.Orders.Reject(ctx, thing, owner, number, *out.Refused); err != nil {
+			return fail(err)
+		}
+		return out, nil
+	}
 	now := w.Now()
-	p := Pending{Job: job, ExecutionNumber: number, Document: doc, At: now, ExpiresAt: now.Add(pendingLife)}
+	p := Pending{
+		Owner: owner, ExecutionNumber: number, Operation: flow.Operation, Plan: plan, At: now, ExpiresAt: now.Add(pendingLife),
+	}
 	// Rule 1: PENDING is written before STATE is read.
 	if err := w.Store.PutPending(ctx, thing, p); err != nil {
-		return Started{}, fmt.Errorf("workflow.Offer: thing %s, job %s: %w", thing, job, err)
+		return fail(err)
 	}
 	d, err := w.Store.Load(ctx, thing)
 	if err != nil {
-		return Started{}, fmt.Errorf("workflow.Offer: thing %s, job %s: %w", thing, job, err)
+		return fail(err)
 	}
 	if d.State.Reachable() {
 		return w.start(ctx, d, p)
 	}
-	// The same rule between PENDING and the job: whoever cancels it first ends
-	// the job execution, then removes PENDING.
-	over, err := w.Job.Over(ctx, thing, job, number)
+	// The same rule between PENDING and its owner: whoever cancels it first ends
+	// the attempt, then removes PENDING.
+	over, err := w.Orders.Over(ctx, thing, owner, number)
 	if err == nil && over {
-		err = w.Store.DropPending(ctx, thing, job, number)
+		err = w.Store.DropPending(ctx, thing, owner, number)
 	}
 	if err != nil {
-		return Started{}, fmt.Errorf("workflow.Offer: thing %s, job %s: %w", thing, job, err)
+		return fail(err)
 	}
+	out.Did = StartPending
 	if over {
-		return Started{Did: "over"}, nil
+		out.Did = StartOver
 	}
-	return Started{Did: "pending"}, nil
+	return out, nil
 }
 
 // Appear starts what is pending for a device that can be reached. d was loaded
 // after its presence was written.
-func (w *Workflow) Appear(ctx context.Context, d Device) (started []Started, err error) {
+func (w *Starter) Appear(ctx context.Context, d Device) (started []Started, err error) {
 	if !d.State.Reachable() || len(d.Pending) == 0 {
 		return nil, nil
 	}
 	// One at a time: the first in order of their offers. The others follow when
-	// AWS IoT names them as next.
+	// their owners name them as next.
 	first := d.Pending[0]
 	for _, p := range d.Pending[1:] {
 		if p.At.Before(first.At) {
 			first = p
 		}
 	}
-	if d.Claim != nil && d.Claim.Job == first.Job && d.Claim.ExecutionNumber >= first.ExecutionNumber {
-		if running, _, err := w.Machine.Running(ctx, d.Claim.Execution); err != nil || running {
+	if d.Claim != nil && d.Claim.Owner == first.Owner && d.Claim.ExecutionNumber >= first.ExecutionNumber {
+		if running, _, err := w.Machine.Running(ctx, d.Claim.Operation, d.Claim.Execution); err != nil || running {
 			return nil, err
 		}
 	}
@@ -78,8 +143,8 @@ func (w *Workflow) Appear(ctx context.Context, d Device) (started []Started, err
 }
 
 // start claims the device and starts the execution. Every part may be repeated:
-// claim and execution are named by job, thing and execution number.
-func (w *Workflow) start(ctx context.Context, d Device, p Pending) (Started, error) {
+// claim and execution are named by owner, thing and execution number.
+func (w *Starter) start(ctx context.Context, d Device, p Pending) (Started, error) {
 	const attempts = 4
 	for i := 1; ; i++ {
 		out, err := w.tryStart(ctx, d, p)
@@ -92,21 +157,25 @@ func (w *Workflow) start(ctx context.Context, d Device, p Pending) (Started, err
 			return out, err
 		}
 		if d, err = w.Store.Load(ctx, d.Thing); err != nil {
-			return out, fmt.Errorf("workflow.start: thing %s, job %s: %w", d.Thing, p.Job, err)
+			return out, fmt.Errorf("workflow.start: thing %s, %s: %w", d.Thing, p.Owner, err)
 		}
 	}
 }
 
-func (w *Workflow) tryStart(ctx context.Context, d Device, p Pending) (Started, error) {
-	in := event.NewExecutionInput(p.Job, d.Thing, p.ExecutionNumber, p.Document)
-	out := Started{Execution: in.Execution}
+func (w *Starter) tryStart(ctx context.Context, d Device, p Pending) (Started, error) {
+	in := event.NewExecutionInput(p.Owner, d.Thing, p.ExecutionNumber, p.Operation, p.Plan)
+	out := Started{Owner: p.Owner, Execution: in.Execution}
 	fail := func(err error) (Started, error) {
-		return out, fmt.Errorf("workflow.start: thing %s, job %s: %w", d.Thing, p.Job, err)
+		return out, fmt.Errorf("workflow.start: thing %s, %s: %w", d.Thing, p.Owner, err)
+	}
+	flow, ok := w.Flows.Find(p.Operation)
+	if !ok {
+		return fail(fmt.Errorf("no flow is called %s", p.Operation))
 	}
 	now := w.Now()
-	deadline := now.Add(time.Duration(p.Document.Timeouts.WithDefaults().JobMinutes) * time.Minute)
+	deadline := now.Add(p.Plan.Lasts)
 	claim := Claim{
-		Job: p.Job, ExecutionNumber: p.ExecutionNumber, Execution: in.Execution,
+		Owner: p.Owner, ExecutionNumber: p.ExecutionNumber, Operation: p.Operation, Execution: in.Execution,
 		ClaimedAt: now, Deadline: deadline, ExpiresAt: deadline.Add(7 * linger),
 	}
 	var dead *Claim
@@ -116,8 +185,8 @@ func (w *Workflow) tryStart(ctx context.Context, d Device, p Pending) (Started, 
 			return fail(err)
 		}
 		if !ok {
-			// PENDING stays; AWS IoT names the job again when the other is over.
-			out.Did = "busy"
+			// PENDING stays; its owner names it again when the other is over.
+			out.Did = StartBusy
 			return out, nil
 		}
 		dead = d.Claim
@@ -126,21 +195,21 @@ func (w *Workflow) tryStart(ctx context.Context, d Device, p Pending) (Started, 
 	if err != nil {
 		return fail(err)
 	}
-	// First the job, then the execution: if the job is over there is nothing to
-	// start, and AWS IoT's timer runs from here on whatever happens to us.
-	err = w.Job.Begin(ctx, d.Thing, p.Job, p.ExecutionNumber)
+	// First the owner, then the execution: if the attempt is over there is nothing
+	// to start, and its owner's timer runs from here on whatever happens to us.
+	err = w.Orders.Begin(ctx, d.Thing, p.Owner, p.ExecutionNumber)
 	if errors.Is(err, ErrOver) {
-		out.Did = "over"
+		out.Did = StartOver
 		return out, w.abandon(ctx, d.Thing, in)
 	}
 	if err != nil {
 		return fail(err)
 	}
-	err = w.Machine.Start(ctx, in.Execution, in)
+	err = w.Machine.Start(ctx, in)
 	if errors.Is(err, ErrPlayed) {
-		out.Did = "played"
-		f := event.Failf(event.UpgradeDuplicate, "execution %s is over", in.Execution)
-		if err := w.Job.Reject(ctx, d.Thing, p.Job, p.ExecutionNumber, *f); err != nil {
+		out.Did = StartPlayed
+		f := event.Failf(flow.Played, "execution %s is over", in.Execution)
+		if err := w.Orders.Reject(ctx, d.Thing, p.Owner, p.ExecutionNumber, *f); err != nil {
 			return fail(err)
 		}
 		return out, w.abandon(ctx, d.Thing, in)
@@ -148,36 +217,37 @@ func (w *Workflow) tryStart(ctx context.Context, d Device, p Pending) (Started, 
 	if err != nil {
 		return fail(err)
 	}
-	out.Did = "started"
+	out.Did = StartBegun
 	return out, nil
 }
 
 // takeable reports whether the claim of a device is a dead owner's: its execution
-// is over, or its job execution is and only the execution does not know yet.
-func (w *Workflow) takeable(ctx context.Context, d Device) (bool, error) {
-	owner := d.Claim
-	running, known, err := w.Machine.Running(ctx, owner.Execution)
+// is over, or its attempt is and only the execution does not know yet.
+func (w *Starter) takeable(ctx context.Context, d Device) (bool, error) {
+	claim := d.Claim
+	running, known, err := w.Machine.Running(ctx, claim.Operation, claim.Execution)
 	if err != nil {
 		return false, err
 	}
 	if !known {
-		return w.Now().Sub(owner.ClaimedAt) > startGrace, nil
+		return w.Now().Sub(claim.ClaimedAt) > startGrace, nil
 	}
 	if !running {
 		return true, nil
 	}
-	over, err := w.Job.Over(ctx, d.Thing, owner.Job, owner.ExecutionNumber)
+	over, err := w.Orders.Over(ctx, d.Thing, claim.Owner, claim.ExecutionNumber)
 	if err != nil || !over {
 		return false, err
 	}
-	return true, w.Machine.Stop(ctx, owner.Execution, event.Failure{Name: event.JobTimedOut, Detail: "the job execution is over"})
+	why := event.Failure{Name: event.JobTimedOut, Detail: "the job execution is over"}
+	return true, w.Machine.Stop(ctx, claim.Operation, claim.Execution, why)
 }
 
 // abandon gives back what start took.
-func (w *Workflow) abandon(ctx context.Context, thing event.ThingName, in event.ExecutionInput) error {
+func (w *Starter) abandon(ctx context.Context, thing event.ThingName, in event.ExecutionInput) error {
 	d, err := w.Store.Load(ctx, thing)
 	if err != nil {
 		return err
 	}
-	return w.Store.Release(ctx, d, in.Execution, in.JobID, in.ExecutionNumber)
+	return w.Store.Release(ctx, d, in.Execution, in.Owner, in.ExecutionNumber)
 }

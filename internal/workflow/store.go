@@ -25,34 +25,37 @@ var (
 // ErrGone: the execution does not own the device any more.
 var ErrGone = errors.New("the execution does not own the device any more")
 
-// Pending is a job execution that waits for its device to appear.
+// Pending is an attempt that waits for its device to appear.
 type Pending struct {
-	Job             event.JobID
+	Owner           event.Owner
 	ExecutionNumber int64
-	Document        event.Document
+	Operation       event.Operation
+	Plan            event.Plan
 	At              time.Time
 	ExpiresAt       time.Time
 }
 
 // Claim says which execution owns a device.
 type Claim struct {
-	Job             event.JobID
+	Owner           event.Owner
 	ExecutionNumber int64
+	Operation       event.Operation
 	Execution       string // name
 	ClaimedAt       time.Time
-	Deadline        time.Time // of the job execution; AWS IoT ends it then
+	Deadline        time.Time // its owner ends it then
 	ExpiresAt       time.Time
 	Rev             int
 	Tries           map[event.Step]int    // registrations of each step
 	Seen            map[event.Step]string // digests of all tokens of each step: a late copy is known
 }
 
-// Owns reports whether a command key is one of this execution's.
-func (c Claim) Owns(key string) bool {
+// Owns reports whether a command key is one that this execution gave in one of
+// these steps.
+func (c Claim) Owns(steps []event.Step, key string) bool {
 	if key == "" {
 		return false
 	}
-	for _, step := range commands {
+	for _, step := range steps {
 		for try := 1; try <= c.Tries[step]; try++ {
 			if key == event.StepKey(c.Execution, step, try) {
 				return true
@@ -62,14 +65,11 @@ func (c Claim) Owns(key string) bool {
 	return false
 }
 
-// commands are the steps that give the device a command.
-var commands = []event.Step{event.StepDownload, event.StepActivate, event.StepRollback}
-
 // Await is a task that waits for a device.
 type Await struct {
 	Step      event.Step
 	Token     event.TaskToken
-	Job       event.JobID
+	Owner     event.Owner
 	Execution string
 	Messages  string            // prefix of the ids of its requests
 	Commands  map[string]string // command key to command path, "" for any
@@ -131,7 +131,7 @@ type Registration struct {
 	Claim   Claim // new values; Rev is the one read
 	Await   Await
 	Dismiss []event.Step // tasks of the same execution that are over
-	Started bool         // the PENDING item of the job has served
+	Started bool         // the PENDING item of its owner has served
 }
 
 // Store keeps the items of devices. Loads are strongly consistent. Each method is
@@ -139,10 +139,10 @@ type Registration struct {
 type Store interface {
 	// Load gives a device's whole partition; a device never seen has nothing set.
 	Load(ctx context.Context, thing event.ThingName) (Device, error)
-	// PutPending replaces the job's PENDING item.
+	// PutPending replaces the owner's PENDING item.
 	PutPending(ctx context.Context, thing event.ThingName, p Pending) error
 	// DropPending removes it if its execution number is at most this.
-	DropPending(ctx context.Context, thing event.ThingName, job event.JobID, number int64) error
+	DropPending(ctx context.Context, thing event.ThingName, owner event.Owner, number int64) error
 	// Claim takes a free device, or one whose claim is the very one given as
 	// dead, or one that this execution has already; else ErrClaimed.
 	Claim(ctx context.Context, thing event.ThingName, c Claim, dead *Claim) error
@@ -152,9 +152,9 @@ type Store interface {
 	// Advance replaces the conversation of a waiting task and raises its
 	// revision; ErrChanged if it is not at this revision or not there.
 	Advance(ctx context.Context, thing event.ThingName, a Await) error
-	// Finish removes a task that was resumed and notes what was learnt of the
-	// device. A task that is not there any more is no error.
-	Finish(ctx context.Context, thing event.ThingName, a Await, learnt *event.Learnt) error
+	// Finish removes a task that was resumed and adds what was learnt of the
+	// device to its facts. A task that is not there any more is no error.
+	Finish(ctx context.Context, thing event.ThingName, a Await, learnt map[string]string) error
 	// PutNews keeps news for a task of this execution to come; ErrGone if the
 	// execution does not own the device any more. It raises the claim's revision,
 	// so that nobody registers or releases without having seen it.
@@ -169,10 +169,10 @@ type Store interface {
 	// it is another's than b says, ErrForeign if the thing has another than b
 	// says, ErrStale if a later absence is known.
 	Bind(ctx context.Context, thing event.ThingName, g Greeting, b Binding) error
-	// Release removes the execution's claim, tasks and news, and the job's
+	// Release removes the execution's claim, tasks and news, and its owner's
 	// PENDING item up to this execution number. What is not there is no error;
 	// what belongs to another execution stays.
-	Release(ctx context.Context, d Device, execution string, job event.JobID, number int64) error
+	Release(ctx context.Context, d Device, execution string, owner event.Owner, number int64) error
 }
 
 // Presence is the broker's word.
@@ -203,57 +203,3 @@ func (e *OwnedError) Error() string { return "the endpoint is thing " + string(e
 
 // Is makes it an ErrForeign.
 func (e *OwnedError) Is(target error) bool { return target == ErrForeign }
-
-// Registry says which endpoint a thing is.
-type Registry interface {
-	// Endpoint is "" for a thing of which the registry does not say.
-	Endpoint(ctx context.Context, thing event.ThingName) (event.EndpointID, error)
-}
-
-// Callback resumes tasks.
-type Callback interface {
-	// Succeed and Fail end a task. ErrDeadToken if it is over already.
-	Succeed(ctx context.Context, token event.TaskToken, output any) error
-	Fail(ctx context.Context, token event.TaskToken, f event.Failure) error
-}
-
-// ErrDeadToken: the task of this token is over.
-var ErrDeadToken = errors.New("the task is over")
-
-// Machine runs executions by name.
-type Machine interface {
-	// Start starts an execution. ErrPlayed if one of this name is over,
-	// nil if it runs already.
-	Start(ctx context.Context, name string, input event.ExecutionInput) error
-	// Running reports whether it runs; known is false if there is none of this name.
-	Running(ctx context.Context, name string) (running, known bool, err error)
-	// Stop ends it; one that is over or unknown is no error.
-	Stop(ctx context.Context, name string, f event.Failure) error
-}
-
-// ErrPlayed: an execution of this name has come and gone.
-var ErrPlayed = errors.New("an execution of this name is over")
-
-// Job is the job execution behind an upgrade.
-type Job interface {
-	// Begin sets it to IN_PROGRESS; ErrOver if it is terminal or gone.
-	Begin(ctx context.Context, thing event.ThingName, job event.JobID, number int64) error
-	// Over reports whether it is terminal or gone.
-	Over(ctx context.Context, thing event.ThingName, job event.JobID, number int64) (bool, error)
-	// Reject ends it; one that is over already is no error.
-	Reject(ctx context.Context, thing event.ThingName, job event.JobID, number int64, f event.Failure) error
-}
-
-// ErrOver: the job execution is terminal or gone.
-var ErrOver = errors.New("the job execution is over")
-
-// Conversation says to a device what a step needs said. It does nothing itself.
-type Conversation interface {
-	Begin(ctx context.Context, t event.Turn, in event.StepInput) (event.Move, error)
-	Continue(t event.Turn, ev event.DeviceEvent) (event.Move, error)
-}
-
-// Sender sends a request to a device; delivery is not assured.
-type Sender interface {
-	Send(ctx context.Context, thing event.ThingName, to event.DeviceState, m event.Outgoing) error
-}

@@ -16,7 +16,10 @@ import (
 
 // rig is a workflow whose ports write down what is asked of them.
 type rig struct {
-	*workflow.Workflow
+	*workflow.Starter
+	*workflow.Steps
+	*workflow.Ender
+	*workflow.Inbox
 	t     *testing.T
 	store *workflowtest.Store
 	now   time.Time
@@ -36,8 +39,52 @@ func newRig(t *testing.T) *rig {
 		running: map[string]bool{}, over: map[int64]bool{}, dead: map[event.TaskToken]bool{}, fail: map[string]error{},
 		says: map[event.Kind]event.Move{},
 	}
-	r.Workflow = &workflow.Workflow{Store: r.store, Callback: r, Machine: r, Job: job{r}, Talk: talk{r}, Sender: r, Now: func() time.Time { return r.now }}
+	flows, err := event.NewFlows(r.flow())
+	r.must(err)
+	now := func() time.Time { return r.now }
+	r.Starter, err = workflow.NewStarter(workflow.StarterPorts{Store: r.store, Machine: r, Orders: orders{r}, Flows: flows, Now: now})
+	r.must(err)
+	r.Steps, err = workflow.NewSteps(workflow.StepsPorts{Store: r.store, Callback: r, Sender: r, Flows: flows, Now: now})
+	r.must(err)
+	r.Ender, err = workflow.NewEnder(workflow.EnderPorts{Store: r.store, Machine: r, Orders: orders{r}})
+	r.must(err)
+	r.Inbox, err = workflow.NewInbox(workflow.InboxPorts{
+		Store: r.store, Callback: r, Registry: r, Sender: r, Starter: r.Starter, Flows: flows, Now: now,
+	})
+	r.must(err)
 	return r
+}
+
+// The operation of these tests, and its steps.
+const (
+	operation event.Operation = "blink"
+
+	first  event.Step = "FIRST"
+	second event.Step = "SECOND"
+	third  event.Step = "THIRD"
+)
+
+// flow is an operation that says what the rig says.
+func (r *rig) flow() event.Flow {
+	return event.Flow{
+		Operation: operation, Commands: []event.Step{second}, Played: "Blink.Duplicate", Unfit: "Blink.Unfit",
+		Succeeded: "BLINK_SUCCESS", Failed: "BLINK_FAIL",
+		Plan: func(document json.RawMessage) (event.Plan, error) {
+			if !strings.Contains(string(document), "colour") {
+				return event.Plan{}, errors.New("it has no colour")
+			}
+			return event.Plan{Document: document, Timeouts: json.RawMessage(`{}`), Lasts: 24 * time.Hour}, nil
+		},
+		Begin: func(context.Context, event.Turn, event.StepInput) (event.Move, error) { return r.begin, r.fail["talk"] },
+		Continue: func(_ event.Turn, ev event.DeviceEvent) (event.Move, error) {
+			m, ok := r.says[ev.Kind]
+			if !ok {
+				m = event.Move{Ignore: true}
+			}
+			return m, r.fail["continue"]
+		},
+		Judge: func(event.FinalizeInput, event.DeviceState) (event.Conclusion, error) { return event.Conclusion{}, nil },
+	}
 }
 
 func (r *rig) did(words ...string) error {
@@ -64,7 +111,8 @@ func (r *rig) Fail(_ context.Context, token event.TaskToken, f event.Failure) er
 	return r.resume(token, "fail", string(token), string(f.Name))
 }
 
-func (r *rig) Start(_ context.Context, name string, _ event.ExecutionInput) error {
+func (r *rig) Start(_ context.Context, in event.ExecutionInput) error {
+	name := in.Execution
 	if runs, there := r.running[name]; there && !runs {
 		return workflow.ErrPlayed
 	}
@@ -72,45 +120,39 @@ func (r *rig) Start(_ context.Context, name string, _ event.ExecutionInput) erro
 	return r.did("start")
 }
 
-func (r *rig) Running(_ context.Context, name string) (bool, bool, error) {
+func (r *rig) Running(_ context.Context, _ event.Operation, name string) (bool, bool, error) {
 	runs, there := r.running[name]
 	return runs, there, r.fail["running"]
 }
 
-func (r *rig) Stop(_ context.Context, name string, f event.Failure) error {
+func (r *rig) Stop(_ context.Context, _ event.Operation, name string, f event.Failure) error {
 	r.running[name] = false
 	return r.did("stop", string(f.Name))
 }
 
-type job struct{ *rig }
+type orders struct{ *rig }
 
-func (j job) Begin(_ context.Context, _ event.ThingName, _ event.JobID, n int64) error {
+func (j orders) Begin(_ context.Context, _ event.ThingName, _ event.Owner, n int64) error {
 	if j.over[n] {
 		return workflow.ErrOver
 	}
 	return j.did("begin")
 }
 
-func (j job) Over(_ context.Context, _ event.ThingName, _ event.JobID, n int64) (bool, error) {
+func (j orders) Over(_ context.Context, _ event.ThingName, _ event.Owner, n int64) (bool, error) {
 	return j.over[n], j.fail["over"]
 }
 
-func (j job) Reject(_ context.Context, _ event.ThingName, _ event.JobID, _ int64, f event.Failure) error {
+func (j orders) Reject(_ context.Context, _ event.ThingName, _ event.Owner, _ int64, f event.Failure) error {
 	return j.did("reject", string(f.Name))
 }
 
-type talk struct{ *rig }
-
-func (k talk) Begin(_ context.Context, t event.Turn, _ event.StepInput) (event.Move, error) {
-	return k.begin, k.fail["talk"]
-}
-
-func (k talk) Continue(t event.Turn, ev event.DeviceEvent) (event.Move, error) {
-	m, ok := k.says[ev.Kind]
-	if !ok {
-		m = event.Move{Ignore: true}
+// Endpoint says nothing of any thing, but that one is os::9.
+func (r *rig) Endpoint(_ context.Context, thing event.ThingName) (event.EndpointID, error) {
+	if thing == "rg-9" {
+		return "os::9", r.fail["registry"]
 	}
-	return m, nil
+	return "", r.fail["registry"]
 }
 
 func (r *rig) Send(_ context.Context, thing event.ThingName, to event.DeviceState, m event.Outgoing) error {
@@ -157,18 +199,21 @@ func (r *rig) greeted() {
 func owned(t *testing.T) (*rig, event.ExecutionInput) {
 	r := newRig(t)
 	r.greeted()
-	in := event.NewExecutionInput("fw-2", "rg-1", 1, doc)
-	if s, err := r.Offer(t.Context(), "rg-1", "fw-2", 1, doc); err != nil || s.Did != "started" {
+	in := event.NewExecutionInput(fw2, "rg-1", 1, operation, event.Plan{Document: doc})
+	if s, err := r.Offer(t.Context(), "rg-1", fw2, 1, doc); err != nil || s.Did != workflow.StartBegun {
 		t.Fatal(s, err)
 	}
 	r.log = nil
 	return r, in
 }
 
-var doc = event.Document{Operation: event.Operation, Firmware: event.Firmware{Version: "2"}}
+var (
+	doc = json.RawMessage(`{"operation":"blink","colour":"red"}`)
+	fw2 = event.JobOwner("fw-2")
+)
 
 func step(in event.ExecutionInput, s event.Step, token event.TaskToken) event.StepInput {
-	return event.StepInput{Step: s, TaskToken: token, Upgrade: in}
+	return event.StepInput{Step: s, TaskToken: token, Input: in}
 }
 
 var (
@@ -183,12 +228,12 @@ func TestAStepBelongsToTheOwner(t *testing.T) {
 	r, in := owned(t)
 	other := in
 	other.Execution = "somebody-else"
-	if _, err := r.Await(t.Context(), step(other, event.StepInspect, "tok")); !errors.Is(err, workflow.ErrGone) {
+	if _, err := r.Await(t.Context(), step(other, first, "tok")); !errors.Is(err, workflow.ErrGone) {
 		t.Errorf("got %v", err)
 	}
 	unclaimed := in
 	unclaimed.ThingName = "rg-2"
-	if _, err := r.Await(t.Context(), step(unclaimed, event.StepInspect, "tok")); !errors.Is(err, workflow.ErrGone) {
+	if _, err := r.Await(t.Context(), step(unclaimed, first, "tok")); !errors.Is(err, workflow.ErrGone) {
 		t.Errorf("got %v", err)
 	}
 	r.expect("nothing is sent for it")
@@ -197,8 +242,8 @@ func TestAStepBelongsToTheOwner(t *testing.T) {
 func TestAwaitRegistersThenSends(t *testing.T) {
 	r, in := owned(t)
 	r.begin = event.Move{Send: "look", State: memory, Commands: map[string]string{"k": ""}}
-	did, err := r.Await(t.Context(), step(in, event.StepDownload, "tok"))
-	if err != nil || did != "sent" {
+	did, err := r.Await(t.Context(), step(in, second, "tok"))
+	if err != nil || did != workflow.TakenSent {
 		t.Fatal(did, err)
 	}
 	r.expect("first", "send rg-1 look")
@@ -207,39 +252,39 @@ func TestAwaitRegistersThenSends(t *testing.T) {
 		t.Errorf("kept %+v", d)
 	}
 	// The same invocation again.
-	if did, err = r.Await(t.Context(), step(in, event.StepDownload, "tok")); err != nil || did != "repeated" {
+	if did, err = r.Await(t.Context(), step(in, second, "tok")); err != nil || did != workflow.TakenRepeated {
 		t.Error(did, err)
 	}
 	r.expect("the same again")
 	// A retry of the task: another token, another try.
-	if did, err = r.Await(t.Context(), step(in, event.StepDownload, "tok2")); err != nil || did != "sent" {
+	if did, err = r.Await(t.Context(), step(in, second, "tok2")); err != nil || did != workflow.TakenSent {
 		t.Error(did, err)
 	}
 	r.expect("a retry", "send rg-1 look")
-	if d = r.load(); d.Claim.Tries[event.StepDownload] != 2 || d.Awaits[0].Token != "tok2" {
+	if d = r.load(); d.Claim.Tries[second] != 2 || d.Awaits[0].Token != "tok2" {
 		t.Errorf("after a retry: %+v", d)
 	}
-	if did, err = r.Await(t.Context(), step(in, event.StepDownload, "tok")); err != nil || did != "repeated" {
+	if did, err = r.Await(t.Context(), step(in, second, "tok")); err != nil || did != workflow.TakenRepeated {
 		t.Errorf("a late copy of the first try: %s, %v", did, err)
 	}
 	// The next step takes its predecessor's place.
 	r.begin = event.Move{State: memory}
-	if did, err = r.Await(t.Context(), step(in, event.StepReport, "tok3")); err != nil || did != "waiting" {
+	if did, err = r.Await(t.Context(), step(in, third, "tok3")); err != nil || did != workflow.TakenWaiting {
 		t.Error(did, err)
 	}
-	if d = r.load(); len(d.Awaits) != 1 || d.Awaits[0].Step != event.StepReport {
+	if d = r.load(); len(d.Awaits) != 1 || d.Awaits[0].Step != third {
 		t.Errorf("after the next step: %+v", d.Awaits)
 	}
 }
 
 func TestAStepMayEndAtOnce(t *testing.T) {
 	r, in := owned(t)
-	r.begin = event.Move{Failed: event.Failf(event.NextActivate, "there already")}
-	did, err := r.Await(t.Context(), step(in, event.StepDownload, "tok"))
-	if err != nil || did != "finished" {
+	r.begin = event.Move{Failed: event.Failf("Next.Third", "there already")}
+	did, err := r.Await(t.Context(), step(in, second, "tok"))
+	if err != nil || did != workflow.TakenFinished {
 		t.Fatal(did, err)
 	}
-	r.expect("at once", "fail tok Next.Activate")
+	r.expect("at once", "fail tok Next.Third")
 	if d := r.load(); len(d.Awaits) != 0 {
 		t.Errorf("left %+v", d.Awaits)
 	}
@@ -247,17 +292,17 @@ func TestAStepMayEndAtOnce(t *testing.T) {
 
 func TestNewsFromBeforeIsCollected(t *testing.T) {
 	r, in := owned(t)
-	if out, err := r.Deliver(t.Context(), r.load(), booted, nothing); err != nil || out.Did != "kept" {
+	if out, err := r.Deliver(t.Context(), r.load(), booted, nothing); err != nil || out.Fate != workflow.FateKept {
 		t.Fatal(out, err)
 	}
 	r.begin = event.Move{State: memory, Send: "look"}
-	r.says[event.KindBooted] = event.Move{Done: 1, Learnt: &event.Learnt{SoftwareVersion: "2"}}
-	did, err := r.Await(t.Context(), step(in, event.StepReport, "tok"))
-	if err != nil || did != "collected" {
+	r.says[event.KindBooted] = event.Move{Done: 1, Learnt: map[string]string{"colour": "red"}}
+	did, err := r.Await(t.Context(), step(in, third, "tok"))
+	if err != nil || did != workflow.TakenCollected {
 		t.Fatal(did, err)
 	}
 	r.expect("collected", "succeed tok")
-	if d := r.load(); len(d.Awaits) != 0 || d.State.SoftwareVersion != "2" {
+	if d := r.load(); len(d.Awaits) != 0 || d.State.Facts["colour"] != "red" {
 		t.Errorf("left %+v", d)
 	}
 }
@@ -268,7 +313,7 @@ func TestNewsFromBeforeChangesWhatIsSaid(t *testing.T) {
 	r.must(err)
 	r.begin = event.Move{State: memory, Send: "first"}
 	r.says[event.KindBooted] = event.Move{State: json.RawMessage(`{"a":2}`), Send: "second", Once: true}
-	_, err = r.Await(t.Context(), step(in, event.StepReport, "tok"))
+	_, err = r.Await(t.Context(), step(in, third, "tok"))
 	r.must(err)
 	r.expect("the later request knows more", "send rg-1 second")
 	if a := r.load().Awaits[0]; string(a.State) != `{"a":2}` || a.Rev != 2 {
@@ -301,8 +346,8 @@ func TestNewsIsNotLostToAnotherHandler(t *testing.T) {
 		}
 		return nil
 	}
-	did, err := r.Await(t.Context(), step(in, event.StepReport, "tok"))
-	if err != nil || did != "collected" {
+	did, err := r.Await(t.Context(), step(in, third, "tok"))
+	if err != nil || did != workflow.TakenCollected {
 		t.Errorf("got %s, %v", did, err)
 	}
 	r.expect("the restart ends the step", "succeed tok")
@@ -320,7 +365,7 @@ func TestACommandIsNotSentByWhoWasOvertaken(t *testing.T) {
 		}
 		return nil
 	}
-	_, err := r.Await(t.Context(), step(in, event.StepDownload, "tok"))
+	_, err := r.Await(t.Context(), step(in, second, "tok"))
 	r.must(err)
 	r.expect("overtaken")
 	// Nor for a task that is over before its function got to it.
@@ -331,7 +376,7 @@ func TestACommandIsNotSentByWhoWasOvertaken(t *testing.T) {
 		}
 		return nil
 	}
-	_, err = r.Await(t.Context(), step(in, event.StepDownload, "tok2"))
+	_, err = r.Await(t.Context(), step(in, second, "tok2"))
 	r.must(err)
 	r.expect("over already")
 }
@@ -348,11 +393,11 @@ func TestARegistrationThatLostARaceIsMadeAgain(t *testing.T) {
 		}
 		return nil
 	}
-	did, err := r.Await(t.Context(), step(in, event.StepInspect, "tok"))
-	if err != nil || did != "sent" || n != 2 {
+	did, err := r.Await(t.Context(), step(in, first, "tok"))
+	if err != nil || did != workflow.TakenSent || n != 2 {
 		t.Fatalf("%s, %v after %d registrations", did, err, n)
 	}
-	if d := r.load(); d.Claim.Tries[event.StepInspect] != 1 {
+	if d := r.load(); d.Claim.Tries[first] != 1 {
 		t.Errorf("counted %v", d.Claim.Tries)
 	}
 	r.store.Before = func(op string) error {
@@ -361,7 +406,7 @@ func TestARegistrationThatLostARaceIsMadeAgain(t *testing.T) {
 		}
 		return nil
 	}
-	if _, err = r.Await(t.Context(), step(in, event.StepInspect, "tok2")); !errors.Is(err, workflow.ErrChanged) {
+	if _, err = r.Await(t.Context(), step(in, first, "tok2")); !errors.Is(err, workflow.ErrChanged) {
 		t.Errorf("it does not try for ever: %v", err)
 	}
 }
@@ -370,26 +415,26 @@ func TestDeliverResumesWhoWaits(t *testing.T) {
 	for name, c := range map[string]struct {
 		ev      event.DeviceEvent
 		says    event.Move
-		did     string
+		fate    workflow.Fate
 		log     []string
 		awaits  int
 		news    int
 		failure bool
 	}{
-		"success":        {booted, event.Move{Done: 1}, "resumed", []string{"succeed tok"}, 0, 0, false},
-		"failure":        {booted, event.Move{Failed: event.Failf(event.DownloadFailed, "x")}, "resumed", []string{"fail tok Download.Failed"}, 0, 0, true},
-		"kept as well":   {complete, event.Move{Done: 1, KeepNews: true}, "resumed", []string{"succeed tok"}, 0, 1, false},
-		"noted":          {booted, event.Move{State: json.RawMessage(`{}`)}, "noted", nil, 1, 0, false},
-		"answered":       {booted, event.Move{Send: "look"}, "answered", []string{"send rg-1 look"}, 1, 0, false},
-		"no use":         {booted, event.Move{Ignore: true}, "kept", nil, 1, 1, false},
-		"no news":        {event.DeviceEvent{Kind: event.KindConnected}, event.Move{Ignore: true}, "ignored", nil, 1, 0, false},
-		"foreign key":    {event.DeviceEvent{Kind: event.KindTransferComplete, CommandKey: "other"}, event.Move{Done: 1}, "ignored", nil, 1, 0, false},
-		"foreign answer": {event.DeviceEvent{Kind: event.KindAnswer, Answer: &event.Answer{MessageID: "x"}}, event.Move{Done: 1}, "ignored", nil, 1, 0, false},
+		"success":        {booted, event.Move{Done: 1}, workflow.FateResumed, []string{"succeed tok"}, 0, 0, false},
+		"failure":        {booted, event.Move{Failed: event.Failf("Blink.Failed", "x")}, workflow.FateResumed, []string{"fail tok Blink.Failed"}, 0, 0, true},
+		"kept as well":   {complete, event.Move{Done: 1, KeepNews: true}, workflow.FateResumed, []string{"succeed tok"}, 0, 1, false},
+		"noted":          {booted, event.Move{State: json.RawMessage(`{}`)}, workflow.FateNoted, nil, 1, 0, false},
+		"answered":       {booted, event.Move{Send: "look"}, workflow.FateAnswered, []string{"send rg-1 look"}, 1, 0, false},
+		"no use":         {booted, event.Move{Ignore: true}, workflow.FateKept, nil, 1, 1, false},
+		"no news":        {event.DeviceEvent{Kind: event.KindConnected}, event.Move{Ignore: true}, workflow.FateIgnored, nil, 1, 0, false},
+		"foreign key":    {event.DeviceEvent{Kind: event.KindTransferComplete, CommandKey: "other"}, event.Move{Done: 1}, workflow.FateIgnored, nil, 1, 0, false},
+		"foreign answer": {event.DeviceEvent{Kind: event.KindAnswer, Answer: &event.Answer{MessageID: "x"}}, event.Move{Done: 1}, workflow.FateIgnored, nil, 1, 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, in := owned(t)
 			r.begin = event.Move{State: memory, Commands: map[string]string{"k": ""}}
-			_, err := r.Await(t.Context(), step(in, event.StepReport, "tok"))
+			_, err := r.Await(t.Context(), step(in, third, "tok"))
 			r.must(err)
 			r.says[c.ev.Kind] = c.says
 			acked := 0
@@ -400,7 +445,7 @@ func TestDeliverResumesWhoWaits(t *testing.T) {
 				}
 				return nil
 			})
-			if err != nil || out.Did != c.did || (out.Failure != nil) != c.failure || acked != 1 {
+			if err != nil || out.Fate != c.fate || (out.Failure != nil) != c.failure || acked != 1 {
 				t.Errorf("got %+v, %v, acknowledged %d times", out, err, acked)
 			}
 			r.expect(name, c.log...)
@@ -415,7 +460,7 @@ func TestDeliverToNobody(t *testing.T) {
 	r := newRig(t)
 	acked := false
 	out, err := r.Deliver(t.Context(), r.load(), booted, func() error { acked = true; return nil })
-	if err != nil || out.Did != "unclaimed" || !acked {
+	if err != nil || out.Fate != workflow.FateUnclaimed || !acked {
 		t.Errorf("got %+v, %v", out, err)
 	}
 	r.clean("news of nobody's device")
@@ -424,12 +469,12 @@ func TestDeliverToNobody(t *testing.T) {
 func TestASecondCopyHasNoSecondEffect(t *testing.T) {
 	r, in := owned(t)
 	r.begin = event.Move{State: memory}
-	_, err := r.Await(t.Context(), step(in, event.StepReport, "tok"))
+	_, err := r.Await(t.Context(), step(in, third, "tok"))
 	r.must(err)
 	r.says[event.KindBooted] = event.Move{Done: 1}
 	before := r.load() // both copies have read the same
-	for i, want := range []string{"resumed", "kept"} {
-		if out, err := r.Deliver(t.Context(), before, booted, nothing); err != nil || out.Did != want {
+	for i, want := range []workflow.Fate{workflow.FateResumed, workflow.FateKept} {
+		if out, err := r.Deliver(t.Context(), before, booted, nothing); err != nil || out.Fate != want {
 			t.Errorf("copy %d: got %+v, %v", i+1, out, err)
 		}
 	}
@@ -437,12 +482,12 @@ func TestASecondCopyHasNoSecondEffect(t *testing.T) {
 
 	r, in = owned(t)
 	r.begin = event.Move{State: memory}
-	_, err = r.Await(t.Context(), step(in, event.StepDownload, "tok"))
+	_, err = r.Await(t.Context(), step(in, second, "tok"))
 	r.must(err)
 	r.says[event.KindBooted] = event.Move{State: json.RawMessage(`{"a":2}`), Once: true, Send: "operate"}
 	before = r.load()
-	for i, want := range []string{"answered", "overtaken"} {
-		if out, err := r.Deliver(t.Context(), before, booted, nothing); err != nil || out.Did != want {
+	for i, want := range []workflow.Fate{workflow.FateAnswered, workflow.FateOvertaken} {
+		if out, err := r.Deliver(t.Context(), before, booted, nothing); err != nil || out.Fate != want {
 			t.Errorf("copy %d: got %+v, %v", i+1, out, err)
 		}
 	}
@@ -452,7 +497,7 @@ func TestASecondCopyHasNoSecondEffect(t *testing.T) {
 func TestAnEventIsNotAcknowledgedBeforeItIsSafe(t *testing.T) {
 	r, in := owned(t)
 	r.begin = event.Move{State: memory}
-	_, err := r.Await(t.Context(), step(in, event.StepReport, "tok"))
+	_, err := r.Await(t.Context(), step(in, third, "tok"))
 	r.must(err)
 	r.says[event.KindBooted] = event.Move{Done: 1}
 	r.fail["succeed"] = errors.New("throttled")
@@ -478,7 +523,7 @@ func TestAnEventIsNotAcknowledgedBeforeItIsSafe(t *testing.T) {
 func TestOfferToAnAbsentDevice(t *testing.T) {
 	r := newRig(t)
 	for range 2 {
-		if s, err := r.Offer(t.Context(), "rg-1", "fw-2", 1, doc); err != nil || s.Did != "pending" {
+		if s, err := r.Offer(t.Context(), "rg-1", fw2, 1, doc); err != nil || s.Did != workflow.StartPending {
 			t.Fatal(s, err)
 		}
 	}
@@ -491,7 +536,7 @@ func TestOfferToAnAbsentDevice(t *testing.T) {
 	}
 	r.greeted()
 	s, err := r.Appear(t.Context(), r.load())
-	if err != nil || len(s) != 1 || s[0].Did != "started" {
+	if err != nil || len(s) != 1 || s[0].Did != workflow.StartBegun {
 		t.Fatal(s, err)
 	}
 	r.expect("the job first, then the execution", "begin", "start")
@@ -504,12 +549,12 @@ func TestOfferToAnAbsentDevice(t *testing.T) {
 func TestACanceledOfferLeavesNothing(t *testing.T) {
 	r := newRig(t)
 	r.over[1] = true
-	if s, err := r.Offer(t.Context(), "rg-1", "fw-2", 1, doc); err != nil || s.Did != "over" {
+	if s, err := r.Offer(t.Context(), "rg-1", fw2, 1, doc); err != nil || s.Did != workflow.StartOver {
 		t.Fatal(s, err)
 	}
 	r.clean("an absent device's")
 	r.greeted()
-	if s, err := r.Offer(t.Context(), "rg-1", "fw-2", 1, doc); err != nil || s.Did != "over" {
+	if s, err := r.Offer(t.Context(), "rg-1", fw2, 1, doc); err != nil || s.Did != workflow.StartOver {
 		t.Fatal(s, err)
 	}
 	r.clean("a present device's")
@@ -519,40 +564,40 @@ func TestACanceledOfferLeavesNothing(t *testing.T) {
 func TestAPlayedAttemptIsRejected(t *testing.T) {
 	r := newRig(t)
 	r.greeted()
-	r.running[event.ExecutionName("fw-2", "rg-1", 1)] = false
-	if s, err := r.Offer(t.Context(), "rg-1", "fw-2", 1, doc); err != nil || s.Did != "played" {
+	r.running[event.ExecutionName(event.JobOwner("fw-2"), "rg-1", 1)] = false
+	if s, err := r.Offer(t.Context(), "rg-1", fw2, 1, doc); err != nil || s.Did != workflow.StartPlayed {
 		t.Fatal(s, err)
 	}
-	r.expect("rejected", "begin", "reject Upgrade.Duplicate")
+	r.expect("rejected", "begin", "reject Blink.Duplicate")
 	r.clean("a played attempt")
 }
 
 func TestADeadOwnerIsReplaced(t *testing.T) {
-	owner := event.ExecutionName("fw-2", "rg-1", 1)
+	owner := event.ExecutionName(event.JobOwner("fw-2"), "rg-1", 1)
 	for name, c := range map[string]struct {
 		arrange func(r *rig)
-		did     string
+		did     workflow.Start
 		log     []string
 	}{
-		"at work":            {func(*rig) {}, "busy", nil},
-		"execution is over":  {func(r *rig) { r.running[owner] = false }, "started", []string{"begin", "start"}},
-		"only the job knows": {func(r *rig) { r.over[1] = true }, "started", []string{"stop Job.TimedOut", "begin", "start"}},
-		"about to start":     {func(r *rig) { delete(r.running, owner) }, "busy", nil},
+		"at work":            {func(*rig) {}, workflow.StartBusy, nil},
+		"execution is over":  {func(r *rig) { r.running[owner] = false }, workflow.StartBegun, []string{"begin", "start"}},
+		"only the job knows": {func(r *rig) { r.over[1] = true }, workflow.StartBegun, []string{"stop Job.TimedOut", "begin", "start"}},
+		"about to start":     {func(r *rig) { delete(r.running, owner) }, workflow.StartBusy, nil},
 		"never started": {func(r *rig) {
 			delete(r.running, owner)
 			r.now = r.now.Add(6 * time.Minute)
-		}, "started", []string{"begin", "start"}},
+		}, workflow.StartBegun, []string{"begin", "start"}},
 	} {
 		r, _ := owned(t)
 		c.arrange(r)
-		s, err := r.Offer(t.Context(), "rg-1", "other", 7, doc)
+		s, err := r.Offer(t.Context(), "rg-1", event.JobOwner("other"), 7, doc)
 		if err != nil || s.Did != c.did {
 			t.Errorf("%s: got %+v, %v", name, s, err)
 		}
 		r.expect(name, c.log...)
 		want := owner
-		if c.did == "started" {
-			want = event.ExecutionName("other", "rg-1", 7)
+		if c.did == workflow.StartBegun {
+			want = event.ExecutionName(event.JobOwner("other"), "rg-1", 7)
 		}
 		if d := r.load(); d.Claim.Execution != want {
 			t.Errorf("%s: %s owns the device", name, d.Claim.Execution)
@@ -563,13 +608,13 @@ func TestADeadOwnerIsReplaced(t *testing.T) {
 func TestAppearTakesTheFirstOffer(t *testing.T) {
 	r := newRig(t)
 	for _, id := range []event.JobID{"z", "a"} {
-		_, err := r.Offer(t.Context(), "rg-1", id, 1, doc)
+		_, err := r.Offer(t.Context(), "rg-1", event.JobOwner(id), 1, doc)
 		r.must(err)
 		r.now = r.now.Add(time.Minute)
 	}
 	r.greeted()
 	s, err := r.Appear(t.Context(), r.load())
-	if err != nil || len(s) != 1 || s[0].Execution != event.ExecutionName("z", "rg-1", 1) {
+	if err != nil || len(s) != 1 || s[0].Execution != event.ExecutionName(event.JobOwner("z"), "rg-1", 1) {
 		t.Errorf("got %+v, %v", s, err)
 	}
 }
@@ -580,11 +625,11 @@ func TestErrorsOfAStartAreWorthARetry(t *testing.T) {
 		r := newRig(t)
 		r.greeted()
 		r.fail[port] = broken
-		if _, err := r.Offer(t.Context(), "rg-1", "fw-2", 1, doc); !errors.Is(err, broken) {
+		if _, err := r.Offer(t.Context(), "rg-1", fw2, 1, doc); !errors.Is(err, broken) {
 			t.Errorf("%s: got %v", port, err)
 		}
 		delete(r.fail, port)
-		if s, err := r.Offer(t.Context(), "rg-1", "fw-2", 1, doc); err != nil || s.Did != "started" {
+		if s, err := r.Offer(t.Context(), "rg-1", fw2, 1, doc); err != nil || s.Did != workflow.StartBegun {
 			t.Errorf("%s, again: %+v, %v", port, s, err)
 		}
 	}
@@ -593,15 +638,15 @@ func TestErrorsOfAStartAreWorthARetry(t *testing.T) {
 func TestReleaseLeavesNothing(t *testing.T) {
 	r, in := owned(t)
 	r.begin = event.Move{State: memory}
-	_, err := r.Await(t.Context(), step(in, event.StepReport, "tok"))
+	_, err := r.Await(t.Context(), step(in, third, "tok"))
 	r.must(err)
 	for range 2 {
-		if d, err := r.Release(t.Context(), in); err != nil || !d.State.Connected {
+		if d, err := workflow.Release(t.Context(), r.store, in); err != nil || !d.State.Connected {
 			t.Errorf("%+v, %v", d.State, err)
 		}
 	}
 	r.clean("after the end")
-	if _, err = r.Await(t.Context(), step(in, event.StepVerify, "tok2")); !errors.Is(err, workflow.ErrGone) {
+	if _, err = r.Await(t.Context(), step(in, first, "tok2")); !errors.Is(err, workflow.ErrGone) {
 		t.Errorf("a step after the end: %v", err)
 	}
 }
@@ -609,16 +654,16 @@ func TestReleaseLeavesNothing(t *testing.T) {
 func TestEndSparesWhatIsNotOver(t *testing.T) {
 	why := event.Failure{Name: event.JobCanceled}
 	r, in := owned(t)
-	if ended, err := r.End(t.Context(), "rg-1", "fw-2", why); err != nil || ended != "" {
-		t.Errorf("a live attempt: %q, %v", ended, err)
+	if ended, err := r.End(t.Context(), "rg-1", fw2, why); err != nil || ended != (workflow.Ended{}) {
+		t.Errorf("a live attempt: %+v, %v", ended, err)
 	}
-	if ended, err := r.End(t.Context(), "rg-1", "another", why); err != nil || ended != "" {
-		t.Errorf("another job: %q, %v", ended, err)
+	if ended, err := r.End(t.Context(), "rg-1", event.JobOwner("another"), why); err != nil || ended != (workflow.Ended{}) {
+		t.Errorf("another job: %+v, %v", ended, err)
 	}
 	r.expect("nothing is stopped")
 	r.over[1] = true
-	if ended, err := r.End(t.Context(), "rg-1", "fw-2", why); err != nil || ended != "execution" {
-		t.Errorf("%q, %v", ended, err)
+	if ended, err := r.End(t.Context(), "rg-1", fw2, why); err != nil || !ended.Execution || ended.Operation != operation {
+		t.Errorf("%+v, %v", ended, err)
 	}
 	r.expect("stopped", "stop Job.Canceled")
 	r.clean("after the cancellation")
@@ -627,27 +672,27 @@ func TestEndSparesWhatIsNotOver(t *testing.T) {
 	}
 
 	r = newRig(t)
-	_, err := r.Offer(t.Context(), "rg-1", "fw-2", 3, doc)
+	_, err := r.Offer(t.Context(), "rg-1", fw2, 3, doc)
 	r.must(err)
-	if ended, err := r.End(t.Context(), "rg-1", "fw-2", why); err != nil || ended != "" {
-		t.Errorf("a waiting attempt: %q, %v", ended, err)
+	if ended, err := r.End(t.Context(), "rg-1", fw2, why); err != nil || ended != (workflow.Ended{}) {
+		t.Errorf("a waiting attempt: %+v, %v", ended, err)
 	}
 	r.over[3] = true
-	if ended, err := r.End(t.Context(), "rg-1", "fw-2", why); err != nil || ended != "pending" {
-		t.Errorf("%q, %v", ended, err)
+	if ended, err := r.End(t.Context(), "rg-1", fw2, why); err != nil || !ended.Pending {
+		t.Errorf("%+v, %v", ended, err)
 	}
 	r.clean("after the cancellation of what waited")
 	r.fail["over"] = errors.New("throttled")
 	r.greeted()
-	_, err = r.Offer(t.Context(), "rg-1", "fw-3", 1, doc)
+	_, err = r.Offer(t.Context(), "rg-1", event.JobOwner("fw-3"), 1, doc)
 	r.must(err)
-	if _, err = r.End(t.Context(), "rg-1", "fw-3", why); !errors.Is(err, r.fail["over"]) {
+	if _, err = r.End(t.Context(), "rg-1", event.JobOwner("fw-3"), why); !errors.Is(err, r.fail["over"]) {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestMatches(t *testing.T) {
-	a := workflow.Await{Messages: "m-1-", Commands: map[string]string{"k": "Device.X.Download()", "any": ""}}
+	a := workflow.Await{Messages: "m-1-", Commands: map[string]string{"k": "Device.X.Blink()", "any": ""}}
 	command := func(kind event.Kind, key, path string) event.DeviceEvent {
 		return event.DeviceEvent{Kind: kind, CommandKey: key, CommandPath: path}
 	}
@@ -658,8 +703,8 @@ func TestMatches(t *testing.T) {
 		"answer":                 {event.DeviceEvent{Kind: event.KindAnswer, Answer: &event.Answer{MessageID: "m-1-look"}}, true},
 		"another's answer":       {event.DeviceEvent{Kind: event.KindAnswer, Answer: &event.Answer{MessageID: "m-2-look"}}, false},
 		"no answer":              {event.DeviceEvent{Kind: event.KindAnswer}, false},
-		"completion":             {command(event.KindCommandComplete, "k", "Device.X.Download()"), true},
-		"another path":           {command(event.KindCommandComplete, "k", "Device.Y.Download()"), false},
+		"completion":             {command(event.KindCommandComplete, "k", "Device.X.Blink()"), true},
+		"another path":           {command(event.KindCommandComplete, "k", "Device.Y.Blink()"), false},
 		"no path":                {command(event.KindCommandComplete, "k", ""), false},
 		"a transfer has no path": {command(event.KindTransferComplete, "k", ""), true},
 		"any path":               {command(event.KindCommandComplete, "any", "Device.Y.Reboot()"), true},

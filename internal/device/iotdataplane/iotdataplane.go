@@ -10,6 +10,7 @@ package iotdataplane
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -37,18 +38,19 @@ func New(api API, controller usp.EndpointID, topics device.Topics) *Sender {
 	return &Sender{api: api, controller: controller, topics: topics}
 }
 
-// Send publishes a message, a *device.Request, to a thing's agent.
+// Send publishes a message to a thing's agent.
 func (s *Sender) Send(ctx context.Context, thing event.ThingName, to event.DeviceState, m event.Outgoing) error {
-	request, ok := m.(*device.Request)
-	if !ok {
-		return fmt.Errorf("mtp.Send: thing %s: %T is no request", thing, m)
+	fail := func(err error) error { return fmt.Errorf("device/iotdataplane.Send: thing %s: %w", thing, err) }
+	message, err := device.Message(m)
+	if err != nil {
+		return fail(err)
 	}
 	if to.Endpoint == "" {
-		return fmt.Errorf("mtp.Send: thing %s: its endpoint id is not known", thing)
+		return fail(errors.New("its endpoint id is not known"))
 	}
-	payload, err := usp.NewRecord(s.controller, usp.EndpointID(to.Endpoint), request.Message).Encode()
+	payload, err := usp.NewRecord(s.controller, usp.EndpointID(to.Endpoint), message).Encode()
 	if err != nil {
-		return fmt.Errorf("mtp.Send: thing %s: %w", thing, err)
+		return fail(err)
 	}
 	topic := to.AgentTopic
 	if topic == "" {
@@ -63,7 +65,7 @@ func (s *Sender) Send(ctx context.Context, thing event.ThingName, to event.Devic
 	}
 	in.Topic = &topic
 	if _, err := s.api.Publish(ctx, in); err != nil {
-		return fmt.Errorf("mtp.Send: thing %s: %w", thing, err)
+		return fail(err)
 	}
 	return nil
 }

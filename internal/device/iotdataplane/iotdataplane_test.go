@@ -66,8 +66,8 @@ func send(t *testing.T, to event.DeviceState, m event.Outgoing, answers ...answe
 	return b, devicebroker.New(api, "self::fleetstep", topics).Send(t.Context(), "rg-1", to, m)
 }
 
-func request() *device.Request {
-	return &device.Request{Message: usp.NewGet("m-1", 0, "Device.DeviceInfo.SoftwareVersion")}
+func request() device.Request {
+	return &device.Get{ID: "m-1", Paths: []string{"Device.DeviceInfo.SoftwareVersion"}}
 }
 
 func TestSendPublishesARecord(t *testing.T) {

@@ -1,11 +1,7 @@
-// Package s3 finds firmware in S3 (jobs.Images) and makes the addresses that
-// devices fetch it from. An image of a version is the only object under the prefix
+// Package s3 finds firmware in S3 (jobs.Images). An image of a version is the only object under the prefix
 // <version>/ that is not a companion file (.json, .sig, .asc). Its SHA-256 is, in
 // this order: the object's metadata sha256 (hexadecimal), the checksum that S3
 // keeps if it was uploaded with one, or read from the object's bytes.
-//
-// Addresses are presigned: they carry a signature that is worth what the caller's
-// role may read, and never go into a log line.
 package s3
 
 import (
@@ -18,7 +14,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -48,7 +43,7 @@ func (s *Store) ByVersion(ctx context.Context, version string) ([]event.S3Object
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("images.ByVersion: %w", err)
+			return nil, fmt.Errorf("jobs/s3.ByVersion: %w", err)
 		}
 		for _, o := range page.Contents {
 			key := aws.ToString(o.Key)
@@ -86,7 +81,7 @@ func (s *Store) Describe(ctx context.Context, o event.S3Object) (jobs.Image, err
 		return jobs.Image{}, jobs.ErrNotFound
 	}
 	if err != nil {
-		return jobs.Image{}, fmt.Errorf("images.Describe: %w", err)
+		return jobs.Image{}, fmt.Errorf("jobs/s3.Describe: %w", err)
 	}
 	if v := aws.ToString(head.VersionId); v != "" && v != "null" {
 		o.VersionID = v
@@ -106,12 +101,12 @@ func (s *Store) Describe(ctx context.Context, o event.S3Object) (jobs.Image, err
 		return jobs.Image{}, jobs.ErrNotFound
 	}
 	if err != nil {
-		return jobs.Image{}, fmt.Errorf("images.Describe: %w", err)
+		return jobs.Image{}, fmt.Errorf("jobs/s3.Describe: %w", err)
 	}
 	defer got.Body.Close()
 	h := sha256.New()
 	if _, err := io.Copy(h, got.Body); err != nil {
-		return jobs.Image{}, fmt.Errorf("images.Describe: reading s3://%s/%s: %w", o.Bucket, o.Key, err)
+		return jobs.Image{}, fmt.Errorf("jobs/s3.Describe: reading s3://%s/%s: %w", o.Bucket, o.Key, err)
 	}
 	image.SHA256 = hex.EncodeToString(h.Sum(nil))
 	return image, nil
@@ -121,29 +116,4 @@ func missing(err error) bool {
 	var none *types.NoSuchKey
 	var status *awshttp.ResponseError
 	return errors.As(err, &none) || errors.As(err, &status) && status.HTTPStatusCode() == http.StatusNotFound
-}
-
-// Limits of an address's life. The credentials of a function's role end within
-// hours, whatever the address says.
-const (
-	shortest = 15 * time.Minute
-	longest  = 12 * time.Hour
-)
-
-// URL is where a device fetches an image: the given address, or one that is
-// presigned now and lasts as long as the download may take.
-func (s *Store) URL(ctx context.Context, f event.Firmware, t event.Timeouts) (string, error) {
-	if f.URL != "" {
-		return f.URL, nil
-	}
-	life := min(max(time.Duration(t.WithDefaults().DownloadSeconds)*time.Second, shortest), longest)
-	in := &s3.GetObjectInput{Bucket: &f.S3.Bucket, Key: &f.S3.Key}
-	if f.S3.VersionID != "" {
-		in.VersionId = &f.S3.VersionID
-	}
-	signed, err := s3.NewPresignClient(s.api).PresignGetObject(ctx, in, s3.WithPresignExpires(life))
-	if err != nil {
-		return "", fmt.Errorf("images.URL: s3://%s/%s: %w", f.S3.Bucket, f.S3.Key, err)
-	}
-	return signed.URL, nil
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -201,33 +200,4 @@ func TestThrottledListingIsTriedAgain(t *testing.T) {
 			t.Errorf("got %v, %v after %d", found, err, len(b.asked))
 		}
 	})
-}
-
-// A device fetches the image with a plain GET: nothing but the address may be
-// needed, and it must hold for as long as the download may take.
-func TestAddressesNeedNothingElse(t *testing.T) {
-	s, _ := newStore(t, nil)
-	image := event.Firmware{Version: "2", S3: &event.S3Object{Bucket: "firmware", Key: "2/gate way.bin", VersionID: "v7"}}
-	for seconds, want := range map[int]string{1: "900", 3600: "3600", 7 * 24 * 3600: "43200", 0: "3600"} {
-		got, err := s.URL(t.Context(), image, event.Timeouts{DownloadSeconds: seconds})
-		if err != nil {
-			t.Fatal(err)
-		}
-		u, err := url.Parse(got)
-		if err != nil {
-			t.Fatal(err)
-		}
-		q := u.Query()
-		if u.EscapedPath() != "/firmware/2/gate%20way.bin" || q.Get("X-Amz-Expires") != want || q.Get("versionId") != "v7" || q.Get("X-Amz-SignedHeaders") != "host" {
-			t.Errorf("%d seconds: %s %v", seconds, u.EscapedPath(), q)
-		}
-	}
-	image.S3.VersionID = ""
-	if got, err := s.URL(t.Context(), image, event.Timeouts{}); err != nil || strings.Contains(got, "versionId") {
-		t.Errorf("of any version: %s, %v", got, err)
-	}
-	got, err := s.URL(t.Context(), event.Firmware{Version: "2", URL: "https://cdn.example.com/2.bin"}, event.Timeouts{})
-	if err != nil || got != "https://cdn.example.com/2.bin" {
-		t.Errorf("a given address: %s, %v", got, err)
-	}
 }

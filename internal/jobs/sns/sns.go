@@ -1,6 +1,6 @@
-// Package sns publishes how upgrades ended, on an SNS topic (jobs.Outcomes).
+// Package sns publishes how operations ended, on an SNS topic (jobs.Outcomes).
 // The message is the event.Outcome as JSON; its attributes event, jobId,
-// firmwareVersion and reason are for subscriptions' filter policies. A message may
+// reason and those that its flow names are for subscriptions' filter policies. A message may
 // be published twice: jobId, thingName and executionNumber tell copies apart.
 package sns
 
@@ -41,13 +41,14 @@ func New(api API, arn string) *Topic { return &Topic{api: api, arn: arn} }
 func (t *Topic) Publish(ctx context.Context, o event.Outcome) error {
 	b, err := json.Marshal(o)
 	if err != nil {
-		return fmt.Errorf("outcome.Publish: %w", err)
+		return fmt.Errorf("jobs/sns.Publish: %w", err)
 	}
 	attributes := map[string]types.MessageAttributeValue{}
-	for name, v := range map[string]string{
-		event.AttributeEvent: o.Event, event.AttributeJob: string(o.JobID),
-		event.AttributeFirmware: o.FirmwareVersion, event.AttributeReason: string(o.Reason),
-	} {
+	values := map[string]string{event.AttributeEvent: o.Event, event.AttributeJob: string(o.Job), event.AttributeReason: string(o.Reason)}
+	for _, name := range o.Filters {
+		values[name] = o.Details[name]
+	}
+	for name, v := range values {
 		if v != "" {
 			attributes[name] = types.MessageAttributeValue{DataType: aws.String("String"), StringValue: aws.String(v)}
 		}
@@ -56,7 +57,7 @@ func (t *Topic) Publish(ctx context.Context, o event.Outcome) error {
 		TopicArn: &t.arn, Message: aws.String(string(b)), Subject: aws.String(o.Event), MessageAttributes: attributes,
 	})
 	if err != nil {
-		return fmt.Errorf("outcome.Publish: %w", err)
+		return fmt.Errorf("jobs/sns.Publish: %w", err)
 	}
 	return nil
 }

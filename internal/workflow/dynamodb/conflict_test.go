@@ -69,18 +69,19 @@ func TestConflictIsNoFailedCondition(t *testing.T) {
 	st := newStore(t, local(t, (&contention{times: 1 << 30}).fault))
 	ctx := t.Context()
 	at := time.Unix(1_700_000_000, 0)
-	claim := workflow.Claim{Job: "j", ExecutionNumber: 1, Execution: "e", ClaimedAt: at, Deadline: at, ExpiresAt: at, Rev: 1}
-	await := workflow.Await{Step: event.StepInspect, Token: "token", Job: "j", Execution: "e", Rev: 1, Since: at, ExpiresAt: at}
+	owner := event.JobOwner("j")
+	claim := workflow.Claim{Owner: owner, ExecutionNumber: 1, Execution: "e", ClaimedAt: at, Deadline: at, ExpiresAt: at, Rev: 1}
+	await := workflow.Await{Step: "INSPECT", Token: "token", Owner: owner, Execution: "e", Rev: 1, Since: at, ExpiresAt: at}
 	held := workflow.Device{Thing: "t", Claim: &claim}
 	for name, call := range map[string]func() error{
-		"PutPending":  func() error { return st.PutPending(ctx, "t", workflow.Pending{Job: "j", At: at, ExpiresAt: at}) },
-		"DropPending": func() error { return st.DropPending(ctx, "t", "j", 1) },
+		"PutPending":  func() error { return st.PutPending(ctx, "t", workflow.Pending{Owner: owner, At: at, ExpiresAt: at}) },
+		"DropPending": func() error { return st.DropPending(ctx, "t", owner, 1) },
 		"Claim":       func() error { return st.Claim(ctx, "t", claim, nil) },
 		"Register":    func() error { return st.Register(ctx, "t", workflow.Registration{Claim: claim, Await: await}) },
 		"Advance":     func() error { return st.Advance(ctx, "t", await) },
 		"Finish":      func() error { return st.Finish(ctx, "t", await, nil) },
 		"Finish with what was learnt": func() error {
-			return st.Finish(ctx, "t", await, &event.Learnt{SoftwareVersion: "2"})
+			return st.Finish(ctx, "t", await, map[string]string{"version": "2"})
 		},
 		"PutNews":  func() error { return st.PutNews(ctx, "t", "e", event.DeviceEvent{Kind: event.KindBooted, At: at}, at) },
 		"Presence": func() error { return st.Presence(ctx, "t", workflow.Presence{At: at}) },
@@ -88,7 +89,7 @@ func TestConflictIsNoFailedCondition(t *testing.T) {
 		"Bind": func() error {
 			return st.Bind(ctx, "t", workflow.Greeting{Endpoint: "os::1", At: at}, workflow.Binding{})
 		},
-		"Release": func() error { return st.Release(ctx, held, "e", "j", 1) },
+		"Release": func() error { return st.Release(ctx, held, "e", owner, 1) },
 	} {
 		err := call()
 		if err == nil {

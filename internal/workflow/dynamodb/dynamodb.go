@@ -16,6 +16,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -193,8 +195,36 @@ func (st *Store) Load(ctx context.Context, thing event.ThingName) (workflow.Devi
 	}
 }
 
+// form is the version of the items that this program writes, in their attribute v.
+// It reads no other: items live as long as an execution, and executions that began
+// under another form are to end under it. What is known of a device (STATE, OWNER)
+// was of one form ever since, with v or without.
+const form = 1
+
+// factPrefix begins the names of STATE's attributes that hold facts.
+const factPrefix = "fact."
+
+func facts(i item) map[string]string {
+	var found map[string]string
+	for name, v := range i {
+		fact, ok := strings.CutPrefix(name, factPrefix)
+		text, isText := v.(*types.AttributeValueMemberS)
+		if !ok || !isText {
+			continue
+		}
+		if found == nil {
+			found = map[string]string{}
+		}
+		found[fact] = text.Value
+	}
+	return found
+}
+
 func add(d *workflow.Device, i item) error {
 	sk := text(i, "SK")
+	if v := number(i, "v"); v != form && (v != 0 || sk != skState) {
+		return fmt.Errorf("workflow/dynamodb: item %s of %s is of form %d; this program reads form %d", sk, d.Thing, v, form)
+	}
 	switch {
 	case sk == skState:
 		d.Known = true
@@ -202,11 +232,12 @@ func add(d *workflow.Device, i item) error {
 			Endpoint: event.EndpointID(text(i, "endpointId")), Connected: truth(i, "connected"),
 			SeenAt: moment(i, "seenAt"), PresenceVersion: number(i, "presenceVersion"),
 			Legacy: truth(i, "legacy"), AgentTopic: text(i, "agentTopic"),
-			SoftwareVersion: text(i, "softwareVersion"), ActiveImage: text(i, "activeImage"),
+			Facts: facts(i),
 		}
 	case sk == skClaim:
 		c := &workflow.Claim{
-			Job: event.JobID(text(i, "jobId")), ExecutionNumber: number(i, "executionNumber"),
+			Owner: event.OwnerOf(text(i, "ownerKey")), ExecutionNumber: number(i, "executionNumber"),
+			Operation: event.Operation(text(i, "operation")),
 			Execution: text(i, "execution"), ClaimedAt: moment(i, "claimedAt"), Deadline: moment(i, "deadline"),
 			ExpiresAt: time.Unix(number(i, "expiresAt"), 0).UTC(), Rev: int(number(i, "rev")),
 		}
@@ -219,17 +250,19 @@ func add(d *workflow.Device, i item) error {
 		d.Claim = c
 	case strings.HasPrefix(sk, skPending):
 		p := workflow.Pending{
-			Job: event.JobID(strings.TrimPrefix(sk, skPending)), ExecutionNumber: number(i, "executionNumber"),
+			Owner: event.OwnerOf(strings.TrimPrefix(sk, skPending)), ExecutionNumber: number(i, "executionNumber"),
+			Operation: event.Operation(text(i, "operation")),
+			Plan: event.Plan{
+				Document: json.RawMessage(text(i, "document")), Timeouts: json.RawMessage(text(i, "timeouts")),
+				Lasts: time.Duration(number(i, "lastsSeconds")) * time.Second,
+			},
 			At: moment(i, "at"), ExpiresAt: time.Unix(number(i, "expiresAt"), 0).UTC(),
-		}
-		if err := parse(i, "document", &p.Document); err != nil {
-			return err
 		}
 		d.Pending = append(d.Pending, p)
 	case strings.HasPrefix(sk, skAwait):
 		a := workflow.Await{
 			Step: event.Step(strings.TrimPrefix(sk, skAwait)), Token: event.TaskToken(text(i, "token")),
-			Job: event.JobID(text(i, "jobId")), Execution: text(i, "execution"), Messages: text(i, "messages"),
+			Owner: event.OwnerOf(text(i, "ownerKey")), Execution: text(i, "execution"), Messages: text(i, "messages"),
 			Rev: int(number(i, "rev")), Since: moment(i, "since"), ExpiresAt: time.Unix(number(i, "expiresAt"), 0).UTC(),
 		}
 		if raw := text(i, "state"); raw != "" {
@@ -251,8 +284,10 @@ func add(d *workflow.Device, i item) error {
 
 // PutPending implements workflow.Store.
 func (st *Store) PutPending(ctx context.Context, thing event.ThingName, p workflow.Pending) error {
-	i := key(devicePK(thing), skPending+string(p.Job))
-	i["executionNumber"], i["document"] = n(p.ExecutionNumber), js(p.Document)
+	i := key(devicePK(thing), skPending+p.Owner.Key())
+	i["v"], i["executionNumber"], i["operation"] = n(form), n(p.ExecutionNumber), s(string(p.Operation))
+	i["document"], i["timeouts"] = s(string(p.Plan.Document)), s(string(p.Plan.Timeouts))
+	i["lastsSeconds"] = n(int64(p.Plan.Lasts / time.Second))
 	i["at"], i["expiresAt"] = n(p.At.UnixMilli()), n(p.ExpiresAt.Unix())
 	_, err := st.api.PutItem(ctx, &dynamodb.PutItemInput{
 		TableName: &st.table, Item: i,
@@ -267,9 +302,9 @@ func (st *Store) PutPending(ctx context.Context, thing event.ThingName, p workfl
 }
 
 // DropPending implements workflow.Store.
-func (st *Store) DropPending(ctx context.Context, thing event.ThingName, job event.JobID, number int64) error {
+func (st *Store) DropPending(ctx context.Context, thing event.ThingName, owner event.Owner, number int64) error {
 	_, err := st.api.DeleteItem(ctx, &dynamodb.DeleteItemInput{
-		TableName: &st.table, Key: key(devicePK(thing), skPending+string(job)),
+		TableName: &st.table, Key: key(devicePK(thing), skPending+owner.Key()),
 		ConditionExpression:       aws.String("attribute_not_exists(PK) OR executionNumber <= :n"),
 		ExpressionAttributeValues: item{":n": n(number)},
 	})
@@ -284,15 +319,16 @@ func (st *Store) Claim(ctx context.Context, thing event.ThingName, c workflow.Cl
 	// An update, so that claiming again what this execution has already keeps
 	// what its steps wrote.
 	condition := "attribute_not_exists(PK) OR execution = :e"
-	set := "SET execution = :e, jobId = :j, executionNumber = :n, rev = if_not_exists(rev, :one)," +
+	set := "SET v = :v, execution = :e, ownerKey = :o, operation = :op, executionNumber = :n, rev = if_not_exists(rev, :one)," +
 		" claimedAt = if_not_exists(claimedAt, :at), deadline = if_not_exists(deadline, :deadline), expiresAt = :x"
 	values := item{
-		":e": s(c.Execution), ":j": s(string(c.Job)), ":n": n(c.ExecutionNumber), ":one": n(1),
+		":e": s(c.Execution), ":o": s(c.Owner.Key()), ":op": s(string(c.Operation)), ":v": n(form), ":n": n(c.ExecutionNumber), ":one": n(1),
 		":at": n(c.ClaimedAt.UnixMilli()), ":deadline": n(c.Deadline.UnixMilli()), ":x": n(c.ExpiresAt.Unix()),
 	}
 	if dead != nil {
 		condition = "execution = :dead"
-		set = "SET execution = :e, jobId = :j, executionNumber = :n, rev = rev + :one, claimedAt = :at, deadline = :deadline, expiresAt = :x REMOVE tries, seen"
+		set = "SET v = :v, execution = :e, ownerKey = :o, operation = :op, executionNumber = :n, rev = rev + :one," +
+			" claimedAt = :at, deadline = :deadline, expiresAt = :x REMOVE tries, seen"
 		values[":dead"] = s(dead.Execution)
 	}
 	_, err := st.api.UpdateItem(ctx, &dynamodb.UpdateItemInput{
@@ -310,7 +346,7 @@ func (st *Store) Register(ctx context.Context, thing event.ThingName, r workflow
 	pk := devicePK(thing)
 	a := r.Await
 	i := key(pk, skAwait+string(a.Step))
-	i["token"], i["jobId"], i["execution"] = s(string(a.Token)), s(string(a.Job)), s(a.Execution)
+	i["v"], i["token"], i["ownerKey"], i["execution"] = n(form), s(string(a.Token)), s(a.Owner.Key()), s(a.Execution)
 	i["messages"], i["commands"], i["rev"] = s(a.Messages), js(a.Commands), n(int64(a.Rev))
 	i["since"], i["expiresAt"] = n(a.Since.UnixMilli()), n(a.ExpiresAt.Unix())
 	if a.State != nil {
@@ -332,16 +368,16 @@ func (st *Store) Register(ctx context.Context, thing event.ThingName, r workflow
 		writes = append(writes, types.TransactWriteItem{Delete: &types.Delete{TableName: &st.table, Key: key(pk, skAwait+string(step))}})
 	}
 	if r.Started {
-		writes = append(writes, st.deletePending(pk, a.Job, r.Claim.ExecutionNumber))
+		writes = append(writes, st.deletePending(pk, a.Owner, r.Claim.ExecutionNumber))
 	}
 	return st.transact(ctx, "Register", writes)
 }
 
 // deletePending spares the item of a later attempt of the job: the condition would
 // fail the whole transaction, so a later attempt is left for the next try.
-func (st *Store) deletePending(pk string, job event.JobID, number int64) types.TransactWriteItem {
+func (st *Store) deletePending(pk string, owner event.Owner, number int64) types.TransactWriteItem {
 	return types.TransactWriteItem{Delete: &types.Delete{
-		TableName: &st.table, Key: key(pk, skPending+string(job)),
+		TableName: &st.table, Key: key(pk, skPending+owner.Key()),
 		ConditionExpression:       aws.String("attribute_not_exists(PK) OR executionNumber <= :n"),
 		ExpressionAttributeValues: item{":n": n(number)},
 	}}
@@ -365,12 +401,12 @@ func (st *Store) Advance(ctx context.Context, thing event.ThingName, a workflow.
 }
 
 // Finish implements workflow.Store.
-func (st *Store) Finish(ctx context.Context, thing event.ThingName, a workflow.Await, learnt *event.Learnt) error {
+func (st *Store) Finish(ctx context.Context, thing event.ThingName, a workflow.Await, learnt map[string]string) error {
 	pk := devicePK(thing)
 	condition := "attribute_not_exists(PK) OR #token = :token"
 	names := map[string]string{"#token": "token"}
 	values := item{":token": s(string(a.Token))}
-	if learnt == nil {
+	if len(learnt) == 0 {
 		_, err := st.api.DeleteItem(ctx, &dynamodb.DeleteItemInput{
 			TableName: &st.table, Key: key(pk, skAwait+string(a.Step)),
 			ConditionExpression: &condition, ExpressionAttributeNames: names, ExpressionAttributeValues: values,
@@ -380,6 +416,12 @@ func (st *Store) Finish(ctx context.Context, thing event.ThingName, a workflow.A
 		}
 		return wrap("Finish", err)
 	}
+	set, factNames, factValues := "SET v = :form", map[string]string{}, item{":form": n(form)}
+	for k, name := range slices.Sorted(maps.Keys(learnt)) {
+		at := strconv.Itoa(k)
+		set += ", #f" + at + " = :f" + at
+		factNames["#f"+at], factValues[":f"+at] = factPrefix+name, s(learnt[name])
+	}
 	err := st.transact(ctx, "Finish", []types.TransactWriteItem{
 		{Delete: &types.Delete{
 			TableName: &st.table, Key: key(pk, skAwait+string(a.Step)),
@@ -387,8 +429,7 @@ func (st *Store) Finish(ctx context.Context, thing event.ThingName, a workflow.A
 		}},
 		{Update: &types.Update{
 			TableName: &st.table, Key: key(pk, skState),
-			UpdateExpression:          aws.String("SET softwareVersion = :v, activeImage = :i"),
-			ExpressionAttributeValues: item{":v": s(learnt.SoftwareVersion), ":i": s(learnt.ActiveImage)},
+			UpdateExpression: &set, ExpressionAttributeNames: factNames, ExpressionAttributeValues: factValues,
 		}},
 	})
 	if errors.Is(err, workflow.ErrChanged) {
@@ -401,7 +442,7 @@ func (st *Store) Finish(ctx context.Context, thing event.ThingName, a workflow.A
 func (st *Store) PutNews(ctx context.Context, thing event.ThingName, execution string, ev event.DeviceEvent, expires time.Time) error {
 	pk := devicePK(thing)
 	i := key(pk, skNews+string(ev.Kind)+"#"+ev.CommandKey)
-	i["news"], i["at"], i["expiresAt"] = js(ev), n(ev.At.UnixMilli()), n(expires.Unix())
+	i["v"], i["news"], i["at"], i["expiresAt"] = n(form), js(ev), n(ev.At.UnixMilli()), n(expires.Unix())
 	err := st.transact(ctx, "PutNews", []types.TransactWriteItem{
 		{Update: &types.Update{
 			TableName: &st.table, Key: key(pk, skClaim),
@@ -423,7 +464,7 @@ func (st *Store) PutNews(ctx context.Context, thing event.ThingName, execution s
 func (st *Store) Presence(ctx context.Context, thing event.ThingName, p workflow.Presence) error {
 	newer := "attribute_not_exists(presenceVersion) OR presenceVersion < :v OR presenceAt < :hour"
 	values := item{
-		":v": n(p.Version), ":c": flag(p.Connected), ":at": n(p.At.UnixMilli()),
+		":form": n(form), ":v": n(p.Version), ":c": flag(p.Connected), ":at": n(p.At.UnixMilli()),
 		":hour": n(p.At.Add(-time.Hour).UnixMilli()),
 	}
 	if !p.Connected {
@@ -436,7 +477,7 @@ func (st *Store) Presence(ctx context.Context, thing event.ThingName, p workflow
 	}
 	_, err := st.api.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName: &st.table, Key: key(devicePK(thing), skState),
-		UpdateExpression:    aws.String("SET connected = :c, presenceVersion = :v, presenceAt = :at, seenAt = :at"),
+		UpdateExpression:    aws.String("SET v = :form, connected = :c, presenceVersion = :v, presenceAt = :at, seenAt = :at"),
 		ConditionExpression: &condition, ExpressionAttributeValues: values,
 	})
 	if refused(err) {
@@ -465,13 +506,13 @@ func (st *Store) Greet(ctx context.Context, thing event.ThingName, g workflow.Gr
 
 // What a greeting writes, and what keeps a late one from writing it.
 const (
-	greets  = "connected = :yes, seenAt = :at, legacy = :legacy, agentTopic = :topic"
+	greets  = "v = :form, connected = :yes, seenAt = :at, legacy = :legacy, agentTopic = :topic"
 	notGone = "(attribute_not_exists(seenAt) OR seenAt <= :at OR connected = :yes)"
 )
 
 func greeting(g workflow.Greeting) item {
 	return item{
-		":id": s(string(g.Endpoint)), ":yes": flag(true), ":at": n(g.At.UnixMilli()),
+		":form": n(form), ":id": s(string(g.Endpoint)), ":yes": flag(true), ":at": n(g.At.UnixMilli()),
 		":legacy": flag(g.Legacy), ":topic": s(g.AgentTopic),
 	}
 }
@@ -487,7 +528,7 @@ func (st *Store) Bind(ctx context.Context, thing event.ThingName, g workflow.Gre
 		values[":before"] = s(string(b.Before))
 	}
 	owner := key(endpointPK(g.Endpoint), skOwner)
-	owner["thing"] = s(string(thing))
+	owner["thing"], owner["v"] = s(string(thing)), n(form)
 	free, owners := "attribute_not_exists(PK) OR thing = :thing", item{":thing": s(string(thing))}
 	if b.From != "" {
 		free += " OR thing = :from"
@@ -544,9 +585,9 @@ func (st *Store) Bind(ctx context.Context, thing event.ThingName, g workflow.Gre
 }
 
 // Release implements workflow.Store.
-func (st *Store) Release(ctx context.Context, d workflow.Device, execution string, job event.JobID, number int64) error {
+func (st *Store) Release(ctx context.Context, d workflow.Device, execution string, owner event.Owner, number int64) error {
 	for attempt := 0; ; attempt++ {
-		err := st.release(ctx, d, execution, job, number)
+		err := st.release(ctx, d, execution, owner, number)
 		if !errors.Is(err, workflow.ErrChanged) || attempt == 4 {
 			return err
 		}
@@ -556,7 +597,7 @@ func (st *Store) Release(ctx context.Context, d workflow.Device, execution strin
 	}
 }
 
-func (st *Store) release(ctx context.Context, d workflow.Device, execution string, job event.JobID, number int64) error {
+func (st *Store) release(ctx context.Context, d workflow.Device, execution string, owner event.Owner, number int64) error {
 	pk := devicePK(d.Thing)
 	mine := d.Claim != nil && d.Claim.Execution == execution
 	var writes []types.TransactWriteItem
@@ -584,8 +625,8 @@ func (st *Store) release(ctx context.Context, d workflow.Device, execution strin
 		}
 	}
 	for _, p := range d.Pending {
-		if p.Job == job && p.ExecutionNumber <= number {
-			writes = append(writes, st.deletePending(pk, job, number))
+		if p.Owner == owner && p.ExecutionNumber <= number {
+			writes = append(writes, st.deletePending(pk, owner, number))
 		}
 	}
 	if len(writes) == 0 {

@@ -26,8 +26,8 @@ func (t things) DescribeThing(_ context.Context, in *iot.DescribeThingInput, _ .
 
 func TestEndpointIsAnAttributeOfTheThing(t *testing.T) {
 	r := New(things{
-		"rg-1": {"endpointId": "os::012345-rg@2D1", "firmwareVersion": "2"},
-		"rg-2": {"firmwareVersion": "2"},
+		"rg-1": {"endpointId": "os::012345-rg@2D1", "model": "X1"},
+		"rg-2": {"model": "X1"},
 	})
 	for thing, want := range map[event.ThingName]event.EndpointID{"rg-1": "os::012345-rg%2D1", "rg-2": "", "rg-3": ""} {
 		if got, err := r.Endpoint(t.Context(), thing); got != want || err != nil {

@@ -30,19 +30,30 @@ type API interface {
 
 // Client is a workflow.Callback and a workflow.Machine.
 type Client struct {
-	api     API
-	machine string
+	api      API
+	machines map[event.Operation]string
 }
 
-// New is a client; machine is the ARN of the state machine, "" for one that only
-// resumes tasks.
-func New(api API, machine string) *Client { return &Client{api: api, machine: machine} }
+// New is a client; machines are the ARNs of the state machines, nil for a client
+// that only resumes tasks.
+func New(api API, machines map[event.Operation]string) *Client {
+	return &Client{api: api, machines: machines}
+}
+
+// machine is the ARN of an operation's state machine.
+func (c *Client) machine(o event.Operation) (string, error) {
+	arn := c.machines[o]
+	if arn == "" {
+		return "", fmt.Errorf("no state machine is known for the operation %q", o)
+	}
+	return arn, nil
+}
 
 // Succeed implements workflow.Callback.
 func (c *Client) Succeed(ctx context.Context, token event.TaskToken, output any) error {
 	b, err := json.Marshal(output)
 	if err != nil {
-		return fmt.Errorf("callback.Succeed: %w", err)
+		return fmt.Errorf("workflow/stepfunctions.Succeed: %w", err)
 	}
 	_, err = c.api.SendTaskSuccess(ctx, &sfn.SendTaskSuccessInput{TaskToken: aws.String(string(token)), Output: aws.String(string(b))})
 	return tokenError("Succeed", err)
@@ -76,62 +87,79 @@ func tokenError(op string, err error) error {
 	case errors.As(err, &timedOut), errors.As(err, &unknown):
 		return workflow.ErrDeadToken
 	}
-	return fmt.Errorf("callback.%s: %w", op, err)
+	return fmt.Errorf("workflow/stepfunctions.%s: %w", op, err)
 }
 
 // Start implements workflow.Machine.
-func (c *Client) Start(ctx context.Context, name string, input event.ExecutionInput) error {
-	b, err := json.Marshal(input)
+func (c *Client) Start(ctx context.Context, in event.ExecutionInput) error {
+	fail := func(err error) error {
+		return fmt.Errorf("workflow/stepfunctions.Start: execution %s: %w", in.Execution, err)
+	}
+	machine, err := c.machine(in.Operation)
 	if err != nil {
-		return fmt.Errorf("callback.Start: %w", err)
+		return fail(err)
+	}
+	b, err := json.Marshal(in)
+	if err != nil {
+		return fail(err)
 	}
 	_, err = c.api.StartExecution(ctx, &sfn.StartExecutionInput{
-		StateMachineArn: &c.machine, Name: &name, Input: aws.String(string(b)),
+		StateMachineArn: &machine, Name: &in.Execution, Input: aws.String(string(b)),
 	})
 	var exists *types.ExecutionAlreadyExists
 	if errors.As(err, &exists) {
-		running, known, err := c.Running(ctx, name)
+		running, known, err := c.Running(ctx, in.Operation, in.Execution)
 		switch {
 		case err != nil || running:
 			return err
 		case !known:
 			// DescribeExecution is eventually consistent: it is too early to say.
-			return fmt.Errorf("callback.Start: execution %s exists and cannot be seen yet", name)
+			return fail(errors.New("it exists and cannot be seen yet"))
 		}
 		return workflow.ErrPlayed
 	}
 	if err != nil {
-		return fmt.Errorf("callback.Start: execution %s: %w", name, err)
+		return fail(err)
 	}
 	return nil
 }
 
 // Running implements workflow.Machine.
-func (c *Client) Running(ctx context.Context, name string) (running, known bool, err error) {
-	out, err := c.api.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: aws.String(c.ExecutionARN(name))})
+func (c *Client) Running(ctx context.Context, operation event.Operation, name string) (running, known bool, err error) {
+	fail := func(err error) (bool, bool, error) {
+		return false, false, fmt.Errorf("workflow/stepfunctions.Running: execution %s: %w", name, err)
+	}
+	machine, err := c.machine(operation)
+	if err != nil {
+		return fail(err)
+	}
+	out, err := c.api.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: aws.String(executionARN(machine, name))})
 	var unknown *types.ExecutionDoesNotExist
 	if errors.As(err, &unknown) {
 		return false, false, nil
 	}
 	if err != nil {
-		return false, false, fmt.Errorf("callback.Running: execution %s: %w", name, err)
+		return fail(err)
 	}
 	return out.Status == types.ExecutionStatusRunning || out.Status == types.ExecutionStatusPendingRedrive, true, nil
 }
 
 // Stop implements workflow.Machine.
-func (c *Client) Stop(ctx context.Context, name string, f event.Failure) error {
-	_, err := c.api.StopExecution(ctx, &sfn.StopExecutionInput{
-		ExecutionArn: aws.String(c.ExecutionARN(name)), Error: aws.String(string(f.Name)), Cause: cause(f),
-	})
+func (c *Client) Stop(ctx context.Context, operation event.Operation, name string, f event.Failure) error {
+	machine, err := c.machine(operation)
+	if err == nil {
+		_, err = c.api.StopExecution(ctx, &sfn.StopExecutionInput{
+			ExecutionArn: aws.String(executionARN(machine, name)), Error: aws.String(string(f.Name)), Cause: cause(f),
+		})
+	}
 	var unknown *types.ExecutionDoesNotExist
 	if err == nil || errors.As(err, &unknown) {
 		return nil
 	}
-	return fmt.Errorf("callback.Stop: execution %s: %w", name, err)
+	return fmt.Errorf("workflow/stepfunctions.Stop: execution %s: %w", name, err)
 }
 
-// ExecutionARN is the ARN of an execution of the machine.
-func (c *Client) ExecutionARN(name string) string {
-	return strings.Replace(c.machine, ":stateMachine:", ":execution:", 1) + ":" + name
+// executionARN is the ARN of an execution of a machine.
+func executionARN(machine, name string) string {
+	return strings.Replace(machine, ":stateMachine:", ":execution:", 1) + ":" + name
 }

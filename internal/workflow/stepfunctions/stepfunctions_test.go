@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -21,8 +22,8 @@ import (
 )
 
 const (
-	machine   = "arn:aws:states:us-east-1:123456789012:stateMachine:fleetstep-firmware-upgrade"
-	execution = "arn:aws:states:us-east-1:123456789012:execution:fleetstep-firmware-upgrade:x"
+	machine   = "arn:aws:states:us-east-1:123456789012:stateMachine:fleetstep-reboot"
+	execution = "arn:aws:states:us-east-1:123456789012:execution:fleetstep-reboot:x"
 	secret    = event.TaskToken("AQCsecretTOKEN==")
 )
 
@@ -75,7 +76,7 @@ func (s *states) Do(r *http.Request) (*http.Response, error) {
 func newClient(t *testing.T, answers map[string][]answer) (*workflowsfn.Client, *states) {
 	s := &states{t: t, answers: answers}
 	api := sfn.NewFromConfig(aws.Config{Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", ""), HTTPClient: s})
-	return workflowsfn.New(api, machine), s
+	return workflowsfn.New(api, map[event.Operation]string{"reboot": machine}), s
 }
 
 func ok(body string) []answer { return []answer{{200, body}} }
@@ -92,10 +93,10 @@ func TestTasksAreResumedByTheirTokens(t *testing.T) {
 	if b := s.bodies[0]; b["taskToken"] != string(secret) || b["output"] != `{"a":1}` {
 		t.Errorf("sent %v", b)
 	}
-	if err := c.Fail(t.Context(), secret, event.Failure{Name: event.DownloadFailed, Detail: "7022"}); err != nil {
+	if err := c.Fail(t.Context(), secret, event.Failure{Name: "Reboot.Failed", Detail: "7022"}); err != nil {
 		t.Fatal(err)
 	}
-	if b := s.bodies[1]; b["taskToken"] != string(secret) || b["error"] != "Download.Failed" || b["cause"] != "7022" {
+	if b := s.bodies[1]; b["taskToken"] != string(secret) || b["error"] != "Reboot.Failed" || b["cause"] != "7022" {
 		t.Errorf("sent %v", b)
 	}
 }
@@ -133,7 +134,7 @@ func TestLongCausesAreCut(t *testing.T) {
 	if err := c.Fail(t.Context(), secret, f); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Stop(t.Context(), "x", f); err != nil {
+	if err := c.Stop(t.Context(), "reboot", "x", f); err != nil {
 		t.Fatal(err)
 	}
 	for i, b := range s.bodies {
@@ -145,7 +146,8 @@ func TestLongCausesAreCut(t *testing.T) {
 }
 
 func TestStart(t *testing.T) {
-	in := event.NewExecutionInput("fw-2", "rg-1", 1, event.Document{Firmware: event.Firmware{Version: "2"}})
+	in := event.NewExecutionInput(event.JobOwner("fw-2"), "rg-1", 1, "reboot", event.Plan{Document: json.RawMessage(`{"a":1}`), Timeouts: json.RawMessage(`{}`)})
+	in.Execution = "x"
 	describe := func(status string) []answer {
 		return ok(`{"executionArn":"` + execution + `","status":"` + status + `"}`)
 	}
@@ -164,7 +166,7 @@ func TestStart(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			client, s := newClient(t, c.answers)
-			err := client.Start(t.Context(), "x", in)
+			err := client.Start(t.Context(), in)
 			if c.want == errOther {
 				if err == nil || errors.Is(err, workflow.ErrPlayed) {
 					t.Errorf("%s: got %v", name, err)
@@ -174,7 +176,7 @@ func TestStart(t *testing.T) {
 			}
 			b := s.bodies[0]
 			var sent event.ExecutionInput
-			if err := json.Unmarshal([]byte(b["input"].(string)), &sent); err != nil || sent != in || b["name"] != "x" || b["stateMachineArn"] != machine {
+			if err := json.Unmarshal([]byte(b["input"].(string)), &sent); err != nil || !reflect.DeepEqual(sent, in) || b["name"] != "x" || b["stateMachineArn"] != machine {
 				t.Errorf("%s: sent %v", name, b)
 			}
 			if len(s.bodies) > 1 && s.bodies[1]["executionArn"] != execution {
@@ -191,35 +193,48 @@ func TestRunning(t *testing.T) {
 		"RUNNING": true, "PENDING_REDRIVE": true, "SUCCEEDED": false, "FAILED": false, "TIMED_OUT": false, "ABORTED": false,
 	} {
 		c, _ := newClient(t, map[string][]answer{"DescribeExecution": ok(`{"status":"` + status + `"}`)})
-		if running, known, err := c.Running(t.Context(), "x"); running != want || !known || err != nil {
+		if running, known, err := c.Running(t.Context(), "reboot", "x"); running != want || !known || err != nil {
 			t.Errorf("%s: running %t, known %t, %v", status, running, known, err)
 		}
 	}
 	c, _ := newClient(t, map[string][]answer{"DescribeExecution": refused("ExecutionDoesNotExist")})
-	if running, known, err := c.Running(t.Context(), "x"); running || known || err != nil {
+	if running, known, err := c.Running(t.Context(), "reboot", "x"); running || known || err != nil {
 		t.Errorf("none: running %t, known %t, %v", running, known, err)
 	}
 	c, _ = newClient(t, map[string][]answer{"DescribeExecution": refused("InvalidArn")})
-	if _, _, err := c.Running(t.Context(), "x"); err == nil || !strings.Contains(err.Error(), "execution x") {
+	if _, _, err := c.Running(t.Context(), "reboot", "x"); err == nil || !strings.Contains(err.Error(), "execution x") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestEveryOperationHasItsMachine(t *testing.T) {
+	c, s := newClient(t, nil)
+	in := event.NewExecutionInput(event.JobOwner("fw-2"), "rg-1", 1, "another", event.Plan{})
+	_, _, running := c.Running(t.Context(), "another", "x")
+	for op, err := range map[string]error{
+		"Start": c.Start(t.Context(), in), "Running": running, "Stop": c.Stop(t.Context(), "another", "x", event.Failure{}),
+	} {
+		if err == nil || !strings.Contains(err.Error(), `"another"`) || len(s.asked) != 0 {
+			t.Errorf("%s: got %v after %v", op, err, s.asked)
+		}
 	}
 }
 
 func TestStop(t *testing.T) {
 	f := event.Failure{Name: event.JobCanceled, Detail: "AWS IoT says so"}
 	c, s := newClient(t, map[string][]answer{"StopExecution": ok(`{"stopDate":1}`)})
-	if err := c.Stop(t.Context(), "x", f); err != nil {
+	if err := c.Stop(t.Context(), "reboot", "x", f); err != nil {
 		t.Fatal(err)
 	}
 	if b := s.bodies[0]; b["executionArn"] != execution || b["error"] != "Job.Canceled" || b["cause"] != f.Detail {
 		t.Errorf("sent %v", b)
 	}
 	c, _ = newClient(t, map[string][]answer{"StopExecution": refused("ExecutionDoesNotExist")})
-	if err := c.Stop(t.Context(), "x", f); err != nil {
+	if err := c.Stop(t.Context(), "reboot", "x", f); err != nil {
 		t.Errorf("one that is not there: %v", err)
 	}
 	c, _ = newClient(t, map[string][]answer{"StopExecution": refused("AccessDeniedException")})
-	if err := c.Stop(t.Context(), "x", f); err == nil {
+	if err := c.Stop(t.Context(), "reboot", "x", f); err == nil {
 		t.Error("a refusal is not passed on")
 	}
 }

@@ -28,7 +28,9 @@ func Contract(t *testing.T, s workflow.Store) {
 		must(err, nil)
 		return d
 	}
-	doc := event.Document{Operation: event.Operation, Firmware: event.Firmware{Version: "2"}}
+	plan := event.Plan{Document: json.RawMessage(`{"a":"2"}`), Timeouts: json.RawMessage(`{"b":1}`), Lasts: time.Hour}
+	const inspect = event.Step("INSPECT")
+	j, k := event.JobOwner("j"), event.JobOwner("k")
 
 	// Presence of a client that never greeted is nobody's.
 	must(s.Presence(ctx, "t1", workflow.Presence{Connected: true, Version: 1, At: now}), workflow.ErrStale)
@@ -82,32 +84,32 @@ func Contract(t *testing.T, s workflow.Store) {
 	must(s.Greet(ctx, "t1", late(b1)), workflow.ErrForeign)
 	must(s.Bind(ctx, "t1", late(a1), workflow.Binding{From: "t3"}), nil)
 
-	must(s.PutPending(ctx, "t1", workflow.Pending{Job: "j", ExecutionNumber: 2, Document: doc, At: now, ExpiresAt: now.Add(time.Hour)}), nil)
-	must(s.PutPending(ctx, "t1", workflow.Pending{Job: "j", ExecutionNumber: 1, Document: doc, At: now, ExpiresAt: now.Add(time.Hour)}), nil)
-	must(s.DropPending(ctx, "t1", "j", 1), nil)
-	if d := load("t1"); len(d.Pending) != 1 || d.Pending[0].ExecutionNumber != 2 || d.Pending[0].Document.Firmware.Version != "2" {
+	must(s.PutPending(ctx, "t1", workflow.Pending{Owner: j, ExecutionNumber: 2, Operation: "o", Plan: plan, At: now, ExpiresAt: now.Add(time.Hour)}), nil)
+	must(s.PutPending(ctx, "t1", workflow.Pending{Owner: j, ExecutionNumber: 1, Operation: "o", Plan: plan, At: now, ExpiresAt: now.Add(time.Hour)}), nil)
+	must(s.DropPending(ctx, "t1", j, 1), nil)
+	if d := load("t1"); len(d.Pending) != 1 || d.Pending[0].ExecutionNumber != 2 || !reflect.DeepEqual(d.Pending[0].Plan, plan) || d.Pending[0].Operation != "o" || d.Pending[0].Owner != j {
 		t.Fatalf("pending: %+v", d.Pending)
 	}
 
-	c := workflow.Claim{Job: "j", ExecutionNumber: 2, Execution: "x2", ClaimedAt: now, Deadline: now.Add(time.Hour), ExpiresAt: now.Add(2 * time.Hour)}
+	c := workflow.Claim{Owner: j, ExecutionNumber: 2, Operation: "o", Execution: "x2", ClaimedAt: now, Deadline: now.Add(time.Hour), ExpiresAt: now.Add(2 * time.Hour)}
 	must(s.Claim(ctx, "t1", c, nil), nil)
 	must(s.Claim(ctx, "t1", c, nil), nil)
 	other := c
-	other.Execution, other.Job = "y", "k"
+	other.Execution, other.Owner = "y", k
 	must(s.Claim(ctx, "t1", other, nil), workflow.ErrClaimed)
 	must(s.Claim(ctx, "t1", other, &workflow.Claim{Execution: "z"}), workflow.ErrClaimed)
 
 	d := load("t1")
 	claim := *d.Claim
-	claim.Tries, claim.Seen = map[event.Step]int{event.StepInspect: 1}, map[event.Step]string{event.StepInspect: "h"}
+	claim.Tries, claim.Seen = map[event.Step]int{inspect: 1}, map[event.Step]string{inspect: "h"}
 	a := workflow.Await{
-		Step: event.StepInspect, Token: "tok", Job: "j", Execution: "x2", Messages: "m-", Commands: map[string]string{"k": "p"},
+		Step: inspect, Token: "tok", Owner: j, Execution: "x2", Messages: "m-", Commands: map[string]string{"k": "p"},
 		State: json.RawMessage(`{"a":1}`), Rev: 1, Since: now, ExpiresAt: now.Add(time.Hour),
 	}
 	must(s.Register(ctx, "t1", workflow.Registration{Claim: claim, Await: a, Started: true}), nil)
 	must(s.Register(ctx, "t1", workflow.Registration{Claim: claim, Await: a}), workflow.ErrChanged)
 	d = load("t1")
-	if len(d.Pending) != 0 || len(d.Awaits) != 1 || !reflect.DeepEqual(d.Awaits[0], a) || d.Claim.Tries[event.StepInspect] != 1 || d.Claim.Seen[event.StepInspect] != "h" {
+	if len(d.Pending) != 0 || len(d.Awaits) != 1 || !reflect.DeepEqual(d.Awaits[0], a) || d.Claim.Tries[inspect] != 1 || d.Claim.Seen[inspect] != "h" {
 		t.Fatalf("after Register: %+v", d)
 	}
 	a.State = json.RawMessage(`{"a":2}`)
@@ -125,30 +127,30 @@ func Contract(t *testing.T, s workflow.Store) {
 	if len(d.News) != 1 || !reflect.DeepEqual(d.News[0], ev) || d.Claim.Rev == rev {
 		t.Fatalf("after PutNews: %+v", d)
 	}
-	must(s.Finish(ctx, "t1", workflow.Await{Step: event.StepInspect, Token: "older"}, &event.Learnt{SoftwareVersion: "9"}), nil)
-	must(s.Finish(ctx, "t1", workflow.Await{Step: event.StepInspect, Token: "older"}, nil), nil)
+	must(s.Finish(ctx, "t1", workflow.Await{Step: inspect, Token: "older"}, map[string]string{"version": "9"}), nil)
+	must(s.Finish(ctx, "t1", workflow.Await{Step: inspect, Token: "older"}, nil), nil)
 	if d = load("t1"); len(d.Awaits) != 1 {
 		t.Fatal("an older try's end removed the later try")
 	}
-	must(s.Finish(ctx, "t1", a, &event.Learnt{SoftwareVersion: "2", ActiveImage: "i"}), nil)
+	must(s.Finish(ctx, "t1", a, map[string]string{"version": "2", "where": "i"}), nil)
 	must(s.Finish(ctx, "t1", a, nil), nil)
-	if d = load("t1"); len(d.Awaits) != 0 || d.State.SoftwareVersion != "2" || d.State.Endpoint != "self::a" {
+	if d = load("t1"); len(d.Awaits) != 0 || d.State.Facts["version"] != "2" || d.State.Facts["where"] != "i" || d.State.Endpoint != "self::a" {
 		t.Fatalf("after Finish: %+v", d)
 	}
 
 	// A takeover forgets what the dead owner wrote into the claim.
 	must(s.Claim(ctx, "t1", other, d.Claim), nil)
-	if d = load("t1"); d.Claim.Execution != "y" || len(d.Claim.Tries) != 0 || d.Claim.Rev == 0 {
+	if d = load("t1"); d.Claim.Execution != "y" || d.Claim.Operation != "o" || d.Claim.Owner != k || len(d.Claim.Tries) != 0 || d.Claim.Rev == 0 {
 		t.Fatalf("after the takeover: %+v", d.Claim)
 	}
-	must(s.Release(ctx, d, "x2", "j", 2), nil)
+	must(s.Release(ctx, d, "x2", j, 2), nil)
 	if d = load("t1"); d.Claim == nil {
 		t.Fatal("the dead owner released its successor's claim")
 	}
 	stale := d
 	must(s.PutNews(ctx, "t1", "y", ev, now.Add(time.Hour)), nil)
-	must(s.Release(ctx, stale, "y", "k", 2), nil) // it lost a race, and looks again
-	must(s.Release(ctx, d, "y", "k", 2), nil)
+	must(s.Release(ctx, stale, "y", k, 2), nil) // it lost a race, and looks again
+	must(s.Release(ctx, d, "y", k, 2), nil)
 	if d = load("t1"); d.Claim != nil || len(d.Awaits)+len(d.News)+len(d.Pending) != 0 || !d.Known {
 		t.Fatalf("after Release: %+v", d)
 	}

@@ -25,7 +25,7 @@ type partition struct {
 	presence   bool
 	presenceAt time.Time
 	claim      *workflow.Claim
-	pending    map[event.JobID]workflow.Pending
+	pending    map[event.Owner]workflow.Pending
 	awaits     map[event.Step]workflow.Await
 	news       map[string]event.DeviceEvent
 }
@@ -52,7 +52,7 @@ func (s *Store) Requests() int {
 	return s.requests
 }
 
-// Residue lists what is left of upgrades: nothing, once all jobs are over.
+// Residue lists what is left of executions: nothing, once all jobs are over.
 func (s *Store) Residue() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -68,8 +68,8 @@ func (s *Store) Residue() []string {
 		for key := range p.news {
 			add("NEWS#" + key)
 		}
-		for job := range p.pending {
-			add("PENDING#" + string(job))
+		for owner := range p.pending {
+			add("PENDING#" + owner.Key())
 		}
 	}
 	sort.Strings(left)
@@ -93,7 +93,7 @@ func (s *Store) do(op string, thing event.ThingName, f func(p *partition) error)
 	}
 	p := s.devices[thing]
 	if p == nil {
-		p = &partition{pending: map[event.JobID]workflow.Pending{}, awaits: map[event.Step]workflow.Await{}, news: map[string]event.DeviceEvent{}}
+		p = &partition{pending: map[event.Owner]workflow.Pending{}, awaits: map[event.Step]workflow.Await{}, news: map[string]event.DeviceEvent{}}
 		s.devices[thing] = p
 	}
 	err := f(p)
@@ -122,7 +122,7 @@ func (s *Store) Load(_ context.Context, thing event.ThingName) (d workflow.Devic
 		for _, v := range p.news {
 			d.News = append(d.News, v)
 		}
-		sort.Slice(d.Pending, func(i, j int) bool { return d.Pending[i].Job < d.Pending[j].Job })
+		sort.Slice(d.Pending, func(i, j int) bool { return d.Pending[i].Owner.Key() < d.Pending[j].Owner.Key() })
 		sort.Slice(d.Awaits, func(i, j int) bool { return d.Awaits[i].Step < d.Awaits[j].Step })
 		sort.Slice(d.News, func(i, j int) bool { return d.News[i].At.Before(d.News[j].At) })
 		return nil
@@ -133,18 +133,18 @@ func (s *Store) Load(_ context.Context, thing event.ThingName) (d workflow.Devic
 // PutPending implements workflow.Store.
 func (s *Store) PutPending(_ context.Context, thing event.ThingName, v workflow.Pending) error {
 	return s.do("PutPending", thing, func(p *partition) error {
-		if old, ok := p.pending[v.Job]; !ok || old.ExecutionNumber <= v.ExecutionNumber {
-			p.pending[v.Job] = v
+		if old, ok := p.pending[v.Owner]; !ok || old.ExecutionNumber <= v.ExecutionNumber {
+			p.pending[v.Owner] = v
 		}
 		return nil
 	})
 }
 
 // DropPending implements workflow.Store.
-func (s *Store) DropPending(_ context.Context, thing event.ThingName, job event.JobID, number int64) error {
+func (s *Store) DropPending(_ context.Context, thing event.ThingName, owner event.Owner, number int64) error {
 	return s.do("DropPending", thing, func(p *partition) error {
-		if old, ok := p.pending[job]; ok && old.ExecutionNumber <= number {
-			delete(p.pending, job)
+		if old, ok := p.pending[owner]; ok && old.ExecutionNumber <= number {
+			delete(p.pending, owner)
 		}
 		return nil
 	})
@@ -179,10 +179,10 @@ func (s *Store) Register(_ context.Context, thing event.ThingName, r workflow.Re
 			return workflow.ErrChanged
 		}
 		if r.Started {
-			if old, ok := p.pending[r.Await.Job]; ok && old.ExecutionNumber > r.Claim.ExecutionNumber {
+			if old, ok := p.pending[r.Await.Owner]; ok && old.ExecutionNumber > r.Claim.ExecutionNumber {
 				return workflow.ErrChanged
 			}
-			delete(p.pending, r.Await.Job)
+			delete(p.pending, r.Await.Owner)
 		}
 		p.claim.Rev++
 		p.claim.Tries, p.claim.Seen = maps.Clone(r.Claim.Tries), maps.Clone(r.Claim.Seen)
@@ -208,14 +208,19 @@ func (s *Store) Advance(_ context.Context, thing event.ThingName, a workflow.Awa
 }
 
 // Finish implements workflow.Store.
-func (s *Store) Finish(_ context.Context, thing event.ThingName, a workflow.Await, learnt *event.Learnt) error {
+func (s *Store) Finish(_ context.Context, thing event.ThingName, a workflow.Await, learnt map[string]string) error {
 	return s.do("Finish", thing, func(p *partition) error {
 		if old, ok := p.awaits[a.Step]; ok && old.Token != a.Token {
 			return nil
 		}
 		delete(p.awaits, a.Step)
-		if learnt != nil {
-			p.state.SoftwareVersion, p.state.ActiveImage, p.known = learnt.SoftwareVersion, learnt.ActiveImage, true
+		if len(learnt) > 0 {
+			facts := maps.Clone(p.state.Facts)
+			if facts == nil {
+				facts = map[string]string{}
+			}
+			maps.Copy(facts, learnt)
+			p.state.Facts, p.known = facts, true
 		}
 		return nil
 	})
@@ -293,7 +298,7 @@ func (s *Store) Bind(_ context.Context, thing event.ThingName, g workflow.Greeti
 }
 
 // Release implements workflow.Store.
-func (s *Store) Release(_ context.Context, d workflow.Device, execution string, job event.JobID, number int64) error {
+func (s *Store) Release(_ context.Context, d workflow.Device, execution string, owner event.Owner, number int64) error {
 	return s.do("Release", d.Thing, func(p *partition) error {
 		mine := p.claim != nil && p.claim.Execution == execution
 		if mine || p.claim == nil {
@@ -307,8 +312,8 @@ func (s *Store) Release(_ context.Context, d workflow.Device, execution string, 
 				delete(p.awaits, step)
 			}
 		}
-		if old, ok := p.pending[job]; ok && old.ExecutionNumber <= number {
-			delete(p.pending, job)
+		if old, ok := p.pending[owner]; ok && old.ExecutionNumber <= number {
+			delete(p.pending, owner)
 		}
 		return nil
 	})

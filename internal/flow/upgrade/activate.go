@@ -1,42 +1,42 @@
-package device
+package upgrade
 
 import (
 	"strconv"
 	"time"
 
+	"github.com/fleetstep/fleetstep/internal/device"
 	"github.com/fleetstep/fleetstep/internal/event"
-	"github.com/fleetstep/fleetstep/internal/usp"
 )
 
 // Activate: have a complete image started, now or in a window.
 
-func (k *Talk) beginActivate(t event.Turn, m memory) (event.Move, error) {
-	s := say{k, t, m}
+func (f *Flow) beginActivate(t event.Turn, m memory) (event.Move, error) {
+	s := turn{f, t, m}
 	var move event.Move
-	if t.Tries[event.StepActivate] > 1 {
+	if t.Tries[Activate] > 1 {
 		move = s.look(forLook)
 		move.State = m.save()
 	} else {
 		move = s.askActivate()
 	}
-	move.Commands = pending(t, event.StepActivate, m.Target.Path+usp.CommandActivate, m.Activate)
+	move.Commands = pending(t, Activate, m.Target.Path+commandActivate, m.Activate)
 	return move, nil
 }
 
 // window is when the device may restart, from now.
-func (s say) window() (start, end time.Duration) {
-	end = time.Duration(s.m.Upgrade.Document.Timeouts.RebootSeconds) * time.Second
-	if w := s.m.Upgrade.Document.Activation.Window; w != nil {
+func (s turn) window() (start, end time.Duration) {
+	end = time.Duration(s.m.Document.Timeouts.RebootSeconds) * time.Second
+	if w := s.m.Document.Activation.Window; w != nil {
 		start, end = w.Next(s.t.Now)
 	}
 	return start, end
 }
 
-func (s say) askActivate() event.Move {
+func (s turn) askActivate() event.Move {
 	// Whether Activate() is taken without a window differs by agent; with one it
 	// always is.
 	start, end := s.window()
-	return s.command(s.m.Target.Path+usp.CommandActivate, s.key(), timeWindow(start, end))
+	return s.command(s.m.Target.Path+commandActivate, s.key(), timeWindow(start, end))
 }
 
 func timeWindow(start, end time.Duration) map[string]string {
@@ -48,20 +48,20 @@ func timeWindow(start, end time.Duration) map[string]string {
 	}
 }
 
-func (s say) activating(key string, ev event.DeviceEvent, running bool) event.Move {
+func (s turn) activating(key string, ev event.DeviceEvent, running bool) event.Move {
 	_, end := s.window()
-	seconds := s.m.Upgrade.Document.Timeouts.RebootSeconds
-	if s.m.Upgrade.Document.Activation.Window != nil {
+	seconds := s.m.Document.Timeouts.RebootSeconds
+	if s.m.Document.Activation.Window != nil {
 		seconds += int(end / time.Second)
 	}
-	return event.Move{Done: event.Accepted{CommandKey: key, Running: running, ReportSeconds: seconds, At: ev.At}}
+	return event.Move{Done: Accepted{CommandKey: key, Running: running, ReportSeconds: seconds, At: ev.At}}
 }
 
-func (s say) activate(ev event.DeviceEvent) event.Move {
+func (s turn) activate(ev event.DeviceEvent) event.Move {
 	switch ev.Kind {
 	case event.KindCommandComplete:
 		if ev.Fault != nil {
-			return s.fail(event.ActivateFailed, "%d %s", ev.Fault.Code, ev.Fault.Text)
+			return s.fail(ActivateFailed, "%d %s", ev.Fault.Code, ev.Fault.Text)
 		}
 		move := s.activating(ev.CommandKey, ev, false)
 		move.KeepNews = true
@@ -70,7 +70,7 @@ func (s say) activate(ev event.DeviceEvent) event.Move {
 		if !s.returned(ev) {
 			return ignore
 		}
-		if _, ours := pending(s.t, event.StepActivate, "", s.m.Activate)[ev.CommandKey]; ours {
+		if _, ours := pending(s.t, Activate, "", s.m.Activate)[ev.CommandKey]; ours {
 			move := s.activating(ev.CommandKey, ev, false)
 			move.KeepNews = true
 			return move
@@ -91,15 +91,15 @@ func (s say) activate(ev event.DeviceEvent) event.Move {
 	a := ev.Answer
 	why := s.purpose(a)
 	if why == forCommand {
-		accepted, f := answered(a)
+		accepted, f := device.Taken(a)
 		switch {
 		case accepted:
 			return s.activating(s.key(), ev, false)
-		case f.Code == busyCode:
+		case f.Code == device.CodeBusy:
 			return s.look(forBusy)
-		case f.Code == int(usp.CommandFailure):
+		case f.Code == device.CodeCommandFailure:
 			// Not a refusal: it tried, and the image cannot be activated (05b).
-			return s.fail(event.ActivateFailed, "%d %s", f.Code, f.Text)
+			return s.fail(ActivateFailed, "%d %s", f.Code, f.Text)
 		}
 		return refusal(f)
 	}
@@ -109,12 +109,12 @@ func (s say) activate(ev event.DeviceEvent) event.Move {
 	if a.Fault != nil {
 		return refusal(*a.Fault)
 	}
-	v := see(a)
-	if r, ok := v.busy(usp.CommandActivate); ok {
-		if _, ours := keys(s.t, event.StepActivate, "")[r.key]; ours {
-			return s.activating(r.key, ev, false)
+	v := viewOf(a)
+	if r, ok := v.busy(commandActivate); ok {
+		if _, ours := keys(s.t, Activate, "")[r.Key]; ours {
+			return s.activating(r.Key, ev, false)
 		}
-		return s.failWith(v, event.DeviceBusy, "%s with command key %q is under way", r.path, r.key)
+		return s.failWith(v, event.DeviceBusy, "%s with command key %q is under way", r.Command, r.Key)
 	}
 	i := v.image(s.m.Target.Path)
 	switch {
@@ -123,9 +123,9 @@ func (s say) activate(ev event.DeviceEvent) event.Move {
 	case why == forBusy:
 		return s.failWith(v, event.DeviceBusy, "the device refuses to activate (7005) and shows no reason")
 	case !v.has(i.Path, s.m.version()):
-		return s.failWith(v, event.ActivateFailed, "image %s is %s with version %q %s", s.m.Target.Path, i.Status, i.Version, i.BootLog)
+		return s.failWith(v, ActivateFailed, "image %s is %s with version %q %s", s.m.Target.Path, i.Status, i.Version, i.BootLog)
 	case s.m.Sends >= mostSends:
-		return s.failWith(v, event.DeviceNoReport, "%s was sent %d times without a trace", usp.CommandActivate, s.m.Sends)
+		return s.failWith(v, event.DeviceNoReport, "%s was sent %d times without a trace", commandActivate, s.m.Sends)
 	}
 	return s.askActivate()
 }

@@ -6,14 +6,14 @@ import (
 	"fmt"
 )
 
-// Greet notes that the agent of a thing is there, d being the device as just
+// greet notes that the agent of a thing is there, d being the device as just
 // loaded. ErrForeign if the endpoint is not the thing's; ErrStale if the agent has
 // gone since.
 //
 // Whose an endpoint is the registry decides, and is asked when a pair is new. A
 // thing of which it says nothing may take an endpoint that nobody has, once: that
 // endpoint is lost again to the thing that the registry gives it to.
-func (w *Workflow) Greet(ctx context.Context, d Device, g Greeting) error {
+func (w *Inbox) greet(ctx context.Context, d Device, g Greeting) error {
 	fail := func(err error) error { return fmt.Errorf("workflow.Greet: thing %s: %w", d.Thing, err) }
 	foreign := func(format string, args ...any) error {
 		return fail(fmt.Errorf("%w: "+format, append([]any{ErrForeign}, args...)...))

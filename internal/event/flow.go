@@ -1,0 +1,105 @@
+package event
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// Operation names what is done to a device, as job documents and claims name it:
+// "firmware-upgrade". It is also the name of its state machine's document.
+type Operation string
+
+// Flow is one operation: what its room under internal/flow says of it, and all
+// that package workflow and package jobs know of it. Its functions are safe for
+// concurrent use and do nothing themselves: they say what is to be done.
+type Flow struct {
+	Operation Operation
+	// Commands are the steps that give the device a command; news of these
+	// commands is kept for the step that follows.
+	Commands []Step
+	// Phases are an operator's names of steps; a step without one is part of
+	// another.
+	Phases map[Step]string
+	// Played is how an attempt ends that was played before, Unfit one whose
+	// document Plan refuses.
+	Played, Unfit ErrorName
+	// Succeeded and Failed are the names of its outcomes.
+	Succeeded, Failed string
+
+	// Plan reads a document that names the operation.
+	Plan func(document json.RawMessage) (Plan, error)
+	// Begin opens the conversation of a step, Continue takes the next event.
+	Begin    func(ctx context.Context, t Turn, in StepInput) (Move, error)
+	Continue func(t Turn, ev DeviceEvent) (Move, error)
+	// Judge says how an execution ended, and what is to be reported of it.
+	Judge func(in FinalizeInput, known DeviceState) (Conclusion, error)
+}
+
+// Plan is what a flow makes of a document.
+type Plan struct {
+	Document json.RawMessage // with its defaults filled in
+	Timeouts json.RawMessage // what the state machine puts into TimeoutSeconds
+	Lasts    time.Duration   // after this long the execution is over, one way or the other
+}
+
+// Conclusion is a flow's judgement of an execution.
+type Conclusion struct {
+	Reason ErrorName // "" for a plain success
+	Status JobStatus
+	Detail string
+	// Details go into the outcome and the job execution beside reason and detail;
+	// Filters names those that filter policies may use.
+	Details map[string]string
+	Filters []string
+	// Attributes are merged into the thing's, values as they may be there.
+	Attributes map[string]string
+	// Phases are the seconds that phases took, by an operator's name.
+	Phases map[string]float64
+}
+
+// Flows are the operations that a program knows.
+type Flows struct{ flows map[Operation]Flow }
+
+// NewFlows is a set of flows. A flow that lacks something, or two of one name, are
+// an error.
+func NewFlows(flows ...Flow) (Flows, error) {
+	all := Flows{flows: make(map[Operation]Flow, len(flows))}
+	for _, f := range flows {
+		_, twice := all.flows[f.Operation]
+		switch {
+		case f.Operation == "":
+			return Flows{}, fmt.Errorf("a flow has no operation")
+		case twice:
+			return Flows{}, fmt.Errorf("two flows are called %s", f.Operation)
+		case f.Plan == nil, f.Begin == nil, f.Continue == nil, f.Judge == nil:
+			return Flows{}, fmt.Errorf("flow %s needs Plan, Begin, Continue and Judge", f.Operation)
+		case f.Played == "", f.Unfit == "", f.Succeeded == "", f.Failed == "":
+			return Flows{}, fmt.Errorf("flow %s needs the names Played, Unfit, Succeeded and Failed", f.Operation)
+		}
+		all.flows[f.Operation] = f
+	}
+	return all, nil
+}
+
+// Find is the flow of an operation.
+func (fs Flows) Find(o Operation) (Flow, bool) {
+	f, ok := fs.flows[o]
+	return f, ok
+}
+
+// Len is how many there are.
+func (fs Flows) Len() int { return len(fs.flows) }
+
+// OfDocument is the flow that a document names; ok is false for documents of
+// anybody else.
+func (fs Flows) OfDocument(document json.RawMessage) (f Flow, ok bool) {
+	var head struct {
+		Operation Operation `json:"operation"`
+	}
+	if json.Unmarshal(document, &head) != nil {
+		return Flow{}, false
+	}
+	return fs.Find(head.Operation)
+}

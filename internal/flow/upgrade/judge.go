@@ -1,0 +1,114 @@
+package upgrade
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+)
+
+// results is what the states of an upgrade hand to Finalize.
+type results struct {
+	Inspect  *Inspection   `json:"inspect,omitempty"`
+	Download *Accepted     `json:"download,omitempty"`
+	Activate *Accepted     `json:"activate,omitempty"`
+	Report   *Report       `json:"report,omitempty"`
+	Verify   *Verification `json:"verify,omitempty"`
+}
+
+// Judge names how an upgrade ended. A step that ran out of time ended for want of
+// the device, or of its word.
+func (*Flow) Judge(in event.FinalizeInput, known event.DeviceState) (event.Conclusion, error) {
+	var r results
+	var doc event.Document
+	if len(in.Results) > 0 {
+		if err := json.Unmarshal(in.Results, &r); err != nil {
+			return event.Conclusion{}, fmt.Errorf("upgrade.Judge: results of the steps: %w", err)
+		}
+	}
+	if err := json.Unmarshal(in.Input.Document, &doc); err != nil {
+		return event.Conclusion{}, fmt.Errorf("upgrade.Judge: document: %w", err)
+	}
+	software := known.Facts[factSoftware]
+	if r.Verify != nil {
+		software = r.Verify.SoftwareVersion
+	}
+	c := event.Conclusion{
+		Details: map[string]string{DetailFirmware: doc.Firmware.Version, DetailSoftware: software},
+		Filters: []string{DetailFirmware}, Attributes: map[string]string{AttributeFirmware: software}, Phases: r.phases(in.StartedAt),
+	}
+	if in.Failure != nil {
+		c.Reason, c.Detail = reason(*in.Failure, known)
+	}
+	c.Status = status(c.Reason)
+	return c, nil
+}
+
+// status is the job status that an error leads to; no name is a success.
+func status(n event.ErrorName) event.JobStatus {
+	switch n {
+	case UpgradeUpToDate:
+		return event.StatusSucceeded
+	case UpgradeNotEligible, UpgradeDuplicate:
+		return event.StatusRejected
+	}
+	return n.Status()
+}
+
+func reason(c event.Caught, known event.DeviceState) (event.ErrorName, string) {
+	detail := strings.TrimSpace(c.Cause)
+	if len(detail) > 1000 {
+		detail = detail[:1000]
+	}
+	if name := event.ErrorName(c.Error); slices.Contains(ErrorNames(), name) {
+		return name, detail
+	}
+	where := "in state " + c.State
+	switch {
+	case strings.HasPrefix(c.Error, "States.") && strings.Contains(c.Error, "Timeout"):
+		if !known.Connected {
+			return event.DeviceOffline, "away, and not back in time " + where
+		}
+		return event.DeviceNoReport, "connected, and no answer in time " + where
+	}
+	// Ours, not the device's: a function or its permissions. The detail says which.
+	return event.DeviceNoReport, strings.TrimSpace(c.Error + " " + where + " " + detail)
+}
+
+// phases are the durations of the phases that an upgrade went through, as far as
+// it got, in seconds.
+func (r results) phases(startedAt string) map[string]float64 {
+	d := map[string]float64{}
+	put := func(phase string, from, to time.Time) {
+		if !from.IsZero() && !to.IsZero() && to.After(from) {
+			d[phase] = to.Sub(from).Seconds()
+		}
+	}
+	started, err := time.Parse(time.RFC3339, startedAt)
+	if err != nil {
+		started = time.Time{}
+	}
+	if r.Inspect != nil {
+		put(PhaseInspect, started, r.Inspect.At)
+	}
+	var arrived time.Time
+	switch {
+	case r.Activate != nil:
+		arrived = r.Activate.At
+	case r.Report != nil && r.Report.TransferredAt != nil:
+		arrived = *r.Report.TransferredAt
+	}
+	if r.Download != nil {
+		put(PhaseDownload, r.Download.At, arrived)
+	}
+	if r.Report != nil {
+		put(PhaseActivate, arrived, r.Report.At)
+		if r.Verify != nil {
+			put(PhaseVerify, r.Report.At, r.Verify.At)
+		}
+	}
+	return d
+}

@@ -1,0 +1,127 @@
+package upgrade
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+)
+
+// StepTimeouts are what the state machine puts into TimeoutSeconds.
+type StepTimeouts struct {
+	AnswerSeconds   int `json:"answerSeconds"`   // Inspect, Download, Activate, Verify
+	RollbackSeconds int `json:"rollbackSeconds"` // the whole of Rollback
+	FinalizeSeconds int `json:"finalizeSeconds"`
+	SoakSeconds     int `json:"soakSeconds"`
+}
+
+// Plan reads a job document as a device would see it, and fills in its defaults.
+// An error names all that is wrong with it.
+func (*Flow) Plan(raw json.RawMessage) (event.Plan, error) {
+	doc, err := ParseDocument(raw)
+	if err != nil {
+		return event.Plan{}, err
+	}
+	t := doc.Timeouts
+	p := event.Plan{Lasts: time.Duration(t.JobMinutes) * time.Minute}
+	if p.Document, err = json.Marshal(doc); err != nil {
+		return event.Plan{}, err
+	}
+	p.Timeouts, err = json.Marshal(StepTimeouts{
+		AnswerSeconds:   t.AnswerSeconds,
+		RollbackSeconds: t.AnswerSeconds + t.RebootSeconds,
+		FinalizeSeconds: 60,
+		SoakSeconds:     max(1, doc.Activation.SoakSeconds),
+	})
+	return p, err
+}
+
+// ParseDocument reads a job document, with defaults filled in.
+func ParseDocument(raw json.RawMessage) (doc event.Document, err error) {
+	if err := json.Unmarshal(raw, &doc); err != nil {
+		return event.Document{}, fmt.Errorf("job document: %w", err)
+	}
+	if doc.Activation.Mode == "" {
+		doc.Activation.Mode = event.ActivateAuto
+	}
+	doc.Timeouts = doc.Timeouts.WithDefaults()
+	var bad []string
+	if doc.Firmware.Version == "" {
+		bad = append(bad, "firmware.version is missing")
+	}
+	if (doc.Firmware.S3 == nil) == (doc.Firmware.URL == "") {
+		bad = append(bad, "firmware needs either s3 or url")
+	}
+	if m := doc.Activation.Mode; m != event.ActivateAuto && m != event.ActivateSeparate {
+		bad = append(bad, fmt.Sprintf("activation.mode %q is neither AUTO nor SEPARATE", m))
+	}
+	if len(bad) > 0 {
+		return event.Document{}, fmt.Errorf("job document: %s", strings.Join(bad, "; "))
+	}
+	return doc, nil
+}
+
+// stepInput is what the states of an upgrade hand to a step: the results of the
+// steps before.
+type stepInput struct {
+	Inspect  *Inspection `json:"inspect,omitempty"`
+	Download *Accepted   `json:"download,omitempty"`
+	Activate *Accepted   `json:"activate,omitempty"`
+	Report   *Report     `json:"report,omitempty"`
+	Soaked   bool        `json:"soaked,omitempty"`  // Verify after Soak
+	Overdue  bool        `json:"overdue,omitempty"` // Verify because no report came in time
+
+	document event.Document
+}
+
+func readStep(step event.StepInput) (in stepInput, err error) {
+	if len(step.Results) > 0 {
+		if err := json.Unmarshal(step.Results, &in); err != nil {
+			return in, fmt.Errorf("upgrade: step %s: results of the steps before: %w", step.Step, err)
+		}
+	}
+	if err := json.Unmarshal(step.Input.Document, &in.document); err != nil {
+		return in, fmt.Errorf("upgrade: step %s: document: %w", step.Step, err)
+	}
+	return in, nil
+}
+
+// Image is one firmware image of a device.
+type Image struct {
+	Path    string `json:"path"` // with the trailing dot
+	Version string `json:"version,omitempty"`
+	Status  string `json:"status,omitempty"`
+	BootLog string `json:"bootLog,omitempty"`
+}
+
+// Inspection is the result of Inspect.
+type Inspection struct {
+	SoftwareVersion string    `json:"softwareVersion"`
+	Active          Image     `json:"active"` // what runs, and what a rollback goes back to
+	Target          Image     `json:"target"` // where the new image goes
+	At              time.Time `json:"at"`
+}
+
+// Accepted is the result of Download and of Activate: the device took the command.
+type Accepted struct {
+	CommandKey    string    `json:"commandKey"`        // that its news will carry
+	Running       bool      `json:"running,omitempty"` // it runs the wanted version by now
+	ReportSeconds int       `json:"reportSeconds"`     // how long its report may take
+	At            time.Time `json:"at"`
+}
+
+// Report is the result of AwaitReport: the device came back from its restart.
+type Report struct {
+	TransferredAt *time.Time `json:"transferredAt,omitempty"`
+	At            time.Time  `json:"at"`
+}
+
+// Verification is the result of Verify.
+type Verification struct {
+	SoftwareVersion string    `json:"softwareVersion"`
+	Active          Image     `json:"active"`
+	PreviousVersion string    `json:"previousVersion"`
+	At              time.Time `json:"at"`
+}

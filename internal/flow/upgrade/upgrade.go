@@ -1,0 +1,83 @@
+// Package upgrade is the operation firmware-upgrade: all that is special to it, in
+// one room. statemachines/firmware-upgrade.asl.json has its states, this package
+// what they say to a device and what follows.
+//
+//	names.go         its steps, error names, phases and outcomes; its part of TR-181
+//	payload.go       its document and the results of its steps
+//	conversation.go  what all conversations have in common; a file per step beside it:
+//	inspect.go download.go report.go activate.go verify.go rollback.go
+//	look.go          what a Get showed, and what that means for an upgrade
+//	judge.go         how an upgrade ended, and what is reported of it
+//
+// A conversation is a function of its memory and the event at hand. It never
+// waits: the answer to its request comes back as an event. Its rules are those
+// that real agents taught:
+//
+//   - An answer belongs to a request by its message id, news to a command by
+//     command key and command path, never by Device.LocalAgent.Request.{i}.
+//   - Requests may be lost, and are lost while the agent is away. After a retry, a
+//     reconnect or a restart the agent is looked at (Get) before it is told
+//     anything again; Download() and Activate() are not idempotent.
+//   - An OperateResp is no completion, and of several copies with one message id
+//     none is trusted to be the last word: 7005 means look.
+//   - Neither TransferComplete!, OperationComplete, nor Boot! is waited for alone,
+//     and none of them proves an upgrade: the running version does.
+//
+// Errors in a conversation are event.Failures. A Flow is safe for concurrent use.
+// Numbers such as 07a in comments are those of captures of a real agent; the rest
+// is from TR-369 1.4 and TR-181.
+package upgrade
+
+import (
+	"context"
+	"errors"
+
+	"github.com/fleetstep/fleetstep/internal/device"
+	"github.com/fleetstep/fleetstep/internal/event"
+)
+
+// Images gives the address that a device fetches an image from, valid from now on
+// for as long as a download may take to begin.
+type Images interface {
+	URL(ctx context.Context, f event.Firmware, t event.Timeouts) (string, error)
+}
+
+// Flow is the operation.
+type Flow struct {
+	controller event.EndpointID
+	images     Images
+}
+
+// New is the upgrade as the controller of this endpoint id plays it. Only Download
+// needs images; nil is for functions that do not take it.
+func New(controller event.EndpointID, images Images) event.Flow {
+	if images == nil {
+		images = noImages{}
+	}
+	f := &Flow{controller: controller, images: images}
+	return event.Flow{
+		Operation: event.FirmwareUpgrade,
+		Commands:  []event.Step{Download, Activate, Rollback},
+		Phases: map[event.Step]string{
+			Inspect: PhaseInspect, Download: PhaseDownload, Activate: PhaseActivate, Verify: PhaseVerify,
+		},
+		Played: UpgradeDuplicate, Unfit: UpgradeNotEligible, Succeeded: OutcomeSuccess, Failed: OutcomeFail,
+		Plan: f.Plan, Begin: f.Begin, Continue: f.Continue, Judge: f.Judge,
+	}
+}
+
+// noImages is the Images of a function that has none.
+type noImages struct{}
+
+func (noImages) URL(context.Context, event.Firmware, event.Timeouts) (string, error) {
+	return "", errors.New("this function takes no step that needs an image's address")
+}
+
+// subscriptions are those without which no step hears anything. Command paths have
+// a wildcard for the instance: an object path is refused by Add (03f).
+var subscriptions = []device.Subscription{
+	{Name: "boot", Kind: device.EventNews, Of: device.BootEvent},
+	{Name: "transfer", Kind: device.EventNews, Of: device.TransferEvent},
+	{Name: "download", Kind: device.CommandNews, Of: firmwareImages + "*." + commandDownload},
+	{Name: "activate", Kind: device.CommandNews, Of: firmwareImages + "*." + commandActivate},
+}

@@ -1,0 +1,27 @@
+// Package environment names the environment variables of the Lambda functions: the
+// stack sets them (infra/app), the functions' constructors read them. Each function
+// is given only those that it needs; one that is missing makes its constructor fail.
+package environment
+
+// Names of variables.
+const (
+	Table              = "TABLE_NAME"
+	StateMachine       = "STATE_MACHINE_ARN" // of firmware-upgrade
+	FirmwareBucket     = "FIRMWARE_BUCKET"
+	JobTemplate        = "JOB_TEMPLATE_ID"
+	ControllerEndpoint = "CONTROLLER_ENDPOINT_ID"
+	AgentTopic         = "AGENT_TOPIC"
+	ControllerTopic    = "CONTROLLER_TOPIC"
+	OutcomeTopic       = "OUTCOME_TOPIC_ARN"
+	DataEndpoint       = "IOT_DATA_ENDPOINT" // URL
+	JobsEndpoint       = "IOT_JOBS_ENDPOINT" // URL
+	MetricsNamespace   = "METRICS_NAMESPACE"
+	LogLevel           = "LOG_LEVEL"
+)
+
+// What prepare-account takes and gives, as property and attributes of its custom
+// resource.
+const (
+	AccountJobsEndpoint = "JobsEndpoint" // property: a host, "" to find it; attribute: a URL
+	AccountDataEndpoint = "DataEndpoint" // attribute: a URL
+)

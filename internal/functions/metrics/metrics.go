@@ -1,0 +1,45 @@
+// Package metrics names the metrics that the Lambda functions write and that the
+// stack's dashboard and alarms read (infra/app). The only dimension of a metric,
+// where it has one at all, is named beside it: its values are few and fixed.
+package metrics
+
+import "github.com/fleetstep/fleetstep/internal/event"
+
+// Namespace is where they are, unless the environment says otherwise.
+const Namespace = "Fleetstep"
+
+// Names of metrics.
+const (
+	UpgradesStarted = "UpgradesStarted" // count
+	UpgradesPending = "UpgradesPending" // count: attempts left for an absent device
+	UpgradesOver    = "UpgradesOver"    // count: attempts that were over when they were to begin
+	DevicesFinished = "DevicesFinished" // count; Result = one of Results
+	Failures        = "UpgradeFailures" // count; Reason = an error name of the flow
+	UpgradeDuration = "UpgradeDuration" // seconds from start to Finalize, of successes
+	PhaseReached    = "PhaseReached"    // count; Phase = one of the flow's
+	PhaseDuration   = "PhaseDuration"   // seconds; Phase = one of the flow's
+	JobExecutions   = "JobExecutions"   // count; Status = the terminal status that AWS IoT announced
+	RefusedRecords  = "RefusedRecords"  // count; Reason = one of event's Refused constants
+	DeviceMessages  = "DeviceMessages"  // count; Kind = an event.Kind
+)
+
+// Names of dimensions.
+const (
+	Result = "Result"
+	Reason = "Reason"
+	Phase  = "Phase"
+	Status = "Status"
+	Kind   = "Kind"
+)
+
+// Values of Result.
+const (
+	Succeeded = string(event.StatusSucceeded)
+	Failed    = string(event.StatusFailed)
+	Rejected  = string(event.StatusRejected)
+	TimedOut  = string(event.StatusTimedOut)
+	Canceled  = string(event.StatusCanceled)
+)
+
+// Results lists the values of Result.
+var Results = []string{Succeeded, Failed, Rejected, TimedOut, Canceled}

@@ -1,0 +1,188 @@
+package workflow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+)
+
+// InboxPorts are what an Inbox needs.
+type InboxPorts struct {
+	Store    Store
+	Callback Callback
+	Registry Registry
+	Sender   Sender
+	Starter  *Starter
+	Flows    event.Flows
+	Now      func() time.Time
+}
+
+// Inbox takes what comes from devices and of them: their records, and what the
+// broker says of their connections.
+type Inbox struct{ InboxPorts }
+
+// NewInbox checks that nothing is missing.
+func NewInbox(p InboxPorts) (*Inbox, error) {
+	if err := complete("workflow.Inbox", p); err != nil {
+		return nil, err
+	}
+	return &Inbox{p}, nil
+}
+
+// ErrAgain makes the queue deliver a message once more: what it needs to see was
+// written while it was handled.
+var ErrAgain = errors.New("an attempt was left pending in this very moment")
+
+// Received says what became of what was received.
+type Received struct {
+	Delivery
+	Greeted bool           // it showed that the agent is there
+	Refused *event.Refused // with FateRefused: why
+	Started []Started      // what was pending, and was to be started
+}
+
+// Presence notes what the broker says of a thing's connection, and starts what is
+// pending if it came.
+func (w *Inbox) Presence(ctx context.Context, thing event.ThingName, p Presence) (Received, error) {
+	out := Received{}
+	err := w.Store.Presence(ctx, thing, p)
+	switch {
+	case errors.Is(err, ErrStale):
+		out.Fate = FateStale
+		return out, nil
+	case err != nil:
+		return out, err
+	}
+	out.Fate = FateNoted
+	if !p.Connected {
+		return out, nil
+	}
+	// Rule 1: the presence is written, now look what is pending.
+	d, err := w.Store.Load(ctx, thing)
+	if err != nil {
+		return out, err
+	}
+	out.Started, err = w.Starter.Appear(ctx, d)
+	return out, err
+}
+
+// Record takes a record of a device.
+func (w *Inbox) Record(ctx context.Context, in event.Inbound) (Received, error) {
+	d, err := w.Store.Load(ctx, in.Thing)
+	if err != nil {
+		return Received{}, err
+	}
+	return w.record(ctx, d, in)
+}
+
+func refuse(reason, detail string) (Received, error) {
+	out := Received{Refused: &event.Refused{Reason: reason, Detail: detail}}
+	out.Fate = FateRefused
+	return out, nil
+}
+
+// record takes a record, d being its device as just loaded.
+func (w *Inbox) record(ctx context.Context, d Device, in event.Inbound) (out Received, err error) {
+	ev := in.Event
+	if in.Greets {
+		return w.greeting(ctx, d, in)
+	}
+	if d.State.Endpoint != "" && d.State.Endpoint != in.Endpoint {
+		return refuse(event.RefusedSender, fmt.Sprintf("thing %s is %s", in.Thing, d.State.Endpoint))
+	}
+	if ev.Kind == event.KindDisconnected {
+		err := w.Store.Presence(ctx, in.Thing, Presence{Version: d.State.PresenceVersion, At: ev.At})
+		if err != nil && !errors.Is(err, ErrStale) {
+			return out, err
+		}
+		out.Fate = FateNoted
+		return out, nil
+	}
+	// A device that speaks is there, whatever presence says; with a claim its
+	// greeting or presence will say so in a moment.
+	if d.State.Endpoint == "" || !d.State.Connected && d.Claim == nil && ev.At.After(d.State.SeenAt) {
+		return w.greeting(ctx, d, in)
+	}
+	out.Delivery, err = w.Deliver(ctx, d, ev, func() error { return w.answer(ctx, d.State, in) })
+	if err != nil {
+		return out, err
+	}
+	if d.Claim == nil && len(d.Pending) > 0 {
+		out.Started, err = w.Starter.Appear(ctx, d)
+	}
+	return out, err
+}
+
+// Deliver hands an event to the task that waits for it, or keeps it for one that
+// will. d is the device as just loaded; persisted is called once the event cannot
+// be lost any more, before the device is told anything else.
+func (w *Inbox) Deliver(ctx context.Context, d Device, ev event.DeviceEvent, persisted func() error) (Delivery, error) {
+	out, err := w.deliver(ctx, d, ev, persisted)
+	if err != nil {
+		return out, fmt.Errorf("workflow.Deliver: thing %s, %s: %w", d.Thing, ev.Kind, err)
+	}
+	return out, nil
+}
+
+// greeting takes a record that opens a connection: the agent is there, and
+// listens. Another counts as one if the agent never greeted, or its greeting and
+// presence were lost.
+func (w *Inbox) greeting(ctx context.Context, d Device, in event.Inbound) (out Received, err error) {
+	out.Fate, out.Greeted = FateNoted, true
+	err = w.greet(ctx, d, Greeting{
+		Endpoint: in.Endpoint, Legacy: in.Legacy, AgentTopic: in.AgentTopic, At: in.Event.At,
+	})
+	switch {
+	case errors.Is(err, ErrForeign):
+		return refuse(event.RefusedOwner, err.Error())
+	case errors.Is(err, ErrStale) && in.Greets:
+		out.Fate = FateStale
+		return out, nil
+	case err != nil && !errors.Is(err, ErrStale):
+		return out, err
+	}
+	here := func(d *Device) {
+		d.State.Endpoint, d.State.Legacy, d.State.AgentTopic, d.State.Connected = in.Endpoint, in.Legacy, in.AgentTopic, true
+	}
+	here(&d)
+	if d.Claim == nil && len(d.Pending) == 0 {
+		if err := w.answer(ctx, d.State, in); err != nil {
+			return out, err
+		}
+		// Rule 1: PENDING may have been written since it was read, by somebody who
+		// did not see the greeting yet. And an execution that began meanwhile may
+		// have asked too early to be heard.
+		if d, err = w.Store.Load(ctx, in.Thing); err != nil {
+			return out, err
+		}
+		here(&d)
+		in.Answer = nil
+		if d.Claim == nil && len(d.Pending) > 0 {
+			return out, ErrAgain
+		}
+	}
+	if d.Claim == nil {
+		if err := w.answer(ctx, d.State, in); err != nil {
+			return out, err
+		}
+	} else if out.Delivery, err = w.Deliver(ctx, d, in.Event, func() error { return w.answer(ctx, d.State, in) }); err != nil {
+		return out, err
+	}
+	out.Started, err = w.Starter.Appear(ctx, d)
+	return out, err
+}
+
+// answer sends what a record wants for an answer, to where it wants it.
+func (w *Inbox) answer(ctx context.Context, to event.DeviceState, in event.Inbound) error {
+	if in.Answer == nil {
+		return nil
+	}
+	to.Endpoint, to.Legacy = in.Endpoint, to.Legacy || in.Legacy
+	if in.AgentTopic != "" {
+		to.AgentTopic = in.AgentTopic
+	}
+	return w.Sender.Send(ctx, in.Thing, to, in.Answer)
+}

@@ -1,0 +1,74 @@
+package workflow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+)
+
+// Registry says which endpoint a thing is.
+type Registry interface {
+	// Endpoint is "" for a thing of which the registry does not say.
+	Endpoint(ctx context.Context, thing event.ThingName) (event.EndpointID, error)
+}
+
+// Callback resumes tasks.
+type Callback interface {
+	// Succeed and Fail end a task. ErrDeadToken if it is over already.
+	Succeed(ctx context.Context, token event.TaskToken, output any) error
+	Fail(ctx context.Context, token event.TaskToken, f event.Failure) error
+}
+
+// ErrDeadToken: the task of this token is over.
+var ErrDeadToken = errors.New("the task is over")
+
+// Machine runs executions by name, of one state machine for each operation.
+type Machine interface {
+	// Start starts an execution. ErrPlayed if one of this name is over,
+	// nil if it runs already.
+	Start(ctx context.Context, in event.ExecutionInput) error
+	// Running reports whether it runs; known is false if there is none of this name.
+	Running(ctx context.Context, operation event.Operation, name string) (running, known bool, err error)
+	// Stop ends it; one that is over or unknown is no error.
+	Stop(ctx context.Context, operation event.Operation, name string, f event.Failure) error
+}
+
+// ErrPlayed: an execution of this name has come and gone.
+var ErrPlayed = errors.New("an execution of this name is over")
+
+// Orders are the owners' side of attempts: for a job, its job executions.
+type Orders interface {
+	// Begin says that an attempt is worked on; ErrOver if it is over or gone.
+	Begin(ctx context.Context, thing event.ThingName, owner event.Owner, number int64) error
+	// Over reports whether it is over or gone.
+	Over(ctx context.Context, thing event.ThingName, owner event.Owner, number int64) (bool, error)
+	// Reject ends it; one that is over already is no error.
+	Reject(ctx context.Context, thing event.ThingName, owner event.Owner, number int64, f event.Failure) error
+}
+
+// ErrOver: the attempt is over or gone.
+var ErrOver = errors.New("its owner has ended the attempt")
+
+// Sender sends a message to a device; delivery is not assured.
+type Sender interface {
+	Send(ctx context.Context, thing event.ThingName, to event.DeviceState, m event.Outgoing) error
+}
+
+// complete finds a port that is missing from a struct of ports.
+func complete(of string, ports any) error {
+	var missing []error
+	v := reflect.ValueOf(ports)
+	for i := range v.NumField() {
+		f := v.Field(i)
+		flows, isFlows := f.Interface().(event.Flows)
+		switch {
+		case isFlows && flows.Len() == 0,
+			(f.Kind() == reflect.Interface || f.Kind() == reflect.Func || f.Kind() == reflect.Pointer) && f.IsNil():
+			missing = append(missing, fmt.Errorf("%s needs %s", of, v.Type().Field(i).Name))
+		}
+	}
+	return errors.Join(missing...)
+}

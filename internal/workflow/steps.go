@@ -1,0 +1,227 @@
+package workflow
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+)
+
+// StepsPorts are what Steps needs.
+type StepsPorts struct {
+	Store    Store
+	Callback Callback
+	Sender   Sender
+	Flows    event.Flows
+	Now      func() time.Time
+}
+
+// Steps takes the steps of executions.
+type Steps struct{ StepsPorts }
+
+// NewSteps checks that nothing is missing.
+func NewSteps(p StepsPorts) (*Steps, error) {
+	if err := complete("workflow.Steps", p); err != nil {
+		return nil, err
+	}
+	return &Steps{p}, nil
+}
+
+// Taken is what became of a step's task when it was registered.
+type Taken int
+
+// The ends of a registration.
+const (
+	TakenNot       Taken = iota // not at all: there was an error
+	TakenSent                   // a request is under way
+	TakenWaiting                // it waits for news, and asks nothing
+	TakenCollected              // news that came before ended it
+	TakenFinished               // there was nothing to wait for
+	TakenOvertaken              // other news ended it before its function got to it
+	TakenRepeated               // it was taken before: the invocation is a copy
+)
+
+var takens = [...]string{"", "sent", "waiting", "collected", "finished", "overtaken", "repeated"}
+
+// String is for logs.
+func (t Taken) String() string { return takens[t] }
+
+// Items outlive their use by this much before DynamoDB removes them.
+const linger = 24 * time.Hour
+
+// digest of a token, so that a repeated invocation is recognised and the token
+// itself is kept in one place only.
+func digest(t event.TaskToken) string {
+	sum := sha256.Sum256([]byte(t))
+	return hex.EncodeToString(sum[:8])
+}
+
+// Await registers a step's task and begins its conversation with the device. It
+// returns ErrGone if the execution does not own the device any more. Repeating it
+// with the same token does nothing; with a new token (a retry of the task) the
+// conversation begins again, knowing how often it was tried.
+func (w *Steps) Await(ctx context.Context, in event.StepInput) (taken Taken, err error) {
+	const attempts = 4
+	for range attempts {
+		taken, err = w.await(ctx, in)
+		if !errors.Is(err, ErrChanged) {
+			break
+		}
+	}
+	if err != nil {
+		return TakenNot, fmt.Errorf("workflow.Await: thing %s, %s, step %s: %w", in.Input.ThingName, in.Input.Owner, in.Step, err)
+	}
+	return taken, nil
+}
+
+func (w *Steps) await(ctx context.Context, in event.StepInput) (Taken, error) {
+	x := in.Input
+	d, err := w.Store.Load(ctx, x.ThingName)
+	if err != nil {
+		return TakenNot, err
+	}
+	if d.Claim == nil || d.Claim.Execution != x.Execution {
+		return TakenNot, ErrGone
+	}
+	claim := *d.Claim
+	if strings.Contains(claim.Seen[in.Step], digest(in.TaskToken)) {
+		return TakenRepeated, nil
+	}
+	flow, ok := w.Flows.Find(claim.Operation)
+	if !ok {
+		return TakenNot, fmt.Errorf("no flow is called %q", claim.Operation)
+	}
+	now := w.Now()
+	claim.Tries, claim.Seen = copyMap(claim.Tries), copyMap(claim.Seen)
+	claim.Tries[in.Step]++
+	claim.Seen[in.Step] += digest(in.TaskToken)
+	turn := event.Turn{
+		Thing: x.ThingName, Device: d.State, Step: in.Step, Tries: claim.Tries, Now: now,
+		Execution: x.Execution,
+		Messages:  event.MessagePrefix(x.Execution, in.Step, claim.Tries[in.Step]),
+	}
+	move, err := flow.Begin(ctx, turn, in)
+	if err != nil {
+		return TakenNot, err
+	}
+	a := Await{
+		Step: in.Step, Token: in.TaskToken, Owner: x.Owner, Execution: x.Execution,
+		Messages: turn.Messages, Commands: move.Commands, State: move.State,
+		Rev: 1, Since: now, ExpiresAt: claim.Deadline.Add(linger),
+	}
+	reg := Registration{Claim: claim, Await: a}
+	for _, p := range d.Pending {
+		reg.Started = reg.Started || p.Owner == x.Owner && p.ExecutionNumber <= x.ExecutionNumber
+	}
+	for _, old := range d.Awaits {
+		if old.Step != in.Step {
+			reg.Dismiss = append(reg.Dismiss, old.Step)
+		}
+	}
+	if err := w.Store.Register(ctx, x.ThingName, reg); err != nil {
+		return TakenNot, err
+	}
+	if move.Ends() {
+		return TakenFinished, w.finish(ctx, x.ThingName, a, move)
+	}
+	return w.collect(ctx, flow, turn, a, move)
+}
+
+// collect gives a task that was just registered the news that came before it, and
+// sends what is to be sent then. Other news may move the conversation on
+// meanwhile, or end it.
+func (w *Steps) collect(ctx context.Context, flow event.Flow, turn event.Turn, a Await, move event.Move) (Taken, error) {
+	const attempts = 4
+	for range attempts {
+		// Rule 1: AWAIT is written, now look what came before it.
+		d, err := w.Store.Load(ctx, turn.Thing)
+		if err != nil {
+			return TakenNot, err
+		}
+		now, ok := d.task(a)
+		if !ok {
+			return TakenOvertaken, nil
+		}
+		if move.Once && now.Rev != a.Rev {
+			move.Send = nil // whoever raised the revision says what there is to say
+		}
+		a = now
+		over, err := w.read(ctx, flow, d, turn, &a, &move)
+		switch {
+		case errors.Is(err, ErrChanged):
+			continue
+		case over:
+			return TakenCollected, err
+		case err != nil:
+			return TakenNot, err
+		case move.Send == nil:
+			return TakenWaiting, nil
+		}
+		return TakenSent, w.Sender.Send(ctx, turn.Thing, d.State, move.Send)
+	}
+	// Not ErrChanged: registering again would find the token known.
+	return TakenNot, fmt.Errorf("overtaken %d times while it read its news", attempts)
+}
+
+// read takes the news that d holds. It keeps a and move up to date, and reports
+// whether the task is over.
+func (w *Steps) read(ctx context.Context, flow event.Flow, d Device, turn event.Turn, a *Await, move *event.Move) (over bool, err error) {
+	news := d.News
+	sort.SliceStable(news, func(i, j int) bool { return news[i].At.Before(news[j].At) })
+	for _, ev := range news {
+		if !a.Matches(ev) {
+			continue
+		}
+		turn.State = a.State
+		m, err := flow.Continue(turn, ev)
+		if err != nil {
+			return false, err
+		}
+		if m.Ends() {
+			return true, w.finish(ctx, d.Thing, *a, m)
+		}
+		if m.Ignore {
+			continue
+		}
+		if m.State != nil {
+			a.State = m.State
+			if err := w.Store.Advance(ctx, d.Thing, *a); err != nil {
+				return false, err
+			}
+			a.Rev++
+		}
+		if m.Send != nil {
+			move.Send, move.Once = m.Send, m.Once // the later request replaces the first: it knows more
+		}
+	}
+	return false, nil
+}
+
+// finish resumes a task from within its own function.
+func (w *Steps) finish(ctx context.Context, thing event.ThingName, a Await, m event.Move) error {
+	if err := resume(ctx, w.Callback, a, m); err != nil && !errors.Is(err, ErrDeadToken) {
+		return err
+	}
+	return w.Store.Finish(ctx, thing, a, m.Learnt)
+}
+
+func resume(ctx context.Context, c Callback, a Await, m event.Move) error {
+	if m.Failed != nil {
+		return c.Fail(ctx, a.Token, *m.Failed)
+	}
+	return c.Succeed(ctx, a.Token, m.Done)
+}
+
+func copyMap[V any](m map[event.Step]V) map[event.Step]V {
+	out := make(map[event.Step]V, len(m)+1)
+	for k, v := range m {
+		out[k] = v
+	}
+	return out
+}
