@@ -1,0 +1,708 @@
+package upgrade_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/device"
+	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
+)
+
+const (
+	image1 = "Device.DeviceInfo.FirmwareImage.1."
+	image2 = "Device.DeviceInfo.FirmwareImage.2."
+)
+
+var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+// show is what a device shows to a look.
+type show struct {
+	software, active string
+	images           [][3]string // version, status, boot log; from instance 1
+	running          [][3]string // command, key, status
+	settings         []string    // IDs of Subscriptions that are right
+	wrong            string      // ID of one that is not enabled
+}
+
+// Devices that the tables speak of: the old version runs, and so on.
+var (
+	old       = show{software: "1", active: image1, images: [][3]string{{"1", "Available"}, {"", "NoImage"}}}
+	oldSingle = show{software: "1", active: image1, images: [][3]string{{"1", "Available"}}}
+	staged    = show{software: "1", active: image1, images: [][3]string{{"1", "Available"}, {"2", "Available"}}}
+	upgraded  = show{software: "2", active: image2, images: [][3]string{{"1", "Available"}, {"2", "Active"}}}
+	other     = show{software: "3", active: image2, images: [][3]string{{"1", "Available"}, {"3", "Active"}}}
+)
+
+// with is old with image 2 in a status.
+func with(status string) show {
+	return show{software: "1", active: image1, images: [][3]string{{"1", "Available"}, {"", status, "log"}}}
+}
+
+// at is a device that works on a command.
+func (s show) at(command, key string) show {
+	s.running = append([][3]string{{"Device.Other()", "k", "Active"}, {image2 + command, "done", "Success"}}, [3]string{image2 + command, key, "Active"})
+	return s
+}
+
+func (s show) params() map[string]string {
+	p := map[string]string{}
+	if s.software != "" {
+		p["Device.DeviceInfo.SoftwareVersion"] = s.software
+	}
+	if s.active != "" {
+		p["Device.DeviceInfo.ActiveFirmwareImage"] = strings.TrimSuffix(s.active, ".")
+	}
+	for i, image := range s.images {
+		at := "Device.DeviceInfo.FirmwareImage." + strconv.Itoa(i+1) + "."
+		p[at+"Version"], p[at+"Status"], p[at+"BootFailureLog"] = image[0], image[1], image[2]
+	}
+	for i, r := range s.running {
+		at := device.Requests + strconv.Itoa(i+1) + "."
+		p[at+"Command"], p[at+"CommandKey"], p[at+"Status"] = r[0], r[1], r[2]
+	}
+	return p
+}
+
+// images gives addresses, or an error.
+type images struct{ err error }
+
+func (i images) URL(context.Context, event.Firmware, event.Timeouts) (string, error) {
+	return "https://example.com/2.bin", i.err
+}
+
+// talk is one conversation, and the parts of a device that speaks in it.
+type talk struct {
+	t       *testing.T
+	flow    event.Flow
+	turn    event.Turn
+	doc     event.Document
+	results map[string]any
+	asked   string // id of the last request
+}
+
+func newTalk(t *testing.T, step event.Step) *talk {
+	c := &talk{
+		t: t, flow: upgrade.New("self::fleetstep", images{}),
+		doc: event.Document{
+			Operation: event.FirmwareUpgrade, Firmware: event.Firmware{Version: "2", URL: "u", SHA256: "ab", Size: 7},
+			Activation: event.Activation{Mode: event.ActivateAuto}, Timeouts: event.Timeouts{}.WithDefaults(),
+		},
+		turn: event.Turn{Thing: "rg-1", Execution: "x", Step: step, Messages: "m-", Now: noon, Tries: map[event.Step]int{step: 1}},
+		results: map[string]any{"inspect": upgrade.Inspection{
+			SoftwareVersion: "1", Active: upgrade.Image{Path: image1, Version: "1", Status: "Available"},
+			Target: upgrade.Image{Path: image2, Status: "NoImage"}, At: noon,
+		}},
+	}
+	switch step {
+	case upgrade.Inspect:
+		c.results = map[string]any{}
+	case upgrade.AwaitReport, upgrade.Verify, upgrade.Rollback:
+		c.turn.Tries[upgrade.Download] = 1
+		c.results["download"] = upgrade.Accepted{CommandKey: c.key(upgrade.Download, 1), ReportSeconds: 9, At: noon}
+	}
+	return c
+}
+
+func (c *talk) key(step event.Step, try int) string { return event.StepKey("x", step, try) }
+
+// separate has the upgrade activate by a command of its own.
+func (c *talk) separate() *talk {
+	c.doc.Activation.Mode = event.ActivateSeparate
+	return c
+}
+
+// single makes it a device of one image.
+func (c *talk) single() *talk {
+	c.results["inspect"] = upgrade.Inspection{
+		SoftwareVersion: "1", Active: upgrade.Image{Path: image1, Version: "1"}, Target: upgrade.Image{Path: image1, Version: "1"},
+	}
+	return c
+}
+
+// activated has Activate behind it.
+func (c *talk) activated() *talk {
+	c.turn.Tries[upgrade.Activate] = max(1, c.turn.Tries[upgrade.Activate])
+	c.results["activate"] = upgrade.Accepted{CommandKey: c.key(upgrade.Activate, 1), ReportSeconds: 9, At: noon}
+	return c.separate()
+}
+
+// again is a retry of the step.
+func (c *talk) again() *talk { c.turn.Tries[c.turn.Step]++; return c }
+
+func (c *talk) tried(step event.Step, times int) *talk { c.turn.Tries[step] = times; return c }
+
+func (c *talk) set(name string, v any) *talk { c.results[name] = v; return c }
+
+func (c *talk) document(change func(*event.Document)) *talk { change(&c.doc); return c }
+
+func (c *talk) input() event.StepInput {
+	c.t.Helper()
+	doc, err := json.Marshal(c.doc)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	results, err := json.Marshal(c.results)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return event.StepInput{Step: c.turn.Step, Input: event.ExecutionInput{Document: doc}, Results: results}
+}
+
+func (c *talk) took(m event.Move, err error) event.Move {
+	c.t.Helper()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if m.State != nil {
+		c.turn.State = m.State
+	}
+	switch r := m.Send.(type) {
+	case *device.Get:
+		c.asked = r.ID
+	case *device.Operate:
+		c.asked = r.ID
+	case *device.Add:
+		c.asked = r.ID
+	case *device.Set:
+		c.asked = r.ID
+	}
+	return m
+}
+
+func (c *talk) begin() event.Move {
+	c.t.Helper()
+	return c.took(c.flow.Begin(c.t.Context(), c.turn, c.input()))
+}
+
+// begun goes on.
+func (c *talk) begun() *talk { c.t.Helper(); c.begin(); return c }
+
+func (c *talk) on(ev event.DeviceEvent) event.Move {
+	c.t.Helper()
+	if ev.At.IsZero() {
+		c.turn.Now = c.turn.Now.Add(time.Second)
+		ev.At = c.turn.Now
+	}
+	return c.took(c.flow.Continue(c.turn, ev))
+}
+
+// then is on, and goes on.
+func (c *talk) then(ev event.DeviceEvent) *talk { c.t.Helper(); c.on(ev); return c }
+
+// answer is one to the last request.
+func (c *talk) answer(a event.Answer) event.DeviceEvent {
+	a.MessageID = c.asked
+	return event.DeviceEvent{Kind: event.KindAnswer, Answer: &a}
+}
+
+func (c *talk) shows(s show) event.DeviceEvent { return c.answer(event.Answer{Params: s.params()}) }
+
+// named is an answer to a request of some purpose.
+func named(purpose string, a event.Answer) event.DeviceEvent {
+	a.MessageID = "m-" + purpose
+	return event.DeviceEvent{Kind: event.KindAnswer, Answer: &a}
+}
+
+func (c *talk) faults(code int) event.DeviceEvent {
+	return c.answer(event.Answer{Fault: &event.Fault{Code: code, Text: "no"}})
+}
+
+func (c *talk) taken() event.DeviceEvent {
+	return c.answer(event.Answer{Results: []event.Result{{Path: "p"}}})
+}
+
+func refused(c *talk, code int) event.DeviceEvent {
+	return c.answer(event.Answer{Results: []event.Result{{Path: "p", Fault: &event.Fault{Code: code, Text: "no"}}}})
+}
+
+var (
+	connected = event.DeviceEvent{Kind: event.KindConnected}
+	booted    = event.DeviceEvent{Kind: event.KindBooted, Cause: "LocalReboot"}
+	longAgo   = noon.Add(-time.Hour)
+	nothing   = event.DeviceEvent{Kind: event.KindOther}
+)
+
+func past(ev event.DeviceEvent) event.DeviceEvent { ev.At = longAgo; return ev }
+
+func news(kind event.Kind, key string, f *event.Fault) event.DeviceEvent {
+	return event.DeviceEvent{Kind: kind, CommandKey: key, Fault: f}
+}
+
+// told puts a move into words.
+func told(m event.Move) string {
+	var words []string
+	switch r := m.Send.(type) {
+	case nil:
+	case *device.Get:
+		words = append(words, "get "+strings.TrimPrefix(r.ID, "m-"))
+	case *device.Operate:
+		words = append(words, "operate "+strings.TrimPrefix(r.Command, "Device.DeviceInfo.FirmwareImage."))
+	case *device.Add:
+		words = append(words, fmt.Sprintf("add %d", len(r.Objects)))
+	case *device.Set:
+		words = append(words, fmt.Sprintf("set %d", len(r.Objects)))
+	}
+	switch done := m.Done.(type) {
+	case nil:
+	case upgrade.Accepted:
+		words = append(words, fmt.Sprintf("accepted %s %d", done.CommandKey, done.ReportSeconds))
+		if done.Running {
+			words = append(words, "running")
+		}
+	case upgrade.Report:
+		words = append(words, "reported")
+		if done.TransferredAt != nil {
+			words = append(words, "transferred")
+		}
+	case upgrade.Inspection:
+		words = append(words, "inspected "+done.Active.Path+" to "+done.Target.Path)
+	case upgrade.Verification:
+		words = append(words, "verified "+done.SoftwareVersion)
+	case map[string]string:
+		words = append(words, "rollback: "+done["rollback"])
+	}
+	if m.Failed != nil {
+		words = append(words, string(m.Failed.Name))
+	}
+	for word, is := range map[string]bool{"ignored": m.Ignore} {
+		if is {
+			words = append(words, word)
+		}
+	}
+	if m.Once {
+		words = append(words, "once")
+	}
+	if m.KeepNews {
+		words = append(words, "kept")
+	}
+	if len(words) == 0 {
+		return "nothing"
+	}
+	return strings.Join(words, ", ")
+}
+
+type row struct {
+	name string
+	step event.Step
+	play func(c *talk) event.Move
+	want string
+}
+
+func TestConversations(t *testing.T) {
+	d, a, r := event.StepKey("x", upgrade.Download, 1), event.StepKey("x", upgrade.Activate, 1), event.StepKey("x", upgrade.Rollback, 1)
+	d2 := event.StepKey("x", upgrade.Download, 2)
+	busy, failure := 7005, &event.Fault{Code: 7022, Text: "404"}
+	busy = device.CodeBusy
+	interrupted := &event.Fault{Code: device.CodeCommandFailure, Text: "did not complete before reboot"}
+	sixteen := func(c *talk) *talk {
+		for range 16 {
+			c.then(connected).then(c.shows(old))
+		}
+		return c
+	}
+	for _, row := range []row{
+		// Inspect.
+		{"looks", upgrade.Inspect, func(c *talk) event.Move { return c.begin() }, "get look"},
+		{"looks again when it is back", upgrade.Inspect, func(c *talk) event.Move { return c.begun().on(connected) }, "get return"},
+		{"does not heed what was before", upgrade.Inspect, func(c *talk) event.Move { return c.begun().on(past(booted)) }, "ignored"},
+		{"does not heed other news", upgrade.Inspect, func(c *talk) event.Move { return c.begun().on(nothing) }, "ignored"},
+		{"does not heed an answer to nothing", upgrade.Inspect, func(c *talk) event.Move { return c.begun().on(named("x", event.Answer{})) }, "ignored"},
+		{"is refused", upgrade.Inspect, func(c *talk) event.Move { c.begin(); return c.on(c.faults(7006)) }, "Device.Refused"},
+		{"subscribes", upgrade.Inspect, func(c *talk) event.Move { c.begin(); return c.on(c.shows(old)) }, "add 4"},
+		{"is subscribed", upgrade.Inspect, func(c *talk) event.Move { c.begin(); c.on(c.shows(old)); return c.on(c.taken()) }, "inspected " + image1 + " to " + image2},
+		{"was subscribed already", upgrade.Inspect, func(c *talk) event.Move { c.begin(); c.on(c.shows(old)); return c.on(refused(c, device.CodeDuplicate)) }, "inspected " + image1 + " to " + image2},
+		{"may not subscribe", upgrade.Inspect, func(c *talk) event.Move { c.begin(); c.on(c.shows(old)); return c.on(refused(c, 7006)) }, "Device.Refused"},
+		{"may not subscribe at all", upgrade.Inspect, func(c *talk) event.Move { c.begin(); c.on(c.shows(old)); return c.on(c.faults(7006)) }, "Device.Refused"},
+		{"subscribes before it has looked", upgrade.Inspect, func(c *talk) event.Move {
+			return c.begun().on(named("add", event.Answer{Results: []event.Result{{}}}))
+		}, "ignored"},
+		{"repairs before it has looked", upgrade.Inspect, func(c *talk) event.Move { return c.begun().on(named("set", event.Answer{})) }, "ignored"},
+		{"has no images", upgrade.Inspect, func(c *talk) event.Move { c.begin(); return c.on(c.shows(show{software: "1"})) }, "Upgrade.NotEligible"},
+		{"does not tell which image runs", upgrade.Inspect, func(c *talk) event.Move {
+			c.begin()
+			return c.on(c.shows(show{software: "1", images: [][3]string{{"1", "Available"}, {"1", "Available"}}}))
+		}, "Upgrade.NotEligible"},
+		{"tells it by the status", upgrade.Inspect, func(c *talk) event.Move {
+			c.begin()
+			c.on(c.shows(show{software: "1", images: [][3]string{{"0", "Available"}, {"1", "Active"}}}))
+			return c.on(c.taken())
+		}, "inspected " + image2 + " to " + image1},
+		{"tells it by the version", upgrade.Inspect, func(c *talk) event.Move {
+			c.begin()
+			c.on(c.shows(show{software: "1", images: [][3]string{{"0", "Available"}, {"1", "Available"}}}))
+			return c.on(c.taken())
+		}, "inspected " + image2 + " to " + image1},
+		{"is up to date", upgrade.Inspect, func(c *talk) event.Move { c.begin(); return c.on(c.shows(upgraded)) }, "Upgrade.UpToDate"},
+		{"is busy", upgrade.Inspect, func(c *talk) event.Move { c.begin(); return c.on(c.shows(old.at("Download()", "k"))) }, "Device.Busy"},
+		{"cannot be activated separately", upgrade.Inspect, func(c *talk) event.Move { c.separate().begin(); return c.on(c.shows(oldSingle)) }, "Upgrade.NotEligible"},
+		{"has one image", upgrade.Inspect, func(c *talk) event.Move { c.begin(); c.on(c.shows(oldSingle)); return c.on(c.taken()) }, "inspected " + image1 + " to " + image1},
+		{"prefers the image that has it", upgrade.Inspect, func(c *talk) event.Move {
+			c.begin()
+			three := staged
+			three.images = [][3]string{{"1", "Available"}, {"", "NoImage"}, {"2", "Available"}}
+			c.on(c.shows(three))
+			return c.on(c.taken())
+		}, "inspected " + image1 + " to Device.DeviceInfo.FirmwareImage.3."},
+
+		// Download.
+		{"asks for the image", upgrade.Download, func(c *talk) event.Move { return c.begin() }, "operate 2.Download(), once"},
+		{"has the image already", upgrade.Download, func(c *talk) event.Move {
+			c.set("inspect", upgrade.Inspection{Active: upgrade.Image{Path: image1}, Target: upgrade.Image{Path: image2, Version: "2", Status: "Available"}})
+			return c.begin()
+		}, "Next.Activate"},
+		{"looks at a retry", upgrade.Download, func(c *talk) event.Move { return c.again().begin() }, "get look@0"},
+		{"is taken", upgrade.Download, func(c *talk) event.Move { c.begin(); return c.on(c.taken()) }, "accepted " + d + " 4500"},
+		{"is taken, activation apart", upgrade.Download, func(c *talk) event.Move { c.separate().begin(); return c.on(c.taken()) }, "accepted " + d + " 3600"},
+		{"is refused", upgrade.Download, func(c *talk) event.Move { c.begin(); return c.on(refused(c, 7002)) }, "Device.Refused"},
+		{"is refused as a whole", upgrade.Download, func(c *talk) event.Move { c.begin(); return c.on(c.faults(7002)) }, "Device.Refused"},
+		{"matches nothing", upgrade.Download, func(c *talk) event.Move { c.begin(); return c.on(c.answer(event.Answer{})) }, "Device.Refused"},
+		{"looks when it is busy", upgrade.Download, func(c *talk) event.Move { c.begin(); return c.on(refused(c, busy)) }, "get busy@1"},
+		{"was busy with ours", upgrade.Download, func(c *talk) event.Move {
+			c.begin()
+			c.on(refused(c, busy))
+			return c.on(c.shows(old.at("Download()", d)))
+		}, "accepted " + d + " 4500"},
+		{"was busy with another", upgrade.Download, func(c *talk) event.Move {
+			c.begin()
+			c.on(refused(c, busy))
+			return c.on(c.shows(old.at("Download()", "k")))
+		}, "Device.Busy"},
+		{"was busy without a trace", upgrade.Download, func(c *talk) event.Move { c.begin(); c.on(refused(c, busy)); return c.on(c.shows(old)) }, "Device.Busy"},
+		{"may not be looked at", upgrade.Download, func(c *talk) event.Move { c.again().begin(); return c.on(c.faults(7006)) }, "Device.Refused"},
+		{"asks again after it was away", upgrade.Download, func(c *talk) event.Move {
+			c.begun().then(connected)
+			return c.on(c.shows(old))
+		}, "operate 2.Download(), once"},
+		{"looks when it is back", upgrade.Download, func(c *talk) event.Move { return c.begun().on(connected) }, "get return@1"},
+		{"does not heed an old connection", upgrade.Download, func(c *talk) event.Move { return c.begun().on(past(connected)) }, "ignored"},
+		{"does not heed an old restart", upgrade.Download, func(c *talk) event.Move { return c.begun().on(past(booted)) }, "ignored"},
+		{"does not heed other news", upgrade.Download, func(c *talk) event.Move { return c.begun().on(nothing) }, "ignored"},
+		{"does not heed an old look", upgrade.Download, func(c *talk) event.Move {
+			c.begin()
+			return c.on(named("return@0", event.Answer{Params: old.params()}))
+		}, "ignored"},
+		{"looks after a restart", upgrade.Download, func(c *talk) event.Move { return c.begun().on(booted) }, "get return@1, kept"},
+		{"restarted by our command", upgrade.Download, func(c *talk) event.Move {
+			return c.begun().on(event.DeviceEvent{Kind: event.KindBooted, CommandKey: d})
+		}, "accepted " + d + " 4500, kept"},
+		{"has news before its answer", upgrade.Download, func(c *talk) event.Move { return c.begun().on(news(event.KindTransferComplete, d, failure)) }, "accepted " + d + " 4500, kept"},
+		{"runs it already", upgrade.Download, func(c *talk) event.Move { c.again().begin(); return c.on(c.shows(upgraded)) }, "accepted " + d2 + " 4500, running"},
+		{"has it already", upgrade.Download, func(c *talk) event.Move { c.again().begin(); return c.on(c.shows(staged)) }, "Next.Activate"},
+		{"has failed meanwhile", upgrade.Download, func(c *talk) event.Move { c.again().begin(); return c.on(c.shows(with("DownloadFailed"))) }, "Download.Failed"},
+		{"was another image", upgrade.Download, func(c *talk) event.Move { c.again().begin(); return c.on(c.shows(with("ValidationFailed"))) }, "Download.ChecksumMismatch"},
+		{"could not be installed", upgrade.Download, func(c *talk) event.Move { c.again().begin(); return c.on(c.shows(with("InstallationFailed"))) }, "Download.Failed"},
+		{"is asked for again", upgrade.Download, func(c *talk) event.Move { c.again().begin(); return c.on(c.shows(with("ActivationFailed"))) }, "operate 2.Download(), once"},
+		{"is not asked for without end", upgrade.Download, func(c *talk) event.Move {
+			c = sixteen(c.begun()).then(connected)
+			return c.on(c.shows(old))
+		}, "Device.NoReport"},
+
+		// Activate.
+		{"asks for the restart", upgrade.Activate, func(c *talk) event.Move { return c.separate().begin() }, "operate 2.Activate(), once"},
+		{"looks at a retry", upgrade.Activate, func(c *talk) event.Move { return c.separate().again().begin() }, "get look@0"},
+		{"is taken", upgrade.Activate, func(c *talk) event.Move { c.separate().begin(); return c.on(c.taken()) }, "accepted " + a + " 900"},
+		{"is taken, with a window", upgrade.Activate, func(c *talk) event.Move {
+			c.separate().document(func(d *event.Document) { d.Activation.Window = &event.Window{Start: "13:00", End: "14:00"} }).begin()
+			c.turn.Now = noon
+			return c.on(c.taken())
+		}, "accepted " + a + " 8099"},
+		{"is refused", upgrade.Activate, func(c *talk) event.Move { c.separate().begin(); return c.on(refused(c, 7006)) }, "Device.Refused"},
+		{"fails at once", upgrade.Activate, func(c *talk) event.Move { c.separate().begin(); return c.on(refused(c, device.CodeCommandFailure)) }, "Activate.Failed"},
+		{"looks when it is busy", upgrade.Activate, func(c *talk) event.Move { c.separate().begin(); return c.on(refused(c, busy)) }, "get busy@1"},
+		{"was busy with ours", upgrade.Activate, func(c *talk) event.Move {
+			c.separate().begin()
+			c.on(refused(c, busy))
+			return c.on(c.shows(staged.at("Activate()", a)))
+		}, "accepted " + a + " 900"},
+		{"was busy with another", upgrade.Activate, func(c *talk) event.Move {
+			c.separate().begin()
+			c.on(refused(c, busy))
+			return c.on(c.shows(staged.at("Activate()", "k")))
+		}, "Device.Busy"},
+		{"was busy without a trace", upgrade.Activate, func(c *talk) event.Move {
+			c.separate().begin()
+			c.on(refused(c, busy))
+			return c.on(c.shows(staged))
+		}, "Device.Busy"},
+		{"is over", upgrade.Activate, func(c *talk) event.Move { return c.separate().begun().on(news(event.KindCommandComplete, a, nil)) }, "accepted " + a + " 900, kept"},
+		{"has failed", upgrade.Activate, func(c *talk) event.Move { return c.separate().begun().on(news(event.KindCommandComplete, a, failure)) }, "Activate.Failed"},
+		{"restarted by our command", upgrade.Activate, func(c *talk) event.Move {
+			return c.separate().begun().on(event.DeviceEvent{Kind: event.KindBooted, CommandKey: a})
+		}, "accepted " + a + " 900, kept"},
+		{"restarted by itself", upgrade.Activate, func(c *talk) event.Move { return c.separate().begun().on(booted) }, "get return@1, kept"},
+		{"does not heed an old restart", upgrade.Activate, func(c *talk) event.Move { return c.separate().begun().on(past(booted)) }, "ignored"},
+		{"looks when it is back", upgrade.Activate, func(c *talk) event.Move { return c.separate().begun().on(connected) }, "get return@1"},
+		{"does not heed an old connection", upgrade.Activate, func(c *talk) event.Move { return c.separate().begun().on(past(connected)) }, "ignored"},
+		{"does not heed other news", upgrade.Activate, func(c *talk) event.Move { return c.separate().begun().on(nothing) }, "ignored"},
+		{"does not heed an old look", upgrade.Activate, func(c *talk) event.Move {
+			return c.separate().begun().on(named("return@0", event.Answer{Params: old.params()}))
+		}, "ignored"},
+		{"may not be looked at", upgrade.Activate, func(c *talk) event.Move { c.separate().again().begin(); return c.on(c.faults(7006)) }, "Device.Refused"},
+		{"runs it already", upgrade.Activate, func(c *talk) event.Move { c.separate().again().begin(); return c.on(c.shows(upgraded)) }, "accepted " + event.StepKey("x", upgrade.Activate, 2) + " 900, running"},
+		{"has lost the image", upgrade.Activate, func(c *talk) event.Move { c.separate().again().begin(); return c.on(c.shows(old)) }, "Activate.Failed"},
+		{"is asked for again", upgrade.Activate, func(c *talk) event.Move { c.separate().again().begin(); return c.on(c.shows(staged)) }, "operate 2.Activate(), once"},
+		{"is not asked for without end", upgrade.Activate, func(c *talk) event.Move {
+			c.separate().begin()
+			for range 15 {
+				c.then(connected).then(c.shows(staged))
+			}
+			c.then(connected)
+			return c.on(c.shows(staged))
+		}, "Device.NoReport"},
+
+		// AwaitReport.
+		{"waits", upgrade.AwaitReport, func(c *talk) event.Move { return c.begin() }, "nothing"},
+		{"looks at a retry", upgrade.AwaitReport, func(c *talk) event.Move { return c.again().begin() }, "get look@0"},
+		{"runs it by now", upgrade.AwaitReport, func(c *talk) event.Move {
+			return c.set("download", upgrade.Accepted{CommandKey: d, Running: true, At: noon}).begin()
+		}, "reported"},
+		{"runs it after its activation", upgrade.AwaitReport, func(c *talk) event.Move {
+			return c.activated().set("activate", upgrade.Accepted{CommandKey: a, Running: true, At: noon}).begin()
+		}, "reported"},
+		{"has the image", upgrade.AwaitReport, func(c *talk) event.Move { return c.begun().on(news(event.KindTransferComplete, d, nil)) }, "nothing"},
+		{"has it, told twice", upgrade.AwaitReport, func(c *talk) event.Move {
+			return c.begun().then(news(event.KindTransferComplete, d, nil)).on(news(event.KindCommandComplete, d, nil))
+		}, "nothing"},
+		{"has it, and waits to be activated", upgrade.AwaitReport, func(c *talk) event.Move {
+			return c.separate().begun().on(news(event.KindTransferComplete, d, nil))
+		}, "Next.Activate"},
+		{"has it, which is known", upgrade.AwaitReport, func(c *talk) event.Move {
+			return c.activated().begun().on(news(event.KindTransferComplete, d, nil))
+		}, "nothing"},
+		{"has restarted with it", upgrade.AwaitReport, func(c *talk) event.Move {
+			return c.begun().then(news(event.KindTransferComplete, d, nil)).on(event.DeviceEvent{Kind: event.KindBooted, CommandKey: d})
+		}, "reported, transferred"},
+		{"has restarted with something new", upgrade.AwaitReport, func(c *talk) event.Move {
+			return c.begun().on(event.DeviceEvent{Kind: event.KindBooted, FirmwareUpdated: true})
+		}, "reported"},
+		{"has restarted, by Activate", upgrade.AwaitReport, func(c *talk) event.Move {
+			return c.activated().begun().on(event.DeviceEvent{Kind: event.KindBooted, CommandKey: a})
+		}, "reported"},
+		{"is activated", upgrade.AwaitReport, func(c *talk) event.Move { return c.activated().begun().on(news(event.KindCommandComplete, a, nil)) }, "reported"},
+		{"could not be activated", upgrade.AwaitReport, func(c *talk) event.Move {
+			return c.activated().begun().on(news(event.KindCommandComplete, a, failure))
+		}, "Activate.Failed"},
+		{"does not heed an old restart", upgrade.AwaitReport, func(c *talk) event.Move { return c.begun().on(past(booted)) }, "ignored"},
+		{"does not heed an old connection", upgrade.AwaitReport, func(c *talk) event.Move { return c.begun().on(past(connected)) }, "ignored"},
+		{"does not heed other news", upgrade.AwaitReport, func(c *talk) event.Move { return c.begun().on(nothing) }, "ignored"},
+		{"looks when it is back", upgrade.AwaitReport, func(c *talk) event.Move { return c.begun().on(connected) }, "get return@0"},
+		{"has restarted by itself", upgrade.AwaitReport, func(c *talk) event.Move { return c.begun().on(booted) }, "get boot@0"},
+		{"was interrupted", upgrade.AwaitReport, func(c *talk) event.Move { return c.begun().on(news(event.KindCommandComplete, d, interrupted)) }, "get boot@0"},
+		{"was interrupted, and downloads again", upgrade.AwaitReport, func(c *talk) event.Move {
+			c.begun().then(booted)
+			return c.on(c.shows(old))
+		}, "Next.Download"},
+		{"was interrupted too often", upgrade.AwaitReport, func(c *talk) event.Move {
+			c.tried(upgrade.Download, 4).begun().then(booted)
+			return c.on(c.shows(old))
+		}, "Download.Failed"},
+		{"has failed, and is looked at", upgrade.AwaitReport, func(c *talk) event.Move { return c.begun().on(news(event.KindTransferComplete, d, failure)) }, "get fault@0, once"},
+		{"has failed, told twice", upgrade.AwaitReport, func(c *talk) event.Move {
+			return c.begun().then(news(event.KindTransferComplete, d, failure)).on(news(event.KindCommandComplete, d, failure))
+		}, "nothing"},
+		{"has failed, told again much later", upgrade.AwaitReport, func(c *talk) event.Move {
+			c.begun().then(news(event.KindTransferComplete, d, failure))
+			c.turn.Now = c.turn.Now.Add(5 * time.Second)
+			return c.on(news(event.KindTransferComplete, d, failure))
+		}, "get fault@0, once"},
+		{"has failed", upgrade.AwaitReport, func(c *talk) event.Move {
+			c.begun().then(news(event.KindTransferComplete, d, failure))
+			return c.on(c.shows(with("DownloadFailed")))
+		}, "Download.Failed"},
+		{"was another image", upgrade.AwaitReport, func(c *talk) event.Move {
+			c.begun().then(news(event.KindTransferComplete, d, failure))
+			return c.on(c.shows(with("ValidationFailed")))
+		}, "Download.ChecksumMismatch"},
+		{"has failed, and the look for it was lost", upgrade.AwaitReport, func(c *talk) event.Move {
+			c.begun().then(news(event.KindTransferComplete, d, failure)).then(connected)
+			return c.on(c.shows(with("DownloadFailed")))
+		}, "Download.Failed"},
+		{"shows no failure that was told", upgrade.AwaitReport, func(c *talk) event.Move {
+			return c.begun().on(named("fault@0", event.Answer{Params: old.params()}))
+		}, "Download.Failed"},
+		{"runs it", upgrade.AwaitReport, func(c *talk) event.Move { c.begun().then(connected); return c.on(c.shows(upgraded)) }, "reported"},
+		{"may not be looked at", upgrade.AwaitReport, func(c *talk) event.Move { c.begun().then(connected); return c.on(c.faults(7006)) }, "nothing"},
+		{"is at work", upgrade.AwaitReport, func(c *talk) event.Move {
+			c.begun().then(booted)
+			return c.on(c.shows(old.at("Download()", d)))
+		}, "nothing"},
+		{"has done nothing yet", upgrade.AwaitReport, func(c *talk) event.Move { c.begun().then(connected); return c.on(c.shows(old)) }, "nothing"},
+		{"did not boot", upgrade.AwaitReport, func(c *talk) event.Move { c.begun().then(connected); return c.on(c.shows(with("ActivationFailed"))) }, "Activate.Failed"},
+		{"is complete, and waits to be activated", upgrade.AwaitReport, func(c *talk) event.Move {
+			c.separate().begun().then(connected)
+			return c.on(c.shows(staged))
+		}, "Next.Activate"},
+		{"restarted before it was activated", upgrade.AwaitReport, func(c *talk) event.Move { c.begun().then(booted); return c.on(c.shows(staged)) }, "Next.Activate"},
+		{"does not become active", upgrade.AwaitReport, func(c *talk) event.Move {
+			c.activated().tried(upgrade.Activate, 3).begun().then(booted)
+			return c.on(c.shows(staged))
+		}, "Activate.Failed"},
+		{"shows at a retry that it failed", upgrade.AwaitReport, func(c *talk) event.Move { c.again().begin(); return c.on(c.shows(with("DownloadFailed"))) }, "Next.Download"},
+
+		// Verify.
+		{"looks", upgrade.Verify, func(c *talk) event.Move { return c.begin() }, "get look@0"},
+		{"looks again when it is back", upgrade.Verify, func(c *talk) event.Move { return c.begun().on(booted) }, "get return@0"},
+		{"does not heed what was before", upgrade.Verify, func(c *talk) event.Move { return c.begun().on(past(booted)) }, "ignored"},
+		{"does not heed other news", upgrade.Verify, func(c *talk) event.Move { return c.begun().on(nothing) }, "ignored"},
+		{"may not be looked at", upgrade.Verify, func(c *talk) event.Move { c.begin(); return c.on(c.faults(7006)) }, "Device.Refused"},
+		{"does not tell", upgrade.Verify, func(c *talk) event.Move { c.begin(); return c.on(c.shows(show{})) }, "Device.NoReport"},
+		{"runs it", upgrade.Verify, func(c *talk) event.Move { c.begin(); return c.on(c.shows(upgraded)) }, "verified 2"},
+		{"runs it, and is to prove it", upgrade.Verify, func(c *talk) event.Move {
+			c.document(func(d *event.Document) { d.Activation.SoakSeconds = 9 }).begin()
+			return c.on(c.shows(upgraded))
+		}, "Next.Soak"},
+		{"runs it still", upgrade.Verify, func(c *talk) event.Move {
+			c.document(func(d *event.Document) { d.Activation.SoakSeconds = 9 }).set("soaked", true).begin()
+			return c.on(c.shows(upgraded))
+		}, "verified 2"},
+		{"runs it no more", upgrade.Verify, func(c *talk) event.Move { c.set("soaked", true).begin(); return c.on(c.shows(staged)) }, "Activate.Failed"},
+		{"runs another", upgrade.Verify, func(c *talk) event.Move { c.begin(); return c.on(c.shows(other)) }, "Verify.WrongVersion"},
+		{"runs the old one", upgrade.Verify, func(c *talk) event.Move { c.begin(); return c.on(c.shows(old)) }, "Activate.Failed"},
+		{"is still at work", upgrade.Verify, func(c *talk) event.Move {
+			c.set("overdue", true).begin()
+			return c.on(c.shows(old.at("Download()", d)))
+		}, "Device.NoReport"},
+		{"is late, and has failed", upgrade.Verify, func(c *talk) event.Move { c.set("overdue", true).begin(); return c.on(c.shows(with("DownloadFailed"))) }, "Download.Failed"},
+		{"is late, and was not activated", upgrade.Verify, func(c *talk) event.Move { c.set("overdue", true).begin(); return c.on(c.shows(staged)) }, "Next.Activate"},
+		{"is late", upgrade.Verify, func(c *talk) event.Move { c.set("overdue", true).begin(); return c.on(c.shows(old)) }, "Device.NoReport"},
+
+		// Rollback.
+		{"is not wanted", upgrade.Rollback, func(c *talk) event.Move {
+			return c.document(func(d *event.Document) { d.Activation.NoRollback = true }).begin()
+		}, "rollback: not wanted"},
+		{"has nothing to go back to", upgrade.Rollback, func(c *talk) event.Move { return c.single().begin() }, "Rollback.Failed"},
+		{"asks for the previous image", upgrade.Rollback, func(c *talk) event.Move { return c.begin() }, "operate 1.Activate(), once"},
+		{"looks at a retry", upgrade.Rollback, func(c *talk) event.Move { return c.again().begin() }, "get look@0"},
+		{"asks again at a retry", upgrade.Rollback, func(c *talk) event.Move { c.again().begin(); return c.on(c.shows(other)) }, "operate 1.Activate(), once"},
+		{"is taken", upgrade.Rollback, func(c *talk) event.Move { c.begin(); return c.on(c.taken()) }, "nothing"},
+		{"is busy", upgrade.Rollback, func(c *talk) event.Move { c.begin(); return c.on(refused(c, busy)) }, "nothing"},
+		{"is refused", upgrade.Rollback, func(c *talk) event.Move { c.begin(); return c.on(refused(c, 7006)) }, "Rollback.Failed"},
+		{"is over", upgrade.Rollback, func(c *talk) event.Move { return c.begun().on(news(event.KindCommandComplete, r, nil)) }, "get boot@1"},
+		{"has failed", upgrade.Rollback, func(c *talk) event.Move { return c.begun().on(news(event.KindCommandComplete, r, failure)) }, "Rollback.Failed"},
+		{"looks after a restart", upgrade.Rollback, func(c *talk) event.Move { return c.begun().on(booted) }, "get boot@1"},
+		{"does not heed an old restart", upgrade.Rollback, func(c *talk) event.Move { return c.begun().on(past(booted)) }, "ignored"},
+		{"looks when it is back", upgrade.Rollback, func(c *talk) event.Move { return c.begun().on(connected) }, "get return@1"},
+		{"does not heed an old connection", upgrade.Rollback, func(c *talk) event.Move { return c.begun().on(past(connected)) }, "ignored"},
+		{"does not heed other news", upgrade.Rollback, func(c *talk) event.Move { return c.begun().on(nothing) }, "ignored"},
+		{"does not heed an old look", upgrade.Rollback, func(c *talk) event.Move {
+			return c.begun().on(named("return@0", event.Answer{Params: old.params()}))
+		}, "ignored"},
+		{"may not be looked at", upgrade.Rollback, func(c *talk) event.Move { c.begun().then(booted); return c.on(c.faults(7006)) }, "nothing"},
+		{"runs the previous one", upgrade.Rollback, func(c *talk) event.Move { c.begun().then(booted); return c.on(c.shows(old)) }, "rollback: runs 1"},
+		{"does not run it yet", upgrade.Rollback, func(c *talk) event.Move { c.begun().then(booted); return c.on(c.shows(other)) }, "nothing"},
+	} {
+		t.Run(string(row.step)+" "+row.name, func(t *testing.T) {
+			if got := told(row.play(newTalk(t, row.step))); got != row.want {
+				t.Errorf("got %q, want %q", got, row.want)
+			}
+		})
+	}
+}
+
+// A Subscription that is there and wrong is set right, and then the inspection ends.
+func TestInspectRepairsSubscriptions(t *testing.T) {
+	c := newTalk(t, upgrade.Inspect)
+	c.begin()
+	move := c.on(c.shows(old))
+	rows := map[string]string{}
+	for i, o := range move.Send.(*device.Add).Objects {
+		for _, s := range o.Settings {
+			v := s.Value
+			if i == 2 && s.Param == "NotifRetry" {
+				v = "false"
+			}
+			rows[device.Subscriptions+strconv.Itoa(i+1)+"."+s.Param] = v
+		}
+	}
+	c = newTalk(t, upgrade.Inspect)
+	c.begin()
+	seen := old.params()
+	for k, v := range rows {
+		seen[k] = v
+	}
+	if got := told(c.on(c.answer(event.Answer{Params: seen}))); got != "set 1" {
+		t.Fatalf("got %q", got)
+	}
+	if got := told(c.on(c.faults(7006))); got != "Device.Refused" {
+		t.Errorf("refused: got %q", got)
+	}
+	if got := told(c.on(c.taken())); got != "inspected "+image1+" to "+image2 {
+		t.Errorf("repaired: got %q", got)
+	}
+	// One is missing and one is wrong: added first, then repaired.
+	for k := range rows {
+		if strings.HasPrefix(k, device.Subscriptions+"1.") {
+			delete(seen, k)
+		}
+	}
+	c = newTalk(t, upgrade.Inspect)
+	c.begin()
+	if got := told(c.on(c.answer(event.Answer{Params: seen}))); got != "add 1" {
+		t.Fatalf("got %q", got)
+	}
+	if got := told(c.on(c.taken())); got != "set 1" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestDownloadSaysWhatTheImageIs(t *testing.T) {
+	c := newTalk(t, upgrade.Download)
+	m := c.begin()
+	args := m.Send.(*device.Operate).Args
+	for name, want := range map[string]string{
+		"URL": "https://example.com/2.bin", "AutoActivate": "true", "FileSize": "7", "CheckSum": "ab", "CheckSumAlgorithm": "SHA-256",
+	} {
+		if args[name] != want {
+			t.Errorf("%s is %q, want %q", name, args[name], want)
+		}
+	}
+	key := c.key(upgrade.Download, 1)
+	if m.Send.(*device.Operate).Key != key || m.Commands[key] != image2+"Download()" {
+		t.Errorf("key %q, commands %v", m.Send.(*device.Operate).Key, m.Commands)
+	}
+	// What an earlier pass through the step ended with is no news any more.
+	c = newTalk(t, upgrade.Download).set("download", upgrade.Accepted{CommandKey: key}).again()
+	if m = c.begin(); len(m.Commands) != 1 || m.Commands[c.key(upgrade.Download, 2)] == "" {
+		t.Errorf("waits for %v", m.Commands)
+	}
+}
+
+func TestMistakesOfOursAreErrors(t *testing.T) {
+	broken := errors.New("broken")
+	c := newTalk(t, upgrade.Download)
+	c.flow = upgrade.New("self::fleetstep", images{broken})
+	if _, err := c.flow.Begin(t.Context(), c.turn, c.input()); !errors.Is(err, broken) {
+		t.Errorf("no address: %v", err)
+	}
+	c.flow = upgrade.New("self::fleetstep", nil)
+	if _, err := c.flow.Begin(t.Context(), c.turn, c.input()); err == nil {
+		t.Error("a function without images has an address")
+	}
+	for name, change := range map[string]func(*event.StepInput){
+		"no inspection":       func(in *event.StepInput) { in.Results = json.RawMessage(`{}`) },
+		"unreadable results":  func(in *event.StepInput) { in.Results = json.RawMessage(`[]`) },
+		"unreadable document": func(in *event.StepInput) { in.Input.Document = json.RawMessage(`[]`) },
+		"unknown step":        func(in *event.StepInput) { in.Step = "DANCE" },
+	} {
+		in := c.input()
+		change(&in)
+		if _, err := c.flow.Begin(t.Context(), c.turn, in); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	c.turn.State = json.RawMessage(`[]`)
+	if _, err := c.flow.Continue(c.turn, booted); err == nil {
+		t.Error("unreadable memory: no error")
+	}
+	c.turn.State, c.turn.Step = json.RawMessage(`{}`), "DANCE"
+	if _, err := c.flow.Continue(c.turn, booted); err == nil {
+		t.Error("unknown step: no error")
+	}
+}
