@@ -23,10 +23,10 @@ export CGO_ENABLED = 0
 .PHONY: run rehearse build test test-race test-restart test-crash test-ablation lint fmt dist proto synth synth-check deploy build-lambdas \
 	lint-template bench bench-jsonata fuzz clean
 
-run: build ## one whole campaign on this machine: DEVICES=25 EVENT=file FAULTS=all
+run: build ## one whole job on this machine: DEVICES=25 EVENT=file FAULTS=all
 	bin/fleetstep demo --devices $(DEVICES) --event $(EVENT) --faults "$(FAULTS)"
 
-rehearse: ## a campaign in virtual time, without sockets: DEVICES=10000 SEED=7 FAULTS=all
+rehearse: ## a job in virtual time, without sockets: DEVICES=10000 SEED=7 FAULTS=all
 	$(BUILD) -o bin/fleetstep ./cmd/fleetstep
 	bin/fleetstep rehearse --devices $(DEVICES) --seed $(SEED) --event $(EVENT) --faults "$(FAULTS)"
 
@@ -42,10 +42,10 @@ test: ## all tests; the last lines say how many recorded cases passed
 test-race: ## all tests with the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race ./...
 
-test-restart: build ## kill -9 at 30 random moments of a 100-device campaign
+test-restart: build ## kill -9 at 30 random moments of a 100-device job
 	FLEETSTEP_BIN=$(CURDIR)/bin FLEETSTEP_RESTARTS=30 $(GO) test -count=1 -timeout 20m -v -run TestRestarts ./internal/restarttest
 
-test-crash: ## end the cloud at each write of a campaign and of a state machine, in virtual time
+test-crash: ## end the cloud at each write of a job and of a state machine, in virtual time
 	FLEETSTEP_CRASHES=all $(GO) test -count=1 -timeout 60m -v -run Survive ./internal/localcloud
 	FLEETSTEP_CRASHES=all $(GO) test -count=1 -timeout 60m -v -run Survive ./internal/rehearsal -rapid.checks=1500
 

@@ -15,16 +15,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetstep/fleetstep/internal/cli"
-	"github.com/fleetstep/fleetstep/internal/demo"
+	"github.com/fleetstep/fleetstep/internal/trial"
 )
 
 func demoCommand(env *cli.Env) *cobra.Command {
-	var d demo.Config
+	var d trial.Config
 	var lambdaDir, dataDir string
 	c := &cobra.Command{
 		Use:   "demo",
-		Short: "Play one whole campaign on a local cloud of its own",
-		Long: `Plays one whole campaign on this machine: starts a local cloud on free ports with
+		Short: "Play one whole job on a local cloud of its own",
+		Long: `Plays one whole job on this machine: starts a local cloud on free ports with
 an empty data folder, uploads a firmware image that it makes, connects simulated
 agents, invokes create-job with a payload, shows the progress and ends with a line
 SUMMARY {...}. Exit code 0 only if every device ended as it should.`,
@@ -45,13 +45,13 @@ SUMMARY {...}. Exit code 0 only if every device ended as it should.`,
 	f.StringVar(&d.Faults, "faults", "", "which agents are difficult (see: fleetstep simulate --list-faults)")
 	f.Uint64Var(&d.Seed, "seed", 1, "seed of everything random")
 	f.IntVar(&d.Image, "image-size", 256<<10, "bytes of the firmware image")
-	f.DurationVar(&d.Timeout, "timeout", 10*time.Minute, "give up on the campaign after this time")
+	f.DurationVar(&d.Timeout, "timeout", 10*time.Minute, "give up on the job after this time")
 	f.StringVar(&lambdaDir, "lambda-dir", "", "folder with a bootstrap for each function (default: lambda beside this program)")
 	f.StringVar(&dataDir, "data-dir", "", "data folder of the local cloud, kept afterwards (default: a temporary one)")
 	return c
 }
 
-func runDemo(ctx context.Context, d demo.Config, lambdaDir, dataDir string) (err error) {
+func runDemo(ctx context.Context, d trial.Config, lambdaDir, dataDir string) (err error) {
 	if dataDir == "" {
 		if dataDir, err = os.MkdirTemp("", "fleetstep-"); err != nil {
 			return err
@@ -74,7 +74,7 @@ func runDemo(ctx context.Context, d demo.Config, lambdaDir, dataDir string) (err
 		return err
 	}
 	d.Stack, d.Broker, d.Residue = where.Stack, where.MQTTS, where.Endpoint+"/_localcloud/residue"
-	return demo.Run(ctx, d)
+	return trial.Run(ctx, d)
 }
 
 // process is a running "fleetstep local".

@@ -15,8 +15,8 @@ func rehearseCommand(env *cli.Env) *cobra.Command {
 	r := rehearsal.Config{Env: env}
 	c := &cobra.Command{
 		Use:   "rehearse",
-		Short: "Play one whole campaign in virtual time",
-		Long: `Plays one whole campaign in virtual time, in this process and without a socket:
+		Short: "Play one whole job in virtual time",
+		Long: `Plays one whole job in virtual time, in this process and without a socket:
 the same template, state machine, rules, functions and agents as fleetstep demo,
 and hours in seconds. Ends with a line SUMMARY {...}; exit code 0 only if every
 device ended as it should and nothing is left behind.
@@ -25,7 +25,7 @@ One seed is one run: the digest in the summary, over all execution histories and
 final states, is the same on any machine. A run that fails prints the command
 that repeats it.`,
 		Example: `  fleetstep rehearse --devices 1000 --seed 7 --faults all
-  fleetstep rehearse --devices 200 --event my-campaign.json`,
+  fleetstep rehearse --devices 200 --event my-job.json`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return cli.UsageError{Err: fmt.Errorf("rehearse takes no argument %q", args[0])}
@@ -34,7 +34,7 @@ that repeats it.`,
 				return cli.UsageError{Err: fmt.Errorf("--devices: %d; at least 1 is needed", r.Devices)}
 			}
 			if os.Getenv("GOGC") == "" {
-				debug.SetGCPercent(200) // collections run beside the campaign; more garbage costs more in page faults
+				debug.SetGCPercent(200) // collections run beside the job; more garbage costs more in page faults
 			}
 			_, err := rehearsal.Run(c.Context(), r)
 			return err
@@ -46,7 +46,7 @@ that repeats it.`,
 	f.StringVar(&r.Faults, "faults", "", "which agents are difficult (see: fleetstep simulate --list-faults)")
 	f.StringVar(&r.Event, "event", "events/create-job.json", "payload for create-job")
 	f.IntVar(&r.Image, "image-size", 16<<10, "bytes of the firmware image")
-	f.DurationVar(&r.Timeout, "timeout", 0, "give up on the campaign after this virtual time (default 8 days)")
-	f.DurationVar(&r.Every, "every", 0, "look at the campaign this often in virtual time (default 10 s)")
+	f.DurationVar(&r.Timeout, "timeout", 0, "give up on the job after this virtual time (default 8 days)")
+	f.DurationVar(&r.Every, "every", 0, "look at the job this often in virtual time (default 10 s)")
 	return c
 }

@@ -66,16 +66,16 @@ var never = []struct {
 	{"internal/workflow/stepfunctions", []string{"internal/workflow/dynamodb", "internal/workflow/iot"}, "an adapter knows one outside system"},
 	{"internal/workflow/iot", []string{"internal/workflow/dynamodb", "internal/workflow/stepfunctions"}, "an adapter knows one outside system"},
 
-	{"internal/functions", []string{cloud, "internal/simulator/...", "internal/cli", "internal/demo"}, "the functions do not know where they run"},
+	{"internal/functions", []string{cloud, "internal/simulator/...", "internal/cli", "internal/trial"}, "the functions do not know where they run"},
 	{"internal/simulator/...", []string{"internal/device/...", cloud, sdk}, "an agent is neither a controller nor a cloud"},
 	{"internal/cli", []string{cloud, "internal/functions", "internal/simulator/..."}, "the command reaches any account by its endpoint alone"},
-	{"internal/demo", []string{cloud, "internal/functions"}, "the demonstration reaches a cloud by its endpoint alone"},
+	{"internal/trial", []string{cloud, "internal/functions"}, "a trial reaches a cloud by its endpoint alone"},
 	{"internal/provision", []string{cloud, "internal/simulator/..."}, "it makes the same calls on AWS and on a local cloud"},
 	{"lambdas/...", []string{cloud, "internal/cli", "internal/simulator/..."}, "the functions do not know where they run"},
 	{"infra/...", []string{cloud, "internal/functions"}, "the stack does not know where it runs"},
 
 	{cloud, []string{event, "internal/usp", proto, "statemachines", "internal/jobs/...", "internal/workflow/...", "internal/device/...", "internal/flow/...", "internal/functions/...",
-		"internal/simulator/...", "internal/cli", "internal/demo", "internal/provision", "infra/...", "lambdas/..."}, "the local cloud knows nothing of firmware"},
+		"internal/simulator/...", "internal/cli", "internal/trial", "internal/provision", "infra/...", "lambdas/..."}, "the local cloud knows nothing of firmware"},
 	{"internal/localcloud/scheduler", []string{"internal/localcloud/store", "internal/localcloud/awsapi"}, "it lies under everything"},
 	{"internal/localcloud/store", []string{"internal/localcloud/scheduler", "internal/localcloud/awsapi"}, "it lies under every service"},
 	{"internal/localcloud/awsapi", []string{"internal/localcloud/store"}, "the wire keeps no state"},
@@ -110,7 +110,7 @@ var alone = []struct {
 	{"github.com/spf13/cobra", []string{"internal/cli", "cmd/..."}, "commands are one place's business"},
 	{sdk, []string{
 		"internal/jobs/s3", "internal/jobs/iotjobs", "internal/jobs/sns", "internal/workflow/dynamodb", "internal/workflow/stepfunctions", "internal/workflow/iot", "internal/device/iotdataplane", "internal/flow/upgrade/s3",
-		"internal/functions", "internal/cli", "internal/provision", "internal/demo", "internal/rehearsal/...", "cmd/...",
+		"internal/functions", "internal/cli", "internal/provision", "internal/trial", "internal/rehearsal/...", "cmd/...",
 		"internal/localcloud", // signs the URLs in job documents
 	}, "adapters call AWS; the local cloud is what is called"},
 	{"internal/functions", []string{"lambdas/...", "internal/rehearsal/..."}, "the wiring is for whoever runs the functions"},

@@ -31,7 +31,7 @@ type Env struct {
 }
 
 // ErrFailed ends a command with exit code 1 after it has said why itself.
-var ErrFailed = errors.New("the campaign did not succeed on every device")
+var ErrFailed = errors.New("the job did not succeed on every device")
 
 // UsageError ends a command with exit code 2.
 type UsageError struct{ Err error }
@@ -104,7 +104,7 @@ AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY.`,
 		return UsageError{fmt.Errorf("%w (see %s --help)", err, c.CommandPath())}
 	})
 	group(root)
-	job := &cobra.Command{Use: "job", Short: "Create, list, describe, watch and cancel campaigns"}
+	job := &cobra.Command{Use: "job", Short: "Create, list, describe, watch and cancel jobs"}
 	group(job)
 	job.AddCommand(jobCreate(env), jobList(env), jobDescribe(env), jobWatch(env), jobCancel(env))
 	root.AddCommand(job)

@@ -179,7 +179,7 @@ func TestHelp(t *testing.T) {
 		"--help":              "AWS_ENDPOINT_URL",
 		"help":                "fleetstep [command]",
 		"job":                 "fleetstep job [command]",
-		"job --help":          "Create, list, describe, watch and cancel campaigns",
+		"job --help":          "Create, list, describe, watch and cancel jobs",
 		"job create --help":   "--firmware-version 2.0.0 --target",
 		"job list -h":         "--status IN_PROGRESS",
 		"job describe --help": "fleetstep job describe JOB",
@@ -406,7 +406,7 @@ func TestJobWatchEndsWithTheFailures(t *testing.T) {
 	if r.code != 1 || r.text != "" || !strings.HasSuffix(r.out, "1 rejected\n"+failures) {
 		t.Errorf("exit code %d, %q\n%s", r.code, r.text, r.out)
 	}
-	// Nobody failed, and yet the campaign was stopped.
+	// Nobody failed, and yet the job was stopped.
 	a := account(describe("CANCELED", "", `"numberOfSucceededThings":7`))
 	for k := range a {
 		if strings.Contains(k, "/things?") {

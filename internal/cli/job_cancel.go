@@ -13,8 +13,8 @@ func jobCancel(env *Env) *cobra.Command {
 	var comment string
 	c := &cobra.Command{
 		Use:   "cancel JOB",
-		Short: "Stop a campaign: no further device begins",
-		Long: `Cancels a campaign. Devices that have not begun do not begin; devices in the
+		Short: "Stop a job: no further device begins",
+		Long: `Cancels a job. Devices that have not begun do not begin; devices in the
 middle of their upgrade finish it, unless --force is given, which ends their
 workflow and leaves them where they are.`,
 		Example: `  fleetstep job cancel fw-2-0-0-7a57f8c2b3c01f4e --comment "too many failures on model X"

@@ -18,8 +18,8 @@ func jobCreate(env *Env) *cobra.Command {
 	var watch bool
 	c := &cobra.Command{
 		Use:   "create",
-		Short: "Create a campaign from a payload, or from a version and a target",
-		Long: `Creates a campaign by invoking the stack's create-job function, and prints its
+		Short: "Create a job from a payload, or from a version and a target",
+		Long: `Creates a job by invoking the stack's create-job function, and prints its
 job id. The same payload twice gives the same job.
 
 The payload is a file, standard input (-), or made from --firmware-version and

@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// State is a campaign as it is now.
+// State is a job as it is now.
 type State struct {
 	JobID    string    `json:"jobId"`
 	Status   string    `json:"status"`
@@ -55,7 +55,7 @@ type Failure struct {
 	Detail string `json:"detail,omitempty"`
 }
 
-// Describe reads a campaign's state, without the failures.
+// Describe reads a job's state, without the failures.
 func Describe(ctx context.Context, api *iot.Client, job string) (*State, error) {
 	out, err := api.DescribeJob(ctx, &iot.DescribeJobInput{JobId: &job})
 	if err != nil {
@@ -126,7 +126,7 @@ func jobDescribe(env *Env) *cobra.Command {
 	var most int
 	c := &cobra.Command{
 		Use:     "describe JOB",
-		Short:   "Show a campaign: its status, its devices by status, its failures by reason",
+		Short:   "Show a job: its status, its devices by status, its failures by reason",
 		Example: "  fleetstep job describe fw-2-0-0-7a57f8c2b3c01f4e",
 		Args:    oneJob,
 		RunE: func(c *cobra.Command, args []string) error {

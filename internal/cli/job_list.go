@@ -15,7 +15,7 @@ func jobList(env *Env) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "list",
-		Short: "List the campaigns of the account and region",
+		Short: "List the jobs of the account and region",
 		Example: `  fleetstep job list
   fleetstep job list --status IN_PROGRESS`,
 		Args: NoArgs,

@@ -12,8 +12,8 @@ import (
 func jobWatch(env *Env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "watch JOB",
-		Short: "Show a campaign's progress until it ends",
-		Long: `Shows a campaign's progress until it ends: a bar on a terminal, otherwise a line
+		Short: "Show a job's progress until it ends",
+		Long: `Shows a job's progress until it ends: a bar on a terminal, otherwise a line
 whenever a number changes. Exits with 0 if every device succeeded, with 1 after
 listing those that did not.`,
 		Example: "  fleetstep job watch fw-2-0-0-7a57f8c2b3c01f4e",
@@ -64,7 +64,7 @@ func (s *State) Ended() bool {
 	return s.Status != "IN_PROGRESS" && s.Status != "SCHEDULED" && s.Counts.Queued == 0 && s.Counts.InProgress == 0
 }
 
-// Progress shows states of a campaign one after another.
+// Progress shows states of a job one after another.
 type Progress struct {
 	env   *Env
 	start time.Time

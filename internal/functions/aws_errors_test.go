@@ -20,9 +20,9 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/device"
 	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/functions/environment"
 	"github.com/fleetstep/fleetstep/internal/jobs"
 	"github.com/fleetstep/fleetstep/internal/workflow"
-	"github.com/fleetstep/fleetstep/proto/uspmsg"
 )
 
 // refusing answers every request of one operation with one error, others as told.
@@ -66,19 +66,19 @@ func (r *refusing) Do(q *http.Request) (*http.Response, error) {
 
 // calls are the calls of the adapters, wired as the functions are.
 func calls(p *parts) map[string]func(context.Context) error {
-	st, steps := p.store(), p.steps("arn:aws:states:us-east-1:123456789012:stateMachine:m")
+	st, steps := p.store(), p.machine()
 	control, executions, images := p.control("t"), p.executions(), p.images("bucket")
-	at := time.Unix(1_700_000_000, 0)
-	claim := workflow.Claim{Job: "j", ExecutionNumber: 1, Execution: "e", ClaimedAt: at, Deadline: at, ExpiresAt: at, Rev: 1}
-	await := workflow.Await{Step: event.StepInspect, Token: "token", Job: "j", Execution: "e", Rev: 1, Since: at, ExpiresAt: at}
+	at, owner, op := time.Unix(1_700_000_000, 0), event.JobOwner("j"), event.FirmwareUpgrade
+	claim := workflow.Claim{Owner: owner, Operation: op, ExecutionNumber: 1, Execution: "e", ClaimedAt: at, Deadline: at, ExpiresAt: at, Rev: 1}
+	await := workflow.Await{Step: "INSPECT", Token: "token", Owner: owner, Execution: "e", Rev: 1, Since: at, ExpiresAt: at}
 	greeting := workflow.Greeting{Endpoint: "os::1", At: at}
 	ignore := func(_ any, err error) error { return err }
 	return map[string]func(context.Context) error{
 		"Load": func(ctx context.Context) error { return ignore(st.Load(ctx, "t")) },
 		"PutPending": func(ctx context.Context) error {
-			return st.PutPending(ctx, "t", workflow.Pending{Job: "j", At: at, ExpiresAt: at})
+			return st.PutPending(ctx, "t", workflow.Pending{Owner: owner, Operation: op, At: at, ExpiresAt: at})
 		},
-		"DropPending": func(ctx context.Context) error { return st.DropPending(ctx, "t", "j", 1) },
+		"DropPending": func(ctx context.Context) error { return st.DropPending(ctx, "t", owner, 1) },
 		"Claim":       func(ctx context.Context) error { return st.Claim(ctx, "t", claim, nil) },
 		"Register": func(ctx context.Context) error {
 			return st.Register(ctx, "t", workflow.Registration{Claim: claim, Await: await})
@@ -86,7 +86,7 @@ func calls(p *parts) map[string]func(context.Context) error {
 		"Advance": func(ctx context.Context) error { return st.Advance(ctx, "t", await) },
 		"Finish":  func(ctx context.Context) error { return st.Finish(ctx, "t", await, nil) },
 		"Finish with versions": func(ctx context.Context) error {
-			return st.Finish(ctx, "t", await, &event.Learnt{SoftwareVersion: "2"})
+			return st.Finish(ctx, "t", await, map[string]string{"softwareVersion": "2"})
 		},
 		"PutNews": func(ctx context.Context) error {
 			return st.PutNews(ctx, "t", "e", event.DeviceEvent{Kind: event.KindBooted, At: at}, at)
@@ -95,18 +95,20 @@ func calls(p *parts) map[string]func(context.Context) error {
 		"Greet":    func(ctx context.Context) error { return st.Greet(ctx, "t", greeting) },
 		"Bind":     func(ctx context.Context) error { return st.Bind(ctx, "t", greeting, workflow.Binding{}) },
 		"Release": func(ctx context.Context) error {
-			return st.Release(ctx, workflow.Device{Thing: "t", Claim: &claim}, "e", "j", 1)
+			return st.Release(ctx, workflow.Device{Thing: "t", Claim: &claim}, "e", owner, 1)
 		},
 		"Succeed": func(ctx context.Context) error { return steps.Succeed(ctx, "token", 1) },
 		"Fail":    func(ctx context.Context) error { return steps.Fail(ctx, "token", event.Failure{}) },
-		"Start":   func(ctx context.Context) error { return steps.Start(ctx, "e", event.ExecutionInput{}) },
-		"Running": func(ctx context.Context) error { _, _, err := steps.Running(ctx, "e"); return err },
-		"Stop":    func(ctx context.Context) error { return steps.Stop(ctx, "e", event.Failure{}) },
+		"Start": func(ctx context.Context) error {
+			return steps.Start(ctx, event.ExecutionInput{Execution: "e", Operation: op})
+		},
+		"Running": func(ctx context.Context) error { _, _, err := steps.Running(ctx, op, "e"); return err },
+		"Stop":    func(ctx context.Context) error { return steps.Stop(ctx, op, "e", event.Failure{}) },
 
 		"Endpoint": func(ctx context.Context) error { return ignore(p.things().Endpoint(ctx, "t")) },
 		"Template": func(ctx context.Context) error { return ignore(control.Template(ctx)) },
 		"Create": func(ctx context.Context) error {
-			return ignore(control.Create(ctx, jobs.Campaign{JobID: "j", Request: event.Request{Targets: []string{"x"}}}))
+			return ignore(control.Create(ctx, jobs.Job{JobID: "j", Request: event.Request{Targets: []string{"x"}}}))
 		},
 		"Describe": func(ctx context.Context) error { return ignore(control.Describe(ctx, "j")) },
 		"TargetExists": func(ctx context.Context) error {
@@ -119,7 +121,7 @@ func calls(p *parts) map[string]func(context.Context) error {
 		},
 		"Status": func(ctx context.Context) error { return ignore(executions.Status(ctx, "t", "j", 1)) },
 		"Send": func(ctx context.Context) error {
-			return p.sender().Send(ctx, "t", event.DeviceState{Endpoint: "os::1"}, &device.Request{Message: &uspmsg.Msg{}})
+			return p.sender().Send(ctx, "t", event.DeviceState{Endpoint: "os::1"}, &device.Get{ID: "m"})
 		},
 		"Image": func(ctx context.Context) error {
 			return ignore(images.Describe(ctx, event.S3Object{Bucket: "bucket", Key: "k"}))
@@ -221,9 +223,9 @@ func outcomeOf(err error, times int, want string) string {
 func awsParts(t *testing.T, server *refusing) *parts {
 	t.Helper()
 	p := newParts(t.Context(), Vars(map[string]string{
-		event.EnvTable: "table", event.EnvJobsEndpoint: "https://x.iot", event.EnvDataEndpoint: "https://x.iot",
-		event.EnvOutcomeTopic: "arn:aws:sns:us-east-1:123456789012:t", event.EnvControllerEndpoint: "self::c",
-		event.EnvAgentTopic: "a/{thing}", event.EnvControllerTopic: "c/{thing}",
+		environment.Table: "table", environment.StateMachine: "arn:aws:states:us-east-1:123456789012:stateMachine:m", environment.JobsEndpoint: "https://x.iot", environment.DataEndpoint: "https://x.iot",
+		environment.OutcomeTopic: "arn:aws:sns:us-east-1:123456789012:t", environment.ControllerEndpoint: "self::c",
+		environment.AgentTopic: "a/{thing}", environment.ControllerTopic: "c/{thing}",
 	}, io.Discard), aws.Config{
 		Region: "us-east-1", HTTPClient: server, Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", ""),
 		Retryer: func() aws.Retryer {

@@ -19,8 +19,8 @@ type CreateJob func(ctx context.Context, payload json.RawMessage) (event.Created
 func NewCreateJob(ctx context.Context, env Env, cfg aws.Config, now func() time.Time) (CreateJob, error) {
 	p := newParts(ctx, env, cfg, now)
 	creator := &jobs.Creator{
-		Campaigns: p.control(p.must(environment.JobTemplate)),
-		Images:    p.images(p.must(environment.FirmwareBucket)),
+		Jobs:   p.control(p.must(environment.JobTemplate)),
+		Images: p.images(p.must(environment.FirmwareBucket)),
 	}
 	if err := p.err("create-job"); err != nil {
 		return nil, err

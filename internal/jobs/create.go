@@ -29,8 +29,8 @@ type Template struct {
 	Retry      *event.Retry
 }
 
-// Campaign is a job about to be created.
-type Campaign struct {
+// Job is one about to be created.
+type Job struct {
 	JobID       event.JobID
 	Description string
 	Document    json.RawMessage
@@ -40,12 +40,12 @@ type Campaign struct {
 // Existing is a job that is there.
 type Existing struct{ ARN, Description string }
 
-// Campaigns are the jobs of the account.
-type Campaigns interface {
+// Account is where jobs, their template and their targets are.
+type Account interface {
 	// Template reads the job template.
 	Template(ctx context.Context) (Template, error)
 	// Create creates a job and returns its ARN; ErrExists if its id is taken.
-	Create(ctx context.Context, c Campaign) (arn string, err error)
+	Create(ctx context.Context, j Job) (arn string, err error)
 	// Describe finds a job; ErrNotFound.
 	Describe(ctx context.Context, id event.JobID) (Existing, error)
 	// TargetExists reports whether a thing or thing group is there.
@@ -71,8 +71,8 @@ type Images interface {
 
 // Creator creates jobs.
 type Creator struct {
-	Campaigns Campaigns
-	Images    Images
+	Jobs   Account
+	Images Images
 }
 
 // Create checks a payload and makes the job that it asks for. Doing it again with
@@ -91,7 +91,7 @@ func (c *Creator) Create(ctx context.Context, payload []byte) (event.Created, er
 		return event.Created{}, problems
 	}
 	description := describe(req)
-	t, err := c.Campaigns.Template(ctx)
+	t, err := c.Jobs.Template(ctx)
 	if err != nil {
 		return event.Created{}, fmt.Errorf("jobs.Create: job template: %w", err)
 	}
@@ -100,9 +100,9 @@ func (c *Creator) Create(ctx context.Context, payload []byte) (event.Created, er
 		return event.Created{}, fmt.Errorf("jobs.Create: job template: %w", err)
 	}
 	out := event.Created{JobID: id, FirmwareVersion: req.Firmware.Version, Targets: req.Targets}
-	out.JobARN, err = c.Campaigns.Create(ctx, Campaign{JobID: id, Description: description, Document: document, Request: req})
+	out.JobARN, err = c.Jobs.Create(ctx, Job{JobID: id, Description: description, Document: document, Request: req})
 	if errors.Is(err, ErrExists) {
-		there, err := c.Campaigns.Describe(ctx, id)
+		there, err := c.Jobs.Describe(ctx, id)
 		if err != nil {
 			return event.Created{}, fmt.Errorf("jobs.Create: job %s: %w", id, err)
 		}
@@ -150,7 +150,7 @@ func (c *Creator) complete(ctx context.Context, req *event.Request) (event.Probl
 		}
 	}
 	for i, arn := range req.Targets {
-		ok, err := c.Campaigns.TargetExists(ctx, arn)
+		ok, err := c.Jobs.TargetExists(ctx, arn)
 		if err != nil {
 			return nil, err
 		}

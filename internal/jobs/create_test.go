@@ -15,7 +15,7 @@ import (
 // whatever jobs were made.
 type account struct {
 	template jobs.Template
-	jobs     map[event.JobID]jobs.Campaign
+	jobs     map[event.JobID]jobs.Job
 	sha      string
 }
 
@@ -25,12 +25,12 @@ func newAccount() *account {
 			Document:   json.RawMessage(`{"operation":"x","owner":"lab","timeouts":{"rebootSeconds":120}}`),
 			JobMinutes: 99, Retry: &event.Retry{CriteriaList: []event.RetryCriterion{{FailureType: "FAILED", NumberOfRetries: 1}}},
 		},
-		jobs: map[event.JobID]jobs.Campaign{}, sha: strings.Repeat("a", 64),
+		jobs: map[event.JobID]jobs.Job{}, sha: strings.Repeat("a", 64),
 	}
 }
 
 func (a *account) Template(context.Context) (jobs.Template, error) { return a.template, nil }
-func (a *account) Create(_ context.Context, c jobs.Campaign) (string, error) {
+func (a *account) Create(_ context.Context, c jobs.Job) (string, error) {
 	if _, ok := a.jobs[c.JobID]; ok {
 		return "", jobs.ErrExists
 	}
@@ -54,7 +54,7 @@ func (a *account) ByVersion(_ context.Context, version string) ([]event.S3Object
 }
 func (a *account) Where(version string) string { return "s3://firmware/" + version + "/" }
 
-// images answers the other Describe: jobs.Images and jobs.Campaigns share the name.
+// images answers the other Describe: jobs.Images and jobs.Account share the name.
 type images struct{ *account }
 
 func (i images) Describe(_ context.Context, o event.S3Object) (jobs.Image, error) {
@@ -66,7 +66,7 @@ func (i images) Describe(_ context.Context, o event.S3Object) (jobs.Image, error
 }
 
 func create(a *account, payload string) (event.Created, error) {
-	c := &jobs.Creator{Campaigns: a, Images: images{a}}
+	c := &jobs.Creator{Jobs: a, Images: images{a}}
 	return c.Create(context.Background(), []byte(payload))
 }
 

@@ -22,10 +22,10 @@ import (
 
 	"github.com/fleetstep/fleetstep/infra"
 	"github.com/fleetstep/fleetstep/internal/cli"
-	"github.com/fleetstep/fleetstep/internal/demo"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 	"github.com/fleetstep/fleetstep/internal/simulator"
+	"github.com/fleetstep/fleetstep/internal/trial"
 	"github.com/fleetstep/fleetstep/internal/usp"
 )
 
@@ -88,20 +88,20 @@ func (w *world) outputs(ctx context.Context) (map[string]string, error) {
 	return w.cloud.Deploy(ctx, stack, infra.Template, nil) // changes nothing if it is there
 }
 
-func (w *world) plan(ctx context.Context) (demo.Plan, error) {
+func (w *world) plan(ctx context.Context) (trial.Plan, error) {
 	outputs, err := w.outputs(ctx)
 	if err != nil {
-		return demo.Plan{}, err
+		return trial.Plan{}, err
 	}
-	p := demo.Plan{Policy: outputs["DevicePolicyName"], Group: crashGroup, Controller: usp.EndpointID(outputs["ControllerEndpointId"]), Seed: w.seed}
+	p := trial.Plan{Policy: outputs["DevicePolicyName"], Group: crashGroup, Controller: usp.EndpointID(outputs["ControllerEndpointId"]), Seed: w.seed}
 	for i := range crashDevices {
 		p.Things = append(p.Things, simulator.ThingName(i+1))
 	}
 	return p, nil
 }
 
-// trial is a campaign in which the cloud's process dies.
-type trial struct {
+// outage is a campaign in which the cloud's process dies.
+type outage struct {
 	*world
 	ctx     context.Context
 	log     []string
@@ -117,13 +117,13 @@ type trial struct {
 }
 
 // playCrashes plays a campaign to its end. An error tells what is wrong with it.
-func playCrashes(seed uint64, faultList string, crashes []crash) (s *trial, err error) {
+func playCrashes(seed uint64, faultList string, crashes []crash) (s *outage, err error) {
 	base, err := stage()
 	if err != nil {
 		return nil, err
 	}
 	w := &world{sched: scheduler.NewVirtual(seed, base.sched.Now()), seed: seed, store: base.store.Copy(), certificates: base.certificates}
-	s = &trial{world: w, ctx: context.Background(), crashes: crashes}
+	s = &outage{world: w, ctx: context.Background(), crashes: crashes}
 	w.firmware = resuming{s}
 	w.connected = func(l *link) {
 		s.links = append(slices.DeleteFunc(s.links, func(l *link) bool { return l.closed }), l)
@@ -179,7 +179,7 @@ func playCrashes(seed uint64, faultList string, crashes []crash) (s *trial, err 
 }
 
 // arm sets the next crash.
-func (s *trial) arm() {
+func (s *outage) arm() {
 	if len(s.crashes) == 0 {
 		return
 	}
@@ -197,7 +197,7 @@ func (s *trial) arm() {
 }
 
 // start opens a cloud over the store, as "fleetstep local" does.
-func (s *trial) start() error {
+func (s *outage) start() error {
 	if err := s.open(s.ctx); err != nil {
 		return err
 	}
@@ -211,7 +211,7 @@ func (s *trial) start() error {
 
 // until asks until the answer is yes, and starts the cloud again when it is
 // dead.
-func (s *trial) until(what string, ask func() (done bool, instead string)) error {
+func (s *outage) until(what string, ask func() (done bool, instead string)) error {
 	instead := ""
 	for began := s.sched.Now(); s.sched.Now().Sub(began) < 2*time.Hour; {
 		if s.left == nil {
@@ -239,14 +239,14 @@ func (s *trial) until(what string, ask func() (done bool, instead string)) error
 }
 
 // residue is what the operator's checks look at.
-func (s *trial) residue() ([]string, error) {
+func (s *outage) residue() ([]string, error) {
 	left := s.cloud.Residue(s.ctx)
 	items, err := s.items()
 	return append(left, items...), err
 }
 
 // items are those of the table that a finished campaign does not have.
-func (s *trial) items() (left []string, err error) {
+func (s *outage) items() (left []string, err error) {
 	outputs, err := s.outputs(s.ctx)
 	if err != nil {
 		return nil, err
@@ -267,7 +267,7 @@ func (s *trial) items() (left []string, err error) {
 }
 
 // judge compares what became of the devices with what should have.
-func (s *trial) judge() error {
+func (s *outage) judge() error {
 	var wrong []error
 	failures, err := cli.Failures(s.ctx, s.iot, crashJob, crashDevices)
 	if err != nil {
@@ -303,7 +303,7 @@ func (s *trial) judge() error {
 
 // resuming is how devices fetch firmware: while the cloud is away, S3 with it,
 // a transfer waits, as a download client with resumption does.
-type resuming struct{ s *trial }
+type resuming struct{ s *outage }
 
 func (r resuming) Do(req *http.Request) (*http.Response, error) {
 	for {
@@ -348,7 +348,7 @@ func without(fault string) (time.Duration, error) {
 }
 
 // survive plays a campaign with crashes and says what was wrong with it.
-func survive(seed uint64, fault string, crashes []crash) (*trial, error) {
+func survive(seed uint64, fault string, crashes []crash) (*outage, error) {
 	usual, err := without(fault)
 	if err != nil {
 		return nil, fmt.Errorf("without a crash: %w", err)

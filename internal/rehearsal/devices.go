@@ -15,16 +15,16 @@ import (
 
 	"github.com/aws/smithy-go"
 
-	"github.com/fleetstep/fleetstep/internal/demo"
 	"github.com/fleetstep/fleetstep/internal/localcloud"
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iotdataplane"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 	"github.com/fleetstep/fleetstep/internal/simulator"
+	"github.com/fleetstep/fleetstep/internal/trial"
 )
 
-// world is where a rehearsal is played: a demo.World in virtual time.
+// world is where a rehearsal is played: a trial.World in virtual time.
 type world struct {
 	sched   *scheduler.Scheduler
 	seed    uint64
@@ -48,7 +48,7 @@ type world struct {
 	ended        *ending // what all executions came to, once it has been read
 }
 
-var _ demo.World = (*world)(nil)
+var _ trial.World = (*world)(nil)
 
 func errorCode(err error) string {
 	if e, ok := errors.AsType[smithy.APIError](err); ok {
@@ -65,8 +65,8 @@ func (w *world) call(ctx context.Context, service, operation string, in, out any
 	return nil
 }
 
-// Fleet implements demo.World.
-func (w *world) Fleet(ctx context.Context, p demo.Plan) (*simulator.Fleet, string, error) {
+// Fleet implements trial.World.
+func (w *world) Fleet(ctx context.Context, p trial.Plan) (*simulator.Fleet, string, error) {
 	if err := w.register(ctx, p); err != nil {
 		return nil, "", err
 	}
@@ -75,7 +75,7 @@ func (w *world) Fleet(ctx context.Context, p demo.Plan) (*simulator.Fleet, strin
 }
 
 // register makes AWS IoT know the things.
-func (w *world) register(ctx context.Context, p demo.Plan) error {
+func (w *world) register(ctx context.Context, p trial.Plan) error {
 	if p.Group != "" {
 		if err := w.call(ctx, "iot", "CreateThingGroup", map[string]any{"thingGroupName": p.Group}, nil); err != nil {
 			return err
@@ -93,7 +93,7 @@ func (w *world) register(ctx context.Context, p demo.Plan) error {
 }
 
 // build makes the agents.
-func (w *world) build(p demo.Plan) (err error) {
+func (w *world) build(p trial.Plan) (err error) {
 	firmware := w.firmware
 	if firmware == nil {
 		firmware = client{handler: w.handler}
@@ -110,7 +110,7 @@ func (w *world) build(p demo.Plan) (err error) {
 // provision makes a thing with a certificate of its own. All certificates have
 // one key, which nothing depends on here: what counts is which of them a
 // connection shows.
-func (w *world) provision(ctx context.Context, p demo.Plan, thing string, number int64, key ed25519.PrivateKey) error {
+func (w *world) provision(ctx context.Context, p trial.Plan, thing string, number int64, key ed25519.PrivateKey) error {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(number), Subject: pkix.Name{CommonName: thing},
 		NotBefore: start.AddDate(-1, 0, 0), NotAfter: start.AddDate(20, 0, 0),
@@ -146,10 +146,10 @@ func (w *world) provision(ctx context.Context, p demo.Plan, thing string, number
 	return nil
 }
 
-// Residue implements demo.World.
+// Residue implements trial.World.
 func (w *world) Residue(ctx context.Context) ([]string, error) { return w.cloud.Residue(ctx), nil }
 
-// Transitions implements demo.World. The histories are read for the digest.
+// Transitions implements trial.World. The histories are read for the digest.
 func (w *world) Transitions(ctx context.Context, machine string) (float64, error) {
 	end, err := w.ending(ctx)
 	if err != nil {

@@ -14,9 +14,9 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/fleetstep/fleetstep/internal/demo"
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn"
+	"github.com/fleetstep/fleetstep/internal/trial"
 )
 
 type event = sfn.HistoryEvent
@@ -81,10 +81,10 @@ func (w *world) history(ctx context.Context, arn string) iter.Seq2[*event, error
 	}
 }
 
-// ending is what the executions of a campaign that is over came to.
+// ending is what the executions of a job that is over came to.
 type ending struct {
-	executions  []byte                      // SHA-256 of all, by machine and name
-	transitions map[string]demo.Transitions // of those that succeeded, by machine
+	executions  []byte                       // SHA-256 of all, by machine and name
+	transitions map[string]trial.Transitions // of those that succeeded, by machine
 }
 
 // ending reads the executions and their histories, once.
@@ -102,7 +102,7 @@ func (w *world) ending(ctx context.Context) (*ending, error) {
 	if err := json.Unmarshal(machines, &list); err != nil {
 		return nil, err
 	}
-	end := &ending{transitions: map[string]demo.Transitions{}}
+	end := &ending{transitions: map[string]trial.Transitions{}}
 	h := sha256.New()
 	for _, m := range list.StateMachines {
 		var executions []sfn.ExecutionItem
@@ -126,7 +126,7 @@ func (w *world) ending(ctx context.Context) (*ending, error) {
 
 // readAll writes the SHA-256 of each execution and its history to h, in their
 // order. Time has come to its end, so that several may be read at once.
-func (w *world) readAll(ctx context.Context, executions []sfn.ExecutionItem, h io.Writer) (t demo.Transitions, err error) {
+func (w *world) readAll(ctx context.Context, executions []sfn.ExecutionItem, h io.Writer) (t trial.Transitions, err error) {
 	type result struct {
 		sum   [sha256.Size]byte
 		kinds []string
@@ -179,7 +179,7 @@ func (w *world) readOne(ctx context.Context, e sfn.ExecutionItem) (sum [sha256.S
 	return [sha256.Size]byte(h.Sum(nil)), kinds, nil
 }
 
-// digest is the SHA-256, in hex, of what a campaign came to, as JSON documents:
+// digest is the SHA-256, in hex, of what a job came to, as JSON documents:
 // every execution by name, with its history (the hash of each); the job; every
 // device in order, with its facts, its thing and its job execution.
 func (w *world) digest(job string) (string, error) {

@@ -16,7 +16,7 @@ import (
 // direct is a middleware of SDK clients, before all others: it hands the typed
 // input to the service and returns the typed output, so that nothing is
 // serialised, signed, routed and parsed. It is there for the operations that a
-// campaign makes thousands of (outputs); the rest takes the wire. So does an
+// job makes thousands of (outputs); the rest takes the wire. So does an
 // error, for the SDK to make its own typed error of it and to retry where it
 // does: the door has it from awsapi.WithFailure and does not call again.
 type direct struct {

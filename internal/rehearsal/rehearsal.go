@@ -10,11 +10,11 @@ import (
 
 	"github.com/fleetstep/fleetstep/infra"
 	"github.com/fleetstep/fleetstep/internal/cli"
-	"github.com/fleetstep/fleetstep/internal/demo"
 	"github.com/fleetstep/fleetstep/internal/localcloud"
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+	"github.com/fleetstep/fleetstep/internal/trial"
 )
 
 // Config says what to rehearse. Zero values get the defaults in the comments.
@@ -25,35 +25,35 @@ type Config struct {
 	Faults  string // as simulator.ParseFaults reads them
 	Event   string // file with create-job's payload
 	Image   int    // bytes of the firmware image
-	// Timeout is the virtual time after which the campaign is given up: 8 days,
+	// Timeout is the virtual time after which the job is given up: 8 days,
 	// more than a job execution may take.
 	Timeout time.Duration
-	// Every is the virtual time between two looks at the campaign: 10 s.
+	// Every is the virtual time between two looks at the job: 10 s.
 	Every    time.Duration
 	Template []byte // infra.Template
 	// Wire makes every call of the SDK take the whole way, as text over HTTP.
-	// By default those that a campaign makes most are handed over as they are.
+	// By default those that a job makes most are handed over as they are.
 	Wire bool
 	// Logs keeps what functions and state machines log, for a Witness to read.
 	Logs bool
 	// Witness, if set, gets the cloud before anything is deployed on it: a test
-	// may act on it while the campaign runs, and look at it afterwards.
+	// may act on it while the job runs, and look at it afterwards.
 	Witness func(*localcloud.Cloud, *scheduler.Scheduler)
 	// Fault, if set, makes calls fail as AWS's do; see awsapi.Config.
 	Fault awsapi.Fault
 
 	// For tests that record: opened has the world before anything is deployed,
-	// over when the campaign has come to its end.
+	// over when the job has come to its end.
 	opened func(*world)
 	over   func(ctx context.Context, w *world, job string) error
 }
 
 // Summary is the last line's document.
 type Summary struct {
-	demo.Summary
+	trial.Summary
 	Digest         string  `json:"digest"`
 	VirtualSeconds float64 `json:"virtualSeconds"`
-	Seconds        float64 `json:"seconds"` // of the machine's time; hides that of demo.Summary
+	Seconds        float64 `json:"seconds"` // of the machine's time; hides that of trial.Summary
 	PeakMemoryMiB  int     `json:"peakMemoryMiB"`
 }
 
@@ -67,7 +67,7 @@ const (
 // start is the moment at which every rehearsal begins.
 var start = time.Date(2026, time.January, 5, 8, 0, 0, 0, time.UTC)
 
-// Run rehearses a campaign. It returns cli.ErrFailed if a device ended otherwise
+// Run rehearses a job. It returns cli.ErrFailed if a device ended otherwise
 // than it should, or something was left behind; the summary is nil if it did not
 // come that far.
 func Run(ctx context.Context, c Config) (*Summary, error) {
@@ -111,10 +111,10 @@ func run(ctx context.Context, c Config) (summary *Summary, err error) {
 		return nil, fmt.Errorf("deploy the stack %s: %w", stack, err)
 	}
 	fmt.Fprintf(env.Out, "local cloud in virtual time, seed %d, ready in %d ms\n", c.Seed, time.Since(began).Milliseconds())
-	err = demo.Run(ctx, demo.Config{
+	err = trial.Run(ctx, trial.Config{
 		Env: &env, AWS: w.operator(), Stack: stack, Devices: c.Devices, Event: c.Event, Faults: c.Faults, Seed: c.Seed,
 		Image: c.Image, Timeout: c.Timeout, World: w, Every: c.Every,
-		Summarize: func(ctx context.Context, s demo.Summary) (any, error) {
+		Summarize: func(ctx context.Context, s trial.Summary) (any, error) {
 			if c.over != nil {
 				if err := c.over(ctx, w, s.JobID); err != nil {
 					return nil, err

@@ -57,7 +57,7 @@ const (
 
 // AllFaults is every fault there is, in a fixed order.
 var AllFaults = []*Fault{
-	{OfflineAtStart, "appears some time after the campaign began", true, nil},
+	{OfflineAtStart, "appears some time after the job began", true, nil},
 	{NotFound, "its transfer ends with HTTP status 404", false, []string{"Download.Failed"}},
 	{BadChecksum, "the image arrives damaged", false, []string{"Download.ChecksumMismatch"}},
 	{DownloadAborted, "its transfer breaks half way", false, []string{"Download.Failed"}},

@@ -1,5 +1,5 @@
 // Package iotjobs is AWS IoT as jobs needs it: the control plane for jobs, job
-// templates and the registry (Control: jobs.Campaigns, jobs.Registry), and the
+// templates and the registry (Control: jobs.Account, jobs.Registry), and the
 // jobs data plane for job executions (Executions: jobs.Executions). AWS's errors
 // become jobs.ErrExists, ErrNotFound and ErrOver; others are passed on.
 package iotjobs
@@ -31,7 +31,7 @@ func NewControl(api *iot.Client, template string) *Control {
 	return &Control{api: api, template: template}
 }
 
-// Template implements jobs.Campaigns.
+// Template implements jobs.Account.
 func (c *Control) Template(ctx context.Context) (jobs.Template, error) {
 	out, err := c.api.DescribeJobTemplate(ctx, &iot.DescribeJobTemplateInput{JobTemplateId: &c.template})
 	if err != nil {
@@ -77,8 +77,8 @@ func (c *Control) Template(ctx context.Context) (jobs.Template, error) {
 	return t, nil
 }
 
-// Create implements jobs.Campaigns.
-func (c *Control) Create(ctx context.Context, job jobs.Campaign) (string, error) {
+// Create implements jobs.Account.
+func (c *Control) Create(ctx context.Context, job jobs.Job) (string, error) {
 	in := &iot.CreateJobInput{
 		JobId: aws.String(string(job.JobID)), Targets: job.Request.Targets,
 		TargetSelection: types.TargetSelection(job.Request.TargetSelection),
@@ -133,7 +133,7 @@ func positive(n int) *int32 {
 	return aws.Int32(int32(n))
 }
 
-// Describe implements jobs.Campaigns.
+// Describe implements jobs.Account.
 func (c *Control) Describe(ctx context.Context, id event.JobID) (jobs.Existing, error) {
 	out, err := c.api.DescribeJob(ctx, &iot.DescribeJobInput{JobId: aws.String(string(id))})
 	if notFound(err) {
@@ -145,7 +145,7 @@ func (c *Control) Describe(ctx context.Context, id event.JobID) (jobs.Existing, 
 	return jobs.Existing{ARN: aws.ToString(out.Job.JobArn), Description: aws.ToString(out.Job.Description)}, nil
 }
 
-// TargetExists implements jobs.Campaigns. What is looked up by its name must have
+// TargetExists implements jobs.Account. What is looked up by its name must have
 // the very ARN: one of another account or region may have the same name.
 func (c *Control) TargetExists(ctx context.Context, arn string) (bool, error) {
 	found, err := c.find(ctx, arn)

@@ -133,7 +133,7 @@ func TestCreateSendsWhatWasAsked(t *testing.T) {
 			"jobExecutionsRetryConfig":{"criteriaList":[{"failureType":"FAILED","numberOfRetries":1}]}}`},
 	} {
 		control, p := newControl(t, map[string][]answer{"PUT /jobs/fw-2": ok(`{"jobArn":"arn:job","jobId":"fw-2"}`)})
-		arn, err := control.Create(t.Context(), jobs.Campaign{JobID: "fw-2", Description: "d", Document: json.RawMessage(`{"a":1}`), Request: c.in})
+		arn, err := control.Create(t.Context(), jobs.Job{JobID: "fw-2", Description: "d", Document: json.RawMessage(`{"a":1}`), Request: c.in})
 		if err != nil || arn != "arn:job" {
 			t.Fatalf("%s: got %s, %v", name, arn, err)
 		}
@@ -154,7 +154,7 @@ func sameJSON(t *testing.T, a, b string) bool {
 	return reflect.DeepEqual(v[0], v[1])
 }
 
-var smallest = jobs.Campaign{JobID: "j", Request: event.Request{Targets: []string{"arn:aws:iot:us-east-1:123456789012:thing/t"}}}
+var smallest = jobs.Job{JobID: "j", Request: event.Request{Targets: []string{"arn:aws:iot:us-east-1:123456789012:thing/t"}}}
 
 func TestATakenIDIsToldApartFromOtherRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // the SDK tries again at a limit

@@ -1,4 +1,4 @@
-package demo
+package trial
 
 import (
 	"bytes"
@@ -142,7 +142,7 @@ const stack = `<DescribeStacksResponse><DescribeStacksResult><Stacks><member><St
 <member><OutputKey>StateMachineArn</OutputKey><OutputValue>arn:aws:states:us-east-1:123456789012:stateMachine:m</OutputValue></member>
 </Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>`
 
-// over is the account after a campaign of devices.
+// over is the account after a job of devices.
 func over(t *testing.T, succeeded, failed int) *cloud {
 	c := &cloud{t: t, answers: map[string]string{
 		"DescribeStacks":                stack,
@@ -194,7 +194,7 @@ func play(t *testing.T, c *cloud, p *place, change func(*Config)) (out string, e
 	return out, err
 }
 
-func TestACampaignThatWentWell(t *testing.T) {
+func TestAJobThatWentWell(t *testing.T) {
 	c, p := over(t, 3, 0), &place{version: "2.0.0", transitions: 4.5}
 	out, err := play(t, c, p, nil)
 	if err != nil {
@@ -257,7 +257,7 @@ func TestWhatWentWrongIsAProblem(t *testing.T) {
 			c := over(t, 3, 0)
 			c.answers["GET /jobs/fw-2"] = strings.Replace(c.answers["GET /jobs/fw-2"], "COMPLETED", "IN_PROGRESS", 1)
 			return c
-		}, place{version: "2.0.0"}, "the campaign is not over after 1m0s"},
+		}, place{version: "2.0.0"}, "the job is not over after 1m0s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, err := play(t, c.cloud(), &c.place, nil)

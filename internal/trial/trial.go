@@ -1,4 +1,4 @@
-package demo
+package trial
 
 import (
 	"bytes"
@@ -34,19 +34,19 @@ type Config struct {
 	Faults  string // as simulator.ParseFaults reads them
 	Seed    uint64
 	Image   int           // bytes of the firmware image
-	Timeout time.Duration // for the campaign
+	Timeout time.Duration // for the job
 
-	// World is where the campaign is played; nil is over the network, by Broker,
+	// World is where the job is played; nil is over the network, by Broker,
 	// RootCAs and Residue.
 	World World
-	// Every is how often the campaign is looked at; 0 is four times a second.
+	// Every is how often the job is looked at; 0 is four times a second.
 	Every time.Duration
 	// Summarize makes the document of the last line; nil leaves the Summary as
 	// it is.
 	Summarize func(context.Context, Summary) (any, error)
 }
 
-// World is where a campaign is played other than over the network.
+// World is where a job is played other than over the network.
 type World interface {
 	// Fleet makes AWS IoT know the things of a plan and returns their agents,
 	// switched off, and how they connect, in a word or two.
@@ -58,7 +58,7 @@ type World interface {
 	Transitions(ctx context.Context, stateMachineARN string) (float64, error)
 }
 
-// Plan describes the devices of a campaign.
+// Plan describes the devices of a job.
 type Plan struct {
 	Things        []string
 	Policy, Group string
@@ -90,7 +90,7 @@ type Summary struct {
 	TransitionsPerUpgrade float64 `json:"transitionsPerUpgrade"`
 }
 
-// run is one demonstration on its way.
+// run is a trial on its way.
 type run struct {
 	Config
 	clients
@@ -104,7 +104,7 @@ type run struct {
 	start   time.Time
 }
 
-// Run runs the demonstration. It returns cli.ErrFailed if a device ended
+// Run plays a trial. It returns cli.ErrFailed if a device ended
 // otherwise than it should, or something was left behind.
 func Run(ctx context.Context, c Config) error {
 	r := &run{Config: c, clients: newClients(c.AWS)}
@@ -286,7 +286,7 @@ func (r *run) conclude(ctx context.Context, s *cli.State, fleet *simulator.Fleet
 func (r *run) judge(s *cli.State, failures []cli.Failure, fleet *simulator.Fleet) []string {
 	var complaints []string
 	if !s.Ended() {
-		complaints = append(complaints, fmt.Sprintf("the campaign is not over after %s: %s, %s", r.Timeout, s.Status, s.Counts))
+		complaints = append(complaints, fmt.Sprintf("the job is not over after %s: %s, %s", r.Timeout, s.Status, s.Counts))
 	}
 	if s.Counts.Total() != r.Devices {
 		complaints = append(complaints, fmt.Sprintf("the job reached %d devices of %d", s.Counts.Total(), r.Devices))

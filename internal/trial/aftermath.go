@@ -1,4 +1,4 @@
-package demo
+package trial
 
 import (
 	"context"
@@ -19,7 +19,7 @@ import (
 	sfntypes "github.com/aws/aws-sdk-go-v2/service/sfn/types"
 )
 
-// clients are the services that a demonstration talks to.
+// clients are the services that a trial talks to.
 type clients struct {
 	cloudformation *cloudformation.Client
 	dynamodb       *dynamodb.Client
@@ -40,12 +40,12 @@ func newClients(cfg aws.Config) clients {
 	}
 }
 
-// settle is how long what is under way at the campaign's end may take: a
+// settle is how long what is under way at the job's end may take: a
 // function's asynchronous invocation that failed is tried again after one
 // minute, and after two more.
 const settle = 200 * time.Second
 
-// residue lists what a finished campaign must not leave behind: open
+// residue lists what a finished job must not leave behind: open
 // executions, claims, tokens, pending items, news, undelivered messages. It
 // asks until nothing is left or settle has passed.
 func (r *run) residue(ctx context.Context) ([]string, error) {
