@@ -106,10 +106,10 @@ func (m *mallory) try(a attack, victim string) string {
 	if a.will != "" {
 		hello.WillMessage = &paho.WillMessage{Topic: a.will, Payload: lie, QoS: 1, Retain: a.retain}
 	}
-	if hello.ClientID == m.name {
-		m.calm()
-	}
-	if ack, err := client.Connect(ctx, hello); err != nil {
+	done := m.calm()
+	ack, err := client.Connect(ctx, hello)
+	done()
+	if err != nil {
 		if a.as == "" && !a.victims {
 			m.t.Fatalf("%s: connecting as itself: %v", a.name, err)
 		}

@@ -105,14 +105,14 @@ type mallory struct {
 	controller usp.EndpointID
 	session    simulator.Session // as itself
 	ears       ears
-	connected  time.Time // as itself, the last time
+	connected  time.Time // as itself, at the latest
 }
 
 // calm waits until it may connect as itself again: AWS IoT takes one connection
-// a second of a client ID.
-func (m *mallory) calm() {
+// a second of a client ID. Call what it returns once connected.
+func (m *mallory) calm() (done func()) {
 	time.Sleep(time.Until(m.connected.Add(1100 * time.Millisecond)))
-	m.connected = time.Now()
+	return func() { m.connected = time.Now() }
 }
 
 // intruder provisions one and connects it as itself.
@@ -132,7 +132,6 @@ func (c *campaign) intruder(name string, endpoint func(string) event.EndpointID)
 // itself connects it as itself.
 func (m *mallory) itself() {
 	m.t.Helper()
-	m.calm()
 	var err error
 	if m.session, err = m.connect(m.own, m.name, m.name, &m.ears); err != nil {
 		m.t.Fatalf("%s may be itself: %v", m.name, err)
@@ -159,6 +158,9 @@ func (m *mallory) connect(certificate tls.Certificate, clientID, listensAs strin
 	}})
 	if err != nil {
 		m.t.Fatal(err)
+	}
+	if clientID == m.name {
+		defer m.calm()()
 	}
 	return transport.Connect(m.t.Context(), simulator.Connection{ClientID: clientID, Topic: "usp/v1/agent/" + listensAs}, h)
 }
