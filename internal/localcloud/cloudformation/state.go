@@ -10,11 +10,11 @@ import (
 )
 
 var (
-	stacks     = store.NewTable[stackRecord]("cloudformation.stack")         // name
-	deleted    = store.NewTable[stackRecord]("cloudformation.deleted")       // ARN
-	resources  = store.NewTable[resourceRecord]("cloudformation.resource")   // stack, logical id
-	events     = store.NewTable[eventRecord]("cloudformation.event")         // ARN of the stack, number counted down: the newest first
-	changeSets = store.NewTable[changeSetRecord]("cloudformation.changeset") // ARN of the stack, name
+	stacks     = store.NewTable[stackRecord]("cloudformation.stack").Versions(store.JSON)         // name
+	deleted    = store.NewTable[stackRecord]("cloudformation.deleted").Versions(store.JSON)       // ARN
+	resources  = store.NewTable[resourceRecord]("cloudformation.resource").Versions(store.JSON)   // stack, logical id
+	events     = store.NewTable[eventRecord]("cloudformation.event").Versions(store.JSON)         // ARN of the stack, number counted down: the newest first
+	changeSets = store.NewTable[changeSetRecord]("cloudformation.changeset").Versions(store.JSON) // ARN of the stack, name
 )
 
 // stackRecord is a stack.

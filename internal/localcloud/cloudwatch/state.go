@@ -3,13 +3,13 @@ package cloudwatch
 import "github.com/fleetstep/fleetstep/internal/localcloud/store"
 
 var (
-	metrics    = store.NewTable[metric]("cloudwatch.metric")         // key: namespace, name, dimensions
-	buckets    = store.NewTable[bucket]("cloudwatch.bucket")         // key: namespace, name, dimensions, start, width, unit
-	alarms     = store.NewTable[alarm]("cloudwatch.alarm")           // key: name
-	history    = store.NewTable[historyItem]("cloudwatch.history")   // key: alarm, ms, id
-	actions    = store.NewTable[action]("cloudwatch.action")         // key: ms, id; actions still to be run
-	dashboards = store.NewTable[dashboard]("cloudwatch.dashboard")   // key: name
-	tags       = store.NewTable[map[string]string]("cloudwatch.tag") // key: ARN
+	metrics    = store.NewTable[metric]("cloudwatch.metric").Versions(store.JSON)         // key: namespace, name, dimensions
+	buckets    = store.NewTable[bucket]("cloudwatch.bucket").Versions(store.JSON)         // key: namespace, name, dimensions, start, width, unit
+	alarms     = store.NewTable[alarm]("cloudwatch.alarm").Versions(store.JSON)           // key: name
+	history    = store.NewTable[historyItem]("cloudwatch.history").Versions(store.JSON)   // key: alarm, ms, id
+	actions    = store.NewTable[action]("cloudwatch.action").Versions(store.JSON)         // key: ms, id; actions still to be run
+	dashboards = store.NewTable[dashboard]("cloudwatch.dashboard").Versions(store.JSON)   // key: name
+	tags       = store.NewTable[map[string]string]("cloudwatch.tag").Versions(store.JSON) // key: ARN
 )
 
 // Dimension is a name and value that belong to a metric's identity.

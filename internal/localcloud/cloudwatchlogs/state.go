@@ -8,9 +8,9 @@ import (
 )
 
 var (
-	groups  = store.NewTable[group]("cloudwatchlogs.group")   // key: name
-	streams = store.NewTable[stream]("cloudwatchlogs.stream") // key: group, name
-	events  = store.NewTable[event]("cloudwatchlogs.event")   // key: group, stream, time in ms, number
+	groups  = store.NewTable[group]("cloudwatchlogs.group").Versions(store.JSON)   // key: name
+	streams = store.NewTable[stream]("cloudwatchlogs.stream").Versions(store.JSON) // key: group, name
+	events  = store.NewTable[event]("cloudwatchlogs.event")                        // key: group, stream, time in ms, number
 )
 
 // group is a log group; times are milliseconds since the epoch.

@@ -54,10 +54,10 @@ type accessKey struct {
 // Roles and users are kept under their name in lower case, because IAM names
 // are unique without regard to case.
 var (
-	roleTable   = store.NewTable[entity]("iam.role")
-	userTable   = store.NewTable[entity]("iam.user")
-	policyTable = store.NewTable[managedPolicy]("iam.policy") // ARN
-	keyTable    = store.NewTable[accessKey]("iam.accesskey")  // access key ID
+	roleTable   = store.NewTable[entity]("iam.role").Versions(store.JSON)
+	userTable   = store.NewTable[entity]("iam.user").Versions(store.JSON)
+	policyTable = store.NewTable[managedPolicy]("iam.policy").Versions(store.JSON) // ARN
+	keyTable    = store.NewTable[accessKey]("iam.accesskey").Versions(store.JSON)  // access key ID
 	// userKeyTable finds the keys of a user: user, access key ID.
 	userKeyTable = store.NewTable[struct{}]("iam.userkey")
 	// attachmentTable finds who has a managed policy: ARN, kind, name.

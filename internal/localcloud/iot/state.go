@@ -78,30 +78,30 @@ type connectivity struct {
 type mark = []byte // a row of an index: the key says all
 
 var (
-	thingTable     = store.NewTable[thing]("iot.thing")
-	thingTypeTable = store.NewTable[thingType]("iot.thingtype")
+	thingTable     = store.NewTable[thing]("iot.thing").Versions(store.JSON)
+	thingTypeTable = store.NewTable[thingType]("iot.thingtype").Versions(store.JSON)
 	thingsOfType   = store.NewTable[mark]("iot.thingtypething") // type, thing
-	groupTable     = store.NewTable[group]("iot.group")
+	groupTable     = store.NewTable[group]("iot.group").Versions(store.JSON)
 	childTable     = store.NewTable[mark]("iot.groupchild") // parent, child
 	memberTable    = store.NewTable[mark]("iot.member")     // group, thing
 	memberOfTable  = store.NewTable[mark]("iot.memberof")   // thing, group
 
-	certificateTable = store.NewTable[certificate]("iot.certificate")
-	certificateOrder = store.NewTable[mark]("iot.certificateorder") // created, id
-	thingPrincipal   = store.NewTable[string]("iot.thingprincipal") // thing, principal; the value is the kind of attachment
-	principalThing   = store.NewTable[string]("iot.principalthing") // principal, thing
-	authorityTable   = store.NewTable[authority]("iot.authority")
+	certificateTable = store.NewTable[certificate]("iot.certificate").Versions(store.JSON)
+	certificateOrder = store.NewTable[mark]("iot.certificateorder")                      // created, id
+	thingPrincipal   = store.NewTable[string]("iot.thingprincipal").Versions(store.JSON) // thing, principal; the value is the kind of attachment
+	principalThing   = store.NewTable[string]("iot.principalthing").Versions(store.JSON) // principal, thing
+	authorityTable   = store.NewTable[authority]("iot.authority").Versions(store.JSON)
 
-	policyTable    = store.NewTable[policyRecord]("iot.policy")
-	policyVersions = store.NewTable[policyVersion]("iot.policyversion") // policy, number
-	policyTarget   = store.NewTable[mark]("iot.policytarget")           // policy, target
-	targetPolicy   = store.NewTable[mark]("iot.targetpolicy")           // target, policy
+	policyTable    = store.NewTable[policyRecord]("iot.policy").Versions(store.JSON)
+	policyVersions = store.NewTable[policyVersion]("iot.policyversion").Versions(store.JSON) // policy, number
+	policyTarget   = store.NewTable[mark]("iot.policytarget")                                // policy, target
+	targetPolicy   = store.NewTable[mark]("iot.targetpolicy")                                // target, policy
 
-	eventsTable       = store.NewTable[eventsRecord]("iot.events")
-	indexingTable     = store.NewTable[indexingConfiguration]("iot.indexing")
-	connectivityTable = store.NewTable[connectivity]("iot.connectivity")
+	eventsTable       = store.NewTable[eventsRecord]("iot.events").Versions(store.JSON)
+	indexingTable     = store.NewTable[indexingConfiguration]("iot.indexing").Versions(store.JSON)
+	connectivityTable = store.NewTable[connectivity]("iot.connectivity").Versions(store.JSON)
 	reindexTable      = store.NewTable[mark]("iot.reindex") // thing: its dynamic groups are to be looked at
-	tagTable          = store.NewTable[map[string]string]("iot.tag")
+	tagTable          = store.NewTable[map[string]string]("iot.tag").Versions(store.JSON)
 )
 
 const single = "it" // key of tables with one record

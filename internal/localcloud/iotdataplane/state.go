@@ -32,10 +32,10 @@ type connectedRecord struct {
 }
 
 var (
-	retainedTable  = store.NewTable[retainedRecord]("iotdataplane.retained")
-	sessionTable   = store.NewTable[sessionRecord]("iotdataplane.session")
-	presenceTable  = store.NewTable[presenceRecord]("iotdataplane.presence")
-	connectedTable = store.NewTable[connectedRecord]("iotdataplane.connected")
+	retainedTable  = store.NewTable[retainedRecord]("iotdataplane.retained").Versions(store.JSON)
+	sessionTable   = store.NewTable[sessionRecord]("iotdataplane.session").Versions(store.JSON)
+	presenceTable  = store.NewTable[presenceRecord]("iotdataplane.presence").Versions(store.JSON)
+	connectedTable = store.NewTable[connectedRecord]("iotdataplane.connected").Versions(store.JSON)
 	// queuedTable holds the copies for persistent sessions: client ID, number.
-	queuedTable = store.NewTable[Message]("iotdataplane.queued")
+	queuedTable = store.NewTable[Message]("iotdataplane.queued").Versions(store.JSON)
 )

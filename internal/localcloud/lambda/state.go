@@ -8,16 +8,16 @@ import (
 )
 
 var (
-	functions = store.NewTable[Function]("lambda.function") // key: name
+	functions = store.NewTable[Function]("lambda.function").Versions(store.JSON) // key: name
 	// policies: function name; of a version or alias: function name, qualifier.
-	policies = store.NewTable[policy]("lambda.policy")
-	events   = store.NewTable[event]("lambda.event") // key: request id
+	policies = store.NewTable[policy]("lambda.policy").Versions(store.JSON)
+	events   = store.NewTable[event]("lambda.event").Versions(store.JSON) // key: request id
 	// versions: function name, number.
-	versions = store.NewTable[Function]("lambda.version")
-	aliases  = store.NewTable[alias]("lambda.alias") // key: function name, name
+	versions = store.NewTable[Function]("lambda.version").Versions(store.JSON)
+	aliases  = store.NewTable[alias]("lambda.alias").Versions(store.JSON) // key: function name, name
 	// invokeConfigs: function name, qualifier; that of $LATEST is in Function.
-	invokeConfigs = store.NewTable[invokeConfig]("lambda.invokeconfig")
-	mappings      = store.NewTable[mapping]("lambda.mapping") // key: UUID
+	invokeConfigs = store.NewTable[invokeConfig]("lambda.invokeconfig").Versions(store.JSON)
+	mappings      = store.NewTable[mapping]("lambda.mapping").Versions(store.JSON) // key: UUID
 )
 
 // Function is a function's configuration.

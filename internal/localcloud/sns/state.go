@@ -51,11 +51,11 @@ type delivery struct {
 }
 
 var (
-	topicTable = store.NewTable[topic]("sns.topic") // name
+	topicTable = store.NewTable[topic]("sns.topic").Versions(store.JSON) // name
 	// subscriptionTable: topic name, ID.
-	subscriptionTable = store.NewTable[subscription]("sns.subscription")
+	subscriptionTable = store.NewTable[subscription]("sns.subscription").Versions(store.JSON)
 	// outboxTable: ID of the notification, ID of the subscription.
-	outboxTable = store.NewTable[delivery]("sns.outbox")
+	outboxTable = store.NewTable[delivery]("sns.outbox").Versions(store.JSON)
 )
 
 func getTopic(tx *store.Tx, name string) (topic, error) {

@@ -42,14 +42,14 @@ type message struct {
 }
 
 var (
-	queueTable = store.NewTable[queue]("sqs.queue") // name
+	queueTable = store.NewTable[queue]("sqs.queue").Versions(store.JSON) // name
 	// messageTable: queue ID, number. Numbers rise with the time of arrival.
-	messageTable = store.NewTable[message]("sqs.message")
+	messageTable = store.NewTable[message]("sqs.message").Versions(store.JSON)
 	// visibleTable orders messages by when they can be received: queue ID,
 	// milliseconds, number. The value says why one cannot be yet.
-	visibleTable = store.NewTable[hidden]("sqs.visible")
+	visibleTable = store.NewTable[hidden]("sqs.visible").Versions(store.JSON)
 	// moveTable: name of the source, milliseconds of the start, handle.
-	moveTable = store.NewTable[move]("sqs.move")
+	moveTable = store.NewTable[move]("sqs.move").Versions(store.JSON)
 )
 
 // hidden is why a message is not visible before its time.

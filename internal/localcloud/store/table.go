@@ -26,7 +26,11 @@ type Record interface {
 
 // NewTable names a table. The name is unique in the store and begins with the
 // service it belongs to, as in "dynamodb.item".
-func NewTable[T any](name string) Table[T] { return Table[T]{name: name} }
+func NewTable[T any](name string) Table[T] {
+	t := Table[T]{name: name}
+	know(t)
+	return t
+}
 
 // Row is a record with its key.
 type Row[T any] struct {

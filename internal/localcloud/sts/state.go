@@ -16,7 +16,7 @@ type session struct {
 }
 
 var (
-	sessionTable = store.NewTable[session]("sts.session") // access key ID
+	sessionTable = store.NewTable[session]("sts.session").Versions(store.JSON) // access key ID
 	// expiryTable finds sessions by their end: seconds, access key ID.
 	expiryTable = store.NewTable[struct{}]("sts.expiry")
 )

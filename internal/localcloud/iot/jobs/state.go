@@ -126,8 +126,8 @@ func (e *execution) pendingKey() []string {
 type mark = []byte // a row of an index: the key says all
 
 var (
-	jobTable      = store.NewTable[job]("iot.job")
-	tallyTable    = store.NewTable[tally]("iot.jobtally")
+	jobTable      = store.NewTable[job]("iot.job").Versions(store.JSON)
+	tallyTable    = store.NewTable[tally]("iot.jobtally").Versions(store.JSON)
 	documentTable = store.NewTable[[]byte]("iot.jobdocument")
 	// newest first: ^created, job
 	jobOrder    = store.NewTable[mark]("iot.joborder")
@@ -135,12 +135,12 @@ var (
 	jobByGroup  = store.NewTable[mark]("iot.jobbygroup")  // group, job: continuous jobs that take new members
 	waiting     = store.NewTable[mark]("iot.jobtarget")   // job, thing
 
-	executionTable    = store.NewTable[execution]("iot.jobexecution")    // job, thing, number
-	executionByStatus = store.NewTable[mark]("iot.jobexecutionbystatus") // job, status, thing, number
-	executionByThing  = store.NewTable[mark]("iot.jobexecutionbything")  // thing, job, number
-	pendingTable      = store.NewTable[mark]("iot.jobexecutionpending")  // see pendingKey; the value is the number
-	dueTable          = store.NewTable[mark]("iot.jobdue")               // time, job, thing, number; thing is "" for the job itself
-	templateTable     = store.NewTable[template]("iot.jobtemplate")      // template
+	executionTable    = store.NewTable[execution]("iot.jobexecution").Versions(store.JSON) // job, thing, number
+	executionByStatus = store.NewTable[mark]("iot.jobexecutionbystatus")                   // job, status, thing, number
+	executionByThing  = store.NewTable[mark]("iot.jobexecutionbything")                    // thing, job, number
+	pendingTable      = store.NewTable[mark]("iot.jobexecutionpending")                    // see pendingKey; the value is the number
+	dueTable          = store.NewTable[mark]("iot.jobdue")                                 // time, job, thing, number; thing is "" for the job itself
+	templateTable     = store.NewTable[template]("iot.jobtemplate").Versions(store.JSON)   // template
 )
 
 func millis(t time.Time) int64 { return t.UnixMilli() }

@@ -30,6 +30,6 @@ type outboxRecord struct {
 }
 
 var (
-	ruleTable   = store.NewTable[ruleRecord]("iot.rule")
-	outboxTable = store.NewTable[outboxRecord]("iot.ruleoutbox")
+	ruleTable   = store.NewTable[ruleRecord]("iot.rule").Versions(store.JSON)
+	outboxTable = store.NewTable[outboxRecord]("iot.ruleoutbox").Versions(store.JSON)
 )
