@@ -13,24 +13,24 @@ const maxDenials = 256
 type Denials struct {
 	mu    sync.Mutex
 	total int64
-	known map[string]bool
-	lines []string
+	known map[Denial]bool
+	list  []Denial
 }
 
-// Add notes a denial in the words of its error. Equal ones are kept once, and
-// only the first 256 different ones; all are counted.
-func (d *Denials) Add(line string) {
+// Add notes a denial. Equal ones are kept once, and only the first 256 different
+// ones; all are counted.
+func (d *Denials) Add(denial Denial) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.total++
-	if d.known[line] || len(d.lines) == maxDenials {
+	if d.known[denial] || len(d.list) == maxDenials {
 		return
 	}
 	if d.known == nil {
-		d.known = map[string]bool{}
+		d.known = map[Denial]bool{}
 	}
-	d.known[line] = true
-	d.lines = append(d.lines, line)
+	d.known[denial] = true
+	d.list = append(d.list, denial)
 }
 
 // Total counts the denials so far.
@@ -41,8 +41,8 @@ func (d *Denials) Total() int64 {
 }
 
 // List returns the different denials in the order in which they first came.
-func (d *Denials) List() []string {
+func (d *Denials) List() []Denial {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return slices.Clone(d.lines)
+	return slices.Clone(d.list)
 }

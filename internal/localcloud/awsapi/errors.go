@@ -21,6 +21,8 @@ type Error struct {
 	QueryCode string
 	// Fields are further members of the error's body.
 	Fields map[string]any
+	// Denial is what was refused, if the error says that; Message are its words.
+	Denial *Denial
 }
 
 func (e *Error) Error() string { return e.Code + ": " + e.Message }

@@ -209,17 +209,12 @@ func (s *Service) denial(e *Error, action, resource string) *Error {
 	case len(s.Protocols) > 0 && (s.Protocols[0] == JSON10 || s.Protocols[0] == JSON11):
 		e.Status = http.StatusBadRequest
 	}
-	if s.Says == nil || !strings.HasPrefix(action, s.Prefix+":") {
+	if e.Denial == nil || s.Says == nil || !strings.HasPrefix(action, s.Prefix+":") {
 		return e
 	}
-	said, on := s.Says(action, resource)
-	if on != "" {
-		on = " on resource: " + on
-	}
-	e.Message = strings.NewReplacer(
-		" to perform: "+action+" on resource: "+resource, " to perform: "+said+on, " allows the "+action+" action", " allows the "+said+" action",
-	).Replace(e.Message)
-	return e
+	d := *e.Denial
+	d.Action, d.Resource = s.Says(action, resource)
+	return e.Reworded(d)
 }
 
 // Authorizer decides whether a call is allowed; internal/localcloud/iam is it.

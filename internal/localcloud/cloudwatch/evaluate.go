@@ -466,8 +466,8 @@ func (s *Service) run(key []string) {
 	if err != nil {
 		e := awsapi.AsError(err)
 		said := e.Code + ": " + e.Message
-		if denied, _, ok := strings.Cut(e.Message, " because no "); ok && e.Code == "AuthorizationError" {
-			said = strings.Replace(denied, "User: cloudwatch.amazonaws.com is", "CloudWatch Alarms is", 1)
+		if e.Denial != nil { // an alarm says who was refused, and not why
+			said = awsapi.Denial{Who: "CloudWatch Alarms", Action: e.Denial.Action, Resource: e.Denial.Resource}.String()
 		}
 		data["actionState"], data["error"] = "Failed", said
 		summary = "Failed to execute action " + x.Target

@@ -24,15 +24,15 @@ func (s *Service) Authorize(_ context.Context, r awsapi.Request) error {
 
 // noted remembers a denial and returns it.
 func (s *Service) noted(err error) error {
-	if e, ok := err.(*awsapi.Error); ok && strings.HasPrefix(e.Code, "AccessDenied") {
-		s.denials.Add(e.Message)
+	if e, ok := err.(*awsapi.Error); ok && e.Denial != nil {
+		s.denials.Add(*e.Denial)
 	}
 	return err
 }
 
-// Denied lists what was refused since the process began, in the words of the
-// denials, each once and not more than a few hundred.
-func (s *Service) Denied() []string { return s.denials.List() }
+// Denied lists what was refused since the process began, each once and not more
+// than a few hundred.
+func (s *Service) Denied() []awsapi.Denial { return s.denials.List() }
 
 // decide is Authorize without a trace.
 func (s *Service) decide(r awsapi.Request) error {
@@ -58,7 +58,7 @@ func (s *Service) decide(r awsapi.Request) error {
 		withPrincipal.Principal = principalOf(id)
 		byResource, _ = policy.Evaluate([]*policy.Document{resourceDoc}, withPrincipal)
 		if byResource == policy.ExplicitDeny {
-			return notAuthorized(id.ARN, r.Action, r.Resource, "with an explicit deny in a resource-based policy")
+			return notAuthorized(r, awsapi.DenyOfResource)
 		}
 	}
 	if id.Root {
@@ -68,24 +68,24 @@ func (s *Service) decide(r awsapi.Request) error {
 		if byResource == policy.Allow {
 			return nil
 		}
-		return notAuthorized(id.ARN, r.Action, r.Resource, "because no resource-based policy allows the "+r.Action+" action")
+		return notAuthorized(r, awsapi.NoResourcePolicy)
 	}
 
 	byIdentity, _ := policy.Evaluate(own.docs, q)
 	if byIdentity == policy.ExplicitDeny {
-		return notAuthorized(id.ARN, r.Action, r.Resource, "with an explicit deny in an identity-based policy")
+		return notAuthorized(r, awsapi.DenyOfIdentity)
 	}
 	if own.boundary != nil {
 		switch d, _ := policy.Evaluate(own.boundary, q); {
 		case d == policy.ExplicitDeny:
-			return notAuthorized(id.ARN, r.Action, r.Resource, "with an explicit deny in a permissions boundary")
+			return notAuthorized(r, awsapi.DenyOfBoundary)
 		case d != policy.Allow && byResource != policy.Allow:
-			return notAuthorized(id.ARN, r.Action, r.Resource, "because no permissions boundary allows the "+r.Action+" action")
+			return notAuthorized(r, awsapi.NoBoundary)
 		}
 	}
 	if owner := accountOf(r.Resource); owner != "" && owner != id.Account {
 		if byIdentity == policy.Allow && byResource != policy.Allow && byResource != policy.Delegated {
-			return notAuthorized(id.ARN, r.Action, r.Resource, "because no resource-based policy allows the "+r.Action+" action")
+			return notAuthorized(r, awsapi.NoResourcePolicy)
 		}
 	} else if byResource == policy.Allow {
 		return nil
@@ -93,7 +93,7 @@ func (s *Service) decide(r awsapi.Request) error {
 	if byIdentity == policy.Allow {
 		return nil
 	}
-	return notAuthorized(id.ARN, r.Action, r.Resource, "because no identity-based policy allows the "+r.Action+" action")
+	return notAuthorized(r, awsapi.NoIdentityPolicy)
 }
 
 // principalARN is the ARN of the role or user whose policies apply.

@@ -25,13 +25,11 @@ func invalid(format string, args ...any) *awsapi.Error {
 }
 
 // notAuthorized is AWS's denial of an action.
-func notAuthorized(who, action, resource, why string) *awsapi.Error {
-	return awsapi.Errorf("AccessDeniedException", "User: %s is not authorized to perform: %s on resource: %s %s",
-		who, action, resource, why).WithStatus(403)
+func notAuthorized(r awsapi.Request, why awsapi.Why) *awsapi.Error {
+	return awsapi.Denied("AccessDeniedException", awsapi.Denial{Who: "User: " + r.Identity.ARN, Action: r.Action, Resource: r.Resource, Why: why})
 }
 
 // mayNotAssume is STS's denial, which gives no reason.
 func mayNotAssume(who, roleARN string) *awsapi.Error {
-	return awsapi.Errorf("AccessDenied", "User: %s is not authorized to perform: sts:AssumeRole on resource: %s",
-		who, roleARN).WithStatus(403)
+	return awsapi.Denied("AccessDenied", awsapi.Denial{Who: "User: " + who, Action: "sts:AssumeRole", Resource: roleARN})
 }

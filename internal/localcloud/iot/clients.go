@@ -82,7 +82,7 @@ func (s *Service) Authenticate(_ context.Context, h Hello) (Principal, error) {
 	})
 	if err != nil {
 		if errors.Is(err, ErrNotAuthorized) {
-			s.denials.Add("MQTT client " + p.ClientID + " is not authorized to perform: iot:Connect because it shows no active certificate")
+			s.denials.Add(awsapi.Denial{Who: "MQTT client " + p.ClientID, Action: "iot:Connect", Why: awsapi.NoCertificate})
 		}
 		return Principal{}, err
 	}
@@ -117,7 +117,7 @@ func (s *Service) Authorize(_ context.Context, p Principal, action, resource str
 	}
 	decision, _ := policy.Evaluate(known.documents, policy.Request{Action: action, Resource: resource, Values: known.values})
 	if decision != policy.Allow {
-		s.denials.Add("MQTT client " + p.ClientID + " is not authorized to perform: " + action + " on resource: " + resource)
+		s.denials.Add(awsapi.Denial{Who: "MQTT client " + p.ClientID, Action: action, Resource: resource})
 		return ErrNotAuthorized
 	}
 	return nil
@@ -127,7 +127,7 @@ func (s *Service) Authorize(_ context.Context, p Principal, action, resource str
 func (s *Service) Denied() int64 { return s.denials.Total() }
 
 // Denials lists them, each once and not more than a few hundred.
-func (s *Service) Denials() []string { return s.denials.List() }
+func (s *Service) Denials() []awsapi.Denial { return s.denials.List() }
 
 // refresh reads a client's policies and variables anew; known.mu is held.
 func (s *Service) refresh(p Principal, known *permissions) error {
