@@ -1,10 +1,9 @@
 package iot
 
 import (
-	"encoding/base64"
-	"encoding/json"
 	"time"
 
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -132,11 +131,9 @@ func newPage(maxResults int, nextToken string) (*page, error) {
 	if p.size < 1 || p.size > 250 {
 		return nil, invalid("The number of results is %d; allowed are 1 to 250.", maxResults)
 	}
-	if nextToken != "" {
-		b, err := base64.URLEncoding.DecodeString(nextToken)
-		if err != nil || json.Unmarshal(b, &p.after) != nil || len(p.after) == 0 {
-			return nil, invalid("The next token is not valid.")
-		}
+	var ok bool
+	if p.after, ok = awsapi.PageKey(nextToken); !ok {
+		return nil, invalid("The next token is not valid.")
 	}
 	return p, nil
 }
@@ -146,8 +143,7 @@ func (p *page) full() bool {
 	if p.n < p.size {
 		return false
 	}
-	b, _ := json.Marshal([]string{p.last}) // strings always encode
-	p.token = base64.URLEncoding.EncodeToString(b)
+	p.token = awsapi.PageToken(p.last)
 	return true
 }
 

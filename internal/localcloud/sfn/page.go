@@ -1,9 +1,6 @@
 package sfn
 
 import (
-	"encoding/base64"
-	"encoding/json"
-
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 )
 
@@ -12,32 +9,16 @@ type Empty struct{}
 
 // pageToken makes an opaque token of a key; pageKey reads it.
 func pageToken(parts ...string) *string {
-	raw := make([][]byte, len(parts))
-	for i, p := range parts {
-		raw[i] = []byte(p)
-	}
-	b, _ := json.Marshal(raw)
-	t := base64.RawURLEncoding.EncodeToString(b)
+	t := awsapi.PageToken(parts...)
 	return &t
 }
 
 func pageKey(token string) ([]string, error) {
-	if token == "" {
-		return nil, nil
+	key, ok := awsapi.PageKey(token)
+	if !ok {
+		return nil, invalidToken()
 	}
-	var raw [][]byte
-	b, err := base64.RawURLEncoding.DecodeString(token)
-	if err == nil {
-		err = json.Unmarshal(b, &raw)
-	}
-	parts := make([]string, len(raw))
-	for i, p := range raw {
-		parts[i] = string(p)
-	}
-	if err != nil || len(parts) == 0 {
-		return nil, awsapi.Errorf("InvalidToken", "Invalid Token: 'Invalid token'")
-	}
-	return parts, nil
+	return key, nil
 }
 
 // limit checks maxResults and nextToken; 0 or absent is the default.

@@ -306,7 +306,7 @@ func (s *Service) list(q store.Query, next string) (*listSubscriptionsOut, error
 				return err
 			}
 			if len(out.Subscriptions) == pageSize {
-				out.NextToken = token(last...)
+				out.NextToken = awsapi.PageToken(last...)
 				return nil
 			}
 			last = row.Key

@@ -2,7 +2,6 @@ package sns
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"maps"
 	"regexp"
@@ -228,7 +227,7 @@ func (s *Service) listTopics(_ context.Context, _ *awsapi.Call, in *listIn) (*li
 				return err
 			}
 			if len(out.Topics) == pageSize {
-				out.NextToken = token(last)
+				out.NextToken = awsapi.PageToken(last)
 				return nil
 			}
 			last = row.Value.Name
@@ -238,18 +237,10 @@ func (s *Service) listTopics(_ context.Context, _ *awsapi.Call, in *listIn) (*li
 	})
 }
 
-// token is where a list goes on: the key of the last item.
-func token(key ...string) string {
-	b, _ := json.Marshal(key) // a list of strings
-	return base64.RawURLEncoding.EncodeToString(b)
-}
-
+// parseToken is the key where a list goes on.
 func parseToken(s string) (key []string, err error) {
-	if s == "" {
-		return nil, nil
-	}
-	b, err := base64.RawURLEncoding.DecodeString(s)
-	if err != nil || json.Unmarshal(b, &key) != nil || len(key) == 0 {
+	key, ok := awsapi.PageKey(s)
+	if !ok {
 		return nil, invalid("NextToken")
 	}
 	return key, nil
