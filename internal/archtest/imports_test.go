@@ -87,6 +87,7 @@ var never = []struct {
 	{iotSQL, []string{"internal/localcloud/awsapi", "internal/localcloud/store", "internal/localcloud/scheduler"}, "a language does no I/O"},
 	{"internal/localcloud/iot/fleetindex", []string{"internal/localcloud/awsapi", "internal/localcloud/store", "internal/localcloud/scheduler"}, "a language does no I/O"},
 	{"internal/localcloud/sns/filterpolicy", []string{"internal/localcloud/awsapi", "internal/localcloud/store", "internal/localcloud/scheduler"}, "a language does no I/O"},
+	{"internal/localcloud/eventbridgescheduler/expression", []string{"internal/localcloud/awsapi", "internal/localcloud/store", "internal/localcloud/scheduler"}, "a language does no I/O"},
 	{"internal/localcloud/cloudwatch/metricmath", []string{"internal/localcloud/awsapi", "internal/localcloud/store", "internal/localcloud/scheduler"}, "a language does no I/O"},
 }
 

@@ -26,7 +26,7 @@ func TestConformancePageCountsOperations(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, id := range []string{
-		"cloudformation", "cloudwatch", "cloudwatchlogs", "dynamodb", "iam", "iot", "iotdataplane", "iotjobsdataplane", "lambda", "s3", "sfn", "sns", "sqs", "sts",
+		"cloudformation", "cloudwatch", "cloudwatchlogs", "dynamodb", "iam", "iot", "iotdataplane", "iotjobsdataplane", "lambda", "s3", "scheduler", "sfn", "sns", "sqs", "sts",
 	} {
 		s := cloud.Door().Lookup(id)
 		if s == nil {

@@ -33,6 +33,7 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/cloudwatchlogs"
 	"github.com/fleetstep/fleetstep/internal/localcloud/dynamodb"
 	"github.com/fleetstep/fleetstep/internal/localcloud/entrance"
+	"github.com/fleetstep/fleetstep/internal/localcloud/eventbridgescheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iam"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iot"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iot/topicrule"
@@ -162,12 +163,26 @@ func New(c Config) (*Cloud, error) {
 		dynamodb.New(dynamodb.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region}),
 		queues,
 		sns.New(sns.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Caller: cl.door, Endpoint: c.Endpoint}),
-		cl.lambda, machines, cl.iot, jobsData, cl.data, cl.stacks,
+		cl.lambda, machines,
+		eventbridgescheduler.New(eventbridgescheduler.Config{
+			Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Caller: cl.door, Roles: cl.iam, Metrics: cl.metrics, Built: cl.built,
+		}),
+		cl.iot, jobsData, cl.data, cl.stacks,
 	}
 	for _, s := range cl.services {
 		cl.door.Add(s.API())
 	}
 	return cl, nil
+}
+
+// built says whether a service has an operation.
+func (c *Cloud) built(service, operation string) bool {
+	s := c.door.Lookup(service)
+	if s == nil {
+		return false
+	}
+	_, ok := s.Operation(operation)
+	return ok
 }
 
 // buildIoT builds the three packages of AWS IoT, which know each other.

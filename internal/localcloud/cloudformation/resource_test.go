@@ -186,6 +186,8 @@ var createOnly = map[string]string{
 	"AWS::SQS::Queue":                  "QueueName",
 	"AWS::StepFunctions::StateMachine": "StateMachineName StateMachineType",
 
+	"AWS::Scheduler::Schedule":                "GroupName Name",
+	"AWS::Scheduler::ScheduleGroup":           "Name",
 	"AWS::Lambda::Version":                    "CodeSha256 Description FunctionName",
 	"AWS::StepFunctions::StateMachineAlias":   "Name",
 	"AWS::StepFunctions::StateMachineVersion": "Description StateMachineArn StateMachineRevisionId",

@@ -80,6 +80,8 @@ func New(config Config) *Service {
 		"AWS::Logs::LogGroup":                     logGroup,
 		"AWS::S3::Bucket":                         bucket,
 		"AWS::S3::BucketPolicy":                   bucketPolicy,
+		"AWS::Scheduler::Schedule":                schedule,
+		"AWS::Scheduler::ScheduleGroup":           scheduleGroup,
 		"AWS::SNS::Topic":                         topic,
 		"AWS::SQS::Queue":                         queue,
 		"AWS::StepFunctions::StateMachineAlias":   machineAlias,

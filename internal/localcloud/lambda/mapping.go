@@ -366,7 +366,8 @@ func (s *Service) arrive(uuid string) {
 		return mappings.Put(tx, m, uuid)
 	})
 	if err != nil {
-		return // the store is closed; Start does it
+		s.Scheduler.Failed("lambda event source mapping "+uuid, err) // Start does it
+		return
 	}
 	s.stopSource(uuid)
 	if there && m.State == stateEnabled {

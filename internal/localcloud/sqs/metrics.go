@@ -101,6 +101,7 @@ func (s *Service) gauge(name string) (holds bool) {
 		}
 		return nil
 	})
+	s.config.Scheduler.Failed("sqs metrics", err)
 	if err != nil || counts == nil { // the queue is gone
 		return false
 	}

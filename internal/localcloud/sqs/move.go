@@ -239,6 +239,7 @@ func (s *Service) moveSome(key []string) {
 		}
 		return moveTable.Put(tx, m, key...)
 	})
+	s.config.Scheduler.Failed("sqs message move", err) // Start goes on with it
 	if err == nil && more {
 		s.config.Scheduler.After(time.Second, "sqs message move", func() { s.moveSome(key) })
 	}
