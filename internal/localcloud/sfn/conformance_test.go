@@ -20,6 +20,7 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+	"github.com/fleetstep/fleetstep/internal/recordings"
 )
 
 // conformanceCase is a recorded case; see the README beside the cases.
@@ -962,27 +963,12 @@ func (c *conformanceCase) asRecorded(got any) {
 	}
 }
 
-// caseFolder is where the cases are: FLEETSTEP_ASL_CASES, or the shared folder
-// beside the repository.
+// caseFolder is where the cases are: FLEETSTEP_ASL_CASES, or among the recordings.
 func caseFolder(tb testing.TB) string {
 	if dir := os.Getenv("FLEETSTEP_ASL_CASES"); dir != "" {
 		return dir
 	}
-	dir, err := os.Getwd()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			break
-		}
-		dir = parent
-	}
-	return filepath.Join(dir, "..", "shared", "conformance", "asl")
+	return recordings.Dir(tb, "histories and answers of AWS Step Functions", "conformance/asl")
 }
 
 func loadCases(tb testing.TB) []*conformanceCase {
@@ -995,7 +981,7 @@ func loadCases(tb testing.TB) []*conformanceCase {
 		return nil
 	})
 	if len(files) == 0 {
-		tb.Skipf("no cases under %s; set FLEETSTEP_ASL_CASES", dir)
+		tb.Fatalf("no cases under %s", dir)
 	}
 	sort.Strings(files)
 	var out []*conformanceCase
@@ -1062,6 +1048,7 @@ func TestConformance(t *testing.T) {
 		}
 	}
 	conformance = fmt.Sprintf("conformance: %d of %d passed", passed, run)
+	recordings.Count(t, "histories and answers of AWS Step Functions", passed, run)
 }
 
 // conformance is the last line of a run.

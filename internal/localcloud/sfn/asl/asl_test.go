@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fleetstep/fleetstep/internal/recordings"
 )
 
 // clock is a host whose time a test moves.
@@ -170,8 +172,10 @@ func TestEverySnapshotResumes(t *testing.T) {
 }
 
 func FuzzCompile(f *testing.F) {
-	dir := filepath.Join("..", "..", "..", "..", "..", "shared", "conformance", "asl", "cases")
-	files, _ := filepath.Glob(filepath.Join(dir, "*", "*.json"))
+	var files []string
+	if dir := recordings.Find("conformance/asl/cases"); dir != "" {
+		files, _ = filepath.Glob(filepath.Join(dir, "*", "*.json"))
+	}
 	for i, name := range files {
 		if i%10 == 0 {
 			if b, err := os.ReadFile(name); err == nil {

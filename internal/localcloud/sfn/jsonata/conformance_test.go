@@ -11,32 +11,18 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fleetstep/fleetstep/internal/recordings"
 )
 
-// casesDir finds the suite: FLEETSTEP_JSONATA_CASES, or the shared folder
-// beside the repository.
+// casesDir finds the suite: FLEETSTEP_JSONATA_CASES, or among the recordings.
 func casesDir(t testing.TB) string {
 	dir := os.Getenv("FLEETSTEP_JSONATA_CASES")
 	if dir == "" {
-		wd, err := os.Getwd()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for ; ; wd = filepath.Dir(wd) {
-			if _, err := os.Stat(filepath.Join(wd, "go.mod")); err == nil {
-				dir = filepath.Join(filepath.Dir(wd), "shared", "conformance", "jsonata")
-				break
-			}
-			if wd == filepath.Dir(wd) {
-				break
-			}
-		}
+		return recordings.Dir(t, "JSONata's own suite", "conformance/jsonata")
 	}
 	if _, err := os.Stat(filepath.Join(dir, "cases")); err != nil {
-		if os.Getenv("FLEETSTEP_JSONATA_CASES") != "" {
-			t.Fatalf("FLEETSTEP_JSONATA_CASES: %v", err)
-		}
-		t.Skipf("no JSONata suite at %q; set FLEETSTEP_JSONATA_CASES", dir)
+		t.Fatalf("FLEETSTEP_JSONATA_CASES: %v", err)
 	}
 	return dir
 }
@@ -273,4 +259,5 @@ func TestConformance(t *testing.T) {
 		fmt.Println("fails:", f)
 	}
 	fmt.Printf("conformance: %d of %d passed\n", passed, len(s.cases))
+	recordings.Count(t, "JSONata's own suite", passed, len(s.cases))
 }
