@@ -26,6 +26,7 @@ type local struct {
 	dataDir, lambdaDir, host, template, stack, region, account, logLevel string
 	port, mqttPort, mqttsPort, environments                              int
 	sync                                                                 bool
+	minFree                                                              size
 	parameters                                                           map[string]string
 }
 
@@ -76,7 +77,10 @@ unless --host says otherwise.`,
 	f.StringVar(&l.account, "account", "123456789012", "AWS account it plays")
 	f.IntVar(&l.environments, "max-environments", 0, "processes of one Lambda function at a time (default 16)")
 	f.BoolVar(&l.sync, "sync", false, "wait for the disk at each write, so that not even a power failure loses one")
+	l.minFree = 64 << 20
+	f.Var(&l.minFree, "min-free", "free space of the disk below which new work is refused, as 64MiB or 1GiB; 0 refuses nothing")
 	f.StringVar(&l.logLevel, "log-level", "warn", "what it says on standard error: debug, info, warn, error")
+	c.AddCommand(checkCommand(env))
 	return c
 }
 
@@ -134,6 +138,9 @@ func (l *local) run(ctx context.Context, env *cli.Env) (err error) {
 	if err := level.UnmarshalText([]byte(l.logLevel)); err != nil {
 		return cli.UsageError{Err: fmt.Errorf("--log-level: %w", err)}
 	}
+	if err := l.check(); err != nil {
+		return cli.UsageError{Err: err}
+	}
 	template, err := l.document()
 	if err != nil {
 		return err
@@ -142,18 +149,21 @@ func (l *local) run(ctx context.Context, env *cli.Env) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(dataDir, 0o700); err != nil {
-		return err
+	if err := private(dataDir, env.Err); err != nil {
+		return errors.New(diskAdvice(err, dataDir))
 	}
-	open := store.Open
-	if l.sync {
-		open = store.OpenSynced
-	}
-	db, err := open(filepath.Join(dataDir, "store"))
+	db, err := store.OpenWith(filepath.Join(dataDir, "store"), store.Options{Sync: l.sync, Failed: func(err error) {
+		// At once: nobody may hear of a write of which the disk may have a part.
+		fmt.Fprintln(env.Err, "fleetstep:", diskAdvice(err, dataDir))
+		os.Exit(1)
+	}})
 	if err != nil {
-		return err
+		return errors.New(diskAdvice(err, dataDir))
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	if err := l.sameWorld(db, dataDir); err != nil {
+		return err
+	}
 	var listeners localcloud.Listeners
 	if listeners.HTTP, err = l.listen(max(l.port, 0)); err != nil {
 		return err
@@ -176,7 +186,7 @@ func (l *local) run(ctx context.Context, env *cli.Env) (err error) {
 	cloud, err := localcloud.New(localcloud.Config{
 		Scheduler: scheduler.NewReal(), Store: db, DataDir: dataDir, Account: l.account, Region: l.region,
 		Log:      slog.New(slog.NewTextHandler(env.Err, &slog.HandlerOptions{Level: level})),
-		Endpoint: r.Endpoint, MQTTEndpoint: mqttHost, AssetDir: findLambdas(l.lambdaDir), MaxEnvironments: l.environments,
+		Endpoint: r.Endpoint, MQTTEndpoint: mqttHost, AssetDir: findLambdas(l.lambdaDir), MaxEnvironments: l.environments, MinFree: uint64(l.minFree),
 	})
 	if err != nil {
 		return err

@@ -75,6 +75,12 @@ type Config struct {
 	// DiscardLogs keeps no log events: they are authorised and counted, and
 	// their metrics are taken from them.
 	DiscardLogs bool
+	// MinFree is how many bytes of the disk are kept free: below it work from
+	// outside is refused as by a service that throttles, below a quarter of it
+	// also what roles ask for. 0 refuses nothing.
+	MinFree uint64
+	// Free measures the free bytes; nil asks the store's disk.
+	Free func() (uint64, error)
 	// MaxEnvironments bounds the processes of one function; 0 means 16.
 	MaxEnvironments int
 	// Connections bounds what may be open at a time; its zero value is what
@@ -118,6 +124,9 @@ type Cloud struct {
 
 // New builds the services over what the store holds; it starts nothing.
 func New(c Config) (*Cloud, error) {
+	if c.Free == nil {
+		c.Free = c.Store.Free
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -128,7 +137,7 @@ func New(c Config) (*Cloud, error) {
 	cl.entrance = entrance.New(c.Scheduler, c.Connections)
 	cl.iam = iam.New(iam.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region})
 	cl.sts = sts.New(sts.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Keys: cl.iam, Roles: cl.iam})
-	cl.door = awsapi.New(awsapi.Config{Scheduler: c.Scheduler, Account: c.Account, Region: c.Region, Authorizer: cl.iam, Authenticator: cl.sts, Fault: c.Fault})
+	cl.door = awsapi.New(awsapi.Config{Scheduler: c.Scheduler, Account: c.Account, Region: c.Region, Authorizer: cl.iam, Authenticator: cl.sts, Fault: c.Fault, Full: cl.full})
 	cl.metrics = cloudwatch.New(cloudwatch.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Caller: cl.door})
 	logs := cloudwatchlogs.New(cloudwatchlogs.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Metrics: cl.metrics, Discard: c.DiscardLogs})
 	blobs, code := "", ""

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -324,23 +325,64 @@ func (r *responses) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	deliver(body)
 }
 
+// full says why there is no room for a request; see Config.MinFree.
+func (c *Cloud) full(bytes int64, session bool) error {
+	if c.config.MinFree == 0 {
+		return nil
+	}
+	least := c.config.MinFree
+	if session {
+		least /= 4
+	}
+	free, err := c.config.Free()
+	if err != nil {
+		return err
+	}
+	if free < least || free-least < uint64(max(bytes, 0)) {
+		return fmt.Errorf("the disk has %d MiB left, of which %d MiB are kept free; remove something, or free space on the disk", free>>20, least>>20)
+	}
+	return nil
+}
+
 // Health is how the cloud is. A client of MQTT that went beyond its limits is
 // named with what it did.
 type Health struct {
-	Status    string                   `json:"status"` // ok, or degraded
+	Status    string                   `json:"status"` // ok, low (on space: soon degraded), or degraded
 	Problems  []string                 `json:"problems,omitempty"`
+	Free      uint64                   `json:"freeBytes,omitempty"`    // of the disk
+	MinFree   uint64                   `json:"minFreeBytes,omitempty"` // see Config.MinFree
 	Entrance  entrance.Report          `json:"connections"`
 	Throttled []iotdataplane.Throttled `json:"throttled,omitempty"`
 }
 
 // Health looks at what an operator would want to know of.
 func (c *Cloud) Health() Health {
-	h := Health{Status: "ok", Entrance: c.entrance.Report(), Throttled: c.data.Throttled()}
+	h := Health{Status: "ok", MinFree: c.config.MinFree, Entrance: c.entrance.Report(), Throttled: c.data.Throttled()}
 	for _, f := range h.Entrance.Failing() {
 		h.Problems = append(h.Problems, "listener "+f)
 	}
-	if len(h.Problems) > 0 {
+	warning := ""
+	if c.config.MinFree > 0 {
+		free, err := c.config.Free()
+		h.Free = free
+		switch {
+		case err != nil:
+			h.Problems = append(h.Problems, err.Error())
+		case free < c.config.MinFree:
+			h.Problems = append(h.Problems, fmt.Sprintf("the disk has %d MiB left, of which %d MiB are kept free: new work is refused", free>>20, c.config.MinFree>>20))
+		case free < 2*c.config.MinFree:
+			warning = fmt.Sprintf("the disk has %d MiB left; below %d MiB new work is refused", free>>20, c.config.MinFree>>20)
+		}
+	}
+	if err := c.config.Store.Failure(); err != nil {
+		h.Problems = append(h.Problems, err.Error())
+	}
+	h.Problems = append(h.Problems, c.config.Store.Damage()...)
+	switch {
+	case len(h.Problems) > 0:
 		h.Status = "degraded"
+	case warning != "":
+		h.Status, h.Problems = "low", []string{warning}
 	}
 	return h
 }
@@ -358,7 +400,7 @@ func (c *Cloud) inspect(mux *http.ServeMux) {
 	}
 	mux.HandleFunc("GET /_localcloud/health", func(w http.ResponseWriter, _ *http.Request) {
 		h, status := c.Health(), http.StatusOK
-		if h.Status != "ok" {
+		if h.Status == "degraded" {
 			status = http.StatusServiceUnavailable
 		}
 		write(w, status, h)

@@ -66,6 +66,10 @@ type Config struct {
 	// does nothing. Tests make AWS fail by it. It may be called at the same time
 	// from several calls.
 	Fault Fault
+	// Full may be nil. Else it says, for a request that adds bytes of work from
+	// outside, why there is no room for it; nil means that there is. A session
+	// of a role is most often work that has begun.
+	Full func(bytes int64, session bool) error
 	// MaxBody is the largest request body in bytes; 0 stands for MaxBody.
 	MaxBody int64
 }

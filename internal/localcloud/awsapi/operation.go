@@ -43,6 +43,9 @@ type Service struct {
 	// Fault is how the service answers when the failure is its own: what is
 	// stored cannot be read, for one. Without it: InternalFailure, 500.
 	Fault Word
+	// Throttled is how the service answers when it has no room for more work.
+	// Without it: ThrottlingException, 400.
+	Throttled Word
 	// Says gives an action and a resource as the service's denials spell them,
 	// where that is not as policies do; the resource "" is left out.
 	Says func(action, resource string) (string, string)

@@ -296,6 +296,9 @@ func (q *request) serve() error {
 	if err := takeFailure(q.r.Context()); err != nil {
 		return err
 	}
+	if err := q.room(op); err != nil {
+		return err
+	}
 	if op == nil {
 		switch {
 		case rest && s.HTTP != nil:

@@ -15,8 +15,9 @@ import (
 func (s *Service) API() awsapi.Service {
 	stack := func(in *stackRef) string { return in.StackName }
 	return awsapi.Service{
-		Fault: awsapi.Word{Code: "InternalFailure", Status: 500},
-		ID:    "cloudformation", Signing: "cloudformation", Prefix: "cloudformation", Protocols: []awsapi.Protocol{awsapi.Query},
+		Fault:     awsapi.Word{Code: "InternalFailure", Status: 500},
+		Throttled: awsapi.Word{Code: "Throttling", Status: 400},
+		ID:        "cloudformation", Signing: "cloudformation", Prefix: "cloudformation", Protocols: []awsapi.Protocol{awsapi.Query},
 		Namespace: "http://cloudformation.amazonaws.com/doc/2010-05-15/", Version: "2010-05-15", DeniedCode: "AccessDenied",
 		Operations: []awsapi.Operation{
 			awsapi.Op("CreateStack", s.createStack, onStack(func(in *stackIn) string { return in.StackName })),

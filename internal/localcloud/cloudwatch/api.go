@@ -19,8 +19,9 @@ func (s *Service) API() awsapi.Service {
 		return out
 	}
 	return awsapi.Service{
-		Fault: awsapi.Word{Code: "InternalServiceError", Status: 500},
-		ID:    "cloudwatch", Signing: "monitoring", Prefix: "cloudwatch", Target: "GraniteServiceVersion20100801",
+		Fault:     awsapi.Word{Code: "InternalServiceError", Status: 500},
+		Throttled: awsapi.Word{Code: "Throttling", Status: 400},
+		ID:        "cloudwatch", Signing: "monitoring", Prefix: "cloudwatch", Target: "GraniteServiceVersion20100801",
 		Protocols: []awsapi.Protocol{awsapi.CBOR, awsapi.JSON10, awsapi.Query},
 		Namespace: "http://monitoring.amazonaws.com/doc/2010-08-01/", Version: "2010-08-01",
 		DeniedCode: "AccessDenied",

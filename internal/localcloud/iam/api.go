@@ -11,8 +11,9 @@ func (s *Service) API() awsapi.Service {
 	role := func(name string) string { return s.entityARN(roles, name) }
 	user := func(name string) string { return s.entityARN(users, name) }
 	return awsapi.Service{
-		Fault: awsapi.Word{Code: "ServiceFailure", Status: 500},
-		ID:    "iam", Signing: "iam", Prefix: "iam", Protocols: []awsapi.Protocol{awsapi.Query},
+		Fault:     awsapi.Word{Code: "ServiceFailure", Status: 500},
+		Throttled: awsapi.Word{Code: "Throttling", Status: 400},
+		ID:        "iam", Signing: "iam", Prefix: "iam", Protocols: []awsapi.Protocol{awsapi.Query},
 		Namespace: "https://iam.amazonaws.com/doc/2010-05-08/", Version: "2010-05-08", DeniedCode: "AccessDenied",
 		Unbuilt: strings.Fields(unbuilt),
 		Operations: []awsapi.Operation{

@@ -13,8 +13,9 @@ import (
 // API is the service "iotdata" as the wire sees it.
 func (s *Service) API() awsapi.Service {
 	return awsapi.Service{
-		Fault: awsapi.Word{Code: "InternalFailureException", Status: 500},
-		ID:    "iotdataplane", Signing: "iotdata", Prefix: "iot", Protocols: []awsapi.Protocol{awsapi.RESTJSON},
+		Fault:     awsapi.Word{Code: "InternalFailureException", Status: 500},
+		Throttled: awsapi.Word{Code: "ThrottlingException", Status: 429},
+		ID:        "iotdataplane", Signing: "iotdata", Prefix: "iot", Protocols: []awsapi.Protocol{awsapi.RESTJSON},
 		DeniedCode: "ForbiddenException",
 		Operations: []awsapi.Operation{
 			awsapi.Op("Publish", s.apiPublish, awsapi.REST("POST", "/topics/{topic+}"),

@@ -52,8 +52,9 @@ type updateOut struct {
 // API describes the service to the door.
 func (s *Service) API() awsapi.Service {
 	return awsapi.Service{
-		Fault: awsapi.Word{Code: "ServiceUnavailableException", Status: 503},
-		ID:    "iotjobsdataplane", Signing: "iot-jobs-data", Prefix: "iotjobsdata",
+		Fault:     awsapi.Word{Code: "ServiceUnavailableException", Status: 503},
+		Throttled: awsapi.Word{Code: "ThrottlingException", Status: 429},
+		ID:        "iotjobsdataplane", Signing: "iot-jobs-data", Prefix: "iotjobsdata",
 		Protocols:  []awsapi.Protocol{awsapi.RESTJSON},
 		DeniedCode: "ForbiddenException",
 		Operations: []awsapi.Operation{

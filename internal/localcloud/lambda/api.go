@@ -26,8 +26,9 @@ const base = "/2015-03-31/functions"
 // API describes the service's operations.
 func (s *Service) API() awsapi.Service {
 	return awsapi.Service{
-		Fault: awsapi.Word{Code: "ServiceException", Status: 500},
-		ID:    "lambda", Signing: "lambda", Prefix: "lambda", Protocols: []awsapi.Protocol{awsapi.RESTJSON},
+		Fault:     awsapi.Word{Code: "ServiceException", Status: 500},
+		Throttled: awsapi.Word{Code: "TooManyRequestsException", Status: 429},
+		ID:        "lambda", Signing: "lambda", Prefix: "lambda", Protocols: []awsapi.Protocol{awsapi.RESTJSON},
 		ResourcePolicy: s.resourcePolicy,
 		Operations: []awsapi.Operation{
 			awsapi.Op("CreateFunction", s.createFunction, awsapi.REST("POST", base), awsapi.Status(201),

@@ -81,8 +81,9 @@ func (s *Service) Residue(context.Context) []string { return nil }
 func (s *Service) API() awsapi.Service {
 	onBucket := func(name string) []string { return []string{arn(name, "")} }
 	return awsapi.Service{
-		Fault: awsapi.Word{Code: "InternalError", Status: 500},
-		ID:    "s3", Signing: "s3", Prefix: "s3", Protocols: []awsapi.Protocol{awsapi.RESTXML}, DeniedCode: "AccessDenied",
+		Fault:     awsapi.Word{Code: "InternalError", Status: 500},
+		Throttled: awsapi.Word{Code: "SlowDown", Status: 503},
+		ID:        "s3", Signing: "s3", Prefix: "s3", Protocols: []awsapi.Protocol{awsapi.RESTXML}, DeniedCode: "AccessDenied",
 		Says:           func(action, resource string) (string, string) { return action, `"` + resource + `"` },
 		ResourcePolicy: s.resourcePolicy,
 		HTTP:           http.HandlerFunc(s.serve),

@@ -11,8 +11,9 @@ import (
 // API returns the operations of SNS.
 func (s *Service) API() awsapi.Service {
 	return awsapi.Service{
-		Fault: awsapi.Word{Code: "InternalError", Status: 500},
-		ID:    "sns", Signing: "sns", Prefix: "sns", Protocols: []awsapi.Protocol{awsapi.Query},
+		Fault:     awsapi.Word{Code: "InternalError", Status: 500},
+		Throttled: awsapi.Word{Code: "Throttled", Status: 429},
+		ID:        "sns", Signing: "sns", Prefix: "sns", Protocols: []awsapi.Protocol{awsapi.Query},
 		Namespace: "http://sns.amazonaws.com/doc/2010-03-31/", Version: "2010-03-31", DeniedCode: "AuthorizationError",
 		Says: func(action, resource string) (string, string) {
 			return "SNS:" + strings.TrimPrefix(action, "sns:"), resource

@@ -11,8 +11,9 @@ import (
 // API returns the operations of SQS.
 func (s *Service) API() awsapi.Service {
 	return awsapi.Service{
-		Fault: awsapi.Word{Code: "InternalFailure", Status: 500},
-		ID:    "sqs", Signing: "sqs", Prefix: "sqs", Target: "AmazonSQS", Protocols: []awsapi.Protocol{awsapi.JSON10, awsapi.Query},
+		Fault:     awsapi.Word{Code: "InternalFailure", Status: 500},
+		Throttled: awsapi.Word{Code: "RequestThrottled", Status: 400},
+		ID:        "sqs", Signing: "sqs", Prefix: "sqs", Target: "AmazonSQS", Protocols: []awsapi.Protocol{awsapi.JSON10, awsapi.Query},
 		DeniedCode: "AccessDenied",
 		Says:       func(action, resource string) (string, string) { return strings.ToLower(action), resource },
 		Namespace:  "http://queue.amazonaws.com/doc/2012-11-05/", Version: "2012-11-05",

@@ -27,11 +27,11 @@ func crashes(percents ...int) (list []crash) {
 
 // left runs a crash and counts the updates that are there afterwards. It fails
 // if they are not the first ones.
-func (c crash) left(t *testing.T, seed uint64, on func(vfs.FS) vfs.FS) int {
+func (c crash) left(t *testing.T, seed uint64, sync bool) int {
 	t.Helper()
 	notes := NewTable[note]("test.note")
 	disk := vfs.NewCrashableMem()
-	db, err := openIn(on(disk), "store")
+	db, err := OpenWith("store", Options{Sync: sync, fs: disk})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func (c crash) left(t *testing.T, seed uint64, on func(vfs.FS) vfs.FS) int {
 		}
 	}
 	after := disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: c.percent, RNG: rand.New(rand.NewPCG(seed, 0))})
-	reopened, err := openIn(on(after), "store")
+	reopened, err := OpenWith("store", Options{Sync: sync, fs: after})
 	if err != nil {
 		t.Fatalf("%+v, seed %d: open after the crash: %v", c, seed, err)
 	}
@@ -67,14 +67,11 @@ func (c crash) left(t *testing.T, seed uint64, on func(vfs.FS) vfs.FS) int {
 	return n
 }
 
-func handOver(fs vfs.FS) vfs.FS { return handedOver{fs} }
-func synced(fs vfs.FS) vfs.FS   { return fs }
-
 // TestUpdatesSurviveTheProcess: what the operating system has been given is all
 // there.
 func TestUpdatesSurviveTheProcess(t *testing.T) {
 	for i, c := range crashes(100) {
-		if n := c.left(t, uint64(i), handOver); n != c.updates {
+		if n := c.left(t, uint64(i), false); n != c.updates {
 			t.Errorf("%+v: %d updates are left", c, n)
 		}
 	}
@@ -85,17 +82,17 @@ func TestUpdatesSurviveTheProcess(t *testing.T) {
 func TestPowerFailureCostsTheNewestUpdates(t *testing.T) {
 	lost := 0
 	for i, c := range crashes(0, 50, 90) {
-		lost += c.updates - c.left(t, uint64(i), handOver)
+		lost += c.updates - c.left(t, uint64(i), false)
 	}
 	if lost == 0 {
 		t.Error("nothing was lost: these were no crashes")
 	}
 }
 
-// TestSyncedUpdatesSurviveAPowerFailure is the promise of OpenSynced.
+// TestSyncedUpdatesSurviveAPowerFailure is the promise of Options.Sync.
 func TestSyncedUpdatesSurviveAPowerFailure(t *testing.T) {
 	for i, c := range crashes(0) {
-		if n := c.left(t, uint64(i), synced); n != c.updates {
+		if n := c.left(t, uint64(i), true); n != c.updates {
 			t.Errorf("%+v: %d updates are left", c, n)
 		}
 	}

@@ -6,9 +6,10 @@
 // one consistent state. When Update returns nil, what it wrote survives the
 // death of the process: the operating system has it. Several updates at once
 // share one write (group commit). A machine that loses its power may lose the
-// newest updates, never one without all that came after it; OpenSynced waits for
+// newest updates, never one without all that came after it; Options.Sync waits for
 // the disk and keeps them all. When the function returns an error nothing is
-// written. Do not start a transaction inside another, do not call another
+// written. At the first write to the disk that fails the store ends, and that update
+// is neither acknowledged nor refused (Options.Failed). Do not start a transaction inside another, do not call another
 // service inside one, and do not wait in one.
 //
 // A key is a list of strings in an encoding that keeps their order (Key), so

@@ -15,7 +15,7 @@ import (
 func fullStore(t testing.TB, n int) *vfs.MemFS {
 	t.Helper()
 	fs := vfs.NewMem()
-	db, err := openIn(fs, "store")
+	db, err := OpenWith("store", Options{fs: fs})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func TestAReadErrorIsNeverAShorterAnswer(t *testing.T) {
 	for reverse, at := range map[bool]int{false: 0, true: 0} {
 		for ; at < 200; at += 3 {
 			countdown, broken = -1, false
-			db, err := openIn(errorfs.Wrap(whole, faulty), "store")
+			db, err := OpenWith("store", Options{fs: errorfs.Wrap(whole, faulty)})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"runtime"
 	"strconv"
 	"sync"
 	"unsafe"
@@ -23,6 +24,8 @@ var (
 	ErrReadOnly = errors.New("store: write in a read-only transaction")
 	// ErrClosed is returned by transactions after Close.
 	ErrClosed = errors.New("store: closed")
+	// ErrDamaged is returned by Open if a file of the store is damaged or missing.
+	ErrDamaged = errors.New("store: damaged")
 	// ErrNewerFormat is returned by Open for a folder that a newer version
 	// of the program has written.
 	ErrNewerFormat = errors.New("store: written by a newer version")
@@ -37,6 +40,7 @@ type DB struct {
 	closed bool
 	shared sharedRecords
 	disk   *pebble.DB
+	files  *disk // what disk lies on
 	memory *btree.Map[string, string]
 	crash  *death      // memory: see CrashAt
 	faults *readFaults // memory: see FailReads
@@ -46,17 +50,20 @@ type DB struct {
 // folder is open in one process at a time. What an Update has written survives
 // the death of the process; of what was written just before the machine loses
 // its power the newest may be missing.
-func Open(dir string) (*DB, error) { return openIn(handedOver{vfs.Default}, dir) }
+func Open(dir string) (*DB, error) { return OpenWith(dir, Options{}) }
 
-// OpenSynced is Open with each update on the disk itself before it returns, so
-// that it survives the machine too. Updates at the same time share a sync.
-func OpenSynced(dir string) (*DB, error) { return openIn(vfs.Default, dir) }
-
-func openIn(fs vfs.FS, dir string) (*DB, error) {
+// OpenWith is Open with options.
+func OpenWith(dir string, o Options) (_ *DB, err error) {
+	fs := o.fs
+	if fs == nil {
+		fs = vfs.Default
+	}
+	files := &disk{FS: fs, dir: dir, sync: o.Sync, tell: o.Failed}
 	options := &pebble.Options{
-		FS:           fs,
-		Logger:       silent{},
-		MemTableSize: 16 << 20,
+		FS:            files,
+		Logger:        files,
+		EventListener: files.listener(),
+		MemTableSize:  16 << 20,
 		// The last version whose log may end in what a machine without power
 		// has left of it: later ones take a gap in it for damage.
 		FormatMajorVersion: pebble.FormatColumnarBlocks,
@@ -69,15 +76,29 @@ func openIn(fs vfs.FS, dir string) (*DB, error) {
 		options.Levels[i].BlockSize = 8 << 10
 		options.Levels[i].IndexBlockSize = 256 << 10 // one index block for each file
 	}
-	disk, err := pebble.Open(dir, options)
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case cannotOpen:
+			err = openError(dir, r.err)
+		case runtime.Error:
+			panic(r)
+		case error: // pebble panics where a directory cannot be synced
+			err = openError(dir, r)
+		default:
+			panic(r)
+		}
+	}()
+	db, err := pebble.Open(dir, options)
 	if err != nil {
-		return nil, fmt.Errorf("store: open %s: %w", dir, err)
+		return nil, openError(dir, err)
 	}
-	db := &DB{disk: disk}
-	if err := db.checkFormat(dir); err != nil {
-		return nil, errors.Join(err, disk.Close())
+	opened := &DB{disk: db, files: files}
+	if err := opened.checkFormat(dir); err != nil {
+		return nil, openError(dir, errors.Join(err, db.Close()))
 	}
-	return db, nil
+	files.open.Store(true)
+	return opened, nil
 }
 
 func (db *DB) checkFormat(dir string) error {
@@ -107,6 +128,9 @@ func Memory() *DB {
 
 // Close closes the store; transactions that run are waited for.
 func (db *DB) Close() error {
+	if err := db.files.err(); err != nil {
+		return err // some transactions wait for the end of the process
+	}
 	db.life.Lock()
 	defer db.life.Unlock()
 	db.mu.Lock()
@@ -115,6 +139,9 @@ func (db *DB) Close() error {
 		return nil
 	}
 	db.closed = true
+	if err := db.files.err(); err != nil {
+		return err // the database waits for the end of the process
+	}
 	if db.disk != nil {
 		return db.disk.Close()
 	}
@@ -160,6 +187,9 @@ func (db *DB) Update(fn func(tx *Tx) error) error {
 }
 
 func (db *DB) commit(tx *Tx, fn func(tx *Tx) error) error {
+	if err := db.files.err(); err != nil {
+		return err
+	}
 	db.life.RLock()
 	defer db.life.RUnlock()
 	if err := db.update(tx, fn); err != nil {
@@ -201,6 +231,9 @@ func (db *DB) update(tx *Tx, fn func(tx *Tx) error) (err error) {
 		db.shared.forget(tx.stale)
 		return nil
 	}
+	if err := db.files.err(); err != nil {
+		return err
+	}
 	tx.batch, tx.reader = db.disk.NewBatch(), db.disk
 	if err := fn(tx); err != nil {
 		batch := tx.batch
@@ -222,6 +255,9 @@ func (db *DB) update(tx *Tx, fn func(tx *Tx) error) (err error) {
 
 // View runs fn in a read-only transaction.
 func (db *DB) View(fn func(tx *Tx) error) (err error) {
+	if err := db.files.err(); err != nil {
+		return err // what is in memory may not be on the disk
+	}
 	db.life.RLock()
 	defer db.life.RUnlock()
 	tx := &Tx{db: db, readOnly: true}
@@ -432,12 +468,3 @@ func (tx *Tx) rangeMemory(from, to []byte, reverse bool) iter.Seq2[Pair, error] 
 // compared faster. Nobody may change what Set, Get and Range hand over.
 func text(b []byte) string  { return unsafe.String(unsafe.SliceData(b), len(b)) }
 func slice(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
-
-// silent drops pebble's log; failures reach us as errors.
-type silent struct{}
-
-func (silent) Infof(string, ...any)  {}
-func (silent) Errorf(string, ...any) {}
-func (silent) Fatalf(format string, args ...any) {
-	panic(fmt.Sprintf("store: "+format, args...))
-}

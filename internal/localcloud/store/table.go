@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
+	"sync"
 )
 
 // Table is a set of records of one type under string keys of one or more
@@ -27,9 +29,24 @@ type Record interface {
 // NewTable names a table. The name is unique in the store and begins with the
 // service it belongs to, as in "dynamodb.item".
 func NewTable[T any](name string) Table[T] {
+	named.Lock()
+	defer named.Unlock()
+	named.tables[name] = true
 	t := Table[T]{name: name}
 	know(t)
 	return t
+}
+
+// named are the tables of the program, those of bytes too, which have no Form.
+var named = struct {
+	sync.Mutex
+	tables map[string]bool
+}{tables: map[string]bool{}}
+
+func tableNames() []string {
+	named.Lock()
+	defer named.Unlock()
+	return slices.Sorted(maps.Keys(named.tables))
 }
 
 // Row is a record with its key.

@@ -11,8 +11,9 @@ import (
 // API returns the operations of STS.
 func (s *Service) API() awsapi.Service {
 	return awsapi.Service{
-		Fault: awsapi.Word{Code: "InternalFailure", Status: 500},
-		ID:    "sts", Signing: "sts", Prefix: "sts", Protocols: []awsapi.Protocol{awsapi.Query},
+		Fault:     awsapi.Word{Code: "InternalFailure", Status: 500},
+		Throttled: awsapi.Word{Code: "Throttling", Status: 400},
+		ID:        "sts", Signing: "sts", Prefix: "sts", Protocols: []awsapi.Protocol{awsapi.Query},
 		Namespace: "https://sts.amazonaws.com/doc/2011-06-15/", Version: "2011-06-15", DeniedCode: "AccessDenied",
 		Unbuilt: []string{
 			"AssumeRoleWithSAML", "AssumeRoleWithWebIdentity", "AssumeRoot", "DecodeAuthorizationMessage",
