@@ -92,6 +92,7 @@ var mayDiscard = map[string]string{
 	"lambda/process.go: environment.serveInitError: io.WriteString":          "the process is gone if this fails",
 	"lambda/service.go: invocationLog.flush: s.Caller.Call":                  "as on AWS: no permission, no log",
 	"s3/backend.go: backend.CopyObject: o.Contents.Close":                    "it was read to its end",
+	"s3/http.go: status.end: s.ResponseWriter.Write":                         "the client is gone if this fails",
 	"s3/errors.go: writeError: w.Write":                                      "the client is gone if this fails",
 	"s3/errors.go: writeError: xml.NewEncoder(w).Encode":                     "the client is gone if this fails",
 	"s3/service.go: Service.getObject: r.Close":                              "it was read to its end",

@@ -108,8 +108,10 @@ func (b *backend) GetObject(bucketName, key string, want *gofakes3.ObjectRangeRe
 	return b.get(bucketName, key, "", want, true)
 }
 
+// HeadObject and the source of CopyObject may have a version in the key.
 func (b *backend) HeadObject(bucketName, key string) (*gofakes3.Object, error) {
-	return b.get(bucketName, key, "", nil, false)
+	key, id, _ := strings.Cut(key, string(versionMark))
+	return b.get(bucketName, key, id, nil, false)
 }
 
 func (b *backend) GetObjectVersion(bucketName, key string, id gofakes3.VersionID, want *gofakes3.ObjectRangeRequest) (*gofakes3.Object, error) {
@@ -178,7 +180,8 @@ func (b *backend) PutObject(bucketName, key string, meta map[string]string, r io
 }
 
 func (b *backend) CopyObject(fromBucket, fromKey, toBucket, toKey string, meta map[string]string) (gofakes3.CopyObjectResult, error) {
-	o, err := b.GetObject(fromBucket, fromKey, nil)
+	fromKey, id, _ := strings.Cut(fromKey, string(versionMark))
+	o, err := b.get(fromBucket, fromKey, id, nil, true)
 	if err != nil {
 		return gofakes3.CopyObjectResult{}, err
 	}

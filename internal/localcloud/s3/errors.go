@@ -10,6 +10,9 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 )
 
+// contentMismatch is for a body without the hash that was signed.
+const contentMismatch = "XAmzContentSHA256Mismatch"
+
 func errS3(code string, status int, format string, args ...any) *awsapi.Error {
 	return awsapi.Errorf(code, format, args...).WithStatus(status)
 }
@@ -36,6 +39,12 @@ var (
 
 // toLibrary spells one of our errors as the library knows it.
 func toLibrary(err error) error {
+	if known, ok := errors.AsType[gofakes3.Error](err); ok {
+		return known // which the library would not find in a joined error
+	}
+	if errors.Is(err, awsapi.ErrContentHash) {
+		return gofakes3.ErrorMessage(contentMismatch, "The provided 'x-amz-content-sha256' header does not match what was computed.")
+	}
 	e, ok := errors.AsType[*awsapi.Error](err)
 	if !ok {
 		return err

@@ -59,6 +59,20 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	if r.Method == http.MethodPut && key != "" {
+		if err := verify(r); err != nil {
+			writeError(w, r, c.RequestID, err)
+			return
+		}
+	}
+	if strings.ContainsRune(key, versionMark) {
+		writeError(w, r, c.RequestID, errS3("InvalidArgument", 400, "a key has no character U+0000"))
+		return
+	}
+	if err := markVersion(r, bucketName, key, query); err != nil {
+		writeError(w, r, c.RequestID, err)
+		return
+	}
 	// The presigning parameters are no subresources.
 	for name := range query {
 		if strings.HasPrefix(name, "X-Amz-") && !served[name] {
@@ -66,7 +80,63 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	r.URL.RawQuery = query.Encode()
-	s.library.ServeHTTP(w, r)
+	answer := &status{ResponseWriter: w}
+	s.library.ServeHTTP(answer, r)
+	answer.end()
+}
+
+// status puts right the status of errors whose code the library does not know: it
+// answers them with 500.
+type status struct {
+	http.ResponseWriter
+	held  bool // an answer with 500, until its end
+	wrote bytes.Buffer
+}
+
+func (s *status) WriteHeader(code int) {
+	if s.held = code == http.StatusInternalServerError; !s.held {
+		s.ResponseWriter.WriteHeader(code)
+	}
+}
+
+func (s *status) Write(b []byte) (int, error) {
+	if s.held {
+		return s.wrote.Write(b)
+	}
+	return s.ResponseWriter.Write(b)
+}
+
+func (s *status) end() {
+	if !s.held {
+		return
+	}
+	code := http.StatusInternalServerError
+	if bytes.Contains(s.wrote.Bytes(), []byte("<Code>"+contentMismatch+"</Code>")) {
+		code = http.StatusBadRequest
+	}
+	s.ResponseWriter.WriteHeader(code)
+	_, _ = s.ResponseWriter.Write(s.wrote.Bytes()) // the client is gone if this fails
+}
+
+// versionMark separates a key from a version on the way through the library, which
+// drops the version of HeadObject and of the source of CopyObject.
+const versionMark = '\x00'
+
+func markVersion(r *http.Request, bucketName, key string, query url.Values) error {
+	if id := query.Get("versionId"); id != "" && r.Method == http.MethodHead && key != "" {
+		query.Del("versionId")
+		r.URL.Path, r.URL.RawPath = "/"+bucketName+"/"+key+string(versionMark)+id, ""
+	}
+	source, after, found := strings.Cut(r.Header.Get("X-Amz-Copy-Source"), "?")
+	if !found {
+		return nil
+	}
+	parameters, err := url.ParseQuery(after)
+	if id := parameters.Get("versionId"); err == nil && id != "" && len(parameters) == 1 {
+		r.Header.Set("X-Amz-Copy-Source", source+url.QueryEscape(string(versionMark)+id))
+		return nil
+	}
+	return errS3("InvalidArgument", 400, "X-Amz-Copy-Source: after the key comes nothing but ?versionId=")
 }
 
 // authorize asks for the permission that a request needs.
@@ -112,11 +182,16 @@ func (s *Service) authorize(c *awsapi.Call, r *http.Request, bucketName, key str
 		return may("s3:DeleteObject"+version, arn(bucketName, key))
 	default:
 		if source := r.Header.Get("X-Amz-Copy-Source"); source != "" {
+			source, _, versioned := strings.Cut(source, "?")
 			from, err := url.PathUnescape(source)
-			if err != nil {
-				return errS3("InvalidArgument", 400, "X-Amz-Copy-Source: %v", err)
+			if err != nil || strings.ContainsRune(from, versionMark) {
+				return errS3("InvalidArgument", 400, "X-Amz-Copy-Source %q is no bucket and key", source)
 			}
-			if err := may("s3:GetObject", "arn:aws:s3:::"+strings.TrimPrefix(from, "/")); err != nil {
+			action := "s3:GetObject"
+			if versioned {
+				action = "s3:GetObjectVersion"
+			}
+			if err := may(action, "arn:aws:s3:::"+strings.TrimPrefix(from, "/")); err != nil {
 				return err
 			}
 		}

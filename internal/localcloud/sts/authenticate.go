@@ -88,6 +88,9 @@ func (s *Service) Authenticate(r *http.Request, body []byte) (id awsapi.Identity
 	if sig.region != s.config.Region && (sig.region != "us-east-1" || sig.service != "iam" && sig.service != "sts") {
 		return id, "", awsapi.Errorf(awsapi.CodeSignatureMismatch, "Credential should be scoped to a valid region, not '%s'.", sig.region)
 	}
+	if err := allSigned(r, sig); err != nil {
+		return id, "", err
+	}
 	payload, err := payloadHash(r, sig, body)
 	if err != nil {
 		return id, "", err
@@ -191,6 +194,30 @@ func (s *Service) checkDates(r *http.Request, sig signature, now time.Time) erro
 	return nil
 }
 
+// allSigned wants every x-amz-* header among the signed ones: else whoever carries
+// the request could change what it asks for. Source: IAM User Guide, "Create a
+// signed AWS API request" (2026-11): host and any x-amz-* headers are signed.
+func allSigned(r *http.Request, sig signature) error {
+	var unsigned []string
+	for name := range r.Header {
+		name = strings.ToLower(name)
+		if strings.HasPrefix(name, "x-amz-") && !slices.Contains(sig.headers, name) {
+			// A presigned URL states the hash of its payload in the query.
+			if !sig.presigned || name != "x-amz-content-sha256" {
+				unsigned = append(unsigned, name)
+			}
+		}
+	}
+	if len(unsigned) == 0 {
+		return nil
+	}
+	slices.Sort(unsigned)
+	if sig.service == "s3" {
+		return awsapi.Errorf("AccessDenied", "There were headers present in the request which were not signed: %s", strings.Join(unsigned, ", "))
+	}
+	return awsapi.Errorf(awsapi.CodeSignatureMismatch, "'%s' must be a 'SignedHeader' in the AWS Authorization.", strings.Join(unsigned, "', '"))
+}
+
 // payloadHash is the last line of the canonical request.
 func payloadHash(r *http.Request, sig signature, body []byte) (string, error) {
 	stated := r.Header.Get("X-Amz-Content-Sha256")
@@ -201,6 +228,9 @@ func payloadHash(r *http.Request, sig signature, body []byte) (string, error) {
 		}
 	}
 	if stated == unsignedPayload || strings.HasPrefix(stated, "STREAMING-") {
+		if sig.service != "s3" { // which alone takes payloads that are not signed as a whole
+			return "", mismatch()
+		}
 		return stated, nil
 	}
 	if body == nil { // not read yet: awsapi checks it against the stated hash

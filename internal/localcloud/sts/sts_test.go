@@ -331,6 +331,49 @@ func TestStreamedPayloads(t *testing.T) {
 	}
 }
 
+// TestEveryAmzHeaderIsSigned: one that somebody added on the way is refused, and a
+// payload that is not signed by all services but S3.
+func TestEveryAmzHeaderIsSigned(t *testing.T) {
+	c := newCloud(t)
+	for _, row := range []struct {
+		service, payload, added string
+		want                    int
+	}{
+		{"s3", "UNSIGNED-PAYLOAD", "", 200},
+		{"s3", "UNSIGNED-PAYLOAD", "X-Amz-Meta-Owner", 403},
+		{"s3", "UNSIGNED-PAYLOAD", "X-Amz-Copy-Source", 403},
+		{"iot", "UNSIGNED-PAYLOAD", "", 403},
+		{"iot", "STREAMING-UNSIGNED-PAYLOAD-TRAILER", "", 403},
+		{"iot", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "", 200},
+		{"iot", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "X-Amz-Extra", 403},
+	} {
+		path, method := "/things/a", http.MethodGet
+		if row.service == "s3" {
+			path, method = "/b/k", http.MethodPut
+		}
+		r, err := http.NewRequestWithContext(t.Context(), method, c.url+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("X-Amz-Content-Sha256", row.payload)
+		cred := aws.Credentials{AccessKeyID: "test", SecretAccessKey: "test"}
+		if err := v4.NewSigner().SignHTTP(t.Context(), cred, r, row.payload, row.service, "us-east-1", time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if row.added != "" {
+			r.Header.Set(row.added, "x")
+		}
+		w, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = w.Body.Close()
+		if w.StatusCode != row.want {
+			t.Errorf("%+v: %d", row, w.StatusCode)
+		}
+	}
+}
+
 // TestWhatTheSDKSignsIsAccepted signs random requests with the SDK's signer
 // and changes one thing: the untouched one is accepted, the changed one not.
 func TestWhatTheSDKSignsIsAccepted(t *testing.T) {

@@ -1,0 +1,81 @@
+package s3
+
+import (
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"hash"
+	"hash/crc32"
+	"hash/crc64"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/johannesboyne/gofakes3"
+)
+
+// algorithms are the checksums that a client may state, by the last word of their
+// header. Source: Amazon S3 User Guide, "Checking object integrity" (2026-11);
+// CRC-64/NVME is the polynomial 0xad93d23594c93659, here reversed.
+var algorithms = map[string]func() hash.Hash{
+	"Crc32":     func() hash.Hash { return crc32.NewIEEE() },
+	"Crc32c":    func() hash.Hash { return crc32.New(crc32.MakeTable(crc32.Castagnoli)) },
+	"Crc64nvme": func() hash.Hash { return crc64.New(crc64.MakeTable(0x9a6c9329ac4bc9b5)) },
+	"Sha1":      sha1.New,
+	"Sha256":    sha256.New,
+}
+
+const checksumHeader = "X-Amz-Checksum-"
+
+// verified is a body whose checksum, stated in a header or in a trailer, is
+// compared at its end.
+type verified struct {
+	io.ReadCloser
+	header    http.Header
+	algorithm string
+	hash      hash.Hash
+}
+
+// verify has the body of an upload compared with the checksum that the client
+// states.
+func verify(r *http.Request) error {
+	for name := range r.Header {
+		word, ok := strings.CutPrefix(name, checksumHeader)
+		if _, known := algorithms[word]; ok && !known && word != "Type" && word != "Algorithm" && word != "Mode" {
+			return errS3("InvalidRequest", 400, "The value specified in the %s header is of no algorithm that is supported.", strings.ToLower(name))
+		}
+	}
+	trailer := http.CanonicalHeaderKey(strings.TrimSpace(r.Header.Get("X-Amz-Trailer")))
+	var stated []string
+	for _, word := range []string{"Crc32", "Crc32c", "Crc64nvme", "Sha1", "Sha256"} {
+		if r.Header.Get(checksumHeader+word) != "" || trailer == checksumHeader+word {
+			stated = append(stated, word)
+		}
+	}
+	switch {
+	case len(stated) > 1:
+		return errS3("InvalidRequest", 400, "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
+	case len(stated) == 0 || r.Body == nil:
+		return nil
+	}
+	h := algorithms[stated[0]]()
+	if value := r.Header.Get(checksumHeader + stated[0]); value != "" {
+		if b, err := base64.StdEncoding.DecodeString(value); err != nil || len(b) != h.Size() {
+			return errS3("InvalidRequest", 400, "Value for x-amz-checksum-%s header is invalid.", strings.ToLower(stated[0]))
+		}
+	}
+	r.Body = &verified{r.Body, r.Header, stated[0], h}
+	return nil
+}
+
+func (v *verified) Read(p []byte) (int, error) {
+	n, err := v.ReadCloser.Read(p)
+	_, _ = v.hash.Write(p[:n]) // a hash does not fail
+	if errors.Is(err, io.EOF) {
+		if base64.StdEncoding.EncodeToString(v.hash.Sum(nil)) != v.header.Get(checksumHeader+v.algorithm) {
+			return n, gofakes3.ErrorMessage(gofakes3.ErrBadDigest, "The "+strings.ToUpper(v.algorithm)+" you specified did not match the calculated checksum.")
+		}
+	}
+	return n, err
+}

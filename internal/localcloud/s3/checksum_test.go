@@ -1,0 +1,75 @@
+package s3
+
+import (
+	"encoding/base64"
+	"fmt"
+	"hash/crc64"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// TestCRC64NVME is the check value of the catalogue of CRCs, CRC-64/NVME.
+func TestCRC64NVME(t *testing.T) {
+	if got := crc64.Checksum([]byte("123456789"), crc64.MakeTable(0x9a6c9329ac4bc9b5)); got != 0xae8b14860a799888 {
+		t.Errorf("%x", got)
+	}
+}
+
+// TestChecksumsAreVerified: each algorithm, in a header and in a trailer, for
+// objects and for parts; what does not match leaves nothing behind.
+func TestChecksumsAreVerified(t *testing.T) {
+	c := newCloud(t, nil)
+	const body = "the image"
+	for word, make := range algorithms {
+		h := make()
+		_, _ = h.Write([]byte(body))
+		right := base64.StdEncoding.EncodeToString(h.Sum(nil))
+		wrong := base64.StdEncoding.EncodeToString(make().Sum(nil))
+		name := "x-amz-checksum-" + strings.ToLower(word)
+		for i, row := range []struct {
+			header map[string]string
+			body   string
+			status int
+			says   string
+		}{
+			{map[string]string{name: right}, body, 200, ""},
+			{map[string]string{name: wrong}, body, 400, "BadDigest"},
+			{map[string]string{name: right}, "another image", 400, "BadDigest"},
+			{map[string]string{"x-amz-content-sha256": strings.Repeat("0", 64)}, body, 400, "XAmzContentSHA256Mismatch"},
+			{map[string]string{"content-md5": "AAAAAAAAAAAAAAAAAAAAAA=="}, body, 400, "BadDigest"},
+			{map[string]string{"content-md5": "AAAA"}, body, 400, "InvalidDigest"},
+			{map[string]string{name: "AAAA!"}, body, 400, "InvalidRequest"},
+			{map[string]string{name: right, "x-amz-checksum-unknown": "x"}, body, 400, "InvalidRequest"},
+			{map[string]string{"x-amz-trailer": name, "x-amz-content-sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER", "x-amz-decoded-content-length": "9"},
+				"9\r\n" + body + "\r\n0\r\n" + name + ":" + right + "\r\n\r\n", 200, ""},
+			{map[string]string{"x-amz-trailer": name, "x-amz-content-sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER", "x-amz-decoded-content-length": "9"},
+				"9\r\n" + body + "\r\n0\r\n" + name + ":" + wrong + "\r\n\r\n", 400, "BadDigest"},
+			{map[string]string{"x-amz-trailer": name, "x-amz-content-sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER", "x-amz-decoded-content-length": "9"},
+				"9\r\n" + body + "\r\n0\r\n\r\n", 400, "BadDigest"},
+		} {
+			key := fmt.Sprint(word, i)
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, c.url+"/firmware/"+key, strings.NewReader(row.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for k, v := range row.header {
+				r.Header.Set(k, v)
+			}
+			r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=x/x/us-east-1/s3/aws4_request")
+			w, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer := new(strings.Builder)
+			_ = w.Write(answer)
+			_ = w.Body.Close()
+			if w.StatusCode != row.status || !strings.Contains(answer.String(), row.says) {
+				t.Errorf("%s, row %d: %d %s, want %d %s", word, i, w.StatusCode, answer, row.status, row.says)
+			}
+			if _, err := c.svc.find("firmware", key, ""); (err == nil) != (row.status == 200) {
+				t.Errorf("%s, row %d: afterwards %v", word, i, err)
+			}
+		}
+	}
+}
