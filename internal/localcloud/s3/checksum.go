@@ -9,7 +9,9 @@ import (
 	"hash/crc32"
 	"hash/crc64"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/johannesboyne/gofakes3"
@@ -40,7 +42,7 @@ type verified struct {
 // verify has the body of an upload compared with the checksum that the client
 // states.
 func verify(r *http.Request) error {
-	for name := range r.Header {
+	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
 		word, ok := strings.CutPrefix(name, checksumHeader)
 		if _, known := algorithms[word]; ok && !known && word != "Type" && word != "Algorithm" && word != "Mode" {
 			return errS3("InvalidRequest", 400, "The value specified in the %s header is of no algorithm that is supported.", strings.ToLower(name))
