@@ -221,7 +221,7 @@ func TestMetricsAreAWSs(t *testing.T) {
 		"AWS/IoT ParseError": "RuleName", "AWS/IoT RuleMessageThrottled": "RuleName", "AWS/IoT Failure": "ActionType RuleName",
 		"AWS/Lambda Errors": "FunctionName", "AWS/Lambda Throttles": "FunctionName", "AWS/Lambda AsyncEventAge": "FunctionName",
 		"AWS/Lambda AsyncEventsDropped": "FunctionName", "AWS/Lambda DeadLetterErrors": "FunctionName",
-		"AWS/States ExecutionsFailed": "StateMachineArn", "AWS/States ExecutionsTimedOut": "StateMachineArn",
+		"AWS/States ExecutionsTimedOut": "StateMachineArn",
 		"AWS/States ExecutionThrottled": "StateMachineArn", "AWS/States ThrottledEvents": "APIName",
 		"AWS/DynamoDB ReadThrottleEvents": "TableName", "AWS/DynamoDB WriteThrottleEvents": "TableName",
 		"AWS/SQS ApproximateNumberOfMessagesVisible": "QueueName",

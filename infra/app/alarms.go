@@ -121,11 +121,12 @@ func upgradeAlarms(p *parameters) []alarm {
 		},
 		{
 			id: "StuckUpgradeAlarm", name: "stuck-upgrades", periods: 1,
-			description: "A workflow ran into its own deadline or was ended from outside: it reported nothing, and its device may still be claimed.",
+			description: "The ends of upgrades cannot be reported, try after try, or an execution ran into a deadline of its own: their job executions stay open.",
+			// An execution that failed says nothing: so does every one whose upgrade failed and was reported.
 			metrics: []any{
 				math("stuck", "SUM([m1, m2])", "executions"),
 				query("m1", "AWS/States", "ExecutionsTimedOut", "Sum", minutes5, map[string]string{"StateMachineArn": stateMachine}),
-				query("m2", "AWS/States", "ExecutionsFailed", "Sum", minutes5, map[string]string{"StateMachineArn": stateMachine}),
+				query("m2", metricsNamespace, metrics.ReportsFailing, "Sum", minutes5, nil),
 			},
 			comparison: "GreaterThanThreshold", threshold: jsii.Number(0),
 		},

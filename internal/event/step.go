@@ -77,6 +77,7 @@ type Caught struct {
 type FinalizeInput struct {
 	Input     ExecutionInput `json:"input"`
 	StartedAt string         `json:"startedAt"` // of the execution
+	Tries     int            `json:"tries"`     // of this very report that failed before
 	Failure   *Caught        `json:"failure,omitempty"`
 	// Results is the whole document, as StepInput's.
 	Results json.RawMessage `json:"-"`

@@ -27,18 +27,23 @@ func NewFinalize(ctx context.Context, env Env, cfg aws.Config, now func() time.T
 	}
 	return func(ctx context.Context, in event.FinalizeInput) (event.Outcome, error) {
 		x := in.Input
-		log := p.logger(ctx, logThing, x.ThingName, logJob, x.Job, "execution", x.Execution)
+		log := p.logger(ctx, logThing, x.ThingName, logJob, x.Job, "execution", x.Execution, "tries", in.Tries)
+		fail := func(what string, err error) (event.Outcome, error) {
+			log.Error(what, "error", err.Error())
+			if in.Tries+1 >= metrics.FailingTries {
+				p.emf.count(metrics.ReportsFailing, "", "")
+			}
+			return event.Outcome{}, named(err)
+		}
 		// The device is given back before the job hears of the end: the moment it
 		// does, AWS IoT may name the next job, whose start wants the device free.
 		d, err := workflow.Release(ctx, store, x)
 		if err != nil {
-			log.Error("device not released", "error", err.Error())
-			return event.Outcome{}, named(err)
+			return fail("device not released", err)
 		}
 		o, c, err := f.Finish(ctx, in, d.State)
 		if err != nil {
-			log.Error("outcome not reported", "error", err.Error())
-			return event.Outcome{}, named(err)
+			return fail("outcome not reported", err)
 		}
 		p.finished(o)
 		for phase, seconds := range c.Phases {

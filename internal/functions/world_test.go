@@ -284,7 +284,7 @@ func (w *world) enter(x *execution, state string) {
 			x.data["soaked"] = true
 			w.enter(x, s.Next)
 		})
-	case state == "Finalize":
+	case state == "Finalize", state == "FinalizeFailed":
 		w.finalize(x)
 	default:
 		w.attempt(x)
@@ -377,7 +377,7 @@ func (w *world) end(token event.TaskToken, name, cause string) bool {
 		switch {
 		case x.state == "Rollback":
 			x.data["failure"] = map[string]any{"state": x.state, "error": "Rollback.Failed", "cause": name + " " + cause}
-		case c.Next == "Finalize" || c.Next == "Rollback":
+		case c.Next == "Finalize" || c.Next == "FinalizeFailed" || c.Next == "Rollback":
 			x.data["failure"] = map[string]any{"state": x.state, "error": name, "cause": cause}
 		case c.Next == "Verify":
 			x.data["overdue"] = true
@@ -445,6 +445,9 @@ func (w *world) finalize(x *execution) {
 			w.outcome[x.input.ThingName] = o
 			if x.over == "" {
 				x.over = "SUCCEEDED"
+				if x.state == "FinalizeFailed" {
+					x.over = "FAILED"
+				}
 			}
 			return nil
 		})

@@ -52,6 +52,8 @@ func TestAlarmsOfOurMetrics(t *testing.T) {
 		{"some begin and none ends", "rollout-stalled", []datum{begun}, "ALARM"},
 		{"some begin and one fails", "rollout-stalled", []datum{begun, finished(metrics.Failed, 1)}, "OK"},
 		{"nothing happens", "rollout-stalled", nil, "OK"},
+		{"a report fails again and again", "stuck-upgrades", []datum{{metrics.ReportsFailing, "", "", 1}}, "ALARM"},
+		{"upgrades fail, and it is reported", "stuck-upgrades", []datum{finished(metrics.Failed, 10)}, "OK"},
 		{"records are refused", "refused-records", []datum{{metrics.RefusedRecords, metrics.Reason, words.RefusedOwner, 1}}, "ALARM"},
 		{"others too", "refused-records", []datum{{metrics.RefusedRecords, metrics.Reason, words.RefusedSession, 1}}, "ALARM"},
 		{"half were over", "over", []datum{begun, {metrics.UpgradesOver, "", "", 6}}, "ALARM"},

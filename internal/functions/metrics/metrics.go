@@ -15,6 +15,7 @@ const (
 	UpgradesOver    = "UpgradesOver"    // count: attempts that were over when they were to begin
 	DevicesFinished = "DevicesFinished" // count; Result = one of Results
 	Failures        = "UpgradeFailures" // count; Reason = an error name of the flow
+	ReportsFailing  = "ReportsFailing"  // count: tries of Finalize that failed, from the FailingTries-th of one report on
 	UpgradeDuration = "UpgradeDuration" // seconds from start to Finalize, of successes
 	PhaseReached    = "PhaseReached"    // count; Phase = one of the flow's
 	PhaseDuration   = "PhaseDuration"   // seconds; Phase = one of the flow's
@@ -22,6 +23,10 @@ const (
 	RefusedRecords  = "RefusedRecords"  // count; Reason = one of event's Refused constants
 	DeviceMessages  = "DeviceMessages"  // count; Kind = an event.Kind
 )
+
+// FailingTries is how often in a row a report fails before it counts as failing:
+// about a minute of trying. A state machine that gives up has failed before.
+const FailingTries = 6
 
 // Names of dimensions.
 const (

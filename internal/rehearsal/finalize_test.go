@@ -1,0 +1,106 @@
+package rehearsal
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn"
+)
+
+// upgrades are the executions of the upgrade's state machine.
+func (w *world) upgrades(ctx context.Context) (list []sfn.ExecutionItem, err error) {
+	machine := fmt.Sprintf("arn:aws:states:%s:%s:stateMachine:%s-firmware-upgrade", region, account, stack)
+	for e, err := range w.executions(ctx, machine) {
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, e)
+	}
+	slices.SortFunc(list, func(a, b sfn.ExecutionItem) int { return strings.Compare(a.Name, b.Name) })
+	return list, nil
+}
+
+// A Finalize that cannot report for hours gives up, and the execution fails in it. Once
+// the cause is mended, RedriveExecution reports, as if nothing had been: an upgrade
+// that succeeded ends an execution that succeeded, one that failed one that failed.
+func TestFinalizeThatCouldNotReportIsRedriven(t *testing.T) {
+	const mended = 12 * time.Hour
+	var (
+		w        *world
+		before   []string
+		alarm    string
+		problem  error
+		outcomes = &outcomeDoor{published: map[string][]string{}}
+	)
+	s, out, err := play(t, Config{
+		Devices: 3, Seed: 3, Faults: "404@2",
+		Fault: func(_ context.Context, c *awsapi.Call, in any) error {
+			if c.Operation != "UpdateJobExecution" || w.sched.Now().Sub(start) >= mended {
+				return nil
+			}
+			b, err := json.Marshal(in)
+			if err != nil || strings.Contains(string(b), "IN_PROGRESS") {
+				return err
+			}
+			return errInvalidEndpoint
+		},
+		opened: func(opened *world) {
+			w = opened
+			outcomes.door, w.door = w.door, outcomes
+			w.sched.After(time.Hour, "look at the alarm", func() { alarm = w.state(t, "stuck-upgrades") })
+			w.sched.After(mended, "redrive", func() {
+				failed, err := w.upgrades(t.Context())
+				problem = errors.Join(problem, err)
+				for _, e := range failed {
+					_, path, err := w.path(t.Context(), e)
+					before = append(before, path)
+					problem = errors.Join(problem, err,
+						w.call(t.Context(), "sfn", "RedriveExecution", map[string]any{"executionArn": e.ExecutionARN}, nil))
+				}
+			})
+		},
+		over: func(ctx context.Context, w *world, _ string) error {
+			ended, err := w.upgrades(ctx)
+			if err != nil {
+				return err
+			}
+			var statuses []string
+			for _, e := range ended {
+				_, path, err := w.path(ctx, e)
+				if err != nil {
+					return err
+				}
+				statuses = append(statuses, path[strings.LastIndex(path, "ExecutionRedriven")+1:])
+			}
+			if len(statuses) != 3 || !strings.HasSuffix(statuses[0], "SUCCEEDED") || !strings.HasSuffix(statuses[2], "SUCCEEDED") ||
+				!strings.HasSuffix(statuses[1], "Failed ExecutionFailed Download.Failed FAILED") {
+				t.Errorf("the executions ended so: %q", statuses)
+			}
+			return nil
+		},
+	})
+	if err != nil || problem != nil || s.Succeeded != 2 || s.Failed != 1 {
+		t.Fatalf("%v, %v\n%s", err, problem, out)
+	}
+	for i, want := range []string{"Finalize", "FinalizeFailed", "Finalize"} {
+		_, last, _ := strings.Cut(before[i], " "+want+" ")
+		if strings.Contains(last, "Failed ExecutionFailed Download") || !strings.HasSuffix(last, "ExecutionFailed Transient FAILED") {
+			t.Errorf("execution %d did not fail in %s: %s", i, want, before[i])
+		}
+	}
+	if alarm != "ALARM" {
+		t.Errorf("after an hour stuck-upgrades was %s", alarm)
+	}
+	for _, thing := range []string{"rg-000001", "rg-000002", "rg-000003"} {
+		if n := len(outcomes.published[thing]); n != 1 {
+			t.Errorf("%s: %d outcomes: %v", thing, n, outcomes.published[thing])
+		}
+	}
+}
