@@ -359,7 +359,7 @@ func TestMetricsAreOurs(t *testing.T) {
 	tpl := parse(t)
 	dimensions := map[string]string{ // dimension
 		metrics.UpgradesStarted: "", metrics.UpgradesPending: "", metrics.UpgradeDuration: "",
-		metrics.UpgradesOver: "", metrics.ReportsFailing: "",
+		metrics.UpgradesOver: "", metrics.ReportsFailing: "", metrics.DetailsRefused: "", metrics.ThingsNotUpdated: "",
 		metrics.DevicesFinished: metrics.Result, metrics.Failures: metrics.Reason,
 		metrics.PhaseReached: metrics.Phase, metrics.PhaseDuration: metrics.Phase,
 		metrics.JobExecutions: metrics.Status, metrics.RefusedRecords: metrics.Reason,

@@ -120,6 +120,13 @@ func upgradeAlarms(p *parameters) []alarm {
 			comparison: "GreaterThanThreshold", threshold: jsii.Number(10),
 		},
 		{
+			id: "ControllerFailedAlarm", name: "controller-failed", periods: 1,
+			description: "Upgrades end as Controller.Failed: functions, their permissions or the services that they need fail, not devices. No abort criterion counts them.",
+			metrics: []any{returned(query("m1", metricsNamespace, metrics.Failures, "Sum", minutes5,
+				map[string]string{metrics.Reason: string(event.ControllerFailed)}))},
+			comparison: "GreaterThanThreshold", threshold: jsii.Number(0),
+		},
+		{
 			id: "StuckUpgradeAlarm", name: "stuck-upgrades", periods: 1,
 			description: "The ends of upgrades cannot be reported, try after try, or an execution ran into a deadline of its own: their job executions stay open.",
 			// An execution that failed says nothing: so does every one whose upgrade failed and was reported.

@@ -70,6 +70,13 @@ func dashboardBody() string {
 		chart{title: "Records refused, by reason", stacked: true, stat: "Sum", rows: ours(metrics.RefusedRecords, metrics.Reason, refusals, nil)},
 	)
 	d.charts(
+		chart{title: "Ends that could not be told whole", stat: "Sum", rows: []row{
+			{metricsNamespace, metrics.ReportsFailing, map[string]any{"label": "reports that fail again and again"}},
+			{metricsNamespace, metrics.DetailsRefused, map[string]any{"label": "details that AWS IoT refused"}},
+			{metricsNamespace, metrics.ThingsNotUpdated, map[string]any{"label": "things that could not be updated"}},
+		}},
+	)
+	d.charts(
 		chart{title: "Workflows", stat: "Sum", rows: perItem("AWS/States", []string{"ExecutionsStarted", "ExecutionsSucceeded", "ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted", "ExecutionThrottled"}, "StateMachineArn", []string{stateMachine})},
 		chart{title: "Workflow duration, milliseconds", rows: []row{
 			{"AWS/States", "ExecutionTime", "StateMachineArn", stateMachine, map[string]any{"stat": "p50", "label": "p50"}},

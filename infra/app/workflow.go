@@ -47,6 +47,8 @@ func newWorkflow(stack awscdk.Stack, lambdas *functions, account *account, devic
 			environment.Table: w.table.Ref(), environment.OutcomeTopic: notify.outcomes.Ref(), environment.JobsEndpoint: account.jobs,
 		},
 		append(jobExecutions(), w.release(),
+			// What is ours ends as CANCELED, which no device may set.
+			allow("CancelJobExecution", []string{"iot:CancelJobExecution"}, *sub(anyJob), *sub(anyThing)),
 			allow("RecordVersion", []string{"iot:DescribeThing", "iot:UpdateThing"}, *sub(anyThing)),
 			allow("PublishOutcome", []string{"sns:Publish"}, notify.outcomes.Ref()))...)
 

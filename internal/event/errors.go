@@ -15,8 +15,11 @@ const (
 	DeviceBusy     ErrorName = "Device.Busy"     // something else is under way on it
 	DeviceRefused  ErrorName = "Device.Refused"  // the agent said no, with a USP code
 	DeviceNoReport ErrorName = "Device.NoReport" // connected, but no answer or no news in time
-	JobCanceled    ErrorName = "Job.Canceled"    // an operator or an abort criterion ended it
-	JobTimedOut    ErrorName = "Job.TimedOut"    // AWS IoT's in-progress timer ran out
+	// ControllerFailed is ours: a function, its permissions, a service that it needs.
+	// It is never counted against a device.
+	ControllerFailed ErrorName = "Controller.Failed"
+	JobCanceled      ErrorName = "Job.Canceled" // an operator or an abort criterion ended it
+	JobTimedOut      ErrorName = "Job.TimedOut" // AWS IoT's in-progress timer ran out
 )
 
 // JobStatus is the status of a job execution, in AWS's words.
@@ -44,14 +47,14 @@ func (s JobStatus) Terminal() bool {
 }
 
 // Status is the job status that an error leads to, unless its flow says otherwise;
-// no name is a success. TIMED_OUT and CANCELED can only be set by AWS IoT itself.
+// no name is a success. TIMED_OUT is AWS IoT's own to set, and CANCELED no device's.
 func (n ErrorName) Status() JobStatus {
 	switch n {
 	case "":
 		return StatusSucceeded
 	case DeviceRefused:
 		return StatusRejected
-	case JobCanceled:
+	case JobCanceled, ControllerFailed:
 		return StatusCanceled
 	case JobTimedOut:
 		return StatusTimedOut

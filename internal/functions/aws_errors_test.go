@@ -46,6 +46,9 @@ func (r *refusing) Do(q *http.Request) (*http.Response, error) {
 	if strings.HasSuffix(q.Header.Get("X-Amz-Target"), ".DescribeExecution") && r.code == "ExecutionAlreadyExists" {
 		return answer(200, `{"status":"RUNNING","executionArn":"x","stateMachineArn":"x","startDate":1}`)
 	}
+	if q.Method == http.MethodGet && strings.HasPrefix(q.URL.Path, "/things/t/jobs/") && r.service == "IoT control plane" {
+		return answer(200, `{"execution":{"status":"IN_PROGRESS","executionNumber":1,"versionNumber":2}}`)
+	}
 	r.times++
 	code, reason, _ := strings.Cut(r.code, ": ")
 	switch r.service {
@@ -119,6 +122,7 @@ func calls(p *parts) map[string]func(context.Context) error {
 		"Update": func(ctx context.Context) error {
 			return executions.Update(ctx, "t", "j", 1, event.StatusInProgress, nil)
 		},
+		"Cancel": func(ctx context.Context) error { return executions.Cancel(ctx, "t", "j", 1, nil) },
 		"Status": func(ctx context.Context) error { return ignore(executions.Status(ctx, "t", "j", 1)) },
 		"Send": func(ctx context.Context) error {
 			return p.sender().Send(ctx, "t", event.DeviceState{Endpoint: "os::1"}, &device.Get{ID: "m"})
@@ -135,7 +139,7 @@ func calls(p *parts) map[string]func(context.Context) error {
 var results = map[string]error{
 	"`ErrClaimed`": workflow.ErrClaimed, "`ErrChanged`": workflow.ErrChanged, "`ErrStale`": workflow.ErrStale,
 	"`ErrForeign`": workflow.ErrForeign, "`ErrGone`": workflow.ErrGone, "`ErrDeadToken`": workflow.ErrDeadToken,
-	"`ErrExists`": jobs.ErrExists, "`ErrNotFound`": jobs.ErrNotFound,
+	"`ErrOver`": jobs.ErrOver, "`ErrRefused`": jobs.ErrRefused, "`ErrExists`": jobs.ErrExists, "`ErrNotFound`": jobs.ErrNotFound,
 }
 
 // TestTableOfAWSErrorsIsTrue plays each row of the table in docs/errors.md through

@@ -154,7 +154,7 @@ func (p *parts) flows(controller usp.EndpointID, images upgrade.Images) event.Fl
 
 func (p *parts) starter(store workflow.Store, flows event.Flows) *workflow.Starter {
 	starter, err := workflow.NewStarter(workflow.StarterPorts{
-		Store: store, Machine: p.machine(), Orders: orders{p.executions()}, Flows: flows, Now: p.now,
+		Store: store, Machine: p.machine(), Orders: orders{p.executions(), p.log}, Flows: flows, Now: p.now,
 	})
 	p.failed(err)
 	return starter
@@ -230,7 +230,10 @@ func (p *parts) logger(ctx context.Context, attrs ...any) *slog.Logger {
 }
 
 // orders are job executions as workflow needs them.
-type orders struct{ jobs.Executions }
+type orders struct {
+	jobs.Executions
+	log *slog.Logger
+}
 
 // Begin implements workflow.Orders.
 func (j orders) Begin(ctx context.Context, thing event.ThingName, owner event.Owner, number int64) error {
@@ -252,7 +255,11 @@ func (j orders) Over(ctx context.Context, thing event.ThingName, owner event.Own
 
 // Reject implements workflow.Orders.
 func (j orders) Reject(ctx context.Context, thing event.ThingName, owner event.Owner, number int64, f event.Failure) error {
-	err := j.Update(ctx, thing, owner.Job, number, event.StatusRejected, map[string]string{"reason": string(f.Name), "detail": f.Detail})
+	a := jobs.Attempt{Thing: thing, Job: owner.Job, Number: number}
+	unsaid, err := jobs.Report(ctx, j.Executions, a, event.StatusRejected, f.Name, f.Detail, nil)
+	if unsaid != nil {
+		j.log.Error("details refused", logThing, thing, logJob, owner.Job, "error", unsaid.Error())
+	}
 	if errors.Is(err, jobs.ErrOver) {
 		return nil
 	}

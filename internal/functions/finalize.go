@@ -41,13 +41,22 @@ func NewFinalize(ctx context.Context, env Env, cfg aws.Config, now func() time.T
 		if err != nil {
 			return fail("device not released", err)
 		}
-		o, c, err := f.Finish(ctx, in, d.State)
+		done, err := f.Finish(ctx, in, d.State)
 		if err != nil {
 			return fail("outcome not reported", err)
 		}
+		o := done.Outcome
 		p.finished(o)
-		for phase, seconds := range c.Phases {
+		for phase, seconds := range done.Phases {
 			p.emf.seconds(metrics.PhaseDuration, seconds, metrics.Phase, phase)
+		}
+		if done.Unsaid != nil {
+			log.Error("details refused", "error", done.Unsaid.Error())
+			p.emf.count(metrics.DetailsRefused, "", "")
+		}
+		if done.Unset != nil {
+			log.Error("attributes of the thing not set", "error", done.Unset.Error())
+			p.emf.count(metrics.ThingsNotUpdated, "", "")
 		}
 		log.Info("operation finished", "operation", x.Operation, logEndpoint, d.State.Endpoint, "status", o.Status, "reason", o.Reason,
 			"detail", o.Detail, "details", o.Details, "seconds", o.Seconds)

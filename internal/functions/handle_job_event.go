@@ -20,7 +20,7 @@ type HandleJobEvent func(ctx context.Context, e event.JobEvent) (Handled, error)
 func NewHandleJobEvent(ctx context.Context, env Env, cfg aws.Config, now func() time.Time) (HandleJobEvent, error) {
 	p := newParts(ctx, env, cfg, now)
 	flows := p.flows("", nil)
-	ender, err := workflow.NewEnder(workflow.EnderPorts{Store: p.store(), Machine: p.machine(), Orders: orders{p.executions()}})
+	ender, err := workflow.NewEnder(workflow.EnderPorts{Store: p.store(), Machine: p.machine(), Orders: orders{p.executions(), p.log}})
 	p.failed(err)
 	var outcomes jobs.Outcomes = p.outcomes()
 	if err := p.err("handle-job-event"); err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"regexp"
@@ -182,9 +183,9 @@ func newWorld(t testing.TB, seed uint64) *world {
 	q.failed(err)
 	w.steps, err = workflow.NewSteps(workflow.StepsPorts{Store: w.store, Callback: w, Sender: w, Flows: flows, Now: now})
 	q.failed(err)
-	w.offers, err = workflow.NewStarter(workflow.StarterPorts{Store: w.store, Machine: w, Orders: orders{w}, Flows: flows, Now: now})
+	w.offers, err = workflow.NewStarter(workflow.StarterPorts{Store: w.store, Machine: w, Orders: orders{w, slog.New(slog.DiscardHandler)}, Flows: flows, Now: now})
 	q.failed(err)
-	w.ender, err = workflow.NewEnder(workflow.EnderPorts{Store: w.store, Machine: w, Orders: orders{w}})
+	w.ender, err = workflow.NewEnder(workflow.EnderPorts{Store: w.store, Machine: w, Orders: orders{w, slog.New(slog.DiscardHandler)}})
 	q.failed(err)
 	inbox, err := workflow.NewInbox(workflow.InboxPorts{
 		Store: w.store, Callback: w, Registry: w, Sender: w, Starter: w.offers, Flows: flows, Now: now,
@@ -438,11 +439,11 @@ func (w *world) finalize(x *execution) {
 			if err != nil {
 				return err
 			}
-			o, _, err := w.finish.Finish(context.Background(), in, d.State)
+			done, err := w.finish.Finish(context.Background(), in, d.State)
 			if err != nil {
 				return err
 			}
-			w.outcome[x.input.ThingName] = o
+			w.outcome[x.input.ThingName] = done.Outcome
 			if x.over == "" {
 				x.over = "SUCCEEDED"
 				if x.state == "FinalizeFailed" {
@@ -458,6 +459,16 @@ func (w *world) finalize(x *execution) {
 
 func executionKey(thing event.ThingName, job event.JobID, n int64) string {
 	return fmt.Sprintf("%s/%s/%d", thing, job, n)
+}
+
+func (w *world) Cancel(_ context.Context, thing event.ThingName, job event.JobID, n int64, _ map[string]string) error {
+	w.pause()
+	k := executionKey(thing, job, n)
+	if old, ok := w.status[k]; !ok || old.Terminal() {
+		return jobs.ErrOver
+	}
+	w.status[k] = event.StatusCanceled
+	return nil
 }
 
 func (w *world) Update(_ context.Context, thing event.ThingName, job event.JobID, n int64, status event.JobStatus, details map[string]string) error {

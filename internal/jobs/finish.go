@@ -19,12 +19,17 @@ var (
 	// ErrTerminal is an ErrOver of a job execution that is there, in a terminal
 	// state that AWS IoT does not name.
 	ErrTerminal = fmt.Errorf("%w: terminal", ErrOver)
+	// ErrRefused: AWS IoT does not take the request as it is.
+	ErrRefused = errors.New("AWS IoT refuses the request")
 )
 
 // Executions are job executions, as a device may touch them.
 type Executions interface {
-	// Update sets status and details; ErrOver if it is terminal or gone.
+	// Update sets status and details; ErrOver if it is terminal or gone, ErrRefused.
 	Update(ctx context.Context, thing event.ThingName, job event.JobID, number int64, status event.JobStatus, details map[string]string) error
+	// Cancel ends it as an operator may at any time; ErrOver if it is terminal or
+	// gone, ErrRefused. It is slow: AWS IoT takes ten a second.
+	Cancel(ctx context.Context, thing event.ThingName, job event.JobID, number int64, details map[string]string) error
 	// Status is where it stands; ErrTerminal if all that is told is that it is
 	// terminal, another ErrOver if it is gone.
 	Status(ctx context.Context, thing event.ThingName, job event.JobID, number int64) (event.JobStatus, error)
@@ -50,18 +55,26 @@ type Finisher struct {
 	Now        func() time.Time
 }
 
-// Finish has the flow judge the end of an execution, and reports the outcome to the
-// job execution, the thing and the world. known is what was known of the device
-// then. It may be repeated. What AWS IoT has ended already stays as it is, and its
-// status is then the outcome's. Where AWS IoT does not tell how a terminal execution
-// ended, it counts as our own report, repeated: that is what it is, but for a timer
-// or a cancellation in the very moment of the end.
-func (f *Finisher) Finish(ctx context.Context, in event.FinalizeInput, known event.DeviceState) (event.Outcome, event.Conclusion, error) {
+// Finished is an end that was reported.
+type Finished struct {
+	Outcome event.Outcome
+	Phases  map[string]float64 // seconds, by an operator's name
+	// What could not be told, which costs no end: details of the job execution, and
+	// attributes of the thing.
+	Unsaid, Unset error
+}
+
+// Finish has the flow judge the end of an execution, and reports the outcome: first to
+// the job execution, then to the world, then to the thing. known is what was known of
+// the device then. It may be repeated. What AWS IoT has ended already stays as it is,
+// and its status is then the outcome's. Where AWS IoT does not tell how a terminal
+// execution ended, it counts as our own report, repeated: that is what it is, but for
+// a timer or a cancellation in the very moment of the end.
+func (f *Finisher) Finish(ctx context.Context, in event.FinalizeInput, known event.DeviceState) (Finished, error) {
 	x := in.Input
 	o := event.Outcome{Owner: x.Owner, ThingName: x.ThingName, ExecutionNumber: x.ExecutionNumber}
-	var c event.Conclusion
-	fail := func(err error) (event.Outcome, event.Conclusion, error) {
-		return o, c, fmt.Errorf("jobs.Finish: thing %s, %s: %w", x.ThingName, x.Owner, err)
+	fail := func(err error) (Finished, error) {
+		return Finished{}, fmt.Errorf("jobs.Finish: thing %s, %s: %w", x.ThingName, x.Owner, err)
 	}
 	flow, ok := f.Flows.Find(x.Operation)
 	if !ok {
@@ -77,45 +90,65 @@ func (f *Finisher) Finish(ctx context.Context, in event.FinalizeInput, known eve
 	if started, err := time.Parse(time.RFC3339, in.StartedAt); err == nil {
 		o.Seconds = math.Round(f.Now().Sub(started).Seconds()*1000) / 1000
 	}
-	if o.Status != event.StatusTimedOut && o.Status != event.StatusCanceled {
-		err := f.Executions.Update(ctx, x.ThingName, x.Job, x.ExecutionNumber, o.Status, details(o))
-		if err != nil && !errors.Is(err, ErrOver) {
-			return fail(err)
-		}
-		if errors.Is(err, ErrOver) {
-			status, err := f.Executions.Status(ctx, x.ThingName, x.Job, x.ExecutionNumber)
-			switch {
-			case errors.Is(err, ErrTerminal):
-				status = o.Status
-			case errors.Is(err, ErrOver):
-				status = event.StatusCanceled // deleted
-			case err != nil:
-				return fail(err)
-			}
-			overrule(&o, status)
-		}
+	done := Finished{Phases: c.Phases}
+	if done.Unsaid, err = f.tellJob(ctx, &o); err != nil {
+		return fail(err)
 	}
 	o.Event = flow.Succeeded
 	if o.Status != event.StatusSucceeded {
 		o.Event = flow.Failed
 	}
+	if err := f.Outcomes.Publish(ctx, o); err != nil {
+		return fail(err)
+	}
+	done.Outcome = o
+	var unset []error
 	for _, name := range slices.Sorted(maps.Keys(c.Attributes)) {
 		if c.Attributes[name] == "" {
 			continue
 		}
 		err := f.Registry.SetAttribute(ctx, x.ThingName, name, attribute(c.Attributes[name]))
 		if err != nil && !errors.Is(err, ErrNotFound) {
-			return fail(err)
+			unset = append(unset, err)
 		}
 	}
-	if err := f.Outcomes.Publish(ctx, o); err != nil {
-		return fail(err)
-	}
-	return o, c, nil
+	done.Unset = errors.Join(unset...)
+	return done, nil
 }
 
-// overrule is for an outcome whose job execution AWS IoT had ended before.
+// tellJob reports an outcome to its job execution, and makes it the one that the job
+// execution has, if that was ended before.
+func (f *Finisher) tellJob(ctx context.Context, o *event.Outcome) (unsaid, err error) {
+	a := Attempt{Thing: o.ThingName, Job: o.Job, Number: o.ExecutionNumber}
+	if o.Reason != event.JobCanceled && o.Reason != event.JobTimedOut {
+		unsaid, err = Report(ctx, f.Executions, a, o.Status, o.Reason, o.Detail, o.Details)
+		if !errors.Is(err, ErrOver) {
+			return unsaid, err
+		}
+	}
+	status, err := f.Executions.Status(ctx, a.Thing, a.Job, a.Number)
+	switch {
+	case errors.Is(err, ErrTerminal):
+		status = o.Status
+	case errors.Is(err, ErrOver):
+		status = event.StatusCanceled // deleted
+	case err != nil:
+		return nil, err
+	case !status.Terminal():
+		// A step was told that the job execution is over, and it is not.
+		o.Detail = strings.TrimSpace(string(o.Reason) + " " + o.Detail)
+		o.Reason, o.Status = event.ControllerFailed, event.ControllerFailed.Status()
+		return Report(ctx, f.Executions, a, o.Status, o.Reason, o.Detail, o.Details)
+	}
+	overrule(o, status)
+	return nil, nil
+}
+
+// overrule is for an outcome whose job execution was ended before.
 func overrule(o *event.Outcome, status event.JobStatus) {
+	if status == o.Status {
+		return // our own report, repeated
+	}
 	switch status {
 	case event.StatusTimedOut:
 		o.Reason = event.JobTimedOut
@@ -125,40 +158,6 @@ func overrule(o *event.Outcome, status event.JobStatus) {
 		return // our own report, repeated
 	}
 	o.Status = o.Reason.Status()
-}
-
-// mostDetails is how many pairs AWS IoT takes in statusDetails.
-const mostDetails = 10
-
-// details are at most ten pairs, with values of up to 1,024 characters: reason and
-// detail, then the flow's in the order of their names.
-func details(o event.Outcome) map[string]string {
-	d := map[string]string{}
-	for k, v := range map[string]string{"reason": string(o.Reason), "detail": o.Detail} {
-		if v != "" {
-			d[k] = printable(v, 1024)
-		}
-	}
-	for _, k := range slices.Sorted(maps.Keys(o.Details)) {
-		if len(d) < mostDetails {
-			d[k] = printable(o.Details[k], 1024)
-		}
-	}
-	return d
-}
-
-// printable keeps what AWS IoT takes in statusDetails: no control characters.
-func printable(s string, most int) string {
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, "?"))
-	if r := []rune(s); len(r) > most {
-		s = string(r[:most])
-	}
-	return s
 }
 
 // attribute keeps what a thing's attribute may hold: [a-zA-Z0-9_.,@/:#=\[\]-]*.

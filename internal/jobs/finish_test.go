@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -17,7 +18,10 @@ import (
 // ends is everything that an operation's end is reported to.
 type ends struct {
 	update, status, set, publish error
+	refuses                      func(details map[string]string) bool
 
+	calls      int             // of Update and Cancel
+	order      string          // who was told, in order
 	now        event.JobStatus // of the job execution
 	details    map[string]string
 	attributes []string
@@ -25,10 +29,19 @@ type ends struct {
 }
 
 func (e *ends) Update(_ context.Context, _ event.ThingName, _ event.JobID, _ int64, s event.JobStatus, details map[string]string) error {
+	e.calls++
+	e.order += "job "
+	if e.refuses != nil && e.refuses(details) {
+		return fmt.Errorf("%w: InvalidRequestException", jobs.ErrRefused)
+	}
 	if e.update == nil {
 		e.now, e.details = s, details
 	}
 	return e.update
+}
+
+func (e *ends) Cancel(ctx context.Context, thing event.ThingName, job event.JobID, number int64, details map[string]string) error {
+	return e.Update(ctx, thing, job, number, event.StatusCanceled, details)
 }
 
 func (e *ends) Status(context.Context, event.ThingName, event.JobID, int64) (event.JobStatus, error) {
@@ -36,11 +49,13 @@ func (e *ends) Status(context.Context, event.ThingName, event.JobID, int64) (eve
 }
 
 func (e *ends) SetAttribute(_ context.Context, _ event.ThingName, name, value string) error {
+	e.order += "thing "
 	e.attributes = append(e.attributes, name+"="+value)
 	return e.set
 }
 
 func (e *ends) Publish(_ context.Context, o event.Outcome) error {
+	e.order += "world "
 	e.published = append(e.published, o)
 	return e.publish
 }
@@ -72,13 +87,17 @@ func over() event.FinalizeInput {
 
 func TestFinishReportsToAll(t *testing.T) {
 	e := &ends{}
-	o, c, err := e.finisher(event.Conclusion{
+	done, err := e.finisher(event.Conclusion{
 		Status: event.StatusFailed, Reason: "Reboot.Failed", Detail: "7022\nno\x00 route" + strings.Repeat("ä", 1100),
 		Details: map[string]string{"uptime": "7", "none": ""}, Filters: []string{"uptime"},
 		Attributes: map[string]string{"z": "1.0 (β)", "a": "x", "none": ""}, Phases: map[string]float64{"Down": 2},
 	}, nil).Finish(t.Context(), over(), event.DeviceState{})
-	if err != nil || len(e.published) != 1 || !reflect.DeepEqual(e.published[0], o) || c.Phases["Down"] != 2 {
-		t.Fatalf("got %+v, %v, published %+v", o, err, e.published)
+	o := done.Outcome
+	if err != nil || len(e.published) != 1 || !reflect.DeepEqual(e.published[0], o) || done.Phases["Down"] != 2 {
+		t.Fatalf("got %+v, %v, published %+v", done, err, e.published)
+	}
+	if e.order != "job world thing thing " {
+		t.Errorf("told %s", e.order)
 	}
 	if o.Event != "REBOOT_FAIL" || o.Job != "fw-2" || o.Seconds != 90.25 || o.Details["uptime"] != "7" || len(o.Details) != 1 {
 		t.Errorf("outcome %+v", o)
@@ -97,9 +116,9 @@ func TestFinishReportsToAll(t *testing.T) {
 // A plain success of an operation that has nothing to tell.
 func TestFinishNeedsNoDetails(t *testing.T) {
 	e := &ends{}
-	o, _, err := e.finisher(event.Conclusion{Status: event.StatusSucceeded}, nil).Finish(t.Context(), over(), event.DeviceState{})
-	if err != nil || o.Event != "REBOOT_SUCCESS" || len(e.details) != 0 || len(e.attributes) != 0 {
-		t.Errorf("got %+v, %v, details %v, attributes %v", o, err, e.details, e.attributes)
+	done, err := e.finisher(event.Conclusion{Status: event.StatusSucceeded}, nil).Finish(t.Context(), over(), event.DeviceState{})
+	if o := done.Outcome; err != nil || o.Event != "REBOOT_SUCCESS" || len(e.details) != 0 || len(e.attributes) != 0 {
+		t.Errorf("got %+v, %v, details %v, attributes %v", done, err, e.details, e.attributes)
 	}
 }
 
@@ -110,8 +129,8 @@ func TestAJobExecutionHoldsTenDetails(t *testing.T) {
 		c.Details[string(rune('a'+i))] = "v"
 	}
 	e := &ends{}
-	o, _, err := e.finisher(c, nil).Finish(t.Context(), over(), event.DeviceState{})
-	if err != nil || len(e.details) != 10 || e.details["reason"] == "" || e.details["detail"] == "" || len(o.Details) != 12 {
+	done, err := e.finisher(c, nil).Finish(t.Context(), over(), event.DeviceState{})
+	if o := done.Outcome; err != nil || len(e.details) != 10 || e.details["reason"] == "" || e.details["detail"] == "" || len(o.Details) != 12 {
 		t.Errorf("%d details, %v", len(e.details), err)
 	}
 }
@@ -131,10 +150,65 @@ func TestWhatAWSHasEndedStays(t *testing.T) {
 		"terminal, and no status": {"", jobs.ErrTerminal, event.StatusSucceeded, ""},
 	} {
 		e := &ends{update: jobs.ErrOver, now: c.now, status: c.status}
-		o, _, err := e.finisher(event.Conclusion{Status: event.StatusSucceeded}, nil).Finish(t.Context(), over(), event.DeviceState{})
-		if err != nil || o.Status != c.want || o.Reason != c.reason || len(e.published) != 1 || (o.Event == "REBOOT_FAIL") != (c.reason != "") {
-			t.Errorf("%s: got %+v, %v", name, o, err)
+		done, err := e.finisher(event.Conclusion{Status: event.StatusSucceeded}, nil).Finish(t.Context(), over(), event.DeviceState{})
+		if o := done.Outcome; err != nil || o.Status != c.want || o.Reason != c.reason || len(e.published) != 1 || (o.Event == "REBOOT_FAIL") != (c.reason != "") {
+			t.Errorf("%s: got %+v, %v", name, done, err)
 		}
+	}
+}
+
+// What is ours costs the device no retry, as FAILED does, and is counted by no abort
+// criterion, as FAILED and REJECTED are.
+func TestOurOwnFailureIsCanceled(t *testing.T) {
+	c := event.Conclusion{Status: event.ControllerFailed.Status(), Reason: event.ControllerFailed, Detail: "Lambda.Unknown in state Verify"}
+	e := &ends{}
+	done, err := e.finisher(c, nil).Finish(t.Context(), over(), event.DeviceState{})
+	if err != nil || e.now != event.StatusCanceled || e.details["reason"] != "Controller.Failed" || e.details["detail"] != c.Detail {
+		t.Fatalf("%v, job execution %s %v", err, e.now, e.details)
+	}
+	if o := done.Outcome; o.Status != event.StatusCanceled || o.Reason != event.ControllerFailed || o.Event != "REBOOT_FAIL" {
+		t.Errorf("outcome %+v", o)
+	}
+	e.update = jobs.ErrOver // the same, repeated
+	again, err := e.finisher(c, nil).Finish(t.Context(), over(), event.DeviceState{})
+	if err != nil || !reflect.DeepEqual(again, done) {
+		t.Errorf("repeated: %+v, %v", again, err)
+	}
+}
+
+// A step was told that the job execution is over. Nobody else ends one that is not.
+func TestAnEndIsBelievedOfTheJobExecution(t *testing.T) {
+	c := event.Conclusion{Status: event.StatusCanceled, Reason: event.JobCanceled, Detail: "gone"}
+	for now, want := range map[event.JobStatus]event.ErrorName{
+		event.StatusCanceled: event.JobCanceled, event.StatusRemoved: event.JobCanceled, event.StatusTimedOut: event.JobTimedOut,
+		event.StatusInProgress: event.ControllerFailed,
+	} {
+		e := &ends{now: now}
+		done, err := e.finisher(c, nil).Finish(t.Context(), over(), event.DeviceState{})
+		if err != nil || done.Outcome.Reason != want || done.Outcome.Status != want.Status() || len(e.published) != 1 {
+			t.Errorf("%s: %+v, %v", now, done, err)
+		}
+		if told := e.calls > 0; told != (want == event.ControllerFailed) {
+			t.Errorf("%s: the job execution was told %d times", now, e.calls)
+		}
+	}
+}
+
+// A thing that cannot be written costs no end: three attributes without a thing type,
+// for one.
+func TestTheThingIsToldLastAndCostsNothing(t *testing.T) {
+	broken := errors.New("broken")
+	success := event.Conclusion{Status: event.StatusSucceeded, Attributes: map[string]string{"a": "b", "c": "d"}}
+	e := &ends{set: broken}
+	done, err := e.finisher(success, nil).Finish(t.Context(), over(), event.DeviceState{})
+	if err != nil || !errors.Is(done.Unset, broken) || e.now != event.StatusSucceeded || len(e.published) != 1 || len(e.attributes) != 2 {
+		t.Errorf("%+v, %v, %s, %v", done, err, e.now, e.attributes)
+	}
+	e = &ends{refuses: func(d map[string]string) bool { return d["detail"] != "" }}
+	failure := event.Conclusion{Status: event.StatusFailed, Reason: "Reboot.Failed", Detail: "odd"}
+	done, err = e.finisher(failure, nil).Finish(t.Context(), over(), event.DeviceState{})
+	if err != nil || !errors.Is(done.Unsaid, jobs.ErrRefused) || e.now != event.StatusFailed || done.Outcome.Detail != "odd" {
+		t.Errorf("%+v, %v, %s", done, err, e.now)
 	}
 }
 
@@ -142,28 +216,28 @@ func TestFinishIsWorthARetry(t *testing.T) {
 	broken := errors.New("broken")
 	success := event.Conclusion{Status: event.StatusSucceeded, Attributes: map[string]string{"a": "b"}}
 	for name, e := range map[string]*ends{
-		"job execution": {update: broken}, "its status": {update: jobs.ErrOver, status: broken}, "thing": {set: broken}, "topic": {publish: broken},
+		"job execution": {update: broken}, "its status": {update: jobs.ErrOver, status: broken}, "topic": {publish: broken},
 	} {
-		if _, _, err := e.finisher(success, nil).Finish(t.Context(), over(), event.DeviceState{}); !errors.Is(err, broken) {
+		if _, err := e.finisher(success, nil).Finish(t.Context(), over(), event.DeviceState{}); !errors.Is(err, broken) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
-	if _, _, err := (&ends{}).finisher(success, broken).Finish(t.Context(), over(), event.DeviceState{}); !errors.Is(err, broken) {
+	if _, err := (&ends{}).finisher(success, broken).Finish(t.Context(), over(), event.DeviceState{}); !errors.Is(err, broken) {
 		t.Errorf("judgement: got %v", err)
 	}
 	e := &ends{set: jobs.ErrNotFound}
-	if _, _, err := e.finisher(success, nil).Finish(t.Context(), over(), event.DeviceState{}); err != nil || len(e.published) != 1 {
+	if _, err := e.finisher(success, nil).Finish(t.Context(), over(), event.DeviceState{}); err != nil || len(e.published) != 1 {
 		t.Errorf("a thing that is gone: %v", err)
 	}
-	// TIMED_OUT and CANCELED are AWS IoT's to set.
-	e = &ends{update: broken}
+	// What AWS IoT has ended is not reported to it.
+	e = &ends{update: broken, now: event.StatusCanceled}
 	canceled := event.Conclusion{Status: event.StatusCanceled, Reason: event.JobCanceled}
-	if _, _, err := e.finisher(canceled, nil).Finish(t.Context(), over(), event.DeviceState{}); err != nil || e.now != "" {
-		t.Errorf("%v, job execution %s", err, e.now)
+	if _, err := e.finisher(canceled, nil).Finish(t.Context(), over(), event.DeviceState{}); err != nil || e.calls != 0 {
+		t.Errorf("%v, job execution told %d times", err, e.calls)
 	}
 	in := over()
 	in.Input.Operation = "another"
-	if _, _, err := e.finisher(success, nil).Finish(t.Context(), in, event.DeviceState{}); err == nil || !strings.Contains(err.Error(), `"another"`) {
+	if _, err := e.finisher(success, nil).Finish(t.Context(), in, event.DeviceState{}); err == nil || !strings.Contains(err.Error(), `"another"`) {
 		t.Errorf("an operation that nobody knows: %v", err)
 	}
 }

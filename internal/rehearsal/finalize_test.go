@@ -104,3 +104,55 @@ func TestFinalizeThatCouldNotReportIsRedriven(t *testing.T) {
 		}
 	}
 }
+
+// A function that nobody can call fails no device: its upgrades are canceled under our
+// own name, no abort criterion stops the job, no retry is used up, and an alarm tells.
+func TestOurOwnFailureIsNoDevices(t *testing.T) {
+	alarms := map[string]string{}
+	outcomes := &outcomeDoor{published: map[string][]string{}}
+	s, out, err := play(t, Config{
+		Devices: 3, Seed: 4, Event: "../../events/create-job-quick.json",
+		Fault: func(_ context.Context, c *awsapi.Call, in any) error {
+			if c.Service.ID != "lambda" || c.Operation != "Invoke" {
+				return nil
+			}
+			if b, err := json.Marshal(in); err != nil || !strings.Contains(string(b), stack+"-verify-version") {
+				return err
+			}
+			return &awsapi.Error{Code: "AccessDeniedException", Status: 403, Message: "not authorized to perform: lambda:InvokeFunction"}
+		},
+		opened: func(w *world) { outcomes.door, w.door = w.door, outcomes },
+		over: func(ctx context.Context, w *world, job string) error {
+			if err := w.sched.Sleep(ctx, 10*time.Minute); err != nil {
+				return err
+			}
+			for _, alarm := range []string{"controller-failed", "failure-ratio"} {
+				alarms[alarm] = w.state(t, alarm)
+			}
+			var x struct {
+				Execution struct {
+					Status          string
+					ExecutionNumber int
+					StatusDetails   struct{ DetailsMap map[string]string }
+				}
+			}
+			err := w.call(ctx, "iot", "DescribeJobExecution", map[string]any{"thingName": "rg-000001", "jobId": job}, &x)
+			if d := x.Execution.StatusDetails.DetailsMap; x.Execution.Status != "CANCELED" || x.Execution.ExecutionNumber != 1 ||
+				d["reason"] != "Controller.Failed" || !strings.Contains(d["detail"], "in state Verify") {
+				t.Errorf("the job execution is %+v", x.Execution)
+			}
+			return err
+		},
+	})
+	if s == nil || s.Canceled != 3 || s.Failed != 0 {
+		t.Fatalf("%+v, %v\n%s", s, err, out)
+	}
+	if alarms["controller-failed"] != "ALARM" || alarms["failure-ratio"] == "ALARM" {
+		t.Errorf("alarms %v", alarms)
+	}
+	for thing, published := range outcomes.published {
+		if len(published) != 1 || !strings.Contains(published[0], `"reason":"Controller.Failed"`) || !strings.Contains(published[0], `"status":"CANCELED"`) {
+			t.Errorf("%s: %v", thing, published)
+		}
+	}
+}

@@ -61,7 +61,7 @@ func status(n event.ErrorName) event.JobStatus {
 func reason(c event.Caught, known event.DeviceState) (event.ErrorName, string) {
 	detail := strings.TrimSpace(c.Cause)
 	if len(detail) > 1000 {
-		detail = detail[:1000]
+		detail = strings.ToValidUTF8(detail[:1000], "")
 	}
 	if name := event.ErrorName(c.Error); slices.Contains(ErrorNames(), name) {
 		return name, detail
@@ -74,8 +74,8 @@ func reason(c event.Caught, known event.DeviceState) (event.ErrorName, string) {
 		}
 		return event.DeviceNoReport, "connected, and no answer in time " + where
 	}
-	// Ours, not the device's: a function or its permissions. The detail says which.
-	return event.DeviceNoReport, strings.TrimSpace(c.Error + " " + where + " " + detail)
+	// A function or its permissions: nothing that the device did. The detail says which.
+	return event.ControllerFailed, strings.TrimSpace(c.Error + " " + where + " " + detail)
 }
 
 // phases are the durations of the phases that an upgrade went through, as far as

@@ -40,14 +40,18 @@ func TestJudgeNamesTheEnd(t *testing.T) {
 		status    event.JobStatus
 		reason    event.ErrorName
 	}{
-		"success":        {nil, true, event.StatusSucceeded, ""},
-		"up to date":     {&event.Caught{Error: "Upgrade.UpToDate"}, true, event.StatusSucceeded, upgrade.UpgradeUpToDate},
-		"not eligible":   {&event.Caught{Error: "Upgrade.NotEligible"}, true, event.StatusRejected, upgrade.UpgradeNotEligible},
-		"download":       {&event.Caught{Error: "Download.Failed", Cause: "7022"}, true, event.StatusFailed, upgrade.DownloadFailed},
-		"silent":         {&event.Caught{Error: "States.Timeout", State: "Download"}, true, event.StatusFailed, event.DeviceNoReport},
-		"away":           {&event.Caught{Error: "States.Timeout", State: "Download"}, false, event.StatusFailed, event.DeviceOffline},
-		"away, by beats": {&event.Caught{Error: "States.HeartbeatTimeout", State: "Download"}, false, event.StatusFailed, event.DeviceOffline},
-		"ours":           {&event.Caught{Error: "Lambda.TooManyRequestsException", State: "Verify", Cause: strings.Repeat("x", 2000)}, true, event.StatusFailed, event.DeviceNoReport},
+		"success":            {nil, true, event.StatusSucceeded, ""},
+		"up to date":         {&event.Caught{Error: "Upgrade.UpToDate"}, true, event.StatusSucceeded, upgrade.UpgradeUpToDate},
+		"not eligible":       {&event.Caught{Error: "Upgrade.NotEligible"}, true, event.StatusRejected, upgrade.UpgradeNotEligible},
+		"download":           {&event.Caught{Error: "Download.Failed", Cause: "7022"}, true, event.StatusFailed, upgrade.DownloadFailed},
+		"silent":             {&event.Caught{Error: "States.Timeout", State: "Download"}, true, event.StatusFailed, event.DeviceNoReport},
+		"away":               {&event.Caught{Error: "States.Timeout", State: "Download"}, false, event.StatusFailed, event.DeviceOffline},
+		"away, by beats":     {&event.Caught{Error: "States.HeartbeatTimeout", State: "Download"}, false, event.StatusFailed, event.DeviceOffline},
+		"ours":               {&event.Caught{Error: "Lambda.TooManyRequestsException", State: "Verify", Cause: strings.Repeat("x", 2000)}, true, event.StatusCanceled, event.ControllerFailed},
+		"a function fails":   {&event.Caught{Error: "Transient", State: "Inspect"}, true, event.StatusCanceled, event.ControllerFailed},
+		"no permission":      {&event.Caught{Error: "Lambda.AWSLambdaException", State: "Inspect"}, false, event.StatusCanceled, event.ControllerFailed},
+		"no expression":      {&event.Caught{Error: "States.QueryEvaluationError", State: "Inspect"}, false, event.StatusCanceled, event.ControllerFailed},
+		"no signpost's name": {&event.Caught{Error: "Next.Soak", State: "Inspect"}, true, event.StatusCanceled, event.ControllerFailed},
 	} {
 		got, err := flow.Judge(ended(t, nil, c.caught), event.DeviceState{Connected: c.connected, Facts: map[string]string{"softwareVersion": "1.0.0"}})
 		if err != nil || got.Status != c.status || got.Reason != c.reason {

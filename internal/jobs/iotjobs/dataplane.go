@@ -83,6 +83,9 @@ const (
 	wrongMoveCode = "InvalidStateTransitionException"
 )
 
+// invalidCode refuses a request as it is.
+const invalidCode = "InvalidRequestException"
+
 // Update implements jobs.Executions.
 func (e *Executions) Update(ctx context.Context, thing event.ThingName, job event.JobID, number int64, status event.JobStatus, details map[string]string) error {
 	body, err := json.Marshal(struct {
@@ -103,9 +106,45 @@ func (e *Executions) Update(ctx context.Context, thing event.ThingName, job even
 			if _, err = e.over(ctx, thing, job, number, answered); errors.Is(err, jobs.ErrOver) {
 				return jobs.ErrOver
 			}
+		case invalidCode:
+			return fmt.Errorf("iotjobs.Update: to %s: %w: %w", status, jobs.ErrRefused, err)
 		}
 	}
 	return fmt.Errorf("iotjobs.Update: to %s: %w", status, err)
+}
+
+// Cancel implements jobs.Executions, by the control plane: no device may set CANCELED.
+// CancelJobExecution takes no execution number, and the next attempt must not be met:
+// so it is told the version of the attempt that was looked at.
+func (e *Executions) Cancel(ctx context.Context, thing event.ThingName, job event.JobID, number int64, details map[string]string) error {
+	fail := func(err error) error { return fmt.Errorf("iotjobs.Cancel: %w", err) }
+	out, err := e.control.DescribeJobExecution(ctx, &iot.DescribeJobExecutionInput{
+		ThingName: aws.String(string(thing)), JobId: aws.String(string(job)), ExecutionNumber: &number,
+	})
+	switch {
+	case notFound(err):
+		return jobs.ErrOver
+	case err != nil:
+		return fail(err)
+	case out.Execution == nil:
+		return fail(errors.New("the control plane says nothing of the job execution"))
+	case event.JobStatus(out.Execution.Status).Terminal():
+		return jobs.ErrOver
+	}
+	_, err = e.control.CancelJobExecution(ctx, &iot.CancelJobExecutionInput{
+		ThingName: aws.String(string(thing)), JobId: aws.String(string(job)), Force: true,
+		ExpectedVersion: &out.Execution.VersionNumber, StatusDetails: details,
+	})
+	if _, refused := errors.AsType[*types.InvalidRequestException](err); refused {
+		return fail(fmt.Errorf("%w: %w", jobs.ErrRefused, err))
+	}
+	switch {
+	case notFound(err):
+		return jobs.ErrOver
+	case err != nil:
+		return fail(err) // changed since we looked, for one: the next try looks again
+	}
+	return nil
 }
 
 // Status implements jobs.Executions. Of a terminal execution the data plane tells no

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -213,4 +214,49 @@ func TestPassingFaultsAreTriedAgain(t *testing.T) {
 			t.Errorf("a refusal was tried %d times: %v", len(tr.asked), err)
 		}
 	})
+}
+
+// An attempt that is not over is canceled in the version that was seen, so that no later
+// one is met.
+func TestCancelMeetsTheAttemptThatItSaw(t *testing.T) {
+	seen := answer{200, "", `{"execution":{"status":"IN_PROGRESS","executionNumber":3,"versionNumber":2}}`}
+	e, tr := newExecutions(t)
+	tr.control = []answer{seen, {200, "", `{}`}}
+	if err := e.Cancel(t.Context(), "t", "j", 3, map[string]string{"reason": "Controller.Failed"}); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"control GET /things/t/jobs/j?executionNumber=3",
+		`control PUT /things/t/jobs/j/cancel?force=true {"expectedVersion":2,"statusDetails":{"reason":"Controller.Failed"}}`}
+	if !slices.Equal(tr.asked, want) {
+		t.Errorf("asked %q", tr.asked)
+	}
+	for name, c := range map[string]struct {
+		control []answer
+		want    error
+	}{
+		"gone":                 {[]answer{unknown}, jobs.ErrOver},
+		"gone meanwhile":       {[]answer{seen, unknown}, jobs.ErrOver},
+		"over":                 {[]answer{inStatus("FAILED")}, jobs.ErrOver},
+		"odd details":          {[]answer{seen, {400, "InvalidRequestException", `{}`}}, jobs.ErrRefused},
+		"changed meanwhile":    {[]answer{seen, {409, "VersionConflictException", `{}`}}, nil},
+		"throttled":            {[]answer{throttled}, nil},
+		"nothing in an answer": {[]answer{{200, "", `{}`}}, nil},
+	} {
+		e, tr := newExecutions(t)
+		tr.control = c.control
+		err := e.Cancel(t.Context(), "t", "j", 3, nil)
+		if err == nil || errors.Is(err, jobs.ErrOver) != (c.want == jobs.ErrOver) || errors.Is(err, jobs.ErrRefused) != (c.want == jobs.ErrRefused) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+func TestWhatIsRefusedAsItIsIsToldApart(t *testing.T) {
+	e, _ := newExecutions(t, answer{400, "InvalidRequestException", `{}`}, answer{403, "ForbiddenException", `{}`})
+	if err := e.Update(t.Context(), "t", "j", 3, event.StatusFailed, nil); !errors.Is(err, jobs.ErrRefused) {
+		t.Errorf("got %v", err)
+	}
+	if err := e.Update(t.Context(), "t", "j", 3, event.StatusFailed, nil); err == nil || errors.Is(err, jobs.ErrRefused) {
+		t.Errorf("another refusal: got %v", err)
+	}
 }
