@@ -55,16 +55,49 @@ var floors = map[string][][]string{
 		{"configuration.go", "page.go"},
 		{"errors.go", "events.go", "route.go"},
 	},
+	"internal/localcloud/iot": {
+		{"api.go"},
+		{"dynamicgroups.go"},
+		{"clients.go", "groups.go", "principals.go"},
+		{"certificates.go", "indexing.go", "thingtypes.go"},
+		{"attachments.go", "policyversions.go", "things.go"},
+		{"groupmembers.go", "jobsview.go", "policies.go"},
+		{"authority.go", "events.go", "groupqueries.go", "records.go", "tags.go"},
+		{"hierarchy.go", "service.go"},
+		{"page.go"},
+		{"errors.go", "operations.go", "state.go"},
+	},
+	"internal/localcloud/iot/jobs": {
+		{"api.go"},
+		{"templates.go"},
+		{"device.go", "due.go", "executions.go", "jobs.go", "membership.go"},
+		{"transaction.go"},
+		{"cancellation.go", "rollout.go"},
+		{"execution.go"},
+		{"metrics.go", "notify.go", "target.go"},
+		{"change.go", "check.go"},
+		{"config.go", "document.go", "page.go", "records.go", "shapes.go"},
+		{"errors.go", "service.go", "state.go"},
+	},
 }
 
 // mayGoUp are the arrows that run back up, from a file to one on a higher
-// floor, and why. Ten of a folder's are the most.
+// floor, and why. A folder may have as many as mostUp says.
 var mayGoUp = map[string]string{
-	"internal/localcloud/sfn: service.go -> integration.go": "the constructor gives the service its integrations",
-	"internal/localcloud/sfn: service.go -> follow.go":      "the constructor says what follows a move, so that moving knows nothing of it",
+	"internal/localcloud/sfn: service.go -> integration.go":        "the constructor gives the service its integrations",
+	"internal/localcloud/sfn: service.go -> follow.go":             "the constructor says what follows a move, so that moving knows nothing of it",
+	"internal/localcloud/iot: groupqueries.go -> dynamicgroups.go": "a stale group starts the work that brings groups up to date, whose moves make others stale",
+	"internal/localcloud/iot: service.go -> groupqueries.go":       "Start resumes dynamic groups",
+	"internal/localcloud/iot: service.go -> jobsview.go":           "the constructor shows the registry to jobs",
+	"internal/localcloud/iot: service.go -> policies.go":           "the service caches compiled policies",
+	"internal/localcloud/iot/jobs: transaction.go -> due.go":       "a change sets the timer of the work that is changes",
 }
 
-const mostUp = 10
+var mostUp = map[string]int{
+	"internal/localcloud/iot":      8,
+	"internal/localcloud/iot/jobs": 8,
+	"internal/localcloud/sfn":      10,
+}
 
 func TestFilesNameOnlyWhatLiesBelow(t *testing.T) {
 	tr := theTree(t)
@@ -98,8 +131,8 @@ func TestFilesNameOnlyWhatLiesBelow(t *testing.T) {
 			}
 			t.Errorf("%s names %s of %s, which does not lie below it", a[0], arrows[a], a[1])
 		}
-		if ups[p.path] > mostUp {
-			t.Errorf("%s: %d of %d arrows run back up; at most %d may", p.path, ups[p.path], len(arrows), mostUp)
+		if ups[p.path] > mostUp[p.path] {
+			t.Errorf("%s: %d of %d arrows run back up; at most %d may", p.path, ups[p.path], len(arrows), mostUp[p.path])
 		}
 		t.Logf("%s: %d of %d arrows between files run back up", p.path, ups[p.path], len(arrows))
 	}

@@ -19,13 +19,6 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
-// localCA is the certificate authority of the store.
-type localCA struct {
-	key         crypto.Signer
-	certificate *x509.Certificate
-	pem         []byte
-}
-
 var (
 	authoritySubject = pkix.Name{Organization: []string{"Local cloud"}, CommonName: "Local cloud IoT root CA"}
 	deviceSubject    = pkix.Name{CommonName: "AWS IoT Certificate"}
@@ -217,24 +210,4 @@ func (s *Service) ServerCertificate(hosts ...string) (tls.Certificate, error) {
 		return tls.Certificate{}, fmt.Errorf("iot: make server certificate: %w", err)
 	}
 	return tls.Certificate{Certificate: [][]byte{der, ca.certificate.Raw}, PrivateKey: key.PrivateKey}, nil
-}
-
-// VerifyClient is tls.Config.VerifyPeerCertificate of the broker's listener:
-// the client's certificate must be registered and ACTIVE, whoever signed it.
-// Use it with ClientAuth RequireAnyClientCert.
-func (s *Service) VerifyClient(raw [][]byte, _ [][]*x509.Certificate) error {
-	if len(raw) == 0 {
-		return fmt.Errorf("iot: the client has no certificate")
-	}
-	id := CertificateID(raw[0])
-	return s.db.View(func(tx *store.Tx) error {
-		c, ok, err := certificateTable.Get(tx, id)
-		if err != nil {
-			return err
-		}
-		if !ok || c.Status != active {
-			return fmt.Errorf("iot: the certificate %s is not registered and active", id)
-		}
-		return nil
-	})
 }

@@ -196,14 +196,6 @@ type describeCertificateOut struct {
 	CertificateDescription certificateDescription `json:"certificateDescription"`
 }
 
-func (s *Service) getCertificate(tx *store.Tx, id string) (certificate, error) {
-	c, ok, err := certificateTable.Get(tx, id)
-	if err == nil && !ok {
-		err = notFound("The certificate given in the request does not exist: %s", id)
-	}
-	return c, err
-}
-
 func (s *Service) describeCertificate(_ context.Context, _ *awsapi.Call, in *certificateIn) (*describeCertificateOut, error) {
 	out := &describeCertificateOut{}
 	err := s.db.View(func(tx *store.Tx) error {

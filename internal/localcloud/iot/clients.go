@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -264,4 +265,24 @@ func certificateValues(values map[string][]string, text string) {
 	}
 	values["iot:Certificate.SerialNumber"] = []string{c.SerialNumber.Text(16)}
 	set("iot:Certificate.SubjectAlternativeName.", "DNSName", c.DNSNames)
+}
+
+// VerifyClient is tls.Config.VerifyPeerCertificate of the broker's listener:
+// the client's certificate must be registered and ACTIVE, whoever signed it.
+// Use it with ClientAuth RequireAnyClientCert.
+func (s *Service) VerifyClient(raw [][]byte, _ [][]*x509.Certificate) error {
+	if len(raw) == 0 {
+		return fmt.Errorf("iot: the client has no certificate")
+	}
+	id := CertificateID(raw[0])
+	return s.db.View(func(tx *store.Tx) error {
+		c, ok, err := certificateTable.Get(tx, id)
+		if err != nil {
+			return err
+		}
+		if !ok || c.Status != active {
+			return fmt.Errorf("iot: the certificate %s is not registered and active", id)
+		}
+		return nil
+	})
 }

@@ -18,11 +18,6 @@ var eventTypes = map[string]bool{
 	"THING_TYPE_ASSOCIATION": true, "JOB": true, "JOB_EXECUTION": true, "POLICY": false, "CERTIFICATE": false, "CA_CERTIFICATE": false,
 }
 
-type eventsRecord struct {
-	Enabled           map[string]bool `json:"enabled"`
-	Created, Modified int64
-}
-
 func (s *Service) enabled(eventType string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -266,28 +266,4 @@ func (s *Service) listMembers(_ context.Context, _ *awsapi.Call, in *listMembers
 	return out, err
 }
 
-type groupsForThingIn struct {
-	ThingName  string `json:"thingName" uri:"thingName"`
-	NextToken  string `json:"nextToken,omitempty" query:"nextToken"`
-	MaxResults int    `json:"maxResults,omitempty" query:"maxResults"`
-}
-
-func (s *Service) listGroupsForThing(_ context.Context, _ *awsapi.Call, in *groupsForThingIn) (*listGroupsOut, error) {
-	p, err := newPage(in.MaxResults, in.NextToken)
-	if err != nil {
-		return nil, err
-	}
-	out := &listGroupsOut{ThingGroups: []groupRef{}}
-	err = s.db.View(func(tx *store.Tx) error {
-		if _, err := s.getThing(tx, in.ThingName); err != nil {
-			return err
-		}
-		groups, err := names(tx, memberOfTable, p, in.ThingName)
-		for _, g := range groups {
-			out.ThingGroups = append(out.ThingGroups, s.groupRef(g))
-		}
-		return err
-	})
-	out.NextToken = p.token
-	return out, err
-}
+const groupsOfThing = 10 // static and dynamic together

@@ -13,7 +13,6 @@ import (
 )
 
 const (
-	groupsOfThing     = 10 // static and dynamic together
 	groupDepth        = 7
 	dynamicGroupLimit = 100
 )
@@ -24,53 +23,6 @@ const (
 	groupActive     = "ACTIVE"
 	groupRebuilding = "REBUILDING"
 )
-
-func (s *Service) getGroup(tx *store.Tx, name string) (group, error) {
-	g, ok, err := groupTable.Get(tx, name)
-	if err == nil && !ok {
-		err = notFound("Thing group %s cannot be found.", name)
-	}
-	return g, err
-}
-
-// ancestors lists the groups above a group, its parent first.
-func ancestors(tx *store.Tx, name string) ([]string, error) {
-	var list []string
-	for {
-		g, ok, err := groupTable.Get(tx, name)
-		if err != nil || !ok || g.Parent == "" {
-			return list, err
-		}
-		name = g.Parent
-		list = append(list, name)
-	}
-}
-
-// withAncestors adds the groups above to a list of groups, each once.
-func withAncestors(tx *store.Tx, groups []string) ([]string, error) {
-	var list []string
-	for _, g := range groups {
-		above, err := ancestors(tx, g)
-		if err != nil {
-			return nil, err
-		}
-		for _, name := range append([]string{g}, above...) {
-			if !slices.Contains(list, name) {
-				list = append(list, name)
-			}
-		}
-	}
-	return list, nil
-}
-
-// groupsOf lists the groups of a thing and the groups above these.
-func groupsOf(tx *store.Tx, thing string) ([]string, error) {
-	direct, err := all(tx, memberOfTable, thing)
-	if err != nil {
-		return nil, err
-	}
-	return withAncestors(tx, direct)
-}
 
 type groupProperties struct {
 	ThingGroupDescription string            `json:"thingGroupDescription,omitempty"`
@@ -428,5 +380,31 @@ func (s *Service) editGroup(in *updateGroupIn, dynamic bool, query *fleetindex.Q
 		}
 		return s.groupEvent(tx, in.ThingGroupName, &g, "UPDATED")
 	})
+	return out, err
+}
+
+type groupsForThingIn struct {
+	ThingName  string `json:"thingName" uri:"thingName"`
+	NextToken  string `json:"nextToken,omitempty" query:"nextToken"`
+	MaxResults int    `json:"maxResults,omitempty" query:"maxResults"`
+}
+
+func (s *Service) listGroupsForThing(_ context.Context, _ *awsapi.Call, in *groupsForThingIn) (*listGroupsOut, error) {
+	p, err := newPage(in.MaxResults, in.NextToken)
+	if err != nil {
+		return nil, err
+	}
+	out := &listGroupsOut{ThingGroups: []groupRef{}}
+	err = s.db.View(func(tx *store.Tx) error {
+		if _, err := s.getThing(tx, in.ThingName); err != nil {
+			return err
+		}
+		groups, err := names(tx, memberOfTable, p, in.ThingName)
+		for _, g := range groups {
+			out.ThingGroups = append(out.ThingGroups, s.groupRef(g))
+		}
+		return err
+	})
+	out.NextToken = p.token
 	return out, err
 }

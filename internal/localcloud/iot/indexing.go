@@ -2,7 +2,6 @@ package iot
 
 import (
 	"context"
-	"encoding/json"
 	"strconv"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
@@ -19,25 +18,6 @@ const (
 	dynamicQueryTerms = 5
 	reindexBatch      = 200
 )
-
-type thingIndexing struct {
-	ThingIndexingMode             string            `json:"thingIndexingMode"`
-	ThingConnectivityIndexingMode string            `json:"thingConnectivityIndexingMode,omitempty"`
-	DeviceDefenderIndexingMode    string            `json:"deviceDefenderIndexingMode,omitempty"`
-	NamedShadowIndexingMode       string            `json:"namedShadowIndexingMode,omitempty"`
-	ManagedFields                 []json.RawMessage `json:"managedFields,omitempty"`
-	CustomFields                  []json.RawMessage `json:"customFields,omitempty"`
-	Filter                        json.RawMessage   `json:"filter,omitempty"`
-}
-
-type thingGroupIndexing struct {
-	ThingGroupIndexingMode string `json:"thingGroupIndexingMode"`
-}
-
-type indexingConfiguration struct {
-	ThingIndexingConfiguration      *thingIndexing      `json:"thingIndexingConfiguration,omitempty"`
-	ThingGroupIndexingConfiguration *thingGroupIndexing `json:"thingGroupIndexingConfiguration,omitempty"`
-}
 
 func (c *indexingConfiguration) on() bool {
 	return c.ThingIndexingConfiguration != nil && c.ThingIndexingConfiguration.ThingIndexingMode == registryMode

@@ -101,16 +101,6 @@ func (s *Service) createPolicy(_ context.Context, _ *awsapi.Call, in *createPoli
 	return &createPolicyOut{in.PolicyName, arn, in.PolicyDocument, "1"}, nil
 }
 
-func (s *Service) getPolicyRecord(tx *store.Tx, name string) (policyRecord, error) {
-	p, ok, err := policyTable.Get(tx, name)
-	if err == nil && !ok {
-		err = errNoPolicy(name)
-	}
-	return p, err
-}
-
-func errNoPolicy(name string) error { return notFound("Policy not found (name=%s)", name) }
-
 func (s *Service) deletePolicy(_ context.Context, _ *awsapi.Call, in *policyNameIn) (*empty, error) {
 	return &empty{}, s.db.Update(func(tx *store.Tx) error {
 		if _, err := s.getPolicyRecord(tx, in.PolicyName); err != nil {

@@ -8,18 +8,6 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
-func (s *Service) getVersion(tx *store.Tx, name, id string) (int64, policyVersion, error) {
-	n, err := strconv.ParseInt(id, 10, 63)
-	if err != nil || n < 1 {
-		return 0, policyVersion{}, invalid("policyVersionId %q is not a number.", id)
-	}
-	v, ok, err := policyVersions.Get(tx, name, store.Number(uint64(n)))
-	if err == nil && !ok {
-		err = notFound("Policy version %s of policy %s does not exist.", id, name)
-	}
-	return n, v, err
-}
-
 type createVersionOut struct {
 	PolicyARN        string `json:"policyArn"`
 	PolicyDocument   string `json:"policyDocument"`

@@ -2,6 +2,8 @@ package iot
 
 import (
 	"context"
+	"crypto"
+	"crypto/x509"
 	"fmt"
 	"strings"
 	"sync"
@@ -67,6 +69,13 @@ type Service struct {
 	reindexing bool
 	caMu       sync.Mutex
 	ca         *localCA
+}
+
+// localCA is the certificate authority of the store.
+type localCA struct {
+	key         crypto.Signer
+	certificate *x509.Certificate
+	pem         []byte
 }
 
 // New returns the service with its caches read from the store.
@@ -182,3 +191,5 @@ func (s *Service) changed() {
 	s.generation++
 	s.mu.Unlock()
 }
+
+func (s *Service) now() int64 { return s.sched.Now().UnixMilli() }

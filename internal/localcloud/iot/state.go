@@ -1,9 +1,9 @@
 package iot
 
 import (
+	"encoding/json"
 	"time"
 
-	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -74,6 +74,36 @@ type connectivity struct {
 	Version   int64  `json:"version"`
 }
 
+type eventsRecord struct {
+	Enabled           map[string]bool `json:"enabled"`
+	Created, Modified int64
+}
+
+type indexingConfiguration struct {
+	ThingIndexingConfiguration      *thingIndexing      `json:"thingIndexingConfiguration,omitempty"`
+	ThingGroupIndexingConfiguration *thingGroupIndexing `json:"thingGroupIndexingConfiguration,omitempty"`
+}
+
+type thingTypeProperties struct {
+	ThingTypeDescription string          `json:"thingTypeDescription,omitempty"`
+	SearchableAttributes []string        `json:"searchableAttributes,omitempty"`
+	MQTT5Configuration   json.RawMessage `json:"mqtt5Configuration,omitempty"`
+}
+
+type thingIndexing struct {
+	ThingIndexingMode             string            `json:"thingIndexingMode"`
+	ThingConnectivityIndexingMode string            `json:"thingConnectivityIndexingMode,omitempty"`
+	DeviceDefenderIndexingMode    string            `json:"deviceDefenderIndexingMode,omitempty"`
+	NamedShadowIndexingMode       string            `json:"namedShadowIndexingMode,omitempty"`
+	ManagedFields                 []json.RawMessage `json:"managedFields,omitempty"`
+	CustomFields                  []json.RawMessage `json:"customFields,omitempty"`
+	Filter                        json.RawMessage   `json:"filter,omitempty"`
+}
+
+type thingGroupIndexing struct {
+	ThingGroupIndexingMode string `json:"thingGroupIndexingMode"`
+}
+
 type mark = []byte // a row of an index: the key says all
 
 var (
@@ -110,67 +140,4 @@ func moment(ms int64) time.Time {
 		return time.Time{}
 	}
 	return time.UnixMilli(ms).UTC()
-}
-
-func (s *Service) now() int64 { return s.sched.Now().UnixMilli() }
-
-// A page of a listing whose keys have one part after the prefix.
-type page struct {
-	size  int
-	after []string
-	last  string
-	token string
-	n     int
-}
-
-func newPage(maxResults int, nextToken string) (*page, error) {
-	p := &page{size: maxResults}
-	if maxResults == 0 {
-		p.size = 250
-	}
-	if p.size < 1 || p.size > 250 {
-		return nil, invalid("The number of results is %d; allowed are 1 to 250.", maxResults)
-	}
-	var ok bool
-	if p.after, ok = awsapi.PageKey(nextToken); !ok {
-		return nil, invalid("The next token is not valid.")
-	}
-	return p, nil
-}
-
-// full reports whether the page has its results; the token then leads on.
-func (p *page) full() bool {
-	if p.n < p.size {
-		return false
-	}
-	p.token = awsapi.PageToken(p.last)
-	return true
-}
-
-func (p *page) add(key string) { p.last, p.n = key, p.n+1 }
-
-// names lists the last key parts below a prefix.
-func names[T any](tx *store.Tx, t store.Table[T], p *page, prefix ...string) ([]string, error) {
-	list := []string{}
-	for row, err := range t.Scan(tx, store.Query{Prefix: prefix, After: p.after}) {
-		if err != nil || p.full() {
-			return list, err
-		}
-		name := row.Key[len(row.Key)-1]
-		list = append(list, name)
-		p.add(name)
-	}
-	return list, nil
-}
-
-// all lists the last key parts below a prefix without paging.
-func all[T any](tx *store.Tx, t store.Table[T], prefix ...string) ([]string, error) {
-	var list []string
-	for row, err := range t.Scan(tx, store.Query{Prefix: prefix}) {
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, row.Key[len(row.Key)-1])
-	}
-	return list, nil
 }

@@ -12,17 +12,6 @@ import (
 
 func checkName(member, name string) error { return refused(registry.CheckName(member, name)) }
 
-func (s *Service) noThing(name string) error { return notFound("Thing %s cannot be found.", name) }
-
-// getThing reads a thing, or says that it is not there.
-func (s *Service) getThing(tx *store.Tx, name string) (thing, error) {
-	t, ok, err := thingTable.Get(tx, name)
-	if err == nil && !ok {
-		err = s.noThing(name)
-	}
-	return t, err
-}
-
 type attributePayload struct {
 	Attributes map[string]string `json:"attributes,omitempty"`
 	Merge      bool              `json:"merge,omitempty"`
@@ -173,8 +162,6 @@ type updateThingIn struct {
 	ExpectedVersion  *int64            `json:"expectedVersion,omitempty"`
 	RemoveThingType  bool              `json:"removeThingType,omitempty"`
 }
-
-type empty struct{}
 
 func (s *Service) updateThing(_ context.Context, _ *awsapi.Call, in *updateThingIn) (*empty, error) {
 	if in.RemoveThingType && in.ThingTypeName != "" {

@@ -2,7 +2,6 @@ package iot
 
 import (
 	"context"
-	"encoding/json"
 	"strings"
 	"time"
 
@@ -10,12 +9,6 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/iot/registry"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
-
-type thingTypeProperties struct {
-	ThingTypeDescription string          `json:"thingTypeDescription,omitempty"`
-	SearchableAttributes []string        `json:"searchableAttributes,omitempty"`
-	MQTT5Configuration   json.RawMessage `json:"mqtt5Configuration,omitempty"`
-}
 
 func (p *thingTypeProperties) check() error {
 	if len(p.MQTT5Configuration) > 0 {
@@ -92,14 +85,6 @@ func (s *Service) thingTypeEvent(tx *store.Tx, name string, t *thingType, operat
 		members["deprecationDate"] = moment(t.Deprecated).Format(time.RFC3339)
 	}
 	return s.event(tx, "THING_TYPE", "thingType/"+name+"/"+strings.ToLower(operation), "THING_TYPE_EVENT", operation, members)
-}
-
-func (s *Service) getThingType(tx *store.Tx, name string) (thingType, error) {
-	t, ok, err := thingTypeTable.Get(tx, name)
-	if err == nil && !ok {
-		err = notFound("Thing type %s cannot be found.", name)
-	}
-	return t, err
 }
 
 func (s *Service) thingTypeView(name string, t *thingType) thingTypeView {

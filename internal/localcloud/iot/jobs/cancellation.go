@@ -159,3 +159,30 @@ func (j *loaded) aborts(share AbortShare) bool {
 	}
 	return false
 }
+
+// remove deletes a job's own records; its executions are gone already.
+func (c *change) remove(j *loaded) error {
+	j.gone = true
+	if j.nextAt != 0 {
+		if err := dueTable.Delete(c.tx, store.Number(uint64(j.nextAt)), j.ID, "", ""); err != nil {
+			return err
+		}
+	}
+	if err := c.closeGroups(j); err != nil {
+		return err
+	}
+	for _, err := range []error{
+		waiting.DeleteAll(c.tx, j.ID),
+		jobTable.Delete(c.tx, j.ID),
+		tallyTable.Delete(c.tx, j.ID),
+		documentTable.Delete(c.tx, j.ID),
+		jobOrder.Delete(c.tx, newest(j.Created), j.ID),
+		jobByStatus.Delete(c.tx, j.status, newest(j.Created), j.ID),
+		c.s.config.Registry.Untag(c.tx, c.s.jobARN(j.ID)),
+	} {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -7,6 +7,11 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
+const minute = 60_000
+
+// chunk bounds the things one step handles.
+const chunk = 1000
+
 // change is one transaction over jobs and executions. It keeps indexes,
 // tallies, timers, events and notifications in step with the records, and
 // settles every job it touched before it ends.
@@ -41,20 +46,6 @@ type loaded struct {
 type watched struct {
 	head    string
 	changed bool
-}
-
-func (s *Service) change(fn func(c *change) error) error {
-	return s.db.Update(func(tx *store.Tx) error { return s.inside(tx, fn) })
-}
-
-// inside is change within a transaction that goes on.
-func (s *Service) inside(tx *store.Tx, fn func(c *change) error) error {
-	now := s.sched.Now()
-	c := &change{s: s, tx: tx, now: now, ms: millis(now), jobs: map[string]*loaded{}, things: map[string]*watched{}}
-	if err := fn(c); err != nil {
-		return err
-	}
-	return c.end()
 }
 
 // job returns a job for changing, nil if there is none.
@@ -206,40 +197,6 @@ func (c *change) schedule(at int64, key ...string) error {
 	return dueTable.Put(c.tx, mark{}, append([]string{store.Number(uint64(at))}, key...)...)
 }
 
-// end settles jobs, writes them, and queues notifications.
-func (c *change) end() error {
-	for _, id := range c.jobOrder {
-		j := c.jobs[id]
-		if j.gone {
-			continue
-		}
-		if err := c.settle(j); err != nil {
-			return err
-		}
-		if err := c.save(j); err != nil {
-			return err
-		}
-	}
-	for _, thing := range c.order {
-		if err := c.notify(thing, c.things[thing]); err != nil {
-			return err
-		}
-	}
-	for _, m := range c.events {
-		if err := c.s.config.Outbox.Add(c.tx, m); err != nil {
-			return err
-		}
-	}
-	if c.due != 0 {
-		due := c.due
-		c.tx.OnCommit(func() { c.s.arm(due) })
-	}
-	if len(c.arrivals) > 0 {
-		c.tx.OnCommit(func() { c.s.count(c.arrivals) })
-	}
-	return nil
-}
-
 func (c *change) save(j *loaded) error {
 	if j.counted {
 		if err := tallyTable.Put(c.tx, j.tally, j.ID); err != nil {
@@ -276,31 +233,4 @@ func (c *change) save(j *loaded) error {
 		c.due = j.NextAt
 	}
 	return jobTable.Put(c.tx, j.job, j.ID)
-}
-
-// remove deletes a job's own records; its executions are gone already.
-func (c *change) remove(j *loaded) error {
-	j.gone = true
-	if j.nextAt != 0 {
-		if err := dueTable.Delete(c.tx, store.Number(uint64(j.nextAt)), j.ID, "", ""); err != nil {
-			return err
-		}
-	}
-	if err := c.closeGroups(j); err != nil {
-		return err
-	}
-	for _, err := range []error{
-		waiting.DeleteAll(c.tx, j.ID),
-		jobTable.Delete(c.tx, j.ID),
-		tallyTable.Delete(c.tx, j.ID),
-		documentTable.Delete(c.tx, j.ID),
-		jobOrder.Delete(c.tx, newest(j.Created), j.ID),
-		jobByStatus.Delete(c.tx, j.status, newest(j.Created), j.ID),
-		c.s.config.Registry.Untag(c.tx, c.s.jobARN(j.ID)),
-	} {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -1,10 +1,12 @@
 package jobs
 
 import (
+	"context"
 	"regexp"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iot/jobs/statusdetails"
 )
 
@@ -38,4 +40,8 @@ func tagMap(tags []tag) map[string]string {
 		m[t.Key] = t.Value
 	}
 	return m
+}
+
+func passRole(ctx context.Context, call *awsapi.Call, role string) error {
+	return call.Authorize(ctx, "iam:PassRole", role, map[string][]string{"iam:PassedToService": {"iot.amazonaws.com"}})
 }

@@ -10,90 +10,11 @@ import (
 
 // Values of members, as AWS spells them.
 const (
-	snapshotSelection   = "SNAPSHOT"
-	continuousSelection = "CONTINUOUS"
-	allFailures         = "ALL"
-	stopRollout         = "STOP_ROLLOUT"
-	cancelQueued        = "CANCEL"
-	forceCancel         = "FORCE_CANCEL"
+	allFailures  = "ALL"
+	stopRollout  = "STOP_ROLLOUT"
+	cancelQueued = "CANCEL"
+	forceCancel  = "FORCE_CANCEL"
 )
-
-// PresignedURL is presignedUrlConfig.
-type PresignedURL struct {
-	RoleARN      string `json:"roleArn,omitempty"`
-	ExpiresInSec int64  `json:"expiresInSec,omitempty"`
-}
-
-// Rollout is jobExecutionsRolloutConfig.
-type Rollout struct {
-	MaximumPerMinute *int         `json:"maximumPerMinute,omitempty"`
-	ExponentialRate  *Exponential `json:"exponentialRate,omitempty"`
-}
-
-// Exponential is exponentialRate.
-type Exponential struct {
-	BaseRatePerMinute    int          `json:"baseRatePerMinute"`
-	IncrementFactor      float64      `json:"incrementFactor"`
-	RateIncreaseCriteria RateIncrease `json:"rateIncreaseCriteria"`
-}
-
-// RateIncrease is rateIncreaseCriteria: exactly one of its members is set.
-type RateIncrease struct {
-	NumberOfNotifiedThings  *int `json:"numberOfNotifiedThings,omitempty"`
-	NumberOfSucceededThings *int `json:"numberOfSucceededThings,omitempty"`
-}
-
-// Abort is abortConfig.
-type Abort struct {
-	CriteriaList []AbortCriterion `json:"criteriaList"`
-}
-
-// AbortCriterion is one entry of abortConfig.
-type AbortCriterion struct {
-	FailureType               string  `json:"failureType"`
-	Action                    string  `json:"action"`
-	ThresholdPercentage       float64 `json:"thresholdPercentage"`
-	MinNumberOfExecutedThings int     `json:"minNumberOfExecutedThings"`
-}
-
-// Timeout is timeoutConfig.
-type Timeout struct {
-	InProgressTimeoutInMinutes int64 `json:"inProgressTimeoutInMinutes,omitempty"`
-}
-
-// Retry is jobExecutionsRetryConfig.
-type Retry struct {
-	CriteriaList []RetryCriterion `json:"criteriaList"`
-}
-
-// RetryCriterion is one entry of jobExecutionsRetryConfig.
-type RetryCriterion struct {
-	FailureType     string `json:"failureType"`
-	NumberOfRetries int    `json:"numberOfRetries"`
-}
-
-// Scheduling is schedulingConfig.
-type Scheduling struct {
-	StartTime          string   `json:"startTime,omitempty"`
-	EndTime            string   `json:"endTime,omitempty"`
-	EndBehavior        string   `json:"endBehavior,omitempty"`
-	MaintenanceWindows []Window `json:"maintenanceWindows,omitempty"`
-}
-
-// Window is a maintenance window.
-type Window struct {
-	StartTime         string `json:"startTime"`
-	DurationInMinutes int    `json:"durationInMinutes"`
-}
-
-// settings are the configurations that jobs and templates share.
-type settings struct {
-	PresignedURLConfig         *PresignedURL `json:"presignedUrlConfig,omitempty"`
-	JobExecutionsRolloutConfig *Rollout      `json:"jobExecutionsRolloutConfig,omitempty"`
-	AbortConfig                *Abort        `json:"abortConfig,omitempty"`
-	TimeoutConfig              *Timeout      `json:"timeoutConfig,omitempty"`
-	JobExecutionsRetryConfig   *Retry        `json:"jobExecutionsRetryConfig,omitempty"`
-}
 
 // fill takes what is not set from others.
 func (s *settings) fill(from settings) {
@@ -131,10 +52,6 @@ func (s *settings) check() error {
 		return err
 	}
 	return s.JobExecutionsRetryConfig.check(s.TimeoutConfig != nil)
-}
-
-func outside(member string, value any, low, high any) error {
-	return invalid("%s is %v; allowed are %v to %v.", member, value, low, high)
 }
 
 func (r *Rollout) check() error {
@@ -284,3 +201,8 @@ func (s *Scheduling) apply(j *job, now time.Time) error {
 func (s *Scheduling) empty() bool {
 	return s.StartTime == "" && s.EndTime == "" && s.EndBehavior == "" && len(s.MaintenanceWindows) == 0
 }
+
+const maxTimeoutMinutes = 10080
+
+// maxRetries is AWS's limit for one thing.
+const maxRetries = 10

@@ -218,8 +218,6 @@ func setStep(e *execution, step *int64, now int64) {
 	}
 }
 
-const maxTimeoutMinutes = 10080
-
 func checkRequest(details map[string]string, step *int64) error {
 	if step != nil && *step != -1 && (*step < 1 || *step > maxTimeoutMinutes) {
 		return dataplane.Rejectf(dataplane.InvalidRequest, "stepTimeoutInMinutes is %d; allowed are 1 to %d, or -1.", *step, maxTimeoutMinutes)

@@ -1,7 +1,10 @@
 package jobs
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"time"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
@@ -154,4 +157,65 @@ func (s *Service) step(rows [][]string) error {
 		}
 		return nil
 	})
+}
+
+// Start resumes the jobs and timers of the store.
+func (s *Service) Start(context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.busy = true
+	s.sched.Go("iot jobs", s.workOff)
+	return nil
+}
+
+// Residue lists jobs with steps to go and executions under a timeout, up to a
+// hundred.
+func (s *Service) Residue(context.Context) []string {
+	var lines []string
+	err := s.db.View(func(tx *store.Tx) error {
+		for row, err := range dueTable.Scan(tx, store.Query{}) {
+			if err != nil {
+				return err
+			}
+			at := moment(int64(store.ParseNumber(row.Key[0]))).Format(time.RFC3339)
+			if row.Key[2] == "" {
+				lines = append(lines, fmt.Sprintf("iot: job %s has a step due at %s", row.Key[1], at))
+			} else {
+				lines = append(lines, fmt.Sprintf("iot: job %s on thing %s times out at %s", row.Key[1], row.Key[2], at))
+			}
+			if len(lines) == 100 {
+				break
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		lines = append(lines, "iot: "+err.Error())
+	}
+	return lines
+}
+
+// advance does a job's due step.
+func (c *change) advance(j *loaded) error {
+	running := j.Status == Scheduled || j.Status == InProgress
+	if running && j.End != 0 && !j.Ended && c.ms >= j.End {
+		c.endSchedule(j)
+		return nil
+	}
+	switch j.Work {
+	case starting:
+		j.Status, j.Updated = InProgress, c.ms
+		c.next(j, resolving, c.ms)
+		return nil
+	case resolving:
+		return c.resolve(j)
+	case rollingOut:
+		return c.rollOut(j)
+	case canceling, ending:
+		return c.cancelSome(j)
+	case deleting:
+		return c.deleteSome(j)
+	}
+	c.next(j, resting, 0)
+	return nil
 }

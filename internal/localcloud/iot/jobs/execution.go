@@ -1,33 +1,5 @@
 package jobs
 
-import (
-	"github.com/fleetstep/fleetstep/internal/localcloud/store"
-)
-
-// latest returns a thing's latest execution of a job, nil if it has none.
-func latest(tx *store.Tx, id, thing string) (*execution, error) {
-	for row, err := range executionTable.Scan(tx, store.Query{Prefix: []string{id, thing}, Reverse: true}) {
-		if err != nil {
-			return nil, err
-		}
-		return &row.Value, nil
-	}
-	return nil, nil
-}
-
-// numbered returns an execution by its number, the latest for 0, nil if there
-// is none.
-func numbered(tx *store.Tx, id, thing string, number int64) (*execution, error) {
-	if number == 0 {
-		return latest(tx, id, thing)
-	}
-	e, ok, err := executionTable.Get(tx, id, thing, store.Number(uint64(number)))
-	if err != nil || !ok {
-		return nil, err
-	}
-	return &e, nil
-}
-
 // create queues an execution on a thing.
 func (c *change) create(j *loaded, thing string) error {
 	last, err := latest(c.tx, j.ID, thing)
@@ -108,9 +80,6 @@ func (c *change) isLatest(e *execution) (bool, error) {
 	return last != nil && last.Number == e.Number, err
 }
 
-// maxRetries is AWS's limit for one thing.
-const maxRetries = 10
-
 // retryOf names the criterion under which a failed execution is retried, "" if
 // it is not.
 func (j *loaded) retryOf(e *execution) string {
@@ -124,43 +93,4 @@ func (j *loaded) retryOf(e *execution) string {
 		}
 	}
 	return ""
-}
-
-// pendingHead names the first execution of a thing's pending list, "" if the
-// list is empty.
-func pendingHead(tx *store.Tx, thing string) (string, error) {
-	for row, err := range pendingTable.Scan(tx, store.Query{Prefix: []string{thing}}) {
-		if err != nil {
-			return "", err
-		}
-		return row.Key[3] + "/" + string(row.Value), nil
-	}
-	return "", nil
-}
-
-// maxPending is how many pending executions are shown to a device.
-const maxPending = 10
-
-// pendingList reads a thing's pending list.
-func pendingList(tx *store.Tx, thing string, limit int) ([]execution, error) {
-	var keys [][2]string
-	for row, err := range pendingTable.Scan(tx, store.Query{Prefix: []string{thing}}) {
-		if err != nil {
-			return nil, err
-		}
-		if keys = append(keys, [2]string{row.Key[3], string(row.Value)}); len(keys) == limit {
-			break
-		}
-	}
-	var list []execution
-	for _, k := range keys {
-		e, ok, err := executionTable.Get(tx, k[0], thing, k[1])
-		if err != nil {
-			return nil, err
-		}
-		if ok {
-			list = append(list, e)
-		}
-	}
-	return list, nil
 }

@@ -113,10 +113,6 @@ func (s *Service) createJob(ctx context.Context, call *awsapi.Call, in *createIn
 	return &jobOut{JobARN: s.jobARN(j.ID), JobID: j.ID, Description: j.Description}, nil
 }
 
-func passRole(ctx context.Context, call *awsapi.Call, role string) error {
-	return call.Authorize(ctx, "iam:PassRole", role, map[string][]string{"iam:PassedToService": {"iot.amazonaws.com"}})
-}
-
 func (c *change) checkTargets(targets []string) error {
 	if n := len(targets); n < 1 || n > maxTargets {
 		return invalid("targets has %d entries; allowed are 1 to %d.", n, maxTargets)
@@ -142,24 +138,6 @@ func (c *change) checkTargets(targets []string) error {
 	}
 	return nil
 }
-
-// read gives a job and its tally.
-func (s *Service) read(id string) (j job, t tally, err error) {
-	err = s.db.View(func(tx *store.Tx) error {
-		var ok bool
-		if j, ok, err = jobTable.Get(tx, id); err != nil {
-			return err
-		}
-		if !ok {
-			return noJob(id)
-		}
-		t, _, err = tallyTable.Get(tx, id)
-		return err
-	})
-	return j, t, err
-}
-
-func noJob(id string) error { return notFound("Job %s cannot be found.", id) }
 
 func (j *job) concurrent() bool {
 	return j.Work == resolving || j.Work == rollingOut || j.Work == canceling || j.Work == ending

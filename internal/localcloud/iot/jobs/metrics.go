@@ -1,7 +1,6 @@
 package jobs
 
 import (
-	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -11,32 +10,11 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
-// Metrics takes the CloudWatch metrics of jobs: namespace AWS/IoT, dimension
-// JobId, unit Count.
-type Metrics interface {
-	Put(ctx context.Context, metrics []Metric) error
-}
-
-// Metric is one value of a metric such as SucceededJobExecutionCount.
-type Metric struct {
-	Name  string
-	JobID string
-	Value float64
-	Time  time.Time
-}
-
 // metricNames are the statuses that have metrics: NAMECount counts executions
 // that came to the status in the minute, NAMETotalCount the job's executions in it.
 var metricNames = map[string]string{
 	Queued: "QueuedJobExecution", InProgress: "InProgressJobExecution", Succeeded: "SucceededJobExecution", Failed: "FailedJobExecution",
 	Rejected: "RejectedJobExecution", Canceled: "CanceledJobExecution", Removed: "RemovedJobExecution",
-}
-
-// arrival is a status that an execution of a job has come to.
-type arrival struct{ job, status string }
-
-func (a arrival) compare(b arrival) int {
-	return cmp.Or(strings.Compare(a.job, b.job), strings.Compare(a.status, b.status))
 }
 
 // count adds arrivals to those of this minute. They are sent a minute after

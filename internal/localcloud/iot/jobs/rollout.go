@@ -6,13 +6,8 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
-const (
-	minute = 60_000
-	// defaultRate is the rate without a rollout configuration.
-	defaultRate = 1000
-	// chunk bounds the things one step handles.
-	chunk = 1000
-)
+// defaultRate is the rate without a rollout configuration.
+const defaultRate = 1000
 
 // rate is how many things a job notifies a minute, when so many were notified
 // and have succeeded. Each time the criterion is met once more, the base rate
@@ -37,31 +32,6 @@ func (r *Rollout) rate(notified, succeeded int) int {
 	}
 	rate := float64(x.BaseRatePerMinute) * math.Pow(x.IncrementFactor, float64(steps))
 	return int(min(rate+1e-9, float64(ceiling)))
-}
-
-// advance does a job's due step.
-func (c *change) advance(j *loaded) error {
-	running := j.Status == Scheduled || j.Status == InProgress
-	if running && j.End != 0 && !j.Ended && c.ms >= j.End {
-		c.endSchedule(j)
-		return nil
-	}
-	switch j.Work {
-	case starting:
-		j.Status, j.Updated = InProgress, c.ms
-		c.next(j, resolving, c.ms)
-		return nil
-	case resolving:
-		return c.resolve(j)
-	case rollingOut:
-		return c.rollOut(j)
-	case canceling, ending:
-		return c.cancelSome(j)
-	case deleting:
-		return c.deleteSome(j)
-	}
-	c.next(j, resting, 0)
-	return nil
 }
 
 // rollOut gives the next minute's things their execution.

@@ -1,8 +1,9 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
-	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -54,6 +55,37 @@ const (
 	OfFinished AbortShare = "finished" // of the things whose execution is terminal
 )
 
+// Metrics takes the CloudWatch metrics of jobs: namespace AWS/IoT, dimension
+// JobId, unit Count.
+type Metrics interface {
+	Put(ctx context.Context, metrics []Metric) error
+}
+
+// Metric is one value of a metric such as SucceededJobExecutionCount.
+type Metric struct {
+	Name  string
+	JobID string
+	Value float64
+	Time  time.Time
+}
+
+// arrival is a status that an execution of a job has come to.
+type arrival struct{ job, status string }
+
+func (a arrival) compare(b arrival) int {
+	return cmp.Or(strings.Compare(a.job, b.job), strings.Compare(a.status, b.status))
+}
+
+// resourceOf takes an ARN's last part apart: "thing", "thinggroup" and a name.
+func resourceOf(arn string) (kind, name string) {
+	parts := strings.SplitN(arn, ":", 6)
+	if len(parts) != 6 {
+		return "", ""
+	}
+	kind, name, _ = strings.Cut(parts[5], "/")
+	return kind, name
+}
+
 // Config is what the service needs. Outbox delivers to the broker; messages of
 // kind NextKind go through Service.Next first.
 type Config struct {
@@ -88,42 +120,6 @@ type Service struct {
 // job.
 func New(config Config) *Service {
 	return &Service{config: config, sched: config.Scheduler, db: config.Store}
-}
-
-// Start resumes the jobs and timers of the store.
-func (s *Service) Start(context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.busy = true
-	s.sched.Go("iot jobs", s.workOff)
-	return nil
-}
-
-// Residue lists jobs with steps to go and executions under a timeout, up to a
-// hundred.
-func (s *Service) Residue(context.Context) []string {
-	var lines []string
-	err := s.db.View(func(tx *store.Tx) error {
-		for row, err := range dueTable.Scan(tx, store.Query{}) {
-			if err != nil {
-				return err
-			}
-			at := moment(int64(store.ParseNumber(row.Key[0]))).Format(time.RFC3339)
-			if row.Key[2] == "" {
-				lines = append(lines, fmt.Sprintf("iot: job %s has a step due at %s", row.Key[1], at))
-			} else {
-				lines = append(lines, fmt.Sprintf("iot: job %s on thing %s times out at %s", row.Key[1], row.Key[2], at))
-			}
-			if len(lines) == 100 {
-				break
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		lines = append(lines, "iot: "+err.Error())
-	}
-	return lines
 }
 
 func (s *Service) arn(resource string) string {

@@ -38,6 +38,98 @@ const (
 	deleting   = "delete"
 )
 
+// Values of targetSelection.
+const (
+	snapshotSelection   = "SNAPSHOT"
+	continuousSelection = "CONTINUOUS"
+)
+
+// PresignedURL is presignedUrlConfig.
+type PresignedURL struct {
+	RoleARN      string `json:"roleArn,omitempty"`
+	ExpiresInSec int64  `json:"expiresInSec,omitempty"`
+}
+
+// Rollout is jobExecutionsRolloutConfig.
+type Rollout struct {
+	MaximumPerMinute *int         `json:"maximumPerMinute,omitempty"`
+	ExponentialRate  *Exponential `json:"exponentialRate,omitempty"`
+}
+
+// Exponential is exponentialRate.
+type Exponential struct {
+	BaseRatePerMinute    int          `json:"baseRatePerMinute"`
+	IncrementFactor      float64      `json:"incrementFactor"`
+	RateIncreaseCriteria RateIncrease `json:"rateIncreaseCriteria"`
+}
+
+// RateIncrease is rateIncreaseCriteria: exactly one of its members is set.
+type RateIncrease struct {
+	NumberOfNotifiedThings  *int `json:"numberOfNotifiedThings,omitempty"`
+	NumberOfSucceededThings *int `json:"numberOfSucceededThings,omitempty"`
+}
+
+// Abort is abortConfig.
+type Abort struct {
+	CriteriaList []AbortCriterion `json:"criteriaList"`
+}
+
+// AbortCriterion is one entry of abortConfig.
+type AbortCriterion struct {
+	FailureType               string  `json:"failureType"`
+	Action                    string  `json:"action"`
+	ThresholdPercentage       float64 `json:"thresholdPercentage"`
+	MinNumberOfExecutedThings int     `json:"minNumberOfExecutedThings"`
+}
+
+// Timeout is timeoutConfig.
+type Timeout struct {
+	InProgressTimeoutInMinutes int64 `json:"inProgressTimeoutInMinutes,omitempty"`
+}
+
+// Retry is jobExecutionsRetryConfig.
+type Retry struct {
+	CriteriaList []RetryCriterion `json:"criteriaList"`
+}
+
+// RetryCriterion is one entry of jobExecutionsRetryConfig.
+type RetryCriterion struct {
+	FailureType     string `json:"failureType"`
+	NumberOfRetries int    `json:"numberOfRetries"`
+}
+
+// Scheduling is schedulingConfig.
+type Scheduling struct {
+	StartTime          string   `json:"startTime,omitempty"`
+	EndTime            string   `json:"endTime,omitempty"`
+	EndBehavior        string   `json:"endBehavior,omitempty"`
+	MaintenanceWindows []Window `json:"maintenanceWindows,omitempty"`
+}
+
+// Window is a maintenance window.
+type Window struct {
+	StartTime         string `json:"startTime"`
+	DurationInMinutes int    `json:"durationInMinutes"`
+}
+
+// settings are the configurations that jobs and templates share.
+type settings struct {
+	PresignedURLConfig         *PresignedURL `json:"presignedUrlConfig,omitempty"`
+	JobExecutionsRolloutConfig *Rollout      `json:"jobExecutionsRolloutConfig,omitempty"`
+	AbortConfig                *Abort        `json:"abortConfig,omitempty"`
+	TimeoutConfig              *Timeout      `json:"timeoutConfig,omitempty"`
+	JobExecutionsRetryConfig   *Retry        `json:"jobExecutionsRetryConfig,omitempty"`
+}
+
+// template is a job template's record.
+type template struct {
+	Description    string `json:"description"`
+	DocumentSource string `json:"source,omitempty"`
+	Document       string `json:"document"`
+	Created        int64  `json:"created"`
+	settings
+}
+
 // job is a job's record; its document is kept apart.
 type job struct {
 	ID             string        `json:"id"`

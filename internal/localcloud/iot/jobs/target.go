@@ -1,9 +1,5 @@
 package jobs
 
-import (
-	"strings"
-)
-
 // resolve writes down members of the targets, at most a chunk of them.
 func (c *change) resolve(j *loaded) error {
 	for budget := chunk; budget > 0; {
@@ -90,14 +86,4 @@ func (c *change) openGroups(j *loaded) error {
 		}
 	}
 	return nil
-}
-
-// resourceOf takes an ARN's last part apart: "thing", "thinggroup" and a name.
-func resourceOf(arn string) (kind, name string) {
-	parts := strings.SplitN(arn, ":", 6)
-	if len(parts) != 6 {
-		return "", ""
-	}
-	kind, name, _ = strings.Cut(parts[5], "/")
-	return kind, name
 }

@@ -10,32 +10,6 @@ import (
 // maxTemplates is the account quota.
 const maxTemplates = 100
 
-// template is a job template's record.
-type template struct {
-	Description    string `json:"description"`
-	DocumentSource string `json:"source,omitempty"`
-	Document       string `json:"document"`
-	Created        int64  `json:"created"`
-	settings
-}
-
-func (s *Service) templateByARN(arn string) (template, error) {
-	var t template
-	kind, id := resourceOf(arn)
-	if kind != "jobtemplate" {
-		return t, invalid("jobTemplateArn %q is not the ARN of a job template of this account.", arn)
-	}
-	err := s.db.View(func(tx *store.Tx) error {
-		var ok bool
-		var err error
-		if t, ok, err = templateTable.Get(tx, id); err == nil && (!ok || arn != s.arn("jobtemplate/"+id)) {
-			return notFound("Job template %s cannot be found.", arn)
-		}
-		return err
-	})
-	return t, err
-}
-
 func (s *Service) createTemplate(ctx context.Context, call *awsapi.Call, in *createTemplateIn) (*createTemplateOut, error) {
 	if err := checkID("jobTemplateId", in.JobTemplateID); err != nil {
 		return nil, err

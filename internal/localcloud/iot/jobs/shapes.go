@@ -1,0 +1,268 @@
+package jobs
+
+import "github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+
+type tag struct {
+	Key   string `json:"Key"`
+	Value string `json:"Value,omitempty"`
+}
+
+type createIn struct {
+	JobID                      string            `json:"jobId" uri:"jobId"`
+	Targets                    []string          `json:"targets"`
+	DocumentSource             string            `json:"documentSource,omitempty"`
+	Document                   string            `json:"document,omitempty"`
+	Description                string            `json:"description,omitempty"`
+	TargetSelection            string            `json:"targetSelection,omitempty"`
+	Tags                       []tag             `json:"tags,omitempty"`
+	NamespaceID                string            `json:"namespaceId,omitempty"`
+	JobTemplateARN             string            `json:"jobTemplateArn,omitempty"`
+	DocumentParameters         map[string]string `json:"documentParameters,omitempty"`
+	SchedulingConfig           *Scheduling       `json:"schedulingConfig,omitempty"`
+	DestinationPackageVersions []string          `json:"destinationPackageVersions,omitempty"`
+	settings
+}
+
+type jobOut struct {
+	JobARN      string `json:"jobArn"`
+	JobID       string `json:"jobId"`
+	Description string `json:"description,omitempty"`
+}
+
+type jobIn struct {
+	JobID              string `json:"jobId" uri:"jobId"`
+	BeforeSubstitution bool   `json:"beforeSubstitution,omitempty" query:"beforeSubstitution"`
+}
+
+type describeOut struct {
+	DocumentSource string   `json:"documentSource,omitempty"`
+	Job            *jobView `json:"job"`
+}
+
+type jobView struct {
+	JobARN            string       `json:"jobArn"`
+	JobID             string       `json:"jobId"`
+	TargetSelection   string       `json:"targetSelection"`
+	Status            string       `json:"status"`
+	ForceCanceled     bool         `json:"forceCanceled,omitempty"`
+	ReasonCode        string       `json:"reasonCode,omitempty"`
+	Comment           string       `json:"comment,omitempty"`
+	Targets           []string     `json:"targets"`
+	Description       string       `json:"description,omitempty"`
+	CreatedAt         *awsapi.Time `json:"createdAt,omitempty"`
+	LastUpdatedAt     *awsapi.Time `json:"lastUpdatedAt,omitempty"`
+	CompletedAt       *awsapi.Time `json:"completedAt,omitempty"`
+	JobProcessDetails *processView `json:"jobProcessDetails"`
+	JobTemplateARN    string       `json:"jobTemplateArn,omitempty"`
+	IsConcurrent      bool         `json:"isConcurrent"`
+	SchedulingConfig  *Scheduling  `json:"schedulingConfig,omitempty"`
+	settings
+}
+
+type processView struct {
+	ProcessingTargets        []string `json:"processingTargets,omitempty"`
+	NumberOfCanceledThings   int      `json:"numberOfCanceledThings"`
+	NumberOfSucceededThings  int      `json:"numberOfSucceededThings"`
+	NumberOfFailedThings     int      `json:"numberOfFailedThings"`
+	NumberOfRejectedThings   int      `json:"numberOfRejectedThings"`
+	NumberOfQueuedThings     int      `json:"numberOfQueuedThings"`
+	NumberOfInProgressThings int      `json:"numberOfInProgressThings"`
+	NumberOfRemovedThings    int      `json:"numberOfRemovedThings"`
+	NumberOfTimedOutThings   int      `json:"numberOfTimedOutThings"`
+}
+
+type listJobsIn struct {
+	Status          string `json:"status,omitempty" query:"status"`
+	TargetSelection string `json:"targetSelection,omitempty" query:"targetSelection"`
+	MaxResults      int    `json:"maxResults,omitempty" query:"maxResults"`
+	NextToken       string `json:"nextToken,omitempty" query:"nextToken"`
+	ThingGroupName  string `json:"thingGroupName,omitempty" query:"thingGroupName"`
+	ThingGroupID    string `json:"thingGroupId,omitempty" query:"thingGroupId"`
+	NamespaceID     string `json:"namespaceId,omitempty" query:"namespaceId"`
+}
+
+type listJobsOut struct {
+	Jobs      []jobSummary `json:"jobs"`
+	NextToken string       `json:"nextToken,omitempty"`
+}
+
+type jobSummary struct {
+	JobARN          string       `json:"jobArn"`
+	JobID           string       `json:"jobId"`
+	TargetSelection string       `json:"targetSelection"`
+	Status          string       `json:"status"`
+	CreatedAt       *awsapi.Time `json:"createdAt,omitempty"`
+	LastUpdatedAt   *awsapi.Time `json:"lastUpdatedAt,omitempty"`
+	CompletedAt     *awsapi.Time `json:"completedAt,omitempty"`
+	IsConcurrent    bool         `json:"isConcurrent"`
+}
+
+type updateIn struct {
+	JobID       string  `json:"jobId" uri:"jobId"`
+	Description *string `json:"description,omitempty"`
+	NamespaceID string  `json:"namespaceId,omitempty" query:"namespaceId"`
+	settings
+}
+
+type empty struct{}
+
+type cancelIn struct {
+	JobID      string `json:"jobId" uri:"jobId"`
+	ReasonCode string `json:"reasonCode,omitempty"`
+	Comment    string `json:"comment,omitempty"`
+	Force      bool   `json:"force,omitempty" query:"force"`
+}
+
+type deleteIn struct {
+	JobID       string `json:"jobId" uri:"jobId"`
+	Force       bool   `json:"force,omitempty" query:"force"`
+	NamespaceID string `json:"namespaceId,omitempty" query:"namespaceId"`
+}
+
+type documentOut struct {
+	Document string `json:"document"`
+}
+
+type associateIn struct {
+	JobID       string   `json:"jobId" uri:"jobId"`
+	Targets     []string `json:"targets"`
+	Comment     string   `json:"comment,omitempty"`
+	NamespaceID string   `json:"namespaceId,omitempty" query:"namespaceId"`
+}
+
+type executionsForJobIn struct {
+	JobID      string `json:"jobId" uri:"jobId"`
+	Status     string `json:"status,omitempty" query:"status"`
+	MaxResults int    `json:"maxResults,omitempty" query:"maxResults"`
+	NextToken  string `json:"nextToken,omitempty" query:"nextToken"`
+}
+
+type executionsForJobOut struct {
+	ExecutionSummaries []executionForJob `json:"executionSummaries"`
+	NextToken          string            `json:"nextToken,omitempty"`
+}
+
+type executionForJob struct {
+	ThingARN            string           `json:"thingArn"`
+	JobExecutionSummary executionSummary `json:"jobExecutionSummary"`
+}
+
+type executionSummary struct {
+	Status          string       `json:"status"`
+	QueuedAt        *awsapi.Time `json:"queuedAt,omitempty"`
+	StartedAt       *awsapi.Time `json:"startedAt,omitempty"`
+	LastUpdatedAt   *awsapi.Time `json:"lastUpdatedAt,omitempty"`
+	ExecutionNumber int64        `json:"executionNumber"`
+	RetryAttempt    int          `json:"retryAttempt,omitempty"`
+}
+
+type executionsForThingIn struct {
+	ThingName   string `json:"thingName" uri:"thingName"`
+	Status      string `json:"status,omitempty" query:"status"`
+	NamespaceID string `json:"namespaceId,omitempty" query:"namespaceId"`
+	MaxResults  int    `json:"maxResults,omitempty" query:"maxResults"`
+	NextToken   string `json:"nextToken,omitempty" query:"nextToken"`
+	JobID       string `json:"jobId,omitempty" query:"jobId"`
+}
+
+type executionsForThingOut struct {
+	ExecutionSummaries []executionForThing `json:"executionSummaries"`
+	NextToken          string              `json:"nextToken,omitempty"`
+}
+
+type executionForThing struct {
+	JobID               string           `json:"jobId"`
+	JobExecutionSummary executionSummary `json:"jobExecutionSummary"`
+}
+
+type describeExecutionIn struct {
+	JobID           string `json:"jobId" uri:"jobId"`
+	ThingName       string `json:"thingName" uri:"thingName"`
+	ExecutionNumber int64  `json:"executionNumber,omitempty" query:"executionNumber"`
+}
+
+type describeExecutionOut struct {
+	Execution executionView `json:"execution"`
+}
+
+type executionView struct {
+	JobID                            string       `json:"jobId"`
+	Status                           string       `json:"status"`
+	ForceCanceled                    bool         `json:"forceCanceled"`
+	StatusDetails                    detailsView  `json:"statusDetails"`
+	ThingARN                         string       `json:"thingArn"`
+	QueuedAt                         *awsapi.Time `json:"queuedAt,omitempty"`
+	StartedAt                        *awsapi.Time `json:"startedAt,omitempty"`
+	LastUpdatedAt                    *awsapi.Time `json:"lastUpdatedAt,omitempty"`
+	ExecutionNumber                  int64        `json:"executionNumber"`
+	VersionNumber                    int64        `json:"versionNumber"`
+	ApproximateSecondsBeforeTimedOut *int64       `json:"approximateSecondsBeforeTimedOut,omitempty"`
+}
+
+type detailsView struct {
+	DetailsMap map[string]string `json:"detailsMap"`
+}
+
+type cancelExecutionIn struct {
+	JobID           string            `json:"jobId" uri:"jobId"`
+	ThingName       string            `json:"thingName" uri:"thingName"`
+	Force           bool              `json:"force,omitempty" query:"force"`
+	ExpectedVersion *int64            `json:"expectedVersion,omitempty"`
+	StatusDetails   map[string]string `json:"statusDetails,omitempty"`
+}
+
+type deleteExecutionIn struct {
+	JobID           string `json:"jobId" uri:"jobId"`
+	ThingName       string `json:"thingName" uri:"thingName"`
+	ExecutionNumber int64  `json:"executionNumber" uri:"executionNumber"`
+	Force           bool   `json:"force,omitempty" query:"force"`
+	NamespaceID     string `json:"namespaceId,omitempty" query:"namespaceId"`
+}
+
+type createTemplateIn struct {
+	JobTemplateID              string   `json:"jobTemplateId" uri:"jobTemplateId"`
+	JobARN                     string   `json:"jobArn,omitempty"`
+	DocumentSource             string   `json:"documentSource,omitempty"`
+	Document                   string   `json:"document,omitempty"`
+	Description                string   `json:"description"`
+	Tags                       []tag    `json:"tags,omitempty"`
+	MaintenanceWindows         []Window `json:"maintenanceWindows,omitempty"`
+	DestinationPackageVersions []string `json:"destinationPackageVersions,omitempty"`
+	settings
+}
+
+type createTemplateOut struct {
+	JobTemplateARN string `json:"jobTemplateArn"`
+	JobTemplateID  string `json:"jobTemplateId"`
+}
+
+type templateIn struct {
+	JobTemplateID string `json:"jobTemplateId" uri:"jobTemplateId"`
+}
+
+type templateView struct {
+	JobTemplateARN string       `json:"jobTemplateArn"`
+	JobTemplateID  string       `json:"jobTemplateId"`
+	Description    string       `json:"description,omitempty"`
+	DocumentSource string       `json:"documentSource,omitempty"`
+	Document       string       `json:"document,omitempty"`
+	CreatedAt      *awsapi.Time `json:"createdAt,omitempty"`
+	settings
+}
+
+type listTemplatesIn struct {
+	MaxResults int    `json:"maxResults,omitempty" query:"maxResults"`
+	NextToken  string `json:"nextToken,omitempty" query:"nextToken"`
+}
+
+type templateSummary struct {
+	JobTemplateARN string       `json:"jobTemplateArn"`
+	JobTemplateID  string       `json:"jobTemplateId"`
+	Description    string       `json:"description,omitempty"`
+	CreatedAt      *awsapi.Time `json:"createdAt,omitempty"`
+}
+
+type listTemplatesOut struct {
+	JobTemplates []templateSummary `json:"jobTemplates"`
+	NextToken    string            `json:"nextToken,omitempty"`
+}
