@@ -3,7 +3,8 @@
 // (waiting_test.go), that the local cloud throws no error away
 // (discarded_test.go) and answers nothing in the order of a map
 // (maporder_test.go), in what order the files of a service stand
-// (floors_test.go), and what every package owes a reader (words_test.go). It
+// (floors_test.go), what every package owes a reader (words_test.go), and that the
+// pages in docs/ can be cited and their links followed (docs_test.go). It
 // has no code of its own for others to use.
 //
 // The tests read the source tree with go/parser. They need no network and no

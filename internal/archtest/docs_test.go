@@ -1,0 +1,70 @@
+package archtest
+
+import (
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// markdown are the pages of the tree that people read, by name.
+func (tr *tree) markdown(t *testing.T) map[string]string {
+	t.Helper()
+	pages := map[string]string{}
+	for _, name := range tr.others {
+		if strings.HasSuffix(name, ".md") {
+			b, err := os.ReadFile(filepath.Join(tr.root, filepath.FromSlash(name)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			pages[name] = string(b)
+		}
+	}
+	return pages
+}
+
+// TestEveryDecisionHasItsNumber: a page is cited by its number.
+func TestEveryDecisionHasItsNumber(t *testing.T) {
+	form := regexp.MustCompile(`^docs/decisions/([0-9]{4})-[a-z0-9-]+\.md$`)
+	byNumber := map[string]string{}
+	for name, text := range theTree(t).markdown(t) {
+		if path.Dir(name) != "docs/decisions" || path.Base(name) == "README.md" {
+			continue
+		}
+		m := form.FindStringSubmatch(name)
+		if m == nil {
+			t.Errorf("%s: a decision's page is named like 0001-one-module.md", name)
+			continue
+		}
+		if other := byNumber[m[1]]; other != "" {
+			t.Errorf("%s and %s have one number: give the later one the next that is free", other, name)
+		}
+		byNumber[m[1]] = name
+		if !strings.HasPrefix(text, "# "+m[1]+": ") {
+			t.Errorf("%s: its title should begin with %q", name, "# "+m[1]+": ")
+		}
+	}
+	if len(byNumber) == 0 {
+		t.Error("there are no decisions any more")
+	}
+}
+
+// TestLinksLeadSomewhere: what a page links to in this repository is there.
+func TestLinksLeadSomewhere(t *testing.T) {
+	tr := theTree(t)
+	link := regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	for name, text := range tr.markdown(t) {
+		for _, m := range link.FindAllStringSubmatch(text, -1) {
+			to, _, _ := strings.Cut(m[1], "#")
+			if to == "" || strings.Contains(to, "://") || strings.HasPrefix(to, "mailto:") {
+				continue
+			}
+			target := path.Join(path.Dir(name), to)
+			if _, err := os.Stat(filepath.Join(tr.root, filepath.FromSlash(target))); err != nil {
+				t.Errorf("%s: the link to %s leads nowhere", name, m[1])
+			}
+		}
+	}
+}
