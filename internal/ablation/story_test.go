@@ -15,8 +15,6 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/cli"
 	"github.com/fleetstep/fleetstep/internal/localcloud"
-	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
-	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/rehearsal"
 	"github.com/fleetstep/fleetstep/internal/simulator"
 )
@@ -59,7 +57,7 @@ func (o outcome) all() string {
 // stage is the cloud of a run, for those who act in it beside the campaign.
 type stage struct {
 	cloud *localcloud.Cloud
-	sched *scheduler.Scheduler
+	sched *localcloud.Scheduler
 }
 
 // play rehearses a campaign on a template, with a story beside it; until the
@@ -75,7 +73,7 @@ func play(t *testing.T, template []byte, c rehearsal.Config, enough bool, story 
 	c.Timeout, c.Every = time.Hour, 30*time.Second
 	var cloud *localcloud.Cloud
 	ended, told := false, errors.New("not at its end when the campaign was")
-	c.Witness = func(cl *localcloud.Cloud, sched *scheduler.Scheduler) {
+	c.Witness = func(cl *localcloud.Cloud, sched *localcloud.Scheduler) {
 		cloud = cl
 		if enough {
 			sched.Go("witness", func() {
@@ -144,7 +142,7 @@ func event(t *testing.T) string {
 
 // call calls an operation as the account's root.
 func (s stage) call(ctx context.Context, service, operation string, in, out any) error {
-	if err := awsapi.CallInto(ctx, s.cloud.Door(), awsapi.RootOf(account), service, operation, in, out); err != nil {
+	if err := s.cloud.CallInto(ctx, s.cloud.Root(), service, operation, in, out); err != nil {
 		return fmt.Errorf("%s:%s: %w", service, operation, err)
 	}
 	return nil
@@ -183,7 +181,7 @@ func (s stage) execution(ctx context.Context, job, thing, status string) error {
 	return s.until(ctx, "the "+status+" execution of "+job+" by "+thing, func() (bool, error) {
 		var out struct{ Execution struct{ Status string } }
 		err := s.call(ctx, "iot", "DescribeJobExecution", map[string]any{"jobId": job, "thingName": thing}, &out)
-		if awsapi.Code(errors.Unwrap(err)) == "ResourceNotFoundException" { // not rolled out yet
+		if localcloud.ErrorCode(errors.Unwrap(err)) == "ResourceNotFoundException" { // not rolled out yet
 			return false, nil
 		}
 		return out.Execution.Status == status, err

@@ -119,6 +119,26 @@ var alone = []struct {
 	{"infra", []string{"cmd/...", "internal/rehearsal/..."}, "whoever starts the stack reads its template"},
 }
 
+// behind says who may import what lies below internal/localcloud, its tests included,
+// and why it does not enter by that package, which is the door for everybody else
+// (internal/localcloud/inside.go).
+var behind = []struct{ who, what, because string }{
+	{cloud, cloud, "they are its own parts"},
+	{"cmd/fleetstep", "internal/localcloud/store", "it opens the data folder, and says what is wrong with a damaged one"},
+	{"cmd/fleetstep", "internal/localcloud/scheduler", "it runs the cloud in real time"},
+	{"internal/ablation", "internal/localcloud/iotdataplane", "intruders do what a decent MQTT client does not: wills, retained messages, other ids"},
+	{"internal/ablation", "internal/localcloud/iam", "it asks the judge of permissions alone, without a cloud"},
+	{"internal/ablation", "internal/localcloud/awsapi", "what that judge is asked is a request of the wire"},
+	{"internal/ablation", "internal/localcloud/scheduler", "that judge has a clock"},
+	{"internal/ablation", "internal/localcloud/store", "that judge has a store"},
+	{"internal/workflow/dynamodb", "internal/localcloud/dynamodb", "its tests hold the item store to DynamoDB alone, and meet conflicts there"},
+	{"internal/workflow/dynamodb", "internal/localcloud/awsapi", "the wire to it"},
+	{"internal/workflow/dynamodb", "internal/localcloud/scheduler", "its clock"},
+	{"internal/workflow/dynamodb", "internal/localcloud/store", "where it keeps its tables"},
+	{"internal/bench", "internal/localcloud/store", "it measures a store on disk"},
+	{"internal/bench", "internal/localcloud/scheduler", "it measures in real time"},
+}
+
 // between is the local cloud's services that know another's package, and why
 // that is no knowledge of the other service.
 var between = []struct{ who, whom, because string }{
@@ -190,6 +210,34 @@ func TestLibrariesStayWhereTheyBelong(t *testing.T) {
 					t.Errorf("%s imports %s, which is for %s: %s", p, q, strings.Join(r.users, ", "), r.because)
 				}
 			}
+		}
+	}
+}
+
+// TestTheLocalCloudHasOneDoor: who is not listed in behind enters the local cloud by
+// package localcloud alone, or by AWS's APIs.
+func TestTheLocalCloudHasOneDoor(t *testing.T) {
+	tr := theTree(t)
+	used := make([]bool, len(behind))
+	for _, p := range tr.packages() {
+		for _, q := range append(slices.Clone(tr.imports[p]), tr.tests[p]...) {
+			if !strings.HasPrefix(q, "internal/localcloud/") {
+				continue
+			}
+			allowed := false
+			for i, b := range behind {
+				if matches(b.who, p) && matches(b.what, q) {
+					allowed, used[i] = true, true
+				}
+			}
+			if !allowed {
+				t.Errorf("%s imports %s: what is inside the local cloud is reached by package localcloud", p, q)
+			}
+		}
+	}
+	for i, b := range behind {
+		if !used[i] {
+			t.Errorf("table behind: %s does not import %s any more", b.who, b.what)
 		}
 	}
 }

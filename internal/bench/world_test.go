@@ -24,8 +24,6 @@ import (
 	sfntypes "github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud"
-	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
-	"github.com/fleetstep/fleetstep/internal/localcloud/lambda"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
@@ -55,7 +53,7 @@ func newWorld(b *testing.B) *world {
 	endpoint := "http://" + listener.Addr().String()
 	cloud, err := localcloud.New(localcloud.Config{
 		Scheduler: scheduler.NewReal(), Store: db, Account: account, Region: "us-east-1", Endpoint: endpoint, MQTTEndpoint: "localhost",
-		InProcess: func(context.Context, *localcloud.Cloud, lambda.Function, awsapi.Identity) (lambda.Handler, error) {
+		InProcess: func(context.Context, *localcloud.Cloud, localcloud.Function, localcloud.Identity) (localcloud.Handler, error) {
 			return w, nil
 		},
 	})

@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud"
-	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
-	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
 // TestConformancePageCountsOperations holds docs/conformance.md to the services.
@@ -20,7 +18,7 @@ func TestConformancePageCountsOperations(t *testing.T) {
 		t.Fatal(err)
 	}
 	cloud, err := localcloud.New(localcloud.Config{
-		Scheduler: scheduler.NewVirtual(1, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)), Store: store.Memory(), Account: "123456789012", Region: "us-east-1",
+		Scheduler: localcloud.NewVirtual(1, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)), Store: localcloud.NewMemoryStore(), Account: "123456789012", Region: "us-east-1",
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -16,8 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 
 	"github.com/fleetstep/fleetstep/internal/cli"
-	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
-	"github.com/fleetstep/fleetstep/internal/localcloud/sfn"
+	"github.com/fleetstep/fleetstep/internal/localcloud"
 	"github.com/fleetstep/fleetstep/internal/simulator"
 )
 
@@ -110,7 +109,7 @@ func behaviour(t *testing.T, seed uint64) (lines []string) {
 					}
 				}
 				err := w.call(ctx, "iot", "DescribeJobExecution", map[string]any{"thingName": facts.Thing, "jobId": job}, &x)
-				if err != nil && awsapi.Code(err) != "ResourceNotFoundException" {
+				if err != nil && localcloud.ErrorCode(err) != "ResourceNotFoundException" {
 					return err
 				}
 				lines = append(lines, fmt.Sprintf("%d %s %s | %s | %s %s | %s | %s", seed, facts.Thing, fault,
@@ -136,7 +135,7 @@ type outcomeDoor struct {
 }
 
 // Direct implements door.
-func (d *outcomeDoor) Direct(ctx context.Context, id awsapi.Identity, service, operation string, input, out any, c awsapi.Conversions) (bool, error) {
+func (d *outcomeDoor) Direct(ctx context.Context, id localcloud.Identity, service, operation string, input, out any) (bool, error) {
 	if in, ok := input.(*sns.PublishInput); ok {
 		var o map[string]any
 		if err := json.Unmarshal([]byte(aws.ToString(in.Message)), &o); err != nil {
@@ -157,7 +156,7 @@ func (d *outcomeDoor) Direct(ctx context.Context, id awsapi.Identity, service, o
 		slices.Sort(attributes)
 		d.published[thing] = append(d.published[thing], aws.ToString(in.Subject)+" "+string(b)+" "+strings.Join(attributes, " "))
 	}
-	return d.door.Direct(ctx, id, service, operation, input, out, c)
+	return d.door.Direct(ctx, id, service, operation, input, out)
 }
 
 // paths are, by thing, what its executions went through: states as they are
@@ -175,14 +174,14 @@ func (w *world) paths(ctx context.Context) (map[string][]string, error) {
 	}
 	paths := map[string][]string{}
 	for _, m := range list.StateMachines {
-		var executions []sfn.ExecutionItem
-		for e, err := range w.executions(ctx, m.StateMachineArn) {
+		var executions []localcloud.Execution
+		for e, err := range w.cloud.Executions(ctx, m.StateMachineArn) {
 			if err != nil {
 				return nil, err
 			}
 			executions = append(executions, e)
 		}
-		slices.SortFunc(executions, func(a, b sfn.ExecutionItem) int { return strings.Compare(a.Name, b.Name) })
+		slices.SortFunc(executions, func(a, b localcloud.Execution) int { return strings.Compare(a.Name, b.Name) })
 		for _, e := range executions {
 			thing, path, err := w.path(ctx, e)
 			if err != nil {
@@ -195,9 +194,9 @@ func (w *world) paths(ctx context.Context) (map[string][]string, error) {
 }
 
 // path reads an execution's history.
-func (w *world) path(ctx context.Context, e sfn.ExecutionItem) (thing, path string, err error) {
+func (w *world) path(ctx context.Context, e localcloud.Execution) (thing, path string, err error) {
 	var b bytes.Buffer
-	for event, err := range w.history(ctx, e.ExecutionARN) {
+	for event, err := range w.cloud.History(ctx, e.ExecutionARN) {
 		if err != nil {
 			return "", "", err
 		}

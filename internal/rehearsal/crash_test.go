@@ -22,8 +22,7 @@ import (
 
 	"github.com/fleetstep/fleetstep/infra"
 	"github.com/fleetstep/fleetstep/internal/cli"
-	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
-	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+	"github.com/fleetstep/fleetstep/internal/localcloud"
 	"github.com/fleetstep/fleetstep/internal/simulator"
 	"github.com/fleetstep/fleetstep/internal/trial"
 	"github.com/fleetstep/fleetstep/internal/usp"
@@ -56,7 +55,7 @@ func (c crash) String() string {
 // registered: where all campaigns begin.
 var stage = sync.OnceValues(func() (*world, error) {
 	ctx := context.Background()
-	w := &world{sched: scheduler.NewVirtual(1, start), seed: 1, store: store.Memory()}
+	w := &world{sched: localcloud.NewVirtual(1, start), seed: 1, store: localcloud.NewMemoryStore()}
 	if err := w.open(ctx); err != nil {
 		return nil, err
 	}
@@ -107,8 +106,8 @@ type outage struct {
 	log     []string
 	crashes []crash // still to come
 	faults  []*simulator.Fault
-	links   []*link   // open, or closed by their agents
-	left    *store.DB // what a crash left, until the cloud is opened over it
+	links   []*link           // open, or closed by their agents
+	left    *localcloud.Store // what a crash left, until the cloud is opened over it
 	down    time.Duration
 	took    time.Duration // from the job's creation to its end
 
@@ -122,7 +121,7 @@ func playCrashes(seed uint64, faultList string, crashes []crash) (s *outage, err
 	if err != nil {
 		return nil, err
 	}
-	w := &world{sched: scheduler.NewVirtual(seed, base.sched.Now()), seed: seed, store: base.store.Copy(), certificates: base.certificates}
+	w := &world{sched: localcloud.NewVirtual(seed, base.sched.Now()), seed: seed, store: base.store.Copy(), certificates: base.certificates}
 	s = &outage{world: w, ctx: context.Background(), crashes: crashes}
 	w.firmware = resuming{s}
 	w.connected = func(l *link) {
@@ -185,7 +184,7 @@ func (s *outage) arm() {
 	}
 	c := s.crashes[0]
 	s.crashes = s.crashes[1:]
-	s.store.CrashAt(c.write, c.lost, func(left *store.DB) {
+	s.store.CrashAt(c.write, c.lost, func(left *localcloud.Store) {
 		s.log = append(s.log, fmt.Sprintf("%s: crash %s", s.sched.Now().Sub(start), c))
 		s.left, s.down = left, c.down
 		s.life++
@@ -446,9 +445,9 @@ func TestStackSurvivesCrashes(t *testing.T) {
 		step = 1
 	}
 	for n := 1; ; n += step {
-		w := &world{sched: scheduler.NewVirtual(1, start), seed: 1, store: store.Memory()}
-		var left *store.DB
-		w.store.CrashAt(n, n%2 == 0, func(l *store.DB) { left = l })
+		w := &world{sched: localcloud.NewVirtual(1, start), seed: 1, store: localcloud.NewMemoryStore()}
+		var left *localcloud.Store
+		w.store.CrashAt(n, n%2 == 0, func(l *localcloud.Store) { left = l })
 		err := w.open(t.Context())
 		if err == nil {
 			_, err = w.outputs(t.Context())

@@ -16,23 +16,19 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud"
-	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
-	"github.com/fleetstep/fleetstep/internal/localcloud/iotdataplane"
-	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
-	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 	"github.com/fleetstep/fleetstep/internal/simulator"
 	"github.com/fleetstep/fleetstep/internal/trial"
 )
 
 // world is where a rehearsal is played: a trial.World in virtual time.
 type world struct {
-	sched   *scheduler.Scheduler
+	sched   *localcloud.Scheduler
 	seed    uint64
-	store   *store.DB
+	store   *localcloud.Store
 	wire    bool // no direct calls
 	logs    bool // kept
-	fault   awsapi.Fault
-	witness func(*localcloud.Cloud, *scheduler.Scheduler)
+	fault   localcloud.Fault
+	witness func(*localcloud.Cloud, *localcloud.Scheduler)
 
 	cloud   *localcloud.Cloud
 	handler http.Handler // the cloud's
@@ -59,7 +55,7 @@ func errorCode(err error) string {
 
 // call calls an operation as the account's root.
 func (w *world) call(ctx context.Context, service, operation string, in, out any) error {
-	if err := awsapi.CallInto(ctx, w.cloud.Door(), awsapi.RootOf(account), service, operation, in, out); err != nil {
+	if err := w.cloud.CallInto(ctx, w.cloud.Root(), service, operation, in, out); err != nil {
 		return fmt.Errorf("rehearsal: %s:%s: %w", service, operation, err)
 	}
 	return nil
@@ -160,7 +156,7 @@ func (w *world) Transitions(ctx context.Context, machine string) (float64, error
 }
 
 // clock is the agents' time.
-type clock struct{ s *scheduler.Scheduler }
+type clock struct{ s *localcloud.Scheduler }
 
 func (c clock) Now() time.Time { return c.s.Now() }
 func (c clock) Go(f func())    { c.s.Go("agent", f) }
@@ -179,25 +175,22 @@ func (t transport) Connect(ctx context.Context, c simulator.Connection, h simula
 	}
 	l := &link{ctx: context.WithoutCancel(ctx), sched: t.w.sched, handler: h}
 	life := t.w.life
-	conn, err := t.w.cloud.Devices().Connect(ctx, iotdataplane.Client{
-		Options: iotdataplane.Options{
-			Hello: iotdataplane.Hello{ClientID: c.ClientID, Certificate: certificate, SourceIP: "127.0.0.1"}, Clean: true,
-		},
-		OnMessage: func(_ *iotdataplane.Connection, m iotdataplane.Message) {
+	conn, err := t.w.cloud.Connect(ctx, localcloud.MQTTClient{
+		ID: c.ClientID, Certificate: certificate,
+		Received: func(m localcloud.Message) {
 			if !l.closed {
-				h.Received(simulator.Publish{Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, ContentType: m.ContentType, ResponseTopic: m.ResponseTopic})
+				h.Received(simulator.Publish{
+					Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, ContentType: m.ContentType, ResponseTopic: m.ResponseTopic,
+				})
 			}
 		},
-		OnEnd: func(reason string) { l.lost("disconnected by the broker: " + reason) },
+		Ended: func(reason string) { l.lost("disconnected by the broker: " + reason) },
 	})
 	if err != nil {
 		return nil, err
 	}
 	l.conn = conn
-	results, err := conn.Subscribe(ctx, iotdataplane.Subscription{Filter: c.Topic})
-	if err == nil && len(results) > 0 {
-		err = results[0]
-	}
+	err = conn.Subscribe(ctx, c.Topic)
 	if err == nil && life != t.w.life {
 		err = errors.New("rehearsal: the broker is gone")
 	}
@@ -214,9 +207,9 @@ func (t transport) Connect(ctx context.Context, c simulator.Connection, h simula
 // link is an agent's connection. One task runs at a time, so nothing is locked.
 type link struct {
 	ctx     context.Context
-	sched   *scheduler.Scheduler
+	sched   *localcloud.Scheduler
 	handler simulator.Handler
-	conn    *iotdataplane.Connection
+	conn    *localcloud.MQTTConnection
 	closed  bool
 }
 
@@ -231,9 +224,9 @@ func (l *link) lost(why string) {
 
 // Publish implements simulator.Session.
 func (l *link) Publish(p simulator.Publish) error {
-	return l.conn.Submit(l.ctx, iotdataplane.Message{
+	return l.conn.Publish(l.ctx, localcloud.Message{
 		Topic: p.Topic, Payload: p.Payload, QoS: p.QoS, ContentType: p.ContentType, ResponseTopic: p.ResponseTopic,
-	}, nil)
+	})
 }
 
 // Close implements simulator.Session.
@@ -243,8 +236,8 @@ func (l *link) Close(clean bool) {
 	}
 	l.closed = true
 	if clean {
-		l.conn.Leave(l.ctx, false)
+		l.conn.Disconnect(l.ctx)
 		return
 	}
-	l.conn.Lost(l.ctx, iotdataplane.ReasonConnectionLost)
+	l.conn.Lose(l.ctx)
 }

@@ -8,78 +8,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"iter"
 	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 
-	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
-	"github.com/fleetstep/fleetstep/internal/localcloud/sfn"
+	"github.com/fleetstep/fleetstep/internal/localcloud"
 	"github.com/fleetstep/fleetstep/internal/trial"
 )
-
-type event = sfn.HistoryEvent
-
-// do calls an operation as the account's root and returns its output as it is.
-func do[T any](ctx context.Context, w *world, service, operation string, in any) (T, error) {
-	out, err := w.cloud.Door().Call(ctx, awsapi.RootOf(account), service, operation, in)
-	if err != nil {
-		var none T
-		return none, fmt.Errorf("rehearsal: %s:%s: %w", service, operation, err)
-	}
-	typed, ok := out.(T)
-	if !ok {
-		return typed, fmt.Errorf("rehearsal: %s:%s answers with %T", service, operation, out)
-	}
-	return typed, nil
-}
-
-// executions yields the executions of a state machine.
-func (w *world) executions(ctx context.Context, machine string) iter.Seq2[sfn.ExecutionItem, error] {
-	return func(yield func(sfn.ExecutionItem, error) bool) {
-		in := sfn.ListExecutionsInput{StateMachineARN: machine, MaxResults: 1000}
-		for {
-			page, err := do[*sfn.ListExecutionsOutput](ctx, w, "sfn", "ListExecutions", &in)
-			if err != nil {
-				yield(sfn.ExecutionItem{}, err)
-				return
-			}
-			for _, e := range page.Executions {
-				if !yield(e, nil) {
-					return
-				}
-			}
-			if page.NextToken == nil {
-				return
-			}
-			in.NextToken = *page.NextToken
-		}
-	}
-}
-
-// history yields the events of an execution.
-func (w *world) history(ctx context.Context, arn string) iter.Seq2[*event, error] {
-	return func(yield func(*event, error) bool) {
-		in := sfn.GetHistoryInput{ExecutionARN: arn, MaxResults: 1000}
-		for {
-			page, err := do[*sfn.GetHistoryOutput](ctx, w, "sfn", "GetExecutionHistory", &in)
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			for i := range page.Events {
-				if !yield(&page.Events[i], nil) {
-					return
-				}
-			}
-			if page.NextToken == nil {
-				return
-			}
-			in.NextToken = *page.NextToken
-		}
-	}
-}
 
 // ending is what the executions of a job that is over came to.
 type ending struct {
@@ -105,14 +41,14 @@ func (w *world) ending(ctx context.Context) (*ending, error) {
 	end := &ending{transitions: map[string]trial.Transitions{}}
 	h := sha256.New()
 	for _, m := range list.StateMachines {
-		var executions []sfn.ExecutionItem
-		for e, err := range w.executions(ctx, m.StateMachineArn) {
+		var executions []localcloud.Execution
+		for e, err := range w.cloud.Executions(ctx, m.StateMachineArn) {
 			if err != nil {
 				return nil, err
 			}
 			executions = append(executions, e)
 		}
-		slices.SortFunc(executions, func(a, b sfn.ExecutionItem) int { return cmp.Compare(a.Name, b.Name) })
+		slices.SortFunc(executions, func(a, b localcloud.Execution) int { return cmp.Compare(a.Name, b.Name) })
 		t, err := w.readAll(ctx, executions, h)
 		if err != nil {
 			return nil, err
@@ -126,7 +62,7 @@ func (w *world) ending(ctx context.Context) (*ending, error) {
 
 // readAll writes the SHA-256 of each execution and its history to h, in their
 // order. Time has come to its end, so that several may be read at once.
-func (w *world) readAll(ctx context.Context, executions []sfn.ExecutionItem, h io.Writer) (t trial.Transitions, err error) {
+func (w *world) readAll(ctx context.Context, executions []localcloud.Execution, h io.Writer) (t trial.Transitions, err error) {
 	type result struct {
 		sum   [sha256.Size]byte
 		kinds []string
@@ -162,12 +98,12 @@ func (w *world) readAll(ctx context.Context, executions []sfn.ExecutionItem, h i
 
 // readOne returns the SHA-256 of an execution and its history, and the types of
 // its events.
-func (w *world) readOne(ctx context.Context, e sfn.ExecutionItem) (sum [sha256.Size]byte, kinds []string, err error) {
+func (w *world) readOne(ctx context.Context, e localcloud.Execution) (sum [sha256.Size]byte, kinds []string, err error) {
 	h := sha256.New()
 	if err := line(h, e); err != nil {
 		return sum, nil, err
 	}
-	for event, err := range w.history(ctx, e.ExecutionARN) {
+	for event, err := range w.cloud.History(ctx, e.ExecutionARN) {
 		if err != nil {
 			return sum, nil, err
 		}
@@ -201,7 +137,7 @@ func (w *world) digest(job string) (string, error) {
 			return "", err
 		}
 		err := w.write(ctx, h, "iot", "DescribeJobExecution", map[string]any{"thingName": facts.Thing, "jobId": job})
-		if err != nil && awsapi.Code(err) != "ResourceNotFoundException" { // the job did not get that far
+		if err != nil && localcloud.ErrorCode(err) != "ResourceNotFoundException" { // the job did not get that far
 			return "", err
 		}
 	}
@@ -217,16 +153,27 @@ func line(w io.Writer, v any) error {
 	return err
 }
 
+// output is what an operation answers to the account's root.
+func (w *world) output(ctx context.Context, service, operation string, in any) (any, error) {
+	out, err := w.cloud.Call(ctx, w.cloud.Root(), service, operation, in)
+	if err != nil {
+		return nil, fmt.Errorf("rehearsal: %s:%s: %w", service, operation, err)
+	}
+	return out, nil
+}
+
+// raw is output as JSON.
 func (w *world) raw(ctx context.Context, service, operation string, in any) ([]byte, error) {
-	out, err := do[any](ctx, w, service, operation, in)
+	out, err := w.output(ctx, service, operation, in)
 	if err != nil {
 		return nil, err
 	}
 	return json.Marshal(out)
 }
 
+// write writes output as a line.
 func (w *world) write(ctx context.Context, to io.Writer, service, operation string, in any) error {
-	out, err := do[any](ctx, w, service, operation, in)
+	out, err := w.output(ctx, service, operation, in)
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/smithy-go/middleware"
 
-	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud"
 )
 
 // direct is a middleware of SDK clients, before all others: it hands the typed
@@ -18,18 +18,18 @@ import (
 // serialised, signed, routed and parsed. It is there for the operations that a
 // job makes thousands of (outputs); the rest takes the wire. So does an
 // error, for the SDK to make its own typed error of it and to retry where it
-// does: the door has it from awsapi.WithFailure and does not call again.
+// does: the door has it from localcloud.WithFailure and does not call again.
 type direct struct {
 	door    door
-	as      awsapi.Identity
+	as      localcloud.Identity
 	service string // as the door names it
 	name    string
 	output  func() any
 }
 
-// door is what an awsapi.Door does for direct calls.
+// door is what a localcloud.Cloud does for direct calls.
 type door interface {
-	Direct(ctx context.Context, id awsapi.Identity, service, operation string, input, out any, conversions awsapi.Conversions) (called bool, err error)
+	Direct(ctx context.Context, id localcloud.Identity, service, operation string, in, out any) (called bool, err error)
 }
 
 // outputs are the operations that are called directly, by service.
@@ -72,12 +72,12 @@ func (direct) ID() string { return "direct" }
 // HandleInitialize implements middleware.InitializeMiddleware.
 func (d direct) HandleInitialize(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
 	out := d.output()
-	called, err := d.door.Direct(ctx, d.as, d.service, d.name, in.Parameters, out, conversions)
+	called, err := d.door.Direct(ctx, d.as, d.service, d.name, in.Parameters, out)
 	switch {
 	case !called:
 		return next.HandleInitialize(ctx, in)
 	case err != nil:
-		return next.HandleInitialize(awsapi.WithFailure(ctx, err), in)
+		return next.HandleInitialize(localcloud.WithFailure(ctx, err), in)
 	}
 	return middleware.InitializeOutput{Result: out}, middleware.Metadata{}, nil
 }

@@ -20,18 +20,15 @@ import (
 	"github.com/aws/smithy-go/middleware"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud"
-	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
-	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
-	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
 // empty is a cloud without a stack.
 func empty(t *testing.T) *world {
 	t.Helper()
-	w := &world{sched: scheduler.NewVirtual(1, start)}
+	w := &world{sched: localcloud.NewVirtual(1, start)}
 	var err error
 	w.cloud, err = localcloud.New(localcloud.Config{
-		Scheduler: w.sched, Store: store.Memory(), Account: account, Region: region, Endpoint: endpoint, InProcess: w.function,
+		Scheduler: w.sched, Store: localcloud.NewMemoryStore(), Account: account, Region: region, Endpoint: endpoint, InProcess: w.function,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +44,7 @@ func empty(t *testing.T) *world {
 func text(value string) types.AttributeValue { return &types.AttributeValueMemberS{Value: value} }
 
 func directly(w *world) *world {
-	w.door = w.cloud.Door()
+	w.door = w.cloud
 	return w
 }
 
@@ -57,8 +54,8 @@ type counting struct {
 	calls map[string]int
 }
 
-func (c counting) Direct(ctx context.Context, id awsapi.Identity, service, operation string, input, out any, conversions awsapi.Conversions) (bool, error) {
-	called, err := c.door.Direct(ctx, id, service, operation, input, out, conversions)
+func (c counting) Direct(ctx context.Context, id localcloud.Identity, service, operation string, in, out any) (bool, error) {
+	called, err := c.door.Direct(ctx, id, service, operation, in, out)
 	if called {
 		c.calls[operation]++
 	}
@@ -215,7 +212,7 @@ func story(t *testing.T, w *world) (log []string) {
 		out, err := machines.SendTaskHeartbeat(ctx, &sfn.SendTaskHeartbeatInput{TaskToken: aws.String("nonsense")})
 		tell("heartbeat", out, err)
 	}
-	if _, err := w.cloud.Door().Call(ctx, awsapi.RootOf(account), "iam", "CreateRole", map[string]any{
+	if _, err := w.cloud.Call(ctx, w.cloud.Root(), "iam", "CreateRole", map[string]any{
 		"RoleName":                 "r",
 		"AssumeRolePolicyDocument": `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"Service":"states.amazonaws.com"},"Action":"sts:AssumeRole"}}`,
 	}); err != nil {

@@ -6,8 +6,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
-	"github.com/fleetstep/fleetstep/internal/localcloud/dynamodb"
+	"github.com/fleetstep/fleetstep/internal/localcloud"
 )
 
 // weather decides by counting.
@@ -30,15 +29,15 @@ func (w *weather) nth(name string) int {
 var (
 	// What a host says that is not the jobs data plane's (aws-sdk-js-v3 issue
 	// 5533, 2023-11-30; aws-sdk-js issue 2539, 2019-02-16; issue 2146, 2018-07-18).
-	errInvalidEndpoint = &awsapi.Error{Code: "AccessDeniedException", Status: 403,
+	errInvalidEndpoint = &localcloud.Error{Code: "AccessDeniedException", Status: 403,
 		Message: "Access Denied: Invalid endpoint. Use describe-endpoint API to get valid endpoint"}
-	errSuccess = &awsapi.Error{Code: "UnknownOperationException", Status: 200, Fields: map[string]any{
+	errSuccess = &localcloud.Error{Code: "UnknownOperationException", Status: 200, Fields: map[string]any{
 		"Output": map[string]any{"__type": "com.amazon.coral.service#UnknownOperationException", "message": nil}, "Version": "1.0"}}
-	errNotHere = &awsapi.Error{Code: "ResourceNotFoundException", Status: 404, Message: "not here"}
+	errNotHere = &localcloud.Error{Code: "ResourceNotFoundException", Status: 404, Message: "not here"}
 )
 
 func TestDeploymentFailsWhereNoEndpointAnswersForJobs(t *testing.T) {
-	_, out, err := play(t, Config{Devices: 1, Seed: 3, Fault: func(_ context.Context, c *awsapi.Call, _ any) error {
+	_, out, err := play(t, Config{Devices: 1, Seed: 3, Fault: func(_ context.Context, c *localcloud.Request, _ any) error {
 		if c.Operation == "GetPendingJobExecutions" {
 			return errInvalidEndpoint
 		}
@@ -62,7 +61,7 @@ func TestDeploymentFailsWhereNoEndpointAnswersForJobs(t *testing.T) {
 func TestJobsDataPlaneThatFailsLosesNoUpgrade(t *testing.T) {
 	for name, answer := range map[string]error{"404": errNotHere, "a success that is none": errSuccess, "refused": errInvalidEndpoint} {
 		var w weather
-		s, out, err := play(t, Config{Devices: 10, Seed: 5, Fault: func(_ context.Context, c *awsapi.Call, _ any) error {
+		s, out, err := play(t, Config{Devices: 10, Seed: 5, Fault: func(_ context.Context, c *localcloud.Request, _ any) error {
 			if c.Service.ID == "iotjobsdataplane" && c.Operation != "GetPendingJobExecutions" && w.nth(name) <= 12 {
 				return answer
 			}
@@ -80,12 +79,12 @@ func TestJobsDataPlaneThatFailsLosesNoUpgrade(t *testing.T) {
 // One in five writes to the table meets another transaction.
 func TestConflictsLoseNothing(t *testing.T) {
 	var w weather
-	s, out, err := play(t, Config{Devices: 30, Seed: 11, Faults: "all", Fault: func(_ context.Context, _ *awsapi.Call, in any) error {
-		err := dynamodb.Conflict(in, 0)
+	s, out, err := play(t, Config{Devices: 30, Seed: 11, Faults: "all", Fault: func(_ context.Context, _ *localcloud.Request, in any) error {
+		err := localcloud.Conflict(in, 0)
 		if err == nil || w.nth("write")%5 != 0 {
 			return nil
 		}
-		return dynamodb.Conflict(in, w.nth("conflict"))
+		return localcloud.Conflict(in, w.nth("conflict"))
 	}})
 	if err != nil {
 		t.Errorf("%v\n%s", err, out)

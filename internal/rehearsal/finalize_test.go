@@ -10,20 +10,19 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
-	"github.com/fleetstep/fleetstep/internal/localcloud/sfn"
+	"github.com/fleetstep/fleetstep/internal/localcloud"
 )
 
 // upgrades are the executions of the upgrade's state machine.
-func (w *world) upgrades(ctx context.Context) (list []sfn.ExecutionItem, err error) {
+func (w *world) upgrades(ctx context.Context) (list []localcloud.Execution, err error) {
 	machine := fmt.Sprintf("arn:aws:states:%s:%s:stateMachine:%s-firmware-upgrade", region, account, stack)
-	for e, err := range w.executions(ctx, machine) {
+	for e, err := range w.cloud.Executions(ctx, machine) {
 		if err != nil {
 			return nil, err
 		}
 		list = append(list, e)
 	}
-	slices.SortFunc(list, func(a, b sfn.ExecutionItem) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(list, func(a, b localcloud.Execution) int { return strings.Compare(a.Name, b.Name) })
 	return list, nil
 }
 
@@ -41,7 +40,7 @@ func TestFinalizeThatCouldNotReportIsRedriven(t *testing.T) {
 	)
 	s, out, err := play(t, Config{
 		Devices: 3, Seed: 3, Faults: "404@2",
-		Fault: func(_ context.Context, c *awsapi.Call, in any) error {
+		Fault: func(_ context.Context, c *localcloud.Request, in any) error {
 			if c.Operation != "UpdateJobExecution" || w.sched.Now().Sub(start) >= mended {
 				return nil
 			}

@@ -11,9 +11,6 @@ import (
 	"github.com/fleetstep/fleetstep/infra"
 	"github.com/fleetstep/fleetstep/internal/cli"
 	"github.com/fleetstep/fleetstep/internal/localcloud"
-	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
-	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
-	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 	"github.com/fleetstep/fleetstep/internal/trial"
 )
 
@@ -38,9 +35,9 @@ type Config struct {
 	Logs bool
 	// Witness, if set, gets the cloud before anything is deployed on it: a test
 	// may act on it while the job runs, and look at it afterwards.
-	Witness func(*localcloud.Cloud, *scheduler.Scheduler)
-	// Fault, if set, makes calls fail as AWS's do; see awsapi.Config.
-	Fault awsapi.Fault
+	Witness func(*localcloud.Cloud, *localcloud.Scheduler)
+	// Fault, if set, makes calls fail as AWS's do; see localcloud.Config.
+	Fault localcloud.Fault
 
 	// For tests that record: opened has the world before anything is deployed,
 	// over when the job has come to its end.
@@ -90,7 +87,7 @@ func run(ctx context.Context, c Config) (summary *Summary, err error) {
 		c.Template = infra.Template
 	}
 	began := time.Now()
-	sched := scheduler.NewVirtual(c.Seed, start)
+	sched := localcloud.NewVirtual(c.Seed, start)
 	env := *c.Env
 	env.Now = sched.Now
 	env.Sleep = func(ctx context.Context, d time.Duration) error {
@@ -99,7 +96,7 @@ func run(ctx context.Context, c Config) (summary *Summary, err error) {
 		}
 		return ctx.Err()
 	}
-	w := &world{sched: sched, seed: c.Seed, store: store.Memory(), wire: c.Wire, logs: c.Logs, fault: c.Fault, witness: c.Witness}
+	w := &world{sched: sched, seed: c.Seed, store: localcloud.NewMemoryStore(), wire: c.Wire, logs: c.Logs, fault: c.Fault, witness: c.Witness}
 	if err := w.open(ctx); err != nil {
 		return nil, err
 	}
@@ -146,7 +143,7 @@ func (w *world) open(ctx context.Context) (err error) {
 	}
 	w.handler = w.cloud.Handler()
 	if !w.wire {
-		w.door = w.cloud.Door()
+		w.door = w.cloud
 	}
 	if w.witness != nil {
 		w.witness(w.cloud, w.sched)

@@ -11,14 +11,13 @@ import (
 	"time"
 
 	"github.com/fleetstep/fleetstep/infra"
-	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
-	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+	"github.com/fleetstep/fleetstep/internal/localcloud"
 )
 
 // newCloud is a cloud without a stack.
 func newCloud(t *testing.T) *world {
 	t.Helper()
-	w := &world{sched: scheduler.NewVirtual(1, start), seed: 1, store: store.Memory()}
+	w := &world{sched: localcloud.NewVirtual(1, start), seed: 1, store: localcloud.NewMemoryStore()}
 	if err := w.open(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -21,8 +21,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud"
-	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
-	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 )
 
 // endpoint is where the cloud seems to be.
@@ -32,7 +30,7 @@ const endpoint = "http://cloud.rehearsal"
 // identity, or leaves it to their signatures.
 type client struct {
 	handler http.Handler
-	as      *awsapi.Identity
+	as      *localcloud.Identity
 	door    door // nil: every call takes the wire
 }
 
@@ -40,7 +38,7 @@ type client struct {
 func (c client) Do(r *http.Request) (*http.Response, error) {
 	ctx := r.Context()
 	if c.as != nil {
-		ctx = awsapi.WithIdentity(ctx, *c.as)
+		ctx = localcloud.WithIdentity(ctx, *c.as)
 	}
 	in := r.WithContext(ctx)
 	in.RequestURI, in.RemoteAddr = r.URL.RequestURI(), "127.0.0.1:1"
@@ -96,12 +94,12 @@ func (w *recorder) ReadFrom(r io.Reader) (int64, error) {
 }
 
 // client calls the cloud as id.
-func (w *world) client(id awsapi.Identity) client {
+func (w *world) client(id localcloud.Identity) client {
 	return client{w.handler, &id, w.door}
 }
 
 func rootClient(w *world) client {
-	id := awsapi.RootOf(account)
+	id := w.cloud.Root()
 	return w.client(id)
 }
 
@@ -176,8 +174,8 @@ func (scope) SignHTTP(_ context.Context, _ aws.Credentials, r *http.Request, pay
 // scheduler's clock. Only presigned URLs depend on them.
 type sessionCredentials struct {
 	cloud *localcloud.Cloud
-	sched *scheduler.Scheduler
-	id    awsapi.Identity
+	sched *localcloud.Scheduler
+	id    localcloud.Identity
 	have  aws.Credentials
 	until time.Time
 }
@@ -201,14 +199,14 @@ func (c *sessionCredentials) Retrieve(ctx context.Context) (aws.Credentials, err
 }
 
 // drawn makes idempotency tokens.
-type drawn struct{ sched *scheduler.Scheduler }
+type drawn struct{ sched *localcloud.Scheduler }
 
 func (d drawn) GetIdempotencyToken() (string, error) { return d.sched.UUID(), nil }
 
 // patient retries as the SDK does, but waits on the scheduler's clock.
 type patient struct {
 	aws.NopRetryer
-	sched *scheduler.Scheduler
+	sched *localcloud.Scheduler
 }
 
 var retryable = []string{"Throttl", "TooManyRequests", "ProvisionedThroughputExceeded", "LimitExceeded", "TransactionInProgress", "InternalServer", "ServiceUnavailable"}

@@ -1,4 +1,4 @@
-package rehearsal
+package localcloud
 
 import (
 	"slices"
@@ -10,9 +10,9 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/dynamodb/expr"
 )
 
-// conversions copy the members of the direct calls that are more than structs,
-// lists and plain values. What they do not know takes the wire, as does what the
-// wire would refuse.
+// conversions copy the members that a direct call has as the SDK's types and that are
+// more than structs, lists and plain values. What they do not know takes the wire, as
+// does what the wire would refuse.
 var conversions = awsapi.Conversions{}
 
 func init() {
