@@ -7,10 +7,10 @@ import (
 )
 
 var (
-	groupTable    = store.NewTable[group]("scheduler.group")       // name
-	scheduleTable = store.NewTable[schedule]("scheduler.schedule") // group, name
+	groupTable    = store.NewTable[group]("scheduler.group").Versions(store.JSON)       // name
+	scheduleTable = store.NewTable[schedule]("scheduler.schedule").Versions(store.JSON) // group, name
 	// invocationTable: execution id.
-	invocationTable = store.NewTable[invocation]("scheduler.invocation")
+	invocationTable = store.NewTable[invocation]("scheduler.invocation").Versions(store.JSON)
 )
 
 // group is a schedule group; the group default is always there.
