@@ -111,14 +111,14 @@ func TestOurOwnFailureIsNoDevices(t *testing.T) {
 	outcomes := &outcomeDoor{published: map[string][]string{}}
 	s, out, err := play(t, Config{
 		Devices: 3, Seed: 4, Event: "../../events/create-job-quick.json",
-		Fault: func(_ context.Context, c *awsapi.Call, in any) error {
+		Fault: func(_ context.Context, c *localcloud.Request, in any) error {
 			if c.Service.ID != "lambda" || c.Operation != "Invoke" {
 				return nil
 			}
 			if b, err := json.Marshal(in); err != nil || !strings.Contains(string(b), stack+"-verify-version") {
 				return err
 			}
-			return &awsapi.Error{Code: "AccessDeniedException", Status: 403, Message: "not authorized to perform: lambda:InvokeFunction"}
+			return &localcloud.Error{Code: "AccessDeniedException", Status: 403, Message: "not authorized to perform: lambda:InvokeFunction"}
 		},
 		opened: func(w *world) { outcomes.door, w.door = w.door, outcomes },
 		over: func(ctx context.Context, w *world, job string) error {
