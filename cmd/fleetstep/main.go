@@ -1,5 +1,5 @@
-// Command fleetstep runs and watches firmware campaigns for TR-369 fleets: on
-// AWS, or on the local cloud that it can start itself.
+// Command fleetstep runs and watches firmware upgrades of TR-369 fleets, on AWS or on a
+// local cloud that it starts itself.
 package main
 
 import (

@@ -31,7 +31,7 @@ type functionSpec struct {
 // functionSpecs are all functions, in the order of design.md section 2.
 var functionSpecs = []functionSpec{
 	// create-job may have to read a whole image for its SHA-256.
-	{"create-job", "CreateJob", "Validates a campaign and creates its AWS IoT job", 300, 512, false},
+	{"create-job", "CreateJob", "Validates a request and creates its AWS IoT job", 300, 512, false},
 	{"start-upgrade", "StartUpgrade", "Starts the workflow of a device whose job execution is next", 30, 256, true},
 	{"send-usp-operate", "SendUspOperate", "Sends the USP request of a step and leaves the task token for the answer", 30, 256, false},
 	{"await-firmware-report", "AwaitFirmwareReport", "Leaves the task token for news that the device sends by itself", 30, 256, false},

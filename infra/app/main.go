@@ -102,7 +102,7 @@ func run(write, check string, placeholders bool) (err error) {
 func newStack(app awscdk.App, name, assets string) awscdk.Stack {
 	stack := awscdk.NewStack(app, &name, &awscdk.StackProps{
 		StackName:   &name,
-		Description: jsii.String("Fleetstep: firmware campaigns for TR-369 (USP) fleets as durable workflows"),
+		Description: jsii.String("Fleetstep: firmware upgrades for fleets of TR-369 (USP) devices, as durable workflows"),
 		// Without the version rule the template has no SSM parameter of the bootstrap stack and can be used as it is.
 		Synthesizer: awscdk.NewDefaultStackSynthesizer(&awscdk.DefaultStackSynthesizerProps{
 			GenerateBootstrapVersionRule: jsii.Bool(false),
@@ -119,7 +119,7 @@ func newStack(app awscdk.App, name, assets string) awscdk.Stack {
 	dashboard := newObservability(stack, notify, p)
 	tag(stack, p)
 
-	output(stack, "CreateJobFunctionName", "The function that an operator invokes to start a campaign", jobs.createJob.Ref())
+	output(stack, "CreateJobFunctionName", "The function that an operator invokes to create a job", jobs.createJob.Ref())
 	output(stack, "StateMachineArn", "The workflow that upgrades one device", workflow.stateMachine.Ref())
 	output(stack, "TableName", "Claims, task tokens, news and state of every device", workflow.table.Ref())
 	output(stack, "FirmwareBucketName", "Firmware images, as <version>/<file>", device.bucket.Ref())

@@ -9,11 +9,12 @@ import (
 	"github.com/fleetstep/fleetstep/internal/rehearsal"
 )
 
-var campaign = rehearsal.Config{Devices: devices, Seed: 7, Faults: faults}
+// whole is the rehearsal whose story needs every permission.
+var whole = rehearsal.Config{Devices: devices, Seed: 7, Faults: faults}
 
 func TestWithEveryStatementNothingIsDenied(t *testing.T) {
 	t.Parallel()
-	o := play(t, infra.Template, campaign, false, story)
+	o := play(t, infra.Template, whole, false, story)
 	if len(o.denied) > 0 {
 		t.Errorf("denied:\n%s", strings.Join(o.denied, "\n"))
 	}
@@ -49,10 +50,10 @@ func TestEveryStatementIsMissed(t *testing.T) {
 	}
 }
 
-// missed plays a campaign without something, which must be missed by its name.
+// missed rehearses a job without a permission, which must be missed by its name.
 func missed(t *testing.T, c cut) {
 	t.Parallel()
-	o := play(t, without(t, c), campaign, !thorough(), story)
+	o := play(t, without(t, c), whole, !thorough(), story)
 	if len(o.denied) == 0 && len(o.said) == 0 && o.err == nil {
 		t.Fatalf("nothing went wrong without it")
 	}

@@ -1,7 +1,7 @@
 // Package ablation holds the template to its word that it grants nothing that
 // is not needed: its tests take one thing after the other out of the template's
 // policies (a statement, an action or a resource of a statement with several) and
-// play a campaign without it. Something must then go wrong, and what goes wrong
+// rehearse a job without it. Something must then go wrong, and what goes wrong
 // must name the action that is missing and the role that misses it. With
 // everything in place nothing is denied.
 //

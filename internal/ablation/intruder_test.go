@@ -91,7 +91,7 @@ func TestIntruderIsRefusedAndCounted(t *testing.T) {
 	victim := simulator.ThingName(1)
 	var expected []string
 	o := play(t, infra.Template, rehearsal.Config{Devices: 3, Seed: 7, Faults: "slow-link@1"}, false, func(ctx context.Context, s stage) error {
-		job, err := s.campaign(ctx)
+		job, err := s.firstJob(ctx)
 		if err != nil {
 			return err
 		}

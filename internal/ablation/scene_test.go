@@ -71,7 +71,7 @@ func (s stage) pause(ctx context.Context, name string) (resume func() error, err
 	}, s.call(ctx, "lambda", "PutFunctionConcurrency", function, nil)
 }
 
-// create creates a campaign of a name for a thing.
+// create creates a job of a name for a thing.
 func (s stage) create(ctx context.Context, job, thing string, with map[string]any) error {
 	in := payload(thing)
 	in["jobId"] = job

@@ -16,7 +16,7 @@ var tokenIn = regexp.MustCompile(`\\*"taskToken\\*":\\*"([^"\\]+)`)
 // signature and no credentials.
 func TestNothingSecretIsLogged(t *testing.T) {
 	t.Parallel()
-	c := campaign
+	c := whole
 	c.Logs = true
 	var log strings.Builder
 	tokens := map[string]bool{}

@@ -27,8 +27,8 @@ const (
 
 // The devices of the story and what is special about them.
 const (
-	busy     = 1 // a second campaign wants it while the first has it
-	damaged  = 3 // a third campaign tries it again
+	busy     = 1 // a second job wants it while the first has it
+	damaged  = 3 // a third job tries it again
 	stubborn = 4 // and this one too, which keeps the new image and starts the old
 	canceled = 5 // its job execution is cancelled in the middle of the transfer
 	healthy  = 7 // gets a second image, whose name is not what it says inside
@@ -54,13 +54,13 @@ func (o outcome) all() string {
 	return strings.Join(lines, "\n")
 }
 
-// stage is the cloud of a run, for those who act in it beside the campaign.
+// stage is the cloud of a run, for those who act in it beside the job.
 type stage struct {
 	cloud *localcloud.Cloud
 	sched *localcloud.Scheduler
 }
 
-// play rehearses a campaign on a template, with a story beside it; until the
+// play rehearses a job on a template, with a story beside it; until the
 // first denial only, if that is enough to know.
 func play(t *testing.T, template []byte, c rehearsal.Config, enough bool, story func(context.Context, stage) error) outcome {
 	t.Helper()
@@ -72,7 +72,7 @@ func play(t *testing.T, template []byte, c rehearsal.Config, enough bool, story 
 	c.Template, c.Event, c.Image = template, event(t), 1<<10
 	c.Timeout, c.Every = time.Hour, 30*time.Second
 	var cloud *localcloud.Cloud
-	ended, told := false, errors.New("not at its end when the campaign was")
+	ended, told := false, errors.New("not at its end when the job was")
 	c.Witness = func(cl *localcloud.Cloud, sched *localcloud.Scheduler) {
 		cloud = cl
 		if enough {
@@ -117,7 +117,7 @@ func play(t *testing.T, template []byte, c rehearsal.Config, enough bool, story 
 	return o
 }
 
-// event is the payload of the first campaign: the quick one, but patient with
+// event is the payload of the first job: the quick one, but patient with
 // devices that do not answer, so that it outlasts the story.
 func event(t *testing.T) string {
 	t.Helper()
@@ -161,8 +161,8 @@ func (s stage) until(ctx context.Context, what string, ask func() (bool, error))
 	return fmt.Errorf("%s never came", what)
 }
 
-// campaign waits for the first job.
-func (s stage) campaign(ctx context.Context) (job string, err error) {
+// firstJob waits for the first job.
+func (s stage) firstJob(ctx context.Context) (job string, err error) {
 	err = s.until(ctx, "the job", func() (bool, error) {
 		var out struct {
 			Jobs []struct{ JobID string }
@@ -210,7 +210,7 @@ func (s stage) invoke(ctx context.Context, name, kind string, payload any, out a
 	return json.Unmarshal(answer.Payload, out)
 }
 
-// story is everything that a campaign may meet beside difficult devices.
+// story is everything that a job may meet beside difficult devices.
 func story(ctx context.Context, s stage) error {
 	if err := s.deadLetter(ctx); err != nil {
 		return err
@@ -218,11 +218,11 @@ func story(ctx context.Context, s stage) error {
 	if err := s.alarm(ctx); err != nil {
 		return err
 	}
-	first, err := s.campaign(ctx)
+	first, err := s.firstJob(ctx)
 	if err != nil {
 		return err
 	}
-	if err := s.secondCampaign(ctx, first); err != nil {
+	if err := s.secondJob(ctx, first); err != nil {
 		return err
 	}
 	victim := simulator.ThingName(canceled)
@@ -232,7 +232,7 @@ func story(ctx context.Context, s stage) error {
 	if err := s.call(ctx, "iot", "CancelJobExecution", map[string]any{"jobId": first, "thingName": victim, "force": true}, nil); err != nil {
 		return err
 	}
-	if err := s.thirdCampaign(ctx, first); err != nil {
+	if err := s.thirdJob(ctx, first); err != nil {
 		return err
 	}
 	if err := s.mislabelled(ctx, first); err != nil {
@@ -244,7 +244,7 @@ func story(ctx context.Context, s stage) error {
 	return s.deaf(ctx)
 }
 
-// payload is what a campaign for some devices is created with.
+// payload is what a job for some devices is created with.
 func payload(things ...string) map[string]any {
 	var targets []string
 	for _, thing := range things {
@@ -256,10 +256,10 @@ func payload(things ...string) map[string]any {
 	}
 }
 
-// thirdCampaign tries again the devices whose upgrades failed, and is created
+// thirdJob tries again the devices whose upgrades failed, and is created
 // twice, as by an operator who got no answer. The function that waits for reports
 // cannot run for a while, so that the reports come first.
-func (s stage) thirdCampaign(ctx context.Context, first string) error {
+func (s stage) thirdJob(ctx context.Context, first string) error {
 	things := []string{simulator.ThingName(damaged), simulator.ThingName(stubborn)}
 	for _, thing := range things {
 		if err := s.execution(ctx, first, thing, "FAILED"); err != nil {
@@ -295,10 +295,10 @@ func (s stage) thirdCampaign(ctx context.Context, first string) error {
 	return nil
 }
 
-// secondCampaign wants a device that the first is working on. AWS IoT names the
+// secondJob wants a device that the first is working on. AWS IoT names the
 // second job only when the first is over; here its name arrives early as well,
 // as it does when messages overtake each other.
-func (s stage) secondCampaign(ctx context.Context, first string) error {
+func (s stage) secondJob(ctx context.Context, first string) error {
 	thing := simulator.ThingName(busy)
 	if err := s.execution(ctx, first, thing, "IN_PROGRESS"); err != nil {
 		return err

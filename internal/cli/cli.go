@@ -87,8 +87,8 @@ func New(env *Env) *cobra.Command {
 	}
 	root := &cobra.Command{
 		Use:   "fleetstep",
-		Short: "Firmware campaigns for TR-369 (USP) fleets as durable workflows",
-		Long: `Firmware campaigns for TR-369 (USP) fleets as durable workflows.
+		Short: "Firmware upgrades for fleets of TR-369 (USP) devices, as durable workflows",
+		Long: `Firmware upgrades for fleets of TR-369 (USP) devices, as durable workflows.
 
 The job commands reach AWS, or a local cloud started with "fleetstep local", by
 the AWS SDK's usual environment: AWS_ENDPOINT_URL, AWS_REGION, AWS_PROFILE,

@@ -75,9 +75,9 @@ func build(root, bin string) error {
 	return nil
 }
 
-// TestScriptsAreNamedBySubject: campaign_pause.txtar is found under campaign.
+// TestScriptsAreNamedBySubject: job_cancel.txtar is found under job.
 func TestScriptsAreNamedBySubject(t *testing.T) {
-	subjects := map[string]bool{"campaign": true, "job": true, "local": true, "simulate": true}
+	subjects := map[string]bool{"job": true, "local": true, "simulate": true}
 	names, err := fs.Glob(os.DirFS("testdata"), "*.txtar")
 	if err != nil || len(names) == 0 {
 		t.Fatal("no scripts", err)

@@ -260,7 +260,7 @@ func (c *Cloud) Deploy(ctx context.Context, stack string, template []byte, param
 }
 
 // Residue lists, a line each, what is unfinished in any service; nothing is
-// left of a campaign that has ended. Timers that wait for their time, such as
+// left of a job that has ended. Timers that wait for their time, such as
 // an item's time to live, are not unfinished work. Work in the background that
 // failed is.
 func (c *Cloud) Residue(ctx context.Context) []string {

@@ -28,17 +28,17 @@ import (
 	"github.com/fleetstep/fleetstep/internal/usp"
 )
 
-// What the campaigns here have in common.
+// What the jobs here have in common.
 const (
 	crashVersion = "2.0.0"
-	crashJob     = "campaign"
+	crashJob     = "job"
 	crashGroup   = "demo"
 	crashDevices = 4
 )
 
 // crash is the end of the cloud's process at one of its durable writes.
 type crash struct {
-	write int           // so many after the last crash, or after the campaign began
+	write int           // so many after the last crash, or after the job began
 	lost  bool          // the write is not in the store; else nobody has heard of it
 	down  time.Duration // until the cloud is started again
 }
@@ -52,7 +52,7 @@ func (c crash) String() string {
 }
 
 // stage is a cloud with the stack deployed, an image uploaded and the devices
-// registered: where all campaigns begin.
+// registered: where all jobs begin.
 var stage = sync.OnceValues(func() (*world, error) {
 	ctx := context.Background()
 	w := &world{sched: localcloud.NewVirtual(1, start), seed: 1, store: localcloud.NewMemoryStore()}
@@ -99,7 +99,7 @@ func (w *world) plan(ctx context.Context) (trial.Plan, error) {
 	return p, nil
 }
 
-// outage is a campaign in which the cloud's process dies.
+// outage is a job during which the cloud's process dies.
 type outage struct {
 	*world
 	ctx     context.Context
@@ -115,7 +115,7 @@ type outage struct {
 	lambda *lambda.Client
 }
 
-// playCrashes plays a campaign to its end. An error tells what is wrong with it.
+// playCrashes plays a job to its end. An error tells what is wrong with it.
 func playCrashes(seed uint64, faultList string, crashes []crash) (s *outage, err error) {
 	base, err := stage()
 	if err != nil {
@@ -244,7 +244,7 @@ func (s *outage) residue() ([]string, error) {
 	return append(left, items...), err
 }
 
-// items are those of the table that a finished campaign does not have.
+// items are those of the table that a finished job does not have.
 func (s *outage) items() (left []string, err error) {
 	outputs, err := s.outputs(s.ctx)
 	if err != nil {
@@ -316,14 +316,14 @@ func (r resuming) Do(req *http.Request) (*http.Response, error) {
 	}
 }
 
-// patience is how much longer a campaign may take for each crash, beside the time
+// patience is how much longer a job may take for each crash, beside the time
 // that the cloud was down: for agents to come back and to repeat their news, and
 // for a look at a device that was lost to be repeated (answerSeconds). It is less
 // than what a step waits for a report: nothing is lost that only a step's deadline
 // brings to light.
 const patience = 70 * time.Second
 
-// uncrashed is how long the campaign takes without a crash, by fault.
+// uncrashed is how long the job takes without a crash, by fault.
 var uncrashed struct {
 	sync.Mutex
 	took map[string]time.Duration
@@ -346,7 +346,7 @@ func without(fault string) (time.Duration, error) {
 	return s.took, nil
 }
 
-// survive plays a campaign with crashes and says what was wrong with it.
+// survive plays a job with crashes and says what was wrong with it.
 func survive(seed uint64, fault string, crashes []crash) (*outage, error) {
 	usual, err := without(fault)
 	if err != nil {
@@ -366,11 +366,11 @@ func survive(seed uint64, fault string, crashes []crash) (*outage, error) {
 	return s, nil
 }
 
-// TestCampaignsSurviveCrashes: whatever durable writes the cloud's process dies
-// at, just before or just after them, the next process goes on, and the campaign
+// TestJobsSurviveCrashes: whatever durable writes the cloud's process dies
+// at, just before or just after them, the next process goes on, and the job
 // ends as it would have: every device right, none downloads twice, nothing left,
 // nothing saved by a deadline only.
-func TestCampaignsSurviveCrashes(t *testing.T) {
+func TestJobsSurviveCrashes(t *testing.T) {
 	faults := []string{""}
 	for _, f := range simulator.AllFaults {
 		faults = append(faults, f.Name)
@@ -405,9 +405,9 @@ func few(t *testing.T, checks int) {
 	t.Cleanup(func() { _ = flag.Set("rapid.checks", usual) })
 }
 
-// TestCampaignSurvivesACrashAtEachWrite looks at all writes of a campaign of
+// TestAJobSurvivesACrashAtEachWrite looks at all writes of a job for
 // healthy devices, with FLEETSTEP_CRASHES=all; else at some.
-func TestCampaignSurvivesACrashAtEachWrite(t *testing.T) {
+func TestAJobSurvivesACrashAtEachWrite(t *testing.T) {
 	step := 61
 	if os.Getenv("FLEETSTEP_CRASHES") == "all" {
 		step = 1
@@ -421,7 +421,7 @@ func TestCampaignSurvivesACrashAtEachWrite(t *testing.T) {
 			}
 			if len(s.log) == 0 {
 				if n < 300 {
-					t.Errorf("the campaign makes %d writes only: this test looks at another one", n)
+					t.Errorf("the job makes %d writes only: this test looks at another one", n)
 				}
 				return
 			}

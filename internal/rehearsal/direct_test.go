@@ -318,7 +318,7 @@ func TestEveryDirectCallIsMade(t *testing.T) {
 	}
 }
 
-func TestCampaignOverTheWireEndsTheSame(t *testing.T) {
+func TestAJobOverTheWireEndsTheSame(t *testing.T) {
 	want, _ := playSeven(t)
 	got, out, err := play(t, Config{Devices: 50, Seed: 7, Faults: "all", Wire: true})
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/fleetstep/fleetstep/internal/cli"
 )
 
-// play rehearses a campaign and returns its summary and all that was printed.
+// play rehearses a job and returns its summary and all that was printed.
 func play(t *testing.T, c Config) (*Summary, string, error) {
 	t.Helper()
 	var out, errs bytes.Buffer
@@ -100,7 +100,7 @@ func TestOneSeedIsOneRun(t *testing.T) {
 }
 
 func TestFailingRunSaysHowToRepeatIt(t *testing.T) {
-	// Devices that never get to speak: after a minute the campaign is given up.
+	// Devices that never get to speak: after a minute the job is given up.
 	_, out, err := play(t, Config{Devices: 3, Seed: 11, Faults: "wrong-endpoint-id=2", Timeout: time.Minute})
 	if !errors.Is(err, cli.ErrFailed) {
 		t.Fatalf("error %v\n%s", err, out)

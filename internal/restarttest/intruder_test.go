@@ -36,7 +36,7 @@ import (
 // refused and counted, and the upgrades end as if it was not there.
 func TestIntruders(t *testing.T) {
 	_, where := newCloud(t)
-	c := newFleet(t, where, 3, "", 1, brisk)
+	c := newFleetOff(t, where, 3, "", 1, brisk)
 	m := c.intruder("mallory", endpointOf)
 	// One of whom the registry says nothing may be whom it likes, until that one
 	// comes.
@@ -77,12 +77,12 @@ func TestIntruders(t *testing.T) {
 		for _, victim := range c.things {
 			m.attack(victim)
 		}
-		p := c.fleet.Progress()
+		p := c.agents.Progress()
 		return p.Upgraded == len(c.things) && rounds > 1, fmt.Sprintf("%+v", p)
 	})
 	c.ended()
 	c.judge()
-	for _, f := range c.fleet.Facts() {
+	for _, f := range c.agents.Facts() {
 		if f.Connects != 2 || f.Boots != 2 {
 			t.Errorf("%s connected %d times and booted %d times; it was disturbed", f.Thing, f.Connects, f.Boots)
 		}
@@ -99,7 +99,7 @@ func TestIntruders(t *testing.T) {
 
 // mallory is the intruder.
 type mallory struct {
-	*campaign
+	*fleet
 	name       string
 	own        tls.Certificate
 	controller usp.EndpointID
@@ -116,7 +116,7 @@ func (m *mallory) calm() (done func()) {
 }
 
 // intruder provisions one and connects it as itself.
-func (c *campaign) intruder(name string, endpoint func(string) event.EndpointID) *mallory {
+func (c *fleet) intruder(name string, endpoint func(string) event.EndpointID) *mallory {
 	c.t.Helper()
 	provisioned, err := provision.Devices(c.t.Context(), c.iot, provision.Fleet{
 		Things: []string{name}, Policy: c.where.Outputs["DevicePolicyName"], Endpoint: endpoint,
@@ -124,7 +124,7 @@ func (c *campaign) intruder(name string, endpoint func(string) event.EndpointID)
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	m := &mallory{campaign: c, own: provisioned.Certificates[name], name: name, controller: usp.EndpointID(c.where.Outputs["ControllerEndpointId"])}
+	m := &mallory{fleet: c, own: provisioned.Certificates[name], name: name, controller: usp.EndpointID(c.where.Outputs["ControllerEndpointId"])}
 	m.itself()
 	return m
 }
@@ -286,7 +286,7 @@ func forged(t *testing.T, thing string) tls.Certificate {
 }
 
 // owner is the thing that has a thing's endpoint id, "" for nobody.
-func (c *campaign) owner(thing string) (string, error) {
+func (c *fleet) owner(thing string) (string, error) {
 	out, err := c.dynamodb.GetItem(c.t.Context(), &dynamodb.GetItemInput{
 		TableName: aws.String(c.where.Outputs["TableName"]), ConsistentRead: aws.Bool(true), Key: map[string]ddbtypes.AttributeValue{
 			"PK": &ddbtypes.AttributeValueMemberS{Value: "ENDPOINT#" + string(endpointOf(thing))},
@@ -304,7 +304,7 @@ func (c *campaign) owner(thing string) (string, error) {
 }
 
 // counted waits until a metric has counted something under a dimension.
-func (c *campaign) counted(namespace, metric, dimension, value string) {
+func (c *fleet) counted(namespace, metric, dimension, value string) {
 	c.t.Helper()
 	c.until(metric+" of "+value+" is counted", func() (bool, string) {
 		listed, err := c.metrics.ListMetrics(c.t.Context(), &cloudwatch.ListMetricsInput{

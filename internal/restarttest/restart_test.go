@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// TestRestarts: whatever moments a cloud is killed at, the campaign goes on
+// TestRestarts: whatever moments a cloud is killed at, the job goes on
 // where it was and ends as it would have.
 func TestRestarts(t *testing.T) {
 	kills := int(number(t, "FLEETSTEP_RESTARTS", 5))
@@ -22,7 +22,7 @@ func TestRestarts(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 9))
 
 	cloud, where := newCloud(t)
-	c := newCampaign(t, where, devices, os.Getenv("FLEETSTEP_RESTART_FAULTS"), seed, pace)
+	c := newFleet(t, where, devices, os.Getenv("FLEETSTEP_RESTART_FAULTS"), seed, pace)
 	began := time.Now()
 	during := 0
 	killed := make(chan struct{})
@@ -31,7 +31,7 @@ func TestRestarts(t *testing.T) {
 		for i := range kills {
 			// From the process's start on, so that some die before they are ready.
 			time.Sleep(time.Duration(random.Int64N(int64(most))))
-			p := c.fleet.Progress()
+			p := c.agents.Progress()
 			if p.Upgraded < devices {
 				during++
 			}

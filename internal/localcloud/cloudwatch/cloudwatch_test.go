@@ -108,12 +108,12 @@ func TestGoldenRows(t *testing.T) {
 	}
 }
 
-const guard = `{"AlarmName":"guard","AlarmDescription":"d","Namespace":"Fleet","MetricName":"Failed","Dimensions":[{"Name":"Campaign","Value":"c1"}],
+const guard = `{"AlarmName":"guard","AlarmDescription":"d","Namespace":"Fleet","MetricName":"Failed","Dimensions":[{"Name":"Site","Value":"c1"}],
 	"Statistic":"Sum","Period":60,"EvaluationPeriods":1,"Threshold":2,"ComparisonOperator":"GreaterThanThreshold",
 	"AlarmActions":["` + topic + `"],"OKActions":["` + topic + `"],"TreatMissingData":"notBreaching"}`
 
 func failedDatum(v float64) string {
-	return fmt.Sprintf(`{"Namespace":"Fleet","MetricData":[{"MetricName":"Failed","Unit":"Count","Value":%v,"Dimensions":[{"Name":"Campaign","Value":"c1"}]}]}`, v)
+	return fmt.Sprintf(`{"Namespace":"Fleet","MetricData":[{"MetricName":"Failed","Unit":"Count","Value":%v,"Dimensions":[{"Name":"Site","Value":"c1"}]}]}`, v)
 }
 
 func (c *cloud) state(t testing.TB) string {
@@ -141,7 +141,7 @@ func TestAlarmActsOnChangeOnlyAndTimeEnds(t *testing.T) {
 	}
 	trigger := m["Trigger"].(map[string]any)
 	if m["NewStateValue"] != "ALARM" || m["OldStateValue"] != "OK" || m["Region"] != "EU (London)" || trigger["Statistic"] != "SUM" ||
-		fmt.Sprint(trigger["Dimensions"]) != "[map[name:Campaign value:c1]]" || trigger["Unit"] != nil || m["AlarmDescription"] != "d" ||
+		fmt.Sprint(trigger["Dimensions"]) != "[map[name:Site value:c1]]" || trigger["Unit"] != nil || m["AlarmDescription"] != "d" ||
 		!strings.HasSuffix(m["StateChangeTime"].(string), "+0000") {
 		t.Errorf("message %s", c.sent[1].Message)
 	}
@@ -457,8 +457,8 @@ func TestOldDataBecomesCoarse(t *testing.T) {
 	}
 }
 
-const emfSample = `{"_aws":{"Timestamp":%d,"CloudWatchMetrics":[{"Namespace":"Fleet","Dimensions":[["Campaign"],["Campaign","Wave"],[]],
-	"Metrics":[{"Name":"A.a","Unit":"Count"},{"Name":"L","Unit":"Milliseconds"}]}]},"Campaign":"c","Wave":"1","A.a":2,"L":[1,2,3],"thing":"rg-1"}`
+const emfSample = `{"_aws":{"Timestamp":%d,"CloudWatchMetrics":[{"Namespace":"Fleet","Dimensions":[["Site"],["Site","Wave"],[]],
+	"Metrics":[{"Name":"A.a","Unit":"Count"},{"Name":"L","Unit":"Milliseconds"}]}]},"Site":"c","Wave":"1","A.a":2,"L":[1,2,3],"thing":"rg-1"}`
 
 func TestEMF(t *testing.T) {
 	c := newCloud(t, store.Memory())
@@ -479,7 +479,7 @@ func TestEMF(t *testing.T) {
 		}
 		return total
 	}
-	if a, w, p, v := sum("Fleet", "A.a", ""), sum("Fleet", "L", `{"Name":"Wave","Value":"1"},{"Name":"Campaign","Value":"c"}`), sum("AWS/Logs", "EMFParsingErrors", ""), sum("AWS/Logs", "EMFValidationErrors", ""); a != 4 || w != 6 || p != 1 || v != 1 {
+	if a, w, p, v := sum("Fleet", "A.a", ""), sum("Fleet", "L", `{"Name":"Wave","Value":"1"},{"Name":"Site","Value":"c"}`), sum("AWS/Logs", "EMFParsingErrors", ""), sum("AWS/Logs", "EMFValidationErrors", ""); a != 4 || w != 6 || p != 1 || v != 1 {
 		t.Errorf("A.a %v, L %v, parsing %v, validation %v", a, w, p, v)
 	}
 }
@@ -508,7 +508,7 @@ func TestDashboards(t *testing.T) {
 	}
 	good := `{"start":"-PT6H","periodOverride":"inherit","widgets":[
 		{"type":"text","x":0,"y":0,"width":24,"height":2,"properties":{"markdown":"# hi"}},
-		{"type":"metric","properties":{"region":"eu-west-2","stat":"Sum","period":60,"metrics":[["F","A","Campaign","c"],[".","B",".","."],["...","d",{"stat":"p99","id":"m1"}],[{"expression":"m1*2","id":"e1"}]],
+		{"type":"metric","properties":{"region":"eu-west-2","stat":"Sum","period":60,"metrics":[["F","A","Site","c"],[".","B",".","."],["...","d",{"stat":"p99","id":"m1"}],[{"expression":"m1*2","id":"e1"}]],
 			"annotations":{"horizontal":[{"value":3},[{"value":1},{"value":2}]],"vertical":[{"value":"2026-11-22T06:00:00Z"}]}}},
 		{"type":"alarm","properties":{"alarms":["arn:aws:cloudwatch:eu-west-2:1:alarm:x"]}}]}`
 	if _, err := put(good); err != nil {

@@ -2,7 +2,7 @@ package compare
 
 import "testing"
 
-// states is what a Task state of a campaign sees.
+// states is what a Task state of an upgrade sees.
 const states = `{"input":{"id":"job-7","a":{"b":"value","n":41},"items":[
  {"id":1,"name":"alpha","price":12.5,"tags":["x","y"]},{"id":2,"name":"beta","price":7,"tags":[]},
  {"id":3,"name":"gamma","price":30,"tags":["z"]},{"id":4,"name":"delta","price":1.25,"tags":["x"]}],

@@ -39,12 +39,12 @@ import (
 
 const (
 	version = "2.0.0"
-	jobID   = "campaign"
+	jobID   = "job"
 	group   = "demo"
 )
 
-// campaign is a fleet, the cloud it talks to, and what is asked of both.
-type campaign struct {
+// fleet is devices, the cloud they talk to, and what is asked of both.
+type fleet struct {
 	t     *testing.T
 	where ready
 	roots *x509.CertPool
@@ -60,10 +60,10 @@ type campaign struct {
 	faults       []*simulator.Fault // by device, nil for the healthy
 	groupARN     string
 	certificates map[string]tls.Certificate
-	fleet        *simulator.Fleet
+	agents       *simulator.Fleet
 }
 
-// pace is how long a campaign takes.
+// pace is how long a job takes.
 type pace struct {
 	perMinute int           // devices that the rollout begins with, each minute
 	download  time.Duration // the longest transfer
@@ -72,23 +72,23 @@ type pace struct {
 // brisk is over as soon as the machine allows.
 var brisk = pace{1000, 2 * time.Second}
 
-// newCampaign uploads the firmware, provisions the devices and connects them.
-func newCampaign(t *testing.T, where ready, devices int, faultList string, seed uint64, pace pace) *campaign {
+// newFleet uploads the firmware, provisions the devices and connects them.
+func newFleet(t *testing.T, where ready, devices int, faultList string, seed uint64, pace pace) *fleet {
 	t.Helper()
-	c := newFleet(t, where, devices, faultList, seed, pace)
+	c := newFleetOff(t, where, devices, faultList, seed, pace)
 	c.connect()
 	return c
 }
 
-// newFleet is a campaign whose devices are switched off.
-func newFleet(t *testing.T, where ready, devices int, faultList string, seed uint64, pace pace) *campaign {
+// newFleetOff is a fleet whose devices are switched off.
+func newFleetOff(t *testing.T, where ready, devices int, faultList string, seed uint64, pace pace) *fleet {
 	t.Helper()
 	ctx := t.Context()
 	pem, err := os.ReadFile(where.CA)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &campaign{t: t, where: where, pace: pace, roots: x509.NewCertPool()}
+	c := &fleet{t: t, where: where, pace: pace, roots: x509.NewCertPool()}
 	if !c.roots.AppendCertsFromPEM(pem) {
 		t.Fatalf("%s holds no certificate", where.CA)
 	}
@@ -131,7 +131,7 @@ func newFleet(t *testing.T, where ready, devices int, faultList string, seed uin
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.fleet, err = simulator.NewFleet(simulator.FleetConfig{
+	c.agents, err = simulator.NewFleet(simulator.FleetConfig{
 		Settings: simulator.Settings{
 			Transport: transport, HTTP: patient{http.DefaultClient}, PublishQoS: 1,
 			Controller: usp.EndpointID(where.Outputs["ControllerEndpointId"]),
@@ -154,10 +154,10 @@ func endpointOf(thing string) event.EndpointID {
 }
 
 // connect switches the devices on and waits for those that come at once.
-func (c *campaign) connect() {
+func (c *fleet) connect() {
 	c.t.Helper()
-	c.fleet.Start()
-	c.t.Cleanup(c.fleet.Stop)
+	c.agents.Start()
+	c.t.Cleanup(c.agents.Stop)
 	late := 0
 	for _, f := range c.faults {
 		if f != nil && f.Name == simulator.OfflineAtStart {
@@ -165,7 +165,7 @@ func (c *campaign) connect() {
 		}
 	}
 	c.until("the devices are connected", func() (bool, string) {
-		p := c.fleet.Progress()
+		p := c.agents.Progress()
 		return p.Connected >= len(c.things)-late, fmt.Sprintf("%+v", p)
 	})
 }
@@ -245,7 +245,7 @@ func wait(ctx context.Context) error {
 }
 
 // create creates the job, however often that takes.
-func (c *campaign) create() {
+func (c *fleet) create() {
 	payload, err := json.Marshal(map[string]any{
 		"jobId": jobID, "firmware": map[string]string{"version": version}, "targets": []string{c.groupARN},
 		"rollout":  map[string]int{"maximumPerMinute": c.pace.perMinute},
@@ -267,7 +267,7 @@ func (c *campaign) create() {
 }
 
 // until asks until the answer is yes. The limit is for what hangs.
-func (c *campaign) until(what string, ask func() (done bool, instead string)) {
+func (c *fleet) until(what string, ask func() (done bool, instead string)) {
 	c.t.Helper()
 	for deadline := time.Now().Add(5 * time.Minute); ; {
 		done, instead := ask()
@@ -284,19 +284,19 @@ func (c *campaign) until(what string, ask func() (done bool, instead string)) {
 }
 
 // ended waits for the job's end.
-func (c *campaign) ended() {
+func (c *fleet) ended() {
 	c.t.Helper()
-	c.until("the campaign ends", func() (bool, string) {
+	c.until("the job ends", func() (bool, string) {
 		s, err := cli.Describe(c.t.Context(), c.iot, jobID)
 		if err != nil {
 			return false, err.Error()
 		}
-		return s.Ended(), fmt.Sprintf("%s %+v; devices %+v; left %s", s.Status, s.Counts, c.fleet.Progress(), strings.Join(c.left(), "\n"))
+		return s.Ended(), fmt.Sprintf("%s %+v; devices %+v; left %s", s.Status, s.Counts, c.agents.Progress(), strings.Join(c.left(), "\n"))
 	})
 }
 
 // judge checks what became of every device.
-func (c *campaign) judge() {
+func (c *fleet) judge() {
 	c.t.Helper()
 	ctx := c.t.Context()
 	s, err := cli.Describe(ctx, c.iot, jobID)
@@ -315,7 +315,7 @@ func (c *campaign) judge() {
 	for _, f := range failures {
 		failed[f.Thing] = f
 	}
-	facts := c.fleet.Facts()
+	facts := c.agents.Facts()
 	for i, thing := range c.things {
 		f, bad := failed[thing]
 		fault, fact := c.faults[i], facts[i]
@@ -332,11 +332,11 @@ func (c *campaign) judge() {
 	}
 }
 
-// clean waits until nothing is left of the campaign.
-func (c *campaign) clean() {
+// clean waits until nothing is left of the job.
+func (c *fleet) clean() {
 	c.t.Helper()
 	told := ""
-	c.until("nothing is left of the campaign", func() (bool, string) {
+	c.until("nothing is left of the job", func() (bool, string) {
 		left := strings.Join(c.left(), "\n")
 		if left != told && left != "" {
 			told = left
@@ -346,8 +346,8 @@ func (c *campaign) clean() {
 	})
 }
 
-// left lists what a finished campaign must not leave behind.
-func (c *campaign) left() (left []string) {
+// left lists what a finished job must not leave behind.
+func (c *fleet) left() (left []string) {
 	ctx := c.t.Context()
 	fail := func(err error) []string { return append(left, err.Error()) }
 	executions := sfn.NewListExecutionsPaginator(c.sfn, &sfn.ListExecutionsInput{
