@@ -9,11 +9,16 @@ run: PLAIN = $(if $(shell test $(DEVICES) -gt 20 && echo many),events/create-job
 GO ?= go
 FUNCTIONS := $(notdir $(wildcard lambdas/*))
 CDK := aws-cdk@2.1148.1
+GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 CFN_LINT := cfn-lint==1.51.0
 CHECKOV := checkov==3.3.30
 
 SEED ?= 1
 FUZZTIME ?= 30s
+# Packages whose targets make fuzz plays, and packages of make test-race.
+FUZZ ?= ./...
+RACE ?= ./...
+BENCHSTAT := golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 
 # lambda.norpc leaves out the runtime's net/rpc half: it makes the linker keep every method of every SDK client.
 BUILD := $(GO) build -tags lambda.norpc -ldflags "-s -w"
@@ -21,7 +26,7 @@ BUILD := $(GO) build -tags lambda.norpc -ldflags "-s -w"
 export CGO_ENABLED = 0
 
 .PHONY: run rehearse build test test-race test-restart test-crash test-disk test-ablation lint fmt dist proto synth synth-check deploy build-lambdas \
-	lint-template bench bench-jsonata fuzz clean
+	lint-template bench bench-compare bench-baseline bench-jsonata fuzz clean
 
 run: build ## one whole job on this machine: DEVICES=25 EVENT=file FAULTS=all
 	bin/fleetstep demo --devices $(DEVICES) --event $(EVENT) --faults "$(FAULTS)"
@@ -39,8 +44,8 @@ $(FUNCTIONS:%=build-%): build-%:
 test: ## all tests; the last lines say how many recorded cases passed
 	$(GO) test -json ./... | $(GO) run ./internal/recordings/summary
 
-test-race: ## all tests with the race detector (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race ./...
+test-race: ## tests with the race detector (needs a C compiler): RACE=packages
+	CGO_ENABLED=1 $(GO) test -race $(RACE)
 
 test-restart: build ## kill -9 at 30 random moments of a 100-device job
 	FLEETSTEP_BIN=$(CURDIR)/bin FLEETSTEP_RESTARTS=30 $(GO) test -count=1 -timeout 20m -v -run TestRestarts ./internal/restarttest
@@ -56,11 +61,12 @@ test-disk: ## a disk that fills up: the store over each failing call, and a real
 test-ablation: ## a rehearsal to its end without each part of each policy
 	FLEETSTEP_ABLATION=all $(GO) test -count=1 -timeout 60m -v ./internal/ablation
 
-lint: ## formatting, vet, staticcheck, freshness of generated code
-	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run make fmt"; exit 1; }
-	$(GO) vet ./...
-	$(GO) tool staticcheck ./...
+lint: .build/bin/golangci-lint ## formatting, vet, staticcheck and the other linters of .golangci.yml; freshness of generated code
+	.build/bin/golangci-lint run ./...
 	$(GO) run ./proto/generate -check
+
+.build/bin/golangci-lint:
+	GOBIN=$(CURDIR)/.build/bin $(GO) install $(GOLANGCI_LINT)
 
 fmt:
 	gofmt -w $$(git ls-files '*.go')
@@ -98,12 +104,23 @@ bench: build ## benchmarks, with allocations; those of many executions with 10,0
 	$(GO) test -run '^$$' -bench . -benchmem $$($(GO) list ./internal/... | grep -v jsonata/compare)
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime 50ms -cpu 1 ./internal/localcloud/sfn/jsonata/compare
 
+# What does not depend on the machine: shares of a canned server in the same run, and allocations.
+RATIOS := go test -run '^$$' -bench 'CannedServer|Executions|TaskToken|DynamoDB|Transitions' -benchmem -count 4
+
+bench-compare: build ## shares and allocations beside the committed baseline, by benchstat
+	@mkdir -p .build/bench
+	$(RATIOS) ./internal/bench ./internal/localcloud/sfn/asl > .build/bench/new.txt
+	$(GO) run $(BENCHSTAT) -filter '.unit:(of-canned OR of-canned-cpu OR allocs/op)' internal/bench/testdata/baseline.txt .build/bench/new.txt
+
+bench-baseline: build ## write that baseline; on a machine with nothing else to do
+	$(RATIOS) ./internal/bench ./internal/localcloud/sfn/asl > internal/bench/testdata/baseline.txt
+
 bench-jsonata: ## our JSONata beside the other Go engine and the reference implementation (needs npm)
 	npm install --silent --prefix .build/jsonata jsonata@2.0.6
 	$(GO) test ./internal/localcloud/sfn/jsonata/compare -run '^$$' -bench . -benchmem -benchtime 100ms -count 3 -cpu 1
 
-fuzz: ## each fuzz target for FUZZTIME
-	@for p in $$($(GO) list ./... | grep -v /infra/app); do \
+fuzz: ## each fuzz target for FUZZTIME: FUZZ=packages
+	@for p in $$($(GO) list $(FUZZ) | grep -v /infra/app); do \
 		for f in $$($(GO) test $$p -list '^Fuzz' | grep '^Fuzz'); do \
 			echo "== $$p $$f"; $(GO) test $$p -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) || exit 1; \
 		done; \

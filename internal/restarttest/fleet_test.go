@@ -216,7 +216,7 @@ func (r *resumed) Read(p []byte) (int, error) {
 		if n > 0 {
 			return n, nil
 		}
-		if err == nil || err == io.EOF {
+		if err == nil || errors.Is(err, io.EOF) {
 			return 0, err
 		}
 		if err := errors.Join(r.body.Close(), wait(r.req.Context())); err != nil {

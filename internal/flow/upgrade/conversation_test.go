@@ -27,8 +27,6 @@ type show struct {
 	software, active string
 	images           [][3]string // version, status, boot log; from instance 1
 	running          [][3]string // command, key, status
-	settings         []string    // IDs of Subscriptions that are right
-	wrong            string      // ID of one that is not enabled
 }
 
 // Devices that the tables speak of: the old version runs, and so on.
@@ -298,8 +296,7 @@ type row struct {
 func TestConversations(t *testing.T) {
 	d, a, r := event.StepKey("x", upgrade.Download, 1), event.StepKey("x", upgrade.Activate, 1), event.StepKey("x", upgrade.Rollback, 1)
 	d2 := event.StepKey("x", upgrade.Download, 2)
-	busy, failure := 7005, &event.Fault{Code: 7022, Text: "404"}
-	busy = device.CodeBusy
+	busy, failure := device.CodeBusy, &event.Fault{Code: 7022, Text: "404"}
 	interrupted := &event.Fault{Code: device.CodeCommandFailure, Text: "did not complete before reboot"}
 	sixteen := func(c *talk) *talk {
 		for range 16 {

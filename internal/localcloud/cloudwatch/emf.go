@@ -75,7 +75,7 @@ func parseEMF(document []byte, now time.Time) ([]emfDatum, error) {
 	}
 	var doc emfDocument
 	if err := json.Unmarshal(root["_aws"], &doc.AWS); err != nil {
-		return nil, fmt.Errorf("%w: _aws: %v", errEMF, err)
+		return nil, fmt.Errorf("%w: _aws: %w", errEMF, err)
 	}
 	if doc.AWS == nil || doc.AWS.Timestamp == nil || doc.AWS.CloudWatchMetrics == nil {
 		return nil, fmt.Errorf("%w: _aws needs Timestamp and CloudWatchMetrics", errEMF)

@@ -2,6 +2,7 @@ package sfn
 
 import (
 	"context"
+	"errors"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
@@ -180,7 +181,7 @@ func (s *Service) getActivityTask(ctx context.Context, c *awsapi.Call, in *GetAc
 			if err == nil {
 				return out, nil
 			}
-			if err != asl.ErrClosed {
+			if !errors.Is(err, asl.ErrClosed) {
 				return nil, err
 			}
 		}

@@ -2,6 +2,7 @@ package sfn
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 
@@ -123,7 +124,7 @@ func (s *Service) startExecution(ctx context.Context, c *awsapi.Call, in *StartE
 		}
 		return awsapi.Errorf("ExecutionAlreadyExists", "Execution Already Exists: '%s'", rec.ARN)
 	})
-	if err != nil && err != error(errSame) {
+	if err != nil && !errors.Is(err, error(errSame)) {
 		return nil, err
 	}
 	if err == nil {
@@ -485,7 +486,7 @@ func (s *Service) redriveExecution(ctx context.Context, c *awsapi.Call, in *Redr
 	}
 	at, reason, err := s.redrive(k, in.ClientToken, nil)
 	switch {
-	case err == asl.ErrClosed:
+	case errors.Is(err, asl.ErrClosed):
 		return nil, noExecution(in.ExecutionARN)
 	case err != nil:
 		return nil, err

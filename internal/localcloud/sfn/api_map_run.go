@@ -2,6 +2,7 @@ package sfn
 
 import (
 	"context"
+	"errors"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
@@ -154,7 +155,7 @@ func (s *Service) updateMapRun(ctx context.Context, c *awsapi.Call, in *UpdateMa
 	err = s.move(m.Execution, func(run *asl.Run) error {
 		return run.UpdateMapRun(in.MapRunARN, in.MaxConcurrency, in.ToleratedFailureCount, in.ToleratedFailurePercentage)
 	})
-	if err == asl.ErrClosed {
+	if errors.Is(err, asl.ErrClosed) {
 		return nil, validation("The Map Run is not running: '%s'", in.MapRunARN)
 	}
 	if err != nil {

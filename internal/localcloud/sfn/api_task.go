@@ -2,6 +2,7 @@ package sfn
 
 import (
 	"context"
+	"errors"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
@@ -32,7 +33,7 @@ func (s *Service) byToken(token string, change func(run *asl.Run, branch string,
 		}
 		return change(run, branch, attempt)
 	})
-	if err != asl.ErrClosed {
+	if !errors.Is(err, asl.ErrClosed) {
 		return err
 	}
 	if rec, _, _, err := s.load(k); err == nil && rec == nil {

@@ -159,9 +159,7 @@ func TestNoMessageIsLostOnItsWayToTheDeadLettersAndBack(t *testing.T) {
 			}
 			var there []string
 			for _, name := range []string{"q", "dead"} {
-				for _, x := range r.bodies(name) {
-					there = append(there, x)
-				}
+				there = append(there, r.bodies(name)...)
 			}
 			sort.Strings(there)
 			want := append([]string(nil), sent...)

@@ -234,7 +234,6 @@ func readTime(text, p string) (ms int64, ok bool) {
 		if n == 1 {
 			wide = 19
 		}
-		ok = true
 		switch letter {
 		case 'y', 'u':
 			if year, ok = number(n, max(wide, 4)); ok && n == 2 {

@@ -114,7 +114,7 @@ func Test(m *Machine, host Host, info Info, t Single, call func(Call) Result) Si
 	case "Task":
 		r.perform(b)
 		if r.Status == Running && len(r.Calls) > 0 {
-			res := Result{}
+			var res Result
 			if t.Mock != nil {
 				res = *t.Mock
 			} else {
