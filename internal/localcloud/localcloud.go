@@ -40,12 +40,14 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/iotdataplane"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iotdataplane/broker"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iotjobsdataplane"
+	"github.com/fleetstep/fleetstep/internal/localcloud/kms"
 	"github.com/fleetstep/fleetstep/internal/localcloud/lambda"
 	"github.com/fleetstep/fleetstep/internal/localcloud/s3"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sns"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sqs"
+	"github.com/fleetstep/fleetstep/internal/localcloud/ssm"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sts"
 )
@@ -172,6 +174,8 @@ func New(c Config) (*Cloud, error) {
 		dynamodb.New(dynamodb.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region}),
 		queues,
 		sns.New(sns.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Caller: cl.door, Endpoint: c.Endpoint}),
+		kms.New(kms.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region}),
+		ssm.New(ssm.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Caller: cl.door}),
 		cl.lambda, machines,
 		eventbridgescheduler.New(eventbridgescheduler.Config{
 			Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Caller: cl.door, Roles: cl.iam, Metrics: cl.metrics, Built: cl.built,

@@ -22,6 +22,9 @@ type Identity struct {
 	// SourceARN and SourceAccount are the resource for which a service calls
 	// (aws:SourceArn, aws:SourceAccount).
 	SourceARN, SourceAccount string
+	// Via is the service through which a caller does something that the
+	// service asks for on its behalf: "ssm.us-east-1.amazonaws.com".
+	Via string `json:"-"`
 	// Root is set for the account's root user, who may do everything.
 	Root bool
 }

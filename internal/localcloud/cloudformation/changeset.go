@@ -34,6 +34,7 @@ type changeSetRecord struct {
 	Changes     []change `json:",omitempty"`
 	Created     time.Time
 	As          awsapi.Identity
+	Adopt       bool `json:",omitempty"` // ImportExistingResources
 }
 
 const (
@@ -324,7 +325,7 @@ func (s *Service) compute(c changeSetRecord) {
 func (c changeSetRecord) deployment() Deployment {
 	return Deployment{
 		Name: c.Stack, Template: c.Template, Parameters: c.Parameters, original: c.Original, options: c.Options,
-		task: task{OnFailure: c.OnFailure}, as: c.As,
+		task: task{OnFailure: c.OnFailure, Adopt: c.Adopt}, as: c.As,
 	}
 }
 

@@ -36,8 +36,8 @@ var changeSetName = regexp.MustCompile(`^[a-zA-Z][-a-zA-Z0-9]{0,127}$`)
 func (s *Service) createChangeSet(ctx context.Context, c *awsapi.Call, in *createChangeSetIn) (*createChangeSetOut, error) {
 	in.ChangeSetType = cmp.Or(in.ChangeSetType, "UPDATE")
 	switch {
-	case in.ChangeSetType == "IMPORT" || len(in.ResourcesToImport) > 0 || in.ImportExisting:
-		return nil, awsapi.NotBuilt("change sets that import resources")
+	case in.ChangeSetType == "IMPORT" || len(in.ResourcesToImport) > 0:
+		return nil, awsapi.NotBuilt("change sets of the type IMPORT")
 	case in.DeploymentMode != "":
 		return nil, awsapi.NotBuilt("the member DeploymentMode of a change set")
 	case !slices.Contains([]string{"CREATE", "UPDATE"}, in.ChangeSetType):
@@ -88,6 +88,7 @@ func (s *Service) createChangeSet(ctx context.Context, c *awsapi.Call, in *creat
 		Name: in.ChangeSetName, Stack: name, Type: in.ChangeSetType, Description: in.Description, Status: createInProgress,
 		Execution: unavailable, Template: t.body, Original: d.original, Parameters: d.Parameters, Fetched: fetched, Options: d.options,
 		OnFailure: cmp.Or(in.OnStackFailure, d.task.OnFailure), Created: s.config.Scheduler.Now(), As: c.Identity,
+		Adopt: in.ImportExisting,
 	}
 	if !exists {
 		stack = s.newStack(name)

@@ -459,7 +459,7 @@ func (w *work) apply(ctx context.Context, id string) error {
 		}
 	} else {
 		w.tellResource(rec, createInProgress, "", encoded)
-		r.Resume = rec.Status != ""
+		r.Resume = rec.Status != "" || w.adopts(declared)
 		r.PhysicalID, r.Attributes, r.Old = "", nil, nil
 		if made, err = provider.Create(ctx, r); err != nil && made.PhysicalID != "" {
 			// Half of it is there, and must go with the rest.
@@ -484,6 +484,22 @@ func (w *work) apply(ctx context.Context, id string) error {
 		return w.save()
 	}
 	return nil
+}
+
+// adopts tells whether a resource that is there already becomes the stack's: if the client wants that, the template gives
+// its name in plain text, and it would be retained. One of another stack does not.
+//
+// Source: AWS CloudFormation User Guide, "Import AWS resources into a CloudFormation stack automatically" (2026-11).
+func (w *work) adopts(declared TemplateResource) bool {
+	if !w.stack.Task.Adopt || !retains(declared.DeletionPolicy) {
+		return false
+	}
+	name := w.s.customName(declared.Type, declared.Properties)
+	if name == "" {
+		return false
+	}
+	_, err := w.s.owner(name)
+	return err != nil
 }
 
 // fell writes that a resource could not be made or changed.

@@ -93,13 +93,20 @@ var bucket = kind{
 		"BucketName": text.as("Bucket"),
 		"VersioningConfiguration": object(members{"Status": text}).
 			set("PutBucketVersioning").orElse(map[string]any{"Status": "Suspended"}),
-		"BucketEncryption":               unused(unusedEncryption),
+		"BucketEncryption": object(members{"ServerSideEncryptionConfiguration": listOf(object(members{
+			"BucketKeyEnabled":              boolean,
+			"ServerSideEncryptionByDefault": object(members{"SSEAlgorithm": text, "KMSMasterKeyID": text}).as("ApplyServerSideEncryptionByDefault"),
+		})).as("Rules")}).as("ServerSideEncryptionConfiguration").set("PutBucketEncryption").
+			orElse(map[string]any{"ServerSideEncryptionConfiguration": []any{map[string]any{
+				"ServerSideEncryptionByDefault": map[string]any{"SSEAlgorithm": "AES256"}}}}),
 		"PublicAccessBlockConfiguration": unused("nobody without credentials or a presigned URL gets in"),
 		"OwnershipControls":              unused("there are no ACLs"),
 		"LifecycleConfiguration": object(members{"Rules": listOf(object(members{
 			"Id": text, "Status": text, "AbortIncompleteMultipartUpload": object(members{"DaysAfterInitiation": number}),
-		}))}).without("abandoned uploads stay; rules that expire objects are errors"),
-		"Tags": unused("bucket tags are not read by anything here"),
+			"NoncurrentVersionExpiration": object(members{"NoncurrentDays": number}),
+		}))}).without("abandoned uploads and old versions stay; rules that expire current objects are errors"),
+		"AccessControl": unused("there are no ACLs"),
+		"Tags":          unused("bucket tags are not read by anything here"),
 	},
 	attributes: map[string]func(environment, string, map[string]any) any{
 		"Arn":        func(_ environment, name string, _ map[string]any) any { return "arn:aws:s3:::" + name },

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"strings"
 	"sync"
 
@@ -89,6 +90,10 @@ func New(config Config) *Service {
 	} {
 		s.providers[name] = bound{k, s}
 	}
+	s.providers["AWS::SSM::Parameter"] = parameterProvider{bound{ssmParameter, s}}
+	s.providers["AWS::KMS::Key"] = keyProvider{bound{kmsKey, s}}
+	s.providers["AWS::KMS::Alias"] = bound{kmsAlias, s}
+	maps.Copy(s.providers, inerts(s))
 	for name, p := range config.Providers {
 		s.providers[name] = p
 	}

@@ -58,8 +58,10 @@ type options struct {
 type task struct {
 	Token string `json:",omitempty"` // ClientRequestToken
 	// OnFailure is ROLLBACK, DELETE or DO_NOTHING.
-	OnFailure string `json:",omitempty"`
-	Retain    []string
+	OnFailure string   `json:",omitempty"`
+	Retain    []string `json:",omitempty"`
+	// Adopt takes resources that exist under the names that the template gives them into the stack.
+	Adopt bool `json:",omitempty"`
 }
 
 type stackBefore struct {

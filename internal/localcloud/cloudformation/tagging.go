@@ -12,7 +12,10 @@ type tagging struct {
 	set, unset string
 	key        string // the member that names the resource
 	value      func(e environment, made Resource) string
-	tags       string // the member that holds the tags; "" if it is called as in the operation that creates
+	// more are further members of both operations; finish changes the input of set at last.
+	more   map[string]any
+	finish func(in map[string]any)
+	tags   string // the member that holds the tags; "" if it is called as in the operation that creates
 }
 
 func ofAttribute(name string) func(environment, Resource) string {
@@ -36,6 +39,7 @@ func (k bound) retag(ctx context.Context, r Request, made Resource) error {
 	}
 	if gone != nil {
 		in := map[string]any{k.tagging.key: name, k.spelling()("TagKeys"): gone}
+		maps.Copy(in, k.tagging.more)
 		if _, err := k.s.call(ctx, k.service, k.tagging.unset, in); err != nil {
 			return err
 		}
@@ -51,6 +55,10 @@ func (k bound) retag(ctx context.Context, r Request, made Resource) error {
 		in = map[string]any{k.tagging.tags: in[k.properties["Tags"].api]}
 	}
 	in[k.tagging.key] = name
+	maps.Copy(in, k.tagging.more)
+	if k.tagging.finish != nil {
+		k.tagging.finish(in)
+	}
 	_, err = k.s.call(ctx, k.service, k.tagging.set, in)
 	return err
 }

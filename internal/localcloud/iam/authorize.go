@@ -61,6 +61,11 @@ func (s *Service) decide(r awsapi.Request) error {
 			return notAuthorized(r, awsapi.DenyOfResource)
 		}
 	}
+	// A KMS key belongs to its policy: what the account's own policies allow counts where the key's hands it over.
+	ofKey := strings.HasPrefix(r.Action, "kms:") && resourceDoc != nil
+	if ofKey && byResource != policy.Allow && byResource != policy.Delegated {
+		return notAuthorized(r, awsapi.NoResourcePolicy)
+	}
 	if id.Root {
 		return nil
 	}
@@ -253,7 +258,12 @@ func (s *Service) values(id awsapi.Identity, resource, sourceIP string, further 
 	set("aws:SourceIp", sourceIP)
 	set("aws:SourceArn", id.SourceARN)
 	set("aws:SourceAccount", id.SourceAccount)
-	set("aws:ResourceAccount", accountOf(resource))
+	owner := accountOf(resource)
+	if owner == "" {
+		owner = s.config.Account // of a bucket, whose ARN does not say
+	}
+	set("aws:ResourceAccount", owner)
+	set("s3:ResourceAccount", owner)
 	switch {
 	case id.Service != "":
 		set("aws:PrincipalServiceName", id.Service)

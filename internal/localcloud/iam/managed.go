@@ -8,6 +8,18 @@ import (
 // awsManaged are the AWS-managed policies that exist here, by ARN.
 var awsManaged = map[string]string{
 	"arn:aws:iam::aws:policy/AdministratorAccess": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`,
+	// What reads in the services that are here.
+	"arn:aws:iam::aws:policy/ReadOnlyAccess": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":[` +
+		`"cloudformation:Describe*","cloudformation:Get*","cloudformation:List*","cloudformation:ValidateTemplate",` +
+		`"cloudwatch:Describe*","cloudwatch:Get*","cloudwatch:List*","dynamodb:BatchGet*","dynamodb:Describe*","dynamodb:Get*",` +
+		`"dynamodb:List*","dynamodb:PartiQLSelect","dynamodb:Query","dynamodb:Scan","iam:Get*","iam:List*","iot:Describe*","iot:Get*",` +
+		`"iot:List*","iot:SearchIndex","kms:Describe*","kms:Get*","kms:List*","lambda:Get*","lambda:List*","logs:Describe*",` +
+		`"logs:FilterLogEvents","logs:Get*","logs:List*","s3:Get*","s3:List*","scheduler:Get*","scheduler:List*","sns:Get*","sns:List*",` +
+		`"sqs:Get*","sqs:List*","sqs:Receive*","ssm:Describe*","ssm:Get*","ssm:List*","states:Describe*","states:Get*","states:List*",` +
+		`"sts:GetAccessKeyInfo","sts:GetCallerIdentity"],"Resource":"*"}]}`,
+	"arn:aws:iam::aws:policy/AWSCloudFormationReadOnlyAccess": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":[` +
+		`"cloudformation:Describe*","cloudformation:EstimateTemplateCost","cloudformation:Get*","cloudformation:List*",` +
+		`"cloudformation:ValidateTemplate","cloudformation:Detect*"],"Resource":"*"}]}`,
 	"arn:aws:iam::aws:policy/AWSXRayDaemonWriteAccess": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":[` +
 		`"xray:PutTraceSegments","xray:PutTelemetryRecords","xray:GetSamplingRules","xray:GetSamplingTargets","xray:GetSamplingStatisticSummaries"` +
 		`],"Resource":["*"]}]}`,

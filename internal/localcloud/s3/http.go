@@ -22,7 +22,7 @@ var served = map[string]bool{
 
 // unserved are subresources that would be taken for another operation.
 var unserved = []string{
-	"accelerate", "acl", "analytics", "attributes", "cors", "encryption", "intelligent-tiering", "inventory", "legal-hold", "lifecycle", "logging",
+	"accelerate", "acl", "analytics", "attributes", "cors", "intelligent-tiering", "inventory", "legal-hold", "lifecycle", "logging",
 	"metadataConfiguration", "metadataTable", "metrics", "notification", "object-lock", "ownershipControls", "policyStatus", "publicAccessBlock",
 	"replication", "requestPayment", "restore", "retention", "select", "session", "tagging", "torrent", "website",
 }
@@ -37,6 +37,12 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request) {
 			writeError(w, r, c.RequestID, awsapi.NotBuilt("the S3 subresource ?"+name))
 			return
 		}
+	}
+	if query.Has("encryption") && key == "" {
+		if err := s.serveEncryption(w, r, c, bucketName); err != nil {
+			writeError(w, r, c.RequestID, err)
+		}
+		return
 	}
 	r = r.Clone(r.Context())
 	if err := s.authorize(c, r, bucketName, key, query); err != nil {

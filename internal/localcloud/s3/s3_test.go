@@ -214,6 +214,28 @@ func TestMultipartUpload(t *testing.T) {
 	}
 }
 
+func TestDefaultEncryptionIsTold(t *testing.T) {
+	c := newCloud(t, nil)
+	algorithm := func() types.ServerSideEncryption {
+		out, err := c.GetBucketEncryption(t.Context(), &sdk.GetBucketEncryptionInput{Bucket: aws.String("firmware")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out.ServerSideEncryptionConfiguration.Rules[0].ApplyServerSideEncryptionByDefault.SSEAlgorithm
+	}
+	if got := algorithm(); got != "AES256" {
+		t.Errorf("of a bucket that says nothing: %s", got)
+	}
+	_, err := c.PutBucketEncryption(t.Context(), &sdk.PutBucketEncryptionInput{
+		Bucket: aws.String("firmware"), ServerSideEncryptionConfiguration: &types.ServerSideEncryptionConfiguration{Rules: []types.ServerSideEncryptionRule{{
+			ApplyServerSideEncryptionByDefault: &types.ServerSideEncryptionByDefault{SSEAlgorithm: types.ServerSideEncryptionAwsKms},
+		}}},
+	})
+	if got := algorithm(); err != nil || got != "aws:kms" {
+		t.Errorf("%s, %v", got, err)
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	c := newCloud(t, deny{"s3:ListBucket": true, "s3:DeleteObject": true})
 	c.put("k", "v")
@@ -225,9 +247,13 @@ func TestRefusals(t *testing.T) {
 	if code(err) != "AccessDenied" || c.get("k", nil) != "v" {
 		t.Errorf("delete without permission: %v", err)
 	}
-	_, err = c.GetBucketEncryption(t.Context(), &sdk.GetBucketEncryptionInput{Bucket: aws.String("firmware")})
+	_, err = c.GetBucketCors(t.Context(), &sdk.GetBucketCorsInput{Bucket: aws.String("firmware")})
 	if code(err) != "NotImplemented" {
-		t.Errorf("encryption: %v", err)
+		t.Errorf("CORS: %v", err)
+	}
+	_, err = c.GetBucketEncryption(t.Context(), &sdk.GetBucketEncryptionInput{Bucket: aws.String("none")})
+	if code(err) != "NoSuchBucket" {
+		t.Errorf("encryption of no bucket: %v", err)
 	}
 	_, err = c.CreateBucket(t.Context(), &sdk.CreateBucketInput{Bucket: aws.String("Not_A_Bucket")})
 	if code(err) != "InvalidBucketName" {

@@ -93,6 +93,8 @@ func (s *Service) API() awsapi.Service {
 			awsapi.Op("DeleteBucket", s.deleteBucket, awsapi.On(func(_ *awsapi.Call, in *bucketRef) []string { return onBucket(in.Bucket) })),
 			awsapi.Op("PutBucketVersioning", s.putVersioning, awsapi.On(func(_ *awsapi.Call, in *versioningIn) []string { return onBucket(in.Bucket) })),
 			awsapi.Op("GetBucketVersioning", s.getVersioning, awsapi.On(func(_ *awsapi.Call, in *bucketRef) []string { return onBucket(in.Bucket) })),
+			awsapi.Op("PutBucketEncryption", s.putEncryption, awsapi.Action("s3:PutEncryptionConfiguration"),
+				awsapi.On(func(_ *awsapi.Call, in *encryptionIn) []string { return onBucket(in.Bucket) })),
 			awsapi.Op("PutBucketPolicy", s.putPolicy, awsapi.REST("PUT", "/{Bucket}", "policy"), awsapi.Status(204),
 				awsapi.On(func(_ *awsapi.Call, in *policyIn) []string { return onBucket(in.Bucket) })),
 			awsapi.Op("GetBucketPolicy", s.getPolicy, awsapi.REST("GET", "/{Bucket}", "policy"),

@@ -25,7 +25,8 @@ type bucket struct {
 	Created    time.Time
 	Versioning string // "", "Enabled", "Suspended"
 	Policy     string
-	Next       uint64 // number of the next version
+	Next       uint64      // number of the next version
+	Encryption *encryption `json:",omitempty"`
 }
 
 // version is one version of an object; in a bucket without versioning its ID
