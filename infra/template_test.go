@@ -292,12 +292,12 @@ func TestFunctionsHaveTheirEnvironment(t *testing.T) {
 	talk := []string{environment.DataEndpoint, environment.Table, environment.ControllerEndpoint, environment.AgentTopic, environment.ControllerTopic}
 	want := map[string][]string{
 		"CreateJobFunction":           {environment.FirmwareBucket, environment.JobTemplate},
-		"StartUpgradeFunction":        {environment.Table, environment.StateMachine, environment.JobsEndpoint},
+		"StartUpgradeFunction":        {environment.Table, environment.StateMachine, environment.OutcomeTopic, environment.JobsEndpoint},
 		"SendUspOperateFunction":      append([]string{environment.FirmwareBucket}, talk...),
 		"AwaitFirmwareReportFunction": talk,
 		"VerifyVersionFunction":       talk,
 		"FinalizeFunction":            {environment.Table, environment.OutcomeTopic, environment.JobsEndpoint},
-		"HandleDeviceMessageFunction": append([]string{environment.StateMachine, environment.JobsEndpoint}, talk...),
+		"HandleDeviceMessageFunction": append([]string{environment.StateMachine, environment.OutcomeTopic, environment.JobsEndpoint}, talk...),
 		"HandleJobEventFunction":      {environment.Table, environment.StateMachine, environment.OutcomeTopic, environment.JobsEndpoint},
 		"PrepareAccountFunction":      nil,
 	}
@@ -359,7 +359,7 @@ func TestMetricsAreOurs(t *testing.T) {
 	tpl := parse(t)
 	dimensions := map[string]string{ // dimension
 		metrics.UpgradesStarted: "", metrics.UpgradesPending: "", metrics.UpgradeDuration: "",
-		metrics.UpgradesOver: "", metrics.ReportsFailing: "", metrics.DetailsRefused: "", metrics.ThingsNotUpdated: "",
+		metrics.UpgradesOver: "", metrics.ReportsFailing: "", metrics.DetailsRefused: "", metrics.ThingsNotUpdated: "", metrics.UpgradesUnreported: "",
 		metrics.DevicesFinished: metrics.Result, metrics.Failures: metrics.Reason,
 		metrics.PhaseReached: metrics.Phase, metrics.PhaseDuration: metrics.Phase,
 		metrics.JobExecutions: metrics.Status, metrics.RefusedRecords: metrics.Reason,

@@ -128,12 +128,13 @@ func upgradeAlarms(p *parameters) []alarm {
 		},
 		{
 			id: "StuckUpgradeAlarm", name: "stuck-upgrades", periods: 1,
-			description: "The ends of upgrades cannot be reported, try after try, or an execution ran into a deadline of its own: their job executions stay open.",
+			description: "The ends of upgrades cannot be reported, try after try; or an execution ran into a deadline of its own, or was found over without a report.",
 			// An execution that failed says nothing: so does every one whose upgrade failed and was reported.
 			metrics: []any{
-				math("stuck", "SUM([m1, m2])", "executions"),
+				math("stuck", "SUM([m1, m2, m3])", "executions"),
 				query("m1", "AWS/States", "ExecutionsTimedOut", "Sum", minutes5, map[string]string{"StateMachineArn": stateMachine}),
 				query("m2", metricsNamespace, metrics.ReportsFailing, "Sum", minutes5, nil),
+				query("m3", metricsNamespace, metrics.UpgradesUnreported, "Sum", minutes5, nil),
 			},
 			comparison: "GreaterThanThreshold", threshold: jsii.Number(0),
 		},

@@ -123,8 +123,11 @@ func (d *device) receive(lambdas *functions, account *account, w *workflow, noti
 	variables[environment.JobsEndpoint] = account.jobs
 	variables[environment.Table] = w.table.Ref()
 	variables[environment.StateMachine] = w.stateMachine.Ref()
+	variables[environment.OutcomeTopic] = notify.outcomes.Ref()
 	handle := lambdas.add("handle-device-message", variables, append(append(startUpgrade(), jobExecutions()...), w.items(), resumeTask(),
 		allow("SendToAgent", []string{"iot:Publish"}, *sub(agentTopics)),
+		// Of an upgrade that was ended while nobody heard of it, found as its device appears for the next.
+		notify.publishOutcome(),
 		// Which endpoint the registry says that a thing is, at its first greeting.
 		allow("KnowEndpoint", []string{"iot:DescribeThing"}, *sub(anyThing)))...)
 

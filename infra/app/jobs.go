@@ -38,8 +38,9 @@ func newJobs(stack awscdk.Stack, lambdas *functions, account *account, device *d
 	start := lambdas.add("start-upgrade",
 		map[string]*string{
 			environment.Table: w.table.Ref(), environment.StateMachine: w.stateMachine.Ref(), environment.JobsEndpoint: account.jobs,
+			environment.OutcomeTopic: notify.outcomes.Ref(),
 		},
-		append(append(startUpgrade(), jobExecutions()...), w.items())...)
+		append(append(startUpgrade(), jobExecutions()...), w.items(), notify.publishOutcome())...)
 	notify.rule(scope, "NotifyNext", "notify_next", "A device's next job execution", start,
 		"SELECT topic(3) AS thingName, execution AS execution, timestamp() AS receivedAt"+
 			" FROM '$aws/things/+/jobs/notify-next' WHERE isUndefined(execution) = false")
@@ -49,10 +50,10 @@ func newJobs(stack awscdk.Stack, lambdas *functions, account *account, device *d
 			environment.Table: w.table.Ref(), environment.StateMachine: w.stateMachine.Ref(), environment.OutcomeTopic: notify.outcomes.Ref(),
 			environment.JobsEndpoint: account.jobs,
 		},
-		w.release(),
+		w.release("dynamodb:UpdateItem"), // to note who ends an upgrade
 		allow("LookAtJob", []string{"iotjobsdata:DescribeJobExecution"}, *sub(anyThing)), confirmOver(),
-		allow("EndUpgrade", []string{"states:StopExecution"}, *sub(executions)),
-		allow("PublishOutcome", []string{"sns:Publish"}, notify.outcomes.Ref()))
+		allow("EndUpgrade", []string{"states:DescribeExecution", "states:StopExecution"}, *sub(executions)),
+		notify.publishOutcome())
 	notify.rule(scope, "JobEvent", "job_event", "Jobs that end", handle, "SELECT * FROM '$aws/events/job/#'")
 	notify.rule(scope, "JobExecutionEvent", "job_execution_event", "Job executions that end", handle,
 		"SELECT * FROM '$aws/events/jobExecution/#'")

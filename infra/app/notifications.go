@@ -71,6 +71,11 @@ func newNotifications(stack awscdk.Stack, p *parameters) *notifications {
 	return n
 }
 
+// publishOutcome is for functions that may end an upgrade, or find one that nobody ended.
+func (n *notifications) publishOutcome() statement {
+	return allow("PublishOutcome", []string{"sns:Publish"}, n.outcomes.Ref())
+}
+
 // jobEnds tells the job topic of every job that ended, completed, canceled or deleted: the events of "$aws/events/job"
 // (AWS IoT Developer Guide, "Jobs events").
 func (n *notifications) jobEnds(scope constructs.Construct) {

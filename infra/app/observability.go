@@ -72,6 +72,7 @@ func dashboardBody() string {
 	d.charts(
 		chart{title: "Ends that could not be told whole", stat: "Sum", rows: []row{
 			{metricsNamespace, metrics.ReportsFailing, map[string]any{"label": "reports that fail again and again"}},
+			{metricsNamespace, metrics.UpgradesUnreported, map[string]any{"label": "found over without a report"}},
 			{metricsNamespace, metrics.DetailsRefused, map[string]any{"label": "details that AWS IoT refused"}},
 			{metricsNamespace, metrics.ThingsNotUpdated, map[string]any{"label": "things that could not be updated"}},
 		}},

@@ -50,7 +50,7 @@ func newWorkflow(stack awscdk.Stack, lambdas *functions, account *account, devic
 			// What is ours ends as CANCELED, which no device may set.
 			allow("CancelJobExecution", []string{"iot:CancelJobExecution"}, *sub(anyJob), *sub(anyThing)),
 			allow("RecordVersion", []string{"iot:DescribeThing", "iot:UpdateThing"}, *sub(anyThing)),
-			allow("PublishOutcome", []string{"sns:Publish"}, notify.outcomes.Ref()))...)
+			notify.publishOutcome())...)
 
 	steps := map[string]awslambda.CfnFunction{
 		"SendUspOperateArn": send, "AwaitFirmwareReportArn": await, "VerifyVersionArn": verify, "FinalizeArn": finalize,
@@ -95,8 +95,8 @@ func (w *workflow) items() statement {
 }
 
 // release is the use of the table by a function that only ends upgrades.
-func (w *workflow) release() statement {
-	return allow("ReleaseDevice", []string{"dynamodb:Query", "dynamodb:DeleteItem"}, w.table.AttrArn())
+func (w *workflow) release(more ...string) statement {
+	return allow("ReleaseDevice", append([]string{"dynamodb:Query", "dynamodb:DeleteItem"}, more...), w.table.AttrArn())
 }
 
 func newStateMachine(scope constructs.Construct, steps map[string]awslambda.CfnFunction, p *parameters) awsstepfunctions.CfnStateMachine {

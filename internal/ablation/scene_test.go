@@ -130,6 +130,23 @@ func (s stage) late(ctx context.Context, first string) error {
 	return s.notifyNext(ctx, thing, first, document)
 }
 
+// ours is an upgrade that fails for want of a function.
+func (s stage) ours(ctx context.Context) error {
+	const job = "ours"
+	thing := simulator.ThingName(damaged)
+	resume, err := s.pause(ctx, "await-firmware-report")
+	if err != nil {
+		return err
+	}
+	if err := s.create(ctx, job, thing, nil); err != nil {
+		return err
+	}
+	if err := s.execution(ctx, job, thing, "CANCELED"); err != nil {
+		return err
+	}
+	return resume()
+}
+
 // deaf is a device whose job executions are cancelled while nobody hears of it,
 // so that each next one meets an owner who does not know that it is dead. The
 // device speaks MQTT 3.1.1: it says where it listens in the topic. It never

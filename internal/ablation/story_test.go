@@ -241,6 +241,9 @@ func story(ctx context.Context, s stage) error {
 	if err := s.late(ctx, first); err != nil {
 		return err
 	}
+	if err := s.ours(ctx); err != nil {
+		return err
+	}
 	return s.deaf(ctx)
 }
 

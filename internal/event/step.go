@@ -78,6 +78,7 @@ type FinalizeInput struct {
 	Input     ExecutionInput `json:"input"`
 	StartedAt string         `json:"startedAt"` // of the execution
 	Tries     int            `json:"tries"`     // of this very report that failed before
+	Redrives  int            `json:"redrives"`  // of the execution
 	Failure   *Caught        `json:"failure,omitempty"`
 	// Results is the whole document, as StepInput's.
 	Results json.RawMessage `json:"-"`

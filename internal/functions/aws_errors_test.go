@@ -97,6 +97,7 @@ func calls(p *parts) map[string]func(context.Context) error {
 		"Presence": func(ctx context.Context) error { return st.Presence(ctx, "t", workflow.Presence{At: at}) },
 		"Greet":    func(ctx context.Context) error { return st.Greet(ctx, "t", greeting) },
 		"Bind":     func(ctx context.Context) error { return st.Bind(ctx, "t", greeting, workflow.Binding{}) },
+		"End":      func(ctx context.Context) error { return st.End(ctx, "t", claim, workflow.Ending{By: "x", At: at}) },
 		"Release": func(ctx context.Context) error {
 			return st.Release(ctx, workflow.Device{Thing: "t", Claim: &claim}, "e", owner, 1)
 		},

@@ -154,7 +154,7 @@ func (p *parts) flows(controller usp.EndpointID, images upgrade.Images) event.Fl
 
 func (p *parts) starter(store workflow.Store, flows event.Flows) *workflow.Starter {
 	starter, err := workflow.NewStarter(workflow.StarterPorts{
-		Store: store, Machine: p.machine(), Orders: orders{p.executions(), p.log}, Flows: flows, Now: p.now,
+		Store: store, Machine: p.machine(), Orders: orders{p.executions(), p.log}, Reports: p.reports(flows), Flows: flows, Now: p.now, Who: who,
 	})
 	p.failed(err)
 	return starter
@@ -237,7 +237,8 @@ type orders struct {
 
 // Begin implements workflow.Orders.
 func (j orders) Begin(ctx context.Context, thing event.ThingName, owner event.Owner, number int64) error {
-	err := j.Update(ctx, thing, owner.Job, number, event.StatusInProgress, nil)
+	// What AWS IoT itself ends, nobody can tell a reason any more: this one stays.
+	err := j.Update(ctx, thing, owner.Job, number, event.StatusInProgress, map[string]string{"reason": jobs.Begun})
 	if errors.Is(err, jobs.ErrOver) {
 		return workflow.ErrOver
 	}
@@ -245,12 +246,27 @@ func (j orders) Begin(ctx context.Context, thing event.ThingName, owner event.Ow
 }
 
 // Over implements workflow.Orders.
-func (j orders) Over(ctx context.Context, thing event.ThingName, owner event.Owner, number int64) (bool, error) {
+func (j orders) Over(ctx context.Context, thing event.ThingName, owner event.Owner, number int64) (*event.Failure, error) {
 	status, err := j.Status(ctx, thing, owner.Job, number)
-	if errors.Is(err, jobs.ErrOver) {
-		return true, nil
+	switch {
+	case errors.Is(err, jobs.ErrTerminal):
+		return ended("over"), nil
+	case errors.Is(err, jobs.ErrOver):
+		return ended("gone"), nil
+	case err != nil || !status.Terminal():
+		return nil, err
 	}
-	return status.Terminal(), err
+	return ended(string(status)), nil
+}
+
+// ended is how an attempt ends that AWS IoT has ended, in AWS IoT's word for it.
+func ended(word string) *event.Failure {
+	word = strings.ToUpper(word)
+	f := event.Failf(event.JobCanceled, "AWS IoT says the job execution is %s", word)
+	if word == string(event.StatusTimedOut) {
+		f.Name = event.JobTimedOut
+	}
+	return f
 }
 
 // Reject implements workflow.Orders.
@@ -260,8 +276,15 @@ func (j orders) Reject(ctx context.Context, thing event.ThingName, owner event.O
 	if unsaid != nil {
 		j.log.Error("details refused", logThing, thing, logJob, owner.Job, "error", unsaid.Error())
 	}
-	if errors.Is(err, jobs.ErrOver) {
-		return nil
+	if !errors.Is(err, jobs.ErrOver) {
+		return err
+	}
+	status, err := j.Status(ctx, thing, owner.Job, number)
+	switch {
+	case status == event.StatusRejected:
+		return nil // by us, who did not come to say so
+	case err == nil || errors.Is(err, jobs.ErrOver):
+		return workflow.ErrOver
 	}
 	return err
 }

@@ -19,6 +19,7 @@ type Finalize func(ctx context.Context, in event.FinalizeInput) (event.Outcome, 
 func NewFinalize(ctx context.Context, env Env, cfg aws.Config, now func() time.Time) (Finalize, error) {
 	p := newParts(ctx, env, cfg, now)
 	store := p.store()
+	releaser := &workflow.Releaser{Store: store, Now: p.now}
 	f := &jobs.Finisher{
 		Executions: p.executions(), Registry: p.control(""), Outcomes: p.outcomes(), Flows: p.flows("", nil), Now: p.now,
 	}
@@ -37,15 +38,19 @@ func NewFinalize(ctx context.Context, env Env, cfg aws.Config, now func() time.T
 		}
 		// The device is given back before the job hears of the end: the moment it
 		// does, AWS IoT may name the next job, whose start wants the device free.
-		d, err := workflow.Release(ctx, store, x)
+		d, owned, err := releaser.Release(ctx, x)
 		if err != nil {
 			return fail("device not released", err)
 		}
-		done, err := f.Finish(ctx, in, d.State)
+		done, err := f.Finish(ctx, in, d.State, owned || in.Tries > 0 || in.Redrives > 0)
 		if err != nil {
 			return fail("outcome not reported", err)
 		}
 		o := done.Outcome
+		if done.Elsewhere {
+			log.Info("operation ended from outside, and told there")
+			return o, nil
+		}
 		p.finished(o)
 		for phase, seconds := range done.Phases {
 			p.emf.seconds(metrics.PhaseDuration, seconds, metrics.Phase, phase)

@@ -50,6 +50,9 @@ func NewStartUpgrade(ctx context.Context, env Env, cfg aws.Config, now func() ti
 }
 
 func (p *parts) started(s workflow.Started) {
+	if s.Unreported {
+		p.emf.count(metrics.UpgradesUnreported, "", "")
+	}
 	switch s.Did {
 	case workflow.StartBegun:
 		p.emf.count(metrics.UpgradesStarted, "", "")

@@ -393,6 +393,67 @@ func TestStoriesWithCrashes(t *testing.T) {
 	})
 }
 
+// An operator, or AWS IoT's timer, ends an upgrade at any moment, while another job
+// waits for the device. Its end is told by whoever comes first (Finalize, AWS IoT's
+// event, the start of the other), in any order and interleaved request by request, and
+// by nobody else; both jobs are told of, and nothing is left.
+func TestEveryEndIsToldOnce(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		seed := rapid.Uint64().Draw(rt, "seed")
+		o := odds{doubled: rapid.Bool().Draw(rt, "doubled"), mixed: rapid.Bool().Draw(rt, "mixed"), crashes: rapid.IntRange(0, 2).Draw(rt, "crashes")}
+		end := rapid.SampledFrom([]event.JobStatus{event.StatusCanceled, event.StatusTimedOut}).Draw(rt, "end")
+		within := func(name string) time.Duration {
+			return time.Duration(rapid.OneOf(rapid.Just(0), rapid.IntRange(0, 100), rapid.IntRange(0, 30_000)).Draw(rt, name)) * time.Millisecond
+		}
+		w := newWorld(t, seed)
+		w.doubled, w.mixed, w.crashes = o.doubled, o.mixed, o.crashes
+		a := w.agent("cpe-0001")
+		a.online = true
+		a.connect()
+		w.offer(a.thing, "job", 1, document())
+		told, named := within("event"), within("the other")
+		w.after(within("end"), func() {
+			if k := executionKey(a.thing, "job", 1); !w.status[k].Terminal() {
+				w.status[k] = end
+				w.after(told, func() { w.cancel(a.thing, "job", 1, end, ended(string(end)).Name) })
+			}
+			w.after(named, func() { w.offer(a.thing, "other", 1, document()) })
+		})
+		w.run()
+		for _, job := range []event.JobID{"job", "other"} {
+			x, k := w.execs[event.ExecutionName(event.JobOwner(job), a.thing, 1)], executionKey(a.thing, job, 1)
+			var told []event.Outcome
+			var words []string
+			for _, p := range w.published {
+				if p.Job == job {
+					told = append(told, p)
+					words = append(words, fmt.Sprintf("%s %s (%s)", p.Status, p.Reason, p.Detail))
+				}
+			}
+			if !w.status[k].Terminal() {
+				rt.Fatalf("%s is %s", job, w.status[k])
+			}
+			if x == nil && len(told) == 0 {
+				continue // it never began
+			}
+			if len(told) == 0 || len(told) > 1 && !o.doubled && o.crashes == 0 {
+				rt.Fatalf("the end of %s, %s, was told %d times: %q", job, w.status[k], len(told), words)
+			}
+			for _, p := range told {
+				if p.Status != w.status[k] || p.Reason != told[0].Reason || p.ExecutionNumber != 1 || p.Event == "" {
+					rt.Fatalf("%s is %s, and told: %q", job, w.status[k], words)
+				}
+			}
+			if x != nil && x.over == "" {
+				rt.Fatalf("%s runs on", job)
+			}
+		}
+		if left := w.store.Residue(); len(left) > 0 {
+			rt.Fatalf("left behind: %v", left)
+		}
+	})
+}
+
 type recorder struct{ lines []string }
 
 func (r *recorder) Errorf(f string, a ...any) { r.lines = append(r.lines, fmt.Sprintf(f, a...)) }

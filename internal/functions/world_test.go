@@ -62,6 +62,9 @@ type world struct {
 	current   *turn
 	worst     int // requests to the store of one device message
 	published []event.Outcome
+
+	invocations int
+	releaser    *workflow.Releaser
 }
 
 // turn is a handler that runs until its next request.
@@ -183,9 +186,9 @@ func newWorld(t testing.TB, seed uint64) *world {
 	q.failed(err)
 	w.steps, err = workflow.NewSteps(workflow.StepsPorts{Store: w.store, Callback: w, Sender: w, Flows: flows, Now: now})
 	q.failed(err)
-	w.offers, err = workflow.NewStarter(workflow.StarterPorts{Store: w.store, Machine: w, Orders: orders{w, slog.New(slog.DiscardHandler)}, Flows: flows, Now: now})
+	w.offers, err = workflow.NewStarter(workflow.StarterPorts{Store: w.store, Machine: w, Orders: orders{w, slog.New(slog.DiscardHandler)}, Reports: reports{q, w, flows}, Flows: flows, Now: now, Who: w.who})
 	q.failed(err)
-	w.ender, err = workflow.NewEnder(workflow.EnderPorts{Store: w.store, Machine: w, Orders: orders{w, slog.New(slog.DiscardHandler)}})
+	w.ender, err = workflow.NewEnder(workflow.EnderPorts{Store: w.store, Machine: w, Orders: orders{w, slog.New(slog.DiscardHandler)}, Reports: reports{q, w, flows}, Now: now, Who: w.who})
 	q.failed(err)
 	inbox, err := workflow.NewInbox(workflow.InboxPorts{
 		Store: w.store, Callback: w, Registry: w, Sender: w, Starter: w.offers, Flows: flows, Now: now,
@@ -194,6 +197,7 @@ func newWorld(t testing.TB, seed uint64) *world {
 	if err := q.err("world"); err != nil {
 		t.Fatal(err)
 	}
+	w.releaser = &workflow.Releaser{Store: w.store, Now: now}
 	w.finish = &jobs.Finisher{Executions: w, Registry: w, Outcomes: w, Flows: flows, Now: now}
 	w.devices = &deviceMessages{parts: q, controller: controllerID, topics: w.topics, inbox: inbox}
 	return w
@@ -341,16 +345,28 @@ func (w *world) twice(f func()) {
 }
 
 // again runs an asynchronous invocation until it succeeds, as Lambda does.
-func (w *world) again(f func() error) {
-	err := f()
-	if err == nil {
-		return
+func (w *world) again(f func(context.Context) error) {
+	w.invocations++
+	ctx := context.WithValue(context.Background(), invocation{}, fmt.Sprint(w.invocations))
+	var try func()
+	try = func() {
+		err := f(ctx)
+		if err == nil {
+			return
+		}
+		passes := func(e error) bool { return strings.Contains(err.Error(), e.Error()) }
+		if !passes(workflow.ErrAgain) && !passes(workflow.ErrEnding) && !passes(workflowtest.ErrCrash) {
+			w.t.Fatal(err)
+		}
+		w.after(time.Minute, func() { w.handler(try) })
 	}
-	if !strings.Contains(err.Error(), workflow.ErrAgain.Error()) && !strings.Contains(err.Error(), workflowtest.ErrCrash.Error()) {
-		w.t.Fatal(err)
-	}
-	w.after(time.Minute, func() { w.handler(func() { w.again(f) }) })
+	try()
 }
+
+// invocation is the key of an invocation's name in its context.
+type invocation struct{}
+
+func (w *world) who(ctx context.Context) string { return ctx.Value(invocation{}).(string) }
 
 // end ends the task of a token by an error, with the state's Retry and Catch.
 func (w *world) end(token event.TaskToken, name, cause string) bool {
@@ -434,16 +450,23 @@ func (w *world) finalize(x *execution) {
 	in := event.FinalizeInput{}
 	w.into(document, &in)
 	w.twice(func() { // finalize is at least once, too
-		w.again(func() error {
-			d, err := workflow.Release(context.Background(), w.store, x.input)
+		tries := -1
+		w.again(func(ctx context.Context) error {
+			tries++
+			if tries > 0 && strings.HasPrefix(x.over, "ABORTED") {
+				return nil // the state is not tried again
+			}
+			d, owned, err := w.releaser.Release(ctx, x.input)
 			if err != nil {
 				return err
 			}
-			done, err := w.finish.Finish(context.Background(), in, d.State)
+			done, err := w.finish.Finish(ctx, in, d.State, owned || tries > 0)
 			if err != nil {
 				return err
 			}
-			w.outcome[x.input.ThingName] = done.Outcome
+			if !done.Elsewhere {
+				w.outcome[x.input.ThingName] = done.Outcome
+			}
 			if x.over == "" {
 				x.over = "SUCCEEDED"
 				if x.state == "FinalizeFailed" {
@@ -502,6 +525,7 @@ func (w *world) Endpoint(_ context.Context, thing event.ThingName) (event.Endpoi
 func (w *world) SetAttribute(context.Context, event.ThingName, string, string) error { return nil }
 
 func (w *world) Publish(_ context.Context, o event.Outcome) error {
+	w.pause()
 	w.published = append(w.published, o)
 	return nil
 }
@@ -518,12 +542,12 @@ func (w *world) offer(thing event.ThingName, job event.JobID, n int64, doc event
 	}
 	doc.Timeouts = doc.Timeouts.WithDefaults()
 	w.twice(func() {
-		w.again(func() error {
+		w.again(func(ctx context.Context) error {
 			b, err := json.Marshal(doc)
 			if err != nil {
 				return err
 			}
-			_, err = w.offers.Offer(context.Background(), thing, event.JobOwner(job), n, b)
+			_, err = w.offers.Offer(ctx, thing, event.JobOwner(job), n, b)
 			return err
 		})
 	})
@@ -533,8 +557,8 @@ func (w *world) offer(thing event.ThingName, job event.JobID, n int64, doc event
 func (w *world) cancel(thing event.ThingName, job event.JobID, n int64, status event.JobStatus, name event.ErrorName) {
 	w.status[executionKey(thing, job, n)] = status
 	w.twice(func() {
-		w.again(func() error {
-			_, err := w.ender.End(context.Background(), thing, event.JobOwner(job), event.Failure{Name: name})
+		w.again(func(ctx context.Context) error {
+			_, err := w.ender.End(ctx, thing, event.JobOwner(job), event.Failure{Name: name})
 			return err
 		})
 	})
@@ -575,8 +599,8 @@ func (w *world) Send(_ context.Context, thing event.ThingName, to event.DeviceSt
 
 func (w *world) message(m event.DeviceMessage) {
 	before := w.store.Requests()
-	w.again(func() error {
-		_, err := w.devices.handle(context.Background(), m)
+	w.again(func(ctx context.Context) error {
+		_, err := w.devices.handle(ctx, m)
 		return err
 	})
 	if !w.mixed && w.crashes == 0 {

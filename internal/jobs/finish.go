@@ -59,6 +59,9 @@ type Finisher struct {
 type Finished struct {
 	Outcome event.Outcome
 	Phases  map[string]float64 // seconds, by an operator's name
+	// Elsewhere is set where nothing was told: somebody else has ended the attempt, and
+	// told of it.
+	Elsewhere bool
 	// What could not be told, which costs no end: details of the job execution, and
 	// attributes of the thing.
 	Unsaid, Unset error
@@ -66,11 +69,12 @@ type Finished struct {
 
 // Finish has the flow judge the end of an execution, and reports the outcome: first to
 // the job execution, then to the world, then to the thing. known is what was known of
-// the device then. It may be repeated. What AWS IoT has ended already stays as it is,
+// the device then; owned, that the execution had the device until now: another's end
+// is not told where the job execution has one. It may be repeated. What AWS IoT has ended already stays as it is,
 // and its status is then the outcome's. Where AWS IoT does not tell how a terminal
 // execution ended, it counts as our own report, repeated: that is what it is, but for
 // a timer or a cancellation in the very moment of the end.
-func (f *Finisher) Finish(ctx context.Context, in event.FinalizeInput, known event.DeviceState) (Finished, error) {
+func (f *Finisher) Finish(ctx context.Context, in event.FinalizeInput, known event.DeviceState, owned bool) (Finished, error) {
 	x := in.Input
 	o := event.Outcome{Owner: x.Owner, ThingName: x.ThingName, ExecutionNumber: x.ExecutionNumber}
 	fail := func(err error) (Finished, error) {
@@ -91,6 +95,15 @@ func (f *Finisher) Finish(ctx context.Context, in event.FinalizeInput, known eve
 		o.Seconds = math.Round(f.Now().Sub(started).Seconds()*1000) / 1000
 	}
 	done := Finished{Phases: c.Phases}
+	if !owned {
+		status, err := f.Executions.Status(ctx, x.ThingName, x.Job, x.ExecutionNumber)
+		if err != nil && !errors.Is(err, ErrOver) {
+			return fail(err)
+		}
+		if err != nil || status.Terminal() {
+			return Finished{Outcome: o, Elsewhere: true}, nil
+		}
+	}
 	if done.Unsaid, err = f.tellJob(ctx, &o); err != nil {
 		return fail(err)
 	}

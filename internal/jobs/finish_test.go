@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -91,7 +92,7 @@ func TestFinishReportsToAll(t *testing.T) {
 		Status: event.StatusFailed, Reason: "Reboot.Failed", Detail: "7022\nno\x00 route" + strings.Repeat("ä", 1100),
 		Details: map[string]string{"uptime": "7", "none": ""}, Filters: []string{"uptime"},
 		Attributes: map[string]string{"z": "1.0 (β)", "a": "x", "none": ""}, Phases: map[string]float64{"Down": 2},
-	}, nil).Finish(t.Context(), over(), event.DeviceState{})
+	}, nil).Finish(t.Context(), over(), event.DeviceState{}, true)
 	o := done.Outcome
 	if err != nil || len(e.published) != 1 || !reflect.DeepEqual(e.published[0], o) || done.Phases["Down"] != 2 {
 		t.Fatalf("got %+v, %v, published %+v", done, err, e.published)
@@ -113,11 +114,12 @@ func TestFinishReportsToAll(t *testing.T) {
 	}
 }
 
-// A plain success of an operation that has nothing to tell.
+// A plain success of an operation that has nothing to tell: not even the reason stays
+// that was told at its beginning.
 func TestFinishNeedsNoDetails(t *testing.T) {
 	e := &ends{}
-	done, err := e.finisher(event.Conclusion{Status: event.StatusSucceeded}, nil).Finish(t.Context(), over(), event.DeviceState{})
-	if o := done.Outcome; err != nil || o.Event != "REBOOT_SUCCESS" || len(e.details) != 0 || len(e.attributes) != 0 {
+	done, err := e.finisher(event.Conclusion{Status: event.StatusSucceeded}, nil).Finish(t.Context(), over(), event.DeviceState{}, true)
+	if o := done.Outcome; err != nil || o.Event != "REBOOT_SUCCESS" || !maps.Equal(e.details, map[string]string{"status": "SUCCEEDED"}) || len(e.attributes) != 0 {
 		t.Errorf("got %+v, %v, details %v, attributes %v", done, err, e.details, e.attributes)
 	}
 }
@@ -129,7 +131,7 @@ func TestAJobExecutionHoldsTenDetails(t *testing.T) {
 		c.Details[string(rune('a'+i))] = "v"
 	}
 	e := &ends{}
-	done, err := e.finisher(c, nil).Finish(t.Context(), over(), event.DeviceState{})
+	done, err := e.finisher(c, nil).Finish(t.Context(), over(), event.DeviceState{}, true)
 	if o := done.Outcome; err != nil || len(e.details) != 10 || e.details["reason"] == "" || e.details["detail"] == "" || len(o.Details) != 12 {
 		t.Errorf("%d details, %v", len(e.details), err)
 	}
@@ -150,7 +152,7 @@ func TestWhatAWSHasEndedStays(t *testing.T) {
 		"terminal, and no status": {"", jobs.ErrTerminal, event.StatusSucceeded, ""},
 	} {
 		e := &ends{update: jobs.ErrOver, now: c.now, status: c.status}
-		done, err := e.finisher(event.Conclusion{Status: event.StatusSucceeded}, nil).Finish(t.Context(), over(), event.DeviceState{})
+		done, err := e.finisher(event.Conclusion{Status: event.StatusSucceeded}, nil).Finish(t.Context(), over(), event.DeviceState{}, true)
 		if o := done.Outcome; err != nil || o.Status != c.want || o.Reason != c.reason || len(e.published) != 1 || (o.Event == "REBOOT_FAIL") != (c.reason != "") {
 			t.Errorf("%s: got %+v, %v", name, done, err)
 		}
@@ -162,7 +164,7 @@ func TestWhatAWSHasEndedStays(t *testing.T) {
 func TestOurOwnFailureIsCanceled(t *testing.T) {
 	c := event.Conclusion{Status: event.ControllerFailed.Status(), Reason: event.ControllerFailed, Detail: "Lambda.Unknown in state Verify"}
 	e := &ends{}
-	done, err := e.finisher(c, nil).Finish(t.Context(), over(), event.DeviceState{})
+	done, err := e.finisher(c, nil).Finish(t.Context(), over(), event.DeviceState{}, true)
 	if err != nil || e.now != event.StatusCanceled || e.details["reason"] != "Controller.Failed" || e.details["detail"] != c.Detail {
 		t.Fatalf("%v, job execution %s %v", err, e.now, e.details)
 	}
@@ -170,7 +172,7 @@ func TestOurOwnFailureIsCanceled(t *testing.T) {
 		t.Errorf("outcome %+v", o)
 	}
 	e.update = jobs.ErrOver // the same, repeated
-	again, err := e.finisher(c, nil).Finish(t.Context(), over(), event.DeviceState{})
+	again, err := e.finisher(c, nil).Finish(t.Context(), over(), event.DeviceState{}, true)
 	if err != nil || !reflect.DeepEqual(again, done) {
 		t.Errorf("repeated: %+v, %v", again, err)
 	}
@@ -184,7 +186,7 @@ func TestAnEndIsBelievedOfTheJobExecution(t *testing.T) {
 		event.StatusInProgress: event.ControllerFailed,
 	} {
 		e := &ends{now: now}
-		done, err := e.finisher(c, nil).Finish(t.Context(), over(), event.DeviceState{})
+		done, err := e.finisher(c, nil).Finish(t.Context(), over(), event.DeviceState{}, true)
 		if err != nil || done.Outcome.Reason != want || done.Outcome.Status != want.Status() || len(e.published) != 1 {
 			t.Errorf("%s: %+v, %v", now, done, err)
 		}
@@ -200,15 +202,38 @@ func TestTheThingIsToldLastAndCostsNothing(t *testing.T) {
 	broken := errors.New("broken")
 	success := event.Conclusion{Status: event.StatusSucceeded, Attributes: map[string]string{"a": "b", "c": "d"}}
 	e := &ends{set: broken}
-	done, err := e.finisher(success, nil).Finish(t.Context(), over(), event.DeviceState{})
+	done, err := e.finisher(success, nil).Finish(t.Context(), over(), event.DeviceState{}, true)
 	if err != nil || !errors.Is(done.Unset, broken) || e.now != event.StatusSucceeded || len(e.published) != 1 || len(e.attributes) != 2 {
 		t.Errorf("%+v, %v, %s, %v", done, err, e.now, e.attributes)
 	}
 	e = &ends{refuses: func(d map[string]string) bool { return d["detail"] != "" }}
 	failure := event.Conclusion{Status: event.StatusFailed, Reason: "Reboot.Failed", Detail: "odd"}
-	done, err = e.finisher(failure, nil).Finish(t.Context(), over(), event.DeviceState{})
+	done, err = e.finisher(failure, nil).Finish(t.Context(), over(), event.DeviceState{}, true)
 	if err != nil || !errors.Is(done.Unsaid, jobs.ErrRefused) || e.now != event.StatusFailed || done.Outcome.Detail != "odd" {
 		t.Errorf("%+v, %v, %s", done, err, e.now)
+	}
+}
+
+// Whoever ended the attempt from outside has told of it.
+func TestAnothersEndIsNotToldAgain(t *testing.T) {
+	success := event.Conclusion{Status: event.StatusSucceeded, Attributes: map[string]string{"a": "b"}}
+	for name, e := range map[string]*ends{
+		"canceled": {now: event.StatusCanceled}, "timed out": {now: event.StatusTimedOut}, "reported": {now: event.StatusSucceeded},
+		"gone": {status: jobs.ErrOver},
+	} {
+		done, err := e.finisher(success, nil).Finish(t.Context(), over(), event.DeviceState{}, false)
+		if err != nil || !done.Elsewhere || e.order != "" {
+			t.Errorf("%s: %+v, %v, told %s", name, done, err, e.order)
+		}
+	}
+	e := &ends{now: event.StatusInProgress}
+	if done, err := e.finisher(success, nil).Finish(t.Context(), over(), event.DeviceState{}, false); err != nil || done.Elsewhere || e.order != "job world thing " {
+		t.Errorf("nobody ended it: %+v, %v, told %s", done, err, e.order)
+	}
+	broken := errors.New("broken")
+	e = &ends{status: broken}
+	if _, err := e.finisher(success, nil).Finish(t.Context(), over(), event.DeviceState{}, false); !errors.Is(err, broken) {
+		t.Errorf("got %v", err)
 	}
 }
 
@@ -218,26 +243,26 @@ func TestFinishIsWorthARetry(t *testing.T) {
 	for name, e := range map[string]*ends{
 		"job execution": {update: broken}, "its status": {update: jobs.ErrOver, status: broken}, "topic": {publish: broken},
 	} {
-		if _, err := e.finisher(success, nil).Finish(t.Context(), over(), event.DeviceState{}); !errors.Is(err, broken) {
+		if _, err := e.finisher(success, nil).Finish(t.Context(), over(), event.DeviceState{}, true); !errors.Is(err, broken) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
-	if _, err := (&ends{}).finisher(success, broken).Finish(t.Context(), over(), event.DeviceState{}); !errors.Is(err, broken) {
+	if _, err := (&ends{}).finisher(success, broken).Finish(t.Context(), over(), event.DeviceState{}, true); !errors.Is(err, broken) {
 		t.Errorf("judgement: got %v", err)
 	}
 	e := &ends{set: jobs.ErrNotFound}
-	if _, err := e.finisher(success, nil).Finish(t.Context(), over(), event.DeviceState{}); err != nil || len(e.published) != 1 {
+	if _, err := e.finisher(success, nil).Finish(t.Context(), over(), event.DeviceState{}, true); err != nil || len(e.published) != 1 {
 		t.Errorf("a thing that is gone: %v", err)
 	}
 	// What AWS IoT has ended is not reported to it.
 	e = &ends{update: broken, now: event.StatusCanceled}
 	canceled := event.Conclusion{Status: event.StatusCanceled, Reason: event.JobCanceled}
-	if _, err := e.finisher(canceled, nil).Finish(t.Context(), over(), event.DeviceState{}); err != nil || e.calls != 0 {
+	if _, err := e.finisher(canceled, nil).Finish(t.Context(), over(), event.DeviceState{}, true); err != nil || e.calls != 0 {
 		t.Errorf("%v, job execution told %d times", err, e.calls)
 	}
 	in := over()
 	in.Input.Operation = "another"
-	if _, err := e.finisher(success, nil).Finish(t.Context(), in, event.DeviceState{}); err == nil || !strings.Contains(err.Error(), `"another"`) {
+	if _, err := e.finisher(success, nil).Finish(t.Context(), in, event.DeviceState{}, true); err == nil || !strings.Contains(err.Error(), `"another"`) {
 		t.Errorf("an operation that nobody knows: %v", err)
 	}
 }

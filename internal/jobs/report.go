@@ -23,7 +23,12 @@ type Attempt struct {
 const (
 	detailReason = "reason"
 	detailText   = "detail"
+	detailStatus = "status" // where there is nothing else to tell
 )
+
+// Begun is the reason in statusDetails of a job execution that is worked on, or that
+// AWS IoT has ended while it was: AWS IoT takes no details of a terminal one.
+const Begun = "Job.Begun"
 
 // Report ends a job execution: CANCELED as an operator does, another status as its
 // device. What is told beside the status is made such as AWS IoT takes it: at most
@@ -39,8 +44,11 @@ func Report(ctx context.Context, e Executions, a Attempt, status event.JobStatus
 		return e.Update(ctx, a.Thing, a.Job, a.Number, status, details)
 	}
 	full := details(reason, detail, more)
+	if len(full) == 0 {
+		full[detailStatus] = string(status) // without any, those of the beginning would stay
+	}
 	alone := details(reason, "", nil)
-	if err = tell(full); !errors.Is(err, ErrRefused) || len(full) == len(alone) {
+	if err = tell(full); !errors.Is(err, ErrRefused) || len(alone) == 0 || len(full) == len(alone) {
 		return nil, err
 	}
 	unsaid = err

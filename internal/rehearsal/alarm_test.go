@@ -56,6 +56,7 @@ func TestAlarmsOfOurMetrics(t *testing.T) {
 		{"an upgrade ends for want of a function", "controller-failed", []datum{{metrics.Failures, metrics.Reason, string(words.ControllerFailed), 1}}, "ALARM"},
 		{"an upgrade ends for want of its device", "controller-failed", []datum{{metrics.Failures, metrics.Reason, string(words.DeviceOffline), 9}}, "OK"},
 		{"functions fail, not devices", "failure-ratio", []datum{finished(metrics.Succeeded, 70), finished(metrics.Canceled, 30)}, "OK"},
+		{"an execution is found over that had not reported", "stuck-upgrades", []datum{{metrics.UpgradesUnreported, "", "", 1}}, "ALARM"},
 		{"upgrades fail, and it is reported", "stuck-upgrades", []datum{finished(metrics.Failed, 10)}, "OK"},
 		{"records are refused", "refused-records", []datum{{metrics.RefusedRecords, metrics.Reason, words.RefusedOwner, 1}}, "ALARM"},
 		{"others too", "refused-records", []datum{{metrics.RefusedRecords, metrics.Reason, words.RefusedSession, 1}}, "ALARM"},

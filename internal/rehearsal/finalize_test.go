@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fleetstep/fleetstep/internal/cli"
 	"github.com/fleetstep/fleetstep/internal/localcloud"
 )
 
@@ -154,4 +155,97 @@ func TestOurOwnFailureIsNoDevices(t *testing.T) {
 			t.Errorf("%s: %v", thing, published)
 		}
 	}
+}
+
+// A device's upgrade is force-cancelled while another job waits for it. Whoever hears of
+// it first tells of it, under its name, and nobody tells of it again: AWS IoT's event, or
+// the start of the other job, where events come late. The other job is played.
+func TestAnUpgradeThatIsForceCancelledIsToldOnce(t *testing.T) {
+	const thing = "rg-000001"
+	for name, late := range map[string]bool{"the event is first": false, "the other job is first": true} {
+		for seed := range uint64(4) {
+			outcomes := &outcomeDoor{published: map[string][]string{}}
+			var problem error
+			_, out, err := play(t, Config{
+				Devices: 1, Seed: seed, Faults: "slow-link@1",
+				opened: func(w *world) {
+					outcomes.door, w.door = w.door, outcomes
+					w.sched.Go("operator", func() { problem = w.forceCancel(t, thing, late) })
+				},
+				over: func(ctx context.Context, w *world, _ string) error { return w.sched.Sleep(ctx, time.Hour) },
+			})
+			if err != nil && !errors.Is(err, cli.ErrFailed) || problem != nil {
+				t.Fatalf("%s, seed %d: %v, %v\n%s", name, seed, err, problem, out)
+			}
+			first, second := 0, 0
+			for _, o := range outcomes.published[thing] {
+				switch {
+				case strings.Contains(o, "jobId=other"):
+					second++
+				case strings.Contains(o, `"reason":"Job.Canceled"`) && strings.Contains(o, `"status":"CANCELED"`) && strings.Contains(o, `"executionNumber":1`):
+					first++
+				}
+			}
+			if n := len(outcomes.published[thing]); first != 1 || second != 1 || n != 2 {
+				t.Errorf("%s, seed %d: %q", name, seed, outcomes.published[thing])
+			}
+		}
+	}
+}
+
+// forceCancel waits for a thing's upgrade to begin, queues another job and cancels; late
+// keeps AWS IoT's events from their function meanwhile.
+func (w *world) forceCancel(t *testing.T, thing string, late bool) error {
+	ctx := t.Context()
+	var job string
+	for job == "" {
+		if err := w.sched.Sleep(ctx, time.Second); err != nil {
+			return err
+		}
+		var out struct {
+			ExecutionSummaries []struct {
+				JobID               string
+				JobExecutionSummary struct{ Status string }
+			}
+		}
+		err := w.call(ctx, "iot", "ListJobExecutionsForThing", map[string]any{"thingName": thing}, &out)
+		if err != nil && localcloud.ErrorCode(err) != "ResourceNotFoundException" {
+			return err
+		}
+		for _, s := range out.ExecutionSummaries {
+			if s.JobExecutionSummary.Status == "IN_PROGRESS" {
+				job = s.JobID
+			}
+		}
+	}
+	if late {
+		w.concurrency(t, "handle-job-event", 0)
+	}
+	payload, err := json.Marshal(map[string]any{
+		"jobId": "other", "firmware": map[string]any{"version": "2.0.0"},
+		"targets": []string{"arn:aws:iot:" + region + ":" + account + ":thing/" + thing},
+	})
+	if err != nil {
+		return err
+	}
+	w.must(t, "lambda", "Invoke", map[string]any{"FunctionName": stack + "-create-job", "Payload": payload})
+	w.must(t, "iot", "CancelJobExecution", map[string]any{"thingName": thing, "jobId": job, "force": true})
+	if err := w.sched.Sleep(ctx, 5*time.Minute); err != nil {
+		return err
+	}
+	var x struct {
+		Execution struct {
+			StatusDetails struct{ DetailsMap map[string]string }
+		}
+	}
+	if err := w.call(ctx, "iot", "DescribeJobExecution", map[string]any{"thingName": thing, "jobId": job}, &x); err != nil {
+		return err
+	}
+	if r := x.Execution.StatusDetails.DetailsMap["reason"]; r != "Job.Begun" {
+		return fmt.Errorf("the reason in statusDetails is %q", r)
+	}
+	if !late {
+		return nil
+	}
+	return w.call(ctx, "lambda", "DeleteFunctionConcurrency", map[string]any{"FunctionName": stack + "-handle-job-event"}, nil)
 }

@@ -9,7 +9,8 @@
 //	inbox.go     Inbox: records of devices, and their presence
 //	deliver.go   ... and the news in them, handed to who waits for it
 //	greeting.go  ... and whose an endpoint is
-//	end.go       Ender: an attempt's owner has ended it; and Release
+//	end.go       Ender: an attempt's owner has ended it; Releaser: it came to its end
+//	close.go     ... and who of several that find it over tells of it
 //	store.go     the items, and the Store that keeps them
 //	ports.go     what else a constructor is given; one that is missing is its error
 //

@@ -2,16 +2,60 @@ package workflow
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/fleetstep/fleetstep/internal/event"
 )
+
+// Releaser gives devices back.
+type Releaser struct {
+	Store Store
+	Now   func() time.Time
+}
+
+// Release gives a device back at the end of its execution, and says what was known of
+// it then. Releasing twice is releasing once. owned is false if the execution did not
+// own the device any more: then it was released before, or somebody else has ended
+// the attempt, and reported that. ErrEnding if somebody is just about to.
+func (w *Releaser) Release(ctx context.Context, in event.ExecutionInput) (d Device, owned bool, err error) {
+	fail := func(err error) (Device, bool, error) {
+		return d, false, fmt.Errorf("workflow.Release: thing %s, %s: %w", in.ThingName, in.Owner, err)
+	}
+	for range closeAttempts {
+		if d, err = w.Store.Load(ctx, in.ThingName); err != nil {
+			return fail(err)
+		}
+		owned = d.Claim != nil && d.Claim.Execution == in.Execution
+		// Whoever was at ending it for longer has died of it: the execution runs, and
+		// reports for itself.
+		if owned && d.Claim.foreign("", w.Now()) {
+			return fail(ErrEnding)
+		}
+		err = w.Store.Release(ctx, d, in.Execution, in.Owner, in.ExecutionNumber)
+		if !errors.Is(err, ErrChanged) {
+			break
+		}
+	}
+	if err != nil {
+		return fail(err)
+	}
+	return d, owned, nil
+}
+
+// closeAttempts is how often a claim that changes is looked at again.
+const closeAttempts = 5
 
 // EnderPorts are what an Ender needs.
 type EnderPorts struct {
 	Store   Store
 	Machine Machine
 	Orders  Orders
+	Reports Reports
+	Now     func() time.Time
+	// Who names an invocation, the same for its repetitions.
+	Who func(context.Context) string
 }
 
 // Ender ends executions whose owner has ended them.
@@ -32,22 +76,9 @@ type Ended struct {
 	Operation event.Operation // with Execution: which
 }
 
-// Release gives a device back at the end of its execution, and says what was
-// known of it then. Releasing twice is releasing once.
-func Release(ctx context.Context, store Store, in event.ExecutionInput) (Device, error) {
-	d, err := store.Load(ctx, in.ThingName)
-	if err == nil {
-		err = store.Release(ctx, d, in.Execution, in.Owner, in.ExecutionNumber)
-	}
-	if err != nil {
-		return d, fmt.Errorf("workflow.Release: thing %s, %s: %w", in.ThingName, in.Owner, err)
-	}
-	return d, nil
-}
-
 // End is for an attempt that its owner has ended: cancelled, timed out, or
-// removed. It stops the execution that works on it, if there is one, and removes
-// everything of the two. An owner may not say which of its attempts it ended
+// removed. It stops the execution that works on it, if there is one, reports its
+// end, and removes everything of the two. What never began is nobody's to report. An owner may not say which of its attempts it ended
 // (AWS IoT's events carry no execution number), so the attempt that owns the device
 // is ended only if this very attempt is over: another may have begun meanwhile.
 func (w *Ender) End(ctx context.Context, thing event.ThingName, owner event.Owner, why event.Failure) (ended Ended, err error) {
@@ -66,31 +97,53 @@ func (w *Ender) End(ctx context.Context, thing event.ThingName, owner event.Owne
 		if err != nil {
 			return fail(err)
 		}
-		if over {
+		if over != nil {
 			ended.Pending = true
 			if err := w.Store.DropPending(ctx, thing, owner, p.ExecutionNumber); err != nil {
 				return fail(err)
 			}
 		}
 	}
-	if d.Claim == nil || d.Claim.Owner != owner {
-		return ended, nil
+	c := closer{w.Store, w.Machine, w.Reports, w.Now, w.Who}
+	for i := 1; d.Claim != nil && d.Claim.Owner == owner; i++ {
+		over, err := w.Orders.Over(ctx, thing, owner, d.Claim.ExecutionNumber)
+		if err != nil {
+			return fail(err)
+		}
+		if over == nil {
+			return ended, nil
+		}
+		end, err := c.close(ctx, d, why)
+		if errors.Is(err, ErrChanged) && i < closeAttempts {
+			if d, err = w.Store.Load(ctx, thing); err != nil {
+				return fail(err)
+			}
+			continue
+		}
+		if err != nil {
+			return fail(err)
+		}
+		ended.Execution, ended.Operation = true, end.Operation
+		return ended, w.release(ctx, d)
 	}
-	over, err := w.Orders.Over(ctx, thing, owner, d.Claim.ExecutionNumber)
-	if err != nil {
-		return fail(err)
-	}
-	if !over {
-		return ended, nil
-	}
-	// Stopping first: what the execution's functions still register fails
-	// without the claim, and nothing starts anew, since the attempt is over.
-	if err := w.Machine.Stop(ctx, d.Claim.Operation, d.Claim.Execution, why); err != nil {
-		return fail(err)
-	}
-	if err := w.Store.Release(ctx, d, d.Claim.Execution, owner, d.Claim.ExecutionNumber); err != nil {
-		return fail(err)
-	}
-	ended.Execution, ended.Operation = true, d.Claim.Operation
 	return ended, nil
+}
+
+// release gives back a device whose execution was closed. Who takes it over
+// meanwhile has it.
+func (w *Ender) release(ctx context.Context, d Device) error {
+	closed := *d.Claim
+	for i := 1; ; i++ {
+		d, err := w.Store.Load(ctx, d.Thing)
+		if err == nil {
+			err = w.Store.Release(ctx, d, closed.Execution, closed.Owner, closed.ExecutionNumber)
+		}
+		if errors.Is(err, ErrChanged) && i < closeAttempts {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("workflow.End: thing %s, %s: %w", d.Thing, closed.Owner, err)
+		}
+		return nil
+	}
 }

@@ -232,8 +232,8 @@ func TestConstructorsNameWhatIsMissing(t *testing.T) {
 	_, inbox := workflow.NewInbox(workflow.InboxPorts{})
 	_, ender := workflow.NewEnder(workflow.EnderPorts{})
 	for err, names := range map[error][]string{
-		starter: {"Store", "Machine", "Orders", "Flows", "Now"}, steps: {"Store", "Callback", "Sender", "Flows", "Now"},
-		inbox: {"Store", "Callback", "Registry", "Sender", "Starter", "Flows", "Now"}, ender: {"Store", "Machine", "Orders"},
+		starter: {"Store", "Machine", "Orders", "Reports", "Flows", "Now", "Who"}, steps: {"Store", "Callback", "Sender", "Flows", "Now"},
+		inbox: {"Store", "Callback", "Registry", "Sender", "Starter", "Flows", "Now"}, ender: {"Store", "Machine", "Orders", "Reports", "Now", "Who"},
 	} {
 		for _, name := range names {
 			if err == nil || !strings.Contains(err.Error(), " needs "+name) {

@@ -43,9 +43,9 @@ var ErrPlayed = errors.New("an execution of this name is over")
 type Orders interface {
 	// Begin says that an attempt is worked on; ErrOver if it is over or gone.
 	Begin(ctx context.Context, thing event.ThingName, owner event.Owner, number int64) error
-	// Over reports whether it is over or gone.
-	Over(ctx context.Context, thing event.ThingName, owner event.Owner, number int64) (bool, error)
-	// Reject ends it; one that is over already is no error.
+	// Over says how it was ended, if it is over or gone; nil if it is open.
+	Over(ctx context.Context, thing event.ThingName, owner event.Owner, number int64) (*event.Failure, error)
+	// Reject ends it; ErrOver if it is over already, and not for having been rejected.
 	Reject(ctx context.Context, thing event.ThingName, owner event.Owner, number int64, f event.Failure) error
 }
 

@@ -92,7 +92,7 @@ func TestASecondFlowIsPlayedBesideTheFirst(t *testing.T) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	r.expect("back", "succeed tok")
-	d, err := workflow.Release(t.Context(), r.store, in)
+	d, _, err := r.releaser().Release(t.Context(), in)
 	r.must(err)
 	if d.State.Facts["rebootedAt"] == "" {
 		t.Errorf("learnt %v", d.State.Facts)
@@ -113,6 +113,6 @@ func TestADocumentChoosesItsFlow(t *testing.T) {
 			t.Errorf("%s: %+v, %v", document, s, err)
 		}
 	}
-	r.expect("only an unfit document is anybody's", "reject Reboot.NotEligible")
+	r.expect("only an unfit document is anybody's", "reject Reboot.NotEligible", "report fw-2 REJECTED Reboot.NotEligible")
 	r.clean("documents that start nothing")
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/event"
@@ -22,8 +23,11 @@ type StarterPorts struct {
 	Store   Store
 	Machine Machine
 	Orders  Orders
+	Reports Reports
 	Flows   event.Flows
 	Now     func() time.Time
+	// Who names an invocation, the same for its repetitions.
+	Who func(context.Context) string
 }
 
 // Starter starts executions: when an attempt is offered, and when its device
@@ -66,6 +70,9 @@ type Started struct {
 	Owner     event.Owner
 	Execution string         // its name, where there is one
 	Refused   *event.Failure // with StartRefused: why
+	// Unreported is set where the device was taken from an execution that is over and
+	// has not reported, though its attempt is open.
+	Unreported bool
 }
 
 // Offer takes an attempt that its owner says is a device's next: it starts the
@@ -83,7 +90,11 @@ func (w *Starter) Offer(ctx context.Context, thing event.ThingName, owner event.
 	plan, err := flow.Plan(document)
 	if err != nil {
 		out.Did, out.Refused = StartRefused, event.Failf(flow.Unfit, "%s", err)
-		if err := w.Orders.Reject(ctx, thing, owner, number, *out.Refused); err != nil {
+		err := w.reject(ctx, thing, owner, number, flow, *out.Refused)
+		if errors.Is(err, ErrOver) {
+			out.Did, err = StartOver, nil
+		}
+		if err != nil {
 			return fail(err)
 		}
 		return out, nil
@@ -106,14 +117,14 @@ func (w *Starter) Offer(ctx context.Context, thing event.ThingName, owner event.
 	// The same rule between PENDING and its owner: whoever cancels it first ends
 	// the attempt, then removes PENDING.
 	over, err := w.Orders.Over(ctx, thing, owner, number)
-	if err == nil && over {
+	if err == nil && over != nil {
 		err = w.Store.DropPending(ctx, thing, owner, number)
 	}
 	if err != nil {
 		return fail(err)
 	}
 	out.Did = StartPending
-	if over {
+	if over != nil {
 		out.Did = StartOver
 	}
 	return out, nil
@@ -125,21 +136,25 @@ func (w *Starter) Appear(ctx context.Context, d Device) (started []Started, err 
 	if !d.State.Reachable() || len(d.Pending) == 0 {
 		return nil, nil
 	}
-	// One at a time: the first in order of their offers. The others follow when
-	// their owners name them as next.
-	first := d.Pending[0]
-	for _, p := range d.Pending[1:] {
-		if p.At.Before(first.At) {
-			first = p
+	// One at a time, in order of their offers. The others follow when their owners
+	// name them as next; behind one that is over nobody will.
+	waiting := slices.SortedStableFunc(slices.Values(d.Pending), func(a, b Pending) int { return a.At.Compare(b.At) })
+	for _, p := range waiting {
+		if d.Claim != nil && d.Claim.Owner == p.Owner && d.Claim.ExecutionNumber >= p.ExecutionNumber {
+			if running, _, err := w.Machine.Running(ctx, d.Claim.Operation, d.Claim.Execution); err != nil || running {
+				return started, err
+			}
+		}
+		s, err := w.start(ctx, d, p)
+		started = append(started, s)
+		if err != nil || s.Did != StartOver {
+			return started, err
+		}
+		if d, err = w.Store.Load(ctx, d.Thing); err != nil {
+			return started, err
 		}
 	}
-	if d.Claim != nil && d.Claim.Owner == first.Owner && d.Claim.ExecutionNumber >= first.ExecutionNumber {
-		if running, _, err := w.Machine.Running(ctx, d.Claim.Operation, d.Claim.Execution); err != nil || running {
-			return nil, err
-		}
-	}
-	s, err := w.start(ctx, d, first)
-	return []Started{s}, err
+	return started, nil
 }
 
 // start claims the device and starts the execution. Every part may be repeated:
@@ -180,16 +195,28 @@ func (w *Starter) tryStart(ctx context.Context, d Device, p Pending) (Started, e
 	}
 	var dead *Claim
 	if d.Claim != nil && d.Claim.Execution != in.Execution {
-		ok, err := w.takeable(ctx, d)
+		ok, unreported, err := w.takeable(ctx, d)
+		if errors.Is(err, ErrChanged) {
+			return fail(ErrClaimed)
+		}
 		if err != nil {
 			return fail(err)
 		}
 		if !ok {
-			// PENDING stays; its owner names it again when the other is over.
+			// PENDING stays; its owner names it again when the other is over. But not
+			// one that is over itself: a start that is repeated late.
 			out.Did = StartBusy
+			over, err := w.Orders.Over(ctx, d.Thing, p.Owner, p.ExecutionNumber)
+			if err == nil && over != nil {
+				out.Did = StartOver
+				err = w.Store.DropPending(ctx, d.Thing, p.Owner, p.ExecutionNumber)
+			}
+			if err != nil {
+				return fail(err)
+			}
 			return out, nil
 		}
-		dead = d.Claim
+		dead, out.Unreported = d.Claim, unreported
 	}
 	err := w.Store.Claim(ctx, d.Thing, claim, dead)
 	if err != nil {
@@ -209,7 +236,11 @@ func (w *Starter) tryStart(ctx context.Context, d Device, p Pending) (Started, e
 	if errors.Is(err, ErrPlayed) {
 		out.Did = StartPlayed
 		f := event.Failf(flow.Played, "execution %s is over", in.Execution)
-		if err := w.Orders.Reject(ctx, d.Thing, p.Owner, p.ExecutionNumber, *f); err != nil {
+		err := w.reject(ctx, d.Thing, p.Owner, p.ExecutionNumber, flow, *f)
+		if errors.Is(err, ErrOver) {
+			out.Did, err = StartOver, nil
+		}
+		if err != nil {
 			return fail(err)
 		}
 		return out, w.abandon(ctx, d.Thing, in)
@@ -221,26 +252,39 @@ func (w *Starter) tryStart(ctx context.Context, d Device, p Pending) (Started, e
 	return out, nil
 }
 
-// takeable reports whether the claim of a device is a dead owner's: its execution
-// is over, or its attempt is and only the execution does not know yet.
-func (w *Starter) takeable(ctx context.Context, d Device) (bool, error) {
+// takeable reports whether the claim of a device is a dead owner's: its attempt is
+// over, and only the execution does not know yet, or did not report it; then that end
+// is reported here. Or the execution is over though its attempt is not: it could not
+// report, and does when it is redriven.
+func (w *Starter) takeable(ctx context.Context, d Device) (ok, unreported bool, err error) {
 	claim := d.Claim
 	running, known, err := w.Machine.Running(ctx, claim.Operation, claim.Execution)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
-	if !known {
-		return w.Now().Sub(claim.ClaimedAt) > startGrace, nil
+	why, err := w.Orders.Over(ctx, d.Thing, claim.Owner, claim.ExecutionNumber)
+	if err != nil {
+		return false, false, err
 	}
-	if !running {
-		return true, nil
+	switch {
+	case why != nil:
+		_, err = closer{w.Store, w.Machine, w.Reports, w.Now, w.Who}.close(ctx, d, *why)
+		return err == nil, false, err
+	case !known:
+		return w.Now().Sub(claim.ClaimedAt) > startGrace, false, nil
 	}
-	over, err := w.Orders.Over(ctx, d.Thing, claim.Owner, claim.ExecutionNumber)
-	if err != nil || !over {
-		return false, err
+	return !running, !running, nil
+}
+
+// reject ends an attempt that cannot begin, and reports it; ErrOver if it had ended
+// otherwise before.
+func (w *Starter) reject(ctx context.Context, thing event.ThingName, owner event.Owner, number int64, flow event.Flow, f event.Failure) error {
+	if err := w.Orders.Reject(ctx, thing, owner, number, f); err != nil {
+		return err
 	}
-	why := event.Failure{Name: event.JobTimedOut, Detail: "the job execution is over"}
-	return true, w.Machine.Stop(ctx, claim.Operation, claim.Execution, why)
+	return w.Reports.Report(ctx, End{
+		Thing: thing, Owner: owner, ExecutionNumber: number, Operation: flow.Operation, Status: event.StatusRejected, Why: f,
+	})
 }
 
 // abandon gives back what start took.

@@ -45,6 +45,7 @@ type Claim struct {
 	Deadline        time.Time // its owner ends it then
 	ExpiresAt       time.Time
 	Rev             int
+	Ending          *Ending               // who ends its execution from outside, nil for nobody
 	Tries           map[event.Step]int    // registrations of each step
 	Seen            map[event.Step]string // digests of all tokens of each step: a late copy is known
 }
@@ -169,9 +170,13 @@ type Store interface {
 	// it is another's than b says, ErrForeign if the thing has another than b
 	// says, ErrStale if a later absence is known.
 	Bind(ctx context.Context, thing event.ThingName, g Greeting, b Binding) error
+	// End notes in a claim who is at ending its execution from outside; ErrChanged
+	// unless the claim is at this revision, which it raises.
+	End(ctx context.Context, thing event.ThingName, c Claim, e Ending) error
 	// Release removes the execution's claim, tasks and news, and its owner's
 	// PENDING item up to this execution number. What is not there is no error;
-	// what belongs to another execution stays.
+	// what belongs to another execution stays. ErrChanged if somebody is at ending
+	// the execution who was not when d was loaded.
 	Release(ctx context.Context, d Device, execution string, owner event.Owner, number int64) error
 }
 

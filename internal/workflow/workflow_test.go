@@ -24,6 +24,7 @@ type rig struct {
 	store *workflowtest.Store
 	now   time.Time
 	log   []string
+	name  string // of whoever calls
 
 	running map[string]bool           // executions by name: runs, or is over
 	over    map[int64]bool            // job executions by number
@@ -42,11 +43,11 @@ func newRig(t *testing.T) *rig {
 	flows, err := event.NewFlows(r.flow())
 	r.must(err)
 	now := func() time.Time { return r.now }
-	r.Starter, err = workflow.NewStarter(workflow.StarterPorts{Store: r.store, Machine: r, Orders: orders{r}, Flows: flows, Now: now})
+	r.Starter, err = workflow.NewStarter(workflow.StarterPorts{Store: r.store, Machine: r, Orders: orders{r}, Reports: r, Flows: flows, Now: now, Who: r.who})
 	r.must(err)
 	r.Steps, err = workflow.NewSteps(workflow.StepsPorts{Store: r.store, Callback: r, Sender: r, Flows: flows, Now: now})
 	r.must(err)
-	r.Ender, err = workflow.NewEnder(workflow.EnderPorts{Store: r.store, Machine: r, Orders: orders{r}})
+	r.Ender, err = workflow.NewEnder(workflow.EnderPorts{Store: r.store, Machine: r, Orders: orders{r}, Reports: r, Now: now, Who: r.who})
 	r.must(err)
 	r.Inbox, err = workflow.NewInbox(workflow.InboxPorts{
 		Store: r.store, Callback: r, Registry: r, Sender: r, Starter: r.Starter, Flows: flows, Now: now,
@@ -139,13 +140,27 @@ func (j orders) Begin(_ context.Context, _ event.ThingName, _ event.Owner, n int
 	return j.did("begin")
 }
 
-func (j orders) Over(_ context.Context, _ event.ThingName, _ event.Owner, n int64) (bool, error) {
-	return j.over[n], j.fail["over"]
+func (j orders) Over(_ context.Context, _ event.ThingName, _ event.Owner, n int64) (*event.Failure, error) {
+	if j.over[n] {
+		return event.Failf(event.JobTimedOut, "over"), j.fail["over"]
+	}
+	return nil, j.fail["over"]
 }
 
 func (j orders) Reject(_ context.Context, _ event.ThingName, _ event.Owner, _ int64, f event.Failure) error {
 	return j.did("reject", string(f.Name))
 }
+
+// Report implements workflow.Reports.
+func (r *rig) Report(_ context.Context, e workflow.End) error {
+	words := []string{"report", e.Owner.Key(), string(e.Status), string(e.Why.Name)}
+	if e.Unreported {
+		words = append(words, "unreported")
+	}
+	return r.did(words...)
+}
+
+func (r *rig) who(context.Context) string { return r.name }
 
 // Endpoint says nothing of any thing, but that one is os::9.
 func (r *rig) Endpoint(_ context.Context, thing event.ThingName) (event.EndpointID, error) {
@@ -568,7 +583,7 @@ func TestAPlayedAttemptIsRejected(t *testing.T) {
 	if s, err := r.Offer(t.Context(), "rg-1", fw2, 1, doc); err != nil || s.Did != workflow.StartPlayed {
 		t.Fatal(s, err)
 	}
-	r.expect("rejected", "begin", "reject Blink.Duplicate")
+	r.expect("rejected", "begin", "reject Blink.Duplicate", "report fw-2 REJECTED Blink.Duplicate")
 	r.clean("a played attempt")
 }
 
@@ -581,8 +596,10 @@ func TestADeadOwnerIsReplaced(t *testing.T) {
 	}{
 		"at work":            {func(*rig) {}, workflow.StartBusy, nil},
 		"execution is over":  {func(r *rig) { r.running[owner] = false }, workflow.StartBegun, []string{"begin", "start"}},
-		"only the job knows": {func(r *rig) { r.over[1] = true }, workflow.StartBegun, []string{"stop Job.TimedOut", "begin", "start"}},
-		"about to start":     {func(r *rig) { delete(r.running, owner) }, workflow.StartBusy, nil},
+		"only the job knows": {func(r *rig) { r.over[1] = true }, workflow.StartBegun, []string{"stop Job.TimedOut", "report fw-2 TIMED_OUT Job.TimedOut", "begin", "start"}},
+		"nobody reported": {func(r *rig) { r.running[owner], r.over[1] = false, true }, workflow.StartBegun,
+			[]string{"stop Job.TimedOut", "report fw-2 TIMED_OUT Job.TimedOut unreported", "begin", "start"}},
+		"about to start": {func(r *rig) { delete(r.running, owner) }, workflow.StartBusy, nil},
 		"never started": {func(r *rig) {
 			delete(r.running, owner)
 			r.now = r.now.Add(6 * time.Minute)
@@ -640,15 +657,84 @@ func TestReleaseLeavesNothing(t *testing.T) {
 	r.begin = event.Move{State: memory}
 	_, err := r.Await(t.Context(), step(in, third, "tok"))
 	r.must(err)
-	for range 2 {
-		if d, err := workflow.Release(t.Context(), r.store, in); err != nil || !d.State.Connected {
-			t.Errorf("%+v, %v", d.State, err)
+	for i := range 2 {
+		d, owned, err := r.releaser().Release(t.Context(), in)
+		if err != nil || !d.State.Connected || owned != (i == 0) {
+			t.Errorf("%+v, %t, %v", d.State, owned, err)
 		}
 	}
 	r.clean("after the end")
 	if _, err = r.Await(t.Context(), step(in, first, "tok2")); !errors.Is(err, workflow.ErrGone) {
 		t.Errorf("a step after the end: %v", err)
 	}
+}
+
+func (r *rig) releaser() *workflow.Releaser {
+	return &workflow.Releaser{Store: r.store, Now: func() time.Time { return r.now }}
+}
+
+// Who wrote first into the claim that he ends the execution does it; others come back,
+// or find it done. Who died of it is replaced.
+func TestOneEndsAnExecution(t *testing.T) {
+	why := event.Failure{Name: event.JobCanceled}
+	broken := errors.New("broken")
+	r, in := owned(t)
+	r.over[1], r.name, r.fail["report"] = true, "event", broken
+	if _, err := r.End(t.Context(), "rg-1", fw2, why); !errors.Is(err, broken) {
+		t.Fatal(err)
+	}
+	r.expect("as far as it came", "stop Job.Canceled", "report fw-2 CANCELED Job.Canceled")
+	delete(r.fail, "report")
+
+	r.name = "start"
+	if _, err := r.Offer(t.Context(), "rg-1", event.JobOwner("other"), 7, doc); !errors.Is(err, workflow.ErrEnding) {
+		t.Errorf("the next job: %v", err)
+	}
+	if _, _, err := r.releaser().Release(t.Context(), in); !errors.Is(err, workflow.ErrEnding) {
+		t.Errorf("the execution: %v", err)
+	}
+	r.name = "event's copy"
+	if _, err := r.End(t.Context(), "rg-1", fw2, why); !errors.Is(err, workflow.ErrEnding) {
+		t.Errorf("a copy of the event: %v", err)
+	}
+	r.expect("nobody else")
+
+	r.name = "event"
+	if ended, err := r.End(t.Context(), "rg-1", fw2, why); err != nil || !ended.Execution {
+		t.Errorf("again: %+v, %v", ended, err)
+	}
+	r.expect("again", "stop Job.Canceled", "report fw-2 CANCELED Job.Canceled")
+	r.name = "start"
+	if s, err := r.Offer(t.Context(), "rg-1", event.JobOwner("other"), 7, doc); err != nil || s.Did != workflow.StartBegun {
+		t.Errorf("then: %+v, %v", s, err)
+	}
+
+	r, in = owned(t)
+	r.over[1], r.name, r.fail["report"] = true, "event", broken
+	_, err := r.End(t.Context(), "rg-1", fw2, why)
+	delete(r.fail, "report")
+	if r.log = nil; !errors.Is(err, broken) {
+		t.Fatal(err)
+	}
+	r.now = r.now.Add(2 * time.Minute)
+	r.name = "start"
+	if s, err := r.Offer(t.Context(), "rg-1", event.JobOwner("other"), 7, doc); err != nil || s.Did != workflow.StartBegun {
+		t.Errorf("after two minutes: %+v, %v", s, err)
+	}
+	if _, owned, err := r.releaser().Release(t.Context(), in); err != nil || owned {
+		t.Errorf("the execution: %t, %v", owned, err)
+	}
+
+	r, in = owned(t)
+	r.over[1], r.name, r.fail["stop"] = true, "event", broken
+	if _, err := r.End(t.Context(), "rg-1", fw2, why); !errors.Is(err, broken) {
+		t.Fatal(err)
+	}
+	r.now = r.now.Add(2 * time.Minute)
+	if _, owned, err := r.releaser().Release(t.Context(), in); err != nil || !owned {
+		t.Errorf("an execution that nobody stopped: %t, %v", owned, err)
+	}
+	r.clean("after it")
 }
 
 func TestEndSparesWhatIsNotOver(t *testing.T) {
@@ -665,7 +751,7 @@ func TestEndSparesWhatIsNotOver(t *testing.T) {
 	if ended, err := r.End(t.Context(), "rg-1", fw2, why); err != nil || !ended.Execution || ended.Operation != operation {
 		t.Errorf("%+v, %v", ended, err)
 	}
-	r.expect("stopped", "stop Job.Canceled")
+	r.expect("stopped", "stop Job.Canceled", "report fw-2 CANCELED Job.Canceled")
 	r.clean("after the cancellation")
 	if r.running[in.Execution] {
 		t.Error("it runs on")

@@ -10,20 +10,21 @@ const Namespace = "Fleetstep"
 
 // Names of metrics.
 const (
-	UpgradesStarted  = "UpgradesStarted"  // count
-	UpgradesPending  = "UpgradesPending"  // count: attempts left for an absent device
-	UpgradesOver     = "UpgradesOver"     // count: attempts that were over when they were to begin
-	DevicesFinished  = "DevicesFinished"  // count; Result = one of Results
-	Failures         = "UpgradeFailures"  // count; Reason = an error name of the flow
-	ReportsFailing   = "ReportsFailing"   // count: tries of Finalize that failed, from the FailingTries-th of one report on
-	DetailsRefused   = "DetailsRefused"   // count: ends whose details AWS IoT refused; their reason was told
-	ThingsNotUpdated = "ThingsNotUpdated" // count: ends after which the thing's attributes could not be set
-	UpgradeDuration  = "UpgradeDuration"  // seconds from start to Finalize, of successes
-	PhaseReached     = "PhaseReached"     // count; Phase = one of the flow's
-	PhaseDuration    = "PhaseDuration"    // seconds; Phase = one of the flow's
-	JobExecutions    = "JobExecutions"    // count; Status = the terminal status that AWS IoT announced
-	RefusedRecords   = "RefusedRecords"   // count; Reason = one of event's Refused constants
-	DeviceMessages   = "DeviceMessages"   // count; Kind = an event.Kind
+	UpgradesStarted    = "UpgradesStarted"    // count
+	UpgradesPending    = "UpgradesPending"    // count: attempts left for an absent device
+	UpgradesOver       = "UpgradesOver"       // count: attempts that were over when they were to begin
+	DevicesFinished    = "DevicesFinished"    // count; Result = one of Results
+	Failures           = "UpgradeFailures"    // count; Reason = an error name of the flow
+	ReportsFailing     = "ReportsFailing"     // count: tries of Finalize that failed, from the FailingTries-th of one report on
+	UpgradesUnreported = "UpgradesUnreported" // count: executions found over that had not reported
+	DetailsRefused     = "DetailsRefused"     // count: ends whose details AWS IoT refused; their reason was told
+	ThingsNotUpdated   = "ThingsNotUpdated"   // count: ends after which the thing's attributes could not be set
+	UpgradeDuration    = "UpgradeDuration"    // seconds from start to Finalize, of successes
+	PhaseReached       = "PhaseReached"       // count; Phase = one of the flow's
+	PhaseDuration      = "PhaseDuration"      // seconds; Phase = one of the flow's
+	JobExecutions      = "JobExecutions"      // count; Status = the terminal status that AWS IoT announced
+	RefusedRecords     = "RefusedRecords"     // count; Reason = one of event's Refused constants
+	DeviceMessages     = "DeviceMessages"     // count; Kind = an event.Kind
 )
 
 // FailingTries is how often in a row a report fails before it counts as failing:

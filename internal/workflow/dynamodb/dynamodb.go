@@ -247,6 +247,9 @@ func add(d *workflow.Device, i item) error {
 		if err := parse(i, "seen", &c.Seen); err != nil {
 			return err
 		}
+		if by := text(i, "endingBy"); by != "" {
+			c.Ending = &workflow.Ending{By: by, At: moment(i, "endingAt")}
+		}
 		d.Claim = c
 	case strings.HasPrefix(sk, skPending):
 		p := workflow.Pending{
@@ -328,7 +331,7 @@ func (st *Store) Claim(ctx context.Context, thing event.ThingName, c workflow.Cl
 	if dead != nil {
 		condition = "execution = :dead"
 		set = "SET v = :v, execution = :e, ownerKey = :o, operation = :op, executionNumber = :n, rev = rev + :one," +
-			" claimedAt = :at, deadline = :deadline, expiresAt = :x REMOVE tries, seen"
+			" claimedAt = :at, deadline = :deadline, expiresAt = :x REMOVE tries, seen, endingBy, endingAt"
 		values[":dead"] = s(dead.Execution)
 	}
 	_, err := st.api.UpdateItem(ctx, &dynamodb.UpdateItemInput{
@@ -584,9 +587,29 @@ func (st *Store) Bind(ctx context.Context, thing event.ThingName, g workflow.Gre
 	return wrap("Bind", err)
 }
 
+// End implements workflow.Store.
+func (st *Store) End(ctx context.Context, thing event.ThingName, c workflow.Claim, e workflow.Ending) error {
+	_, err := st.api.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: &st.table, Key: key(devicePK(thing), skClaim),
+		UpdateExpression:    aws.String("SET endingBy = :by, endingAt = :at, rev = rev + :one"),
+		ConditionExpression: aws.String("execution = :e AND rev = :rev"),
+		ExpressionAttributeValues: item{
+			":by": s(e.By), ":at": n(e.At.UnixMilli()), ":one": n(1), ":e": s(c.Execution), ":rev": n(int64(c.Rev)),
+		},
+	})
+	if refused(err) {
+		return workflow.ErrChanged
+	}
+	return wrap("End", err)
+}
+
 // Release implements workflow.Store.
 func (st *Store) Release(ctx context.Context, d workflow.Device, execution string, owner event.Owner, number int64) error {
+	before := d.Claim
 	for attempt := 0; ; attempt++ {
+		if attempt > 0 && d.Claim != nil && d.Claim.Execution == execution && !workflow.SameEnding(d.Claim, before) {
+			return workflow.ErrChanged
+		}
 		err := st.release(ctx, d, execution, owner, number)
 		if !errors.Is(err, workflow.ErrChanged) || attempt == 4 {
 			return err

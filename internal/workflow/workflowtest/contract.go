@@ -138,9 +138,20 @@ func Contract(t *testing.T, s workflow.Store) {
 		t.Fatalf("after Finish: %+v", d)
 	}
 
+	// One ends an execution from outside; who has not seen that releases nothing.
+	unseen := load("t1")
+	must(s.End(ctx, "t1", workflow.Claim{Execution: "z", Rev: d.Claim.Rev}, workflow.Ending{By: "a", At: now}), workflow.ErrChanged)
+	must(s.End(ctx, "t1", *d.Claim, workflow.Ending{By: "a", At: now}), nil)
+	must(s.End(ctx, "t1", *d.Claim, workflow.Ending{By: "b", At: now}), workflow.ErrChanged)
+	must(s.End(ctx, "t2", *d.Claim, workflow.Ending{By: "b", At: now}), workflow.ErrChanged)
+	must(s.Release(ctx, unseen, "x2", j, 2), workflow.ErrChanged)
+	if d = load("t1"); d.Claim == nil || d.Claim.Ending == nil || *d.Claim.Ending != (workflow.Ending{By: "a", At: now}) || d.Claim.Rev != unseen.Claim.Rev+1 {
+		t.Fatalf("after End: %+v", d.Claim)
+	}
+
 	// A takeover forgets what the dead owner wrote into the claim.
 	must(s.Claim(ctx, "t1", other, d.Claim), nil)
-	if d = load("t1"); d.Claim.Execution != "y" || d.Claim.Operation != "o" || d.Claim.Owner != k || len(d.Claim.Tries) != 0 || d.Claim.Rev == 0 {
+	if d = load("t1"); d.Claim.Execution != "y" || d.Claim.Operation != "o" || d.Claim.Owner != k || len(d.Claim.Tries) != 0 || d.Claim.Ending != nil || d.Claim.Rev == 0 {
 		t.Fatalf("after the takeover: %+v", d.Claim)
 	}
 	must(s.Release(ctx, d, "x2", j, 2), nil)

@@ -110,6 +110,10 @@ func (s *Store) Load(_ context.Context, thing event.ThingName) (d workflow.Devic
 		d = workflow.Device{Thing: thing, State: p.state, Known: p.known}
 		if p.claim != nil {
 			c := *p.claim
+			if c.Ending != nil {
+				e := *c.Ending
+				c.Ending = &e
+			}
 			c.Tries, c.Seen = maps.Clone(c.Tries), maps.Clone(c.Seen)
 			d.Claim = &c
 		}
@@ -166,7 +170,7 @@ func (s *Store) Claim(_ context.Context, thing event.ThingName, c workflow.Claim
 		default:
 			return workflow.ErrClaimed
 		}
-		c.Tries, c.Seen = nil, nil
+		c.Tries, c.Seen, c.Ending = nil, nil, nil
 		p.claim = &c
 		return nil
 	})
@@ -297,10 +301,25 @@ func (s *Store) Bind(_ context.Context, thing event.ThingName, g workflow.Greeti
 	})
 }
 
+// End implements workflow.Store.
+func (s *Store) End(_ context.Context, thing event.ThingName, c workflow.Claim, e workflow.Ending) error {
+	return s.do("End", thing, func(p *partition) error {
+		if p.claim == nil || p.claim.Execution != c.Execution || p.claim.Rev != c.Rev {
+			return workflow.ErrChanged
+		}
+		p.claim.Ending = &e
+		p.claim.Rev++
+		return nil
+	})
+}
+
 // Release implements workflow.Store.
 func (s *Store) Release(_ context.Context, d workflow.Device, execution string, owner event.Owner, number int64) error {
 	return s.do("Release", d.Thing, func(p *partition) error {
 		mine := p.claim != nil && p.claim.Execution == execution
+		if mine && !workflow.SameEnding(p.claim, d.Claim) {
+			return workflow.ErrChanged
+		}
 		if mine || p.claim == nil {
 			clear(p.news)
 		}

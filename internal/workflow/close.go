@@ -1,0 +1,99 @@
+package workflow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+)
+
+// Reports tells the world of ends that no execution reports: of attempts that were
+// ended from outside while they ran, and of those that never ran.
+type Reports interface {
+	// Report tells of an end. What is told twice is the same.
+	Report(ctx context.Context, e End) error
+}
+
+// End is an attempt's end.
+type End struct {
+	Thing           event.ThingName
+	Owner           event.Owner
+	ExecutionNumber int64
+	Operation       event.Operation
+	Status          event.JobStatus
+	Why             event.Failure
+	// Unreported is set where an execution had come to its end and reported nothing.
+	Unreported bool
+}
+
+// Ending says who is at ending an execution from outside, and since when.
+type Ending struct {
+	By string // one invocation of a function, and its repetitions
+	At time.Time
+}
+
+// Who began to end an execution and was not heard of for so long has died of it.
+const endingGrace = 2 * time.Minute
+
+// ErrEnding: somebody else is about to end the execution; look again in a minute.
+var ErrEnding = errors.New("somebody else is about to end the execution")
+
+// foreign reports whether somebody else is at ending the execution of a claim.
+func (c Claim) foreign(by string, now time.Time) bool {
+	return c.Ending != nil && c.Ending.By != by && now.Sub(c.Ending.At) < endingGrace
+}
+
+func (c *Claim) endedBy() string {
+	if c == nil || c.Ending == nil {
+		return ""
+	}
+	return c.Ending.By
+}
+
+// SameEnding reports whether two looks at a claim saw the same one at ending it.
+func SameEnding(a, b *Claim) bool {
+	return a.endedBy() == b.endedBy()
+}
+
+// closer ends from outside an execution whose attempt is over.
+type closer struct {
+	store   Store
+	machine Machine
+	reports Reports
+	now     func() time.Time
+	who     func(context.Context) string
+}
+
+// close takes the end of a device's execution upon itself, stops the execution, and
+// reports. The claim stays, for the caller to release or to take over. Whoever wrote
+// first into the claim that he ends it does all of this; others get ErrEnding, and
+// Finalize too, which has nothing to report then. Repeating it repeats the report.
+// ErrChanged if the claim is not as it was read.
+func (c closer) close(ctx context.Context, d Device, why event.Failure) (End, error) {
+	claim, by, now := *d.Claim, c.who(ctx), c.now()
+	end := End{
+		Thing: d.Thing, Owner: claim.Owner, ExecutionNumber: claim.ExecutionNumber, Operation: claim.Operation,
+		Status: why.Name.Status(), Why: why,
+	}
+	if claim.foreign(by, now) {
+		return end, fmt.Errorf("execution %s, %s: %w", claim.Execution, claim.Ending.By, ErrEnding)
+	}
+	if claim.endedBy() != by {
+		if err := c.store.End(ctx, d.Thing, claim, Ending{By: by, At: now}); err != nil {
+			return end, err
+		}
+	}
+	running, known, err := c.machine.Running(ctx, claim.Operation, claim.Execution)
+	if err != nil {
+		return end, err
+	}
+	end.Unreported = known && !running && claim.Ending == nil // else it was stopped by who wrote that
+	// Stopping first: what the execution's functions still register fails without
+	// the claim, and nothing starts anew, since the attempt is over.
+	if err := c.machine.Stop(ctx, claim.Operation, claim.Execution, why); err != nil {
+		return end, err
+	}
+	return end, c.reports.Report(ctx, end)
+}
