@@ -271,7 +271,7 @@ func (a *Agent) connect() {
 // backoff is the wait before the next attempt: 1 to 2 times the base, 2 to 4
 // times, and so on up to the maximum.
 func (a *Agent) backoff() time.Duration {
-	low := a.s.Timing.ConnectRetry << min(a.attempts, 10)
+	low := a.s.Timing.ConnectRetry << min(a.attempts, 9)
 	a.attempts++
 	return min(a.between(low, 2*low), a.s.Timing.MaxRetry)
 }

@@ -263,6 +263,13 @@ func TestAgentAnswersLikeTheRealOne(t *testing.T) {
 		{flow: "07e", settings: func(s *Settings) { s.MaxDownloads = 5 }},
 		{flow: "08"},
 		{flow: "10a", settings: func(s *Settings) { s.MQTT311 = true }},
+		{flow: "11a"},
+		{flow: "11c2"},
+		{flow: "11d", settings: func(s *Settings) { s.Timing.BeforeReboot = 5 * time.Second }},
+		{flow: "11d2"},
+		{flow: "11f4", settings: func(s *Settings) { s.ResumeDownloads = true }},
+		{flow: "11g", settings: none},
+		{flow: "11h"},
 	} {
 		t.Run(c.flow, func(t *testing.T) {
 			lines := readCapture(t, c.flow)

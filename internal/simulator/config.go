@@ -51,7 +51,7 @@ type Timing struct {
 	BeforeReboot   time.Duration    // 200 ms: from Activate, or the end of a Download with AutoActivate
 	Download       [2]time.Duration // 0: a transfer takes at least this long, more if the network does
 	ConnectRetry   time.Duration    // 5 s: first wait is 1 to 2 times this, doubling (R-MQTT.10) ...
-	MaxRetry       time.Duration    // 30.72 s: ... up to this, as TR-181's ConnectRetryMaxInterval
+	MaxRetry       time.Duration    // 30720 s: ... up to this, as TR-181's ConnectRetryMaxInterval, or 2^10 times the base
 	ForceReconnect time.Duration    // 1 s
 	NotifRetry     time.Duration    // 5 s: USPNotifRetryMinimumWaitInterval; doubling (R-NOT.2)
 	ValueChange    time.Duration    // 15 s: how often watched parameters are looked at
@@ -112,7 +112,7 @@ func (s *Settings) withDefaults() (*Settings, error) {
 	def(&out.Timing.Boot, time.Second)
 	def(&out.Timing.BeforeReboot, 200*time.Millisecond)
 	def(&out.Timing.ConnectRetry, 5*time.Second)
-	def(&out.Timing.MaxRetry, 30720*time.Millisecond)
+	def(&out.Timing.MaxRetry, 30720*time.Second)
 	def(&out.Timing.ForceReconnect, time.Second)
 	def(&out.Timing.NotifRetry, 5*time.Second)
 	def(&out.Timing.ValueChange, 15*time.Second)

@@ -126,7 +126,11 @@ func readDownload(args map[string]string) (*transfer, *usp.Error) {
 func (a *Agent) download(r *request) {
 	t := r.download
 	img := &a.images[r.image-1]
-	*img = image{status: usp.StatusDownloading}
+	if r.image == a.active { // what runs is shown until another is there
+		img.status, img.available = usp.StatusDownloading, false
+	} else {
+		*img = image{status: usp.StatusDownloading}
+	}
 	t.started = a.s.Clock.Now()
 	takes := a.between(a.s.Timing.Download[0], a.s.Timing.Download[1])
 	if a.has(SlowLink) {
@@ -249,7 +253,7 @@ func (brokenPipe) Read([]byte) (int, error) { return 0, fmt.Errorf("connection r
 func (a *Agent) downloaded(r *request, got fetched) {
 	t, img := r.download, &a.images[r.image-1]
 	if got.err != nil {
-		*img = image{status: got.status}
+		img.status = got.status
 	} else {
 		*img = image{name: got.name, header: got.header, status: usp.StatusAvailable, available: true}
 		a.note(func(f *Facts) { f.Completed++ })
@@ -273,8 +277,8 @@ func (a *Agent) downloaded(r *request, got fetched) {
 	}
 	a.settle()
 	if got.err == nil && t.autoActivate {
-		a.boot = r.image
 		a.after(a.s.Timing.BeforeReboot, func() {
+			a.boot = r.image // a restart before this loses the activation (11d)
 			a.reboot(rebootReason{cause: usp.CauseRemoteReboot, key: r.key, reason: "Firmware auto-activation"})
 		})
 	}

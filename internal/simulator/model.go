@@ -118,6 +118,9 @@ func sub(name string, kind uspmsg.GetSupportedDMResp_ParamValueType, writable bo
 		p.set = func(a *Agent, in []int, value string) *usp.Error {
 			row := rowOf(a, in[0])
 			before := *row
+			if (name == "ReferenceList" || name == "ID") && get(row) != "" && get(row) != a.alias(row.instance) {
+				return usp.InvalidArguments.Errorf("%s must not be changed once assigned (it is %q)", name, get(row)) // 11g
+			}
 			if e := row.set(a, name, value); e != nil {
 				return e
 			}
@@ -303,6 +306,9 @@ var model = func() []*object {
 				ro("ProtocolVersion", tString, text("5.0")),
 				ro("ConnectRetryTime", tUnsigned, func(a *Agent, _ []int) string { return itoa(int(a.s.Timing.ConnectRetry.Seconds())) }),
 				ro("ConnectRetryIntervalMultiplier", tUnsigned, text("2000")),
+				ro("ConnectRetryMaxInterval", tUnsigned, func(a *Agent, _ []int) string { return itoa(int(a.s.Timing.MaxRetry.Seconds())) }),
+				ro("KeepAliveTime", tUnsigned, text("60")),
+				ro("Status", tString, text("Connected")), // who could read another?
 			}},
 	}
 }()

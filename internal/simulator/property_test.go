@@ -80,14 +80,22 @@ func TestSubscriptionTableIsAMap(t *testing.T) {
 					t.Skip("no rows")
 				}
 				n := rapid.SampledFrom(slices.Sorted(maps.Keys(model))).Draw(t, "row")
-				r := row{ids.Draw(t, "id"), lists.Draw(t, "list"), model[n].persistent}
-				m := ask(usp.NewSet("1", false, usp.Object{Path: fmt.Sprintf("%s%d.", usp.Subscriptions, n), Settings: []usp.Setting{
-					{Param: "ID", Value: r.id, Required: true}, {Param: "ReferenceList", Value: r.list, Required: true}}}))
+				r := row{model[n].id, model[n].list, persistent.Draw(t, "persistent")}
+				settings := []usp.Setting{{Param: "Persistent", Value: r.persistent, Required: true}}
+				// Once it has a value it is not changed, not even to that value (11g).
+				fixed := rapid.SampledFrom([]string{"", "ID", "ReferenceList"}).Draw(t, "fixed")
+				if fixed != "" {
+					settings = append(settings, usp.Setting{Param: fixed, Value: r.id, Required: true})
+				}
+				m := ask(usp.NewSet("1", false, usp.Object{Path: fmt.Sprintf("%s%d.", usp.Subscriptions, n), Settings: settings}))
 				_, ok := usp.As[*uspmsg.SetResp](m)
-				if want := !taken(r.id, n) && valid(r.list); ok != want {
-					t.Fatalf("Set %d to %v: %v, want success %v", n, r, m, want)
+				if want := fixed == "" && r.persistent != "maybe"; ok != want {
+					t.Fatalf("Set %d to %v, and %s: %v, want success %v", n, r, fixed, m, want)
 				}
 				if ok {
+					if r.persistent == "1" {
+						r.persistent = "true"
+					}
 					model[n] = r
 				}
 			},

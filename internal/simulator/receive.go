@@ -182,7 +182,7 @@ func (a *Agent) handleSet(set *uspmsg.Set) (*uspmsg.SetResp, *usp.Error) {
 		if e != nil {
 			if !set.GetAllowPartial() {
 				undo()
-				return nil, writeError(u.GetObjPath(), e)
+				return nil, e // 11h: the code of the object, not 7004
 			}
 			fail(e)
 			continue
@@ -227,7 +227,7 @@ func (a *Agent) setParam(t target, name, value string) *usp.Error {
 	p := t.object.param(name)
 	switch {
 	case p == nil:
-		return usp.UnsupportedPath.Errorf("there is no parameter %s%s", t.path, name)
+		return usp.UnsupportedParameter.Errorf("there is no parameter %s%s", t.path, name)
 	case p.set == nil:
 		return usp.ParameterReadOnly.Errorf("%s%s cannot be set", t.path, name)
 	}
