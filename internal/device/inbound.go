@@ -150,6 +150,18 @@ func read(in *event.Inbound, m *uspmsg.Msg) {
 		ev.Kind, ev.Answer = event.KindAnswer, a
 		return
 	}
+	if body, ok := usp.As[*uspmsg.DeleteResp](m); ok {
+		a := &event.Answer{MessageID: id}
+		for _, r := range body.GetDeletedObjResults() {
+			result := event.Result{Path: r.GetRequestedPath()}
+			if f := r.GetOperStatus().GetOperFailure(); f != nil {
+				result.Fault = &event.Fault{Code: int(f.GetErrCode()), Text: f.GetErrMsg()}
+			}
+			a.Results = append(a.Results, result)
+		}
+		ev.Kind, ev.Answer = event.KindAnswer, a
+		return
+	}
 	if body, ok := usp.As[*uspmsg.SetResp](m); ok {
 		a := &event.Answer{MessageID: id}
 		for _, r := range body.GetUpdatedObjResults() {

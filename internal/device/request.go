@@ -42,6 +42,12 @@ type Set struct {
 	Objects []Object
 }
 
+// Delete removes objects. What is not there is no fault.
+type Delete struct {
+	ID    string
+	Paths []string
+}
+
 // Object is an object with the parameters to write: to be added to a table, or to
 // be changed.
 type Object struct {
@@ -65,6 +71,7 @@ func (r *Operate) message() *uspmsg.Msg {
 }
 func (r *Add) message() *uspmsg.Msg        { return usp.NewAdd(r.ID, true, objects(r.Objects)...) }
 func (r *Set) message() *uspmsg.Msg        { return usp.NewSet(r.ID, false, objects(r.Objects)...) }
+func (r *Delete) message() *uspmsg.Msg     { return usp.NewDelete(r.ID, false, r.Paths...) }
 func (r *notifyResp) message() *uspmsg.Msg { return usp.NewNotifyResp(r.id, r.subscription) }
 
 func objects(from []Object) []usp.Object {

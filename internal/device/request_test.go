@@ -1,12 +1,16 @@
 package device_test
 
 import (
+	"slices"
 	"testing"
+
+	"google.golang.org/protobuf/proto"
 
 	"github.com/fleetstep/fleetstep/internal/device"
 	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/usp"
 	"github.com/fleetstep/fleetstep/proto/uspmsg"
+	"github.com/fleetstep/fleetstep/proto/usprecord"
 )
 
 func TestRequestsBecomeUSP(t *testing.T) {
@@ -122,12 +126,14 @@ func TestSubscriptionsAreComparedWithWhatIsThere(t *testing.T) {
 	needed := []device.Subscription{
 		{Name: "boot", Kind: device.EventNews, Of: device.BootEvent}, {Name: "transfer", Kind: device.EventNews, Of: device.TransferEvent},
 	}
-	add, repair := device.MissingSubscriptions("self::fleetstep", &event.Answer{}, needed)
-	if len(add) != 2 || len(repair) != 0 {
-		t.Fatalf("of none: add %v, repair %v", add, repair)
+	compare := func(controller event.EndpointID, params map[string]string) device.Missing {
+		return device.CompareSubscriptions(controller, &event.Answer{Params: params}, needed)
 	}
-	other, _ := device.MissingSubscriptions("self::other", &event.Answer{}, needed)
-	if other[0].Settings[1].Value == add[0].Settings[1].Value {
+	add := compare("self::fleetstep", nil).Add
+	if m := compare("self::fleetstep", nil); len(m.Add) != 2 || len(m.Repair)+len(m.Remove) != 0 {
+		t.Fatalf("of none: %+v", m)
+	}
+	if compare("self::other", nil).Add[0].Settings[1].Value == add[0].Settings[1].Value {
 		t.Error("two controllers have one ID")
 	}
 	params := map[string]string{}
@@ -137,14 +143,58 @@ func TestSubscriptionsAreComparedWithWhatIsThere(t *testing.T) {
 		}
 	}
 	params[device.Subscriptions+"1.Enable"] = "1" // true, in another form
-	if add, repair = device.MissingSubscriptions("self::fleetstep", &event.Answer{Params: params}, needed); len(add)+len(repair) != 0 {
-		t.Errorf("of all: add %v, repair %v", add, repair)
+	if m := compare("self::fleetstep", params); len(m.Add)+len(m.Repair)+len(m.Remove) != 0 {
+		t.Errorf("of all: %+v", m)
 	}
 	params[device.Subscriptions+"2.Persistent"] = "false"
-	params[device.Subscriptions+"2.NotifType"] = "ValueChange" // cannot be changed
-	_, repair = device.MissingSubscriptions("self::fleetstep", &event.Answer{Params: params}, needed)
-	if len(repair) != 1 || repair[0].Path != device.Subscriptions+"2." || len(repair[0].Settings) != 1 || repair[0].Settings[0].Param != "Persistent" {
-		t.Errorf("of a wrong one: %+v", repair)
+	m := compare("self::fleetstep", params)
+	if len(m.Repair) != 1 || len(m.Add)+len(m.Remove) != 0 || m.Repair[0].Path != device.Subscriptions+"2." ||
+		len(m.Repair[0].Settings) != 1 || m.Repair[0].Settings[0].Param != "Persistent" {
+		t.Errorf("of a wrong one: %+v", m)
+	}
+	// What an agent refuses to change is removed, and added as a whole (11g).
+	for param, value := range map[string]string{"NotifType": "ValueChange", "ReferenceList": "Device.DeviceInfo.Other!"} {
+		was := params[device.Subscriptions+"2."+param]
+		params[device.Subscriptions+"2."+param] = value
+		m := compare("self::fleetstep", params)
+		if !slices.Equal(m.Remove, []string{device.Subscriptions + "2."}) || len(m.Add) != 1 || len(m.Repair) != 0 ||
+			!slices.Equal(m.Add[0].Settings, add[1].Settings) {
+			t.Errorf("of one with another %s: %+v", param, m)
+		}
+		params[device.Subscriptions+"2."+param] = was
+	}
+}
+
+// An undefined message type ends a real agent (11k2), and a payload security that it
+// does not have costs it its connection (11k): nothing that a controller asks for is
+// newer than USP 1.0, or comes otherwise than in plain text.
+func TestRequestsAreOfTypesThatEveryAgentKnows(t *testing.T) {
+	known := []uspmsg.Header_MsgType{
+		uspmsg.Header_GET, uspmsg.Header_SET, uspmsg.Header_ADD, uspmsg.Header_DELETE, uspmsg.Header_OPERATE, uspmsg.Header_NOTIFY_RESP,
+	}
+	notify := usp.Notification{ID: "n-1", SubscriptionID: "s", SendResp: true, Kind: usp.KindEvent, Path: usp.EventBoot}
+	for _, r := range []event.Outgoing{
+		&device.Get{ID: "1", Paths: []string{"Device."}}, &device.Set{ID: "2"}, &device.Add{ID: "3"}, &device.Delete{ID: "4", Paths: []string{"Device.A.1."}},
+		&device.Operate{ID: "5", Command: "Device.Reboot()"}, said(t, notify.Message()).Answer,
+	} {
+		m, err := device.Message(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Contains(known, m.GetHeader().GetMsgType()) {
+			t.Errorf("%T is of type %s", r, m.GetHeader().GetMsgType())
+		}
+		payload, err := usp.NewRecord("self::fleetstep", "os::012345-1", m).Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var record usprecord.Record
+		if err := proto.Unmarshal(payload, &record); err != nil {
+			t.Fatal(err)
+		}
+		if record.GetPayloadSecurity() != usprecord.Record_PLAINTEXT || record.GetNoSessionContext() == nil {
+			t.Errorf("%T travels as %v", r, &record)
+		}
 	}
 }
 

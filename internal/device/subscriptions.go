@@ -47,10 +47,19 @@ func (s Subscription) settings(controller usp.EndpointID) []Setting {
 	}
 }
 
-// MissingSubscriptions compares those that an answer to a Get of Subscriptions
-// shows with those that a controller needs: what is to be added, and what is to be
-// set right.
-func MissingSubscriptions(controller event.EndpointID, a *event.Answer, needed []Subscription) (add, repair []Object) {
+// Missing is what is to be done so that an agent has the Subscriptions that a
+// controller needs, in this order.
+type Missing struct {
+	// Remove are those whose ReferenceList or NotifType is another: an agent
+	// refuses every change of these (11g), so they are added again, under their ID.
+	Remove []string
+	Add    []Object
+	Repair []Object
+}
+
+// CompareSubscriptions compares those that an answer to a Get of Subscriptions shows
+// with those that a controller needs.
+func CompareSubscriptions(controller event.EndpointID, a *event.Answer, needed []Subscription) (m Missing) {
 	there := map[string]Row{}
 	for _, row := range Rows(a, usp.Subscriptions) {
 		there[row.Params["ID"]] = row
@@ -59,23 +68,28 @@ func MissingSubscriptions(controller event.EndpointID, a *event.Answer, needed [
 		settings := s.settings(usp.EndpointID(controller))
 		row, ok := there[settings[1].Value]
 		if !ok {
-			add = append(add, Object{Path: usp.Subscriptions, Settings: settings})
+			m.Add = append(m.Add, Object{Path: usp.Subscriptions, Settings: settings})
 			continue
 		}
 		var wrong []Setting
+		fixed := false
 		for _, want := range settings {
 			have := row.Params[want.Param]
 			if yes, err := usp.ParseBool(have); err == nil && yes {
 				have = "true"
 			}
-			// ID and NotifType cannot be changed, and with our ID are ours.
-			if have != want.Value && want.Param != "ID" && want.Param != "NotifType" {
+			if have != want.Value {
 				wrong = append(wrong, want)
+				fixed = fixed || want.Param == "NotifType" || want.Param == "ReferenceList"
 			}
 		}
-		if len(wrong) > 0 {
-			repair = append(repair, Object{Path: row.Path, Settings: wrong})
+		switch {
+		case fixed:
+			m.Remove = append(m.Remove, row.Path)
+			m.Add = append(m.Add, Object{Path: usp.Subscriptions, Settings: settings})
+		case len(wrong) > 0:
+			m.Repair = append(m.Repair, Object{Path: row.Path, Settings: wrong})
 		}
 	}
-	return add, repair
+	return m
 }

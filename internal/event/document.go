@@ -30,6 +30,9 @@ type Firmware struct {
 	SHA256    string    `json:"sha256,omitempty"`
 	Size      int64     `json:"size,omitempty"`      // bytes; 0 is unknown
 	Signature string    `json:"signature,omitempty"` // base64, for devices that check one
+	// VersionIsProof has an image that a device holds under the wanted version taken
+	// for the wanted one, without a record that it was downloaded there.
+	VersionIsProof bool `json:"versionIsProof,omitempty"`
 }
 
 // S3Object is an object, of one version if VersionID is not empty.

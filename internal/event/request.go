@@ -233,7 +233,7 @@ func (c *checker) request(tree any) {
 }
 
 func (c *checker) firmware(p string, v any) {
-	m, ok := c.object(p, v, "version", "s3", "url", "sha256", "size", "signature")
+	m, ok := c.object(p, v, "version", "s3", "url", "sha256", "size", "signature", "versionIsProof")
 	if !ok {
 		return
 	}
@@ -241,6 +241,7 @@ func (c *checker) firmware(p string, v any) {
 	c.text(p, m, "version", versionForm, allowedVersion)
 	c.text(p, m, "sha256", sha256Form, "64 hexadecimal digits")
 	c.number(p, m, "size", 1, 1<<40, 1)
+	c.flag(p, m, "versionIsProof")
 	c.short(p, m, "signature", base64Form, 8192, "base64, 1 to 8,192 characters")
 	c.short(p, m, "url", urlForm, 2000, "an http or https URL with a host and a path, up to 2,000 characters, without user information")
 	_, s3 := m["s3"]

@@ -2,6 +2,7 @@ package event
 
 import (
 	"encoding/json"
+	"strconv"
 	"time"
 )
 
@@ -32,7 +33,8 @@ type Move struct {
 	// State replaces the conversation's memory, if not nil.
 	State json.RawMessage
 	// Commands are the command keys, with their command paths, of the news that
-	// the task waits for; they are set when it begins.
+	// the task waits for; they are set when it begins. A key stands for all
+	// sendings of its try.
 	Commands map[string]string
 	// KeepNews keeps the event for the next step as well, whether this one ends
 	// with it or goes on.
@@ -51,6 +53,25 @@ func (m Move) Ends() bool { return m.Done != nil || m.Failed != nil }
 // StepKey is the command key of one try of a step's command.
 func StepKey(execution string, step Step, try int) string {
 	return CommandKey(execution, string(step)+"-"+itoa(int64(try)))
+}
+
+// SendKey is the command key of one sending of a try's command, counted from 1. What
+// is sent again has a key of its own, so that news of what was sent before is not
+// taken for news of it (captures 11f, 11f2). The first is StepKey.
+func SendKey(execution string, step Step, try, send int) string {
+	key := StepKey(execution, step, try)
+	if send <= 1 {
+		return key
+	}
+	return key[:len(key)-sendMark] + "." + strconv.FormatInt(int64(min(send, 35)), 36)
+}
+
+// sendMark is how many characters at the end of a StepKey tell sendings apart.
+const sendMark = 2
+
+// SameTry reports whether two command keys are of one try of a step.
+func SameTry(a, b string) bool {
+	return a == b || len(a) == len(b) && len(a) > sendMark && a[:len(a)-sendMark] == b[:len(b)-sendMark]
 }
 
 // MessagePrefix begins the ids of all requests of one try of a step.

@@ -62,9 +62,12 @@ var stories = []struct {
 	{name: "up to date", play: func(w *world, a *agent) {
 		a.software, a.images[1].Version = "2.0.0", "2.0.0"
 	}, status: event.StatusSucceeded, reason: upgrade.UpgradeUpToDate, visits: "Inspect Finalize"},
-	{name: "image there already", play: func(w *world, a *agent) {
+	{name: "image there already, by the word of whoever asked", doc: func(d *event.Document) { d.Firmware.VersionIsProof = true }, play: func(w *world, a *agent) {
 		a.images[2] = upgrade.Image{Version: "2.0.0", Status: usp.StatusAvailable}
 	}, status: event.StatusSucceeded},
+	{name: "image of that version there, which is no proof", play: func(w *world, a *agent) {
+		a.images[2] = upgrade.Image{Version: "2.0.0", Status: usp.StatusAvailable}
+	}, status: event.StatusSucceeded, downloads: 1},
 	{name: "404", play: func(w *world, a *agent) { a.fault = "404" }, status: event.StatusFailed, reason: upgrade.DownloadFailed, downloads: 1},
 	{name: "wrong checksum", play: func(w *world, a *agent) { a.fault = "checksum" }, status: event.StatusFailed, reason: upgrade.DownloadChecksumMismatch, downloads: 1},
 	{name: "the look after a failed download meets a connection that has just gone", play: func(w *world, a *agent) {

@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -284,6 +285,12 @@ func (w *world) enter(x *execution, state string) {
 	}
 	s := w.machine[state]
 	switch {
+	case state == "AwaitWindow":
+		seconds, ok := x.data["opensIn"].(int)
+		if !ok {
+			w.t.Fatalf("%s waits for %v", x.name, x.data["opensIn"])
+		}
+		w.after(time.Duration(seconds)*time.Second, func() { w.enter(x, s.Next) })
 	case s.Type == "Wait":
 		w.after(time.Duration(x.timeouts.SoakSeconds)*time.Second, func() {
 			x.data["soaked"] = true
@@ -398,6 +405,12 @@ func (w *world) end(token event.TaskToken, name, cause string) bool {
 			x.data["failure"] = map[string]any{"state": x.state, "error": name, "cause": cause}
 		case c.Next == "Verify":
 			x.data["overdue"] = true
+		case c.Next == "AwaitWindow":
+			seconds, err := strconv.Atoi(cause)
+			if err != nil {
+				w.t.Fatalf("%s: a window opens in %q", x.name, cause)
+			}
+			x.data["opensIn"] = seconds
 		}
 		next := c.Next
 		w.soon(func() { w.enter(x, next) })

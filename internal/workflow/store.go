@@ -58,7 +58,7 @@ func (c Claim) Owns(steps []event.Step, key string) bool {
 	}
 	for _, step := range steps {
 		for try := 1; try <= c.Tries[step]; try++ {
-			if key == event.StepKey(c.Execution, step, try) {
+			if event.SameTry(key, event.StepKey(c.Execution, step, try)) {
 				return true
 			}
 		}
@@ -73,7 +73,7 @@ type Await struct {
 	Owner     event.Owner
 	Execution string
 	Messages  string            // prefix of the ids of its requests
-	Commands  map[string]string // command key to command path, "" for any
+	Commands  map[string]string // command key to command path, "" for any; a key stands for its whole try
 	State     json.RawMessage   // the conversation's own
 	Rev       int
 	Since     time.Time
@@ -87,12 +87,25 @@ func (a Await) Matches(ev event.DeviceEvent) bool {
 	case event.KindAnswer:
 		return ev.Answer != nil && a.Messages != "" && strings.HasPrefix(ev.Answer.MessageID, a.Messages)
 	case event.KindTransferComplete, event.KindCommandComplete:
-		path, ok := a.Commands[ev.CommandKey]
+		path, ok := a.command(ev.CommandKey)
 		return ok && (path == "" || ev.CommandPath == path || ev.CommandPath == "" && ev.Kind == event.KindTransferComplete)
 	case event.KindBooted, event.KindConnected:
 		return true
 	}
 	return false
+}
+
+// command finds the command path that a key belongs to.
+func (a Await) command(key string) (path string, ok bool) {
+	if path, ok = a.Commands[key]; ok {
+		return path, true
+	}
+	for known, path := range a.Commands { // at most one is of the same try
+		if event.SameTry(known, key) {
+			return path, true
+		}
+	}
+	return "", false
 }
 
 // Device is one partition: all that is known of a device.

@@ -15,9 +15,11 @@ func (f *Flow) beginActivate(t event.Turn, m memory) (event.Move, error) {
 	var move event.Move
 	if t.Tries[Activate] > 1 {
 		move = s.look(forLook)
-		move.State = m.save()
 	} else {
 		move = s.askActivate()
+	}
+	if move.State == nil {
+		move.State = m.save()
 	}
 	move.Commands = pending(t, Activate, m.Target.Path+commandActivate, m.Activate)
 	return move, nil
@@ -33,10 +35,16 @@ func (s turn) window() (start, end time.Duration) {
 }
 
 func (s turn) askActivate() event.Move {
+	start, end := s.window()
+	if start > 0 {
+		// Not ahead: nothing stops an Activate() that waits, and no restart
+		// outlives it (11a, 11j). A cancel before the window opens reaches no device.
+		return s.fail(NextWindow, "%d", int64((start+time.Second-1)/time.Second))
+	}
 	// Whether Activate() is taken without a window differs by agent; with one it
 	// always is.
-	start, end := s.window()
-	return s.command(s.m.Target.Path+commandActivate, s.key(), timeWindow(start, end))
+	s.m.Blocked = nil
+	return s.command(s.m.Target.Path+commandActivate, timeWindow(start, end))
 }
 
 func timeWindow(start, end time.Duration) map[string]string {
@@ -54,14 +62,20 @@ func (s turn) activating(key string, ev event.DeviceEvent, running bool) event.M
 	if s.m.Document.Activation.Window != nil {
 		seconds += int(end / time.Second)
 	}
-	return event.Move{Done: Accepted{CommandKey: key, Running: running, ReportSeconds: seconds, At: ev.At}}
+	return event.Move{Done: Accepted{CommandKey: key, Pass: s.m.Passes + 1, Running: running, ReportSeconds: seconds, At: ev.At}}
 }
 
 func (s turn) activate(ev event.DeviceEvent) event.Move {
 	switch ev.Kind {
 	case event.KindCommandComplete:
+		if ev.Fault != nil && !s.last(ev) {
+			return ignore // old
+		}
 		if ev.Fault != nil {
-			return s.fail(ActivateFailed, "%d %s", ev.Fault.Code, ev.Fault.Text)
+			// The look may still show it under way; then it is Report's.
+			move := s.faulted(ev)
+			move.KeepNews = true
+			return move
 		}
 		move := s.activating(ev.CommandKey, ev, false)
 		move.KeepNews = true
@@ -70,7 +84,7 @@ func (s turn) activate(ev event.DeviceEvent) event.Move {
 		if !s.returned(ev) {
 			return ignore
 		}
-		if _, ours := pending(s.t, Activate, "", s.m.Activate)[ev.CommandKey]; ours {
+		if among(pending(s.t, Activate, "", s.m.Activate), ev.CommandKey) {
 			move := s.activating(ev.CommandKey, ev, false)
 			move.KeepNews = true
 			return move
@@ -97,6 +111,8 @@ func (s turn) activate(ev event.DeviceEvent) event.Move {
 			return s.activating(s.key(), ev, false)
 		case f.Code == device.CodeBusy:
 			return s.look(forBusy)
+		case f.Code == device.CodeDenied && s.m.Blocked == nil:
+			return s.boot(s.m.Target.Path, f)
 		case f.Code == device.CodeCommandFailure:
 			// Not a refusal: it tried, and the image cannot be activated (05b).
 			return s.fail(ActivateFailed, "%d %s", f.Code, f.Text)
@@ -106,12 +122,15 @@ func (s turn) activate(ev event.DeviceEvent) event.Move {
 	if why == forNothing {
 		return ignore
 	}
+	if why == forBank {
+		return s.booting(a)
+	}
 	if a.Fault != nil {
 		return refusal(*a.Fault)
 	}
 	v := viewOf(a)
 	if r, ok := v.busy(commandActivate); ok {
-		if _, ours := keys(s.t, Activate, "")[r.Key]; ours {
+		if given(s.t, Activate, r.Key) {
 			return s.activating(r.Key, ev, false)
 		}
 		return s.failWith(v, event.DeviceBusy, "%s with command key %q is under way", r.Command, r.Key)
@@ -124,6 +143,8 @@ func (s turn) activate(ev event.DeviceEvent) event.Move {
 		return s.failWith(v, event.DeviceBusy, "the device refuses to activate (7005) and shows no reason")
 	case !v.has(i.Path, s.m.version()):
 		return s.failWith(v, ActivateFailed, "image %s is %s with version %q %s", s.m.Target.Path, i.Status, i.Version, i.BootLog)
+	case s.m.Faults >= mostFaults && s.m.Fault != nil:
+		return s.failWith(v, ActivateFailed, "%d %s (%d times; image is %s)", s.m.Fault.Code, s.m.Fault.Text, s.m.Faults, i.Status)
 	case s.m.Sends >= mostSends:
 		return s.failWith(v, event.DeviceNoReport, "%s was sent %d times without a trace", commandActivate, s.m.Sends)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -21,13 +22,23 @@ const (
 	forBusy      = "busy"   // it refused with 7005: is it ours that it is busy with?
 	forFault     = "fault"  // news of a failure: of which kind?
 	forCommand   = "operate"
+	forRemoval   = "delete" // of Subscriptions that cannot be set right
 	forSubscribe = "add"
 	forRepair    = "set"
-	forNothing   = "" // an answer to a look from before the last command
+	forBank      = "bank" // BootFirmwareImage is set, where Activate() is blocked
+	forNothing   = ""     // an answer to a look from before the last command
 )
 
 // mostTries is how often a step is entered again in one execution.
 const mostTries = 4
+
+// mostFaults is how often one try of a step gives its command again after the device
+// has told that it failed and a look shows that it may be well next time.
+const mostFaults = 3
+
+// faultInterrupted in the text of a failure tells that a restart ended the command.
+// The text is the vendor's; without it, a look tells.
+const faultInterrupted = "reboot"
 
 // mostSends is how often a command is sent in one try of a step. What really
 // limits it is the step's deadline: whatever is sent is lost while a connection
@@ -49,9 +60,14 @@ type memory struct {
 	Arrived    *time.Time      `json:"arrived,omitempty"`
 	Fault      *event.Fault    `json:"fault,omitempty"`
 	FaultAt    time.Time       `json:"faultAt,omitzero"`
+	Faults     int             `json:"faults,omitempty"`    // how many in this try of the step
 	Restarted  bool            `json:"restarted,omitempty"` // and no look since then
+	Cut        bool            `json:"cut,omitempty"`       // it restarted in this try, not by our command
+	Blocked    *event.Fault    `json:"blocked,omitempty"`   // how it refuses every command that takes time
+	Passes     int             `json:"passes,omitempty"`    // of Download or Activate before
 	Inspection *Inspection     `json:"inspection,omitempty"`
-	Repair     []device.Object `json:"repair,omitempty"`
+	Add        []device.Object `json:"add,omitempty"`    // Subscriptions, after others are removed
+	Repair     []device.Object `json:"repair,omitempty"` // after that
 	Soaked     bool            `json:"soaked,omitempty"`
 	Overdue    bool            `json:"overdue,omitempty"`
 }
@@ -70,6 +86,12 @@ func (m memory) separate() bool {
 }
 func (m memory) single() bool { return m.Target.Path == m.Active.Path }
 
+// staged reports whether the image to download into showed the wanted version before
+// anything was done: then its showing it proves nothing.
+func (m memory) staged() bool {
+	return m.Target.Version == m.version() && (m.Target.Status == statusAvailable || m.Target.Status == statusActive)
+}
+
 // Begin opens the conversation of a step.
 func (f *Flow) Begin(ctx context.Context, t event.Turn, step event.StepInput) (event.Move, error) {
 	in, err := readStep(step)
@@ -86,6 +108,12 @@ func (f *Flow) Begin(ctx context.Context, t event.Turn, step event.StepInput) (e
 		}
 		if in.Activate != nil {
 			m.Activate = in.Activate.CommandKey
+		}
+		switch {
+		case step.Step == Download && in.Download != nil:
+			m.Passes = in.Download.Pass
+		case step.Step == Activate && in.Activate != nil:
+			m.Passes = in.Activate.Pass
 		}
 		m.Active, m.Target, m.Previous = in.Inspect.Active, in.Inspect.Target, in.Inspect.SoftwareVersion
 	}
@@ -140,22 +168,24 @@ type turn struct {
 var ignore = event.Move{Ignore: true}
 
 // purpose of the request that an answer belongs to. What a look showed before the
-// last command was given is no reason to give another: events come twice, the
-// second time perhaps much later.
+// last command was given is no reason to give another, nor is the answer to a command
+// before it one to it: events come twice, the second time perhaps much later.
 func (s turn) purpose(a *event.Answer) string {
-	why, round, isLook := strings.Cut(strings.TrimPrefix(a.MessageID, s.t.Messages), roundMark)
-	if isLook && round != strconv.Itoa(s.m.Sends) {
+	why, round, has := strings.Cut(strings.TrimPrefix(a.MessageID, s.t.Messages), roundMark)
+	if has && round != strconv.Itoa(s.m.Sends) {
 		return forNothing
 	}
 	return why
 }
 
-// roundMark stands in the message id of a look, before the number of commands
-// given until then.
+// roundMark stands in a message id before the number of commands given until then.
 const roundMark = "@"
 
+// id is the message id of a request of this round.
+func (s turn) id(why string) string { return s.t.Messages + why + roundMark + strconv.Itoa(s.m.Sends) }
+
 func (s turn) look(why string) event.Move {
-	return event.Move{Send: &device.Get{ID: s.t.Messages + why + roundMark + strconv.Itoa(s.m.Sends), Paths: lookPaths}}
+	return event.Move{Send: &device.Get{ID: s.id(why), Paths: lookPaths}}
 }
 
 // returned reports whether an event shows that the agent was away after what we
@@ -179,24 +209,144 @@ func (s turn) failWith(v view, name event.ErrorName, format string, args ...any)
 }
 
 func refusal(f event.Fault) event.Move {
-	return event.Move{Failed: event.Refusal(f.Code, f.Text)}
+	text := f.Text
+	if f.Code == device.CodeDenied {
+		// The agent's own text says nothing of it ("Instance already exists", 11l).
+		text += " (if it refuses every Download() and Activate() so, its table of commands is blocked: docs/errors.md)"
+	}
+	return event.Move{Failed: event.Refusal(f.Code, text)}
 }
 
 // command gives a command, and remembers that it did. It is sent by one handler
 // only, whichever wrote the memory.
-func (s turn) command(path, key string, args map[string]string) event.Move {
+func (s turn) command(path string, args map[string]string) event.Move {
 	now := s.t.Now
 	s.m.Sent = &now
 	s.m.Sends++
 	return event.Move{
-		Send:  &device.Operate{ID: s.t.Messages + forCommand, Command: path, Key: key, Args: args},
+		Send:  &device.Operate{ID: s.id(forCommand), Command: path, Key: s.key(), Args: args},
 		Once:  true,
 		State: s.m.save(),
 	}
 }
 
-// key of the command of this try of this step.
-func (s turn) key() string { return event.StepKey(s.t.Execution, s.t.Step, s.t.Tries[s.t.Step]) }
+// key of the command that this try of this step gave last.
+func (s turn) key() string {
+	return event.SendKey(s.t.Execution, s.t.Step, s.t.Tries[s.t.Step], s.m.Sends)
+}
+
+// last reports whether news is of the command that this try gave last. All else that
+// a step is given is of commands before: its failures are old news.
+func (s turn) last(ev event.DeviceEvent) bool { return s.m.Sends > 0 && ev.CommandKey == s.key() }
+
+// faulted takes news of a failure, which is no verdict: the command may have been
+// ended by a restart (07b, 11a, 11c). A look tells.
+func (s turn) faulted(ev event.DeviceEvent) event.Move {
+	if s.m.Fault != nil && s.t.Now.Sub(s.m.FaultAt) < lookAgain {
+		return event.Move{}
+	}
+	s.m.Fault, s.m.FaultAt = ev.Fault, s.t.Now
+	s.m.Faults++
+	move := s.look(forFault)
+	move.State, move.Once = s.m.save(), true
+	return move
+}
+
+// lookAgain is how long after the news of a failure the same news, told again,
+// means that the look it led to was lost. The two pieces of news that a failed
+// transfer makes come together; an agent repeats one after 5 s at the earliest.
+const lookAgain = 4 * time.Second
+
+// boot has an image started by a device that refuses Activate() for good: what it
+// does at once is not blocked (11l, 05f).
+func (s turn) boot(path string, blocked event.Fault) event.Move {
+	s.m.Blocked = &blocked
+	return event.Move{
+		Send: &device.Set{ID: s.id(forBank), Objects: []device.Object{{Path: deviceInfo, Settings: []device.Setting{
+			{Param: bootFirmwareImage, Value: strings.TrimSuffix(path, "."), Required: true},
+		}}}},
+		State: s.m.save(), Once: true,
+	}
+}
+
+// booting takes the answer to what boot asked, and has the device restart.
+func (s turn) booting(a *event.Answer) event.Move {
+	if s.m.Blocked == nil {
+		return ignore
+	}
+	if f := device.Written(a); f != nil {
+		return refusal(*s.m.Blocked)
+	}
+	return s.command(commandReboot, nil)
+}
+
+// complete reports whether the image lies there, and is the one that was asked for. A
+// version string that was there before proves it only where we know what was
+// downloaded.
+func (s turn) complete(v view) bool {
+	return !s.m.single() && v.has(s.m.Target.Path, s.m.version()) && (!s.m.staged() || s.m.Arrived != nil || s.m.Activate != "" || s.proven())
+}
+
+// proven reports whether the image to download into holds the wanted one by our own
+// record, or by the word of whoever asked for it.
+func (s turn) proven() bool {
+	f := s.m.Document.Firmware
+	if f.VersionIsProof {
+		return true
+	}
+	var b bank
+	if text := s.t.Device.Facts[factBank+s.m.Target.Path]; text == "" || json.Unmarshal([]byte(text), &b) != nil {
+		return false // what cannot be read proves nothing
+	}
+	return f.SHA256 != "" && b.Version == f.Version && b.SHA256 == f.SHA256
+}
+
+// bank is what lies in an image of a device: what was downloaded there with its
+// checksum, by which execution. It is noted when the device has the image, and
+// withdrawn before another is asked for.
+type bank struct {
+	Version string    `json:"version"`
+	SHA256  string    `json:"sha256"`
+	By      string    `json:"by"`
+	At      time.Time `json:"at"`
+}
+
+// proof is the fact that the image has arrived; nil where no checksum was asked for.
+func (s turn) proof() map[string]string {
+	f := s.m.Document.Firmware
+	if f.SHA256 == "" || s.m.single() {
+		return nil
+	}
+	text, err := json.Marshal(bank{Version: f.Version, SHA256: f.SHA256, By: s.t.Execution, At: s.t.Now.UTC()})
+	if err != nil {
+		return nil // unreachable: plain values only
+	}
+	return map[string]string{factBank + s.m.Target.Path: string(text)}
+}
+
+// with adds facts to others.
+func with(facts, more map[string]string) map[string]string {
+	if len(more) == 0 {
+		return facts
+	}
+	all := maps.Clone(more)
+	maps.Copy(all, facts)
+	return all
+}
+
+// given reports whether a command key is of a step of this execution.
+func given(t event.Turn, step event.Step, key string) bool {
+	return among(keys(t, step, ""), key)
+}
+
+func among(keys map[string]string, key string) bool {
+	for known := range keys {
+		if event.SameTry(known, key) {
+			return true
+		}
+	}
+	return false
+}
 
 // keys are those of all tries of a step, with one command path.
 func keys(t event.Turn, step event.Step, path string) map[string]string {

@@ -138,6 +138,25 @@ func (c *talk) tried(step event.Step, times int) *talk { c.turn.Tries[step] = ti
 
 func (c *talk) set(name string, v any) *talk { c.results[name] = v; return c }
 
+// staged has an image of the wanted version lie in the other bank at inspection.
+func (c *talk) staged() *talk {
+	return c.set("inspect", upgrade.Inspection{
+		SoftwareVersion: "1", Active: upgrade.Image{Path: image1, Version: "1", Status: "Available"},
+		Target: upgrade.Image{Path: image2, Version: "2", Status: "Available"}, At: noon,
+	})
+}
+
+// proven has our record say which bytes of version 2 were downloaded to image 2.
+func (c *talk) proven(sha256 string) *talk {
+	c.turn.Device.Facts = map[string]string{"bank " + image2: `{"version":"2","sha256":"` + sha256 + `","by":"y"}`}
+	return c
+}
+
+// window has the device restart between 13 and 14 o'clock only.
+func (c *talk) window() *talk {
+	return c.document(func(d *event.Document) { d.Activation.Window = &event.Window{Start: "13:00", End: "14:00"} })
+}
+
 func (c *talk) document(change func(*event.Document)) *talk { change(&c.doc); return c }
 
 func (c *talk) input() event.StepInput {
@@ -169,6 +188,8 @@ func (c *talk) took(m event.Move, err error) event.Move {
 	case *device.Add:
 		c.asked = r.ID
 	case *device.Set:
+		c.asked = r.ID
+	case *device.Delete:
 		c.asked = r.ID
 	}
 	return m
@@ -246,6 +267,8 @@ func told(m event.Move) string {
 		words = append(words, fmt.Sprintf("add %d", len(r.Objects)))
 	case *device.Set:
 		words = append(words, fmt.Sprintf("set %d", len(r.Objects)))
+	case *device.Delete:
+		words = append(words, fmt.Sprintf("delete %d", len(r.Paths)))
 	}
 	switch done := m.Done.(type) {
 	case nil:
@@ -350,10 +373,40 @@ func TestConversations(t *testing.T) {
 
 		// Download.
 		{"asks for the image", upgrade.Download, func(c *talk) event.Move { return c.begin() }, "operate 2.Download(), once"},
-		{"has the image already", upgrade.Download, func(c *talk) event.Move {
-			c.set("inspect", upgrade.Inspection{Active: upgrade.Image{Path: image1}, Target: upgrade.Image{Path: image2, Version: "2", Status: "Available"}})
-			return c.begin()
+		{"has the image already, by our record", upgrade.Download, func(c *talk) event.Move { return c.staged().proven("ab").begin() }, "Next.Activate"},
+		{"has the image already, by the word of whoever asked", upgrade.Download, func(c *talk) event.Move {
+			return c.staged().document(func(d *event.Document) { d.Firmware.VersionIsProof = true }).begin()
 		}, "Next.Activate"},
+		{"has an image of that version, which is no proof", upgrade.Download, func(c *talk) event.Move { return c.staged().begin() }, "operate 2.Download(), once"},
+		{"has another image of that version", upgrade.Download, func(c *talk) event.Move { return c.staged().proven("cd").begin() }, "operate 2.Download(), once"},
+		{"has an image of that version at a retry, which is no proof", upgrade.Download, func(c *talk) event.Move {
+			c.staged().again().begin()
+			return c.on(c.shows(staged))
+		}, "operate 2.Download(), once"},
+		{"tells of a failure before it was asked again", upgrade.Download, func(c *talk) event.Move {
+			c.begun().then(connected).then(c.shows(old))
+			return c.on(news(event.KindCommandComplete, d, failure))
+		}, "ignored"},
+		{"tells of a failure of the try before", upgrade.Download, func(c *talk) event.Move {
+			return c.again().begun().on(news(event.KindCommandComplete, d, failure))
+		}, "ignored"},
+		{"tells of the download of the try before", upgrade.Download, func(c *talk) event.Move {
+			return c.again().begun().on(news(event.KindTransferComplete, d, nil))
+		}, "accepted " + d + " 4500, kept"},
+		{"answers the command before", upgrade.Download, func(c *talk) event.Move {
+			c.begun()
+			late := c.taken()
+			c.then(connected).then(c.shows(old))
+			return c.on(late)
+		}, "ignored"},
+		{"is taken the second time", upgrade.Download, func(c *talk) event.Move {
+			c.begun().then(connected).then(c.shows(old))
+			return c.on(c.taken())
+		}, "accepted " + event.SendKey("x", upgrade.Download, 1, 2) + " 4500"},
+		{"was cut by a restart before this try", upgrade.Download, func(c *talk) event.Move {
+			c.set("download", upgrade.Accepted{CommandKey: d, Pass: 1}).again().begin()
+			return c.on(c.shows(with("DownloadFailed")))
+		}, "operate 2.Download(), once"},
 		{"looks at a retry", upgrade.Download, func(c *talk) event.Move { return c.again().begin() }, "get look@0"},
 		{"is taken", upgrade.Download, func(c *talk) event.Move { c.begin(); return c.on(c.taken()) }, "accepted " + d + " 4500"},
 		{"is taken, activation apart", upgrade.Download, func(c *talk) event.Move { c.separate().begin(); return c.on(c.taken()) }, "accepted " + d + " 3600"},
@@ -392,7 +445,14 @@ func TestConversations(t *testing.T) {
 		{"has news before its answer", upgrade.Download, func(c *talk) event.Move { return c.begun().on(news(event.KindTransferComplete, d, failure)) }, "accepted " + d + " 4500, kept"},
 		{"runs it already", upgrade.Download, func(c *talk) event.Move { c.again().begin(); return c.on(c.shows(upgraded)) }, "accepted " + d2 + " 4500, running"},
 		{"has it already", upgrade.Download, func(c *talk) event.Move { c.again().begin(); return c.on(c.shows(staged)) }, "Next.Activate"},
-		{"has failed meanwhile", upgrade.Download, func(c *talk) event.Move { c.again().begin(); return c.on(c.shows(with("DownloadFailed"))) }, "Download.Failed"},
+		{"has failed meanwhile, perhaps by a restart", upgrade.Download, func(c *talk) event.Move {
+			c.again().begin()
+			return c.on(c.shows(with("DownloadFailed")))
+		}, "operate 2.Download(), once"},
+		{"has failed in every try", upgrade.Download, func(c *talk) event.Move {
+			c.tried(upgrade.Download, 4).begin()
+			return c.on(c.shows(with("DownloadFailed")))
+		}, "Download.Failed"},
 		{"was another image", upgrade.Download, func(c *talk) event.Move { c.again().begin(); return c.on(c.shows(with("ValidationFailed"))) }, "Download.ChecksumMismatch"},
 		{"could not be installed", upgrade.Download, func(c *talk) event.Move { c.again().begin(); return c.on(c.shows(with("InstallationFailed"))) }, "Download.Failed"},
 		{"is asked for again", upgrade.Download, func(c *talk) event.Move { c.again().begin(); return c.on(c.shows(with("ActivationFailed"))) }, "operate 2.Download(), once"},
@@ -405,11 +465,64 @@ func TestConversations(t *testing.T) {
 		{"asks for the restart", upgrade.Activate, func(c *talk) event.Move { return c.separate().begin() }, "operate 2.Activate(), once"},
 		{"looks at a retry", upgrade.Activate, func(c *talk) event.Move { return c.separate().again().begin() }, "get look@0"},
 		{"is taken", upgrade.Activate, func(c *talk) event.Move { c.separate().begin(); return c.on(c.taken()) }, "accepted " + a + " 900"},
-		{"is taken, with a window", upgrade.Activate, func(c *talk) event.Move {
-			c.separate().document(func(d *event.Document) { d.Activation.Window = &event.Window{Start: "13:00", End: "14:00"} }).begin()
-			c.turn.Now = noon
+		{"waits for the window", upgrade.Activate, func(c *talk) event.Move { return c.separate().window().begin() }, "Next.Window"},
+		{"waits for the next window", upgrade.Activate, func(c *talk) event.Move {
+			c.separate().window().again().begin()
+			return c.on(c.shows(staged))
+		}, "Next.Window"},
+		{"is taken, in the window", upgrade.Activate, func(c *talk) event.Move {
+			c.turn.Now = noon.Add(90 * time.Minute)
+			c.separate().window().begin()
+			c.turn.Now = noon.Add(90*time.Minute - time.Second)
 			return c.on(c.taken())
-		}, "accepted " + a + " 8099"},
+		}, "accepted " + a + " 2700"},
+		{"is refused by 7002, and boots without it", upgrade.Activate, func(c *talk) event.Move {
+			c.separate().begin()
+			return c.on(refused(c, device.CodeDenied))
+		}, "set 1, once"},
+		{"is refused by 7002, and restarts", upgrade.Activate, func(c *talk) event.Move {
+			c.separate().begin()
+			c.on(refused(c, device.CodeDenied))
+			return c.on(c.taken())
+		}, "operate Device.Reboot(), once"},
+		{"is refused by 7002, and has restarted", upgrade.Activate, func(c *talk) event.Move {
+			c.separate().begin()
+			c.on(refused(c, device.CodeDenied))
+			c.on(c.taken())
+			return c.on(c.taken())
+		}, "accepted " + event.SendKey("x", upgrade.Activate, 1, 2) + " 900"},
+		{"is refused by 7002, and in every other way", upgrade.Activate, func(c *talk) event.Move {
+			c.separate().begin()
+			c.on(refused(c, device.CodeDenied))
+			return c.on(refused(c, 7006))
+		}, "Device.Refused"},
+		{"is told about a bank that it did not ask for", upgrade.Activate, func(c *talk) event.Move {
+			return c.separate().begun().on(named("bank@1", event.Answer{}))
+		}, "ignored"},
+		{"has failed, and is asked for again", upgrade.Activate, func(c *talk) event.Move {
+			c.separate().begun().on(news(event.KindCommandComplete, a, interrupted))
+			return c.on(c.shows(staged))
+		}, "operate 2.Activate(), once"},
+		{"has failed, told after it was asked for again", upgrade.Activate, func(c *talk) event.Move {
+			c.separate().begun().on(news(event.KindCommandComplete, a, interrupted))
+			c.on(c.shows(staged))
+			return c.on(news(event.KindCommandComplete, a, interrupted))
+		}, "ignored"},
+		{"has failed, and does not boot", upgrade.Activate, func(c *talk) event.Move {
+			c.separate().begun().on(news(event.KindCommandComplete, a, failure))
+			return c.on(c.shows(with("ActivationFailed")))
+		}, "Activate.Failed"},
+		{"has failed again and again", upgrade.Activate, func(c *talk) event.Move {
+			c.separate().begun()
+			for n := range 3 {
+				if n > 0 {
+					c.on(c.shows(staged))
+				}
+				c.turn.Now = c.turn.Now.Add(5 * time.Second)
+				c.on(news(event.KindCommandComplete, event.SendKey("x", upgrade.Activate, 1, n+1), failure))
+			}
+			return c.on(c.shows(staged))
+		}, "Activate.Failed"},
 		{"is refused", upgrade.Activate, func(c *talk) event.Move { c.separate().begin(); return c.on(refused(c, 7006)) }, "Device.Refused"},
 		{"fails at once", upgrade.Activate, func(c *talk) event.Move { c.separate().begin(); return c.on(refused(c, device.CodeCommandFailure)) }, "Activate.Failed"},
 		{"looks when it is busy", upgrade.Activate, func(c *talk) event.Move { c.separate().begin(); return c.on(refused(c, busy)) }, "get busy@1"},
@@ -429,7 +542,9 @@ func TestConversations(t *testing.T) {
 			return c.on(c.shows(staged))
 		}, "Device.Busy"},
 		{"is over", upgrade.Activate, func(c *talk) event.Move { return c.separate().begun().on(news(event.KindCommandComplete, a, nil)) }, "accepted " + a + " 900, kept"},
-		{"has failed", upgrade.Activate, func(c *talk) event.Move { return c.separate().begun().on(news(event.KindCommandComplete, a, failure)) }, "Activate.Failed"},
+		{"has failed, and is looked at", upgrade.Activate, func(c *talk) event.Move {
+			return c.separate().begun().on(news(event.KindCommandComplete, a, failure))
+		}, "get fault@1, once, kept"},
 		{"restarted by our command", upgrade.Activate, func(c *talk) event.Move {
 			return c.separate().begun().on(event.DeviceEvent{Kind: event.KindBooted, CommandKey: a})
 		}, "accepted " + a + " 900, kept"},
@@ -483,9 +598,50 @@ func TestConversations(t *testing.T) {
 			return c.activated().begun().on(event.DeviceEvent{Kind: event.KindBooted, CommandKey: a})
 		}, "reported"},
 		{"is activated", upgrade.AwaitReport, func(c *talk) event.Move { return c.activated().begun().on(news(event.KindCommandComplete, a, nil)) }, "reported"},
-		{"could not be activated", upgrade.AwaitReport, func(c *talk) event.Move {
+		{"has failed to activate, and is looked at", upgrade.AwaitReport, func(c *talk) event.Move {
 			return c.activated().begun().on(news(event.KindCommandComplete, a, failure))
+		}, "get fault@0, once"},
+		{"could not be activated", upgrade.AwaitReport, func(c *talk) event.Move {
+			c.activated().begun().on(news(event.KindCommandComplete, a, failure))
+			return c.on(c.shows(with("ActivationFailed")))
 		}, "Activate.Failed"},
+		{"was not activated for a restart", upgrade.AwaitReport, func(c *talk) event.Move { // 11a, 11b
+			c.activated().begun().on(news(event.KindCommandComplete, a, interrupted))
+			return c.on(c.shows(staged))
+		}, "Next.Activate"},
+		{"was not activated for many restarts", upgrade.AwaitReport, func(c *talk) event.Move {
+			c.activated().set("activate", upgrade.Accepted{CommandKey: a, Pass: 3, At: noon}).begun()
+			c.on(news(event.KindCommandComplete, a, interrupted))
+			return c.on(c.shows(staged))
+		}, "Activate.Failed"},
+		{"tells that an activation before the last has failed", upgrade.AwaitReport, func(c *talk) event.Move {
+			c.activated().set("activate", upgrade.Accepted{CommandKey: event.SendKey("x", upgrade.Activate, 1, 2), Pass: 1, At: noon}).begun()
+			return c.on(news(event.KindCommandComplete, a, interrupted))
+		}, "nothing"},
+		{"tells that a download before the last has failed", upgrade.AwaitReport, func(c *talk) event.Move { // 11f2
+			c.set("download", upgrade.Accepted{CommandKey: event.SendKey("x", upgrade.Download, 1, 2), Pass: 1, At: noon}).begun()
+			return c.on(news(event.KindCommandComplete, d, interrupted))
+		}, "nothing"},
+		{"has failed, and downloads all the same", upgrade.AwaitReport, func(c *talk) event.Move {
+			c.begun().then(news(event.KindTransferComplete, d, failure))
+			return c.on(c.shows(old.at("Download()", d)))
+		}, "nothing"},
+		{"has failed, and shows that it downloads", upgrade.AwaitReport, func(c *talk) event.Move {
+			c.begun().then(news(event.KindTransferComplete, d, failure))
+			return c.on(c.shows(with("Downloading")))
+		}, "nothing"},
+		{"has failed in its own words after a restart", upgrade.AwaitReport, func(c *talk) event.Move {
+			c.begun().then(booted).then(news(event.KindTransferComplete, d, failure))
+			return c.on(c.shows(with("DownloadFailed")))
+		}, "Next.Download"},
+		{"has an image of that version after a restart, which is no proof", upgrade.AwaitReport, func(c *talk) event.Move {
+			c.staged().begun().then(booted)
+			return c.on(c.shows(staged))
+		}, "Next.Download"},
+		{"has an image of that version after a restart, and said so", upgrade.AwaitReport, func(c *talk) event.Move { // 11d
+			c.staged().begun().then(news(event.KindTransferComplete, d, nil)).then(booted)
+			return c.on(c.shows(staged))
+		}, "Next.Activate"},
 		{"does not heed an old restart", upgrade.AwaitReport, func(c *talk) event.Move { return c.begun().on(past(booted)) }, "ignored"},
 		{"does not heed an old connection", upgrade.AwaitReport, func(c *talk) event.Move { return c.begun().on(past(connected)) }, "ignored"},
 		{"does not heed other news", upgrade.AwaitReport, func(c *talk) event.Move { return c.begun().on(nothing) }, "ignored"},
@@ -497,7 +653,7 @@ func TestConversations(t *testing.T) {
 			return c.on(c.shows(old))
 		}, "Next.Download"},
 		{"was interrupted too often", upgrade.AwaitReport, func(c *talk) event.Move {
-			c.tried(upgrade.Download, 4).begun().then(booted)
+			c.set("download", upgrade.Accepted{CommandKey: d, Pass: 4, At: noon}).begun().then(booted)
 			return c.on(c.shows(old))
 		}, "Download.Failed"},
 		{"has failed, and is looked at", upgrade.AwaitReport, func(c *talk) event.Move { return c.begun().on(news(event.KindTransferComplete, d, failure)) }, "get fault@0, once"},
@@ -538,7 +694,7 @@ func TestConversations(t *testing.T) {
 		}, "Next.Activate"},
 		{"restarted before it was activated", upgrade.AwaitReport, func(c *talk) event.Move { c.begun().then(booted); return c.on(c.shows(staged)) }, "Next.Activate"},
 		{"does not become active", upgrade.AwaitReport, func(c *talk) event.Move {
-			c.activated().tried(upgrade.Activate, 3).begun().then(booted)
+			c.activated().set("activate", upgrade.Accepted{CommandKey: a, Pass: 3, At: noon}).begun().then(booted)
 			return c.on(c.shows(staged))
 		}, "Activate.Failed"},
 		{"shows at a retry that it failed", upgrade.AwaitReport, func(c *talk) event.Move { c.again().begin(); return c.on(c.shows(with("DownloadFailed"))) }, "Next.Download"},
@@ -567,6 +723,10 @@ func TestConversations(t *testing.T) {
 			return c.on(c.shows(old.at("Download()", d)))
 		}, "Device.NoReport"},
 		{"is late, and has failed", upgrade.Verify, func(c *talk) event.Move { c.set("overdue", true).begin(); return c.on(c.shows(with("DownloadFailed"))) }, "Download.Failed"},
+		{"is late, and has an image of that version, which is no proof", upgrade.Verify, func(c *talk) event.Move {
+			c.staged().set("overdue", true).begin()
+			return c.on(c.shows(staged))
+		}, "Device.NoReport"},
 		{"is late, and was not activated", upgrade.Verify, func(c *talk) event.Move { c.set("overdue", true).begin(); return c.on(c.shows(staged)) }, "Next.Activate"},
 		{"is late", upgrade.Verify, func(c *talk) event.Move { c.set("overdue", true).begin(); return c.on(c.shows(old)) }, "Device.NoReport"},
 
@@ -582,7 +742,42 @@ func TestConversations(t *testing.T) {
 		{"is busy", upgrade.Rollback, func(c *talk) event.Move { c.begin(); return c.on(refused(c, busy)) }, "nothing"},
 		{"is refused", upgrade.Rollback, func(c *talk) event.Move { c.begin(); return c.on(refused(c, 7006)) }, "Rollback.Failed"},
 		{"is over", upgrade.Rollback, func(c *talk) event.Move { return c.begun().on(news(event.KindCommandComplete, r, nil)) }, "get boot@1"},
-		{"has failed", upgrade.Rollback, func(c *talk) event.Move { return c.begun().on(news(event.KindCommandComplete, r, failure)) }, "Rollback.Failed"},
+		{"has failed, and is looked at", upgrade.Rollback, func(c *talk) event.Move {
+			return c.begun().on(news(event.KindCommandComplete, r, failure))
+		}, "get fault@1, once"},
+		{"was ended by a restart, and is asked for again", upgrade.Rollback, func(c *talk) event.Move { // 11c
+			c.begun().on(news(event.KindCommandComplete, r, interrupted))
+			return c.on(c.shows(other))
+		}, "operate 1.Activate(), once"},
+		{"was ended by a restart, told again", upgrade.Rollback, func(c *talk) event.Move {
+			c.begun().on(news(event.KindCommandComplete, r, interrupted))
+			c.on(c.shows(other))
+			return c.on(news(event.KindCommandComplete, r, interrupted))
+		}, "ignored"},
+		{"had gone back before the restart", upgrade.Rollback, func(c *talk) event.Move { // 11c2
+			c.begun().on(booted)
+			return c.on(c.shows(old))
+		}, "rollback: runs 1"},
+		{"is under way", upgrade.Rollback, func(c *talk) event.Move {
+			c.begun().on(connected)
+			return c.on(c.shows(other.at("Activate()", r)))
+		}, "nothing"},
+		{"has failed again and again", upgrade.Rollback, func(c *talk) event.Move {
+			c.begun()
+			for n := range 4 {
+				if n > 0 {
+					c.on(c.shows(other))
+				}
+				c.turn.Now = c.turn.Now.Add(5 * time.Second)
+				c.on(news(event.KindCommandComplete, event.SendKey("x", upgrade.Rollback, 1, n+1), failure))
+			}
+			return c.on(c.shows(other))
+		}, "Rollback.Failed"},
+		{"is refused by 7002, and boots without it", upgrade.Rollback, func(c *talk) event.Move {
+			c.begin()
+			c.on(refused(c, device.CodeDenied))
+			return c.on(c.taken())
+		}, "operate Device.Reboot(), once"},
 		{"looks after a restart", upgrade.Rollback, func(c *talk) event.Move { return c.begun().on(booted) }, "get boot@1"},
 		{"does not heed an old restart", upgrade.Rollback, func(c *talk) event.Move { return c.begun().on(past(booted)) }, "ignored"},
 		{"looks when it is back", upgrade.Rollback, func(c *talk) event.Move { return c.begun().on(connected) }, "get return@1"},
@@ -593,7 +788,10 @@ func TestConversations(t *testing.T) {
 		}, "ignored"},
 		{"may not be looked at", upgrade.Rollback, func(c *talk) event.Move { c.begun().then(booted); return c.on(c.faults(7006)) }, "nothing"},
 		{"runs the previous one", upgrade.Rollback, func(c *talk) event.Move { c.begun().then(booted); return c.on(c.shows(old)) }, "rollback: runs 1"},
-		{"does not run it yet", upgrade.Rollback, func(c *talk) event.Move { c.begun().then(booted); return c.on(c.shows(other)) }, "nothing"},
+		{"restarted and does not run it", upgrade.Rollback, func(c *talk) event.Move { // 11c
+			c.begun().then(booted)
+			return c.on(c.shows(other))
+		}, "operate 1.Activate(), once"},
 	} {
 		t.Run(string(row.step)+" "+row.name, func(t *testing.T) {
 			if got := told(row.play(newTalk(t, row.step))); got != row.want {
@@ -633,6 +831,31 @@ func TestInspectRepairsSubscriptions(t *testing.T) {
 	if got := told(c.on(c.taken())); got != "inspected "+image1+" to "+image2 {
 		t.Errorf("repaired: got %q", got)
 	}
+	// One has another ReferenceList, which no agent lets anybody change (11g): it is
+	// removed and added, and the wrong one repaired after that.
+	seen[device.Subscriptions+"2.ReferenceList"] = "Device.LocalAgent.Older!"
+	c = newTalk(t, upgrade.Inspect)
+	c.begin()
+	removal := c.on(c.answer(event.Answer{Params: seen}))
+	if got := told(removal); got != "delete 1" || removal.Send.(*device.Delete).Paths[0] != device.Subscriptions+"2." {
+		t.Fatalf("got %q", got)
+	}
+	again := c.on(c.taken())
+	if got := told(again); got != "add 1" {
+		t.Fatalf("removed: got %q", got)
+	}
+	for _, s := range again.Send.(*device.Add).Objects[0].Settings {
+		if want := rows[device.Subscriptions+"2."+s.Param]; s.Value != want {
+			t.Errorf("%s is added as %q, not %q", s.Param, s.Value, want)
+		}
+	}
+	if got := told(c.on(c.taken())); got != "set 1" {
+		t.Errorf("added: got %q", got)
+	}
+	if got := told(c.on(c.taken())); got != "inspected "+image1+" to "+image2 {
+		t.Errorf("repaired: got %q", got)
+	}
+	seen[device.Subscriptions+"2.ReferenceList"] = rows[device.Subscriptions+"2.ReferenceList"]
 	// One is missing and one is wrong: added first, then repaired.
 	for k := range rows {
 		if strings.HasPrefix(k, device.Subscriptions+"1.") {
@@ -668,6 +891,37 @@ func TestDownloadSaysWhatTheImageIs(t *testing.T) {
 	c = newTalk(t, upgrade.Download).set("download", upgrade.Accepted{CommandKey: key}).again()
 	if m = c.begin(); len(m.Commands) != 1 || m.Commands[c.key(upgrade.Download, 2)] == "" {
 		t.Errorf("waits for %v", m.Commands)
+	}
+}
+
+// What was downloaded with its checksum is noted, and withdrawn before another image
+// is asked for.
+func TestWhatLiesInABankIsNotedWithItsProof(t *testing.T) {
+	bank := "bank " + image2
+	c := newTalk(t, upgrade.AwaitReport).separate()
+	m := c.begun().on(news(event.KindTransferComplete, c.key(upgrade.Download, 1), nil))
+	var proof struct{ Version, SHA256, By string }
+	if err := json.Unmarshal([]byte(m.Learnt[bank]), &proof); err != nil || proof.Version != "2" || proof.SHA256 != "ab" || proof.By != "x" {
+		t.Errorf("complete: learnt %v (%v)", m.Learnt, err)
+	}
+	c = newTalk(t, upgrade.Verify)
+	c.begin()
+	if m = c.on(c.shows(upgraded)); m.Learnt[bank] == "" || m.Learnt["softwareVersion"] != "2" {
+		t.Errorf("verified: learnt %v", m.Learnt)
+	}
+	c = newTalk(t, upgrade.Verify).document(func(d *event.Document) { d.Firmware.SHA256 = "" })
+	c.begin()
+	if m = c.on(c.shows(upgraded)); m.Learnt[bank] != "" {
+		t.Errorf("without a checksum: learnt %v", m.Learnt)
+	}
+	for sha256, want := range map[string]bool{"ab": false, "cd": true} {
+		c = newTalk(t, upgrade.Inspect).proven(sha256)
+		c.begin()
+		c.on(c.shows(staged))
+		m = c.on(c.taken())
+		if withdrawn, said := m.Learnt[bank]; said != want || withdrawn != "" {
+			t.Errorf("inspected, with a proof of %s: learnt %v", sha256, m.Learnt)
+		}
 	}
 }
 

@@ -24,7 +24,7 @@ func (f *Flow) beginDownload(ctx context.Context, t event.Turn, m memory) (event
 		// Somebody asked before: look what came of it.
 		move = s.look(forLook)
 		move.State = m.save()
-	case m.Target.Version == m.version() && m.Target.Status == statusAvailable && !m.single():
+	case m.staged() && s.proven() && !m.single():
 		move = s.fail(NextActivate, "image %s has %s already", m.Target.Path, m.version())
 		move.State = m.save()
 	default:
@@ -43,7 +43,7 @@ func (s turn) askDownload() event.Move {
 	if f.SHA256 != "" {
 		args["CheckSumAlgorithm"], args["CheckSum"] = "SHA-256", f.SHA256
 	}
-	return s.command(s.m.Target.Path+commandDownload, s.key(), args)
+	return s.command(s.m.Target.Path+commandDownload, args)
 }
 
 func (s turn) downloading(key string, ev event.DeviceEvent, running bool) event.Move {
@@ -52,12 +52,17 @@ func (s turn) downloading(key string, ev event.DeviceEvent, running bool) event.
 	if !s.m.separate() {
 		seconds += t.RebootSeconds
 	}
-	return event.Move{Done: Accepted{CommandKey: key, Running: running, ReportSeconds: seconds, At: ev.At}}
+	return event.Move{Done: Accepted{CommandKey: key, Pass: s.m.Passes + 1, Running: running, ReportSeconds: seconds, At: ev.At}}
 }
 
 func (s turn) download(ev event.DeviceEvent) event.Move {
 	switch ev.Kind {
 	case event.KindTransferComplete, event.KindCommandComplete:
+		if !s.last(ev) && (ev.Fault != nil || s.m.Sends > 0) {
+			// Old: what came of a command before (11f). A look, or the answer to
+			// the one after it, says how it stands.
+			return ignore
+		}
 		// News of the command may come before its answer (01a), and proves that
 		// it was taken. What it says is for Report.
 		move := s.downloading(ev.CommandKey, ev, false)
@@ -72,7 +77,7 @@ func (s turn) download(ev event.DeviceEvent) event.Move {
 		if !s.returned(ev) {
 			return ignore
 		}
-		if _, ours := pending(s.t, Download, "", s.m.Download)[ev.CommandKey]; ours && !s.m.separate() {
+		if among(pending(s.t, Download, "", s.m.Download), ev.CommandKey) && !s.m.separate() {
 			// The command was taken, and more: its end, which came before, may be
 			// told after.
 			move := s.downloading(ev.CommandKey, ev, false)
@@ -109,7 +114,7 @@ func (s turn) download(ev event.DeviceEvent) event.Move {
 	v := viewOf(a)
 	path := s.m.Target.Path
 	if r, ok := v.busy(commandDownload); ok {
-		if _, ours := keys(s.t, Download, "")[r.Key]; ours {
+		if given(s.t, Download, r.Key) {
 			return s.downloading(r.Key, ev, false)
 		}
 		return s.failWith(v, event.DeviceBusy, "%s with command key %q is under way", r.Command, r.Key)
@@ -117,13 +122,16 @@ func (s turn) download(ev event.DeviceEvent) event.Move {
 	switch {
 	case v.runs(s.m.version()):
 		return s.downloading(s.key(), ev, true)
-	case v.has(path, s.m.version()) && !s.m.single():
+	case s.complete(v):
 		return s.fail(NextActivate, "image %s has %s", path, s.m.version())
 	case why == forBusy:
 		return s.failWith(v, event.DeviceBusy, "the device refuses a download (7005) and shows none")
 	}
 	if i := v.image(path); s.t.Tries[Download] > 1 && i.Status != s.m.Target.Status {
-		if name := broken(i); name == DownloadFailed || name == DownloadChecksumMismatch {
+		// A transfer that failed may have been cut by a restart, whose news was lost
+		// or told another step (07b, 07d): it is asked for again.
+		again := i.Status == statusDownloadFailed && s.t.Tries[Download] < mostTries
+		if name := broken(i); !again && (name == DownloadFailed || name == DownloadChecksumMismatch) {
 			return s.failWith(v, name, "image %s is %s", path, i.Status)
 		}
 	}

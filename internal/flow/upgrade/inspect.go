@@ -37,24 +37,29 @@ func (s turn) inspect(ev event.DeviceEvent) event.Move {
 			return refusal(*a.Fault)
 		}
 		return s.inspected(a, ev)
-	case forSubscribe:
-		if f := device.Written(a); f != nil {
-			return refusal(*f)
-		}
+	case forRemoval, forSubscribe, forRepair:
 		if s.m.Inspection == nil {
 			return ignore
 		}
-		if len(s.m.Repair) > 0 {
-			return event.Move{Send: &device.Set{ID: s.t.Messages + forRepair, Objects: s.m.Repair}}
-		}
-		return s.inspectDone()
-	case forRepair:
 		if f := device.Written(a); f != nil {
 			return refusal(*f)
 		}
-		return s.inspectDone()
+		return s.subscribe(s.purpose(a))
 	}
 	return ignore
+}
+
+// subscribe does what is left to be done about Subscriptions after one part of it:
+// remove, then add, since an ID cannot be twice, then set right.
+func (s turn) subscribe(after string) event.Move {
+	switch {
+	case after == forRemoval && len(s.m.Add) > 0:
+		// Each row has its own result, 7025 among them.
+		return event.Move{Send: &device.Add{ID: s.t.Messages + forSubscribe, Objects: s.m.Add}}
+	case after != forRepair && len(s.m.Repair) > 0:
+		return event.Move{Send: &device.Set{ID: s.t.Messages + forRepair, Objects: s.m.Repair}}
+	}
+	return s.inspectDone()
 }
 
 func (s turn) inspected(a *event.Answer, ev event.DeviceEvent) event.Move {
@@ -69,6 +74,7 @@ func (s turn) inspected(a *event.Answer, ev event.DeviceEvent) event.Move {
 		return s.failWith(v, UpgradeUpToDate, "runs %s", version)
 	}
 	if r, ok := v.busy(commandDownload); ok {
+		// Whoever asked for it: the state machine comes back when it may be over.
 		return s.failWith(v, event.DeviceBusy, "%s with command key %q is under way", r.Command, r.Key)
 	}
 	target, second := v.target(version)
@@ -76,16 +82,16 @@ func (s turn) inspected(a *event.Answer, ev event.DeviceEvent) event.Move {
 		return s.failWith(v, UpgradeNotEligible, "the device has one image only, which cannot be activated separately")
 	}
 	s.m.Inspection = &Inspection{SoftwareVersion: v.software, Active: v.active, Target: target, At: ev.At}
-	add, repair := device.MissingSubscriptions(s.f.controller, a, subscriptions)
-	s.m.Repair = repair
-	switch {
-	case len(add) > 0:
-		// Each row has its own result, 7025 among them.
-		return event.Move{Send: &device.Add{ID: s.t.Messages + forSubscribe, Objects: add}, State: s.m.save()}
-	case len(repair) > 0:
-		return event.Move{Send: &device.Set{ID: s.t.Messages + forRepair, Objects: repair}, State: s.m.save()}
+	missing := device.CompareSubscriptions(s.f.controller, a, subscriptions)
+	s.m.Add, s.m.Repair = missing.Add, missing.Repair
+	if len(missing.Remove) > 0 {
+		return event.Move{Send: &device.Delete{ID: s.t.Messages + forRemoval, Paths: missing.Remove}, State: s.m.save()}
 	}
-	return s.inspectDone()
+	move := s.subscribe(forRemoval)
+	if !move.Ends() {
+		move.State = s.m.save()
+	}
+	return move
 }
 
 func (s turn) inspectDone() event.Move {
@@ -93,5 +99,10 @@ func (s turn) inspectDone() event.Move {
 		return ignore
 	}
 	i := *s.m.Inspection
-	return event.Move{Done: i, Learnt: facts(i.SoftwareVersion, i.Active.Path)}
+	learnt := facts(i.SoftwareVersion, i.Active.Path)
+	s.m.Target = i.Target
+	if !s.proven() && s.t.Device.Facts[factBank+i.Target.Path] != "" {
+		learnt[factBank+i.Target.Path] = "" // it is about to be overwritten
+	}
+	return event.Move{Done: i, Learnt: learnt}
 }

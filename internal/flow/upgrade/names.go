@@ -29,6 +29,7 @@ func ErrorNames() []event.ErrorName {
 const (
 	NextDownload event.ErrorName = "Next.Download" // ask for the image again
 	NextActivate event.ErrorName = "Next.Activate" // the image is there, not yet activated
+	NextWindow   event.ErrorName = "Next.Window"   // wait for it; the cause is in how many seconds it opens
 	NextSoak     event.ErrorName = "Next.Soak"     // verified; wait, then look once more
 )
 
@@ -65,6 +66,7 @@ const (
 const (
 	factSoftware = "softwareVersion"
 	factActive   = "activeImage" // path
+	factBank     = "bank "       // and the path of an image: what was downloaded there, with the proof
 )
 
 func facts(software, active string) map[string]string {
@@ -76,9 +78,12 @@ const (
 	softwareVersion     = "Device.DeviceInfo.SoftwareVersion"
 	activeFirmwareImage = "Device.DeviceInfo.ActiveFirmwareImage" // value: path without the last dot
 	firmwareImages      = "Device.DeviceInfo.FirmwareImage."
+	deviceInfo          = "Device.DeviceInfo."
+	bootFirmwareImage   = "BootFirmwareImage" // of DeviceInfo; value: path without the last dot
 
 	commandDownload = "Download()" // on a FirmwareImage
 	commandActivate = "Activate()" // on a FirmwareImage
+	commandReboot   = "Device.Reboot()"
 )
 
 // Values of FirmwareImage.{i}.Status. An agent may show the running image as
@@ -86,6 +91,8 @@ const (
 const (
 	statusActive             = "Active"
 	statusAvailable          = "Available"
+	statusDownloading        = "Downloading"
+	statusValidating         = "Validating"
 	statusDownloadFailed     = "DownloadFailed"
 	statusValidationFailed   = "ValidationFailed"
 	statusInstallationFailed = "InstallationFailed"

@@ -107,6 +107,7 @@ type Inspection struct {
 // Accepted is the result of Download and of Activate: the device took the command.
 type Accepted struct {
 	CommandKey    string    `json:"commandKey"`        // that its news will carry
+	Pass          int       `json:"pass,omitempty"`    // how often the step has come to this end
 	Running       bool      `json:"running,omitempty"` // it runs the wanted version by now
 	ReportSeconds int       `json:"reportSeconds"`     // how long its report may take
 	At            time.Time `json:"at"`

@@ -2,7 +2,6 @@ package upgrade
 
 import (
 	"strings"
-	"time"
 
 	"github.com/fleetstep/fleetstep/internal/device"
 	"github.com/fleetstep/fleetstep/internal/event"
@@ -16,11 +15,11 @@ import (
 func (f *Flow) beginReport(t event.Turn, m memory, in stepInput) (event.Move, error) {
 	commands := map[string]string{}
 	if in.Download != nil {
-		m.Since = in.Download.At
+		m.Since, m.Passes = in.Download.At, in.Download.Pass
 		commands[m.Download] = m.Target.Path + commandDownload
 	}
 	if in.Activate != nil {
-		m.Since = in.Activate.At
+		m.Since, m.Passes = in.Activate.At, in.Activate.Pass
 		commands[m.Activate] = m.Target.Path + commandActivate
 	}
 	s := turn{f, t, m}
@@ -44,15 +43,19 @@ func (s turn) report(ev event.DeviceEvent) event.Move {
 	case event.KindTransferComplete:
 		return s.transferred(ev)
 	case event.KindCommandComplete:
-		if ev.CommandKey == s.m.Activate {
-			if ev.Fault != nil {
-				return s.fail(ActivateFailed, "%d %s", ev.Fault.Code, ev.Fault.Text)
+		if event.SameTry(ev.CommandKey, s.m.Activate) {
+			switch {
+			case ev.Fault == nil:
+				return s.reported(ev)
+			case ev.CommandKey != s.m.Activate:
+				return event.Move{} // old: the one after it was taken
 			}
-			return s.reported(ev)
+			return s.faulted(ev)
 		}
 		return s.transferred(ev)
 	case event.KindBooted:
-		ours := ev.CommandKey != "" && (ev.CommandKey == s.m.Activate || ev.CommandKey == s.m.Download && !s.m.separate())
+		ours := ev.CommandKey != "" &&
+			(event.SameTry(ev.CommandKey, s.m.Activate) || event.SameTry(ev.CommandKey, s.m.Download) && !s.m.separate())
 		if !ours && !s.returned(ev) {
 			return ignore
 		}
@@ -74,44 +77,38 @@ func (s turn) report(ev event.DeviceEvent) event.Move {
 // restarted looks what a restart has left, and remembers that it is to be looked
 // for: the request may be lost with the connection, and then the next look tells.
 func (s turn) restarted() event.Move {
-	s.m.Restarted = true
+	s.m.Restarted, s.m.Cut = true, true
 	move := s.look(forRestart)
 	move.State = s.m.save()
 	return move
 }
-
-// lookAgain is how long after the news of a failure the same news, told again,
-// means that the look it led to was lost. The two pieces of news that a failed
-// transfer makes come together; an agent repeats one after 5 s at the earliest.
-const lookAgain = 4 * time.Second
 
 // transferred takes the end of a download, from either of the two that tell it.
 func (s turn) transferred(ev event.DeviceEvent) event.Move {
 	if s.m.Activate != "" {
 		return event.Move{} // known already
 	}
+	if ev.CommandKey != s.m.Download {
+		return event.Move{} // old: the download after it was taken (11f2)
+	}
 	if ev.Fault != nil {
-		if ev.Fault.Code == device.CodeCommandFailure && strings.Contains(ev.Fault.Text, "reboot") {
+		if ev.Fault.Code == device.CodeCommandFailure && strings.Contains(ev.Fault.Text, faultInterrupted) {
 			return s.restarted() // interrupted (07b), no verdict on the image
-		}
-		if s.m.Fault != nil && s.t.Now.Sub(s.m.FaultAt) < lookAgain {
-			return event.Move{}
 		}
 		// The code of a failed transfer is the vendor's; the image's status tells
 		// a failed download from a failed check.
-		s.m.Fault, s.m.FaultAt = ev.Fault, s.t.Now
-		move := s.look(forFault)
-		move.State, move.Once = s.m.save(), true
-		return move
+		return s.faulted(ev)
 	}
 	if s.m.separate() {
-		return s.fail(NextActivate, "image %s is complete", s.m.Target.Path)
+		move := s.fail(NextActivate, "image %s is complete", s.m.Target.Path)
+		move.Learnt = s.proof()
+		return move
 	}
 	if s.m.Arrived != nil {
 		return event.Move{}
 	}
 	at := ev.At
-	s.m.Arrived = &at
+	s.m.Arrived, s.m.Fault = &at, nil
 	return event.Move{State: s.m.save()}
 }
 
@@ -128,38 +125,65 @@ func (s turn) reportLook(ev event.DeviceEvent) event.Move {
 		move.Learnt = v.learnt()
 		return move
 	}
-	if why == forFault {
-		return s.failedTransfer(v, i)
-	}
+	atWork := i.Status == statusDownloading || i.Status == statusValidating
 	for _, command := range []string{commandDownload, commandActivate} {
-		if _, busy := v.busy(command); busy {
-			return s.looked(why) // at work
-		}
+		r, busy := v.busy(command)
+		// What another is at says nothing about a failure of ours.
+		atWork = atWork || busy && (why != forFault || r.Key == s.m.Download || r.Key == s.m.Activate)
 	}
-	if s.m.Fault != nil { // the look for it was lost
-		return s.failedTransfer(v, i)
+	if atWork {
+		return s.looked(why)
 	}
-	complete := v.has(i.Path, s.m.version()) && !s.m.single()
+	complete := s.complete(v)
 	restarted := why == forRestart || s.m.Restarted
+	if why == forFault || s.m.Fault != nil {
+		switch {
+		case s.m.Activate != "":
+			return s.failedActivation(v, i)
+		case !s.m.Cut || i.Status == statusValidationFailed || i.Status == statusInstallationFailed:
+			return s.failedTransfer(v, i)
+		}
+		restarted = true // it was cut, whatever its failure is called
+	}
 	switch {
-	case i.Status == statusActivationFailed:
+	case i.Status == statusActivationFailed && (s.m.Activate != "" || s.m.Arrived != nil || i.Status != s.m.Target.Status):
 		return s.failWith(v, ActivateFailed, "image %s: %s %s", i.Path, i.Status, i.BootLog)
 	case complete && s.m.separate() && s.m.Activate == "":
-		return s.fail(NextActivate, "image %s is complete", i.Path)
+		move := s.fail(NextActivate, "image %s is complete", i.Path)
+		move.Learnt = with(v.learnt(), s.proof())
+		return move
 	case complete && restarted:
 		// It restarted for another reason, before the image could start, and
 		// commands do not outlive a restart.
-		if s.t.Tries[Activate] < mostTries-1 {
-			return s.fail(NextActivate, "the device restarted before it activated image %s", i.Path)
-		}
-		return s.failWith(v, ActivateFailed, "image %s does not become active", i.Path)
+		return s.activateAgain(v, i, "the device restarted before it activated image %s", i.Path)
 	case !complete && s.m.Activate == "" && (restarted || why == forLook && broken(i) != "" && i.Status != s.m.Target.Status):
-		if s.t.Tries[Download] < mostTries {
+		if max(s.m.Passes, 1) < mostTries {
 			return s.fail(NextDownload, "the device restarted in the middle of the download")
 		}
 		return s.failWith(v, DownloadFailed, "interrupted %d times (image is %s)", mostTries, i.Status)
 	}
 	return s.looked(why)
+}
+
+// activateAgain has a complete image activated once more, as often as may be.
+func (s turn) activateAgain(v view, i Image, format string, args ...any) event.Move {
+	if s.m.Activate != "" && s.m.Passes >= mostTries-1 {
+		return s.failWith(v, ActivateFailed, "image %s (%s) does not become active: "+format, append([]any{i.Path, i.Status}, args...)...)
+	}
+	return s.fail(NextActivate, format, args...)
+}
+
+// failedActivation tells an activation that a restart has ended, or that fails for
+// now, from an image that does not start.
+func (s turn) failedActivation(v view, i Image) event.Move {
+	f := event.Fault{}
+	if s.m.Fault != nil {
+		f = *s.m.Fault
+	}
+	if s.complete(v) {
+		return s.activateAgain(v, i, "%d %s, and image %s is complete", f.Code, f.Text, i.Path)
+	}
+	return s.failWith(v, ActivateFailed, "%d %s (image is %s %s)", f.Code, f.Text, i.Status, i.BootLog)
 }
 
 // looked notes that a look found nothing to decide.

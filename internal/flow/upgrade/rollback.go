@@ -31,14 +31,18 @@ func (f *Flow) beginRollback(t event.Turn, m memory) (event.Move, error) {
 
 func (s turn) askRollback() event.Move {
 	end := time.Duration(s.m.Document.Timeouts.RebootSeconds) * time.Second
-	return s.command(s.m.Active.Path+commandActivate, s.key(), timeWindow(0, end))
+	s.m.Blocked = nil
+	return s.command(s.m.Active.Path+commandActivate, timeWindow(0, end))
 }
 
 func (s turn) rollback(ev event.DeviceEvent) event.Move {
 	switch ev.Kind {
 	case event.KindCommandComplete:
+		if ev.Fault != nil && !s.last(ev) {
+			return ignore // old
+		}
 		if ev.Fault != nil {
-			return s.fail(RollbackFailed, "%d %s", ev.Fault.Code, ev.Fault.Text)
+			return s.faulted(ev)
 		}
 		return s.look(forRestart)
 	case event.KindConnected:
@@ -59,8 +63,11 @@ func (s turn) rollback(ev event.DeviceEvent) event.Move {
 	why := s.purpose(a)
 	if why == forCommand {
 		if accepted, f := device.Taken(a); !accepted {
-			if f.Code == device.CodeBusy {
+			switch {
+			case f.Code == device.CodeBusy:
 				return event.Move{}
+			case f.Code == device.CodeDenied && s.m.Blocked == nil:
+				return s.boot(s.m.Active.Path, f)
 			}
 			return s.fail(RollbackFailed, "%d %s", f.Code, f.Text)
 		}
@@ -69,6 +76,9 @@ func (s turn) rollback(ev event.DeviceEvent) event.Move {
 	if why == forNothing {
 		return ignore
 	}
+	if why == forBank {
+		return s.booting(a)
+	}
 	if a.Fault != nil {
 		return event.Move{}
 	}
@@ -76,8 +86,13 @@ func (s turn) rollback(ev event.DeviceEvent) event.Move {
 	if v.software == s.m.Previous && (v.active.Path == "" || v.active.Path == s.m.Active.Path) {
 		return event.Move{Done: map[string]string{"rollback": "runs " + v.software}, Learnt: v.learnt()}
 	}
-	if _, busy := v.busy(commandActivate); !busy && (why == forLook || why == forReturn) && s.m.Sends < mostSends {
-		return s.askRollback()
+	// No command outlives a restart, and one that was sent may be lost (11c): what is
+	// not under way is asked for again, until the step's deadline.
+	if _, busy := v.busy(commandActivate); busy || s.m.Sends >= mostSends {
+		return event.Move{}
 	}
-	return event.Move{}
+	if s.m.Fault != nil && s.m.Faults > mostFaults {
+		return s.failWith(v, RollbackFailed, "%d %s (%d times; runs %s)", s.m.Fault.Code, s.m.Fault.Text, s.m.Faults, v.software)
+	}
+	return s.askRollback()
 }

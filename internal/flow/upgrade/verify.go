@@ -35,9 +35,13 @@ func (s turn) verify(ev event.DeviceEvent) event.Move {
 		if s.m.Document.Activation.SoakSeconds > 0 && !s.m.Soaked {
 			return s.failWith(v, NextSoak, "runs %s", v.software)
 		}
+		learnt := v.learnt()
+		if v.active.Path == s.m.Target.Path && s.m.Download != "" {
+			learnt = with(learnt, s.proof()) // it took the download, and came back with it
+		}
 		return event.Move{
 			Done:   Verification{SoftwareVersion: v.software, Active: v.active, PreviousVersion: s.m.Previous, At: ev.At},
-			Learnt: v.learnt(),
+			Learnt: learnt,
 		}
 	}
 	return s.unverified(v)
@@ -60,7 +64,7 @@ func (s turn) unverified(v view) event.Move {
 		if name := broken(target); name != "" && target.Status != s.m.Target.Status {
 			return s.failWith(v, name, "image %s is %s %s", target.Path, target.Status, target.BootLog)
 		}
-		if v.has(target.Path, s.m.version()) && !s.m.single() && s.t.Tries[Activate] == 0 {
+		if s.complete(v) && s.t.Tries[Activate] == 0 {
 			return s.fail(NextActivate, "image %s is complete and was not activated", target.Path)
 		}
 		return s.failWith(v, event.DeviceNoReport, "no report in time; runs %s, image %s is %s", v.software, target.Path, target.Status)
