@@ -27,7 +27,7 @@ func BenchmarkCannedServer(b *testing.B) {
 func BenchmarkExecutions(b *testing.B) {
 	w := newWorld(b)
 	m := w.machine(tenStates())
-	clients(b, 64, "executions/s", func(int64) { w.start(m) }, func() { w.settle(m) })
+	clients(b, 64, "executions/s", func(int64) { w.start(m) }, func() { w.waitForEnd(m) })
 }
 
 // BenchmarkTaskToken starts an execution, lets it call a function with its
@@ -35,7 +35,7 @@ func BenchmarkExecutions(b *testing.B) {
 func BenchmarkTaskToken(b *testing.B) {
 	w := newWorld(b)
 	m := w.tokenMachine()
-	clients(b, 64, "roundtrips/s", func(int64) { w.start(m); w.answer(<-w.tokens) }, func() { w.settle(m) })
+	clients(b, 64, "roundtrips/s", func(int64) { w.start(m); w.answer(<-w.tokens) }, func() { w.waitForEnd(m) })
 }
 
 // size is how many executions an experiment has: n, a tenth with -short.
@@ -75,7 +75,7 @@ func waiting(b *testing.B, n int) {
 	for _, t := range warm {
 		w.answer(t)
 	}
-	w.settle(m)
+	w.waitForEnd(m)
 	b.ReportMetric(float64(held)/float64(n), "heap-B/waiting")
 	b.ReportMetric(float64(n)/opened.Seconds(), "opened/s")
 	b.ReportMetric(float64(n)/completed.Seconds(), "completed/s")
@@ -108,7 +108,7 @@ func finished(b *testing.B, n int) {
 	run := func(n int) time.Duration {
 		begin := time.Now()
 		crowd(64, n, func(int64) { w.start(m) })
-		w.settle(m)
+		w.waitForEnd(m)
 		return time.Since(begin)
 	}
 	run(200)

@@ -137,8 +137,8 @@ func (w *world) answer(token string) {
 	}
 }
 
-// settle waits until no execution runs.
-func (w *world) settle(machine string) {
+// waitForEnd waits until no execution runs.
+func (w *world) waitForEnd(machine string) {
 	for {
 		out, err := w.sfn.ListExecutions(ctx, &sfn.ListExecutionsInput{StateMachineArn: &machine, StatusFilter: sfntypes.ExecutionStatusRunning, MaxResults: 1})
 		must(w.b, err)

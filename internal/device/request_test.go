@@ -44,8 +44,8 @@ func TestRequestsBecomeUSP(t *testing.T) {
 	}
 }
 
-// said is what an agent's message says.
-func said(t *testing.T, m *uspmsg.Msg) event.Inbound {
+// received is what an agent's message says.
+func received(t *testing.T, m *uspmsg.Msg) event.Inbound {
 	t.Helper()
 	in, err := read(t, usp.NewRecord("os::012345-A", "self::fleetstep", m))
 	if err != nil {
@@ -66,16 +66,16 @@ func TestAnswersInPlainWords(t *testing.T) {
 			ExecutedCommand: "Device.T.", OperationResp: &uspmsg.OperateResp_OperationResult_CmdFailure{
 				CmdFailure: &uspmsg.OperateResp_OperationResult_CommandFailure{ErrCode: 7022, ErrMsg: "no"}}}}}),
 	} {
-		in := said(t, m)
+		in := received(t, m)
 		if a := in.Event.Answer; in.Event.Kind != event.KindAnswer || a.MessageID != "m-1" || len(a.Results) != 1 || a.Results[0].Path != "Device.T." || a.Results[0].Fault == nil {
 			t.Errorf("%s: %+v", name, in.Event)
 		}
 	}
-	in := said(t, usp.NewError("m-1", &usp.Error{Code: usp.RequestDenied, Message: "no", Params: []usp.ParamError{{Path: "p", Code: 7012, Message: "bad"}}}))
+	in := received(t, usp.NewError("m-1", &usp.Error{Code: usp.RequestDenied, Message: "no", Params: []usp.ParamError{{Path: "p", Code: 7012, Message: "bad"}}}))
 	if a := in.Event.Answer; a == nil || a.Fault.Code != int(usp.RequestDenied) || len(a.Results) != 1 || a.Results[0].Fault.Code != 7012 {
 		t.Errorf("Error: %+v", in.Event)
 	}
-	get := said(t, usp.New("m-1", &uspmsg.GetResp{ReqPathResults: []*uspmsg.GetResp_RequestedPathResult{
+	get := received(t, usp.New("m-1", &uspmsg.GetResp{ReqPathResults: []*uspmsg.GetResp_RequestedPathResult{
 		{RequestedPath: "Device.LocalAgent.Request.", ResolvedPathResults: []*uspmsg.GetResp_ResolvedPathResult{
 			{ResolvedPath: "Device.LocalAgent.Request.1.", ResultParams: map[string]string{"Command": "Device.Reboot()", "CommandKey": "k", "Status": "Active"}},
 			{ResolvedPath: "Device.LocalAgent.Request.2.", ResultParams: map[string]string{"Command": "Device.Other()", "Status": "Success"}},
@@ -201,7 +201,7 @@ func TestRequestsAreOfTypesThatEveryAgentKnows(t *testing.T) {
 func TestNewsInPlainWords(t *testing.T) {
 	notify := func(n usp.Notification) event.Inbound {
 		n.ID, n.SubscriptionID, n.SendResp = "n-1", "s", true
-		return said(t, n.Message())
+		return received(t, n.Message())
 	}
 	complete := usp.TransferComplete{Command: "Device.T.Get()", CommandKey: "k", TransferType: "Download", FaultCode: 7022, FaultString: "404"}
 	for name, c := range map[string]struct {

@@ -1,6 +1,6 @@
 // Package event is the vocabulary of Fleetstep: what at least two of its contexts
 // (jobs, workflow, device) and flows say to each other. Read this package first.
-// What one alone says lives with it.
+// A word that only one of them uses lives there.
 //
 // It holds words only. It reads no environment, calls nothing and imports the
 // standard library alone, so that each context can depend on it and none on

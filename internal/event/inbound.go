@@ -11,8 +11,8 @@ const (
 	RefusedSession    = "Session"    // session context, which this controller does not keep
 )
 
-// Refused says why a record is not taken: one of the reasons above. It is counted,
-// and its sender is told nothing.
+// Refused says why a record is refused: one of the reasons above. It is counted, and
+// its sender gets no answer.
 type Refused struct {
 	Reason string
 	Detail string

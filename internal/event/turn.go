@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Turn is what a conversation with a device is told each time it is its turn. A
-// conversation belongs to one try of one step; package workflow keeps it, its flow
-// holds it.
+// Turn is the input of a conversation with a device, each time something happens. A
+// conversation belongs to one try of one step. Package workflow stores it; its flow
+// decides what it says.
 type Turn struct {
 	Thing     ThingName
 	Execution string

@@ -217,11 +217,11 @@ func TestARogueTouchesNobodysUpgrade(t *testing.T) {
 		// The rogue claims that the victim's download has failed.
 		key := event.StepKey(event.ExecutionName(event.JobOwner("job"), "cpe-0001", 1), upgrade.Download, 1)
 		rogue.forge = a.endpoint
-		rogue.say(usp.Notification{ID: "x", Kind: usp.KindOperationComplete, Path: usp.FirmwareImage(2) + usp.CommandDownload, CommandKey: key,
+		rogue.send(usp.Notification{ID: "x", Kind: usp.KindOperationComplete, Path: usp.FirmwareImage(2) + usp.CommandDownload, CommandKey: key,
 			Failure: usp.CommandFailure.Errorf("forged")}.Message())
 		// And then as itself, with the victim's key.
 		rogue.forge = ""
-		rogue.say(usp.Notification{ID: "y", Kind: usp.KindOperationComplete, Path: usp.FirmwareImage(2) + usp.CommandDownload, CommandKey: key,
+		rogue.send(usp.Notification{ID: "y", Kind: usp.KindOperationComplete, Path: usp.FirmwareImage(2) + usp.CommandDownload, CommandKey: key,
 			Failure: usp.CommandFailure.Errorf("forged")}.Message())
 		w.after(10*time.Second, finish)
 	}

@@ -83,7 +83,7 @@ var stories = []struct {
 			w.after(30*time.Second, func() {
 				for _, m := range a.said {
 					if m.GetBody().GetRequest().GetNotify().GetOperComplete() != nil {
-						a.say(m)
+						a.send(m)
 						return
 					}
 				}
@@ -130,7 +130,7 @@ var stories = []struct {
 	{name: "no images", play: func(w *world, a *agent) {
 		a.lose = func(m *uspmsg.Msg) bool {
 			if g := m.GetBody().GetRequest().GetGet(); g != nil {
-				a.say(usp.New(usp.ID(m), &uspmsg.GetResp{}))
+				a.send(usp.New(usp.ID(m), &uspmsg.GetResp{}))
 				return true
 			}
 			return false

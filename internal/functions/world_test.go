@@ -705,7 +705,7 @@ func (a *agent) loseOnce(purpose string, then func()) {
 	}
 }
 
-func (a *agent) say(m *uspmsg.Msg) {
+func (a *agent) send(m *uspmsg.Msg) {
 	a.said = append(a.said, m)
 	if a.drop == nil || !a.drop(m) {
 		a.publish(usp.NewRecord(a.endpoint, controllerID, m))
@@ -748,7 +748,7 @@ func (a *agent) notify(n usp.Notification) {
 		}
 		a.sent++
 		n.ID, n.SubscriptionID, n.SendResp = fmt.Sprintf("Notify-%d", a.sent), v["ID"], true
-		a.say(n.Message())
+		a.send(n.Message())
 	}
 }
 
@@ -766,7 +766,7 @@ func (a *agent) receive(m *uspmsg.Msg) {
 	id := usp.ID(m)
 	switch {
 	case m.GetBody().GetRequest().GetGet() != nil:
-		a.say(usp.New(id, a.get(m.GetBody().GetRequest().GetGet().GetParamPaths())))
+		a.send(usp.New(id, a.get(m.GetBody().GetRequest().GetGet().GetParamPaths())))
 	case m.GetBody().GetRequest().GetAdd() != nil:
 		resp := &uspmsg.AddResp{}
 		for _, o := range m.GetBody().GetRequest().GetAdd().GetCreateObjs() {
@@ -787,7 +787,7 @@ func (a *agent) receive(m *uspmsg.Msg) {
 			}
 			resp.CreatedObjResults = append(resp.CreatedObjResults, &uspmsg.AddResp_CreatedObjectResult{RequestedPath: o.GetObjPath(), OperStatus: status})
 		}
-		a.say(usp.New(id, resp))
+		a.send(usp.New(id, resp))
 	case m.GetBody().GetRequest().GetOperate() != nil:
 		a.operate(id, m.GetBody().GetRequest().GetOperate())
 	case m.GetBody().GetResponse().GetNotifyResp() != nil:
@@ -835,7 +835,7 @@ func (a *agent) get(paths []string) *uspmsg.GetResp {
 func (a *agent) operate(id string, o *uspmsg.Operate) {
 	answer := func(r *uspmsg.OperateResp_OperationResult) {
 		r.ExecutedCommand = o.GetCommand()
-		a.say(usp.New(id, &uspmsg.OperateResp{OperationResults: []*uspmsg.OperateResp_OperationResult{r}}))
+		a.send(usp.New(id, &uspmsg.OperateResp{OperationResults: []*uspmsg.OperateResp_OperationResult{r}}))
 	}
 	refuse := func(c usp.Code) {
 		answer(&uspmsg.OperateResp_OperationResult{OperationResp: &uspmsg.OperateResp_OperationResult_CmdFailure{

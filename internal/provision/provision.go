@@ -1,7 +1,6 @@
-// Package provision makes AWS IoT know devices: a thing, a certificate with the
-// device policy, and membership of a thing group for each. It is for simulated
-// devices and for a bench, on AWS or on the local cloud alike; a factory has its
-// own process.
+// Package provision registers devices in AWS IoT: for each a thing, a certificate with
+// the device policy, and membership of a thing group. It is for simulated devices and
+// for a bench, on AWS or on the local cloud. A factory has its own process.
 //
 // A device's key never leaves this process: a certificate signing request is
 // sent, and AWS IoT's certificate comes back. Everything may be repeated; a

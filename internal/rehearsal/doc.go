@@ -5,23 +5,24 @@
 //
 //   - Time and the order of tasks are the scheduler's in virtual mode. Hours
 //     pass in seconds, and one seed is one run, on any machine.
-//   - Functions are handlers in this process. Their SDK clients and everybody
-//     else's talk to the cloud's HTTP handler by a call, not by a connection
-//     (transport.go), and what a job asks for thousands of times is not
-//     even put into words: the services get the typed input (direct.go).
-//     A function keeps the identity of its role; its requests
-//     carry no signature, which nobody could have forged on the way. Presigned
-//     URLs are signed and checked as ever, except for their dates.
+//   - Functions are handlers in this process. SDK clients call the cloud's HTTP
+//     handler without a connection (transport.go). The operations that a job calls
+//     thousands of times skip HTTP too: the service gets the typed input (direct.go).
+//     A function keeps the identity of its role. Its requests carry no signature,
+//     since nobody is between it and the cloud. Presigned URLs are signed and checked
+//     as usual, except for their dates.
 //   - Agents attach to the broker's core (devices.go), each under its own
-//     certificate; the same policies are asked.
+//     certificate, and the same policies apply.
 //
-// Run prints what trial.Run prints. The SUMMARY has some more members: digest, the
-// SHA-256 of all execution histories and final states, which two runs of one
-// seed share; virtualSeconds, which the job took; seconds, which it took to
-// play; peakMemoryMiB, of the process so far. A run that fails prints the
+// All of it enters the local cloud by package localcloud, and nothing below it.
+//
+// Run prints what trial.Run prints. Its SUMMARY has more members: digest, the SHA-256 of
+// all execution histories and final states, which is the same for two runs of one seed;
+// virtualSeconds, how long the job took; seconds, how long the rehearsal took;
+// peakMemoryMiB, the most that the process has used so far. A run that fails prints the
 // command that repeats it to Env.Err.
 //
-// While the job runs there are no goroutines but the scheduler's; afterwards
-// histories are read on all processors. Run may be called at the same time from
-// several. A cancelled context ends it at the next look at the job.
+// While the job runs there are no goroutines but the scheduler's. Afterwards all
+// processors read histories. Run may be called from several goroutines. A cancelled
+// context ends it at the next look at the job.
 package rehearsal

@@ -1,12 +1,11 @@
-// Package restarttest holds two promises of the local cloud by tests against
-// the real program, with real Lambda processes and simulated agents on real
-// sockets: nothing is lost at kill -9, and nobody touches another's upgrade.
+// Package restarttest tests two promises of the local cloud with the real program, real
+// Lambda processes and simulated agents on real sockets: kill -9 loses nothing, and no
+// device can touch another's upgrade.
 //
-// TestRestarts kills "fleetstep local" at random moments of a job, those
-// of its own starting up included, and starts it again on the same folder and
-// ports, while the agents keep running. The seed of the moments is printed;
-// real processes make no run the same as another, so a seed repeats the moments
-// and not the run. The environment says how much of it:
+// TestRestarts kills "fleetstep local" at random moments of a job, also while it starts
+// up, and starts it again on the same folder and ports. The agents keep running. It
+// prints the seed of the moments. A seed repeats the moments, not the run: real
+// processes make every run different. Environment variables say how much to do:
 //
 //	FLEETSTEP_RESTARTS=30       kills; 5 with a small fleet if not set
 //	FLEETSTEP_RESTART_SEED=7    seed; the clock's if not set
@@ -15,6 +14,6 @@
 //
 // TestIntruders lets devices pretend to be others while a job runs.
 //
-// The tests are skipped with -short. They wait in real time, for what they look
-// at are processes; no limit they set is near what a slow machine needs.
+// The tests are skipped with -short. They wait in real time, because they look at
+// processes. Their limits are far beyond what a slow machine needs.
 package restarttest

@@ -139,7 +139,7 @@ func (m *mallory) itself() {
 }
 
 func (m *mallory) greet(as usp.EndpointID) {
-	m.say(usp.NewMQTTConnect(as, m.controller, usprecord.MQTTConnectRecord_V5, "usp/v1/agent/"+m.name))
+	m.publish(usp.NewMQTTConnect(as, m.controller, usprecord.MQTTConnectRecord_V5, "usp/v1/agent/"+m.name))
 }
 
 // ears hear what a connection brings.
@@ -169,7 +169,7 @@ func (m *mallory) topic(thing string) string {
 	return usp.TopicTemplate("usp/v1/controller/{controller}/from/{thing}").Expand(thing, m.controller)
 }
 
-func (m *mallory) say(r *usp.Record) {
+func (m *mallory) publish(r *usp.Record) {
 	payload, err := r.Encode()
 	if err == nil {
 		err = m.session.Publish(simulator.Publish{Topic: m.topic(m.name), Payload: payload, QoS: 1, ContentType: usp.ContentType, ResponseTopic: "usp/v1/agent/" + m.name})
@@ -210,7 +210,7 @@ func (m *mallory) lies(victim string) []*usp.Record {
 // lie says the lies on its own topic: from_id is another's.
 func (m *mallory) lie(victim string) {
 	for _, r := range m.lies(victim) {
-		m.say(r)
+		m.publish(r)
 	}
 }
 

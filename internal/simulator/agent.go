@@ -204,16 +204,16 @@ func (a *Agent) after(d time.Duration, f func()) (stop func() bool) {
 	})
 }
 
-func (a *Agent) note(change func(*Facts)) {
+func (a *Agent) setFacts(change func(*Facts)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	change(&a.facts)
 }
 
-func (a *Agent) setPhase(p Phase) { a.note(func(f *Facts) { f.Phase = p }) }
+func (a *Agent) setPhase(p Phase) { a.setFacts(func(f *Facts) { f.Phase = p }) }
 
-// settle works out the phase of an agent that has power.
-func (a *Agent) settle() {
+// updatePhase works out the phase of an agent that has power.
+func (a *Agent) updatePhase() {
 	switch {
 	case a.session == nil:
 		a.setPhase(Offline)
@@ -255,8 +255,8 @@ func (a *Agent) connect() {
 				a.reconnect(a.backoff())
 			default:
 				a.attempts, a.session = 0, session
-				a.note(func(f *Facts) { f.Connects++ })
-				a.settle()
+				a.setFacts(func(f *Facts) { f.Connects++ })
+				a.updatePhase()
 				// R-MTP.6: before any other record.
 				hello := usp.NewMQTTConnect(a.id.EndpointID, a.s.Controller, version, a.topic)
 				if payload, err := hello.Encode(); err == nil {
@@ -279,7 +279,7 @@ func (a *Agent) backoff() time.Duration {
 func (a *Agent) reconnect(wait time.Duration) {
 	a.session = nil
 	a.connection++
-	a.settle()
+	a.updatePhase()
 	a.after(wait, a.connect)
 }
 
@@ -428,13 +428,13 @@ func (a *Agent) powerOn(why rebootReason) {
 	a.power, a.cut = context.WithCancel(context.Background())
 	a.booted = a.s.Clock.Now()
 	a.counters = map[usp.NotificationKind]int{}
-	a.note(func(f *Facts) { f.Boots++ })
+	a.setFacts(func(f *Facts) { f.Boots++ })
 	a.setPhase(Offline)
 
 	failure := a.bootImage()
 	updated := a.running.Version != a.lastVersion
 	a.lastVersion = a.running.Version
-	a.note(func(f *Facts) { f.Version = a.running.Version })
+	a.setFacts(func(f *Facts) { f.Version = a.running.Version })
 
 	boot := usp.Notification{Kind: usp.KindEvent, Path: usp.EventBoot, Params: usp.Boot{
 		Cause: why.cause, CommandKey: why.key, Reason: why.reason, FirmwareUpdated: updated, ParameterMap: a.bootParameters(),

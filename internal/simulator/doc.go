@@ -2,8 +2,8 @@
 // device with TR-181 DeviceInfo and two firmware images, which connects,
 // announces itself, sends what its Subscriptions ask for, downloads over HTTP,
 // checks, reboots and boots the image. It behaves as the recordings of a real
-// agent (OB-USP-AGENT 11) do, and tests hold it to them; what was that device's
-// own choice rather than the agent's, the comments call the vendor's.
+// agent (OB-USP-AGENT 11) do, and tests hold it to them. Where the recorded device made a
+// choice that the agent leaves open, comments call it the vendor's.
 //
 // Parts. Agent is one device. It reaches the world by three ports: Clock (time,
 // timers, work that may block), Transport (MQTT; subpackage mqtt is the real
@@ -15,9 +15,9 @@
 // Order and concurrency. All of an agent's work goes through a queue of its own,
 // one piece at a time; an idle agent has no goroutine. Every method may be
 // called from anywhere, callbacks included, and none waits for the network. What
-// an agent sends on one connection leaves in the order in which it arose, the
-// mqtt_connect record first, unless a fault says otherwise. Given the same seed,
-// clock and messages an agent does the same.
+// an agent sends on one connection leaves in order, the mqtt_connect record first,
+// unless a fault says otherwise. The same seed, clock and messages make an agent do the
+// same.
 //
 // Limits. One controller; requests in the data model of the file model.go, and
 // nothing else exists; session contexts are refused (7106); Subscriptions live

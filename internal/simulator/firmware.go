@@ -136,8 +136,8 @@ func (a *Agent) download(r *request) {
 	if a.has(SlowLink) {
 		takes += a.s.Timing.SlowLink
 	}
-	a.note(func(f *Facts) { f.Downloads++ })
-	a.settle()
+	a.setFacts(func(f *Facts) { f.Downloads++ })
+	a.updatePhase()
 	if a.has(RebootInDownload) && a.Facts().Downloads == 1 {
 		a.after(takes/2+a.s.Timing.BeforeReboot, func() {
 			a.restart(rebootReason{cause: usp.CauseLocalReboot, reason: "Unknown"})
@@ -256,7 +256,7 @@ func (a *Agent) downloaded(r *request, got fetched) {
 		img.status = got.status
 	} else {
 		*img = image{name: got.name, header: got.header, status: usp.StatusAvailable, available: true}
-		a.note(func(f *Facts) { f.Completed++ })
+		a.setFacts(func(f *Facts) { f.Completed++ })
 	}
 	fault := usp.TransferComplete{
 		Command: r.command, CommandKey: r.key, Requestor: a.s.Controller, TransferType: "Download",
@@ -275,7 +275,7 @@ func (a *Agent) downloaded(r *request, got fetched) {
 	if first {
 		a.notify(done)
 	}
-	a.settle()
+	a.updatePhase()
 	if got.err == nil && t.autoActivate {
 		a.after(a.s.Timing.BeforeReboot, func() {
 			a.boot = r.image // a restart before this loses the activation (11d)

@@ -171,7 +171,7 @@ func (a *Agent) finish(r *request, failure *usp.Error) {
 
 func (a *Agent) complete(r *request, failure *usp.Error) {
 	if failure != nil {
-		a.note(func(f *Facts) { f.Failure = failure.Error() })
+		a.setFacts(func(f *Facts) { f.Failure = failure.Error() })
 	}
 	a.notify(usp.Notification{Kind: usp.KindOperationComplete, Path: r.command, CommandKey: r.key, Failure: failure})
 }

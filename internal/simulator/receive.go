@@ -13,7 +13,7 @@ import (
 func (a *Agent) receive(p Publish) {
 	r, err := usp.DecodeRecord(p.Payload)
 	if err != nil || r.To != a.id.EndpointID || r.From != a.s.Controller { // R-E2E.1
-		a.note(func(f *Facts) { f.Refused++ })
+		a.setFacts(func(f *Facts) { f.Refused++ })
 		return
 	}
 	reply := a.to

@@ -40,16 +40,15 @@ func newClients(cfg aws.Config) clients {
 	}
 }
 
-// settle is how long what is under way at the job's end may take: a
-// function's asynchronous invocation that failed is tried again after one
-// minute, and after two more.
-const settle = 200 * time.Second
+// residueWait is how long work may go on after the job's end: an asynchronous
+// invocation that failed is tried again after one minute, and after two more.
+const residueWait = 200 * time.Second
 
 // residue lists what a finished job must not leave behind: open
 // executions, claims, tokens, pending items, news, undelivered messages. It
-// asks until nothing is left or settle has passed.
+// asks until nothing is left or residueWait has passed.
 func (r *run) residue(ctx context.Context) ([]string, error) {
-	deadline := r.Env.Now().Add(settle)
+	deadline := r.Env.Now().Add(residueWait)
 	for {
 		left, err := r.left(ctx)
 		if err != nil || len(left) == 0 || r.Env.Now().After(deadline) {

@@ -1,10 +1,10 @@
-// Package trial plays a job over simulated devices and judges it: on a cloud that is
-// already there, it makes a firmware image, invokes the create-job function with a
-// payload, shows progress until the end, and prints a SUMMARY line that holds what
-// happened against what should have happened. fleetstep demo plays it over the
-// network, fleetstep rehearse in virtual time; the place is a World.
+// Package trial runs a job over simulated devices, on a cloud that is already there, and
+// judges it. It makes a firmware image, invokes the function create-job with a payload,
+// shows progress until the end, and compares what became of each device with what
+// should have. The last line is a SUMMARY. fleetstep demo runs it over the network,
+// fleetstep rehearse in virtual time; a World is the place where it runs.
 //
-// It uses the AWS SDK, the simulator and the operator commands' own code, and
-// knows nothing of what answers behind the endpoint except for one address: if
-// Config.Residue is set, it is asked what the cloud still has under way.
+// It uses the AWS SDK, the simulator and the code of the operator commands. It knows one
+// thing about the cloud behind the endpoint: if Config.Residue is set, that address
+// lists the work which the cloud has not finished.
 package trial

@@ -111,7 +111,7 @@ func Run(ctx context.Context, c Config) error {
 	if err := r.prepare(ctx); err != nil {
 		return err
 	}
-	r.say("%d simulated agents; provisioning things and certificates", c.Devices)
+	r.printf("%d simulated agents; provisioning things and certificates", c.Devices)
 	fleet, by, err := r.world().Fleet(ctx, Plan{
 		Things: r.things, Policy: r.outputs["DevicePolicyName"], Group: r.group,
 		Controller: usp.EndpointID(r.outputs["ControllerEndpointId"]), Faults: r.plan, Seed: r.Seed,
@@ -129,7 +129,7 @@ func Run(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	r.say("job %s: firmware %s", created.JobID, r.version)
+	r.printf("job %s: firmware %s", created.JobID, r.version)
 	state, err := r.watch(ctx, created.JobID)
 	if err != nil {
 		return err
@@ -137,7 +137,7 @@ func Run(ctx context.Context, c Config) error {
 	return r.conclude(ctx, state, fleet)
 }
 
-func (r *run) say(format string, args ...any) { fmt.Fprintf(r.Env.Out, format+"\n", args...) }
+func (r *run) printf(format string, args ...any) { fmt.Fprintf(r.Env.Out, format+"\n", args...) }
 
 // prepare reads the payload and the stack, and uploads the firmware.
 func (r *run) prepare(ctx context.Context) error {
@@ -183,7 +183,7 @@ func (r *run) prepare(ctx context.Context) error {
 	key := r.version + "/gateway.bin"
 	_, err = r.s3.PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String(r.outputs["FirmwareBucketName"]), Key: &key, Body: bytes.NewReader(image)})
 	if err == nil {
-		r.say("firmware %s: %d bytes at s3://%s/%s", r.version, len(image), r.outputs["FirmwareBucketName"], key)
+		r.printf("firmware %s: %d bytes at s3://%s/%s", r.version, len(image), r.outputs["FirmwareBucketName"], key)
 	}
 	return err
 }
@@ -199,7 +199,7 @@ func (r *run) connected(ctx context.Context, fleet *simulator.Fleet, by string) 
 	for deadline := r.Env.Now().Add(30*time.Second + time.Duration(r.Devices)*20*time.Millisecond); ; {
 		p := fleet.Progress()
 		if n := r.Devices - p.Off - p.Offline; n >= want {
-			r.say("%d agents connected over %s, %d to appear later", n, by, r.Devices-want)
+			r.printf("%d agents connected over %s, %d to appear later", n, by, r.Devices-want)
 			return nil
 		} else if r.Env.Now().After(deadline) {
 			return fmt.Errorf("only %d of %d agents could connect over %s", n, want, by)
@@ -257,7 +257,7 @@ func (r *run) conclude(ctx context.Context, s *cli.State, fleet *simulator.Fleet
 		return err
 	}
 	for _, c := range complaints {
-		r.say("PROBLEM: %s", c)
+		r.printf("PROBLEM: %s", c)
 	}
 	summary := Summary{
 		JobID: s.JobID, Devices: r.Devices, Succeeded: s.Counts.Succeeded, Failed: s.Counts.Failed, Rejected: s.Counts.Rejected,
@@ -274,7 +274,7 @@ func (r *run) conclude(ctx context.Context, s *cli.State, fleet *simulator.Fleet
 	if err != nil {
 		return err
 	}
-	r.say("SUMMARY %s", line)
+	r.printf("SUMMARY %s", line)
 	if len(complaints) > 0 {
 		return cli.ErrFailed
 	}
@@ -308,7 +308,7 @@ func (r *run) judge(s *cli.State, failures []cli.Failure, fleet *simulator.Fleet
 			outcome = strings.TrimSpace(f.Status + " " + f.Reason)
 		}
 		if fault != nil || bad {
-			r.say("  %s (%s): %s", thing, name, outcome)
+			r.printf("  %s (%s): %s", thing, name, outcome)
 		}
 		right := !bad
 		if fault != nil {

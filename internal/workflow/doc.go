@@ -1,18 +1,19 @@
-// Package workflow owns executions and task tokens: which execution has a device,
-// who waits for what news of it, and how the two find each other although
-// everything arrives at least once, in any order. It knows nothing of USP and of no
-// operation: what is said to a device, and what follows, its event.Flow knows, which
-// the document of an attempt names and the device's claim records.
+// Package workflow owns executions and task tokens: which execution has a device, and
+// which task waits for which news of it. News and tasks find each other although
+// everything arrives at least once, in any order. The package knows neither USP nor any
+// operation. What to say to a device, and what follows from its answer, is decided by an
+// event.Flow. The document of an attempt names the flow; the device's claim records it.
 //
-//	start.go     Starter: an attempt is offered, or its device appears
+//	start.go     Starter: begins an attempt, now or when its device appears
 //	steps.go     Steps: a step's function registers its task
-//	inbox.go     Inbox: records of devices, and their presence
-//	deliver.go   ... and the news in them, handed to who waits for it
-//	greeting.go  ... and whose an endpoint is
-//	end.go       Ender: an attempt's owner has ended it; Releaser: it came to its end
-//	close.go     ... and who of several that find it over tells of it
+//	inbox.go     Inbox: takes records of devices, and their presence
+//	deliver.go   Inbox: hands the news in a record to the task that waits for it
+//	greeting.go  Inbox: finds out which thing an endpoint belongs to
+//	end.go       Ender: ends an execution whose owner has ended the attempt;
+//	             Releaser: frees the device of an execution that came to its end
+//	close.go     decides which of several callers reports that an attempt is over
 //	store.go     the items, and the Store that keeps them
-//	ports.go     what else a constructor is given; one that is missing is its error
+//	ports.go     the other interfaces that constructors take
 //
 // # One table, one partition per device
 //
@@ -29,22 +30,23 @@
 //
 // # The four rules
 //
-//  1. No lost news. Who waits writes AWAIT, then reads NEWS; news that nobody
-//     waits for is written to NEWS, and then AWAIT is read again. At least one
-//     sees the other, in every interleaving. The same holds for PENDING, written
-//     before STATE is read, and STATE.connected, written before PENDING is read.
-//  2. No double effect. A task is resumed first and its AWAIT removed after; a
-//     second resume finds a dead token, which is no error. A message that must not
-//     be sent twice is sent only by who wrote the conversation's next revision.
+//  1. No lost news. A task that waits writes AWAIT, then reads NEWS. News that no
+//     task waits for is written to NEWS, and then AWAIT is read again. So at least
+//     one of the two sees the other, in every interleaving. The same holds for
+//     PENDING, written before STATE is read, and STATE.connected, written before
+//     PENDING is read.
+//  2. No double effect. A task is resumed first, then its AWAIT is removed. A second
+//     resume finds a dead token, which is no error. A message that must not be sent
+//     twice is sent only by the caller that wrote the conversation's next revision.
 //  3. No crossed wires. Await.Matches compares message id, or command key and
 //     command path; the thing is the partition.
 //  4. No orphans. AWAIT is written only under the execution's own CLAIM, in one
 //     transaction, and both go together.
 //
-// All is safe concurrently and may be repeated after any error.
+// All methods are safe for concurrent use and may be repeated after any error.
 //
-// Errors: ErrGone when the execution no longer owns the device (its owner ended
-// it); ErrAgain for a message that is to be delivered once more; everything else is
-// passed on from the ports and worth a retry. Times are taken from the injected
-// clock; items carry an expiry well after their use as the last resort.
+// Errors: ErrGone when the execution no longer owns the device (its owner ended it);
+// ErrAgain for a message that must be delivered once more. Every other error comes
+// from a port and is worth a retry. Time comes from the injected clock. As a last
+// resort items expire, well after their use.
 package workflow

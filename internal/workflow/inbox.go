@@ -144,10 +144,10 @@ func (w *Inbox) greeting(ctx context.Context, d Device, in event.Inbound) (out R
 	case err != nil && !errors.Is(err, ErrStale):
 		return out, err
 	}
-	here := func(d *Device) {
+	atEndpoint := func(d *Device) {
 		d.State.Endpoint, d.State.Legacy, d.State.AgentTopic, d.State.Connected = in.Endpoint, in.Legacy, in.AgentTopic, true
 	}
-	here(&d)
+	atEndpoint(&d)
 	if d.Claim == nil && len(d.Pending) == 0 {
 		if err := w.answer(ctx, d.State, in); err != nil {
 			return out, err
@@ -158,7 +158,7 @@ func (w *Inbox) greeting(ctx context.Context, d Device, in event.Inbound) (out R
 		if d, err = w.Store.Load(ctx, in.Thing); err != nil {
 			return out, err
 		}
-		here(&d)
+		atEndpoint(&d)
 		in.Answer = nil
 		if d.Claim == nil && len(d.Pending) > 0 {
 			return out, ErrAgain

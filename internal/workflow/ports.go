@@ -11,7 +11,7 @@ import (
 
 // Registry says which endpoint a thing is.
 type Registry interface {
-	// Endpoint is "" for a thing of which the registry does not say.
+	// Endpoint is "" if the registry names none for the thing.
 	Endpoint(ctx context.Context, thing event.ThingName) (event.EndpointID, error)
 }
 
@@ -36,12 +36,13 @@ type Machine interface {
 	Stop(ctx context.Context, operation event.Operation, name string, f event.Failure) error
 }
 
-// ErrPlayed: an execution of this name has come and gone.
+// ErrPlayed: an execution of this name has run and is over.
 var ErrPlayed = errors.New("an execution of this name is over")
 
-// Orders are the owners' side of attempts: for a job, its job executions.
+// Orders tells the owners of attempts what becomes of them. For a job these are its
+// job executions.
 type Orders interface {
-	// Begin says that an attempt is worked on; ErrOver if it is over or gone.
+	// Begin reports that work on an attempt begins; ErrOver if it is over or gone.
 	Begin(ctx context.Context, thing event.ThingName, owner event.Owner, number int64) error
 	// Over says how it was ended, if it is over or gone; nil if it is open.
 	Over(ctx context.Context, thing event.ThingName, owner event.Owner, number int64) (*event.Failure, error)
@@ -57,7 +58,7 @@ type Sender interface {
 	Send(ctx context.Context, thing event.ThingName, to event.DeviceState, m event.Outgoing) error
 }
 
-// complete finds a port that is missing from a struct of ports.
+// complete returns an error that names each port that a struct of ports lacks.
 func complete(of string, ports any) error {
 	var missing []error
 	v := reflect.ValueOf(ports)

@@ -88,7 +88,7 @@ func (r *rig) flow() event.Flow {
 	}
 }
 
-func (r *rig) did(words ...string) error {
+func (r *rig) record(words ...string) error {
 	r.log = append(r.log, strings.Join(words, " "))
 	return r.fail[words[0]]
 }
@@ -97,7 +97,7 @@ func (r *rig) resume(token event.TaskToken, words ...string) error {
 	if r.dead[token] {
 		return workflow.ErrDeadToken
 	}
-	if err := r.did(words...); err != nil {
+	if err := r.record(words...); err != nil {
 		return err
 	}
 	r.dead[token] = true
@@ -118,7 +118,7 @@ func (r *rig) Start(_ context.Context, in event.ExecutionInput) error {
 		return workflow.ErrPlayed
 	}
 	r.running[name] = true
-	return r.did("start")
+	return r.record("start")
 }
 
 func (r *rig) Running(_ context.Context, _ event.Operation, name string) (bool, bool, error) {
@@ -128,7 +128,7 @@ func (r *rig) Running(_ context.Context, _ event.Operation, name string) (bool, 
 
 func (r *rig) Stop(_ context.Context, _ event.Operation, name string, f event.Failure) error {
 	r.running[name] = false
-	return r.did("stop", string(f.Name))
+	return r.record("stop", string(f.Name))
 }
 
 type orders struct{ *rig }
@@ -137,7 +137,7 @@ func (j orders) Begin(_ context.Context, _ event.ThingName, _ event.Owner, n int
 	if j.over[n] {
 		return workflow.ErrOver
 	}
-	return j.did("begin")
+	return j.record("begin")
 }
 
 func (j orders) Over(_ context.Context, _ event.ThingName, _ event.Owner, n int64) (*event.Failure, error) {
@@ -148,7 +148,7 @@ func (j orders) Over(_ context.Context, _ event.ThingName, _ event.Owner, n int6
 }
 
 func (j orders) Reject(_ context.Context, _ event.ThingName, _ event.Owner, _ int64, f event.Failure) error {
-	return j.did("reject", string(f.Name))
+	return j.record("reject", string(f.Name))
 }
 
 // Report implements workflow.Reports.
@@ -157,7 +157,7 @@ func (r *rig) Report(_ context.Context, e workflow.End) error {
 	if e.Unreported {
 		words = append(words, "unreported")
 	}
-	return r.did(words...)
+	return r.record(words...)
 }
 
 func (r *rig) who(context.Context) string { return r.name }
@@ -171,7 +171,7 @@ func (r *rig) Endpoint(_ context.Context, thing event.ThingName) (event.Endpoint
 }
 
 func (r *rig) Send(_ context.Context, thing event.ThingName, to event.DeviceState, m event.Outgoing) error {
-	return r.did("send", string(thing), m.(string))
+	return r.record("send", string(thing), m.(string))
 }
 
 // expect compares what was done since the last time.

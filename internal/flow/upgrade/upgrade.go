@@ -1,6 +1,6 @@
-// Package upgrade is the operation firmware-upgrade: all that is special to it, in
-// one room. statemachines/firmware-upgrade.asl.json has its states, this package
-// what they say to a device and what follows.
+// Package upgrade is the operation firmware-upgrade, with all that only it needs.
+// statemachines/firmware-upgrade.asl.json has its states; this package decides what
+// they say to a device and what follows from the answers.
 //
 //	names.go         its steps, error names, phases and outcomes; its part of TR-181
 //	payload.go       its document and the results of its steps
@@ -9,23 +9,22 @@
 //	look.go          what a Get showed, and what that means for an upgrade
 //	judge.go         how an upgrade ended, and what is reported of it
 //
-// A conversation is a function of its memory and the event at hand. It never
-// waits: the answer to its request comes back as an event. Its rules are those
-// that real agents taught:
+// A conversation is a function of its memory and one event. It never waits: the answer
+// to its request comes back as an event. Its rules come from what real agents do:
 //
 //   - An answer belongs to a request by its message id, news to a command by
 //     command key and command path, never by Device.LocalAgent.Request.{i}.
-//   - Requests may be lost, and are lost while the agent is away. After a retry, a
-//     reconnect or a restart the agent is looked at (Get) before it is told
-//     anything again; Download() and Activate() are not idempotent.
-//   - An OperateResp is no completion, and of several copies with one message id
-//     none is trusted to be the last word: 7005 means look.
-//   - Neither TransferComplete!, OperationComplete, nor Boot! is waited for alone,
-//     and none of them proves an upgrade: the running version does.
+//   - Requests may be lost, and always are while the agent is away. After a retry, a
+//     reconnect or a restart the flow looks at the agent (Get) before it commands
+//     anything again: Download() and Activate() are not idempotent.
+//   - An OperateResp does not mean that the command is complete. Several copies may
+//     come with one message id, and none of them is final: after 7005 the flow looks.
+//   - No step waits for one of TransferComplete!, OperationComplete and Boot! alone.
+//     None of them proves an upgrade; only the running version does.
 //
 // Errors in a conversation are event.Failures. A Flow is safe for concurrent use.
-// Numbers such as 07a in comments are those of captures of a real agent; the rest
-// is from TR-369 1.4 and TR-181.
+// Sources: TR-369 1.4 and TR-181. Numbers such as 07a in comments are those of captures
+// of a real agent.
 package upgrade
 
 import (

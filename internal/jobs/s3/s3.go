@@ -1,7 +1,7 @@
-// Package s3 finds firmware in S3 (jobs.Images). An image of a version is the only object under the prefix
-// <version>/ that is not a companion file (.json, .sig, .asc). Its SHA-256 is, in
-// this order: the object's metadata sha256 (hexadecimal), the checksum that S3
-// keeps if it was uploaded with one, or read from the object's bytes.
+// Package s3 finds firmware in S3 (jobs.Images). The image of a version is the only
+// object under the prefix <version>/ that is not a companion file (.json, .sig, .asc).
+// Its SHA-256 is the object's metadata sha256 (hexadecimal); else the checksum that S3
+// keeps if the object was uploaded with one; else it is computed from the bytes.
 package s3
 
 import (

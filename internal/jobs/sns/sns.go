@@ -1,7 +1,8 @@
 // Package sns publishes how operations ended, on an SNS topic (jobs.Outcomes).
-// The message is the event.Outcome as JSON; its attributes event, jobId,
-// reason and those that its flow names are for subscriptions' filter policies. A message may
-// be published twice: jobId, thingName and executionNumber tell copies apart.
+// The message is the event.Outcome as JSON. Its attributes event, jobId, reason and
+// those that the flow names are for the filter policies of subscriptions. A message may
+// be published twice; two messages with the same jobId, thingName and executionNumber
+// are copies.
 package sns
 
 import (

@@ -1,14 +1,14 @@
 // Package dynamodb keeps what workflow knows of devices in DynamoDB: a
-// workflow.Store over one table with keys PK and SK, whose items and rules the
-// package comment of workflow lays out. Attributes that conditions look at are
-// plain attributes; what only programs read is JSON in one of them. Times are
-// epoch milliseconds, except expiresAt, which DynamoDB's TTL wants in seconds.
+// workflow.Store over one table with keys PK and SK. The package comment of workflow
+// describes its items and rules. What conditions compare are attributes of their own;
+// the rest is JSON in one attribute. Times are epoch milliseconds, except expiresAt,
+// which DynamoDB's TTL wants in seconds.
 //
-// Each method is one request, except that Release asks again when it lost a race.
-// Only a condition that DynamoDB says has failed becomes an error of workflow's.
-// That an item was in the hands of another transaction in that moment says nothing
-// of any condition: a client made with Options asks again, after a random wait, and
-// then passes it on. Errors other than workflow's own are the SDK's, worth a retry.
+// Each method is one request, except that Release asks again when it lost a race. Only
+// a failed condition becomes an error of package workflow. A conflict with another
+// transaction says nothing about a condition: a client made with Options tries again
+// after a random wait, and then returns the SDK's error. Every such error is worth a
+// retry.
 package dynamodb
 
 import (

@@ -1,7 +1,6 @@
-// Package workflowtest holds doubles of workflow's ports that behave: a Store in
-// memory with the same conditions as the table's, and a contract (Contract) that
-// holds every Store to them. Store counts its requests, and can be told to stop
-// at one of them as a crashed function would. Safe for concurrent use.
+// Package workflowtest has a Store of workflow in memory, with the same conditions as
+// the table's, and a contract (Contract) that tests every Store for them. Store counts
+// its requests, and can stop at one of them as a crashed function would. Safe for concurrent use.
 package workflowtest
 
 import (

@@ -1,6 +1,6 @@
 // Package s3 makes the addresses from which devices fetch firmware images
-// (upgrade.Images). Addresses are presigned: they carry a signature that is worth
-// what the caller's role may read, and never go into a log line.
+// (upgrade.Images). Addresses are presigned: who has one may read the object, as the
+// caller's role may. They never go into a log line.
 package s3
 
 import (

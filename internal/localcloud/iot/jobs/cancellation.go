@@ -109,8 +109,8 @@ func (c *change) deleteSome(j *loaded) error {
 	return c.remove(j)
 }
 
-// settle aborts or completes a job that has come to it.
-func (c *change) settle(j *loaded) error {
+// abortOrComplete ends a job whose abort criteria are met or that has nothing left to do.
+func (c *change) abortOrComplete(j *loaded) error {
 	if j.Status != InProgress {
 		return nil
 	}

@@ -26,7 +26,7 @@ func (c *change) end() error {
 		if j.gone {
 			continue
 		}
-		if err := c.settle(j); err != nil {
+		if err := c.abortOrComplete(j); err != nil {
 			return err
 		}
 		if err := c.save(j); err != nil {

@@ -272,7 +272,7 @@ func (p *parser) chain(operand func() (node, error), ops ...string) (node, error
 		if n > 1000 {
 			return nil, p.fail(p.tok, "too many operators")
 		}
-		here := at(p.tok.offset)
+		position := at(p.tok.offset)
 		if err := p.advance(); err != nil {
 			return nil, err
 		}
@@ -280,7 +280,7 @@ func (p *parser) chain(operand func() (node, error), ops ...string) (node, error
 		if err != nil {
 			return nil, err
 		}
-		x = &binary{here, ops[i], x, y}
+		x = &binary{position, ops[i], x, y}
 	}
 }
 
@@ -292,12 +292,12 @@ func (p *parser) negation() (node, error) {
 		return nil, p.fail(p.tok, "the statement is nested too deeply")
 	}
 	defer func() { p.depth-- }()
-	here := at(p.tok.offset)
+	position := at(p.tok.offset)
 	if err := p.advance(); err != nil {
 		return nil, err
 	}
 	x, err := p.negation()
-	return &unary{here, "NOT", x}, err
+	return &unary{position, "NOT", x}, err
 }
 
 func (p *parser) comparison() (node, error) {
@@ -309,7 +309,7 @@ func (p *parser) comparison() (node, error) {
 		if !p.tok.is(op) {
 			continue
 		}
-		here := at(p.tok.offset)
+		position := at(p.tok.offset)
 		if err := p.advance(); err != nil {
 			return nil, err
 		}
@@ -317,7 +317,7 @@ func (p *parser) comparison() (node, error) {
 		if op == "!=" {
 			op = "<>"
 		}
-		return &binary{here, op, x, y}, err
+		return &binary{position, op, x, y}, err
 	}
 	return x, nil
 }
@@ -353,14 +353,14 @@ func (p *parser) postfix() (node, error) {
 		if n > 1000 {
 			return nil, p.fail(p.tok, "the path is too long")
 		}
-		here := at(p.tok.offset)
+		position := at(p.tok.offset)
 		if err := p.advance(); err != nil {
 			return nil, err
 		}
 		if p.tok.kind != tokenName {
 			return nil, p.unexpected("the name of a member")
 		}
-		x = &member{here, x, p.tok.text}
+		x = &member{position, x, p.tok.text}
 		if err := p.advance(); err != nil {
 			return nil, err
 		}
@@ -372,26 +372,26 @@ var reservedWords = []string{"SELECT", "FROM", "WHERE", "AS", "AND", "OR", "IN",
 
 func (p *parser) primary() (node, error) {
 	t := p.tok
-	here := at(t.offset)
+	position := at(t.offset)
 	switch t.kind {
 	case tokenNumber:
 		v, ok := parseNumber(t.text, true)
 		if !ok {
 			return nil, p.fail(t, "%s is out of the range of numbers", t.text)
 		}
-		return &literal{here, v}, p.advance()
+		return &literal{position, v}, p.advance()
 	case tokenString:
-		return &literal{here, StringValue(t.text)}, p.advance()
+		return &literal{position, StringValue(t.text)}, p.advance()
 	case tokenVariable:
 		i := slices.Index(p.vars, t.text)
 		if i < 0 {
 			return nil, p.fail(t, "%s is not set before it is used", t.text)
 		}
-		return &variable{here, t.text, i}, p.advance()
+		return &variable{position, t.text, i}, p.advance()
 	case tokenSymbol:
 		switch t.text {
 		case "*":
-			return &star{here}, p.advance()
+			return &star{position}, p.advance()
 		case "(":
 			return p.parenthesis()
 		case "[":
@@ -451,9 +451,9 @@ func (p *parser) list(closing string) ([]node, error) {
 }
 
 func (p *parser) array() (node, error) {
-	here := at(p.tok.offset)
+	position := at(p.tok.offset)
 	items, err := p.list("]")
-	return &array{here, items}, err
+	return &array{position, items}, err
 }
 
 func (p *parser) object() (node, error) {
@@ -488,13 +488,13 @@ func (p *parser) object() (node, error) {
 
 func (p *parser) word() (node, error) {
 	t := p.tok
-	here := at(t.offset)
+	position := at(t.offset)
 	after := p.peek()
 	switch {
 	case t.is("NULL"):
-		return &literal{here, NullValue}, p.advance()
+		return &literal{position, NullValue}, p.advance()
 	case t.is("TRUE"), t.is("FALSE"):
-		return &literal{here, BooleanValue(t.is("TRUE"))}, p.advance()
+		return &literal{position, BooleanValue(t.is("TRUE"))}, p.advance()
 	case t.is("CASE") && !after.is("."):
 		return p.cases()
 	case t.is("EXISTS") && after.is("("):
@@ -508,14 +508,14 @@ func (p *parser) word() (node, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &exists{here, q}, p.expect(")")
+		return &exists{position, q}, p.expect(")")
 	case after.is("("):
 		return p.call()
 	}
 	if slices.ContainsFunc(reservedWords, t.is) {
 		return nil, p.unexpected("an expression")
 	}
-	return &name{here, t.text}, p.advance()
+	return &name{position, t.text}, p.advance()
 }
 
 func (p *parser) cases() (node, error) {
