@@ -73,7 +73,10 @@ type Caught struct {
 	Cause string `json:"cause,omitempty"`
 }
 
-// FinalizeInput is what the state machine hands to finalize.
+// FinalizeInput is what the state machine hands to finalize. Tries is the context
+// object's State.RetryCount, which begins again with a redrive; Redrives is its
+// Execution.RedriveCount, 0 for an execution that was never redriven (Step Functions
+// Developer Guide, "Accessing execution data from the Context object", read 2026-11).
 type FinalizeInput struct {
 	Input     ExecutionInput `json:"input"`
 	StartedAt string         `json:"startedAt"` // of the execution

@@ -132,9 +132,9 @@ func (w *Ender) End(ctx context.Context, thing event.ThingName, owner event.Owne
 // release gives back a device whose execution was closed. Who takes it over
 // meanwhile has it.
 func (w *Ender) release(ctx context.Context, d Device) error {
-	closed := *d.Claim
+	thing, closed := d.Thing, *d.Claim
 	for i := 1; ; i++ {
-		d, err := w.Store.Load(ctx, d.Thing)
+		d, err := w.Store.Load(ctx, thing)
 		if err == nil {
 			err = w.Store.Release(ctx, d, closed.Execution, closed.Owner, closed.ExecutionNumber)
 		}
@@ -142,7 +142,7 @@ func (w *Ender) release(ctx context.Context, d Device) error {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("workflow.End: thing %s, %s: %w", d.Thing, closed.Owner, err)
+			return fmt.Errorf("workflow.End: thing %s, %s: %w", thing, closed.Owner, err)
 		}
 		return nil
 	}
