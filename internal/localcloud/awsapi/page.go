@@ -31,3 +31,13 @@ func PageKey(token string) (key []string, ok bool) {
 	}
 	return key, len(key) > 0 || token == ""
 }
+
+// PageAfter is PageKey for keys of so many parts: ok is false for a token that
+// another listing gave.
+func PageAfter(token string, parts int) (key []string, ok bool) {
+	key, ok = PageKey(token)
+	if !ok || key != nil && len(key) != parts {
+		return nil, false
+	}
+	return key, true
+}

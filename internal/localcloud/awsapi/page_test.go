@@ -23,3 +23,22 @@ func TestPageTokensGiveTheirKeyBack(t *testing.T) {
 		}
 	}
 }
+
+func TestPageAfterRefusesTheTokenOfAnotherListing(t *testing.T) {
+	for _, c := range []struct {
+		token string
+		parts int
+		want  []string
+		ok    bool
+	}{
+		{"", 1, nil, true},
+		{PageToken("a", ""), 2, []string{"a", ""}, true},
+		{PageToken("a", ""), 1, nil, false},
+		{PageToken("a"), 2, nil, false},
+		{"!", 1, nil, false},
+	} {
+		if got, ok := PageAfter(c.token, c.parts); ok != c.ok || !slices.Equal(got, c.want) {
+			t.Errorf("%q of %d parts: got %q, %v; want %q, %v", c.token, c.parts, got, ok, c.want, c.ok)
+		}
+	}
+}

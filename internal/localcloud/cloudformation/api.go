@@ -87,19 +87,30 @@ type tagShape struct {
 
 type none struct{}
 
-// page is the part of a list that a token names; tokens are positions.
+// afterToken is the key after which a list goes on.
+func afterToken(token string) ([]string, error) {
+	key, ok := awsapi.PageAfter(token, 1)
+	if !ok {
+		return nil, errToken()
+	}
+	return key, nil
+}
+
+// page is the part of a list that a token names: its key is a position.
 func page[T any](list []T, token string, size int) (part []T, next string, err error) {
+	after, err := afterToken(token)
+	if err != nil {
+		return nil, "", err
+	}
 	from := 0
-	if token != "" {
-		n, err := strconv.Atoi(token)
-		if err != nil || n < 0 || n > len(list) {
-			return nil, "", awsapi.Errorf("ValidationError", "The NextToken is not valid")
+	if after != nil {
+		if from, err = strconv.Atoi(after[0]); err != nil || from < 0 || from > len(list) {
+			return nil, "", errToken()
 		}
-		from = n
 	}
 	to := min(len(list), from+size)
 	if to < len(list) {
-		next = strconv.Itoa(to)
+		next = awsapi.PageToken(strconv.Itoa(to))
 	}
 	return list[from:to], next, nil
 }

@@ -124,10 +124,11 @@ func (s *Service) describeStackEvents(_ context.Context, _ *awsapi.Call, in *des
 		return nil, err
 	}
 	stack, out := found[0], &describeStackEventsOut{StackEvents: []eventShape{}}
-	q := store.Query{Prefix: []string{stack.ID}}
-	if in.NextToken != "" {
-		q.After = []string{in.NextToken}
+	after, err := afterToken(in.NextToken)
+	if err != nil {
+		return nil, err
 	}
+	q := store.Query{Prefix: []string{stack.ID}, After: after}
 	return out, s.config.Store.View(func(tx *store.Tx) error {
 		last := ""
 		for row, err := range events.Scan(tx, q) {
@@ -135,7 +136,7 @@ func (s *Service) describeStackEvents(_ context.Context, _ *awsapi.Call, in *des
 				return err
 			}
 			if len(out.StackEvents) == eventsOfAPage {
-				out.NextToken = last
+				out.NextToken = awsapi.PageToken(last)
 				return nil
 			}
 			e := row.Value

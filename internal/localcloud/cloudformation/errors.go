@@ -72,3 +72,5 @@ func (p problems) err() error {
 func errNoStack(name string) error {
 	return awsapi.Errorf("ValidationError", "Stack with id %s does not exist", name)
 }
+
+func errToken() error { return awsapi.Errorf("ValidationError", "The NextToken is not valid") }

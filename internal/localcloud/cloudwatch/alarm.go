@@ -503,7 +503,7 @@ func (s *Service) describeAlarms(_ context.Context, _ *awsapi.Call, in *describe
 				continue
 			}
 			if n := len(out.MetricAlarms); n == in.MaxRecords {
-				out.NextToken = nextToken(out.MetricAlarms[n-1].AlarmName)
+				out.NextToken = awsapi.PageToken(out.MetricAlarms[n-1].AlarmName)
 				return nil
 			}
 			out.MetricAlarms = append(out.MetricAlarms, s.show(row.Value))
@@ -625,7 +625,7 @@ func (s *Service) describeHistory(_ context.Context, _ *awsapi.Call, in *history
 			continue
 		}
 		if len(out.Items) == in.MaxRecords {
-			out.NextToken = nextToken(last...)
+			out.NextToken = awsapi.PageToken(last...)
 			break
 		}
 		h := row.Value

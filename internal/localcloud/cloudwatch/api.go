@@ -1,7 +1,6 @@
 package cloudwatch
 
 import (
-	"encoding/base64"
 	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
@@ -72,22 +71,11 @@ func (s *Service) API() awsapi.Service {
 	}
 }
 
-// nextToken hides the key after which a list goes on.
-func nextToken(key ...string) string {
-	return base64.URLEncoding.EncodeToString([]byte(strings.Join(key, "\x00")))
-}
-
-// fromToken is its reverse; the key has the given number of parts.
+// fromToken is the key after which a list goes on; it has the given number of
+// parts.
 func fromToken(token string, parts int) ([]string, error) {
-	if token == "" {
-		return nil, nil
-	}
-	b, err := base64.URLEncoding.DecodeString(token)
-	if err != nil {
-		return nil, errToken()
-	}
-	key := strings.Split(string(b), "\x00")
-	if len(key) != parts {
+	key, ok := awsapi.PageAfter(token, parts)
+	if !ok {
 		return nil, errToken()
 	}
 	return key, nil

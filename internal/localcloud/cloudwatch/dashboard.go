@@ -477,7 +477,7 @@ func (s *Service) listDashboards(_ context.Context, _ *awsapi.Call, in *listDash
 				break
 			}
 			if len(out.Entries) == page {
-				out.NextToken = nextToken(out.Entries[page-1].DashboardName)
+				out.NextToken = awsapi.PageToken(out.Entries[page-1].DashboardName)
 				break
 			}
 			out.Entries = append(out.Entries, dashboardEntry{d.Name, s.dashboardARN(d.Name), milli(d.Modified), len(d.Body)})

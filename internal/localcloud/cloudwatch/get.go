@@ -221,7 +221,7 @@ func (s *Service) listMetrics(_ context.Context, _ *awsapi.Call, in *listMetrics
 				continue
 			}
 			if len(out.Metrics) == page {
-				out.NextToken = nextToken(last...)
+				out.NextToken = awsapi.PageToken(last...)
 				return nil
 			}
 			out.Metrics = append(out.Metrics, metricOut{m.Namespace, m.Name, m.Dimensions})

@@ -434,7 +434,7 @@ func (o *getDataOut) page(skip, limit int) {
 		done += to - from
 		if to < n {
 			r.StatusCode = "PartialData"
-			o.NextToken = nextToken(strconv.Itoa(done))
+			o.NextToken = awsapi.PageToken(strconv.Itoa(done))
 		}
 		r.Timestamps, r.Values = r.Timestamps[from:to], r.Values[from:to]
 	}

@@ -2,7 +2,6 @@ package cloudwatchlogs
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
 	"regexp"
 	"slices"
@@ -75,18 +74,13 @@ func find(tx *store.Tx, name string) (group, error) {
 	return g, err
 }
 
-// nextToken hides the key after which a list goes on.
-func nextToken(key string) string { return base64.URLEncoding.EncodeToString([]byte(key)) }
-
+// fromToken is the key after which a list goes on.
 func fromToken(token string) ([]string, error) {
-	if token == "" {
-		return nil, nil
-	}
-	key, err := base64.URLEncoding.DecodeString(token)
-	if err != nil {
+	key, ok := awsapi.PageAfter(token, 1)
+	if !ok {
 		return nil, errInvalid("The specified nextToken is invalid.")
 	}
-	return []string{string(key)}, nil
+	return key, nil
 }
 
 func pageSize(limit, most int) int {
@@ -138,7 +132,7 @@ func (s *Service) describeGroups(_ context.Context, _ *awsapi.Call, in *describe
 				continue
 			}
 			if len(out.LogGroups) == limit {
-				out.NextToken = nextToken(out.LogGroups[limit-1].LogGroupName)
+				out.NextToken = awsapi.PageToken(out.LogGroups[limit-1].LogGroupName)
 				return nil
 			}
 			o := groupOut{LogGroupName: g.Name, Arn: s.arn(g.Name) + ":*", LogGroupArn: s.arn(g.Name), CreationTime: g.Created, RetentionInDays: g.Retention, LogGroupClass: g.Class, KMSKeyID: g.KMSKey}
@@ -291,7 +285,7 @@ func (s *Service) describeStreams(_ context.Context, _ *awsapi.Call, in *describ
 	limit := pageSize(in.Limit, 50)
 	for i, st := range all {
 		if i == limit {
-			out.NextToken = nextToken(all[i-1].Name)
+			out.NextToken = awsapi.PageToken(all[i-1].Name)
 			break
 		}
 		out.LogStreams = append(out.LogStreams, streamOut{
@@ -612,7 +606,7 @@ func (s *Service) filterEvents(_ context.Context, _ *awsapi.Call, in *filterIn) 
 	sort.Slice(out.Events, func(i, j int) bool { return out.Events[i].EventID < out.Events[j].EventID })
 	if limit := pageSize(in.Limit, maxReturn); len(out.Events) > limit {
 		out.Events = out.Events[:limit]
-		out.NextToken = nextToken(out.Events[limit-1].EventID)
+		out.NextToken = awsapi.PageToken(out.Events[limit-1].EventID)
 	}
 	return out, err
 }

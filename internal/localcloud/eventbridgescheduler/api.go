@@ -2,7 +2,6 @@ package eventbridgescheduler
 
 import (
 	"context"
-	"encoding/base64"
 	"maps"
 	"reflect"
 	"regexp"
@@ -345,18 +344,11 @@ func page(most *int, token string) (limit int, after []string, err error) {
 			return 0, nil, errMember("maxResults", limit, "have value between 1 and 100")
 		}
 	}
-	if token != "" {
-		b, err := base64.RawURLEncoding.DecodeString(token)
-		if err != nil {
-			return 0, nil, errValidation("Invalid NextToken.")
-		}
-		after = strings.Split(string(b), "/")
+	after, ok := awsapi.PageKey(token)
+	if !ok {
+		return 0, nil, errValidation("Invalid NextToken.")
 	}
 	return limit, after, nil
-}
-
-func pageToken(key []string) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(strings.Join(key, "/")))
 }
 
 func (s *Service) listSchedules(_ context.Context, _ *awsapi.Call, in *listSchedulesIn) (*listSchedulesOut, error) {
@@ -388,7 +380,7 @@ func (s *Service) listSchedules(_ context.Context, _ *awsapi.Call, in *listSched
 			case !strings.HasPrefix(x.Name, in.NamePrefix) || in.State != "" && in.State != state(x.Settings):
 				continue
 			case len(out.Schedules) == limit:
-				out.NextToken = pageToken(last)
+				out.NextToken = awsapi.PageToken(last...)
 				return nil
 			}
 			last = row.Key
@@ -516,7 +508,7 @@ func (s *Service) listGroups(_ context.Context, _ *awsapi.Call, in *listGroupsIn
 				continue
 			}
 			if n := len(out.Groups); n == limit {
-				out.NextToken = pageToken([]string{out.Groups[n-1].Name})
+				out.NextToken = awsapi.PageToken(out.Groups[n-1].Name)
 				return nil
 			}
 			out.Groups = append(out.Groups, s.describeGroup(g))

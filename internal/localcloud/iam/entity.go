@@ -3,7 +3,6 @@ package iam
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"net/url"
 	"regexp"
@@ -290,7 +289,7 @@ func scan[T any](s *Service, k *kind, p paging, shape func(e entity) T) (out []T
 				continue
 			}
 			if len(out) == limit {
-				rest = page{true, marker(last)}
+				rest = page{true, awsapi.PageToken(last)}
 				return nil
 			}
 			out = append(out, shape(row.Value))
@@ -307,17 +306,12 @@ func (p paging) start() (limit int, after []string, err error) {
 	if p.MaxItems > 0 {
 		limit = min(p.MaxItems, 1000)
 	}
-	if p.Marker != "" {
-		b, err := base64.RawURLEncoding.DecodeString(p.Marker)
-		if err != nil {
-			return 0, nil, invalid("Invalid Marker.")
-		}
-		after = []string{string(b)}
+	after, ok := awsapi.PageAfter(p.Marker, 1)
+	if !ok {
+		return 0, nil, invalid("Invalid Marker.")
 	}
 	return limit, after, nil
 }
-
-func marker(key string) string { return base64.RawURLEncoding.EncodeToString([]byte(key)) }
 
 // cut takes a page out of a list that is read as a whole; its marker is the
 // number of items before.
@@ -336,7 +330,7 @@ func cut[T any](all []T, p paging) ([]T, page, error) {
 	rest := page{}
 	if to < len(all) {
 		b, _ := json.Marshal(to) // a number
-		rest = page{true, marker(string(b))}
+		rest = page{true, awsapi.PageToken(string(b))}
 	}
 	if all == nil {
 		all = []T{}

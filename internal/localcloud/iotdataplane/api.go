@@ -192,14 +192,11 @@ func (s *Service) apiListRetained(_ context.Context, _ *awsapi.Call, in *listRet
 	if limit == 0 {
 		limit = 200
 	}
-	q := store.Query{}
-	if in.NextToken != "" {
-		b, err := base64.RawURLEncoding.DecodeString(in.NextToken)
-		if err != nil {
-			return nil, invalidRequest("nextToken is not one of ours")
-		}
-		q.After = []string{string(b)}
+	after, ok := awsapi.PageAfter(in.NextToken, 1)
+	if !ok {
+		return nil, invalidRequest("nextToken is not one of ours")
 	}
+	q := store.Query{After: after}
 	out := &listRetainedOutput{RetainedTopics: []retainedSummary{}}
 	err := s.Store.View(func(tx *store.Tx) error {
 		for row, err := range retainedTable.Scan(tx, q) {
@@ -210,7 +207,7 @@ func (s *Service) apiListRetained(_ context.Context, _ *awsapi.Call, in *listRet
 				continue
 			}
 			if len(out.RetainedTopics) == limit {
-				out.NextToken = base64.RawURLEncoding.EncodeToString([]byte(out.RetainedTopics[limit-1].Topic))
+				out.NextToken = awsapi.PageToken(out.RetainedTopics[limit-1].Topic)
 				return nil
 			}
 			out.RetainedTopics = append(out.RetainedTopics, retainedSummary{

@@ -658,22 +658,19 @@ func (s *Service) listFunctions(_ context.Context, _ *awsapi.Call, in *listFunct
 	if in.MaxItems > 0 {
 		most = min(in.MaxItems, 50)
 	}
-	q := store.Query{}
-	if in.Marker != "" {
-		last, err := base64.URLEncoding.DecodeString(in.Marker)
-		if err != nil {
-			return nil, errInvalidParameter("Marker: %q is not a marker that this operation returned", in.Marker)
-		}
-		q.After = []string{string(last)}
+	after, err := afterMarker(in.Marker)
+	if err != nil {
+		return nil, err
 	}
+	q := store.Query{After: after}
 	out := &listFunctionsOut{Functions: []*configuration{}}
-	err := s.Store.View(func(tx *store.Tx) error {
+	err = s.Store.View(func(tx *store.Tx) error {
 		for row, err := range functions.Scan(tx, q) {
 			if err != nil {
 				return err
 			}
 			if n := len(out.Functions); n >= most {
-				out.NextMarker = base64.URLEncoding.EncodeToString([]byte(out.Functions[n-1].FunctionName))
+				out.NextMarker = awsapi.PageToken(out.Functions[n-1].FunctionName)
 				return nil
 			}
 			out.Functions = append(out.Functions, describe(row.Value))

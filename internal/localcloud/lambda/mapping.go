@@ -2,7 +2,6 @@ package lambda
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -490,14 +489,11 @@ type listMappingsOut struct {
 
 func (s *Service) listMappings(_ context.Context, _ *awsapi.Call, in *listMappingsIn) (*listMappingsOut, error) {
 	out := &listMappingsOut{Mappings: []*mappingOut{}}
-	after, err := marker(in.Marker)
+	after, err := afterMarker(in.Marker)
 	if err != nil {
 		return nil, err
 	}
-	q := store.Query{}
-	if after != "" {
-		q.After = []string{after}
-	}
+	q := store.Query{After: after}
 	var found []mapping
 	err = s.Store.View(func(tx *store.Tx) error {
 		for row, err := range mappings.Scan(tx, q) {
@@ -509,7 +505,7 @@ func (s *Service) listMappings(_ context.Context, _ *awsapi.Call, in *listMappin
 				continue
 			}
 			if n := len(found); n == pageSize(in.MaxItems) {
-				out.NextMarker = base64.URLEncoding.EncodeToString([]byte(found[n-1].UUID))
+				out.NextMarker = awsapi.PageToken(found[n-1].UUID)
 				return nil
 			}
 			found = append(found, m)

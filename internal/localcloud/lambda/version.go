@@ -2,7 +2,6 @@ package lambda
 
 import (
 	"context"
-	"encoding/base64"
 	"maps"
 	"reflect"
 	"regexp"
@@ -257,17 +256,18 @@ func pageSize(asked int) int {
 	return 50
 }
 
-func marker(text string) (string, error) {
-	b, err := base64.URLEncoding.DecodeString(text)
-	if err != nil {
-		return "", errInvalidParameter("Marker: %q is not a marker that this operation returned", text)
+// afterMarker is the key after which a list goes on.
+func afterMarker(text string) ([]string, error) {
+	key, ok := awsapi.PageAfter(text, 1)
+	if !ok {
+		return nil, errInvalidParameter("Marker: %q is not a marker that this operation returned", text)
 	}
-	return string(b), nil
+	return key, nil
 }
 
 func (s *Service) listVersions(_ context.Context, _ *awsapi.Call, in *listVersionsIn) (*listVersionsOut, error) {
 	out := &listVersionsOut{Versions: []*configuration{}}
-	after, err := marker(in.Marker)
+	after, err := afterMarker(in.Marker)
 	if err != nil {
 		return nil, err
 	}
@@ -277,18 +277,18 @@ func (s *Service) listVersions(_ context.Context, _ *awsapi.Call, in *listVersio
 			return err
 		}
 		q := store.Query{Prefix: []string{f.Name}}
-		if after == "" {
+		if after == nil {
 			f.Qualifier = latest
 			out.Versions = append(out.Versions, describe(f))
-		} else if after != latest {
-			q.After = []string{versionKey(after)}
+		} else if after[0] != latest {
+			q.After = []string{versionKey(after[0])}
 		}
 		for row, err := range versions.Scan(tx, q) {
 			if err != nil {
 				return err
 			}
 			if n := len(out.Versions); n == pageSize(in.MaxItems) {
-				out.NextMarker = base64.URLEncoding.EncodeToString([]byte(out.Versions[n-1].Version))
+				out.NextMarker = awsapi.PageToken(out.Versions[n-1].Version)
 				return nil
 			}
 			row.Value.Qualifier = row.Value.Version
@@ -479,7 +479,7 @@ type listAliasesOut struct {
 
 func (s *Service) listAliases(_ context.Context, _ *awsapi.Call, in *listAliasesIn) (*listAliasesOut, error) {
 	out := &listAliasesOut{Aliases: []*aliasOut{}}
-	after, err := marker(in.Marker)
+	after, err := afterMarker(in.Marker)
 	if err != nil {
 		return nil, err
 	}
@@ -488,10 +488,7 @@ func (s *Service) listAliases(_ context.Context, _ *awsapi.Call, in *listAliases
 		if err != nil {
 			return err
 		}
-		q := store.Query{Prefix: []string{f.Name}}
-		if after != "" {
-			q.After = []string{after}
-		}
+		q := store.Query{Prefix: []string{f.Name}, After: after}
 		for row, err := range aliases.Scan(tx, q) {
 			a := row.Value
 			if err != nil {
@@ -501,7 +498,7 @@ func (s *Service) listAliases(_ context.Context, _ *awsapi.Call, in *listAliases
 				continue
 			}
 			if n := len(out.Aliases); n == pageSize(in.MaxItems) {
-				out.NextMarker = base64.URLEncoding.EncodeToString([]byte(out.Aliases[n-1].Name))
+				out.NextMarker = awsapi.PageToken(out.Aliases[n-1].Name)
 				return nil
 			}
 			out.Aliases = append(out.Aliases, describeAlias(f, a))

@@ -2,7 +2,6 @@ package sqs
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
 	"maps"
 	"regexp"
@@ -279,14 +278,11 @@ func (s *Service) list(c *awsapi.Call, p paging, prefix string, wanted func(queu
 			return nil, "", invalidParameter("Value for parameter MaxResults is invalid. Reason: must be an integer from 1 to 1000.")
 		}
 	}
-	q := store.Query{Begins: prefix}
-	if p.NextToken != "" {
-		b, err := base64.RawURLEncoding.DecodeString(p.NextToken)
-		if err != nil {
-			return nil, "", invalidParameter("Invalid NextToken value.")
-		}
-		q.After = []string{string(b)}
+	after, ok := awsapi.PageAfter(p.NextToken, 1)
+	if !ok {
+		return nil, "", invalidParameter("Invalid NextToken value.")
 	}
+	q := store.Query{Begins: prefix, After: after}
 	urls = []string{}
 	err = s.config.Store.View(func(tx *store.Tx) error {
 		last := ""
@@ -297,7 +293,7 @@ func (s *Service) list(c *awsapi.Call, p paging, prefix string, wanted func(queu
 			case !strings.HasPrefix(row.Value.Name, prefix) || !wanted(row.Value):
 			case len(urls) == limit:
 				if p.MaxResults != nil { // without MaxResults AWS gives no token
-					next = base64.RawURLEncoding.EncodeToString([]byte(last))
+					next = awsapi.PageToken(last)
 				}
 				return nil
 			default:

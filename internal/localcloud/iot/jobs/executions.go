@@ -36,7 +36,7 @@ func (s *Service) executionsForJob(_ context.Context, _ *awsapi.Call, in *execut
 			if len(out.ExecutionSummaries) < size {
 				return false
 			}
-			out.NextToken = pageToken(last)
+			out.NextToken = awsapi.PageToken(last...)
 			return true
 		}
 		show := func(e execution) {
@@ -98,7 +98,7 @@ func (s *Service) executionsForThing(_ context.Context, _ *awsapi.Call, in *exec
 				return err
 			}
 			if len(out.ExecutionSummaries) == size {
-				out.NextToken = pageToken(last)
+				out.NextToken = awsapi.PageToken(last...)
 				return nil
 			}
 			last = row.Key[len(q.Prefix):]

@@ -193,7 +193,7 @@ func (s *Service) listJobs(_ context.Context, _ *awsapi.Call, in *listJobsIn) (*
 				return err
 			}
 			if len(out.Jobs) == size {
-				out.NextToken = pageToken(last)
+				out.NextToken = awsapi.PageToken(last...)
 				return nil
 			}
 			last = row.Key[len(q.Prefix):]

@@ -1,28 +1,15 @@
 package jobs
 
-import (
-	"encoding/base64"
+import "github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 
-	"github.com/fleetstep/fleetstep/internal/localcloud/store"
-)
-
-// pageToken and pageKey carry the last key of a page.
-func pageToken(key []string) string {
-	return base64.URLEncoding.EncodeToString(store.Key(key...))
-}
-
+// pageKey is the key after which a list goes on; it has the given number of
+// parts.
 func pageKey(token string, parts int) ([]string, error) {
-	if token == "" {
-		return nil, nil
+	key, ok := awsapi.PageAfter(token, parts)
+	if !ok {
+		return nil, invalid("The nextToken is not valid.")
 	}
-	b, err := base64.URLEncoding.DecodeString(token)
-	if err == nil {
-		var key []string
-		if key, err = store.ParseKey(b); err == nil && len(key) == parts {
-			return key, nil
-		}
-	}
-	return nil, invalid("The nextToken is not valid.")
+	return key, nil
 }
 
 // pageSize is maxResults, where AWS's model allows 1 to 250.

@@ -130,7 +130,7 @@ func (s *Service) listTemplates(_ context.Context, _ *awsapi.Call, in *listTempl
 				return err
 			}
 			if len(out.JobTemplates) == size {
-				out.NextToken = pageToken([]string{last})
+				out.NextToken = awsapi.PageToken([]string{last}...)
 				return nil
 			}
 			last = row.Key[0]

@@ -2,7 +2,6 @@ package topicrule
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"regexp"
 
@@ -263,14 +262,11 @@ func (s *Service) list(_ context.Context, _ *awsapi.Call, in *listInput) (*listO
 	if limit == 0 {
 		limit = 1000
 	}
-	q := store.Query{}
-	if in.NextToken != "" {
-		b, err := base64.RawURLEncoding.DecodeString(in.NextToken)
-		if err != nil {
-			return nil, invalid("nextToken is not one of ours")
-		}
-		q.After = []string{string(b)}
+	after, ok := awsapi.PageAfter(in.NextToken, 1)
+	if !ok {
+		return nil, invalid("nextToken is not one of ours")
 	}
+	q := store.Query{After: after}
 	out := &listOutput{Rules: []listItem{}}
 	err := s.Store.View(func(tx *store.Tx) error {
 		for row, err := range ruleTable.Scan(tx, q) {
@@ -278,7 +274,7 @@ func (s *Service) list(_ context.Context, _ *awsapi.Call, in *listInput) (*listO
 				return err
 			}
 			if len(out.Rules) == limit {
-				out.NextToken = base64.RawURLEncoding.EncodeToString([]byte(out.Rules[limit-1].RuleName))
+				out.NextToken = awsapi.PageToken(out.Rules[limit-1].RuleName)
 				return nil
 			}
 			r := row.Value
