@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/jsontext"
 )
 
 // answer writes the output of an operation.
@@ -40,7 +42,7 @@ func (q *request) answer(op *Operation, out any) error {
 		}
 	default:
 		h.Set("Content-Type", string(q.protocol))
-		body, err = marshalJSON(out)
+		body, err = jsontext.Marshal(out)
 		if v.Kind() == reflect.Pointer { // no output at all
 			body = []byte("{}")
 		}
@@ -112,13 +114,13 @@ func (q *request) restBody(op *Operation, v reflect.Value, status int) (body []b
 	case s.payload != nil:
 		setType("application/json")
 		f, _ := s.payload.look(v)
-		body, err = marshalJSON(f.Interface())
+		body, err = jsontext.Marshal(f.Interface())
 	case s.bound:
 		setType("application/json")
 		body, err = marshalBody(v, s)
 	default:
 		setType("application/json")
-		body, err = marshalJSON(v.Interface())
+		body, err = jsontext.Marshal(v.Interface())
 	}
 	return body, status, err
 }
@@ -202,7 +204,7 @@ func (q *request) fail(err error) {
 			h.Set("Smithy-Protocol", string(CBOR))
 			body, err = cborEncoding.Marshal(members)
 		} else {
-			body, err = marshalJSON(members)
+			body, err = jsontext.Marshal(members)
 		}
 		if err != nil {
 			body = nil // the status and the headers say enough

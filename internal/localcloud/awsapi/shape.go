@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/jsontext"
 )
 
 // binding says where in an HTTP message a member is.
@@ -391,17 +393,6 @@ func textOf(v reflect.Value, omitEmpty bool) (_ string, ok bool) {
 	}
 }
 
-// marshalJSON is json.Marshal that leaves <, > and & alone.
-func marshalJSON(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
-}
-
 // marshalBody is the JSON of those members that are in the body.
 func marshalBody(v reflect.Value, s *shape) ([]byte, error) {
 	out := []byte{'{'}
@@ -411,7 +402,7 @@ func marshalBody(v reflect.Value, s *shape) ([]byte, error) {
 		if m.bind != inBody || !ok || m.omitEmpty && empty(f) {
 			continue
 		}
-		b, err := marshalJSON(f.Interface())
+		b, err := jsontext.Marshal(f.Interface())
 		if err != nil {
 			return nil, err
 		}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/jsontext"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sns/filterpolicy"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
@@ -315,18 +316,7 @@ func (x *source) encode(m received) ([]byte, error) {
 	for name, a := range m.MessageAttributes {
 		r.MessageAttributes[name] = recordAttribute{a.StringValue, a.BinaryValue, []string{}, [][]byte{}, a.DataType}
 	}
-	return marshal(r)
-}
-
-// marshal is json.Marshal that leaves <, > and & alone.
-func marshal(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+	return jsontext.Marshal(r)
 }
 
 // batch is what a poller has received.

@@ -7,8 +7,8 @@ import (
 	"strconv"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/jsontext"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
-	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
 )
 
 // HistoryEvent is an event as GetExecutionHistory shows it.
@@ -124,13 +124,13 @@ func appendEvent(b []byte, e *asl.Event) []byte {
 	text := func(n, v string) {
 		if v != "" {
 			name(n)
-			b = document.AppendString(b, v)
+			b = jsontext.AppendString(b, v)
 		}
 	}
 	optional := func(n string, v *string) {
 		if v != nil {
 			name(n)
-			b = document.AppendString(b, *v)
+			b = jsontext.AppendString(b, *v)
 		}
 	}
 	number := func(n string, v int64) {
@@ -142,7 +142,7 @@ func appendEvent(b []byte, e *asl.Event) []byte {
 			return
 		}
 		name(n)
-		b = document.AppendString(b, d.Text())
+		b = jsontext.AppendString(b, d.Text())
 		name(n + "Details")
 		b = append(b, `{"truncated":false}`...)
 	}
@@ -156,7 +156,7 @@ func appendEvent(b []byte, e *asl.Event) []byte {
 		if e.Credentials != "" {
 			name("taskCredentials")
 			b = append(b, `{"roleArn":`...)
-			b = document.AppendString(b, e.Credentials)
+			b = jsontext.AppendString(b, e.Credentials)
 			b = append(b, '}')
 		}
 	}
@@ -187,9 +187,9 @@ func appendEvent(b []byte, e *asl.Event) []byte {
 					b = append(b, ',')
 				}
 				comma = true
-				b = document.AppendString(b, k)
+				b = jsontext.AppendString(b, k)
 				b = append(b, ':')
-				b = document.AppendString(b, v)
+				b = jsontext.AppendString(b, v)
 			}
 			b = append(b, '}')
 			name("assignedVariablesDetails")
@@ -200,7 +200,7 @@ func appendEvent(b []byte, e *asl.Event) []byte {
 		text("resource", e.Resource)
 		text("region", e.Region)
 		name("parameters")
-		b = document.AppendString(b, e.Parameters.Text())
+		b = jsontext.AppendString(b, e.Parameters.Text())
 		limits()
 	case asl.TaskStarted:
 		text("resourceType", e.ResourceType)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/jsontext"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -258,18 +259,7 @@ func (s *Service) envelope(sub subscription, n notification) ([]byte, error) {
 	} else {
 		e.UnsubscribeURL = s.unsubscribeURL(sub)
 	}
-	return encode(e)
-}
-
-// encode is JSON as AWS writes it, without escapes for HTML.
-func encode(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSpace(b.Bytes()), nil
+	return jsontext.Marshal(e)
 }
 
 // event is what Lambda functions get.
@@ -301,7 +291,7 @@ func (s *Service) event(sub subscription, n notification) ([]byte, error) {
 	if n.Subject != "" {
 		m.Subject = &n.Subject
 	}
-	return encode(map[string][]record{"Records": {{"aws:sns", "1.0", s.arn(sub), m}}})
+	return jsontext.Marshal(map[string][]record{"Records": {{"aws:sns", "1.0", s.arn(sub), m}}})
 }
 
 // bury gives a message that cannot be delivered to the dead-letter queue.

@@ -1,7 +1,6 @@
 package expr
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -10,6 +9,8 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/jsontext"
 )
 
 // Kind is a DynamoDB type, spelled as in DynamoDB JSON.
@@ -185,10 +186,7 @@ func appendMap(b []byte, m map[string]Value) ([]byte, error) {
 		if n > 0 {
 			b = append(b, ',')
 		}
-		if b, err = appendString(b, name); err != nil {
-			return nil, err
-		}
-		if b, err = m[name].appendJSON(append(b, ':')); err != nil {
+		if b, err = m[name].appendJSON(append(jsontext.AppendString(b, name), ':')); err != nil {
 			return nil, err
 		}
 	}
@@ -205,26 +203,11 @@ func plain(s []byte) bool {
 	return true
 }
 
-func appendString(b []byte, s string) ([]byte, error) {
-	start := len(b)
-	b = append(append(b, '"'), s...)
-	if plain(b[start+1:]) {
-		return append(b, '"'), nil
-	}
-	var buf bytes.Buffer
-	e := json.NewEncoder(&buf)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(s); err != nil {
-		return nil, err
-	}
-	return append(b[:start], bytes.TrimRight(buf.Bytes(), "\n")...), nil
-}
-
 func (v Value) appendJSON(b []byte) (_ []byte, err error) {
 	b = append(append(append(b, `{"`...), v.Kind...), `":`...)
 	switch v.Kind {
 	case S, N:
-		b, err = appendString(b, v.Str)
+		b = jsontext.AppendString(b, v.Str)
 	case B:
 		b = append(base64.StdEncoding.AppendEncode(append(b, '"'), []byte(v.Str)), '"')
 	case SS, NS, BS:
@@ -236,9 +219,7 @@ func (v Value) appendJSON(b []byte) (_ []byte, err error) {
 			if v.Kind == BS {
 				m = base64.StdEncoding.EncodeToString([]byte(m))
 			}
-			if b, err = appendString(b, m); err != nil {
-				return nil, err
-			}
+			b = jsontext.AppendString(b, m)
 		}
 		b = append(b, ']')
 	case M:

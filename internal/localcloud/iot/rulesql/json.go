@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/cockroachdb/apd/v3"
+	"github.com/fleetstep/fleetstep/internal/localcloud/jsontext"
 )
 
 var errJSON = errors.New("rulesql: not JSON")
@@ -286,7 +287,7 @@ func (v Value) AppendJSON(b []byte) []byte {
 		}
 		return appendDecimal(b, v.decimal(), v.kind == Int)
 	case String:
-		return appendText(b, v.s)
+		return jsontext.AppendString(b, v.s)
 	case Array:
 		b = append(b, '[')
 		n := 0
@@ -313,7 +314,7 @@ func (v Value) AppendJSON(b []byte) []byte {
 				b = append(b, ',')
 			}
 			n++
-			b = append(appendText(b, k), ':')
+			b = append(jsontext.AppendString(b, k), ':')
 			b = o.values[i].AppendJSON(b)
 		}
 		return append(b, '}')
@@ -326,34 +327,6 @@ func appendDecimal(b []byte, d *apd.Decimal, plain bool) []byte {
 		return append(b, d.Text('f')...)
 	}
 	return append(b, d.Text('E')...)
-}
-
-// appendText writes a JSON string; nothing is escaped that need not be.
-func appendText(b []byte, s string) []byte {
-	b = append(b, '"')
-	start := 0
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if c >= 0x20 && c != '"' && c != '\\' {
-			continue
-		}
-		b = append(b, s[start:i]...)
-		start = i + 1
-		switch c {
-		case '"', '\\':
-			b = append(b, '\\', c)
-		case '\n':
-			b = append(b, '\\', 'n')
-		case '\r':
-			b = append(b, '\\', 'r')
-		case '\t':
-			b = append(b, '\\', 't')
-		default:
-			const hex = "0123456789abcdef"
-			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		}
-	}
-	return append(append(b, s[start:]...), '"')
 }
 
 // MarshalJSON implements json.Marshaler; Undefined is null.

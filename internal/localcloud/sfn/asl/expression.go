@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/fleetstep/fleetstep/internal/localcloud/jsontext"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/intrinsic"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/jsonata"
@@ -307,7 +308,7 @@ func appendJSONata(b []byte, v jsonata.Value) ([]byte, bool) {
 	case bool:
 		return strconv.AppendBool(b, v), true
 	case string:
-		return document.AppendString(b, v), true
+		return jsontext.AppendString(b, v), true
 	case float64:
 		if v == math.Trunc(v) && math.Abs(v) < 1<<53 && (v != 0 || !math.Signbit(v)) {
 			return strconv.AppendInt(b, int64(v), 10), true
@@ -335,7 +336,7 @@ func appendJSONata(b []byte, v jsonata.Value) ([]byte, bool) {
 				b = append(b, ',')
 			}
 			name, e := v.At(i)
-			b = append(document.AppendString(b, name), ':')
+			b = append(jsontext.AppendString(b, name), ':')
 			var ok bool
 			if b, ok = appendJSONata(b, e); !ok {
 				return b, false

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/jsontext"
 )
 
 // MaxDepth is how deep values may be nested in text.
@@ -312,7 +314,7 @@ func Append(b []byte, v any) []byte {
 	case bool:
 		return strconv.AppendBool(b, v)
 	case string:
-		return AppendString(b, v)
+		return jsontext.AppendString(b, v)
 	case json.Number:
 		return append(b, v...)
 	case float64:
@@ -336,7 +338,7 @@ func Append(b []byte, v any) []byte {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = AppendString(b, m.Name)
+			b = jsontext.AppendString(b, m.Name)
 			b = append(b, ':')
 			b = Append(b, m.Value)
 		}
@@ -375,7 +377,7 @@ func appendLimit(b []byte, v any, limit, depth int) ([]byte, bool) {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = append(AppendString(b, m.Name), ':')
+			b = append(jsontext.AppendString(b, m.Name), ':')
 			var ok bool
 			if b, ok = appendLimit(b, m.Value, limit, depth+1); !ok {
 				return b, false
@@ -386,39 +388,6 @@ func appendLimit(b []byte, v any, limit, depth int) ([]byte, bool) {
 		b = Append(b, v)
 	}
 	return b, len(b) <= limit
-}
-
-// AppendString writes a JSON string.
-func AppendString(b []byte, s string) []byte {
-	const hex = "0123456789abcdef"
-	b = append(b, '"')
-	start := 0
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if c >= 0x20 && c != '"' && c != '\\' {
-			continue
-		}
-		b = append(b, s[start:i]...)
-		switch c {
-		case '"', '\\':
-			b = append(b, '\\', c)
-		case '\n':
-			b = append(b, '\\', 'n')
-		case '\r':
-			b = append(b, '\\', 'r')
-		case '\t':
-			b = append(b, '\\', 't')
-		case '\b':
-			b = append(b, '\\', 'b')
-		case '\f':
-			b = append(b, '\\', 'f')
-		default:
-			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		}
-		start = i + 1
-	}
-	b = append(b, s[start:]...)
-	return append(b, '"')
 }
 
 // Int is an integer as a value.

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/fleetstep/fleetstep/internal/localcloud/jsontext"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/jsonpath"
 )
@@ -371,7 +372,7 @@ func canonical(b []byte, v any) []byte {
 		slices.SortFunc(members, func(x, y document.Member) int { return strings.Compare(x.Name, y.Name) })
 		b = append(b, '{')
 		for _, m := range members {
-			b = append(document.AppendString(b, m.Name), ':')
+			b = append(jsontext.AppendString(b, m.Name), ':')
 			b = append(canonical(b, m.Value), ',')
 		}
 		return append(b, '}')

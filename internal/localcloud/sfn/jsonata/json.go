@@ -6,6 +6,8 @@ import (
 	"math"
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/jsontext"
 )
 
 // DecodeJSON reads one JSON document. Keys keep their order; of a key that
@@ -292,7 +294,7 @@ func (w *jsonWriter) write(dst []byte, v any, depth int) ([]byte, error) {
 	case bool:
 		return strconv.AppendBool(dst, x), nil
 	case string:
-		return appendQuoted(dst, x), nil
+		return jsontext.AppendString(dst, x), nil
 	case float64:
 		if math.IsNaN(x) || math.IsInf(x, 0) {
 			if w.strict {
@@ -320,7 +322,7 @@ func (w *jsonWriter) write(dst []byte, v any, depth int) ([]byte, error) {
 			}
 			first = false
 			dst = w.newline(dst, depth+1)
-			dst = append(appendQuoted(dst, k), ':')
+			dst = append(jsontext.AppendString(dst, k), ':')
 			if w.indent != "" {
 				dst = append(dst, ' ')
 			}
@@ -365,53 +367,6 @@ func (w *jsonWriter) write(dst []byte, v any, depth int) ([]byte, error) {
 		dst = w.newline(dst, depth)
 	}
 	return append(dst, ']'), nil
-}
-
-const hexDigits = "0123456789abcdef"
-
-func appendQuoted(dst []byte, s string) []byte {
-	dst = append(dst, '"')
-	start := 0
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c >= ' ' && c != '"' && c != '\\' && c != 0xED {
-			i++
-			continue
-		}
-		if c == 0xED {
-			// ED A0..BF is half a surrogate pair, which JSON writes escaped.
-			if u, ok := loneSurrogate(s[i:]); ok {
-				dst = append(dst, s[start:i]...)
-				dst = append(dst, '\\', 'u', hexDigits[u>>12], hexDigits[u>>8&15], hexDigits[u>>4&15], hexDigits[u&15])
-				i += 3
-				start = i
-				continue
-			}
-			i++
-			continue
-		}
-		dst = append(dst, s[start:i]...)
-		switch c {
-		case '"', '\\':
-			dst = append(dst, '\\', c)
-		case '\b':
-			dst = append(dst, '\\', 'b')
-		case '\f':
-			dst = append(dst, '\\', 'f')
-		case '\n':
-			dst = append(dst, '\\', 'n')
-		case '\r':
-			dst = append(dst, '\\', 'r')
-		case '\t':
-			dst = append(dst, '\\', 't')
-		default:
-			dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
-		}
-		i++
-		start = i
-	}
-	dst = append(dst, s[start:]...)
-	return append(dst, '"')
 }
 
 // The rest of the file is about strings: JavaScript counts in UTF-16 units,
