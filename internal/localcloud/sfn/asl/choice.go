@@ -380,3 +380,67 @@ func (c *compiler) operand(operator string, v any, at string) {
 func seconds(f float64) time.Duration {
 	return time.Duration(math.Min(f, maxSeconds) * float64(time.Second))
 }
+
+func (r *Run) choose(s *scope) *Failure {
+	st := s.state
+	if f := s.narrow(); f != nil {
+		return f
+	}
+	for _, ch := range st.choices {
+		if st.JSONata {
+			v, f := ch.condition.eval(s)
+			if f != nil {
+				return f
+			}
+			yes, ok := v.(bool)
+			if !ok {
+				return ch.condition.(exprNode).wrongType(s, "boolean", v)
+			}
+			if !yes {
+				continue
+			}
+		} else {
+			yes, f := ch.rule.holds(s)
+			if f != nil {
+				return f
+			}
+			if !yes {
+				continue
+			}
+		}
+		return r.chosen(s, ch.output, ch.assign, ch.next)
+	}
+	if st.fallback == "" {
+		return s.runtime("Failed to transition out of the state. The state does not point to a next state.")
+	}
+	return r.chosen(s, st.output, st.assign, st.fallback)
+}
+
+func (r *Run) chosen(s *scope, output, assign node, next string) *Failure {
+	st := s.state
+	out := s.branch.Input
+	if st.JSONata {
+		if output != nil {
+			var f *Failure
+			if out, f = s.data(output); f != nil {
+				return f
+			}
+		}
+		return r.leaveState(s, assign, out, next)
+	}
+	if st.inputPath != nil {
+		out = ValueData(s.input)
+	}
+	if p := st.outputPath; p != nil {
+		if p.null {
+			out = ValueData(&document.Object{})
+		} else {
+			v, f := s.pathValue(p.path)
+			if f != nil {
+				return f
+			}
+			out = ValueData(v)
+		}
+	}
+	return r.leaveState(s, assign, out, next)
+}

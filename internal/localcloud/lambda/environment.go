@@ -1,0 +1,277 @@
+package lambda
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
+)
+
+// environment is one process and its Runtime API.
+type environment struct {
+	p         *Process
+	f         Function
+	pool      *pool
+	stream    string
+	started   time.Time
+	cmd       *exec.Cmd
+	server    *http.Server
+	idleTimer *scheduler.Timer
+
+	mu       sync.Mutex
+	isDead   bool
+	work     *work           // assigned invocation
+	last     *work           // the one before; what is printed late is its own
+	next     *scheduler.Gate // opened when work is assigned; nil if nobody asks
+	asked    bool            // the runtime has asked for its first invocation
+	held     []LogLine       // printed before the first invocation
+	initFail *FunctionError
+}
+
+// work is the invocation that an environment has.
+type work struct {
+	inv    Invocation
+	handed *scheduler.Gate // to the runtime, or over without that
+	done   *scheduler.Gate
+	began  time.Time // when it was handed to the runtime
+	result Result
+	taken  bool // handed to the runtime
+	ended  bool
+}
+
+func (p *Process) newEnvironment(ctx context.Context, f Function, po *pool, id awsapi.Identity) (*environment, error) {
+	s := p.c.Scheduler
+	dir := f.CodeDir
+	if f.Asset != "" {
+		dir = filepath.Join(p.c.AssetDir, f.Asset)
+	}
+	key, secret, token, err := p.c.Credentials.Issue(ctx, id, credentialsFor)
+	if err != nil {
+		return nil, err
+	}
+	// The Runtime API has no other authentication than that only the
+	// environment can reach it; a port of its own for each is the nearest.
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("lambda: listen for the Runtime API: %w", err)
+	}
+	env := &environment{
+		p: p, f: f, pool: po, started: s.Now(),
+		stream: s.Now().Format("2006/01/02") + "/[" + f.version() + "]" + strings.ReplaceAll(s.UUID(), "-", ""),
+	}
+	// bootstrap is started by its absolute path, in the folder of the code.
+	path, err := filepath.Abs(filepath.Join(dir, "bootstrap"))
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	env.cmd = exec.Command(path)
+	env.cmd.Dir = filepath.Dir(path)
+	env.cmd.SysProcAttr = processAttributes()
+	env.cmd.Env = []string{
+		"AWS_ACCESS_KEY_ID=" + key, "AWS_SECRET_ACCESS_KEY=" + secret, "AWS_SESSION_TOKEN=" + token,
+		"AWS_REGION=" + p.c.Region, "AWS_DEFAULT_REGION=" + p.c.Region, "AWS_ENDPOINT_URL=" + p.c.Endpoint,
+		"AWS_LAMBDA_RUNTIME_API=" + listener.Addr().String(),
+		"AWS_LAMBDA_FUNCTION_NAME=" + f.Name, "AWS_LAMBDA_FUNCTION_VERSION=" + f.version(),
+		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE=" + strconv.Itoa(f.MemoryMB), "AWS_LAMBDA_INITIALIZATION_TYPE=on-demand",
+		"AWS_LAMBDA_LOG_GROUP_NAME=" + f.LogGroup, "AWS_LAMBDA_LOG_STREAM_NAME=" + env.stream, "AWS_LAMBDA_LOG_FORMAT=" + f.LogFormat,
+		"_HANDLER=" + f.Handler, "LAMBDA_TASK_ROOT=" + env.cmd.Dir, "LAMBDA_RUNTIME_DIR=/var/runtime",
+		"AWS_EXECUTION_ENV=AWS_Lambda_" + f.Runtime, "TZ=:UTC", "LANG=en_US.UTF-8", "PATH=/usr/local/bin:/usr/bin:/bin",
+	}
+	for _, k := range slices.Sorted(maps.Keys(f.Env)) {
+		v := f.Env[k]
+		env.cmd.Env = append(env.cmd.Env, k+"="+v)
+	}
+	out, w, err := os.Pipe()
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	env.cmd.Stdout, env.cmd.Stderr = w, w
+	if err := env.cmd.Start(); err != nil {
+		_ = w.Close()
+		_ = out.Close()
+		_ = listener.Close()
+		env.isDead = true
+		env.initFail = &FunctionError{Type: "Runtime.InvalidEntrypoint", Message: fmt.Sprintf("RequestId: %s Error: Couldn't find valid bootstrap(s): %v", s.UUID(), err)}
+		return env, nil
+	}
+	_ = w.Close()
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /2018-06-01/runtime/invocation/next", env.serveNext)
+	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/response", env.serveResponse)
+	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/error", env.serveError)
+	mux.HandleFunc("POST /2018-06-01/runtime/init/error", env.serveInitError)
+	env.server = &http.Server{Handler: mux}
+	s.Go("lambda runtime API of "+f.Name, func() {
+		if err := env.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			s.Failed("lambda runtime API of "+f.Name, err)
+		}
+	})
+	s.Go("lambda output of "+f.Name, func() { env.readOutput(out) })
+	s.Go("lambda process of "+f.Name, func() {
+		err := env.cmd.Wait()
+		_ = env.server.Close()
+		env.ended(err)
+		p.forget(env)
+	})
+	return env, nil
+}
+
+func (e *environment) dead() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.isDead
+}
+
+func (e *environment) kill() {
+	e.mu.Lock()
+	was := e.isDead
+	e.isDead = true
+	e.mu.Unlock()
+	if !was && e.cmd.Process != nil {
+		_ = e.cmd.Process.Kill()
+	}
+}
+
+// forget drops a dead environment from what Close has to end.
+func (p *Process) forget(e *environment) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.all, e)
+}
+
+// run gives the environment an invocation and waits for its end. retry says
+// that the process had died before it took the invocation, through no fault of
+// the function.
+func (e *environment) run(ctx context.Context, inv Invocation) (result Result, retry bool, err error) {
+	e.mu.Lock()
+	if e.initFail != nil {
+		defer e.mu.Unlock()
+		return failed(e.initFail, e.stream), false, nil
+	}
+	if e.isDead {
+		e.mu.Unlock()
+		return Result{}, true, nil
+	}
+	w := &work{inv: inv, handed: e.p.c.Scheduler.NewGate(), done: e.p.c.Scheduler.NewGate()}
+	e.work = w
+	for _, line := range e.held {
+		inv.Log(line)
+	}
+	e.held = nil
+	if e.next != nil {
+		e.next.Open()
+		e.next = nil
+	}
+	e.mu.Unlock()
+	if err = e.within(ctx, max(e.f.Timeout, initLimit), w.handed); err == nil {
+		err = e.within(ctx, e.f.Timeout, w.done)
+	}
+	if err != nil {
+		e.kill()
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.last = w
+	if e.work == w {
+		e.work = nil
+	}
+	if err != nil && !w.ended {
+		return Result{Stream: e.stream, Began: w.began}, false, err
+	}
+	w.result.Began = w.began
+	return w.result, false, nil
+}
+
+// within waits for a gate; ErrTimedOut once d has passed.
+func (e *environment) within(ctx context.Context, d time.Duration, g *scheduler.Gate) error {
+	limited, cancel := e.p.c.Scheduler.WithTimeout(ctx, d)
+	defer cancel()
+	err := g.Wait(limited)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		return ErrTimedOut
+	}
+	return err
+}
+
+// finish ends the current invocation; e.mu is held.
+func (e *environment) finish(w *work, r Result) {
+	if w.ended {
+		return
+	}
+	w.ended = true
+	r.Stream = e.stream
+	w.result = r
+	w.handed.Open()
+	w.done.Open()
+}
+
+// ended notes the end of the process.
+func (e *environment) ended(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.isDead = true
+	status := "exit status 0"
+	if err != nil {
+		status = err.Error()
+	}
+	if w := e.work; w != nil {
+		failure := e.initFail
+		if failure == nil {
+			failure = &FunctionError{Type: "Runtime.ExitError", Message: fmt.Sprintf("RequestId: %s Error: Runtime exited with error: %s", w.inv.RequestID, status)}
+		}
+		e.finish(w, failed(failure, e.stream))
+	}
+	if e.next != nil {
+		e.next.Open()
+		e.next = nil
+	}
+}
+
+func (e *environment) readOutput(out io.ReadCloser) {
+	defer func() { _ = out.Close() }()
+	r := bufio.NewReaderSize(out, 64<<10)
+	for {
+		text, err := r.ReadString('\n')
+		if text = strings.TrimRight(text, "\r\n"); text != "" {
+			e.print(text)
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (e *environment) print(text string) {
+	line := LogLine{Stream: e.stream, Time: e.p.c.Scheduler.Now(), Text: text}
+	e.mu.Lock()
+	w := e.work
+	if w == nil {
+		// The pipe is read beside the Runtime API: the end of what an
+		// invocation printed may come after its answer.
+		w = e.last
+	}
+	if w == nil {
+		if len(e.held) < 1000 {
+			e.held = append(e.held, line)
+		}
+		e.mu.Unlock()
+		return
+	}
+	e.mu.Unlock()
+	w.inv.Log(line)
+}

@@ -1,0 +1,73 @@
+package lambda
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+)
+
+type invokeIn struct {
+	FunctionName   string `json:"FunctionName" uri:"FunctionName"`
+	InvocationType string `json:"InvocationType,omitempty" header:"X-Amz-Invocation-Type"`
+	LogType        string `json:"LogType,omitempty" header:"X-Amz-Log-Type"`
+	ClientContext  string `json:"ClientContext,omitempty" header:"X-Amz-Client-Context"`
+	Qualifier      string `json:"Qualifier,omitempty" query:"Qualifier"`
+	Payload        []byte `json:"Payload,omitempty" payload:"raw"`
+}
+
+type invokeOut struct {
+	StatusCode      int    `json:"StatusCode" status:"true"`
+	FunctionError   string `json:"FunctionError,omitempty" header:"X-Amz-Function-Error"`
+	LogResult       string `json:"LogResult,omitempty" header:"X-Amz-Log-Result"`
+	ExecutedVersion string `json:"ExecutedVersion,omitempty" header:"X-Amz-Executed-Version"`
+	Payload         []byte `json:"Payload,omitempty" payload:"raw"`
+}
+
+func (s *Service) invoke(ctx context.Context, c *awsapi.Call, in *invokeIn) (*invokeOut, error) {
+	var f Function
+	err := s.Store.View(func(tx *store.Tx) (err error) {
+		f, err = s.look(tx, in.FunctionName, in.Qualifier)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	payload := in.Payload
+	if len(payload) == 0 {
+		payload = []byte("{}")
+	}
+	if !json.Valid(payload) {
+		var probe json.RawMessage
+		return nil, errInvalidRequestContent(json.Unmarshal(payload, &probe))
+	}
+	switch in.InvocationType {
+	case "DryRun":
+		return &invokeOut{StatusCode: 204}, nil
+	case "Event":
+		if len(payload) > maxAsyncPayload {
+			return nil, errTooLarge(len(payload), maxAsyncPayload)
+		}
+		err := s.Store.Update(func(tx *store.Tx) error { return s.enqueue(tx, c.RequestID, f, payload) })
+		return &invokeOut{StatusCode: 202}, err
+	case "", "RequestResponse":
+	default:
+		return nil, errInvalidParameter("InvocationType: %q is none of RequestResponse, Event, DryRun", in.InvocationType)
+	}
+	if len(payload) > maxSyncPayload {
+		return nil, errTooLarge(len(payload), maxSyncPayload)
+	}
+	result, log, err := s.run(ctx, f, c.RequestID, payload)
+	if err != nil {
+		return nil, err
+	}
+	out := &invokeOut{StatusCode: 200, ExecutedVersion: f.version(), Payload: result.Payload}
+	if result.Failure != nil {
+		out.FunctionError = "Unhandled"
+	}
+	if in.LogType == "Tail" {
+		out.LogResult = log.tail()
+	}
+	return out, nil
+}

@@ -1,0 +1,163 @@
+package asl
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
+)
+
+func (c *compiler) errorNames(v any, at string, last bool) []string {
+	list, ok := v.([]any)
+	if !ok || len(list) == 0 {
+		c.fail(at, "Expected a non-empty array of error names")
+		return nil
+	}
+	var names []string
+	for i, e := range list {
+		name, ok := e.(string)
+		if !ok {
+			c.fail(fmt.Sprintf("%s[%d]", at, i), "Expected value of type String")
+		}
+		if name == "States.ALL" {
+			if len(list) > 1 {
+				c.fail(at, "States.ALL must appear alone")
+			}
+			if !last {
+				c.fail(at, "States.ALL can only appear in the last element")
+			}
+		}
+		names = append(names, name)
+	}
+	return names
+}
+
+func (c *compiler) retriers(s *State, o *document.Object, at string) {
+	v, ok := o.Get("Retry")
+	if !ok {
+		return
+	}
+	list, ok := v.([]any)
+	if !ok {
+		c.fail(at+"/Retry", "Expected value of type Array")
+		return
+	}
+	for i, e := range list {
+		where := fmt.Sprintf("%s/Retry[%d]", at, i)
+		r, ok := e.(*document.Object)
+		if !ok {
+			c.fail(where, "Expected value of type Object")
+			continue
+		}
+		out := &Retrier{Interval: 1, Attempts: 3, Backoff: 2}
+		for _, m := range r.Members() {
+			field := where + "/" + m.Name
+			f, _ := document.Number(m.Value)
+			n, whole := document.Integer(m.Value)
+			switch m.Name {
+			case "ErrorEquals":
+				out.Errors = c.errorNames(m.Value, field, i == len(list)-1)
+			case "IntervalSeconds":
+				if !whole || n < 1 || n > maxSeconds {
+					c.fail(field, "Value is not an integer between 1 and %d", maxSeconds)
+				}
+				out.Interval = f
+			case "MaxAttempts":
+				if !whole || n < 0 || n > maxSeconds {
+					c.fail(field, "Value is not an integer between 0 and %d", maxSeconds)
+				}
+				out.Attempts = int(n)
+			case "BackoffRate":
+				if f < 1 {
+					c.fail(field, "Value is not a number of at least 1.0")
+				}
+				out.Backoff = f
+			case "MaxDelaySeconds":
+				if !whole || n < 1 || n > 31622400 {
+					c.fail(field, "Value is not an integer between 1 and 31622400")
+				}
+				out.MaxDelay = f
+			case "JitterStrategy":
+				if m.Value != "FULL" && m.Value != "NONE" {
+					c.fail(field, "Value is not valid: should be one of [FULL, NONE]")
+				}
+				out.Full = m.Value == "FULL"
+			case "Comment":
+			default:
+				c.unsupported(where, m.Name)
+			}
+		}
+		if _, ok := r.Get("ErrorEquals"); !ok {
+			c.fail(where, "These fields are required: [ErrorEquals]")
+		}
+		if out.MaxDelay > 0 && out.MaxDelay <= out.Interval {
+			if _, ok := r.Get("IntervalSeconds"); ok {
+				c.fail(where, "MaxDelaySeconds must be greater than IntervalSeconds")
+			}
+		}
+		s.retry = append(s.retry, out)
+	}
+}
+
+// delay is the wait before attempt n (from 1), in seconds, before jitter.
+func (r *Retrier) delay(n int) float64 {
+	d := r.Interval * math.Pow(r.Backoff, float64(n-1))
+	if r.MaxDelay > 0 {
+		d = math.Min(d, r.MaxDelay)
+	}
+	return math.Min(d, maxSeconds)
+}
+
+func (c *compiler) catchers(s *State, o *document.Object, at string) {
+	v, ok := o.Get("Catch")
+	if !ok {
+		return
+	}
+	list, ok := v.([]any)
+	if !ok {
+		c.fail(at+"/Catch", "Expected value of type Array")
+		return
+	}
+	for i, e := range list {
+		where := fmt.Sprintf("%s/Catch[%d]", at, i)
+		r, ok := e.(*document.Object)
+		if !ok {
+			c.fail(where, "Expected value of type Object")
+			continue
+		}
+		out := &Catcher{}
+		var missing []string
+		for _, n := range []string{"ErrorEquals", "Next"} {
+			if _, ok := r.Get(n); !ok {
+				missing = append(missing, n)
+			}
+		}
+		if missing != nil {
+			c.fail(where, "These fields are required: [%s]", strings.Join(missing, ", "))
+		}
+		for _, m := range r.Members() {
+			field := where + "/" + m.Name
+			switch {
+			case m.Name == "ErrorEquals":
+				out.Errors = c.errorNames(m.Value, field, i == len(list)-1)
+			case m.Name == "Next":
+				out.Next = c.target(m.Value, field)
+			case m.Name == "ResultPath" && !s.JSONata:
+				out.resultPath = c.reference(r, where)
+			case m.Name == "Output" && s.JSONata:
+				c.having("errorOutput", func() {
+					out.output = c.jsonataTemplate(m.Value, field, "Catch["+fmt.Sprint(i)+"]/Output")
+				})
+			case m.Name == "Assign":
+				c.having("errorOutput", func() { out.assign, out.assignNames = c.assignment(r, s.JSONata, where, fmt.Sprintf("Catch[%d]/", i)) })
+			case m.Name == "Comment":
+			case m.Name == "ResultPath" || m.Name == "Output":
+				c.otherLanguage(where, m.Name, s.JSONata)
+			default:
+				c.unsupported(where, m.Name)
+			}
+		}
+		s.catch = append(s.catch, out)
+	}
+}
