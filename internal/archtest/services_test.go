@@ -1,0 +1,131 @@
+package archtest
+
+import (
+	"go/ast"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// serviceFiles are the files that each service of the local cloud has, and what
+// may be nowhere else: knowing one service is knowing all.
+var serviceFiles = []string{"doc.go", "service.go", "api.go", "state.go", "errors.go"}
+
+// otherShape are the files of services that are not there, or do not hold what
+// they hold elsewhere, and why.
+var otherShape = map[string]string{
+	"internal/localcloud/iotjobsdataplane: state.go": "the executions are kept by iot/jobs, behind a port",
+	"internal/localcloud/s3: api.go":                 "its REST API is a library's; service.go holds what is asked for from inside",
+}
+
+// serviceParts are the places in a service of its parts, by name of file.
+func (f *file) serviceParts() map[string]string {
+	parts := map[string]string{}
+	for _, d := range f.syntax.Decls {
+		switch d := d.(type) {
+		case *ast.FuncDecl:
+			switch {
+			case d.Recv == nil && d.Name.Name == "New":
+				parts["func New"] = "service.go"
+			case d.Recv != nil && receiver(d) == "Service" && (d.Name.Name == "API" || d.Name.Name == "Operations") &&
+				d.Type.Params.NumFields() == 0 && speaksAPI(d):
+				parts["method Service."+d.Name.Name] = "api.go"
+			}
+		case *ast.GenDecl:
+			for _, s := range d.Specs {
+				if t, ok := s.(*ast.TypeSpec); ok && (t.Name.Name == "Service" || t.Name.Name == "Config") {
+					parts["type "+t.Name.Name] = "service.go"
+				}
+			}
+		}
+	}
+	ast.Inspect(f.syntax, func(n ast.Node) bool {
+		if s, ok := n.(*ast.SelectorExpr); ok && s.Sel.Name == "NewTable" {
+			if x, ok := s.X.(*ast.Ident); ok && x.Name == "store" {
+				parts["a table of the store"] = "state.go"
+			}
+		}
+		return true
+	})
+	return parts
+}
+
+func receiver(d *ast.FuncDecl) string {
+	t := d.Recv.List[0].Type
+	if s, ok := t.(*ast.StarExpr); ok {
+		t = s.X
+	}
+	if id, ok := t.(*ast.Ident); ok {
+		return id.Name
+	}
+	return ""
+}
+
+// speaksAPI reports whether a method gives awsapi.Service or a list of
+// awsapi.Operation.
+func speaksAPI(d *ast.FuncDecl) bool {
+	if d.Type.Results.NumFields() != 1 {
+		return false
+	}
+	t := d.Type.Results.List[0].Type
+	if a, ok := t.(*ast.ArrayType); ok {
+		t = a.Elt
+	}
+	s, ok := t.(*ast.SelectorExpr)
+	if !ok {
+		return false
+	}
+	x, ok := s.X.(*ast.Ident)
+	return ok && x.Name == "awsapi" && (s.Sel.Name == "Service" || s.Sel.Name == "Operation")
+}
+
+func TestServicesHaveOneShape(t *testing.T) {
+	tr := theTree(t)
+	services, files := map[string]bool{}, map[string]bool{}
+	for _, f := range tr.files {
+		if f.test || !strings.HasPrefix(f.pkg, "internal/localcloud/") {
+			continue
+		}
+		files[f.pkg+": "+path.Base(f.name)] = true
+		parts := f.serviceParts()
+		services[f.pkg] = services[f.pkg] || parts["method Service.API"] != "" || parts["method Service.Operations"] != ""
+	}
+	used := map[string]bool{}
+	excused := func(where string) bool {
+		_, ok := otherShape[where]
+		used[where] = used[where] || ok
+		return ok
+	}
+	n := 0
+	for _, pkg := range slices.Sorted(maps.Keys(services)) {
+		if !services[pkg] {
+			continue
+		}
+		n++
+		for _, name := range serviceFiles {
+			if where := pkg + ": " + name; !files[where] && !excused(where) {
+				t.Errorf("%s has no %s", pkg, name)
+			}
+		}
+	}
+	for _, f := range tr.files {
+		if f.test || !services[f.pkg] {
+			continue
+		}
+		for part, want := range f.serviceParts() {
+			if got := path.Base(f.name); got != want && !excused(f.pkg+": "+want) {
+				t.Errorf("%s: %s belongs in %s", f.name, part, want)
+			}
+		}
+	}
+	if n < 17 {
+		t.Errorf("found %d services", n)
+	}
+	for where, because := range otherShape {
+		if !used[where] {
+			t.Errorf("table otherShape: %s (%s) does not need its exception any more", where, because)
+		}
+	}
+}
