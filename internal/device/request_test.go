@@ -175,7 +175,7 @@ func TestRequestsAreOfTypesThatEveryAgentKnows(t *testing.T) {
 	notify := usp.Notification{ID: "n-1", SubscriptionID: "s", SendResp: true, Kind: usp.KindEvent, Path: usp.EventBoot}
 	for _, r := range []event.Outgoing{
 		&device.Get{ID: "1", Paths: []string{"Device."}}, &device.Set{ID: "2"}, &device.Add{ID: "3"}, &device.Delete{ID: "4", Paths: []string{"Device.A.1."}},
-		&device.Operate{ID: "5", Command: "Device.Reboot()"}, said(t, notify.Message()).Answer,
+		&device.Operate{ID: "5", Command: "Device.Reboot()"}, received(t, notify.Message()).Answer,
 	} {
 		m, err := device.Message(r)
 		if err != nil {
