@@ -25,7 +25,7 @@ func TestWithEveryStatementNothingIsDenied(t *testing.T) {
 
 func TestWithEveryFaultNothingIsDenied(t *testing.T) {
 	t.Parallel()
-	o := play(t, infra.Template, rehearsal.Config{Devices: 20, Seed: 7, Faults: "all"}, false, nil)
+	o := play(t, infra.Template, rehearsal.Config{Devices: 30, Seed: 7, Faults: "all"}, false, nil)
 	if o.err != nil || len(o.denied) > 0 {
 		t.Errorf("%v\n%s", o.err, o.all())
 	}

@@ -289,7 +289,7 @@ func (s *outage) judge() error {
 		switch {
 		case fault == nil && bad:
 			wrong = append(wrong, fmt.Errorf("%s is healthy and ended with %s %s: %s; %+v", fact.Thing, f.Status, f.Reason, f.Detail, fact))
-		case fault != nil && !(!bad && fault.ExpectSuccess || bad && f.Reason != "" && fault.Expects(f.Reason)):
+		case fault != nil && !(!bad && fault.Succeeds() || bad && f.Reason != "" && fault.Allows(f.Reason)):
 			wrong = append(wrong, fmt.Errorf("%s (%s) ended with %q %s; %+v", fact.Thing, fault.Name, f.Reason, f.Detail, fact))
 		case !bad && fact.Version != crashVersion:
 			wrong = append(wrong, fmt.Errorf("%s is said to have succeeded and runs %s", fact.Thing, fact.Version))

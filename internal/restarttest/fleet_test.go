@@ -322,7 +322,7 @@ func (c *fleet) judge() {
 		switch {
 		case fault == nil && bad:
 			c.t.Errorf("%s is healthy and ended with %s %s: %s; %+v", thing, f.Status, f.Reason, f.Detail, fact)
-		case fault != nil && !(!bad && fault.ExpectSuccess || bad && fault.Expects(f.Reason)):
+		case fault != nil && !(!bad && fault.Succeeds() || bad && fault.Allows(f.Reason)):
 			c.t.Errorf("%s (%s) ended with %q %s", thing, fault.Name, f.Reason, f.Detail)
 		case !bad && fact.Version != version:
 			c.t.Errorf("%s is said to have succeeded and runs %s", thing, fact.Version)

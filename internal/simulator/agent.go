@@ -31,11 +31,12 @@ type Facts struct {
 	Version    string // of the running image
 	Factory    string // version it was made with
 
-	Connects  int // connections opened
-	Boots     int // times it booted, the first included
-	Downloads int // transfers begun
-	Completed int // transfers that ended well
-	Refused   int // records it dropped without an answer
+	Connects  int  // connections opened
+	Boots     int  // times it booted, the first included
+	Downloads int  // transfers begun
+	Completed int  // transfers that ended well
+	Refused   int  // records it dropped without an answer
+	Fired     bool // its fault has taken effect
 
 	Failure string // of the last command that failed, in its own words
 }
@@ -135,8 +136,15 @@ func (a *Agent) Start() {
 		}
 		a.generation = 1
 		a.factoryReset()
-		begin := func() { a.powerOn(rebootReason{cause: usp.CauseLocalFactoryReset, reason: "Unknown"}) }
-		if a.has(OfflineAtStart) {
+		begin := func() {
+			a.powerOn(rebootReason{cause: usp.CauseLocalFactoryReset, reason: "Unknown"})
+			if a.has(BusyWithAnother) {
+				a.requests = []*request{{
+					instance: 1, command: usp.FirmwareImage(2) + "Download()", key: "another", image: 2, download: &transfer{}, foreign: true,
+				}}
+			}
+		}
+		if a.fires(OfflineAtStart) {
 			a.setPhase(Offline)
 			a.after(a.s.Timing.OfflineAtStart, begin)
 			return
@@ -286,7 +294,7 @@ func (a *Agent) reconnect(wait time.Duration) {
 // from is the sender that the agent's records name, but for its greeting: its
 // endpoint ID, or with fault wrong-endpoint-id another's.
 func (a *Agent) from() usp.EndpointID {
-	if a.has(WrongEndpointID) {
+	if a.fires(WrongEndpointID) {
 		return a.id.EndpointID + "-other"
 	}
 	return a.id.EndpointID
@@ -335,7 +343,7 @@ func (a *Agent) flush() {
 			a.outbox = append(a.outbox, queued[i:]...)
 			return
 		}
-		if a.has(Delay) {
+		if a.fires(Delay) {
 			a.held++
 			a.after(a.between(0, a.s.Timing.DelayFault), func() {
 				a.held--
@@ -369,13 +377,13 @@ func (a *Agent) publish(out outgoing) {
 	if a.s.MQTT311 {
 		p.Topic, p.ContentType, p.ResponseTopic = usp.JoinReplyTo(out.topic, a.topic), "", "" // R-MQTT.24
 	}
-	if a.has(Garbage) {
+	if a.fires(Garbage) {
 		noise := p
 		noise.Payload = []byte("\xff\xfe this is no record")
 		_ = a.session.Publish(noise)
 	}
 	err := a.session.Publish(p)
-	if err == nil && a.has(DuplicateAll) {
+	if err == nil && a.fires(DuplicateAll) {
 		err = a.session.Publish(p)
 	}
 	if err == nil {
@@ -399,7 +407,7 @@ func (a *Agent) reboot(why rebootReason) {
 func (a *Agent) restart(why rebootReason) {
 	a.powerOff()
 	a.setPhase(Rebooting)
-	if a.has(NeverReturns) && a.boot != a.active {
+	if a.boot != a.active && a.fires(NeverReturns) {
 		return
 	}
 	a.after(a.s.Timing.Boot, func() { a.powerOn(why) })
@@ -435,13 +443,17 @@ func (a *Agent) powerOn(why rebootReason) {
 	updated := a.running.Version != a.lastVersion
 	a.lastVersion = a.running.Version
 	a.setFacts(func(f *Facts) { f.Version = a.running.Version })
+	if updated && a.firesOnce(FirstBootUnreported) {
+		a.powerCut() // what it was to report after the boot, it reports after the next
+		return
+	}
 
 	boot := usp.Notification{Kind: usp.KindEvent, Path: usp.EventBoot, Params: usp.Boot{
 		Cause: why.cause, CommandKey: why.key, Reason: why.reason, FirmwareUpdated: updated, ParameterMap: a.bootParameters(),
 	}.Params()}
 	interrupted, activated := a.requests, a.activate
 	a.requests, a.activate = nil, nil
-	if a.has(Reorder) {
+	if a.fires(Reorder) {
 		a.reportAfterBoot(interrupted, activated, failure)
 		a.notify(boot)
 		a.dropVolatile()
@@ -460,6 +472,7 @@ func (a *Agent) reportAfterBoot(interrupted []*request, activated *request, fail
 		switch {
 		case r == activated:
 			a.complete(r, failure)
+		case r.foreign: // of no concern to this controller
 		case r.download != nil && a.s.ResumeDownloads:
 			a.requests = append(a.requests, r)
 			a.download(r)

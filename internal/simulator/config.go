@@ -58,6 +58,7 @@ type Timing struct {
 	OfflineAtStart time.Duration    // 10 s: fault offline-at-start
 	DelayFault     time.Duration    // 2 s: most that fault delay holds a message
 	SlowLink       time.Duration    // 20 s: what fault slow-link adds to a transfer
+	Busy           time.Duration    // 20 s: how long fault busy-with-another is busy after it was first seen to be
 }
 
 // Subscription is a row of Device.LocalAgent.Subscription.{i}. for the
@@ -119,6 +120,7 @@ func (s *Settings) withDefaults() (*Settings, error) {
 	def(&out.Timing.OfflineAtStart, 10*time.Second)
 	def(&out.Timing.DelayFault, 2*time.Second)
 	def(&out.Timing.SlowLink, 20*time.Second)
+	def(&out.Timing.Busy, 20*time.Second)
 	if out.MaxDownloads == 0 {
 		out.MaxDownloads = 1
 	}

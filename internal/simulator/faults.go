@@ -7,31 +7,37 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/fleetstep/fleetstep/internal/usp"
 )
 
-// Fault is one way for a device to be difficult, and how its upgrade should end.
+// Fault is one way for a device to be difficult, and how its upgrade ends.
 type Fault struct {
 	Name        string
 	Description string
-	// ExpectSuccess tells whether the device ends up on the new version all the
-	// same.
-	ExpectSuccess bool
-	// Errors are the error names with which its upgrade may end, the likeliest
-	// first. Beside ExpectSuccess they are what may happen instead: such a
-	// fault can go either way, by the workflow's choice to try again.
-	Errors []string
+	// Ends is the error name with which its upgrade ends; "" is success.
+	Ends string
+	// Disturbed are the names with which it may end instead where the cloud itself is
+	// ended, or loses messages, meanwhile.
+	Disturbed []string
 }
 
-// Expects tells whether an upgrade of a device with this fault may end so:
-// errorName is empty for success. A nil Fault, a healthy device, expects success.
+// Succeeds tells whether the device ends up on the new version all the same. A nil
+// Fault is a healthy device.
+func (f *Fault) Succeeds() bool { return f == nil || f.Ends == "" }
+
+// Expects tells whether an upgrade of a device with this fault ends so: errorName is
+// empty for success.
 func (f *Fault) Expects(errorName string) bool {
 	if f == nil {
 		return errorName == ""
 	}
-	if errorName == "" {
-		return f.ExpectSuccess
-	}
-	return slices.Contains(f.Errors, errorName)
+	return errorName == f.Ends
+}
+
+// Allows is Expects where the cloud itself is disturbed.
+func (f *Fault) Allows(errorName string) bool {
+	return f.Expects(errorName) || f != nil && slices.Contains(f.Disturbed, errorName)
 }
 
 // Names of faults.
@@ -53,27 +59,43 @@ const (
 	WrongEndpointID       = "wrong-endpoint-id"
 	LosesOperComplete     = "loses-oper-complete"
 	LosesTransferComplete = "loses-transfer-complete"
+	CutBeforeRestart      = "cut-before-restart"
+	FirstBootUnreported   = "first-boot-unreported"
+	OldNews               = "old-news"
+	Blocked               = "blocked"
+	WrongVersion          = "wrong-version"
+	CutInRollback         = "cut-in-rollback"
+	BusyWithAnother       = "busy-with-another"
+	SubscriptionChanged   = "subscription-changed"
 )
 
 // AllFaults is every fault there is, in a fixed order.
 var AllFaults = []*Fault{
-	{OfflineAtStart, "appears some time after the job began", true, nil},
-	{NotFound, "its transfer ends with HTTP status 404", false, []string{"Download.Failed"}},
-	{BadChecksum, "the image arrives damaged", false, []string{"Download.ChecksumMismatch"}},
-	{DownloadAborted, "its transfer breaks half way", false, []string{"Download.Failed"}},
-	{Refuses, "refuses Download() by 7002", false, []string{"Device.Refused"}},
-	{BootFails, "the new image does not boot; it falls back and says so", false, []string{"Activate.Failed", "Verify.WrongVersion"}},
-	{OldImage, "comes back with the old image, without a word", false, []string{"Activate.Failed", "Verify.WrongVersion"}},
-	{NeverReturns, "does not come back from the reboot into the new image", false, []string{"Device.Offline", "Device.NoReport"}},
-	{RebootInDownload, "loses power in the middle of its first transfer", true, nil},
-	{SlowLink, "its transfer takes long", true, nil},
-	{DuplicateAll, "sends every message twice", true, nil},
-	{Reorder, "completions come before events", true, nil},
-	{Delay, "every message is late, by a time of its own", true, nil},
-	{Garbage, "sends nonsense before every message", true, nil},
-	{WrongEndpointID, "greets as itself, and then its records name another sender", false, []string{"Device.NoReport", "Device.Offline"}},
-	{LosesOperComplete, "never sends OperationComplete", true, nil},
-	{LosesTransferComplete, "never sends TransferComplete!", true, nil},
+	{OfflineAtStart, "appears some time after the job began", "", nil},
+	{NotFound, "its transfer ends with HTTP status 404", "Download.Failed", nil},
+	{BadChecksum, "the image arrives damaged", "Download.ChecksumMismatch", nil},
+	{DownloadAborted, "its transfer breaks half way", "Download.Failed", nil},
+	{Refuses, "refuses Download() by 7002", "Device.Refused", nil},
+	{BootFails, "the new image does not boot; it falls back and says so", "Activate.Failed", nil},
+	{OldImage, "comes back with the old image, without a word", "Activate.Failed", nil},
+	{NeverReturns, "does not come back from the reboot into the new image", "Device.Offline", []string{"Device.NoReport"}},
+	{RebootInDownload, "loses power in the middle of its first transfer", "", nil},
+	{SlowLink, "its transfer takes long", "", nil},
+	{DuplicateAll, "sends every message twice", "", nil},
+	{Reorder, "completions come before events", "", nil},
+	{Delay, "every message is late, by a time of its own", "", nil},
+	{Garbage, "sends nonsense before every message", "", nil},
+	{WrongEndpointID, "greets as itself, and then its records name another sender", "Device.NoReport", []string{"Device.Offline"}},
+	{LosesOperComplete, "never sends OperationComplete", "", nil},
+	{LosesTransferComplete, "never sends TransferComplete!", "", nil},
+	{CutBeforeRestart, "loses power when the image is complete, before it starts (11a, 11d)", "", nil},
+	{FirstBootUnreported, "the first start of the new image ends before it is connected (11e)", "", nil},
+	{OldNews, "loses power in its transfer, and tells the failure again while the next one runs (11f)", "", nil},
+	{Blocked, "loses power as its transfer completes; refuses every Download() and Activate() from then on (11l)", "", nil},
+	{WrongVersion, "the new image runs and reports another version; it goes back when told to", "Verify.WrongVersion", nil},
+	{CutInRollback, "as wrong-version, and loses power before it goes back (11c)", "Verify.WrongVersion", nil},
+	{BusyWithAnother, "downloads something for another controller when the upgrade begins", "", nil},
+	{SubscriptionChanged, "another controller switches off the Subscriptions that tell of a download's end", "", nil},
 }
 
 // FaultNamed finds a fault, nil if there is none of that name. "not-found" is
@@ -199,3 +221,22 @@ func (f Faults) Assign(n int, seed uint64) ([]*Fault, error) {
 }
 
 func (a *Agent) has(fault string) bool { return a.id.Fault != nil && a.id.Fault.Name == fault }
+
+// fires is has, where the fault takes effect with it.
+func (a *Agent) fires(fault string) bool {
+	if !a.has(fault) {
+		return false
+	}
+	a.setFacts(func(f *Facts) { f.Fired = true })
+	return true
+}
+
+// firesOnce is fires for what happens a single time.
+func (a *Agent) firesOnce(fault string) bool {
+	return a.has(fault) && !a.Facts().Fired && a.fires(fault)
+}
+
+// powerCut switches the device off and on again, without a goodbye.
+func (a *Agent) powerCut() {
+	a.restart(rebootReason{cause: usp.CauseLocalReboot, reason: "Unknown"})
+}

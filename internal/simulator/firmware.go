@@ -45,16 +45,19 @@ func (a *Agent) bootImage() *usp.Error {
 		a.running = a.images[old-1].header
 	}
 	switch {
-	case a.has(OldImage): // without a word
+	case a.fires(OldImage): // without a word
 		return nil
 	case !img.available:
 		return usp.CommandFailure.Errorf("image %d is not available", want)
-	case !img.header.Boots || a.has(BootFails):
+	case !img.header.Boots || a.fires(BootFails):
 		why := fmt.Sprintf("image %d did not boot, fell back to image %d", want, old)
 		img.available, img.status, img.bootLog = false, usp.StatusActivationFailed, why
 		return usp.CommandFailure.Errorf("activation failed: %s", why)
 	}
 	a.active, a.running = want, img.header
+	if img.header.Version != a.s.Version && (a.fires(WrongVersion) || a.has(CutInRollback)) {
+		a.running.Version += "-mislabelled"
+	}
 	return nil
 }
 
@@ -133,15 +136,13 @@ func (a *Agent) download(r *request) {
 	}
 	t.started = a.s.Clock.Now()
 	takes := a.between(a.s.Timing.Download[0], a.s.Timing.Download[1])
-	if a.has(SlowLink) {
+	if a.fires(SlowLink) || a.has(OldNews) {
 		takes += a.s.Timing.SlowLink
 	}
 	a.setFacts(func(f *Facts) { f.Downloads++ })
 	a.updatePhase()
-	if a.has(RebootInDownload) && a.Facts().Downloads == 1 {
-		a.after(takes/2+a.s.Timing.BeforeReboot, func() {
-			a.restart(rebootReason{cause: usp.CauseLocalReboot, reason: "Unknown"})
-		})
+	if a.Facts().Downloads == 1 && (a.fires(RebootInDownload) || a.fires(OldNews)) {
+		a.after(takes/2+a.s.Timing.BeforeReboot, a.powerCut)
 		return // the transfer never gets that far
 	}
 	generation, ctx := a.generation, a.power
@@ -174,7 +175,7 @@ func (a *Agent) fetch(ctx context.Context, t *transfer) fetched {
 	if a.s.ImageCapacity > 0 && t.size > a.s.ImageCapacity { // FileSize is a hint; only space makes it matter
 		return failed("no space for %d bytes", t.size)
 	}
-	if a.has(NotFound) {
+	if a.fires(NotFound) {
 		return failed("HTTP status 404")
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.url, nil)
@@ -196,7 +197,7 @@ func (a *Agent) fetch(ctx context.Context, t *transfer) fetched {
 		return failed("HTTP status %d", resp.StatusCode)
 	}
 	var body io.Reader = resp.Body
-	if a.has(DownloadAborted) {
+	if a.fires(DownloadAborted) {
 		body = io.MultiReader(io.LimitReader(body, max(resp.ContentLength/2, 1)), brokenPipe{})
 	}
 	sum := newHash(t.algorithm)
@@ -225,7 +226,7 @@ func (a *Agent) fetch(ctx context.Context, t *transfer) fetched {
 			return failed("transfer ended after %d bytes: %s", total, err)
 		}
 	}
-	if a.has(BadChecksum) {
+	if a.fires(BadChecksum) {
 		sum.Write([]byte{0}) // a byte that was not there
 	}
 	invalid := func(format string, args ...any) fetched {
@@ -267,7 +268,7 @@ func (a *Agent) downloaded(r *request, got fetched) {
 		fault.FaultCode, fault.FaultString = got.err.Code, got.err.Message
 	}
 	done := usp.Notification{Kind: usp.KindEvent, Path: usp.EventTransferComplete, Params: fault.Params()}
-	first := a.s.CompletionFirst || a.has(Reorder)
+	first := a.s.CompletionFirst || a.fires(Reorder)
 	if !first {
 		a.notify(done)
 	}
@@ -276,6 +277,14 @@ func (a *Agent) downloaded(r *request, got fetched) {
 		a.notify(done)
 	}
 	a.updatePhase()
+	if got.err == nil && a.firesOnce(Blocked) {
+		a.powerCut()
+		return
+	}
+	if got.err == nil && t.autoActivate && a.firesOnce(CutBeforeRestart) {
+		a.powerCut()
+		return
+	}
 	if got.err == nil && t.autoActivate {
 		a.after(a.s.Timing.BeforeReboot, func() {
 			a.boot = r.image // a restart before this loses the activation (11d)

@@ -20,8 +20,8 @@ type unanswered struct {
 // notify sends a notification to each Subscription that it matches, on its own
 // (R-NOT.1), with its own message id.
 func (a *Agent) notify(n usp.Notification) {
-	if a.has(LosesOperComplete) && n.Kind == usp.KindOperationComplete ||
-		a.has(LosesTransferComplete) && n.Path == usp.EventTransferComplete {
+	if n.Kind == usp.KindOperationComplete && a.fires(LosesOperComplete) ||
+		n.Path == usp.EventTransferComplete && a.fires(LosesTransferComplete) {
 		return
 	}
 	path, err := usp.ParsePath(n.Path)
@@ -86,6 +86,9 @@ func (a *Agent) repeatLater(id string, u *unanswered) {
 // answered takes a NotifyResp. Its subscription_id is not looked at.
 func (a *Agent) answered(id string) {
 	if u := a.waiting[id]; u != nil {
+		if a.has(OldNews) && u.attempt < 3 {
+			return // lost: it tells it twice more
+		}
 		u.stop()
 		delete(a.waiting, id)
 	}

@@ -15,6 +15,7 @@ type request struct {
 	key      string
 	image    int
 	download *transfer // nil for Activate()
+	foreign  bool      // another controller's
 }
 
 func (r *request) path() string { return usp.Requests + itoa(r.instance) }
@@ -62,6 +63,9 @@ func (a *Agent) handleOperate(id string, op *uspmsg.Operate, reply string) {
 // once the answer is on its way.
 func (a *Agent) operate(t target, op *uspmsg.Operate) (r *request, then func(), e *usp.Error) {
 	args, key := op.GetInputArgs(), op.GetCommandKey()
+	if a.has(Blocked) && a.Facts().Fired && strings.HasPrefix(t.object.path, usp.FirmwareImages) {
+		return nil, nil, usp.RequestDenied.Errorf("Instance already exists") // for good (11l)
+	}
 	switch t.object.path + t.only {
 	case usp.CommandReboot:
 		reason := args["Reason"]
@@ -85,7 +89,7 @@ func (a *Agent) operate(t target, op *uspmsg.Operate) (r *request, then func(), 
 			}
 		}, nil
 	case usp.FirmwareImages + "{i}.Download()":
-		if a.has(Refuses) {
+		if a.fires(Refuses) {
 			return nil, nil, usp.RequestDenied.Errorf("Download() is not allowed now")
 		}
 		if a.downloads() >= a.s.MaxDownloads {
@@ -114,6 +118,11 @@ func (a *Agent) operate(t target, op *uspmsg.Operate) (r *request, then func(), 
 		r := a.begin(t, key)
 		return r, func() {
 			a.created(r)
+			back := r.image == 1 && a.running.Version != a.s.Version
+			if !back && a.firesOnce(CutBeforeRestart) || back && a.firesOnce(CutInRollback) {
+				a.after(a.s.Timing.BeforeReboot/2, a.powerCut)
+				return
+			}
 			a.after(wait+a.s.Timing.BeforeReboot, func() { a.activateNow(r) })
 		}, nil
 	}

@@ -108,6 +108,12 @@ func (a *Agent) handleAdd(add *uspmsg.Add) (*uspmsg.AddResp, *usp.Error) {
 		}
 		resp.CreatedObjResults = append(resp.CreatedObjResults, &uspmsg.AddResp_CreatedObjectResult{RequestedPath: c.GetObjPath(), OperStatus: result})
 	}
+	for _, s := range a.subscriptions {
+		tells := s.NotifType == usp.KindOperationComplete || s.ReferenceList == usp.EventTransferComplete
+		if tells && a.fires(SubscriptionChanged) {
+			s.Enable = false
+		}
+	}
 	a.watch()
 	return resp, nil
 }

@@ -313,13 +313,17 @@ func (r *run) judge(s *cli.State, failures []cli.Failure, fleet *simulator.Fleet
 		right := !bad
 		if fault != nil {
 			// A failure without a reason is none that was expected.
-			right = !bad && fault.ExpectSuccess || bad && f.Reason != "" && fault.Expects(f.Reason)
+			right = !bad && fault.Succeeds() || bad && f.Reason != "" && fault.Expects(f.Reason)
 		}
 		switch {
 		case !right && fault == nil:
 			complaints = append(complaints, fmt.Sprintf("%s is healthy and ended with %s: %s", thing, outcome, f.Detail))
 		case !right:
 			complaints = append(complaints, fmt.Sprintf("%s (%s) ended with %s %s; expected %s", thing, name, outcome, f.Detail, expectation(fault)))
+		case fault != nil && !facts[i].Fired:
+			complaints = append(complaints, fmt.Sprintf("%s (%s) never showed its fault", thing, name))
+		case f.Reason == "Verify.WrongVersion" && facts[i].Version != facts[i].Factory:
+			complaints = append(complaints, fmt.Sprintf("%s (%s) was to go back, and runs %s", thing, name, facts[i].Version))
 		case !bad && facts[i].Version != r.version:
 			complaints = append(complaints, fmt.Sprintf("%s is said to have succeeded and runs %s", thing, facts[i].Version))
 		}
@@ -328,9 +332,8 @@ func (r *run) judge(s *cli.State, failures []cli.Failure, fleet *simulator.Fleet
 }
 
 func expectation(f *simulator.Fault) string {
-	var want []string
-	if f.ExpectSuccess {
-		want = append(want, "success")
+	if f.Succeeds() {
+		return "success"
 	}
-	return strings.Join(append(want, f.Errors...), " or ")
+	return f.Ends
 }

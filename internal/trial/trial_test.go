@@ -73,8 +73,9 @@ type place struct {
 func (p *place) Fleet(_ context.Context, plan Plan) (*simulator.Fleet, string, error) {
 	p.plan = plan
 	f, err := simulator.NewFleet(simulator.FleetConfig{
-		Settings: simulator.Settings{Transport: deaf{p.refuses}, HTTP: http.DefaultClient, Version: p.version, Controller: plan.Controller},
-		Things:   plan.Things, Seed: plan.Seed, Faults: plan.Faults,
+		Settings: simulator.Settings{Transport: deaf{p.refuses}, HTTP: http.DefaultClient, Version: p.version, Controller: plan.Controller,
+			Subscriptions: []simulator.Subscription{{ID: "boot", NotifType: "Event", ReferenceList: "Device.Boot!", Enable: true}}},
+		Things: plan.Things, Seed: plan.Seed, Faults: plan.Faults,
 	})
 	return f, "nothing", err
 }
@@ -282,7 +283,8 @@ func TestFaultsEndAsTheyShould(t *testing.T) {
 		status, reason string // "" is success
 		problem        string
 	}{
-		"as expected":                 {"404@1", "FAILED", "Download.Failed", ""},
+		"as expected":                 {"wrong-endpoint-id@1", "FAILED", "Device.NoReport", ""},
+		"without having had it":       {"404@1", "FAILED", "Download.Failed", "(fault 404) never showed its fault"},
 		"for another reason":          {"404@1", "FAILED", "Device.NoReport", "(fault 404) ended with FAILED Device.NoReport"},
 		"not at all":                  {"404@1", "", "", "(fault 404) ended with succeeded"},
 		"well, as it should":          {"offline-at-start@1", "", "", ""},
