@@ -24,7 +24,7 @@
 //
 // Errors in a conversation are event.Failures. A Flow is safe for concurrent use.
 // Sources: TR-369 1.4 and TR-181. Numbers such as 07a in comments are those of captures
-// of a real agent.
+// of the reference agent (docs/usp.md).
 package upgrade
 
 import (
