@@ -36,7 +36,9 @@ func TestBucketRefusesWhatIsNotTLS(t *testing.T) {
 	if o.err != nil || policy == "" {
 		t.Fatalf("%v\n%s\npolicy %q", o.err, o.all(), policy)
 	}
-	judge := iam.New(iam.Config{Scheduler: scheduler.NewVirtual(1, s0), Store: store.Memory(), Account: account, Region: region})
+	var given iam.Config
+	given.Scheduler, given.Store, given.Account, given.Region = scheduler.NewVirtual(1, s0), store.Memory(), account, region
+	judge := iam.New(given)
 	ask := func(secure string) error {
 		return judge.Authorize(t.Context(), awsapi.Request{
 			Identity: awsapi.RootOf(account), Action: "s3:GetObject", Resource: "arn:aws:s3:::" + bucket + "/2.0.0/gateway.bin",

@@ -146,6 +146,7 @@ var between = []struct{ who, whom, because string }{
 	{cloud, "internal/localcloud/scheduler", "it lies under everything"},
 	{cloud, "internal/localcloud/store", "it lies under every service"},
 	{cloud, "internal/localcloud/awsapi", "it is the wire"},
+	{cloud, "internal/localcloud/platform", "it is what every service is given"},
 	{cloud, "internal/localcloud/jsontext", "it is how JSON is written, on the wire and in the languages"},
 	{"internal/localcloud/iotdataplane/broker", "internal/localcloud/entrance", "it is the way in of every listener"},
 	{cloud, "internal/localcloud/iam/policy", "the language of policies has no state"},

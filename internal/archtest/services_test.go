@@ -52,6 +52,35 @@ func (f *file) serviceParts() map[string]string {
 	return parts
 }
 
+// stands reports whether a file has a Config, whether that embeds
+// platform.Platform, and which of the platform's fields it declares itself.
+func (f *file) stands() (embeds, has bool, own []string) {
+	ast.Inspect(f.syntax, func(n ast.Node) bool {
+		t, ok := n.(*ast.TypeSpec)
+		if !ok || t.Name.Name != "Config" {
+			return true
+		}
+		s, ok := t.Type.(*ast.StructType)
+		if !ok {
+			return true
+		}
+		has = true
+		for _, field := range s.Fields.List {
+			if x, ok := field.Type.(*ast.SelectorExpr); ok && len(field.Names) == 0 && x.Sel.Name == "Platform" {
+				embeds = true
+			}
+			for _, name := range field.Names {
+				switch name.Name {
+				case "Scheduler", "Store", "Account", "Region", "Caller", "Log":
+					own = append(own, name.Name)
+				}
+			}
+		}
+		return false
+	})
+	return embeds, has, own
+}
+
 func receiver(d *ast.FuncDecl) string {
 	t := d.Recv.List[0].Type
 	if s, ok := t.(*ast.StarExpr); ok {
@@ -113,6 +142,11 @@ func TestServicesHaveOneShape(t *testing.T) {
 	for _, f := range tr.files {
 		if f.test || !services[f.pkg] {
 			continue
+		}
+		if embeds, has, own := f.stands(); has && !embeds {
+			t.Errorf("%s: Config does not embed platform.Platform", f.name)
+		} else if len(own) > 0 {
+			t.Errorf("%s: Config declares %v, which the platform has", f.name, own)
 		}
 		for part, want := range f.serviceParts() {
 			if got := path.Base(f.name); got != want && !excused(f.pkg+": "+want) {

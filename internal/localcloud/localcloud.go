@@ -42,6 +42,7 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/iotjobsdataplane"
 	"github.com/fleetstep/fleetstep/internal/localcloud/kms"
 	"github.com/fleetstep/fleetstep/internal/localcloud/lambda"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/s3"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn"
@@ -137,48 +138,50 @@ func New(c Config) (*Cloud, error) {
 	cl := &Cloud{config: c, closed: closed, started: c.Scheduler.NewGate(), responses: newResponses(c.Scheduler, c.Endpoint)}
 	c.Scheduler.OnFailure(cl.failed)
 	cl.entrance = entrance.New(c.Scheduler, c.Connections)
-	cl.iam = iam.New(iam.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region})
-	cl.sts = sts.New(sts.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Keys: cl.iam, Roles: cl.iam})
+	given := platform.Platform{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Log: c.Log}
+	cl.iam = iam.New(iam.Config{Platform: given})
+	cl.sts = sts.New(sts.Config{Platform: given, Keys: cl.iam, Roles: cl.iam})
 	cl.door = awsapi.New(awsapi.Config{Scheduler: c.Scheduler, Account: c.Account, Region: c.Region, Authorizer: cl.iam, Authenticator: cl.sts, Fault: c.Fault, Full: cl.full})
-	cl.metrics = cloudwatch.New(cloudwatch.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Caller: cl.door})
-	logs := cloudwatchlogs.New(cloudwatchlogs.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Metrics: cl.metrics, Discard: c.DiscardLogs})
+	given.Caller = cl.door
+	cl.metrics = cloudwatch.New(cloudwatch.Config{Platform: given})
+	logs := cloudwatchlogs.New(cloudwatchlogs.Config{Platform: given, Metrics: cl.metrics, Discard: c.DiscardLogs})
 	blobs, code := "", ""
 	if c.DataDir != "" {
 		blobs, code = filepath.Join(c.DataDir, "s3"), filepath.Join(c.DataDir, "lambda")
 	}
-	objects, err := s3.New(s3.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, BlobDir: blobs})
+	objects, err := s3.New(s3.Config{Platform: given, BlobDir: blobs})
 	if err != nil {
 		return nil, fmt.Errorf("localcloud: %w", err)
 	}
-	queues := sqs.New(sqs.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Endpoint: c.Endpoint, Metrics: cl.metrics})
+	queues := sqs.New(sqs.Config{Platform: given, Endpoint: c.Endpoint, Metrics: cl.metrics})
 	cl.lambda = lambda.New(lambda.Config{
-		Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Caller: cl.door, Roles: cl.iam,
-		Executor: cl.executor(), Metrics: cl.metrics, Assets: cl.asset, CodeDir: code,
-		Queues: queues,
+		Platform: given,
+		Roles:    cl.iam, Executor: cl.executor(), Metrics: cl.metrics, Assets: cl.asset, CodeDir: code, Queues: queues,
 	})
 	machines := sfn.New(sfn.Config{
-		Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Caller: cl.door, Roles: cl.iam,
-		Metrics: cl.metrics.StateMachines(), Logs: machineLogs{cl},
+		Platform: given,
+		Roles:    cl.iam, Metrics: cl.metrics.StateMachines(), Logs: machineLogs{cl},
 	})
-	if err := cl.buildIoT(); err != nil {
+	if err := cl.buildIoT(given); err != nil {
 		return nil, fmt.Errorf("localcloud: %w", err)
 	}
-	jobsData := iotjobsdataplane.New(iotjobsdataplane.Config{Scheduler: c.Scheduler, Account: c.Account, Region: c.Region, Executions: cl.iot.Jobs()})
+	jobsData := iotjobsdataplane.New(iotjobsdataplane.Config{Platform: given, Executions: cl.iot.Jobs()})
 	cl.data.Reserved = reserved{jobsData}
 	cl.stacks = cloudformation.New(cloudformation.Config{
-		Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Caller: cl.door, ResponseURLs: cl.responses,
-		Roles: cl.iam, Log: c.Log, Hosts: []string{host(c.Endpoint)},
+		Platform:     given,
+		ResponseURLs: cl.responses, Roles: cl.iam, Hosts: []string{host(c.Endpoint)},
 	})
 	cl.services = []service{
 		cl.iam, cl.sts, logs, cl.metrics, objects,
-		dynamodb.New(dynamodb.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region}),
+		dynamodb.New(dynamodb.Config{Platform: given}),
 		queues,
-		sns.New(sns.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Caller: cl.door, Endpoint: c.Endpoint}),
-		kms.New(kms.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region}),
-		ssm.New(ssm.Config{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Caller: cl.door}),
+		sns.New(sns.Config{Platform: given, Endpoint: c.Endpoint}),
+		kms.New(kms.Config{Platform: given}),
+		ssm.New(ssm.Config{Platform: given}),
 		cl.lambda, machines,
 		eventbridgescheduler.New(eventbridgescheduler.Config{
-			Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Caller: cl.door, Roles: cl.iam, Metrics: cl.metrics, Built: cl.built,
+			Platform: given,
+			Roles:    cl.iam, Metrics: cl.metrics, Built: cl.built,
 		}),
 		cl.iot, jobsData, cl.data, cl.stacks,
 	}
@@ -199,31 +202,28 @@ func (c *Cloud) built(service, operation string) bool {
 }
 
 // buildIoT builds the three packages of AWS IoT, which know each other.
-func (c *Cloud) buildIoT() (err error) {
-	k := c.config
+func (c *Cloud) buildIoT(given platform.Platform) (err error) {
 	c.rules, err = topicrule.New(topicrule.Config{
-		Scheduler: k.Scheduler, Store: k.Store, Account: k.Account, Region: k.Region, Log: k.Log,
-		Caller: c.door, Roles: c.iam, Objects: ruleObjects{c.door}, Metrics: c.metrics,
+		Platform: given,
+		Roles:    c.iam, Objects: ruleObjects{c.door}, Metrics: c.metrics,
 	})
 	if err != nil {
 		return err
 	}
 	c.iot, err = iot.New(iot.Config{
-		Scheduler: k.Scheduler, Store: k.Store, Account: k.Account, Region: k.Region, Caller: c.door,
-		Endpoints: iot.Endpoints{Data: k.MQTTEndpoint},
-		Publisher: publisher{c}, Presigner: presigner{c}, Rules: c.rules, Metrics: jobMetrics{c.metrics},
+		Platform:  given,
+		Endpoints: iot.Endpoints{Data: c.config.MQTTEndpoint}, Publisher: publisher{c}, Presigner: presigner{c}, Rules: c.rules, Metrics: jobMetrics{c.metrics},
 	})
 	if err != nil {
 		return err
 	}
 	limits := iotdataplane.AWSLimits
-	if k.Limits != nil {
-		limits = *k.Limits
+	if c.config.Limits != nil {
+		limits = *c.config.Limits
 	}
 	c.data, err = iotdataplane.New(iotdataplane.Config{
-		Scheduler: k.Scheduler, Store: k.Store, Account: k.Account, Region: k.Region, Log: k.Log,
-		Devices: devices{c.iot}, Rules: rules{c.rules}, Changed: c.presence, Metrics: brokerMetrics{c.metrics},
-		Limits: limits,
+		Platform: given,
+		Devices:  devices{c.iot}, Rules: rules{c.rules}, Changed: c.presence, Metrics: brokerMetrics{c.metrics}, Limits: limits,
 	})
 	return err
 }

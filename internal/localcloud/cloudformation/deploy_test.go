@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
@@ -156,7 +157,8 @@ func newWorld(t *testing.T, db *store.DB) world {
 	s := scheduler.NewVirtual(1, time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
 	w := world{cloud: &recorder{exists: map[string]bool{}, fail: map[string]error{}, objects: map[string]string{}, values: map[string]string{}}, urls: &postbox{open: map[string]func([]byte){}}, db: db}
 	w.Service = New(Config{
-		Scheduler: s, Store: db, Caller: w.cloud, Account: "123456789012", Region: "us-east-1", ResponseURLs: w.urls,
+		Platform:     platform.Platform{Scheduler: s, Store: db, Caller: w.cloud, Account: "123456789012", Region: "us-east-1"},
+		ResponseURLs: w.urls,
 	})
 	w.cloud.respond = func(event customEvent) {
 		s.Go("function", func() {

@@ -10,22 +10,19 @@ import (
 	"sync"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
 // Config is what a Service needs.
 type Config struct {
-	Scheduler *scheduler.Scheduler
-	Store     *store.DB
-	// Caller reaches the services that the resources belong to.
-	Caller          awsapi.Caller
-	Account, Region string
+	platform.Platform
+
 	// ResponseURLs takes the answers of custom resources; nil makes every custom resource an error.
 	ResponseURLs ResponseURLs
 	// Roles lets the service take on the role that a stack names; nil makes such stacks an error.
 	Roles Roles
-	Log   *slog.Logger // nil: nothing is logged
 	// Hosts are the host names, with or without port, under which clients reach S3 here. A TemplateURL must be there or
 	// at amazonaws.com.
 	Hosts []string

@@ -20,6 +20,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
@@ -47,7 +48,7 @@ type cloud struct {
 func newCloud(t testing.TB, db *store.DB) *cloud {
 	sched := scheduler.NewVirtual(1, start)
 	c := &cloud{door: awsapi.New(awsapi.Config{Scheduler: sched, Account: testAccount, Region: testRegion})}
-	c.Service = New(Config{Scheduler: sched, Store: db, Account: testAccount, Region: testRegion, Caller: c.door})
+	c.Service = New(Config{Platform: platform.Platform{Scheduler: sched, Store: db, Account: testAccount, Region: testRegion, Caller: c.door}})
 	c.door.Add(c.API())
 	c.door.Add(awsapi.Service{ID: "sns", Prefix: "sns", Signing: "sns", Operations: []awsapi.Operation{
 		awsapi.Op("Publish", func(_ context.Context, call *awsapi.Call, in *published) (*nothing, error) {

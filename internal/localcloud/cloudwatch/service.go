@@ -11,18 +11,14 @@ import (
 	"sync"
 	"time"
 
-	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
 // Config is what the service needs.
 type Config struct {
-	Scheduler *scheduler.Scheduler
-	Store     *store.DB
-	Account   string
-	Region    string
-	Caller    awsapi.Caller // runs the actions of alarms
+	platform.Platform
 }
 
 // Service is CloudWatch. Its methods are safe for concurrent use.

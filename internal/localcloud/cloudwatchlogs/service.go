@@ -4,7 +4,7 @@ import (
 	"context"
 	"strings"
 
-	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -18,11 +18,9 @@ type Metrics interface {
 
 // Config is what the service needs.
 type Config struct {
-	Scheduler *scheduler.Scheduler
-	Store     *store.DB
-	Account   string
-	Region    string
-	Metrics   Metrics // may be nil
+	platform.Platform
+
+	Metrics Metrics // may be nil
 	// Discard drops log events once they have been checked and counted: for
 	// a run whose logs nobody can read afterwards.
 	Discard bool

@@ -15,6 +15,7 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/dynamodb/expr"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
@@ -31,7 +32,7 @@ type cloud struct {
 
 func newCloud(t interface{ Fatal(...any) }, db *store.DB) *cloud {
 	c := &cloud{s: scheduler.NewVirtual(1, start)}
-	c.svc = New(Config{Scheduler: c.s, Store: db, Account: account, Region: "us-east-1"})
+	c.svc = New(Config{Platform: platform.Platform{Scheduler: c.s, Store: db, Account: account, Region: "us-east-1"}})
 	c.door = awsapi.New(awsapi.Config{Scheduler: c.s, Account: account, Region: "us-east-1"})
 	c.door.Add(c.svc.API())
 	if err := c.svc.Start(context.Background()); err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/dynamodb/expr"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
@@ -23,10 +24,7 @@ const (
 
 // Config is what the service needs.
 type Config struct {
-	Scheduler *scheduler.Scheduler
-	Store     *store.DB
-	Account   string
-	Region    string
+	platform.Platform
 }
 
 // Service is Amazon DynamoDB. Its methods are safe for concurrent use.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/eventbridgescheduler/expression"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
@@ -35,13 +36,10 @@ type Weather struct {
 
 // Config is what the service needs.
 type Config struct {
-	Scheduler *scheduler.Scheduler
-	Store     *store.DB
-	Account   string
-	Region    string
-	Caller    awsapi.Caller
-	Roles     Roles
-	Metrics   Metrics // may be nil
+	platform.Platform
+
+	Roles   Roles
+	Metrics Metrics // may be nil
 	// Built says whether a service has an operation, by the SDK's names:
 	// "sqs", "SendMessage".
 	Built func(service, operation string) bool

@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
@@ -38,7 +39,7 @@ func newRig(t testing.TB) *rig {
 
 func (r *rig) restart() {
 	sched := scheduler.NewVirtual(1, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
-	r.iam = New(Config{Scheduler: sched, Store: r.db, Account: account, Region: "us-east-1"})
+	r.iam = New(Config{Platform: platform.Platform{Scheduler: sched, Store: r.db, Account: account, Region: "us-east-1"}})
 	r.door = awsapi.New(awsapi.Config{Scheduler: sched, Account: account, Region: "us-east-1", Authorizer: r.iam})
 	r.door.Add(r.iam.API())
 }

@@ -7,16 +7,13 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iam/policy"
-	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
 // Config is what the service needs.
 type Config struct {
-	Scheduler *scheduler.Scheduler
-	Store     *store.DB
-	Account   string
-	Region    string
+	platform.Platform
 }
 
 // Service is IAM.

@@ -12,6 +12,7 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iot/jobs"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iotjobsdataplane"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
@@ -93,13 +94,13 @@ func (c *cloud) restart() {
 	var err error
 	c.door = awsapi.New(awsapi.Config{Scheduler: c.sched, Account: testAccount, Region: testRegion})
 	c.iot, err = New(Config{
-		Scheduler: c.sched, Store: c.db, Account: testAccount, Region: testRegion,
-		Endpoints: Endpoints{Data: "127.0.0.1:8883", Jobs: "127.0.0.1:4566"}, Publisher: c, Presigner: c, Caller: c.door, Metrics: c.meter,
+		Platform:  platform.Platform{Scheduler: c.sched, Store: c.db, Account: testAccount, Region: testRegion, Caller: c.door},
+		Endpoints: Endpoints{Data: "127.0.0.1:8883", Jobs: "127.0.0.1:4566"}, Publisher: c, Presigner: c, Metrics: c.meter,
 	})
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	c.devices = iotjobsdataplane.New(iotjobsdataplane.Config{Scheduler: c.sched, Account: testAccount, Region: testRegion, Executions: c.iot.Jobs()})
+	c.devices = iotjobsdataplane.New(iotjobsdataplane.Config{Platform: platform.Platform{Scheduler: c.sched, Account: testAccount, Region: testRegion}, Executions: c.iot.Jobs()})
 	c.door.Add(c.s3())
 	c.door.Add(c.iot.API())
 	c.door.Add(c.devices.API())

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/iotjobsdataplane"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
@@ -32,7 +33,7 @@ func TestDevicesInParallel(t *testing.T) {
 			t.Fatal(err)
 		}
 		sched := scheduler.NewReal()
-		s, err := New(Config{Scheduler: sched, Store: db, Account: testAccount, Region: testRegion, Publisher: p})
+		s, err := New(Config{Platform: platform.Platform{Scheduler: sched, Store: db, Account: testAccount, Region: testRegion}, Publisher: p})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/iot/fleetindex"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iot/jobs"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iot/outbox"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
@@ -35,14 +36,10 @@ type Endpoints struct {
 
 // Config is what the service needs.
 type Config struct {
-	Scheduler *scheduler.Scheduler
-	Store     *store.DB
-	Account   string
-	Region    string
+	platform.Platform
 
 	Endpoints Endpoints
-	Publisher Publisher     // nil: messages of the service are dropped
-	Caller    awsapi.Caller // reads job documents from S3; may be nil
+	Publisher Publisher // nil: messages of the service are dropped
 	Presigner jobs.Presigner
 	Rules     TopicRules   // may be nil
 	Metrics   jobs.Metrics // takes the metrics of jobs; may be nil
@@ -86,8 +83,7 @@ func New(config Config) (*Service, error) {
 	}
 	s.outbox = outbox.New(config.Scheduler, config.Store, "iot.outbox", s.deliver)
 	s.jobs = jobs.New(jobs.Config{
-		Scheduler: config.Scheduler, Store: config.Store, Account: config.Account, Region: config.Region,
-		Registry: jobsView{s}, Outbox: s.outbox, Caller: config.Caller, Presigner: config.Presigner, Metrics: config.Metrics, AbortShare: config.AbortShare,
+		Platform: config.Platform, Registry: jobsView{s}, Outbox: s.outbox, Presigner: config.Presigner, Metrics: config.Metrics, AbortShare: config.AbortShare,
 	})
 	err := s.db.View(func(tx *store.Tx) error {
 		e, _, err := eventsTable.Get(tx, single)

@@ -13,7 +13,7 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/iotdataplane/limit"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iotdataplane/topic"
-	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -91,11 +91,7 @@ type Metrics interface {
 
 // Config is what the service needs.
 type Config struct {
-	Scheduler *scheduler.Scheduler
-	Store     *store.DB
-	Account   string
-	Region    string
-	Log       *slog.Logger // nil: nothing is logged
+	platform.Platform
 
 	Devices  Devices  // nil: every client is admitted and may do everything
 	Rules    Rules    // nil: there are no rules

@@ -14,6 +14,7 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iotdataplane"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
@@ -68,8 +69,8 @@ func (w *world) restart(deny ...string) {
 		d.deny[x] = true
 	}
 	svc, err := iotdataplane.New(iotdataplane.Config{
-		Scheduler: w.sched, Store: w.db, Account: "123456789012", Region: "us-east-1", Devices: d, Reserved: jobs{}, Metrics: w.counts,
-		Limits: w.limits,
+		Platform: platform.Platform{Scheduler: w.sched, Store: w.db, Account: "123456789012", Region: "us-east-1"},
+		Devices:  d, Reserved: jobs{}, Metrics: w.counts, Limits: w.limits,
 	})
 	if err != nil {
 		w.t.Fatal(err)

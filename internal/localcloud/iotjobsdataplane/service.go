@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/json"
 
-	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 )
 
 // Executions keeps the job executions; iot/jobs implements it. Errors are
@@ -81,9 +81,8 @@ type Update struct {
 
 // Config is what the service needs.
 type Config struct {
-	Scheduler  *scheduler.Scheduler
-	Account    string
-	Region     string
+	platform.Platform
+
 	Executions Executions
 }
 

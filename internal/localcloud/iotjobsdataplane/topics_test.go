@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 )
 
@@ -46,7 +47,7 @@ func (f *fake) Update(_ context.Context, thing, job string, u Update) (State, st
 }
 
 func newService(f *fake) *Service {
-	return New(Config{Scheduler: scheduler.NewVirtual(1, time.Unix(1_700_000_000, 0)), Account: "123456789012", Region: "eu-west-1", Executions: f})
+	return New(Config{Platform: platform.Platform{Scheduler: scheduler.NewVirtual(1, time.Unix(1_700_000_000, 0)), Account: "123456789012", Region: "eu-west-1"}, Executions: f})
 }
 
 func TestTopicsReachTheirOperations(t *testing.T) {

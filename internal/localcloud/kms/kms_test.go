@@ -12,6 +12,7 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iam"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
@@ -28,10 +29,10 @@ type world struct {
 func newWorld(t *testing.T) world {
 	t.Helper()
 	s, db := scheduler.NewVirtual(1, time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)), store.Memory()
-	people := iam.New(iam.Config{Scheduler: s, Store: db, Account: "123456789012", Region: "us-east-1"})
+	people := iam.New(iam.Config{Platform: platform.Platform{Scheduler: s, Store: db, Account: "123456789012", Region: "us-east-1"}})
 	door := awsapi.New(awsapi.Config{Scheduler: s, Account: "123456789012", Region: "us-east-1", Authorizer: people})
 	door.Add(people.API())
-	door.Add(New(Config{Scheduler: s, Store: db, Account: "123456789012", Region: "us-east-1"}).API())
+	door.Add(New(Config{Platform: platform.Platform{Scheduler: s, Store: db, Account: "123456789012", Region: "us-east-1"}}).API())
 	return world{t, s, door, awsapi.RootOf("123456789012")}
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-lambda-go/lambda/messages"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
@@ -125,8 +126,8 @@ func newCloud(t *testing.T, s *scheduler.Scheduler, db *store.DB, executor Execu
 		p.c.Credentials = c.world
 	}
 	c.svc = New(Config{
-		Scheduler: s, Store: db, Account: account, Region: "us-east-1", Caller: c.world, Roles: c.world, Executor: executor,
-		Assets: func(key string) (string, bool) { return strings.CutSuffix(key, ".zip") },
+		Platform: platform.Platform{Scheduler: s, Store: db, Account: account, Region: "us-east-1", Caller: c.world},
+		Roles:    c.world, Executor: executor, Assets: func(key string) (string, bool) { return strings.CutSuffix(key, ".zip") },
 	})
 	c.door = awsapi.New(awsapi.Config{Scheduler: s, Account: account, Region: "us-east-1"})
 	c.door.Add(c.svc.API())

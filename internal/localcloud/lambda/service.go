@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
-	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -82,14 +82,11 @@ type Result struct {
 
 // Config is what the service needs.
 type Config struct {
-	Scheduler *scheduler.Scheduler
-	Store     *store.DB
-	Account   string
-	Region    string
-	Caller    awsapi.Caller
-	Roles     Roles
-	Executor  Executor
-	Metrics   Metrics // may be nil
+	platform.Platform
+
+	Roles    Roles
+	Executor Executor
+	Metrics  Metrics // may be nil
 	// Assets finds prepared code for an S3 key: a name that the executor
 	// knows. ok is false for keys that name an object in S3.
 	Assets func(s3Key string) (name string, ok bool)

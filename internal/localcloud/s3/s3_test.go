@@ -18,6 +18,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
@@ -49,7 +50,7 @@ func newCloud(t *testing.T, d deny) *cloud {
 	s := scheduler.NewReal()
 	c := &cloud{t: t, dir: t.TempDir(), db: store.Memory()}
 	var err error
-	if c.svc, err = New(Config{Scheduler: s, Store: c.db, Account: account, Region: "us-east-1", BlobDir: c.dir}); err != nil {
+	if c.svc, err = New(Config{Platform: platform.Platform{Scheduler: s, Store: c.db, Account: account, Region: "us-east-1"}, BlobDir: c.dir}); err != nil {
 		t.Fatal(err)
 	}
 	c.door = awsapi.New(awsapi.Config{Scheduler: s, Account: account, Region: "us-east-1", Authorizer: d})

@@ -15,17 +15,15 @@ import (
 	"github.com/johannesboyne/gofakes3"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
-	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
 // Config is what the service needs.
 type Config struct {
-	Scheduler *scheduler.Scheduler
-	Store     *store.DB
-	Account   string
-	Region    string
-	BlobDir   string // folder of the bodies, made if missing; "" keeps them in the store
+	platform.Platform
+
+	BlobDir string // folder of the bodies, made if missing; "" keeps them in the store
 }
 
 // Service is Amazon S3. Its methods are safe for concurrent use.

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
@@ -232,7 +233,7 @@ func newBench(c *conformanceCase) *bench {
 	b.logs.none = strings.Contains(c.ID, "deleted_log_group")
 	b.mocks = &mocks{byState: c.Mocks, used: map[string][]bool{}, s3: c.Resources.S3}
 	b.door = awsapi.New(awsapi.Config{Scheduler: b.sched, Account: "111111111111", Region: "us-east-1"})
-	config := Config{Scheduler: b.sched, Store: store.Memory(), Account: "111111111111", Region: "us-east-1", Caller: b.door, Logs: b.logs, Tasks: b.mocks}
+	config := Config{Platform: platform.Platform{Scheduler: b.sched, Store: store.Memory(), Account: "111111111111", Region: "us-east-1", Caller: b.door}, Logs: b.logs, Tasks: b.mocks}
 	b.svc = New(config)
 	if len(c.Unmocked) > 0 {
 		b.mocks.next = &integrations{b.svc}

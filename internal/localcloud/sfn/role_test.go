@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 )
 
 // judge assumes roles but those that trust nobody, and allows everything but
@@ -33,7 +34,7 @@ func (j *judge) Authorize(_ context.Context, r awsapi.Request) error {
 func judged(t *testing.T, without ...string) (*world, *judge) {
 	w := virtual(t)
 	j := &judge{without: without}
-	w.svc = New(Config{Scheduler: w.sched, Store: w.db, Account: "111111111111", Region: "us-east-1", Caller: w.door, Roles: j})
+	w.svc = New(Config{Platform: platform.Platform{Scheduler: w.sched, Store: w.db, Account: "111111111111", Region: "us-east-1", Caller: w.door}, Roles: j})
 	w.door = awsapi.New(awsapi.Config{Scheduler: w.sched, Account: "111111111111", Region: "us-east-1", Authorizer: j})
 	w.door.Add(w.svc.API())
 	return w, j

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
@@ -63,11 +64,8 @@ type Tasks interface {
 
 // Config is what the service needs.
 type Config struct {
-	Scheduler       *scheduler.Scheduler
-	Store           *store.DB
-	Account, Region string
-	// Caller reaches the services that tasks call.
-	Caller awsapi.Caller
+	platform.Platform
+
 	// Roles may be nil in tests: tasks then call as the account's root.
 	Roles Roles
 	// Metrics and Logs may be nil.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
@@ -50,7 +51,7 @@ func newWorld(t testing.TB, sched *scheduler.Scheduler, db *store.DB) *world {
 
 // restart makes a new service on the same store, as after a kill.
 func (w *world) restart() {
-	w.svc = New(Config{Scheduler: w.sched, Store: w.db, Account: "111111111111", Region: "us-east-1", Caller: w.door})
+	w.svc = New(Config{Platform: platform.Platform{Scheduler: w.sched, Store: w.db, Account: "111111111111", Region: "us-east-1", Caller: w.door}})
 	w.door.Add(w.svc.API())
 	if err := w.svc.Start(context.Background()); err != nil {
 		w.t.Fatal(err)

@@ -6,19 +6,14 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
-	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
 // Config is what the service needs.
 type Config struct {
-	Scheduler *scheduler.Scheduler
-	Store     *store.DB
-	Account   string
-	Region    string
-	// Caller reaches SQS and Lambda.
-	Caller awsapi.Caller
+	platform.Platform
+
 	// Endpoint begins the confirmation URLs that HTTP subscribers get, such
 	// as "http://127.0.0.1:4566"; "" stands for AWS's.
 	Endpoint string

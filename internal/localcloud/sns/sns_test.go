@@ -20,6 +20,7 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iam"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sqs"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
@@ -63,13 +64,13 @@ func newRig(t testing.TB) *rig {
 func (r *rig) restart() {
 	r.seed++
 	r.sched = scheduler.NewVirtual(r.seed, r.sched.Now())
-	access := iam.New(iam.Config{Scheduler: r.sched, Store: r.db, Account: account, Region: "us-east-1"})
+	access := iam.New(iam.Config{Platform: platform.Platform{Scheduler: r.sched, Store: r.db, Account: account, Region: "us-east-1"}})
 	r.door = awsapi.New(awsapi.Config{Scheduler: r.sched, Account: account, Region: "us-east-1", Authorizer: access})
 	r.sns = New(Config{
-		Scheduler: r.sched, Store: r.db, Account: account, Region: "us-east-1", Caller: r.door,
-		Dropped: func(arn, id string, err error) { r.dropped = append(r.dropped, awsapi.Code(err)) },
+		Platform: platform.Platform{Scheduler: r.sched, Store: r.db, Account: account, Region: "us-east-1", Caller: r.door},
+		Dropped:  func(arn, id string, err error) { r.dropped = append(r.dropped, awsapi.Code(err)) },
 	})
-	queues := sqs.New(sqs.Config{Scheduler: r.sched, Store: r.db, Account: account, Region: "us-east-1"})
+	queues := sqs.New(sqs.Config{Platform: platform.Platform{Scheduler: r.sched, Store: r.db, Account: account, Region: "us-east-1"}})
 	r.door.Add(r.sns.API())
 	r.door.Add(queues.API())
 	r.door.Add(awsapi.Service{

@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
@@ -237,7 +238,7 @@ func (f figures) Add(namespace, name, _ string, value float64, dimensions map[st
 func TestMetricsTellWhatAQueueHoldsUntilItIsEmpty(t *testing.T) {
 	r := newRig(t)
 	f := figures{map[string]float64{}, map[string]float64{}}
-	r.sqs = New(Config{Scheduler: r.sched, Store: r.db, Account: account, Region: "us-east-1", Metrics: f})
+	r.sqs = New(Config{Platform: platform.Platform{Scheduler: r.sched, Store: r.db, Account: account, Region: "us-east-1"}, Metrics: f})
 	r.door = awsapi.New(awsapi.Config{Scheduler: r.sched, Account: account, Region: "us-east-1"})
 	r.door.Add(r.sqs.API())
 	q := r.create("q", nil)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
@@ -23,10 +24,8 @@ const (
 
 // Config is what the service needs.
 type Config struct {
-	Scheduler *scheduler.Scheduler
-	Store     *store.DB
-	Account   string
-	Region    string
+	platform.Platform
+
 	// Endpoint begins the queue URLs that callers from inside see, such as
 	// "http://127.0.0.1:4566"; "" stands for AWS's.
 	Endpoint string

@@ -20,6 +20,7 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iam"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
@@ -43,8 +44,8 @@ func newRig(t testing.TB) *rig {
 }
 
 func (r *rig) restart() {
-	r.sqs = New(Config{Scheduler: r.sched, Store: r.db, Account: account, Region: "us-east-1"})
-	access := iam.New(iam.Config{Scheduler: r.sched, Store: r.db, Account: account, Region: "us-east-1"})
+	r.sqs = New(Config{Platform: platform.Platform{Scheduler: r.sched, Store: r.db, Account: account, Region: "us-east-1"}})
+	access := iam.New(iam.Config{Platform: platform.Platform{Scheduler: r.sched, Store: r.db, Account: account, Region: "us-east-1"}})
 	r.door = awsapi.New(awsapi.Config{Scheduler: r.sched, Account: account, Region: "us-east-1", Authorizer: access})
 	r.door.Add(r.sqs.API())
 }

@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
-	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -24,11 +24,7 @@ const (
 
 // Config is what the service needs.
 type Config struct {
-	Scheduler *scheduler.Scheduler
-	Store     *store.DB
-	Caller    awsapi.Caller // reaches KMS
-	Account   string
-	Region    string
+	platform.Platform
 }
 
 // Service is the Parameter Store.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/kms"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
@@ -19,8 +20,8 @@ func cloud(t *testing.T) func(operation string, in, out any) error {
 	t.Helper()
 	s, db := scheduler.NewVirtual(1, time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)), store.Memory()
 	door := awsapi.New(awsapi.Config{Scheduler: s, Account: "123456789012", Region: "us-east-1"})
-	door.Add(kms.New(kms.Config{Scheduler: s, Store: db, Account: "123456789012", Region: "us-east-1"}).API())
-	door.Add(New(Config{Scheduler: s, Store: db, Caller: door, Account: "123456789012", Region: "us-east-1"}).API())
+	door.Add(kms.New(kms.Config{Platform: platform.Platform{Scheduler: s, Store: db, Account: "123456789012", Region: "us-east-1"}}).API())
+	door.Add(New(Config{Platform: platform.Platform{Scheduler: s, Store: db, Caller: door, Account: "123456789012", Region: "us-east-1"}}).API())
 	return func(operation string, in, out any) error {
 		return awsapi.CallInto(context.Background(), door, awsapi.RootOf("123456789012"), "ssm", operation, in, out)
 	}

@@ -6,16 +6,14 @@ import (
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
-	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
 // Config is what the service needs.
 type Config struct {
-	Scheduler *scheduler.Scheduler
-	Store     *store.DB
-	Account   string
-	Region    string
+	platform.Platform
+
 	// Keys knows the access keys of users; iam.Service does.
 	Keys Keys
 	// Roles decides about AssumeRole; iam.Service does.

@@ -31,6 +31,7 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iam"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sts"
@@ -67,9 +68,10 @@ func newCloud(t *testing.T) *cloud {
 }
 
 func (c *cloud) restart() {
-	c.iam = iam.New(iam.Config{Scheduler: c.sched, Store: c.db, Account: account, Region: "us-east-1"})
+	c.iam = iam.New(iam.Config{Platform: platform.Platform{Scheduler: c.sched, Store: c.db, Account: account, Region: "us-east-1"}})
 	c.sts = sts.New(sts.Config{
-		Scheduler: c.sched, Store: c.db, Account: account, Region: "us-east-1", Keys: c.iam, Roles: c.iam, VirtualDates: true,
+		Platform: platform.Platform{Scheduler: c.sched, Store: c.db, Account: account, Region: "us-east-1"},
+		Keys:     c.iam, Roles: c.iam, VirtualDates: true,
 	})
 	c.door = awsapi.New(awsapi.Config{Scheduler: c.sched, Account: account, Region: "us-east-1", Authorizer: c.iam, Authenticator: c.sts})
 	c.door.Add(c.iam.API())
@@ -427,7 +429,7 @@ func TestWhatTheSDKSignsIsAccepted(t *testing.T) {
 func FuzzAuthenticate(f *testing.F) {
 	f.Add("AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/sts/aws4_request, SignedHeaders=host;x-amz-date, Signature=00ff", "20260101T000000Z", "a=b&c")
 	f.Add("", "", "X-Amz-Signature=00&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=test/20260101/us-east-1/s3/aws4_request&X-Amz-SignedHeaders=host&X-Amz-Date=20260101T000000Z")
-	s := sts.New(sts.Config{Scheduler: scheduler.NewVirtual(1, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)), Store: store.Memory(), Account: account, Region: "us-east-1"})
+	s := sts.New(sts.Config{Platform: platform.Platform{Scheduler: scheduler.NewVirtual(1, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)), Store: store.Memory(), Account: account, Region: "us-east-1"}})
 	f.Fuzz(func(t *testing.T, authorization, date, query string) {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.URL.RawQuery = query
@@ -449,7 +451,7 @@ func sha256Hex(b []byte) string {
 }
 
 func BenchmarkAuthenticate(b *testing.B) {
-	s := sts.New(sts.Config{Scheduler: scheduler.NewReal(), Store: store.Memory(), Account: account, Region: "us-east-1"})
+	s := sts.New(sts.Config{Platform: platform.Platform{Scheduler: scheduler.NewReal(), Store: store.Memory(), Account: account, Region: "us-east-1"}})
 	body := []byte(`{"TableName":"t","Key":{"PK":{"S":"DEVICE#rg-1"},"SK":{"S":"STATE"}}}`)
 	r := httptest.NewRequest("POST", "http://127.0.0.1:4566/", bytes.NewReader(body))
 	r.Header.Set("X-Amz-Target", "DynamoDB_20120810.GetItem")
@@ -474,8 +476,8 @@ func BenchmarkRequest(b *testing.B) {
 		Item      map[string]json.RawMessage `json:"Item"`
 	}
 	sched := scheduler.NewReal()
-	access := iam.New(iam.Config{Scheduler: sched, Store: store.Memory(), Account: account, Region: "us-east-1"})
-	tokens := sts.New(sts.Config{Scheduler: sched, Store: store.Memory(), Account: account, Region: "us-east-1", Keys: access, Roles: access})
+	access := iam.New(iam.Config{Platform: platform.Platform{Scheduler: sched, Store: store.Memory(), Account: account, Region: "us-east-1"}})
+	tokens := sts.New(sts.Config{Platform: platform.Platform{Scheduler: sched, Store: store.Memory(), Account: account, Region: "us-east-1"}, Keys: access, Roles: access})
 	door := awsapi.New(awsapi.Config{Scheduler: sched, Account: account, Region: "us-east-1", Authorizer: access, Authenticator: tokens})
 	door.Add(awsapi.Service{ID: "dynamodb", Signing: "dynamodb", Prefix: "dynamodb", Target: "DynamoDB_20120810", Protocols: []awsapi.Protocol{awsapi.JSON10}, Operations: []awsapi.Operation{
 		awsapi.Op("PutItem", func(_ context.Context, _ *awsapi.Call, in *item) (*item, error) { return in, nil }),

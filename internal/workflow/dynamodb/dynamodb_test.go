@@ -59,7 +59,9 @@ func newStore(t *testing.T, url string) *workflowdb.Store {
 func local(t *testing.T, fault awsapi.Fault) string {
 	t.Helper()
 	sched := scheduler.NewReal()
-	service := localdynamodb.New(localdynamodb.Config{Scheduler: sched, Store: store.Memory(), Account: "123456789012", Region: "us-east-1"})
+	var given localdynamodb.Config
+	given.Scheduler, given.Store, given.Account, given.Region = sched, store.Memory(), "123456789012", "us-east-1"
+	service := localdynamodb.New(given)
 	door := awsapi.New(awsapi.Config{Scheduler: sched, Account: "123456789012", Region: "us-east-1", Fault: fault})
 	door.Add(service.API())
 	if err := service.Start(t.Context()); err != nil {

@@ -7,8 +7,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iot/outbox"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
@@ -89,15 +89,12 @@ func resourceOf(arn string) (kind, name string) {
 // Config is what the service needs. Outbox delivers to the broker; messages of
 // kind NextKind go through Service.Next first.
 type Config struct {
-	Scheduler  *scheduler.Scheduler
-	Store      *store.DB
-	Account    string
-	Region     string
+	platform.Platform
+
 	Registry   Registry
 	Outbox     *outbox.Outbox
-	Caller     awsapi.Caller // reads documents from S3; nil refuses S3 sources
-	Presigner  Presigner     // nil refuses documents with presigned URLs
-	Metrics    Metrics       // nil: no metrics
+	Presigner  Presigner // nil refuses documents with presigned URLs
+	Metrics    Metrics   // nil: no metrics
 	AbortShare AbortShare
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iot/rulesql"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iotdataplane/topic"
-	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -57,13 +57,8 @@ type Metrics interface {
 
 // Config is what the engine needs.
 type Config struct {
-	Scheduler *scheduler.Scheduler
-	Store     *store.DB
-	Account   string
-	Region    string
-	Log       *slog.Logger // nil: nothing is logged
+	platform.Platform
 
-	Caller  awsapi.Caller
 	Roles   Roles   // nil in tests: actions run as the root user
 	Objects Objects // nil: rules with S3 actions are refused
 	Metrics Metrics // may be nil

@@ -13,6 +13,7 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iot/topicrule"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
@@ -48,7 +49,8 @@ func newBench(t testing.TB) *bench {
 
 func (b *bench) restart() {
 	svc, err := topicrule.New(topicrule.Config{
-		Scheduler: b.sched, Store: b.db, Account: account, Region: "us-east-1", Caller: b, Roles: b, Objects: b, Metrics: b,
+		Platform: platform.Platform{Scheduler: b.sched, Store: b.db, Account: account, Region: "us-east-1", Caller: b},
+		Roles:    b, Objects: b, Metrics: b,
 	})
 	if err != nil {
 		b.t.Fatal(err)

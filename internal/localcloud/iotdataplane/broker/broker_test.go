@@ -28,6 +28,7 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/iot/topicrule"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iotdataplane"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iotdataplane/broker"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
@@ -81,11 +82,12 @@ func open(t testing.TB, db *store.DB, call caller, more ...func(*broker.Broker))
 	t.Helper()
 	s := &site{t: t, sched: scheduler.NewReal()}
 	var err error
-	if s.rules, err = topicrule.New(topicrule.Config{Scheduler: s.sched, Store: db, Account: account, Region: "us-east-1", Caller: call}); err != nil {
+	if s.rules, err = topicrule.New(topicrule.Config{Platform: platform.Platform{Scheduler: s.sched, Store: db, Account: account, Region: "us-east-1", Caller: call}}); err != nil {
 		t.Fatal(err)
 	}
 	if s.core, err = iotdataplane.New(iotdataplane.Config{
-		Scheduler: s.sched, Store: db, Account: account, Region: "us-east-1", Devices: devices{}, Rules: adapter{s.rules},
+		Platform: platform.Platform{Scheduler: s.sched, Store: db, Account: account, Region: "us-east-1"},
+		Devices:  devices{}, Rules: adapter{s.rules},
 	}); err != nil {
 		t.Fatal(err)
 	}

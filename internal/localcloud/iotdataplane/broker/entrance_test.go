@@ -16,6 +16,7 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/entrance"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iotdataplane"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iotdataplane/broker"
+	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
@@ -76,7 +77,7 @@ func inMemory(t *testing.T, limits iotdataplane.Limits, connections entrance.Lim
 	t.Helper()
 	sched := scheduler.NewReal()
 	sched.OnFailure(func(string, error) {})
-	core, err := iotdataplane.New(iotdataplane.Config{Scheduler: sched, Store: store.Memory(), Account: account, Region: "us-east-1", Devices: devices{}, Limits: limits})
+	core, err := iotdataplane.New(iotdataplane.Config{Platform: platform.Platform{Scheduler: sched, Store: store.Memory(), Account: account, Region: "us-east-1"}, Devices: devices{}, Limits: limits})
 	if err != nil {
 		t.Fatal(err)
 	}

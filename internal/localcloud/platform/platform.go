@@ -1,0 +1,22 @@
+// Package platform is what every service of the local cloud stands on. It is
+// declared once: services ask for the same things by the same names, and for
+// more only in a Config of their own.
+package platform
+
+import (
+	"log/slog"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+)
+
+// Platform is one account in one region.
+type Platform struct {
+	Scheduler *scheduler.Scheduler // time, tasks and randomness
+	Store     *store.DB            // what outlasts the process
+	Account   string               // twelve digits
+	Region    string
+	Caller    awsapi.Caller // reaches the other services; nil for a service that needs none, or is tested without
+	Log       *slog.Logger  // nil: nothing is logged
+}
