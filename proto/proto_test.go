@@ -67,14 +67,16 @@ func TestNumbersAreTheStandards(t *testing.T) {
 		{&uspmsg.Notify_OnBoardRequest{}, "agent_supported_protocol_versions", 4, protoreflect.StringKind},
 		{&uspmsg.Notify_OperationComplete{}, "cmd_failure", 5, protoreflect.MessageKind},
 		{&uspmsg.OperateResp_OperationResult{}, "cmd_failure", 4, protoreflect.MessageKind},
-		{&uspmsg.RegisterResp_RegisteredPathResult_OperationStatus_OperationSuccess{}, "registered_path", 1, protoreflect.StringKind},
+		{&uspmsg.RegisterResp_RegisteredPathResult_OperationStatus_OperationSuccess{}, "registered_path", 1,
+			protoreflect.StringKind},
 	} {
 		f := c.message.ProtoReflect().Descriptor().Fields().ByName(c.field)
 		if f == nil || f.Number() != c.number || f.Kind() != c.kind {
 			t.Errorf("%s.%s is %v", c.message.ProtoReflect().Descriptor().FullName(), c.field, f)
 		}
 	}
-	if uspmsg.Header_NOTIFY_RESP != 16 || uspmsg.Header_DEREGISTER_RESP != 22 || usprecord.MQTTConnectRecord_V3_1_1 != 0 {
+	if uspmsg.Header_NOTIFY_RESP != 16 || uspmsg.Header_DEREGISTER_RESP != 22 ||
+		usprecord.MQTTConnectRecord_V3_1_1 != 0 {
 		t.Error("enum numbers")
 	}
 }

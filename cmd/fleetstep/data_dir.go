@@ -81,12 +81,16 @@ func private(dir string, w io.Writer) error {
 			return err
 		}
 		if _, err := os.Stat(filepath.Join(dir, "store")); err != nil && len(entries) > 0 {
-			return fmt.Errorf("--data-dir %s is open to others (%v), and holds what is not the local cloud's: name a folder of its own", dir, info.Mode().Perm())
+			return fmt.Errorf(
+				"--data-dir %s is open to others (%v), and holds what is not the local cloud's: name a folder of "+
+					"its own", dir, info.Mode().Perm())
 		}
 		if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // a folder needs its x
-			return fmt.Errorf("--data-dir %s is open to others (%v), and cannot be closed: %w", dir, info.Mode().Perm(), err)
+			return fmt.Errorf("--data-dir %s is open to others (%v), and cannot be closed: %w", dir,
+				info.Mode().Perm(), err)
 		}
-		fmt.Fprintf(w, "fleetstep: the data folder %s was open to others (%v); it is private now\n", dir, info.Mode().Perm())
+		fmt.Fprintf(w, "fleetstep: the data folder %s was open to others (%v); it is private now\n",
+			dir, info.Mode().Perm())
 	}
 	return nil
 }
@@ -106,7 +110,9 @@ func (l *local) sameWorld(db *store.DB, dir string) error {
 			return err
 		}
 		if ok && was != now {
-			return fmt.Errorf("%s belongs to account %s in %s, not to %s in %s: give --account %s --region %s, or another --data-dir",
+			return fmt.Errorf(
+				"%s belongs to account %s in %s, not to %s in %s: give --account %s --region %s, or another "+
+					"--data-dir",
 				dir, was.Account, was.Region, now.Account, now.Region, was.Account, was.Region)
 		}
 		if ok {

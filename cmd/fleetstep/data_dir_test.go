@@ -28,7 +28,8 @@ func TestTheDataFolderIsPrivate(t *testing.T) {
 	if err := os.Chmod(fresh, 0o755); err != nil { //nolint:gosec // that is what is tried
 		t.Fatal(err)
 	}
-	if err := private(fresh, &said); err != nil || mode(fresh) != 0o700 || !strings.Contains(said.String(), "it is private now") {
+	if err := private(fresh, &said); err != nil || mode(fresh) != 0o700 ||
+		!strings.Contains(said.String(), "it is private now") {
 		t.Errorf("an open folder: %v, %v, %q", err, mode(fresh), said.String())
 	}
 	others := t.TempDir()
@@ -48,8 +49,10 @@ func TestTheDataFolderIsPrivate(t *testing.T) {
 func TestAUsedFolderBelongsToItsAccountAndRegion(t *testing.T) {
 	dir := t.TempDir()
 	p := startCloud(t, "--data-dir", dir)
-	out, err := exec.CommandContext(t.Context(), "fleetstep", "local", "--port", "0", "--mqtt-port", "-1", "--mqtts-port", "-1", "--data-dir", dir).CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "in use by process ") || !strings.Contains(string(out), "End that process") {
+	out, err := exec.CommandContext(t.Context(), "fleetstep", "local", "--port", "0", "--mqtt-port", "-1",
+		"--mqtts-port", "-1", "--data-dir", dir).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "in use by process ") ||
+		!strings.Contains(string(out), "End that process") {
 		t.Errorf("a second process: %v: %s", err, out)
 	}
 	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
@@ -59,13 +62,15 @@ func TestAUsedFolderBelongsToItsAccountAndRegion(t *testing.T) {
 		t.Fatalf("%v: %s", err, p.said)
 	}
 	for _, other := range [][]string{{"--account", "210987654321"}, {"--region", "eu-west-1"}} {
-		args := append([]string{"local", "--port", "0", "--mqtt-port", "-1", "--mqtts-port", "-1", "--data-dir", dir}, other...)
+		args := append([]string{"local", "--port", "0", "--mqtt-port", "-1", "--mqtts-port", "-1", "--data-dir", dir},
+			other...)
 		out, err := exec.CommandContext(t.Context(), "fleetstep", args...).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), "belongs to account 123456789012 in us-east-1") {
 			t.Errorf("%v: %v: %s", other, err, out)
 		}
 	}
-	if out, err := exec.CommandContext(t.Context(), "fleetstep", "local", "check", "--data-dir", dir).CombinedOutput(); err != nil || !strings.Contains(string(out), "can be read") {
+	if out, err := exec.CommandContext(t.Context(), "fleetstep", "local", "check", "--data-dir", dir).
+		CombinedOutput(); err != nil || !strings.Contains(string(out), "can be read") {
 		t.Errorf("check: %v: %s", err, out)
 	}
 }

@@ -46,7 +46,8 @@ SUMMARY {...}. Exit code 0 only if every device ended as it should.`,
 	f.Uint64Var(&d.Seed, "seed", 1, "seed of everything random")
 	f.IntVar(&d.Image, "image-size", 256<<10, "bytes of the firmware image")
 	f.DurationVar(&d.Timeout, "timeout", 10*time.Minute, "give up on the job after this time")
-	f.StringVar(&lambdaDir, "lambda-dir", "", "folder with a bootstrap for each function (default: lambda beside this program)")
+	f.StringVar(&lambdaDir, "lambda-dir", "",
+		"folder with a bootstrap for each function (default: lambda beside this program)")
 	f.StringVar(&dataDir, "data-dir", "", "data folder of the local cloud, kept afterwards (default: a temporary one)")
 	return c
 }
@@ -65,7 +66,8 @@ func runDemo(ctx context.Context, d trial.Config, lambdaDir, dataDir string) (er
 	}
 	defer func() { err = errors.Join(err, cloud.stop()) }()
 	fmt.Fprintf(d.Env.Out, "local cloud at %s, ready in %d ms\n", where.Endpoint, time.Since(began).Milliseconds())
-	d.AWS, err = config.LoadDefaultConfig(ctx, config.WithRegion(where.Region), config.WithBaseEndpoint(where.Endpoint),
+	d.AWS, err = config.LoadDefaultConfig(ctx, config.WithRegion(where.Region),
+		config.WithBaseEndpoint(where.Endpoint),
 		config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("test", "test", "")))
 	if err != nil {
 		return err
@@ -87,7 +89,8 @@ func startLocal(env *cli.Env, lambdaDir, dataDir string) (*process, ready, error
 	if err != nil {
 		return nil, where, err
 	}
-	cmd := exec.Command(self, "local", "--port", "0", "--mqtt-port", "-1", "--mqtts-port", "0", "--data-dir", dataDir, "--lambda-dir", findLambdas(lambdaDir))
+	cmd := exec.Command(self, "local", "--port", "0", "--mqtt-port", "-1", "--mqtts-port", "0", "--data-dir", dataDir,
+		"--lambda-dir", findLambdas(lambdaDir))
 	cmd.Stderr = env.Err
 	out, err := cmd.StdoutPipe()
 	if err != nil {

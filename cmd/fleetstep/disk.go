@@ -25,7 +25,8 @@ func diskAdvice(err error, dataDir string) string {
 	case errors.Is(err, syscall.EIO):
 		do = "The disk itself is broken: see the system's log, and copy the folder to another disk" + again
 	case errors.Is(err, store.ErrDamaged):
-		do = "\"fleetstep local check --data-dir " + dataDir + "\" says what is affected. Put the folder back from a copy, or start with another --data-dir"
+		do = "\"fleetstep local check --data-dir " + dataDir +
+			"\" says what is affected. Put the folder back from a copy, or start with another --data-dir"
 	case strings.Contains(err.Error(), "in use by"):
 		do = "End that process, or start with another --data-dir"
 	default:

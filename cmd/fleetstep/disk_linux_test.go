@@ -42,9 +42,11 @@ func TestFullDisk(t *testing.T) {
 	}
 	fill(16 << 20)
 	p := startCloud(t, "--data-dir", dir, "--min-free", "24MiB")
-	_, err := p.db.CreateTable(t.Context(), &dynamodb.CreateTableInput{TableName: aws.String("table"), BillingMode: types.BillingModePayPerRequest,
-		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String("k"), AttributeType: types.ScalarAttributeTypeS}},
-		KeySchema:            []types.KeySchemaElement{{AttributeName: aws.String("k"), KeyType: types.KeyTypeHash}}})
+	_, err := p.db.CreateTable(t.Context(),
+		&dynamodb.CreateTableInput{TableName: aws.String("table"), BillingMode: types.BillingModePayPerRequest,
+			AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String("k"),
+				AttributeType: types.ScalarAttributeTypeS}},
+			KeySchema: []types.KeySchemaElement{{AttributeName: aws.String("k"), KeyType: types.KeyTypeHash}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +72,8 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	body, err := io.ReadAll(r.Body)
-	if err = errors.Join(err, r.Body.Close()); err != nil || r.StatusCode != 503 || !strings.Contains(string(body), "new work is refused") {
+	if err = errors.Join(err, r.Body.Close()); err != nil || r.StatusCode != 503 ||
+		!strings.Contains(string(body), "new work is refused") {
 		t.Errorf("health: %v %d %s", err, r.StatusCode, body)
 	}
 	if got := p.items(t); len(got) != len(acknowledged) {
@@ -104,7 +107,9 @@ func TestFullDisk(t *testing.T) {
 	if err := p.cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 1 {
 		t.Errorf("it ended with %v", err)
 	}
-	if s := p.said.String(); strings.Count(strings.TrimSpace(s), "\n") > 0 || !strings.Contains(s, "no space left on device") || !strings.Contains(s, "Free some space on that disk, then start again") {
+	if s := p.said.String(); strings.Count(strings.TrimSpace(s), "\n") > 0 ||
+		!strings.Contains(s, "no space left on device") ||
+		!strings.Contains(s, "Free some space on that disk, then start again") {
 		t.Errorf("it said %q", s)
 	}
 	if err := os.Remove(ballast); err != nil {

@@ -98,7 +98,8 @@ func started(t *testing.T, dataDir string) (where ready, stop func() error) {
 	env := &cli.Env{Out: w, Err: &errs}
 	root := cli.New(env)
 	root.AddCommand(localCommand(env))
-	root.SetArgs([]string{"local", "--template", "none", "--port", "0", "--mqtt-port", "0", "--mqtts-port", "0", "--data-dir", dataDir, "--region", "eu-west-1"})
+	root.SetArgs([]string{"local", "--template", "none", "--port", "0", "--mqtt-port", "0", "--mqtts-port", "0",
+		"--data-dir", dataDir, "--region", "eu-west-1"})
 	over := make(chan error, 1)
 	go func() {
 		err := root.ExecuteContext(ctx)
@@ -123,7 +124,8 @@ func TestTheLocalCloudSaysWhereItIs(t *testing.T) {
 	dir := t.TempDir()
 	for range 2 { // the second time goes on with the same folder
 		where, stop := started(t, dir)
-		if where.Region != "eu-west-1" || where.Account != "123456789012" || where.AccessKeyID != "test" || where.Stack != "" || where.DataDir != dir {
+		if where.Region != "eu-west-1" || where.Account != "123456789012" || where.AccessKeyID != "test" ||
+			where.Stack != "" || where.DataDir != dir {
 			t.Errorf("got %+v", where)
 		}
 		for scheme, url := range map[string]string{"http": where.Endpoint, "mqtt": where.MQTT, "mqtts": where.MQTTS} {
@@ -145,7 +147,8 @@ func TestTheLocalCloudSaysWhereItIs(t *testing.T) {
 		var out bytes.Buffer
 		env := &cli.Env{Out: &out, Err: io.Discard, Load: func(context.Context) (aws.Config, error) {
 			return aws.Config{
-				Region: where.Region, BaseEndpoint: &where.Endpoint, Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
+				Region: where.Region, BaseEndpoint: &where.Endpoint,
+				Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
 			}, nil
 		}}
 		root := cli.New(env)

@@ -25,7 +25,9 @@ type cloudProcess struct {
 
 func startCloud(t *testing.T, args ...string) *cloudProcess {
 	t.Helper()
-	p := &cloudProcess{cmd: exec.CommandContext(t.Context(), "fleetstep", append([]string{"local", "--template", "none", "--port", "0", "--mqtt-port", "-1", "--mqtts-port", "-1"}, args...)...), said: &bytes.Buffer{}}
+	p := &cloudProcess{cmd: exec.CommandContext(t.Context(), "fleetstep",
+		append([]string{"local", "--template", "none", "--port", "0", "--mqtt-port", "-1", "--mqtts-port", "-1"},
+			args...)...), said: &bytes.Buffer{}}
 	p.cmd.Stderr = p.said
 	out, err := p.cmd.StdoutPipe()
 	if err == nil {
@@ -42,15 +44,18 @@ func startCloud(t *testing.T, args ...string) *cloudProcess {
 		t.Fatalf("%v: %v: %s", err, p.cmd.Wait(), p.said)
 	}
 	p.db = dynamodb.New(dynamodb.Options{
-		BaseEndpoint: &p.where.Endpoint, Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""), RetryMaxAttempts: 1,
+		BaseEndpoint: &p.where.Endpoint, Region: "us-east-1",
+		Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""), RetryMaxAttempts: 1,
 	})
 	return p
 }
 
 func (p *cloudProcess) put(ctx context.Context, n, size int) error {
-	_, err := p.db.PutItem(ctx, &dynamodb.PutItemInput{TableName: aws.String("table"), Item: map[string]types.AttributeValue{
-		"k": &types.AttributeValueMemberS{Value: fmt.Sprint(n)}, "v": &types.AttributeValueMemberB{Value: noise(n, size)},
-	}})
+	_, err := p.db.PutItem(ctx,
+		&dynamodb.PutItemInput{TableName: aws.String("table"), Item: map[string]types.AttributeValue{
+			"k": &types.AttributeValueMemberS{Value: fmt.Sprint(n)},
+			"v": &types.AttributeValueMemberB{Value: noise(n, size)},
+		}})
 	return err
 }
 
@@ -69,7 +74,8 @@ func noise(seed, size int) []byte {
 func (p *cloudProcess) items(t *testing.T) map[string]bool {
 	t.Helper()
 	there := map[string]bool{}
-	pages := dynamodb.NewScanPaginator(p.db, &dynamodb.ScanInput{TableName: aws.String("table"), ProjectionExpression: aws.String("k")})
+	pages := dynamodb.NewScanPaginator(p.db,
+		&dynamodb.ScanInput{TableName: aws.String("table"), ProjectionExpression: aws.String("k")})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(t.Context())
 		if err != nil {

@@ -37,7 +37,8 @@ func TestNothingSecretIsLogged(t *testing.T) {
 		}
 		for _, e := range list.Executions {
 			var history json.RawMessage
-			if err := s.call(ctx, "sfn", "GetExecutionHistory", map[string]any{"executionArn": e.ExecutionArn, "maxResults": 1000}, &history); err != nil {
+			if err := s.call(ctx, "sfn", "GetExecutionHistory",
+				map[string]any{"executionArn": e.ExecutionArn, "maxResults": 1000}, &history); err != nil {
 				return err
 			}
 			for _, m := range tokenIn.FindAllSubmatch(history, -1) {
@@ -87,7 +88,8 @@ func TestNothingSecretIsLogged(t *testing.T) {
 			t.Errorf("the task token %.12s… is logged", token)
 		}
 	}
-	for _, secret := range []string{"X-Amz-Signature", "X-Amz-Security-Token", "X-Amz-Credential", "taskToken", "AWS_SECRET_ACCESS_KEY", "PRIVATE KEY"} {
+	for _, secret := range []string{"X-Amz-Signature", "X-Amz-Security-Token", "X-Amz-Credential", "taskToken",
+		"AWS_SECRET_ACCESS_KEY", "PRIVATE KEY"} {
 		if i := strings.Index(said, secret); i >= 0 {
 			t.Errorf("%s is logged: %s", secret, said[max(0, i-100):min(len(said), i+100)])
 		}

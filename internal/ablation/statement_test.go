@@ -143,7 +143,8 @@ func statements(t *testing.T) []statement {
 	for _, id := range slices.Sorted(maps.Keys(resources)) {
 		resource := resources[id].(object)
 		if resource["Type"] == "AWS::Lambda::Permission" {
-			all = append(all, statement{resource: id, effect: "Allow", actions: texts(resource["Properties"].(object)["Action"])})
+			all = append(all, statement{resource: id, effect: "Allow",
+				actions: texts(resource["Properties"].(object)["Action"])})
 			continue
 		}
 		docs := documents(resource)
@@ -175,7 +176,8 @@ func without(t *testing.T, s cut) []byte {
 		list := document["Statement"].([]any)
 		switch {
 		case s.action != "":
-			list[s.index].(object)["Action"] = slices.DeleteFunc(slices.Clone(s.actions), func(a string) bool { return a == s.action })
+			list[s.index].(object)["Action"] = slices.DeleteFunc(slices.Clone(s.actions),
+				func(a string) bool { return a == s.action })
 		case s.resource >= 0:
 			list[s.index].(object)["Resource"] = slices.Delete(slices.Clone(s.reaches), s.resource, s.resource+1)
 		case len(list) > 1:
@@ -202,7 +204,8 @@ func without(t *testing.T, s cut) []byte {
 func placeholder(action string) string {
 	service := action[:slices.Index([]byte(action), ':')]
 	return map[string]string{
-		"sqs": "sqs:ListDeadLetterSourceQueues", "sns": "sns:ListSubscriptionsByTopic", "s3": "s3:GetBucketNotification",
+		"sqs": "sqs:ListDeadLetterSourceQueues", "sns": "sns:ListSubscriptionsByTopic",
+		"s3": "s3:GetBucketNotification",
 	}[service]
 }
 

@@ -68,3 +68,19 @@ func TestLinksLeadSomewhere(t *testing.T) {
 		}
 	}
 }
+
+// TestPathsInPagesExist: a file or folder that a page names is there.
+func TestPathsInPagesExist(t *testing.T) {
+	tr := theTree(t)
+	named := regexp.MustCompile("`((?:cmd|docs|events|infra|internal|lambdas|proto|statemachines)/[A-Za-z0-9_./-]+)`")
+	for name, text := range tr.markdown(t) {
+		if name == "CHANGELOG.md" {
+			continue // it names what has been
+		}
+		for _, m := range named.FindAllStringSubmatch(text, -1) {
+			if _, err := os.Stat(filepath.Join(tr.root, filepath.FromSlash(m[1]))); err != nil {
+				t.Errorf("%s names %s, which is not there", name, m[1])
+			}
+		}
+	}
+}

@@ -44,7 +44,8 @@ var floors = map[string][][]string{
 		{"api.go", "start.go"},
 		{"api_execution.go", "tasks.go", "follow.go"},
 		{"api_alias.go", "api_machine.go", "api_tag.go", "api_test_state.go", "child.go", "result_writer.go"},
-		{"api_activity.go", "api_map_run.go", "api_task.go", "api_version.go", "item_reader.go", "jobs.go", "redrive.go"},
+		{"api_activity.go", "api_map_run.go", "api_task.go", "api_version.go", "item_reader.go",
+			"jobs.go", "redrive.go"},
 		{"integration.go", "machines.go"},
 		{"move.go"},
 		{"history.go", "api_history.go"},
@@ -84,13 +85,16 @@ var floors = map[string][][]string{
 // mayGoUp are the arrows that run back up, from a file to one on a higher
 // floor, and why. A folder may have as many as mostUp says.
 var mayGoUp = map[string]string{
-	"internal/localcloud/sfn: service.go -> integration.go":        "the constructor gives the service its integrations",
-	"internal/localcloud/sfn: service.go -> follow.go":             "the constructor says what follows a move, so that moving knows nothing of it",
-	"internal/localcloud/iot: groupqueries.go -> dynamicgroups.go": "a stale group starts the work that brings groups up to date, whose moves make others stale",
-	"internal/localcloud/iot: service.go -> groupqueries.go":       "Start resumes dynamic groups",
-	"internal/localcloud/iot: service.go -> jobsview.go":           "the constructor shows the registry to jobs",
-	"internal/localcloud/iot: service.go -> policies.go":           "the service caches compiled policies",
-	"internal/localcloud/iot/jobs: transaction.go -> due.go":       "a change sets the timer of the work that is changes",
+	"internal/localcloud/sfn: service.go -> integration.go": "the constructor gives the service its " +
+		"integrations",
+	"internal/localcloud/sfn: service.go -> follow.go": "the constructor says what follows a move, so " +
+		"that moving knows nothing of it",
+	"internal/localcloud/iot: groupqueries.go -> dynamicgroups.go": "a stale group starts the work that brings " +
+		"groups up to date, whose moves make others stale",
+	"internal/localcloud/iot: service.go -> groupqueries.go": "Start resumes dynamic groups",
+	"internal/localcloud/iot: service.go -> jobsview.go":     "the constructor shows the registry to jobs",
+	"internal/localcloud/iot: service.go -> policies.go":     "the service caches compiled policies",
+	"internal/localcloud/iot/jobs: transaction.go -> due.go": "a change sets the timer of the work that is changes",
 }
 
 var mostUp = map[string]int{
@@ -119,7 +123,8 @@ func TestFilesNameOnlyWhatLiesBelow(t *testing.T) {
 			}
 		}
 		arrows := p.arrows(tr)
-		for _, a := range slices.SortedFunc(maps.Keys(arrows), func(a, b [2]string) int { return slices.Compare(a[:], b[:]) }) {
+		for _, a := range slices.SortedFunc(maps.Keys(arrows),
+			func(a, b [2]string) int { return slices.Compare(a[:], b[:]) }) {
 			if floor[a[1]] < floor[a[0]] {
 				continue
 			}
@@ -132,7 +137,8 @@ func TestFilesNameOnlyWhatLiesBelow(t *testing.T) {
 			t.Errorf("%s names %s of %s, which does not lie below it", a[0], arrows[a], a[1])
 		}
 		if ups[p.path] > mostUp[p.path] {
-			t.Errorf("%s: %d of %d arrows run back up; at most %d may", p.path, ups[p.path], len(arrows), mostUp[p.path])
+			t.Errorf("%s: %d of %d arrows run back up; at most %d may", p.path, ups[p.path],
+				len(arrows), mostUp[p.path])
 		}
 		t.Logf("%s: %d of %d arrows between files run back up", p.path, ups[p.path], len(arrows))
 	}

@@ -39,7 +39,8 @@ func (t *typed) orders(f *file) []use {
 				}
 			case *ast.AssignStmt:
 				for i, r := range n.Rhs {
-					if c, ok := r.(*ast.CallExpr); ok && t.calls(c, "slices", "Collect") && len(c.Args) == 1 && t.overMap(c.Args[0]) && i < len(n.Lhs) {
+					if c, ok := r.(*ast.CallExpr); ok && t.calls(c, "slices", "Collect") && len(c.Args) == 1 &&
+						t.overMap(c.Args[0]) && i < len(n.Lhs) {
 						if !t.sorts(fn.Body, n.End(), n.Lhs[i]) {
 							list = append(list, use{n, "slices.Collect into " + types.ExprString(n.Lhs[i])})
 						}
@@ -47,7 +48,8 @@ func (t *typed) orders(f *file) []use {
 				}
 			case *ast.ReturnStmt:
 				for _, r := range n.Results {
-					if c, ok := r.(*ast.CallExpr); ok && t.calls(c, "slices", "Collect") && len(c.Args) == 1 && t.overMap(c.Args[0]) {
+					if c, ok := r.(*ast.CallExpr); ok && t.calls(c, "slices", "Collect") &&
+						len(c.Args) == 1 && t.overMap(c.Args[0]) {
 						list = append(list, use{n, "return slices.Collect"})
 					}
 				}
@@ -84,7 +86,8 @@ func (t *typed) calls(c *ast.CallExpr, pkg string, names ...string) bool {
 		return false
 	}
 	for _, name := range names {
-		if start, open := strings.CutSuffix(name, "…"); fn.Name() == name || open && strings.HasPrefix(fn.Name(), start) {
+		if start, open := strings.CutSuffix(name, "…"); fn.Name() == name || open &&
+			strings.HasPrefix(fn.Name(), start) {
 			return true
 		}
 	}
@@ -200,7 +203,8 @@ func (t *typed) ordersIn(body *ast.BlockStmt, loop *ast.RangeStmt) []use {
 			if fn == nil {
 				return true
 			}
-			if s, ok := ast.Unparen(n.Fun).(*ast.SelectorExpr); ok && fn.Signature().Recv() != nil && strings.HasPrefix(fn.Name(), "Write") && outside(s.X, true) {
+			if s, ok := ast.Unparen(n.Fun).(*ast.SelectorExpr); ok && fn.Signature().Recv() != nil &&
+				strings.HasPrefix(fn.Name(), "Write") && outside(s.X, true) {
 				list = append(list, use{n, types.ExprString(n.Fun)})
 			}
 			if t.calls(n, "fmt", "Fprint…") && len(n.Args) > 0 && outside(n.Args[0], true) {
@@ -304,7 +308,9 @@ func TestAnswersDoNotDependOnTheOrderOfAMap(t *testing.T) {
 					used[where] = true
 					continue
 				}
-				t.Errorf("%s: in %s: %s in the order of a map; range over slices.Sorted(maps.Keys(m)), or sort what comes of it", tr.fset.Position(u.at.Pos()), enclosing(f, u.at), u.what)
+				t.Errorf(
+					"%s: in %s: %s in the order of a map; range over slices.Sorted(maps.Keys(m)), or sort what "+
+						"comes of it", tr.fset.Position(u.at.Pos()), enclosing(f, u.at), u.what)
 			}
 		}
 	}
@@ -334,27 +340,33 @@ func enclosing(f *file, at ast.Node) string {
 
 func TestOrderOfAMapIsSeen(t *testing.T) {
 	for _, c := range []struct{ body, want string }{
-		{`func f(m map[string]int) (out []string) { for k := range m { out = append(out, k) }; return out }`, "append to out"},
+		{`func f(m map[string]int) (out []string) { for k := range m { out = append(out, k) }; return out }`,
+			"append to out"},
 		{`import "slices"; func f(m map[string]int) (out []string) { for k := range m { out = append(out, k) }; slices.Sort(out); return out }`, ""},
 		{`import ("maps"; "slices"); func f(m map[string]int) (out []string) { for _, k := range slices.Sorted(maps.Keys(m)) { out = append(out, k) }; return out }`, ""},
 		{`import ("maps"; "slices"); func f(m map[string]int) []string { list := slices.Collect(maps.Keys(m)); return list }`, "slices.Collect into list"},
-		{`import ("maps"; "slices"); func f(m map[string]int) []string { return slices.Collect(maps.Keys(m)) }`, "return slices.Collect"},
+		{`import ("maps"; "slices"); func f(m map[string]int) []string { return slices.Collect(maps.Keys(m)) }`,
+			"return slices.Collect"},
 		{`import "maps"; func f(m map[string]int) (out []int) { for v := range maps.Values(m) { out = append(out, v) }; return out }`, "append to out"},
 		{`func f(m map[string]int) string { for k := range m { return k }; return "" }`, "return k"},
-		{`func f(m map[string]int) string { if len(m) != 1 { return "" }; for k := range m { return k }; return "" }`, ""},
+		{`func f(m map[string]int) string { if len(m) != 1 { return "" }; for k := range m { return k }; return "" }`,
+			""},
 		{`func f(m map[string]int) bool { for _, v := range m { if v > 1 { return true } }; return false }`, ""},
 		{`import "errors"; func f(m map[string]int) error { for _, v := range m { if v > 1 { return errors.New("big") } }; return nil }`, ""},
 		{`import "errors"; func f(m map[string]int) error { for k, v := range m { if v > 1 { return errors.New(k) } }; return nil }`, "return errors.New(k)"},
 		{`import "errors"; func f(m map[string]int) error { for _, v := range m { if v > 1 { return errors.New("a") }; if v < 0 { return errors.New("b") } }; return nil }`,
 			`return errors.New("a"), return errors.New("b")`},
-		{`func f(m map[string]int) (first string) { for k := range m { first = k; break }; return first }`, "the first first"},
+		{`func f(m map[string]int) (first string) { for k := range m { first = k; break }; return first }`,
+			"the first first"},
 		{`func f(m map[string]int) (s string) { for k := range m { s += k }; return s }`, "s +="},
 		{`func f(m map[string]int) (n int) { for _, v := range m { n += v }; return n }`, ""},
 		{`func f(m, to map[string]int) { for k, v := range m { to[k] = v; delete(m, k) } }`, ""},
-		{`func f(m map[string]int, to map[int][]string) { for k, v := range m { to[v] = append(to[v], k) } }`, "append to to[v]"},
+		{`func f(m map[string]int, to map[int][]string) { for k, v := range m { to[v] = append(to[v], k) } }`,
+			"append to to[v]"},
 		{`func f(m map[string]int, to map[string][]int) { for k, v := range m { to[k] = append(to[k], v) } }`, ""},
 		{`import "strings"; func f(m map[string]int) string { var b strings.Builder; for k := range m { b.WriteString(k) }; return b.String() }`, "b.WriteString"},
-		{`import ("fmt"; "io"); func f(w io.Writer, m map[string]int) { for k := range m { fmt.Fprintln(w, k) } }`, "fmt.Fprintln"},
+		{`import ("fmt"; "io"); func f(w io.Writer, m map[string]int) { for k := range m { fmt.Fprintln(w, k) } }`,
+			"fmt.Fprintln"},
 		{`import "github.com/fleetstep/fleetstep/internal/localcloud/scheduler"; func f(s *scheduler.Scheduler, m map[string]func()) { for k, f := range m { s.Go(k, f) } }`, "s.Go"},
 	} {
 		p, err := typesOfText("package p; " + c.body)

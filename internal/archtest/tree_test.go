@@ -137,7 +137,8 @@ func (tr *tree) parse() error {
 }
 
 func (f *file) parse(tr *tree) (err error) {
-	f.syntax, err = parser.ParseFile(tr.fset, filepath.Join(tr.root, filepath.FromSlash(f.name)), nil, parser.ParseComments|parser.SkipObjectResolution)
+	f.syntax, err = parser.ParseFile(tr.fset, filepath.Join(tr.root, filepath.FromSlash(f.name)), nil,
+		parser.ParseComments|parser.SkipObjectResolution)
 	if err != nil {
 		return err
 	}

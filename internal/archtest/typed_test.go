@@ -111,7 +111,8 @@ func loadTyped() ([]*typed, error) {
 // check finds the types of a package's files.
 func (t *typed) check(tr *tree, syntax []*ast.File, from types.Importer) (err error) {
 	t.info = &types.Info{
-		Types: map[ast.Expr]types.TypeAndValue{}, Defs: map[*ast.Ident]types.Object{}, Uses: map[*ast.Ident]types.Object{},
+		Types: map[ast.Expr]types.TypeAndValue{}, Defs: map[*ast.Ident]types.Object{},
+		Uses:       map[*ast.Ident]types.Object{},
 		Selections: map[*ast.SelectorExpr]*types.Selection{},
 	}
 	config := types.Config{Importer: from}

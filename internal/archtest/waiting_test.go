@@ -9,7 +9,8 @@ import (
 // banned are the functions that the local cloud reaches by its scheduler only;
 // an empty list of names bans the whole package.
 var banned = map[string][]string{
-	"time":                   {"Now", "Sleep", "After", "AfterFunc", "NewTimer", "NewTicker", "Tick", "Since", "Until"},
+	"time": {"Now", "Sleep", "After", "AfterFunc", "NewTimer", "NewTicker",
+		"Tick", "Since", "Until"},
 	"context":                {"WithTimeout", "WithTimeoutCause", "WithDeadline", "WithDeadlineCause"},
 	"math/rand":              {},
 	"math/rand/v2":           {},
@@ -34,7 +35,8 @@ func TestOnlyTheSchedulerWaits(t *testing.T) {
 				used[f.name] = true
 				continue
 			}
-			t.Errorf("%s: %s; the scheduler has it (scheduler.Go, Now, After, Sleep, Rand, UUID, WithTimeout)", tr.fset.Position(use.at.Pos()), use.what)
+			t.Errorf("%s: %s; the scheduler has it (scheduler.Go, Now, After, Sleep, Rand, UUID, WithTimeout)",
+				tr.fset.Position(use.at.Pos()), use.what)
 		}
 	}
 	for name, because := range mayWait {

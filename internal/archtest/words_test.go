@@ -79,7 +79,8 @@ func TestWorkflowKnowsNoOperation(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, line := range strings.Split(strings.ToLower(string(b)), "\n") {
-			for _, word := range []string{"firmware", "upgrade", "image", "download", "activat", "software", "rollback", "checksum"} {
+			for _, word := range []string{"firmware", "upgrade", "image", "download", "activat", "software",
+				"rollback", "checksum"} {
 				if strings.Contains(line, word) {
 					t.Errorf("%s:%d: says %q, which is an operation's word", f.name, i+1, word)
 				}
@@ -101,7 +102,8 @@ var mayNamePlace = map[string]string{
 // nothing on another.
 func TestNothingNamesTheMachineItWasWrittenOn(t *testing.T) {
 	tr := theTree(t)
-	names := slices.DeleteFunc(slices.Clone(tr.others), func(name string) bool { return name == ".git" }) // a file in a linked working tree
+	// a file in a linked working tree
+	names := slices.DeleteFunc(slices.Clone(tr.others), func(name string) bool { return name == ".git" })
 	for _, f := range tr.files {
 		names = append(names, f.name)
 	}

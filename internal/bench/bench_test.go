@@ -160,8 +160,9 @@ func BenchmarkDynamoDB(b *testing.B) {
 	table := aws.String("devices")
 	item := func(i int64) map[string]types.AttributeValue {
 		return map[string]types.AttributeValue{
-			"pk": &types.AttributeValueMemberS{Value: "THING#cpe-" + strconv.FormatInt(i, 10)}, "sk": &types.AttributeValueMemberS{Value: "STATE"},
-			"n": &types.AttributeValueMemberN{Value: "17"}, "version": &types.AttributeValueMemberS{Value: "2.0.0"},
+			"pk": &types.AttributeValueMemberS{Value: "THING#cpe-" + strconv.FormatInt(i, 10)},
+			"sk": &types.AttributeValueMemberS{Value: "STATE"},
+			"n":  &types.AttributeValueMemberN{Value: "17"}, "version": &types.AttributeValueMemberS{Value: "2.0.0"},
 		}
 	}
 	prepare := func(b *testing.B) *world {
@@ -169,15 +170,19 @@ func BenchmarkDynamoDB(b *testing.B) {
 		_, err := w.dynamodb.CreateTable(ctx, &dynamodb.CreateTableInput{
 			TableName: table, BillingMode: types.BillingModePayPerRequest,
 			AttributeDefinitions: []types.AttributeDefinition{
-				{AttributeName: aws.String("pk"), AttributeType: types.ScalarAttributeTypeS}, {AttributeName: aws.String("sk"), AttributeType: types.ScalarAttributeTypeS},
+				{AttributeName: aws.String("pk"), AttributeType: types.ScalarAttributeTypeS},
+				{AttributeName: aws.String("sk"), AttributeType: types.ScalarAttributeTypeS},
 			},
-			KeySchema: []types.KeySchemaElement{{AttributeName: aws.String("pk"), KeyType: types.KeyTypeHash}, {AttributeName: aws.String("sk"), KeyType: types.KeyTypeRange}},
+			KeySchema: []types.KeySchemaElement{{AttributeName: aws.String("pk"), KeyType: types.KeyTypeHash},
+				{AttributeName: aws.String("sk"), KeyType: types.KeyTypeRange}},
 		})
 		must(b, err)
 		return w
 	}
 	put := func(w *world, i int64) {
-		if _, err := w.dynamodb.PutItem(ctx, &dynamodb.PutItemInput{TableName: table, Item: item(i), ConditionExpression: aws.String("attribute_not_exists(pk)")}); err != nil {
+		if _, err := w.dynamodb.PutItem(ctx,
+			&dynamodb.PutItemInput{TableName: table, Item: item(i),
+				ConditionExpression: aws.String("attribute_not_exists(pk)")}); err != nil {
 			w.b.Error(err)
 		}
 	}
@@ -195,7 +200,8 @@ func BenchmarkDynamoDB(b *testing.B) {
 			key := item(i % items)
 			delete(key, "n")
 			delete(key, "version")
-			out, err := w.dynamodb.GetItem(ctx, &dynamodb.GetItemInput{TableName: table, Key: key, ConsistentRead: aws.Bool(true)})
+			out, err := w.dynamodb.GetItem(ctx,
+				&dynamodb.GetItemInput{TableName: table, Key: key, ConsistentRead: aws.Bool(true)})
 			if err != nil || len(out.Item) != 4 {
 				b.Error(fmt.Sprint(out), err)
 			}

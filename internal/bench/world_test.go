@@ -52,8 +52,10 @@ func newWorld(b *testing.B) *world {
 	must(b, err)
 	endpoint := "http://" + listener.Addr().String()
 	cloud, err := localcloud.New(localcloud.Config{
-		Scheduler: scheduler.NewReal(), Store: db, Account: account, Region: "us-east-1", Endpoint: endpoint, MQTTEndpoint: "localhost",
-		InProcess: func(context.Context, *localcloud.Cloud, localcloud.Function, localcloud.Identity) (localcloud.Handler, error) {
+		Scheduler: scheduler.NewReal(), Store: db, Account: account, Region: "us-east-1", Endpoint: endpoint,
+		MQTTEndpoint: "localhost",
+		InProcess: func(context.Context, *localcloud.Cloud, localcloud.Function,
+			localcloud.Identity) (localcloud.Handler, error) {
 			return w, nil
 		},
 	})
@@ -69,14 +71,16 @@ func newWorld(b *testing.B) *world {
 	w.connect(endpoint)
 	role, err := w.iam.CreateRole(ctx, &iam.CreateRoleInput{
 		RoleName: aws.String("all"),
-		AssumeRolePolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"sts:AssumeRole",` +
-			`"Principal":{"Service":["states.amazonaws.com","lambda.amazonaws.com"]}}}`),
+		AssumeRolePolicyDocument: aws.String(
+			`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"sts:AssumeRole",` +
+				`"Principal":{"Service":["states.amazonaws.com","lambda.amazonaws.com"]}}}`),
 	})
 	must(b, err)
 	w.role = *role.Role.Arn
 	_, err = w.iam.PutRolePolicy(ctx, &iam.PutRolePolicyInput{
 		RoleName: aws.String("all"), PolicyName: aws.String("all"),
-		PolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}`),
+		PolicyDocument: aws.String(
+			`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}`),
 	})
 	must(b, err)
 	return w
@@ -88,10 +92,13 @@ func newWorld(b *testing.B) *world {
 // an answer of many kilobytes that is still under way is lost with it.
 func (w *world) connect(endpoint string) {
 	c := aws.Config{
-		Region: "us-east-1", BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
-		HTTPClient: awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.MaxIdleConns, t.MaxIdleConnsPerHost = 256, 256 }),
+		Region: "us-east-1", BaseEndpoint: &endpoint,
+		Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
+		HTTPClient: awshttp.NewBuildableClient().
+			WithTransportOptions(func(t *http.Transport) { t.MaxIdleConns, t.MaxIdleConnsPerHost = 256, 256 }),
 	}
-	w.dynamodb, w.sfn, w.iam, w.lambda = dynamodb.NewFromConfig(c), sfn.NewFromConfig(c), iam.NewFromConfig(c), lambdaapi.NewFromConfig(c)
+	w.dynamodb, w.sfn, w.iam, w.lambda = dynamodb.NewFromConfig(c), sfn.NewFromConfig(c), iam.NewFromConfig(c),
+		lambdaapi.NewFromConfig(c)
 }
 
 // Invoke implements lambda.Handler: the function "tokens".
@@ -107,7 +114,8 @@ func (w *world) Invoke(_ context.Context, payload []byte) ([]byte, error) {
 // machine makes a state machine.
 func (w *world) machine(definition string) string {
 	w.b.Helper()
-	out, err := w.sfn.CreateStateMachine(ctx, &sfn.CreateStateMachineInput{Name: aws.String("m"), RoleArn: &w.role, Definition: &definition})
+	out, err := w.sfn.CreateStateMachine(ctx,
+		&sfn.CreateStateMachineInput{Name: aws.String("m"), RoleArn: &w.role, Definition: &definition})
 	must(w.b, err)
 	return *out.StateMachineArn
 }
@@ -117,22 +125,28 @@ func (w *world) machine(definition string) string {
 func (w *world) tokenMachine() string {
 	w.b.Helper()
 	f, err := w.lambda.CreateFunction(ctx, &lambdaapi.CreateFunctionInput{
-		FunctionName: aws.String("tokens"), Role: &w.role, Runtime: lambdatypes.RuntimeProvidedal2023, Handler: aws.String("bootstrap"),
-		Code: &lambdatypes.FunctionCode{S3Bucket: aws.String("assets"), S3Key: aws.String("tokens.zip")},
+		FunctionName: aws.String("tokens"), Role: &w.role, Runtime: lambdatypes.RuntimeProvidedal2023,
+		Handler: aws.String("bootstrap"),
+		Code:    &lambdatypes.FunctionCode{S3Bucket: aws.String("assets"), S3Key: aws.String("tokens.zip")},
 	})
 	must(w.b, err)
-	return w.machine(`{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke.waitForTaskToken","TimeoutSeconds":3600,` +
-		`"Parameters":{"FunctionName":"` + *f.FunctionArn + `","Payload":{"token.$":"$$.Task.Token"}},"End":true}}}`)
+	return w.machine(
+		`{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke.waitForTaskToken","TimeoutSeconds":3600,` +
+			`"Parameters":{"FunctionName":"` + *f.FunctionArn +
+			`","Payload":{"token.$":"$$.Task.Token"}},"End":true}}}`)
 }
 
 func (w *world) start(machine string) {
-	if _, err := w.sfn.StartExecution(ctx, &sfn.StartExecutionInput{StateMachineArn: &machine, Input: aws.String(`{"n":1,"device":"rg-17"}`)}); err != nil {
+	if _, err := w.sfn.StartExecution(ctx,
+		&sfn.StartExecutionInput{StateMachineArn: &machine,
+			Input: aws.String(`{"n":1,"device":"rg-17"}`)}); err != nil {
 		w.b.Error(err)
 	}
 }
 
 func (w *world) answer(token string) {
-	if _, err := w.sfn.SendTaskSuccess(ctx, &sfn.SendTaskSuccessInput{TaskToken: &token, Output: aws.String(`{"ok":true}`)}); err != nil {
+	if _, err := w.sfn.SendTaskSuccess(ctx,
+		&sfn.SendTaskSuccessInput{TaskToken: &token, Output: aws.String(`{"ok":true}`)}); err != nil {
 		w.b.Error(err)
 	}
 }
@@ -140,7 +154,9 @@ func (w *world) answer(token string) {
 // waitForEnd waits until no execution runs.
 func (w *world) waitForEnd(machine string) {
 	for {
-		out, err := w.sfn.ListExecutions(ctx, &sfn.ListExecutionsInput{StateMachineArn: &machine, StatusFilter: sfntypes.ExecutionStatusRunning, MaxResults: 1})
+		out, err := w.sfn.ListExecutions(ctx,
+			&sfn.ListExecutionsInput{StateMachineArn: &machine,
+				StatusFilter: sfntypes.ExecutionStatusRunning, MaxResults: 1})
 		must(w.b, err)
 		if len(out.Executions) == 0 {
 			return
@@ -158,7 +174,9 @@ func tenStates() string {
 		case i == 9:
 			states = append(states, `"S9":{"Type":"Pass","Result":9,"ResultPath":"$.s","End":true}`)
 		case i%2 == 1:
-			states = append(states, `"S`+n+`":{"Type":"Choice","Choices":[{"Variable":"$.n","NumericGreaterThan":100,"Next":"S9"}],"Default":"S`+next+`"}`)
+			states = append(states, `"S`+n+
+				`":{"Type":"Choice","Choices":[{"Variable":"$.n","NumericGreaterThan":100,"Next":"S9"}],"Default":"S`+
+				next+`"}`)
 		default:
 			states = append(states, `"S`+n+`":{"Type":"Pass","Result":`+n+`,"ResultPath":"$.s","Next":"S`+next+`"}`)
 		}
@@ -236,11 +254,12 @@ func must(b *testing.B, err error) {
 func canned(b *testing.B, contentType, body string) string {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(b, err)
-	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		w.Header().Set("Content-Type", contentType)
-		_, _ = io.WriteString(w, body)
-	})}
+	server := &http.Server{ReadHeaderTimeout: time.Minute,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.Header().Set("Content-Type", contentType)
+			_, _ = io.WriteString(w, body)
+		})}
 	go func() { _ = server.Serve(listener) }()
 	b.Cleanup(func() { _ = server.Close() })
 	return "http://" + listener.Addr().String()

@@ -61,12 +61,15 @@ func Describe(ctx context.Context, api *iot.Client, job string) (*State, error) 
 	if err != nil {
 		return nil, err
 	}
-	s := &State{JobID: job, Status: string(out.Job.Status), Comment: aws.ToString(out.Job.Comment), Targets: out.Job.Targets}
+	s := &State{JobID: job, Status: string(out.Job.Status), Comment: aws.ToString(out.Job.Comment),
+		Targets: out.Job.Targets}
 	if p := out.Job.JobProcessDetails; p != nil {
 		n := func(v *int32) int { return int(aws.ToInt32(v)) }
 		s.Counts = Counts{
-			n(p.NumberOfQueuedThings), n(p.NumberOfInProgressThings), n(p.NumberOfSucceededThings), n(p.NumberOfFailedThings),
-			n(p.NumberOfRejectedThings), n(p.NumberOfTimedOutThings), n(p.NumberOfCanceledThings), n(p.NumberOfRemovedThings),
+			n(p.NumberOfQueuedThings), n(p.NumberOfInProgressThings), n(p.NumberOfSucceededThings),
+			n(p.NumberOfFailedThings),
+			n(p.NumberOfRejectedThings), n(p.NumberOfTimedOutThings), n(p.NumberOfCanceledThings),
+			n(p.NumberOfRemovedThings),
 		}
 	}
 	return s, nil
@@ -81,7 +84,8 @@ func Failures(ctx context.Context, api *iot.Client, job string, most int) ([]Fai
 		types.JobExecutionStatusFailed, types.JobExecutionStatusRejected, types.JobExecutionStatusTimedOut,
 		types.JobExecutionStatusCanceled, types.JobExecutionStatusRemoved,
 	} {
-		pages := iot.NewListJobExecutionsForJobPaginator(api, &iot.ListJobExecutionsForJobInput{JobId: &job, Status: status})
+		pages := iot.NewListJobExecutionsForJobPaginator(api,
+			&iot.ListJobExecutionsForJobInput{JobId: &job, Status: status})
 		for pages.HasMorePages() && len(list) < most {
 			page, err := pages.NextPage(ctx)
 			if err != nil {
@@ -162,7 +166,8 @@ func (c Counts) String() string {
 	for _, n := range []struct {
 		count int
 		name  string
-	}{{c.Failed, "failed"}, {c.Rejected, "rejected"}, {c.TimedOut, "timed out"}, {c.Canceled, "canceled"}, {c.Removed, "removed"}} {
+	}{{c.Failed, "failed"}, {c.Rejected, "rejected"}, {c.TimedOut, "timed out"}, {c.Canceled, "canceled"},
+		{c.Removed, "removed"}} {
 		if n.count > 0 {
 			s += fmt.Sprintf(", %d %s", n.count, n.name)
 		}

@@ -43,12 +43,14 @@ func jobList(env *Env) *cobra.Command {
 				if j.CompletedAt != nil {
 					completed = j.CompletedAt.UTC().Format("2006-01-02 15:04:05")
 				}
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", aws.ToString(j.JobId), j.Status, aws.ToTime(j.CreatedAt).UTC().Format("2006-01-02 15:04:05"), completed)
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", aws.ToString(j.JobId), j.Status, aws.ToTime(j.CreatedAt).UTC().
+					Format("2006-01-02 15:04:05"), completed)
 			}
 			return w.Flush()
 		},
 	}
-	c.Flags().StringVar(&status, "status", "", "only jobs of this status: SCHEDULED, IN_PROGRESS, COMPLETED, CANCELED, DELETION_IN_PROGRESS")
+	c.Flags().StringVar(&status, "status", "",
+		"only jobs of this status: SCHEDULED, IN_PROGRESS, COMPLETED, CANCELED, DELETION_IN_PROGRESS")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
 }

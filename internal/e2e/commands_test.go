@@ -49,7 +49,8 @@ func run(ts *testscript.TestScript, name string, args ...string) *program {
 	p := &program{lines: make(chan string, 1000), ended: make(chan error, 1)}
 	p.cmd = exec.Command(filepath.Join(theWorld(ts).bin, name), args...)
 	p.cmd.Dir = ts.Getenv("WORK")
-	for _, key := range []string{"PATH", "HOME", "WORK", "TMPDIR", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
+	for _, key := range []string{"PATH", "HOME", "WORK", "TMPDIR", "AWS_ENDPOINT_URL", "AWS_REGION",
+		"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
 		"AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_EC2_METADATA_DISABLED"} {
 		p.cmd.Env = append(p.cmd.Env, key+"="+ts.Getenv(key))
 	}
@@ -85,7 +86,8 @@ func (p *program) line(ts *testscript.TestScript, want *regexp.Regexp) string {
 		case line, ok := <-p.lines:
 			if !ok {
 				err := <-p.ended
-				ts.Fatalf("%s ended (%v) before it said %s: %s", strings.Join(p.cmd.Args, " "), err, want, p.stderr.String())
+				ts.Fatalf("%s ended (%v) before it said %s: %s", strings.Join(p.cmd.Args, " "), err,
+					want, p.stderr.String())
 			}
 			if want.MatchString(line) {
 				return line
@@ -137,12 +139,15 @@ type ready struct {
 }
 
 func (w *world) start(ts *testscript.TestScript, flags []string) {
-	w.cloud = run(ts, "fleetstep", append([]string{"local", "--port", "0", "--mqtt-port", "-1", "--mqtts-port", "0", "--data-dir", ts.MkAbs("data")}, flags...)...)
+	w.cloud = run(ts, "fleetstep",
+		append([]string{"local", "--port", "0", "--mqtt-port", "-1", "--mqtts-port", "0", "--data-dir",
+			ts.MkAbs("data")}, flags...)...)
 	var r ready
 	ts.Check(json.Unmarshal([]byte(w.cloud.line(ts, regexp.MustCompile(`^\{`))), &r))
 	for key, value := range map[string]string{
-		"AWS_ENDPOINT_URL": r.Endpoint, "AWS_REGION": r.Region, "AWS_ACCESS_KEY_ID": r.AccessKeyID, "AWS_SECRET_ACCESS_KEY": "test",
-		"CA": r.CA, "BROKER": r.MQTTS,
+		"AWS_ENDPOINT_URL": r.Endpoint, "AWS_REGION": r.Region, "AWS_ACCESS_KEY_ID": r.AccessKeyID,
+		"AWS_SECRET_ACCESS_KEY": "test",
+		"CA":                    r.CA, "BROKER": r.MQTTS,
 	} {
 		ts.Setenv(key, value)
 	}
@@ -155,7 +160,8 @@ func cmdSimulate(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: simulate N [flag...]")
 	}
-	flags := append([]string{"simulate", "--devices", args[0], "--broker", ts.Getenv("BROKER"), "--ca", ts.Getenv("CA")}, args[1:]...)
+	flags := append([]string{"simulate", "--devices", args[0], "--broker", ts.Getenv("BROKER"), "--ca",
+		ts.Getenv("CA")}, args[1:]...)
 	run(ts, "fleetstep", flags...).line(ts, regexp.MustCompile(`^`+args[0]+` connected`))
 }
 
@@ -229,8 +235,10 @@ func call(ts *testscript.TestScript, args []string) (status int, answer []byte) 
 	sum := sha256.Sum256([]byte(body))
 	hash := hex.EncodeToString(sum[:])
 	req.Header.Set("X-Amz-Content-Sha256", hash)
-	keys := aws.Credentials{AccessKeyID: ts.Getenv("AWS_ACCESS_KEY_ID"), SecretAccessKey: ts.Getenv("AWS_SECRET_ACCESS_KEY")}
-	ts.Check(v4.NewSigner().SignHTTP(context.Background(), keys, req, hash, service, ts.Getenv("AWS_REGION"), time.Now()))
+	keys := aws.Credentials{AccessKeyID: ts.Getenv("AWS_ACCESS_KEY_ID"),
+		SecretAccessKey: ts.Getenv("AWS_SECRET_ACCESS_KEY")}
+	ts.Check(v4.NewSigner().
+		SignHTTP(context.Background(), keys, req, hash, service, ts.Getenv("AWS_REGION"), time.Now()))
 	resp, err := http.DefaultClient.Do(req)
 	ts.Check(err)
 	defer func() { _ = resp.Body.Close() }()

@@ -18,13 +18,15 @@ func TestConformancePageCountsOperations(t *testing.T) {
 		t.Fatal(err)
 	}
 	cloud, err := localcloud.New(localcloud.Config{
-		Scheduler: localcloud.NewVirtual(1, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)), Store: localcloud.NewMemoryStore(), Account: "123456789012", Region: "us-east-1",
+		Scheduler: localcloud.NewVirtual(1, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)),
+		Store:     localcloud.NewMemoryStore(), Account: "123456789012", Region: "us-east-1",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, id := range []string{
-		"cloudformation", "cloudwatch", "cloudwatchlogs", "dynamodb", "iam", "iot", "iotdataplane", "iotjobsdataplane", "lambda", "s3", "scheduler", "sfn", "sns", "sqs", "sts",
+		"cloudformation", "cloudwatch", "cloudwatchlogs", "dynamodb", "iam", "iot", "iotdataplane", "iotjobsdataplane",
+		"lambda", "s3", "scheduler", "sfn", "sns", "sqs", "sts",
 	} {
 		s := cloud.Door().Lookup(id)
 		if s == nil {

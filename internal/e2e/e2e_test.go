@@ -54,7 +54,8 @@ func build(root, bin string) error {
 	if err := os.MkdirAll(flat, 0o755); err != nil { //nolint:gosec // programs are for running
 		return err
 	}
-	for _, args := range [][]string{{"-o", bin + string(filepath.Separator), "./cmd/fleetstep"}, {"-o", flat + string(filepath.Separator), "./lambdas/..."}} {
+	for _, args := range [][]string{{"-o", bin + string(filepath.Separator), "./cmd/fleetstep"},
+		{"-o", flat + string(filepath.Separator), "./lambdas/..."}} {
 		cmd := exec.Command("go", append([]string{"build", "-ldflags=-s -w"}, args...)...)
 		cmd.Dir = root
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -68,7 +69,9 @@ func build(root, bin string) error {
 	}
 	for _, f := range functions {
 		dir := filepath.Join(lambda, f.Name())
-		if err := errors.Join(os.MkdirAll(dir, 0o755), os.Rename(filepath.Join(flat, f.Name()), filepath.Join(dir, "bootstrap"))); err != nil { //nolint:gosec // as above
+		if err := errors.Join(os.MkdirAll(dir, 0o755),
+			os.Rename(filepath.Join(flat, f.Name()),
+				filepath.Join(dir, "bootstrap"))); err != nil { //nolint:gosec // as above
 			return err
 		}
 	}

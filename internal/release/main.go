@@ -160,15 +160,18 @@ func archive(c commit, out, system, arch string) (name string, err error) {
 	}
 	top := "fleetstep-" + c.version + "-" + system + "-" + arch
 	if system == "windows" {
-		return top + ".zip", write(filepath.Join(out, top+".zip"), func(w io.Writer) error { return zipOf(w, top, c.date, files) })
+		return top + ".zip", write(filepath.Join(out, top+".zip"),
+			func(w io.Writer) error { return zipOf(w, top, c.date, files) })
 	}
-	return top + ".tar.gz", write(filepath.Join(out, top+".tar.gz"), func(w io.Writer) error { return tarOf(w, top, c.date, files) })
+	return top + ".tar.gz", write(filepath.Join(out, top+".tar.gz"),
+		func(w io.Writer) error { return tarOf(w, top, c.date, files) })
 }
 
 func compile(c commit, to, from, system, arch string) error {
 	const cli = "github.com/fleetstep/fleetstep/internal/cli"
 	ldflags := fmt.Sprintf("-s -w -X %s.Commit=%s -X %s.Date=%s", cli, c.hash, cli, c.date.Format(time.RFC3339))
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-tags", "lambda.norpc", "-ldflags", ldflags, "-o", to, from)
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-tags", "lambda.norpc", "-ldflags",
+		ldflags, "-o", to, from)
 	cmd.Env = append(os.Environ(), "GOOS="+system, "GOARCH="+arch, "CGO_ENABLED=0", "GOFLAGS=")
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	return cmd.Run()

@@ -30,7 +30,8 @@ func TestTheSameFilesMakeTheSameArchive(t *testing.T) {
 		}
 		return out.Bytes()
 	}
-	for name, write := range map[string]func(io.Writer, string, time.Time, map[string]string) error{"tar": tarOf, "zip": zipOf} {
+	for name, write := range map[string]func(io.Writer, string, time.Time,
+		map[string]string) error{"tar": tarOf, "zip": zipOf} {
 		if !bytes.Equal(pack(write), pack(write)) {
 			t.Errorf("%s: two archives of the same files differ", name)
 		}

@@ -44,15 +44,20 @@ func (m *mallory) attacks(victim string) []attack {
 		{name: "more than a message may hold", publish: m.topic(m.name), size: 128<<10 + 1},
 	}
 	for _, filter := range []string{
-		"usp/v1/agent/" + victim, "usp/v1/agent/" + victim + "/#", "usp/v1/agent/+", "usp/v1/agent/#", "#", "$share/g/usp/v1/agent/" + victim,
-		m.topic(victim), "usp/v1/controller/#", "$aws/things/" + victim + "/jobs/#", "$aws/things/" + victim + "/jobs/notify-next", "$aws/events/#",
+		"usp/v1/agent/" + victim, "usp/v1/agent/" + victim + "/#", "usp/v1/agent/+", "usp/v1/agent/#", "#",
+		"$share/g/usp/v1/agent/" + victim,
+		m.topic(victim), "usp/v1/controller/#", "$aws/things/" + victim + "/jobs/#",
+		"$aws/things/" + victim + "/jobs/notify-next", "$aws/events/#",
 	} {
 		list = append(list, attack{name: "subscription to " + filter, subscribe: filter})
 	}
 	for _, topic := range []string{
-		m.topic(victim), usp.JoinReplyTo(m.topic(victim), "usp/v1/agent/"+m.name), "usp/v1/agent/" + victim, "usp/v1/agent/" + m.name,
-		"$aws/things/" + victim + "/jobs/start-next", "$aws/things/" + victim + "/jobs/" + jobID + "/update", "$aws/things/" + m.name + "/jobs/get",
-		"$aws/things/" + victim + "/jobs/notify-next", "$aws/events/presence/disconnected/" + victim, "$aws/events/jobExecution/" + jobID + "/canceled",
+		m.topic(victim), usp.JoinReplyTo(m.topic(victim), "usp/v1/agent/"+m.name), "usp/v1/agent/" + victim,
+		"usp/v1/agent/" + m.name,
+		"$aws/things/" + victim + "/jobs/start-next", "$aws/things/" + victim + "/jobs/" + jobID + "/update",
+		"$aws/things/" + m.name + "/jobs/get",
+		"$aws/things/" + victim + "/jobs/notify-next", "$aws/events/presence/disconnected/" + victim,
+		"$aws/events/jobExecution/" + jobID + "/canceled",
 		"$aws/rules/fleetstep_usp_message/" + m.topic(victim),
 	} {
 		list = append(list, attack{name: "a publish on " + topic, publish: topic})
@@ -78,7 +83,8 @@ func (m *mallory) try(a attack, victim string) string {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	conn, err := (&tls.Dialer{NetDialer: &net.Dialer{Timeout: patience}, Config: config}).DialContext(m.t.Context(), "tcp", broker.Host)
+	conn, err := (&tls.Dialer{NetDialer: &net.Dialer{Timeout: patience}, Config: config}).
+		DialContext(m.t.Context(), "tcp", broker.Host)
 	if err != nil {
 		if !a.forged && !a.none {
 			m.t.Fatalf("%s: %v", a.name, err)
@@ -90,7 +96,8 @@ func (m *mallory) try(a attack, victim string) string {
 	defer cancel()
 	over := make(chan struct{}, 2)
 	client := paho.NewClient(paho.ClientConfig{
-		Conn: conn, OnServerDisconnect: func(*paho.Disconnect) { over <- struct{}{} }, OnClientError: func(error) { over <- struct{}{} },
+		Conn: conn, OnServerDisconnect: func(*paho.Disconnect) { over <- struct{}{} },
+		OnClientError: func(error) { over <- struct{}{} },
 	})
 	lie, err := m.lies(victim)[1].Encode()
 	if err != nil {
@@ -124,7 +131,8 @@ func (m *mallory) try(a attack, victim string) string {
 	case a.will != "":
 		return "" // what became of it shows in the victim's upgrade, and in the log
 	case a.subscribe != "":
-		ack, err := client.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: a.subscribe, QoS: 1}}})
+		ack, err := client.Subscribe(ctx,
+			&paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: a.subscribe, QoS: 1}}})
 		if err == nil || ack != nil && ack.Reasons[0] < 0x80 {
 			return "a subscription"
 		}
@@ -133,7 +141,8 @@ func (m *mallory) try(a attack, victim string) string {
 	// It is the end of the connection that tells, not an acknowledgement that
 	// never comes.
 	message := &paho.Publish{Topic: a.publish, Payload: lie, QoS: 1, Retain: a.retain}
-	if _, err := client.PublishWithOptions(ctx, message, paho.PublishOptions{Method: paho.PublishMethod_AsyncSend}); err != nil {
+	if _, err := client.PublishWithOptions(ctx, message,
+		paho.PublishOptions{Method: paho.PublishMethod_AsyncSend}); err != nil {
 		return ""
 	}
 	select {
@@ -154,9 +163,11 @@ func (m *mallory) jobsOverHTTP(victim string) {
 		{http.MethodPut, "/things/" + victim + "/jobs/$next", ""},
 		{http.MethodPost, "/things/" + victim + "/jobs/" + jobID, ""},
 		{http.MethodPost, "/things/" + victim + "/jobs/" + jobID,
-			"AWS4-HMAC-SHA256 Credential=AKIDMALLORY/20260101/us-east-1/iot-jobs-data/aws4_request, SignedHeaders=host;x-amz-date, Signature=00"},
+			"AWS4-HMAC-SHA256 Credential=AKIDMALLORY/20260101/us-east-1/iot-jobs-data/aws4_request, " +
+				"SignedHeaders=host;x-amz-date, Signature=00"},
 	} {
-		req, err := http.NewRequestWithContext(m.t.Context(), request.method, m.where.Endpoint+request.path, strings.NewReader(`{"status":"FAILED"}`))
+		req, err := http.NewRequestWithContext(m.t.Context(), request.method, m.where.Endpoint+request.path,
+			strings.NewReader(`{"status":"FAILED"}`))
 		if err != nil {
 			m.t.Fatal(err)
 		}

@@ -124,7 +124,8 @@ func (c *fleet) intruder(name string, endpoint func(string) event.EndpointID) *m
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	m := &mallory{fleet: c, own: provisioned.Certificates[name], name: name, controller: usp.EndpointID(c.where.Outputs["ControllerEndpointId"])}
+	m := &mallory{fleet: c, own: provisioned.Certificates[name], name: name,
+		controller: usp.EndpointID(c.where.Outputs["ControllerEndpointId"])}
 	m.itself()
 	return m
 }
@@ -152,17 +153,20 @@ func (e *ears) Lost(err error) {
 	}
 }
 
-func (m *mallory) connect(certificate tls.Certificate, clientID, listensAs string, h simulator.Handler) (simulator.Session, error) {
-	transport, err := mqtt.New(mqtt.Config{Broker: m.where.MQTTS, RootCAs: m.roots, Timeout: time.Minute, Credentials: func(string) (mqtt.Credentials, error) {
-		return mqtt.Credentials{Certificate: &certificate}, nil
-	}})
+func (m *mallory) connect(certificate tls.Certificate, clientID, listensAs string,
+	h simulator.Handler) (simulator.Session, error) {
+	transport, err := mqtt.New(mqtt.Config{Broker: m.where.MQTTS, RootCAs: m.roots, Timeout: time.Minute,
+		Credentials: func(string) (mqtt.Credentials, error) {
+			return mqtt.Credentials{Certificate: &certificate}, nil
+		}})
 	if err != nil {
 		m.t.Fatal(err)
 	}
 	if clientID == m.name {
 		defer m.calm()()
 	}
-	return transport.Connect(m.t.Context(), simulator.Connection{ClientID: clientID, Topic: "usp/v1/agent/" + listensAs}, h)
+	return transport.Connect(m.t.Context(),
+		simulator.Connection{ClientID: clientID, Topic: "usp/v1/agent/" + listensAs}, h)
 }
 
 func (m *mallory) topic(thing string) string {
@@ -172,7 +176,8 @@ func (m *mallory) topic(thing string) string {
 func (m *mallory) publish(r *usp.Record) {
 	payload, err := r.Encode()
 	if err == nil {
-		err = m.session.Publish(simulator.Publish{Topic: m.topic(m.name), Payload: payload, QoS: 1, ContentType: usp.ContentType, ResponseTopic: "usp/v1/agent/" + m.name})
+		err = m.session.Publish(simulator.Publish{Topic: m.topic(m.name), Payload: payload, QoS: 1,
+			ContentType: usp.ContentType, ResponseTopic: "usp/v1/agent/" + m.name})
 	}
 	if err != nil {
 		m.t.Fatal(err)
@@ -187,20 +192,27 @@ func (m *mallory) lies(victim string) []*usp.Record {
 	download := usp.FirmwareImage(2) + usp.CommandDownload
 	failure := usp.CommandFailure.Errorf("mallory was here")
 	messages := []*uspmsg.Msg{
-		usp.Notification{Kind: usp.KindOperationComplete, ID: "m1", SubscriptionID: "x", SendResp: true, Path: download, CommandKey: key, Failure: failure}.Message(),
-		usp.Notification{Kind: usp.KindEvent, ID: "m2", SubscriptionID: "x", SendResp: true, Path: usp.EventTransferComplete, Params: usp.TransferComplete{
-			Command: download, CommandKey: key, TransferType: "Download", FaultCode: failure.Code, FaultString: failure.Message,
-		}.Params()}.Message(),
-		usp.Notification{Kind: usp.KindEvent, ID: "m3", SubscriptionID: "x", SendResp: true, Path: usp.EventBoot, Params: usp.Boot{
-			Cause: usp.CauseRemoteReboot, CommandKey: key, FirmwareUpdated: true,
-		}.Params()}.Message(),
+		usp.Notification{Kind: usp.KindOperationComplete, ID: "m1", SubscriptionID: "x", SendResp: true,
+			Path: download, CommandKey: key, Failure: failure}.Message(),
+		usp.Notification{Kind: usp.KindEvent, ID: "m2", SubscriptionID: "x", SendResp: true,
+			Path: usp.EventTransferComplete, Params: usp.TransferComplete{
+				Command: download, CommandKey: key, TransferType: "Download", FaultCode: failure.Code,
+				FaultString: failure.Message,
+			}.Params()}.Message(),
+		usp.Notification{Kind: usp.KindEvent, ID: "m3", SubscriptionID: "x", SendResp: true,
+			Path: usp.EventBoot, Params: usp.Boot{
+				Cause: usp.CauseRemoteReboot, CommandKey: key, FirmwareUpdated: true,
+			}.Params()}.Message(),
 	}
 	for _, step := range []event.Step{upgrade.Inspect, upgrade.Download, upgrade.Verify} {
 		for _, ending := range []string{"look", "look@0", "operate"} {
-			messages = append(messages, usp.NewError(event.MessagePrefix(execution, step, 1)+ending, usp.RequestDenied.Errorf("mallory was here")))
+			messages = append(messages,
+				usp.NewError(event.MessagePrefix(execution, step, 1)+ending,
+					usp.RequestDenied.Errorf("mallory was here")))
 		}
 	}
-	records := []*usp.Record{usp.NewMQTTConnect(endpoint, m.controller, usprecord.MQTTConnectRecord_V5, "usp/v1/agent/"+m.name)}
+	records := []*usp.Record{usp.NewMQTTConnect(endpoint, m.controller, usprecord.MQTTConnectRecord_V5,
+		"usp/v1/agent/"+m.name)}
 	for _, message := range messages {
 		records = append(records, usp.NewRecord(endpoint, m.controller, message))
 	}
@@ -231,7 +243,8 @@ func (m *mallory) attack(victim string) {
 		if err != nil {
 			m.t.Fatal(err)
 		}
-		if session.Publish(simulator.Publish{Topic: m.topic(victim), Payload: payload, QoS: 1, ContentType: usp.ContentType}) != nil {
+		if session.Publish(simulator.Publish{Topic: m.topic(victim), Payload: payload, QoS: 1,
+			ContentType: usp.ContentType}) != nil {
 			break // disconnected already
 		}
 	}
@@ -247,7 +260,10 @@ func (m *mallory) attack(victim string) {
 		"another's certificate": func() (simulator.Session, error) {
 			return m.connect(m.certificates[victim], m.name, m.name, &ears{})
 		},
-		"another's topic to listen to": func() (simulator.Session, error) { return m.connect(m.own, m.name, victim, &ears{}) },
+		"another's topic to listen to": func() (simulator.Session,
+			error) {
+			return m.connect(m.own, m.name, victim, &ears{})
+		},
 		"a certificate of its own making": func() (simulator.Session, error) {
 			return m.connect(forged(m.t, victim), victim, victim, &ears{})
 		},
@@ -288,7 +304,8 @@ func forged(t *testing.T, thing string) tls.Certificate {
 // owner is the thing that has a thing's endpoint id, "" for nobody.
 func (c *fleet) owner(thing string) (string, error) {
 	out, err := c.dynamodb.GetItem(c.t.Context(), &dynamodb.GetItemInput{
-		TableName: aws.String(c.where.Outputs["TableName"]), ConsistentRead: aws.Bool(true), Key: map[string]ddbtypes.AttributeValue{
+		TableName: aws.String(c.where.Outputs["TableName"]), ConsistentRead: aws.Bool(true),
+		Key: map[string]ddbtypes.AttributeValue{
 			"PK": &ddbtypes.AttributeValueMemberS{Value: "ENDPOINT#" + string(endpointOf(thing))},
 			"SK": &ddbtypes.AttributeValueMemberS{Value: "OWNER"},
 		},
@@ -308,7 +325,8 @@ func (c *fleet) counted(namespace, metric, dimension, value string) {
 	c.t.Helper()
 	c.until(metric+" of "+value+" is counted", func() (bool, string) {
 		listed, err := c.metrics.ListMetrics(c.t.Context(), &cloudwatch.ListMetricsInput{
-			Namespace: &namespace, MetricName: &metric, Dimensions: []types.DimensionFilter{{Name: &dimension, Value: &value}},
+			Namespace: &namespace, MetricName: &metric,
+			Dimensions: []types.DimensionFilter{{Name: &dimension, Value: &value}},
 		})
 		if err != nil {
 			return false, err.Error()
@@ -316,8 +334,10 @@ func (c *fleet) counted(namespace, metric, dimension, value string) {
 		var seen []string
 		for _, x := range listed.Metrics {
 			out, err := c.metrics.GetMetricStatistics(c.t.Context(), &cloudwatch.GetMetricStatisticsInput{
-				Namespace: &namespace, MetricName: &metric, Dimensions: x.Dimensions, Statistics: []types.Statistic{types.StatisticSum},
-				StartTime: aws.Time(time.Now().Add(-time.Hour)), EndTime: aws.Time(time.Now().Add(time.Minute)), Period: aws.Int32(60),
+				Namespace: &namespace, MetricName: &metric, Dimensions: x.Dimensions,
+				Statistics: []types.Statistic{types.StatisticSum},
+				StartTime:  aws.Time(time.Now().Add(-time.Hour)),
+				EndTime:    aws.Time(time.Now().Add(time.Minute)), Period: aws.Int32(60),
 			})
 			if err != nil {
 				return false, err.Error()

@@ -47,7 +47,9 @@ var programs = sync.OnceValues(func() (string, error) {
 	}
 	for _, f := range functions {
 		dir := filepath.Join(bin, "lambda", f.Name())
-		if err := errors.Join(os.MkdirAll(dir, 0o755), os.Rename(filepath.Join(flat, f.Name()), filepath.Join(dir, "bootstrap"))); err != nil { //nolint:gosec // as above
+		if err := errors.Join(os.MkdirAll(dir, 0o755),
+			os.Rename(filepath.Join(flat, f.Name()),
+				filepath.Join(dir, "bootstrap"))); err != nil { //nolint:gosec // as above
 			return "", err
 		}
 	}

@@ -47,7 +47,8 @@ func TestRestarts(t *testing.T) {
 	<-killed
 	cloud.ready()
 	c.ended()
-	t.Logf("ended after %.1f s; %d of %d kills came before the last device was upgraded", time.Since(began).Seconds(), during, kills)
+	t.Logf("ended after %.1f s; %d of %d kills came before the last device was upgraded", time.Since(began).
+		Seconds(), during, kills)
 	if kills > 5 && during < kills/2 {
 		t.Errorf("only %d of %d kills came before the last device was upgraded", during, kills)
 	}

@@ -75,11 +75,15 @@ func (r *run) left(ctx context.Context) ([]string, error) {
 		}
 	}
 	items := dynamodb.NewScanPaginator(r.dynamodb, &dynamodb.ScanInput{
-		TableName: aws.String(r.outputs["TableName"]), ConsistentRead: aws.Bool(true), ProjectionExpression: aws.String("PK, SK"),
-		FilterExpression: aws.String("SK = :claim OR begins_with(SK, :await) OR begins_with(SK, :pending) OR begins_with(SK, :news)"),
+		TableName: aws.String(r.outputs["TableName"]), ConsistentRead: aws.Bool(true),
+		ProjectionExpression: aws.String("PK, SK"),
+		FilterExpression: aws.String(
+			"SK = :claim OR begins_with(SK, :await) OR begins_with(SK, :pending) OR begins_with(SK, :news)"),
 		ExpressionAttributeValues: map[string]types.AttributeValue{
-			":claim": &types.AttributeValueMemberS{Value: "CLAIM"}, ":await": &types.AttributeValueMemberS{Value: "AWAIT#"},
-			":pending": &types.AttributeValueMemberS{Value: "PENDING#"}, ":news": &types.AttributeValueMemberS{Value: "NEWS#"},
+			":claim":   &types.AttributeValueMemberS{Value: "CLAIM"},
+			":await":   &types.AttributeValueMemberS{Value: "AWAIT#"},
+			":pending": &types.AttributeValueMemberS{Value: "PENDING#"},
+			":news":    &types.AttributeValueMemberS{Value: "NEWS#"},
 		},
 	})
 	for items.HasMorePages() {
