@@ -124,12 +124,9 @@ func n(v int64) types.AttributeValue {
 func flag(v bool) types.AttributeValue { return &types.AttributeValueMemberBOOL{Value: v} }
 func key(pk, sk string) item           { return item{"PK": s(pk), "SK": s(sk)} }
 
-func js(v any) types.AttributeValue {
+func js(v any) (types.AttributeValue, error) {
 	b, err := json.Marshal(v)
-	if err != nil {
-		b = []byte("null") // unreachable: plain values only
-	}
-	return s(string(b))
+	return s(string(b)), err
 }
 
 func text(i item, name string) string {
@@ -139,22 +136,36 @@ func text(i item, name string) string {
 	return ""
 }
 
-func number(i item, name string) int64 {
-	if v, ok := i[name].(*types.AttributeValueMemberN); ok {
-		if f, err := strconv.ParseInt(v.Value, 10, 64); err == nil {
-			return f
-		}
-	}
-	return 0
-}
-
 func truth(i item, name string) bool {
 	v, ok := i[name].(*types.AttributeValueMemberBOOL)
 	return ok && v.Value
 }
 
-func moment(i item, name string) time.Time {
-	if ms := number(i, name); ms != 0 {
+// reading reads the numbers of an item, and keeps the error of the first that is
+// there and is none.
+type reading struct {
+	item item
+	err  error
+}
+
+func (r *reading) number(name string) int64 {
+	v, there := r.item[name]
+	if !there {
+		return 0
+	}
+	value := ""
+	if n, ok := v.(*types.AttributeValueMemberN); ok {
+		value = n.Value
+	}
+	f, err := strconv.ParseInt(value, 10, 64)
+	if err != nil && r.err == nil {
+		r.err = fmt.Errorf("workflow/dynamodb: item %s of %s, attribute %s is no whole number: %w", text(r.item, "SK"), text(r.item, "PK"), name, err)
+	}
+	return f
+}
+
+func (r *reading) moment(name string) time.Time {
+	if ms := r.number(name); ms != 0 {
 		return time.UnixMilli(ms).UTC()
 	}
 	return time.Time{}
@@ -222,7 +233,10 @@ func facts(i item) map[string]string {
 
 func add(d *workflow.Device, i item) error {
 	sk := text(i, "SK")
-	if v := number(i, "v"); v != form && (v != 0 || sk != skState) {
+	r := reading{item: i}
+	if v := r.number("v"); r.err != nil {
+		return r.err
+	} else if v != form && (v != 0 || sk != skState) {
 		return fmt.Errorf("workflow/dynamodb: item %s of %s is of form %d; this program reads form %d", sk, d.Thing, v, form)
 	}
 	switch {
@@ -230,16 +244,16 @@ func add(d *workflow.Device, i item) error {
 		d.Known = true
 		d.State = event.DeviceState{
 			Endpoint: event.EndpointID(text(i, "endpointId")), Connected: truth(i, "connected"),
-			SeenAt: moment(i, "seenAt"), PresenceVersion: number(i, "presenceVersion"),
+			SeenAt: r.moment("seenAt"), PresenceVersion: r.number("presenceVersion"),
 			Legacy: truth(i, "legacy"), AgentTopic: text(i, "agentTopic"),
 			Facts: facts(i),
 		}
 	case sk == skClaim:
 		c := &workflow.Claim{
-			Owner: event.OwnerOf(text(i, "ownerKey")), ExecutionNumber: number(i, "executionNumber"),
+			Owner: event.OwnerOf(text(i, "ownerKey")), ExecutionNumber: r.number("executionNumber"),
 			Operation: event.Operation(text(i, "operation")),
-			Execution: text(i, "execution"), ClaimedAt: moment(i, "claimedAt"), Deadline: moment(i, "deadline"),
-			ExpiresAt: time.Unix(number(i, "expiresAt"), 0).UTC(), Rev: int(number(i, "rev")),
+			Execution: text(i, "execution"), ClaimedAt: r.moment("claimedAt"), Deadline: r.moment("deadline"),
+			ExpiresAt: time.Unix(r.number("expiresAt"), 0).UTC(), Rev: int(r.number("rev")),
 		}
 		if err := parse(i, "tries", &c.Tries); err != nil {
 			return err
@@ -248,25 +262,25 @@ func add(d *workflow.Device, i item) error {
 			return err
 		}
 		if by := text(i, "endingBy"); by != "" {
-			c.Ending = &workflow.Ending{By: by, At: moment(i, "endingAt")}
+			c.Ending = &workflow.Ending{By: by, At: r.moment("endingAt")}
 		}
 		d.Claim = c
 	case strings.HasPrefix(sk, skPending):
 		p := workflow.Pending{
-			Owner: event.OwnerOf(strings.TrimPrefix(sk, skPending)), ExecutionNumber: number(i, "executionNumber"),
+			Owner: event.OwnerOf(strings.TrimPrefix(sk, skPending)), ExecutionNumber: r.number("executionNumber"),
 			Operation: event.Operation(text(i, "operation")),
 			Plan: event.Plan{
 				Document: json.RawMessage(text(i, "document")), Timeouts: json.RawMessage(text(i, "timeouts")),
-				Lasts: time.Duration(number(i, "lastsSeconds")) * time.Second,
+				Lasts: time.Duration(r.number("lastsSeconds")) * time.Second,
 			},
-			At: moment(i, "at"), ExpiresAt: time.Unix(number(i, "expiresAt"), 0).UTC(),
+			At: r.moment("at"), ExpiresAt: time.Unix(r.number("expiresAt"), 0).UTC(),
 		}
 		d.Pending = append(d.Pending, p)
 	case strings.HasPrefix(sk, skAwait):
 		a := workflow.Await{
 			Step: event.Step(strings.TrimPrefix(sk, skAwait)), Token: event.TaskToken(text(i, "token")),
 			Owner: event.OwnerOf(text(i, "ownerKey")), Execution: text(i, "execution"), Messages: text(i, "messages"),
-			Rev: int(number(i, "rev")), Since: moment(i, "since"), ExpiresAt: time.Unix(number(i, "expiresAt"), 0).UTC(),
+			Rev: int(r.number("rev")), Since: r.moment("since"), ExpiresAt: time.Unix(r.number("expiresAt"), 0).UTC(),
 		}
 		if raw := text(i, "state"); raw != "" {
 			a.State = json.RawMessage(raw)
@@ -282,7 +296,7 @@ func add(d *workflow.Device, i item) error {
 		}
 		d.News = append(d.News, ev)
 	}
-	return nil
+	return r.err
 }
 
 // PutPending implements workflow.Store.
@@ -348,9 +362,15 @@ func (st *Store) Claim(ctx context.Context, thing event.ThingName, c workflow.Cl
 func (st *Store) Register(ctx context.Context, thing event.ThingName, r workflow.Registration) error {
 	pk := devicePK(thing)
 	a := r.Await
+	commands, err := js(a.Commands)
+	tries, noTries := js(r.Claim.Tries)
+	seen, noSeen := js(r.Claim.Seen)
+	if err := errors.Join(err, noTries, noSeen); err != nil {
+		return wrap("Register", err)
+	}
 	i := key(pk, skAwait+string(a.Step))
 	i["v"], i["token"], i["ownerKey"], i["execution"] = n(form), s(string(a.Token)), s(a.Owner.Key()), s(a.Execution)
-	i["messages"], i["commands"], i["rev"] = s(a.Messages), js(a.Commands), n(int64(a.Rev))
+	i["messages"], i["commands"], i["rev"] = s(a.Messages), commands, n(int64(a.Rev))
 	i["since"], i["expiresAt"] = n(a.Since.UnixMilli()), n(a.ExpiresAt.Unix())
 	if a.State != nil {
 		i["state"] = s(string(a.State))
@@ -361,7 +381,7 @@ func (st *Store) Register(ctx context.Context, thing event.ThingName, r workflow
 			UpdateExpression:    aws.String("SET rev = rev + :one, tries = :tries, seen = :seen"),
 			ConditionExpression: aws.String("execution = :e AND rev = :rev"),
 			ExpressionAttributeValues: item{
-				":one": n(1), ":tries": js(r.Claim.Tries), ":seen": js(r.Claim.Seen),
+				":one": n(1), ":tries": tries, ":seen": seen,
 				":e": s(r.Claim.Execution), ":rev": n(int64(r.Claim.Rev)),
 			},
 		}},
@@ -444,9 +464,13 @@ func (st *Store) Finish(ctx context.Context, thing event.ThingName, a workflow.A
 // PutNews implements workflow.Store.
 func (st *Store) PutNews(ctx context.Context, thing event.ThingName, execution string, ev event.DeviceEvent, expires time.Time) error {
 	pk := devicePK(thing)
+	news, err := js(ev)
+	if err != nil {
+		return wrap("PutNews", err)
+	}
 	i := key(pk, skNews+string(ev.Kind)+"#"+ev.CommandKey)
-	i["v"], i["news"], i["at"], i["expiresAt"] = n(form), js(ev), n(ev.At.UnixMilli()), n(expires.Unix())
-	err := st.transact(ctx, "PutNews", []types.TransactWriteItem{
+	i["v"], i["news"], i["at"], i["expiresAt"] = n(form), news, n(ev.At.UnixMilli()), n(expires.Unix())
+	err = st.transact(ctx, "PutNews", []types.TransactWriteItem{
 		{Update: &types.Update{
 			TableName: &st.table, Key: key(pk, skClaim),
 			UpdateExpression:          aws.String("SET rev = rev + :one"),
