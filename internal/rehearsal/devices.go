@@ -195,8 +195,7 @@ func (t transport) Connect(ctx context.Context, c simulator.Connection, h simula
 		err = errors.New("rehearsal: the broker is gone")
 	}
 	if err != nil {
-		l.Close(true)
-		return nil, err
+		return nil, errors.Join(err, l.Close(true))
 	}
 	if t.w.connected != nil {
 		t.w.connected(l)
@@ -230,14 +229,15 @@ func (l *link) Publish(p simulator.Publish) error {
 }
 
 // Close implements simulator.Session.
-func (l *link) Close(clean bool) {
+func (l *link) Close(clean bool) error {
 	if l.closed {
-		return
+		return nil
 	}
 	l.closed = true
 	if clean {
 		l.conn.Disconnect(l.ctx)
-		return
+		return nil
 	}
 	l.conn.Lose(l.ctx)
+	return nil
 }

@@ -36,6 +36,7 @@ type Facts struct {
 	Downloads int  // transfers begun
 	Completed int  // transfers that ended well
 	Refused   int  // records it dropped without an answer
+	Unclean   int  // connections whose clean end the broker was not told of
 	Fired     bool // its fault has taken effect
 
 	Failure string // of the last command that failed, in its own words
@@ -257,7 +258,7 @@ func (a *Agent) connect() {
 			switch {
 			case a.generation != generation || a.connection != connection:
 				if err == nil {
-					session.Close(false)
+					a.hangUp(session, false)
 				}
 			case err != nil:
 				a.reconnect(a.backoff())
@@ -377,12 +378,15 @@ func (a *Agent) publish(out outgoing) {
 	if a.s.MQTT311 {
 		p.Topic, p.ContentType, p.ResponseTopic = usp.JoinReplyTo(out.topic, a.topic), "", "" // R-MQTT.24
 	}
+	var err error
 	if a.fires(Garbage) {
 		noise := p
 		noise.Payload = []byte("\xff\xfe this is no record")
-		_ = a.session.Publish(noise)
+		err = a.session.Publish(noise)
 	}
-	err := a.session.Publish(p)
+	if err == nil {
+		err = a.session.Publish(p)
+	}
 	if err == nil && a.fires(DuplicateAll) {
 		err = a.session.Publish(p)
 	}
@@ -392,8 +396,15 @@ func (a *Agent) publish(out outgoing) {
 	if out.failed++; out.failed < 3 {
 		a.outbox = append(a.outbox, out)
 	}
-	a.session.Close(false)
+	a.hangUp(a.session, false)
 	a.reconnect(a.backoff())
+}
+
+// hangUp closes a session.
+func (a *Agent) hangUp(s Session, clean bool) {
+	if err := s.Close(clean); err != nil {
+		a.setFacts(func(f *Facts) { f.Unclean++ })
+	}
 }
 
 // reboot restarts the device once everything is sent, now or after the next
@@ -422,7 +433,7 @@ func (a *Agent) powerOff() {
 		a.cut()
 	}
 	if a.session != nil {
-		a.session.Close(false)
+		a.hangUp(a.session, false)
 		a.session = nil
 	}
 	for _, u := range a.waiting {

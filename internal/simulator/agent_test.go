@@ -490,6 +490,17 @@ func TestDuplicateAndGarbageAndForeignRecords(t *testing.T) {
 		expect(t, w.story(), "mqtt_connect", "Boot! updated=false key=")
 	})
 	synctest.Test(t, func(t *testing.T) {
+		// Noise that cannot be sent is a connection that is lost, as for any message.
+		w := newBench(t, Garbage, noRetry)
+		w.b.failing = 1
+		w.start()
+		w.wait(time.Minute)
+		if connects := w.a.Facts().Connects; connects != 2 {
+			t.Errorf("%d connections", connects)
+		}
+		expect(t, w.story(), "mqtt_connect", "Boot! updated=false key=")
+	})
+	synctest.Test(t, func(t *testing.T) {
 		w := newBench(t, WrongEndpointID, noRetry)
 		w.start()
 		for _, r := range w.next() {

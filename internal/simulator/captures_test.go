@@ -76,7 +76,7 @@ func (s *brokerSession) Publish(p Publish) error {
 	return nil
 }
 
-func (s *brokerSession) Close(clean bool) {
+func (s *brokerSession) Close(clean bool) error {
 	s.b.mu.Lock()
 	defer s.b.mu.Unlock()
 	if s.b.handler == s.h {
@@ -85,6 +85,7 @@ func (s *brokerSession) Close(clean bool) {
 			s.b.cleanly++
 		}
 	}
+	return nil
 }
 
 // cut loses the connection.

@@ -84,7 +84,7 @@ func (a *Agent) operate(t target, op *uspmsg.Operate) (r *request, then func(), 
 	case "Device.MQTT.Client.{i}.ForceReconnect()":
 		return nil, func() {
 			if a.session != nil {
-				a.session.Close(true)
+				a.hangUp(a.session, true)
 				a.reconnect(a.s.Timing.ForceReconnect)
 			}
 		}, nil

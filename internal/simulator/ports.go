@@ -55,8 +55,9 @@ type Session interface {
 	// connection breaks; an error says that it certainly was.
 	Publish(Publish) error
 	// Close ends the connection, with DISCONNECT if clean, else as a power cut
-	// would. h hears nothing more. Further calls do nothing.
-	Close(clean bool)
+	// would. h hears nothing more. An error says that the broker was not told of a
+	// clean end. Further calls do nothing.
+	Close(clean bool) error
 }
 
 // Publish is an MQTT message with the MQTT 5 properties that USP uses.

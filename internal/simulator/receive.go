@@ -27,7 +27,7 @@ func (a *Agent) receive(p Publish) {
 	case r.SessionContext != nil: // R-E2E.6a
 		a.send(reply, usp.NewDisconnect(a.from(), r.From, usp.SessionNotAllowed, "session contexts are not supported"))
 		if a.session != nil {
-			a.session.Close(true)
+			a.hangUp(a.session, true)
 			a.reconnect(a.backoff())
 		}
 	case r.Message != nil && r.Message.GetHeader() != nil:

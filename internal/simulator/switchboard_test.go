@@ -34,4 +34,4 @@ type silence struct{}
 
 func (silence) Connect(context.Context, Connection, Handler) (Session, error) { return silence{}, nil }
 func (silence) Publish(Publish) error                                         { return nil }
-func (silence) Close(bool)                                                    {}
+func (silence) Close(bool) error                                              { return nil }

@@ -59,7 +59,7 @@ func (d deaf) Connect(context.Context, simulator.Connection, simulator.Handler) 
 type session struct{}
 
 func (session) Publish(simulator.Publish) error { return nil }
-func (session) Close(bool)                      {}
+func (session) Close(bool) error                { return nil }
 
 // place is a World whose agents run a version from the start.
 type place struct {

@@ -121,8 +121,7 @@ func (t *Transport) Connect(ctx context.Context, c simulator.Connection, h simul
 	s := &session{conn: conn, timeout: t.config.Timeout}
 	lost := func(err error) {
 		if s.end() {
-			_ = conn.Close()
-			h.Lost(err)
+			h.Lost(errors.Join(err, unlessClosed(conn.Close())))
 		}
 	}
 	s.client = paho.NewClient(paho.ClientConfig{
@@ -162,7 +161,7 @@ func (t *Transport) Connect(ctx context.Context, c simulator.Connection, h simul
 	// Until Connect returns, a lost connection is its error and not the handler's.
 	fail := func(err error) (simulator.Session, error) {
 		wasOpen := s.end()
-		_ = conn.Close()
+		err = errors.Join(err, unlessClosed(conn.Close()))
 		if !wasOpen {
 			// Lost was called already: the caller has been told, and what it
 			// gets here it will find closed.
@@ -184,8 +183,11 @@ func (t *Transport) Connect(ctx context.Context, c simulator.Connection, h simul
 		if err == nil {
 			err = fmt.Errorf("reason %d", ack.Reasons[0])
 		}
-		_ = s.client.Disconnect(&paho.Disconnect{})
-		return fail(fmt.Errorf("mqtt: %s subscribes %s: %w", c.ClientID, c.Topic, err))
+		err = fmt.Errorf("mqtt: %s subscribes %s: %w", c.ClientID, c.Topic, err)
+		if e := s.client.Disconnect(&paho.Disconnect{}); e != nil {
+			err = fmt.Errorf("%w; DISCONNECT: %w", err, e)
+		}
+		return fail(err)
 	}
 	return s, nil
 }
@@ -241,14 +243,29 @@ func (s *session) Publish(p simulator.Publish) error {
 }
 
 // Close implements simulator.Session.
-func (s *session) Close(clean bool) {
+func (s *session) Close(clean bool) error {
 	if !s.end() {
-		return
+		return nil
 	}
+	var err error
 	if clean {
 		// Not by client.Disconnect, which waits for the handler, and that may be
 		// who called.
-		_, _ = (&paho.Disconnect{}).Packet().WriteTo(s.conn)
+		if _, err = (&paho.Disconnect{}).Packet().WriteTo(s.conn); err != nil {
+			err = fmt.Errorf("mqtt: DISCONNECT: %w", err)
+		}
 	}
-	_ = s.conn.Close()
+	end := unlessClosed(s.conn.Close())
+	if !clean {
+		return nil // it is to end as a power cut would have it, whatever the other side makes of it
+	}
+	return errors.Join(err, end)
+}
+
+// unlessClosed leaves out that a connection was closed before.
+func unlessClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
 }

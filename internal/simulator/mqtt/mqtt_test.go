@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/hex"
+	"errors"
 	"io"
 	"log/slog"
 	"math/big"
@@ -17,6 +18,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -250,8 +252,9 @@ func TestTLSWithAClientCertificate(t *testing.T) {
 	if p := <-h.received; string(p.Payload) != "x" || p.ContentType != "usp.msg" || p.ResponseTopic != "out" || p.Topic != "in" {
 		t.Errorf("%+v", p)
 	}
-	session.Close(false)
-	session.Close(true)
+	if err := errors.Join(session.Close(false), session.Close(true)); err != nil {
+		t.Error(err)
+	}
 	for p := range w.news {
 		if p.FixedHeader.Type == packets.Pingresp { // the broker noticed
 			break
@@ -266,6 +269,24 @@ func TestTLSWithAClientCertificate(t *testing.T) {
 	default:
 	}
 
+	// A clean end that the broker is not told of is an error.
+	config.Dial = func(ctx context.Context, address string) (net.Conn, error) {
+		conn, err := (&tls.Dialer{Config: &tls.Config{RootCAs: pool, ServerName: "127.0.0.1", Certificates: []tls.Certificate{
+			{Certificate: [][]byte{deviceCert.Raw}, PrivateKey: deviceKey},
+		}}}).DialContext(ctx, "tcp", address)
+		return mute{conn}, err
+	}
+	if transport, err = mqtt.New(config); err != nil {
+		t.Fatal(err)
+	}
+	if session, err = transport.Connect(context.Background(), simulator.Connection{ClientID: "rg-000001", Topic: "in"}, h); err != nil {
+		t.Fatal(err)
+	}
+	if err := session.Close(true); err == nil || !strings.Contains(err.Error(), "DISCONNECT: broken") {
+		t.Errorf("got %v", err)
+	}
+	config.Dial = nil
+
 	config.Credentials = nil
 	transport, err = mqtt.New(config)
 	if err != nil {
@@ -274,6 +295,16 @@ func TestTLSWithAClientCertificate(t *testing.T) {
 	if _, err := transport.Connect(context.Background(), simulator.Connection{ClientID: "rg-000002", Topic: "in"}, h); err == nil {
 		t.Error("a device without a certificate connects")
 	}
+}
+
+// mute cannot send a DISCONNECT.
+type mute struct{ net.Conn }
+
+func (m mute) Write(b []byte) (int, error) {
+	if len(b) > 0 && b[0]>>4 == packets.Disconnect {
+		return 0, errors.New("broken")
+	}
+	return m.Conn.Write(b)
 }
 
 func certificate(t *testing.T, name string, parent *x509.Certificate, parentKey *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey) {
