@@ -291,7 +291,7 @@ func TestEveryFunctionIsComplete(t *testing.T) {
 func TestFunctionsHaveTheirEnvironment(t *testing.T) {
 	talk := []string{environment.DataEndpoint, environment.Table, environment.ControllerEndpoint, environment.AgentTopic, environment.ControllerTopic}
 	want := map[string][]string{
-		"CreateJobFunction":           {environment.FirmwareBucket, environment.JobTemplate},
+		"CreateJobFunction":           {environment.FirmwareBucket, environment.JobTemplate, environment.SourceHosts, environment.SigningKeys, environment.RequireSignature},
 		"StartUpgradeFunction":        {environment.Table, environment.StateMachine, environment.OutcomeTopic, environment.JobsEndpoint},
 		"SendUspOperateFunction":      append([]string{environment.FirmwareBucket}, talk...),
 		"AwaitFirmwareReportFunction": talk,
@@ -303,7 +303,7 @@ func TestFunctionsHaveTheirEnvironment(t *testing.T) {
 	}
 	for id, f := range parse(t).of("AWS::Lambda::Function") {
 		variables, _ := at(f.Properties, "Environment", "Variables").(map[string]any)
-		names := append([]string{environment.LogLevel, environment.MetricsNamespace}, want[id]...)
+		names := append([]string{environment.LogLevel, environment.MetricsNamespace, environment.StackName}, want[id]...)
 		slices.Sort(names)
 		if got := slices.Sorted(maps.Keys(variables)); !slices.Equal(got, names) {
 			t.Errorf("%s has %v, want %v", id, got, names)

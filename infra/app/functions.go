@@ -30,8 +30,8 @@ type functionSpec struct {
 
 // functionSpecs are all functions, in the order of design.md section 2.
 var functionSpecs = []functionSpec{
-	// create-job may have to read a whole image for its SHA-256.
-	{"create-job", "CreateJob", "Validates a request and creates its AWS IoT job", 300, 512, false},
+	// create-job reads a whole image for its SHA-256: up to 4 GiB, which takes 14 MiB a second.
+	{"create-job", "CreateJob", "Validates a request and creates its AWS IoT job", 300, 1024, false},
 	{"start-upgrade", "StartUpgrade", "Starts the workflow of a device whose job execution is next", 30, 256, true},
 	{"send-usp-operate", "SendUspOperate", "Sends the USP request of a step and leaves the task token for the answer", 30, 256, false},
 	{"await-firmware-report", "AwaitFirmwareReport", "Leaves the task token for news that the device sends by itself", 30, 256, false},
@@ -107,6 +107,7 @@ func variables(of map[string]*string) map[string]*string {
 	all := map[string]*string{
 		environment.LogLevel:         jsii.String("info"),
 		environment.MetricsNamespace: sub(metricsNamespace),
+		environment.StackName:        awscdk.Aws_STACK_NAME(),
 	}
 	for name, value := range of {
 		all[name] = value

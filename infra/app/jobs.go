@@ -20,18 +20,23 @@ type jobs struct {
 	createJob awslambda.CfnFunction
 }
 
-func newJobs(stack awscdk.Stack, lambdas *functions, account *account, device *device, w *workflow, notify *notifications) *jobs {
+func newJobs(stack awscdk.Stack, lambdas *functions, account *account, device *device, w *workflow, notify *notifications, p *parameters) *jobs {
 	scope := constructs.NewConstruct(stack, jsii.String("Jobs"))
 	template := newJobTemplate(scope)
 	notify.jobEnds(scope)
 	j := &jobs{}
 
 	j.createJob = lambdas.add("create-job",
-		map[string]*string{environment.FirmwareBucket: device.bucket.Ref(), environment.JobTemplate: template.Ref()},
+		map[string]*string{
+			environment.FirmwareBucket: device.bucket.Ref(), environment.JobTemplate: template.Ref(),
+			environment.SourceHosts: p.sourceHosts.ValueAsString(), environment.SigningKeys: p.signingKeys.ValueAsString(),
+			environment.RequireSignature: p.requireSignature.ValueAsString(),
+		},
 		allow("ReadTemplate", []string{"iot:DescribeJobTemplate"}, *sub(jobTemplate)),
 		allow("CreateJob", []string{"iot:CreateJob"}, *sub(anyJob), *sub(anyThing), *sub(anyGroup)),
 		allow("FindJob", []string{"iot:DescribeJob"}, *sub(anyJob)),
 		allow("CheckTargets", []string{"iot:DescribeThing", "iot:DescribeThingGroup"}, *sub(anyThing), *sub(anyGroup)),
+		allow("CountTargets", []string{"iot:ListThingsInThingGroup"}, *sub(anyGroup)),
 		allow("FindFirmware", []string{"s3:ListBucket"}, device.bucket.AttrArn()),
 		allow("ReadFirmware", []string{"s3:GetObject", "s3:GetObjectVersion"}, device.images()))
 
@@ -69,8 +74,8 @@ func newJobTemplate(scope constructs.Construct) awsiot.CfnJobTemplate {
 	stopAt := func(failure string, percent float64) any {
 		return map[string]any{
 			"Action": "CANCEL", "FailureType": failure, "ThresholdPercentage": percent,
-			// A handful of bad devices says nothing yet. Fewer devices than this never stop a job: a payload for a small
-			// target sets its own.
+			// A handful of bad devices says nothing yet, but of a small target it is all there is: create-job lowers this
+			// to a quarter of the target.
 			"MinNumberOfExecutedThings": 50,
 		}
 	}

@@ -114,7 +114,7 @@ func newStack(app awscdk.App, name, assets string) awscdk.Stack {
 	lambdas := newFunctions(stack, assets, notify, p)
 	account := newAccount(stack, lambdas, p)
 	workflow := newWorkflow(stack, lambdas, account, device, notify, p)
-	jobs := newJobs(stack, lambdas, account, device, workflow, notify)
+	jobs := newJobs(stack, lambdas, account, device, workflow, notify, p)
 	device.receive(lambdas, account, workflow, notify, p)
 	dashboard := newObservability(stack, notify, p)
 	tag(stack, p)

@@ -39,6 +39,9 @@ type parameters struct {
 	rejectedPercent      awscdk.CfnParameter
 	campaign             awscdk.CfnParameter
 	costCenter           awscdk.CfnParameter
+	sourceHosts          awscdk.CfnParameter
+	signingKeys          awscdk.CfnParameter
+	requireSignature     awscdk.CfnParameter
 	protected            choice // DeletionProtection
 	key                  encryption
 }
@@ -82,7 +85,16 @@ func newParameters(stack awscdk.Stack) *parameters {
 		rejectedPercent: number("RejectedPercent", 20, 1, 100, "Alarm when more than this share of the finished upgrades was rejected"),
 		campaign:        text("Campaign", "none", tag, tagRule, "Value of the tag Campaign on all resources"),
 		costCenter:      text("CostCenter", "none", tag, tagRule, "Value of the tag CostCenter on all resources"),
-		protected:       newChoice(stack, "IsProtected", awscdk.Fn_ConditionEquals(protection.ValueAsString(), jsii.String("true"))),
+		sourceHosts: text("SourceHosts", "", `^$|^(\*|\*?[A-Za-z0-9.-]+(:[0-9]+)?)(,(\*|\*?[A-Za-z0-9.-]+(:[0-9]+)?))*$`,
+			"host names with commas between, such as images.example.com,*.cdn.example.com",
+			"Hosts that firmware may come from beside the firmware bucket, by https; empty for none, * for any"),
+		signingKeys: text("SigningKeys", "", `^$|^[A-Za-z0-9+/=]+(,[A-Za-z0-9+/=]+)*$`, "base64 with commas between",
+			"Public keys that verify the signatures of images: the DER of each in base64 (ECDSA P-256 or Ed25519), commas between. docs/deploy.md"),
+		requireSignature: awscdk.NewCfnParameter(stack, jsii.String("RequireSignature"), &awscdk.CfnParameterProps{
+			Type: jsii.String("String"), Default: "false", AllowedValues: jsii.Strings("false", "true"),
+			Description: jsii.String("true: create-job refuses an image without a signature by one of SigningKeys"),
+		}),
+		protected: newChoice(stack, "IsProtected", awscdk.Fn_ConditionEquals(protection.ValueAsString(), jsii.String("true"))),
 		key: encryption{
 			arn:    key.ValueAsString(),
 			choice: newChoice(stack, "HasKmsKey", awscdk.Fn_ConditionNot(awscdk.Fn_ConditionEquals(key.ValueAsString(), jsii.String("")))),

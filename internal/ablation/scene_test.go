@@ -193,7 +193,7 @@ func (s stage) deaf(ctx context.Context) error {
 	}
 	begin := func(job string, answerSeconds int) error {
 		return s.create(ctx, job, thing, map[string]any{"timeouts": map[string]int{
-			"jobMinutes": 10, "answerSeconds": answerSeconds, "downloadSeconds": 60, "rebootSeconds": 30,
+			"answerSeconds": answerSeconds, "downloadSeconds": 60, "rebootSeconds": 30,
 		}})
 	}
 	if err := begin("deaf-1", 600); err != nil {

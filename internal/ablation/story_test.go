@@ -129,7 +129,7 @@ func event(t *testing.T) string {
 	if err := json.Unmarshal(b, &payload); err != nil {
 		t.Fatal(err)
 	}
-	payload["timeouts"] = map[string]int{"jobMinutes": 60, "answerSeconds": 300, "downloadSeconds": 60, "rebootSeconds": 30}
+	payload["timeouts"] = map[string]int{"answerSeconds": 300, "downloadSeconds": 60, "rebootSeconds": 30}
 	if b, err = json.Marshal(payload); err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +255,7 @@ func payload(things ...string) map[string]any {
 	}
 	return map[string]any{
 		"firmware": map[string]string{"version": "2.0.0"}, "targets": targets,
-		"timeouts": map[string]int{"jobMinutes": 10, "answerSeconds": 15, "downloadSeconds": 60, "rebootSeconds": 30},
+		"timeouts": map[string]int{"answerSeconds": 15, "downloadSeconds": 60, "rebootSeconds": 30},
 	}
 }
 

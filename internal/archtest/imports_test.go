@@ -28,7 +28,7 @@ var only = []struct {
 	{"internal/jobs", []string{event}, "a context decides about plain values; adapters do the calls"},
 	{"internal/workflow", []string{event}, "a context decides about plain values; adapters do the calls"},
 	{"internal/device", []string{event, "internal/usp", proto}, "a context decides about plain values; USP is this one's subject"},
-	{"internal/flow/upgrade", []string{event, "internal/device"}, "an operation speaks in device's plain words, and nobody's else"},
+	{"internal/flow/upgrade", []string{event, "internal/device", "statemachines"}, "an operation speaks in device's plain words, and nobody's else; it counts its own states"},
 	{"internal/functions/environment", nil, "the stack and the functions share it"},
 	{"internal/functions/metrics", []string{event}, "the stack and the functions share it"},
 	{"internal/usp", []string{proto, pblib}, "controller and agent share it, so it knows neither"},

@@ -39,9 +39,19 @@ type UsageError struct{ Err error }
 func (e UsageError) Error() string { return e.Err.Error() }
 func (e UsageError) Unwrap() error { return e.Err }
 
+// NobodyError ends a command with exit code 3: nothing failed, and no device was
+// upgraded, because none was in the target.
+type NobodyError struct{ Err error }
+
+func (e NobodyError) Error() string { return e.Err.Error() }
+func (e NobodyError) Unwrap() error { return e.Err }
+
 // ExitCode is the process's exit code for a command's error.
 func ExitCode(err error) int {
+	_, nobody := errors.AsType[NobodyError](err)
 	switch _, usage := errors.AsType[UsageError](err); {
+	case nobody:
+		return 3
 	case err == nil:
 		return 0
 	case usage:

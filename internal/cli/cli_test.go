@@ -239,8 +239,10 @@ func TestJobCreate(t *testing.T) {
 	}{
 		"flags":  {[]string{"--firmware-version", "2.0.0", "--target", "arn:group"}, `{"firmwareVersion":"2.0.0","targetArn":"arn:group","upgradeTrigger":"IMMEDIATE"}`},
 		"window": {[]string{"--firmware-version", "2", "--target", "a", "--upgrade-trigger", "MAINTENANCE_WINDOW"}, `{"firmwareVersion":"2","targetArn":"a","upgradeTrigger":"MAINTENANCE_WINDOW"}`},
-		"file":   {[]string{"--file", file}, `{"from":"file"}`},
-		"stdin":  {[]string{"-f", "-"}, `{"from":"stdin"}`},
+		"everything": {[]string{"--firmware-version", "2", "--target", "a", "--upgrade-trigger", "manual", "--target-selection", "CONTINUOUS", "--allow-empty"},
+			`{"allowEmpty":true,"firmwareVersion":"2","targetArn":"a","targetSelection":"CONTINUOUS","upgradeTrigger":"manual"}`},
+		"file":  {[]string{"--file", file}, `{"from":"file"}`},
+		"stdin": {[]string{"-f", "-"}, `{"from":"stdin"}`},
 	} {
 		r := run(t, setup{answers: map[string][]answer{invoke: ok(created)}, in: `{"from":"stdin"}`}, append([]string{"job", "create"}, c.args...)...)
 		if r.code != 0 || r.bodies[0] != c.want {
@@ -264,6 +266,33 @@ func TestJobCreateThenWatch(t *testing.T) {
 	r := run(t, setup{answers: a}, "job", "create", "--firmware-version", "2", "--target", "a", "--watch")
 	if want := "job fw-2\n    0s  COMPLETED 2/2: 0 queued, 0 in progress, 2 succeeded\n"; r.code != 0 || r.out != want {
 		t.Errorf("exit code %d, %s\n%s", r.code, r.text, r.out)
+	}
+}
+
+func TestJobThatExisted(t *testing.T) {
+	existed := strings.TrimSuffix(created, "}") + `,"existed":true,"status":"COMPLETED"}`
+	r := run(t, setup{answers: map[string][]answer{invoke: ok(existed)}}, "job", "create", "--firmware-version", "2", "--target", "a")
+	if r.code != 0 || !strings.Contains(r.out, `"existed": true`) || !strings.Contains(r.out, `"status": "COMPLETED"`) {
+		t.Errorf("exit code %d, %s\n%s", r.code, r.text, r.out)
+	}
+	a := account(describe("COMPLETED", "", `"numberOfSucceededThings":2`))
+	a[invoke] = ok(existed)
+	r = run(t, setup{answers: a}, "job", "create", "--firmware-version", "2", "--target", "a", "--watch")
+	if r.code != 0 || !strings.HasPrefix(r.out, "job fw-2 existed, COMPLETED\n") {
+		t.Errorf("exit code %d, %s\n%s", r.code, r.text, r.out)
+	}
+}
+
+// Nobody was upgraded, and nothing failed: that is neither 0 nor 1.
+func TestNobodyInTheTarget(t *testing.T) {
+	empty := []answer{{200, map[string]string{"X-Amz-Function-Error": "Unhandled"}, `{"errorType":"EmptyTarget","errorMessage":"no device is in the target"}`}}
+	r := run(t, setup{answers: map[string][]answer{invoke: empty}}, "job", "create", "--firmware-version", "2", "--target", "a")
+	if r.code != 3 || r.text != "EmptyTarget: no device is in the target" || r.out != "" {
+		t.Errorf("exit code %d, %q\n%s", r.code, r.text, r.out)
+	}
+	r = run(t, setup{answers: account(describe("COMPLETED", "", ""))}, "job", "watch", "fw-2")
+	if r.code != 3 || r.text != "job fw-2 is COMPLETED, and no device was in its target" {
+		t.Errorf("exit code %d, %q\n%s", r.code, r.text, r.out)
 	}
 }
 

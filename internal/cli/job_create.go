@@ -14,13 +14,14 @@ import (
 )
 
 func jobCreate(env *Env) *cobra.Command {
-	var stack, file, version, trigger, target string
-	var watch bool
+	var stack, file, version, trigger, target, selection string
+	var watch, allowEmpty bool
 	c := &cobra.Command{
 		Use:   "create",
 		Short: "Create a job from a payload, or from a version and a target",
 		Long: `Creates a job by invoking the stack's create-job function, and prints its
-job id. The same payload twice gives the same job.
+job id. The same payload twice gives the same job, and says that it existed, and
+what has become of it. A target without devices makes no job: exit code 3.
 
 The payload is a file, standard input (-), or made from --firmware-version and
 --target. All mistakes of a payload are told at once, each with its path.`,
@@ -29,7 +30,9 @@ The payload is a file, standard input (-), or made from --firmware-version and
 		Args: NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx := c.Context()
-			payload, err := createPayload(env, file, version, trigger, target)
+			payload, err := createPayload(env, file, shortForm{
+				FirmwareVersion: version, TargetARN: target, TargetSelection: selection, UpgradeTrigger: trigger, AllowEmpty: allowEmpty,
+			})
 			if err != nil {
 				return err
 			}
@@ -44,31 +47,46 @@ The payload is a file, standard input (-), or made from --firmware-version and
 			if !watch {
 				return env.json(created)
 			}
-			fmt.Fprintln(env.Out, "job", created.JobID)
+			existed := ""
+			if created.Existed {
+				existed = " existed, " + created.Status
+			}
+			fmt.Fprintf(env.Out, "job %s%s\n", created.JobID, existed)
 			return watchJob(ctx, env, created.JobID)
 		},
 	}
 	c.Flags().StringVar(&stack, "stack", "fleetstep", "name of the deployed stack")
 	c.Flags().StringVarP(&file, "file", "f", "", "payload as a JSON file, - for standard input")
 	c.Flags().StringVar(&version, "firmware-version", "", "version of the image in the firmware bucket")
-	c.Flags().StringVar(&trigger, "upgrade-trigger", "IMMEDIATE", "IMMEDIATE, or MAINTENANCE_WINDOW to restart the devices at night")
+	c.Flags().StringVar(&trigger, "upgrade-trigger", "IMMEDIATE", "IMMEDIATE or MANUAL, or MAINTENANCE_WINDOW to restart the devices at night")
 	c.Flags().StringVar(&target, "target", "", "ARN of a thing or thing group")
+	c.Flags().StringVar(&selection, "target-selection", "", "SNAPSHOT, the default, or CONTINUOUS for things that join the group later, too")
+	c.Flags().BoolVar(&allowEmpty, "allow-empty", false, "make the job even if no device is in the target")
 	c.Flags().BoolVarP(&watch, "watch", "w", false, "stay and show the progress")
 	return c
 }
 
-func createPayload(env *Env, file, version, trigger, target string) ([]byte, error) {
+// shortForm is a payload that is given by flags.
+type shortForm struct {
+	AllowEmpty      bool   `json:"allowEmpty,omitempty"`
+	FirmwareVersion string `json:"firmwareVersion"`
+	TargetARN       string `json:"targetArn"`
+	TargetSelection string `json:"targetSelection,omitempty"`
+	UpgradeTrigger  string `json:"upgradeTrigger"`
+}
+
+func createPayload(env *Env, file string, f shortForm) ([]byte, error) {
 	switch {
-	case file != "" && (version != "" || target != ""):
+	case file != "" && (f.FirmwareVersion != "" || f.TargetARN != ""):
 		return nil, UsageError{errors.New("--file excludes --firmware-version and --target")}
 	case file == "-":
 		return io.ReadAll(env.In)
 	case file != "":
 		return os.ReadFile(file)
-	case version == "" || target == "":
+	case f.FirmwareVersion == "" || f.TargetARN == "":
 		return nil, UsageError{errors.New("give --file, or both --firmware-version and --target")}
 	}
-	return json.Marshal(map[string]string{"firmwareVersion": version, "upgradeTrigger": trigger, "targetArn": target})
+	return json.Marshal(f)
 }
 
 // Created is create-job's answer.
@@ -77,6 +95,8 @@ type Created struct {
 	JobARN          string   `json:"jobArn"`
 	FirmwareVersion string   `json:"firmwareVersion"`
 	Targets         []string `json:"targets"`
+	Existed         bool     `json:"existed,omitempty"` // the same payload made it before
+	Status          string   `json:"status,omitempty"`  // of a job that existed
 }
 
 // CreateJob invokes a stack's create-job function. The function's own error is
@@ -92,7 +112,11 @@ func CreateJob(ctx context.Context, api *lambda.Client, stack string, payload []
 		if err := json.Unmarshal(out.Payload, &failure); err != nil {
 			return nil, fmt.Errorf("%s failed: %s", name, out.Payload)
 		}
-		return nil, fmt.Errorf("%s: %s", failure.ErrorType, failure.ErrorMessage)
+		err := fmt.Errorf("%s: %s", failure.ErrorType, failure.ErrorMessage)
+		if failure.ErrorType == "EmptyTarget" {
+			return nil, NobodyError{err}
+		}
+		return nil, err
 	}
 	var created Created
 	if err := json.Unmarshal(out.Payload, &created); err != nil || created.JobID == "" {

@@ -15,7 +15,7 @@ func jobWatch(env *Env) *cobra.Command {
 		Short: "Show a job's progress until it ends",
 		Long: `Shows a job's progress until it ends: a bar on a terminal, otherwise a line
 whenever a number changes. Exits with 0 if every device succeeded, with 1 after
-listing those that did not.`,
+listing those that did not, with 3 if there was none.`,
 		Example: "  fleetstep job watch fw-2-0-0-7a57f8c2b3c01f4e",
 		Args:    oneJob,
 		RunE:    func(c *cobra.Command, args []string) error { return watchJob(c.Context(), env, args[0]) },
@@ -40,6 +40,9 @@ func watchJob(ctx context.Context, env *Env, job string) error {
 		p.Show(s)
 		if s.Ended() {
 			p.Close()
+			if s.Counts.Total() == 0 {
+				return NobodyError{fmt.Errorf("job %s is %s, and no device was in its target", job, s.Status)}
+			}
 			if s.Counts.Unsuccessful() == 0 && s.Status == "COMPLETED" {
 				return nil
 			}

@@ -17,6 +17,7 @@ const (
 // Document is the job document: what one job asks of each of its devices.
 type Document struct {
 	Operation  Operation  `json:"operation"`
+	Owner      string     `json:"owner,omitempty"` // the stack that made it
 	Firmware   Firmware   `json:"firmware"`
 	Activation Activation `json:"activation"`
 	Timeouts   Timeouts   `json:"timeouts"`
@@ -29,7 +30,7 @@ type Firmware struct {
 	URL       string    `json:"url,omitempty"` // instead of S3
 	SHA256    string    `json:"sha256,omitempty"`
 	Size      int64     `json:"size,omitempty"`      // bytes; 0 is unknown
-	Signature string    `json:"signature,omitempty"` // base64, for devices that check one
+	Signature string    `json:"signature,omitempty"` // base64; create-job has verified it
 	// VersionIsProof has an image that a device holds under the wanted version taken
 	// for the wanted one, without a record that it was downloaded there.
 	VersionIsProof bool `json:"versionIsProof,omitempty"`

@@ -36,6 +36,7 @@ var shapes = map[string]any{
 	"create-job-full.json":           nil,
 	"create-job-five-mistakes.json":  nil,
 	"create-job-quick.json":          nil,
+	"create-job-faults.json":         nil,
 	"create-job-fast.json":           nil,
 	"prepare-account.json":           nil, // CloudFormation's own shape
 	"create-job.response.json":       event.Created{},
@@ -105,7 +106,7 @@ func TestEverySampleHasItsShape(t *testing.T) {
 func TestSamplesOfCreateJob(t *testing.T) {
 	r, err := event.ParseRequest(sample(t, "create-job.json"))
 	if err != nil || r.Firmware.Version != "2.0.0" || r.Activation.Mode != event.ActivateAuto || len(r.Targets) != 1 {
-		t.Errorf("reference form: %+v, %v", r, err)
+		t.Errorf("short form: %+v, %v", r, err)
 	}
 	full, err := event.ParseRequest(sample(t, "create-job-full.json"))
 	if err != nil || full.JobID != "fw-2-0-0-demo" || full.Activation.Window == nil || full.Rollout.ExponentialRate == nil {
@@ -116,6 +117,10 @@ func TestSamplesOfCreateJob(t *testing.T) {
 		if err != nil || fast.Rollout == nil || fast.Rollout.MaximumPerMinute != 1000 || fast.Rollout.ExponentialRate != nil {
 			t.Errorf("%s: %+v, %v", name, fast, err)
 		}
+	}
+	if faults, err := event.ParseRequest(sample(t, "create-job-faults.json")); err != nil || faults.Abort == nil || len(faults.Abort.CriteriaList) != 0 ||
+		faults.JobID != r.DerivedJobID() {
+		t.Errorf("without abort: %+v, %v", faults, err)
 	}
 	_, err = event.ParseRequest(sample(t, "create-job-five-mistakes.json"))
 	var problems event.Problems
@@ -172,10 +177,66 @@ func TestSchemaAgreesWithValidation(t *testing.T) {
 		if err != nil && !errors.As(err, &problems) {
 			t.Fatalf("%s: %v is not a list of problems", payload, err)
 		}
-		if ok := accepts(s, payload); ok != (err == nil) {
+		if ok := accepts(s, payload); ok != (err == nil) && !(ok && beyondSchema(problems)) {
 			t.Fatalf("schema says %v, validation says %v, of %s", ok, err, payload)
 		}
 	})
+}
+
+// beyondSchema reports whether all that is wrong is what the schema says it cannot hold.
+func beyondSchema(problems event.Problems) bool {
+	for _, p := range problems {
+		if !strings.HasSuffix(p.Path, ".window.end") && !strings.Contains(p.Allowed, "all criteria together") {
+			return false
+		}
+	}
+	return true
+}
+
+func TestRetryCriteriaThatAWSRefusesAreMistakes(t *testing.T) {
+	const f = `{"firmware":{"version":"2"},"targets":["arn:aws:iot:us-east-1:123456789012:thing/a"],"retry":{"criteriaList":[%s]}}`
+	one := func(kind string, n int) string {
+		return fmt.Sprintf(`{"failureType":%q,"numberOfRetries":%d}`, kind, n)
+	}
+	const second = "$.retry.criteriaList[1]."
+	for list, path := range map[string]string{
+		one("FAILED", 1) + "," + one("FAILED", 2):     second + "failureType",
+		one("ALL", 1) + "," + one("FAILED", 1):        second + "failureType",
+		one("TIMED_OUT", 1) + "," + one("ALL", 1):     second + "failureType",
+		one("FAILED", 6) + "," + one("TIMED_OUT", 5):  second + "numberOfRetries",
+		one("FAILED", 10) + "," + one("TIMED_OUT", 0): "",
+		one("ALL", 10): "",
+		`{"failureType":["FAILED"],"numberOfRetries":1}`: "$.retry.criteriaList[0].failureType",
+	} {
+		_, err := event.ParseRequest(fmt.Appendf(nil, f, list))
+		var problems event.Problems
+		if path == "" && err == nil || errors.As(err, &problems) && len(problems) == 1 && problems[0].Path == path {
+			continue
+		}
+		t.Errorf("%s: want %q: %v", list, path, err)
+	}
+}
+
+func TestShortForm(t *testing.T) {
+	const target = `"targetArn":"arn:aws:iot:us-east-1:123456789012:thinggroup/g"`
+	immediate, err := event.ParseRequest([]byte(`{"firmwareVersion":"2","upgradeTrigger":"IMMEDIATE",` + target + `}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, word := range []string{"manual", "MANUAL"} {
+		r, err := event.ParseRequest([]byte(`{"firmwareVersion":"2","upgradeTrigger":"` + word + `",` + target + `}`))
+		if err != nil || !reflect.DeepEqual(r, immediate) || r.DerivedJobID() != immediate.DerivedJobID() {
+			t.Errorf("%s: %+v, %v; want %+v", word, r, err, immediate)
+		}
+	}
+	r, err := event.ParseRequest([]byte(`{"firmwareVersion":"2","targetSelection":"CONTINUOUS","allowEmpty":true,` + target + `}`))
+	if err != nil || r.TargetSelection != event.Continuous || !r.AllowEmpty {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if _, err := event.ParseRequest([]byte(`{"firmwareVersion":"2","targetSelection":"ONCE",` + target + `}`)); err == nil ||
+		!strings.HasPrefix(err.Error(), "1 mistake in the payload:\n$.targetSelection") {
+		t.Errorf("got %v", err)
+	}
 }
 
 // mutate changes, removes or adds one member somewhere in the tree.
@@ -344,6 +405,34 @@ func TestInputsKeepWhatTheyDoNotKnow(t *testing.T) {
 	}
 	if json.Unmarshal([]byte(`{"step":1}`), &in) == nil || json.Unmarshal([]byte(`{"startedAt":1}`), &end) == nil {
 		t.Error("wrong types are read")
+	}
+}
+
+func TestDocumentsOfOtherStacksAreNotOurs(t *testing.T) {
+	flows, err := event.NewFlows(event.Flow{
+		Operation: "o", Played: "a", Unfit: "b", Succeeded: "c", Failed: "d",
+		Plan:     func(json.RawMessage) (event.Plan, error) { return event.Plan{}, nil },
+		Begin:    func(context.Context, event.Turn, event.StepInput) (event.Move, error) { return event.Move{}, nil },
+		Continue: func(event.Turn, event.DeviceEvent) (event.Move, error) { return event.Move{}, nil },
+		Judge:    func(event.FinalizeInput, event.DeviceState) (event.Conclusion, error) { return event.Conclusion{}, nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		stack, document string
+		ours            bool
+	}{
+		{"one", `{"operation":"o","owner":"one"}`, true},
+		{"one", `{"operation":"o","owner":"two"}`, false},
+		{"one", `{"operation":"o"}`, true},
+		{"", `{"operation":"o","owner":"two"}`, true},
+		{"one", `{"operation":"p","owner":"one"}`, false},
+		{"one", `{"operation":"o","owner":7}`, false},
+	} {
+		if _, ours := flows.Of(c.stack).OfDocument(json.RawMessage(c.document)); ours != c.ours {
+			t.Errorf("stack %q, %s: ours %t", c.stack, c.document, ours)
+		}
 	}
 }
 

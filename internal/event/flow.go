@@ -42,6 +42,7 @@ type Plan struct {
 	Document json.RawMessage // with its defaults filled in
 	Timeouts json.RawMessage // what the state machine puts into TimeoutSeconds
 	Lasts    time.Duration   // after this long the execution is over, one way or the other
+	Needs    time.Duration   // the longest that its states and their retries may take; within Lasts, or they are cut short
 }
 
 // Conclusion is a flow's judgement of an execution.
@@ -60,7 +61,10 @@ type Conclusion struct {
 }
 
 // Flows are the operations that a program knows.
-type Flows struct{ flows map[Operation]Flow }
+type Flows struct {
+	flows map[Operation]Flow
+	stack string
+}
 
 // NewFlows is a set of flows. A flow that lacks something, or two of one name, are
 // an error.
@@ -92,13 +96,20 @@ func (fs Flows) Find(o Operation) (Flow, bool) {
 // Len is how many there are.
 func (fs Flows) Len() int { return len(fs.flows) }
 
+// Of is the same flows for the documents of one stack.
+func (fs Flows) Of(stack string) Flows {
+	fs.stack = stack
+	return fs
+}
+
 // OfDocument is the flow that a document names; ok is false for documents of
-// anybody else.
+// anybody else. A document that names no owner was made by hand, and is everybody's.
 func (fs Flows) OfDocument(document json.RawMessage) (f Flow, ok bool) {
 	var head struct {
 		Operation Operation `json:"operation"`
+		Owner     string    `json:"owner"`
 	}
-	if json.Unmarshal(document, &head) != nil {
+	if json.Unmarshal(document, &head) != nil || head.Owner != "" && fs.stack != "" && head.Owner != fs.stack {
 		return Flow{}, false
 	}
 	return fs.Find(head.Operation)

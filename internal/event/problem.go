@@ -40,7 +40,11 @@ func (ps Problems) Error() string {
 	for _, p := range ps {
 		lines = append(lines, p.String())
 	}
-	return fmt.Sprintf("%d mistakes in the payload:\n%s", len(ps), strings.Join(lines, "\n"))
+	count := "1 mistake"
+	if len(ps) != 1 {
+		count = fmt.Sprintf("%d mistakes", len(ps))
+	}
+	return count + " in the payload:\n" + strings.Join(lines, "\n")
 }
 
 // checker walks decoded JSON and collects problems instead of stopping.
@@ -57,8 +61,13 @@ func (c *checker) err() error {
 	if len(c.problems) == 0 {
 		return nil
 	}
-	sort.SliceStable(c.problems, func(i, j int) bool { return c.problems[i].Path < c.problems[j].Path })
-	return c.problems
+	return c.problems.Sorted()
+}
+
+// Sorted puts mistakes in the order of their paths.
+func (ps Problems) Sorted() Problems {
+	sort.SliceStable(ps, func(i, j int) bool { return ps[i].Path < ps[j].Path })
+	return ps
 }
 
 // object returns v as an object and complains about members that are not in allowed.
@@ -124,12 +133,13 @@ func (c *checker) choice(path string, m map[string]any, key string, words ...str
 	return "", false
 }
 
-func (c *checker) flag(path string, m map[string]any, key string) {
-	if v, ok := m[key]; ok {
-		if _, isFlag := v.(bool); !isFlag {
-			c.add(path+"."+key, v, "true or false")
-		}
+func (c *checker) flag(path string, m map[string]any, key string) bool {
+	v, ok := m[key]
+	is, isFlag := v.(bool)
+	if ok && !isFlag {
+		c.add(path+"."+key, v, "true or false")
 	}
+	return is
 }
 
 // number checks an optional number; a whole one when step is 1, else a multiple of step.

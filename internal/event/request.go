@@ -10,13 +10,14 @@ import (
 	"strings"
 )
 
-// Request is what an operator asks of create-job, in the full form. The
-// reference form {firmwareVersion, upgradeTrigger, targetArn} becomes one too.
+// Request is what an operator asks of create-job, in the full form. The short form
+// {firmwareVersion, upgradeTrigger, targetArn, targetSelection} becomes one too.
 type Request struct {
 	JobID           JobID      `json:"jobId,omitempty"`
 	Firmware        Firmware   `json:"firmware"`
 	Targets         []string   `json:"targets"`
 	TargetSelection string     `json:"targetSelection,omitempty"` // SNAPSHOT or CONTINUOUS
+	AllowEmpty      bool       `json:"allowEmpty,omitempty"`      // a snapshot of nothing is meant
 	Rollout         *Rollout   `json:"rollout,omitempty"`
 	Abort           *Abort     `json:"abort,omitempty"`
 	Timeouts        Timeouts   `json:"timeouts"`
@@ -43,7 +44,7 @@ type RateIncreaseCriteria struct {
 	NumberOfSucceededThings int `json:"numberOfSucceededThings,omitempty"`
 }
 
-// Abort is AWS IoT's abortConfig.
+// Abort is AWS IoT's abortConfig. An empty list is a job that never stops itself.
 type Abort struct {
 	CriteriaList []AbortCriterion `json:"criteriaList"`
 }
@@ -73,9 +74,11 @@ const (
 	Continuous = "CONTINUOUS"
 )
 
-// Values of upgradeTrigger in the reference form, also accepted in lower case.
+// Values of upgradeTrigger in the short form, also accepted in lower case. That a
+// job is begun by hand says nothing of when devices restart: MANUAL is IMMEDIATE.
 const (
 	TriggerImmediate = "IMMEDIATE"          // download, then restart at once
+	TriggerManual    = "MANUAL"             // the same, as the WME sample calls it
 	TriggerWindow    = "MAINTENANCE_WINDOW" // download now, restart in DefaultWindow
 )
 
@@ -84,7 +87,11 @@ var DefaultWindow = Window{Start: "02:00", End: "05:00"}
 
 // Triggers lists what upgradeTrigger may be.
 func Triggers() []string {
-	return []string{TriggerImmediate, TriggerWindow, strings.ToLower(TriggerImmediate), strings.ToLower(TriggerWindow)}
+	words := []string{TriggerImmediate, TriggerManual, TriggerWindow}
+	for _, w := range words[:len(words):len(words)] {
+		words = append(words, strings.ToLower(w))
+	}
+	return words
 }
 
 var (
@@ -93,7 +100,7 @@ var (
 	targetForm  = regexp.MustCompile(`^arn:(aws|aws-cn|aws-us-gov):iot:[a-z0-9-]+:[0-9]{12}:(thing|thinggroup)/[a-zA-Z0-9:_-]{1,128}$`)
 	bucketForm  = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
 	nameForm    = regexp.MustCompile(`^[\s\S]+$`) // keys and version ids, see short
-	urlForm     = regexp.MustCompile(`^https?://[^\s/@]+/[^\s]*$`)
+	urlForm     = regexp.MustCompile(`^https://[^\s/@]+/[^\s]*$`)
 	sha256Form  = regexp.MustCompile(`^[0-9a-fA-F]{64}$`)
 	base64Form  = regexp.MustCompile(`^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$`)
 	timeForm    = regexp.MustCompile(`^([01][0-9]|2[0-3]):[0-5][0-9]$`)
@@ -112,8 +119,8 @@ func ParseRequest(payload []byte) (Request, error) {
 		return Request{}, Problems{{Path: "$", Allowed: "one JSON object and nothing after it"}}
 	}
 	m, _ := tree.(map[string]any)
-	if isReference(m) {
-		return parseReference(tree)
+	if isShort(m) {
+		return parseShort(tree)
 	}
 	c := &checker{}
 	c.request(tree)
@@ -127,8 +134,8 @@ func ParseRequest(payload []byte) (Request, error) {
 	return r.normal(), nil
 }
 
-// isReference tells the forms apart by the members that only the reference form has.
-func isReference(m map[string]any) bool {
+// isShort tells the forms apart by the members that only the short form has.
+func isShort(m map[string]any) bool {
 	for _, k := range []string{"firmwareVersion", "upgradeTrigger", "targetArn"} {
 		if _, ok := m[k]; ok {
 			return true
@@ -137,19 +144,21 @@ func isReference(m map[string]any) bool {
 	return false
 }
 
-func parseReference(tree any) (Request, error) {
+func parseShort(tree any) (Request, error) {
 	c := &checker{}
 	const p = "$"
-	m, _ := c.object(p, tree, "firmwareVersion", "upgradeTrigger", "targetArn")
+	m, _ := c.object(p, tree, "firmwareVersion", "upgradeTrigger", "targetArn", "targetSelection", "allowEmpty")
 	c.require(p, m, "firmwareVersion", "the version to upgrade to, such as 2.0.0")
 	c.require(p, m, "targetArn", "the ARN of a thing or a thing group")
 	version, _ := c.text(p, m, "firmwareVersion", versionForm, allowedVersion)
 	target, _ := c.text(p, m, "targetArn", targetForm, allowedTarget)
 	trigger, _ := c.choice(p, m, "upgradeTrigger", Triggers()...)
+	selection, _ := c.choice(p, m, "targetSelection", Snapshot, Continuous)
+	empty := c.flag(p, m, "allowEmpty")
 	if err := c.err(); err != nil {
 		return Request{}, err
 	}
-	r := Request{Firmware: Firmware{Version: version}, Targets: []string{target}}
+	r := Request{Firmware: Firmware{Version: version}, Targets: []string{target}, TargetSelection: selection, AllowEmpty: empty}
 	if strings.ToUpper(trigger) == TriggerWindow {
 		w := DefaultWindow
 		r.Activation = Activation{Mode: ActivateSeparate, Window: &w}
@@ -164,7 +173,8 @@ const (
 
 func (c *checker) request(tree any) {
 	const p = "$"
-	m, ok := c.object(p, tree, "jobId", "firmware", "targets", "targetSelection", "rollout", "abort", "timeouts", "retry", "activation")
+	m, ok := c.object(p, tree, "jobId", "firmware", "targets", "targetSelection", "allowEmpty", "rollout", "abort", "timeouts",
+		"retry", "activation")
 	if !ok {
 		return
 	}
@@ -191,12 +201,13 @@ func (c *checker) request(tree any) {
 		}
 	}
 	c.choice(p, m, "targetSelection", Snapshot, Continuous)
+	c.flag(p, m, "allowEmpty")
 	if v, ok := m["rollout"]; ok {
 		c.rollout(p+".rollout", v)
 	}
 	failures := []string{"FAILED", "REJECTED", "TIMED_OUT", "ALL"}
 	if v, ok := m["abort"]; ok {
-		c.criteria(p+".abort", v, 10, func(at string, v any) {
+		c.criteria(p+".abort", v, 0, 10, func(at string, v any) {
 			if o, ok := c.object(at, v, "failureType", "action", "thresholdPercentage", "minNumberOfExecutedThings"); ok {
 				c.require(at, o, "failureType", "one of "+strings.Join(failures, ", "))
 				c.choice(at, o, "failureType", failures...)
@@ -218,12 +229,28 @@ func (c *checker) request(tree any) {
 		}
 	}
 	if v, ok := m["retry"]; ok {
-		c.criteria(p+".retry", v, 2, func(at string, v any) {
+		// AWS IoT: one criterion for each type, ALL alone, ten retries together.
+		// Source: AWS IoT API reference, RetryCriteria; developer guide, "Job
+		// configurations", job execution retry.
+		types, sum := map[string]bool{}, 0.0
+		c.criteria(p+".retry", v, 1, 2, func(at string, v any) {
 			if o, ok := c.object(at, v, "failureType", "numberOfRetries"); ok {
 				c.require(at, o, "failureType", "one of FAILED, TIMED_OUT, ALL")
 				c.choice(at, o, "failureType", "FAILED", "TIMED_OUT", "ALL")
 				c.require(at, o, "numberOfRetries", "a whole number from 0 to 10")
-				c.number(at, o, "numberOfRetries", 0, 10, 1)
+				n, _ := c.number(at, o, "numberOfRetries", 0, 10, 1)
+				if sum += n; sum > 10 {
+					c.add(at+".numberOfRetries", o["numberOfRetries"], "at most 10 retries in all criteria together; these are %v", sum)
+				}
+				switch kind, _ := o["failureType"].(string); {
+				case kind == "":
+				case types[kind]:
+					c.add(at+".failureType", kind, "one criterion for each type")
+				case types["ALL"] || kind == "ALL" && len(types) > 0:
+					c.add(at+".failureType", kind, "ALL is the only criterion, or none")
+				default:
+					types[kind] = true
+				}
 			}
 		})
 	}
@@ -243,7 +270,7 @@ func (c *checker) firmware(p string, v any) {
 	c.number(p, m, "size", 1, 1<<40, 1)
 	c.flag(p, m, "versionIsProof")
 	c.short(p, m, "signature", base64Form, 8192, "base64, 1 to 8,192 characters")
-	c.short(p, m, "url", urlForm, 2000, "an http or https URL with a host and a path, up to 2,000 characters, without user information")
+	c.short(p, m, "url", urlForm, 2000, "an https URL with a host and a path, up to 2,000 characters, without user information")
 	_, s3 := m["s3"]
 	_, url := m["url"]
 	if s3 && url {
@@ -297,12 +324,12 @@ func (c *checker) rollout(p string, v any) {
 	}
 }
 
-func (c *checker) criteria(p string, v any, most int, each func(at string, v any)) {
+func (c *checker) criteria(p string, v any, least, most int, each func(at string, v any)) {
 	m, ok := c.object(p, v, "criteriaList")
 	if !ok || !c.require(p, m, "criteriaList", "an array of criteria") {
 		return
 	}
-	if l, ok := c.list(p, m, "criteriaList", 1, most, "criteria"); ok {
+	if l, ok := c.list(p, m, "criteriaList", least, most, "criteria"); ok {
 		for i, v := range l {
 			each(fmt.Sprintf("%s.criteriaList[%d]", p, i), v)
 		}
@@ -405,5 +432,8 @@ type Created struct {
 	JobARN          string   `json:"jobArn"`
 	FirmwareVersion string   `json:"firmwareVersion"`
 	Targets         []string `json:"targets"`
-	Existed         bool     `json:"-"` // not in the answer: the same request has the same answer
+	// Existed says that the same request made this job before; Status is what has
+	// become of it since, in AWS IoT's words.
+	Existed bool   `json:"existed,omitempty"`
+	Status  string `json:"status,omitempty"`
 }

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-lambda-go/lambda/messages"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
@@ -118,6 +119,9 @@ func calls(p *parts) map[string]func(context.Context) error {
 		"TargetExists": func(ctx context.Context) error {
 			return ignore(control.TargetExists(ctx, "arn:aws:iot:us-east-1:123456789012:thing/t"))
 		},
+		"Things": func(ctx context.Context) error {
+			return ignore(control.Things(ctx, "arn:aws:iot:us-east-1:123456789012:thinggroup/g", 1))
+		},
 		"SetAttribute": func(ctx context.Context) error { return control.SetAttribute(ctx, "t", "a", "1") },
 
 		"Update": func(ctx context.Context) error {
@@ -141,6 +145,7 @@ var results = map[string]error{
 	"`ErrClaimed`": workflow.ErrClaimed, "`ErrChanged`": workflow.ErrChanged, "`ErrStale`": workflow.ErrStale,
 	"`ErrForeign`": workflow.ErrForeign, "`ErrGone`": workflow.ErrGone, "`ErrDeadToken`": workflow.ErrDeadToken,
 	"`ErrOver`": jobs.ErrOver, "`ErrRefused`": jobs.ErrRefused, "`ErrExists`": jobs.ErrExists, "`ErrNotFound`": jobs.ErrNotFound,
+	"`ErrUnreadable`": jobs.ErrUnreadable, "`ErrUnfit`": jobs.ErrUnfit,
 }
 
 // TestTableOfAWSErrorsIsTrue plays each row of the table in docs/errors.md through
@@ -207,9 +212,13 @@ func outcomeOf(err error, times int, want string) string {
 		if err != nil {
 			return "want success"
 		}
-	case "tried again, then transient", "transient":
-		if again := want != "transient"; err == nil || name != "" || (times > 1) != again {
+	case "tried again, then transient", "transient", "permanent":
+		if again := want == "tried again, then transient"; err == nil || name != "" || (times > 1) != again {
 			return fmt.Sprintf("asked %d times, %s; want %s", times, name, want)
+		}
+		called, _ := named(err).(messages.InvokeResponse_Error)
+		if called.Type != TypeTransient && want != "permanent" || called.Type != TypePermanent && want == "permanent" {
+			return "it is called " + called.Type
 		}
 		if r, ok := errors.AsType[interface {
 			error

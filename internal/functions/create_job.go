@@ -3,6 +3,9 @@ package functions
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -18,9 +21,11 @@ type CreateJob func(ctx context.Context, payload json.RawMessage) (event.Created
 // NewCreateJob wires create-job.
 func NewCreateJob(ctx context.Context, env Env, cfg aws.Config, now func() time.Time) (CreateJob, error) {
 	p := newParts(ctx, env, cfg, now)
+	flow, _ := p.flows("", nil).Find(event.FirmwareUpgrade)
 	creator := &jobs.Creator{
 		Jobs:   p.control(p.must(environment.JobTemplate)),
 		Images: p.images(p.must(environment.FirmwareBucket)),
+		Plan:   flow.Plan, Rules: p.rules(),
 	}
 	if err := p.err("create-job"); err != nil {
 		return nil, err
@@ -32,8 +37,34 @@ func NewCreateJob(ctx context.Context, env Env, cfg aws.Config, now func() time.
 			log.Error("job not created", "error", err.Error())
 			return event.Created{}, named(err)
 		}
-		log.Info("job created", logJob, created.JobID, "firmwareVersion", created.FirmwareVersion,
-			"targets", len(created.Targets), "existed", created.Existed)
+		did := "job created"
+		if created.Existed {
+			did = "job existed"
+		}
+		log.Info(did, logJob, created.JobID, "firmwareVersion", created.FirmwareVersion, "targets", len(created.Targets), "status", created.Status)
 		return created, nil
 	}, nil
+}
+
+// rules are what the stack's parameters say of jobs.
+func (p *parts) rules() jobs.Rules {
+	r := jobs.Rules{Owner: p.env.Get(environment.StackName)}
+	for _, host := range strings.Split(p.env.Get(environment.SourceHosts), ",") {
+		if host = strings.TrimSpace(host); host != "" {
+			r.Hosts = append(r.Hosts, host)
+		}
+	}
+	var err error
+	if r.Keys, err = jobs.ParseKeys(p.env.Get(environment.SigningKeys)); err != nil {
+		p.failed(fmt.Errorf("%s: %w", environment.SigningKeys, err))
+	}
+	if v := p.env.Get(environment.RequireSignature); v != "" {
+		if r.SignatureRequired, err = strconv.ParseBool(v); err != nil {
+			p.failed(fmt.Errorf("%s: %w", environment.RequireSignature, err))
+		}
+	}
+	if r.SignatureRequired && len(r.Keys) == 0 {
+		p.failed(fmt.Errorf("%s is true and %s names no key", environment.RequireSignature, environment.SigningKeys))
+	}
+	return r
 }

@@ -149,7 +149,7 @@ func (p *parts) flows(controller usp.EndpointID, images upgrade.Images) event.Fl
 		upgrade.New(event.EndpointID(controller), images),
 	)
 	p.failed(err)
-	return flows
+	return flows.Of(p.env.Get(environment.StackName))
 }
 
 func (p *parts) starter(store workflow.Store, flows event.Flows) *workflow.Starter {

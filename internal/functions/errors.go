@@ -2,6 +2,7 @@ package functions
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/aws/aws-lambda-go/lambda/messages"
 
@@ -14,8 +15,30 @@ import (
 const (
 	TypeInvalidPayload = "InvalidPayload" // create-job: the message lists every mistake
 	TypeJobConflict    = "JobConflict"    // create-job: the job id is taken by another job
+	TypeEmptyTarget    = "EmptyTarget"    // create-job: no device is in the target
 	TypeTransient      = "Transient"      // worth a retry, which the state machine makes
+	TypePermanent      = "Permanent"      // AWS would answer a retry in the same way
 )
+
+// permanent are the codes of AWS's answers that a retry does not change: the
+// caller's rights, its configuration, or the request itself are wrong. A code that
+// is not among them may pass; docs/errors.md has all.
+var permanent = []string{
+	"AccessDenied", "AccessDeniedException", "AuthorizationError", "ForbiddenException", "UnauthorizedException",
+	"CertificateValidationException", "UnrecognizedClientException",
+	"ValidationException", "InvalidRequestException", "InvalidParameter", "InvalidToken", "InvalidOutput", "InvalidExecutionInput",
+	"MethodNotAllowedException", "UnknownOperationException", "ItemCollectionSizeLimitExceededException",
+	"NoSuchBucket", "NotFound", "StateMachineDoesNotExist",
+}
+
+// isPermanent reports whether AWS refused for good.
+func isPermanent(err error) bool {
+	api, ok := errors.AsType[interface {
+		error
+		ErrorCode() string
+	}](err)
+	return ok && slices.Contains(permanent, api.ErrorCode())
+}
 
 // named gives an error the name by which Lambda reports it, and by which a state
 // machine catches it.
@@ -34,6 +57,10 @@ func named(err error) error {
 		name = TypeInvalidPayload
 	case errors.Is(err, jobs.ErrConflict):
 		name = TypeJobConflict
+	case errors.Is(err, jobs.ErrEmpty):
+		name = TypeEmptyTarget
+	case isPermanent(err):
+		name = TypePermanent
 	}
 	return messages.InvokeResponse_Error{Message: err.Error(), Type: name}
 }

@@ -149,7 +149,8 @@ func playCrashes(seed uint64, faultList string, crashes []crash) (s *outage, err
 		"jobId": crashJob, "firmware": map[string]string{"version": crashVersion},
 		"targets":  []string{"arn:aws:iot:" + region + ":" + account + ":thinggroup/" + crashGroup},
 		"rollout":  map[string]int{"maximumPerMinute": crashDevices - 1}, // the last one a minute later
-		"timeouts": map[string]int{"jobMinutes": 30, "answerSeconds": 20, "downloadSeconds": 60, "rebootSeconds": 60},
+		"abort":    map[string]any{"criteriaList": []any{}},
+		"timeouts": map[string]int{"answerSeconds": 20, "downloadSeconds": 60, "rebootSeconds": 60},
 	})
 	if err != nil {
 		return s, err

@@ -91,7 +91,7 @@ func TestFinalizeThatCouldNotReportIsRedriven(t *testing.T) {
 	}
 	for i, want := range []string{"Finalize", "FinalizeFailed", "Finalize"} {
 		_, last, _ := strings.Cut(before[i], " "+want+" ")
-		if strings.Contains(last, "Failed ExecutionFailed Download") || !strings.HasSuffix(last, "ExecutionFailed Transient FAILED") {
+		if strings.Contains(last, "Failed ExecutionFailed Download") || !strings.HasSuffix(last, "ExecutionFailed Permanent FAILED") {
 			t.Errorf("execution %d did not fail in %s: %s", i, want, before[i])
 		}
 	}

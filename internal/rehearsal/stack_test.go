@@ -1,17 +1,28 @@
 package rehearsal
 
 import (
+	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
 	"github.com/fleetstep/fleetstep/infra"
+	"github.com/fleetstep/fleetstep/internal/cli"
 	"github.com/fleetstep/fleetstep/internal/localcloud"
+	"github.com/fleetstep/fleetstep/internal/simulator"
+	"github.com/fleetstep/fleetstep/internal/trial"
+	"github.com/fleetstep/fleetstep/internal/usp"
 )
 
 // newCloud is a cloud without a stack.
@@ -143,7 +154,8 @@ func TestTwoStacksShareNothing(t *testing.T) {
 			t.Errorf("both stacks have %s, %s", id, physical)
 		}
 	}
-	ours := []string{"LOG_LEVEL", "AGENT_TOPIC", "CONTROLLER_TOPIC", "IOT_DATA_ENDPOINT", "IOT_JOBS_ENDPOINT"} // the same in an account
+	ours := []string{"LOG_LEVEL", "AGENT_TOPIC", "CONTROLLER_TOPIC", "IOT_DATA_ENDPOINT", "IOT_JOBS_ENDPOINT", // the same in an account
+		"SOURCE_HOSTS", "SIGNING_KEYS", "REQUIRE_SIGNATURE"} // parameters as they are by default
 	for id := range first {
 		if !strings.HasSuffix(id, "Function") {
 			continue
@@ -177,6 +189,84 @@ func TestTwoStacksShareNothing(t *testing.T) {
 		}
 	}
 	w.must(t, "iot", "DescribeJobTemplate", map[string]any{"jobTemplateId": first["JobTemplate"]})
+}
+
+// TestTwoStacksDoTheirOwnJobs runs a job in each of two stacks of one account at the same time. Every start-upgrade hears of
+// both.
+func TestTwoStacksDoTheirOwnJobs(t *testing.T) {
+	w := newCloud(t)
+	stacks := []string{stack, "other-stack"}
+	outputs, jobs := map[string]map[string]string{}, map[string]string{}
+	certificates := map[string]*x509.Certificate{}
+	bucket := s3.NewFromConfig(w.operator(), func(o *s3.Options) { o.UsePathStyle = true })
+	for i, name := range stacks {
+		out := w.deploy(t, name, infra.Template, map[string]string{"ControllerEndpointId": fmt.Sprintf("self::%d", i)})
+		outputs[name] = out
+		plan := trial.Plan{
+			Things: []string{fmt.Sprintf("of-%d-a", i), fmt.Sprintf("of-%d-b", i)}, Policy: out["DevicePolicyName"], Group: fmt.Sprintf("group-%d", i),
+			Controller: usp.EndpointID(out["ControllerEndpointId"]), Seed: uint64(i),
+		}
+		if err := w.register(t.Context(), plan); err != nil {
+			t.Fatal(err)
+		}
+		maps.Copy(certificates, w.certificates)
+		w.certificates = certificates
+		if err := w.build(plan); err != nil {
+			t.Fatal(err)
+		}
+		fleet := w.fleet
+		fleet.Start()
+		t.Cleanup(fleet.Stop)
+		if _, err := bucket.PutObject(t.Context(), &s3.PutObjectInput{
+			Bucket: aws.String(out["FirmwareBucketName"]), Key: aws.String("2.0.0/gateway.bin"),
+			Body: bytes.NewReader(simulator.MakeImage("2.0.0", 1<<10, 1)),
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.pass(t, time.Minute)
+	for i, name := range stacks {
+		created, err := cli.CreateJob(t.Context(), awslambda.NewFromConfig(w.operator()), name, fmt.Appendf(nil,
+			`{"firmwareVersion":"2.0.0","targetArn":"arn:aws:iot:us-east-1:123456789012:thinggroup/group-%d"}`, i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		jobs[name] = created.JobID
+	}
+	w.pass(t, time.Hour)
+	for i, name := range stacks {
+		job := w.must(t, "iot", "DescribeJob", map[string]any{"jobId": jobs[name]})["job"].(map[string]any)
+		if details := job["jobProcessDetails"].(map[string]any); job["status"] != "COMPLETED" || fmt.Sprint(details["numberOfSucceededThings"]) != "2" {
+			t.Errorf("%s: job %v, %v", name, job["status"], details)
+		}
+		var ran struct {
+			Executions []struct{ Name, Status string }
+		}
+		if err := w.call(t.Context(), "sfn", "ListExecutions", map[string]any{"stateMachineArn": outputs[name]["StateMachineArn"]}, &ran); err != nil {
+			t.Fatal(err)
+		}
+		if len(ran.Executions) != 2 {
+			t.Errorf("%s: %d executions: %v", name, len(ran.Executions), ran.Executions)
+		}
+		// A device of the other's is one that is away, and its attempt would be left pending for it.
+		var metric struct {
+			Datapoints []struct{ Sum float64 }
+		}
+		if err := w.call(t.Context(), "cloudwatch", "GetMetricStatistics", map[string]any{
+			"Namespace": "Fleetstep/" + name, "MetricName": "UpgradesPending", "Statistics": []string{"Sum"}, "Period": 7200,
+			"StartTime": start, "EndTime": w.sched.Now().Add(time.Minute),
+		}, &metric); err != nil {
+			t.Fatal(err)
+		}
+		if len(metric.Datapoints) > 0 {
+			t.Errorf("%s left attempts pending: %v", name, metric.Datapoints)
+		}
+		for _, x := range ran.Executions {
+			if !strings.HasPrefix(x.Name, jobs[name]+"-of-"+strconv.Itoa(i)) || x.Status != "SUCCEEDED" {
+				t.Errorf("%s ran %s, %s", name, x.Name, x.Status)
+			}
+		}
+	}
 }
 
 // destroy deletes a stack and waits until it is gone.

@@ -249,7 +249,8 @@ func (c *fleet) create() {
 	payload, err := json.Marshal(map[string]any{
 		"jobId": jobID, "firmware": map[string]string{"version": version}, "targets": []string{c.groupARN},
 		"rollout":  map[string]int{"maximumPerMinute": c.pace.perMinute},
-		"timeouts": map[string]int{"jobMinutes": 30, "answerSeconds": 20, "downloadSeconds": 60, "rebootSeconds": 30},
+		"abort":    map[string]any{"criteriaList": []any{}},
+		"timeouts": map[string]int{"answerSeconds": 20, "downloadSeconds": 60, "rebootSeconds": 30},
 	})
 	if err != nil {
 		c.t.Fatal(err)

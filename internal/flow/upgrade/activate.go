@@ -57,9 +57,9 @@ func timeWindow(start, end time.Duration) map[string]string {
 }
 
 func (s turn) activating(key string, ev event.DeviceEvent, running bool) event.Move {
-	_, end := s.window()
+	start, end := s.window()
 	seconds := s.m.Document.Timeouts.RebootSeconds
-	if s.m.Document.Activation.Window != nil {
+	if s.m.Document.Activation.Window != nil && start == 0 { // it has not closed since the command was sent
 		seconds += int(end / time.Second)
 	}
 	return event.Move{Done: Accepted{CommandKey: key, Pass: s.m.Passes + 1, Running: running, ReportSeconds: seconds, At: ev.At}}

@@ -26,16 +26,24 @@ func (*Flow) Plan(raw json.RawMessage) (event.Plan, error) {
 	}
 	t := doc.Timeouts
 	p := event.Plan{Lasts: time.Duration(t.JobMinutes) * time.Minute}
+	if p.Needs, err = longest(doc); err != nil {
+		return event.Plan{}, err
+	}
 	if p.Document, err = json.Marshal(doc); err != nil {
 		return event.Plan{}, err
 	}
-	p.Timeouts, err = json.Marshal(StepTimeouts{
+	p.Timeouts, err = json.Marshal(stepTimeouts(doc))
+	return p, err
+}
+
+func stepTimeouts(doc event.Document) StepTimeouts {
+	t := doc.Timeouts
+	return StepTimeouts{
 		AnswerSeconds:   t.AnswerSeconds,
 		RollbackSeconds: t.AnswerSeconds + t.RebootSeconds,
 		FinalizeSeconds: 60,
 		SoakSeconds:     max(1, doc.Activation.SoakSeconds),
-	})
-	return p, err
+	}
 }
 
 // ParseDocument reads a job document, with defaults filled in.

@@ -15,6 +15,10 @@ const (
 	OutcomeTopic       = "OUTCOME_TOPIC_ARN"
 	DataEndpoint       = "IOT_DATA_ENDPOINT" // URL
 	JobsEndpoint       = "IOT_JOBS_ENDPOINT" // URL
+	StackName          = "STACK_NAME"        // whose jobs are ours; "" for everybody's
+	SourceHosts        = "SOURCE_HOSTS"      // beside S3, with commas between
+	SigningKeys        = "SIGNING_KEYS"      // see jobs.ParseKeys
+	RequireSignature   = "REQUIRE_SIGNATURE" // true or false
 	MetricsNamespace   = "METRICS_NAMESPACE"
 	LogLevel           = "LOG_LEVEL"
 )

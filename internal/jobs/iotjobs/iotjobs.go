@@ -97,7 +97,7 @@ func (c *Control) Create(ctx context.Context, job jobs.Job) (string, error) {
 			}
 		}
 	}
-	if a := job.Request.Abort; a != nil {
+	if a := job.Request.Abort; a != nil && len(a.CriteriaList) > 0 {
 		in.AbortConfig = &types.AbortConfig{}
 		for _, k := range a.CriteriaList {
 			in.AbortConfig.CriteriaList = append(in.AbortConfig.CriteriaList, types.AbortCriteria{
@@ -119,6 +119,11 @@ func (c *Control) Create(ctx context.Context, job jobs.Job) (string, error) {
 	var exists *types.ResourceAlreadyExistsException
 	if errors.As(err, &exists) {
 		return "", jobs.ErrExists
+	}
+	var invalid *types.InvalidRequestException
+	var gone *types.ResourceNotFoundException
+	if errors.As(err, &invalid) || errors.As(err, &gone) {
+		return "", fmt.Errorf("%w: %w", jobs.ErrUnfit, err)
 	}
 	if err != nil {
 		return "", fmt.Errorf("iotjobs.Create: %w", err)
@@ -142,7 +147,7 @@ func (c *Control) Describe(ctx context.Context, id event.JobID) (jobs.Existing, 
 	if err != nil {
 		return jobs.Existing{}, fmt.Errorf("iotjobs.Describe: %w", err)
 	}
-	return jobs.Existing{ARN: aws.ToString(out.Job.JobArn), Description: aws.ToString(out.Job.Description)}, nil
+	return jobs.Existing{ARN: aws.ToString(out.Job.JobArn), Description: aws.ToString(out.Job.Description), Status: string(out.Job.Status)}, nil
 }
 
 // TargetExists implements jobs.Account. What is looked up by its name must have
@@ -173,6 +178,26 @@ func (c *Control) find(ctx context.Context, arn string) (string, error) {
 		return "", err
 	}
 	return aws.ToString(out.ThingArn), nil
+}
+
+// Things implements jobs.Account. The things of a group's child groups are its own.
+func (c *Control) Things(ctx context.Context, arn string, most int) (int, error) {
+	_, name, isGroup := strings.Cut(arn, ":thinggroup/")
+	if !isGroup {
+		return min(1, most), nil
+	}
+	n := 0
+	pages := iot.NewListThingsInThingGroupPaginator(c.api, &iot.ListThingsInThingGroupInput{
+		ThingGroupName: &name, Recursive: true, MaxResults: aws.Int32(int32(min(most, 250))),
+	})
+	for n < most && pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return 0, fmt.Errorf("iotjobs.Things: %s: %w", arn, err)
+		}
+		n += len(page.Things)
+	}
+	return min(n, most), nil
 }
 
 // SetAttribute implements jobs.Registry. UpdateThing merges, so that attributes of

@@ -162,7 +162,8 @@ func TestATakenIDIsToldApartFromOtherRefusals(t *testing.T) {
 			c, _ := newControl(t, map[string][]answer{"PUT /jobs/j": refused(status, code)})
 			_, err := c.Create(t.Context(), smallest)
 			taken := code == "ResourceAlreadyExistsException"
-			if err == nil || errors.Is(err, jobs.ErrExists) != taken || !taken && !strings.Contains(err.Error(), code) {
+			wrong := code == "InvalidRequestException"
+			if err == nil || errors.Is(err, jobs.ErrExists) != taken || errors.Is(err, jobs.ErrUnfit) != wrong || !taken && !strings.Contains(err.Error(), code) {
 				t.Errorf("%s: got %v", code, err)
 			}
 		}
@@ -185,12 +186,12 @@ func TestThrottledCallsAreTriedAgain(t *testing.T) {
 
 func TestDescribeFindsAJob(t *testing.T) {
 	c, _ := newControl(t, map[string][]answer{
-		"GET /jobs/j":    ok(`{"job":{"jobArn":"arn:j","description":"Firmware 2"}}`),
+		"GET /jobs/j":    ok(`{"job":{"jobArn":"arn:j","description":"Firmware 2","status":"COMPLETED"}}`),
 		"GET /jobs/gone": refused(404, "ResourceNotFoundException"),
 		"GET /jobs/no":   refused(403, "AccessDeniedException"),
 	})
 	got, err := c.Describe(t.Context(), "j")
-	if want := (jobs.Existing{ARN: "arn:j", Description: "Firmware 2"}); err != nil || got != want {
+	if want := (jobs.Existing{ARN: "arn:j", Description: "Firmware 2", Status: "COMPLETED"}); err != nil || got != want {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	if _, err = c.Describe(t.Context(), "gone"); !errors.Is(err, jobs.ErrNotFound) {
@@ -232,6 +233,27 @@ func TestTargetsExistByTheirARN(t *testing.T) {
 	}
 	c, _ := newControl(t, answers)
 	if _, err := c.TargetExists(t.Context(), here+"thinggroup/other"); err == nil || !strings.Contains(err.Error(), "thinggroup/other") {
+		t.Errorf("a refusal is not passed on: %v", err)
+	}
+}
+
+func TestThingsAreCountedAsFarAsNeeded(t *testing.T) {
+	const group = "arn:aws:iot:us-east-1:123456789012:thinggroup/g"
+	c, p := newControl(t, map[string][]answer{
+		"GET /thing-groups/g/things?maxResults=3&recursive=true":             ok(`{"things":["a","b"],"nextToken":"n"}`),
+		"GET /thing-groups/g/things?maxResults=3&nextToken=n&recursive=true": ok(`{"things":["c","d"],"nextToken":"m"}`),
+		"GET /thing-groups/g/things?maxResults=250&recursive=true":           ok(`{"things":[]}`),
+	})
+	for most, want := range map[int]int{3: 3, 1000: 0} {
+		if n, err := c.Things(t.Context(), group, most); err != nil || n != want {
+			t.Errorf("up to %d: %d, %v", most, n, err)
+		}
+	}
+	if n, err := c.Things(t.Context(), "arn:aws:iot:us-east-1:123456789012:thing/a", 9); err != nil || n != 1 || len(p.asked) != 3 {
+		t.Errorf("a thing: %d, %v, asked %v", n, err, p.asked)
+	}
+	c, _ = newControl(t, map[string][]answer{"GET /thing-groups/g/things?maxResults=1&recursive=true": refused(403, "AccessDeniedException")})
+	if _, err := c.Things(t.Context(), group, 1); err == nil || !strings.Contains(err.Error(), group) {
 		t.Errorf("a refusal is not passed on: %v", err)
 	}
 }

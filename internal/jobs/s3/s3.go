@@ -1,7 +1,7 @@
 // Package s3 finds firmware in S3 (jobs.Images). The image of a version is the only
 // object under the prefix <version>/ that is not a companion file (.json, .sig, .asc).
-// Its SHA-256 is the object's metadata sha256 (hexadecimal); else the checksum that S3
-// keeps if the object was uploaded with one; else it is computed from the bytes.
+// Its SHA-256 is that of the object's bytes, which are read once and never held. What
+// the object's metadata (sha256, hexadecimal) and S3's own checksum say is told beside it.
 package s3
 
 import (
@@ -65,9 +65,31 @@ func companion(key string) bool {
 	return false
 }
 
+// largest is what can be read with certainty in create-job's 300 seconds, at 14 MiB/s.
+const largest = 4 << 30
+
 // Describe implements jobs.Images. The answer names the object's version, where
-// the bucket keeps versions, so that every device gets the same bytes.
+// the bucket keeps versions, so that every device gets the bytes that were read.
 func (s *Store) Describe(ctx context.Context, o event.S3Object) (jobs.Image, error) {
+	fail := func(err error) (jobs.Image, error) {
+		var answer *awshttp.ResponseError
+		if !errors.As(err, &answer) {
+			return jobs.Image{}, fmt.Errorf("jobs/s3.Describe: s3://%s/%s: %w", o.Bucket, o.Key, err)
+		}
+		switch status := answer.HTTPStatusCode(); status {
+		case http.StatusNotFound:
+			return jobs.Image{}, jobs.ErrNotFound
+		case http.StatusForbidden:
+			return jobs.Image{}, fmt.Errorf("%w: S3 answers 403; the stack's functions read s3://%s only", jobs.ErrUnreadable, s.bucket)
+		case http.StatusMovedPermanently, http.StatusTemporaryRedirect:
+			return jobs.Image{}, fmt.Errorf("%w: the bucket is in another region", jobs.ErrUnreadable)
+		case http.StatusMethodNotAllowed:
+			return jobs.Image{}, fmt.Errorf("%w: this version is a delete marker", jobs.ErrUnreadable)
+		case http.StatusBadRequest:
+			return jobs.Image{}, fmt.Errorf("%w: S3 answers 400; is the versionId one of this object?", jobs.ErrUnreadable)
+		}
+		return jobs.Image{}, fmt.Errorf("jobs/s3.Describe: s3://%s/%s: %w", o.Bucket, o.Key, err)
+	}
 	version := func() *string {
 		if o.VersionID == "" {
 			return nil
@@ -77,43 +99,40 @@ func (s *Store) Describe(ctx context.Context, o event.S3Object) (jobs.Image, err
 	head, err := s.api.HeadObject(ctx, &s3.HeadObjectInput{
 		Bucket: &o.Bucket, Key: &o.Key, VersionId: version(), ChecksumMode: types.ChecksumModeEnabled,
 	})
-	if missing(err) {
-		return jobs.Image{}, jobs.ErrNotFound
-	}
 	if err != nil {
-		return jobs.Image{}, fmt.Errorf("jobs/s3.Describe: %w", err)
+		return fail(err)
 	}
 	if v := aws.ToString(head.VersionId); v != "" && v != "null" {
 		o.VersionID = v
 	}
-	image := jobs.Image{Object: o, Size: aws.ToInt64(head.ContentLength)}
+	image := jobs.Image{Object: o, Size: aws.ToInt64(head.ContentLength), Promised: map[string]string{}}
+	if image.Size > largest {
+		return jobs.Image{}, fmt.Errorf("%w: %d bytes; at most %d can be checked", jobs.ErrUnreadable, image.Size, int64(largest))
+	}
 	if sum, err := hex.DecodeString(head.Metadata["sha256"]); err == nil && len(sum) == sha256.Size {
-		image.SHA256 = hex.EncodeToString(sum)
-		return image, nil
+		image.Promised["metadata sha256"] = hex.EncodeToString(sum)
 	}
 	if sum, err := base64.StdEncoding.DecodeString(aws.ToString(head.ChecksumSHA256)); err == nil && len(sum) == sha256.Size &&
 		head.ChecksumType != types.ChecksumTypeComposite {
-		image.SHA256 = hex.EncodeToString(sum)
-		return image, nil
+		image.Promised["checksum in S3"] = hex.EncodeToString(sum)
 	}
-	got, err := s.api.GetObject(ctx, &s3.GetObjectInput{Bucket: &o.Bucket, Key: &o.Key, VersionId: version()})
-	if missing(err) {
-		return jobs.Image{}, jobs.ErrNotFound
+	in := &s3.GetObjectInput{Bucket: &o.Bucket, Key: &o.Key, VersionId: version()}
+	if in.VersionId == nil {
+		in.IfMatch = head.ETag // without versions, the bytes that were described, or an error
 	}
+	got, err := s.api.GetObject(ctx, in)
 	if err != nil {
-		return jobs.Image{}, fmt.Errorf("jobs/s3.Describe: %w", err)
+		return fail(err)
 	}
 	defer got.Body.Close()
 	h := sha256.New()
-	if _, err := io.Copy(h, got.Body); err != nil {
+	n, err := io.Copy(h, io.LimitReader(got.Body, image.Size+1))
+	if err == nil && n != image.Size {
+		err = fmt.Errorf("%d bytes of %d", n, image.Size)
+	}
+	if err != nil {
 		return jobs.Image{}, fmt.Errorf("jobs/s3.Describe: reading s3://%s/%s: %w", o.Bucket, o.Key, err)
 	}
 	image.SHA256 = hex.EncodeToString(h.Sum(nil))
 	return image, nil
-}
-
-func missing(err error) bool {
-	var none *types.NoSuchKey
-	var status *awshttp.ResponseError
-	return errors.As(err, &none) || errors.As(err, &status) && status.HTTPStatusCode() == http.StatusNotFound
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -27,6 +28,7 @@ type bucket struct {
 	t       *testing.T
 	answers map[string][]answer
 	asked   []string
+	match   string // the last If-Match
 }
 
 type answer struct {
@@ -46,6 +48,9 @@ func (b *bucket) Do(r *http.Request) (*http.Response, error) {
 		k += "?" + q.Encode()
 	}
 	b.asked = append(b.asked, k)
+	if m := r.Header.Get("If-Match"); m != "" {
+		b.match = m
+	}
 	left := b.answers[k]
 	if len(left) == 0 {
 		b.t.Errorf("unexpected %s", k)
@@ -112,7 +117,7 @@ func TestByVersionLeavesOutCompanions(t *testing.T) {
 	}
 }
 
-func TestTheHashComesFromTheSurestSource(t *testing.T) {
+func TestTheHashIsThatOfTheBytes(t *testing.T) {
 	const content = "an image"
 	sum := sha256.Sum256([]byte(content))
 	hash, sum64 := hex.EncodeToString(sum[:]), base64.StdEncoding.EncodeToString(sum[:])
@@ -124,39 +129,41 @@ func TestTheHashComesFromTheSurestSource(t *testing.T) {
 		}
 		return answer{status: 200, headers: h}
 	}
+	const metadata, checksum = "metadata sha256", "checksum in S3"
 	for name, c := range map[string]struct {
-		head answer
-		want string
-		read bool
+		head     answer
+		promised map[string]string
 	}{
-		"metadata":                {head("x-amz-meta-sha256", strings.ToUpper(other), "x-amz-checksum-sha256", sum64), other, false},
-		"checksum":                {head("x-amz-checksum-sha256", sum64, "x-amz-checksum-type", "FULL_OBJECT"), hash, false},
-		"checksum of parts":       {head("x-amz-checksum-sha256", sum64+"-3", "x-amz-checksum-type", "COMPOSITE"), hash, true},
-		"composite, unnumbered":   {head("x-amz-checksum-sha256", base64.StdEncoding.EncodeToString(make([]byte, 32)), "x-amz-checksum-type", "COMPOSITE"), hash, true},
-		"none":                    {head(), hash, true},
-		"metadata too short":      {head("x-amz-meta-sha256", "abc"), hash, true},
-		"metadata no hexadecimal": {head("x-amz-meta-sha256", strings.Repeat("xy", 32)), hash, true},
+		"metadata":                {head("x-amz-meta-sha256", strings.ToUpper(other)), map[string]string{metadata: other}},
+		"checksum":                {head("x-amz-checksum-sha256", sum64, "x-amz-checksum-type", "FULL_OBJECT"), map[string]string{checksum: hash}},
+		"both":                    {head("x-amz-meta-sha256", other, "x-amz-checksum-sha256", sum64), map[string]string{metadata: other, checksum: hash}},
+		"checksum of parts":       {head("x-amz-checksum-sha256", sum64+"-3", "x-amz-checksum-type", "COMPOSITE"), nil},
+		"composite, unnumbered":   {head("x-amz-checksum-sha256", base64.StdEncoding.EncodeToString(make([]byte, 32)), "x-amz-checksum-type", "COMPOSITE"), nil},
+		"none":                    {head(), nil},
+		"metadata too short":      {head("x-amz-meta-sha256", "abc"), nil},
+		"metadata no hexadecimal": {head("x-amz-meta-sha256", strings.Repeat("xy", 32)), nil},
 	} {
 		s, b := newStore(t, map[string][]answer{
 			"HEAD /firmware/2/gateway.bin":             {c.head},
 			"GET /firmware/2/gateway.bin?versionId=v7": {{status: 200, headers: map[string]string{"x-amz-version-id": "v7"}, body: content}},
 		})
 		got, err := s.Describe(t.Context(), event.S3Object{Bucket: "firmware", Key: "2/gateway.bin"})
-		want := jobs.Image{Object: event.S3Object{Bucket: "firmware", Key: "2/gateway.bin", VersionID: "v7"}, Size: 8, SHA256: c.want}
-		if err != nil || got != want {
-			t.Errorf("%s: got %+v, %v, want %+v", name, got, err, want)
+		if err != nil || got.SHA256 != hash || got.Size != 8 || got.Object.VersionID != "v7" || !maps.Equal(got.Promised, c.promised) {
+			t.Errorf("%s: got %+v, %v", name, got, err)
 		}
-		if read := len(b.asked) == 2; read != c.read {
+		if len(b.asked) != 2 {
 			t.Errorf("%s: asked %v", name, b.asked)
 		}
 	}
 }
 
 func TestDescribeOfOneVersion(t *testing.T) {
-	sum := strings.Repeat("0a", 32)
-	s, _ := newStore(t, map[string][]answer{
-		"HEAD /firmware/k?versionId=v1": {{status: 200, headers: map[string]string{"Content-Length": "3", "x-amz-version-id": "v1", "x-amz-meta-sha256": sum}}},
-		"HEAD /elsewhere/k%2Bx%20y":     {{status: 200, headers: map[string]string{"Content-Length": "3", "x-amz-version-id": "null", "x-amz-meta-sha256": sum}}},
+	abc := answer{status: 200, body: "abc"}
+	s, b := newStore(t, map[string][]answer{
+		"HEAD /firmware/k?versionId=v1": {{status: 200, headers: map[string]string{"Content-Length": "3", "x-amz-version-id": "v1"}}},
+		"GET /firmware/k?versionId=v1":  {abc},
+		"HEAD /elsewhere/k%2Bx%20y":     {{status: 200, headers: map[string]string{"Content-Length": "3", "x-amz-version-id": "null", "ETag": `"e1"`}}},
+		"GET /elsewhere/k%2Bx%20y":      {abc},
 	})
 	for in, want := range map[event.S3Object]string{
 		{Bucket: "firmware", Key: "k", VersionID: "v1"}: "v1",
@@ -165,6 +172,38 @@ func TestDescribeOfOneVersion(t *testing.T) {
 		got, err := s.Describe(t.Context(), in)
 		if err != nil || got.Object.VersionID != want || got.Size != 3 {
 			t.Errorf("%+v: got %+v, %v", in, got, err)
+		}
+	}
+	if b.match != `"e1"` {
+		t.Errorf("without versions, the bytes are those described only if they match: %q", b.match)
+	}
+}
+
+func TestImagesThatCannotBeChecked(t *testing.T) {
+	for name, c := range map[string]struct {
+		head, get answer
+		want      string
+	}{
+		"too large":         {answer{status: 200, headers: map[string]string{"Content-Length": "4294967297"}}, answer{}, "at most 4294967296"},
+		"forbidden":         {answer{status: 403}, answer{}, "s3://firmware only"},
+		"in another region": {answer{status: 301}, answer{}, "another region"},
+		"delete marker":     {answer{status: 405}, answer{}, "delete marker"},
+		"no such version":   {answer{status: 400}, answer{}, "versionId"},
+		"reading forbidden": {answer{status: 200}, answer{status: 403, body: `<Error><Code>AccessDenied</Code></Error>`}, "403"},
+	} {
+		s, _ := newStore(t, map[string][]answer{"HEAD /other/k": {c.head}, "GET /other/k": {c.get}})
+		_, err := s.Describe(t.Context(), event.S3Object{Bucket: "other", Key: "k"})
+		if !errors.Is(err, jobs.ErrUnreadable) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	// Cut short, or longer than it was said to be: not that image, perhaps the next try.
+	for _, body := range []string{"ab", "abcd"} {
+		s, _ := newStore(t, map[string][]answer{
+			"HEAD /firmware/k": {{status: 200, headers: map[string]string{"Content-Length": "3"}}}, "GET /firmware/k": {{status: 200, body: body}},
+		})
+		if _, err := s.Describe(t.Context(), event.S3Object{Bucket: "firmware", Key: "k"}); err == nil || errors.Is(err, jobs.ErrUnreadable) {
+			t.Errorf("%q: %v", body, err)
 		}
 	}
 }

@@ -1,0 +1,96 @@
+package upgrade
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/statemachines"
+)
+
+// How often an execution enters a state at the most: see mostTries.
+const (
+	mostDownloads   = mostTries     // the device restarted in the middle
+	mostActivations = mostTries - 1 // it restarted before the image could start
+	mostVerifies    = 3             // overdue; before the soak; after it
+)
+
+// dayOfWindow is the longest wait for an activation window, that for its beginning
+// and that for its end together: of one that has just ended.
+const dayOfWindow = 24 * 60 * 60
+
+// invocation is how long a function that fails may take, in seconds: its timeout in
+// the stack. Only what waits for the device lasts as long as its state may.
+const invocation = 30
+
+// retrier is a member of a state's Retry.
+type retrier struct {
+	ErrorEquals                                   []string
+	IntervalSeconds, MaxAttempts, MaxDelaySeconds int
+	BackoffRate                                   float64
+}
+
+// machine is how the state machine's states try again. Every member of Retry is
+// written out there.
+var machine = sync.OnceValues(func() (map[string][]retrier, error) {
+	var document struct {
+		States map[string]struct{ Retry []retrier }
+	}
+	if err := json.Unmarshal([]byte(statemachines.FirmwareUpgrade), &document); err != nil {
+		return nil, fmt.Errorf("upgrade: state machine: %w", err)
+	}
+	states := map[string][]retrier{}
+	for name, s := range document.States {
+		states[name] = s.Retry
+	}
+	return states, nil
+})
+
+// lasts is how many seconds a state with a timeout may take, each retrier used up:
+// its waits are drawn from zero to what is counted here.
+func lasts(retry []retrier, timeout int) int {
+	seconds := timeout
+	for _, r := range retry {
+		try := timeout
+		if slices.Contains(r.ErrorEquals, "Transient") {
+			try = min(timeout, invocation)
+		}
+		wait := float64(r.IntervalSeconds)
+		for range r.MaxAttempts {
+			seconds += try + int(math.Ceil(min(wait, float64(r.MaxDelaySeconds))))
+			wait *= r.BackoffRate
+		}
+	}
+	return seconds
+}
+
+// longest is how long an upgrade may take: every state as often as it may be
+// entered, to its timeout, with all its retries.
+func longest(doc event.Document) (time.Duration, error) {
+	retry, err := machine()
+	if err != nil {
+		return 0, err
+	}
+	t, steps := doc.Timeouts, stepTimeouts(doc)
+	downloaded, activated := t.DownloadSeconds+t.RebootSeconds, t.RebootSeconds
+	if doc.Activation.Mode == event.ActivateSeparate {
+		downloaded = t.DownloadSeconds
+	}
+	asks := 1 // of Activate, each time
+	if doc.Activation.Window != nil {
+		activated += dayOfWindow
+		asks++ // before AwaitWindow, and after it
+	}
+	seconds := lasts(retry["Inspect"], steps.AnswerSeconds) +
+		mostDownloads*(lasts(retry["Download"], steps.AnswerSeconds)+lasts(retry["AwaitReport"], downloaded)) +
+		mostActivations*(asks*lasts(retry["Activate"], steps.AnswerSeconds)+lasts(retry["AwaitReport"], activated)) +
+		mostVerifies*lasts(retry["Verify"], steps.AnswerSeconds) +
+		steps.SoakSeconds +
+		lasts(retry["Rollback"], steps.RollbackSeconds) +
+		max(lasts(retry["Finalize"], steps.FinalizeSeconds), lasts(retry["FinalizeFailed"], steps.FinalizeSeconds))
+	return time.Duration(seconds) * time.Second, nil
+}

@@ -1,0 +1,205 @@
+package functions
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
+	"github.com/fleetstep/fleetstep/internal/jobs"
+	"github.com/fleetstep/fleetstep/statemachines"
+)
+
+// anything is an account and a bucket that have whatever is asked for.
+type anything struct{ made jobs.Job }
+
+func (a *anything) Template(context.Context) (jobs.Template, error) {
+	return jobs.Template{JobMinutes: 1440}, nil
+}
+func (a *anything) Create(_ context.Context, j jobs.Job) (string, error) {
+	a.made = j
+	return "arn", nil
+}
+func (a *anything) Describe(context.Context, event.JobID) (jobs.Existing, error) {
+	return jobs.Existing{}, jobs.ErrNotFound
+}
+func (a *anything) TargetExists(context.Context, string) (bool, error)          { return true, nil }
+func (a *anything) Things(context.Context, string, int) (int, error)            { return 1, nil }
+func (a *anything) ByVersion(context.Context, string) ([]event.S3Object, error) { return nil, nil }
+func (a *anything) Where(string) string                                         { return "" }
+
+// bank is an Images.
+type bank struct{ *anything }
+
+func (bank) Describe(_ context.Context, o event.S3Object) (jobs.Image, error) {
+	return jobs.Image{Object: o, Size: 1, SHA256: strings.Repeat("a", 64)}, nil
+}
+
+// asl is what of a state tells how long it may take.
+type asl struct {
+	Type, Next     string
+	TimeoutSeconds string
+	Retry          []struct {
+		ErrorEquals                                   []string
+		IntervalSeconds, MaxAttempts, MaxDelaySeconds int
+		BackoffRate                                   float64
+	}
+	Catch []struct {
+		ErrorEquals []string
+		Next        string
+	}
+	End bool
+}
+
+var member = regexp.MustCompile(`timeouts\.(\w+) %}$`)
+
+// TestWhatCreateJobAcceptsFits walks through the state machine as the slowest device
+// and the unluckiest functions would have it: every wait to its end, every retry used
+// up, again and again through the loops as far as the conversation allows. Whatever
+// way it takes is over before the job's timer ends it.
+func TestWhatCreateJobAcceptsFits(t *testing.T) {
+	var machine struct {
+		StartAt string
+		States  map[string]asl
+	}
+	if err := json.Unmarshal([]byte(statemachines.FirmwareUpgrade), &machine); err != nil {
+		t.Fatal(err)
+	}
+	flow := upgrade.New("", nil)
+	accepted, most := 0, 0.0
+	rapid.Check(t, func(t *rapid.T) {
+		payload := map[string]any{
+			"firmware": map[string]any{"version": "2", "s3": map[string]string{"bucket": "bucket", "key": "k"}},
+			"targets":  []string{"arn:aws:iot:us-east-1:123456789012:thing/a"},
+		}
+		timeouts := map[string]int{}
+		for name, most := range map[string]int{"answerSeconds": 3600, "downloadSeconds": 604800, "rebootSeconds": 86400, "jobMinutes": 10080} {
+			if rapid.Bool().Draw(t, name+" given") {
+				low := map[string]int{"answerSeconds": 5, "jobMinutes": 1}[name]
+				timeouts[name] = rapid.OneOf(rapid.IntRange(max(low, 10), max(10, most/20)), rapid.IntRange(max(low, 10), most)).Draw(t, name)
+			}
+		}
+		activation := map[string]any{}
+		if rapid.Bool().Draw(t, "separate") {
+			activation["mode"] = "SEPARATE"
+			if rapid.Bool().Draw(t, "window") {
+				activation["window"] = map[string]string{"start": "02:00", "end": "05:00"}
+			}
+		}
+		if rapid.Bool().Draw(t, "soak") {
+			activation["soakSeconds"] = rapid.IntRange(0, 604800).Draw(t, "soakSeconds")
+		}
+		payload["timeouts"], payload["activation"] = timeouts, activation
+		raw, err := json.Marshal(payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		account := &anything{}
+		creator := &jobs.Creator{Jobs: account, Images: bank{account}, Plan: flow.Plan}
+		if _, err := creator.Create(context.Background(), raw); err != nil {
+			var problems event.Problems
+			if !errors.As(err, &problems) || !strings.HasPrefix(problems[0].Path, "$.timeouts") {
+				t.Fatalf("%s: %v", raw, err)
+			}
+			return
+		}
+		accepted++
+		plan, err := flow.Plan(account.made.Document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var steps map[string]int
+		if err := json.Unmarshal(plan.Timeouts, &steps); err != nil {
+			t.Fatal(err)
+		}
+		req := account.made.Request
+		times := req.Timeouts
+
+		took, visits, from, passes := 0.0, map[string]int{}, "", 0
+		var way []string
+		for name := machine.StartAt; ; {
+			s := machine.States[name]
+			visits[name]++
+			way = append(way, name)
+			var timeout float64
+			if name == "Activate" && from != "AwaitWindow" {
+				passes++
+			}
+			switch m := member.FindStringSubmatch(s.TimeoutSeconds); {
+			case name == "AwaitWindow":
+				took += 21 * 3600
+			case s.Type == "Wait":
+				took += float64(steps["soakSeconds"])
+			case s.Type != "Task":
+			case m != nil:
+				timeout = float64(steps[m[1]])
+				if timeout == 0 {
+					t.Fatalf("%s waits for %s, which is none of %v", name, m[1], steps)
+				}
+			case from == "Activate":
+				timeout = float64(times.RebootSeconds)
+				if req.Activation.Window != nil {
+					timeout += 3 * 3600
+				}
+			default:
+				timeout = float64(times.DownloadSeconds)
+				if req.Activation.Mode != event.ActivateSeparate {
+					timeout += float64(times.RebootSeconds)
+				}
+			}
+			took += timeout
+			for _, r := range s.Retry {
+				try := timeout
+				if slices.Contains(r.ErrorEquals, "Transient") {
+					try = min(try, 30) // the function failed, and that is how long it may take
+				}
+				for k := range r.MaxAttempts {
+					took += try + min(float64(r.MaxDelaySeconds), float64(r.IntervalSeconds)*math.Pow(r.BackoffRate, float64(k)))
+				}
+			}
+			before := from
+			from = name
+			next := []string{}
+			if s.Next != "" {
+				next = append(next, s.Next)
+			}
+			for _, c := range s.Catch {
+				switch {
+				case slices.Contains(c.ErrorEquals, "Next.Download") && visits["Download"] >= 4,
+					slices.Contains(c.ErrorEquals, "Next.Activate") && (passes >= 3 || name == "Verify" && passes > 0),
+					slices.Contains(c.ErrorEquals, "Next.Window") && (before == "AwaitWindow" || req.Activation.Window == nil),
+					slices.Contains(c.ErrorEquals, "Next.Soak") && visits["Soak"] > 0:
+				default:
+					next = append(next, c.Next)
+				}
+			}
+			if len(next) == 0 {
+				break
+			}
+			// Rather on than out, so that long ways are seen.
+			name = next[0]
+			for _, n := range next {
+				if !strings.HasPrefix(n, "Finalize") && rapid.Bool().Draw(t, name) {
+					name = n
+				}
+			}
+		}
+		limit := float64(times.JobMinutes * 60)
+		most = max(most, took/limit)
+		if took > limit {
+			t.Fatalf("%s: %v may take %.0f s; the job's timer is %.0f s", raw, way, took, limit)
+		}
+	})
+	t.Logf("%d accepted; the longest took %.0f %% of its time", accepted, 100*most)
+	if accepted == 0 {
+		t.Error("nothing was accepted")
+	}
+}
