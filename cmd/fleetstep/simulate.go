@@ -17,6 +17,7 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/cli"
 	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
 	"github.com/fleetstep/fleetstep/internal/provision"
 	"github.com/fleetstep/fleetstep/internal/simulator"
 	"github.com/fleetstep/fleetstep/internal/simulator/mqtt"
@@ -63,7 +64,7 @@ download with checksum, reboot, and the faults that --faults gives them.`,
 	f.StringVar(&s.broker, "broker", "", "mqtts://host:port (default: the account's endpoint, port 8883)")
 	f.StringVar(&s.ca, "ca", "", "file of the CA that signs the broker's certificate (default: the machine's)")
 	f.StringVar(&s.ctrl, "controller", "self::fleetstep", "endpoint id of the controller (output ControllerEndpointId of the stack)")
-	f.StringVar(&s.version, "firmware", "1.0.0", "version that the devices run at first")
+	f.StringVar(&s.version, "firmware", simulator.FactoryVersion, "version that the devices run at first")
 	f.Uint64Var(&s.seed, "seed", 1, "seed of everything random")
 	return c
 }
@@ -100,7 +101,8 @@ func (s *simulate) run(ctx context.Context, env *cli.Env) error {
 		things[i] = simulator.ThingName(i + 1)
 	}
 	provisioned, err := provision.Devices(ctx, api, provision.Fleet{
-		Things: things, Policy: s.policy, Group: s.group, Endpoint: func(thing string) event.EndpointID {
+		Attributes: map[string]string{upgrade.AttributeFirmware: s.version},
+		Things:     things, Policy: s.policy, Group: s.group, Endpoint: func(thing string) event.EndpointID {
 			return event.EndpointID(simulator.EndpointIDOf(simulator.OUI, thing))
 		},
 	})

@@ -5,7 +5,8 @@
 // A device's key never leaves this process: a certificate signing request is
 // sent, and AWS IoT's certificate comes back. Everything may be repeated; a
 // thing that exists is kept and gets a further certificate. A thing's attribute
-// endpointId says which USP endpoint is behind it, so that no other can be it.
+// endpointId says which USP endpoint is behind it, so that no other can be it, and
+// others that the caller gives are set beside it.
 //
 // Source: AWS IoT Core developer guide, "Create AWS IoT client certificates".
 package provision
@@ -21,6 +22,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iot"
@@ -48,7 +50,10 @@ type Fleet struct {
 	// Endpoint gives a thing's USP endpoint id. Nil, or "", leaves it to the
 	// device's first greeting.
 	Endpoint func(thing string) event.EndpointID
-	Group    string // thing group, made if missing; "" for none
+	// Attributes are further attributes of each thing, merged into those it has:
+	// the firmware that it runs, say, for dynamic thing groups.
+	Attributes map[string]string
+	Group      string // thing group, made if missing; "" for none
 	// Parallel is how many devices are made at a time; 0 means 8. AWS allows
 	// 100 calls a second and operation.
 	Parallel int
@@ -102,8 +107,15 @@ func Devices(ctx context.Context, api API, f Fleet) (*Result, error) {
 func device(ctx context.Context, api API, f Fleet, thing string) (tls.Certificate, error) {
 	var none tls.Certificate
 	var attributes *types.AttributePayload
+	all := maps.Clone(f.Attributes)
 	if f.Endpoint != nil && f.Endpoint(thing) != "" {
-		attributes = &types.AttributePayload{Attributes: map[string]string{event.ThingEndpointAttribute: f.Endpoint(thing).Attribute()}, Merge: true}
+		if all == nil {
+			all = map[string]string{}
+		}
+		all[event.ThingEndpointAttribute] = f.Endpoint(thing).Attribute()
+	}
+	if len(all) > 0 {
+		attributes = &types.AttributePayload{Attributes: all, Merge: true}
 	}
 	_, err := api.CreateThing(ctx, &iot.CreateThingInput{ThingName: &thing, AttributePayload: attributes})
 	// A thing that exists with other attributes is the device all the same.

@@ -39,6 +39,7 @@ type registry struct {
 	mu     sync.Mutex
 	asked  []string            // "METHOD path principal"
 	things map[string]string   // attribute endpointId, "" without attributes
+	runs   map[string]string   // attribute firmwareVersion
 	refuse map[string][]answer // by "METHOD path", before it does anything
 }
 
@@ -54,7 +55,7 @@ func newRegistry(t *testing.T) *registry {
 		t.Fatal(err)
 	}
 	ca := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "CA"}, IsCA: true, BasicConstraintsValid: true, NotAfter: time.Now().Add(time.Hour)}
-	return &registry{t: t, ca: ca, key: key, refuse: map[string][]answer{}, things: map[string]string{}}
+	return &registry{t: t, ca: ca, key: key, refuse: map[string][]answer{}, things: map[string]string{}, runs: map[string]string{}}
 }
 
 func (r *registry) Do(req *http.Request) (*http.Response, error) {
@@ -86,7 +87,7 @@ func (r *registry) Do(req *http.Request) (*http.Response, error) {
 	if thing, ok := strings.CutPrefix(req.URL.Path, "/things/"); ok && !strings.Contains(thing, "/") {
 		var in struct {
 			AttributePayload struct {
-				Attributes struct{ EndpointID string }
+				Attributes struct{ EndpointID, FirmwareVersion string }
 				Merge      bool
 			}
 		}
@@ -97,6 +98,7 @@ func (r *registry) Do(req *http.Request) (*http.Response, error) {
 			r.t.Errorf("%s: the attributes of others are replaced", thing)
 		}
 		r.things[thing] = in.AttributePayload.Attributes.EndpointID
+		r.runs[thing] = in.AttributePayload.Attributes.FirmwareVersion
 	}
 	switch {
 	case strings.HasPrefix(k, "POST /thing-groups/"):
@@ -219,6 +221,19 @@ func TestTheRegistrySaysWhichEndpointAThingIs(t *testing.T) {
 	want := map[string]string{"rg-1": "os::012345-rg@2D1", "rg-2": "os::012345-rg@2D2", "rg-3": ""}
 	if !maps.Equal(r.things, want) || !slices.Contains(r.asked, "PATCH /things/rg-2") {
 		t.Errorf("got %v, asked %v", r.things, r.asked)
+	}
+}
+
+// By it a dynamic thing group finds devices that were never upgraded.
+func TestThingsSayWhatTheyRunFromTheBeginning(t *testing.T) {
+	r := newRegistry(t)
+	r.refuse["POST /things/rg-2"] = []answer{{409, "ResourceAlreadyExistsException", `{"message":"exists with other properties","resourceArn":"arn:thing"}`}}
+	f := provision.Fleet{Things: []string{"rg-1", "rg-2"}, Policy: "p", Attributes: map[string]string{"firmwareVersion": "1.2.1"}}
+	if _, err := provision.Devices(t.Context(), r.api(), f); err != nil {
+		t.Fatal(err)
+	}
+	if want := map[string]string{"rg-1": "1.2.1", "rg-2": "1.2.1"}; !maps.Equal(r.runs, want) || len(f.Attributes) != 1 {
+		t.Errorf("got %v", r.runs)
 	}
 }
 

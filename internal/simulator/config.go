@@ -7,6 +7,9 @@ import (
 	"github.com/fleetstep/fleetstep/internal/usp"
 )
 
+// FactoryVersion is what agents run at first where nothing else is said.
+const FactoryVersion = "1.0.0"
+
 // Settings is what all agents of a fleet share. Zero values get the defaults in
 // the comments, which suit demonstrations.
 type Settings struct {
@@ -104,7 +107,7 @@ func (s *Settings) withDefaults() (*Settings, error) {
 	if out.ControllerTopic == "" {
 		out.ControllerTopic = "usp/v1/controller/{controller}/from/{thing}"
 	}
-	str(&out.Version, "1.0.0")
+	str(&out.Version, FactoryVersion)
 	str(&out.Manufacturer, "Fleetstep")
 	str(&out.OUI, OUI)
 	str(&out.ProductClass, "USP Agent")

@@ -28,7 +28,9 @@ func (r *run) world() World {
 type network struct{ *run }
 
 func (n network) Fleet(ctx context.Context, p Plan) (*simulator.Fleet, string, error) {
-	provisioned, err := provision.Devices(ctx, n.iot, provision.Fleet{Things: p.Things, Policy: p.Policy, Group: p.Group, Endpoint: p.Endpoint})
+	provisioned, err := provision.Devices(ctx, n.iot, provision.Fleet{
+		Things: p.Things, Policy: p.Policy, Group: p.Group, Endpoint: p.Endpoint, Attributes: runs(simulator.FactoryVersion),
+	})
 	if err != nil {
 		return nil, "", err
 	}

@@ -74,8 +74,15 @@ func (p Plan) Endpoint(thing string) event.EndpointID {
 
 // Attributes are what the registry says of a thing.
 func (p Plan) Attributes(thing string) map[string]string {
-	return map[string]string{event.ThingEndpointAttribute: p.Endpoint(thing).Attribute()}
+	all := runs(simulator.FactoryVersion)
+	all[event.ThingEndpointAttribute] = p.Endpoint(thing).Attribute()
+	return all
 }
+
+// runs is the attribute by which a dynamic thing group finds devices of a version.
+// It is Finalize that keeps it (package upgrade); a device that was never upgraded
+// has it from whoever provisioned it.
+func runs(version string) map[string]string { return map[string]string{"firmwareVersion": version} }
 
 // Summary is the last line's document.
 type Summary struct {
