@@ -103,7 +103,8 @@ func TestIntruderIsRefusedAndCounted(t *testing.T) {
 	t.Parallel()
 	victim := simulator.ThingName(1)
 	var expected []string
-	o := play(t, infra.Template, rehearsal.Config{Devices: 3, Seed: 7, Faults: "slow-link@1"}, false,
+	// The second device keeps the job going while the intruder waits between its connections.
+	o := play(t, infra.Template, rehearsal.Config{Devices: 3, Seed: 7, Faults: "slow-link@1,old-news@2"}, false,
 		func(ctx context.Context, s stage) error {
 			job, err := s.firstJob(ctx)
 			if err != nil {
@@ -129,6 +130,10 @@ func TestIntruderIsRefusedAndCounted(t *testing.T) {
 			}
 			list := attacks(victim, job)
 			for _, a := range list {
+				// AWS IoT lets a client ID connect once in a second.
+				if err := s.sched.Sleep(ctx, time.Second); err != nil {
+					return err
+				}
 				if err := s.attack(ctx, a, own, theirs, lie); err != nil {
 					return fmt.Errorf("%s: %w", a.name, err)
 				}
@@ -145,6 +150,9 @@ func TestIntruderIsRefusedAndCounted(t *testing.T) {
 				}
 			}
 			// What it may say is said in its own name.
+			if err := s.sched.Sleep(ctx, time.Second); err != nil {
+				return err
+			}
 			conn, err := s.connect(ctx, intruder, own, func(string) {})
 			if err != nil {
 				return err

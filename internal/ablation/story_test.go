@@ -274,8 +274,11 @@ func (s stage) thirdJob(ctx context.Context, first string) error {
 		return err
 	}
 	var created struct{ JobID string }
+	// The stubborn one has an image of that name already, and is told to start it.
+	again := payload(things...)
+	again["firmware"] = map[string]any{"version": "2.0.0", "versionIsProof": true}
 	for range 2 {
-		if err := s.invoke(ctx, "create-job", "RequestResponse", payload(things...), &created); err != nil {
+		if err := s.invoke(ctx, "create-job", "RequestResponse", again, &created); err != nil {
 			return err
 		}
 	}
