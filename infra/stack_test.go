@@ -224,7 +224,7 @@ func TestMetricsAreAWSs(t *testing.T) {
 		"AWS/States ExecutionsTimedOut": "StateMachineArn",
 		"AWS/States ExecutionThrottled": "StateMachineArn", "AWS/States ThrottledEvents": "APIName",
 		"AWS/DynamoDB ReadThrottleEvents": "TableName", "AWS/DynamoDB WriteThrottleEvents": "TableName",
-		"AWS/SQS ApproximateNumberOfMessagesVisible": "QueueName",
+		"AWS/SQS ApproximateNumberOfMessagesVisible": "QueueName", "AWS/SQS ApproximateAgeOfOldestMessage": "QueueName",
 	}
 	tpl := parse(t)
 	used := map[string]bool{}

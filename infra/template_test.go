@@ -297,7 +297,7 @@ func TestFunctionsHaveTheirEnvironment(t *testing.T) {
 		"AwaitFirmwareReportFunction": talk,
 		"VerifyVersionFunction":       talk,
 		"FinalizeFunction":            {environment.Table, environment.OutcomeTopic, environment.JobsEndpoint},
-		"HandleDeviceMessageFunction": append([]string{environment.StateMachine, environment.OutcomeTopic, environment.JobsEndpoint}, talk...),
+		"HandleDeviceMessageFunction": append([]string{environment.StateMachine, environment.OutcomeTopic, environment.JobsEndpoint, environment.MessageQueue}, talk...),
 		"HandleJobEventFunction":      {environment.Table, environment.StateMachine, environment.OutcomeTopic, environment.JobsEndpoint},
 		"PrepareAccountFunction":      nil,
 	}
@@ -317,6 +317,7 @@ func TestEveryRuleHasADeadLetterQueueAndMayInvoke(t *testing.T) {
 	if len(rules) != 6 {
 		t.Errorf("%d rules, want 6", len(rules))
 	}
+	queued := 0
 	for id, rule := range rules {
 		payload := rule.Properties["TopicRulePayload"]
 		if at(payload, "AwsIotSqlVersion") != "2016-03-23" {
@@ -330,6 +331,13 @@ func TestEveryRuleHasADeadLetterQueueAndMayInvoke(t *testing.T) {
 			if id != "JobEndRule" || topic != "JobTopic" {
 				t.Errorf("%s tells %v: people are told of jobs that ended only", id, topic)
 			}
+			continue
+		}
+		if url := at(payload, "Actions", 0, "Sqs", "QueueUrl", "Ref"); url != nil {
+			if id != "UspMessageRule" && id != "PresenceRule" || url != "MessageQueue" {
+				t.Errorf("%s fills %v: only what devices say is queued", id, url)
+			}
+			queued++
 			continue
 		}
 		function := fmt.Sprint(at(payload, "Actions", 0, "Lambda", "FunctionArn", "Fn::GetAtt", 0))
@@ -346,6 +354,9 @@ func TestEveryRuleHasADeadLetterQueueAndMayInvoke(t *testing.T) {
 			t.Errorf("%s may not invoke %s", id, function)
 		}
 	}
+	if queued != 2 {
+		t.Errorf("%d rules fill the queue of messages, want 2", queued)
+	}
 	queues := tpl.of("AWS::SQS::Queue")
 	for id, q := range queues {
 		if with, without := chosen(q.Properties["SqsManagedSseEnabled"], "HasKmsKey"); with != false || without != true || q.Properties["MessageRetentionPeriod"] != float64(1209600) {
@@ -354,12 +365,41 @@ func TestEveryRuleHasADeadLetterQueueAndMayInvoke(t *testing.T) {
 	}
 }
 
+// TestMessagesComeInBatches holds what the queue of messages depends on. AWS advises a visibility timeout of six times the
+// function's, and without ReportBatchItemFailures one message that fails has its whole batch played again.
+func TestMessagesComeInBatches(t *testing.T) {
+	tpl := parse(t)
+	sources := tpl.of("AWS::Lambda::EventSourceMapping")
+	if len(sources) != 1 {
+		t.Fatalf("%d event source mappings, want 1", len(sources))
+	}
+	p := sources["MessageSource"].Properties
+	if at(p, "EventSourceArn", "Fn::GetAtt", 0) != "MessageQueue" || text(p["FunctionResponseTypes"]) != `["ReportBatchItemFailures"]` ||
+		p["BatchSize"] != float64(10) || at(p, "MaximumBatchingWindowInSeconds", "Ref") != "MessageWindowSeconds" ||
+		at(p, "ScalingConfig", "MaximumConcurrency", "Ref") != "MessageConcurrency" {
+		t.Errorf("the mapping is %s", text(p))
+	}
+	if low := tpl.Parameters["MessageConcurrency"]["MinValue"]; low != float64(2) {
+		t.Errorf("MaximumConcurrency is at least 2, the parameter %v", low)
+	}
+	queue := tpl.Resources["MessageQueue"].Properties
+	visible, _ := queue["VisibilityTimeout"].(float64)
+	timeout, _ := tpl.Resources["HandleDeviceMessageFunction"].Properties["Timeout"].(float64)
+	if timeout == 0 || visible < 6*timeout {
+		t.Errorf("messages come again after %v s, the function has %v s", visible, timeout)
+	}
+	if at(queue, "RedrivePolicy", "maxReceiveCount") != float64(10) ||
+		at(queue, "RedrivePolicy", "deadLetterTargetArn", "Fn::GetAtt", 0) != "MessageDeadLetterQueue" {
+		t.Errorf("what fails for good goes to %s", text(queue["RedrivePolicy"]))
+	}
+}
+
 // TestMetricsAreOurs holds every metric of an alarm or a widget to the names in internal/functions/metrics.
 func TestMetricsAreOurs(t *testing.T) {
 	tpl := parse(t)
 	dimensions := map[string]string{ // dimension
 		metrics.UpgradesStarted: "", metrics.UpgradesPending: "", metrics.UpgradeDuration: "",
-		metrics.UpgradesOver: "", metrics.ReportsFailing: "", metrics.DetailsRefused: "", metrics.ThingsNotUpdated: "", metrics.UpgradesUnreported: "",
+		metrics.UpgradesOver: "", metrics.ReportsFailing: "", metrics.DetailsRefused: "", metrics.ThingsNotUpdated: "", metrics.UpgradesUnreported: "", metrics.DroppedNews: "",
 		metrics.DevicesFinished: metrics.Result, metrics.Failures: metrics.Reason,
 		metrics.PhaseReached: metrics.Phase, metrics.PhaseDuration: metrics.Phase,
 		metrics.JobExecutions: metrics.Status, metrics.RefusedRecords: metrics.Reason,
@@ -547,7 +587,8 @@ func TestTemplateNeedsNothingButItsParameters(t *testing.T) {
 	}
 	want := []string{
 		"AlarmTopicArn", "ControllerEndpointId", "CreateJobFunctionName", "DashboardName", "DeadLetterQueueUrl",
-		"DevicePolicyName", "FirmwareBucketName", "JobTopicArn", "OutcomeTopicArn", "StateMachineArn", "TableName",
+		"DevicePolicyName", "FirmwareBucketName", "JobTopicArn", "MessageDeadLetterQueueUrl", "MessageQueueUrl",
+		"OutcomeTopicArn", "StateMachineArn", "TableName",
 	}
 	if got := slices.Sorted(maps.Keys(tpl.Outputs)); !slices.Equal(got, want) {
 		t.Errorf("outputs %v, want %v", got, want)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -106,6 +107,17 @@ func findLambdas(flag string) string {
 		return ""
 	}
 	return filepath.Join(filepath.Dir(self), "lambda")
+}
+
+// stackParameters are those that were given, and what our own template is to have
+// on one machine: nobody pays for invocations there, and everybody waits for devices.
+func (l *local) stackParameters() map[string]string {
+	all := map[string]string{}
+	if l.template == "" {
+		all["MessageWindowSeconds"] = "0"
+	}
+	maps.Copy(all, l.parameters)
+	return all
 }
 
 func (l *local) document() ([]byte, error) {
@@ -209,7 +221,7 @@ func (l *local) run(ctx context.Context, env *cli.Env) (err error) {
 	}
 	if template != nil {
 		r.Stack = l.stack
-		if r.Outputs, err = cloud.Deploy(ctx, l.stack, template, l.parameters); err != nil {
+		if r.Outputs, err = cloud.Deploy(ctx, l.stack, template, l.stackParameters()); err != nil {
 			return fmt.Errorf("deploy the stack %s: %w", l.stack, err)
 		}
 	}

@@ -30,6 +30,9 @@ const minutes5, minutes15, minutes30 = 300, 900, 1800 // seconds
 // ruleIDs are the topic rules, by their logical ids without "Rule".
 var ruleIDs = []string{"UspMessage", "Presence", "NotifyNext", "JobEvent", "JobExecutionEvent", "JobEnd"}
 
+// actionTypes are the actions of the rules that do not invoke a function.
+var actionTypes = map[string]string{"JobEnd": "Sns", "UspMessage": "Sqs", "Presence": "Sqs"}
+
 // refusals are the reasons for which a record is refused.
 var refusals = []string{
 	event.RefusedTopic, event.RefusedClient, event.RefusedSender, event.RefusedOwner, event.RefusedRecipient,
@@ -184,8 +187,8 @@ func machineryAlarms() []alarm {
 		for i, id := range ruleIDs {
 			dimensions := map[string]string{"RuleName": "${" + id + "Rule}"}
 			maps.Copy(dimensions, more)
-			if id == "JobEnd" && more != nil {
-				dimensions["ActionType"] = "Sns"
+			if action := actionTypes[id]; action != "" && more != nil {
+				dimensions["ActionType"] = action
 			}
 			list = append(list, query(fmt.Sprintf("m%d", i), "AWS/IoT", metric, "Sum", minutes5, dimensions))
 		}
@@ -194,10 +197,21 @@ func machineryAlarms() []alarm {
 	list := []alarm{
 		{
 			id: "DeadLetterAlarm", name: "dead-letters", periods: 1,
-			description: "Messages that no rule action or function could process wait in the dead-letter queue.",
-			metrics: []any{returned(query("m1", "AWS/SQS", "ApproximateNumberOfMessagesVisible", "Maximum", minutes5,
-				map[string]string{"QueueName": "${DeadLetterQueue.QueueName}"}))},
+			description: "Messages that no rule action or function could process wait in a dead-letter queue: fleetstep deadletter list.",
+			metrics: total("letters", "messages", []any{
+				query("m1", "AWS/SQS", "ApproximateNumberOfMessagesVisible", "Maximum", minutes5,
+					map[string]string{"QueueName": "${DeadLetterQueue.QueueName}"}),
+				query("m2", "AWS/SQS", "ApproximateNumberOfMessagesVisible", "Maximum", minutes5,
+					map[string]string{"QueueName": "${MessageDeadLetterQueue.QueueName}"}),
+			}),
 			threshold: jsii.Number(0),
+		},
+		{
+			id: "MessageAgeAlarm", name: "message-age", periods: 2,
+			description: "Messages of devices wait for more than a minute until a function has taken them.",
+			metrics: []any{returned(query("m1", "AWS/SQS", "ApproximateAgeOfOldestMessage", "Maximum", minutes5,
+				map[string]string{"QueueName": "${MessageQueue.QueueName}"}))},
+			threshold: jsii.Number(60),
 		},
 		{
 			id: "FunctionErrorAlarm", name: "function-errors", periods: 2,
@@ -211,14 +225,13 @@ func machineryAlarms() []alarm {
 		},
 		{
 			id: "EventAgeAlarm", name: "event-age", periods: 2,
-			description: "Events of rules wait for more than a minute until their function gets them: devices are answered late.",
-			metrics: append([]any{math("age", "MAX([asynceventage0, asynceventage1, asynceventage2])", "milliseconds")},
-				ofFunctions("AsyncEventAge", "Maximum", asyncNames()...)...),
-			threshold: jsii.Number(60000),
+			description: "Events of rules wait for more than a minute until their function gets them: upgrades begin late, and cancelled ones go on.",
+			metrics:     greatest("age", "milliseconds", ofFunctions("AsyncEventAge", "Maximum", asyncNames()...)),
+			threshold:   jsii.Number(60000),
 		},
 		{
 			id: "EventDropAlarm", name: "event-drops", periods: 1,
-			description: "Lambda gave up on events of rules, or could not even put them into the dead-letter queue: news of devices or jobs is lost.",
+			description: "Lambda gave up on events of rules, or could not even put them into the dead-letter queue: what is said of jobs is lost.",
 			metrics: total("drops", "events", append(ofFunctions("AsyncEventsDropped", "Sum", asyncNames()...),
 				ofFunctions("DeadLetterErrors", "Sum", asyncNames()...)...)),
 			threshold: jsii.Number(0),
@@ -275,12 +288,17 @@ func asyncNames() []string {
 }
 
 // total is an alarm's sum over queries.
-func total(id, label string, queries []any) []any {
+func total(id, label string, queries []any) []any { return over("SUM", id, label, queries) }
+
+// greatest is an alarm's maximum over queries.
+func greatest(id, label string, queries []any) []any { return over("MAX", id, label, queries) }
+
+func over(function, id, label string, queries []any) []any {
 	var ids []string
 	for _, q := range queries {
 		ids = append(ids, *q.(*awscloudwatch.CfnAlarm_MetricDataQueryProperty).Id)
 	}
-	return append([]any{math(id, "SUM(["+strings.Join(ids, ", ")+"])", label)}, queries...)
+	return append([]any{math(id, function+"(["+strings.Join(ids, ", ")+"])", label)}, queries...)
 }
 
 // query is a metric of an alarm. Namespace and dimension values may use Fn::Sub.

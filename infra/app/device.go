@@ -3,7 +3,9 @@ package main
 import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiot"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
@@ -16,6 +18,7 @@ type device struct {
 	scope  constructs.Construct
 	bucket awss3.CfnBucket
 	policy awsiot.CfnPolicy
+	queue  awssqs.CfnQueue // of what the devices say
 }
 
 const (
@@ -117,27 +120,63 @@ func (d *device) environment(account *account, p *parameters) map[string]*string
 	}
 }
 
-// receive makes the function that hears the devices, and its rules.
+// What the queue of messages is set to. A message that its function does not get to, because Lambda has no concurrency or
+// the function died, comes again after the visibility timeout, six times the function's as AWS advises; one that failed comes
+// again sooner, by the function's own word. Source: Lambda Developer Guide, "Creating and configuring an Amazon SQS event
+// source mapping" (read 2026-11).
+const (
+	visibilitySeconds = 60
+	maxReceives       = 10
+	batchSize         = 10
+)
+
+// receive makes the function that hears the devices, the queue that it is fed from, and the rules that fill it. Rules do not
+// invoke the function: Lambda tries an asynchronous event again after one minute and after two, which no step of an upgrade
+// survives, and a storm of reconnecting devices would take the concurrency of everything else.
 func (d *device) receive(lambdas *functions, account *account, w *workflow, notify *notifications, p *parameters) {
+	d.queue = notify.queue(d.scope, "MessageQueue", "Messages", &awssqs.CfnQueueProps{
+		VisibilityTimeout: jsii.Number(visibilitySeconds),
+		RedrivePolicy: map[string]any{
+			"deadLetterTargetArn": notify.messageDeadLetters.AttrArn(), "maxReceiveCount": maxReceives,
+		},
+	})
 	variables := d.environment(account, p)
 	variables[environment.JobsEndpoint] = account.jobs
 	variables[environment.Table] = w.table.Ref()
 	variables[environment.StateMachine] = w.stateMachine.Ref()
 	variables[environment.OutcomeTopic] = notify.outcomes.Ref()
+	variables[environment.MessageQueue] = d.queue.Ref()
 	handle := lambdas.add("handle-device-message", variables, append(append(startUpgrade(), jobExecutions()...), w.items(), resumeTask(),
 		allow("SendToAgent", []string{"iot:Publish"}, *sub(agentTopics)),
 		// Of an upgrade that was ended while nobody heard of it, found as its device appears for the next.
 		notify.publishOutcome(),
 		// Which endpoint the registry says that a thing is, at its first greeting.
-		allow("KnowEndpoint", []string{"iot:DescribeThing"}, *sub(anyThing)))...)
-
-	// The record travels as base64: a rule cannot hand binary payloads to a function.
-	notify.rule(d.scope, "UspMessage", "usp_message", "USP records from agents", handle,
+		allow("KnowEndpoint", []string{"iot:DescribeThing"}, *sub(anyThing)),
+		allow("TakeMessages", []string{
+			"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility",
+		}, d.queue.AttrArn()))...)
+	named("MessageSource", awslambda.NewCfnEventSourceMapping(d.scope, jsii.String("MessageSource"), &awslambda.CfnEventSourceMappingProps{
+		EventSourceArn:                 d.queue.AttrArn(),
+		FunctionName:                   handle.Ref(),
+		BatchSize:                      jsii.Number(batchSize),
+		MaximumBatchingWindowInSeconds: p.messageWindow.ValueAsNumber(),
+		FunctionResponseTypes:          jsii.Strings("ReportBatchItemFailures"),
+		ScalingConfig:                  &awslambda.CfnEventSourceMapping_ScalingConfigProperty{MaximumConcurrency: p.messageConcurrency.ValueAsNumber()},
+	}))
+	send := role(d.scope, "MessageRuleRole", "iot.amazonaws.com", "What the rules may do that hear the devices",
+		allow("QueueMessage", []string{"sqs:SendMessage"}, d.queue.AttrArn()))
+	rule := func(id, suffix, description, sql string) {
+		notify.topicRule(d.scope, id, suffix, description, &awsiot.CfnTopicRule_ActionProperty{
+			Sqs: &awsiot.CfnTopicRule_SqsActionProperty{QueueUrl: d.queue.Ref(), RoleArn: send.AttrArn(), UseBase64: jsii.Bool(false)},
+		}, sql)
+	}
+	// The record travels as base64: a rule cannot put binary payloads into JSON.
+	rule("UspMessage", "usp_message", "USP records from agents",
 		"SELECT encode(*, 'base64') AS record, topic() AS topic, topic(6) AS thingName, clientid() AS clientId,"+
 			" principal() AS principal, timestamp() AS receivedAt, get_mqtt_property('content_type') AS contentType,"+
 			" get_mqtt_property('response_topic') AS responseTopic"+
 			" FROM 'usp/v1/controller/${ControllerEndpointId}/from/#'")
-	notify.rule(d.scope, "Presence", "presence", "Devices that connect and disconnect", handle,
+	rule("Presence", "presence", "Devices that connect and disconnect",
 		"SELECT clientId AS clientId, thingName AS thingName, eventType AS presence, timestamp AS receivedAt,"+
 			" versionNumber AS versionNumber, disconnectReason AS disconnectReason, topic() AS topic"+
 			" FROM '$aws/events/presence/+/+' WHERE topic(4) = 'connected' OR topic(4) = 'disconnected'")

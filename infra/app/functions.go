@@ -37,7 +37,8 @@ var functionSpecs = []functionSpec{
 	{"await-firmware-report", "AwaitFirmwareReport", "Leaves the task token for news that the device sends by itself", 30, 256, false},
 	{"verify-version", "VerifyVersion", "Asks the device for its version and images", 30, 256, false},
 	{"finalize", "Finalize", "Reports the result of an upgrade to the job and releases the device", 30, 256, false},
-	{"handle-device-message", "HandleDeviceMessage", "Turns USP messages and presence into device events", 30, 256, true},
+	// What its queue hands over comes again within seconds: see Brisk in internal/functions.
+	{"handle-device-message", "HandleDeviceMessage", "Turns USP messages and presence into device events", 10, 256, false},
 	{"handle-job-event", "HandleJobEvent", "Ends the workflow of a job execution that was cancelled, deleted or timed out", 30, 256, true},
 	{"prepare-account", "PrepareAccount", "Custom resource: switches on AWS IoT's job events and finds the endpoints of its data planes", 60, 128, false},
 }

@@ -128,6 +128,8 @@ func newStack(app awscdk.App, name, assets string) awscdk.Stack {
 	output(stack, "JobTopicArn", "SNS topic of jobs that ended", notify.jobs.Ref())
 	output(stack, "AlarmTopicArn", "SNS topic of the alarms", notify.alarms.Ref())
 	output(stack, "DeadLetterQueueUrl", "Messages that no rule action or function could process", notify.deadLetters.Ref())
+	output(stack, "MessageQueueUrl", "What devices say, until a function has taken it", device.queue.Ref())
+	output(stack, "MessageDeadLetterQueueUrl", "Messages of devices that were tried ten times", notify.messageDeadLetters.Ref())
 	output(stack, "DashboardName", "The CloudWatch dashboard of the fleet", dashboard.Ref())
 	output(stack, "ControllerEndpointId", "The USP endpoint id that the devices know this controller by", p.controllerEndpointID.ValueAsString())
 	return stack

@@ -19,11 +19,15 @@ import (
 // and what could not be processed to the dead-letter queue. Nobody gets an e-mail for each device: SNS suspends an
 // address at such a rate.
 type notifications struct {
-	outcomes    awssns.CfnTopic
-	jobs        awssns.CfnTopic
-	alarms      awssns.CfnTopic
-	deadLetters awssqs.CfnQueue
-	errorRole   awsiam.CfnRole // of the rules' error actions
+	outcomes awssns.CfnTopic
+	jobs     awssns.CfnTopic
+	alarms   awssns.CfnTopic
+	// deadLetters are what rules could not deliver and functions could not process, messageDeadLetters what was received from
+	// the queue of messages too often: AWS moves letters back only from a queue that has them from a queue.
+	deadLetters        awssqs.CfnQueue
+	messageDeadLetters awssqs.CfnQueue
+	errorRole          awsiam.CfnRole // of the rules' error actions
+	key                encryption
 }
 
 func newNotifications(stack awscdk.Stack, p *parameters) *notifications {
@@ -37,12 +41,10 @@ func newNotifications(stack awscdk.Stack, p *parameters) *notifications {
 		outcomes: topic("OutcomeTopic", "Fleetstep upgrades"),
 		jobs:     topic("JobTopic", "Fleetstep jobs"),
 		alarms:   topic("AlarmTopic", "Fleetstep alarms"),
-		deadLetters: named("DeadLetterQueue", awssqs.NewCfnQueue(scope, jsii.String("DeadLetters"), &awssqs.CfnQueueProps{
-			MessageRetentionPeriod: jsii.Number(14 * 24 * 3600), // seconds; SQS's maximum
-			SqsManagedSseEnabled:   p.key.choose(false, true),
-			KmsMasterKeyId:         p.key.orNone(),
-		})),
+		key:      p.key,
 	}
+	n.deadLetters = n.queue(scope, "DeadLetterQueue", "DeadLetters", &awssqs.CfnQueueProps{})
+	n.messageDeadLetters = n.queue(scope, "MessageDeadLetterQueue", "MessageDeadLetters", &awssqs.CfnQueueProps{})
 	named("AlarmTopicPolicy", awssns.NewCfnTopicPolicy(scope, jsii.String("AlarmTopicPolicy"), &awssns.CfnTopicPolicyProps{
 		Topics: &[]*string{n.alarms.Ref()},
 		PolicyDocument: map[string]any{"Version": "2012-10-17", "Statement": []any{map[string]any{
@@ -74,6 +76,14 @@ func newNotifications(stack awscdk.Stack, p *parameters) *notifications {
 // publishOutcome is for functions that may end an upgrade, or find one that nobody ended.
 func (n *notifications) publishOutcome() statement {
 	return allow("PublishOutcome", []string{"sns:Publish"}, n.outcomes.Ref())
+}
+
+// queue is a queue that keeps what nobody gets to for as long as SQS can.
+func (n *notifications) queue(scope constructs.Construct, id, name string, props *awssqs.CfnQueueProps) awssqs.CfnQueue {
+	props.MessageRetentionPeriod = jsii.Number(14 * 24 * 3600) // seconds; SQS's maximum
+	props.SqsManagedSseEnabled = n.key.choose(false, true)
+	props.KmsMasterKeyId = n.key.orNone()
+	return named(id, awssqs.NewCfnQueue(scope, &name, props))
 }
 
 // jobEnds tells the job topic of every job that ended, completed, canceled or deleted: the events of "$aws/events/job"

@@ -83,7 +83,19 @@ func dashboardBody() string {
 			{"AWS/States", "ExecutionTime", "StateMachineArn", stateMachine, map[string]any{"stat": "p50", "label": "p50"}},
 			{"AWS/States", "ExecutionTime", "StateMachineArn", stateMachine, map[string]any{"stat": "p99", "label": "p99"}},
 		}},
-		chart{title: "Dead letters", stat: "Maximum", rows: []row{{"AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", "${DeadLetterQueue.QueueName}"}}},
+		chart{title: "Dead letters", stat: "Maximum", rows: perItem("AWS/SQS", []string{"ApproximateNumberOfMessagesVisible"}, "QueueName",
+			[]string{"${DeadLetterQueue.QueueName}", "${MessageDeadLetterQueue.QueueName}"})},
+	)
+	messages := func(metric, stat string) row {
+		return row{"AWS/SQS", metric, "QueueName", "${MessageQueue.QueueName}", map[string]any{"stat": stat}}
+	}
+	d.charts(
+		chart{title: "Messages of devices: came, taken, waiting", rows: []row{
+			messages("NumberOfMessagesSent", "Sum"), messages("NumberOfMessagesDeleted", "Sum"),
+			messages("ApproximateNumberOfMessagesVisible", "Maximum"),
+		}},
+		chart{title: "Age of the oldest message, seconds", rows: []row{messages("ApproximateAgeOfOldestMessage", "Maximum")}},
+		chart{title: "News dropped: devices that say too much at once", stat: "Sum", rows: []row{{metricsNamespace, metrics.DroppedNews}}},
 	)
 	var functions, rules []string
 	for _, spec := range functionSpecs {

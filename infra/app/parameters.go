@@ -42,6 +42,8 @@ type parameters struct {
 	sourceHosts          awscdk.CfnParameter
 	signingKeys          awscdk.CfnParameter
 	requireSignature     awscdk.CfnParameter
+	messageWindow        awscdk.CfnParameter
+	messageConcurrency   awscdk.CfnParameter
 	protected            choice // DeletionProtection
 	key                  encryption
 }
@@ -83,8 +85,12 @@ func newParameters(stack awscdk.Stack) *parameters {
 			"Host of the AWS IoT jobs data plane; empty to find it among the account's endpoints"),
 		failurePercent:  number("FailurePercent", 20, 1, 100, "Alarm when more than this share of the finished upgrades failed"),
 		rejectedPercent: number("RejectedPercent", 20, 1, 100, "Alarm when more than this share of the finished upgrades was rejected"),
-		campaign:        text("Campaign", "none", tag, tagRule, "Value of the tag Campaign on all resources"),
-		costCenter:      text("CostCenter", "none", tag, tagRule, "Value of the tag CostCenter on all resources"),
+		messageWindow: number("MessageWindowSeconds", 1, 0, 300,
+			"How long messages of devices are gathered for one invocation: the more, the fewer invocations, and the later each message"),
+		messageConcurrency: number("MessageConcurrency", 100, 2, 1000,
+			"Invocations of handle-device-message at the same time, at most"),
+		campaign:   text("Campaign", "none", tag, tagRule, "Value of the tag Campaign on all resources"),
+		costCenter: text("CostCenter", "none", tag, tagRule, "Value of the tag CostCenter on all resources"),
 		sourceHosts: text("SourceHosts", "", `^$|^(\*|\*?[A-Za-z0-9.-]+(:[0-9]+)?)(,(\*|\*?[A-Za-z0-9.-]+(:[0-9]+)?))*$`,
 			"host names with commas between, such as images.example.com,*.cdn.example.com",
 			"Hosts that firmware may come from beside the firmware bucket, by https; empty for none, * for any"),

@@ -59,6 +59,8 @@ var never = []struct {
 	{"internal/flow/...", []string{"internal/jobs/...", "internal/workflow/...", "internal/functions"}, "an operation knows what it says to a device, not who plays it"},
 	{"internal/flow/upgrade/s3", []string{"internal/device/iotdataplane", "internal/jobs/s3"}, "an adapter knows one outside system"},
 
+	{"internal/device/sqs", []string{"internal/device/iotdataplane"}, "an adapter knows one outside system"},
+	{"internal/device/iotdataplane", []string{"internal/device/sqs"}, "an adapter knows one outside system"},
 	{"internal/jobs/s3", []string{"internal/jobs/iotjobs", "internal/jobs/sns"}, "an adapter knows one outside system"},
 	{"internal/jobs/iotjobs", []string{"internal/jobs/s3", "internal/jobs/sns"}, "an adapter knows one outside system"},
 	{"internal/jobs/sns", []string{"internal/jobs/s3", "internal/jobs/iotjobs"}, "an adapter knows one outside system"},
@@ -110,7 +112,7 @@ var alone = []struct {
 	{"github.com/aws/aws-cdk-go/...", []string{"infra/app"}, "nothing else may need Node.js"},
 	{"github.com/spf13/cobra", []string{"internal/cli", "cmd/..."}, "commands are one place's business"},
 	{sdk, []string{
-		"internal/jobs/s3", "internal/jobs/iotjobs", "internal/jobs/sns", "internal/workflow/dynamodb", "internal/workflow/stepfunctions", "internal/workflow/iot", "internal/device/iotdataplane", "internal/flow/upgrade/s3",
+		"internal/jobs/s3", "internal/jobs/iotjobs", "internal/jobs/sns", "internal/workflow/dynamodb", "internal/workflow/stepfunctions", "internal/workflow/iot", "internal/device/iotdataplane", "internal/device/sqs", "internal/flow/upgrade/s3",
 		"internal/functions", "internal/cli", "internal/provision", "internal/trial", "internal/rehearsal/...", "cmd/...",
 		"internal/localcloud", // signs the URLs in job documents
 	}, "adapters call AWS; the local cloud is what is called"},

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
@@ -18,9 +19,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/fleetstep/fleetstep/internal/device"
 	devicebroker "github.com/fleetstep/fleetstep/internal/device/iotdataplane"
+	devicesqs "github.com/fleetstep/fleetstep/internal/device/sqs"
 	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
 	upgrades3 "github.com/fleetstep/fleetstep/internal/flow/upgrade/s3"
@@ -41,6 +44,9 @@ import (
 type Env struct {
 	Get    func(name string) string // environment variables
 	Stdout io.Writer                // log lines and metrics; nil is os.Stdout
+	// Parallel calls do with 0 to n-1, n being 1 or more, at the same time where it can, and returns
+	// when all have returned; nil is with goroutines.
+	Parallel func(n int, do func(i int))
 }
 
 // OS is the environment of this process.
@@ -49,6 +55,19 @@ func OS() Env { return Env{Get: os.Getenv, Stdout: os.Stdout} }
 // Vars is an environment given as a map.
 func Vars(vars map[string]string, stdout io.Writer) Env {
 	return Env{Get: func(name string) string { return vars[name] }, Stdout: stdout}
+}
+
+// parallel is an Env's Parallel where it has none.
+func parallel(n int, do func(i int)) {
+	if n == 1 {
+		do(0)
+		return
+	}
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() { do(i) })
+	}
+	all.Wait()
 }
 
 // parts is what handlers are made of, each made when first asked for. The first
@@ -69,6 +88,9 @@ func newParts(ctx context.Context, env Env, cfg aws.Config, now func() time.Time
 	}
 	if env.Stdout == nil {
 		env.Stdout = os.Stdout
+	}
+	if env.Parallel == nil {
+		env.Parallel = parallel
 	}
 	p := &parts{ctx: ctx, env: env, cfg: cfg, now: now}
 	var level slog.Level
@@ -218,6 +240,10 @@ func (p *parts) sender() *devicebroker.Sender {
 	url := p.endpoint(environment.DataEndpoint)
 	api := iotdataplane.NewFromConfig(p.cfg, func(o *iotdataplane.Options) { o.BaseEndpoint = &url })
 	return devicebroker.New(api, p.controller(), p.topics())
+}
+
+func (p *parts) queue() *devicesqs.Queue {
+	return devicesqs.New(sqs.NewFromConfig(p.cfg), p.must(environment.MessageQueue))
 }
 
 // logger is the log of one invocation.

@@ -2,10 +2,14 @@ package functions
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"hash/fnv"
 	"log/slog"
+	"strconv"
 	"time"
 
+	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/fleetstep/fleetstep/internal/device"
@@ -15,13 +19,15 @@ import (
 	"github.com/fleetstep/fleetstep/internal/workflow"
 )
 
-// HandleDeviceMessage is the handler of handle-device-message.
-type HandleDeviceMessage func(ctx context.Context, m event.DeviceMessage) (Handled, error)
+// HandleDeviceMessage is the handler of handle-device-message. A message of a batch
+// that fails is in the answer, and comes again.
+type HandleDeviceMessage func(ctx context.Context, batch events.SQSEvent) (events.SQSEventResponse, error)
 
-// Handled says what became of a message.
+// Handled says what became of a message. With Err it is to come again.
 type Handled struct {
-	Kind event.Kind `json:"kind,omitempty"`
-	Did  string     `json:"did"`
+	Kind event.Kind
+	Did  string
+	Err  error
 }
 
 // NewHandleDeviceMessage wires handle-device-message.
@@ -31,14 +37,14 @@ func NewHandleDeviceMessage(ctx context.Context, env Env, cfg aws.Config, now fu
 	flows := p.flows(controller, nil)
 	inbox, err := workflow.NewInbox(workflow.InboxPorts{
 		Store: store, Callback: p.callback(), Registry: p.things(), Sender: p.sender(),
-		Starter: p.starter(store, flows), Flows: flows, Now: p.now,
+		Starter: p.starter(store, flows), Flows: flows, Now: p.now, Parallel: p.env.Parallel,
 	})
 	p.failed(err)
-	h := &deviceMessages{parts: p, controller: controller, topics: p.topics(), inbox: inbox}
+	h := &deviceMessages{parts: p, controller: controller, topics: p.topics(), inbox: inbox, queue: p.queue()}
 	if err := p.err("handle-device-message"); err != nil {
 		return nil, err
 	}
-	return h.handle, nil
+	return h.batch, nil
 }
 
 type deviceMessages struct {
@@ -46,58 +52,138 @@ type deviceMessages struct {
 	controller usp.EndpointID
 	topics     device.Topics
 	inbox      *workflow.Inbox
+	queue      device.Queue
 }
 
-func (h *deviceMessages) handle(ctx context.Context, m event.DeviceMessage) (Handled, error) {
+// batch takes a batch of the queue. What is not done when the function's time is
+// nearly over has failed, so that the rest of the batch has not; it comes again by
+// the queue's own time.
+func (h *deviceMessages) batch(ctx context.Context, batch events.SQSEvent) (events.SQSEventResponse, error) {
+	list := make([]event.DeviceMessage, 0, len(batch.Records))
+	taken := make([]events.SQSMessage, 0, len(batch.Records))
+	var failed []events.SQSMessage
+	for _, r := range batch.Records {
+		var m event.DeviceMessage
+		if err := json.Unmarshal([]byte(r.Body), &m); err != nil {
+			h.logger(ctx, "messageId", r.MessageId).Error("no message of a rule", "failure", err.Error())
+			failed = append(failed, r) // until it is a dead letter
+			continue
+		}
+		list, taken = append(list, m), append(taken, r)
+	}
+	for i, got := range h.take(ctx, list) {
+		if got.Err != nil {
+			failed = append(failed, taken[i])
+		}
+	}
+	out := events.SQSEventResponse{BatchItemFailures: []events.SQSBatchItemFailure{}}
+	var delays []device.Delay
+	for _, r := range failed {
+		out.BatchItemFailures = append(out.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: r.MessageId})
+		if d, soon := comesAgain(r); soon {
+			delays = append(delays, device.Delay{Receipt: r.ReceiptHandle, For: d})
+		}
+	}
+	if len(delays) > 0 && ctx.Err() == nil {
+		if err := h.queue.Postpone(ctx, delays); err != nil { // then they come again later
+			h.logger(ctx).Error("messages come again late", "failure", err.Error())
+		}
+	}
+	return out, nil
+}
+
+// soonReceipts is how often a message that failed comes again within seconds: what
+// two functions disagree about is over then. What still fails is somebody's outage,
+// and comes again when the queue's visibility timeout has passed, so that its ten
+// receipts last for five minutes.
+const soonReceipts = 5
+
+// comesAgain is when a message that failed is to come again, from 2 to 10 seconds,
+// not the same for all that failed together.
+func comesAgain(r events.SQSMessage) (after time.Duration, soon bool) {
+	received := r.Attributes["ApproximateReceiveCount"]
+	if n, err := strconv.Atoi(received); err != nil || n > soonReceipts {
+		return 0, false
+	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(r.MessageId + received)) // a hash always takes it
+	return time.Duration(2+h.Sum32()%9) * time.Second, true
+}
+
+// entry is a message of a batch on its way.
+type entry struct {
+	log  *slog.Logger
+	kind event.Kind
+	got  workflow.Result
+}
+
+// take takes messages that came together.
+func (h *deviceMessages) take(ctx context.Context, list []event.DeviceMessage) []Handled {
+	entries := make([]entry, len(list))
+	var messages []workflow.Message
+	var of []int // the entry of each message
+	for i, m := range list {
+		message, e, ok := h.read(ctx, m)
+		entries[i] = e
+		if ok {
+			messages, of = append(messages, message), append(of, i)
+		}
+	}
+	for i, got := range h.inbox.Batch(ctx, messages) {
+		entries[of[i]].got = got
+	}
+	out := make([]Handled, len(list))
+	for i, e := range entries {
+		out[i] = h.tell(e)
+	}
+	return out
+}
+
+// read is a message in plain words; not ok if there is nothing in it to be taken.
+func (h *deviceMessages) read(ctx context.Context, m event.DeviceMessage) (out workflow.Message, e entry, ok bool) {
+	out.At = time.UnixMilli(m.ReceivedAt).UTC()
 	if m.Presence != "" {
-		return h.presence(ctx, m)
+		thing := m.ThingName
+		if thing == "" {
+			thing = m.ClientID // a device may only connect as its own thing
+		}
+		if m.Presence != event.PresenceConnected && m.Presence != event.PresenceDisconnected {
+			e.log = h.logger(ctx, logRule, "presence", logThing, thing)
+			return out, e, false
+		}
+		out.Thing = event.ThingName(thing)
+		out.Presence = &workflow.Presence{Connected: m.Presence == event.PresenceConnected, Version: m.VersionNumber, At: out.At}
+		e.kind = event.KindDisconnected
+		if out.Presence.Connected {
+			e.kind = event.KindConnected
+		}
+		e.log = h.logger(ctx, logRule, "presence", logThing, thing, "kind", e.kind, "disconnectReason", m.DisconnectReason)
+		return out, e, true
 	}
-	return h.record(ctx, m)
-}
-
-func (h *deviceMessages) presence(ctx context.Context, m event.DeviceMessage) (Handled, error) {
-	thing := m.ThingName
-	if thing == "" {
-		thing = m.ClientID // a device may only connect as its own thing
-	}
-	if m.Presence != event.PresenceConnected && m.Presence != event.PresenceDisconnected {
-		return Handled{Did: workflow.FateIgnored.String()}, nil
-	}
-	p := workflow.Presence{
-		Connected: m.Presence == event.PresenceConnected, Version: m.VersionNumber, At: time.UnixMilli(m.ReceivedAt).UTC(),
-	}
-	kind := event.KindDisconnected
-	if p.Connected {
-		kind = event.KindConnected
-	}
-	log := h.logger(ctx, logRule, "presence", logThing, thing, "kind", kind, "disconnectReason", m.DisconnectReason)
-	got, err := h.inbox.Presence(ctx, event.ThingName(thing), p)
-	return h.tell(log, kind, got, err)
-}
-
-func (h *deviceMessages) record(ctx context.Context, m event.DeviceMessage) (Handled, error) {
-	log := h.logger(ctx, logRule, "usp_message", logThing, m.ThingName)
+	e.log = h.logger(ctx, logRule, "usp_message", logThing, m.ThingName)
 	in, err := device.Read(m, h.topics, h.controller)
-	if refused, ok := errors.AsType[*event.Refused](err); ok {
-		got := workflow.Received{Refused: refused}
-		got.Fate = workflow.FateRefused
-		return h.tell(log, "", got, nil)
+	if refused, is := errors.AsType[*event.Refused](err); is {
+		e.got.Refused, e.got.Fate = refused, workflow.FateRefused
+		return out, e, false
 	}
 	if err != nil {
-		return Handled{}, named(err)
+		e.got.Err = err
+		return out, e, false
 	}
-	kind := in.Event.Kind
-	log = log.With(logEndpoint, in.Endpoint, "kind", kind)
-	h.emf.count(metrics.DeviceMessages, metrics.Kind, string(kind))
+	e.kind = in.Event.Kind
+	h.emf.count(metrics.DeviceMessages, metrics.Kind, string(e.kind))
+	e.log = e.log.With(logEndpoint, in.Endpoint, "kind", e.kind)
 	if f := in.Event.Fault; f != nil {
-		log = log.With("fault", f.Code, "faultText", f.Text)
+		e.log = e.log.With("fault", f.Code, "faultText", f.Text)
 	}
-	got, err := h.inbox.Record(ctx, in)
-	return h.tell(log.With("commandKey", in.Event.CommandKey, "mqtt311", in.Legacy), kind, got, err)
+	e.log = e.log.With("commandKey", in.Event.CommandKey, "mqtt311", in.Legacy)
+	out.Thing, out.Record = in.Thing, in
+	return out, e, true
 }
 
-// tell logs and counts what became of a message, and answers it.
-func (h *deviceMessages) tell(log *slog.Logger, kind event.Kind, got workflow.Received, err error) (Handled, error) {
+// tell logs and counts what became of a message.
+func (h *deviceMessages) tell(e entry) Handled {
+	log, got, err := e.log, e.got.Received, e.got.Err
 	for _, s := range got.Started {
 		h.started(s)
 		log.Info("pending job execution "+s.Did.String(), logJob, s.Owner.Job, "execution", s.Execution)
@@ -108,7 +194,7 @@ func (h *deviceMessages) tell(log *slog.Logger, kind event.Kind, got workflow.Re
 	if got.Failure != nil {
 		log = log.With("error", got.Failure.Name, "detail", got.Failure.Detail)
 	}
-	out := Handled{Kind: kind, Did: got.Fate.String()}
+	out := Handled{Kind: e.kind, Did: got.Fate.String(), Err: err}
 	switch {
 	case got.Refused != nil:
 		h.emf.count(metrics.RefusedRecords, metrics.Reason, got.Refused.Reason)
@@ -116,10 +202,13 @@ func (h *deviceMessages) tell(log *slog.Logger, kind event.Kind, got workflow.Re
 		out.Kind = ""
 	case err != nil:
 		log.Error("device message not handled", "failure", err.Error())
+	case got.Fate == workflow.FateDropped:
+		h.emf.count(metrics.DroppedNews, "", "")
+		log.Warn("device message dropped: the device says too much at once")
 	case got.Fate == workflow.FateStale:
 		log.Debug("device message stale")
 	default:
 		log.Info("device message "+out.Did, "greets", got.Greeted)
 	}
-	return out, named(err)
+	return out
 }

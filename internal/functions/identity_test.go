@@ -51,9 +51,9 @@ func TestNobodySpeaksForAnotherThing(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			before := w.refused
 			c.m.ReceivedAt = w.now.UnixMilli()
-			out, err := w.devices.handle(context.Background(), c.m)
-			if err != nil || out.Did != "refused" || w.refused != before+1 {
-				t.Errorf("got %+v, %v, %d refusals", out, err, w.refused-before)
+			out := w.devices.take(context.Background(), []event.DeviceMessage{c.m})[0]
+			if out.Err != nil || out.Did != "refused" || w.refused != before+1 {
+				t.Errorf("got %+v, %d refusals", out, w.refused-before)
 			}
 		})
 	}
@@ -68,12 +68,12 @@ func (w *world) claim(thing event.ThingName, r *usp.Record) (refused bool) {
 		w.t.Fatal(err)
 	}
 	w.now = w.now.Add(time.Second)
-	out, err := w.devices.handle(context.Background(), event.DeviceMessage{
+	out := w.devices.take(context.Background(), []event.DeviceMessage{{
 		Topic: w.topics.Controller.Expand(string(thing), controllerID), ThingName: string(thing), ClientID: string(thing),
 		Record: base64.StdEncoding.EncodeToString(b), ReceivedAt: w.now.UnixMilli(),
-	})
-	if err != nil {
-		w.t.Fatal(err)
+	}})[0]
+	if out.Err != nil {
+		w.t.Fatal(out.Err)
 	}
 	return out.Did == "refused"
 }

@@ -18,22 +18,31 @@ import (
 // Constructor is the shape of every New<Name>.
 type Constructor[H any] func(ctx context.Context, env Env, cfg aws.Config, now func() time.Time) (H, error)
 
-// How calls of AWS are made from a function (docs/errors.md). Functions have 30
-// seconds or more; a call that hangs must leave time for the next try, and its error
-// must be told before Lambda ends the function.
+// Limits is how a function calls AWS (docs/errors.md). A call that hangs must leave
+// time for the next try, and its error must be told before Lambda ends the function.
+type Limits struct {
+	Answer   time.Duration // until the answer's header; bodies of images take longer
+	Attempts int
+	Backoff  time.Duration // the longest
+}
+
+var (
+	// Patient is for functions that have 30 seconds or more.
+	Patient = Limits{Answer: 5 * time.Second, Attempts: 4, Backoff: 2 * time.Second}
+	// Brisk is for functions that have ten seconds, and whose work comes again soon.
+	Brisk = Limits{Answer: 1500 * time.Millisecond, Attempts: 3, Backoff: 500 * time.Millisecond}
+)
+
 const (
-	dialTimeout    = 2 * time.Second
-	answerTimeout  = 5 * time.Second // until the answer's header; bodies of images take longer
-	callAttempts   = 4
-	longestBackoff = 2 * time.Second
-	lastWords      = time.Second // before the function's deadline
+	dialTimeout = 2 * time.Second
+	lastWords   = time.Second // before the function's deadline
 )
 
 // Main runs a function in the Lambda runtime; it does not return. A constructor
 // that fails is a function that does not start, and says why.
-func Main[H any](construct Constructor[H]) {
+func Main[H any](construct Constructor[H], limits Limits) {
 	ctx := context.Background()
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(httpClient()), config.WithRetryer(retryer))
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(limits.httpClient()), config.WithRetryer(limits.retryer))
 	if err == nil {
 		var handler H
 		if handler, err = construct(ctx, OS(), cfg, time.Now); err == nil {
@@ -44,17 +53,17 @@ func Main[H any](construct Constructor[H]) {
 	os.Exit(1)
 }
 
-func httpClient() *awshttp.BuildableClient {
+func (l Limits) httpClient() *awshttp.BuildableClient {
 	return awshttp.NewBuildableClient().
-		WithDialerOptions(func(d *net.Dialer) { d.Timeout = dialTimeout }).
+		WithDialerOptions(func(d *net.Dialer) { d.Timeout = min(dialTimeout, l.Answer) }).
 		WithTransportOptions(func(t *http.Transport) {
-			t.TLSHandshakeTimeout, t.ResponseHeaderTimeout = dialTimeout, answerTimeout
+			t.TLSHandshakeTimeout, t.ResponseHeaderTimeout = min(dialTimeout, l.Answer), l.Answer
 		})
 }
 
-func retryer() aws.Retryer {
+func (l Limits) retryer() aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
-		o.MaxAttempts, o.MaxBackoff = callAttempts, longestBackoff
+		o.MaxAttempts, o.MaxBackoff = l.Attempts, l.Backoff
 	})
 }
 

@@ -39,7 +39,10 @@ func (r reports) Report(ctx context.Context, e workflow.End) error {
 	return nil
 }
 
-// who names an invocation: Lambda repeats an asynchronous one under the same id.
+// who names an invocation: Lambda repeats an asynchronous one under the same id. A
+// message of the queue comes again under another, after five receipts or less when
+// the name before is void (see decision 0016): its copy has the same message id, so
+// that this cannot be the name.
 func who(ctx context.Context) string {
 	if lc, ok := lambdacontext.FromContext(ctx); ok && lc.AwsRequestID != "" {
 		return lambdacontext.FunctionName + "/" + lc.AwsRequestID

@@ -62,6 +62,7 @@ type world struct {
 	crashes   int  // so many requests fail, before or after they did their work
 	current   *turn
 	worst     int // requests to the store of one device message
+	queue     []event.DeviceMessage
 	published []event.Outcome
 
 	invocations int
@@ -193,6 +194,11 @@ func newWorld(t testing.TB, seed uint64) *world {
 	q.failed(err)
 	inbox, err := workflow.NewInbox(workflow.InboxPorts{
 		Store: w.store, Callback: w, Registry: w, Sender: w, Starter: w.offers, Flows: flows, Now: now,
+		Parallel: func(n int, do func(i int)) {
+			for i := range n {
+				do(i)
+			}
+		},
 	})
 	q.failed(err)
 	if err := q.err("world"); err != nil {
@@ -610,14 +616,38 @@ func (w *world) Send(_ context.Context, thing event.ThingName, to event.DeviceSt
 	return nil
 }
 
+// message puts a message into the queue, which hands it over with others that wait.
 func (w *world) message(m event.DeviceMessage) {
+	w.queue = append(w.queue, m)
+	w.soon(func() { w.handler(w.batch) })
+}
+
+// batch takes up to ten messages of the queue, any of those that wait.
+func (w *world) batch() {
+	w.rand.Shuffle(len(w.queue), func(i, j int) { w.queue[i], w.queue[j] = w.queue[j], w.queue[i] })
+	n := min(len(w.queue), 1+w.rand.IntN(10))
+	if n == 0 {
+		return // others took them
+	}
+	list := slices.Clone(w.queue[:n])
+	w.queue = slices.Delete(w.queue, 0, n)
+	if len(w.queue) > 0 {
+		w.soon(func() { w.handler(w.batch) })
+	}
 	before := w.store.Requests()
-	w.again(func(ctx context.Context) error {
-		_, err := w.devices.handle(ctx, m)
-		return err
-	})
+	w.invocations++ // also of what comes again: the queue does not say that it is the same
+	ctx := context.WithValue(context.Background(), invocation{}, fmt.Sprint(w.invocations))
+	for i, out := range w.devices.take(ctx, list) {
+		if out.Err == nil {
+			continue
+		}
+		if !errors.Is(out.Err, workflow.ErrAgain) && !errors.Is(out.Err, workflow.ErrEnding) && !errors.Is(out.Err, workflowtest.ErrCrash) {
+			w.t.Fatal(out.Err)
+		}
+		w.after(time.Duration(2+w.rand.IntN(9))*time.Second, func() { w.message(list[i]) })
+	}
 	if !w.mixed && w.crashes == 0 {
-		w.worst = max(w.worst, w.store.Requests()-before)
+		w.worst = max(w.worst, (w.store.Requests()-before+n-1)/n)
 	}
 }
 

@@ -126,10 +126,10 @@ func TestAlarmsOfTheMachinery(t *testing.T) {
 			each: func(t *testing.T, w *world) { w.event(t, "handle-device-message") },
 		},
 		{
-			name: "a rule may not invoke its function", alarms: []string{"rule-errors"}, lasts: 10 * time.Minute,
+			name: "a rule may not send to its queue", alarms: []string{"rule-errors"}, lasts: 10 * time.Minute,
 			first: func(t *testing.T, w *world) {
-				w.must(t, "lambda", "RemovePermission", map[string]any{
-					"FunctionName": stack + "-handle-device-message", "StatementId": w.resources(t, stack)["UspMessagePermission"],
+				w.must(t, "iam", "DeleteRolePolicy", map[string]any{
+					"RoleName": w.resources(t, stack)["MessageRuleRole"], "PolicyName": "permissions",
 				})
 			},
 			each: func(t *testing.T, w *world) { w.record(t) },

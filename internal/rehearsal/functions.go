@@ -3,6 +3,7 @@ package rehearsal
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	runtime "github.com/aws/aws-lambda-go/lambda"
@@ -47,5 +48,31 @@ func (w *world) function(ctx context.Context, c *localcloud.Cloud, f localcloud.
 	if c != w.cloud { // it died, and calls itself to the end
 		client.handler, client.door = c.Handler(), nil
 	}
-	return construct(ctx, functions.Vars(f.Env, localcloud.Output(ctx)), w.discovering(c, client), w.sched.Now)
+	env := functions.Vars(f.Env, localcloud.Output(ctx))
+	env.Parallel = w.parallel
+	return construct(ctx, env, w.discovering(c, client), w.sched.Now)
+}
+
+// parallel is functions.Env's Parallel in virtual time.
+func (w *world) parallel(n int, do func(i int)) {
+	if n == 1 {
+		do(0)
+		return
+	}
+	var mu sync.Mutex
+	left, over := n, w.sched.NewGate()
+	for i := range n {
+		w.sched.Go("rehearsal: a function's own parallel work", func() {
+			do(i)
+			mu.Lock()
+			defer mu.Unlock()
+			if left--; left == 0 {
+				over.Open()
+			}
+		})
+	}
+	// The context has no end: the work may not go on when the function is over.
+	if err := over.Wait(context.Background()); err != nil {
+		panic(err) // the world has ended, and with it the process of the function
+	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud"
 )
@@ -133,6 +134,8 @@ func (w *world) config(cloud *localcloud.Cloud, c client) aws.Config {
 			case *sns.Options:
 				o.HTTPSignerV4 = scope{}
 				o.APIOptions = append(o.APIOptions, c.intercept("sns"))
+			case *sqs.Options:
+				o.HTTPSignerV4 = scope{}
 			}
 		}},
 	}
@@ -155,6 +158,8 @@ func (w *world) discovering(cloud *localcloud.Cloud, c client) aws.Config {
 		case *sfn.Options:
 			o.BaseEndpoint = aws.String(endpoint)
 		case *sns.Options:
+			o.BaseEndpoint = aws.String(endpoint)
+		case *sqs.Options:
 			o.BaseEndpoint = aws.String(endpoint)
 		}
 	})

@@ -23,10 +23,12 @@ const (
 	FateLate                  // the step that it would have ended is over
 	FateStale                 // more recent is known
 	FateRefused               // its record is not taken
+	FateDropped               // its device says more at once than is listened to
 )
 
 var fates = [...]string{
 	"ignored", "resumed", "answered", "noted", "kept", "unclaimed", "overtaken", "late", "stale", "refused",
+	"dropped",
 }
 
 // String is for logs.
@@ -40,6 +42,7 @@ type Delivery struct {
 	Failure *event.Failure // with FateResumed, unless the step succeeded
 
 	kept bool // the event is in NEWS
+	gone bool // the claim that was loaded is gone
 }
 
 // deliver hands an event to the task that waits for it, or keeps it for one that
@@ -79,7 +82,7 @@ func (w *Inbox) deliver(ctx context.Context, d Device, ev event.DeviceEvent, per
 		err = w.Store.PutNews(ctx, d.Thing, d.Claim.Execution, ev, d.Claim.Deadline.Add(linger))
 	}
 	if errors.Is(err, ErrGone) {
-		return Delivery{Fate: FateUnclaimed}, ack()
+		return Delivery{Fate: FateUnclaimed, gone: true}, ack()
 	}
 	if err != nil {
 		return out, err
@@ -126,6 +129,7 @@ func (w *Inbox) turn(
 	if m.KeepNews {
 		err := w.Store.PutNews(ctx, d.Thing, d.Claim.Execution, ev, d.Claim.Deadline.Add(linger))
 		if errors.Is(err, ErrGone) {
+			out.gone = true
 			return out, false, ack()
 		}
 		if err != nil {

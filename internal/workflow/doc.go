@@ -7,6 +7,7 @@
 //	start.go     Starter: begins an attempt, now or when its device appears
 //	steps.go     Steps: a step's function registers its task
 //	inbox.go     Inbox: takes records of devices, and their presence
+//	batch.go     Inbox: takes many messages at once, as a queue hands them over
 //	deliver.go   Inbox: hands the news in a record to the task that waits for it
 //	greeting.go  Inbox: finds out which thing an endpoint belongs to
 //	end.go       Ender: ends an execution whose owner has ended the attempt;

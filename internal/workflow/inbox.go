@@ -18,6 +18,9 @@ type InboxPorts struct {
 	Starter  *Starter
 	Flows    event.Flows
 	Now      func() time.Time
+	// Parallel calls do with 0 to n-1, n being 1 or more, at the same time where it can, and returns
+	// when all have returned.
+	Parallel func(n int, do func(i int))
 }
 
 // Inbox takes what comes from devices and of them: their records, and what the
@@ -47,26 +50,34 @@ type Received struct {
 // Presence notes what the broker says of a thing's connection, and starts what is
 // pending if it came.
 func (w *Inbox) Presence(ctx context.Context, thing event.ThingName, p Presence) (Received, error) {
-	out := Received{}
-	err := w.Store.Presence(ctx, thing, p)
+	out, _, err := w.presence(ctx, thing, p)
+	return out, err
+}
+
+// presence is Presence; d is the device as it was loaded, if it was, and nothing
+// has been written since.
+func (w *Inbox) presence(ctx context.Context, thing event.ThingName, p Presence) (out Received, d *Device, err error) {
+	err = w.Store.Presence(ctx, thing, p)
 	switch {
 	case errors.Is(err, ErrStale):
 		out.Fate = FateStale
-		return out, nil
+		return out, nil, nil
 	case err != nil:
-		return out, err
+		return out, nil, err
 	}
 	out.Fate = FateNoted
 	if !p.Connected {
-		return out, nil
+		return out, nil, nil
 	}
 	// Rule 1: the presence is written, now look what is pending.
-	d, err := w.Store.Load(ctx, thing)
+	now, err := w.Store.Load(ctx, thing)
 	if err != nil {
-		return out, err
+		return out, nil, err
 	}
-	out.Started, err = w.Starter.Appear(ctx, d)
-	return out, err
+	if out.Started, err = w.Starter.Appear(ctx, now); err != nil || len(out.Started) > 0 {
+		return out, nil, err
+	}
+	return out, &now, nil
 }
 
 // Record takes a record of a device.
@@ -75,7 +86,7 @@ func (w *Inbox) Record(ctx context.Context, in event.Inbound) (Received, error) 
 	if err != nil {
 		return Received{}, err
 	}
-	return w.record(ctx, d, in)
+	return w.record(ctx, d, in, false)
 }
 
 func refuse(reason, detail string) (Received, error) {
@@ -84,8 +95,9 @@ func refuse(reason, detail string) (Received, error) {
 	return out, nil
 }
 
-// record takes a record, d being its device as just loaded.
-func (w *Inbox) record(ctx context.Context, d Device, in event.Inbound) (out Received, err error) {
+// record takes a record, d being its device as just loaded. Of a surplus one
+// nothing is taken; its agent gets the answer that it wants.
+func (w *Inbox) record(ctx context.Context, d Device, in event.Inbound, surplus bool) (out Received, err error) {
 	ev := in.Event
 	if in.Greets {
 		return w.greeting(ctx, d, in)
@@ -100,6 +112,10 @@ func (w *Inbox) record(ctx context.Context, d Device, in event.Inbound) (out Rec
 		}
 		out.Fate = FateNoted
 		return out, nil
+	}
+	if surplus {
+		out.Fate = FateDropped
+		return out, w.answer(ctx, d.State, in)
 	}
 	// A device that speaks is there, whatever presence says; with a claim its
 	// greeting or presence will say so in a moment.

@@ -272,13 +272,13 @@ func TestOutcomesAreWords(t *testing.T) {
 	for s := workflow.StartForeign; s <= workflow.StartRefused; s++ {
 		seen["start "+s.String()] = true
 	}
-	for f := workflow.FateIgnored; f <= workflow.FateRefused; f++ {
+	for f := workflow.FateIgnored; f <= workflow.FateDropped; f++ {
 		seen["fate "+f.String()] = true
 	}
 	for k := workflow.TakenNot; k <= workflow.TakenRepeated; k++ {
 		seen[fmt.Sprint("taken ", k)] = true
 	}
-	if len(seen) != 7+10+7 {
+	if len(seen) != 7+11+7 {
 		t.Errorf("%d words: %v", len(seen), seen)
 	}
 }

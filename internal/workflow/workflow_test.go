@@ -51,6 +51,7 @@ func newRig(t *testing.T) *rig {
 	r.must(err)
 	r.Inbox, err = workflow.NewInbox(workflow.InboxPorts{
 		Store: r.store, Callback: r, Registry: r, Sender: r, Starter: r.Starter, Flows: flows, Now: now,
+		Parallel: oneByOne,
 	})
 	r.must(err)
 	return r
@@ -64,6 +65,12 @@ const (
 	second event.Step = "SECOND"
 	third  event.Step = "THIRD"
 )
+
+func oneByOne(n int, do func(i int)) {
+	for i := range n {
+		do(i)
+	}
+}
 
 // flow is an operation that says what the rig says.
 func (r *rig) flow() event.Flow {

@@ -3,4 +3,4 @@ package main
 
 import "github.com/fleetstep/fleetstep/internal/functions"
 
-func main() { functions.Main(functions.NewHandleJobEvent) }
+func main() { functions.Main(functions.NewHandleJobEvent, functions.Patient) }

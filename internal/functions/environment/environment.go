@@ -13,6 +13,7 @@ const (
 	AgentTopic         = "AGENT_TOPIC"
 	ControllerTopic    = "CONTROLLER_TOPIC"
 	OutcomeTopic       = "OUTCOME_TOPIC_ARN"
+	MessageQueue       = "MESSAGE_QUEUE_URL" // of what devices say
 	DataEndpoint       = "IOT_DATA_ENDPOINT" // URL
 	JobsEndpoint       = "IOT_JOBS_ENDPOINT" // URL
 	StackName          = "STACK_NAME"        // whose jobs are ours; "" for everybody's

@@ -25,6 +25,7 @@ const (
 	JobExecutions      = "JobExecutions"      // count; Status = the terminal status that AWS IoT announced
 	RefusedRecords     = "RefusedRecords"     // count; Reason = one of event's Refused constants
 	DeviceMessages     = "DeviceMessages"     // count; Kind = an event.Kind
+	DroppedNews        = "DroppedNews"        // count: what devices said beyond what is taken of one at once
 )
 
 // FailingTries is how often in a row a report fails before it counts as failing:

@@ -74,6 +74,21 @@ func (r *recorder) Call(_ context.Context, id awsapi.Identity, service, operatio
 	case "lambda:DeleteFunction", "iam:DeleteRole", "iot:DeleteTopicRule", "iot:DeletePolicy", "iot:DeleteJobTemplate",
 		"dynamodb:DeleteTable", "s3:DeleteBucket", "cloudwatchlogs:DeleteLogGroup":
 		delete(r.exists, name("FunctionName", "RoleName", "ruleName", "policyName", "jobTemplateId", "TableName", "Bucket", "logGroupName"))
+	case "lambda:CreateEventSourceMapping":
+		if r.exists[onlyMapping] {
+			return nil, awsapi.Errorf("ResourceConflictException", "it exists")
+		}
+		r.exists[onlyMapping] = true
+		return map[string]any{"UUID": onlyMapping}, nil
+	case "lambda:ListEventSourceMappings":
+		return map[string]any{"EventSourceMappings": []any{map[string]any{"UUID": onlyMapping}}}, nil
+	case "lambda:GetEventSourceMapping":
+		if !r.exists[onlyMapping] {
+			return nil, awsapi.Errorf("ResourceNotFoundException", "it does not exist")
+		}
+		return map[string]any{"State": "Enabled"}, nil
+	case "lambda:DeleteEventSourceMapping":
+		delete(r.exists, onlyMapping)
 	case "s3:GetObject":
 		key := name("Bucket") + "/" + c.Input["Key"].(string)
 		body, ok := r.objects[strings.TrimPrefix(key, "s3/")]
@@ -127,6 +142,9 @@ func (r *recorder) of(name string) []call {
 	}
 	return found
 }
+
+// onlyMapping is the event source mapping that a recorder has, if it has one.
+const onlyMapping = "mapping-1"
 
 // postbox is a ResponseURLs.
 type postbox struct {
@@ -217,7 +235,7 @@ func TestCommittedTemplateDeploys(t *testing.T) {
 	if got := out["DeadLetterQueueUrl"]; !strings.HasPrefix(got, "http://localhost:4566/123456789012/fleetstep-DeadLetterQueue-") {
 		t.Errorf("DeadLetterQueueUrl %s", got)
 	}
-	if out["ControllerEndpointId"] != "self::fleetstep" || out["CreateJobFunctionName"] != "fleetstep-create-job" || len(out) != 11 {
+	if out["ControllerEndpointId"] != "self::fleetstep" || out["CreateJobFunctionName"] != "fleetstep-create-job" || len(out) != 13 {
 		t.Errorf("outputs %v", out)
 	}
 	if n := len(w.cloud.of("lambda:CreateFunction")); n != 9 {

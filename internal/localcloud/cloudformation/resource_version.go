@@ -205,6 +205,8 @@ func (p lambdaAlias) Delete(ctx context.Context, r Request) error {
 type eventSourceMapping struct{ s *Service }
 
 var mappingProperties = kind{
+	service:  "lambda",
+	tagging:  &tagging{set: "TagResource", unset: "UntagResource", key: "Resource", value: ofAttribute("EventSourceMappingArn")},
 	required: []string{"FunctionName"},
 	properties: members{
 		"EventSourceArn": text, "FunctionName": text, "Enabled": boolean, "BatchSize": number, "MaximumBatchingWindowInSeconds": number,
@@ -310,10 +312,11 @@ func (p eventSourceMapping) Update(ctx context.Context, r Request) (Resource, er
 	if r.Old["EventSourceArn"] != r.Properties["EventSourceArn"] {
 		return Resource{}, ErrReplace
 	}
-	if !reflect.DeepEqual(r.Old["Tags"], r.Properties["Tags"]) {
-		return Resource{}, awsapi.NotBuilt("changes of the Tags of AWS::Lambda::EventSourceMapping")
+	made, err := p.change(ctx, r)
+	if err == nil && !reflect.DeepEqual(r.Old["Tags"], r.Properties["Tags"]) {
+		err = bound{mappingProperties, p.s}.retag(ctx, r, made)
 	}
-	return p.change(ctx, r)
+	return made, err
 }
 
 // Delete implements Provider.

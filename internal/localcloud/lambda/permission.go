@@ -3,6 +3,7 @@ package lambda
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -197,25 +198,49 @@ type tagsOut struct {
 }
 
 func (s *Service) tagResource(_ context.Context, _ *awsapi.Call, in *tagIn) (*nothing, error) {
-	return &nothing{}, s.set(in.Resource, func(f *Function) {
-		if f.Tags == nil {
-			f.Tags = map[string]string{}
-		}
-		for k, v := range in.Tags {
-			f.Tags[k] = v
+	return &nothing{}, s.retag(in.Resource, func(tags map[string]string) { maps.Copy(tags, in.Tags) })
+}
+
+func (s *Service) untagResource(_ context.Context, _ *awsapi.Call, in *tagIn) (*nothing, error) {
+	return &nothing{}, s.retag(in.Resource, func(tags map[string]string) {
+		for _, k := range in.TagKeys {
+			delete(tags, k)
 		}
 	})
 }
 
-func (s *Service) untagResource(_ context.Context, _ *awsapi.Call, in *tagIn) (*nothing, error) {
-	return &nothing{}, s.set(in.Resource, func(f *Function) {
-		for _, k := range in.TagKeys {
-			delete(f.Tags, k)
+// retag changes the tags of a function or an event source mapping.
+func (s *Service) retag(resource string, change func(tags map[string]string)) error {
+	changed := func(tags map[string]string) map[string]string {
+		if tags == nil {
+			tags = map[string]string{}
 		}
+		change(tags)
+		return tags
+	}
+	uuid, ok := strings.CutPrefix(resource, s.mappingARN(""))
+	if !ok {
+		return s.set(resource, func(f *Function) { f.Tags = changed(f.Tags) })
+	}
+	return s.Store.Update(func(tx *store.Tx) error {
+		m, err := s.oneMapping(tx, uuid)
+		if err != nil {
+			return err
+		}
+		m.Tags = changed(m.Tags)
+		return mappings.Put(tx, m, uuid)
 	})
 }
 
 func (s *Service) listTags(_ context.Context, _ *awsapi.Call, in *tagIn) (*tagsOut, error) {
+	if uuid, ok := strings.CutPrefix(in.Resource, s.mappingARN("")); ok {
+		var m mapping
+		err := s.Store.View(func(tx *store.Tx) (err error) {
+			m, err = s.oneMapping(tx, uuid)
+			return err
+		})
+		return &tagsOut{m.Tags}, err
+	}
 	f, err := s.view(functionRef{FunctionName: in.Resource})
 	return &tagsOut{f.Tags}, err
 }
