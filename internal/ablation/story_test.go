@@ -218,6 +218,9 @@ func story(ctx context.Context, s stage) error {
 	if err := s.alarm(ctx); err != nil {
 		return err
 	}
+	if err := s.unreadable(ctx); err != nil {
+		return err
+	}
 	first, err := s.firstJob(ctx)
 	if err != nil {
 		return err
@@ -245,6 +248,49 @@ func story(ctx context.Context, s stage) error {
 		return err
 	}
 	return s.deaf(ctx)
+}
+
+// unreadable puts a message among those of the devices that no rule has written,
+// and takes it away as a dead letter: after its second receipt, so that the story
+// need not wait for ten.
+func (s stage) unreadable(ctx context.Context) error {
+	messages, err := s.physical(ctx, "MessageQueue")
+	if err != nil {
+		return err
+	}
+	queue, err := s.physical(ctx, "MessageDeadLetterQueue")
+	if err != nil {
+		return err
+	}
+	receipts := func(n string) error {
+		target := "arn:aws:sqs:us-east-1:" + account + ":" + queue[strings.LastIndex(queue, "/")+1:]
+		policy := `{"deadLetterTargetArn":"` + target + `","maxReceiveCount":` + n + `}`
+		return s.call(ctx, "sqs", "SetQueueAttributes", map[string]any{
+			"QueueUrl": messages, "Attributes": map[string]string{"RedrivePolicy": policy},
+		}, nil)
+	}
+	if err := receipts("2"); err != nil {
+		return err
+	}
+	if err := s.call(ctx, "sqs", "SendMessage", map[string]any{"QueueUrl": messages, "MessageBody": "no JSON"}, nil); err != nil {
+		return err
+	}
+	if err := s.letter(ctx, queue); err != nil {
+		return err
+	}
+	return receipts("10")
+}
+
+func (s stage) letter(ctx context.Context, queue string) error {
+	return s.until(ctx, "the dead letter of a message", func() (bool, error) {
+		var got struct {
+			Messages []struct{ ReceiptHandle string }
+		}
+		if err := s.call(ctx, "sqs", "ReceiveMessage", map[string]any{"QueueUrl": queue}, &got); err != nil || len(got.Messages) == 0 {
+			return false, err
+		}
+		return true, s.call(ctx, "sqs", "DeleteMessage", map[string]any{"QueueUrl": queue, "ReceiptHandle": got.Messages[0].ReceiptHandle}, nil)
+	})
 }
 
 // payload is what a job for some devices is created with.
