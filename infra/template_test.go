@@ -229,7 +229,7 @@ func TestRolesAreForOneServiceAndThisAccount(t *testing.T) {
 		service, _ := at(trust, "Principal", "Service").(string)
 		switch service {
 		case "lambda.amazonaws.com":
-		case "iot.amazonaws.com", "states.amazonaws.com":
+		case "iot.amazonaws.com", "states.amazonaws.com", "scheduler.amazonaws.com":
 			if at(trust, "Condition", "StringEquals", "aws:SourceAccount", "Ref") != "AWS::AccountId" {
 				t.Errorf("%s: %s may be sent here by another account", id, service)
 			}
@@ -243,8 +243,8 @@ func TestEveryFunctionIsComplete(t *testing.T) {
 	tpl := parse(t)
 	functions := tpl.of("AWS::Lambda::Function")
 	want := []string{
-		"await-firmware-report", "create-job", "finalize", "handle-device-message",
-		"handle-job-event", "prepare-account", "send-usp-operate", "start-upgrade", "verify-version",
+		"await-firmware-report", "control", "create-job", "finalize", "handle-device-message",
+		"handle-job-event", "prepare-account", "send-usp-operate", "start-upgrade", "tick", "verify-version",
 	}
 	var got []string
 	for id, f := range functions {
@@ -299,6 +299,8 @@ func TestFunctionsHaveTheirEnvironment(t *testing.T) {
 		"FinalizeFunction":            {environment.Table, environment.OutcomeTopic, environment.JobsEndpoint},
 		"HandleDeviceMessageFunction": append([]string{environment.StateMachine, environment.OutcomeTopic, environment.JobsEndpoint, environment.MessageQueue}, talk...),
 		"HandleJobEventFunction":      {environment.Table, environment.StateMachine, environment.OutcomeTopic, environment.JobsEndpoint},
+		"TickFunction":                {environment.Table, environment.StartQueue},
+		"ControlFunction":             {environment.Table},
 		"PrepareAccountFunction":      nil,
 	}
 	for id, f := range parse(t).of("AWS::Lambda::Function") {
@@ -370,8 +372,15 @@ func TestEveryRuleHasADeadLetterQueueAndMayInvoke(t *testing.T) {
 func TestMessagesComeInBatches(t *testing.T) {
 	tpl := parse(t)
 	sources := tpl.of("AWS::Lambda::EventSourceMapping")
-	if len(sources) != 1 {
-		t.Fatalf("%d event source mappings, want 1", len(sources))
+	if len(sources) != 2 {
+		t.Fatalf("%d event source mappings, want 2", len(sources))
+	}
+	if s := sources["StartMapping"].Properties; at(s, "EventSourceArn", "Fn::GetAtt", 0) != "StartQueue" ||
+		text(s["FunctionResponseTypes"]) != `["ReportBatchItemFailures"]` || s["BatchSize"] != float64(10) {
+		t.Errorf("the mapping of starts is %s", text(s))
+	}
+	if visible, timeout := tpl.Resources["StartQueue"].Properties["VisibilityTimeout"], tpl.Resources["StartUpgradeFunction"].Properties["Timeout"]; visible.(float64) < 6*timeout.(float64) {
+		t.Errorf("starts come again after %v s, the function has %v s", visible, timeout)
 	}
 	p := sources["MessageSource"].Properties
 	if at(p, "EventSourceArn", "Fn::GetAtt", 0) != "MessageQueue" || text(p["FunctionResponseTypes"]) != `["ReportBatchItemFailures"]` ||
@@ -398,7 +407,7 @@ func TestMessagesComeInBatches(t *testing.T) {
 func TestMetricsAreOurs(t *testing.T) {
 	tpl := parse(t)
 	dimensions := map[string]string{ // dimension
-		metrics.UpgradesStarted: "", metrics.UpgradesPending: "", metrics.UpgradeDuration: "",
+		metrics.Ticks: "", metrics.UpgradesStarted: "", metrics.UpgradesPending: "", metrics.UpgradeDuration: "",
 		metrics.UpgradesOver: "", metrics.ReportsFailing: "", metrics.DetailsRefused: "", metrics.ThingsNotUpdated: "", metrics.UpgradesUnreported: "", metrics.DroppedNews: "",
 		metrics.DevicesFinished: metrics.Result, metrics.Failures: metrics.Reason,
 		metrics.PhaseReached: metrics.Phase, metrics.PhaseDuration: metrics.Phase,
@@ -451,7 +460,11 @@ func TestMetricsAreOurs(t *testing.T) {
 func TestAlarmsReachSomebodyAndStayQuietWithoutData(t *testing.T) {
 	for id, alarm := range parse(t).of("AWS::CloudWatch::Alarm") {
 		p := alarm.Properties
-		if at(p, "AlarmActions", 0, "Ref") != "AlarmTopic" || p["TreatMissingData"] != "notBreaching" || p["AlarmDescription"] == nil {
+		missing := "notBreaching"
+		if id == "TickAlarm" {
+			missing = "breaching" // the clock ticks whether anything is upgraded or not
+		}
+		if at(p, "AlarmActions", 0, "Ref") != "AlarmTopic" || p["TreatMissingData"] != missing || p["AlarmDescription"] == nil {
 			t.Errorf("%s: actions %s, missing data %v", id, text(p["AlarmActions"]), p["TreatMissingData"])
 		}
 		returned := 0

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -15,15 +16,18 @@ import (
 	"github.com/fleetstep/fleetstep/internal/functions/metrics"
 )
 
-// alarm is what the alarms of this stack differ in. All of them are quiet without data: nothing is being upgraded. What
+// alarm is what the alarms of this stack differ in. All but the clock's are quiet without data: nothing is being upgraded. What
 // to do about each is in docs/operations.md, under its name.
 type alarm struct {
 	id, name, description string
 	metrics               []any // awscloudwatch.CfnAlarm_MetricDataQueryProperty; the first returns the data
 	comparison            string
 	threshold             *float64
+	missing               string // TreatMissingData, if not notBreaching
 	periods               float64
 }
+
+const minute = 60 // seconds
 
 const minutes5, minutes15, minutes30 = 300, 900, 1800 // seconds
 
@@ -52,7 +56,7 @@ func newAlarms(scope constructs.Construct, notify *notifications, p *parameters)
 			Threshold:          a.threshold,
 			EvaluationPeriods:  &a.periods,
 			DatapointsToAlarm:  &a.periods,
-			TreatMissingData:   jsii.String("notBreaching"),
+			TreatMissingData:   jsii.String(cmp.Or(a.missing, "notBreaching")),
 			AlarmActions:       &[]any{notify.alarms.Ref()},
 			OkActions:          &[]any{notify.alarms.Ref()},
 		}))
@@ -170,9 +174,14 @@ func deviceAlarms() []alarm {
 
 // machineryAlarms tell of functions, rules and services that do not do their work.
 func machineryAlarms() []alarm {
-	var functions []string
+	// An alarm has at most ten metrics. Functions that somebody invokes by hand tell him of their errors themselves.
+	var functions, verbs []string
 	for _, spec := range functionSpecs {
-		functions = append(functions, spec.name)
+		if spec.verb {
+			verbs = append(verbs, spec.name)
+		} else {
+			functions = append(functions, spec.name)
+		}
 	}
 	ofFunctions := func(metric, stat string, names ...string) []any {
 		var list []any
@@ -195,6 +204,15 @@ func machineryAlarms() []alarm {
 		return list
 	}
 	list := []alarm{
+		{
+			// The dead man's: where it does not tick everything waits in silence.
+			id: "TickAlarm", name: "tick-missing", periods: 5, missing: "breaching",
+			description: "The clock of the stack has not ticked for five minutes: what waits for it waits on.",
+			metrics: []any{
+				math("silent", "IF(m1 >= 1, 0, 1)", "minutes without a tick"), query("m1", metricsNamespace, metrics.Ticks, "Sum", minute, nil),
+			},
+			threshold: jsii.Number(0),
+		},
 		{
 			id: "DeadLetterAlarm", name: "dead-letters", periods: 1,
 			description: "Messages that no rule action or function could process wait in a dead-letter queue: fleetstep deadletter list.",
@@ -222,6 +240,16 @@ func machineryAlarms() []alarm {
 			id: "FunctionThrottleAlarm", name: "function-throttles", periods: 2,
 			description: "Lambda turns calls away: the account's concurrent executions are used up.",
 			metrics:     total("throttles", "calls", ofFunctions("Throttles", "Sum", functions...)), threshold: jsii.Number(0),
+		},
+		{
+			id: "VerbErrorAlarm", name: "verb-errors", periods: 2,
+			description: "Functions that an operator or a deployment invokes fail, for ten minutes; who invoked them was told why.",
+			metrics:     total("errors", "errors", ofFunctions("Errors", "Sum", verbs...)), threshold: jsii.Number(0),
+		},
+		{
+			id: "VerbThrottleAlarm", name: "verb-throttles", periods: 2,
+			description: "Lambda turns operators' calls away: the account's concurrent executions are used up.",
+			metrics:     total("throttles", "calls", ofFunctions("Throttles", "Sum", verbs...)), threshold: jsii.Number(0),
 		},
 		{
 			id: "EventAgeAlarm", name: "event-age", periods: 2,

@@ -146,7 +146,7 @@ func (d *device) receive(lambdas *functions, account *account, w *workflow, noti
 	variables[environment.StateMachine] = w.stateMachine.Ref()
 	variables[environment.OutcomeTopic] = notify.outcomes.Ref()
 	variables[environment.MessageQueue] = d.queue.Ref()
-	handle := lambdas.add("handle-device-message", variables, append(append(startUpgrade(), jobExecutions()...), w.items(), resumeTask(),
+	handle := lambdas.add("handle-device-message", variables, append(append(startUpgrade(), jobExecutions()...), w.items(), w.readFlags(), resumeTask(),
 		allow("SendToAgent", []string{"iot:Publish"}, *sub(agentTopics)),
 		// Of an upgrade that was ended while nobody heard of it, found as its device appears for the next.
 		notify.publishOutcome(),

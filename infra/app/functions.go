@@ -26,21 +26,24 @@ type functionSpec struct {
 	timeout     float64 // seconds
 	memory      float64 // MiB
 	async       bool    // invoked by a rule: what fails three times goes to the dead-letter queue
+	verb        bool    // invoked by an operator or a deployment, who is told of its errors
 }
 
 // functionSpecs are all functions, in the order of design.md section 2.
 var functionSpecs = []functionSpec{
 	// create-job reads a whole image for its SHA-256: up to 4 GiB, which takes 14 MiB a second.
-	{"create-job", "CreateJob", "Validates a request and creates its AWS IoT job", 300, 1024, false},
-	{"start-upgrade", "StartUpgrade", "Starts the workflow of a device whose job execution is next", 30, 256, true},
-	{"send-usp-operate", "SendUspOperate", "Sends the USP request of a step and leaves the task token for the answer", 30, 256, false},
-	{"await-firmware-report", "AwaitFirmwareReport", "Leaves the task token for news that the device sends by itself", 30, 256, false},
-	{"verify-version", "VerifyVersion", "Asks the device for its version and images", 30, 256, false},
-	{"finalize", "Finalize", "Reports the result of an upgrade to the job and releases the device", 30, 256, false},
+	{"create-job", "CreateJob", "Validates a request and creates its AWS IoT job", 300, 1024, false, true},
+	{"start-upgrade", "StartUpgrade", "Starts the workflow of a device whose job execution is next", 30, 256, true, false},
+	{"send-usp-operate", "SendUspOperate", "Sends the USP request of a step and leaves the task token for the answer", 30, 256, false, false},
+	{"await-firmware-report", "AwaitFirmwareReport", "Leaves the task token for news that the device sends by itself", 30, 256, false, false},
+	{"verify-version", "VerifyVersion", "Asks the device for its version and images", 30, 256, false, false},
+	{"finalize", "Finalize", "Reports the result of an upgrade to the job and releases the device", 30, 256, false, false},
 	// What its queue hands over comes again within seconds: see Brisk in internal/functions.
-	{"handle-device-message", "HandleDeviceMessage", "Turns USP messages and presence into device events", 10, 256, false},
-	{"handle-job-event", "HandleJobEvent", "Ends the workflow of a job execution that was cancelled, deleted or timed out", 30, 256, true},
-	{"prepare-account", "PrepareAccount", "Custom resource: switches on AWS IoT's job events and finds the endpoints of its data planes", 60, 128, false},
+	{"handle-device-message", "HandleDeviceMessage", "Turns USP messages and presence into device events", 10, 256, false, false},
+	{"handle-job-event", "HandleJobEvent", "Ends the workflow of a job execution that was cancelled, deleted or timed out", 30, 256, true, false},
+	{"control", "Control", "Pauses and resumes a job, or everything", 30, 256, false, true},
+	{"tick", "Tick", "Does what is done by the clock, once a minute", 45, 256, false, false},
+	{"prepare-account", "PrepareAccount", "Custom resource: switches on AWS IoT's job events and finds the endpoints of its data planes", 60, 128, false, true},
 }
 
 // functions makes functions. The contexts call add for theirs.

@@ -20,7 +20,7 @@ type jobs struct {
 	createJob awslambda.CfnFunction
 }
 
-func newJobs(stack awscdk.Stack, lambdas *functions, account *account, device *device, w *workflow, notify *notifications, p *parameters) *jobs {
+func newJobs(stack awscdk.Stack, lambdas *functions, account *account, device *device, w *workflow, clock *clock, notify *notifications, p *parameters) *jobs {
 	scope := constructs.NewConstruct(stack, jsii.String("Jobs"))
 	template := newJobTemplate(scope)
 	notify.jobEnds(scope)
@@ -45,7 +45,8 @@ func newJobs(stack awscdk.Stack, lambdas *functions, account *account, device *d
 			environment.Table: w.table.Ref(), environment.StateMachine: w.stateMachine.Ref(), environment.JobsEndpoint: account.jobs,
 			environment.OutcomeTopic: notify.outcomes.Ref(),
 		},
-		append(append(startUpgrade(), jobExecutions()...), w.items(), notify.publishOutcome())...)
+		append(append(startUpgrade(), jobExecutions()...), w.items(), w.readFlags(), clock.starting(), notify.publishOutcome())...)
+	clock.start(start)
 	notify.rule(scope, "NotifyNext", "notify_next", "A device's next job execution", start,
 		"SELECT topic(3) AS thingName, execution AS execution, timestamp() AS receivedAt"+
 			" FROM '$aws/things/+/jobs/notify-next' WHERE isUndefined(execution) = false")
@@ -55,7 +56,7 @@ func newJobs(stack awscdk.Stack, lambdas *functions, account *account, device *d
 			environment.Table: w.table.Ref(), environment.StateMachine: w.stateMachine.Ref(), environment.OutcomeTopic: notify.outcomes.Ref(),
 			environment.JobsEndpoint: account.jobs,
 		},
-		w.release("dynamodb:UpdateItem"), // to note who ends an upgrade
+		w.stopJob(), w.release("dynamodb:UpdateItem"), // to note who ends an upgrade
 		allow("LookAtJob", []string{"iotjobsdata:DescribeJobExecution"}, *sub(anyThing)), confirmOver(),
 		allow("EndUpgrade", []string{"states:DescribeExecution", "states:StopExecution"}, *sub(executions)),
 		notify.publishOutcome())
@@ -63,6 +64,8 @@ func newJobs(stack awscdk.Stack, lambdas *functions, account *account, device *d
 	notify.rule(scope, "JobExecutionEvent", "job_execution_event", "Job executions that end", handle,
 		"SELECT * FROM '$aws/events/jobExecution/#'")
 
+	lambdas.add("control", map[string]*string{environment.Table: w.table.Ref()},
+		allow("SetFlags", []string{"dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:PutItem"}, w.table.AttrArn()))
 	return j
 }
 

@@ -132,10 +132,10 @@ func (e encryption) orNone() *string {
 	return awscdk.Token_AsString(e.choose(e.arn, awscdk.Aws_NO_VALUE()), nil)
 }
 
-// tag puts the stack's tags on all resources but the dashboard, for which CloudFormation has none, and the job template: a
+// tag puts the stack's tags on all resources but the dashboard, for which CloudFormation has none, event source mappings, which cost nothing, and the job template: a
 // change of its tags would replace it, and its name does not follow from them.
 func tag(stack awscdk.Stack, p *parameters) {
-	props := &awscdk.TagProps{ExcludeResourceTypes: jsii.Strings("AWS::IoT::JobTemplate", "AWS::CloudWatch::Dashboard", "aws:cdk:stack")}
+	props := &awscdk.TagProps{ExcludeResourceTypes: jsii.Strings("AWS::IoT::JobTemplate", "AWS::CloudWatch::Dashboard", "AWS::Lambda::EventSourceMapping", "aws:cdk:stack")}
 	tags := awscdk.Tags_Of(stack)
 	tags.Add(jsii.String("Stack"), awscdk.Aws_STACK_NAME(), props)
 	tags.Add(jsii.String("Campaign"), p.campaign.ValueAsString(), props)

@@ -35,7 +35,7 @@ func newWorkflow(stack awscdk.Stack, lambdas *functions, account *account, devic
 
 	publish := allow("SendToAgent", []string{"iot:Publish"}, *sub(agentTopics))
 
-	send := lambdas.add("send-usp-operate", sendEnvironment, w.items(), publish,
+	send := lambdas.add("send-usp-operate", sendEnvironment, w.items(), w.readFlags(), publish,
 		// The URL that it presigns for the device is worth what its role may do. create-job names the version of every
 		// image, so it is always a version that is read.
 		allow("ReadFirmware", []string{"s3:GetObjectVersion"}, device.images()), resumeTask())
@@ -97,6 +97,16 @@ func (w *workflow) items() statement {
 // release is the use of the table by a function that only ends upgrades.
 func (w *workflow) release(more ...string) statement {
 	return allow("ReleaseDevice", append([]string{"dynamodb:Query", "dynamodb:DeleteItem"}, more...), w.table.AttrArn())
+}
+
+// readFlags is for functions that begin something: whether it may.
+func (w *workflow) readFlags() statement {
+	return allow("ReadFlags", []string{"dynamodb:BatchGetItem"}, w.table.AttrArn())
+}
+
+// stopJob is for the function that hears of jobs which are over.
+func (w *workflow) stopJob() statement {
+	return allow("StopJob", []string{"dynamodb:BatchGetItem", "dynamodb:UpdateItem"}, w.table.AttrArn())
 }
 
 func newStateMachine(scope constructs.Construct, steps map[string]awslambda.CfnFunction, p *parameters) awsstepfunctions.CfnStateMachine {

@@ -238,6 +238,9 @@ func story(ctx context.Context, s stage) error {
 	if err := s.thirdJob(ctx, first); err != nil {
 		return err
 	}
+	if err := s.halted(ctx, victim); err != nil {
+		return err
+	}
 	if err := s.mislabelled(ctx, first); err != nil {
 		return err
 	}
@@ -290,6 +293,46 @@ func (s stage) letter(ctx context.Context, queue string) error {
 			return false, err
 		}
 		return true, s.call(ctx, "sqs", "DeleteMessage", map[string]any{"QueueUrl": queue, "ReceiptHandle": got.Messages[0].ReceiptHandle}, nil)
+	})
+}
+
+// halted is a job that is created while everything is stopped, and woken when that is
+// over; and one that is paused, and cancelled as a whole.
+func (s stage) halted(ctx context.Context, thing string) error {
+	control := func(verb, job string) error {
+		return s.invoke(ctx, "control", "RequestResponse", map[string]string{"verb": verb, "jobId": job, "why": "a story"}, nil)
+	}
+	if err := control("stop-all", ""); err != nil {
+		return err
+	}
+	if err := s.create(ctx, "kept", thing, nil); err != nil {
+		return err
+	}
+	if err := s.execution(ctx, "kept", thing, "QUEUED"); err != nil {
+		return err
+	}
+	if err := s.sched.Sleep(ctx, 10*time.Second); err != nil {
+		return err
+	}
+	if err := control("start-all", ""); err != nil {
+		return err
+	}
+	if err := s.execution(ctx, "kept", thing, "SUCCEEDED"); err != nil {
+		return err
+	}
+	const job = "halted"
+	if err := control("pause", job); err != nil {
+		return err
+	}
+	if err := s.create(ctx, job, thing, nil); err != nil {
+		return err
+	}
+	if err := s.call(ctx, "iot", "CancelJob", map[string]any{"jobId": job, "force": true}, nil); err != nil {
+		return err
+	}
+	return s.until(ctx, "the flag of the job that is over", func() (bool, error) {
+		err := control("resume", job)
+		return err != nil && strings.Contains(err.Error(), "JobOver"), nil
 	})
 }
 

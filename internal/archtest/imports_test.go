@@ -66,6 +66,7 @@ var never = []struct {
 	{"internal/jobs/sns", []string{"internal/jobs/s3", "internal/jobs/iotjobs"}, "an adapter knows one outside system"},
 	{"internal/workflow/dynamodb", []string{"internal/workflow/stepfunctions", "internal/workflow/iot"}, "an adapter knows one outside system"},
 	{"internal/workflow/stepfunctions", []string{"internal/workflow/dynamodb", "internal/workflow/iot"}, "an adapter knows one outside system"},
+	{"internal/workflow/sqs", []string{"internal/workflow/dynamodb", "internal/workflow/stepfunctions", "internal/workflow/iot"}, "an adapter knows one outside system"},
 	{"internal/workflow/iot", []string{"internal/workflow/dynamodb", "internal/workflow/stepfunctions"}, "an adapter knows one outside system"},
 
 	{"internal/functions", []string{cloud, "internal/simulator/...", "internal/cli", "internal/trial"}, "the functions do not know where they run"},
@@ -112,7 +113,7 @@ var alone = []struct {
 	{"github.com/aws/aws-cdk-go/...", []string{"infra/app"}, "nothing else may need Node.js"},
 	{"github.com/spf13/cobra", []string{"internal/cli", "cmd/..."}, "commands are one place's business"},
 	{sdk, []string{
-		"internal/jobs/s3", "internal/jobs/iotjobs", "internal/jobs/sns", "internal/workflow/dynamodb", "internal/workflow/stepfunctions", "internal/workflow/iot", "internal/device/iotdataplane", "internal/device/sqs", "internal/flow/upgrade/s3",
+		"internal/jobs/s3", "internal/jobs/iotjobs", "internal/jobs/sns", "internal/workflow/dynamodb", "internal/workflow/stepfunctions", "internal/workflow/iot", "internal/workflow/sqs", "internal/device/iotdataplane", "internal/device/sqs", "internal/flow/upgrade/s3",
 		"internal/functions", "internal/cli", "internal/provision", "internal/trial", "internal/rehearsal/...", "cmd/...",
 		"internal/localcloud", // signs the URLs in job documents
 	}, "adapters call AWS; the local cloud is what is called"},

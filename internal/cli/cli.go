@@ -114,10 +114,10 @@ AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY.`,
 		return UsageError{fmt.Errorf("%w (see %s --help)", err, c.CommandPath())}
 	})
 	group(root)
-	job := &cobra.Command{Use: "job", Short: "Create, list, describe, watch and cancel jobs"}
+	job := &cobra.Command{Use: "job", Short: "Create, list, describe, watch, pause, resume and cancel jobs"}
 	group(job)
-	job.AddCommand(jobCreate(env), jobList(env), jobDescribe(env), jobWatch(env), jobCancel(env))
-	root.AddCommand(job)
+	job.AddCommand(jobCreate(env), jobList(env), jobDescribe(env), jobWatch(env), jobCancel(env), jobPause(env), jobResume(env))
+	root.AddCommand(job, stopAll(env), startAll(env))
 	return root
 }
 

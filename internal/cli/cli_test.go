@@ -179,12 +179,12 @@ func TestHelp(t *testing.T) {
 		"--help":              "AWS_ENDPOINT_URL",
 		"help":                "fleetstep [command]",
 		"job":                 "fleetstep job [command]",
-		"job --help":          "Create, list, describe, watch and cancel jobs",
+		"job --help":          "Create, list, describe, watch, pause, resume and cancel jobs",
 		"job create --help":   "--firmware-version 2.0.0 --target",
 		"job list -h":         "--status IN_PROGRESS",
 		"job describe --help": "fleetstep job describe JOB",
 		"help job watch":      "fleetstep job watch JOB",
-		"job cancel --help":   "unless --force is given",
+		"job cancel --help":   "--force ends their workflow",
 	} {
 		r := run(t, setup{}, strings.Fields(args)...)
 		if r.code != 0 || !strings.Contains(r.out, want) || len(r.asked) > 0 {
@@ -215,6 +215,10 @@ func TestWrongUsage(t *testing.T) {
 		"job watch":                       "takes one argument, the job id",
 		"job watch a --json":              "unknown flag: --json",
 		"job cancel":                      "takes one argument, the job id",
+		"job pause a":                     "give --why",
+		"job pause --why x":               "takes one argument, the job id",
+		"stop-all":                        "give --why",
+		"start-all now":                   `takes no argument "now"`,
 		"job cancel a --comment":          "flag needs an argument: --comment",
 	} {
 		r := run(t, setup{}, strings.Fields(args)...)
@@ -477,6 +481,27 @@ func TestJobCancel(t *testing.T) {
 	}
 	r := run(t, setup{answers: map[string][]answer{"PUT /jobs/fw-2/cancel": refused(409, "InvalidStateTransitionException", "it is COMPLETED")}}, "job", "cancel", "fw-2")
 	if r.code != 1 || r.text != "IoT CancelJob: InvalidStateTransitionException: it is COMPLETED" {
+		t.Errorf("exit code %d, %q", r.code, r.text)
+	}
+}
+
+func TestPauseAndResume(t *testing.T) {
+	const control = "POST /2015-03-31/functions/fleetstep-control/invocations"
+	for args, c := range map[string]struct{ sent, answer, out string }{
+		"job pause fw-2 --why x": {`"verb":"pause","jobId":"fw-2"`, `{"state":"PAUSED","changed":true,"rev":1,"why":"x"}`, "job fw-2 is paused: x\n"},
+		"job resume fw-2":        {`"verb":"resume","jobId":"fw-2"`, `{"state":"RUNNING","changed":false,"rev":0}`, "job fw-2 may go on already\n"},
+		"stop-all --why x":       {`"verb":"stop-all","who"`, `{"state":"PAUSED","changed":true,"rev":1,"why":"x"}`, "everything is paused: x\n"},
+		"start-all":              {`"verb":"start-all","who"`, `{"state":"RUNNING","changed":true,"rev":2}`, "everything may go on\n"},
+		"start-all --json":       {`"verb":"start-all","who"`, `{"state":"RUNNING","changed":true,"rev":2}`, "{\n  \"state\": \"RUNNING\",\n  \"changed\": true,\n  \"rev\": 2\n}\n"},
+	} {
+		r := run(t, setup{answers: map[string][]answer{control: ok(c.answer)}}, strings.Fields(args)...)
+		if r.code != 0 || r.out != c.out || len(r.bodies) != 1 || !strings.Contains(r.bodies[0], c.sent) {
+			t.Errorf("%s: exit code %d, %s\n%s\nsent %v", args, r.code, r.text, r.out, r.bodies)
+		}
+	}
+	failed := answer{200, map[string]string{"X-Amz-Function-Error": "Unhandled"}, `{"errorType":"JobOver","errorMessage":"it is over"}`}
+	r := run(t, setup{answers: map[string][]answer{control: {failed}}}, "job", "resume", "fw-2")
+	if r.code != 1 || r.text != "JobOver: it is over" {
 		t.Errorf("exit code %d, %q", r.code, r.text)
 	}
 }

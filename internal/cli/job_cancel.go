@@ -15,8 +15,9 @@ func jobCancel(env *Env) *cobra.Command {
 		Use:   "cancel JOB",
 		Short: "Stop a job: no further device begins",
 		Long: `Cancels a job. Devices that have not begun do not begin; devices in the
-middle of their upgrade finish it, unless --force is given, which ends their
-workflow and leaves them where they are.`,
+middle of their upgrade are not told to download or to activate any more, unless
+they were told already. --force ends their workflow and leaves them where they
+are.`,
 		Example: `  fleetstep job cancel fw-2-0-0-7a57f8c2b3c01f4e --comment "too many failures on model X"
   fleetstep job cancel fw-2-0-0-7a57f8c2b3c01f4e --force`,
 		Args: oneJob,

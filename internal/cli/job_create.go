@@ -102,7 +102,21 @@ type Created struct {
 // CreateJob invokes a stack's create-job function. The function's own error is
 // returned with its message as it is.
 func CreateJob(ctx context.Context, api *lambda.Client, stack string, payload []byte) (*Created, error) {
+	var created Created
 	name := stack + "-create-job"
+	answer, err := call(ctx, api, name, payload)
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(answer, &created); err != nil || created.JobID == "" {
+		return nil, fmt.Errorf("%s answered %s, which has no jobId", name, answer)
+	}
+	return &created, nil
+}
+
+// call invokes a function of a stack. The function's own error is returned with
+// its message as it is.
+func call(ctx context.Context, api *lambda.Client, name string, payload []byte) ([]byte, error) {
 	out, err := api.Invoke(ctx, &lambda.InvokeInput{FunctionName: &name, Payload: payload})
 	if err != nil {
 		return nil, fmt.Errorf("invoke %s: %w", name, err)
@@ -118,9 +132,5 @@ func CreateJob(ctx context.Context, api *lambda.Client, stack string, payload []
 		}
 		return nil, err
 	}
-	var created Created
-	if err := json.Unmarshal(out.Payload, &created); err != nil || created.JobID == "" {
-		return nil, fmt.Errorf("%s answered %s, which has no jobId", name, out.Payload)
-	}
-	return &created, nil
+	return out.Payload, nil
 }

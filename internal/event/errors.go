@@ -20,6 +20,7 @@ const (
 	ControllerFailed ErrorName = "Controller.Failed"
 	JobCanceled      ErrorName = "Job.Canceled" // an operator or an abort criterion ended it
 	JobTimedOut      ErrorName = "Job.TimedOut" // AWS IoT's in-progress timer ran out
+	JobHeld          ErrorName = "Job.Held"     // its job ended before it went on: nothing more is asked of the device
 )
 
 // JobStatus is the status of a job execution, in AWS's words.
@@ -52,7 +53,7 @@ func (n ErrorName) Status() JobStatus {
 	switch n {
 	case "":
 		return StatusSucceeded
-	case DeviceRefused:
+	case DeviceRefused, JobHeld:
 		return StatusRejected
 	case JobCanceled, ControllerFailed:
 		return StatusCanceled

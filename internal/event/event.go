@@ -13,6 +13,7 @@
 //	device.go    device events: a device's news in plain words
 //	inbound.go   a record from a device in plain words, or why it is refused
 //	outcome.go   how an operation ended
+//	control.go   pausing and going on, of a job or of everything
 //	errors.go    the error names of any operation, and the statuses of jobs
 //	rule.go      what the topic rules hand to the functions
 //	request.go   create-job's payload, in its two forms, with its validation

@@ -19,6 +19,9 @@ type Flow struct {
 	// Commands are the steps that give the device a command; news of these
 	// commands is kept for the step that follows.
 	Commands []Step
+	// Gates are the steps whose command changes the device: before it is sent, the
+	// flag of the owner is read (package workflow's Controls).
+	Gates []Step
 	// Phases are an operator's names of steps; a step without one is part of
 	// another.
 	Phases map[Step]string

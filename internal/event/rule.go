@@ -88,3 +88,29 @@ type JobEvent struct {
 	Status    JobStatus       `json:"status"`
 	Details   json.RawMessage `json:"statusDetails,omitempty"`
 }
+
+// StartMessage asks that a device's attempt be started if it can be: a message of
+// the queue of starts.
+type StartMessage struct {
+	ThingName ThingName `json:"thingName"`
+	Owner
+}
+
+// StartEvent is what start-upgrade gets: NotifyNext by the rule, or Records from
+// the queue of starts.
+type StartEvent struct {
+	NotifyNext
+	Records []QueueRecord `json:"Records,omitempty"`
+}
+
+// QueueRecord is a message as an event source mapping hands it on. AWS Lambda
+// Developer Guide, "Using Lambda with Amazon SQS".
+type QueueRecord struct {
+	MessageID string `json:"messageId"`
+	Body      string `json:"body"`
+}
+
+// ItemFailure is a message of a batch that is to come again.
+type ItemFailure struct {
+	ItemIdentifier string `json:"itemIdentifier"`
+}

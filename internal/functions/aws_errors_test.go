@@ -53,7 +53,7 @@ func (r *refusing) Do(q *http.Request) (*http.Response, error) {
 	r.times++
 	code, reason, _ := strings.Cut(r.code, ": ")
 	switch r.service {
-	case "DynamoDB", "Step Functions":
+	case "DynamoDB", "Step Functions", "SQS":
 		body := `{"__type":"` + code + `","message":"no"}`
 		if reason != "" {
 			body = `{"__type":"` + code + `","CancellationReasons":[{"Code":"` + reason + `"},{"Code":"None"}]}`
@@ -102,6 +102,18 @@ func calls(p *parts) map[string]func(context.Context) error {
 		"Release": func(ctx context.Context) error {
 			return st.Release(ctx, workflow.Device{Thing: "t", Claim: &claim}, "e", owner, 1)
 		},
+		"Flags":   func(ctx context.Context) error { return ignore(st.Flags(ctx, owner)) },
+		"SetFlag": func(ctx context.Context) error { return st.SetFlag(ctx, owner, workflow.Control{At: at}) },
+		"Lease":   func(ctx context.Context) error { return ignore(st.Lease(ctx, "x", at, at)) },
+		"Return":  func(ctx context.Context) error { return st.Return(ctx, workflow.Lease{}) },
+		"Lifted":  func(ctx context.Context) error { return ignore(st.Lifted(ctx)) },
+		"Knocks":  func(ctx context.Context) error { _, _, err := st.Knocks(ctx, owner, 1); return err },
+		"Answer":  func(ctx context.Context) error { return st.Answer(ctx, owner, workflow.Knock{Thing: "t", At: at}) },
+		"Forget":  func(ctx context.Context) error { return st.Forget(ctx, workflow.Lifted{Whose: owner}) },
+		"Wake": func(ctx context.Context) error {
+			return p.waker().Wake(ctx, []workflow.Wake{{Thing: "t", Owner: owner}})
+		},
+		"Knock":   func(ctx context.Context) error { return st.Knock(ctx, owner, workflow.Knock{Thing: "t", At: at}) },
 		"Succeed": func(ctx context.Context) error { return steps.Succeed(ctx, "token", 1) },
 		"Fail":    func(ctx context.Context) error { return steps.Fail(ctx, "token", event.Failure{}) },
 		"Start": func(ctx context.Context) error {
@@ -144,7 +156,7 @@ func calls(p *parts) map[string]func(context.Context) error {
 var results = map[string]error{
 	"`ErrClaimed`": workflow.ErrClaimed, "`ErrChanged`": workflow.ErrChanged, "`ErrStale`": workflow.ErrStale,
 	"`ErrForeign`": workflow.ErrForeign, "`ErrGone`": workflow.ErrGone, "`ErrDeadToken`": workflow.ErrDeadToken,
-	"`ErrOver`": jobs.ErrOver, "`ErrRefused`": jobs.ErrRefused, "`ErrExists`": jobs.ErrExists, "`ErrNotFound`": jobs.ErrNotFound,
+	"`ErrLeased`": workflow.ErrLeased, "`ErrOver`": jobs.ErrOver, "`ErrRefused`": jobs.ErrRefused, "`ErrExists`": jobs.ErrExists, "`ErrNotFound`": jobs.ErrNotFound,
 	"`ErrUnreadable`": jobs.ErrUnreadable, "`ErrUnfit`": jobs.ErrUnfit,
 }
 
@@ -237,7 +249,7 @@ func outcomeOf(err error, times int, want string) string {
 func awsParts(t *testing.T, server *refusing) *parts {
 	t.Helper()
 	p := newParts(t.Context(), Vars(map[string]string{
-		environment.Table: "table", environment.StateMachine: "arn:aws:states:us-east-1:123456789012:stateMachine:m", environment.JobsEndpoint: "https://x.iot", environment.DataEndpoint: "https://x.iot",
+		environment.Table: "table", environment.StartQueue: "https://sqs.us-east-1.amazonaws.com/123456789012/q", environment.StateMachine: "arn:aws:states:us-east-1:123456789012:stateMachine:m", environment.JobsEndpoint: "https://x.iot", environment.DataEndpoint: "https://x.iot",
 		environment.OutcomeTopic: "arn:aws:sns:us-east-1:123456789012:t", environment.ControllerEndpoint: "self::c",
 		environment.AgentTopic: "a/{thing}", environment.ControllerTopic: "c/{thing}",
 	}, io.Discard), aws.Config{

@@ -37,6 +37,7 @@ import (
 	"github.com/fleetstep/fleetstep/internal/workflow"
 	workflowdb "github.com/fleetstep/fleetstep/internal/workflow/dynamodb"
 	workflowiot "github.com/fleetstep/fleetstep/internal/workflow/iot"
+	workflowsqs "github.com/fleetstep/fleetstep/internal/workflow/sqs"
 	workflowsfn "github.com/fleetstep/fleetstep/internal/workflow/stepfunctions"
 )
 
@@ -174,12 +175,16 @@ func (p *parts) flows(controller usp.EndpointID, images upgrade.Images) event.Fl
 	return flows.Of(p.env.Get(environment.StackName))
 }
 
-func (p *parts) starter(store workflow.Store, flows event.Flows) *workflow.Starter {
+func (p *parts) starter(store *workflowdb.Store, flows event.Flows) *workflow.Starter {
 	starter, err := workflow.NewStarter(workflow.StarterPorts{
-		Store: store, Machine: p.machine(), Orders: orders{p.executions(), p.log}, Reports: p.reports(flows), Flows: flows, Now: p.now, Who: who,
+		Store: store, Controls: store, Machine: p.machine(), Orders: orders{p.executions(), p.log}, Reports: p.reports(flows), Flows: flows, Now: p.now, Who: who,
 	})
 	p.failed(err)
 	return starter
+}
+
+func (p *parts) waker() *workflowsqs.Queue {
+	return workflowsqs.New(sqs.NewFromConfig(p.cfg), p.must(environment.StartQueue))
 }
 
 func (p *parts) executions() *iotjobs.Executions {

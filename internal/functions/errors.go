@@ -16,6 +16,7 @@ const (
 	TypeInvalidPayload = "InvalidPayload" // create-job: the message lists every mistake
 	TypeJobConflict    = "JobConflict"    // create-job: the job id is taken by another job
 	TypeEmptyTarget    = "EmptyTarget"    // create-job: no device is in the target
+	TypeJobOver        = "JobOver"        // control: the job is over, and cannot be paused or resumed
 	TypeTransient      = "Transient"      // worth a retry, which the state machine makes
 	TypePermanent      = "Permanent"      // AWS would answer a retry in the same way
 )
@@ -53,6 +54,8 @@ func named(err error) error {
 		name = string(f.Name)
 	case errors.Is(err, workflow.ErrGone):
 		name = string(event.JobCanceled)
+	case errors.Is(err, workflow.ErrStopped):
+		name = TypeJobOver
 	case errors.As(err, &problems):
 		name = TypeInvalidPayload
 	case errors.Is(err, jobs.ErrConflict):

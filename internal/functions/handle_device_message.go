@@ -36,7 +36,7 @@ func NewHandleDeviceMessage(ctx context.Context, env Env, cfg aws.Config, now fu
 	controller, store := p.controller(), p.store()
 	flows := p.flows(controller, nil)
 	inbox, err := workflow.NewInbox(workflow.InboxPorts{
-		Store: store, Callback: p.callback(), Registry: p.things(), Sender: p.sender(),
+		Store: store, Controls: store, Callback: p.callback(), Registry: p.things(), Sender: p.sender(),
 		Starter: p.starter(store, flows), Flows: flows, Now: p.now, Parallel: p.env.Parallel,
 	})
 	p.failed(err)

@@ -2,6 +2,8 @@ package functions
 
 import (
 	"context"
+	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,8 +20,10 @@ type HandleJobEvent func(ctx context.Context, e event.JobEvent) (Handled, error)
 // NewHandleJobEvent wires handle-job-event.
 func NewHandleJobEvent(ctx context.Context, env Env, cfg aws.Config, now func() time.Time) (HandleJobEvent, error) {
 	p := newParts(ctx, env, cfg, now)
+	store := p.store()
+	controller := &workflow.Controller{Controls: store, Now: p.now}
 	ender, err := workflow.NewEnder(workflow.EnderPorts{
-		Store: p.store(), Machine: p.machine(), Orders: orders{p.executions(), p.log}, Reports: p.reports(p.flows("", nil)), Now: p.now, Who: who,
+		Store: store, Machine: p.machine(), Orders: orders{p.executions(), p.log}, Reports: p.reports(p.flows("", nil)), Now: p.now, Who: who,
 	})
 	p.failed(err)
 	if err := p.err("handle-job-event"); err != nil {
@@ -28,8 +32,7 @@ func NewHandleJobEvent(ctx context.Context, env Env, cfg aws.Config, now func() 
 	return func(ctx context.Context, e event.JobEvent) (Handled, error) {
 		log := p.logger(ctx, logRule, rule(e), logJob, e.JobID, "operation", e.Operation)
 		if e.EventType != event.EventTypeJobExecution {
-			log.Info("job event", "status", e.Status)
-			return Handled{Did: "noted"}, nil
+			return p.jobEvent(ctx, log, controller, e)
 		}
 		_, name, ok := strings.Cut(e.ThingARN, ":thing/")
 		if !ok {
@@ -59,4 +62,25 @@ func rule(e event.JobEvent) string {
 		return "job_execution_event"
 	}
 	return "job_event"
+}
+
+// jobOver are the operations of job events that say that nothing of a job is to go
+// on: an operator or an abort criterion cancelled it, or it was deleted.
+// AWS IoT Developer Guide, "Jobs events".
+var jobOver = []string{"cancellation_in_progress", "canceled", "deletion_in_progress", "deleted"}
+
+// jobEvent sets the flag of a job that was ended: AWS IoT leaves its executions that
+// are IN_PROGRESS alone unless it is forced.
+func (p *parts) jobEvent(ctx context.Context, log *slog.Logger, controller *workflow.Controller, e event.JobEvent) (Handled, error) {
+	if !slices.Contains(jobOver, e.Operation) {
+		log.Info("job event", "status", e.Status)
+		return Handled{Did: "noted"}, nil
+	}
+	_, changed, err := controller.Set(ctx, event.JobOwner(e.JobID), event.ControlStopped, "AWS IoT", "the job is "+strings.ReplaceAll(e.Operation, "_", " "))
+	if err != nil {
+		log.Error("job not stopped", "error", err.Error())
+		return Handled{}, named(err)
+	}
+	log.Info("job stopped", "status", e.Status, "changed", changed)
+	return Handled{Did: "stopped"}, nil
 }

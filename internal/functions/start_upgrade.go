@@ -2,6 +2,8 @@ package functions
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -12,12 +14,14 @@ import (
 )
 
 // StartUpgrade is the handler of start-upgrade, which starts any operation.
-type StartUpgrade func(ctx context.Context, n event.NotifyNext) (StartAnswer, error)
+type StartUpgrade func(ctx context.Context, e event.StartEvent) (StartAnswer, error)
 
-// StartAnswer says what became of a job execution.
+// StartAnswer says what became of a job execution, or of a batch of the queue: which
+// of its messages are to come again.
 type StartAnswer struct {
-	Did       workflow.Start `json:"did"`
-	Execution string         `json:"execution,omitempty"` // its name
+	Did       workflow.Start      `json:"did"`
+	Execution string              `json:"execution,omitempty"` // its name
+	Failures  []event.ItemFailure `json:"batchItemFailures,omitempty"`
 }
 
 // NewStartUpgrade wires start-upgrade.
@@ -27,7 +31,11 @@ func NewStartUpgrade(ctx context.Context, env Env, cfg aws.Config, now func() ti
 	if err := p.err("start-upgrade"); err != nil {
 		return nil, err
 	}
-	return func(ctx context.Context, n event.NotifyNext) (StartAnswer, error) {
+	return func(ctx context.Context, e event.StartEvent) (StartAnswer, error) {
+		if e.Records != nil {
+			return StartAnswer{Failures: p.wake(ctx, starter, e.Records)}, nil
+		}
+		n := e.NotifyNext
 		x := n.Execution
 		log := p.logger(ctx, logRule, "notify_next", logThing, n.ThingName, logJob, x.JobID, "executionNumber", x.ExecutionNumber)
 		if n.ThingName == "" || x.JobID == "" {
@@ -61,4 +69,30 @@ func (p *parts) started(s workflow.Started) {
 	case workflow.StartOver:
 		p.emf.count(metrics.UpgradesOver, "", "")
 	}
+}
+
+// wake starts what the queue asks for, and says which messages are to come again.
+func (p *parts) wake(ctx context.Context, starter *workflow.Starter, records []event.QueueRecord) (again []event.ItemFailure) {
+	for _, r := range records {
+		log := p.logger(ctx, "messageId", r.MessageID)
+		var m event.StartMessage
+		err := json.Unmarshal([]byte(r.Body), &m)
+		if err == nil && (m.ThingName == "" || m.Owner == workflow.Everyone) {
+			err = errors.New("it names no thing, or no owner")
+		}
+		var started workflow.Started
+		if err == nil {
+			log = log.With(logThing, m.ThingName, logJob, m.Job)
+			started, err = starter.Wake(ctx, m.ThingName, m.Owner)
+		}
+		if err != nil {
+			// One that cannot be read goes to the dead letters in the end.
+			log.Error("not started", "error", err.Error())
+			again = append(again, event.ItemFailure{ItemIdentifier: r.MessageID})
+			continue
+		}
+		p.started(started)
+		log.Info("woken job execution "+started.Did.String(), "execution", started.Execution)
+	}
+	return again
 }

@@ -36,8 +36,9 @@ func NewVerifyVersion(ctx context.Context, env Env, cfg aws.Config, now func() t
 
 func (p *parts) takeStep(function string, images upgrade.Images, names ...event.Step) (TakeStep, error) {
 	flows := p.flows(p.controller(), images)
+	store := p.store()
 	steps, err := workflow.NewSteps(workflow.StepsPorts{
-		Store: p.store(), Callback: p.callback(), Sender: p.sender(), Flows: flows, Now: p.now,
+		Store: store, Controls: store, Callback: p.callback(), Sender: p.sender(), Flows: flows, Now: p.now,
 	})
 	p.failed(err)
 	if err := p.err(function); err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
 	"github.com/fleetstep/fleetstep/internal/usp"
+	"github.com/fleetstep/fleetstep/internal/workflow"
 	"github.com/fleetstep/fleetstep/proto/uspmsg"
 )
 
@@ -53,6 +54,20 @@ var stories = []struct {
 	}, status: event.StatusSucceeded, downloads: 1},
 	{name: "success with a separate activation", doc: separate, status: event.StatusSucceeded,
 		visits: "Inspect Download AwaitReport Activate AwaitReport Verify Finalize", downloads: 1},
+	{name: "its job is cancelled before it activates", doc: separate, play: func(w *world, a *agent) {
+		a.onDownload = func(finish func()) {
+			w.after(time.Second, func() {
+				c := workflow.Controller{Controls: w.store, Now: func() time.Time { return w.now }}
+				for { // a crashed function is called again
+					if _, _, err := c.Set(w.t.Context(), event.JobOwner("job"), event.ControlStopped, "AWS IoT", "canceled"); err == nil {
+						break
+					}
+				}
+				finish()
+			})
+		}
+	}, status: event.StatusRejected, reason: event.JobHeld, downloads: 1, within: time.Minute,
+		visits: "Inspect Download AwaitReport Activate FinalizeFailed"},
 	{name: "success after soaking", doc: func(d *event.Document) { d.Activation.SoakSeconds = 60 }, status: event.StatusSucceeded,
 		visits: "Inspect Download AwaitReport Verify Soak Verify Finalize", downloads: 1},
 	{name: "activation in a window", doc: func(d *event.Document) {

@@ -61,7 +61,8 @@ type world struct {
 	mixed     bool // handlers take turns at every request that they make
 	crashes   int  // so many requests fail, before or after they did their work
 	current   *turn
-	worst     int // requests to the store of one device message
+	worst     int // requests to the store of one device message, but those for flags
+	flags     int // reads of flags so far: one for each attempt or command that begins
 	queue     []event.DeviceMessage
 	published []event.Outcome
 
@@ -173,7 +174,13 @@ func newWorld(t testing.TB, seed uint64) *world {
 		t.Fatal(err)
 	}
 	w.machine = m.States
-	w.store.Before = func(string) error { w.pause(); return w.crash() }
+	w.store.Before = func(op string) error {
+		if op == "Flags" {
+			w.flags++
+		}
+		w.pause()
+		return w.crash()
+	}
 	w.store.After = func(string) error { return w.crash() }
 	now := func() time.Time { return w.now }
 	env := Vars(map[string]string{}, io.Discard)
@@ -186,14 +193,14 @@ func newWorld(t testing.TB, seed uint64) *world {
 	})
 	flows, err := event.NewFlows(upgrade.New(event.EndpointID(controllerID), w))
 	q.failed(err)
-	w.steps, err = workflow.NewSteps(workflow.StepsPorts{Store: w.store, Callback: w, Sender: w, Flows: flows, Now: now})
+	w.steps, err = workflow.NewSteps(workflow.StepsPorts{Store: w.store, Controls: w.store, Callback: w, Sender: w, Flows: flows, Now: now})
 	q.failed(err)
-	w.offers, err = workflow.NewStarter(workflow.StarterPorts{Store: w.store, Machine: w, Orders: orders{w, slog.New(slog.DiscardHandler)}, Reports: reports{q, w, flows}, Flows: flows, Now: now, Who: w.who})
+	w.offers, err = workflow.NewStarter(workflow.StarterPorts{Store: w.store, Controls: w.store, Machine: w, Orders: orders{w, slog.New(slog.DiscardHandler)}, Reports: reports{q, w, flows}, Flows: flows, Now: now, Who: w.who})
 	q.failed(err)
 	w.ender, err = workflow.NewEnder(workflow.EnderPorts{Store: w.store, Machine: w, Orders: orders{w, slog.New(slog.DiscardHandler)}, Reports: reports{q, w, flows}, Now: now, Who: w.who})
 	q.failed(err)
 	inbox, err := workflow.NewInbox(workflow.InboxPorts{
-		Store: w.store, Callback: w, Registry: w, Sender: w, Starter: w.offers, Flows: flows, Now: now,
+		Store: w.store, Controls: w.store, Callback: w, Registry: w, Sender: w, Starter: w.offers, Flows: flows, Now: now,
 		Parallel: func(n int, do func(i int)) {
 			for i := range n {
 				do(i)
@@ -634,7 +641,7 @@ func (w *world) batch() {
 	if len(w.queue) > 0 {
 		w.soon(func() { w.handler(w.batch) })
 	}
-	before := w.store.Requests()
+	before, flags := w.store.Requests(), w.flags
 	w.invocations++ // also of what comes again: the queue does not say that it is the same
 	ctx := context.WithValue(context.Background(), invocation{}, fmt.Sprint(w.invocations))
 	for i, out := range w.devices.take(ctx, list) {
@@ -647,7 +654,10 @@ func (w *world) batch() {
 		w.after(time.Duration(2+w.rand.IntN(9))*time.Second, func() { w.message(list[i]) })
 	}
 	if !w.mixed && w.crashes == 0 {
-		w.worst = max(w.worst, (w.store.Requests()-before+n-1)/n)
+		if flags = w.flags - flags; flags > n {
+			w.t.Errorf("flags were read %d times for %d device messages", flags, n)
+		}
+		w.worst = max(w.worst, (w.store.Requests()-before-flags+n-1)/n)
 	}
 }
 

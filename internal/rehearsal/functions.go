@@ -35,6 +35,8 @@ var makers = map[string]maker{
 	"finalize":              handler(functions.NewFinalize),
 	"handle-device-message": handler(functions.NewHandleDeviceMessage),
 	"handle-job-event":      handler(functions.NewHandleJobEvent),
+	"control":               handler(functions.NewControl),
+	"tick":                  handler(functions.NewTick),
 	"prepare-account":       handler(functions.NewPrepareAccount),
 }
 

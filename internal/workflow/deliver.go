@@ -126,6 +126,9 @@ func (w *Inbox) turn(
 	if m.Ignore {
 		return out, true, nil
 	}
+	if m, err = gated(ctx, w.Controls, flow, a, m); err != nil {
+		return out, false, err
+	}
 	if m.KeepNews {
 		err := w.Store.PutNews(ctx, d.Thing, d.Claim.Execution, ev, d.Claim.Deadline.Add(linger))
 		if errors.Is(err, ErrGone) {

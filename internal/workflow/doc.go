@@ -10,6 +10,8 @@
 //	batch.go     Inbox: takes many messages at once, as a queue hands them over
 //	deliver.go   Inbox: hands the news in a record to the task that waits for it
 //	greeting.go  Inbox: finds out which thing an endpoint belongs to
+//	control.go   flags: who may go on, who was refused; Controller: changes them
+//	tick.go      Ticker: does what is done by the clock
 //	end.go       Ender: ends an execution whose owner has ended the attempt;
 //	             Releaser: frees the device of an execution that came to its end
 //	close.go     decides which of several callers reports that an attempt is over
@@ -25,6 +27,11 @@
 //	                    AWAIT#<step>               a task that waits: token, conversation
 //	                    NEWS#<kind>#<command key>  news that came before anyone waited for it
 //	PK ENDPOINT#<id>    SK OWNER                   the thing that an endpoint belongs to
+//	PK CONTROL#<owner>  SK CONTROL                 a flag: whether the owner's attempts may go on
+//	PK STOP             SK CONTROL                 the flag of everything
+//	PK TICK             SK LEASE                   which tick is at work
+//	                    LIFTED#<flag's PK>         a flag was lifted: those who knocked are to be woken
+//	PK KNOCK#<flag's PK>#<hash mod 64>  SK <thing>#<owner>   refused by that flag
 //
 // Every read is one strongly consistent query of a device's own partition, a few
 // kilobytes whatever the size of the job.
@@ -35,7 +42,8 @@
 //     task waits for is written to NEWS, and then AWAIT is read again. So at least
 //     one of the two sees the other, in every interleaving. The same holds for
 //     PENDING, written before STATE is read, and STATE.connected, written before
-//     PENDING is read.
+//     PENDING is read; and for KNOCK, written before CONTROL is read once more, and
+//     CONTROL, written before the tick reads who knocked.
 //  2. No double effect. A task is resumed first, then its AWAIT is removed. A second
 //     resume finds a dead token, which is no error. A message that must not be sent
 //     twice is sent only by the caller that wrote the conversation's next revision.

@@ -12,6 +12,7 @@ import (
 // InboxPorts are what an Inbox needs.
 type InboxPorts struct {
 	Store    Store
+	Controls Controls
 	Callback Callback
 	Registry Registry
 	Sender   Sender

@@ -20,12 +20,13 @@ const pendingLife = 90 * 24 * time.Hour
 
 // StarterPorts are what a Starter needs.
 type StarterPorts struct {
-	Store   Store
-	Machine Machine
-	Orders  Orders
-	Reports Reports
-	Flows   event.Flows
-	Now     func() time.Time
+	Store    Store
+	Controls Controls
+	Machine  Machine
+	Orders   Orders
+	Reports  Reports
+	Flows    event.Flows
+	Now      func() time.Time
 	// Who names an invocation, the same for its repetitions.
 	Who func(context.Context) string
 }
@@ -54,9 +55,11 @@ const (
 	StartOver                 // its owner has ended it
 	StartPlayed               // its execution is over: it was played before
 	StartRefused              // its document is not fit to be followed
+	StartPaused               // a flag keeps it from beginning; it is woken when that is lifted
+	StartHeld                 // its owner was stopped for good, and is told that it is held
 )
 
-var starts = [...]string{"ignored", "started", "pending", "busy", "over", "played", "rejected"}
+var starts = [...]string{"ignored", "started", "pending", "busy", "over", "played", "rejected", "paused", "held"}
 
 // String is for logs.
 func (s Start) String() string { return starts[s] }
@@ -157,6 +160,26 @@ func (w *Starter) Appear(ctx context.Context, d Device) (started []Started, err 
 	return started, nil
 }
 
+// Wake starts an owner's attempt that is pending, if its device can be reached. Where
+// nothing is pending any more, or the device is away, there is nothing to do: it is
+// started when it appears.
+func (w *Starter) Wake(ctx context.Context, thing event.ThingName, owner event.Owner) (Started, error) {
+	d, err := w.Store.Load(ctx, thing)
+	if err != nil {
+		return Started{Owner: owner}, fmt.Errorf("workflow.Wake: thing %s, %s: %w", thing, owner, err)
+	}
+	for _, p := range d.Pending {
+		if p.Owner != owner {
+			continue
+		}
+		if !d.State.Reachable() {
+			return Started{Did: StartPending, Owner: owner}, nil
+		}
+		return w.start(ctx, d, p)
+	}
+	return Started{Owner: owner}, nil
+}
+
 // start claims the device and starts the execution. Every part may be repeated:
 // claim and execution are named by owner, thing and execution number.
 func (w *Starter) start(ctx context.Context, d Device, p Pending) (Started, error) {
@@ -193,6 +216,17 @@ func (w *Starter) tryStart(ctx context.Context, d Device, p Pending) (Started, e
 		Owner: p.Owner, ExecutionNumber: p.ExecutionNumber, Operation: p.Operation, Execution: in.Execution,
 		ClaimedAt: now, Deadline: deadline, ExpiresAt: deadline.Add(7 * linger),
 	}
+	held, ok, err := passes(ctx, w.Controls, d.Thing, p.Owner, now)
+	switch {
+	case err != nil:
+		return fail(err)
+	case !ok && held.State == event.ControlPaused: // PENDING stays
+		out.Did = StartPaused
+		return out, nil
+	case !ok:
+		err := w.hold(ctx, d, in, flow, &out, held)
+		return out, err
+	}
 	var dead *Claim
 	if d.Claim != nil && d.Claim.Execution != in.Execution {
 		ok, unreported, err := w.takeable(ctx, d)
@@ -218,7 +252,7 @@ func (w *Starter) tryStart(ctx context.Context, d Device, p Pending) (Started, e
 		}
 		dead, out.Unreported = d.Claim, unreported
 	}
-	err := w.Store.Claim(ctx, d.Thing, claim, dead)
+	err = w.Store.Claim(ctx, d.Thing, claim, dead)
 	if err != nil {
 		return fail(err)
 	}
@@ -250,6 +284,35 @@ func (w *Starter) tryStart(ctx context.Context, d Device, p Pending) (Started, e
 	}
 	out.Did = StartBegun
 	return out, nil
+}
+
+// hold ends an attempt whose owner was stopped for good. One that is at work is held
+// by its own next command.
+func (w *Starter) hold(ctx context.Context, d Device, in event.ExecutionInput, flow event.Flow, out *Started, held Control) error {
+	fail := func(err error) error { return fmt.Errorf("workflow.start: thing %s, %s: %w", d.Thing, in.Owner, err) }
+	if d.Claim != nil && d.Claim.Execution == in.Execution {
+		running, _, err := w.Machine.Running(ctx, in.Operation, in.Execution)
+		if err != nil {
+			return fail(err)
+		}
+		if running {
+			out.Did = StartBegun
+			return nil
+		}
+	}
+	out.Did = StartHeld
+	f := event.Failf(event.JobHeld, "%s ended (%s) before it began", in.Owner, held.Why)
+	err := w.reject(ctx, d.Thing, in.Owner, in.ExecutionNumber, flow, *f)
+	if errors.Is(err, ErrOver) {
+		out.Did, err = StartOver, nil
+	}
+	if err == nil {
+		err = w.abandon(ctx, d.Thing, in)
+	}
+	if err != nil {
+		return fail(err)
+	}
+	return nil
 }
 
 // takeable reports whether the claim of a device is a dead owner's: its attempt is

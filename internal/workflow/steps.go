@@ -16,6 +16,7 @@ import (
 // StepsPorts are what Steps needs.
 type StepsPorts struct {
 	Store    Store
+	Controls Controls
 	Callback Callback
 	Sender   Sender
 	Flows    event.Flows
@@ -162,6 +163,12 @@ func (w *Steps) collect(ctx context.Context, flow event.Flow, turn event.Turn, a
 			return TakenNot, err
 		case move.Send == nil:
 			return TakenWaiting, nil
+		}
+		if move, err = gated(ctx, w.Controls, flow, a, move); err != nil {
+			return TakenNot, err
+		}
+		if move.Ends() {
+			return TakenFinished, w.finish(ctx, turn.Thing, a, move)
 		}
 		return TakenSent, w.Sender.Send(ctx, turn.Thing, d.State, move.Send)
 	}

@@ -43,14 +43,14 @@ func newRig(t *testing.T) *rig {
 	flows, err := event.NewFlows(r.flow())
 	r.must(err)
 	now := func() time.Time { return r.now }
-	r.Starter, err = workflow.NewStarter(workflow.StarterPorts{Store: r.store, Machine: r, Orders: orders{r}, Reports: r, Flows: flows, Now: now, Who: r.who})
+	r.Starter, err = workflow.NewStarter(workflow.StarterPorts{Store: r.store, Controls: r.store, Machine: r, Orders: orders{r}, Reports: r, Flows: flows, Now: now, Who: r.who})
 	r.must(err)
-	r.Steps, err = workflow.NewSteps(workflow.StepsPorts{Store: r.store, Callback: r, Sender: r, Flows: flows, Now: now})
+	r.Steps, err = workflow.NewSteps(workflow.StepsPorts{Store: r.store, Controls: r.store, Callback: r, Sender: r, Flows: flows, Now: now})
 	r.must(err)
 	r.Ender, err = workflow.NewEnder(workflow.EnderPorts{Store: r.store, Machine: r, Orders: orders{r}, Reports: r, Now: now, Who: r.who})
 	r.must(err)
 	r.Inbox, err = workflow.NewInbox(workflow.InboxPorts{
-		Store: r.store, Callback: r, Registry: r, Sender: r, Starter: r.Starter, Flows: flows, Now: now,
+		Store: r.store, Controls: r.store, Callback: r, Registry: r, Sender: r, Starter: r.Starter, Flows: flows, Now: now,
 		Parallel: oneByOne,
 	})
 	r.must(err)
@@ -75,7 +75,7 @@ func oneByOne(n int, do func(i int)) {
 // flow is an operation that says what the rig says.
 func (r *rig) flow() event.Flow {
 	return event.Flow{
-		Operation: operation, Commands: []event.Step{second}, Played: "Blink.Duplicate", Unfit: "Blink.Unfit",
+		Operation: operation, Commands: []event.Step{second}, Gates: []event.Step{second}, Played: "Blink.Duplicate", Unfit: "Blink.Unfit",
 		Succeeded: "BLINK_SUCCESS", Failed: "BLINK_FAIL",
 		Plan: func(document json.RawMessage) (event.Plan, error) {
 			if !strings.Contains(string(document), "colour") {

@@ -20,7 +20,7 @@ func ErrorNames() []event.ErrorName {
 		event.DeviceOffline, event.DeviceBusy, event.DeviceRefused, event.DeviceNoReport,
 		UpgradeUpToDate, UpgradeNotEligible, UpgradeDuplicate,
 		DownloadFailed, DownloadChecksumMismatch, ActivateFailed,
-		VerifyWrongVersion, RollbackFailed, event.ControllerFailed, event.JobCanceled, event.JobTimedOut,
+		VerifyWrongVersion, RollbackFailed, event.ControllerFailed, event.JobCanceled, event.JobTimedOut, event.JobHeld,
 	}
 }
 

@@ -57,6 +57,7 @@ func New(controller event.EndpointID, images Images) event.Flow {
 	return event.Flow{
 		Operation: event.FirmwareUpgrade,
 		Commands:  []event.Step{Download, Activate, Rollback},
+		Gates:     []event.Step{Download, Activate}, // a rollback is never held: it undoes
 		Phases: map[event.Step]string{
 			Inspect: PhaseInspect, Download: PhaseDownload, Activate: PhaseActivate, Verify: PhaseVerify,
 		},

@@ -26,6 +26,7 @@ const (
 	RefusedRecords     = "RefusedRecords"     // count; Reason = one of event's Refused constants
 	DeviceMessages     = "DeviceMessages"     // count; Kind = an event.Kind
 	DroppedNews        = "DroppedNews"        // count: what devices said beyond what is taken of one at once
+	Ticks              = "Ticks"              // count: minutes of which the tick did the work
 )
 
 // FailingTries is how often in a row a report fails before it counts as failing:

@@ -75,20 +75,21 @@ func (r *recorder) Call(_ context.Context, id awsapi.Identity, service, operatio
 		"dynamodb:DeleteTable", "s3:DeleteBucket", "cloudwatchlogs:DeleteLogGroup":
 		delete(r.exists, name("FunctionName", "RoleName", "ruleName", "policyName", "jobTemplateId", "TableName", "Bucket", "logGroupName"))
 	case "lambda:CreateEventSourceMapping":
-		if r.exists[onlyMapping] {
+		id := mappingOfFunction(c)
+		if r.exists[id] {
 			return nil, awsapi.Errorf("ResourceConflictException", "it exists")
 		}
-		r.exists[onlyMapping] = true
-		return map[string]any{"UUID": onlyMapping}, nil
+		r.exists[id] = true
+		return map[string]any{"UUID": id}, nil
 	case "lambda:ListEventSourceMappings":
-		return map[string]any{"EventSourceMappings": []any{map[string]any{"UUID": onlyMapping}}}, nil
+		return map[string]any{"EventSourceMappings": []any{map[string]any{"UUID": mappingOfFunction(c)}}}, nil
 	case "lambda:GetEventSourceMapping":
-		if !r.exists[onlyMapping] {
+		if !r.exists[c.Input["UUID"].(string)] {
 			return nil, awsapi.Errorf("ResourceNotFoundException", "it does not exist")
 		}
 		return map[string]any{"State": "Enabled"}, nil
 	case "lambda:DeleteEventSourceMapping":
-		delete(r.exists, onlyMapping)
+		delete(r.exists, c.Input["UUID"].(string))
 	case "s3:GetObject":
 		key := name("Bucket") + "/" + c.Input["Key"].(string)
 		body, ok := r.objects[strings.TrimPrefix(key, "s3/")]
@@ -143,8 +144,11 @@ func (r *recorder) of(name string) []call {
 	return found
 }
 
-// onlyMapping is the event source mapping that a recorder has, if it has one.
-const onlyMapping = "mapping-1"
+// mappingOfFunction is the event source mapping of a function: a recorder has one for each.
+func mappingOfFunction(c call) string {
+	name, _ := c.Input["FunctionName"].(string)
+	return "mapping of " + name
+}
 
 // postbox is a ResponseURLs.
 type postbox struct {
@@ -238,7 +242,7 @@ func TestCommittedTemplateDeploys(t *testing.T) {
 	if out["ControllerEndpointId"] != "self::fleetstep" || out["CreateJobFunctionName"] != "fleetstep-create-job" || len(out) != 13 {
 		t.Errorf("outputs %v", out)
 	}
-	if n := len(w.cloud.of("lambda:CreateFunction")); n != 9 {
+	if n := len(w.cloud.of("lambda:CreateFunction")); n != 11 {
 		t.Errorf("%d functions", n)
 	}
 	if n := len(w.cloud.of("sns:Subscribe")); n != 0 {

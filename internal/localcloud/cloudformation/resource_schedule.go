@@ -34,9 +34,14 @@ var schedule = kind{
 	},
 	build: map[string]func(Request, map[string]any) error{updateSchedule: inGroup, "DeleteSchedule": inGroup},
 	attributes: map[string]func(environment, string, map[string]any) any{
-		"Arn": outText("ScheduleArn"),
+		"Arn": func(e environment, name string, out map[string]any) any {
+			if arn, ok := out["ScheduleArn"]; ok {
+				return arn
+			}
+			return out["Arn"] // of one that was there already
+		},
 	},
-	remove: "DeleteSchedule", gone: []string{"ResourceNotFoundException"},
+	remove: "DeleteSchedule", describe: "GetSchedule", exists: []string{"ConflictException"}, gone: []string{"ResourceNotFoundException"},
 }
 
 var scheduleGroup = kind{

@@ -12,8 +12,124 @@ import (
 	"github.com/fleetstep/fleetstep/internal/workflow"
 )
 
-// Contract holds a Store, empty at first, to what workflow expects of one.
-func Contract(t *testing.T, s workflow.Store) {
+// Kept is all that is kept.
+type Kept interface {
+	workflow.Store
+	workflow.Controls
+	workflow.Ticks
+}
+
+// ticks holds Ticks, whose flags are untouched, to what workflow expects of them.
+func ticks(t *testing.T, s Kept) {
+	t.Helper()
+	ctx, at, job := context.Background(), time.UnixMilli(1795334400000).UTC(), event.JobOwner("drained")
+	must := func(err, want error) {
+		t.Helper()
+		if !errors.Is(err, want) {
+			t.Fatalf("got error %v, want %v", err, want)
+		}
+	}
+	one, err := s.Lease(ctx, "one", at, at.Add(time.Minute))
+	must(err, nil)
+	_, err = s.Lease(ctx, "two", at.Add(time.Second), at.Add(time.Minute))
+	must(err, workflow.ErrLeased)
+	two, err := s.Lease(ctx, "two", at.Add(time.Minute), at.Add(2*time.Minute))
+	must(err, nil)
+	if two.Fence <= one.Fence {
+		t.Fatalf("fences %d, %d", one.Fence, two.Fence)
+	}
+	must(s.Return(ctx, one), nil) // which it has no more
+	_, err = s.Lease(ctx, "three", at.Add(61*time.Second), at.Add(2*time.Minute))
+	must(err, workflow.ErrLeased)
+	must(s.Return(ctx, two), nil)
+	_, err = s.Lease(ctx, "three", at.Add(61*time.Second), at.Add(2*time.Minute))
+	must(err, nil)
+
+	for _, thing := range []event.ThingName{"a", "b", "c"} {
+		must(s.Knock(ctx, job, workflow.Knock{Thing: thing, Owner: job, At: at}), nil)
+	}
+	must(s.SetFlag(ctx, job, workflow.Control{State: event.ControlPaused, At: at}), nil)
+	lifted := func(want ...workflow.Lifted) {
+		t.Helper()
+		all, err := s.Lifted(ctx)
+		must(err, nil)
+		var got []workflow.Lifted
+		for _, l := range all {
+			if l.Whose == job {
+				got = append(got, l)
+			}
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Fatalf("lifted %+v, want %+v", got, want)
+		}
+	}
+	lifted()
+	must(s.SetFlag(ctx, job, workflow.Control{State: event.ControlRunning, Rev: 1, At: at}), nil)
+	lifted(workflow.Lifted{Whose: job, Rev: 2})
+	must(s.Forget(ctx, workflow.Lifted{Whose: job, Rev: 1}), nil)
+	lifted(workflow.Lifted{Whose: job, Rev: 2})
+	knocks, more, err := s.Knocks(ctx, job, 2)
+	must(err, nil)
+	if len(knocks) != 2 || !more || knocks[0].Owner != job || !knocks[0].At.Equal(at) {
+		t.Fatalf("knocks %+v, %t", knocks, more)
+	}
+	must(s.Knock(ctx, job, workflow.Knock{Thing: knocks[0].Thing, Owner: job, At: at.Add(time.Second)}), nil)
+	for range 2 {
+		must(s.Answer(ctx, job, knocks[0]), nil) // of before
+		must(s.Answer(ctx, job, knocks[1]), nil)
+	}
+	if knocks, more, err = s.Knocks(ctx, job, 10); err != nil || len(knocks) != 2 || more {
+		t.Fatalf("knocks %+v, %t, %v", knocks, more, err)
+	}
+	must(s.Forget(ctx, workflow.Lifted{Whose: job, Rev: 2}), nil)
+	lifted()
+}
+
+// flags holds Controls, empty at first, to what workflow expects of them.
+func flags(t *testing.T, s workflow.Controls) {
+	t.Helper()
+	ctx, at, job := context.Background(), time.UnixMilli(1795334400000).UTC(), event.JobOwner("j")
+	read := func(owner event.Owner, want workflow.Flags) {
+		t.Helper()
+		if f, err := s.Flags(ctx, owner); err != nil || f != want {
+			t.Fatalf("flags of %v: %+v, %v, want %+v", owner, f, err, want)
+		}
+	}
+	set := func(owner event.Owner, c workflow.Control, want error) {
+		t.Helper()
+		if err := s.SetFlag(ctx, owner, c); !errors.Is(err, want) {
+			t.Fatalf("flag of %v, %+v: %v, want %v", owner, c, err, want)
+		}
+	}
+	read(job, workflow.Flags{})
+	read(workflow.Everyone, workflow.Flags{})
+	c := workflow.Control{State: event.ControlPaused, Who: "me", Why: "because", At: at}
+	set(job, workflow.Control{State: event.ControlPaused, Rev: 1, At: at}, workflow.ErrChanged)
+	set(job, c, nil)
+	set(job, c, workflow.ErrChanged)
+	c.Rev = 1
+	read(job, workflow.Flags{Owner: c})
+	read(event.JobOwner("k"), workflow.Flags{})
+	all := workflow.Control{State: event.ControlStopped, At: at}
+	set(workflow.Everyone, all, nil)
+	all.Rev = 1
+	read(job, workflow.Flags{Owner: c, Everyone: all})
+	read(workflow.Everyone, workflow.Flags{Everyone: all})
+	c.State = event.ControlRunning
+	set(job, c, nil)
+	c.Rev = 2
+	read(job, workflow.Flags{Owner: c, Everyone: all})
+	for range 2 {
+		if err := s.Knock(ctx, job, workflow.Knock{Thing: "t", Owner: job, At: at}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Contract holds a Store and Controls, empty at first, to what workflow expects.
+func Contract(t *testing.T, s Kept) {
+	flags(t, s)
+	ticks(t, s)
 	ctx := context.Background()
 	now := time.UnixMilli(1795334400000).UTC()
 	must := func(err, want error) {

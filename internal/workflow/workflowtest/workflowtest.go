@@ -34,6 +34,10 @@ type Store struct {
 	mu       sync.Mutex
 	devices  map[event.ThingName]*partition
 	owners   map[event.EndpointID]event.ThingName
+	flags    map[event.Owner]workflow.Control
+	knocks   map[event.Owner]map[event.ThingName]workflow.Knock
+	lifted   map[event.Owner]int64
+	lease    workflow.Lease
 	requests int
 	// Before is called before each request, with its name; an error is the
 	// request's, and nothing happens. Nil does nothing.

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsscheduler"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+
+	"github.com/fleetstep/fleetstep/internal/functions/environment"
+)
+
+// clock is what runs by the clock, tick, and the queue by which it has attempts started.
+type clock struct {
+	scope  constructs.Construct
+	starts awssqs.CfnQueue
+}
+
+// Of the queue of starts: how many messages come at once, and how often one comes before it is a dead letter.
+const startBatch, startReceives = 10, 10
+
+func newClock(stack awscdk.Stack, notify *notifications, p *parameters) *clock {
+	c := &clock{scope: constructs.NewConstruct(stack, jsii.String("Clock"))}
+	c.starts = named("StartQueue", awssqs.NewCfnQueue(c.scope, jsii.String("Starts"), &awssqs.CfnQueueProps{
+		// Six times the function's timeout, as AWS advises (Lambda Developer Guide, "Using Lambda with Amazon SQS").
+		VisibilityTimeout:      jsii.Number(6 * specOf("start-upgrade").timeout),
+		MessageRetentionPeriod: jsii.Number(14 * 24 * 3600), // seconds; SQS's maximum
+		SqsManagedSseEnabled:   p.key.choose(false, true),
+		KmsMasterKeyId:         p.key.orNone(),
+		RedrivePolicy: map[string]any{
+			"deadLetterTargetArn": notify.messageDeadLetters.AttrArn(), "maxReceiveCount": startReceives,
+		},
+	}))
+	return c
+}
+
+// starting is what a function may do that takes messages of the queue of starts.
+func (c *clock) starting() statement {
+	return allow("TakeStarts", []string{"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}, c.starts.AttrArn())
+}
+
+// start has the queue's messages come to a function.
+func (c *clock) start(function awslambda.CfnFunction) {
+	named("StartMapping", awslambda.NewCfnEventSourceMapping(c.scope, jsii.String("StartMapping"), &awslambda.CfnEventSourceMappingProps{
+		FunctionName: function.Ref(), EventSourceArn: c.starts.AttrArn(), BatchSize: jsii.Number(startBatch),
+		FunctionResponseTypes: jsii.Strings("ReportBatchItemFailures"),
+	}))
+}
+
+// tick makes the function and has it called every minute.
+func (c *clock) tick(lambdas *functions, w *workflow) {
+	tick := lambdas.add("tick", map[string]*string{environment.Table: w.table.Ref(), environment.StartQueue: c.starts.Ref()},
+		allow("TickItems", []string{
+			"dynamodb:Query", "dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem",
+		}, w.table.AttrArn()),
+		allow("SendStarts", []string{"sqs:SendMessage"}, c.starts.AttrArn()))
+	// A minute that could not be is over: without this Lambda would keep it for six hours, and call for all of them at once.
+	named("TickInvocations", awslambda.NewCfnEventInvokeConfig(c.scope, jsii.String("Invocations"), &awslambda.CfnEventInvokeConfigProps{
+		FunctionName: tick.Ref(), Qualifier: jsii.String("$LATEST"),
+		MaximumEventAgeInSeconds: jsii.Number(60), MaximumRetryAttempts: jsii.Number(0),
+	}))
+	named("TickSchedule", awsscheduler.NewCfnSchedule(c.scope, jsii.String("Schedule"), &awsscheduler.CfnScheduleProps{
+		Name:               sub("${AWS::StackName}-tick"),
+		Description:        jsii.String("The clock of the stack"),
+		ScheduleExpression: jsii.String("rate(1 minute)"),
+		FlexibleTimeWindow: &awsscheduler.CfnSchedule_FlexibleTimeWindowProperty{Mode: jsii.String("OFF")},
+		Target: &awsscheduler.CfnSchedule_TargetProperty{
+			Arn:     tick.AttrArn(),
+			RoleArn: role(c.scope, "TickScheduleRole", "scheduler.amazonaws.com", "What the clock may do", allow("InvokeTick", []string{"lambda:InvokeFunction"}, tick.AttrArn())).AttrArn(),
+			// The next minute comes by itself.
+			RetryPolicy: &awsscheduler.CfnSchedule_RetryPolicyProperty{MaximumEventAgeInSeconds: jsii.Number(60), MaximumRetryAttempts: jsii.Number(1)},
+		},
+	}))
+}

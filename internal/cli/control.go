@@ -1,0 +1,117 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/user"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+)
+
+func jobPause(env *Env) *cobra.Command {
+	return controlCommand(env, event.VerbPause, &cobra.Command{
+		Use:   "pause JOB --why REASON",
+		Short: "Let no further device of a job begin, until it is resumed",
+		Long: `Pauses a job by invoking the stack's control function. When it has returned,
+no device begins any more; devices that are at work finish. AWS IoT goes on
+naming devices their job: they wait, and begin when the job is resumed. Its
+in-progress timer runs on for those that have begun.`,
+		Example: `  fleetstep job pause fw-2-0-0-7a57f8c2b3c01f4e --why "model X loses its Wi-Fi"`,
+		Args:    oneJob,
+	})
+}
+
+func jobResume(env *Env) *cobra.Command {
+	return controlCommand(env, event.VerbResume, &cobra.Command{
+		Use:     "resume JOB",
+		Short:   "Let the devices of a paused job begin",
+		Example: `  fleetstep job resume fw-2-0-0-7a57f8c2b3c01f4e --why "it was the access point"`,
+		Args:    oneJob,
+	})
+}
+
+func stopAll(env *Env) *cobra.Command {
+	return controlCommand(env, event.VerbStopAll, &cobra.Command{
+		Use:   "stop-all --why REASON",
+		Short: "Let no device of any job begin, until start-all",
+		Long: `Pauses everything that the stack does, whatever job it is of, by invoking its
+control function. A job that is paused by itself stays paused after start-all.`,
+		Example: `  fleetstep stop-all --why "the access network is being repaired"`,
+		Args:    NoArgs,
+	})
+}
+
+func startAll(env *Env) *cobra.Command {
+	return controlCommand(env, event.VerbStartAll, &cobra.Command{
+		Use:   "start-all",
+		Short: "Let the devices begin that stop-all has kept",
+		Args:  NoArgs,
+	})
+}
+
+// controlCommand completes a command that invokes the function control.
+func controlCommand(env *Env, verb event.Verb, c *cobra.Command) *cobra.Command {
+	var stack, why string
+	var asJSON bool
+	c.RunE = func(c *cobra.Command, args []string) error {
+		r := event.ControlRequest{Verb: verb, Why: why, Who: login()}
+		if len(args) > 0 {
+			r.JobID = event.JobID(args[0])
+		}
+		if why == "" && (verb == event.VerbPause || verb == event.VerbStopAll) {
+			return UsageError{errors.New("give --why, for those who find the devices waiting")}
+		}
+		payload, err := json.Marshal(r)
+		if err != nil {
+			return err
+		}
+		api, err := env.lambda(c.Context())
+		if err != nil {
+			return err
+		}
+		name := stack + "-control"
+		out, err := call(c.Context(), api, name, payload)
+		if err != nil {
+			return err
+		}
+		var answer event.ControlAnswer
+		if err := json.Unmarshal(out, &answer); err != nil || answer.State == "" {
+			return fmt.Errorf("%s answered %s, which has no state", name, out)
+		}
+		if asJSON {
+			return env.json(answer)
+		}
+		what, now := "everything", "may go on"
+		if len(args) > 0 {
+			what = "job " + args[0]
+		}
+		if answer.State == event.ControlPaused {
+			now = "is paused"
+		}
+		if !answer.Changed {
+			now += " already"
+		}
+		if answer.Why != "" {
+			now += ": " + answer.Why
+		}
+		fmt.Fprintln(env.Out, what, now)
+		return nil
+	}
+	c.Flags().StringVar(&stack, "stack", "fleetstep", "name of the deployed stack")
+	c.Flags().StringVar(&why, "why", "", "why, for the record")
+	c.Flags().BoolVar(&asJSON, "json", false, "print the answer as JSON")
+	return c
+}
+
+// login is who the machine says that its user is. AWS's CloudTrail says who invoked
+// the function.
+func login() string {
+	u, err := user.Current()
+	if err != nil {
+		return ""
+	}
+	return u.Username
+}

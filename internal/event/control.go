@@ -1,0 +1,72 @@
+package event
+
+// Verb is what an operator asks of the function control.
+type Verb string
+
+// The verbs. The first two are of one job, the others of the whole stack.
+const (
+	VerbPause    Verb = "pause"     // nothing begins
+	VerbResume   Verb = "resume"    // what was kept from beginning begins
+	VerbStopAll  Verb = "stop-all"  // pause, of everything
+	VerbStartAll Verb = "start-all" // resume, of everything
+)
+
+// ControlRequest is the payload of the function control.
+type ControlRequest struct {
+	Verb  Verb   `json:"verb"`
+	JobID JobID  `json:"jobId,omitempty"` // with pause and resume
+	Who   string `json:"who"`             // as the caller says
+	Why   string `json:"why"`
+}
+
+// ControlState is whether what a flag is of may go on.
+type ControlState string
+
+// The states of a flag.
+const (
+	ControlRunning ControlState = "RUNNING" // also where there is no flag
+	ControlPaused  ControlState = "PAUSED"  // until it is resumed
+	ControlStopped ControlState = "STOPPED" // its owner is over: for good
+)
+
+// ControlAnswer is the flag as it is now; Changed is false if it was so before.
+type ControlAnswer struct {
+	State   ControlState `json:"state"`
+	Changed bool         `json:"changed"`
+	Rev     int64        `json:"rev"`
+	Who     string       `json:"who,omitempty"`
+	Why     string       `json:"why,omitempty"`
+}
+
+// mostControlText is how long who and why may be.
+const mostControlText = 1024
+
+// Check tells all that is wrong with a request.
+func (r ControlRequest) Check() error {
+	var problems Problems
+	add := func(path string, value any, allowed string) {
+		problems = append(problems, Problem{Path: path, Value: value, Allowed: allowed})
+	}
+	switch r.Verb {
+	case VerbPause, VerbResume:
+		if !jobIDForm.MatchString(string(r.JobID)) {
+			add("$.jobId", string(r.JobID), "a job id: 1 to 64 of a-z A-Z 0-9 _ -")
+		}
+	case VerbStopAll, VerbStartAll:
+		if r.JobID != "" {
+			add("$.jobId", string(r.JobID), "nothing: "+string(r.Verb)+" is of all jobs")
+		}
+	default:
+		add("$.verb", string(r.Verb), "one of pause, resume, stop-all, start-all")
+	}
+	if len(r.Who) > mostControlText {
+		add("$.who", len(r.Who), "up to 1024 bytes")
+	}
+	if (r.Verb == VerbPause || r.Verb == VerbStopAll) && r.Why == "" || len(r.Why) > mostControlText {
+		add("$.why", r.Why, "the reason, for those who find the devices waiting, of up to 1024 bytes")
+	}
+	if len(problems) > 0 {
+		return problems
+	}
+	return nil
+}

@@ -1,0 +1,56 @@
+package functions
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambdacontext"
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/fleetstep/fleetstep/internal/functions/metrics"
+	"github.com/fleetstep/fleetstep/internal/workflow"
+)
+
+// Tick is the handler of tick, which EventBridge Scheduler invokes every minute.
+type Tick func(ctx context.Context) (Ticked, error)
+
+// Ticked is what a tick has done.
+type Ticked struct {
+	Did   string `json:"did"`
+	Woken int    `json:"woken"`
+}
+
+// NewTick wires tick.
+func NewTick(ctx context.Context, env Env, cfg aws.Config, now func() time.Time) (Tick, error) {
+	p := newParts(ctx, env, cfg, now)
+	store := p.store()
+	ticker, err := workflow.NewTicker(workflow.TickerPorts{Ticks: store, Controls: store, Waker: p.waker(), Now: p.now})
+	p.failed(err)
+	if err := p.err("tick"); err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) (Ticked, error) {
+		log := p.logger(ctx)
+		holder := "tick"
+		if lc, ok := lambdacontext.FromContext(ctx); ok {
+			holder = lc.AwsRequestID
+		}
+		did, err := ticker.Tick(ctx, holder)
+		if errors.Is(err, workflow.ErrLeased) {
+			log.Info("another tick is at work")
+			return Ticked{Did: "leased"}, nil
+		}
+		if err != nil {
+			log.Error("tick not done", "woken", did.Woken, "error", err.Error())
+			return Ticked{Did: "failed", Woken: did.Woken}, named(err)
+		}
+		// Without this one for five minutes there is an alarm: everything that waits
+		// for the clock would wait in silence.
+		p.emf.count(metrics.Ticks, "", "")
+		if did.Woken > 0 {
+			log.Info("ticked", "woken", did.Woken)
+		}
+		return Ticked{Did: "ticked", Woken: did.Woken}, nil
+	}, nil
+}

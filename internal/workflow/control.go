@@ -1,0 +1,152 @@
+package workflow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+)
+
+// Everyone is the owner of no attempt: its flag is that of the whole stack.
+var Everyone = event.Owner{}
+
+// Control is a flag: whether an owner's attempts, or those of Everyone, may go on.
+// Where none was ever written, they may.
+type Control struct {
+	State event.ControlState
+	Rev   int64 // of the item; 0: there is none
+	Who   string
+	Why   string
+	At    time.Time
+}
+
+// Holds reports whether the flag keeps attempts from going on.
+func (c Control) Holds() bool {
+	return c.State == event.ControlPaused || c.State == event.ControlStopped
+}
+
+// Flags are the two flags that an attempt is under.
+type Flags struct{ Everyone, Owner Control }
+
+// Holds is the flag that keeps the attempt from going on, and whose it is. An owner
+// that is stopped for good counts before a pause of everything.
+func (f Flags) Holds(owner event.Owner) (c Control, whose event.Owner, holds bool) {
+	switch {
+	case f.Owner.State == event.ControlStopped:
+		return f.Owner, owner, true
+	case f.Everyone.Holds():
+		return f.Everyone, Everyone, true
+	}
+	return f.Owner, owner, f.Owner.Holds()
+}
+
+// Controls keeps flags, and who was refused by one. Reads are strongly consistent:
+// once a pause has returned, nothing begins but what had read the flag before.
+type Controls interface {
+	// Flags reads an owner's flag and Everyone's.
+	Flags(ctx context.Context, owner event.Owner) (Flags, error)
+	// SetFlag writes a flag; ErrChanged unless it is at c.Rev, which it raises.
+	SetFlag(ctx context.Context, owner event.Owner, c Control) error
+	// Knock notes a thing that a flag has refused, for when it is lifted.
+	Knock(ctx context.Context, whose event.Owner, k Knock) error
+}
+
+// Knock is an attempt that a flag refused to begin.
+type Knock struct {
+	Thing event.ThingName
+	Owner event.Owner // of the attempt
+	At    time.Time
+}
+
+// Controller changes flags.
+type Controller struct {
+	Controls Controls
+	Now      func() time.Time
+}
+
+// ErrStopped: what is over cannot be resumed or paused.
+var ErrStopped = errors.New("it is over, and cannot be paused or resumed")
+
+// Set sets the flag of an owner, or of Everyone, and says what it is then, and
+// whether that is new. What was stopped stays so: setting it otherwise is
+// ErrStopped.
+func (c *Controller) Set(ctx context.Context, owner event.Owner, state event.ControlState, who, why string) (now Control, changed bool, err error) {
+	const attempts = 8
+	for range attempts {
+		flags, err := c.Controls.Flags(ctx, owner)
+		if err != nil {
+			return Control{}, false, fmt.Errorf("workflow.Control: %s: %w", owner, err)
+		}
+		was := flags.Owner
+		if owner == Everyone {
+			was = flags.Everyone
+		}
+		same := was.State == state || was.Rev == 0 && state == event.ControlRunning
+		switch {
+		case same:
+			return was, false, nil
+		case was.State == event.ControlStopped:
+			return was, false, fmt.Errorf("workflow.Control: %s: %w", owner, ErrStopped)
+		}
+		now = Control{State: state, Rev: was.Rev, Who: who, Why: why, At: c.Now()}
+		err = c.Controls.SetFlag(ctx, owner, now)
+		switch {
+		case err == nil:
+			now.Rev++
+			return now, true, nil
+		case !errors.Is(err, ErrChanged):
+			return Control{}, false, fmt.Errorf("workflow.Control: %s: %w", owner, err)
+		}
+	}
+	return Control{}, false, fmt.Errorf("workflow.Control: %s: %w: %d times in a row", owner, ErrChanged, attempts)
+}
+
+// passes reports whether an attempt may go on. One that a pause refuses has then
+// knocked: it is woken when the flag is lifted.
+func passes(ctx context.Context, controls Controls, thing event.ThingName, owner event.Owner, now time.Time) (held Control, ok bool, err error) {
+	flags, err := controls.Flags(ctx, owner)
+	if err != nil {
+		return Control{}, false, err
+	}
+	held, whose, holds := flags.Holds(owner)
+	if !holds || held.State == event.ControlStopped {
+		return held, !holds, nil
+	}
+	if err := controls.Knock(ctx, whose, Knock{Thing: thing, Owner: owner, At: now}); err != nil {
+		return held, false, err
+	}
+	// Rule 1 between KNOCK and CONTROL: whoever lifts the flag writes it first and
+	// reads who knocked after.
+	if flags, err = controls.Flags(ctx, owner); err != nil {
+		return held, false, err
+	}
+	held, _, holds = flags.Holds(owner)
+	return held, !holds, nil
+}
+
+// gated is a move as the flag lets it be: a command that is not sent yet is not
+// sent to a device whose owner is held.
+func gated(ctx context.Context, controls Controls, flow event.Flow, a Await, m event.Move) (event.Move, error) {
+	if m.Send == nil || !m.Once || m.Ends() || !isGate(flow, a.Step) {
+		return m, nil
+	}
+	flags, err := controls.Flags(ctx, a.Owner)
+	if err != nil {
+		return m, err
+	}
+	if flags.Owner.State != event.ControlStopped {
+		return m, nil
+	}
+	return event.Move{Failed: event.Failf(event.JobHeld, "%s ended (%s) before step %s", a.Owner, flags.Owner.Why, a.Step)}, nil
+}
+
+func isGate(flow event.Flow, step event.Step) bool {
+	for _, g := range flow.Gates {
+		if g == step {
+			return true
+		}
+	}
+	return false
+}

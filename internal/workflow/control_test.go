@@ -1,0 +1,164 @@
+package workflow_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/workflow"
+)
+
+func (r *rig) set(owner event.Owner, state event.ControlState) {
+	r.t.Helper()
+	c := workflow.Controller{Controls: r.store, Now: func() time.Time { return r.now }}
+	_, _, err := c.Set(context.Background(), owner, state, "me", "because")
+	r.must(err)
+}
+
+func TestWhatIsPausedDoesNotBegin(t *testing.T) {
+	for name, whose := range map[string]event.Owner{"its owner": fw2, "everything": workflow.Everyone} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.greeted()
+			r.set(whose, event.ControlPaused)
+			s, err := r.Offer(t.Context(), "rg-1", fw2, 1, doc)
+			if err != nil || s.Did != workflow.StartPaused {
+				t.Fatal(s, err)
+			}
+			// Its device appears: the same.
+			if s, err := r.Appear(t.Context(), r.load()); err != nil || len(s) != 1 || s[0].Did != workflow.StartPaused {
+				t.Fatal(s, err)
+			}
+			r.expect("while it is paused")
+			if d := r.load(); d.Claim != nil || len(d.Pending) != 1 {
+				t.Errorf("left %+v", d)
+			}
+			if k := r.store.Knocked(whose)["rg-1"]; k.Owner != fw2 {
+				t.Errorf("knocked: %+v", r.store.Knocked(whose))
+			}
+			r.set(whose, event.ControlRunning)
+			if s, err := r.Appear(t.Context(), r.load()); err != nil || len(s) != 1 || s[0].Did != workflow.StartBegun {
+				t.Fatal(s, err)
+			}
+			r.expect("after it was resumed", "begin", "start")
+		})
+	}
+}
+
+// TestAFlagThatIsLiftedInThisMomentIsSeen: the pause is lifted, and those who
+// knocked are read, before the knock is written. Nobody would come back for it.
+func TestAFlagThatIsLiftedInThisMomentIsSeen(t *testing.T) {
+	r := newRig(t)
+	r.greeted()
+	r.set(fw2, event.ControlPaused)
+	r.store.Before = func(op string) error {
+		if op == "Knock" {
+			r.store.Before = nil
+			r.set(fw2, event.ControlRunning)
+		}
+		return nil
+	}
+	if s, err := r.Offer(t.Context(), "rg-1", fw2, 1, doc); err != nil || s.Did != workflow.StartBegun {
+		t.Fatal(s, err)
+	}
+}
+
+func TestAnAttemptWhoseOwnerIsOverIsHeldBeforeItBegins(t *testing.T) {
+	r := newRig(t)
+	r.greeted()
+	r.set(workflow.Everyone, event.ControlPaused) // which nothing of it waits for
+	r.set(fw2, event.ControlStopped)
+	if s, err := r.Offer(t.Context(), "rg-1", fw2, 1, doc); err != nil || s.Did != workflow.StartHeld {
+		t.Fatal(s, err)
+	}
+	r.expect("held", "reject Job.Held", "report fw-2 REJECTED Job.Held")
+	r.clean("held")
+}
+
+func TestACommandIsNotSentForAnOwnerThatIsOver(t *testing.T) {
+	command := event.Move{Send: "reset", Once: true, State: memory}
+	for _, c := range []struct {
+		name string
+		step event.Step
+		move event.Move
+		want []string
+	}{
+		{"a command of a gate", second, command, []string{"fail tok Job.Held"}},
+		{"a question of a gate", second, event.Move{Send: "look", State: memory}, []string{"send rg-1 look"}},
+		{"a command of a step that is no gate", third, command, []string{"send rg-1 reset"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r, in := owned(t)
+			r.set(fw2, event.ControlStopped)
+			r.begin = c.move
+			_, err := r.Await(t.Context(), step(in, c.step, "tok"))
+			r.must(err)
+			r.expect("when the step begins", c.want...)
+
+			r, in = owned(t)
+			r.begin = event.Move{State: memory}
+			_, err = r.Await(t.Context(), step(in, c.step, "tok"))
+			r.must(err)
+			r.set(fw2, event.ControlStopped)
+			r.says[event.KindBooted] = c.move
+			_, err = r.Deliver(t.Context(), r.load(), booted, nothing)
+			r.must(err)
+			r.expect("when the device has news", c.want...)
+		})
+	}
+}
+
+func TestAPauseLetsGoOnWhatHasBegun(t *testing.T) {
+	r, in := owned(t)
+	r.set(fw2, event.ControlPaused)
+	r.begin = event.Move{Send: "reset", Once: true, State: memory}
+	_, err := r.Await(t.Context(), step(in, second, "tok"))
+	r.must(err)
+	r.expect("at work", "send rg-1 reset")
+}
+
+func TestFlagsAreSetOnce(t *testing.T) {
+	r := newRig(t)
+	c := workflow.Controller{Controls: r.store, Now: func() time.Time { return r.now }}
+	for i, want := range []struct {
+		state   event.ControlState
+		changed bool
+		err     error
+	}{
+		{event.ControlRunning, false, nil}, {event.ControlPaused, true, nil}, {event.ControlPaused, false, nil},
+		{event.ControlRunning, true, nil}, {event.ControlStopped, true, nil}, {event.ControlStopped, false, nil},
+		{event.ControlRunning, false, workflow.ErrStopped}, {event.ControlPaused, false, workflow.ErrStopped},
+	} {
+		_, changed, err := c.Set(t.Context(), fw2, want.state, "me", "because")
+		if changed != want.changed || !errors.Is(err, want.err) {
+			t.Errorf("%d: %s: changed %t, %v", i, want.state, changed, err)
+		}
+	}
+	// Somebody else writes in between.
+	r.store.Before = func(op string) error {
+		if op == "SetFlag" {
+			r.store.Before = nil
+			r.set(workflow.Everyone, event.ControlPaused)
+		}
+		return nil
+	}
+	if now, changed, err := c.Set(t.Context(), workflow.Everyone, event.ControlPaused, "you", "also"); err != nil || changed || now.Who != "me" {
+		t.Errorf("in between: %+v, %t, %v", now, changed, err)
+	}
+}
+
+// TestAnAttemptAtWorkIsNotRejectedByACopyOfItsOffer: its job is over, and the copy
+// of what named it comes late.
+func TestAnAttemptAtWorkIsNotRejectedByACopyOfItsOffer(t *testing.T) {
+	r, _ := owned(t)
+	r.set(fw2, event.ControlStopped)
+	if s, err := r.Offer(t.Context(), "rg-1", fw2, 1, doc); err != nil || s.Did != workflow.StartBegun {
+		t.Fatal(s, err)
+	}
+	r.expect("it is at work")
+	if r.load().Claim == nil {
+		t.Error("it lost its device")
+	}
+}

@@ -1,0 +1,138 @@
+package dynamodb
+
+import (
+	"context"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/workflow"
+)
+
+// Keys of what the tick alone decides.
+const (
+	tickPK   = "TICK"
+	skLease  = "LEASE"
+	skLifted = "LIFTED#"
+)
+
+// Lease implements workflow.Ticks.
+func (st *Store) Lease(ctx context.Context, holder string, now, until time.Time) (workflow.Lease, error) {
+	out, err := st.api.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: &st.table, Key: key(tickPK, skLease), ReturnValues: types.ReturnValueAllNew,
+		UpdateExpression:         aws.String("SET v = :v, holder = :holder, #until = :until ADD fence :one"),
+		ConditionExpression:      aws.String("attribute_not_exists(PK) OR #until <= :now"),
+		ExpressionAttributeNames: map[string]string{"#until": "until"},
+		ExpressionAttributeValues: item{
+			":v": n(form), ":holder": s(holder), ":until": n(until.UnixMilli()), ":one": n(1), ":now": n(now.UnixMilli()),
+		},
+	})
+	if refused(err) {
+		return workflow.Lease{}, workflow.ErrLeased
+	}
+	if err != nil {
+		return workflow.Lease{}, wrap("Lease", err)
+	}
+	r := reading{item: out.Attributes}
+	return workflow.Lease{Holder: holder, Until: until, Fence: r.number("fence")}, r.err
+}
+
+// Return implements workflow.Ticks.
+func (st *Store) Return(ctx context.Context, l workflow.Lease) error {
+	_, err := st.api.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: &st.table, Key: key(tickPK, skLease),
+		UpdateExpression:          aws.String("SET #until = :free"),
+		ConditionExpression:       aws.String("fence = :fence"),
+		ExpressionAttributeNames:  map[string]string{"#until": "until"},
+		ExpressionAttributeValues: item{":free": n(0), ":fence": n(l.Fence)},
+	})
+	if refused(err) {
+		return nil
+	}
+	return wrap("Return", err)
+}
+
+// Lifted implements workflow.Ticks. There are few: one page.
+func (st *Store) Lifted(ctx context.Context) ([]workflow.Lifted, error) {
+	out, err := st.api.Query(ctx, &dynamodb.QueryInput{
+		TableName: &st.table, ConsistentRead: aws.Bool(true),
+		KeyConditionExpression:    aws.String("PK = :pk AND begins_with(SK, :lifted)"),
+		ExpressionAttributeValues: item{":pk": s(tickPK), ":lifted": s(skLifted)},
+	})
+	if err != nil {
+		return nil, wrap("Lifted", err)
+	}
+	var found []workflow.Lifted
+	for _, i := range out.Items {
+		r := reading{item: i}
+		found = append(found, workflow.Lifted{Whose: event.OwnerOf(text(i, "ownerKey")), Rev: r.number("rev")})
+		if r.err != nil {
+			return nil, r.err
+		}
+	}
+	return found, nil
+}
+
+// Knocks implements workflow.Ticks: shard by shard, until there are enough.
+func (st *Store) Knocks(ctx context.Context, whose event.Owner, most int) (knocks []workflow.Knock, more bool, err error) {
+	for shard := range knockShards {
+		var start item
+		for {
+			left := most - len(knocks)
+			if left == 0 {
+				return knocks, true, nil // perhaps; the next tick sees
+			}
+			out, err := st.api.Query(ctx, &dynamodb.QueryInput{
+				TableName: &st.table, ConsistentRead: aws.Bool(true), ExclusiveStartKey: start, Limit: aws.Int32(int32(left)),
+				KeyConditionExpression:    aws.String("PK = :pk"),
+				ExpressionAttributeValues: item{":pk": s(knockPK(whose, shard))},
+			})
+			if err != nil {
+				return nil, false, wrap("Knocks", err)
+			}
+			for _, i := range out.Items {
+				r := reading{item: i}
+				knocks = append(knocks, workflow.Knock{
+					Thing: event.ThingName(text(i, "thing")), Owner: event.OwnerOf(text(i, "ownerKey")), At: r.moment("at"),
+				})
+				if r.err != nil {
+					return nil, false, r.err
+				}
+			}
+			if start = out.LastEvaluatedKey; len(start) == 0 {
+				break
+			}
+		}
+	}
+	return knocks, false, nil
+}
+
+// Answer implements workflow.Ticks.
+func (st *Store) Answer(ctx context.Context, whose event.Owner, k workflow.Knock) error {
+	_, err := st.api.DeleteItem(ctx, &dynamodb.DeleteItemInput{
+		TableName: &st.table, Key: key(knockPK(whose, shardOf(k.Thing, knockShards)), string(k.Thing)+"#"+k.Owner.Key()),
+		ConditionExpression:       aws.String("attribute_not_exists(PK) OR #at = :at"),
+		ExpressionAttributeNames:  map[string]string{"#at": "at"},
+		ExpressionAttributeValues: item{":at": n(k.At.UnixMilli())},
+	})
+	if refused(err) {
+		return nil
+	}
+	return wrap("Answer", err)
+}
+
+// Forget implements workflow.Ticks.
+func (st *Store) Forget(ctx context.Context, l workflow.Lifted) error {
+	_, err := st.api.DeleteItem(ctx, &dynamodb.DeleteItemInput{
+		TableName: &st.table, Key: key(tickPK, skLifted+controlPK(l.Whose)),
+		ConditionExpression:       aws.String("attribute_not_exists(PK) OR rev = :rev"),
+		ExpressionAttributeValues: item{":rev": n(l.Rev)},
+	})
+	if refused(err) {
+		return nil
+	}
+	return wrap("Forget", err)
+}

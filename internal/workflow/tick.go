@@ -1,0 +1,156 @@
+package workflow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+)
+
+// Wake asks that an attempt of a device be started if it can be, a while from now.
+type Wake struct {
+	Thing event.ThingName
+	Owner event.Owner
+	After time.Duration // up to 15 minutes
+}
+
+// Waker puts Wakes into the queue of Starter.Wake. Some may be there although an
+// error is returned; twice is harmless.
+type Waker interface {
+	Wake(ctx context.Context, wakes []Wake) error
+}
+
+// Lease is the right to be the only tick for a while.
+type Lease struct {
+	Holder string
+	Until  time.Time
+	Fence  int64 // rises with each lease: what an earlier holder still writes is refused
+}
+
+// ErrLeased: another tick is at work.
+var ErrLeased = errors.New("another tick is at work")
+
+// Ticks keeps what the tick alone decides.
+type Ticks interface {
+	// Lease takes the lease for holder, until then; ErrLeased while another has it.
+	Lease(ctx context.Context, holder string, now, until time.Time) (Lease, error)
+	// Return gives a lease back; one that is another's by now is no error.
+	Return(ctx context.Context, l Lease) error
+	// Lifted lists the flags that were lifted and at which somebody may have
+	// knocked. A flag that holds again is not among them.
+	Lifted(ctx context.Context) ([]Lifted, error)
+	// Knocks reads up to so many of those who knocked at a flag; more is false if
+	// these are all.
+	Knocks(ctx context.Context, whose event.Owner, most int) (knocks []Knock, more bool, err error)
+	// Answer removes a knock, unless it was repeated since it was read.
+	Answer(ctx context.Context, whose event.Owner, k Knock) error
+	// Forget removes a flag from those that were lifted, unless it was lifted anew.
+	Forget(ctx context.Context, l Lifted) error
+}
+
+// Lifted is a flag that was lifted.
+type Lifted struct {
+	Whose event.Owner
+	Rev   int64 // of the flag
+}
+
+// StartsPerMinute is how many attempts the tick wakes in a minute. It leaves most of
+// Step Functions' StartExecution and of AWS IoT's 200 UpdateJobExecution a second to
+// those that begin by themselves.
+const StartsPerMinute = 1000
+
+// tickLasts is longer than the tick's function may run, and shorter than a minute.
+const tickLasts = 55 * time.Second
+
+// TickerPorts are what a Ticker needs.
+type TickerPorts struct {
+	Ticks    Ticks
+	Controls Controls
+	Waker    Waker
+	Now      func() time.Time
+}
+
+// Ticker does what is done by the clock, once a minute.
+type Ticker struct{ TickerPorts }
+
+// NewTicker checks that nothing is missing.
+func NewTicker(p TickerPorts) (*Ticker, error) {
+	if err := complete("workflow.Ticker", p); err != nil {
+		return nil, err
+	}
+	return &Ticker{p}, nil
+}
+
+// Ticked says what a tick has done.
+type Ticked struct{ Woken int }
+
+// Tick does the work of one minute. ErrLeased if another does it: the clock calls
+// at least once. A part that fails does not keep the others from being done; what
+// was done is not done again by the next tick, or is harmless twice.
+func (w *Ticker) Tick(ctx context.Context, holder string) (out Ticked, err error) {
+	now := w.Now()
+	lease, err := w.Ticks.Lease(ctx, holder, now, now.Add(tickLasts))
+	if err != nil {
+		return out, fmt.Errorf("workflow.Tick: %w", err)
+	}
+	errs := []error{w.drain(ctx, &out)}
+	errs = append(errs, w.Ticks.Return(ctx, lease))
+	if err := errors.Join(errs...); err != nil {
+		return out, fmt.Errorf("workflow.Tick: %w", err)
+	}
+	return out, nil
+}
+
+// drain wakes those who knocked at flags that were lifted, evenly over the minute.
+func (w *Ticker) drain(ctx context.Context, out *Ticked) error {
+	lifted, err := w.Ticks.Lifted(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, l := range lifted {
+		if out.Woken >= StartsPerMinute {
+			break // the next minute
+		}
+		errs = append(errs, w.drainOne(ctx, l, out))
+	}
+	return errors.Join(errs...)
+}
+
+func (w *Ticker) drainOne(ctx context.Context, l Lifted, out *Ticked) error {
+	flags, err := w.Controls.Flags(ctx, l.Whose)
+	if err != nil {
+		return err
+	}
+	now := flags.Owner
+	if l.Whose == Everyone {
+		now = flags.Everyone
+	}
+	if now.State == event.ControlPaused {
+		return w.Ticks.Forget(ctx, l) // paused again: they wait for the next time
+	}
+	knocks, more, err := w.Ticks.Knocks(ctx, l.Whose, StartsPerMinute-out.Woken)
+	if err != nil {
+		return err
+	}
+	wakes := make([]Wake, len(knocks))
+	for i, k := range knocks {
+		at := time.Duration(out.Woken+i) * time.Minute / StartsPerMinute
+		wakes[i] = Wake{Thing: k.Thing, Owner: k.Owner, After: at.Truncate(time.Second)}
+	}
+	if err := w.Waker.Wake(ctx, wakes); err != nil {
+		return err
+	}
+	out.Woken += len(knocks)
+	for _, k := range knocks {
+		if err := w.Ticks.Answer(ctx, l.Whose, k); err != nil {
+			return err
+		}
+	}
+	if more {
+		return nil
+	}
+	return w.Ticks.Forget(ctx, l)
+}
