@@ -56,7 +56,7 @@ func newJobs(stack awscdk.Stack, lambdas *functions, account *account, device *d
 			environment.Table: w.table.Ref(), environment.StateMachine: w.stateMachine.Ref(), environment.OutcomeTopic: notify.outcomes.Ref(),
 			environment.JobsEndpoint: account.jobs,
 		},
-		w.stopJob(), w.release("dynamodb:UpdateItem"), // to note who ends an upgrade
+		w.readFlags(), w.release("dynamodb:UpdateItem"), // to note who ends an upgrade
 		allow("LookAtJob", []string{"iotjobsdata:DescribeJobExecution"}, *sub(anyThing)), confirmOver(),
 		allow("EndUpgrade", []string{"states:DescribeExecution", "states:StopExecution"}, *sub(executions)),
 		notify.publishOutcome())

@@ -104,11 +104,6 @@ func (w *workflow) readFlags() statement {
 	return allow("ReadFlags", []string{"dynamodb:BatchGetItem"}, w.table.AttrArn())
 }
 
-// stopJob is for the function that hears of jobs which are over.
-func (w *workflow) stopJob() statement {
-	return allow("StopJob", []string{"dynamodb:BatchGetItem", "dynamodb:UpdateItem"}, w.table.AttrArn())
-}
-
 func newStateMachine(scope constructs.Construct, steps map[string]awslambda.CfnFunction, p *parameters) awsstepfunctions.CfnStateMachine {
 	logs := named("StateMachineLogGroup", awslogs.NewCfnLogGroup(scope, jsii.String("Logs"), &awslogs.CfnLogGroupProps{
 		// States logs of all accounts share one resource policy; groups under this prefix do not count in its size.

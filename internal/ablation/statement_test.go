@@ -205,7 +205,7 @@ func placeholder(action string) string {
 	service := action[:slices.Index([]byte(action), ':')]
 	return map[string]string{
 		"sqs": "sqs:ListDeadLetterSourceQueues", "sns": "sns:ListSubscriptionsByTopic",
-		"s3": "s3:GetBucketNotification",
+		"s3": "s3:GetBucketNotification", "lambda": "lambda:GetFunction",
 	}[service]
 }
 
