@@ -233,7 +233,7 @@ func (s *Service) stopExecution(ctx context.Context, c *awsapi.Call, in *StopExe
 		run.Abort(in.Error, in.Cause)
 		return nil
 	})
-	if err != nil && err != asl.ErrClosed {
+	if err != nil && !errors.Is(err, asl.ErrClosed) {
 		return nil, err
 	}
 	rec, _, _, err := s.load(k)
