@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -43,9 +44,22 @@ func TestAReadErrorIsNeverAShorterAnswer(t *testing.T) {
 	const rows = 2000
 	notes := NewTable[note]("test.note")
 	whole := fullStore(t, rows)
+	var mu sync.Mutex // pebble reads in goroutines of its own, too
 	var broken bool
 	countdown := -1 // reads until the fault; negative: none
+	set := func(reads int) {
+		mu.Lock()
+		defer mu.Unlock()
+		countdown, broken = reads, false
+	}
+	met := func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return broken
+	}
 	faulty := errorfs.InjectorFunc(func(op errorfs.Op) error {
+		mu.Lock()
+		defer mu.Unlock()
 		if op.Kind != errorfs.OpFileReadAt || countdown < 0 {
 			return nil
 		}
@@ -59,12 +73,12 @@ func TestAReadErrorIsNeverAShorterAnswer(t *testing.T) {
 	failures := 0
 	for reverse, at := range map[bool]int{false: 0, true: 0} {
 		for ; at < 200; at += 3 {
-			countdown, broken = -1, false
+			set(-1)
 			db, err := OpenWith("store", Options{fs: errorfs.Wrap(whole, faulty)})
 			if err != nil {
 				t.Fatal(err)
 			}
-			countdown = at
+			set(at)
 			n := 0
 			err = db.View(func(tx *Tx) error {
 				for _, err := range notes.Scan(tx, Query{Reverse: reverse}) {
@@ -75,10 +89,11 @@ func TestAReadErrorIsNeverAShorterAnswer(t *testing.T) {
 				}
 				return nil
 			})
-			if err == nil && n != rows || broken != (err != nil) {
-				t.Fatalf("read %d failed (%v), reverse %v: %d rows of %d, error %v", at, broken, reverse, n, rows, err)
+			broke := met()
+			if err == nil && n != rows || broke != (err != nil) {
+				t.Fatalf("read %d failed (%v), reverse %v: %d rows of %d, error %v", at, broke, reverse, n, rows, err)
 			}
-			if broken {
+			if broke {
 				failures++
 				if err := db.Update(func(tx *Tx) error { return notes.DeleteAll(tx) }); err == nil {
 					t.Fatalf("read %d failed: all rows are removed although not all could be read", at)
@@ -87,7 +102,7 @@ func TestAReadErrorIsNeverAShorterAnswer(t *testing.T) {
 			if err := db.Close(); err != nil {
 				t.Fatal(err)
 			}
-			if !broken {
+			if !broke {
 				break
 			}
 		}
