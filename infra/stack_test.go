@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// TestJobTemplateIsNamedAfterItsContent: AWS changes nothing of a job template, and CloudFormation does not replace what
-// keeps its name.
+// TestJobTemplateIsNamedAfterItsContent: AWS changes nothing of a job template, and CloudFormation
+// does not replace what keeps its name.
 func TestJobTemplateIsNamedAfterItsContent(t *testing.T) {
 	properties := maps.Clone(parse(t).Resources["JobTemplate"].Properties)
 	name := at(properties, "JobTemplateId", "Fn::Sub")
@@ -27,11 +27,12 @@ func TestJobTemplateIsNamedAfterItsContent(t *testing.T) {
 	}
 }
 
-// TestNamesFollowTheStack: two stacks in one account have no name in common, and what CloudFormation cannot replace has a
-// name that changes with it.
+// TestNamesFollowTheStack: two stacks in one account have no name in common, and what
+// CloudFormation cannot replace has a name that changes with it.
 func TestNamesFollowTheStack(t *testing.T) {
 	names := map[string]string{
-		"AWS::Lambda::Function": "FunctionName", "AWS::Logs::LogGroup": "LogGroupName", "AWS::CloudWatch::Alarm": "AlarmName",
+		"AWS::Lambda::Function": "FunctionName", "AWS::Logs::LogGroup": "LogGroupName",
+		"AWS::CloudWatch::Alarm":     "AlarmName",
 		"AWS::CloudWatch::Dashboard": "DashboardName", "AWS::StepFunctions::StateMachine": "StateMachineName",
 		"AWS::IoT::JobTemplate": "JobTemplateId", "AWS::IoT::Policy": "PolicyName", "AWS::IoT::TopicRule": "RuleName",
 	}
@@ -43,7 +44,8 @@ func TestNamesFollowTheStack(t *testing.T) {
 		if property := names[r.Type]; property != "" {
 			name := r.Properties[property]
 			sub, _ := at(name, "Fn::Sub").(string)
-			if !strings.HasPrefix(strings.TrimPrefix(strings.TrimPrefix(sub, "/aws/lambda/"), "/aws/vendedlogs/states/"), "${AWS::StackName}-") &&
+			if !strings.HasPrefix(strings.TrimPrefix(strings.TrimPrefix(sub, "/aws/lambda/"),
+				"/aws/vendedlogs/states/"), "${AWS::StackName}-") &&
 				!strings.Contains(text(name), `"Fn::Split":["-",{"Ref":"AWS::StackName"}]`) {
 				t.Errorf("%s: the name %s is the same in every stack", id, text(name))
 			}
@@ -61,7 +63,8 @@ func TestNamesFollowTheStack(t *testing.T) {
 func TestEverythingIsTagged(t *testing.T) {
 	want := `[{"Key":"Campaign","Value":{"Ref":"Campaign"}},{"Key":"CostCenter","Value":{"Ref":"CostCenter"}},{"Key":"Stack","Value":{"Ref":"AWS::StackName"}}]`
 	untagged := map[string]bool{ // types without tags, and the job template (see above)
-		"AWS::Lambda::Permission": true, "AWS::S3::BucketPolicy": true, "AWS::SNS::TopicPolicy": true, "AWS::SNS::Subscription": true,
+		"AWS::Lambda::Permission": true, "AWS::S3::BucketPolicy": true, "AWS::SNS::TopicPolicy": true,
+		"AWS::SNS::Subscription":     true,
 		"AWS::CloudWatch::Dashboard": true, "AWS::IoT::JobTemplate": true, "Custom::IoTAccount": true,
 		"AWS::Lambda::EventInvokeConfig": true, "AWS::Lambda::EventSourceMapping": true,
 		"AWS::Scheduler::Schedule": true, // groups have tags, schedules have none
@@ -99,10 +102,12 @@ func TestACustomersKeyEncryptsEverything(t *testing.T) {
 		case "AWS::SNS::Topic", "AWS::SQS::Queue":
 			key(id, r.Properties, "KmsMasterKeyId")
 		case "AWS::S3::Bucket":
-			key(id, r.Properties, "BucketEncryption", "ServerSideEncryptionConfiguration", 0, "ServerSideEncryptionByDefault", "KMSMasterKeyID")
+			key(id, r.Properties, "BucketEncryption", "ServerSideEncryptionConfiguration", 0,
+				"ServerSideEncryptionByDefault", "KMSMasterKeyID")
 		case "AWS::DynamoDB::Table":
 			with, _ := chosen(r.Properties["SSESpecification"], "HasKmsKey")
-			if at(with, "SSEEnabled") != true || at(with, "SSEType") != "KMS" || at(with, "KMSMasterKeyId", "Ref") != "KmsKeyArn" {
+			if at(with, "SSEEnabled") != true || at(with, "SSEType") != "KMS" ||
+				at(with, "KMSMasterKeyId", "Ref") != "KmsKeyArn" {
 				t.Errorf("%s: %s", id, text(r.Properties["SSESpecification"]))
 			}
 		}
@@ -115,11 +120,13 @@ func TestParametersAreChecked(t *testing.T) {
 		parameter string
 		good, bad []string
 	}{
-		{"ControllerEndpointId", []string{"self::fleetstep", strings.Repeat("a", 64)}, []string{"", strings.Repeat("a", 65), "a/b", "a+", "#", "a b"}},
+		{"ControllerEndpointId", []string{"self::fleetstep", strings.Repeat("a", 64)},
+			[]string{"", strings.Repeat("a", 65), "a/b", "a+", "#", "a b"}},
 		{"AlarmEmail", []string{"", "a@example.com"}, []string{"a", "a@b", "a b@c.d"}},
 		{"JobEmail", []string{"", "a@example.com"}, []string{"a"}},
 		{"KmsKeyArn", []string{"", "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
-			"arn:aws-us-gov:kms:us-gov-west-1:123456789012:key/mrk-1234"}, []string{"alias/a", "arn:aws:kms:us-east-1:1:key/x", "1234abcd"}},
+			"arn:aws-us-gov:kms:us-gov-west-1:123456789012:key/mrk-1234"},
+			[]string{"alias/a", "arn:aws:kms:us-east-1:1:key/x", "1234abcd"}},
 		{"CostCenter", []string{"none", "Fleet 7/R&D"[:7]}, []string{"", "a,b", strings.Repeat("a", 257)}},
 	} {
 		pattern := regexp.MustCompile(fmt.Sprint(parameters[c.parameter]["AllowedPattern"]))
@@ -136,7 +143,8 @@ func TestParametersAreChecked(t *testing.T) {
 	}
 }
 
-// TestWhatOutlivesTheStack: data, and the policy that devices are attached to; AWS IoT would refuse to delete that one.
+// TestWhatOutlivesTheStack: data, and the policy that devices are attached to; AWS IoT would refuse
+// to delete that one.
 func TestWhatOutlivesTheStack(t *testing.T) {
 	var kept []string
 	for id, r := range parse(t).Resources {
@@ -160,7 +168,8 @@ func TestRolloutBeginsSlowly(t *testing.T) {
 	if rate < 10 || rate > 20 {
 		t.Errorf("%v devices a minute at first, want 10 to 20", rate)
 	}
-	if at(p, "JobExecutionsRolloutConfig", "ExponentialRolloutRate", "RateIncreaseCriteria", "NumberOfSucceededThings") == nil {
+	if at(p, "JobExecutionsRolloutConfig", "ExponentialRolloutRate", "RateIncreaseCriteria",
+		"NumberOfSucceededThings") == nil {
 		t.Error("the rate rises without successes")
 	}
 	var stops []string
@@ -175,7 +184,8 @@ func TestRolloutBeginsSlowly(t *testing.T) {
 // TestOnlyPresenceIsTakenForPresence: AWS IoT may publish other events below the same topic.
 func TestOnlyPresenceIsTakenForPresence(t *testing.T) {
 	sql := fmt.Sprint(at(parse(t).Resources["PresenceRule"].Properties, "TopicRulePayload", "Sql"))
-	if !strings.HasSuffix(sql, "FROM '$aws/events/presence/+/+' WHERE topic(4) = 'connected' OR topic(4) = 'disconnected'") {
+	if !strings.HasSuffix(sql,
+		"FROM '$aws/events/presence/+/+' WHERE topic(4) = 'connected' OR topic(4) = 'disconnected'") {
 		t.Errorf("the rule is %s", sql)
 	}
 }
@@ -186,7 +196,8 @@ func TestNobodyGetsAnEmailForEachDevice(t *testing.T) {
 	for id, s := range parse(t).of("AWS::SNS::Subscription") {
 		got[id] = at(s.Properties, "TopicArn", "Ref")
 	}
-	if want := (map[string]any{"AlarmEmailSubscription": "AlarmTopic", "JobEmailSubscription": "JobTopic"}); text(got) != text(want) {
+	if want := (map[string]any{"AlarmEmailSubscription": "AlarmTopic", "JobEmailSubscription": "JobTopic"}); text(
+		got) != text(want) {
 		t.Errorf("subscriptions are %v, want %v", got, want)
 	}
 }
@@ -198,12 +209,14 @@ func TestEveryAlarmIsInTheRunbook(t *testing.T) {
 		t.Fatal(err)
 	}
 	var rows []string
-	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z-]+)` \\|.*\\|.*\\S.*\\|$").FindAllStringSubmatch(string(book), -1) {
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z-]+)` \\|.*\\|.*\\S.*\\|$").FindAllStringSubmatch(
+		string(book), -1) {
 		rows = append(rows, m[1])
 	}
 	var alarms []string
 	for _, a := range parse(t).of("AWS::CloudWatch::Alarm") {
-		alarms = append(alarms, strings.TrimPrefix(fmt.Sprint(at(a.Properties, "AlarmName", "Fn::Sub")), "${AWS::StackName}-"))
+		alarms = append(alarms, strings.TrimPrefix(fmt.Sprint(at(a.Properties, "AlarmName", "Fn::Sub")),
+			"${AWS::StackName}-"))
 	}
 	slices.Sort(rows)
 	slices.Sort(alarms)
@@ -212,21 +225,25 @@ func TestEveryAlarmIsInTheRunbook(t *testing.T) {
 	}
 }
 
-// TestMetricsAreAWSs holds the metrics of AWS's services that alarms read to the names and sets of dimensions under which
-// they are published: a metric that is asked for by other dimensions is another one, without data. Sources, read 2026-11:
-// AWS IoT Developer Guide, "AWS IoT metrics and dimensions" (rule metrics, rule action metrics); AWS Lambda Developer Guide,
-// "Types of metrics for Lambda functions"; AWS Step Functions Developer Guide, "Monitoring Step Functions metrics using
-// CloudWatch"; Amazon DynamoDB Developer Guide, "DynamoDB metrics and dimensions"; Amazon SQS Developer Guide, "Available
-// CloudWatch metrics for Amazon SQS".
+// TestMetricsAreAWSs holds the metrics of AWS's services that alarms read to the names and sets of
+// dimensions under which they are published: a metric that is asked for by other dimensions is
+// another one, without data. Sources, read 2026-11: AWS IoT Developer Guide, "AWS IoT metrics and
+// dimensions" (rule metrics, rule action metrics); AWS Lambda Developer Guide, "Types of metrics
+// for Lambda functions"; AWS Step Functions Developer Guide, "Monitoring Step Functions metrics
+// using CloudWatch"; Amazon DynamoDB Developer Guide, "DynamoDB metrics and dimensions"; Amazon SQS
+// Developer Guide, "Available CloudWatch metrics for Amazon SQS".
 func TestMetricsAreAWSs(t *testing.T) {
 	published := map[string]string{ // dimensions
-		"AWS/IoT ParseError": "RuleName", "AWS/IoT RuleMessageThrottled": "RuleName", "AWS/IoT Failure": "ActionType RuleName",
-		"AWS/Lambda Errors": "FunctionName", "AWS/Lambda Throttles": "FunctionName", "AWS/Lambda AsyncEventAge": "FunctionName",
+		"AWS/IoT ParseError": "RuleName", "AWS/IoT RuleMessageThrottled": "RuleName",
+		"AWS/IoT Failure":   "ActionType RuleName",
+		"AWS/Lambda Errors": "FunctionName", "AWS/Lambda Throttles": "FunctionName",
+		"AWS/Lambda AsyncEventAge":      "FunctionName",
 		"AWS/Lambda AsyncEventsDropped": "FunctionName", "AWS/Lambda DeadLetterErrors": "FunctionName",
 		"AWS/States ExecutionsTimedOut": "StateMachineArn",
 		"AWS/States ExecutionThrottled": "StateMachineArn", "AWS/States ThrottledEvents": "APIName",
 		"AWS/DynamoDB ReadThrottleEvents": "TableName", "AWS/DynamoDB WriteThrottleEvents": "TableName",
-		"AWS/SQS ApproximateNumberOfMessagesVisible": "QueueName", "AWS/SQS ApproximateAgeOfOldestMessage": "QueueName",
+		"AWS/SQS ApproximateNumberOfMessagesVisible": "QueueName",
+		"AWS/SQS ApproximateAgeOfOldestMessage":      "QueueName",
 	}
 	tpl := parse(t)
 	used := map[string]bool{}

@@ -2,8 +2,9 @@
 //
 // The template is synthesized by the CDK app in infra/app; this package embeds the result so that a program can start
 // from it (and the tests check it) without Node.js and without the CDK. Template is a CloudFormation template in JSON,
-// about 100 kB, with sorted keys. It differs from what the CDK deploys in one point only: the S3 key of each function's
-// code is "<function>.zip" (create-job.zip, ...) in place of an asset hash, so that it does not change with the code.
+// about 100 kB, with sorted keys. It differs from what the CDK deploys in one point only: the S3
+// key of each function's code is "<function>.zip" (create-job.zip, ...) in place of an asset hash,
+// so that it does not change with the code.
 //
 // The template is refreshed with
 //

@@ -119,7 +119,8 @@ func TestRolesAllowNoMoreThanTheyName(t *testing.T) {
 		}
 		for _, policy := range list(role.Properties["Policies"]) {
 			for _, s := range list(at(policy, "PolicyDocument", "Statement")) {
-				if at(s, "Effect") != "Allow" || at(s, "Sid") == nil || at(s, "NotAction") != nil || at(s, "NotResource") != nil {
+				if at(s, "Effect") != "Allow" || at(s, "Sid") == nil || at(s, "NotAction") != nil ||
+					at(s, "NotResource") != nil {
 					t.Errorf("%s: %s: want an Allow with a Sid, of actions and resources", id, text(s))
 				}
 				for _, a := range list(at(s, "Action")) {
@@ -147,16 +148,21 @@ func TestRolesAllowNoMoreThanTheyName(t *testing.T) {
 // wide are the resources with a wildcard that statements may name, and why a name does not do.
 var wide = map[string]string{
 	"*": "where AWS has no resource to name: see withoutResource",
-	"arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:thing/*":                                                 "devices come and go after deployment",
-	"arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:thinggroup/*":                                            "an operator chooses the target",
-	"arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:job/*":                                                   "an operator may name the job",
-	"arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:topic/usp/v1/agent/*":                                    "one topic for each device",
-	"arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:${AWS::StackName}-firmware-upgrade:*":       "the executions of this state machine",
-	"arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:topic/usp/v1/agent/${!iot:Connection.Thing.ThingName}/*": "what MQTT 3.1.1 appends",
-	"arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:topic/usp/v1/controller/${ControllerEndpointId}/from/" +
+	"arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:thing/*":      "devices come and go after deployment",
+	"arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:thinggroup/*": "an operator chooses the target",
+	"arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:job/*":        "an operator may name the job",
+	"arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:topic/usp/v1/" +
+		"agent/*": "one topic for each device",
+	"arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:" +
+		"${AWS::StackName}-firmware-upgrade:*": "the executions of this state machine",
+	"arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:topic/usp/v1/agent/" +
+		"${!iot:Connection.Thing.ThingName}/*": "what MQTT 3.1.1 appends",
+	"arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:topic/usp/v1/controller/${ControllerEndpointId}/" +
+		"from/" +
 		"${!iot:Connection.Thing.ThingName}/*": "what MQTT 3.1.1 appends",
 	"${FirmwareBucket}/*": "the objects of the bucket",
-	"arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:jobtemplate/${AWS::StackName}-firmware-upgrade-*": "its name changes with its content",
+	"arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:jobtemplate/" +
+		"${AWS::StackName}-firmware-upgrade-*": "its name changes with its content",
 }
 
 // TestEveryWildcardHasAReason looks at the policies of all resources, not of roles only.
@@ -272,7 +278,8 @@ func TestEveryFunctionIsComplete(t *testing.T) {
 			t.Errorf("%s: no log group with a retention", id)
 		}
 		role := fmt.Sprint(at(p, "Role", "Fn::GetAtt", 0))
-		if tpl.Resources[role].Type != "AWS::IAM::Role" || strings.TrimSuffix(role, "Role") != strings.TrimSuffix(id, "Function") {
+		if tpl.Resources[role].Type != "AWS::IAM::Role" || strings.TrimSuffix(role, "Role") != strings.TrimSuffix(id,
+			"Function") {
 			t.Errorf("%s: the role is %s; every function has its own", id, role)
 		}
 	}
@@ -289,23 +296,29 @@ func TestEveryFunctionIsComplete(t *testing.T) {
 
 // TestFunctionsHaveTheirEnvironment names the variables that each function reads, apart from those that all have.
 func TestFunctionsHaveTheirEnvironment(t *testing.T) {
-	talk := []string{environment.DataEndpoint, environment.Table, environment.ControllerEndpoint, environment.AgentTopic, environment.ControllerTopic}
+	talk := []string{environment.DataEndpoint, environment.Table, environment.ControllerEndpoint,
+		environment.AgentTopic, environment.ControllerTopic}
 	want := map[string][]string{
-		"CreateJobFunction":           {environment.FirmwareBucket, environment.JobTemplate, environment.SourceHosts, environment.SigningKeys, environment.RequireSignature},
-		"StartUpgradeFunction":        {environment.Table, environment.StateMachine, environment.OutcomeTopic, environment.JobsEndpoint},
+		"CreateJobFunction": {environment.FirmwareBucket, environment.JobTemplate, environment.SourceHosts,
+			environment.SigningKeys, environment.RequireSignature},
+		"StartUpgradeFunction": {environment.Table, environment.StateMachine, environment.OutcomeTopic,
+			environment.JobsEndpoint},
 		"SendUspOperateFunction":      append([]string{environment.FirmwareBucket}, talk...),
 		"AwaitFirmwareReportFunction": talk,
 		"VerifyVersionFunction":       talk,
 		"FinalizeFunction":            {environment.Table, environment.OutcomeTopic, environment.JobsEndpoint},
-		"HandleDeviceMessageFunction": append([]string{environment.StateMachine, environment.OutcomeTopic, environment.JobsEndpoint, environment.MessageQueue}, talk...),
-		"HandleJobEventFunction":      {environment.Table, environment.StateMachine, environment.OutcomeTopic, environment.JobsEndpoint},
-		"TickFunction":                {environment.Table, environment.StartQueue},
-		"ControlFunction":             {environment.Table},
-		"PrepareAccountFunction":      nil,
+		"HandleDeviceMessageFunction": append([]string{environment.StateMachine, environment.OutcomeTopic,
+			environment.JobsEndpoint, environment.MessageQueue}, talk...),
+		"HandleJobEventFunction": {environment.Table, environment.StateMachine, environment.OutcomeTopic,
+			environment.JobsEndpoint},
+		"TickFunction":           {environment.Table, environment.StartQueue},
+		"ControlFunction":        {environment.Table},
+		"PrepareAccountFunction": nil,
 	}
 	for id, f := range parse(t).of("AWS::Lambda::Function") {
 		variables, _ := at(f.Properties, "Environment", "Variables").(map[string]any)
-		names := append([]string{environment.LogLevel, environment.MetricsNamespace, environment.StackName}, want[id]...)
+		names := append([]string{environment.LogLevel, environment.MetricsNamespace, environment.StackName},
+			want[id]...)
 		slices.Sort(names)
 		if got := slices.Sorted(maps.Keys(variables)); !slices.Equal(got, names) {
 			t.Errorf("%s has %v, want %v", id, got, names)
@@ -349,7 +362,8 @@ func TestEveryRuleHasADeadLetterQueueAndMayInvoke(t *testing.T) {
 		permitted := false
 		for _, p := range tpl.of("AWS::Lambda::Permission") {
 			permitted = permitted || at(p.Properties, "FunctionName", "Ref") == function &&
-				at(p.Properties, "Principal") == "iot.amazonaws.com" && at(p.Properties, "SourceArn", "Fn::GetAtt", 0) == id &&
+				at(p.Properties, "Principal") == "iot.amazonaws.com" && at(p.Properties, "SourceArn", "Fn::GetAtt",
+				0) == id &&
 				at(p.Properties, "SourceAccount", "Ref") == "AWS::AccountId"
 		}
 		if !permitted {
@@ -361,14 +375,16 @@ func TestEveryRuleHasADeadLetterQueueAndMayInvoke(t *testing.T) {
 	}
 	queues := tpl.of("AWS::SQS::Queue")
 	for id, q := range queues {
-		if with, without := chosen(q.Properties["SqsManagedSseEnabled"], "HasKmsKey"); with != false || without != true || q.Properties["MessageRetentionPeriod"] != float64(1209600) {
+		if with, without := chosen(q.Properties["SqsManagedSseEnabled"], "HasKmsKey"); with != false ||
+			without != true || q.Properties["MessageRetentionPeriod"] != float64(1209600) {
 			t.Errorf("%s: want encryption and 14 days", id)
 		}
 	}
 }
 
-// TestMessagesComeInBatches holds what the queue of messages depends on. AWS advises a visibility timeout of six times the
-// function's, and without ReportBatchItemFailures one message that fails has its whole batch played again.
+// TestMessagesComeInBatches holds what the queue of messages depends on. AWS advises a visibility
+// timeout of six times the function's, and without ReportBatchItemFailures one message that fails
+// has its whole batch played again.
 func TestMessagesComeInBatches(t *testing.T) {
 	tpl := parse(t)
 	sources := tpl.of("AWS::Lambda::EventSourceMapping")
@@ -379,7 +395,8 @@ func TestMessagesComeInBatches(t *testing.T) {
 		text(s["FunctionResponseTypes"]) != `["ReportBatchItemFailures"]` || s["BatchSize"] != float64(10) {
 		t.Errorf("the mapping of starts is %s", text(s))
 	}
-	if visible, timeout := tpl.Resources["StartQueue"].Properties["VisibilityTimeout"], tpl.Resources["StartUpgradeFunction"].Properties["Timeout"]; visible.(float64) < 6*timeout.(float64) {
+	if visible, timeout := tpl.Resources["StartQueue"].Properties["VisibilityTimeout"],
+		tpl.Resources["StartUpgradeFunction"].Properties["Timeout"]; visible.(float64) < 6*timeout.(float64) {
 		t.Errorf("starts come again after %v s, the function has %v s", visible, timeout)
 	}
 	p := sources["MessageSource"].Properties
@@ -408,14 +425,17 @@ func TestMetricsAreOurs(t *testing.T) {
 	tpl := parse(t)
 	dimensions := map[string]string{ // dimension
 		metrics.Ticks: "", metrics.UpgradesStarted: "", metrics.UpgradesPending: "", metrics.UpgradeDuration: "",
-		metrics.UpgradesOver: "", metrics.ReportsFailing: "", metrics.DetailsRefused: "", metrics.ThingsNotUpdated: "", metrics.UpgradesUnreported: "", metrics.DroppedNews: "",
+		metrics.UpgradesOver: "", metrics.ReportsFailing: "", metrics.DetailsRefused: "", metrics.ThingsNotUpdated: "",
+		metrics.UpgradesUnreported: "", metrics.DroppedNews: "",
 		metrics.DevicesFinished: metrics.Result, metrics.Failures: metrics.Reason,
 		metrics.PhaseReached: metrics.Phase, metrics.PhaseDuration: metrics.Phase,
 		metrics.JobExecutions: metrics.Status, metrics.RefusedRecords: metrics.Reason,
 	}
 	values := map[string][]string{
-		metrics.Result: metrics.Results, metrics.Phase: upgrade.Phases(), metrics.Status: append(slices.Clone(metrics.Results), string(event.StatusRemoved)),
-		metrics.Reason: append(slices.Clone(upgrade.Reasons()), event.RefusedTopic, event.RefusedClient, event.RefusedSender,
+		metrics.Result: metrics.Results, metrics.Phase: upgrade.Phases(),
+		metrics.Status: append(slices.Clone(metrics.Results), string(event.StatusRemoved)),
+		metrics.Reason: append(slices.Clone(upgrade.Reasons()), event.RefusedTopic, event.RefusedClient,
+			event.RefusedSender,
 			event.RefusedOwner, event.RefusedRecipient, event.RefusedUnreadable, event.RefusedSession),
 	}
 	seen := map[string]bool{}
@@ -464,7 +484,8 @@ func TestAlarmsReachSomebodyAndStayQuietWithoutData(t *testing.T) {
 		if id == "TickAlarm" {
 			missing = "breaching" // the clock ticks whether anything is upgraded or not
 		}
-		if at(p, "AlarmActions", 0, "Ref") != "AlarmTopic" || p["TreatMissingData"] != missing || p["AlarmDescription"] == nil {
+		if at(p, "AlarmActions", 0, "Ref") != "AlarmTopic" || p["TreatMissingData"] != missing ||
+			p["AlarmDescription"] == nil {
 			t.Errorf("%s: actions %s, missing data %v", id, text(p["AlarmActions"]), p["TreatMissingData"])
 		}
 		returned := 0
@@ -484,10 +505,12 @@ func TestBucketIsPrivateEncryptedAndTLSOnly(t *testing.T) {
 	for id, b := range tpl.of("AWS::S3::Bucket") {
 		p := b.Properties
 		if at(p, "VersioningConfiguration", "Status") != "Enabled" ||
-			at(p, "BucketEncryption", "ServerSideEncryptionConfiguration", 0, "ServerSideEncryptionByDefault", "SSEAlgorithm") == nil {
+			at(p, "BucketEncryption", "ServerSideEncryptionConfiguration", 0, "ServerSideEncryptionByDefault",
+				"SSEAlgorithm") == nil {
 			t.Errorf("%s: want versions and encryption", id)
 		}
-		for _, block := range []string{"BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"} {
+		for _, block := range []string{"BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls",
+			"RestrictPublicBuckets"} {
 			if at(p, "PublicAccessBlockConfiguration", block) != true {
 				t.Errorf("%s: %s is not set", id, block)
 			}
@@ -498,8 +521,10 @@ func TestBucketIsPrivateEncryptedAndTLSOnly(t *testing.T) {
 		found := false
 		for _, policy := range tpl.of("AWS::S3::BucketPolicy") {
 			for _, s := range list(at(policy.Properties, "PolicyDocument", "Statement")) {
-				found = found || at(policy.Properties, "Bucket", "Ref") == id && at(s, "Effect") == "Deny" && at(s, "Principal") == "*" &&
-					at(s, "Action") == "s3:*" && at(s, "Condition", "Bool", "aws:SecureTransport") == "false" && len(list(at(s, "Resource"))) == 2
+				found = found || at(policy.Properties, "Bucket", "Ref") == id && at(s, "Effect") == "Deny" &&
+					at(s, "Principal") == "*" &&
+					at(s, "Action") == "s3:*" && at(s, "Condition", "Bool", "aws:SecureTransport") == "false" &&
+					len(list(at(s, "Resource"))) == 2
 			}
 		}
 		if !found {
@@ -509,7 +534,8 @@ func TestBucketIsPrivateEncryptedAndTLSOnly(t *testing.T) {
 	table := tpl.Resources["DeviceTable"]
 	if at(table.Properties, "PointInTimeRecoverySpecification", "PointInTimeRecoveryEnabled") != true ||
 		at(table.Properties, "TimeToLiveSpecification", "AttributeName") != "expiresAt" ||
-		table.Properties["BillingMode"] != "PAY_PER_REQUEST" || table.DeletionPolicy != "RetainExceptOnCreate" || table.UpdateReplacePolicy != "Retain" {
+		table.Properties["BillingMode"] != "PAY_PER_REQUEST" || table.DeletionPolicy != "RetainExceptOnCreate" ||
+		table.UpdateReplacePolicy != "Retain" {
 		t.Errorf("table: %s", text(table))
 	}
 }
@@ -522,7 +548,8 @@ func TestDeviceUsesOnlyItsOwnTopics(t *testing.T) {
 		"iot:Connect":   {"client/" + own},
 		"iot:Subscribe": {"topicfilter/usp/v1/agent/" + own, "topicfilter/usp/v1/agent/" + own + "/#"},
 		"iot:Receive":   {"topic/usp/v1/agent/" + own, "topic/usp/v1/agent/" + own + "/*"},
-		"iot:Publish":   {"topic/usp/v1/controller/${ControllerEndpointId}/from/" + own, "topic/usp/v1/controller/${ControllerEndpointId}/from/" + own + "/*"},
+		"iot:Publish": {"topic/usp/v1/controller/${ControllerEndpointId}/from/" + own,
+			"topic/usp/v1/controller/${ControllerEndpointId}/from/" + own + "/*"},
 	}
 	statements := list(at(parse(t).Resources["DevicePolicy"].Properties, "PolicyDocument", "Statement"))
 	if len(statements) != len(allowed) {
@@ -546,7 +573,8 @@ func TestDeviceUsesOnlyItsOwnTopics(t *testing.T) {
 func TestStateMachineIsTheCommittedOne(t *testing.T) {
 	machine := parse(t).Resources["StateMachine"].Properties
 	var got, want any
-	if err := json.Unmarshal([]byte(strings.ReplaceAll(machine["DefinitionString"].(string), "arn:${Partition}:", "arn:aws:")), &got); err != nil {
+	if err := json.Unmarshal([]byte(strings.ReplaceAll(machine["DefinitionString"].(string), "arn:${Partition}:",
+		"arn:aws:")), &got); err != nil {
 		t.Fatal(err)
 	}
 	if err := json.Unmarshal([]byte(statemachines.FirmwareUpgrade), &want); err != nil {
@@ -569,7 +597,8 @@ func TestStateMachineIsTheCommittedOne(t *testing.T) {
 			t.Errorf("%s is %s, want the ARN of a function", name, text(v))
 		}
 	}
-	if at(machine, "LoggingConfiguration", "Level") != "ERROR" || at(machine, "LoggingConfiguration", "IncludeExecutionData") != false ||
+	if at(machine, "LoggingConfiguration", "Level") != "ERROR" ||
+		at(machine, "LoggingConfiguration", "IncludeExecutionData") != false ||
 		at(machine, "TracingConfiguration", "Enabled") != true {
 		t.Errorf("logging %s", text(machine["LoggingConfiguration"]))
 	}

@@ -53,7 +53,8 @@ func TestEveryTaskIsBoundedAndCaught(t *testing.T) {
 		if s.Type != "Task" {
 			continue
 		}
-		if text, ok := s.TimeoutSeconds.(string); !ok || !strings.HasPrefix(text, "{% ") || !strings.Contains(text, "econds") {
+		if text, ok := s.TimeoutSeconds.(string); !ok || !strings.HasPrefix(text, "{% ") ||
+			!strings.Contains(text, "econds") {
 			t.Errorf("%s: TimeoutSeconds %v does not come from the input", name, s.TimeoutSeconds)
 		}
 		if len(s.Retry) == 0 {
@@ -66,7 +67,8 @@ func TestEveryTaskIsBoundedAndCaught(t *testing.T) {
 		}
 		if name == "Finalize" || name == "FinalizeFailed" {
 			if len(s.Catch) > 0 {
-				t.Errorf("%s: an execution that cannot report must fail here, to be redriven; it catches %+v", name, s.Catch)
+				t.Errorf("%s: an execution that cannot report must fail here, to be redriven; it catches %+v",
+					name, s.Catch)
 			}
 			continue
 		}
@@ -173,7 +175,8 @@ func TestAnUpgradeThatFailedEndsAnExecutionThatFailed(t *testing.T) {
 		t.Error("Finalize does not end, or FinalizeFailed does not lead to Failed")
 	}
 	f := m.States["Failed"]
-	if f.Type != "Fail" || !strings.Contains(f.Error, "$states.input.reason") || !strings.Contains(f.Cause, "$states.input.detail") {
+	if f.Type != "Fail" || !strings.Contains(f.Error, "$states.input.reason") ||
+		!strings.Contains(f.Cause, "$states.input.detail") {
 		t.Errorf("Failed is %+v", f)
 	}
 	reports := func(s state) string {
@@ -208,7 +211,8 @@ func TestFinalizeOutlastsTheQuotaOfUpdates(t *testing.T) {
 		}
 		r := load(t).States["Finalize"].Retry[0]
 		delay := make([]float64, r.MaxAttempts)
-		for i, d := 0, float64(r.IntervalSeconds); i < len(delay); i, d = i+1, min(d*r.BackoffRate, float64(r.MaxDelaySeconds)) {
+		for i, d := 0, float64(r.IntervalSeconds); i < len(delay); i, d = i+1, min(d*r.BackoffRate,
+			float64(r.MaxDelaySeconds)) {
 			delay[i] = d
 		}
 		rnd := rand.New(rand.NewPCG(7, 7))
@@ -227,7 +231,8 @@ func TestFinalizeOutlastsTheQuotaOfUpdates(t *testing.T) {
 					continue
 				}
 				if int(tries) == len(delay) {
-					t.Fatalf("%d devices in %d s: after %d s one has tried %d times in vain", c.devices, c.window, at, tries+1)
+					t.Fatalf("%d devices in %d s: after %d s one has tried %d times in vain", c.devices, c.window,
+						at, tries+1)
 				}
 				next := at + 1 + int(rnd.Float64()*delay[tries])
 				due[next] = append(due[next], tries+1)

@@ -66,12 +66,14 @@ unless --host says otherwise.`,
 	}
 	f := c.Flags()
 	f.StringVar(&l.dataDir, "data-dir", defaultDataDir(), "folder of everything that lasts")
-	f.StringVar(&l.lambdaDir, "lambda-dir", "", "folder with a bootstrap for each function (default: lambda beside this program)")
+	f.StringVar(&l.lambdaDir, "lambda-dir", "",
+		"folder with a bootstrap for each function (default: lambda beside this program)")
 	f.StringVar(&l.host, "host", "127.0.0.1", "address to listen on")
 	f.IntVar(&l.port, "port", 4566, "port of the AWS APIs; 0 takes a free one")
 	f.IntVar(&l.mqttPort, "mqtt-port", 1883, "port of plain MQTT; 0 takes a free one, -1 none")
 	f.IntVar(&l.mqttsPort, "mqtts-port", 8883, "port of MQTT over mutual TLS; 0 takes a free one, -1 none")
-	f.StringVar(&l.template, "template", "", "CloudFormation template to deploy, none for an empty account (default: Fleetstep's own)")
+	f.StringVar(&l.template, "template", "",
+		"CloudFormation template to deploy, none for an empty account (default: Fleetstep's own)")
 	f.StringVar(&l.stack, "stack", "fleetstep", "name of the stack")
 	f.StringToStringVar(&l.parameters, "parameter", nil, "parameter of the stack, as Name=Value; may be repeated")
 	f.StringVar(&l.region, "region", "us-east-1", "AWS region it plays")
@@ -79,7 +81,8 @@ unless --host says otherwise.`,
 	f.IntVar(&l.environments, "max-environments", 0, "processes of one Lambda function at a time (default 16)")
 	f.BoolVar(&l.sync, "sync", false, "wait for the disk at each write, so that not even a power failure loses one")
 	l.minFree = 64 << 20
-	f.Var(&l.minFree, "min-free", "free space of the disk below which new work is refused, as 64MiB or 1GiB; 0 refuses nothing")
+	f.Var(&l.minFree, "min-free",
+		"free space of the disk below which new work is refused, as 64MiB or 1GiB; 0 refuses nothing")
 	f.StringVar(&l.logLevel, "log-level", "warn", "what it says on standard error: debug, info, warn, error")
 	c.AddCommand(checkCommand(env))
 	return c
@@ -188,8 +191,10 @@ func (l *local) run(ctx context.Context, env *cli.Env) (err error) {
 		return err
 	}
 	r := ready{
-		Endpoint: address("http", listeners.HTTP), MQTT: address("mqtt", listeners.MQTT), MQTTS: address("mqtts", listeners.MQTTS),
-		CA: filepath.Join(dataDir, "ca.pem"), DataDir: dataDir, Region: l.region, Account: l.account, AccessKeyID: "test",
+		Endpoint: address("http", listeners.HTTP), MQTT: address("mqtt", listeners.MQTT),
+		MQTTS: address("mqtts", listeners.MQTTS),
+		CA:    filepath.Join(dataDir, "ca.pem"), DataDir: dataDir, Region: l.region, Account: l.account,
+		AccessKeyID: "test",
 	}
 	mqttHost := l.host
 	if listeners.MQTTS != nil {
@@ -198,7 +203,8 @@ func (l *local) run(ctx context.Context, env *cli.Env) (err error) {
 	cloud, err := localcloud.New(localcloud.Config{
 		Scheduler: scheduler.NewReal(), Store: db, DataDir: dataDir, Account: l.account, Region: l.region,
 		Log:      slog.New(slog.NewTextHandler(env.Err, &slog.HandlerOptions{Level: level})),
-		Endpoint: r.Endpoint, MQTTEndpoint: mqttHost, AssetDir: findLambdas(l.lambdaDir), MaxEnvironments: l.environments, MinFree: uint64(l.minFree),
+		Endpoint: r.Endpoint, MQTTEndpoint: mqttHost, AssetDir: findLambdas(l.lambdaDir),
+		MaxEnvironments: l.environments, MinFree: uint64(l.minFree),
 	})
 	if err != nil {
 		return err

@@ -60,10 +60,12 @@ download with checksum, reboot, and the faults that --faults gives them.`,
 	f.StringVar(&s.faults, "faults", "", "which devices are difficult: names with =COUNT or @DEVICE, or all")
 	f.BoolVar(&list, "list-faults", false, "list the faults and end")
 	f.StringVar(&s.group, "group", "demo", "thing group of the devices, made if missing")
-	f.StringVar(&s.policy, "policy", "fleetstep-device", "AWS IoT policy of the devices (output DevicePolicyName of the stack)")
+	f.StringVar(&s.policy, "policy", "fleetstep-device",
+		"AWS IoT policy of the devices (output DevicePolicyName of the stack)")
 	f.StringVar(&s.broker, "broker", "", "mqtts://host:port (default: the account's endpoint, port 8883)")
 	f.StringVar(&s.ca, "ca", "", "file of the CA that signs the broker's certificate (default: the machine's)")
-	f.StringVar(&s.ctrl, "controller", "self::fleetstep", "endpoint id of the controller (output ControllerEndpointId of the stack)")
+	f.StringVar(&s.ctrl, "controller", "self::fleetstep",
+		"endpoint id of the controller (output ControllerEndpointId of the stack)")
 	f.StringVar(&s.version, "firmware", simulator.FactoryVersion, "version that the devices run at first")
 	f.Uint64Var(&s.seed, "seed", 1, "seed of everything random")
 	return c
@@ -109,7 +111,8 @@ func (s *simulate) run(ctx context.Context, env *cli.Env) error {
 	if err != nil {
 		return err
 	}
-	transport, err := mqtt.New(mqtt.Config{Broker: s.broker, RootCAs: roots, Credentials: func(thing string) (mqtt.Credentials, error) {
+	transport, err := mqtt.New(mqtt.Config{Broker: s.broker, RootCAs: roots, Credentials: func(thing string) (
+		mqtt.Credentials, error) {
 		c := provisioned.Certificates[thing]
 		return mqtt.Credentials{Certificate: &c}, nil
 	}})
@@ -117,13 +120,15 @@ func (s *simulate) run(ctx context.Context, env *cli.Env) error {
 		return err
 	}
 	fleet, err := simulator.NewFleet(simulator.FleetConfig{
-		Settings: simulator.Settings{Transport: transport, HTTP: http.DefaultClient, PublishQoS: 1, Controller: usp.EndpointID(s.ctrl), Version: s.version},
-		Devices:  s.devices, Seed: s.seed, Faults: faults, StartWithin: time.Duration(s.devices) * 5 * time.Millisecond,
+		Settings: simulator.Settings{Transport: transport, HTTP: http.DefaultClient, PublishQoS: 1,
+			Controller: usp.EndpointID(s.ctrl), Version: s.version},
+		Devices: s.devices, Seed: s.seed, Faults: faults, StartWithin: time.Duration(s.devices) * 5 * time.Millisecond,
 	})
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(env.Out, "%d devices in %s, connecting to %s; Ctrl-C ends\n", s.devices, provisioned.GroupARN, s.broker)
+	fmt.Fprintf(env.Out, "%d devices in %s, connecting to %s; Ctrl-C ends\n", s.devices,
+		provisioned.GroupARN, s.broker)
 	fleet.Start()
 	defer fleet.Stop()
 	return s.report(ctx, env, fleet)

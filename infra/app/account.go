@@ -9,8 +9,8 @@ import (
 	"github.com/fleetstep/fleetstep/internal/functions/environment"
 )
 
-// account is what belongs to the account and has no resource in CloudFormation: AWS IoT's event configurations, and the
-// endpoints of its data planes.
+// account is what belongs to the account and has no resource in CloudFormation: AWS IoT's event
+// configurations, and the endpoints of its data planes.
 type account struct {
 	data, jobs *string // URLs
 }
@@ -20,9 +20,11 @@ type account struct {
 func newAccount(stack awscdk.Stack, lambdas *functions, p *parameters) *account {
 	scope := constructs.NewConstruct(stack, jsii.String("Account"))
 	prepare := lambdas.add("prepare-account", nil,
-		allowWithoutResource("SwitchEvents", "event configurations belong to the account; AWS has no resource for them",
+		allowWithoutResource("SwitchEvents",
+			"event configurations belong to the account; AWS has no resource for them",
 			"iot:UpdateEventConfigurations"),
-		allowWithoutResource("FindEndpoint", "the endpoint belongs to the account; AWS has no resource for it", "iot:DescribeEndpoint"),
+		allowWithoutResource("FindEndpoint", "the endpoint belongs to the account; AWS has no resource for it",
+			"iot:DescribeEndpoint"),
 		allow("ProbeEndpoint", []string{"iotjobsdata:GetPendingJobExecutions"}, *sub(probeThing)))
 	made := named("Account", awscdk.NewCfnResource(scope, jsii.String("Resource"), &awscdk.CfnResourceProps{
 		Type: jsii.String("Custom::IoTAccount"),

@@ -16,8 +16,8 @@ import (
 	"github.com/fleetstep/fleetstep/internal/functions/metrics"
 )
 
-// alarm is what the alarms of this stack differ in. All but the clock's are quiet without data: nothing is being upgraded. What
-// to do about each is in docs/operations.md, under its name.
+// alarm is what the alarms of this stack differ in. All but the clock's are quiet without data:
+// nothing is being upgraded. What to do about each is in docs/operations.md, under its name.
 type alarm struct {
 	id, name, description string
 	metrics               []any // awscloudwatch.CfnAlarm_MetricDataQueryProperty; the first returns the data
@@ -80,24 +80,29 @@ func upgradeAlarms(p *parameters) []alarm {
 	}
 	everyone := "SUM([" + strings.Join(ids, ", ") + "])"
 	download := func(stat string) []any {
-		return []any{returned(query("m1", metricsNamespace, metrics.PhaseDuration, stat, minutes5, map[string]string{metrics.Phase: upgrade.PhaseDownload}))}
+		return []any{returned(query("m1", metricsNamespace, metrics.PhaseDuration, stat, minutes5,
+			map[string]string{metrics.Phase: upgrade.PhaseDownload}))}
 	}
 	return []alarm{
 		{
 			id: "FailureRatioAlarm", name: "failure-ratio", periods: 1,
-			description: "More upgrades fail than FailurePercent allows, of at least 20 that finished within 15 minutes. Look at the failure reasons; cancel the job if the image is bad.",
-			// The minimum keeps one bad device of two from being an incident. SUM over a list counts what is there: a job
-			// that only fails has no series of successes, and + would give no point.
+			description: "More upgrades fail than FailurePercent allows, of at least 20 that finished within 15 " +
+				"minutes. Look at the failure reasons; cancel the job if the image is bad.",
+			// The minimum keeps one bad device of two from being an incident. SUM over a list
+			// counts what is there: a job that only fails has no series of successes, and + would
+			// give no point.
 			metrics: append([]any{
 				math("ratio", "IF(total >= 20, 100 * failed / total, 0)", "failed, percent"),
-				math("total", "SUM(["+id(metrics.Succeeded)+", "+id(metrics.Failed)+", "+id(metrics.TimedOut)+"])", ""),
+				math("total", "SUM(["+id(metrics.Succeeded)+", "+id(metrics.Failed)+", "+id(metrics.TimedOut)+"])",
+					""),
 				math("failed", "SUM(["+id(metrics.Failed)+", "+id(metrics.TimedOut)+"])", ""),
 			}, finished(minutes15)...),
 			comparison: "GreaterThanThreshold", threshold: p.failurePercent.ValueAsNumber(),
 		},
 		{
 			id: "RejectedRatioAlarm", name: "rejected-ratio", periods: 1,
-			description: "More upgrades are rejected than RejectedPercent allows, of at least 20 that finished within 15 minutes: the job is for other devices, or the image is.",
+			description: "More upgrades are rejected than RejectedPercent allows, of at least 20 that finished " +
+				"within 15 minutes: the job is for other devices, or the image is.",
 			metrics: append([]any{
 				math("ratio", "IF(total >= 20, 100 * "+id(metrics.Rejected)+" / total, 0)", "rejected, percent"),
 				math("total", everyone, ""),
@@ -107,8 +112,8 @@ func upgradeAlarms(p *parameters) []alarm {
 		{
 			id: "RolloutStalledAlarm", name: "rollout-stalled", periods: 2,
 			description: "At least five upgrades began in each of two half hours, and none ended, well or badly.",
-			// Where no upgrade ends there is no series of ends, and a formula that reads it has no point: SUM over a list
-			// counts what is there, and one end makes the sum negative.
+			// Where no upgrade ends there is no series of ends, and a formula that reads it has no
+			// point: SUM over a list counts what is there, and one end makes the sum negative.
 			metrics: append([]any{
 				math("stalled", "SUM([begun, ended])", "upgrades begun while none ends"),
 				math("ended", "-1000000 * "+everyone, ""),
@@ -118,7 +123,9 @@ func upgradeAlarms(p *parameters) []alarm {
 		},
 		{
 			id: "OverAlarm", name: "over", periods: 1,
-			description: "More than a tenth of the upgrades that were to begin, and at least 5 in 15 minutes, found their job execution over. After a cancelled job that is as it must be; else look who ends them, and at the endpoint of the jobs data plane.",
+			description: "More than a tenth of the upgrades that were to begin, and at least 5 in 15 minutes, " +
+				"found their job execution over. After a cancelled job that is as it must be; else look who ends " +
+				"them, and at the endpoint of the jobs data plane.",
 			metrics: []any{
 				math("ratio", "IF(m1 >= 5, 100 * m1 / SUM([m1, m2]), 0)", "over, percent"),
 				query("m1", metricsNamespace, metrics.UpgradesOver, "Sum", minutes15, nil),
@@ -128,18 +135,21 @@ func upgradeAlarms(p *parameters) []alarm {
 		},
 		{
 			id: "ControllerFailedAlarm", name: "controller-failed", periods: 1,
-			description: "Upgrades end as Controller.Failed: functions, their permissions or the services that they need fail, not devices. No abort criterion counts them.",
+			description: "Upgrades end as Controller.Failed: functions, their permissions or the services that " +
+				"they need fail, not devices. No abort criterion counts them.",
 			metrics: []any{returned(query("m1", metricsNamespace, metrics.Failures, "Sum", minutes5,
 				map[string]string{metrics.Reason: string(event.ControllerFailed)}))},
 			comparison: "GreaterThanThreshold", threshold: jsii.Number(0),
 		},
 		{
 			id: "StuckUpgradeAlarm", name: "stuck-upgrades", periods: 1,
-			description: "The ends of upgrades cannot be reported, try after try; or an execution ran into a deadline of its own, or was found over without a report.",
+			description: "The ends of upgrades cannot be reported, try after try; or an execution ran into a " +
+				"deadline of its own, or was found over without a report.",
 			// An execution that failed says nothing: so does every one whose upgrade failed and was reported.
 			metrics: []any{
 				math("stuck", "SUM([m1, m2, m3])", "executions"),
-				query("m1", "AWS/States", "ExecutionsTimedOut", "Sum", minutes5, map[string]string{"StateMachineArn": stateMachine}),
+				query("m1", "AWS/States", "ExecutionsTimedOut", "Sum", minutes5,
+					map[string]string{"StateMachineArn": stateMachine}),
 				query("m2", metricsNamespace, metrics.ReportsFailing, "Sum", minutes5, nil),
 				query("m3", metricsNamespace, metrics.UpgradesUnreported, "Sum", minutes5, nil),
 			},
@@ -148,12 +158,14 @@ func upgradeAlarms(p *parameters) []alarm {
 		{
 			id: "DownloadSlowAlarm", name: "download-slow", periods: 3,
 			description: "The slowest tenth of the downloads takes longer than DownloadSlowSeconds for 15 minutes.",
-			metrics:     download("p90"), comparison: "GreaterThanThreshold", threshold: p.downloadSlow.ValueAsNumber(),
+			metrics:     download("p90"), comparison: "GreaterThanThreshold",
+			threshold: p.downloadSlow.ValueAsNumber(),
 		},
 		{
 			id: "DownloadFastAlarm", name: "download-fast", periods: 3,
-			description: "Half of the downloads are done in less than DownloadFastSeconds for 15 minutes: an image may be empty or not fetched at all.",
-			metrics:     download("p50"), comparison: "LessThanThreshold", threshold: p.downloadFast.ValueAsNumber(),
+			description: "Half of the downloads are done in less than DownloadFastSeconds for 15 minutes: an image " +
+				"may be empty or not fetched at all.",
+			metrics: download("p50"), comparison: "LessThanThreshold", threshold: p.downloadFast.ValueAsNumber(),
 		},
 	}
 }
@@ -162,13 +174,15 @@ func upgradeAlarms(p *parameters) []alarm {
 func deviceAlarms() []alarm {
 	var records []any
 	for i, reason := range refusals {
-		records = append(records, query(fmt.Sprintf("m%d", i), metricsNamespace, metrics.RefusedRecords, "Sum", minutes5,
+		records = append(records, query(fmt.Sprintf("m%d", i), metricsNamespace, metrics.RefusedRecords,
+			"Sum", minutes5,
 			map[string]string{metrics.Reason: reason}))
 	}
 	return []alarm{{
 		id: "RefusedRecordAlarm", name: "refused-records", periods: 3,
-		description: "Records of devices are refused for 15 minutes on end: a device is provisioned wrongly, or pretends to be another. The log of handle-device-message says which and why.",
-		metrics:     total("refused", "records", records), comparison: "GreaterThanThreshold", threshold: jsii.Number(0),
+		description: "Records of devices are refused for 15 minutes on end: a device is provisioned wrongly, or " +
+			"pretends to be another. The log of handle-device-message says which and why.",
+		metrics: total("refused", "records", records), comparison: "GreaterThanThreshold", threshold: jsii.Number(0),
 	}}
 }
 
@@ -186,7 +200,8 @@ func machineryAlarms() []alarm {
 	ofFunctions := func(metric, stat string, names ...string) []any {
 		var list []any
 		for i, name := range names {
-			list = append(list, query(fmt.Sprintf("%s%d", strings.ToLower(metric), i), "AWS/Lambda", metric, stat, minutes5,
+			list = append(list, query(fmt.Sprintf("%s%d", strings.ToLower(metric), i), "AWS/Lambda", metric,
+				stat, minutes5,
 				map[string]string{"FunctionName": "${AWS::StackName}-" + name}))
 		}
 		return list
@@ -209,13 +224,15 @@ func machineryAlarms() []alarm {
 			id: "TickAlarm", name: "tick-missing", periods: 5, missing: "breaching",
 			description: "The clock of the stack has not ticked for five minutes: what waits for it waits on.",
 			metrics: []any{
-				math("silent", "IF(m1 >= 1, 0, 1)", "minutes without a tick"), query("m1", metricsNamespace, metrics.Ticks, "Sum", minute, nil),
+				math("silent", "IF(m1 >= 1, 0, 1)", "minutes without a tick"), query("m1", metricsNamespace,
+					metrics.Ticks, "Sum", minute, nil),
 			},
 			threshold: jsii.Number(0),
 		},
 		{
 			id: "DeadLetterAlarm", name: "dead-letters", periods: 1,
-			description: "Messages that no rule action or function could process wait in a dead-letter queue: fleetstep deadletter list.",
+			description: "Messages that no rule action or function could process wait in a dead-letter queue: " +
+				"fleetstep deadletter list.",
 			metrics: total("letters", "messages", []any{
 				query("m1", "AWS/SQS", "ApproximateNumberOfMessagesVisible", "Maximum", minutes5,
 					map[string]string{"QueueName": "${DeadLetterQueue.QueueName}"}),
@@ -234,32 +251,38 @@ func machineryAlarms() []alarm {
 		{
 			id: "FunctionErrorAlarm", name: "function-errors", periods: 2,
 			description: "Functions fail. Their messages are tried three times and are then dead letters.",
-			metrics:     total("errors", "errors", ofFunctions("Errors", "Sum", functions...)), threshold: jsii.Number(0),
+			metrics:     total("errors", "errors", ofFunctions("Errors", "Sum", functions...)),
+			threshold:   jsii.Number(0),
 		},
 		{
 			id: "FunctionThrottleAlarm", name: "function-throttles", periods: 2,
 			description: "Lambda turns calls away: the account's concurrent executions are used up.",
-			metrics:     total("throttles", "calls", ofFunctions("Throttles", "Sum", functions...)), threshold: jsii.Number(0),
+			metrics:     total("throttles", "calls", ofFunctions("Throttles", "Sum", functions...)),
+			threshold:   jsii.Number(0),
 		},
 		{
 			id: "VerbErrorAlarm", name: "verb-errors", periods: 2,
-			description: "Functions that an operator or a deployment invokes fail, for ten minutes; who invoked them was told why.",
-			metrics:     total("errors", "errors", ofFunctions("Errors", "Sum", verbs...)), threshold: jsii.Number(0),
+			description: "Functions that an operator or a deployment invokes fail, for ten minutes; who invoked " +
+				"them was told why.",
+			metrics: total("errors", "errors", ofFunctions("Errors", "Sum", verbs...)), threshold: jsii.Number(0),
 		},
 		{
 			id: "VerbThrottleAlarm", name: "verb-throttles", periods: 2,
 			description: "Lambda turns operators' calls away: the account's concurrent executions are used up.",
-			metrics:     total("throttles", "calls", ofFunctions("Throttles", "Sum", verbs...)), threshold: jsii.Number(0),
+			metrics:     total("throttles", "calls", ofFunctions("Throttles", "Sum", verbs...)),
+			threshold:   jsii.Number(0),
 		},
 		{
 			id: "EventAgeAlarm", name: "event-age", periods: 2,
-			description: "Events of rules wait for more than a minute until their function gets them: upgrades begin late, and cancelled ones go on.",
-			metrics:     greatest("age", "milliseconds", ofFunctions("AsyncEventAge", "Maximum", asyncNames()...)),
-			threshold:   jsii.Number(60000),
+			description: "Events of rules wait for more than a minute until their function gets them: upgrades " +
+				"begin late, and cancelled ones go on.",
+			metrics:   greatest("age", "milliseconds", ofFunctions("AsyncEventAge", "Maximum", asyncNames()...)),
+			threshold: jsii.Number(60000),
 		},
 		{
 			id: "EventDropAlarm", name: "event-drops", periods: 1,
-			description: "Lambda gave up on events of rules, or could not even put them into the dead-letter queue: what is said of jobs is lost.",
+			description: "Lambda gave up on events of rules, or could not even put them into the dead-letter " +
+				"queue: what is said of jobs is lost.",
 			metrics: total("drops", "events", append(ofFunctions("AsyncEventsDropped", "Sum", asyncNames()...),
 				ofFunctions("DeadLetterErrors", "Sum", asyncNames()...)...)),
 			threshold: jsii.Number(0),
@@ -267,24 +290,29 @@ func machineryAlarms() []alarm {
 		{
 			id: "RuleErrorAlarm", name: "rule-errors", periods: 1,
 			description: "Actions of topic rules fail: their messages are dead letters.",
-			metrics:     total("errors", "actions", ofRules("Failure", map[string]string{"ActionType": "Lambda"})), threshold: jsii.Number(0),
+			metrics:     total("errors", "actions", ofRules("Failure", map[string]string{"ActionType": "Lambda"})),
+			threshold:   jsii.Number(0),
 		},
 		{
 			id: "RuleParseErrorAlarm", name: "rule-parse-errors", periods: 1,
-			description: "Statements of topic rules cannot read messages. Such a message is no dead letter: it is lost.",
-			metrics:     total("errors", "messages", ofRules("ParseError", nil)), threshold: jsii.Number(0),
+			description: "Statements of topic rules cannot read messages. Such a message is no dead letter: it is " +
+				"lost.",
+			metrics: total("errors", "messages", ofRules("ParseError", nil)), threshold: jsii.Number(0),
 		},
 		{
 			id: "RuleThrottleAlarm", name: "rule-throttles", periods: 1,
 			description: "AWS IoT throttles topic rules: messages of devices or jobs are late, or lost.",
-			metrics:     total("throttled", "messages", ofRules("RuleMessageThrottled", nil)), threshold: jsii.Number(0),
+			metrics:     total("throttled", "messages", ofRules("RuleMessageThrottled", nil)),
+			threshold:   jsii.Number(0),
 		},
 		{
 			id: "WorkflowThrottleAlarm", name: "workflow-throttles", periods: 2,
 			description: "Step Functions throttles the state machine, or the account's starts of executions.",
 			metrics: total("throttled", "events", []any{
-				query("m1", "AWS/States", "ExecutionThrottled", "Sum", minutes5, map[string]string{"StateMachineArn": stateMachine}),
-				query("m2", "AWS/States", "ThrottledEvents", "Sum", minutes5, map[string]string{"APIName": "StartExecution"}),
+				query("m1", "AWS/States", "ExecutionThrottled", "Sum", minutes5,
+					map[string]string{"StateMachineArn": stateMachine}),
+				query("m2", "AWS/States", "ThrottledEvents", "Sum", minutes5,
+					map[string]string{"APIName": "StartExecution"}),
 			}),
 			threshold: jsii.Number(0),
 		},
@@ -292,8 +320,10 @@ func machineryAlarms() []alarm {
 			id: "TableThrottleAlarm", name: "table-throttles", periods: 2,
 			description: "DynamoDB throttles the table.",
 			metrics: total("throttled", "requests", []any{
-				query("m1", "AWS/DynamoDB", "ReadThrottleEvents", "Sum", minutes5, map[string]string{"TableName": "${DeviceTable}"}),
-				query("m2", "AWS/DynamoDB", "WriteThrottleEvents", "Sum", minutes5, map[string]string{"TableName": "${DeviceTable}"}),
+				query("m1", "AWS/DynamoDB", "ReadThrottleEvents", "Sum", minutes5,
+					map[string]string{"TableName": "${DeviceTable}"}),
+				query("m2", "AWS/DynamoDB", "WriteThrottleEvents", "Sum", minutes5,
+					map[string]string{"TableName": "${DeviceTable}"}),
 			}),
 			threshold: jsii.Number(0),
 		},
@@ -330,7 +360,8 @@ func over(function, id, label string, queries []any) []any {
 }
 
 // query is a metric of an alarm. Namespace and dimension values may use Fn::Sub.
-func query(id, namespace, name, stat string, period float64, dimensions map[string]string) *awscloudwatch.CfnAlarm_MetricDataQueryProperty {
+func query(id, namespace, name, stat string, period float64,
+	dimensions map[string]string) *awscloudwatch.CfnAlarm_MetricDataQueryProperty {
 	text := func(v string) *string {
 		if hasSubstitution(v) {
 			return sub(v)
@@ -339,7 +370,8 @@ func query(id, namespace, name, stat string, period float64, dimensions map[stri
 	}
 	var list []any
 	for _, dimension := range slices.Sorted(maps.Keys(dimensions)) {
-		list = append(list, &awscloudwatch.CfnAlarm_DimensionProperty{Name: &dimension, Value: text(dimensions[dimension])})
+		list = append(list, &awscloudwatch.CfnAlarm_DimensionProperty{Name: &dimension,
+			Value: text(dimensions[dimension])})
 	}
 	metric := &awscloudwatch.CfnAlarm_MetricProperty{Namespace: text(namespace), MetricName: &name}
 	if list != nil {
@@ -359,7 +391,8 @@ func returned(q *awscloudwatch.CfnAlarm_MetricDataQueryProperty) *awscloudwatch.
 
 // math is an expression over the queries. The one with a label is what the alarm watches.
 func math(id, expression, label string) *awscloudwatch.CfnAlarm_MetricDataQueryProperty {
-	q := &awscloudwatch.CfnAlarm_MetricDataQueryProperty{Id: &id, Expression: &expression, ReturnData: jsii.Bool(label != "")}
+	q := &awscloudwatch.CfnAlarm_MetricDataQueryProperty{Id: &id, Expression: &expression,
+		ReturnData: jsii.Bool(label != "")}
 	if label != "" {
 		q.Label = &label
 	}

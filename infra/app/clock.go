@@ -37,39 +37,46 @@ func newClock(stack awscdk.Stack, notify *notifications, p *parameters) *clock {
 
 // starting is what a function may do that takes messages of the queue of starts.
 func (c *clock) starting() statement {
-	return allow("TakeStarts", []string{"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}, c.starts.AttrArn())
+	return allow("TakeStarts", []string{"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"},
+		c.starts.AttrArn())
 }
 
 // start has the queue's messages come to a function.
 func (c *clock) start(function awslambda.CfnFunction) {
-	named("StartMapping", awslambda.NewCfnEventSourceMapping(c.scope, jsii.String("StartMapping"), &awslambda.CfnEventSourceMappingProps{
-		FunctionName: function.Ref(), EventSourceArn: c.starts.AttrArn(), BatchSize: jsii.Number(startBatch),
-		FunctionResponseTypes: jsii.Strings("ReportBatchItemFailures"),
-	}))
+	named("StartMapping", awslambda.NewCfnEventSourceMapping(c.scope, jsii.String("StartMapping"),
+		&awslambda.CfnEventSourceMappingProps{
+			FunctionName: function.Ref(), EventSourceArn: c.starts.AttrArn(), BatchSize: jsii.Number(startBatch),
+			FunctionResponseTypes: jsii.Strings("ReportBatchItemFailures"),
+		}))
 }
 
 // tick makes the function and has it called every minute.
 func (c *clock) tick(lambdas *functions, w *workflow) {
-	tick := lambdas.add("tick", map[string]*string{environment.Table: w.table.Ref(), environment.StartQueue: c.starts.Ref()},
+	tick := lambdas.add("tick", map[string]*string{environment.Table: w.table.Ref(),
+		environment.StartQueue: c.starts.Ref()},
 		allow("TickItems", []string{
 			"dynamodb:Query", "dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem",
 		}, w.table.AttrArn()),
 		allow("SendStarts", []string{"sqs:SendMessage"}, c.starts.AttrArn()))
-	// A minute that could not be is over: without this Lambda would keep it for six hours, and call for all of them at once.
-	named("TickInvocations", awslambda.NewCfnEventInvokeConfig(c.scope, jsii.String("Invocations"), &awslambda.CfnEventInvokeConfigProps{
-		FunctionName: tick.Ref(), Qualifier: jsii.String("$LATEST"),
-		MaximumEventAgeInSeconds: jsii.Number(60), MaximumRetryAttempts: jsii.Number(0),
-	}))
+	// A minute that could not be is over: without this Lambda would keep it for six hours, and call
+	// for all of them at once.
+	named("TickInvocations", awslambda.NewCfnEventInvokeConfig(c.scope, jsii.String("Invocations"),
+		&awslambda.CfnEventInvokeConfigProps{
+			FunctionName: tick.Ref(), Qualifier: jsii.String("$LATEST"),
+			MaximumEventAgeInSeconds: jsii.Number(60), MaximumRetryAttempts: jsii.Number(0),
+		}))
 	named("TickSchedule", awsscheduler.NewCfnSchedule(c.scope, jsii.String("Schedule"), &awsscheduler.CfnScheduleProps{
 		Name:               sub("${AWS::StackName}-tick"),
 		Description:        jsii.String("The clock of the stack"),
 		ScheduleExpression: jsii.String("rate(1 minute)"),
 		FlexibleTimeWindow: &awsscheduler.CfnSchedule_FlexibleTimeWindowProperty{Mode: jsii.String("OFF")},
 		Target: &awsscheduler.CfnSchedule_TargetProperty{
-			Arn:     tick.AttrArn(),
-			RoleArn: role(c.scope, "TickScheduleRole", "scheduler.amazonaws.com", "What the clock may do", allow("InvokeTick", []string{"lambda:InvokeFunction"}, tick.AttrArn())).AttrArn(),
+			Arn: tick.AttrArn(),
+			RoleArn: role(c.scope, "TickScheduleRole", "scheduler.amazonaws.com", "What the clock may do",
+				allow("InvokeTick", []string{"lambda:InvokeFunction"}, tick.AttrArn())).AttrArn(),
 			// The next minute comes by itself.
-			RetryPolicy: &awsscheduler.CfnSchedule_RetryPolicyProperty{MaximumEventAgeInSeconds: jsii.Number(60), MaximumRetryAttempts: jsii.Number(1)},
+			RetryPolicy: &awsscheduler.CfnSchedule_RetryPolicyProperty{MaximumEventAgeInSeconds: jsii.Number(60),
+				MaximumRetryAttempts: jsii.Number(1)},
 		},
 	}))
 }

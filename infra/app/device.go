@@ -57,12 +57,15 @@ func newBucket(scope constructs.Construct, p *parameters) awss3.CfnBucket {
 			IgnorePublicAcls: jsii.Bool(true), RestrictPublicBuckets: jsii.Bool(true),
 		},
 		OwnershipControls: &awss3.CfnBucket_OwnershipControlsProperty{
-			Rules: []any{&awss3.CfnBucket_OwnershipControlsRuleProperty{ObjectOwnership: jsii.String("BucketOwnerEnforced")}},
+			Rules: []any{&awss3.CfnBucket_OwnershipControlsRuleProperty{ObjectOwnership: jsii.String(
+				"BucketOwnerEnforced")}},
 		},
 		LifecycleConfiguration: &awss3.CfnBucket_LifecycleConfigurationProperty{
 			Rules: []any{&awss3.CfnBucket_RuleProperty{
 				Id: jsii.String("abandoned-uploads"), Status: jsii.String("Enabled"),
-				AbortIncompleteMultipartUpload: &awss3.CfnBucket_AbortIncompleteMultipartUploadProperty{DaysAfterInitiation: jsii.Number(7)},
+				AbortIncompleteMultipartUpload: &awss3.CfnBucket_AbortIncompleteMultipartUploadProperty{
+					DaysAfterInitiation: jsii.Number(7),
+				},
 			}},
 		},
 	}))
@@ -120,19 +123,21 @@ func (d *device) environment(account *account, p *parameters) map[string]*string
 	}
 }
 
-// What the queue of messages is set to. A message that its function does not get to, because Lambda has no concurrency or
-// the function died, comes again after the visibility timeout, six times the function's as AWS advises; one that failed comes
-// again sooner, by the function's own word. Source: Lambda Developer Guide, "Creating and configuring an Amazon SQS event
-// source mapping" (read 2026-11).
+// What the queue of messages is set to. A message that its function does not get to, because Lambda
+// has no concurrency or the function died, comes again after the visibility timeout, six times the
+// function's as AWS advises; one that failed comes again sooner, by the function's own word.
+// Source: Lambda Developer Guide, "Creating and configuring an Amazon SQS event source mapping"
+// (read 2026-11).
 const (
 	visibilitySeconds = 60
 	maxReceives       = 10
 	batchSize         = 10
 )
 
-// receive makes the function that hears the devices, the queue that it is fed from, and the rules that fill it. Rules do not
-// invoke the function: Lambda tries an asynchronous event again after one minute and after two, which no step of an upgrade
-// survives, and a storm of reconnecting devices would take the concurrency of everything else.
+// receive makes the function that hears the devices, the queue that it is fed from, and the rules
+// that fill it. Rules do not invoke the function: Lambda tries an asynchronous event again after
+// one minute and after two, which no step of an upgrade survives, and a storm of reconnecting
+// devices would take the concurrency of everything else.
 func (d *device) receive(lambdas *functions, account *account, w *workflow, notify *notifications, p *parameters) {
 	d.queue = notify.queue(d.scope, "MessageQueue", "Messages", &awssqs.CfnQueueProps{
 		VisibilityTimeout: jsii.Number(visibilitySeconds),
@@ -146,7 +151,8 @@ func (d *device) receive(lambdas *functions, account *account, w *workflow, noti
 	variables[environment.StateMachine] = w.stateMachine.Ref()
 	variables[environment.OutcomeTopic] = notify.outcomes.Ref()
 	variables[environment.MessageQueue] = d.queue.Ref()
-	handle := lambdas.add("handle-device-message", variables, append(append(startUpgrade(), jobExecutions()...), w.items(), w.readFlags(), resumeTask(),
+	handle := lambdas.add("handle-device-message", variables, append(append(startUpgrade(), jobExecutions()...),
+		w.items(), w.readFlags(), resumeTask(),
 		allow("SendToAgent", []string{"iot:Publish"}, *sub(agentTopics)),
 		// Of an upgrade that was ended while nobody heard of it, found as its device appears for the next.
 		notify.publishOutcome(),
@@ -155,19 +161,23 @@ func (d *device) receive(lambdas *functions, account *account, w *workflow, noti
 		allow("TakeMessages", []string{
 			"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility",
 		}, d.queue.AttrArn()))...)
-	named("MessageSource", awslambda.NewCfnEventSourceMapping(d.scope, jsii.String("MessageSource"), &awslambda.CfnEventSourceMappingProps{
-		EventSourceArn:                 d.queue.AttrArn(),
-		FunctionName:                   handle.Ref(),
-		BatchSize:                      jsii.Number(batchSize),
-		MaximumBatchingWindowInSeconds: p.messageWindow.ValueAsNumber(),
-		FunctionResponseTypes:          jsii.Strings("ReportBatchItemFailures"),
-		ScalingConfig:                  &awslambda.CfnEventSourceMapping_ScalingConfigProperty{MaximumConcurrency: p.messageConcurrency.ValueAsNumber()},
-	}))
+	named("MessageSource", awslambda.NewCfnEventSourceMapping(d.scope, jsii.String("MessageSource"),
+		&awslambda.CfnEventSourceMappingProps{
+			EventSourceArn:                 d.queue.AttrArn(),
+			FunctionName:                   handle.Ref(),
+			BatchSize:                      jsii.Number(batchSize),
+			MaximumBatchingWindowInSeconds: p.messageWindow.ValueAsNumber(),
+			FunctionResponseTypes:          jsii.Strings("ReportBatchItemFailures"),
+			ScalingConfig: &awslambda.CfnEventSourceMapping_ScalingConfigProperty{
+				MaximumConcurrency: p.messageConcurrency.ValueAsNumber(),
+			},
+		}))
 	send := role(d.scope, "MessageRuleRole", "iot.amazonaws.com", "What the rules may do that hear the devices",
 		allow("QueueMessage", []string{"sqs:SendMessage"}, d.queue.AttrArn()))
 	rule := func(id, suffix, description, sql string) {
 		notify.topicRule(d.scope, id, suffix, description, &awsiot.CfnTopicRule_ActionProperty{
-			Sqs: &awsiot.CfnTopicRule_SqsActionProperty{QueueUrl: d.queue.Ref(), RoleArn: send.AttrArn(), UseBase64: jsii.Bool(false)},
+			Sqs: &awsiot.CfnTopicRule_SqsActionProperty{QueueUrl: d.queue.Ref(), RoleArn: send.AttrArn(),
+				UseBase64: jsii.Bool(false)},
 		}, sql)
 	}
 	// The record travels as base64: a rule cannot put binary payloads into JSON.

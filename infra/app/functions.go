@@ -33,17 +33,25 @@ type functionSpec struct {
 var functionSpecs = []functionSpec{
 	// create-job reads a whole image for its SHA-256: up to 4 GiB, which takes 14 MiB a second.
 	{"create-job", "CreateJob", "Validates a request and creates its AWS IoT job", 300, 1024, false, true},
-	{"start-upgrade", "StartUpgrade", "Starts the workflow of a device whose job execution is next", 30, 256, true, false},
-	{"send-usp-operate", "SendUspOperate", "Sends the USP request of a step and leaves the task token for the answer", 30, 256, false, false},
-	{"await-firmware-report", "AwaitFirmwareReport", "Leaves the task token for news that the device sends by itself", 30, 256, false, false},
+	{"start-upgrade", "StartUpgrade", "Starts the workflow of a device whose job execution is next", 30, 256,
+		true, false},
+	{"send-usp-operate", "SendUspOperate", "Sends the USP request of a step and leaves the task token for the answer",
+		30, 256, false, false},
+	{"await-firmware-report", "AwaitFirmwareReport", "Leaves the task token for news that the device sends by itself",
+		30, 256, false, false},
 	{"verify-version", "VerifyVersion", "Asks the device for its version and images", 30, 256, false, false},
-	{"finalize", "Finalize", "Reports the result of an upgrade to the job and releases the device", 30, 256, false, false},
+	{"finalize", "Finalize", "Reports the result of an upgrade to the job and releases the device", 30, 256,
+		false, false},
 	// What its queue hands over comes again within seconds: see Brisk in internal/functions.
-	{"handle-device-message", "HandleDeviceMessage", "Turns USP messages and presence into device events", 10, 256, false, false},
-	{"handle-job-event", "HandleJobEvent", "Ends the workflow of a job execution that was cancelled, deleted or timed out", 30, 256, true, false},
+	{"handle-device-message", "HandleDeviceMessage", "Turns USP messages and presence into device events", 10, 256,
+		false, false},
+	{"handle-job-event", "HandleJobEvent",
+		"Ends the workflow of a job execution that was cancelled, deleted or timed out", 30, 256, true, false},
 	{"control", "Control", "Pauses and resumes a job, or everything", 30, 256, false, true},
 	{"tick", "Tick", "Does what is done by the clock, once a minute", 45, 256, false, false},
-	{"prepare-account", "PrepareAccount", "Custom resource: switches on AWS IoT's job events and finds the endpoints of its data planes", 60, 128, false, true},
+	{"prepare-account", "PrepareAccount",
+		"Custom resource: switches on AWS IoT's job events and finds the endpoints of its data planes", 60, 128,
+		false, true},
 }
 
 // functions makes functions. The contexts call add for theirs.
@@ -55,7 +63,8 @@ type functions struct {
 }
 
 func newFunctions(stack awscdk.Stack, assets string, notify *notifications, p *parameters) *functions {
-	return &functions{scope: constructs.NewConstruct(stack, jsii.String("Functions")), assets: assets, notify: notify, key: p.key}
+	return &functions{scope: constructs.NewConstruct(stack, jsii.String("Functions")), assets: assets, notify: notify,
+		key: p.key}
 }
 
 // add makes the function with its role and log group.
@@ -63,13 +72,15 @@ func (f *functions) add(name string, environment map[string]*string, statements 
 	spec := specOf(name)
 	functionName := sub("${AWS::StackName}-" + name)
 
-	group := named(spec.id+"LogGroup", awslogs.NewCfnLogGroup(f.scope, jsii.String(name+"-logs"), &awslogs.CfnLogGroupProps{
-		LogGroupName:    sub("/aws/lambda/${AWS::StackName}-" + name),
-		RetentionInDays: jsii.Number(retentionDays),
-		KmsKeyId:        f.key.orNone(),
-	}))
+	group := named(spec.id+"LogGroup", awslogs.NewCfnLogGroup(f.scope, jsii.String(name+"-logs"),
+		&awslogs.CfnLogGroupProps{
+			LogGroupName:    sub("/aws/lambda/${AWS::StackName}-" + name),
+			RetentionInDays: jsii.Number(retentionDays),
+			KmsKeyId:        f.key.orNone(),
+		}))
 	statements = append(statements,
-		allow("Logs", []string{"logs:CreateLogStream", "logs:PutLogEvents"}, group.AttrArn()), // the ARN ends in :*, its streams
+		// the ARN ends in :*, its streams
+		allow("Logs", []string{"logs:CreateLogStream", "logs:PutLogEvents"}, group.AttrArn()),
 		tracing())
 	props := &awslambda.CfnFunctionProps{
 		FunctionName:  functionName,
@@ -86,8 +97,11 @@ func (f *functions) add(name string, environment map[string]*string, statements 
 		KmsKeyArn:     f.key.orNone(),
 	}
 	if spec.async {
-		statements = append(statements, allow("DeadLetters", []string{"sqs:SendMessage"}, f.notify.deadLetters.AttrArn()))
-		props.DeadLetterConfig = &awslambda.CfnFunction_DeadLetterConfigProperty{TargetArn: f.notify.deadLetters.AttrArn()}
+		statements = append(statements, allow("DeadLetters", []string{"sqs:SendMessage"},
+			f.notify.deadLetters.AttrArn()))
+		props.DeadLetterConfig = &awslambda.CfnFunction_DeadLetterConfigProperty{
+			TargetArn: f.notify.deadLetters.AttrArn(),
+		}
 	}
 	props.Role = f.role(spec, statements).AttrArn()
 	return named(spec.id+"Function", awslambda.NewCfnFunction(f.scope, jsii.String(name), props))

@@ -37,7 +37,8 @@ func checkAssets(dir string) error {
 		}
 	}
 	if missing != nil {
-		return fmt.Errorf("no built function for %s under %s: run `make build-lambdas` first, or pass -placeholder-assets to synthesize without",
+		return fmt.Errorf("no built function for %s under %s: run `make build-lambdas` first, or pass "+
+			"-placeholder-assets to synthesize without",
 			strings.Join(missing, ", "), dir)
 	}
 	return nil
@@ -78,7 +79,8 @@ func normalised(raw []byte) ([]byte, error) {
 		name := strings.TrimPrefix(functionName(resource), "${AWS::StackName}-")
 		code, ok := resource["Properties"].(map[string]any)["Code"].(map[string]any)
 		if !ok || name == "" {
-			return nil, fmt.Errorf("function %s has no Code or no FunctionName of the form ${AWS::StackName}-<name>", id)
+			return nil, fmt.Errorf("function %s has no Code or no FunctionName of the form ${AWS::StackName}-<name>",
+				id)
 		}
 		code["S3Key"] = name + ".zip"
 	}

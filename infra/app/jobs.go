@@ -20,7 +20,8 @@ type jobs struct {
 	createJob awslambda.CfnFunction
 }
 
-func newJobs(stack awscdk.Stack, lambdas *functions, account *account, device *device, w *workflow, clock *clock, notify *notifications, p *parameters) *jobs {
+func newJobs(stack awscdk.Stack, lambdas *functions, account *account, device *device, w *workflow, clock *clock,
+	notify *notifications, p *parameters) *jobs {
 	scope := constructs.NewConstruct(stack, jsii.String("Jobs"))
 	template := newJobTemplate(scope)
 	notify.jobEnds(scope)
@@ -29,7 +30,8 @@ func newJobs(stack awscdk.Stack, lambdas *functions, account *account, device *d
 	j.createJob = lambdas.add("create-job",
 		map[string]*string{
 			environment.FirmwareBucket: device.bucket.Ref(), environment.JobTemplate: template.Ref(),
-			environment.SourceHosts: p.sourceHosts.ValueAsString(), environment.SigningKeys: p.signingKeys.ValueAsString(),
+			environment.SourceHosts:      p.sourceHosts.ValueAsString(),
+			environment.SigningKeys:      p.signingKeys.ValueAsString(),
 			environment.RequireSignature: p.requireSignature.ValueAsString(),
 		},
 		allow("ReadTemplate", []string{"iot:DescribeJobTemplate"}, *sub(jobTemplate)),
@@ -42,10 +44,12 @@ func newJobs(stack awscdk.Stack, lambdas *functions, account *account, device *d
 
 	start := lambdas.add("start-upgrade",
 		map[string]*string{
-			environment.Table: w.table.Ref(), environment.StateMachine: w.stateMachine.Ref(), environment.JobsEndpoint: account.jobs,
+			environment.Table: w.table.Ref(), environment.StateMachine: w.stateMachine.Ref(),
+			environment.JobsEndpoint: account.jobs,
 			environment.OutcomeTopic: notify.outcomes.Ref(),
 		},
-		append(append(startUpgrade(), jobExecutions()...), w.items(), w.readFlags(), clock.starting(), notify.publishOutcome())...)
+		append(append(startUpgrade(), jobExecutions()...), w.items(), w.readFlags(), clock.starting(),
+			notify.publishOutcome())...)
 	clock.start(start)
 	notify.rule(scope, "NotifyNext", "notify_next", "A device's next job execution", start,
 		"SELECT topic(3) AS thingName, execution AS execution, timestamp() AS receivedAt"+
@@ -53,7 +57,8 @@ func newJobs(stack awscdk.Stack, lambdas *functions, account *account, device *d
 
 	handle := lambdas.add("handle-job-event",
 		map[string]*string{
-			environment.Table: w.table.Ref(), environment.StateMachine: w.stateMachine.Ref(), environment.OutcomeTopic: notify.outcomes.Ref(),
+			environment.Table: w.table.Ref(), environment.StateMachine: w.stateMachine.Ref(),
+			environment.OutcomeTopic: notify.outcomes.Ref(),
 			environment.JobsEndpoint: account.jobs,
 		},
 		w.readFlags(), w.release("dynamodb:UpdateItem"), // to note who ends an upgrade
@@ -65,25 +70,29 @@ func newJobs(stack awscdk.Stack, lambdas *functions, account *account, device *d
 		"SELECT * FROM '$aws/events/jobExecution/#'")
 
 	lambdas.add("control", map[string]*string{environment.Table: w.table.Ref()},
-		allow("SetFlags", []string{"dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:PutItem"}, w.table.AttrArn()))
+		allow("SetFlags", []string{"dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:PutItem"},
+			w.table.AttrArn()))
 	return j
 }
 
 // newJobTemplate holds the safety settings of a job whose payload does not choose its own. Every property of a job
-// template is create-only (schema of AWS::IoT::JobTemplate) and CloudFormation does not replace what has a fixed name: so
-// its name follows from its content, and create-job is told the name.
+// template is create-only (schema of AWS::IoT::JobTemplate) and CloudFormation does not replace
+// what has a fixed name: so its name follows from its content, and create-job is told the name.
 func newJobTemplate(scope constructs.Construct) awsiot.CfnJobTemplate {
-	// Maps, not the CDK's structs: CloudFormation calls these properties JSON, and the CDK would pass its own spelling.
+	// Maps, not the CDK's structs: CloudFormation calls these properties JSON, and the CDK would
+	// pass its own spelling.
 	stopAt := func(failure string, percent float64) any {
 		return map[string]any{
 			"Action": "CANCEL", "FailureType": failure, "ThresholdPercentage": percent,
-			// A handful of bad devices says nothing yet, but of a small target it is all there is: create-job lowers this
-			// to a quarter of the target.
+			// A handful of bad devices says nothing yet, but of a small target it is all there is:
+			// create-job lowers this to a quarter of the target.
 			"MinNumberOfExecutedThings": 50,
 		}
 	}
 	props := &awsiot.CfnJobTemplateProps{
-		Description: jsii.String("Firmware upgrade of TR-369 devices. create-job fills in the document and starts jobs from this template."),
+		Description: jsii.String(
+			"Firmware upgrade of TR-369 devices. create-job fills in the document and starts jobs from this " +
+				"template."),
 		// create-job sends the real document; AWS wants one in every template.
 		Document: jsii.String(`{"operation":"` + string(event.FirmwareUpgrade) + `"}`),
 		JobExecutionsRolloutConfig: map[string]any{
@@ -95,13 +104,15 @@ func newJobTemplate(scope constructs.Construct) awsiot.CfnJobTemplate {
 			},
 			"MaximumPerMinute": 1000,
 		},
-		AbortConfig: map[string]any{"CriteriaList": []any{stopAt("FAILED", 20), stopAt("REJECTED", 20), stopAt("TIMED_OUT", 20)}},
+		AbortConfig: map[string]any{"CriteriaList": []any{stopAt("FAILED", 20), stopAt("REJECTED", 20),
+			stopAt("TIMED_OUT", 20)}},
 		// The workflow's own deadlines are shorter; this catches a workflow that was lost.
 		TimeoutConfig: map[string]any{"InProgressTimeoutInMinutes": 1440},
 	}
 	props.JobTemplateId = sub(jobTemplatePrefix + contentHash(map[string]any{
-		"Description": *props.Description, "Document": *props.Document, "JobExecutionsRolloutConfig": props.JobExecutionsRolloutConfig,
-		"AbortConfig": props.AbortConfig, "TimeoutConfig": props.TimeoutConfig,
+		"Description": *props.Description, "Document": *props.Document,
+		"JobExecutionsRolloutConfig": props.JobExecutionsRolloutConfig,
+		"AbortConfig":                props.AbortConfig, "TimeoutConfig": props.TimeoutConfig,
 	}))
 	return named("JobTemplate", awsiot.NewCfnJobTemplate(scope, jsii.String("Template"), props))
 }
@@ -109,8 +120,8 @@ func newJobTemplate(scope constructs.Construct) awsiot.CfnJobTemplate {
 // jobTemplatePrefix is what the name of the job template begins with; the rest is its contentHash.
 const jobTemplatePrefix = "${AWS::StackName}-firmware-upgrade-"
 
-// contentHash is eight hexadecimal digits that follow from a resource's properties. It is part of the name of a resource
-// that AWS cannot change: with another content it is another resource.
+// contentHash is eight hexadecimal digits that follow from a resource's properties. It is part of
+// the name of a resource that AWS cannot change: with another content it is another resource.
 func contentHash(properties map[string]any) string {
 	b, err := json.Marshal(properties) // sorts the keys
 	if err != nil {

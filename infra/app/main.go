@@ -1,5 +1,6 @@
-// Command app is the CDK app: it synthesizes one stack, "fleetstep" or what the context value "stackName" says, one construct per bounded context (jobs.go,
-// workflow.go, device.go) and one for what the operator sees (observability.go).
+// Command app is the CDK app: it synthesizes one stack, "fleetstep" or what the context value
+// "stackName" says, one construct per bounded context (jobs.go, workflow.go, device.go) and one for
+// what the operator sees (observability.go).
 //
 // The CDK CLI runs it without flags and finds the cloud assembly where CDK_OUTDIR says (see infra/cdk.json). By hand:
 //
@@ -101,8 +102,9 @@ func run(write, check string, placeholders bool) (err error) {
 // newStack builds the whole stack. The constructs are made in the order in which they need one another.
 func newStack(app awscdk.App, name, assets string) awscdk.Stack {
 	stack := awscdk.NewStack(app, &name, &awscdk.StackProps{
-		StackName:   &name,
-		Description: jsii.String("Fleetstep: firmware upgrades for fleets of TR-369 (USP) devices, as durable workflows"),
+		StackName: &name,
+		Description: jsii.String(
+			"Fleetstep: firmware upgrades for fleets of TR-369 (USP) devices, as durable workflows"),
 		// Without the version rule the template has no SSM parameter of the bootstrap stack and can be used as it is.
 		Synthesizer: awscdk.NewDefaultStackSynthesizer(&awscdk.DefaultStackSynthesizerProps{
 			GenerateBootstrapVersionRule: jsii.Bool(false),
@@ -121,25 +123,31 @@ func newStack(app awscdk.App, name, assets string) awscdk.Stack {
 	dashboard := newObservability(stack, notify, p)
 	tag(stack, p)
 
-	output(stack, "CreateJobFunctionName", "The function that an operator invokes to create a job", jobs.createJob.Ref())
+	output(stack, "CreateJobFunctionName", "The function that an operator invokes to create a job",
+		jobs.createJob.Ref())
 	output(stack, "StateMachineArn", "The workflow that upgrades one device", workflow.stateMachine.Ref())
 	output(stack, "TableName", "Claims, task tokens, news and state of every device", workflow.table.Ref())
 	output(stack, "FirmwareBucketName", "Firmware images, as <version>/<file>", device.bucket.Ref())
-	output(stack, "DevicePolicyName", "The AWS IoT policy to attach to the certificate of each device", device.policy.Ref())
+	output(stack, "DevicePolicyName", "The AWS IoT policy to attach to the certificate of each device",
+		device.policy.Ref())
 	output(stack, "OutcomeTopicArn", "SNS topic of finished upgrades, one message for each", notify.outcomes.Ref())
 	output(stack, "JobTopicArn", "SNS topic of jobs that ended", notify.jobs.Ref())
 	output(stack, "AlarmTopicArn", "SNS topic of the alarms", notify.alarms.Ref())
-	output(stack, "DeadLetterQueueUrl", "Messages that no rule action or function could process", notify.deadLetters.Ref())
+	output(stack, "DeadLetterQueueUrl", "Messages that no rule action or function could process",
+		notify.deadLetters.Ref())
 	output(stack, "MessageQueueUrl", "What devices say, until a function has taken it", device.queue.Ref())
-	output(stack, "MessageDeadLetterQueueUrl", "Messages of devices that were tried ten times", notify.messageDeadLetters.Ref())
+	output(stack, "MessageDeadLetterQueueUrl", "Messages of devices that were tried ten times",
+		notify.messageDeadLetters.Ref())
 	output(stack, "DashboardName", "The CloudWatch dashboard of the fleet", dashboard.Ref())
-	output(stack, "ControllerEndpointId", "The USP endpoint id that the devices know this controller by", p.controllerEndpointID.ValueAsString())
+	output(stack, "ControllerEndpointId", "The USP endpoint id that the devices know this controller by",
+		p.controllerEndpointID.ValueAsString())
 	return stack
 }
 
 func output(stack awscdk.Stack, name, description string, value *string) {
 	// A parameter and an output may share a name, constructs may not.
-	named(name, awscdk.NewCfnOutput(stack, jsii.String(name+"Output"), &awscdk.CfnOutputProps{Description: &description, Value: value}))
+	named(name, awscdk.NewCfnOutput(stack, jsii.String(name+"Output"),
+		&awscdk.CfnOutputProps{Description: &description, Value: value}))
 }
 
 // named gives an element the logical id that it has in the template. A CDK-made id would change, and with it the

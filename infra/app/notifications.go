@@ -22,8 +22,9 @@ type notifications struct {
 	outcomes awssns.CfnTopic
 	jobs     awssns.CfnTopic
 	alarms   awssns.CfnTopic
-	// deadLetters are what rules could not deliver and functions could not process, messageDeadLetters what was received from
-	// the queue of messages too often: AWS moves letters back only from a queue that has them from a queue.
+	// deadLetters are what rules could not deliver and functions could not process,
+	// messageDeadLetters what was received from the queue of messages too often: AWS moves letters
+	// back only from a queue that has them from a queue.
 	deadLetters        awssqs.CfnQueue
 	messageDeadLetters awssqs.CfnQueue
 	errorRole          awsiam.CfnRole // of the rules' error actions
@@ -32,10 +33,11 @@ type notifications struct {
 
 func newNotifications(stack awscdk.Stack, p *parameters) *notifications {
 	scope := constructs.NewConstruct(stack, jsii.String("Notifications"))
-	// Topics carry no secrets, and CloudWatch cannot publish to a topic under the AWS-managed key: encrypted only with a
-	// customer's.
+	// Topics carry no secrets, and CloudWatch cannot publish to a topic under the AWS-managed key:
+	// encrypted only with a customer's.
 	topic := func(id, display string) awssns.CfnTopic {
-		return named(id, awssns.NewCfnTopic(scope, &id, &awssns.CfnTopicProps{DisplayName: &display, KmsMasterKeyId: p.key.orNone()}))
+		return named(id, awssns.NewCfnTopic(scope, &id, &awssns.CfnTopicProps{DisplayName: &display,
+			KmsMasterKeyId: p.key.orNone()}))
 	}
 	n := &notifications{
 		outcomes: topic("OutcomeTopic", "Fleetstep upgrades"),
@@ -45,18 +47,19 @@ func newNotifications(stack awscdk.Stack, p *parameters) *notifications {
 	}
 	n.deadLetters = n.queue(scope, "DeadLetterQueue", "DeadLetters", &awssqs.CfnQueueProps{})
 	n.messageDeadLetters = n.queue(scope, "MessageDeadLetterQueue", "MessageDeadLetters", &awssqs.CfnQueueProps{})
-	named("AlarmTopicPolicy", awssns.NewCfnTopicPolicy(scope, jsii.String("AlarmTopicPolicy"), &awssns.CfnTopicPolicyProps{
-		Topics: &[]*string{n.alarms.Ref()},
-		PolicyDocument: map[string]any{"Version": "2012-10-17", "Statement": []any{map[string]any{
-			"Sid": "AlarmsOfThisStack", "Effect": "Allow", "Action": "sns:Publish", "Resource": n.alarms.Ref(),
-			"Principal": map[string]any{"Service": "cloudwatch.amazonaws.com"},
-			"Condition": map[string]any{
-				"StringEquals": map[string]any{"aws:SourceAccount": awscdk.Aws_ACCOUNT_ID()},
-				"ArnLike": map[string]any{"aws:SourceArn": sub(
-					"arn:${AWS::Partition}:cloudwatch:${AWS::Region}:${AWS::AccountId}:alarm:${AWS::StackName}-*")},
-			},
-		}}},
-	}))
+	named("AlarmTopicPolicy", awssns.NewCfnTopicPolicy(scope, jsii.String("AlarmTopicPolicy"),
+		&awssns.CfnTopicPolicyProps{
+			Topics: &[]*string{n.alarms.Ref()},
+			PolicyDocument: map[string]any{"Version": "2012-10-17", "Statement": []any{map[string]any{
+				"Sid": "AlarmsOfThisStack", "Effect": "Allow", "Action": "sns:Publish", "Resource": n.alarms.Ref(),
+				"Principal": map[string]any{"Service": "cloudwatch.amazonaws.com"},
+				"Condition": map[string]any{
+					"StringEquals": map[string]any{"aws:SourceAccount": awscdk.Aws_ACCOUNT_ID()},
+					"ArnLike": map[string]any{"aws:SourceArn": sub(
+						"arn:${AWS::Partition}:cloudwatch:${AWS::Region}:${AWS::AccountId}:alarm:${AWS::StackName}-*")},
+				},
+			}}},
+		}))
 	n.errorRole = role(scope, "RuleErrorRole", "iot.amazonaws.com", "What the error actions of the rules may do",
 		allow("DeadLetters", []string{"sqs:SendMessage"}, n.deadLetters.AttrArn()))
 
@@ -64,9 +67,10 @@ func newNotifications(stack awscdk.Stack, p *parameters) *notifications {
 		wanted := awscdk.NewCfnCondition(stack, jsii.String("Has"+id), &awscdk.CfnConditionProps{
 			Expression: awscdk.Fn_ConditionNot(awscdk.Fn_ConditionEquals(address.ValueAsString(), jsii.String(""))),
 		})
-		named(id+"Subscription", awssns.NewCfnSubscription(scope, jsii.String(id+"Subscription"), &awssns.CfnSubscriptionProps{
-			TopicArn: topic.Ref(), Protocol: jsii.String("email"), Endpoint: address.ValueAsString(),
-		})).CfnOptions().SetCondition(wanted)
+		named(id+"Subscription", awssns.NewCfnSubscription(scope, jsii.String(id+"Subscription"),
+			&awssns.CfnSubscriptionProps{
+				TopicArn: topic.Ref(), Protocol: jsii.String("email"), Endpoint: address.ValueAsString(),
+			})).CfnOptions().SetCondition(wanted)
 	}
 	email("AlarmEmail", n.alarms, p.alarmEmail)
 	email("JobEmail", n.jobs, p.jobEmail)
@@ -79,7 +83,8 @@ func (n *notifications) publishOutcome() statement {
 }
 
 // queue is a queue that keeps what nobody gets to for as long as SQS can.
-func (n *notifications) queue(scope constructs.Construct, id, name string, props *awssqs.CfnQueueProps) awssqs.CfnQueue {
+func (n *notifications) queue(scope constructs.Construct, id, name string,
+	props *awssqs.CfnQueueProps) awssqs.CfnQueue {
 	props.MessageRetentionPeriod = jsii.Number(14 * 24 * 3600) // seconds; SQS's maximum
 	props.SqsManagedSseEnabled = n.key.choose(false, true)
 	props.KmsMasterKeyId = n.key.orNone()
@@ -92,24 +97,28 @@ func (n *notifications) jobEnds(scope constructs.Construct) {
 	publisher := role(scope, "JobEndRole", "iot.amazonaws.com", "What the rule may do that tells of jobs which ended",
 		allow("PublishJobEnd", []string{"sns:Publish"}, n.jobs.Ref()))
 	n.topicRule(scope, "JobEnd", "job_end", "Ends of jobs, for people", &awsiot.CfnTopicRule_ActionProperty{
-		Sns: &awsiot.CfnTopicRule_SnsActionProperty{TargetArn: n.jobs.Ref(), RoleArn: publisher.AttrArn(), MessageFormat: jsii.String("RAW")},
-	}, "SELECT jobId AS jobId, status AS status, description AS description, targets AS targets, completedAt AS completedAt,"+
+		Sns: &awsiot.CfnTopicRule_SnsActionProperty{TargetArn: n.jobs.Ref(), RoleArn: publisher.AttrArn(),
+			MessageFormat: jsii.String("RAW")},
+	}, "SELECT jobId AS jobId, status AS status, description AS description, targets AS targets, completedAt AS "+
+		"completedAt,"+
 		" jobProcessDetails AS devices FROM '$aws/events/job/+/+'"+
 		" WHERE topic(5) = 'completed' OR topic(5) = 'canceled' OR topic(5) = 'deleted'")
 }
 
 // rule is a topic rule that invokes a function.
-func (n *notifications) rule(scope constructs.Construct, id, suffix, description string, function awslambda.CfnFunction, sql string) {
+func (n *notifications) rule(scope constructs.Construct, id, suffix, description string,
+	function awslambda.CfnFunction, sql string) {
 	rule := n.topicRule(scope, id, suffix, description, &awsiot.CfnTopicRule_ActionProperty{
 		Lambda: &awsiot.CfnTopicRule_LambdaActionProperty{FunctionArn: function.AttrArn()},
 	}, sql)
-	named(id+"Permission", awslambda.NewCfnPermission(scope, jsii.String(id+"Permission"), &awslambda.CfnPermissionProps{
-		Action:        jsii.String("lambda:InvokeFunction"),
-		FunctionName:  function.Ref(),
-		Principal:     jsii.String("iot.amazonaws.com"),
-		SourceAccount: awscdk.Aws_ACCOUNT_ID(),
-		SourceArn:     rule.AttrArn(),
-	}))
+	named(id+"Permission", awslambda.NewCfnPermission(scope, jsii.String(id+"Permission"),
+		&awslambda.CfnPermissionProps{
+			Action:        jsii.String("lambda:InvokeFunction"),
+			FunctionName:  function.Ref(),
+			Principal:     jsii.String("iot.amazonaws.com"),
+			SourceAccount: awscdk.Aws_ACCOUNT_ID(),
+			SourceArn:     rule.AttrArn(),
+		}))
 }
 
 // topicRule is a topic rule with one action, and the dead-letter queue for what cannot be delivered. Its name is the

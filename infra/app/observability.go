@@ -18,10 +18,11 @@ import (
 func newObservability(stack awscdk.Stack, notify *notifications, p *parameters) awscloudwatch.CfnDashboard {
 	scope := constructs.NewConstruct(stack, jsii.String("Observability"))
 	newAlarms(scope, notify, p)
-	return named("Dashboard", awscloudwatch.NewCfnDashboard(scope, jsii.String("Dashboard"), &awscloudwatch.CfnDashboardProps{
-		DashboardName: sub("${AWS::StackName}-firmware-upgrades"),
-		DashboardBody: sub(dashboardBody()),
-	}))
+	return named("Dashboard", awscloudwatch.NewCfnDashboard(scope, jsii.String("Dashboard"),
+		&awscloudwatch.CfnDashboardProps{
+			DashboardName: sub("${AWS::StackName}-firmware-upgrades"),
+			DashboardBody: sub(dashboardBody()),
+		}))
 }
 
 // row is one line of a chart: namespace, metric, dimensions and options, as the dashboard body has it.
@@ -39,11 +40,15 @@ func dashboardBody() string {
 		return rows
 	}
 
-	d.text("# Firmware upgrades of ${AWS::StackName}\nDevices by result and phase, then what slows them down, then the machinery. What to do: docs/operations.md.")
+	d.text("# Firmware upgrades of ${AWS::StackName}\nDevices by result and phase, then what slows them down, then " +
+		"the machinery. What to do: docs/operations.md.")
 	d.charts(
-		chart{title: "Devices finished, by result", stacked: true, stat: "Sum", rows: ours(metrics.DevicesFinished, metrics.Result, metrics.Results, nil)},
-		chart{title: "Devices that reached a phase", stat: "Sum", rows: ours(metrics.PhaseReached, metrics.Phase, upgrade.Phases(), nil)},
-		chart{title: "Failure reasons", stacked: true, stat: "Sum", rows: ours(metrics.Failures, metrics.Reason, upgrade.Reasons(), nil)},
+		chart{title: "Devices finished, by result", stacked: true, stat: "Sum", rows: ours(metrics.DevicesFinished,
+			metrics.Result, metrics.Results, nil)},
+		chart{title: "Devices that reached a phase", stat: "Sum", rows: ours(metrics.PhaseReached, metrics.Phase,
+			upgrade.Phases(), nil)},
+		chart{title: "Failure reasons", stacked: true, stat: "Sum", rows: ours(metrics.Failures, metrics.Reason,
+			upgrade.Reasons(), nil)},
 	)
 	var durations []row
 	for _, stat := range []string{"p50", "p90", "p99"} {
@@ -58,7 +63,8 @@ func dashboardBody() string {
 			{metricsNamespace, metrics.UpgradesStarted, map[string]any{"label": "started"}},
 			{metricsNamespace, metrics.UpgradesOver, map[string]any{"label": "over before they began"}},
 		}},
-		chart{title: "Backlog: devices that wait to appear", stat: "Sum", rows: []row{{metricsNamespace, metrics.UpgradesPending}}},
+		chart{title: "Backlog: devices that wait to appear", stat: "Sum",
+			rows: []row{{metricsNamespace, metrics.UpgradesPending}}},
 	)
 	d.charts(
 		chart{title: "Duration of successful upgrades, seconds", rows: []row{
@@ -66,8 +72,11 @@ func dashboardBody() string {
 			{metricsNamespace, metrics.UpgradeDuration, map[string]any{"stat": "p90", "label": "p90"}},
 			{metricsNamespace, metrics.UpgradeDuration, map[string]any{"stat": "p99", "label": "p99"}},
 		}},
-		chart{title: "Job executions that ended, by status", stacked: true, stat: "Sum", rows: ours(metrics.JobExecutions, metrics.Status, append(slices.Clone(metrics.Results), string(event.StatusRemoved)), nil)},
-		chart{title: "Records refused, by reason", stacked: true, stat: "Sum", rows: ours(metrics.RefusedRecords, metrics.Reason, refusals, nil)},
+		chart{title: "Job executions that ended, by status", stacked: true, stat: "Sum",
+			rows: ours(metrics.JobExecutions, metrics.Status, append(slices.Clone(metrics.Results),
+				string(event.StatusRemoved)), nil)},
+		chart{title: "Records refused, by reason", stacked: true, stat: "Sum", rows: ours(metrics.RefusedRecords,
+			metrics.Reason, refusals, nil)},
 	)
 	d.charts(
 		chart{title: "Ends that could not be told whole", stat: "Sum", rows: []row{
@@ -78,13 +87,18 @@ func dashboardBody() string {
 		}},
 	)
 	d.charts(
-		chart{title: "Workflows", stat: "Sum", rows: perItem("AWS/States", []string{"ExecutionsStarted", "ExecutionsSucceeded", "ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted", "ExecutionThrottled"}, "StateMachineArn", []string{stateMachine})},
+		chart{title: "Workflows", stat: "Sum", rows: perItem("AWS/States", []string{"ExecutionsStarted",
+			"ExecutionsSucceeded", "ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted",
+			"ExecutionThrottled"}, "StateMachineArn", []string{stateMachine})},
 		chart{title: "Workflow duration, milliseconds", rows: []row{
-			{"AWS/States", "ExecutionTime", "StateMachineArn", stateMachine, map[string]any{"stat": "p50", "label": "p50"}},
-			{"AWS/States", "ExecutionTime", "StateMachineArn", stateMachine, map[string]any{"stat": "p99", "label": "p99"}},
+			{"AWS/States", "ExecutionTime", "StateMachineArn", stateMachine, map[string]any{"stat": "p50",
+				"label": "p50"}},
+			{"AWS/States", "ExecutionTime", "StateMachineArn", stateMachine, map[string]any{"stat": "p99",
+				"label": "p99"}},
 		}},
-		chart{title: "Dead letters", stat: "Maximum", rows: perItem("AWS/SQS", []string{"ApproximateNumberOfMessagesVisible"}, "QueueName",
-			[]string{"${DeadLetterQueue.QueueName}", "${MessageDeadLetterQueue.QueueName}"})},
+		chart{title: "Dead letters", stat: "Maximum",
+			rows: perItem("AWS/SQS", []string{"ApproximateNumberOfMessagesVisible"}, "QueueName",
+				[]string{"${DeadLetterQueue.QueueName}", "${MessageDeadLetterQueue.QueueName}"})},
 	)
 	messages := func(metric, stat string) row {
 		return row{"AWS/SQS", metric, "QueueName", "${MessageQueue.QueueName}", map[string]any{"stat": stat}}
@@ -94,8 +108,10 @@ func dashboardBody() string {
 			messages("NumberOfMessagesSent", "Sum"), messages("NumberOfMessagesDeleted", "Sum"),
 			messages("ApproximateNumberOfMessagesVisible", "Maximum"),
 		}},
-		chart{title: "Age of the oldest message, seconds", rows: []row{messages("ApproximateAgeOfOldestMessage", "Maximum")}},
-		chart{title: "News dropped: devices that say too much at once", stat: "Sum", rows: []row{{metricsNamespace, metrics.DroppedNews}}},
+		chart{title: "Age of the oldest message, seconds", rows: []row{messages("ApproximateAgeOfOldestMessage",
+			"Maximum")}},
+		chart{title: "News dropped: devices that say too much at once", stat: "Sum",
+			rows: []row{{metricsNamespace, metrics.DroppedNews}}},
 	)
 	var functions, rules []string
 	for _, spec := range functionSpecs {
@@ -109,16 +125,22 @@ func dashboardBody() string {
 		rules = append(rules, "${"+id+"Rule}")
 	}
 	d.charts(
-		chart{title: "Function errors and throttles", stat: "Sum", rows: perItem("AWS/Lambda", []string{"Errors", "Throttles", "AsyncEventsDropped"}, "FunctionName", functions)},
-		chart{title: "Function duration p99, milliseconds", stat: "p99", rows: perItem("AWS/Lambda", []string{"Duration"}, "FunctionName", functions)},
-		chart{title: "Rules: messages, parse errors, throttled", stat: "Sum", rows: perItem("AWS/IoT", []string{"TopicMatch", "ParseError", "RuleMessageThrottled"}, "RuleName", rules)},
+		chart{title: "Function errors and throttles", stat: "Sum", rows: perItem("AWS/Lambda",
+			[]string{"Errors", "Throttles", "AsyncEventsDropped"}, "FunctionName", functions)},
+		chart{title: "Function duration p99, milliseconds", stat: "p99", rows: perItem("AWS/Lambda",
+			[]string{"Duration"}, "FunctionName", functions)},
+		chart{title: "Rules: messages, parse errors, throttled", stat: "Sum",
+			rows: perItem("AWS/IoT", []string{"TopicMatch", "ParseError", "RuleMessageThrottled"}, "RuleName", rules)},
 	)
 	d.charts(
 		chart{title: "Table: throttled reads and writes", stat: "Sum",
-			rows: perItem("AWS/DynamoDB", []string{"ReadThrottleEvents", "WriteThrottleEvents"}, "TableName", []string{"${DeviceTable}"})},
-		chart{title: "Age of events when a function gets them, milliseconds", stat: "Maximum", rows: perItem("AWS/Lambda", []string{"AsyncEventAge"}, "FunctionName", invokedByRules)},
+			rows: perItem("AWS/DynamoDB", []string{"ReadThrottleEvents", "WriteThrottleEvents"}, "TableName",
+				[]string{"${DeviceTable}"})},
+		chart{title: "Age of events when a function gets them, milliseconds", stat: "Maximum",
+			rows: perItem("AWS/Lambda", []string{"AsyncEventAge"}, "FunctionName", invokedByRules)},
 		chart{title: "Clients refused: connections, publishes, subscriptions", stacked: true, stat: "Sum",
-			rows: perItem("AWS/IoT", []string{"Connect.AuthError", "PublishIn.AuthError", "Subscribe.AuthError"}, "Protocol", []string{"MQTT"})},
+			rows: perItem("AWS/IoT", []string{"Connect.AuthError", "PublishIn.AuthError", "Subscribe.AuthError"},
+				"Protocol", []string{"MQTT"})},
 	)
 
 	body, err := json.Marshal(map[string]any{"start": "-PT6H", "widgets": d.widgets})
@@ -170,7 +192,8 @@ func (d *dashboard) charts(charts ...chart) {
 		if c.stat != "" {
 			properties["stat"] = c.stat
 		}
-		d.widgets = append(d.widgets, map[string]any{"type": "metric", "x": 8 * i, "y": d.y, "width": 8, "height": 7, "properties": properties})
+		d.widgets = append(d.widgets, map[string]any{"type": "metric", "x": 8 * i, "y": d.y, "width": 8, "height": 7,
+			"properties": properties})
 	}
 	d.y += 7
 }

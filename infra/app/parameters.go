@@ -11,8 +11,8 @@ import (
 // defaultStackName is the stack's name where the context says nothing else.
 const defaultStackName = "fleetstep"
 
-// stackNames are CloudFormation's, but shorter: "<stack>-firmware-upgrade-<hash>" is a job template's id, of at most 64
-// characters, and "<stack>-handle-device-message" a function's.
+// stackNames are CloudFormation's, but shorter: "<stack>-firmware-upgrade-<hash>" is a job
+// template's id, of at most 64 characters, and "<stack>-handle-device-message" a function's.
 var stackNames = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,37}$`)
 
 // stackName is the context value "stackName": stacks of different names live beside each other in one account.
@@ -22,7 +22,8 @@ func stackName(app awscdk.App) (string, error) {
 		name = fmt.Sprint(v)
 	}
 	if !stackNames.MatchString(name) {
-		return "", fmt.Errorf("stackName is %q: want at most 38 letters, digits and hyphens, beginning with a letter", name)
+		return "", fmt.Errorf("stackName is %q: want at most 38 letters, digits and hyphens, beginning with a letter",
+			name)
 	}
 	return name, nil
 }
@@ -65,28 +66,38 @@ func newParameters(stack awscdk.Stack) *parameters {
 		tag, tagRule     = `^[A-Za-z0-9 _.:/=+@-]{1,256}$`, "letters, digits, spaces and _ . : / = + - @"
 	)
 	key := text("KmsKeyArn", "", `^$|^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$`, "the ARN of a KMS key, or empty",
-		"The customer managed key that encrypts table, bucket, topics, queue, logs and environment; empty for AWS's own. Its key policy: docs/deploy.md")
+		"The customer managed key that encrypts table, bucket, topics, queue, logs and environment; empty for "+
+			"AWS's own. Its key policy: docs/deploy.md")
 	protection := awscdk.NewCfnParameter(stack, jsii.String("DeletionProtection"), &awscdk.CfnParameterProps{
 		Type: jsii.String("String"), Default: "false", AllowedValues: jsii.Strings("false", "true"),
-		Description: jsii.String("true: DynamoDB refuses to delete the table. Choose it once the stack stands: a first deployment that fails could not be rolled back"),
+		Description: jsii.String(
+			"true: DynamoDB refuses to delete the table. Choose it once the stack stands: a first deployment that " +
+				"fails could not be rolled back"),
 	})
 	return &parameters{
-		// The topic of the controller is a filter of a rule and of a policy: nothing that is a wildcard there. 64 characters
-		// leave room for a thing name of 128 in AWS IoT's 256 bytes of a topic.
+		// The topic of the controller is a filter of a rule and of a policy: nothing that is a
+		// wildcard there. 64 characters leave room for a thing name of 128 in AWS IoT's 256 bytes
+		// of a topic.
 		controllerEndpointID: text("ControllerEndpointId", "self::fleetstep", `^[A-Za-z0-9_.:%-]{1,64}$`,
-			"a USP endpoint id of at most 64 characters without / + # * ?", "The USP endpoint id of the controller (TR-369 section 2.2)"),
+			"a USP endpoint id of at most 64 characters without / + # * ?",
+			"The USP endpoint id of the controller (TR-369 section 2.2)"),
 		alarmEmail: text("AlarmEmail", "", email, emailRule, "Who is told of alarms by e-mail; empty for nobody"),
-		jobEmail:   text("JobEmail", "", email, emailRule, "Who is told by e-mail of jobs that ended; empty for nobody"),
+		jobEmail: text("JobEmail", "", email, emailRule,
+			"Who is told by e-mail of jobs that ended; empty for nobody"),
 		downloadSlow: number("DownloadSlowSeconds", 1800, 1, 604800,
 			"Alarm when the slowest tenth of the downloads takes longer than this"),
 		downloadFast: number("DownloadFastSeconds", 0, 0, 3600,
-			"Alarm when half of the downloads are done faster than this (an image is empty, or agents skip it); 0 for never"),
+			"Alarm when half of the downloads are done faster than this (an image is empty, or agents skip it); 0 "+
+				"for never"),
 		jobsEndpoint: text("JobsEndpoint", "", `^$|^[A-Za-z0-9.-]+(:[0-9]+)?$`, "a host name, or empty",
 			"Host of the AWS IoT jobs data plane; empty to find it among the account's endpoints"),
-		failurePercent:  number("FailurePercent", 20, 1, 100, "Alarm when more than this share of the finished upgrades failed"),
-		rejectedPercent: number("RejectedPercent", 20, 1, 100, "Alarm when more than this share of the finished upgrades was rejected"),
+		failurePercent: number("FailurePercent", 20, 1, 100,
+			"Alarm when more than this share of the finished upgrades failed"),
+		rejectedPercent: number("RejectedPercent", 20, 1, 100,
+			"Alarm when more than this share of the finished upgrades was rejected"),
 		messageWindow: number("MessageWindowSeconds", 1, 0, 300,
-			"How long messages of devices are gathered for one invocation: the more, the fewer invocations, and the later each message"),
+			"How long messages of devices are gathered for one invocation: the more, the fewer invocations, and "+
+				"the later each message"),
 		messageConcurrency: number("MessageConcurrency", 100, 2, 1000,
 			"Invocations of handle-device-message at the same time, at most"),
 		campaign:   text("Campaign", "none", tag, tagRule, "Value of the tag Campaign on all resources"),
@@ -95,15 +106,18 @@ func newParameters(stack awscdk.Stack) *parameters {
 			"host names with commas between, such as images.example.com,*.cdn.example.com",
 			"Hosts that firmware may come from beside the firmware bucket, by https; empty for none, * for any"),
 		signingKeys: text("SigningKeys", "", `^$|^[A-Za-z0-9+/=]+(,[A-Za-z0-9+/=]+)*$`, "base64 with commas between",
-			"Public keys that verify the signatures of images: the DER of each in base64 (ECDSA P-256 or Ed25519), commas between. docs/deploy.md"),
+			"Public keys that verify the signatures of images: the DER of each in base64 (ECDSA P-256 or Ed25519), "+
+				"commas between. docs/deploy.md"),
 		requireSignature: awscdk.NewCfnParameter(stack, jsii.String("RequireSignature"), &awscdk.CfnParameterProps{
 			Type: jsii.String("String"), Default: "false", AllowedValues: jsii.Strings("false", "true"),
 			Description: jsii.String("true: create-job refuses an image without a signature by one of SigningKeys"),
 		}),
-		protected: newChoice(stack, "IsProtected", awscdk.Fn_ConditionEquals(protection.ValueAsString(), jsii.String("true"))),
+		protected: newChoice(stack, "IsProtected", awscdk.Fn_ConditionEquals(protection.ValueAsString(),
+			jsii.String("true"))),
 		key: encryption{
-			arn:    key.ValueAsString(),
-			choice: newChoice(stack, "HasKmsKey", awscdk.Fn_ConditionNot(awscdk.Fn_ConditionEquals(key.ValueAsString(), jsii.String("")))),
+			arn: key.ValueAsString(),
+			choice: newChoice(stack, "HasKmsKey", awscdk.Fn_ConditionNot(awscdk.Fn_ConditionEquals(key.ValueAsString(),
+				jsii.String("")))),
 		},
 	}
 }
@@ -132,10 +146,12 @@ func (e encryption) orNone() *string {
 	return awscdk.Token_AsString(e.choose(e.arn, awscdk.Aws_NO_VALUE()), nil)
 }
 
-// tag puts the stack's tags on all resources but the dashboard, for which CloudFormation has none, event source mappings, which cost nothing, and the job template: a
-// change of its tags would replace it, and its name does not follow from them.
+// tag puts the stack's tags on all resources but the dashboard, for which CloudFormation has none,
+// event source mappings, which cost nothing, and the job template: a change of its tags would
+// replace it, and its name does not follow from them.
 func tag(stack awscdk.Stack, p *parameters) {
-	props := &awscdk.TagProps{ExcludeResourceTypes: jsii.Strings("AWS::IoT::JobTemplate", "AWS::CloudWatch::Dashboard", "AWS::Lambda::EventSourceMapping", "aws:cdk:stack")}
+	props := &awscdk.TagProps{ExcludeResourceTypes: jsii.Strings("AWS::IoT::JobTemplate", "AWS::CloudWatch::Dashboard",
+		"AWS::Lambda::EventSourceMapping", "aws:cdk:stack")}
 	tags := awscdk.Tags_Of(stack)
 	tags.Add(jsii.String("Stack"), awscdk.Aws_STACK_NAME(), props)
 	tags.Add(jsii.String("Campaign"), p.campaign.ValueAsString(), props)

@@ -15,8 +15,10 @@ const (
 	anyJob       = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:job/*"
 	jobTemplate  = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:jobtemplate/" + jobTemplatePrefix + "*"
 	agentTopics  = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:topic/usp/v1/agent/*"
-	stateMachine = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:${AWS::StackName}-firmware-upgrade"
-	executions   = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:${AWS::StackName}-firmware-upgrade:*"
+	stateMachine = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:" +
+		"${AWS::StackName}-firmware-upgrade"
+	executions = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:" +
+		"${AWS::StackName}-firmware-upgrade:*"
 )
 
 // statement is one Allow of an identity policy.
@@ -59,7 +61,9 @@ func role(scope constructs.Construct, id, service, description string, statement
 	if service != "lambda.amazonaws.com" {
 		// Rules and state machines of other accounts cannot borrow the role (the confused deputy). Lambda sends no
 		// such key; it takes only roles that the creator of the function may pass.
-		trust["Condition"] = map[string]any{"StringEquals": map[string]any{"aws:SourceAccount": awscdk.Aws_ACCOUNT_ID()}}
+		trust["Condition"] = map[string]any{"StringEquals": map[string]any{
+			"aws:SourceAccount": awscdk.Aws_ACCOUNT_ID(),
+		}}
 	}
 	return named(id, awsiam.NewCfnRole(scope, &id, &awsiam.CfnRoleProps{
 		Description:              &description,

@@ -22,7 +22,8 @@ type workflow struct {
 	stateMachine awsstepfunctions.CfnStateMachine
 }
 
-func newWorkflow(stack awscdk.Stack, lambdas *functions, account *account, device *device, notify *notifications, p *parameters) *workflow {
+func newWorkflow(stack awscdk.Stack, lambdas *functions, account *account, device *device, notify *notifications,
+	p *parameters) *workflow {
 	scope := constructs.NewConstruct(stack, jsii.String("Workflow"))
 	w := &workflow{table: newTable(scope, p)}
 
@@ -44,7 +45,8 @@ func newWorkflow(stack awscdk.Stack, lambdas *functions, account *account, devic
 	verify := lambdas.add("verify-version", usp, w.items(), publish)
 	finalize := lambdas.add("finalize",
 		map[string]*string{
-			environment.Table: w.table.Ref(), environment.OutcomeTopic: notify.outcomes.Ref(), environment.JobsEndpoint: account.jobs,
+			environment.Table: w.table.Ref(), environment.OutcomeTopic: notify.outcomes.Ref(),
+			environment.JobsEndpoint: account.jobs,
 		},
 		append(jobExecutions(), w.release(),
 			// What is ours ends as CANCELED, which no device may set.
@@ -53,7 +55,8 @@ func newWorkflow(stack awscdk.Stack, lambdas *functions, account *account, devic
 			notify.publishOutcome())...)
 
 	steps := map[string]awslambda.CfnFunction{
-		"SendUspOperateArn": send, "AwaitFirmwareReportArn": await, "VerifyVersionArn": verify, "FinalizeArn": finalize,
+		"SendUspOperateArn": send, "AwaitFirmwareReportArn": await, "VerifyVersionArn": verify,
+		"FinalizeArn": finalize,
 	}
 	w.stateMachine = newStateMachine(scope, steps, p)
 	return w
@@ -62,8 +65,10 @@ func newWorkflow(stack awscdk.Stack, lambdas *functions, account *account, devic
 func newTable(scope constructs.Construct, p *parameters) awsdynamodb.CfnTable {
 	table := named("DeviceTable", awsdynamodb.NewCfnTable(scope, jsii.String("Table"), &awsdynamodb.CfnTableProps{
 		AttributeDefinitions: []any{
-			&awsdynamodb.CfnTable_AttributeDefinitionProperty{AttributeName: jsii.String("PK"), AttributeType: jsii.String("S")},
-			&awsdynamodb.CfnTable_AttributeDefinitionProperty{AttributeName: jsii.String("SK"), AttributeType: jsii.String("S")},
+			&awsdynamodb.CfnTable_AttributeDefinitionProperty{AttributeName: jsii.String("PK"),
+				AttributeType: jsii.String("S")},
+			&awsdynamodb.CfnTable_AttributeDefinitionProperty{AttributeName: jsii.String("SK"),
+				AttributeType: jsii.String("S")},
 		},
 		KeySchema: []any{
 			&awsdynamodb.CfnTable_KeySchemaProperty{AttributeName: jsii.String("PK"), KeyType: jsii.String("HASH")},
@@ -86,8 +91,8 @@ func newTable(scope constructs.Construct, p *parameters) awsdynamodb.CfnTable {
 	return table
 }
 
-// items is the use of the table by a function: a device's partition is read as a whole, and TransactWriteItems needs the
-// permissions of its parts.
+// items is the use of the table by a function: a device's partition is read as a whole, and
+// TransactWriteItems needs the permissions of its parts.
 func (w *workflow) items() statement {
 	return allow("DeviceItems", []string{
 		"dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem",
@@ -96,7 +101,8 @@ func (w *workflow) items() statement {
 
 // release is the use of the table by a function that only ends upgrades.
 func (w *workflow) release(more ...string) statement {
-	return allow("ReleaseDevice", append([]string{"dynamodb:Query", "dynamodb:DeleteItem"}, more...), w.table.AttrArn())
+	return allow("ReleaseDevice", append([]string{"dynamodb:Query", "dynamodb:DeleteItem"}, more...),
+		w.table.AttrArn())
 }
 
 // readFlags is for functions that begin something: whether it may.
@@ -104,7 +110,8 @@ func (w *workflow) readFlags() statement {
 	return allow("ReadFlags", []string{"dynamodb:BatchGetItem"}, w.table.AttrArn())
 }
 
-func newStateMachine(scope constructs.Construct, steps map[string]awslambda.CfnFunction, p *parameters) awsstepfunctions.CfnStateMachine {
+func newStateMachine(scope constructs.Construct, steps map[string]awslambda.CfnFunction,
+	p *parameters) awsstepfunctions.CfnStateMachine {
 	logs := named("StateMachineLogGroup", awslogs.NewCfnLogGroup(scope, jsii.String("Logs"), &awslogs.CfnLogGroupProps{
 		// States logs of all accounts share one resource policy; groups under this prefix do not count in its size.
 		LogGroupName:    sub("/aws/vendedlogs/states/${AWS::StackName}-firmware-upgrade"),
@@ -118,35 +125,43 @@ func newStateMachine(scope constructs.Construct, steps map[string]awslambda.CfnF
 		substitutions[name] = steps[name].AttrArn()
 	}
 	// The integrations of Step Functions have the partition in their names, as everything has.
-	definition := strings.ReplaceAll(compact([]byte(statemachines.FirmwareUpgrade)), "arn:aws:states:::", "arn:${Partition}:states:::")
+	definition := strings.ReplaceAll(compact([]byte(statemachines.FirmwareUpgrade)), "arn:aws:states:::",
+		"arn:${Partition}:states:::")
 	substitutions["Partition"] = awscdk.Aws_PARTITION()
 	role := role(scope, "StateMachineRole", "states.amazonaws.com", "What the firmware upgrade may do",
 		allow("InvokeSteps", []string{"lambda:InvokeFunction"}, arns...),
-		allowWithoutResource("LogDelivery", "log deliveries and the resource policies of CloudWatch Logs have no resources",
+		allowWithoutResource("LogDelivery",
+			"log deliveries and the resource policies of CloudWatch Logs have no resources",
 			"logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery",
-			"logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:DescribeResourcePolicies", "logs:DescribeLogGroups"),
+			"logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:DescribeResourcePolicies",
+			"logs:DescribeLogGroups"),
 		allowWithoutResource("Tracing", "X-Ray has no resources for segments and sampling",
 			"xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules", "xray:GetSamplingTargets"))
 
-	machine := named("StateMachine", awsstepfunctions.NewCfnStateMachine(scope, jsii.String("StateMachine"), &awsstepfunctions.CfnStateMachineProps{
-		StateMachineName:        sub("${AWS::StackName}-firmware-upgrade"),
-		StateMachineType:        jsii.String("STANDARD"),
-		RoleArn:                 role.AttrArn(),
-		DefinitionString:        &definition,
-		DefinitionSubstitutions: substitutions,
-		LoggingConfiguration: &awsstepfunctions.CfnStateMachine_LoggingConfigurationProperty{
-			Level: jsii.String("ERROR"),
-			// What went in and out of a state is in the execution history already.
-			IncludeExecutionData: jsii.Bool(false),
-			Destinations: []any{&awsstepfunctions.CfnStateMachine_LogDestinationProperty{
-				CloudWatchLogsLogGroup: &awsstepfunctions.CfnStateMachine_CloudWatchLogsLogGroupProperty{LogGroupArn: logs.AttrArn()},
-			}},
-		},
-		TracingConfiguration: &awsstepfunctions.CfnStateMachine_TracingConfigurationProperty{Enabled: jsii.Bool(true)},
-	}))
+	machine := named("StateMachine", awsstepfunctions.NewCfnStateMachine(scope, jsii.String("StateMachine"),
+		&awsstepfunctions.CfnStateMachineProps{
+			StateMachineName:        sub("${AWS::StackName}-firmware-upgrade"),
+			StateMachineType:        jsii.String("STANDARD"),
+			RoleArn:                 role.AttrArn(),
+			DefinitionString:        &definition,
+			DefinitionSubstitutions: substitutions,
+			LoggingConfiguration: &awsstepfunctions.CfnStateMachine_LoggingConfigurationProperty{
+				Level: jsii.String("ERROR"),
+				// What went in and out of a state is in the execution history already.
+				IncludeExecutionData: jsii.Bool(false),
+				Destinations: []any{&awsstepfunctions.CfnStateMachine_LogDestinationProperty{
+					CloudWatchLogsLogGroup: &awsstepfunctions.CfnStateMachine_CloudWatchLogsLogGroupProperty{
+						LogGroupArn: logs.AttrArn(),
+					},
+				}},
+			},
+			TracingConfiguration: &awsstepfunctions.CfnStateMachine_TracingConfigurationProperty{Enabled: jsii.Bool(
+				true)},
+		}))
 	// cfn-lint 1.51 wants a number where a JSONata state may compute its TimeoutSeconds (States Language, "JSONata":
 	// any field that takes a number takes an expression). The definition is validated by our own compiler instead.
-	machine.AddMetadata(jsii.String("cfn-lint"), map[string]any{"config": map[string]any{"ignore_checks": []string{"E3601"}}})
+	machine.AddMetadata(jsii.String("cfn-lint"),
+		map[string]any{"config": map[string]any{"ignore_checks": []string{"E3601"}}})
 	return machine
 }
 
@@ -167,7 +182,8 @@ func startUpgrade() []statement {
 // jobExecutions is how a function reports to the job as the device would.
 func jobExecutions() []statement {
 	return []statement{
-		allow("ReportToJob", []string{"iotjobsdata:DescribeJobExecution", "iotjobsdata:UpdateJobExecution"}, *sub(anyThing)),
+		allow("ReportToJob", []string{"iotjobsdata:DescribeJobExecution", "iotjobsdata:UpdateJobExecution"},
+			*sub(anyThing)),
 		confirmOver(),
 	}
 }

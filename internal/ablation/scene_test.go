@@ -50,13 +50,16 @@ func (s stage) provision(ctx context.Context, thing string, attributes map[strin
 			return nil, err
 		}
 	}
-	return &x509.Certificate{Raw: der}, s.call(ctx, "iot", "AttachThingPrincipal", map[string]any{"thingName": thing, "principal": made.CertificateArn}, nil)
+	return &x509.Certificate{Raw: der}, s.call(ctx, "iot", "AttachThingPrincipal", map[string]any{"thingName": thing,
+		"principal": made.CertificateArn}, nil)
 }
 
 // connect connects a client, which hands on the topics of what it hears.
-func (s stage) connect(ctx context.Context, id string, certificate *x509.Certificate, heard func(topic string)) (*iotdataplane.Connection, error) {
+func (s stage) connect(ctx context.Context, id string, certificate *x509.Certificate, heard func(topic string)) (
+	*iotdataplane.Connection, error) {
 	return s.cloud.Devices().Connect(ctx, iotdataplane.Client{
-		Options:   iotdataplane.Options{Hello: iotdataplane.Hello{ClientID: id, Certificate: certificate, SourceIP: "127.0.0.1"}, Clean: true},
+		Options: iotdataplane.Options{Hello: iotdataplane.Hello{ClientID: id, Certificate: certificate,
+			SourceIP: "127.0.0.1"}, Clean: true},
 		OnMessage: func(_ *iotdataplane.Connection, m iotdataplane.Message) { heard(m.Topic) },
 		OnEnd:     func(string) {},
 	})
@@ -82,7 +85,8 @@ func (s stage) create(ctx context.Context, job, thing string, with map[string]an
 }
 
 func (s stage) cancel(ctx context.Context, job, thing string) error {
-	return s.call(ctx, "iot", "CancelJobExecution", map[string]any{"jobId": job, "thingName": thing, "force": true}, nil)
+	return s.call(ctx, "iot", "CancelJobExecution", map[string]any{"jobId": job, "thingName": thing, "force": true},
+		nil)
 }
 
 // mislabelled gives a device an image that is another version than its place in
@@ -103,7 +107,8 @@ func (s stage) mislabelled(ctx context.Context, first string) error {
 		return err
 	}
 	if err := s.create(ctx, job, thing, map[string]any{
-		"firmware":   map[string]any{"version": "3.0.0", "s3": map[string]string{"bucket": bucket, "key": "2.0.0/gateway.bin"}},
+		"firmware": map[string]any{"version": "3.0.0", "s3": map[string]string{"bucket": bucket,
+			"key": "2.0.0/gateway.bin"}},
 		"activation": map[string]any{"mode": "SEPARATE", "noRollback": true},
 	}); err != nil {
 		return err
@@ -176,7 +181,8 @@ func (s stage) deaf(ctx context.Context) error {
 				return nil, err
 			}
 		}
-		greeting, err := usp.NewMQTTConnect(simulator.EndpointIDOf("012345", thing), controller, usprecord.MQTTConnectRecord_V3_1_1, listens).Encode()
+		greeting, err := usp.NewMQTTConnect(simulator.EndpointIDOf("012345", thing), controller,
+			usprecord.MQTTConnectRecord_V3_1_1, listens).Encode()
 		if err != nil {
 			return nil, err
 		}
@@ -202,7 +208,9 @@ func (s stage) deaf(ctx context.Context) error {
 	if err := s.execution(ctx, "deaf-1", thing, "IN_PROGRESS"); err != nil {
 		return err
 	}
-	if err := s.until(ctx, "a request to a device with MQTT 3.1.1", func() (bool, error) { return asked > 0, nil }); err != nil {
+	if err := s.until(ctx, "a request to a device with MQTT 3.1.1", func() (bool, error) {
+		return asked > 0, nil
+	}); err != nil {
 		return err
 	}
 	// The second is offered while the device is away, and starts as it appears.
@@ -248,9 +256,10 @@ func (s stage) deaf(ctx context.Context) error {
 	}
 	if err := s.until(ctx, "the end of the last upgrade", func() (bool, error) {
 		var out struct{ Item json.RawMessage }
-		err := s.call(ctx, "dynamodb", "GetItem", map[string]any{"TableName": table, "ConsistentRead": true, "Key": map[string]any{
-			"PK": map[string]string{"S": "DEVICE#" + thing}, "SK": map[string]string{"S": "CLAIM"},
-		}}, &out)
+		err := s.call(ctx, "dynamodb", "GetItem", map[string]any{"TableName": table, "ConsistentRead": true,
+			"Key": map[string]any{
+				"PK": map[string]string{"S": "DEVICE#" + thing}, "SK": map[string]string{"S": "CLAIM"},
+			}}, &out)
 		return len(out.Item) == 0, err
 	}); err != nil {
 		return err

@@ -33,7 +33,8 @@ const (
 	canceled = 5 // its job execution is cancelled in the middle of the transfer
 	healthy  = 7 // gets a second image, whose name is not what it says inside
 	devices  = 8
-	faults   = "slow-link@1,offline-at-start@2,bad-checksum@3,old-image@4,slow-link@5,wrong-endpoint-id@6,never-returns@8"
+	faults   = "slow-link@1,offline-at-start@2,bad-checksum@3,old-image@4,slow-link@5,wrong-endpoint-id@6," +
+		"never-returns@8"
 )
 
 // outcome is what can be seen of a run.
@@ -62,7 +63,8 @@ type stage struct {
 
 // play rehearses a job on a template, with a story beside it; until the
 // first denial only, if that is enough to know.
-func play(t *testing.T, template []byte, c rehearsal.Config, enough bool, story func(context.Context, stage) error) outcome {
+func play(t *testing.T, template []byte, c rehearsal.Config, enough bool, story func(context.Context,
+	stage) error) outcome {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
@@ -105,7 +107,9 @@ func play(t *testing.T, template []byte, c rehearsal.Config, enough bool, story 
 	}
 	// The rehearsal does not know that the story cancels a device.
 	meant := simulator.ThingName(canceled) + " (fault slow-link) ended with CANCELED"
-	if i := slices.IndexFunc(o.said, func(line string) bool { return strings.HasPrefix(line, meant) }); story != nil && i >= 0 {
+	if i := slices.IndexFunc(o.said, func(line string) bool {
+		return strings.HasPrefix(line, meant)
+	}); story != nil && i >= 0 {
 		o.said = slices.Delete(o.said, i, i+1)
 		if len(o.said) == 0 && errors.Is(o.err, cli.ErrFailed) {
 			o.err = nil
@@ -198,7 +202,8 @@ func (s stage) invoke(ctx context.Context, name, kind string, payload any, out a
 		Payload       []byte
 		FunctionError string
 	}
-	if err := s.call(ctx, "lambda", "Invoke", map[string]any{"FunctionName": stack + "-" + name, "InvocationType": kind, "Payload": b}, &answer); err != nil {
+	if err := s.call(ctx, "lambda", "Invoke", map[string]any{"FunctionName": stack + "-" + name,
+		"InvocationType": kind, "Payload": b}, &answer); err != nil {
 		return err
 	}
 	if answer.FunctionError != "" {
@@ -232,7 +237,8 @@ func story(ctx context.Context, s stage) error {
 	if err := s.execution(ctx, first, victim, "IN_PROGRESS"); err != nil {
 		return err
 	}
-	if err := s.call(ctx, "iot", "CancelJobExecution", map[string]any{"jobId": first, "thingName": victim, "force": true}, nil); err != nil {
+	if err := s.call(ctx, "iot", "CancelJobExecution", map[string]any{"jobId": first, "thingName": victim,
+		"force": true}, nil); err != nil {
 		return err
 	}
 	if err := s.thirdJob(ctx, first); err != nil {
@@ -275,7 +281,8 @@ func (s stage) unreadable(ctx context.Context) error {
 	if err := receipts("2"); err != nil {
 		return err
 	}
-	if err := s.call(ctx, "sqs", "SendMessage", map[string]any{"QueueUrl": messages, "MessageBody": "no JSON"}, nil); err != nil {
+	if err := s.call(ctx, "sqs", "SendMessage", map[string]any{"QueueUrl": messages, "MessageBody": "no JSON"},
+		nil); err != nil {
 		return err
 	}
 	if err := s.letter(ctx, queue); err != nil {
@@ -289,10 +296,12 @@ func (s stage) letter(ctx context.Context, queue string) error {
 		var got struct {
 			Messages []struct{ ReceiptHandle string }
 		}
-		if err := s.call(ctx, "sqs", "ReceiveMessage", map[string]any{"QueueUrl": queue}, &got); err != nil || len(got.Messages) == 0 {
+		if err := s.call(ctx, "sqs", "ReceiveMessage", map[string]any{"QueueUrl": queue}, &got); err != nil ||
+			len(got.Messages) == 0 {
 			return false, err
 		}
-		return true, s.call(ctx, "sqs", "DeleteMessage", map[string]any{"QueueUrl": queue, "ReceiptHandle": got.Messages[0].ReceiptHandle}, nil)
+		return true, s.call(ctx, "sqs", "DeleteMessage", map[string]any{"QueueUrl": queue,
+			"ReceiptHandle": got.Messages[0].ReceiptHandle}, nil)
 	})
 }
 
@@ -300,7 +309,8 @@ func (s stage) letter(ctx context.Context, queue string) error {
 // over; and one that is paused, and cancelled as a whole.
 func (s stage) halted(ctx context.Context, thing string) error {
 	control := func(verb, job string) error {
-		return s.invoke(ctx, "control", "RequestResponse", map[string]string{"verb": verb, "jobId": job, "why": "a story"}, nil)
+		return s.invoke(ctx, "control", "RequestResponse", map[string]string{"verb": verb, "jobId": job,
+			"why": "a story"}, nil)
 	}
 	if err := control("stop-all", ""); err != nil {
 		return err
@@ -434,7 +444,8 @@ func (s stage) physical(ctx context.Context, id string) (name string, err error)
 		var out struct {
 			StackResourceDetail struct{ PhysicalResourceId, ResourceStatus string }
 		}
-		if err := s.call(ctx, "cloudformation", "DescribeStackResource", map[string]string{"StackName": stack, "LogicalResourceId": id}, &out); err != nil {
+		if err := s.call(ctx, "cloudformation", "DescribeStackResource", map[string]string{"StackName": stack,
+			"LogicalResourceId": id}, &out); err != nil {
 			return false, nil // the stack is not there yet
 		}
 		name = out.StackResourceDetail.PhysicalResourceId
@@ -461,21 +472,24 @@ func (s stage) deadLetter(ctx context.Context) error {
 	}
 	// The rule itself may do all, but its queue does not exist.
 	const lost = "arn:aws:iam::" + account + ":role/lost"
-	if err := s.call(ctx, "iam", "CreateRole", map[string]string{"RoleName": "lost", "AssumeRolePolicyDocument": trust}, nil); err != nil {
+	if err := s.call(ctx, "iam", "CreateRole", map[string]string{"RoleName": "lost",
+		"AssumeRolePolicyDocument": trust}, nil); err != nil {
 		return err
 	}
-	if err := s.call(ctx, "iam", "PutRolePolicy", map[string]string{"RoleName": "lost", "PolicyName": "all", "PolicyDocument": everything}, nil); err != nil {
+	if err := s.call(ctx, "iam", "PutRolePolicy", map[string]string{"RoleName": "lost", "PolicyName": "all",
+		"PolicyDocument": everything}, nil); err != nil {
 		return err
 	}
-	if err := s.call(ctx, "iot", "CreateTopicRule", map[string]any{"ruleName": "lost", "topicRulePayload": map[string]any{
-		"sql": "SELECT * FROM 'lost'",
-		"actions": []any{map[string]any{"sqs": map[string]any{
-			"queueUrl": queue + "-gone", "roleArn": lost, "useBase64": false,
-		}}},
-		"errorAction": map[string]any{"sqs": map[string]any{
-			"queueUrl": queue, "roleArn": "arn:aws:iam::" + account + ":role/" + role, "useBase64": false,
-		}},
-	}}, nil); err != nil {
+	if err := s.call(ctx, "iot", "CreateTopicRule", map[string]any{"ruleName": "lost",
+		"topicRulePayload": map[string]any{
+			"sql": "SELECT * FROM 'lost'",
+			"actions": []any{map[string]any{"sqs": map[string]any{
+				"queueUrl": queue + "-gone", "roleArn": lost, "useBase64": false,
+			}}},
+			"errorAction": map[string]any{"sqs": map[string]any{
+				"queueUrl": queue, "roleArn": "arn:aws:iam::" + account + ":role/" + role, "useBase64": false,
+			}},
+		}}, nil); err != nil {
 		return err
 	}
 	if err := s.call(ctx, "iotdataplane", "Publish", map[string]any{"topic": "lost", "payload": []byte(`{}`)}, nil); err != nil {
@@ -489,7 +503,8 @@ func (s stage) deadLetter(ctx context.Context) error {
 			return err
 		}
 		for _, m := range got.Messages {
-			return s.call(ctx, "sqs", "DeleteMessage", map[string]any{"QueueUrl": queue, "ReceiptHandle": m.ReceiptHandle}, nil)
+			return s.call(ctx, "sqs", "DeleteMessage", map[string]any{"QueueUrl": queue,
+				"ReceiptHandle": m.ReceiptHandle}, nil)
 		}
 		if err := s.sched.Sleep(ctx, time.Second); err != nil {
 			return err

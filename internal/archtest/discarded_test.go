@@ -68,47 +68,54 @@ func (t *typed) cannotFail(e ast.Expr) bool {
 // mayDiscard are the calls whose error says nothing that anyone could act on,
 // by file, function and call, and why.
 var mayDiscard = map[string]string{
-	"awsapi/respond.go: request.fail: xml.EscapeText":                        "it writes to a buffer",
-	"awsapi/respond.go: request.write: q.w.Write":                            "the client is gone if this fails",
-	"awsapi/xml.go: xmlMember: xml.EscapeText":                               "it writes to a buffer",
-	"store/store.go: Tx.Range: it.Close":                                     "the iterator's error was looked at before",
-	"entrance/handler.go: refuse: io.WriteString":                            "the client is gone if this fails",
-	"cloudwatch/service.go: appendText: json.Marshal":                        "a string always encodes",
-	"iam/entity.go: Service.entityARN: s.config.Store.View":                  "the operation reads the same again, and tells",
-	"iam/entity.go: cut: json.Marshal":                                       "a number always encodes",
-	"iotjobsdataplane/topics.go: send: json.Marshal":                         "two strings always encode",
-	"iot/rulesql/parse.go: parser.peek: l.next":                              "the error comes again when the token is taken",
-	"iot/topicrule/action_dynamodb.go: textOf: json.Unmarshal":               "the JSON of a String is a string",
-	"iotdataplane/broker/peer.go: peer.enterRoom: full.Wait":                 "a wait without a deadline has no error",
-	"lambda/code.go: unpackFile: r.Close":                                    "it was read to its end",
-	"lambda/environment.go: Process.newEnvironment: w.Close":                 "the other end of the pipe tells what was written",
-	"lambda/environment.go: Process.newEnvironment: out.Close":               "nothing was read from it",
-	"lambda/environment.go: Process.newEnvironment: listener.Close":          "the start has failed already",
-	"lambda/environment.go: Process.newEnvironment: env.server.Close":        "the process has ended",
-	"lambda/environment.go: environment.kill: e.cmd.Process.Kill":            "the process may have ended by itself",
-	"lambda/environment.go: environment.readOutput: out.Close":               "it was read to its end",
-	"lambda/runtimeapi.go: environment.serveNext: w.Write":                   "the process is gone if this fails",
-	"lambda/runtimeapi.go: environment.take: io.WriteString":                 "the process is gone if this fails",
-	"lambda/runtimeapi.go: environment.serveInitError: io.WriteString":       "the process is gone if this fails",
-	"lambda/service.go: invocationLog.flush: s.Caller.Call":                  "as on AWS: no permission, no log",
-	"s3/backend.go: backend.CopyObject: o.Contents.Close":                    "it was read to its end",
-	"s3/http.go: status.end: s.ResponseWriter.Write":                         "the client is gone if this fails",
-	"s3/errors.go: writeError: w.Write":                                      "the client is gone if this fails",
-	"s3/errors.go: writeError: xml.NewEncoder(w).Encode":                     "the client is gone if this fails",
-	"s3/service.go: Service.getObject: r.Close":                              "it was read to its end",
-	"sfn/document/text.go: Plain: strconv.ParseFloat":                        "the number is JSON's; out of range it is infinite",
+	"awsapi/respond.go: request.fail: xml.EscapeText": "it writes to a buffer",
+	"awsapi/respond.go: request.write: q.w.Write":     "the client is gone if this fails",
+	"awsapi/xml.go: xmlMember: xml.EscapeText":        "it writes to a buffer",
+	"store/store.go: Tx.Range: it.Close": "the iterator's error was looked at " +
+		"before",
+	"entrance/handler.go: refuse: io.WriteString":     "the client is gone if this fails",
+	"cloudwatch/service.go: appendText: json.Marshal": "a string always encodes",
+	"iam/entity.go: Service.entityARN: s.config.Store.View": "the operation reads the same again, " +
+		"and tells",
+	"iam/entity.go: cut: json.Marshal":               "a number always encodes",
+	"iotjobsdataplane/topics.go: send: json.Marshal": "two strings always encode",
+	"iot/rulesql/parse.go: parser.peek: l.next": "the error comes again when the " +
+		"token is taken",
+	"iot/topicrule/action_dynamodb.go: textOf: json.Unmarshal": "the JSON of a String is a string",
+	"iotdataplane/broker/peer.go: peer.enterRoom: full.Wait":   "a wait without a deadline has no error",
+	"lambda/code.go: unpackFile: r.Close":                      "it was read to its end",
+	"lambda/environment.go: Process.newEnvironment: w.Close": "the other end of the pipe tells " +
+		"what was written",
+	"lambda/environment.go: Process.newEnvironment: out.Close":         "nothing was read from it",
+	"lambda/environment.go: Process.newEnvironment: listener.Close":    "the start has failed already",
+	"lambda/environment.go: Process.newEnvironment: env.server.Close":  "the process has ended",
+	"lambda/environment.go: environment.kill: e.cmd.Process.Kill":      "the process may have ended by itself",
+	"lambda/environment.go: environment.readOutput: out.Close":         "it was read to its end",
+	"lambda/runtimeapi.go: environment.serveNext: w.Write":             "the process is gone if this fails",
+	"lambda/runtimeapi.go: environment.take: io.WriteString":           "the process is gone if this fails",
+	"lambda/runtimeapi.go: environment.serveInitError: io.WriteString": "the process is gone if this fails",
+	"lambda/service.go: invocationLog.flush: s.Caller.Call":            "as on AWS: no permission, no log",
+	"s3/backend.go: backend.CopyObject: o.Contents.Close":              "it was read to its end",
+	"s3/http.go: status.end: s.ResponseWriter.Write":                   "the client is gone if this fails",
+	"s3/errors.go: writeError: w.Write":                                "the client is gone if this fails",
+	"s3/errors.go: writeError: xml.NewEncoder(w).Encode":               "the client is gone if this fails",
+	"s3/service.go: Service.getObject: r.Close":                        "it was read to its end",
+	"sfn/document/text.go: Plain: strconv.ParseFloat": "the number is JSON's; out of range " +
+		"it is infinite",
 	"sfn/jsonata/format_integer.go: integerFormat.parse: strconv.ParseFloat": "digits; out of range they are infinite",
 	"sfn/jsonata/matching.go: leadingInt: strconv.Atoi":                      "at most a few digits; none are 0",
 	"sfn/jsonata/number.go: to15Digits: strconv.ParseFloat":                  "digits that FormatFloat wrote",
 	"sfn/jsonata/number.go: shiftDecimal: strconv.Atoi":                      "digits that FormatFloat wrote",
-	"sfn/jsonata/number.go: shiftDecimal: strconv.ParseFloat":                "digits that FormatFloat wrote; out of range they are infinite",
-	"sfn/asl/data.go: Data.Value: document.ParseString":                      "the text was checked when the Data was made",
-	"sfn/asl/expression.go: jsonataOf: v.Float64":                            "the number is JSON's; out of range it is infinite",
-	"sfn/asl/single.go: Test: r.Complete":                                    "the branch was made above and waits",
-	"sfn/record.go: executionRecord.AppendRecord: json.Marshal":              "strings, numbers and times always encode",
-	"sfn/role.go: Service.trace: s.may":                                      "the denials are in the log of IAM",
-	"sns/deliver.go: retryDelay: json.Unmarshal":                             "it was checked when it was set; what is missing keeps its default",
-	"sns/deliver.go: Service.sendHTTP: w.Body.Close":                         "nothing was read from it",
+	"sfn/jsonata/number.go: shiftDecimal: strconv.ParseFloat": "digits that FormatFloat wrote; out " +
+		"of range they are infinite",
+	"sfn/asl/data.go: Data.Value: document.ParseString":         "the text was checked when the Data was made",
+	"sfn/asl/expression.go: jsonataOf: v.Float64":               "the number is JSON's; out of range it is infinite",
+	"sfn/asl/single.go: Test: r.Complete":                       "the branch was made above and waits",
+	"sfn/record.go: executionRecord.AppendRecord: json.Marshal": "strings, numbers and times always encode",
+	"sfn/role.go: Service.trace: s.may":                         "the denials are in the log of IAM",
+	"sns/deliver.go: retryDelay: json.Unmarshal": "it was checked when it was set; what is missing " +
+		"keeps its default",
+	"sns/deliver.go: Service.sendHTTP: w.Body.Close": "nothing was read from it",
 }
 
 // TestErrorsAreNotThrownAway: nothing that fails in the local cloud is silent.
@@ -124,7 +131,8 @@ func TestErrorsAreNotThrownAway(t *testing.T) {
 					used[where] = true
 					continue
 				}
-				t.Errorf("%s: the error of %s is thrown away; return it, or hand it to scheduler.Failed (%s)", tr.fset.Position(u.at.Pos()), u.what, where)
+				t.Errorf("%s: the error of %s is thrown away; return it, or hand it to scheduler.Failed (%s)",
+					tr.fset.Position(u.at.Pos()), u.what, where)
 			}
 		}
 	}

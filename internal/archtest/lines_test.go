@@ -5,7 +5,6 @@ import (
 	"go/token"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -50,52 +49,6 @@ func tooLong(src []byte) []int {
 	return list
 }
 
-// mayBeLong are the files, folders and pages whose longer lines are not broken yet. Whoever
-// edits one next breaks them and takes it out of the table; the test logs those that
-// can go. No file comes in.
-var mayBeLong = []string{
-	"CHANGELOG.md",
-	"README.md",
-	"cmd/fleetstep/local.go",
-	"cmd/fleetstep/simulate.go",
-	"docs/decisions/0014-our-own-failures-are-canceled.md",
-	"docs/decisions/0017-messages-come-by-a-queue.md",
-	"docs/deploy.md",
-	"internal/ablation/bucket_test.go",
-	"docs/errors.md",
-	"docs/operations.md",
-	"docs/reliability.md",
-	"docs/security.md",
-	"infra/...",
-	"internal/ablation/scene_test.go",
-	"internal/ablation/story_test.go",
-	"internal/archtest/discarded_test.go",
-	"internal/archtest/imports_test.go",
-	"internal/archtest/services_test.go",
-	"internal/cli/cli.go",
-	"internal/cli/cli_test.go",
-	"internal/cli/job_cancel.go",
-	"internal/cli/job_create.go",
-	"internal/device/...",
-	"internal/event/...",
-	"internal/flow/...",
-	"internal/functions/...",
-	"internal/jobs/...",
-	"internal/localcloud/...",
-	"internal/provision/provision.go",
-	"internal/provision/provision_test.go",
-	"internal/rehearsal/...",
-	"internal/restarttest/fleet_test.go",
-	"internal/simulator/...",
-	"internal/trial/network.go",
-	"internal/trial/trial.go",
-	"internal/trial/trial_test.go",
-	"internal/usp/...",
-	"internal/workflow/...",
-	"lambdas/prepare-account/main.go",
-	"statemachines/...",
-}
-
 func TestLinesEndBeforeColumn120(t *testing.T) {
 	tr := theTree(t)
 	for _, f := range tr.files {
@@ -107,10 +60,7 @@ func TestLinesEndBeforeColumn120(t *testing.T) {
 			t.Fatal(err)
 		}
 		list := tooLong(b)
-		switch {
-		case slices.Contains(mayBeLong, f.name) && len(list) == 0:
-			t.Logf("table mayBeLong: %s does not need its exception any more", f.name)
-		case !anyMatches(mayBeLong, f.name) && len(list) > 0:
+		if len(list) > 0 {
 			t.Errorf("%s: lines end after column %d: %v", f.name, maxColumns, list)
 		}
 	}
@@ -119,9 +69,6 @@ func TestLinesEndBeforeColumn120(t *testing.T) {
 // TestPagesEndBeforeColumn120: tables, code and links too long to break excepted.
 func TestPagesEndBeforeColumn120(t *testing.T) {
 	for name, text := range theTree(t).markdown(t) {
-		if anyMatches(mayBeLong, name) {
-			continue
-		}
 		code := false
 		for i, line := range strings.Split(text, "\n") {
 			if strings.HasPrefix(strings.TrimSpace(line), "```") {

@@ -17,7 +17,8 @@ var serviceFiles = []string{"doc.go", "service.go", "api.go", "state.go", "error
 // they hold elsewhere, and why.
 var otherShape = map[string]string{
 	"internal/localcloud/iotjobsdataplane: state.go": "the executions are kept by iot/jobs, behind a port",
-	"internal/localcloud/s3: api.go":                 "its REST API is a library's; service.go holds what is asked for from inside",
+	"internal/localcloud/s3: api.go": "its REST API is a library's; service.go holds what is asked " +
+		"for from inside",
 }
 
 // serviceParts are the places in a service of its parts, by name of file.
@@ -119,7 +120,8 @@ func TestServicesHaveOneShape(t *testing.T) {
 		}
 		files[f.pkg+": "+path.Base(f.name)] = true
 		parts := f.serviceParts()
-		services[f.pkg] = services[f.pkg] || parts["method Service.API"] != "" || parts["method Service.Operations"] != ""
+		services[f.pkg] = services[f.pkg] || parts["method Service.API"] != "" ||
+			parts["method Service.Operations"] != ""
 	}
 	used := map[string]bool{}
 	excused := func(where string) bool {

@@ -116,7 +116,8 @@ AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY.`,
 	group(root)
 	job := &cobra.Command{Use: "job", Short: "Create, list, describe, watch, pause, resume and cancel jobs"}
 	group(job)
-	job.AddCommand(jobCreate(env), jobList(env), jobDescribe(env), jobWatch(env), jobCancel(env), jobPause(env), jobResume(env))
+	job.AddCommand(jobCreate(env), jobList(env), jobDescribe(env), jobWatch(env), jobCancel(env), jobPause(env),
+		jobResume(env))
 	root.AddCommand(job, stopAll(env), startAll(env))
 	return root
 }
@@ -134,7 +135,8 @@ func group(c *cobra.Command) {
 		if near := c.SuggestionsFor(args[0]); len(near) > 0 {
 			hint = "; did you mean " + strings.Join(near, " or ") + "?"
 		}
-		return UsageError{fmt.Errorf("unknown command %q for %s%s (see %s --help)", args[0], c.CommandPath(), hint, c.CommandPath())}
+		return UsageError{fmt.Errorf("unknown command %q for %s%s (see %s --help)", args[0], c.CommandPath(), hint,
+			c.CommandPath())}
 	}
 	c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
 }
@@ -142,7 +144,8 @@ func group(c *cobra.Command) {
 // NoArgs refuses arguments as a usage error.
 func NoArgs(c *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return UsageError{fmt.Errorf("%s takes no argument %q (see %s --help)", c.CommandPath(), args[0], c.CommandPath())}
+		return UsageError{fmt.Errorf("%s takes no argument %q (see %s --help)", c.CommandPath(), args[0],
+			c.CommandPath())}
 	}
 	return nil
 }
@@ -150,7 +153,8 @@ func NoArgs(c *cobra.Command, args []string) error {
 // oneJob wants exactly one argument, the job id.
 func oneJob(c *cobra.Command, args []string) error {
 	if len(args) != 1 {
-		return UsageError{fmt.Errorf("%s takes one argument, the job id (see %s --help)", c.CommandPath(), c.CommandPath())}
+		return UsageError{fmt.Errorf("%s takes one argument, the job id (see %s --help)", c.CommandPath(),
+			c.CommandPath())}
 	}
 	return nil
 }

@@ -104,7 +104,8 @@ func run(t *testing.T, s setup, args ...string) result {
 	env := &Env{
 		In: strings.NewReader(s.in), Out: &out, Err: &errs, Terminal: s.terminal,
 		Load: func(context.Context) (aws.Config, error) {
-			return aws.Config{Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", ""), HTTPClient: c}, s.load
+			return aws.Config{Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("AKID",
+				"secret", ""), HTTPClient: c}, s.load
 		},
 		Now: func() time.Time { return now },
 		Sleep: func(ctx context.Context, d time.Duration) error {
@@ -243,7 +244,8 @@ func TestJobCreate(t *testing.T) {
 	}{
 		"flags":  {[]string{"--firmware-version", "2.0.0", "--target", "arn:group"}, `{"firmwareVersion":"2.0.0","targetArn":"arn:group","upgradeTrigger":"IMMEDIATE"}`},
 		"window": {[]string{"--firmware-version", "2", "--target", "a", "--upgrade-trigger", "MAINTENANCE_WINDOW"}, `{"firmwareVersion":"2","targetArn":"a","upgradeTrigger":"MAINTENANCE_WINDOW"}`},
-		"everything": {[]string{"--firmware-version", "2", "--target", "a", "--upgrade-trigger", "manual", "--target-selection", "CONTINUOUS", "--allow-empty"},
+		"everything": {[]string{"--firmware-version", "2", "--target", "a", "--upgrade-trigger", "manual",
+			"--target-selection", "CONTINUOUS", "--allow-empty"},
 			`{"allowEmpty":true,"firmwareVersion":"2","targetArn":"a","targetSelection":"CONTINUOUS","upgradeTrigger":"manual"}`},
 		"file":  {[]string{"--file", file}, `{"from":"file"}`},
 		"stdin": {[]string{"-f", "-"}, `{"from":"stdin"}`},
@@ -257,7 +259,8 @@ func TestJobCreate(t *testing.T) {
 			t.Errorf("%s: printed %s", name, r.out)
 		}
 	}
-	r := run(t, setup{answers: map[string][]answer{"POST /2015-03-31/functions/other-create-job/invocations": ok(created)}},
+	r := run(t, setup{answers: map[string][]answer{"POST /2015-03-31/functions/other-create-job/invocations": ok(
+		created)}},
 		"job", "create", "--stack", "other", "-f", file)
 	if r.code != 0 {
 		t.Errorf("of another stack: %s", r.text)
@@ -268,14 +271,16 @@ func TestJobCreateThenWatch(t *testing.T) {
 	a := account(describe("COMPLETED", "", `"numberOfSucceededThings":2`))
 	a[invoke] = ok(created)
 	r := run(t, setup{answers: a}, "job", "create", "--firmware-version", "2", "--target", "a", "--watch")
-	if want := "job fw-2\n    0s  COMPLETED 2/2: 0 queued, 0 in progress, 2 succeeded\n"; r.code != 0 || r.out != want {
+	if want := "job fw-2\n    0s  COMPLETED 2/2: 0 queued, 0 in progress, 2 succeeded\n"; r.code != 0 ||
+		r.out != want {
 		t.Errorf("exit code %d, %s\n%s", r.code, r.text, r.out)
 	}
 }
 
 func TestJobThatExisted(t *testing.T) {
 	existed := strings.TrimSuffix(created, "}") + `,"existed":true,"status":"COMPLETED"}`
-	r := run(t, setup{answers: map[string][]answer{invoke: ok(existed)}}, "job", "create", "--firmware-version", "2", "--target", "a")
+	r := run(t, setup{answers: map[string][]answer{invoke: ok(existed)}}, "job", "create", "--firmware-version", "2",
+		"--target", "a")
 	if r.code != 0 || !strings.Contains(r.out, `"existed": true`) || !strings.Contains(r.out, `"status": "COMPLETED"`) {
 		t.Errorf("exit code %d, %s\n%s", r.code, r.text, r.out)
 	}
@@ -290,7 +295,8 @@ func TestJobThatExisted(t *testing.T) {
 // Nobody was upgraded, and nothing failed: that is neither 0 nor 1.
 func TestNobodyInTheTarget(t *testing.T) {
 	empty := []answer{{200, map[string]string{"X-Amz-Function-Error": "Unhandled"}, `{"errorType":"EmptyTarget","errorMessage":"no device is in the target"}`}}
-	r := run(t, setup{answers: map[string][]answer{invoke: empty}}, "job", "create", "--firmware-version", "2", "--target", "a")
+	r := run(t, setup{answers: map[string][]answer{invoke: empty}}, "job", "create", "--firmware-version", "2",
+		"--target", "a")
 	if r.code != 3 || r.text != "EmptyTarget: no device is in the target" || r.out != "" {
 		t.Errorf("exit code %d, %q\n%s", r.code, r.text, r.out)
 	}
@@ -312,17 +318,21 @@ func TestJobCreateRefused(t *testing.T) {
 		"without words":   {failed(`Killed`), "fleetstep-create-job failed: Killed"},
 		"without a job":   {ok(`{}`), "fleetstep-create-job answered {}, which has no jobId"},
 		"by no JSON":      {ok(`x`), "which has no jobId"},
-		"not deployed":    {refused(404, "ResourceNotFoundException", "Function not found"), "Lambda Invoke: ResourceNotFoundException: Function not found"},
+		"not deployed": {refused(404, "ResourceNotFoundException", "Function not found"),
+			"Lambda Invoke: ResourceNotFoundException: Function not found"},
 	} {
-		r := run(t, setup{answers: map[string][]answer{invoke: c.answers}}, "job", "create", "--firmware-version", "2", "--target", "a")
+		r := run(t, setup{answers: map[string][]answer{invoke: c.answers}}, "job", "create", "--firmware-version", "2",
+			"--target", "a")
 		if r.code != 1 || !strings.Contains(r.text, c.want) || r.out != "" {
 			t.Errorf("%s: exit code %d, %q, %s", name, r.code, r.text, r.out)
 		}
 	}
-	if r := run(t, setup{}, "job", "create", "--file", "/no/such/file"); r.code != 1 || !strings.Contains(r.text, "/no/such/file") {
+	if r := run(t, setup{}, "job", "create", "--file", "/no/such/file"); r.code != 1 ||
+		!strings.Contains(r.text, "/no/such/file") {
 		t.Errorf("no file: exit code %d, %q", r.code, r.text)
 	}
-	if r := run(t, setup{load: errors.New("no region")}, "job", "create", "--firmware-version", "2", "--target", "a"); r.code != 1 || r.text != "no region" {
+	if r := run(t, setup{load: errors.New("no region")}, "job", "create", "--firmware-version", "2", "--target",
+		"a"); r.code != 1 || r.text != "no region" {
 		t.Errorf("no configuration: exit code %d, %q", r.code, r.text)
 	}
 }
@@ -348,7 +358,8 @@ func TestJobList(t *testing.T) {
 	if r.code != 0 || r.out != "[]\n" {
 		t.Errorf("of none: exit code %d, %s, %q", r.code, r.text, r.out)
 	}
-	r = run(t, setup{answers: map[string][]answer{"GET /jobs?status=X": refused(400, "InvalidRequestException", "no status")}}, "job", "list", "--status", "X")
+	r = run(t, setup{answers: map[string][]answer{"GET /jobs?status=X": refused(400, "InvalidRequestException",
+		"no status")}}, "job", "list", "--status", "X")
 	if r.code != 1 || r.text != "IoT ListJobs: InvalidRequestException: no status" {
 		t.Errorf("exit code %d, %q", r.code, r.text)
 	}
@@ -381,7 +392,8 @@ func TestJobDescribe(t *testing.T) {
 	if r.code != 0 || strings.Contains(r.out, "not upgraded") || len(r.asked) != 1 {
 		t.Errorf("asked %v\n%s", r.asked, r.out)
 	}
-	r = run(t, setup{answers: map[string][]answer{"GET /jobs/none": refused(404, "ResourceNotFoundException", "no such job")}}, "job", "describe", "none")
+	r = run(t, setup{answers: map[string][]answer{"GET /jobs/none": refused(404, "ResourceNotFoundException",
+		"no such job")}}, "job", "describe", "none")
 	if r.code != 1 || r.text != "IoT DescribeJob: ResourceNotFoundException: no such job" {
 		t.Errorf("exit code %d, %q", r.code, r.text)
 	}
@@ -459,7 +471,8 @@ func TestJobWatchMayBeInterrupted(t *testing.T) {
 	if r := run(t, s, "job", "watch", "fw-2"); r.code != 1 || !strings.HasSuffix(r.out, "0s\n") {
 		t.Errorf("exit code %d, %q, %q", r.code, r.text, r.out)
 	}
-	r := run(t, setup{answers: map[string][]answer{"GET /jobs/fw-2": refused(403, "AccessDeniedException", "not allowed")}}, "job", "watch", "fw-2")
+	r := run(t, setup{answers: map[string][]answer{"GET /jobs/fw-2": refused(403, "AccessDeniedException",
+		"not allowed")}}, "job", "watch", "fw-2")
 	if r.code != 1 || r.text != "IoT DescribeJob: AccessDeniedException: not allowed" {
 		t.Errorf("exit code %d, %q", r.code, r.text)
 	}
@@ -479,7 +492,8 @@ func TestJobCancel(t *testing.T) {
 			t.Errorf("%s: sent %s", args, b)
 		}
 	}
-	r := run(t, setup{answers: map[string][]answer{"PUT /jobs/fw-2/cancel": refused(409, "InvalidStateTransitionException", "it is COMPLETED")}}, "job", "cancel", "fw-2")
+	r := run(t, setup{answers: map[string][]answer{"PUT /jobs/fw-2/cancel": refused(409,
+		"InvalidStateTransitionException", "it is COMPLETED")}}, "job", "cancel", "fw-2")
 	if r.code != 1 || r.text != "IoT CancelJob: InvalidStateTransitionException: it is COMPLETED" {
 		t.Errorf("exit code %d, %q", r.code, r.text)
 	}
@@ -526,7 +540,8 @@ func TestEnded(t *testing.T) {
 	if c.Total() != 36 || c.Done() != 33 || c.Unsuccessful() != 30 {
 		t.Errorf("%d %d %d", c.Total(), c.Done(), c.Unsuccessful())
 	}
-	if want := "1 queued, 2 in progress, 3 succeeded, 4 failed, 5 rejected, 6 timed out, 7 canceled, 8 removed"; c.String() != want {
+	if want := "1 queued, 2 in progress, 3 succeeded, 4 failed, 5 rejected, 6 timed out, 7 canceled, 8 " +
+		"removed"; c.String() != want {
 		t.Errorf("got %s", c)
 	}
 }

@@ -33,7 +33,8 @@ are.`,
 			if _, err := api.CancelJob(c.Context(), in); err != nil {
 				return err
 			}
-			fmt.Fprintf(env.Out, "job %s is being canceled; follow it with: fleetstep job watch %s\n", args[0], args[0])
+			fmt.Fprintf(env.Out, "job %s is being canceled; follow it with: fleetstep job watch %s\n",
+				args[0], args[0])
 			return nil
 		},
 	}

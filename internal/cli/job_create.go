@@ -31,7 +31,8 @@ The payload is a file, standard input (-), or made from --firmware-version and
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx := c.Context()
 			payload, err := createPayload(env, file, shortForm{
-				FirmwareVersion: version, TargetARN: target, TargetSelection: selection, UpgradeTrigger: trigger, AllowEmpty: allowEmpty,
+				FirmwareVersion: version, TargetARN: target, TargetSelection: selection, UpgradeTrigger: trigger,
+				AllowEmpty: allowEmpty,
 			})
 			if err != nil {
 				return err
@@ -58,9 +59,11 @@ The payload is a file, standard input (-), or made from --firmware-version and
 	c.Flags().StringVar(&stack, "stack", "fleetstep", "name of the deployed stack")
 	c.Flags().StringVarP(&file, "file", "f", "", "payload as a JSON file, - for standard input")
 	c.Flags().StringVar(&version, "firmware-version", "", "version of the image in the firmware bucket")
-	c.Flags().StringVar(&trigger, "upgrade-trigger", "IMMEDIATE", "IMMEDIATE or MANUAL, or MAINTENANCE_WINDOW to restart the devices at night")
+	c.Flags().StringVar(&trigger, "upgrade-trigger", "IMMEDIATE",
+		"IMMEDIATE or MANUAL, or MAINTENANCE_WINDOW to restart the devices at night")
 	c.Flags().StringVar(&target, "target", "", "ARN of a thing or thing group")
-	c.Flags().StringVar(&selection, "target-selection", "", "SNAPSHOT, the default, or CONTINUOUS for things that join the group later, too")
+	c.Flags().StringVar(&selection, "target-selection", "",
+		"SNAPSHOT, the default, or CONTINUOUS for things that join the group later, too")
 	c.Flags().BoolVar(&allowEmpty, "allow-empty", false, "make the job even if no device is in the target")
 	c.Flags().BoolVarP(&watch, "watch", "w", false, "stay and show the progress")
 	return c

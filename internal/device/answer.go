@@ -7,9 +7,10 @@ import (
 
 // Codes of faults that say more than no; the others differ by vendor.
 const (
-	CodeCommandFailure     = int(usp.CommandFailure)     // it tried, and could not
-	CodeBusy               = int(usp.ResourcesExceeded)  // of a command: another is under way, perhaps its own copy
-	CodeDenied             = int(usp.RequestDenied)      // of an Operate: no; or its table of commands is blocked (11l)
+	CodeCommandFailure = int(usp.CommandFailure)    // it tried, and could not
+	CodeBusy           = int(usp.ResourcesExceeded) // of a command: another is under way, perhaps its own copy
+	// of an Operate: no; or its table of commands is blocked (11l)
+	CodeDenied             = int(usp.RequestDenied)
 	CodeDuplicate          = int(usp.DuplicateUniqueKey) // of an object to add: it is there
 	CodeObjectDoesNotExist = int(usp.ObjectDoesNotExist)
 )

@@ -24,14 +24,18 @@ type Topics struct {
 func Read(m event.DeviceMessage, topics Topics, controller usp.EndpointID) (event.Inbound, error) {
 	base, reply, legacy := usp.SplitReplyTo(m.Topic)
 	thing, to, ok := topics.Controller.Match(base)
-	if !ok || thing == "" || thing != m.ThingName || strings.Count(base, "/") != strings.Count(string(topics.Controller), "/") {
-		return event.Inbound{}, &event.Refused{Reason: event.RefusedTopic, Detail: "topic " + m.Topic + " is not that of thing " + m.ThingName}
+	if !ok || thing == "" || thing != m.ThingName ||
+		strings.Count(base, "/") != strings.Count(string(topics.Controller), "/") {
+		return event.Inbound{}, &event.Refused{Reason: event.RefusedTopic, Detail: "topic " + m.Topic +
+			" is not that of thing " + m.ThingName}
 	}
 	if to != "" && to != controller {
-		return event.Inbound{}, &event.Refused{Reason: event.RefusedRecipient, Detail: "topic " + m.Topic + " is another controller's"}
+		return event.Inbound{}, &event.Refused{Reason: event.RefusedRecipient, Detail: "topic " + m.Topic +
+			" is another controller's"}
 	}
 	if m.ClientID != thing {
-		return event.Inbound{}, &event.Refused{Reason: event.RefusedClient, Detail: "client " + m.ClientID + " publishes for thing " + thing}
+		return event.Inbound{}, &event.Refused{Reason: event.RefusedClient, Detail: "client " + m.ClientID +
+			" publishes for thing " + thing}
 	}
 	payload, err := base64.StdEncoding.DecodeString(m.Record)
 	if err != nil {
@@ -49,7 +53,8 @@ func Read(m event.DeviceMessage, topics Topics, controller usp.EndpointID) (even
 		return event.Inbound{}, &event.Refused{Reason: event.RefusedRecipient, Detail: "to_id " + string(record.To)}
 	}
 	if err := record.From.Validate(); err != nil {
-		return event.Inbound{}, &event.Refused{Reason: event.RefusedSender, Detail: "from_id is no endpoint id: " + err.Error()}
+		return event.Inbound{}, &event.Refused{Reason: event.RefusedSender, Detail: "from_id is no endpoint id: " +
+			err.Error()}
 	}
 	in := event.Inbound{
 		Thing: event.ThingName(thing), Endpoint: event.EndpointID(record.From), Legacy: legacy,
@@ -74,7 +79,8 @@ func Read(m event.DeviceMessage, topics Topics, controller usp.EndpointID) (even
 	case record.Disconnect != nil:
 		in.Event.Kind = event.KindDisconnected
 	case record.SessionContext != nil:
-		return event.Inbound{}, &event.Refused{Reason: event.RefusedSession, Detail: "session context is not kept by this controller"}
+		return event.Inbound{}, &event.Refused{Reason: event.RefusedSession,
+			Detail: "session context is not kept by this controller"}
 	case record.Message != nil:
 		if _, err := usp.Open(record.Message); err != nil {
 			return event.Inbound{}, &event.Refused{Reason: event.RefusedUnreadable, Detail: err.Error()}
@@ -97,7 +103,8 @@ func listensAt(topic, own string) bool {
 		return false
 	}
 	return !strings.ContainsFunc(below, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.:", r))
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' ||
+			strings.ContainsRune("-_.:", r))
 	})
 }
 
@@ -115,7 +122,8 @@ func read(in *event.Inbound, m *uspmsg.Msg) {
 	if e := usp.ReadError(m); e != nil {
 		ev.Kind, ev.Answer = event.KindAnswer, &event.Answer{MessageID: id, Fault: fault(e)}
 		for _, p := range e.Params {
-			ev.Answer.Results = append(ev.Answer.Results, event.Result{Path: p.Path, Fault: &event.Fault{Code: int(p.Code), Text: p.Message}})
+			ev.Answer.Results = append(ev.Answer.Results, event.Result{Path: p.Path,
+				Fault: &event.Fault{Code: int(p.Code), Text: p.Message}})
 		}
 		return
 	}
@@ -133,7 +141,8 @@ func read(in *event.Inbound, m *uspmsg.Msg) {
 	if results, ok := usp.ReadOperateResp(m); ok {
 		a := &event.Answer{MessageID: id}
 		for _, r := range results {
-			a.Results = append(a.Results, event.Result{Path: r.Command, Request: r.RequestPath, Fault: fault(r.Failure)})
+			a.Results = append(a.Results, event.Result{Path: r.Command, Request: r.RequestPath,
+				Fault: fault(r.Failure)})
 		}
 		ev.Kind, ev.Answer = event.KindAnswer, a
 		return

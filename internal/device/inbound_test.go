@@ -47,7 +47,8 @@ func TestCapturedAgentsAreUnderstood(t *testing.T) {
 				t.Fatal(err)
 			}
 			in, err := device.Read(event.DeviceMessage{
-				Topic: p.Topic, ThingName: "cpe-0001", ClientID: "cpe-0001", Record: base64.StdEncoding.EncodeToString(payload),
+				Topic: p.Topic, ThingName: "cpe-0001", ClientID: "cpe-0001",
+				Record: base64.StdEncoding.EncodeToString(payload),
 			}, topics, "self::controller-1")
 			var refused *event.Refused
 			if err != nil && !errors.As(err, &refused) {
@@ -61,7 +62,8 @@ func TestCapturedAgentsAreUnderstood(t *testing.T) {
 			}
 		}
 	}
-	for _, k := range []event.Kind{event.KindConnected, event.KindBooted, event.KindTransferComplete, event.KindCommandComplete, event.KindAnswer} {
+	for _, k := range []event.Kind{event.KindConnected, event.KindBooted, event.KindTransferComplete,
+		event.KindCommandComplete, event.KindAnswer} {
 		if kinds[k] == 0 {
 			t.Errorf("no %s in any capture: %v", k, kinds)
 		}
@@ -78,19 +80,23 @@ func TestAgentsAreAnsweredAtTheirOwnTopicOnly(t *testing.T) {
 	}{
 		{own, own}, {own + "/in", own + "/in"}, {own + "/", ""}, {own + "2", ""}, {"", ""},
 		{"usp/v1/agent/cpe-0002", ""}, {"usp/v1/agent/+", ""}, {"#", ""}, {"$aws/things/cpe-0001/jobs/start-next", ""},
-		{own + "/../cpe-0002", ""}, {own + "/+", ""}, {own + "/a/b", ""}, {own + "/\x00", ""}, {own + "/\xff", ""}, {own + "/" + strings.Repeat("x", 33), ""},
+		{own + "/../cpe-0002", ""}, {own + "/+", ""}, {own + "/a/b", ""}, {own + "/\x00", ""}, {own + "/\xff", ""},
+		{own + "/" + strings.Repeat("x", 33), ""},
 		{own + "/reply-to=usp", ""}, {base, ""},
 	} {
-		boot, err := usp.NewRecord("os::012345-A", "self::fleetstep", usp.Notification{ID: "n", Kind: usp.KindEvent, Path: usp.EventBoot, Params: usp.Boot{}.Params()}.Message()).Encode()
+		boot, err := usp.NewRecord("os::012345-A", "self::fleetstep", usp.Notification{ID: "n", Kind: usp.KindEvent,
+			Path: usp.EventBoot, Params: usp.Boot{}.Params()}.Message()).Encode()
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := event.DeviceMessage{Topic: base, ThingName: "cpe-0001", ClientID: "cpe-0001", Record: base64.StdEncoding.EncodeToString(boot)}
+		m := event.DeviceMessage{Topic: base, ThingName: "cpe-0001", ClientID: "cpe-0001",
+			Record: base64.StdEncoding.EncodeToString(boot)}
 		inProperty, inTopic, inRecord := m, m, m
 		inProperty.ResponseTopic = row.says
 		inTopic.Topic = usp.JoinReplyTo(base, row.says)
 		if utf8.ValidString(row.says) { // a record's text always is
-			greeting, err := usp.NewMQTTConnect("os::012345-A", "self::fleetstep", usprecord.MQTTConnectRecord_V5, row.says).Encode()
+			greeting, err := usp.NewMQTTConnect("os::012345-A", "self::fleetstep", usprecord.MQTTConnectRecord_V5,
+				row.says).Encode()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -98,10 +104,12 @@ func TestAgentsAreAnsweredAtTheirOwnTopicOnly(t *testing.T) {
 		} else {
 			inRecord.ResponseTopic = row.says
 		}
-		for where, m := range map[string]event.DeviceMessage{"response topic": inProperty, "topic": inTopic, "greeting": inRecord} {
+		for where, m := range map[string]event.DeviceMessage{"response topic": inProperty, "topic": inTopic,
+			"greeting": inRecord} {
 			in, err := device.Read(m, topics, "self::fleetstep")
 			if where == "topic" && strings.Contains(row.says, "/reply-to=") {
-				if refused, ok := errors.AsType[*event.Refused](err); !ok && in.AgentTopic != "" || ok && refused.Reason != event.RefusedTopic {
+				if refused, ok := errors.AsType[*event.Refused](err); !ok && in.AgentTopic != "" || ok &&
+					refused.Reason != event.RefusedTopic {
 					t.Errorf("%s %q: %+v, %v", where, row.says, in, err)
 				}
 				continue
@@ -112,11 +120,13 @@ func TestAgentsAreAnsweredAtTheirOwnTopicOnly(t *testing.T) {
 		}
 	}
 	// A wildcard below is what an agent with MQTT 3.1.1 subscribes to.
-	greeting, err := usp.NewMQTTConnect("os::012345-A", "self::fleetstep", usprecord.MQTTConnectRecord_V3_1_1, own+"/#").Encode()
+	greeting, err := usp.NewMQTTConnect("os::012345-A", "self::fleetstep", usprecord.MQTTConnectRecord_V3_1_1,
+		own+"/#").Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
-	in, err := device.Read(event.DeviceMessage{Topic: base, ThingName: "cpe-0001", ClientID: "cpe-0001", Record: base64.StdEncoding.EncodeToString(greeting)}, topics, "self::fleetstep")
+	in, err := device.Read(event.DeviceMessage{Topic: base, ThingName: "cpe-0001", ClientID: "cpe-0001",
+		Record: base64.StdEncoding.EncodeToString(greeting)}, topics, "self::fleetstep")
 	if err != nil || in.AgentTopic != own {
 		t.Errorf("answered at %q, %v", in.AgentTopic, err)
 	}
@@ -141,7 +151,8 @@ func FuzzRead(f *testing.F) {
 	topics := device.Topics{Agent: "usp/v1/agent/{thing}", Controller: "usp/v1/controller/{controller}/from/{thing}"}
 	f.Fuzz(func(t *testing.T, record []byte, topic string) {
 		in, err := device.Read(event.DeviceMessage{
-			Topic: topic, ThingName: "cpe-0001", ClientID: "cpe-0001", Record: base64.StdEncoding.EncodeToString(record),
+			Topic: topic, ThingName: "cpe-0001", ClientID: "cpe-0001",
+			Record: base64.StdEncoding.EncodeToString(record),
 		}, topics, "self::fleetstep")
 		var refused *event.Refused
 		if err != nil && (!errors.As(err, &refused) || in.Thing != "") {
@@ -155,7 +166,8 @@ func FuzzRead(f *testing.F) {
 
 func TestSamplesAreUnderstood(t *testing.T) {
 	topics := device.Topics{Agent: "usp/v1/agent/{thing}", Controller: "usp/v1/controller/{controller}/from/{thing}"}
-	for name, want := range map[string]event.Kind{"usp-message-boot.json": event.KindBooted, "usp-message-mqtt-connect.json": event.KindConnected} {
+	for name, want := range map[string]event.Kind{"usp-message-boot.json": event.KindBooted,
+		"usp-message-mqtt-connect.json": event.KindConnected} {
 		b, err := os.ReadFile(filepath.Join("../../events", name))
 		if err != nil {
 			t.Fatal(err)

@@ -40,15 +40,24 @@ func TestRecordsOfNobodyElseAreTaken(t *testing.T) {
 		change func(m *event.DeviceMessage)
 		reason string
 	}{
-		"well":                 {good(), func(*event.DeviceMessage) {}, ""},
-		"another thing":        {good(), func(m *event.DeviceMessage) { m.ThingName = "cpe-0002" }, event.RefusedTopic},
-		"another client":       {good(), func(m *event.DeviceMessage) { m.ClientID = "cpe-0002" }, event.RefusedClient},
-		"another controller":   {good(), func(m *event.DeviceMessage) { m.Topic = "usp/v1/controller/self::x/from/cpe-0001" }, event.RefusedRecipient},
-		"no base64":            {good(), func(m *event.DeviceMessage) { m.Record = "%" }, event.RefusedUnreadable},
-		"no record":            {good(), func(m *event.DeviceMessage) { m.Record = "AAAA" }, event.RefusedUnreadable},
-		"to another":           {usp.NewRecord("os::012345-A", "self::x", usp.New("m-1", &uspmsg.SetResp{})), func(*event.DeviceMessage) {}, event.RefusedRecipient},
-		"from nobody":          {usp.NewRecord("nobody", "self::fleetstep", usp.New("m-1", &uspmsg.SetResp{})), func(*event.DeviceMessage) {}, event.RefusedSender},
-		"a message of nothing": {usp.NewRecord("os::012345-A", "self::fleetstep", &uspmsg.Msg{}), func(*event.DeviceMessage) {}, event.RefusedUnreadable},
+		"well": {good(), func(*event.DeviceMessage) {}, ""},
+		"another thing": {good(), func(m *event.DeviceMessage) {
+			m.ThingName = "cpe-0002"
+		}, event.RefusedTopic},
+		"another client": {good(), func(m *event.DeviceMessage) {
+			m.ClientID = "cpe-0002"
+		}, event.RefusedClient},
+		"another controller": {good(), func(m *event.DeviceMessage) {
+			m.Topic = "usp/v1/controller/self::x/from/cpe-0001"
+		}, event.RefusedRecipient},
+		"no base64": {good(), func(m *event.DeviceMessage) { m.Record = "%" }, event.RefusedUnreadable},
+		"no record": {good(), func(m *event.DeviceMessage) { m.Record = "AAAA" }, event.RefusedUnreadable},
+		"to another": {usp.NewRecord("os::012345-A", "self::x", usp.New("m-1", &uspmsg.SetResp{})),
+			func(*event.DeviceMessage) {}, event.RefusedRecipient},
+		"from nobody": {usp.NewRecord("nobody", "self::fleetstep", usp.New("m-1", &uspmsg.SetResp{})),
+			func(*event.DeviceMessage) {}, event.RefusedSender},
+		"a message of nothing": {usp.NewRecord("os::012345-A", "self::fleetstep", &uspmsg.Msg{}),
+			func(*event.DeviceMessage) {}, event.RefusedUnreadable},
 	} {
 		m := wrapped(t, c.record)
 		c.change(&m)
@@ -58,7 +67,8 @@ func TestRecordsOfNobodyElseAreTaken(t *testing.T) {
 			t.Errorf("%s: got %v, want %s", name, err, c.reason)
 		}
 	}
-	in, err := read(t, usp.NewMQTTConnect("os::012345-A", "self::fleetstep", usprecord.MQTTConnectRecord_V5, "usp/v1/agent/cpe-0001"))
+	in, err := read(t, usp.NewMQTTConnect("os::012345-A", "self::fleetstep", usprecord.MQTTConnectRecord_V5,
+		"usp/v1/agent/cpe-0001"))
 	if err != nil || !in.Greets || in.Event.Kind != event.KindConnected || in.Legacy {
 		t.Errorf("a greeting: %+v, %v", in, err)
 	}

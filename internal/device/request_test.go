@@ -26,13 +26,16 @@ func TestRequestsBecomeUSP(t *testing.T) {
 	if p := get.GetParamPaths(); len(p) != 2 || p[0] != "Device.A." || get.GetMaxDepth() != 0 {
 		t.Errorf("Get %v", get)
 	}
-	operate := message(&device.Operate{ID: "m-1", Command: "Device.Reboot()", Key: "k", Args: map[string]string{"a": "b"}}).GetBody().GetRequest().GetOperate()
-	if operate.GetCommand() != "Device.Reboot()" || operate.GetCommandKey() != "k" || !operate.GetSendResp() || operate.GetInputArgs()["a"] != "b" {
+	operate := message(&device.Operate{ID: "m-1", Command: "Device.Reboot()", Key: "k",
+		Args: map[string]string{"a": "b"}}).GetBody().GetRequest().GetOperate()
+	if operate.GetCommand() != "Device.Reboot()" || operate.GetCommandKey() != "k" || !operate.GetSendResp() ||
+		operate.GetInputArgs()["a"] != "b" {
 		t.Errorf("Operate %v", operate)
 	}
 	rows := []device.Object{{Path: "Device.T.", Settings: []device.Setting{{Param: "P", Value: "v", Required: true}}}}
 	add := message(&device.Add{ID: "m-1", Objects: rows}).GetBody().GetRequest().GetAdd()
-	if o := add.GetCreateObjs(); !add.GetAllowPartial() || len(o) != 1 || o[0].GetObjPath() != "Device.T." || !o[0].GetParamSettings()[0].GetRequired() {
+	if o := add.GetCreateObjs(); !add.GetAllowPartial() || len(o) != 1 || o[0].GetObjPath() != "Device.T." ||
+		!o[0].GetParamSettings()[0].GetRequired() {
 		t.Errorf("Add %v", add)
 	}
 	set := message(&device.Set{ID: "m-1", Objects: rows}).GetBody().GetRequest().GetSet()
@@ -55,30 +58,44 @@ func received(t *testing.T, m *uspmsg.Msg) event.Inbound {
 }
 
 func TestAnswersInPlainWords(t *testing.T) {
-	failed := &uspmsg.AddResp_CreatedObjectResult_OperationStatus{OperStatus: &uspmsg.AddResp_CreatedObjectResult_OperationStatus_OperFailure{
-		OperFailure: &uspmsg.AddResp_CreatedObjectResult_OperationStatus_OperationFailure{ErrCode: 7025, ErrMsg: "there"}}}
-	notSet := &uspmsg.SetResp_UpdatedObjectResult_OperationStatus{OperStatus: &uspmsg.SetResp_UpdatedObjectResult_OperationStatus_OperFailure{
-		OperFailure: &uspmsg.SetResp_UpdatedObjectResult_OperationStatus_OperationFailure{ErrCode: 7012, ErrMsg: "no"}}}
+	failed := &uspmsg.AddResp_CreatedObjectResult_OperationStatus{
+		OperStatus: &uspmsg.AddResp_CreatedObjectResult_OperationStatus_OperFailure{
+			OperFailure: &uspmsg.AddResp_CreatedObjectResult_OperationStatus_OperationFailure{ErrCode: 7025,
+				ErrMsg: "there"}}}
+	notSet := &uspmsg.SetResp_UpdatedObjectResult_OperationStatus{
+		OperStatus: &uspmsg.SetResp_UpdatedObjectResult_OperationStatus_OperFailure{
+			OperFailure: &uspmsg.SetResp_UpdatedObjectResult_OperationStatus_OperationFailure{ErrCode: 7012,
+				ErrMsg: "no"}}}
 	for name, m := range map[string]*uspmsg.Msg{
-		"Add": usp.New("m-1", &uspmsg.AddResp{CreatedObjResults: []*uspmsg.AddResp_CreatedObjectResult{{RequestedPath: "Device.T.", OperStatus: failed}}}),
-		"Set": usp.New("m-1", &uspmsg.SetResp{UpdatedObjResults: []*uspmsg.SetResp_UpdatedObjectResult{{RequestedPath: "Device.T.", OperStatus: notSet}}}),
+		"Add": usp.New("m-1", &uspmsg.AddResp{CreatedObjResults: []*uspmsg.AddResp_CreatedObjectResult{
+			{RequestedPath: "Device.T.", OperStatus: failed},
+		}}),
+		"Set": usp.New("m-1", &uspmsg.SetResp{UpdatedObjResults: []*uspmsg.SetResp_UpdatedObjectResult{
+			{RequestedPath: "Device.T.", OperStatus: notSet},
+		}}),
 		"Operate": usp.New("m-1", &uspmsg.OperateResp{OperationResults: []*uspmsg.OperateResp_OperationResult{{
 			ExecutedCommand: "Device.T.", OperationResp: &uspmsg.OperateResp_OperationResult_CmdFailure{
 				CmdFailure: &uspmsg.OperateResp_OperationResult_CommandFailure{ErrCode: 7022, ErrMsg: "no"}}}}}),
 	} {
 		in := received(t, m)
-		if a := in.Event.Answer; in.Event.Kind != event.KindAnswer || a.MessageID != "m-1" || len(a.Results) != 1 || a.Results[0].Path != "Device.T." || a.Results[0].Fault == nil {
+		if a := in.Event.Answer; in.Event.Kind != event.KindAnswer || a.MessageID != "m-1" || len(a.Results) != 1 ||
+			a.Results[0].Path != "Device.T." || a.Results[0].Fault == nil {
 			t.Errorf("%s: %+v", name, in.Event)
 		}
 	}
-	in := received(t, usp.NewError("m-1", &usp.Error{Code: usp.RequestDenied, Message: "no", Params: []usp.ParamError{{Path: "p", Code: 7012, Message: "bad"}}}))
-	if a := in.Event.Answer; a == nil || a.Fault.Code != int(usp.RequestDenied) || len(a.Results) != 1 || a.Results[0].Fault.Code != 7012 {
+	in := received(t, usp.NewError("m-1", &usp.Error{Code: usp.RequestDenied, Message: "no",
+		Params: []usp.ParamError{{Path: "p", Code: 7012, Message: "bad"}}}))
+	if a := in.Event.Answer; a == nil || a.Fault.Code != int(usp.RequestDenied) || len(a.Results) != 1 ||
+		a.Results[0].Fault.Code != 7012 {
 		t.Errorf("Error: %+v", in.Event)
 	}
 	get := received(t, usp.New("m-1", &uspmsg.GetResp{ReqPathResults: []*uspmsg.GetResp_RequestedPathResult{
 		{RequestedPath: "Device.LocalAgent.Request.", ResolvedPathResults: []*uspmsg.GetResp_ResolvedPathResult{
-			{ResolvedPath: "Device.LocalAgent.Request.1.", ResultParams: map[string]string{"Command": "Device.Reboot()", "CommandKey": "k", "Status": "Active"}},
-			{ResolvedPath: "Device.LocalAgent.Request.2.", ResultParams: map[string]string{"Command": "Device.Other()", "Status": "Success"}},
+			{ResolvedPath: "Device.LocalAgent.Request.1.", ResultParams: map[string]string{
+				"Command": "Device.Reboot()", "CommandKey": "k", "Status": "Active",
+			}},
+			{ResolvedPath: "Device.LocalAgent.Request.2.", ResultParams: map[string]string{"Command": "Device.Other()",
+				"Status": "Success"}},
 		}},
 		{RequestedPath: "Device.X", ErrCode: 7026, ErrMsg: "no such path"},
 	}}))
@@ -105,12 +122,14 @@ func TestFaultsOfAnswers(t *testing.T) {
 		code    int // of Taken's fault
 		written int // of Written's, 0 for none
 	}{
-		"well":                {event.Answer{Results: []event.Result{{}}}, true, 0, 0},
-		"one of two":          {event.Answer{Results: []event.Result{{Fault: fault(7002)}, {}}}, true, 0, 7002},
-		"there already":       {event.Answer{Results: []event.Result{{Fault: fault(device.CodeDuplicate)}}}, false, device.CodeDuplicate, 0},
-		"nothing matched":     {event.Answer{}, false, device.CodeObjectDoesNotExist, 0},
-		"as a whole":          {event.Answer{Fault: fault(7006)}, false, 7006, 7006},
-		"as a whole, in part": {event.Answer{Fault: fault(7004), Results: []event.Result{{Fault: fault(device.CodeDuplicate)}}}, false, 7004, 0},
+		"well":       {event.Answer{Results: []event.Result{{}}}, true, 0, 0},
+		"one of two": {event.Answer{Results: []event.Result{{Fault: fault(7002)}, {}}}, true, 0, 7002},
+		"there already": {event.Answer{Results: []event.Result{{Fault: fault(device.CodeDuplicate)}}}, false,
+			device.CodeDuplicate, 0},
+		"nothing matched": {event.Answer{}, false, device.CodeObjectDoesNotExist, 0},
+		"as a whole":      {event.Answer{Fault: fault(7006)}, false, 7006, 7006},
+		"as a whole, in part": {event.Answer{Fault: fault(7004),
+			Results: []event.Result{{Fault: fault(device.CodeDuplicate)}}}, false, 7004, 0},
 	} {
 		taken, f := device.Taken(&c.a)
 		if taken != c.taken || f.Code != c.code {
@@ -124,7 +143,8 @@ func TestFaultsOfAnswers(t *testing.T) {
 
 func TestSubscriptionsAreComparedWithWhatIsThere(t *testing.T) {
 	needed := []device.Subscription{
-		{Name: "boot", Kind: device.EventNews, Of: device.BootEvent}, {Name: "transfer", Kind: device.EventNews, Of: device.TransferEvent},
+		{Name: "boot", Kind: device.EventNews, Of: device.BootEvent}, {Name: "transfer", Kind: device.EventNews,
+			Of: device.TransferEvent},
 	}
 	compare := func(controller event.EndpointID, params map[string]string) device.Missing {
 		return device.CompareSubscriptions(controller, &event.Answer{Params: params}, needed)
@@ -153,7 +173,8 @@ func TestSubscriptionsAreComparedWithWhatIsThere(t *testing.T) {
 		t.Errorf("of a wrong one: %+v", m)
 	}
 	// What an agent refuses to change is removed, and added as a whole (11g).
-	for param, value := range map[string]string{"NotifType": "ValueChange", "ReferenceList": "Device.DeviceInfo.Other!"} {
+	for param, value := range map[string]string{"NotifType": "ValueChange",
+		"ReferenceList": "Device.DeviceInfo.Other!"} {
 		was := params[device.Subscriptions+"2."+param]
 		params[device.Subscriptions+"2."+param] = value
 		m := compare("self::fleetstep", params)
@@ -170,11 +191,14 @@ func TestSubscriptionsAreComparedWithWhatIsThere(t *testing.T) {
 // newer than USP 1.0, or comes otherwise than in plain text.
 func TestRequestsAreOfTypesThatEveryAgentKnows(t *testing.T) {
 	known := []uspmsg.Header_MsgType{
-		uspmsg.Header_GET, uspmsg.Header_SET, uspmsg.Header_ADD, uspmsg.Header_DELETE, uspmsg.Header_OPERATE, uspmsg.Header_NOTIFY_RESP,
+		uspmsg.Header_GET, uspmsg.Header_SET, uspmsg.Header_ADD, uspmsg.Header_DELETE, uspmsg.Header_OPERATE,
+		uspmsg.Header_NOTIFY_RESP,
 	}
-	notify := usp.Notification{ID: "n-1", SubscriptionID: "s", SendResp: true, Kind: usp.KindEvent, Path: usp.EventBoot}
+	notify := usp.Notification{ID: "n-1", SubscriptionID: "s", SendResp: true, Kind: usp.KindEvent,
+		Path: usp.EventBoot}
 	for _, r := range []event.Outgoing{
-		&device.Get{ID: "1", Paths: []string{"Device."}}, &device.Set{ID: "2"}, &device.Add{ID: "3"}, &device.Delete{ID: "4", Paths: []string{"Device.A.1."}},
+		&device.Get{ID: "1", Paths: []string{"Device."}}, &device.Set{ID: "2"}, &device.Add{ID: "3"},
+		&device.Delete{ID: "4", Paths: []string{"Device.A.1."}},
 		&device.Operate{ID: "5", Command: "Device.Reboot()"}, received(t, notify.Message()).Answer,
 	} {
 		m, err := device.Message(r)
@@ -203,27 +227,36 @@ func TestNewsInPlainWords(t *testing.T) {
 		n.ID, n.SubscriptionID, n.SendResp = "n-1", "s", true
 		return received(t, n.Message())
 	}
-	complete := usp.TransferComplete{Command: "Device.T.Get()", CommandKey: "k", TransferType: "Download", FaultCode: 7022, FaultString: "404"}
+	complete := usp.TransferComplete{Command: "Device.T.Get()", CommandKey: "k", TransferType: "Download",
+		FaultCode: 7022, FaultString: "404"}
 	for name, c := range map[string]struct {
 		n    usp.Notification
 		want event.DeviceEvent
 	}{
-		"boot": {usp.Notification{Kind: usp.KindEvent, Path: usp.EventBoot, Params: usp.Boot{Cause: "LocalReboot", CommandKey: "k", FirmwareUpdated: true}.Params()},
+		"boot": {usp.Notification{Kind: usp.KindEvent, Path: usp.EventBoot, Params: usp.Boot{Cause: "LocalReboot",
+			CommandKey: "k", FirmwareUpdated: true}.Params()},
 			event.DeviceEvent{Kind: event.KindBooted, Cause: "LocalReboot", CommandKey: "k", FirmwareUpdated: true}},
-		"boot that does not parse": {usp.Notification{Kind: usp.KindEvent, Path: usp.EventBoot, Params: map[string]string{"Cause": "x", "FirmwareUpdated": "maybe"}},
+		"boot that does not parse": {usp.Notification{Kind: usp.KindEvent, Path: usp.EventBoot,
+			Params: map[string]string{"Cause": "x", "FirmwareUpdated": "maybe"}},
 			event.DeviceEvent{Kind: event.KindBooted, Cause: "x"}},
 		"transfer": {usp.Notification{Kind: usp.KindEvent, Path: usp.EventTransferComplete, Params: complete.Params()},
-			event.DeviceEvent{Kind: event.KindTransferComplete, CommandKey: "k", CommandPath: "Device.T.Get()", Fault: &event.Fault{Code: 7022, Text: "404"}}},
-		"transfer that does not parse": {usp.Notification{Kind: usp.KindEvent, Path: usp.EventTransferComplete, Params: map[string]string{"CommandKey": "k", "FaultCode": "x"}},
-			event.DeviceEvent{Kind: event.KindTransferComplete, CommandKey: "k", Fault: &event.Fault{Code: device.CodeCommandFailure}}},
+			event.DeviceEvent{Kind: event.KindTransferComplete, CommandKey: "k", CommandPath: "Device.T.Get()",
+				Fault: &event.Fault{Code: 7022, Text: "404"}}},
+		"transfer that does not parse": {usp.Notification{Kind: usp.KindEvent, Path: usp.EventTransferComplete,
+			Params: map[string]string{"CommandKey": "k", "FaultCode": "x"}},
+			event.DeviceEvent{Kind: event.KindTransferComplete, CommandKey: "k",
+				Fault: &event.Fault{Code: device.CodeCommandFailure}}},
 		"command": {usp.Notification{Kind: usp.KindOperationComplete, Path: "Device.Reboot()", CommandKey: "k"},
 			event.DeviceEvent{Kind: event.KindCommandComplete, CommandKey: "k", CommandPath: "Device.Reboot()"}},
-		"anything else": {usp.Notification{Kind: usp.KindEvent, Path: "Device.X!"}, event.DeviceEvent{Kind: event.KindOther}},
+		"anything else": {usp.Notification{Kind: usp.KindEvent, Path: "Device.X!"},
+			event.DeviceEvent{Kind: event.KindOther}},
 	} {
 		in := notify(c.n)
 		got := in.Event
-		if got.Kind != c.want.Kind || got.Cause != c.want.Cause || got.CommandKey != c.want.CommandKey || got.CommandPath != c.want.CommandPath ||
-			got.FirmwareUpdated != c.want.FirmwareUpdated || (got.Fault != nil) != (c.want.Fault != nil) || got.Fault != nil && got.Fault.Code != c.want.Fault.Code {
+		if got.Kind != c.want.Kind || got.Cause != c.want.Cause || got.CommandKey != c.want.CommandKey ||
+			got.CommandPath != c.want.CommandPath ||
+			got.FirmwareUpdated != c.want.FirmwareUpdated || (got.Fault != nil) != (c.want.Fault != nil) ||
+			got.Fault != nil && got.Fault.Code != c.want.Fault.Code {
 			t.Errorf("%s: got %+v, want %+v", name, got, c.want)
 		}
 		m, err := device.Message(in.Answer)

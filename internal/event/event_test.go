@@ -90,7 +90,8 @@ func TestEverySampleHasItsShape(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if json.Unmarshal(b, &got) != nil || json.Unmarshal(sample(t, name), &want) != nil || !reflect.DeepEqual(got, want) {
+				if json.Unmarshal(b, &got) != nil || json.Unmarshal(sample(t, name), &want) != nil ||
+					!reflect.DeepEqual(got, want) {
 					t.Errorf("got %s", b)
 				}
 			}
@@ -109,16 +110,20 @@ func TestSamplesOfCreateJob(t *testing.T) {
 		t.Errorf("short form: %+v, %v", r, err)
 	}
 	full, err := event.ParseRequest(sample(t, "create-job-full.json"))
-	if err != nil || full.JobID != "fw-2-0-0-demo" || full.Activation.Window == nil || full.Rollout.ExponentialRate == nil {
+	if err != nil || full.JobID != "fw-2-0-0-demo" || full.Activation.Window == nil ||
+		full.Rollout.ExponentialRate == nil {
 		t.Errorf("full form: %+v, %v", full, err)
 	}
-	for _, name := range []string{"create-job-fast.json", "create-job-quick.json"} { // neither has the template's slow beginning
+	// neither has the template's slow beginning
+	for _, name := range []string{"create-job-fast.json", "create-job-quick.json"} {
 		fast, err := event.ParseRequest(sample(t, name))
-		if err != nil || fast.Rollout == nil || fast.Rollout.MaximumPerMinute != 1000 || fast.Rollout.ExponentialRate != nil {
+		if err != nil || fast.Rollout == nil || fast.Rollout.MaximumPerMinute != 1000 ||
+			fast.Rollout.ExponentialRate != nil {
 			t.Errorf("%s: %+v, %v", name, fast, err)
 		}
 	}
-	if faults, err := event.ParseRequest(sample(t, "create-job-faults.json")); err != nil || faults.Abort == nil || len(faults.Abort.CriteriaList) != 0 ||
+	if faults, err := event.ParseRequest(sample(t, "create-job-faults.json")); err != nil || faults.Abort == nil ||
+		len(faults.Abort.CriteriaList) != 0 ||
 		faults.JobID != r.DerivedJobID() {
 		t.Errorf("without abort: %+v, %v", faults, err)
 	}
@@ -152,9 +157,12 @@ func accepts(s *jsonschema.Schema, payload []byte) bool {
 func TestSchemaAgreesWithValidation(t *testing.T) {
 	s := schema(t)
 	values := []any{
-		nil, true, 0, 1, -1, 1.5, 0.05, 5, 7, 100, 1000, 1001, 10080, 1e9, "", "x", "2.0.0", "02:00", "24:00", "AUTO", "SEPARATE", "FAILED",
-		"TIMED_OUT", "CANCEL", "SNAPSHOT", "IMMEDIATE", "http://h/p", "http://u@h/p", "ftp://h/p", "YQ==", "Y", strings.Repeat("a", 64),
-		strings.Repeat("a", 65), strings.Repeat("k", 1025), []any{}, []any{"x"}, map[string]any{}, map[string]any{"start": "02:00", "end": "03:00"},
+		nil, true, 0, 1, -1, 1.5, 0.05, 5, 7, 100, 1000, 1001, 10080, 1e9, "", "x", "2.0.0", "02:00", "24:00", "AUTO",
+		"SEPARATE", "FAILED",
+		"TIMED_OUT", "CANCEL", "SNAPSHOT", "IMMEDIATE", "http://h/p", "http://u@h/p", "ftp://h/p", "YQ==", "Y",
+		strings.Repeat("a", 64),
+		strings.Repeat("a", 65), strings.Repeat("k", 1025), []any{}, []any{"x"}, map[string]any{},
+		map[string]any{"start": "02:00", "end": "03:00"},
 		map[string]any{"url": "https://h/p", "version": "2"}, map[string]any{"numberOfNotifiedThings": 1},
 	}
 	bases := []string{"create-job.json", "create-job-full.json", "create-job-five-mistakes.json"}
@@ -262,7 +270,8 @@ func mutate(t *rapid.T, tree any, values []any) {
 				n[k] = rapid.SampledFrom(values).Draw(t, "value")
 				return
 			case 2:
-				n[rapid.SampledFrom([]string{"nope", "url", "window", "mode", "jobId", "noRollback"}).Draw(t, "new")] = rapid.SampledFrom(values).Draw(t, "value")
+				n[rapid.SampledFrom([]string{"nope", "url", "window", "mode", "jobId", "noRollback"}).Draw(t, "new")] =
+					rapid.SampledFrom(values).Draw(t, "value")
 				return
 			}
 			node = n[k]
@@ -327,7 +336,8 @@ func TestExecutionNames(t *testing.T) {
 
 func TestTokensDoNotPrint(t *testing.T) {
 	token := event.TaskToken("secret")
-	if s := fmt.Sprintf("%v %s %#v %+v", token, token, token, struct{ T event.TaskToken }{token}); strings.Contains(s, "secret") {
+	if s := fmt.Sprintf("%v %s %#v %+v", token, token, token, struct{ T event.TaskToken }{token}); strings.Contains(s,
+		"secret") {
 		t.Error(s)
 	}
 }
@@ -376,7 +386,8 @@ func FuzzParseRequest(f *testing.F) {
 
 func TestOutcomesKeepTheirDetails(t *testing.T) {
 	o := event.Outcome{
-		Event: "REBOOT_FAIL", Owner: event.JobOwner("j"), ThingName: "rg-1", ExecutionNumber: 2, Status: event.StatusFailed,
+		Event: "REBOOT_FAIL", Owner: event.JobOwner("j"), ThingName: "rg-1", ExecutionNumber: 2,
+		Status: event.StatusFailed,
 		Reason: event.DeviceBusy, Detail: "a \"b\"", Seconds: 1.5, Details: map[string]string{"uptime": "7"},
 	}
 	b, err := json.Marshal(o)
@@ -397,7 +408,8 @@ func TestInputsKeepWhatTheyDoNotKnow(t *testing.T) {
 	var in event.StepInput
 	var end event.FinalizeInput
 	const document = `{"step":"S","taskToken":"t","input":{"jobId":"j","operation":"o","document":{"a":1}},"uptime":{"seconds":5}}`
-	if err := json.Unmarshal([]byte(document), &in); err != nil || string(in.Results) != document || in.Input.Job != "j" || in.Input.Operation != "o" {
+	if err := json.Unmarshal([]byte(document), &in); err != nil || string(in.Results) != document ||
+		in.Input.Job != "j" || in.Input.Operation != "o" {
 		t.Errorf("%+v, %v", in, err)
 	}
 	if err := json.Unmarshal([]byte(document), &end); err != nil || string(end.Results) != document {
@@ -414,7 +426,9 @@ func TestDocumentsOfOtherStacksAreNotOurs(t *testing.T) {
 		Plan:     func(json.RawMessage) (event.Plan, error) { return event.Plan{}, nil },
 		Begin:    func(context.Context, event.Turn, event.StepInput) (event.Move, error) { return event.Move{}, nil },
 		Continue: func(event.Turn, event.DeviceEvent) (event.Move, error) { return event.Move{}, nil },
-		Judge:    func(event.FinalizeInput, event.DeviceState) (event.Conclusion, error) { return event.Conclusion{}, nil },
+		Judge: func(event.FinalizeInput, event.DeviceState) (event.Conclusion, error) {
+			return event.Conclusion{}, nil
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -442,7 +456,9 @@ func TestFlowsAreWhole(t *testing.T) {
 		Plan:     func(json.RawMessage) (event.Plan, error) { return event.Plan{}, nil },
 		Begin:    func(context.Context, event.Turn, event.StepInput) (event.Move, error) { return event.Move{}, nil },
 		Continue: func(event.Turn, event.DeviceEvent) (event.Move, error) { return event.Move{}, nil },
-		Judge:    func(event.FinalizeInput, event.DeviceState) (event.Conclusion, error) { return event.Conclusion{}, nil },
+		Judge: func(event.FinalizeInput, event.DeviceState) (event.Conclusion, error) {
+			return event.Conclusion{}, nil
+		},
 	}
 	flows, err := event.NewFlows(whole)
 	if err != nil || flows.Len() != 1 {

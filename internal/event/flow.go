@@ -45,7 +45,8 @@ type Plan struct {
 	Document json.RawMessage // with its defaults filled in
 	Timeouts json.RawMessage // what the state machine puts into TimeoutSeconds
 	Lasts    time.Duration   // after this long the execution is over, one way or the other
-	Needs    time.Duration   // the longest that its states and their retries may take; within Lasts, or they are cut short
+	// the longest that its states and their retries may take; within Lasts, or they are cut short
+	Needs time.Duration
 }
 
 // Conclusion is a flow's judgement of an execution.

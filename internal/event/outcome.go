@@ -52,7 +52,8 @@ func (o *Outcome) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &all); err != nil {
 		return err
 	}
-	for _, name := range []string{"event", "jobId", "thingName", "executionNumber", "status", "reason", "detail", "seconds"} {
+	for _, name := range []string{"event", "jobId", "thingName", "executionNumber", "status", "reason", "detail",
+		"seconds"} {
 		delete(all, name)
 	}
 	for name, v := range all {

@@ -158,7 +158,8 @@ func parseShort(tree any) (Request, error) {
 	if err := c.err(); err != nil {
 		return Request{}, err
 	}
-	r := Request{Firmware: Firmware{Version: version}, Targets: []string{target}, TargetSelection: selection, AllowEmpty: empty}
+	r := Request{Firmware: Firmware{Version: version}, Targets: []string{target}, TargetSelection: selection,
+		AllowEmpty: empty}
 	if strings.ToUpper(trigger) == TriggerWindow {
 		w := DefaultWindow
 		r.Activation = Activation{Mode: ActivateSeparate, Window: &w}
@@ -173,7 +174,8 @@ const (
 
 func (c *checker) request(tree any) {
 	const p = "$"
-	m, ok := c.object(p, tree, "jobId", "firmware", "targets", "targetSelection", "allowEmpty", "rollout", "abort", "timeouts",
+	m, ok := c.object(p, tree, "jobId", "firmware", "targets", "targetSelection", "allowEmpty", "rollout", "abort",
+		"timeouts",
 		"retry", "activation")
 	if !ok {
 		return
@@ -208,7 +210,8 @@ func (c *checker) request(tree any) {
 	failures := []string{"FAILED", "REJECTED", "TIMED_OUT", "ALL"}
 	if v, ok := m["abort"]; ok {
 		c.criteria(p+".abort", v, 0, 10, func(at string, v any) {
-			if o, ok := c.object(at, v, "failureType", "action", "thresholdPercentage", "minNumberOfExecutedThings"); ok {
+			if o, ok := c.object(at, v, "failureType", "action", "thresholdPercentage",
+				"minNumberOfExecutedThings"); ok {
 				c.require(at, o, "failureType", "one of "+strings.Join(failures, ", "))
 				c.choice(at, o, "failureType", failures...)
 				c.choice(at, o, "action", "CANCEL")
@@ -240,7 +243,8 @@ func (c *checker) request(tree any) {
 				c.require(at, o, "numberOfRetries", "a whole number from 0 to 10")
 				n, _ := c.number(at, o, "numberOfRetries", 0, 10, 1)
 				if sum += n; sum > 10 {
-					c.add(at+".numberOfRetries", o["numberOfRetries"], "at most 10 retries in all criteria together; these are %v", sum)
+					c.add(at+".numberOfRetries", o["numberOfRetries"],
+						"at most 10 retries in all criteria together; these are %v", sum)
 				}
 				switch kind, _ := o["failureType"].(string); {
 				case kind == "":
@@ -270,7 +274,8 @@ func (c *checker) firmware(p string, v any) {
 	c.number(p, m, "size", 1, 1<<40, 1)
 	c.flag(p, m, "versionIsProof")
 	c.short(p, m, "signature", base64Form, 8192, "base64, 1 to 8,192 characters")
-	c.short(p, m, "url", urlForm, 2000, "an https URL with a host and a path, up to 2,000 characters, without user information")
+	c.short(p, m, "url", urlForm, 2000,
+		"an https URL with a host and a path, up to 2,000 characters, without user information")
 	_, s3 := m["s3"]
 	_, url := m["url"]
 	if s3 && url {

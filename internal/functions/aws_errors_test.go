@@ -36,7 +36,8 @@ type refusing struct {
 func (r *refusing) Do(q *http.Request) (*http.Response, error) {
 	header := http.Header{}
 	answer := func(status int, body string) (*http.Response, error) {
-		return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)), Request: q}, nil
+		return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(body)),
+			ContentLength: int64(len(body)), Request: q}, nil
 	}
 	if strings.HasSuffix(q.Header.Get("X-Amz-Target"), ".Query") && strings.HasPrefix(r.code, "TransactionCanceled") {
 		return answer(200, `{"Items":[]}`)
@@ -47,7 +48,8 @@ func (r *refusing) Do(q *http.Request) (*http.Response, error) {
 	if strings.HasSuffix(q.Header.Get("X-Amz-Target"), ".DescribeExecution") && r.code == "ExecutionAlreadyExists" {
 		return answer(200, `{"status":"RUNNING","executionArn":"x","stateMachineArn":"x","startDate":1}`)
 	}
-	if q.Method == http.MethodGet && strings.HasPrefix(q.URL.Path, "/things/t/jobs/") && r.service == "IoT control plane" {
+	if q.Method == http.MethodGet && strings.HasPrefix(q.URL.Path, "/things/t/jobs/") &&
+		r.service == "IoT control plane" {
 		return answer(200, `{"execution":{"status":"IN_PROGRESS","executionNumber":1,"versionNumber":2}}`)
 	}
 	r.times++
@@ -73,8 +75,10 @@ func calls(p *parts) map[string]func(context.Context) error {
 	st, steps := p.store(), p.machine()
 	control, executions, images := p.control("t"), p.executions(), p.images("bucket")
 	at, owner, op := time.Unix(1_700_000_000, 0), event.JobOwner("j"), event.FirmwareUpgrade
-	claim := workflow.Claim{Owner: owner, Operation: op, ExecutionNumber: 1, Execution: "e", ClaimedAt: at, Deadline: at, ExpiresAt: at, Rev: 1}
-	await := workflow.Await{Step: "INSPECT", Token: "token", Owner: owner, Execution: "e", Rev: 1, Since: at, ExpiresAt: at}
+	claim := workflow.Claim{Owner: owner, Operation: op, ExecutionNumber: 1, Execution: "e", ClaimedAt: at,
+		Deadline: at, ExpiresAt: at, Rev: 1}
+	await := workflow.Await{Step: "INSPECT", Token: "token", Owner: owner, Execution: "e", Rev: 1, Since: at,
+		ExpiresAt: at}
 	greeting := workflow.Greeting{Endpoint: "os::1", At: at}
 	ignore := func(_ any, err error) error { return err }
 	return map[string]func(context.Context) error{
@@ -98,7 +102,9 @@ func calls(p *parts) map[string]func(context.Context) error {
 		"Presence": func(ctx context.Context) error { return st.Presence(ctx, "t", workflow.Presence{At: at}) },
 		"Greet":    func(ctx context.Context) error { return st.Greet(ctx, "t", greeting) },
 		"Bind":     func(ctx context.Context) error { return st.Bind(ctx, "t", greeting, workflow.Binding{}) },
-		"End":      func(ctx context.Context) error { return st.End(ctx, "t", claim, workflow.Ending{By: "x", At: at}) },
+		"End": func(ctx context.Context) error {
+			return st.End(ctx, "t", claim, workflow.Ending{By: "x", At: at})
+		},
 		"Release": func(ctx context.Context) error {
 			return st.Release(ctx, workflow.Device{Thing: "t", Claim: &claim}, "e", owner, 1)
 		},
@@ -108,8 +114,10 @@ func calls(p *parts) map[string]func(context.Context) error {
 		"Return":  func(ctx context.Context) error { return st.Return(ctx, workflow.Lease{}) },
 		"Lifted":  func(ctx context.Context) error { return ignore(st.Lifted(ctx)) },
 		"Knocks":  func(ctx context.Context) error { _, _, err := st.Knocks(ctx, owner, 1); return err },
-		"Answer":  func(ctx context.Context) error { return st.Answer(ctx, owner, workflow.Knock{Thing: "t", At: at}) },
-		"Forget":  func(ctx context.Context) error { return st.Forget(ctx, workflow.Lifted{Whose: owner}) },
+		"Answer": func(ctx context.Context) error {
+			return st.Answer(ctx, owner, workflow.Knock{Thing: "t", At: at})
+		},
+		"Forget": func(ctx context.Context) error { return st.Forget(ctx, workflow.Lifted{Whose: owner}) },
 		"Wake": func(ctx context.Context) error {
 			return p.waker().Wake(ctx, []workflow.Wake{{Thing: "t", Owner: owner}})
 		},
@@ -156,7 +164,8 @@ func calls(p *parts) map[string]func(context.Context) error {
 var results = map[string]error{
 	"`ErrClaimed`": workflow.ErrClaimed, "`ErrChanged`": workflow.ErrChanged, "`ErrStale`": workflow.ErrStale,
 	"`ErrForeign`": workflow.ErrForeign, "`ErrGone`": workflow.ErrGone, "`ErrDeadToken`": workflow.ErrDeadToken,
-	"`ErrLeased`": workflow.ErrLeased, "`ErrOver`": jobs.ErrOver, "`ErrRefused`": jobs.ErrRefused, "`ErrExists`": jobs.ErrExists, "`ErrNotFound`": jobs.ErrNotFound,
+	"`ErrLeased`": workflow.ErrLeased, "`ErrOver`": jobs.ErrOver, "`ErrRefused`": jobs.ErrRefused,
+	"`ErrExists`": jobs.ErrExists, "`ErrNotFound`": jobs.ErrNotFound,
 	"`ErrUnreadable`": jobs.ErrUnreadable, "`ErrUnfit`": jobs.ErrUnfit,
 }
 
@@ -171,7 +180,8 @@ func playTable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, table, ok := strings.Cut(string(doc), "| service | code | HTTP | calls | what we do |\n| --- | --- | --- | --- | --- |\n")
+	_, table, ok := strings.Cut(string(doc),
+		"| service | code | HTTP | calls | what we do |\n| --- | --- | --- | --- | --- |\n")
 	if !ok {
 		t.Fatal("docs/errors.md has no table of AWS's errors")
 	}
@@ -249,11 +259,14 @@ func outcomeOf(err error, times int, want string) string {
 func awsParts(t *testing.T, server *refusing) *parts {
 	t.Helper()
 	p := newParts(t.Context(), Vars(map[string]string{
-		environment.Table: "table", environment.StartQueue: "https://sqs.us-east-1.amazonaws.com/123456789012/q", environment.StateMachine: "arn:aws:states:us-east-1:123456789012:stateMachine:m", environment.JobsEndpoint: "https://x.iot", environment.DataEndpoint: "https://x.iot",
+		environment.Table: "table", environment.StartQueue: "https://sqs.us-east-1.amazonaws.com/123456789012/q",
+		environment.StateMachine: "arn:aws:states:us-east-1:123456789012:stateMachine:m",
+		environment.JobsEndpoint: "https://x.iot", environment.DataEndpoint: "https://x.iot",
 		environment.OutcomeTopic: "arn:aws:sns:us-east-1:123456789012:t", environment.ControllerEndpoint: "self::c",
 		environment.AgentTopic: "a/{thing}", environment.ControllerTopic: "c/{thing}",
 	}, io.Discard), aws.Config{
-		Region: "us-east-1", HTTPClient: server, Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", ""),
+		Region: "us-east-1", HTTPClient: server, Credentials: credentials.NewStaticCredentialsProvider("AKID",
+			"secret", ""),
 		Retryer: func() aws.Retryer {
 			return retry.NewStandard(func(o *retry.StandardOptions) {
 				o.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return 0, nil })

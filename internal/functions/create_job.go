@@ -41,7 +41,8 @@ func NewCreateJob(ctx context.Context, env Env, cfg aws.Config, now func() time.
 		if created.Existed {
 			did = "job existed"
 		}
-		log.Info(did, logJob, created.JobID, "firmwareVersion", created.FirmwareVersion, "targets", len(created.Targets), "status", created.Status)
+		log.Info(did, logJob, created.JobID, "firmwareVersion", created.FirmwareVersion, "targets",
+			len(created.Targets), "status", created.Status)
 		return created, nil
 	}, nil
 }

@@ -81,10 +81,12 @@ func TestWhatCreateJobAcceptsFits(t *testing.T) {
 			"targets":  []string{"arn:aws:iot:us-east-1:123456789012:thing/a"},
 		}
 		timeouts := map[string]int{}
-		for name, most := range map[string]int{"answerSeconds": 3600, "downloadSeconds": 604800, "rebootSeconds": 86400, "jobMinutes": 10080} {
+		for name, most := range map[string]int{"answerSeconds": 3600, "downloadSeconds": 604800,
+			"rebootSeconds": 86400, "jobMinutes": 10080} {
 			if rapid.Bool().Draw(t, name+" given") {
 				low := map[string]int{"answerSeconds": 5, "jobMinutes": 1}[name]
-				timeouts[name] = rapid.OneOf(rapid.IntRange(max(low, 10), max(10, most/20)), rapid.IntRange(max(low, 10), most)).Draw(t, name)
+				timeouts[name] = rapid.OneOf(rapid.IntRange(max(low, 10), max(10, most/20)),
+					rapid.IntRange(max(low, 10), most)).Draw(t, name)
 			}
 		}
 		activation := map[string]any{}
@@ -162,7 +164,8 @@ func TestWhatCreateJobAcceptsFits(t *testing.T) {
 					try = min(try, 30) // the function failed, and that is how long it may take
 				}
 				for k := range r.MaxAttempts {
-					took += try + min(float64(r.MaxDelaySeconds), float64(r.IntervalSeconds)*math.Pow(r.BackoffRate, float64(k)))
+					took += try + min(float64(r.MaxDelaySeconds), float64(r.IntervalSeconds)*math.Pow(r.BackoffRate,
+						float64(k)))
 				}
 			}
 			before := from
@@ -175,7 +178,8 @@ func TestWhatCreateJobAcceptsFits(t *testing.T) {
 				switch {
 				case slices.Contains(c.ErrorEquals, "Next.Download") && visits["Download"] >= 4,
 					slices.Contains(c.ErrorEquals, "Next.Activate") && (passes >= 3 || name == "Verify" && passes > 0),
-					slices.Contains(c.ErrorEquals, "Next.Window") && (before == "AwaitWindow" || req.Activation.Window == nil),
+					slices.Contains(c.ErrorEquals, "Next.Window") && (before == "AwaitWindow" ||
+						req.Activation.Window == nil),
 					slices.Contains(c.ErrorEquals, "Next.Soak") && visits["Soak"] > 0:
 				default:
 					next = append(next, c.Next)

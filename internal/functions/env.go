@@ -177,7 +177,8 @@ func (p *parts) flows(controller usp.EndpointID, images upgrade.Images) event.Fl
 
 func (p *parts) starter(store *workflowdb.Store, flows event.Flows) *workflow.Starter {
 	starter, err := workflow.NewStarter(workflow.StarterPorts{
-		Store: store, Controls: store, Machine: p.machine(), Orders: orders{p.executions(), p.log}, Reports: p.reports(flows), Flows: flows, Now: p.now, Who: who,
+		Store: store, Controls: store, Machine: p.machine(), Orders: orders{p.executions(), p.log},
+		Reports: p.reports(flows), Flows: flows, Now: p.now, Who: who,
 	})
 	p.failed(err)
 	return starter
@@ -230,7 +231,8 @@ func (p *parts) topics() device.Topics {
 		Agent:      usp.TopicTemplate(p.must(environment.AgentTopic)),
 		Controller: usp.TopicTemplate(p.must(environment.ControllerTopic)),
 	}
-	for name, template := range map[string]usp.TopicTemplate{environment.AgentTopic: t.Agent, environment.ControllerTopic: t.Controller} {
+	for name, template := range map[string]usp.TopicTemplate{environment.AgentTopic: t.Agent,
+		environment.ControllerTopic: t.Controller} {
 		if err := template.Validate(); err != nil {
 			p.errs = append(p.errs, fmt.Errorf("%s: %w", name, err))
 		}
@@ -277,7 +279,8 @@ func (j orders) Begin(ctx context.Context, thing event.ThingName, owner event.Ow
 }
 
 // Over implements workflow.Orders.
-func (j orders) Over(ctx context.Context, thing event.ThingName, owner event.Owner, number int64) (*event.Failure, error) {
+func (j orders) Over(ctx context.Context, thing event.ThingName, owner event.Owner, number int64) (
+	*event.Failure, error) {
 	status, err := j.Status(ctx, thing, owner.Job, number)
 	switch {
 	case errors.Is(err, jobs.ErrTerminal):
@@ -301,7 +304,8 @@ func ended(word string) *event.Failure {
 }
 
 // Reject implements workflow.Orders.
-func (j orders) Reject(ctx context.Context, thing event.ThingName, owner event.Owner, number int64, f event.Failure) error {
+func (j orders) Reject(ctx context.Context, thing event.ThingName, owner event.Owner, number int64,
+	f event.Failure) error {
 	a := jobs.Attempt{Thing: thing, Job: owner.Job, Number: number}
 	unsaid, err := jobs.Report(ctx, j.Executions, a, event.StatusRejected, f.Name, f.Detail, nil)
 	if unsaid != nil {

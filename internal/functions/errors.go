@@ -27,7 +27,8 @@ const (
 var permanent = []string{
 	"AccessDenied", "AccessDeniedException", "AuthorizationError", "ForbiddenException", "UnauthorizedException",
 	"CertificateValidationException", "UnrecognizedClientException",
-	"ValidationException", "InvalidRequestException", "InvalidParameter", "InvalidToken", "InvalidOutput", "InvalidExecutionInput",
+	"ValidationException", "InvalidRequestException", "InvalidParameter", "InvalidToken", "InvalidOutput",
+	"InvalidExecutionInput",
 	"MethodNotAllowedException", "UnknownOperationException", "ItemCollectionSizeLimitExceededException",
 	"NoSuchBucket", "NotFound", "StateMachineDoesNotExist",
 }

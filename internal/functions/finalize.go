@@ -21,7 +21,8 @@ func NewFinalize(ctx context.Context, env Env, cfg aws.Config, now func() time.T
 	store := p.store()
 	releaser := &workflow.Releaser{Store: store, Now: p.now}
 	f := &jobs.Finisher{
-		Executions: p.executions(), Registry: p.control(""), Outcomes: p.outcomes(), Flows: p.flows("", nil), Now: p.now,
+		Executions: p.executions(), Registry: p.control(""), Outcomes: p.outcomes(), Flows: p.flows("", nil),
+		Now: p.now,
 	}
 	if err := p.err("finalize"); err != nil {
 		return nil, err
@@ -63,7 +64,8 @@ func NewFinalize(ctx context.Context, env Env, cfg aws.Config, now func() time.T
 			log.Error("attributes of the thing not set", "error", done.Unset.Error())
 			p.emf.count(metrics.ThingsNotUpdated, "", "")
 		}
-		log.Info("operation finished", "operation", x.Operation, logEndpoint, d.State.Endpoint, "status", o.Status, "reason", o.Reason,
+		log.Info("operation finished", "operation", x.Operation, logEndpoint, d.State.Endpoint, "status", o.Status,
+			"reason", o.Reason,
 			"detail", o.Detail, "details", o.Details, "seconds", o.Seconds)
 		return o, nil
 	}, nil

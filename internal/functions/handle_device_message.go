@@ -31,7 +31,8 @@ type Handled struct {
 }
 
 // NewHandleDeviceMessage wires handle-device-message.
-func NewHandleDeviceMessage(ctx context.Context, env Env, cfg aws.Config, now func() time.Time) (HandleDeviceMessage, error) {
+func NewHandleDeviceMessage(ctx context.Context, env Env, cfg aws.Config, now func() time.Time) (HandleDeviceMessage,
+	error) {
 	p := newParts(ctx, env, cfg, now)
 	controller, store := p.controller(), p.store()
 	flows := p.flows(controller, nil)
@@ -152,12 +153,14 @@ func (h *deviceMessages) read(ctx context.Context, m event.DeviceMessage) (out w
 			return out, e, false
 		}
 		out.Thing = event.ThingName(thing)
-		out.Presence = &workflow.Presence{Connected: m.Presence == event.PresenceConnected, Version: m.VersionNumber, At: out.At}
+		out.Presence = &workflow.Presence{Connected: m.Presence == event.PresenceConnected, Version: m.VersionNumber,
+			At: out.At}
 		e.kind = event.KindDisconnected
 		if out.Presence.Connected {
 			e.kind = event.KindConnected
 		}
-		e.log = h.logger(ctx, logRule, "presence", logThing, thing, "kind", e.kind, "disconnectReason", m.DisconnectReason)
+		e.log = h.logger(ctx, logRule, "presence", logThing, thing, "kind", e.kind, "disconnectReason",
+			m.DisconnectReason)
 		return out, e, true
 	}
 	e.log = h.logger(ctx, logRule, "usp_message", logThing, m.ThingName)

@@ -43,7 +43,8 @@ func TestWhatFailsOfABatchComesAgain(t *testing.T) {
 	queue := &postponed{}
 	w.devices.queue = queue
 	presence := func(thing string) event.DeviceMessage {
-		return event.DeviceMessage{Presence: event.PresenceConnected, ThingName: thing, ClientID: thing, ReceivedAt: w.now.UnixMilli(), VersionNumber: 1}
+		return event.DeviceMessage{Presence: event.PresenceConnected, ThingName: thing, ClientID: thing,
+			ReceivedAt: w.now.UnixMilli(), VersionNumber: 1}
 	}
 	requests := 0
 	w.store.Before = func(string) error {
@@ -54,7 +55,8 @@ func TestWhatFailsOfABatchComesAgain(t *testing.T) {
 	}
 	batch := events.SQSEvent{Records: []events.SQSMessage{
 		letter(t, "a", 1, presence("cpe-1")), letter(t, "b", soonReceipts, presence("cpe-2")),
-		letter(t, "c", soonReceipts+1, presence("cpe-3")), letter(t, "d", 1, "no object"), letter(t, "e", 1, presence("cpe-4")),
+		letter(t, "c", soonReceipts+1, presence("cpe-3")), letter(t, "d", 1, "no object"),
+		letter(t, "e", 1, presence("cpe-4")),
 	}}
 	out, err := w.devices.batch(t.Context(), batch)
 	if err != nil {
@@ -80,20 +82,22 @@ func TestWhatFailsOfABatchComesAgain(t *testing.T) {
 
 	// The answer counts, whatever became of the delay.
 	queue.err = errors.New("throttled")
-	if out, err = w.devices.batch(t.Context(), events.SQSEvent{Records: batch.Records[3:4]}); err != nil || len(out.BatchItemFailures) != 1 {
+	if out, err = w.devices.batch(t.Context(), events.SQSEvent{Records: batch.Records[3:4]}); err != nil ||
+		len(out.BatchItemFailures) != 1 {
 		t.Errorf("got %+v, %v", out, err)
 	}
 	// Nothing more is asked of a function whose time is over.
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
 	queue.list = nil
-	if out, err = w.devices.batch(over, events.SQSEvent{Records: batch.Records[3:4]}); err != nil || len(out.BatchItemFailures) != 1 || queue.list != nil {
+	if out, err = w.devices.batch(over, events.SQSEvent{Records: batch.Records[3:4]}); err != nil ||
+		len(out.BatchItemFailures) != 1 || queue.list != nil {
 		t.Errorf("got %+v, %v, %v", out, err, queue.list)
 	}
 }
 
-// TestABatchWithoutFailuresSaysSo: Lambda takes null for a list of failures, and an absent one, for a whole success; an
-// empty list cannot be read otherwise.
+// TestABatchWithoutFailuresSaysSo: Lambda takes null for a list of failures, and an absent one, for
+// a whole success; an empty list cannot be read otherwise.
 func TestABatchWithoutFailuresSaysSo(t *testing.T) {
 	w := newWorld(t, 1)
 	out, err := w.devices.batch(t.Context(), events.SQSEvent{})

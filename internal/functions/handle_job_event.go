@@ -23,7 +23,8 @@ func NewHandleJobEvent(ctx context.Context, env Env, cfg aws.Config, now func() 
 	store := p.store()
 	controller := &workflow.Controller{Controls: store, Now: p.now}
 	ender, err := workflow.NewEnder(workflow.EnderPorts{
-		Store: store, Machine: p.machine(), Orders: orders{p.executions(), p.log}, Reports: p.reports(p.flows("", nil)), Now: p.now, Who: who,
+		Store: store, Machine: p.machine(), Orders: orders{p.executions(), p.log},
+		Reports: p.reports(p.flows("", nil)), Now: p.now, Who: who,
 	})
 	p.failed(err)
 	if err := p.err("handle-job-event"); err != nil {
@@ -71,12 +72,14 @@ var jobOver = []string{"cancellation_in_progress", "canceled", "deletion_in_prog
 
 // jobEvent sets the flag of a job that was ended: AWS IoT leaves its executions that
 // are IN_PROGRESS alone unless it is forced.
-func (p *parts) jobEvent(ctx context.Context, log *slog.Logger, controller *workflow.Controller, e event.JobEvent) (Handled, error) {
+func (p *parts) jobEvent(ctx context.Context, log *slog.Logger, controller *workflow.Controller, e event.JobEvent) (
+	Handled, error) {
 	if !slices.Contains(jobOver, e.Operation) {
 		log.Info("job event", "status", e.Status)
 		return Handled{Did: "noted"}, nil
 	}
-	_, changed, err := controller.Set(ctx, event.JobOwner(e.JobID), event.ControlStopped, "AWS IoT", "the job is "+strings.ReplaceAll(e.Operation, "_", " "))
+	_, changed, err := controller.Set(ctx, event.JobOwner(e.JobID), event.ControlStopped, "AWS IoT", "the job is "+
+		strings.ReplaceAll(e.Operation, "_", " "))
 	if err != nil {
 		log.Error("job not stopped", "error", err.Error())
 		return Handled{}, named(err)

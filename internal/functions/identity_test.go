@@ -23,7 +23,8 @@ func TestNobodySpeaksForAnotherThing(t *testing.T) {
 	if w.refused != 0 {
 		t.Fatal("honest greetings were refused")
 	}
-	boot := usp.Notification{ID: "n", Kind: usp.KindEvent, Path: usp.EventBoot, SendResp: true, Params: usp.Boot{}.Params()}.Message()
+	boot := usp.Notification{ID: "n", Kind: usp.KindEvent, Path: usp.EventBoot, SendResp: true,
+		Params: usp.Boot{}.Params()}.Message()
 	record := func(from, to usp.EndpointID) string {
 		b, err := usp.NewRecord(from, to, boot).Encode()
 		if err != nil {
@@ -31,7 +32,8 @@ func TestNobodySpeaksForAnotherThing(t *testing.T) {
 		}
 		return base64.StdEncoding.EncodeToString(b)
 	}
-	greeting, err := usp.NewMQTTConnect(victim.endpoint, controllerID, usprecord.MQTTConnectRecord_V5, "usp/v1/agent/cpe-0003").Encode()
+	greeting, err := usp.NewMQTTConnect(victim.endpoint, controllerID, usprecord.MQTTConnectRecord_V5,
+		"usp/v1/agent/cpe-0003").Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,11 +42,17 @@ func TestNobodySpeaksForAnotherThing(t *testing.T) {
 		name string
 		m    event.DeviceMessage
 	}{
-		{"another's from_id on its own topic", event.DeviceMessage{Topic: own, ThingName: "cpe-0002", ClientID: "cpe-0002", Record: record(victim.endpoint, controllerID)}},
-		{"another's topic", event.DeviceMessage{Topic: "usp/v1/controller/self::fleetstep/from/cpe-0001", ThingName: "cpe-0001", ClientID: "cpe-0002", Record: record(victim.endpoint, controllerID)}},
-		{"topic and thing disagree", event.DeviceMessage{Topic: own, ThingName: "cpe-0001", ClientID: "cpe-0002", Record: record(rogue.endpoint, controllerID)}},
-		{"another controller", event.DeviceMessage{Topic: own, ThingName: "cpe-0002", ClientID: "cpe-0002", Record: record(rogue.endpoint, "self::other")}},
-		{"an endpoint that is taken, at first contact", event.DeviceMessage{Topic: "usp/v1/controller/self::fleetstep/from/cpe-0003", ThingName: "cpe-0003", ClientID: "cpe-0003", Record: base64.StdEncoding.EncodeToString(greeting)}},
+		{"another's from_id on its own topic", event.DeviceMessage{Topic: own, ThingName: "cpe-0002",
+			ClientID: "cpe-0002", Record: record(victim.endpoint, controllerID)}},
+		{"another's topic", event.DeviceMessage{Topic: "usp/v1/controller/self::fleetstep/from/cpe-0001",
+			ThingName: "cpe-0001", ClientID: "cpe-0002", Record: record(victim.endpoint, controllerID)}},
+		{"topic and thing disagree", event.DeviceMessage{Topic: own, ThingName: "cpe-0001", ClientID: "cpe-0002",
+			Record: record(rogue.endpoint, controllerID)}},
+		{"another controller", event.DeviceMessage{Topic: own, ThingName: "cpe-0002", ClientID: "cpe-0002",
+			Record: record(rogue.endpoint, "self::other")}},
+		{"an endpoint that is taken, at first contact",
+			event.DeviceMessage{Topic: "usp/v1/controller/self::fleetstep/from/cpe-0003", ThingName: "cpe-0003",
+				ClientID: "cpe-0003", Record: base64.StdEncoding.EncodeToString(greeting)}},
 		{"garbage", event.DeviceMessage{Topic: own, ThingName: "cpe-0002", ClientID: "cpe-0002", Record: "AAECAw=="}},
 		{"not base64", event.DeviceMessage{Topic: own, ThingName: "cpe-0002", ClientID: "cpe-0002", Record: "{}"}},
 	} {
@@ -69,8 +77,9 @@ func (w *world) claim(thing event.ThingName, r *usp.Record) (refused bool) {
 	}
 	w.now = w.now.Add(time.Second)
 	out := w.devices.take(context.Background(), []event.DeviceMessage{{
-		Topic: w.topics.Controller.Expand(string(thing), controllerID), ThingName: string(thing), ClientID: string(thing),
-		Record: base64.StdEncoding.EncodeToString(b), ReceivedAt: w.now.UnixMilli(),
+		Topic: w.topics.Controller.Expand(string(thing), controllerID), ThingName: string(thing),
+		ClientID: string(thing),
+		Record:   base64.StdEncoding.EncodeToString(b), ReceivedAt: w.now.UnixMilli(),
 	}})[0]
 	if out.Err != nil {
 		w.t.Fatal(out.Err)
@@ -79,7 +88,8 @@ func (w *world) claim(thing event.ThingName, r *usp.Record) (refused bool) {
 }
 
 func (w *world) greets(thing event.ThingName, endpoint usp.EndpointID) (refused bool) {
-	return w.claim(thing, usp.NewMQTTConnect(endpoint, controllerID, usprecord.MQTTConnectRecord_V5, "usp/v1/agent/"+string(thing)))
+	return w.claim(thing, usp.NewMQTTConnect(endpoint, controllerID, usprecord.MQTTConnectRecord_V5, "usp/v1/agent/"+
+		string(thing)))
 }
 
 func (w *world) endpointOf(thing event.ThingName) usp.EndpointID {
@@ -104,17 +114,25 @@ func TestTheRegistrySaysWhoseAnEndpointIs(t *testing.T) {
 		leave map[event.ThingName]usp.EndpointID
 	}{
 		{"a thing is what the registry says", map[event.ThingName]event.EndpointID{"x": "os::012345-A"},
-			[]greeting{{"x", b, true}, {"x", a, false}, {"x", b, true}, {"x", a, false}}, map[event.ThingName]usp.EndpointID{"x": a}},
-		{"before its own device was ever heard", map[event.ThingName]event.EndpointID{"x": "os::012345-A", "y": "os::012345-B"},
-			[]greeting{{"y", a, true}, {"x", a, false}, {"y", b, false}}, map[event.ThingName]usp.EndpointID{"x": a, "y": b}},
+			[]greeting{{"x", b, true}, {"x", a, false}, {"x", b, true}, {"x", a, false}},
+			map[event.ThingName]usp.EndpointID{"x": a}},
+		{"before its own device was ever heard", map[event.ThingName]event.EndpointID{"x": "os::012345-A",
+			"y": "os::012345-B"},
+			[]greeting{{"y", a, true}, {"x", a, false}, {"y", b, false}},
+			map[event.ThingName]usp.EndpointID{"x": a, "y": b}},
 		{"without a word in the registry the first greeting counts", nil,
-			[]greeting{{"x", a, false}, {"y", a, true}, {"x", b, true}, {"y", b, false}, {"x", a, false}}, map[event.ThingName]usp.EndpointID{"x": a, "y": b}},
+			[]greeting{{"x", a, false}, {"y", a, true}, {"x", b, true}, {"y", b, false}, {"x", a, false}},
+			map[event.ThingName]usp.EndpointID{"x": a, "y": b}},
 		{"the registry wins over a first greeting", map[event.ThingName]event.EndpointID{"x": "os::012345-A"},
-			[]greeting{{"y", a, false}, {"x", a, false}, {"y", a, true}, {"y", b, false}}, map[event.ThingName]usp.EndpointID{"x": a, "y": b}},
+			[]greeting{{"y", a, false}, {"x", a, false}, {"y", a, true}, {"y", b, false}},
+			map[event.ThingName]usp.EndpointID{"x": a, "y": b}},
 		{"one endpoint for two things", map[event.ThingName]event.EndpointID{"x": "os::012345-A", "y": "os::012345-A"},
-			[]greeting{{"x", a, false}, {"y", a, true}, {"x", a, false}}, map[event.ThingName]usp.EndpointID{"x": a, "y": ""}},
-		{"a name that could be encoded twice", map[event.ThingName]event.EndpointID{"x": event.EndpointOfAttribute("os::012345-A@2D1")},
-			[]greeting{{"x", "os::012345-A%2D1", false}, {"y", "os::012345-A%2d1", false}}, map[event.ThingName]usp.EndpointID{"x": "os::012345-A%2D1", "y": "os::012345-A%2d1"}},
+			[]greeting{{"x", a, false}, {"y", a, true}, {"x", a, false}},
+			map[event.ThingName]usp.EndpointID{"x": a, "y": ""}},
+		{"a name that could be encoded twice", map[event.ThingName]event.EndpointID{"x": event.EndpointOfAttribute(
+			"os::012345-A@2D1")},
+			[]greeting{{"x", "os::012345-A%2D1", false}, {"y", "os::012345-A%2d1", false}},
+			map[event.ThingName]usp.EndpointID{"x": "os::012345-A%2D1", "y": "os::012345-A%2d1"}},
 		{"nobody", nil, []greeting{{"x", c, false}}, map[event.ThingName]usp.EndpointID{"x": c}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -179,9 +197,11 @@ func TestNobodyTakesAnEndpoint(t *testing.T) {
 		for range rapid.IntRange(1, 12).Draw(rt, "steps") {
 			thing, as := rapid.SampledFrom(things).Draw(rt, "thing"), rapid.SampledFrom(endpoints).Draw(rt, "endpoint")
 			boots := rapid.Bool().Draw(rt, "without a greeting")
-			record := usp.NewMQTTConnect(usp.EndpointID(as), controllerID, usprecord.MQTTConnectRecord_V5, "usp/v1/agent/"+string(thing))
+			record := usp.NewMQTTConnect(usp.EndpointID(as), controllerID, usprecord.MQTTConnectRecord_V5,
+				"usp/v1/agent/"+string(thing))
 			if boots {
-				record = usp.NewRecord(usp.EndpointID(as), controllerID, usp.Notification{ID: "n", Kind: usp.KindEvent, Path: usp.EventBoot, Params: usp.Boot{}.Params()}.Message())
+				record = usp.NewRecord(usp.EndpointID(as), controllerID, usp.Notification{ID: "n", Kind: usp.KindEvent,
+					Path: usp.EventBoot, Params: usp.Boot{}.Params()}.Message())
 			}
 			refused := w.claim(thing, record)
 			says := w.things[thing]
@@ -217,11 +237,13 @@ func TestARogueTouchesNobodysUpgrade(t *testing.T) {
 		// The rogue claims that the victim's download has failed.
 		key := event.StepKey(event.ExecutionName(event.JobOwner("job"), "cpe-0001", 1), upgrade.Download, 1)
 		rogue.forge = a.endpoint
-		rogue.send(usp.Notification{ID: "x", Kind: usp.KindOperationComplete, Path: usp.FirmwareImage(2) + usp.CommandDownload, CommandKey: key,
+		rogue.send(usp.Notification{ID: "x", Kind: usp.KindOperationComplete, Path: usp.FirmwareImage(2) +
+			usp.CommandDownload, CommandKey: key,
 			Failure: usp.CommandFailure.Errorf("forged")}.Message())
 		// And then as itself, with the victim's key.
 		rogue.forge = ""
-		rogue.send(usp.Notification{ID: "y", Kind: usp.KindOperationComplete, Path: usp.FirmwareImage(2) + usp.CommandDownload, CommandKey: key,
+		rogue.send(usp.Notification{ID: "y", Kind: usp.KindOperationComplete, Path: usp.FirmwareImage(2) +
+			usp.CommandDownload, CommandKey: key,
 			Failure: usp.CommandFailure.Errorf("forged")}.Message())
 		w.after(10*time.Second, finish)
 	}
@@ -257,8 +279,10 @@ func TestALateEndSparesTheNextAttempt(t *testing.T) {
 		}
 		w.offer(a.thing, "job", 1, document())
 		w.run()
-		x1, x2 := w.execs[event.ExecutionName(event.JobOwner("job"), a.thing, 1)], w.execs[event.ExecutionName(event.JobOwner("job"), a.thing, 2)]
-		if s := w.status[executionKey(a.thing, "job", 2)]; s != event.StatusSucceeded || x1.over == "" || x2.over != "SUCCEEDED" {
+		x1, x2 := w.execs[event.ExecutionName(event.JobOwner("job"), a.thing, 1)],
+			w.execs[event.ExecutionName(event.JobOwner("job"), a.thing, 2)]
+		if s := w.status[executionKey(a.thing, "job", 2)]; s != event.StatusSucceeded || x1.over == "" ||
+			x2.over != "SUCCEEDED" {
 			t.Errorf("seed %d: attempt 2 is %s, executions %q, %q: %+v", seed, s, x1.over, x2.over, w.outcome[a.thing])
 		}
 		if left := w.store.Residue(); len(left) > 0 {
@@ -274,7 +298,8 @@ func TestAnotherJobWaitsForTheDevice(t *testing.T) {
 	a.connect()
 	w.offer(a.thing, "job", 1, document())
 	w.after(5*time.Second, func() { w.offer(a.thing, "other", 1, document()) })
-	w.after(time.Hour, func() { w.offer(a.thing, "other", 1, document()) }) // AWS IoT names it again when the first is over
+	// AWS IoT names it again when the first is over
+	w.after(time.Hour, func() { w.offer(a.thing, "other", 1, document()) })
 	w.run()
 	if s := w.status[executionKey(a.thing, "job", 1)]; s != event.StatusSucceeded || a.downloads != 1 {
 		t.Errorf("the first job is %s after %d downloads", s, a.downloads)

@@ -42,7 +42,8 @@ const (
 // that fails is a function that does not start, and says why.
 func Main[H any](construct Constructor[H], limits Limits) {
 	ctx := context.Background()
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(limits.httpClient()), config.WithRetryer(limits.retryer))
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(limits.httpClient()),
+		config.WithRetryer(limits.retryer))
 	if err == nil {
 		var handler H
 		if handler, err = construct(ctx, OS(), cfg, time.Now); err == nil {

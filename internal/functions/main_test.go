@@ -30,7 +30,8 @@ func TestHangingCallsEndWithinAFunctionsTime(t *testing.T) {
 		time   time.Duration // infra/app says which function has which
 	}{{Patient, 30 * time.Second}, {Brisk, 10 * time.Second}} {
 		l := c.limits
-		if worst := time.Duration(l.Attempts)*l.Answer + time.Duration(l.Attempts-1)*l.Backoff; worst > c.time-lastWords {
+		if worst := time.Duration(l.Attempts)*l.Answer +
+			time.Duration(l.Attempts-1)*l.Backoff; worst > c.time-lastWords {
 			t.Errorf("of %v, a call may take %v", c.time, worst)
 		}
 		r := l.retryer()

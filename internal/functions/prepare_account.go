@@ -101,6 +101,7 @@ func NewPrepareAccount(ctx context.Context, env Env, cfg aws.Config, now func() 
 			log.Warn("the chosen endpoint of the jobs data plane does not answer as one", "error", found.Doubt.Error())
 		}
 		log.Info("endpoints found", "data", found.Data, "jobs", found.Jobs)
-		return id, map[string]any{environment.AccountDataEndpoint: found.Data, environment.AccountJobsEndpoint: found.Jobs}, nil
+		return id, map[string]any{environment.AccountDataEndpoint: found.Data,
+			environment.AccountJobsEndpoint: found.Jobs}, nil
 	}), nil
 }

@@ -35,7 +35,8 @@ func (r reports) Report(ctx context.Context, e workflow.End) error {
 		r.emf.count(metrics.UpgradesUnreported, "", "")
 	}
 	r.logger(ctx, logThing, e.Thing, logJob, e.Owner.Job).Info("operation ended from outside",
-		"operation", e.Operation, "status", o.Status, "reason", o.Reason, "detail", o.Detail, "unreported", e.Unreported)
+		"operation", e.Operation, "status", o.Status, "reason", o.Reason, "detail", o.Detail, "unreported",
+		e.Unreported)
 	return nil
 }
 

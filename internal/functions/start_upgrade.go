@@ -37,7 +37,8 @@ func NewStartUpgrade(ctx context.Context, env Env, cfg aws.Config, now func() ti
 		}
 		n := e.NotifyNext
 		x := n.Execution
-		log := p.logger(ctx, logRule, "notify_next", logThing, n.ThingName, logJob, x.JobID, "executionNumber", x.ExecutionNumber)
+		log := p.logger(ctx, logRule, "notify_next", logThing, n.ThingName, logJob, x.JobID, "executionNumber",
+			x.ExecutionNumber)
 		if n.ThingName == "" || x.JobID == "" {
 			log.Warn("not a job execution")
 			return StartAnswer{}, nil
@@ -72,7 +73,8 @@ func (p *parts) started(s workflow.Started) {
 }
 
 // wake starts what the queue asks for, and says which messages are to come again.
-func (p *parts) wake(ctx context.Context, starter *workflow.Starter, records []event.QueueRecord) (again []event.ItemFailure) {
+func (p *parts) wake(ctx context.Context, starter *workflow.Starter, records []event.QueueRecord) (
+	again []event.ItemFailure) {
 	for _, r := range records {
 		log := p.logger(ctx, "messageId", r.MessageID)
 		var m event.StartMessage

@@ -21,7 +21,8 @@ type TakeStep func(ctx context.Context, in event.StepInput) (event.StepTaken, er
 // NewSendUSPOperate wires send-usp-operate: Inspect, Download, Activate, Rollback.
 func NewSendUSPOperate(ctx context.Context, env Env, cfg aws.Config, now func() time.Time) (TakeStep, error) {
 	p := newParts(ctx, env, cfg, now)
-	return p.takeStep("send-usp-operate", p.addresses(), upgrade.Inspect, upgrade.Download, upgrade.Activate, upgrade.Rollback)
+	return p.takeStep("send-usp-operate", p.addresses(), upgrade.Inspect, upgrade.Download, upgrade.Activate,
+		upgrade.Rollback)
 }
 
 // NewAwaitFirmwareReport wires await-firmware-report: AwaitReport.

@@ -17,7 +17,8 @@ import (
 
 func document() event.Document {
 	return event.Document{
-		Firmware:   event.Firmware{Version: "2.0.0", URL: "https://example.com/2.0.0.bin", SHA256: strings.Repeat("0", 64), Size: 10},
+		Firmware: event.Firmware{Version: "2.0.0", URL: "https://example.com/2.0.0.bin", SHA256: strings.Repeat("0",
+			64), Size: 10},
 		Activation: event.Activation{Mode: event.ActivateAuto},
 		Timeouts:   event.Timeouts{JobMinutes: 600, AnswerSeconds: 30, DownloadSeconds: 600, RebootSeconds: 300},
 	}
@@ -37,9 +38,13 @@ var stories = []struct {
 	// downloads is how often the device is told to download.
 	downloads int
 }{
-	{name: "success", status: event.StatusSucceeded, visits: "Inspect Download AwaitReport Verify Finalize", downloads: 1, within: time.Minute},
-	{name: "news before anyone waits", doc: separate, play: func(w *world, a *agent) { a.duration = 0 }, status: event.StatusSucceeded,
-		visits: "Inspect Download AwaitReport Activate AwaitReport Verify Finalize", downloads: 1, within: time.Minute},
+	{name: "success", status: event.StatusSucceeded, visits: "Inspect Download AwaitReport Verify Finalize",
+		downloads: 1, within: time.Minute},
+	{name: "news before anyone waits", doc: separate, play: func(w *world, a *agent) {
+		a.duration = 0
+	}, status: event.StatusSucceeded,
+		visits: "Inspect Download AwaitReport Activate AwaitReport Verify Finalize", downloads: 1,
+		within: time.Minute},
 	{name: "one piece of news before anyone waits", doc: separate, play: func(w *world, a *agent) {
 		a.duration = 0
 		a.mute = func(n usp.Notification) bool { return n.Path == usp.EventTransferComplete }
@@ -59,7 +64,8 @@ var stories = []struct {
 			w.after(time.Second, func() {
 				c := workflow.Controller{Controls: w.store, Now: func() time.Time { return w.now }}
 				for { // a crashed function is called again
-					if _, _, err := c.Set(w.t.Context(), event.JobOwner("job"), event.ControlStopped, "AWS IoT", "canceled"); err == nil {
+					if _, _, err := c.Set(w.t.Context(), event.JobOwner("job"), event.ControlStopped, "AWS IoT",
+						"canceled"); err == nil {
 						break
 					}
 				}
@@ -68,7 +74,9 @@ var stories = []struct {
 		}
 	}, status: event.StatusRejected, reason: event.JobHeld, downloads: 1, within: time.Minute,
 		visits: "Inspect Download AwaitReport Activate FinalizeFailed"},
-	{name: "success after soaking", doc: func(d *event.Document) { d.Activation.SoakSeconds = 60 }, status: event.StatusSucceeded,
+	{name: "success after soaking", doc: func(d *event.Document) {
+		d.Activation.SoakSeconds = 60
+	}, status: event.StatusSucceeded,
 		visits: "Inspect Download AwaitReport Verify Soak Verify Finalize", downloads: 1},
 	{name: "activation in a window", doc: func(d *event.Document) {
 		separate(d)
@@ -77,14 +85,20 @@ var stories = []struct {
 	{name: "up to date", play: func(w *world, a *agent) {
 		a.software, a.images[1].Version = "2.0.0", "2.0.0"
 	}, status: event.StatusSucceeded, reason: upgrade.UpgradeUpToDate, visits: "Inspect Finalize"},
-	{name: "image there already, by the word of whoever asked", doc: func(d *event.Document) { d.Firmware.VersionIsProof = true }, play: func(w *world, a *agent) {
+	{name: "image there already, by the word of whoever asked", doc: func(d *event.Document) {
+		d.Firmware.VersionIsProof = true
+	}, play: func(w *world, a *agent) {
 		a.images[2] = upgrade.Image{Version: "2.0.0", Status: usp.StatusAvailable}
 	}, status: event.StatusSucceeded},
 	{name: "image of that version there, which is no proof", play: func(w *world, a *agent) {
 		a.images[2] = upgrade.Image{Version: "2.0.0", Status: usp.StatusAvailable}
 	}, status: event.StatusSucceeded, downloads: 1},
-	{name: "404", play: func(w *world, a *agent) { a.fault = "404" }, status: event.StatusFailed, reason: upgrade.DownloadFailed, downloads: 1},
-	{name: "wrong checksum", play: func(w *world, a *agent) { a.fault = "checksum" }, status: event.StatusFailed, reason: upgrade.DownloadChecksumMismatch, downloads: 1},
+	{name: "404", play: func(w *world, a *agent) {
+		a.fault = "404"
+	}, status: event.StatusFailed, reason: upgrade.DownloadFailed, downloads: 1},
+	{name: "wrong checksum", play: func(w *world, a *agent) {
+		a.fault = "checksum"
+	}, status: event.StatusFailed, reason: upgrade.DownloadChecksumMismatch, downloads: 1},
 	{name: "the look after a failed download meets a connection that has just gone", play: func(w *world, a *agent) {
 		a.fault = "404"
 		a.loseOnce("fault", func() {
@@ -105,40 +119,53 @@ var stories = []struct {
 			})
 		})
 	}, status: event.StatusFailed, reason: upgrade.DownloadChecksumMismatch, downloads: 1, within: time.Minute},
-	{name: "the look after a restart in the download meets a connection that has just gone", play: func(w *world, a *agent) {
-		cut := false
-		a.onDownload = func(finish func()) {
-			if !cut {
-				cut = true
-				w.after(time.Second, func() {
-					a.powerCut()
-					// What boots in half a minute says nothing but Boot!
-					a.mute = func(n usp.Notification) bool { return n.Kind == usp.KindOperationComplete }
-				})
-				return
+	{name: "the look after a restart in the download meets a connection that has just gone",
+		play: func(w *world, a *agent) {
+			cut := false
+			a.onDownload = func(finish func()) {
+				if !cut {
+					cut = true
+					w.after(time.Second, func() {
+						a.powerCut()
+						// What boots in half a minute says nothing but Boot!
+						a.mute = func(n usp.Notification) bool { return n.Kind == usp.KindOperationComplete }
+					})
+					return
+				}
+				w.after(time.Second, finish)
 			}
-			w.after(time.Second, finish)
-		}
-		a.loseOnce("boot", func() {
-			a.disconnect()
-			w.after(10*time.Second, a.connect)
-		})
-	}, status: event.StatusSucceeded, downloads: 2, within: 2 * time.Minute},
-	{name: "the boot is seen before all that was before it", doc: patient, play: tellLate, status: event.StatusSucceeded, downloads: 1, within: 2 * time.Minute},
-	{name: "a boot for no reason given is seen before all that was before it", doc: patient, play: func(w *world, a *agent) {
-		tellLate(w, a)
-		a.anonymous = true
-	}, status: event.StatusSucceeded, downloads: 1, within: 2 * time.Minute},
+			a.loseOnce("boot", func() {
+				a.disconnect()
+				w.after(10*time.Second, a.connect)
+			})
+		}, status: event.StatusSucceeded, downloads: 2, within: 2 * time.Minute},
+	{name: "the boot is seen before all that was before it", doc: patient, play: tellLate,
+		status: event.StatusSucceeded, downloads: 1, within: 2 * time.Minute},
+	{name: "a boot for no reason given is seen before all that was before it", doc: patient,
+		play: func(w *world, a *agent) {
+			tellLate(w, a)
+			a.anonymous = true
+		}, status: event.StatusSucceeded, downloads: 1, within: 2 * time.Minute},
 	{name: "the boot is seen before all that was before it, separate activation", doc: func(d *event.Document) {
 		patient(d)
 		separate(d)
 	}, play: tellLate, status: event.StatusSucceeded, downloads: 1, within: 4 * time.Minute},
-	{name: "does not boot", play: func(w *world, a *agent) { a.fault = "boot" }, status: event.StatusFailed, reason: upgrade.ActivateFailed, downloads: 1},
-	{name: "does not boot, separate activation", doc: separate, play: func(w *world, a *agent) { a.fault = "boot" }, status: event.StatusFailed, reason: upgrade.ActivateFailed, downloads: 1},
-	{name: "wrong version, rolled back", play: func(w *world, a *agent) { a.wanted = "2.0.1" }, status: event.StatusFailed, reason: upgrade.VerifyWrongVersion, downloads: 1},
+	{name: "does not boot", play: func(w *world, a *agent) {
+		a.fault = "boot"
+	}, status: event.StatusFailed, reason: upgrade.ActivateFailed, downloads: 1},
+	{name: "does not boot, separate activation", doc: separate, play: func(w *world, a *agent) {
+		a.fault = "boot"
+	}, status: event.StatusFailed, reason: upgrade.ActivateFailed, downloads: 1},
+	{name: "wrong version, rolled back", play: func(w *world, a *agent) {
+		a.wanted = "2.0.1"
+	}, status: event.StatusFailed, reason: upgrade.VerifyWrongVersion, downloads: 1},
 	{name: "wrong version, no rollback wanted", doc: func(d *event.Document) { d.Activation.NoRollback = true },
-		play: func(w *world, a *agent) { a.wanted = "2.0.1" }, status: event.StatusFailed, reason: upgrade.VerifyWrongVersion, downloads: 1},
-	{name: "refuses", play: func(w *world, a *agent) { a.refuse = usp.RequestDenied }, status: event.StatusRejected, reason: event.DeviceRefused},
+		play: func(w *world, a *agent) {
+			a.wanted = "2.0.1"
+		}, status: event.StatusFailed, reason: upgrade.VerifyWrongVersion, downloads: 1},
+	{name: "refuses", play: func(w *world, a *agent) {
+		a.refuse = usp.RequestDenied
+	}, status: event.StatusRejected, reason: event.DeviceRefused},
 	{name: "busy with another download", play: func(w *world, a *agent) {
 		a.requests[7] = running2{usp.FirmwareImage(2) + usp.CommandDownload, "somebody-else"}
 	}, status: event.StatusFailed, reason: event.DeviceBusy},
@@ -177,18 +204,19 @@ var stories = []struct {
 			return first
 		}
 	}, status: event.StatusSucceeded, downloads: 1},
-	{name: "every download request meets a connection that has just gone, for a while", play: func(w *world, a *agent) {
-		lost := 0
-		a.lose = func(m *uspmsg.Msg) bool {
-			if m.GetBody().GetRequest().GetOperate() == nil || lost == 12 {
-				return false
+	{name: "every download request meets a connection that has just gone, for a while",
+		play: func(w *world, a *agent) {
+			lost := 0
+			a.lose = func(m *uspmsg.Msg) bool {
+				if m.GetBody().GetRequest().GetOperate() == nil || lost == 12 {
+					return false
+				}
+				lost++
+				a.disconnect()
+				w.after(time.Second, a.connect)
+				return true
 			}
-			lost++
-			a.disconnect()
-			w.after(time.Second, a.connect)
-			return true
-		}
-	}, status: event.StatusSucceeded, downloads: 1},
+		}, status: event.StatusSucceeded, downloads: 1},
 	{name: "what a look showed before the download comes again after it began", play: func(w *world, a *agent) {
 		a.parallel = true
 		a.mute = func(n usp.Notification) bool { return n.Path != usp.EventBoot }
@@ -390,7 +418,8 @@ func TestStoriesWithCrashes(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		i := rapid.IntRange(0, len(stories)-1).Draw(rt, "story")
 		seed := rapid.Uint64().Draw(rt, "seed")
-		o := odds{doubled: rapid.Bool().Draw(rt, "doubled"), mixed: rapid.Bool().Draw(rt, "mixed"), crashes: rapid.IntRange(1, 3).Draw(rt, "crashes")}
+		o := odds{doubled: rapid.Bool().Draw(rt, "doubled"), mixed: rapid.Bool().Draw(rt, "mixed"),
+			crashes: rapid.IntRange(1, 3).Draw(rt, "crashes")}
 		w, a, x := play(t, i, seed, o)
 		name := fmt.Sprintf("%s, seed %d, %+v", stories[i].name, seed, o)
 		if left := w.store.Residue(); len(left) > 0 {
@@ -405,7 +434,8 @@ func TestStoriesWithCrashes(t *testing.T) {
 		if a.downloads > stories[i].downloads+1 {
 			rt.Fatalf("%s: %d downloads", name, a.downloads)
 		}
-		if got, want := w.status[executionKey(a.thing, "job", 1)], stories[i].status; want == event.StatusSucceeded && got != want && o.crashes < 2 {
+		if got, want := w.status[executionKey(a.thing, "job", 1)], stories[i].status; want == event.StatusSucceeded &&
+			got != want && o.crashes < 2 {
 			rt.Fatalf("%s: one crash cost the upgrade: %s, %+v", name, got, w.outcome[a.thing])
 		}
 	})
@@ -418,10 +448,12 @@ func TestStoriesWithCrashes(t *testing.T) {
 func TestEveryEndIsToldOnce(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		seed := rapid.Uint64().Draw(rt, "seed")
-		o := odds{doubled: rapid.Bool().Draw(rt, "doubled"), mixed: rapid.Bool().Draw(rt, "mixed"), crashes: rapid.IntRange(0, 2).Draw(rt, "crashes")}
+		o := odds{doubled: rapid.Bool().Draw(rt, "doubled"), mixed: rapid.Bool().Draw(rt, "mixed"),
+			crashes: rapid.IntRange(0, 2).Draw(rt, "crashes")}
 		end := rapid.SampledFrom([]event.JobStatus{event.StatusCanceled, event.StatusTimedOut}).Draw(rt, "end")
 		within := func(name string) time.Duration {
-			return time.Duration(rapid.OneOf(rapid.Just(0), rapid.IntRange(0, 100), rapid.IntRange(0, 30_000)).Draw(rt, name)) * time.Millisecond
+			return time.Duration(rapid.OneOf(rapid.Just(0), rapid.IntRange(0, 100), rapid.IntRange(0, 30_000)).Draw(rt,
+				name)) * time.Millisecond
 		}
 		w := newWorld(t, seed)
 		w.doubled, w.mixed, w.crashes = o.doubled, o.mixed, o.crashes

@@ -25,7 +25,8 @@ type Ticked struct {
 func NewTick(ctx context.Context, env Env, cfg aws.Config, now func() time.Time) (Tick, error) {
 	p := newParts(ctx, env, cfg, now)
 	store := p.store()
-	ticker, err := workflow.NewTicker(workflow.TickerPorts{Ticks: store, Controls: store, Waker: p.waker(), Now: p.now})
+	ticker, err := workflow.NewTicker(workflow.TickerPorts{Ticks: store, Controls: store, Waker: p.waker(),
+		Now: p.now})
 	p.failed(err)
 	if err := p.err("tick"); err != nil {
 		return nil, err

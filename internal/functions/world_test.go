@@ -165,9 +165,11 @@ func newWorld(t testing.TB, seed uint64) *world {
 	w := &world{
 		t: t, now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC), rand: rand.New(rand.NewPCG(seed, 1)),
 		store: &workflowtest.Store{}, execs: map[string]*execution{}, tokens: map[event.TaskToken]*execution{},
-		status: map[string]event.JobStatus{}, outcome: map[event.ThingName]event.Outcome{}, agents: map[event.ThingName]*agent{},
+		status: map[string]event.JobStatus{}, outcome: map[event.ThingName]event.Outcome{},
+		agents: map[event.ThingName]*agent{},
 		things: map[event.ThingName]event.EndpointID{},
-		topics: device.Topics{Agent: "usp/v1/agent/{thing}", Controller: "usp/v1/controller/{controller}/from/{thing}"},
+		topics: device.Topics{Agent: "usp/v1/agent/{thing}",
+			Controller: "usp/v1/controller/{controller}/from/{thing}"},
 	}
 	var m struct{ States map[string]aslState }
 	if err := json.Unmarshal([]byte(statemachines.FirmwareUpgrade), &m); err != nil {
@@ -193,14 +195,19 @@ func newWorld(t testing.TB, seed uint64) *world {
 	})
 	flows, err := event.NewFlows(upgrade.New(event.EndpointID(controllerID), w))
 	q.failed(err)
-	w.steps, err = workflow.NewSteps(workflow.StepsPorts{Store: w.store, Controls: w.store, Callback: w, Sender: w, Flows: flows, Now: now})
+	w.steps, err = workflow.NewSteps(workflow.StepsPorts{Store: w.store, Controls: w.store, Callback: w, Sender: w,
+		Flows: flows, Now: now})
 	q.failed(err)
-	w.offers, err = workflow.NewStarter(workflow.StarterPorts{Store: w.store, Controls: w.store, Machine: w, Orders: orders{w, slog.New(slog.DiscardHandler)}, Reports: reports{q, w, flows}, Flows: flows, Now: now, Who: w.who})
+	w.offers, err = workflow.NewStarter(workflow.StarterPorts{Store: w.store, Controls: w.store, Machine: w,
+		Orders: orders{w, slog.New(slog.DiscardHandler)}, Reports: reports{q, w, flows}, Flows: flows, Now: now,
+		Who: w.who})
 	q.failed(err)
-	w.ender, err = workflow.NewEnder(workflow.EnderPorts{Store: w.store, Machine: w, Orders: orders{w, slog.New(slog.DiscardHandler)}, Reports: reports{q, w, flows}, Now: now, Who: w.who})
+	w.ender, err = workflow.NewEnder(workflow.EnderPorts{Store: w.store, Machine: w,
+		Orders: orders{w, slog.New(slog.DiscardHandler)}, Reports: reports{q, w, flows}, Now: now, Who: w.who})
 	q.failed(err)
 	inbox, err := workflow.NewInbox(workflow.InboxPorts{
-		Store: w.store, Controls: w.store, Callback: w, Registry: w, Sender: w, Starter: w.offers, Flows: flows, Now: now,
+		Store: w.store, Controls: w.store, Callback: w, Registry: w, Sender: w, Starter: w.offers,
+		Flows: flows, Now: now,
 		Parallel: func(n int, do func(i int)) {
 			for i := range n {
 				do(i)
@@ -268,7 +275,8 @@ func (w *world) Start(_ context.Context, in event.ExecutionInput) error {
 		}
 		return nil
 	}
-	x := &execution{name: name, input: in, timeouts: timeoutsOf(w.t, in), started: w.now, data: map[string]any{}, tries: map[string]int{}}
+	x := &execution{name: name, input: in, timeouts: timeoutsOf(w.t, in), started: w.now, data: map[string]any{},
+		tries: map[string]int{}}
 	w.execs[name] = x
 	w.soon(func() { w.enter(x, "Inspect") })
 	return nil
@@ -413,7 +421,8 @@ func (w *world) end(token event.TaskToken, name, cause string) bool {
 		}
 		switch {
 		case x.state == "Rollback":
-			x.data["failure"] = map[string]any{"state": x.state, "error": "Rollback.Failed", "cause": name + " " + cause}
+			x.data["failure"] = map[string]any{"state": x.state, "error": "Rollback.Failed", "cause": name +
+				" " + cause}
 		case c.Next == "Finalize" || c.Next == "FinalizeFailed" || c.Next == "Rollback":
 			x.data["failure"] = map[string]any{"state": x.state, "error": name, "cause": cause}
 		case c.Next == "Verify":
@@ -520,7 +529,8 @@ func (w *world) Cancel(_ context.Context, thing event.ThingName, job event.JobID
 	return nil
 }
 
-func (w *world) Update(_ context.Context, thing event.ThingName, job event.JobID, n int64, status event.JobStatus, details map[string]string) error {
+func (w *world) Update(_ context.Context, thing event.ThingName, job event.JobID, n int64, status event.JobStatus,
+	details map[string]string) error {
 	w.pause()
 	k := executionKey(thing, job, n)
 	if old, ok := w.status[k]; !ok || old.Terminal() {
@@ -648,7 +658,8 @@ func (w *world) batch() {
 		if out.Err == nil {
 			continue
 		}
-		if !errors.Is(out.Err, workflow.ErrAgain) && !errors.Is(out.Err, workflow.ErrEnding) && !errors.Is(out.Err, workflowtest.ErrCrash) {
+		if !errors.Is(out.Err, workflow.ErrAgain) && !errors.Is(out.Err, workflow.ErrEnding) &&
+			!errors.Is(out.Err, workflowtest.ErrCrash) {
 			w.t.Fatal(out.Err)
 		}
 		w.after(time.Duration(2+w.rand.IntN(9))*time.Second, func() { w.message(list[i]) })
@@ -699,8 +710,9 @@ type running2 struct{ command, key string }
 
 func (w *world) agent(thing event.ThingName) *agent {
 	a := &agent{
-		w: w, thing: thing, endpoint: usp.EndpointID("os::012345-" + string(thing)), software: "1.0.0", active: 1, wanted: "2.0.0",
-		subs: map[string][]usp.Setting{}, requests: map[int]running2{}, duration: 10 * time.Second,
+		w: w, thing: thing, endpoint: usp.EndpointID("os::012345-" + string(thing)), software: "1.0.0", active: 1,
+		wanted: "2.0.0",
+		subs:   map[string][]usp.Setting{}, requests: map[int]running2{}, duration: 10 * time.Second,
 	}
 	a.images[1] = upgrade.Image{Version: "1.0.0", Status: usp.StatusAvailable}
 	a.images[2] = upgrade.Image{Status: usp.StatusNoImage}
@@ -718,7 +730,8 @@ func (a *agent) publish(r *usp.Record) {
 		a.w.t.Fatal(err)
 	}
 	m := event.DeviceMessage{
-		Record: base64.StdEncoding.EncodeToString(b), Topic: a.w.topics.Controller.Expand(string(a.thing), controllerID),
+		Record: base64.StdEncoding.EncodeToString(b), Topic: a.w.topics.Controller.Expand(string(a.thing),
+			controllerID),
 		ThingName: string(a.thing), ClientID: string(a.thing), ReceivedAt: a.w.now.UnixMilli(),
 		ContentType: usp.ContentType, ResponseTopic: a.w.topics.Agent.Expand(string(a.thing), controllerID),
 	}
@@ -756,14 +769,17 @@ func (a *agent) send(m *uspmsg.Msg) {
 func (a *agent) connect() {
 	a.online = true
 	a.presence++
-	w, p := a.w, event.DeviceMessage{Presence: event.PresenceConnected, ThingName: string(a.thing), ClientID: string(a.thing), ReceivedAt: a.w.now.UnixMilli(), VersionNumber: a.presence}
+	w, p := a.w, event.DeviceMessage{Presence: event.PresenceConnected, ThingName: string(a.thing),
+		ClientID: string(a.thing), ReceivedAt: a.w.now.UnixMilli(), VersionNumber: a.presence}
 	w.twice(func() { w.message(p) })
-	a.publish(usp.NewMQTTConnect(a.endpoint, controllerID, usprecord.MQTTConnectRecord_V5, a.w.topics.Agent.Expand(string(a.thing), controllerID)))
+	a.publish(usp.NewMQTTConnect(a.endpoint, controllerID, usprecord.MQTTConnectRecord_V5,
+		a.w.topics.Agent.Expand(string(a.thing), controllerID)))
 }
 
 func (a *agent) disconnect() {
 	a.online = false
-	w, p := a.w, event.DeviceMessage{Presence: event.PresenceDisconnected, ClientID: string(a.thing), ReceivedAt: a.w.now.UnixMilli(), VersionNumber: a.presence}
+	w, p := a.w, event.DeviceMessage{Presence: event.PresenceDisconnected, ClientID: string(a.thing),
+		ReceivedAt: a.w.now.UnixMilli(), VersionNumber: a.presence}
 	w.twice(func() { w.message(p) })
 }
 
@@ -784,7 +800,8 @@ func (a *agent) notify(n usp.Notification) {
 		if err != nil {
 			a.w.t.Fatal(err)
 		}
-		if v["Enable"] != "true" || v["Persistent"] != "true" || v["NotifRetry"] != "true" || !path.Covers(concrete, nil) {
+		if v["Enable"] != "true" || v["Persistent"] != "true" || v["NotifRetry"] != "true" ||
+			!path.Covers(concrete, nil) {
 			continue
 		}
 		a.sent++
@@ -800,7 +817,8 @@ func (a *agent) boot(cause, key string, updated bool) {
 	a.boots++
 	a.requests = map[int]running2{}
 	a.connect()
-	a.notify(usp.Notification{Kind: usp.KindEvent, Path: usp.EventBoot, Params: usp.Boot{Cause: cause, CommandKey: key, FirmwareUpdated: updated}.Params()})
+	a.notify(usp.Notification{Kind: usp.KindEvent, Path: usp.EventBoot, Params: usp.Boot{Cause: cause, CommandKey: key,
+		FirmwareUpdated: updated}.Params()})
 }
 
 func (a *agent) receive(m *uspmsg.Msg) {
@@ -821,12 +839,22 @@ func (a *agent) receive(m *uspmsg.Msg) {
 			}
 			status := &uspmsg.AddResp_CreatedObjectResult_OperationStatus{}
 			if _, there := a.subs[key]; there {
-				status.OperStatus = &uspmsg.AddResp_CreatedObjectResult_OperationStatus_OperFailure{OperFailure: &uspmsg.AddResp_CreatedObjectResult_OperationStatus_OperationFailure{ErrCode: uint32(usp.DuplicateUniqueKey)}}
+				status.OperStatus = &uspmsg.AddResp_CreatedObjectResult_OperationStatus_OperFailure{
+					OperFailure: &uspmsg.AddResp_CreatedObjectResult_OperationStatus_OperationFailure{
+						ErrCode: uint32(usp.DuplicateUniqueKey),
+					},
+				}
 			} else {
 				a.subs[key] = settings
-				status.OperStatus = &uspmsg.AddResp_CreatedObjectResult_OperationStatus_OperSuccess{OperSuccess: &uspmsg.AddResp_CreatedObjectResult_OperationStatus_OperationSuccess{InstantiatedPath: usp.Subscriptions + "1."}}
+				status.OperStatus = &uspmsg.AddResp_CreatedObjectResult_OperationStatus_OperSuccess{
+					OperSuccess: &uspmsg.AddResp_CreatedObjectResult_OperationStatus_OperationSuccess{
+						InstantiatedPath: usp.Subscriptions + "1.",
+					},
+				}
 			}
-			resp.CreatedObjResults = append(resp.CreatedObjResults, &uspmsg.AddResp_CreatedObjectResult{RequestedPath: o.GetObjPath(), OperStatus: status})
+			resp.CreatedObjResults = append(resp.CreatedObjResults, &uspmsg.AddResp_CreatedObjectResult{
+				RequestedPath: o.GetObjPath(), OperStatus: status,
+			})
 		}
 		a.send(usp.New(id, resp))
 	case m.GetBody().GetRequest().GetOperate() != nil:
@@ -842,20 +870,25 @@ func (a *agent) get(paths []string) *uspmsg.GetResp {
 	for _, p := range paths {
 		r := &uspmsg.GetResp_RequestedPathResult{RequestedPath: p}
 		add := func(path string, params map[string]string) {
-			r.ResolvedPathResults = append(r.ResolvedPathResults, &uspmsg.GetResp_ResolvedPathResult{ResolvedPath: path, ResultParams: params})
+			r.ResolvedPathResults = append(r.ResolvedPathResults, &uspmsg.GetResp_ResolvedPathResult{
+				ResolvedPath: path, ResultParams: params,
+			})
 		}
 		switch p {
 		case usp.SoftwareVersion:
 			add(usp.DeviceInfo, map[string]string{"SoftwareVersion": a.software})
 		case usp.ActiveFirmwareImage:
-			add(usp.DeviceInfo, map[string]string{"ActiveFirmwareImage": strings.TrimSuffix(usp.FirmwareImage(a.active), ".")})
+			add(usp.DeviceInfo, map[string]string{"ActiveFirmwareImage": strings.TrimSuffix(
+				usp.FirmwareImage(a.active), ".")})
 		case usp.FirmwareImages:
 			for i := 1; i <= 2; i++ {
-				add(usp.FirmwareImage(i), map[string]string{"Version": a.images[i].Version, "Status": a.images[i].Status, "BootFailureLog": a.images[i].BootLog})
+				add(usp.FirmwareImage(i), map[string]string{"Version": a.images[i].Version,
+					"Status": a.images[i].Status, "BootFailureLog": a.images[i].BootLog})
 			}
 		case usp.Requests:
 			for i, q := range a.requests {
-				add(fmt.Sprintf("%s%d.", usp.Requests, i), map[string]string{"Command": q.command, "CommandKey": q.key, "Status": "Active"})
+				add(fmt.Sprintf("%s%d.", usp.Requests, i), map[string]string{"Command": q.command, "CommandKey": q.key,
+					"Status": "Active"})
 			}
 		case usp.Subscriptions:
 			i := 0
@@ -891,7 +924,9 @@ func (a *agent) operate(id string, o *uspmsg.Operate) {
 		return
 	}
 	a.requests[1] = running2{o.GetCommand(), o.GetCommandKey()}
-	answer(&uspmsg.OperateResp_OperationResult{OperationResp: &uspmsg.OperateResp_OperationResult_ReqObjPath{ReqObjPath: usp.Requests + "1"}})
+	answer(&uspmsg.OperateResp_OperationResult{OperationResp: &uspmsg.OperateResp_OperationResult_ReqObjPath{
+		ReqObjPath: usp.Requests + "1",
+	}})
 	boots, image := a.boots, 1
 	if strings.HasPrefix(o.GetCommand(), usp.FirmwareImage(2)) {
 		image = 2
@@ -917,7 +952,8 @@ func (a *agent) operate(id string, o *uspmsg.Operate) {
 				t.FaultCode, t.FaultString = f.Code, f.Message
 			}
 			a.notify(usp.Notification{Kind: usp.KindEvent, Path: usp.EventTransferComplete, Params: t.Params()})
-			a.notify(usp.Notification{Kind: usp.KindOperationComplete, Path: o.GetCommand(), CommandKey: key, Failure: f})
+			a.notify(usp.Notification{Kind: usp.KindOperationComplete, Path: o.GetCommand(), CommandKey: key,
+				Failure: f})
 		}
 		switch a.fault {
 		case "404":
@@ -957,7 +993,8 @@ func (a *agent) restart(image int, key, command string) {
 			a.images[2].Status, a.images[2].BootLog = usp.StatusActivationFailed, "kernel panic"
 			a.boot(usp.CauseRemoteReboot, key, false)
 			if command == usp.CommandActivate {
-				a.notify(usp.Notification{Kind: usp.KindOperationComplete, Path: usp.FirmwareImage(2) + command, CommandKey: key, Failure: usp.CommandFailure.Errorf("fell back")})
+				a.notify(usp.Notification{Kind: usp.KindOperationComplete, Path: usp.FirmwareImage(2) + command,
+					CommandKey: key, Failure: usp.CommandFailure.Errorf("fell back")})
 			}
 			return
 		}
@@ -968,7 +1005,8 @@ func (a *agent) restart(image int, key, command string) {
 		}
 		a.boot(usp.CauseRemoteReboot, key, true)
 		if command == usp.CommandActivate {
-			a.notify(usp.Notification{Kind: usp.KindOperationComplete, Path: usp.FirmwareImage(image) + command, CommandKey: key})
+			a.notify(usp.Notification{Kind: usp.KindOperationComplete, Path: usp.FirmwareImage(image) + command,
+				CommandKey: key})
 		}
 	})
 }
@@ -982,7 +1020,8 @@ func (a *agent) powerCut() {
 	a.w.after(20*time.Second, func() {
 		a.boot(usp.CauseLocalReboot, "", false)
 		for _, q := range interrupted {
-			a.notify(usp.Notification{Kind: usp.KindOperationComplete, Path: q.command, CommandKey: q.key, Failure: usp.CommandFailure.Errorf("did not complete before reboot")})
+			a.notify(usp.Notification{Kind: usp.KindOperationComplete, Path: q.command, CommandKey: q.key,
+				Failure: usp.CommandFailure.Errorf("did not complete before reboot")})
 		}
 	})
 }

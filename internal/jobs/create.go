@@ -228,7 +228,8 @@ func (c *Creator) document(req *event.Request, t Template, given int) (json.RawM
 	}
 	lay := func() (json.RawMessage, error) {
 		members := map[string]any{
-			"operation": event.FirmwareUpgrade, "firmware": req.Firmware, "activation": req.Activation, "timeouts": req.Timeouts,
+			"operation": event.FirmwareUpgrade, "firmware": req.Firmware, "activation": req.Activation,
+			"timeouts": req.Timeouts,
 		}
 		if c.Rules.Owner != "" {
 			members["owner"] = c.Rules.Owner
@@ -258,13 +259,15 @@ func (c *Creator) document(req *event.Request, t Template, given int) (json.RawM
 	case needs > mostMinutes:
 		return nil, event.Problems{{
 			Path: "$.timeouts", Value: req.Timeouts,
-			Allowed: fmt.Sprintf("times with which an upgrade ends within %d minutes, AWS IoT's longest; with these, the activation window, the soak"+
+			Allowed: fmt.Sprintf("times with which an upgrade ends within %d minutes, AWS IoT's longest; with "+
+				"these, the activation window, the soak"+
 				" and all retries it may take %d minutes, %d too many", mostMinutes, needs, needs-mostMinutes),
 		}}, nil
 	case given != 0 && given < needs:
 		return nil, event.Problems{{
 			Path: "$.timeouts.jobMinutes", Value: given,
-			Allowed: fmt.Sprintf("at least %d, or leave it out: with the other times, the activation window, the soak and all retries an upgrade may"+
+			Allowed: fmt.Sprintf("at least %d, or leave it out: with the other times, the activation window, the "+
+				"soak and all retries an upgrade may"+
 				" take that long, %d minutes more", needs, needs-given),
 		}}, nil
 	case given == 0 && req.Timeouts.JobMinutes < needs:

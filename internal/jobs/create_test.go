@@ -30,7 +30,8 @@ func newAccount() *account {
 	return &account{
 		template: jobs.Template{
 			Document:   json.RawMessage(`{"operation":"x","owner":"lab","timeouts":{"rebootSeconds":120}}`),
-			JobMinutes: 99, Retry: &event.Retry{CriteriaList: []event.RetryCriterion{{FailureType: "FAILED", NumberOfRetries: 1}}},
+			JobMinutes: 99, Retry: &event.Retry{CriteriaList: []event.RetryCriterion{{FailureType: "FAILED",
+				NumberOfRetries: 1}}},
 		},
 		jobs: map[event.JobID]jobs.Job{}, sha: strings.Repeat("a", 64),
 	}
@@ -202,14 +203,16 @@ func TestTheJobLastsAsLongAsAnUpgradeMay(t *testing.T) {
 		a.needs = c.needs
 		made, err := create(a, c.payload)
 		if c.minutes == 0 {
-			if !strings.HasPrefix(mistakes(err), "$.timeouts") || !strings.Contains(err.Error(), c.says) || len(a.jobs) != 0 {
+			if !strings.HasPrefix(mistakes(err), "$.timeouts") || !strings.Contains(err.Error(), c.says) ||
+				len(a.jobs) != 0 {
 				t.Errorf("%s needs %s: %v; want %q", c.payload, c.needs, err, c.says)
 			}
 			continue
 		}
 		var doc event.Document
 		j := a.jobs[made.JobID]
-		if err != nil || j.Request.Timeouts.JobMinutes != c.minutes || json.Unmarshal(j.Document, &doc) != nil || doc.Timeouts.JobMinutes != c.minutes {
+		if err != nil || j.Request.Timeouts.JobMinutes != c.minutes || json.Unmarshal(j.Document, &doc) != nil ||
+			doc.Timeouts.JobMinutes != c.minutes {
 			t.Errorf("%s needs %s: %v, %+v", c.payload, c.needs, err, j.Request.Timeouts)
 		}
 	}
@@ -263,12 +266,14 @@ func TestAbortFollowsTheSizeOfTheTarget(t *testing.T) {
 			t.Fatal(err)
 		}
 		list := a.jobs[made.JobID].Request.Abort.CriteriaList
-		if list[0].MinNumberOfExecutedThings != want || list[1].MinNumberOfExecutedThings != 2 || a.template.Abort.CriteriaList[0].MinNumberOfExecutedThings != 50 {
+		if list[0].MinNumberOfExecutedThings != want || list[1].MinNumberOfExecutedThings != 2 ||
+			a.template.Abort.CriteriaList[0].MinNumberOfExecutedThings != 50 {
 			t.Errorf("%d things: %+v", things, list)
 		}
 		// A payload's own criteria are its own.
 		made, err = create(a, full(`,"abort":{"criteriaList":[{"failureType":"ALL","thresholdPercentage":5,"minNumberOfExecutedThings":500}]}`))
-		if list := a.jobs[made.JobID].Request.Abort; err != nil || list.CriteriaList[0].MinNumberOfExecutedThings != 500 {
+		if list := a.jobs[made.JobID].Request.Abort; err != nil ||
+			list.CriteriaList[0].MinNumberOfExecutedThings != 500 {
 			t.Errorf("%+v, %v", list, err)
 		}
 	}

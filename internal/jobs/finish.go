@@ -26,7 +26,8 @@ var (
 // Executions are job executions, as a device may touch them.
 type Executions interface {
 	// Update sets status and details; ErrOver if it is terminal or gone, ErrRefused.
-	Update(ctx context.Context, thing event.ThingName, job event.JobID, number int64, status event.JobStatus, details map[string]string) error
+	Update(ctx context.Context, thing event.ThingName, job event.JobID, number int64, status event.JobStatus,
+		details map[string]string) error
 	// Cancel ends it as an operator may at any time; ErrOver if it is terminal or
 	// gone, ErrRefused. It is slow: AWS IoT takes ten a second.
 	Cancel(ctx context.Context, thing event.ThingName, job event.JobID, number int64, details map[string]string) error
@@ -74,7 +75,8 @@ type Finished struct {
 // and its status is then the outcome's. Where AWS IoT does not tell how a terminal
 // execution ended, it counts as our own report, repeated: that is what it is, but for
 // a timer or a cancellation in the very moment of the end.
-func (f *Finisher) Finish(ctx context.Context, in event.FinalizeInput, known event.DeviceState, owned bool) (Finished, error) {
+func (f *Finisher) Finish(ctx context.Context, in event.FinalizeInput, known event.DeviceState, owned bool) (
+	Finished, error) {
 	x := in.Input
 	o := event.Outcome{Owner: x.Owner, ThingName: x.ThingName, ExecutionNumber: x.ExecutionNumber}
 	fail := func(err error) (Finished, error) {

@@ -29,7 +29,8 @@ type ends struct {
 	published  []event.Outcome
 }
 
-func (e *ends) Update(_ context.Context, _ event.ThingName, _ event.JobID, _ int64, s event.JobStatus, details map[string]string) error {
+func (e *ends) Update(_ context.Context, _ event.ThingName, _ event.JobID, _ int64, s event.JobStatus,
+	details map[string]string) error {
 	e.calls++
 	e.order += "job "
 	if e.refuses != nil && e.refuses(details) {
@@ -41,7 +42,8 @@ func (e *ends) Update(_ context.Context, _ event.ThingName, _ event.JobID, _ int
 	return e.update
 }
 
-func (e *ends) Cancel(ctx context.Context, thing event.ThingName, job event.JobID, number int64, details map[string]string) error {
+func (e *ends) Cancel(ctx context.Context, thing event.ThingName, job event.JobID, number int64,
+	details map[string]string) error {
 	return e.Update(ctx, thing, job, number, event.StatusCanceled, details)
 }
 
@@ -66,7 +68,8 @@ var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 // finisher is one whose only flow, "reboot", judges as c says.
 func (e *ends) finisher(c event.Conclusion, err error) *jobs.Finisher {
 	flows, bad := event.NewFlows(event.Flow{
-		Operation: "reboot", Played: "Reboot.Duplicate", Unfit: "Reboot.Unfit", Succeeded: "REBOOT_SUCCESS", Failed: "REBOOT_FAIL",
+		Operation: "reboot", Played: "Reboot.Duplicate", Unfit: "Reboot.Unfit", Succeeded: "REBOOT_SUCCESS",
+		Failed:   "REBOOT_FAIL",
 		Plan:     func(json.RawMessage) (event.Plan, error) { return event.Plan{}, nil },
 		Begin:    func(context.Context, event.Turn, event.StepInput) (event.Move, error) { return event.Move{}, nil },
 		Continue: func(event.Turn, event.DeviceEvent) (event.Move, error) { return event.Move{}, nil },
@@ -100,10 +103,12 @@ func TestFinishReportsToAll(t *testing.T) {
 	if e.order != "job world thing thing " {
 		t.Errorf("told %s", e.order)
 	}
-	if o.Event != "REBOOT_FAIL" || o.Job != "fw-2" || o.Seconds != 90.25 || o.Details["uptime"] != "7" || len(o.Details) != 1 {
+	if o.Event != "REBOOT_FAIL" || o.Job != "fw-2" || o.Seconds != 90.25 || o.Details["uptime"] != "7" ||
+		len(o.Details) != 1 {
 		t.Errorf("outcome %+v", o)
 	}
-	if e.now != event.StatusFailed || e.details["reason"] != "Reboot.Failed" || e.details["uptime"] != "7" || len(e.details) != 3 {
+	if e.now != event.StatusFailed || e.details["reason"] != "Reboot.Failed" || e.details["uptime"] != "7" ||
+		len(e.details) != 3 {
 		t.Errorf("job execution %s %v", e.now, e.details)
 	}
 	if d := e.details["detail"]; !strings.HasPrefix(d, "7022 no  route") || len([]rune(d)) != 1024 {
@@ -118,21 +123,25 @@ func TestFinishReportsToAll(t *testing.T) {
 // that was told at its beginning.
 func TestFinishNeedsNoDetails(t *testing.T) {
 	e := &ends{}
-	done, err := e.finisher(event.Conclusion{Status: event.StatusSucceeded}, nil).Finish(t.Context(), over(), event.DeviceState{}, true)
-	if o := done.Outcome; err != nil || o.Event != "REBOOT_SUCCESS" || !maps.Equal(e.details, map[string]string{"status": "SUCCEEDED"}) || len(e.attributes) != 0 {
+	done, err := e.finisher(event.Conclusion{Status: event.StatusSucceeded}, nil).Finish(t.Context(), over(),
+		event.DeviceState{}, true)
+	if o := done.Outcome; err != nil || o.Event != "REBOOT_SUCCESS" ||
+		!maps.Equal(e.details, map[string]string{"status": "SUCCEEDED"}) || len(e.attributes) != 0 {
 		t.Errorf("got %+v, %v, details %v, attributes %v", done, err, e.details, e.attributes)
 	}
 }
 
 // AWS IoT takes ten pairs.
 func TestAJobExecutionHoldsTenDetails(t *testing.T) {
-	c := event.Conclusion{Status: event.StatusFailed, Reason: "Reboot.Failed", Detail: "x", Details: map[string]string{}}
+	c := event.Conclusion{Status: event.StatusFailed, Reason: "Reboot.Failed", Detail: "x",
+		Details: map[string]string{}}
 	for i := range 12 {
 		c.Details[string(rune('a'+i))] = "v"
 	}
 	e := &ends{}
 	done, err := e.finisher(c, nil).Finish(t.Context(), over(), event.DeviceState{}, true)
-	if o := done.Outcome; err != nil || len(e.details) != 10 || e.details["reason"] == "" || e.details["detail"] == "" || len(o.Details) != 12 {
+	if o := done.Outcome; err != nil || len(e.details) != 10 || e.details["reason"] == "" ||
+		e.details["detail"] == "" || len(o.Details) != 12 {
 		t.Errorf("%d details, %v", len(e.details), err)
 	}
 }
@@ -152,8 +161,10 @@ func TestWhatAWSHasEndedStays(t *testing.T) {
 		"terminal, and no status": {"", jobs.ErrTerminal, event.StatusSucceeded, ""},
 	} {
 		e := &ends{update: jobs.ErrOver, now: c.now, status: c.status}
-		done, err := e.finisher(event.Conclusion{Status: event.StatusSucceeded}, nil).Finish(t.Context(), over(), event.DeviceState{}, true)
-		if o := done.Outcome; err != nil || o.Status != c.want || o.Reason != c.reason || len(e.published) != 1 || (o.Event == "REBOOT_FAIL") != (c.reason != "") {
+		done, err := e.finisher(event.Conclusion{Status: event.StatusSucceeded}, nil).Finish(t.Context(), over(),
+			event.DeviceState{}, true)
+		if o := done.Outcome; err != nil || o.Status != c.want || o.Reason != c.reason || len(e.published) != 1 ||
+			(o.Event == "REBOOT_FAIL") != (c.reason != "") {
 			t.Errorf("%s: got %+v, %v", name, done, err)
 		}
 	}
@@ -162,13 +173,16 @@ func TestWhatAWSHasEndedStays(t *testing.T) {
 // What is ours costs the device no retry, as FAILED does, and is counted by no abort
 // criterion, as FAILED and REJECTED are.
 func TestOurOwnFailureIsCanceled(t *testing.T) {
-	c := event.Conclusion{Status: event.ControllerFailed.Status(), Reason: event.ControllerFailed, Detail: "Lambda.Unknown in state Verify"}
+	c := event.Conclusion{Status: event.ControllerFailed.Status(), Reason: event.ControllerFailed,
+		Detail: "Lambda.Unknown in state Verify"}
 	e := &ends{}
 	done, err := e.finisher(c, nil).Finish(t.Context(), over(), event.DeviceState{}, true)
-	if err != nil || e.now != event.StatusCanceled || e.details["reason"] != "Controller.Failed" || e.details["detail"] != c.Detail {
+	if err != nil || e.now != event.StatusCanceled || e.details["reason"] != "Controller.Failed" ||
+		e.details["detail"] != c.Detail {
 		t.Fatalf("%v, job execution %s %v", err, e.now, e.details)
 	}
-	if o := done.Outcome; o.Status != event.StatusCanceled || o.Reason != event.ControllerFailed || o.Event != "REBOOT_FAIL" {
+	if o := done.Outcome; o.Status != event.StatusCanceled || o.Reason != event.ControllerFailed ||
+		o.Event != "REBOOT_FAIL" {
 		t.Errorf("outcome %+v", o)
 	}
 	e.update = jobs.ErrOver // the same, repeated
@@ -182,7 +196,8 @@ func TestOurOwnFailureIsCanceled(t *testing.T) {
 func TestAnEndIsBelievedOfTheJobExecution(t *testing.T) {
 	c := event.Conclusion{Status: event.StatusCanceled, Reason: event.JobCanceled, Detail: "gone"}
 	for now, want := range map[event.JobStatus]event.ErrorName{
-		event.StatusCanceled: event.JobCanceled, event.StatusRemoved: event.JobCanceled, event.StatusTimedOut: event.JobTimedOut,
+		event.StatusCanceled: event.JobCanceled, event.StatusRemoved: event.JobCanceled,
+		event.StatusTimedOut:   event.JobTimedOut,
 		event.StatusInProgress: event.ControllerFailed,
 	} {
 		e := &ends{now: now}
@@ -203,13 +218,15 @@ func TestTheThingIsToldLastAndCostsNothing(t *testing.T) {
 	success := event.Conclusion{Status: event.StatusSucceeded, Attributes: map[string]string{"a": "b", "c": "d"}}
 	e := &ends{set: broken}
 	done, err := e.finisher(success, nil).Finish(t.Context(), over(), event.DeviceState{}, true)
-	if err != nil || !errors.Is(done.Unset, broken) || e.now != event.StatusSucceeded || len(e.published) != 1 || len(e.attributes) != 2 {
+	if err != nil || !errors.Is(done.Unset, broken) || e.now != event.StatusSucceeded || len(e.published) != 1 ||
+		len(e.attributes) != 2 {
 		t.Errorf("%+v, %v, %s, %v", done, err, e.now, e.attributes)
 	}
 	e = &ends{refuses: func(d map[string]string) bool { return d["detail"] != "" }}
 	failure := event.Conclusion{Status: event.StatusFailed, Reason: "Reboot.Failed", Detail: "odd"}
 	done, err = e.finisher(failure, nil).Finish(t.Context(), over(), event.DeviceState{}, true)
-	if err != nil || !errors.Is(done.Unsaid, jobs.ErrRefused) || e.now != event.StatusFailed || done.Outcome.Detail != "odd" {
+	if err != nil || !errors.Is(done.Unsaid, jobs.ErrRefused) || e.now != event.StatusFailed ||
+		done.Outcome.Detail != "odd" {
 		t.Errorf("%+v, %v, %s", done, err, e.now)
 	}
 }
@@ -218,8 +235,9 @@ func TestTheThingIsToldLastAndCostsNothing(t *testing.T) {
 func TestAnothersEndIsNotToldAgain(t *testing.T) {
 	success := event.Conclusion{Status: event.StatusSucceeded, Attributes: map[string]string{"a": "b"}}
 	for name, e := range map[string]*ends{
-		"canceled": {now: event.StatusCanceled}, "timed out": {now: event.StatusTimedOut}, "reported": {now: event.StatusSucceeded},
-		"gone": {status: jobs.ErrOver},
+		"canceled": {now: event.StatusCanceled}, "timed out": {now: event.StatusTimedOut},
+		"reported": {now: event.StatusSucceeded},
+		"gone":     {status: jobs.ErrOver},
 	} {
 		done, err := e.finisher(success, nil).Finish(t.Context(), over(), event.DeviceState{}, false)
 		if err != nil || !done.Elsewhere || e.order != "" {
@@ -227,12 +245,14 @@ func TestAnothersEndIsNotToldAgain(t *testing.T) {
 		}
 	}
 	e := &ends{now: event.StatusInProgress}
-	if done, err := e.finisher(success, nil).Finish(t.Context(), over(), event.DeviceState{}, false); err != nil || done.Elsewhere || e.order != "job world thing " {
+	if done, err := e.finisher(success, nil).Finish(t.Context(), over(), event.DeviceState{}, false); err != nil ||
+		done.Elsewhere || e.order != "job world thing " {
 		t.Errorf("nobody ended it: %+v, %v, told %s", done, err, e.order)
 	}
 	broken := errors.New("broken")
 	e = &ends{status: broken}
-	if _, err := e.finisher(success, nil).Finish(t.Context(), over(), event.DeviceState{}, false); !errors.Is(err, broken) {
+	if _, err := e.finisher(success, nil).Finish(t.Context(), over(), event.DeviceState{}, false); !errors.Is(
+		err, broken) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -241,23 +261,28 @@ func TestFinishIsWorthARetry(t *testing.T) {
 	broken := errors.New("broken")
 	success := event.Conclusion{Status: event.StatusSucceeded, Attributes: map[string]string{"a": "b"}}
 	for name, e := range map[string]*ends{
-		"job execution": {update: broken}, "its status": {update: jobs.ErrOver, status: broken}, "topic": {publish: broken},
+		"job execution": {update: broken}, "its status": {update: jobs.ErrOver, status: broken},
+		"topic": {publish: broken},
 	} {
-		if _, err := e.finisher(success, nil).Finish(t.Context(), over(), event.DeviceState{}, true); !errors.Is(err, broken) {
+		if _, err := e.finisher(success, nil).Finish(t.Context(), over(), event.DeviceState{}, true); !errors.Is(
+			err, broken) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
-	if _, err := (&ends{}).finisher(success, broken).Finish(t.Context(), over(), event.DeviceState{}, true); !errors.Is(err, broken) {
+	if _, err := (&ends{}).finisher(success, broken).Finish(t.Context(), over(), event.DeviceState{},
+		true); !errors.Is(err, broken) {
 		t.Errorf("judgement: got %v", err)
 	}
 	e := &ends{set: jobs.ErrNotFound}
-	if _, err := e.finisher(success, nil).Finish(t.Context(), over(), event.DeviceState{}, true); err != nil || len(e.published) != 1 {
+	if _, err := e.finisher(success, nil).Finish(t.Context(), over(), event.DeviceState{}, true); err != nil ||
+		len(e.published) != 1 {
 		t.Errorf("a thing that is gone: %v", err)
 	}
 	// What AWS IoT has ended is not reported to it.
 	e = &ends{update: broken, now: event.StatusCanceled}
 	canceled := event.Conclusion{Status: event.StatusCanceled, Reason: event.JobCanceled}
-	if _, err := e.finisher(canceled, nil).Finish(t.Context(), over(), event.DeviceState{}, true); err != nil || e.calls != 0 {
+	if _, err := e.finisher(canceled, nil).Finish(t.Context(), over(), event.DeviceState{}, true); err != nil ||
+		e.calls != 0 {
 		t.Errorf("%v, job execution told %d times", err, e.calls)
 	}
 	in := over()

@@ -46,7 +46,8 @@ func (c *Creator) image(ctx context.Context, f *event.Firmware) (problems event.
 		if len(found) != 1 {
 			return append(problems, event.Problem{
 				Path: "$.firmware.version", Value: f.Version,
-				Allowed: fmt.Sprintf("a version with exactly one image in %s; there are %d", c.Images.Where(f.Version), len(found)),
+				Allowed: fmt.Sprintf("a version with exactly one image in %s; there are %d", c.Images.Where(f.Version),
+					len(found)),
 			}), nil
 		}
 		f.S3 = &found[0]
@@ -55,9 +56,11 @@ func (c *Creator) image(ctx context.Context, f *event.Firmware) (problems event.
 		image, err := c.Images.Describe(ctx, *f.S3)
 		switch {
 		case errors.Is(err, ErrNotFound):
-			return append(problems, event.Problem{Path: "$.firmware.s3", Value: f.S3, Allowed: "an object that exists"}), nil
+			return append(problems, event.Problem{Path: "$.firmware.s3", Value: f.S3,
+				Allowed: "an object that exists"}), nil
 		case errors.Is(err, ErrUnreadable):
-			return append(problems, event.Problem{Path: "$.firmware.s3", Value: f.S3, Allowed: "an object that create-job may read: " + err.Error()}), nil
+			return append(problems, event.Problem{Path: "$.firmware.s3", Value: f.S3,
+				Allowed: "an object that create-job may read: " + err.Error()}), nil
 		case err != nil:
 			return nil, err
 		}
@@ -93,19 +96,23 @@ func agree(f *event.Firmware, image Image) (problems event.Problems) {
 	if f.SHA256 == "" {
 		f.SHA256 = image.SHA256
 	} else if f.SHA256 != image.SHA256 {
-		problems = append(problems, event.Problem{Path: "$.firmware.sha256", Value: f.SHA256, Allowed: "the hash of the object, " + image.SHA256})
+		problems = append(problems, event.Problem{Path: "$.firmware.sha256", Value: f.SHA256,
+			Allowed: "the hash of the object, " + image.SHA256})
 	}
 	for who, sum := range sorted(image.Promised) {
 		if sum != image.SHA256 {
 			problems = append(problems, event.Problem{
-				Path: "$.firmware.s3", Value: f.S3, Allowed: fmt.Sprintf("an object whose bytes are what its %s says, %s; theirs is %s", who, sum, image.SHA256),
+				Path: "$.firmware.s3", Value: f.S3,
+				Allowed: fmt.Sprintf("an object whose bytes are what its %s says, %s; theirs is %s", who, sum,
+					image.SHA256),
 			})
 		}
 	}
 	if f.Size == 0 {
 		f.Size = image.Size
 	} else if f.Size != image.Size {
-		problems = append(problems, event.Problem{Path: "$.firmware.size", Value: f.Size, Allowed: fmt.Sprintf("the size of the object, %d", image.Size)})
+		problems = append(problems, event.Problem{Path: "$.firmware.size", Value: f.Size,
+			Allowed: fmt.Sprintf("the size of the object, %d", image.Size)})
 	}
 	return problems
 }
@@ -137,5 +144,6 @@ func (r Rules) signed(f event.Firmware) event.Problems {
 			return nil
 		}
 	}
-	return mistake(fmt.Sprintf("a signature of %s by one of the %d keys of this stack (parameter SigningKeys)", f.SHA256, len(r.Keys)))
+	return mistake(fmt.Sprintf("a signature of %s by one of the %d keys of this stack (parameter SigningKeys)",
+		f.SHA256, len(r.Keys)))
 }

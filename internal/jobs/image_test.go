@@ -50,7 +50,8 @@ func TestSourcesAreThoseThatTheStackAllows(t *testing.T) {
 func TestTheObjectsOwnHashIsTheOneThatCounts(t *testing.T) {
 	a := newAccount()
 	a.promised = map[string]string{"metadata sha256": strings.Repeat("b", 64), "checksum in S3": a.sha}
-	if _, err := create(a, full("")); mistakes(err) != "$.firmware.s3" || !strings.Contains(err.Error(), "metadata sha256") {
+	if _, err := create(a, full("")); mistakes(err) != "$.firmware.s3" ||
+		!strings.Contains(err.Error(), "metadata sha256") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -35,7 +35,8 @@ const Begun = "Job.Begun"
 // ten pairs, reason and detail first, the others in the order of their names. Where
 // AWS IoT refuses it all the same the reason goes alone, and unsaid is why: details
 // never cost the status. ErrOver if the execution is terminal or gone.
-func Report(ctx context.Context, e Executions, a Attempt, status event.JobStatus, reason event.ErrorName, detail string,
+func Report(ctx context.Context, e Executions, a Attempt, status event.JobStatus, reason event.ErrorName,
+	detail string,
 	more map[string]string) (unsaid, err error) {
 	tell := func(details map[string]string) error {
 		if status == event.StatusCanceled {

@@ -29,7 +29,8 @@ func refusedByAWS(details map[string]string) error {
 		return fmt.Errorf("%d pairs", len(details))
 	}
 	for k, v := range details {
-		if !keyOfDetails.MatchString(k) || !utf8.ValidString(v) || !valueOfDetails.MatchString(v) || len(utf16.Encode([]rune(v))) > 1024 {
+		if !keyOfDetails.MatchString(k) || !utf8.ValidString(v) || !valueOfDetails.MatchString(v) ||
+			len(utf16.Encode([]rune(v))) > 1024 {
 			return fmt.Errorf("%q: %q", k, v)
 		}
 	}
@@ -38,7 +39,8 @@ func refusedByAWS(details map[string]string) error {
 
 func reported(t interface{ Fatalf(string, ...any) }, detail string, more map[string]string) map[string]string {
 	e := &ends{}
-	unsaid, err := jobs.Report(context.Background(), e, jobs.Attempt{}, event.StatusFailed, "Download.Failed", detail, more)
+	unsaid, err := jobs.Report(context.Background(), e, jobs.Attempt{}, event.StatusFailed, "Download.Failed",
+		detail, more)
 	if unsaid != nil || err != nil || e.now != event.StatusFailed {
 		t.Fatalf("%v, %v, %s", unsaid, err, e.now)
 	}
@@ -50,7 +52,9 @@ func reported(t interface{ Fatalf(string, ...any) }, detail string, more map[str
 
 func TestDetailsAreWhatAWSTakes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		text := rapid.OneOf(rapid.String(), rapid.Map(rapid.SliceOf(rapid.Byte()), func(b []byte) string { return string(b) }))
+		text := rapid.OneOf(rapid.String(), rapid.Map(rapid.SliceOf(rapid.Byte()), func(b []byte) string {
+			return string(b)
+		}))
 		reported(t, text.Draw(t, "detail"), rapid.MapOf(text, text).Draw(t, "more"))
 	})
 }
@@ -104,16 +108,20 @@ func FuzzDetailsAreWhatAWSTakes(f *testing.F) {
 func TestRefusedDetailsCostNoStatus(t *testing.T) {
 	for _, status := range []event.JobStatus{event.StatusFailed, event.StatusCanceled} {
 		e := &ends{refuses: func(d map[string]string) bool { return d["detail"] != "" }}
-		unsaid, err := jobs.Report(t.Context(), e, jobs.Attempt{}, status, "Download.Failed", "odd", map[string]string{"k": "v"})
-		if err != nil || !errors.Is(unsaid, jobs.ErrRefused) || e.now != status || !maps.Equal(e.details, map[string]string{"reason": "Download.Failed"}) {
+		unsaid, err := jobs.Report(t.Context(), e, jobs.Attempt{}, status, "Download.Failed", "odd",
+			map[string]string{"k": "v"})
+		if err != nil || !errors.Is(unsaid, jobs.ErrRefused) || e.now != status ||
+			!maps.Equal(e.details, map[string]string{"reason": "Download.Failed"}) {
 			t.Errorf("%s: %v, %v, %s %v", status, unsaid, err, e.now, e.details)
 		}
 	}
 	e := &ends{refuses: func(map[string]string) bool { return true }}
-	if _, err := jobs.Report(t.Context(), e, jobs.Attempt{}, event.StatusFailed, "Download.Failed", "odd", nil); !errors.Is(err, jobs.ErrRefused) || e.now != "" {
+	if _, err := jobs.Report(t.Context(), e, jobs.Attempt{}, event.StatusFailed, "Download.Failed", "odd",
+		nil); !errors.Is(err, jobs.ErrRefused) || e.now != "" {
 		t.Errorf("what is refused for another reason: %v", err)
 	}
-	if _, err := jobs.Report(t.Context(), e, jobs.Attempt{}, event.StatusSucceeded, "", "", nil); !errors.Is(err, jobs.ErrRefused) || e.calls != 3 {
+	if _, err := jobs.Report(t.Context(), e, jobs.Attempt{}, event.StatusSucceeded, "", "", nil); !errors.Is(err,
+		jobs.ErrRefused) || e.calls != 3 {
 		t.Errorf("without details: %v after %d calls", err, e.calls)
 	}
 }

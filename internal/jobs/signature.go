@@ -18,7 +18,9 @@ import (
 // bytes: for ECDSA as the digest, for Ed25519 as the message.
 //
 //	openssl dgst -sha256 -sign ecdsa.pem image | base64 -w0
-//	openssl dgst -sha256 -binary image > digest; openssl pkeyutl -sign -rawin -inkey ed25519.pem -in digest | base64 -w0
+//
+// openssl dgst -sha256 -binary image > digest; openssl pkeyutl -sign -rawin -inkey ed25519.pem -in
+// digest | base64 -w0
 type Key struct{ public any }
 
 // ParseKeys reads public keys, separated by commas: each in base64, the DER of its

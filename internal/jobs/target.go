@@ -16,7 +16,8 @@ func (c *Creator) targets(ctx context.Context, arns []string) (problems event.Pr
 		}
 		if !ok {
 			problems = append(problems, event.Problem{
-				Path: fmt.Sprintf("$.targets[%d]", i), Value: arn, Allowed: "a thing or thing group that exists in this account and region",
+				Path: fmt.Sprintf("$.targets[%d]", i), Value: arn,
+				Allowed: "a thing or thing group that exists in this account and region",
 			})
 		}
 	}

@@ -23,9 +23,11 @@ var update = flag.Bool("update", false, "write the forms that records have today
 // samples are records of tables whose members do not take just anything.
 var samples = map[string]any{
 	"dynamodb.item": expr.Item{
-		"PK": {Kind: expr.S, Str: "DEVICE#rg-1"}, "n": {Kind: expr.N, Str: "-1.5E+3"}, "b": {Kind: expr.B, Str: "\x00\xff"},
-		"set": {Kind: expr.SS, Set: []string{"a", "b"}}, "l": {Kind: expr.L, List: []expr.Value{{Kind: expr.BOOL, Bool: true}, {Kind: expr.NULL}}},
-		"m": {Kind: expr.M, Map: map[string]expr.Value{"k": {Kind: expr.S, Str: "v"}}},
+		"PK": {Kind: expr.S, Str: "DEVICE#rg-1"}, "n": {Kind: expr.N, Str: "-1.5E+3"},
+		"b":   {Kind: expr.B, Str: "\x00\xff"},
+		"set": {Kind: expr.SS, Set: []string{"a", "b"}},
+		"l":   {Kind: expr.L, List: []expr.Value{{Kind: expr.BOOL, Bool: true}, {Kind: expr.NULL}}},
+		"m":   {Kind: expr.M, Map: map[string]expr.Value{"k": {Kind: expr.S, Str: "v"}}},
 	},
 }
 

@@ -18,7 +18,8 @@ func TestHealthNamesTheFlooder(t *testing.T) {
 	r.must("iot", "CreatePolicy", map[string]any{"policyName": "all", "policyDocument": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iot:*","Resource":"*"}]}`})
 	r.must("iot", "AttachPolicy", map[string]any{"policyName": "all", "target": keys["certificateArn"]})
 	r.must("iot", "AttachThingPrincipal", map[string]any{"thingName": "rg-7", "principal": keys["certificateArn"]})
-	c, err := r.cloud.Devices().Connect(t.Context(), iotdataplane.Client{Options: iotdataplane.Options{Hello: iotdataplane.Hello{ClientID: "rg-7"}}})
+	c, err := r.cloud.Devices().Connect(t.Context(),
+		iotdataplane.Client{Options: iotdataplane.Options{Hello: iotdataplane.Hello{ClientID: "rg-7"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,12 +33,14 @@ func TestHealthNamesTheFlooder(t *testing.T) {
 		}
 	}
 	w := httptest.NewRecorder()
-	r.cloud.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "http://cloud.test/_localcloud/health", nil))
+	r.cloud.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET",
+		"http://cloud.test/_localcloud/health", nil))
 	var h localcloud.Health
 	if err := json.Unmarshal(w.Body.Bytes(), &h); err != nil {
 		t.Fatal(err)
 	}
-	if w.Code != 200 || h.Status != "ok" || discarded != 50 || len(h.Throttled) != 1 || h.Throttled[0].ClientID != "rg-7" || h.Throttled[0].Discarded != 50 ||
+	if w.Code != 200 || h.Status != "ok" || discarded != 50 || len(h.Throttled) != 1 ||
+		h.Throttled[0].ClientID != "rg-7" || h.Throttled[0].Discarded != 50 ||
 		h.Entrance.Connections == 0 {
 		t.Errorf("%d, %d discarded, health %+v", w.Code, discarded, h)
 	}

@@ -135,13 +135,16 @@ func New(c Config) (*Cloud, error) {
 	}
 	closed := new(atomic.Bool)
 	c.Log = slog.New(quiet{c.Log.Handler(), closed})
-	cl := &Cloud{config: c, closed: closed, started: c.Scheduler.NewGate(), responses: newResponses(c.Scheduler, c.Endpoint)}
+	cl := &Cloud{config: c, closed: closed, started: c.Scheduler.NewGate(), responses: newResponses(c.Scheduler,
+		c.Endpoint)}
 	c.Scheduler.OnFailure(cl.failed)
 	cl.entrance = entrance.New(c.Scheduler, c.Connections)
-	given := platform.Platform{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region, Log: c.Log}
+	given := platform.Platform{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region,
+		Log: c.Log}
 	cl.iam = iam.New(iam.Config{Platform: given})
 	cl.sts = sts.New(sts.Config{Platform: given, Keys: cl.iam, Roles: cl.iam})
-	cl.door = awsapi.New(awsapi.Config{Scheduler: c.Scheduler, Account: c.Account, Region: c.Region, Authorizer: cl.iam, Authenticator: cl.sts, Fault: c.Fault, Full: cl.full})
+	cl.door = awsapi.New(awsapi.Config{Scheduler: c.Scheduler, Account: c.Account, Region: c.Region,
+		Authorizer: cl.iam, Authenticator: cl.sts, Fault: c.Fault, Full: cl.full})
 	given.Caller = cl.door
 	cl.metrics = cloudwatch.New(cloudwatch.Config{Platform: given})
 	logs := cloudwatchlogs.New(cloudwatchlogs.Config{Platform: given, Metrics: cl.metrics, Discard: c.DiscardLogs})
@@ -156,7 +159,8 @@ func New(c Config) (*Cloud, error) {
 	queues := sqs.New(sqs.Config{Platform: given, Endpoint: c.Endpoint, Metrics: cl.metrics})
 	cl.lambda = lambda.New(lambda.Config{
 		Platform: given,
-		Roles:    cl.iam, Executor: cl.executor(), Metrics: cl.metrics, Assets: cl.asset, CodeDir: code, Queues: queues,
+		Roles:    cl.iam, Executor: cl.executor(), Metrics: cl.metrics, Assets: cl.asset, CodeDir: code,
+		Queues: queues,
 	})
 	machines := sfn.New(sfn.Config{
 		Platform: given,
@@ -212,7 +216,8 @@ func (c *Cloud) buildIoT(given platform.Platform) (err error) {
 	}
 	c.iot, err = iot.New(iot.Config{
 		Platform:  given,
-		Endpoints: iot.Endpoints{Data: c.config.MQTTEndpoint}, Publisher: publisher{c}, Presigner: presigner{c}, Rules: c.rules, Metrics: jobMetrics{c.metrics},
+		Endpoints: iot.Endpoints{Data: c.config.MQTTEndpoint}, Publisher: publisher{c}, Presigner: presigner{c},
+		Rules: c.rules, Metrics: jobMetrics{c.metrics},
 	})
 	if err != nil {
 		return err
@@ -223,7 +228,8 @@ func (c *Cloud) buildIoT(given platform.Platform) (err error) {
 	}
 	c.data, err = iotdataplane.New(iotdataplane.Config{
 		Platform: given,
-		Devices:  devices{c.iot}, Rules: rules{c.rules}, Changed: c.presence, Metrics: brokerMetrics{c.metrics}, Limits: limits,
+		Devices:  devices{c.iot}, Rules: rules{c.rules}, Changed: c.presence, Metrics: brokerMetrics{c.metrics},
+		Limits: limits,
 	})
 	return err
 }
@@ -259,8 +265,10 @@ func (c *Cloud) Start(ctx context.Context) error {
 
 // Deploy creates or updates a stack from a template, as the account's root, and
 // returns its outputs.
-func (c *Cloud) Deploy(ctx context.Context, stack string, template []byte, parameters map[string]string) (map[string]string, error) {
-	return c.stacks.Deploy(ctx, awsapi.RootOf(c.config.Account), cloudformation.Deployment{Name: stack, Template: template, Parameters: parameters})
+func (c *Cloud) Deploy(ctx context.Context, stack string, template []byte, parameters map[string]string) (
+	map[string]string, error) {
+	return c.stacks.Deploy(ctx, awsapi.RootOf(c.config.Account), cloudformation.Deployment{Name: stack,
+		Template: template, Parameters: parameters})
 }
 
 // Residue lists, a line each, what is unfinished in any service; nothing is
@@ -305,7 +313,8 @@ func (c *Cloud) Handler() http.Handler {
 
 // Credentials are temporary credentials of an identity, for handlers in this
 // process.
-func (c *Cloud) Credentials(ctx context.Context, id awsapi.Identity, ttl time.Duration) (accessKeyID, secret, sessionToken string, err error) {
+func (c *Cloud) Credentials(ctx context.Context, id awsapi.Identity, ttl time.Duration) (accessKeyID, secret,
+	sessionToken string, err error) {
 	return c.sts.Issue(ctx, id, ttl)
 }
 
@@ -317,7 +326,8 @@ func (c *Cloud) ServeHTTP(l net.Listener) {
 		ErrorLog: slog.NewLogLogger(c.config.Log.Handler(), slog.LevelDebug),
 	}
 	c.config.Scheduler.Go("http server", func() {
-		if err := c.server.Serve(c.entrance.Listener("http", l, 0)); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		if err := c.server.Serve(c.entrance.Listener("http", l, 0)); err != nil &&
+			!errors.Is(err, http.ErrServerClosed) {
 			c.config.Log.Error("the HTTP server ended", "error", err)
 		}
 	})
@@ -325,7 +335,8 @@ func (c *Cloud) ServeHTTP(l net.Listener) {
 
 // ServeMQTT begins to serve the broker.
 func (c *Cloud) ServeMQTT(l Listeners) error {
-	b, err := broker.New(broker.Config{Core: c.data, Scheduler: c.config.Scheduler, Log: c.config.Log, Entrance: c.entrance})
+	b, err := broker.New(broker.Config{Core: c.data, Scheduler: c.config.Scheduler, Log: c.config.Log,
+		Entrance: c.entrance})
 	if err != nil {
 		return fmt.Errorf("localcloud: broker: %w", err)
 	}

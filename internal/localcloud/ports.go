@@ -87,7 +87,8 @@ const maxFailures = 100
 // executor is how functions run: as processes, or as handlers in this process.
 func (c *Cloud) executor() lambda.Executor {
 	if c.config.InProcess != nil {
-		return &lambda.InProcess{Scheduler: c.config.Scheduler, New: func(ctx context.Context, f lambda.Function, id awsapi.Identity, out io.Writer) (lambda.Handler, error) {
+		return &lambda.InProcess{Scheduler: c.config.Scheduler, New: func(ctx context.Context, f lambda.Function,
+			id awsapi.Identity, out io.Writer) (lambda.Handler, error) {
 			return c.config.InProcess(withOutput(ctx, out), c, f, id)
 		}}
 	}
@@ -152,14 +153,16 @@ func (r rules) Prepare(m iotdataplane.Message) iotdataplane.Execution {
 // reserved is the device side of jobs as the broker hands it requests.
 type reserved struct{ jobs *iotjobsdataplane.Service }
 
-func (r reserved) Handle(ctx context.Context, _ iotdataplane.Asker, m iotdataplane.Message, reply func(topic string, payload []byte)) bool {
+func (r reserved) Handle(ctx context.Context, _ iotdataplane.Asker, m iotdataplane.Message,
+	reply func(topic string, payload []byte)) bool {
 	return r.jobs.Handle(ctx, m.Topic, m.Payload, reply)
 }
 
 // presence takes a client's coming and going into the fleet index.
 func (c *Cloud) presence(p iotdataplane.Presence) {
 	err := c.iot.Connectivity(context.Background(), iot.Presence{
-		ClientID: p.ClientID, Connected: p.Connected(), Timestamp: p.Timestamp, Reason: p.DisconnectReason, Version: int64(p.VersionNumber),
+		ClientID: p.ClientID, Connected: p.Connected(), Timestamp: p.Timestamp, Reason: p.DisconnectReason,
+		Version: int64(p.VersionNumber),
 	})
 	if err != nil {
 		c.config.Log.Error("presence did not reach the fleet index", "clientId", p.ClientID, "error", err)
@@ -202,14 +205,16 @@ func (p presigner) Presign(ctx context.Context, r jobs.PresignRequest) (string, 
 		return "", err
 	}
 	signed, _, err := v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true }).PresignHTTP(ctx,
-		aws.Credentials{AccessKeyID: key, SecretAccessKey: secret, SessionToken: token}, req, "UNSIGNED-PAYLOAD", "s3", c.config.Region, c.config.Scheduler.Now())
+		aws.Credentials{AccessKeyID: key, SecretAccessKey: secret, SessionToken: token}, req, "UNSIGNED-PAYLOAD", "s3",
+		c.config.Region, c.config.Scheduler.Now())
 	return signed, err
 }
 
 // ruleObjects is S3 as rule actions and proto decoding use it.
 type ruleObjects struct{ caller awsapi.Caller }
 
-func (o ruleObjects) PutObject(ctx context.Context, id awsapi.Identity, bucket, key string, body []byte, cannedACL string) error {
+func (o ruleObjects) PutObject(ctx context.Context, id awsapi.Identity, bucket, key string, body []byte,
+	cannedACL string) error {
 	if cannedACL != "" && cannedACL != "private" {
 		return awsapi.NotBuilt("the canned ACL " + cannedACL)
 	}
@@ -219,7 +224,8 @@ func (o ruleObjects) PutObject(ctx context.Context, id awsapi.Identity, bucket, 
 
 func (o ruleObjects) GetObject(ctx context.Context, id awsapi.Identity, bucket, key string) ([]byte, error) {
 	var object struct{ Body []byte }
-	err := awsapi.CallInto(ctx, o.caller, id, "s3", "GetObject", map[string]string{"Bucket": bucket, "Key": key}, &object)
+	err := awsapi.CallInto(ctx, o.caller, id, "s3", "GetObject", map[string]string{"Bucket": bucket, "Key": key},
+		&object)
 	return object.Body, err
 }
 
@@ -266,7 +272,8 @@ func (l machineLogs) Append(ctx context.Context, group, stream string, events []
 		return err
 	}
 	ref := map[string]any{"logGroupName": group, "logStreamName": stream}
-	if _, err := l.c.door.Call(ctx, id, "cloudwatchlogs", "CreateLogStream", ref); err != nil && awsapi.Code(err) != "ResourceAlreadyExistsException" {
+	if _, err := l.c.door.Call(ctx, id, "cloudwatchlogs", "CreateLogStream", ref); err != nil &&
+		awsapi.Code(err) != "ResourceAlreadyExistsException" {
 		return err
 	}
 	_, err = l.c.door.Call(ctx, id, "cloudwatchlogs", "PutLogEvents", in)
@@ -339,7 +346,8 @@ func (c *Cloud) full(bytes int64, session bool) error {
 		return err
 	}
 	if free < least || free-least < uint64(max(bytes, 0)) {
-		return fmt.Errorf("the disk has %d MiB left, of which %d MiB are kept free; remove something, or free space on the disk", free>>20, least>>20)
+		return fmt.Errorf("the disk has %d MiB left, of which %d MiB are kept free; remove something, or free "+
+			"space on the disk", free>>20, least>>20)
 	}
 	return nil
 }
@@ -369,9 +377,12 @@ func (c *Cloud) Health() Health {
 		case err != nil:
 			h.Problems = append(h.Problems, err.Error())
 		case free < c.config.MinFree:
-			h.Problems = append(h.Problems, fmt.Sprintf("the disk has %d MiB left, of which %d MiB are kept free: new work is refused", free>>20, c.config.MinFree>>20))
+			h.Problems = append(h.Problems,
+				fmt.Sprintf("the disk has %d MiB left, of which %d MiB are kept free: new work is refused", free>>20,
+					c.config.MinFree>>20))
 		case free < 2*c.config.MinFree:
-			warning = fmt.Sprintf("the disk has %d MiB left; below %d MiB new work is refused", free>>20, c.config.MinFree>>20)
+			warning = fmt.Sprintf("the disk has %d MiB left; below %d MiB new work is refused", free>>20,
+				c.config.MinFree>>20)
 		}
 	}
 	if err := c.config.Store.Failure(); err != nil {

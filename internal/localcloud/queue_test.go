@@ -78,7 +78,8 @@ func (l *lives) holds(queue string) string {
 	var out struct{ Attributes map[string]string }
 	l.call("sqs", "GetQueueAttributes", map[string]any{"QueueUrl": queue, "AttributeNames": []string{"All"}}, &out)
 	a := out.Attributes
-	return a["ApproximateNumberOfMessages"] + " " + a["ApproximateNumberOfMessagesNotVisible"] + " " + a["ApproximateNumberOfMessagesDelayed"]
+	return a["ApproximateNumberOfMessages"] + " " + a["ApproximateNumberOfMessagesNotVisible"] + " " +
+		a["ApproximateNumberOfMessagesDelayed"]
 }
 
 func (l *lives) wantHolds(queue, want string) {
@@ -98,7 +99,8 @@ func TestAFunctionGetsWhatIsSentToItsQueue(t *testing.T) {
 	}
 	l.feed(nil)
 	l.call("sqs", "SendMessage", map[string]any{"QueueUrl": queue, "MessageBody": `{"a":"<1>"}`, "MessageAttributes": map[string]any{
-		"k": map[string]any{"DataType": "String", "StringValue": "v"}, "b": map[string]any{"DataType": "Binary", "BinaryValue": []byte{1}},
+		"k": map[string]any{"DataType": "String", "StringValue": "v"}, "b": map[string]any{"DataType": "Binary",
+			"BinaryValue": []byte{1}},
 	}}, nil)
 	l.sched.RunFor(time.Second)
 	var event struct{ Records []map[string]any }
@@ -119,7 +121,8 @@ func TestAFunctionGetsWhatIsSentToItsQueue(t *testing.T) {
 		t.Errorf("messageAttributes are %s", text)
 	}
 	attributes, _ := r["attributes"].(map[string]any)
-	if names := slices.Sorted(maps.Keys(attributes)); fmt.Sprint(names) != "[ApproximateFirstReceiveTimestamp ApproximateReceiveCount SenderId SentTimestamp]" ||
+	if names := slices.Sorted(maps.Keys(attributes)); fmt.Sprint(names) !=
+		"[ApproximateFirstReceiveTimestamp ApproximateReceiveCount SenderId SentTimestamp]" ||
 		attributes["ApproximateReceiveCount"] != "1" {
 		t.Errorf("attributes are %v", attributes)
 	}
@@ -279,7 +282,8 @@ func TestAThrottledBatchIsTriedUntilTheQueueShowsItAgain(t *testing.T) {
 	queue, dead := l.post(2)
 	ran := 0
 	l.run = func(string, []byte) ([]byte, error) { ran++; return nil, nil }
-	l.call("lambda", "PutFunctionConcurrency", map[string]any{"FunctionName": "f", "ReservedConcurrentExecutions": 0}, nil)
+	l.call("lambda", "PutFunctionConcurrency", map[string]any{"FunctionName": "f", "ReservedConcurrentExecutions": 0},
+		nil)
 	l.feed(nil)
 	l.send(queue, "a")
 	l.sched.RunFor(20 * time.Second)
@@ -289,7 +293,8 @@ func TestAThrottledBatchIsTriedUntilTheQueueShowsItAgain(t *testing.T) {
 	if l.wantHolds(queue, "0 0 0"); ran != 1 {
 		t.Fatalf("ran %d times", ran)
 	}
-	l.call("lambda", "PutFunctionConcurrency", map[string]any{"FunctionName": "f", "ReservedConcurrentExecutions": 0}, nil)
+	l.call("lambda", "PutFunctionConcurrency", map[string]any{"FunctionName": "f", "ReservedConcurrentExecutions": 0},
+		nil)
 	l.send(queue, "b")
 	l.sched.RunFor(5 * time.Minute)
 	if l.wantHolds(dead, "1 0 0"); ran != 1 {
@@ -330,7 +335,8 @@ func TestAMappingIsRefusedWhereItCouldNotWork(t *testing.T) {
 			"Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]}`}, &role)
 		l.call("iam", "PutRolePolicy", map[string]any{"RoleName": name, "PolicyName": "p",
 			"PolicyDocument": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":[` + grants + `],"Resource":"*"}]}`}, nil)
-		l.call("lambda", "CreateFunction", map[string]any{"FunctionName": name, "Runtime": "provided.al2023", "Handler": "bootstrap", "Role": role.Role.Arn,
+		l.call("lambda", "CreateFunction", map[string]any{"FunctionName": name, "Runtime": "provided.al2023",
+			"Handler": "bootstrap", "Role": role.Role.Arn,
 			"Timeout": 60, "Code": map[string]string{"S3Bucket": "assets", "S3Key": "f.zip"}}, nil)
 		return name
 	}
@@ -343,21 +349,36 @@ func TestAMappingIsRefusedWhereItCouldNotWork(t *testing.T) {
 		in         map[string]any
 		code, text string
 	}{
-		{map[string]any{"FunctionName": slow}, "InvalidParameterValueException", "Queue visibility timeout: 30 seconds is less than Function timeout: 60 seconds"},
-		{map[string]any{"FunctionName": noReceive}, "InvalidParameterValueException", "The provided execution role does not have permissions to call ReceiveMessage on SQS"},
-		{map[string]any{"FunctionName": noDelete}, "InvalidParameterValueException", "The provided execution role does not have permissions to call DeleteMessage on SQS"},
-		{map[string]any{"FunctionName": noLook}, "InvalidParameterValueException", "The provided execution role does not have permissions to call GetQueueAttributes on SQS"},
-		{map[string]any{"FunctionName": "f"}, "ResourceConflictException", "already exists. Please update or delete the existing mapping with UUID"},
-		{map[string]any{"FunctionName": "f", "EventSourceArn": letters + "2"}, "InvalidParameterValueException", "AWS.SimpleQueueService.NonExistentQueue"},
-		{map[string]any{"FunctionName": "nobody"}, "ResourceNotFoundException", "Function not found: arn:aws:lambda:us-east-1:123456789012:function:nobody"},
-		{map[string]any{"FunctionName": "f", "BatchSize": 11}, "InvalidParameterValueException", "Maximum batch window in seconds must be greater than 0"},
+		{map[string]any{"FunctionName": slow}, "InvalidParameterValueException",
+			"Queue visibility timeout: 30 seconds is less than Function timeout: 60 seconds"},
+		{map[string]any{"FunctionName": noReceive}, "InvalidParameterValueException",
+			"The provided execution role does not have permissions to call ReceiveMessage on SQS"},
+		{map[string]any{"FunctionName": noDelete}, "InvalidParameterValueException",
+			"The provided execution role does not have permissions to call DeleteMessage on SQS"},
+		{map[string]any{"FunctionName": noLook}, "InvalidParameterValueException",
+			"The provided execution role does not have permissions to call GetQueueAttributes on SQS"},
+		{map[string]any{"FunctionName": "f"}, "ResourceConflictException",
+			"already exists. Please update or delete the existing mapping with UUID"},
+		{map[string]any{"FunctionName": "f", "EventSourceArn": letters + "2"}, "InvalidParameterValueException",
+			"AWS.SimpleQueueService.NonExistentQueue"},
+		{map[string]any{"FunctionName": "nobody"}, "ResourceNotFoundException",
+			"Function not found: arn:aws:lambda:us-east-1:123456789012:function:nobody"},
+		{map[string]any{"FunctionName": "f", "BatchSize": 11}, "InvalidParameterValueException",
+			"Maximum batch window in seconds must be greater than 0"},
 		{map[string]any{"FunctionName": "f", "BatchSize": 0}, "InvalidParameterValueException", "Batch size"},
-		{map[string]any{"FunctionName": "f", "MaximumBatchingWindowInSeconds": 301}, "InvalidParameterValueException", "batch window"},
-		{map[string]any{"FunctionName": "f", "ScalingConfig": map[string]any{"MaximumConcurrency": 1}}, "ValidationException", "greater than or equal to 2"},
-		{map[string]any{"FunctionName": "f", "FunctionResponseTypes": []string{"x"}}, "ValidationException", "functionResponseTypes"},
-		{map[string]any{"FunctionName": "f", "FilterCriteria": map[string]any{"Filters": []any{map[string]any{"Pattern": "{"}}}}, "InvalidParameterValueException", "Invalid filter pattern definition"},
-		{map[string]any{"FunctionName": "f", "ParallelizationFactor": 2}, "InvalidParameterValueException", "ParallelizationFactor"},
-		{map[string]any{"FunctionName": "f", "EventSourceArn": "arn:aws:kinesis:us-east-1:123456789012:stream/s"}, "NotImplemented", "kinesis"},
+		{map[string]any{"FunctionName": "f", "MaximumBatchingWindowInSeconds": 301}, "InvalidParameterValueException",
+			"batch window"},
+		{map[string]any{"FunctionName": "f", "ScalingConfig": map[string]any{"MaximumConcurrency": 1}},
+			"ValidationException", "greater than or equal to 2"},
+		{map[string]any{"FunctionName": "f", "FunctionResponseTypes": []string{"x"}}, "ValidationException",
+			"functionResponseTypes"},
+		{map[string]any{"FunctionName": "f",
+			"FilterCriteria": map[string]any{"Filters": []any{map[string]any{"Pattern": "{"}}}},
+			"InvalidParameterValueException", "Invalid filter pattern definition"},
+		{map[string]any{"FunctionName": "f", "ParallelizationFactor": 2}, "InvalidParameterValueException",
+			"ParallelizationFactor"},
+		{map[string]any{"FunctionName": "f", "EventSourceArn": "arn:aws:kinesis:us-east-1:123456789012:stream/s"},
+			"NotImplemented", "kinesis"},
 	} {
 		in := map[string]any{"EventSourceArn": letters}
 		maps.Copy(in, c.in)
@@ -467,7 +488,8 @@ func TestEveryMessageIsWorkedOnOrBecomesADeadLetter(t *testing.T) {
 			return []byte(`{}`), nil
 		}
 		l.feed(map[string]any{
-			"FunctionResponseTypes": []string{"ReportBatchItemFailures"}, "BatchSize": rapid.IntRange(1, 10).Draw(rt, "batch"),
+			"FunctionResponseTypes": []string{"ReportBatchItemFailures"}, "BatchSize": rapid.IntRange(1, 10).Draw(
+				rt, "batch"),
 			"MaximumBatchingWindowInSeconds": rapid.IntRange(0, 3).Draw(rt, "window"),
 		})
 		sent := 0

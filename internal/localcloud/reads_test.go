@@ -43,11 +43,13 @@ func (r *rig) reads(made map[string]string) []call {
 		{"cloudwatchlogs", "DescribeLogStreams", in{"logGroupName": "g"}},
 		{"cloudwatchlogs", "FilterLogEvents", in{"logGroupName": "g"}},
 		{"cloudwatchlogs", "GetLogEvents", in{"logGroupName": "g", "logStreamName": "s"}},
-		{"dynamodb", "BatchGetItem", in{"RequestItems": in{"table": in{"Keys": []in{{"k": in{"S": "0"}}, {"k": in{"S": "1"}}}}}}},
+		{"dynamodb", "BatchGetItem",
+			in{"RequestItems": in{"table": in{"Keys": []in{{"k": in{"S": "0"}}, {"k": in{"S": "1"}}}}}}},
 		{"dynamodb", "DescribeTable", in{"TableName": "table"}},
 		{"dynamodb", "GetItem", in{"TableName": "table", "Key": in{"k": in{"S": "1"}}}},
 		{"dynamodb", "ListTables", nil},
-		{"dynamodb", "Query", in{"TableName": "table", "KeyConditionExpression": "k = :k", "ExpressionAttributeValues": in{":k": in{"S": "1"}}}},
+		{"dynamodb", "Query", in{"TableName": "table", "KeyConditionExpression": "k = :k",
+			"ExpressionAttributeValues": in{":k": in{"S": "1"}}}},
 		{"dynamodb", "Scan", in{"TableName": "table"}},
 		{"iam", "GetRole", in{"RoleName": "all"}},
 		{"iam", "ListRoles", nil},
@@ -97,7 +99,8 @@ func (r *rig) furnish(must func(service, operation string, in in) map[string]any
 	}
 	role := "arn:aws:iam::" + account + ":role/all"
 	must("dynamodb", "CreateTable", in{"TableName": "table", "BillingMode": "PAY_PER_REQUEST",
-		"AttributeDefinitions": []in{{"AttributeName": "k", "AttributeType": "S"}}, "KeySchema": []in{{"AttributeName": "k", "KeyType": "HASH"}}})
+		"AttributeDefinitions": []in{{"AttributeName": "k", "AttributeType": "S"}},
+		"KeySchema":            []in{{"AttributeName": "k", "KeyType": "HASH"}}})
 	for i := range 3 {
 		must("dynamodb", "PutItem", in{"TableName": "table", "Item": in{"k": in{"S": fmt.Sprint(i)}}})
 	}
@@ -106,8 +109,10 @@ func (r *rig) furnish(must func(service, operation string, in in) map[string]any
 	now := r.sched.Now().UnixMilli()
 	must("cloudwatchlogs", "PutLogEvents", in{"logGroupName": "g", "logStreamName": "s",
 		"logEvents": []in{{"timestamp": now, "message": "one"}, {"timestamp": now, "message": "two"}}})
-	must("cloudwatch", "PutMetricData", in{"Namespace": "N", "MetricData": []in{{"MetricName": "m", "Value": 1}, {"MetricName": "n", "Value": 1}}})
-	must("cloudwatch", "PutMetricAlarm", in{"AlarmName": "a", "Namespace": "N", "MetricName": "m", "Statistic": "Sum", "Period": 60, "EvaluationPeriods": 1,
+	must("cloudwatch", "PutMetricData", in{"Namespace": "N", "MetricData": []in{{"MetricName": "m", "Value": 1},
+		{"MetricName": "n", "Value": 1}}})
+	must("cloudwatch", "PutMetricAlarm", in{"AlarmName": "a", "Namespace": "N", "MetricName": "m", "Statistic": "Sum",
+		"Period": 60, "EvaluationPeriods": 1,
 		"Threshold": 1, "ComparisonOperator": "GreaterThanThreshold"})
 	must("cloudwatch", "PutDashboard", in{"DashboardName": "d", "DashboardBody": `{"widgets":[]}`})
 	must("iot", "CreateThingGroup", in{"thingGroupName": "g"})
@@ -128,13 +133,15 @@ func (r *rig) furnish(must func(service, operation string, in in) map[string]any
 	}
 	machine := must("sfn", "CreateStateMachine", in{"name": "m", "roleArn": role, "definition": `{"StartAt":"P","States":{"P":{"Type":"Pass","End":true}}}`})
 	made["machine"], _ = machine["stateMachineArn"].(string)
-	made["execution"], _ = must("sfn", "StartExecution", in{"stateMachineArn": made["machine"], "name": "e"})["executionArn"].(string)
+	made["execution"], _ = must("sfn", "StartExecution", in{"stateMachineArn": made["machine"],
+		"name": "e"})["executionArn"].(string)
 	must("sfn", "StartExecution", in{"stateMachineArn": made["machine"], "name": "f"})
 	must("sfn", "CreateActivity", in{"name": "act"})
 	made["queue"], _ = must("sqs", "CreateQueue", in{"QueueName": "q"})["QueueUrl"].(string)
 	must("sqs", "SendMessage", in{"QueueUrl": made["queue"], "MessageBody": "x"})
 	topic := must("sns", "CreateTopic", in{"Name": "n"})
-	must("sns", "Subscribe", in{"TopicArn": topic["TopicArn"], "Protocol": "sqs", "Endpoint": "arn:aws:sqs:us-east-1:" + account + ":q"})
+	must("sns", "Subscribe", in{"TopicArn": topic["TopicArn"], "Protocol": "sqs",
+		"Endpoint": "arn:aws:sqs:us-east-1:" + account + ":q"})
 	r.sched.RunFor(10e9)
 	return made
 }
@@ -148,7 +155,8 @@ func TestAReadErrorIsNeverAShorterAnswer(t *testing.T) {
 	r := &rig{t: t, sched: scheduler.NewVirtual(1, start)}
 	var err error
 	r.cloud, err = localcloud.New(localcloud.Config{
-		Scheduler: r.sched, Store: db, Account: account, Region: "us-east-1", Endpoint: "http://cloud.test", MQTTEndpoint: "broker.test",
+		Scheduler: r.sched, Store: db, Account: account, Region: "us-east-1", Endpoint: "http://cloud.test",
+		MQTTEndpoint: "broker.test",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -160,14 +168,16 @@ func TestAReadErrorIsNeverAShorterAnswer(t *testing.T) {
 		t.Helper()
 		e := awsapi.AsError(err)
 		if want := faults[c.service]; e.Code != want.Code || e.HTTPStatus() != want.Status {
-			t.Errorf("%s:%s, read %d failed: %d %v, want %d %s", c.service, c.operation, at, e.HTTPStatus(), e, want.Status, want.Code)
+			t.Errorf("%s:%s, read %d failed: %d %v, want %d %s", c.service, c.operation, at, e.HTTPStatus(), e,
+				want.Status, want.Code)
 		}
 	}
 	made := r.furnish(func(service, operation string, input in) map[string]any {
 		for at := range 200 {
 			var out map[string]any
 			stop := db.FailReads(at)
-			err := awsapi.CallInto(t.Context(), r.cloud.Door(), awsapi.RootOf(account), service, operation, input, &out)
+			err := awsapi.CallInto(t.Context(), r.cloud.Door(), awsapi.RootOf(account), service, operation,
+				input, &out)
 			stop()
 			if err == nil {
 				return out

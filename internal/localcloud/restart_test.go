@@ -48,8 +48,10 @@ func (l *lives) begin() {
 	l.t.Helper()
 	var err error
 	l.cloud, err = localcloud.New(localcloud.Config{
-		Scheduler: l.sched, Store: l.db, Account: account, Region: "us-east-1", Endpoint: "http://cloud", MQTTEndpoint: "cloud",
-		InProcess: func(_ context.Context, _ *localcloud.Cloud, f lambda.Function, _ awsapi.Identity) (lambda.Handler, error) {
+		Scheduler: l.sched, Store: l.db, Account: account, Region: "us-east-1", Endpoint: "http://cloud",
+		MQTTEndpoint: "cloud",
+		InProcess: func(_ context.Context, _ *localcloud.Cloud, f lambda.Function, _ awsapi.Identity) (
+			lambda.Handler, error) {
 			return handler(func(payload []byte) ([]byte, error) { return l.run(f.Name, payload) }), nil
 		},
 	})
@@ -152,7 +154,8 @@ func TestStartBeginsNothingTwice(t *testing.T) {
 		"sql": "SELECT clientId FROM '$aws/events/presence/disconnected/#'", "awsIotSqlVersion": "2016-03-23",
 		"actions": []any{map[string]any{"sqs": map[string]any{"queueUrl": url, "roleArn": role}}},
 	}}, nil)
-	data := iotdataplane.Client{Options: iotdataplane.Options{Hello: iotdataplane.Hello{ClientID: "c", SourceIP: "127.0.0.1"}}}
+	data := iotdataplane.Client{Options: iotdataplane.Options{Hello: iotdataplane.Hello{ClientID: "c",
+		SourceIP: "127.0.0.1"}}}
 	l.admit(&data)
 	if _, err := l.cloud.Devices().Connect(context.Background(), data); err != nil {
 		t.Fatal(err)
@@ -282,16 +285,19 @@ func playFan(t *testing.T, n int, lost bool) (p played) {
 	}
 	role, url := l.role(), l.queue("told")
 	for _, name := range []string{"flaky", "ask", "deaf"} {
-		l.call("lambda", "CreateFunction", map[string]any{"FunctionName": name, "Runtime": "provided.al2023", "Handler": "bootstrap", "Role": role,
+		l.call("lambda", "CreateFunction", map[string]any{"FunctionName": name, "Runtime": "provided.al2023",
+			"Handler": "bootstrap", "Role": role,
 			"Code": map[string]string{"S3Bucket": "assets", "S3Key": name + ".zip"}}, nil)
 	}
 	var made struct{ ActivityArn, TopicArn, StateMachineArn, ExecutionArn string }
 	l.call("sfn", "CreateActivity", map[string]any{"name": "work"}, &made)
 	l.call("sns", "CreateTopic", map[string]any{"Name": "told"}, &made)
-	l.call("sns", "Subscribe", map[string]any{"TopicArn": made.TopicArn, "Protocol": "sqs", "Endpoint": "arn:aws:sqs:us-east-1:" + account + ":told",
+	l.call("sns", "Subscribe", map[string]any{"TopicArn": made.TopicArn, "Protocol": "sqs",
+		"Endpoint":   "arn:aws:sqs:us-east-1:" + account + ":told",
 		"Attributes": map[string]string{"RawMessageDelivery": "true"}}, nil)
 	definition := strings.NewReplacer("ACTIVITY", made.ActivityArn, "TOPIC", made.TopicArn).Replace(fan)
-	l.call("sfn", "CreateStateMachine", map[string]any{"name": "fan", "definition": definition, "roleArn": role}, &made)
+	l.call("sfn", "CreateStateMachine", map[string]any{"name": "fan", "definition": definition, "roleArn": role},
+		&made)
 	l.sched.RunFor(10 * time.Second)
 
 	began, first := l.sched.Now(), l.db
@@ -378,7 +384,8 @@ func (w *worker) work() {
 		var task struct{ TaskToken string }
 		ctx, cancel := w.l.sched.WithTimeout(context.Background(), 500*time.Millisecond)
 		defer cancel()
-		v, err := w.l.cloud.Door().Call(ctx, awsapi.RootOf(account), "sfn", "GetActivityTask", map[string]any{"activityArn": w.activity})
+		v, err := w.l.cloud.Door().Call(ctx, awsapi.RootOf(account), "sfn", "GetActivityTask",
+			map[string]any{"activityArn": w.activity})
 		if err != nil || w.l.left != nil {
 			w.unheard = w.unheard || w.l.left != nil
 			return
@@ -413,7 +420,8 @@ func TestQueueSurvivesACrash(t *testing.T) {
 	for _, step := range []struct {
 		after time.Duration
 		want  []string
-	}{{0, nil}, {4 * time.Second, nil}, {2 * time.Second, []string{"delayed"}}, {18 * time.Second, nil}, {2 * time.Second, []string{"taken"}}} {
+	}{{0, nil}, {4 * time.Second, nil}, {2 * time.Second, []string{"delayed"}}, {18 * time.Second, nil},
+		{2 * time.Second, []string{"taken"}}} {
 		l.sched.RunFor(step.after)
 		if got := l.received(url); !slices.Equal(got, step.want) {
 			t.Errorf("%s after the start: %q, want %q", l.sched.Now().Sub(start), got, step.want)

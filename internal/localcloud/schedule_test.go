@@ -75,7 +75,8 @@ func TestASchedulePutsItsTimesIntoAQueue(t *testing.T) {
 	}{
 		{"rate(2 minutes)", nil, "0s 2m0s 4m0s"},
 		{"rate(2 minutes)", map[string]any{"StartDate": start.Add(time.Minute).Unix()}, "1m0s 3m0s 5m0s"},
-		{"rate(2 minutes)", map[string]any{"StartDate": start.Add(-time.Minute).Unix(), "EndDate": start.Add(3 * time.Minute).Unix()}, "1m0s 3m0s"},
+		{"rate(2 minutes)", map[string]any{"StartDate": start.Add(-time.Minute).Unix(),
+			"EndDate": start.Add(3 * time.Minute).Unix()}, "1m0s 3m0s"},
 		{"at(" + at(90*time.Second) + ")", nil, "1m30s"},
 		{"at(" + at(-time.Second) + ")", nil, ""},
 		{"cron(0/2 * * * ? *)", map[string]any{"State": "DISABLED"}, ""},
@@ -98,7 +99,8 @@ func TestASchedulePutsItsTimesIntoAQueue(t *testing.T) {
 func TestAFlexibleScheduleIsLateByLessThanItsWindow(t *testing.T) {
 	l := newLives(t)
 	role, queue, _ := l.clockwork()
-	l.schedule("s", "rate(5 minutes)", role, map[string]any{"FlexibleTimeWindow": map[string]any{"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 15}})
+	l.schedule("s", "rate(5 minutes)", role, map[string]any{"FlexibleTimeWindow": map[string]any{"Mode": "FLEXIBLE",
+		"MaximumWindowInMinutes": 15}})
 	seen := map[string]time.Duration{}
 	for range 240 {
 		l.sched.RunFor(30 * time.Second)
@@ -130,10 +132,12 @@ func TestEveryKindOfTarget(t *testing.T) {
 	all := l.role()
 	var got []string
 	l.run = func(_ string, payload []byte) ([]byte, error) { got = append(got, string(payload)); return nil, nil }
-	l.call("lambda", "CreateFunction", map[string]any{"FunctionName": "f", "Runtime": "provided.al2023", "Handler": "bootstrap", "Role": all,
+	l.call("lambda", "CreateFunction", map[string]any{"FunctionName": "f", "Runtime": "provided.al2023",
+		"Handler": "bootstrap", "Role": all,
 		"Code": map[string]string{"S3Bucket": "assets", "S3Key": "f.zip"}}, nil)
 	l.call("sns", "CreateTopic", map[string]any{"Name": "t"}, nil)
-	l.call("sns", "Subscribe", map[string]any{"TopicArn": "arn:aws:sns:us-east-1:123456789012:t", "Protocol": "sqs", "Endpoint": deadLetters,
+	l.call("sns", "Subscribe", map[string]any{"TopicArn": "arn:aws:sns:us-east-1:123456789012:t", "Protocol": "sqs",
+		"Endpoint":   deadLetters,
 		"Attributes": map[string]string{"RawMessageDelivery": "true"}}, nil)
 	l.call("sfn", "CreateStateMachine", map[string]any{"name": "m", "roleArn": all,
 		"definition": `{"StartAt":"S","States":{"S":{"Type":"Succeed"}}}`}, nil)
@@ -145,7 +149,8 @@ func TestEveryKindOfTarget(t *testing.T) {
 		"states":    {"Arn": "arn:aws:states:us-east-1:123456789012:stateMachine:m", "Input": `{"n":1}`},
 		"universal": {"Arn": "arn:aws:scheduler:::aws-sdk:sqs:sendMessage", "Input": `{"QueueUrl":"letters","MessageBody":"universal"}`},
 	} {
-		l.schedule(name, "at("+start.Add(time.Minute).Format("2006-01-02T15:04:05")+")", role, map[string]any{"Target": target, "ActionAfterCompletion": "DELETE"})
+		l.schedule(name, "at("+start.Add(time.Minute).Format("2006-01-02T15:04:05")+")", role,
+			map[string]any{"Target": target, "ActionAfterCompletion": "DELETE"})
 	}
 	l.sched.RunFor(2 * time.Minute)
 	if b := l.received(queue); fmt.Sprint(b) != "[universal]" {
@@ -164,7 +169,8 @@ func TestEveryKindOfTarget(t *testing.T) {
 		}
 	}
 	var executions struct{ Executions []struct{ Status string } }
-	l.call("sfn", "ListExecutions", map[string]any{"stateMachineArn": "arn:aws:states:us-east-1:123456789012:stateMachine:m"}, &executions)
+	l.call("sfn", "ListExecutions",
+		map[string]any{"stateMachineArn": "arn:aws:states:us-east-1:123456789012:stateMachine:m"}, &executions)
 	if fmt.Sprint(executions.Executions) != "[{SUCCEEDED}]" {
 		t.Errorf("executions: %v", executions)
 	}
@@ -181,9 +187,11 @@ func TestWhatCannotBeDeliveredBecomesADeadLetter(t *testing.T) {
 	l := newLives(t)
 	role, _, dead := l.clockwork()
 	all := l.role()
-	l.call("lambda", "CreateFunction", map[string]any{"FunctionName": "f", "Runtime": "provided.al2023", "Handler": "bootstrap", "Role": all,
+	l.call("lambda", "CreateFunction", map[string]any{"FunctionName": "f", "Runtime": "provided.al2023",
+		"Handler": "bootstrap", "Role": all,
 		"Code": map[string]string{"S3Bucket": "assets", "S3Key": "f.zip"}}, nil)
-	l.call("lambda", "PutFunctionConcurrency", map[string]any{"FunctionName": "f", "ReservedConcurrentExecutions": 0}, nil)
+	l.call("lambda", "PutFunctionConcurrency", map[string]any{"FunctionName": "f", "ReservedConcurrentExecutions": 0},
+		nil)
 	throttled := "arn:aws:scheduler:::aws-sdk:lambda:invoke"
 	sync := `{"FunctionName":"f","InvocationType":"RequestResponse"}`
 	for name, c := range map[string]struct {
@@ -193,17 +201,25 @@ func TestWhatCannotBeDeliveredBecomesADeadLetter(t *testing.T) {
 		code      string
 		from, to  time.Duration // how long after its time, the ten seconds between two looks included
 	}{
-		"a missing queue":     {map[string]any{"Arn": letters + "2"}, "0", "", "QueueDoesNotExist", 0, 10 * time.Second},
-		"a missing right":     {map[string]any{"Arn": "arn:aws:scheduler:::aws-sdk:sqs:createQueue", "Input": `{"QueueName":"x"}`}, "0", "", "AccessDenied", 0, 10 * time.Second},
-		"throttled, no retry": {map[string]any{"Arn": throttled, "Input": sync, "RetryPolicy": map[string]any{"MaximumRetryAttempts": 0}}, "0", "MaximumRetryAttempts", "TooManyRequestsException", 0, 10 * time.Second},
-		"throttled, three":    {map[string]any{"Arn": throttled, "Input": sync, "RetryPolicy": map[string]any{"MaximumRetryAttempts": 3}}, "3", "MaximumRetryAttempts", "TooManyRequestsException", 3 * time.Second, 20 * time.Second},
-		"throttled, by age":   {map[string]any{"Arn": throttled, "Input": sync, "RetryPolicy": map[string]any{"MaximumEventAgeInSeconds": 3600}}, "", "MaximumEventAgeInSeconds", "TooManyRequestsException", 37 * time.Minute, time.Hour},
+		"a missing queue": {map[string]any{"Arn": letters + "2"}, "0", "", "QueueDoesNotExist", 0,
+			10 * time.Second},
+		"a missing right": {map[string]any{"Arn": "arn:aws:scheduler:::aws-sdk:sqs:createQueue", "Input": `{"QueueName":"x"}`}, "0", "", "AccessDenied", 0, 10 * time.Second},
+		"throttled, no retry": {map[string]any{"Arn": throttled, "Input": sync,
+			"RetryPolicy": map[string]any{"MaximumRetryAttempts": 0}}, "0", "MaximumRetryAttempts",
+			"TooManyRequestsException", 0, 10 * time.Second},
+		"throttled, three": {map[string]any{"Arn": throttled, "Input": sync,
+			"RetryPolicy": map[string]any{"MaximumRetryAttempts": 3}}, "3", "MaximumRetryAttempts",
+			"TooManyRequestsException", 3 * time.Second, 20 * time.Second},
+		"throttled, by age": {map[string]any{"Arn": throttled, "Input": sync,
+			"RetryPolicy": map[string]any{"MaximumEventAgeInSeconds": 3600}}, "", "MaximumEventAgeInSeconds",
+			"TooManyRequestsException", 37 * time.Minute, time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
 			target := map[string]any{"Input": "x", "DeadLetterConfig": map[string]any{"Arn": deadLetters}}
 			maps.Copy(target, c.target)
 			begun := l.sched.Now()
-			l.schedule("s", "at("+begun.Add(time.Minute).Format("2006-01-02T15:04:05")+")", role, map[string]any{"Target": target, "ActionAfterCompletion": "DELETE"})
+			l.schedule("s", "at("+begun.Add(time.Minute).Format("2006-01-02T15:04:05")+")", role,
+				map[string]any{"Target": target, "ActionAfterCompletion": "DELETE"})
 			var out struct {
 				Messages []struct {
 					Body              string
@@ -212,7 +228,8 @@ func TestWhatCannotBeDeliveredBecomesADeadLetter(t *testing.T) {
 			}
 			for len(out.Messages) == 0 && l.sched.Now().Sub(begun) < 2*time.Hour {
 				l.sched.RunFor(10 * time.Second)
-				l.call("sqs", "ReceiveMessage", map[string]any{"QueueUrl": dead, "MessageAttributeNames": []string{"All"}}, &out)
+				l.call("sqs", "ReceiveMessage", map[string]any{"QueueUrl": dead,
+					"MessageAttributeNames": []string{"All"}}, &out)
 			}
 			if len(out.Messages) != 1 {
 				t.Fatal("no dead letter")
@@ -224,12 +241,14 @@ func TestWhatCannotBeDeliveredBecomesADeadLetter(t *testing.T) {
 			}
 			if a["ERROR_CODE"].StringValue != c.code || a["EXHAUSTED_RETRY_CONDITION"].StringValue != c.condition ||
 				c.retries != "" && a["RETRY_ATTEMPTS"].StringValue != c.retries || m.Body != target["Input"] ||
-				a["SCHEDULE_ARN"].StringValue != "arn:aws:scheduler:us-east-1:123456789012:schedule/default/s" || a["TARGET_ARN"].StringValue != target["Arn"] {
+				a["SCHEDULE_ARN"].StringValue != "arn:aws:scheduler:us-east-1:123456789012:schedule/default/s" ||
+				a["TARGET_ARN"].StringValue != target["Arn"] {
 				t.Errorf("got %+v", m)
 			}
 			l.call("sqs", "DeleteQueue", map[string]any{"QueueUrl": dead}, nil)
 			l.queue("dead")
-			if err := l.try("scheduler", "GetSchedule", map[string]any{"Name": "s"}, nil); awsapi.Code(err) != "ResourceNotFoundException" {
+			if err := l.try("scheduler", "GetSchedule", map[string]any{"Name": "s"}, nil); awsapi.Code(err) !=
+				"ResourceNotFoundException" {
 				t.Errorf("the schedule is over: %v", err)
 			}
 		})
@@ -258,34 +277,47 @@ func TestASchedulesRoleAndMembersAreChecked(t *testing.T) {
 		{"a b", "rate(1 day)", nil, "ValidationException", "satisfy regular expression pattern: ^[0-9a-zA-Z-_.]+$"},
 		{"s", "rate(1 days)", nil, "ValidationException", "Invalid Schedule Expression rate(1 days)."},
 		{"s", "cron(* * * * * *)", nil, "ValidationException", "Invalid Schedule Expression cron(* * * * * *)."},
-		{"s", "rate(1 day)", map[string]any{"ScheduleExpressionTimezone": "Mars/Olympus"}, "ValidationException", "Timezone"},
+		{"s", "rate(1 day)", map[string]any{"ScheduleExpressionTimezone": "Mars/Olympus"}, "ValidationException",
+			"Timezone"},
 		{"s", "rate(1 day)", map[string]any{"ScheduleExpressionTimezone": "Local"}, "ValidationException", "Timezone"},
-		{"s", "rate(1 day)", map[string]any{"EndDate": start.Add(-time.Hour).Unix()}, "ValidationException", "EndDate"},
+		{"s", "rate(1 day)", map[string]any{"EndDate": start.Add(-time.Hour).Unix()}, "ValidationException",
+			"EndDate"},
 		{"s", "rate(1 day)", map[string]any{"State": "ON"}, "ValidationException", "[ENABLED, DISABLED]"},
-		{"s", "rate(1 day)", map[string]any{"GroupName": "nobody"}, "ResourceNotFoundException", "Schedule group nobody does not exist."},
+		{"s", "rate(1 day)", map[string]any{"GroupName": "nobody"}, "ResourceNotFoundException",
+			"Schedule group nobody does not exist."},
 		{"s", "rate(1 day)", window("FLEXIBLE", nil), "ValidationException", "MaximumWindowInMinutes"},
 		{"s", "rate(1 day)", window("OFF", 5), "ValidationException", "MaximumWindowInMinutes"},
-		{"s", "rate(1 day)", target("RoleArn", other), "ValidationException", "The execution role you provide must allow AWS EventBridge Scheduler to assume the role."},
+		{"s", "rate(1 day)", target("RoleArn", other), "ValidationException",
+			"The execution role you provide must allow AWS EventBridge Scheduler to assume the role."},
 		{"s", "rate(1 day)", target("RoleArn", "r"), "ValidationException", "target.roleArn"},
-		{"s", "rate(1 day)", target("Arn", "arn:aws:scheduler:::aws-sdk:sqs:receiveMessage"), "ValidationException", "not supported"},
-		{"s", "rate(1 day)", map[string]any{"Target": map[string]any{"Arn": "arn:aws:scheduler:::aws-sdk:ec2:stopInstances", "Input": "{}"}}, "NotImplemented", "ec2:StopInstances"},
+		{"s", "rate(1 day)", target("Arn", "arn:aws:scheduler:::aws-sdk:sqs:receiveMessage"), "ValidationException",
+			"not supported"},
+		{"s", "rate(1 day)", map[string]any{
+			"Target": map[string]any{"Arn": "arn:aws:scheduler:::aws-sdk:ec2:stopInstances", "Input": "{}"},
+		}, "NotImplemented", "ec2:StopInstances"},
 		{"s", "rate(1 day)", target("Arn", "arn:aws:ecs:us-east-1:123456789012:cluster/c"), "NotImplemented", "ecs"},
-		{"s", "rate(1 day)", target("Arn", "arn:aws:lambda:us-east-1:123456789012:function:f"), "ValidationException", "well-formed JSON"},
-		{"s", "rate(1 day)", target("RetryPolicy", map[string]any{"MaximumRetryAttempts": 186}), "ValidationException", "maximumRetryAttempts"},
-		{"s", "rate(1 day)", target("DeadLetterConfig", map[string]any{"Arn": letters + ".fifo"}), "ValidationException", "deadLetterConfig"},
+		{"s", "rate(1 day)", target("Arn", "arn:aws:lambda:us-east-1:123456789012:function:f"), "ValidationException",
+			"well-formed JSON"},
+		{"s", "rate(1 day)", target("RetryPolicy", map[string]any{"MaximumRetryAttempts": 186}), "ValidationException",
+			"maximumRetryAttempts"},
+		{"s", "rate(1 day)", target("DeadLetterConfig", map[string]any{"Arn": letters + ".fifo"}),
+			"ValidationException", "deadLetterConfig"},
 	} {
 		err := l.trySchedule("CreateSchedule", c.name, c.expression, role, c.more)
 		if awsapi.Code(err) != c.code || !strings.Contains(fmt.Sprint(err), c.text) {
 			t.Errorf("%s %s %v: got %v, want %s: %s", c.name, c.expression, c.more, err, c.code, c.text)
 		}
 	}
-	if err := l.trySchedule("CreateSchedule", "once", "rate(1 day)", role, map[string]any{"ClientToken": "t"}); err != nil {
+	if err := l.trySchedule("CreateSchedule", "once", "rate(1 day)", role, map[string]any{"ClientToken": "t"}); err !=
+		nil {
 		t.Fatal(err)
 	}
-	if err := l.trySchedule("CreateSchedule", "once", "rate(1 day)", role, map[string]any{"ClientToken": "t"}); err != nil {
+	if err := l.trySchedule("CreateSchedule", "once", "rate(1 day)", role, map[string]any{"ClientToken": "t"}); err !=
+		nil {
 		t.Errorf("the same request once more: %v", err)
 	}
-	if err := l.trySchedule("CreateSchedule", "once", "rate(2 days)", role, map[string]any{"ClientToken": "t"}); awsapi.Code(err) != "ConflictException" {
+	if err := l.trySchedule("CreateSchedule", "once", "rate(2 days)", role,
+		map[string]any{"ClientToken": "t"}); awsapi.Code(err) != "ConflictException" {
 		t.Errorf("another request with the same token: %v", err)
 	}
 }
@@ -320,20 +352,24 @@ func TestScheduleGroups(t *testing.T) {
 		}
 	}
 	for want, more := range map[string]map[string]any{
-		"default/s g/s g/t ": {"MaxResults": 1}, "g/s g/t ": {"GroupName": "g", "MaxResults": 1}, "g/t ": {"State": "DISABLED"}, "default/s g/s ": {"NamePrefix": "s"},
+		"default/s g/s g/t ": {"MaxResults": 1}, "g/s g/t ": {"GroupName": "g", "MaxResults": 1},
+		"g/t ": {"State": "DISABLED"}, "default/s g/s ": {"NamePrefix": "s"},
 	} {
 		if got := list(more); got != want {
 			t.Errorf("%v: got %q, want %q", more, got, want)
 		}
 	}
 	arn := "arn:aws:scheduler:us-east-1:123456789012:schedule-group/g"
-	l.call("scheduler", "TagResource", map[string]any{"ResourceArn": arn, "Tags": []any{map[string]any{"Key": "c", "Value": "d"}}}, nil)
+	l.call("scheduler", "TagResource", map[string]any{"ResourceArn": arn,
+		"Tags": []any{map[string]any{"Key": "c", "Value": "d"}}}, nil)
 	l.call("scheduler", "UntagResource", map[string]any{"ResourceArn": arn, "TagKeys": []string{"a"}}, nil)
 	var tags struct{ Tags []map[string]string }
-	if l.call("scheduler", "ListTagsForResource", map[string]any{"ResourceArn": arn}, &tags); fmt.Sprint(tags.Tags) != "[map[Key:c Value:d]]" {
+	if l.call("scheduler", "ListTagsForResource", map[string]any{"ResourceArn": arn}, &tags); fmt.Sprint(tags.Tags) !=
+		"[map[Key:c Value:d]]" {
 		t.Errorf("tags: %v", tags)
 	}
-	if err := l.try("scheduler", "DeleteScheduleGroup", map[string]any{"Name": "default"}, nil); awsapi.Code(err) != "ValidationException" {
+	if err := l.try("scheduler", "DeleteScheduleGroup", map[string]any{"Name": "default"}, nil); awsapi.Code(err) !=
+		"ValidationException" {
 		t.Error(err)
 	}
 	l.call("scheduler", "DeleteScheduleGroup", map[string]any{"Name": "g"}, nil)
@@ -354,7 +390,8 @@ func TestScheduleGroups(t *testing.T) {
 		t.Errorf("%d messages in a minute and a half: the deleted schedule still runs", n)
 	}
 	var groups struct{ ScheduleGroups []struct{ Name string } }
-	if l.call("scheduler", "ListScheduleGroups", map[string]any{}, &groups); fmt.Sprint(groups.ScheduleGroups) != "[{default}]" {
+	if l.call("scheduler", "ListScheduleGroups", map[string]any{}, &groups); fmt.Sprint(groups.ScheduleGroups) !=
+		"[{default}]" {
 		t.Errorf("groups: %v", groups)
 	}
 }

@@ -56,7 +56,8 @@ func TestAStackMovesItsAliasesToNewVersionsAndKeepsTheOld(t *testing.T) {
 	const f = "arn:aws:lambda:us-east-1:123456789012:function:f"
 	const m = "arn:aws:states:us-east-1:123456789012:stateMachine:m"
 	first := deploy(queueTemplate("A", 10, 10, "one"))
-	if first["Alias"] != f+":live" || first["Version"] != f+":1" || first["MachineVersion"] != m+":1" || first["MachineAlias"] != m+":live" {
+	if first["Alias"] != f+":live" || first["Version"] != f+":1" || first["MachineVersion"] != m+":1" ||
+		first["MachineAlias"] != m+":live" {
 		t.Fatalf("got %v", first)
 	}
 	l.send("letters", "before")
@@ -77,14 +78,17 @@ func TestAStackMovesItsAliasesToNewVersionsAndKeepsTheOld(t *testing.T) {
 		Timeout int
 		Version string
 	}
-	for ref, want := range map[string]string{f + ":1": "{10 1}", f + ":live": "{20 2}"} { // the old version is retained
-		if l.call("lambda", "GetFunctionConfiguration", map[string]any{"FunctionName": ref}, &c); fmt.Sprint(c) != want {
+	// the old version is retained
+	for ref, want := range map[string]string{f + ":1": "{10 1}", f + ":live": "{20 2}"} {
+		if l.call("lambda", "GetFunctionConfiguration", map[string]any{"FunctionName": ref}, &c); fmt.Sprint(
+			c) != want {
 			t.Errorf("%s is %v, want %s", ref, c, want)
 		}
 	}
 	var d struct{ Definition string }
 	for ref, want := range map[string]string{m + ":1": "one", m + ":live": "two"} {
-		if l.call("sfn", "DescribeStateMachine", map[string]any{"stateMachineArn": ref}, &d); !strings.Contains(d.Definition, want) {
+		if l.call("sfn", "DescribeStateMachine", map[string]any{"stateMachineArn": ref}, &d); !strings.Contains(
+			d.Definition, want) {
 			t.Errorf("%s is %s, want %s", ref, d.Definition, want)
 		}
 	}

@@ -36,11 +36,15 @@ import (
 type API interface {
 	CreateThing(context.Context, *iot.CreateThingInput, ...func(*iot.Options)) (*iot.CreateThingOutput, error)
 	UpdateThing(context.Context, *iot.UpdateThingInput, ...func(*iot.Options)) (*iot.UpdateThingOutput, error)
-	CreateThingGroup(context.Context, *iot.CreateThingGroupInput, ...func(*iot.Options)) (*iot.CreateThingGroupOutput, error)
-	CreateCertificateFromCsr(context.Context, *iot.CreateCertificateFromCsrInput, ...func(*iot.Options)) (*iot.CreateCertificateFromCsrOutput, error)
+	CreateThingGroup(context.Context, *iot.CreateThingGroupInput, ...func(*iot.Options)) (*iot.CreateThingGroupOutput,
+		error)
+	CreateCertificateFromCsr(context.Context, *iot.CreateCertificateFromCsrInput, ...func(*iot.Options)) (
+		*iot.CreateCertificateFromCsrOutput, error)
 	AttachPolicy(context.Context, *iot.AttachPolicyInput, ...func(*iot.Options)) (*iot.AttachPolicyOutput, error)
-	AttachThingPrincipal(context.Context, *iot.AttachThingPrincipalInput, ...func(*iot.Options)) (*iot.AttachThingPrincipalOutput, error)
-	AddThingToThingGroup(context.Context, *iot.AddThingToThingGroupInput, ...func(*iot.Options)) (*iot.AddThingToThingGroupOutput, error)
+	AttachThingPrincipal(context.Context, *iot.AttachThingPrincipalInput, ...func(*iot.Options)) (
+		*iot.AttachThingPrincipalOutput, error)
+	AddThingToThingGroup(context.Context, *iot.AddThingToThingGroupInput, ...func(*iot.Options)) (
+		*iot.AddThingToThingGroupOutput, error)
 }
 
 // Fleet says what to provision.
@@ -124,7 +128,8 @@ func device(ctx context.Context, api API, f Fleet, thing string) (tls.Certificat
 		return none, fmt.Errorf("create thing: %w", err)
 	}
 	if exists && attributes != nil {
-		if _, err := api.UpdateThing(ctx, &iot.UpdateThingInput{ThingName: &thing, AttributePayload: attributes}); err != nil {
+		if _, err := api.UpdateThing(ctx, &iot.UpdateThingInput{ThingName: &thing,
+			AttributePayload: attributes}); err != nil {
 			return none, fmt.Errorf("update thing: %w", err)
 		}
 	}
@@ -132,23 +137,28 @@ func device(ctx context.Context, api API, f Fleet, thing string) (tls.Certificat
 	if err != nil {
 		return none, err
 	}
-	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: pkix.Name{CommonName: thing}}, key)
+	csr, err := x509.CreateCertificateRequest(rand.Reader,
+		&x509.CertificateRequest{Subject: pkix.Name{CommonName: thing}}, key)
 	if err != nil {
 		return none, err
 	}
 	request := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: csr})
-	made, err := api.CreateCertificateFromCsr(ctx, &iot.CreateCertificateFromCsrInput{CertificateSigningRequest: aws.String(string(request)), SetAsActive: true})
+	made, err := api.CreateCertificateFromCsr(ctx,
+		&iot.CreateCertificateFromCsrInput{CertificateSigningRequest: aws.String(string(request)), SetAsActive: true})
 	if err != nil {
 		return none, fmt.Errorf("create certificate: %w", err)
 	}
-	if _, err := api.AttachPolicy(ctx, &iot.AttachPolicyInput{PolicyName: &f.Policy, Target: made.CertificateArn}); err != nil {
+	if _, err := api.AttachPolicy(ctx, &iot.AttachPolicyInput{PolicyName: &f.Policy,
+		Target: made.CertificateArn}); err != nil {
 		return none, fmt.Errorf("attach policy %s: %w", f.Policy, err)
 	}
-	if _, err := api.AttachThingPrincipal(ctx, &iot.AttachThingPrincipalInput{ThingName: &thing, Principal: made.CertificateArn}); err != nil {
+	if _, err := api.AttachThingPrincipal(ctx, &iot.AttachThingPrincipalInput{ThingName: &thing,
+		Principal: made.CertificateArn}); err != nil {
 		return none, fmt.Errorf("attach certificate: %w", err)
 	}
 	if f.Group != "" {
-		if _, err := api.AddThingToThingGroup(ctx, &iot.AddThingToThingGroupInput{ThingName: &thing, ThingGroupName: &f.Group}); err != nil {
+		if _, err := api.AddThingToThingGroup(ctx, &iot.AddThingToThingGroupInput{ThingName: &thing,
+			ThingGroupName: &f.Group}); err != nil {
 			return none, fmt.Errorf("add to group %s: %w", f.Group, err)
 		}
 	}
@@ -156,5 +166,6 @@ func device(ctx context.Context, api API, f Fleet, thing string) (tls.Certificat
 	if err != nil {
 		return none, err
 	}
-	return tls.X509KeyPair([]byte(aws.ToString(made.CertificatePem)), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	return tls.X509KeyPair([]byte(aws.ToString(made.CertificatePem)),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }

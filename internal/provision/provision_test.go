@@ -54,8 +54,10 @@ func newRegistry(t *testing.T) *registry {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ca := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "CA"}, IsCA: true, BasicConstraintsValid: true, NotAfter: time.Now().Add(time.Hour)}
-	return &registry{t: t, ca: ca, key: key, refuse: map[string][]answer{}, things: map[string]string{}, runs: map[string]string{}}
+	ca := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "CA"}, IsCA: true,
+		BasicConstraintsValid: true, NotAfter: time.Now().Add(time.Hour)}
+	return &registry{t: t, ca: ca, key: key, refuse: map[string][]answer{}, things: map[string]string{},
+		runs: map[string]string{}}
 }
 
 func (r *registry) Do(req *http.Request) (*http.Response, error) {
@@ -153,12 +155,14 @@ func (r *registry) sign(request string) (name, cert string, err error) {
 }
 
 func (r *registry) api() *iot.Client {
-	return iot.NewFromConfig(aws.Config{Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", ""), HTTPClient: r})
+	return iot.NewFromConfig(aws.Config{Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider(
+		"AKID", "secret", ""), HTTPClient: r})
 }
 
 func TestDevicesAreMadeWhole(t *testing.T) {
 	r := newRegistry(t)
-	out, err := provision.Devices(t.Context(), r.api(), provision.Fleet{Things: []string{"rg-1", "rg-2"}, Policy: "fleetstep-device", Group: "demo", Parallel: 1})
+	out, err := provision.Devices(t.Context(), r.api(), provision.Fleet{Things: []string{"rg-1", "rg-2"},
+		Policy: "fleetstep-device", Group: "demo", Parallel: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +178,8 @@ func TestDevicesAreMadeWhole(t *testing.T) {
 	want := []string{"POST /thing-groups/demo"}
 	for _, n := range []string{"rg-1", "rg-2"} {
 		want = append(want, "POST /things/"+n, "POST /certificates?setAsActive=true",
-			"PUT /target-policies/fleetstep-device arn:cert/"+n, "PUT /things/"+n+"/principals arn:cert/"+n, "PUT /thing-groups/addThingToThingGroup "+n)
+			"PUT /target-policies/fleetstep-device arn:cert/"+n, "PUT /things/"+n+"/principals arn:cert/"+n,
+			"PUT /thing-groups/addThingToThingGroup "+n)
 	}
 	if !slices.Equal(r.asked, want) {
 		t.Errorf("asked\n%s\nwant\n%s", strings.Join(r.asked, "\n"), strings.Join(want, "\n"))
@@ -184,7 +189,9 @@ func TestDevicesAreMadeWhole(t *testing.T) {
 func TestWithoutAGroup(t *testing.T) {
 	r := newRegistry(t)
 	out, err := provision.Devices(t.Context(), r.api(), provision.Fleet{Things: []string{"rg-1"}, Policy: "p"})
-	if err != nil || out.GroupARN != "" || slices.ContainsFunc(r.asked, func(s string) bool { return strings.Contains(s, "thing-groups") }) {
+	if err != nil || out.GroupARN != "" || slices.ContainsFunc(r.asked, func(s string) bool {
+		return strings.Contains(s, "thing-groups")
+	}) {
 		t.Errorf("got %+v, %v, asked %v", out, err, r.asked)
 	}
 }
@@ -197,7 +204,8 @@ func TestWhatIsThereIsKept(t *testing.T) {
 	r := newRegistry(t)
 	r.refuse["POST /things/rg-1"] = exists("arn:thing")
 	r.refuse["POST /thing-groups/demo"] = exists("arn:theirs")
-	out, err := provision.Devices(t.Context(), r.api(), provision.Fleet{Things: []string{"rg-1"}, Policy: "p", Group: "demo"})
+	out, err := provision.Devices(t.Context(), r.api(), provision.Fleet{Things: []string{"rg-1"}, Policy: "p",
+		Group: "demo"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +223,8 @@ func TestTheRegistrySaysWhichEndpointAThingIs(t *testing.T) {
 		}
 		return event.EndpointID("os::012345-" + strings.ReplaceAll(thing, "-", "%2D"))
 	}
-	if _, err := provision.Devices(t.Context(), r.api(), provision.Fleet{Things: []string{"rg-1", "rg-2", "rg-3"}, Policy: "p", Endpoint: endpoint}); err != nil {
+	if _, err := provision.Devices(t.Context(), r.api(), provision.Fleet{Things: []string{"rg-1", "rg-2", "rg-3"},
+		Policy: "p", Endpoint: endpoint}); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]string{"rg-1": "os::012345-rg@2D1", "rg-2": "os::012345-rg@2D2", "rg-3": ""}
@@ -228,11 +237,13 @@ func TestTheRegistrySaysWhichEndpointAThingIs(t *testing.T) {
 func TestThingsSayWhatTheyRunFromTheBeginning(t *testing.T) {
 	r := newRegistry(t)
 	r.refuse["POST /things/rg-2"] = []answer{{409, "ResourceAlreadyExistsException", `{"message":"exists with other properties","resourceArn":"arn:thing"}`}}
-	f := provision.Fleet{Things: []string{"rg-1", "rg-2"}, Policy: "p", Attributes: map[string]string{"firmwareVersion": "1.2.1"}}
+	f := provision.Fleet{Things: []string{"rg-1", "rg-2"}, Policy: "p",
+		Attributes: map[string]string{"firmwareVersion": "1.2.1"}}
 	if _, err := provision.Devices(t.Context(), r.api(), f); err != nil {
 		t.Fatal(err)
 	}
-	if want := map[string]string{"rg-1": "1.2.1", "rg-2": "1.2.1"}; !maps.Equal(r.runs, want) || len(f.Attributes) != 1 {
+	if want := map[string]string{"rg-1": "1.2.1", "rg-2": "1.2.1"}; !maps.Equal(r.runs, want) ||
+		len(f.Attributes) != 1 {
 		t.Errorf("got %v", r.runs)
 	}
 }
@@ -248,8 +259,10 @@ func TestTheFirstErrorNamesTheThing(t *testing.T) {
 	} {
 		r := newRegistry(t)
 		r.refuse[operation] = []answer{{403, "UnauthorizedException", `{"message":"no"}`}}
-		out, err := provision.Devices(t.Context(), r.api(), provision.Fleet{Things: []string{"rg-1"}, Policy: "p", Group: "demo"})
-		if err == nil || out != nil || !strings.Contains(err.Error(), words) || !strings.Contains(err.Error(), "UnauthorizedException") {
+		out, err := provision.Devices(t.Context(), r.api(), provision.Fleet{Things: []string{"rg-1"}, Policy: "p",
+			Group: "demo"})
+		if err == nil || out != nil || !strings.Contains(err.Error(), words) ||
+			!strings.Contains(err.Error(), "UnauthorizedException") {
 			t.Errorf("%s: got %v", operation, err)
 		}
 	}
@@ -260,7 +273,8 @@ func TestThrottledCallsAreTriedAgain(t *testing.T) {
 		r := newRegistry(t)
 		throttled := answer{400, "ThrottlingException", `{"message":"Rate exceeded"}`}
 		r.refuse["POST /things/rg-1"] = []answer{throttled, throttled}
-		if _, err := provision.Devices(t.Context(), r.api(), provision.Fleet{Things: []string{"rg-1"}, Policy: "p"}); err != nil {
+		if _, err := provision.Devices(t.Context(), r.api(), provision.Fleet{Things: []string{"rg-1"},
+			Policy: "p"}); err != nil {
 			t.Error(err)
 		}
 	})

@@ -17,7 +17,8 @@ func (w *world) state(t *testing.T, alarm string) string {
 	var out struct {
 		MetricAlarms []struct{ StateValue, StateReason string }
 	}
-	if err := w.call(t.Context(), "cloudwatch", "DescribeAlarms", map[string]any{"AlarmNames": []string{stack + "-" + alarm}}, &out); err != nil {
+	if err := w.call(t.Context(), "cloudwatch", "DescribeAlarms",
+		map[string]any{"AlarmNames": []string{stack + "-" + alarm}}, &out); err != nil {
 		t.Fatal(err)
 	}
 	if len(out.MetricAlarms) != 1 {
@@ -43,27 +44,39 @@ func TestAlarmsOfOurMetrics(t *testing.T) {
 		data        []datum
 		want        string
 	}{
-		{"three of ten fail", "failure-ratio", []datum{finished(metrics.Succeeded, 70), finished(metrics.Failed, 30)}, "ALARM"},
-		{"one of ten fails", "failure-ratio", []datum{finished(metrics.Succeeded, 90), finished(metrics.Failed, 10)}, "OK"},
+		{"three of ten fail", "failure-ratio", []datum{finished(metrics.Succeeded, 70), finished(metrics.Failed, 30)},
+			"ALARM"},
+		{"one of ten fails", "failure-ratio", []datum{finished(metrics.Succeeded, 90), finished(metrics.Failed, 10)},
+			"OK"},
 		{"all fail", "failure-ratio", []datum{finished(metrics.Failed, 10)}, "ALARM"},
-		{"three of ten are rejected", "rejected-ratio", []datum{finished(metrics.Succeeded, 70), finished(metrics.Rejected, 30)}, "ALARM"},
-		{"one of ten is rejected", "rejected-ratio", []datum{finished(metrics.Succeeded, 90), finished(metrics.Rejected, 10)}, "OK"},
+		{"three of ten are rejected", "rejected-ratio", []datum{finished(metrics.Succeeded, 70),
+			finished(metrics.Rejected, 30)}, "ALARM"},
+		{"one of ten is rejected", "rejected-ratio", []datum{finished(metrics.Succeeded, 90),
+			finished(metrics.Rejected, 10)}, "OK"},
 		{"both of two are rejected", "rejected-ratio", []datum{finished(metrics.Rejected, 2)}, "OK"},
 		{"some begin and none ends", "rollout-stalled", []datum{begun}, "ALARM"},
 		{"some begin and one fails", "rollout-stalled", []datum{begun, finished(metrics.Failed, 1)}, "OK"},
 		{"nothing happens", "rollout-stalled", nil, "OK"},
 		{"a report fails again and again", "stuck-upgrades", []datum{{metrics.ReportsFailing, "", "", 1}}, "ALARM"},
-		{"an upgrade ends for want of a function", "controller-failed", []datum{{metrics.Failures, metrics.Reason, string(words.ControllerFailed), 1}}, "ALARM"},
-		{"an upgrade ends for want of its device", "controller-failed", []datum{{metrics.Failures, metrics.Reason, string(words.DeviceOffline), 9}}, "OK"},
-		{"functions fail, not devices", "failure-ratio", []datum{finished(metrics.Succeeded, 70), finished(metrics.Canceled, 30)}, "OK"},
-		{"an execution is found over that had not reported", "stuck-upgrades", []datum{{metrics.UpgradesUnreported, "", "", 1}}, "ALARM"},
+		{"an upgrade ends for want of a function", "controller-failed",
+			[]datum{{metrics.Failures, metrics.Reason, string(words.ControllerFailed), 1}}, "ALARM"},
+		{"an upgrade ends for want of its device", "controller-failed",
+			[]datum{{metrics.Failures, metrics.Reason, string(words.DeviceOffline), 9}}, "OK"},
+		{"functions fail, not devices", "failure-ratio", []datum{finished(metrics.Succeeded, 70),
+			finished(metrics.Canceled, 30)}, "OK"},
+		{"an execution is found over that had not reported", "stuck-upgrades",
+			[]datum{{metrics.UpgradesUnreported, "", "", 1}}, "ALARM"},
 		{"upgrades fail, and it is reported", "stuck-upgrades", []datum{finished(metrics.Failed, 10)}, "OK"},
-		{"records are refused", "refused-records", []datum{{metrics.RefusedRecords, metrics.Reason, words.RefusedOwner, 1}}, "ALARM"},
-		{"others too", "refused-records", []datum{{metrics.RefusedRecords, metrics.Reason, words.RefusedSession, 1}}, "ALARM"},
+		{"records are refused", "refused-records", []datum{{metrics.RefusedRecords, metrics.Reason, words.RefusedOwner,
+			1}}, "ALARM"},
+		{"others too", "refused-records", []datum{{metrics.RefusedRecords, metrics.Reason, words.RefusedSession, 1}},
+			"ALARM"},
 		{"half were over", "over", []datum{begun, {metrics.UpgradesOver, "", "", 6}}, "ALARM"},
 		{"none was over", "over", []datum{begun}, "OK"},
-		{"downloads take an hour", "download-slow", []datum{{metrics.PhaseDuration, metrics.Phase, upgrade.PhaseDownload, 3600}}, "ALARM"},
-		{"downloads take a minute", "download-slow", []datum{{metrics.PhaseDuration, metrics.Phase, upgrade.PhaseDownload, 60}}, "OK"},
+		{"downloads take an hour", "download-slow",
+			[]datum{{metrics.PhaseDuration, metrics.Phase, upgrade.PhaseDownload, 3600}}, "ALARM"},
+		{"downloads take a minute", "download-slow",
+			[]datum{{metrics.PhaseDuration, metrics.Phase, upgrade.PhaseDownload, 60}}, "OK"},
 	} {
 		t.Run(c.alarm+" "+c.name, func(t *testing.T) {
 			w := newCloud(t)
@@ -87,9 +100,10 @@ func TestAlarmsOfOurMetrics(t *testing.T) {
 	}
 }
 
-// TestAlarmsOfTheMachinery breaks things, and AWS's own metrics tell of it. What the local cloud does not count (throttles of
-// rules, workflows and the table, the length of queues) and what nobody can provoke from outside (a rule that cannot read an
-// event of AWS's own) is held to AWS's names in infra, by TestMetricsAreAWSs.
+// TestAlarmsOfTheMachinery breaks things, and AWS's own metrics tell of it. What the local cloud
+// does not count (throttles of rules, workflows and the table, the length of queues) and what
+// nobody can provoke from outside (a rule that cannot read an event of AWS's own) is held to AWS's
+// names in infra, by TestMetricsAreAWSs.
 func TestAlarmsOfTheMachinery(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -100,10 +114,14 @@ func TestAlarmsOfTheMachinery(t *testing.T) {
 	}{
 		{
 			name: "a function has no concurrency", alarms: []string{"function-throttles"}, lasts: 20 * time.Minute,
-			first: func(t *testing.T, w *world) { w.concurrency(t, "handle-job-event", 0); w.event(t, "handle-job-event") },
+			first: func(t *testing.T, w *world) {
+				w.concurrency(t, "handle-job-event", 0)
+				w.event(t, "handle-job-event")
+			},
 		},
 		{
-			name: "a function has concurrency again after an hour", alarms: []string{"event-age"}, lasts: 15 * time.Minute,
+			name: "a function has concurrency again after an hour", alarms: []string{"event-age"},
+			lasts: 15 * time.Minute,
 			first: func(t *testing.T, w *world) {
 				w.concurrency(t, "handle-job-event", 0)
 				for range 4 {
@@ -172,7 +190,8 @@ func TestAlarmsOfTheMachinery(t *testing.T) {
 
 func (w *world) concurrency(t *testing.T, function string, n int) {
 	t.Helper()
-	w.must(t, "lambda", "PutFunctionConcurrency", map[string]any{"FunctionName": fmt.Sprintf("%s-%s", stack, function), "ReservedConcurrentExecutions": n})
+	w.must(t, "lambda", "PutFunctionConcurrency", map[string]any{"FunctionName": fmt.Sprintf("%s-%s", stack, function),
+		"ReservedConcurrentExecutions": n})
 }
 
 // event is an asynchronous invocation, as a rule makes it, with nothing in it.
@@ -184,5 +203,6 @@ func (w *world) event(t *testing.T, function string) {
 // record is a message that is no USP record.
 func (w *world) record(t *testing.T) {
 	t.Helper()
-	w.must(t, "iotdataplane", "Publish", map[string]any{"topic": "usp/v1/controller/self::fleetstep/from/rg-1", "payload": []byte("nonsense")})
+	w.must(t, "iotdataplane", "Publish", map[string]any{"topic": "usp/v1/controller/self::fleetstep/from/rg-1",
+		"payload": []byte("nonsense")})
 }

@@ -108,7 +108,8 @@ func behaviour(t *testing.T, seed uint64) (lines []string) {
 						StatusDetails struct{ DetailsMap map[string]string }
 					}
 				}
-				err := w.call(ctx, "iot", "DescribeJobExecution", map[string]any{"thingName": facts.Thing, "jobId": job}, &x)
+				err := w.call(ctx, "iot", "DescribeJobExecution", map[string]any{"thingName": facts.Thing,
+					"jobId": job}, &x)
 				if err != nil && localcloud.ErrorCode(err) != "ResourceNotFoundException" {
 					return err
 				}
@@ -135,7 +136,8 @@ type outcomeDoor struct {
 }
 
 // Direct implements door.
-func (d *outcomeDoor) Direct(ctx context.Context, id localcloud.Identity, service, operation string, input, out any) (bool, error) {
+func (d *outcomeDoor) Direct(ctx context.Context, id localcloud.Identity, service, operation string, input, out any) (
+	bool, error) {
 	if in, ok := input.(*sns.PublishInput); ok {
 		var o map[string]any
 		if err := json.Unmarshal([]byte(aws.ToString(in.Message)), &o); err != nil {
@@ -154,7 +156,8 @@ func (d *outcomeDoor) Direct(ctx context.Context, id localcloud.Identity, servic
 			attributes = append(attributes, name+"="+aws.ToString(v.StringValue))
 		}
 		slices.Sort(attributes)
-		d.published[thing] = append(d.published[thing], aws.ToString(in.Subject)+" "+string(b)+" "+strings.Join(attributes, " "))
+		d.published[thing] = append(d.published[thing], aws.ToString(in.Subject)+" "+string(b)+" "+
+			strings.Join(attributes, " "))
 	}
 	return d.door.Direct(ctx, id, service, operation, input, out)
 }

@@ -23,7 +23,8 @@ func (w *world) control(ctx context.Context, verb, job string) error {
 		FunctionError string
 		Payload       []byte
 	}
-	if err := w.call(ctx, "lambda", "Invoke", map[string]any{"FunctionName": stack + "-control", "Payload": b}, &out); err != nil {
+	if err := w.call(ctx, "lambda", "Invoke", map[string]any{"FunctionName": stack + "-control", "Payload": b},
+		&out); err != nil {
 		return err
 	}
 	if out.FunctionError != "" {
@@ -103,7 +104,8 @@ func TestAPauseHoldsAndAResumeWakes(t *testing.T) {
 			}
 			var out bytes.Buffer
 			summary, err := Run(t.Context(), Config{
-				Env: &cli.Env{Out: &out, Err: &out}, Devices: 60, Seed: seed, Faults: "", Event: "../../events/create-job.json", Image: 1 << 10,
+				Env: &cli.Env{Out: &out, Err: &out}, Devices: 60, Seed: seed, Faults: "",
+				Event: "../../events/create-job.json", Image: 1 << 10,
 				Witness: func(_ *localcloud.Cloud, sched *localcloud.Scheduler) {
 					sched.Go("story", func() { told = story(context.WithoutCancel(t.Context()), sched) })
 				},
@@ -179,7 +181,8 @@ func TestTheClockStandsStill(t *testing.T) {
 	}
 	var out bytes.Buffer
 	summary, err := Run(t.Context(), Config{
-		Env: &cli.Env{Out: &out, Err: &out}, Devices: 60, Seed: 3, Event: "../../events/create-job.json", Image: 1 << 10,
+		Env: &cli.Env{Out: &out, Err: &out}, Devices: 60, Seed: 3, Event: "../../events/create-job.json",
+		Image: 1 << 10,
 		Witness: func(_ *localcloud.Cloud, sched *localcloud.Scheduler) {
 			sched.Go("story", func() { told = story(context.WithoutCancel(t.Context()), sched) })
 		},
@@ -193,7 +196,8 @@ func TestTheClockStandsStill(t *testing.T) {
 				}
 			}
 			if len(starts) != 60 || kept == 0 {
-				t.Errorf("%d executions, %d after the clock went on; want one for each of 60 devices, and some kept", len(starts), kept)
+				t.Errorf("%d executions, %d after the clock went on; want one for each of 60 devices, and some kept",
+					len(starts), kept)
 			}
 			return err
 		},

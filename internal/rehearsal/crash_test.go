@@ -67,7 +67,8 @@ var stage = sync.OnceValues(func() (*world, error) {
 		return nil, err
 	}
 	err = w.call(ctx, "s3", "PutObject", map[string]any{
-		"Bucket": outputs["FirmwareBucketName"], "Key": crashVersion + "/gateway.bin", "Body": simulator.MakeImage(crashVersion, 4<<10, 1),
+		"Bucket": outputs["FirmwareBucketName"], "Key": crashVersion + "/gateway.bin",
+		"Body": simulator.MakeImage(crashVersion, 4<<10, 1),
 	}, nil)
 	if err != nil {
 		return nil, err
@@ -92,7 +93,8 @@ func (w *world) plan(ctx context.Context) (trial.Plan, error) {
 	if err != nil {
 		return trial.Plan{}, err
 	}
-	p := trial.Plan{Policy: outputs["DevicePolicyName"], Group: crashGroup, Controller: usp.EndpointID(outputs["ControllerEndpointId"]), Seed: w.seed}
+	p := trial.Plan{Policy: outputs["DevicePolicyName"], Group: crashGroup,
+		Controller: usp.EndpointID(outputs["ControllerEndpointId"]), Seed: w.seed}
 	for i := range crashDevices {
 		p.Things = append(p.Things, simulator.ThingName(i+1))
 	}
@@ -121,7 +123,8 @@ func playCrashes(seed uint64, faultList string, crashes []crash) (s *outage, err
 	if err != nil {
 		return nil, err
 	}
-	w := &world{sched: localcloud.NewVirtual(seed, base.sched.Now()), seed: seed, store: base.store.Copy(), certificates: base.certificates}
+	w := &world{sched: localcloud.NewVirtual(seed, base.sched.Now()), seed: seed, store: base.store.Copy(),
+		certificates: base.certificates}
 	s = &outage{world: w, ctx: context.Background(), crashes: crashes}
 	w.firmware = resuming{s}
 	w.connected = func(l *link) {
@@ -289,13 +292,16 @@ func (s *outage) judge() error {
 		fault := s.faults[i]
 		switch {
 		case fault == nil && bad:
-			wrong = append(wrong, fmt.Errorf("%s is healthy and ended with %s %s: %s; %+v", fact.Thing, f.Status, f.Reason, f.Detail, fact))
+			wrong = append(wrong, fmt.Errorf("%s is healthy and ended with %s %s: %s; %+v", fact.Thing, f.Status,
+				f.Reason, f.Detail, fact))
 		case fault != nil && !(!bad && fault.Succeeds() || bad && f.Reason != "" && fault.Allows(f.Reason)):
-			wrong = append(wrong, fmt.Errorf("%s (%s) ended with %q %s; %+v", fact.Thing, fault.Name, f.Reason, f.Detail, fact))
+			wrong = append(wrong, fmt.Errorf("%s (%s) ended with %q %s; %+v", fact.Thing, fault.Name, f.Reason,
+				f.Detail, fact))
 		case !bad && fact.Version != crashVersion:
 			wrong = append(wrong, fmt.Errorf("%s is said to have succeeded and runs %s", fact.Thing, fact.Version))
 		case fault == nil && (fact.Downloads != 1 || fact.Completed != 1):
-			wrong = append(wrong, fmt.Errorf("%s downloaded %d times, %d of them to the end", fact.Thing, fact.Downloads, fact.Completed))
+			wrong = append(wrong, fmt.Errorf("%s downloaded %d times, %d of them to the end", fact.Thing,
+				fact.Downloads, fact.Completed))
 		}
 	}
 	return errors.Join(wrong...)

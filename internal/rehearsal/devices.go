@@ -98,7 +98,8 @@ func (w *world) build(p trial.Plan) (err error) {
 		Settings: simulator.Settings{
 			Clock: clock{w.sched}, Transport: transport{w}, HTTP: firmware, PublishQoS: 1, Controller: p.Controller,
 		},
-		Things: p.Things, Seed: p.Seed, Faults: p.Faults, StartWithin: time.Duration(len(p.Things)) * 5 * time.Millisecond,
+		Things: p.Things, Seed: p.Seed, Faults: p.Faults,
+		StartWithin: time.Duration(len(p.Things)) * 5 * time.Millisecond,
 	})
 	return err
 }
@@ -106,7 +107,8 @@ func (w *world) build(p trial.Plan) (err error) {
 // provision makes a thing with a certificate of its own. All certificates have
 // one key, which nothing depends on here: what counts is which of them a
 // connection shows.
-func (w *world) provision(ctx context.Context, p trial.Plan, thing string, number int64, key ed25519.PrivateKey) error {
+func (w *world) provision(ctx context.Context, p trial.Plan, thing string, number int64,
+	key ed25519.PrivateKey) error {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(number), Subject: pkix.Name{CommonName: thing},
 		NotBefore: start.AddDate(-1, 0, 0), NotAfter: start.AddDate(20, 0, 0),
@@ -127,12 +129,14 @@ func (w *world) provision(ctx context.Context, p trial.Plan, thing string, numbe
 		in        map[string]any
 	}
 	steps := []step{
-		{"CreateThing", map[string]any{"thingName": thing, "attributePayload": map[string]any{"attributes": p.Attributes(thing)}}},
+		{"CreateThing", map[string]any{"thingName": thing,
+			"attributePayload": map[string]any{"attributes": p.Attributes(thing)}}},
 		{"AttachPolicy", map[string]any{"policyName": p.Policy, "target": made.CertificateArn}},
 		{"AttachThingPrincipal", map[string]any{"thingName": thing, "principal": made.CertificateArn}},
 	}
 	if p.Group != "" {
-		steps = append(steps, step{"AddThingToThingGroup", map[string]any{"thingName": thing, "thingGroupName": p.Group}})
+		steps = append(steps, step{"AddThingToThingGroup", map[string]any{"thingName": thing,
+			"thingGroupName": p.Group}})
 	}
 	for _, s := range steps {
 		if err := w.call(ctx, "iot", s.operation, s.in, nil); err != nil {
@@ -168,7 +172,8 @@ func (c clock) AfterFunc(d time.Duration, f func()) func() bool {
 type transport struct{ w *world }
 
 // Connect implements simulator.Transport.
-func (t transport) Connect(ctx context.Context, c simulator.Connection, h simulator.Handler) (simulator.Session, error) {
+func (t transport) Connect(ctx context.Context, c simulator.Connection, h simulator.Handler) (simulator.Session,
+	error) {
 	certificate := t.w.certificates[c.ClientID]
 	if certificate == nil {
 		return nil, fmt.Errorf("rehearsal: no certificate for %s", c.ClientID)
@@ -180,7 +185,8 @@ func (t transport) Connect(ctx context.Context, c simulator.Connection, h simula
 		Received: func(m localcloud.Message) {
 			if !l.closed {
 				h.Received(simulator.Publish{
-					Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, ContentType: m.ContentType, ResponseTopic: m.ResponseTopic,
+					Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, ContentType: m.ContentType,
+					ResponseTopic: m.ResponseTopic,
 				})
 			}
 		},

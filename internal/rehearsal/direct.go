@@ -29,7 +29,8 @@ type direct struct {
 
 // door is what a localcloud.Cloud does for direct calls.
 type door interface {
-	Direct(ctx context.Context, id localcloud.Identity, service, operation string, in, out any) (called bool, err error)
+	Direct(ctx context.Context, id localcloud.Identity, service, operation string, in, out any) (
+		called bool, err error)
 }
 
 // outputs are the operations that are called directly, by service.
@@ -70,7 +71,8 @@ func (c client) intercept(service string) func(*middleware.Stack) error {
 func (direct) ID() string { return "direct" }
 
 // HandleInitialize implements middleware.InitializeMiddleware.
-func (d direct) HandleInitialize(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
+func (d direct) HandleInitialize(ctx context.Context, in middleware.InitializeInput,
+	next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
 	out := d.output()
 	called, err := d.door.Direct(ctx, d.as, d.service, d.name, in.Parameters, out)
 	switch {

@@ -30,7 +30,8 @@ func empty(t *testing.T) *world {
 	w := &world{sched: localcloud.NewVirtual(1, start)}
 	var err error
 	w.cloud, err = localcloud.New(localcloud.Config{
-		Scheduler: w.sched, Store: localcloud.NewMemoryStore(), Account: account, Region: region, Endpoint: endpoint, InProcess: w.function,
+		Scheduler: w.sched, Store: localcloud.NewMemoryStore(), Account: account, Region: region, Endpoint: endpoint,
+		InProcess: w.function,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +57,8 @@ type counting struct {
 	calls map[string]int
 }
 
-func (c counting) Direct(ctx context.Context, id localcloud.Identity, service, operation string, in, out any) (bool, error) {
+func (c counting) Direct(ctx context.Context, id localcloud.Identity, service, operation string, in, out any) (
+	bool, error) {
 	called, err := c.door.Direct(ctx, id, service, operation, in, out)
 	if called {
 		c.calls[operation]++
@@ -94,8 +96,11 @@ func story(t *testing.T, w *world) (log []string) {
 	db := dynamodb.NewFromConfig(cfg)
 	_, err := db.CreateTable(ctx, &dynamodb.CreateTableInput{
 		TableName: aws.String("things"), BillingMode: types.BillingModePayPerRequest,
-		KeySchema:            []types.KeySchemaElement{{AttributeName: aws.String("p"), KeyType: types.KeyTypeHash}, {AttributeName: aws.String("s"), KeyType: types.KeyTypeRange}},
-		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String("p"), AttributeType: types.ScalarAttributeTypeS}, {AttributeName: aws.String("s"), AttributeType: types.ScalarAttributeTypeS}},
+		KeySchema: []types.KeySchemaElement{{AttributeName: aws.String("p"), KeyType: types.KeyTypeHash},
+			{AttributeName: aws.String("s"), KeyType: types.KeyTypeRange}},
+		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String("p"),
+			AttributeType: types.ScalarAttributeTypeS}, {AttributeName: aws.String("s"),
+			AttributeType: types.ScalarAttributeTypeS}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -103,9 +108,12 @@ func story(t *testing.T, w *world) (log []string) {
 	_ = w.sched.Sleep(ctx, time.Minute)
 	key := map[string]types.AttributeValue{"p": text("x"), "s": text("1")}
 	item := map[string]types.AttributeValue{
-		"p": text("x"), "s": text("1"), "n": &types.AttributeValueMemberN{Value: "1.50"}, "b": &types.AttributeValueMemberB{Value: []byte{0, 1}},
+		"p": text("x"), "s": text("1"), "n": &types.AttributeValueMemberN{Value: "1.50"},
+		"b":   &types.AttributeValueMemberB{Value: []byte{0, 1}},
 		"yes": &types.AttributeValueMemberBOOL{Value: true}, "null": &types.AttributeValueMemberNULL{Value: true},
-		"m": &types.AttributeValueMemberM{Value: map[string]types.AttributeValue{"l": &types.AttributeValueMemberL{Value: []types.AttributeValue{text("é\"")}}}},
+		"m": &types.AttributeValueMemberM{Value: map[string]types.AttributeValue{"l": &types.AttributeValueMemberL{
+			Value: []types.AttributeValue{text("é\"")},
+		}}},
 	}
 	{
 		out, err := db.PutItem(ctx, &dynamodb.PutItemInput{TableName: aws.String("things"), Item: item})
@@ -113,13 +121,17 @@ func story(t *testing.T, w *world) (log []string) {
 	}
 	{
 		out, err := db.PutItem(ctx, &dynamodb.PutItemInput{
-			TableName: aws.String("things"), Item: map[string]types.AttributeValue{"p": text("x"), "s": text("2"), "set": &types.AttributeValueMemberSS{Value: []string{"b", "a"}}},
+			TableName: aws.String("things"), Item: map[string]types.AttributeValue{"p": text("x"), "s": text("2"),
+				"set": &types.AttributeValueMemberSS{Value: []string{"b", "a"}}},
 			ReturnValues: types.ReturnValueAllOld, ReturnConsumedCapacity: types.ReturnConsumedCapacityTotal,
 		})
 		tell("put a set", out, err)
 	}
 	for _, number := range []string{"one", "1e200"} {
-		out, err := db.PutItem(ctx, &dynamodb.PutItemInput{TableName: aws.String("things"), Item: map[string]types.AttributeValue{"p": text("x"), "s": text("3"), "n": &types.AttributeValueMemberN{Value: number}}})
+		out, err := db.PutItem(ctx, &dynamodb.PutItemInput{TableName: aws.String("things"),
+			Item: map[string]types.AttributeValue{"p": text("x"), "s": text("3"), "n": &types.AttributeValueMemberN{
+				Value: number,
+			}}})
 		tell("put the number "+number, out, err)
 	}
 	for _, table := range []string{"things", "others"} {
@@ -130,32 +142,41 @@ func story(t *testing.T, w *world) (log []string) {
 		tell("put where it is, table "+table, out, err)
 	}
 	{
-		out, err := db.GetItem(ctx, &dynamodb.GetItemInput{TableName: aws.String("things"), Key: key, ConsistentRead: aws.Bool(true)})
+		out, err := db.GetItem(ctx, &dynamodb.GetItemInput{TableName: aws.String("things"), Key: key,
+			ConsistentRead: aws.Bool(true)})
 		tell("get", out, err)
 	}
 	{
-		out, err := db.GetItem(ctx, &dynamodb.GetItemInput{TableName: aws.String("things"), Key: map[string]types.AttributeValue{"p": text("y"), "s": text("1")}})
+		out, err := db.GetItem(ctx, &dynamodb.GetItemInput{TableName: aws.String("things"),
+			Key: map[string]types.AttributeValue{"p": text("y"), "s": text("1")}})
 		tell("get nothing", out, err)
 	}
 	{
-		out, err := db.GetItem(ctx, &dynamodb.GetItemInput{TableName: aws.String("things"), Key: key, AttributesToGet: []string{"n"}})
+		out, err := db.GetItem(ctx, &dynamodb.GetItemInput{TableName: aws.String("things"), Key: key,
+			AttributesToGet: []string{"n"}})
 		tell("get the old way", out, err)
 	}
 	{
 		out, err := db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-			TableName: aws.String("things"), Key: key, UpdateExpression: aws.String("SET #n = #n + :one"), ExpressionAttributeNames: map[string]string{"#n": "n"},
-			ExpressionAttributeValues: map[string]types.AttributeValue{":one": &types.AttributeValueMemberN{Value: "1"}}, ReturnValues: types.ReturnValueUpdatedNew,
+			TableName: aws.String("things"), Key: key, UpdateExpression: aws.String("SET #n = #n + :one"),
+			ExpressionAttributeNames: map[string]string{"#n": "n"},
+			ExpressionAttributeValues: map[string]types.AttributeValue{":one": &types.AttributeValueMemberN{
+				Value: "1",
+			}}, ReturnValues: types.ReturnValueUpdatedNew,
 		})
 		tell("update", out, err)
 	}
 	{
-		out, err := db.UpdateItem(ctx, &dynamodb.UpdateItemInput{TableName: aws.String("things"), Key: key, UpdateExpression: aws.String("SET")})
+		out, err := db.UpdateItem(ctx, &dynamodb.UpdateItemInput{TableName: aws.String("things"), Key: key,
+			UpdateExpression: aws.String("SET")})
 		tell("update without a meaning", out, err)
 	}
 	for _, limit := range []*int32{nil, aws.Int32(1)} {
 		out, err := db.Query(ctx, &dynamodb.QueryInput{
-			TableName: aws.String("things"), KeyConditionExpression: aws.String("p = :p"), Limit: limit, ScanIndexForward: aws.Bool(false),
-			ExpressionAttributeValues: map[string]types.AttributeValue{":p": text("x")}, ConsistentRead: aws.Bool(true),
+			TableName: aws.String("things"), KeyConditionExpression: aws.String("p = :p"), Limit: limit,
+			ScanIndexForward:          aws.Bool(false),
+			ExpressionAttributeValues: map[string]types.AttributeValue{":p": text("x")},
+			ConsistentRead:            aws.Bool(true),
 		})
 		tell("query", out, err)
 	}
@@ -167,14 +188,19 @@ func story(t *testing.T, w *world) (log []string) {
 		tell("query nothing", out, err)
 	}
 	for _, exists := range []string{"attribute_exists(p)", "attribute_not_exists(p)"} {
-		out, err := db.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: []types.TransactWriteItem{
-			{ConditionCheck: &types.ConditionCheck{TableName: aws.String("things"), Key: key, ConditionExpression: aws.String(exists), ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld}},
-			{Put: &types.Put{TableName: aws.String("things"), Item: map[string]types.AttributeValue{"p": text("x"), "s": text("4")}}},
-		}})
+		out, err := db.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{
+			TransactItems: []types.TransactWriteItem{
+				{ConditionCheck: &types.ConditionCheck{TableName: aws.String("things"), Key: key,
+					ConditionExpression:                 aws.String(exists),
+					ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld}},
+				{Put: &types.Put{TableName: aws.String("things"), Item: map[string]types.AttributeValue{"p": text("x"),
+					"s": text("4")}}},
+			}})
 		tell("transaction", out, err)
 	}
 	{
-		out, err := db.DeleteItem(ctx, &dynamodb.DeleteItemInput{TableName: aws.String("things"), Key: key, ReturnValues: types.ReturnValueAllOld})
+		out, err := db.DeleteItem(ctx, &dynamodb.DeleteItemInput{TableName: aws.String("things"), Key: key,
+			ReturnValues: types.ReturnValueAllOld})
 		tell("delete", out, err)
 	}
 
@@ -184,7 +210,9 @@ func story(t *testing.T, w *world) (log []string) {
 	}
 	for _, name := range []string{"one", "two"} {
 		out, err := things.UpdateThing(ctx, &iot.UpdateThingInput{
-			ThingName: aws.String(name), AttributePayload: &iottypes.AttributePayload{Attributes: map[string]string{"a": "b"}, Merge: true},
+			ThingName: aws.String(name), AttributePayload: &iottypes.AttributePayload{Attributes: map[string]string{
+				"a": "b",
+			}, Merge: true},
 		})
 		tell("update thing "+name, out, err)
 	}
@@ -197,17 +225,20 @@ func story(t *testing.T, w *world) (log []string) {
 	}
 	data := iotdataplane.NewFromConfig(cfg)
 	for _, topic := range []string{"a/b", "a/#"} {
-		out, err := data.Publish(ctx, &iotdataplane.PublishInput{Topic: aws.String(topic), Qos: 1, Payload: []byte("x")})
+		out, err := data.Publish(ctx, &iotdataplane.PublishInput{Topic: aws.String(topic), Qos: 1,
+			Payload: []byte("x")})
 		tell("publish to "+topic, out, err)
 	}
 
 	machines := sfn.NewFromConfig(cfg)
 	for _, token := range []string{"", "nonsense"} {
-		out, err := machines.SendTaskSuccess(ctx, &sfn.SendTaskSuccessInput{TaskToken: aws.String(token), Output: aws.String("{}")})
+		out, err := machines.SendTaskSuccess(ctx, &sfn.SendTaskSuccessInput{TaskToken: aws.String(token),
+			Output: aws.String("{}")})
 		tell("success of "+token, out, err)
 	}
 	{
-		out, err := machines.SendTaskFailure(ctx, &sfn.SendTaskFailureInput{TaskToken: aws.String("nonsense"), Error: aws.String("E")})
+		out, err := machines.SendTaskFailure(ctx, &sfn.SendTaskFailureInput{TaskToken: aws.String("nonsense"),
+			Error: aws.String("E")})
 		tell("failure", out, err)
 	}
 	{
@@ -228,7 +259,8 @@ func story(t *testing.T, w *world) (log []string) {
 		t.Fatal(err)
 	}
 	for _, input := range []string{`{}`, `{}`, `{"a":1}`, `{`} {
-		out, err := machines.StartExecution(ctx, &sfn.StartExecutionInput{StateMachineArn: machine.StateMachineArn, Name: aws.String("e"), Input: aws.String(input)})
+		out, err := machines.StartExecution(ctx, &sfn.StartExecutionInput{StateMachineArn: machine.StateMachineArn,
+			Name: aws.String("e"), Input: aws.String(input)})
 		tell("start with "+input, out, err)
 	}
 
@@ -238,7 +270,8 @@ func story(t *testing.T, w *world) (log []string) {
 		t.Fatal(err)
 	}
 	for _, arn := range []string{aws.ToString(topic.TopicArn), aws.ToString(topic.TopicArn) + "x"} {
-		out, err := topics.Publish(ctx, &sns.PublishInput{TopicArn: aws.String(arn), Message: aws.String("hello"), Subject: aws.String("s")})
+		out, err := topics.Publish(ctx, &sns.PublishInput{TopicArn: aws.String(arn), Message: aws.String("hello"),
+			Subject: aws.String("s")})
 		if out != nil {
 			out.MessageId = aws.String(fmt.Sprint(len(aws.ToString(out.MessageId)), " characters"))
 		}
@@ -338,7 +371,8 @@ func TestAJobOverTheWireEndsTheSame(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	if got.Succeeded != want.Succeeded || got.Failed != want.Failed || got.Rejected != want.Rejected || got.TransitionsPerUpgrade != want.TransitionsPerUpgrade {
+	if got.Succeeded != want.Succeeded || got.Failed != want.Failed || got.Rejected != want.Rejected ||
+		got.TransitionsPerUpgrade != want.TransitionsPerUpgrade {
 		t.Errorf("over the wire %+v, directly %+v", got, want)
 	}
 }

@@ -32,12 +32,14 @@ var (
 	errInvalidEndpoint = &localcloud.Error{Code: "AccessDeniedException", Status: 403,
 		Message: "Access Denied: Invalid endpoint. Use describe-endpoint API to get valid endpoint"}
 	errSuccess = &localcloud.Error{Code: "UnknownOperationException", Status: 200, Fields: map[string]any{
-		"Output": map[string]any{"__type": "com.amazon.coral.service#UnknownOperationException", "message": nil}, "Version": "1.0"}}
+		"Output":  map[string]any{"__type": "com.amazon.coral.service#UnknownOperationException", "message": nil},
+		"Version": "1.0"}}
 	errNotHere = &localcloud.Error{Code: "ResourceNotFoundException", Status: 404, Message: "not here"}
 )
 
 func TestDeploymentFailsWhereNoEndpointAnswersForJobs(t *testing.T) {
-	_, out, err := play(t, Config{Devices: 1, Seed: 3, Fault: func(_ context.Context, c *localcloud.Request, _ any) error {
+	_, out, err := play(t, Config{Devices: 1, Seed: 3, Fault: func(_ context.Context, c *localcloud.Request,
+		_ any) error {
 		if c.Operation == "GetPendingJobExecutions" {
 			return errInvalidEndpoint
 		}
@@ -59,9 +61,11 @@ func TestDeploymentFailsWhereNoEndpointAnswersForJobs(t *testing.T) {
 // The jobs data plane fails each device's first calls, in each of three ways: nobody
 // loses an upgrade.
 func TestJobsDataPlaneThatFailsLosesNoUpgrade(t *testing.T) {
-	for name, answer := range map[string]error{"404": errNotHere, "a success that is none": errSuccess, "refused": errInvalidEndpoint} {
+	for name, answer := range map[string]error{"404": errNotHere, "a success that is none": errSuccess,
+		"refused": errInvalidEndpoint} {
 		var w weather
-		s, out, err := play(t, Config{Devices: 10, Seed: 5, Fault: func(_ context.Context, c *localcloud.Request, _ any) error {
+		s, out, err := play(t, Config{Devices: 10, Seed: 5, Fault: func(_ context.Context, c *localcloud.Request,
+			_ any) error {
 			if c.Service.ID == "iotjobsdataplane" && c.Operation != "GetPendingJobExecutions" && w.nth(name) <= 12 {
 				return answer
 			}
@@ -79,7 +83,8 @@ func TestJobsDataPlaneThatFailsLosesNoUpgrade(t *testing.T) {
 // One in five writes to the table meets another transaction.
 func TestConflictsLoseNothing(t *testing.T) {
 	var w weather
-	s, out, err := play(t, Config{Devices: 30, Seed: 11, Faults: "all", Fault: func(_ context.Context, _ *localcloud.Request, in any) error {
+	s, out, err := play(t, Config{Devices: 30, Seed: 11, Faults: "all", Fault: func(_ context.Context,
+		_ *localcloud.Request, in any) error {
 		err := localcloud.Conflict(in, 0)
 		if err == nil || w.nth("write")%5 != 0 {
 			return nil

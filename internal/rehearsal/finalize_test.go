@@ -62,7 +62,8 @@ func TestFinalizeThatCouldNotReportIsRedriven(t *testing.T) {
 					_, path, err := w.path(t.Context(), e)
 					before = append(before, path)
 					problem = errors.Join(problem, err,
-						w.call(t.Context(), "sfn", "RedriveExecution", map[string]any{"executionArn": e.ExecutionARN}, nil))
+						w.call(t.Context(), "sfn", "RedriveExecution", map[string]any{"executionArn": e.ExecutionARN},
+							nil))
 				}
 			})
 		},
@@ -79,7 +80,8 @@ func TestFinalizeThatCouldNotReportIsRedriven(t *testing.T) {
 				}
 				statuses = append(statuses, path[strings.LastIndex(path, "ExecutionRedriven")+1:])
 			}
-			if len(statuses) != 3 || !strings.HasSuffix(statuses[0], "SUCCEEDED") || !strings.HasSuffix(statuses[2], "SUCCEEDED") ||
+			if len(statuses) != 3 || !strings.HasSuffix(statuses[0], "SUCCEEDED") ||
+				!strings.HasSuffix(statuses[2], "SUCCEEDED") ||
 				!strings.HasSuffix(statuses[1], "Failed ExecutionFailed Download.Failed FAILED") {
 				t.Errorf("the executions ended so: %q", statuses)
 			}
@@ -91,7 +93,8 @@ func TestFinalizeThatCouldNotReportIsRedriven(t *testing.T) {
 	}
 	for i, want := range []string{"Finalize", "FinalizeFailed", "Finalize"} {
 		_, last, _ := strings.Cut(before[i], " "+want+" ")
-		if strings.Contains(last, "Failed ExecutionFailed Download") || !strings.HasSuffix(last, "ExecutionFailed Permanent FAILED") {
+		if strings.Contains(last, "Failed ExecutionFailed Download") ||
+			!strings.HasSuffix(last, "ExecutionFailed Permanent FAILED") {
 			t.Errorf("execution %d did not fail in %s: %s", i, want, before[i])
 		}
 	}
@@ -119,7 +122,8 @@ func TestOurOwnFailureIsNoDevices(t *testing.T) {
 			if b, err := json.Marshal(in); err != nil || !strings.Contains(string(b), stack+"-verify-version") {
 				return err
 			}
-			return &localcloud.Error{Code: "AccessDeniedException", Status: 403, Message: "not authorized to perform: lambda:InvokeFunction"}
+			return &localcloud.Error{Code: "AccessDeniedException", Status: 403,
+				Message: "not authorized to perform: lambda:InvokeFunction"}
 		},
 		opened: func(w *world) { outcomes.door, w.door = w.door, outcomes },
 		over: func(ctx context.Context, w *world, job string) error {
@@ -136,8 +140,10 @@ func TestOurOwnFailureIsNoDevices(t *testing.T) {
 					StatusDetails   struct{ DetailsMap map[string]string }
 				}
 			}
-			err := w.call(ctx, "iot", "DescribeJobExecution", map[string]any{"thingName": "rg-000001", "jobId": job}, &x)
-			if d := x.Execution.StatusDetails.DetailsMap; x.Execution.Status != "CANCELED" || x.Execution.ExecutionNumber != 1 ||
+			err := w.call(ctx, "iot", "DescribeJobExecution", map[string]any{"thingName": "rg-000001", "jobId": job},
+				&x)
+			if d := x.Execution.StatusDetails.DetailsMap; x.Execution.Status != "CANCELED" ||
+				x.Execution.ExecutionNumber != 1 ||
 				d["reason"] != "Controller.Failed" || !strings.Contains(d["detail"], "in state Verify") {
 				t.Errorf("the job execution is %+v", x.Execution)
 			}
@@ -238,7 +244,8 @@ func (w *world) forceCancel(t *testing.T, thing string, late bool) error {
 			StatusDetails struct{ DetailsMap map[string]string }
 		}
 	}
-	if err := w.call(ctx, "iot", "DescribeJobExecution", map[string]any{"thingName": thing, "jobId": job}, &x); err != nil {
+	if err := w.call(ctx, "iot", "DescribeJobExecution", map[string]any{"thingName": thing, "jobId": job},
+		&x); err != nil {
 		return err
 	}
 	if r := x.Execution.StatusDetails.DetailsMap["reason"]; r != "Job.Begun" {
@@ -247,5 +254,6 @@ func (w *world) forceCancel(t *testing.T, thing string, late bool) error {
 	if !late {
 		return nil
 	}
-	return w.call(ctx, "lambda", "DeleteFunctionConcurrency", map[string]any{"FunctionName": stack + "-handle-job-event"}, nil)
+	return w.call(ctx, "lambda", "DeleteFunctionConcurrency", map[string]any{"FunctionName": stack +
+		"-handle-job-event"}, nil)
 }

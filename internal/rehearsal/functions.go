@@ -16,7 +16,8 @@ import (
 type maker func(context.Context, functions.Env, aws.Config, func() time.Time) (localcloud.Handler, error)
 
 func handler[H any](construct functions.Constructor[H]) maker {
-	return func(ctx context.Context, env functions.Env, cfg aws.Config, now func() time.Time) (localcloud.Handler, error) {
+	return func(ctx context.Context, env functions.Env, cfg aws.Config, now func() time.Time) (localcloud.Handler,
+		error) {
 		h, err := construct(ctx, env, cfg, now)
 		if err != nil {
 			return nil, err
@@ -41,7 +42,8 @@ var makers = map[string]maker{
 }
 
 // function implements localcloud.Config.InProcess.
-func (w *world) function(ctx context.Context, c *localcloud.Cloud, f localcloud.Function, id localcloud.Identity) (localcloud.Handler, error) {
+func (w *world) function(ctx context.Context, c *localcloud.Cloud, f localcloud.Function, id localcloud.Identity) (
+	localcloud.Handler, error) {
 	construct := makers[f.Asset]
 	if construct == nil {
 		return nil, fmt.Errorf("rehearsal: no handler is known for the code %q of function %s", f.Asset, f.Name)

@@ -70,7 +70,8 @@ var start = time.Date(2026, time.January, 5, 8, 0, 0, 0, time.UTC)
 func Run(ctx context.Context, c Config) (*Summary, error) {
 	summary, err := run(ctx, c)
 	if err != nil && ctx.Err() == nil {
-		fmt.Fprintf(c.Env.Err, "seed %d; to repeat this run: fleetstep rehearse --devices %d --seed %d --faults %q --event %q --image-size %d\n",
+		fmt.Fprintf(c.Env.Err, "seed %d; to repeat this run: fleetstep rehearse --devices %d --seed %d --faults %q "+
+			"--event %q --image-size %d\n",
 			c.Seed, c.Devices, c.Seed, c.Faults, c.Event, c.Image)
 	}
 	return summary, err
@@ -96,7 +97,8 @@ func run(ctx context.Context, c Config) (summary *Summary, err error) {
 		}
 		return ctx.Err()
 	}
-	w := &world{sched: sched, seed: c.Seed, store: localcloud.NewMemoryStore(), wire: c.Wire, logs: c.Logs, fault: c.Fault, witness: c.Witness}
+	w := &world{sched: sched, seed: c.Seed, store: localcloud.NewMemoryStore(), wire: c.Wire, logs: c.Logs,
+		fault: c.Fault, witness: c.Witness}
 	if err := w.open(ctx); err != nil {
 		return nil, err
 	}
@@ -107,7 +109,8 @@ func run(ctx context.Context, c Config) (summary *Summary, err error) {
 	if _, err := w.cloud.Deploy(ctx, stack, c.Template, nil); err != nil {
 		return nil, fmt.Errorf("deploy the stack %s: %w", stack, err)
 	}
-	fmt.Fprintf(env.Out, "local cloud in virtual time, seed %d, ready in %d ms\n", c.Seed, time.Since(began).Milliseconds())
+	fmt.Fprintf(env.Out, "local cloud in virtual time, seed %d, ready in %d ms\n", c.Seed,
+		time.Since(began).Milliseconds())
 	err = trial.Run(ctx, trial.Config{
 		Env: &env, AWS: w.operator(), Stack: stack, Devices: c.Devices, Event: c.Event, Faults: c.Faults, Seed: c.Seed,
 		Image: c.Image, Timeout: c.Timeout, World: w, Every: c.Every,

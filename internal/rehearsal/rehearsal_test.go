@@ -70,7 +70,8 @@ func TestEveryFaultEndsAsItShouldAndLeavesNothing(t *testing.T) {
 	if !ok || json.Unmarshal([]byte(document), &members) != nil {
 		t.Fatalf("last line %q", lines[len(lines)-1])
 	}
-	for _, name := range []string{"jobId", "devices", "succeeded", "failed", "rejected", "timedOut", "canceled", "seconds", "transitionsPerUpgrade", "digest", "virtualSeconds", "peakMemoryMiB"} {
+	for _, name := range []string{"jobId", "devices", "succeeded", "failed", "rejected", "timedOut", "canceled",
+		"seconds", "transitionsPerUpgrade", "digest", "virtualSeconds", "peakMemoryMiB"} {
 		if _, ok := members[name]; !ok {
 			t.Errorf("the summary has no %s: %s", name, document)
 		}
@@ -104,11 +105,13 @@ func TestActivationWaitsForItsWindow(t *testing.T) {
 		t.Fatal(err)
 	}
 	var paths map[string][]string
-	s, out, err := play(t, Config{Devices: 3, Seed: 5, Event: event, Faults: "cut-before-restart", over: func(ctx context.Context, w *world, _ string) (err error) {
-		paths, err = w.paths(ctx)
-		return err
-	}})
-	if err != nil || s.Succeeded != 3 || s.VirtualSeconds < (3*time.Hour-time.Minute).Seconds() || s.VirtualSeconds > (4*time.Hour).Seconds() {
+	s, out, err := play(t, Config{Devices: 3, Seed: 5, Event: event, Faults: "cut-before-restart",
+		over: func(ctx context.Context, w *world, _ string) (err error) {
+			paths, err = w.paths(ctx)
+			return err
+		}})
+	if err != nil || s.Succeeded != 3 || s.VirtualSeconds < (3*time.Hour-time.Minute).Seconds() ||
+		s.VirtualSeconds > (4*time.Hour).Seconds() {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	for thing, path := range paths {

@@ -72,7 +72,8 @@ func (w *world) resources(t *testing.T, stack string) map[string]string {
 	var out struct {
 		StackResources []struct{ LogicalResourceID, PhysicalResourceID string }
 	}
-	if err := w.call(t.Context(), "cloudformation", "DescribeStackResources", map[string]any{"StackName": stack}, &out); err != nil {
+	if err := w.call(t.Context(), "cloudformation", "DescribeStackResources", map[string]any{"StackName": stack},
+		&out); err != nil {
 		t.Fatal(err)
 	}
 	found := map[string]string{}
@@ -125,7 +126,8 @@ func TestJobTemplateIsReplaced(t *testing.T) {
 	if got := out["timeoutConfig"].(map[string]any)["inProgressTimeoutInMinutes"]; fmt.Sprint(got) != "720" {
 		t.Errorf("the new template has a timeout of %v", got)
 	}
-	if err := w.call(t.Context(), "iot", "DescribeJobTemplate", map[string]any{"jobTemplateId": before}, nil); err == nil {
+	if err := w.call(t.Context(), "iot", "DescribeJobTemplate", map[string]any{"jobTemplateId": before},
+		nil); err == nil {
 		t.Error("the old template is still there")
 	}
 	// The function may read it: its answer is about the target.
@@ -154,7 +156,8 @@ func TestTwoStacksShareNothing(t *testing.T) {
 			t.Errorf("both stacks have %s, %s", id, physical)
 		}
 	}
-	ours := []string{"LOG_LEVEL", "AGENT_TOPIC", "CONTROLLER_TOPIC", "IOT_DATA_ENDPOINT", "IOT_JOBS_ENDPOINT", // the same in an account
+	// the same in an account
+	ours := []string{"LOG_LEVEL", "AGENT_TOPIC", "CONTROLLER_TOPIC", "IOT_DATA_ENDPOINT", "IOT_JOBS_ENDPOINT",
 		"SOURCE_HOSTS", "SIGNING_KEYS", "REQUIRE_SIGNATURE"} // parameters as they are by default
 	for id := range first {
 		if !strings.HasSuffix(id, "Function") {
@@ -191,8 +194,8 @@ func TestTwoStacksShareNothing(t *testing.T) {
 	w.must(t, "iot", "DescribeJobTemplate", map[string]any{"jobTemplateId": first["JobTemplate"]})
 }
 
-// TestTwoStacksDoTheirOwnJobs runs a job in each of two stacks of one account at the same time. Every start-upgrade hears of
-// both.
+// TestTwoStacksDoTheirOwnJobs runs a job in each of two stacks of one account at the same time.
+// Every start-upgrade hears of both.
 func TestTwoStacksDoTheirOwnJobs(t *testing.T) {
 	w := newCloud(t)
 	stacks := []string{stack, "other-stack"}
@@ -203,7 +206,8 @@ func TestTwoStacksDoTheirOwnJobs(t *testing.T) {
 		out := w.deploy(t, name, infra.Template, map[string]string{"ControllerEndpointId": fmt.Sprintf("self::%d", i)})
 		outputs[name] = out
 		plan := trial.Plan{
-			Things: []string{fmt.Sprintf("of-%d-a", i), fmt.Sprintf("of-%d-b", i)}, Policy: out["DevicePolicyName"], Group: fmt.Sprintf("group-%d", i),
+			Things: []string{fmt.Sprintf("of-%d-a", i), fmt.Sprintf("of-%d-b", i)}, Policy: out["DevicePolicyName"],
+			Group:      fmt.Sprintf("group-%d", i),
 			Controller: usp.EndpointID(out["ControllerEndpointId"]), Seed: uint64(i),
 		}
 		if err := w.register(t.Context(), plan); err != nil {
@@ -236,13 +240,15 @@ func TestTwoStacksDoTheirOwnJobs(t *testing.T) {
 	w.pass(t, time.Hour)
 	for i, name := range stacks {
 		job := w.must(t, "iot", "DescribeJob", map[string]any{"jobId": jobs[name]})["job"].(map[string]any)
-		if details := job["jobProcessDetails"].(map[string]any); job["status"] != "COMPLETED" || fmt.Sprint(details["numberOfSucceededThings"]) != "2" {
+		if details := job["jobProcessDetails"].(map[string]any); job["status"] != "COMPLETED" ||
+			fmt.Sprint(details["numberOfSucceededThings"]) != "2" {
 			t.Errorf("%s: job %v, %v", name, job["status"], details)
 		}
 		var ran struct {
 			Executions []struct{ Name, Status string }
 		}
-		if err := w.call(t.Context(), "sfn", "ListExecutions", map[string]any{"stateMachineArn": outputs[name]["StateMachineArn"]}, &ran); err != nil {
+		if err := w.call(t.Context(), "sfn", "ListExecutions",
+			map[string]any{"stateMachineArn": outputs[name]["StateMachineArn"]}, &ran); err != nil {
 			t.Fatal(err)
 		}
 		if len(ran.Executions) != 2 {
@@ -253,7 +259,8 @@ func TestTwoStacksDoTheirOwnJobs(t *testing.T) {
 			Datapoints []struct{ Sum float64 }
 		}
 		if err := w.call(t.Context(), "cloudwatch", "GetMetricStatistics", map[string]any{
-			"Namespace": "Fleetstep/" + name, "MetricName": "UpgradesPending", "Statistics": []string{"Sum"}, "Period": 7200,
+			"Namespace": "Fleetstep/" + name, "MetricName": "UpgradesPending", "Statistics": []string{"Sum"},
+			"Period":    7200,
 			"StartTime": start, "EndTime": w.sched.Now().Add(time.Minute),
 		}, &metric); err != nil {
 			t.Fatal(err)
@@ -277,7 +284,8 @@ func (w *world) destroy(t *testing.T, name string) {
 	var out struct {
 		Stacks []struct{ StackStatus, StackStatusReason string }
 	}
-	if err := w.call(t.Context(), "cloudformation", "DescribeStacks", map[string]any{"StackName": name}, &out); err == nil {
+	if err := w.call(t.Context(), "cloudformation", "DescribeStacks", map[string]any{"StackName": name},
+		&out); err == nil {
 		t.Fatalf("the stack is there still: %+v", out)
 	}
 }
@@ -287,7 +295,8 @@ func TestStackGoesWithDevicesAttached(t *testing.T) {
 	w := newCloud(t)
 	out := w.deploy(t, stack, infra.Template, nil)
 	certificate := w.must(t, "iot", "CreateKeysAndCertificate", map[string]any{"setAsActive": true})
-	w.must(t, "iot", "AttachPolicy", map[string]any{"policyName": out["DevicePolicyName"], "target": certificate["certificateArn"]})
+	w.must(t, "iot", "AttachPolicy", map[string]any{"policyName": out["DevicePolicyName"],
+		"target": certificate["certificateArn"]})
 	w.destroy(t, stack)
 	w.must(t, "iot", "GetPolicy", map[string]any{"policyName": out["DevicePolicyName"]})
 	w.must(t, "dynamodb", "DescribeTable", map[string]any{"TableName": out["TableName"]})

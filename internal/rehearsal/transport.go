@@ -170,7 +170,8 @@ func (w *world) discovering(cloud *localcloud.Cloud, c client) aws.Config {
 // who makes it is known without a signature.
 type scope struct{}
 
-func (scope) SignHTTP(_ context.Context, _ aws.Credentials, r *http.Request, payloadHash, service, region string, _ time.Time, _ ...func(*v4.SignerOptions)) error {
+func (scope) SignHTTP(_ context.Context, _ aws.Credentials, r *http.Request, payloadHash, service, region string,
+	_ time.Time, _ ...func(*v4.SignerOptions)) error {
 	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=x/x/"+region+"/"+service+"/aws4_request")
 	return nil
 }
@@ -214,7 +215,8 @@ type patient struct {
 	sched *localcloud.Scheduler
 }
 
-var retryable = []string{"Throttl", "TooManyRequests", "ProvisionedThroughputExceeded", "LimitExceeded", "TransactionInProgress", "InternalServer", "ServiceUnavailable"}
+var retryable = []string{"Throttl", "TooManyRequests", "ProvisionedThroughputExceeded", "LimitExceeded",
+	"TransactionInProgress", "InternalServer", "ServiceUnavailable"}
 
 func (patient) IsErrorRetryable(err error) bool {
 	code := errorCode(err)

@@ -102,11 +102,14 @@ func newFleetOff(t *testing.T, where ready, devices int, faultList string, seed 
 	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(where.Region), config.WithBaseEndpoint(where.Endpoint),
 		config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("test", "test", "")),
 		config.WithSharedConfigFiles(nil), config.WithSharedCredentialsFiles(nil),
-		config.WithRetryer(func() aws.Retryer { return retry.AddWithMaxBackoffDelay(retry.NewStandard(), time.Second) }))
+		config.WithRetryer(func() aws.Retryer {
+			return retry.AddWithMaxBackoffDelay(retry.NewStandard(), time.Second)
+		}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.iot, c.lambda, c.sfn, c.dynamodb = iot.NewFromConfig(cfg), lambda.NewFromConfig(cfg), sfn.NewFromConfig(cfg), dynamodb.NewFromConfig(cfg)
+	c.iot, c.lambda, c.sfn, c.dynamodb = iot.NewFromConfig(cfg), lambda.NewFromConfig(cfg), sfn.NewFromConfig(cfg),
+		dynamodb.NewFromConfig(cfg)
 	c.metrics = cloudwatch.NewFromConfig(cfg)
 	bucket := s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = true })
 	_, err = bucket.PutObject(ctx, &s3.PutObjectInput{
@@ -119,15 +122,17 @@ func newFleetOff(t *testing.T, where ready, devices int, faultList string, seed 
 	for i := range devices {
 		c.things = append(c.things, simulator.ThingName(i+1))
 	}
-	provisioned, err := provision.Devices(ctx, c.iot, provision.Fleet{Things: c.things, Policy: where.Outputs["DevicePolicyName"], Group: group, Endpoint: endpointOf})
+	provisioned, err := provision.Devices(ctx, c.iot, provision.Fleet{Things: c.things,
+		Policy: where.Outputs["DevicePolicyName"], Group: group, Endpoint: endpointOf})
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.groupARN, c.certificates = provisioned.GroupARN, provisioned.Certificates
-	transport, err := mqtt.New(mqtt.Config{Broker: where.MQTTS, RootCAs: c.roots, Timeout: 30 * time.Second, Credentials: func(thing string) (mqtt.Credentials, error) {
-		certificate := c.certificates[thing]
-		return mqtt.Credentials{Certificate: &certificate}, nil
-	}})
+	transport, err := mqtt.New(mqtt.Config{Broker: where.MQTTS, RootCAs: c.roots, Timeout: 30 * time.Second,
+		Credentials: func(thing string) (mqtt.Credentials, error) {
+			certificate := c.certificates[thing]
+			return mqtt.Credentials{Certificate: &certificate}, nil
+		}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +141,8 @@ func newFleetOff(t *testing.T, where ready, devices int, faultList string, seed 
 			Transport: transport, HTTP: patient{http.DefaultClient}, PublishQoS: 1,
 			Controller: usp.EndpointID(where.Outputs["ControllerEndpointId"]),
 			Timing: simulator.Timing{
-				ConnectRetry: 200 * time.Millisecond, MaxRetry: 2 * time.Second, NotifRetry: 2 * time.Second, Download: [2]time.Duration{100 * time.Millisecond, pace.download},
+				ConnectRetry: 200 * time.Millisecond, MaxRetry: 2 * time.Second, NotifRetry: 2 * time.Second,
+				Download: [2]time.Duration{100 * time.Millisecond, pace.download},
 				SlowLink: 5 * time.Second, OfflineAtStart: 5 * time.Second,
 			},
 		},
@@ -227,7 +233,8 @@ func (r *resumed) Read(p []byte) (int, error) {
 			return 0, err
 		}
 		if resp.StatusCode != http.StatusPartialContent && r.read > 0 {
-			return 0, errors.Join(fmt.Errorf("HTTP status %d for the rest of a transfer", resp.StatusCode), resp.Body.Close())
+			return 0, errors.Join(fmt.Errorf("HTTP status %d for the rest of a transfer", resp.StatusCode),
+				resp.Body.Close())
 		}
 		r.body = resp.Body
 	}
@@ -292,7 +299,8 @@ func (c *fleet) ended() {
 		if err != nil {
 			return false, err.Error()
 		}
-		return s.Ended(), fmt.Sprintf("%s %+v; devices %+v; left %s", s.Status, s.Counts, c.agents.Progress(), strings.Join(c.left(), "\n"))
+		return s.Ended(), fmt.Sprintf("%s %+v; devices %+v; left %s", s.Status, s.Counts, c.agents.Progress(),
+			strings.Join(c.left(), "\n"))
 	})
 }
 
@@ -364,7 +372,8 @@ func (c *fleet) left() (left []string) {
 		}
 	}
 	items := dynamodb.NewScanPaginator(c.dynamodb, &dynamodb.ScanInput{
-		TableName: aws.String(c.where.Outputs["TableName"]), ConsistentRead: aws.Bool(true), ProjectionExpression: aws.String("PK, SK"),
+		TableName: aws.String(c.where.Outputs["TableName"]), ConsistentRead: aws.Bool(true),
+		ProjectionExpression: aws.String("PK, SK"),
 	})
 	for items.HasMorePages() {
 		page, err := items.NextPage(ctx)

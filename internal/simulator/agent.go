@@ -118,7 +118,8 @@ func newAgent(s *Settings, id Identity) *Agent {
 		rng:   rand.New(rand.NewPCG(id.Seed, 0x5eed)),
 		facts: Facts{Thing: id.Thing, EndpointID: id.EndpointID, Phase: Off, Version: s.Version, Factory: s.Version},
 		images: [2]image{
-			{name: "factory-image", header: ImageHeader{Version: s.Version, Boots: true}, status: usp.StatusAvailable, available: true},
+			{name: "factory-image", header: ImageHeader{Version: s.Version, Boots: true}, status: usp.StatusAvailable,
+				available: true},
 			{status: usp.StatusNoImage},
 		},
 		active: 1, boot: 1, lastVersion: s.Version,
@@ -141,7 +142,8 @@ func (a *Agent) Start() {
 			a.powerOn(rebootReason{cause: usp.CauseLocalFactoryReset, reason: "Unknown"})
 			if a.has(BusyWithAnother) {
 				a.requests = []*request{{
-					instance: 1, command: usp.FirmwareImage(2) + "Download()", key: "another", image: 2, download: &transfer{}, foreign: true,
+					instance: 1, command: usp.FirmwareImage(2) + "Download()", key: "another", image: 2,
+					download: &transfer{}, foreign: true,
 				}}
 			}
 		}
@@ -460,7 +462,8 @@ func (a *Agent) powerOn(why rebootReason) {
 	}
 
 	boot := usp.Notification{Kind: usp.KindEvent, Path: usp.EventBoot, Params: usp.Boot{
-		Cause: why.cause, CommandKey: why.key, Reason: why.reason, FirmwareUpdated: updated, ParameterMap: a.bootParameters(),
+		Cause: why.cause, CommandKey: why.key, Reason: why.reason, FirmwareUpdated: updated,
+		ParameterMap: a.bootParameters(),
 	}.Params()}
 	interrupted, activated := a.requests, a.activate
 	a.requests, a.activate = nil, nil

@@ -285,7 +285,8 @@ func TestRebootWaitsUntilEverythingIsSent(t *testing.T) {
 		}
 		w.b.refuse(false)
 		w.wait(2 * time.Minute)
-		expect(t, w.story(), "mqtt_connect", "TransferComplete! 0", "OperationComplete Download() k", "mqtt_connect", "Boot! updated=true key=k")
+		expect(t, w.story(), "mqtt_connect", "TransferComplete! 0", "OperationComplete Download() k", "mqtt_connect",
+			"Boot! updated=true key=k")
 		if facts := w.a.Facts(); facts.Version != "2.0.0" || !facts.Upgraded() {
 			t.Errorf("%+v", facts)
 		}
@@ -301,7 +302,8 @@ func TestFailedPublishIsTriedAgain(t *testing.T) {
 		w.operate("Device.DeviceInfo.FirmwareImage.2.Download()", "k", downloadArgs("slow/3", "2.0.0", false))
 		w.b.fail(1)
 		w.wait(time.Minute)
-		expect(t, w.story(), "OPERATE_RESP ok", "mqtt_connect", "TransferComplete! 0", "OperationComplete Download() k")
+		expect(t, w.story(), "OPERATE_RESP ok", "mqtt_connect", "TransferComplete! 0",
+			"OperationComplete Download() k")
 		w.b.fail(100) // for ever, as it were: given up after three
 		w.operate("Device.DeviceInfo.FirmwareImage.2.Download()", "k", downloadArgs("fw", "2.0.0", false))
 		w.wait(24 * time.Hour)
@@ -319,7 +321,8 @@ func TestChecksumAlgorithms(t *testing.T) {
 		h.Write(image)
 		good := hex.EncodeToString(h.Sum(nil))
 		for sum, want := range map[string]string{
-			good: "TransferComplete! 0", strings.ToUpper(good): "TransferComplete! 0", "": "TransferComplete! 0", "00" + good[2:]: "TransferComplete! 7022",
+			good: "TransferComplete! 0", strings.ToUpper(good): "TransferComplete! 0", "": "TransferComplete! 0",
+			"00" + good[2:]: "TransferComplete! 7022",
 		} {
 			if sum == "00"+good[2:] && good[:2] == "00" {
 				continue
@@ -348,7 +351,8 @@ func TestTimeWindows(t *testing.T) {
 		want string
 	}{
 		{nil, 0, "OPERATE_RESP ok"},
-		{map[string]string{"TimeWindow.1.Start": "30", "TimeWindow.1.End": "60", "TimeWindow.1.Mode": "WhenIdle", "TimeWindow.1.MaxRetries": "3"}, 30 * time.Second, "OPERATE_RESP ok"},
+		{map[string]string{"TimeWindow.1.Start": "30", "TimeWindow.1.End": "60", "TimeWindow.1.Mode": "WhenIdle",
+			"TimeWindow.1.MaxRetries": "3"}, 30 * time.Second, "OPERATE_RESP ok"},
 		{map[string]string{"TimeWindow.1.Start": "0", "TimeWindow.1.Mode": "Immediately"}, 0, "OPERATE_RESP ok"},
 		{map[string]string{"TimeWindow.1.Start": "soon"}, 0, "OPERATE_RESP 7027"},
 		{map[string]string{"TimeWindow.1.Start": "5", "TimeWindow.1.End": "5"}, 0, "OPERATE_RESP 7027"},
@@ -451,7 +455,9 @@ func TestFaultsEndAsDeclared(t *testing.T) {
 					return slices.ContainsFunc(got, func(s string) bool { return strings.HasPrefix(s, word) })
 				}
 				for word, want := range map[string]bool{
-					"TransferComplete! 0":    f.Succeeds() && name != LosesTransferComplete || slices.Contains([]string{BootFails, OldImage, NeverReturns, WrongEndpointID, WrongVersion, CutInRollback}, name),
+					"TransferComplete! 0": f.Succeeds() && name != LosesTransferComplete ||
+						slices.Contains([]string{BootFails, OldImage, NeverReturns, WrongEndpointID, WrongVersion,
+							CutInRollback}, name),
 					"TransferComplete! 7022": slices.Contains([]string{NotFound, BadChecksum, DownloadAborted}, name),
 					"OPERATE_RESP 7002":      name == Refuses || name == Blocked,
 					"OPERATE_RESP 7005":      name == BusyWithAnother,
@@ -516,14 +522,16 @@ func TestSubscriptionsExpire(t *testing.T) {
 		w := newBench(t, "", func(s *Settings) { s.Subscriptions = nil })
 		w.start()
 		add := func(id string, more ...usp.Setting) {
-			settings := append([]usp.Setting{{Param: "Enable", Value: "true"}, {Param: "ID", Value: id}, {Param: "NotifType", Value: "Event"},
+			settings := append([]usp.Setting{{Param: "Enable", Value: "true"}, {Param: "ID", Value: id},
+				{Param: "NotifType", Value: "Event"},
 				{Param: "ReferenceList", Value: "Device.LocalAgent.TransferComplete!"}}, more...)
 			w.send(func(id string) *uspmsg.Msg {
 				return usp.NewAdd(id, false, usp.Object{Path: usp.Subscriptions, Settings: settings})
 			})
 		}
 		add("short", usp.Setting{Param: "TimeToLive", Value: "10"})
-		add("long", usp.Setting{Param: "NotifRetry", Value: "true"}, usp.Setting{Param: "NotifExpiration", Value: "60"})
+		add("long", usp.Setting{Param: "NotifRetry", Value: "true"}, usp.Setting{Param: "NotifExpiration",
+			Value: "60"})
 		w.wait(time.Minute)
 		w.next()
 		w.operate("Device.DeviceInfo.FirmwareImage.2.Download()", "k", downloadArgs("fw", "2.0.0", false))
@@ -579,7 +587,8 @@ func TestImagesSayTheirVersion(t *testing.T) {
 			t.Errorf("%.40q: %+v, %v", c.image, got, err)
 		}
 	}
-	if !bytes.Equal(MakeImage("1", 5000, 3), MakeImage("1", 5000, 3)) || bytes.Equal(MakeImage("1", 5000, 3), MakeImage("1", 5000, 4)) {
+	if !bytes.Equal(MakeImage("1", 5000, 3), MakeImage("1", 5000, 3)) ||
+		bytes.Equal(MakeImage("1", 5000, 3), MakeImage("1", 5000, 4)) {
 		t.Error("images are not a function of their arguments")
 	}
 	if n := len(MakeImage("1", 5000, 3)); n != 5000 {
@@ -614,12 +623,16 @@ func FuzzImageHeader(f *testing.F) {
 func FuzzRequests(f *testing.F) {
 	for _, m := range []*uspmsg.Msg{
 		usp.NewGet("1", 2, "Device.", `Device.DeviceInfo.FirmwareImage.[Status=="Available"].`),
-		usp.NewSet("1", true, usp.Object{Path: "Device.LocalAgent.Subscription.*.", Settings: []usp.Setting{{Param: "Enable", Value: "1"}}}),
-		usp.NewAdd("1", true, usp.Object{Path: usp.Subscriptions, Settings: []usp.Setting{{Param: "ReferenceList", Value: "Device.Boot!"}}}),
+		usp.NewSet("1", true, usp.Object{Path: "Device.LocalAgent.Subscription.*.",
+			Settings: []usp.Setting{{Param: "Enable", Value: "1"}}}),
+		usp.NewAdd("1", true, usp.Object{Path: usp.Subscriptions,
+			Settings: []usp.Setting{{Param: "ReferenceList", Value: "Device.Boot!"}}}),
 		usp.NewDelete("1", true, "Device.LocalAgent.Subscription.*."),
-		usp.NewOperate("1", "Device.DeviceInfo.FirmwareImage.*.Activate()", "k", true, map[string]string{"TimeWindow.1.Start": "5"}),
+		usp.NewOperate("1", "Device.DeviceInfo.FirmwareImage.*.Activate()", "k", true,
+			map[string]string{"TimeWindow.1.Start": "5"}),
 		usp.NewGetInstances("1", false, "Device."),
-		usp.New("1", &uspmsg.GetSupportedDM{ObjPaths: []string{"Device."}, ReturnParams: true, ReturnCommands: true, ReturnEvents: true, ReturnUniqueKeySets: true}),
+		usp.New("1", &uspmsg.GetSupportedDM{ObjPaths: []string{"Device."}, ReturnParams: true, ReturnCommands: true,
+			ReturnEvents: true, ReturnUniqueKeySets: true}),
 	} {
 		b, _ := proto.Marshal(m)
 		f.Add(b)
@@ -736,7 +749,8 @@ func TestFleetUpgrades(t *testing.T) {
 		transport := &switchboard{clock: RealClock(), brokers: map[string]*broker{}}
 		fleet, err := NewFleet(FleetConfig{
 			Settings: Settings{Transport: transport, HTTP: doer(func(r *http.Request) (*http.Response, error) {
-				return &http.Response{StatusCode: 200, Body: io.NopCloser(bytes.NewReader(image)), ContentLength: int64(len(image))}, nil
+				return &http.Response{StatusCode: 200, Body: io.NopCloser(bytes.NewReader(image)),
+					ContentLength: int64(len(image))}, nil
 			}), Controller: "self::fleetstep"},
 			Devices: 20, Seed: 3, Faults: faults, StartWithin: 5 * time.Second,
 		})
@@ -757,7 +771,8 @@ func TestFleetUpgrades(t *testing.T) {
 			if string(facts.EndpointID) != "os::012345-"+facts.Thing {
 				t.Errorf("%+v", facts)
 			}
-			m := usp.NewOperate("1", "Device.DeviceInfo.FirmwareImage.2.Download()", "k", true, map[string]string{"URL": "https://s/2.0.0.bin", "AutoActivate": "true"})
+			m := usp.NewOperate("1", "Device.DeviceInfo.FirmwareImage.2.Download()", "k", true,
+				map[string]string{"URL": "https://s/2.0.0.bin", "AutoActivate": "true"})
 			payload, _ := usp.NewRecord("self::fleetstep", facts.EndpointID, m).Encode()
 			transport.brokers[facts.Thing].deliver(Publish{Payload: payload})
 		}

@@ -46,7 +46,8 @@ func BenchmarkGet(b *testing.B) {
 	}
 	fleet.Start()
 	a := fleet.agents[0]
-	payload, err := usp.NewRecord("self::fleetstep", a.id.EndpointID, usp.NewGet("1", 0, usp.DeviceInfo, usp.Requests)).Encode()
+	payload, err := usp.NewRecord("self::fleetstep", a.id.EndpointID, usp.NewGet("1", 0, usp.DeviceInfo,
+		usp.Requests)).Encode()
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -136,7 +136,8 @@ func (s *server) Do(r *http.Request) (*http.Response, error) {
 	version := strings.TrimSuffix(parts[len(parts)-1], ".bin")
 	image := MakeImage(version, 65536, 1)
 	reply := func(status int, body io.Reader) (*http.Response, error) {
-		return &http.Response{StatusCode: status, Body: io.NopCloser(body), ContentLength: int64(len(image)), Request: r}, nil
+		return &http.Response{StatusCode: status, Body: io.NopCloser(body), ContentLength: int64(len(image)),
+			Request: r}, nil
 	}
 	switch parts[0] {
 	case "slow":
@@ -192,9 +193,13 @@ func readCapture(t *testing.T, flow string) []recorded {
 
 // upgradeSubscriptions is the factory configuration of most recordings.
 var upgradeSubscriptions = []Subscription{
-	{ID: "boot", NotifType: usp.KindEvent, ReferenceList: "Device.Boot!", Enable: true, Persistent: true, NotifRetry: true},
-	{ID: "transfer", NotifType: usp.KindEvent, ReferenceList: "Device.LocalAgent.TransferComplete!", Enable: true, Persistent: true, NotifRetry: true},
-	{ID: "opercomplete", NotifType: usp.KindOperationComplete, ReferenceList: "Device.DeviceInfo.FirmwareImage.*.Download(),Device.DeviceInfo.FirmwareImage.*.Activate()", Enable: true, Persistent: true, NotifRetry: true},
+	{ID: "boot", NotifType: usp.KindEvent, ReferenceList: "Device.Boot!", Enable: true, Persistent: true,
+		NotifRetry: true},
+	{ID: "transfer", NotifType: usp.KindEvent, ReferenceList: "Device.LocalAgent.TransferComplete!", Enable: true,
+		Persistent: true, NotifRetry: true},
+	{ID: "opercomplete", NotifType: usp.KindOperationComplete,
+		ReferenceList: "Device.DeviceInfo.FirmwareImage.*.Download(),Device.DeviceInfo.FirmwareImage.*.Activate()",
+		Enable:        true, Persistent: true, NotifRetry: true},
 }
 
 func recordedSettings(clock Clock, transport Transport, client HTTPClient) Settings {
@@ -215,9 +220,11 @@ func recordedSettings(clock Clock, transport Transport, client HTTPClient) Setti
 // must be the recorded ones in the recorded order. What is not compared: times,
 // also within message ids, and free texts; and what skip names, with the reason.
 func TestAgentAnswersLikeTheRealOne(t *testing.T) {
-	bootParameters := []string{"Device.DeviceInfo.SoftwareVersion", "Device.DeviceInfo.ActiveFirmwareImage", "Device.DeviceInfo.FirmwareImage.*.Status"}
+	bootParameters := []string{"Device.DeviceInfo.SoftwareVersion", "Device.DeviceInfo.ActiveFirmwareImage",
+		"Device.DeviceInfo.FirmwareImage.*.Status"}
 	oldImage := func(a *Agent) {
-		a.images[1] = image{name: "old-image", header: ImageHeader{"0.9.0", true}, status: usp.StatusAvailable, available: true}
+		a.images[1] = image{name: "old-image", header: ImageHeader{"0.9.0", true}, status: usp.StatusAvailable,
+			available: true}
 	}
 	none := func(s *Settings) { s.Subscriptions = nil }
 	for _, c := range []struct {
@@ -229,12 +236,15 @@ func TestAgentAnswersLikeTheRealOne(t *testing.T) {
 	}{
 		{flow: "01a", settings: none},
 		{flow: "01b", settings: func(s *Settings) {
-			s.BootParameters = []string{"Device.DeviceInfo.SoftwareVersion", "Device.DeviceInfo.FirmwareImage.*.Status", "Device.LocalAgent.EndpointID"}
+			s.BootParameters = []string{"Device.DeviceInfo.SoftwareVersion",
+				"Device.DeviceInfo.FirmwareImage.*.Status", "Device.LocalAgent.EndpointID"}
 		}, skip: map[string]string{"get-6": "Device.LocalAgent. has more parameters and tables there"}},
 		{flow: "02", settings: none},
 		{flow: "03a", settings: func(s *Settings) {
 			s.Timing.ValueChange = 14 * time.Second // where in its period the poll was is chance
-			s.Subscriptions = append(slices.Clone(s.Subscriptions), Subscription{ID: "status", NotifType: usp.KindValueChange, ReferenceList: "Device.DeviceInfo.FirmwareImage.2.Status", Enable: true, Persistent: true, NotifRetry: true})
+			s.Subscriptions = append(slices.Clone(s.Subscriptions), Subscription{ID: "status",
+				NotifType: usp.KindValueChange, ReferenceList: "Device.DeviceInfo.FirmwareImage.2.Status",
+				Enable: true, Persistent: true, NotifRetry: true})
 		}},
 		{flow: "03b"},
 		{flow: "03d"},
@@ -242,7 +252,8 @@ func TestAgentAnswersLikeTheRealOne(t *testing.T) {
 		{flow: "03f", settings: none},
 		{flow: "03g", settings: func(s *Settings) { s.CompletionFirst = true }},
 		{flow: "03h", settings: func(s *Settings) {
-			s.Subscriptions = []Subscription{s.Subscriptions[0], {ID: "done", NotifType: usp.KindOperationComplete, ReferenceList: "Device.DeviceInfo.FirmwareImage.", Enable: true, Persistent: true, NotifRetry: true}}
+			s.Subscriptions = []Subscription{s.Subscriptions[0], {ID: "done", NotifType: usp.KindOperationComplete,
+				ReferenceList: "Device.DeviceInfo.FirmwareImage.", Enable: true, Persistent: true, NotifRetry: true}}
 		}},
 		{flow: "03i", settings: none},
 		{flow: "04"},
@@ -253,11 +264,13 @@ func TestAgentAnswersLikeTheRealOne(t *testing.T) {
 		{flow: "05d", settings: none},
 		{flow: "05e"},
 		{flow: "05f"},
-		{flow: "06a", skip: map[string]string{"get-110": "there SoftwareVersion is that of the running bank's new content before any reboot"}},
+		{flow: "06a", skip: map[string]string{"get-110": "there SoftwareVersion is that of the running bank's new " +
+			"content before any reboot"}},
 		{flow: "06b", prepare: oldImage},
 		{flow: "06c", anyOrder: true, prepare: oldImage, settings: func(s *Settings) { s.MaxDownloads = 2 }},
 		{flow: "06d", settings: func(s *Settings) { s.ShowActive = true }},
-		{flow: "07a", settings: func(s *Settings) { s.Timing.ConnectRetry = 3500 * time.Millisecond }}, // the wait is random; it was 7 s
+		// the wait is random; it was 7 s
+		{flow: "07a", settings: func(s *Settings) { s.Timing.ConnectRetry = 3500 * time.Millisecond }},
 		{flow: "07b"},
 		{flow: "07c", settings: func(s *Settings) { s.ResumeDownloads = true }},
 		{flow: "07d"},
@@ -279,7 +292,8 @@ func TestAgentAnswersLikeTheRealOne(t *testing.T) {
 	}
 }
 
-func replay(t *testing.T, lines []recorded, settings func(*Settings), prepare func(*Agent), skip map[string]string, anyOrder bool) {
+func replay(t *testing.T, lines []recorded, settings func(*Settings), prepare func(*Agent), skip map[string]string,
+	anyOrder bool) {
 	clock := RealClock()
 	b := &broker{clock: clock}
 	s := recordedSettings(clock, b, &server{})
@@ -320,7 +334,8 @@ func replay(t *testing.T, lines []recorded, settings func(*Settings), prepare fu
 			}
 		case line.Topic == "usp/agent/cpe-0001/in" || strings.HasPrefix(line.Topic, "usp/agent/cpe-0001/in/"):
 			payload, _ := hex.DecodeString(*line.Hex)
-			b.deliver(Publish{Topic: line.Topic, Payload: adapt(t, b, payload), ContentType: line.MQTT5.ContentType, ResponseTopic: line.MQTT5.ResponseTopic})
+			b.deliver(Publish{Topic: line.Topic, Payload: adapt(t, b, payload), ContentType: line.MQTT5.ContentType,
+				ResponseTopic: line.MQTT5.ResponseTopic})
 			synctest.Wait()
 		}
 	}

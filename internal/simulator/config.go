@@ -50,18 +50,19 @@ type Settings struct {
 // Timing is how long things take. Every duration of a pair is drawn between its
 // ends.
 type Timing struct {
-	Boot           time.Duration    // 1 s: from power off to the process starting
-	BeforeReboot   time.Duration    // 200 ms: from Activate, or the end of a Download with AutoActivate
-	Download       [2]time.Duration // 0: a transfer takes at least this long, more if the network does
-	ConnectRetry   time.Duration    // 5 s: first wait is 1 to 2 times this, doubling (R-MQTT.10) ...
-	MaxRetry       time.Duration    // 30720 s: ... up to this, as TR-181's ConnectRetryMaxInterval, or 2^10 times the base
-	ForceReconnect time.Duration    // 1 s
-	NotifRetry     time.Duration    // 5 s: USPNotifRetryMinimumWaitInterval; doubling (R-NOT.2)
-	ValueChange    time.Duration    // 15 s: how often watched parameters are looked at
-	OfflineAtStart time.Duration    // 10 s: fault offline-at-start
-	DelayFault     time.Duration    // 2 s: most that fault delay holds a message
-	SlowLink       time.Duration    // 20 s: what fault slow-link adds to a transfer
-	Busy           time.Duration    // 20 s: how long fault busy-with-another is busy after it was first seen to be
+	Boot         time.Duration    // 1 s: from power off to the process starting
+	BeforeReboot time.Duration    // 200 ms: from Activate, or the end of a Download with AutoActivate
+	Download     [2]time.Duration // 0: a transfer takes at least this long, more if the network does
+	ConnectRetry time.Duration    // 5 s: first wait is 1 to 2 times this, doubling (R-MQTT.10) ...
+	// 30720 s: ... up to this, as TR-181's ConnectRetryMaxInterval, or 2^10 times the base
+	MaxRetry       time.Duration
+	ForceReconnect time.Duration // 1 s
+	NotifRetry     time.Duration // 5 s: USPNotifRetryMinimumWaitInterval; doubling (R-NOT.2)
+	ValueChange    time.Duration // 15 s: how often watched parameters are looked at
+	OfflineAtStart time.Duration // 10 s: fault offline-at-start
+	DelayFault     time.Duration // 2 s: most that fault delay holds a message
+	SlowLink       time.Duration // 20 s: what fault slow-link adds to a transfer
+	Busy           time.Duration // 20 s: how long fault busy-with-another is busy after it was first seen to be
 }
 
 // Subscription is a row of Device.LocalAgent.Subscription.{i}. for the

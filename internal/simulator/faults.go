@@ -78,21 +78,25 @@ var AllFaults = []*Fault{
 	{Refuses, "refuses Download() by 7002", "Device.Refused", nil},
 	{BootFails, "the new image does not boot; it falls back and says so", "Activate.Failed", nil},
 	{OldImage, "comes back with the old image, without a word", "Activate.Failed", nil},
-	{NeverReturns, "does not come back from the reboot into the new image", "Device.Offline", []string{"Device.NoReport"}},
+	{NeverReturns, "does not come back from the reboot into the new image", "Device.Offline",
+		[]string{"Device.NoReport"}},
 	{RebootInDownload, "loses power in the middle of its first transfer", "", nil},
 	{SlowLink, "its transfer takes long", "", nil},
 	{DuplicateAll, "sends every message twice", "", nil},
 	{Reorder, "completions come before events", "", nil},
 	{Delay, "every message is late, by a time of its own", "", nil},
 	{Garbage, "sends nonsense before every message", "", nil},
-	{WrongEndpointID, "greets as itself, and then its records name another sender", "Device.NoReport", []string{"Device.Offline"}},
+	{WrongEndpointID, "greets as itself, and then its records name another sender", "Device.NoReport",
+		[]string{"Device.Offline"}},
 	{LosesOperComplete, "never sends OperationComplete", "", nil},
 	{LosesTransferComplete, "never sends TransferComplete!", "", nil},
 	{CutBeforeRestart, "loses power when the image is complete, before it starts (11a, 11d)", "", nil},
 	{FirstBootUnreported, "the first start of the new image ends before it is connected (11e)", "", nil},
 	{OldNews, "loses power in its transfer, and tells the failure again while the next one runs (11f)", "", nil},
-	{Blocked, "loses power as its transfer completes; refuses every Download() and Activate() from then on (11l)", "", nil},
-	{WrongVersion, "the new image runs and reports another version; it goes back when told to", "Verify.WrongVersion", nil},
+	{Blocked, "loses power as its transfer completes; refuses every Download() and Activate() from then on (11l)", "",
+		nil},
+	{WrongVersion, "the new image runs and reports another version; it goes back when told to", "Verify.WrongVersion",
+		nil},
 	{CutInRollback, "as wrong-version, and loses power before it goes back (11c)", "Verify.WrongVersion", nil},
 	{BusyWithAnother, "downloads something for another controller when the upgrade begins", "", nil},
 	{SubscriptionChanged, "another controller switches off the Subscriptions that tell of a download's end", "", nil},
@@ -164,7 +168,8 @@ func ParseFaults(text string) (Faults, error) {
 			case err != nil || device < 1:
 				errs = append(errs, fmt.Errorf("fault %s: %q is not the number of a device", name, at))
 			case f.fixed[device] != nil:
-				errs = append(errs, fmt.Errorf("fault %s: device %d already has %s", name, device, f.fixed[device].Name))
+				errs = append(errs, fmt.Errorf("fault %s: device %d already has %s", name, device,
+					f.fixed[device].Name))
 			default:
 				f.fixed[device] = fault
 			}

@@ -98,7 +98,8 @@ func newHash(algorithm string) hash.Hash {
 // readDownload checks the arguments of Download(); unknown ones are ignored.
 func readDownload(args map[string]string) (*transfer, *usp.Error) {
 	bad := usp.InvalidCommandArgs.Errorf
-	t := &transfer{url: args["URL"], username: args["Username"], password: args["Password"], algorithm: args["CheckSumAlgorithm"], checksum: args["CheckSum"]}
+	t := &transfer{url: args["URL"], username: args["Username"], password: args["Password"],
+		algorithm: args["CheckSumAlgorithm"], checksum: args["CheckSum"]}
 	if t.url == "" {
 		return nil, bad("Download() lacks its argument URL")
 	}
@@ -170,7 +171,8 @@ type fetched struct {
 // there.
 func (a *Agent) fetch(ctx context.Context, t *transfer) fetched {
 	failed := func(format string, args ...any) fetched {
-		return fetched{status: usp.StatusDownloadFailed, err: usp.CommandFailure.Errorf("Download failed: "+format, args...)}
+		return fetched{status: usp.StatusDownloadFailed, err: usp.CommandFailure.Errorf("Download failed: "+
+			format, args...)}
 	}
 	if a.s.ImageCapacity > 0 && t.size > a.s.ImageCapacity { // FileSize is a hint; only space makes it matter
 		return failed("no space for %d bytes", t.size)
@@ -230,7 +232,8 @@ func (a *Agent) fetch(ctx context.Context, t *transfer) fetched {
 		sum.Write([]byte{0}) // a byte that was not there
 	}
 	invalid := func(format string, args ...any) fetched {
-		return fetched{status: usp.StatusValidationFailed, err: usp.CommandFailure.Errorf("Validation failed: "+format, args...)}
+		return fetched{status: usp.StatusValidationFailed, err: usp.CommandFailure.Errorf("Validation failed: "+
+			format, args...)}
 	}
 	if got := hex.EncodeToString(sum.Sum(nil)); t.checksum != "" && !strings.EqualFold(got, t.checksum) {
 		return invalid("%s checksum is %s, expected %s", t.algorithm, got, strings.ToLower(t.checksum))

@@ -54,7 +54,8 @@ func NewFleet(c FleetConfig) (*Fleet, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &Fleet{settings: s, within: c.StartWithin, byThing: make(map[string]*Agent, c.Devices), rng: rand.New(rand.NewPCG(c.Seed, 0xf1ee7))}
+	f := &Fleet{settings: s, within: c.StartWithin, byThing: make(map[string]*Agent, c.Devices),
+		rng: rand.New(rand.NewPCG(c.Seed, 0xf1ee7))}
 	for i := range c.Devices {
 		thing := ThingName(i + 1)
 		if c.Things != nil {

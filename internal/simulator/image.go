@@ -40,7 +40,8 @@ func makeImage(version, boot string, size int, seed uint64) []byte {
 	header := fmt.Sprintf("%s\nversion: %s\nboot: %s\n\n", imageMagic, version, boot)
 	image := make([]byte, max(size, len(header)))
 	n := copy(image, header)
-	noise := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16), byte(seed >> 24), byte(seed >> 32), byte(seed >> 40), byte(seed >> 48), byte(seed >> 56)})
+	noise := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16), byte(seed >> 24),
+		byte(seed >> 32), byte(seed >> 40), byte(seed >> 48), byte(seed >> 56)})
 	_, _ = noise.Read(image[n:])
 	return image
 }

@@ -112,14 +112,16 @@ func rowOf(a *Agent, instance int) *subscription {
 	return &subscription{}
 }
 
-func sub(name string, kind uspmsg.GetSupportedDMResp_ParamValueType, writable bool, get func(*subscription) string) param {
+func sub(name string, kind uspmsg.GetSupportedDMResp_ParamValueType, writable bool,
+	get func(*subscription) string) param {
 	p := param{name: name, kind: kind, get: func(a *Agent, in []int) string { return get(rowOf(a, in[0])) }}
 	if writable {
 		p.set = func(a *Agent, in []int, value string) *usp.Error {
 			row := rowOf(a, in[0])
 			before := *row
 			if (name == "ReferenceList" || name == "ID") && get(row) != "" && get(row) != a.alias(row.instance) {
-				return usp.InvalidArguments.Errorf("%s must not be changed once assigned (it is %q)", name, get(row)) // 11g
+				// 11g
+				return usp.InvalidArguments.Errorf("%s must not be changed once assigned (it is %q)", name, get(row))
 			}
 			if e := row.set(a, name, value); e != nil {
 				return e
@@ -190,10 +192,12 @@ var model = func() []*object {
 	}
 	return []*object{
 		{path: "Device.",
-			commands: []command{{name: "Reboot()", inputs: []string{"Cause", "Reason"}}, {name: "FactoryReset()", inputs: []string{"Cause", "Reason"}}},
-			events:   []event{{"Boot!", []string{"CommandKey", "Cause", "Reason", "FirmwareUpdated", "ParameterMap"}}}},
+			commands: []command{{name: "Reboot()", inputs: []string{"Cause", "Reason"}},
+				{name: "FactoryReset()", inputs: []string{"Cause", "Reason"}}},
+			events: []event{{"Boot!", []string{"CommandKey", "Cause", "Reason", "FirmwareUpdated", "ParameterMap"}}}},
 		{path: usp.LocalAgent,
-			events: []event{{"TransferComplete!", []string{"Command", "CommandKey", "Requestor", "TransferType", "Affected", "TransferURL", "StartTime", "CompleteTime", "FaultCode", "FaultString"}}},
+			events: []event{{"TransferComplete!", []string{"Command", "CommandKey", "Requestor", "TransferType",
+				"Affected", "TransferURL", "StartTime", "CompleteTime", "FaultCode", "FaultString"}}},
 			params: []param{
 				ro("UpTime", tUnsigned, upTime),
 				ro("SupportedProtocols", tString, text("MQTT")),
@@ -201,11 +205,16 @@ var model = func() []*object {
 				ro("EndpointID", tString, func(a *Agent, _ []int) string { return string(a.id.EndpointID) }),
 				ro("ControllerNumberOfEntries", tUnsigned, text("1")),
 				ro("MTPNumberOfEntries", tUnsigned, text("1")),
-				ro("SubscriptionNumberOfEntries", tUnsigned, func(a *Agent, _ []int) string { return itoa(len(a.subscribed())) }),
-				ro("RequestNumberOfEntries", tUnsigned, func(a *Agent, _ []int) string { return itoa(len(a.requests)) }),
+				ro("SubscriptionNumberOfEntries", tUnsigned, func(a *Agent, _ []int) string {
+					return itoa(len(a.subscribed()))
+				}),
+				ro("RequestNumberOfEntries", tUnsigned, func(a *Agent, _ []int) string {
+					return itoa(len(a.requests))
+				}),
 			}},
 		{path: usp.LocalAgent + "MTP.{i}.", rows: one, keys: [][]string{{"Alias"}},
-			params: []param{rowAlias, ro("Enable", tBoolean, text("true")), ro("Protocol", tString, text("MQTT")), ro("Status", tString, text("Up"))}},
+			params: []param{rowAlias, ro("Enable", tBoolean, text("true")), ro("Protocol", tString, text("MQTT")),
+				ro("Status", tString, text("Up"))}},
 		{path: usp.LocalAgent + "MTP.{i}.MQTT.", params: []param{
 			ro("Reference", tString, text(mqttClient)),
 			ro("ResponseTopicConfigured", tString, func(a *Agent, _ []int) string { return a.topic }),
@@ -217,9 +226,13 @@ var model = func() []*object {
 			params: []param{rowAlias, ro("Enable", tBoolean, text("true")),
 				ro("EndpointID", tString, func(a *Agent, _ []int) string { return string(a.s.Controller) }),
 				ro("MTPNumberOfEntries", tUnsigned, text("1")),
-				ro("USPNotifRetryMinimumWaitInterval", tUnsigned, func(a *Agent, _ []int) string { return itoa(int(a.s.Timing.NotifRetry.Seconds())) }),
+				ro("USPNotifRetryMinimumWaitInterval", tUnsigned, func(a *Agent, _ []int) string {
+					return itoa(int(a.s.Timing.NotifRetry.Seconds()))
+				}),
 				ro("USPNotifRetryIntervalMultiplier", tUnsigned, text("2000")),
-				ro("BootParameterNumberOfEntries", tUnsigned, func(a *Agent, _ []int) string { return itoa(len(a.s.BootParameters)) }),
+				ro("BootParameterNumberOfEntries", tUnsigned, func(a *Agent, _ []int) string {
+					return itoa(len(a.s.BootParameters))
+				}),
 			}},
 		{path: usp.Controllers + "{i}.BootParameter.{i}.", keys: [][]string{{"ParameterName"}, {"Alias"}},
 			rows: func(a *Agent, _ []int) []int { return count(len(a.s.BootParameters)) },
@@ -231,7 +244,8 @@ var model = func() []*object {
 			ro("Reference", tString, text(mqttClient)),
 			ro("Topic", tString, func(a *Agent, _ []int) string { return a.to }),
 		}},
-		{path: usp.Subscriptions + "{i}.", access: uspmsg.GetSupportedDMResp_OBJ_ADD_DELETE, keys: [][]string{{"Recipient", "ID"}, {"Alias"}},
+		{path: usp.Subscriptions + "{i}.", access: uspmsg.GetSupportedDMResp_OBJ_ADD_DELETE,
+			keys: [][]string{{"Recipient", "ID"}, {"Alias"}},
 			rows: func(a *Agent, _ []int) []int {
 				var all []int
 				for _, s := range a.subscribed() {
@@ -255,7 +269,9 @@ var model = func() []*object {
 				sub("Persistent", tBoolean, true, func(s *subscription) string { return boolean(s.Persistent) }),
 				sub("TimeToLive", tUnsigned, true, func(s *subscription) string { return unsigned(s.TimeToLive) }),
 				sub("NotifRetry", tBoolean, true, func(s *subscription) string { return boolean(s.NotifRetry) }),
-				sub("NotifExpiration", tUnsigned, true, func(s *subscription) string { return unsigned(s.NotifExpiration) }),
+				sub("NotifExpiration", tUnsigned, true, func(s *subscription) string {
+					return unsigned(s.NotifExpiration)
+				}),
 			}},
 		{path: usp.Requests + "{i}.", keys: [][]string{{"Originator", "Command", "CommandKey"}, {"Alias"}},
 			rows: func(a *Agent, _ []int) []int {
@@ -288,8 +304,10 @@ var model = func() []*object {
 		{path: usp.FirmwareImages + "{i}.", keys: [][]string{{"Alias"}},
 			rows: func(*Agent, []int) []int { return []int{1, 2} },
 			commands: []command{
-				{"Download()", []string{"URL", "AutoActivate", "Username", "Password", "FileSize", "CheckSumAlgorithm", "CheckSum", "CommandKey"}, true},
-				{"Activate()", []string{"TimeWindow.{i}.Start", "TimeWindow.{i}.End", "TimeWindow.{i}.Mode", "TimeWindow.{i}.UserMessage", "TimeWindow.{i}.MaxRetries"}, true},
+				{"Download()", []string{"URL", "AutoActivate", "Username", "Password", "FileSize", "CheckSumAlgorithm",
+					"CheckSum", "CommandKey"}, true},
+				{"Activate()", []string{"TimeWindow.{i}.Start", "TimeWindow.{i}.End", "TimeWindow.{i}.Mode",
+					"TimeWindow.{i}.UserMessage", "TimeWindow.{i}.MaxRetries"}, true},
 			},
 			params: []param{rowAlias,
 				img("Name", tString, func(a *Agent, i int) string { return a.images[i-1].name }),
@@ -304,9 +322,13 @@ var model = func() []*object {
 			params: []param{rowAlias, ro("Enable", tBoolean, text("true")),
 				ro("ClientID", tString, func(a *Agent, _ []int) string { return a.id.Thing }),
 				ro("ProtocolVersion", tString, text("5.0")),
-				ro("ConnectRetryTime", tUnsigned, func(a *Agent, _ []int) string { return itoa(int(a.s.Timing.ConnectRetry.Seconds())) }),
+				ro("ConnectRetryTime", tUnsigned, func(a *Agent, _ []int) string {
+					return itoa(int(a.s.Timing.ConnectRetry.Seconds()))
+				}),
 				ro("ConnectRetryIntervalMultiplier", tUnsigned, text("2000")),
-				ro("ConnectRetryMaxInterval", tUnsigned, func(a *Agent, _ []int) string { return itoa(int(a.s.Timing.MaxRetry.Seconds())) }),
+				ro("ConnectRetryMaxInterval", tUnsigned, func(a *Agent, _ []int) string {
+					return itoa(int(a.s.Timing.MaxRetry.Seconds()))
+				}),
 				ro("KeepAliveTime", tUnsigned, text("60")),
 				ro("Status", tString, text("Connected")), // who could read another?
 			}},
@@ -425,10 +447,13 @@ func (a *Agent) expand(o *object, segments []usp.Segment, found []target, level 
 					continue
 				}
 				path := t.path + itoa(row) + "."
-				if seg.Search != nil && !usp.SearchHolds(seg.Search, func(p string) (string, bool) { return a.value(path, p) }) {
+				if seg.Search != nil && !usp.SearchHolds(seg.Search, func(p string) (string, bool) {
+					return a.value(path, p)
+				}) {
 					continue
 				}
-				next = append(next, target{path: path, only: t.only, instances: append(t.instances[:len(t.instances):len(t.instances)], row)})
+				next = append(next, target{path: path, only: t.only,
+					instances: append(t.instances[:len(t.instances):len(t.instances)], row)})
 			}
 		}
 		found = next
@@ -507,7 +532,8 @@ func (a *Agent) roots(path usp.Path, above string) []target {
 
 func (a *Agent) handleGet(get *uspmsg.Get) *uspmsg.GetResp {
 	resp := &uspmsg.GetResp{}
-	if len(a.requests) > 0 && a.requests[0].foreign && slices.Contains(get.GetParamPaths(), usp.Requests) && a.firesOnce(BusyWithAnother) {
+	if len(a.requests) > 0 && a.requests[0].foreign && slices.Contains(get.GetParamPaths(), usp.Requests) &&
+		a.firesOnce(BusyWithAnother) {
 		a.after(a.s.Timing.Busy, func() {
 			a.requests = slices.DeleteFunc(a.requests, func(r *request) bool { return r.foreign })
 			a.updatePhase()
@@ -531,7 +557,8 @@ func (a *Agent) handleGet(get *uspmsg.Get) *uspmsg.GetResp {
 					values[p.name] = p.get(a, t.instances)
 				}
 			}
-			result.ResolvedPathResults = append(result.ResolvedPathResults, &uspmsg.GetResp_ResolvedPathResult{ResolvedPath: t.path, ResultParams: values})
+			result.ResolvedPathResults = append(result.ResolvedPathResults,
+				&uspmsg.GetResp_ResolvedPathResult{ResolvedPath: t.path, ResultParams: values})
 		}
 	}
 	return resp
@@ -573,7 +600,8 @@ func (a *Agent) handleGetInstances(get *uspmsg.GetInstances) *uspmsg.GetInstance
 							}
 						}
 					}
-					result.CurrInsts = append(result.CurrInsts, &uspmsg.GetInstancesResp_CurrInstance{InstantiatedObjPath: t.path, UniqueKeys: keys})
+					result.CurrInsts = append(result.CurrInsts,
+						&uspmsg.GetInstancesResp_CurrInstance{InstantiatedObjPath: t.path, UniqueKeys: keys})
 				}
 			}
 		}
@@ -603,10 +631,12 @@ func handleGetSupportedDM(get *uspmsg.GetSupportedDM) *uspmsg.GetSupportedDMResp
 }
 
 func (o *object) describe(get *uspmsg.GetSupportedDM) *uspmsg.GetSupportedDMResp_SupportedObjectResult {
-	out := &uspmsg.GetSupportedDMResp_SupportedObjectResult{SupportedObjPath: o.path, Access: o.access, IsMultiInstance: o.rows != nil}
+	out := &uspmsg.GetSupportedDMResp_SupportedObjectResult{SupportedObjPath: o.path, Access: o.access,
+		IsMultiInstance: o.rows != nil}
 	if get.GetReturnParams() {
 		for _, p := range o.params {
-			d := &uspmsg.GetSupportedDMResp_SupportedParamResult{ParamName: p.name, ValueType: p.kind, ValueChange: uspmsg.GetSupportedDMResp_VALUE_CHANGE_ALLOWED}
+			d := &uspmsg.GetSupportedDMResp_SupportedParamResult{ParamName: p.name, ValueType: p.kind,
+				ValueChange: uspmsg.GetSupportedDMResp_VALUE_CHANGE_ALLOWED}
 			if p.set != nil {
 				d.Access = uspmsg.GetSupportedDMResp_PARAM_READ_WRITE
 			}
@@ -619,17 +649,21 @@ func (o *object) describe(get *uspmsg.GetSupportedDM) *uspmsg.GetSupportedDMResp
 			if c.async {
 				kind = uspmsg.GetSupportedDMResp_CMD_ASYNC
 			}
-			out.SupportedCommands = append(out.SupportedCommands, &uspmsg.GetSupportedDMResp_SupportedCommandResult{CommandName: c.name, InputArgNames: c.inputs, CommandType: kind})
+			out.SupportedCommands = append(out.SupportedCommands,
+				&uspmsg.GetSupportedDMResp_SupportedCommandResult{CommandName: c.name, InputArgNames: c.inputs,
+					CommandType: kind})
 		}
 	}
 	if get.GetReturnEvents() {
 		for _, e := range o.events {
-			out.SupportedEvents = append(out.SupportedEvents, &uspmsg.GetSupportedDMResp_SupportedEventResult{EventName: e.name, ArgNames: e.args})
+			out.SupportedEvents = append(out.SupportedEvents,
+				&uspmsg.GetSupportedDMResp_SupportedEventResult{EventName: e.name, ArgNames: e.args})
 		}
 	}
 	if get.GetReturnUniqueKeySets() {
 		for _, set := range o.keys {
-			out.UniqueKeySets = append(out.UniqueKeySets, &uspmsg.GetSupportedDMResp_SupportedUniqueKeySet{KeyNames: set})
+			out.UniqueKeySets = append(out.UniqueKeySets,
+				&uspmsg.GetSupportedDMResp_SupportedUniqueKeySet{KeyNames: set})
 		}
 	}
 	return out

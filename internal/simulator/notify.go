@@ -157,7 +157,8 @@ func (a *Agent) watch() {
 				for _, old := range s.seen {
 					if old[0] == v[0] && old[1] != v[1] {
 						a.sendNotification(usp.Notification{
-							Kind: usp.KindValueChange, SubscriptionID: s.ID, SendResp: s.NotifRetry, Path: v[0], Value: v[1],
+							Kind: usp.KindValueChange, SubscriptionID: s.ID, SendResp: s.NotifRetry, Path: v[0],
+							Value: v[1],
 						}, s.NotifExpiration)
 					}
 				}

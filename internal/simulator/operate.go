@@ -41,12 +41,15 @@ func (a *Agent) handleOperate(id string, op *uspmsg.Operate, reply string) {
 		r, then, e := a.operate(t, op)
 		switch {
 		case e != nil: // R-OPR.1
-			result.OperationResp = &uspmsg.OperateResp_OperationResult_CmdFailure{CmdFailure: &uspmsg.OperateResp_OperationResult_CommandFailure{
-				ErrCode: uint32(e.Code), ErrMsg: e.Message}}
+			result.OperationResp = &uspmsg.OperateResp_OperationResult_CmdFailure{
+				CmdFailure: &uspmsg.OperateResp_OperationResult_CommandFailure{
+					ErrCode: uint32(e.Code), ErrMsg: e.Message}}
 		case r != nil:
 			result.OperationResp = &uspmsg.OperateResp_OperationResult_ReqObjPath{ReqObjPath: r.path()}
 		default:
-			result.OperationResp = &uspmsg.OperateResp_OperationResult_ReqOutputArgs{ReqOutputArgs: &uspmsg.OperateResp_OperationResult_OutputArgs{}}
+			result.OperationResp = &uspmsg.OperateResp_OperationResult_ReqOutputArgs{
+				ReqOutputArgs: &uspmsg.OperateResp_OperationResult_OutputArgs{},
+			}
 		}
 		if e == nil {
 			begun = append(begun, then)
@@ -93,7 +96,8 @@ func (a *Agent) operate(t target, op *uspmsg.Operate) (r *request, then func(), 
 			return nil, nil, usp.RequestDenied.Errorf("Download() is not allowed now")
 		}
 		if a.downloads() >= a.s.MaxDownloads {
-			return nil, nil, usp.ResourcesExceeded.Errorf("%d Download() in progress, as many as may be", a.downloads())
+			return nil, nil, usp.ResourcesExceeded.Errorf("%d Download() in progress, as many as may be",
+				a.downloads())
 		}
 		args, e := readDownload(args)
 		if e != nil {
@@ -113,7 +117,8 @@ func (a *Agent) operate(t target, op *uspmsg.Operate) (r *request, then func(), 
 			return nil, nil, e
 		}
 		if img := a.images[t.instances[0]-1]; !img.available {
-			return nil, nil, usp.CommandFailure.Errorf("image %d is not available (Status %s)", t.instances[0], a.status(t.instances[0]))
+			return nil, nil, usp.CommandFailure.Errorf("image %d is not available (Status %s)", t.instances[0],
+				a.status(t.instances[0]))
 		}
 		r := a.begin(t, key)
 		return r, func() {

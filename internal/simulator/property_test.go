@@ -41,7 +41,8 @@ func TestSubscriptionTableIsAMap(t *testing.T) {
 			return r.Message
 		}
 		ids := rapid.SampledFrom([]string{"a", "b", "c"})
-		lists := rapid.SampledFrom([]string{"Device.Boot!", "Device.LocalAgent.TransferComplete!", "Device.DeviceInfo.", "Device.{i}!"})
+		lists := rapid.SampledFrom([]string{"Device.Boot!", "Device.LocalAgent.TransferComplete!",
+			"Device.DeviceInfo.", "Device.{i}!"})
 		valid := func(list string) bool { return list[len(list)-1] == '!' && list != "Device.{i}!" }
 		persistent := rapid.SampledFrom([]string{"true", "false", "1", "maybe"})
 		taken := func(id string, but int) bool {
@@ -56,8 +57,10 @@ func TestSubscriptionTableIsAMap(t *testing.T) {
 			"add": func(t *rapid.T) {
 				r := row{ids.Draw(t, "id"), lists.Draw(t, "list"), persistent.Draw(t, "persistent")}
 				m := ask(usp.NewAdd("1", false, usp.Object{Path: usp.Subscriptions, Settings: []usp.Setting{
-					{Param: "Enable", Value: "true", Required: true}, {Param: "ID", Value: r.id, Required: true}, {Param: "NotifType", Value: "Event", Required: true},
-					{Param: "ReferenceList", Value: r.list, Required: true}, {Param: "Persistent", Value: r.persistent, Required: true},
+					{Param: "Enable", Value: "true", Required: true}, {Param: "ID", Value: r.id, Required: true},
+					{Param: "NotifType", Value: "Event", Required: true},
+					{Param: "ReferenceList", Value: r.list, Required: true}, {Param: "Persistent", Value: r.persistent,
+						Required: true},
 				}}))
 				created, _, ok := usp.ReadAddResp(m)
 				if want := !taken(r.id, 0) && valid(r.list) && r.persistent != "maybe"; ok != want {
@@ -87,7 +90,8 @@ func TestSubscriptionTableIsAMap(t *testing.T) {
 				if fixed != "" {
 					settings = append(settings, usp.Setting{Param: fixed, Value: r.id, Required: true})
 				}
-				m := ask(usp.NewSet("1", false, usp.Object{Path: fmt.Sprintf("%s%d.", usp.Subscriptions, n), Settings: settings}))
+				m := ask(usp.NewSet("1", false, usp.Object{Path: fmt.Sprintf("%s%d.", usp.Subscriptions, n),
+					Settings: settings}))
 				_, ok := usp.As[*uspmsg.SetResp](m)
 				if want := fixed == "" && r.persistent != "maybe"; ok != want {
 					t.Fatalf("Set %d to %v, and %s: %v, want success %v", n, r, fixed, m, want)
@@ -101,7 +105,8 @@ func TestSubscriptionTableIsAMap(t *testing.T) {
 			},
 			"delete": func(t *rapid.T) {
 				n := rapid.IntRange(1, 4).Draw(t, "row")
-				if _, ok := usp.As[*uspmsg.DeleteResp](ask(usp.NewDelete("1", false, fmt.Sprintf("%s%d.", usp.Subscriptions, n)))); !ok {
+				if _, ok := usp.As[*uspmsg.DeleteResp](
+					ask(usp.NewDelete("1", false, fmt.Sprintf("%s%d.", usp.Subscriptions, n)))); !ok {
 					t.Fatal("a Delete fails")
 				}
 				delete(model, n)

@@ -40,7 +40,8 @@ func (a *Agent) receiveMessage(m *uspmsg.Msg, reply string) {
 	body, err := usp.Open(m)
 	if err != nil {
 		if m.GetBody().GetRequest() != nil {
-			a.answer(reply, usp.NewError(id, usp.MessageNotSupported.Errorf("the request is not of the type that its header names")))
+			a.answer(reply, usp.NewError(id, usp.MessageNotSupported.Errorf(
+				"the request is not of the type that its header names")))
 		}
 		return
 	}
@@ -54,7 +55,8 @@ func (a *Agent) receiveMessage(m *uspmsg.Msg, reply string) {
 	case *uspmsg.GetSupportedDM:
 		a.answer(reply, usp.New(id, handleGetSupportedDM(b)))
 	case *uspmsg.GetSupportedProtocol:
-		a.answer(reply, usp.New(id, &uspmsg.GetSupportedProtocolResp{AgentSupportedProtocolVersions: usp.SupportedVersions}))
+		a.answer(reply, usp.New(id,
+			&uspmsg.GetSupportedProtocolResp{AgentSupportedProtocolVersions: usp.SupportedVersions}))
 	case *uspmsg.Set:
 		resp, e := a.handleSet(b)
 		answerOr(a, reply, id, resp, e)
@@ -89,7 +91,8 @@ func answerOr[B usp.Body](a *Agent, reply, id string, resp B, e *usp.Error) {
 // writeError is an Error for a whole Add, Set or Delete: 7004, with what was
 // wrong where.
 func writeError(path string, e *usp.Error) *usp.Error {
-	return &usp.Error{Code: usp.InvalidArguments, Message: e.Message, Params: []usp.ParamError{{Path: path, Code: e.Code, Message: e.Message}}}
+	return &usp.Error{Code: usp.InvalidArguments, Message: e.Message,
+		Params: []usp.ParamError{{Path: path, Code: e.Code, Message: e.Message}}}
 }
 
 func (a *Agent) handleAdd(add *uspmsg.Add) (*uspmsg.AddResp, *usp.Error) {
@@ -103,10 +106,15 @@ func (a *Agent) handleAdd(add *uspmsg.Add) (*uspmsg.AddResp, *usp.Error) {
 			return nil, writeError(param, e)
 		}
 		if e != nil {
-			result = &uspmsg.AddResp_CreatedObjectResult_OperationStatus{OperStatus: &uspmsg.AddResp_CreatedObjectResult_OperationStatus_OperFailure{
-				OperFailure: &uspmsg.AddResp_CreatedObjectResult_OperationStatus_OperationFailure{ErrCode: uint32(e.Code), ErrMsg: e.Message}}}
+			result = &uspmsg.AddResp_CreatedObjectResult_OperationStatus{
+				OperStatus: &uspmsg.AddResp_CreatedObjectResult_OperationStatus_OperFailure{
+					OperFailure: &uspmsg.AddResp_CreatedObjectResult_OperationStatus_OperationFailure{
+						ErrCode: uint32(e.Code), ErrMsg: e.Message,
+					}}}
 		}
-		resp.CreatedObjResults = append(resp.CreatedObjResults, &uspmsg.AddResp_CreatedObjectResult{RequestedPath: c.GetObjPath(), OperStatus: result})
+		resp.CreatedObjResults = append(resp.CreatedObjResults, &uspmsg.AddResp_CreatedObjectResult{
+			RequestedPath: c.GetObjPath(), OperStatus: result,
+		})
 	}
 	for _, s := range a.subscriptions {
 		tells := s.NotifType == usp.KindOperationComplete || s.ReferenceList == usp.EventTransferComplete
@@ -119,7 +127,8 @@ func (a *Agent) handleAdd(add *uspmsg.Add) (*uspmsg.AddResp, *usp.Error) {
 }
 
 // addRow adds one Subscription: the only table that a controller may add to.
-func (a *Agent) addRow(c *uspmsg.Add_CreateObject, partial bool) (*uspmsg.AddResp_CreatedObjectResult_OperationStatus, string, *usp.Error) {
+func (a *Agent) addRow(c *uspmsg.Add_CreateObject, partial bool) (*uspmsg.AddResp_CreatedObjectResult_OperationStatus,
+	string, *usp.Error) {
 	if c.GetObjPath() != usp.Subscriptions {
 		path, err := usp.ParsePath(c.GetObjPath())
 		switch {
@@ -128,7 +137,8 @@ func (a *Agent) addRow(c *uspmsg.Add_CreateObject, partial bool) (*uspmsg.AddRes
 		case schemaOf(path.Schema()+"{i}.") == nil:
 			return nil, c.GetObjPath(), usp.UnsupportedPath.Errorf("there is no table %s", c.GetObjPath())
 		}
-		return nil, strings.TrimSuffix(c.GetObjPath(), "."), usp.ObjectNotCreatable.Errorf("rows of %s cannot be added", c.GetObjPath())
+		return nil, strings.TrimSuffix(c.GetObjPath(), "."),
+			usp.ObjectNotCreatable.Errorf("rows of %s cannot be added", c.GetObjPath())
 	}
 	instance := 1
 	for _, s := range a.subscriptions {
@@ -160,12 +170,13 @@ func (a *Agent) addRow(c *uspmsg.Add_CreateObject, partial bool) (*uspmsg.AddRes
 		s.ID = a.alias(instance)
 	}
 	a.subscriptions = append(a.subscriptions, s)
-	return &uspmsg.AddResp_CreatedObjectResult_OperationStatus{OperStatus: &uspmsg.AddResp_CreatedObjectResult_OperationStatus_OperSuccess{
-		OperSuccess: &uspmsg.AddResp_CreatedObjectResult_OperationStatus_OperationSuccess{
-			InstantiatedPath: usp.Subscriptions + itoa(instance) + ".",
-			ParamErrs:        errs,
-			UniqueKeys:       map[string]string{"ID": s.ID, "Recipient": recipient, "Alias": s.alias},
-		}}}, "", nil
+	return &uspmsg.AddResp_CreatedObjectResult_OperationStatus{
+		OperStatus: &uspmsg.AddResp_CreatedObjectResult_OperationStatus_OperSuccess{
+			OperSuccess: &uspmsg.AddResp_CreatedObjectResult_OperationStatus_OperationSuccess{
+				InstantiatedPath: usp.Subscriptions + itoa(instance) + ".",
+				ParamErrs:        errs,
+				UniqueKeys:       map[string]string{"ID": s.ID, "Recipient": recipient, "Alias": s.alias},
+			}}}, "", nil
 }
 
 func (a *Agent) handleSet(set *uspmsg.Set) (*uspmsg.SetResp, *usp.Error) {
@@ -180,9 +191,13 @@ func (a *Agent) handleSet(set *uspmsg.Set) (*uspmsg.SetResp, *usp.Error) {
 	resp := &uspmsg.SetResp{}
 	for _, u := range set.GetUpdateObjs() {
 		fail := func(e *usp.Error, failures ...*uspmsg.SetResp_UpdatedInstanceFailure) {
-			resp.UpdatedObjResults = append(resp.UpdatedObjResults, &uspmsg.SetResp_UpdatedObjectResult{RequestedPath: u.GetObjPath(),
-				OperStatus: &uspmsg.SetResp_UpdatedObjectResult_OperationStatus{OperStatus: &uspmsg.SetResp_UpdatedObjectResult_OperationStatus_OperFailure{
-					OperFailure: &uspmsg.SetResp_UpdatedObjectResult_OperationStatus_OperationFailure{ErrCode: uint32(e.Code), ErrMsg: e.Message, UpdatedInstFailures: failures}}}})
+			resp.UpdatedObjResults = append(resp.UpdatedObjResults, &uspmsg.SetResp_UpdatedObjectResult{
+				RequestedPath: u.GetObjPath(),
+				OperStatus: &uspmsg.SetResp_UpdatedObjectResult_OperationStatus{
+					OperStatus: &uspmsg.SetResp_UpdatedObjectResult_OperationStatus_OperFailure{
+						OperFailure: &uspmsg.SetResp_UpdatedObjectResult_OperationStatus_OperationFailure{
+							ErrCode: uint32(e.Code), ErrMsg: e.Message, UpdatedInstFailures: failures,
+						}}}})
 		}
 		targets, e := a.resolve(u.GetObjPath(), usp.ObjectPath)
 		if e != nil {
@@ -208,11 +223,13 @@ func (a *Agent) handleSet(set *uspmsg.Set) (*uspmsg.SetResp, *usp.Error) {
 					undo()
 					return nil, writeError(t.path+p.GetParam(), e)
 				}
-				done.ParamErrs = append(done.ParamErrs, &uspmsg.SetResp_ParameterError{Param: p.GetParam(), ErrCode: uint32(e.Code), ErrMsg: e.Message})
+				done.ParamErrs = append(done.ParamErrs, &uspmsg.SetResp_ParameterError{Param: p.GetParam(),
+					ErrCode: uint32(e.Code), ErrMsg: e.Message})
 				failed = failed || p.GetRequired()
 			}
 			if failed {
-				failures = append(failures, &uspmsg.SetResp_UpdatedInstanceFailure{AffectedPath: t.path, ParamErrs: done.ParamErrs})
+				failures = append(failures, &uspmsg.SetResp_UpdatedInstanceFailure{AffectedPath: t.path,
+					ParamErrs: done.ParamErrs})
 				continue
 			}
 			success.UpdatedInstResults = append(success.UpdatedInstResults, done)
@@ -221,8 +238,11 @@ func (a *Agent) handleSet(set *uspmsg.Set) (*uspmsg.SetResp, *usp.Error) {
 			fail(usp.RequiredParamFailed.Errorf("a required parameter could not be set"), failures...)
 			continue
 		}
-		resp.UpdatedObjResults = append(resp.UpdatedObjResults, &uspmsg.SetResp_UpdatedObjectResult{RequestedPath: u.GetObjPath(),
-			OperStatus: &uspmsg.SetResp_UpdatedObjectResult_OperationStatus{OperStatus: &uspmsg.SetResp_UpdatedObjectResult_OperationStatus_OperSuccess{OperSuccess: success}}})
+		resp.UpdatedObjResults = append(resp.UpdatedObjResults, &uspmsg.SetResp_UpdatedObjectResult{
+			RequestedPath: u.GetObjPath(),
+			OperStatus: &uspmsg.SetResp_UpdatedObjectResult_OperationStatus{
+				OperStatus: &uspmsg.SetResp_UpdatedObjectResult_OperationStatus_OperSuccess{OperSuccess: success},
+			}})
 	}
 	a.watch()
 	return resp, nil
@@ -260,14 +280,20 @@ func (a *Agent) handleDelete(del *uspmsg.Delete) (*uspmsg.DeleteResp, *usp.Error
 		}
 		switch {
 		case e == nil:
-			status.OperStatus = &uspmsg.DeleteResp_DeletedObjectResult_OperationStatus_OperSuccess{OperSuccess: success}
+			status.OperStatus = &uspmsg.DeleteResp_DeletedObjectResult_OperationStatus_OperSuccess{
+				OperSuccess: success,
+			}
 		case !del.GetAllowPartial(): // R-DEL.2
 			return nil, writeError(path, e)
 		default:
 			status.OperStatus = &uspmsg.DeleteResp_DeletedObjectResult_OperationStatus_OperFailure{
-				OperFailure: &uspmsg.DeleteResp_DeletedObjectResult_OperationStatus_OperationFailure{ErrCode: uint32(e.Code), ErrMsg: e.Message}}
+				OperFailure: &uspmsg.DeleteResp_DeletedObjectResult_OperationStatus_OperationFailure{
+					ErrCode: uint32(e.Code), ErrMsg: e.Message,
+				}}
 		}
-		resp.DeletedObjResults = append(resp.DeletedObjResults, &uspmsg.DeleteResp_DeletedObjectResult{RequestedPath: path, OperStatus: status})
+		resp.DeletedObjResults = append(resp.DeletedObjResults, &uspmsg.DeleteResp_DeletedObjectResult{
+			RequestedPath: path, OperStatus: status,
+		})
 	}
 	kept := a.subscriptions[:0:0]
 	for _, s := range a.subscriptions {

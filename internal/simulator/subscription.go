@@ -107,7 +107,8 @@ func (s *subscription) check() *paramError {
 			}
 		}
 		if want != "" {
-			return &paramError{"ReferenceList", usp.UnsupportedPath.Errorf("%q is not %s, as NotifType %s needs it", text, want, s.NotifType)}
+			return &paramError{"ReferenceList", usp.UnsupportedPath.Errorf("%q is not %s, as NotifType %s needs it",
+				text, want, s.NotifType)}
 		}
 		s.references = append(s.references, path)
 	}
@@ -175,7 +176,8 @@ func (s *subscription) set(a *Agent, param, value string) *usp.Error {
 		s.ID = value
 	case "NotifType":
 		switch k := usp.NotificationKind(value); k {
-		case usp.KindEvent, usp.KindValueChange, usp.KindObjectCreation, usp.KindObjectDeletion, usp.KindOperationComplete:
+		case usp.KindEvent, usp.KindValueChange, usp.KindObjectCreation, usp.KindObjectDeletion,
+			usp.KindOperationComplete:
 			s.NotifType = k
 		default:
 			return usp.InvalidValue.Errorf("NotifType %q is unknown", value)

@@ -29,7 +29,8 @@ type network struct{ *run }
 
 func (n network) Fleet(ctx context.Context, p Plan) (*simulator.Fleet, string, error) {
 	provisioned, err := provision.Devices(ctx, n.iot, provision.Fleet{
-		Things: p.Things, Policy: p.Policy, Group: p.Group, Endpoint: p.Endpoint, Attributes: runs(simulator.FactoryVersion),
+		Things: p.Things, Policy: p.Policy, Group: p.Group, Endpoint: p.Endpoint,
+		Attributes: runs(simulator.FactoryVersion),
 	})
 	if err != nil {
 		return nil, "", err
@@ -48,8 +49,10 @@ func (n network) Fleet(ctx context.Context, p Plan) (*simulator.Fleet, string, e
 		return nil, "", err
 	}
 	fleet, err := simulator.NewFleet(simulator.FleetConfig{
-		Settings: simulator.Settings{Transport: transport, HTTP: http.DefaultClient, PublishQoS: 1, Controller: p.Controller},
-		Things:   p.Things, Seed: p.Seed, Faults: p.Faults, StartWithin: time.Duration(len(p.Things)) * 5 * time.Millisecond,
+		Settings: simulator.Settings{Transport: transport, HTTP: http.DefaultClient, PublishQoS: 1,
+			Controller: p.Controller},
+		Things: p.Things, Seed: p.Seed, Faults: p.Faults,
+		StartWithin: time.Duration(len(p.Things)) * 5 * time.Millisecond,
 	})
 	return fleet, n.Broker, err
 }
@@ -87,7 +90,8 @@ func (n network) Transitions(ctx context.Context, machine string) (float64, erro
 		}
 		for _, e := range page.Executions {
 			var kinds []string
-			pages := sfn.NewGetExecutionHistoryPaginator(n.sfn, &sfn.GetExecutionHistoryInput{ExecutionArn: e.ExecutionArn, IncludeExecutionData: aws.Bool(false)})
+			pages := sfn.NewGetExecutionHistoryPaginator(n.sfn,
+				&sfn.GetExecutionHistoryInput{ExecutionArn: e.ExecutionArn, IncludeExecutionData: aws.Bool(false)})
 			for pages.HasMorePages() {
 				page, err := pages.NextPage(ctx)
 				if err != nil {

@@ -188,7 +188,8 @@ func (r *run) prepare(ctx context.Context) error {
 	}
 	image := simulator.MakeImage(r.version, r.Image, r.Seed)
 	key := r.version + "/gateway.bin"
-	_, err = r.s3.PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String(r.outputs["FirmwareBucketName"]), Key: &key, Body: bytes.NewReader(image)})
+	_, err = r.s3.PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String(r.outputs["FirmwareBucketName"]), Key: &key,
+		Body: bytes.NewReader(image)})
 	if err == nil {
 		r.printf("firmware %s: %d bytes at s3://%s/%s", r.version, len(image), r.outputs["FirmwareBucketName"], key)
 	}
@@ -267,7 +268,8 @@ func (r *run) conclude(ctx context.Context, s *cli.State, fleet *simulator.Fleet
 		r.printf("PROBLEM: %s", c)
 	}
 	summary := Summary{
-		JobID: s.JobID, Devices: r.Devices, Succeeded: s.Counts.Succeeded, Failed: s.Counts.Failed, Rejected: s.Counts.Rejected,
+		JobID: s.JobID, Devices: r.Devices, Succeeded: s.Counts.Succeeded, Failed: s.Counts.Failed,
+		Rejected: s.Counts.Rejected,
 		TimedOut: s.Counts.TimedOut, Canceled: s.Counts.Canceled,
 		Seconds: float64(int(seconds*10+0.5)) / 10, TransitionsPerUpgrade: transitions,
 	}
@@ -293,7 +295,8 @@ func (r *run) conclude(ctx context.Context, s *cli.State, fleet *simulator.Fleet
 func (r *run) judge(s *cli.State, failures []cli.Failure, fleet *simulator.Fleet) []string {
 	var complaints []string
 	if !s.Ended() {
-		complaints = append(complaints, fmt.Sprintf("the job is not over after %s: %s, %s", r.Timeout, s.Status, s.Counts))
+		complaints = append(complaints, fmt.Sprintf("the job is not over after %s: %s, %s", r.Timeout,
+			s.Status, s.Counts))
 	}
 	if s.Counts.Total() != r.Devices {
 		complaints = append(complaints, fmt.Sprintf("the job reached %d devices of %d", s.Counts.Total(), r.Devices))
@@ -324,15 +327,19 @@ func (r *run) judge(s *cli.State, failures []cli.Failure, fleet *simulator.Fleet
 		}
 		switch {
 		case !right && fault == nil:
-			complaints = append(complaints, fmt.Sprintf("%s is healthy and ended with %s: %s", thing, outcome, f.Detail))
+			complaints = append(complaints, fmt.Sprintf("%s is healthy and ended with %s: %s", thing,
+				outcome, f.Detail))
 		case !right:
-			complaints = append(complaints, fmt.Sprintf("%s (%s) ended with %s %s; expected %s", thing, name, outcome, f.Detail, expectation(fault)))
+			complaints = append(complaints, fmt.Sprintf("%s (%s) ended with %s %s; expected %s", thing, name, outcome,
+				f.Detail, expectation(fault)))
 		case fault != nil && !facts[i].Fired:
 			complaints = append(complaints, fmt.Sprintf("%s (%s) never showed its fault", thing, name))
 		case f.Reason == "Verify.WrongVersion" && facts[i].Version != facts[i].Factory:
-			complaints = append(complaints, fmt.Sprintf("%s (%s) was to go back, and runs %s", thing, name, facts[i].Version))
+			complaints = append(complaints, fmt.Sprintf("%s (%s) was to go back, and runs %s", thing, name,
+				facts[i].Version))
 		case !bad && facts[i].Version != r.version:
-			complaints = append(complaints, fmt.Sprintf("%s is said to have succeeded and runs %s", thing, facts[i].Version))
+			complaints = append(complaints, fmt.Sprintf("%s is said to have succeeded and runs %s", thing,
+				facts[i].Version))
 		}
 	}
 	return complaints

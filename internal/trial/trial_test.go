@@ -25,19 +25,25 @@ import (
 )
 
 func TestTransitionsAreCountedAsAWSDoes(t *testing.T) {
-	task := []string{"TaskStateEntered", "TaskScheduled", "TaskStarted", "TaskSubmitted", "TaskSucceeded", "TaskStateExited"}
+	task := []string{"TaskStateEntered", "TaskScheduled", "TaskStarted", "TaskSubmitted", "TaskSucceeded",
+		"TaskStateExited"}
 	for name, c := range map[string]struct {
 		executions [][]string
 		want       float64
 	}{
-		"none":                          {nil, 0},
-		"two tasks":                     {[][]string{slices.Concat([]string{"ExecutionStarted"}, task, task, []string{"ExecutionSucceeded"})}, 2},
-		"other states":                  {[][]string{slices.Concat(task, []string{"WaitStateEntered", "WaitStateExited", "SucceedStateEntered", "SucceedStateExited"})}, 3},
-		"a retry more":                  {[][]string{slices.Concat([]string{"TaskStateEntered", "TaskScheduled", "TaskFailed"}, task[1:])}, 2},
-		"averages":                      {[][]string{task, slices.Concat(task, task)}, 1.5},
-		"two places":                    {[][]string{task, task, slices.Concat(task, task)}, 1.33},
-		"caught errors are no upgrades": {[][]string{slices.Concat(task, task), {"TaskStateEntered", "TaskScheduled", "TaskFailed", "TaskStateExited", "TaskStateEntered"}}, 2},
-		"nor caught timeouts":           {[][]string{task, {"TaskStateEntered", "TaskScheduled", "TaskTimedOut", "TaskStateExited"}}, 1},
+		"none": {nil, 0},
+		"two tasks": {[][]string{slices.Concat([]string{"ExecutionStarted"}, task, task,
+			[]string{"ExecutionSucceeded"})}, 2},
+		"other states": {[][]string{slices.Concat(task, []string{"WaitStateEntered",
+			"WaitStateExited", "SucceedStateEntered", "SucceedStateExited"})}, 3},
+		"a retry more": {[][]string{slices.Concat([]string{"TaskStateEntered", "TaskScheduled",
+			"TaskFailed"}, task[1:])}, 2},
+		"averages":   {[][]string{task, slices.Concat(task, task)}, 1.5},
+		"two places": {[][]string{task, task, slices.Concat(task, task)}, 1.33},
+		"caught errors are no upgrades": {[][]string{slices.Concat(task, task), {"TaskStateEntered", "TaskScheduled",
+			"TaskFailed", "TaskStateExited", "TaskStateEntered"}}, 2},
+		"nor caught timeouts": {[][]string{task, {"TaskStateEntered", "TaskScheduled", "TaskTimedOut",
+			"TaskStateExited"}}, 1},
 	} {
 		var n Transitions
 		for _, kinds := range c.executions {
@@ -73,8 +79,10 @@ type place struct {
 func (p *place) Fleet(_ context.Context, plan Plan) (*simulator.Fleet, string, error) {
 	p.plan = plan
 	f, err := simulator.NewFleet(simulator.FleetConfig{
-		Settings: simulator.Settings{Transport: deaf{p.refuses}, HTTP: http.DefaultClient, Version: p.version, Controller: plan.Controller,
-			Subscriptions: []simulator.Subscription{{ID: "boot", NotifType: "Event", ReferenceList: "Device.Boot!", Enable: true}}},
+		Settings: simulator.Settings{Transport: deaf{p.refuses}, HTTP: http.DefaultClient, Version: p.version,
+			Controller: plan.Controller,
+			Subscriptions: []simulator.Subscription{{ID: "boot", NotifType: "Event", ReferenceList: "Device.Boot!",
+				Enable: true}}},
 		Things: plan.Things, Seed: plan.Seed, Faults: plan.Faults,
 	})
 	return f, "nothing", err
@@ -183,7 +191,8 @@ func play(t *testing.T, c *cloud, p *place, change func(*Config)) (out string, e
 				time.Sleep(d)
 				return ctx.Err()
 			}},
-			AWS:   aws.Config{Region: "us-east-1", BaseEndpoint: &endpoint, HTTPClient: c, Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", "")},
+			AWS: aws.Config{Region: "us-east-1", BaseEndpoint: &endpoint, HTTPClient: c,
+				Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", "")},
 			Stack: "fleetstep", Devices: 3, Event: payload, Seed: 1, Image: 4096, Timeout: time.Minute, World: p,
 		}
 		if change != nil {
@@ -207,10 +216,12 @@ func TestAJobThatWentWell(t *testing.T) {
 	if err := json.Unmarshal([]byte(last), &s); !ok || err != nil {
 		t.Fatalf("the last line is %s", lines[len(lines)-1])
 	}
-	if s.JobID != "fw-2" || s.Devices != 3 || s.Succeeded != 3 || s.TransitionsPerUpgrade != 4.5 || strings.Contains(out, "PROBLEM") {
+	if s.JobID != "fw-2" || s.Devices != 3 || s.Succeeded != 3 || s.TransitionsPerUpgrade != 4.5 ||
+		strings.Contains(out, "PROBLEM") {
 		t.Errorf("got %+v\n%s", s, out)
 	}
-	if c.put < 4096 || p.plan.Policy != "fleetstep-device" || p.plan.Group != "demo" || p.plan.Controller != "self::fleetstep" || len(p.plan.Things) != 3 {
+	if c.put < 4096 || p.plan.Policy != "fleetstep-device" || p.plan.Group != "demo" ||
+		p.plan.Controller != "self::fleetstep" || len(p.plan.Things) != 3 {
 		t.Errorf("an image of %d bytes, %+v", c.put, p.plan)
 	}
 	for _, want := range []string{"CLAIM", "AWAIT#", "PENDING#", "NEWS#", `"ConsistentRead":true`} {
@@ -222,7 +233,9 @@ func TestAJobThatWentWell(t *testing.T) {
 
 func TestASummaryOfOnesOwn(t *testing.T) {
 	out, err := play(t, over(t, 3, 0), &place{version: "2.0.0"}, func(c *Config) {
-		c.Summarize = func(_ context.Context, s Summary) (any, error) { return map[string]int{"mine": s.Succeeded}, nil }
+		c.Summarize = func(_ context.Context, s Summary) (any, error) {
+			return map[string]int{"mine": s.Succeeded}, nil
+		}
 	})
 	if err != nil || !strings.HasSuffix(out, "SUMMARY {\"mine\":3}\n") {
 		t.Errorf("%v\n%s", err, out)
@@ -241,8 +254,12 @@ func TestWhatWentWrongIsAProblem(t *testing.T) {
 			c.failed("FAILED", "Device.NoReport", first)
 			return c
 		}, place{version: "2.0.0"}, first + " is healthy and ended with FAILED Device.NoReport"},
-		"success without the firmware": {func() *cloud { return over(t, 3, 0) }, place{version: "1.0.0"}, first + " is said to have succeeded and runs 1.0.0"},
-		"a device was not reached":     {func() *cloud { return over(t, 2, 0) }, place{version: "2.0.0"}, "the job reached 2 devices of 3"},
+		"success without the firmware": {func() *cloud {
+			return over(t, 3, 0)
+		}, place{version: "1.0.0"}, first + " is said to have succeeded and runs 1.0.0"},
+		"a device was not reached": {func() *cloud {
+			return over(t, 2, 0)
+		}, place{version: "2.0.0"}, "the job reached 2 devices of 3"},
 		"an execution is left": {func() *cloud {
 			c := over(t, 3, 0)
 			c.answers["ListExecutions"] = `{"executions":[{"name":"x","executionArn":"a","stateMachineArn":"m","startDate":1,"status":"RUNNING"}]}`
@@ -253,7 +270,9 @@ func TestWhatWentWrongIsAProblem(t *testing.T) {
 			c.answers["Scan"] = `{"Items":[{"PK":{"S":"DEVICE#rg-1"},"SK":{"S":"CLAIM"}}]}`
 			return c
 		}, place{version: "2.0.0"}, "left behind: item DEVICE#rg-1 CLAIM"},
-		"a message is left": {func() *cloud { return over(t, 3, 0) }, place{version: "2.0.0", left: [][]string{{"queue dlq: 1 message"}}}, "left behind: queue dlq: 1 message"},
+		"a message is left": {func() *cloud {
+			return over(t, 3, 0)
+		}, place{version: "2.0.0", left: [][]string{{"queue dlq: 1 message"}}}, "left behind: queue dlq: 1 message"},
 		"it does not end": {func() *cloud {
 			c := over(t, 3, 0)
 			c.answers["GET /jobs/fw-2"] = strings.Replace(c.answers["GET /jobs/fw-2"], "COMPLETED", "IN_PROGRESS", 1)
@@ -262,7 +281,8 @@ func TestWhatWentWrongIsAProblem(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, err := play(t, c.cloud(), &c.place, nil)
-			if !errors.Is(err, cli.ErrFailed) || !strings.Contains(out, "PROBLEM: "+c.want) || !strings.Contains(out, "\nSUMMARY {") {
+			if !errors.Is(err, cli.ErrFailed) || !strings.Contains(out, "PROBLEM: "+c.want) ||
+				!strings.Contains(out, "\nSUMMARY {") {
 				t.Errorf("%v\n%s", err, out)
 			}
 		})
@@ -283,13 +303,15 @@ func TestFaultsEndAsTheyShould(t *testing.T) {
 		status, reason string // "" is success
 		problem        string
 	}{
-		"as expected":                 {"wrong-endpoint-id@1", "FAILED", "Device.NoReport", ""},
-		"without having had it":       {"404@1", "FAILED", "Download.Failed", "(fault 404) never showed its fault"},
-		"for another reason":          {"404@1", "FAILED", "Device.NoReport", "(fault 404) ended with FAILED Device.NoReport"},
+		"as expected":           {"wrong-endpoint-id@1", "FAILED", "Device.NoReport", ""},
+		"without having had it": {"404@1", "FAILED", "Download.Failed", "(fault 404) never showed its fault"},
+		"for another reason": {"404@1", "FAILED", "Device.NoReport",
+			"(fault 404) ended with FAILED Device.NoReport"},
 		"not at all":                  {"404@1", "", "", "(fault 404) ended with succeeded"},
 		"well, as it should":          {"offline-at-start@1", "", "", ""},
 		"badly, though it should not": {"offline-at-start@1", "FAILED", "Device.Offline", "expected success"},
-		"without a reason":            {"offline-at-start@1", "CANCELED", "", "(fault offline-at-start) ended with CANCELED"},
+		"without a reason": {"offline-at-start@1", "CANCELED", "",
+			"(fault offline-at-start) ended with CANCELED"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cloud := over(t, 3, 0)
@@ -323,7 +345,8 @@ func TestItEndsBeforeItBegins(t *testing.T) {
 		"no JSON":         {func(c *Config) { c.Event = bad }, place{}, 1, "bad.json"},
 		"unknown fault":   {func(c *Config) { c.Faults = "nonsense" }, place{}, 2, "nonsense"},
 		"too many faults": {func(c *Config) { c.Faults = "404=4" }, place{}, 2, "4"},
-		"nobody connects": {nil, place{refuses: errors.New("refused")}, 1, "only 0 of 3 agents could connect over nothing"},
+		"nobody connects": {nil, place{refuses: errors.New("refused")}, 1,
+			"only 0 of 3 agents could connect over nothing"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, err := play(t, over(t, 3, 0), &c.place, c.change)
@@ -336,7 +359,9 @@ func TestItEndsBeforeItBegins(t *testing.T) {
 
 func TestResidueOverTheNetwork(t *testing.T) {
 	answer := `["queue dlq: 1 message"]`
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, answer) }))
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, answer)
+	}))
 	defer s.Close()
 	n := network{&run{Config: Config{Residue: s.URL}}}
 	if got, err := n.Residue(t.Context()); err != nil || len(got) != 1 || got[0] != "queue dlq: 1 message" {
@@ -356,7 +381,8 @@ func TestTransitionsOverTheNetwork(t *testing.T) {
 		"ListExecutions":      `{"executions":[{"name":"x","executionArn":"a","stateMachineArn":"m","startDate":1,"status":"SUCCEEDED"}]}`,
 		"GetExecutionHistory": `{"events":[{"id":1,"timestamp":1,"type":"TaskStateEntered"},{"id":2,"timestamp":1,"type":"TaskScheduled"},{"id":3,"timestamp":1,"type":"TaskStateExited"}]}`,
 	}}
-	r := &run{clients: newClients(aws.Config{Region: "us-east-1", HTTPClient: c, Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", "")})}
+	r := &run{clients: newClients(aws.Config{Region: "us-east-1", HTTPClient: c,
+		Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", "")})}
 	if got, err := (network{r}).Transitions(t.Context(), "m"); err != nil || got != 1 {
 		t.Errorf("got %v, %v", got, err)
 	}

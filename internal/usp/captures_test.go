@@ -114,8 +114,10 @@ func TestCapturesDecodeAndEncodeWithoutLoss(t *testing.T) {
 			if byHand(flow, p) {
 				// Its fields are in no order that an encoder has; none may be lost.
 				back := &usprecord.Record{}
-				if err != nil || len(again) != len(p.payload) || proto.Unmarshal(again, back) != nil || !proto.Equal(back, record) {
-					t.Errorf("%s #%d: record encodes to\n%x, want the fields of\n%x (%v)", flow, i, again, p.payload, err)
+				if err != nil || len(again) != len(p.payload) || proto.Unmarshal(again, back) != nil ||
+					!proto.Equal(back, record) {
+					t.Errorf("%s #%d: record encodes to\n%x, want the fields of\n%x (%v)", flow, i, again,
+						p.payload, err)
 				}
 			} else if err != nil || string(again) != string(p.payload) {
 				t.Errorf("%s #%d: record encodes to\n%x, want\n%x (%v)", flow, i, again, p.payload, err)
@@ -151,7 +153,8 @@ func TestCapturesDecodeAndEncodeWithoutLoss(t *testing.T) {
 				t.Errorf("%s #%d: DecodeRecord: %v", flow, i, err)
 				continue
 			}
-			if !proto.Equal(r.Message, m) || string(r.From) != record.GetFromId() || string(r.To) != record.GetToId() || r.Version != record.GetVersion() {
+			if !proto.Equal(r.Message, m) || string(r.From) != record.GetFromId() ||
+				string(r.To) != record.GetToId() || r.Version != record.GetVersion() {
 				t.Errorf("%s #%d: DecodeRecord gives %+v", flow, i, r)
 			}
 			encoded, err := usp.EncodeMessage(r.Message)
@@ -170,7 +173,8 @@ func TestCapturesDecodeAndEncodeWithoutLoss(t *testing.T) {
 	if !t.Failed() {
 		recordings.Count(t, "records of a real agent, read and written without loss", records, records)
 	}
-	t.Logf("%d records, %d messages (%d byte for byte, the others after bringing maps to one form), %d undecodable as marked", records, messages, identical, bad)
+	t.Logf("%d records, %d messages (%d byte for byte, the others after bringing maps to one form), %d undecodable "+
+		"as marked", records, messages, identical, bad)
 }
 
 // byHand reports whether a packet was made by hand, to see what the agent does

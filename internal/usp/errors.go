@@ -183,7 +183,8 @@ func errorOf(code uint32, message string) *Error {
 func readError(e *uspmsg.Error) *Error {
 	out := &Error{Code: Code(e.GetErrCode()), Message: e.GetErrMsg()}
 	for _, p := range e.GetParamErrs() {
-		out.Params = append(out.Params, ParamError{Path: p.GetParamPath(), Code: Code(p.GetErrCode()), Message: p.GetErrMsg()})
+		out.Params = append(out.Params, ParamError{Path: p.GetParamPath(), Code: Code(p.GetErrCode()),
+			Message: p.GetErrMsg()})
 	}
 	return out
 }

@@ -75,7 +75,8 @@ func FuzzMessage(f *testing.F) {
 		if err != nil || !proto.Equal(m, again) {
 			t.Fatalf("%v, then %v (%v)", m, again, err)
 		}
-		if body, err := usp.Open(m); (err == nil) != (body != nil) || err != nil && !errors.Is(err, usp.MessageNotSupported) {
+		if body, err := usp.Open(m); (err == nil) != (body != nil) || err != nil &&
+			!errors.Is(err, usp.MessageNotSupported) {
 			t.Fatalf("Open: %v, %v", body, err)
 		}
 		if n, ok := usp.ReadNotify(m); ok {

@@ -41,7 +41,8 @@ func New[B Body](id string, body B) *uspmsg.Msg {
 	case *uspmsg.Get:
 		request(uspmsg.Header_GET, &uspmsg.Request{ReqType: &uspmsg.Request_Get{Get: b}})
 	case *uspmsg.GetSupportedDM:
-		request(uspmsg.Header_GET_SUPPORTED_DM, &uspmsg.Request{ReqType: &uspmsg.Request_GetSupportedDm{GetSupportedDm: b}})
+		request(uspmsg.Header_GET_SUPPORTED_DM,
+			&uspmsg.Request{ReqType: &uspmsg.Request_GetSupportedDm{GetSupportedDm: b}})
 	case *uspmsg.GetInstances:
 		request(uspmsg.Header_GET_INSTANCES, &uspmsg.Request{ReqType: &uspmsg.Request_GetInstances{GetInstances: b}})
 	case *uspmsg.Set:
@@ -55,7 +56,8 @@ func New[B Body](id string, body B) *uspmsg.Msg {
 	case *uspmsg.Notify:
 		request(uspmsg.Header_NOTIFY, &uspmsg.Request{ReqType: &uspmsg.Request_Notify{Notify: b}})
 	case *uspmsg.GetSupportedProtocol:
-		request(uspmsg.Header_GET_SUPPORTED_PROTO, &uspmsg.Request{ReqType: &uspmsg.Request_GetSupportedProtocol{GetSupportedProtocol: b}})
+		request(uspmsg.Header_GET_SUPPORTED_PROTO,
+			&uspmsg.Request{ReqType: &uspmsg.Request_GetSupportedProtocol{GetSupportedProtocol: b}})
 	case *uspmsg.Register:
 		request(uspmsg.Header_REGISTER, &uspmsg.Request{ReqType: &uspmsg.Request_Register{Register: b}})
 	case *uspmsg.Deregister:
@@ -63,9 +65,11 @@ func New[B Body](id string, body B) *uspmsg.Msg {
 	case *uspmsg.GetResp:
 		response(uspmsg.Header_GET_RESP, &uspmsg.Response{RespType: &uspmsg.Response_GetResp{GetResp: b}})
 	case *uspmsg.GetSupportedDMResp:
-		response(uspmsg.Header_GET_SUPPORTED_DM_RESP, &uspmsg.Response{RespType: &uspmsg.Response_GetSupportedDmResp{GetSupportedDmResp: b}})
+		response(uspmsg.Header_GET_SUPPORTED_DM_RESP,
+			&uspmsg.Response{RespType: &uspmsg.Response_GetSupportedDmResp{GetSupportedDmResp: b}})
 	case *uspmsg.GetInstancesResp:
-		response(uspmsg.Header_GET_INSTANCES_RESP, &uspmsg.Response{RespType: &uspmsg.Response_GetInstancesResp{GetInstancesResp: b}})
+		response(uspmsg.Header_GET_INSTANCES_RESP,
+			&uspmsg.Response{RespType: &uspmsg.Response_GetInstancesResp{GetInstancesResp: b}})
 	case *uspmsg.SetResp:
 		response(uspmsg.Header_SET_RESP, &uspmsg.Response{RespType: &uspmsg.Response_SetResp{SetResp: b}})
 	case *uspmsg.AddResp:
@@ -77,11 +81,14 @@ func New[B Body](id string, body B) *uspmsg.Msg {
 	case *uspmsg.NotifyResp:
 		response(uspmsg.Header_NOTIFY_RESP, &uspmsg.Response{RespType: &uspmsg.Response_NotifyResp{NotifyResp: b}})
 	case *uspmsg.GetSupportedProtocolResp:
-		response(uspmsg.Header_GET_SUPPORTED_PROTO_RESP, &uspmsg.Response{RespType: &uspmsg.Response_GetSupportedProtocolResp{GetSupportedProtocolResp: b}})
+		response(uspmsg.Header_GET_SUPPORTED_PROTO_RESP,
+			&uspmsg.Response{RespType: &uspmsg.Response_GetSupportedProtocolResp{GetSupportedProtocolResp: b}})
 	case *uspmsg.RegisterResp:
-		response(uspmsg.Header_REGISTER_RESP, &uspmsg.Response{RespType: &uspmsg.Response_RegisterResp{RegisterResp: b}})
+		response(uspmsg.Header_REGISTER_RESP,
+			&uspmsg.Response{RespType: &uspmsg.Response_RegisterResp{RegisterResp: b}})
 	case *uspmsg.DeregisterResp:
-		response(uspmsg.Header_DEREGISTER_RESP, &uspmsg.Response{RespType: &uspmsg.Response_DeregisterResp{DeregisterResp: b}})
+		response(uspmsg.Header_DEREGISTER_RESP,
+			&uspmsg.Response{RespType: &uspmsg.Response_DeregisterResp{DeregisterResp: b}})
 	}
 	return m
 }
@@ -199,7 +206,8 @@ func ReadError(m *uspmsg.Msg) *Error {
 func NewError(id string, e *Error) *uspmsg.Msg {
 	body := &uspmsg.Error{ErrCode: uint32(e.Code), ErrMsg: e.Message}
 	for _, p := range e.Params {
-		body.ParamErrs = append(body.ParamErrs, &uspmsg.Error_ParamError{ParamPath: p.Path, ErrCode: uint32(p.Code), ErrMsg: p.Message})
+		body.ParamErrs = append(body.ParamErrs, &uspmsg.Error_ParamError{ParamPath: p.Path, ErrCode: uint32(p.Code),
+			ErrMsg: p.Message})
 	}
 	return New(id, body)
 }
@@ -223,7 +231,8 @@ func NewAdd(id string, allowPartial bool, objects ...Object) *uspmsg.Msg {
 	for _, o := range objects {
 		c := &uspmsg.Add_CreateObject{ObjPath: o.Path}
 		for _, s := range o.Settings {
-			c.ParamSettings = append(c.ParamSettings, &uspmsg.Add_CreateParamSetting{Param: s.Param, Value: s.Value, Required: s.Required})
+			c.ParamSettings = append(c.ParamSettings, &uspmsg.Add_CreateParamSetting{Param: s.Param, Value: s.Value,
+				Required: s.Required})
 		}
 		body.CreateObjs = append(body.CreateObjs, c)
 	}
@@ -236,7 +245,8 @@ func NewSet(id string, allowPartial bool, objects ...Object) *uspmsg.Msg {
 	for _, o := range objects {
 		u := &uspmsg.Set_UpdateObject{ObjPath: o.Path}
 		for _, s := range o.Settings {
-			u.ParamSettings = append(u.ParamSettings, &uspmsg.Set_UpdateParamSetting{Param: s.Param, Value: s.Value, Required: s.Required})
+			u.ParamSettings = append(u.ParamSettings, &uspmsg.Set_UpdateParamSetting{Param: s.Param, Value: s.Value,
+				Required: s.Required})
 		}
 		body.UpdateObjs = append(body.UpdateObjs, u)
 	}

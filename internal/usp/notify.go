@@ -87,21 +87,26 @@ func (n Notification) Message() *uspmsg.Msg {
 	object, name := SplitPath(n.Path)
 	switch n.Kind {
 	case KindEvent:
-		body.Notification = &uspmsg.Notify_Event_{Event: &uspmsg.Notify_Event{ObjPath: object, EventName: name, Params: n.Params}}
+		body.Notification = &uspmsg.Notify_Event_{Event: &uspmsg.Notify_Event{ObjPath: object, EventName: name,
+			Params: n.Params}}
 	case KindValueChange:
-		body.Notification = &uspmsg.Notify_ValueChange_{ValueChange: &uspmsg.Notify_ValueChange{ParamPath: n.Path, ParamValue: n.Value}}
+		body.Notification = &uspmsg.Notify_ValueChange_{ValueChange: &uspmsg.Notify_ValueChange{ParamPath: n.Path,
+			ParamValue: n.Value}}
 	case KindObjectCreation:
-		body.Notification = &uspmsg.Notify_ObjCreation{ObjCreation: &uspmsg.Notify_ObjectCreation{ObjPath: n.Path, UniqueKeys: n.Params}}
+		body.Notification = &uspmsg.Notify_ObjCreation{ObjCreation: &uspmsg.Notify_ObjectCreation{ObjPath: n.Path,
+			UniqueKeys: n.Params}}
 	case KindObjectDeletion:
 		body.Notification = &uspmsg.Notify_ObjDeletion{ObjDeletion: &uspmsg.Notify_ObjectDeletion{ObjPath: n.Path}}
 	case KindOperationComplete:
 		done := &uspmsg.Notify_OperationComplete{ObjPath: object, CommandName: name, CommandKey: n.CommandKey}
 		if n.Failure != nil {
-			done.OperationResp = &uspmsg.Notify_OperationComplete_CmdFailure{CmdFailure: &uspmsg.Notify_OperationComplete_CommandFailure{
-				ErrCode: uint32(n.Failure.Code), ErrMsg: n.Failure.Message}}
+			done.OperationResp = &uspmsg.Notify_OperationComplete_CmdFailure{
+				CmdFailure: &uspmsg.Notify_OperationComplete_CommandFailure{
+					ErrCode: uint32(n.Failure.Code), ErrMsg: n.Failure.Message}}
 		} else {
-			done.OperationResp = &uspmsg.Notify_OperationComplete_ReqOutputArgs{ReqOutputArgs: &uspmsg.Notify_OperationComplete_OutputArgs{
-				OutputArgs: n.Output}}
+			done.OperationResp = &uspmsg.Notify_OperationComplete_ReqOutputArgs{
+				ReqOutputArgs: &uspmsg.Notify_OperationComplete_OutputArgs{
+					OutputArgs: n.Output}}
 		}
 		body.Notification = &uspmsg.Notify_OperComplete{OperComplete: done}
 	case KindOnBoardRequest:

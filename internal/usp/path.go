@@ -201,7 +201,9 @@ func (p Path) matchSegments(concrete Path, value func(object, param string) (str
 			return false
 		case seg.Search != nil:
 			object := Path{Segments: concrete.Segments[:i+1]}.Object()
-			if value == nil || !SearchHolds(seg.Search, func(param string) (string, bool) { return value(object, param) }) {
+			if value == nil || !SearchHolds(seg.Search, func(param string) (string, bool) {
+				return value(object, param)
+			}) {
 				return false
 			}
 		}

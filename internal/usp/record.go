@@ -42,13 +42,15 @@ func NewRecord(from, to EndpointID, message *uspmsg.Msg) *Record {
 // NewMQTTConnect is the record that an agent sends first on each connection
 // (R-MTP.6): topic is where it listens.
 func NewMQTTConnect(from, to EndpointID, version usprecord.MQTTConnectRecord_MQTTVersion, topic string) *Record {
-	return &Record{From: from, To: to, MQTTConnect: &usprecord.MQTTConnectRecord{Version: version, SubscribedTopic: topic}}
+	return &Record{From: from, To: to, MQTTConnect: &usprecord.MQTTConnectRecord{Version: version,
+		SubscribedTopic: topic}}
 }
 
 // NewDisconnect announces the end of a connection (R-MTP.7), or refuses a
 // record by its code (R-MTP.9).
 func NewDisconnect(from, to EndpointID, code Code, reason string) *Record {
-	return &Record{From: from, To: to, Disconnect: &usprecord.DisconnectRecord{Reason: reason, ReasonCode: uint32(code)}}
+	return &Record{From: from, To: to, Disconnect: &usprecord.DisconnectRecord{Reason: reason,
+		ReasonCode: uint32(code)}}
 }
 
 // Kind is the record's type by its name in the schema, for logs and counts:
@@ -92,7 +94,9 @@ func (r *Record) Encode() ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		out.RecordType = &usprecord.Record_NoSessionContext{NoSessionContext: &usprecord.NoSessionContextRecord{Payload: payload}}
+		out.RecordType = &usprecord.Record_NoSessionContext{NoSessionContext: &usprecord.NoSessionContextRecord{
+			Payload: payload,
+		}}
 	case r.MQTTConnect != nil:
 		out.RecordType = &usprecord.Record_MqttConnect{MqttConnect: r.MQTTConnect}
 	case r.Disconnect != nil:

@@ -24,7 +24,8 @@ func TestEndpointIDs(t *testing.T) {
 		{id: "oui:00256D:my%20id", scheme: "oui", authority: "00256D", instance: "my id"},
 		{id: "cid:3AA3F8A:x", scheme: "cid", authority: "3AA3F8A", instance: "x"},
 		{id: "pen:3561:x", scheme: "pen", authority: "3561", instance: "x"},
-		{id: "uuid::f81d4fae-7dec-11d0-a765-00a0c91e6bf6", scheme: "uuid", instance: "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"},
+		{id: "uuid::f81d4fae-7dec-11d0-a765-00a0c91e6bf6", scheme: "uuid",
+			instance: "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"},
 		{id: "imei::990000862471854", scheme: "imei", instance: "990000862471854"},
 		{id: "fqdn::cpe.example.com", scheme: "fqdn", instance: "cpe.example.com"},
 		{id: "user::anything", scheme: "user", instance: "anything"},
@@ -81,11 +82,15 @@ func TestPaths(t *testing.T) {
 		invalid              bool
 	}{
 		{path: "Device.", schema: "Device.", kind: usp.ObjectPath},
-		{path: "Device.DeviceInfo.FirmwareImage.2.", schema: "Device.DeviceInfo.FirmwareImage.{i}.", kind: usp.ObjectPath},
-		{path: "Device.DeviceInfo.SoftwareVersion", schema: "Device.DeviceInfo.SoftwareVersion", kind: usp.ParameterPath},
+		{path: "Device.DeviceInfo.FirmwareImage.2.", schema: "Device.DeviceInfo.FirmwareImage.{i}.",
+			kind: usp.ObjectPath},
+		{path: "Device.DeviceInfo.SoftwareVersion", schema: "Device.DeviceInfo.SoftwareVersion",
+			kind: usp.ParameterPath},
 		{path: "Device.Reboot()", schema: "Device.Reboot()", kind: usp.CommandPath},
-		{path: "Device.DeviceInfo.FirmwareImage.*.Download()", schema: "Device.DeviceInfo.FirmwareImage.{i}.Download()", kind: usp.CommandPath},
-		{path: "Device.LocalAgent.TransferComplete!", schema: "Device.LocalAgent.TransferComplete!", kind: usp.EventPath},
+		{path: "Device.DeviceInfo.FirmwareImage.*.Download()",
+			schema: "Device.DeviceInfo.FirmwareImage.{i}.Download()", kind: usp.CommandPath},
+		{path: "Device.LocalAgent.TransferComplete!", schema: "Device.LocalAgent.TransferComplete!",
+			kind: usp.EventPath},
 		{path: `Device.A.[B=="x"].C`, schema: "Device.A.{i}.C", kind: usp.ParameterPath},
 		{path: `Device.A.[B==x&&C.D != "1.2]"].`, normal: `Device.A.[B=="x"&&C.D!="1.2]"].`, schema: "Device.A.{i}.", kind: usp.ObjectPath},
 		{path: `Device.A.[B=="say %22hi%22"].`, schema: "Device.A.{i}.", kind: usp.ObjectPath},
@@ -131,7 +136,8 @@ func TestPaths(t *testing.T) {
 
 func TestPathsMatch(t *testing.T) {
 	values := map[string]string{
-		"Device.F.1.Status": "Available", "Device.F.1.N": "9", "Device.F.1.Version": "1.10", "Device.F.1.On": "1", "Device.F.1.Tags": "a, b",
+		"Device.F.1.Status": "Available", "Device.F.1.N": "9", "Device.F.1.Version": "1.10", "Device.F.1.On": "1",
+		"Device.F.1.Tags":   "a, b",
 		"Device.F.2.Status": "NoImage", "Device.F.2.N": "10", "Device.F.2.Version": "1.1", "Device.F.2.On": "false",
 	}
 	value := func(object, param string) (string, bool) {
@@ -177,14 +183,16 @@ func TestPathsMatch(t *testing.T) {
 			t.Fatal(err1, err2)
 		}
 		if pattern.Match(path, value) != c.match || pattern.Covers(path, value) != c.covered {
-			t.Errorf("%s on %s: match %v, covers %v", c.pattern, c.path, pattern.Match(path, value), pattern.Covers(path, value))
+			t.Errorf("%s on %s: match %v, covers %v", c.pattern, c.path, pattern.Match(path, value),
+				pattern.Covers(path, value))
 		}
 	}
 }
 
 func TestReplyTopicsTravelInMQTT311Topics(t *testing.T) {
 	for _, c := range []struct{ topic, base, reply string }{
-		{"usp/controller/self::controller-1/from/cpe-0001/reply-to=usp%2Fagent%2Fcpe-0001%2Fin", "usp/controller/self::controller-1/from/cpe-0001", "usp/agent/cpe-0001/in"},
+		{"usp/controller/self::controller-1/from/cpe-0001/reply-to=usp%2Fagent%2Fcpe-0001%2Fin",
+			"usp/controller/self::controller-1/from/cpe-0001", "usp/agent/cpe-0001/in"},
 		{"a/reply-to=b/reply-to=c", "a/reply-to=b", "c"},
 		{"a/reply-to=x%2fy", "a", "x/y"},
 	} {
@@ -205,11 +213,13 @@ func TestReplyTopicsTravelInMQTT311Topics(t *testing.T) {
 		t.Errorf("Expand gives %q", topic)
 	}
 	for _, have := range []string{topic, usp.JoinReplyTo(topic, "usp/v1/agent/rg-000001")} {
-		if thing, controller, ok := template.Match(have); !ok || thing != "rg-000001" || controller != "self::fleetstep" {
+		if thing, controller, ok := template.Match(have); !ok || thing != "rg-000001" ||
+			controller != "self::fleetstep" {
 			t.Errorf("Match(%q) = %q, %q, %v", have, thing, controller, ok)
 		}
 	}
-	for _, other := range []string{"usp/v1/controller/self::fleetstep/from", "usp/v2/controller/self::fleetstep/from/x", ""} {
+	for _, other := range []string{"usp/v1/controller/self::fleetstep/from",
+		"usp/v2/controller/self::fleetstep/from/x", ""} {
 		if _, _, ok := template.Match(other); ok {
 			t.Errorf("Match(%q) is true", other)
 		}
@@ -219,7 +229,8 @@ func TestReplyTopicsTravelInMQTT311Topics(t *testing.T) {
 			t.Errorf("template %q is taken", bad)
 		}
 	}
-	if !usp.IsContentType("usp.msg") || !usp.IsContentType("application/vnd.bbf.usp.msg") || usp.IsContentType("application/json") {
+	if !usp.IsContentType("usp.msg") || !usp.IsContentType("application/vnd.bbf.usp.msg") ||
+		usp.IsContentType("application/json") {
 		t.Error("content types")
 	}
 }
@@ -230,7 +241,8 @@ func TestRecordsOfEveryKind(t *testing.T) {
 		usp.NewRecord("os::012345-1", "self::c", get),
 		usp.NewMQTTConnect("os::012345-1", "self::c", usprecord.MQTTConnectRecord_V5, "usp/agent/1"),
 		usp.NewDisconnect("os::012345-1", "self::c", usp.SessionNotAllowed, "no sessions"),
-		{From: "a", To: "b", SessionContext: &usprecord.SessionContextRecord{SessionId: 1, Payload: [][]byte{{1}, {2}}}},
+		{From: "a", To: "b", SessionContext: &usprecord.SessionContextRecord{SessionId: 1,
+			Payload: [][]byte{{1}, {2}}}},
 		{From: "a", To: "b", WebSocketConnect: &usprecord.WebSocketConnectRecord{}},
 		{From: "a", To: "b", STOMPConnect: &usprecord.STOMPConnectRecord{SubscribedDestination: "d"}},
 		{From: "a", To: "b", UDSConnect: &usprecord.UDSConnectRecord{}},
@@ -241,7 +253,8 @@ func TestRecordsOfEveryKind(t *testing.T) {
 			continue
 		}
 		back, err := usp.DecodeRecord(payload)
-		if err != nil || back.Kind() != r.Kind() || back.From != r.From || back.To != r.To || back.Version != usp.Version {
+		if err != nil || back.Kind() != r.Kind() || back.From != r.From || back.To != r.To ||
+			back.Version != usp.Version {
 			t.Errorf("%s comes back as %+v (%v)", r.Kind(), back, err)
 			continue
 		}
@@ -269,12 +282,18 @@ func TestRefusedRecordsNameTheirSender(t *testing.T) {
 		"not protobuf": {[]byte(`{"a":1}`), usp.RecordNotParsed, ""},
 		"empty":        {nil, usp.InvalidRecordValue, ""},
 		"no type":      {envelope(&usprecord.Record{}), usp.InvalidRecordValue, "os::012345-1"},
-		"no payload":   {envelope(&usprecord.Record{RecordType: &usprecord.Record_NoSessionContext{NoSessionContext: &usprecord.NoSessionContextRecord{}}}), usp.InvalidRecordValue, "os::012345-1"},
-		"no message":   {envelope(&usprecord.Record{RecordType: &usprecord.Record_NoSessionContext{NoSessionContext: &usprecord.NoSessionContextRecord{Payload: []byte("nonsense")}}}), usp.InvalidRecordValue, "os::012345-1"},
+		"no payload": {envelope(
+			&usprecord.Record{RecordType: &usprecord.Record_NoSessionContext{
+				NoSessionContext: &usprecord.NoSessionContextRecord{},
+			}}), usp.InvalidRecordValue, "os::012345-1"},
+		"no message": {envelope(&usprecord.Record{RecordType: &usprecord.Record_NoSessionContext{
+			NoSessionContext: &usprecord.NoSessionContextRecord{Payload: []byte("nonsense")},
+		}}), usp.InvalidRecordValue, "os::012345-1"},
 	} {
 		r, err := usp.DecodeRecord(c.payload)
 		var refused *usp.RecordError
-		if r != nil || !errors.As(err, &refused) || refused.Code != c.code || refused.From != c.from || !errors.Is(err, c.code) {
+		if r != nil || !errors.As(err, &refused) || refused.Code != c.code || refused.From != c.from ||
+			!errors.Is(err, c.code) {
 			t.Errorf("%s: %+v, %v", name, r, err)
 		}
 	}
@@ -325,7 +344,8 @@ func TestMessagesOfEveryTypeOpen(t *testing.T) {
 	check(usp.New("1", &uspmsg.Deregister{}))
 	check(usp.New("1", &uspmsg.DeregisterResp{}))
 	check(usp.NewAdd("1", true, usp.Object{Path: usp.Subscriptions, Settings: []usp.Setting{{"ID", "x", true}}}))
-	check(usp.NewSet("1", true, usp.Object{Path: usp.DeviceInfo, Settings: []usp.Setting{{"BootFirmwareImage", "x", true}}}))
+	check(usp.NewSet("1", true, usp.Object{Path: usp.DeviceInfo,
+		Settings: []usp.Setting{{"BootFirmwareImage", "x", true}}}))
 	check(usp.NewDelete("1", false, "Device.LocalAgent.Subscription.1."))
 	check(usp.NewGetSupportedProtocol("1"))
 	check(usp.NewGetInstances("1", true, usp.Subscriptions))
@@ -334,7 +354,8 @@ func TestMessagesOfEveryTypeOpen(t *testing.T) {
 
 	for name, m := range map[string]*uspmsg.Msg{
 		"nil": nil, "empty": {}, "no header": {Body: usp.NewGet("1", 0, "x").Body},
-		"no body": {Header: &uspmsg.Header{MsgId: "1"}}, "empty request": {Header: &uspmsg.Header{}, Body: &uspmsg.Body{MsgBody: &uspmsg.Body_Request{Request: &uspmsg.Request{}}}},
+		"no body": {Header: &uspmsg.Header{MsgId: "1"}}, "empty request": {Header: &uspmsg.Header{},
+			Body: &uspmsg.Body{MsgBody: &uspmsg.Body_Request{Request: &uspmsg.Request{}}}},
 	} {
 		if body, err := usp.Open(m); !errors.Is(err, usp.MessageNotSupported) {
 			t.Errorf("%s opens as %v, %v", name, body, err)
@@ -343,16 +364,20 @@ func TestMessagesOfEveryTypeOpen(t *testing.T) {
 }
 
 func TestErrorsWrapTheirCodes(t *testing.T) {
-	e := &usp.Error{Code: usp.InvalidArguments, Message: "ID in use", Params: []usp.ParamError{{"Device.LocalAgent.Subscription.{i}.ID", usp.DuplicateUniqueKey, "ID in use"}}}
+	e := &usp.Error{Code: usp.InvalidArguments, Message: "ID in use",
+		Params: []usp.ParamError{{"Device.LocalAgent.Subscription.{i}.ID", usp.DuplicateUniqueKey, "ID in use"}}}
 	var err error = e
-	if !errors.Is(err, usp.InvalidArguments) || !errors.Is(err, usp.DuplicateUniqueKey) || errors.Is(err, usp.UnsupportedPath) {
+	if !errors.Is(err, usp.InvalidArguments) || !errors.Is(err, usp.DuplicateUniqueKey) ||
+		errors.Is(err, usp.UnsupportedPath) {
 		t.Errorf("%v", err)
 	}
-	if want := "7004 invalid arguments: ID in use; Device.LocalAgent.Subscription.{i}.ID: 7025 duplicate unique key"; err.Error() != want {
+	if want := "7004 invalid arguments: ID in use; Device.LocalAgent.Subscription.{i}.ID: 7025 duplicate " +
+		"unique key"; err.Error() != want {
 		t.Errorf("got  %s\nwant %s", err, want)
 	}
 	for code, want := range map[usp.Code]string{
-		7005: "7005 resources exceeded", 7106: "7106 session context not allowed", 7190: "7190 record error", 7201: "7201 error defined by the data model",
+		7005: "7005 resources exceeded", 7106: "7106 session context not allowed", 7190: "7190 record error",
+		7201: "7201 error defined by the data model",
 		7850: "7850 error defined by the vendor", 1: "1 unknown error", 0: "0 no error",
 	} {
 		if code.Error() != want {
@@ -368,17 +393,20 @@ func TestRowsOfAGet(t *testing.T) {
 	m := usp.New("1", &uspmsg.GetResp{ReqPathResults: []*uspmsg.GetResp_RequestedPathResult{
 		{RequestedPath: usp.FirmwareImages, ResolvedPathResults: []*uspmsg.GetResp_ResolvedPathResult{
 			{ResolvedPath: usp.FirmwareImage(10), ResultParams: map[string]string{"Version": "2.0.0"}},
-			{ResolvedPath: usp.FirmwareImage(2), ResultParams: map[string]string{"Version": "1.0.0", "Status": "Available"}},
+			{ResolvedPath: usp.FirmwareImage(2), ResultParams: map[string]string{"Version": "1.0.0",
+				"Status": "Available"}},
 			{ResolvedPath: usp.FirmwareImage(3)},
 		}},
 		{RequestedPath: "Device.Nope", ErrCode: 7026, ErrMsg: "nope"},
 	}})
 	v, ok := usp.ReadGetResp(m)
 	rows := v.Rows(usp.FirmwareImages)
-	if !ok || len(rows) != 3 || rows[0].Instance != 2 || rows[0].Params["Status"] != "Available" || rows[1].Instance != 3 || rows[2].Path != usp.FirmwareImage(10) {
+	if !ok || len(rows) != 3 || rows[0].Instance != 2 || rows[0].Params["Status"] != "Available" ||
+		rows[1].Instance != 3 || rows[2].Path != usp.FirmwareImage(10) {
 		t.Errorf("rows %+v", rows)
 	}
-	if v.Get("Device.DeviceInfo.FirmwareImage.2.Version") != "1.0.0" || !errors.Is(v.Failed["Device.Nope"], usp.UnsupportedPath) {
+	if v.Get("Device.DeviceInfo.FirmwareImage.2.Version") != "1.0.0" ||
+		!errors.Is(v.Failed["Device.Nope"], usp.UnsupportedPath) {
 		t.Errorf("values %+v", v)
 	}
 }

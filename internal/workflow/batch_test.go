@@ -37,8 +37,10 @@ func TestABatchIsInTheOrderInWhichTheRuleSawIt(t *testing.T) {
 	r.says[event.KindBooted] = event.Move{State: []byte(`{"booted":true}`)}
 	r.says[event.KindTransferComplete] = event.Move{Done: "complete"}
 	var batch []workflow.Message
-	for i, kind := range []event.Kind{event.KindOther, event.KindConnected, event.KindBooted} { // the last of them first
-		batch = append(batch, message(record(event.DeviceEvent{Kind: kind, At: r.now.Add(time.Duration(10-i) * time.Second)})))
+	// the last of them first
+	for i, kind := range []event.Kind{event.KindOther, event.KindConnected, event.KindBooted} {
+		batch = append(batch, message(
+			record(event.DeviceEvent{Kind: kind, At: r.now.Add(time.Duration(10-i) * time.Second)})))
 	}
 	got := r.Batch(t.Context(), batch)
 	for i, want := range []workflow.Fate{workflow.FateIgnored, workflow.FateIgnored, workflow.FateNoted} {
@@ -56,7 +58,8 @@ func TestMessagesThatChangeNothingShareOneLoad(t *testing.T) {
 	loads := r.count("Load")
 	var batch []workflow.Message
 	for i := range 10 {
-		batch = append(batch, message(record(event.DeviceEvent{Kind: event.KindOther, At: r.now.Add(time.Duration(i) * time.Second)})))
+		batch = append(batch, message(
+			record(event.DeviceEvent{Kind: event.KindOther, At: r.now.Add(time.Duration(i) * time.Second)})))
 	}
 	for i, got := range r.Batch(t.Context(), batch) {
 		if got.Err != nil || got.Fate != workflow.FateIgnored {
@@ -75,8 +78,10 @@ func TestMessagesThatChangeNothingShareOneLoad(t *testing.T) {
 func TestNewsIsSeenByTheNextMessageOfItsBatch(t *testing.T) {
 	r := newRig(t)
 	r.greeted()
-	r.must(r.store.PutPending(t.Context(), "rg-1", workflow.Pending{Owner: fw2, ExecutionNumber: 1, Operation: operation, At: r.now}))
-	connected := workflow.Message{Thing: "rg-1", At: r.now, Presence: &workflow.Presence{Connected: true, Version: 1, At: r.now}}
+	r.must(r.store.PutPending(t.Context(), "rg-1", workflow.Pending{Owner: fw2, ExecutionNumber: 1,
+		Operation: operation, At: r.now}))
+	connected := workflow.Message{Thing: "rg-1", At: r.now, Presence: &workflow.Presence{Connected: true, Version: 1,
+		At: r.now}}
 	ev := booted
 	ev.At = r.now.Add(time.Second)
 	got := r.Batch(t.Context(), []workflow.Message{connected, message(record(ev))})
@@ -111,7 +116,8 @@ func TestAFloodOfNewsIsAnsweredAndDropped(t *testing.T) {
 	r.expect("registered")
 	var batch []workflow.Message
 	for i := range 9 {
-		ev := event.DeviceEvent{Kind: event.KindCommandComplete, CommandKey: fmt.Sprint("flood-", i), At: r.now.Add(time.Duration(i) * time.Second)}
+		ev := event.DeviceEvent{Kind: event.KindCommandComplete, CommandKey: fmt.Sprint("flood-", i),
+			At: r.now.Add(time.Duration(i) * time.Second)}
 		batch = append(batch, message(record(ev)))
 	}
 	answer := record(event.DeviceEvent{Kind: event.KindAnswer, At: r.now.Add(4 * time.Second)})

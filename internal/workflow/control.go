@@ -72,7 +72,8 @@ var ErrStopped = errors.New("it is over, and cannot be paused or resumed")
 // Set sets the flag of an owner, or of Everyone, and says what it is then, and
 // whether that is new. What was stopped stays so: setting it otherwise is
 // ErrStopped.
-func (c *Controller) Set(ctx context.Context, owner event.Owner, state event.ControlState, who, why string) (now Control, changed bool, err error) {
+func (c *Controller) Set(ctx context.Context, owner event.Owner, state event.ControlState, who, why string) (
+	now Control, changed bool, err error) {
 	const attempts = 8
 	for range attempts {
 		flags, err := c.Controls.Flags(ctx, owner)
@@ -105,7 +106,8 @@ func (c *Controller) Set(ctx context.Context, owner event.Owner, state event.Con
 
 // passes reports whether an attempt may go on. One that a pause refuses has then
 // knocked: it is woken when the flag is lifted.
-func passes(ctx context.Context, controls Controls, thing event.ThingName, owner event.Owner, now time.Time) (held Control, ok bool, err error) {
+func passes(ctx context.Context, controls Controls, thing event.ThingName, owner event.Owner, now time.Time) (
+	held Control, ok bool, err error) {
 	flags, err := controls.Flags(ctx, owner)
 	if err != nil {
 		return Control{}, false, err
@@ -139,7 +141,8 @@ func gated(ctx context.Context, controls Controls, flow event.Flow, a Await, m e
 	if flags.Owner.State != event.ControlStopped {
 		return m, nil
 	}
-	return event.Move{Failed: event.Failf(event.JobHeld, "%s ended (%s) before step %s", a.Owner, flags.Owner.Why, a.Step)}, nil
+	return event.Move{Failed: event.Failf(event.JobHeld, "%s ended (%s) before step %s", a.Owner, flags.Owner.Why,
+		a.Step)}, nil
 }
 
 func isGate(flow event.Flow, step event.Step) bool {

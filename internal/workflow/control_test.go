@@ -28,7 +28,8 @@ func TestWhatIsPausedDoesNotBegin(t *testing.T) {
 				t.Fatal(s, err)
 			}
 			// Its device appears: the same.
-			if s, err := r.Appear(t.Context(), r.load()); err != nil || len(s) != 1 || s[0].Did != workflow.StartPaused {
+			if s, err := r.Appear(t.Context(), r.load()); err != nil || len(s) != 1 ||
+				s[0].Did != workflow.StartPaused {
 				t.Fatal(s, err)
 			}
 			r.expect("while it is paused")
@@ -39,7 +40,8 @@ func TestWhatIsPausedDoesNotBegin(t *testing.T) {
 				t.Errorf("knocked: %+v", r.store.Knocked(whose))
 			}
 			r.set(whose, event.ControlRunning)
-			if s, err := r.Appear(t.Context(), r.load()); err != nil || len(s) != 1 || s[0].Did != workflow.StartBegun {
+			if s, err := r.Appear(t.Context(), r.load()); err != nil || len(s) != 1 ||
+				s[0].Did != workflow.StartBegun {
 				t.Fatal(s, err)
 			}
 			r.expect("after it was resumed", "begin", "start")
@@ -144,7 +146,8 @@ func TestFlagsAreSetOnce(t *testing.T) {
 		}
 		return nil
 	}
-	if now, changed, err := c.Set(t.Context(), workflow.Everyone, event.ControlPaused, "you", "also"); err != nil || changed || now.Who != "me" {
+	if now, changed, err := c.Set(t.Context(), workflow.Everyone, event.ControlPaused, "you", "also"); err != nil ||
+		changed || now.Who != "me" {
 		t.Errorf("in between: %+v, %t, %v", now, changed, err)
 	}
 }

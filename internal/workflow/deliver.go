@@ -48,7 +48,8 @@ type Delivery struct {
 // deliver hands an event to the task that waits for it, or keeps it for one that
 // will. d is the device as just loaded; persisted is called once the event cannot
 // be lost any more, before the device is told anything else.
-func (w *Inbox) deliver(ctx context.Context, d Device, ev event.DeviceEvent, persisted func() error) (Delivery, error) {
+func (w *Inbox) deliver(ctx context.Context, d Device, ev event.DeviceEvent, persisted func() error) (
+	Delivery, error) {
 	if d.Claim == nil {
 		return Delivery{Fate: FateUnclaimed}, persisted()
 	}

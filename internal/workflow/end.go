@@ -78,10 +78,12 @@ type Ended struct {
 
 // End is for an attempt that its owner has ended: cancelled, timed out, or
 // removed. It stops the execution that works on it, if there is one, reports its
-// end, and removes everything of the two. What never began is nobody's to report. An owner may not say which of its attempts it ended
-// (AWS IoT's events carry no execution number), so the attempt that owns the device
-// is ended only if this very attempt is over: another may have begun meanwhile.
-func (w *Ender) End(ctx context.Context, thing event.ThingName, owner event.Owner, why event.Failure) (ended Ended, err error) {
+// end, and removes everything of the two. What never began is nobody's to report. An owner may not
+// say which of its attempts it ended (AWS IoT's events carry no execution number), so the attempt
+// that owns the device is ended only if this very attempt is over: another may have begun
+// meanwhile.
+func (w *Ender) End(ctx context.Context, thing event.ThingName, owner event.Owner, why event.Failure) (ended Ended,
+	err error) {
 	fail := func(err error) (Ended, error) {
 		return ended, fmt.Errorf("workflow.End: thing %s, %s: %w", thing, owner, err)
 	}

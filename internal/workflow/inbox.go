@@ -136,7 +136,8 @@ func (w *Inbox) record(ctx context.Context, d Device, in event.Inbound, surplus 
 // Deliver hands an event to the task that waits for it, or keeps it for one that
 // will. d is the device as just loaded; persisted is called once the event cannot
 // be lost any more, before the device is told anything else.
-func (w *Inbox) Deliver(ctx context.Context, d Device, ev event.DeviceEvent, persisted func() error) (Delivery, error) {
+func (w *Inbox) Deliver(ctx context.Context, d Device, ev event.DeviceEvent, persisted func() error) (
+	Delivery, error) {
 	out, err := w.deliver(ctx, d, ev, persisted)
 	if err != nil {
 		return out, fmt.Errorf("workflow.Deliver: thing %s, %s: %w", d.Thing, ev.Kind, err)
@@ -162,7 +163,8 @@ func (w *Inbox) greeting(ctx context.Context, d Device, in event.Inbound) (out R
 		return out, err
 	}
 	atEndpoint := func(d *Device) {
-		d.State.Endpoint, d.State.Legacy, d.State.AgentTopic, d.State.Connected = in.Endpoint, in.Legacy, in.AgentTopic, true
+		d.State.Endpoint, d.State.Legacy, d.State.AgentTopic, d.State.Connected = in.Endpoint, in.Legacy,
+			in.AgentTopic, true
 	}
 	atEndpoint(&d)
 	if d.Claim == nil && len(d.Pending) == 0 {
@@ -185,7 +187,9 @@ func (w *Inbox) greeting(ctx context.Context, d Device, in event.Inbound) (out R
 		if err := w.answer(ctx, d.State, in); err != nil {
 			return out, err
 		}
-	} else if out.Delivery, err = w.Deliver(ctx, d, in.Event, func() error { return w.answer(ctx, d.State, in) }); err != nil {
+	} else if out.Delivery, err = w.Deliver(ctx, d, in.Event, func() error {
+		return w.answer(ctx, d.State, in)
+	}); err != nil {
 		return out, err
 	}
 	out.Started, err = w.Starter.Appear(ctx, d)

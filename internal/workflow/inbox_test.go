@@ -26,19 +26,23 @@ func greets(at time.Time) event.Inbound {
 
 func TestPresenceStartsWhatIsPending(t *testing.T) {
 	r := newRig(t)
-	if got, err := r.Presence(t.Context(), "rg-1", workflow.Presence{Connected: true, Version: 1, At: r.now}); err != nil || got.Fate != workflow.FateStale {
+	if got, err := r.Presence(t.Context(), "rg-1", workflow.Presence{Connected: true, Version: 1, At: r.now}); err !=
+		nil || got.Fate != workflow.FateStale {
 		t.Errorf("of a client that never greeted: %+v, %v", got, err)
 	}
 	r.greeted()
 	gone := workflow.Presence{Version: 1, At: r.now.Add(time.Second)}
-	if got, err := r.Presence(t.Context(), "rg-1", gone); err != nil || got.Fate != workflow.FateNoted || r.load().State.Connected {
+	if got, err := r.Presence(t.Context(), "rg-1", gone); err != nil || got.Fate != workflow.FateNoted ||
+		r.load().State.Connected {
 		t.Errorf("gone: %+v, %v", got, err)
 	}
 	if s, err := r.Offer(t.Context(), "rg-1", fw2, 1, doc); err != nil || s.Did != workflow.StartPending {
 		t.Fatal(s, err)
 	}
-	got, err := r.Presence(t.Context(), "rg-1", workflow.Presence{Connected: true, Version: 2, At: r.now.Add(time.Minute)})
-	if err != nil || len(got.Started) != 1 || got.Started[0].Did != workflow.StartBegun || got.Started[0].Owner != fw2 {
+	got, err := r.Presence(t.Context(), "rg-1", workflow.Presence{Connected: true, Version: 2,
+		At: r.now.Add(time.Minute)})
+	if err != nil || len(got.Started) != 1 || got.Started[0].Did != workflow.StartBegun ||
+		got.Started[0].Owner != fw2 {
 		t.Errorf("back: %+v, %v", got, err)
 	}
 	r.expect("started", "begin", "start")
@@ -54,7 +58,8 @@ func TestARecordOfAnotherEndpointIsRefused(t *testing.T) {
 	}
 	r.expect("it is told nothing")
 	in.Greets = true
-	if got, err = r.Record(t.Context(), in); err != nil || got.Refused == nil || got.Refused.Reason != event.RefusedOwner {
+	if got, err = r.Record(t.Context(), in); err != nil || got.Refused == nil ||
+		got.Refused.Reason != event.RefusedOwner {
 		t.Errorf("a greeting: %+v, %v", got, err)
 	}
 	r.expect("it is told nothing")
@@ -98,7 +103,8 @@ func TestAGreetingStartsWhatIsPending(t *testing.T) {
 	}
 	// With an execution at work it is news.
 	r.says[event.KindConnected] = event.Move{Ignore: true}
-	if got, err = r.Record(t.Context(), greets(r.now.Add(time.Second))); err != nil || got.Fate != workflow.FateIgnored || got.Owner != fw2 {
+	if got, err = r.Record(t.Context(), greets(r.now.Add(time.Second))); err != nil ||
+		got.Fate != workflow.FateIgnored || got.Owner != fw2 {
 		t.Errorf("%+v, %v", got, err)
 	}
 	r.expect("confirmed", "send rg-1 confirm")
@@ -111,14 +117,17 @@ func TestAnyRecordGreetsWhereGreetingsWereLost(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	r.expect("confirmed once", "send rg-1 confirm")
-	if _, err := r.Presence(t.Context(), "rg-1", workflow.Presence{Version: 1, At: r.now.Add(time.Second)}); err != nil {
+	if _, err := r.Presence(t.Context(), "rg-1", workflow.Presence{Version: 1, At: r.now.Add(time.Second)}); err !=
+		nil {
 		t.Fatal(err)
 	}
 	// It left, and this was said before: no greeting, but no mistake either.
-	if got, err = r.Record(t.Context(), greets(r.now.Add(-time.Minute))); err != nil || got.Fate != workflow.FateStale {
+	if got, err = r.Record(t.Context(), greets(r.now.Add(-time.Minute))); err != nil ||
+		got.Fate != workflow.FateStale {
 		t.Errorf("old: %+v, %v", got, err)
 	}
-	if got, err = r.Record(t.Context(), record(event.DeviceEvent{Kind: event.KindOther, At: r.now.Add(time.Minute)})); err != nil || !got.Greeted {
+	if got, err = r.Record(t.Context(),
+		record(event.DeviceEvent{Kind: event.KindOther, At: r.now.Add(time.Minute)})); err != nil || !got.Greeted {
 		t.Errorf("it speaks: %+v, %v", got, err)
 	}
 	if !r.load().State.Connected {
@@ -137,7 +146,8 @@ func TestNewsOfAnIdleDeviceIsConfirmed(t *testing.T) {
 	r.expect("confirmed", "send rg-1 confirm")
 	// And starts what a lost presence left waiting.
 	r.must(r.store.PutPending(t.Context(), "rg-1", workflow.Pending{
-		Owner: fw2, ExecutionNumber: 1, Operation: operation, Plan: event.Plan{Document: doc, Lasts: time.Hour}, At: r.now,
+		Owner: fw2, ExecutionNumber: 1, Operation: operation, Plan: event.Plan{Document: doc, Lasts: time.Hour},
+		At: r.now,
 	}))
 	got, err := r.Record(t.Context(), record(ev))
 	if err != nil || len(got.Started) != 1 {
@@ -152,7 +162,8 @@ func TestAGreetingSeesWhatWasLeftPendingMeanwhile(t *testing.T) {
 		if op == "Bind" {
 			r.store.After = nil
 			r.must(r.store.PutPending(t.Context(), "rg-1", workflow.Pending{
-				Owner: fw2, ExecutionNumber: 1, Operation: operation, Plan: event.Plan{Document: doc, Lasts: time.Hour}, At: r.now,
+				Owner: fw2, ExecutionNumber: 1, Operation: operation, Plan: event.Plan{Document: doc,
+					Lasts: time.Hour}, At: r.now,
 			}))
 		}
 		return nil
@@ -176,7 +187,8 @@ func TestTheRegistryGivesAnEndpointToItsThing(t *testing.T) {
 	take := func(what string, in event.Inbound, reason string) {
 		t.Helper()
 		got, err := r.Record(t.Context(), in)
-		if err != nil || (got.Refused != nil) != (reason != "") || reason != "" && !strings.Contains(got.Refused.Detail, reason) {
+		if err != nil || (got.Refused != nil) != (reason != "") || reason != "" &&
+			!strings.Contains(got.Refused.Detail, reason) {
 			t.Errorf("%s: %+v, %v", what, got, err)
 		}
 	}
@@ -205,7 +217,8 @@ func TestErrorsOfAnInboxArePassedOn(t *testing.T) {
 			return nil
 		}
 		_, first := r.Record(t.Context(), greets(r.now))
-		_, second := r.Presence(t.Context(), "rg-1", workflow.Presence{Connected: true, Version: 1, At: r.now.Add(time.Second)})
+		_, second := r.Presence(t.Context(), "rg-1", workflow.Presence{Connected: true, Version: 1,
+			At: r.now.Add(time.Second)})
 		_, third := r.Offer(t.Context(), "rg-1", fw2, 1, doc)
 		_, fourth := r.Offer(t.Context(), "rg-8", fw2, 2, doc)
 		if err := errors.Join(first, second, third, fourth); !errors.Is(err, broken) {
@@ -232,8 +245,10 @@ func TestConstructorsNameWhatIsMissing(t *testing.T) {
 	_, inbox := workflow.NewInbox(workflow.InboxPorts{})
 	_, ender := workflow.NewEnder(workflow.EnderPorts{})
 	for err, names := range map[error][]string{
-		starter: {"Store", "Machine", "Orders", "Reports", "Flows", "Now", "Who"}, steps: {"Store", "Callback", "Sender", "Flows", "Now"},
-		inbox: {"Store", "Callback", "Registry", "Sender", "Starter", "Flows", "Now"}, ender: {"Store", "Machine", "Orders", "Reports", "Now", "Who"},
+		starter: {"Store", "Machine", "Orders", "Reports", "Flows", "Now", "Who"}, steps: {"Store", "Callback",
+			"Sender", "Flows", "Now"},
+		inbox: {"Store", "Callback", "Registry", "Sender", "Starter", "Flows", "Now"}, ender: {"Store", "Machine",
+			"Orders", "Reports", "Now", "Who"},
 	} {
 		for _, name := range names {
 			if err == nil || !strings.Contains(err.Error(), " needs "+name) {
@@ -254,7 +269,8 @@ func TestAnUnknownOperationIsAnError(t *testing.T) {
 	ev.At = r.now.Add(time.Second)
 	_, recorded := r.Record(t.Context(), record(ev))
 	r.must(r.store.Release(t.Context(), r.load(), in.Execution, in.Owner, 1))
-	r.must(r.store.PutPending(t.Context(), "rg-1", workflow.Pending{Owner: fw2, ExecutionNumber: 2, Operation: operation, At: r.now}))
+	r.must(r.store.PutPending(t.Context(), "rg-1", workflow.Pending{Owner: fw2, ExecutionNumber: 2,
+		Operation: operation, At: r.now}))
 	_, appeared := r.Appear(t.Context(), r.load())
 	for name, err := range map[string]error{"step": await, "record": recorded, "start": appeared} {
 		if err == nil || !strings.Contains(err.Error(), "no flow is called") {

@@ -37,7 +37,8 @@ func reboot() event.Flow {
 		Continue: func(t event.Turn, ev event.DeviceEvent) (event.Move, error) {
 			switch {
 			case ev.Kind == event.KindBooted:
-				return event.Move{Done: map[string]string{"cause": ev.Cause}, Learnt: map[string]string{"rebootedAt": ev.At.Format(time.RFC3339)}}, nil
+				return event.Move{Done: map[string]string{"cause": ev.Cause},
+					Learnt: map[string]string{"rebootedAt": ev.At.Format(time.RFC3339)}}, nil
 			case ev.Kind == event.KindAnswer && ev.Answer.Fault != nil:
 				return event.Move{Failed: event.Refusal(ev.Answer.Fault.Code, ev.Answer.Fault.Text)}, nil
 			}
@@ -86,7 +87,8 @@ func TestASecondFlowIsPlayedBesideTheFirst(t *testing.T) {
 	}
 	r.expect("asked", "send rg-1 Device.Reboot() "+event.StepKey(in.Execution, restart, 1))
 	got, err := r.Record(t.Context(), event.Inbound{
-		Thing: "rg-1", Endpoint: "os::1", Event: event.DeviceEvent{Kind: event.KindBooted, Thing: "rg-1", At: r.now.Add(time.Minute), Cause: "RemoteReboot"},
+		Thing: "rg-1", Endpoint: "os::1", Event: event.DeviceEvent{Kind: event.KindBooted, Thing: "rg-1",
+			At: r.now.Add(time.Minute), Cause: "RemoteReboot"},
 	})
 	if err != nil || got.Fate != workflow.FateResumed || got.Owner != owner {
 		t.Errorf("got %+v, %v", got, err)
@@ -113,6 +115,7 @@ func TestADocumentChoosesItsFlow(t *testing.T) {
 			t.Errorf("%s: %+v, %v", document, s, err)
 		}
 	}
-	r.expect("only an unfit document is anybody's", "reject Reboot.NotEligible", "report fw-2 REJECTED Reboot.NotEligible")
+	r.expect("only an unfit document is anybody's", "reject Reboot.NotEligible",
+		"report fw-2 REJECTED Reboot.NotEligible")
 	r.clean("documents that start nothing")
 }

@@ -81,7 +81,8 @@ type Started struct {
 // Offer takes an attempt that its owner says is a device's next: it starts the
 // execution if the device can be reached, else it leaves a PENDING item. Offering
 // twice is offering once.
-func (w *Starter) Offer(ctx context.Context, thing event.ThingName, owner event.Owner, number int64, document json.RawMessage) (Started, error) {
+func (w *Starter) Offer(ctx context.Context, thing event.ThingName, owner event.Owner, number int64,
+	document json.RawMessage) (Started, error) {
 	out := Started{Owner: owner}
 	fail := func(err error) (Started, error) {
 		return out, fmt.Errorf("workflow.Offer: thing %s, %s: %w", thing, owner, err)
@@ -104,7 +105,8 @@ func (w *Starter) Offer(ctx context.Context, thing event.ThingName, owner event.
 	}
 	now := w.Now()
 	p := Pending{
-		Owner: owner, ExecutionNumber: number, Operation: flow.Operation, Plan: plan, At: now, ExpiresAt: now.Add(pendingLife),
+		Owner: owner, ExecutionNumber: number, Operation: flow.Operation, Plan: plan, At: now,
+		ExpiresAt: now.Add(pendingLife),
 	}
 	// Rule 1: PENDING is written before STATE is read.
 	if err := w.Store.PutPending(ctx, thing, p); err != nil {
@@ -288,7 +290,8 @@ func (w *Starter) tryStart(ctx context.Context, d Device, p Pending) (Started, e
 
 // hold ends an attempt whose owner was stopped for good. One that is at work is held
 // by its own next command.
-func (w *Starter) hold(ctx context.Context, d Device, in event.ExecutionInput, flow event.Flow, out *Started, held Control) error {
+func (w *Starter) hold(ctx context.Context, d Device, in event.ExecutionInput, flow event.Flow, out *Started,
+	held Control) error {
 	fail := func(err error) error { return fmt.Errorf("workflow.start: thing %s, %s: %w", d.Thing, in.Owner, err) }
 	if d.Claim != nil && d.Claim.Execution == in.Execution {
 		running, _, err := w.Machine.Running(ctx, in.Operation, in.Execution)
@@ -341,12 +344,14 @@ func (w *Starter) takeable(ctx context.Context, d Device) (ok, unreported bool, 
 
 // reject ends an attempt that cannot begin, and reports it; ErrOver if it had ended
 // otherwise before.
-func (w *Starter) reject(ctx context.Context, thing event.ThingName, owner event.Owner, number int64, flow event.Flow, f event.Failure) error {
+func (w *Starter) reject(ctx context.Context, thing event.ThingName, owner event.Owner, number int64, flow event.Flow,
+	f event.Failure) error {
 	if err := w.Orders.Reject(ctx, thing, owner, number, f); err != nil {
 		return err
 	}
 	return w.Reports.Report(ctx, End{
-		Thing: thing, Owner: owner, ExecutionNumber: number, Operation: flow.Operation, Status: event.StatusRejected, Why: f,
+		Thing: thing, Owner: owner, ExecutionNumber: number, Operation: flow.Operation, Status: event.StatusRejected,
+		Why: f,
 	})
 }
 

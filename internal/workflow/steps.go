@@ -76,7 +76,8 @@ func (w *Steps) Await(ctx context.Context, in event.StepInput) (taken Taken, err
 		}
 	}
 	if err != nil {
-		return TakenNot, fmt.Errorf("workflow.Await: thing %s, %s, step %s: %w", in.Input.ThingName, in.Input.Owner, in.Step, err)
+		return TakenNot, fmt.Errorf("workflow.Await: thing %s, %s, step %s: %w", in.Input.ThingName, in.Input.Owner,
+			in.Step, err)
 	}
 	return taken, nil
 }
@@ -137,7 +138,8 @@ func (w *Steps) await(ctx context.Context, in event.StepInput) (Taken, error) {
 // collect gives a task that was just registered the news that came before it, and
 // sends what is to be sent then. Other news may move the conversation on
 // meanwhile, or end it.
-func (w *Steps) collect(ctx context.Context, flow event.Flow, turn event.Turn, a Await, move event.Move) (Taken, error) {
+func (w *Steps) collect(ctx context.Context, flow event.Flow, turn event.Turn, a Await, move event.Move) (
+	Taken, error) {
 	const attempts = 4
 	for range attempts {
 		// Rule 1: AWAIT is written, now look what came before it.
@@ -178,7 +180,8 @@ func (w *Steps) collect(ctx context.Context, flow event.Flow, turn event.Turn, a
 
 // read takes the news that d holds. It keeps a and move up to date, and reports
 // whether the task is over.
-func (w *Steps) read(ctx context.Context, flow event.Flow, d Device, turn event.Turn, a *Await, move *event.Move) (over bool, err error) {
+func (w *Steps) read(ctx context.Context, flow event.Flow, d Device, turn event.Turn, a *Await, move *event.Move) (
+	over bool, err error) {
 	news := d.News
 	sort.SliceStable(news, func(i, j int) bool { return news[i].At.Before(news[j].At) })
 	for _, ev := range news {

@@ -88,7 +88,8 @@ func (a Await) Matches(ev event.DeviceEvent) bool {
 		return ev.Answer != nil && a.Messages != "" && strings.HasPrefix(ev.Answer.MessageID, a.Messages)
 	case event.KindTransferComplete, event.KindCommandComplete:
 		path, ok := a.command(ev.CommandKey)
-		return ok && (path == "" || ev.CommandPath == path || ev.CommandPath == "" && ev.Kind == event.KindTransferComplete)
+		return ok && (path == "" || ev.CommandPath == path || ev.CommandPath == "" &&
+			ev.Kind == event.KindTransferComplete)
 	case event.KindBooted, event.KindConnected:
 		return true
 	}
@@ -172,7 +173,8 @@ type Store interface {
 	// PutNews keeps news for a task of this execution to come; ErrGone if the
 	// execution does not own the device any more. It raises the claim's revision,
 	// so that nobody registers or releases without having seen it.
-	PutNews(ctx context.Context, thing event.ThingName, execution string, ev event.DeviceEvent, expires time.Time) error
+	PutNews(ctx context.Context, thing event.ThingName, execution string, ev event.DeviceEvent,
+		expires time.Time) error
 	// Presence notes what the broker says of a device that has greeted before;
 	// ErrStale if more recent is known, or nothing at all.
 	Presence(ctx context.Context, thing event.ThingName, p Presence) error

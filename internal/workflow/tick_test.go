@@ -24,7 +24,10 @@ func (b *bell) Wake(_ context.Context, wakes []workflow.Wake) error {
 
 func (r *rig) ticker(b *bell) *workflow.Ticker {
 	r.t.Helper()
-	w, err := workflow.NewTicker(workflow.TickerPorts{Ticks: r.store, Controls: r.store, Waker: b, Now: func() time.Time { return r.now }})
+	w, err := workflow.NewTicker(workflow.TickerPorts{Ticks: r.store, Controls: r.store, Waker: b,
+		Now: func() time.Time {
+			return r.now
+		}})
 	r.must(err)
 	return w
 }
@@ -32,7 +35,8 @@ func (r *rig) ticker(b *bell) *workflow.Ticker {
 func (r *rig) knock(whose event.Owner, n int) {
 	r.t.Helper()
 	for i := range n {
-		r.must(r.store.Knock(context.Background(), whose, workflow.Knock{Thing: event.ThingName(fmt.Sprintf("rg-%04d", i)), Owner: fw2, At: r.now}))
+		r.must(r.store.Knock(context.Background(), whose,
+			workflow.Knock{Thing: event.ThingName(fmt.Sprintf("rg-%04d", i)), Owner: fw2, At: r.now}))
 	}
 }
 
@@ -162,7 +166,8 @@ func TestWhatIsWokenBegins(t *testing.T) {
 		t.Errorf("its device is away: %+v, %v", s, err)
 	}
 	r.greeted()
-	if s, err := r.Starter.Wake(t.Context(), "rg-1", event.JobOwner("another")); err != nil || s.Did != workflow.StartForeign {
+	if s, err := r.Starter.Wake(t.Context(), "rg-1", event.JobOwner("another")); err != nil ||
+		s.Did != workflow.StartForeign {
 		t.Errorf("another owner: %+v, %v", s, err)
 	}
 	for range 2 {

@@ -43,14 +43,18 @@ func newRig(t *testing.T) *rig {
 	flows, err := event.NewFlows(r.flow())
 	r.must(err)
 	now := func() time.Time { return r.now }
-	r.Starter, err = workflow.NewStarter(workflow.StarterPorts{Store: r.store, Controls: r.store, Machine: r, Orders: orders{r}, Reports: r, Flows: flows, Now: now, Who: r.who})
+	r.Starter, err = workflow.NewStarter(workflow.StarterPorts{Store: r.store, Controls: r.store, Machine: r,
+		Orders: orders{r}, Reports: r, Flows: flows, Now: now, Who: r.who})
 	r.must(err)
-	r.Steps, err = workflow.NewSteps(workflow.StepsPorts{Store: r.store, Controls: r.store, Callback: r, Sender: r, Flows: flows, Now: now})
+	r.Steps, err = workflow.NewSteps(workflow.StepsPorts{Store: r.store, Controls: r.store, Callback: r, Sender: r,
+		Flows: flows, Now: now})
 	r.must(err)
-	r.Ender, err = workflow.NewEnder(workflow.EnderPorts{Store: r.store, Machine: r, Orders: orders{r}, Reports: r, Now: now, Who: r.who})
+	r.Ender, err = workflow.NewEnder(workflow.EnderPorts{Store: r.store, Machine: r, Orders: orders{r}, Reports: r,
+		Now: now, Who: r.who})
 	r.must(err)
 	r.Inbox, err = workflow.NewInbox(workflow.InboxPorts{
-		Store: r.store, Controls: r.store, Callback: r, Registry: r, Sender: r, Starter: r.Starter, Flows: flows, Now: now,
+		Store: r.store, Controls: r.store, Callback: r, Registry: r, Sender: r, Starter: r.Starter,
+		Flows: flows, Now: now,
 		Parallel: oneByOne,
 	})
 	r.must(err)
@@ -75,7 +79,8 @@ func oneByOne(n int, do func(i int)) {
 // flow is an operation that says what the rig says.
 func (r *rig) flow() event.Flow {
 	return event.Flow{
-		Operation: operation, Commands: []event.Step{second}, Gates: []event.Step{second}, Played: "Blink.Duplicate", Unfit: "Blink.Unfit",
+		Operation: operation, Commands: []event.Step{second}, Gates: []event.Step{second}, Played: "Blink.Duplicate",
+		Unfit:     "Blink.Unfit",
 		Succeeded: "BLINK_SUCCESS", Failed: "BLINK_FAIL",
 		Plan: func(document json.RawMessage) (event.Plan, error) {
 			if !strings.Contains(string(document), "colour") {
@@ -83,7 +88,9 @@ func (r *rig) flow() event.Flow {
 			}
 			return event.Plan{Document: document, Timeouts: json.RawMessage(`{}`), Lasts: 24 * time.Hour}, nil
 		},
-		Begin: func(context.Context, event.Turn, event.StepInput) (event.Move, error) { return r.begin, r.fail["talk"] },
+		Begin: func(context.Context, event.Turn, event.StepInput) (event.Move, error) {
+			return r.begin, r.fail["talk"]
+		},
 		Continue: func(_ event.Turn, ev event.DeviceEvent) (event.Move, error) {
 			m, ok := r.says[ev.Kind]
 			if !ok {
@@ -91,7 +98,9 @@ func (r *rig) flow() event.Flow {
 			}
 			return m, r.fail["continue"]
 		},
-		Judge: func(event.FinalizeInput, event.DeviceState) (event.Conclusion, error) { return event.Conclusion{}, nil },
+		Judge: func(event.FinalizeInput, event.DeviceState) (event.Conclusion, error) {
+			return event.Conclusion{}, nil
+		},
 	}
 }
 
@@ -214,7 +223,8 @@ func (r *rig) clean(what string) {
 // greeted makes the device known and there.
 func (r *rig) greeted() {
 	r.t.Helper()
-	r.must(r.store.Bind(context.Background(), "rg-1", workflow.Greeting{Endpoint: "os::1", At: r.now}, workflow.Binding{}))
+	r.must(r.store.Bind(context.Background(), "rg-1", workflow.Greeting{Endpoint: "os::1", At: r.now},
+		workflow.Binding{}))
 }
 
 // owned is a rig whose device an execution owns.
@@ -270,7 +280,8 @@ func TestAwaitRegistersThenSends(t *testing.T) {
 	}
 	r.expect("first", "send rg-1 look")
 	d := r.load()
-	if len(d.Awaits) != 1 || d.Awaits[0].Token != "tok" || string(d.Awaits[0].State) != string(memory) || len(d.Pending) != 0 {
+	if len(d.Awaits) != 1 || d.Awaits[0].Token != "tok" || string(d.Awaits[0].State) != string(memory) ||
+		len(d.Pending) != 0 {
 		t.Errorf("kept %+v", d)
 	}
 	// The same invocation again.
@@ -443,15 +454,21 @@ func TestDeliverResumesWhoWaits(t *testing.T) {
 		news    int
 		failure bool
 	}{
-		"success":        {booted, event.Move{Done: 1}, workflow.FateResumed, []string{"succeed tok"}, 0, 0, false},
-		"failure":        {booted, event.Move{Failed: event.Failf("Blink.Failed", "x")}, workflow.FateResumed, []string{"fail tok Blink.Failed"}, 0, 0, true},
-		"kept as well":   {complete, event.Move{Done: 1, KeepNews: true}, workflow.FateResumed, []string{"succeed tok"}, 0, 1, false},
-		"noted":          {booted, event.Move{State: json.RawMessage(`{}`)}, workflow.FateNoted, nil, 1, 0, false},
-		"answered":       {booted, event.Move{Send: "look"}, workflow.FateAnswered, []string{"send rg-1 look"}, 1, 0, false},
-		"no use":         {booted, event.Move{Ignore: true}, workflow.FateKept, nil, 1, 1, false},
-		"no news":        {event.DeviceEvent{Kind: event.KindConnected}, event.Move{Ignore: true}, workflow.FateIgnored, nil, 1, 0, false},
-		"foreign key":    {event.DeviceEvent{Kind: event.KindTransferComplete, CommandKey: "other"}, event.Move{Done: 1}, workflow.FateIgnored, nil, 1, 0, false},
-		"foreign answer": {event.DeviceEvent{Kind: event.KindAnswer, Answer: &event.Answer{MessageID: "x"}}, event.Move{Done: 1}, workflow.FateIgnored, nil, 1, 0, false},
+		"success": {booted, event.Move{Done: 1}, workflow.FateResumed, []string{"succeed tok"}, 0, 0, false},
+		"failure": {booted, event.Move{Failed: event.Failf("Blink.Failed", "x")}, workflow.FateResumed,
+			[]string{"fail tok Blink.Failed"}, 0, 0, true},
+		"kept as well": {complete, event.Move{Done: 1, KeepNews: true}, workflow.FateResumed,
+			[]string{"succeed tok"}, 0, 1, false},
+		"noted": {booted, event.Move{State: json.RawMessage(`{}`)}, workflow.FateNoted, nil, 1, 0, false},
+		"answered": {booted, event.Move{Send: "look"}, workflow.FateAnswered, []string{"send rg-1 look"},
+			1, 0, false},
+		"no use": {booted, event.Move{Ignore: true}, workflow.FateKept, nil, 1, 1, false},
+		"no news": {event.DeviceEvent{Kind: event.KindConnected}, event.Move{Ignore: true},
+			workflow.FateIgnored, nil, 1, 0, false},
+		"foreign key": {event.DeviceEvent{Kind: event.KindTransferComplete, CommandKey: "other"},
+			event.Move{Done: 1}, workflow.FateIgnored, nil, 1, 0, false},
+		"foreign answer": {event.DeviceEvent{Kind: event.KindAnswer, Answer: &event.Answer{MessageID: "x"}},
+			event.Move{Done: 1}, workflow.FateIgnored, nil, 1, 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, in := owned(t)
@@ -537,7 +554,10 @@ func TestAnEventIsNotAcknowledgedBeforeItIsSafe(t *testing.T) {
 		return nil
 	}
 	r.says = nil
-	if _, err = r.Deliver(t.Context(), r.load(), booted, func() error { t.Error("acknowledged"); return nil }); !errors.Is(err, workflowtest.ErrCrash) {
+	if _, err = r.Deliver(t.Context(), r.load(), booted, func() error {
+		t.Error("acknowledged")
+		return nil
+	}); !errors.Is(err, workflowtest.ErrCrash) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -601,9 +621,13 @@ func TestADeadOwnerIsReplaced(t *testing.T) {
 		did     workflow.Start
 		log     []string
 	}{
-		"at work":            {func(*rig) {}, workflow.StartBusy, nil},
-		"execution is over":  {func(r *rig) { r.running[owner] = false }, workflow.StartBegun, []string{"begin", "start"}},
-		"only the job knows": {func(r *rig) { r.over[1] = true }, workflow.StartBegun, []string{"stop Job.TimedOut", "report fw-2 TIMED_OUT Job.TimedOut", "begin", "start"}},
+		"at work": {func(*rig) {}, workflow.StartBusy, nil},
+		"execution is over": {func(r *rig) {
+			r.running[owner] = false
+		}, workflow.StartBegun, []string{"begin", "start"}},
+		"only the job knows": {func(r *rig) {
+			r.over[1] = true
+		}, workflow.StartBegun, []string{"stop Job.TimedOut", "report fw-2 TIMED_OUT Job.TimedOut", "begin", "start"}},
 		"nobody reported": {func(r *rig) { r.running[owner], r.over[1] = false, true }, workflow.StartBegun,
 			[]string{"stop Job.TimedOut", "report fw-2 TIMED_OUT Job.TimedOut unreported", "begin", "start"}},
 		"about to start": {func(r *rig) { delete(r.running, owner) }, workflow.StartBusy, nil},
@@ -712,7 +736,8 @@ func TestOneEndsAnExecution(t *testing.T) {
 	}
 	r.expect("again", "stop Job.Canceled", "report fw-2 CANCELED Job.Canceled")
 	r.name = "start"
-	if s, err := r.Offer(t.Context(), "rg-1", event.JobOwner("other"), 7, doc); err != nil || s.Did != workflow.StartBegun {
+	if s, err := r.Offer(t.Context(), "rg-1", event.JobOwner("other"), 7, doc); err != nil ||
+		s.Did != workflow.StartBegun {
 		t.Errorf("then: %+v, %v", s, err)
 	}
 
@@ -725,7 +750,8 @@ func TestOneEndsAnExecution(t *testing.T) {
 	}
 	r.now = r.now.Add(2 * time.Minute)
 	r.name = "start"
-	if s, err := r.Offer(t.Context(), "rg-1", event.JobOwner("other"), 7, doc); err != nil || s.Did != workflow.StartBegun {
+	if s, err := r.Offer(t.Context(), "rg-1", event.JobOwner("other"), 7, doc); err != nil ||
+		s.Did != workflow.StartBegun {
 		t.Errorf("after two minutes: %+v, %v", s, err)
 	}
 	if _, owned, err := r.releaser().Release(t.Context(), in); err != nil || owned {
@@ -750,12 +776,14 @@ func TestEndSparesWhatIsNotOver(t *testing.T) {
 	if ended, err := r.End(t.Context(), "rg-1", fw2, why); err != nil || ended != (workflow.Ended{}) {
 		t.Errorf("a live attempt: %+v, %v", ended, err)
 	}
-	if ended, err := r.End(t.Context(), "rg-1", event.JobOwner("another"), why); err != nil || ended != (workflow.Ended{}) {
+	if ended, err := r.End(t.Context(), "rg-1", event.JobOwner("another"), why); err != nil ||
+		ended != (workflow.Ended{}) {
 		t.Errorf("another job: %+v, %v", ended, err)
 	}
 	r.expect("nothing is stopped")
 	r.over[1] = true
-	if ended, err := r.End(t.Context(), "rg-1", fw2, why); err != nil || !ended.Execution || ended.Operation != operation {
+	if ended, err := r.End(t.Context(), "rg-1", fw2, why); err != nil || !ended.Execution ||
+		ended.Operation != operation {
 		t.Errorf("%+v, %v", ended, err)
 	}
 	r.expect("stopped", "stop Job.Canceled", "report fw-2 CANCELED Job.Canceled")
@@ -793,8 +821,10 @@ func TestMatches(t *testing.T) {
 		ev   event.DeviceEvent
 		want bool
 	}{
-		"answer":                 {event.DeviceEvent{Kind: event.KindAnswer, Answer: &event.Answer{MessageID: "m-1-look"}}, true},
-		"another's answer":       {event.DeviceEvent{Kind: event.KindAnswer, Answer: &event.Answer{MessageID: "m-2-look"}}, false},
+		"answer": {event.DeviceEvent{Kind: event.KindAnswer,
+			Answer: &event.Answer{MessageID: "m-1-look"}}, true},
+		"another's answer": {event.DeviceEvent{Kind: event.KindAnswer,
+			Answer: &event.Answer{MessageID: "m-2-look"}}, false},
 		"no answer":              {event.DeviceEvent{Kind: event.KindAnswer}, false},
 		"completion":             {command(event.KindCommandComplete, "k", "Device.X.Blink()"), true},
 		"another path":           {command(event.KindCommandComplete, "k", "Device.Y.Blink()"), false},

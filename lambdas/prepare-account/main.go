@@ -1,4 +1,5 @@
-// Command prepare-account is a custom resource: it switches on AWS IoT's job events and finds the data planes' endpoints.
+// Command prepare-account is a custom resource: it switches on AWS IoT's job events and finds the
+// data planes' endpoints.
 package main
 
 import "github.com/fleetstep/fleetstep/internal/functions"

@@ -23,7 +23,8 @@ import (
 
 // API is the part of the IoT data plane that is used.
 type API interface {
-	Publish(ctx context.Context, in *iotdataplane.PublishInput, opts ...func(*iotdataplane.Options)) (*iotdataplane.PublishOutput, error)
+	Publish(ctx context.Context, in *iotdataplane.PublishInput, opts ...func(*iotdataplane.Options)) (
+		*iotdataplane.PublishOutput, error)
 }
 
 // Sender publishes to agents.

@@ -61,7 +61,8 @@ func send(t *testing.T, to event.DeviceState, m event.Outgoing, answers ...answe
 	b := &broker{t: t, answers: answers}
 	url := "https://data.example"
 	api := iotdataplane.NewFromConfig(aws.Config{
-		Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", ""), HTTPClient: b, BaseEndpoint: &url,
+		Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", ""),
+		HTTPClient: b, BaseEndpoint: &url,
 	})
 	return b, devicebroker.New(api, "self::fleetstep", topics).Send(t.Context(), "rg-1", to, m)
 }
@@ -78,8 +79,10 @@ func TestSendPublishesARecord(t *testing.T) {
 		legacy bool
 	}{
 		"by the template": {event.DeviceState{Endpoint: "os::012345-1"}, "usp/v1/agent/rg-1", false},
-		"where it says":   {event.DeviceState{Endpoint: "os::012345-1", AgentTopic: "usp/v1/agent/rg-1/in"}, "usp/v1/agent/rg-1/in", false},
-		"MQTT 3.1.1":      {event.DeviceState{Endpoint: "os::012345-1", Legacy: true}, "usp/v1/agent/rg-1/reply-to=usp%2Fv1%2Fcontroller%2Fself::fleetstep%2Ffrom%2Frg-1", true},
+		"where it says": {event.DeviceState{Endpoint: "os::012345-1", AgentTopic: "usp/v1/agent/rg-1/in"},
+			"usp/v1/agent/rg-1/in", false},
+		"MQTT 3.1.1": {event.DeviceState{Endpoint: "os::012345-1", Legacy: true},
+			"usp/v1/agent/rg-1/reply-to=usp%2Fv1%2Fcontroller%2Fself::fleetstep%2Ffrom%2Frg-1", true},
 	} {
 		b, err := send(t, c.to, request())
 		if err != nil {
@@ -104,7 +107,8 @@ func TestSendPublishesARecord(t *testing.T) {
 		if err := proto.Unmarshal(b.payloads[0], &record); err != nil {
 			t.Fatal(err)
 		}
-		if record.GetFromId() != "self::fleetstep" || record.GetToId() != "os::012345-1" || len(record.GetNoSessionContext().GetPayload()) == 0 {
+		if record.GetFromId() != "self::fleetstep" || record.GetToId() != "os::012345-1" ||
+			len(record.GetNoSessionContext().GetPayload()) == 0 {
 			t.Errorf("%s: record %v", name, &record)
 		}
 	}

@@ -47,7 +47,8 @@ func (q *Queue) Postpone(ctx context.Context, list []device.Delay) error {
 		in := &sqs.ChangeMessageVisibilityBatchInput{QueueUrl: &q.url}
 		for i, d := range part {
 			in.Entries = append(in.Entries, types.ChangeMessageVisibilityBatchRequestEntry{
-				Id: aws.String(strconv.Itoa(i)), ReceiptHandle: aws.String(d.Receipt), VisibilityTimeout: int32(d.For / time.Second),
+				Id: aws.String(strconv.Itoa(i)), ReceiptHandle: aws.String(d.Receipt),
+				VisibilityTimeout: int32(d.For / time.Second),
 			})
 		}
 		out, err := q.api.ChangeMessageVisibilityBatch(ctx, in)
@@ -56,7 +57,8 @@ func (q *Queue) Postpone(ctx context.Context, list []device.Delay) error {
 			continue
 		}
 		for _, f := range out.Failed {
-			errs = append(errs, fmt.Errorf("device/sqs.Postpone: %s: %s", aws.ToString(f.Code), aws.ToString(f.Message)))
+			errs = append(errs, fmt.Errorf("device/sqs.Postpone: %s: %s", aws.ToString(f.Code),
+				aws.ToString(f.Message)))
 		}
 	}
 	return errors.Join(errs...)

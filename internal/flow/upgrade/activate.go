@@ -62,7 +62,8 @@ func (s turn) activating(key string, ev event.DeviceEvent, running bool) event.M
 	if s.m.Document.Activation.Window != nil && start == 0 { // it has not closed since the command was sent
 		seconds += int(end / time.Second)
 	}
-	return event.Move{Done: Accepted{CommandKey: key, Pass: s.m.Passes + 1, Running: running, ReportSeconds: seconds, At: ev.At}}
+	return event.Move{Done: Accepted{CommandKey: key, Pass: s.m.Passes + 1, Running: running, ReportSeconds: seconds,
+		At: ev.At}}
 }
 
 func (s turn) activate(ev event.DeviceEvent) event.Move {
@@ -142,9 +143,11 @@ func (s turn) activate(ev event.DeviceEvent) event.Move {
 	case why == forBusy:
 		return s.failWith(v, event.DeviceBusy, "the device refuses to activate (7005) and shows no reason")
 	case !v.has(i.Path, s.m.version()):
-		return s.failWith(v, ActivateFailed, "image %s is %s with version %q %s", s.m.Target.Path, i.Status, i.Version, i.BootLog)
+		return s.failWith(v, ActivateFailed, "image %s is %s with version %q %s", s.m.Target.Path, i.Status,
+			i.Version, i.BootLog)
 	case s.m.Faults >= mostFaults && s.m.Fault != nil:
-		return s.failWith(v, ActivateFailed, "%d %s (%d times; image is %s)", s.m.Fault.Code, s.m.Fault.Text, s.m.Faults, i.Status)
+		return s.failWith(v, ActivateFailed, "%d %s (%d times; image is %s)", s.m.Fault.Code, s.m.Fault.Text,
+			s.m.Faults, i.Status)
 	case s.m.Sends >= mostSends:
 		return s.failWith(v, event.DeviceNoReport, "%s was sent %d times without a trace", commandActivate, s.m.Sends)
 	}

@@ -284,7 +284,8 @@ func (s turn) booting(a *event.Answer) event.Move {
 // version string that was there before proves it only where we know what was
 // downloaded.
 func (s turn) complete(v view) bool {
-	return !s.m.single() && v.has(s.m.Target.Path, s.m.version()) && (!s.m.staged() || s.m.Arrived != nil || s.m.Activate != "" || s.proven())
+	return !s.m.single() && v.has(s.m.Target.Path, s.m.version()) && (!s.m.staged() || s.m.Arrived != nil ||
+		s.m.Activate != "" || s.proven())
 }
 
 // proven reports whether the image to download into holds the wanted one by our own

@@ -45,7 +45,8 @@ func with(status string) show {
 
 // at is a device that works on a command.
 func (s show) at(command, key string) show {
-	s.running = append([][3]string{{"Device.Other()", "k", "Active"}, {image2 + command, "done", "Success"}}, [3]string{image2 + command, key, "Active"})
+	s.running = append([][3]string{{"Device.Other()", "k", "Active"}, {image2 + command, "done", "Success"}},
+		[3]string{image2 + command, key, "Active"})
 	return s
 }
 
@@ -92,7 +93,8 @@ func newTalk(t *testing.T, step event.Step) *talk {
 			Operation: event.FirmwareUpgrade, Firmware: event.Firmware{Version: "2", URL: "u", SHA256: "ab", Size: 7},
 			Activation: event.Activation{Mode: event.ActivateAuto}, Timeouts: event.Timeouts{}.WithDefaults(),
 		},
-		turn: event.Turn{Thing: "rg-1", Execution: "x", Step: step, Messages: "m-", Now: noon, Tries: map[event.Step]int{step: 1}},
+		turn: event.Turn{Thing: "rg-1", Execution: "x", Step: step, Messages: "m-", Now: noon,
+			Tries: map[event.Step]int{step: 1}},
 		results: map[string]any{"inspect": upgrade.Inspection{
 			SoftwareVersion: "1", Active: upgrade.Image{Path: image1, Version: "1", Status: "Available"},
 			Target: upgrade.Image{Path: image2, Status: "NoImage"}, At: noon,
@@ -119,7 +121,8 @@ func (c *talk) separate() *talk {
 // single makes it a device of one image.
 func (c *talk) single() *talk {
 	c.results["inspect"] = upgrade.Inspection{
-		SoftwareVersion: "1", Active: upgrade.Image{Path: image1, Version: "1"}, Target: upgrade.Image{Path: image1, Version: "1"},
+		SoftwareVersion: "1", Active: upgrade.Image{Path: image1, Version: "1"}, Target: upgrade.Image{Path: image1,
+			Version: "1"},
 	}
 	return c
 }
@@ -317,7 +320,8 @@ type row struct {
 }
 
 func TestConversations(t *testing.T) {
-	d, a, r := event.StepKey("x", upgrade.Download, 1), event.StepKey("x", upgrade.Activate, 1), event.StepKey("x", upgrade.Rollback, 1)
+	d, a, r := event.StepKey("x", upgrade.Download, 1), event.StepKey("x", upgrade.Activate, 1),
+		event.StepKey("x", upgrade.Rollback, 1)
 	d2 := event.StepKey("x", upgrade.Download, 2)
 	busy, failure := device.CodeBusy, &event.Fault{Code: 7022, Text: "404"}
 	interrupted := &event.Fault{Code: device.CodeCommandFailure, Text: "did not complete before reboot"}
@@ -330,21 +334,53 @@ func TestConversations(t *testing.T) {
 	for _, row := range []row{
 		// Inspect.
 		{"looks", upgrade.Inspect, func(c *talk) event.Move { return c.begin() }, "get look"},
-		{"looks again when it is back", upgrade.Inspect, func(c *talk) event.Move { return c.begun().on(connected) }, "get return"},
-		{"does not heed what was before", upgrade.Inspect, func(c *talk) event.Move { return c.begun().on(past(booted)) }, "ignored"},
-		{"does not heed other news", upgrade.Inspect, func(c *talk) event.Move { return c.begun().on(nothing) }, "ignored"},
-		{"does not heed an answer to nothing", upgrade.Inspect, func(c *talk) event.Move { return c.begun().on(named("x", event.Answer{})) }, "ignored"},
-		{"is refused", upgrade.Inspect, func(c *talk) event.Move { c.begin(); return c.on(c.faults(7006)) }, "Device.Refused"},
+		{"looks again when it is back", upgrade.Inspect, func(c *talk) event.Move {
+			return c.begun().on(connected)
+		}, "get return"},
+		{"does not heed what was before", upgrade.Inspect, func(c *talk) event.Move {
+			return c.begun().on(past(booted))
+		}, "ignored"},
+		{"does not heed other news", upgrade.Inspect, func(c *talk) event.Move {
+			return c.begun().on(nothing)
+		}, "ignored"},
+		{"does not heed an answer to nothing", upgrade.Inspect, func(c *talk) event.Move {
+			return c.begun().on(named("x", event.Answer{}))
+		}, "ignored"},
+		{"is refused", upgrade.Inspect, func(c *talk) event.Move {
+			c.begin()
+			return c.on(c.faults(7006))
+		}, "Device.Refused"},
 		{"subscribes", upgrade.Inspect, func(c *talk) event.Move { c.begin(); return c.on(c.shows(old)) }, "add 4"},
-		{"is subscribed", upgrade.Inspect, func(c *talk) event.Move { c.begin(); c.on(c.shows(old)); return c.on(c.taken()) }, "inspected " + image1 + " to " + image2},
-		{"was subscribed already", upgrade.Inspect, func(c *talk) event.Move { c.begin(); c.on(c.shows(old)); return c.on(refused(c, device.CodeDuplicate)) }, "inspected " + image1 + " to " + image2},
-		{"may not subscribe", upgrade.Inspect, func(c *talk) event.Move { c.begin(); c.on(c.shows(old)); return c.on(refused(c, 7006)) }, "Device.Refused"},
-		{"may not subscribe at all", upgrade.Inspect, func(c *talk) event.Move { c.begin(); c.on(c.shows(old)); return c.on(c.faults(7006)) }, "Device.Refused"},
+		{"is subscribed", upgrade.Inspect, func(c *talk) event.Move {
+			c.begin()
+			c.on(c.shows(old))
+			return c.on(c.taken())
+		}, "inspected " + image1 + " to " + image2},
+		{"was subscribed already", upgrade.Inspect, func(c *talk) event.Move {
+			c.begin()
+			c.on(c.shows(old))
+			return c.on(refused(c, device.CodeDuplicate))
+		}, "inspected " + image1 + " to " + image2},
+		{"may not subscribe", upgrade.Inspect, func(c *talk) event.Move {
+			c.begin()
+			c.on(c.shows(old))
+			return c.on(refused(c, 7006))
+		}, "Device.Refused"},
+		{"may not subscribe at all", upgrade.Inspect, func(c *talk) event.Move {
+			c.begin()
+			c.on(c.shows(old))
+			return c.on(c.faults(7006))
+		}, "Device.Refused"},
 		{"subscribes before it has looked", upgrade.Inspect, func(c *talk) event.Move {
 			return c.begun().on(named("add", event.Answer{Results: []event.Result{{}}}))
 		}, "ignored"},
-		{"repairs before it has looked", upgrade.Inspect, func(c *talk) event.Move { return c.begun().on(named("set", event.Answer{})) }, "ignored"},
-		{"has no images", upgrade.Inspect, func(c *talk) event.Move { c.begin(); return c.on(c.shows(show{software: "1"})) }, "Upgrade.NotEligible"},
+		{"repairs before it has looked", upgrade.Inspect, func(c *talk) event.Move {
+			return c.begun().on(named("set", event.Answer{}))
+		}, "ignored"},
+		{"has no images", upgrade.Inspect, func(c *talk) event.Move {
+			c.begin()
+			return c.on(c.shows(show{software: "1"}))
+		}, "Upgrade.NotEligible"},
 		{"does not tell which image runs", upgrade.Inspect, func(c *talk) event.Move {
 			c.begin()
 			return c.on(c.shows(show{software: "1", images: [][3]string{{"1", "Available"}, {"1", "Available"}}}))
@@ -359,10 +395,23 @@ func TestConversations(t *testing.T) {
 			c.on(c.shows(show{software: "1", images: [][3]string{{"0", "Available"}, {"1", "Available"}}}))
 			return c.on(c.taken())
 		}, "inspected " + image2 + " to " + image1},
-		{"is up to date", upgrade.Inspect, func(c *talk) event.Move { c.begin(); return c.on(c.shows(upgraded)) }, "Upgrade.UpToDate"},
-		{"is busy", upgrade.Inspect, func(c *talk) event.Move { c.begin(); return c.on(c.shows(old.at("Download()", "k"))) }, "Device.Busy"},
-		{"cannot be activated separately", upgrade.Inspect, func(c *talk) event.Move { c.separate().begin(); return c.on(c.shows(oldSingle)) }, "Upgrade.NotEligible"},
-		{"has one image", upgrade.Inspect, func(c *talk) event.Move { c.begin(); c.on(c.shows(oldSingle)); return c.on(c.taken()) }, "inspected " + image1 + " to " + image1},
+		{"is up to date", upgrade.Inspect, func(c *talk) event.Move {
+			c.begin()
+			return c.on(c.shows(upgraded))
+		}, "Upgrade.UpToDate"},
+		{"is busy", upgrade.Inspect, func(c *talk) event.Move {
+			c.begin()
+			return c.on(c.shows(old.at("Download()", "k")))
+		}, "Device.Busy"},
+		{"cannot be activated separately", upgrade.Inspect, func(c *talk) event.Move {
+			c.separate().begin()
+			return c.on(c.shows(oldSingle))
+		}, "Upgrade.NotEligible"},
+		{"has one image", upgrade.Inspect, func(c *talk) event.Move {
+			c.begin()
+			c.on(c.shows(oldSingle))
+			return c.on(c.taken())
+		}, "inspected " + image1 + " to " + image1},
 		{"prefers the image that has it", upgrade.Inspect, func(c *talk) event.Move {
 			c.begin()
 			three := staged
@@ -372,13 +421,21 @@ func TestConversations(t *testing.T) {
 		}, "inspected " + image1 + " to Device.DeviceInfo.FirmwareImage.3."},
 
 		// Download.
-		{"asks for the image", upgrade.Download, func(c *talk) event.Move { return c.begin() }, "operate 2.Download(), once"},
-		{"has the image already, by our record", upgrade.Download, func(c *talk) event.Move { return c.staged().proven("ab").begin() }, "Next.Activate"},
+		{"asks for the image", upgrade.Download, func(c *talk) event.Move {
+			return c.begin()
+		}, "operate 2.Download(), once"},
+		{"has the image already, by our record", upgrade.Download, func(c *talk) event.Move {
+			return c.staged().proven("ab").begin()
+		}, "Next.Activate"},
 		{"has the image already, by the word of whoever asked", upgrade.Download, func(c *talk) event.Move {
 			return c.staged().document(func(d *event.Document) { d.Firmware.VersionIsProof = true }).begin()
 		}, "Next.Activate"},
-		{"has an image of that version, which is no proof", upgrade.Download, func(c *talk) event.Move { return c.staged().begin() }, "operate 2.Download(), once"},
-		{"has another image of that version", upgrade.Download, func(c *talk) event.Move { return c.staged().proven("cd").begin() }, "operate 2.Download(), once"},
+		{"has an image of that version, which is no proof", upgrade.Download, func(c *talk) event.Move {
+			return c.staged().begin()
+		}, "operate 2.Download(), once"},
+		{"has another image of that version", upgrade.Download, func(c *talk) event.Move {
+			return c.staged().proven("cd").begin()
+		}, "operate 2.Download(), once"},
 		{"has an image of that version at a retry, which is no proof", upgrade.Download, func(c *talk) event.Move {
 			c.staged().again().begin()
 			return c.on(c.shows(staged))
@@ -408,12 +465,30 @@ func TestConversations(t *testing.T) {
 			return c.on(c.shows(with("DownloadFailed")))
 		}, "operate 2.Download(), once"},
 		{"looks at a retry", upgrade.Download, func(c *talk) event.Move { return c.again().begin() }, "get look@0"},
-		{"is taken", upgrade.Download, func(c *talk) event.Move { c.begin(); return c.on(c.taken()) }, "accepted " + d + " 4500"},
-		{"is taken, activation apart", upgrade.Download, func(c *talk) event.Move { c.separate().begin(); return c.on(c.taken()) }, "accepted " + d + " 3600"},
-		{"is refused", upgrade.Download, func(c *talk) event.Move { c.begin(); return c.on(refused(c, 7002)) }, "Device.Refused"},
-		{"is refused as a whole", upgrade.Download, func(c *talk) event.Move { c.begin(); return c.on(c.faults(7002)) }, "Device.Refused"},
-		{"matches nothing", upgrade.Download, func(c *talk) event.Move { c.begin(); return c.on(c.answer(event.Answer{})) }, "Device.Refused"},
-		{"looks when it is busy", upgrade.Download, func(c *talk) event.Move { c.begin(); return c.on(refused(c, busy)) }, "get busy@1"},
+		{"is taken", upgrade.Download, func(c *talk) event.Move {
+			c.begin()
+			return c.on(c.taken())
+		}, "accepted " + d + " 4500"},
+		{"is taken, activation apart", upgrade.Download, func(c *talk) event.Move {
+			c.separate().begin()
+			return c.on(c.taken())
+		}, "accepted " + d + " 3600"},
+		{"is refused", upgrade.Download, func(c *talk) event.Move {
+			c.begin()
+			return c.on(refused(c, 7002))
+		}, "Device.Refused"},
+		{"is refused as a whole", upgrade.Download, func(c *talk) event.Move {
+			c.begin()
+			return c.on(c.faults(7002))
+		}, "Device.Refused"},
+		{"matches nothing", upgrade.Download, func(c *talk) event.Move {
+			c.begin()
+			return c.on(c.answer(event.Answer{}))
+		}, "Device.Refused"},
+		{"looks when it is busy", upgrade.Download, func(c *talk) event.Move {
+			c.begin()
+			return c.on(refused(c, busy))
+		}, "get busy@1"},
 		{"was busy with ours", upgrade.Download, func(c *talk) event.Move {
 			c.begin()
 			c.on(refused(c, busy))
@@ -424,27 +499,52 @@ func TestConversations(t *testing.T) {
 			c.on(refused(c, busy))
 			return c.on(c.shows(old.at("Download()", "k")))
 		}, "Device.Busy"},
-		{"was busy without a trace", upgrade.Download, func(c *talk) event.Move { c.begin(); c.on(refused(c, busy)); return c.on(c.shows(old)) }, "Device.Busy"},
-		{"may not be looked at", upgrade.Download, func(c *talk) event.Move { c.again().begin(); return c.on(c.faults(7006)) }, "Device.Refused"},
+		{"was busy without a trace", upgrade.Download, func(c *talk) event.Move {
+			c.begin()
+			c.on(refused(c, busy))
+			return c.on(c.shows(old))
+		}, "Device.Busy"},
+		{"may not be looked at", upgrade.Download, func(c *talk) event.Move {
+			c.again().begin()
+			return c.on(c.faults(7006))
+		}, "Device.Refused"},
 		{"asks again after it was away", upgrade.Download, func(c *talk) event.Move {
 			c.begun().then(connected)
 			return c.on(c.shows(old))
 		}, "operate 2.Download(), once"},
-		{"looks when it is back", upgrade.Download, func(c *talk) event.Move { return c.begun().on(connected) }, "get return@1"},
-		{"does not heed an old connection", upgrade.Download, func(c *talk) event.Move { return c.begun().on(past(connected)) }, "ignored"},
-		{"does not heed an old restart", upgrade.Download, func(c *talk) event.Move { return c.begun().on(past(booted)) }, "ignored"},
-		{"does not heed other news", upgrade.Download, func(c *talk) event.Move { return c.begun().on(nothing) }, "ignored"},
+		{"looks when it is back", upgrade.Download, func(c *talk) event.Move {
+			return c.begun().on(connected)
+		}, "get return@1"},
+		{"does not heed an old connection", upgrade.Download, func(c *talk) event.Move {
+			return c.begun().on(past(connected))
+		}, "ignored"},
+		{"does not heed an old restart", upgrade.Download, func(c *talk) event.Move {
+			return c.begun().on(past(booted))
+		}, "ignored"},
+		{"does not heed other news", upgrade.Download, func(c *talk) event.Move {
+			return c.begun().on(nothing)
+		}, "ignored"},
 		{"does not heed an old look", upgrade.Download, func(c *talk) event.Move {
 			c.begin()
 			return c.on(named("return@0", event.Answer{Params: old.params()}))
 		}, "ignored"},
-		{"looks after a restart", upgrade.Download, func(c *talk) event.Move { return c.begun().on(booted) }, "get return@1, kept"},
+		{"looks after a restart", upgrade.Download, func(c *talk) event.Move {
+			return c.begun().on(booted)
+		}, "get return@1, kept"},
 		{"restarted by our command", upgrade.Download, func(c *talk) event.Move {
 			return c.begun().on(event.DeviceEvent{Kind: event.KindBooted, CommandKey: d})
 		}, "accepted " + d + " 4500, kept"},
-		{"has news before its answer", upgrade.Download, func(c *talk) event.Move { return c.begun().on(news(event.KindTransferComplete, d, failure)) }, "accepted " + d + " 4500, kept"},
-		{"runs it already", upgrade.Download, func(c *talk) event.Move { c.again().begin(); return c.on(c.shows(upgraded)) }, "accepted " + d2 + " 4500, running"},
-		{"has it already", upgrade.Download, func(c *talk) event.Move { c.again().begin(); return c.on(c.shows(staged)) }, "Next.Activate"},
+		{"has news before its answer", upgrade.Download, func(c *talk) event.Move {
+			return c.begun().on(news(event.KindTransferComplete, d, failure))
+		}, "accepted " + d + " 4500, kept"},
+		{"runs it already", upgrade.Download, func(c *talk) event.Move {
+			c.again().begin()
+			return c.on(c.shows(upgraded))
+		}, "accepted " + d2 + " 4500, running"},
+		{"has it already", upgrade.Download, func(c *talk) event.Move {
+			c.again().begin()
+			return c.on(c.shows(staged))
+		}, "Next.Activate"},
 		{"has failed meanwhile, perhaps by a restart", upgrade.Download, func(c *talk) event.Move {
 			c.again().begin()
 			return c.on(c.shows(with("DownloadFailed")))
@@ -453,19 +553,37 @@ func TestConversations(t *testing.T) {
 			c.tried(upgrade.Download, 4).begin()
 			return c.on(c.shows(with("DownloadFailed")))
 		}, "Download.Failed"},
-		{"was another image", upgrade.Download, func(c *talk) event.Move { c.again().begin(); return c.on(c.shows(with("ValidationFailed"))) }, "Download.ChecksumMismatch"},
-		{"could not be installed", upgrade.Download, func(c *talk) event.Move { c.again().begin(); return c.on(c.shows(with("InstallationFailed"))) }, "Download.Failed"},
-		{"is asked for again", upgrade.Download, func(c *talk) event.Move { c.again().begin(); return c.on(c.shows(with("ActivationFailed"))) }, "operate 2.Download(), once"},
+		{"was another image", upgrade.Download, func(c *talk) event.Move {
+			c.again().begin()
+			return c.on(c.shows(with("ValidationFailed")))
+		}, "Download.ChecksumMismatch"},
+		{"could not be installed", upgrade.Download, func(c *talk) event.Move {
+			c.again().begin()
+			return c.on(c.shows(with("InstallationFailed")))
+		}, "Download.Failed"},
+		{"is asked for again", upgrade.Download, func(c *talk) event.Move {
+			c.again().begin()
+			return c.on(c.shows(with("ActivationFailed")))
+		}, "operate 2.Download(), once"},
 		{"is not asked for without end", upgrade.Download, func(c *talk) event.Move {
 			c = sixteen(c.begun()).then(connected)
 			return c.on(c.shows(old))
 		}, "Device.NoReport"},
 
 		// Activate.
-		{"asks for the restart", upgrade.Activate, func(c *talk) event.Move { return c.separate().begin() }, "operate 2.Activate(), once"},
-		{"looks at a retry", upgrade.Activate, func(c *talk) event.Move { return c.separate().again().begin() }, "get look@0"},
-		{"is taken", upgrade.Activate, func(c *talk) event.Move { c.separate().begin(); return c.on(c.taken()) }, "accepted " + a + " 900"},
-		{"waits for the window", upgrade.Activate, func(c *talk) event.Move { return c.separate().window().begin() }, "Next.Window"},
+		{"asks for the restart", upgrade.Activate, func(c *talk) event.Move {
+			return c.separate().begin()
+		}, "operate 2.Activate(), once"},
+		{"looks at a retry", upgrade.Activate, func(c *talk) event.Move {
+			return c.separate().again().begin()
+		}, "get look@0"},
+		{"is taken", upgrade.Activate, func(c *talk) event.Move {
+			c.separate().begin()
+			return c.on(c.taken())
+		}, "accepted " + a + " 900"},
+		{"waits for the window", upgrade.Activate, func(c *talk) event.Move {
+			return c.separate().window().begin()
+		}, "Next.Window"},
 		{"waits for the next window", upgrade.Activate, func(c *talk) event.Move {
 			c.separate().window().again().begin()
 			return c.on(c.shows(staged))
@@ -523,9 +641,18 @@ func TestConversations(t *testing.T) {
 			}
 			return c.on(c.shows(staged))
 		}, "Activate.Failed"},
-		{"is refused", upgrade.Activate, func(c *talk) event.Move { c.separate().begin(); return c.on(refused(c, 7006)) }, "Device.Refused"},
-		{"fails at once", upgrade.Activate, func(c *talk) event.Move { c.separate().begin(); return c.on(refused(c, device.CodeCommandFailure)) }, "Activate.Failed"},
-		{"looks when it is busy", upgrade.Activate, func(c *talk) event.Move { c.separate().begin(); return c.on(refused(c, busy)) }, "get busy@1"},
+		{"is refused", upgrade.Activate, func(c *talk) event.Move {
+			c.separate().begin()
+			return c.on(refused(c, 7006))
+		}, "Device.Refused"},
+		{"fails at once", upgrade.Activate, func(c *talk) event.Move {
+			c.separate().begin()
+			return c.on(refused(c, device.CodeCommandFailure))
+		}, "Activate.Failed"},
+		{"looks when it is busy", upgrade.Activate, func(c *talk) event.Move {
+			c.separate().begin()
+			return c.on(refused(c, busy))
+		}, "get busy@1"},
 		{"was busy with ours", upgrade.Activate, func(c *talk) event.Move {
 			c.separate().begin()
 			c.on(refused(c, busy))
@@ -541,25 +668,49 @@ func TestConversations(t *testing.T) {
 			c.on(refused(c, busy))
 			return c.on(c.shows(staged))
 		}, "Device.Busy"},
-		{"is over", upgrade.Activate, func(c *talk) event.Move { return c.separate().begun().on(news(event.KindCommandComplete, a, nil)) }, "accepted " + a + " 900, kept"},
+		{"is over", upgrade.Activate, func(c *talk) event.Move {
+			return c.separate().begun().on(news(event.KindCommandComplete, a, nil))
+		}, "accepted " + a + " 900, kept"},
 		{"has failed, and is looked at", upgrade.Activate, func(c *talk) event.Move {
 			return c.separate().begun().on(news(event.KindCommandComplete, a, failure))
 		}, "get fault@1, once, kept"},
 		{"restarted by our command", upgrade.Activate, func(c *talk) event.Move {
 			return c.separate().begun().on(event.DeviceEvent{Kind: event.KindBooted, CommandKey: a})
 		}, "accepted " + a + " 900, kept"},
-		{"restarted by itself", upgrade.Activate, func(c *talk) event.Move { return c.separate().begun().on(booted) }, "get return@1, kept"},
-		{"does not heed an old restart", upgrade.Activate, func(c *talk) event.Move { return c.separate().begun().on(past(booted)) }, "ignored"},
-		{"looks when it is back", upgrade.Activate, func(c *talk) event.Move { return c.separate().begun().on(connected) }, "get return@1"},
-		{"does not heed an old connection", upgrade.Activate, func(c *talk) event.Move { return c.separate().begun().on(past(connected)) }, "ignored"},
-		{"does not heed other news", upgrade.Activate, func(c *talk) event.Move { return c.separate().begun().on(nothing) }, "ignored"},
+		{"restarted by itself", upgrade.Activate, func(c *talk) event.Move {
+			return c.separate().begun().on(booted)
+		}, "get return@1, kept"},
+		{"does not heed an old restart", upgrade.Activate, func(c *talk) event.Move {
+			return c.separate().begun().on(past(booted))
+		}, "ignored"},
+		{"looks when it is back", upgrade.Activate, func(c *talk) event.Move {
+			return c.separate().begun().on(connected)
+		}, "get return@1"},
+		{"does not heed an old connection", upgrade.Activate, func(c *talk) event.Move {
+			return c.separate().begun().on(past(connected))
+		}, "ignored"},
+		{"does not heed other news", upgrade.Activate, func(c *talk) event.Move {
+			return c.separate().begun().on(nothing)
+		}, "ignored"},
 		{"does not heed an old look", upgrade.Activate, func(c *talk) event.Move {
 			return c.separate().begun().on(named("return@0", event.Answer{Params: old.params()}))
 		}, "ignored"},
-		{"may not be looked at", upgrade.Activate, func(c *talk) event.Move { c.separate().again().begin(); return c.on(c.faults(7006)) }, "Device.Refused"},
-		{"runs it already", upgrade.Activate, func(c *talk) event.Move { c.separate().again().begin(); return c.on(c.shows(upgraded)) }, "accepted " + event.StepKey("x", upgrade.Activate, 2) + " 900, running"},
-		{"has lost the image", upgrade.Activate, func(c *talk) event.Move { c.separate().again().begin(); return c.on(c.shows(old)) }, "Activate.Failed"},
-		{"is asked for again", upgrade.Activate, func(c *talk) event.Move { c.separate().again().begin(); return c.on(c.shows(staged)) }, "operate 2.Activate(), once"},
+		{"may not be looked at", upgrade.Activate, func(c *talk) event.Move {
+			c.separate().again().begin()
+			return c.on(c.faults(7006))
+		}, "Device.Refused"},
+		{"runs it already", upgrade.Activate, func(c *talk) event.Move {
+			c.separate().again().begin()
+			return c.on(c.shows(upgraded))
+		}, "accepted " + event.StepKey("x", upgrade.Activate, 2) + " 900, running"},
+		{"has lost the image", upgrade.Activate, func(c *talk) event.Move {
+			c.separate().again().begin()
+			return c.on(c.shows(old))
+		}, "Activate.Failed"},
+		{"is asked for again", upgrade.Activate, func(c *talk) event.Move {
+			c.separate().again().begin()
+			return c.on(c.shows(staged))
+		}, "operate 2.Activate(), once"},
 		{"is not asked for without end", upgrade.Activate, func(c *talk) event.Move {
 			c.separate().begin()
 			for range 15 {
@@ -578,7 +729,9 @@ func TestConversations(t *testing.T) {
 		{"runs it after its activation", upgrade.AwaitReport, func(c *talk) event.Move {
 			return c.activated().set("activate", upgrade.Accepted{CommandKey: a, Running: true, At: noon}).begin()
 		}, "reported"},
-		{"has the image", upgrade.AwaitReport, func(c *talk) event.Move { return c.begun().on(news(event.KindTransferComplete, d, nil)) }, "nothing"},
+		{"has the image", upgrade.AwaitReport, func(c *talk) event.Move {
+			return c.begun().on(news(event.KindTransferComplete, d, nil))
+		}, "nothing"},
 		{"has it, told twice", upgrade.AwaitReport, func(c *talk) event.Move {
 			return c.begun().then(news(event.KindTransferComplete, d, nil)).on(news(event.KindCommandComplete, d, nil))
 		}, "nothing"},
@@ -589,7 +742,8 @@ func TestConversations(t *testing.T) {
 			return c.activated().begun().on(news(event.KindTransferComplete, d, nil))
 		}, "nothing"},
 		{"has restarted with it", upgrade.AwaitReport, func(c *talk) event.Move {
-			return c.begun().then(news(event.KindTransferComplete, d, nil)).on(event.DeviceEvent{Kind: event.KindBooted, CommandKey: d})
+			return c.begun().then(news(event.KindTransferComplete, d, nil)).on(
+				event.DeviceEvent{Kind: event.KindBooted, CommandKey: d})
 		}, "reported, transferred"},
 		{"has restarted with something new", upgrade.AwaitReport, func(c *talk) event.Move {
 			return c.begun().on(event.DeviceEvent{Kind: event.KindBooted, FirmwareUpdated: true})
@@ -597,7 +751,9 @@ func TestConversations(t *testing.T) {
 		{"has restarted, by Activate", upgrade.AwaitReport, func(c *talk) event.Move {
 			return c.activated().begun().on(event.DeviceEvent{Kind: event.KindBooted, CommandKey: a})
 		}, "reported"},
-		{"is activated", upgrade.AwaitReport, func(c *talk) event.Move { return c.activated().begun().on(news(event.KindCommandComplete, a, nil)) }, "reported"},
+		{"is activated", upgrade.AwaitReport, func(c *talk) event.Move {
+			return c.activated().begun().on(news(event.KindCommandComplete, a, nil))
+		}, "reported"},
 		{"has failed to activate, and is looked at", upgrade.AwaitReport, func(c *talk) event.Move {
 			return c.activated().begun().on(news(event.KindCommandComplete, a, failure))
 		}, "get fault@0, once"},
@@ -615,11 +771,13 @@ func TestConversations(t *testing.T) {
 			return c.on(c.shows(staged))
 		}, "Activate.Failed"},
 		{"tells that an activation before the last has failed", upgrade.AwaitReport, func(c *talk) event.Move {
-			c.activated().set("activate", upgrade.Accepted{CommandKey: event.SendKey("x", upgrade.Activate, 1, 2), Pass: 1, At: noon}).begun()
+			c.activated().set("activate", upgrade.Accepted{CommandKey: event.SendKey("x", upgrade.Activate, 1, 2),
+				Pass: 1, At: noon}).begun()
 			return c.on(news(event.KindCommandComplete, a, interrupted))
 		}, "nothing"},
 		{"tells that a download before the last has failed", upgrade.AwaitReport, func(c *talk) event.Move { // 11f2
-			c.set("download", upgrade.Accepted{CommandKey: event.SendKey("x", upgrade.Download, 1, 2), Pass: 1, At: noon}).begun()
+			c.set("download", upgrade.Accepted{CommandKey: event.SendKey("x", upgrade.Download, 1, 2), Pass: 1,
+				At: noon}).begun()
 			return c.on(news(event.KindCommandComplete, d, interrupted))
 		}, "nothing"},
 		{"has failed, and downloads all the same", upgrade.AwaitReport, func(c *talk) event.Move {
@@ -634,20 +792,34 @@ func TestConversations(t *testing.T) {
 			c.begun().then(booted).then(news(event.KindTransferComplete, d, failure))
 			return c.on(c.shows(with("DownloadFailed")))
 		}, "Next.Download"},
-		{"has an image of that version after a restart, which is no proof", upgrade.AwaitReport, func(c *talk) event.Move {
-			c.staged().begun().then(booted)
-			return c.on(c.shows(staged))
-		}, "Next.Download"},
-		{"has an image of that version after a restart, and said so", upgrade.AwaitReport, func(c *talk) event.Move { // 11d
+		{"has an image of that version after a restart, which is no proof", upgrade.AwaitReport,
+			func(c *talk) event.Move {
+				c.staged().begun().then(booted)
+				return c.on(c.shows(staged))
+			}, "Next.Download"},
+		// 11d
+		{"has an image of that version after a restart, and said so", upgrade.AwaitReport, func(c *talk) event.Move {
 			c.staged().begun().then(news(event.KindTransferComplete, d, nil)).then(booted)
 			return c.on(c.shows(staged))
 		}, "Next.Activate"},
-		{"does not heed an old restart", upgrade.AwaitReport, func(c *talk) event.Move { return c.begun().on(past(booted)) }, "ignored"},
-		{"does not heed an old connection", upgrade.AwaitReport, func(c *talk) event.Move { return c.begun().on(past(connected)) }, "ignored"},
-		{"does not heed other news", upgrade.AwaitReport, func(c *talk) event.Move { return c.begun().on(nothing) }, "ignored"},
-		{"looks when it is back", upgrade.AwaitReport, func(c *talk) event.Move { return c.begun().on(connected) }, "get return@0"},
-		{"has restarted by itself", upgrade.AwaitReport, func(c *talk) event.Move { return c.begun().on(booted) }, "get boot@0"},
-		{"was interrupted", upgrade.AwaitReport, func(c *talk) event.Move { return c.begun().on(news(event.KindCommandComplete, d, interrupted)) }, "get boot@0"},
+		{"does not heed an old restart", upgrade.AwaitReport, func(c *talk) event.Move {
+			return c.begun().on(past(booted))
+		}, "ignored"},
+		{"does not heed an old connection", upgrade.AwaitReport, func(c *talk) event.Move {
+			return c.begun().on(past(connected))
+		}, "ignored"},
+		{"does not heed other news", upgrade.AwaitReport, func(c *talk) event.Move {
+			return c.begun().on(nothing)
+		}, "ignored"},
+		{"looks when it is back", upgrade.AwaitReport, func(c *talk) event.Move {
+			return c.begun().on(connected)
+		}, "get return@0"},
+		{"has restarted by itself", upgrade.AwaitReport, func(c *talk) event.Move {
+			return c.begun().on(booted)
+		}, "get boot@0"},
+		{"was interrupted", upgrade.AwaitReport, func(c *talk) event.Move {
+			return c.begun().on(news(event.KindCommandComplete, d, interrupted))
+		}, "get boot@0"},
 		{"was interrupted, and downloads again", upgrade.AwaitReport, func(c *talk) event.Move {
 			c.begun().then(booted)
 			return c.on(c.shows(old))
@@ -656,9 +828,12 @@ func TestConversations(t *testing.T) {
 			c.set("download", upgrade.Accepted{CommandKey: d, Pass: 4, At: noon}).begun().then(booted)
 			return c.on(c.shows(old))
 		}, "Download.Failed"},
-		{"has failed, and is looked at", upgrade.AwaitReport, func(c *talk) event.Move { return c.begun().on(news(event.KindTransferComplete, d, failure)) }, "get fault@0, once"},
+		{"has failed, and is looked at", upgrade.AwaitReport, func(c *talk) event.Move {
+			return c.begun().on(news(event.KindTransferComplete, d, failure))
+		}, "get fault@0, once"},
 		{"has failed, told twice", upgrade.AwaitReport, func(c *talk) event.Move {
-			return c.begun().then(news(event.KindTransferComplete, d, failure)).on(news(event.KindCommandComplete, d, failure))
+			return c.begun().then(news(event.KindTransferComplete, d, failure)).on(news(event.KindCommandComplete,
+				d, failure))
 		}, "nothing"},
 		{"has failed, told again much later", upgrade.AwaitReport, func(c *talk) event.Move {
 			c.begun().then(news(event.KindTransferComplete, d, failure))
@@ -680,33 +855,66 @@ func TestConversations(t *testing.T) {
 		{"shows no failure that was told", upgrade.AwaitReport, func(c *talk) event.Move {
 			return c.begun().on(named("fault@0", event.Answer{Params: old.params()}))
 		}, "Download.Failed"},
-		{"runs it", upgrade.AwaitReport, func(c *talk) event.Move { c.begun().then(connected); return c.on(c.shows(upgraded)) }, "reported"},
-		{"may not be looked at", upgrade.AwaitReport, func(c *talk) event.Move { c.begun().then(connected); return c.on(c.faults(7006)) }, "nothing"},
+		{"runs it", upgrade.AwaitReport, func(c *talk) event.Move {
+			c.begun().then(connected)
+			return c.on(c.shows(upgraded))
+		}, "reported"},
+		{"may not be looked at", upgrade.AwaitReport, func(c *talk) event.Move {
+			c.begun().then(connected)
+			return c.on(c.faults(7006))
+		}, "nothing"},
 		{"is at work", upgrade.AwaitReport, func(c *talk) event.Move {
 			c.begun().then(booted)
 			return c.on(c.shows(old.at("Download()", d)))
 		}, "nothing"},
-		{"has done nothing yet", upgrade.AwaitReport, func(c *talk) event.Move { c.begun().then(connected); return c.on(c.shows(old)) }, "nothing"},
-		{"did not boot", upgrade.AwaitReport, func(c *talk) event.Move { c.begun().then(connected); return c.on(c.shows(with("ActivationFailed"))) }, "Activate.Failed"},
+		{"has done nothing yet", upgrade.AwaitReport, func(c *talk) event.Move {
+			c.begun().then(connected)
+			return c.on(c.shows(old))
+		}, "nothing"},
+		{"did not boot", upgrade.AwaitReport, func(c *talk) event.Move {
+			c.begun().then(connected)
+			return c.on(c.shows(with("ActivationFailed")))
+		}, "Activate.Failed"},
 		{"is complete, and waits to be activated", upgrade.AwaitReport, func(c *talk) event.Move {
 			c.separate().begun().then(connected)
 			return c.on(c.shows(staged))
 		}, "Next.Activate"},
-		{"restarted before it was activated", upgrade.AwaitReport, func(c *talk) event.Move { c.begun().then(booted); return c.on(c.shows(staged)) }, "Next.Activate"},
+		{"restarted before it was activated", upgrade.AwaitReport, func(c *talk) event.Move {
+			c.begun().then(booted)
+			return c.on(c.shows(staged))
+		}, "Next.Activate"},
 		{"does not become active", upgrade.AwaitReport, func(c *talk) event.Move {
 			c.activated().set("activate", upgrade.Accepted{CommandKey: a, Pass: 3, At: noon}).begun().then(booted)
 			return c.on(c.shows(staged))
 		}, "Activate.Failed"},
-		{"shows at a retry that it failed", upgrade.AwaitReport, func(c *talk) event.Move { c.again().begin(); return c.on(c.shows(with("DownloadFailed"))) }, "Next.Download"},
+		{"shows at a retry that it failed", upgrade.AwaitReport, func(c *talk) event.Move {
+			c.again().begin()
+			return c.on(c.shows(with("DownloadFailed")))
+		}, "Next.Download"},
 
 		// Verify.
 		{"looks", upgrade.Verify, func(c *talk) event.Move { return c.begin() }, "get look@0"},
-		{"looks again when it is back", upgrade.Verify, func(c *talk) event.Move { return c.begun().on(booted) }, "get return@0"},
-		{"does not heed what was before", upgrade.Verify, func(c *talk) event.Move { return c.begun().on(past(booted)) }, "ignored"},
-		{"does not heed other news", upgrade.Verify, func(c *talk) event.Move { return c.begun().on(nothing) }, "ignored"},
-		{"may not be looked at", upgrade.Verify, func(c *talk) event.Move { c.begin(); return c.on(c.faults(7006)) }, "Device.Refused"},
-		{"does not tell", upgrade.Verify, func(c *talk) event.Move { c.begin(); return c.on(c.shows(show{})) }, "Device.NoReport"},
-		{"runs it", upgrade.Verify, func(c *talk) event.Move { c.begin(); return c.on(c.shows(upgraded)) }, "verified 2"},
+		{"looks again when it is back", upgrade.Verify, func(c *talk) event.Move {
+			return c.begun().on(booted)
+		}, "get return@0"},
+		{"does not heed what was before", upgrade.Verify, func(c *talk) event.Move {
+			return c.begun().on(past(booted))
+		}, "ignored"},
+		{"does not heed other news", upgrade.Verify, func(c *talk) event.Move {
+			return c.begun().on(nothing)
+		}, "ignored"},
+		{"may not be looked at", upgrade.Verify, func(c *talk) event.Move {
+			c.begin()
+			return c.on(c.faults(7006))
+		}, "Device.Refused"},
+		{"does not tell", upgrade.Verify, func(c *talk) event.Move {
+			c.begin()
+			return c.on(c.shows(show{}))
+		}, "Device.NoReport"},
+		{"runs it", upgrade.Verify, func(c *talk) event.Move {
+			c.begin()
+			return c.on(c.shows(upgraded))
+		}, "verified 2"},
 		{"runs it, and is to prove it", upgrade.Verify, func(c *talk) event.Move {
 			c.document(func(d *event.Document) { d.Activation.SoakSeconds = 9 }).begin()
 			return c.on(c.shows(upgraded))
@@ -715,33 +923,66 @@ func TestConversations(t *testing.T) {
 			c.document(func(d *event.Document) { d.Activation.SoakSeconds = 9 }).set("soaked", true).begin()
 			return c.on(c.shows(upgraded))
 		}, "verified 2"},
-		{"runs it no more", upgrade.Verify, func(c *talk) event.Move { c.set("soaked", true).begin(); return c.on(c.shows(staged)) }, "Activate.Failed"},
-		{"runs another", upgrade.Verify, func(c *talk) event.Move { c.begin(); return c.on(c.shows(other)) }, "Verify.WrongVersion"},
-		{"runs the old one", upgrade.Verify, func(c *talk) event.Move { c.begin(); return c.on(c.shows(old)) }, "Activate.Failed"},
+		{"runs it no more", upgrade.Verify, func(c *talk) event.Move {
+			c.set("soaked", true).begin()
+			return c.on(c.shows(staged))
+		}, "Activate.Failed"},
+		{"runs another", upgrade.Verify, func(c *talk) event.Move {
+			c.begin()
+			return c.on(c.shows(other))
+		}, "Verify.WrongVersion"},
+		{"runs the old one", upgrade.Verify, func(c *talk) event.Move {
+			c.begin()
+			return c.on(c.shows(old))
+		}, "Activate.Failed"},
 		{"is still at work", upgrade.Verify, func(c *talk) event.Move {
 			c.set("overdue", true).begin()
 			return c.on(c.shows(old.at("Download()", d)))
 		}, "Device.NoReport"},
-		{"is late, and has failed", upgrade.Verify, func(c *talk) event.Move { c.set("overdue", true).begin(); return c.on(c.shows(with("DownloadFailed"))) }, "Download.Failed"},
+		{"is late, and has failed", upgrade.Verify, func(c *talk) event.Move {
+			c.set("overdue", true).begin()
+			return c.on(c.shows(with("DownloadFailed")))
+		}, "Download.Failed"},
 		{"is late, and has an image of that version, which is no proof", upgrade.Verify, func(c *talk) event.Move {
 			c.staged().set("overdue", true).begin()
 			return c.on(c.shows(staged))
 		}, "Device.NoReport"},
-		{"is late, and was not activated", upgrade.Verify, func(c *talk) event.Move { c.set("overdue", true).begin(); return c.on(c.shows(staged)) }, "Next.Activate"},
-		{"is late", upgrade.Verify, func(c *talk) event.Move { c.set("overdue", true).begin(); return c.on(c.shows(old)) }, "Device.NoReport"},
+		{"is late, and was not activated", upgrade.Verify, func(c *talk) event.Move {
+			c.set("overdue", true).begin()
+			return c.on(c.shows(staged))
+		}, "Next.Activate"},
+		{"is late", upgrade.Verify, func(c *talk) event.Move {
+			c.set("overdue", true).begin()
+			return c.on(c.shows(old))
+		}, "Device.NoReport"},
 
 		// Rollback.
 		{"is not wanted", upgrade.Rollback, func(c *talk) event.Move {
 			return c.document(func(d *event.Document) { d.Activation.NoRollback = true }).begin()
 		}, "rollback: not wanted"},
-		{"has nothing to go back to", upgrade.Rollback, func(c *talk) event.Move { return c.single().begin() }, "Rollback.Failed"},
-		{"asks for the previous image", upgrade.Rollback, func(c *talk) event.Move { return c.begin() }, "operate 1.Activate(), once"},
+		{"has nothing to go back to", upgrade.Rollback, func(c *talk) event.Move {
+			return c.single().begin()
+		}, "Rollback.Failed"},
+		{"asks for the previous image", upgrade.Rollback, func(c *talk) event.Move {
+			return c.begin()
+		}, "operate 1.Activate(), once"},
 		{"looks at a retry", upgrade.Rollback, func(c *talk) event.Move { return c.again().begin() }, "get look@0"},
-		{"asks again at a retry", upgrade.Rollback, func(c *talk) event.Move { c.again().begin(); return c.on(c.shows(other)) }, "operate 1.Activate(), once"},
+		{"asks again at a retry", upgrade.Rollback, func(c *talk) event.Move {
+			c.again().begin()
+			return c.on(c.shows(other))
+		}, "operate 1.Activate(), once"},
 		{"is taken", upgrade.Rollback, func(c *talk) event.Move { c.begin(); return c.on(c.taken()) }, "nothing"},
-		{"is busy", upgrade.Rollback, func(c *talk) event.Move { c.begin(); return c.on(refused(c, busy)) }, "nothing"},
-		{"is refused", upgrade.Rollback, func(c *talk) event.Move { c.begin(); return c.on(refused(c, 7006)) }, "Rollback.Failed"},
-		{"is over", upgrade.Rollback, func(c *talk) event.Move { return c.begun().on(news(event.KindCommandComplete, r, nil)) }, "get boot@1"},
+		{"is busy", upgrade.Rollback, func(c *talk) event.Move {
+			c.begin()
+			return c.on(refused(c, busy))
+		}, "nothing"},
+		{"is refused", upgrade.Rollback, func(c *talk) event.Move {
+			c.begin()
+			return c.on(refused(c, 7006))
+		}, "Rollback.Failed"},
+		{"is over", upgrade.Rollback, func(c *talk) event.Move {
+			return c.begun().on(news(event.KindCommandComplete, r, nil))
+		}, "get boot@1"},
 		{"has failed, and is looked at", upgrade.Rollback, func(c *talk) event.Move {
 			return c.begun().on(news(event.KindCommandComplete, r, failure))
 		}, "get fault@1, once"},
@@ -778,16 +1019,32 @@ func TestConversations(t *testing.T) {
 			c.on(refused(c, device.CodeDenied))
 			return c.on(c.taken())
 		}, "operate Device.Reboot(), once"},
-		{"looks after a restart", upgrade.Rollback, func(c *talk) event.Move { return c.begun().on(booted) }, "get boot@1"},
-		{"does not heed an old restart", upgrade.Rollback, func(c *talk) event.Move { return c.begun().on(past(booted)) }, "ignored"},
-		{"looks when it is back", upgrade.Rollback, func(c *talk) event.Move { return c.begun().on(connected) }, "get return@1"},
-		{"does not heed an old connection", upgrade.Rollback, func(c *talk) event.Move { return c.begun().on(past(connected)) }, "ignored"},
-		{"does not heed other news", upgrade.Rollback, func(c *talk) event.Move { return c.begun().on(nothing) }, "ignored"},
+		{"looks after a restart", upgrade.Rollback, func(c *talk) event.Move {
+			return c.begun().on(booted)
+		}, "get boot@1"},
+		{"does not heed an old restart", upgrade.Rollback, func(c *talk) event.Move {
+			return c.begun().on(past(booted))
+		}, "ignored"},
+		{"looks when it is back", upgrade.Rollback, func(c *talk) event.Move {
+			return c.begun().on(connected)
+		}, "get return@1"},
+		{"does not heed an old connection", upgrade.Rollback, func(c *talk) event.Move {
+			return c.begun().on(past(connected))
+		}, "ignored"},
+		{"does not heed other news", upgrade.Rollback, func(c *talk) event.Move {
+			return c.begun().on(nothing)
+		}, "ignored"},
 		{"does not heed an old look", upgrade.Rollback, func(c *talk) event.Move {
 			return c.begun().on(named("return@0", event.Answer{Params: old.params()}))
 		}, "ignored"},
-		{"may not be looked at", upgrade.Rollback, func(c *talk) event.Move { c.begun().then(booted); return c.on(c.faults(7006)) }, "nothing"},
-		{"runs the previous one", upgrade.Rollback, func(c *talk) event.Move { c.begun().then(booted); return c.on(c.shows(old)) }, "rollback: runs 1"},
+		{"may not be looked at", upgrade.Rollback, func(c *talk) event.Move {
+			c.begun().then(booted)
+			return c.on(c.faults(7006))
+		}, "nothing"},
+		{"runs the previous one", upgrade.Rollback, func(c *talk) event.Move {
+			c.begun().then(booted)
+			return c.on(c.shows(old))
+		}, "rollback: runs 1"},
 		{"restarted and does not run it", upgrade.Rollback, func(c *talk) event.Move { // 11c
 			c.begun().then(booted)
 			return c.on(c.shows(other))
@@ -877,7 +1134,8 @@ func TestDownloadSaysWhatTheImageIs(t *testing.T) {
 	m := c.begin()
 	args := m.Send.(*device.Operate).Args
 	for name, want := range map[string]string{
-		"URL": "https://example.com/2.bin", "AutoActivate": "true", "FileSize": "7", "CheckSum": "ab", "CheckSumAlgorithm": "SHA-256",
+		"URL": "https://example.com/2.bin", "AutoActivate": "true", "FileSize": "7", "CheckSum": "ab",
+		"CheckSumAlgorithm": "SHA-256",
 	} {
 		if args[name] != want {
 			t.Errorf("%s is %q, want %q", name, args[name], want)
@@ -901,7 +1159,8 @@ func TestWhatLiesInABankIsNotedWithItsProof(t *testing.T) {
 	c := newTalk(t, upgrade.AwaitReport).separate()
 	m := c.begun().on(news(event.KindTransferComplete, c.key(upgrade.Download, 1), nil))
 	var proof struct{ Version, SHA256, By string }
-	if err := json.Unmarshal([]byte(m.Learnt[bank]), &proof); err != nil || proof.Version != "2" || proof.SHA256 != "ab" || proof.By != "x" {
+	if err := json.Unmarshal([]byte(m.Learnt[bank]), &proof); err != nil || proof.Version != "2" ||
+		proof.SHA256 != "ab" || proof.By != "x" {
 		t.Errorf("complete: learnt %v (%v)", m.Learnt, err)
 	}
 	c = newTalk(t, upgrade.Verify)

@@ -52,7 +52,8 @@ func (s turn) downloading(key string, ev event.DeviceEvent, running bool) event.
 	if !s.m.separate() {
 		seconds += t.RebootSeconds
 	}
-	return event.Move{Done: Accepted{CommandKey: key, Pass: s.m.Passes + 1, Running: running, ReportSeconds: seconds, At: ev.At}}
+	return event.Move{Done: Accepted{CommandKey: key, Pass: s.m.Passes + 1, Running: running, ReportSeconds: seconds,
+		At: ev.At}}
 }
 
 func (s turn) download(ev event.DeviceEvent) event.Move {

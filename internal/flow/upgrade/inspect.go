@@ -69,7 +69,8 @@ func (s turn) inspected(a *event.Answer, ev event.DeviceEvent) event.Move {
 	case len(v.images) == 0:
 		return s.failWith(v, UpgradeNotEligible, "the device shows no %s", firmwareImages)
 	case v.active.Path == "":
-		return s.failWith(v, UpgradeNotEligible, "the device does not tell which of its %d images is running", len(v.images))
+		return s.failWith(v, UpgradeNotEligible, "the device does not tell which of its %d images is running",
+			len(v.images))
 	case v.runs(version):
 		return s.failWith(v, UpgradeUpToDate, "runs %s", version)
 	}
@@ -85,7 +86,8 @@ func (s turn) inspected(a *event.Answer, ev event.DeviceEvent) event.Move {
 	missing := device.CompareSubscriptions(s.f.controller, a, subscriptions)
 	s.m.Add, s.m.Repair = missing.Add, missing.Repair
 	if len(missing.Remove) > 0 {
-		return event.Move{Send: &device.Delete{ID: s.t.Messages + forRemoval, Paths: missing.Remove}, State: s.m.save()}
+		return event.Move{Send: &device.Delete{ID: s.t.Messages + forRemoval, Paths: missing.Remove},
+			State: s.m.save()}
 	}
 	move := s.subscribe(forRemoval)
 	if !move.Ends() {

@@ -38,7 +38,8 @@ func (*Flow) Judge(in event.FinalizeInput, known event.DeviceState) (event.Concl
 	}
 	c := event.Conclusion{
 		Details: map[string]string{DetailFirmware: doc.Firmware.Version, DetailSoftware: software},
-		Filters: []string{DetailFirmware}, Attributes: map[string]string{AttributeFirmware: software}, Phases: r.phases(in.StartedAt),
+		Filters: []string{DetailFirmware}, Attributes: map[string]string{AttributeFirmware: software},
+		Phases: r.phases(in.StartedAt),
 	}
 	if in.Failure != nil {
 		c.Reason, c.Detail = reason(*in.Failure, known)

@@ -15,7 +15,8 @@ import (
 func ended(t *testing.T, results map[string]any, caught *event.Caught) event.FinalizeInput {
 	t.Helper()
 	document := map[string]any{
-		"input": map[string]any{"document": map[string]any{"firmware": map[string]any{"version": "2.0.0"}}}, "startedAt": noon.Format(time.RFC3339),
+		"input":     map[string]any{"document": map[string]any{"firmware": map[string]any{"version": "2.0.0"}}},
+		"startedAt": noon.Format(time.RFC3339),
 	}
 	maps.Copy(document, results)
 	if caught != nil {
@@ -40,27 +41,41 @@ func TestJudgeNamesTheEnd(t *testing.T) {
 		status    event.JobStatus
 		reason    event.ErrorName
 	}{
-		"success":            {nil, true, event.StatusSucceeded, ""},
-		"up to date":         {&event.Caught{Error: "Upgrade.UpToDate"}, true, event.StatusSucceeded, upgrade.UpgradeUpToDate},
-		"not eligible":       {&event.Caught{Error: "Upgrade.NotEligible"}, true, event.StatusRejected, upgrade.UpgradeNotEligible},
-		"download":           {&event.Caught{Error: "Download.Failed", Cause: "7022"}, true, event.StatusFailed, upgrade.DownloadFailed},
-		"silent":             {&event.Caught{Error: "States.Timeout", State: "Download"}, true, event.StatusFailed, event.DeviceNoReport},
-		"away":               {&event.Caught{Error: "States.Timeout", State: "Download"}, false, event.StatusFailed, event.DeviceOffline},
-		"away, by beats":     {&event.Caught{Error: "States.HeartbeatTimeout", State: "Download"}, false, event.StatusFailed, event.DeviceOffline},
-		"ours":               {&event.Caught{Error: "Lambda.TooManyRequestsException", State: "Verify", Cause: strings.Repeat("x", 2000)}, true, event.StatusCanceled, event.ControllerFailed},
-		"a function fails":   {&event.Caught{Error: "Transient", State: "Inspect"}, true, event.StatusCanceled, event.ControllerFailed},
-		"no permission":      {&event.Caught{Error: "Lambda.AWSLambdaException", State: "Inspect"}, false, event.StatusCanceled, event.ControllerFailed},
-		"no expression":      {&event.Caught{Error: "States.QueryEvaluationError", State: "Inspect"}, false, event.StatusCanceled, event.ControllerFailed},
-		"no signpost's name": {&event.Caught{Error: "Next.Soak", State: "Inspect"}, true, event.StatusCanceled, event.ControllerFailed},
+		"success": {nil, true, event.StatusSucceeded, ""},
+		"up to date": {&event.Caught{Error: "Upgrade.UpToDate"}, true, event.StatusSucceeded,
+			upgrade.UpgradeUpToDate},
+		"not eligible": {&event.Caught{Error: "Upgrade.NotEligible"}, true, event.StatusRejected,
+			upgrade.UpgradeNotEligible},
+		"download": {&event.Caught{Error: "Download.Failed", Cause: "7022"}, true, event.StatusFailed,
+			upgrade.DownloadFailed},
+		"silent": {&event.Caught{Error: "States.Timeout", State: "Download"}, true, event.StatusFailed,
+			event.DeviceNoReport},
+		"away": {&event.Caught{Error: "States.Timeout", State: "Download"}, false, event.StatusFailed,
+			event.DeviceOffline},
+		"away, by beats": {&event.Caught{Error: "States.HeartbeatTimeout", State: "Download"}, false,
+			event.StatusFailed, event.DeviceOffline},
+		"ours": {&event.Caught{Error: "Lambda.TooManyRequestsException", State: "Verify",
+			Cause: strings.Repeat("x", 2000)}, true, event.StatusCanceled, event.ControllerFailed},
+		"a function fails": {&event.Caught{Error: "Transient", State: "Inspect"}, true, event.StatusCanceled,
+			event.ControllerFailed},
+		"no permission": {&event.Caught{Error: "Lambda.AWSLambdaException", State: "Inspect"}, false,
+			event.StatusCanceled, event.ControllerFailed},
+		"no expression": {&event.Caught{Error: "States.QueryEvaluationError", State: "Inspect"}, false,
+			event.StatusCanceled, event.ControllerFailed},
+		"no signpost's name": {&event.Caught{Error: "Next.Soak", State: "Inspect"}, true, event.StatusCanceled,
+			event.ControllerFailed},
 	} {
-		got, err := flow.Judge(ended(t, nil, c.caught), event.DeviceState{Connected: c.connected, Facts: map[string]string{"softwareVersion": "1.0.0"}})
+		got, err := flow.Judge(ended(t, nil, c.caught), event.DeviceState{Connected: c.connected,
+			Facts: map[string]string{"softwareVersion": "1.0.0"}})
 		if err != nil || got.Status != c.status || got.Reason != c.reason {
 			t.Errorf("%s: got %+v, %v", name, got, err)
 		}
-		if got.Details["firmwareVersion"] != "2.0.0" || got.Details["softwareVersion"] != "1.0.0" || got.Attributes["firmwareVersion"] != "1.0.0" {
+		if got.Details["firmwareVersion"] != "2.0.0" || got.Details["softwareVersion"] != "1.0.0" ||
+			got.Attributes["firmwareVersion"] != "1.0.0" {
 			t.Errorf("%s: tells %v, attributes %v", name, got.Details, got.Attributes)
 		}
-		if c.caught != nil && c.caught.State != "" && !strings.Contains(got.Detail, c.caught.State) || len(got.Detail) > 1100 {
+		if c.caught != nil && c.caught.State != "" && !strings.Contains(got.Detail, c.caught.State) ||
+			len(got.Detail) > 1100 {
 			t.Errorf("%s: detail %q does not say where", name, got.Detail)
 		}
 	}
@@ -68,7 +83,8 @@ func TestJudgeNamesTheEnd(t *testing.T) {
 
 func TestWhatWasVerifiedIsWhatRuns(t *testing.T) {
 	results := map[string]any{"verify": upgrade.Verification{SoftwareVersion: "2.0.0"}}
-	got, err := upgrade.New("self::fleetstep", nil).Judge(ended(t, results, nil), event.DeviceState{Facts: map[string]string{"softwareVersion": "1.0.0"}})
+	got, err := upgrade.New("self::fleetstep", nil).Judge(ended(t, results, nil),
+		event.DeviceState{Facts: map[string]string{"softwareVersion": "1.0.0"}})
 	if err != nil || got.Details["softwareVersion"] != "2.0.0" || got.Attributes["firmwareVersion"] != "2.0.0" {
 		t.Errorf("got %+v, %v", got, err)
 	}
@@ -105,7 +121,8 @@ func TestPhasesAreAsLongAsTheyWent(t *testing.T) {
 		"report": upgrade.Report{TransferredAt: &arrived, At: at(70)}, "verify": upgrade.Verification{At: at(71)},
 	}
 	started := noon.Format(time.RFC3339)
-	want := map[string]float64{upgrade.PhaseInspect: 2, upgrade.PhaseDownload: 27, upgrade.PhaseActivate: 40, upgrade.PhaseVerify: 1}
+	want := map[string]float64{upgrade.PhaseInspect: 2, upgrade.PhaseDownload: 27, upgrade.PhaseActivate: 40,
+		upgrade.PhaseVerify: 1}
 	if got := phases(results, started); !maps.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

@@ -27,7 +27,8 @@ func viewOf(a *event.Answer) view {
 	v := view{software: a.Params[softwareVersion], running: device.RunningIn(a)}
 	for _, row := range device.Rows(a, firmwareImages) {
 		v.images = append(v.images, Image{
-			Path: row.Path, Version: row.Params["Version"], Status: row.Params["Status"], BootLog: row.Params["BootFailureLog"],
+			Path: row.Path, Version: row.Params["Version"], Status: row.Params["Status"],
+			BootLog: row.Params["BootFailureLog"],
 		})
 	}
 	v.active = v.findActive(device.ObjectOf(a.Params[activeFirmwareImage]))
@@ -102,7 +103,9 @@ func (v view) target(version string) (Image, bool) {
 	if len(candidates) == 0 {
 		return v.active, false
 	}
-	sort.SliceStable(candidates, func(a, b int) bool { return instance(candidates[a].Path) < instance(candidates[b].Path) })
+	sort.SliceStable(candidates, func(a, b int) bool {
+		return instance(candidates[a].Path) < instance(candidates[b].Path)
+	})
 	for _, i := range candidates {
 		if v.has(i.Path, version) {
 			return i, true

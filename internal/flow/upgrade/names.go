@@ -4,14 +4,15 @@ import "github.com/fleetstep/fleetstep/internal/event"
 
 // The errors of an upgrade beside those that any operation has.
 const (
-	UpgradeUpToDate          event.ErrorName = "Upgrade.UpToDate"          // runs the wanted version already
-	UpgradeNotEligible       event.ErrorName = "Upgrade.NotEligible"       // cannot be upgraded this way
-	UpgradeDuplicate         event.ErrorName = "Upgrade.Duplicate"         // this attempt was played before
-	DownloadFailed           event.ErrorName = "Download.Failed"           // the transfer ended without an image
-	DownloadChecksumMismatch event.ErrorName = "Download.ChecksumMismatch" // the image arrived and was not the one promised
-	ActivateFailed           event.ErrorName = "Activate.Failed"           // the new image did not start, the old one runs
-	VerifyWrongVersion       event.ErrorName = "Verify.WrongVersion"       // the new image runs and reports another version
-	RollbackFailed           event.ErrorName = "Rollback.Failed"           // wrong version, and no way back
+	UpgradeUpToDate    event.ErrorName = "Upgrade.UpToDate"    // runs the wanted version already
+	UpgradeNotEligible event.ErrorName = "Upgrade.NotEligible" // cannot be upgraded this way
+	UpgradeDuplicate   event.ErrorName = "Upgrade.Duplicate"   // this attempt was played before
+	DownloadFailed     event.ErrorName = "Download.Failed"     // the transfer ended without an image
+	// the image arrived and was not the one promised
+	DownloadChecksumMismatch event.ErrorName = "Download.ChecksumMismatch"
+	ActivateFailed           event.ErrorName = "Activate.Failed"     // the new image did not start, the old one runs
+	VerifyWrongVersion       event.ErrorName = "Verify.WrongVersion" // the new image runs and reports another version
+	RollbackFailed           event.ErrorName = "Rollback.Failed"     // wrong version, and no way back
 )
 
 // ErrorNames lists every error with which an upgrade may end.
@@ -20,7 +21,8 @@ func ErrorNames() []event.ErrorName {
 		event.DeviceOffline, event.DeviceBusy, event.DeviceRefused, event.DeviceNoReport,
 		UpgradeUpToDate, UpgradeNotEligible, UpgradeDuplicate,
 		DownloadFailed, DownloadChecksumMismatch, ActivateFailed,
-		VerifyWrongVersion, RollbackFailed, event.ControllerFailed, event.JobCanceled, event.JobTimedOut, event.JobHeld,
+		VerifyWrongVersion, RollbackFailed, event.ControllerFailed, event.JobCanceled, event.JobTimedOut,
+		event.JobHeld,
 	}
 }
 

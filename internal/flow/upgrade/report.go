@@ -55,7 +55,8 @@ func (s turn) report(ev event.DeviceEvent) event.Move {
 		return s.transferred(ev)
 	case event.KindBooted:
 		ours := ev.CommandKey != "" &&
-			(event.SameTry(ev.CommandKey, s.m.Activate) || event.SameTry(ev.CommandKey, s.m.Download) && !s.m.separate())
+			(event.SameTry(ev.CommandKey, s.m.Activate) || event.SameTry(ev.CommandKey, s.m.Download) &&
+				!s.m.separate())
 		if !ours && !s.returned(ev) {
 			return ignore
 		}
@@ -146,7 +147,8 @@ func (s turn) reportLook(ev event.DeviceEvent) event.Move {
 		restarted = true // it was cut, whatever its failure is called
 	}
 	switch {
-	case i.Status == statusActivationFailed && (s.m.Activate != "" || s.m.Arrived != nil || i.Status != s.m.Target.Status):
+	case i.Status == statusActivationFailed && (s.m.Activate != "" || s.m.Arrived != nil ||
+		i.Status != s.m.Target.Status):
 		return s.failWith(v, ActivateFailed, "image %s: %s %s", i.Path, i.Status, i.BootLog)
 	case complete && s.m.separate() && s.m.Activate == "":
 		move := s.fail(NextActivate, "image %s is complete", i.Path)
@@ -156,7 +158,8 @@ func (s turn) reportLook(ev event.DeviceEvent) event.Move {
 		// It restarted for another reason, before the image could start, and
 		// commands do not outlive a restart.
 		return s.activateAgain(v, i, "the device restarted before it activated image %s", i.Path)
-	case !complete && s.m.Activate == "" && (restarted || why == forLook && broken(i) != "" && i.Status != s.m.Target.Status):
+	case !complete && s.m.Activate == "" && (restarted || why == forLook && broken(i) != "" &&
+		i.Status != s.m.Target.Status):
 		if max(s.m.Passes, 1) < mostTries {
 			return s.fail(NextDownload, "the device restarted in the middle of the download")
 		}
@@ -168,7 +171,8 @@ func (s turn) reportLook(ev event.DeviceEvent) event.Move {
 // activateAgain has a complete image activated once more, as often as may be.
 func (s turn) activateAgain(v view, i Image, format string, args ...any) event.Move {
 	if s.m.Activate != "" && s.m.Passes >= mostTries-1 {
-		return s.failWith(v, ActivateFailed, "image %s (%s) does not become active: "+format, append([]any{i.Path, i.Status}, args...)...)
+		return s.failWith(v, ActivateFailed, "image %s (%s) does not become active: "+format,
+			append([]any{i.Path, i.Status}, args...)...)
 	}
 	return s.fail(NextActivate, format, args...)
 }

@@ -92,7 +92,8 @@ func (s turn) rollback(ev event.DeviceEvent) event.Move {
 		return event.Move{}
 	}
 	if s.m.Fault != nil && s.m.Faults > mostFaults {
-		return s.failWith(v, RollbackFailed, "%d %s (%d times; runs %s)", s.m.Fault.Code, s.m.Fault.Text, s.m.Faults, v.software)
+		return s.failWith(v, RollbackFailed, "%d %s (%d times; runs %s)", s.m.Fault.Code, s.m.Fault.Text, s.m.Faults,
+			v.software)
 	}
 	return s.askRollback()
 }

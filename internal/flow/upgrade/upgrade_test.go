@@ -39,7 +39,8 @@ func plain(t testing.TB, v any) any {
 func TestNotifyNextSampleStartsTheSampleExecution(t *testing.T) {
 	var n event.NotifyNext
 	var want event.ExecutionInput
-	if json.Unmarshal(sample(t, "notify-next.json"), &n) != nil || json.Unmarshal(sample(t, "execution-input.json"), &want) != nil {
+	if json.Unmarshal(sample(t, "notify-next.json"), &n) != nil || json.Unmarshal(sample(t, "execution-input.json"),
+		&want) != nil {
 		t.Fatal("unreadable samples")
 	}
 	flows, err := event.NewFlows(upgrade.New("self::fleetstep", nil))
@@ -54,7 +55,8 @@ func TestNotifyNextSampleStartsTheSampleExecution(t *testing.T) {
 	if err != nil || plan.Lasts != 24*time.Hour {
 		t.Fatal(plan.Lasts, err)
 	}
-	got := event.NewExecutionInput(event.JobOwner(n.Execution.JobID), n.ThingName, n.Execution.ExecutionNumber, flow.Operation, plan)
+	got := event.NewExecutionInput(event.JobOwner(n.Execution.JobID), n.ThingName, n.Execution.ExecutionNumber,
+		flow.Operation, plan)
 	if !reflect.DeepEqual(plain(t, got), plain(t, want)) {
 		t.Errorf("got %+v\nwant %+v", plain(t, got), plain(t, want))
 	}

@@ -40,7 +40,8 @@ func (s turn) verify(ev event.DeviceEvent) event.Move {
 			learnt = with(learnt, s.proof()) // it took the download, and came back with it
 		}
 		return event.Move{
-			Done:   Verification{SoftwareVersion: v.software, Active: v.active, PreviousVersion: s.m.Previous, At: ev.At},
+			Done: Verification{SoftwareVersion: v.software, Active: v.active, PreviousVersion: s.m.Previous,
+				At: ev.At},
 			Learnt: learnt,
 		}
 	}
@@ -51,7 +52,8 @@ func (s turn) verify(ev event.DeviceEvent) event.Move {
 func (s turn) unverified(v view) event.Move {
 	target := v.image(s.m.Target.Path)
 	if v.software != s.m.Previous || v.active.Path == s.m.Target.Path && !s.m.single() {
-		return s.failWith(v, VerifyWrongVersion, "wanted %s, runs %s from image %s", s.m.version(), v.software, v.active.Path)
+		return s.failWith(v, VerifyWrongVersion, "wanted %s, runs %s from image %s", s.m.version(), v.software,
+			v.active.Path)
 	}
 	// The old version runs.
 	if s.m.Soaked {
@@ -67,7 +69,9 @@ func (s turn) unverified(v view) event.Move {
 		if s.complete(v) && s.t.Tries[Activate] == 0 {
 			return s.fail(NextActivate, "image %s is complete and was not activated", target.Path)
 		}
-		return s.failWith(v, event.DeviceNoReport, "no report in time; runs %s, image %s is %s", v.software, target.Path, target.Status)
+		return s.failWith(v, event.DeviceNoReport, "no report in time; runs %s, image %s is %s", v.software,
+			target.Path, target.Status)
 	}
-	return s.failWith(v, ActivateFailed, "restarted with %s; image %s is %s %s", v.software, target.Path, target.Status, target.BootLog)
+	return s.failWith(v, ActivateFailed, "restarted with %s; image %s is %s %s", v.software, target.Path,
+		target.Status, target.BootLog)
 }

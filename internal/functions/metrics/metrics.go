@@ -10,12 +10,13 @@ const Namespace = "Fleetstep"
 
 // Names of metrics.
 const (
-	UpgradesStarted    = "UpgradesStarted"    // count
-	UpgradesPending    = "UpgradesPending"    // count: attempts left for an absent device
-	UpgradesOver       = "UpgradesOver"       // count: attempts that were over when they were to begin
-	DevicesFinished    = "DevicesFinished"    // count; Result = one of Results
-	Failures           = "UpgradeFailures"    // count; Reason = an error name of the flow
-	ReportsFailing     = "ReportsFailing"     // count: tries of Finalize that failed, from the FailingTries-th of one report on
+	UpgradesStarted = "UpgradesStarted" // count
+	UpgradesPending = "UpgradesPending" // count: attempts left for an absent device
+	UpgradesOver    = "UpgradesOver"    // count: attempts that were over when they were to begin
+	DevicesFinished = "DevicesFinished" // count; Result = one of Results
+	Failures        = "UpgradeFailures" // count; Reason = an error name of the flow
+	// count: tries of Finalize that failed, from the FailingTries-th of one report on
+	ReportsFailing     = "ReportsFailing"
 	UpgradesUnreported = "UpgradesUnreported" // count: executions found over that had not reported
 	DetailsRefused     = "DetailsRefused"     // count: ends whose details AWS IoT refused; their reason was told
 	ThingsNotUpdated   = "ThingsNotUpdated"   // count: ends after which the thing's attributes could not be set

@@ -49,7 +49,8 @@ type Executions struct {
 // NewExecutions is the data plane at the account's endpoint, a URL; control is asked
 // whether it is right.
 func NewExecutions(cfg aws.Config, endpoint string, control *iot.Client, now func() time.Time) *Executions {
-	return &Executions{cfg: cfg, endpoint: strings.TrimSuffix(endpoint, "/"), control: control, signer: v4.NewSigner(), now: now}
+	return &Executions{cfg: cfg, endpoint: strings.TrimSuffix(endpoint, "/"), control: control, signer: v4.NewSigner(),
+		now: now}
 }
 
 // dataError is an error that the data plane answered.
@@ -87,7 +88,8 @@ const (
 const invalidCode = "InvalidRequestException"
 
 // Update implements jobs.Executions.
-func (e *Executions) Update(ctx context.Context, thing event.ThingName, job event.JobID, number int64, status event.JobStatus, details map[string]string) error {
+func (e *Executions) Update(ctx context.Context, thing event.ThingName, job event.JobID, number int64,
+	status event.JobStatus, details map[string]string) error {
 	body, err := json.Marshal(struct {
 		Status  event.JobStatus   `json:"status"`
 		Details map[string]string `json:"statusDetails,omitempty"`
@@ -116,7 +118,8 @@ func (e *Executions) Update(ctx context.Context, thing event.ThingName, job even
 // Cancel implements jobs.Executions, by the control plane: no device may set CANCELED.
 // CancelJobExecution takes no execution number, and the next attempt must not be met:
 // so it is told the version of the attempt that was looked at.
-func (e *Executions) Cancel(ctx context.Context, thing event.ThingName, job event.JobID, number int64, details map[string]string) error {
+func (e *Executions) Cancel(ctx context.Context, thing event.ThingName, job event.JobID, number int64,
+	details map[string]string) error {
 	fail := func(err error) error { return fmt.Errorf("iotjobs.Cancel: %w", err) }
 	out, err := e.control.DescribeJobExecution(ctx, &iot.DescribeJobExecutionInput{
 		ThingName: aws.String(string(thing)), JobId: aws.String(string(job)), ExecutionNumber: &number,
@@ -151,7 +154,8 @@ func (e *Executions) Cancel(ctx context.Context, thing event.ThingName, job even
 // status, but the control plane does; where that one is too busy (it takes 10
 // calls a second, the data plane 200), the code alone is believed: no other service
 // answers TerminalStateException.
-func (e *Executions) Status(ctx context.Context, thing event.ThingName, job event.JobID, number int64) (event.JobStatus, error) {
+func (e *Executions) Status(ctx context.Context, thing event.ThingName, job event.JobID, number int64) (
+	event.JobStatus, error) {
 	var out struct {
 		Execution *struct {
 			Status          event.JobStatus `json:"status"`
@@ -184,7 +188,8 @@ func (e *Executions) Status(ctx context.Context, thing event.ThingName, job even
 // why, that it is over or gone. It returns jobs.ErrOver if that is so, with the
 // terminal status or "" for one that is gone; else an error that tells what is
 // wrong.
-func (e *Executions) over(ctx context.Context, thing event.ThingName, job event.JobID, number int64, why error) (event.JobStatus, error) {
+func (e *Executions) over(ctx context.Context, thing event.ThingName, job event.JobID, number int64, why error) (
+	event.JobStatus, error) {
 	out, err := e.control.DescribeJobExecution(ctx, &iot.DescribeJobExecutionInput{
 		ThingName: aws.String(string(thing)), JobId: aws.String(string(job)), ExecutionNumber: &number,
 	})
@@ -272,7 +277,8 @@ func (e *Executions) once(ctx context.Context, method, u string, body []byte, ou
 		return false, err
 	}
 	sum := sha256.Sum256(body)
-	if err := e.signer.SignHTTP(ctx, credentials, req, hex.EncodeToString(sum[:]), "iot-jobs-data", e.cfg.Region, e.now()); err != nil {
+	if err := e.signer.SignHTTP(ctx, credentials, req, hex.EncodeToString(sum[:]), "iot-jobs-data", e.cfg.Region,
+		e.now()); err != nil {
 		return false, err
 	}
 	var client interface {
@@ -346,5 +352,6 @@ func (e *Executions) failure(resp *http.Response, answer []byte) *dataError {
 }
 
 func (e *Executions) unreadable(resp *http.Response) *dataError {
-	return &dataError{host: e.host(), status: resp.StatusCode, message: "the answer is not what the jobs data plane says"}
+	return &dataError{host: e.host(), status: resp.StatusCode,
+		message: "the answer is not what the jobs data plane says"}
 }

@@ -64,8 +64,9 @@ func (tr *transport) Do(r *http.Request) (*http.Response, error) {
 func newExecutions(t *testing.T, answers ...answer) (*Executions, *transport) {
 	tr := &transport{t: t, answers: answers}
 	cfg := aws.Config{
-		Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", ""), HTTPClient: tr,
-		Retryer: func() aws.Retryer { return aws.NopRetryer{} },
+		Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", ""),
+		HTTPClient: tr,
+		Retryer:    func() aws.Retryer { return aws.NopRetryer{} },
 	}
 	return NewExecutions(cfg, "https://data.example/", iot.NewFromConfig(cfg), time.Now), tr
 }
@@ -81,7 +82,8 @@ var (
 
 func TestUpdateSendsOneExecution(t *testing.T) {
 	e, tr := newExecutions(t, answer{status: 200, body: `{}`})
-	if err := e.Update(t.Context(), "rg:1", "fw-2", 3, event.StatusFailed, map[string]string{"reason": "Download.Failed"}); err != nil {
+	if err := e.Update(t.Context(), "rg:1", "fw-2", 3, event.StatusFailed,
+		map[string]string{"reason": "Download.Failed"}); err != nil {
 		t.Fatal(err)
 	}
 	want := `POST /things/rg:1/jobs/fw-2 {"status":"FAILED","statusDetails":{"reason":"Download.Failed"},"executionNumber":3}`
@@ -99,7 +101,8 @@ var overs = map[string]answer{
 
 func TestEndedExecutionsAreOver(t *testing.T) {
 	for name, a := range overs {
-		for _, confirmed := range []answer{unknown, inStatus("CANCELED"), inStatus("TIMED_OUT"), inStatus("SUCCEEDED")} {
+		for _, confirmed := range []answer{unknown, inStatus("CANCELED"), inStatus("TIMED_OUT"),
+			inStatus("SUCCEEDED")} {
 			e, tr := newExecutions(t, a)
 			tr.control = []answer{confirmed}
 			if err := e.Update(t.Context(), "t", "j", 3, event.StatusSucceeded, nil); !errors.Is(err, jobs.ErrOver) {
@@ -183,7 +186,8 @@ func TestSuccessThatTellsOfAnErrorIsOne(t *testing.T) {
 		`[]`:                                                          "not what the jobs data plane says",
 	} {
 		e, _ := newExecutions(t, answer{200, "", body}, answer{200, "", body})
-		if err := e.Update(t.Context(), "t", "j", 3, event.StatusInProgress, nil); err == nil || !strings.Contains(err.Error(), code) {
+		if err := e.Update(t.Context(), "t", "j", 3, event.StatusInProgress, nil); err == nil ||
+			!strings.Contains(err.Error(), code) {
 			t.Errorf("Update, %s: %v", body, err)
 		}
 		if s, err := e.Status(t.Context(), "t", "j", 3); err == nil || !strings.Contains(err.Error(), code) {
@@ -210,7 +214,8 @@ func TestPassingFaultsAreTriedAgain(t *testing.T) {
 			t.Errorf("gave up after %d calls with %v", len(tr.asked), err)
 		}
 		e, tr = newExecutions(t, answer{403, "AccessDeniedException", `{"message":"no"}`})
-		if _, err := e.Status(t.Context(), "t", "j", 3); err == nil || !strings.Contains(err.Error(), "AccessDeniedException") || len(tr.asked) != 1 {
+		if _, err := e.Status(t.Context(), "t", "j", 3); err == nil ||
+			!strings.Contains(err.Error(), "AccessDeniedException") || len(tr.asked) != 1 {
 			t.Errorf("a refusal was tried %d times: %v", len(tr.asked), err)
 		}
 	})
@@ -245,7 +250,8 @@ func TestCancelMeetsTheAttemptThatItSaw(t *testing.T) {
 		e, tr := newExecutions(t)
 		tr.control = c.control
 		err := e.Cancel(t.Context(), "t", "j", 3, nil)
-		if err == nil || errors.Is(err, jobs.ErrOver) != (c.want == jobs.ErrOver) || errors.Is(err, jobs.ErrRefused) != (c.want == jobs.ErrRefused) {
+		if err == nil || errors.Is(err, jobs.ErrOver) != (c.want == jobs.ErrOver) ||
+			errors.Is(err, jobs.ErrRefused) != (c.want == jobs.ErrRefused) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
@@ -256,7 +262,8 @@ func TestWhatIsRefusedAsItIsIsToldApart(t *testing.T) {
 	if err := e.Update(t.Context(), "t", "j", 3, event.StatusFailed, nil); !errors.Is(err, jobs.ErrRefused) {
 		t.Errorf("got %v", err)
 	}
-	if err := e.Update(t.Context(), "t", "j", 3, event.StatusFailed, nil); err == nil || errors.Is(err, jobs.ErrRefused) {
+	if err := e.Update(t.Context(), "t", "j", 3, event.StatusFailed, nil); err == nil ||
+		errors.Is(err, jobs.ErrRefused) {
 		t.Errorf("another refusal: got %v", err)
 	}
 }

@@ -76,8 +76,9 @@ func FindEndpoints(ctx context.Context, cfg aws.Config, chosen string, now func(
 		}
 	}
 	if found.Jobs == "" {
-		return found, fmt.Errorf("iotjobs.FindEndpoints: no endpoint of this account answers for the AWS IoT jobs data plane "+
-			"(deploy with the parameter JobsEndpoint if you know one that does): %s", strings.Join(refusals, "; "))
+		return found, fmt.Errorf(
+			"iotjobs.FindEndpoints: no endpoint of this account answers for the AWS IoT jobs data plane "+
+				"(deploy with the parameter JobsEndpoint if you know one that does): %s", strings.Join(refusals, "; "))
 	}
 	return found, nil
 }
@@ -106,7 +107,8 @@ func address(cfg aws.Config, host string) string {
 
 // probe asks an endpoint a harmless question that only the jobs data plane can
 // answer; sure is false if another host may have given the same answer.
-func probe(ctx context.Context, cfg aws.Config, api *iot.Client, url string, now func() time.Time) (sure bool, err error) {
+func probe(ctx context.Context, cfg aws.Config, api *iot.Client, url string, now func() time.Time) (sure bool,
+	err error) {
 	var out struct {
 		InProgress *[]any `json:"inProgressJobs"`
 		Queued     *[]any `json:"queuedJobs"`

@@ -60,15 +60,22 @@ func TestEndpointOfTheJobsDataPlaneIsTheOneThatAnswers(t *testing.T) {
 		jobs    string   // "" if none answers
 		told    []string // in the error
 	}{
-		"today":                             {map[string]answer{describeATS: ats, probeATS: pending}, "https://x-ats.iot", nil},
-		"today, the thing must exist":       {map[string]answer{describeATS: ats, probeATS: noThing, describeJobs: retired}, "https://x-ats.iot", nil},
-		"an older account":                  {map[string]answer{describeATS: ats, probeATS: invalidEndpoint, describeJobs: older, probeJobs: pending}, "https://x.jobs.iot", nil},
-		"an older one, 404 from the wrong":  {map[string]answer{describeATS: ats, probeATS: noThing, describeJobs: older, probeJobs: pending}, "https://x.jobs.iot", nil},
-		"success that is none":              {map[string]answer{describeATS: ats, probeATS: unknownOperation, describeJobs: older, probeJobs: noThing}, "https://x.jobs.iot", nil},
-		"both say that there is no thing":   {map[string]answer{describeATS: ats, probeATS: noThing, describeJobs: older, probeJobs: noThing}, "https://x-ats.iot", nil},
+		"today": {map[string]answer{describeATS: ats, probeATS: pending},
+			"https://x-ats.iot", nil},
+		"today, the thing must exist": {map[string]answer{describeATS: ats, probeATS: noThing,
+			describeJobs: retired}, "https://x-ats.iot", nil},
+		"an older account": {map[string]answer{describeATS: ats, probeATS: invalidEndpoint,
+			describeJobs: older, probeJobs: pending}, "https://x.jobs.iot", nil},
+		"an older one, 404 from the wrong": {map[string]answer{describeATS: ats, probeATS: noThing,
+			describeJobs: older, probeJobs: pending}, "https://x.jobs.iot", nil},
+		"success that is none": {map[string]answer{describeATS: ats, probeATS: unknownOperation,
+			describeJobs: older, probeJobs: noThing}, "https://x.jobs.iot", nil},
+		"both say that there is no thing": {map[string]answer{describeATS: ats, probeATS: noThing,
+			describeJobs: older, probeJobs: noThing}, "https://x-ats.iot", nil},
 		"an empty success is not an answer": {map[string]answer{describeATS: ats, probeATS: {200, "", `{}`}, describeJobs: older, probeJobs: pending}, "https://x.jobs.iot", nil},
 		"none": {map[string]answer{describeATS: ats, probeATS: invalidEndpoint, describeJobs: retired}, "", []string{
-			"iot:Data-ATS: the jobs data plane x-ats.iot answered AccessDeniedException (HTTP 403): Access Denied: Invalid endpoint",
+			"iot:Data-ATS: the jobs data plane x-ats.iot answered AccessDeniedException (HTTP 403): Access Denied: " +
+				"Invalid endpoint",
 			"iot:Jobs: ", "Please use iot:Data-ATS", "parameter JobsEndpoint",
 		}},
 		"no permission": {map[string]answer{describeATS: {403, "AccessDeniedException", `{"message":"not you"}`}}, "", []string{"iot:Data-ATS", "not you"}},
@@ -105,7 +112,8 @@ func TestChosenEndpointIsTaken(t *testing.T) {
 
 func (a *account) config() aws.Config {
 	return aws.Config{
-		Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", ""), HTTPClient: a,
-		Retryer: func() aws.Retryer { return aws.NopRetryer{} },
+		Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", ""),
+		HTTPClient: a,
+		Retryer:    func() aws.Retryer { return aws.NopRetryer{} },
 	}
 }

@@ -45,7 +45,8 @@ func (c *Control) Template(ctx context.Context) (jobs.Template, error) {
 		t.Rollout = &event.Rollout{MaximumPerMinute: int(aws.ToInt32(r.MaximumPerMinute))}
 		if e := r.ExponentialRate; e != nil {
 			rate := &event.ExponentialRate{
-				BaseRatePerMinute: int(aws.ToInt32(e.BaseRatePerMinute)), IncrementFactor: aws.ToFloat64(e.IncrementFactor),
+				BaseRatePerMinute: int(aws.ToInt32(e.BaseRatePerMinute)), IncrementFactor: aws.ToFloat64(
+					e.IncrementFactor),
 			}
 			if k := e.RateIncreaseCriteria; k != nil {
 				rate.RateIncreaseCriteria = event.RateIncreaseCriteria{
@@ -83,13 +84,16 @@ func (c *Control) Create(ctx context.Context, job jobs.Job) (string, error) {
 		JobId: aws.String(string(job.JobID)), Targets: job.Request.Targets,
 		TargetSelection: types.TargetSelection(job.Request.TargetSelection),
 		Description:     &job.Description, Document: aws.String(string(job.Document)),
-		TimeoutConfig: &types.TimeoutConfig{InProgressTimeoutInMinutes: aws.Int64(int64(job.Request.Timeouts.JobMinutes))},
+		TimeoutConfig: &types.TimeoutConfig{InProgressTimeoutInMinutes: aws.Int64(
+			int64(job.Request.Timeouts.JobMinutes))},
 	}
 	if r := job.Request.Rollout; r != nil {
-		in.JobExecutionsRolloutConfig = &types.JobExecutionsRolloutConfig{MaximumPerMinute: positive(r.MaximumPerMinute)}
+		in.JobExecutionsRolloutConfig = &types.JobExecutionsRolloutConfig{MaximumPerMinute: positive(
+			r.MaximumPerMinute)}
 		if e := r.ExponentialRate; e != nil {
 			in.JobExecutionsRolloutConfig.ExponentialRate = &types.ExponentialRolloutRate{
-				BaseRatePerMinute: aws.Int32(int32(e.BaseRatePerMinute)), IncrementFactor: aws.Float64(e.IncrementFactor),
+				BaseRatePerMinute: aws.Int32(int32(e.BaseRatePerMinute)),
+				IncrementFactor:   aws.Float64(e.IncrementFactor),
 				RateIncreaseCriteria: &types.RateIncreaseCriteria{
 					NumberOfNotifiedThings:  positive(e.RateIncreaseCriteria.NumberOfNotifiedThings),
 					NumberOfSucceededThings: positive(e.RateIncreaseCriteria.NumberOfSucceededThings),
@@ -110,9 +114,11 @@ func (c *Control) Create(ctx context.Context, job jobs.Job) (string, error) {
 	if r := job.Request.Retry; r != nil {
 		in.JobExecutionsRetryConfig = &types.JobExecutionsRetryConfig{}
 		for _, k := range r.CriteriaList {
-			in.JobExecutionsRetryConfig.CriteriaList = append(in.JobExecutionsRetryConfig.CriteriaList, types.RetryCriteria{
-				FailureType: types.RetryableFailureType(k.FailureType), NumberOfRetries: aws.Int32(int32(k.NumberOfRetries)),
-			})
+			in.JobExecutionsRetryConfig.CriteriaList = append(in.JobExecutionsRetryConfig.CriteriaList,
+				types.RetryCriteria{
+					FailureType:     types.RetryableFailureType(k.FailureType),
+					NumberOfRetries: aws.Int32(int32(k.NumberOfRetries)),
+				})
 		}
 	}
 	out, err := c.api.CreateJob(ctx, in)
@@ -147,7 +153,8 @@ func (c *Control) Describe(ctx context.Context, id event.JobID) (jobs.Existing, 
 	if err != nil {
 		return jobs.Existing{}, fmt.Errorf("iotjobs.Describe: %w", err)
 	}
-	return jobs.Existing{ARN: aws.ToString(out.Job.JobArn), Description: aws.ToString(out.Job.Description), Status: string(out.Job.Status)}, nil
+	return jobs.Existing{ARN: aws.ToString(out.Job.JobArn), Description: aws.ToString(out.Job.Description),
+		Status: string(out.Job.Status)}, nil
 }
 
 // TargetExists implements jobs.Account. What is looked up by its name must have
@@ -173,7 +180,8 @@ func (c *Control) find(ctx context.Context, arn string) (string, error) {
 		}
 		return aws.ToString(out.ThingGroupArn), nil
 	}
-	out, err := c.api.DescribeThing(ctx, &iot.DescribeThingInput{ThingName: aws.String(strings.TrimPrefix(resource, "/"))})
+	out, err := c.api.DescribeThing(ctx,
+		&iot.DescribeThingInput{ThingName: aws.String(strings.TrimPrefix(resource, "/"))})
 	if err != nil {
 		return "", err
 	}

@@ -60,7 +60,8 @@ func (p *plane) Do(r *http.Request) (*http.Response, error) {
 func newControl(t *testing.T, answers map[string][]answer) (*Control, *plane) {
 	p := &plane{t: t, answers: answers}
 	api := iot.NewFromConfig(aws.Config{
-		Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", ""), HTTPClient: p,
+		Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", ""),
+		HTTPClient: p,
 	})
 	return NewControl(api, "fleetstep-firmware-upgrade"), p
 }
@@ -87,7 +88,8 @@ func TestTemplateIsReadWhole(t *testing.T) {
 	want := jobs.Template{
 		Document: json.RawMessage(`{"operation":"firmware-upgrade"}`), JobMinutes: 240,
 		Rollout: &event.Rollout{MaximumPerMinute: 50, ExponentialRate: &event.ExponentialRate{
-			BaseRatePerMinute: 5, IncrementFactor: 1.5, RateIncreaseCriteria: event.RateIncreaseCriteria{NumberOfSucceededThings: 10},
+			BaseRatePerMinute: 5, IncrementFactor: 1.5,
+			RateIncreaseCriteria: event.RateIncreaseCriteria{NumberOfSucceededThings: 10},
 		}},
 		Abort: &event.Abort{CriteriaList: []event.AbortCriterion{
 			{FailureType: "FAILED", Action: "CANCEL", ThresholdPercentage: 12.5, MinNumberOfExecutedThings: 8},
@@ -99,7 +101,8 @@ func TestTemplateIsReadWhole(t *testing.T) {
 	}
 
 	c, _ = newControl(t, map[string][]answer{path: ok(`{"document":"","abortConfig":{"criteriaList":[]}}`)})
-	if got, err = c.Template(t.Context()); err != nil || !reflect.DeepEqual(got, jobs.Template{Document: json.RawMessage{}}) {
+	if got, err = c.Template(t.Context()); err != nil ||
+		!reflect.DeepEqual(got, jobs.Template{Document: json.RawMessage{}}) {
 		t.Errorf("of an empty template: %+v, %v", got, err)
 	}
 	c, _ = newControl(t, map[string][]answer{path: refused(404, "ResourceNotFoundException")})
@@ -110,12 +113,15 @@ func TestTemplateIsReadWhole(t *testing.T) {
 
 func TestCreateSendsWhatWasAsked(t *testing.T) {
 	target := "arn:aws:iot:us-east-1:123456789012:thinggroup/demo"
-	base := event.Request{Targets: []string{target}, TargetSelection: event.Snapshot, Timeouts: event.Timeouts{JobMinutes: 90}}
+	base := event.Request{Targets: []string{target}, TargetSelection: event.Snapshot,
+		Timeouts: event.Timeouts{JobMinutes: 90}}
 	full := base
 	full.Rollout = &event.Rollout{ExponentialRate: &event.ExponentialRate{
-		BaseRatePerMinute: 5, IncrementFactor: 2, RateIncreaseCriteria: event.RateIncreaseCriteria{NumberOfNotifiedThings: 10},
+		BaseRatePerMinute: 5, IncrementFactor: 2,
+		RateIncreaseCriteria: event.RateIncreaseCriteria{NumberOfNotifiedThings: 10},
 	}}
-	full.Abort = &event.Abort{CriteriaList: []event.AbortCriterion{{FailureType: "ALL", ThresholdPercentage: 10, MinNumberOfExecutedThings: 5}}}
+	full.Abort = &event.Abort{CriteriaList: []event.AbortCriterion{{FailureType: "ALL", ThresholdPercentage: 10,
+		MinNumberOfExecutedThings: 5}}}
 	full.Retry = &event.Retry{CriteriaList: []event.RetryCriterion{{FailureType: "FAILED", NumberOfRetries: 1}}}
 	paced := base
 	paced.Rollout = &event.Rollout{MaximumPerMinute: 7}
@@ -154,16 +160,19 @@ func sameJSON(t *testing.T, a, b string) bool {
 	return reflect.DeepEqual(v[0], v[1])
 }
 
-var smallest = jobs.Job{JobID: "j", Request: event.Request{Targets: []string{"arn:aws:iot:us-east-1:123456789012:thing/t"}}}
+var smallest = jobs.Job{JobID: "j",
+	Request: event.Request{Targets: []string{"arn:aws:iot:us-east-1:123456789012:thing/t"}}}
 
 func TestATakenIDIsToldApartFromOtherRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // the SDK tries again at a limit
-		for code, status := range map[string]int{"ResourceAlreadyExistsException": 409, "LimitExceededException": 410, "InvalidRequestException": 400} {
+		for code, status := range map[string]int{"ResourceAlreadyExistsException": 409, "LimitExceededException": 410,
+			"InvalidRequestException": 400} {
 			c, _ := newControl(t, map[string][]answer{"PUT /jobs/j": refused(status, code)})
 			_, err := c.Create(t.Context(), smallest)
 			taken := code == "ResourceAlreadyExistsException"
 			wrong := code == "InvalidRequestException"
-			if err == nil || errors.Is(err, jobs.ErrExists) != taken || errors.Is(err, jobs.ErrUnfit) != wrong || !taken && !strings.Contains(err.Error(), code) {
+			if err == nil || errors.Is(err, jobs.ErrExists) != taken || errors.Is(err, jobs.ErrUnfit) != wrong ||
+				!taken && !strings.Contains(err.Error(), code) {
 				t.Errorf("%s: got %v", code, err)
 			}
 		}
@@ -178,7 +187,8 @@ func TestThrottledCallsAreTriedAgain(t *testing.T) {
 			t.Errorf("got %s, %v after %v", arn, err, p.asked)
 		}
 		c, p = newControl(t, map[string][]answer{"PUT /jobs/j": {throttled}})
-		if _, err := c.Create(t.Context(), smallest); err == nil || !strings.Contains(err.Error(), "ThrottlingException") || len(p.asked) != 3 {
+		if _, err := c.Create(t.Context(), smallest); err == nil ||
+			!strings.Contains(err.Error(), "ThrottlingException") || len(p.asked) != 3 {
 			t.Errorf("got %v after %v", err, p.asked)
 		}
 	})
@@ -191,7 +201,8 @@ func TestDescribeFindsAJob(t *testing.T) {
 		"GET /jobs/no":   refused(403, "AccessDeniedException"),
 	})
 	got, err := c.Describe(t.Context(), "j")
-	if want := (jobs.Existing{ARN: "arn:j", Description: "Firmware 2", Status: "COMPLETED"}); err != nil || got != want {
+	if want := (jobs.Existing{ARN: "arn:j", Description: "Firmware 2", Status: "COMPLETED"}); err != nil ||
+		got != want {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	if _, err = c.Describe(t.Context(), "gone"); !errors.Is(err, jobs.ErrNotFound) {
@@ -214,7 +225,8 @@ func TestTargetsExistByTheirARN(t *testing.T) {
 		"GET /things/thinggroup":  ok(`{"thingName":"thinggroup","thingArn":"` + here + `thing/thinggroup"}`),
 	}
 	// Colons in names travel escaped.
-	answers["GET /things/rg%3A1"], answers["GET /things/a%3Athing"] = answers["GET /things/rg:1"], answers["GET /things/a:thing"]
+	answers["GET /things/rg%3A1"], answers["GET /things/a%3Athing"] = answers["GET /things/rg:1"],
+		answers["GET /things/a:thing"]
 	for arn, want := range map[string]bool{
 		here + "thing/rg:1":       true,
 		here + "thing/none":       false,
@@ -232,7 +244,8 @@ func TestTargetsExistByTheirARN(t *testing.T) {
 		}
 	}
 	c, _ := newControl(t, answers)
-	if _, err := c.TargetExists(t.Context(), here+"thinggroup/other"); err == nil || !strings.Contains(err.Error(), "thinggroup/other") {
+	if _, err := c.TargetExists(t.Context(), here+"thinggroup/other"); err == nil ||
+		!strings.Contains(err.Error(), "thinggroup/other") {
 		t.Errorf("a refusal is not passed on: %v", err)
 	}
 }
@@ -249,10 +262,12 @@ func TestThingsAreCountedAsFarAsNeeded(t *testing.T) {
 			t.Errorf("up to %d: %d, %v", most, n, err)
 		}
 	}
-	if n, err := c.Things(t.Context(), "arn:aws:iot:us-east-1:123456789012:thing/a", 9); err != nil || n != 1 || len(p.asked) != 3 {
+	if n, err := c.Things(t.Context(), "arn:aws:iot:us-east-1:123456789012:thing/a", 9); err != nil || n != 1 ||
+		len(p.asked) != 3 {
 		t.Errorf("a thing: %d, %v, asked %v", n, err, p.asked)
 	}
-	c, _ = newControl(t, map[string][]answer{"GET /thing-groups/g/things?maxResults=1&recursive=true": refused(403, "AccessDeniedException")})
+	c, _ = newControl(t, map[string][]answer{"GET /thing-groups/g/things?maxResults=1&recursive=true": refused(403,
+		"AccessDeniedException")})
 	if _, err := c.Things(t.Context(), group, 1); err == nil || !strings.Contains(err.Error(), group) {
 		t.Errorf("a refusal is not passed on: %v", err)
 	}
@@ -271,13 +286,16 @@ func TestSetAttributeMerges(t *testing.T) {
 	if p, err = set(map[string][]answer{"GET /things/t": thing}, "1"); err != nil || len(p.asked) != 1 {
 		t.Errorf("what is so already: asked %v, %v", p.asked, err)
 	}
-	if _, err = set(map[string][]answer{"GET /things/t": refused(404, "ResourceNotFoundException")}, "2"); !errors.Is(err, jobs.ErrNotFound) {
+	if _, err = set(map[string][]answer{"GET /things/t": refused(404, "ResourceNotFoundException")}, "2"); !errors.Is(
+		err, jobs.ErrNotFound) {
 		t.Errorf("a thing that is not there: %v", err)
 	}
-	if _, err = set(map[string][]answer{"GET /things/t": thing, "PATCH /things/t": refused(404, "ResourceNotFoundException")}, "2"); !errors.Is(err, jobs.ErrNotFound) {
+	if _, err = set(map[string][]answer{"GET /things/t": thing, "PATCH /things/t": refused(404,
+		"ResourceNotFoundException")}, "2"); !errors.Is(err, jobs.ErrNotFound) {
 		t.Errorf("a thing deleted meanwhile: %v", err)
 	}
-	if _, err = set(map[string][]answer{"GET /things/t": thing, "PATCH /things/t": refused(409, "VersionConflictException")}, "2"); err == nil || errors.Is(err, jobs.ErrNotFound) {
+	if _, err = set(map[string][]answer{"GET /things/t": thing, "PATCH /things/t": refused(409,
+		"VersionConflictException")}, "2"); err == nil || errors.Is(err, jobs.ErrNotFound) {
 		t.Errorf("a conflict: %v", err)
 	}
 }

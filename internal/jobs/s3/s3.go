@@ -39,7 +39,8 @@ func (s *Store) Where(version string) string { return "s3://" + s.bucket + "/" +
 // ByVersion implements jobs.Images.
 func (s *Store) ByVersion(ctx context.Context, version string) ([]event.S3Object, error) {
 	var found []event.S3Object
-	pages := s3.NewListObjectsV2Paginator(s.api, &s3.ListObjectsV2Input{Bucket: &s.bucket, Prefix: aws.String(version + "/")})
+	pages := s3.NewListObjectsV2Paginator(s.api, &s3.ListObjectsV2Input{Bucket: &s.bucket,
+		Prefix: aws.String(version + "/")})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
@@ -80,13 +81,15 @@ func (s *Store) Describe(ctx context.Context, o event.S3Object) (jobs.Image, err
 		case http.StatusNotFound:
 			return jobs.Image{}, jobs.ErrNotFound
 		case http.StatusForbidden:
-			return jobs.Image{}, fmt.Errorf("%w: S3 answers 403; the stack's functions read s3://%s only", jobs.ErrUnreadable, s.bucket)
+			return jobs.Image{}, fmt.Errorf("%w: S3 answers 403; the stack's functions read s3://%s only",
+				jobs.ErrUnreadable, s.bucket)
 		case http.StatusMovedPermanently, http.StatusTemporaryRedirect:
 			return jobs.Image{}, fmt.Errorf("%w: the bucket is in another region", jobs.ErrUnreadable)
 		case http.StatusMethodNotAllowed:
 			return jobs.Image{}, fmt.Errorf("%w: this version is a delete marker", jobs.ErrUnreadable)
 		case http.StatusBadRequest:
-			return jobs.Image{}, fmt.Errorf("%w: S3 answers 400; is the versionId one of this object?", jobs.ErrUnreadable)
+			return jobs.Image{}, fmt.Errorf("%w: S3 answers 400; is the versionId one of this object?",
+				jobs.ErrUnreadable)
 		}
 		return jobs.Image{}, fmt.Errorf("jobs/s3.Describe: s3://%s/%s: %w", o.Bucket, o.Key, err)
 	}
@@ -107,12 +110,14 @@ func (s *Store) Describe(ctx context.Context, o event.S3Object) (jobs.Image, err
 	}
 	image := jobs.Image{Object: o, Size: aws.ToInt64(head.ContentLength), Promised: map[string]string{}}
 	if image.Size > largest {
-		return jobs.Image{}, fmt.Errorf("%w: %d bytes; at most %d can be checked", jobs.ErrUnreadable, image.Size, int64(largest))
+		return jobs.Image{}, fmt.Errorf("%w: %d bytes; at most %d can be checked", jobs.ErrUnreadable, image.Size,
+			int64(largest))
 	}
 	if sum, err := hex.DecodeString(head.Metadata["sha256"]); err == nil && len(sum) == sha256.Size {
 		image.Promised["metadata sha256"] = hex.EncodeToString(sum)
 	}
-	if sum, err := base64.StdEncoding.DecodeString(aws.ToString(head.ChecksumSHA256)); err == nil && len(sum) == sha256.Size &&
+	if sum, err := base64.StdEncoding.DecodeString(aws.ToString(head.ChecksumSHA256)); err == nil &&
+		len(sum) == sha256.Size &&
 		head.ChecksumType != types.ChecksumTypeComposite {
 		image.Promised["checksum in S3"] = hex.EncodeToString(sum)
 	}

@@ -80,7 +80,8 @@ func (b *bucket) Do(r *http.Request) (*http.Response, error) {
 func newStore(t *testing.T, answers map[string][]answer) (*jobss3.Store, *bucket) {
 	b := &bucket{t: t, answers: answers}
 	api := s3.NewFromConfig(aws.Config{
-		Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", ""), HTTPClient: b,
+		Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", ""),
+		HTTPClient: b,
 	}, func(o *s3.Options) { o.UsePathStyle = true })
 	return jobss3.New(api, "firmware"), b
 }
@@ -134,21 +135,28 @@ func TestTheHashIsThatOfTheBytes(t *testing.T) {
 		head     answer
 		promised map[string]string
 	}{
-		"metadata":                {head("x-amz-meta-sha256", strings.ToUpper(other)), map[string]string{metadata: other}},
-		"checksum":                {head("x-amz-checksum-sha256", sum64, "x-amz-checksum-type", "FULL_OBJECT"), map[string]string{checksum: hash}},
-		"both":                    {head("x-amz-meta-sha256", other, "x-amz-checksum-sha256", sum64), map[string]string{metadata: other, checksum: hash}},
-		"checksum of parts":       {head("x-amz-checksum-sha256", sum64+"-3", "x-amz-checksum-type", "COMPOSITE"), nil},
-		"composite, unnumbered":   {head("x-amz-checksum-sha256", base64.StdEncoding.EncodeToString(make([]byte, 32)), "x-amz-checksum-type", "COMPOSITE"), nil},
+		"metadata": {head("x-amz-meta-sha256", strings.ToUpper(other)),
+			map[string]string{metadata: other}},
+		"checksum": {head("x-amz-checksum-sha256", sum64, "x-amz-checksum-type", "FULL_OBJECT"),
+			map[string]string{checksum: hash}},
+		"both": {head("x-amz-meta-sha256", other, "x-amz-checksum-sha256", sum64),
+			map[string]string{metadata: other, checksum: hash}},
+		"checksum of parts": {head("x-amz-checksum-sha256", sum64+"-3", "x-amz-checksum-type", "COMPOSITE"),
+			nil},
+		"composite, unnumbered": {head("x-amz-checksum-sha256", base64.StdEncoding.EncodeToString(make([]byte, 32)),
+			"x-amz-checksum-type", "COMPOSITE"), nil},
 		"none":                    {head(), nil},
 		"metadata too short":      {head("x-amz-meta-sha256", "abc"), nil},
 		"metadata no hexadecimal": {head("x-amz-meta-sha256", strings.Repeat("xy", 32)), nil},
 	} {
 		s, b := newStore(t, map[string][]answer{
-			"HEAD /firmware/2/gateway.bin":             {c.head},
-			"GET /firmware/2/gateway.bin?versionId=v7": {{status: 200, headers: map[string]string{"x-amz-version-id": "v7"}, body: content}},
+			"HEAD /firmware/2/gateway.bin": {c.head},
+			"GET /firmware/2/gateway.bin?versionId=v7": {{status: 200,
+				headers: map[string]string{"x-amz-version-id": "v7"}, body: content}},
 		})
 		got, err := s.Describe(t.Context(), event.S3Object{Bucket: "firmware", Key: "2/gateway.bin"})
-		if err != nil || got.SHA256 != hash || got.Size != 8 || got.Object.VersionID != "v7" || !maps.Equal(got.Promised, c.promised) {
+		if err != nil || got.SHA256 != hash || got.Size != 8 || got.Object.VersionID != "v7" ||
+			!maps.Equal(got.Promised, c.promised) {
 			t.Errorf("%s: got %+v, %v", name, got, err)
 		}
 		if len(b.asked) != 2 {
@@ -160,10 +168,11 @@ func TestTheHashIsThatOfTheBytes(t *testing.T) {
 func TestDescribeOfOneVersion(t *testing.T) {
 	abc := answer{status: 200, body: "abc"}
 	s, b := newStore(t, map[string][]answer{
-		"HEAD /firmware/k?versionId=v1": {{status: 200, headers: map[string]string{"Content-Length": "3", "x-amz-version-id": "v1"}}},
-		"GET /firmware/k?versionId=v1":  {abc},
-		"HEAD /elsewhere/k%2Bx%20y":     {{status: 200, headers: map[string]string{"Content-Length": "3", "x-amz-version-id": "null", "ETag": `"e1"`}}},
-		"GET /elsewhere/k%2Bx%20y":      {abc},
+		"HEAD /firmware/k?versionId=v1": {{status: 200, headers: map[string]string{"Content-Length": "3",
+			"x-amz-version-id": "v1"}}},
+		"GET /firmware/k?versionId=v1": {abc},
+		"HEAD /elsewhere/k%2Bx%20y":    {{status: 200, headers: map[string]string{"Content-Length": "3", "x-amz-version-id": "null", "ETag": `"e1"`}}},
+		"GET /elsewhere/k%2Bx%20y":     {abc},
 	})
 	for in, want := range map[event.S3Object]string{
 		{Bucket: "firmware", Key: "k", VersionID: "v1"}: "v1",
@@ -184,7 +193,8 @@ func TestImagesThatCannotBeChecked(t *testing.T) {
 		head, get answer
 		want      string
 	}{
-		"too large":         {answer{status: 200, headers: map[string]string{"Content-Length": "4294967297"}}, answer{}, "at most 4294967296"},
+		"too large": {answer{status: 200, headers: map[string]string{"Content-Length": "4294967297"}},
+			answer{}, "at most 4294967296"},
 		"forbidden":         {answer{status: 403}, answer{}, "s3://firmware only"},
 		"in another region": {answer{status: 301}, answer{}, "another region"},
 		"delete marker":     {answer{status: 405}, answer{}, "delete marker"},
@@ -200,9 +210,11 @@ func TestImagesThatCannotBeChecked(t *testing.T) {
 	// Cut short, or longer than it was said to be: not that image, perhaps the next try.
 	for _, body := range []string{"ab", "abcd"} {
 		s, _ := newStore(t, map[string][]answer{
-			"HEAD /firmware/k": {{status: 200, headers: map[string]string{"Content-Length": "3"}}}, "GET /firmware/k": {{status: 200, body: body}},
+			"HEAD /firmware/k": {{status: 200, headers: map[string]string{"Content-Length": "3"}}},
+			"GET /firmware/k":  {{status: 200, body: body}},
 		})
-		if _, err := s.Describe(t.Context(), event.S3Object{Bucket: "firmware", Key: "k"}); err == nil || errors.Is(err, jobs.ErrUnreadable) {
+		if _, err := s.Describe(t.Context(), event.S3Object{Bucket: "firmware", Key: "k"}); err == nil ||
+			errors.Is(err, jobs.ErrUnreadable) {
 			t.Errorf("%q: %v", body, err)
 		}
 	}
@@ -214,8 +226,9 @@ func TestMissingIsToldApartFromForbidden(t *testing.T) {
 		answers map[string][]answer
 		missing bool
 	}{
-		"no object":         {map[string][]answer{"HEAD /firmware/k": {{status: 404}}}, true},
-		"gone in between":   {map[string][]answer{"HEAD /firmware/k": {{status: 200}}, "GET /firmware/k": {noKey}}, true},
+		"no object": {map[string][]answer{"HEAD /firmware/k": {{status: 404}}}, true},
+		"gone in between": {map[string][]answer{"HEAD /firmware/k": {{status: 200}}, "GET /firmware/k": {noKey}},
+			true},
 		"forbidden":         {map[string][]answer{"HEAD /firmware/k": {{status: 403}}}, false},
 		"reading forbidden": {map[string][]answer{"HEAD /firmware/k": {{status: 200}}, "GET /firmware/k": {{status: 403, body: `<Error><Code>AccessDenied</Code></Error>`}}}, false},
 	} {
@@ -234,7 +247,8 @@ func TestMissingIsToldApartFromForbidden(t *testing.T) {
 func TestThrottledListingIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := answer{status: 503, body: `<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>`}
-		s, b := newStore(t, map[string][]answer{"GET /firmware?list-type=2&prefix=2%2F": {slow, slow, listing("", "2/a.bin")}})
+		s, b := newStore(t, map[string][]answer{"GET /firmware?list-type=2&prefix=2%2F": {slow, slow,
+			listing("", "2/a.bin")}})
 		if found, err := s.ByVersion(t.Context(), "2"); err != nil || len(found) != 1 || len(b.asked) != 3 {
 			t.Errorf("got %v, %v after %d", found, err, len(b.asked))
 		}

@@ -45,7 +45,8 @@ func (t *Topic) Publish(ctx context.Context, o event.Outcome) error {
 		return fmt.Errorf("jobs/sns.Publish: %w", err)
 	}
 	attributes := map[string]types.MessageAttributeValue{}
-	values := map[string]string{event.AttributeEvent: o.Event, event.AttributeJob: string(o.Job), event.AttributeReason: string(o.Reason)}
+	values := map[string]string{event.AttributeEvent: o.Event, event.AttributeJob: string(o.Job),
+		event.AttributeReason: string(o.Reason)}
 	for _, name := range o.Filters {
 		values[name] = o.Details[name]
 	}

@@ -57,7 +57,8 @@ func (p *topic) Do(r *http.Request) (*http.Response, error) {
 
 func publish(t *testing.T, o event.Outcome, answers ...answer) (*topic, error) {
 	p := &topic{t: t, answers: answers}
-	api := sns.NewFromConfig(aws.Config{Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", ""), HTTPClient: p})
+	api := sns.NewFromConfig(aws.Config{Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider(
+		"AKID", "secret", ""), HTTPClient: p})
 	return p, jobssns.New(api, "arn:aws:sns:us-east-1:123456789012:outcome").Publish(t.Context(), o)
 }
 
@@ -80,16 +81,21 @@ func attributes(f url.Values) map[string]string {
 
 func TestPublishCarriesWhatFiltersNeed(t *testing.T) {
 	failed := event.Outcome{
-		Event: "FIRMWARE_UPGRADE_FAIL", Owner: event.JobOwner("fw-2"), ThingName: "rg-1", ExecutionNumber: 3, Status: event.StatusFailed,
-		Reason: "Download.Failed", Detail: "7022 <no> & \"route\"", Details: map[string]string{"firmwareVersion": "2.0.0", "other": "x"}, Filters: []string{"firmwareVersion", "absent"}, Seconds: 1.5,
+		Event: "FIRMWARE_UPGRADE_FAIL", Owner: event.JobOwner("fw-2"), ThingName: "rg-1", ExecutionNumber: 3,
+		Status: event.StatusFailed,
+		Reason: "Download.Failed", Detail: "7022 <no> & \"route\"",
+		Details: map[string]string{"firmwareVersion": "2.0.0", "other": "x"}, Filters: []string{"firmwareVersion",
+			"absent"}, Seconds: 1.5,
 	}
 	for name, c := range map[string]struct {
 		outcome event.Outcome
 		want    map[string]string
 	}{
-		"failure": {failed, map[string]string{"event": "FIRMWARE_UPGRADE_FAIL", "jobId": "fw-2", "firmwareVersion": "2.0.0", "reason": "Download.Failed"}},
+		"failure": {failed, map[string]string{"event": "FIRMWARE_UPGRADE_FAIL", "jobId": "fw-2",
+			"firmwareVersion": "2.0.0", "reason": "Download.Failed"}},
 		"success": {
-			event.Outcome{Event: "FIRMWARE_UPGRADE_SUCCESS", Owner: event.JobOwner("fw-2"), Status: event.StatusSucceeded},
+			event.Outcome{Event: "FIRMWARE_UPGRADE_SUCCESS", Owner: event.JobOwner("fw-2"),
+				Status: event.StatusSucceeded},
 			map[string]string{"event": "FIRMWARE_UPGRADE_SUCCESS", "jobId": "fw-2"}, // SNS refuses empty values
 		},
 	} {
@@ -98,7 +104,8 @@ func TestPublishCarriesWhatFiltersNeed(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		f := p.forms[0]
-		if f.Get("Action") != "Publish" || f.Get("TopicArn") != "arn:aws:sns:us-east-1:123456789012:outcome" || f.Get("Subject") != c.outcome.Event {
+		if f.Get("Action") != "Publish" || f.Get("TopicArn") != "arn:aws:sns:us-east-1:123456789012:outcome" ||
+			f.Get("Subject") != c.outcome.Event {
 			t.Errorf("%s: sent %v", name, f)
 		}
 		got := attributes(f)
@@ -126,7 +133,8 @@ func TestErrorsArePassedOn(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		throttled := answer{400, `<ErrorResponse><Error><Code>Throttling</Code><Message>Rate exceeded</Message></Error></ErrorResponse>`}
-		p, err := publish(t, event.Outcome{Event: "FIRMWARE_UPGRADE_FAIL"}, throttled, throttled, answer{200, published})
+		p, err := publish(t, event.Outcome{Event: "FIRMWARE_UPGRADE_FAIL"}, throttled, throttled,
+			answer{200, published})
 		if err != nil || len(p.forms) != 3 {
 			t.Errorf("got %v after %d calls", err, len(p.forms))
 		}

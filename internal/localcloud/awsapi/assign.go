@@ -121,7 +121,8 @@ func (c Conversions) assignSlice(dst, src reflect.Value) bool {
 }
 
 func (c Conversions) assignMap(dst, src reflect.Value) bool {
-	if src.Kind() != reflect.Map || dst.Type().Key().Kind() != reflect.String || src.Type().Key().Kind() != reflect.String {
+	if src.Kind() != reflect.Map || dst.Type().Key().Kind() != reflect.String ||
+		src.Type().Key().Kind() != reflect.String {
 		return false
 	}
 	if src.IsNil() {

@@ -35,8 +35,10 @@ func TestAssignIsJSONWithoutTheText(t *testing.T) {
 	three, yes := 3, true
 	type kind string
 	sources := map[string]any{
-		"map":            map[string]any{"functionname": "f", "Payload": []byte("bytes"), "limit": 5, "Flag": true, "nothing": 1, "Inner": map[string]any{"text": "x", "count": 2}},
-		"map of maps":    map[string]any{"List": []map[string]any{{"text": "a"}, {"count": 1}}, "Names": []string{"p", "q"}, "Map": map[string]string{"k": "v"}},
+		"map": map[string]any{"functionname": "f", "Payload": []byte("bytes"), "limit": 5, "Flag": true,
+			"nothing": 1, "Inner": map[string]any{"text": "x", "count": 2}},
+		"map of maps": map[string]any{"List": []map[string]any{{"text": "a"}, {"count": 1}},
+			"Names": []string{"p", "q"}, "Map": map[string]string{"k": "v"}},
 		"map of strings": map[string]string{"FunctionName": "f"},
 		"struct":         struct{ FunctionName, Names string }{FunctionName: "f"},
 		"pointers": &struct {
@@ -46,9 +48,10 @@ func TestAssignIsJSONWithoutTheText(t *testing.T) {
 			Wide  int32 `json:",omitempty"`
 		}{Inner: &assignInner{Count: &three, Tags: map[string]string{"a": "b"}}, Flag: &yes, Wide: 7},
 		"named kinds": map[string]any{"FunctionName": kind("k"), "Names": []kind{"x"}},
-		"empty":       map[string]any{"Names": []string{}, "Map": map[string]string{}, "Payload": []byte{}, "Inner": nil},
-		"omitted":     struct{ Inner assignInner }{},
-		"same":        assignTarget{assignPage: assignPage{9}, Name: "n", Skipped: "no", List: []assignInner{{Text: "t"}}},
+		"empty": map[string]any{"Names": []string{}, "Map": map[string]string{}, "Payload": []byte{},
+			"Inner": nil},
+		"omitted": struct{ Inner assignInner }{},
+		"same":    assignTarget{assignPage: assignPage{9}, Name: "n", Skipped: "no", List: []assignInner{{Text: "t"}}},
 	}
 	for name, source := range sources {
 		text, err := json.Marshal(source)

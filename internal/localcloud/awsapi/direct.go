@@ -11,7 +11,8 @@ import (
 // encoded on the way. It reports false, and has not called anything, if the input
 // cannot be handed over like this: then the call must take the wire.
 // Conversions are for members of types that have a say in their JSON.
-func (d *Door) Direct(ctx context.Context, id Identity, service, operation string, input, out any, conversions Conversions) (called bool, err error) {
+func (d *Door) Direct(ctx context.Context, id Identity, service, operation string, input, out any,
+	conversions Conversions) (called bool, err error) {
 	s := d.services[service]
 	if s == nil {
 		return false, nil
@@ -29,7 +30,8 @@ func (d *Door) Direct(ctx context.Context, id Identity, service, operation strin
 		return true, err
 	}
 	if !conversions.assign(reflect.ValueOf(out).Elem(), reflect.ValueOf(v)) {
-		return true, fmt.Errorf("awsapi: the output %T of %s:%s cannot be handed over as %T", v, service, operation, out)
+		return true, fmt.Errorf("awsapi: the output %T of %s:%s cannot be handed over as %T", v, service,
+			operation, out)
 	}
 	return true, nil
 }

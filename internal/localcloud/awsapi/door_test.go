@@ -39,9 +39,11 @@ func testDoor(a Authorizer) *Door {
 		Operations: []Operation{
 			Op("DescribeThing", func(_ context.Context, c *Call, in *describeIn) (*describeOut, error) {
 				if in.ThingName == "missing" {
-					return nil, Errorf("ResourceNotFoundException", "Thing %s cannot be found.", in.ThingName).WithStatus(404)
+					return nil, Errorf("ResourceNotFoundException", "Thing %s cannot be found.", in.ThingName).
+						WithStatus(404)
 				}
-				return &describeOut{ThingName: in.ThingName, Attributes: map[string]string{"lower": "x"}, Created: TimeOf(d.config.Scheduler.Now())}, nil
+				return &describeOut{ThingName: in.ThingName, Attributes: map[string]string{"lower": "x"},
+					Created: TimeOf(d.config.Scheduler.Now())}, nil
 			}, REST("GET", "/things/{thingName}"), On(func(c *Call, in *describeIn) []string {
 				return []string{c.ARN("iot", "thing/"+in.ThingName)}
 			})),
@@ -51,7 +53,8 @@ func testDoor(a Authorizer) *Door {
 }
 
 func TestCallTakesMembersInAnyCase(t *testing.T) {
-	out, err := testDoor(nil).Call(t.Context(), RootOf("123456789012"), "iot", "DescribeThing", map[string]string{"ThingName": "rg-1"})
+	out, err := testDoor(nil).Call(t.Context(), RootOf("123456789012"), "iot", "DescribeThing",
+		map[string]string{"ThingName": "rg-1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +94,8 @@ func TestCallAsksForPermission(t *testing.T) {
 	if Code(err) != "UnauthorizedException" {
 		t.Fatalf("got %v", err)
 	}
-	if r := deny.asked[0]; r.Action != "iot:DescribeThing" || r.Resource != "arn:aws:iot:us-east-1:123456789012:thing/rg-1" {
+	if r := deny.asked[0]; r.Action != "iot:DescribeThing" ||
+		r.Resource != "arn:aws:iot:us-east-1:123456789012:thing/rg-1" {
 		t.Fatalf("asked for %s on %s", r.Action, r.Resource)
 	}
 }

@@ -113,7 +113,8 @@ type Option func(*Operation)
 
 // Op describes an operation. The handler returns its output or an *Error; any
 // other error is answered as InternalFailure.
-func Op[In, Out any](name string, handle func(ctx context.Context, c *Call, in *In) (*Out, error), options ...Option) Operation {
+func Op[In, Out any](name string, handle func(ctx context.Context, c *Call, in *In) (*Out, error),
+	options ...Option) Operation {
 	o := Operation{Name: name, in: reflect.TypeFor[In]()}
 	o.handle = func(ctx context.Context, c *Call, in any) (any, error) {
 		out, err := handle(ctx, c, in.(*In))
@@ -188,7 +189,8 @@ func (c *Call) Authorize(ctx context.Context, action, resource string, condition
 	if c.authorizer == nil {
 		return nil
 	}
-	r := Request{Identity: c.Identity, Action: action, Resource: resource, Conditions: conditions, SourceIP: c.SourceIP}
+	r := Request{Identity: c.Identity, Action: action, Resource: resource, Conditions: conditions,
+		SourceIP: c.SourceIP}
 	if c.Service.ResourcePolicy != nil {
 		document, err := c.Service.ResourcePolicy(resource)
 		if err != nil {

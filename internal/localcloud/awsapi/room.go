@@ -8,8 +8,10 @@ import (
 // takesNoRoom are beginnings of the names of operations that read, remove, stop,
 // or let go on what has begun.
 var takesNoRoom = []string{
-	"Abort", "Assume", "BatchGet", "Cancel", "Continue", "Delete", "Describe", "Detach", "Disassociate", "Filter", "Get", "Head", "List",
-	"Lookup", "Purge", "Query", "Receive", "Remove", "Scan", "Search", "Select", "SendTask", "Simulate", "StartNextPending", "StartQuery", "Stop",
+	"Abort", "Assume", "BatchGet", "Cancel", "Continue", "Delete", "Describe", "Detach", "Disassociate", "Filter",
+	"Get", "Head", "List",
+	"Lookup", "Purge", "Query", "Receive", "Remove", "Scan", "Search", "Select", "SendTask", "Simulate",
+	"StartNextPending", "StartQuery", "Stop",
 	"Test", "TransactGet", "Unsubscribe", "Untag", "UpdateJobExecution", "Validate",
 }
 
@@ -21,7 +23,8 @@ func (q *request) room(op *Operation) error {
 		return nil
 	}
 	if op == nil {
-		if m := q.r.Method; m == http.MethodGet || m == http.MethodHead || m == http.MethodDelete || q.r.URL.Query().Has("delete") {
+		if m := q.r.Method; m == http.MethodGet || m == http.MethodHead || m == http.MethodDelete ||
+			q.r.URL.Query().Has("delete") {
 			return nil
 		}
 	} else {

@@ -65,7 +65,8 @@ func shapeOf(t reflect.Type) *shape {
 		if !f.IsExported() || f.Anonymous {
 			continue
 		}
-		m := member{name: name, index: f.Index, omitEmpty: strings.Contains(options, "omitempty"), key: "key", value: "value"}
+		m := member{name: name, index: f.Index, omitEmpty: strings.Contains(options, "omitempty"), key: "key",
+			value: "value"}
 		for _, b := range []struct {
 			tag  string
 			bind binding
@@ -195,7 +196,8 @@ func shapeName(t reflect.Type) string {
 }
 
 // decodeREST reads a request of a REST service into in.
-func decodeREST(protocol Protocol, r *http.Request, query url.Values, labels map[string]string, body []byte, in reflect.Value) error {
+func decodeREST(protocol Protocol, r *http.Request, query url.Values, labels map[string]string, body []byte,
+	in reflect.Value) error {
 	s := shapeOf(in.Type())
 	switch {
 	case s.payload == nil:

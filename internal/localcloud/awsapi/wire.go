@@ -95,7 +95,8 @@ func (q *request) dispatch() error {
 		}
 		return q.readBody()
 	}
-	if rest, ok := strings.CutPrefix(r.URL.Path, "/service/"); ok && strings.EqualFold(r.Header.Get("Smithy-Protocol"), string(CBOR)) {
+	if rest, ok := strings.CutPrefix(r.URL.Path, "/service/"); ok && strings.EqualFold(r.Header.Get("Smithy-Protocol"),
+		string(CBOR)) {
 		q.protocol = CBOR
 		target, name, ok := strings.Cut(rest, "/operation/")
 		q.service, q.name = q.door.byTarget[target], name
@@ -109,8 +110,11 @@ func (q *request) dispatch() error {
 	}
 	signing := credentialScope(r, q.query)
 	candidates := q.door.signing[signing]
-	queryOnly := signing == "" || slices.ContainsFunc(candidates, func(s *Service) bool { return slices.Contains(s.Protocols, Query) })
-	if queryOnly && (contentType == "application/x-www-form-urlencoded" && r.Method == http.MethodPost || q.query.Has("Action")) {
+	queryOnly := signing == "" || slices.ContainsFunc(candidates, func(s *Service) bool {
+		return slices.Contains(s.Protocols, Query)
+	})
+	if queryOnly && (contentType == "application/x-www-form-urlencoded" && r.Method == http.MethodPost ||
+		q.query.Has("Action")) {
 		if err := q.readBody(); err != nil {
 			return err
 		}
@@ -146,7 +150,8 @@ func (q *request) queryService(candidates []*Service) error {
 			return nil
 		}
 	}
-	return (&Error{Code: "InvalidAction", Message: "Could not find operation " + q.name + " for version " + version}).WithStatus(400)
+	return (&Error{Code: "InvalidAction", Message: "Could not find operation " + q.name + " for version " + version}).
+		WithStatus(400)
 }
 
 // restService chooses the service of a REST request: that of the signature, or
@@ -178,7 +183,8 @@ func (q *request) restService(signing string, candidates []*Service) error {
 		if signing != "" {
 			return NotBuilt("the service " + signing)
 		}
-		return Errorf("UnknownOperationException", "nothing answers to %s %s", q.r.Method, q.r.URL.Path).WithStatus(404)
+		return Errorf("UnknownOperationException", "nothing answers to %s %s", q.r.Method, q.r.URL.Path).
+			WithStatus(404)
 	}
 	if slices.Contains(q.service.Protocols, RESTXML) {
 		q.protocol = RESTXML
@@ -240,7 +246,8 @@ func (q *request) readBody() error {
 }
 
 func tooLarge() *Error {
-	return Errorf("RequestEntityTooLargeException", "Request size limit exceeded").WithStatus(http.StatusRequestEntityTooLarge)
+	return Errorf("RequestEntityTooLargeException", "Request size limit exceeded").WithStatus(
+		http.StatusRequestEntityTooLarge)
 }
 
 // unpack undoes a Content-Encoding of gzip.
@@ -311,7 +318,8 @@ func (q *request) serve() error {
 		case q.protocol == Query:
 			return Errorf("InvalidAction", "Could not find operation %s for version %s", q.name, q.form.Get("Version"))
 		case rest:
-			return Errorf("UnknownOperationException", "%s %s is no operation of %s", q.r.Method, q.r.URL.Path, s.ID).WithStatus(404)
+			return Errorf("UnknownOperationException", "%s %s is no operation of %s", q.r.Method, q.r.URL.Path, s.ID).
+				WithStatus(404)
 		default:
 			return &Error{Code: "UnknownOperationException"}
 		}
@@ -363,7 +371,8 @@ func (q *request) authenticate(op *Operation) error {
 		return q.authenticationError(err)
 	}
 	if signing != q.service.Signing {
-		return q.authenticationError(Errorf(CodeSignatureMismatch, "Credential should be scoped to correct service: '%s'.", q.service.Signing))
+		return q.authenticationError(Errorf(CodeSignatureMismatch,
+			"Credential should be scoped to correct service: '%s'.", q.service.Signing))
 	}
 	c.Identity = id
 	return nil
@@ -379,7 +388,8 @@ func (q *request) authenticationError(err error) error {
 	if q.protocol == RESTXML {
 		switch e.Code {
 		case CodeInvalidToken:
-			e.Code, e.Message = "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records."
+			e.Code, e.Message = "InvalidAccessKeyId",
+				"The AWS Access Key Id you provided does not exist in our records."
 		case CodeExpiredToken:
 			e.Status = http.StatusBadRequest
 		case CodeMissingToken, CodeRequestExpired:

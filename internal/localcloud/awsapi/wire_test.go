@@ -140,67 +140,78 @@ func newCloud(t testing.TB) *cloud {
 		Account:   "123456789012", Region: "us-east-1", MaxBody: 1 << 20,
 	})}
 	when := TimeOf(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
-	c.door.Add(Service{ID: "dynamodb", Signing: "dynamodb", Prefix: "dynamodb", Target: "DynamoDB_20120810", Protocols: []Protocol{JSON10}, Unbuilt: []string{"DescribeLimits"}, Operations: []Operation{
-		record(c, "PutItem", func(in *putItemIn) (*putItemOut, error) {
-			if in.TableName == "missing" {
-				return nil, &Error{Code: "ResourceNotFoundException", Message: "Requested resource not found"}
-			}
-			if in.TableName == "conflict" {
-				return nil, &Error{Code: "ConditionalCheckFailedException", Message: "The conditional request failed", Fields: map[string]any{"Item": in.Item}}
-			}
-			return &putItemOut{Attributes: in.Item}, nil
-		}),
-	}})
-	c.door.Add(Service{ID: "sts", Signing: "sts", Prefix: "sts", Protocols: []Protocol{Query}, Namespace: "https://sts.amazonaws.com/doc/2011-06-15/", Version: "2011-06-15", Operations: []Operation{
-		record(c, "GetCallerIdentity", func(*empty_) (*callerOut, error) {
-			return &callerOut{"123456789012", "arn:aws:iam::123456789012:root", "A<B&C"}, nil
-		}),
-	}})
-	c.door.Add(Service{ID: "sns", Signing: "sns", Prefix: "sns", Protocols: []Protocol{Query}, Namespace: "http://sns.amazonaws.com/doc/2010-03-31/", Version: "2010-03-31", Unbuilt: []string{"Unsubscribe"}, Operations: []Operation{
-		record(c, "Publish", func(in *publishIn) (*publishOut, error) {
-			if in.TopicArn == "missing" {
-				return nil, Errorf("NotFound", "Topic does not exist").WithStatus(404)
-			}
-			return &publishOut{"m-1"}, nil
-		}),
-		record(c, "GetTopicAttributes", func(*empty_) (*topicAttributesOut, error) {
-			return &topicAttributesOut{map[string]string{"TopicArn": "arn", "Policy": `{"a":"<b>"}`}}, nil
-		}),
-		record(c, "DeleteTopic", func(*empty_) (*empty_, error) { return nil, nil }),
-	}})
-	c.door.Add(Service{ID: "iot", Signing: "iot", Prefix: "iot", Protocols: []Protocol{RESTJSON}, Operations: []Operation{
-		record(c, "DescribeThing", func(in *describeIn) (*describeOut, error) {
-			if in.ThingName == "missing" {
-				return nil, &Error{Code: "ResourceNotFoundException", Message: "Thing missing cannot be found.", Status: 404, Fields: map[string]any{"resourceId": "missing"}}
-			}
-			return &describeOut{ThingName: in.ThingName, Version: 3, Created: when}, nil
-		}, REST("GET", "/things/{thingName}")),
-		record(c, "CreateThing", func(in *createThingIn) (*describeOut, error) {
-			return &describeOut{ThingName: in.ThingName}, nil
-		}, REST("POST", "/things/{thingName}")),
-		record(c, "ListThings", func(in *listThingsIn) (*listThingsOut, error) {
-			return &listThingsOut{Things: []describeOut{{ThingName: "a"}, {ThingName: "b"}}, NextToken: "n"}, nil
-		}, REST("GET", "/things")),
-	}})
-	c.door.Add(Service{ID: "lambda", Signing: "lambda", Prefix: "lambda", Protocols: []Protocol{RESTJSON}, Operations: []Operation{
-		record(c, "Invoke", func(in *invokeIn) (*invokeOut, error) {
-			return &invokeOut{StatusCode: 202, FunctionError: "Unhandled", Payload: in.Payload}, nil
-		}, REST("POST", "/2015-03-31/functions/{FunctionName}/invocations")),
-	}})
-	c.door.Add(Service{ID: "cloudwatch", Signing: "monitoring", Prefix: "cloudwatch", Target: "GraniteServiceVersion20100801", Protocols: []Protocol{CBOR, JSON10, Query}, Namespace: "http://monitoring.amazonaws.com/doc/2010-08-01/", Version: "2010-08-01", Unbuilt: []string{"ListDashboards"}, Operations: []Operation{
-		record(c, "PutMetricData", func(in *putMetricIn) (*empty_, error) { return nil, nil }),
-		record(c, "ListMetrics", func(in *empty_) (*listMetrics, error) {
-			return &listMetrics{[]datum{{MetricName: "m", Dimensions: []dimension{{"d", "v"}}}}}, nil
-		}),
-		record(c, "GetMetricStatistics", func(in *empty_) (*statsOut, error) {
-			out := &statsOut{Label: "l"}
-			out.Datapoints = append(out.Datapoints, struct {
-				Timestamp *Time    `json:"Timestamp"`
-				Average   *float64 `json:"Average"`
-			}{when, aws.Float64(1.5)})
-			return out, nil
-		}),
-	}})
+	c.door.Add(Service{ID: "dynamodb", Signing: "dynamodb", Prefix: "dynamodb", Target: "DynamoDB_20120810",
+		Protocols: []Protocol{JSON10}, Unbuilt: []string{"DescribeLimits"}, Operations: []Operation{
+			record(c, "PutItem", func(in *putItemIn) (*putItemOut, error) {
+				if in.TableName == "missing" {
+					return nil, &Error{Code: "ResourceNotFoundException", Message: "Requested resource not found"}
+				}
+				if in.TableName == "conflict" {
+					return nil, &Error{Code: "ConditionalCheckFailedException",
+						Message: "The conditional request failed", Fields: map[string]any{"Item": in.Item}}
+				}
+				return &putItemOut{Attributes: in.Item}, nil
+			}),
+		}})
+	c.door.Add(Service{ID: "sts", Signing: "sts", Prefix: "sts", Protocols: []Protocol{Query},
+		Namespace: "https://sts.amazonaws.com/doc/2011-06-15/", Version: "2011-06-15", Operations: []Operation{
+			record(c, "GetCallerIdentity", func(*empty_) (*callerOut, error) {
+				return &callerOut{"123456789012", "arn:aws:iam::123456789012:root", "A<B&C"}, nil
+			}),
+		}})
+	c.door.Add(Service{ID: "sns", Signing: "sns", Prefix: "sns", Protocols: []Protocol{Query},
+		Namespace: "http://sns.amazonaws.com/doc/2010-03-31/", Version: "2010-03-31", Unbuilt: []string{"Unsubscribe"},
+		Operations: []Operation{
+			record(c, "Publish", func(in *publishIn) (*publishOut, error) {
+				if in.TopicArn == "missing" {
+					return nil, Errorf("NotFound", "Topic does not exist").WithStatus(404)
+				}
+				return &publishOut{"m-1"}, nil
+			}),
+			record(c, "GetTopicAttributes", func(*empty_) (*topicAttributesOut, error) {
+				return &topicAttributesOut{map[string]string{"TopicArn": "arn", "Policy": `{"a":"<b>"}`}}, nil
+			}),
+			record(c, "DeleteTopic", func(*empty_) (*empty_, error) { return nil, nil }),
+		}})
+	c.door.Add(Service{ID: "iot", Signing: "iot", Prefix: "iot", Protocols: []Protocol{RESTJSON},
+		Operations: []Operation{
+			record(c, "DescribeThing", func(in *describeIn) (*describeOut, error) {
+				if in.ThingName == "missing" {
+					return nil, &Error{Code: "ResourceNotFoundException", Message: "Thing missing cannot be found.",
+						Status: 404, Fields: map[string]any{"resourceId": "missing"}}
+				}
+				return &describeOut{ThingName: in.ThingName, Version: 3, Created: when}, nil
+			}, REST("GET", "/things/{thingName}")),
+			record(c, "CreateThing", func(in *createThingIn) (*describeOut, error) {
+				return &describeOut{ThingName: in.ThingName}, nil
+			}, REST("POST", "/things/{thingName}")),
+			record(c, "ListThings", func(in *listThingsIn) (*listThingsOut, error) {
+				return &listThingsOut{Things: []describeOut{{ThingName: "a"}, {ThingName: "b"}}, NextToken: "n"}, nil
+			}, REST("GET", "/things")),
+		}})
+	c.door.Add(Service{ID: "lambda", Signing: "lambda", Prefix: "lambda", Protocols: []Protocol{RESTJSON},
+		Operations: []Operation{
+			record(c, "Invoke", func(in *invokeIn) (*invokeOut, error) {
+				return &invokeOut{StatusCode: 202, FunctionError: "Unhandled", Payload: in.Payload}, nil
+			}, REST("POST", "/2015-03-31/functions/{FunctionName}/invocations")),
+		}})
+	c.door.Add(Service{ID: "cloudwatch", Signing: "monitoring", Prefix: "cloudwatch",
+		Target: "GraniteServiceVersion20100801", Protocols: []Protocol{CBOR, JSON10, Query},
+		Namespace: "http://monitoring.amazonaws.com/doc/2010-08-01/", Version: "2010-08-01",
+		Unbuilt: []string{"ListDashboards"}, Operations: []Operation{
+			record(c, "PutMetricData", func(in *putMetricIn) (*empty_, error) { return nil, nil }),
+			record(c, "ListMetrics", func(in *empty_) (*listMetrics, error) {
+				return &listMetrics{[]datum{{MetricName: "m", Dimensions: []dimension{{"d", "v"}}}}}, nil
+			}),
+			record(c, "GetMetricStatistics", func(in *empty_) (*statsOut, error) {
+				out := &statsOut{Label: "l"}
+				out.Datapoints = append(out.Datapoints, struct {
+					Timestamp *Time    `json:"Timestamp"`
+					Average   *float64 `json:"Average"`
+				}{when, aws.Float64(1.5)})
+				return out, nil
+			}),
+		}})
 	server := httptest.NewServer(c.door)
 	t.Cleanup(server.Close)
 	c.url = server.URL
@@ -232,7 +243,8 @@ func checkCode(t *testing.T, err error, code, message string) {
 func TestSDKSpeaksJSON(t *testing.T) {
 	c := newCloud(t)
 	client := dynamodb.NewFromConfig(c.cfg)
-	item := map[string]ddbtypes.AttributeValue{"PK": &ddbtypes.AttributeValueMemberS{Value: "a<b"}, "B": &ddbtypes.AttributeValueMemberB{Value: []byte{0, 1}}}
+	item := map[string]ddbtypes.AttributeValue{"PK": &ddbtypes.AttributeValueMemberS{Value: "a<b"},
+		"B": &ddbtypes.AttributeValueMemberB{Value: []byte{0, 1}}}
 	out, err := client.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: aws.String("t"), Item: item})
 	if err != nil {
 		t.Fatal(err)
@@ -244,7 +256,8 @@ func TestSDKSpeaksJSON(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	_, err = client.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: aws.String("conflict"), Item: item})
-	if e, ok := errors.AsType[*ddbtypes.ConditionalCheckFailedException](err); !ok || !reflect.DeepEqual(e.Item, item) {
+	if e, ok := errors.AsType[*ddbtypes.ConditionalCheckFailedException](err); !ok ||
+		!reflect.DeepEqual(e.Item, item) {
 		t.Fatalf("got %v", err)
 	}
 	_, err = client.DescribeLimits(t.Context(), nil)
@@ -262,7 +275,8 @@ func TestSDKSpeaksQuery(t *testing.T) {
 	check(t, nil, *who.UserId, "A<B&C")
 
 	topics := sns.NewFromConfig(c.cfg)
-	out, err := topics.Publish(t.Context(), &sns.PublishInput{TopicArn: aws.String("x"), Message: aws.String("a=b&c d\n")})
+	out, err := topics.Publish(t.Context(), &sns.PublishInput{TopicArn: aws.String("x"),
+		Message: aws.String("a=b&c d\n")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -292,22 +306,27 @@ func TestSDKSpeaksRESTJSON(t *testing.T) {
 	}
 	check(t, nil, []any{*out.ThingName, out.Version}, []any{"a b/c:d", int64(3)})
 	_, err = client.DescribeThing(t.Context(), &iot.DescribeThingInput{ThingName: aws.String("missing")})
-	if e, ok := errors.AsType[*iottypes.ResourceNotFoundException](err); !ok || *e.Message != "Thing missing cannot be found." {
+	if e, ok := errors.AsType[*iottypes.ResourceNotFoundException](err); !ok ||
+		*e.Message != "Thing missing cannot be found." {
 		t.Fatalf("got %v", err)
 	}
-	_, err = client.CreateThing(t.Context(), &iot.CreateThingInput{ThingName: aws.String("x"), AttributePayload: &iottypes.AttributePayload{Attributes: map[string]string{"a": "b"}}})
+	_, err = client.CreateThing(t.Context(), &iot.CreateThingInput{ThingName: aws.String("x"),
+		AttributePayload: &iottypes.AttributePayload{Attributes: map[string]string{"a": "b"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	in := c.got[len(c.got)-1].(*createThingIn)
 	check(t, nil, []any{in.ThingName, in.AttributePayload.Attributes["a"]}, []any{"x", "b"})
-	list, err := client.ListThings(t.Context(), &iot.ListThingsInput{MaxResults: aws.Int32(7), UsePrefixAttributeValue: true, AttributeName: aws.String("a&b")})
+	list, err := client.ListThings(t.Context(), &iot.ListThingsInput{MaxResults: aws.Int32(7),
+		UsePrefixAttributeValue: true, AttributeName: aws.String("a&b")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	check(t, nil, []any{len(list.Things), *list.NextToken}, []any{2, "n"})
-	check(t, nil, c.got[len(c.got)-1], &listThingsIn{MaxResults: aws.Int(7), AttributeName: "a&b", UsePrefixValue: true})
-	_, err = client.CreateAuthorizer(t.Context(), &iot.CreateAuthorizerInput{AuthorizerName: aws.String("x"), AuthorizerFunctionArn: aws.String("y")})
+	check(t, nil, c.got[len(c.got)-1], &listThingsIn{MaxResults: aws.Int(7), AttributeName: "a&b",
+		UsePrefixValue: true})
+	_, err = client.CreateAuthorizer(t.Context(), &iot.CreateAuthorizerInput{AuthorizerName: aws.String("x"),
+		AuthorizerFunctionArn: aws.String("y")})
 	checkCode(t, err, "NotImplemented", "iot:CreateAuthorizer")
 
 	invoked, err := lambda.NewFromConfig(c.cfg).Invoke(t.Context(), &lambda.InvokeInput{FunctionName: aws.String("arn:aws:lambda:us-east-1:123456789012:function:f"), InvocationType: "Event", Payload: []byte(`{"a":1}`)})
@@ -326,14 +345,17 @@ func TestSDKSpeaksCBOR(t *testing.T) {
 		MetricName: aws.String("m"), Value: aws.Float64(2), Timestamp: &when,
 		Dimensions: []cwtypes.Dimension{{Name: aws.String("d"), Value: aws.String("v")}}, Values: []float64{1, 2.5},
 	}
-	want := datum{MetricName: "m", Value: aws.Float64(2), Timestamp: TimeOf(when), Dimensions: []dimension{{"d", "v"}}, Values: []float64{1, 2.5}}
-	_, err := client.PutMetricData(t.Context(), &cloudwatch.PutMetricDataInput{Namespace: aws.String("n"), MetricData: []cwtypes.MetricDatum{data}})
+	want := datum{MetricName: "m", Value: aws.Float64(2), Timestamp: TimeOf(when), Dimensions: []dimension{{"d", "v"}},
+		Values: []float64{1, 2.5}}
+	_, err := client.PutMetricData(t.Context(), &cloudwatch.PutMetricDataInput{Namespace: aws.String("n"),
+		MetricData: []cwtypes.MetricDatum{data}})
 	check(t, err, c.got[0], &putMetricIn{"n", []datum{want}})
 	var many []cwtypes.MetricDatum
 	for range 500 { // above 10 kB the SDK sends gzip
 		many = append(many, data)
 	}
-	_, err = client.PutMetricData(t.Context(), &cloudwatch.PutMetricDataInput{Namespace: aws.String("n"), MetricData: many})
+	_, err = client.PutMetricData(t.Context(), &cloudwatch.PutMetricDataInput{Namespace: aws.String("n"),
+		MetricData: many})
 	check(t, err, len(c.got[1].(*putMetricIn).MetricData), 500)
 	list, err := client.ListMetrics(t.Context(), nil)
 	if err != nil {
@@ -341,20 +363,24 @@ func TestSDKSpeaksCBOR(t *testing.T) {
 	}
 	check(t, nil, *list.Metrics[0].Dimensions[0].Value, "v")
 	stats, err := client.GetMetricStatistics(t.Context(), &cloudwatch.GetMetricStatisticsInput{
-		Namespace: aws.String("n"), MetricName: aws.String("m"), StartTime: &when, EndTime: &when, Period: aws.Int32(60),
+		Namespace: aws.String("n"), MetricName: aws.String("m"), StartTime: &when, EndTime: &when,
+		Period: aws.Int32(60),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	check(t, nil, []any{*stats.Datapoints[0].Average, stats.Datapoints[0].Timestamp.UTC()}, []any{1.5, time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)})
+	check(t, nil, []any{*stats.Datapoints[0].Average, stats.Datapoints[0].Timestamp.UTC()},
+		[]any{1.5, time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)})
 	_, err = client.ListDashboards(t.Context(), nil)
 	checkCode(t, err, "NotImplemented", "cloudwatch:ListDashboards")
-	_, err = client.ListTagsForResource(t.Context(), &cloudwatch.ListTagsForResourceInput{ResourceARN: aws.String("x")})
+	_, err = client.ListTagsForResource(t.Context(),
+		&cloudwatch.ListTagsForResourceInput{ResourceARN: aws.String("x")})
 	checkCode(t, err, "UnknownOperationException", "")
 }
 
 // post sends a request by hand.
-func (c *cloud) post(t *testing.T, path, contentType string, body []byte, headers ...string) (int, string, http.Header) {
+func (c *cloud) post(t *testing.T, path, contentType string, body []byte, headers ...string) (int, string,
+	http.Header) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.url+path, bytes.NewReader(body))
 	if err != nil {
@@ -389,23 +415,29 @@ func TestQueryListsAndMaps(t *testing.T) {
 		"MetricData.member.2.Values.member.1":           {"1"},
 	}
 	status, body, _ := c.post(t, "/", "application/x-www-form-urlencoded; charset=utf-8", []byte(form.Encode()))
-	if status != 200 || !strings.Contains(body, "<PutMetricDataResponse xmlns=\"http://monitoring.amazonaws.com/doc/2010-08-01/\"><ResponseMetadata><RequestId>") {
+	if status != 200 || !strings.Contains(body,
+		"<PutMetricDataResponse "+
+			"xmlns=\"http://monitoring.amazonaws.com/doc/2010-08-01/\"><ResponseMetadata><RequestId>") {
 		t.Fatalf("%d %s", status, body)
 	}
 	check(t, nil, c.got[0], &putMetricIn{"n", []datum{
 		{MetricName: "m", Value: aws.Float64(2)},
-		{MetricName: "o", Timestamp: TimeOf(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)), Dimensions: []dimension{{"d", "v"}}, Values: []float64{1, 2.5}},
+		{MetricName: "o", Timestamp: TimeOf(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)),
+			Dimensions: []dimension{{"d", "v"}}, Values: []float64{1, 2.5}},
 	}})
 	form = url.Values{
 		"Action": {"Publish"}, "Version": {"2010-03-31"}, "MessageAttributes.entry.1.Name": {"k"},
-		"MessageAttributes.entry.1.Value.DataType": {"Binary"}, "MessageAttributes.entry.1.Value.BinaryValue": {"AAE="},
+		"MessageAttributes.entry.1.Value.DataType":    {"Binary"},
+		"MessageAttributes.entry.1.Value.BinaryValue": {"AAE="},
 	}
 	status, _, _ = c.post(t, "/", "application/x-www-form-urlencoded", []byte(form.Encode()))
 	check(t, nil, status, 200)
-	check(t, nil, c.got[1].(*publishIn).MessageAttributes, map[string]attributeValue{"k": {DataType: "Binary", BinaryValue: []byte{0, 1}}})
+	check(t, nil, c.got[1].(*publishIn).MessageAttributes,
+		map[string]attributeValue{"k": {DataType: "Binary", BinaryValue: []byte{0, 1}}})
 	status, _, _ = c.post(t, "/?"+form.Encode(), "", nil)
 	check(t, nil, status, 200)
-	status, body, _ = c.post(t, "/", "application/x-www-form-urlencoded", []byte("Action=PutMetricData&Version=2010-08-01&MetricData.member.1.Value=x"))
+	status, body, _ = c.post(t, "/", "application/x-www-form-urlencoded",
+		[]byte("Action=PutMetricData&Version=2010-08-01&MetricData.member.1.Value=x"))
 	if status != 400 || !strings.Contains(body, "<Code>MalformedInput</Code>") {
 		t.Fatalf("%d %s", status, body)
 	}
@@ -431,7 +463,8 @@ func TestWrongInput(t *testing.T) {
 		{strings.Repeat(" ", 2<<20), `RequestEntityTooLargeException`, target, 413},
 	} {
 		status, body, h := c.post(t, "/", json10, []byte(x.body), x.headers...)
-		if status != x.status || !strings.Contains(body, x.want) || h.Get("X-Amzn-Requestid") == "" || h.Get("Content-Type") != json10 {
+		if status != x.status || !strings.Contains(body, x.want) || h.Get("X-Amzn-Requestid") == "" ||
+			h.Get("Content-Type") != json10 {
 			t.Errorf("%.40s: got %d %s %v", x.body, status, body, h)
 		}
 	}
@@ -439,7 +472,8 @@ func TestWrongInput(t *testing.T) {
 	z := gzip.NewWriter(&bomb)
 	_, _ = z.Write(make([]byte, 4<<20))
 	_ = z.Close()
-	if status, body, _ := c.post(t, "/", json10, bomb.Bytes(), append([]string{"Content-Encoding", "gzip"}, target...)...); status != 413 {
+	if status, body, _ := c.post(t, "/", json10, bomb.Bytes(), append([]string{"Content-Encoding", "gzip"},
+		target...)...); status != 413 {
 		t.Errorf("%d %s", status, body)
 	}
 	status, body, h := c.post(t, "/nowhere/at/all", "application/json", nil)
@@ -465,9 +499,11 @@ func TestRoutes(t *testing.T) {
 	rt := newRouter(s)
 	for target, want := range map[string]string{
 		"/": "ListBuckets", "/b": "List", "/b/": "List", "/b?list-type=2": "ListV2", "/b?list-type=1": "List",
-		"/b/k": "GetObject Bucket=b Key=k", "/b/a/b%2Fc/d": "GetObject Bucket=b Key=a/b/c/d", "/b/k?tagging": "GetObjectTagging",
-		"/things": "Things", "/things/t/jobs/j": "Job thing=t job=j", "/things/t/jobs/$next": "NextJob", "/things/t/jobs/%24next": "NextJob",
-		"/2015-03-31/functions": "Functions", "/2015-03-31/functions/": "Functions", "/g/a/b/end": "End a=a/b",
+		"/b/k": "GetObject Bucket=b Key=k", "/b/a/b%2Fc/d": "GetObject Bucket=b Key=a/b/c/d",
+		"/b/k?tagging": "GetObjectTagging",
+		"/things":      "Things", "/things/t/jobs/j": "Job thing=t job=j", "/things/t/jobs/$next": "NextJob",
+		"/things/t/jobs/%24next": "NextJob",
+		"/2015-03-31/functions":  "Functions", "/2015-03-31/functions/": "Functions", "/g/a/b/end": "End a=a/b",
 	} {
 		r := httptest.NewRequest("GET", target, nil)
 		got, labels := rt.find(r, r.URL.Query())
@@ -520,9 +556,11 @@ func TestXMLBodies(t *testing.T) {
 // input is the client's.
 func FuzzRequest(f *testing.F) {
 	f.Add("POST", "/", "application/x-amz-json-1.0", "DynamoDB_20120810.PutItem", "", `{"TableName":"t","Item":{"a":{"S":"b"}}}`)
-	f.Add("POST", "/", "application/x-www-form-urlencoded", "", "", "Action=PutMetricData&Version=2010-08-01&MetricData.member.1.Dimensions.member.1.Name=x")
+	f.Add("POST", "/", "application/x-www-form-urlencoded", "", "",
+		"Action=PutMetricData&Version=2010-08-01&MetricData.member.1.Dimensions.member.1.Name=x")
 	f.Add("GET", "/things/a%2Fb?maxResults=3", "", "", "", "")
-	f.Add("POST", "/service/GraniteServiceVersion20100801/operation/PutMetricData", "application/cbor", "", "rpc-v2-cbor", "\xa1iNamespacean")
+	f.Add("POST", "/service/GraniteServiceVersion20100801/operation/PutMetricData", "application/cbor", "",
+		"rpc-v2-cbor", "\xa1iNamespacean")
 	f.Add("POST", "/2015-03-31/functions/f/invocations", "", "", "", "x")
 	c := newCloud(f)
 	f.Fuzz(func(t *testing.T, method, target, contentType, amzTarget, protocol, body string) {

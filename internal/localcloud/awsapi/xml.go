@@ -115,7 +115,8 @@ func decodeXML(body []byte, v reflect.Value) error {
 		return nil
 	}
 	d := xml.NewDecoder(bytes.NewReader(body))
-	malformed := Errorf("MalformedXML", "The XML you provided was not well-formed or did not validate against our published schema")
+	malformed := Errorf("MalformedXML",
+		"The XML you provided was not well-formed or did not validate against our published schema")
 	type open struct {
 		node *formNode
 		text strings.Builder

@@ -17,33 +17,61 @@ func (s *Service) API() awsapi.Service {
 	return awsapi.Service{
 		Fault:     awsapi.Word{Code: "InternalFailure", Status: 500},
 		Throttled: awsapi.Word{Code: "Throttling", Status: 400},
-		ID:        "cloudformation", Signing: "cloudformation", Prefix: "cloudformation", Protocols: []awsapi.Protocol{awsapi.Query},
-		Namespace: "http://cloudformation.amazonaws.com/doc/2010-05-15/", Version: "2010-05-15", DeniedCode: "AccessDenied",
+		ID:        "cloudformation", Signing: "cloudformation", Prefix: "cloudformation",
+		Protocols: []awsapi.Protocol{awsapi.Query},
+		Namespace: "http://cloudformation.amazonaws.com/doc/2010-05-15/", Version: "2010-05-15",
+		DeniedCode: "AccessDenied",
 		Operations: []awsapi.Operation{
 			awsapi.Op("CreateStack", s.createStack, onStack(func(in *stackIn) string { return in.StackName })),
 			awsapi.Op("UpdateStack", s.updateStack, onStack(func(in *stackIn) string { return in.StackName })),
 			awsapi.Op("DeleteStack", s.deleteStack, onStack(func(in *deleteStackIn) string { return in.StackName })),
 			awsapi.Op("RollbackStack", s.rollbackStack, onStack(func(in *rollbackIn) string { return in.StackName })),
-			awsapi.Op("ContinueUpdateRollback", s.continueRollback, onStack(func(in *rollbackIn) string { return in.StackName })),
-			awsapi.Op("UpdateTerminationProtection", s.protect, onStack(func(in *protectIn) string { return in.StackName })),
-			awsapi.Op("SetStackPolicy", s.setStackPolicy, onStack(func(in *stackPolicyIn) string { return in.StackName })),
+			awsapi.Op("ContinueUpdateRollback", s.continueRollback, onStack(func(in *rollbackIn) string {
+				return in.StackName
+			})),
+			awsapi.Op("UpdateTerminationProtection", s.protect, onStack(func(in *protectIn) string {
+				return in.StackName
+			})),
+			awsapi.Op("SetStackPolicy", s.setStackPolicy, onStack(func(in *stackPolicyIn) string {
+				return in.StackName
+			})),
 			awsapi.Op("GetStackPolicy", s.getStackPolicy, onStack(stack)),
-			awsapi.Op("DescribeStacks", s.describeStacks, onStack(func(in *describeStacksIn) string { return in.StackName })),
-			awsapi.Op("DescribeStackEvents", s.describeStackEvents, onStack(func(in *describeStacksIn) string { return in.StackName })),
-			awsapi.Op("DescribeStackResource", s.describeStackResource, onStack(func(in *stackResourceIn) string { return in.StackName })),
-			awsapi.Op("DescribeStackResources", s.describeStackResources, onStack(func(in *stackResourceIn) string { return in.StackName })),
-			awsapi.Op("ListStackResources", s.listStackResources, onStack(func(in *describeStacksIn) string { return in.StackName })),
+			awsapi.Op("DescribeStacks", s.describeStacks, onStack(func(in *describeStacksIn) string {
+				return in.StackName
+			})),
+			awsapi.Op("DescribeStackEvents", s.describeStackEvents, onStack(func(in *describeStacksIn) string {
+				return in.StackName
+			})),
+			awsapi.Op("DescribeStackResource", s.describeStackResource, onStack(func(in *stackResourceIn) string {
+				return in.StackName
+			})),
+			awsapi.Op("DescribeStackResources", s.describeStackResources, onStack(func(in *stackResourceIn) string {
+				return in.StackName
+			})),
+			awsapi.Op("ListStackResources", s.listStackResources, onStack(func(in *describeStacksIn) string {
+				return in.StackName
+			})),
 			awsapi.Op("ListStacks", s.listStacks),
 			awsapi.Op("ListExports", s.listExports),
 			awsapi.Op("ListImports", s.listImports),
 			awsapi.Op("GetTemplate", s.getTemplate, onStack(func(in *getTemplateIn) string { return in.StackName })),
-			awsapi.Op("GetTemplateSummary", s.getTemplateSummary, onStack(func(in *summaryIn) string { return in.StackName })),
+			awsapi.Op("GetTemplateSummary", s.getTemplateSummary, onStack(func(in *summaryIn) string {
+				return in.StackName
+			})),
 			awsapi.Op("ValidateTemplate", s.validateTemplate),
 			awsapi.Op("DescribeAccountLimits", s.describeAccountLimits),
-			awsapi.Op("CreateChangeSet", s.createChangeSet, onStack(func(in *createChangeSetIn) string { return in.StackName })),
-			awsapi.Op("DescribeChangeSet", s.describeChangeSet, onStack(func(in *changeSetRef) string { return in.StackName })),
-			awsapi.Op("ExecuteChangeSet", s.executeChangeSet, onStack(func(in *changeSetRef) string { return in.StackName })),
-			awsapi.Op("DeleteChangeSet", s.deleteChangeSet, onStack(func(in *changeSetRef) string { return in.StackName })),
+			awsapi.Op("CreateChangeSet", s.createChangeSet, onStack(func(in *createChangeSetIn) string {
+				return in.StackName
+			})),
+			awsapi.Op("DescribeChangeSet", s.describeChangeSet, onStack(func(in *changeSetRef) string {
+				return in.StackName
+			})),
+			awsapi.Op("ExecuteChangeSet", s.executeChangeSet, onStack(func(in *changeSetRef) string {
+				return in.StackName
+			})),
+			awsapi.Op("DeleteChangeSet", s.deleteChangeSet, onStack(func(in *changeSetRef) string {
+				return in.StackName
+			})),
 			awsapi.Op("ListChangeSets", s.listChangeSets, onStack(stack)),
 		},
 		Unbuilt: unbuilt,
@@ -206,7 +234,8 @@ type listStackResourcesOut struct {
 	StackResourceSummaries []resourceShape `json:"StackResourceSummaries"`
 }
 
-func (s *Service) listStackResources(_ context.Context, _ *awsapi.Call, in *describeStacksIn) (*listStackResourcesOut, error) {
+func (s *Service) listStackResources(_ context.Context, _ *awsapi.Call, in *describeStacksIn) (*listStackResourcesOut,
+	error) {
 	_, list, err := s.listed(in.StackName)
 	return &listStackResourcesOut{list}, err
 }
@@ -221,10 +250,12 @@ type describeStackResourcesOut struct {
 	StackResources []resourceShape `json:"StackResources"`
 }
 
-func (s *Service) describeStackResources(_ context.Context, _ *awsapi.Call, in *stackResourceIn) (*describeStackResourcesOut, error) {
+func (s *Service) describeStackResources(_ context.Context, _ *awsapi.Call, in *stackResourceIn) (
+	*describeStackResourcesOut, error) {
 	if in.PhysicalResourceID != "" {
 		if in.StackName != "" {
-			return nil, awsapi.Errorf("ValidationError", "Only one of StackName and PhysicalResourceId may be specified.")
+			return nil, awsapi.Errorf("ValidationError",
+				"Only one of StackName and PhysicalResourceId may be specified.")
 		}
 		owner, err := s.owner(in.PhysicalResourceID)
 		if err != nil {
@@ -252,7 +283,8 @@ type describeStackResourceOut struct {
 	StackResourceDetail resourceShape `json:"StackResourceDetail"`
 }
 
-func (s *Service) describeStackResource(_ context.Context, _ *awsapi.Call, in *stackResourceIn) (*describeStackResourceOut, error) {
+func (s *Service) describeStackResource(_ context.Context, _ *awsapi.Call, in *stackResourceIn) (
+	*describeStackResourceOut, error) {
 	stack, list, err := s.listed(in.StackName)
 	if err != nil {
 		return nil, err
@@ -263,7 +295,8 @@ func (s *Service) describeStackResource(_ context.Context, _ *awsapi.Call, in *s
 			return &describeStackResourceOut{r}, nil
 		}
 	}
-	return nil, awsapi.Errorf("ValidationError", "Resource %s does not exist for stack %s", in.LogicalResourceID, stack.Name)
+	return nil, awsapi.Errorf("ValidationError", "Resource %s does not exist for stack %s", in.LogicalResourceID,
+		stack.Name)
 }
 
 // owner is the stack that a physical resource belongs to.

@@ -38,7 +38,8 @@ func TestCreateStackGoesOnBehindTheAnswer(t *testing.T) {
 	w := newWorld(t, store.Memory())
 	body := fmt.Sprintf(twoResources, 7, "1.zip", "")
 	out, err := w.createStack(context.Background(), caller, &stackIn{StackName: "fleetstep", TemplateBody: body})
-	if err != nil || !strings.HasPrefix(out.StackID, "arn:aws:cloudformation:us-east-1:123456789012:stack/fleetstep/") {
+	if err != nil || !strings.HasPrefix(out.StackID,
+		"arn:aws:cloudformation:us-east-1:123456789012:stack/fleetstep/") {
 		t.Fatalf("got %+v, %v", out, err)
 	}
 	if got := w.status(t); got != "CREATE_IN_PROGRESS" || len(w.cloud.calls) != 0 {
@@ -48,14 +49,17 @@ func TestCreateStackGoesOnBehindTheAnswer(t *testing.T) {
 	if got := w.status(t); got != "CREATE_COMPLETE" {
 		t.Errorf("later: %s", got)
 	}
-	if _, err := w.createStack(context.Background(), caller, &stackIn{StackName: "fleetstep", TemplateBody: body}); awsapi.Code(err) != "AlreadyExistsException" {
+	if _, err := w.createStack(context.Background(), caller, &stackIn{StackName: "fleetstep",
+		TemplateBody: body}); awsapi.Code(err) != "AlreadyExistsException" {
 		t.Errorf("again: %v", err)
 	}
-	if _, err := w.updateStack(context.Background(), caller, &stackIn{StackName: "fleetstep", TemplateBody: body, DisableRollback: true}); awsapi.Code(err) != "ValidationError" {
+	if _, err := w.updateStack(context.Background(), caller, &stackIn{StackName: "fleetstep", TemplateBody: body,
+		DisableRollback: true}); awsapi.Code(err) != "ValidationError" {
 		t.Errorf("no change: %v", err)
 	}
 	body = fmt.Sprintf(twoResources, 9, "1.zip", "")
-	if _, err := w.updateStack(context.Background(), caller, &stackIn{StackName: out.StackID, TemplateBody: body, DisableRollback: true}); err != nil {
+	if _, err := w.updateStack(context.Background(), caller, &stackIn{StackName: out.StackID, TemplateBody: body,
+		DisableRollback: true}); err != nil {
 		t.Fatal(err)
 	}
 	w.settle(t)
@@ -72,10 +76,12 @@ func TestCreateStackGoesOnBehindTheAnswer(t *testing.T) {
 }
 
 func TestCreateStackThatFails(t *testing.T) {
-	for onFailure, want := range map[string]string{"": "ROLLBACK_COMPLETE", "DO_NOTHING": "CREATE_FAILED", "DELETE": ""} {
+	for onFailure, want := range map[string]string{"": "ROLLBACK_COMPLETE", "DO_NOTHING": "CREATE_FAILED",
+		"DELETE": ""} {
 		w := newWorld(t, store.Memory())
 		w.cloud.fail["lambda:CreateFunction"] = awsapi.Errorf("InvalidParameterValueException", "no such role")
-		in := &stackIn{StackName: "fleetstep", TemplateBody: fmt.Sprintf(twoResources, 7, "1.zip", ""), OnFailure: onFailure}
+		in := &stackIn{StackName: "fleetstep", TemplateBody: fmt.Sprintf(twoResources, 7, "1.zip", ""),
+			OnFailure: onFailure}
 		if _, err := w.createStack(context.Background(), caller, in); err != nil {
 			t.Fatal(err)
 		}
@@ -128,11 +134,14 @@ func TestResourcesOfAStack(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 	}
-	one, err := w.describeStackResource(ctx, caller, &stackResourceIn{StackName: "fleetstep", LogicalResourceID: "StateMachine"})
-	if err != nil || one.StackResourceDetail.PhysicalResourceID != "arn:aws:states:us-east-1:123456789012:stateMachine:fleetstep-firmware-upgrade" {
+	one, err := w.describeStackResource(ctx, caller, &stackResourceIn{StackName: "fleetstep",
+		LogicalResourceID: "StateMachine"})
+	if err != nil || one.StackResourceDetail.PhysicalResourceID !=
+		"arn:aws:states:us-east-1:123456789012:stateMachine:fleetstep-firmware-upgrade" {
 		t.Errorf("%+v, %v", one, err)
 	}
-	some, err := w.describeStackResources(ctx, caller, &stackResourceIn{StackName: "fleetstep", LogicalResourceID: "DeviceTable"})
+	some, err := w.describeStackResources(ctx, caller, &stackResourceIn{StackName: "fleetstep",
+		LogicalResourceID: "DeviceTable"})
 	if err != nil || len(some.StackResources) != 1 || some.StackResources[0].Timestamp == nil {
 		t.Errorf("%+v, %v", some, err)
 	}
@@ -141,8 +150,10 @@ func TestResourcesOfAStack(t *testing.T) {
 		t.Errorf("%.50s, %v", body.TemplateBody, err)
 	}
 	w.cloud.objects["templates/t.json"] = committed(t)
-	valid, err := w.validateTemplate(ctx, caller, &validateTemplateIn{TemplateURL: "https://templates.s3.us-east-1.amazonaws.com/t.json"})
-	if err != nil || len(valid.Parameters) != len(parsed.Parameters) || !slices.Equal(valid.Capabilities, []string{"CAPABILITY_IAM"}) {
+	valid, err := w.validateTemplate(ctx, caller,
+		&validateTemplateIn{TemplateURL: "https://templates.s3.us-east-1.amazonaws.com/t.json"})
+	if err != nil || len(valid.Parameters) != len(parsed.Parameters) ||
+		!slices.Equal(valid.Capabilities, []string{"CAPABILITY_IAM"}) {
 		t.Errorf("%+v, %v", valid, err)
 	}
 }
@@ -156,7 +167,9 @@ func TestOverTheWire(t *testing.T) {
 	ask := func(values url.Values) (int, string) {
 		r := httptest.NewRequest("POST", "http://localhost:4566/", strings.NewReader(values.Encode()))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=AKIA/20260102/us-east-1/cloudformation/aws4_request, SignedHeaders=host, Signature=x")
+		r.Header.Set("Authorization",
+			"AWS4-HMAC-SHA256 Credential=AKIA/20260102/us-east-1/cloudformation/aws4_request, SignedHeaders=host, "+
+				"Signature=x")
 		rec := httptest.NewRecorder()
 		door.ServeHTTP(rec, r)
 		return rec.Code, rec.Body.String()
@@ -174,7 +187,8 @@ func TestOverTheWire(t *testing.T) {
 			t.Errorf("%s: %d %s", action, status, body)
 		}
 	}
-	if status, body := ask(url.Values{"Action": {"DescribeStacks"}, "Version": {"2010-05-15"}, "StackName": {"none"}}); status != 400 ||
+	if status, body := ask(url.Values{"Action": {"DescribeStacks"}, "Version": {"2010-05-15"},
+		"StackName": {"none"}}); status != 400 ||
 		!strings.Contains(body, "Stack with id none does not exist") {
 		t.Errorf("%d %s", status, body)
 	}

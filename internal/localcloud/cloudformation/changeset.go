@@ -46,7 +46,8 @@ const (
 )
 
 // noChanges is why a change set without changes fails. The CDK, SAM and the AWS CLI look for these words.
-const noChanges = "The submitted information didn't contain changes. Submit different information to create a change set."
+const noChanges = "The submitted information didn't contain changes. Submit different information to create a " +
+	"change set."
 
 // change is what an update would do to a resource.
 type change struct {
@@ -163,7 +164,8 @@ func (w *work) foresee(ctx context.Context, scope *scope, id string, byID map[st
 	}
 	if rec.Type != declared.Type {
 		c.Replacement = "True"
-		c.Details = []detail{{Attribute: "Properties", Recreation: "Always", Evaluation: "Static", Source: "DirectModification", Change: "Modify"}}
+		c.Details = []detail{{Attribute: "Properties", Recreation: "Always", Evaluation: "Static",
+			Source: "DirectModification", Change: "Modify"}}
 	}
 	old := decode(rec.Properties)
 	names := maps.Clone(old)
@@ -174,7 +176,8 @@ func (w *work) foresee(ctx context.Context, scope *scope, id string, byID map[st
 		if had == has && equalJSON(before, after) {
 			continue
 		}
-		d := detail{Attribute: "Properties", Name: name, Recreation: "Never", Evaluation: "Static", Source: "DirectModification", Change: "Modify"}
+		d := detail{Attribute: "Properties", Name: name, Recreation: "Never", Evaluation: "Static",
+			Source: "DirectModification", Change: "Modify"}
 		if name == "Tags" {
 			d.Attribute, d.Name = "Tags", ""
 		}
@@ -197,17 +200,21 @@ func (w *work) foresee(ctx context.Context, scope *scope, id string, byID map[st
 		d.Source, d.Causing = w.cause(declared.Properties[name], byID)
 		c.Details = append(c.Details, d)
 	}
-	if metadata, err := json.Marshal(declared.Metadata); err == nil && declared.Metadata != nil && !bytes.Equal(metadata, rec.Metadata) {
-		c.Details = append(c.Details, detail{Attribute: "Metadata", Recreation: "Never", Evaluation: "Static", Source: "DirectModification", Change: "Modify"})
+	if metadata, err := json.Marshal(declared.Metadata); err == nil && declared.Metadata != nil &&
+		!bytes.Equal(metadata, rec.Metadata) {
+		c.Details = append(c.Details, detail{Attribute: "Metadata", Recreation: "Never", Evaluation: "Static",
+			Source: "DirectModification", Change: "Modify"})
 	}
 	if declared.DeletionPolicy != rec.DeletionPolicy {
-		c.Details = append(c.Details, detail{Attribute: "DeletionPolicy", Recreation: "Never", Evaluation: "Static", Source: "DirectModification", Change: "Modify"})
+		c.Details = append(c.Details, detail{Attribute: "DeletionPolicy", Recreation: "Never", Evaluation: "Static",
+			Source: "DirectModification", Change: "Modify"})
 	}
 	if len(c.Details) == 0 {
 		if rec.complete() {
 			return change{}, nil
 		}
-		c.Details = []detail{{Attribute: "Properties", Recreation: "Never", Evaluation: "Static", Source: "DirectModification", Change: "Modify"}}
+		c.Details = []detail{{Attribute: "Properties", Recreation: "Never", Evaluation: "Static",
+			Source: "DirectModification", Change: "Modify"}}
 	}
 	for _, d := range c.Details {
 		if !slices.Contains(c.Scope, d.Attribute) {
@@ -269,7 +276,8 @@ func (w *work) changed(list []change) bool {
 	if len(list) > 0 || before == nil {
 		return true
 	}
-	if !maps.Equal(before.Options.Tags, w.stack.Options.Tags) || !slices.Equal(before.Options.Notifications, w.stack.Options.Notifications) {
+	if !maps.Equal(before.Options.Tags, w.stack.Options.Tags) || !slices.Equal(before.Options.Notifications,
+		w.stack.Options.Notifications) {
 		return true
 	}
 	outputs := len(before.Outputs)
@@ -365,7 +373,8 @@ func (s *Service) changeSet(name, stack string) (c changeSetRecord, err error) {
 			return errNoChangeSet(name)
 		}
 		if stack == "" {
-			return awsapi.Errorf("ValidationError", "StackName must be specified if ChangeSetName is not specified as an ARN.")
+			return awsapi.Errorf("ValidationError",
+				"StackName must be specified if ChangeSetName is not specified as an ARN.")
 		}
 		rec, ok, err := stacks.Get(tx, nameOf(stack))
 		if err != nil {

@@ -31,9 +31,10 @@ type createChangeSetOut struct {
 
 var changeSetName = regexp.MustCompile(`^[a-zA-Z][-a-zA-Z0-9]{0,127}$`)
 
-// createChangeSet writes a change set and finds out behind the answer what it would do. One that creates a stack makes a
-// stack in review, which has no resources.
-func (s *Service) createChangeSet(ctx context.Context, c *awsapi.Call, in *createChangeSetIn) (*createChangeSetOut, error) {
+// createChangeSet writes a change set and finds out behind the answer what it would do. One that
+// creates a stack makes a stack in review, which has no resources.
+func (s *Service) createChangeSet(ctx context.Context, c *awsapi.Call, in *createChangeSetIn) (*createChangeSetOut,
+	error) {
 	in.ChangeSetType = cmp.Or(in.ChangeSetType, "UPDATE")
 	switch {
 	case in.ChangeSetType == "IMPORT" || len(in.ResourcesToImport) > 0:
@@ -43,17 +44,21 @@ func (s *Service) createChangeSet(ctx context.Context, c *awsapi.Call, in *creat
 	case !slices.Contains([]string{"CREATE", "UPDATE"}, in.ChangeSetType):
 		return nil, awsapi.Errorf("ValidationError", "ChangeSetType must be one of CREATE, UPDATE, IMPORT")
 	case !changeSetName.MatchString(in.ChangeSetName):
-		return nil, awsapi.Errorf("ValidationError", "1 validation error detected: Value '%s' at 'changeSetName' failed to satisfy constraint: "+
-			"Member must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*", in.ChangeSetName)
+		return nil, awsapi.Errorf("ValidationError",
+			"1 validation error detected: Value '%s' at 'changeSetName' failed to satisfy constraint: "+
+				"Member must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*", in.ChangeSetName)
 	case in.OnStackFailure != "" && !slices.Contains([]string{doRollback, doNothing, doDelete}, in.OnStackFailure):
 		return nil, awsapi.Errorf("ValidationError", "OnStackFailure must be one of ROLLBACK, DO_NOTHING, DELETE")
 	case in.OnStackFailure == doDelete && in.ChangeSetType != "CREATE":
-		return nil, awsapi.Errorf("ValidationError", "OnStackFailure DELETE is for change sets of the type CREATE only")
+		return nil, awsapi.Errorf("ValidationError",
+			"OnStackFailure DELETE is for change sets of the type CREATE only")
 	}
 	name := nameOf(in.StackName)
 	if !stackName.MatchString(name) {
-		return nil, awsapi.Errorf("ValidationError", "1 validation error detected: Value '%s' at 'stackName' failed to satisfy constraint: "+
-			"Member must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*|arn:[-a-zA-Z0-9:/._+]*", in.StackName)
+		return nil, awsapi.Errorf("ValidationError",
+			"1 validation error detected: Value '%s' at 'stackName' failed to satisfy constraint: "+
+				"Member must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*|arn:[-a-zA-Z0-9:/._+]*",
+			in.StackName)
 	}
 	stack, exists, err := s.stack(name)
 	if err != nil {
@@ -61,11 +66,13 @@ func (s *Service) createChangeSet(ctx context.Context, c *awsapi.Call, in *creat
 	}
 	switch {
 	case in.ChangeSetType == "CREATE" && exists && stack.Status != reviewInProgress:
-		return nil, awsapi.Errorf("ValidationError", "Stack [%s] already exists and cannot be created again with the changeSet [%s].", name, in.ChangeSetName)
+		return nil, awsapi.Errorf("ValidationError",
+			"Stack [%s] already exists and cannot be created again with the changeSet [%s].", name, in.ChangeSetName)
 	case in.ChangeSetType == "UPDATE" && (!exists || stack.Status == reviewInProgress):
 		return nil, awsapi.Errorf("ValidationError", "Stack [%s] does not exist", name)
 	case in.ChangeSetType == "UPDATE" && !stack.updatable():
-		return nil, awsapi.Errorf("ValidationError", "Stack:%s is in %s state and can not be updated.", stack.ID, stack.Status)
+		return nil, awsapi.Errorf("ValidationError", "Stack:%s is in %s state and can not be updated.", stack.ID,
+			stack.Status)
 	}
 	d, err := s.deployment(ctx, c, &in.stackIn, stack)
 	if err != nil {
@@ -85,8 +92,10 @@ func (s *Service) createChangeSet(ctx context.Context, c *awsapi.Call, in *creat
 	}
 	record := changeSetRecord{
 		ID:   s.environment.arn("cloudformation", "changeSet/"+in.ChangeSetName+"/"+s.config.Scheduler.UUID()),
-		Name: in.ChangeSetName, Stack: name, Type: in.ChangeSetType, Description: in.Description, Status: createInProgress,
-		Execution: unavailable, Template: t.body, Original: d.original, Parameters: d.Parameters, Fetched: fetched, Options: d.options,
+		Name: in.ChangeSetName, Stack: name, Type: in.ChangeSetType, Description: in.Description,
+		Status:    createInProgress,
+		Execution: unavailable, Template: t.body, Original: d.original, Parameters: d.Parameters, Fetched: fetched,
+		Options:   d.options,
 		OnFailure: cmp.Or(in.OnStackFailure, d.task.OnFailure), Created: s.config.Scheduler.Now(), As: c.Identity,
 		Adopt: in.ImportExisting,
 	}
@@ -101,7 +110,8 @@ func (s *Service) createChangeSet(ctx context.Context, c *awsapi.Call, in *creat
 	record.StackID = stack.ID
 	err = s.config.Store.Update(func(tx *store.Tx) error {
 		if _, twice, err := changeSets.Get(tx, stack.ID, record.Name); err != nil || twice {
-			return cmp.Or(err, error(awsapi.Errorf("AlreadyExistsException", "ChangeSet %s already exists for stack %s", record.Name, name)))
+			return cmp.Or(err, error(awsapi.Errorf("AlreadyExistsException",
+				"ChangeSet %s already exists for stack %s", record.Name, name)))
 		}
 		if !exists {
 			if err := putEvents(tx, stack.ID, w.told); err != nil {
@@ -195,9 +205,12 @@ func (s *Service) describeChangeSet(_ context.Context, _ *awsapi.Call, in *chang
 	}
 	out := &changeSetShape{
 		ChangeSetName: c.Name, ChangeSetID: c.ID, StackID: c.StackID, StackName: c.Stack, Description: c.Description,
-		CreationTime: awsapi.Time{Time: c.Created}, ExecutionStatus: c.Execution, Status: c.Status, StatusReason: c.Reason,
-		NotificationARNs: slices.Concat([]string{}, c.Options.Notifications), Capabilities: slices.Concat([]string{}, c.Options.Capabilities),
-		Tags: slices.Concat([]tagShape{}, sortedTags(c.Options.Tags)), Changes: []changeShape{}, Parameters: []parameterShape{},
+		CreationTime: awsapi.Time{Time: c.Created}, ExecutionStatus: c.Execution, Status: c.Status,
+		StatusReason:     c.Reason,
+		NotificationARNs: slices.Concat([]string{}, c.Options.Notifications), Capabilities: slices.Concat([]string{},
+			c.Options.Capabilities),
+		Tags: slices.Concat([]tagShape{}, sortedTags(c.Options.Tags)), Changes: []changeShape{},
+		Parameters:     []parameterShape{},
 		OnStackFailure: c.OnFailure,
 	}
 	if t, err := Parse(c.Template); err == nil {
@@ -217,14 +230,16 @@ func (s *Service) describeChangeSet(_ context.Context, _ *awsapi.Call, in *chang
 func (c change) shape(values bool) resourceChangeShape {
 	shape := resourceChangeShape{
 		Action: c.Action, LogicalResourceID: c.LogicalID, PhysicalResourceID: c.PhysicalID, ResourceType: c.Type,
-		Replacement: c.Replacement, Scope: slices.Concat([]string{}, c.Scope), Details: []detailShape{}, PolicyAction: c.Policy,
+		Replacement: c.Replacement, Scope: slices.Concat([]string{}, c.Scope), Details: []detailShape{},
+		PolicyAction: c.Policy,
 	}
 	if values {
 		shape.BeforeContext, shape.AfterContext = string(c.Before), string(c.After)
 	}
 	for _, d := range c.Details {
 		e := detailShape{
-			Target:     targetShape{Attribute: d.Attribute, Name: d.Name, RequiresRecreation: d.Recreation, AttributeChangeType: d.Change},
+			Target: targetShape{Attribute: d.Attribute, Name: d.Name, RequiresRecreation: d.Recreation,
+				AttributeChangeType: d.Change},
 			Evaluation: d.Evaluation, ChangeSource: d.Source, CausingEntity: d.Causing,
 		}
 		if values && d.Name != "" {
@@ -235,8 +250,8 @@ func (c change) shape(values bool) resourceChangeShape {
 	return shape
 }
 
-// executeChangeSet begins what a change set foresees. With it all change sets of the stack go, as they foresee what is no
-// longer so.
+// executeChangeSet begins what a change set foresees. With it all change sets of the stack go, as
+// they foresee what is no longer so.
 func (s *Service) executeChangeSet(ctx context.Context, call *awsapi.Call, in *changeSetRef) (*none, error) {
 	if in.RetainExceptOnCreate {
 		return nil, awsapi.NotBuilt("ExecuteChangeSet with RetainExceptOnCreate")
@@ -246,7 +261,8 @@ func (s *Service) executeChangeSet(ctx context.Context, call *awsapi.Call, in *c
 		return nil, err
 	}
 	if c.Execution != available {
-		return nil, awsapi.Errorf("InvalidChangeSetStatus", "ChangeSet [%s] cannot be executed in its current status of [%s]", c.ID, c.Status)
+		return nil, awsapi.Errorf("InvalidChangeSetStatus",
+			"ChangeSet [%s] cannot be executed in its current status of [%s]", c.ID, c.Status)
 	}
 	d := c.deployment()
 	d.as, d.task.Token = call.Identity, in.ClientRequestToken
@@ -265,7 +281,9 @@ func (s *Service) executeChangeSet(ctx context.Context, call *awsapi.Call, in *c
 		return nil, asAnswer(err)
 	}
 	w.leave = leave
-	if err := s.config.Store.Update(func(tx *store.Tx) error { return changeSets.DeleteAll(tx, c.StackID) }); err != nil {
+	if err := s.config.Store.Update(func(tx *store.Tx) error {
+		return changeSets.DeleteAll(tx, c.StackID)
+	}); err != nil {
 		leave()
 		return nil, err
 	}
@@ -329,7 +347,8 @@ func (s *Service) listChangeSets(_ context.Context, _ *awsapi.Call, in *stackRef
 	for _, name := range names {
 		c := byName[name]
 		out.Summaries = append(out.Summaries, changeSetSummary{
-			c.StackID, c.Stack, c.ID, c.Name, c.Execution, c.Status, c.Reason, awsapi.Time{Time: c.Created}, c.Description,
+			c.StackID, c.Stack, c.ID, c.Name, c.Execution, c.Status, c.Reason, awsapi.Time{Time: c.Created},
+			c.Description,
 		})
 	}
 	return out, err

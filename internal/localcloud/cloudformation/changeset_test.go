@@ -13,12 +13,14 @@ import (
 // propose makes a change set and returns it as it is once it is computed.
 func (w world) propose(t *testing.T, kind, body string) *changeSetShape {
 	t.Helper()
-	in := &createChangeSetIn{stackIn: stackIn{StackName: "fleetstep", TemplateBody: body}, ChangeSetName: "c", ChangeSetType: kind}
+	in := &createChangeSetIn{stackIn: stackIn{StackName: "fleetstep", TemplateBody: body}, ChangeSetName: "c",
+		ChangeSetType: kind}
 	if _, err := w.createChangeSet(context.Background(), caller, in); err != nil {
 		t.Fatal(err)
 	}
 	w.settle(t)
-	out, err := w.describeChangeSet(context.Background(), caller, &changeSetRef{StackName: "fleetstep", ChangeSetName: "c"})
+	out, err := w.describeChangeSet(context.Background(), caller, &changeSetRef{StackName: "fleetstep",
+		ChangeSetName: "c"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +31,8 @@ func TestChangeSetsOfAStacksLife(t *testing.T) {
 	w, ctx := newWorld(t, store.Memory()), context.Background()
 	ref := &changeSetRef{StackName: "fleetstep", ChangeSetName: "c"}
 	body := fmt.Sprintf(twoResources, 7, "1.zip", "")
-	if c := w.propose(t, "CREATE", body); c.ExecutionStatus != "AVAILABLE" || len(c.Changes) != 2 || w.status(t) != "REVIEW_IN_PROGRESS" {
+	if c := w.propose(t, "CREATE", body); c.ExecutionStatus != "AVAILABLE" || len(c.Changes) != 2 ||
+		w.status(t) != "REVIEW_IN_PROGRESS" {
 		t.Fatalf("%+v", c)
 	}
 	if len(w.cloud.calls) != 0 {
@@ -62,7 +65,8 @@ func TestChangeSetsOfAStacksLife(t *testing.T) {
 			got = append(got, d.Target.Name+" "+d.Target.RequiresRecreation+" "+d.Evaluation+" "+d.CausingEntity)
 		}
 	}
-	const want = "Group Modify True|LogGroupName Always Static |Function Modify False|Code Never Static |Environment Never Dynamic Group"
+	const want = "Group Modify True|LogGroupName Always Static |Function Modify False|Code Never Static " +
+		"|Environment Never Dynamic Group"
 	if strings.Join(got, "|") != want {
 		t.Errorf("foresees\n%s, want\n%s", strings.Join(got, "|"), want)
 	}
@@ -82,14 +86,16 @@ func TestExportInUseStays(t *testing.T) {
 	if !w.cloud.exists["cloudwatchlogs/g-x"] {
 		t.Fatalf("made %v", w.cloud.exists)
 	}
-	if out, err := w.listImports(ctx, caller, &listImportsIn{ExportName: "shared"}); err != nil || strings.Join(out.Imports, " ") != "user" {
+	if out, err := w.listImports(ctx, caller, &listImportsIn{ExportName: "shared"}); err != nil ||
+		strings.Join(out.Imports, " ") != "user" {
 		t.Errorf("%+v, %v", out, err)
 	}
 	if _, err := w.deleteStack(ctx, caller, &deleteStackIn{StackName: "fleetstep"}); err != nil {
 		t.Fatal(err)
 	}
 	w.settle(t)
-	if got := strings.Join(w.history(t), "\n"); !strings.HasSuffix(got, "fleetstep DELETE_FAILED: Export shared cannot be deleted as it is in use by user") {
+	if got := strings.Join(w.history(t), "\n"); !strings.HasSuffix(got,
+		"fleetstep DELETE_FAILED: Export shared cannot be deleted as it is in use by user") {
 		t.Errorf("got\n%s", got)
 	}
 }
@@ -134,10 +140,12 @@ func TestRefusalsInAWSsWords(t *testing.T) {
 		{stackIn{TemplateBody: `{"Resources": {` + many.String() + `}}`}, "Number of resources, 501, is greater than maximum allowed, 500"},
 		{stackIn{TemplateBody: group}, "Unable to fetch parameters [/gone] from parameter store for this account."},
 		{stackIn{TemplateBody: strings.Repeat(" ", 51_201)}, "Member must have length less than or equal to 51200"},
-		{stackIn{TemplateURL: "https://b.s3.amazonaws.com/big.json"}, "Template may not exceed 1000000 bytes in size."},
+		{stackIn{TemplateURL: "https://b.s3.amazonaws.com/big.json"},
+			"Template may not exceed 1000000 bytes in size."},
 		{stackIn{TemplateURL: "https://b.s3.amazonaws.com/none.json"}, "S3 error: The specified key does not exist."},
 		{stackIn{TemplateURL: "https://example.com/t.json"}, "TemplateURL must be a supported URL."},
-		{stackIn{TemplateBody: strings.Replace(group, "/gone", "", 1), Parameters: []parameterShape{{ParameterKey: "Q"}}}, "Parameters: [Q] do not exist in the template"},
+		{stackIn{TemplateBody: strings.Replace(group, "/gone", "", 1),
+			Parameters: []parameterShape{{ParameterKey: "Q"}}}, "Parameters: [Q] do not exist in the template"},
 	} {
 		c.in.StackName = "s"
 		if _, err := w.createStack(ctx, caller, &c.in); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -146,7 +154,8 @@ func TestRefusalsInAWSsWords(t *testing.T) {
 	}
 	w.create(t, stackIn{TemplateBody: `{"Resources": {"G": {"Type": "AWS::Logs::LogGroup"}}}`, EnableTerminationProtection: true})
 	_, err := w.deleteStack(ctx, caller, &deleteStackIn{StackName: "fleetstep"})
-	if err == nil || !strings.Contains(err.Error(), "Stack [fleetstep] cannot be deleted while TerminationProtection is enabled") {
+	if err == nil || !strings.Contains(err.Error(),
+		"Stack [fleetstep] cannot be deleted while TerminationProtection is enabled") {
 		t.Errorf("protected: %v", err)
 	}
 }

@@ -33,9 +33,10 @@ type Deployment struct {
 var stackName = regexp.MustCompile(`^[a-zA-Z][-a-zA-Z0-9]{0,127}$`)
 
 // Deploy creates or updates a stack and returns its outputs. Nothing is rolled back: after a failure the stack is
-// CREATE_FAILED or UPDATE_FAILED, and the next Deploy goes on. Deploying what is deployed does nothing. Deployments and
-// deletions of one stack wait for each other.
-func (s *Service) Deploy(ctx context.Context, id awsapi.Identity, d Deployment) (outputs map[string]string, err error) {
+// CREATE_FAILED or UPDATE_FAILED, and the next Deploy goes on. Deploying what is deployed does
+// nothing. Deployments and deletions of one stack wait for each other.
+func (s *Service) Deploy(ctx context.Context, id awsapi.Identity, d Deployment) (outputs map[string]string,
+	err error) {
 	leave, err := s.enter(ctx, d.Name)
 	if err != nil {
 		return nil, err
@@ -91,9 +92,11 @@ func (w *work) identify(ctx context.Context, id awsapi.Identity) (context.Contex
 		if w.s.config.Roles == nil {
 			return ctx, awsapi.NotBuilt("the role of a stack without IAM")
 		}
-		assumed, err := w.s.config.Roles.Assume(ctx, role, "cloudformation.amazonaws.com", w.stack.ID, "AWSCloudFormation")
+		assumed, err := w.s.config.Roles.Assume(ctx, role, "cloudformation.amazonaws.com", w.stack.ID,
+			"AWSCloudFormation")
 		if err != nil {
-			return context.WithValue(ctx, identityKey{}, id), awsapi.Errorf("ValidationError", "Role %s is invalid or cannot be assumed", role)
+			return context.WithValue(ctx, identityKey{}, id), awsapi.Errorf("ValidationError",
+				"Role %s is invalid or cannot be assumed", role)
 		}
 		id = assumed
 	}
@@ -133,7 +136,8 @@ type work struct {
 // prepare reads and checks everything that can be checked before anything is touched.
 func (s *Service) prepare(d Deployment) (*work, error) {
 	if !stackName.MatchString(d.Name) {
-		return nil, awsapi.Errorf("ValidationError", "%q is not a stack name: letters, digits and hyphens, beginning with a letter", d.Name)
+		return nil, awsapi.Errorf("ValidationError",
+			"%q is not a stack name: letters, digits and hyphens, beginning with a letter", d.Name)
 	}
 	stack, exists, err := s.stack(d.Name)
 	if err != nil {
@@ -179,11 +183,13 @@ func (s *Service) prepare(d Deployment) (*work, error) {
 		w.updating = true
 		if w.stack.Before == nil {
 			w.stack.Before = &stackBefore{
-				stack.Template, stack.Original, stack.Parameters, stack.Fetched, stack.Outputs, stack.Imports, stack.Options,
+				stack.Template, stack.Original, stack.Parameters, stack.Fetched, stack.Outputs, stack.Imports,
+				stack.Options,
 			}
 		}
 	}
-	w.stack.Template, w.stack.Original, w.stack.Parameters, w.stack.Fetched = w.t.body, d.original, d.Parameters, fetched
+	w.stack.Template, w.stack.Original, w.stack.Parameters, w.stack.Fetched = w.t.body, d.original,
+		d.Parameters, fetched
 	w.stack.Options, w.stack.Task, w.stack.Updated = d.options, d.task, now
 	w.scope, err = s.scope(w, parameters)
 	return w, err
@@ -198,7 +204,8 @@ func (s *Service) newStack(name string) stackRecord {
 }
 
 func (o options) same(other options) bool {
-	return maps.Equal(o.Tags, other.Tags) && slices.Equal(o.Notifications, other.Notifications) && o.RoleARN == other.RoleARN
+	return maps.Equal(o.Tags, other.Tags) && slices.Equal(o.Notifications, other.Notifications) &&
+		o.RoleARN == other.RoleARN
 }
 
 // scope evaluates rules and conditions and binds resources to the records of the deployment.
@@ -431,7 +438,8 @@ func (w *work) apply(ctx context.Context, id string) error {
 	}
 	provider := w.s.provider(declared.Type)
 	r := Request{
-		Stack: w.stack.Name, StackID: w.stack.ID, LogicalID: id, Type: declared.Type, Generation: rec.Generation, Properties: properties,
+		Stack: w.stack.Name, StackID: w.stack.ID, LogicalID: id, Type: declared.Type, Generation: rec.Generation,
+		Properties: properties,
 		PhysicalID: rec.PhysicalID, Attributes: decode(rec.Attributes), Old: decode(rec.Properties),
 	}
 	if rec.complete() && rec.Type == declared.Type && bytes.Equal(rec.Properties, encoded) {
@@ -474,8 +482,10 @@ func (w *work) apply(ctx context.Context, id string) error {
 	if err != nil {
 		return w.fell(rec, declared, action, err)
 	}
-	rec.Type, rec.PhysicalID, rec.Properties, rec.Attributes, rec.Reason = declared.Type, made.PhysicalID, encoded, attributes, ""
-	rec.Status, rec.Attempted, rec.Replacing = map[string]string{"create": createComplete, "update": updateComplete}[action], nil, false
+	rec.Type, rec.PhysicalID, rec.Properties, rec.Attributes, rec.Reason = declared.Type, made.PhysicalID, encoded,
+		attributes, ""
+	rec.Status, rec.Attempted, rec.Replacing = map[string]string{"create": createComplete,
+		"update": updateComplete}[action], nil, false
 	w.put(rec)
 	w.tellResource(rec, rec.Status, "", encoded)
 	if _, own := provider.(custom); own || action == "update" {
@@ -486,8 +496,9 @@ func (w *work) apply(ctx context.Context, id string) error {
 	return nil
 }
 
-// adopts tells whether a resource that is there already becomes the stack's: if the client wants that, the template gives
-// its name in plain text, and it would be retained. One of another stack does not.
+// adopts tells whether a resource that is there already becomes the stack's: if the client wants
+// that, the template gives its name in plain text, and it would be retained. One of another stack
+// does not.
 //
 // Source: AWS CloudFormation User Guide, "Import AWS resources into a CloudFormation stack automatically" (2026-11).
 func (w *work) adopts(declared TemplateResource) bool {
@@ -526,8 +537,10 @@ func (w *work) fell(rec resourceRecord, declared TemplateResource, action string
 }
 
 // replace makes the resource that takes the place of the old one, which is deleted when the update is complete.
-func (w *work) replace(ctx context.Context, rec *resourceRecord, declared TemplateResource, r Request) (Resource, error) {
-	if name := w.s.customName(declared.Type, r.Properties); name != "" && rec.Type == declared.Type && name == w.s.customName(rec.Type, r.Old) {
+func (w *work) replace(ctx context.Context, rec *resourceRecord, declared TemplateResource, r Request) (
+	Resource, error) {
+	if name := w.s.customName(declared.Type, r.Properties); name != "" && rec.Type == declared.Type &&
+		name == w.s.customName(rec.Type, r.Old) {
 		return Resource{}, errCustomNamed(name)
 	}
 	w.tellResource(*rec, updateInProgress,

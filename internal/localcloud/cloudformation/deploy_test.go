@@ -59,11 +59,13 @@ func (r *recorder) Call(_ context.Context, id awsapi.Identity, service, operatio
 	switch c.name() {
 	case "lambda:CreateFunction", "iam:CreateRole", "iot:CreateTopicRule", "iot:CreatePolicy", "iot:CreateJobTemplate",
 		"dynamodb:CreateTable", "s3:CreateBucket", "cloudwatchlogs:CreateLogGroup":
-		n := name("FunctionName", "RoleName", "ruleName", "policyName", "jobTemplateId", "TableName", "Bucket", "logGroupName")
+		n := name("FunctionName", "RoleName", "ruleName", "policyName", "jobTemplateId", "TableName", "Bucket",
+			"logGroupName")
 		if r.exists[n] {
 			code := map[string]string{
-				"lambda": "ResourceConflictException", "iam": "EntityAlreadyExists", "dynamodb": "ResourceInUseException",
-				"s3": "BucketAlreadyOwnedByYou",
+				"lambda": "ResourceConflictException", "iam": "EntityAlreadyExists",
+				"dynamodb": "ResourceInUseException",
+				"s3":       "BucketAlreadyOwnedByYou",
 			}[service]
 			if code == "" {
 				code = "ResourceAlreadyExistsException"
@@ -73,7 +75,8 @@ func (r *recorder) Call(_ context.Context, id awsapi.Identity, service, operatio
 		r.exists[n] = true
 	case "lambda:DeleteFunction", "iam:DeleteRole", "iot:DeleteTopicRule", "iot:DeletePolicy", "iot:DeleteJobTemplate",
 		"dynamodb:DeleteTable", "s3:DeleteBucket", "cloudwatchlogs:DeleteLogGroup":
-		delete(r.exists, name("FunctionName", "RoleName", "ruleName", "policyName", "jobTemplateId", "TableName", "Bucket", "logGroupName"))
+		delete(r.exists, name("FunctionName", "RoleName", "ruleName", "policyName", "jobTemplateId", "TableName",
+			"Bucket", "logGroupName"))
 	case "lambda:CreateEventSourceMapping":
 		id := mappingOfFunction(c)
 		if r.exists[id] {
@@ -108,12 +111,14 @@ func (r *recorder) Call(_ context.Context, id awsapi.Identity, service, operatio
 	case "sqs:CreateQueue":
 		return map[string]any{"QueueUrl": "http://localhost:4566/123456789012/" + c.Input["QueueName"].(string)}, nil
 	case "sns:Subscribe":
-		return map[string]any{"SubscriptionArn": c.Input["TopicArn"].(string) + ":" + c.Input["Endpoint"].(string)}, nil
+		return map[string]any{"SubscriptionArn": c.Input["TopicArn"].(string) + ":" + c.Input["Endpoint"].(string)},
+			nil
 	case "lambda:Invoke":
 		if r.respond != nil {
 			var in struct{ Payload []byte }
 			var event customEvent
-			if err := errors.Join(json.Unmarshal(input.(json.RawMessage), &in), json.Unmarshal(in.Payload, &event)); err != nil {
+			if err := errors.Join(json.Unmarshal(input.(json.RawMessage), &in), json.Unmarshal(in.Payload,
+				&event)); err != nil {
 				return nil, err
 			}
 			r.respond(event)
@@ -177,16 +182,19 @@ var root = awsapi.RootOf("123456789012")
 func newWorld(t *testing.T, db *store.DB) world {
 	t.Helper()
 	s := scheduler.NewVirtual(1, time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
-	w := world{cloud: &recorder{exists: map[string]bool{}, fail: map[string]error{}, objects: map[string]string{}, values: map[string]string{}}, urls: &postbox{open: map[string]func([]byte){}}, db: db}
+	w := world{cloud: &recorder{exists: map[string]bool{}, fail: map[string]error{}, objects: map[string]string{},
+		values: map[string]string{}}, urls: &postbox{open: map[string]func([]byte){}}, db: db}
 	w.Service = New(Config{
-		Platform:     platform.Platform{Scheduler: s, Store: db, Caller: w.cloud, Account: "123456789012", Region: "us-east-1"},
+		Platform: platform.Platform{Scheduler: s, Store: db, Caller: w.cloud, Account: "123456789012",
+			Region: "us-east-1"},
 		ResponseURLs: w.urls,
 	})
 	w.cloud.respond = func(event customEvent) {
 		s.Go("function", func() {
 			answer, err := json.Marshal(customAnswer{
 				Status: "SUCCESS", PhysicalResourceID: "custom-1", StackID: event.StackID, RequestID: event.RequestID,
-				LogicalResourceID: event.LogicalResourceID, Data: map[string]any{"Colour": "blue", "DataEndpoint": "data", "JobsEndpoint": "jobs"},
+				LogicalResourceID: event.LogicalResourceID, Data: map[string]any{"Colour": "blue",
+					"DataEndpoint": "data", "JobsEndpoint": "jobs"},
 			})
 			if err != nil {
 				t.Error(err)
@@ -214,7 +222,8 @@ func (w world) tryDeploy(template string, parameters ...string) (map[string]stri
 		given[parameters[i]] = parameters[i+1]
 	}
 	w.cloud.calls = nil
-	return w.Deploy(context.Background(), root, Deployment{Name: "fleetstep", Template: []byte(template), Parameters: given})
+	return w.Deploy(context.Background(), root, Deployment{Name: "fleetstep", Template: []byte(template),
+		Parameters: given})
 }
 
 func committed(t *testing.T) string {
@@ -230,16 +239,19 @@ func TestCommittedTemplateDeploys(t *testing.T) {
 	w := newWorld(t, store.Memory())
 	out := w.deploy(t, committed(t))
 
-	if got, want := out["StateMachineArn"], "arn:aws:states:us-east-1:123456789012:stateMachine:fleetstep-firmware-upgrade"; got != want {
+	if got, want := out["StateMachineArn"],
+		"arn:aws:states:us-east-1:123456789012:stateMachine:fleetstep-firmware-upgrade"; got != want {
 		t.Errorf("StateMachineArn %s, want %s", got, want)
 	}
 	if got := out["FirmwareBucketName"]; !strings.HasPrefix(got, "fleetstep-firmwarebucket-") {
 		t.Errorf("FirmwareBucketName %s", got)
 	}
-	if got := out["DeadLetterQueueUrl"]; !strings.HasPrefix(got, "http://localhost:4566/123456789012/fleetstep-DeadLetterQueue-") {
+	if got := out["DeadLetterQueueUrl"]; !strings.HasPrefix(got,
+		"http://localhost:4566/123456789012/fleetstep-DeadLetterQueue-") {
 		t.Errorf("DeadLetterQueueUrl %s", got)
 	}
-	if out["ControllerEndpointId"] != "self::fleetstep" || out["CreateJobFunctionName"] != "fleetstep-create-job" || len(out) != 13 {
+	if out["ControllerEndpointId"] != "self::fleetstep" || out["CreateJobFunctionName"] != "fleetstep-create-job" ||
+		len(out) != 13 {
 		t.Errorf("outputs %v", out)
 	}
 	if n := len(w.cloud.of("lambda:CreateFunction")); n != 11 {
@@ -258,7 +270,8 @@ func TestCommittedTemplateDeploys(t *testing.T) {
 	}
 
 	definition := w.cloud.of("sfn:CreateStateMachine")[0].Input["definition"].(string)
-	if strings.Contains(definition, "${") || !strings.Contains(definition, "arn:aws:lambda:us-east-1:123456789012:function:fleetstep-finalize") {
+	if strings.Contains(definition, "${") ||
+		!strings.Contains(definition, "arn:aws:lambda:us-east-1:123456789012:function:fleetstep-finalize") {
 		t.Errorf("definition not substituted: %s", definition)
 	}
 	for _, c := range w.cloud.of("iot:CreateTopicRule") {
@@ -294,7 +307,8 @@ func TestDeployAgainDoesNothing(t *testing.T) {
 		t.Errorf("outputs %v, then %v", first, second)
 	}
 	// The committed template holds <, > and &, which the store escapes.
-	w, err := again.prepare(Deployment{Name: "fleetstep", Template: []byte(committed(t)), Parameters: map[string]string{}})
+	w, err := again.prepare(Deployment{Name: "fleetstep", Template: []byte(committed(t)),
+		Parameters: map[string]string{}})
 	if err != nil || !w.unchanged {
 		t.Errorf("the deployed template counts as changed (%v)", err)
 	}
@@ -363,7 +377,8 @@ func TestUpdateChangesOnlyWhatDiffers(t *testing.T) {
 		t.Errorf("retention: called %v", got)
 	}
 	w.deploy(t, fmt.Sprintf(twoResources, 30, "2.zip", ""))
-	if got := w.cloud.of("lambda:UpdateFunctionCode"); len(w.cloud.calls) != 1 || len(got) != 1 || got[0].Input["S3Key"] != "2.zip" ||
+	if got := w.cloud.of("lambda:UpdateFunctionCode"); len(w.cloud.calls) != 1 || len(got) != 1 ||
+		got[0].Input["S3Key"] != "2.zip" ||
 		got[0].Input["FunctionName"] != "f" {
 		t.Errorf("code: called %v", w.cloud.calls)
 	}
@@ -376,7 +391,8 @@ func TestUpdateChangesOnlyWhatDiffers(t *testing.T) {
 		t.Errorf("a retained resource: called %v", w.cloud.names())
 	}
 	w.deploy(t, strings.Replace(fmt.Sprintf(twoResources, 30, "2.zip", ""), `"g"`, `"other"`, 1))
-	want := []string{"cloudwatchlogs:DeleteLogGroup", "cloudwatchlogs:CreateLogGroup", "cloudwatchlogs:PutRetentionPolicy", "lambda:UpdateFunctionConfiguration"}
+	want := []string{"cloudwatchlogs:DeleteLogGroup", "cloudwatchlogs:CreateLogGroup",
+		"cloudwatchlogs:PutRetentionPolicy", "lambda:UpdateFunctionConfiguration"}
 	if got := w.cloud.names(); slices.Compare(sorted(got), sorted(want)) != 0 {
 		t.Errorf("another name: called %v, want %v", got, want)
 	}
@@ -398,7 +414,8 @@ func TestDeleteGoesBackwards(t *testing.T) {
 	if got := w.cloud.names(); !slices.Equal(got, []string{"lambda:DeleteFunction", "cloudwatchlogs:DeleteLogGroup"}) {
 		t.Errorf("called %v", got)
 	}
-	if _, err := w.describeStacks(context.Background(), nil, &describeStacksIn{StackName: "fleetstep"}); awsapi.Code(err) != "ValidationError" {
+	if _, err := w.describeStacks(context.Background(), nil, &describeStacksIn{StackName: "fleetstep"}); awsapi.Code(
+		err) != "ValidationError" {
 		t.Errorf("got %v", err)
 	}
 }
@@ -420,7 +437,8 @@ func TestUnknownTypesAndPropertiesAreErrors(t *testing.T) {
 	for _, want := range []string{
 		"Resources.A.Type: the local cloud does not implement the resource type AWS::EC2::Instance",
 		"Resources.B.Properties.FifoQueue: the local cloud does not implement this property",
-		"Resources.C.Properties.Code.ZipFile:", "Resources.C.Properties.VpcConfig:", "Resources.C.Properties.Role: required",
+		"Resources.C.Properties.Code.ZipFile:", "Resources.C.Properties.VpcConfig:",
+		"Resources.C.Properties.Role: required",
 		"Resources.D.Properties.TopicRulePayload.Actions[0].Kinesis:", "Actions[1].Fn::If[1].Kafka:",
 		"Resources.E.Properties.LifecycleConfiguration.Rules[0].ExpirationInDays:",
 		"Resources.F.Properties.LogGroupName: the local cloud has no attribute Nothing of B (AWS::SQS::Queue)",
@@ -440,11 +458,13 @@ func TestFailureNamesTheResourceAndTheNextDeployGoesOn(t *testing.T) {
 	w.cloud.fail["lambda:CreateFunction"] = awsapi.Errorf("InvalidParameterValueException", "no such role")
 	_, err := w.tryDeploy(fmt.Sprintf(twoResources, 7, "1.zip", ""))
 	var failed *DeployError
-	if !errors.As(err, &failed) || failed.LogicalID != "Function" || awsapi.Code(err) != "InvalidParameterValueException" {
+	if !errors.As(err, &failed) || failed.LogicalID != "Function" ||
+		awsapi.Code(err) != "InvalidParameterValueException" {
 		t.Fatalf("got %v", err)
 	}
 	out, err := w.describeStacks(context.Background(), nil, &describeStacksIn{StackName: "fleetstep"})
-	if err != nil || out.Stacks[0].StackStatus != "CREATE_FAILED" || !strings.Contains(out.Stacks[0].StackStatusReason, "no such role") {
+	if err != nil || out.Stacks[0].StackStatus != "CREATE_FAILED" || !strings.Contains(out.Stacks[0].StackStatusReason,
+		"no such role") {
 		t.Fatalf("got %+v, %v", out, err)
 	}
 	delete(w.cloud.fail, "lambda:CreateFunction")

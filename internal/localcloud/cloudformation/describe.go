@@ -111,10 +111,12 @@ type describeStackEventsOut struct {
 
 const eventsOfAPage = 100
 
-func (s *Service) describeStackEvents(_ context.Context, _ *awsapi.Call, in *describeStacksIn) (*describeStackEventsOut, error) {
+func (s *Service) describeStackEvents(_ context.Context, _ *awsapi.Call, in *describeStacksIn) (
+	*describeStackEventsOut, error) {
 	if in.StackName == "" {
-		return nil, awsapi.Errorf("ValidationError", "1 validation error detected: Value null at 'stackName' failed to satisfy constraint: "+
-			"Member must not be null")
+		return nil, awsapi.Errorf("ValidationError",
+			"1 validation error detected: Value null at 'stackName' failed to satisfy constraint: "+
+				"Member must not be null")
 	}
 	found, err := s.find(in.StackName)
 	if awsapi.Code(err) == "ValidationError" {
@@ -142,9 +144,11 @@ func (s *Service) describeStackEvents(_ context.Context, _ *awsapi.Call, in *des
 			e := row.Value
 			last = row.Key[1]
 			out.StackEvents = append(out.StackEvents, eventShape{
-				StackID: stack.ID, EventID: e.ID, StackName: stack.Name, LogicalResourceID: e.LogicalID, PhysicalResourceID: e.PhysicalID,
-				ResourceType: e.Type, Timestamp: awsapi.Time{Time: e.Time}, ResourceStatus: e.Status, ResourceStatusReason: e.Reason,
-				ResourceProperties: string(e.Properties), ClientRequestToken: e.Token,
+				StackID: stack.ID, EventID: e.ID, StackName: stack.Name, LogicalResourceID: e.LogicalID,
+				PhysicalResourceID: e.PhysicalID,
+				ResourceType:       e.Type, Timestamp: awsapi.Time{Time: e.Time}, ResourceStatus: e.Status,
+				ResourceStatusReason: e.Reason,
+				ResourceProperties:   string(e.Properties), ClientRequestToken: e.Token,
 			})
 		}
 		return nil

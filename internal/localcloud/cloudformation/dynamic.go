@@ -12,8 +12,8 @@ import (
 )
 
 // Dynamic references: {{resolve:ssm:name}} and {{resolve:ssm:name:version}} in a property become the parameter's value
-// when the resource is made or changed. Secure strings and secrets are refused by name, since they would be kept in the
-// store as plain text.
+// when the resource is made or changed. Secure strings and secrets are refused by name, since they
+// would be kept in the store as plain text.
 //
 // Source: AWS CloudFormation User Guide, "Get values stored in other services using dynamic references" (2026-11).
 
@@ -75,7 +75,8 @@ func (s *Service) resolveText(ctx context.Context, text string) (string, error) 
 		case m[1] != "ssm":
 			failure = awsapi.NotBuilt("dynamic references to " + m[1])
 		case name == nil:
-			failure = awsapi.Errorf("ValidationError", "Incorrect format is used in the following SSM reference: [%s]", reference)
+			failure = awsapi.Errorf("ValidationError", "Incorrect format is used in the following SSM reference: [%s]",
+				reference)
 		}
 		if failure != nil {
 			return ""
@@ -87,10 +88,12 @@ func (s *Service) resolveText(ctx context.Context, text string) (string, error) 
 		value, kind, err := s.fetchParameter(ctx, asked)
 		switch {
 		case err != nil:
-			failure = awsapi.Errorf("ValidationError", "Unable to fetch parameters [%s] from parameter store for this account.", m[2])
+			failure = awsapi.Errorf("ValidationError",
+				"Unable to fetch parameters [%s] from parameter store for this account.", m[2])
 		case kind == "SecureString":
 			failure = awsapi.Errorf("ValidationError",
-				"SSM Secure reference is not supported in: [%s]: a plain reference cannot name a SecureString", reference)
+				"SSM Secure reference is not supported in: [%s]: a plain reference cannot name a SecureString",
+				reference)
 		}
 		return value
 	})
@@ -114,7 +117,8 @@ func (s *Service) fetchParameter(ctx context.Context, name string) (value, kind 
 
 // fetchParameters reads the values of the template's parameters whose type says that they name one in Systems Manager.
 // The answer is by the name in the template; the error is AWS's, for all that are missing.
-func (s *Service) fetchParameters(ctx context.Context, t *Template, given map[string]string) (map[string]string, error) {
+func (s *Service) fetchParameters(ctx context.Context, t *Template, given map[string]string) (map[string]string,
+	error) {
 	fetched := map[string]string{}
 	var missing []string
 	for _, id := range slices.Sorted(maps.Keys(t.Parameters)) {
@@ -136,7 +140,8 @@ func (s *Service) fetchParameters(ctx context.Context, t *Template, given map[st
 		case err != nil:
 			return nil, err
 		case kind == "SecureString" && d.Type != "AWS::SSM::Parameter::Name":
-			return nil, awsapi.Errorf("ValidationError", "Parameters [%s] referenced by template have types not supported by CloudFormation.", name)
+			return nil, awsapi.Errorf("ValidationError",
+				"Parameters [%s] referenced by template have types not supported by CloudFormation.", name)
 		case d.Type == "AWS::SSM::Parameter::Name":
 			fetched[id] = name
 		default:
@@ -144,7 +149,8 @@ func (s *Service) fetchParameters(ctx context.Context, t *Template, given map[st
 		}
 	}
 	if missing != nil {
-		return nil, awsapi.Errorf("ValidationError", "Unable to fetch parameters [%s] from parameter store for this account.",
+		return nil, awsapi.Errorf("ValidationError",
+			"Unable to fetch parameters [%s] from parameter store for this account.",
 			strings.Join(missing, ","))
 	}
 	return fetched, nil

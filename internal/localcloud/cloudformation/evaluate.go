@@ -480,7 +480,8 @@ func asNumber(v any) (json.Number, error) {
 	case json.Number:
 		return v, nil
 	case string:
-		if f, err := strconv.ParseFloat(v, 64); err == nil && !math.IsInf(f, 0) && !math.IsNaN(f) && json.Valid([]byte(v)) {
+		if f, err := strconv.ParseFloat(v, 64); err == nil && !math.IsInf(f, 0) && !math.IsNaN(f) &&
+			json.Valid([]byte(v)) {
 			return json.Number(v), nil
 		}
 		return "", fmt.Errorf("%q is not a number", v)

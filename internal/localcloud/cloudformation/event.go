@@ -39,20 +39,23 @@ func (w *work) tell(e eventRecord) {
 		h := hex.EncodeToString(sum[:16])
 		e.ID = strings.Join([]string{h[:8], h[8:12], h[12:16], h[16:20], h[20:]}, "-")
 	} else {
-		e.ID = fmt.Sprintf("%s-%s-%s-%d", e.LogicalID, e.Status, e.Time.UTC().Format("2006-01-02T15:04:05.000Z"), w.stack.Events)
+		e.ID = fmt.Sprintf("%s-%s-%s-%d", e.LogicalID, e.Status, e.Time.UTC().Format("2006-01-02T15:04:05.000Z"),
+			w.stack.Events)
 	}
 	w.told = append(w.told, numbered{w.stack.Events, e})
 }
 
 // tellStack notes what became of the stack.
 func (w *work) tellStack(reason string) {
-	w.tell(eventRecord{LogicalID: w.stack.Name, PhysicalID: w.stack.ID, Type: stackType, Status: w.stack.Status, Reason: reason})
+	w.tell(eventRecord{LogicalID: w.stack.Name, PhysicalID: w.stack.ID, Type: stackType, Status: w.stack.Status,
+		Reason: reason})
 }
 
 // tellResource notes what became of a resource.
 func (w *work) tellResource(r resourceRecord, status, reason string, properties json.RawMessage) {
 	w.tell(eventRecord{
-		LogicalID: r.LogicalID, PhysicalID: r.PhysicalID, Type: r.Type, Status: status, Reason: reason, Properties: properties,
+		LogicalID: r.LogicalID, PhysicalID: r.PhysicalID, Type: r.Type, Status: status, Reason: reason,
+		Properties: properties,
 	})
 }
 
@@ -79,7 +82,8 @@ func (w *work) notify(ctx context.Context, list []numbered) {
 				"TopicArn": topic, "Subject": "AWS CloudFormation Notification", "Message": w.message(n.event),
 			})
 			if err != nil {
-				w.s.config.Log.Warn("a stack event did not reach its topic", "stack", w.stack.Name, "topic", topic, "error", err)
+				w.s.config.Log.Warn("a stack event did not reach its topic", "stack", w.stack.Name, "topic", topic,
+					"error", err)
 			}
 		}
 	}
@@ -100,7 +104,8 @@ func (w *work) message(e eventRecord) string {
 		{"StackId", w.stack.ID}, {"Timestamp", awsapi.Time{Time: e.Time}.ISO()}, {"EventId", e.ID},
 		{"LogicalResourceId", e.LogicalID}, {"Namespace", w.s.config.Account}, {"PhysicalResourceId", e.PhysicalID},
 		{"PrincipalId", w.s.config.Account}, {"ResourceProperties", properties}, {"ResourceStatus", e.Status},
-		{"ResourceStatusReason", e.Reason}, {"ResourceType", e.Type}, {"StackName", w.stack.Name}, {"ClientRequestToken", token},
+		{"ResourceStatusReason", e.Reason}, {"ResourceType", e.Type}, {"StackName", w.stack.Name},
+		{"ClientRequestToken", token},
 	} {
 		fmt.Fprintf(&b, "%s='%s'\n", line[0], line[1])
 	}
@@ -117,23 +122,29 @@ func (s *Service) reason(service string, err error) string {
 	}
 	code := "GeneralServiceException"
 	switch {
-	case strings.Contains(e.Code, "AlreadyExist") || strings.Contains(e.Code, "Conflict") || strings.Contains(e.Code, "InUse"):
+	case strings.Contains(e.Code, "AlreadyExist") || strings.Contains(e.Code, "Conflict") ||
+		strings.Contains(e.Code, "InUse"):
 		code = "AlreadyExists"
 	case strings.Contains(e.Code, "AccessDenied") || strings.Contains(e.Code, "AuthorizationError"):
 		code = "AccessDenied"
-	case strings.Contains(e.Code, "NotFound") || strings.Contains(e.Code, "NoSuch") || strings.Contains(e.Code, "NotExist"):
+	case strings.Contains(e.Code, "NotFound") || strings.Contains(e.Code, "NoSuch") ||
+		strings.Contains(e.Code, "NotExist"):
 		code = "NotFound"
 	case strings.Contains(e.Code, "Limit"):
 		code = "ServiceLimitExceeded"
-	case strings.Contains(e.Code, "Invalid") || strings.Contains(e.Code, "Validation") || strings.Contains(e.Code, "Malformed"):
+	case strings.Contains(e.Code, "Invalid") || strings.Contains(e.Code, "Validation") ||
+		strings.Contains(e.Code, "Malformed"):
 		code = "InvalidRequest"
 	}
-	return fmt.Sprintf("Resource handler returned message: \"%s (Service: %s, Status Code: %d, Request ID: %s)\" (RequestToken: %s, HandlerErrorCode: %s)",
+	return fmt.Sprintf("Resource handler returned message: \"%s (Service: %s, Status Code: %d, Request ID: %s)\" "+
+		"(RequestToken: %s, HandlerErrorCode: %s)",
 		e.Message, serviceNames[service], e.HTTPStatus(), s.config.Scheduler.UUID(), s.config.Scheduler.UUID(), code)
 }
 
 // serviceNames are the services as the SDK that makes resources spells them.
 var serviceNames = map[string]string{
-	"iam": "Iam", "lambda": "Lambda", "dynamodb": "DynamoDb", "s3": "S3", "sqs": "Sqs", "sns": "Sns", "sfn": "Sfn", "iot": "Iot",
-	"cloudwatch": "CloudWatch", "cloudwatchlogs": "CloudWatchLogs", "ssm": "Ssm", "kms": "Kms", "scheduler": "Scheduler",
+	"iam": "Iam", "lambda": "Lambda", "dynamodb": "DynamoDb", "s3": "S3", "sqs": "Sqs", "sns": "Sns", "sfn": "Sfn",
+	"iot":        "Iot",
+	"cloudwatch": "CloudWatch", "cloudwatchlogs": "CloudWatchLogs", "ssm": "Ssm", "kms": "Kms",
+	"scheduler": "Scheduler",
 }

@@ -78,12 +78,16 @@ func (s *Service) checkExports(w *work) error {
 			continue
 		}
 		if _, twice := mine[o.Export]; twice {
-			return awsapi.Errorf("ValidationError", "Template format error: Duplicate Export names. More than one Output uses the Export name %s", o.Export)
+			return awsapi.Errorf("ValidationError",
+				"Template format error: Duplicate Export names. More than one Output uses the Export name %s",
+				o.Export)
 		}
 		mine[o.Export] = o.Value
 		for _, e := range list {
 			if e.Name == o.Export && e.Stack != w.stack.Name {
-				return awsapi.Errorf("ValidationError", "Export with name %s is already exported by stack %s. Rollback requested by user.", e.Name, e.Stack)
+				return awsapi.Errorf("ValidationError",
+					"Export with name %s is already exported by stack %s. Rollback requested by user.",
+					e.Name, e.Stack)
 			}
 		}
 	}
@@ -112,7 +116,8 @@ func (s *Service) exportsFree(stack stackRecord, after map[string]string, what s
 			if after != nil && !stays {
 				what = "deleted"
 			}
-			return awsapi.Errorf("ValidationError", "Export %s cannot be %s as it is in use by %s", o.Export, what, strings.Join(users, ", "))
+			return awsapi.Errorf("ValidationError", "Export %s cannot be %s as it is in use by %s", o.Export, what,
+				strings.Join(users, ", "))
 		}
 	}
 	return nil

@@ -304,7 +304,8 @@ func (p *parser) findCycle(section string, ids []string, needs func(string) []st
 			return
 		case open:
 			from := slices.Index(trail, id)
-			p.add(section+"."+id, "circular dependency: %s", strings.Join(append(slices.Clone(trail[from:]), id), " -> "))
+			p.add(section+"."+id, "circular dependency: %s", strings.Join(append(slices.Clone(trail[from:]), id),
+				" -> "))
 			return
 		}
 		state[id] = open

@@ -26,7 +26,8 @@ type kind struct {
 	build map[string]func(r Request, in map[string]any) error
 	// ready waits until the created resource can be used.
 	ready func(ctx context.Context, s *Service, name string) error
-	// physical is what Ref gives; nil is the physical name. Out is the answer to create, nil if the resource was there.
+	// physical is what Ref gives; nil is the physical name. Out is the answer to create, nil if the
+	// resource was there.
 	physical   func(e environment, name string, out map[string]any) string
 	attributes map[string]func(e environment, name string, out map[string]any) any
 
@@ -119,11 +120,14 @@ func (k bound) Create(ctx context.Context, r Request) (Resource, error) {
 		// It may have been made from an earlier version of the template.
 		return made, k.setAll(ctx, r, made, func(m member) bool { return m.change() != "" }, member.change)
 	}
-	return made, k.setAll(ctx, r, made, func(m member) bool { return m.in != "" }, func(m member) string { return m.in })
+	return made, k.setAll(ctx, r, made, func(m member) bool {
+		return m.in != ""
+	}, func(m member) string { return m.in })
 }
 
 // setAll runs the operations that set the properties which are chosen, each once with all its properties.
-func (k bound) setAll(ctx context.Context, r Request, made Resource, chosen func(member) bool, operation func(member) string) error {
+func (k bound) setAll(ctx context.Context, r Request, made Resource, chosen func(member) bool,
+	operation func(member) string) error {
 	var operations []string
 	for _, name := range slices.Sorted(maps.Keys(r.Properties)) {
 		m := k.properties[name]
@@ -225,8 +229,9 @@ func (k bound) Update(ctx context.Context, r Request) (Resource, error) {
 	return made, nil
 }
 
-// canUnset tells whether a property can be taken away without a new resource: the operation that sets it sets all of the
-// resource, or its default is known, or there is an operation that takes it away.
+// canUnset tells whether a property can be taken away without a new resource: the operation that
+// sets it sets all of the resource, or its default is known, or there is an operation that takes it
+// away.
 func (k bound) canUnset(m member) bool {
 	return m.change() != "" && (m.change() == k.create || m.unset != nil || m.dropped != "")
 }

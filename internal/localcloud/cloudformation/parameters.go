@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// values are the parameters of a deployment: what is given, else the default. Fetched are the values of those that name
-// a parameter in Systems Manager.
+// values are the parameters of a deployment: what is given, else the default. Fetched are the
+// values of those that name a parameter in Systems Manager.
 func (t *Template) values(given, fetched map[string]string) (map[string]any, error) {
 	var p problems
 	for _, name := range slices.Sorted(maps.Keys(given)) {
@@ -48,7 +48,8 @@ func (t *Template) values(given, fetched map[string]string) (map[string]any, err
 
 // value is what Ref gives.
 func (d Parameter) value(text string) any {
-	if d.Type != "CommaDelimitedList" && !strings.Contains(d.Type, "List<") && !strings.Contains(d.Type, "<CommaDelimitedList>") {
+	if d.Type != "CommaDelimitedList" && !strings.Contains(d.Type, "List<") &&
+		!strings.Contains(d.Type, "<CommaDelimitedList>") {
 		return text
 	}
 	list := []any{}

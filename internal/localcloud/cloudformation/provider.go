@@ -32,12 +32,14 @@ type Provider interface {
 // ErrReplace is returned by Provider.Update for a change that needs a new resource.
 var ErrReplace = errors.New("cloudformation: the resource must be replaced")
 
-// errCustomNamed is what AWS answers where the template itself names the resource that must be replaced: the new one is
-// made before the old one is deleted, and both cannot have the name. (Words as in many reports, for instance
-// cloudtools/stacker#96 and awsdocs/aws-cloudformation-user-guide#927.)
+// errCustomNamed is what AWS answers where the template itself names the resource that must be
+// replaced: the new one is made before the old one is deleted, and both cannot have the name.
+// (Words as in many reports, for instance cloudtools/stacker#96 and
+// awsdocs/aws-cloudformation-user-guide#927.)
 func errCustomNamed(name string) error {
-	return awsapi.Errorf("ValidationError", "CloudFormation cannot update a stack when a custom-named resource requires replacing. "+
-		"Rename %s and update the stack again.", name)
+	return awsapi.Errorf("ValidationError",
+		"CloudFormation cannot update a stack when a custom-named resource requires replacing. "+
+			"Rename %s and update the stack again.", name)
 }
 
 // Request is what a provider works on.
@@ -70,9 +72,9 @@ type naming struct {
 	borrowed  bool   // the property names what the resource belongs to
 }
 
-// physicalName is the name in the properties, else STACK-LOGICALID-SUFFIX as CloudFormation makes it. The suffix follows
-// from the stack's ARN, the resource and how often it has been replaced, so that a creation that was cut short finds what
-// it had made, and no other stack has the name.
+// physicalName is the name in the properties, else STACK-LOGICALID-SUFFIX as CloudFormation makes
+// it. The suffix follows from the stack's ARN, the resource and how often it has been replaced, so
+// that a creation that was cut short finds what it had made, and no other stack has the name.
 func (n naming) physicalName(e environment, r Request) string {
 	if name, ok := r.Properties[n.property].(string); ok && name != "" {
 		return name

@@ -32,7 +32,8 @@ var lambdaFunction = kind{
 		"Environment": object(members{"Variables": mappingOf(text)}).by(configure).
 			orElse(map[string]any{"Variables": map[string]any{}}),
 		"DeadLetterConfig": object(members{"TargetArn": text}).by(configure).orElse(map[string]any{"TargetArn": ""}),
-		"LoggingConfig": object(members{"LogGroup": text, "LogFormat": text, "ApplicationLogLevel": text, "SystemLogLevel": text}).
+		"LoggingConfig": object(members{"LogGroup": text, "LogFormat": text, "ApplicationLogLevel": text,
+			"SystemLogLevel": text}).
 			by(configure),
 		"TracingConfig": object(members{"Mode": text}).by(configure).
 			orElse(map[string]any{"Mode": "PassThrough"}),
@@ -54,7 +55,8 @@ var lambdaFunction = kind{
 		"Arn": func(e environment, name string, _ map[string]any) any { return e.arn("lambda", "function:"+name) },
 	},
 	tagging: &tagging{set: "TagResource", unset: "UntagResource", key: "Resource", value: ofAttribute("Arn")},
-	remove:  "DeleteFunction", exists: []string{"ResourceConflictException"}, gone: []string{"ResourceNotFoundException"},
+	remove:  "DeleteFunction", exists: []string{"ResourceConflictException"},
+	gone: []string{"ResourceNotFoundException"},
 }
 
 var lambdaPermission = kind{
@@ -73,7 +75,8 @@ var lambdaPermission = kind{
 	attributes: map[string]func(environment, string, map[string]any) any{
 		"Id": func(_ environment, name string, _ map[string]any) any { return name },
 	},
-	remove: "RemovePermission", exists: []string{"ResourceConflictException"}, gone: []string{"ResourceNotFoundException"},
+	remove: "RemovePermission", exists: []string{"ResourceConflictException"},
+	gone: []string{"ResourceNotFoundException"},
 }
 
 var eventInvokeConfig = kind{
@@ -100,7 +103,8 @@ var eventInvokeConfig = kind{
 const updateMachine = "UpdateStateMachine"
 
 var stateMachine = kind{
-	service: "sfn", create: "CreateStateMachine", key: "stateMachineArn", name: naming{property: "StateMachineName", max: 80},
+	service: "sfn", create: "CreateStateMachine", key: "stateMachineArn",
+	name:  naming{property: "StateMachineName", max: 80},
 	spell: lowerFirst, required: []string{"RoleArn"},
 	properties: members{
 		"StateMachineName":        text.as("name"),
@@ -113,8 +117,9 @@ var stateMachine = kind{
 			"Level": text, "IncludeExecutionData": boolean,
 			"Destinations": listOf(object(members{"CloudWatchLogsLogGroup": object(members{"LogGroupArn": text})})),
 		}).by(updateMachine),
-		"TracingConfiguration": object(members{"Enabled": boolean}).by(updateMachine).orElse(map[string]any{"Enabled": false}),
-		"Tags":                 listOf(object(members{"Key": text.as("key"), "Value": text.as("value")})),
+		"TracingConfiguration": object(members{"Enabled": boolean}).by(updateMachine).orElse(
+			map[string]any{"Enabled": false}),
+		"Tags": listOf(object(members{"Key": text.as("key"), "Value": text.as("value")})),
 	},
 	build: map[string]func(Request, map[string]any) error{
 		"CreateStateMachine": substitute, updateMachine: substitute,
@@ -123,11 +128,14 @@ var stateMachine = kind{
 		return e.arn("states", "stateMachine:"+name)
 	},
 	attributes: map[string]func(environment, string, map[string]any) any{
-		"Arn":  func(e environment, name string, _ map[string]any) any { return e.arn("states", "stateMachine:"+name) },
+		"Arn": func(e environment, name string, _ map[string]any) any {
+			return e.arn("states", "stateMachine:"+name)
+		},
 		"Name": func(_ environment, name string, _ map[string]any) any { return name },
 	},
 	tagging: &tagging{set: "TagResource", unset: "UntagResource", key: "resourceArn", value: ofAttribute("Arn")},
-	remove:  "DeleteStateMachine", exists: []string{"StateMachineAlreadyExists"}, gone: []string{"StateMachineDoesNotExist"},
+	remove:  "DeleteStateMachine", exists: []string{"StateMachineAlreadyExists"},
+	gone: []string{"StateMachineDoesNotExist"},
 }
 
 // substitute puts the DefinitionSubstitutions into the definition.
@@ -146,24 +154,28 @@ func substitute(r Request, in map[string]any) error {
 	return nil
 }
 
-// ruleAction are the actions of a topic rule, by their names in the template; the API's begin with a lower-case letter.
+// ruleAction are the actions of a topic rule, by their names in the template; the API's begin with
+// a lower-case letter.
 var ruleAction = object(members{
-	"Lambda":           object(members{"FunctionArn": text}),
-	"Sqs":              object(members{"QueueUrl": text, "RoleArn": text, "UseBase64": boolean}),
-	"Sns":              object(members{"TargetArn": text, "RoleArn": text, "MessageFormat": text}),
-	"StepFunctions":    object(members{"StateMachineName": text, "RoleArn": text, "ExecutionNamePrefix": text}),
-	"DynamoDBv2":       object(members{"PutItem": object(members{"TableName": text}), "RoleArn": text}),
-	"S3":               object(members{"BucketName": text, "Key": text, "RoleArn": text, "CannedAcl": text}),
-	"CloudwatchLogs":   object(members{"LogGroupName": text, "RoleArn": text, "BatchMode": boolean}),
-	"CloudwatchMetric": object(members{"MetricName": text, "MetricNamespace": text, "MetricValue": text, "MetricUnit": text, "MetricTimestamp": text, "RoleArn": text}),
+	"Lambda":         object(members{"FunctionArn": text}),
+	"Sqs":            object(members{"QueueUrl": text, "RoleArn": text, "UseBase64": boolean}),
+	"Sns":            object(members{"TargetArn": text, "RoleArn": text, "MessageFormat": text}),
+	"StepFunctions":  object(members{"StateMachineName": text, "RoleArn": text, "ExecutionNamePrefix": text}),
+	"DynamoDBv2":     object(members{"PutItem": object(members{"TableName": text}), "RoleArn": text}),
+	"S3":             object(members{"BucketName": text, "Key": text, "RoleArn": text, "CannedAcl": text}),
+	"CloudwatchLogs": object(members{"LogGroupName": text, "RoleArn": text, "BatchMode": boolean}),
+	"CloudwatchMetric": object(members{"MetricName": text, "MetricNamespace": text, "MetricValue": text,
+		"MetricUnit": text, "MetricTimestamp": text, "RoleArn": text}),
 	"Republish": object(members{"Topic": text, "RoleArn": text, "Qos": number, "Headers": object(members{
-		"PayloadFormatIndicator": text, "ContentType": text, "ResponseTopic": text, "CorrelationData": text, "MessageExpiry": text,
+		"PayloadFormatIndicator": text, "ContentType": text, "ResponseTopic": text, "CorrelationData": text,
+		"MessageExpiry":  text,
 		"UserProperties": listOf(object(members{"Key": text, "Value": text})),
 	})}),
 })
 
 var topicRule = kind{
-	service: "iot", create: "CreateTopicRule", key: "ruleName", name: naming{property: "RuleName", max: 128, separator: "_"},
+	service: "iot", create: "CreateTopicRule", key: "ruleName", name: naming{property: "RuleName", max: 128,
+		separator: "_"},
 	spell: lowerFirst, required: []string{"TopicRulePayload"},
 	properties: members{
 		"RuleName": text,
@@ -176,7 +188,8 @@ var topicRule = kind{
 	attributes: map[string]func(environment, string, map[string]any) any{
 		"Arn": func(e environment, name string, _ map[string]any) any { return e.arn("iot", "rule/"+name) },
 	},
-	remove: "DeleteTopicRule", exists: []string{"ResourceAlreadyExistsException"}, gone: []string{"ResourceNotFoundException"},
+	remove: "DeleteTopicRule", exists: []string{"ResourceAlreadyExistsException"},
+	gone: []string{"ResourceNotFoundException"},
 }
 
 var iotPolicy = kind{
@@ -194,7 +207,8 @@ var iotPolicy = kind{
 		"Arn": func(e environment, name string, _ map[string]any) any { return e.arn("iot", "policy/"+name) },
 		"Id":  func(_ environment, name string, _ map[string]any) any { return name },
 	},
-	remove: "DeletePolicy", exists: []string{"ResourceAlreadyExistsException"}, gone: []string{"ResourceNotFoundException"},
+	remove: "DeletePolicy", exists: []string{"ResourceAlreadyExistsException"},
+	gone: []string{"ResourceNotFoundException"},
 }
 
 // policyWithVersions is the Provider of AWS::IoT::Policy: a change is a new version, and only the version in force is
@@ -246,7 +260,8 @@ var rollout = object(members{
 })
 
 var jobTemplate = kind{
-	service: "iot", create: "CreateJobTemplate", key: "jobTemplateId", name: naming{property: "JobTemplateId", max: 64},
+	service: "iot", create: "CreateJobTemplate", key: "jobTemplateId",
+	name:  naming{property: "JobTemplateId", max: 64},
 	spell: lowerFirst, required: []string{"JobTemplateId", "Description"},
 	properties: members{
 		"JobTemplateId":              text,
@@ -269,5 +284,6 @@ var jobTemplate = kind{
 	attributes: map[string]func(environment, string, map[string]any) any{
 		"Arn": func(e environment, name string, _ map[string]any) any { return e.arn("iot", "jobtemplate/"+name) },
 	},
-	remove: "DeleteJobTemplate", exists: []string{"ResourceAlreadyExistsException", "ConflictException"}, gone: []string{"ResourceNotFoundException"},
+	remove: "DeleteJobTemplate", exists: []string{"ResourceAlreadyExistsException", "ConflictException"},
+	gone: []string{"ResourceNotFoundException"},
 }

@@ -19,8 +19,8 @@ import (
 // defaultServiceTimeout is how long CloudFormation waits for a custom resource that sets no ServiceTimeout.
 const defaultServiceTimeout = time.Hour
 
-// ResponseURLs is where custom resources send their answers. The caller of this package serves the URLs: each takes one
-// PUT, whose body it hands to deliver, and is then gone.
+// ResponseURLs is where custom resources send their answers. The caller of this package serves the
+// URLs: each takes one PUT, whose body it hands to deliver, and is then gone.
 type ResponseURLs interface {
 	// Open makes a URL that cannot be guessed. The body of the first PUT to it goes to deliver, which does not block.
 	Open(deliver func(body []byte)) (url string, err error)
@@ -28,8 +28,8 @@ type ResponseURLs interface {
 	Close(url string)
 }
 
-// custom is the Provider of AWS::CloudFormation::CustomResource and Custom::*: the Lambda function named by ServiceToken
-// makes the resource and answers over HTTP.
+// custom is the Provider of AWS::CloudFormation::CustomResource and Custom::*: the Lambda function
+// named by ServiceToken makes the resource and answers over HTTP.
 type custom struct{ s *Service }
 
 func (p custom) Check(path string, properties map[string]any) []Problem {
@@ -140,11 +140,13 @@ func (p custom) ask(ctx context.Context, requestType string, r Request) (Resourc
 	return p.await(ctx, answered, timeout, event, &body)
 }
 
-func (p custom) await(ctx context.Context, answered *scheduler.Gate, timeout time.Duration, event customEvent, body *[]byte) (Resource, error) {
+func (p custom) await(ctx context.Context, answered *scheduler.Gate, timeout time.Duration, event customEvent,
+	body *[]byte) (Resource, error) {
 	ctx, cancel := p.s.config.Scheduler.WithTimeout(ctx, timeout)
 	defer cancel()
 	if err := answered.Wait(ctx); err != nil {
-		return Resource{}, fmt.Errorf("custom resource: no answer from %s within %v: %w", event.ServiceToken, timeout, err)
+		return Resource{}, fmt.Errorf("custom resource: no answer from %s within %v: %w", event.ServiceToken,
+			timeout, err)
 	}
 	var a customAnswer
 	dec := json.NewDecoder(strings.NewReader(string(*body)))
@@ -154,10 +156,12 @@ func (p custom) await(ctx context.Context, answered *scheduler.Gate, timeout tim
 	}
 	switch {
 	case a.Status == "FAILED":
-		return Resource{}, fmt.Errorf("received response status [FAILED] from custom resource. Message returned: %s", a.Reason)
+		return Resource{}, fmt.Errorf("received response status [FAILED] from custom resource. Message returned: %s",
+			a.Reason)
 	case a.Status != "SUCCESS":
 		return Resource{}, fmt.Errorf("custom resource: invalid Status %q in the answer", a.Status)
-	case a.RequestID != event.RequestID || a.StackID != event.StackID || a.LogicalResourceID != event.LogicalResourceID:
+	case a.RequestID != event.RequestID || a.StackID != event.StackID ||
+		a.LogicalResourceID != event.LogicalResourceID:
 		return Resource{}, errors.New("custom resource: the answer belongs to another request")
 	case a.PhysicalResourceID == "" && event.RequestType != "Delete":
 		return Resource{}, errors.New("custom resource: the answer has no PhysicalResourceId")

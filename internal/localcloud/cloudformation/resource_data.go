@@ -25,16 +25,18 @@ var table = kind{
 	service: "dynamodb", create: "CreateTable", key: "TableName", name: naming{property: "TableName", max: 255},
 	required: []string{"KeySchema"},
 	properties: members{
-		"TableName":             text,
-		"AttributeDefinitions":  listOf(object(members{"AttributeName": text, "AttributeType": text})).unbuiltInPlace(),
+		"TableName": text,
+		"AttributeDefinitions": listOf(object(members{"AttributeName": text, "AttributeType": text})).
+			unbuiltInPlace(),
 		"KeySchema":             keySchema,
 		"BillingMode":           text.by("UpdateTable"),
 		"ProvisionedThroughput": throughput.by("UpdateTable"),
 		"GlobalSecondaryIndexes": listOf(object(members{
 			"IndexName": text, "KeySchema": keySchema, "Projection": projection, "ProvisionedThroughput": throughput,
 		})).unbuiltInPlace(),
-		"LocalSecondaryIndexes": listOf(object(members{"IndexName": text, "KeySchema": keySchema, "Projection": projection})),
-		"StreamSpecification":   object(members{"StreamViewType": text}).unbuiltInPlace(),
+		"LocalSecondaryIndexes": listOf(object(members{"IndexName": text, "KeySchema": keySchema,
+			"Projection": projection})),
+		"StreamSpecification": object(members{"StreamViewType": text}).unbuiltInPlace(),
 		"TimeToLiveSpecification": object(members{"AttributeName": text, "Enabled": boolean}).
 			set("UpdateTimeToLive"),
 		"PointInTimeRecoverySpecification": object(members{"PointInTimeRecoveryEnabled": boolean}).
@@ -94,15 +96,17 @@ var bucket = kind{
 		"VersioningConfiguration": object(members{"Status": text}).
 			set("PutBucketVersioning").orElse(map[string]any{"Status": "Suspended"}),
 		"BucketEncryption": object(members{"ServerSideEncryptionConfiguration": listOf(object(members{
-			"BucketKeyEnabled":              boolean,
-			"ServerSideEncryptionByDefault": object(members{"SSEAlgorithm": text, "KMSMasterKeyID": text}).as("ApplyServerSideEncryptionByDefault"),
+			"BucketKeyEnabled": boolean,
+			"ServerSideEncryptionByDefault": object(members{"SSEAlgorithm": text, "KMSMasterKeyID": text}).as(
+				"ApplyServerSideEncryptionByDefault"),
 		})).as("Rules")}).as("ServerSideEncryptionConfiguration").set("PutBucketEncryption").
 			orElse(map[string]any{"ServerSideEncryptionConfiguration": []any{map[string]any{
 				"ServerSideEncryptionByDefault": map[string]any{"SSEAlgorithm": "AES256"}}}}),
 		"PublicAccessBlockConfiguration": unused("nobody without credentials or a presigned URL gets in"),
 		"OwnershipControls":              unused("there are no ACLs"),
 		"LifecycleConfiguration": object(members{"Rules": listOf(object(members{
-			"Id": text, "Status": text, "AbortIncompleteMultipartUpload": object(members{"DaysAfterInitiation": number}),
+			"Id": text, "Status": text, "AbortIncompleteMultipartUpload": object(
+				members{"DaysAfterInitiation": number}),
 			"NoncurrentVersionExpiration": object(members{"NoncurrentDays": number}),
 		}))}).without("abandoned uploads and old versions stay; rules that expire current objects are errors"),
 		"AccessControl": unused("there are no ACLs"),
@@ -115,7 +119,8 @@ var bucket = kind{
 			return name + ".s3." + e.region + ".amazonaws.com"
 		},
 	},
-	remove: "DeleteBucket", exists: []string{"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}, gone: []string{"NoSuchBucket"},
+	remove: "DeleteBucket", exists: []string{"BucketAlreadyOwnedByYou", "BucketAlreadyExists"},
+	gone: []string{"NoSuchBucket"},
 }
 
 var bucketPolicy = kind{
@@ -168,7 +173,9 @@ var queue = kind{
 		"Tags":                          tagMap.as("tags"),
 	},
 	build: map[string]func(Request, map[string]any) error{
-		"CreateQueue":        func(_ Request, in map[string]any) error { return attributesAsMap(in, "QueueName", "tags") },
+		"CreateQueue": func(_ Request, in map[string]any) error {
+			return attributesAsMap(in, "QueueName", "tags")
+		},
 		"SetQueueAttributes": func(_ Request, in map[string]any) error { return attributesAsMap(in, "QueueUrl") },
 	},
 	physical: func(_ environment, _ string, out map[string]any) string {
@@ -249,7 +256,8 @@ type subscriptionProvider struct{ bound }
 
 // subscriptionAttributes are those that change in place, with what they are when they are not given.
 var subscriptionAttributes = map[string]string{
-	"FilterPolicy": "{}", "FilterPolicyScope": "MessageAttributes", "RawMessageDelivery": "false", "RedrivePolicy": "{}",
+	"FilterPolicy": "{}", "FilterPolicyScope": "MessageAttributes", "RawMessageDelivery": "false",
+	"RedrivePolicy": "{}",
 }
 
 // Update implements Provider.
@@ -303,7 +311,8 @@ type resourcePolicy struct {
 }
 
 func (p resourcePolicy) Check(path string, properties map[string]any) []Problem {
-	return bound{kind{properties: members{p.list: texts, "PolicyDocument": jsonText}, required: []string{p.list, "PolicyDocument"}}, p.s}.
+	return bound{kind{properties: members{p.list: texts, "PolicyDocument": jsonText}, required: []string{p.list,
+		"PolicyDocument"}}, p.s}.
 		Check(path, properties)
 }
 
@@ -343,7 +352,9 @@ func (p resourcePolicy) Update(ctx context.Context, r Request) (Resource, error)
 	}
 	made.PhysicalID, made.Attributes = r.PhysicalID, r.Attributes
 	stays := textList(r.Properties[p.list])
-	old := slices.DeleteFunc(textList(r.Old[p.list]), func(target string) bool { return slices.Contains(stays, target) })
+	old := slices.DeleteFunc(textList(r.Old[p.list]), func(target string) bool {
+		return slices.Contains(stays, target)
+	})
 	return made, p.clear(ctx, anyList(old))
 }
 

@@ -100,7 +100,8 @@ func (p role) setPolicies(ctx context.Context, name string, old, new map[string]
 	before, after := inlinePolicies(old), inlinePolicies(new)
 	for _, policy := range slices.Sorted(maps.Keys(before)) {
 		if _, ok := after[policy]; !ok {
-			if _, err := p.s.call(ctx, "iam", "DeleteRolePolicy", map[string]any{"RoleName": name, "PolicyName": policy}); err != nil {
+			if _, err := p.s.call(ctx, "iam", "DeleteRolePolicy", map[string]any{"RoleName": name,
+				"PolicyName": policy}); err != nil {
 				return err
 			}
 		}
@@ -121,14 +122,16 @@ func (p role) setPolicies(ctx context.Context, name string, old, new map[string]
 	was, is := textList(old["ManagedPolicyArns"]), textList(new["ManagedPolicyArns"])
 	for _, arn := range was {
 		if !slices.Contains(is, arn) {
-			if _, err := p.s.call(ctx, "iam", "DetachRolePolicy", map[string]any{"RoleName": name, "PolicyArn": arn}); err != nil {
+			if _, err := p.s.call(ctx, "iam", "DetachRolePolicy", map[string]any{"RoleName": name,
+				"PolicyArn": arn}); err != nil {
 				return err
 			}
 		}
 	}
 	for _, arn := range is {
 		if !slices.Contains(was, arn) {
-			if _, err := p.s.call(ctx, "iam", "AttachRolePolicy", map[string]any{"RoleName": name, "PolicyArn": arn}); err != nil {
+			if _, err := p.s.call(ctx, "iam", "AttachRolePolicy", map[string]any{"RoleName": name,
+				"PolicyArn": arn}); err != nil {
 				return err
 			}
 		}
@@ -195,8 +198,8 @@ func (p inlineRolePolicy) Create(ctx context.Context, r Request) (Resource, erro
 	return made, nil
 }
 
-// Update implements Provider: the policy is put where it shall be, then taken from where it was under another name or in
-// other roles.
+// Update implements Provider: the policy is put where it shall be, then taken from where it was
+// under another name or in other roles.
 func (p inlineRolePolicy) Update(ctx context.Context, r Request) (Resource, error) {
 	_, err := p.Create(ctx, r)
 	made := Resource{PhysicalID: r.PhysicalID, Attributes: r.Attributes}
@@ -265,7 +268,8 @@ func (p managedPolicy) Create(ctx context.Context, r Request) (Resource, error) 
 	}
 	made.Attributes["PolicyArn"] = made.PhysicalID
 	for _, role := range textList(r.Properties["Roles"]) {
-		if _, err := p.s.call(ctx, "iam", "AttachRolePolicy", map[string]any{"RoleName": role, "PolicyArn": made.PhysicalID}); err != nil {
+		if _, err := p.s.call(ctx, "iam", "AttachRolePolicy", map[string]any{"RoleName": role,
+			"PolicyArn": made.PhysicalID}); err != nil {
 			return made, err
 		}
 	}
@@ -305,7 +309,8 @@ func (p managedPolicy) Update(ctx context.Context, r Request) (Resource, error) 
 			if slices.Contains(change.but, role) {
 				continue
 			}
-			if _, err := p.s.call(ctx, "iam", change.operation, map[string]any{"RoleName": role, "PolicyArn": r.PhysicalID}); err != nil {
+			if _, err := p.s.call(ctx, "iam", change.operation, map[string]any{"RoleName": role,
+				"PolicyArn": r.PhysicalID}); err != nil {
 				return made, err
 			}
 		}

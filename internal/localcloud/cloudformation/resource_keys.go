@@ -44,8 +44,8 @@ var ssmParameter = kind{
 	remove: "DeleteParameter", exists: []string{"ParameterAlreadyExists"}, gone: []string{"ParameterNotFound"},
 }
 
-// parameterProvider is the Provider of AWS::SSM::Parameter: one operation makes and changes a parameter, and says which of
-// both it is to do.
+// parameterProvider is the Provider of AWS::SSM::Parameter: one operation makes and changes a
+// parameter, and says which of both it is to do.
 type parameterProvider struct{ bound }
 
 // tagsAsList makes the API's tags of the template's, which are an object.
@@ -90,7 +90,8 @@ var kmsKey = kind{
 		"RotationPeriodInDays":           number.set(byKey),
 		"PendingWindowInDays":            number.set(byKey),
 		"BypassPolicyLockoutSafetyCheck": boolean,
-		"Tags":                           listOf(object(members{"Key": text.as("TagKey"), "Value": text.as("TagValue")})),
+		"Tags": listOf(
+			object(members{"Key": text.as("TagKey"), "Value": text.as("TagValue")})),
 	},
 	build: map[string]func(Request, map[string]any) error{
 		"CreateKey": func(_ Request, in map[string]any) error { delete(in, "KeyId"); delete(in, ""); return nil },
@@ -168,7 +169,8 @@ func (p keyProvider) setState(ctx context.Context, id string, old, new map[strin
 		}
 		return otherwise
 	}
-	if on := is(new, "EnableKeyRotation", false); on != is(old, "EnableKeyRotation", false) || on && !equalJSON(old["RotationPeriodInDays"], new["RotationPeriodInDays"]) {
+	if on := is(new, "EnableKeyRotation", false); on != is(old, "EnableKeyRotation", false) || on &&
+		!equalJSON(old["RotationPeriodInDays"], new["RotationPeriodInDays"]) {
 		in, operation := map[string]any{"KeyId": id}, "DisableKeyRotation"
 		if on {
 			operation = "EnableKeyRotation"
@@ -251,25 +253,28 @@ func (p inert) customName(properties map[string]any) string {
 	return name
 }
 
-// inerts are the types without effect. There are no container images, resource groups and application insights here, and
-// nothing reads what the CDK tells of itself.
+// inerts are the types without effect. There are no container images, resource groups and
+// application insights here, and nothing reads what the CDK tells of itself.
 func inerts(s *Service) map[string]Provider {
 	arn := func(service, prefix string) func(environment, string) string {
 		return func(e environment, name string) string { return e.arn(service, prefix+name) }
 	}
 	return map[string]Provider{
-		"AWS::ECR::Repository": inert{s: s, name: naming{property: "RepositoryName", lower: true, max: 256}, attributes: map[string]func(environment, string) string{
-			"Arn": arn("ecr", "repository/"),
-			"RepositoryUri": func(e environment, name string) string {
-				return e.account + ".dkr.ecr." + e.region + ".amazonaws.com/" + name
-			},
-		}},
-		"AWS::ResourceGroups::Group": inert{s: s, name: naming{property: "Name", max: 128}, attributes: map[string]func(environment, string) string{
-			"Arn": arn("resource-groups", "group/"),
-		}},
-		"AWS::ApplicationInsights::Application": inert{s: s, name: naming{property: "ResourceGroupName"}, attributes: map[string]func(environment, string) string{
-			"ApplicationARN": arn("applicationinsights", "application/resource-group/"),
-		}, physical: arn("applicationinsights", "application/resource-group/")},
+		"AWS::ECR::Repository": inert{s: s, name: naming{property: "RepositoryName", lower: true, max: 256},
+			attributes: map[string]func(environment, string) string{
+				"Arn": arn("ecr", "repository/"),
+				"RepositoryUri": func(e environment, name string) string {
+					return e.account + ".dkr.ecr." + e.region + ".amazonaws.com/" + name
+				},
+			}},
+		"AWS::ResourceGroups::Group": inert{s: s, name: naming{property: "Name", max: 128},
+			attributes: map[string]func(environment, string) string{
+				"Arn": arn("resource-groups", "group/"),
+			}},
+		"AWS::ApplicationInsights::Application": inert{s: s, name: naming{property: "ResourceGroupName"},
+			attributes: map[string]func(environment, string) string{
+				"ApplicationARN": arn("applicationinsights", "application/resource-group/"),
+			}, physical: arn("applicationinsights", "application/resource-group/")},
 		"AWS::CDK::Metadata": inert{s: s, attributes: map[string]func(environment, string) string{}},
 	}
 }

@@ -5,7 +5,8 @@ import "strings"
 // Logs, alarms and dashboards.
 
 var logGroup = kind{
-	service: "cloudwatchlogs", create: "CreateLogGroup", key: "logGroupName", name: naming{property: "LogGroupName", max: 512},
+	service: "cloudwatchlogs", create: "CreateLogGroup", key: "logGroupName",
+	name:  naming{property: "LogGroupName", max: 512},
 	spell: lowerFirst,
 	properties: members{
 		"LogGroupName":    text,
@@ -18,11 +19,13 @@ var logGroup = kind{
 		// With :* at the end, unlike what the API's logGroupArn says.
 		"Arn": func(e environment, name string, _ map[string]any) any { return e.arn("logs", "log-group:"+name+":*") },
 	},
-	tagging: &tagging{set: "TagResource", unset: "UntagResource", key: "resourceArn", value: func(_ environment, made Resource) string {
+	tagging: &tagging{set: "TagResource", unset: "UntagResource", key: "resourceArn", value: func(_ environment,
+		made Resource) string {
 		arn, _ := made.Attributes["Arn"].(string)
 		return strings.TrimSuffix(arn, ":*")
 	}},
-	remove: "DeleteLogGroup", exists: []string{"ResourceAlreadyExistsException"}, gone: []string{"ResourceNotFoundException"},
+	remove: "DeleteLogGroup", exists: []string{"ResourceAlreadyExistsException"},
+	gone: []string{"ResourceNotFoundException"},
 }
 
 const putAlarm = "PutMetricAlarm"
@@ -81,7 +84,8 @@ var alarm = kind{
 }
 
 var dashboard = kind{
-	service: "cloudwatch", create: "PutDashboard", key: "DashboardName", name: naming{property: "DashboardName", max: 255},
+	service: "cloudwatch", create: "PutDashboard", key: "DashboardName",
+	name:       naming{property: "DashboardName", max: 255},
 	required:   []string{"DashboardBody"},
 	properties: members{"DashboardName": text, "DashboardBody": jsonText.by("PutDashboard")},
 	build: map[string]func(Request, map[string]any) error{

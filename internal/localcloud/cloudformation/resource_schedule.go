@@ -24,7 +24,8 @@ var schedule = kind{
 		"EndDate":                    text.by(updateSchedule),
 		"State":                      text.by(updateSchedule),
 		"KmsKeyArn":                  text.by(updateSchedule),
-		"FlexibleTimeWindow":         object(members{"Mode": text, "MaximumWindowInMinutes": number}).by(updateSchedule),
+		"FlexibleTimeWindow": object(members{"Mode": text, "MaximumWindowInMinutes": number}).by(
+			updateSchedule),
 		"Target": object(members{
 			"Arn": text, "RoleArn": text, "Input": text,
 			"DeadLetterConfig": object(members{"Arn": text}),
@@ -41,7 +42,8 @@ var schedule = kind{
 			return out["Arn"] // of one that was there already
 		},
 	},
-	remove: "DeleteSchedule", describe: "GetSchedule", exists: []string{"ConflictException"}, gone: []string{"ResourceNotFoundException"},
+	remove: "DeleteSchedule", describe: "GetSchedule", exists: []string{"ConflictException"},
+	gone: []string{"ResourceNotFoundException"},
 }
 
 var scheduleGroup = kind{

@@ -113,11 +113,13 @@ func TestReplacementTakesWhatHangsOnItAlong(t *testing.T) {
 	w := newWorld(t, store.Memory())
 	w.deploy(t, body)
 	w.deploy(t, strings.Replace(body, "Zip", "Image", 1))
-	want := []string{"lambda:CreateFunction", "lambda:AddPermission", "lambda:RemovePermission", "lambda:DeleteFunction"}
+	want := []string{"lambda:CreateFunction", "lambda:AddPermission", "lambda:RemovePermission",
+		"lambda:DeleteFunction"}
 	if got := w.cloud.names(); !slices.Equal(got, want) {
 		t.Errorf("called %v, want %v", got, want)
 	}
-	if old, new := w.cloud.of("lambda:DeleteFunction")[0], w.cloud.of("lambda:CreateFunction")[0]; old.Input["FunctionName"] == new.Input["FunctionName"] {
+	if old, new := w.cloud.of("lambda:DeleteFunction")[0],
+		w.cloud.of("lambda:CreateFunction")[0]; old.Input["FunctionName"] == new.Input["FunctionName"] {
 		t.Errorf("the new function has the name of the old one: %v", new.Input["FunctionName"])
 	}
 }
@@ -128,7 +130,8 @@ func TestNamedResourceIsNotReplaced(t *testing.T) {
 	w := newWorld(t, store.Memory())
 	w.deploy(t, body)
 	_, err := w.tryDeploy(strings.Replace(body, "Zip", "Image", 1))
-	const want = "CloudFormation cannot update a stack when a custom-named resource requires replacing. Rename f and update the stack again."
+	const want = "CloudFormation cannot update a stack when a custom-named resource requires replacing. Rename f " +
+		"and update the stack again."
 	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v, want %s", err, want)
 	}
@@ -137,8 +140,8 @@ func TestNamedResourceIsNotReplaced(t *testing.T) {
 	}
 }
 
-// TestCustomNamedResourceIsNotReplaced: AWS makes the new resource before it deletes the old one, and both cannot have the
-// name that the template gives.
+// TestCustomNamedResourceIsNotReplaced: AWS makes the new resource before it deletes the old one,
+// and both cannot have the name that the template gives.
 func TestCustomNamedResourceIsNotReplaced(t *testing.T) {
 	for _, c := range []struct{ name, resource, from, to string }{
 		{"job template", `"Type": "AWS::IoT::JobTemplate", "Properties": {"JobTemplateId": "n", "Description": "first"}`, "first", "second"},
@@ -154,7 +157,8 @@ func TestCustomNamedResourceIsNotReplaced(t *testing.T) {
 		body := `{"Resources": {"R": {` + c.resource + `}}}`
 		w.deploy(t, body)
 		_, err := w.tryDeploy(strings.Replace(body, c.from, c.to, 1))
-		const want = "CloudFormation cannot update a stack when a custom-named resource requires replacing. Rename n and update the stack again."
+		const want = "CloudFormation cannot update a stack when a custom-named resource requires replacing. Rename " +
+			"n and update the stack again."
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v", c.name, err)
 		}
@@ -165,20 +169,24 @@ func TestCustomNamedResourceIsNotReplaced(t *testing.T) {
 	}
 }
 
-// createOnly are the properties whose change replaces a resource, as the schemas of CloudFormation's resource types have
-// them (createOnlyProperties and KeySchema's conditional one; those of us-east-1 in cfn-lint 1.51.0, 2026-11), as far as
-// this package has the property. Subscriptions are left out: what AWS changes in place is made anew here.
+// createOnly are the properties whose change replaces a resource, as the schemas of
+// CloudFormation's resource types have them (createOnlyProperties and KeySchema's conditional one;
+// those of us-east-1 in cfn-lint 1.51.0, 2026-11), as far as this package has the property.
+// Subscriptions are left out: what AWS changes in place is made anew here.
 var createOnly = map[string]string{
-	"AWS::CloudWatch::Alarm":           "AlarmName",
-	"AWS::CloudWatch::Dashboard":       "DashboardName",
-	"AWS::DynamoDB::Table":             "KeySchema LocalSecondaryIndexes TableName",
-	"AWS::IAM::Role":                   "Path RoleName",
-	"AWS::IoT::JobTemplate":            "AbortConfig Description Document DocumentSource JobArn JobExecutionsRetryConfig JobExecutionsRolloutConfig JobTemplateId MaintenanceWindows PresignedUrlConfig TimeoutConfig",
-	"AWS::IoT::Policy":                 "PolicyName",
-	"AWS::IoT::TopicRule":              "RuleName",
-	"AWS::Lambda::EventInvokeConfig":   "FunctionName Qualifier",
-	"AWS::Lambda::Function":            "FunctionName PackageType",
-	"AWS::Lambda::Permission":          "Action EventSourceToken FunctionName Principal PrincipalOrgID SourceAccount SourceArn",
+	"AWS::CloudWatch::Alarm":     "AlarmName",
+	"AWS::CloudWatch::Dashboard": "DashboardName",
+	"AWS::DynamoDB::Table":       "KeySchema LocalSecondaryIndexes TableName",
+	"AWS::IAM::Role":             "Path RoleName",
+	"AWS::IoT::JobTemplate": "AbortConfig Description Document DocumentSource JobArn " +
+		"JobExecutionsRetryConfig JobExecutionsRolloutConfig JobTemplateId MaintenanceWindows PresignedUrlConfig " +
+		"TimeoutConfig",
+	"AWS::IoT::Policy":               "PolicyName",
+	"AWS::IoT::TopicRule":            "RuleName",
+	"AWS::Lambda::EventInvokeConfig": "FunctionName Qualifier",
+	"AWS::Lambda::Function":          "FunctionName PackageType",
+	"AWS::Lambda::Permission": "Action EventSourceToken FunctionName Principal PrincipalOrgID " +
+		"SourceAccount SourceArn",
 	"AWS::Logs::LogGroup":              "LogGroupName",
 	"AWS::S3::Bucket":                  "BucketName",
 	"AWS::S3::BucketPolicy":            "Bucket",

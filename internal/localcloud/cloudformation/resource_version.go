@@ -37,7 +37,8 @@ var lambdaVersion = kind{
 }
 
 var machineVersion = kind{
-	service: "sfn", create: "PublishStateMachineVersion", key: "stateMachineVersionArn", name: naming{property: "StateMachineArn"},
+	service: "sfn", create: "PublishStateMachineVersion", key: "stateMachineVersionArn",
+	name:  naming{property: "StateMachineArn"},
 	spell: lowerFirst, required: []string{"StateMachineArn"},
 	properties: members{"StateMachineArn": text, "StateMachineRevisionId": text.as("revisionId"), "Description": text},
 	physical:   physicalOut("stateMachineVersionArn"),
@@ -49,14 +50,18 @@ const updateMachineAlias = "UpdateStateMachineAlias"
 
 // machineAlias: of DeploymentPreference there is the type ALL_AT_ONCE; the gradual ones are refused.
 var machineAlias = kind{
-	service: "sfn", create: "CreateStateMachineAlias", key: "stateMachineAliasArn", name: naming{property: "Name", max: 80},
+	service: "sfn", create: "CreateStateMachineAlias", key: "stateMachineAliasArn",
+	name:  naming{property: "Name", max: 80},
 	spell: lowerFirst,
 	properties: members{
 		"Name": text, "Description": text.by(updateMachineAlias),
-		"RoutingConfiguration": listOf(object(members{"StateMachineVersionArn": text, "Weight": number})).by(updateMachineAlias),
-		"DeploymentPreference": object(members{"StateMachineVersionArn": text, "Type": text, "Alarms": texts}).by(updateMachineAlias),
+		"RoutingConfiguration": listOf(object(members{"StateMachineVersionArn": text, "Weight": number})).by(
+			updateMachineAlias),
+		"DeploymentPreference": object(members{"StateMachineVersionArn": text, "Type": text, "Alarms": texts}).by(
+			updateMachineAlias),
 	},
-	build:      map[string]func(Request, map[string]any) error{"CreateStateMachineAlias": allAtOnce, updateMachineAlias: allAtOnce},
+	build: map[string]func(Request, map[string]any) error{"CreateStateMachineAlias": allAtOnce,
+		updateMachineAlias: allAtOnce},
 	physical:   physicalOut("stateMachineAliasArn"),
 	attributes: map[string]func(environment, string, map[string]any) any{"Arn": outText("stateMachineAliasArn")},
 	remove:     "DeleteStateMachineAlias", gone: []string{"ResourceNotFound"},
@@ -70,9 +75,11 @@ func allAtOnce(_ Request, in map[string]any) error {
 	}
 	delete(in, "deploymentPreference")
 	if preference["type"] != "ALL_AT_ONCE" {
-		return awsapi.NotBuilt(fmt.Sprintf("the DeploymentPreference %v of AWS::StepFunctions::StateMachineAlias", preference["type"]))
+		return awsapi.NotBuilt(fmt.Sprintf("the DeploymentPreference %v of AWS::StepFunctions::StateMachineAlias",
+			preference["type"]))
 	}
-	in["routingConfiguration"] = []any{map[string]any{"stateMachineVersionArn": preference["stateMachineVersionArn"], "weight": 100}}
+	in["routingConfiguration"] = []any{map[string]any{"stateMachineVersionArn": preference["stateMachineVersionArn"],
+		"weight": 100}}
 	return nil
 }
 
@@ -132,7 +139,8 @@ var aliasProperties = kind{
 	required: []string{"FunctionName", "FunctionVersion", "Name"},
 	properties: members{
 		"FunctionName": text, "FunctionVersion": text, "Name": text, "Description": text,
-		"RoutingConfig": object(members{"AdditionalVersionWeights": listOf(object(members{"FunctionVersion": text, "FunctionWeight": number}))}),
+		"RoutingConfig": object(members{"AdditionalVersionWeights": listOf(
+			object(members{"FunctionVersion": text, "FunctionWeight": number}))}),
 	},
 }
 
@@ -194,7 +202,8 @@ func (p lambdaAlias) Update(ctx context.Context, r Request) (Resource, error) {
 
 // Delete implements Provider.
 func (p lambdaAlias) Delete(ctx context.Context, r Request) error {
-	_, err := p.s.call(ctx, "lambda", "DeleteAlias", map[string]any{"FunctionName": r.Properties["FunctionName"], "Name": r.Properties["Name"]})
+	_, err := p.s.call(ctx, "lambda", "DeleteAlias", map[string]any{"FunctionName": r.Properties["FunctionName"],
+		"Name": r.Properties["Name"]})
 	if awsapi.Code(err) == "ResourceNotFoundException" {
 		return nil
 	}
@@ -205,15 +214,17 @@ func (p lambdaAlias) Delete(ctx context.Context, r Request) error {
 type eventSourceMapping struct{ s *Service }
 
 var mappingProperties = kind{
-	service:  "lambda",
-	tagging:  &tagging{set: "TagResource", unset: "UntagResource", key: "Resource", value: ofAttribute("EventSourceMappingArn")},
+	service: "lambda",
+	tagging: &tagging{set: "TagResource", unset: "UntagResource", key: "Resource",
+		value: ofAttribute("EventSourceMappingArn")},
 	required: []string{"FunctionName"},
 	properties: members{
-		"EventSourceArn": text, "FunctionName": text, "Enabled": boolean, "BatchSize": number, "MaximumBatchingWindowInSeconds": number,
-		"FilterCriteria":        object(members{"Filters": listOf(object(members{"Pattern": jsonText}))}),
-		"FunctionResponseTypes": texts,
-		"ScalingConfig":         object(members{"MaximumConcurrency": number}),
-		"Tags":                  tagMap,
+		"EventSourceArn": text, "FunctionName": text, "Enabled": boolean, "BatchSize": number,
+		"MaximumBatchingWindowInSeconds": number,
+		"FilterCriteria":                 object(members{"Filters": listOf(object(members{"Pattern": jsonText}))}),
+		"FunctionResponseTypes":          texts,
+		"ScalingConfig":                  object(members{"MaximumConcurrency": number}),
+		"Tags":                           tagMap,
 	},
 }
 
@@ -243,13 +254,15 @@ func (p eventSourceMapping) Create(ctx context.Context, r Request) (Resource, er
 	}
 	out, err := p.s.call(ctx, "lambda", "CreateEventSourceMapping", in)
 	if r.Resume && awsapi.Code(err) == "ResourceConflictException" {
-		list, err := p.s.call(ctx, "lambda", "ListEventSourceMappings", map[string]any{"EventSourceArn": in["EventSourceArn"], "FunctionName": in["FunctionName"]})
+		list, err := p.s.call(ctx, "lambda", "ListEventSourceMappings",
+			map[string]any{"EventSourceArn": in["EventSourceArn"], "FunctionName": in["FunctionName"]})
 		if err != nil {
 			return Resource{}, err
 		}
 		found, _ := list["EventSourceMappings"].([]any)
 		if len(found) != 1 {
-			return Resource{}, fmt.Errorf("cloudformation: the event source mapping of %v is there and cannot be found", in["EventSourceArn"])
+			return Resource{}, fmt.Errorf(
+				"cloudformation: the event source mapping of %v is there and cannot be found", in["EventSourceArn"])
 		}
 		out, _ = found[0].(map[string]any)
 		uuid, _ := out["UUID"].(string)

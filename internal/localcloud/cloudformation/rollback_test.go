@@ -42,7 +42,8 @@ func (w world) history(t *testing.T) []string {
 	var lines []string
 	token := ""
 	for {
-		out, err := w.describeStackEvents(context.Background(), caller, &describeStacksIn{StackName: "fleetstep", NextToken: token})
+		out, err := w.describeStackEvents(context.Background(), caller, &describeStacksIn{StackName: "fleetstep",
+			NextToken: token})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -219,13 +220,14 @@ func TestFailedCreationLeavesNothing(t *testing.T) {
 		}
 		records, err := w.stackResources("fleetstep")
 		if err != nil || len(records) != 0 {
-			t.Fatalf("call %d, %s: the stack still lists %v, %v", i, caller.fell, slices.Sorted(maps.Keys(records)), err)
+			t.Fatalf("call %d, %s: the stack still lists %v, %v", i, caller.fell, slices.Sorted(maps.Keys(records)),
+				err)
 		}
 	}
 }
 
-// TestFailedUpdateIsUndone fails an update that changes, replaces, adds and removes at every call in turn: the stack is
-// then what it was, and so is what there is.
+// TestFailedUpdateIsUndone fails an update that changes, replaces, adds and removes at every call
+// in turn: the stack is then what it was, and so is what there is.
 func TestFailedUpdateIsUndone(t *testing.T) {
 	const before = `{"Resources": {
 		"Group": {"Type": "AWS::Logs::LogGroup", "Properties": {"RetentionInDays": 7}},
@@ -263,7 +265,8 @@ func TestFailedUpdateIsUndone(t *testing.T) {
 		w.Service.config.Caller = caller
 		w.update(t, stackIn{TemplateBody: after})
 		status := w.status(t)
-		if status == "UPDATE_COMPLETE" && (strings.Contains(caller.fell, "Delete") || strings.Contains(caller.fell, "Detach")) {
+		if status == "UPDATE_COMPLETE" && (strings.Contains(caller.fell, "Delete") ||
+			strings.Contains(caller.fell, "Detach")) {
 			continue // what could not be cleaned up does not undo an update
 		}
 		if status != "UPDATE_ROLLBACK_COMPLETE" {
@@ -277,7 +280,8 @@ func TestFailedUpdateIsUndone(t *testing.T) {
 			t.Fatal(err)
 		}
 		for id, r := range records {
-			if n := now[id]; n.PhysicalID != r.PhysicalID || string(n.Properties) != string(r.Properties) || n.Before != nil || n.Stale != nil {
+			if n := now[id]; n.PhysicalID != r.PhysicalID || string(n.Properties) != string(r.Properties) ||
+				n.Before != nil || n.Stale != nil {
 				t.Errorf("call %d, %s: %s is %+v, was %+v", i, caller.fell, id, n, r)
 			}
 		}
@@ -301,14 +305,16 @@ func (w world) outputsOf(t *testing.T) []outputShape {
 
 func TestEventsOfARollback(t *testing.T) {
 	w := newWorld(t, store.Memory())
-	w.cloud.fail["iam:AttachRolePolicy"] = awsapi.Errorf("NoSuchEntity", "Policy a does not exist or is not attachable.").WithStatus(404)
+	w.cloud.fail["iam:AttachRolePolicy"] = awsapi.Errorf("NoSuchEntity",
+		"Policy a does not exist or is not attachable.").WithStatus(404)
 	w.create(t, stackIn{TemplateBody: `{"Resources": {"R": {"Type": "AWS::IAM::Role", "Properties": {"RoleName": "r",
 		"AssumeRolePolicyDocument": {}, "ManagedPolicyArns": ["a"]}}, "G": {"Type": "AWS::Logs::LogGroup", "DeletionPolicy": "RetainExceptOnCreate"}}}`})
 	got := w.history(t)
 	for i, want := range []string{
 		"fleetstep CREATE_IN_PROGRESS: User Initiated", "CREATE_IN_PROGRESS", "", "", "",
 		"fleetstep ROLLBACK_IN_PROGRESS: The following resource(s) failed to create: [R]. Rollback requested by user.",
-		"R DELETE_IN_PROGRESS", "R DELETE_COMPLETE", "G DELETE_IN_PROGRESS", "G DELETE_COMPLETE", "fleetstep ROLLBACK_COMPLETE",
+		"R DELETE_IN_PROGRESS", "R DELETE_COMPLETE", "G DELETE_IN_PROGRESS", "G DELETE_COMPLETE",
+		"fleetstep ROLLBACK_COMPLETE",
 	} {
 		if i >= len(got) || !strings.Contains(got[i], want) {
 			t.Fatalf("event %d: want %s in\n%s", i, want, strings.Join(got, "\n"))

@@ -23,8 +23,8 @@ type Config struct {
 	ResponseURLs ResponseURLs
 	// Roles lets the service take on the role that a stack names; nil makes such stacks an error.
 	Roles Roles
-	// Hosts are the host names, with or without port, under which clients reach S3 here. A TemplateURL must be there or
-	// at amazonaws.com.
+	// Hosts are the host names, with or without port, under which clients reach S3 here. A
+	// TemplateURL must be there or at amazonaws.com.
 	Hosts []string
 	// Providers are further types of resources, or take the place of the built-in ones.
 	Providers map[string]Provider
@@ -51,7 +51,8 @@ func New(config Config) *Service {
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Service{config: config, environment: environment{config.Account, config.Region}, busy: map[string]*scheduler.Gate{}}
+	s := &Service{config: config, environment: environment{config.Account, config.Region},
+		busy: map[string]*scheduler.Gate{}}
 	s.providers = map[string]Provider{
 		"AWS::CloudFormation::CustomResource": custom{s},
 		"AWS::IAM::ManagedPolicy":             managedPolicy{s},

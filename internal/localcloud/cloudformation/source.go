@@ -28,7 +28,8 @@ func (s *Service) templateOf(ctx context.Context, c *awsapi.Call, in *stackIn, p
 	case given == 0:
 		return "", awsapi.Errorf("ValidationError", "Either Template URL or Template Body must be specified.")
 	case given > 1:
-		return "", awsapi.Errorf("ValidationError", "Only one of Template URL, Template Body and UsePreviousTemplate may be specified.")
+		return "", awsapi.Errorf("ValidationError",
+			"Only one of Template URL, Template Body and UsePreviousTemplate may be specified.")
 	case in.UsePreviousTemplate && previous.Original != "":
 		return previous.Original, nil
 	case in.UsePreviousTemplate:
@@ -41,8 +42,9 @@ func (s *Service) templateOf(ctx context.Context, c *awsapi.Call, in *stackIn, p
 func (s *Service) templateFrom(ctx context.Context, c *awsapi.Call, body, address string) (string, error) {
 	if address == "" {
 		if len(body) > maxInlineTemplate {
-			return "", awsapi.Errorf("ValidationError", "1 validation error detected: Value '%s...' at 'templateBody' failed to satisfy constraint: "+
-				"Member must have length less than or equal to %d", body[:40], maxInlineTemplate)
+			return "", awsapi.Errorf("ValidationError",
+				"1 validation error detected: Value '%s...' at 'templateBody' failed to satisfy constraint: "+
+					"Member must have length less than or equal to %d", body[:40], maxInlineTemplate)
 		}
 		return body, nil
 	}
@@ -58,7 +60,9 @@ func (s *Service) templateFrom(ctx context.Context, c *awsapi.Call, body, addres
 	err = awsapi.CallInto(ctx, s.config.Caller, c.Identity, "s3", "GetObject", json.RawMessage(request), &object)
 	if err != nil {
 		e := awsapi.AsError(err)
-		return "", awsapi.Errorf("ValidationError", "S3 error: %s\nFor more information check http://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html", e.Message)
+		return "", awsapi.Errorf("ValidationError",
+			"S3 error: %s\nFor more information check "+
+				"http://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html", e.Message)
 	}
 	if len(object.Body) > maxTemplate {
 		return "", awsapi.Errorf("ValidationError", "Template may not exceed %d bytes in size.", maxTemplate)
@@ -66,8 +70,8 @@ func (s *Service) templateFrom(ctx context.Context, c *awsapi.Call, body, addres
 	return string(object.Body), nil
 }
 
-// object is the bucket, key and version of an S3 URL: at amazonaws.com or here, with the bucket in the host's name or in
-// the path.
+// object is the bucket, key and version of an S3 URL: at amazonaws.com or here, with the bucket in
+// the host's name or in the path.
 func (s *Service) object(address string) (map[string]string, error) {
 	wrong := awsapi.Errorf("ValidationError", "TemplateURL must be a supported URL.")
 	u, err := url.Parse(address)
@@ -76,7 +80,8 @@ func (s *Service) object(address string) (map[string]string, error) {
 	}
 	bucket, path := "", strings.TrimPrefix(u.Path, "/")
 	host := u.Host
-	if i := strings.Index(host, "s3."); strings.HasSuffix(host, ".amazonaws.com") && i >= 0 && (i == 0 || host[i-1] == '.') {
+	if i := strings.Index(host, "s3."); strings.HasSuffix(host, ".amazonaws.com") && i >= 0 &&
+		(i == 0 || host[i-1] == '.') {
 		bucket = strings.TrimSuffix(host[:i], ".")
 	} else if strings.HasPrefix(host, "s3-") && strings.HasSuffix(host, ".amazonaws.com") {
 		bucket = ""
@@ -191,7 +196,8 @@ func (t *Template) capabilities() (list []string, reason string) {
 }
 
 // validateTemplate goes further than AWS: types and properties are checked too, as they would be by a deployment.
-func (s *Service) validateTemplate(ctx context.Context, c *awsapi.Call, in *validateTemplateIn) (*validateTemplateOut, error) {
+func (s *Service) validateTemplate(ctx context.Context, c *awsapi.Call, in *validateTemplateIn) (*validateTemplateOut,
+	error) {
 	if (in.TemplateBody == "") == (in.TemplateURL == "") {
 		return nil, awsapi.Errorf("ValidationError", "Either Template URL or Template Body must be specified.")
 	}
@@ -265,11 +271,13 @@ func (s *Service) getTemplateSummary(ctx context.Context, c *awsapi.Call, in *su
 	if err != nil {
 		return nil, err
 	}
-	out := &summaryOut{Parameters: []summaryParameter{}, Description: t.Description, Version: "2010-09-09", DeclaredTransforms: []string{}}
+	out := &summaryOut{Parameters: []summaryParameter{}, Description: t.Description, Version: "2010-09-09",
+		DeclaredTransforms: []string{}}
 	for _, name := range slices.Sorted(maps.Keys(t.Parameters)) {
 		d := t.Parameters[name]
 		value, hidden := shownText(d.Default), shownText(d.NoEcho)
-		p := summaryParameter{ParameterKey: name, DefaultValue: value, ParameterType: d.Type, NoEcho: hidden == "true", Description: d.Description}
+		p := summaryParameter{ParameterKey: name, DefaultValue: value, ParameterType: d.Type, NoEcho: hidden == "true",
+			Description: d.Description}
 		for _, v := range d.AllowedValues {
 			p.ParameterConstraints.AllowedValues = append(p.ParameterConstraints.AllowedValues, shownText(v))
 		}

@@ -44,12 +44,14 @@ type stackOut struct {
 }
 
 // deployment checks what creations, updates and change sets have in common.
-func (s *Service) deployment(ctx context.Context, c *awsapi.Call, in *stackIn, previous stackRecord) (Deployment, error) {
+func (s *Service) deployment(ctx context.Context, c *awsapi.Call, in *stackIn, previous stackRecord) (
+	Deployment, error) {
 	for _, option := range []struct {
 		name string
 		set  bool
 	}{
-		{"StackPolicyURL", in.StackPolicyURL != ""}, {"StackPolicyDuringUpdateURL", in.StackPolicyDuringUpdateURL != ""},
+		{"StackPolicyURL", in.StackPolicyURL != ""}, {"StackPolicyDuringUpdateURL",
+			in.StackPolicyDuringUpdateURL != ""},
 		{"RollbackConfiguration.RollbackTriggers", len(in.RollbackConfiguration.RollbackTriggers) > 0},
 		{"ResourceTypes", len(in.ResourceTypes) > 0}, {"RetainExceptOnCreate", in.RetainExceptOnCreate},
 	} {
@@ -64,7 +66,8 @@ func (s *Service) deployment(ctx context.Context, c *awsapi.Call, in *stackIn, p
 	if err != nil {
 		return Deployment{}, err
 	}
-	d := Deployment{Name: nameOf(in.StackName), Template: []byte(body), Parameters: map[string]string{}, original: body, as: c.Identity}
+	d := Deployment{Name: nameOf(in.StackName), Template: []byte(body), Parameters: map[string]string{},
+		original: body, as: c.Identity}
 	var absent []string
 	for _, p := range in.Parameters {
 		d.Parameters[p.ParameterKey] = p.ParameterValue
@@ -86,14 +89,16 @@ func (s *Service) deployment(ctx context.Context, c *awsapi.Call, in *stackIn, p
 		}
 	}
 	if absent != nil {
-		return d, awsapi.Errorf("ValidationError", "Parameters: [%s] do not exist in the template", strings.Join(absent, ", "))
+		return d, awsapi.Errorf("ValidationError", "Parameters: [%s] do not exist in the template",
+			strings.Join(absent, ", "))
 	}
 	if missing := t.missing(d.Parameters); missing != nil {
 		return d, awsapi.Errorf("ValidationError", "Parameters: [%s] must have values", strings.Join(missing, ", "))
 	}
 	d.options = options{
-		RoleARN: cmp.Or(in.RoleARN, previous.Options.RoleARN), Notifications: in.NotificationARNs, Capabilities: in.Capabilities,
-		Timeout: time.Duration(in.TimeoutInMinutes) * time.Minute, Tags: previous.Options.Tags,
+		RoleARN: cmp.Or(in.RoleARN, previous.Options.RoleARN), Notifications: in.NotificationARNs,
+		Capabilities: in.Capabilities,
+		Timeout:      time.Duration(in.TimeoutInMinutes) * time.Minute, Tags: previous.Options.Tags,
 	}
 	if in.NotificationARNs == nil {
 		d.options.Notifications = previous.Options.Notifications
@@ -102,13 +107,15 @@ func (s *Service) deployment(ctx context.Context, c *awsapi.Call, in *stackIn, p
 		d.options.Tags = map[string]string{}
 		for _, tag := range in.Tags {
 			if strings.HasPrefix(tag.Key, "aws:") {
-				return d, awsapi.Errorf("ValidationError", "aws: prefixed tag key names are not allowed for external use.")
+				return d, awsapi.Errorf("ValidationError",
+					"aws: prefixed tag key names are not allowed for external use.")
 			}
 			d.options.Tags[tag.Key] = tag.Value
 		}
 	}
 	if in.RoleARN != "" {
-		err := c.Authorize(ctx, "iam:PassRole", in.RoleARN, map[string][]string{"iam:PassedToService": {"cloudformation.amazonaws.com"}})
+		err := c.Authorize(ctx, "iam:PassRole", in.RoleARN,
+			map[string][]string{"iam:PassedToService": {"cloudformation.amazonaws.com"}})
 		if err != nil {
 			return d, err
 		}
@@ -166,7 +173,8 @@ func (t *Template) needCapabilities(given []string) error {
 
 func (s *Service) createStack(ctx context.Context, c *awsapi.Call, in *stackIn) (*stackOut, error) {
 	if _, exists, err := s.stack(in.StackName); err != nil || exists {
-		return nil, cmp.Or(err, error(awsapi.Errorf("AlreadyExistsException", "Stack [%s] already exists", in.StackName)))
+		return nil, cmp.Or(err, error(awsapi.Errorf("AlreadyExistsException", "Stack [%s] already exists",
+			in.StackName)))
 	}
 	if in.OnFailure != "" && !slices.Contains([]string{doRollback, doNothing, doDelete}, in.OnFailure) {
 		return nil, awsapi.Errorf("ValidationError", "OnFailure must be one of ROLLBACK, DO_NOTHING, DELETE")
@@ -275,7 +283,8 @@ func (s *Service) updatable(nameOrARN string) (stackRecord, error) {
 		return stack, awsapi.Errorf("ValidationError", "Stack [%s] does not exist", nameOf(nameOrARN))
 	}
 	if !stack.updatable() {
-		return stack, awsapi.Errorf("ValidationError", "Stack:%s is in %s state and can not be updated.", stack.ID, stack.Status)
+		return stack, awsapi.Errorf("ValidationError", "Stack:%s is in %s state and can not be updated.", stack.ID,
+			stack.Status)
 	}
 	return stack, nil
 }
@@ -298,17 +307,21 @@ func (s *Service) deleteStack(ctx context.Context, c *awsapi.Call, in *deleteSta
 	case in.DeletionMode != "" && in.DeletionMode != "STANDARD":
 		return nil, awsapi.NotBuilt("DeletionMode " + in.DeletionMode)
 	case stack.Protected:
-		return nil, awsapi.Errorf("ValidationError", "Stack [%s] cannot be deleted while TerminationProtection is enabled", name)
+		return nil, awsapi.Errorf("ValidationError",
+			"Stack [%s] cannot be deleted while TerminationProtection is enabled", name)
 	case len(in.RetainResources) > 0 && stack.Status != deleteFailed:
-		return nil, awsapi.Errorf("ValidationError", "Invalid operation on stack [%s]. RetainResources may only be specified when the stack is in the "+
-			"DELETE_FAILED state", stack.ID)
+		return nil, awsapi.Errorf("ValidationError",
+			"Invalid operation on stack [%s]. RetainResources may only be specified when the stack is in the "+
+				"DELETE_FAILED state", stack.ID)
 	case stack.Status == deleteInProgress:
 		return &none{}, nil
 	case stack.underWay() && stack.Status != createInProgress:
-		return nil, awsapi.Errorf("ValidationError", "Stack [%s] cannot be deleted while in status %s", name, stack.Status)
+		return nil, awsapi.Errorf("ValidationError", "Stack [%s] cannot be deleted while in status %s", name,
+			stack.Status)
 	}
 	if in.RoleARN != "" {
-		err := c.Authorize(ctx, "iam:PassRole", in.RoleARN, map[string][]string{"iam:PassedToService": {"cloudformation.amazonaws.com"}})
+		err := c.Authorize(ctx, "iam:PassRole", in.RoleARN,
+			map[string][]string{"iam:PassedToService": {"cloudformation.amazonaws.com"}})
 		if err != nil {
 			return nil, err
 		}
@@ -324,7 +337,9 @@ func (s *Service) deleteStack(ctx context.Context, c *awsapi.Call, in *deleteSta
 		}
 	}
 	id := c.Identity
-	s.config.Scheduler.Go("cloudformation delete "+name, func() { s.report(name, s.Delete(context.Background(), id, name)) })
+	s.config.Scheduler.Go("cloudformation delete "+name, func() {
+		s.report(name, s.Delete(context.Background(), id, name))
+	})
 	return &none{}, nil
 }
 
@@ -351,7 +366,8 @@ func (s *Service) rollbackStack(_ context.Context, c *awsapi.Call, in *rollbackI
 	case stack.Status == updateFailed:
 		return s.back(c, stack, updateRollbackInProgress, in)
 	}
-	return nil, awsapi.Errorf("ValidationError", "Stack:%s is in %s state and can not be rolled back.", stack.ID, stack.Status)
+	return nil, awsapi.Errorf("ValidationError", "Stack:%s is in %s state and can not be rolled back.", stack.ID,
+		stack.Status)
 }
 
 // continueRollback goes on with a rollback that failed.
@@ -366,7 +382,8 @@ func (s *Service) continueRollback(_ context.Context, c *awsapi.Call, in *rollba
 	case in.RoleARN != "":
 		return nil, awsapi.NotBuilt("ContinueUpdateRollback with RoleARN")
 	case stack.Status != updateRollbackFailed:
-		return nil, awsapi.Errorf("ValidationError", "Stack:%s is in %s state and can not be continued.", stack.ID, stack.Status)
+		return nil, awsapi.Errorf("ValidationError", "Stack:%s is in %s state and can not be continued.", stack.ID,
+			stack.Status)
 	}
 	_, err = s.back(c, stack, updateRollbackInProgress, in)
 	return &none{}, err
@@ -374,7 +391,8 @@ func (s *Service) continueRollback(_ context.Context, c *awsapi.Call, in *rollba
 
 func (s *Service) back(c *awsapi.Call, stack stackRecord, status string, in *rollbackIn) (*stackOut, error) {
 	w := &work{s: s, stack: stack, as: c.Identity}
-	w.stack.Status, w.stack.Reason, w.stack.Task = status, "User Initiated", task{Token: in.ClientRequestToken, OnFailure: doRollback}
+	w.stack.Status, w.stack.Reason, w.stack.Task = status, "User Initiated", task{Token: in.ClientRequestToken,
+		OnFailure: doRollback}
 	w.tellStack("User Initiated")
 	if err := w.save(); err != nil {
 		return nil, err
@@ -402,7 +420,8 @@ func (s *Service) change(nameOrARN string, fn func(*stackRecord) error) (stack s
 			return errNoStack(nameOrARN)
 		}
 		if stack.underWay() {
-			return awsapi.Errorf("ValidationError", "Stack:%s is in %s state and can not be updated.", stack.ID, stack.Status)
+			return awsapi.Errorf("ValidationError", "Stack:%s is in %s state and can not be updated.", stack.ID,
+				stack.Status)
 		}
 		if err := fn(&stack); err != nil {
 			return err
@@ -413,7 +432,10 @@ func (s *Service) change(nameOrARN string, fn func(*stackRecord) error) (stack s
 }
 
 func (s *Service) protect(_ context.Context, _ *awsapi.Call, in *protectIn) (*stackOut, error) {
-	stack, err := s.change(in.StackName, func(r *stackRecord) error { r.Protected = in.EnableTerminationProtection; return nil })
+	stack, err := s.change(in.StackName, func(r *stackRecord) error {
+		r.Protected = in.EnableTerminationProtection
+		return nil
+	})
 	return &stackOut{stack.ID}, err
 }
 

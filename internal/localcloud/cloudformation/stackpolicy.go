@@ -57,7 +57,8 @@ func parseStackPolicy(body string) (p stackPolicy, err error) {
 		for operator, keys := range st.Condition {
 			for key := range keys {
 				if operator != "StringEquals" && operator != "StringLike" || key != "ResourceType" {
-					return p, fmt.Errorf("Statement[%d].Condition: only StringEquals and StringLike of ResourceType are allowed", i)
+					return p, fmt.Errorf("Statement[%d].Condition: only StringEquals and StringLike of "+
+						"ResourceType are allowed", i)
 				}
 			}
 		}
@@ -79,7 +80,8 @@ func (s policyStatement) matches(action, resource, resourceType string) bool {
 	if len(s.Action) > 0 && !anyLike(s.Action, action) || len(s.NotAction) > 0 && anyLike(s.NotAction, action) {
 		return false
 	}
-	if len(s.Resource) > 0 && !anyLike(s.Resource, resource) || len(s.NotResource) > 0 && anyLike(s.NotResource, resource) {
+	if len(s.Resource) > 0 && !anyLike(s.Resource, resource) || len(s.NotResource) > 0 &&
+		anyLike(s.NotResource, resource) {
 		return false
 	}
 	for _, operator := range slices.Sorted(maps.Keys(s.Condition)) {
@@ -98,12 +100,14 @@ func (p stackPolicy) may(action, id, resourceType string) error {
 			continue
 		}
 		if st.Effect == "Deny" {
-			return awsapi.Errorf("ValidationError", "Action denied by stack policy: Statement [#%d] denies [%s] for resource [%s]", i+1, action, id)
+			return awsapi.Errorf("ValidationError",
+				"Action denied by stack policy: Statement [#%d] denies [%s] for resource [%s]", i+1, action, id)
 		}
 		allowed = true
 	}
 	if !allowed {
-		return awsapi.Errorf("ValidationError", "Action not allowed by stack policy: no statement allows [%s] for resource [%s]", action, id)
+		return awsapi.Errorf("ValidationError",
+			"Action not allowed by stack policy: no statement allows [%s] for resource [%s]", action, id)
 	}
 	return nil
 }

@@ -10,11 +10,13 @@ import (
 )
 
 var (
-	stacks     = store.NewTable[stackRecord]("cloudformation.stack").Versions(store.JSON)         // name
-	deleted    = store.NewTable[stackRecord]("cloudformation.deleted").Versions(store.JSON)       // ARN
-	resources  = store.NewTable[resourceRecord]("cloudformation.resource").Versions(store.JSON)   // stack, logical id
-	events     = store.NewTable[eventRecord]("cloudformation.event").Versions(store.JSON)         // ARN of the stack, number counted down: the newest first
-	changeSets = store.NewTable[changeSetRecord]("cloudformation.changeset").Versions(store.JSON) // ARN of the stack, name
+	stacks    = store.NewTable[stackRecord]("cloudformation.stack").Versions(store.JSON)       // name
+	deleted   = store.NewTable[stackRecord]("cloudformation.deleted").Versions(store.JSON)     // ARN
+	resources = store.NewTable[resourceRecord]("cloudformation.resource").Versions(store.JSON) // stack, logical id
+	// ARN of the stack, number counted down: the newest first
+	events = store.NewTable[eventRecord]("cloudformation.event").Versions(store.JSON)
+	// ARN of the stack, name
+	changeSets = store.NewTable[changeSetRecord]("cloudformation.changeset").Versions(store.JSON)
 )
 
 // stackRecord is a stack.
@@ -119,7 +121,8 @@ type resourceVersion struct {
 }
 
 func (r resourceRecord) version() resourceVersion {
-	return resourceVersion{r.Type, r.PhysicalID, r.Properties, r.Attributes, r.Metadata, r.DeletionPolicy, r.Generation, false}
+	return resourceVersion{r.Type, r.PhysicalID, r.Properties, r.Attributes, r.Metadata, r.DeletionPolicy,
+		r.Generation, false}
 }
 
 const (
@@ -154,8 +157,8 @@ func (s stackRecord) underWay() bool {
 	return strings.HasSuffix(s.Status, "_IN_PROGRESS") && s.Status != reviewInProgress
 }
 
-// updatable tells whether the stack is in a state from which an update begins. After an operation that was told to keep
-// what it had made, an update may go on.
+// updatable tells whether the stack is in a state from which an update begins. After an operation
+// that was told to keep what it had made, an update may go on.
 func (s stackRecord) updatable() bool {
 	switch s.Status {
 	case createComplete, updateComplete, updateRollbackComplete, createFailed, updateFailed:

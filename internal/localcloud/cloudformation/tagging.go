@@ -47,7 +47,8 @@ func (k bound) retag(ctx context.Context, r Request, made Resource) error {
 	if len(after) == 0 {
 		return nil
 	}
-	in, err := object(k.properties).convertObject("Properties", map[string]any{"Tags": r.Properties["Tags"]}, k.spelling())
+	in, err := object(k.properties).convertObject("Properties", map[string]any{"Tags": r.Properties["Tags"]},
+		k.spelling())
 	if err != nil {
 		return err
 	}

@@ -69,8 +69,8 @@ const (
 	maxTemplate       = 1_000_000 // bytes of what TemplateURL names
 )
 
-// Parse reads a template in JSON or YAML and checks all that can be checked without parameters and providers. The error
-// is a *TemplateError.
+// Parse reads a template in JSON or YAML and checks all that can be checked without parameters and
+// providers. The error is a *TemplateError.
 func Parse(body []byte) (*Template, error) {
 	p := &parser{t: &Template{
 		Parameters: map[string]Parameter{}, Mappings: map[string]map[string]map[string]any{},

@@ -41,7 +41,8 @@ func evaluate(t *testing.T, expression string) (any, error) {
 		t.Fatal(err)
 	}
 	s := &scope{
-		t: template, parameters: parameters, conditions: map[string]bool{}, zones: []string{"us-east-1a", "us-east-1b"},
+		t: template, parameters: parameters, conditions: map[string]bool{}, zones: []string{"us-east-1a",
+			"us-east-1b"},
 		pseudo:   map[string]any{"AWS::Region": "us-east-1", "AWS::AccountId": "123456789012"},
 		resource: func(id string) (any, error) { return "ref-" + id, nil },
 		attribute: func(id, name string) (any, error) {
@@ -149,7 +150,8 @@ func TestParameters(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := template.values(map[string]string{"Needed": "n", "Choice": "1"}, nil)
-	want := map[string]any{"Text": "abc", "Pattern": "x", "Choice": "1", "Number": "5", "Numbers": []any{"1", "2"}, "Needed": "n"}
+	want := map[string]any{"Text": "abc", "Pattern": "x", "Choice": "1", "Number": "5", "Numbers": []any{"1", "2"},
+		"Needed": "n"}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, %v", got, err)
 	}
@@ -193,11 +195,16 @@ func TestParseReportsEverything(t *testing.T) {
 	}
 	for _, want := range []string{
 		`$: "Nonsense" is not a section`, "Transform: the local cloud does not implement", "Parameters.Image.Type: the local cloud does not implement the parameter type AWS::EC2::Image::Id",
-		"Parameters.Bad-Name: a logical id", "Parameters.Re.AllowedPattern: the local cloud cannot read", "Conditions.C.Fn::Equals[0].Ref: there is no parameter",
-		"Resources.R: Type is required", "Resources.R.DependsOn: there is no resource Gone", "Resources.R.Condition: there is no condition NoSuch",
-		"Resources.R.DeletionPolicy: Snapshot is not implemented", "Resources.R.CreationPolicy: the local cloud does not implement",
-		"Resources.S.Properties.P.Fn::Sub: there is no parameter or resource Nowhere", "there is no resource Gone that",
-		"Outputs.O: Value is required", "Outputs.O.Export: must be an object", "Outputs.Q.Value.Ref: there is no parameter or resource Missing",
+		"Parameters.Bad-Name: a logical id", "Parameters.Re.AllowedPattern: the local cloud cannot read",
+		"Conditions.C.Fn::Equals[0].Ref: there is no parameter",
+		"Resources.R: Type is required", "Resources.R.DependsOn: there is no resource Gone",
+		"Resources.R.Condition: there is no condition NoSuch",
+		"Resources.R.DeletionPolicy: Snapshot is not implemented",
+		"Resources.R.CreationPolicy: the local cloud does not implement",
+		"Resources.S.Properties.P.Fn::Sub: there is no parameter or resource Nowhere",
+		"there is no resource Gone that",
+		"Outputs.O: Value is required", "Outputs.O.Export: must be an object",
+		"Outputs.Q.Value.Ref: there is no parameter or resource Missing",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("missing %q in\n%v", want, err)
@@ -215,7 +222,8 @@ func TestCycles(t *testing.T) {
 			`{"Conditions": {"A": {"Fn::Not": [{"Condition": "B"}]}, "B": {"Fn::Not": [{"Condition": "A"}]}}, "Resources": {"R": {"Type": "T"}}}`,
 			"A -> B -> A"},
 	} {
-		if _, err := Parse([]byte(c.in)); err == nil || !strings.Contains(err.Error(), "circular dependency: "+c.want) {
+		if _, err := Parse([]byte(c.in)); err == nil ||
+			!strings.Contains(err.Error(), "circular dependency: "+c.want) {
 			t.Errorf("%s: got %v, want %s", name, err, c.want)
 		}
 	}

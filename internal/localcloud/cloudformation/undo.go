@@ -122,7 +122,8 @@ func (w *work) rollBackCreate(ctx context.Context, reason string) error {
 	w.stack.Status, w.stack.Outputs = rollbackComplete, nil
 	if left != nil {
 		w.stack.Status = rollbackFailed
-		return errors.Join(err, w.conclude("The following resource(s) failed to delete: ["+strings.Join(left, ", ")+"]. "))
+		return errors.Join(err, w.conclude("The following resource(s) failed to delete: ["+strings.Join(left, ", ")+
+			"]. "))
 	}
 	return errors.Join(err, w.conclude(""))
 }
@@ -213,11 +214,13 @@ func (w *work) rollBackUpdate(ctx context.Context, reason string) error {
 			return err
 		}
 		w.stack.Status = updateRollbackFailed
-		return errors.Join(err, w.conclude("The following resource(s) failed to update: ["+strings.Join(failed, ", ")+"]. "))
+		return errors.Join(err, w.conclude("The following resource(s) failed to update: ["+strings.Join(failed, ", ")+
+			"]. "))
 	}
 	w.stack.Status = updateRollbackCleanup
 	w.tellStack("")
-	w.stack.Template, w.stack.Original, w.stack.Parameters, w.stack.Fetched = before.Template, before.Original, before.Parameters, before.Fetched
+	w.stack.Template, w.stack.Original, w.stack.Parameters, w.stack.Fetched = before.Template, before.Original,
+		before.Parameters, before.Fetched
 	w.stack.Outputs, w.stack.Imports, w.stack.Options = before.Outputs, before.Imports, before.Options
 	if err := w.save(); err != nil {
 		return err
@@ -278,7 +281,9 @@ func (w *work) restore(ctx context.Context, r resourceRecord) error {
 	before := *r.Before
 	if r.PhysicalID != before.PhysicalID || r.Type != before.Type {
 		made := r.version() // the one that the update made goes, the old one is there still
-		r.Stale = slices.DeleteFunc(r.Stale, func(v resourceVersion) bool { return v.PhysicalID == before.PhysicalID && v.Type == before.Type })
+		r.Stale = slices.DeleteFunc(r.Stale, func(v resourceVersion) bool {
+			return v.PhysicalID == before.PhysicalID && v.Type == before.Type
+		})
 		r.Stale = append(r.Stale, made)
 	} else if attempted := r.Attempted; attempted != nil || !bytes.Equal(r.Properties, before.Properties) {
 		if attempted == nil {
@@ -287,7 +292,8 @@ func (w *work) restore(ctx context.Context, r resourceRecord) error {
 		w.tellResource(r, updateInProgress, "", before.Properties)
 		made, err := w.s.provider(r.Type).Update(ctx, Request{
 			Stack: w.stack.Name, StackID: w.stack.ID, LogicalID: r.LogicalID, Type: r.Type, Generation: r.Generation,
-			Properties: decode(before.Properties), PhysicalID: r.PhysicalID, Attributes: decode(r.Attributes), Old: decode(attempted),
+			Properties: decode(before.Properties), PhysicalID: r.PhysicalID, Attributes: decode(r.Attributes),
+			Old: decode(attempted),
 		})
 		if err != nil {
 			r.Status, r.Reason = updateFailed, w.deletionReason(err)
@@ -304,8 +310,10 @@ func (w *work) restore(ctx context.Context, r resourceRecord) error {
 			}
 		}
 	}
-	told := r.Status != updateComplete || !bytes.Equal(r.Properties, before.Properties) || r.PhysicalID != before.PhysicalID
-	r.Type, r.PhysicalID, r.Properties, r.Attributes = before.Type, before.PhysicalID, before.Properties, before.Attributes
+	told := r.Status != updateComplete || !bytes.Equal(r.Properties, before.Properties) ||
+		r.PhysicalID != before.PhysicalID
+	r.Type, r.PhysicalID, r.Properties, r.Attributes = before.Type, before.PhysicalID, before.Properties,
+		before.Attributes
 	r.Metadata, r.DeletionPolicy, r.Attempted, r.Replacing = before.Metadata, before.DeletionPolicy, nil, false
 	// The names that the update has used are not free before the clean-up: the generation stays where it is.
 	if !r.complete() {
@@ -374,7 +382,8 @@ func (w *work) deleteAll(ctx context.Context) error {
 	}
 	if left != nil {
 		w.stack.Status = deleteFailed
-		return errors.Join(err, w.conclude("The following resource(s) failed to delete: ["+strings.Join(left, ", ")+"]. "))
+		return errors.Join(err, w.conclude("The following resource(s) failed to delete: ["+strings.Join(left, ", ")+
+			"]. "))
 	}
 	return errors.Join(err, w.forget())
 }

@@ -9,8 +9,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// maxNodes bounds what a template may be once its aliases are written out: an alias of aliases of aliases could else be
-// as large as one likes.
+// maxNodes bounds what a template may be once its aliases are written out: an alias of aliases of
+// aliases could else be as large as one likes.
 const maxNodes = 200_000
 
 // fromYAML reads a template in YAML as the JSON decoder would give it: objects, lists, texts, json.Number, booleans

@@ -51,7 +51,8 @@ func (c *alarmConfig) queries() []dataQuery {
 	if stat == "" {
 		stat = c.ExtendedStatistic
 	}
-	return []dataQuery{{ID: "m", MetricStat: &metricStat{Metric: metricOut{c.Namespace, c.MetricName, c.Dimensions}, Period: c.Period, Stat: stat, Unit: c.Unit}}}
+	return []dataQuery{{ID: "m", MetricStat: &metricStat{Metric: metricOut{c.Namespace, c.MetricName, c.Dimensions},
+		Period: c.Period, Stat: stat, Unit: c.Unit}}}
 }
 
 // subject is the query whose result is held against the threshold.
@@ -132,7 +133,8 @@ func (c *alarmConfig) check() *awsapi.Error {
 		}
 	}
 	if len(c.Metrics) > 0 {
-		if c.MetricName != "" || c.Namespace != "" || c.Statistic != "" || c.ExtendedStatistic != "" || len(c.Dimensions) > 0 || c.Period != 0 || c.Unit != "" {
+		if c.MetricName != "" || c.Namespace != "" || c.Statistic != "" || c.ExtendedStatistic != "" ||
+			len(c.Dimensions) > 0 || c.Period != 0 || c.Unit != "" {
 			return errValidation("Metrics list and the parameters of a single metric are mutually exclusive.")
 		}
 		if len(c.Metrics) > 10 {
@@ -167,11 +169,13 @@ func (c *alarmConfig) check() *awsapi.Error {
 		}
 		if c.ExtendedStatistic != "" {
 			if st, ok := parseStatistic(c.ExtendedStatistic); !ok || !st.extended() {
-				return errValidation("The value %s for parameter ExtendedStatistic is not supported.", c.ExtendedStatistic)
+				return errValidation("The value %s for parameter ExtendedStatistic is not supported.",
+					c.ExtendedStatistic)
 			}
 		}
 	}
-	if c.ThresholdMetricID != "" || strings.Contains(c.ComparisonOperator, "Lower") || strings.Contains(c.ComparisonOperator, "Upper") {
+	if c.ThresholdMetricID != "" || strings.Contains(c.ComparisonOperator, "Lower") ||
+		strings.Contains(c.ComparisonOperator, "Upper") {
 		return awsapi.NotBuilt("alarms on anomaly detection bands")
 	}
 	plan, failed := newPlan(c.queries())
@@ -195,7 +199,8 @@ func (c *alarmConfig) check() *awsapi.Error {
 	case c.EvaluationPeriods < 1:
 		return errMissing("EvaluationPeriods")
 	case c.EvaluationPeriods > longest/period:
-		return errValidation("Metrics cannot be checked across more than %d seconds (EvaluationPeriods * Period must be <= %d).", longest, longest)
+		return errValidation("Metrics cannot be checked across more than %d seconds (EvaluationPeriods * Period "+
+			"must be <= %d).", longest, longest)
 	case c.DatapointsToAlarm < 0 || c.DatapointsToAlarm > c.EvaluationPeriods:
 		return errValidation("The parameter DatapointsToAlarm must be at least 1 and at most EvaluationPeriods.")
 	case c.Threshold == nil:
@@ -205,9 +210,11 @@ func (c *alarmConfig) check() *awsapi.Error {
 	case comparisons[c.ComparisonOperator].hit == nil:
 		return errValidation("The value %q for parameter ComparisonOperator is invalid.", c.ComparisonOperator)
 	case !slices.Contains([]string{"", "missing", "ignore", "breaching", "notBreaching"}, c.TreatMissingData):
-		return errValidation("The value %s for parameter TreatMissingData is not supported. It must be one of missing, ignore, breaching, notBreaching.", c.TreatMissingData)
+		return errValidation("The value %s for parameter TreatMissingData is not supported. It must be one of "+
+			"missing, ignore, breaching, notBreaching.", c.TreatMissingData)
 	case !slices.Contains([]string{"", "evaluate", "ignore"}, c.LowSample):
-		return errValidation("The value %s for parameter EvaluateLowSampleCountPercentile is not supported.", c.LowSample)
+		return errValidation("The value %s for parameter EvaluateLowSampleCountPercentile is not supported.",
+			c.LowSample)
 	}
 	return nil
 }
@@ -241,7 +248,8 @@ func (s *Service) putMetricAlarm(_ context.Context, _ *awsapi.Call, in *putAlarm
 			old := a.Config
 			before = &old
 		} else {
-			a = alarm{State: "INSUFFICIENT_DATA", Reason: "Unchecked: Initial alarm creation", StateUpdated: now, Transitioned: now}
+			a = alarm{State: "INSUFFICIENT_DATA", Reason: "Unchecked: Initial alarm creation", StateUpdated: now,
+				Transitioned: now}
 			summary, kind = `Alarm "`+c.AlarmName+`" created`, "Create"
 			if len(in.Tags) > 0 {
 				if err := tags.Put(tx, tagMap(nil, in.Tags), s.alarmARN(c.AlarmName)); err != nil {
@@ -254,7 +262,8 @@ func (s *Service) putMetricAlarm(_ context.Context, _ *awsapi.Call, in *putAlarm
 		if err := alarms.Put(tx, a, c.AlarmName); err != nil {
 			return err
 		}
-		return s.record(tx, c.AlarmName, "ConfigurationUpdate", summary, map[string]any{"version": "1.0", "type": kind, "alarmName": c.AlarmName})
+		return s.record(tx, c.AlarmName, "ConfigurationUpdate", summary, map[string]any{"version": "1.0", "type": kind,
+			"alarmName": c.AlarmName})
 	})
 	if err != nil {
 		return nil, err

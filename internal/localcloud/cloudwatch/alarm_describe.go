@@ -48,8 +48,9 @@ func (s *Service) show(a alarm) alarmOut {
 	if c.Dimensions == nil {
 		c.Dimensions = []Dimension{}
 	}
-	return alarmOut{alarmConfig: c, AlarmArn: s.alarmARN(c.AlarmName), Updated: milli(a.Updated), StateValue: a.State, StateReason: a.Reason,
-		ReasonData: a.ReasonData, StateUpdated: milli(a.StateUpdated), Transitioned: milli(a.Transitioned)}
+	return alarmOut{alarmConfig: c, AlarmArn: s.alarmARN(c.AlarmName), Updated: milli(a.Updated), StateValue: a.State,
+		StateReason: a.Reason,
+		ReasonData:  a.ReasonData, StateUpdated: milli(a.StateUpdated), Transitioned: milli(a.Transitioned)}
 }
 
 func (s *Service) describeAlarms(_ context.Context, _ *awsapi.Call, in *describeAlarmsIn) (*describeAlarmsOut, error) {
@@ -81,7 +82,9 @@ func (s *Service) describeAlarms(_ context.Context, _ *awsapi.Call, in *describe
 			return false
 		}
 		all := slices.Concat(a.Config.AlarmActions, a.Config.OKActions, a.Config.InsufficientDataActions)
-		return in.ActionPrefix == "" || slices.ContainsFunc(all, func(x string) bool { return strings.HasPrefix(x, in.ActionPrefix) })
+		return in.ActionPrefix == "" || slices.ContainsFunc(all, func(x string) bool {
+			return strings.HasPrefix(x, in.ActionPrefix)
+		})
 	}
 	return out, s.Store.View(func(tx *store.Tx) error {
 		if len(in.AlarmNames) > 0 {
@@ -141,8 +144,10 @@ func (s *Service) describeAlarmsForMetric(_ context.Context, _ *awsapi.Call, in 
 			c := row.Value.Config
 			if slices.ContainsFunc(c.queries(), func(q dataQuery) bool {
 				m := q.MetricStat
-				return m != nil && m.id() == id && (in.Period == 0 || m.Period == in.Period) && (in.Unit == "" || m.Unit == in.Unit) &&
-					(in.Statistic == "" || m.Stat == in.Statistic) && (in.ExtendedStatistic == "" || m.Stat == in.ExtendedStatistic)
+				return m != nil && m.id() == id && (in.Period == 0 || m.Period == in.Period) &&
+					(in.Unit == "" || m.Unit == in.Unit) &&
+					(in.Statistic == "" || m.Stat == in.Statistic) && (in.ExtendedStatistic == "" ||
+					m.Stat == in.ExtendedStatistic)
 			}) {
 				out.MetricAlarms = append(out.MetricAlarms, s.show(row.Value))
 			}

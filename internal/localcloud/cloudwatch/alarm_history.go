@@ -20,7 +20,8 @@ func (s *Service) record(tx *store.Tx, name, kind, summary string, data any) err
 	}
 	now := s.now()
 	var old [][]string
-	for row, err := range history.Scan(tx, store.Query{Prefix: []string{name}, Before: []string{store.Number(uint64(max(now-keepHistory, 0)))}}) {
+	for row, err := range history.Scan(tx, store.Query{Prefix: []string{name},
+		Before: []string{store.Number(uint64(max(now-keepHistory, 0)))}}) {
 		if err != nil {
 			return err
 		}
@@ -31,7 +32,8 @@ func (s *Service) record(tx *store.Tx, name, kind, summary string, data any) err
 			return err
 		}
 	}
-	return history.Put(tx, historyItem{name, now, kind, summary, string(b)}, name, store.Number(uint64(now)), s.Scheduler.UUID())
+	return history.Put(tx, historyItem{name, now, kind, summary, string(b)}, name, store.Number(uint64(now)),
+		s.Scheduler.UUID())
 }
 
 type historyIn struct {
@@ -87,7 +89,8 @@ func (s *Service) describeHistory(_ context.Context, _ *awsapi.Call, in *history
 				return err
 			}
 			h := row.Value
-			if in.HistoryItemType != "" && h.Type != in.HistoryItemType || in.StartDate != nil && h.Time < in.StartDate.UnixMilli() ||
+			if in.HistoryItemType != "" && h.Type != in.HistoryItemType || in.StartDate != nil &&
+				h.Time < in.StartDate.UnixMilli() ||
 				in.EndDate != nil && h.Time > in.EndDate.UnixMilli() {
 				continue
 			}

@@ -31,19 +31,24 @@ func (s *Service) API() awsapi.Service {
 			return action, resource
 		},
 		Operations: []awsapi.Operation{
-			awsapi.Op("PutMetricData", s.putMetricData, awsapi.Conditions(func(_ *awsapi.Call, in *putMetricDataIn) map[string][]string {
-				return map[string][]string{"cloudwatch:namespace": {in.Namespace}}
-			})),
+			awsapi.Op("PutMetricData", s.putMetricData,
+				awsapi.Conditions(func(_ *awsapi.Call, in *putMetricDataIn) map[string][]string {
+					return map[string][]string{"cloudwatch:namespace": {in.Namespace}}
+				})),
 			awsapi.Op("GetMetricStatistics", s.getMetricStatistics),
 			awsapi.Op("GetMetricData", s.getMetricData),
 			awsapi.Op("ListMetrics", s.listMetrics),
-			awsapi.Op("PutMetricAlarm", s.putMetricAlarm, awsapi.On(func(_ *awsapi.Call, in *putAlarmIn) []string { return []string{s.alarmARN(in.AlarmName)} })),
+			awsapi.Op("PutMetricAlarm", s.putMetricAlarm, awsapi.On(func(_ *awsapi.Call, in *putAlarmIn) []string {
+				return []string{s.alarmARN(in.AlarmName)}
+			})),
 			awsapi.Op("DescribeAlarms", s.describeAlarms),
 			awsapi.Op("DescribeAlarmsForMetric", s.describeAlarmsForMetric),
 			awsapi.Op("DeleteAlarms", s.deleteAlarms, awsapi.On(alarmsOf)),
 			awsapi.Op("EnableAlarmActions", s.enableActions, awsapi.On(alarmsOf)),
 			awsapi.Op("DisableAlarmActions", s.disableActions, awsapi.On(alarmsOf)),
-			awsapi.Op("SetAlarmState", s.setAlarmState, awsapi.On(func(_ *awsapi.Call, in *setStateIn) []string { return []string{s.alarmARN(in.AlarmName)} })),
+			awsapi.Op("SetAlarmState", s.setAlarmState, awsapi.On(func(_ *awsapi.Call, in *setStateIn) []string {
+				return []string{s.alarmARN(in.AlarmName)}
+			})),
 			awsapi.Op("DescribeAlarmHistory", s.describeHistory),
 			awsapi.Op("PutDashboard", s.putDashboard, awsapi.On(func(_ *awsapi.Call, in *putDashboardIn) []string {
 				return []string{s.dashboardARN(in.DashboardName)}
@@ -52,16 +57,23 @@ func (s *Service) API() awsapi.Service {
 				return []string{s.dashboardARN(in.DashboardName)}
 			})),
 			awsapi.Op("ListDashboards", s.listDashboards),
-			awsapi.Op("DeleteDashboards", s.deleteDashboards, awsapi.On(func(_ *awsapi.Call, in *deleteDashboardsIn) []string {
-				out := []string{}
-				for _, n := range in.DashboardNames {
-					out = append(out, s.dashboardARN(n))
-				}
-				return out
+			awsapi.Op("DeleteDashboards", s.deleteDashboards,
+				awsapi.On(func(_ *awsapi.Call, in *deleteDashboardsIn) []string {
+					out := []string{}
+					for _, n := range in.DashboardNames {
+						out = append(out, s.dashboardARN(n))
+					}
+					return out
+				})),
+			awsapi.Op("TagResource", s.tagResource, awsapi.On(func(_ *awsapi.Call, in *tagIn) []string {
+				return []string{in.ResourceARN}
 			})),
-			awsapi.Op("TagResource", s.tagResource, awsapi.On(func(_ *awsapi.Call, in *tagIn) []string { return []string{in.ResourceARN} })),
-			awsapi.Op("UntagResource", s.untagResource, awsapi.On(func(_ *awsapi.Call, in *untagIn) []string { return []string{in.ResourceARN} })),
-			awsapi.Op("ListTagsForResource", s.listTags, awsapi.On(func(_ *awsapi.Call, in *resourceRef) []string { return []string{in.ResourceARN} })),
+			awsapi.Op("UntagResource", s.untagResource, awsapi.On(func(_ *awsapi.Call, in *untagIn) []string {
+				return []string{in.ResourceARN}
+			})),
+			awsapi.Op("ListTagsForResource", s.listTags, awsapi.On(func(_ *awsapi.Call, in *resourceRef) []string {
+				return []string{in.ResourceARN}
+			})),
 		},
 		Unbuilt: strings.Fields(`DeleteAlarmMuteRule DeleteAnomalyDetector DeleteInsightRules DeleteMetricStream DescribeAlarmContributors
 			DescribeAnomalyDetectors DescribeInsightRules DisableInsightRules EnableInsightRules GetAlarmMuteRule GetInsightRuleReport

@@ -25,7 +25,8 @@ type bucket struct {
 
 // sample is a bucket of one value that occurred count times.
 func sample(value, count float64) bucket {
-	return bucket{Count: count, Sum: value * count, Min: value, Max: value, Values: []float64{value}, Counts: []float64{count}}
+	return bucket{Count: count, Sum: value * count, Min: value, Max: value, Values: []float64{value},
+		Counts: []float64{count}}
 }
 
 // merge adds what o holds.

@@ -48,7 +48,8 @@ type cloud struct {
 func newCloud(t testing.TB, db *store.DB) *cloud {
 	sched := scheduler.NewVirtual(1, start)
 	c := &cloud{door: awsapi.New(awsapi.Config{Scheduler: sched, Account: testAccount, Region: testRegion})}
-	c.Service = New(Config{Platform: platform.Platform{Scheduler: sched, Store: db, Account: testAccount, Region: testRegion, Caller: c.door}})
+	c.Service = New(Config{Platform: platform.Platform{Scheduler: sched, Store: db, Account: testAccount,
+		Region: testRegion, Caller: c.door}})
 	c.door.Add(c.API())
 	c.door.Add(awsapi.Service{ID: "sns", Prefix: "sns", Signing: "sns", Operations: []awsapi.Operation{
 		awsapi.Op("Publish", func(_ context.Context, call *awsapi.Call, in *published) (*nothing, error) {
@@ -71,7 +72,8 @@ func (c *cloud) call(t testing.TB, op, input string) map[string]any {
 
 func (c *cloud) try(op, input string) (map[string]any, error) {
 	var out map[string]any
-	err := awsapi.CallInto(context.Background(), c.door, awsapi.RootOf(testAccount), "cloudwatch", op, json.RawMessage(input), &out)
+	err := awsapi.CallInto(context.Background(), c.door, awsapi.RootOf(testAccount), "cloudwatch", op,
+		json.RawMessage(input), &out)
 	return out, err
 }
 
@@ -96,7 +98,8 @@ func TestGoldenRows(t *testing.T) {
 		{3, "- - - - X", "keep", "keep", "ALARM", "OK"},
 		{3, "- - - X -", "keep", "keep", "ALARM", "OK"},
 	} {
-		for treat, want := range map[string]string{"missing": row.missing, "ignore": row.ignore, "breaching": row.breaching, "notBreaching": row.notBreaching} {
+		for treat, want := range map[string]string{"missing": row.missing, "ignore": row.ignore,
+			"breaching": row.breaching, "notBreaching": row.notBreaching} {
 			var points []*float64
 			for _, f := range strings.Fields(row.points) {
 				v := map[string]*float64{"0": aws.Float64(0), "X": aws.Float64(1)}[f]
@@ -141,12 +144,15 @@ func TestAlarmActsOnChangeOnlyAndTimeEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	trigger := m["Trigger"].(map[string]any)
-	if m["NewStateValue"] != "ALARM" || m["OldStateValue"] != "OK" || m["Region"] != "EU (London)" || trigger["Statistic"] != "SUM" ||
-		fmt.Sprint(trigger["Dimensions"]) != "[map[name:Site value:c1]]" || trigger["Unit"] != nil || m["AlarmDescription"] != "d" ||
+	if m["NewStateValue"] != "ALARM" || m["OldStateValue"] != "OK" || m["Region"] != "EU (London)" ||
+		trigger["Statistic"] != "SUM" ||
+		fmt.Sprint(trigger["Dimensions"]) != "[map[name:Site value:c1]]" || trigger["Unit"] != nil ||
+		m["AlarmDescription"] != "d" ||
 		!strings.HasSuffix(m["StateChangeTime"].(string), "+0000") {
 		t.Errorf("message %s", c.sent[1].Message)
 	}
-	if !strings.HasPrefix(m["NewStateReason"].(string), "Threshold Crossed: 1 out of the last 1 datapoint [3.0 (22/11/26 06:") {
+	if !strings.HasPrefix(m["NewStateReason"].(string),
+		"Threshold Crossed: 1 out of the last 1 datapoint [3.0 (22/11/26 06:") {
 		t.Errorf("reason %s", m["NewStateReason"])
 	}
 	if c.sent[1].Subject != `ALARM: "guard" in EU (London)` || c.sent[1].identity.Service != "cloudwatch.amazonaws.com" || c.sent[1].identity.SourceARN != c.alarmARN("guard") {
@@ -267,8 +273,10 @@ func TestStatisticsAreThoseOfTheValues(t *testing.T) {
 		}
 		n := len(values)
 		for name, want := range map[string]float64{
-			"SampleCount": float64(n), "Sum": sum, "Average": sum / float64(n), "Minimum": values[0], "Maximum": values[n-1],
-			"p100": values[n-1], "p50": values[(n+1)/2-1], "tm100": sum / float64(n), "tc100": float64(n), "ts100": sum, "PR(-2000:2000)": 100,
+			"SampleCount": float64(n), "Sum": sum, "Average": sum / float64(n), "Minimum": values[0],
+			"Maximum": values[n-1],
+			"p100":    values[n-1], "p50": values[(n+1)/2-1], "tm100": sum / float64(n), "tc100": float64(n),
+			"ts100": sum, "PR(-2000:2000)": 100,
 		} {
 			st, _ := parseStatistic(name)
 			got, ok := st.of(a)
@@ -292,8 +300,10 @@ func TestManyValuesStayBounded(t *testing.T) {
 }
 
 func TestStatisticNames(t *testing.T) {
-	for s, want := range map[string]bool{"p99": true, "p99.9": true, "p0": true, "p100": true, "tm90": true, "IQM": true, "TM(10%:90%)": true, "TM(0:500)": true, "TM(:95%)": true,
-		"WM(5%:95%)": true, "PR(10:)": true, "PR(:300)": true, "Average": true, "average": false, "p101": false, "TM(10%:90)": false, "TM(:)": false, "PR(1%:2%)": false, "TM(9:3)": false, "": false, "p": false} {
+	for s, want := range map[string]bool{"p99": true, "p99.9": true, "p0": true, "p100": true, "tm90": true,
+		"IQM": true, "TM(10%:90%)": true, "TM(0:500)": true, "TM(:95%)": true,
+		"WM(5%:95%)": true, "PR(10:)": true, "PR(:300)": true, "Average": true, "average": false, "p101": false,
+		"TM(10%:90)": false, "TM(:)": false, "PR(1%:2%)": false, "TM(9:3)": false, "": false, "p": false} {
 		if _, ok := parseStatistic(s); ok != want {
 			t.Errorf("%q: %v", s, ok)
 		}
@@ -371,15 +381,18 @@ func TestLambdaAction(t *testing.T) {
 			return &nothing{}, json.Unmarshal(in.Payload, &event)
 		}),
 	}})
-	c.call(t, "PutMetricAlarm", strings.ReplaceAll(guard, topic, "arn:aws:lambda:eu-west-2:111122223333:function:halt"))
+	c.call(t, "PutMetricAlarm", strings.ReplaceAll(guard, topic,
+		"arn:aws:lambda:eu-west-2:111122223333:function:halt"))
 	c.call(t, "PutMetricData", failedDatum(3))
 	c.Scheduler.RunFor(time.Minute)
 	data, _ := event["alarmData"].(map[string]any)
-	if by.Service != "lambda.alarms.cloudwatch.amazonaws.com" || data == nil || data["state"].(map[string]any)["value"] != "ALARM" {
+	if by.Service != "lambda.alarms.cloudwatch.amazonaws.com" || data == nil ||
+		data["state"].(map[string]any)["value"] != "ALARM" {
 		t.Errorf("%v from %+v", event, by)
 	}
 	items := c.call(t, "DescribeAlarmHistory", `{"HistoryItemType":"Action"}`)["AlarmHistoryItems"].([]any)
-	if len(items) != 1 || !strings.HasPrefix(items[0].(map[string]any)["HistorySummary"].(string), "Successfully executed action arn:aws:lambda") {
+	if len(items) != 1 || !strings.HasPrefix(items[0].(map[string]any)["HistorySummary"].(string),
+		"Successfully executed action arn:aws:lambda") {
 		t.Errorf("%v", items)
 	}
 }
@@ -494,7 +507,8 @@ func FuzzEMF(f *testing.F) {
 			t.Error("took what is no JSON")
 		}
 		for _, d := range data {
-			if d.Count == 0 || !finite(d.Sum) && d.Count == 1 || d.Namespace == "" || d.Name == "" || len(dimensionsOf(d.Dims)) > maxDimensions {
+			if d.Count == 0 || !finite(d.Sum) && d.Count == 1 || d.Namespace == "" || d.Name == "" ||
+				len(dimensionsOf(d.Dims)) > maxDimensions {
 				t.Errorf("%+v", d)
 			}
 		}
@@ -569,36 +583,52 @@ func TestSDK(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	_, err := client.PutMetricData(ctx, &sdk.PutMetricDataInput{Namespace: aws.String("F"), MetricData: []types.MetricDatum{
-		{MetricName: aws.String("A"), Value: aws.Float64(2), Unit: types.StandardUnitCount, Timestamp: &start, Dimensions: []types.Dimension{{Name: aws.String("d"), Value: aws.String("v")}}},
-		{MetricName: aws.String("A"), Values: []float64{3, 4}, Counts: []float64{1, 2}, Unit: types.StandardUnitCount, Dimensions: []types.Dimension{{Name: aws.String("d"), Value: aws.String("v")}}},
-	}})
+	_, err := client.PutMetricData(ctx, &sdk.PutMetricDataInput{Namespace: aws.String("F"),
+		MetricData: []types.MetricDatum{
+			{MetricName: aws.String("A"), Value: aws.Float64(2), Unit: types.StandardUnitCount, Timestamp: &start,
+				Dimensions: []types.Dimension{{Name: aws.String("d"), Value: aws.String("v")}}},
+			{MetricName: aws.String("A"), Values: []float64{3, 4}, Counts: []float64{1, 2},
+				Unit: types.StandardUnitCount, Dimensions: []types.Dimension{{Name: aws.String("d"),
+					Value: aws.String("v")}}},
+		}})
 	must(err)
 	dims := []types.Dimension{{Name: aws.String("d"), Value: aws.String("v")}}
-	stats, err := client.GetMetricStatistics(ctx, &sdk.GetMetricStatisticsInput{Namespace: aws.String("F"), MetricName: aws.String("A"), Dimensions: dims,
-		StartTime: aws.Time(start.Add(-time.Minute)), EndTime: aws.Time(start.Add(time.Minute)), Period: aws.Int32(60), Statistics: []types.Statistic{"Sum", "SampleCount"}})
+	stats, err := client.GetMetricStatistics(ctx, &sdk.GetMetricStatisticsInput{Namespace: aws.String("F"),
+		MetricName: aws.String("A"), Dimensions: dims,
+		StartTime: aws.Time(start.Add(-time.Minute)), EndTime: aws.Time(start.Add(time.Minute)), Period: aws.Int32(60),
+		Statistics: []types.Statistic{"Sum", "SampleCount"}})
 	must(err)
-	if len(stats.Datapoints) != 1 || *stats.Datapoints[0].Sum != 13 || *stats.Datapoints[0].SampleCount != 4 || stats.Datapoints[0].Average != nil || stats.Datapoints[0].Unit != "Count" {
+	if len(stats.Datapoints) != 1 || *stats.Datapoints[0].Sum != 13 || *stats.Datapoints[0].SampleCount != 4 ||
+		stats.Datapoints[0].Average != nil || stats.Datapoints[0].Unit != "Count" {
 		t.Errorf("%+v", stats.Datapoints)
 	}
-	data, err := client.GetMetricData(ctx, &sdk.GetMetricDataInput{StartTime: aws.Time(start.Add(-time.Minute)), EndTime: aws.Time(start.Add(time.Minute)), MetricDataQueries: []types.MetricDataQuery{
-		{Id: aws.String("m"), ReturnData: aws.Bool(false), MetricStat: &types.MetricStat{Metric: &types.Metric{Namespace: aws.String("F"), MetricName: aws.String("A"), Dimensions: dims}, Period: aws.Int32(60), Stat: aws.String("p99")}},
-		{Id: aws.String("e"), Expression: aws.String("m*10")}}})
+	data, err := client.GetMetricData(ctx, &sdk.GetMetricDataInput{StartTime: aws.Time(start.Add(-time.Minute)),
+		EndTime: aws.Time(start.Add(time.Minute)), MetricDataQueries: []types.MetricDataQuery{
+			{Id: aws.String("m"), ReturnData: aws.Bool(false),
+				MetricStat: &types.MetricStat{Metric: &types.Metric{Namespace: aws.String("F"),
+					MetricName: aws.String("A"), Dimensions: dims}, Period: aws.Int32(60), Stat: aws.String("p99")}},
+			{Id: aws.String("e"), Expression: aws.String("m*10")}}})
 	must(err)
-	if r := data.MetricDataResults; len(r) != 1 || len(r[0].Values) != 1 || r[0].Values[0] != 40 || r[0].Timestamps[0].Unix() != start.Unix()/60*60 || r[0].StatusCode != "Complete" {
+	if r := data.MetricDataResults; len(r) != 1 || len(r[0].Values) != 1 || r[0].Values[0] != 40 ||
+		r[0].Timestamps[0].Unix() != start.Unix()/60*60 || r[0].StatusCode != "Complete" {
 		t.Errorf("%+v", r)
 	}
-	_, err = client.PutMetricAlarm(ctx, &sdk.PutMetricAlarmInput{AlarmName: aws.String("a"), Namespace: aws.String("F"), MetricName: aws.String("A"), Dimensions: dims, Statistic: "Sum",
-		Period: aws.Int32(60), EvaluationPeriods: aws.Int32(1), Threshold: aws.Float64(0), ComparisonOperator: "GreaterThanThreshold", AlarmActions: []string{topic}, Tags: []types.Tag{{Key: aws.String("k"), Value: aws.String("v")}}})
+	_, err = client.PutMetricAlarm(ctx, &sdk.PutMetricAlarmInput{AlarmName: aws.String("a"),
+		Namespace: aws.String("F"), MetricName: aws.String("A"), Dimensions: dims, Statistic: "Sum",
+		Period: aws.Int32(60), EvaluationPeriods: aws.Int32(1), Threshold: aws.Float64(0),
+		ComparisonOperator: "GreaterThanThreshold", AlarmActions: []string{topic},
+		Tags: []types.Tag{{Key: aws.String("k"), Value: aws.String("v")}}})
 	must(err)
 	described, err := client.DescribeAlarms(ctx, &sdk.DescribeAlarmsInput{AlarmNames: []string{"a"}})
 	must(err)
-	if a := described.MetricAlarms; len(a) != 1 || *a[0].Threshold != 0 || *a[0].AlarmArn != c.alarmARN("a") || a[0].StateValue != "INSUFFICIENT_DATA" || !*a[0].ActionsEnabled || a[0].AlarmActions[0] != topic {
+	if a := described.MetricAlarms; len(a) != 1 || *a[0].Threshold != 0 || *a[0].AlarmArn != c.alarmARN("a") ||
+		a[0].StateValue != "INSUFFICIENT_DATA" || !*a[0].ActionsEnabled || a[0].AlarmActions[0] != topic {
 		t.Errorf("%+v", a)
 	}
 	_, err = client.PutDashboard(ctx, &sdk.PutDashboardInput{DashboardName: aws.String("d"), DashboardBody: aws.String(`{"widgets":[{}]}`)})
 	var invalid *types.DashboardInvalidInputError
-	if !errors.As(err, &invalid) || len(invalid.DashboardValidationMessages) != 1 || *invalid.DashboardValidationMessages[0].DataPath != "/widgets/0/type" {
+	if !errors.As(err, &invalid) || len(invalid.DashboardValidationMessages) != 1 ||
+		*invalid.DashboardValidationMessages[0].DataPath != "/widgets/0/type" {
 		t.Errorf("%v", err)
 	}
 	_, err = client.GetDashboard(ctx, &sdk.GetDashboardInput{DashboardName: aws.String("d")})
@@ -606,11 +636,13 @@ func TestSDK(t *testing.T) {
 	if !errors.As(err, &none) {
 		t.Errorf("%v", err)
 	}
-	_, err = client.PutCompositeAlarm(ctx, &sdk.PutCompositeAlarmInput{AlarmName: aws.String("x"), AlarmRule: aws.String("TRUE")})
+	_, err = client.PutCompositeAlarm(ctx, &sdk.PutCompositeAlarmInput{AlarmName: aws.String("x"),
+		AlarmRule: aws.String("TRUE")})
 	if err == nil || !strings.Contains(err.Error(), "PutCompositeAlarm") {
 		t.Errorf("%v", err)
 	}
-	metrics, err := client.ListMetrics(ctx, &sdk.ListMetricsInput{Namespace: aws.String("F"), Dimensions: []types.DimensionFilter{{Name: aws.String("d")}}})
+	metrics, err := client.ListMetrics(ctx, &sdk.ListMetricsInput{Namespace: aws.String("F"),
+		Dimensions: []types.DimensionFilter{{Name: aws.String("d")}}})
 	must(err)
 	if len(metrics.Metrics) != 1 {
 		t.Errorf("%+v", metrics.Metrics)

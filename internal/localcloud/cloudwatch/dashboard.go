@@ -36,12 +36,15 @@ var (
 
 func (s *Service) putDashboard(_ context.Context, _ *awsapi.Call, in *putDashboardIn) (*putDashboardOut, error) {
 	invalid := func(messages []validationMessage) error {
-		e := failure("DashboardInvalidInputError", "InvalidParameterInput", 400, "The dashboard body is invalid, there are %d validation errors: %s", len(messages), messages[0].DataPath+": "+messages[0].Message)
+		e := failure("DashboardInvalidInputError", "InvalidParameterInput", 400,
+			"The dashboard body is invalid, there are %d validation errors: %s", len(messages), messages[0].DataPath+
+				": "+messages[0].Message)
 		e.Fields = map[string]any{"dashboardValidationMessages": messages}
 		return e
 	}
 	if !dashboardName.MatchString(in.DashboardName) {
-		return nil, invalid([]validationMessage{{"/DashboardName", "The field DashboardName must only consist of alphanumerics, '-' and '_', at most 255"}})
+		return nil, invalid([]validationMessage{{"/DashboardName",
+			"The field DashboardName must only consist of alphanumerics, '-' and '_', at most 255"}})
 	}
 	if err := checkTags(in.Tags); err != nil {
 		return nil, err
@@ -290,7 +293,8 @@ func (b *body) metric(path string, p map[string]any) {
 func (b *body) period(m map[string]any, path string) {
 	if v, ok := m["period"]; ok {
 		n, ok := v.(float64)
-		if !ok || n != math.Trunc(n) || n < 1 || n < 60 && !slices.Contains([]float64{1, 5, 10, 20, 30}, n) || n > 60 && math.Mod(n, 60) != 0 {
+		if !ok || n != math.Trunc(n) || n < 1 || n < 60 && !slices.Contains([]float64{1, 5, 10, 20, 30}, n) ||
+			n > 60 && math.Mod(n, 60) != 0 {
 			b.fail(path+"/period", "Should be 1, 5, 10, 20, 30 or a multiple of 60")
 		}
 	}
@@ -480,7 +484,8 @@ func (s *Service) listDashboards(_ context.Context, _ *awsapi.Call, in *listDash
 				out.NextToken = awsapi.PageToken(out.Entries[page-1].DashboardName)
 				break
 			}
-			out.Entries = append(out.Entries, dashboardEntry{d.Name, s.dashboardARN(d.Name), milli(d.Modified), len(d.Body)})
+			out.Entries = append(out.Entries, dashboardEntry{d.Name, s.dashboardARN(d.Name), milli(d.Modified),
+				len(d.Body)})
 		}
 		return nil
 	})

@@ -120,7 +120,8 @@ func parseEMF(document []byte, now time.Time) ([]emfDatum, error) {
 			if m.StorageResolution != nil && *m.StorageResolution == 1 {
 				width = 1
 			}
-			if m.Name == "" || len(m.Name) > 1024 || !slices.Contains(units, unit) || m.StorageResolution != nil && *m.StorageResolution != 1 && *m.StorageResolution != 60 {
+			if m.Name == "" || len(m.Name) > 1024 || !slices.Contains(units, unit) || m.StorageResolution != nil &&
+				*m.StorageResolution != 1 && *m.StorageResolution != 60 {
 				fail("metric %q, unit %q", m.Name, m.Unit)
 				continue
 			}

@@ -41,5 +41,6 @@ func errNoDashboard(name string) *awsapi.Error {
 }
 
 func errNoResource(arn string) *awsapi.Error {
-	return failure("ResourceNotFoundException", "ResourceNotFoundException", 404, "Unable to find the resource %s.", arn)
+	return failure("ResourceNotFoundException", "ResourceNotFoundException", 404, "Unable to find the resource %s.",
+		arn)
 }

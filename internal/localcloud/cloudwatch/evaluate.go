@@ -180,7 +180,8 @@ func look(tx *store.Tx, c *alarmConfig, state string, end int64) (outlook, error
 	from := end - (n+spare)*period
 	var o outlook
 	for _, id := range plan.metricIDs() {
-		q := store.Query{Prefix: []string{id.Namespace, id.Name, id.Dims}, From: []string{store.Number(uint64(max(from, 0)))}}
+		q := store.Query{Prefix: []string{id.Namespace, id.Name, id.Dims},
+			From: []string{store.Number(uint64(max(from, 0)))}}
 		for row, err := range buckets.Scan(tx, q) {
 			if err != nil {
 				return o, err
@@ -225,7 +226,9 @@ func look(tx *store.Tx, c *alarmConfig, state string, end int64) (outlook, error
 	if skip {
 		return o, nil
 	}
-	verdict := decide(slots, int(n), int(c.needed()), c.missing(), state, func(v float64) bool { return comparisons[c.ComparisonOperator].hit(v, *c.Threshold) })
+	verdict := decide(slots, int(n), int(c.needed()), c.missing(), state, func(v float64) bool {
+		return comparisons[c.ComparisonOperator].hit(v, *c.Threshold)
+	})
 	o.state = verdict
 	o.reason, o.reasonData = c.explain(verdict, recent, end)
 	return o, nil
@@ -339,7 +342,9 @@ func (c *alarmConfig) explain(state string, recent []metricmath.Point, end int64
 		}
 		reason = fmt.Sprintf("Insufficient Data: %d %s %s unknown.", n, plural(n, "datapoint"), were)
 	case len(recent) == 0:
-		reason = fmt.Sprintf("Threshold Crossed: no datapoints were received for %d %s and %d missing %s treated as [%s].", n, plural(n, "period"), n, plural(n, "datapoint")+" "+map[bool]string{true: "was", false: "were"}[n == 1], missing)
+		reason = fmt.Sprintf("Threshold Crossed: no datapoints were received for %d %s and %d missing %s treated "+
+			"as [%s].", n, plural(n, "period"), n, plural(n, "datapoint")+" "+map[bool]string{true: "was",
+			false: "were"}[n == 1], missing)
 	default:
 		var list []string
 		matched := 0
@@ -361,8 +366,10 @@ func (c *alarmConfig) explain(state string, recent []metricmath.Point, end int64
 		if state == "OK" {
 			change, least = "ALARM -> OK", int64(n)-m+1
 		}
-		reason = fmt.Sprintf("Threshold Crossed: %d out of the last %d %s [%s] %s %s%s the threshold (%s) (minimum %d %s for %s transition).",
-			matched, n, plural(n, "datapoint"), strings.Join(list, ", "), verb, not, hit.text, number(*c.Threshold), least, plural(int(least), "datapoint"), change)
+		reason = fmt.Sprintf("Threshold Crossed: %d out of the last %d %s [%s] %s %s%s the threshold (%s) (minimum "+
+			"%d %s for %s transition).",
+			matched, n, plural(n, "datapoint"), strings.Join(list, ", "), verb, not, hit.text, number(*c.Threshold),
+			least, plural(int(least), "datapoint"), change)
 	}
 	if len(reason) > 1023 {
 		reason = reason[:1020] + "..."
@@ -371,7 +378,8 @@ func (c *alarmConfig) explain(state string, recent []metricmath.Point, end int64
 	if stat == "" {
 		stat = c.ExtendedStatistic
 	}
-	doc := map[string]any{"version": "1.0", "queryDate": time.Unix(end, 0).UTC().Format(awsTime), "period": c.period(), "threshold": *c.Threshold}
+	doc := map[string]any{"version": "1.0", "queryDate": time.Unix(end, 0).UTC().Format(awsTime), "period": c.period(),
+		"threshold": *c.Threshold}
 	if stat != "" {
 		doc["statistic"] = stat
 	}
@@ -380,7 +388,8 @@ func (c *alarmConfig) explain(state string, recent []metricmath.Point, end int64
 		values = append(values, p.Value)
 	}
 	for _, p := range slices.Backward(recent) {
-		evaluated = append(evaluated, map[string]any{"timestamp": time.Unix(p.Time, 0).UTC().Format(awsTime), "value": p.Value})
+		evaluated = append(evaluated, map[string]any{"timestamp": time.Unix(p.Time, 0).UTC().Format(awsTime),
+			"value": p.Value})
 	}
 	if len(recent) > 0 {
 		doc["startDate"] = time.Unix(recent[0].Time, 0).UTC().Format(awsTime)
@@ -412,11 +421,13 @@ func (s *Service) enter(tx *store.Tx, a alarm, state, reason, reasonData string)
 		return m
 	}
 	err := s.record(tx, c.AlarmName, "StateUpdate", "Alarm updated from "+before.State+" to "+state, map[string]any{
-		"version": "1.0", "oldState": part(before.State, before.Reason, before.ReasonData), "newState": part(state, reason, reasonData)})
+		"version": "1.0", "oldState": part(before.State, before.Reason, before.ReasonData),
+		"newState": part(state, reason, reasonData)})
 	if err != nil {
 		return err
 	}
-	targets := map[string][]string{"OK": c.OKActions, "ALARM": c.AlarmActions, "INSUFFICIENT_DATA": c.InsufficientDataActions}[state]
+	targets := map[string][]string{"OK": c.OKActions, "ALARM": c.AlarmActions,
+		"INSUFFICIENT_DATA": c.InsufficientDataActions}[state]
 	if !c.enabled() {
 		return nil
 	}
@@ -446,7 +457,10 @@ func (s *Service) enter(tx *store.Tx, a alarm, state, reason, reasonData string)
 func (s *Service) run(key []string) {
 	var x action
 	var ok bool
-	if err := s.Store.View(func(tx *store.Tx) (err error) { x, ok, err = actions.Get(tx, key...); return err }); err != nil || !ok {
+	if err := s.Store.View(func(tx *store.Tx) (err error) {
+		x, ok, err = actions.Get(tx, key...)
+		return err
+	}); err != nil || !ok {
 		return
 	}
 	ctx := context.Background()
@@ -456,18 +470,22 @@ func (s *Service) run(key []string) {
 		err = awsapi.NotBuilt("an action without other services")
 	case x.Event != "":
 		id := awsapi.ServiceOf("lambda.alarms.cloudwatch.amazonaws.com", s.Account, x.AlarmARN)
-		_, err = s.Caller.Call(ctx, id, "lambda", "Invoke", map[string]any{"FunctionName": x.Target, "InvocationType": "Event", "Payload": []byte(x.Event)})
+		_, err = s.Caller.Call(ctx, id, "lambda", "Invoke", map[string]any{"FunctionName": x.Target,
+			"InvocationType": "Event", "Payload": []byte(x.Event)})
 	default:
 		id := awsapi.ServiceOf("cloudwatch.amazonaws.com", s.Account, x.AlarmARN)
-		_, err = s.Caller.Call(ctx, id, "sns", "Publish", map[string]any{"TopicArn": x.Target, "Subject": x.Subject, "Message": x.Message})
+		_, err = s.Caller.Call(ctx, id, "sns", "Publish", map[string]any{"TopicArn": x.Target, "Subject": x.Subject,
+			"Message": x.Message})
 	}
-	data := map[string]any{"actionState": "Succeeded", "notificationResource": x.Target, "stateUpdateTimestamp": store.ParseNumber(key[0]), "error": nil}
+	data := map[string]any{"actionState": "Succeeded", "notificationResource": x.Target,
+		"stateUpdateTimestamp": store.ParseNumber(key[0]), "error": nil}
 	summary := "Successfully executed action " + x.Target
 	if err != nil {
 		e := awsapi.AsError(err)
 		said := e.Code + ": " + e.Message
 		if e.Denial != nil { // an alarm says who was refused, and not why
-			said = awsapi.Denial{Who: "CloudWatch Alarms", Action: e.Denial.Action, Resource: e.Denial.Resource}.String()
+			said = awsapi.Denial{Who: "CloudWatch Alarms", Action: e.Denial.Action,
+				Resource: e.Denial.Resource}.String()
 		}
 		data["actionState"], data["error"] = "Failed", said
 		summary = "Failed to execute action " + x.Target

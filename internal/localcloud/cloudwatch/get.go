@@ -56,7 +56,8 @@ func checkPeriod(period, start, now int64) *awsapi.Error {
 	return nil
 }
 
-func (s *Service) getMetricStatistics(_ context.Context, _ *awsapi.Call, in *getStatisticsIn) (*getStatisticsOut, error) {
+func (s *Service) getMetricStatistics(_ context.Context, _ *awsapi.Call, in *getStatisticsIn) (*getStatisticsOut,
+	error) {
 	switch {
 	case in.Namespace == "":
 		return nil, errMissing("Namespace")
@@ -94,7 +95,9 @@ func (s *Service) getMetricStatistics(_ context.Context, _ *awsapi.Call, in *get
 		from -= from % 60
 	}
 	if (to-from)/in.Period > 1440 {
-		return nil, errCombination("You have requested up to %d datapoints, which exceeds the limit of 1,440. You may reduce the datapoints requested by increasing Period, or decreasing the time range.", (to-from)/in.Period)
+		return nil, errCombination(
+			"You have requested up to %d datapoints, which exceeds the limit of 1,440. You may reduce the "+
+				"datapoints requested by increasing Period, or decreasing the time range.", (to-from)/in.Period)
 	}
 	if err := s.Flush(); err != nil {
 		return nil, err
@@ -102,7 +105,8 @@ func (s *Service) getMetricStatistics(_ context.Context, _ *awsapi.Call, in *get
 	out := &getStatisticsOut{Label: in.MetricName, Datapoints: []datapoint{}}
 	return out, s.Store.View(func(tx *store.Tx) error {
 		// Periods count from the start of the range here.
-		data, err := read(tx, metricID{in.Namespace, in.MetricName, dimensionKey(in.Dimensions)}, in.Unit, from, to, from, in.Period)
+		data, err := read(tx, metricID{in.Namespace, in.MetricName, dimensionKey(in.Dimensions)}, in.Unit, from, to,
+			from, in.Period)
 		if err != nil {
 			return err
 		}
@@ -217,7 +221,8 @@ func (s *Service) listMetrics(_ context.Context, _ *awsapi.Call, in *listMetrics
 				return err
 			}
 			m := row.Value
-			if m.Last < since || in.MetricName != "" && m.Name != in.MetricName || !matches(m.Dimensions, in.Dimensions) {
+			if m.Last < since || in.MetricName != "" && m.Name != in.MetricName ||
+				!matches(m.Dimensions, in.Dimensions) {
 				continue
 			}
 			if len(out.Metrics) == page {
@@ -233,7 +238,9 @@ func (s *Service) listMetrics(_ context.Context, _ *awsapi.Call, in *listMetrics
 
 func matches(d []Dimension, filters []dimensionFilter) bool {
 	for _, f := range filters {
-		if !slices.ContainsFunc(d, func(x Dimension) bool { return x.Name == f.Name && (f.Value == "" || x.Value == f.Value) }) {
+		if !slices.ContainsFunc(d, func(x Dimension) bool {
+			return x.Name == f.Name && (f.Value == "" || x.Value == f.Value)
+		}) {
 			return false
 		}
 	}
@@ -357,7 +364,9 @@ func (t term) matches(m metric) bool {
 	}
 	switch t.key {
 	case "":
-		return fits(m.Namespace) || fits(m.Name) || slices.ContainsFunc(m.Dimensions, func(d Dimension) bool { return fits(d.Name) || fits(d.Value) })
+		return fits(m.Namespace) || fits(m.Name) || slices.ContainsFunc(m.Dimensions, func(d Dimension) bool {
+			return fits(d.Name) || fits(d.Value)
+		})
 	case "Namespace":
 		return fits(m.Namespace)
 	case "MetricName":

@@ -8,11 +8,16 @@ import (
 
 // regionNames are the display names that notifications carry.
 var regionNames = map[string]string{
-	"us-east-1": "US East (N. Virginia)", "us-east-2": "US East (Ohio)", "us-west-1": "US West (N. California)", "us-west-2": "US West (Oregon)",
-	"ca-central-1": "Canada (Central)", "eu-central-1": "EU (Frankfurt)", "eu-west-1": "EU (Ireland)", "eu-west-2": "EU (London)",
-	"eu-west-3": "EU (Paris)", "eu-north-1": "EU (Stockholm)", "eu-south-1": "EU (Milan)", "ap-south-1": "Asia Pacific (Mumbai)",
-	"ap-southeast-1": "Asia Pacific (Singapore)", "ap-southeast-2": "Asia Pacific (Sydney)", "ap-northeast-1": "Asia Pacific (Tokyo)",
-	"ap-northeast-2": "Asia Pacific (Seoul)", "ap-northeast-3": "Asia Pacific (Osaka)", "sa-east-1": "South America (Sao Paulo)",
+	"us-east-1": "US East (N. Virginia)", "us-east-2": "US East (Ohio)", "us-west-1": "US West (N. California)",
+	"us-west-2":    "US West (Oregon)",
+	"ca-central-1": "Canada (Central)", "eu-central-1": "EU (Frankfurt)", "eu-west-1": "EU (Ireland)",
+	"eu-west-2": "EU (London)",
+	"eu-west-3": "EU (Paris)", "eu-north-1": "EU (Stockholm)", "eu-south-1": "EU (Milan)",
+	"ap-south-1":     "Asia Pacific (Mumbai)",
+	"ap-southeast-1": "Asia Pacific (Singapore)", "ap-southeast-2": "Asia Pacific (Sydney)",
+	"ap-northeast-1": "Asia Pacific (Tokyo)",
+	"ap-northeast-2": "Asia Pacific (Seoul)", "ap-northeast-3": "Asia Pacific (Osaka)",
+	"sa-east-1": "South America (Sao Paulo)",
 }
 
 func regionName(code string) string {
@@ -33,8 +38,10 @@ func list(s []string) []string {
 func (s *Service) snsMessage(a, before alarm) (string, error) {
 	c := a.Config
 	trigger := map[string]any{
-		"Period": c.period(), "EvaluationPeriods": c.EvaluationPeriods, "DatapointsToAlarm": c.needed(), "ComparisonOperator": c.ComparisonOperator,
-		"Threshold": *c.Threshold, "TreatMissingData": c.TreatMissingData, "EvaluateLowSampleCountPercentile": c.LowSample,
+		"Period": c.period(), "EvaluationPeriods": c.EvaluationPeriods, "DatapointsToAlarm": c.needed(),
+		"ComparisonOperator": c.ComparisonOperator,
+		"Threshold":          *c.Threshold, "TreatMissingData": c.TreatMissingData,
+		"EvaluateLowSampleCountPercentile": c.LowSample,
 	}
 	dimensions := func(d []Dimension) []map[string]string {
 		out := []map[string]string{}
@@ -54,7 +61,9 @@ func (s *Service) snsMessage(a, before alarm) (string, error) {
 				m["Expression"] = q.Expression
 			}
 			if x := q.MetricStat; x != nil {
-				m["MetricStat"] = map[string]any{"Metric": map[string]any{"Dimensions": dimensions(x.Metric.Dimensions), "MetricName": x.Metric.MetricName, "Namespace": x.Metric.Namespace}, "Period": x.Period, "Stat": x.Stat}
+				m["MetricStat"] = map[string]any{"Metric": map[string]any{"Dimensions": dimensions(
+					x.Metric.Dimensions), "MetricName": x.Metric.MetricName, "Namespace": x.Metric.Namespace},
+					"Period": x.Period, "Stat": x.Stat}
 			}
 			all = append(all, m)
 		}
@@ -77,10 +86,13 @@ func (s *Service) snsMessage(a, before alarm) (string, error) {
 		}
 	}
 	b, err := json.Marshal(map[string]any{
-		"AlarmName": c.AlarmName, "AlarmDescription": c.AlarmDescription, "AWSAccountId": s.Account, "AlarmArn": s.alarmARN(c.AlarmName),
+		"AlarmName": c.AlarmName, "AlarmDescription": c.AlarmDescription, "AWSAccountId": s.Account,
+		"AlarmArn":                           s.alarmARN(c.AlarmName),
 		"AlarmConfigurationUpdatedTimestamp": stamp(a.Updated), "StateChangeTime": stamp(a.Transitioned),
-		"NewStateValue": a.State, "OldStateValue": before.State, "NewStateReason": a.Reason, "Region": regionName(s.Region),
-		"OKActions": list(c.OKActions), "AlarmActions": list(c.AlarmActions), "InsufficientDataActions": list(c.InsufficientDataActions),
+		"NewStateValue": a.State, "OldStateValue": before.State, "NewStateReason": a.Reason,
+		"Region":    regionName(s.Region),
+		"OKActions": list(c.OKActions), "AlarmActions": list(c.AlarmActions), "InsufficientDataActions": list(
+			c.InsufficientDataActions),
 		"Trigger": trigger,
 	})
 	return string(b), err
@@ -109,7 +121,8 @@ func (s *Service) lambdaEvent(a, before alarm) (string, error) {
 			for _, d := range x.Metric.Dimensions {
 				dims[d.Name] = d.Value
 			}
-			m["metricStat"] = map[string]any{"metric": map[string]any{"namespace": x.Metric.Namespace, "name": x.Metric.MetricName, "dimensions": dims}, "period": x.Period, "stat": x.Stat}
+			m["metricStat"] = map[string]any{"metric": map[string]any{"namespace": x.Metric.Namespace,
+				"name": x.Metric.MetricName, "dimensions": dims}, "period": x.Period, "stat": x.Stat}
 		}
 		all = append(all, m)
 	}
@@ -118,8 +131,10 @@ func (s *Service) lambdaEvent(a, before alarm) (string, error) {
 		configuration["description"] = *d
 	}
 	b, err := json.Marshal(map[string]any{
-		"source": "aws.cloudwatch", "alarmArn": s.alarmARN(a.Config.AlarmName), "accountId": s.Account, "region": s.Region, "time": stamp(a.Transitioned),
-		"alarmData": map[string]any{"alarmName": a.Config.AlarmName, "state": state(a), "previousState": state(before), "configuration": configuration},
+		"source": "aws.cloudwatch", "alarmArn": s.alarmARN(a.Config.AlarmName), "accountId": s.Account,
+		"region": s.Region, "time": stamp(a.Transitioned),
+		"alarmData": map[string]any{"alarmName": a.Config.AlarmName, "state": state(a), "previousState": state(before),
+			"configuration": configuration},
 	})
 	return string(b), err
 }

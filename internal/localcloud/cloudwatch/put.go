@@ -108,7 +108,8 @@ func checkDimensions(where string, d []Dimension) *awsapi.Error {
 	for _, x := range d {
 		switch {
 		case strings.TrimSpace(x.Name) == "" || len(x.Name) > 255 || !ascii(x.Name) || x.Name[0] == ':':
-			return errValue("The parameter %s.Name must be 1 to 255 ASCII characters, not blank, and not begin with a colon.", where)
+			return errValue("The parameter %s.Name must be 1 to 255 ASCII characters, not blank, and not begin "+
+				"with a colon.", where)
 		case strings.TrimSpace(x.Value) == "" || len(x.Value) > 1024 || !ascii(x.Value):
 			return errValue("The parameter %s.Value must be 1 to 1024 ASCII characters and not blank.", where)
 		case seen[x.Name]:
@@ -140,7 +141,8 @@ func (d datum) read(now int64) (slot, bucket, *awsapi.Error) {
 		unit = "None"
 	}
 	if !slices.Contains(units, unit) {
-		return slot{}, bucket{}, errValue("The parameter %s.Unit must be a value in the set [ %s ].", where, strings.Join(units, ", "))
+		return slot{}, bucket{}, errValue("The parameter %s.Unit must be a value in the set [ %s ].", where,
+			strings.Join(units, ", "))
 	}
 	width := int64(60)
 	if r := d.StorageResolution; r != nil && *r != 60 {
@@ -153,7 +155,9 @@ func (d datum) read(now int64) (slot, bucket, *awsapi.Error) {
 	if d.Timestamp != nil {
 		at = d.Timestamp.Unix()
 		if at < now-dataPast || at > now+dataFuture {
-			return slot{}, bucket{}, errValue("The parameter %s.Timestamp must specify a time no more than two weeks in the past and no more than two hours in the future.", where)
+			return slot{}, bucket{}, errValue(
+				"The parameter %s.Timestamp must specify a time no more than two weeks in the past and no more "+
+					"than two hours in the future.", where)
 		}
 	}
 	k := slot{metricID{"", d.MetricName, dimensionKey(d.Dimensions)}, at - at%width, width, unit}
@@ -172,7 +176,9 @@ func (d datum) bucket(where string) (bucket, *awsapi.Error) {
 	case given == 0:
 		return bucket{}, errMissing(where + ".Value")
 	case given > 1:
-		return bucket{}, errCombination("The parameters %s.Value, %s.Values and %s.StatisticValues are mutually exclusive and you have specified more than one.", where, where, where)
+		return bucket{}, errCombination(
+			"The parameters %s.Value, %s.Values and %s.StatisticValues are mutually exclusive and you have "+
+				"specified more than one.", where, where, where)
 	case d.Counts != nil && d.Values == nil:
 		return bucket{}, errCombination("The parameter %s.Counts needs %s.Values.", where, where)
 	case d.Value != nil:
@@ -191,7 +197,8 @@ func (d datum) bucket(where string) (bucket, *awsapi.Error) {
 			return bucket{}, errValue("The parameter %s.StatisticValues.SampleCount must be greater than 0.", where)
 		}
 		if v.Minimum > v.Maximum {
-			return bucket{}, errValue("The parameter %s.StatisticValues.Maximum must be greater than or equal to Minimum.", where)
+			return bucket{}, errValue(
+				"The parameter %s.StatisticValues.Maximum must be greater than or equal to Minimum.", where)
 		}
 		b := bucket{Count: v.SampleCount, Sum: v.Sum, Min: v.Minimum, Max: v.Maximum}
 		if v.Minimum == v.Maximum {
@@ -208,7 +215,8 @@ func (d datum) bucket(where string) (bucket, *awsapi.Error) {
 		return bucket{}, errMissing(where + ".Values")
 	}
 	if len(d.Values) > maxDatumSize {
-		return bucket{}, errValue("The collection %s.Values must not have a size greater than %d.", where, maxDatumSize)
+		return bucket{}, errValue("The collection %s.Values must not have a size greater than %d.", where,
+			maxDatumSize)
 	}
 	if d.Counts != nil && len(d.Counts) != len(d.Values) {
 		return bucket{}, errValue("The parameters %s.Values and %s.Counts must be of the same size.", where, where)

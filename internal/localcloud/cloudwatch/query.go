@@ -85,14 +85,16 @@ func newPlan(queries []dataQuery) (*plan, *awsapi.Error) {
 	seen := map[string]bool{}
 	for _, q := range queries {
 		if !queryID.MatchString(q.ID) {
-			return nil, errValidation("The value %q for parameter Id is not matching the expected pattern ^[a-z][a-zA-Z0-9_]*$.", q.ID)
+			return nil, errValidation(
+				"The value %q for parameter Id is not matching the expected pattern ^[a-z][a-zA-Z0-9_]*$.", q.ID)
 		}
 		if seen[q.ID] {
 			return nil, errValidation("The values for parameter id in MetricDataQueries are not unique: %s", q.ID)
 		}
 		seen[q.ID] = true
 		if (q.MetricStat == nil) == (q.Expression == "") {
-			return nil, errValidation("The parameter MetricDataQueries with the Id %s must have either MetricStat or Expression.", q.ID)
+			return nil, errValidation(
+				"The parameter MetricDataQueries with the Id %s must have either MetricStat or Expression.", q.ID)
 		}
 		if q.MetricStat == nil {
 			if strings.HasPrefix(strings.ToUpper(strings.TrimSpace(q.Expression)), "SELECT ") {
@@ -112,15 +114,18 @@ func newPlan(queries []dataQuery) (*plan, *awsapi.Error) {
 		if m.Metric.Namespace == "" || m.Metric.MetricName == "" {
 			return nil, errMissing("MetricDataQueries." + q.ID + ".MetricStat.Metric")
 		}
-		if err := checkDimensions("MetricDataQueries."+q.ID+".MetricStat.Metric.Dimensions", m.Metric.Dimensions); err != nil {
+		if err := checkDimensions("MetricDataQueries."+q.ID+".MetricStat.Metric.Dimensions",
+			m.Metric.Dimensions); err != nil {
 			return nil, err
 		}
 		st, ok := parseStatistic(m.Stat)
 		if !ok {
-			return nil, errValidation("The value %s for parameter MetricDataQueries.%s.MetricStat.Stat is not supported.", m.Stat, q.ID)
+			return nil, errValidation(
+				"The value %s for parameter MetricDataQueries.%s.MetricStat.Stat is not supported.", m.Stat, q.ID)
 		}
 		if m.Unit != "" && !slices.Contains(units, m.Unit) {
-			return nil, errValidation("The value %s for parameter MetricDataQueries.%s.MetricStat.Unit is invalid.", m.Unit, q.ID)
+			return nil, errValidation("The value %s for parameter MetricDataQueries.%s.MetricStat.Unit is invalid.",
+				m.Unit, q.ID)
 		}
 		p.stats[q.ID] = st
 		p.period = max(p.period, m.Period)
@@ -132,7 +137,8 @@ func newPlan(queries []dataQuery) (*plan, *awsapi.Error) {
 		if e := p.exprs[q.ID]; e != nil {
 			for _, id := range e.IDs() {
 				if !seen[id] {
-					return nil, errValidation("Error in expression '%s': there is no metric or expression with the id %q", q.ID, id)
+					return nil, errValidation(
+						"Error in expression '%s': there is no metric or expression with the id %q", q.ID, id)
 				}
 			}
 			if p.cyclic(q.ID, q.ID, map[string]bool{}) {
@@ -482,7 +488,8 @@ func label(s metricmath.Series, q dataQuery) string {
 		for _, p := range s.Points {
 			lo, hi, sum = min(lo, p.Value), max(hi, p.Value), sum+p.Value
 		}
-		v := map[string]float64{"LAST": s.Points[len(s.Points)-1].Value, "FIRST": first, "MIN": lo, "MAX": hi, "SUM": sum, "AVG": sum / float64(len(s.Points))}[part]
+		v := map[string]float64{"LAST": s.Points[len(s.Points)-1].Value, "FIRST": first, "MIN": lo, "MAX": hi,
+			"SUM": sum, "AVG": sum / float64(len(s.Points))}[part]
 		return strconv.FormatFloat(v, 'g', -1, 64)
 	})
 }

@@ -41,7 +41,8 @@ type arming struct {
 
 // New returns the service over what the store holds.
 func New(c Config) *Service {
-	return &Service{Config: c, pending: map[slot]*bucket{}, armed: map[string]arming{}, watched: map[metricID]map[string]bool{}}
+	return &Service{Config: c, pending: map[slot]*bucket{}, armed: map[string]arming{},
+		watched: map[metricID]map[string]bool{}}
 }
 
 // Start takes up alarms and the actions that were not run.
@@ -87,7 +88,8 @@ func (s *Service) Residue(context.Context) []string {
 			if err != nil {
 				return err
 			}
-			out = append(out, fmt.Sprintf("cloudwatch: alarm %s: action %s for %s not run", row.Value.Alarm, row.Value.Target, row.Value.State))
+			out = append(out, fmt.Sprintf("cloudwatch: alarm %s: action %s for %s not run", row.Value.Alarm,
+				row.Value.Target, row.Value.State))
 		}
 		return nil
 	})
@@ -200,7 +202,9 @@ func (s *Service) gather(k slot, b bucket) {
 	}
 	have.merge(b)
 	if s.flush == nil {
-		s.flush = s.Scheduler.After(time.Second, "cloudwatch flush", func() { s.Scheduler.Failed("cloudwatch flush", s.Flush()) })
+		s.flush = s.Scheduler.After(time.Second, "cloudwatch flush", func() {
+			s.Scheduler.Failed("cloudwatch flush", s.Flush())
+		})
 	}
 }
 
@@ -301,7 +305,8 @@ var steps = []struct{ width, age, next int64 }{
 func compact(tx *store.Tx, id metricID, now int64) error {
 	for _, step := range steps {
 		var old []store.Row[bucket]
-		q := store.Query{Prefix: []string{id.Namespace, id.Name, id.Dims}, Before: []string{store.Number(uint64(now - step.age))}}
+		q := store.Query{Prefix: []string{id.Namespace, id.Name, id.Dims},
+			Before: []string{store.Number(uint64(now - step.age))}}
 		for row, err := range buckets.Scan(tx, q) {
 			if err != nil {
 				return err
@@ -345,7 +350,8 @@ func read(tx *store.Tx, id metricID, unit string, from, to, origin, period int64
 	if to <= from {
 		return out, nil
 	}
-	q := store.Query{Prefix: []string{id.Namespace, id.Name, id.Dims}, From: []string{store.Number(uint64(max(from, 0)))}, Before: []string{store.Number(uint64(max(to, 0)))}}
+	q := store.Query{Prefix: []string{id.Namespace, id.Name, id.Dims},
+		From: []string{store.Number(uint64(max(from, 0)))}, Before: []string{store.Number(uint64(max(to, 0)))}}
 	for row, err := range buckets.Scan(tx, q) {
 		if err != nil {
 			return nil, err

@@ -3,11 +3,14 @@ package cloudwatch
 import "github.com/fleetstep/fleetstep/internal/localcloud/store"
 
 var (
-	metrics    = store.NewTable[metric]("cloudwatch.metric").Versions(store.JSON)         // key: namespace, name, dimensions
-	buckets    = store.NewTable[bucket]("cloudwatch.bucket").Versions(store.JSON)         // key: namespace, name, dimensions, start, width, unit
-	alarms     = store.NewTable[alarm]("cloudwatch.alarm").Versions(store.JSON)           // key: name
-	history    = store.NewTable[historyItem]("cloudwatch.history").Versions(store.JSON)   // key: alarm, ms, id
-	actions    = store.NewTable[action]("cloudwatch.action").Versions(store.JSON)         // key: ms, id; actions still to be run
+	// key: namespace, name, dimensions
+	metrics = store.NewTable[metric]("cloudwatch.metric").Versions(store.JSON)
+	// key: namespace, name, dimensions, start, width, unit
+	buckets = store.NewTable[bucket]("cloudwatch.bucket").Versions(store.JSON)
+	alarms  = store.NewTable[alarm]("cloudwatch.alarm").Versions(store.JSON)         // key: name
+	history = store.NewTable[historyItem]("cloudwatch.history").Versions(store.JSON) // key: alarm, ms, id
+	// key: ms, id; actions still to be run
+	actions    = store.NewTable[action]("cloudwatch.action").Versions(store.JSON)
 	dashboards = store.NewTable[dashboard]("cloudwatch.dashboard").Versions(store.JSON)   // key: name
 	tags       = store.NewTable[map[string]string]("cloudwatch.tag").Versions(store.JSON) // key: ARN
 )

@@ -40,27 +40,51 @@ func (s *Service) API() awsapi.Service {
 		ID:    "cloudwatchlogs", Signing: "logs", Prefix: "logs", Target: "Logs_20140328",
 		Protocols: []awsapi.Protocol{awsapi.JSON11},
 		Operations: []awsapi.Operation{
-			awsapi.Op("CreateLogGroup", s.createGroup, awsapi.On(func(_ *awsapi.Call, in *createGroupIn) []string { return onGroup(in.LogGroupName) })),
-			awsapi.Op("DeleteLogGroup", s.deleteGroup, awsapi.On(func(_ *awsapi.Call, in *groupRef) []string { return onGroup(in.LogGroupName) })),
-			awsapi.Op("DescribeLogGroups", s.describeGroups),
-			awsapi.Op("PutRetentionPolicy", s.putRetention, awsapi.On(func(_ *awsapi.Call, in *retentionIn) []string { return onGroup(in.LogGroupName) })),
-			awsapi.Op("DeleteRetentionPolicy", s.deleteRetention, awsapi.On(func(_ *awsapi.Call, in *groupRef) []string { return onGroup(in.LogGroupName) })),
-			awsapi.Op("CreateLogStream", s.createStream, awsapi.On(func(_ *awsapi.Call, in *streamRef) []string { return onStream(in.LogGroupName, in.LogStreamName) })),
-			awsapi.Op("DeleteLogStream", s.deleteStream, awsapi.On(func(_ *awsapi.Call, in *streamRef) []string { return onStream(in.LogGroupName, in.LogStreamName) })),
-			awsapi.Op("DescribeLogStreams", s.describeStreams, awsapi.On(func(_ *awsapi.Call, in *describeStreamsIn) []string {
-				return onGroup(in.LogGroupName + in.LogGroupIdentifier)
+			awsapi.Op("CreateLogGroup", s.createGroup, awsapi.On(func(_ *awsapi.Call, in *createGroupIn) []string {
+				return onGroup(in.LogGroupName)
 			})),
-			awsapi.Op("PutLogEvents", s.putEvents, awsapi.On(func(_ *awsapi.Call, in *putEventsIn) []string { return onStream(in.LogGroupName, in.LogStreamName) })),
+			awsapi.Op("DeleteLogGroup", s.deleteGroup, awsapi.On(func(_ *awsapi.Call, in *groupRef) []string {
+				return onGroup(in.LogGroupName)
+			})),
+			awsapi.Op("DescribeLogGroups", s.describeGroups),
+			awsapi.Op("PutRetentionPolicy", s.putRetention, awsapi.On(func(_ *awsapi.Call, in *retentionIn) []string {
+				return onGroup(in.LogGroupName)
+			})),
+			awsapi.Op("DeleteRetentionPolicy", s.deleteRetention,
+				awsapi.On(func(_ *awsapi.Call, in *groupRef) []string {
+					return onGroup(in.LogGroupName)
+				})),
+			awsapi.Op("CreateLogStream", s.createStream, awsapi.On(func(_ *awsapi.Call, in *streamRef) []string {
+				return onStream(in.LogGroupName, in.LogStreamName)
+			})),
+			awsapi.Op("DeleteLogStream", s.deleteStream, awsapi.On(func(_ *awsapi.Call, in *streamRef) []string {
+				return onStream(in.LogGroupName, in.LogStreamName)
+			})),
+			awsapi.Op("DescribeLogStreams", s.describeStreams,
+				awsapi.On(func(_ *awsapi.Call, in *describeStreamsIn) []string {
+					return onGroup(in.LogGroupName + in.LogGroupIdentifier)
+				})),
+			awsapi.Op("PutLogEvents", s.putEvents, awsapi.On(func(_ *awsapi.Call, in *putEventsIn) []string {
+				return onStream(in.LogGroupName, in.LogStreamName)
+			})),
 			awsapi.Op("GetLogEvents", s.getEvents, awsapi.On(func(_ *awsapi.Call, in *getEventsIn) []string {
 				return onStream(in.LogGroupName+in.LogGroupIdentifier, in.LogStreamName)
 			})),
 			awsapi.Op("FilterLogEvents", s.filterEvents, awsapi.On(func(_ *awsapi.Call, in *filterIn) []string {
 				return onGroup(in.LogGroupName + in.LogGroupIdentifier)
 			})),
-			awsapi.Op("TagLogGroup", s.tag, awsapi.On(func(_ *awsapi.Call, in *tagIn) []string { return onGroup(in.LogGroupName) })),
-			awsapi.Op("TagResource", s.tag, awsapi.On(func(_ *awsapi.Call, in *tagIn) []string { return onGroup(in.ResourceArn) })),
-			awsapi.Op("UntagResource", s.untag, awsapi.On(func(_ *awsapi.Call, in *untagIn) []string { return onGroup(in.ResourceArn) })),
-			awsapi.Op("ListTagsForResource", s.listTags, awsapi.On(func(_ *awsapi.Call, in *untagIn) []string { return onGroup(in.ResourceArn) })),
+			awsapi.Op("TagLogGroup", s.tag, awsapi.On(func(_ *awsapi.Call, in *tagIn) []string {
+				return onGroup(in.LogGroupName)
+			})),
+			awsapi.Op("TagResource", s.tag, awsapi.On(func(_ *awsapi.Call, in *tagIn) []string {
+				return onGroup(in.ResourceArn)
+			})),
+			awsapi.Op("UntagResource", s.untag, awsapi.On(func(_ *awsapi.Call, in *untagIn) []string {
+				return onGroup(in.ResourceArn)
+			})),
+			awsapi.Op("ListTagsForResource", s.listTags, awsapi.On(func(_ *awsapi.Call, in *untagIn) []string {
+				return onGroup(in.ResourceArn)
+			})),
 		},
 		Unbuilt: strings.Fields(`AssociateKmsKey CancelExportTask CreateDelivery CreateExportTask CreateLogAnomalyDetector DeleteAccountPolicy
 			DeleteDataProtectionPolicy DeleteDelivery DeleteDeliveryDestination DeleteDeliverySource DeleteDestination DeleteIndexPolicy

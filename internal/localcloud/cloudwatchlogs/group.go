@@ -21,12 +21,14 @@ type createGroupIn struct {
 var (
 	groupPattern  = regexp.MustCompile(`^[.\-_/#A-Za-z0-9]{1,512}$`)
 	streamPattern = regexp.MustCompile(`^[^:*]{1,512}$`)
-	retentions    = []int{1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
+	retentions    = []int{1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
+		3288, 3653}
 )
 
 func (s *Service) createGroup(_ context.Context, _ *awsapi.Call, in *createGroupIn) (*nothing, error) {
 	if !groupPattern.MatchString(in.LogGroupName) {
-		return nil, errInvalid("logGroupName: %q is not 1 to 512 of a-z, A-Z, 0-9, '_', '-', '/', '.' and '#'", in.LogGroupName)
+		return nil, errInvalid("logGroupName: %q is not 1 to 512 of a-z, A-Z, 0-9, '_', '-', '/', '.' and '#'",
+			in.LogGroupName)
 	}
 	g := group{Name: in.LogGroupName, Created: s.now(), Class: in.LogGroupClass, KMSKey: in.KMSKeyID, Tags: in.Tags}
 	if g.Class == "" {
@@ -103,14 +105,16 @@ func (s *Service) describeGroups(_ context.Context, _ *awsapi.Call, in *describe
 				return err
 			}
 			g := row.Value
-			if !strings.HasPrefix(g.Name, in.Prefix) || in.Pattern != "" && !strings.Contains(strings.ToLower(g.Name), strings.ToLower(in.Pattern)) || in.Class != "" && in.Class != g.Class {
+			if !strings.HasPrefix(g.Name, in.Prefix) || in.Pattern != "" && !strings.Contains(strings.ToLower(g.Name),
+				strings.ToLower(in.Pattern)) || in.Class != "" && in.Class != g.Class {
 				continue
 			}
 			if len(out.LogGroups) == limit {
 				out.NextToken = awsapi.PageToken(out.LogGroups[limit-1].LogGroupName)
 				return nil
 			}
-			o := groupOut{LogGroupName: g.Name, Arn: s.arn(g.Name) + ":*", LogGroupArn: s.arn(g.Name), CreationTime: g.Created, RetentionInDays: g.Retention, LogGroupClass: g.Class, KMSKeyID: g.KMSKey}
+			o := groupOut{LogGroupName: g.Name, Arn: s.arn(g.Name) + ":*", LogGroupArn: s.arn(g.Name),
+				CreationTime: g.Created, RetentionInDays: g.Retention, LogGroupClass: g.Class, KMSKeyID: g.KMSKey}
 			for st, err := range streams.Scan(tx, store.Query{Prefix: []string{g.Name}}) {
 				if err != nil {
 					return err

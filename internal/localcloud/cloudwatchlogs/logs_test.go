@@ -23,11 +23,13 @@ func (m *metrics) PutEMF(_ context.Context, d []byte) { *m = append(*m, string(d
 func newCloud(t *testing.T) (call func(operation, in string) (string, error), s *scheduler.Scheduler, m *metrics) {
 	t.Helper()
 	s, m = scheduler.NewVirtual(1, start), &metrics{}
-	svc := New(Config{Platform: platform.Platform{Scheduler: s, Store: store.Memory(), Account: "123456789012", Region: "us-east-1"}, Metrics: m})
+	svc := New(Config{Platform: platform.Platform{Scheduler: s, Store: store.Memory(), Account: "123456789012",
+		Region: "us-east-1"}, Metrics: m})
 	door := awsapi.New(awsapi.Config{Scheduler: s, Account: "123456789012", Region: "us-east-1"})
 	door.Add(svc.API())
 	return func(operation, in string) (string, error) {
-		out, err := door.Call(t.Context(), awsapi.RootOf("123456789012"), "cloudwatchlogs", operation, json.RawMessage(in))
+		out, err := door.Call(t.Context(), awsapi.RootOf("123456789012"), "cloudwatchlogs", operation,
+			json.RawMessage(in))
 		if err != nil {
 			return "", err
 		}

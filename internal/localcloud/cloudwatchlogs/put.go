@@ -71,7 +71,8 @@ func (s *Service) putEvents(ctx context.Context, _ *awsapi.Call, in *putEventsIn
 		}
 	}
 	if n := len(in.LogEvents); n == 0 || n > maxBatch || size > maxBytes {
-		return nil, errInvalid("logEvents: %d events of %d bytes; allowed are 1 to %d events of at most %d bytes together", n, size, maxBatch, maxBytes)
+		return nil, errInvalid("logEvents: %d events of %d bytes; allowed are 1 to %d events of at most %d bytes "+
+			"together", n, size, maxBatch, maxBytes)
 	}
 	if s.Discard {
 		return s.discard(ctx, in)
@@ -101,7 +102,8 @@ func (s *Service) putEvents(ctx context.Context, _ *awsapi.Call, in *putEventsIn
 				}
 				continue
 			}
-			if err := events.Put(tx, event{e.Message, now}, g.Name, st.Name, store.Number(uint64(e.Timestamp)), store.Number(st.Next)); err != nil {
+			if err := events.Put(tx, event{e.Message, now}, g.Name, st.Name, store.Number(uint64(e.Timestamp)),
+				store.Number(st.Next)); err != nil {
 				return err
 			}
 			st.Next++

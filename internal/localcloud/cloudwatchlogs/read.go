@@ -158,7 +158,8 @@ func (s *Service) filterEvents(_ context.Context, _ *awsapi.Call, in *filterIn) 
 			}
 			st, ts := row.Key[1], int64(store.ParseNumber(row.Key[2]))
 			if ts < horizon || in.StartTime != nil && ts < *in.StartTime || in.EndTime != nil && ts > *in.EndTime ||
-				len(in.LogStreamNames) > 0 && !slices.Contains(in.LogStreamNames, st) || !pattern.matches(row.Value.Message) {
+				len(in.LogStreamNames) > 0 && !slices.Contains(in.LogStreamNames, st) ||
+				!pattern.matches(row.Value.Message) {
 				continue
 			}
 			id := fmt.Sprintf("%020d%020d/%s", ts, store.ParseNumber(row.Key[3]), st)

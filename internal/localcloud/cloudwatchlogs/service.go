@@ -48,7 +48,8 @@ func (s *Service) Start(context.Context) error {
 				if err != nil {
 					return err
 				}
-				q := store.Query{Prefix: []string{g.Value.Name, st.Value.Name}, Before: []string{store.Number(uint64(horizon))}}
+				q := store.Query{Prefix: []string{g.Value.Name, st.Value.Name},
+					Before: []string{store.Number(uint64(horizon))}}
 				for e, err := range events.Scan(tx, q) {
 					if err != nil {
 						return err

@@ -10,7 +10,8 @@ import (
 var (
 	groups  = store.NewTable[group]("cloudwatchlogs.group").Versions(store.JSON)   // key: name
 	streams = store.NewTable[stream]("cloudwatchlogs.stream").Versions(store.JSON) // key: group, name
-	events  = store.NewTable[event]("cloudwatchlogs.event")                        // key: group, stream, time in ms, number
+	// key: group, stream, time in ms, number
+	events = store.NewTable[event]("cloudwatchlogs.event")
 )
 
 // group is a log group; times are milliseconds since the epoch.

@@ -20,10 +20,18 @@ func (s *Service) API() awsapi.Service {
 			awsapi.Op("DeleteTable", s.deleteTable, on(s, func(in *tableRef) string { return in.TableName })),
 			awsapi.Op("UpdateTable", s.updateTable, on(s, func(in *updateTableIn) string { return in.TableName })),
 			awsapi.Op("ListTables", s.listTables),
-			awsapi.Op("UpdateTimeToLive", s.updateTimeToLive, on(s, func(in *timeToLiveIn) string { return in.TableName })),
-			awsapi.Op("DescribeTimeToLive", s.describeTimeToLive, on(s, func(in *tableRef) string { return in.TableName })),
-			awsapi.Op("UpdateContinuousBackups", s.updateBackups, on(s, func(in *backupsIn) string { return in.TableName })),
-			awsapi.Op("DescribeContinuousBackups", s.describeBackups, on(s, func(in *tableRef) string { return in.TableName })),
+			awsapi.Op("UpdateTimeToLive", s.updateTimeToLive, on(s, func(in *timeToLiveIn) string {
+				return in.TableName
+			})),
+			awsapi.Op("DescribeTimeToLive", s.describeTimeToLive, on(s, func(in *tableRef) string {
+				return in.TableName
+			})),
+			awsapi.Op("UpdateContinuousBackups", s.updateBackups, on(s, func(in *backupsIn) string {
+				return in.TableName
+			})),
+			awsapi.Op("DescribeContinuousBackups", s.describeBackups, on(s, func(in *tableRef) string {
+				return in.TableName
+			})),
 			awsapi.Op("TagResource", s.tagResource, on(s, func(in *tagIn) string { return in.ResourceArn })),
 			awsapi.Op("UntagResource", s.untagResource, on(s, func(in *tagIn) string { return in.ResourceArn })),
 			awsapi.Op("ListTagsOfResource", s.listTags, on(s, func(in *tagIn) string { return in.ResourceArn })),

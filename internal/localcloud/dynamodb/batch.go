@@ -54,7 +54,8 @@ func (s *Service) batchGet(_ context.Context, _ *awsapi.Call, in *batchGetIn) (*
 		}
 	}
 	if n == 0 || n > 100 {
-		return nil, errValidation("Too many items requested for the BatchGetItem call: %d keys, allowed are 1 to 100", n)
+		return nil, errValidation("Too many items requested for the BatchGetItem call: %d keys, allowed are 1 to 100",
+			n)
 	}
 	out := &batchGetOut{Responses: map[string][]expr.Item{}, UnprocessedKeys: map[string]keysAndAttributes{}}
 	return out, s.Store.View(func(tx *store.Tx) error {
@@ -72,7 +73,8 @@ func (s *Service) batchGet(_ context.Context, _ *awsapi.Call, in *batchGetIn) (*
 					out.UnprocessedKeys[name] = rest
 					break
 				}
-				get := &getIn{TableName: name, Key: key, ConsistentRead: k.ConsistentRead, ProjectionExpression: k.ProjectionExpression, ExpressionAttributeNames: k.ExpressionAttributeNames}
+				get := &getIn{TableName: name, Key: key, ConsistentRead: k.ConsistentRead,
+					ProjectionExpression: k.ProjectionExpression, ExpressionAttributeNames: k.ExpressionAttributeNames}
 				get.AttributesToGet = k.AttributesToGet
 				var item expr.Item
 				var size int
@@ -125,7 +127,8 @@ func (s *Service) batchWrite(_ context.Context, _ *awsapi.Call, in *batchWriteIn
 		n += len(w)
 	}
 	if n == 0 || n > 25 {
-		return nil, errValidation("Too many items requested for the BatchWriteItem call: %d requests, allowed are 1 to 25", n)
+		return nil, errValidation(
+			"Too many items requested for the BatchWriteItem call: %d requests, allowed are 1 to 25", n)
 	}
 	out := &batchWriteOut{UnprocessedItems: map[string][]writeRequest{}}
 	return out, s.Store.Update(func(tx *store.Tx) error {
@@ -144,7 +147,8 @@ func (s *Service) batchWrite(_ context.Context, _ *awsapi.Call, in *batchWriteIn
 				case w.DeleteRequest != nil && w.PutRequest == nil:
 					c.key, c.delete = w.DeleteRequest.Key, true
 				default:
-					return errValidation("Supplied AttributeValue has more than one datatypes set, must contain exactly one of PutRequest and DeleteRequest")
+					return errValidation("Supplied AttributeValue has more than one datatypes set, must contain " +
+						"exactly one of PutRequest and DeleteRequest")
 				}
 				var old, now expr.Item
 				var err error
@@ -228,7 +232,8 @@ func (i transactItem) parse() (c *change, action string, err error) {
 // tokenLife is how long a client request token is remembered.
 const tokenLife = 10 * time.Minute
 
-func (s *Service) transactWrite(ctx context.Context, call *awsapi.Call, in *transactWriteIn) (*transactWriteOut, error) {
+func (s *Service) transactWrite(ctx context.Context, call *awsapi.Call, in *transactWriteIn) (*transactWriteOut,
+	error) {
 	if n := len(in.TransactItems); n == 0 || n > maxTransaction {
 		return nil, errValidation("TransactItems: %d actions, allowed are 1 to %d", n, maxTransaction)
 	}
@@ -261,7 +266,8 @@ func (s *Service) transactWrite(ctx context.Context, call *awsapi.Call, in *tran
 			}
 			if ok && now.Before(r.Expires) {
 				if !bytes.Equal(r.Hash, sum[:]) {
-					return awsapi.Errorf("IdempotentParameterMismatchException", "The provided client token is already in use with a different request parameters")
+					return awsapi.Errorf("IdempotentParameterMismatchException",
+						"The provided client token is already in use with a different request parameters")
 				}
 				return nil
 			}

@@ -34,7 +34,8 @@ func (r replaced) check() error {
 		name  string
 		value any
 	}{
-		{"Expected", r.Expected}, {"AttributeUpdates", r.AttributeUpdates}, {"AttributesToGet", r.AttributesToGet}, {"KeyConditions", r.KeyConditions},
+		{"Expected", r.Expected}, {"AttributeUpdates", r.AttributeUpdates}, {"AttributesToGet", r.AttributesToGet},
+		{"KeyConditions", r.KeyConditions},
 		{"QueryFilter", r.QueryFilter}, {"ScanFilter", r.ScanFilter}, {"ConditionalOperator", r.ConditionalOperator},
 	} {
 		if p.value != nil {
@@ -89,12 +90,15 @@ func (t *table) checkKey(item expr.Item, only bool) error {
 		case v.Kind != k.Kind && only:
 			return errValidation("The provided key element does not match the schema")
 		case v.Kind != k.Kind:
-			return errValidation("One or more parameter values were invalid: Type mismatch for key %s expected: %s actual: %s", k.Name, k.Kind, v.Kind)
+			return errValidation("One or more parameter values were invalid: Type mismatch for key %s expected: %s "+
+				"actual: %s", k.Name, k.Kind, v.Kind)
 		case v.Kind != expr.N && v.Str == "":
-			return errValidation("One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty string value. Key: %s", k.Name)
+			return errValidation("One or more parameter values are not valid. The AttributeValue for a key "+
+				"attribute cannot contain an empty string value. Key: %s", k.Name)
 		}
 		if limit := []int{maxPartitionKey, maxSortKey}[i]; len(v.Str) > limit {
-			return errValidation("One or more parameter values were invalid: Size of %s has exceeded the maximum size limit of %d bytes", []string{"hashkey", "rangekey"}[i], limit)
+			return errValidation("One or more parameter values were invalid: Size of %s has exceeded the maximum "+
+				"size limit of %d bytes", []string{"hashkey", "rangekey"}[i], limit)
 		}
 	}
 	return nil
@@ -182,7 +186,9 @@ func (s *Service) apply(tx *store.Tx, c *change) (t *table, old, now expr.Item, 
 	if c.update != nil {
 		for _, p := range c.update.Paths() {
 			if p.Root() == t.Partition.Name || p.Root() == t.Sort.Name {
-				return t, nil, nil, errValidation("One or more parameter values were invalid: Cannot update attribute %s. This attribute is part of the key", p.Root())
+				return t, nil, nil, errValidation(
+					"One or more parameter values were invalid: Cannot update attribute %s. This attribute is part "+
+						"of the key", p.Root())
 			}
 		}
 		if now, err = c.update.Apply(base); err != nil {
@@ -241,7 +247,8 @@ func (in *putIn) change() (*change, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &change{table: in.TableName, item: in.Item, condition: cond, returnOld: in.OnFailure == "ALL_OLD"}, asValidation(names.Unused())
+	return &change{table: in.TableName, item: in.Item, condition: cond, returnOld: in.OnFailure == "ALL_OLD"},
+		asValidation(names.Unused())
 }
 
 // make runs one change of its own.
@@ -293,7 +300,8 @@ func (in *deleteIn) change() (*change, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &change{table: in.TableName, key: in.Key, delete: true, condition: cond, returnOld: in.OnFailure == "ALL_OLD"}, asValidation(names.Unused())
+	return &change{table: in.TableName, key: in.Key, delete: true, condition: cond,
+		returnOld: in.OnFailure == "ALL_OLD"}, asValidation(names.Unused())
 }
 
 func (s *Service) deleteItem(_ context.Context, _ *awsapi.Call, in *deleteIn) (*writeOut, error) {
@@ -342,7 +350,8 @@ func (in *updateIn) change() (*change, error) {
 }
 
 func (s *Service) updateItem(_ context.Context, _ *awsapi.Call, in *updateIn) (*writeOut, error) {
-	if err := oneOf("ReturnValues", in.ReturnValues, "NONE", "ALL_OLD", "ALL_NEW", "UPDATED_OLD", "UPDATED_NEW"); err != nil {
+	if err := oneOf("ReturnValues", in.ReturnValues, "NONE", "ALL_OLD", "ALL_NEW", "UPDATED_OLD",
+		"UPDATED_NEW"); err != nil {
 		return nil, err
 	}
 	c, err := in.change()

@@ -126,7 +126,8 @@ func (s *Service) query(_ context.Context, _ *awsapi.Call, in *queryIn) (*pageOu
 			return err
 		}
 		if in.KeyConditionExpression == "" {
-			return errValidation("Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.")
+			return errValidation("Either the KeyConditions or KeyConditionExpression parameter must be specified " +
+				"in the request.")
 		}
 		k, err := expr.ParseKeyCondition(in.KeyConditionExpression, pl.names, t.Partition.Name, t.Sort.Name)
 		if err != nil {
@@ -154,7 +155,8 @@ func (s *Service) query(_ context.Context, _ *awsapi.Call, in *queryIn) (*pageOu
 				return errValidation("The provided starting key is invalid: %s", awsapi.AsError(err).Message)
 			}
 			if !start[t.Partition.Name].Equal(k.Partition) {
-				return errValidation("The provided starting key is outside query boundaries based on provided conditions")
+				return errValidation("The provided starting key is outside query boundaries based on provided " +
+					"conditions")
 			}
 			q.After = t.itemKey(start)[2:]
 		}
@@ -181,7 +183,8 @@ func (s *Service) query(_ context.Context, _ *awsapi.Call, in *queryIn) (*pageOu
 }
 
 func checkCondition(t *table, k *expr.KeyCondition) error {
-	mismatch := errValidation("One or more parameter values were invalid: Condition parameter type does not match schema type")
+	mismatch := errValidation(
+		"One or more parameter values were invalid: Condition parameter type does not match schema type")
 	if k.Partition.Kind != t.Partition.Kind {
 		return mismatch
 	}
@@ -208,7 +211,9 @@ func (s *Service) scan(_ context.Context, _ *awsapi.Call, in *scanIn) (*pageOut,
 	if in.Segment != nil {
 		segment, segments = *in.Segment, *in.TotalSegments
 		if segments < 1 || segments > 1000000 || segment < 0 || segment >= segments {
-			return nil, errValidation("The Segment parameter is zero-based and must be less than parameter TotalSegments: Segment: %d is not less than TotalSegments: %d", segment, segments)
+			return nil, errValidation(
+				"The Segment parameter is zero-based and must be less than parameter TotalSegments: Segment: %d is "+
+					"not less than TotalSegments: %d", segment, segments)
 		}
 	}
 	out := &pageOut{}

@@ -203,7 +203,8 @@ func (s *Service) deleteExpired() {
 		more := false
 		err := s.Store.Update(func(tx *store.Tx) error {
 			var due [][]string
-			for row, err := range expiries.Scan(tx, store.Query{Before: []string{store.Number(uint64(now.Unix()) + 1)}}) {
+			for row, err := range expiries.Scan(tx,
+				store.Query{Before: []string{store.Number(uint64(now.Unix()) + 1)}}) {
 				if err != nil {
 					return err
 				}

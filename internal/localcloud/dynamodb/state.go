@@ -11,9 +11,11 @@ import (
 )
 
 var (
-	tables   = store.NewTable[table]("dynamodb.table").Versions(store.JSON)     // key: name
-	items    = store.NewTable[expr.Item]("dynamodb.item")                       // key: table id, partition key, sort key
-	expiries = store.NewTable[[]byte]("dynamodb.expiry")                        // key: epoch seconds, table id, partition key, sort key
+	tables = store.NewTable[table]("dynamodb.table").Versions(store.JSON) // key: name
+	// key: table id, partition key, sort key
+	items = store.NewTable[expr.Item]("dynamodb.item")
+	// key: epoch seconds, table id, partition key, sort key
+	expiries = store.NewTable[[]byte]("dynamodb.expiry")
 	requests = store.NewTable[request]("dynamodb.request").Versions(store.JSON) // key: client request token
 	counters = store.NewTable[counter]("dynamodb.count")                        // key: table id
 )

@@ -103,7 +103,8 @@ var validTableName = regexp.MustCompile(`^[a-zA-Z0-9_.-]{3,255}$`)
 func (s *Service) describe(tx *store.Tx, t *table, status string) (tableDescription, error) {
 	c, _, err := counters.Get(tx, t.ID)
 	d := tableDescription{
-		TableName: t.Name, TableArn: s.arn(t.Name), TableID: t.ID, TableStatus: status, CreationDateTime: awsapi.Time{Time: t.Created},
+		TableName: t.Name, TableArn: s.arn(t.Name), TableID: t.ID, TableStatus: status,
+		CreationDateTime:     awsapi.Time{Time: t.Created},
 		AttributeDefinitions: []attributeDefinition{{t.Partition.Name, string(t.Partition.Kind)}},
 		KeySchema:            []keySchemaElement{{t.Partition.Name, "HASH"}},
 		ProvisionedThroughput: throughput{
@@ -127,7 +128,8 @@ func (s *Service) describe(tx *store.Tx, t *table, status string) (tableDescript
 func (s *Service) createTable(_ context.Context, _ *awsapi.Call, in *createTableIn) (*tableDescriptionOut, error) {
 	switch {
 	case !validTableName.MatchString(in.TableName):
-		return nil, errValidation("TableName: %q must be 3 to 255 characters long and of a-z, A-Z, 0-9, '_', '-' and '.'", in.TableName)
+		return nil, errValidation(
+			"TableName: %q must be 3 to 255 characters long and of a-z, A-Z, 0-9, '_', '-' and '.'", in.TableName)
 	case len(in.GlobalSecondaryIndexes) > 0:
 		return nil, awsapi.NotBuilt("global secondary indexes (GlobalSecondaryIndexes)")
 	case len(in.LocalSecondaryIndexes) > 0:
@@ -147,7 +149,9 @@ func (s *Service) createTable(_ context.Context, _ *awsapi.Call, in *createTable
 	switch t.BillingMode {
 	case "PAY_PER_REQUEST":
 		if in.ProvisionedThroughput != nil {
-			return nil, errValidation("One or more parameter values were invalid: Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST")
+			return nil, errValidation(
+				"One or more parameter values were invalid: Neither ReadCapacityUnits nor WriteCapacityUnits can " +
+					"be specified when BillingMode is PAY_PER_REQUEST")
 		}
 	case "", "PROVISIONED":
 		t.BillingMode = "PROVISIONED"
@@ -187,13 +191,16 @@ func (t *table) setKeys(in *createTableIn) error {
 		case expr.S, expr.N, expr.B:
 			kinds[a.AttributeName] = k
 		default:
-			return errValidation("AttributeDefinitions: type %q of %s is none of S, N, B", a.AttributeType, a.AttributeName)
+			return errValidation("AttributeDefinitions: type %q of %s is none of S, N, B", a.AttributeType,
+				a.AttributeName)
 		}
 	}
 	for i, k := range in.KeySchema {
 		kind, ok := kinds[k.AttributeName]
 		if !ok {
-			return errValidation("One or more parameter values were invalid: Some index key attributes are not defined in AttributeDefinitions. Keys: [%s], AttributeDefinitions: %v", k.AttributeName, slices.Sorted(maps.Keys(kinds)))
+			return errValidation("One or more parameter values were invalid: Some index key attributes are not "+
+				"defined in AttributeDefinitions. Keys: [%s], AttributeDefinitions: %v", k.AttributeName,
+				slices.Sorted(maps.Keys(kinds)))
 		}
 		delete(kinds, k.AttributeName)
 		switch {
@@ -202,14 +209,16 @@ func (t *table) setKeys(in *createTableIn) error {
 		case i == 1 && k.KeyType == "RANGE":
 			t.Sort = keyAttribute{k.AttributeName, kind}
 		default:
-			return errValidation("Invalid KeySchema: the first KeySchemaElement must be HASH, the second, if any, RANGE")
+			return errValidation("Invalid KeySchema: the first KeySchemaElement must be HASH, the second, if any, " +
+				"RANGE")
 		}
 	}
 	if t.Partition.Name == "" {
 		return errValidation("No Hash Key specified in schema.  All Dynamo DB tables must have exactly one hash key")
 	}
 	if len(kinds) > 0 {
-		return errValidation("One or more parameter values were invalid: Number of attributes in KeySchema does not exactly match number of attributes defined in AttributeDefinitions")
+		return errValidation("One or more parameter values were invalid: Number of attributes in KeySchema does " +
+			"not exactly match number of attributes defined in AttributeDefinitions")
 	}
 	return nil
 }
@@ -219,7 +228,8 @@ func (s *Service) describeTable(_ context.Context, _ *awsapi.Call, in *tableRef)
 	return out, s.Store.View(func(tx *store.Tx) error {
 		t, err := s.find(tx, in.TableName)
 		if awsapi.Code(err) == "ResourceNotFoundException" {
-			return awsapi.Errorf("ResourceNotFoundException", "Requested resource not found: Table: %s not found", tableName(in.TableName))
+			return awsapi.Errorf("ResourceNotFoundException", "Requested resource not found: Table: %s not found",
+				tableName(in.TableName))
 		}
 		if err != nil {
 			return err
@@ -234,10 +244,12 @@ func (s *Service) deleteTable(_ context.Context, _ *awsapi.Call, in *tableRef) (
 	return out, s.Store.Update(func(tx *store.Tx) error {
 		t, err := s.find(tx, in.TableName)
 		if err != nil {
-			return awsapi.Errorf("ResourceNotFoundException", "Requested resource not found: Table: %s not found", tableName(in.TableName))
+			return awsapi.Errorf("ResourceNotFoundException", "Requested resource not found: Table: %s not found",
+				tableName(in.TableName))
 		}
 		if t.Protected {
-			return errValidation("Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first.")
+			return errValidation("Resource cannot be deleted as it is currently protected against deletion. " +
+				"Disable deletion protection first.")
 		}
 		if out.TableDescription, err = s.describe(tx, t, "DELETING"); err != nil {
 			return err
@@ -367,7 +379,8 @@ func (s *Service) updateTimeToLive(_ context.Context, _ *awsapi.Call, in *timeTo
 		case spec.Enabled && t.TTL == spec.AttributeName:
 			return errValidation("TimeToLive is already enabled")
 		case spec.Enabled && t.TTL != "":
-			return errValidation("TimeToLive is active on a different AttributeName: current AttributeName is %s", t.TTL)
+			return errValidation("TimeToLive is active on a different AttributeName: current AttributeName is %s",
+				t.TTL)
 		case !spec.Enabled && t.TTL == "":
 			return errValidation("TimeToLive is already disabled")
 		}

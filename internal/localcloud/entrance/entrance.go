@@ -84,7 +84,8 @@ func affordable() int {
 func (e *Entrance) Report() Report {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	r := Report{Open: e.open, Connections: e.limits.Connections, PerAddress: e.limits.PerAddress, Listeners: map[string]Door{}}
+	r := Report{Open: e.open, Connections: e.limits.Connections, PerAddress: e.limits.PerAddress,
+		Listeners: map[string]Door{}}
 	for name, d := range e.doors {
 		r.Listeners[name] = *d
 	}

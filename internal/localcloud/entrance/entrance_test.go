@@ -99,7 +99,8 @@ func TestAcceptGoesOnAfterErrors(t *testing.T) {
 		if took := time.Since(started); took < 8*time.Second || took > 20*time.Second {
 			t.Errorf("20 failures took %v", took)
 		}
-		if r := e.Report(); len(r.Failing()) != 0 || r.Listeners["mqtt"].Failures != 20 || r.Listeners["mqtt"].Accepted != 1 || r.Open != 0 {
+		if r := e.Report(); len(r.Failing()) != 0 || r.Listeners["mqtt"].Failures != 20 ||
+			r.Listeners["mqtt"].Accepted != 1 || r.Open != 0 {
 			t.Errorf("report %+v", r)
 		}
 		if len(told) != 1 {
@@ -169,7 +170,8 @@ func TestConnectionsAreLimitedInAllAndByAddress(t *testing.T) {
 	want(accept("10.0.0.3:2"), false)
 	closed(first)
 	want(accept("10.0.0.1:5"), false)
-	if r := e.Report(); r.Open != 4 || r.Listeners["mqtt"].Open != 4 || r.Listeners["mqtt"].TurnedAway != 3 || r.Listeners["mqtt"].Accepted != 6 {
+	if r := e.Report(); r.Open != 4 || r.Listeners["mqtt"].Open != 4 || r.Listeners["mqtt"].TurnedAway != 3 ||
+		r.Listeners["mqtt"].Accepted != 6 {
 		t.Errorf("report %+v", r)
 	}
 }
@@ -202,7 +204,8 @@ func TestAConnectionThatSaysNothingIsCutOff(t *testing.T) {
 func serve(t *testing.T, limits entrance.Limits, h http.HandlerFunc) *pipes {
 	p := newPipes()
 	e := entrance.New(scheduler.NewReal(), limits)
-	server := &http.Server{Handler: e.Handler(h), ConnContext: entrance.ConnContext, ReadHeaderTimeout: 30 * time.Second}
+	server := &http.Server{Handler: e.Handler(h), ConnContext: entrance.ConnContext,
+		ReadHeaderTimeout: 30 * time.Second}
 	go func() { _ = server.Serve(e.Listener("http", p, 0)) }()
 	t.Cleanup(func() { _ = server.Close() })
 	return p
@@ -270,7 +273,9 @@ func TestBodiesHaveToComeOn(t *testing.T) {
 
 func TestABodyThatNobodyReadsEndsToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := serve(t, entrance.Limits{}, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
+		p := serve(t, entrance.Limits{}, func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusForbidden)
+		})
 		c := p.dial("10.0.0.1:1")
 		defer func() { _ = c.Close() }()
 		started := time.Now()

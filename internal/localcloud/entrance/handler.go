@@ -55,7 +55,8 @@ func (e *Entrance) Handler(h http.Handler) http.Handler {
 			r.Body = b
 			defer func() {
 				if b.late && !out.begun {
-					refuse(out, http.StatusRequestTimeout, "RequestTimeout", "The body of the request was not sent within the time allowed.")
+					refuse(out, http.StatusRequestTimeout, "RequestTimeout",
+						"The body of the request was not sent within the time allowed.")
 				}
 			}()
 		}

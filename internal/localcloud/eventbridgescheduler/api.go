@@ -216,7 +216,8 @@ var namePattern = regexp.MustCompile(`^[0-9a-zA-Z-_.]{1,64}$`)
 
 func checkName(member, name string) error {
 	if !namePattern.MatchString(name) {
-		return errMember(member, name, "satisfy regular expression pattern: ^[0-9a-zA-Z-_.]+$ and have length between 1 and 64")
+		return errMember(member, name,
+			"satisfy regular expression pattern: ^[0-9a-zA-Z-_.]+$ and have length between 1 and 64")
 	}
 	return nil
 }
@@ -231,7 +232,8 @@ func checkEnum(member, value string, allowed ...string) error {
 func describe(s *Service, x schedule) *scheduleOut {
 	c := x.Settings
 	out := &scheduleOut{
-		ARN: s.arn(x.Group, x.Name), GroupName: x.Group, Name: x.Name, Expression: c.Expression, Zone: c.Zone, Start: awsapi.TimeOf(c.Start), End: awsapi.TimeOf(c.End),
+		ARN: s.arn(x.Group, x.Name), GroupName: x.Group, Name: x.Name, Expression: c.Expression, Zone: c.Zone,
+		Start: awsapi.TimeOf(c.Start), End: awsapi.TimeOf(c.End),
 		Description: c.Description, State: state(c), After: "NONE", Window: flexibleWindow{Mode: "OFF"},
 		Created: awsapi.Time{Time: x.Created}, Modified: awsapi.Time{Time: x.Modified},
 	}
@@ -267,7 +269,8 @@ func (s *Service) createSchedule(ctx context.Context, c *awsapi.Call, in *schedu
 		return nil, err
 	}
 	now := s.Scheduler.Now()
-	x := schedule{Group: orDefault(in.GroupName), Name: in.Name, Settings: given, Created: now, Modified: now, Token: in.Token}
+	x := schedule{Group: orDefault(in.GroupName), Name: in.Name, Settings: given, Created: now, Modified: now,
+		Token: in.Token}
 	err = s.Store.Update(func(tx *store.Tx) error {
 		old, exists, err := scheduleTable.Get(tx, x.Group, x.Name)
 		if err != nil {
@@ -301,7 +304,8 @@ func (s *Service) updateSchedule(ctx context.Context, c *awsapi.Call, in *schedu
 		if err != nil {
 			return err
 		}
-		again := x.Settings.Expression != given.Expression || !x.Settings.Start.Equal(given.Start) || x.Settings.Disabled
+		again := x.Settings.Expression != given.Expression || !x.Settings.Start.Equal(given.Start) ||
+			x.Settings.Disabled
 		x.Settings, x.Modified = given, s.Scheduler.Now()
 		return s.put(tx, &x, again)
 	})
@@ -385,7 +389,8 @@ func (s *Service) listSchedules(_ context.Context, _ *awsapi.Call, in *listSched
 			}
 			last = row.Key
 			out.Schedules = append(out.Schedules, scheduleSummary{
-				ARN: s.arn(x.Group, x.Name), GroupName: x.Group, Name: x.Name, State: state(x.Settings), Target: targetARN{x.Settings.Target.ARN},
+				ARN: s.arn(x.Group, x.Name), GroupName: x.Group, Name: x.Name, State: state(x.Settings),
+				Target:  targetARN{x.Settings.Target.ARN},
 				Created: awsapi.Time{Time: x.Created}, Modified: awsapi.Time{Time: x.Modified},
 			})
 		}

@@ -8,7 +8,8 @@ func errValidation(format string, args ...any) *awsapi.Error {
 
 // errMember is the answer to a member that breaks a constraint of the model.
 func errMember(name string, value any, constraint string) *awsapi.Error {
-	return errValidation("1 validation error detected: Value '%v' at '%s' failed to satisfy constraint: Member must %s", value, name, constraint)
+	return errValidation("1 validation error detected: Value '%v' at '%s' failed to satisfy constraint: Member "+
+		"must %s", value, name, constraint)
 }
 
 func errConflict(format string, args ...any) *awsapi.Error {

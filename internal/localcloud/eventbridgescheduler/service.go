@@ -116,7 +116,8 @@ func zone(name string) (*time.Location, error) {
 // check turns a request into settings.
 func (s *Service) check(ctx context.Context, c *awsapi.Call, in *scheduleIn) (given settings, err error) {
 	for _, err := range []error{
-		checkName("name", in.Name), checkName("groupName", orDefault(in.GroupName)), checkEnum("state", in.State, "ENABLED", "DISABLED"),
+		checkName("name", in.Name), checkName("groupName", orDefault(in.GroupName)), checkEnum("state", in.State,
+			"ENABLED", "DISABLED"),
 		checkEnum("actionAfterCompletion", in.After, "NONE", "DELETE"),
 	} {
 		if err != nil {
@@ -136,7 +137,8 @@ func (s *Service) check(ctx context.Context, c *awsapi.Call, in *scheduleIn) (gi
 		return given, errMember("target", "null", "not be null")
 	}
 	given = settings{
-		Expression: in.Expression, Zone: in.Zone, Description: in.Description, Disabled: in.State == "DISABLED", DeleteAfter: in.After == "DELETE",
+		Expression: in.Expression, Zone: in.Zone, Description: in.Description, Disabled: in.State == "DISABLED",
+		DeleteAfter: in.After == "DELETE",
 	}
 	e, err := expression.Parse(in.Expression)
 	if err != nil {
@@ -151,11 +153,13 @@ func (s *Service) check(ctx context.Context, c *awsapi.Call, in *scheduleIn) (gi
 	switch in.Window.Mode {
 	case "OFF":
 		if in.Window.Minutes != nil {
-			return given, errValidation("MaximumWindowInMinutes must not be given if the mode of FlexibleTimeWindow is OFF.")
+			return given, errValidation(
+				"MaximumWindowInMinutes must not be given if the mode of FlexibleTimeWindow is OFF.")
 		}
 	case "FLEXIBLE":
 		if in.Window.Minutes == nil || *in.Window.Minutes < 1 || *in.Window.Minutes > 1440 {
-			return given, errValidation("MaximumWindowInMinutes must be from 1 to 1440 if the mode of FlexibleTimeWindow is FLEXIBLE.")
+			return given, errValidation(
+				"MaximumWindowInMinutes must be from 1 to 1440 if the mode of FlexibleTimeWindow is FLEXIBLE.")
 		}
 		given.Window = *in.Window.Minutes
 	default:
@@ -175,11 +179,14 @@ func (s *Service) check(ctx context.Context, c *awsapi.Call, in *scheduleIn) (gi
 	if given.Target, err = s.checkTarget(in.Target); err != nil {
 		return given, err
 	}
-	if err := c.Authorize(ctx, "iam:PassRole", given.Target.RoleARN, map[string][]string{"iam:PassedToService": {principal}}); err != nil {
+	if err := c.Authorize(ctx, "iam:PassRole", given.Target.RoleARN,
+		map[string][]string{"iam:PassedToService": {principal}}); err != nil {
 		return given, err
 	}
-	if _, err := s.Roles.Assume(ctx, given.Target.RoleARN, principal, s.groupARN(orDefault(in.GroupName)), in.Name); err != nil {
-		return given, errValidation("The execution role you provide must allow AWS EventBridge Scheduler to assume the role.")
+	if _, err := s.Roles.Assume(ctx, given.Target.RoleARN, principal, s.groupARN(orDefault(in.GroupName)),
+		in.Name); err != nil {
+		return given, errValidation(
+			"The execution role you provide must allow AWS EventBridge Scheduler to assume the role.")
 	}
 	return given, nil
 }
@@ -274,7 +281,8 @@ func (s *Service) due(groupName, name string) {
 			if w := time.Duration(x.Settings.Window) * time.Minute; w > 0 {
 				due = due.Add(time.Duration(s.Scheduler.Rand().Int64N(int64(w/time.Second))) * time.Second)
 			}
-			i := invocation{Group: groupName, Name: name, Target: x.Settings.Target, Scheduled: scheduled, Due: due, Next: due}
+			i := invocation{Group: groupName, Name: name, Target: x.Settings.Target, Scheduled: scheduled,
+				Due: due, Next: due}
 			id := strings.ReplaceAll(s.Scheduler.UUID(), "-", "")[:16]
 			if err := invocationTable.Put(tx, i, id); err != nil {
 				return err

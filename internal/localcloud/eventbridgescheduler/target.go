@@ -37,8 +37,10 @@ var (
 // reading are the beginnings of operations that only read: Scheduler does not
 // take them. Source: User Guide, "Using universal targets", "Unsupported actions".
 var reading = []string{
-	"get", "describe", "list", "poll", "receive", "search", "scan", "query", "select", "read", "lookup", "discover", "validate", "batchGet",
-	"batchDescribe", "batchRead", "transactGet", "adminGet", "adminList", "testMigration", "retrieve", "testConnection", "translateDocument",
+	"get", "describe", "list", "poll", "receive", "search", "scan", "query", "select", "read", "lookup", "discover",
+	"validate", "batchGet",
+	"batchDescribe", "batchRead", "transactGet", "adminGet", "adminList", "testMigration", "retrieve",
+	"testConnection", "translateDocument",
 	"isAuthorized", "invokeModel",
 }
 
@@ -82,10 +84,12 @@ func (s *Service) checkTarget(in *targetShape) (t target, err error) {
 	}
 	if r := in.Retry; r != nil {
 		if r.MaxAge != nil && (*r.MaxAge < 60 || *r.MaxAge > 86400) {
-			return t, errMember("target.retryPolicy.maximumEventAgeInSeconds", *r.MaxAge, "have value between 60 and 86400")
+			return t, errMember("target.retryPolicy.maximumEventAgeInSeconds", *r.MaxAge,
+				"have value between 60 and 86400")
 		}
 		if r.MaxRetries != nil && (*r.MaxRetries < 0 || *r.MaxRetries > standardTries) {
-			return t, errMember("target.retryPolicy.maximumRetryAttempts", *r.MaxRetries, "have value between 0 and 185")
+			return t, errMember("target.retryPolicy.maximumRetryAttempts", *r.MaxRetries,
+				"have value between 0 and 185")
 		}
 		t.MaxAge, t.MaxRetries = r.MaxAge, r.MaxRetries
 	}
@@ -158,8 +162,10 @@ func (s *Service) payload(id string, i invocation) string {
 	input := i.Target.Input
 	if input == "" {
 		b, err := json.Marshal(map[string]any{
-			"version": "0", "id": id, "detail-type": "Scheduled Event", "source": "aws.scheduler", "account": s.Account,
-			"time": i.Scheduled.UTC().Format(timeOfSchedule), "region": s.Region, "resources": []string{s.arn(i.Group, i.Name)}, "detail": "{}",
+			"version": "0", "id": id, "detail-type": "Scheduled Event", "source": "aws.scheduler",
+			"account": s.Account,
+			"time":    i.Scheduled.UTC().Format(timeOfSchedule), "region": s.Region,
+			"resources": []string{s.arn(i.Group, i.Name)}, "detail": "{}",
 		})
 		if err != nil {
 			return "{}"
@@ -167,7 +173,8 @@ func (s *Service) payload(id string, i invocation) string {
 		return string(b)
 	}
 	return strings.NewReplacer(
-		"<aws.scheduler.schedule-arn>", s.arn(i.Group, i.Name), "<aws.scheduler.scheduled-time>", i.Scheduled.UTC().Format(timeOfSchedule),
+		"<aws.scheduler.schedule-arn>", s.arn(i.Group, i.Name), "<aws.scheduler.scheduled-time>",
+		i.Scheduled.UTC().Format(timeOfSchedule),
 		"<aws.scheduler.execution-id>", id, "<aws.scheduler.attempt-number>", strconv.Itoa(i.Attempts+1),
 	).Replace(input)
 }
@@ -186,7 +193,8 @@ func (s *Service) call(ctx context.Context, id awsapi.Identity, t target, payloa
 	var err error
 	switch parts[2] {
 	case "lambda":
-		_, err = s.Caller.Call(ctx, id, "lambda", "Invoke", map[string]any{"FunctionName": t.ARN, "InvocationType": "Event", "Payload": []byte(payload)})
+		_, err = s.Caller.Call(ctx, id, "lambda", "Invoke", map[string]any{"FunctionName": t.ARN,
+			"InvocationType": "Event", "Payload": []byte(payload)})
 	case "sqs":
 		in := map[string]any{"QueueUrl": parts[5], "MessageBody": payload}
 		if t.GroupID != "" {
@@ -196,7 +204,8 @@ func (s *Service) call(ctx context.Context, id awsapi.Identity, t target, payloa
 	case "sns":
 		_, err = s.Caller.Call(ctx, id, "sns", "Publish", map[string]any{"TopicArn": t.ARN, "Message": payload})
 	case "states":
-		_, err = s.Caller.Call(ctx, id, "sfn", "StartExecution", map[string]any{"stateMachineArn": t.ARN, "input": payload})
+		_, err = s.Caller.Call(ctx, id, "sfn", "StartExecution", map[string]any{"stateMachineArn": t.ARN,
+			"input": payload})
 	default:
 		err = awsapi.NotBuilt("scheduler targets of the service " + parts[2])
 	}
@@ -205,12 +214,14 @@ func (s *Service) call(ctx context.Context, id awsapi.Identity, t target, payloa
 
 // throttled and passing sort errors: what is passing may go well another time.
 func throttled(e *awsapi.Error) bool {
-	return e.HTTPStatus() == http.StatusTooManyRequests || strings.Contains(e.Code, "Throttl") || strings.HasPrefix(e.Code, "TooManyRequests") ||
+	return e.HTTPStatus() == http.StatusTooManyRequests || strings.Contains(e.Code, "Throttl") ||
+		strings.HasPrefix(e.Code, "TooManyRequests") ||
 		e.Code == "RequestLimitExceeded" || e.Code == "ProvisionedThroughputExceededException"
 }
 
 func passing(e *awsapi.Error) bool {
-	return throttled(e) || e.HTTPStatus() >= 500 && e.HTTPStatus() != http.StatusNotImplemented || e.HTTPStatus() == http.StatusConflict
+	return throttled(e) || e.HTTPStatus() >= 500 && e.HTTPStatus() != http.StatusNotImplemented ||
+		e.HTTPStatus() == http.StatusConflict
 }
 
 func (s *Service) invoke(id string, i invocation) {
@@ -256,7 +267,8 @@ func (s *Service) invoke(id string, i invocation) {
 }
 
 // drop hands what could not be delivered to the dead-letter queue.
-func (s *Service) drop(ctx context.Context, id string, i invocation, payload string, e *awsapi.Error, condition string) {
+func (s *Service) drop(ctx context.Context, id string, i invocation, payload string, e *awsapi.Error,
+	condition string) {
 	if i.Target.DeadLetter == "" {
 		s.count(i.Group, "InvocationDroppedCount")
 		return
@@ -266,8 +278,10 @@ func (s *Service) drop(ctx context.Context, id string, i invocation, payload str
 		payload = strings.ToValidUTF8(payload[:maxDeadLetter-8<<10], "")
 	}
 	values := map[string]string{
-		"ERROR_CODE": e.Code, "ERROR_MESSAGE": e.Message, "EXECUTION_ID": id, "IS_PAYLOAD_TRUNCATED": strconv.FormatBool(truncated),
-		"RETRY_ATTEMPTS": strconv.Itoa(i.Attempts - 1), "SCHEDULED_TIME": i.Scheduled.UTC().Format(timeOfSchedule),
+		"ERROR_CODE": e.Code, "ERROR_MESSAGE": e.Message, "EXECUTION_ID": id,
+		"IS_PAYLOAD_TRUNCATED": strconv.FormatBool(truncated),
+		"RETRY_ATTEMPTS":       strconv.Itoa(i.Attempts - 1), "SCHEDULED_TIME": i.Scheduled.UTC().Format(
+			timeOfSchedule),
 		"SCHEDULE_ARN": s.arn(i.Group, i.Name), "TARGET_ARN": i.Target.ARN,
 	}
 	if condition != "" {
@@ -282,7 +296,8 @@ func (s *Service) drop(ctx context.Context, id string, i invocation, payload str
 	role, err := s.Roles.Assume(ctx, i.Target.RoleARN, principal, s.groupARN(i.Group), id)
 	if err == nil {
 		name := i.Target.DeadLetter[strings.LastIndexByte(i.Target.DeadLetter, ':')+1:]
-		_, err = s.Caller.Call(ctx, role, "sqs", "SendMessage", map[string]any{"QueueUrl": name, "MessageBody": payload, "MessageAttributes": attributes})
+		_, err = s.Caller.Call(ctx, role, "sqs", "SendMessage", map[string]any{"QueueUrl": name,
+			"MessageBody": payload, "MessageAttributes": attributes})
 	}
 	if err != nil {
 		s.count(i.Group, "InvocationsFailedToBeSentToDeadLetterCount")

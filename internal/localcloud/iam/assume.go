@@ -13,7 +13,8 @@ import (
 // role's trust policy decides; the error is STS's AccessDenied, also when
 // there is no such role. Characters that a session name may not have become
 // hyphens.
-func (s *Service) Assume(_ context.Context, roleARN, servicePrincipal, sourceARN, sessionName string) (awsapi.Identity, error) {
+func (s *Service) Assume(_ context.Context, roleARN, servicePrincipal, sourceARN, sessionName string) (
+	awsapi.Identity, error) {
 	account := accountOf(sourceARN)
 	if account == "" {
 		account = s.config.Account
@@ -32,7 +33,8 @@ func (s *Service) Assume(_ context.Context, roleARN, servicePrincipal, sourceARN
 // AssumeAs lets a caller take on a role. A trust policy that names the caller
 // is enough; one that names the account leaves it to the caller's own
 // policies. It returns the longest time in seconds that the session may last.
-func (s *Service) AssumeAs(_ context.Context, caller awsapi.Identity, roleARN, sessionName, externalID, sourceIP string) (_ awsapi.Identity, maxSession int, err error) {
+func (s *Service) AssumeAs(_ context.Context, caller awsapi.Identity, roleARN, sessionName, externalID,
+	sourceIP string) (_ awsapi.Identity, maxSession int, err error) {
 	conditions := map[string][]string{"sts:RoleSessionName": {sessionName}}
 	if externalID != "" {
 		conditions["sts:ExternalId"] = []string{externalID}
@@ -41,13 +43,15 @@ func (s *Service) AssumeAs(_ context.Context, caller awsapi.Identity, roleARN, s
 	if err != nil {
 		return awsapi.Identity{}, 0, err
 	}
-	byIdentity := s.decide(awsapi.Request{Identity: caller, Action: "sts:AssumeRole", Resource: roleARN, Conditions: conditions, SourceIP: sourceIP})
+	byIdentity := s.decide(awsapi.Request{Identity: caller, Action: "sts:AssumeRole", Resource: roleARN,
+		Conditions: conditions, SourceIP: sourceIP})
 	switch {
 	case awsapi.IsFault(byIdentity):
 		return awsapi.Identity{}, 0, byIdentity
 	case caller.Root:
 		// AWS: "Roles may not be assumed by root accounts."
-		return awsapi.Identity{}, 0, awsapi.Errorf("AccessDenied", "Roles may not be assumed by root accounts.").WithStatus(403)
+		return awsapi.Identity{}, 0, awsapi.Errorf("AccessDenied", "Roles may not be assumed by root accounts.").
+			WithStatus(403)
 	case decision == policy.Delegated && byIdentity == nil:
 	case decision == policy.Allow && (byIdentity == nil || !strings.Contains(byIdentity.Error(), "explicit deny")):
 	default:
@@ -57,7 +61,8 @@ func (s *Service) AssumeAs(_ context.Context, caller awsapi.Identity, roleARN, s
 }
 
 // trust asks a role's trust policy about a caller.
-func (s *Service) trust(id awsapi.Identity, roleARN string, conditions map[string][]string) (role entity, d policy.Decision, err error) {
+func (s *Service) trust(id awsapi.Identity, roleARN string, conditions map[string][]string) (role entity,
+	d policy.Decision, err error) {
 	err = s.config.Store.View(func(tx *store.Tx) error {
 		var err error
 		role, err = roles.look(tx, nameOf(roleARN))

@@ -49,7 +49,9 @@ func (s *Service) decide(r awsapi.Request) error {
 	}
 	q := policy.Request{Action: r.Action, Resource: r.Resource}
 	if own.values || resourceDoc != nil && resourceDoc.UsesValues() {
-		q.Find = sync.OnceValue(func() map[string][]string { return s.values(id, r.Resource, r.SourceIP, r.Conditions, own.tags) })
+		q.Find = sync.OnceValue(func() map[string][]string {
+			return s.values(id, r.Resource, r.SourceIP, r.Conditions, own.tags)
+		})
 	}
 
 	byResource := policy.None
@@ -241,7 +243,8 @@ func parseAll(texts []string) ([]*policy.Document, error) {
 }
 
 // values are the condition keys of a request.
-func (s *Service) values(id awsapi.Identity, resource, sourceIP string, further map[string][]string, tags map[string]string) map[string][]string {
+func (s *Service) values(id awsapi.Identity, resource, sourceIP string, further map[string][]string,
+	tags map[string]string) map[string][]string {
 	now := s.config.Scheduler.Now()
 	v := map[string][]string{
 		"aws:SecureTransport":       {"true"},

@@ -25,7 +25,8 @@ var (
 // input member.
 func checkName(member, name string, limit int) error {
 	if name == "" || len(name) > limit || !nameRule.MatchString(name) {
-		return invalid("The specified value for %s is invalid. It must contain only alphanumeric characters and/or the following: +=,.@_- "+
+		return invalid("The specified value for %s is invalid. It must contain only alphanumeric characters and/or "+
+			"the following: +=,.@_- "+
 			"and be 1 to %d characters long", member, limit)
 	}
 	return nil
@@ -56,7 +57,8 @@ func (s *Service) create(k *kind, e entity, tags []tag) (entity, error) {
 	}
 	e.Path = pathOr(e.Path)
 	if !pathRule.MatchString(e.Path) || len(e.Path) > 512 {
-		return e, invalid("The specified value for path is invalid. It must begin and end with / and contain only alphanumeric characters and/or / characters.")
+		return e, invalid("The specified value for path is invalid. It must begin and end with / and contain only " +
+			"alphanumeric characters and/or / characters.")
 	}
 	e.ARN = s.arn(k.name, e.Path, e.Name)
 	e.ID = s.newID(k.id, 17)

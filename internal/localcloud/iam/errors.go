@@ -26,10 +26,12 @@ func invalid(format string, args ...any) *awsapi.Error {
 
 // notAuthorized is AWS's denial of an action.
 func notAuthorized(r awsapi.Request, why awsapi.Why) *awsapi.Error {
-	return awsapi.Denied("AccessDeniedException", awsapi.Denial{Who: "User: " + r.Identity.ARN, Action: r.Action, Resource: r.Resource, Why: why})
+	return awsapi.Denied("AccessDeniedException", awsapi.Denial{Who: "User: " + r.Identity.ARN, Action: r.Action,
+		Resource: r.Resource, Why: why})
 }
 
 // mayNotAssume is STS's denial, which gives no reason.
 func mayNotAssume(who, roleARN string) *awsapi.Error {
-	return awsapi.Denied("AccessDenied", awsapi.Denial{Who: "User: " + who, Action: "sts:AssumeRole", Resource: roleARN})
+	return awsapi.Denied("AccessDenied", awsapi.Denial{Who: "User: " + who, Action: "sts:AssumeRole",
+		Resource: roleARN})
 }

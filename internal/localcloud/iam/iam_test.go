@@ -39,7 +39,8 @@ func newRig(t testing.TB) *rig {
 
 func (r *rig) restart() {
 	sched := scheduler.NewVirtual(1, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
-	r.iam = New(Config{Platform: platform.Platform{Scheduler: sched, Store: r.db, Account: account, Region: "us-east-1"}})
+	r.iam = New(Config{Platform: platform.Platform{Scheduler: sched, Store: r.db, Account: account,
+		Region: "us-east-1"}})
 	r.door = awsapi.New(awsapi.Config{Scheduler: sched, Account: account, Region: "us-east-1", Authorizer: r.iam})
 	r.door.Add(r.iam.API())
 }
@@ -78,8 +79,10 @@ func session(role string) awsapi.Identity {
 func TestRoleLifeCycle(t *testing.T) {
 	r := newRig(t)
 	role := map[string]any{"RoleName": "fn"}
-	r.must("CreateRole", map[string]any{"RoleName": "fn", "Path": "/app/", "AssumeRolePolicyDocument": lambdaTrust, "Tags": []map[string]string{{"Key": "k", "Value": "v"}}})
-	if _, code := r.call("CreateRole", map[string]any{"RoleName": "FN", "AssumeRolePolicyDocument": lambdaTrust}); code != "EntityAlreadyExists" {
+	r.must("CreateRole", map[string]any{"RoleName": "fn", "Path": "/app/", "AssumeRolePolicyDocument": lambdaTrust,
+		"Tags": []map[string]string{{"Key": "k", "Value": "v"}}})
+	if _, code := r.call("CreateRole", map[string]any{"RoleName": "FN",
+		"AssumeRolePolicyDocument": lambdaTrust}); code != "EntityAlreadyExists" {
 		t.Fatalf("a name in another case: %s", code)
 	}
 	r.must("PutRolePolicy", map[string]any{"RoleName": "fn", "PolicyName": "p", "PolicyDocument": allow("s3:*", "*")})
@@ -87,13 +90,15 @@ func TestRoleLifeCycle(t *testing.T) {
 	r.restart()
 	got := r.must("GetRole", role)["Role"].(map[string]any)
 	trust, _ := url.QueryUnescape(got["AssumeRolePolicyDocument"].(string))
-	if got["Arn"] != "arn:aws:iam::123456789012:role/app/fn" || !strings.HasPrefix(got["RoleId"].(string), "AROA") || trust != lambdaTrust {
+	if got["Arn"] != "arn:aws:iam::123456789012:role/app/fn" || !strings.HasPrefix(got["RoleId"].(string), "AROA") ||
+		trust != lambdaTrust {
 		t.Fatalf("got %v", got)
 	}
 	if names := r.must("ListRolePolicies", role)["PolicyNames"]; len(names.([]any)) != 1 {
 		t.Fatalf("got %v", names)
 	}
-	if p := r.must("GetPolicy", map[string]any{"PolicyArn": xray})["Policy"].(map[string]any); p["AttachmentCount"] != 1.0 {
+	if p := r.must("GetPolicy", map[string]any{"PolicyArn": xray})["Policy"].(map[string]any); p["AttachmentCount"] !=
+		1.0 {
 		t.Fatalf("got %v", p)
 	}
 	for _, x := range []struct {
@@ -110,9 +115,12 @@ func TestRoleLifeCycle(t *testing.T) {
 		{"DeleteRole", role, ""},
 		{"GetRole", role, "NoSuchEntity"},
 		{"AttachRolePolicy", map[string]any{"RoleName": "fn", "PolicyArn": xray}, "NoSuchEntity"},
-		{"CreateRole", map[string]any{"RoleName": "bad name", "AssumeRolePolicyDocument": lambdaTrust}, "ValidationError"},
-		{"CreateRole", map[string]any{"RoleName": "x", "AssumeRolePolicyDocument": allow("s3:*", "*")}, "MalformedPolicyDocument"},
-		{"PutRolePolicy", map[string]any{"RoleName": "x", "PolicyName": "p", "PolicyDocument": "{}"}, "MalformedPolicyDocument"},
+		{"CreateRole", map[string]any{"RoleName": "bad name", "AssumeRolePolicyDocument": lambdaTrust},
+			"ValidationError"},
+		{"CreateRole", map[string]any{"RoleName": "x", "AssumeRolePolicyDocument": allow("s3:*", "*")},
+			"MalformedPolicyDocument"},
+		{"PutRolePolicy", map[string]any{"RoleName": "x", "PolicyName": "p", "PolicyDocument": "{}"},
+			"MalformedPolicyDocument"},
 	} {
 		if _, code := r.call(x.operation, x.in); code != x.code {
 			t.Errorf("%s %v: got %q, want %q", x.operation, x.in, code, x.code)
@@ -123,23 +131,27 @@ func TestRoleLifeCycle(t *testing.T) {
 func TestManagedPolicies(t *testing.T) {
 	r := newRig(t)
 	r.must("CreateRole", map[string]any{"RoleName": "fn", "AssumeRolePolicyDocument": lambdaTrust})
-	p := r.must("CreatePolicy", map[string]any{"PolicyName": "p", "PolicyDocument": allow("dynamodb:GetItem", table)})["Policy"].(map[string]any)
+	p := r.must("CreatePolicy", map[string]any{"PolicyName": "p", "PolicyDocument": allow("dynamodb:GetItem",
+		table)})["Policy"].(map[string]any)
 	arn := p["Arn"].(string)
 	r.must("AttachRolePolicy", map[string]any{"RoleName": "fn", "PolicyArn": arn})
 	may := func(action string) bool {
-		return r.iam.Authorize(t.Context(), awsapi.Request{Identity: session("fn"), Action: action, Resource: table}) == nil
+		return r.iam.Authorize(t.Context(), awsapi.Request{Identity: session("fn"), Action: action,
+			Resource: table}) == nil
 	}
 	if !may("dynamodb:GetItem") || may("dynamodb:PutItem") {
 		t.Fatal("the policy does not apply")
 	}
-	r.must("CreatePolicyVersion", map[string]any{"PolicyArn": arn, "PolicyDocument": allow("dynamodb:PutItem", table), "SetAsDefault": true})
+	r.must("CreatePolicyVersion", map[string]any{"PolicyArn": arn, "PolicyDocument": allow("dynamodb:PutItem", table),
+		"SetAsDefault": true})
 	if may("dynamodb:GetItem") || !may("dynamodb:PutItem") {
 		t.Fatal("the new version does not apply")
 	}
 	if _, code := r.call("DeletePolicy", map[string]any{"PolicyArn": arn}); code != "DeleteConflict" {
 		t.Fatalf("got %s", code)
 	}
-	if roles := r.must("ListEntitiesForPolicy", map[string]any{"PolicyArn": arn})["PolicyRoles"].([]any); len(roles) != 1 {
+	if roles := r.must("ListEntitiesForPolicy", map[string]any{"PolicyArn": arn})["PolicyRoles"].([]any); len(
+		roles) != 1 {
 		t.Fatalf("got %v", roles)
 	}
 	r.must("DetachRolePolicy", map[string]any{"RoleName": "fn", "PolicyArn": arn})
@@ -175,14 +187,17 @@ func TestListsComeInPages(t *testing.T) {
 func TestDecisions(t *testing.T) {
 	r := newRig(t)
 	for name, doc := range map[string]string{
-		"reader": allow("dynamodb:GetItem", table), "denied": deny("dynamodb:GetItem", table), "nothing": allow("s3:*", "*"),
+		"reader": allow("dynamodb:GetItem", table), "denied": deny("dynamodb:GetItem", table),
+		"nothing":   allow("s3:*", "*"),
 		"elsewhere": allow("dynamodb:GetItem", "arn:aws:dynamodb:us-east-1:999999999999:table/t"),
 	} {
 		r.must("CreateRole", map[string]any{"RoleName": name, "AssumeRolePolicyDocument": lambdaTrust})
 		r.must("PutRolePolicy", map[string]any{"RoleName": name, "PolicyName": "p", "PolicyDocument": doc})
 	}
-	r.must("CreateRole", map[string]any{"RoleName": "bounded", "AssumeRolePolicyDocument": lambdaTrust, "PermissionsBoundary": xray})
-	r.must("PutRolePolicy", map[string]any{"RoleName": "bounded", "PolicyName": "p", "PolicyDocument": allow("dynamodb:GetItem", table)})
+	r.must("CreateRole", map[string]any{"RoleName": "bounded", "AssumeRolePolicyDocument": lambdaTrust,
+		"PermissionsBoundary": xray})
+	r.must("PutRolePolicy", map[string]any{"RoleName": "bounded", "PolicyName": "p",
+		"PolicyDocument": allow("dynamodb:GetItem", table)})
 
 	const topic = "arn:aws:sns:us-east-1:123456789012:topic"
 	byTopic := `{"Statement":[{"Effect":"Allow","Principal":{"Service":"sns.amazonaws.com"},"Action":"dynamodb:GetItem","Resource":"*","Condition":{"ArnEquals":{"aws:SourceArn":"` + topic + `"}}}]}`
@@ -199,24 +214,37 @@ func TestDecisions(t *testing.T) {
 		want     string
 	}{
 		{"root", awsapi.RootOf(account), "", table, ""},
-		{"root, denied by the resource", awsapi.RootOf(account), denyAll, table, "User: arn:aws:iam::123456789012:root" + not + " with an explicit deny in a resource-based policy"},
+		{"root, denied by the resource", awsapi.RootOf(account), denyAll, table,
+			"User: arn:aws:iam::123456789012:root" + not + " with an explicit deny in a resource-based policy"},
 		{"role", session("reader"), "", table, ""},
-		{"role without permission", session("nothing"), "", table, user + "nothing/s" + not + " because no identity-based policy allows the dynamodb:GetItem action"},
-		{"role that does not exist", session("nobody"), "", table, user + "nobody/s" + not + " because no identity-based policy allows the dynamodb:GetItem action"},
+		{"role without permission", session("nothing"), "", table, user + "nothing/s" + not +
+			" because no identity-based policy allows the dynamodb:GetItem action"},
+		{"role that does not exist", session("nobody"), "", table, user + "nobody/s" + not +
+			" because no identity-based policy allows the dynamodb:GetItem action"},
 		{"role allowed by the resource", session("nothing"), forNothing, table, ""},
-		{"role of an account allowed by the resource", session("nothing"), forAccount, table, user + "nothing/s" + not + " because no identity-based policy allows the dynamodb:GetItem action"},
-		{"role that is denied", session("denied"), forNothing, table, user + "denied/s" + not + " with an explicit deny in an identity-based policy"},
-		{"role denied by the resource", session("reader"), denyAll, table, user + "reader/s" + not + " with an explicit deny in a resource-based policy"},
-		{"role outside its boundary", session("bounded"), "", table, user + "bounded/s" + not + " because no permissions boundary allows the dynamodb:GetItem action"},
+		{"role of an account allowed by the resource", session("nothing"), forAccount, table, user + "nothing/s" +
+			not + " because no identity-based policy allows the dynamodb:GetItem action"},
+		{"role that is denied", session("denied"), forNothing, table, user + "denied/s" + not +
+			" with an explicit deny in an identity-based policy"},
+		{"role denied by the resource", session("reader"), denyAll, table, user + "reader/s" + not +
+			" with an explicit deny in a resource-based policy"},
+		{"role outside its boundary", session("bounded"), "", table, user + "bounded/s" + not +
+			" because no permissions boundary allows the dynamodb:GetItem action"},
 		{"service", awsapi.ServiceOf("sns.amazonaws.com", account, topic), byTopic, table, ""},
-		{"service for another resource", awsapi.ServiceOf("sns.amazonaws.com", account, topic+"2"), byTopic, table, "User: sns.amazonaws.com" + not + " because no resource-based policy allows the dynamodb:GetItem action"},
-		{"service without a policy", awsapi.ServiceOf("sns.amazonaws.com", account, topic), "", table, "User: sns.amazonaws.com" + not + " because no resource-based policy allows the dynamodb:GetItem action"},
-		{"nobody", awsapi.Anonymous(), "", table, "User: anonymous" + not + " because no resource-based policy allows the dynamodb:GetItem action"},
-		{"another account's resource", session("elsewhere"), "", "arn:aws:dynamodb:us-east-1:999999999999:table/t", "because no resource-based policy allows"},
-		{"another account's resource, allowed", session("elsewhere"), forAccount, "arn:aws:dynamodb:us-east-1:999999999999:table/t", ""},
+		{"service for another resource", awsapi.ServiceOf("sns.amazonaws.com", account, topic+"2"), byTopic, table,
+			"User: sns.amazonaws.com" + not + " because no resource-based policy allows the dynamodb:GetItem action"},
+		{"service without a policy", awsapi.ServiceOf("sns.amazonaws.com", account, topic), "", table,
+			"User: sns.amazonaws.com" + not + " because no resource-based policy allows the dynamodb:GetItem action"},
+		{"nobody", awsapi.Anonymous(), "", table, "User: anonymous" + not +
+			" because no resource-based policy allows the dynamodb:GetItem action"},
+		{"another account's resource", session("elsewhere"), "", "arn:aws:dynamodb:us-east-1:999999999999:table/t",
+			"because no resource-based policy allows"},
+		{"another account's resource, allowed", session("elsewhere"), forAccount,
+			"arn:aws:dynamodb:us-east-1:999999999999:table/t", ""},
 	} {
 		t.Run(x.name, func(t *testing.T) {
-			err := r.iam.Authorize(t.Context(), awsapi.Request{Identity: x.id, Action: "dynamodb:GetItem", Resource: x.resource, ResourcePolicy: x.policy})
+			err := r.iam.Authorize(t.Context(), awsapi.Request{Identity: x.id, Action: "dynamodb:GetItem",
+				Resource: x.resource, ResourcePolicy: x.policy})
 			if x.want == "" {
 				if err != nil {
 					t.Fatal(err)
@@ -224,7 +252,8 @@ func TestDecisions(t *testing.T) {
 				return
 			}
 			e, ok := errors.AsType[*awsapi.Error](err)
-			if !ok || e.Code != "AccessDeniedException" || e.HTTPStatus() != 403 || !strings.HasSuffix(e.Message, x.want) && !strings.Contains(e.Message, x.want) {
+			if !ok || e.Code != "AccessDeniedException" || e.HTTPStatus() != 403 ||
+				!strings.HasSuffix(e.Message, x.want) && !strings.Contains(e.Message, x.want) {
 				t.Fatalf("got %v, want %s", err, x.want)
 			}
 		})
@@ -238,15 +267,19 @@ func TestServicesAssumeRolesThatTrustThem(t *testing.T) {
 	const arn = "arn:aws:iam::123456789012:role/p/m"
 	const machine = "arn:aws:states:us-east-1:123456789012:stateMachine:m"
 	id, err := r.iam.Assume(t.Context(), arn, "states.amazonaws.com", machine, "a name:1")
-	if err != nil || id.ARN != "arn:aws:sts::123456789012:assumed-role/m/a-name-1" || id.RoleARN != arn || !strings.HasSuffix(id.UserID, ":a-name-1") {
+	if err != nil || id.ARN != "arn:aws:sts::123456789012:assumed-role/m/a-name-1" || id.RoleARN != arn ||
+		!strings.HasSuffix(id.UserID, ":a-name-1") {
 		t.Fatalf("%+v, %v", id, err)
 	}
 	for _, x := range [][3]string{
-		{arn, "lambda.amazonaws.com", machine}, {arn, "states.amazonaws.com", "arn:aws:states:us-east-1:999999999999:stateMachine:m"},
-		{"arn:aws:iam::123456789012:role/m", "states.amazonaws.com", machine}, {arn + "2", "states.amazonaws.com", machine},
+		{arn, "lambda.amazonaws.com", machine}, {arn, "states.amazonaws.com",
+			"arn:aws:states:us-east-1:999999999999:stateMachine:m"},
+		{"arn:aws:iam::123456789012:role/m", "states.amazonaws.com", machine},
+		{arn + "2", "states.amazonaws.com", machine},
 	} {
 		_, err := r.iam.Assume(t.Context(), x[0], x[1], x[2], "s")
-		if awsapi.Code(err) != "AccessDenied" || !strings.HasSuffix(err.Error(), "User: "+x[1]+" is not authorized to perform: sts:AssumeRole on resource: "+x[0]) {
+		if awsapi.Code(err) != "AccessDenied" || !strings.HasSuffix(err.Error(), "User: "+x[1]+
+			" is not authorized to perform: sts:AssumeRole on resource: "+x[0]) {
 			t.Errorf("%v: %v", x, err)
 		}
 	}
@@ -266,13 +299,17 @@ func TestCachedDecisionsFollowChanges(t *testing.T) {
 			name := rapid.SampledFrom(names).Draw(rt, "role")
 			switch rapid.IntRange(0, 3).Draw(rt, "do") {
 			case 0:
-				r.must("PutRolePolicy", map[string]any{"RoleName": name, "PolicyName": "p", "PolicyDocument": allow(action.Draw(rt, "allowed"), "*")})
+				r.must("PutRolePolicy", map[string]any{"RoleName": name, "PolicyName": "p",
+					"PolicyDocument": allow(action.Draw(rt, "allowed"), "*")})
 			case 1:
-				r.must("PutRolePolicy", map[string]any{"RoleName": name, "PolicyName": "q", "PolicyDocument": deny(action.Draw(rt, "denied"), "*")})
+				r.must("PutRolePolicy", map[string]any{"RoleName": name, "PolicyName": "q",
+					"PolicyDocument": deny(action.Draw(rt, "denied"), "*")})
 			case 2:
-				r.call("DeleteRolePolicy", map[string]any{"RoleName": name, "PolicyName": rapid.SampledFrom([]string{"p", "q"}).Draw(rt, "policy")})
+				r.call("DeleteRolePolicy", map[string]any{"RoleName": name, "PolicyName": rapid.SampledFrom(
+					[]string{"p", "q"}).Draw(rt, "policy")})
 			case 3:
-				q := awsapi.Request{Identity: session(name), Action: action.Draw(rt, "action"), Resource: "arn:aws:s3:::b/k"}
+				q := awsapi.Request{Identity: session(name), Action: action.Draw(rt, "action"),
+					Resource: "arn:aws:s3:::b/k"}
 				fresh := New(r.iam.config)
 				got, want := r.iam.Authorize(t.Context(), q), fresh.Authorize(t.Context(), q)
 				if (got == nil) != (want == nil) {
@@ -287,7 +324,8 @@ func BenchmarkAuthorize(b *testing.B) {
 	r := newRig(b)
 	r.must("CreateRole", map[string]any{"RoleName": "fn", "AssumeRolePolicyDocument": lambdaTrust})
 	doc, _ := json.Marshal(map[string]any{"Version": "2012-10-17", "Statement": []any{
-		map[string]any{"Effect": "Allow", "Action": []string{"dynamodb:GetItem", "dynamodb:PutItem"}, "Resource": table},
+		map[string]any{"Effect": "Allow", "Action": []string{"dynamodb:GetItem", "dynamodb:PutItem"},
+			"Resource": table},
 		map[string]any{"Effect": "Allow", "Action": "states:SendTask*", "Resource": "*"},
 	}})
 	r.must("PutRolePolicy", map[string]any{"RoleName": "fn", "PolicyName": "p", "PolicyDocument": string(doc)})

@@ -46,7 +46,8 @@ func awsManagedPolicy(arn string) (managedPolicy, bool) {
 	name := arn[strings.LastIndexByte(arn, '/')+1:]
 	path := strings.TrimPrefix(strings.TrimSuffix(arn, name), "arn:aws:iam::aws:policy")
 	return managedPolicy{
-		Name: name, Path: path, ARN: arn, ID: "ANPA" + strings.ToUpper(name), Created: awsManagedSince, Updated: awsManagedSince,
+		Name: name, Path: path, ARN: arn, ID: "ANPA" + strings.ToUpper(name), Created: awsManagedSince,
+		Updated: awsManagedSince,
 		Default: "v1", Next: 2, Versions: map[string]policyVersion{"v1": {doc, awsManagedSince}},
 	}, true
 }

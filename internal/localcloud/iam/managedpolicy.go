@@ -50,7 +50,8 @@ func (s *Service) createPolicy(_ ctx, _ call, in *createPolicyIn) (*policyOut, e
 	}
 	now := s.config.Scheduler.Now()
 	p := managedPolicy{
-		Name: in.PolicyName, Path: pathOr(in.Path), Description: in.Description, ID: s.newID("ANPA", 17), Created: now, Updated: now,
+		Name: in.PolicyName, Path: pathOr(in.Path), Description: in.Description, ID: s.newID("ANPA", 17), Created: now,
+		Updated: now,
 		Default: "v1", Next: 2, Versions: map[string]policyVersion{"v1": {in.PolicyDocument, now}},
 	}
 	p.ARN = s.arn("policy", p.Path, p.Name)
@@ -90,7 +91,8 @@ func (s *Service) getPolicy(_ ctx, _ call, in *policyIn) (*policyOut, error) {
 // changePolicy loads a customer's policy, lets fn change it and writes it.
 func (s *Service) changePolicy(arn string, fn func(tx *store.Tx, p *managedPolicy) error) error {
 	if _, ok := awsManaged[arn]; ok {
-		return awsapi.Errorf("AccessDenied", "Cannot perform the operation on the AWS managed policy %s", arn).WithStatus(403)
+		return awsapi.Errorf("AccessDenied", "Cannot perform the operation on the AWS managed policy %s", arn).
+			WithStatus(403)
 	}
 	return s.update(func(tx *store.Tx) error {
 		p, err := getPolicy(tx, arn)
@@ -118,7 +120,8 @@ func (s *Service) deletePolicy(_ ctx, _ call, in *policyIn) (*none, error) {
 			return deleteConflict("Cannot delete a policy attached to entities.")
 		}
 		if len(p.Versions) > 1 {
-			return deleteConflict("This policy has more than one version. Before you delete a policy, you must delete the policy's versions. The default version is deleted with the policy.")
+			return deleteConflict("This policy has more than one version. Before you delete a policy, you must " +
+				"delete the policy's versions. The default version is deleted with the policy.")
 		}
 		return policyTable.Delete(tx, in.PolicyArn)
 	})
@@ -182,7 +185,8 @@ func (s *Service) createPolicyVersion(_ ctx, _ call, in *createPolicyVersionIn) 
 	out := &policyVersionOut{}
 	return out, s.changePolicy(in.PolicyArn, func(_ *store.Tx, p *managedPolicy) error {
 		if len(p.Versions) >= maxVersions {
-			return limitExceeded("A managed policy can have up to %d versions. Before you create a new version, you must delete an existing version.", maxVersions)
+			return limitExceeded("A managed policy can have up to %d versions. Before you create a new version, "+
+				"you must delete an existing version.", maxVersions)
 		}
 		id := fmt.Sprintf("v%d", p.Next)
 		p.Next++

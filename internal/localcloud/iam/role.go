@@ -8,7 +8,8 @@ import (
 func roleOf(e entity) roleShape {
 	r := roleShape{
 		Path: e.Path, RoleName: e.Name, RoleID: e.ID, Arn: e.ARN, AssumeRolePolicyDocument: encoded(e.Trust),
-		Description: e.Description, MaxSessionDuration: e.MaxSession, PermissionsBoundary: boundaryOf(e), Tags: tagList(e.Tags),
+		Description: e.Description, MaxSessionDuration: e.MaxSession, PermissionsBoundary: boundaryOf(e),
+		Tags: tagList(e.Tags),
 	}
 	r.CreateDate.Time = e.Created
 	return r
@@ -27,7 +28,8 @@ func checkTrust(doc string) error {
 
 func checkSession(seconds int) error {
 	if seconds < 3600 || seconds > 43200 {
-		return invalid("1 validation error detected: Value at 'maxSessionDuration' failed to satisfy constraint: Member must be between 3600 and 43200")
+		return invalid("1 validation error detected: Value at 'maxSessionDuration' failed to satisfy constraint: " +
+			"Member must be between 3600 and 43200")
 	}
 	return nil
 }

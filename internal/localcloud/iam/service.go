@@ -40,7 +40,8 @@ type principalPolicies struct {
 
 // New returns the service.
 func New(config Config) *Service {
-	return &Service{config: config, principals: map[string]*principalPolicies{}, documents: map[string]*policy.Document{}}
+	return &Service{config: config, principals: map[string]*principalPolicies{},
+		documents: map[string]*policy.Document{}}
 }
 
 // Start implements the services' life cycle; nothing is ever under way.

@@ -7,7 +7,8 @@ import (
 )
 
 func userOf(e entity) userShape {
-	u := userShape{Path: e.Path, UserName: e.Name, UserID: e.ID, Arn: e.ARN, PermissionsBoundary: boundaryOf(e), Tags: tagList(e.Tags)}
+	u := userShape{Path: e.Path, UserName: e.Name, UserID: e.ID, Arn: e.ARN, PermissionsBoundary: boundaryOf(e),
+		Tags: tagList(e.Tags)}
 	u.CreateDate.Time = e.Created
 	return u
 }
@@ -151,7 +152,8 @@ func (s *Service) changeKey(c call, in *accessKeyIn, fn func(tx *store.Tx, k acc
 
 func (s *Service) updateAccessKey(_ ctx, c call, in *accessKeyIn) (*none, error) {
 	if in.Status != "Active" && in.Status != "Inactive" {
-		return nil, invalid("1 validation error detected: Value '%s' at 'status' failed to satisfy constraint: Member must satisfy enum value set: [Active, Inactive]", in.Status)
+		return nil, invalid("1 validation error detected: Value '%s' at 'status' failed to satisfy constraint: "+
+			"Member must satisfy enum value set: [Active, Inactive]", in.Status)
 	}
 	return nil, s.changeKey(c, in, func(tx *store.Tx, k accessKey) error {
 		k.Active = in.Status == "Active"

@@ -27,7 +27,8 @@ func (s *Service) checkTarget(tx *store.Tx, target string) error {
 		}
 		return err
 	}
-	if strings.HasPrefix(target, "arn:aws:cognito-identity:") || strings.Contains(target, ":") && !strings.HasPrefix(target, "arn:") {
+	if strings.HasPrefix(target, "arn:aws:cognito-identity:") || strings.Contains(target, ":") &&
+		!strings.HasPrefix(target, "arn:") {
 		return awsapi.NotBuilt("policies of Cognito identities")
 	}
 	return invalid("The target %q is not the ARN of a certificate or thing group of this account.", target)
@@ -46,7 +47,8 @@ func (s *Service) attachPolicy(_ context.Context, _ *awsapi.Call, in *attachIn) 
 			return err
 		}
 		if len(attached) >= policiesOfOneTarget {
-			return limitExceeded("The target has %d policies; at most %d are allowed.", len(attached), policiesOfOneTarget)
+			return limitExceeded("The target has %d policies; at most %d are allowed.", len(attached),
+				policiesOfOneTarget)
 		}
 		tx.OnCommit(s.changed)
 		if err := policyTarget.Put(tx, mark{}, in.PolicyName, in.Target); err != nil {
@@ -222,6 +224,7 @@ type principalPoliciesIn struct {
 	PageSize  int    `json:"pageSize,omitempty" query:"pageSize"`
 }
 
-func (s *Service) listPrincipalPolicies(ctx context.Context, c *awsapi.Call, in *principalPoliciesIn) (*policiesOut, error) {
+func (s *Service) listPrincipalPolicies(ctx context.Context, c *awsapi.Call, in *principalPoliciesIn) (
+	*policiesOut, error) {
 	return s.listAttached(ctx, c, &attachedIn{Target: in.Principal, Marker: in.Marker, PageSize: in.PageSize})
 }

@@ -45,7 +45,8 @@ func (s *Service) newSigner() (signer, error) {
 		if _, err := s.sched.Read(b); err != nil {
 			return signer{}, err
 		}
-		if key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), b); err == nil { // fails for 0 and for more than the curve's order
+		// fails for 0 and for more than the curve's order
+		if key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), b); err == nil {
 			return signer{key}, nil
 		}
 	}
@@ -123,8 +124,9 @@ func (s *Service) authority() (*localCA, error) {
 		}
 		now := s.sched.Now()
 		template := &x509.Certificate{
-			SerialNumber: big.NewInt(1), Subject: authoritySubject, NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(30, 0, 0),
-			IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+			SerialNumber: big.NewInt(1), Subject: authoritySubject, NotBefore: now.Add(-time.Hour),
+			NotAfter: now.AddDate(30, 0, 0),
+			IsCA:     true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 		}
 		der, err := x509.CreateCertificate(s.sched, template, template, key.Public(), key)
 		if err != nil {
@@ -165,7 +167,8 @@ func (s *Service) sign(subject pkix.Name, public any) ([]byte, error) {
 		return nil, err
 	}
 	return x509.CreateCertificate(s.sched, &x509.Certificate{
-		SerialNumber: s.serial(), Subject: subject, NotBefore: s.sched.Now().Add(-2 * time.Minute), NotAfter: deviceNotAfter,
+		SerialNumber: s.serial(), Subject: subject, NotBefore: s.sched.Now().Add(-2 * time.Minute),
+		NotAfter:              deviceNotAfter,
 		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}, ca.certificate, public, ca.key)
@@ -193,7 +196,8 @@ func (s *Service) ServerCertificate(hosts ...string) (tls.Certificate, error) {
 	}
 	now := s.sched.Now()
 	template := &x509.Certificate{
-		SerialNumber: s.serial(), Subject: pkix.Name{CommonName: "localhost"}, NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(1, 0, 0),
+		SerialNumber: s.serial(), Subject: pkix.Name{CommonName: "localhost"}, NotBefore: now.Add(-time.Hour),
+		NotAfter:              now.AddDate(1, 0, 0),
 		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		DNSNames:    []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},

@@ -50,8 +50,9 @@ func (s *Service) addCertificate(der []byte, status, mode string) (id, text stri
 	id = CertificateID(der)
 	text = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 	c := certificate{
-		PEM: text, Status: status, Created: s.now(), Modified: s.now(), Mode: mode, Version: 1, GeneratedID: s.sched.UUID(),
-		NotBefore: parsed.NotBefore.UnixMilli(), NotAfter: parsed.NotAfter.UnixMilli(),
+		PEM: text, Status: status, Created: s.now(), Modified: s.now(), Mode: mode, Version: 1,
+		GeneratedID: s.sched.UUID(),
+		NotBefore:   parsed.NotBefore.UnixMilli(), NotAfter: parsed.NotAfter.UnixMilli(),
 	}
 	return id, text, s.db.Update(func(tx *store.Tx) error {
 		if _, taken, err := certificateTable.Get(tx, id); err != nil {
@@ -101,8 +102,9 @@ func (s *Service) createKeys(_ context.Context, _ *awsapi.Call, in *createKeysIn
 		return nil, err
 	}
 	return &certificateOut{s.arn("cert/" + id), id, text, &keyPair{
-		PublicKey:  string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public})),
-		PrivateKey: string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})),
+		PublicKey: string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public})),
+		PrivateKey: string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY",
+			Bytes: x509.MarshalPKCS1PrivateKey(key)})),
 	}}, nil
 }
 
@@ -196,7 +198,8 @@ type describeCertificateOut struct {
 	CertificateDescription certificateDescription `json:"certificateDescription"`
 }
 
-func (s *Service) describeCertificate(_ context.Context, _ *awsapi.Call, in *certificateIn) (*describeCertificateOut, error) {
+func (s *Service) describeCertificate(_ context.Context, _ *awsapi.Call, in *certificateIn) (*describeCertificateOut,
+	error) {
 	out := &describeCertificateOut{}
 	err := s.db.View(func(tx *store.Tx) error {
 		c, err := s.getCertificate(tx, in.CertificateID)
@@ -229,7 +232,8 @@ type listCertificatesOut struct {
 	NextMarker   string            `json:"nextMarker,omitempty"`
 }
 
-func (s *Service) listCertificates(_ context.Context, _ *awsapi.Call, in *listCertificatesIn) (*listCertificatesOut, error) {
+func (s *Service) listCertificates(_ context.Context, _ *awsapi.Call, in *listCertificatesIn) (*listCertificatesOut,
+	error) {
 	p, err := newPage(in.PageSize, in.Marker)
 	if err != nil {
 		return nil, err
@@ -253,7 +257,8 @@ func (s *Service) listCertificates(_ context.Context, _ *awsapi.Call, in *listCe
 			if err != nil {
 				return err
 			}
-			out.Certificates = append(out.Certificates, certificateView{s.arn("cert/" + id), id, c.Status, c.Mode, awsapi.TimeOf(moment(c.Created))})
+			out.Certificates = append(out.Certificates, certificateView{s.arn("cert/" + id), id, c.Status, c.Mode,
+				awsapi.TimeOf(moment(c.Created))})
 			p.add(id)
 		}
 		return nil
@@ -300,7 +305,8 @@ func (s *Service) deleteCertificate(_ context.Context, _ *awsapi.Call, in *certi
 			return err
 		}
 		if len(policies) > 0 && !in.ForceDelete {
-			return conflict("DeleteConflictException", "Certificate policies must be detached before deletion (arn: %s)", arn)
+			return conflict("DeleteConflictException",
+				"Certificate policies must be detached before deletion (arn: %s)", arn)
 		}
 		if err := s.detachAll(tx, arn); err != nil {
 			return err

@@ -83,7 +83,8 @@ func (s *Service) Authenticate(_ context.Context, h Hello) (Principal, error) {
 	})
 	if err != nil {
 		if errors.Is(err, ErrNotAuthorized) {
-			s.denials.Add(awsapi.Denial{Who: "MQTT client " + p.ClientID, Action: "iot:Connect", Why: awsapi.NoCertificate})
+			s.denials.Add(awsapi.Denial{Who: "MQTT client " + p.ClientID, Action: "iot:Connect",
+				Why: awsapi.NoCertificate})
 		}
 		return Principal{}, err
 	}
@@ -116,7 +117,8 @@ func (s *Service) Authorize(_ context.Context, p Principal, action, resource str
 			return err
 		}
 	}
-	decision, _ := policy.Evaluate(known.documents, policy.Request{Action: action, Resource: resource, Values: known.values})
+	decision, _ := policy.Evaluate(known.documents, policy.Request{Action: action, Resource: resource,
+		Values: known.values})
 	if decision != policy.Allow {
 		s.denials.Add(awsapi.Denial{Who: "MQTT client " + p.ClientID, Action: action, Resource: resource})
 		return ErrNotAuthorized

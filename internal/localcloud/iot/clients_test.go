@@ -46,7 +46,8 @@ func TestDeviceMayUseItsOwnTopicsOnly(t *testing.T) {
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(ca)
-	if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: c.sched.Now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err != nil {
+	if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: c.sched.Now(),
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err != nil {
 		t.Errorf("the certificate is not the authority's: %v", err)
 	}
 	if CertificateID(leaf.Raw) != id {
@@ -137,7 +138,8 @@ func TestCertificateFromRequest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: pkix.Name{CommonName: "gw-7"}}, key)
+	der, err := x509.CreateCertificateRequest(rand.Reader,
+		&x509.CertificateRequest{Subject: pkix.Name{CommonName: "gw-7"}}, key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +169,8 @@ func TestServerCertificateServesMutualTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	made := c.call("CreateKeysAndCertificate", `{"setAsActive":true}`)
-	client, err := tls.X509KeyPair([]byte(made["certificatePem"].(string)), []byte(made["keyPair"].(map[string]any)["PrivateKey"].(string)))
+	client, err := tls.X509KeyPair([]byte(made["certificatePem"].(string)),
+		[]byte(made["keyPair"].(map[string]any)["PrivateKey"].(string)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,10 +181,12 @@ func TestServerCertificateServesMutualTLS(t *testing.T) {
 	done := make(chan error, 1)
 	go func() {
 		done <- tls.Server(far, &tls.Config{
-			Certificates: []tls.Certificate{server}, ClientAuth: tls.RequireAnyClientCert, VerifyPeerCertificate: c.iot.VerifyClient, Time: c.sched.Now,
+			Certificates: []tls.Certificate{server}, ClientAuth: tls.RequireAnyClientCert,
+			VerifyPeerCertificate: c.iot.VerifyClient, Time: c.sched.Now,
 		}).Handshake()
 	}()
-	conn := tls.Client(near, &tls.Config{Certificates: []tls.Certificate{client}, RootCAs: roots, ServerName: "broker.example", Time: c.sched.Now})
+	conn := tls.Client(near, &tls.Config{Certificates: []tls.Certificate{client}, RootCAs: roots,
+		ServerName: "broker.example", Time: c.sched.Now})
 	if err := conn.Handshake(); err != nil {
 		t.Fatal(err)
 	}

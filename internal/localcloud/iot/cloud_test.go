@@ -94,13 +94,16 @@ func (c *cloud) restart() {
 	var err error
 	c.door = awsapi.New(awsapi.Config{Scheduler: c.sched, Account: testAccount, Region: testRegion})
 	c.iot, err = New(Config{
-		Platform:  platform.Platform{Scheduler: c.sched, Store: c.db, Account: testAccount, Region: testRegion, Caller: c.door},
-		Endpoints: Endpoints{Data: "127.0.0.1:8883", Jobs: "127.0.0.1:4566"}, Publisher: c, Presigner: c, Metrics: c.meter,
+		Platform: platform.Platform{Scheduler: c.sched, Store: c.db, Account: testAccount, Region: testRegion,
+			Caller: c.door},
+		Endpoints: Endpoints{Data: "127.0.0.1:8883", Jobs: "127.0.0.1:4566"}, Publisher: c, Presigner: c,
+		Metrics: c.meter,
 	})
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	c.devices = iotjobsdataplane.New(iotjobsdataplane.Config{Platform: platform.Platform{Scheduler: c.sched, Account: testAccount, Region: testRegion}, Executions: c.iot.Jobs()})
+	c.devices = iotjobsdataplane.New(iotjobsdataplane.Config{Platform: platform.Platform{Scheduler: c.sched,
+		Account: testAccount, Region: testRegion}, Executions: c.iot.Jobs()})
 	c.door.Add(c.s3())
 	c.door.Add(c.iot.API())
 	c.door.Add(c.devices.API())
@@ -132,7 +135,8 @@ func (c *cloud) try(operation, input string) (map[string]any, error) {
 	if name, ok := strings.CutPrefix(operation, "data:"); ok {
 		service, operation = "iotjobsdataplane", name
 	}
-	out, err := c.door.Call(context.Background(), awsapi.RootOf(testAccount), service, operation, json.RawMessage(input))
+	out, err := c.door.Call(context.Background(), awsapi.RootOf(testAccount), service, operation,
+		json.RawMessage(input))
 	if err != nil {
 		return nil, err
 	}
@@ -227,7 +231,8 @@ func (c *cloud) counts(id string) string {
 	line := []string{}
 	for k, v := range j["jobProcessDetails"].(map[string]any) {
 		if n, ok := v.(float64); ok && n != 0 {
-			line = append(line, fmt.Sprintf("%s=%v", strings.TrimSuffix(strings.TrimPrefix(k, "numberOf"), "Things"), n))
+			line = append(line, fmt.Sprintf("%s=%v", strings.TrimSuffix(strings.TrimPrefix(k, "numberOf"), "Things"),
+				n))
 		}
 	}
 	sort.Strings(line)

@@ -31,12 +31,14 @@ func (s *Service) parseGroupQuery(index, version, text string) (*fleetindex.Quer
 		return nil, invalid("Fleet indexing must be enabled to make a dynamic thing group.")
 	}
 	if err == nil && q.Terms() > dynamicQueryTerms {
-		return nil, awsapi.Errorf("InvalidQueryException", "The query has %d terms; at most %d are allowed for a dynamic thing group.", q.Terms(), dynamicQueryTerms)
+		return nil, awsapi.Errorf("InvalidQueryException",
+			"The query has %d terms; at most %d are allowed for a dynamic thing group.", q.Terms(), dynamicQueryTerms)
 	}
 	return q, err
 }
 
-func (s *Service) createDynamicGroup(_ context.Context, _ *awsapi.Call, in *createDynamicGroupIn) (*createDynamicGroupOut, error) {
+func (s *Service) createDynamicGroup(_ context.Context, _ *awsapi.Call, in *createDynamicGroupIn) (
+	*createDynamicGroupOut, error) {
 	if err := checkName("thingGroupName", in.ThingGroupName); err != nil {
 		return nil, err
 	}
@@ -57,7 +59,8 @@ func (s *Service) createDynamicGroup(_ context.Context, _ *awsapi.Call, in *crea
 		n := len(s.queries)
 		s.mu.Unlock()
 		if n >= dynamicGroupLimit {
-			return limitExceeded("The account has %d dynamic thing groups; at most %d are allowed.", n, dynamicGroupLimit)
+			return limitExceeded("The account has %d dynamic thing groups; at most %d are allowed.", n,
+				dynamicGroupLimit)
 		}
 		tx.OnCommit(func() { s.setQuery(in.ThingGroupName, q); s.reindex() })
 		return s.addGroup(tx, in.ThingGroupName, &g, in.Tags)

@@ -32,7 +32,8 @@ func conflict(code, format string, args ...any) error {
 }
 
 func versionConflict(expected, actual int64) error {
-	return conflict("VersionConflictException", "The expected version %d does not match the version %d of the resource.", expected, actual)
+	return conflict("VersionConflictException",
+		"The expected version %d does not match the version %d of the resource.", expected, actual)
 }
 
 func limitExceeded(format string, args ...any) error {

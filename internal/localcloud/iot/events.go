@@ -14,8 +14,10 @@ import (
 // eventTypes are the keys of event configurations, and whether their events
 // are built.
 var eventTypes = map[string]bool{
-	"THING": true, "THING_GROUP": true, "THING_TYPE": true, "THING_GROUP_MEMBERSHIP": true, "THING_GROUP_HIERARCHY": true,
-	"THING_TYPE_ASSOCIATION": true, "JOB": true, "JOB_EXECUTION": true, "POLICY": false, "CERTIFICATE": false, "CA_CERTIFICATE": false,
+	"THING": true, "THING_GROUP": true, "THING_TYPE": true, "THING_GROUP_MEMBERSHIP": true,
+	"THING_GROUP_HIERARCHY":  true,
+	"THING_TYPE_ASSOCIATION": true, "JOB": true, "JOB_EXECUTION": true, "POLICY": false, "CERTIFICATE": false,
+	"CA_CERTIFICATE": false,
 }
 
 func (s *Service) enabled(eventType string) bool {
@@ -26,7 +28,8 @@ func (s *Service) enabled(eventType string) bool {
 
 // event puts an event in the outbox if its type is enabled. Its members are
 // completed with those that all registry events have.
-func (s *Service) event(tx *store.Tx, configuration, topic, eventType, operation string, members map[string]any) error {
+func (s *Service) event(tx *store.Tx, configuration, topic, eventType, operation string,
+	members map[string]any) error {
 	if !s.enabled(configuration) {
 		return nil
 	}

@@ -65,9 +65,11 @@ func (s *Service) moved(tx *store.Tx, groupName, name string, t *thing, before [
 			return err
 		}
 	}
-	return s.event(tx, "THING_GROUP_MEMBERSHIP", "thingGroupMembership/thingGroup/"+groupName+"/thing/"+name+"/"+strings.ToLower(operation),
+	return s.event(tx, "THING_GROUP_MEMBERSHIP", "thingGroupMembership/thingGroup/"+groupName+"/thing/"+name+"/"+
+		strings.ToLower(operation),
 		"THING_GROUP_MEMBERSHIP_EVENT", operation, map[string]any{
-			"groupArn": s.arn("thinggroup/" + groupName), "groupId": g.ID, "thingArn": s.arn("thing/" + name), "thingId": t.ID,
+			"groupArn": s.arn("thinggroup/" + groupName), "groupId": g.ID, "thingArn": s.arn("thing/" + name),
+			"thingId":      t.ID,
 			"membershipId": g.ID + t.ID,
 		})
 }
@@ -177,7 +179,9 @@ func (s *Service) removeFromGroup(_ context.Context, _ *awsapi.Call, in *members
 	if err := s.named(in); err != nil {
 		return nil, err
 	}
-	return &empty{}, s.db.Update(func(tx *store.Tx) error { return s.removeMember(tx, in.ThingGroupName, in.ThingName) })
+	return &empty{}, s.db.Update(func(tx *store.Tx) error {
+		return s.removeMember(tx, in.ThingGroupName, in.ThingName)
+	})
 }
 
 type updateGroupsIn struct {

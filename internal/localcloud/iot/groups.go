@@ -44,7 +44,8 @@ type createGroupOut struct {
 
 // check checks a group's description and attributes.
 func (g *group) check() error {
-	return refused(errors.Join(registry.CheckDescription("thingGroupDescription", g.Description), registry.CheckGroup(g.Attributes)))
+	return refused(errors.Join(registry.CheckDescription("thingGroupDescription", g.Description),
+		registry.CheckGroup(g.Attributes)))
 }
 
 // addGroup writes a new group.
@@ -58,7 +59,8 @@ func (s *Service) addGroup(tx *store.Tx, name string, g *group, tags []tag) erro
 		return err
 	}
 	if taken {
-		if !g.dynamic() && !old.dynamic() && old.Parent == g.Parent && old.Description == g.Description && len(old.Attributes) == len(g.Attributes) {
+		if !g.dynamic() && !old.dynamic() && old.Parent == g.Parent && old.Description == g.Description &&
+			len(old.Attributes) == len(g.Attributes) {
 			g.ID = old.ID // the same group again: no error, as on AWS
 			return nil
 		}
@@ -77,12 +79,14 @@ func (s *Service) addGroup(tx *store.Tx, name string, g *group, tags []tag) erro
 			return err
 		}
 		if len(above)+2 > groupDepth {
-			return invalid("The hierarchy of thing groups would be %d deep; at most %d are allowed.", len(above)+2, groupDepth)
+			return invalid("The hierarchy of thing groups would be %d deep; at most %d are allowed.", len(above)+2,
+				groupDepth)
 		}
 		if err := childTable.Put(tx, mark{}, g.Parent, name); err != nil {
 			return err
 		}
-		if err := s.event(tx, "THING_GROUP_HIERARCHY", "thingGroupHierarchy/thingGroup/"+g.Parent+"/childThingGroup/"+name+"/added",
+		if err := s.event(tx, "THING_GROUP_HIERARCHY", "thingGroupHierarchy/thingGroup/"+g.Parent+"/childThingGroup/"+
+			name+"/added",
 			"THING_GROUP_HIERARCHY_EVENT", "ADDED", map[string]any{
 				"thingGroupId": parent.ID, "thingGroupName": g.Parent, "childGroupId": g.ID, "childGroupName": name,
 			}); err != nil {
@@ -107,8 +111,10 @@ func (s *Service) groupEvent(tx *store.Tx, name string, g *group, operation stri
 		return err
 	}
 	members := map[string]any{
-		"thingGroupId": g.ID, "thingGroupName": name, "versionNumber": g.Version, "parentGroupName": nil, "parentGroupId": nil,
-		"description": g.Description, "rootToParentThingGroups": above, "attributes": notNil(g.Attributes), "dynamicGroupMappingId": nil,
+		"thingGroupId": g.ID, "thingGroupName": name, "versionNumber": g.Version, "parentGroupName": nil,
+		"parentGroupId": nil,
+		"description":   g.Description, "rootToParentThingGroups": above, "attributes": notNil(g.Attributes),
+		"dynamicGroupMappingId": nil,
 	}
 	if g.Parent != "" {
 		parent, _, err := groupTable.Get(tx, g.Parent)
@@ -117,7 +123,8 @@ func (s *Service) groupEvent(tx *store.Tx, name string, g *group, operation stri
 		}
 		members["parentGroupName"], members["parentGroupId"] = g.Parent, parent.ID
 	}
-	return s.event(tx, "THING_GROUP", "thingGroup/"+name+"/"+strings.ToLower(operation), "THING_GROUP_EVENT", operation, members)
+	return s.event(tx, "THING_GROUP", "thingGroup/"+name+"/"+strings.ToLower(operation), "THING_GROUP_EVENT",
+		operation, members)
 }
 
 func (s *Service) createGroup(_ context.Context, _ *awsapi.Call, in *createGroupIn) (*createGroupOut, error) {
@@ -132,7 +139,9 @@ func (s *Service) createGroup(_ context.Context, _ *awsapi.Call, in *createGroup
 		ID: s.sched.UUID(), Parent: in.ParentGroupName, Description: in.ThingGroupProperties.ThingGroupDescription,
 		Attributes: attributes, Version: 1, Created: s.now(),
 	}
-	if err := s.db.Update(func(tx *store.Tx) error { return s.addGroup(tx, in.ThingGroupName, &g, in.Tags) }); err != nil {
+	if err := s.db.Update(func(tx *store.Tx) error {
+		return s.addGroup(tx, in.ThingGroupName, &g, in.Tags)
+	}); err != nil {
 		return nil, err
 	}
 	return &createGroupOut{in.ThingGroupName, s.arn("thinggroup/" + in.ThingGroupName), g.ID}, nil
@@ -190,7 +199,8 @@ func (s *Service) describeGroup(_ context.Context, _ *awsapi.Call, in *groupIn) 
 			return err
 		}
 		v = &groupView{
-			ThingGroupName: in.ThingGroupName, ThingGroupID: g.ID, ThingGroupARN: s.arn("thinggroup/" + in.ThingGroupName), Version: g.Version,
+			ThingGroupName: in.ThingGroupName, ThingGroupID: g.ID, ThingGroupARN: s.arn("thinggroup/" +
+				in.ThingGroupName), Version: g.Version,
 			ThingGroupProperties: groupProperties{ThingGroupDescription: g.Description},
 			ThingGroupMetadata:   groupMetadata{g.Parent, above, awsapi.TimeOf(moment(g.Created))},
 		}

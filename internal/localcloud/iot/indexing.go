@@ -41,7 +41,8 @@ func (s *Service) updateIndexing(_ context.Context, _ *awsapi.Call, in *indexing
 		case "REGISTRY_AND_SHADOW":
 			return nil, awsapi.NotBuilt("thingIndexingMode REGISTRY_AND_SHADOW")
 		default:
-			return nil, invalid("thingIndexingMode is %q; allowed are OFF, REGISTRY, REGISTRY_AND_SHADOW.", t.ThingIndexingMode)
+			return nil, invalid("thingIndexingMode is %q; allowed are OFF, REGISTRY, REGISTRY_AND_SHADOW.",
+				t.ThingIndexingMode)
 		}
 		switch t.ThingConnectivityIndexingMode {
 		case "", off:
@@ -50,7 +51,8 @@ func (s *Service) updateIndexing(_ context.Context, _ *awsapi.Call, in *indexing
 				return nil, invalid("thingConnectivityIndexingMode STATUS needs thingIndexingMode REGISTRY.")
 			}
 		default:
-			return nil, invalid("thingConnectivityIndexingMode is %q; allowed are OFF and STATUS.", t.ThingConnectivityIndexingMode)
+			return nil, invalid("thingConnectivityIndexingMode is %q; allowed are OFF and STATUS.",
+				t.ThingConnectivityIndexingMode)
 		}
 		if t.NamedShadowIndexingMode != "" && t.NamedShadowIndexingMode != off {
 			return nil, awsapi.NotBuilt("namedShadowIndexingMode " + t.NamedShadowIndexingMode)
@@ -136,7 +138,8 @@ func (s *Service) parseQuery(index, version, text string) (*fleetindex.Query, er
 		return nil, notFound("Index %s cannot be found.", index)
 	}
 	if version != "" && version != queryVersion {
-		return nil, awsapi.Errorf("InvalidQueryException", "Query version %s is not supported; supported is %s.", version, queryVersion)
+		return nil, awsapi.Errorf("InvalidQueryException", "Query version %s is not supported; supported is %s.",
+			version, queryVersion)
 	}
 	if c := s.indexingNow(); !c.on() {
 		return nil, awsapi.Errorf("IndexNotReadyException", "Index %s is not enabled.", thingsIndex)
@@ -256,7 +259,8 @@ func (s *Service) search(_ context.Context, _ *awsapi.Call, in *searchIn) (*sear
 				return nil
 			}
 			f := foundThing{
-				ThingName: name, ThingID: x.thing.ID, ThingTypeName: x.thing.Type, ThingGroupNames: x.groups, Attributes: x.thing.Attributes,
+				ThingName: name, ThingID: x.thing.ID, ThingTypeName: x.thing.Type, ThingGroupNames: x.groups,
+				Attributes: x.thing.Attributes,
 			}
 			if x.link != nil {
 				f.Connectivity = &connectivityView{x.link.Connected, x.link.Timestamp, x.link.Reason}

@@ -22,7 +22,8 @@ func TestJobFromCreationToCompletion(t *testing.T) {
 		"$aws/things/gw-0001/jobs/notify", "$aws/things/gw-0001/jobs/notify-next",
 	}
 	next := c.sent[1].payload["execution"].(map[string]any)
-	if next["jobDocument"].(map[string]any)["v"] != 2.0 || next["status"] != "QUEUED" || next["versionNumber"] != 1.0 || next["executionNumber"] != 1.0 {
+	if next["jobDocument"].(map[string]any)["v"] != 2.0 || next["status"] != "QUEUED" ||
+		next["versionNumber"] != 1.0 || next["executionNumber"] != 1.0 {
 		t.Errorf("notify-next: %v", next)
 	}
 	if got := c.topics(); !slices.Equal(got, want) {
@@ -31,28 +32,33 @@ func TestJobFromCreationToCompletion(t *testing.T) {
 
 	reply, body := c.mqtt("$aws/things/gw-0000/jobs/start-next", `{"clientToken":"t1","statusDetails":{"step":"a"}}`)
 	e := body["execution"].(map[string]any)
-	if reply != "accepted" || e["status"] != "IN_PROGRESS" || e["versionNumber"] != 2.0 || body["clientToken"] != "t1" {
+	if reply != "accepted" || e["status"] != "IN_PROGRESS" || e["versionNumber"] != 2.0 ||
+		body["clientToken"] != "t1" {
 		t.Errorf("start-next: %s %v", reply, body)
 	}
 	if got := c.topics(); len(got) != 0 {
 		t.Errorf("a started execution is no reason to notify: %v", got)
 	}
 	reply, body = c.mqtt("$aws/things/gw-0000/jobs/fw/update", `{"status":"IN_PROGRESS","statusDetails":{"p":"1"},"expectedVersion":1}`)
-	if reply != "rejected" || body["code"] != "VersionMismatch" || body["executionState"].(map[string]any)["versionNumber"] != 2.0 {
+	if reply != "rejected" || body["code"] != "VersionMismatch" ||
+		body["executionState"].(map[string]any)["versionNumber"] != 2.0 {
 		t.Errorf("stale update: %s %v", reply, body)
 	}
 	reply, body = c.mqtt("$aws/things/gw-0000/jobs/fw/update", `{"status":"SUCCEEDED","statusDetails":{"p":"1"},"expectedVersion":"2","includeJobExecutionState":true,"includeJobDocument":true}`)
 	state := body["executionState"].(map[string]any)
-	if reply != "accepted" || state["status"] != "SUCCEEDED" || fmt.Sprint(state["statusDetails"]) != "map[p:1]" || body["jobDocument"].(map[string]any)["v"] != 2.0 {
+	if reply != "accepted" || state["status"] != "SUCCEEDED" || fmt.Sprint(state["statusDetails"]) != "map[p:1]" ||
+		body["jobDocument"].(map[string]any)["v"] != 2.0 {
 		t.Errorf("update: %s %v", reply, body)
 	}
 	c.run(time.Second)
-	want = []string{"$aws/things/gw-0000/jobs/notify", "$aws/things/gw-0000/jobs/notify-next", "$aws/events/jobExecution/fw/succeeded"}
+	want = []string{"$aws/things/gw-0000/jobs/notify", "$aws/things/gw-0000/jobs/notify-next",
+		"$aws/events/jobExecution/fw/succeeded"}
 	if got := c.topics(); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	reply, body = c.mqtt("$aws/things/gw-0000/jobs/fw/update", `{"status":"FAILED"}`)
-	if reply != "rejected" || body["code"] != "InvalidStateTransition" || body["executionState"].(map[string]any)["status"] != "SUCCEEDED" {
+	if reply != "rejected" || body["code"] != "InvalidStateTransition" ||
+		body["executionState"].(map[string]any)["status"] != "SUCCEEDED" {
 		t.Errorf("update of a terminal execution: %s %v", reply, body)
 	}
 	if reply, body = c.mqtt("$aws/things/gw-0000/jobs/fw/get", ``); reply != "rejected" || body["code"] != "TerminalStateReached" {
@@ -69,7 +75,8 @@ func TestJobFromCreationToCompletion(t *testing.T) {
 	c.run(time.Second)
 	c.refuse("DescribeJob", `{"jobId":"fw"}`, "ResourceNotFoundException")
 	c.refuse("DescribeJobExecution", `{"jobId":"fw","thingName":"gw-0000"}`, "ResourceNotFoundException")
-	if got := c.topics(); !slices.Equal(got, []string{"$aws/events/job/fw/deletion_in_progress", "$aws/events/job/fw/deleted"}) {
+	if got := c.topics(); !slices.Equal(got, []string{"$aws/events/job/fw/deletion_in_progress",
+		"$aws/events/job/fw/deleted"}) {
 		t.Errorf("got %v", got)
 	}
 	c.clean()
@@ -105,7 +112,8 @@ func TestNotifyNextIsSentWhenTheFirstChanges(t *testing.T) {
 	if last := c.sent[len(c.sent)-1]; len(last.payload) != 1 {
 		t.Errorf("nothing pending: got %v", last.payload)
 	}
-	if reply, body := c.mqtt("$aws/things/gw-0000/jobs/$next/get", ""); reply != "accepted" || body["execution"] != nil {
+	if reply, body := c.mqtt("$aws/things/gw-0000/jobs/$next/get", ""); reply != "accepted" ||
+		body["execution"] != nil {
 		t.Errorf("$next of none: %s %v", reply, body)
 	}
 	c.clean()
@@ -365,17 +373,20 @@ func TestDocumentIsSignedAtEachFetch(t *testing.T) {
 	if doc["url"] != "https://signed/fw/a b.bin?n=3&x=1" || doc["log"] != "https://signed/logs/gw-0000/j-1?n=4&x=1" {
 		t.Errorf("document %v", doc)
 	}
-	if r := c.signed[2]; r.ObjectVersion != "7" || r.Expires != 2*time.Minute || r.Method != "GET" || c.signed[3].Method != "PUT" {
+	if r := c.signed[2]; r.ObjectVersion != "7" || r.Expires != 2*time.Minute || r.Method != "GET" ||
+		c.signed[3].Method != "PUT" {
 		t.Errorf("signed %+v", r)
 	}
 	out := c.call("data:DescribeJobExecution", `{"jobId":"j","thingName":"gw-0000"}`)["execution"].(map[string]any)
 	if _, ok := out["jobDocument"].(string); !ok {
 		t.Errorf("over HTTP the document is text: %v", out)
 	}
-	if reply, body := c.mqtt("$aws/things/gw-0000/jobs/j/frobnicate", "{}"); reply != "rejected" || body["code"] != "InvalidTopic" {
+	if reply, body := c.mqtt("$aws/things/gw-0000/jobs/j/frobnicate", "{}"); reply != "rejected" ||
+		body["code"] != "InvalidTopic" {
 		t.Errorf("%s %v", reply, body)
 	}
-	if reply, body := c.mqtt("$aws/things/gw-0000/jobs/j/update", "{"); reply != "rejected" || body["code"] != "InvalidJson" {
+	if reply, body := c.mqtt("$aws/things/gw-0000/jobs/j/update", "{"); reply != "rejected" ||
+		body["code"] != "InvalidJson" {
 		t.Errorf("%s %v", reply, body)
 	}
 	if reply, body := c.mqtt("$aws/things/gw-0000/jobs/j/update", `{"status":"CANCELED"}`); reply != "rejected" || body["code"] != "InvalidRequest" {
@@ -465,7 +476,8 @@ func TestJobMetrics(t *testing.T) {
 		got = append(got, fmt.Sprintf("%s=%v", m.Name, m.Value))
 	}
 	want := []string{
-		"QueuedJobExecutionCount=3", "QueuedJobExecutionTotalCount=2", "SucceededJobExecutionCount=1", "SucceededJobExecutionTotalCount=1",
+		"QueuedJobExecutionCount=3", "QueuedJobExecutionTotalCount=2", "SucceededJobExecutionCount=1",
+		"SucceededJobExecutionTotalCount=1",
 		"SucceededJobExecutionCount=1", "SucceededJobExecutionTotalCount=2",
 	}
 	if !slices.Equal(got, want) {
@@ -483,7 +495,8 @@ func TestDocumentThatCannotBeSignedHoldsUpNobody(t *testing.T) {
 	if e := last.payload["execution"].(map[string]any); e["jobDocument"] != nil || e["jobId"] != "j" {
 		t.Errorf("notify-next: %v", last)
 	}
-	if reply, body := c.mqtt("$aws/things/gw-0000/jobs/$next/get", ""); reply != "rejected" || !strings.Contains(body["message"].(string), "the role does not exist") {
+	if reply, body := c.mqtt("$aws/things/gw-0000/jobs/$next/get", ""); reply != "rejected" ||
+		!strings.Contains(body["message"].(string), "the role does not exist") {
 		t.Errorf("get: %s %v", reply, body)
 	}
 	c.clean()
@@ -511,11 +524,13 @@ func TestForceCancelWithAnotherJobQueued(t *testing.T) {
 		c.call(cancel.operation, cancel.input)
 		c.run(time.Second)
 		sent := c.sent
-		want := []string{"$aws/things/gw-0000/jobs/notify", "$aws/things/gw-0000/jobs/notify-next", "$aws/events/jobExecution/a/canceled"}
+		want := []string{"$aws/things/gw-0000/jobs/notify", "$aws/things/gw-0000/jobs/notify-next",
+			"$aws/events/jobExecution/a/canceled"}
 		if got := c.topics(); !slices.Equal(got, want) {
 			t.Fatalf("%s: got %v, want %v", cancel.operation, got, want)
 		}
-		if n := len(sent[0].payload["jobs"].(map[string]any)["QUEUED"].([]any)); n != 1 || sent[0].payload["jobs"].(map[string]any)["IN_PROGRESS"] != nil {
+		if n := len(sent[0].payload["jobs"].(map[string]any)["QUEUED"].([]any)); n != 1 ||
+			sent[0].payload["jobs"].(map[string]any)["IN_PROGRESS"] != nil {
 			t.Errorf("%s: notify %v", cancel.operation, sent[0].payload)
 		}
 		if next := sent[1].payload["execution"].(map[string]any); next["jobId"] != "b" || next["status"] != "QUEUED" {

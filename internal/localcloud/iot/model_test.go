@@ -116,7 +116,8 @@ func TestExecutionsAgreeWithModel(t *testing.T) {
 			},
 			"update": func(t *rapid.T) {
 				id, thing, j := pick(t)
-				status := rapid.SampledFrom([]string{"IN_PROGRESS", "SUCCEEDED", "FAILED", "REJECTED"}).Draw(t, "status")
+				status := rapid.SampledFrom([]string{"IN_PROGRESS", "SUCCEEDED", "FAILED", "REJECTED"}).Draw(
+					t, "status")
 				stale := rapid.Bool().Draw(t, "stale")
 				e := j.latest(thing)
 				in := fmt.Sprintf(`{"status":%q}`, status)
@@ -170,7 +171,8 @@ func TestExecutionsAgreeWithModel(t *testing.T) {
 				c.run(time.Duration(rapid.IntRange(1, 8).Draw(t, "minutes")) * time.Minute)
 				for _, j := range jobs {
 					for _, thing := range things {
-						if e := j.latest(thing); e != nil && e.status == "IN_PROGRESS" && !e.until.After(c.sched.Now()) {
+						if e := j.latest(thing); e != nil && e.status == "IN_PROGRESS" &&
+							!e.until.After(c.sched.Now()) {
 							finish(j, thing, "TIMED_OUT")
 						}
 					}
@@ -214,7 +216,8 @@ func TestExecutionsAgreeWithModel(t *testing.T) {
 					}
 					_, body := c.mqtt("$aws/things/"+thing+"/jobs/get", "")
 					var got []string
-					for list, status := range map[string]string{"inProgressJobs": "IN_PROGRESS", "queuedJobs": "QUEUED"} {
+					for list, status := range map[string]string{"inProgressJobs": "IN_PROGRESS",
+						"queuedJobs": "QUEUED"} {
 						for _, e := range body[list].([]any) {
 							got = append(got, e.(map[string]any)["jobId"].(string)+" "+status)
 						}

@@ -33,14 +33,16 @@ func parsePolicy(text string) (*policy.Document, error) {
 		}
 	}
 	if size > maxPolicySize {
-		return nil, awsapi.Errorf("MalformedPolicyException", "The policy has %d characters without white space; at most %d are allowed.", size, maxPolicySize)
+		return nil, awsapi.Errorf("MalformedPolicyException",
+			"The policy has %d characters without white space; at most %d are allowed.", size, maxPolicySize)
 	}
 	d, err := policy.Parse([]byte(text))
 	if err == nil {
 		err = d.CheckIdentity()
 	}
 	if err != nil {
-		return nil, awsapi.Errorf("MalformedPolicyException", "Policy document is Malformed: %s", awsapi.AsError(err).Message)
+		return nil, awsapi.Errorf("MalformedPolicyException", "Policy document is Malformed: %s",
+			awsapi.AsError(err).Message)
 	}
 	return d, nil
 }
@@ -84,16 +86,19 @@ func (s *Service) createPolicy(_ context.Context, _ *awsapi.Call, in *createPoli
 		if _, taken, err := policyTable.Get(tx, in.PolicyName); err != nil {
 			return err
 		} else if taken {
-			return exists(in.PolicyName, arn, "Policy cannot be created - name already exists (name=%s)", in.PolicyName)
+			return exists(in.PolicyName, arn, "Policy cannot be created - name already exists (name=%s)",
+				in.PolicyName)
 		}
 		if err := addTags(tx, arn, tagMap(in.Tags)); err != nil {
 			return err
 		}
 		now := s.now()
-		if err := policyVersions.Put(tx, policyVersion{in.PolicyDocument, now}, in.PolicyName, store.Number(1)); err != nil {
+		if err := policyVersions.Put(tx, policyVersion{in.PolicyDocument, now}, in.PolicyName,
+			store.Number(1)); err != nil {
 			return err
 		}
-		return policyTable.Put(tx, policyRecord{Default: 1, Last: 1, Created: now, Modified: now, Generation: s.sched.UUID()}, in.PolicyName)
+		return policyTable.Put(tx, policyRecord{Default: 1, Last: 1, Created: now, Modified: now,
+			Generation: s.sched.UUID()}, in.PolicyName)
 	})
 	if err != nil {
 		return nil, err
@@ -111,14 +116,18 @@ func (s *Service) deletePolicy(_ context.Context, _ *awsapi.Call, in *policyName
 			return err
 		}
 		if len(targets) > 0 {
-			return conflict("DeleteConflictException", "The policy cannot be deleted as the policy is attached to one or more principals (name=%s)", in.PolicyName)
+			return conflict("DeleteConflictException",
+				"The policy cannot be deleted as the policy is attached to one or more principals (name=%s)",
+				in.PolicyName)
 		}
 		versions, err := all(tx, policyVersions, in.PolicyName)
 		if err != nil {
 			return err
 		}
 		if len(versions) > 1 {
-			return conflict("DeleteConflictException", "Cannot delete the policy because it has one or more policy versions attached to it (name=%s)", in.PolicyName)
+			return conflict("DeleteConflictException",
+				"Cannot delete the policy because it has one or more policy versions attached to it (name=%s)",
+				in.PolicyName)
 		}
 		if err := policyVersions.DeleteAll(tx, in.PolicyName); err != nil {
 			return err
@@ -153,8 +162,10 @@ func (s *Service) getPolicy(_ context.Context, _ *awsapi.Call, in *policyNameIn)
 		id := strconv.FormatInt(p.Default, 10)
 		_, v, err := s.getVersion(tx, in.PolicyName, id)
 		out = &getPolicyOut{
-			PolicyName: in.PolicyName, PolicyARN: s.arn("policy/" + in.PolicyName), PolicyDocument: v.Document, DefaultVersionID: id,
-			CreationDate: awsapi.TimeOf(moment(p.Created)), LastModifiedDate: awsapi.TimeOf(moment(p.Modified)), GenerationID: p.Generation,
+			PolicyName: in.PolicyName, PolicyARN: s.arn("policy/" + in.PolicyName), PolicyDocument: v.Document,
+			DefaultVersionID: id,
+			CreationDate:     awsapi.TimeOf(moment(p.Created)), LastModifiedDate: awsapi.TimeOf(moment(p.Modified)),
+			GenerationID: p.Generation,
 		}
 		return err
 	})

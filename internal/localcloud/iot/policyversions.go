@@ -15,7 +15,8 @@ type createVersionOut struct {
 	IsDefaultVersion bool   `json:"isDefaultVersion"`
 }
 
-func (s *Service) createPolicyVersion(_ context.Context, _ *awsapi.Call, in *createPolicyVersionIn) (*createVersionOut, error) {
+func (s *Service) createPolicyVersion(_ context.Context, _ *awsapi.Call, in *createPolicyVersionIn) (*createVersionOut,
+	error) {
 	if _, err := parsePolicy(in.PolicyDocument); err != nil {
 		return nil, err
 	}
@@ -30,7 +31,8 @@ func (s *Service) createPolicyVersion(_ context.Context, _ *awsapi.Call, in *cre
 			return err
 		}
 		if len(versions) >= maxPolicyVersions {
-			return conflict("VersionsLimitExceededException", "The policy %s already has the maximum number of versions (%d)", in.PolicyName, maxPolicyVersions)
+			return conflict("VersionsLimitExceededException",
+				"The policy %s already has the maximum number of versions (%d)", in.PolicyName, maxPolicyVersions)
 		}
 		p.Last++
 		id = strconv.FormatInt(p.Last, 10)
@@ -39,7 +41,8 @@ func (s *Service) createPolicyVersion(_ context.Context, _ *awsapi.Call, in *cre
 			p.Default = p.Last
 			tx.OnCommit(s.changed)
 		}
-		if err := policyVersions.Put(tx, policyVersion{in.PolicyDocument, s.now()}, in.PolicyName, store.Number(uint64(p.Last))); err != nil {
+		if err := policyVersions.Put(tx, policyVersion{in.PolicyDocument, s.now()}, in.PolicyName,
+			store.Number(uint64(p.Last))); err != nil {
 			return err
 		}
 		return policyTable.Put(tx, p, in.PolicyName)
@@ -95,7 +98,8 @@ func (s *Service) getPolicyVersion(_ context.Context, _ *awsapi.Call, in *policy
 		out = &getPolicyOut{
 			PolicyName: in.PolicyName, PolicyARN: s.arn("policy/" + in.PolicyName), PolicyDocument: v.Document,
 			PolicyVersionID: in.PolicyVersionID, IsDefaultVersion: &isDefault,
-			CreationDate: awsapi.TimeOf(moment(v.Created)), LastModifiedDate: awsapi.TimeOf(moment(v.Created)), GenerationID: p.Generation,
+			CreationDate: awsapi.TimeOf(moment(v.Created)), LastModifiedDate: awsapi.TimeOf(moment(v.Created)),
+			GenerationID: p.Generation,
 		}
 		return err
 	})
@@ -124,7 +128,8 @@ func (s *Service) listPolicyVersions(_ context.Context, _ *awsapi.Call, in *poli
 				return err
 			}
 			n := int64(store.ParseNumber(row.Key[1]))
-			out.PolicyVersions = append(out.PolicyVersions, policyVersionView{strconv.FormatInt(n, 10), n == p.Default, awsapi.TimeOf(moment(row.Value.Created))})
+			out.PolicyVersions = append(out.PolicyVersions, policyVersionView{strconv.FormatInt(n, 10), n == p.Default,
+				awsapi.TimeOf(moment(row.Value.Created))})
 		}
 		return nil
 	})

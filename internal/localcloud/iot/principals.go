@@ -19,7 +19,8 @@ func (s *Service) attachThingPrincipal(_ context.Context, _ *awsapi.Call, in *pr
 		in.ThingPrincipalType = nonExclusiveThing
 	case exclusiveThing, nonExclusiveThing:
 	default:
-		return nil, invalid("thingPrincipalType is %q; allowed are EXCLUSIVE_THING and NON_EXCLUSIVE_THING.", in.ThingPrincipalType)
+		return nil, invalid("thingPrincipalType is %q; allowed are EXCLUSIVE_THING and NON_EXCLUSIVE_THING.",
+			in.ThingPrincipalType)
 	}
 	id := s.nameIn("cert", in.Principal)
 	if id == "" {
@@ -83,7 +84,8 @@ type listThingPrincipalsV2Out struct {
 	NextToken             string               `json:"nextToken,omitempty"`
 }
 
-func (s *Service) listThingPrincipalsV2(_ context.Context, _ *awsapi.Call, in *listThingPrincipalsIn) (*listThingPrincipalsV2Out, error) {
+func (s *Service) listThingPrincipalsV2(_ context.Context, _ *awsapi.Call, in *listThingPrincipalsIn) (
+	*listThingPrincipalsV2Out, error) {
 	p, err := newPage(in.MaxResults, in.NextToken)
 	if err != nil {
 		return nil, err
@@ -98,7 +100,8 @@ func (s *Service) listThingPrincipalsV2(_ context.Context, _ *awsapi.Call, in *l
 				return err
 			}
 			if in.ThingPrincipalType == "" || in.ThingPrincipalType == row.Value {
-				out.ThingPrincipalObjects = append(out.ThingPrincipalObjects, thingPrincipalView{row.Key[1], row.Value})
+				out.ThingPrincipalObjects = append(out.ThingPrincipalObjects, thingPrincipalView{row.Key[1],
+					row.Value})
 				p.add(row.Key[1])
 			}
 		}
@@ -108,7 +111,8 @@ func (s *Service) listThingPrincipalsV2(_ context.Context, _ *awsapi.Call, in *l
 	return out, err
 }
 
-func (s *Service) listThingPrincipals(ctx context.Context, c *awsapi.Call, in *listThingPrincipalsIn) (*listThingPrincipalsOut, error) {
+func (s *Service) listThingPrincipals(ctx context.Context, c *awsapi.Call, in *listThingPrincipalsIn) (
+	*listThingPrincipalsOut, error) {
 	v2, err := s.listThingPrincipalsV2(ctx, c, in)
 	if err != nil {
 		return nil, err
@@ -142,7 +146,8 @@ type listPrincipalThingsV2Out struct {
 	NextToken             string               `json:"nextToken,omitempty"`
 }
 
-func (s *Service) listPrincipalThingsV2(_ context.Context, _ *awsapi.Call, in *listPrincipalThingsIn) (*listPrincipalThingsV2Out, error) {
+func (s *Service) listPrincipalThingsV2(_ context.Context, _ *awsapi.Call, in *listPrincipalThingsIn) (
+	*listPrincipalThingsV2Out, error) {
 	p, err := newPage(in.MaxResults, in.NextToken)
 	if err != nil {
 		return nil, err
@@ -154,7 +159,8 @@ func (s *Service) listPrincipalThingsV2(_ context.Context, _ *awsapi.Call, in *l
 				return err
 			}
 			if in.ThingPrincipalType == "" || in.ThingPrincipalType == row.Value {
-				out.PrincipalThingObjects = append(out.PrincipalThingObjects, principalThingView{row.Key[1], row.Value})
+				out.PrincipalThingObjects = append(out.PrincipalThingObjects, principalThingView{row.Key[1],
+					row.Value})
 				p.add(row.Key[1])
 			}
 		}
@@ -164,7 +170,8 @@ func (s *Service) listPrincipalThingsV2(_ context.Context, _ *awsapi.Call, in *l
 	return out, err
 }
 
-func (s *Service) listPrincipalThings(ctx context.Context, c *awsapi.Call, in *listPrincipalThingsIn) (*listPrincipalThingsOut, error) {
+func (s *Service) listPrincipalThings(ctx context.Context, c *awsapi.Call, in *listPrincipalThingsIn) (
+	*listPrincipalThingsOut, error) {
 	v2, err := s.listPrincipalThingsV2(ctx, c, in)
 	if err != nil {
 		return nil, err

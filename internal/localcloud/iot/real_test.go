@@ -33,7 +33,8 @@ func TestDevicesInParallel(t *testing.T) {
 			t.Fatal(err)
 		}
 		sched := scheduler.NewReal()
-		s, err := New(Config{Platform: platform.Platform{Scheduler: sched, Store: db, Account: testAccount, Region: testRegion}, Publisher: p})
+		s, err := New(Config{Platform: platform.Platform{Scheduler: sched, Store: db, Account: testAccount,
+			Region: testRegion}, Publisher: p})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,11 +59,13 @@ func TestDevicesInParallel(t *testing.T) {
 	c.call("CreateJob", `{"jobId":"j","targets":["`+arnOf("thinggroup/all")+`"],"document":"{}"}`)
 	var devices sync.WaitGroup
 	for topic := range sent {
-		if thing, ok := strings.CutSuffix(strings.TrimPrefix(topic, "$aws/things/"), "/jobs/notify-next"); ok && strings.HasPrefix(thing, "gw-") {
+		if thing, ok := strings.CutSuffix(strings.TrimPrefix(topic, "$aws/things/"), "/jobs/notify-next"); ok &&
+			strings.HasPrefix(thing, "gw-") {
 			devices.Go(func() {
 				for _, status := range []string{"IN_PROGRESS", "SUCCEEDED"} {
 					_, _, err := s.Jobs().Update(t.Context(), thing, "j", iotjobsdataplane.Update{Status: status})
-					if err != nil && !strings.Contains(err.Error(), "SUCCEEDED to") { // notify-next comes again at the end
+					// notify-next comes again at the end
+					if err != nil && !strings.Contains(err.Error(), "SUCCEEDED to") {
 						t.Errorf("%s: %v", thing, err)
 					}
 				}

@@ -30,7 +30,8 @@ func TestThingVersionsAndAttributes(t *testing.T) {
 	c.call("UpdateThing", `{"thingName":"a","removeThingType":true,"attributePayload":{"attributes":{"only":"1"}}}`)
 	c.run(time.Second)
 	want := []string{
-		"$aws/events/thingTypeAssociation/thing/a/thingType/gw/added", "$aws/events/thing/a/created", "$aws/events/thing/a/updated",
+		"$aws/events/thingTypeAssociation/thing/a/thingType/gw/added", "$aws/events/thing/a/created",
+		"$aws/events/thing/a/updated",
 		"$aws/events/thingTypeAssociation/thing/a/thingType/gw/removed", "$aws/events/thing/a/updated",
 	}
 	if got := c.topics(); !slices.Equal(got, want) {
@@ -141,7 +142,8 @@ func TestDynamicGroupFollowsItsQuery(t *testing.T) {
 	}
 	c.wantCounts("j", "IN_PROGRESS Queued=2")
 	c.call("UpdateThing", `{"thingName":"gw-2","attributePayload":{"attributes":{"model":"X1"}}}`)
-	if err := c.iot.Connectivity(t.Context(), Presence{ClientID: "gw-0", Connected: true, Timestamp: c.sched.Now().UnixMilli()}); err != nil {
+	if err := c.iot.Connectivity(t.Context(), Presence{ClientID: "gw-0", Connected: true,
+		Timestamp: c.sched.Now().UnixMilli()}); err != nil {
 		t.Fatal(err)
 	}
 	c.crash() // what was to be looked at is looked at after a restart

@@ -33,22 +33,28 @@ func TestSDK(t *testing.T) {
 		}
 	}
 	name := aws.String("gw:1")
-	_, err := client.CreateThing(ctx, &sdk.CreateThingInput{ThingName: name, AttributePayload: &types.AttributePayload{Attributes: map[string]string{"a": "b"}}})
+	_, err := client.CreateThing(ctx, &sdk.CreateThingInput{ThingName: name,
+		AttributePayload: &types.AttributePayload{Attributes: map[string]string{"a": "b"}}})
 	must(err)
-	things, err := client.ListThings(ctx, &sdk.ListThingsInput{AttributeName: aws.String("a"), AttributeValue: aws.String("b"), MaxResults: aws.Int32(5)})
+	things, err := client.ListThings(ctx, &sdk.ListThingsInput{AttributeName: aws.String("a"),
+		AttributeValue: aws.String("b"), MaxResults: aws.Int32(5)})
 	must(err)
 	if len(things.Things) != 1 || *things.Things[0].ThingArn != arnOf("thing/gw:1") {
 		t.Errorf("things %v", things.Things)
 	}
-	_, err = client.CreateThingGroup(ctx, &sdk.CreateThingGroupInput{ThingGroupName: aws.String("g"), ThingGroupProperties: &types.ThingGroupProperties{ThingGroupDescription: aws.String("d")}})
+	_, err = client.CreateThingGroup(ctx, &sdk.CreateThingGroupInput{ThingGroupName: aws.String("g"),
+		ThingGroupProperties: &types.ThingGroupProperties{ThingGroupDescription: aws.String("d")}})
 	must(err)
-	_, err = client.AddThingToThingGroup(ctx, &sdk.AddThingToThingGroupInput{ThingGroupName: aws.String("g"), ThingName: name})
+	_, err = client.AddThingToThingGroup(ctx, &sdk.AddThingToThingGroupInput{ThingGroupName: aws.String("g"),
+		ThingName: name})
 	must(err)
 	keys, err := client.CreateKeysAndCertificate(ctx, &sdk.CreateKeysAndCertificateInput{SetAsActive: true})
 	must(err)
-	_, err = client.AttachThingPrincipal(ctx, &sdk.AttachThingPrincipalInput{ThingName: name, Principal: keys.CertificateArn})
+	_, err = client.AttachThingPrincipal(ctx, &sdk.AttachThingPrincipalInput{ThingName: name,
+		Principal: keys.CertificateArn})
 	must(err)
-	_, err = client.CreatePolicy(ctx, &sdk.CreatePolicyInput{PolicyName: aws.String("p"), PolicyDocument: aws.String(devicePolicy)})
+	_, err = client.CreatePolicy(ctx, &sdk.CreatePolicyInput{PolicyName: aws.String("p"),
+		PolicyDocument: aws.String(devicePolicy)})
 	must(err)
 	_, err = client.AttachPolicy(ctx, &sdk.AttachPolicyInput{PolicyName: aws.String("p"), Target: keys.CertificateArn})
 	must(err)
@@ -61,10 +67,13 @@ func TestSDK(t *testing.T) {
 	}
 	_, err = client.CreateJob(ctx, &sdk.CreateJobInput{
 		JobId: aws.String("fw"), Targets: []string{arnOf("thinggroup/g")}, Document: aws.String(`{"v":1}`),
-		JobExecutionsRolloutConfig: &types.JobExecutionsRolloutConfig{MaximumPerMinute: aws.Int32(5), ExponentialRate: &types.ExponentialRolloutRate{
-			BaseRatePerMinute: aws.Int32(1), IncrementFactor: aws.Float64(1.5), RateIncreaseCriteria: &types.RateIncreaseCriteria{NumberOfNotifiedThings: aws.Int32(3)}}},
+		JobExecutionsRolloutConfig: &types.JobExecutionsRolloutConfig{MaximumPerMinute: aws.Int32(5),
+			ExponentialRate: &types.ExponentialRolloutRate{
+				BaseRatePerMinute: aws.Int32(1), IncrementFactor: aws.Float64(1.5),
+				RateIncreaseCriteria: &types.RateIncreaseCriteria{NumberOfNotifiedThings: aws.Int32(3)}}},
 		AbortConfig: &types.AbortConfig{CriteriaList: []types.AbortCriteria{{
-			Action: types.AbortActionCancel, FailureType: types.JobExecutionFailureTypeAll, ThresholdPercentage: aws.Float64(12.5), MinNumberOfExecutedThings: aws.Int32(2)}}},
+			Action: types.AbortActionCancel, FailureType: types.JobExecutionFailureTypeAll,
+			ThresholdPercentage: aws.Float64(12.5), MinNumberOfExecutedThings: aws.Int32(2)}}},
 		TimeoutConfig: &types.TimeoutConfig{InProgressTimeoutInMinutes: aws.Int64(5)},
 	})
 	must(err)
@@ -72,7 +81,8 @@ func TestSDK(t *testing.T) {
 	job, err := client.DescribeJob(ctx, &sdk.DescribeJobInput{JobId: aws.String("fw")})
 	must(err)
 	if j := job.Job; j.Status != types.JobStatusInProgress || *j.JobProcessDetails.NumberOfQueuedThings != 1 ||
-		*j.JobExecutionsRolloutConfig.ExponentialRate.IncrementFactor != 1.5 || !j.CreatedAt.Equal(c.sched.Now().Add(-1e9)) {
+		*j.JobExecutionsRolloutConfig.ExponentialRate.IncrementFactor != 1.5 ||
+		!j.CreatedAt.Equal(c.sched.Now().Add(-1e9)) {
 		t.Errorf("job %+v", job.Job)
 	}
 	device := func(method, path, body string) (int, map[string]any) {
@@ -80,7 +90,8 @@ func TestSDK(t *testing.T) {
 		r, err := http.NewRequestWithContext(ctx, method, server.URL+path, strings.NewReader(body))
 		must(err)
 		r.Header.Set("Content-Type", "application/json")
-		r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260301/"+testRegion+"/iot-jobs-data/aws4_request, SignedHeaders=host, Signature=00")
+		r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260301/"+testRegion+
+			"/iot-jobs-data/aws4_request, SignedHeaders=host, Signature=00")
 		response, err := http.DefaultClient.Do(r)
 		must(err)
 		defer response.Body.Close()
@@ -95,7 +106,8 @@ func TestSDK(t *testing.T) {
 	if status, out = device("GET", "/things/gw:1/jobs", ""); status != 200 || len(out["inProgressJobs"].([]any)) != 1 {
 		t.Errorf("pending %d %v", status, out)
 	}
-	if status, out = device("GET", "/things/gw:1/jobs/$next?includeJobDocument=false", ""); status != 200 || out["execution"].(map[string]any)["jobDocument"] != nil {
+	if status, out = device("GET", "/things/gw:1/jobs/$next?includeJobDocument=false", ""); status != 200 ||
+		out["execution"].(map[string]any)["jobDocument"] != nil {
 		t.Errorf("next %d %v", status, out)
 	}
 	status, out = device("POST", "/things/gw:1/jobs/fw", `{"status":"SUCCEEDED","includeJobExecutionState":true,"statusDetails":{"k":"v"},"expectedVersion":2}`)
@@ -108,12 +120,14 @@ func TestSDK(t *testing.T) {
 	if status, out = device("POST", "/things/gw:1/jobs/fw", `{"status":"FAILED"}`); status != 409 {
 		t.Errorf("update of a terminal execution %d %v", status, out)
 	}
-	list, err := client.ListJobExecutionsForJob(ctx, &sdk.ListJobExecutionsForJobInput{JobId: aws.String("fw"), Status: types.JobExecutionStatusSucceeded})
+	list, err := client.ListJobExecutionsForJob(ctx, &sdk.ListJobExecutionsForJobInput{JobId: aws.String("fw"),
+		Status: types.JobExecutionStatusSucceeded})
 	must(err)
 	if len(list.ExecutionSummaries) != 1 || *list.ExecutionSummaries[0].ThingArn != arnOf("thing/gw:1") {
 		t.Errorf("executions %+v", list.ExecutionSummaries)
 	}
-	if _, err = client.DescribeThing(ctx, &sdk.DescribeThingInput{ThingName: aws.String("none")}); !as[*types.ResourceNotFoundException](err) {
+	if _, err = client.DescribeThing(ctx,
+		&sdk.DescribeThingInput{ThingName: aws.String("none")}); !as[*types.ResourceNotFoundException](err) {
 		t.Errorf("missing thing: %v", err)
 	}
 	if _, err := client.CreateJob(ctx, &sdk.CreateJobInput{JobId: aws.String("fw"), Targets: []string{arnOf("thinggroup/g")}, Document: aws.String(`{}`)}); !as[*types.ResourceAlreadyExistsException](err) {
@@ -126,9 +140,13 @@ func TestSDK(t *testing.T) {
 	if *end.EndpointAddress != "127.0.0.1:8883" {
 		t.Errorf("endpoint %s", *end.EndpointAddress)
 	}
-	_, err = client.UpdateCertificate(ctx, &sdk.UpdateCertificateInput{CertificateId: keys.CertificateId, NewStatus: types.CertificateStatusInactive})
+	_, err = client.UpdateCertificate(ctx, &sdk.UpdateCertificateInput{CertificateId: keys.CertificateId,
+		NewStatus: types.CertificateStatusInactive})
 	must(err)
-	_, err = client.UpdateEventConfigurations(ctx, &sdk.UpdateEventConfigurationsInput{EventConfigurations: map[string]types.Configuration{"JOB": {Enabled: true}}})
+	_, err = client.UpdateEventConfigurations(ctx,
+		&sdk.UpdateEventConfigurationsInput{EventConfigurations: map[string]types.Configuration{
+			"JOB": {Enabled: true},
+		}})
 	must(err)
 }
 

@@ -83,7 +83,8 @@ func New(config Config) (*Service, error) {
 	}
 	s.outbox = outbox.New(config.Scheduler, config.Store, "iot.outbox", s.deliver)
 	s.jobs = jobs.New(jobs.Config{
-		Platform: config.Platform, Registry: jobsView{s}, Outbox: s.outbox, Presigner: config.Presigner, Metrics: config.Metrics, AbortShare: config.AbortShare,
+		Platform: config.Platform, Registry: jobsView{s}, Outbox: s.outbox, Presigner: config.Presigner,
+		Metrics: config.Metrics, AbortShare: config.AbortShare,
 	})
 	err := s.db.View(func(tx *store.Tx) error {
 		e, _, err := eventsTable.Get(tx, single)

@@ -116,10 +116,11 @@ var (
 	memberOfTable  = store.NewTable[mark]("iot.memberof")   // thing, group
 
 	certificateTable = store.NewTable[certificate]("iot.certificate").Versions(store.JSON)
-	certificateOrder = store.NewTable[mark]("iot.certificateorder")                      // created, id
-	thingPrincipal   = store.NewTable[string]("iot.thingprincipal").Versions(store.JSON) // thing, principal; the value is the kind of attachment
-	principalThing   = store.NewTable[string]("iot.principalthing").Versions(store.JSON) // principal, thing
-	authorityTable   = store.NewTable[authority]("iot.authority").Versions(store.JSON)
+	certificateOrder = store.NewTable[mark]("iot.certificateorder") // created, id
+	// thing, principal; the value is the kind of attachment
+	thingPrincipal = store.NewTable[string]("iot.thingprincipal").Versions(store.JSON)
+	principalThing = store.NewTable[string]("iot.principalthing").Versions(store.JSON) // principal, thing
+	authorityTable = store.NewTable[authority]("iot.authority").Versions(store.JSON)
 
 	policyTable    = store.NewTable[policyRecord]("iot.policy").Versions(store.JSON)
 	policyVersions = store.NewTable[policyVersion]("iot.policyversion").Versions(store.JSON) // policy, number

@@ -66,7 +66,8 @@ func (s *Service) createThing(_ context.Context, _ *awsapi.Call, in *createThing
 				t.ID = old.ID // the same thing again: no error, as on AWS
 				return nil
 			}
-			return exists(in.ThingName, s.arn("thing/"+in.ThingName), "Thing %s already exists in account with different properties", in.ThingName)
+			return exists(in.ThingName, s.arn("thing/"+in.ThingName),
+				"Thing %s already exists in account with different properties", in.ThingName)
 		}
 		if err := s.checkType(tx, t.Type); err != nil {
 			return err
@@ -110,8 +111,10 @@ func (s *Service) putThing(tx *store.Tx, name string, old, t *thing) error {
 		after, id = t.Type, t.ID
 	}
 	associate := func(typeName, operation string) error {
-		return s.event(tx, "THING_TYPE_ASSOCIATION", "thingTypeAssociation/thing/"+name+"/thingType/"+typeName+"/"+strings.ToLower(operation),
-			"THING_TYPE_ASSOCIATION_EVENT", operation, map[string]any{"thingId": id, "thingName": name, "thingTypeName": typeName})
+		return s.event(tx, "THING_TYPE_ASSOCIATION", "thingTypeAssociation/thing/"+name+"/thingType/"+typeName+"/"+
+			strings.ToLower(operation),
+			"THING_TYPE_ASSOCIATION_EVENT", operation, map[string]any{"thingId": id, "thingName": name,
+				"thingTypeName": typeName})
 	}
 	if before != after {
 		if before != "" {
@@ -151,7 +154,8 @@ func (s *Service) thingEvent(tx *store.Tx, name string, t *thing, operation stri
 		attributes = map[string]string{}
 	}
 	return s.event(tx, "THING", "thing/"+name+"/"+strings.ToLower(operation), "THING_EVENT", operation, map[string]any{
-		"thingId": t.ID, "thingName": name, "versionNumber": t.Version, "thingTypeName": typeName, "attributes": attributes,
+		"thingId": t.ID, "thingName": name, "versionNumber": t.Version, "thingTypeName": typeName,
+		"attributes": attributes,
 	})
 }
 
@@ -233,7 +237,8 @@ func (s *Service) deleteThing(_ context.Context, _ *awsapi.Call, in *thingIn) (*
 			}
 		}
 		for _, err := range []error{
-			connectivityTable.Delete(tx, in.ThingName), reindexTable.Delete(tx, in.ThingName), tagTable.Delete(tx, s.arn("thing/"+in.ThingName)),
+			connectivityTable.Delete(tx, in.ThingName), reindexTable.Delete(tx, in.ThingName),
+			tagTable.Delete(tx, s.arn("thing/"+in.ThingName)),
 			s.putThing(tx, in.ThingName, &t, nil),
 		} {
 			if err != nil {
@@ -263,7 +268,8 @@ func (s *Service) describeThing(_ context.Context, _ *awsapi.Call, in *thingIn) 
 	if err != nil {
 		return nil, err
 	}
-	return &describeThingOut{in.ThingName, in.ThingName, t.ID, s.arn("thing/" + in.ThingName), t.Type, notNil(t.Attributes), t.Version}, nil
+	return &describeThingOut{in.ThingName, in.ThingName, t.ID, s.arn("thing/" + in.ThingName), t.Type,
+		notNil(t.Attributes), t.Version}, nil
 }
 
 func notNil(m map[string]string) map[string]string {
@@ -312,7 +318,8 @@ func (s *Service) listThings(_ context.Context, _ *awsapi.Call, in *listThingsIn
 				return
 			}
 		}
-		out.Things = append(out.Things, thingView{name, t.Type, s.arn("thing/" + name), notNil(t.Attributes), t.Version})
+		out.Things = append(out.Things, thingView{name, t.Type, s.arn("thing/" + name), notNil(t.Attributes),
+			t.Version})
 		p.add(name)
 	}
 	err = s.db.View(func(tx *store.Tx) error {

@@ -84,7 +84,8 @@ func (s *Service) thingTypeEvent(tx *store.Tx, name string, t *thingType, operat
 	if t.Deprecated != 0 {
 		members["deprecationDate"] = moment(t.Deprecated).Format(time.RFC3339)
 	}
-	return s.event(tx, "THING_TYPE", "thingType/"+name+"/"+strings.ToLower(operation), "THING_TYPE_EVENT", operation, members)
+	return s.event(tx, "THING_TYPE", "thingType/"+name+"/"+strings.ToLower(operation), "THING_TYPE_EVENT",
+		operation, members)
 }
 
 func (s *Service) thingTypeView(name string, t *thingType) thingTypeView {
@@ -183,13 +184,15 @@ func (s *Service) deleteThingType(_ context.Context, _ *awsapi.Call, in *thingTy
 			return err
 		}
 		if t.Deprecated == 0 || s.sched.Now().Before(moment(t.Deprecated).Add(deprecation)) {
-			return invalid("Cannot delete thing type: %s. It must have been deprecated for five minutes.", in.ThingTypeName)
+			return invalid("Cannot delete thing type: %s. It must have been deprecated for five minutes.",
+				in.ThingTypeName)
 		}
 		for _, err := range thingsOfType.Scan(tx, store.Query{Prefix: []string{in.ThingTypeName}}) {
 			if err != nil {
 				return err
 			}
-			return invalid("Cannot delete thing type: %s. There are still things associated with it.", in.ThingTypeName)
+			return invalid("Cannot delete thing type: %s. There are still things associated with it.",
+				in.ThingTypeName)
 		}
 		if err := tagTable.Delete(tx, s.arn("thingtype/"+in.ThingTypeName)); err != nil {
 			return err

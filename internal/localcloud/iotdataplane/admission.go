@@ -53,7 +53,8 @@ func (s *Service) Attach(ctx context.Context, o Options, r Receiver) (*Connectio
 	}
 	if err := s.announce(ctx, c.presence, o.Will); err != nil {
 		s.drop(c)
-		return nil, &Refusal{Reason: ReasonServerError, Code: RefusedServerError, Message: "the connection could not be stored", Cause: err}
+		return nil, &Refusal{Reason: ReasonServerError, Code: RefusedServerError,
+			Message: "the connection could not be stored", Cause: err}
 	}
 	if old != nil {
 		old.receiver.Ended(ReasonDuplicateClient)
@@ -65,7 +66,8 @@ func (s *Service) Attach(ctx context.Context, o Options, r Receiver) (*Connectio
 // admit asks who the client is and whether it may connect.
 func (s *Service) admit(ctx context.Context, o Options) (*Connection, error) {
 	if o.ClientID == "" || len(o.ClientID) > 128 {
-		return nil, &Refusal{Reason: ReasonClientError, Code: RefusedClientID, Message: "a client ID has 1 to 128 characters"}
+		return nil, &Refusal{Reason: ReasonClientError, Code: RefusedClientID,
+			Message: "a client ID has 1 to 128 characters"}
 	}
 	if o.Will != nil {
 		if err := o.Will.check(); err != nil {
@@ -89,7 +91,8 @@ func (s *Service) admit(ctx context.Context, o Options) (*Connection, error) {
 	}
 	p, err := s.Devices.Authenticate(ctx, o.Hello)
 	if err != nil {
-		return nil, &Refusal{Reason: ReasonAuthError, Code: RefusedNotAuthorized, Message: "not authenticated", Cause: err}
+		return nil, &Refusal{Reason: ReasonAuthError, Code: RefusedNotAuthorized, Message: "not authenticated",
+			Cause: err}
 	}
 	p.ClientID, p.SourceIP = o.ClientID, o.SourceIP
 	c.principal = p
@@ -98,7 +101,8 @@ func (s *Service) admit(ctx context.Context, o Options) (*Connection, error) {
 	}
 	if err := s.Devices.Authorize(ctx, p, "iot:Connect", s.arn("client", o.ClientID)); err != nil {
 		s.connectFailed(ctx, o, p)
-		return nil, &Refusal{Reason: ReasonAuthError, Code: RefusedNotAuthorized, Message: "not authorized to connect as " + o.ClientID, Cause: err}
+		return nil, &Refusal{Reason: ReasonAuthError, Code: RefusedNotAuthorized,
+			Message: "not authorized to connect as " + o.ClientID, Cause: err}
 	}
 	return c, s.tooSoon(o.ClientID)
 }
@@ -136,7 +140,8 @@ func (s *Service) install(c *Connection, o Options) (old *Connection, err error)
 	s.mu.Lock()
 	if s.stopped {
 		s.mu.Unlock()
-		return nil, &Refusal{Reason: ReasonServerInitiated, Code: RefusedUnavailable, Message: "the broker is stopping"}
+		return nil, &Refusal{Reason: ReasonServerInitiated, Code: RefusedUnavailable,
+			Message: "the broker is stopping"}
 	}
 	sess := s.sessions[id]
 	if known {
@@ -202,18 +207,21 @@ func (s *Service) mayPublish(ctx context.Context, p Principal, m *Message) error
 		return err
 	}
 	if kindOf(m.Topic) == closed {
-		return &Refusal{Reason: ReasonAuthError, Code: RefusedNotAuthorized, Message: "the topic " + m.Topic + " is reserved"}
+		return &Refusal{Reason: ReasonAuthError, Code: RefusedNotAuthorized, Message: "the topic " + m.Topic +
+			" is reserved"}
 	}
 	if s.Devices == nil {
 		return nil
 	}
 	resource := s.arn("topic", m.Topic)
 	if err := s.Devices.Authorize(ctx, p, "iot:Publish", resource); err != nil {
-		return &Refusal{Reason: ReasonAuthError, Code: RefusedNotAuthorized, Message: "not authorized to publish to " + m.Topic, Cause: err}
+		return &Refusal{Reason: ReasonAuthError, Code: RefusedNotAuthorized, Message: "not authorized to publish to " +
+			m.Topic, Cause: err}
 	}
 	if m.Retain {
 		if err := s.Devices.Authorize(ctx, p, "iot:RetainPublish", resource); err != nil {
-			return &Refusal{Reason: ReasonAuthError, Code: RefusedNotAuthorized, Message: "not authorized to retain on " + m.Topic, Cause: err}
+			return &Refusal{Reason: ReasonAuthError, Code: RefusedNotAuthorized,
+				Message: "not authorized to retain on " + m.Topic, Cause: err}
 		}
 	}
 	return nil
@@ -231,13 +239,15 @@ func (c *Connection) maySubscribe(ctx context.Context, w Subscription) error {
 		return &Refusal{Reason: ReasonClientError, Code: RefusedFilter, Message: "filter", Cause: err}
 	}
 	if kindOf(filter) == ingest {
-		return &Refusal{Reason: ReasonAuthError, Code: RefusedNotAuthorized, Message: "basic ingest topics cannot be subscribed to"}
+		return &Refusal{Reason: ReasonAuthError, Code: RefusedNotAuthorized,
+			Message: "basic ingest topics cannot be subscribed to"}
 	}
 	if c.s.Devices == nil {
 		return nil
 	}
 	if err := c.s.Devices.Authorize(ctx, c.principal, "iot:Subscribe", c.s.arn("topicfilter", w.Filter)); err != nil {
-		return &Refusal{Reason: ReasonAuthError, Code: RefusedNotAuthorized, Message: "not authorized to subscribe to " + w.Filter, Cause: err}
+		return &Refusal{Reason: ReasonAuthError, Code: RefusedNotAuthorized,
+			Message: "not authorized to subscribe to " + w.Filter, Cause: err}
 	}
 	return nil
 }

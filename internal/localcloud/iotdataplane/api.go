@@ -19,9 +19,13 @@ func (s *Service) API() awsapi.Service {
 		DeniedCode: "ForbiddenException",
 		Operations: []awsapi.Operation{
 			awsapi.Op("Publish", s.apiPublish, awsapi.REST("POST", "/topics/{topic+}"),
-				awsapi.On(func(c *awsapi.Call, in *publishInput) []string { return []string{c.ARN("iot", "topic/"+in.Topic)} })),
+				awsapi.On(func(c *awsapi.Call, in *publishInput) []string {
+					return []string{c.ARN("iot", "topic/"+in.Topic)}
+				})),
 			awsapi.Op("GetRetainedMessage", s.apiGetRetained, awsapi.REST("GET", "/retainedMessage/{topic+}"),
-				awsapi.On(func(c *awsapi.Call, in *getRetainedInput) []string { return []string{c.ARN("iot", "topic/"+in.Topic)} })),
+				awsapi.On(func(c *awsapi.Call, in *getRetainedInput) []string {
+					return []string{c.ARN("iot", "topic/"+in.Topic)}
+				})),
 			awsapi.Op("ListRetainedMessages", s.apiListRetained, awsapi.REST("GET", "/retainedMessage")),
 			awsapi.Op("DeleteConnection", s.apiDeleteConnection, awsapi.REST("DELETE", "/connections/{clientId}"),
 				awsapi.On(func(c *awsapi.Call, in *deleteConnectionInput) []string {
@@ -146,7 +150,8 @@ func (s *Service) apiGetRetained(_ context.Context, _ *awsapi.Call, in *getRetai
 		return nil, notFound("No retained message found for topic " + in.Topic)
 	}
 	out := &getRetainedOutput{
-		Topic: in.Topic, Payload: r.Message.Payload, QoS: int(r.Message.QoS), LastModifiedTime: r.LastModified.UnixMilli(),
+		Topic: in.Topic, Payload: r.Message.Payload, QoS: int(r.Message.QoS),
+		LastModifiedTime: r.LastModified.UnixMilli(),
 	}
 	if len(r.Message.UserProperties) > 0 {
 		var list []map[string]string
@@ -184,7 +189,8 @@ type retainedSummary struct {
 	LastModifiedTime int64  `json:"lastModifiedTime"`
 }
 
-func (s *Service) apiListRetained(_ context.Context, _ *awsapi.Call, in *listRetainedInput) (*listRetainedOutput, error) {
+func (s *Service) apiListRetained(_ context.Context, _ *awsapi.Call, in *listRetainedInput) (*listRetainedOutput,
+	error) {
 	limit := in.MaxResults
 	if limit < 0 || limit > 200 {
 		return nil, invalidRequest("maxResults must be between 1 and 200")

@@ -19,7 +19,8 @@ func BenchmarkClient(b *testing.B) {
 		runtime.ReadMemStats(&before)
 		for i := range b.N {
 			id := fmt.Sprint("cpe-", i)
-			c, err := w.svc.Connect(ctx, iotdataplane.Client{Options: iotdataplane.Options{Hello: iotdataplane.Hello{ClientID: id}}})
+			c, err := w.svc.Connect(ctx,
+				iotdataplane.Client{Options: iotdataplane.Options{Hello: iotdataplane.Hello{ClientID: id}}})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -38,7 +39,8 @@ func BenchmarkClient(b *testing.B) {
 	b.Run("message", func(b *testing.B) {
 		b.ReportAllocs()
 		for range b.N {
-			if err := w.svc.Publish(ctx, iotdataplane.Message{Topic: "usp/v1/agent/cpe-0", Payload: []byte("x"), QoS: 1}); err != nil {
+			if err := w.svc.Publish(ctx, iotdataplane.Message{Topic: "usp/v1/agent/cpe-0", Payload: []byte("x"),
+				QoS: 1}); err != nil {
 				b.Fatal(err)
 			}
 			w.sched.Run(nil)

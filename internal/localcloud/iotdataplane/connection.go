@@ -102,7 +102,8 @@ func (c *Connection) load() {
 		var m Message
 		found := false
 		err := s.Store.View(func(tx *store.Tx) error {
-			for row, err := range queuedTable.Scan(tx, store.Query{Prefix: []string{id}, After: []string{store.Number(after)}}) {
+			for row, err := range queuedTable.Scan(tx, store.Query{Prefix: []string{id},
+				After: []string{store.Number(after)}}) {
 				if err != nil {
 					return err
 				}
@@ -184,7 +185,8 @@ func (c *Connection) pass(p parcel) {
 		if len(c.waiting) < backlogMaximum {
 			c.waiting = append(c.waiting, p)
 		} else {
-			c.s.log.Warn("message dropped: the client does not acknowledge", "clientId", c.session.id, "topic", p.message.Topic)
+			c.s.log.Warn("message dropped: the client does not acknowledge", "clientId", c.session.id, "topic",
+				p.message.Topic)
 		}
 		return
 	}

@@ -39,11 +39,13 @@ type Limits struct {
 // messages when throttling occurs in AWS IoT Core"), while life-cycle events know
 // the reason THROTTLED, "for exceeding a throttling limit". When AWS goes from
 // the one to the other is not documented; ten seconds in a row are our choice.
-var AWSLimits = Limits{Publishes: 100, Bytes: 512 << 10, Subscriptions: 50, ConnectEvery: time.Second, FloodSeconds: 10}
+var AWSLimits = Limits{Publishes: 100, Bytes: 512 << 10, Subscriptions: 50, ConnectEvery: time.Second,
+	FloodSeconds: 10}
 
 // ErrDiscarded is returned for a message beyond Limits.Publishes: nobody gets it,
 // and it is not acknowledged.
-var ErrDiscarded = errors.New("iotdataplane: the message was discarded: it is more than the connection may send in a second")
+var ErrDiscarded = errors.New(
+	"iotdataplane: the message was discarded: it is more than the connection may send in a second")
 
 // maxThrottled is how many clients Throttled remembers.
 const maxThrottled = 256
@@ -99,7 +101,8 @@ type meter struct {
 }
 
 func newMeter(l Limits) meter {
-	return meter{in: limit.Bucket{Rate: l.Publishes}, out: limit.Bucket{Rate: l.Publishes}, bytesIn: limit.Bucket{Rate: l.Bytes}}
+	return meter{in: limit.Bucket{Rate: l.Publishes}, out: limit.Bucket{Rate: l.Publishes},
+		bytesIn: limit.Bucket{Rate: l.Bytes}}
 }
 
 // admitMessage lets a client's message in, discards it, or refuses the client
@@ -137,11 +140,13 @@ func (c *Connection) admitMessage(ctx context.Context, m *Message) error {
 		if s.Metrics != nil {
 			s.Metrics.Count("Throttle.Exceeded")
 		}
-		s.log.Warn("publishes discarded", "clientId", c.session.id, "topic", m.Topic, "limit", s.Limits.Publishes, "seconds", seconds)
+		s.log.Warn("publishes discarded", "clientId", c.session.id, "topic", m.Topic, "limit", s.Limits.Publishes,
+			"seconds", seconds)
 	}
 	if over {
 		return &Refusal{Reason: ReasonThrottled, Code: RefusedRate,
-			Message: fmt.Sprintf("more than %d messages a second for %d seconds", s.Limits.Publishes, s.Limits.FloodSeconds)}
+			Message: fmt.Sprintf("more than %d messages a second for %d seconds", s.Limits.Publishes,
+				s.Limits.FloodSeconds)}
 	}
 	return ErrDiscarded
 }
@@ -154,7 +159,8 @@ func (c *Connection) mayDeliver(m *Message, now time.Time) bool {
 	_, first := c.meter.lostOut.Beyond(now)
 	c.s.throttled(c.session.id, "PublishOut.Throttle", func(t *Throttled) { t.Discarded++ })
 	if first {
-		c.s.log.Warn("messages to a client discarded", "clientId", c.session.id, "topic", m.Topic, "limit", c.s.Limits.Publishes)
+		c.s.log.Warn("messages to a client discarded", "clientId", c.session.id, "topic", m.Topic, "limit",
+			c.s.Limits.Publishes)
 	}
 	return false
 }

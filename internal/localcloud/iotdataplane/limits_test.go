@@ -92,7 +92,8 @@ func TestAFlooderIsDisconnectedAndNamed(t *testing.T) {
 		t.Fatalf("heard %v", heard)
 	}
 	_, payload, _ := strings.Cut(heard[0], " ")
-	if err := json.Unmarshal([]byte(payload), &event); err != nil || event.DisconnectReason != "THROTTLED" || event.ClientID != "dev" {
+	if err := json.Unmarshal([]byte(payload), &event); err != nil || event.DisconnectReason != "THROTTLED" ||
+		event.ClientID != "dev" {
 		t.Errorf("%v, %+v of %q", err, event, heard[0])
 	}
 	if list := w.svc.Throttled(); len(list) != 1 || list[0].ClientID != "dev" || list[0].Disconnected != 1 {
@@ -164,12 +165,14 @@ func TestSubscriptionsAreLimited(t *testing.T) {
 		w.subscribe("dev", fmt.Sprint("f/", i))
 	}
 	w.subscribe("dev", "f/7") // known: it takes no room
-	results, err := c.Subscribe(ctx, iotdataplane.Subscription{Filter: "f/3"}, iotdataplane.Subscription{Filter: "more"}, iotdataplane.Subscription{Filter: "f/4"})
+	results, err := c.Subscribe(ctx, iotdataplane.Subscription{Filter: "f/3"},
+		iotdataplane.Subscription{Filter: "more"}, iotdataplane.Subscription{Filter: "f/4"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r, refused := errors.AsType[*iotdataplane.Refusal](results[1])
-	if results[0] != nil || !refused || r.Reason != iotdataplane.ReasonThrottled || r.Code != iotdataplane.RefusedQuota {
+	if results[0] != nil || !refused || r.Reason != iotdataplane.ReasonThrottled ||
+		r.Code != iotdataplane.RefusedQuota {
 		t.Errorf("results %v", results)
 	}
 	if w.counts["Subscribe.Throttle"] != 1 {
@@ -182,7 +185,8 @@ func TestAClientIDConnectsOnceASecond(t *testing.T) {
 	w.connect("dev")
 	options := iotdataplane.Options{Hello: iotdataplane.Hello{ClientID: "dev", SourceIP: "192.0.2.1"}}
 	_, err := w.svc.Connect(ctx, iotdataplane.Client{Options: options})
-	if r, ok := errors.AsType[*iotdataplane.Refusal](err); !ok || r.Code != iotdataplane.RefusedConnectRate || w.counts["Connect.Throttle"] != 1 {
+	if r, ok := errors.AsType[*iotdataplane.Refusal](err); !ok || r.Code != iotdataplane.RefusedConnectRate ||
+		w.counts["Connect.Throttle"] != 1 {
 		t.Errorf("at once: %v, %v", err, w.counts)
 	}
 	w.publish("dev", "a", "still there") // the connection that is open stays

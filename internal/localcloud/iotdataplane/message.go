@@ -52,7 +52,8 @@ func (m *Message) check() error {
 		return &Refusal{Reason: ReasonClientError, Code: RefusedQoS, Message: "QoS 2 is not supported"}
 	}
 	if m.ResponseTopic != "" && topic.CheckName(m.ResponseTopic) != nil {
-		return &Refusal{Reason: ReasonClientError, Code: RefusedTopic, Message: "the response topic is not a topic name"}
+		return &Refusal{Reason: ReasonClientError, Code: RefusedTopic,
+			Message: "the response topic is not a topic name"}
 	}
 	return nil
 }

@@ -362,7 +362,8 @@ func (s *Service) answer(from *Connection, m Message) {
 	if s.Reserved != nil && s.Reserved.Handle(context.Background(), asker, m, reply) {
 		return
 	}
-	s.log.Warn("request on a reserved topic that the local cloud does not implement", "clientId", m.ClientID, "topic", m.Topic)
+	s.log.Warn("request on a reserved topic that the local cloud does not implement", "clientId", m.ClientID,
+		"topic", m.Topic)
 	if strings.Contains(m.Topic, "/shadow") {
 		reply(m.Topic+"/rejected", []byte(`{"code":501,"message":"the local cloud does not implement thing shadows"}`))
 	}

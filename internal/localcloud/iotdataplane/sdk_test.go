@@ -27,10 +27,13 @@ func TestSDK(t *testing.T) {
 	door.Add(w.svc.API())
 	server := httptest.NewServer(door)
 	defer server.Close()
-	client := sdk.New(sdk.Options{Region: "us-east-1", BaseEndpoint: aws.String(server.URL), Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", "")})
+	client := sdk.New(sdk.Options{Region: "us-east-1", BaseEndpoint: aws.String(server.URL),
+		Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", "")})
 	_, err := client.Publish(ctx, &sdk.PublishInput{
-		Topic: aws.String("usp/v1/agent/cpe-1"), Qos: 1, Retain: true, Payload: []byte{0, 0xff}, ContentType: aws.String("usp.msg"),
-		ResponseTopic: aws.String("usp/v1/controller/self::fleetstep/from/cpe-1"), CorrelationData: aws.String("AAE="), MessageExpiry: 60,
+		Topic: aws.String("usp/v1/agent/cpe-1"), Qos: 1, Retain: true, Payload: []byte{0, 0xff},
+		ContentType:   aws.String("usp.msg"),
+		ResponseTopic: aws.String("usp/v1/controller/self::fleetstep/from/cpe-1"), CorrelationData: aws.String("AAE="),
+		MessageExpiry:          60,
 		PayloadFormatIndicator: types.PayloadFormatIndicatorUtf8Data, UserProperties: aws.String(`[{"a":"b"},{"c":"d"}]`),
 	})
 	if err != nil {
@@ -41,9 +44,12 @@ func TestSDK(t *testing.T) {
 		t.Fatalf("%d messages", len(got))
 	}
 	m := got[0]
-	if m.Topic != "usp/v1/agent/cpe-1" || m.QoS != 1 || !bytes.Equal(m.Payload, []byte{0, 0xff}) || m.ContentType != "usp.msg" ||
-		m.ResponseTopic != "usp/v1/controller/self::fleetstep/from/cpe-1" || !bytes.Equal(m.CorrelationData, []byte{0, 1}) ||
-		m.MessageExpiry != 60 || m.PayloadFormat != 1 || len(m.UserProperties) != 2 || m.UserProperties[1] != [2]string{"c", "d"} {
+	if m.Topic != "usp/v1/agent/cpe-1" || m.QoS != 1 || !bytes.Equal(m.Payload, []byte{0, 0xff}) ||
+		m.ContentType != "usp.msg" ||
+		m.ResponseTopic != "usp/v1/controller/self::fleetstep/from/cpe-1" ||
+		!bytes.Equal(m.CorrelationData, []byte{0, 1}) ||
+		m.MessageExpiry != 60 || m.PayloadFormat != 1 || len(m.UserProperties) != 2 ||
+		m.UserProperties[1] != [2]string{"c", "d"} {
 		t.Errorf("got %+v", m)
 	}
 	r, err := client.GetRetainedMessage(ctx, &sdk.GetRetainedMessageInput{Topic: aws.String(m.Topic)})
@@ -51,7 +57,8 @@ func TestSDK(t *testing.T) {
 		t.Errorf("GetRetainedMessage %+v, %v", r, err)
 	}
 	list, err := client.ListRetainedMessages(ctx, &sdk.ListRetainedMessagesInput{})
-	if err != nil || len(list.RetainedTopics) != 1 || *list.RetainedTopics[0].Topic != m.Topic || list.RetainedTopics[0].PayloadSize != 2 {
+	if err != nil || len(list.RetainedTopics) != 1 || *list.RetainedTopics[0].Topic != m.Topic ||
+		list.RetainedTopics[0].PayloadSize != 2 {
 		t.Errorf("ListRetainedMessages %+v, %v", list, err)
 	}
 	_, err = client.GetRetainedMessage(ctx, &sdk.GetRetainedMessageInput{Topic: aws.String("none")})

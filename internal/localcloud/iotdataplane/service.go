@@ -254,7 +254,8 @@ func (s *Service) Residue(ctx context.Context) []string {
 			counts[row.Key[0]]++
 		}
 		for _, id := range sortedKeys(counts) {
-			out = append(out, fmt.Sprintf("iotdataplane: %d messages wait for the persistent session of client %s", counts[id], id))
+			out = append(out, fmt.Sprintf("iotdataplane: %d messages wait for the persistent session of client %s",
+				counts[id], id))
 		}
 		return nil
 	})

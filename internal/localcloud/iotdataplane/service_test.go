@@ -56,8 +56,10 @@ func (d devices) Authorize(_ context.Context, p iotdataplane.Principal, action, 
 }
 
 func newWorld(t testing.TB, deny ...string) *world {
-	w := &world{t: t, sched: scheduler.NewVirtual(1, time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)), db: store.Memory(),
-		counts: counts{}, got: map[string][]string{}, ends: map[string]string{}, conns: map[string]*iotdataplane.Connection{}}
+	w := &world{t: t, sched: scheduler.NewVirtual(1, time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)),
+		db:     store.Memory(),
+		counts: counts{}, got: map[string][]string{}, ends: map[string]string{},
+		conns: map[string]*iotdataplane.Connection{}}
 	w.restart(deny...)
 	return w
 }
@@ -122,7 +124,8 @@ func (w *world) subscribe(id string, filters ...string) {
 
 func (w *world) publish(id, topic, payload string) {
 	w.t.Helper()
-	if err := w.conns[id].Publish(ctx, iotdataplane.Message{Topic: topic, Payload: []byte(payload), QoS: 1}); err != nil {
+	if err := w.conns[id].Publish(ctx, iotdataplane.Message{Topic: topic, Payload: []byte(payload), QoS: 1}); err !=
+		nil {
 		w.t.Fatal(err)
 	}
 }
@@ -174,7 +177,8 @@ func TestReservedTopicsAnswerTheAskerOnly(t *testing.T) {
 	w.expect("spy", "$aws/things/t/jobs/get {}") // requests are visible, answers are not
 	w.publish("a", "$aws/things/t/shadow/get", "{}")
 	w.expect("a", `$aws/things/t/shadow/get/rejected {"code":501,"message":"the local cloud does not implement thing shadows"}`)
-	for _, topic := range []string{"$aws/events/presence/connected/a", "$aws/things/t/jobs/notify-next", "$aws/things/t/jobs/get/accepted", "$SYS/x"} {
+	for _, topic := range []string{"$aws/events/presence/connected/a", "$aws/things/t/jobs/notify-next",
+		"$aws/things/t/jobs/get/accepted", "$SYS/x"} {
 		err := w.conns["a"].Publish(ctx, iotdataplane.Message{Topic: topic})
 		if r, ok := errors.AsType[*iotdataplane.Refusal](err); !ok || r.Reason != iotdataplane.ReasonAuthError {
 			t.Errorf("publish to %s: %v", topic, err)
@@ -201,13 +205,16 @@ func TestRetainedMessages(t *testing.T) {
 		Payload []byte
 		QoS     int
 	}
-	if err := awsapi.CallInto(ctx, door, root, "iotdataplane", "GetRetainedMessage", map[string]string{"topic": "cfg/1"}, &out); err != nil || string(out.Payload) != "v1" {
+	if err := awsapi.CallInto(ctx, door, root, "iotdataplane", "GetRetainedMessage",
+		map[string]string{"topic": "cfg/1"}, &out); err != nil || string(out.Payload) != "v1" {
 		t.Errorf("GetRetainedMessage: %q, %v", out.Payload, err)
 	}
-	if _, err := door.Call(ctx, root, "iotdataplane", "Publish", map[string]any{"topic": "cfg/1", "retain": true}); err != nil {
+	if _, err := door.Call(ctx, root, "iotdataplane", "Publish", map[string]any{"topic": "cfg/1",
+		"retain": true}); err != nil {
 		t.Fatal(err)
 	}
-	err := awsapi.CallInto(ctx, door, root, "iotdataplane", "GetRetainedMessage", map[string]string{"topic": "cfg/1"}, &out)
+	err := awsapi.CallInto(ctx, door, root, "iotdataplane", "GetRetainedMessage", map[string]string{"topic": "cfg/1"},
+		&out)
 	if awsapi.Code(err) != "ResourceNotFoundException" {
 		t.Errorf("an empty retained message did not clear: %v", err)
 	}
@@ -222,7 +229,8 @@ func TestPersistentSessionGetsWhatItMissed(t *testing.T) {
 	for i := range 3 {
 		w.publish("ctl", "to/dev", fmt.Sprint(i))
 	}
-	if err := w.conns["ctl"].Publish(ctx, iotdataplane.Message{Topic: "to/dev", Payload: []byte("qos 0")}); err != nil {
+	if err := w.conns["ctl"].Publish(ctx, iotdataplane.Message{Topic: "to/dev", Payload: []byte("qos 0")}); err !=
+		nil {
 		t.Fatal(err)
 	}
 	if got := w.svc.Residue(ctx); len(got) != 1 || !strings.Contains(got[0], "3 messages wait") {
@@ -307,7 +315,8 @@ func TestTakeoverAndPresence(t *testing.T) {
 		if err := json.Unmarshal([]byte(payload), &e); err != nil {
 			t.Fatal(err)
 		}
-		if e.ClientID != "dev" || e.PrincipalIdentifier != "cert-dev" || e.ThingName != "dev" || e.Timestamp == 0 || (e.IPAddress == "") == e.Connected() {
+		if e.ClientID != "dev" || e.PrincipalIdentifier != "cert-dev" || e.ThingName != "dev" || e.Timestamp == 0 ||
+			(e.IPAddress == "") == e.Connected() {
 			t.Errorf("event %s", text)
 		}
 		sessions = append(sessions, e.SessionIdentifier)
@@ -364,17 +373,20 @@ func TestDenials(t *testing.T) {
 	if err := c.Publish(ctx, iotdataplane.Message{Topic: "no"}); err == nil {
 		t.Error("publish to a denied topic")
 	}
-	results, err := c.Subscribe(ctx, iotdataplane.Subscription{Filter: "no/#"}, iotdataplane.Subscription{Filter: "yes/#"})
+	results, err := c.Subscribe(ctx, iotdataplane.Subscription{Filter: "no/#"},
+		iotdataplane.Subscription{Filter: "yes/#"})
 	if err != nil || results[0] == nil || results[1] != nil {
 		t.Errorf("Subscribe = %v, %v", results, err)
 	}
 	w.publish("a", "yes/open", "1")
 	w.publish("a", "yes/secret", "2")
 	w.expect("a", "yes/open 1")
-	if err := c.Publish(ctx, iotdataplane.Message{Topic: "big", Payload: make([]byte, iotdataplane.MaxPayload+1)}); err == nil {
+	if err := c.Publish(ctx, iotdataplane.Message{Topic: "big", Payload: make([]byte, iotdataplane.MaxPayload+
+		1)}); err == nil {
 		t.Error("a payload beyond 128 KiB was taken")
 	}
-	if want := (counts{"Connect.AuthError": 2, "Connect.ClientError": 1, "PublishIn.AuthError": 1, "PublishIn.ClientError": 1, "Subscribe.AuthError": 1}); !maps.Equal(w.counts, want) {
+	if want := (counts{"Connect.AuthError": 2, "Connect.ClientError": 1, "PublishIn.AuthError": 1,
+		"PublishIn.ClientError": 1, "Subscribe.AuthError": 1}); !maps.Equal(w.counts, want) {
 		t.Errorf("counted %v, want %v", w.counts, want)
 	}
 }
@@ -401,7 +413,8 @@ func TestMessageExpiry(t *testing.T) {
 	w.conns["dev"].Lost(ctx, iotdataplane.ReasonConnectionLost)
 	w.connect("ctl")
 	for _, life := range []uint32{10, 1000} {
-		if err := w.conns["ctl"].Publish(ctx, iotdataplane.Message{Topic: "x", Payload: []byte(fmt.Sprint(life)), QoS: 1, MessageExpiry: life}); err != nil {
+		if err := w.conns["ctl"].Publish(ctx, iotdataplane.Message{Topic: "x", Payload: []byte(fmt.Sprint(life)),
+			QoS: 1, MessageExpiry: life}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -428,7 +441,8 @@ func TestNothingIsLostOrReordered(t *testing.T) {
 			case 2:
 				w.restart()
 			default:
-				if err := w.svc.Publish(ctx, iotdataplane.Message{Topic: "to/dev", Payload: []byte(fmt.Sprint(n)), QoS: 1}); err != nil {
+				if err := w.svc.Publish(ctx, iotdataplane.Message{Topic: "to/dev", Payload: []byte(fmt.Sprint(n)),
+					QoS: 1}); err != nil {
 					rt.Fatal(err)
 				}
 				n++

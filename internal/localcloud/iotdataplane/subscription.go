@@ -52,14 +52,16 @@ func (s *Service) removeSubscriptions(sess *session) {
 }
 
 // Subscribe adds subscriptions and returns one result for each: nil or a
-// Refusal; if one has the reason THROTTLED, the client is to be disconnected. Retained messages follow for those without wildcards.
+// Refusal; if one has the reason THROTTLED, the client is to be disconnected. Retained messages
+// follow for those without wildcards.
 func (c *Connection) Subscribe(ctx context.Context, wants ...Subscription) ([]error, error) {
 	s := c.s
 	results := make([]error, len(wants))
 	for i, w := range wants {
 		results[i] = c.maySubscribe(ctx, w)
 		if i >= maxFilters {
-			results[i] = &Refusal{Reason: ReasonClientError, Code: RefusedFilter, Message: "one SUBSCRIBE holds at most 8 filters"}
+			results[i] = &Refusal{Reason: ReasonClientError, Code: RefusedFilter,
+				Message: "one SUBSCRIBE holds at most 8 filters"}
 		}
 		s.count("Subscribe", results[i])
 	}

@@ -60,7 +60,8 @@ func (s *Service) API() awsapi.Service {
 		Operations: []awsapi.Operation{
 			awsapi.Op("GetPendingJobExecutions", s.getPending, awsapi.REST("GET", "/things/{thingName}/jobs"),
 				awsapi.On(func(c *awsapi.Call, in *thingIn) []string { return thing(c, in.ThingName) })),
-			awsapi.Op("StartNextPendingJobExecution", s.startNext, awsapi.REST("PUT", "/things/{thingName}/jobs/$next"),
+			awsapi.Op("StartNextPendingJobExecution", s.startNext,
+				awsapi.REST("PUT", "/things/{thingName}/jobs/$next"),
 				awsapi.On(func(c *awsapi.Call, in *startNextIn) []string { return thing(c, in.ThingName) })),
 			awsapi.Op("DescribeJobExecution", s.describe, awsapi.REST("GET", "/things/{thingName}/jobs/{jobId}"),
 				awsapi.On(func(c *awsapi.Call, in *describeIn) []string { return thing(c, in.ThingName) })),
@@ -108,7 +109,8 @@ func (s *Service) describe(ctx context.Context, _ *awsapi.Call, in *describeIn) 
 func (s *Service) update(ctx context.Context, _ *awsapi.Call, in *updateIn) (*updateOut, error) {
 	state, document, err := s.config.Executions.Update(ctx, in.ThingName, in.JobID, Update{
 		Status: in.Status, StatusDetails: in.StatusDetails, ExpectedVersion: in.ExpectedVersion,
-		ExecutionNumber: in.ExecutionNumber, IncludeDocument: in.IncludeJobDocument, StepTimeoutInMinutes: in.StepTimeoutInMinutes,
+		ExecutionNumber: in.ExecutionNumber, IncludeDocument: in.IncludeJobDocument,
+		StepTimeoutInMinutes: in.StepTimeoutInMinutes,
 	})
 	if err != nil {
 		return nil, exception(err)

@@ -15,7 +15,8 @@ type Executions interface {
 	Pending(ctx context.Context, thing string) (inProgress, queued []Summary, err error)
 	// StartNext returns the execution in progress, or starts the next queued
 	// one; nil if there is neither.
-	StartNext(ctx context.Context, thing string, details map[string]string, stepTimeoutInMinutes *int64) (*Execution, error)
+	StartNext(ctx context.Context, thing string, details map[string]string, stepTimeoutInMinutes *int64) (
+		*Execution, error)
 	// Describe returns an execution that is not terminal. The job "$next" is
 	// the first pending one, nil if there is none; number 0 is the latest.
 	Describe(ctx context.Context, thing, jobID string, number int64, document bool) (*Execution, error)

@@ -16,7 +16,8 @@ import (
 // A topic below $aws/things/T/jobs/ that no operation has is answered on
 // topic/rejected with InvalidTopic. Topics that the service itself publishes
 // (notify, notify-next, accepted, rejected) are not handled.
-func (s *Service) Handle(ctx context.Context, topic string, payload []byte, reply func(topic string, payload []byte)) (handled bool) {
+func (s *Service) Handle(ctx context.Context, topic string, payload []byte, reply func(topic string, payload []byte)) (
+	handled bool) {
 	thing, operation, ok := split(topic)
 	if !ok {
 		return false
@@ -26,7 +27,8 @@ func (s *Service) Handle(ctx context.Context, topic string, payload []byte, repl
 	out, err := s.answer(ctx, thing, operation, payload, &in)
 	if err != nil {
 		r := rejection(err)
-		send(reply, topic+"/rejected", rejected{Code: r.Code, Message: r.Message, ClientToken: in.ClientToken, Timestamp: now, ExecutionState: r.State})
+		send(reply, topic+"/rejected", rejected{Code: r.Code, Message: r.Message, ClientToken: in.ClientToken,
+			Timestamp: now, ExecutionState: r.State})
 		return true
 	}
 	out.Timestamp, out.ClientToken = now, in.ClientToken
@@ -97,7 +99,8 @@ type rejected struct {
 	ExecutionState *State `json:"executionState,omitempty"`
 }
 
-func (s *Service) answer(ctx context.Context, thing string, operation []string, payload []byte, in *request) (*accepted, error) {
+func (s *Service) answer(ctx context.Context, thing string, operation []string, payload []byte, in *request) (
+	*accepted, error) {
 	job, verb := "", operation[0]
 	if len(operation) == 2 {
 		job, verb = operation[0], operation[1]
@@ -114,7 +117,8 @@ func (s *Service) answer(ctx context.Context, thing string, operation []string, 
 	if len(in.ClientToken) > 64 {
 		token := in.ClientToken
 		in.ClientToken = ""
-		return nil, Rejectf(InvalidRequest, "clientToken has %d characters, at most 64 are allowed.", utf8.RuneCountInString(token))
+		return nil, Rejectf(InvalidRequest, "clientToken has %d characters, at most 64 are allowed.",
+			utf8.RuneCountInString(token))
 	}
 	x := s.config.Executions
 	switch {
@@ -132,7 +136,8 @@ func (s *Service) answer(ctx context.Context, thing string, operation []string, 
 		}
 		return &accepted{Execution: e.MQTT()}, nil
 	case verb == "get":
-		e, err := x.Describe(ctx, thing, job, in.ExecutionNumber, in.IncludeJobDocument == nil || *in.IncludeJobDocument)
+		e, err := x.Describe(ctx, thing, job, in.ExecutionNumber, in.IncludeJobDocument == nil ||
+			*in.IncludeJobDocument)
 		if err != nil {
 			return nil, err
 		}
@@ -140,7 +145,8 @@ func (s *Service) answer(ctx context.Context, thing string, operation []string, 
 	default:
 		state, document, err := x.Update(ctx, thing, job, Update{
 			Status: in.Status, StatusDetails: in.StatusDetails, ExpectedVersion: (*int64)(in.ExpectedVersion),
-			ExecutionNumber: in.ExecutionNumber, IncludeDocument: in.IncludeJobDocument != nil && *in.IncludeJobDocument,
+			ExecutionNumber: in.ExecutionNumber, IncludeDocument: in.IncludeJobDocument != nil &&
+				*in.IncludeJobDocument,
 			StepTimeoutInMinutes: in.StepTimeoutInMinutes,
 		})
 		if err != nil {
@@ -160,7 +166,8 @@ func decode(payload []byte, in *request) error {
 		return nil
 	}
 	if !utf8.Valid(payload) || !json.Valid(payload) {
-		return Rejectf(InvalidJSON, "The contents of the request could not be interpreted as valid UTF-8-encoded JSON.")
+		return Rejectf(InvalidJSON,
+			"The contents of the request could not be interpreted as valid UTF-8-encoded JSON.")
 	}
 	if err := json.Unmarshal(payload, in); err != nil {
 		return Rejectf(InvalidRequest, "%v", err)

@@ -47,7 +47,8 @@ func (f *fake) Update(_ context.Context, thing, job string, u Update) (State, st
 }
 
 func newService(f *fake) *Service {
-	return New(Config{Platform: platform.Platform{Scheduler: scheduler.NewVirtual(1, time.Unix(1_700_000_000, 0)), Account: "123456789012", Region: "eu-west-1"}, Executions: f})
+	return New(Config{Platform: platform.Platform{Scheduler: scheduler.NewVirtual(1, time.Unix(1_700_000_000, 0)),
+		Account: "123456789012", Region: "eu-west-1"}, Executions: f})
 }
 
 func TestTopicsReachTheirOperations(t *testing.T) {
@@ -90,8 +91,10 @@ func TestTopicsReachTheirOperations(t *testing.T) {
 		handled := newService(f).Handle(t.Context(), tt.topic, []byte(tt.payload), func(topic string, payload []byte) {
 			got = strings.TrimPrefix(topic, tt.topic+"/") + " " + string(payload)
 		})
-		if handled != (tt.reply != "") || !strings.HasPrefix(got, tt.reply) || strings.HasSuffix(tt.reply, "}") && got != tt.reply || f.asked != tt.asked {
-			t.Errorf("%s %s\n got %s (asked %q)\nwant %s (asked %q)", tt.topic, tt.payload, got, f.asked, tt.reply, tt.asked)
+		if handled != (tt.reply != "") || !strings.HasPrefix(got, tt.reply) || strings.HasSuffix(tt.reply, "}") &&
+			got != tt.reply || f.asked != tt.asked {
+			t.Errorf("%s %s\n got %s (asked %q)\nwant %s (asked %q)", tt.topic, tt.payload, got, f.asked,
+				tt.reply, tt.asked)
 		}
 	}
 }
@@ -100,7 +103,8 @@ func TestRejectionsBecomeExceptions(t *testing.T) {
 	for code, want := range map[string]string{
 		InvalidRequest: "InvalidRequestException 400", InvalidStateTransition: "InvalidStateTransitionException 409",
 		ResourceNotFound: "ResourceNotFoundException 404", VersionMismatch: "VersionConflictException 409",
-		TerminalStateReached: "TerminalStateException 410", RequestThrottled: "ThrottlingException 429", InternalError: "ServiceUnavailableException 503",
+		TerminalStateReached: "TerminalStateException 410", RequestThrottled: "ThrottlingException 429",
+		InternalError: "ServiceUnavailableException 503",
 	} {
 		e := awsapi.AsError(exception(Rejectf(code, "m")))
 		if name, status, _ := strings.Cut(want, " "); e.Code != name || status != itoa(e.HTTPStatus()) {

@@ -16,21 +16,28 @@ func (s *Service) API() awsapi.Service {
 	onKey := func(in *keyIn) string { return in.KeyID }
 	return awsapi.Service{
 		Fault: awsapi.Word{Code: "KMSInternalException", Status: 500},
-		ID:    "kms", Signing: "kms", Prefix: "kms", Target: "TrentService", Protocols: []awsapi.Protocol{awsapi.JSON11},
+		ID:    "kms", Signing: "kms", Prefix: "kms", Target: "TrentService",
+		Protocols:      []awsapi.Protocol{awsapi.JSON11},
 		ResourcePolicy: s.resourcePolicy,
 		Operations: []awsapi.Operation{
 			awsapi.Op("CreateKey", s.createKey),
 			awsapi.Op("DescribeKey", s.describeKey, on(s, onKey)...),
 			awsapi.Op("ListKeys", s.listKeys),
-			awsapi.Op("UpdateKeyDescription", s.updateDescription, on(s, func(in *descriptionIn) string { return in.KeyID })...),
+			awsapi.Op("UpdateKeyDescription", s.updateDescription, on(s, func(in *descriptionIn) string {
+				return in.KeyID
+			})...),
 			awsapi.Op("EnableKey", s.enableKey, on(s, onKey)...),
 			awsapi.Op("DisableKey", s.disableKey, on(s, onKey)...),
-			awsapi.Op("ScheduleKeyDeletion", s.scheduleDeletion, on(s, func(in *deletionIn) string { return in.KeyID })...),
+			awsapi.Op("ScheduleKeyDeletion", s.scheduleDeletion, on(s, func(in *deletionIn) string {
+				return in.KeyID
+			})...),
 			awsapi.Op("CancelKeyDeletion", s.cancelDeletion, on(s, onKey)...),
 			awsapi.Op("GetKeyPolicy", s.getPolicy, on(s, func(in *policyIn) string { return in.KeyID })...),
 			awsapi.Op("PutKeyPolicy", s.putPolicy, on(s, func(in *policyIn) string { return in.KeyID })...),
 			awsapi.Op("ListKeyPolicies", s.listPolicies, on(s, onKey)...),
-			awsapi.Op("EnableKeyRotation", s.enableRotation, on(s, func(in *rotationIn) string { return in.KeyID })...),
+			awsapi.Op("EnableKeyRotation", s.enableRotation, on(s, func(in *rotationIn) string {
+				return in.KeyID
+			})...),
 			awsapi.Op("DisableKeyRotation", s.disableRotation, on(s, onKey)...),
 			awsapi.Op("GetKeyRotationStatus", s.rotationStatus, on(s, onKey)...),
 			awsapi.Op("RotateKeyOnDemand", s.rotateNow, on(s, onKey)...),
@@ -43,8 +50,12 @@ func (s *Service) API() awsapi.Service {
 			awsapi.Op("DeleteAlias", s.deleteAlias, awsapi.On(s.aliasAndKey)),
 			awsapi.Op("ListAliases", s.listAliases),
 
-			awsapi.Op("Encrypt", s.encrypt, with(s, func(in *encryptIn) (string, map[string]string) { return s.target(in.KeyID), in.EncryptionContext })...),
-			awsapi.Op("Decrypt", s.decrypt, with(s, func(in *decryptIn) (string, map[string]string) { return s.ciphertextKey(in), in.EncryptionContext })...),
+			awsapi.Op("Encrypt", s.encrypt, with(s, func(in *encryptIn) (string, map[string]string) {
+				return s.target(in.KeyID), in.EncryptionContext
+			})...),
+			awsapi.Op("Decrypt", s.decrypt, with(s, func(in *decryptIn) (string, map[string]string) {
+				return s.ciphertextKey(in), in.EncryptionContext
+			})...),
 			awsapi.Op("ReEncrypt", s.reEncrypt, awsapi.Action("-")),
 			awsapi.Op("GenerateDataKey", s.dataKey, with(s, dataKeyOf(s))...),
 			awsapi.Op("GenerateDataKeyWithoutPlaintext", s.dataKeyAlone, with(s, dataKeyOf(s))...),
@@ -71,7 +82,10 @@ func on[In any](s *Service, name func(in *In) string) []awsapi.Option {
 func with[In any](_ *Service, of func(in *In) (arn string, context map[string]string)) []awsapi.Option {
 	return []awsapi.Option{
 		awsapi.On(func(_ *awsapi.Call, in *In) []string { arn, _ := of(in); return []string{arn} }),
-		awsapi.Conditions(func(c *awsapi.Call, in *In) map[string][]string { _, context := of(in); return conditions(c, context) }),
+		awsapi.Conditions(func(c *awsapi.Call, in *In) map[string][]string {
+			_, context := of(in)
+			return conditions(c, context)
+		}),
 	}
 }
 
@@ -234,7 +248,8 @@ func (s *Service) metadata(k key) metadata {
 	m := metadata{
 		AWSAccountID: s.config.Account, KeyID: k.ID, Arn: s.keyARN(k.ID), CreationDate: awsapi.Time{Time: k.Created},
 		Enabled: k.Enabled && k.Deletion.IsZero(), Description: k.Description, KeyUsage: k.Usage, KeyState: "Enabled",
-		DeletionDate: awsapi.TimeOf(k.Deletion), Origin: "AWS_KMS", KeyManager: k.Manager, CustomerMasterKeySpec: k.Spec, KeySpec: k.Spec,
+		DeletionDate: awsapi.TimeOf(k.Deletion), Origin: "AWS_KMS", KeyManager: k.Manager,
+		CustomerMasterKeySpec: k.Spec, KeySpec: k.Spec,
 	}
 	if !k.Enabled {
 		m.KeyState = "Disabled"
@@ -268,14 +283,16 @@ func (s *Service) createKey(ctx context.Context, c *awsapi.Call, in *createKeyIn
 	usage := in.KeyUsage
 	if usage == "" {
 		if usage = allowed[0]; usage == "" || usage != "ENCRYPT_DECRYPT" {
-			return nil, invalid("You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.")
+			return nil, invalid("You must specify a KeyUsage value for all KMS keys except for symmetric " +
+				"encryption keys.")
 		}
 	}
 	if !slices.Contains(allowed, usage) {
 		return nil, invalid("KeyUsage %s is not compatible with KeySpec %s", usage, spec)
 	}
 	k := key{
-		ID: s.config.Scheduler.UUID(), Description: in.Description, Usage: usage, Spec: spec, Manager: "CUSTOMER", Policy: in.Policy, Enabled: true,
+		ID: s.config.Scheduler.UUID(), Description: in.Description, Usage: usage, Spec: spec, Manager: "CUSTOMER",
+		Policy: in.Policy, Enabled: true,
 		Created: s.config.Scheduler.Now(), Tags: map[string]string{},
 	}
 	if k.Policy == "" {
@@ -373,7 +390,8 @@ func (s *Service) scheduleDeletion(_ context.Context, _ *awsapi.Call, in *deleti
 		days = *in.PendingWindowInDays
 	}
 	if days < 7 || days > 30 {
-		return nil, invalid("1 validation error detected: Value '%d' at 'pendingWindowInDays' failed to satisfy constraint: Member must be between 7 and 30", days)
+		return nil, invalid("1 validation error detected: Value '%d' at 'pendingWindowInDays' failed to satisfy "+
+			"constraint: Member must be between 7 and 30", days)
 	}
 	k, err := s.change(in.KeyID, func(k *key) error {
 		if !k.Deletion.IsZero() {
@@ -441,7 +459,8 @@ func (s *Service) enableRotation(_ context.Context, _ *awsapi.Call, in *rotation
 		days = *in.RotationPeriodInDays
 	}
 	if days < 90 || days > 2560 {
-		return nil, invalid("1 validation error detected: Value '%d' at 'rotationPeriodInDays' failed to satisfy constraint: Member must be between 90 and 2560", days)
+		return nil, invalid("1 validation error detected: Value '%d' at 'rotationPeriodInDays' failed to satisfy "+
+			"constraint: Member must be between 90 and 2560", days)
 	}
 	_, err := s.change(in.KeyID, func(k *key) error {
 		if err := s.rotating(k); err != nil {
@@ -526,8 +545,9 @@ var aliasName = regexp.MustCompile(`^alias/[a-zA-Z0-9/_-]{1,250}$`)
 
 func checkAlias(name string) error {
 	if !aliasName.MatchString(name) {
-		return awsapi.Errorf("ValidationException", "Alias must start with the prefix \"alias/\" and hold letters, digits and /_- only. Please see "+
-			"https://docs.aws.amazon.com/kms/latest/developerguide/kms-alias.html")
+		return awsapi.Errorf("ValidationException",
+			"Alias must start with the prefix \"alias/\" and hold letters, digits and /_- only. Please see "+
+				"https://docs.aws.amazon.com/kms/latest/developerguide/kms-alias.html")
 	}
 	if strings.HasPrefix(name, "alias/aws/") {
 		return awsapi.Errorf("NotAuthorizedException", "An alias cannot begin with alias/aws/")
@@ -543,7 +563,8 @@ func (s *Service) createAlias(_ context.Context, _ *awsapi.Call, in *aliasIn) (*
 		if _, twice, err := aliases.Get(tx, in.AliasName); err != nil {
 			return err
 		} else if twice {
-			return awsapi.Errorf("AlreadyExistsException", "An alias with the name %s already exists", s.arn(in.AliasName))
+			return awsapi.Errorf("AlreadyExistsException", "An alias with the name %s already exists",
+				s.arn(in.AliasName))
 		}
 		k, err := s.aliased(tx, in.TargetKeyID)
 		if err != nil {
@@ -636,7 +657,8 @@ func (s *Service) listAliases(_ context.Context, _ *awsapi.Call, in *listIn) (*l
 				out.Truncated, out.NextMarker = true, out.Aliases[len(out.Aliases)-1].AliasName
 				return nil
 			}
-			out.Aliases = append(out.Aliases, listedAlias{a.Name, s.arn(a.Name), a.KeyID, awsapi.Time{Time: a.Created}, awsapi.Time{Time: a.Updated}})
+			out.Aliases = append(out.Aliases, listedAlias{a.Name, s.arn(a.Name), a.KeyID, awsapi.Time{Time: a.Created},
+				awsapi.Time{Time: a.Updated}})
 		}
 		return nil
 	})

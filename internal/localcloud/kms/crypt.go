@@ -233,17 +233,20 @@ type (
 var oaep = map[string]crypto.Hash{"RSAES_OAEP_SHA_1": crypto.SHA1, "RSAES_OAEP_SHA_256": crypto.SHA256}
 
 // encryptWith encrypts with a key of either kind.
-func (s *Service) encryptWith(k key, algorithm string, plaintext []byte, context map[string]string) ([]byte, string, error) {
+func (s *Service) encryptWith(k key, algorithm string, plaintext []byte, context map[string]string) ([]byte,
+	string, error) {
 	if k.Spec == symmetric {
 		if algorithm != "" && algorithm != symmetric {
-			return nil, "", awsapi.Errorf("InvalidKeyUsageException", "Algorithm %s and key spec %s are incompatible.", algorithm, k.Spec)
+			return nil, "", awsapi.Errorf("InvalidKeyUsageException", "Algorithm %s and key spec %s are incompatible.",
+				algorithm, k.Spec)
 		}
 		blob, err := s.seal(k, plaintext, context)
 		return blob, symmetric, err
 	}
 	hash, ok := oaep[algorithm]
 	if !ok {
-		return nil, "", awsapi.Errorf("InvalidKeyUsageException", "Algorithm %s and key spec %s are incompatible.", algorithm, k.Spec)
+		return nil, "", awsapi.Errorf("InvalidKeyUsageException", "Algorithm %s and key spec %s are incompatible.",
+			algorithm, k.Spec)
 	}
 	if len(context) > 0 {
 		return nil, "", invalid("EncryptionContext is not supported with asymmetric keys")
@@ -254,7 +257,8 @@ func (s *Service) encryptWith(k key, algorithm string, plaintext []byte, context
 	}
 	public := &private.(*rsa.PrivateKey).PublicKey
 	if limit := public.Size() - 2*hash.Size() - 2; len(plaintext) > limit {
-		return nil, "", invalid("Algorithm %s and key spec %s cannot encrypt data larger than %d bytes.", algorithm, k.Spec, limit)
+		return nil, "", invalid("Algorithm %s and key spec %s cannot encrypt data larger than %d bytes.", algorithm,
+			k.Spec, limit)
 	}
 	blob, err := rsa.EncryptOAEP(hash.New(), s.config.Scheduler, public, plaintext, nil)
 	return blob, algorithm, err
@@ -292,7 +296,8 @@ func (s *Service) decryptWith(name, algorithm string, blob []byte, context map[s
 	}
 	hash, ok := oaep[algorithm]
 	if !ok || k.Spec == symmetric {
-		return nil, k, awsapi.Errorf("InvalidKeyUsageException", "Algorithm %s and key spec %s are incompatible.", algorithm, k.Spec)
+		return nil, k, awsapi.Errorf("InvalidKeyUsageException", "Algorithm %s and key spec %s are incompatible.",
+			algorithm, k.Spec)
 	}
 	private, err := k.private()
 	if err != nil {
@@ -307,7 +312,8 @@ func (s *Service) decryptWith(name, algorithm string, blob []byte, context map[s
 
 func (s *Service) encrypt(_ context.Context, _ *awsapi.Call, in *encryptIn) (*encryptOut, error) {
 	if n := len(in.Plaintext); n < 1 || n > maxPlaintext {
-		return nil, invalid("1 validation error detected: Value at 'plaintext' failed to satisfy constraint: Member must have length between 1 and %d",
+		return nil, invalid("1 validation error detected: Value at 'plaintext' failed to satisfy constraint: "+
+			"Member must have length between 1 and %d",
 			maxPlaintext)
 	}
 	k, err := s.use(in.KeyID, "ENCRYPT_DECRYPT", "Encrypt")
@@ -349,12 +355,14 @@ func (s *Service) reEncrypt(ctx context.Context, c *awsapi.Call, in *reEncryptIn
 	for _, side := range []struct {
 		action, key string
 		context     map[string]string
-	}{{"kms:ReEncryptFrom", from, in.SourceEncryptionContext}, {"kms:ReEncryptTo", in.DestinationKeyID, in.DestinationEncryptionContext}} {
+	}{{"kms:ReEncryptFrom", from, in.SourceEncryptionContext}, {"kms:ReEncryptTo", in.DestinationKeyID,
+		in.DestinationEncryptionContext}} {
 		if err := c.Authorize(ctx, side.action, s.target(side.key), conditions(c, side.context)); err != nil {
 			return nil, err
 		}
 	}
-	plaintext, source, err := s.decryptWith(in.SourceKeyID, in.SourceEncryptionAlgorithm, in.CiphertextBlob, in.SourceEncryptionContext)
+	plaintext, source, err := s.decryptWith(in.SourceKeyID, in.SourceEncryptionAlgorithm, in.CiphertextBlob,
+		in.SourceEncryptionContext)
 	if err != nil {
 		return nil, err
 	}
@@ -365,7 +373,8 @@ func (s *Service) reEncrypt(ctx context.Context, c *awsapi.Call, in *reEncryptIn
 	if err != nil {
 		return nil, err
 	}
-	blob, algorithm, err := s.encryptWith(k, in.DestinationEncryptionAlgorithm, plaintext, in.DestinationEncryptionContext)
+	blob, algorithm, err := s.encryptWith(k, in.DestinationEncryptionAlgorithm, plaintext,
+		in.DestinationEncryptionContext)
 	was := in.SourceEncryptionAlgorithm
 	if was == "" {
 		was = symmetric
@@ -382,7 +391,8 @@ func (s *Service) dataKey(_ context.Context, _ *awsapi.Call, in *dataKeyIn) (*da
 		return nil, invalid("Please specify either number of bytes or key spec.")
 	}
 	if n < 1 || n > 1024 {
-		return nil, invalid("1 validation error detected: Value '%d' at 'numberOfBytes' failed to satisfy constraint: Member must be between 1 and 1024",
+		return nil, invalid("1 validation error detected: Value '%d' at 'numberOfBytes' failed to satisfy "+
+			"constraint: Member must be between 1 and 1024",
 			in.NumberOfBytes)
 	}
 	k, err := s.use(in.KeyID, "ENCRYPT_DECRYPT", "GenerateDataKey")
@@ -390,7 +400,8 @@ func (s *Service) dataKey(_ context.Context, _ *awsapi.Call, in *dataKeyIn) (*da
 		return nil, err
 	}
 	if k.Spec != symmetric {
-		return nil, awsapi.Errorf("InvalidKeyUsageException", "%s key spec is %s which is not valid for GenerateDataKey.", s.keyARN(k.ID), k.Spec)
+		return nil, awsapi.Errorf("InvalidKeyUsageException",
+			"%s key spec is %s which is not valid for GenerateDataKey.", s.keyARN(k.ID), k.Spec)
 	}
 	if in.DryRun {
 		return nil, dryRun()
@@ -413,7 +424,8 @@ func (s *Service) dataKeyAlone(ctx context.Context, c *awsapi.Call, in *dataKeyI
 
 func (s *Service) generateRandom(_ context.Context, _ *awsapi.Call, in *randomIn) (*randomOut, error) {
 	if in.NumberOfBytes < 1 || in.NumberOfBytes > 1024 {
-		return nil, invalid("1 validation error detected: Value '%d' at 'numberOfBytes' failed to satisfy constraint: Member must be between 1 and 1024",
+		return nil, invalid("1 validation error detected: Value '%d' at 'numberOfBytes' failed to satisfy "+
+			"constraint: Member must be between 1 and 1024",
 			in.NumberOfBytes)
 	}
 	b, err := s.random(in.NumberOfBytes)
@@ -423,8 +435,9 @@ func (s *Service) generateRandom(_ context.Context, _ *awsapi.Call, in *randomIn
 // signing are the algorithms with their hash.
 var signing = map[string]crypto.Hash{
 	"RSASSA_PSS_SHA_256": crypto.SHA256, "RSASSA_PSS_SHA_384": crypto.SHA384, "RSASSA_PSS_SHA_512": crypto.SHA512,
-	"RSASSA_PKCS1_V1_5_SHA_256": crypto.SHA256, "RSASSA_PKCS1_V1_5_SHA_384": crypto.SHA384, "RSASSA_PKCS1_V1_5_SHA_512": crypto.SHA512,
-	"ECDSA_SHA_256": crypto.SHA256, "ECDSA_SHA_384": crypto.SHA384, "ECDSA_SHA_512": crypto.SHA512,
+	"RSASSA_PKCS1_V1_5_SHA_256": crypto.SHA256, "RSASSA_PKCS1_V1_5_SHA_384": crypto.SHA384,
+	"RSASSA_PKCS1_V1_5_SHA_512": crypto.SHA512,
+	"ECDSA_SHA_256":             crypto.SHA256, "ECDSA_SHA_384": crypto.SHA384, "ECDSA_SHA_512": crypto.SHA512,
 	"ED25519_SHA_512": crypto.SHA512, "ED25519_PH_SHA_512": crypto.SHA512,
 }
 
@@ -447,7 +460,8 @@ func (k key) algorithms() (encryption, signatures, macs []string) {
 	case k.Spec == "ECC_NIST_EDWARDS25519":
 		return nil, []string{"ED25519_PH_SHA_512", "ED25519_SHA_512"}, nil
 	}
-	return nil, []string{map[string]string{"ECC_NIST_P256": "ECDSA_SHA_256", "ECC_NIST_P384": "ECDSA_SHA_384", "ECC_NIST_P521": "ECDSA_SHA_512"}[k.Spec]}, nil
+	return nil, []string{map[string]string{"ECC_NIST_P256": "ECDSA_SHA_256", "ECC_NIST_P384": "ECDSA_SHA_384",
+		"ECC_NIST_P521": "ECDSA_SHA_512"}[k.Spec]}, nil
 }
 
 // digest is what is signed: the message's hash, or the hash that was given.
@@ -458,10 +472,12 @@ func digest(in *signIn, hash crypto.Hash) ([]byte, error) {
 	case in.MessageType == "DIGEST":
 		return in.Message, nil
 	case in.MessageType != "" && in.MessageType != "RAW":
-		return nil, invalid("1 validation error detected: Value '%s' at 'messageType' failed to satisfy constraint: Member must satisfy enum value set: "+
+		return nil, invalid("1 validation error detected: Value '%s' at 'messageType' failed to satisfy "+
+			"constraint: Member must satisfy enum value set: "+
 			"[RAW, DIGEST]", in.MessageType)
 	case len(in.Message) < 1 || len(in.Message) > maxMessage:
-		return nil, invalid("1 validation error detected: Value at 'message' failed to satisfy constraint: Member must have length between 1 and %d", maxMessage)
+		return nil, invalid("1 validation error detected: Value at 'message' failed to satisfy constraint: Member "+
+			"must have length between 1 and %d", maxMessage)
 	}
 	h := hash.New()
 	h.Write(in.Message)
@@ -474,7 +490,8 @@ func (s *Service) signer(in *signIn, operation string) (k key, private any, sum 
 		return k, nil, nil, err
 	}
 	if _, signatures, _ := k.algorithms(); !slices.Contains(signatures, in.SigningAlgorithm) {
-		return k, nil, nil, awsapi.Errorf("InvalidKeyUsageException", "Algorithm %s and key spec %s are incompatible.", in.SigningAlgorithm, k.Spec)
+		return k, nil, nil, awsapi.Errorf("InvalidKeyUsageException", "Algorithm %s and key spec %s are incompatible.",
+			in.SigningAlgorithm, k.Spec)
 	}
 	if private, err = k.private(); err != nil {
 		return k, nil, nil, err
@@ -559,20 +576,23 @@ func (s *Service) publicKey(_ context.Context, _ *awsapi.Call, in *keyIn) (*publ
 		return nil, err
 	}
 	if k.Spec == symmetric || k.Usage == "GENERATE_VERIFY_MAC" {
-		return nil, awsapi.Errorf("UnsupportedOperationException", "%s key spec is %s which is not valid for GetPublicKey.", s.keyARN(k.ID), k.Spec)
+		return nil, awsapi.Errorf("UnsupportedOperationException",
+			"%s key spec is %s which is not valid for GetPublicKey.", s.keyARN(k.ID), k.Spec)
 	}
 	private, err := k.private()
 	if err != nil {
 		return nil, err
 	}
 	der, err := x509.MarshalPKIXPublicKey(private.(crypto.Signer).Public())
-	out := &publicKeyOut{KeyID: s.keyARN(k.ID), PublicKey: der, CustomerMasterKeySpec: k.Spec, KeySpec: k.Spec, KeyUsage: k.Usage}
+	out := &publicKeyOut{KeyID: s.keyARN(k.ID), PublicKey: der, CustomerMasterKeySpec: k.Spec, KeySpec: k.Spec,
+		KeyUsage: k.Usage}
 	out.EncryptionAlgorithms, out.SigningAlgorithms, _ = k.algorithms()
 	return out, err
 }
 
 var macs = map[string]crypto.Hash{
-	"HMAC_SHA_224": crypto.SHA224, "HMAC_SHA_256": crypto.SHA256, "HMAC_SHA_384": crypto.SHA384, "HMAC_SHA_512": crypto.SHA512,
+	"HMAC_SHA_224": crypto.SHA224, "HMAC_SHA_256": crypto.SHA256, "HMAC_SHA_384": crypto.SHA384,
+	"HMAC_SHA_512": crypto.SHA512,
 }
 
 func (s *Service) mac(in *macIn, operation string) (key, []byte, error) {
@@ -581,10 +601,12 @@ func (s *Service) mac(in *macIn, operation string) (key, []byte, error) {
 		return k, nil, err
 	}
 	if _, _, own := k.algorithms(); !slices.Contains(own, in.MacAlgorithm) {
-		return k, nil, awsapi.Errorf("InvalidKeyUsageException", "Algorithm %s and key spec %s are incompatible.", in.MacAlgorithm, k.Spec)
+		return k, nil, awsapi.Errorf("InvalidKeyUsageException", "Algorithm %s and key spec %s are incompatible.",
+			in.MacAlgorithm, k.Spec)
 	}
 	if len(in.Message) < 1 || len(in.Message) > maxMessage {
-		return k, nil, invalid("1 validation error detected: Value at 'message' failed to satisfy constraint: Member must have length between 1 and %d", maxMessage)
+		return k, nil, invalid("1 validation error detected: Value at 'message' failed to satisfy constraint: "+
+			"Member must have length between 1 and %d", maxMessage)
 	}
 	if in.DryRun {
 		return k, nil, dryRun()
@@ -609,7 +631,8 @@ func (s *Service) verifyMac(_ context.Context, _ *awsapi.Call, in *macIn) (*veri
 
 // ciphertextKey is the ARN of the key of a ciphertext, for the question who may decrypt it.
 func (s *Service) ciphertextKey(in *decryptIn) string {
-	if id, err := keyOf(in.CiphertextBlob); err == nil && (in.EncryptionAlgorithm == "" || in.EncryptionAlgorithm == symmetric) {
+	if id, err := keyOf(in.CiphertextBlob); err == nil && (in.EncryptionAlgorithm == "" ||
+		in.EncryptionAlgorithm == symmetric) {
 		return s.target(id)
 	}
 	return s.target(in.KeyID)

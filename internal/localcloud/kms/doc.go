@@ -1,23 +1,25 @@
 // Package kms is AWS Key Management Service: symmetric keys, RSA and elliptic-curve keys, and keys for HMAC, with real
-// cryptography by Go's standard library. The keys lie in the store of the local cloud, as plain as all else there: what is
-// encrypted is as safe as the data folder.
+// cryptography by Go's standard library. The keys lie in the store of the local cloud, as plain as
+// all else there: what is encrypted is as safe as the data folder.
 //
-// A key's policy decides first, as on AWS: what the policies of a role or user allow counts only where the key's policy
-// hands it to the account, and neither does the account's root get in otherwise. The keys alias/aws/<service> are made at
-// their first use and open to that service alone, on behalf of its callers.
+// A key's policy decides first, as on AWS: what the policies of a role or user allow counts only
+// where the key's policy hands it to the account, and neither does the account's root get in
+// otherwise. The keys alias/aws/<service> are made at their first use and open to that service
+// alone, on behalf of its callers.
 //
 // A ciphertext of a symmetric key is: version (1 byte, 1), key id (36 bytes), number of the backing key (4 bytes, big
 // endian), nonce (12 bytes), AES-256-GCM with the encryption context as additional data: each pair, sorted by key, as
-// length (4 bytes) and text of key and value. Symmetric keys, data keys and nonces come from the scheduler, so that one
-// seed is one run; asymmetric ones come from the Go library, which draws on its own.
+// length (4 bytes) and text of key and value. Symmetric keys, data keys and nonces come from the
+// scheduler, so that one seed is one run; asymmetric ones come from the Go library, which draws on
+// its own.
 //
 // A key that is to be deleted is gone at its deletion date, and automatic rotation happens at the first use after its
 // time: both are looked at, nothing waits for them. Rotation adds a backing key; older ciphertexts stay readable.
 //
 // Errors are AWS's codes with status 400 (errors.go). The service is safe for concurrent use.
 //
-// Not built: grants, imported key material, key stores, multi-Region keys, key agreement, ECC_SECG_P256K1, SM2, post-quantum
-// keys.
+// Not built: grants, imported key material, key stores, multi-Region keys, key agreement,
+// ECC_SECG_P256K1, SM2, post-quantum keys.
 //
 // Source: AWS Key Management Service API Reference and Developer Guide (2026-11).
 package kms

@@ -23,14 +23,16 @@ func pending(arn string) *awsapi.Error {
 }
 
 func wrongUsage(arn, usage, operation string) *awsapi.Error {
-	return awsapi.Errorf("InvalidKeyUsageException", "%s key usage is %s which is not valid for %s.", arn, usage, operation)
+	return awsapi.Errorf("InvalidKeyUsageException", "%s key usage is %s which is not valid for %s.", arn,
+		usage, operation)
 }
 
 // badCiphertext has no message, as on AWS: it does not tell what is wrong.
 func badCiphertext() *awsapi.Error { return awsapi.Errorf("InvalidCiphertextException", "") }
 
 func wrongKey() *awsapi.Error {
-	return awsapi.Errorf("IncorrectKeyException", "The key ID in the request does not identify a CMK that can perform this operation.")
+	return awsapi.Errorf("IncorrectKeyException",
+		"The key ID in the request does not identify a CMK that can perform this operation.")
 }
 
 func badSignature() *awsapi.Error { return awsapi.Errorf("KMSInvalidSignatureException", "") }

@@ -29,10 +29,12 @@ type world struct {
 func newWorld(t *testing.T) world {
 	t.Helper()
 	s, db := scheduler.NewVirtual(1, time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)), store.Memory()
-	people := iam.New(iam.Config{Platform: platform.Platform{Scheduler: s, Store: db, Account: "123456789012", Region: "us-east-1"}})
+	people := iam.New(iam.Config{Platform: platform.Platform{Scheduler: s, Store: db, Account: "123456789012",
+		Region: "us-east-1"}})
 	door := awsapi.New(awsapi.Config{Scheduler: s, Account: "123456789012", Region: "us-east-1", Authorizer: people})
 	door.Add(people.API())
-	door.Add(New(Config{Platform: platform.Platform{Scheduler: s, Store: db, Account: "123456789012", Region: "us-east-1"}}).API())
+	door.Add(New(Config{Platform: platform.Platform{Scheduler: s, Store: db, Account: "123456789012",
+		Region: "us-east-1"}}).API())
 	return world{t, s, door, awsapi.RootOf("123456789012")}
 }
 
@@ -68,18 +70,21 @@ func TestCiphertextOpensInItsContextOnly(t *testing.T) {
 	for name, in := range map[string]m{
 		"another context": {"CiphertextBlob": sealed.CiphertextBlob, "EncryptionContext": m{"a": "c"}},
 		"no context":      {"CiphertextBlob": sealed.CiphertextBlob},
-		"a changed byte":  {"CiphertextBlob": append(sealed.CiphertextBlob[:60:60], 'x'), "EncryptionContext": m{"a": "b"}},
+		"a changed byte": {"CiphertextBlob": append(sealed.CiphertextBlob[:60:60], 'x'),
+			"EncryptionContext": m{"a": "b"}},
 	} {
 		if err := w.call("Decrypt", in, nil); awsapi.Code(err) != "InvalidCiphertextException" {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	other := w.key(m{})
-	if err := w.call("Decrypt", m{"KeyId": other, "CiphertextBlob": sealed.CiphertextBlob, "EncryptionContext": m{"a": "b"}}, nil); awsapi.Code(err) != "IncorrectKeyException" {
+	if err := w.call("Decrypt", m{"KeyId": other, "CiphertextBlob": sealed.CiphertextBlob,
+		"EncryptionContext": m{"a": "b"}}, nil); awsapi.Code(err) != "IncorrectKeyException" {
 		t.Errorf("another key: %v", err)
 	}
 	var moved reEncryptOut
-	w.must("ReEncrypt", m{"CiphertextBlob": sealed.CiphertextBlob, "SourceEncryptionContext": m{"a": "b"}, "DestinationKeyId": other}, &moved)
+	w.must("ReEncrypt", m{"CiphertextBlob": sealed.CiphertextBlob, "SourceEncryptionContext": m{"a": "b"},
+		"DestinationKeyId": other}, &moved)
 	w.must("Decrypt", m{"CiphertextBlob": moved.CiphertextBlob}, &open)
 }
 
@@ -98,7 +103,8 @@ func TestDataKeyDecryptsToItself(t *testing.T) {
 func TestSignaturesVerify(t *testing.T) {
 	w := newWorld(t)
 	for spec, algorithms := range map[string]string{
-		"RSA_2048": "RSASSA_PSS_SHA_256 RSASSA_PKCS1_V1_5_SHA_512", "ECC_NIST_P256": "ECDSA_SHA_256", "ECC_NIST_P521": "ECDSA_SHA_512",
+		"RSA_2048": "RSASSA_PSS_SHA_256 RSASSA_PKCS1_V1_5_SHA_512", "ECC_NIST_P256": "ECDSA_SHA_256",
+		"ECC_NIST_P521":         "ECDSA_SHA_512",
 		"ECC_NIST_EDWARDS25519": "ED25519_SHA_512",
 	} {
 		id := w.key(m{"KeySpec": spec, "KeyUsage": "SIGN_VERIFY"})
@@ -118,22 +124,26 @@ func TestSignaturesVerify(t *testing.T) {
 			w.must("GetPublicKey", m{"KeyId": id}, &public)
 			parsed, err := x509.ParsePKIXPublicKey(public.PublicKey)
 			sum := sha256.Sum256([]byte("m"))
-			if err != nil || !ecdsa.VerifyASN1(parsed.(*ecdsa.PublicKey), sum[:], signed.Signature) || crypto.SHA256.Size() != len(sum) {
+			if err != nil || !ecdsa.VerifyASN1(parsed.(*ecdsa.PublicKey), sum[:], signed.Signature) ||
+				crypto.SHA256.Size() != len(sum) {
 				t.Errorf("the public key does not verify: %v", err)
 			}
 		}
 	}
 }
 
-// TestKeyPolicyDecides: what IAM allows counts only where the key's policy hands the key to the account, for the root too.
+// TestKeyPolicyDecides: what IAM allows counts only where the key's policy hands the key to the
+// account, for the root too.
 func TestKeyPolicyDecides(t *testing.T) {
 	w := newWorld(t)
 	id := w.key(m{"Policy": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::123456789012:root"},"Action":["kms:Describe*","kms:Put*"],"Resource":"*"}]}`})
 	w.must("DescribeKey", m{"KeyId": id}, nil)
-	if err := w.call("Encrypt", m{"KeyId": id, "Plaintext": []byte("x")}, nil); awsapi.Code(err) != "AccessDeniedException" {
+	if err := w.call("Encrypt", m{"KeyId": id, "Plaintext": []byte("x")}, nil); awsapi.Code(err) !=
+		"AccessDeniedException" {
 		t.Errorf("the root: %v", err)
 	}
-	if err := w.call("Encrypt", m{"KeyId": "alias/aws/ssm", "Plaintext": []byte("x")}, nil); awsapi.Code(err) != "AccessDeniedException" {
+	if err := w.call("Encrypt", m{"KeyId": "alias/aws/ssm", "Plaintext": []byte("x")}, nil); awsapi.Code(err) !=
+		"AccessDeniedException" {
 		t.Errorf("a key of AWS, directly: %v", err)
 	}
 	w.id.Via = "ssm.us-east-1.amazonaws.com"
@@ -144,7 +154,8 @@ func TestDeletedKeyIsUselessAtOnceAndGoneLater(t *testing.T) {
 	w := newWorld(t)
 	id := w.key(m{})
 	w.must("ScheduleKeyDeletion", m{"KeyId": id, "PendingWindowInDays": 7}, nil)
-	if err := w.call("Encrypt", m{"KeyId": id, "Plaintext": []byte("x")}, nil); awsapi.Code(err) != "KMSInvalidStateException" {
+	if err := w.call("Encrypt", m{"KeyId": id, "Plaintext": []byte("x")}, nil); awsapi.Code(err) !=
+		"KMSInvalidStateException" {
 		t.Errorf("at once: %v", err)
 	}
 	if err := w.s.Sleep(context.Background(), 7*day); err != nil {

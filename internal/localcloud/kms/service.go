@@ -108,9 +108,11 @@ func (s *Service) load(name string) (k key, err error) {
 		return k, err
 	}
 	k = key{
-		ID: s.config.Scheduler.UUID(), Description: "Default key that protects my " + service + " data when no other key is defined",
-		Usage: "ENCRYPT_DECRYPT", Spec: "SYMMETRIC_DEFAULT", Manager: "AWS", Enabled: true, Created: s.config.Scheduler.Now(),
-		Policy: s.managedPolicy(service),
+		ID: s.config.Scheduler.UUID(), Description: "Default key that protects my " + service +
+			" data when no other key is defined",
+		Usage: "ENCRYPT_DECRYPT", Spec: "SYMMETRIC_DEFAULT", Manager: "AWS", Enabled: true,
+		Created: s.config.Scheduler.Now(),
+		Policy:  s.managedPolicy(service),
 	}
 	if k.Backing, err = s.material(k.Spec); err != nil {
 		return k, err
@@ -160,7 +162,8 @@ var curves = map[string]elliptic.Curve{
 }
 
 var sizes = map[string]int{
-	"SYMMETRIC_DEFAULT": 32, "RSA_2048": 2048, "RSA_3072": 3072, "RSA_4096": 4096, "HMAC_224": 28, "HMAC_256": 32, "HMAC_384": 48, "HMAC_512": 64,
+	"SYMMETRIC_DEFAULT": 32, "RSA_2048": 2048, "RSA_3072": 3072, "RSA_4096": 4096, "HMAC_224": 28, "HMAC_256": 32,
+	"HMAC_384": 48, "HMAC_512": 64,
 }
 
 // material makes the material of a new key.
@@ -242,7 +245,8 @@ func (s *Service) change(name string, fn func(k *key) error) (key, error) {
 func checkPolicy(text string) error {
 	var p struct{ Statement json.RawMessage }
 	if err := json.Unmarshal([]byte(text), &p); err != nil || p.Statement == nil {
-		return awsapi.Errorf("MalformedPolicyDocumentException", "The new key policy is not a policy: %v", errors.Join(err))
+		return awsapi.Errorf("MalformedPolicyDocumentException", "The new key policy is not a policy: %v",
+			errors.Join(err))
 	}
 	if len(text) > 32<<10 {
 		return awsapi.Errorf("LimitExceededException", "A key policy has at most 32768 bytes")

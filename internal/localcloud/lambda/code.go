@@ -44,7 +44,8 @@ func (s *Service) setCode(ctx context.Context, c *awsapi.Call, f *Function, in c
 			input["VersionId"] = in.S3ObjectVersion
 		}
 		if err := awsapi.CallInto(ctx, s.Caller, c.Identity, "s3", "GetObject", input, &object); err != nil {
-			return errInvalidParameter("Error occurred while GetObject. S3 Error Code: %s. S3 Error Message: %s", awsapi.Code(err), awsapi.AsError(err).Message)
+			return errInvalidParameter("Error occurred while GetObject. S3 Error Code: %s. S3 Error Message: %s",
+				awsapi.Code(err), awsapi.AsError(err).Message)
 		}
 		archive = object.Body
 	case len(archive) == 0:
@@ -53,7 +54,8 @@ func (s *Service) setCode(ctx context.Context, c *awsapi.Call, f *Function, in c
 	sum := sha256.Sum256(archive)
 	dir := filepath.Join(s.CodeDir, f.Name, fmt.Sprintf("%x", sum[:12]))
 	if err := unpack(archive, dir); err != nil {
-		return errInvalidParameter("Could not unzip uploaded file. Please check your file, then try to upload again. (%v)", err)
+		return errInvalidParameter(
+			"Could not unzip uploaded file. Please check your file, then try to upload again. (%v)", err)
 	}
 	f.Asset, f.CodeDir, f.CodeSize = "", dir, int64(len(archive))
 	f.CodeSHA256 = base64.StdEncoding.EncodeToString(sum[:])

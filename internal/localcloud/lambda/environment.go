@@ -88,9 +88,11 @@ func (p *Process) newEnvironment(ctx context.Context, f Function, po *pool, id a
 		"AWS_LAMBDA_RUNTIME_API=" + listener.Addr().String(),
 		"AWS_LAMBDA_FUNCTION_NAME=" + f.Name, "AWS_LAMBDA_FUNCTION_VERSION=" + f.version(),
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE=" + strconv.Itoa(f.MemoryMB), "AWS_LAMBDA_INITIALIZATION_TYPE=on-demand",
-		"AWS_LAMBDA_LOG_GROUP_NAME=" + f.LogGroup, "AWS_LAMBDA_LOG_STREAM_NAME=" + env.stream, "AWS_LAMBDA_LOG_FORMAT=" + f.LogFormat,
+		"AWS_LAMBDA_LOG_GROUP_NAME=" + f.LogGroup, "AWS_LAMBDA_LOG_STREAM_NAME=" + env.stream,
+		"AWS_LAMBDA_LOG_FORMAT=" + f.LogFormat,
 		"_HANDLER=" + f.Handler, "LAMBDA_TASK_ROOT=" + env.cmd.Dir, "LAMBDA_RUNTIME_DIR=/var/runtime",
-		"AWS_EXECUTION_ENV=AWS_Lambda_" + f.Runtime, "TZ=:UTC", "LANG=en_US.UTF-8", "PATH=/usr/local/bin:/usr/bin:/bin",
+		"AWS_EXECUTION_ENV=AWS_Lambda_" + f.Runtime, "TZ=:UTC", "LANG=en_US.UTF-8",
+		"PATH=/usr/local/bin:/usr/bin:/bin",
 	}
 	for _, k := range slices.Sorted(maps.Keys(f.Env)) {
 		v := f.Env[k]
@@ -106,7 +108,8 @@ func (p *Process) newEnvironment(ctx context.Context, f Function, po *pool, id a
 		_ = out.Close()
 		_ = listener.Close()
 		env.isDead = true
-		env.initFail = &FunctionError{Type: "Runtime.InvalidEntrypoint", Message: fmt.Sprintf("RequestId: %s Error: Couldn't find valid bootstrap(s): %v", s.UUID(), err)}
+		env.initFail = &FunctionError{Type: "Runtime.InvalidEntrypoint",
+			Message: fmt.Sprintf("RequestId: %s Error: Couldn't find valid bootstrap(s): %v", s.UUID(), err)}
 		return env, nil
 	}
 	_ = w.Close()
@@ -232,7 +235,8 @@ func (e *environment) ended(err error) {
 	if w := e.work; w != nil {
 		failure := e.initFail
 		if failure == nil {
-			failure = &FunctionError{Type: "Runtime.ExitError", Message: fmt.Sprintf("RequestId: %s Error: Runtime exited with error: %s", w.inv.RequestID, status)}
+			failure = &FunctionError{Type: "Runtime.ExitError",
+				Message: fmt.Sprintf("RequestId: %s Error: Runtime exited with error: %s", w.inv.RequestID, status)}
 		}
 		e.finish(w, failed(failure, e.stream))
 	}

@@ -21,8 +21,9 @@ func errInvalidParameter(format string, args ...any) *awsapi.Error {
 }
 
 func errRevision() *awsapi.Error {
-	return awsapi.Errorf("PreconditionFailedException", "The Revision Id provided does not match the latest Revision Id. "+
-		"Call the GetFunction/GetAlias API to retrieve the latest Revision Id").WithStatus(412)
+	return awsapi.Errorf("PreconditionFailedException",
+		"The Revision Id provided does not match the latest Revision Id. "+
+			"Call the GetFunction/GetAlias API to retrieve the latest Revision Id").WithStatus(412)
 }
 
 func errConflict(format string, args ...any) *awsapi.Error {

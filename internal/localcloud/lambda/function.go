@@ -24,7 +24,9 @@ var functionName = regexp.MustCompile(`^[a-zA-Z0-9-_]{1,64}$`)
 func (s *Service) createFunction(ctx context.Context, c *awsapi.Call, in *createFunctionIn) (*configuration, error) {
 	name, _ := s.name(in.FunctionName)
 	if !functionName.MatchString(name) {
-		return nil, awsapi.Errorf("ValidationException", "1 validation error detected: Value '%s' at 'functionName' failed to satisfy constraint: 1 to 64 letters, digits, '-' and '_'", name)
+		return nil, awsapi.Errorf("ValidationException",
+			"1 validation error detected: Value '%s' at 'functionName' failed to satisfy constraint: 1 to 64 "+
+				"letters, digits, '-' and '_'", name)
 	}
 	if in.PackageType != "" && in.PackageType != "Zip" {
 		return nil, awsapi.NotBuilt("Lambda functions of PackageType " + in.PackageType)
@@ -40,7 +42,8 @@ func (s *Service) createFunction(ctx context.Context, c *awsapi.Call, in *create
 		return nil, errInvalidParameter("Role: a role ARN is required")
 	}
 	if in.Runtime == "" || in.Handler == "" {
-		return nil, errInvalidParameter("Runtime and Handler are mandatory parameters for functions created with deployment packages.")
+		return nil, errInvalidParameter(
+			"Runtime and Handler are mandatory parameters for functions created with deployment packages.")
 	}
 	if err := s.apply(ctx, c, &f, in.settings); err != nil {
 		return nil, err
@@ -110,7 +113,8 @@ func (s *Service) getFunction(_ context.Context, _ *awsapi.Call, in *functionRef
 	return out, nil
 }
 
-func (s *Service) getFunctionConfiguration(_ context.Context, _ *awsapi.Call, in *functionRef) (*configuration, error) {
+func (s *Service) getFunctionConfiguration(_ context.Context, _ *awsapi.Call, in *functionRef) (
+	*configuration, error) {
 	f, err := s.view(*in)
 	if err != nil {
 		return nil, err
@@ -149,7 +153,8 @@ func (s *Service) change(ref, revision string, publish bool, fn func(f *Function
 			return err
 		}
 		if now.RevisionID != before {
-			return errConflict("The operation cannot be performed at this time. An update is in progress for resource: %s", f.ARN)
+			return errConflict("The operation cannot be performed at this time. An update is in progress for "+
+				"resource: %s", f.ARN)
 		}
 		f.Reserved, f.Published = now.Reserved, now.Published
 		if err := s.put(tx, &f); err != nil {
@@ -167,7 +172,8 @@ func (s *Service) change(ref, revision string, publish bool, fn func(f *Function
 	return describe(out), nil
 }
 
-func (s *Service) updateFunctionCode(ctx context.Context, c *awsapi.Call, in *updateFunctionCodeIn) (*configuration, error) {
+func (s *Service) updateFunctionCode(ctx context.Context, c *awsapi.Call, in *updateFunctionCodeIn) (
+	*configuration, error) {
 	return s.change(in.FunctionName, in.RevisionID, in.Publish, func(f *Function) error {
 		if len(in.Architectures) > 0 {
 			f.Architecture = in.Architectures[0]
@@ -182,8 +188,11 @@ type updateFunctionConfigurationIn struct {
 	RevisionID string `json:"RevisionId,omitempty"`
 }
 
-func (s *Service) updateFunctionConfiguration(ctx context.Context, c *awsapi.Call, in *updateFunctionConfigurationIn) (*configuration, error) {
-	return s.change(in.FunctionName, in.RevisionID, false, func(f *Function) error { return s.apply(ctx, c, f, in.settings) })
+func (s *Service) updateFunctionConfiguration(ctx context.Context, c *awsapi.Call, in *updateFunctionConfigurationIn) (
+	*configuration, error) {
+	return s.change(in.FunctionName, in.RevisionID, false, func(f *Function) error {
+		return s.apply(ctx, c, f, in.settings)
+	})
 }
 
 func (s *Service) deleteFunction(_ context.Context, _ *awsapi.Call, in *functionRef) (*nothing, error) {

@@ -49,13 +49,16 @@ func (p *InProcess) Invoke(ctx context.Context, f Function, inv Invocation) (res
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			result, err = failed(&FunctionError{Type: "Runtime.ExitError", Message: fmt.Sprintf("RequestId: %s Error: Runtime exited with error: %v", inv.RequestID, v)}, h.stream), nil
+			result, err = failed(&FunctionError{Type: "Runtime.ExitError",
+				Message: fmt.Sprintf("RequestId: %s Error: Runtime exited with error: %v", inv.RequestID, v)},
+				h.stream), nil
 		}
 	}()
 	began := p.Scheduler.Now()
 	limited, cancel := p.Scheduler.WithTimeout(ctx, f.Timeout)
 	defer cancel()
-	invocation := lambdacontext.NewContext(limited, &lambdacontext.LambdaContext{AwsRequestID: inv.RequestID, InvokedFunctionArn: inv.FunctionARN})
+	invocation := lambdacontext.NewContext(limited, &lambdacontext.LambdaContext{AwsRequestID: inv.RequestID,
+		InvokedFunctionArn: inv.FunctionARN})
 	h.out.to(inv.Log)
 	out, err := h.handler.Invoke(invocation, inv.Payload)
 	if ended := limited.Err(); ended != nil && errors.Is(err, ended) {
@@ -82,7 +85,8 @@ func (p *InProcess) handler(ctx context.Context, f Function, id awsapi.Identity)
 		return h, nil
 	}
 	h := &inProcess{revision: f.RevisionID}
-	h.stream = p.Scheduler.Now().Format("2006/01/02") + "/[" + f.version() + "]" + strings.ReplaceAll(p.Scheduler.UUID(), "-", "")
+	h.stream = p.Scheduler.Now().Format("2006/01/02") + "/[" + f.version() + "]" +
+		strings.ReplaceAll(p.Scheduler.UUID(), "-", "")
 	h.out = &lineWriter{s: p.Scheduler, stream: h.stream}
 	var err error
 	if h.handler, err = p.New(ctx, f, id, h.out); err != nil {

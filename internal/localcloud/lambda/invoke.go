@@ -53,7 +53,8 @@ func (s *Service) invoke(ctx context.Context, c *awsapi.Call, in *invokeIn) (*in
 		return &invokeOut{StatusCode: 202}, err
 	case "", "RequestResponse":
 	default:
-		return nil, errInvalidParameter("InvocationType: %q is none of RequestResponse, Event, DryRun", in.InvocationType)
+		return nil, errInvalidParameter("InvocationType: %q is none of RequestResponse, Event, DryRun",
+			in.InvocationType)
 	}
 	if len(payload) > maxSyncPayload {
 		return nil, errTooLarge(len(payload), maxSyncPayload)

@@ -47,7 +47,8 @@ type eventInvokeConfigOut struct {
 
 // invokeConfig is the configuration that a function has under its qualifier.
 func (f Function) invokeConfig() invokeConfig {
-	return invokeConfig{MaxRetries: f.MaxRetries, MaxAge: f.MaxAge, OnSuccess: f.OnSuccess, OnFailure: f.OnFailure, Modified: f.Modified}
+	return invokeConfig{MaxRetries: f.MaxRetries, MaxAge: f.MaxAge, OnSuccess: f.OnSuccess, OnFailure: f.OnFailure,
+		Modified: f.Modified}
 }
 
 func (f *Function) setInvokeConfig(c invokeConfig) {
@@ -92,15 +93,18 @@ func (in *eventInvokeConfigIn) over(c invokeConfig) invokeConfig {
 	return c
 }
 
-func (s *Service) putEventInvokeConfig(_ context.Context, _ *awsapi.Call, in *eventInvokeConfigIn) (*eventInvokeConfigOut, error) {
+func (s *Service) putEventInvokeConfig(_ context.Context, _ *awsapi.Call, in *eventInvokeConfigIn) (
+	*eventInvokeConfigOut, error) {
 	return s.changeInvokeConfig(in, func(invokeConfig) invokeConfig { return in.over(invokeConfig{}) })
 }
 
-func (s *Service) updateEventInvokeConfig(_ context.Context, _ *awsapi.Call, in *eventInvokeConfigIn) (*eventInvokeConfigOut, error) {
+func (s *Service) updateEventInvokeConfig(_ context.Context, _ *awsapi.Call, in *eventInvokeConfigIn) (
+	*eventInvokeConfigOut, error) {
 	return s.changeInvokeConfig(in, in.over)
 }
 
-func (s *Service) changeInvokeConfig(in *eventInvokeConfigIn, to func(invokeConfig) invokeConfig) (out *eventInvokeConfigOut, err error) {
+func (s *Service) changeInvokeConfig(in *eventInvokeConfigIn, to func(invokeConfig) invokeConfig) (
+	out *eventInvokeConfigOut, err error) {
 	if err := in.check(); err != nil {
 		return nil, err
 	}
@@ -126,7 +130,8 @@ func (s *Service) putInvokeConfig(tx *store.Tx, f Function, c invokeConfig) erro
 }
 
 func describeInvokeConfig(f Function, c invokeConfig) *eventInvokeConfigOut {
-	out := &eventInvokeConfigOut{LastModified: awsapi.Time{Time: c.Modified}, FunctionArn: f.destined(), MaximumRetry: c.MaxRetries, Destinations: &destinations{}}
+	out := &eventInvokeConfigOut{LastModified: awsapi.Time{Time: c.Modified}, FunctionArn: f.destined(),
+		MaximumRetry: c.MaxRetries, Destinations: &destinations{}}
 	if c.MaxAge > 0 {
 		age := int(c.MaxAge / time.Second)
 		out.MaximumAge = &age
@@ -144,7 +149,8 @@ func (c invokeConfig) empty() bool {
 	return c.MaxRetries == nil && c.MaxAge == 0 && c.OnSuccess == "" && c.OnFailure == ""
 }
 
-func (s *Service) getEventInvokeConfig(_ context.Context, _ *awsapi.Call, in *functionRef) (*eventInvokeConfigOut, error) {
+func (s *Service) getEventInvokeConfig(_ context.Context, _ *awsapi.Call, in *functionRef) (*eventInvokeConfigOut,
+	error) {
 	f, err := s.view(*in)
 	if err != nil {
 		return nil, err
@@ -173,7 +179,8 @@ type listInvokeConfigsOut struct {
 }
 
 // listEventInvokeConfigs lists all at once: a function has few qualifiers.
-func (s *Service) listEventInvokeConfigs(_ context.Context, _ *awsapi.Call, in *functionRef) (*listInvokeConfigsOut, error) {
+func (s *Service) listEventInvokeConfigs(_ context.Context, _ *awsapi.Call, in *functionRef) (*listInvokeConfigsOut,
+	error) {
 	out := &listInvokeConfigsOut{Configs: []*eventInvokeConfigOut{}}
 	return out, s.Store.View(func(tx *store.Tx) error {
 		f, err := s.find(tx, in.FunctionName, "")

@@ -57,7 +57,8 @@ func handle(ctx context.Context, r request) (map[string]string, error) {
 			fmt.Println("printed late")
 		}()
 	case "env":
-		return map[string]string{"key": os.Getenv("AWS_ACCESS_KEY_ID"), "own": os.Getenv("OWN"), "endpoint": os.Getenv("AWS_ENDPOINT_URL"), "pid": fmt.Sprint(os.Getpid())}, nil
+		return map[string]string{"key": os.Getenv("AWS_ACCESS_KEY_ID"), "own": os.Getenv("OWN"),
+			"endpoint": os.Getenv("AWS_ENDPOINT_URL"), "pid": fmt.Sprint(os.Getpid())}, nil
 	}
 	return map[string]string{"did": r.Do}, nil
 }
@@ -127,7 +128,9 @@ func newCloud(t *testing.T, s *scheduler.Scheduler, db *store.DB, executor Execu
 	}
 	c.svc = New(Config{
 		Platform: platform.Platform{Scheduler: s, Store: db, Account: account, Region: "us-east-1", Caller: c.world},
-		Roles:    c.world, Executor: executor, Assets: func(key string) (string, bool) { return strings.CutSuffix(key, ".zip") },
+		Roles:    c.world, Executor: executor, Assets: func(key string) (string, bool) {
+			return strings.CutSuffix(key, ".zip")
+		},
 	})
 	c.door = awsapi.New(awsapi.Config{Scheduler: s, Account: account, Region: "us-east-1"})
 	c.door.Add(c.svc.API())
@@ -153,7 +156,8 @@ func (c *cloud) must(operation string, input any) any {
 func (c *cloud) create(members map[string]any) {
 	c.t.Helper()
 	in := map[string]any{
-		"FunctionName": "f", "Runtime": "provided.al2023", "Handler": "bootstrap", "Role": "arn:aws:iam::" + account + ":role/r",
+		"FunctionName": "f", "Runtime": "provided.al2023", "Handler": "bootstrap", "Role": "arn:aws:iam::" +
+			account + ":role/r",
 		"Code": map[string]string{"S3Bucket": "assets", "S3Key": "f.zip"}, "Timeout": 30,
 	}
 	for k, v := range members {
@@ -182,7 +186,8 @@ func processCloud(t *testing.T) *cloud {
 		t.Fatal(err)
 	}
 	s := scheduler.NewReal()
-	c := newCloud(t, s, store.Memory(), NewProcess(ProcessConfig{Scheduler: s, Region: "us-east-1", Endpoint: "http://127.0.0.1:1", AssetDir: dir, MaxEnvironments: 4}))
+	c := newCloud(t, s, store.Memory(), NewProcess(ProcessConfig{Scheduler: s, Region: "us-east-1",
+		Endpoint: "http://127.0.0.1:1", AssetDir: dir, MaxEnvironments: 4}))
 	t.Cleanup(func() {
 		c.svc.Close()
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -206,7 +211,8 @@ func TestProcessRunsABootstrap(t *testing.T) {
 		t.Errorf("environment: %v", env)
 	}
 	tail, err := base64.StdEncoding.DecodeString(out.LogResult)
-	if err != nil || !strings.Contains(string(tail), "START RequestId") || !strings.Contains(string(tail), "REPORT RequestId") {
+	if err != nil || !strings.Contains(string(tail), "START RequestId") ||
+		!strings.Contains(string(tail), "REPORT RequestId") {
 		t.Errorf("log tail: %q", tail)
 	}
 	if out = c.invoke("fail"); out.FunctionError != "Unhandled" || !strings.Contains(string(out.Payload), `"errorType":"Device.Refused"`) {
@@ -216,7 +222,8 @@ func TestProcessRunsABootstrap(t *testing.T) {
 	if err := json.Unmarshal(c.invoke("env").Payload, &again); err != nil || again["pid"] != env["pid"] {
 		t.Errorf("the environment was not used again: %v then %v", env, again)
 	}
-	if logs := c.find("cloudwatchlogs:PutLogEvents"); len(logs) == 0 || strings.Contains(strings.Join(logs, ""), "secret") {
+	if logs := c.find("cloudwatchlogs:PutLogEvents"); len(logs) == 0 || strings.Contains(strings.Join(logs, ""),
+		"secret") {
 		t.Errorf("logs: %q", logs)
 	}
 }
@@ -236,7 +243,8 @@ func TestLinesPrintedAfterTheAnswerAreLogged(t *testing.T) {
 		started := c.find("cloudwatchlogs:PutLogEvents")[0]
 		stream := func(call string) string {
 			var in putLogEvents
-			if err := json.Unmarshal([]byte(call[strings.Index(call, "{"):]), &in); err != nil || in.LogStreamName == "" {
+			if err := json.Unmarshal([]byte(call[strings.Index(call, "{"):]), &in); err != nil ||
+				in.LogStreamName == "" {
 				t.Errorf("the call %s has no stream: %v", call, err)
 			}
 			return in.LogStreamName
@@ -280,7 +288,8 @@ func TestProcessThatExitsFailsTheInvocationOnly(t *testing.T) {
 func TestProcessThatHangsTimesOut(t *testing.T) {
 	c := processCloud(t)
 	c.create(map[string]any{"Timeout": 1})
-	if out := c.invoke("hang"); !strings.Contains(string(out.Payload), "Sandbox.Timedout") || !strings.Contains(string(out.Payload), "timed out after 1.00 seconds") {
+	if out := c.invoke("hang"); !strings.Contains(string(out.Payload), "Sandbox.Timedout") ||
+		!strings.Contains(string(out.Payload), "timed out after 1.00 seconds") {
 		t.Errorf("got %s", out.Payload)
 	}
 	if out := c.invoke("work"); out.FunctionError != "" {
@@ -328,7 +337,8 @@ func TestWaitingForAnEnvironmentIsNoPartOfTheTimeout(t *testing.T) {
 
 func TestStartingAProcessIsNoPartOfTheTimeout(t *testing.T) {
 	c := processCloud(t)
-	c.create(map[string]any{"Timeout": 1, "Environment": map[string]any{"Variables": map[string]string{"STARTS_AFTER": "1200ms"}}})
+	c.create(map[string]any{"Timeout": 1,
+		"Environment": map[string]any{"Variables": map[string]string{"STARTS_AFTER": "1200ms"}}})
 	if out := c.invoke("work"); out.FunctionError != "" {
 		t.Errorf("the first invocation of a slow process failed: %s", out.Payload)
 	}
@@ -388,7 +398,8 @@ func (f handlerFunc) Invoke(ctx context.Context, payload []byte) ([]byte, error)
 func virtualCloud(t *testing.T, db *store.DB, h handlerFunc) *cloud {
 	t.Helper()
 	s := scheduler.NewVirtual(1, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
-	return newCloud(t, s, db, &InProcess{Scheduler: s, New: func(_ context.Context, _ Function, _ awsapi.Identity, out io.Writer) (Handler, error) {
+	return newCloud(t, s, db, &InProcess{Scheduler: s, New: func(_ context.Context, _ Function, _ awsapi.Identity,
+		out io.Writer) (Handler, error) {
 		return handlerFunc(func(ctx context.Context, payload []byte) ([]byte, error) {
 			fmt.Fprintln(out, "in process")
 			return h(ctx, payload)
@@ -404,7 +415,8 @@ func TestEventIsTriedThreeTimesThenGoesToTheDeadLetterQueue(t *testing.T) {
 		at = append(at, c.s.Now().Sub(start))
 		return nil, errors.New("broken")
 	})
-	c.create(map[string]any{"DeadLetterConfig": map[string]string{"TargetArn": "arn:aws:sqs:us-east-1:" + account + ":dlq"}})
+	c.create(map[string]any{"DeadLetterConfig": map[string]string{"TargetArn": "arn:aws:sqs:us-east-1:" +
+		account + ":dlq"}})
 	out := c.must("Invoke", &invokeIn{FunctionName: "f", InvocationType: "Event", Payload: []byte(`{"n":1}`)}).(*invokeOut)
 	if out.StatusCode != 202 {
 		t.Fatalf("status %d", out.StatusCode)
@@ -463,7 +475,8 @@ func TestRequestsAreChecked(t *testing.T) {
 	c := virtualCloud(t, store.Memory(), func(context.Context, []byte) ([]byte, error) { return []byte("1"), nil })
 	c.create(nil)
 	good := map[string]any{
-		"FunctionName": "g", "Runtime": "provided.al2023", "Handler": "bootstrap", "Role": "arn:aws:iam::" + account + ":role/r",
+		"FunctionName": "g", "Runtime": "provided.al2023", "Handler": "bootstrap", "Role": "arn:aws:iam::" +
+			account + ":role/r",
 		"Code": map[string]string{"S3Bucket": "assets", "S3Key": "f.zip"},
 	}
 	for _, row := range []struct {
@@ -473,18 +486,24 @@ func TestRequestsAreChecked(t *testing.T) {
 	}{
 		{"same name", "CreateFunction", map[string]any{"FunctionName": "f"}, "ResourceConflictException"},
 		{"bad name", "CreateFunction", map[string]any{"FunctionName": "a b"}, "ValidationException"},
-		{"role that does not trust Lambda", "CreateFunction", map[string]any{"Role": "arn:aws:iam::1:role/untrusting"}, "InvalidParameterValueException"},
+		{"role that does not trust Lambda", "CreateFunction", map[string]any{"Role": "arn:aws:iam::1:role/untrusting"},
+			"InvalidParameterValueException"},
 		{"python", "CreateFunction", map[string]any{"Runtime": "python3.13"}, "NotImplemented"},
 		{"image", "CreateFunction", map[string]any{"Code": map[string]string{"ImageUri": "x"}}, "NotImplemented"},
 		{"no code", "CreateFunction", map[string]any{"Code": map[string]string{}}, "InvalidParameterValueException"},
-		{"broken zip", "CreateFunction", map[string]any{"Code": map[string][]byte{"ZipFile": []byte("no zip")}}, "InvalidParameterValueException"},
+		{"broken zip", "CreateFunction", map[string]any{"Code": map[string][]byte{"ZipFile": []byte("no zip")}},
+			"InvalidParameterValueException"},
 		{"memory", "CreateFunction", map[string]any{"MemorySize": 64}, "InvalidParameterValueException"},
 		{"timeout", "CreateFunction", map[string]any{"Timeout": 901}, "InvalidParameterValueException"},
-		{"reserved variable", "CreateFunction", map[string]any{"Environment": map[string]any{"Variables": map[string]string{"AWS_REGION": "x"}}}, "InvalidParameterValueException"},
+		{"reserved variable", "CreateFunction",
+			map[string]any{"Environment": map[string]any{"Variables": map[string]string{"AWS_REGION": "x"}}},
+			"InvalidParameterValueException"},
 		{"unknown function", "Invoke", map[string]any{"FunctionName": "nosuch"}, "ResourceNotFoundException"},
 		{"qualifier", "Invoke", map[string]any{"FunctionName": "f:7"}, "ResourceNotFoundException"},
-		{"payload", "Invoke", map[string]any{"FunctionName": "f", "Payload": []byte("{")}, "InvalidRequestContentException"},
-		{"type", "Invoke", map[string]any{"FunctionName": "f", "InvocationType": "Maybe"}, "InvalidParameterValueException"},
+		{"payload", "Invoke", map[string]any{"FunctionName": "f", "Payload": []byte("{")},
+			"InvalidRequestContentException"},
+		{"type", "Invoke", map[string]any{"FunctionName": "f", "InvocationType": "Maybe"},
+			"InvalidParameterValueException"},
 		{"async size", "Invoke", map[string]any{"FunctionName": "f", "InvocationType": "Event", "Payload": []byte(`"` + strings.Repeat("x", maxAsyncPayload) + `"`)}, "RequestTooLargeException"},
 	} {
 		in := map[string]any{}
@@ -512,7 +531,8 @@ func TestPermissionsFormAResourcePolicy(t *testing.T) {
 	if doc, err := c.svc.resourcePolicy(arn); err != nil || doc != "" {
 		t.Fatalf("policy before: %s", doc)
 	}
-	add := map[string]string{"FunctionName": arn, "StatementId": "rule", "Action": "lambda:InvokeFunction", "Principal": "iot.amazonaws.com", "SourceArn": "arn:aws:iot:::rule/r", "SourceAccount": account}
+	add := map[string]string{"FunctionName": arn, "StatementId": "rule", "Action": "lambda:InvokeFunction",
+		"Principal": "iot.amazonaws.com", "SourceArn": "arn:aws:iot:::rule/r", "SourceAccount": account}
 	c.must("AddPermission", add)
 	if _, err := c.call("AddPermission", add); awsapi.Code(err) != "ResourceConflictException" {
 		t.Errorf("second statement of that id: %v", err)
@@ -523,7 +543,8 @@ func TestPermissionsFormAResourcePolicy(t *testing.T) {
 		t.Errorf("policy: %s", doc)
 	}
 	c.must("RemovePermission", map[string]string{"FunctionName": "f", "StatementId": "rule"})
-	if _, err := c.call("GetPolicy", map[string]string{"FunctionName": "f"}); awsapi.Code(err) != "ResourceNotFoundException" {
+	if _, err := c.call("GetPolicy", map[string]string{"FunctionName": "f"}); awsapi.Code(err) !=
+		"ResourceNotFoundException" {
 		t.Errorf("after removal: %v", err)
 	}
 }
@@ -533,7 +554,8 @@ func TestReservedConcurrencyThrottles(t *testing.T) {
 	c.create(nil)
 	c.must("PutFunctionConcurrency", map[string]any{"FunctionName": "f", "ReservedConcurrentExecutions": 0})
 	_, err := c.call("Invoke", map[string]string{"FunctionName": "f"})
-	if e, ok := errors.AsType[*awsapi.Error](err); !ok || e.Code != "TooManyRequestsException" || e.HTTPStatus() != 429 {
+	if e, ok := errors.AsType[*awsapi.Error](err); !ok || e.Code != "TooManyRequestsException" ||
+		e.HTTPStatus() != 429 {
 		t.Fatalf("got %v", err)
 	}
 }

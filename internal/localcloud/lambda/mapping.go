@@ -134,8 +134,10 @@ type mappingOut struct {
 
 func (s *Service) describeMapping(m mapping) *mappingOut {
 	out := &mappingOut{
-		UUID: m.UUID, EventSourceMappingArn: s.mappingARN(m.UUID), EventSourceArn: m.Source, FunctionArn: m.FunctionARN, BatchSize: m.BatchSize,
-		Window: m.Window, ResponseTypes: []string{}, State: m.State, Reason: "USER_INITIATED", LastModified: awsapi.Time{Time: m.Modified},
+		UUID: m.UUID, EventSourceMappingArn: s.mappingARN(m.UUID), EventSourceArn: m.Source,
+		FunctionArn: m.FunctionARN, BatchSize: m.BatchSize,
+		Window: m.Window, ResponseTypes: []string{}, State: m.State, Reason: "USER_INITIATED",
+		LastModified:         awsapi.Time{Time: m.Modified},
 		LastProcessingResult: s.problem(m.UUID),
 	}
 	if m.Partial {
@@ -161,7 +163,8 @@ func (in *mappingSettings) apply(m *mapping) error {
 	}{
 		{"ParallelizationFactor", in.ParallelizationFactor != nil}, {"DestinationConfig", in.DestinationConfig != nil},
 		{"MaximumRecordAgeInSeconds", in.MaximumRecordAge != nil}, {"BisectBatchOnFunctionError", in.Bisect != nil},
-		{"MaximumRetryAttempts", in.MaximumRetryAttempts != nil}, {"TumblingWindowInSeconds", in.TumblingWindow != nil},
+		{"MaximumRetryAttempts", in.MaximumRetryAttempts != nil}, {"TumblingWindowInSeconds",
+			in.TumblingWindow != nil},
 	} {
 		if x.given {
 			return errInvalidParameter("Unsupported parameters for given event source mapping type: %s", x.name)
@@ -191,7 +194,8 @@ func (in *mappingSettings) apply(m *mapping) error {
 		m.Partial = false
 		for _, t := range *in.ResponseTypes {
 			if t != partialBatch {
-				return invalidMember("functionResponseTypes", t, "Member must satisfy enum value set: [ReportBatchItemFailures]")
+				return invalidMember("functionResponseTypes", t,
+					"Member must satisfy enum value set: [ReportBatchItemFailures]")
 			}
 			m.Partial = true
 		}
@@ -200,10 +204,12 @@ func (in *mappingSettings) apply(m *mapping) error {
 		m.MaxParallel = 0
 		if n := in.Scaling.MaximumConcurrency; n != nil {
 			if *n < 2 {
-				return invalidMember("scalingConfig.maximumConcurrency", *n, "Member must have value greater than or equal to 2")
+				return invalidMember("scalingConfig.maximumConcurrency", *n,
+					"Member must have value greater than or equal to 2")
 			}
 			if *n > accountLimit {
-				return invalidMember("scalingConfig.maximumConcurrency", *n, fmt.Sprint("Member must have value less than or equal to ", accountLimit))
+				return invalidMember("scalingConfig.maximumConcurrency", *n,
+					fmt.Sprint("Member must have value less than or equal to ", accountLimit))
 			}
 			m.MaxParallel = *n
 		}
@@ -211,7 +217,8 @@ func (in *mappingSettings) apply(m *mapping) error {
 	if in.Filters != nil {
 		m.Filters = nil
 		if len(in.Filters.Filters) > maxFilters {
-			return errInvalidParameter("Number of filters (%d) exceeds maximum (%d)", len(in.Filters.Filters), maxFilters)
+			return errInvalidParameter("Number of filters (%d) exceeds maximum (%d)", len(in.Filters.Filters),
+				maxFilters)
 		}
 		for _, f := range in.Filters.Filters {
 			m.Filters = append(m.Filters, f.Pattern)
@@ -226,13 +233,16 @@ func (in *mappingSettings) apply(m *mapping) error {
 	case m.Window < 0 || m.Window > maxWindow:
 		return errInvalidParameter("Maximum batch window in seconds must be between 0 and %d", maxWindow)
 	case m.BatchSize > receivedMost && m.Window == 0:
-		return errInvalidParameter("Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than %d", receivedMost)
+		return errInvalidParameter(
+			"Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than %d",
+			receivedMost)
 	}
 	return nil
 }
 
 func invalidMember(name string, value any, constraint string) *awsapi.Error {
-	return awsapi.Errorf("ValidationException", "1 validation error detected: Value '%v' at '%s' failed to satisfy constraint: %s", value, name, constraint)
+	return awsapi.Errorf("ValidationException",
+		"1 validation error detected: Value '%v' at '%s' failed to satisfy constraint: %s", value, name, constraint)
 }
 
 // parseFilters reads filter patterns, which are written like SNS's filter
@@ -267,7 +277,8 @@ func (s *Service) checkMapping(ctx context.Context, c *awsapi.Call, m *mapping) 
 	for _, operation := range []string{"ReceiveMessage", "DeleteMessage", "GetQueueAttributes"} {
 		err := as.Authorize(ctx, "sqs:"+operation, m.Source, nil)
 		if awsapi.Code(err) == "AccessDeniedException" {
-			return errInvalidParameter("The provided execution role does not have permissions to call %s on SQS", operation)
+			return errInvalidParameter("The provided execution role does not have permissions to call %s on SQS",
+				operation)
 		}
 		if err != nil {
 			return err
@@ -275,13 +286,16 @@ func (s *Service) checkMapping(ctx context.Context, c *awsapi.Call, m *mapping) 
 	}
 	visible, err := s.visibility(ctx, id, m.Source)
 	if awsapi.Code(err) == "QueueDoesNotExist" {
-		return errInvalidParameter("Error occurred while ReceiveMessage. SQS Error Code: AWS.SimpleQueueService.NonExistentQueue. SQS Error Message: %s", awsapi.AsError(err).Message)
+		return errInvalidParameter(
+			"Error occurred while ReceiveMessage. SQS Error Code: AWS.SimpleQueueService.NonExistentQueue. SQS "+
+				"Error Message: %s", awsapi.AsError(err).Message)
 	}
 	if err != nil {
 		return err
 	}
 	if visible < f.Timeout {
-		return errInvalidParameter("Queue visibility timeout: %d seconds is less than Function timeout: %d seconds", visible/time.Second, f.Timeout/time.Second)
+		return errInvalidParameter("Queue visibility timeout: %d seconds is less than Function timeout: %d seconds",
+			visible/time.Second, f.Timeout/time.Second)
 	}
 	return nil
 }
@@ -291,7 +305,8 @@ func (s *Service) visibility(ctx context.Context, id awsapi.Identity, arn string
 	var out struct {
 		Attributes map[string]string `json:"Attributes"`
 	}
-	in := map[string]any{"QueueUrl": arn[strings.LastIndexByte(arn, ':')+1:], "AttributeNames": []string{"VisibilityTimeout"}}
+	in := map[string]any{"QueueUrl": arn[strings.LastIndexByte(arn, ':')+1:],
+		"AttributeNames": []string{"VisibilityTimeout"}}
 	if err := awsapi.CallInto(ctx, s.Caller, id, "sqs", "GetQueueAttributes", in, &out); err != nil {
 		return 0, err
 	}
@@ -303,8 +318,10 @@ func (s *Service) createMapping(ctx context.Context, c *awsapi.Call, in *createM
 	if in.EventSourceArn == "" {
 		return nil, errInvalidParameter("EventSourceArn: the ARN of an SQS queue is required")
 	}
-	if !strings.HasPrefix(in.EventSourceArn, "arn:aws:sqs:") || strings.HasSuffix(in.EventSourceArn, ".fifo") || s.Queues == nil {
-		return nil, awsapi.NotBuilt("event source mappings of " + in.EventSourceArn + " (standard SQS queues are there)")
+	if !strings.HasPrefix(in.EventSourceArn, "arn:aws:sqs:") || strings.HasSuffix(in.EventSourceArn, ".fifo") ||
+		s.Queues == nil {
+		return nil, awsapi.NotBuilt("event source mappings of " + in.EventSourceArn +
+			" (standard SQS queues are there)")
 	}
 	if in.StartingPosition != "" {
 		return nil, errInvalidParameter("StartingPosition is not valid for SQS event sources.")
@@ -312,7 +329,8 @@ func (s *Service) createMapping(ctx context.Context, c *awsapi.Call, in *createM
 	if in.FunctionName == "" {
 		return nil, invalidMember("functionName", "null", "Member must not be null")
 	}
-	m := mapping{UUID: s.Scheduler.UUID(), Source: in.EventSourceArn, FunctionARN: in.FunctionName, BatchSize: receivedMost, Enabled: true, Tags: in.Tags}
+	m := mapping{UUID: s.Scheduler.UUID(), Source: in.EventSourceArn, FunctionARN: in.FunctionName,
+		BatchSize: receivedMost, Enabled: true, Tags: in.Tags}
 	if err := in.apply(&m); err != nil {
 		return nil, err
 	}
@@ -326,7 +344,8 @@ func (s *Service) createMapping(ctx context.Context, c *awsapi.Call, in *createM
 				return err
 			}
 			if have := row.Value; have.Source == m.Source && have.FunctionARN == m.FunctionARN {
-				return errConflict("An event source mapping with SQS arn (\" %s \") and function (\" %s \") already exists. "+
+				return errConflict("An event source mapping with SQS arn (\" %s \") and function (\" %s \") "+
+					"already exists. "+
 					"Please update or delete the existing mapping with UUID %s", m.Source, in.FunctionName, have.UUID)
 			}
 		}
@@ -501,7 +520,8 @@ func (s *Service) listMappings(_ context.Context, _ *awsapi.Call, in *listMappin
 			if err != nil {
 				return err
 			}
-			if in.EventSourceArn != "" && m.Source != in.EventSourceArn || in.FunctionName != "" && !slices.Contains(s.resource(in.FunctionName, ""), m.FunctionARN) {
+			if in.EventSourceArn != "" && m.Source != in.EventSourceArn || in.FunctionName != "" &&
+				!slices.Contains(s.resource(in.FunctionName, ""), m.FunctionARN) {
 				continue
 			}
 			if n := len(found); n == pageSize(in.MaxItems) {

@@ -54,7 +54,8 @@ func (s *Service) addPermission(_ context.Context, _ *awsapi.Call, in *addPermis
 	case strings.HasSuffix(in.Principal, servicePrefix):
 		st.Principal = map[string]string{"Service": in.Principal}
 	default:
-		return nil, errInvalidParameter("Principal: %q is neither an account, an ARN, a service (x.amazonaws.com) nor *", in.Principal)
+		return nil, errInvalidParameter(
+			"Principal: %q is neither an account, an ARN, a service (x.amazonaws.com) nor *", in.Principal)
 	}
 	st.Condition = map[string]map[string]string{}
 	if in.SourceAccount != "" {
@@ -78,7 +79,9 @@ func (s *Service) addPermission(_ context.Context, _ *awsapi.Call, in *addPermis
 		}
 		for _, have := range p.Statements {
 			if have.Sid == st.Sid {
-				return awsapi.Errorf("ResourceConflictException", "The statement id (%s) provided already exists. Please provide a new statement id, or remove the existing statement.", st.Sid).WithStatus(409)
+				return awsapi.Errorf("ResourceConflictException",
+					"The statement id (%s) provided already exists. Please provide a new statement id, or remove "+
+						"the existing statement.", st.Sid).WithStatus(409)
 			}
 		}
 		p.Statements = append(p.Statements, st)
@@ -111,7 +114,8 @@ func (s *Service) removePermission(_ context.Context, _ *awsapi.Call, in *remove
 		}
 		i := slices.IndexFunc(p.Statements, func(st statement) bool { return st.Sid == in.StatementID })
 		if i < 0 {
-			return awsapi.Errorf("ResourceNotFoundException", "Statement %s is not found in resource policy.", in.StatementID).WithStatus(404)
+			return awsapi.Errorf("ResourceNotFoundException", "Statement %s is not found in resource policy.",
+				in.StatementID).WithStatus(404)
 		}
 		p.Statements = slices.Delete(p.Statements, i, i+1)
 		p.RevisionID = s.Scheduler.UUID()
@@ -134,7 +138,8 @@ func (s *Service) getPolicy(_ context.Context, _ *awsapi.Call, in *functionRef) 
 		p, _, err := policies.Get(tx, f.policyKey()...)
 		out.Policy, out.RevisionID = p.document(), p.RevisionID
 		if err == nil && out.Policy == "" {
-			return awsapi.Errorf("ResourceNotFoundException", "The resource you requested does not exist.").WithStatus(404)
+			return awsapi.Errorf("ResourceNotFoundException", "The resource you requested does not exist.").
+				WithStatus(404)
 		}
 		return err
 	})
@@ -148,7 +153,8 @@ type concurrencyIn struct {
 
 func (s *Service) putConcurrency(_ context.Context, _ *awsapi.Call, in *concurrencyIn) (*concurrency, error) {
 	if in.Reserved < 0 || in.Reserved > accountLimit {
-		return nil, errInvalidParameter("ReservedConcurrentExecutions: %d is not within 0 to %d", in.Reserved, accountLimit)
+		return nil, errInvalidParameter("ReservedConcurrentExecutions: %d is not within 0 to %d", in.Reserved,
+			accountLimit)
 	}
 	name, _ := s.name(in.FunctionName)
 	s.mu.Lock()
@@ -160,7 +166,9 @@ func (s *Service) putConcurrency(_ context.Context, _ *awsapi.Call, in *concurre
 	}
 	s.mu.Unlock()
 	if left < unreservedLeast {
-		return nil, errInvalidParameter("Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its minimum value of [%d].", unreservedLeast)
+		return nil, errInvalidParameter(
+			"Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution "+
+				"below its minimum value of [%d].", unreservedLeast)
 	}
 	return &concurrency{&in.Reserved}, s.set(in.FunctionName, func(f *Function) { f.Reserved = &in.Reserved })
 }

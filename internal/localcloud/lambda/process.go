@@ -12,7 +12,8 @@ import (
 
 // Credentials issues temporary credentials for an identity.
 type Credentials interface {
-	Issue(ctx context.Context, id awsapi.Identity, ttl time.Duration) (accessKeyID, secret, sessionToken string, err error)
+	Issue(ctx context.Context, id awsapi.Identity, ttl time.Duration) (accessKeyID, secret,
+		sessionToken string, err error)
 }
 
 // Life of execution environments.

@@ -16,7 +16,8 @@ func (s *Service) checkRole(ctx context.Context, c *awsapi.Call, f *Function) er
 	type need struct{ action, resource, service string }
 	var needs []need
 	if f.Tracing == "Active" {
-		needs = append(needs, need{"xray:PutTraceSegments", "*", "XRAY"}, need{"xray:PutTelemetryRecords", "*", "XRAY"})
+		needs = append(needs, need{"xray:PutTraceSegments", "*", "XRAY"}, need{"xray:PutTelemetryRecords",
+			"*", "XRAY"})
 	}
 	switch {
 	case strings.HasPrefix(f.DeadLetter, "arn:aws:sqs:"):
@@ -40,7 +41,8 @@ func (s *Service) checkRole(ctx context.Context, c *awsapi.Call, f *Function) er
 		err := as.Authorize(ctx, n.action, n.resource, nil)
 		if awsapi.Code(err) == "AccessDeniedException" {
 			_, operation, _ := strings.Cut(n.action, ":")
-			return errInvalidParameter("The provided execution role does not have permissions to call %s on %s", operation, n.service)
+			return errInvalidParameter("The provided execution role does not have permissions to call %s on %s",
+				operation, n.service)
 		}
 		if err != nil {
 			return err

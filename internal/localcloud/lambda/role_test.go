@@ -16,7 +16,8 @@ func (g grants) Authorize(_ context.Context, r awsapi.Request) error {
 	if r.Identity.Root || slices.Contains(g, r.Action+" "+r.Resource) {
 		return nil
 	}
-	return awsapi.Errorf("AccessDeniedException", "User: %s is not authorized to perform: %s on resource: %s", r.Identity.ARN, r.Action, r.Resource).WithStatus(403)
+	return awsapi.Errorf("AccessDeniedException", "User: %s is not authorized to perform: %s on resource: %s",
+		r.Identity.ARN, r.Action, r.Resource).WithStatus(403)
 }
 
 // Lambda looks at the role when a function is made or changed, not when it first
@@ -42,29 +43,36 @@ func TestRoleMustAllowWhatLambdaDoesForTheFunction(t *testing.T) {
 		{"nothing asked for", nil, nil, ""},
 		{"queue", letters(queue), grants{"sqs:SendMessage " + queue}, ""},
 		{"queue without permission", letters(queue), nil, cannot + "SendMessage on SQS"},
-		{"another queue's permission", letters(queue), grants{"sqs:SendMessage " + queue + "2"}, cannot + "SendMessage on SQS"},
+		{"another queue's permission", letters(queue), grants{"sqs:SendMessage " + queue + "2"}, cannot +
+			"SendMessage on SQS"},
 		{"topic", letters(topic), grants{"sns:Publish " + topic}, ""},
 		{"topic without permission", letters(topic), grants{"sqs:SendMessage " + topic}, cannot + "Publish on SNS"},
 		{"tracing", tracing, grants{segments, records}, ""},
 		{"tracing without segments", tracing, grants{records}, cannot + "PutTraceSegments on XRAY"},
 		{"tracing without telemetry", tracing, grants{segments}, cannot + "PutTelemetryRecords on XRAY"},
-		{"tracing that is passed on", map[string]any{"TracingConfig": map[string]string{"Mode": "PassThrough"}}, nil, ""},
+		{"tracing that is passed on", map[string]any{"TracingConfig": map[string]string{"Mode": "PassThrough"}}, nil,
+			""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			c := virtualCloud(t, store.Memory(), func(context.Context, []byte) ([]byte, error) { return []byte("1"), nil })
-			c.door = awsapi.New(awsapi.Config{Scheduler: c.s, Account: account, Region: "us-east-1", Authorizer: row.grants})
+			c := virtualCloud(t, store.Memory(), func(context.Context, []byte) ([]byte, error) {
+				return []byte("1"), nil
+			})
+			c.door = awsapi.New(awsapi.Config{Scheduler: c.s, Account: account, Region: "us-east-1",
+				Authorizer: row.grants})
 			c.door.Add(c.svc.API())
 			check := func(operation string, err error) {
 				t.Helper()
 				switch {
 				case row.denied == "" && err != nil:
 					t.Errorf("%s: %v", operation, err)
-				case row.denied != "" && (awsapi.Code(err) != "InvalidParameterValueException" || awsapi.AsError(err).Message != row.denied):
+				case row.denied != "" && (awsapi.Code(err) != "InvalidParameterValueException" ||
+					awsapi.AsError(err).Message != row.denied):
 					t.Errorf("%s: %v, want %s", operation, err, row.denied)
 				}
 			}
 			in := map[string]any{
-				"FunctionName": "f", "Runtime": "provided.al2023", "Handler": "bootstrap", "Role": "arn:aws:iam::" + account + ":role/r",
+				"FunctionName": "f", "Runtime": "provided.al2023", "Handler": "bootstrap", "Role": "arn:aws:iam::" +
+					account + ":role/r",
 				"Code": map[string]string{"S3Bucket": "assets", "S3Key": "f.zip"},
 			}
 			c.must("CreateFunction", in)

@@ -42,7 +42,8 @@ func (e *environment) serveNext(w http.ResponseWriter, r *http.Request) {
 	h.Set(headerRequestID, inv.RequestID)
 	h.Set(headerDeadline, strconv.FormatInt(deadline.UnixMilli(), 10))
 	h.Set(headerARN, inv.FunctionARN)
-	h.Set(headerTrace, "Root=1-"+strconv.FormatInt(e.started.Unix(), 16)+"-"+strings.ReplaceAll(inv.RequestID, "-", "")[:24]+";Sampled=0")
+	h.Set(headerTrace, "Root=1-"+strconv.FormatInt(e.started.Unix(), 16)+"-"+strings.ReplaceAll(inv.RequestID, "-",
+		"")[:24]+";Sampled=0")
 	h.Set("Content-Type", "application/json")
 	_, _ = w.Write(inv.Payload)
 }
@@ -59,8 +60,9 @@ func (e *environment) serveResponse(w http.ResponseWriter, r *http.Request) {
 	e.take(w, r, func(inv Invocation, body []byte) Result {
 		if len(body) > maxSyncPayload {
 			return failed(&FunctionError{
-				Type:    "Function.ResponseSizeTooLarge",
-				Message: fmt.Sprintf("Response payload size (%d bytes) exceeded maximum allowed payload size (%d bytes).", len(body), maxSyncPayload),
+				Type: "Function.ResponseSizeTooLarge",
+				Message: fmt.Sprintf("Response payload size (%d bytes) exceeded maximum allowed payload size (%d "+
+					"bytes).", len(body), maxSyncPayload),
 			}, e.stream)
 		}
 		return Result{Payload: body}

@@ -164,7 +164,8 @@ func (s *Service) Residue(context.Context) []string {
 			if err != nil {
 				return err
 			}
-			left = append(left, fmt.Sprintf("lambda: asynchronous invocation %s of %s, %d failed attempts", row.Key[0], row.Value.Function, row.Value.Attempts))
+			left = append(left, fmt.Sprintf("lambda: asynchronous invocation %s of %s, %d failed attempts", row.Key[0],
+				row.Value.Function, row.Value.Attempts))
 		}
 		return nil
 	})
@@ -243,7 +244,8 @@ func (s *Service) release(f Function) {
 }
 
 // run runs a function once and returns its result and its log.
-func (s *Service) run(ctx context.Context, f Function, requestID string, payload []byte) (Result, *invocationLog, error) {
+func (s *Service) run(ctx context.Context, f Function, requestID string, payload []byte) (Result,
+	*invocationLog, error) {
 	if err := s.admit(f); err != nil {
 		s.count(f, "Throttles", 1)
 		return Result{}, nil, err
@@ -254,11 +256,14 @@ func (s *Service) run(ctx context.Context, f Function, requestID string, payload
 		return Result{}, nil, err
 	}
 	if err != nil {
-		return Result{}, nil, awsapi.Errorf("AccessDeniedException", "The role defined for the function cannot be assumed by Lambda: %v", awsapi.AsError(err).Message).WithStatus(502)
+		return Result{}, nil, awsapi.Errorf("AccessDeniedException",
+			"The role defined for the function cannot be assumed by Lambda: %v", awsapi.AsError(err).Message).
+			WithStatus(502)
 	}
 	log := s.newLog(f, id)
 	log.system("START RequestId: " + requestID + " Version: " + f.version())
-	result, err := s.Executor.Invoke(ctx, f, Invocation{RequestID: requestID, FunctionARN: f.named(), Payload: payload, Identity: id, Log: log.add})
+	result, err := s.Executor.Invoke(ctx, f, Invocation{RequestID: requestID, FunctionARN: f.named(), Payload: payload,
+		Identity: id, Log: log.add})
 	now := s.Scheduler.Now()
 	took := time.Duration(0)
 	if !result.Began.IsZero() {
@@ -266,16 +271,19 @@ func (s *Service) run(ctx context.Context, f Function, requestID string, payload
 	}
 	if errors.Is(err, ErrTimedOut) {
 		failure := &FunctionError{
-			Type:    "Sandbox.Timedout",
-			Message: fmt.Sprintf("RequestId: %s Error: Task timed out after %.2f seconds", requestID, f.Timeout.Seconds()),
+			Type: "Sandbox.Timedout",
+			Message: fmt.Sprintf("RequestId: %s Error: Task timed out after %.2f seconds", requestID,
+				f.Timeout.Seconds()),
 		}
 		result, err = failed(failure, result.Stream), nil
-		log.system(fmt.Sprintf("%s %s Task timed out after %.2f seconds", now.Format("2006-01-02T15:04:05.000Z"), requestID, f.Timeout.Seconds()))
+		log.system(fmt.Sprintf("%s %s Task timed out after %.2f seconds", now.Format("2006-01-02T15:04:05.000Z"),
+			requestID, f.Timeout.Seconds()))
 	}
 	ms := float64(took.Microseconds()) / 1000
 	log.stream = result.Stream
 	log.system("END RequestId: " + requestID)
-	log.system(fmt.Sprintf("REPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %d ms\tMemory Size: %d MB", requestID, ms, int(ms)+1, f.MemoryMB))
+	log.system(fmt.Sprintf("REPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %d ms\tMemory Size: %d MB",
+		requestID, ms, int(ms)+1, f.MemoryMB))
 	log.flush(ctx)
 	s.count(f, "Invocations", 1)
 	s.count(f, "Duration", ms)
@@ -310,7 +318,8 @@ func (s *Service) count(f Function, name string, value float64) {
 	resource := f.Name + ":" + f.Qualifier
 	s.Metrics.Add("AWS/Lambda", name, unit, value, map[string]string{"FunctionName": f.Name, "Resource": resource})
 	if isAlias(f.Qualifier) {
-		s.Metrics.Add("AWS/Lambda", name, unit, value, map[string]string{"FunctionName": f.Name, "Resource": resource, "ExecutedVersion": f.version()})
+		s.Metrics.Add("AWS/Lambda", name, unit, value, map[string]string{"FunctionName": f.Name, "Resource": resource,
+			"ExecutedVersion": f.version()})
 	}
 }
 
@@ -353,8 +362,8 @@ func (s *Service) runEvent(requestID string, e event) {
 	}
 	result, _, err := s.run(ctx, f, requestID, e.Payload)
 	if err == nil {
-		// "The time between when Lambda successfully queues the event and when the function is invoked" (AWS Lambda Developer
-		// Guide, "Types of metrics for Lambda functions", 2026-11).
+		// "The time between when Lambda successfully queues the event and when the function is
+		// invoked" (AWS Lambda Developer Guide, "Types of metrics for Lambda functions", 2026-11).
 		s.count(f, "AsyncEventAge", float64(now.Sub(e.Received).Milliseconds()))
 	}
 	now = s.Scheduler.Now()
@@ -404,9 +413,10 @@ func (s *Service) conclude(ctx context.Context, f Function, requestID string, e 
 	}
 	if target != "" {
 		record := map[string]any{
-			"version":        "1.0",
-			"timestamp":      s.Scheduler.Now().Format("2006-01-02T15:04:05.000Z"),
-			"requestContext": map[string]any{"requestId": requestID, "functionArn": f.destined(), "condition": condition, "approximateInvokeCount": ran},
+			"version":   "1.0",
+			"timestamp": s.Scheduler.Now().Format("2006-01-02T15:04:05.000Z"),
+			"requestContext": map[string]any{"requestId": requestID, "functionArn": f.destined(),
+				"condition": condition, "approximateInvokeCount": ran},
 			"requestPayload": asJSON(e.Payload),
 		}
 		if r.Payload != nil {
@@ -444,7 +454,8 @@ func asJSON(b []byte) any {
 }
 
 // deliver sends body to a queue, topic or function under the role's identity.
-func (s *Service) deliver(ctx context.Context, id awsapi.Identity, arn string, body []byte, attributes map[string]string) error {
+func (s *Service) deliver(ctx context.Context, id awsapi.Identity, arn string, body []byte,
+	attributes map[string]string) error {
 	parts := strings.SplitN(arn, ":", 6)
 	if len(parts) != 6 {
 		return fmt.Errorf("lambda: destination %q is not an ARN", arn)
@@ -458,16 +469,20 @@ func (s *Service) deliver(ctx context.Context, id awsapi.Identity, arn string, b
 		var url struct {
 			QueueURL string `json:"QueueUrl"`
 		}
-		if err := awsapi.CallInto(ctx, s.Caller, awsapi.RootOf(s.Account), "sqs", "GetQueueUrl", map[string]string{"QueueName": parts[5]}, &url); err != nil {
+		if err := awsapi.CallInto(ctx, s.Caller, awsapi.RootOf(s.Account), "sqs", "GetQueueUrl",
+			map[string]string{"QueueName": parts[5]}, &url); err != nil {
 			return err
 		}
-		_, err := s.Caller.Call(ctx, id, "sqs", "SendMessage", map[string]any{"QueueUrl": url.QueueURL, "MessageBody": string(body), "MessageAttributes": values})
+		_, err := s.Caller.Call(ctx, id, "sqs", "SendMessage", map[string]any{"QueueUrl": url.QueueURL,
+			"MessageBody": string(body), "MessageAttributes": values})
 		return err
 	case "sns":
-		_, err := s.Caller.Call(ctx, id, "sns", "Publish", map[string]any{"TopicArn": arn, "Message": string(body), "MessageAttributes": values})
+		_, err := s.Caller.Call(ctx, id, "sns", "Publish", map[string]any{"TopicArn": arn, "Message": string(body),
+			"MessageAttributes": values})
 		return err
 	case "lambda":
-		_, err := s.Caller.Call(ctx, id, "lambda", "Invoke", &invokeIn{FunctionName: arn, InvocationType: "Event", Payload: body})
+		_, err := s.Caller.Call(ctx, id, "lambda", "Invoke", &invokeIn{FunctionName: arn, InvocationType: "Event",
+			Payload: body})
 		return err
 	default:
 		return awsapi.NotBuilt("Lambda destinations of the service " + parts[2])
@@ -543,7 +558,8 @@ func (l *invocationLog) flush(ctx context.Context) {
 		return
 	}
 	if stream == "" { // no environment ran
-		stream = l.s.Scheduler.Now().Format("2006/01/02") + "/[" + l.f.version() + "]" + strings.ReplaceAll(l.f.RevisionID, "-", "")
+		stream = l.s.Scheduler.Now().Format("2006/01/02") + "/[" + l.f.version() + "]" +
+			strings.ReplaceAll(l.f.RevisionID, "-", "")
 	}
 	s, group := l.s, l.f.LogGroup
 	s.mu.Lock()
@@ -551,10 +567,13 @@ func (l *invocationLog) flush(ctx context.Context) {
 	s.streams[group+" "+stream] = true
 	s.mu.Unlock()
 	if !made {
-		_, err := s.Caller.Call(ctx, l.id, "cloudwatchlogs", "CreateLogStream", map[string]string{"logGroupName": group, "logStreamName": stream})
+		_, err := s.Caller.Call(ctx, l.id, "cloudwatchlogs", "CreateLogStream",
+			map[string]string{"logGroupName": group, "logStreamName": stream})
 		if awsapi.Code(err) == "ResourceNotFoundException" {
-			if _, err = s.Caller.Call(ctx, l.id, "cloudwatchlogs", "CreateLogGroup", map[string]string{"logGroupName": group}); err == nil {
-				_, err = s.Caller.Call(ctx, l.id, "cloudwatchlogs", "CreateLogStream", map[string]string{"logGroupName": group, "logStreamName": stream})
+			if _, err = s.Caller.Call(ctx, l.id, "cloudwatchlogs", "CreateLogGroup",
+				map[string]string{"logGroupName": group}); err == nil {
+				_, err = s.Caller.Call(ctx, l.id, "cloudwatchlogs", "CreateLogStream",
+					map[string]string{"logGroupName": group, "logStreamName": stream})
 			}
 		}
 		if err != nil && awsapi.Code(err) != "ResourceAlreadyExistsException" {

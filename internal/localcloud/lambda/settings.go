@@ -83,10 +83,13 @@ type configuration struct {
 func describe(f Function) *configuration {
 	c := &configuration{
 		FunctionName: f.Name, FunctionArn: f.named(), Runtime: f.Runtime, Role: f.RoleARN, Handler: f.Handler,
-		CodeSize: f.CodeSize, Description: f.Description, Timeout: int(f.Timeout / time.Second), MemorySize: f.MemoryMB,
-		LastModified: f.Modified.Format("2006-01-02T15:04:05.000-0700"), CodeSha256: f.CodeSHA256, Version: f.version(),
-		TracingConfig: tracingConfig{f.Tracing}, RevisionID: f.RevisionID, State: "Active", LastUpdateStatus: "Successful",
-		PackageType: "Zip", Architectures: []string{f.Architecture}, EphemeralStorage: storage{f.StorageMB},
+		CodeSize: f.CodeSize, Description: f.Description, Timeout: int(f.Timeout / time.Second),
+		MemorySize:   f.MemoryMB,
+		LastModified: f.Modified.Format("2006-01-02T15:04:05.000-0700"), CodeSha256: f.CodeSHA256,
+		Version:       f.version(),
+		TracingConfig: tracingConfig{f.Tracing}, RevisionID: f.RevisionID, State: "Active",
+		LastUpdateStatus: "Successful",
+		PackageType:      "Zip", Architectures: []string{f.Architecture}, EphemeralStorage: storage{f.StorageMB},
 		LoggingConfig: loggingConfig{LogFormat: f.LogFormat, LogGroup: f.LogGroup},
 	}
 	if len(f.Env) > 0 {
@@ -111,7 +114,8 @@ func (s *Service) apply(ctx context.Context, c *awsapi.Call, f *Function, in set
 	}
 	if in.Runtime != "" {
 		if !strings.HasPrefix(in.Runtime, "provided.") {
-			return awsapi.NotBuilt("the Lambda runtime " + in.Runtime + " (provided.al2023 and provided.al2 are there)")
+			return awsapi.NotBuilt("the Lambda runtime " + in.Runtime +
+				" (provided.al2023 and provided.al2 are there)")
 		}
 		f.Runtime = in.Runtime
 	}
@@ -136,10 +140,15 @@ func (s *Service) apply(ctx context.Context, c *awsapi.Call, f *Function, in set
 	if in.Environment != nil {
 		for _, k := range slices.Sorted(maps.Keys(in.Environment.Variables)) {
 			if !environmentName.MatchString(k) {
-				return errInvalidParameter("Environment: %q is not a name of an environment variable (a letter, then letters, digits and _)", k)
+				return errInvalidParameter(
+					"Environment: %q is not a name of an environment variable (a letter, then letters, digits and _)",
+					k)
 			}
 			if reserved[k] {
-				return errInvalidParameter("Lambda was unable to configure your environment variables because the environment variables you have provided contains reserved keys that are currently not supported for modification. Reserved keys used in this request: %s", k)
+				return errInvalidParameter(
+					"Lambda was unable to configure your environment variables because the environment variables "+
+						"you have provided contains reserved keys that are currently not supported for "+
+						"modification. Reserved keys used in this request: %s", k)
 			}
 		}
 		f.Env = in.Environment.Variables
@@ -162,7 +171,8 @@ func (s *Service) apply(ctx context.Context, c *awsapi.Call, f *Function, in set
 		}
 	}
 	if in.Role != "" && in.Role != f.RoleARN {
-		if err := c.Authorize(ctx, "iam:PassRole", in.Role, map[string][]string{"iam:PassedToService": {"lambda.amazonaws.com"}}); err != nil {
+		if err := c.Authorize(ctx, "iam:PassRole", in.Role,
+			map[string][]string{"iam:PassedToService": {"lambda.amazonaws.com"}}); err != nil {
 			return err
 		}
 		if _, err := s.Roles.Assume(ctx, in.Role, "lambda.amazonaws.com", f.ARN, f.Name); awsapi.IsFault(err) {
@@ -181,7 +191,8 @@ func (s *Service) apply(ctx context.Context, c *awsapi.Call, f *Function, in set
 var environmentName = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_]*$`)
 
 var reserved = map[string]bool{
-	"_HANDLER": true, "_X_AMZN_TRACE_ID": true, "AWS_DEFAULT_REGION": true, "AWS_REGION": true, "AWS_EXECUTION_ENV": true,
+	"_HANDLER": true, "_X_AMZN_TRACE_ID": true, "AWS_DEFAULT_REGION": true, "AWS_REGION": true,
+	"AWS_EXECUTION_ENV":        true,
 	"AWS_LAMBDA_FUNCTION_NAME": true, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": true, "AWS_LAMBDA_FUNCTION_VERSION": true,
 	"AWS_LAMBDA_INITIALIZATION_TYPE": true, "AWS_LAMBDA_LOG_GROUP_NAME": true, "AWS_LAMBDA_LOG_STREAM_NAME": true,
 	"AWS_ACCESS_KEY": true, "AWS_ACCESS_KEY_ID": true, "AWS_SECRET_ACCESS_KEY": true, "AWS_SESSION_TOKEN": true,

@@ -115,12 +115,15 @@ func (s *Service) stopSource(uuid string) {
 // working lists the sources that have a batch.
 func (s *Service) working() (lines []string) {
 	s.mu.Lock()
-	list := slices.SortedFunc(maps.Values(s.sources), func(a, b *source) int { return strings.Compare(a.m.UUID, b.m.UUID) })
+	list := slices.SortedFunc(maps.Values(s.sources), func(a, b *source) int {
+		return strings.Compare(a.m.UUID, b.m.UUID)
+	})
 	s.mu.Unlock()
 	for _, x := range list {
 		x.mu.Lock()
 		if x.busy > 0 {
-			lines = append(lines, fmt.Sprintf("lambda: event source mapping %s of %s has %d pollers at work", x.m.UUID, x.m.FunctionARN, x.busy))
+			lines = append(lines, fmt.Sprintf("lambda: event source mapping %s of %s has %d pollers at work", x.m.UUID,
+				x.m.FunctionARN, x.busy))
 		}
 		x.mu.Unlock()
 	}

@@ -80,10 +80,12 @@ func (s *Service) look(tx *store.Tx, ref, qualifier string) (Function, error) {
 	})
 }
 
-func (s *Service) findBy(get func(*store.Tx, ...string) (Function, bool, error), tx *store.Tx, ref, qualifier string, choose func(alias) string) (Function, error) {
+func (s *Service) findBy(get func(*store.Tx, ...string) (Function, bool, error), tx *store.Tx, ref, qualifier string,
+	choose func(alias) string) (Function, error) {
 	name, q := s.name(ref)
 	if q != "" && qualifier != "" && q != qualifier {
-		return Function{}, errInvalidParameter("The derived qualifier from the function name does not match the specified qualifier.")
+		return Function{}, errInvalidParameter(
+			"The derived qualifier from the function name does not match the specified qualifier.")
 	}
 	if qualifier != "" {
 		q = qualifier
@@ -129,8 +131,10 @@ func (s *Service) findBy(get func(*store.Tx, ...string) (Function, bool, error),
 // unpublished returns $LATEST, the only version that can be changed.
 func (s *Service) unpublished(tx *store.Tx, ref string) (Function, error) {
 	if _, q := s.name(ref); q != "" && q != latest {
-		return Function{}, errInvalidParameter("This operation is permitted on Lambda functions only. Aliases and versions do not support this operation. " +
-			"Please specify either a function name or an unqualified function ARN.")
+		return Function{}, errInvalidParameter(
+			"This operation is permitted on Lambda functions only. Aliases and versions do not support this " +
+				"operation. " +
+				"Please specify either a function name or an unqualified function ARN.")
 	}
 	name, _ := s.name(ref)
 	f, err := s.find(tx, name, "")
@@ -226,7 +230,8 @@ func (s *Service) deleteVersion(tx *store.Tx, f Function) error {
 			return err
 		}
 		if _, also := row.Value.Weights[f.Version]; also || row.Value.Version == f.Version {
-			return errConflict("Cannot delete version %s of function %s: it is referenced by alias %s. Update or delete the alias first.", f.Version, f.Name, row.Value.Name)
+			return errConflict("Cannot delete version %s of function %s: it is referenced by alias %s. Update or "+
+				"delete the alias first.", f.Version, f.Name, row.Value.Name)
 		}
 	}
 	if err := policies.Delete(tx, f.Name, f.Version); err != nil {
@@ -329,7 +334,8 @@ type aliasOut struct {
 }
 
 func describeAlias(f Function, a alias) *aliasOut {
-	out := &aliasOut{AliasArn: f.ARN + ":" + a.Name, Name: a.Name, FunctionVersion: a.Version, Description: a.Description, RevisionID: a.RevisionID}
+	out := &aliasOut{AliasArn: f.ARN + ":" + a.Name, Name: a.Name, FunctionVersion: a.Version,
+		Description: a.Description, RevisionID: a.RevisionID}
 	if len(a.Weights) > 0 {
 		out.RoutingConfig = &routing{a.Weights}
 	}
@@ -357,7 +363,9 @@ func (s *Service) putAlias(tx *store.Tx, f Function, a alias, in *aliasIn) (*ali
 			return nil, errInvalidParameter("AdditionalVersionWeights: %g is not within 0.0 to 1.0", weight)
 		}
 		if version == a.Version {
-			return nil, errInvalidParameter("Invalid function version %s. Function version %s is already included in routing configuration.", version, version)
+			return nil, errInvalidParameter(
+				"Invalid function version %s. Function version %s is already included in routing configuration.",
+				version, version)
 		}
 		if version == latest || a.Version == latest {
 			return nil, errInvalidParameter("$LATEST is not supported for an alias pointing to more than 1 version")
@@ -369,7 +377,8 @@ func (s *Service) putAlias(tx *store.Tx, f Function, a alias, in *aliasIn) (*ali
 			continue
 		}
 		if !number.MatchString(version) {
-			return nil, errInvalidParameter("FunctionVersion: %q is neither $LATEST nor the number of a version", version)
+			return nil, errInvalidParameter("FunctionVersion: %q is neither $LATEST nor the number of a version",
+				version)
 		}
 		ok, err := versions.Has(tx, f.Name, versionKey(version))
 		if err != nil {
@@ -385,7 +394,8 @@ func (s *Service) putAlias(tx *store.Tx, f Function, a alias, in *aliasIn) (*ali
 
 func (s *Service) createAlias(_ context.Context, _ *awsapi.Call, in *aliasIn) (out *aliasOut, err error) {
 	if !aliasName.MatchString(in.Name) || number.MatchString(in.Name) {
-		return nil, errInvalidParameter("Name: %q is not 1 to 128 letters, digits, '-' and '_', and not only digits", in.Name)
+		return nil, errInvalidParameter("Name: %q is not 1 to 128 letters, digits, '-' and '_', and not only digits",
+			in.Name)
 	}
 	if in.FunctionVersion == "" {
 		return nil, errInvalidParameter("FunctionVersion: a version is required")
@@ -494,7 +504,8 @@ func (s *Service) listAliases(_ context.Context, _ *awsapi.Call, in *listAliases
 			if err != nil {
 				return err
 			}
-			if _, also := a.Weights[in.FunctionVersion]; in.FunctionVersion != "" && !also && a.Version != in.FunctionVersion {
+			if _, also := a.Weights[in.FunctionVersion]; in.FunctionVersion != "" && !also &&
+				a.Version != in.FunctionVersion {
 				continue
 			}
 			if n := len(out.Aliases); n == pageSize(in.MaxItems) {

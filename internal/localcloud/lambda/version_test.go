@@ -20,7 +20,8 @@ import (
 // that it was called by.
 func versionCloud(t *testing.T, db *store.DB) *cloud {
 	s := scheduler.NewVirtual(1, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
-	return newCloud(t, s, db, &InProcess{Scheduler: s, New: func(_ context.Context, f Function, _ awsapi.Identity, _ io.Writer) (Handler, error) {
+	return newCloud(t, s, db, &InProcess{Scheduler: s, New: func(_ context.Context, f Function, _ awsapi.Identity,
+		_ io.Writer) (Handler, error) {
 		return handlerFunc(func(ctx context.Context, _ []byte) ([]byte, error) {
 			c, _ := lambdacontext.FromContext(ctx)
 			return json.Marshal(f.Env["WHO"] + " " + c.InvokedFunctionArn)
@@ -35,7 +36,8 @@ func (c *cloud) publish() string {
 
 func (c *cloud) become(who string) {
 	c.t.Helper()
-	c.must("UpdateFunctionConfiguration", map[string]any{"FunctionName": "f", "Environment": map[string]any{"Variables": map[string]string{"WHO": who}}})
+	c.must("UpdateFunctionConfiguration", map[string]any{"FunctionName": "f",
+		"Environment": map[string]any{"Variables": map[string]string{"WHO": who}}})
 }
 
 // ask invokes and returns who answered and which version ran.
@@ -83,13 +85,15 @@ func TestAVersionStaysAsItWasAndAnAliasLeadsToOne(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	var names []string
-	for _, v := range c.must("ListVersionsByFunction", map[string]string{"FunctionName": "f"}).(*listVersionsOut).Versions {
+	list := c.must("ListVersionsByFunction", map[string]string{"FunctionName": "f"}).(*listVersionsOut)
+	for _, v := range list.Versions {
 		names = append(names, v.Version+" "+v.FunctionArn[len(arn)-1:])
 	}
 	if fmt.Sprint(names) != "[$LATEST f:$LATEST 1 f:1 2 f:2]" {
 		t.Errorf("versions: %v", names)
 	}
-	if list := c.must("ListAliases", map[string]string{"FunctionName": "f", "FunctionVersion": "2"}).(*listAliasesOut).Aliases; len(list) != 1 || list[0].AliasArn != arn+":live" {
+	if list := c.must("ListAliases", map[string]string{"FunctionName": "f", "FunctionVersion": "2"}).(*listAliasesOut).
+		Aliases; len(list) != 1 || list[0].AliasArn != arn+":live" {
 		t.Errorf("aliases: %v", list)
 	}
 	c.must("DeleteFunction", map[string]string{"FunctionName": "f", "Qualifier": "1"})
@@ -141,20 +145,26 @@ func TestVersionsAndAliasesAreRefused(t *testing.T) {
 		code      string
 	}{
 		{"CreateAlias", in{"FunctionName": "f", "Name": "live", "FunctionVersion": "1"}, "ResourceConflictException"},
-		{"CreateAlias", in{"FunctionName": "f", "Name": "7", "FunctionVersion": "1"}, "InvalidParameterValueException"},
+		{"CreateAlias", in{"FunctionName": "f", "Name": "7", "FunctionVersion": "1"},
+			"InvalidParameterValueException"},
 		{"CreateAlias", in{"FunctionName": "f", "Name": "a", "FunctionVersion": "9"}, "ResourceNotFoundException"},
-		{"CreateAlias", in{"FunctionName": "f", "Name": "a", "FunctionVersion": "live"}, "InvalidParameterValueException"},
-		{"CreateAlias", in{"FunctionName": "f", "Name": "a", "FunctionVersion": "1", "RoutingConfig": weights(map[string]float64{"2": 1.5})}, "InvalidParameterValueException"},
-		{"CreateAlias", in{"FunctionName": "f", "Name": "a", "FunctionVersion": "1", "RoutingConfig": weights(map[string]float64{"$LATEST": 0.5})}, "InvalidParameterValueException"},
+		{"CreateAlias", in{"FunctionName": "f", "Name": "a", "FunctionVersion": "live"},
+			"InvalidParameterValueException"},
+		{"CreateAlias", in{"FunctionName": "f", "Name": "a", "FunctionVersion": "1",
+			"RoutingConfig": weights(map[string]float64{"2": 1.5})}, "InvalidParameterValueException"},
+		{"CreateAlias", in{"FunctionName": "f", "Name": "a", "FunctionVersion": "1",
+			"RoutingConfig": weights(map[string]float64{"$LATEST": 0.5})}, "InvalidParameterValueException"},
 		{"GetAlias", in{"FunctionName": "f", "Name": "a"}, "ResourceNotFoundException"},
-		{"UpdateAlias", in{"FunctionName": "f", "Name": "live", "FunctionVersion": "2", "RevisionId": "x"}, "PreconditionFailedException"},
+		{"UpdateAlias", in{"FunctionName": "f", "Name": "live", "FunctionVersion": "2", "RevisionId": "x"},
+			"PreconditionFailedException"},
 		{"DeleteAlias", in{"FunctionName": "f", "Name": "a"}, ""},
 		{"DeleteFunction", in{"FunctionName": "f", "Qualifier": "1"}, "ResourceConflictException"},
 		{"DeleteFunction", in{"FunctionName": "f:$LATEST"}, "InvalidParameterValueException"},
 		{"PublishVersion", in{"FunctionName": "f", "CodeSha256": "x"}, "InvalidParameterValueException"},
 		{"PublishVersion", in{"FunctionName": "f", "RevisionId": "x"}, "PreconditionFailedException"},
 		{"UpdateFunctionConfiguration", in{"FunctionName": "f:live", "Timeout": 9}, "InvalidParameterValueException"},
-		{"PutFunctionConcurrency", in{"FunctionName": "f:1", "ReservedConcurrentExecutions": 9}, "InvalidParameterValueException"},
+		{"PutFunctionConcurrency", in{"FunctionName": "f:1", "ReservedConcurrentExecutions": 9},
+			"InvalidParameterValueException"},
 		{"Invoke", in{"FunctionName": "f:live", "Qualifier": "1"}, "InvalidParameterValueException"},
 		{"Invoke", in{"FunctionName": "f", "Qualifier": "9"}, "ResourceNotFoundException"},
 	} {
@@ -170,7 +180,8 @@ func TestPermissionsAreOfAQualifier(t *testing.T) {
 	c := versionCloud(t, store.Memory())
 	c.create(map[string]any{"Publish": true})
 	c.must("CreateAlias", map[string]any{"FunctionName": "f", "Name": "live", "FunctionVersion": "1"})
-	c.must("AddPermission", map[string]string{"FunctionName": "f", "Qualifier": "live", "StatementId": "s", "Action": "lambda:InvokeFunction", "Principal": "iot.amazonaws.com"})
+	c.must("AddPermission", map[string]string{"FunctionName": "f", "Qualifier": "live", "StatementId": "s",
+		"Action": "lambda:InvokeFunction", "Principal": "iot.amazonaws.com"})
 	arn := "arn:aws:lambda:us-east-1:" + account + ":function:f"
 	if doc, err := c.svc.resourcePolicy(arn + ":live"); err != nil || !strings.Contains(doc, `"Resource":"`+arn+`:live"`) {
 		t.Errorf("policy of the alias: %s, %v", doc, err)
@@ -180,10 +191,13 @@ func TestPermissionsAreOfAQualifier(t *testing.T) {
 			t.Errorf("policy of %s: %s, %v", other, doc, err)
 		}
 	}
-	c.door = awsapi.New(awsapi.Config{Scheduler: c.s, Account: account, Region: "us-east-1", Authorizer: grants{"lambda:InvokeFunction " + arn + ":live"}})
+	c.door = awsapi.New(awsapi.Config{Scheduler: c.s, Account: account, Region: "us-east-1",
+		Authorizer: grants{"lambda:InvokeFunction " + arn + ":live"}})
 	c.door.Add(c.svc.API())
-	for _, row := range []struct{ ref, code string }{{"f:live", ""}, {"f", "AccessDeniedException"}, {"f:1", "AccessDeniedException"}} {
-		_, err := c.door.Call(t.Context(), awsapi.Identity{Account: account, ARN: "somebody"}, "lambda", "Invoke", &invokeIn{FunctionName: row.ref})
+	for _, row := range []struct{ ref, code string }{{"f:live", ""}, {"f", "AccessDeniedException"},
+		{"f:1", "AccessDeniedException"}} {
+		_, err := c.door.Call(t.Context(), awsapi.Identity{Account: account, ARN: "somebody"}, "lambda", "Invoke",
+			&invokeIn{FunctionName: row.ref})
 		if awsapi.Code(err) != row.code {
 			t.Errorf("%s: got %v, want %q", row.ref, err, row.code)
 		}
@@ -191,13 +205,18 @@ func TestPermissionsAreOfAQualifier(t *testing.T) {
 }
 
 func TestAnAliasHasAnEventInvokeConfigOfItsOwn(t *testing.T) {
-	c := virtualCloud(t, store.Memory(), func(context.Context, []byte) ([]byte, error) { return nil, io.ErrUnexpectedEOF })
+	c := virtualCloud(t, store.Memory(), func(context.Context, []byte) ([]byte, error) {
+		return nil, io.ErrUnexpectedEOF
+	})
 	c.create(map[string]any{"Publish": true})
 	c.must("CreateAlias", map[string]any{"FunctionName": "f", "Name": "live", "FunctionVersion": "1"})
-	c.must("PutFunctionEventInvokeConfig", map[string]any{"FunctionName": "f", "Qualifier": "live", "MaximumRetryAttempts": 0,
-		"DestinationConfig": map[string]any{"OnFailure": map[string]string{"Destination": "arn:aws:sqs:us-east-1:" + account + ":of-the-alias"}}})
+	c.must("PutFunctionEventInvokeConfig", map[string]any{"FunctionName": "f", "Qualifier": "live",
+		"MaximumRetryAttempts": 0,
+		"DestinationConfig": map[string]any{"OnFailure": map[string]string{"Destination": "arn:aws:sqs:us-east-1:" +
+			account + ":of-the-alias"}}})
 	c.must("PutFunctionEventInvokeConfig", map[string]any{"FunctionName": "f", "MaximumRetryAttempts": 1,
-		"DestinationConfig": map[string]any{"OnFailure": map[string]string{"Destination": "arn:aws:sqs:us-east-1:" + account + ":of-latest"}}})
+		"DestinationConfig": map[string]any{"OnFailure": map[string]string{"Destination": "arn:aws:sqs:us-east-1:" +
+			account + ":of-latest"}}})
 	for _, ref := range []string{"f", "f:live"} {
 		c.must("Invoke", &invokeIn{FunctionName: ref, InvocationType: "Event"})
 	}
@@ -208,16 +227,20 @@ func TestAnAliasHasAnEventInvokeConfigOfItsOwn(t *testing.T) {
 			t.Errorf("%s\nhas no %s", sent, want)
 		}
 	}
-	if list := c.must("ListFunctionEventInvokeConfigs", map[string]string{"FunctionName": "f"}).(*listInvokeConfigsOut).Configs; len(list) != 2 {
+	all := c.must("ListFunctionEventInvokeConfigs", map[string]string{"FunctionName": "f"}).(*listInvokeConfigsOut)
+	if list := all.Configs; len(list) != 2 {
 		t.Errorf("got %d configurations", len(list))
 	}
-	c.must("UpdateFunctionEventInvokeConfig", map[string]any{"FunctionName": "f", "Qualifier": "live", "MaximumEventAgeInSeconds": 60})
-	got := c.must("GetFunctionEventInvokeConfig", map[string]string{"FunctionName": "f", "Qualifier": "live"}).(*eventInvokeConfigOut)
+	c.must("UpdateFunctionEventInvokeConfig", map[string]any{"FunctionName": "f", "Qualifier": "live",
+		"MaximumEventAgeInSeconds": 60})
+	got := c.must("GetFunctionEventInvokeConfig",
+		map[string]string{"FunctionName": "f", "Qualifier": "live"}).(*eventInvokeConfigOut)
 	if *got.MaximumAge != 60 || *got.MaximumRetry != 0 || got.Destinations.OnFailure == nil {
 		t.Errorf("an update leaves what it does not name: got %+v", got)
 	}
 	c.must("DeleteFunctionEventInvokeConfig", map[string]string{"FunctionName": "f", "Qualifier": "live"})
-	if _, err := c.call("GetFunctionEventInvokeConfig", map[string]string{"FunctionName": "f", "Qualifier": "live"}); awsapi.Code(err) != "ResourceNotFoundException" {
+	if _, err := c.call("GetFunctionEventInvokeConfig", map[string]string{"FunctionName": "f",
+		"Qualifier": "live"}); awsapi.Code(err) != "ResourceNotFoundException" {
 		t.Errorf("got %v", err)
 	}
 }
@@ -239,11 +262,13 @@ func TestReservedConcurrencyIsTakenFromTheAccounts(t *testing.T) {
 	})
 	c.create(nil)
 	c.create(map[string]any{"FunctionName": "g"})
-	if _, err := c.call("PutFunctionConcurrency", map[string]any{"FunctionName": "f", "ReservedConcurrentExecutions": 901}); awsapi.Code(err) != "InvalidParameterValueException" {
+	if _, err := c.call("PutFunctionConcurrency", map[string]any{"FunctionName": "f",
+		"ReservedConcurrentExecutions": 901}); awsapi.Code(err) != "InvalidParameterValueException" {
 		t.Fatalf("got %v", err)
 	}
 	c.must("PutFunctionConcurrency", map[string]any{"FunctionName": "f", "ReservedConcurrentExecutions": 890})
-	if _, err := c.call("PutFunctionConcurrency", map[string]any{"FunctionName": "g", "ReservedConcurrentExecutions": 11}); awsapi.Code(err) != "InvalidParameterValueException" {
+	if _, err := c.call("PutFunctionConcurrency", map[string]any{"FunctionName": "g",
+		"ReservedConcurrentExecutions": 11}); awsapi.Code(err) != "InvalidParameterValueException" {
 		t.Fatalf("got %v", err)
 	}
 	codes := map[string]int{}

@@ -34,14 +34,16 @@ func (b *backend) ListBuckets() (list []gofakes3.BucketInfo, err error) {
 			if err != nil {
 				return err
 			}
-			list = append(list, gofakes3.BucketInfo{Name: row.Value.Name, CreationDate: gofakes3.NewContentTime(row.Value.Created)})
+			list = append(list, gofakes3.BucketInfo{Name: row.Value.Name, CreationDate: gofakes3.NewContentTime(
+				row.Value.Created)})
 		}
 		return nil
 	})
 	return list, err
 }
 
-func (b *backend) ListBucket(name string, prefix *gofakes3.Prefix, page gofakes3.ListBucketPage) (*gofakes3.ObjectList, error) {
+func (b *backend) ListBucket(name string, prefix *gofakes3.Prefix, page gofakes3.ListBucketPage) (*gofakes3.ObjectList,
+	error) {
 	list, err := b.s.list(name, prefix, page)
 	return list, toLibrary(err)
 }
@@ -61,8 +63,10 @@ func (b *backend) DeleteBucket(name string) error { return toLibrary(b.s.dropBuc
 func (b *backend) ForceDeleteBucket(name string) error { return toLibrary(b.s.dropBucket(name)) }
 
 // object makes the library's form of a version, with its body if asked for.
-func (b *backend) object(key string, v version, want *gofakes3.ObjectRangeRequest, withBody bool) (*gofakes3.Object, error) {
-	o := &gofakes3.Object{Name: key, Metadata: map[string]string{}, Size: v.Size, Hash: v.MD5, Contents: io.NopCloser(strings.NewReader(""))}
+func (b *backend) object(key string, v version, want *gofakes3.ObjectRangeRequest, withBody bool) (
+	*gofakes3.Object, error) {
+	o := &gofakes3.Object{Name: key, Metadata: map[string]string{}, Size: v.Size, Hash: v.MD5,
+		Contents: io.NopCloser(strings.NewReader(""))}
 	for k, h := range v.Header {
 		o.Metadata[k] = h
 	}
@@ -93,7 +97,8 @@ type limited struct {
 	io.Closer
 }
 
-func (b *backend) get(bucketName, key, id string, want *gofakes3.ObjectRangeRequest, withBody bool) (*gofakes3.Object, error) {
+func (b *backend) get(bucketName, key, id string, want *gofakes3.ObjectRangeRequest, withBody bool) (
+	*gofakes3.Object, error) {
 	v, err := b.s.find(bucketName, key, id)
 	if err != nil {
 		return nil, toLibrary(err)
@@ -114,7 +119,8 @@ func (b *backend) HeadObject(bucketName, key string) (*gofakes3.Object, error) {
 	return b.get(bucketName, key, id, nil, false)
 }
 
-func (b *backend) GetObjectVersion(bucketName, key string, id gofakes3.VersionID, want *gofakes3.ObjectRangeRequest) (*gofakes3.Object, error) {
+func (b *backend) GetObjectVersion(bucketName, key string, id gofakes3.VersionID, want *gofakes3.ObjectRangeRequest) (
+	*gofakes3.Object, error) {
 	return b.get(bucketName, key, string(id), want, true)
 }
 
@@ -124,10 +130,12 @@ func (b *backend) HeadObjectVersion(bucketName, key string, id gofakes3.VersionI
 
 func (b *backend) DeleteObject(bucketName, key string) (gofakes3.ObjectDeleteResult, error) {
 	marker, err := b.s.drop(bucketName, key)
-	return gofakes3.ObjectDeleteResult{IsDeleteMarker: marker.Deleted, VersionID: gofakes3.VersionID(marker.ID)}, toLibrary(err)
+	return gofakes3.ObjectDeleteResult{IsDeleteMarker: marker.Deleted, VersionID: gofakes3.VersionID(marker.ID)},
+		toLibrary(err)
 }
 
-func (b *backend) DeleteObjectVersion(bucketName, key string, id gofakes3.VersionID) (gofakes3.ObjectDeleteResult, error) {
+func (b *backend) DeleteObjectVersion(bucketName, key string, id gofakes3.VersionID) (gofakes3.ObjectDeleteResult,
+	error) {
 	return gofakes3.ObjectDeleteResult{VersionID: id}, toLibrary(b.s.dropVersion(bucketName, key, string(id)))
 }
 
@@ -139,7 +147,8 @@ func (b *backend) DeleteMulti(bucketName string, keys ...string) (gofakes3.Multi
 	return b.DeleteMultiVersions(bucketName, ids...)
 }
 
-func (b *backend) DeleteMultiVersions(bucketName string, ids ...gofakes3.ObjectID) (gofakes3.MultiDeleteResult, error) {
+func (b *backend) DeleteMultiVersions(bucketName string, ids ...gofakes3.ObjectID) (gofakes3.MultiDeleteResult,
+	error) {
 	var out gofakes3.MultiDeleteResult
 	for _, o := range ids {
 		var err error
@@ -160,11 +169,14 @@ func (b *backend) DeleteMultiVersions(bucketName string, ids ...gofakes3.ObjectI
 // kept are the request headers that belong to an object; X-Amz-Meta-* are kept
 // too. All others, credentials among them, are the request's own.
 var kept = map[string]bool{
-	"Content-Type": true, "Content-Disposition": true, "Content-Encoding": true, "Cache-Control": true, "Content-Language": true, "Expires": true,
-	"X-Amz-Checksum-Sha256": true, "X-Amz-Checksum-Sha1": true, "X-Amz-Checksum-Crc32": true, "X-Amz-Checksum-Crc32c": true, "X-Amz-Checksum-Crc64nvme": true,
+	"Content-Type": true, "Content-Disposition": true, "Content-Encoding": true, "Cache-Control": true,
+	"Content-Language": true, "Expires": true,
+	"X-Amz-Checksum-Sha256": true, "X-Amz-Checksum-Sha1": true, "X-Amz-Checksum-Crc32": true,
+	"X-Amz-Checksum-Crc32c": true, "X-Amz-Checksum-Crc64nvme": true,
 }
 
-func (b *backend) PutObject(bucketName, key string, meta map[string]string, r io.Reader, _ int64, conditions *gofakes3.PutConditions) (gofakes3.PutObjectResult, error) {
+func (b *backend) PutObject(bucketName, key string, meta map[string]string, r io.Reader, _ int64,
+	conditions *gofakes3.PutConditions) (gofakes3.PutObjectResult, error) {
 	header := map[string]string{}
 	for k, v := range meta {
 		if kept[k] || strings.HasPrefix(k, "X-Amz-Meta-") {
@@ -179,7 +191,8 @@ func (b *backend) PutObject(bucketName, key string, meta map[string]string, r io
 	return result, toLibrary(err)
 }
 
-func (b *backend) CopyObject(fromBucket, fromKey, toBucket, toKey string, meta map[string]string) (gofakes3.CopyObjectResult, error) {
+func (b *backend) CopyObject(fromBucket, fromKey, toBucket, toKey string, meta map[string]string) (
+	gofakes3.CopyObjectResult, error) {
 	fromKey, id, _ := strings.Cut(fromKey, string(versionMark))
 	o, err := b.get(fromBucket, fromKey, id, nil, true)
 	if err != nil {
@@ -201,7 +214,8 @@ func (b *backend) SetVersioningConfiguration(name string, v gofakes3.VersioningC
 	return toLibrary(b.s.change(name, func(b *bucket) { b.Versioning = string(v.Status) }))
 }
 
-func (b *backend) ListBucketVersions(name string, prefix *gofakes3.Prefix, page *gofakes3.ListBucketVersionsPage) (*gofakes3.ListBucketVersionsResult, error) {
+func (b *backend) ListBucketVersions(name string, prefix *gofakes3.Prefix, page *gofakes3.ListBucketVersionsPage) (
+	*gofakes3.ListBucketVersionsResult, error) {
 	if prefix == nil {
 		prefix = &gofakes3.Prefix{}
 	}
@@ -255,9 +269,11 @@ func (b *backend) ListBucketVersions(name string, prefix *gofakes3.Prefix, page 
 			out.NextKeyMarker, out.NextVersionIDMarker = key, gofakes3.VersionID(v.ID)
 			at := gofakes3.NewContentTime(v.Modified)
 			if v.Deleted {
-				out.Versions = append(out.Versions, &gofakes3.DeleteMarker{Key: key, VersionID: gofakes3.VersionID(v.ID), IsLatest: isLatest, LastModified: at})
+				out.Versions = append(out.Versions, &gofakes3.DeleteMarker{Key: key,
+					VersionID: gofakes3.VersionID(v.ID), IsLatest: isLatest, LastModified: at})
 			} else {
-				out.Versions = append(out.Versions, &gofakes3.Version{Key: key, VersionID: gofakes3.VersionID(v.ID), IsLatest: isLatest, LastModified: at, Size: v.Size, ETag: etag(v), StorageClass: "STANDARD"})
+				out.Versions = append(out.Versions, &gofakes3.Version{Key: key, VersionID: gofakes3.VersionID(v.ID),
+					IsLatest: isLatest, LastModified: at, Size: v.Size, ETag: etag(v), StorageClass: "STANDARD"})
 			}
 		}
 		return nil

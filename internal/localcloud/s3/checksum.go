@@ -45,7 +45,8 @@ func verify(r *http.Request) error {
 	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
 		word, ok := strings.CutPrefix(name, checksumHeader)
 		if _, known := algorithms[word]; ok && !known && word != "Type" && word != "Algorithm" && word != "Mode" {
-			return errS3("InvalidRequest", 400, "The value specified in the %s header is of no algorithm that is supported.", strings.ToLower(name))
+			return errS3("InvalidRequest", 400,
+				"The value specified in the %s header is of no algorithm that is supported.", strings.ToLower(name))
 		}
 	}
 	trailer := http.CanonicalHeaderKey(strings.TrimSpace(r.Header.Get("X-Amz-Trailer")))
@@ -57,14 +58,16 @@ func verify(r *http.Request) error {
 	}
 	switch {
 	case len(stated) > 1:
-		return errS3("InvalidRequest", 400, "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
+		return errS3("InvalidRequest", 400,
+			"Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
 	case len(stated) == 0 || r.Body == nil:
 		return nil
 	}
 	h := algorithms[stated[0]]()
 	if value := r.Header.Get(checksumHeader + stated[0]); value != "" {
 		if b, err := base64.StdEncoding.DecodeString(value); err != nil || len(b) != h.Size() {
-			return errS3("InvalidRequest", 400, "Value for x-amz-checksum-%s header is invalid.", strings.ToLower(stated[0]))
+			return errS3("InvalidRequest", 400, "Value for x-amz-checksum-%s header is invalid.",
+				strings.ToLower(stated[0]))
 		}
 	}
 	r.Body = &verified{r.Body, r.Header, stated[0], h}
@@ -76,7 +79,8 @@ func (v *verified) Read(p []byte) (int, error) {
 	_, _ = v.hash.Write(p[:n]) // a hash does not fail
 	if errors.Is(err, io.EOF) {
 		if base64.StdEncoding.EncodeToString(v.hash.Sum(nil)) != v.header.Get(checksumHeader+v.algorithm) {
-			return n, gofakes3.ErrorMessage(gofakes3.ErrBadDigest, "The "+strings.ToUpper(v.algorithm)+" you specified did not match the calculated checksum.")
+			return n, gofakes3.ErrorMessage(gofakes3.ErrBadDigest, "The "+strings.ToUpper(v.algorithm)+
+				" you specified did not match the calculated checksum.")
 		}
 	}
 	return n, err

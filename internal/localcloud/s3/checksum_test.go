@@ -36,20 +36,25 @@ func TestChecksumsAreVerified(t *testing.T) {
 			{map[string]string{name: right}, body, 200, ""},
 			{map[string]string{name: wrong}, body, 400, "BadDigest"},
 			{map[string]string{name: right}, "another image", 400, "BadDigest"},
-			{map[string]string{"x-amz-content-sha256": strings.Repeat("0", 64)}, body, 400, "XAmzContentSHA256Mismatch"},
+			{map[string]string{"x-amz-content-sha256": strings.Repeat("0", 64)}, body, 400,
+				"XAmzContentSHA256Mismatch"},
 			{map[string]string{"content-md5": "AAAAAAAAAAAAAAAAAAAAAA=="}, body, 400, "BadDigest"},
 			{map[string]string{"content-md5": "AAAA"}, body, 400, "InvalidDigest"},
 			{map[string]string{name: "AAAA!"}, body, 400, "InvalidRequest"},
 			{map[string]string{name: right, "x-amz-checksum-unknown": "x"}, body, 400, "InvalidRequest"},
-			{map[string]string{"x-amz-trailer": name, "x-amz-content-sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER", "x-amz-decoded-content-length": "9"},
+			{map[string]string{"x-amz-trailer": name, "x-amz-content-sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+				"x-amz-decoded-content-length": "9"},
 				"9\r\n" + body + "\r\n0\r\n" + name + ":" + right + "\r\n\r\n", 200, ""},
-			{map[string]string{"x-amz-trailer": name, "x-amz-content-sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER", "x-amz-decoded-content-length": "9"},
+			{map[string]string{"x-amz-trailer": name, "x-amz-content-sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+				"x-amz-decoded-content-length": "9"},
 				"9\r\n" + body + "\r\n0\r\n" + name + ":" + wrong + "\r\n\r\n", 400, "BadDigest"},
-			{map[string]string{"x-amz-trailer": name, "x-amz-content-sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER", "x-amz-decoded-content-length": "9"},
+			{map[string]string{"x-amz-trailer": name, "x-amz-content-sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+				"x-amz-decoded-content-length": "9"},
 				"9\r\n" + body + "\r\n0\r\n\r\n", 400, "BadDigest"},
 		} {
 			key := fmt.Sprint(word, i)
-			r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, c.url+"/firmware/"+key, strings.NewReader(row.body))
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, c.url+"/firmware/"+key,
+				strings.NewReader(row.body))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -35,13 +35,15 @@ func byS3() encryption {
 
 func (e encryption) check() error {
 	if len(e.Rules) != 1 {
-		return errS3("MalformedXML", 400, "The XML you provided was not well-formed or did not validate against our published schema")
+		return errS3("MalformedXML", 400,
+			"The XML you provided was not well-formed or did not validate against our published schema")
 	}
 	switch d := e.Rules[0].Default; {
 	case d.SSEAlgorithm != "AES256" && d.SSEAlgorithm != "aws:kms" && d.SSEAlgorithm != "aws:kms:dsse":
 		return errS3("InvalidArgument", 400, "The encryption method specified is not supported: %q", d.SSEAlgorithm)
 	case d.SSEAlgorithm == "AES256" && d.KMSMasterKeyID != "":
-		return errS3("InvalidArgument", 400, "a KMSMasterKeyID is not applicable if the default sse algorithm is not aws:kms or aws:kms:dsse")
+		return errS3("InvalidArgument", 400,
+			"a KMSMasterKeyID is not applicable if the default sse algorithm is not aws:kms or aws:kms:dsse")
 	}
 	return nil
 }
@@ -98,7 +100,8 @@ func (s *Service) serveEncryption(w http.ResponseWriter, r *http.Request, c *aws
 		}
 		in := encryptionIn{Bucket: name}
 		if err := xml.Unmarshal(body, &in.Configuration); err != nil {
-			return errS3("MalformedXML", 400, "The XML you provided was not well-formed or did not validate against our published schema")
+			return errS3("MalformedXML", 400,
+				"The XML you provided was not well-formed or did not validate against our published schema")
 		}
 		_, err = s.putEncryption(r.Context(), c, &in)
 		return err

@@ -33,8 +33,9 @@ var (
 	errNoVersion = errS3("NoSuchVersion", 404, "The specified version does not exist.")
 	errNoPolicy  = errS3("NoSuchBucketPolicy", 404, "The bucket policy does not exist")
 	errNotEmpty  = errS3("BucketNotEmpty", 409, "The bucket you tried to delete is not empty")
-	errOwned     = errS3("BucketAlreadyOwnedByYou", 409, "Your previous request to create the named bucket succeeded and you already own it.")
-	errDigest    = errS3("BadDigest", 400, "The checksum you specified did not match the calculated checksum.")
+	errOwned     = errS3("BucketAlreadyOwnedByYou", 409,
+		"Your previous request to create the named bucket succeeded and you already own it.")
+	errDigest = errS3("BadDigest", 400, "The checksum you specified did not match the calculated checksum.")
 )
 
 // toLibrary spells one of our errors as the library knows it.
@@ -43,7 +44,8 @@ func toLibrary(err error) error {
 		return known // which the library would not find in a joined error
 	}
 	if errors.Is(err, awsapi.ErrContentHash) {
-		return gofakes3.ErrorMessage(contentMismatch, "The provided 'x-amz-content-sha256' header does not match what was computed.")
+		return gofakes3.ErrorMessage(contentMismatch,
+			"The provided 'x-amz-content-sha256' header does not match what was computed.")
 	}
 	e, ok := errors.AsType[*awsapi.Error](err)
 	if !ok {

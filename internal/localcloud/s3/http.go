@@ -17,13 +17,16 @@ import (
 
 // subresources that the library serves.
 var served = map[string]bool{
-	"location": true, "versioning": true, "versions": true, "uploads": true, "uploadId": true, "partNumber": true, "versionId": true, "delete": true,
+	"location": true, "versioning": true, "versions": true, "uploads": true, "uploadId": true, "partNumber": true,
+	"versionId": true, "delete": true,
 }
 
 // unserved are subresources that would be taken for another operation.
 var unserved = []string{
-	"accelerate", "acl", "analytics", "attributes", "cors", "intelligent-tiering", "inventory", "legal-hold", "lifecycle", "logging",
-	"metadataConfiguration", "metadataTable", "metrics", "notification", "object-lock", "ownershipControls", "policyStatus", "publicAccessBlock",
+	"accelerate", "acl", "analytics", "attributes", "cors", "intelligent-tiering", "inventory", "legal-hold",
+	"lifecycle", "logging",
+	"metadataConfiguration", "metadataTable", "metrics", "notification", "object-lock", "ownershipControls",
+	"policyStatus", "publicAccessBlock",
 	"replication", "requestPayment", "restore", "retention", "select", "session", "tagging", "torrent", "website",
 }
 
@@ -156,7 +159,8 @@ func (s *Service) authorize(c *awsapi.Call, r *http.Request, bucketName, key str
 	case bucketName == "":
 		return may("s3:ListAllMyBuckets", "*")
 	case key == "":
-		action := map[string]string{http.MethodGet: "s3:ListBucket", http.MethodHead: "s3:ListBucket", http.MethodPut: "s3:CreateBucket", http.MethodDelete: "s3:DeleteBucket"}[r.Method]
+		action := map[string]string{http.MethodGet: "s3:ListBucket", http.MethodHead: "s3:ListBucket",
+			http.MethodPut: "s3:CreateBucket", http.MethodDelete: "s3:DeleteBucket"}[r.Method]
 		switch {
 		case query.Has("location"):
 			action = "s3:GetBucketLocation"
@@ -217,7 +221,8 @@ func (s *Service) authorizeDeletes(c *awsapi.Call, r *http.Request, bucketName s
 		Object []struct{ Key, VersionId string }
 	}
 	if err := xml.Unmarshal(b, &request); err != nil {
-		return errS3("MalformedXML", 400, "The XML you provided was not well-formed or did not validate against our published schema: %v", err)
+		return errS3("MalformedXML", 400,
+			"The XML you provided was not well-formed or did not validate against our published schema: %v", err)
 	}
 	for _, o := range request.Object {
 		action := "s3:DeleteObject"

@@ -50,7 +50,8 @@ func newCloud(t *testing.T, d deny) *cloud {
 	s := scheduler.NewReal()
 	c := &cloud{t: t, dir: t.TempDir(), db: store.Memory()}
 	var err error
-	if c.svc, err = New(Config{Platform: platform.Platform{Scheduler: s, Store: c.db, Account: account, Region: "us-east-1"}, BlobDir: c.dir}); err != nil {
+	if c.svc, err = New(Config{Platform: platform.Platform{Scheduler: s, Store: c.db, Account: account,
+		Region: "us-east-1"}, BlobDir: c.dir}); err != nil {
 		t.Fatal(err)
 	}
 	c.door = awsapi.New(awsapi.Config{Scheduler: s, Account: account, Region: "us-east-1", Authorizer: d})
@@ -58,7 +59,8 @@ func newCloud(t *testing.T, d deny) *cloud {
 	server := httptest.NewServer(c.door)
 	t.Cleanup(server.Close)
 	c.url = server.URL
-	c.Client = sdk.New(sdk.Options{BaseEndpoint: &c.url, Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""), RetryMaxAttempts: 1})
+	c.Client = sdk.New(sdk.Options{BaseEndpoint: &c.url, Region: "us-east-1",
+		Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""), RetryMaxAttempts: 1})
 	if _, err := c.CreateBucket(t.Context(), &sdk.CreateBucketInput{Bucket: aws.String("firmware")}); err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +69,8 @@ func newCloud(t *testing.T, d deny) *cloud {
 
 func (c *cloud) put(key, body string) *sdk.PutObjectOutput {
 	c.t.Helper()
-	out, err := c.PutObject(c.t.Context(), &sdk.PutObjectInput{Bucket: aws.String("firmware"), Key: &key, Body: strings.NewReader(body), Metadata: map[string]string{"model": "x1"}})
+	out, err := c.PutObject(c.t.Context(), &sdk.PutObjectInput{Bucket: aws.String("firmware"), Key: &key,
+		Body: strings.NewReader(body), Metadata: map[string]string{"model": "x1"}})
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -76,7 +79,8 @@ func (c *cloud) put(key, body string) *sdk.PutObjectOutput {
 
 func (c *cloud) get(key string, version *string) string {
 	c.t.Helper()
-	out, err := c.GetObject(c.t.Context(), &sdk.GetObjectInput{Bucket: aws.String("firmware"), Key: &key, VersionId: version})
+	out, err := c.GetObject(c.t.Context(), &sdk.GetObjectInput{Bucket: aws.String("firmware"), Key: &key,
+		VersionId: version})
 	if err != nil {
 		c.t.Fatalf("get %s: %v", key, err)
 	}
@@ -97,7 +101,8 @@ func code(err error) string {
 func TestObjectsComeBackAsTheyWent(t *testing.T) {
 	c := newCloud(t, nil)
 	c.put("2.0.0/a b+ü.bin", "image")
-	out, err := c.GetObject(t.Context(), &sdk.GetObjectInput{Bucket: aws.String("firmware"), Key: aws.String("2.0.0/a b+ü.bin"), Range: aws.String("bytes=1-2")})
+	out, err := c.GetObject(t.Context(), &sdk.GetObjectInput{Bucket: aws.String("firmware"),
+		Key: aws.String("2.0.0/a b+ü.bin"), Range: aws.String("bytes=1-2")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,11 +110,13 @@ func TestObjectsComeBackAsTheyWent(t *testing.T) {
 	if string(b) != "ma" || out.Metadata["model"] != "x1" || *out.ContentRange != "bytes 1-2/5" {
 		t.Errorf("got %q, metadata %v, range %v", b, out.Metadata, *out.ContentRange)
 	}
-	inside, err := c.door.Call(t.Context(), awsapi.RootOf(account), "s3", "GetObject", map[string]string{"Bucket": "firmware", "Key": "2.0.0/a b+ü.bin"})
+	inside, err := c.door.Call(t.Context(), awsapi.RootOf(account), "s3", "GetObject",
+		map[string]string{"Bucket": "firmware", "Key": "2.0.0/a b+ü.bin"})
 	if err != nil || string(inside.(*objectOut).Body) != "image" {
 		t.Errorf("from inside: %v %v", inside, err)
 	}
-	head, err := c.HeadObject(t.Context(), &sdk.HeadObjectInput{Bucket: aws.String("firmware"), Key: aws.String("2.0.0/a b+ü.bin")})
+	head, err := c.HeadObject(t.Context(), &sdk.HeadObjectInput{Bucket: aws.String("firmware"),
+		Key: aws.String("2.0.0/a b+ü.bin")})
 	if err != nil || *head.ContentLength != 5 {
 		t.Errorf("head: %v %v", head, err)
 	}
@@ -124,7 +131,8 @@ func TestRequestHeadersDoNotBecomeMetadata(t *testing.T) {
 	}
 	defer func() { _ = r.Body.Close() }()
 	for name := range r.Header {
-		if n := strings.ToLower(name); strings.Contains(n, "token") || strings.Contains(n, "x-amz-date") || strings.Contains(n, "content-sha256") {
+		if n := strings.ToLower(name); strings.Contains(n, "token") || strings.Contains(n, "x-amz-date") ||
+			strings.Contains(n, "content-sha256") {
 			t.Errorf("answer carries the uploader's %s", name)
 		}
 	}
@@ -136,7 +144,8 @@ func TestListsPageAndGroup(t *testing.T) {
 		c.put(k, k)
 	}
 	var got []string
-	pages := sdk.NewListObjectsV2Paginator(c, &sdk.ListObjectsV2Input{Bucket: aws.String("firmware"), MaxKeys: aws.Int32(1)})
+	pages := sdk.NewListObjectsV2Paginator(c, &sdk.ListObjectsV2Input{Bucket: aws.String("firmware"),
+		MaxKeys: aws.Int32(1)})
 	for pages.HasMorePages() {
 		p, err := pages.NextPage(t.Context())
 		if err != nil {
@@ -149,30 +158,36 @@ func TestListsPageAndGroup(t *testing.T) {
 	if s := strings.Join(got, " "); s != "1.0/a 1.0/b 2.0/a readme" {
 		t.Errorf("all keys: %s", s)
 	}
-	out, err := c.ListObjectsV2(t.Context(), &sdk.ListObjectsV2Input{Bucket: aws.String("firmware"), Delimiter: aws.String("/")})
+	out, err := c.ListObjectsV2(t.Context(), &sdk.ListObjectsV2Input{Bucket: aws.String("firmware"),
+		Delimiter: aws.String("/")})
 	if err != nil || len(out.CommonPrefixes) != 2 || len(out.Contents) != 1 {
 		t.Errorf("groups: %+v %v", out, err)
 	}
-	inside, err := c.door.Call(t.Context(), awsapi.RootOf(account), "s3", "ListObjectsV2", map[string]any{"Bucket": "firmware", "Prefix": "1.0/", "MaxKeys": 1})
-	if l := inside.(*listObjectsOut); err != nil || l.Contents[0].Key != "1.0/a" || !l.IsTruncated || l.NextContinuationToken == "" {
+	inside, err := c.door.Call(t.Context(), awsapi.RootOf(account), "s3", "ListObjectsV2",
+		map[string]any{"Bucket": "firmware", "Prefix": "1.0/", "MaxKeys": 1})
+	if l := inside.(*listObjectsOut); err != nil || l.Contents[0].Key != "1.0/a" || !l.IsTruncated ||
+		l.NextContinuationToken == "" {
 		t.Errorf("from inside: %+v %v", l, err)
 	}
 }
 
 func TestVersionsStayUntilDeletedByID(t *testing.T) {
 	c := newCloud(t, nil)
-	if _, err := c.PutBucketVersioning(t.Context(), &sdk.PutBucketVersioningInput{Bucket: aws.String("firmware"), VersioningConfiguration: &types.VersioningConfiguration{Status: "Enabled"}}); err != nil {
+	if _, err := c.PutBucketVersioning(t.Context(), &sdk.PutBucketVersioningInput{Bucket: aws.String("firmware"),
+		VersioningConfiguration: &types.VersioningConfiguration{Status: "Enabled"}}); err != nil {
 		t.Fatal(err)
 	}
 	first, second := c.put("k", "one"), c.put("k", "two")
 	if c.get("k", nil) != "two" || c.get("k", first.VersionId) != "one" {
 		t.Error("versions are mixed up")
 	}
-	del, err := c.DeleteObject(t.Context(), &sdk.DeleteObjectInput{Bucket: aws.String("firmware"), Key: aws.String("k")})
+	del, err := c.DeleteObject(t.Context(), &sdk.DeleteObjectInput{Bucket: aws.String("firmware"),
+		Key: aws.String("k")})
 	if err != nil || !*del.DeleteMarker {
 		t.Fatalf("delete: %+v %v", del, err)
 	}
-	if _, err := c.GetObject(t.Context(), &sdk.GetObjectInput{Bucket: aws.String("firmware"), Key: aws.String("k")}); code(err) != "NoSuchKey" {
+	if _, err := c.GetObject(t.Context(), &sdk.GetObjectInput{Bucket: aws.String("firmware"),
+		Key: aws.String("k")}); code(err) != "NoSuchKey" {
 		t.Errorf("deleted: %v", err)
 	}
 	list, err := c.ListObjectVersions(t.Context(), &sdk.ListObjectVersionsInput{Bucket: aws.String("firmware")})
@@ -180,7 +195,8 @@ func TestVersionsStayUntilDeletedByID(t *testing.T) {
 		t.Errorf("versions: %+v %v", list, err)
 	}
 	for _, id := range []*string{del.VersionId, second.VersionId} {
-		if _, err := c.DeleteObject(t.Context(), &sdk.DeleteObjectInput{Bucket: aws.String("firmware"), Key: aws.String("k"), VersionId: id}); err != nil {
+		if _, err := c.DeleteObject(t.Context(), &sdk.DeleteObjectInput{Bucket: aws.String("firmware"),
+			Key: aws.String("k"), VersionId: id}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -201,13 +217,16 @@ func TestMultipartUpload(t *testing.T) {
 	}
 	var parts []types.CompletedPart
 	for i, size := range []int{5 << 20, 10} {
-		p, err := c.UploadPart(t.Context(), &sdk.UploadPartInput{Bucket: key.Bucket, Key: key.Key, UploadId: up.UploadId, PartNumber: aws.Int32(int32(i + 1)), Body: bytes.NewReader(make([]byte, size))})
+		p, err := c.UploadPart(t.Context(), &sdk.UploadPartInput{Bucket: key.Bucket, Key: key.Key,
+			UploadId: up.UploadId, PartNumber: aws.Int32(int32(i + 1)), Body: bytes.NewReader(make([]byte, size))})
 		if err != nil {
 			t.Fatal(err)
 		}
 		parts = append(parts, types.CompletedPart{ETag: p.ETag, PartNumber: aws.Int32(int32(i + 1))})
 	}
-	if _, err := c.CompleteMultipartUpload(t.Context(), &sdk.CompleteMultipartUploadInput{Bucket: key.Bucket, Key: key.Key, UploadId: up.UploadId, MultipartUpload: &types.CompletedMultipartUpload{Parts: parts}}); err != nil {
+	if _, err := c.CompleteMultipartUpload(t.Context(), &sdk.CompleteMultipartUploadInput{Bucket: key.Bucket,
+		Key: key.Key, UploadId: up.UploadId, MultipartUpload: &types.CompletedMultipartUpload{Parts: parts}}); err !=
+		nil {
 		t.Fatal(err)
 	}
 	if n := len(c.get("big", nil)); n != 5<<20+10 {
@@ -228,9 +247,13 @@ func TestDefaultEncryptionIsTold(t *testing.T) {
 		t.Errorf("of a bucket that says nothing: %s", got)
 	}
 	_, err := c.PutBucketEncryption(t.Context(), &sdk.PutBucketEncryptionInput{
-		Bucket: aws.String("firmware"), ServerSideEncryptionConfiguration: &types.ServerSideEncryptionConfiguration{Rules: []types.ServerSideEncryptionRule{{
-			ApplyServerSideEncryptionByDefault: &types.ServerSideEncryptionByDefault{SSEAlgorithm: types.ServerSideEncryptionAwsKms},
-		}}},
+		Bucket: aws.String("firmware"),
+		ServerSideEncryptionConfiguration: &types.ServerSideEncryptionConfiguration{
+			Rules: []types.ServerSideEncryptionRule{{
+				ApplyServerSideEncryptionByDefault: &types.ServerSideEncryptionByDefault{
+					SSEAlgorithm: types.ServerSideEncryptionAwsKms,
+				},
+			}}},
 	})
 	if got := algorithm(); err != nil || got != "aws:kms" {
 		t.Errorf("%s, %v", got, err)
@@ -244,7 +267,8 @@ func TestRefusals(t *testing.T) {
 	if code(err) != "AccessDenied" {
 		t.Errorf("missing key, no permission to list: %v", err)
 	}
-	_, err = c.DeleteObjects(t.Context(), &sdk.DeleteObjectsInput{Bucket: aws.String("firmware"), Delete: &types.Delete{Objects: []types.ObjectIdentifier{{Key: aws.String("k")}}}})
+	_, err = c.DeleteObjects(t.Context(), &sdk.DeleteObjectsInput{Bucket: aws.String("firmware"),
+		Delete: &types.Delete{Objects: []types.ObjectIdentifier{{Key: aws.String("k")}}}})
 	if code(err) != "AccessDenied" || c.get("k", nil) != "v" {
 		t.Errorf("delete without permission: %v", err)
 	}
@@ -260,7 +284,8 @@ func TestRefusals(t *testing.T) {
 	if code(err) != "InvalidBucketName" {
 		t.Errorf("bucket name: %v", err)
 	}
-	_, err = c.PutObject(t.Context(), &sdk.PutObjectInput{Bucket: aws.String("nosuch"), Key: aws.String("k"), Body: strings.NewReader("v")})
+	_, err = c.PutObject(t.Context(), &sdk.PutObjectInput{Bucket: aws.String("nosuch"), Key: aws.String("k"),
+		Body: strings.NewReader("v")})
 	if code(err) != "NoSuchBucket" {
 		t.Errorf("no bucket: %v", err)
 	}
@@ -276,17 +301,22 @@ func TestRefusals(t *testing.T) {
 func TestBucketPolicyIsTheResourcePolicyOfItsObjects(t *testing.T) {
 	c := newCloud(t, nil)
 	const doc = `{"Version":"2012-10-17","Statement":[]}`
-	if _, err := c.PutBucketPolicy(t.Context(), &sdk.PutBucketPolicyInput{Bucket: aws.String("firmware"), Policy: aws.String(doc)}); err != nil {
+	if _, err := c.PutBucketPolicy(t.Context(), &sdk.PutBucketPolicyInput{Bucket: aws.String("firmware"),
+		Policy: aws.String(doc)}); err != nil {
 		t.Fatal(err)
 	}
 	out, err := c.GetBucketPolicy(t.Context(), &sdk.GetBucketPolicyInput{Bucket: aws.String("firmware")})
-	if kept, failed := c.svc.resourcePolicy("arn:aws:s3:::firmware/some/key"); err != nil || *out.Policy != doc || failed != nil || kept != doc {
+	if kept, failed := c.svc.resourcePolicy("arn:aws:s3:::firmware/some/key"); err != nil || *out.Policy != doc ||
+		failed != nil || kept != doc {
 		t.Errorf("policy: %v %v", out, err)
 	}
-	if _, err := c.DeleteBucketPolicy(t.Context(), &sdk.DeleteBucketPolicyInput{Bucket: aws.String("firmware")}); err != nil {
+	if _, err := c.DeleteBucketPolicy(t.Context(), &sdk.DeleteBucketPolicyInput{
+		Bucket: aws.String("firmware"),
+	}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.GetBucketPolicy(t.Context(), &sdk.GetBucketPolicyInput{Bucket: aws.String("firmware")}); code(err) != "NoSuchBucketPolicy" {
+	if _, err := c.GetBucketPolicy(t.Context(), &sdk.GetBucketPolicyInput{Bucket: aws.String("firmware")}); code(
+		err) != "NoSuchBucketPolicy" {
 		t.Errorf("after deletion: %v", err)
 	}
 }

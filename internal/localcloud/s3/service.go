@@ -81,29 +81,55 @@ func (s *Service) API() awsapi.Service {
 	return awsapi.Service{
 		Fault:     awsapi.Word{Code: "InternalError", Status: 500},
 		Throttled: awsapi.Word{Code: "SlowDown", Status: 503},
-		ID:        "s3", Signing: "s3", Prefix: "s3", Protocols: []awsapi.Protocol{awsapi.RESTXML}, DeniedCode: "AccessDenied",
+		ID:        "s3", Signing: "s3", Prefix: "s3", Protocols: []awsapi.Protocol{awsapi.RESTXML},
+		DeniedCode:     "AccessDenied",
 		Says:           func(action, resource string) (string, string) { return action, `"` + resource + `"` },
 		ResourcePolicy: s.resourcePolicy,
 		HTTP:           http.HandlerFunc(s.serve),
 		Operations: []awsapi.Operation{
-			awsapi.Op("CreateBucket", s.createBucket, awsapi.On(func(_ *awsapi.Call, in *bucketRef) []string { return onBucket(in.Bucket) })),
-			awsapi.Op("HeadBucket", s.headBucket, awsapi.Action("s3:ListBucket"), awsapi.On(func(_ *awsapi.Call, in *bucketRef) []string { return onBucket(in.Bucket) })),
-			awsapi.Op("DeleteBucket", s.deleteBucket, awsapi.On(func(_ *awsapi.Call, in *bucketRef) []string { return onBucket(in.Bucket) })),
-			awsapi.Op("PutBucketVersioning", s.putVersioning, awsapi.On(func(_ *awsapi.Call, in *versioningIn) []string { return onBucket(in.Bucket) })),
-			awsapi.Op("GetBucketVersioning", s.getVersioning, awsapi.On(func(_ *awsapi.Call, in *bucketRef) []string { return onBucket(in.Bucket) })),
+			awsapi.Op("CreateBucket", s.createBucket, awsapi.On(func(_ *awsapi.Call, in *bucketRef) []string {
+				return onBucket(in.Bucket)
+			})),
+			awsapi.Op("HeadBucket", s.headBucket, awsapi.Action("s3:ListBucket"),
+				awsapi.On(func(_ *awsapi.Call, in *bucketRef) []string {
+					return onBucket(in.Bucket)
+				})),
+			awsapi.Op("DeleteBucket", s.deleteBucket, awsapi.On(func(_ *awsapi.Call, in *bucketRef) []string {
+				return onBucket(in.Bucket)
+			})),
+			awsapi.Op("PutBucketVersioning", s.putVersioning,
+				awsapi.On(func(_ *awsapi.Call, in *versioningIn) []string {
+					return onBucket(in.Bucket)
+				})),
+			awsapi.Op("GetBucketVersioning", s.getVersioning, awsapi.On(func(_ *awsapi.Call, in *bucketRef) []string {
+				return onBucket(in.Bucket)
+			})),
 			awsapi.Op("PutBucketEncryption", s.putEncryption, awsapi.Action("s3:PutEncryptionConfiguration"),
 				awsapi.On(func(_ *awsapi.Call, in *encryptionIn) []string { return onBucket(in.Bucket) })),
 			awsapi.Op("PutBucketPolicy", s.putPolicy, awsapi.REST("PUT", "/{Bucket}", "policy"), awsapi.Status(204),
 				awsapi.On(func(_ *awsapi.Call, in *policyIn) []string { return onBucket(in.Bucket) })),
 			awsapi.Op("GetBucketPolicy", s.getPolicy, awsapi.REST("GET", "/{Bucket}", "policy"),
 				awsapi.On(func(_ *awsapi.Call, in *bucketRef) []string { return onBucket(in.Bucket) })),
-			awsapi.Op("DeleteBucketPolicy", s.deletePolicy, awsapi.REST("DELETE", "/{Bucket}", "policy"), awsapi.Status(204),
+			awsapi.Op("DeleteBucketPolicy", s.deletePolicy, awsapi.REST("DELETE", "/{Bucket}", "policy"),
+				awsapi.Status(204),
 				awsapi.On(func(_ *awsapi.Call, in *bucketRef) []string { return onBucket(in.Bucket) })),
-			awsapi.Op("GetObject", s.getObject, awsapi.On(func(_ *awsapi.Call, in *objectRef) []string { return []string{arn(in.Bucket, in.Key)} })),
-			awsapi.Op("HeadObject", s.headObject, awsapi.Action("s3:GetObject"), awsapi.On(func(_ *awsapi.Call, in *objectRef) []string { return []string{arn(in.Bucket, in.Key)} })),
-			awsapi.Op("PutObject", s.putObject, awsapi.On(func(_ *awsapi.Call, in *putObjectIn) []string { return []string{arn(in.Bucket, in.Key)} })),
-			awsapi.Op("DeleteObject", s.deleteObject, awsapi.On(func(_ *awsapi.Call, in *objectRef) []string { return []string{arn(in.Bucket, in.Key)} })),
-			awsapi.Op("ListObjectsV2", s.listObjects, awsapi.Action("s3:ListBucket"), awsapi.On(func(_ *awsapi.Call, in *listObjectsIn) []string { return onBucket(in.Bucket) })),
+			awsapi.Op("GetObject", s.getObject, awsapi.On(func(_ *awsapi.Call, in *objectRef) []string {
+				return []string{arn(in.Bucket, in.Key)}
+			})),
+			awsapi.Op("HeadObject", s.headObject, awsapi.Action("s3:GetObject"),
+				awsapi.On(func(_ *awsapi.Call, in *objectRef) []string {
+					return []string{arn(in.Bucket, in.Key)}
+				})),
+			awsapi.Op("PutObject", s.putObject, awsapi.On(func(_ *awsapi.Call, in *putObjectIn) []string {
+				return []string{arn(in.Bucket, in.Key)}
+			})),
+			awsapi.Op("DeleteObject", s.deleteObject, awsapi.On(func(_ *awsapi.Call, in *objectRef) []string {
+				return []string{arn(in.Bucket, in.Key)}
+			})),
+			awsapi.Op("ListObjectsV2", s.listObjects, awsapi.Action("s3:ListBucket"),
+				awsapi.On(func(_ *awsapi.Call, in *listObjectsIn) []string {
+					return onBucket(in.Bucket)
+				})),
 		},
 	}
 }
@@ -159,7 +185,8 @@ func (s *Service) createBucket(_ context.Context, _ *awsapi.Call, in *bucketRef)
 
 func (s *Service) create(name string) error {
 	if !bucketName.MatchString(name) || strings.Contains(name, "..") {
-		return errS3("InvalidBucketName", 400, "The specified bucket is not valid: %q is not 3 to 63 lower-case letters, digits, '.' and '-'", name)
+		return errS3("InvalidBucketName", 400,
+			"The specified bucket is not valid: %q is not 3 to 63 lower-case letters, digits, '.' and '-'", name)
 	}
 	return s.Store.Update(func(tx *store.Tx) error {
 		if _, ok, err := buckets.Get(tx, name); err != nil {
@@ -218,7 +245,8 @@ type versioningIn struct {
 func (s *Service) putVersioning(_ context.Context, _ *awsapi.Call, in *versioningIn) (*nothing, error) {
 	status := in.VersioningConfiguration.Status
 	if status != "Enabled" && status != "Suspended" {
-		return nil, errS3("MalformedXML", 400, "VersioningConfiguration.Status: %q is neither Enabled nor Suspended", status)
+		return nil, errS3("MalformedXML", 400, "VersioningConfiguration.Status: %q is neither Enabled nor Suspended",
+			status)
 	}
 	return &nothing{}, s.change(in.Bucket, func(b *bucket) { b.Versioning = status })
 }
@@ -366,7 +394,8 @@ func (s *Service) putObject(_ context.Context, _ *awsapi.Call, in *putObjectIn) 
 }
 
 // put stores an object. Conditions are checked in the same transaction.
-func (s *Service) put(bucketName, key string, header map[string]string, r io.Reader, conditions *gofakes3.PutConditions) (version, error) {
+func (s *Service) put(bucketName, key string, header map[string]string, r io.Reader,
+	conditions *gofakes3.PutConditions) (version, error) {
 	if _, err := s.bucket(bucketName); err != nil {
 		return version{}, err
 	}
@@ -399,7 +428,8 @@ func (s *Service) add(bucketName, key string, v *version, conditions *gofakes3.P
 			return err
 		}
 		if conditions != nil {
-			if err := gofakes3.CheckPutConditions(conditions, &gofakes3.ConditionalObjectInfo{Exists: ok, Hash: old.MD5}); err != nil {
+			if err := gofakes3.CheckPutConditions(conditions, &gofakes3.ConditionalObjectInfo{Exists: ok,
+				Hash: old.MD5}); err != nil {
 				return err
 			}
 		}
@@ -512,7 +542,8 @@ type listObjectsOut struct {
 }
 
 func (s *Service) listObjects(_ context.Context, _ *awsapi.Call, in *listObjectsIn) (*listObjectsOut, error) {
-	prefix := gofakes3.Prefix{HasPrefix: in.Prefix != "", Prefix: in.Prefix, HasDelimiter: in.Delimiter != "", Delimiter: in.Delimiter}
+	prefix := gofakes3.Prefix{HasPrefix: in.Prefix != "", Prefix: in.Prefix, HasDelimiter: in.Delimiter != "",
+		Delimiter: in.Delimiter}
 	page := gofakes3.ListBucketPage{MaxKeys: 1000, Marker: in.StartAfter}
 	if in.MaxKeys > 0 {
 		page.MaxKeys = min(in.MaxKeys, 1000)
@@ -529,12 +560,14 @@ func (s *Service) listObjects(_ context.Context, _ *awsapi.Call, in *listObjects
 	if err != nil {
 		return nil, err
 	}
-	out := &listObjectsOut{Name: in.Bucket, Prefix: in.Prefix, MaxKeys: page.MaxKeys, IsTruncated: list.IsTruncated, KeyCount: len(list.Contents) + len(list.CommonPrefixes)}
+	out := &listObjectsOut{Name: in.Bucket, Prefix: in.Prefix, MaxKeys: page.MaxKeys, IsTruncated: list.IsTruncated,
+		KeyCount: len(list.Contents) + len(list.CommonPrefixes)}
 	if list.IsTruncated {
 		out.NextContinuationToken = base64.URLEncoding.EncodeToString([]byte(list.NextMarker))
 	}
 	for _, c := range list.Contents {
-		out.Contents = append(out.Contents, listedObject{c.Key, c.Size, c.ETag, awsapi.Time{Time: c.LastModified.Time}, "STANDARD"})
+		out.Contents = append(out.Contents, listedObject{c.Key, c.Size, c.ETag, awsapi.Time{Time: c.LastModified.Time},
+			"STANDARD"})
 	}
 	for _, p := range list.CommonPrefixes {
 		out.CommonPrefixes = append(out.CommonPrefixes, commonPrefix{p.Prefix})
@@ -543,7 +576,8 @@ func (s *Service) listObjects(_ context.Context, _ *awsapi.Call, in *listObjects
 }
 
 // list pages through the newest versions of a bucket's objects.
-func (s *Service) list(name string, prefix *gofakes3.Prefix, page gofakes3.ListBucketPage) (*gofakes3.ObjectList, error) {
+func (s *Service) list(name string, prefix *gofakes3.Prefix, page gofakes3.ListBucketPage) (*gofakes3.ObjectList,
+	error) {
 	if prefix == nil {
 		prefix = &gofakes3.Prefix{}
 	}
@@ -597,7 +631,8 @@ func (s *Service) list(name string, prefix *gofakes3.Prefix, page gofakes3.ListB
 			}
 			v := row.Value
 			last = key
-			out.Add(&gofakes3.Content{Key: key, LastModified: gofakes3.NewContentTime(v.Modified), ETag: etag(v), Size: v.Size, StorageClass: "STANDARD"})
+			out.Add(&gofakes3.Content{Key: key, LastModified: gofakes3.NewContentTime(v.Modified), ETag: etag(v),
+				Size: v.Size, StorageClass: "STANDARD"})
 		}
 		return nil
 	})

@@ -15,9 +15,10 @@ import (
 )
 
 var (
-	buckets  = store.NewTable[bucket]("s3.bucket").Versions(store.JSON)  // key: name
-	versions = store.NewTable[version]("s3.object").Versions(store.JSON) // key: bucket, key, number counted down: the newest version first
-	blobs    = store.NewTable[[]byte]("s3.blob")                         // key: blob id; only without a BlobDir
+	buckets = store.NewTable[bucket]("s3.bucket").Versions(store.JSON) // key: name
+	// key: bucket, key, number counted down: the newest version first
+	versions = store.NewTable[version]("s3.object").Versions(store.JSON)
+	blobs    = store.NewTable[[]byte]("s3.blob") // key: blob id; only without a BlobDir
 )
 
 type bucket struct {

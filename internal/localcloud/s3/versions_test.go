@@ -14,7 +14,8 @@ func TestEveryVersionedPathMeansItsVersion(t *testing.T) {
 	c := newCloud(t, nil)
 	bucket, key := aws.String("firmware"), aws.String("a b/gateway+1.bin")
 	if _, err := c.PutBucketVersioning(t.Context(), &sdk.PutBucketVersioningInput{Bucket: bucket,
-		VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatusEnabled}}); err != nil {
+		VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatusEnabled}}); err !=
+		nil {
 		t.Fatal(err)
 	}
 	old, newest := c.put(*key, "old image"), c.put(*key, "the newest image")
@@ -40,7 +41,8 @@ func TestEveryVersionedPathMeansItsVersion(t *testing.T) {
 		if row.version != nil {
 			source += "?versionId=" + *row.version
 		}
-		if _, err := c.CopyObject(t.Context(), &sdk.CopyObjectInput{Bucket: bucket, Key: aws.String("copy"), CopySource: &source}); err != nil {
+		if _, err := c.CopyObject(t.Context(), &sdk.CopyObjectInput{Bucket: bucket, Key: aws.String("copy"),
+			CopySource: &source}); err != nil {
 			t.Fatal(err)
 		}
 		if got := c.get("copy", nil); got != row.body {
@@ -50,15 +52,18 @@ func TestEveryVersionedPathMeansItsVersion(t *testing.T) {
 	for _, method := range []string{"head", "copy"} {
 		var err error
 		if method == "head" {
-			_, err = c.HeadObject(t.Context(), &sdk.HeadObjectInput{Bucket: bucket, Key: key, VersionId: aws.String("nobody")})
+			_, err = c.HeadObject(t.Context(), &sdk.HeadObjectInput{Bucket: bucket, Key: key,
+				VersionId: aws.String("nobody")})
 		} else {
-			_, err = c.CopyObject(t.Context(), &sdk.CopyObjectInput{Bucket: bucket, Key: aws.String("copy"), CopySource: aws.String("firmware/copy?versionId=nobody")})
+			_, err = c.CopyObject(t.Context(), &sdk.CopyObjectInput{Bucket: bucket, Key: aws.String("copy"),
+				CopySource: aws.String("firmware/copy?versionId=nobody")})
 		}
 		if err == nil {
 			t.Errorf("%s of a version that is not there succeeds", method)
 		}
 	}
-	if _, err := c.DeleteObject(t.Context(), &sdk.DeleteObjectInput{Bucket: bucket, Key: key, VersionId: newest.VersionId}); err != nil {
+	if _, err := c.DeleteObject(t.Context(), &sdk.DeleteObjectInput{Bucket: bucket, Key: key,
+		VersionId: newest.VersionId}); err != nil {
 		t.Fatal(err)
 	}
 	if got := c.get(*key, nil); got != "old image" {

@@ -12,25 +12,30 @@ func (s *Service) API() awsapi.Service {
 		ID:    "sfn", Signing: "states", Prefix: "states", Target: "AWSStepFunctions",
 		Protocols: []awsapi.Protocol{awsapi.JSON10},
 		Operations: []awsapi.Operation{
-			awsapi.Op("CreateStateMachine", s.createStateMachine, awsapi.On(func(c *awsapi.Call, in *CreateStateMachineInput) []string {
-				return onMachine(s.arn("stateMachine", in.Name))
-			})),
-			awsapi.Op("UpdateStateMachine", s.updateStateMachine, awsapi.On(func(c *awsapi.Call, in *UpdateStateMachineInput) []string {
-				return onMachine(in.StateMachineARN)
-			})),
+			awsapi.Op("CreateStateMachine", s.createStateMachine,
+				awsapi.On(func(c *awsapi.Call, in *CreateStateMachineInput) []string {
+					return onMachine(s.arn("stateMachine", in.Name))
+				})),
+			awsapi.Op("UpdateStateMachine", s.updateStateMachine,
+				awsapi.On(func(c *awsapi.Call, in *UpdateStateMachineInput) []string {
+					return onMachine(in.StateMachineARN)
+				})),
 			awsapi.Op("DeleteStateMachine", s.deleteStateMachine, awsapi.On(machineRef)),
 			awsapi.Op("DescribeStateMachine", s.describeStateMachine, awsapi.On(machineRef)),
 			awsapi.Op("ListStateMachines", s.listStateMachines),
 			awsapi.Op("ValidateStateMachineDefinition", s.validateDefinition),
-			awsapi.Op("PublishStateMachineVersion", s.publishVersion, awsapi.On(func(c *awsapi.Call, in *PublishVersionInput) []string {
-				return onMachine(in.StateMachineARN)
-			})),
-			awsapi.Op("DeleteStateMachineVersion", s.deleteVersion, awsapi.On(func(c *awsapi.Call, in *DeleteVersionInput) []string {
-				return onMachine(in.StateMachineVersionARN)
-			})),
-			awsapi.Op("ListStateMachineVersions", s.listVersions, awsapi.On(func(c *awsapi.Call, in *ListVersionsInput) []string {
-				return onMachine(in.StateMachineARN)
-			})),
+			awsapi.Op("PublishStateMachineVersion", s.publishVersion,
+				awsapi.On(func(c *awsapi.Call, in *PublishVersionInput) []string {
+					return onMachine(in.StateMachineARN)
+				})),
+			awsapi.Op("DeleteStateMachineVersion", s.deleteVersion,
+				awsapi.On(func(c *awsapi.Call, in *DeleteVersionInput) []string {
+					return onMachine(in.StateMachineVersionARN)
+				})),
+			awsapi.Op("ListStateMachineVersions", s.listVersions,
+				awsapi.On(func(c *awsapi.Call, in *ListVersionsInput) []string {
+					return onMachine(in.StateMachineARN)
+				})),
 			awsapi.Op("CreateStateMachineAlias", s.createAlias),
 			awsapi.Op("UpdateStateMachineAlias", s.updateAlias),
 			awsapi.Op("DeleteStateMachineAlias", s.deleteAlias),
@@ -41,9 +46,10 @@ func (s *Service) API() awsapi.Service {
 			awsapi.Op("ListTagsForResource", s.listTags),
 
 			awsapi.Op("TestState", s.testState),
-			awsapi.Op("RedriveExecution", s.redriveExecution, awsapi.On(func(c *awsapi.Call, in *RedriveExecutionInput) []string {
-				return onMachine(in.ExecutionARN)
-			})),
+			awsapi.Op("RedriveExecution", s.redriveExecution,
+				awsapi.On(func(c *awsapi.Call, in *RedriveExecutionInput) []string {
+					return onMachine(in.ExecutionARN)
+				})),
 			awsapi.Op("ListMapRuns", s.listMapRuns, awsapi.On(func(c *awsapi.Call, in *ListMapRunsInput) []string {
 				return onMachine(in.ExecutionARN)
 			})),
@@ -53,38 +59,53 @@ func (s *Service) API() awsapi.Service {
 			awsapi.Op("UpdateMapRun", s.updateMapRun, awsapi.On(func(c *awsapi.Call, in *UpdateMapRunInput) []string {
 				return onMachine(in.MapRunARN)
 			})),
-			awsapi.Op("StartExecution", s.startExecution, awsapi.On(func(c *awsapi.Call, in *StartExecutionInput) []string {
-				return onMachine(in.StateMachineARN)
-			})),
-			awsapi.Op("StartSyncExecution", s.startSyncExecution, awsapi.On(func(c *awsapi.Call, in *StartExecutionInput) []string {
-				return onMachine(in.StateMachineARN)
-			})),
-			awsapi.Op("StopExecution", s.stopExecution, awsapi.On(func(c *awsapi.Call, in *StopExecutionInput) []string {
-				return onMachine(in.ExecutionARN)
-			})),
+			awsapi.Op("StartExecution", s.startExecution,
+				awsapi.On(func(c *awsapi.Call, in *StartExecutionInput) []string {
+					return onMachine(in.StateMachineARN)
+				})),
+			awsapi.Op("StartSyncExecution", s.startSyncExecution,
+				awsapi.On(func(c *awsapi.Call, in *StartExecutionInput) []string {
+					return onMachine(in.StateMachineARN)
+				})),
+			awsapi.Op("StopExecution", s.stopExecution,
+				awsapi.On(func(c *awsapi.Call, in *StopExecutionInput) []string {
+					return onMachine(in.ExecutionARN)
+				})),
 			awsapi.Op("DescribeExecution", s.describeExecution, awsapi.On(executionRef)),
 			awsapi.Op("DescribeStateMachineForExecution", s.describeForExecution, awsapi.On(executionRef)),
-			awsapi.Op("ListExecutions", s.listExecutions, awsapi.On(func(c *awsapi.Call, in *ListExecutionsInput) []string {
-				if in.StateMachineARN == "" {
-					return []string{"*"}
-				}
-				return onMachine(in.StateMachineARN)
-			})),
-			awsapi.Op("GetExecutionHistory", s.getHistory, awsapi.On(func(c *awsapi.Call, in *GetHistoryInput) []string {
-				return onMachine(in.ExecutionARN)
-			})),
+			awsapi.Op("ListExecutions", s.listExecutions,
+				awsapi.On(func(c *awsapi.Call, in *ListExecutionsInput) []string {
+					if in.StateMachineARN == "" {
+						return []string{"*"}
+					}
+					return onMachine(in.StateMachineARN)
+				})),
+			awsapi.Op("GetExecutionHistory", s.getHistory,
+				awsapi.On(func(c *awsapi.Call, in *GetHistoryInput) []string {
+					return onMachine(in.ExecutionARN)
+				})),
 
-			awsapi.Op("SendTaskSuccess", s.sendTaskSuccess, awsapi.On(func(c *awsapi.Call, in *SendTaskSuccessInput) []string { return s.tokenResource(in.TaskToken) })),
-			awsapi.Op("SendTaskFailure", s.sendTaskFailure, awsapi.On(func(c *awsapi.Call, in *SendTaskFailureInput) []string { return s.tokenResource(in.TaskToken) })),
-			awsapi.Op("SendTaskHeartbeat", s.sendTaskHeartbeat, awsapi.On(func(c *awsapi.Call, in *SendTaskHeartbeatInput) []string { return s.tokenResource(in.TaskToken) })),
+			awsapi.Op("SendTaskSuccess", s.sendTaskSuccess,
+				awsapi.On(func(c *awsapi.Call, in *SendTaskSuccessInput) []string {
+					return s.tokenResource(in.TaskToken)
+				})),
+			awsapi.Op("SendTaskFailure", s.sendTaskFailure,
+				awsapi.On(func(c *awsapi.Call, in *SendTaskFailureInput) []string {
+					return s.tokenResource(in.TaskToken)
+				})),
+			awsapi.Op("SendTaskHeartbeat", s.sendTaskHeartbeat,
+				awsapi.On(func(c *awsapi.Call, in *SendTaskHeartbeatInput) []string {
+					return s.tokenResource(in.TaskToken)
+				})),
 
 			awsapi.Op("CreateActivity", s.createActivity),
 			awsapi.Op("DeleteActivity", s.deleteActivity),
 			awsapi.Op("DescribeActivity", s.describeActivity),
 			awsapi.Op("ListActivities", s.listActivities),
-			awsapi.Op("GetActivityTask", s.getActivityTask, awsapi.On(func(c *awsapi.Call, in *GetActivityTaskInput) []string {
-				return onMachine(in.ActivityARN)
-			})),
+			awsapi.Op("GetActivityTask", s.getActivityTask,
+				awsapi.On(func(c *awsapi.Call, in *GetActivityTaskInput) []string {
+					return onMachine(in.ActivityARN)
+				})),
 		},
 	}
 }

@@ -85,7 +85,8 @@ func (s *Service) findActivity(arn string) (*Activity, error) {
 	err = s.db.View(func(tx *store.Tx) error {
 		a, ok, err := activities.Get(tx, name)
 		if ok {
-			out = &Activity{s.arn("activity", name), name, awsapi.Time{Time: a.Created}, &EncryptionConf{Type: "AWS_OWNED_KEY"}}
+			out = &Activity{s.arn("activity", name), name, awsapi.Time{Time: a.Created},
+				&EncryptionConf{Type: "AWS_OWNED_KEY"}}
 		}
 		return err
 	})
@@ -124,7 +125,8 @@ func (s *Service) listActivities(ctx context.Context, c *awsapi.Call, in *ListIn
 				out.NextToken = pageToken(out.Activities[n-1].Name)
 				break
 			}
-			out.Activities = append(out.Activities, Activity{ActivityARN: s.arn("activity", row.Value.Name), Name: row.Value.Name, CreationDate: awsapi.Time{Time: row.Value.Created}})
+			out.Activities = append(out.Activities, Activity{ActivityARN: s.arn("activity", row.Value.Name),
+				Name: row.Value.Name, CreationDate: awsapi.Time{Time: row.Value.Created}})
 		}
 		return nil
 	})
@@ -147,7 +149,8 @@ type GetActivityTaskOutput struct {
 // pollTime is how long GetActivityTask waits for a task.
 const pollTime = 60 * 1e9
 
-func (s *Service) getActivityTask(ctx context.Context, c *awsapi.Call, in *GetActivityTaskInput) (*GetActivityTaskOutput, error) {
+func (s *Service) getActivityTask(ctx context.Context, c *awsapi.Call, in *GetActivityTaskInput) (
+	*GetActivityTaskOutput, error) {
 	a, err := s.findActivity(in.ActivityARN)
 	if err != nil {
 		return nil, err

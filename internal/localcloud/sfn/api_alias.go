@@ -63,13 +63,16 @@ func (s *Service) checkRouting(tx *store.Tx, routing []Route) (string, error) {
 		seen[r.StateMachineVersionARN] = true
 	}
 	if plain != nil {
-		return "", validation("Routing configuration must contain state machine version ARNs. Received: [%s]", strings.Join(plain, ", "))
+		return "", validation("Routing configuration must contain state machine version ARNs. Received: [%s]",
+			strings.Join(plain, ", "))
 	}
 	if len(seen) < len(all) {
-		return "", validation("Routing configuration must contain distinct state machine version ARNs. Received: [%s]", strings.Join(all, ", "))
+		return "", validation("Routing configuration must contain distinct state machine version ARNs. Received: [%s]",
+			strings.Join(all, ", "))
 	}
 	if sum != 100 {
-		return "", validation("Sum of routing configuration weights must equal 100. Received: [%s]", strings.Join(weights, ", "))
+		return "", validation("Sum of routing configuration weights must equal 100. Received: [%s]",
+			strings.Join(weights, ", "))
 	}
 	for _, r := range routing {
 		_, ok, err := versions.Get(tx, machine, store.Number(uint64(r.version())))
@@ -85,10 +88,14 @@ func (s *Service) checkRouting(tx *store.Tx, routing []Route) (string, error) {
 
 func (s *Service) createAlias(ctx context.Context, c *awsapi.Call, in *AliasInput) (*Alias, error) {
 	if len(in.Name) > 80 {
-		return nil, validation("1 validation error detected: Value '%s' at 'name' failed to satisfy constraint: Member must have length less than or equal to 80", in.Name)
+		return nil, validation("1 validation error detected: Value '%s' at 'name' failed to satisfy constraint: "+
+			"Member must have length less than or equal to 80", in.Name)
 	}
-	if !aliasName.MatchString(in.Name) || !strings.ContainsFunc(in.Name, func(r rune) bool { return r < '0' || r > '9' }) {
-		return nil, validation("1 validation error detected: Value '%s' at 'name' failed to satisfy constraint: Member must satisfy regular expression pattern: %s", in.Name, aliasPattern)
+	if !aliasName.MatchString(in.Name) || !strings.ContainsFunc(in.Name, func(r rune) bool {
+		return r < '0' || r > '9'
+	}) {
+		return nil, validation("1 validation error detected: Value '%s' at 'name' failed to satisfy constraint: "+
+			"Member must satisfy regular expression pattern: %s", in.Name, aliasPattern)
 	}
 	now := s.sched.Now()
 	out := &Alias{}
@@ -108,7 +115,9 @@ func (s *Service) createAlias(ctx context.Context, c *awsapi.Call, in *AliasInpu
 		out.StateMachineAliasARN = s.arn("stateMachine", machine+":"+in.Name)
 		if ok {
 			if old.Description != a.Description || !sameConfig(old.Routing, a.Routing) {
-				return awsapi.Errorf("ConflictException", "Failed to create alias because an alias with the same name and a different routing configuration already exists.")
+				return awsapi.Errorf("ConflictException",
+					"Failed to create alias because an alias with the same name and a different routing "+
+						"configuration already exists.")
 			}
 			out.CreationDate = awsapi.TimeOf(old.Created)
 			return nil
@@ -120,7 +129,8 @@ func (s *Service) createAlias(ctx context.Context, c *awsapi.Call, in *AliasInpu
 			}
 		}
 		if n >= maxAliases {
-			return awsapi.Errorf("ServiceQuotaExceededException", "Failed to create alias because the state machine has %d aliases already.", maxAliases).WithStatus(402)
+			return awsapi.Errorf("ServiceQuotaExceededException",
+				"Failed to create alias because the state machine has %d aliases already.", maxAliases).WithStatus(402)
 		}
 		out.CreationDate = awsapi.TimeOf(now)
 		return aliases.Put(tx, a, machine, in.Name)
@@ -197,7 +207,8 @@ func (s *Service) describeAlias(ctx context.Context, c *awsapi.Call, in *AliasRe
 		if !ok {
 			return awsapi.Errorf("ResourceNotFound", "Request references a resource that does not exist.")
 		}
-		*out = Alias{StateMachineAliasARN: in.StateMachineAliasARN, Name: a.Name, Description: &a.Description, Routing: a.Routing,
+		*out = Alias{StateMachineAliasARN: in.StateMachineAliasARN, Name: a.Name, Description: &a.Description,
+			Routing:      a.Routing,
 			CreationDate: awsapi.TimeOf(a.Created), UpdateDate: awsapi.TimeOf(a.Updated)}
 		return nil
 	})
@@ -259,7 +270,8 @@ func (s *Service) listAliases(ctx context.Context, c *awsapi.Call, in *ListVersi
 				break
 			}
 			last = row.Key[1]
-			out.StateMachineAliases = append(out.StateMachineAliases, AliasItem{s.arn("stateMachine", machine+":"+row.Value.Name), awsapi.Time{Time: row.Value.Created}})
+			out.StateMachineAliases = append(out.StateMachineAliases,
+				AliasItem{s.arn("stateMachine", machine+":"+row.Value.Name), awsapi.Time{Time: row.Value.Created}})
 		}
 		return nil
 	})

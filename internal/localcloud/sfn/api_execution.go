@@ -64,21 +64,28 @@ func (s *Service) prepare(in *StartExecutionInput, typ string) (*executionRecord
 		}
 	}
 	if m.Deleting {
-		return nil, nil, awsapi.Errorf("StateMachineDeleting", "State Machine is being deleted: '%s'", in.StateMachineARN)
+		return nil, nil, awsapi.Errorf("StateMachineDeleting", "State Machine is being deleted: '%s'",
+			in.StateMachineARN)
 	}
 	if typ != "" && m.Type != typ {
-		return nil, nil, awsapi.Errorf("StateMachineTypeNotSupported", "This operation is not supported by this type of state machine")
+		return nil, nil, awsapi.Errorf("StateMachineTypeNotSupported",
+			"This operation is not supported by this type of state machine")
 	}
 	if len(input) > asl.MaxData {
-		return nil, nil, validation("1 validation error detected: Value at 'input' failed to satisfy constraint: Member must have length less than or equal to 262144")
+		return nil, nil, validation(
+			"1 validation error detected: Value at 'input' failed to satisfy constraint: Member must have length " +
+				"less than or equal to 262144")
 	}
 	if input == "" {
-		return nil, nil, awsapi.Errorf("InvalidExecutionInput", "Invalid State Machine Execution Input: 'Invalid execution input.'")
+		return nil, nil, awsapi.Errorf("InvalidExecutionInput",
+			"Invalid State Machine Execution Input: 'Invalid execution input.'")
 	}
 	if _, err := asl.ParseData(input); err != nil {
-		return nil, nil, awsapi.Errorf("InvalidExecutionInput", "Invalid State Machine Execution Input: '%s'", asl.JSONProblem(input, err))
+		return nil, nil, awsapi.Errorf("InvalidExecutionInput", "Invalid State Machine Execution Input: '%s'",
+			asl.JSONProblem(input, err))
 	}
-	rec := &executionRecord{Machine: m.Name, Revision: rev.ID, Type: m.Type, Started: s.sched.Now(), Input: input, Alias: alias, TraceHeader: in.TraceHeader}
+	rec := &executionRecord{Machine: m.Name, Revision: rev.ID, Type: m.Type, Started: s.sched.Now(), Input: input,
+		Alias: alias, TraceHeader: in.TraceHeader}
 	rec.Order = s.order(rec.Started)
 	if v != nil {
 		rec.Version = v.Number
@@ -100,7 +107,8 @@ func (s *Service) prepare(in *StartExecutionInput, typ string) (*executionRecord
 // retention is how long the name of a closed execution stays taken.
 const retentionDays = 90
 
-func (s *Service) startExecution(ctx context.Context, c *awsapi.Call, in *StartExecutionInput) (*StartExecutionOutput, error) {
+func (s *Service) startExecution(ctx context.Context, c *awsapi.Call, in *StartExecutionInput) (*StartExecutionOutput,
+	error) {
 	rec, rev, err := s.prepare(in, "")
 	if err != nil {
 		return nil, err
@@ -170,7 +178,8 @@ type billingDetails struct {
 	BilledMemoryUsedInMB         int64 `json:"billedMemoryUsedInMB"`
 }
 
-func (s *Service) startSyncExecution(ctx context.Context, c *awsapi.Call, in *StartExecutionInput) (*SyncOutput, error) {
+func (s *Service) startSyncExecution(ctx context.Context, c *awsapi.Call, in *StartExecutionInput) (
+	*SyncOutput, error) {
 	rec, rev, err := s.prepare(in, express)
 	if err != nil {
 		return nil, err
@@ -189,9 +198,11 @@ func (s *Service) startSyncExecution(ctx context.Context, c *awsapi.Call, in *St
 	millis := rec.Stopped.Sub(rec.Started).Milliseconds()
 	out := &SyncOutput{
 		ExecutionARN: rec.ARN, StateMachineARN: s.arn("stateMachine", rec.Machine), Name: rec.name(),
-		StartDate: awsapi.Time{Time: rec.Started}, StopDate: awsapi.Time{Time: rec.Stopped}, Status: rec.Status, Error: rec.Error, Cause: rec.Cause,
-		Input: &rec.Input, InputDetails: &included{true}, Output: rec.Output, OutputDetails: outputIncluded(rec.Output),
-		Billing: billingDetails{max(100, (millis+99)/100*100), 64},
+		StartDate: awsapi.Time{Time: rec.Started}, StopDate: awsapi.Time{Time: rec.Stopped}, Status: rec.Status,
+		Error: rec.Error, Cause: rec.Cause,
+		Input: &rec.Input, InputDetails: &included{true}, Output: rec.Output,
+		OutputDetails: outputIncluded(rec.Output),
+		Billing:       billingDetails{max(100, (millis+99)/100*100), 64},
 	}
 	if in.IncludedData == metadataOnly {
 		out.Input, out.InputDetails = nil, &included{}
@@ -221,7 +232,8 @@ type StopExecutionOutput struct {
 	StopDate awsapi.Time `json:"stopDate"`
 }
 
-func (s *Service) stopExecution(ctx context.Context, c *awsapi.Call, in *StopExecutionInput) (*StopExecutionOutput, error) {
+func (s *Service) stopExecution(ctx context.Context, c *awsapi.Call, in *StopExecutionInput) (*StopExecutionOutput,
+	error) {
 	if err := checkError(in.Error, in.Cause); err != nil {
 		return nil, err
 	}
@@ -289,9 +301,12 @@ func (s *Service) describeExecution(ctx context.Context, c *awsapi.Call, in *Exe
 		return nil, noExecution(in.ExecutionARN)
 	}
 	out := &Execution{
-		ExecutionARN: rec.ARN, StateMachineARN: s.arn("stateMachine", rec.machine()), Name: rec.name(), Status: rec.Status,
-		StartDate: awsapi.Time{Time: rec.Started}, StopDate: awsapi.TimeOf(rec.Stopped), Input: &rec.Input, InputDetails: &included{true},
-		Output: rec.Output, OutputDetails: outputIncluded(rec.Output), Error: rec.Error, Cause: rec.Cause, TraceHeader: rec.TraceHeader,
+		ExecutionARN: rec.ARN, StateMachineARN: s.arn("stateMachine", rec.machine()), Name: rec.name(),
+		Status:    rec.Status,
+		StartDate: awsapi.Time{Time: rec.Started}, StopDate: awsapi.TimeOf(rec.Stopped), Input: &rec.Input,
+		InputDetails: &included{true},
+		Output:       rec.Output, OutputDetails: outputIncluded(rec.Output), Error: rec.Error, Cause: rec.Cause,
+		TraceHeader:          rec.TraceHeader,
 		StateMachineAliasARN: rec.Alias, RedriveCount: rec.RedriveCount, RedriveDate: awsapi.TimeOf(rec.Redriven),
 	}
 	if rec.Child != nil {
@@ -334,7 +349,8 @@ func (s *Service) describeForExecution(ctx context.Context, c *awsapi.Call, in *
 	out.Status, out.Type, out.CreationDate = "", "", nil
 	out.UpdateDate = awsapi.TimeOf(rev.Updated)
 	if rec.Child != nil {
-		out.StateMachineARN, out.MapRunARN, out.Label = s.arn("stateMachine", rec.machine()), rec.Child.MapRun, mapRunLabel(rec.Child.MapRun)
+		out.StateMachineARN, out.MapRunARN, out.Label = s.arn("stateMachine", rec.machine()), rec.Child.MapRun,
+			mapRunLabel(rec.Child.MapRun)
 	}
 	return out, nil
 }
@@ -371,7 +387,8 @@ type ListExecutionsOutput struct {
 	NextToken  *string         `json:"nextToken,omitempty"`
 }
 
-func (s *Service) listExecutions(ctx context.Context, c *awsapi.Call, in *ListExecutionsInput) (*ListExecutionsOutput, error) {
+func (s *Service) listExecutions(ctx context.Context, c *awsapi.Call, in *ListExecutionsInput) (*ListExecutionsOutput,
+	error) {
 	n, err := limitWith(in.MaxResults, 100, in.NextToken, 3096)
 	if err != nil {
 		return nil, err
@@ -398,12 +415,15 @@ func (s *Service) listExecutions(ctx context.Context, c *awsapi.Call, in *ListEx
 	switch in.RedriveFilter {
 	case "", "REDRIVEN", "NOT_REDRIVEN":
 	default:
-		return nil, validation("1 validation error detected: Value '%s' at 'redriveFilter' failed to satisfy constraint: Member must satisfy enum value set: [REDRIVEN, NOT_REDRIVEN]", in.RedriveFilter)
+		return nil, validation("1 validation error detected: Value '%s' at 'redriveFilter' failed to satisfy "+
+			"constraint: Member must satisfy enum value set: [REDRIVEN, NOT_REDRIVEN]", in.RedriveFilter)
 	}
 	switch in.StatusFilter {
 	case "", asl.Running, asl.Succeeded, asl.Failed, asl.TimedOut, asl.Aborted, "PENDING_REDRIVE":
 	default:
-		return nil, validation("1 validation error detected: Value '%s' at 'statusFilter' failed to satisfy constraint: Member must satisfy enum value set: [RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED, PENDING_REDRIVE]", in.StatusFilter)
+		return nil, validation("1 validation error detected: Value '%s' at 'statusFilter' failed to satisfy "+
+			"constraint: Member must satisfy enum value set: [RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED, "+
+			"PENDING_REDRIVE]", in.StatusFilter)
 	}
 	after, err := pageKey(in.NextToken)
 	if err != nil {
@@ -419,7 +439,8 @@ func (s *Service) listExecutions(ctx context.Context, c *awsapi.Call, in *ListEx
 			return noMachine(in.StateMachineARN)
 		}
 		if m.Type == express {
-			return awsapi.Errorf("StateMachineTypeNotSupported", "This operation is not supported by this type of state machine")
+			return awsapi.Errorf("StateMachineTypeNotSupported",
+				"This operation is not supported by this type of state machine")
 		}
 		table, prefix := byStart, []string{list}
 		if in.StatusFilter != "" {
@@ -438,10 +459,12 @@ func (s *Service) listExecutions(ctx context.Context, c *awsapi.Call, in *ListEx
 			if !ok {
 				continue
 			}
-			if qualifier != "" && strconv.Itoa(rec.Version) != qualifier && !strings.HasSuffix(rec.Alias, ":"+qualifier) {
+			if qualifier != "" && strconv.Itoa(rec.Version) != qualifier &&
+				!strings.HasSuffix(rec.Alias, ":"+qualifier) {
 				continue
 			}
-			if in.RedriveFilter == "REDRIVEN" && rec.RedriveCount == 0 || in.RedriveFilter == "NOT_REDRIVEN" && rec.RedriveCount > 0 {
+			if in.RedriveFilter == "REDRIVEN" && rec.RedriveCount == 0 || in.RedriveFilter == "NOT_REDRIVEN" &&
+				rec.RedriveCount > 0 {
 				continue
 			}
 			if len(out.Executions) == n {
@@ -449,9 +472,11 @@ func (s *Service) listExecutions(ctx context.Context, c *awsapi.Call, in *ListEx
 				break
 			}
 			last = rest
-			item := ExecutionItem{ExecutionARN: rec.ARN, StateMachineARN: s.arn("stateMachine", rec.machine()), Name: rec.name(), Status: rec.Status,
-				StartDate: awsapi.Time{Time: rec.Started}, StopDate: awsapi.TimeOf(rec.Stopped), StateMachineAliasARN: rec.Alias,
-				RedriveCount: rec.RedriveCount, RedriveDate: awsapi.TimeOf(rec.Redriven)}
+			item := ExecutionItem{ExecutionARN: rec.ARN, StateMachineARN: s.arn("stateMachine", rec.machine()),
+				Name: rec.name(), Status: rec.Status,
+				StartDate: awsapi.Time{Time: rec.Started}, StopDate: awsapi.TimeOf(rec.Stopped),
+				StateMachineAliasARN: rec.Alias,
+				RedriveCount:         rec.RedriveCount, RedriveDate: awsapi.TimeOf(rec.Redriven)}
 			if rec.Version != 0 {
 				item.StateMachineVersionARN = item.StateMachineARN + ":" + strconv.Itoa(rec.Version)
 			}
@@ -479,7 +504,8 @@ type RedriveExecutionOutput struct {
 	RedriveDate awsapi.Time `json:"redriveDate"`
 }
 
-func (s *Service) redriveExecution(ctx context.Context, c *awsapi.Call, in *RedriveExecutionInput) (*RedriveExecutionOutput, error) {
+func (s *Service) redriveExecution(ctx context.Context, c *awsapi.Call, in *RedriveExecutionInput) (
+	*RedriveExecutionOutput, error) {
 	k, err := s.standardOf(in.ExecutionARN)
 	if err != nil {
 		return nil, err
@@ -491,7 +517,8 @@ func (s *Service) redriveExecution(ctx context.Context, c *awsapi.Call, in *Redr
 	case err != nil:
 		return nil, err
 	case reason != "":
-		return nil, awsapi.Errorf("ExecutionNotRedrivable", "Redrive execution failed: '%s': '%s'", reason, in.ExecutionARN)
+		return nil, awsapi.Errorf("ExecutionNotRedrivable", "Redrive execution failed: '%s': '%s'", reason,
+			in.ExecutionARN)
 	}
 	return &RedriveExecutionOutput{awsapi.Time{Time: at}}, nil
 }

@@ -56,7 +56,8 @@ func (s *Service) getHistory(ctx context.Context, c *awsapi.Call, in *GetHistory
 		}
 		if next > 0 && !in.ReverseOrder {
 			// The part that holds event next begins at or before it.
-			for row, err := range history.Scan(tx, store.Query{Prefix: q.Prefix, Before: []string{store.Number(uint64(next + 1))}, Reverse: true}) {
+			for row, err := range history.Scan(tx, store.Query{Prefix: q.Prefix,
+				Before: []string{store.Number(uint64(next + 1))}, Reverse: true}) {
 				if err != nil {
 					return err
 				}
@@ -101,7 +102,8 @@ func (s *Service) getHistory(ctx context.Context, c *awsapi.Call, in *GetHistory
 
 // strip takes the payloads out of an event.
 func (e *HistoryEvent) strip() {
-	for _, d := range []*details{e.ActivityScheduled, e.ActivitySucceeded, e.TaskScheduled, e.TaskSubmitted, e.TaskSucceeded, e.ExecutionStarted,
+	for _, d := range []*details{e.ActivityScheduled, e.ActivitySucceeded, e.TaskScheduled, e.TaskSubmitted,
+		e.TaskSucceeded, e.ExecutionStarted,
 		e.ExecutionSucceeded, e.LambdaScheduled, e.LambdaSucceeded, e.StateEntered, e.StateExited} {
 		if d != nil {
 			d.Input, d.Output, d.Parameters, d.AssignedVariables = nil, nil, nil, nil

@@ -32,7 +32,8 @@ type CreateStateMachineOutput struct {
 	StateMachineVersionARN string      `json:"stateMachineVersionArn,omitempty"`
 }
 
-func (s *Service) createStateMachine(ctx context.Context, c *awsapi.Call, in *CreateStateMachineInput) (*CreateStateMachineOutput, error) {
+func (s *Service) createStateMachine(ctx context.Context, c *awsapi.Call, in *CreateStateMachineInput) (
+	*CreateStateMachineOutput, error) {
 	if !validName(in.Name) {
 		return nil, invalidName(in.Name)
 	}
@@ -40,7 +41,8 @@ func (s *Service) createStateMachine(ctx context.Context, c *awsapi.Call, in *Cr
 		in.Type = "STANDARD"
 	}
 	if in.Type != "STANDARD" && in.Type != express {
-		return nil, validation("1 validation error detected: Value '%s' at 'type' failed to satisfy constraint: Member must satisfy enum value set: [STANDARD, EXPRESS]", in.Type)
+		return nil, validation("1 validation error detected: Value '%s' at 'type' failed to satisfy constraint: "+
+			"Member must satisfy enum value set: [STANDARD, EXPRESS]", in.Type)
 	}
 	if !strings.HasPrefix(in.RoleARN, "arn:") {
 		return nil, malformedARN(in.RoleARN)
@@ -93,11 +95,13 @@ func (s *Service) createStateMachine(ctx context.Context, c *awsapi.Call, in *Cr
 			}
 			return nil
 		}
-		m := machineRecord{Name: in.Name, Type: in.Type, Created: now, Revision: s.sched.UUID(), Tags: map[string]string{}}
+		m := machineRecord{Name: in.Name, Type: in.Type, Created: now, Revision: s.sched.UUID(),
+			Tags: map[string]string{}}
 		for _, t := range in.Tags {
 			m.Tags[t.Key] = t.Value
 		}
-		rev := revisionRecord{ID: m.Revision, Machine: in.Name, Definition: in.Definition, RoleARN: in.RoleARN, Logging: in.Logging,
+		rev := revisionRecord{ID: m.Revision, Machine: in.Name, Definition: in.Definition, RoleARN: in.RoleARN,
+			Logging: in.Logging,
 			Tracing: in.Tracing, Encryption: in.Encryption, Updated: now}
 		if err := revisions.Put(tx, rev, in.Name, rev.ID); err != nil {
 			return err
@@ -136,7 +140,8 @@ type UpdateStateMachineOutput struct {
 	StateMachineVersionARN string      `json:"stateMachineVersionArn,omitempty"`
 }
 
-func (s *Service) updateStateMachine(ctx context.Context, c *awsapi.Call, in *UpdateStateMachineInput) (*UpdateStateMachineOutput, error) {
+func (s *Service) updateStateMachine(ctx context.Context, c *awsapi.Call, in *UpdateStateMachineInput) (
+	*UpdateStateMachineOutput, error) {
 	name, qualifier, err := s.machineName(in.StateMachineARN)
 	if err != nil {
 		return nil, err
@@ -145,7 +150,9 @@ func (s *Service) updateStateMachine(ctx context.Context, c *awsapi.Call, in *Up
 		return nil, noMachine(in.StateMachineARN)
 	}
 	if in.Definition == "" && in.RoleARN == "" && in.Logging == nil && in.Tracing == nil && in.Encryption == nil {
-		return nil, awsapi.Errorf("MissingRequiredParameter", "Either the definition, the role ARN, the LoggingConfiguration, or the TracingConfiguration must be specified")
+		return nil, awsapi.Errorf("MissingRequiredParameter",
+			"Either the definition, the role ARN, the LoggingConfiguration, or the TracingConfiguration must be "+
+				"specified")
 	}
 	if in.VersionDescription != "" && !in.Publish {
 		return nil, validation("Version description can only be set when publish is true")
@@ -175,7 +182,8 @@ func (s *Service) updateStateMachine(ctx context.Context, c *awsapi.Call, in *Up
 		if logging == nil {
 			logging = now.Logging
 		}
-		if err := s.checkRole(ctx, c, in.StateMachineARN, in.RoleARN, cmp.Or(in.RoleARN, now.RoleARN), logging); err != nil {
+		if err := s.checkRole(ctx, c, in.StateMachineARN, in.RoleARN, cmp.Or(in.RoleARN, now.RoleARN),
+			logging); err != nil {
 			return nil, err
 		}
 	}
@@ -317,8 +325,10 @@ type StateMachine struct {
 
 func (s *Service) describe(m machineRecord, rev revisionRecord, v *versionRecord) *StateMachine {
 	out := &StateMachine{
-		StateMachineARN: s.arn("stateMachine", m.Name), Name: m.Name, Status: "ACTIVE", Definition: rev.Definition, RoleARN: rev.RoleARN,
-		Type: m.Type, CreationDate: awsapi.TimeOf(m.Created), Logging: rev.Logging, Tracing: rev.Tracing, Encryption: rev.Encryption,
+		StateMachineARN: s.arn("stateMachine", m.Name), Name: m.Name, Status: "ACTIVE", Definition: rev.Definition,
+		RoleARN: rev.RoleARN,
+		Type:    m.Type, CreationDate: awsapi.TimeOf(m.Created), Logging: rev.Logging, Tracing: rev.Tracing,
+		Encryption: rev.Encryption,
 	}
 	if m.Deleting {
 		out.Status = "DELETING"
@@ -351,7 +361,8 @@ func (s *Service) describe(m machineRecord, rev revisionRecord, v *versionRecord
 	return out
 }
 
-func (s *Service) describeStateMachine(ctx context.Context, c *awsapi.Call, in *StateMachineRef) (*StateMachine, error) {
+func (s *Service) describeStateMachine(ctx context.Context, c *awsapi.Call, in *StateMachineRef) (
+	*StateMachine, error) {
 	var out *StateMachine
 	err := s.db.View(func(tx *store.Tx) error {
 		m, rev, v, _, err := s.selected(tx, in.StateMachineARN)
@@ -384,7 +395,8 @@ type ListStateMachinesOutput struct {
 	NextToken     *string            `json:"nextToken,omitempty"`
 }
 
-func (s *Service) listStateMachines(ctx context.Context, c *awsapi.Call, in *ListInput) (*ListStateMachinesOutput, error) {
+func (s *Service) listStateMachines(ctx context.Context, c *awsapi.Call, in *ListInput) (*ListStateMachinesOutput,
+	error) {
 	n, err := limit(in.MaxResults, 100, in.NextToken)
 	if err != nil {
 		return nil, err
@@ -403,7 +415,8 @@ func (s *Service) listStateMachines(ctx context.Context, c *awsapi.Call, in *Lis
 				out.NextToken = pageToken(out.StateMachines[n-1].Name)
 				break
 			}
-			out.StateMachines = append(out.StateMachines, StateMachineItem{s.arn("stateMachine", row.Value.Name), row.Value.Name, row.Value.Type, awsapi.Time{Time: row.Value.Created}})
+			out.StateMachines = append(out.StateMachines, StateMachineItem{s.arn("stateMachine", row.Value.Name),
+				row.Value.Name, row.Value.Type, awsapi.Time{Time: row.Value.Created}})
 		}
 		return nil
 	})
@@ -436,16 +449,19 @@ type ValidateOutput struct {
 func (s *Service) validateDefinition(ctx context.Context, c *awsapi.Call, in *ValidateInput) (*ValidateOutput, error) {
 	n := in.MaxResults
 	if n < 0 || n > 100 {
-		return nil, validation("1 validation error detected: Value '%d' at 'maxResults' failed to satisfy constraint: Member must have value less than or equal to 100", n)
+		return nil, validation("1 validation error detected: Value '%d' at 'maxResults' failed to satisfy "+
+			"constraint: Member must have value less than or equal to 100", n)
 	}
 	if n == 0 {
 		n = 100
 	}
 	switch {
 	case in.Type != "" && in.Type != express && in.Type != "STANDARD":
-		return nil, validation("1 validation error detected: Value '%s' at 'type' failed to satisfy constraint: Member must satisfy enum value set: [STANDARD, EXPRESS]", in.Type)
+		return nil, validation("1 validation error detected: Value '%s' at 'type' failed to satisfy constraint: "+
+			"Member must satisfy enum value set: [STANDARD, EXPRESS]", in.Type)
 	case in.Severity != "" && in.Severity != "ERROR" && in.Severity != "WARNING":
-		return nil, validation("1 validation error detected: Value '%s' at 'severity' failed to satisfy constraint: Member must satisfy enum value set: [ERROR, WARNING]", in.Severity)
+		return nil, validation("1 validation error detected: Value '%s' at 'severity' failed to satisfy "+
+			"constraint: Member must satisfy enum value set: [ERROR, WARNING]", in.Severity)
 	}
 	_, ds := asl.Compile(in.Definition, in.Type == express)
 	out := &ValidateOutput{Result: "OK", Diagnostics: []DiagnosticItem{}}

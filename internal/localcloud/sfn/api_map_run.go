@@ -61,7 +61,8 @@ func (s *Service) listMapRuns(ctx context.Context, c *awsapi.Call, in *ListMapRu
 				break
 			}
 			last = row.Key[2:]
-			out.MapRuns = append(out.MapRuns, MapRunItem{in.ExecutionARN, row.Value.ARN, s.arn("stateMachine", k.Machine),
+			out.MapRuns = append(out.MapRuns, MapRunItem{in.ExecutionARN, row.Value.ARN,
+				s.arn("stateMachine", k.Machine),
 				awsapi.Time{Time: row.Value.Started}, awsapi.TimeOf(row.Value.Stopped)})
 		}
 		return nil
@@ -111,7 +112,8 @@ type MapRunOutput struct {
 // when the Map Run ends is stopped; what has not begun stays pending.
 func (m *mapRunRecord) counts(c asl.MapRunCounts) MapRunCounts {
 	zero, redrive := 0, c.PendingRedrive
-	out := MapRunCounts{Running: c.Running, Succeeded: c.Succeeded, Failed: c.Failed, TimedOut: c.TimedOut, Aborted: c.Aborted, Total: c.Total,
+	out := MapRunCounts{Running: c.Running, Succeeded: c.Succeeded, Failed: c.Failed, TimedOut: c.TimedOut,
+		Aborted: c.Aborted, Total: c.Total,
 		FailuresNotRedrivable: &zero, PendingRedrive: &redrive}
 	if m.Status != asl.Running {
 		out.Aborted, out.Running = out.Aborted+out.Running, 0
@@ -131,8 +133,9 @@ func (s *Service) describeMapRun(ctx context.Context, c *awsapi.Call, in *MapRun
 	}
 	return &MapRunOutput{MapRunARN: m.ARN, ExecutionARN: s.executionARN(m.Execution), Status: m.Status,
 		StartDate: awsapi.Time{Time: m.Started}, StopDate: awsapi.TimeOf(m.Stopped), MaxConcurrency: m.Limit,
-		ToleratedFailurePercentage: m.Share, ToleratedFailureCount: m.Count, ItemCounts: m.counts(m.Items), ExecutionCounts: m.counts(m.Children),
-		RedriveCount: m.Redrives, RedriveDate: awsapi.TimeOf(m.Redriven)}, nil
+		ToleratedFailurePercentage: m.Share, ToleratedFailureCount: m.Count, ItemCounts: m.counts(m.Items),
+		ExecutionCounts: m.counts(m.Children),
+		RedriveCount:    m.Redrives, RedriveDate: awsapi.TimeOf(m.Redriven)}, nil
 }
 
 // UpdateMapRunInput is the input of UpdateMapRun.
@@ -148,12 +151,15 @@ func (s *Service) updateMapRun(ctx context.Context, c *awsapi.Call, in *UpdateMa
 	if err != nil {
 		return nil, err
 	}
-	if in.MaxConcurrency != nil && *in.MaxConcurrency < 0 || in.ToleratedFailureCount != nil && *in.ToleratedFailureCount < 0 ||
-		in.ToleratedFailurePercentage != nil && (*in.ToleratedFailurePercentage < 0 || *in.ToleratedFailurePercentage > 100) {
+	if in.MaxConcurrency != nil && *in.MaxConcurrency < 0 || in.ToleratedFailureCount != nil &&
+		*in.ToleratedFailureCount < 0 ||
+		in.ToleratedFailurePercentage != nil && (*in.ToleratedFailurePercentage < 0 ||
+			*in.ToleratedFailurePercentage > 100) {
 		return nil, validation("The limits of a Map Run must not be negative, and a percentage at most 100")
 	}
 	err = s.move(m.Execution, func(run *asl.Run) error {
-		return run.UpdateMapRun(in.MapRunARN, in.MaxConcurrency, in.ToleratedFailureCount, in.ToleratedFailurePercentage)
+		return run.UpdateMapRun(in.MapRunARN, in.MaxConcurrency, in.ToleratedFailureCount,
+			in.ToleratedFailurePercentage)
 	})
 	if errors.Is(err, asl.ErrClosed) {
 		return nil, validation("The Map Run is not running: '%s'", in.MapRunARN)

@@ -50,10 +50,12 @@ type SendTaskSuccessInput struct {
 
 func (s *Service) sendTaskSuccess(ctx context.Context, c *awsapi.Call, in *SendTaskSuccessInput) (*Empty, error) {
 	if in.Output == nil {
-		return nil, validation("1 validation error detected: Value null at 'output' failed to satisfy constraint: Member must not be null")
+		return nil, validation("1 validation error detected: Value null at 'output' failed to satisfy constraint: " +
+			"Member must not be null")
 	}
 	if len(*in.Output) > asl.MaxData {
-		return nil, validation("1 validation error detected: Value at 'output' failed to satisfy constraint: Member must have length less than or equal to 262144")
+		return nil, validation("1 validation error detected: Value at 'output' failed to satisfy constraint: " +
+			"Member must have length less than or equal to 262144")
 	}
 	data, err := asl.ParseData(*in.Output)
 	if err != nil {
@@ -85,10 +87,12 @@ func (s *Service) settleTask(run *asl.Run, branch string, attempt int, res asl.R
 // checkError checks the lengths of an error and its cause.
 func checkError(name, cause *string) error {
 	if name != nil && len(*name) > 256 {
-		return validation("1 validation error detected: Value at 'error' failed to satisfy constraint: Member must have length less than or equal to 256")
+		return validation("1 validation error detected: Value at 'error' failed to satisfy constraint: Member must " +
+			"have length less than or equal to 256")
 	}
 	if cause != nil && len(*cause) > 32768 {
-		return validation("1 validation error detected: Value at 'cause' failed to satisfy constraint: Member must have length less than or equal to 32768")
+		return validation("1 validation error detected: Value at 'cause' failed to satisfy constraint: Member must " +
+			"have length less than or equal to 32768")
 	}
 	return nil
 }
@@ -119,7 +123,9 @@ type SendTaskHeartbeatInput struct {
 }
 
 func (s *Service) sendTaskHeartbeat(ctx context.Context, c *awsapi.Call, in *SendTaskHeartbeatInput) (*Empty, error) {
-	err := s.byToken(in.TaskToken, func(run *asl.Run, branch string, attempt int) error { return run.Heartbeat(branch, attempt) })
+	err := s.byToken(in.TaskToken, func(run *asl.Run, branch string, attempt int) error {
+		return run.Heartbeat(branch, attempt)
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -27,27 +27,44 @@ func TestRequestsAreChecked(t *testing.T) {
 		in       map[string]any
 		want     string
 	}{
-		{"an alias that is a number", "CreateStateMachineAlias", map[string]any{"name": "12", "routingConfiguration": route(100)},
+		{"an alias that is a number", "CreateStateMachineAlias", map[string]any{"name": "12",
+			"routingConfiguration": route(100)},
 			`ValidationException: 1 validation error detected: Value '12' at 'name' failed to satisfy constraint: Member must satisfy regular expression pattern: ^(?=.*[a-zA-Z_\-\.])[a-zA-Z0-9_\-\.]+$`},
-		{"an alias with a blank", "CreateStateMachineAlias", map[string]any{"name": "a b", "routingConfiguration": route(100)},
+		{"an alias with a blank", "CreateStateMachineAlias", map[string]any{"name": "a b",
+			"routingConfiguration": route(100)},
 			`ValidationException: 1 validation error detected: Value 'a b' at 'name' failed to satisfy constraint: Member must satisfy regular expression pattern: ^(?=.*[a-zA-Z_\-\.])[a-zA-Z0-9_\-\.]+$`},
-		{"weights", "CreateStateMachineAlias", map[string]any{"name": "a", "routingConfiguration": route(50)}, "ValidationException: Sum of routing configuration weights must equal 100. Received: [50]"},
-		{"one version twice", "CreateStateMachineAlias", map[string]any{"name": "a", "routingConfiguration": route(50, 50)},
-			"ValidationException: Routing configuration must contain distinct state machine version ARNs. Received: [" + version.(string) + ", " + version.(string) + "]"},
-		{"the ARN of a Map state", "StartExecution", map[string]any{"stateMachineArn": m + "/label"}, "ValidationException: The operation does not support the ARN of a Map state: '" + m + "/label'"},
-		{"a description of nothing", "UpdateStateMachine", map[string]any{"stateMachineArn": m, "roleArn": role, "versionDescription": "x"}, "ValidationException: Version description can only be set when publish is true"},
-		{"a key without its name", "UpdateStateMachine", map[string]any{"stateMachineArn": m, "encryptionConfiguration": map[string]any{"type": "CUSTOMER_MANAGED_KMS_KEY"}},
-			"InvalidEncryptionConfiguration: Invalid Encryption Configuration: kmsKeyId must be set with the type CUSTOMER_MANAGED_KMS_KEY."},
+		{"weights", "CreateStateMachineAlias", map[string]any{"name": "a", "routingConfiguration": route(50)},
+			"ValidationException: Sum of routing configuration weights must equal 100. Received: [50]"},
+		{"one version twice", "CreateStateMachineAlias", map[string]any{"name": "a",
+			"routingConfiguration": route(50, 50)},
+			"ValidationException: Routing configuration must contain distinct state machine version ARNs. " +
+				"Received: [" + version.(string) + ", " + version.(string) + "]"},
+		{"the ARN of a Map state", "StartExecution", map[string]any{"stateMachineArn": m + "/label"},
+			"ValidationException: The operation does not support the ARN of a Map state: '" + m + "/label'"},
+		{"a description of nothing", "UpdateStateMachine", map[string]any{"stateMachineArn": m, "roleArn": role,
+			"versionDescription": "x"},
+			"ValidationException: Version description can only be set when publish is true"},
+		{"a key without its name", "UpdateStateMachine", map[string]any{"stateMachineArn": m,
+			"encryptionConfiguration": map[string]any{"type": "CUSTOMER_MANAGED_KMS_KEY"}},
+			"InvalidEncryptionConfiguration: Invalid Encryption Configuration: kmsKeyId must be set with the type " +
+				"CUSTOMER_MANAGED_KMS_KEY."},
 		{"a long error", "StopExecution", map[string]any{"executionArn": e, "error": strings.Repeat("x", 257)},
-			"ValidationException: 1 validation error detected: Value at 'error' failed to satisfy constraint: Member must have length less than or equal to 256"},
-		{"a name that Unicode has not", "CreateActivity", map[string]any{"name": "a\uffff"}, "InvalidName: Invalid Name: 'a\uffff'"},
-		{"nothing to list", "ListExecutions", map[string]any{}, "ValidationException: Exactly one of 'stateMachineArn' and 'mapRunArn' must be specified"},
+			"ValidationException: 1 validation error detected: Value at 'error' failed to satisfy constraint: " +
+				"Member must have length less than or equal to 256"},
+		{"a name that Unicode has not", "CreateActivity", map[string]any{"name": "a\uffff"},
+			"InvalidName: Invalid Name: 'a\uffff'"},
+		{"nothing to list", "ListExecutions", map[string]any{},
+			"ValidationException: Exactly one of 'stateMachineArn' and 'mapRunArn' must be specified"},
 		{"a filter that there is not", "ListExecutions", map[string]any{"stateMachineArn": m, "redriveFilter": "X"},
-			"ValidationException: 1 validation error detected: Value 'X' at 'redriveFilter' failed to satisfy constraint: Member must satisfy enum value set: [REDRIVEN, NOT_REDRIVEN]"},
-		{"a context without a mock", "TestState", map[string]any{"definition": pass, "context": "{}"}, "ValidationException: TestState does not support Context when a mock is not specified."},
-		{"retries without a mock", "TestState", map[string]any{"definition": pass, "stateConfiguration": map[string]any{"retrierRetryCount": 1}},
+			"ValidationException: 1 validation error detected: Value 'X' at 'redriveFilter' failed to satisfy " +
+				"constraint: Member must satisfy enum value set: [REDRIVEN, NOT_REDRIVEN]"},
+		{"a context without a mock", "TestState", map[string]any{"definition": pass, "context": "{}"},
+			"ValidationException: TestState does not support Context when a mock is not specified."},
+		{"retries without a mock", "TestState", map[string]any{"definition": pass,
+			"stateConfiguration": map[string]any{"retrierRetryCount": 1}},
 			"ValidationException: TestState does not support RetrierRetryCount when a mock is not specified."},
-		{"two mocks", "TestState", map[string]any{"definition": wait, "mock": map[string]any{"result": "{}", "errorOutput": map[string]any{"error": "E"}}},
+		{"two mocks", "TestState", map[string]any{"definition": wait, "mock": map[string]any{"result": "{}",
+			"errorOutput": map[string]any{"error": "E"}}},
 			"ValidationException: A test mock should have only one of the following fields: [result, errorOutput]."},
 		{"the end of a job that says too little", "TestState", map[string]any{"definition": wait, "mock": map[string]any{"result": `{"ExecutionArn":"a"}`}},
 			"ValidationException: Mock result schema validation error: Required field 'StateMachineArn' is missing"},
@@ -74,10 +91,12 @@ func TestMetadataOnly(t *testing.T) {
 	e := w.start(m, "e", `{"x":1}`)
 	w.sched.RunFor(time.Second)
 	d := w.call("DescribeExecution", map[string]any{"executionArn": e, "includedData": "METADATA_ONLY"})
-	if d["input"] != nil || d["output"] != nil || d["outputDetails"].(map[string]any)["included"] != false || d["status"] != "SUCCEEDED" {
+	if d["input"] != nil || d["output"] != nil || d["outputDetails"].(map[string]any)["included"] != false ||
+		d["status"] != "SUCCEEDED" {
 		t.Errorf("%v", d)
 	}
-	if d := w.call("DescribeStateMachine", map[string]any{"stateMachineArn": m, "includedData": "METADATA_ONLY"}); d["definition"] != "{}" {
+	if d := w.call("DescribeStateMachine", map[string]any{"stateMachineArn": m,
+		"includedData": "METADATA_ONLY"}); d["definition"] != "{}" {
 		t.Errorf("%v", d)
 	}
 }

@@ -54,7 +54,8 @@ type TestStateOutput struct {
 }
 
 // numbers are the members of inspection data that are not text.
-var numbers = map[string]bool{"maxConcurrency": true, "toleratedFailureCount": true, "toleratedFailurePercentage": true}
+var numbers = map[string]bool{"maxConcurrency": true, "toleratedFailureCount": true,
+	"toleratedFailurePercentage": true}
 
 func (s *Service) testState(ctx context.Context, c *awsapi.Call, in *TestStateInput) (*TestStateOutput, error) {
 	m, st, err := s.stateToTest(in)
@@ -71,7 +72,8 @@ func (s *Service) testState(ctx context.Context, c *awsapi.Call, in *TestStateIn
 	}
 	data, err := asl.ParseData(input)
 	if err != nil {
-		return nil, awsapi.Errorf("InvalidExecutionInput", "Invalid State Machine Execution Input: '%s'", asl.JSONProblem(input, err))
+		return nil, awsapi.Errorf("InvalidExecutionInput", "Invalid State Machine Execution Input: '%s'",
+			asl.JSONProblem(input, err))
 	}
 	if in.Variables != nil {
 		if t.Variables, err = objectOf(*in.Variables, "variables"); err != nil {
@@ -112,14 +114,16 @@ func (s *Service) testState(ctx context.Context, c *awsapi.Call, in *TestStateIn
 	}
 	name, machine := s.sched.UUID(), s.sched.UUID()
 	info := asl.Info{
-		ExecutionARN: s.arn("express", machine+":"+name), ExecutionName: name, MachineARN: s.arn("stateMachine", machine), MachineName: machine,
+		ExecutionARN: s.arn("express", machine+":"+name), ExecutionName: name, MachineARN: s.arn("stateMachine",
+			machine), MachineName: machine,
 		RoleARN: in.RoleARN, Region: s.Region, Account: s.Account, Started: s.sched.Now(), Input: data,
 	}
 	if info.RoleARN == "" {
 		info.RoleARN = "arn:aws:iam::" + s.Account + ":role/TestStateRole"
 	}
 	res := asl.Test(m, host{s, key{}}, info, t, func(call asl.Call) asl.Result {
-		a := s.Tasks.Call(ctx, Task{Call: call, ExecutionARN: info.ExecutionARN, MachineARN: info.MachineARN, Role: in.RoleARN})
+		a := s.Tasks.Call(ctx, Task{Call: call, ExecutionARN: info.ExecutionARN, MachineARN: info.MachineARN,
+			Role: in.RoleARN})
 		return a.Result
 	})
 	out := &TestStateOutput{Status: res.Status, Error: res.Error, Cause: res.Cause, NextState: res.Next}
@@ -211,13 +215,17 @@ func checkMock(in *TestStateInput, st *asl.State) error {
 		}
 		switch st.Type {
 		case "Map", "Parallel":
-			return awsapi.Errorf("InvalidDefinition", "TestState API does not support Map or Parallel states. Supported state types include: [Task, Wait, Pass, Succeed, Fail, Choice]")
+			return awsapi.Errorf("InvalidDefinition",
+				"TestState API does not support Map or Parallel states. Supported state types include: [Task, "+
+					"Wait, Pass, Succeed, Fail, Choice]")
 		case "Task":
 			if in.RoleARN == "" {
 				return validation("RoleArn must be specified when testing a Task state")
 			}
 			if r := st.Kind(); r.Kind == asl.Activity || r.Pattern != asl.Request {
-				return awsapi.Errorf("InvalidDefinition", "TestState API does not support activities and the patterns .sync and .waitForTaskToken without a mock")
+				return awsapi.Errorf("InvalidDefinition",
+					"TestState API does not support activities and the patterns .sync and .waitForTaskToken "+
+						"without a mock")
 			}
 		}
 		return nil
@@ -239,7 +247,8 @@ func checkMock(in *TestStateInput, st *asl.State) error {
 	switch in.Mock.FieldValidationMode {
 	case "", "STRICT", "PRESENT", "NONE":
 	default:
-		return validation("1 validation error detected: Value '%s' at 'mock.fieldValidationMode' failed to satisfy constraint: Member must satisfy enum value set: [STRICT, PRESENT, NONE]", in.Mock.FieldValidationMode)
+		return validation("1 validation error detected: Value '%s' at 'mock.fieldValidationMode' failed to satisfy "+
+			"constraint: Member must satisfy enum value set: [STRICT, PRESENT, NONE]", in.Mock.FieldValidationMode)
 	}
 	return nil
 }
@@ -272,7 +281,8 @@ func checkMockResult(in *TestStateInput, st *asl.State, v any) error {
 			// The optimized integration shows the payload parsed.
 			skip = []string{"Payload"}
 		}
-		if problem := apimodel.Check(service, operation, v, in.Mock.FieldValidationMode != "PRESENT", skip...); problem != "" {
+		if problem := apimodel.Check(service, operation, v, in.Mock.FieldValidationMode != "PRESENT",
+			skip...); problem != "" {
 			return validation("Mock result schema validation error: %s", problem)
 		}
 	case "Map":
@@ -292,7 +302,8 @@ var contextTypes = []struct {
 	group string
 	texts map[string]bool
 }{
-	{"Execution", map[string]bool{"Id": true, "Name": true, "RoleArn": true, "StartTime": true, "RedriveTime": true, "RedriveCount": false}},
+	{"Execution", map[string]bool{"Id": true, "Name": true, "RoleArn": true, "StartTime": true, "RedriveTime": true,
+		"RedriveCount": false}},
 	{"State", map[string]bool{"Name": true, "EnteredTime": true, "RetryCount": false}},
 	{"StateMachine", map[string]bool{"Id": true, "Name": true}},
 	{"Task", map[string]bool{"Token": true}},

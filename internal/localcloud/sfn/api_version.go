@@ -23,7 +23,8 @@ type PublishVersionOutput struct {
 	CreationDate           awsapi.Time `json:"creationDate"`
 }
 
-func (s *Service) publishVersion(ctx context.Context, c *awsapi.Call, in *PublishVersionInput) (*PublishVersionOutput, error) {
+func (s *Service) publishVersion(ctx context.Context, c *awsapi.Call, in *PublishVersionInput) (*PublishVersionOutput,
+	error) {
 	name, _, err := s.machineName(in.StateMachineARN)
 	if err != nil {
 		return nil, err
@@ -38,7 +39,9 @@ func (s *Service) publishVersion(ctx context.Context, c *awsapi.Call, in *Publis
 			return noMachine(in.StateMachineARN)
 		}
 		if in.RevisionID != "" && !(in.RevisionID == m.Revision || in.RevisionID == "INITIAL" && !m.Updated) {
-			return awsapi.Errorf("ConflictException", "Failed to publish the State Machine version for revision %s. The current State Machine revision is %s.", in.RevisionID, m.Revision)
+			return awsapi.Errorf("ConflictException",
+				"Failed to publish the State Machine version for revision %s. The current State Machine revision "+
+					"is %s.", in.RevisionID, m.Revision)
 		}
 		v, err := s.publish(tx, &m, in.Description)
 		out.StateMachineVersionARN = fmt.Sprintf("%s:%d", s.arn("stateMachine", name), v.Number)
@@ -78,7 +81,9 @@ func (s *Service) deleteVersion(ctx context.Context, c *awsapi.Call, in *DeleteV
 			}
 		}
 		if used != nil {
-			return awsapi.Errorf("ConflictException", "Version to be deleted must not be referenced by an alias. Current list of aliases referencing this version: [%s]", strings.Join(used, ", "))
+			return awsapi.Errorf("ConflictException",
+				"Version to be deleted must not be referenced by an alias. Current list of aliases referencing "+
+					"this version: [%s]", strings.Join(used, ", "))
 		}
 		return versions.Delete(tx, name, store.Number(uint64(n)))
 	})
@@ -108,7 +113,8 @@ type ListVersionsOutput struct {
 	NextToken            *string       `json:"nextToken,omitempty"`
 }
 
-func (s *Service) listVersions(ctx context.Context, c *awsapi.Call, in *ListVersionsInput) (*ListVersionsOutput, error) {
+func (s *Service) listVersions(ctx context.Context, c *awsapi.Call, in *ListVersionsInput) (*ListVersionsOutput,
+	error) {
 	n, err := limit(in.MaxResults, 100, in.NextToken)
 	if err != nil {
 		return nil, err
@@ -133,7 +139,9 @@ func (s *Service) listVersions(ctx context.Context, c *awsapi.Call, in *ListVers
 				break
 			}
 			last = row.Key[1]
-			out.StateMachineVersions = append(out.StateMachineVersions, VersionItem{fmt.Sprintf("%s:%d", s.arn("stateMachine", name), row.Value.Number), awsapi.Time{Time: row.Value.Created}})
+			out.StateMachineVersions = append(out.StateMachineVersions,
+				VersionItem{fmt.Sprintf("%s:%d", s.arn("stateMachine", name), row.Value.Number),
+					awsapi.Time{Time: row.Value.Created}})
 		}
 		return nil
 	})

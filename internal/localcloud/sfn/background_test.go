@@ -23,7 +23,8 @@ func TestFailureInTheBackgroundIsTold(t *testing.T) {
 	}
 	w.svc.plans = map[string]*plan{}
 	w.sched.RunFor(time.Minute)
-	if len(told) != 1 || !strings.HasPrefix(told[0], "sfn: timer of execution e of m: ") || !strings.HasSuffix(told[0], "its revision is gone") {
+	if len(told) != 1 || !strings.HasPrefix(told[0], "sfn: timer of execution e of m: ") ||
+		!strings.HasSuffix(told[0], "its revision is gone") {
 		t.Fatalf("told %q", told)
 	}
 }

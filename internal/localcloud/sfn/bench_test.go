@@ -93,7 +93,8 @@ func BenchmarkExecutions(b *testing.B) {
 			b.ResetTimer()
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
-					if _, err := w.door.Call(context.Background(), awsapi.RootOf("111111111111"), "sfn", "StartExecution", &StartExecutionInput{StateMachineARN: m, Input: &input}); err != nil {
+					if _, err := w.door.Call(context.Background(), awsapi.RootOf("111111111111"), "sfn",
+						"StartExecution", &StartExecutionInput{StateMachineARN: m, Input: &input}); err != nil {
 						b.Error(err)
 						return
 					}
@@ -136,7 +137,8 @@ func BenchmarkTokenRoundTrip(b *testing.B) {
 				for pb.Next() {
 					w.startOne(b)
 					token := <-w.tokens
-					if _, err := w.door.Call(context.Background(), awsapi.RootOf("111111111111"), "sfn", "SendTaskSuccess", &SendTaskSuccessInput{TaskToken: token, Output: &output}); err != nil {
+					if _, err := w.door.Call(context.Background(), awsapi.RootOf("111111111111"), "sfn",
+						"SendTaskSuccess", &SendTaskSuccessInput{TaskToken: token, Output: &output}); err != nil {
 						b.Error(err)
 						return
 					}
@@ -169,7 +171,8 @@ func newTokenWorld(b *testing.B, durable bool) *tokenWorld {
 
 func (w *tokenWorld) startOne(b *testing.B) {
 	input := `{"device":"rg-17","job":"fw-2.1"}`
-	if _, err := w.door.Call(context.Background(), awsapi.RootOf("111111111111"), "sfn", "StartExecution", &StartExecutionInput{StateMachineARN: w.machine, Input: &input}); err != nil {
+	if _, err := w.door.Call(context.Background(), awsapi.RootOf("111111111111"), "sfn", "StartExecution",
+		&StartExecutionInput{StateMachineARN: w.machine, Input: &input}); err != nil {
 		b.Error(err)
 	}
 }

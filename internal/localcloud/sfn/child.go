@@ -35,8 +35,10 @@ func (s *Service) startChild(parent key, c asl.Call) {
 		s.background("start of a child", parent, err)
 		return
 	}
-	rec = &executionRecord{Machine: k.Machine, Name: k.Name, Revision: rev.ID, Type: "STANDARD", Started: s.sched.Now(), Input: c.Input.Text(),
-		Child: &child{MapRun: c.Child.MapRun, State: c.State, Items: c.Child.Items, Parent: parent, Branch: c.Branch, Attempt: c.Attempt, Around: c.Iteration}}
+	rec = &executionRecord{Machine: k.Machine, Name: k.Name, Revision: rev.ID, Type: "STANDARD",
+		Started: s.sched.Now(), Input: c.Input.Text(),
+		Child: &child{MapRun: c.Child.MapRun, State: c.State, Items: c.Child.Items, Parent: parent, Branch: c.Branch,
+			Attempt: c.Attempt, Around: c.Iteration}}
 	rec.Order = s.order(rec.Started)
 	kind := "execution"
 	if c.Child.Express {
@@ -81,7 +83,9 @@ func (s *Service) answerParent(rec *executionRecord) {
 		res = asl.Result{Output: asl.TextData(*rec.Output)}
 	}
 	c := rec.Child
-	s.background("end of child "+rec.Name, c.Parent, s.move(c.Parent, func(run *asl.Run) error { return run.Complete(c.Branch, c.Attempt, res) }))
+	s.background("end of child "+rec.Name, c.Parent, s.move(c.Parent, func(run *asl.Run) error {
+		return run.Complete(c.Branch, c.Attempt, res)
+	}))
 }
 
 // stopChildren stops the children of the Map Runs that a move has ended.

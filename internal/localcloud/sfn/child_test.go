@@ -54,31 +54,38 @@ func TestChildrenOfAMapRunAreExecutions(t *testing.T) {
 		t.Fatal(run)
 	}
 	all := w.children(run, nil)
-	if len(all) != 3 || len(w.children(run, map[string]any{"statusFilter": "FAILED"})) != 1 || len(w.children(run, map[string]any{"maxResults": 2})) != 2 {
+	if len(all) != 3 || len(w.children(run, map[string]any{"statusFilter": "FAILED"})) != 1 ||
+		len(w.children(run, map[string]any{"maxResults": 2})) != 2 {
 		t.Fatalf("%v", all)
 	}
-	if listed := w.call("ListExecutions", map[string]any{"stateMachineArn": m})["executions"].([]any); len(listed) != 1 {
+	if listed := w.call("ListExecutions", map[string]any{"stateMachineArn": m})["executions"].([]any); len(
+		listed) != 1 {
 		t.Fatalf("children among the executions of the state machine: %v", listed)
 	}
 	for _, c := range all {
 		arn := c["executionArn"].(string)
-		if !strings.HasPrefix(arn, "arn:aws:states:us-east-1:111111111111:execution:m/run:") || c["mapRunArn"] != run || c["itemCount"] != 1.0 || c["stateMachineArn"] != m+"/run" {
+		if !strings.HasPrefix(arn, "arn:aws:states:us-east-1:111111111111:execution:m/run:") ||
+			c["mapRunArn"] != run || c["itemCount"] != 1.0 || c["stateMachineArn"] != m+"/run" {
 			t.Fatalf("%v", c)
 		}
 		d := w.describe(arn)
-		if d["mapRunArn"] != run || d["status"] != c["status"] || !strings.HasSuffix(arn, ":"+d["name"].(string)) || d["stateMachineArn"] != m+"/run" {
+		if d["mapRunArn"] != run || d["status"] != c["status"] || !strings.HasSuffix(arn, ":"+d["name"].(string)) ||
+			d["stateMachineArn"] != m+"/run" {
 			t.Fatalf("%v", d)
 		}
-		if want := map[any]any{"SUCCEEDED": "NOT_REDRIVABLE", "FAILED": "REDRIVABLE_BY_MAP_RUN"}[d["status"]]; d["redriveStatus"] != want {
+		if want := map[any]any{"SUCCEEDED": "NOT_REDRIVABLE",
+			"FAILED": "REDRIVABLE_BY_MAP_RUN"}[d["status"]]; d["redriveStatus"] != want {
 			t.Fatalf("%v", d)
 		}
 		var types []string
 		for _, ev := range w.call("GetExecutionHistory", map[string]any{"executionArn": arn})["events"].([]any) {
 			types = append(types, ev.(map[string]any)["type"].(string))
 		}
-		want := "ExecutionStarted ChoiceStateEntered ChoiceStateExited PassStateEntered PassStateExited ExecutionSucceeded"
+		want := "ExecutionStarted ChoiceStateEntered ChoiceStateExited PassStateEntered PassStateExited " +
+			"ExecutionSucceeded"
 		if d["status"] == "FAILED" {
-			want = "ExecutionStarted ChoiceStateEntered ChoiceStateExited TaskStateEntered TaskScheduled TaskStarted TaskFailed ExecutionFailed"
+			want = "ExecutionStarted ChoiceStateEntered ChoiceStateExited TaskStateEntered TaskScheduled " +
+				"TaskStarted TaskFailed ExecutionFailed"
 		}
 		if got := strings.Join(types, " "); got != want {
 			t.Fatalf("%s", got)
@@ -88,10 +95,12 @@ func TestChildrenOfAMapRunAreExecutions(t *testing.T) {
 			t.Fatalf("%v", of)
 		}
 	}
-	if _, err := w.try("ListExecutions", map[string]any{"mapRunArn": run, "stateMachineArn": m}); awsapi.Code(err) != "ValidationException" {
+	if _, err := w.try("ListExecutions", map[string]any{"mapRunArn": run, "stateMachineArn": m}); awsapi.Code(err) !=
+		"ValidationException" {
 		t.Fatal(err)
 	}
-	if _, err := w.try("ListExecutions", map[string]any{"stateMachineArn": m, "statusFilter": "PENDING_REDRIVE"}); awsapi.Code(err) != "ValidationException" {
+	if _, err := w.try("ListExecutions", map[string]any{"stateMachineArn": m,
+		"statusFilter": "PENDING_REDRIVE"}); awsapi.Code(err) != "ValidationException" {
 		t.Fatal(err)
 	}
 	w.call("DeleteStateMachine", map[string]any{"stateMachineArn": m})
@@ -112,15 +121,18 @@ func TestExpressChildrenAreDescribedButHaveNoHistory(t *testing.T) {
 	for _, c := range w.children(run, nil) {
 		arn := c["executionArn"].(string)
 		items += c["itemCount"].(float64)
-		if !strings.HasPrefix(arn, "arn:aws:states:us-east-1:111111111111:express:m/run:") || w.describe(arn)["status"] != "SUCCEEDED" {
+		if !strings.HasPrefix(arn, "arn:aws:states:us-east-1:111111111111:express:m/run:") ||
+			w.describe(arn)["status"] != "SUCCEEDED" {
 			t.Fatalf("%v", c)
 		}
-		if _, err := w.try("GetExecutionHistory", map[string]any{"executionArn": arn}); awsapi.Code(err) != "InvalidArn" {
+		if _, err := w.try("GetExecutionHistory", map[string]any{"executionArn": arn}); awsapi.Code(err) !=
+			"InvalidArn" {
 			t.Fatal(err)
 		}
 	}
 	d := w.call("DescribeMapRun", map[string]any{"mapRunArn": run})
-	if n := d["itemCounts"].(map[string]any); items != 3 || n["total"] != 3.0 || n["succeeded"] != 3.0 || d["executionCounts"].(map[string]any)["total"] != 2.0 {
+	if n := d["itemCounts"].(map[string]any); items != 3 || n["total"] != 3.0 || n["succeeded"] != 3.0 ||
+		d["executionCounts"].(map[string]any)["total"] != 2.0 {
 		t.Fatalf("%v of %v items", d, items)
 	}
 }
@@ -151,13 +163,15 @@ func TestFailedMapRunStopsItsChildrenAndIsRedriven(t *testing.T) {
 	if len(aborted) != 1 || len(w.children(run, nil)) != 2 {
 		t.Fatalf("%v", aborted)
 	}
-	if _, err := w.try("RedriveExecution", map[string]any{"executionArn": aborted[0]["executionArn"]}); awsapi.Code(err) != "ExecutionNotRedrivable" {
+	if _, err := w.try("RedriveExecution", map[string]any{"executionArn": aborted[0]["executionArn"]}); awsapi.Code(
+		err) != "ExecutionNotRedrivable" {
 		t.Fatal(err)
 	}
 	broken = false
 	w.restart()
 	first := w.call("RedriveExecution", map[string]any{"executionArn": e, "clientToken": "t"})
-	if again := w.call("RedriveExecution", map[string]any{"executionArn": e, "clientToken": "t"}); again["redriveDate"] != first["redriveDate"] {
+	if again := w.call("RedriveExecution", map[string]any{"executionArn": e,
+		"clientToken": "t"}); again["redriveDate"] != first["redriveDate"] {
 		t.Fatalf("%v, then %v", first, again)
 	}
 	w.restart()
@@ -166,17 +180,22 @@ func TestFailedMapRunStopsItsChildrenAndIsRedriven(t *testing.T) {
 		t.Fatalf("%v", d)
 	}
 	d := w.call("DescribeMapRun", map[string]any{"mapRunArn": run})
-	if n := d["executionCounts"].(map[string]any); d["status"] != "SUCCEEDED" || d["redriveCount"] != 1.0 || n["succeeded"] != 3.0 || n["failed"] != 0.0 {
+	if n := d["executionCounts"].(map[string]any); d["status"] != "SUCCEEDED" || d["redriveCount"] != 1.0 ||
+		n["succeeded"] != 3.0 || n["failed"] != 0.0 {
 		t.Fatalf("%v", d)
 	}
-	if redriven := w.children(run, map[string]any{"redriveFilter": "REDRIVEN"}); len(redriven) != 2 || len(w.children(run, nil)) != 3 {
+	if redriven := w.children(run, map[string]any{"redriveFilter": "REDRIVEN"}); len(redriven) != 2 ||
+		len(w.children(run, nil)) != 3 {
 		t.Fatalf("%v", redriven)
 	}
 	var types []string
 	for _, ev := range w.call("GetExecutionHistory", map[string]any{"executionArn": e})["events"].([]any) {
 		types = append(types, ev.(map[string]any)["type"].(string))
 	}
-	if got := strings.Join(types, " "); got != "ExecutionStarted MapStateEntered MapStateStarted MapRunStarted MapRunFailed MapStateFailed ExecutionFailed ExecutionRedriven MapRunRedriven MapRunSucceeded MapStateSucceeded MapStateExited ExecutionSucceeded" {
+	if got := strings.Join(types, " "); got !=
+		"ExecutionStarted MapStateEntered MapStateStarted MapRunStarted MapRunFailed MapStateFailed "+
+			"ExecutionFailed ExecutionRedriven MapRunRedriven MapRunSucceeded MapStateSucceeded MapStateExited "+
+			"ExecutionSucceeded" {
 		t.Fatal(got)
 	}
 	if r := w.svc.Residue(context.Background()); len(r) != 0 {
@@ -192,7 +211,8 @@ func TestStoppingAnExecutionStopsTheChildren(t *testing.T) {
 	w.call("StopExecution", map[string]any{"executionArn": e})
 	w.sched.RunFor(time.Second)
 	d := w.call("DescribeMapRun", map[string]any{"mapRunArn": run})
-	if d["status"] != "ABORTED" || d["executionCounts"].(map[string]any)["aborted"] != 2.0 || len(w.children(run, map[string]any{"statusFilter": "ABORTED"})) != 2 {
+	if d["status"] != "ABORTED" || d["executionCounts"].(map[string]any)["aborted"] != 2.0 ||
+		len(w.children(run, map[string]any{"statusFilter": "ABORTED"})) != 2 {
 		t.Fatalf("%v", d)
 	}
 	if r := w.svc.Residue(context.Background()); len(r) != 0 {

@@ -51,7 +51,9 @@ func checkEncryption(e *EncryptionConf) error {
 			return refuse("kmsKeyId and kmsDataKeyReusePeriodSeconds must not be set with the type AWS_OWNED_KEY.")
 		}
 	case e.Type != "CUSTOMER_MANAGED_KMS_KEY":
-		return validation("1 validation error detected: Value '%s' at 'encryptionConfiguration.type' failed to satisfy constraint: Member must satisfy enum value set: [AWS_OWNED_KEY, CUSTOMER_MANAGED_KMS_KEY]", e.Type)
+		return validation("1 validation error detected: Value '%s' at 'encryptionConfiguration.type' failed to "+
+			"satisfy constraint: Member must satisfy enum value set: [AWS_OWNED_KEY, CUSTOMER_MANAGED_KMS_KEY]",
+			e.Type)
 	case e.KeyID == "":
 		return refuse("kmsKeyId must be set with the type CUSTOMER_MANAGED_KMS_KEY.")
 	case e.DataReuse != 0 && (e.DataReuse < 60 || e.DataReuse > 900):

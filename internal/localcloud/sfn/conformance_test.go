@@ -137,13 +137,15 @@ func (m *mocks) read(t Task) Answer {
 					document.Member{Name: "StorageClass", Value: "STANDARD"}))
 			}
 		}
-		return Answer{Result: asl.Result{Output: asl.ValueData(document.NewObject(document.Member{Name: "Contents", Value: list}))}}
+		return Answer{Result: asl.Result{Output: asl.ValueData(document.NewObject(document.Member{Name: "Contents",
+			Value: list}))}}
 	}
 	body, ok := m.s3[get("Bucket")+"/"+get("Key")]
 	if !ok {
 		return Answer{Result: asl.Failing("States.ItemReaderFailed", "The specified key does not exist.")}
 	}
-	return Answer{Result: asl.Result{Output: asl.ValueData(document.NewObject(document.Member{Name: "Body", Value: body}))}}
+	return Answer{Result: asl.Result{Output: asl.ValueData(
+		document.NewObject(document.Member{Name: "Body", Value: body}))}}
 }
 
 // memoryLogs keeps log lines.
@@ -196,7 +198,8 @@ func (c *conformanceCase) unmocked() awsapi.Service {
 		awsapi.Op("Invoke", func(_ context.Context, _ *awsapi.Call, in *invokeInput) (*invokeOutput, error) {
 			if o, ok := c.Expected["output"].(map[string]any); ok {
 				if cause, ok := o["Cause"].(string); ok {
-					return &invokeOutput{StatusCode: 200, Payload: []byte(token.ReplaceAllString(cause, "x")), FunctionError: &unhandled}, nil
+					return &invokeOutput{StatusCode: 200, Payload: []byte(token.ReplaceAllString(cause, "x")),
+						FunctionError: &unhandled}, nil
 				}
 			}
 			payload := in.Payload
@@ -233,7 +236,8 @@ func newBench(c *conformanceCase) *bench {
 	b.logs.none = strings.Contains(c.ID, "deleted_log_group")
 	b.mocks = &mocks{byState: c.Mocks, used: map[string][]bool{}, s3: c.Resources.S3}
 	b.door = awsapi.New(awsapi.Config{Scheduler: b.sched, Account: "111111111111", Region: "us-east-1"})
-	config := Config{Platform: platform.Platform{Scheduler: b.sched, Store: store.Memory(), Account: "111111111111", Region: "us-east-1", Caller: b.door}, Logs: b.logs, Tasks: b.mocks}
+	config := Config{Platform: platform.Platform{Scheduler: b.sched, Store: store.Memory(), Account: "111111111111",
+		Region: "us-east-1", Caller: b.door}, Logs: b.logs, Tasks: b.mocks}
 	b.svc = New(config)
 	if len(c.Unmocked) > 0 {
 		b.mocks.next = &integrations{b.svc}
@@ -558,7 +562,8 @@ func (c *conformanceCase) run() (problem string) {
 	case "execution":
 		return c.execution(b)
 	case "create-error":
-		_, err := b.call("CreateStateMachine", map[string]any{"name": "machine", "definition": c.text(), "roleArn": role, "type": c.typ()})
+		_, err := b.call("CreateStateMachine", map[string]any{"name": "machine", "definition": c.text(),
+			"roleArn": role, "type": c.typ()})
 		return matchError(c.Expected, err)
 	case "validate":
 		got, err := b.call("ValidateStateMachineDefinition", map[string]any{"definition": c.text(), "type": c.typ()})
@@ -603,7 +608,8 @@ func matchError(want map[string]any, err error) string {
 func (c *conformanceCase) execution(b *bench) string {
 	for arn, definition := range c.Resources.StateMachines {
 		name := arn[strings.LastIndexByte(arn, ':')+1:]
-		if _, err := b.call("CreateStateMachine", map[string]any{"name": name, "definition": string(definition), "roleArn": role}); err != nil {
+		if _, err := b.call("CreateStateMachine", map[string]any{"name": name, "definition": string(definition),
+			"roleArn": role}); err != nil {
 			return "resource: " + err.Error()
 		}
 	}
@@ -616,7 +622,9 @@ func (c *conformanceCase) execution(b *bench) string {
 	}
 	create := map[string]any{"name": "machine", "definition": c.text(), "roleArn": role, "type": c.typ()}
 	if c.Logging != nil {
-		l := map[string]any{"destinations": []any{map[string]any{"cloudWatchLogsLogGroup": map[string]any{"logGroupArn": "arn:aws:logs:us-east-1:111111111111:log-group:group:*"}}}}
+		l := map[string]any{"destinations": []any{map[string]any{"cloudWatchLogsLogGroup": map[string]any{
+			"logGroupArn": "arn:aws:logs:us-east-1:111111111111:log-group:group:*",
+		}}}}
 		for k, v := range c.Logging {
 			l[k] = v
 		}
@@ -683,7 +691,8 @@ func (c *conformanceCase) execution(b *bench) string {
 			events := []any{}
 			token := ""
 			for {
-				page, err := b.call("GetExecutionHistory", map[string]any{"executionArn": arn, "maxResults": 1000, "nextToken": token})
+				page, err := b.call("GetExecutionHistory", map[string]any{"executionArn": arn, "maxResults": 1000,
+					"nextToken": token})
 				if err != nil {
 					return "history: " + err.Error()
 				}
@@ -740,7 +749,8 @@ func (c *conformanceCase) execution(b *bench) string {
 					d[k] = v
 				}
 			}
-			lines = append(lines, map[string]any{"id": l["id"], "previous_event_id": l["previous_event_id"], "type": l["type"], "details": l["details"]})
+			lines = append(lines, map[string]any{"id": l["id"], "previous_event_id": l["previous_event_id"],
+				"type": l["type"], "details": l["details"]})
 		}
 		if lines == nil {
 			lines = []any{}
@@ -764,15 +774,19 @@ func (b *bench) work(c *conformanceCase, execution string) {
 					}
 				}
 				_ = state
-				task, err := b.call("GetActivityTask", map[string]any{"activityArn": "arn:aws:states:us-east-1:111111111111:activity:activity-c0de0001", "workerName": worker})
+				task, err := b.call("GetActivityTask",
+					map[string]any{"activityArn": "arn:aws:states:us-east-1:111111111111:activity:activity-c0de0001",
+						"workerName": worker})
 				if err != nil {
 					return
 				}
 				switch {
 				case m.Return != nil:
-					_, _ = b.call("SendTaskSuccess", map[string]any{"taskToken": task["taskToken"], "output": string(*m.Return)})
+					_, _ = b.call("SendTaskSuccess", map[string]any{"taskToken": task["taskToken"],
+						"output": string(*m.Return)})
 				case m.Throw != nil:
-					_, _ = b.call("SendTaskFailure", map[string]any{"taskToken": task["taskToken"], "error": m.Throw.Error, "cause": m.Throw.Cause})
+					_, _ = b.call("SendTaskFailure", map[string]any{"taskToken": task["taskToken"],
+						"error": m.Throw.Error, "cause": m.Throw.Cause})
 				}
 			}
 		}
@@ -786,8 +800,10 @@ func (c *conformanceCase) failureOf(got map[string]any) string {
 	return fmt.Sprintf(" [%v: %v]", got["error"], got["cause"])
 }
 
-var nested = map[string]bool{"output": true, "input": true, "afterArguments": true, "afterInputPath": true, "afterParameters": true, "result": true,
-	"afterResultSelector": true, "afterResultPath": true, "afterItemsPath": true, "afterItemSelector": true, "afterItemBatcher": true,
+var nested = map[string]bool{"output": true, "input": true, "afterArguments": true, "afterInputPath": true,
+	"afterParameters": true, "result": true,
+	"afterResultSelector": true, "afterResultPath": true, "afterItemsPath": true, "afterItemSelector": true,
+	"afterItemBatcher":  true,
 	"afterItemsPointer": true, "variables": true}
 
 func (c *conformanceCase) testState(b *bench) string {
@@ -876,7 +892,8 @@ func (c *conformanceCase) api(b *bench) string {
 			}
 			continue
 		}
-		if client, ok := step.Expect.(string); ok && strings.HasPrefix(client, "Parameter validation failed") || step.Op == "GetPaginator" {
+		if client, ok := step.Expect.(string); ok && strings.HasPrefix(client, "Parameter validation failed") ||
+			step.Op == "GetPaginator" {
 			// The client refused the call, or it is the client's own.
 			answers = append(answers, map[string]any{})
 			continue
@@ -951,7 +968,8 @@ func (c *conformanceCase) asRecorded(got any) {
 		}
 	case map[string]any:
 		for k, v := range g {
-			if (k == "redriveCount" || k == "RedriveCount") && c.before("redriveCount") || k == "encryptionConfiguration" && c.before(k) {
+			if (k == "redriveCount" || k == "RedriveCount") && c.before("redriveCount") ||
+				k == "encryptionConfiguration" && c.before(k) {
 				delete(g, k)
 				continue
 			}

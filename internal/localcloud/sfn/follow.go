@@ -19,12 +19,14 @@ func (s *Service) after(rec *executionRecord, run *asl.Run, calls []asl.Call) {
 }
 
 // followed does what follows a stored move.
-func (s *Service) followed(rec *executionRecord, rev *revisionRecord, run *asl.Run, events []asl.Event, calls []asl.Call) {
+func (s *Service) followed(rec *executionRecord, rev *revisionRecord, run *asl.Run, events []asl.Event,
+	calls []asl.Call) {
 	s.log(rec, rev, events)
 	s.call(rec, run, calls)
 	s.stopChildren(run)
 	for _, j := range run.Unfinished() {
-		s.stopJob(Task{ExecutionARN: rec.ARN, MachineARN: run.Info.MachineARN, Role: run.Info.RoleARN, Call: asl.Call{RoleARN: j.RoleARN}}, j.ARN)
+		s.stopJob(Task{ExecutionARN: rec.ARN, MachineARN: run.Info.MachineARN, Role: run.Info.RoleARN,
+			Call: asl.Call{RoleARN: j.RoleARN}}, j.ARN)
 	}
 	if run.Status != asl.Running {
 		s.ended(rec)
@@ -57,7 +59,9 @@ func (s *Service) answer(k key, t Task, a Answer) {
 		return
 	}
 	if t.Reader || t.Writer || t.Resource.Pattern == asl.Request || a.Result.Failed && a.Later == nil {
-		s.background("answer to "+t.State, k, s.move(k, func(run *asl.Run) error { return run.Complete(t.Branch, t.Attempt, a.Result) }))
+		s.background("answer to "+t.State, k, s.move(k, func(run *asl.Run) error {
+			return run.Complete(t.Branch, t.Attempt, a.Result)
+		}))
 		return
 	}
 	err := s.moveWith(k, func(run *asl.Run) error { return run.Submit(t.Branch, t.Attempt, a.Result, a.Job) },
@@ -70,7 +74,8 @@ func (s *Service) answer(k key, t Task, a Answer) {
 				return nil
 			}
 			s.await(job)
-			return waiters.Put(tx, waiterRecord{k, t.Branch, t.Attempt}, job.Machine, job.Name, k.Machine, k.Name, store.Number(uint64(t.Attempt)))
+			return waiters.Put(tx, waiterRecord{k, t.Branch, t.Attempt}, job.Machine, job.Name, k.Machine, k.Name,
+				store.Number(uint64(t.Attempt)))
 		})
 	if errors.Is(err, asl.ErrClosed) && a.Job != "" {
 		s.stopJob(t, a.Job)
@@ -83,7 +88,9 @@ func (s *Service) answer(k key, t Task, a Answer) {
 		s.checkJob(k, t.Branch, t.Attempt, a.Job)
 	}
 	if a.Later != nil {
-		s.background("result of "+t.State, k, s.move(k, func(run *asl.Run) error { return run.Complete(t.Branch, t.Attempt, *a.Later) }))
+		s.background("result of "+t.State, k, s.move(k, func(run *asl.Run) error {
+			return run.Complete(t.Branch, t.Attempt, *a.Later)
+		}))
 	}
 }
 

@@ -28,12 +28,15 @@ var optimized = map[string]struct {
 	actions map[string]bool
 }{
 
-	"lambda":   {"lambda", "Lambda", "AWSLambda", "AWSLambdaException", map[string]bool{"invoke": true}},
-	"dynamodb": {"dynamodb", "DynamoDB", "AmazonDynamoDBv2", "AmazonDynamoDBException", map[string]bool{"getItem": true, "putItem": true, "updateItem": true, "deleteItem": true}},
-	"sns":      {"sns", "SNS", "AmazonSNS", "AmazonSNSException", map[string]bool{"publish": true}},
-	"sqs":      {"sqs", "SQS", "AmazonSQS", "AmazonSQSException", map[string]bool{"sendMessage": true}},
-	"states":   {"sfn", "StepFunctions", "AWSStepFunctions", "AWSStepFunctionsException", map[string]bool{"startExecution": true}},
-	"events":   {"eventbridge", "EventBridge", "AmazonEventBridge", "AmazonEventBridgeException", map[string]bool{"putEvents": true}},
+	"lambda": {"lambda", "Lambda", "AWSLambda", "AWSLambdaException", map[string]bool{"invoke": true}},
+	"dynamodb": {"dynamodb", "DynamoDB", "AmazonDynamoDBv2", "AmazonDynamoDBException",
+		map[string]bool{"getItem": true, "putItem": true, "updateItem": true, "deleteItem": true}},
+	"sns": {"sns", "SNS", "AmazonSNS", "AmazonSNSException", map[string]bool{"publish": true}},
+	"sqs": {"sqs", "SQS", "AmazonSQS", "AmazonSQSException", map[string]bool{"sendMessage": true}},
+	"states": {"sfn", "StepFunctions", "AWSStepFunctions", "AWSStepFunctionsException",
+		map[string]bool{"startExecution": true}},
+	"events": {"eventbridge", "EventBridge", "AmazonEventBridge", "AmazonEventBridgeException",
+		map[string]bool{"putEvents": true}},
 }
 
 func (in *integrations) identity(ctx context.Context, t Task) (awsapi.Identity, error) {
@@ -80,7 +83,9 @@ func (in *integrations) failure(t Task, err error) asl.Result {
 		if !strings.HasSuffix(code, "Exception") {
 			code += "Exception"
 		}
-		return asl.Failing(prefix+"."+code, fmt.Sprintf("%s (Service: %s, Status Code: %d, Request ID: %s) (SDK Attempt Count: 1)", e.Message, prefix, status, id))
+		return asl.Failing(prefix+"."+code,
+			fmt.Sprintf("%s (Service: %s, Status Code: %d, Request ID: %s) (SDK Attempt Count: 1)", e.Message, prefix,
+				status, id))
 	}
 	o := optimized[t.Resource.Service]
 	if t.Resource.Kind == asl.Function {
@@ -97,7 +102,9 @@ func (in *integrations) failure(t Task, err error) asl.Result {
 	case !strings.HasSuffix(code, "Exception"):
 		name += "Exception"
 	}
-	return asl.Failing(prefix+"."+name, fmt.Sprintf("%s (Service: %s; Status Code: %d; Error Code: %s; Request ID: %s; Proxy: null)", e.Message, label, status, code, id))
+	return asl.Failing(prefix+"."+name,
+		fmt.Sprintf("%s (Service: %s; Status Code: %d; Error Code: %s; Request ID: %s; Proxy: null)", e.Message, label,
+			status, code, id))
 }
 
 // unmodelled reports whether a denial is one for which the service's SDK has no
@@ -180,7 +187,9 @@ func (in *integrations) lambda(ctx context.Context, id awsapi.Identity, t Task) 
 			// A string is the payload itself, not yet JSON of it.
 			if isText {
 				if _, err := document.ParseString(text); err != nil {
-					return in.failure(t, awsapi.Errorf("InvalidRequestContentException", "Could not parse request body into json: Could not parse payload into json: %s", asl.JSONProblem(text, err)))
+					return in.failure(t, awsapi.Errorf("InvalidRequestContentException",
+						"Could not parse request body into json: Could not parse payload into json: %s",
+						asl.JSONProblem(text, err)))
 				}
 				input.Payload = []byte(text)
 			} else {
@@ -234,7 +243,8 @@ func (in *integrations) metadata(o *document.Object, status, length int, content
 	}
 	id := in.s.sched.UUID()
 	date := in.s.sched.Now().Format(http.TimeFormat)
-	headers := [][2]string{{"Connection", "keep-alive"}, {"Content-Length", strconv.Itoa(length)}, {"Content-Type", contentType}, {"Date", date}, {"x-amzn-RequestId", id}}
+	headers := [][2]string{{"Connection", "keep-alive"}, {"Content-Length", strconv.Itoa(length)},
+		{"Content-Type", contentType}, {"Date", date}, {"x-amzn-RequestId", id}}
 	headers = append(headers, more...)
 	all, one := &document.Object{}, &document.Object{}
 	for _, h := range headers {

@@ -47,7 +47,8 @@ func (in *integrations) fetch(ctx context.Context, t Task) (*document.Object, er
 	if t.Resource.Action == "listObjectsV2" {
 		listed, err := s3.list(ctx, args)
 		if err != nil || !t.Flatten {
-			return document.NewObject(document.Member{Name: "Contents", Value: listed}, document.Member{Name: "Source", Value: "S3://" + from}), err
+			return document.NewObject(document.Member{Name: "Contents", Value: listed}, document.Member{Name: "Source",
+				Value: "S3://" + from}), err
 		}
 		var objects []any
 		for _, e := range listed {
@@ -76,7 +77,8 @@ func (in *integrations) fetch(ctx context.Context, t Task) (*document.Object, er
 		return s3.athena(ctx, body)
 	}
 	key, _ := args.Get("Key")
-	return document.NewObject(document.Member{Name: "Body", Value: string(body)}, document.Member{Name: "Source", Value: fmt.Sprintf("S3://%s/%v", from, key)}), nil
+	return document.NewObject(document.Member{Name: "Body", Value: string(body)}, document.Member{Name: "Source",
+		Value: fmt.Sprintf("S3://%s/%v", from, key)}), nil
 }
 
 // itemSource reads from S3 for one ItemReader.
@@ -122,8 +124,10 @@ func (s *itemSource) get(ctx context.Context, args *document.Object) ([]byte, er
 
 // object fetches an object that a manifest or a listing names.
 func (s *itemSource) object(ctx context.Context, bucket, key string) (*document.Object, error) {
-	body, err := s.get(ctx, document.NewObject(document.Member{Name: "Bucket", Value: bucket}, document.Member{Name: "Key", Value: key}))
-	return document.NewObject(document.Member{Name: "Body", Value: string(body)}, document.Member{Name: "Source", Value: "S3://" + bucket + "/" + key}), err
+	body, err := s.get(ctx, document.NewObject(document.Member{Name: "Bucket", Value: bucket},
+		document.Member{Name: "Key", Value: key}))
+	return document.NewObject(document.Member{Name: "Body", Value: string(body)}, document.Member{Name: "Source",
+		Value: "S3://" + bucket + "/" + key}), err
 }
 
 // list lists objects, all pages of them.
@@ -207,7 +211,8 @@ func (s *itemSource) athena(ctx context.Context, body []byte) (*document.Object,
 		address, ok := strings.CutPrefix(row[0], "s3://")
 		bucket, key, found := strings.Cut(address, "/")
 		if !ok || !found {
-			return nil, awsapi.Errorf("InvalidManifest", "The manifest of the Athena query has no S3 URI in the line '%s'.", row[0])
+			return nil, awsapi.Errorf("InvalidManifest",
+				"The manifest of the Athena query has no S3 URI in the line '%s'.", row[0])
 		}
 		o, err := s.object(ctx, bucket, key)
 		if err != nil {

@@ -40,7 +40,8 @@ func objects(files map[string]string) awsapi.Service {
 		awsapi.Op("ListObjectsV2", func(_ context.Context, _ *awsapi.Call, in *listIn) (*listOut, error) {
 			var keys []string
 			for name := range files {
-				if key, ok := strings.CutPrefix(name, in.Bucket+"/"); ok && strings.HasPrefix(key, in.Prefix) && key > in.ContinuationToken {
+				if key, ok := strings.CutPrefix(name, in.Bucket+"/"); ok && strings.HasPrefix(key, in.Prefix) &&
+					key > in.ContinuationToken {
 					keys = append(keys, key)
 				}
 			}

@@ -14,9 +14,12 @@ import (
 var errorEvents = map[string]bool{}
 
 func init() {
-	for _, t := range []string{"ActivityFailed", "ActivityScheduleFailed", "ActivityTimedOut", "EvaluationFailed", "FailStateEntered",
-		"LambdaFunctionFailed", "LambdaFunctionScheduleFailed", "LambdaFunctionStartFailed", "LambdaFunctionTimedOut", "MapIterationAborted",
-		"MapIterationFailed", "MapRunAborted", "MapRunFailed", "MapStateAborted", "MapStateFailed", "ParallelStateAborted", "ParallelStateFailed",
+	for _, t := range []string{"ActivityFailed", "ActivityScheduleFailed", "ActivityTimedOut", "EvaluationFailed",
+		"FailStateEntered",
+		"LambdaFunctionFailed", "LambdaFunctionScheduleFailed", "LambdaFunctionStartFailed", "LambdaFunctionTimedOut",
+		"MapIterationAborted",
+		"MapIterationFailed", "MapRunAborted", "MapRunFailed", "MapStateAborted", "MapStateFailed",
+		"ParallelStateAborted", "ParallelStateFailed",
 		"TaskFailed", "TaskStartFailed", "TaskStateAborted", "TaskSubmitFailed", "TaskTimedOut", "WaitStateAborted",
 		"ExecutionAborted", "ExecutionFailed", "ExecutionTimedOut"} {
 		errorEvents[t] = true
@@ -53,7 +56,8 @@ func (s *Service) log(rec *executionRecord, rev *revisionRecord, events []asl.Ev
 	}
 	_, group, _ := strings.Cut(c.Destinations[0].CloudWatchLogsLogGroup.LogGroupARN, ":log-group:")
 	group = strings.TrimSuffix(group, ":*")
-	stream := "states/" + rec.Machine + "/" + rec.Started.UTC().Format("2006-01-02-15-04") + "/" + strconv.FormatUint(fnv(rec.ARN), 16)
+	stream := "states/" + rec.Machine + "/" + rec.Started.UTC().Format("2006-01-02-15-04") + "/" +
+		strconv.FormatUint(fnv(rec.ARN), 16)
 	s.sched.Go("sfn.log", func() {
 		s.bestEffort("log of "+rec.ARN, s.Logs.Append(context.Background(), group, stream, out))
 	})
@@ -81,7 +85,8 @@ func logLine(rec *executionRecord, e *asl.Event, data bool) string {
 			d["error"] = err.Error()
 		}
 		if !data {
-			for _, m := range []string{"input", "output", "parameters", "assignedVariables", "inputDetails", "outputDetails", "assignedVariablesDetails"} {
+			for _, m := range []string{"input", "output", "parameters", "assignedVariables", "inputDetails",
+				"outputDetails", "assignedVariablesDetails"} {
 				delete(d, m)
 			}
 		}
@@ -113,13 +118,15 @@ func (s *Service) checkLogging(ctx context.Context, l *LoggingConfig) error {
 		return awsapi.Errorf("InvalidLoggingConfiguration", "Invalid Logging Configuration: Log level is not valid.")
 	}
 	if l.Level != "OFF" && len(l.Destinations) == 0 || len(l.Destinations) > 1 {
-		return awsapi.Errorf("InvalidLoggingConfiguration", "Invalid Logging Configuration: Must specify exactly one Log Destination.")
+		return awsapi.Errorf("InvalidLoggingConfiguration",
+			"Invalid Logging Configuration: Must specify exactly one Log Destination.")
 	}
 	if groups, ok := s.Logs.(LogGroups); ok {
 		for _, d := range l.Destinations {
 			_, group, _ := strings.Cut(d.CloudWatchLogsLogGroup.LogGroupARN, ":log-group:")
 			if !groups.HasGroup(ctx, strings.TrimSuffix(group, ":*")) {
-				return awsapi.Errorf("InvalidLoggingConfiguration", "Invalid Logging Configuration: Log Destination not found.")
+				return awsapi.Errorf("InvalidLoggingConfiguration",
+					"Invalid Logging Configuration: Log Destination not found.")
 			}
 		}
 	}

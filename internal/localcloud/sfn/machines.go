@@ -75,7 +75,8 @@ func (s *Service) publish(tx *store.Tx, m *machineRecord, description string) (v
 		}
 	}
 	if n >= maxVersions {
-		return versionRecord{}, awsapi.Errorf("ServiceQuotaExceededException", "Failed to publish the State Machine version: there are %d versions already.", maxVersions).WithStatus(402)
+		return versionRecord{}, awsapi.Errorf("ServiceQuotaExceededException",
+			"Failed to publish the State Machine version: there are %d versions already.", maxVersions).WithStatus(402)
 	}
 	m.Versions++
 	v := versionRecord{Number: m.Versions, Revision: m.Revision, Description: description, Created: s.sched.Now()}
@@ -86,7 +87,8 @@ func (s *Service) publish(tx *store.Tx, m *machineRecord, description string) (v
 }
 
 // selected resolves a state machine's ARN, qualified or not, to a revision.
-func (s *Service) selected(tx *store.Tx, arn string) (m machineRecord, rev revisionRecord, v *versionRecord, alias string, err error) {
+func (s *Service) selected(tx *store.Tx, arn string) (m machineRecord, rev revisionRecord, v *versionRecord,
+	alias string, err error) {
 	name, qualifier, err := s.machineName(arn)
 	if err != nil {
 		return m, rev, nil, "", err
@@ -146,14 +148,17 @@ func (s *Service) purge(tx *store.Tx, name string) error {
 		if err != nil {
 			return err
 		}
-		for _, remove := range []func(*store.Tx, ...string) error{mapRunKeys.DeleteAll, byStart.DeleteAll, byStatus.DeleteAll} {
+		for _, remove := range []func(*store.Tx, ...string) error{mapRunKeys.DeleteAll, byStart.DeleteAll,
+			byStatus.DeleteAll} {
 			if err := remove(tx, row.Value.ARN); err != nil {
 				return err
 			}
 		}
 	}
-	for _, remove := range []func(*store.Tx, ...string) error{revisions.DeleteAll, versions.DeleteAll, aliases.DeleteAll, executions.DeleteAll,
-		open.DeleteAll, history.DeleteAll, byStart.DeleteAll, byStatus.DeleteAll, waiters.DeleteAll, redrivable.DeleteAll, mapRuns.DeleteAll} {
+	for _, remove := range []func(*store.Tx, ...string) error{revisions.DeleteAll, versions.DeleteAll,
+		aliases.DeleteAll, executions.DeleteAll,
+		open.DeleteAll, history.DeleteAll, byStart.DeleteAll, byStatus.DeleteAll, waiters.DeleteAll,
+		redrivable.DeleteAll, mapRuns.DeleteAll} {
 		if err := remove(tx, name); err != nil {
 			return err
 		}

@@ -13,7 +13,8 @@ func validName(name string) bool {
 		return false
 	}
 	for _, r := range name {
-		if unicode.IsSpace(r) || unicode.IsControl(r) || strings.ContainsRune("?*<>{}[]\"#%\\^|~`$&,;:/", r) || r >= 0x7f && r <= 0x9f || r == 0xfffe || r == 0xffff || r == 0x10ffff || r == utf8.RuneError {
+		if unicode.IsSpace(r) || unicode.IsControl(r) || strings.ContainsRune("?*<>{}[]\"#%\\^|~`$&,;:/", r) ||
+			r >= 0x7f && r <= 0x9f || r == 0xfffe || r == 0xffff || r == 0x10ffff || r == utf8.RuneError {
 			return false
 		}
 	}

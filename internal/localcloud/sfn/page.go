@@ -26,13 +26,16 @@ func limit(n, fallback int, token string) (int, error) { return limitWith(n, fal
 
 func limitWith(n, fallback int, token string, longest int) (int, error) {
 	if n < 0 {
-		return 0, validation("1 validation error detected: Value '%d' at 'maxResults' failed to satisfy constraint: Member must have value greater than or equal to 0", n)
+		return 0, validation("1 validation error detected: Value '%d' at 'maxResults' failed to satisfy "+
+			"constraint: Member must have value greater than or equal to 0", n)
 	}
 	if n > 1000 {
-		return 0, validation("1 validation error detected: Value '%d' at 'maxResults' failed to satisfy constraint: Member must have value less than or equal to 1000", n)
+		return 0, validation("1 validation error detected: Value '%d' at 'maxResults' failed to satisfy "+
+			"constraint: Member must have value less than or equal to 1000", n)
 	}
 	if len(token) > longest {
-		return 0, validation("1 validation error detected: Value '%s' at 'nextToken' failed to satisfy constraint: Member must have length less than or equal to %d", token, longest)
+		return 0, validation("1 validation error detected: Value '%s' at 'nextToken' failed to satisfy constraint: "+
+			"Member must have length less than or equal to %d", token, longest)
 	}
 	if n == 0 {
 		return fallback, nil

@@ -101,7 +101,9 @@ func (s *Service) run(rec *executionRecord, rev *revisionRecord, snap asl.Snapsh
 
 func compile(definition, typ string) error {
 	if len(definition) > asl.MaxDefinition {
-		return awsapi.Errorf("InvalidDefinition", "Invalid State Machine Definition: 'MAX_DEFINITION_SIZE_EXCEEDED: The definition is longer than 1048576 bytes'")
+		return awsapi.Errorf("InvalidDefinition",
+			"Invalid State Machine Definition: 'MAX_DEFINITION_SIZE_EXCEEDED: The definition is longer than "+
+				"1048576 bytes'")
 	}
 	if m, ds := asl.Compile(definition, typ == express); m == nil {
 		return awsapi.Errorf("InvalidDefinition", "%s", ds.Error())

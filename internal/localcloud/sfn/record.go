@@ -24,7 +24,8 @@ type seldom struct {
 // AppendRecord implements store.Record.
 func (r *executionRecord) AppendRecord(b []byte) []byte {
 	if b == nil {
-		b = make([]byte, 0, 160+len(r.Machine)+len(r.Name)+len(r.ARN)+len(r.Revision)+len(r.Input)+len(optional(r.Output))+len(optional(r.Cause)))
+		b = make([]byte, 0, 160+len(r.Machine)+len(r.Name)+len(r.ARN)+len(r.Revision)+len(r.Input)+
+			len(optional(r.Output))+len(optional(r.Cause)))
 	}
 	b = append(b, executionForm)
 	w := recordWriter{b}
@@ -59,8 +60,10 @@ func (r *executionRecord) DecodeRecord(b []byte) error {
 	}
 	in := recordReader{rest: string(b[1:])}
 	*r = executionRecord{Machine: in.text(), Name: in.text(), ARN: in.text(), Revision: in.text(),
-		Version: int(in.number()), Alias: in.text(), Type: in.text(), Status: in.text(), Started: in.time(), Stopped: in.time(), Input: in.text(),
-		Output: in.optional(), Error: in.optional(), Cause: in.optional(), RedriveCount: int(in.number()), Redriven: in.time(),
+		Version: int(in.number()), Alias: in.text(), Type: in.text(), Status: in.text(), Started: in.time(),
+		Stopped: in.time(), Input: in.text(),
+		Output: in.optional(), Error: in.optional(), Cause: in.optional(), RedriveCount: int(in.number()),
+		Redriven:    in.time(),
 		TraceHeader: in.text(), Order: in.time()}
 	if in.bad {
 		return errNotExecution

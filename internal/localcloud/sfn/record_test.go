@@ -33,7 +33,8 @@ func drawn(t *rapid.T) executionRecord {
 			}
 		case **child:
 			if rapid.Bool().Draw(t, "is a child") {
-				*p = &child{MapRun: text("run"), State: text("state"), Items: 3, Parent: key{"m", text("parent")}, Branch: "1", Attempt: 2, Around: []int{1, 2}, Redrive: 4}
+				*p = &child{MapRun: text("run"), State: text("state"), Items: 3, Parent: key{"m", text("parent")},
+					Branch: "1", Attempt: 2, Around: []int{1, 2}, Redrive: 4}
 			}
 		case *[]redriveToken:
 			if rapid.Bool().Draw(t, "was redriven") {

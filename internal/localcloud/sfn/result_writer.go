@@ -76,7 +76,8 @@ func (in *integrations) write(ctx context.Context, t Task) asl.Result {
 		folder = prefix + "/" + folder
 	}
 	put := func(key string, body []byte) error {
-		_, err := in.s.Caller.Call(ctx, id, "s3", "PutObject", map[string]any{"Bucket": bucket, "Key": key, "Body": body, "ContentType": "application/json"})
+		_, err := in.s.Caller.Call(ctx, id, "s3", "PutObject", map[string]any{"Bucket": bucket, "Key": key,
+			"Body": body, "ContentType": "application/json"})
 		return err
 	}
 	files := map[string][]any{}

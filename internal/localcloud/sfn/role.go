@@ -10,21 +10,25 @@ import (
 //
 // Source: Step Functions Developer Guide, "Logging in CloudWatch Logs".
 var logDelivery = []string{
-	"logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery", "logs:ListLogDeliveries",
+	"logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery",
+	"logs:ListLogDeliveries",
 	"logs:PutResourcePolicy", "logs:DescribeResourcePolicies", "logs:DescribeLogGroups",
 }
 
 // tracing is what the role of a state machine that traces must be allowed.
 //
 // Source: Step Functions Developer Guide, "X-Ray and Step Functions", IAM policies.
-var tracing = []string{"xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules", "xray:GetSamplingTargets"}
+var tracing = []string{"xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules",
+	"xray:GetSamplingTargets"}
 
 // checkRole refuses a caller who may not pass the role, a role that Step
 // Functions may not assume, and one that may not deliver the logs that are asked
 // for. passed is "" where the caller names no role.
-func (s *Service) checkRole(ctx context.Context, c *awsapi.Call, machineARN, passed, roleARN string, l *LoggingConfig) error {
+func (s *Service) checkRole(ctx context.Context, c *awsapi.Call, machineARN, passed, roleARN string,
+	l *LoggingConfig) error {
 	if passed != "" {
-		if err := c.Authorize(ctx, "iam:PassRole", passed, map[string][]string{"iam:PassedToService": {"states.amazonaws.com"}}); err != nil {
+		if err := c.Authorize(ctx, "iam:PassRole", passed,
+			map[string][]string{"iam:PassedToService": {"states.amazonaws.com"}}); err != nil {
 			return err
 		}
 	}
@@ -36,7 +40,9 @@ func (s *Service) checkRole(ctx context.Context, c *awsapi.Call, machineARN, pas
 		return err
 	}
 	if err != nil {
-		return awsapi.Errorf("AccessDeniedException", "Neither the global service principal states.amazonaws.com, nor the regional one is authorized to assume the provided role.")
+		return awsapi.Errorf("AccessDeniedException",
+			"Neither the global service principal states.amazonaws.com, nor the regional one is authorized to "+
+				"assume the provided role.")
 	}
 	if l == nil || l.Level == "" || l.Level == "OFF" {
 		return nil
@@ -44,7 +50,8 @@ func (s *Service) checkRole(ctx context.Context, c *awsapi.Call, machineARN, pas
 	if denial := s.may(ctx, c, id, logDelivery); awsapi.IsFault(denial) {
 		return denial
 	} else if denial != nil {
-		return awsapi.Errorf("AccessDeniedException", "The state machine IAM Role is not authorized to access the Log Destination")
+		return awsapi.Errorf("AccessDeniedException",
+			"The state machine IAM Role is not authorized to access the Log Destination")
 	}
 	return nil
 }

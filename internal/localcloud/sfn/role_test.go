@@ -18,15 +18,18 @@ type judge struct {
 
 func (j *judge) Assume(_ context.Context, roleARN, principal, _, session string) (awsapi.Identity, error) {
 	if roleARN == role+"/untrusting" {
-		return awsapi.Identity{}, awsapi.Errorf("AccessDenied", "User: %s is not authorized to perform: sts:AssumeRole on resource: %s", principal, roleARN)
+		return awsapi.Identity{}, awsapi.Errorf("AccessDenied",
+			"User: %s is not authorized to perform: sts:AssumeRole on resource: %s", principal, roleARN)
 	}
 	return awsapi.Identity{Account: "111111111111", ARN: roleARN + "/" + session, RoleARN: roleARN}, nil
 }
 
 func (j *judge) Authorize(_ context.Context, r awsapi.Request) error {
 	j.asked = append(j.asked, r.Action)
-	if r.Action == "iam:PassRole" && r.Resource == role+"/not-passed" || r.Identity.RoleARN != "" && slices.Contains(j.without, r.Action) {
-		return awsapi.Errorf("AccessDeniedException", "User: %s is not authorized to perform: %s on resource: %s", r.Identity.ARN, r.Action, r.Resource).WithStatus(403)
+	if r.Action == "iam:PassRole" && r.Resource == role+"/not-passed" || r.Identity.RoleARN != "" &&
+		slices.Contains(j.without, r.Action) {
+		return awsapi.Errorf("AccessDeniedException", "User: %s is not authorized to perform: %s on resource: %s",
+			r.Identity.ARN, r.Action, r.Resource).WithStatus(403)
 	}
 	return nil
 }
@@ -34,7 +37,8 @@ func (j *judge) Authorize(_ context.Context, r awsapi.Request) error {
 func judged(t *testing.T, without ...string) (*world, *judge) {
 	w := virtual(t)
 	j := &judge{without: without}
-	w.svc = New(Config{Platform: platform.Platform{Scheduler: w.sched, Store: w.db, Account: "111111111111", Region: "us-east-1", Caller: w.door}, Roles: j})
+	w.svc = New(Config{Platform: platform.Platform{Scheduler: w.sched, Store: w.db, Account: "111111111111",
+		Region: "us-east-1", Caller: w.door}, Roles: j})
 	w.door = awsapi.New(awsapi.Config{Scheduler: w.sched, Account: "111111111111", Region: "us-east-1", Authorizer: j})
 	w.door.Add(w.svc.API())
 	return w, j
@@ -46,13 +50,17 @@ const passMachine = `{"StartAt":"A","States":{"A":{"Type":"Succeed"}}}`
 // another role or log.
 func TestRoleMustAllowWhatTheStateMachineNeeds(t *testing.T) {
 	const (
-		notTrusted = "Neither the global service principal states.amazonaws.com, nor the regional one is authorized to assume the provided role."
-		noLog      = "The state machine IAM Role is not authorized to access the Log Destination"
-		notPassed  = "User: arn:aws:iam::111111111111:root is not authorized to perform: iam:PassRole on resource: " + role + "/not-passed"
+		notTrusted = "Neither the global service principal states.amazonaws.com, nor the regional one is " +
+			"authorized to assume the provided role."
+		noLog     = "The state machine IAM Role is not authorized to access the Log Destination"
+		notPassed = "User: arn:aws:iam::111111111111:root is not authorized to perform: iam:PassRole on resource: " +
+			role + "/not-passed"
 	)
 	logging := func(level string) map[string]any {
 		return map[string]any{"level": level, "destinations": []any{map[string]any{
-			"cloudWatchLogsLogGroup": map[string]any{"logGroupArn": "arn:aws:logs:us-east-1:111111111111:log-group:/aws/vendedlogs/states/m:*"},
+			"cloudWatchLogsLogGroup": map[string]any{
+				"logGroupArn": "arn:aws:logs:us-east-1:111111111111:log-group:/aws/vendedlogs/states/m:*",
+			},
 		}}}
 	}
 	type row struct {
@@ -66,11 +74,15 @@ func TestRoleMustAllowWhatTheStateMachineNeeds(t *testing.T) {
 		{"a role that trusts others", map[string]any{"roleArn": role + "/untrusting"}, nil, notTrusted},
 		{"a role that the caller may not pass", map[string]any{"roleArn": role + "/not-passed"}, nil, notPassed},
 		{"logging", map[string]any{"roleArn": role, "loggingConfiguration": logging("ERROR")}, nil, ""},
-		{"logging that is off", map[string]any{"roleArn": role, "loggingConfiguration": map[string]any{"level": "OFF"}}, logDelivery, ""},
-		{"tracing is not looked at before it is needed", map[string]any{"roleArn": role, "tracingConfiguration": map[string]any{"enabled": true}}, tracing, ""},
+		{"logging that is off", map[string]any{"roleArn": role, "loggingConfiguration": map[string]any{
+			"level": "OFF",
+		}}, logDelivery, ""},
+		{"tracing is not looked at before it is needed", map[string]any{"roleArn": role,
+			"tracingConfiguration": map[string]any{"enabled": true}}, tracing, ""},
 	}
 	for _, action := range logDelivery {
-		rows = append(rows, row{"logging without " + action, map[string]any{"roleArn": role, "loggingConfiguration": logging("ALL")}, []string{action}, noLog})
+		rows = append(rows, row{"logging without " + action, map[string]any{"roleArn": role,
+			"loggingConfiguration": logging("ALL")}, []string{action}, noLog})
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
@@ -80,7 +92,8 @@ func TestRoleMustAllowWhatTheStateMachineNeeds(t *testing.T) {
 				switch {
 				case row.denied == "" && err != nil:
 					t.Errorf("%s: %v", operation, err)
-				case row.denied != "" && (awsapi.Code(err) != "AccessDeniedException" || awsapi.AsError(err).Message != row.denied):
+				case row.denied != "" && (awsapi.Code(err) != "AccessDeniedException" ||
+					awsapi.AsError(err).Message != row.denied):
 					t.Errorf("%s: %v, want %s", operation, err, row.denied)
 				}
 			}
@@ -103,7 +116,9 @@ func TestTracesAreAskedForAtEachStart(t *testing.T) {
 	for _, enabled := range []bool{true, false} {
 		w, j := judged(t, tracing...)
 		machine := w.call("CreateStateMachine", map[string]any{
-			"name": "m", "definition": passMachine, "roleArn": role, "tracingConfiguration": map[string]any{"enabled": enabled},
+			"name": "m", "definition": passMachine, "roleArn": role, "tracingConfiguration": map[string]any{
+				"enabled": enabled,
+			},
 		})["stateMachineArn"].(string)
 		j.asked = nil
 		w.start(machine, "x", `{}`)

@@ -126,7 +126,8 @@ type live struct {
 // New makes the service.
 func New(config Config) *Service {
 	s := &Service{Config: config, sched: config.Scheduler, db: config.Store, live: map[key]*live{},
-		plans: map[string]*plan{}, current: map[string]*current{}, pollers: map[string][]*scheduler.Gate{}, enders: map[key][]*ender{}, awaited: map[key]bool{}}
+		plans: map[string]*plan{}, current: map[string]*current{}, pollers: map[string][]*scheduler.Gate{},
+		enders: map[key][]*ender{}, awaited: map[key]bool{}}
 	s.follow = s.followed
 	if s.Tasks == nil {
 		s.Tasks = &integrations{s}

@@ -37,7 +37,8 @@ func newWorld(t testing.TB, sched *scheduler.Scheduler, db *store.DB) *world {
 				return nil, awsapi.Errorf("ResourceNotFoundException", "Function not found: missing").WithStatus(404)
 			}
 			if in.FunctionName == "denied" {
-				return nil, awsapi.Errorf("AccessDeniedException", "not authorized to perform: lambda:InvokeFunction").WithStatus(403)
+				return nil, awsapi.Errorf("AccessDeniedException", "not authorized to perform: lambda:InvokeFunction").
+					WithStatus(403)
 			}
 			v, failure := w.invoke(in.FunctionName, payload)
 			b, err := json.Marshal(v)
@@ -51,7 +52,8 @@ func newWorld(t testing.TB, sched *scheduler.Scheduler, db *store.DB) *world {
 
 // restart makes a new service on the same store, as after a kill.
 func (w *world) restart() {
-	w.svc = New(Config{Platform: platform.Platform{Scheduler: w.sched, Store: w.db, Account: "111111111111", Region: "us-east-1", Caller: w.door}})
+	w.svc = New(Config{Platform: platform.Platform{Scheduler: w.sched, Store: w.db, Account: "111111111111",
+		Region: "us-east-1", Caller: w.door}})
 	w.door.Add(w.svc.API())
 	if err := w.svc.Start(context.Background()); err != nil {
 		w.t.Fatal(err)
@@ -82,12 +84,14 @@ func (w *world) try(op string, in map[string]any) (map[string]any, error) {
 
 func (w *world) create(name, definition string) string {
 	w.t.Helper()
-	return w.call("CreateStateMachine", map[string]any{"name": name, "definition": definition, "roleArn": role})["stateMachineArn"].(string)
+	return w.call("CreateStateMachine", map[string]any{"name": name, "definition": definition,
+		"roleArn": role})["stateMachineArn"].(string)
 }
 
 func (w *world) start(machine, name, input string) string {
 	w.t.Helper()
-	return w.call("StartExecution", map[string]any{"stateMachineArn": machine, "name": name, "input": input})["executionArn"].(string)
+	return w.call("StartExecution", map[string]any{"stateMachineArn": machine, "name": name,
+		"input": input})["executionArn"].(string)
 }
 
 func (w *world) describe(execution string) map[string]any {
@@ -268,7 +272,8 @@ func TestServiceThatIsNotThereFailsByName(t *testing.T) {
 	e := w.start(m, "e", `{}`)
 	w.sched.RunFor(time.Second)
 	d := w.describe(e)
-	if d["status"] != "FAILED" || !strings.Contains(d["cause"].(string), "iot") || !strings.HasPrefix(d["error"].(string), "Iot.") {
+	if d["status"] != "FAILED" || !strings.Contains(d["cause"].(string), "iot") ||
+		!strings.HasPrefix(d["error"].(string), "Iot.") {
 		t.Fatalf("%v: %v", d["error"], d["cause"])
 	}
 }
@@ -317,7 +322,8 @@ func TestListingPagesNewestFirst(t *testing.T) {
 	if len(names) != 25 || names[0] != "ey" || names[24] != "ea" {
 		t.Fatalf("%v", names)
 	}
-	failed := w.call("ListExecutions", map[string]any{"stateMachineArn": m, "statusFilter": "FAILED"})["executions"].([]any)
+	failed := w.call("ListExecutions",
+		map[string]any{"stateMachineArn": m, "statusFilter": "FAILED"})["executions"].([]any)
 	if len(failed) != 5 {
 		t.Fatalf("%d failed", len(failed))
 	}
@@ -330,7 +336,8 @@ func TestEndlessLoopEndsAtTheHistoryLimit(t *testing.T) {
 	if d["status"] != "FAILED" || !strings.Contains(d["cause"].(string), "25000") {
 		t.Fatalf("%v", d)
 	}
-	last := w.call("GetExecutionHistory", map[string]any{"executionArn": e, "reverseOrder": true, "maxResults": 1})["events"].([]any)[0].(map[string]any)
+	last := w.call("GetExecutionHistory", map[string]any{"executionArn": e, "reverseOrder": true,
+		"maxResults": 1})["events"].([]any)[0].(map[string]any)
 	if last["id"] != 25000.0 || last["type"] != "ExecutionFailed" {
 		t.Fatalf("%v", last)
 	}
@@ -344,7 +351,8 @@ func TestHistoryPagesInBothOrders(t *testing.T) {
 		var ids []float64
 		token := ""
 		for {
-			page := w.call("GetExecutionHistory", map[string]any{"executionArn": e, "reverseOrder": reverse, "maxResults": 3, "nextToken": token})
+			page := w.call("GetExecutionHistory", map[string]any{"executionArn": e, "reverseOrder": reverse,
+				"maxResults": 3, "nextToken": token})
 			for _, ev := range page["events"].([]any) {
 				ids = append(ids, ev.(map[string]any)["id"].(float64))
 			}
@@ -399,10 +407,12 @@ func TestRedriveGoesOnWhereItFailed(t *testing.T) {
 	if got := strings.Join(w.calls, " "); got != "first good flaky flaky" {
 		t.Fatalf("calls %s", got)
 	}
-	if _, err := w.try("RedriveExecution", map[string]any{"executionArn": e}); awsapi.Code(err) != "ExecutionNotRedrivable" {
+	if _, err := w.try("RedriveExecution", map[string]any{"executionArn": e}); awsapi.Code(err) !=
+		"ExecutionNotRedrivable" {
 		t.Fatal(err)
 	}
-	listed := w.call("ListExecutions", map[string]any{"stateMachineArn": m, "statusFilter": "FAILED"})["executions"].([]any)
+	listed := w.call("ListExecutions",
+		map[string]any{"stateMachineArn": m, "statusFilter": "FAILED"})["executions"].([]any)
 	if len(listed) != 0 {
 		t.Fatalf("%v", listed)
 	}
@@ -421,7 +431,8 @@ func TestMapRunsAreDescribed(t *testing.T) {
 	arn := runs[0].(map[string]any)["mapRunArn"]
 	d := w.call("DescribeMapRun", map[string]any{"mapRunArn": arn})
 	counts := d["executionCounts"].(map[string]any)
-	if d["status"] != "RUNNING" || counts["running"] != 2.0 || counts["failed"] != 1.0 || counts["succeeded"] != 1.0 || counts["pending"] != 1.0 {
+	if d["status"] != "RUNNING" || counts["running"] != 2.0 || counts["failed"] != 1.0 || counts["succeeded"] != 1.0 ||
+		counts["pending"] != 1.0 {
 		t.Fatalf("%v", d)
 	}
 	w.restart()
@@ -430,7 +441,8 @@ func TestMapRunsAreDescribed(t *testing.T) {
 	if d := w.describe(e); d["output"] != `[1,3,4,5]` {
 		t.Fatalf("%v", d)
 	}
-	if d := w.call("DescribeMapRun", map[string]any{"mapRunArn": arn}); d["status"] != "SUCCEEDED" || d["maxConcurrency"] != 5.0 {
+	if d := w.call("DescribeMapRun", map[string]any{"mapRunArn": arn}); d["status"] != "SUCCEEDED" ||
+		d["maxConcurrency"] != 5.0 {
 		t.Fatalf("%v", d)
 	}
 }
@@ -451,7 +463,8 @@ func TestActivityTaskSurvivesARestart(t *testing.T) {
 		t.Fatalf("%v", d)
 	}
 	before := w.sched.Now()
-	if task := w.call("GetActivityTask", map[string]any{"activityArn": activity}); task["taskToken"] != "" || w.sched.Now().Sub(before) != time.Minute {
+	if task := w.call("GetActivityTask", map[string]any{"activityArn": activity}); task["taskToken"] != "" ||
+		w.sched.Now().Sub(before) != time.Minute {
 		t.Fatalf("%v after %v", task, w.sched.Now().Sub(before))
 	}
 }
@@ -467,7 +480,9 @@ func TestBlobsAreText(t *testing.T) {
 	for _, c := range []struct{ body, want string }{{`"plain"`, `"plain"`}, {`{"a":1}`, `"{\"a\":1}"`}, {`1`, `"1"`}} {
 		w := virtual(t)
 		w.door.Add(awsapi.Service{ID: "s3", Prefix: "s3", Operations: []awsapi.Operation{
-			awsapi.Op("PutObject", func(_ context.Context, _ *awsapi.Call, in *objectIO) (*objectIO, error) { return in, nil }),
+			awsapi.Op("PutObject", func(_ context.Context, _ *awsapi.Call, in *objectIO) (*objectIO, error) {
+				return in, nil
+			}),
 		}})
 		m := w.create("m", `{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:::aws-sdk:s3:putObject","Parameters":{"Bucket":"b","Key":"k","Body.$":"$"},"OutputPath":"$.Body","End":true}}}`)
 		e := w.start(m, "e", c.body)
@@ -505,7 +520,8 @@ func TestResultsOfAMapRunAreWritten(t *testing.T) {
 	for name, body := range files {
 		succeeded += strings.Count(body, `"Status":"SUCCEEDED"`)
 		failed += strings.Count(body, `"Error":"No"`)
-		if strings.HasSuffix(name, "/manifest.json") && strings.Contains(body, "SUCCEEDED_0.json") && strings.Contains(body, "FAILED_0.json") {
+		if strings.HasSuffix(name, "/manifest.json") && strings.Contains(body, "SUCCEEDED_0.json") &&
+			strings.Contains(body, "FAILED_0.json") {
 			manifests++
 		}
 	}
@@ -522,13 +538,15 @@ func TestDeletedMachineGoesWhenItsExecutionsEnd(t *testing.T) {
 	if s := w.call("DescribeStateMachine", map[string]any{"stateMachineArn": m})["status"]; s != "DELETING" {
 		t.Fatal(s)
 	}
-	if _, err := w.try("StartExecution", map[string]any{"stateMachineArn": m}); awsapi.Code(err) != "StateMachineDeleting" {
+	if _, err := w.try("StartExecution", map[string]any{"stateMachineArn": m}); awsapi.Code(err) !=
+		"StateMachineDeleting" {
 		t.Fatal(err)
 	}
 	w.sched = scheduler.NewVirtual(9, w.sched.Now())
 	next := newWorld(t, w.sched, w.db)
 	next.sched.RunFor(time.Minute)
-	if _, err := next.try("DescribeStateMachine", map[string]any{"stateMachineArn": m}); awsapi.Code(err) != "StateMachineDoesNotExist" {
+	if _, err := next.try("DescribeStateMachine", map[string]any{"stateMachineArn": m}); awsapi.Code(err) !=
+		"StateMachineDoesNotExist" {
 		t.Fatal(err)
 	}
 	next.create("m", `{"StartAt":"W","States":{"W":{"Type":"Wait","Seconds":30,"End":true}}}`)

@@ -115,7 +115,8 @@ func shown(v reflect.Value, d any, blobs bool) any {
 		return o
 	case reflect.Slice:
 		if v.Type().Elem().Kind() == reflect.Uint8 {
-			if text, ok := d.(string); ok && blobs && v.Type() != reflect.TypeFor[json.RawMessage]() && utf8.Valid(v.Bytes()) {
+			if text, ok := d.(string); ok && blobs && v.Type() != reflect.TypeFor[json.RawMessage]() &&
+				utf8.Valid(v.Bytes()) {
 				if raw, err := base64.StdEncoding.DecodeString(text); err == nil && string(raw) == string(v.Bytes()) {
 					return string(raw)
 				}

@@ -102,7 +102,8 @@ func (s *Service) Residue(ctx context.Context) []string {
 					return
 				}
 				if b.Phase != asl.Inside {
-					line := fmt.Sprintf("execution %s of %s: state %s: %s", row.Key[1], row.Key[0], b.State, phaseName(b))
+					line := fmt.Sprintf("execution %s of %s: state %s: %s", row.Key[1], row.Key[0], b.State,
+						phaseName(b))
 					out = append(out, line)
 				}
 				for _, kid := range b.Kids {

@@ -171,22 +171,27 @@ type key struct {
 // events). testdata/stored has the bytes of each version; to change one, add how
 // the version before is read.
 var (
-	machines      = store.NewTable[machineRecord]("sfn.machine").Versions(store.JSON)      // name
-	revisions     = store.NewTable[revisionRecord]("sfn.revision").Versions(store.JSON)    // machine, revision
-	versions      = store.NewTable[versionRecord]("sfn.version").Versions(store.JSON)      // machine, number
-	aliases       = store.NewTable[aliasRecord]("sfn.alias").Versions(store.JSON)          // machine, alias
-	executions    = store.NewTable[executionRecord]("sfn.execution")                       // machine, name
-	open          = store.NewTable[openRecord]("sfn.open").Versions(store.JSON)            // machine, name
-	history       = store.NewTable[[]byte]("sfn.history")                                  // machine, name, first id: events
-	byStart       = store.NewTable[[]byte]("sfn.execution-by-start")                       // machine or Map Run, backward start, name
-	byStatus      = store.NewTable[[]byte]("sfn.execution-by-status")                      // machine or Map Run, status, backward start, name
-	waiters       = store.NewTable[waiterRecord]("sfn.waiter").Versions(store.JSON)        // machine, name, parent machine, parent name, attempt
+	machines   = store.NewTable[machineRecord]("sfn.machine").Versions(store.JSON)   // name
+	revisions  = store.NewTable[revisionRecord]("sfn.revision").Versions(store.JSON) // machine, revision
+	versions   = store.NewTable[versionRecord]("sfn.version").Versions(store.JSON)   // machine, number
+	aliases    = store.NewTable[aliasRecord]("sfn.alias").Versions(store.JSON)       // machine, alias
+	executions = store.NewTable[executionRecord]("sfn.execution")                    // machine, name
+	open       = store.NewTable[openRecord]("sfn.open").Versions(store.JSON)         // machine, name
+	// machine, name, first id: events
+	history = store.NewTable[[]byte]("sfn.history")
+	// machine or Map Run, backward start, name
+	byStart = store.NewTable[[]byte]("sfn.execution-by-start")
+	// machine or Map Run, status, backward start, name
+	byStatus = store.NewTable[[]byte]("sfn.execution-by-status")
+	// machine, name, parent machine, parent name, attempt
+	waiters       = store.NewTable[waiterRecord]("sfn.waiter").Versions(store.JSON)
 	activities    = store.NewTable[activityRecord]("sfn.activity").Versions(store.JSON)    // name
 	activityTasks = store.NewTable[activityTask]("sfn.activity-task").Versions(store.JSON) // activity, number
 	redrivable    = store.NewTable[asl.Snapshot]("sfn.redrivable").Versions(store.JSON)    // machine, name
-	mapRuns       = store.NewTable[mapRunRecord]("sfn.map-run").Versions(store.JSON)       // machine, execution, event, Map Run
-	mapRunKeys    = store.NewTable[[]string]("sfn.map-run-key").Versions(store.JSON)       // Map Run: key in mapRuns
-	sequences     = store.NewTable[uint64]("sfn.sequence").Versions(store.JSON)            // name
+	// machine, execution, event, Map Run
+	mapRuns    = store.NewTable[mapRunRecord]("sfn.map-run").Versions(store.JSON)
+	mapRunKeys = store.NewTable[[]string]("sfn.map-run-key").Versions(store.JSON) // Map Run: key in mapRuns
+	sequences  = store.NewTable[uint64]("sfn.sequence").Versions(store.JSON)      // name
 )
 
 // backward counts a time such that later times sort first.

@@ -31,8 +31,10 @@ func standing(t *testing.T) *world {
 	ask := w.create("ask", callbackMachine)
 	w.start(ask, "asks", `{"device":"rg-1"}`)
 	w.call("TagResource", map[string]any{"resourceArn": ask, "tags": []map[string]any{{"key": "Stack", "value": "a"}}})
-	v := w.call("PublishStateMachineVersion", map[string]any{"stateMachineArn": ask, "description": "first"})["stateMachineVersionArn"]
-	w.call("CreateStateMachineAlias", map[string]any{"name": "live", "routingConfiguration": []map[string]any{{"stateMachineVersionArn": v, "weight": 100}}})
+	v := w.call("PublishStateMachineVersion", map[string]any{"stateMachineArn": ask,
+		"description": "first"})["stateMachineVersionArn"]
+	w.call("CreateStateMachineAlias", map[string]any{"name": "live",
+		"routingConfiguration": []map[string]any{{"stateMachineVersionArn": v, "weight": 100}}})
 	activity := w.call("CreateActivity", map[string]any{"name": "hands"})["activityArn"].(string)
 	w.start(w.create("work", `{"StartAt":"Work","States":{"Work":{"Type":"Task","Resource":"`+activity+`","End":true}}}`), "works", `{"n":1}`)
 	w.start(w.create("both", `{"StartAt":"Both","States":{"Both":{"Type":"Parallel","End":true,"Branches":[
@@ -130,7 +132,8 @@ func TestStoredFormIsGolden(t *testing.T) {
 		gots, wants := strings.Split(got, "\n"), strings.Split(string(want), "\n")
 		for i := range max(len(gots), len(wants)) {
 			if i >= len(gots) || i >= len(wants) || gots[i] != wants[i] {
-				t.Fatalf("the stored form has changed, from row %d on:\n got %s\nwant %s", i+1, at(gots, i), at(wants, i))
+				t.Fatalf("the stored form has changed, from row %d on:\n got %s\nwant %s", i+1, at(gots, i),
+					at(wants, i))
 			}
 		}
 	}
@@ -153,10 +156,13 @@ func TestStoredFormsOfOldAreTakenUp(t *testing.T) {
 			w.sched.OnFailure(func(what string, err error) { t.Errorf("%s: %v", what, err) })
 			w.invoke = func(string, map[string]any) (any, *string) { return "mended", nil }
 			execution := func(machine, name string) string { return w.svc.arn("execution", machine+":"+name) }
-			if got := w.call("DescribeStateMachineAlias", map[string]any{"stateMachineAliasArn": w.svc.arn("stateMachine", "ask:live")}); got["routingConfiguration"] == nil {
+			if got := w.call("DescribeStateMachineAlias",
+				map[string]any{"stateMachineAliasArn": w.svc.arn("stateMachine",
+					"ask:live")}); got["routingConfiguration"] == nil {
 				t.Errorf("alias %v", got)
 			}
-			if tags := w.call("ListTagsForResource", map[string]any{"resourceArn": w.svc.arn("stateMachine", "ask")})["tags"].([]any); len(tags) != 1 {
+			if tags := w.call("ListTagsForResource", map[string]any{"resourceArn": w.svc.arn("stateMachine",
+				"ask")})["tags"].([]any); len(tags) != 1 {
 				t.Errorf("tags %v", tags)
 			}
 			for _, name := range []string{"asks", "inner"} {

@@ -189,11 +189,13 @@ func (s *Service) sendHTTP(ctx context.Context, sub subscription, n notification
 	}
 	w, err := s.config.Transport.RoundTrip(r)
 	if err != nil {
-		return awsapi.Errorf("ServiceUnavailable", "the endpoint does not answer").WithStatus(http.StatusServiceUnavailable)
+		return awsapi.Errorf("ServiceUnavailable", "the endpoint does not answer").WithStatus(
+			http.StatusServiceUnavailable)
 	}
 	defer func() { _ = w.Body.Close() }()
 	if w.StatusCode < 200 || w.StatusCode > 299 {
-		return awsapi.Errorf("EndpointFailed", "the endpoint answered with status %d", w.StatusCode).WithStatus(w.StatusCode)
+		return awsapi.Errorf("EndpointFailed", "the endpoint answered with status %d", w.StatusCode).WithStatus(
+			w.StatusCode)
 	}
 	return nil
 }
@@ -249,7 +251,8 @@ func (s *Service) envelope(sub subscription, n notification) ([]byte, error) {
 		MessageAttributes map[string]wireAttribute `json:"MessageAttributes,omitempty"`
 	}{
 		Type: n.kind(), MessageID: n.ID, TopicArn: s.topicARN(sub.Topic), Subject: n.Subject, Message: n.Message,
-		Timestamp: awsapi.Time{Time: n.Time}.ISO(), SignatureVersion: "1", SigningCertURL: s.certificateURL(), MessageAttributes: n.attributes(),
+		Timestamp: awsapi.Time{Time: n.Time}.ISO(), SignatureVersion: "1", SigningCertURL: s.certificateURL(),
+		MessageAttributes: n.attributes(),
 	}
 	if n.Confirmation {
 		e.Token = n.Token

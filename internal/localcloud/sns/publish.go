@@ -51,7 +51,8 @@ func (in *publishEntry) check() (size int, err error) {
 		return 0, invalid("Message Reason: invalid UTF-8")
 	}
 	if in.GroupID != "" || in.DeduplicationID != "" {
-		return 0, invalid("MessageGroupId Reason: The request includes parameters that are not valid for this topic type")
+		return 0, invalid("MessageGroupId Reason: The request includes parameters that are not valid for this " +
+			"topic type")
 	}
 	if len(in.Subject) > 100 || strings.ContainsAny(in.Subject, "\r\n") {
 		return 0, invalid("Subject")
@@ -76,7 +77,8 @@ func (in *publishEntry) check() (size int, err error) {
 			}
 		case "String", "Number":
 			if v.StringValue == "" {
-				return bad("must contain non-empty message attribute value for message attribute type '" + v.DataType + "'.")
+				return bad("must contain non-empty message attribute value for message attribute type '" +
+					v.DataType + "'.")
 			}
 			if _, err := strconv.ParseFloat(v.StringValue, 64); kind == "Number" && err != nil {
 				return bad("has an invalid number as its value")
@@ -88,7 +90,8 @@ func (in *publishEntry) check() (size int, err error) {
 				}
 			}
 		default:
-			return bad("has an invalid message attribute type, the set of supported type prefixes is Binary, Number, and String.")
+			return bad("has an invalid message attribute type, the set of supported type prefixes is Binary, " +
+				"Number, and String.")
 		}
 		size += len(name) + len(v.DataType) + len(v.StringValue) + len(v.BinaryValue)
 	}
@@ -120,7 +123,8 @@ func (s *Service) fanOut(tx *store.Tx, t topic, in *publishEntry) (id string, er
 			return standard
 		}
 	}
-	n := notification{ID: s.config.Scheduler.UUID(), Subject: in.Subject, Attributes: in.MessageAttributes, Time: s.config.Scheduler.Now()}
+	n := notification{ID: s.config.Scheduler.UUID(), Subject: in.Subject, Attributes: in.MessageAttributes,
+		Time: s.config.Scheduler.Now()}
 	var subs []subscription
 	for row, err := range subscriptionTable.Scan(tx, store.Query{Prefix: []string{t.Name}}) {
 		if err != nil {
@@ -171,17 +175,20 @@ func (s *Service) publishBatch(_ context.Context, _ *awsapi.Call, in *publishBat
 		return nil, awsapi.Errorf("EmptyBatchRequest", "The batch request doesn't contain any entries.")
 	}
 	if len(in.Entries) > maxBatch {
-		return nil, awsapi.Errorf("TooManyEntriesInBatchRequest", "The batch request contains more entries than permissible.")
+		return nil, awsapi.Errorf("TooManyEntriesInBatchRequest",
+			"The batch request contains more entries than permissible.")
 	}
 	seen := map[string]bool{}
 	total := 0
 	for i := range in.Entries {
 		e := &in.Entries[i]
 		if !batchID.MatchString(e.ID) {
-			return nil, awsapi.Errorf("InvalidBatchEntryId", "The Id of a batch entry in a batch request doesn't abide by the specification.")
+			return nil, awsapi.Errorf("InvalidBatchEntryId",
+				"The Id of a batch entry in a batch request doesn't abide by the specification.")
 		}
 		if seen[e.ID] {
-			return nil, awsapi.Errorf("BatchEntryIdsNotDistinct", "Two or more batch entries in the request have the same Id.")
+			return nil, awsapi.Errorf("BatchEntryIdsNotDistinct",
+				"Two or more batch entries in the request have the same Id.")
 		}
 		seen[e.ID] = true
 		if size, err := e.check(); err == nil {
@@ -189,7 +196,8 @@ func (s *Service) publishBatch(_ context.Context, _ *awsapi.Call, in *publishBat
 		}
 	}
 	if total > maxMessage {
-		return nil, awsapi.Errorf("BatchRequestTooLong", "The length of all the batch messages put together is more than the limit.")
+		return nil, awsapi.Errorf("BatchRequestTooLong",
+			"The length of all the batch messages put together is more than the limit.")
 	}
 	out := &publishBatchOut{Successful: []publishedEntry{}, Failed: []failedEntry{}}
 	return out, s.config.Store.Update(func(tx *store.Tx) error {

@@ -103,7 +103,8 @@ func (s *Service) openTopic(tx *store.Tx, arn string) (topic, error) {
 func (s *Service) openSubscription(tx *store.Tx, arn string) (subscription, error) {
 	name, id, ok := topicOf(arn)
 	if !ok || id == "" {
-		return subscription{}, invalid("SubscriptionArn Reason: An ARN must have at least 6 elements, not %d", len(arn))
+		return subscription{}, invalid("SubscriptionArn Reason: An ARN must have at least 6 elements, not %d",
+			len(arn))
 	}
 	sub, ok, err := subscriptionTable.Get(tx, name, id)
 	if err == nil && !ok {

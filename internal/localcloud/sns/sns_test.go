@@ -64,13 +64,16 @@ func newRig(t testing.TB) *rig {
 func (r *rig) restart() {
 	r.seed++
 	r.sched = scheduler.NewVirtual(r.seed, r.sched.Now())
-	access := iam.New(iam.Config{Platform: platform.Platform{Scheduler: r.sched, Store: r.db, Account: account, Region: "us-east-1"}})
+	access := iam.New(iam.Config{Platform: platform.Platform{Scheduler: r.sched, Store: r.db, Account: account,
+		Region: "us-east-1"}})
 	r.door = awsapi.New(awsapi.Config{Scheduler: r.sched, Account: account, Region: "us-east-1", Authorizer: access})
 	r.sns = New(Config{
-		Platform: platform.Platform{Scheduler: r.sched, Store: r.db, Account: account, Region: "us-east-1", Caller: r.door},
-		Dropped:  func(arn, id string, err error) { r.dropped = append(r.dropped, awsapi.Code(err)) },
+		Platform: platform.Platform{Scheduler: r.sched, Store: r.db, Account: account, Region: "us-east-1",
+			Caller: r.door},
+		Dropped: func(arn, id string, err error) { r.dropped = append(r.dropped, awsapi.Code(err)) },
 	})
-	queues := sqs.New(sqs.Config{Platform: platform.Platform{Scheduler: r.sched, Store: r.db, Account: account, Region: "us-east-1"}})
+	queues := sqs.New(sqs.Config{Platform: platform.Platform{Scheduler: r.sched, Store: r.db, Account: account,
+		Region: "us-east-1"}})
 	r.door.Add(r.sns.API())
 	r.door.Add(queues.API())
 	r.door.Add(awsapi.Service{
@@ -88,7 +91,9 @@ func (r *rig) restart() {
 				}
 				r.invoked = append(r.invoked, *in)
 				return nil, nil
-			}, awsapi.Action("lambda:InvokeFunction"), awsapi.On(func(_ *awsapi.Call, in *invocation) []string { return []string{in.FunctionName} })),
+			}, awsapi.Action("lambda:InvokeFunction"), awsapi.On(func(_ *awsapi.Call, in *invocation) []string {
+				return []string{in.FunctionName}
+			})),
 		},
 	})
 	if err := r.sns.Start(context.Background()); err != nil {
@@ -124,13 +129,15 @@ func (r *rig) queue(name string) (arn string) {
 
 func (r *rig) subscribe(protocol, endpoint string, attributes m) string {
 	r.t.Helper()
-	return r.must("Subscribe", m{"TopicArn": topicARN, "Protocol": protocol, "Endpoint": endpoint, "Attributes": attributes, "ReturnSubscriptionArn": true})["SubscriptionArn"].(string)
+	return r.must("Subscribe", m{"TopicArn": topicARN, "Protocol": protocol, "Endpoint": endpoint,
+		"Attributes": attributes, "ReturnSubscriptionArn": true})["SubscriptionArn"].(string)
 }
 
 // receive takes all messages of a queue.
 func (r *rig) receive(name string) (out []map[string]any) {
 	r.t.Helper()
-	got, err := r.callOn("sqs", "ReceiveMessage", m{"QueueUrl": name, "MaxNumberOfMessages": 10, "MessageAttributeNames": []string{"All"}})
+	got, err := r.callOn("sqs", "ReceiveMessage", m{"QueueUrl": name, "MaxNumberOfMessages": 10,
+		"MessageAttributeNames": []string{"All"}})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -155,7 +162,8 @@ func TestPublishReachesQueuesAndFunctions(t *testing.T) {
 	r.subscribe("sqs", r.queue("raw"), m{"RawMessageDelivery": "true"})
 	sub := r.subscribe("lambda", function, nil)
 	r.subscribe("email", "ops@example.com", nil)
-	id := r.must("Publish", m{"TopicArn": topicARN, "Message": "hello <b>", "Subject": "s", "MessageAttributes": m{"k": m{"DataType": "String", "StringValue": "v"}}})["MessageId"]
+	id := r.must("Publish", m{"TopicArn": topicARN, "Message": "hello <b>", "Subject": "s",
+		"MessageAttributes": m{"k": m{"DataType": "String", "StringValue": "v"}}})["MessageId"]
 	r.sched.Run(nil)
 
 	plain := r.receive("plain")
@@ -164,7 +172,8 @@ func TestPublishReachesQueuesAndFunctions(t *testing.T) {
 	}
 	e := parse(t, plain[0]["Body"].(string))
 	for name, want := range map[string]any{
-		"Type": "Notification", "MessageId": id, "TopicArn": topicARN, "Subject": "s", "Message": "hello <b>", "Timestamp": "2026-01-01T00:00:00.000Z",
+		"Type": "Notification", "MessageId": id, "TopicArn": topicARN, "Subject": "s", "Message": "hello <b>",
+		"Timestamp":         "2026-01-01T00:00:00.000Z",
 		"MessageAttributes": m{"k": m{"Type": "String", "Value": "v"}},
 	} {
 		if fmt.Sprint(e[name]) != fmt.Sprint(want) {
@@ -172,7 +181,8 @@ func TestPublishReachesQueuesAndFunctions(t *testing.T) {
 		}
 	}
 	raw := r.receive("raw")
-	if len(raw) != 1 || raw[0]["Body"] != "hello <b>" || fmt.Sprint(raw[0]["MessageAttributes"]) != "map[k:map[DataType:String StringValue:v]]" {
+	if len(raw) != 1 || raw[0]["Body"] != "hello <b>" ||
+		fmt.Sprint(raw[0]["MessageAttributes"]) != "map[k:map[DataType:String StringValue:v]]" {
 		t.Fatalf("got %v", raw)
 	}
 	if len(r.invoked) != 1 || r.invoked[0].InvocationType != "Event" {
@@ -236,7 +246,8 @@ func TestFailedDeliveriesAreRetriedAlsoAfterARestart(t *testing.T) {
 	if len(r.invoked) != 1 {
 		t.Fatalf("invoked %d times", len(r.invoked))
 	}
-	if took := r.sched.Now().Sub(start).Round(10 * time.Millisecond); took != 6360*time.Millisecond { // 1 + 1 + 1 + 1.4 + 1.96
+	// 1 + 1 + 1 + 1.4 + 1.96
+	if took := r.sched.Now().Sub(start).Round(10 * time.Millisecond); took != 6360*time.Millisecond {
 		t.Fatalf("took %s", took)
 	}
 }
@@ -256,11 +267,13 @@ func TestUndeliverableMessagesGoToTheDeadLetterQueue(t *testing.T) {
 	r.sched.Run(nil)
 	var codes []string
 	for _, x := range r.receive("dead") {
-		codes = append(codes, x["MessageAttributes"].(map[string]any)["ErrorCode"].(map[string]any)["StringValue"].(string))
+		code := x["MessageAttributes"].(map[string]any)["ErrorCode"].(map[string]any)
+		codes = append(codes, code["StringValue"].(string))
 	}
 	slices.Sort(codes)
 	// A queue that is not there has no policy that would let the topic send.
-	if fmt.Sprint(codes) != "[AccessDenied InvalidParameterValueException]" || fmt.Sprint(r.dropped) != "[AccessDenied]" {
+	if fmt.Sprint(codes) != "[AccessDenied InvalidParameterValueException]" ||
+		fmt.Sprint(r.dropped) != "[AccessDenied]" {
 		t.Fatalf("dead: %v, dropped: %v", codes, r.dropped)
 	}
 }
@@ -285,7 +298,8 @@ func TestHTTPSubscribersConfirmAndReceive(t *testing.T) {
 	if len(got) != 1 || got[0].Header.Get("X-Amz-Sns-Message-Type") != "SubscriptionConfirmation" {
 		t.Fatalf("got %v", bodies)
 	}
-	if _, err := r.callOn("sns", "ConfirmSubscription", m{"TopicArn": topicARN, "Token": "wrong"}); awsapi.Code(err) != "InvalidParameter" {
+	if _, err := r.callOn("sns", "ConfirmSubscription", m{"TopicArn": topicARN, "Token": "wrong"}); awsapi.Code(err) !=
+		"InvalidParameter" {
 		t.Fatalf("got %v", err)
 	}
 	r.must("ConfirmSubscription", m{"TopicArn": topicARN, "Token": parse(t, bodies[0])["Token"]})
@@ -307,17 +321,27 @@ func TestErrors(t *testing.T) {
 		want      string
 	}{
 		{"CreateTopic", m{"Name": "t"}, ""},
-		{"CreateTopic", m{"Name": "t", "Attributes": m{"DisplayName": "x"}}, "InvalidParameter: Invalid parameter: Attributes Reason: Topic already exists with different attributes"},
+		{"CreateTopic", m{"Name": "t", "Attributes": m{"DisplayName": "x"}},
+			"InvalidParameter: Invalid parameter: Attributes Reason: Topic already exists with different attributes"},
 		{"CreateTopic", m{"Name": "a b"}, "InvalidParameter: Invalid parameter: Topic Name"},
 		{"CreateTopic", m{"Name": "x.fifo"}, "NotImplemented: the local cloud does not implement FIFO topics"},
 		{"Publish", m{"TopicArn": topicARN + "2", "Message": "a"}, "NotFound: Topic does not exist"},
 		{"Publish", m{"TopicArn": topicARN}, "InvalidParameter: Invalid parameter: Empty message"},
-		{"Publish", m{"TopicArn": topicARN, "Message": strings.Repeat("x", maxMessage+1)}, "InvalidParameter: Invalid parameter: Message too long"},
-		{"Publish", m{"TopicArn": topicARN, "Message": "{}", "MessageStructure": "json"}, "InvalidParameter: Invalid parameter: Message Structure - No default entry in JSON message body"},
-		{"Publish", m{"PhoneNumber": "+100", "Message": "a"}, "NotImplemented: the local cloud does not implement SMS (sns:Publish to a PhoneNumber)"},
-		{"Subscribe", m{"TopicArn": topicARN, "Protocol": "pigeon", "Endpoint": "x"}, "InvalidParameter: Invalid parameter: Amazon SNS does not support this protocol string: pigeon"},
-		{"Subscribe", m{"TopicArn": topicARN, "Protocol": "http", "Endpoint": "http://example.com/"}, "NotImplemented: the local cloud does not implement SNS subscriptions of HTTP endpoints that are not on this machine"},
-		{"Subscribe", m{"TopicArn": topicARN, "Protocol": "sqs", "Endpoint": "arn:aws:sqs:us-east-1:123456789012:q", "Attributes": m{"RawMessageDelivery": "true"}}, "InvalidParameter: Invalid parameter: Attributes Reason: Subscription already exists with different attributes"},
+		{"Publish", m{"TopicArn": topicARN, "Message": strings.Repeat("x", maxMessage+1)},
+			"InvalidParameter: Invalid parameter: Message too long"},
+		{"Publish", m{"TopicArn": topicARN, "Message": "{}", "MessageStructure": "json"},
+			"InvalidParameter: Invalid parameter: Message Structure - No default entry in JSON message body"},
+		{"Publish", m{"PhoneNumber": "+100", "Message": "a"},
+			"NotImplemented: the local cloud does not implement SMS (sns:Publish to a PhoneNumber)"},
+		{"Subscribe", m{"TopicArn": topicARN, "Protocol": "pigeon", "Endpoint": "x"},
+			"InvalidParameter: Invalid parameter: Amazon SNS does not support this protocol string: pigeon"},
+		{"Subscribe", m{"TopicArn": topicARN, "Protocol": "http", "Endpoint": "http://example.com/"},
+			"NotImplemented: the local cloud does not implement SNS subscriptions of HTTP endpoints that are not " +
+				"on this machine"},
+		{"Subscribe", m{"TopicArn": topicARN, "Protocol": "sqs", "Endpoint": "arn:aws:sqs:us-east-1:123456789012:q",
+			"Attributes": m{"RawMessageDelivery": "true"}},
+			"InvalidParameter: Invalid parameter: Attributes Reason: Subscription already exists with different " +
+				"attributes"},
 		{"SetSubscriptionAttributes", m{"SubscriptionArn": sub, "AttributeName": "FilterPolicy", "AttributeValue": `{"a":"b"}`}, `InvalidParameter: Invalid parameter: FilterPolicy: "a" must be an object or an array`},
 		{"GetSubscriptionAttributes", m{"SubscriptionArn": topicARN + ":x"}, "NotFound: Subscription does not exist"},
 		{"PublishBatch", m{"TopicArn": topicARN}, "EmptyBatchRequest: The batch request doesn't contain any entries."},
@@ -336,7 +360,8 @@ func TestErrors(t *testing.T) {
 func TestAlarmsPublishUnderTheDefaultPolicy(t *testing.T) {
 	r := newRig(t)
 	publish := func(accountID string) error {
-		_, err := r.door.Call(t.Context(), awsapi.ServiceOf("cloudwatch.amazonaws.com", accountID, "arn:aws:cloudwatch:us-east-1:"+accountID+":alarm:a"), "sns", "Publish",
+		_, err := r.door.Call(t.Context(), awsapi.ServiceOf("cloudwatch.amazonaws.com", accountID,
+			"arn:aws:cloudwatch:us-east-1:"+accountID+":alarm:a"), "sns", "Publish",
 			m{"TopicArn": topicARN, "Message": "a"})
 		return err
 	}
@@ -358,14 +383,18 @@ func TestSDK(t *testing.T) {
 		Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
 	})
 	ctx := t.Context()
-	sub, err := client.Subscribe(ctx, &sdk.SubscribeInput{TopicArn: aws.String(topicARN), Protocol: aws.String("sqs"), Endpoint: &queue, Attributes: map[string]string{"RawMessageDelivery": "true"}})
+	sub, err := client.Subscribe(ctx, &sdk.SubscribeInput{TopicArn: aws.String(topicARN), Protocol: aws.String("sqs"),
+		Endpoint: &queue, Attributes: map[string]string{"RawMessageDelivery": "true"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := client.PublishBatch(ctx, &sdk.PublishBatchInput{TopicArn: aws.String(topicARN), PublishBatchRequestEntries: []types.PublishBatchRequestEntry{
-		{Id: aws.String("1"), Message: aws.String("a"), MessageAttributes: map[string]types.MessageAttributeValue{"k": {DataType: aws.String("Number"), StringValue: aws.String("7")}}},
-		{Id: aws.String("2"), Message: aws.String("b"), Subject: aws.String("two\nlines")},
-	}})
+	out, err := client.PublishBatch(ctx, &sdk.PublishBatchInput{TopicArn: aws.String(topicARN),
+		PublishBatchRequestEntries: []types.PublishBatchRequestEntry{
+			{Id: aws.String("1"), Message: aws.String("a"), MessageAttributes: map[string]types.MessageAttributeValue{
+				"k": {DataType: aws.String("Number"), StringValue: aws.String("7")},
+			}},
+			{Id: aws.String("2"), Message: aws.String("b"), Subject: aws.String("two\nlines")},
+		}})
 	if err != nil || len(out.Successful) != 1 || len(out.Failed) != 1 || *out.Failed[0].Code != "InvalidParameter" {
 		t.Fatalf("%+v, %v", out, err)
 	}
@@ -373,15 +402,20 @@ func TestSDK(t *testing.T) {
 	if got := r.receive("q"); len(got) != 1 || got[0]["Body"] != "a" {
 		t.Fatalf("got %v", got)
 	}
-	attributes, err := client.GetSubscriptionAttributes(ctx, &sdk.GetSubscriptionAttributesInput{SubscriptionArn: sub.SubscriptionArn})
-	if err != nil || attributes.Attributes["RawMessageDelivery"] != "true" || attributes.Attributes["PendingConfirmation"] != "false" {
+	attributes, err := client.GetSubscriptionAttributes(ctx, &sdk.GetSubscriptionAttributesInput{
+		SubscriptionArn: sub.SubscriptionArn,
+	})
+	if err != nil || attributes.Attributes["RawMessageDelivery"] != "true" ||
+		attributes.Attributes["PendingConfirmation"] != "false" {
 		t.Fatalf("%+v, %v", attributes, err)
 	}
 	topic, err := client.GetTopicAttributes(ctx, &sdk.GetTopicAttributesInput{TopicArn: aws.String(topicARN)})
 	if err != nil || topic.Attributes["SubscriptionsConfirmed"] != "1" {
 		t.Fatalf("%+v, %v", topic, err)
 	}
-	list, err := client.ListSubscriptionsByTopic(ctx, &sdk.ListSubscriptionsByTopicInput{TopicArn: aws.String(topicARN)})
+	list, err := client.ListSubscriptionsByTopic(ctx, &sdk.ListSubscriptionsByTopicInput{
+		TopicArn: aws.String(topicARN),
+	})
 	if err != nil || len(list.Subscriptions) != 1 || *list.Subscriptions[0].Endpoint != queue {
 		t.Fatalf("%+v, %v", list, err)
 	}
@@ -398,7 +432,8 @@ func TestListsComeInPages(t *testing.T) {
 		in                m
 		want              int
 	}{
-		{"ListTopics", "Topics", m{}, 251}, {"ListSubscriptions", "Subscriptions", m{}, 250}, {"ListSubscriptionsByTopic", "Subscriptions", m{"TopicArn": topicARN}, 250},
+		{"ListTopics", "Topics", m{}, 251}, {"ListSubscriptions", "Subscriptions", m{}, 250},
+		{"ListSubscriptionsByTopic", "Subscriptions", m{"TopicArn": topicARN}, 250},
 	} {
 		seen := map[string]bool{}
 		for {

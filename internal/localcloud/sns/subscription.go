@@ -24,7 +24,8 @@ func checkEndpoint(protocol, endpoint string) (confirm bool, err error) {
 			return false, invalid("SQS endpoint ARN")
 		}
 		if strings.HasSuffix(endpoint, ".fifo") {
-			return false, invalid("Invalid parameter: Endpoint Reason: FIFO SQS Queues can not be subscribed to standard SNS topics")
+			return false, invalid("Invalid parameter: Endpoint Reason: FIFO SQS Queues can not be subscribed to " +
+				"standard SNS topics")
 		}
 		return false, nil
 	case "lambda":
@@ -66,7 +67,8 @@ func (sub *subscription) setAttribute(name, value string) error {
 		case value != "true" && value != "false":
 			return invalid("Attributes Reason: RawMessageDelivery: Invalid value [%s]. Must be true or false.", value)
 		case value == "true" && !slices.Contains([]string{"sqs", "http", "https"}, sub.Protocol):
-			return invalid("Attributes Reason: Delivery protocol [%s] does not support raw message delivery.", sub.Protocol)
+			return invalid("Attributes Reason: Delivery protocol [%s] does not support raw message delivery.",
+				sub.Protocol)
 		}
 	case "FilterPolicy":
 		if value == "" || value == "{}" {
@@ -78,7 +80,8 @@ func (sub *subscription) setAttribute(name, value string) error {
 		}
 	case "FilterPolicyScope":
 		if value != string(filterpolicy.MessageAttributes) && value != string(filterpolicy.MessageBody) {
-			return invalid("FilterPolicyScope: Invalid value [%s]. Please use either MessageBody or MessageAttributes", value)
+			return invalid("FilterPolicyScope: Invalid value [%s]. Please use either MessageBody or MessageAttributes",
+				value)
 		}
 		if p := sub.Attributes["FilterPolicy"]; p != "" {
 			if err := checkFilter(p, filterpolicy.Scope(value)); err != nil {
@@ -135,7 +138,8 @@ func (s *Service) subscribe(_ context.Context, c *awsapi.Call, in *subscribeIn) 
 	if err != nil {
 		return nil, err
 	}
-	sub := subscription{ID: s.config.Scheduler.UUID(), Protocol: in.Protocol, Endpoint: in.Endpoint, Principal: c.Identity.ARN, Attributes: map[string]string{}}
+	sub := subscription{ID: s.config.Scheduler.UUID(), Protocol: in.Protocol, Endpoint: in.Endpoint,
+		Principal: c.Identity.ARN, Attributes: map[string]string{}}
 	if scope, ok := in.Attributes["FilterPolicyScope"]; ok { // decides how FilterPolicy reads
 		if err := sub.setAttribute("FilterPolicyScope", scope); err != nil {
 			return nil, err
@@ -188,7 +192,8 @@ func (s *Service) subscribe(_ context.Context, c *awsapi.Call, in *subscribeIn) 
 		}
 		return s.post(tx, sub, notification{
 			ID: s.config.Scheduler.UUID(), Time: s.config.Scheduler.Now(), Confirmation: true, Token: sub.Token,
-			Message: "You have chosen to subscribe to the topic " + in.TopicArn + ".\nTo confirm the subscription, visit the SubscribeURL included in this message.",
+			Message: "You have chosen to subscribe to the topic " + in.TopicArn +
+				".\nTo confirm the subscription, visit the SubscribeURL included in this message.",
 		})
 	})
 }
@@ -237,7 +242,8 @@ func (s *Service) unsubscribe(_ context.Context, _ *awsapi.Call, in *subscriptio
 	})
 }
 
-func (s *Service) setSubscriptionAttributes(_ context.Context, _ *awsapi.Call, in *setSubscriptionAttributesIn) (*none, error) {
+func (s *Service) setSubscriptionAttributes(_ context.Context, _ *awsapi.Call, in *setSubscriptionAttributesIn) (
+	*none, error) {
 	return nil, s.config.Store.Update(func(tx *store.Tx) error {
 		sub, err := s.openSubscription(tx, in.SubscriptionArn)
 		if err != nil {
@@ -250,7 +256,8 @@ func (s *Service) setSubscriptionAttributes(_ context.Context, _ *awsapi.Call, i
 	})
 }
 
-func (s *Service) getSubscriptionAttributes(_ context.Context, _ *awsapi.Call, in *subscriptionIn) (*attributesOut, error) {
+func (s *Service) getSubscriptionAttributes(_ context.Context, _ *awsapi.Call, in *subscriptionIn) (
+	*attributesOut, error) {
 	out := &attributesOut{}
 	return out, s.config.Store.View(func(tx *store.Tx) error {
 		sub, err := s.openSubscription(tx, in.SubscriptionArn)
@@ -277,7 +284,8 @@ func (s *Service) listSubscriptions(_ context.Context, _ *awsapi.Call, in *listI
 	return s.list(store.Query{}, in.NextToken)
 }
 
-func (s *Service) listSubscriptionsByTopic(_ context.Context, _ *awsapi.Call, in *listByTopicIn) (*listSubscriptionsOut, error) {
+func (s *Service) listSubscriptionsByTopic(_ context.Context, _ *awsapi.Call, in *listByTopicIn) (
+	*listSubscriptionsOut, error) {
 	name := ""
 	err := s.config.Store.View(func(tx *store.Tx) error {
 		t, err := s.openTopic(tx, in.TopicArn)

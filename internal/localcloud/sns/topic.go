@@ -21,9 +21,12 @@ const (
 
 // op is an operation on the topic or subscription that its input names; the
 // policy of the topic applies to both.
-func op[In, Out any](name string, handle func(context.Context, *awsapi.Call, *In) (*Out, error), options ...awsapi.Option) awsapi.Operation {
+func op[In, Out any](name string, handle func(context.Context, *awsapi.Call, *In) (*Out, error),
+	options ...awsapi.Option) awsapi.Operation {
 	return awsapi.Op(name, handle, append(options,
-		awsapi.On(func(_ *awsapi.Call, in *In) []string { return []string{any(in).(interface{ arn() string }).arn()} }),
+		awsapi.On(func(_ *awsapi.Call, in *In) []string {
+			return []string{any(in).(interface{ arn() string }).arn()}
+		}),
 		awsapi.Conditions(func(c *awsapi.Call, _ *In) map[string][]string {
 			if c.Identity.Service == "" {
 				return nil

@@ -13,16 +13,23 @@ func (s *Service) API() awsapi.Service {
 	return awsapi.Service{
 		Fault:     awsapi.Word{Code: "InternalFailure", Status: 500},
 		Throttled: awsapi.Word{Code: "RequestThrottled", Status: 400},
-		ID:        "sqs", Signing: "sqs", Prefix: "sqs", Target: "AmazonSQS", Protocols: []awsapi.Protocol{awsapi.JSON10, awsapi.Query},
+		ID:        "sqs", Signing: "sqs", Prefix: "sqs", Target: "AmazonSQS",
+		Protocols:  []awsapi.Protocol{awsapi.JSON10, awsapi.Query},
 		DeniedCode: "AccessDenied",
 		Says:       func(action, resource string) (string, string) { return strings.ToLower(action), resource },
 		Namespace:  "http://queue.amazonaws.com/doc/2012-11-05/", Version: "2012-11-05",
 		ResourcePolicy: s.resourcePolicy,
 		Unbuilt:        []string{"AddPermission", "RemovePermission"},
 		Operations: []awsapi.Operation{
-			awsapi.Op("CreateQueue", s.createQueue, awsapi.On(func(_ *awsapi.Call, in *createQueueIn) []string { return []string{s.arn(in.QueueName)} })),
-			awsapi.Op("GetQueueUrl", s.getQueueURL, awsapi.On(func(_ *awsapi.Call, in *getQueueURLIn) []string { return []string{s.arn(in.QueueName)} })),
-			awsapi.Op("ListQueues", s.listQueues, awsapi.On(func(_ *awsapi.Call, _ *listQueuesIn) []string { return []string{s.arn("*")} })),
+			awsapi.Op("CreateQueue", s.createQueue, awsapi.On(func(_ *awsapi.Call, in *createQueueIn) []string {
+				return []string{s.arn(in.QueueName)}
+			})),
+			awsapi.Op("GetQueueUrl", s.getQueueURL, awsapi.On(func(_ *awsapi.Call, in *getQueueURLIn) []string {
+				return []string{s.arn(in.QueueName)}
+			})),
+			awsapi.Op("ListQueues", s.listQueues, awsapi.On(func(_ *awsapi.Call, _ *listQueuesIn) []string {
+				return []string{s.arn("*")}
+			})),
 			awsapi.Op("DeleteQueue", s.deleteQueue, on[queueIn](s)),
 			awsapi.Op("PurgeQueue", s.purgeQueue, on[queueIn](s)),
 			awsapi.Op("GetQueueAttributes", s.getQueueAttributes, on[getAttributesIn](s)),
@@ -35,18 +42,25 @@ func (s *Service) API() awsapi.Service {
 			awsapi.Op("SendMessageBatch", s.sendMessageBatch, on[sendBatchIn](s), awsapi.Action("sqs:SendMessage")),
 			awsapi.Op("ReceiveMessage", s.receiveMessage, on[receiveIn](s)),
 			awsapi.Op("DeleteMessage", s.deleteMessage, on[deleteIn](s)),
-			awsapi.Op("DeleteMessageBatch", s.deleteMessageBatch, on[deleteBatchIn](s), awsapi.Action("sqs:DeleteMessage")),
+			awsapi.Op("DeleteMessageBatch", s.deleteMessageBatch, on[deleteBatchIn](s),
+				awsapi.Action("sqs:DeleteMessage")),
 			awsapi.Op("ChangeMessageVisibility", s.changeVisibility, on[changeVisibilityIn](s)),
-			awsapi.Op("ChangeMessageVisibilityBatch", s.changeVisibilityBatch, on[changeVisibilityBatchIn](s), awsapi.Action("sqs:ChangeMessageVisibility")),
-			awsapi.Op("StartMessageMoveTask", s.startMove, awsapi.On(func(_ *awsapi.Call, in *startMoveIn) []string { return []string{in.SourceARN} })),
-			awsapi.Op("ListMessageMoveTasks", s.listMoves, awsapi.On(func(_ *awsapi.Call, in *listMovesIn) []string { return []string{in.SourceARN} })),
-			awsapi.Op("CancelMessageMoveTask", s.cancelMove, awsapi.On(func(_ *awsapi.Call, in *cancelMoveIn) []string {
-				source, _, err := parseMoveHandle(in.TaskHandle)
-				if err != nil { // the operation says so
-					return []string{s.arn("*")}
-				}
-				return []string{source}
+			awsapi.Op("ChangeMessageVisibilityBatch", s.changeVisibilityBatch, on[changeVisibilityBatchIn](s),
+				awsapi.Action("sqs:ChangeMessageVisibility")),
+			awsapi.Op("StartMessageMoveTask", s.startMove, awsapi.On(func(_ *awsapi.Call, in *startMoveIn) []string {
+				return []string{in.SourceARN}
 			})),
+			awsapi.Op("ListMessageMoveTasks", s.listMoves, awsapi.On(func(_ *awsapi.Call, in *listMovesIn) []string {
+				return []string{in.SourceARN}
+			})),
+			awsapi.Op("CancelMessageMoveTask", s.cancelMove,
+				awsapi.On(func(_ *awsapi.Call, in *cancelMoveIn) []string {
+					source, _, err := parseMoveHandle(in.TaskHandle)
+					if err != nil { // the operation says so
+						return []string{s.arn("*")}
+					}
+					return []string{source}
+				})),
 		},
 	}
 }

@@ -77,7 +77,8 @@ func (s *Service) setAttributes(tx *store.Tx, q *queue, attributes map[string]st
 				Permission string   `json:"redrivePermission"`
 				Sources    []string `json:"sourceQueueArns"`
 			}
-			if value != "" && (json.Unmarshal([]byte(value), &allow) != nil || !slices.Contains([]string{"allowAll", "denyAll", "byQueue"}, allow.Permission)) {
+			if value != "" && (json.Unmarshal([]byte(value), &allow) != nil ||
+				!slices.Contains([]string{"allowAll", "denyAll", "byQueue"}, allow.Permission)) {
 				return invalidAttributeValue(name)
 			}
 		case "SqsManagedSseEnabled":
@@ -86,7 +87,8 @@ func (s *Service) setAttributes(tx *store.Tx, q *queue, attributes map[string]st
 			}
 			if value == "true" && (attributes["KmsMasterKeyId"] != "" || q.Attributes["KmsMasterKeyId"] != "") {
 				return coded("InvalidAttributeValue", "InvalidAttributeValue",
-					"You can use one type of server-side encryption (SSE) at one time. You can either enable KMS SSE or SQS SSE.")
+					"You can use one type of server-side encryption (SSE) at one time. You can either enable KMS "+
+						"SSE or SQS SSE.")
 			}
 		case "KmsMasterKeyId": // nothing is encrypted here, the name is kept
 			if value != "" {
@@ -118,7 +120,8 @@ func (s *Service) checkRedrive(tx *store.Tx, q *queue, value string) error {
 		return fail("Redrive policy does not contain mandatory attributes: deadLetterTargetArn, maxReceiveCount.")
 	}
 	if n := r.count(); n < 1 || n > 1000 {
-		return fail("Invalid value for maxReceiveCount: " + string(r.Max) + ", valid values are from 1 to 1000 both inclusive.")
+		return fail("Invalid value for maxReceiveCount: " + string(r.Max) +
+			", valid values are from 1 to 1000 both inclusive.")
 	}
 	target, err := getQueue(tx, nameOf(r.Target))
 	if err != nil || r.Target != s.arn(target.Name) {
@@ -132,7 +135,8 @@ func (s *Service) checkRedrive(tx *store.Tx, q *queue, value string) error {
 		if err := json.Unmarshal([]byte(doc), &allow); err != nil {
 			return err
 		}
-		if allow.Permission == "denyAll" || allow.Permission == "byQueue" && !slices.Contains(allow.Sources, s.arn(q.Name)) {
+		if allow.Permission == "denyAll" || allow.Permission == "byQueue" &&
+			!slices.Contains(allow.Sources, s.arn(q.Name)) {
 			return fail("Dead letter target does not allow this queue as a source.")
 		}
 	}

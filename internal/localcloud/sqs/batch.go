@@ -14,7 +14,8 @@ var batchID = regexp.MustCompile(`^[\w-]{1,80}$`)
 func checkBatch(ids []string) error {
 	const prefix = "AWS.SimpleQueueService."
 	if len(ids) == 0 {
-		return coded("EmptyBatchRequest", prefix+"EmptyBatchRequest", "There should be at least one SendMessageBatchRequestEntry in the request.")
+		return coded("EmptyBatchRequest", prefix+"EmptyBatchRequest",
+			"There should be at least one SendMessageBatchRequestEntry in the request.")
 	}
 	if len(ids) > maxBatch {
 		return coded("TooManyEntriesInBatchRequest", prefix+"TooManyEntriesInBatchRequest",
@@ -24,7 +25,8 @@ func checkBatch(ids []string) error {
 	for _, id := range ids {
 		if !batchID.MatchString(id) {
 			return coded("InvalidBatchEntryId", prefix+"InvalidBatchEntryId",
-				"A batch entry id can only contain alphanumeric characters, hyphens and underscores. It can be at most 80 letters long.")
+				"A batch entry id can only contain alphanumeric characters, hyphens and underscores. It can be at "+
+					"most 80 letters long.")
 		}
 		if seen[id] {
 			return coded("BatchEntryIdsNotDistinct", prefix+"BatchEntryIdsNotDistinct", "Id %s repeated.", id)
@@ -120,7 +122,8 @@ func (s *Service) deleteMessageBatch(_ context.Context, _ *awsapi.Call, in *dele
 	})
 }
 
-func (s *Service) changeVisibilityBatch(_ context.Context, _ *awsapi.Call, in *changeVisibilityBatchIn) (*changeBatchOut, error) {
+func (s *Service) changeVisibilityBatch(_ context.Context, _ *awsapi.Call, in *changeVisibilityBatchIn) (
+	*changeBatchOut, error) {
 	var ids []string
 	for _, e := range in.Entries {
 		ids = append(ids, e.ID)

@@ -25,7 +25,8 @@ func invalidParameter(format string, args ...any) *awsapi.Error {
 }
 
 func missingParameter(name string) *awsapi.Error {
-	return coded("MissingRequiredParameterException", "MissingParameter", "The request must contain the parameter %s.", name)
+	return coded("MissingRequiredParameterException", "MissingParameter", "The request must contain the parameter %s.",
+		name)
 }
 
 func invalidAttributeName(name string) *awsapi.Error {
@@ -42,11 +43,14 @@ func invalidHandle() *awsapi.Error {
 
 func notInFlight() *awsapi.Error {
 	return coded("MessageNotInflight", "AWS.SimpleQueueService.MessageNotInflight",
-		"Value for parameter ReceiptHandle is invalid. Reason: Message does not exist or is not available for visibility timeout change.")
+		"Value for parameter ReceiptHandle is invalid. Reason: Message does not exist or is not available for "+
+			"visibility timeout change.")
 }
 
 func invalidContents() *awsapi.Error {
-	return coded("InvalidMessageContents", "InvalidMessageContents", "Invalid binary character was found in the message body, the set of allowed characters is #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF")
+	return coded("InvalidMessageContents", "InvalidMessageContents",
+		"Invalid binary character was found in the message body, the set of allowed characters is #x9 | #xA | #xD "+
+			"| #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF")
 }
 
 func purging(name string) *awsapi.Error {

@@ -43,16 +43,20 @@ func (s *Service) send(tx *store.Tx, c *awsapi.Call, q *queue, in *sendEntry) (*
 		return nil, invalidParameter("The request include parameter that is not valid for this queue type")
 	}
 	if in.GroupID != "" && !groupID.MatchString(in.GroupID) {
-		return nil, invalidParameter("Value %s for parameter MessageGroupId is invalid. Reason: MessageGroupId can only include alphanumeric and punctuation characters. 1 to 128 in length.", in.GroupID)
+		return nil, invalidParameter(
+			"Value %s for parameter MessageGroupId is invalid. Reason: MessageGroupId can only include "+
+				"alphanumeric and punctuation characters. 1 to 128 in length.", in.GroupID)
 	}
 	size := len(in.Body)
 	if err := checkAttributes(in.Attributes, &size); err != nil {
 		return nil, err
 	}
 	if limit := q.number("MaximumMessageSize"); size > limit {
-		return nil, invalidParameter("One or more parameters are invalid. Reason: Message must be shorter than %d bytes.", limit)
+		return nil, invalidParameter(
+			"One or more parameters are invalid. Reason: Message must be shorter than %d bytes.", limit)
 	}
-	m := message{ID: s.config.Scheduler.UUID(), Body: in.Body, Attributes: in.Attributes, Sender: c.Identity.UserID, Sent: s.config.Scheduler.Now()}
+	m := message{ID: s.config.Scheduler.UUID(), Body: in.Body, Attributes: in.Attributes, Sender: c.Identity.UserID,
+		Sent: s.config.Scheduler.Now()}
 	if m.Sender == "" {
 		m.Sender = c.Identity.ARN
 	}
@@ -69,7 +73,9 @@ func (s *Service) send(tx *store.Tx, c *awsapi.Call, q *queue, in *sendEntry) (*
 	delay := q.seconds("DelaySeconds")
 	if in.DelaySeconds != nil {
 		if *in.DelaySeconds < 0 || *in.DelaySeconds > 900 {
-			return nil, invalidParameter("Value %d for parameter DelaySeconds is invalid. Reason: DelaySeconds must be >= 0 and <= 900.", *in.DelaySeconds)
+			return nil, invalidParameter(
+				"Value %d for parameter DelaySeconds is invalid. Reason: DelaySeconds must be >= 0 and <= 900.",
+				*in.DelaySeconds)
 		}
 		delay = time.Duration(*in.DelaySeconds) * time.Second
 	}
@@ -108,7 +114,8 @@ func checkAttributes(attributes map[string]attributeValue, size *int) error {
 	for _, name := range slices.Sorted(maps.Keys(attributes)) {
 		v := attributes[name]
 		lower := strings.ToLower(name)
-		if !attributeName.MatchString(name) || strings.HasPrefix(name, ".") || strings.HasSuffix(name, ".") || strings.Contains(name, "..") ||
+		if !attributeName.MatchString(name) || strings.HasPrefix(name, ".") || strings.HasSuffix(name, ".") ||
+			strings.Contains(name, "..") ||
 			strings.HasPrefix(lower, "aws.") || strings.HasPrefix(lower, "amazon.") {
 			return invalidParameter("Message (user) attribute name is invalid: %s", name)
 		}
@@ -116,17 +123,20 @@ func checkAttributes(attributes map[string]attributeValue, size *int) error {
 		switch kind {
 		case "String", "Number":
 			if v.StringValue == "" || !validText(v.StringValue) {
-				return invalidParameter("The message attribute '%s' must contain a non-empty message attribute value for message attribute type 'String'.", name)
+				return invalidParameter("The message attribute '%s' must contain a non-empty message attribute "+
+					"value for message attribute type 'String'.", name)
 			}
 			if _, err := strconv.ParseFloat(v.StringValue, 64); kind == "Number" && err != nil {
 				return invalidParameter("Can't cast the value of message (user) attribute '%s' to a number.", name)
 			}
 		case "Binary":
 			if len(v.BinaryValue) == 0 {
-				return invalidParameter("The message attribute '%s' must contain a non-empty message attribute value for message attribute type 'Binary'.", name)
+				return invalidParameter("The message attribute '%s' must contain a non-empty message attribute "+
+					"value for message attribute type 'Binary'.", name)
 			}
 		default:
-			return invalidParameter("The message attribute '%s' has an invalid message attribute type, the set of supported type prefixes is Binary, Number, and String.", name)
+			return invalidParameter("The message attribute '%s' has an invalid message attribute type, the set of "+
+				"supported type prefixes is Binary, Number, and String.", name)
 		}
 		*size += len(name) + len(v.DataType) + len(v.StringValue) + len(v.BinaryValue)
 	}
@@ -181,7 +191,8 @@ func (s *Service) arrival(id string) *scheduler.Gate {
 func (s *Service) receiveMessage(ctx context.Context, _ *awsapi.Call, in *receiveIn) (*receiveOut, error) {
 	check := func(name string, v *int, least, most int) error {
 		if v != nil && (*v < least || *v > most) {
-			return invalidParameter("Value %d for parameter %s is invalid. Reason: Must be between %d and %d, if provided.", *v, name, least, most)
+			return invalidParameter("Value %d for parameter %s is invalid. Reason: Must be between %d and %d, if "+
+				"provided.", *v, name, least, most)
 		}
 		return nil
 	}
@@ -376,7 +387,8 @@ func (s *Service) expire(tx *store.Tx, q *queue) error {
 
 // received is a message as the receiver sees it.
 func (s *Service) received(q *queue, number string, m message, in *receiveIn) messageShape {
-	out := messageShape{MessageID: m.ID, ReceiptHandle: handle(q.ID, number, m), MD5OfBody: md5Of(m.Body), Body: m.Body}
+	out := messageShape{MessageID: m.ID, ReceiptHandle: handle(q.ID, number, m), MD5OfBody: md5Of(m.Body),
+		Body: m.Body}
 	all := map[string]string{
 		"SenderId":                         m.Sender,
 		"SentTimestamp":                    strconv.FormatInt(m.Sent.UnixMilli(), 10),
@@ -422,7 +434,8 @@ func (s *Service) received(q *queue, number string, m message, in *receiveIn) me
 // A receipt handle is queue ID, number and how often the message had been
 // received, in base64. It stops being good when the message is received again.
 func handle(id, number string, m message) string {
-	return base64.StdEncoding.EncodeToString([]byte(id + "/" + hex.EncodeToString([]byte(number)) + "/" + strconv.Itoa(m.Count)))
+	return base64.StdEncoding.EncodeToString([]byte(id + "/" + hex.EncodeToString([]byte(number)) + "/" +
+		strconv.Itoa(m.Count)))
 }
 
 func parseHandle(q *queue, handle string) (number string, count int, err error) {
@@ -489,7 +502,8 @@ func (s *Service) hide(tx *store.Tx, q *queue, handle string, seconds *int) erro
 		return missingParameter("VisibilityTimeout")
 	}
 	if *seconds < 0 || *seconds > 43200 {
-		return invalidParameter("Value %d for parameter VisibilityTimeout is invalid. Reason: VisibilityTimeout must be an integer between 0 and 43200.", *seconds)
+		return invalidParameter("Value %d for parameter VisibilityTimeout is invalid. Reason: VisibilityTimeout "+
+			"must be an integer between 0 and 43200.", *seconds)
 	}
 	number, count, err := parseHandle(q, handle)
 	if err != nil {

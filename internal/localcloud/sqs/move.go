@@ -120,7 +120,9 @@ func (s *Service) startMove(ctx context.Context, c *awsapi.Call, in *startMoveIn
 		return nil, missingParameter("SourceArn")
 	}
 	if in.Rate != nil && (*in.Rate < 1 || *in.Rate > fastestMove) {
-		return nil, invalidParameter("Value %d for parameter MaxNumberOfMessagesPerSecond is invalid. Reason: You must enter a value between 1 and %d.", *in.Rate, fastestMove)
+		return nil, invalidParameter(
+			"Value %d for parameter MaxNumberOfMessagesPerSecond is invalid. Reason: You must enter a value "+
+				"between 1 and %d.", *in.Rate, fastestMove)
 	}
 	// The task does as the caller what the caller may.
 	var sources []string
@@ -160,7 +162,8 @@ func (s *Service) startMove(ctx context.Context, c *awsapi.Call, in *startMoveIn
 		}
 	}
 
-	m := move{Source: in.SourceARN, Destination: in.DestinationARN, Started: s.config.Scheduler.Now(), Status: "RUNNING"}
+	m := move{Source: in.SourceARN, Destination: in.DestinationARN, Started: s.config.Scheduler.Now(),
+		Status: "RUNNING"}
 	if in.Rate != nil {
 		m.Rate = *in.Rate
 	}
@@ -178,7 +181,8 @@ func (s *Service) startMove(ctx context.Context, c *awsapi.Call, in *startMoveIn
 			}
 			if row.Value.active() {
 				return coded("UnsupportedOperation", "AWS.SimpleQueueService.UnsupportedOperation",
-					"There is already a task running. Only one active task is allowed for a source queue arn at a given time.")
+					"There is already a task running. Only one active task is allowed for a source queue arn at a "+
+						"given time.")
 			}
 			all = append(all, row.Key)
 		}
@@ -288,8 +292,9 @@ func (s *Service) moveBatch(tx *store.Tx, q *queue, m move) (n int, failure stri
 			return n, "", err
 		}
 		again := message{
-			ID: s.config.Scheduler.UUID(), Body: x.Body, Attributes: x.Attributes, Trace: x.Trace, Sender: x.Sender, Group: x.Group,
-			Sent: now, Visible: now,
+			ID: s.config.Scheduler.UUID(), Body: x.Body, Attributes: x.Attributes, Trace: x.Trace, Sender: x.Sender,
+			Group: x.Group,
+			Sent:  now, Visible: now,
 		}
 		target.Fair = target.Fair || x.Group != ""
 		if err := target.add(tx, again); err != nil {
@@ -308,7 +313,8 @@ func (s *Service) listMoves(_ context.Context, _ *awsapi.Call, in *listMovesIn) 
 	limit := 1
 	if in.MaxResults != nil {
 		if limit = *in.MaxResults; limit < 1 || limit > keptMoves {
-			return nil, invalidParameter("Value for parameter MaxResults is invalid. Reason: must be an integer from 1 to %d.", keptMoves)
+			return nil, invalidParameter(
+				"Value for parameter MaxResults is invalid. Reason: must be an integer from 1 to %d.", keptMoves)
 		}
 	}
 	out := &listMovesOut{Results: []moveOut{}}
@@ -322,7 +328,8 @@ func (s *Service) listMoves(_ context.Context, _ *awsapi.Call, in *listMovesIn) 
 				return err
 			}
 			m := row.Value
-			x := moveOut{Status: m.Status, Source: m.Source, Destination: m.Destination, Rate: m.Rate, Moved: m.Moved, ToMove: m.ToMove, Failure: m.Failure, Started: m.Started.UnixMilli()}
+			x := moveOut{Status: m.Status, Source: m.Source, Destination: m.Destination, Rate: m.Rate, Moved: m.Moved,
+				ToMove: m.ToMove, Failure: m.Failure, Started: m.Started.UnixMilli()}
 			if m.active() { // a handle is for what can be cancelled
 				if x.TaskHandle, err = formatMoveHandle(m.Source, row.Key[2]); err != nil {
 					return err

@@ -42,10 +42,12 @@ func TestDeadLettersMoveBackAtTheRateAskedFor(t *testing.T) {
 	started := r.must("StartMessageMoveTask", m{"SourceArn": queueARN + "dead", "MaxNumberOfMessagesPerSecond": 2})
 	r.sched.RunFor(time.Millisecond)
 	r.want(q, "2 0 0")
-	if _, err := r.call("StartMessageMoveTask", m{"SourceArn": queueARN + "dead"}); awsapi.Code(err) != "UnsupportedOperation" {
+	if _, err := r.call("StartMessageMoveTask", m{"SourceArn": queueARN + "dead"}); awsapi.Code(err) !=
+		"UnsupportedOperation" {
 		t.Fatalf("a second task: %v", err)
 	}
-	if got := r.lastMove(); got["Status"] != "RUNNING" || got["TaskHandle"] != started["TaskHandle"] || got["ApproximateNumberOfMessagesToMove"] != 5.0 {
+	if got := r.lastMove(); got["Status"] != "RUNNING" || got["TaskHandle"] != started["TaskHandle"] ||
+		got["ApproximateNumberOfMessagesToMove"] != 5.0 {
 		t.Fatalf("got %v", got)
 	}
 	r.sched.RunFor(time.Second)
@@ -57,7 +59,8 @@ func TestDeadLettersMoveBackAtTheRateAskedFor(t *testing.T) {
 	if got["Status"] != "COMPLETED" || got["TaskHandle"] != nil || got["ApproximateNumberOfMessagesMoved"] != 5.0 {
 		t.Fatalf("got %v", got)
 	}
-	message := r.must("ReceiveMessage", m{"QueueUrl": q, "MessageSystemAttributeNames": []string{"All"}})["Messages"].([]any)[0].(map[string]any)
+	message := r.must("ReceiveMessage",
+		m{"QueueUrl": q, "MessageSystemAttributeNames": []string{"All"}})["Messages"].([]any)[0].(map[string]any)
 	attributes := message["Attributes"].(map[string]any)
 	if attributes["ApproximateReceiveCount"] != "1" || attributes["DeadLetterQueueSourceArn"] != nil {
 		t.Fatalf("a moved message begins again: got %v", attributes)
@@ -83,9 +86,11 @@ func TestAMoveGoesOnAfterARestart(t *testing.T) {
 func TestACancelledMoveStops(t *testing.T) {
 	r := newRig(t)
 	q, dead := r.letters(3)
-	handle := r.must("StartMessageMoveTask", m{"SourceArn": queueARN + "dead", "MaxNumberOfMessagesPerSecond": 1})["TaskHandle"]
+	handle := r.must("StartMessageMoveTask", m{"SourceArn": queueARN + "dead",
+		"MaxNumberOfMessagesPerSecond": 1})["TaskHandle"]
 	r.sched.RunFor(time.Millisecond)
-	if got := r.must("CancelMessageMoveTask", m{"TaskHandle": handle}); got["ApproximateNumberOfMessagesMoved"] != 1.0 {
+	if got := r.must("CancelMessageMoveTask", m{"TaskHandle": handle}); got["ApproximateNumberOfMessagesMoved"] !=
+		1.0 {
 		t.Fatalf("got %v", got)
 	}
 	r.sched.Run(nil)
@@ -94,7 +99,8 @@ func TestACancelledMoveStops(t *testing.T) {
 	if got := r.lastMove(); got["Status"] != "CANCELLED" {
 		t.Fatalf("got %v", got)
 	}
-	if _, err := r.call("CancelMessageMoveTask", m{"TaskHandle": handle}); awsapi.Code(err) != "ResourceNotFoundException" {
+	if _, err := r.call("CancelMessageMoveTask", m{"TaskHandle": handle}); awsapi.Code(err) !=
+		"ResourceNotFoundException" {
 		t.Fatalf("got %v", err)
 	}
 }
@@ -238,7 +244,8 @@ func (f figures) Add(namespace, name, _ string, value float64, dimensions map[st
 func TestMetricsTellWhatAQueueHoldsUntilItIsEmpty(t *testing.T) {
 	r := newRig(t)
 	f := figures{map[string]float64{}, map[string]float64{}}
-	r.sqs = New(Config{Platform: platform.Platform{Scheduler: r.sched, Store: r.db, Account: account, Region: "us-east-1"}, Metrics: f})
+	r.sqs = New(Config{Platform: platform.Platform{Scheduler: r.sched, Store: r.db, Account: account,
+		Region: "us-east-1"}, Metrics: f})
 	r.door = awsapi.New(awsapi.Config{Scheduler: r.sched, Account: account, Region: "us-east-1"})
 	r.door.Add(r.sqs.API())
 	q := r.create("q", nil)
@@ -255,7 +262,8 @@ func TestMetricsTellWhatAQueueHoldsUntilItIsEmpty(t *testing.T) {
 			t.Errorf("%s is %g, want %g", metric, got, want)
 		}
 	}
-	for metric, want := range map[string]float64{"NumberOfMessagesSent": 4, "SentMessageSize": 12, "NumberOfMessagesReceived": 2, "NumberOfMessagesDeleted": 0} {
+	for metric, want := range map[string]float64{"NumberOfMessagesSent": 4, "SentMessageSize": 12,
+		"NumberOfMessagesReceived": 2, "NumberOfMessagesDeleted": 0} {
 		if got := f.sum["AWS/SQS q "+metric]; got != want {
 			t.Errorf("%s is %g, want %g", metric, got, want)
 		}
@@ -289,7 +297,8 @@ func TestANoisyGroupDoesNotDelayAQuietOne(t *testing.T) {
 	if fmt.Sprint(bodies) != "[quiet noisy 10]" {
 		t.Fatalf("got %q", bodies)
 	}
-	got := r.must("ReceiveMessage", m{"QueueUrl": q, "MessageSystemAttributeNames": []string{"All"}})["Messages"].([]any)[0].(map[string]any)
+	got := r.must("ReceiveMessage",
+		m{"QueueUrl": q, "MessageSystemAttributeNames": []string{"All"}})["Messages"].([]any)[0].(map[string]any)
 	if got["Attributes"].(map[string]any)["MessageGroupId"] != "noisy" {
 		t.Fatalf("got %v", got)
 	}

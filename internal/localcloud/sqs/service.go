@@ -57,7 +57,8 @@ func New(config Config) *Service {
 	if config.Endpoint == "" {
 		config.Endpoint = "https://sqs." + config.Region + ".amazonaws.com"
 	}
-	return &Service{config: config, arrivals: map[string]*scheduler.Gate{}, watchers: map[string][]*watcher{}, active: map[string]bool{}}
+	return &Service{config: config, arrivals: map[string]*scheduler.Gate{}, watchers: map[string][]*watcher{},
+		active: map[string]bool{}}
 }
 
 // Start resumes the moves of messages that were under way, and measures the
@@ -178,10 +179,12 @@ func (s *Service) createQueue(_ context.Context, c *awsapi.Call, in *createQueue
 		return nil, awsapi.NotBuilt("FIFO queues")
 	}
 	if !nameRule.MatchString(in.QueueName) {
-		return nil, invalidParameter("Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length")
+		return nil, invalidParameter(
+			"Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length")
 	}
 	now := s.config.Scheduler.Now()
-	q := queue{Name: in.QueueName, ID: s.config.Scheduler.UUID(), Attributes: map[string]string{}, Tags: in.Tags, Created: now, Modified: now, Next: 1}
+	q := queue{Name: in.QueueName, ID: s.config.Scheduler.UUID(), Attributes: map[string]string{}, Tags: in.Tags,
+		Created: now, Modified: now, Next: 1}
 	if err := checkTags(q.Tags); err != nil {
 		return nil, err
 	}
@@ -198,7 +201,8 @@ func (s *Service) createQueue(_ context.Context, c *awsapi.Call, in *createQueue
 		}
 		for _, name := range slices.Sorted(maps.Keys(in.Attributes)) {
 			_, isNumber := numbers[name]
-			if isNumber && old.number(name) != q.number(name) || !isNumber && old.Attributes[name] != q.Attributes[name] {
+			if isNumber && old.number(name) != q.number(name) || !isNumber &&
+				old.Attributes[name] != q.Attributes[name] {
 				return queueExists(name)
 			}
 		}
@@ -258,7 +262,10 @@ func (s *Service) listQueues(_ context.Context, c *awsapi.Call, in *listQueuesIn
 
 func (s *Service) listSources(_ context.Context, c *awsapi.Call, in *listSourcesIn) (*listSourcesOut, error) {
 	target := ""
-	if err := s.view(in.QueueURL, func(_ *store.Tx, q *queue) error { target = s.arn(q.Name); return nil }); err != nil {
+	if err := s.view(in.QueueURL, func(_ *store.Tx, q *queue) error {
+		target = s.arn(q.Name)
+		return nil
+	}); err != nil {
 		return nil, err
 	}
 	out := &listSourcesOut{}
@@ -270,11 +277,13 @@ func (s *Service) listSources(_ context.Context, c *awsapi.Call, in *listSources
 	return out, err
 }
 
-func (s *Service) list(c *awsapi.Call, p paging, prefix string, wanted func(queue) bool) (urls []string, next string, err error) {
+func (s *Service) list(c *awsapi.Call, p paging, prefix string, wanted func(queue) bool) (urls []string, next string,
+	err error) {
 	limit := 1000
 	if p.MaxResults != nil {
 		if limit = *p.MaxResults; limit < 1 || limit > 1000 {
-			return nil, "", invalidParameter("Value for parameter MaxResults is invalid. Reason: must be an integer from 1 to 1000.")
+			return nil, "", invalidParameter(
+				"Value for parameter MaxResults is invalid. Reason: must be an integer from 1 to 1000.")
 		}
 	}
 	after, ok := awsapi.PageAfter(p.NextToken, 1)

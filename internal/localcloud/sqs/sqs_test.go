@@ -44,8 +44,10 @@ func newRig(t testing.TB) *rig {
 }
 
 func (r *rig) restart() {
-	r.sqs = New(Config{Platform: platform.Platform{Scheduler: r.sched, Store: r.db, Account: account, Region: "us-east-1"}})
-	access := iam.New(iam.Config{Platform: platform.Platform{Scheduler: r.sched, Store: r.db, Account: account, Region: "us-east-1"}})
+	r.sqs = New(Config{Platform: platform.Platform{Scheduler: r.sched, Store: r.db, Account: account,
+		Region: "us-east-1"}})
+	access := iam.New(iam.Config{Platform: platform.Platform{Scheduler: r.sched, Store: r.db, Account: account,
+		Region: "us-east-1"}})
 	r.door = awsapi.New(awsapi.Config{Scheduler: r.sched, Account: account, Region: "us-east-1", Authorizer: access})
 	r.door.Add(r.sqs.API())
 }
@@ -84,8 +86,10 @@ func (r *rig) receive(url string, in m) (bodies, handles []string) {
 
 func (r *rig) counts(url string) string {
 	r.t.Helper()
-	a := r.must("GetQueueAttributes", m{"QueueUrl": url, "AttributeNames": []string{"All"}})["Attributes"].(map[string]any)
-	return fmt.Sprint(a["ApproximateNumberOfMessages"], " ", a["ApproximateNumberOfMessagesNotVisible"], " ", a["ApproximateNumberOfMessagesDelayed"])
+	a := r.must("GetQueueAttributes",
+		m{"QueueUrl": url, "AttributeNames": []string{"All"}})["Attributes"].(map[string]any)
+	return fmt.Sprint(a["ApproximateNumberOfMessages"], " ", a["ApproximateNumberOfMessagesNotVisible"], " ",
+		a["ApproximateNumberOfMessagesDelayed"])
 }
 
 func (r *rig) want(url, counts string) {
@@ -133,7 +137,9 @@ func TestLongPollingEndsWithAMessage(t *testing.T) {
 	}{
 		{"nothing comes", func(r *rig, q string) {}, 20 * time.Second, "[]"},
 		{"one is sent", func(r *rig, q string) {
-			r.sched.After(7*time.Second, "send", func() { r.must("SendMessage", m{"QueueUrl": q, "MessageBody": "a"}) })
+			r.sched.After(7*time.Second, "send", func() {
+				r.must("SendMessage", m{"QueueUrl": q, "MessageBody": "a"})
+			})
 		}, 7 * time.Second, "[a]"},
 		{"a delayed one becomes visible", func(r *rig, q string) {
 			r.must("SendMessage", m{"QueueUrl": q, "MessageBody": "a", "DelaySeconds": 5})
@@ -182,8 +188,10 @@ func TestDeadLetters(t *testing.T) {
 		r.sched.RunFor(2 * time.Second)
 	}
 	r.want(q, "0 0 0")
-	got := r.must("ReceiveMessage", m{"QueueUrl": dead, "MessageSystemAttributeNames": []string{"All"}})["Messages"].([]any)[0].(map[string]any)
-	if got["Body"] != "poison" || got["Attributes"].(map[string]any)["DeadLetterQueueSourceArn"] != "arn:aws:sqs:us-east-1:123456789012:q" {
+	got := r.must("ReceiveMessage",
+		m{"QueueUrl": dead, "MessageSystemAttributeNames": []string{"All"}})["Messages"].([]any)[0].(map[string]any)
+	if got["Body"] != "poison" || got["Attributes"].(map[string]any)["DeadLetterQueueSourceArn"] !=
+		"arn:aws:sqs:us-east-1:123456789012:q" {
 		t.Fatalf("got %v", got)
 	}
 	if urls := r.must("ListDeadLetterSourceQueues", m{"QueueUrl": dead})["queueUrls"].([]any); len(urls) != 1 {
@@ -232,22 +240,29 @@ func TestErrors(t *testing.T) {
 		{"SendMessage", m{"QueueUrl": "http://x/999999999999/q", "MessageBody": "a"}, "QueueDoesNotExist"},
 		{"SendMessage", m{"QueueUrl": q, "MessageBody": "a\x00b"}, "InvalidMessageContents"},
 		{"SendMessage", m{"QueueUrl": q}, "MissingRequiredParameterException"},
-		{"SendMessage", m{"QueueUrl": q, "MessageBody": strings.Repeat("x", maxBytes+1)}, "InvalidParameterValueException"},
-		{"SendMessage", m{"QueueUrl": q, "MessageBody": "a", "MessageAttributes": m{"n": m{"DataType": "Number", "StringValue": "x"}}}, "InvalidParameterValueException"},
+		{"SendMessage", m{"QueueUrl": q, "MessageBody": strings.Repeat("x", maxBytes+1)},
+			"InvalidParameterValueException"},
+		{"SendMessage", m{"QueueUrl": q, "MessageBody": "a",
+			"MessageAttributes": m{"n": m{"DataType": "Number", "StringValue": "x"}}},
+			"InvalidParameterValueException"},
 		{"SendMessageBatch", m{"QueueUrl": q}, "EmptyBatchRequest"},
 		{"SendMessageBatch", m{"QueueUrl": q, "Entries": []m{entry("a"), entry("a")}}, "BatchEntryIdsNotDistinct"},
 		{"SendMessageBatch", m{"QueueUrl": q, "Entries": []m{entry("a b")}}, "InvalidBatchEntryId"},
 		{"DeleteMessage", m{"QueueUrl": q, "ReceiptHandle": "x"}, "ReceiptHandleIsInvalid"},
-		{"ChangeMessageVisibility", m{"QueueUrl": q, "ReceiptHandle": h[0], "VisibilityTimeout": 1}, "MessageNotInflight"},
+		{"ChangeMessageVisibility", m{"QueueUrl": q, "ReceiptHandle": h[0], "VisibilityTimeout": 1},
+			"MessageNotInflight"},
 		{"ReceiveMessage", m{"QueueUrl": q, "MaxNumberOfMessages": 11}, "InvalidParameterValueException"},
 		{"PurgeQueue", m{"QueueUrl": q}, ""},
 		{"PurgeQueue", m{"QueueUrl": q}, "PurgeQueueInProgress"},
 		{"AddPermission", nil, "NotImplemented"},
 		{"StartMessageMoveTask", m{"SourceArn": "arn:aws:sqs:us-east-1:123456789012:no"}, "ResourceNotFoundException"},
-		{"StartMessageMoveTask", m{"SourceArn": "arn:aws:sqs:us-east-1:123456789012:q"}, "InvalidParameterValueException"},
+		{"StartMessageMoveTask", m{"SourceArn": "arn:aws:sqs:us-east-1:123456789012:q"},
+			"InvalidParameterValueException"},
 		{"CancelMessageMoveTask", m{"TaskHandle": "x"}, "InvalidParameterValueException"},
-		{"SendMessage", m{"QueueUrl": q, "MessageBody": "a", "MessageGroupId": "a b"}, "InvalidParameterValueException"},
-		{"SetQueueAttributes", m{"QueueUrl": q, "Attributes": m{"KmsMasterKeyId": "k", "SqsManagedSseEnabled": "true"}}, "InvalidAttributeValue"},
+		{"SendMessage", m{"QueueUrl": q, "MessageBody": "a", "MessageGroupId": "a b"},
+			"InvalidParameterValueException"},
+		{"SetQueueAttributes", m{"QueueUrl": q, "Attributes": m{"KmsMasterKeyId": "k",
+			"SqsManagedSseEnabled": "true"}}, "InvalidAttributeValue"},
 		{"DeleteQueue", m{"QueueUrl": q}, ""},
 		{"DeleteQueue", m{"QueueUrl": q}, "QueueDoesNotExist"},
 	} {
@@ -263,7 +278,8 @@ func TestTheQueuePolicyLetsServicesSend(t *testing.T) {
 	q := r.create("q", m{"Policy": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"sns.amazonaws.com"},
 		"Action":"sqs:SendMessage","Resource":"arn:aws:sqs:us-east-1:123456789012:q","Condition":{"ArnEquals":{"aws:SourceArn":"` + topic + `"}}}]}`})
 	send := func(source string) error {
-		_, err := r.door.Call(t.Context(), awsapi.ServiceOf("sns.amazonaws.com", account, source), "sqs", "SendMessage", m{"QueueUrl": q, "MessageBody": "a"})
+		_, err := r.door.Call(t.Context(), awsapi.ServiceOf("sns.amazonaws.com", account, source), "sqs",
+			"SendMessage", m{"QueueUrl": q, "MessageBody": "a"})
 		return err
 	}
 	if err := send(topic); err != nil {
@@ -283,7 +299,8 @@ func TestSDKAndQueryClients(t *testing.T) {
 		Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
 	})
 	ctx := t.Context()
-	created, err := client.CreateQueue(ctx, &sdk.CreateQueueInput{QueueName: aws.String("q"), Tags: map[string]string{"a": "b"}})
+	created, err := client.CreateQueue(ctx, &sdk.CreateQueueInput{QueueName: aws.String("q"),
+		Tags: map[string]string{"a": "b"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -291,19 +308,23 @@ func TestSDKAndQueryClients(t *testing.T) {
 		t.Fatalf("got %s, want %s", *created.QueueUrl, want)
 	}
 	// The SDK checks the digests of body and attributes.
-	if _, err := client.SendMessageBatch(ctx, &sdk.SendMessageBatchInput{QueueUrl: created.QueueUrl, Entries: []types.SendMessageBatchRequestEntry{
-		{Id: aws.String("1"), MessageBody: aws.String("hé"), MessageAttributes: map[string]types.MessageAttributeValue{
-			"s": {DataType: aws.String("String.x"), StringValue: aws.String("v")}, "b": {DataType: aws.String("Binary"), BinaryValue: []byte{0, 1}},
-		}},
-		{Id: aws.String("2"), MessageBody: aws.String("b"), DelaySeconds: 1000},
-	}}); err != nil {
+	if _, err := client.SendMessageBatch(ctx, &sdk.SendMessageBatchInput{QueueUrl: created.QueueUrl,
+		Entries: []types.SendMessageBatchRequestEntry{
+			{Id: aws.String("1"), MessageBody: aws.String("hé"),
+				MessageAttributes: map[string]types.MessageAttributeValue{
+					"s": {DataType: aws.String("String.x"), StringValue: aws.String("v")},
+					"b": {DataType: aws.String("Binary"), BinaryValue: []byte{0, 1}},
+				}},
+			{Id: aws.String("2"), MessageBody: aws.String("b"), DelaySeconds: 1000},
+		}}); err != nil {
 		t.Fatal(err)
 	}
 	got, err := client.ReceiveMessage(ctx, &sdk.ReceiveMessageInput{
 		QueueUrl: created.QueueUrl, MaxNumberOfMessages: 10, MessageAttributeNames: []string{"All"},
 		MessageSystemAttributeNames: []types.MessageSystemAttributeName{"SentTimestamp"},
 	})
-	if err != nil || len(got.Messages) != 1 || *got.Messages[0].MessageAttributes["s"].StringValue != "v" || got.Messages[0].Attributes["SentTimestamp"] != "1767225600000" {
+	if err != nil || len(got.Messages) != 1 || *got.Messages[0].MessageAttributes["s"].StringValue != "v" ||
+		got.Messages[0].Attributes["SentTimestamp"] != "1767225600000" {
 		t.Fatalf("%+v, %v", got, err)
 	}
 	_, err = client.GetQueueUrl(ctx, &sdk.GetQueueUrlInput{QueueName: aws.String("no")})
@@ -322,14 +343,18 @@ func TestSDKAndQueryClients(t *testing.T) {
 		n, _ := w.Body.Read(b)
 		return string(b[:n])
 	}
-	sent := post(url.Values{"Action": {"SendMessage"}, "QueueUrl": {*created.QueueUrl}, "MessageBody": {"query"}, "MessageAttribute.1.Name": {"k"},
+	sent := post(url.Values{"Action": {"SendMessage"}, "QueueUrl": {*created.QueueUrl}, "MessageBody": {"query"},
+		"MessageAttribute.1.Name":           {"k"},
 		"MessageAttribute.1.Value.DataType": {"String"}, "MessageAttribute.1.Value.StringValue": {"v"}})
 	if !strings.Contains(sent, "<MD5OfMessageBody>"+md5Of("query")+"</MD5OfMessageBody>") {
 		t.Fatal(sent)
 	}
-	received := post(url.Values{"Action": {"ReceiveMessage"}, "QueueUrl": {*created.QueueUrl}, "MessageAttributeName.1": {"All"}, "AttributeName.1": {"SenderId"}})
-	for _, want := range []string{"<ReceiveMessageResult><Message><MessageId>", "<Body>query</Body>", "<Attribute><Name>SenderId</Name><Value>123456789012</Value></Attribute>",
-		"<MessageAttribute><Name>k</Name><Value><DataType>String</DataType><StringValue>v</StringValue></Value></MessageAttribute>"} {
+	received := post(url.Values{"Action": {"ReceiveMessage"}, "QueueUrl": {*created.QueueUrl},
+		"MessageAttributeName.1": {"All"}, "AttributeName.1": {"SenderId"}})
+	for _, want := range []string{"<ReceiveMessageResult><Message><MessageId>", "<Body>query</Body>",
+		"<Attribute><Name>SenderId</Name><Value>123456789012</Value></Attribute>",
+		"<MessageAttribute><Name>k</Name><Value><DataType>String</DataType><StringValue>v</StringValue></Value></" +
+			"MessageAttribute>"} {
 		if !strings.Contains(received, want) {
 			t.Errorf("%s\nhas no %s", received, want)
 		}
@@ -416,7 +441,8 @@ func FuzzAttributes(f *testing.F) {
 		if err != nil {
 			t.Skip()
 		}
-		if _, err := r.door.Call(t.Context(), awsapi.RootOf(account), "sqs", "SetQueueAttributes", json.RawMessage(b)); err != nil && awsapi.AsError(err).Status == 500 {
+		if _, err := r.door.Call(t.Context(), awsapi.RootOf(account), "sqs", "SetQueueAttributes",
+			json.RawMessage(b)); err != nil && awsapi.AsError(err).Status == 500 {
 			t.Fatal(err)
 		}
 	})

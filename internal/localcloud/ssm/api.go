@@ -28,19 +28,43 @@ func (s *Service) API() awsapi.Service {
 		Fault: awsapi.Word{Code: "InternalServerError", Status: 500},
 		ID:    "ssm", Signing: "ssm", Prefix: "ssm", Target: "AmazonSSM", Protocols: []awsapi.Protocol{awsapi.JSON11},
 		Operations: []awsapi.Operation{
-			awsapi.Op("PutParameter", s.put, awsapi.On(func(_ *awsapi.Call, in *putIn) []string { return one(in.Name) })),
-			awsapi.Op("GetParameter", s.get, awsapi.On(func(_ *awsapi.Call, in *getIn) []string { return one(in.Name) })),
-			awsapi.Op("GetParameters", s.getMany, awsapi.On(func(_ *awsapi.Call, in *getManyIn) []string { return many(in.Names) })),
-			awsapi.Op("GetParametersByPath", s.byPath, awsapi.On(func(_ *awsapi.Call, in *byPathIn) []string { return one(in.Path) })),
-			awsapi.Op("GetParameterHistory", s.history, awsapi.On(func(_ *awsapi.Call, in *historyIn) []string { return one(in.Name) })),
+			awsapi.Op("PutParameter", s.put, awsapi.On(func(_ *awsapi.Call, in *putIn) []string {
+				return one(in.Name)
+			})),
+			awsapi.Op("GetParameter", s.get, awsapi.On(func(_ *awsapi.Call, in *getIn) []string {
+				return one(in.Name)
+			})),
+			awsapi.Op("GetParameters", s.getMany, awsapi.On(func(_ *awsapi.Call, in *getManyIn) []string {
+				return many(in.Names)
+			})),
+			awsapi.Op("GetParametersByPath", s.byPath, awsapi.On(func(_ *awsapi.Call, in *byPathIn) []string {
+				return one(in.Path)
+			})),
+			awsapi.Op("GetParameterHistory", s.history, awsapi.On(func(_ *awsapi.Call, in *historyIn) []string {
+				return one(in.Name)
+			})),
 			awsapi.Op("DescribeParameters", s.describe),
-			awsapi.Op("DeleteParameter", s.remove, awsapi.On(func(_ *awsapi.Call, in *nameIn) []string { return one(in.Name) })),
-			awsapi.Op("DeleteParameters", s.removeMany, awsapi.On(func(_ *awsapi.Call, in *getManyIn) []string { return many(in.Names) })),
-			awsapi.Op("LabelParameterVersion", s.label, awsapi.On(func(_ *awsapi.Call, in *labelIn) []string { return one(in.Name) })),
-			awsapi.Op("UnlabelParameterVersion", s.unlabel, awsapi.On(func(_ *awsapi.Call, in *labelIn) []string { return one(in.Name) })),
-			awsapi.Op("AddTagsToResource", s.addTags, awsapi.On(func(_ *awsapi.Call, in *tagsIn) []string { return one(in.ResourceID) })),
-			awsapi.Op("RemoveTagsFromResource", s.removeTags, awsapi.On(func(_ *awsapi.Call, in *tagsIn) []string { return one(in.ResourceID) })),
-			awsapi.Op("ListTagsForResource", s.listTags, awsapi.On(func(_ *awsapi.Call, in *tagsIn) []string { return one(in.ResourceID) })),
+			awsapi.Op("DeleteParameter", s.remove, awsapi.On(func(_ *awsapi.Call, in *nameIn) []string {
+				return one(in.Name)
+			})),
+			awsapi.Op("DeleteParameters", s.removeMany, awsapi.On(func(_ *awsapi.Call, in *getManyIn) []string {
+				return many(in.Names)
+			})),
+			awsapi.Op("LabelParameterVersion", s.label, awsapi.On(func(_ *awsapi.Call, in *labelIn) []string {
+				return one(in.Name)
+			})),
+			awsapi.Op("UnlabelParameterVersion", s.unlabel, awsapi.On(func(_ *awsapi.Call, in *labelIn) []string {
+				return one(in.Name)
+			})),
+			awsapi.Op("AddTagsToResource", s.addTags, awsapi.On(func(_ *awsapi.Call, in *tagsIn) []string {
+				return one(in.ResourceID)
+			})),
+			awsapi.Op("RemoveTagsFromResource", s.removeTags, awsapi.On(func(_ *awsapi.Call, in *tagsIn) []string {
+				return one(in.ResourceID)
+			})),
+			awsapi.Op("ListTagsForResource", s.listTags, awsapi.On(func(_ *awsapi.Call, in *tagsIn) []string {
+				return one(in.ResourceID)
+			})),
 		},
 	}
 }
@@ -180,7 +204,8 @@ func (s *Service) put(ctx context.Context, c *awsapi.Call, in *putIn) (*putOut, 
 		return nil, err
 	}
 	v := version{
-		Description: in.Description, Pattern: in.AllowedPattern, DataType: in.DataType, Type: in.Type, KeyID: in.KeyID, Value: in.Value,
+		Description: in.Description, Pattern: in.AllowedPattern, DataType: in.DataType, Type: in.Type, KeyID: in.KeyID,
+		Value:    in.Value,
 		Modified: s.config.Scheduler.Now(), By: c.Identity.ARN,
 	}
 	switch {
@@ -189,15 +214,19 @@ func (s *Service) put(ctx context.Context, c *awsapi.Call, in *putIn) (*putOut, 
 	case in.DataType != "" && in.DataType != "text":
 		return nil, awsapi.NotBuilt("SSM parameters of the data type " + in.DataType)
 	case in.Value == "":
-		return nil, invalid("1 validation error detected: Value '' at 'value' failed to satisfy constraint: Member must have length greater than or equal to 1.")
+		return nil, invalid("1 validation error detected: Value '' at 'value' failed to satisfy constraint: Member " +
+			"must have length greater than or equal to 1.")
 	case in.Overwrite && len(in.Tags) > 0:
-		return nil, invalid("Invalid request: tags and overwrite can't be used together. To create a parameter with tags, please remove overwrite flag. " +
+		return nil, invalid("Invalid request: tags and overwrite can't be used together. To create a parameter " +
+			"with tags, please remove overwrite flag. " +
 			"To update tags for an existing parameter, please use AddTagsToResource or RemoveTagsFromResource.")
 	case in.Type != "" && !slices.Contains([]string{"String", "StringList", "SecureString"}, in.Type):
-		return nil, invalid("1 validation error detected: Value '%s' at 'type' failed to satisfy constraint: Member must satisfy enum value set: "+
+		return nil, invalid("1 validation error detected: Value '%s' at 'type' failed to satisfy constraint: "+
+			"Member must satisfy enum value set: "+
 			"[SecureString, StringList, String]", in.Type)
 	case !slices.Contains([]string{"", "Standard", "Advanced", "Intelligent-Tiering"}, in.Tier):
-		return nil, invalid("1 validation error detected: Value '%s' at 'tier' failed to satisfy constraint: Member must satisfy enum value set: "+
+		return nil, invalid("1 validation error detected: Value '%s' at 'tier' failed to satisfy constraint: "+
+			"Member must satisfy enum value set: "+
 			"[Standard, Advanced, Intelligent-Tiering]", in.Tier)
 	case len(in.Tags) > maxTags:
 		return nil, awsapi.Errorf("TooManyTagsError", "A parameter has at most %d tags", maxTags)
@@ -233,7 +262,8 @@ func (s *Service) put(ctx context.Context, c *awsapi.Call, in *putIn) (*putOut, 
 		v.Type = cmp.Or(v.Type, before.latest().Type)
 		v.Tier = cmp.Or(v.Tier, before.latest().Tier)
 		if before.latest().Tier == "Advanced" && v.Tier == "Standard" {
-			return nil, invalid("This parameter uses the advanced-parameter tier. You can't downgrade a parameter from the advanced-parameter tier to the " +
+			return nil, invalid("This parameter uses the advanced-parameter tier. You can't downgrade a parameter " +
+				"from the advanced-parameter tier to the " +
 				"standard-parameter tier.")
 		}
 		v.KeyID = cmp.Or(v.KeyID, before.latest().KeyID)
@@ -245,8 +275,10 @@ func (s *Service) put(ctx context.Context, c *awsapi.Call, in *putIn) (*putOut, 
 	case v.Type != "SecureString" && in.KeyID != "":
 		return nil, invalid("KeyId is required for SecureString type parameters only.")
 	case v.Tier == "Standard" && length > standard:
-		return nil, invalid("Standard tier parameters support a maximum parameter value of %d characters. To create a larger parameter value, upgrade the "+
-			"parameter to use the advanced-parameter tier. For more information, see https://docs.aws.amazon.com/systems-manager/latest/userguide/"+
+		return nil, invalid("Standard tier parameters support a maximum parameter value of %d characters. To "+
+			"create a larger parameter value, upgrade the "+
+			"parameter to use the advanced-parameter tier. For more information, see "+
+			"https://docs.aws.amazon.com/systems-manager/latest/userguide/"+
 			"parameter-store-advanced-parameters.html", standard)
 	case length > advanced:
 		return nil, invalid("Advanced tier parameters support a maximum parameter value of %d characters.", advanced)
@@ -305,10 +337,12 @@ func (s *Service) fetch(ctx context.Context, c *awsapi.Call, name string, decryp
 	return s.shape(ctx, c, p, v, r.selector, decrypt)
 }
 
-func (s *Service) shape(ctx context.Context, c *awsapi.Call, p parameter, v version, selector string, decrypt bool) (parameterShape, error) {
+func (s *Service) shape(ctx context.Context, c *awsapi.Call, p parameter, v version, selector string, decrypt bool) (
+	parameterShape, error) {
 	out := parameterShape{
-		Name: p.Name, Type: v.Type, Value: v.Value, Version: v.Number, Selector: selector, LastModifiedDate: awsapi.Time{Time: v.Modified},
-		ARN: s.arn(p.Name), DataType: v.DataType,
+		Name: p.Name, Type: v.Type, Value: v.Value, Version: v.Number, Selector: selector,
+		LastModifiedDate: awsapi.Time{Time: v.Modified},
+		ARN:              s.arn(p.Name), DataType: v.DataType,
 	}
 	var err error
 	if v.Type == "SecureString" && decrypt {
@@ -326,7 +360,8 @@ const maxNames = 10
 
 func checkNames(names []string) error {
 	if len(names) == 0 || len(names) > maxNames {
-		return invalid("1 validation error detected: Value '[%s]' at 'names' failed to satisfy constraint: Member must have length between 1 and %d",
+		return invalid("1 validation error detected: Value '[%s]' at 'names' failed to satisfy constraint: Member "+
+			"must have length between 1 and %d",
 			strings.Join(names, ", "), maxNames)
 	}
 	return nil
@@ -352,7 +387,8 @@ func (s *Service) getMany(ctx context.Context, c *awsapi.Call, in *getManyIn) (*
 }
 
 // scan lists the parameters below a path ("" for all) that pass the filters, a page at a time.
-func (s *Service) scan(begins string, keep func(parameter) bool, limit int, token string) (list []parameter, next string, err error) {
+func (s *Service) scan(begins string, keep func(parameter) bool, limit int, token string) (list []parameter,
+	next string, err error) {
 	q := store.Query{Begins: begins}
 	if token != "" {
 		q.From = []string{token}
@@ -387,12 +423,14 @@ func (s *Service) byPath(ctx context.Context, c *awsapi.Call, in *byPathIn) (*by
 			`/get/parameters2-/by1./path0_.`)
 	}
 	if in.MaxResults < 0 || in.MaxResults > 10 {
-		return nil, invalid("1 validation error detected: Value '%d' at 'maxResults' failed to satisfy constraint: Member must have value less than or "+
+		return nil, invalid("1 validation error detected: Value '%d' at 'maxResults' failed to satisfy constraint: "+
+			"Member must have value less than or "+
 			"equal to 10", in.MaxResults)
 	}
 	for _, f := range in.ParameterFilters {
 		if !slices.Contains([]string{"Type", "KeyId", "Label"}, f.Key) {
-			return nil, awsapi.Errorf("InvalidFilterKey", "The following filter key is not valid: %s. Valid filter keys include: [Type, KeyId, Label].", f.Key)
+			return nil, awsapi.Errorf("InvalidFilterKey",
+				"The following filter key is not valid: %s. Valid filter keys include: [Type, KeyId, Label].", f.Key)
 		}
 	}
 	keep, err := matcher(in.ParameterFilters)
@@ -440,7 +478,9 @@ func matcher(filters []filter) (func(parameter) bool, error) {
 		switch {
 		case f.Key == "Path":
 			if !slices.Contains([]string{"", "Recursive", "OneLevel"}, f.Option) {
-				return nil, awsapi.Errorf("InvalidFilterOption", "The following filter option is not valid: %s. Valid options include: [Recursive, OneLevel].", f.Option)
+				return nil, awsapi.Errorf("InvalidFilterOption",
+					"The following filter option is not valid: %s. Valid options include: [Recursive, OneLevel].",
+					f.Option)
 			}
 			all = append(all, func(p parameter) bool {
 				return slices.ContainsFunc(f.Values, func(path string) bool {
@@ -450,8 +490,9 @@ func matcher(filters []filter) (func(parameter) bool, error) {
 			})
 			continue
 		case !slices.Contains([]string{"", "Equals", "BeginsWith", "Contains"}, f.Option):
-			return nil, awsapi.Errorf("InvalidFilterOption", "The following filter option is not valid: %s. Valid options include: [BeginsWith, Contains, "+
-				"Equals].", f.Option)
+			return nil, awsapi.Errorf("InvalidFilterOption",
+				"The following filter option is not valid: %s. Valid options include: [BeginsWith, Contains, "+
+					"Equals].", f.Option)
 		case f.Key == "Name":
 			of(func(p parameter) []string { return []string{p.Name, strings.TrimPrefix(p.Name, "/")} })
 		case f.Key == "Type":
@@ -471,8 +512,10 @@ func matcher(filters []filter) (func(parameter) bool, error) {
 				return ok && (len(f.Values) == 0 || slices.Contains(f.Values, value))
 			})
 		default:
-			return nil, awsapi.Errorf("InvalidFilterKey", "The following filter key is not valid: %s. Valid filter keys include: [DataType, KeyId, Label, Name, "+
-				"Path, Tier, Type, tag:].", f.Key)
+			return nil, awsapi.Errorf("InvalidFilterKey",
+				"The following filter key is not valid: %s. Valid filter keys include: [DataType, KeyId, Label, "+
+					"Name, "+
+					"Path, Tier, Type, tag:].", f.Key)
 		}
 	}
 	return func(p parameter) bool {
@@ -482,8 +525,10 @@ func matcher(filters []filter) (func(parameter) bool, error) {
 
 func (s *Service) meta(p parameter, v version) metadata {
 	return metadata{
-		Name: p.Name, ARN: s.arn(p.Name), Type: v.Type, KeyID: v.KeyID, LastModifiedDate: awsapi.Time{Time: v.Modified}, LastModifiedUser: v.By,
-		Description: v.Description, AllowedPattern: v.Pattern, Version: v.Number, Tier: v.Tier, Policies: []none{}, DataType: v.DataType,
+		Name: p.Name, ARN: s.arn(p.Name), Type: v.Type, KeyID: v.KeyID,
+		LastModifiedDate: awsapi.Time{Time: v.Modified}, LastModifiedUser: v.By,
+		Description: v.Description, AllowedPattern: v.Pattern, Version: v.Number, Tier: v.Tier, Policies: []none{},
+		DataType: v.DataType,
 	}
 }
 
@@ -494,7 +539,8 @@ func (s *Service) describe(_ context.Context, _ *awsapi.Call, in *describeIn) (*
 	case len(in.Filters) > 0 && len(in.ParameterFilters) > 0:
 		return nil, invalid("You can use either Filters or ParameterFilters in a single request.")
 	case in.MaxResults < 0 || in.MaxResults > 50:
-		return nil, invalid("1 validation error detected: Value '%d' at 'maxResults' failed to satisfy constraint: Member must have value less than or "+
+		return nil, invalid("1 validation error detected: Value '%d' at 'maxResults' failed to satisfy constraint: "+
+			"Member must have value less than or "+
 			"equal to 50", in.MaxResults)
 	}
 	keep, err := matcher(slices.Concat(in.Filters, in.ParameterFilters))
@@ -514,7 +560,8 @@ func (s *Service) describe(_ context.Context, _ *awsapi.Call, in *describeIn) (*
 
 func (s *Service) history(ctx context.Context, c *awsapi.Call, in *historyIn) (*listOut, error) {
 	if in.MaxResults < 0 || in.MaxResults > 50 {
-		return nil, invalid("1 validation error detected: Value '%d' at 'maxResults' failed to satisfy constraint: Member must have value less than or "+
+		return nil, invalid("1 validation error detected: Value '%d' at 'maxResults' failed to satisfy constraint: "+
+			"Member must have value less than or "+
 			"equal to 50", in.MaxResults)
 	}
 	var p parameter
@@ -611,7 +658,8 @@ func (s *Service) label(_ context.Context, _ *awsapi.Call, in *labelIn) (*labelO
 	out := &labelOut{InvalidLabels: []string{}}
 	var valid []string
 	for _, l := range in.Labels {
-		if lower := strings.ToLower(l); labelText.MatchString(l) && !strings.HasPrefix(lower, "aws") && !strings.HasPrefix(lower, "ssm") {
+		if lower := strings.ToLower(l); labelText.MatchString(l) && !strings.HasPrefix(lower, "aws") &&
+			!strings.HasPrefix(lower, "ssm") {
 			valid = append(valid, l)
 		} else {
 			out.InvalidLabels = append(out.InvalidLabels, l)
@@ -621,7 +669,9 @@ func (s *Service) label(_ context.Context, _ *awsapi.Call, in *labelIn) (*labelO
 	out.ParameterVersion, err = s.change(in.Name, in.ParameterVersion, func(p *parameter, v *version) error {
 		for i := range p.Versions {
 			if p.Versions[i].Number != v.Number {
-				p.Versions[i].Labels = slices.DeleteFunc(p.Versions[i].Labels, func(l string) bool { return slices.Contains(valid, l) })
+				p.Versions[i].Labels = slices.DeleteFunc(p.Versions[i].Labels, func(l string) bool {
+					return slices.Contains(valid, l)
+				})
 			}
 		}
 		for _, l := range valid {
@@ -631,7 +681,8 @@ func (s *Service) label(_ context.Context, _ *awsapi.Call, in *labelIn) (*labelO
 		}
 		slices.Sort(v.Labels)
 		if len(v.Labels) > maxLabels {
-			return awsapi.Errorf("ParameterVersionLabelLimitExceeded", "A version of a parameter can have a maximum of %d labels.", maxLabels)
+			return awsapi.Errorf("ParameterVersionLabelLimitExceeded",
+				"A version of a parameter can have a maximum of %d labels.", maxLabels)
 		}
 		return nil
 	})
@@ -641,7 +692,8 @@ func (s *Service) label(_ context.Context, _ *awsapi.Call, in *labelIn) (*labelO
 func (s *Service) unlabel(_ context.Context, _ *awsapi.Call, in *labelIn) (*unlabelOut, error) {
 	out := &unlabelOut{RemovedLabels: []string{}, InvalidLabels: []string{}}
 	if in.ParameterVersion == 0 {
-		return nil, invalid("1 validation error detected: Value null at 'parameterVersion' failed to satisfy constraint: Member must not be null")
+		return nil, invalid("1 validation error detected: Value null at 'parameterVersion' failed to satisfy " +
+			"constraint: Member must not be null")
 	}
 	_, err := s.change(in.Name, in.ParameterVersion, func(_ *parameter, v *version) error {
 		for _, l := range in.Labels {
@@ -672,7 +724,8 @@ func (s *Service) changeTags(in *tagsIn, fn func(tags map[string]string)) (*none
 		return nil
 	})
 	if awsapi.Code(err) == "ParameterNotFound" {
-		err = awsapi.Errorf("InvalidResourceId", "The resource ID is not valid. Verify that you entered the correct ID and try again.")
+		err = awsapi.Errorf("InvalidResourceId",
+			"The resource ID is not valid. Verify that you entered the correct ID and try again.")
 	}
 	return &none{}, err
 }
@@ -701,7 +754,8 @@ func (s *Service) listTags(_ context.Context, _ *awsapi.Call, in *tagsIn) (*tags
 	return out, s.config.Store.View(func(tx *store.Tx) error {
 		p, err := s.look(tx, s.refer(in.ResourceID))
 		if awsapi.Code(err) == "ParameterNotFound" {
-			return awsapi.Errorf("InvalidResourceId", "The resource ID is not valid. Verify that you entered the correct ID and try again.")
+			return awsapi.Errorf("InvalidResourceId",
+				"The resource ID is not valid. Verify that you entered the correct ID and try again.")
 		}
 		for _, k := range slices.Sorted(maps.Keys(p.Tags)) {
 			out.TagList = append(out.TagList, tag{k, p.Tags[k]})

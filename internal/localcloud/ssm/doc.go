@@ -2,8 +2,9 @@
 // versions, labels, hierarchies, tags and patterns. Secure strings are encrypted by the KMS key that they name, or by
 // alias/aws/ssm, as the caller, so that who may not use the key gets no value.
 //
-// A value has at most 4,096 characters, 8,192 in the advanced tier. 100 versions of a parameter are kept; the oldest goes
-// with the next one, unless it has a label, which is an error. All answers are consistent at once, where AWS's may lag.
+// A value has at most 4,096 characters, 8,192 in the advanced tier. 100 versions of a parameter are
+// kept; the oldest goes with the next one, unless it has a label, which is an error. All answers
+// are consistent at once, where AWS's may lag.
 //
 // Errors are AWS's codes with status 400: ParameterNotFound, ParameterAlreadyExists, ParameterVersionNotFound,
 // ValidationException, ... (errors.go). The service is safe for concurrent use.

@@ -25,15 +25,19 @@ func alreadyExists() *awsapi.Error {
 }
 
 func tooDeep() *awsapi.Error {
-	return awsapi.Errorf("HierarchyLevelLimitExceededException", "A hierarchy can have a maximum of %d levels.", maxLevels)
+	return awsapi.Errorf("HierarchyLevelLimitExceededException", "A hierarchy can have a maximum of %d levels.",
+		maxLevels)
 }
 
 func mismatch(pattern string) *awsapi.Error {
-	return awsapi.Errorf("ParameterPatternMismatchException", "Parameter value, cannot be validated against allowedPattern: %s", pattern)
+	return awsapi.Errorf("ParameterPatternMismatchException",
+		"Parameter value, cannot be validated against allowedPattern: %s", pattern)
 }
 
 func tooManyVersions(name string) *awsapi.Error {
-	return awsapi.Errorf("ParameterMaxVersionLimitExceeded", "You attempted to create a new version of %s by calling the PutParameter API with the "+
-		"overwrite flag. Version 1, the oldest version, can't be deleted because it has a label associated with it. Move the label to another "+
-		"version of the parameter, and try again.", name)
+	return awsapi.Errorf("ParameterMaxVersionLimitExceeded",
+		"You attempted to create a new version of %s by calling the PutParameter API with the "+
+			"overwrite flag. Version 1, the oldest version, can't be deleted because it has a label associated "+
+			"with it. Move the label to another "+
+			"version of the parameter, and try again.", name)
 }

@@ -54,7 +54,8 @@ func (s *Service) refer(text string) reference {
 	if rest, ok := strings.CutPrefix(text, "arn:aws:ssm:"+s.config.Region+":"+s.config.Account+":parameter"); ok {
 		text = rest
 		if strings.Count(rest, "/") == 1 {
-			text = strings.TrimPrefix(rest, "/") // arn:…:parameter/name is a name without a slash, unless it is not there
+			// arn:…:parameter/name is a name without a slash, unless it is not there
+			text = strings.TrimPrefix(rest, "/")
 		}
 	}
 	name, selector, ok := strings.Cut(text, ":")
@@ -104,7 +105,8 @@ func (s *Service) checkName(name string) error {
 	first := strings.ToLower(strings.TrimPrefix(name, "/"))
 	switch {
 	case name == "" || len(name) > 2048 || !nameCharacters.MatchString(name):
-		return invalid("Parameter name: can't be empty and may contain only a mix of letters, numbers and the following 4 symbols .-_/")
+		return invalid("Parameter name: can't be empty and may contain only a mix of letters, numbers and the " +
+			"following 4 symbols .-_/")
 	case strings.HasPrefix(first, "aws") || strings.HasPrefix(first, "ssm"):
 		return invalid(`Parameter name: can't be prefixed with "aws" or "ssm" (case-insensitive). If formed as a path, it can consist of ` +
 			`sub-paths divided by slash symbol; each sub-path can be formed as a mix of letters, numbers and the following 3 symbols .-_`)

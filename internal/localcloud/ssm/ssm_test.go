@@ -20,8 +20,10 @@ func cloud(t *testing.T) func(operation string, in, out any) error {
 	t.Helper()
 	s, db := scheduler.NewVirtual(1, time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)), store.Memory()
 	door := awsapi.New(awsapi.Config{Scheduler: s, Account: "123456789012", Region: "us-east-1"})
-	door.Add(kms.New(kms.Config{Platform: platform.Platform{Scheduler: s, Store: db, Account: "123456789012", Region: "us-east-1"}}).API())
-	door.Add(New(Config{Platform: platform.Platform{Scheduler: s, Store: db, Caller: door, Account: "123456789012", Region: "us-east-1"}}).API())
+	door.Add(kms.New(kms.Config{Platform: platform.Platform{Scheduler: s, Store: db, Account: "123456789012",
+		Region: "us-east-1"}}).API())
+	door.Add(New(Config{Platform: platform.Platform{Scheduler: s, Store: db, Caller: door, Account: "123456789012",
+		Region: "us-east-1"}}).API())
 	return func(operation string, in, out any) error {
 		return awsapi.CallInto(context.Background(), door, awsapi.RootOf("123456789012"), "ssm", operation, in, out)
 	}
@@ -30,15 +32,18 @@ func cloud(t *testing.T) func(operation string, in, out any) error {
 func TestVersionsAndLabels(t *testing.T) {
 	call := cloud(t)
 	for _, value := range []string{"one", "two", "three"} {
-		if err := call("PutParameter", m{"Name": "/a/b", "Value": value, "Type": "String", "Overwrite": value != "one"}, nil); err != nil {
+		if err := call("PutParameter", m{"Name": "/a/b", "Value": value, "Type": "String",
+			"Overwrite": value != "one"}, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := call("LabelParameterVersion", m{"Name": "/a/b", "ParameterVersion": 2, "Labels": []string{"live", "aws-x"}}, nil); err != nil {
+	if err := call("LabelParameterVersion", m{"Name": "/a/b", "ParameterVersion": 2, "Labels": []string{"live",
+		"aws-x"}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
-		"/a/b": "three", "/a/b:1": "one", "/a/b:live": "two", "arn:aws:ssm:us-east-1:123456789012:parameter/a/b": "three",
+		"/a/b": "three", "/a/b:1": "one", "/a/b:live": "two",
+		"arn:aws:ssm:us-east-1:123456789012:parameter/a/b": "three",
 		"/a/b:9": "ParameterVersionNotFound", "/a/b:dead": "ParameterVersionNotFound", "/a/c": "ParameterNotFound",
 	} {
 		var out getOut
@@ -60,10 +65,12 @@ func TestSecureStringIsEncrypted(t *testing.T) {
 		t.Fatal(err)
 	}
 	var sealed, open getOut
-	if err := call("GetParameter", m{"Name": "secret"}, &sealed); err != nil || strings.Contains(sealed.Parameter.Value, "xyzzy") {
+	if err := call("GetParameter", m{"Name": "secret"}, &sealed); err != nil ||
+		strings.Contains(sealed.Parameter.Value, "xyzzy") {
 		t.Errorf("%+v, %v", sealed, err)
 	}
-	if err := call("GetParameter", m{"Name": "secret", "WithDecryption": true}, &open); err != nil || open.Parameter.Value != "xyzzy" {
+	if err := call("GetParameter", m{"Name": "secret", "WithDecryption": true}, &open); err != nil ||
+		open.Parameter.Value != "xyzzy" {
 		t.Errorf("%+v, %v", open, err)
 	}
 }
@@ -83,7 +90,8 @@ func TestByPath(t *testing.T) {
 		token := ""
 		for {
 			var out byPathOut
-			if err := call("GetParametersByPath", m{"Path": "/a", "Recursive": c.recursive, "MaxResults": 1, "NextToken": token}, &out); err != nil {
+			if err := call("GetParametersByPath", m{"Path": "/a", "Recursive": c.recursive, "MaxResults": 1,
+				"NextToken": token}, &out); err != nil {
 				t.Fatal(err)
 			}
 			for _, p := range out.Parameters {
@@ -112,10 +120,14 @@ func TestRefusals(t *testing.T) {
 		{m{"Name": "aws-x", "Value": "y", "Type": "String"}, `can't be prefixed with "aws" or "ssm"`},
 		{m{"Name": "a/b", "Value": "y", "Type": "String"}, "must be a fully qualified name"},
 		{m{"Name": "n", "Value": "y"}, "A parameter type is required"},
-		{m{"Name": "n", "Value": strings.Repeat("x", 4097), "Type": "String"}, "maximum parameter value of 4096 characters"},
-		{m{"Name": "n", "Value": "y", "Type": "String", "AllowedPattern": "[0-9]+"}, "ParameterPatternMismatchException"},
-		{m{"Name": "/" + strings.Repeat("a/", 15) + "b", "Value": "y", "Type": "String"}, "HierarchyLevelLimitExceededException"},
-		{m{"Name": "there", "Value": "y", "Overwrite": true, "Tags": []m{{"Key": "a", "Value": "b"}}}, "tags and overwrite can't be used together"},
+		{m{"Name": "n", "Value": strings.Repeat("x", 4097), "Type": "String"},
+			"maximum parameter value of 4096 characters"},
+		{m{"Name": "n", "Value": "y", "Type": "String", "AllowedPattern": "[0-9]+"},
+			"ParameterPatternMismatchException"},
+		{m{"Name": "/" + strings.Repeat("a/", 15) + "b", "Value": "y", "Type": "String"},
+			"HierarchyLevelLimitExceededException"},
+		{m{"Name": "there", "Value": "y", "Overwrite": true, "Tags": []m{{"Key": "a", "Value": "b"}}},
+			"tags and overwrite can't be used together"},
 	} {
 		if err := call("PutParameter", c.in, nil); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v: %v, want %s", c.in["Name"], err, c.want)

@@ -24,7 +24,8 @@ func check(fs vfs.FS, dir string) (r Report, err error) {
 	defer func() {
 		// pebble panics over some damage of the list of its files.
 		if p := recover(); p != nil {
-			r.Damage = append(r.Damage, fmt.Sprintf("%s: the store cannot be opened: %v: everything is affected", dir, p))
+			r.Damage = append(r.Damage, fmt.Sprintf("%s: the store cannot be opened: %v: everything is affected", dir,
+				p))
 		}
 	}()
 	db, err := pebble.Open(dir, &pebble.Options{
@@ -36,7 +37,8 @@ func check(fs vfs.FS, dir string) (r Report, err error) {
 	}
 	if err != nil {
 		// The log or the list of files: nothing can be read without them.
-		r.Damage = append(r.Damage, fmt.Sprintf("%s: the store cannot be opened: %v: everything is affected", dir, err))
+		r.Damage = append(r.Damage, fmt.Sprintf("%s: the store cannot be opened: %v: everything is affected", dir,
+			err))
 		return r, nil
 	}
 	defer func() { err = also(err, db.Close()) }()

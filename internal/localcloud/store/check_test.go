@@ -24,7 +24,8 @@ func TestCheckNamesWhatIsAffected(t *testing.T) {
 			db := open(t, dir)
 			err := db.Update(func(tx *Tx) error {
 				for i := range 2000 {
-					if err := notes.Put(tx, note{strings.Repeat(fmt.Sprint(i), 50)}, fmt.Sprintf("%06d", i)); err != nil {
+					if err := notes.Put(tx, note{strings.Repeat(fmt.Sprint(i), 50)}, fmt.Sprintf("%06d", i)); err !=
+						nil {
 						return err
 					}
 				}
@@ -46,7 +47,8 @@ func TestCheckNamesWhatIsAffected(t *testing.T) {
 				}
 			}
 			r, err := Check(dir)
-			if text := strings.Join(r.Damage, "\n"); err != nil || !strings.Contains(text, filepath.Base(files[0])) || !strings.Contains(text, "test.note") {
+			if text := strings.Join(r.Damage, "\n"); err != nil || !strings.Contains(text, filepath.Base(files[0])) ||
+				!strings.Contains(text, "test.note") {
 				t.Errorf("check: %v\n%s", err, text)
 			}
 			spoiled, err := Open(dir)

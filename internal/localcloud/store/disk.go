@@ -176,7 +176,8 @@ func openError(dir string, err error) error {
 	case errors.Is(err, errInUse):
 	case errors.Is(err, ErrNewerFormat):
 		return err
-	case pebble.IsCorruptionError(err), errors.Is(err, fs.ErrNotExist), strings.Contains(err.Error(), "object size mismatch"):
+	case pebble.IsCorruptionError(err), errors.Is(err, fs.ErrNotExist), strings.Contains(err.Error(),
+		"object size mismatch"):
 		return fmt.Errorf("store: open %s: %w: %w", dir, ErrDamaged, err)
 	}
 	return fmt.Errorf("store: open %s: %w", dir, err)
@@ -273,7 +274,8 @@ func (d *disk) listener() *pebble.EventListener {
 			}
 		},
 		DataCorruption: func(i pebble.DataCorruptionInfo) {
-			d.damaged(fmt.Sprintf("%s is damaged: it holds %s", i.Path, tablesBetween(i.Bounds.Start, i.Bounds.End.Key)))
+			d.damaged(fmt.Sprintf("%s is damaged: it holds %s", i.Path, tablesBetween(i.Bounds.Start,
+				i.Bounds.End.Key)))
 		},
 	}
 }

@@ -27,7 +27,8 @@ var faultsOf = map[string][]errorfs.OpKind{
 	"sync":   {errorfs.OpFileSync, errorfs.OpFileSyncData, errorfs.OpFileSyncTo},
 	"create": {errorfs.OpCreate, errorfs.OpReuseForWrite, errorfs.OpOpenDir},
 	"rename": {errorfs.OpRename, errorfs.OpLink},
-	"all":    {errorfs.OpFileWrite, errorfs.OpFileSync, errorfs.OpFileSyncData, errorfs.OpFileSyncTo, errorfs.OpCreate, errorfs.OpReuseForWrite, errorfs.OpRename},
+	"all": {errorfs.OpFileWrite, errorfs.OpFileSync, errorfs.OpFileSyncData, errorfs.OpFileSyncTo, errorfs.OpCreate,
+		errorfs.OpReuseForWrite, errorfs.OpRename},
 }
 
 // TestFailedWritesLoseNothing lets the n-th call of each kind fail, for every
@@ -77,14 +78,18 @@ func failAt(t *testing.T, notes Table[note], ops []errorfs.OpKind, sync bool, at
 		return b.err
 	})
 	end := make(chan error, 1)
-	db, err := OpenWith("store", Options{Sync: sync, Failed: func(err error) { end <- err }, fs: errorfs.Wrap(fs, serial(injector))})
+	db, err := OpenWith("store", Options{Sync: sync, Failed: func(err error) {
+		end <- err
+	}, fs: errorfs.Wrap(fs, serial(injector))})
 	acknowledged, refused := map[string]bool{}, map[string]bool{}
 	if err == nil {
 		for i := range 60 {
 			key := Number(uint64(i))
 			answer := make(chan error, 1)
 			go func() {
-				answer <- db.Update(func(tx *Tx) error { return notes.Put(tx, note{strings.Repeat("x", 20_000*(i%3))}, key) })
+				answer <- db.Update(func(tx *Tx) error {
+					return notes.Put(tx, note{strings.Repeat("x", 20_000*(i%3))}, key)
+				})
 			}()
 			select {
 			case err := <-answer:
@@ -119,7 +124,8 @@ func failAt(t *testing.T, notes Table[note], ops []errorfs.OpKind, sync bool, at
 		}
 	}
 	// The process has ended; what the operating system had is there.
-	after, err := OpenWith("store", Options{Sync: sync, fs: fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rand.New(rand.NewPCG(1, 0))})})
+	after, err := OpenWith("store", Options{Sync: sync, fs: fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100,
+		RNG: rand.New(rand.NewPCG(1, 0))})})
 	if err != nil {
 		t.Fatalf("call %d: open after the restart: %v", at, err)
 	}

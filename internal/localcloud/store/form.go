@@ -56,7 +56,8 @@ func (t Table[T]) read(b []byte) (v T, err error) {
 	}
 	switch newest := len(t.older); {
 	case form > newest:
-		return v, fmt.Errorf("store: decode %s: the record has version %d, written by a newer program; this one reads up to %d", t.name, form, newest)
+		return v, fmt.Errorf("store: decode %s: the record has version %d, written by a newer program; this one "+
+			"reads up to %d", t.name, form, newest)
 	case form < newest:
 		v, err = t.older[form](b)
 	default:

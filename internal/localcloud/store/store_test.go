@@ -389,7 +389,9 @@ func TestSharedRecordsAreOfTheTransactionsState(t *testing.T) {
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			for n := range 300 {
-				err := db.Update(func(tx *Tx) error { return errors.Join(left.Put(tx, n, "k"), right.Put(tx, n, "k")) })
+				err := db.Update(func(tx *Tx) error {
+					return errors.Join(left.Put(tx, n, "k"), right.Put(tx, n, "k"))
+				})
 				if err != nil {
 					t.Error(err)
 				}

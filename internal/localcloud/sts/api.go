@@ -87,7 +87,8 @@ func (s *Service) assumeRole(ctx context.Context, c *awsapi.Call, in *assumeRole
 		return nil, invalid("%s is invalid", in.RoleArn)
 	}
 	if n := len(in.RoleSessionName); n < 2 || n > 64 {
-		return nil, invalid("1 validation error detected: Value '%s' at 'roleSessionName' failed to satisfy constraint: "+
+		return nil, invalid("1 validation error detected: Value '%s' at 'roleSessionName' failed to satisfy "+
+			"constraint: "+
 			"Member must have length between 2 and 64", in.RoleSessionName)
 	}
 	switch {
@@ -98,7 +99,8 @@ func (s *Service) assumeRole(ctx context.Context, c *awsapi.Call, in *assumeRole
 	case in.SerialNumber != "":
 		return nil, awsapi.NotBuilt("multi-factor authentication of sts:AssumeRole")
 	}
-	id, longest, err := s.config.Roles.AssumeAs(ctx, c.Identity, in.RoleArn, in.RoleSessionName, in.ExternalID, c.SourceIP)
+	id, longest, err := s.config.Roles.AssumeAs(ctx, c.Identity, in.RoleArn, in.RoleSessionName, in.ExternalID,
+		c.SourceIP)
 	if err != nil {
 		return nil, err
 	}
@@ -107,14 +109,16 @@ func (s *Service) assumeRole(ctx context.Context, c *awsapi.Call, in *assumeRole
 		seconds = *in.DurationSeconds
 	}
 	if seconds < 900 || seconds > 43200 {
-		return nil, invalid("1 validation error detected: Value '%d' at 'durationSeconds' failed to satisfy constraint: "+
+		return nil, invalid("1 validation error detected: Value '%d' at 'durationSeconds' failed to satisfy "+
+			"constraint: "+
 			"Member must be between 900 and 43200", seconds)
 	}
 	if seconds > longest {
 		return nil, invalid("The requested DurationSeconds exceeds the MaxSessionDuration set for this role.")
 	}
 	if c.Identity.RoleARN != "" && seconds > 3600 {
-		return nil, invalid("The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining")
+		return nil, invalid("The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by " +
+			"role chaining")
 	}
 	out := &assumeRoleOut{AssumedRoleUser: assumedRoleUser{id.UserID, id.ARN}}
 	out.Credentials, err = s.issue(id, time.Duration(seconds)*time.Second)
@@ -126,7 +130,8 @@ func (s *Service) getSessionToken(_ context.Context, c *awsapi.Call, in *session
 		return nil, awsapi.NotBuilt("multi-factor authentication of sts:GetSessionToken")
 	}
 	if c.Identity.RoleARN != "" {
-		return nil, awsapi.Errorf("AccessDenied", "Cannot call GetSessionToken with session credentials").WithStatus(403)
+		return nil, awsapi.Errorf("AccessDenied", "Cannot call GetSessionToken with session credentials").
+			WithStatus(403)
 	}
 	seconds := 43200
 	if c.Identity.Root {
@@ -134,7 +139,8 @@ func (s *Service) getSessionToken(_ context.Context, c *awsapi.Call, in *session
 	}
 	if in.DurationSeconds != nil {
 		if *in.DurationSeconds < 900 || *in.DurationSeconds > 129600 {
-			return nil, invalid("1 validation error detected: Value '%d' at 'durationSeconds' failed to satisfy constraint: "+
+			return nil, invalid("1 validation error detected: Value '%d' at 'durationSeconds' failed to satisfy "+
+				"constraint: "+
 				"Member must be between 900 and 129600", *in.DurationSeconds)
 		}
 		if !c.Identity.Root || *in.DurationSeconds < seconds {
@@ -147,7 +153,8 @@ func (s *Service) getSessionToken(_ context.Context, c *awsapi.Call, in *session
 	return out, err
 }
 
-func (s *Service) getAccessKeyInfo(ctx context.Context, _ *awsapi.Call, in *accessKeyInfoIn) (*accessKeyInfoOut, error) {
+func (s *Service) getAccessKeyInfo(ctx context.Context, _ *awsapi.Call, in *accessKeyInfoIn) (*accessKeyInfoOut,
+	error) {
 	c, ok, err := s.credentialsOf(ctx, in.AccessKeyID)
 	if err != nil {
 		return nil, err

@@ -86,7 +86,8 @@ func (s *Service) Authenticate(r *http.Request, body []byte) (id awsapi.Identity
 		return id, "", err
 	}
 	if sig.region != s.config.Region && (sig.region != "us-east-1" || sig.service != "iam" && sig.service != "sts") {
-		return id, "", awsapi.Errorf(awsapi.CodeSignatureMismatch, "Credential should be scoped to a valid region, not '%s'.", sig.region)
+		return id, "", awsapi.Errorf(awsapi.CodeSignatureMismatch,
+			"Credential should be scoped to a valid region, not '%s'.", sig.region)
 	}
 	if err := allSigned(r, sig); err != nil {
 		return id, "", err
@@ -111,7 +112,8 @@ func readSignature(r *http.Request) (sig signature, err error) {
 	case h != "":
 		rest, ok := strings.CutPrefix(h, algorithm)
 		if !ok {
-			return sig, incomplete("Authorization header requires '%s'. The algorithm given is not supported.", algorithm)
+			return sig, incomplete("Authorization header requires '%s'. The algorithm given is not supported.",
+				algorithm)
 		}
 		for part := range strings.SplitSeq(rest, ",") {
 			name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
@@ -164,7 +166,8 @@ func readSignature(r *http.Request) (sig signature, err error) {
 		return sig, incomplete("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
 	}
 	if sig.when.Format("20060102") != sig.date {
-		return sig, awsapi.Errorf(awsapi.CodeSignatureMismatch, "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP")
+		return sig, awsapi.Errorf(awsapi.CodeSignatureMismatch,
+			"Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP")
 	}
 	sig.query = canonicalQuery(r.URL.RawQuery)
 	return sig, nil
@@ -184,11 +187,13 @@ func (s *Service) checkDates(r *http.Request, sig signature, now time.Time) erro
 			return awsapi.Errorf(awsapi.CodeRequestExpired, "Request has expired")
 		}
 	} else if now.After(sig.when.Add(skew)) {
-		return awsapi.Errorf(awsapi.CodeSignatureMismatch, "Signature expired: %s is now earlier than %s (%s - 15 min.)",
+		return awsapi.Errorf(awsapi.CodeSignatureMismatch,
+			"Signature expired: %s is now earlier than %s (%s - 15 min.)",
 			f(sig.when), f(now.Add(-skew)), f(now))
 	}
 	if sig.when.After(now.Add(skew)) {
-		return awsapi.Errorf(awsapi.CodeSignatureMismatch, "Signature not yet current: %s is still later than %s (%s + 15 min.)",
+		return awsapi.Errorf(awsapi.CodeSignatureMismatch,
+			"Signature not yet current: %s is still later than %s (%s + 15 min.)",
 			f(sig.when), f(now.Add(skew)), f(now))
 	}
 	return nil
@@ -213,9 +218,11 @@ func allSigned(r *http.Request, sig signature) error {
 	}
 	slices.Sort(unsigned)
 	if sig.service == "s3" {
-		return awsapi.Errorf("AccessDenied", "There were headers present in the request which were not signed: %s", strings.Join(unsigned, ", "))
+		return awsapi.Errorf("AccessDenied", "There were headers present in the request which were not signed: %s",
+			strings.Join(unsigned, ", "))
 	}
-	return awsapi.Errorf(awsapi.CodeSignatureMismatch, "'%s' must be a 'SignedHeader' in the AWS Authorization.", strings.Join(unsigned, "', '"))
+	return awsapi.Errorf(awsapi.CodeSignatureMismatch, "'%s' must be a 'SignedHeader' in the AWS Authorization.",
+		strings.Join(unsigned, "', '"))
 }
 
 // payloadHash is the last line of the canonical request.

@@ -9,8 +9,9 @@ func invalidToken() error {
 }
 
 func mismatch() error {
-	return awsapi.Errorf(awsapi.CodeSignatureMismatch, "The request signature we calculated does not match the signature you provided. "+
-		"Check your AWS Secret Access Key and signing method. Consult the service documentation for details.")
+	return awsapi.Errorf(awsapi.CodeSignatureMismatch,
+		"The request signature we calculated does not match the signature you provided. "+
+			"Check your AWS Secret Access Key and signing method. Consult the service documentation for details.")
 }
 
 func incomplete(format string, args ...any) error {

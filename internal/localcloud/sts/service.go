@@ -37,7 +37,8 @@ type Keys interface {
 type Roles interface {
 	// AssumeAs returns the identity of the session and the longest time in
 	// seconds that it may last, or AWS's denial.
-	AssumeAs(ctx context.Context, caller awsapi.Identity, roleARN, sessionName, externalID, sourceIP string) (awsapi.Identity, int, error)
+	AssumeAs(ctx context.Context, caller awsapi.Identity, roleARN, sessionName, externalID, sourceIP string) (
+		awsapi.Identity, int, error)
 }
 
 // Service is STS.
@@ -67,7 +68,8 @@ func (s *Service) Start(context.Context) error { return nil }
 func (s *Service) Residue(context.Context) []string { return nil }
 
 // Issue makes temporary credentials that act as id for ttl.
-func (s *Service) Issue(_ context.Context, id awsapi.Identity, ttl time.Duration) (accessKeyID, secret, sessionToken string, err error) {
+func (s *Service) Issue(_ context.Context, id awsapi.Identity, ttl time.Duration) (accessKeyID, secret,
+	sessionToken string, err error) {
 	c, err := s.issue(id, ttl)
 	return c.AccessKeyID, c.SecretAccessKey, c.SessionToken, err
 }
@@ -88,7 +90,8 @@ func (s *Service) issue(id awsapi.Identity, ttl time.Duration) (credentials, err
 	if err != nil {
 		return credentials{}, err
 	}
-	return credentials{AccessKeyID: key, SecretAccessKey: v.Secret, SessionToken: v.Token, Expiration: awsapi.Time{Time: v.Expires}}, nil
+	return credentials{AccessKeyID: key, SecretAccessKey: v.Secret, SessionToken: v.Token,
+		Expiration: awsapi.Time{Time: v.Expires}}, nil
 }
 
 // prune forgets a few of the sessions that ended long ago.

@@ -60,7 +60,9 @@ func newCloud(t *testing.T) *cloud {
 	t.Helper()
 	c := &cloud{sched: scheduler.NewVirtual(1, time.Now()), db: store.Memory()}
 	c.restart()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { c.door.ServeHTTP(w, r) }))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c.door.ServeHTTP(w, r)
+	}))
 	t.Cleanup(server.Close)
 	c.url = server.URL
 	c.cfg = c.as("test", "test", "")
@@ -68,29 +70,35 @@ func newCloud(t *testing.T) *cloud {
 }
 
 func (c *cloud) restart() {
-	c.iam = iam.New(iam.Config{Platform: platform.Platform{Scheduler: c.sched, Store: c.db, Account: account, Region: "us-east-1"}})
+	c.iam = iam.New(iam.Config{Platform: platform.Platform{Scheduler: c.sched, Store: c.db, Account: account,
+		Region: "us-east-1"}})
 	c.sts = sts.New(sts.Config{
 		Platform: platform.Platform{Scheduler: c.sched, Store: c.db, Account: account, Region: "us-east-1"},
 		Keys:     c.iam, Roles: c.iam, VirtualDates: true,
 	})
-	c.door = awsapi.New(awsapi.Config{Scheduler: c.sched, Account: account, Region: "us-east-1", Authorizer: c.iam, Authenticator: c.sts})
+	c.door = awsapi.New(awsapi.Config{Scheduler: c.sched, Account: account, Region: "us-east-1", Authorizer: c.iam,
+		Authenticator: c.sts})
 	c.door.Add(c.iam.API())
 	c.door.Add(c.sts.API())
-	c.door.Add(awsapi.Service{ID: "iot", Signing: "iot", Prefix: "iot", Protocols: []awsapi.Protocol{awsapi.RESTJSON}, Operations: []awsapi.Operation{
-		awsapi.Op("DescribeThing", func(_ context.Context, _ *awsapi.Call, in *thingIn) (*thingIn, error) { return in, nil },
-			awsapi.REST("GET", "/things/{thingName}"), awsapi.On(func(c *awsapi.Call, in *thingIn) []string {
-				return []string{c.ARN("iot", "thing/"+in.ThingName)}
-			})),
-	}})
-	c.door.Add(awsapi.Service{ID: "s3", Signing: "s3", Prefix: "s3", Protocols: []awsapi.Protocol{awsapi.RESTXML}, HTTP: http.HandlerFunc(
-		func(w http.ResponseWriter, r *http.Request) {
-			b, err := io.ReadAll(r.Body)
-			if errors.Is(err, awsapi.ErrContentHash) {
-				w.WriteHeader(http.StatusBadRequest)
-			}
-			w.Header().Set("Caller", awsapi.CallFrom(r.Context()).Identity.ARN)
-			_, _ = w.Write(b)
-		})})
+	c.door.Add(awsapi.Service{ID: "iot", Signing: "iot", Prefix: "iot", Protocols: []awsapi.Protocol{awsapi.RESTJSON},
+		Operations: []awsapi.Operation{
+			awsapi.Op("DescribeThing", func(_ context.Context, _ *awsapi.Call, in *thingIn) (*thingIn, error) {
+				return in, nil
+			},
+				awsapi.REST("GET", "/things/{thingName}"), awsapi.On(func(c *awsapi.Call, in *thingIn) []string {
+					return []string{c.ARN("iot", "thing/"+in.ThingName)}
+				})),
+		}})
+	c.door.Add(awsapi.Service{ID: "s3", Signing: "s3", Prefix: "s3", Protocols: []awsapi.Protocol{awsapi.RESTXML},
+		HTTP: http.HandlerFunc(
+			func(w http.ResponseWriter, r *http.Request) {
+				b, err := io.ReadAll(r.Body)
+				if errors.Is(err, awsapi.ErrContentHash) {
+					w.WriteHeader(http.StatusBadRequest)
+				}
+				w.Header().Set("Caller", awsapi.CallFrom(r.Context()).Identity.ARN)
+				_, _ = w.Write(b)
+			})})
 }
 
 func (c *cloud) as(key, secret, token string) aws.Config {
@@ -122,12 +130,14 @@ const trustAccount = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Pr
 func (c *cloud) createRole(t *testing.T, name, trust, policy string) string {
 	t.Helper()
 	client := sdkiam.NewFromConfig(c.cfg)
-	out, err := client.CreateRole(t.Context(), &sdkiam.CreateRoleInput{RoleName: &name, AssumeRolePolicyDocument: &trust})
+	out, err := client.CreateRole(t.Context(), &sdkiam.CreateRoleInput{RoleName: &name,
+		AssumeRolePolicyDocument: &trust})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if policy != "" {
-		if _, err := client.PutRolePolicy(t.Context(), &sdkiam.PutRolePolicyInput{RoleName: &name, PolicyName: aws.String("p"), PolicyDocument: &policy}); err != nil {
+		if _, err := client.PutRolePolicy(t.Context(), &sdkiam.PutRolePolicyInput{RoleName: &name,
+			PolicyName: aws.String("p"), PolicyDocument: &policy}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -140,7 +150,8 @@ func (c *cloud) createUser(t *testing.T, name, policy string) aws.Config {
 	if _, err := client.CreateUser(t.Context(), &sdkiam.CreateUserInput{UserName: &name}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.PutUserPolicy(t.Context(), &sdkiam.PutUserPolicyInput{UserName: &name, PolicyName: aws.String("p"), PolicyDocument: &policy}); err != nil {
+	if _, err := client.PutUserPolicy(t.Context(), &sdkiam.PutUserPolicyInput{UserName: &name,
+		PolicyName: aws.String("p"), PolicyDocument: &policy}); err != nil {
 		t.Fatal(err)
 	}
 	key, err := client.CreateAccessKey(t.Context(), &sdkiam.CreateAccessKeyInput{UserName: &name})
@@ -166,7 +177,8 @@ func TestBadCredentialsAreRefusedAsEachProtocolWords(t *testing.T) {
 	_, err = whoami(t, c.as("test", "test", "token"))
 	checkCode(t, err, "InvalidClientTokenId", "")
 	describe := func(cfg aws.Config) error {
-		_, err := iot.NewFromConfig(cfg).DescribeThing(t.Context(), &iot.DescribeThingInput{ThingName: aws.String("a/b c")})
+		_, err := iot.NewFromConfig(cfg).DescribeThing(t.Context(),
+			&iot.DescribeThingInput{ThingName: aws.String("a/b c")})
 		return err
 	}
 	if err := describe(c.cfg); err != nil {
@@ -179,7 +191,8 @@ func TestBadCredentialsAreRefusedAsEachProtocolWords(t *testing.T) {
 	checkCode(t, describe(anonymous), "MissingAuthenticationTokenException", "")
 	elsewhere := c.cfg
 	elsewhere.Region = "eu-west-1"
-	checkCode(t, describe(elsewhere), "InvalidSignatureException", "Credential should be scoped to a valid region, not 'eu-west-1'.")
+	checkCode(t, describe(elsewhere), "InvalidSignatureException",
+		"Credential should be scoped to a valid region, not 'eu-west-1'.")
 	c.sched.RunFor(16 * time.Minute)
 	checkCode(t, describe(c.cfg), "InvalidSignatureException", "Signature expired")
 }
@@ -191,9 +204,11 @@ func TestAssumeRole(t *testing.T) {
 	user := c.createUser(t, "ann", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole","Resource":"`+role+`"}]}`)
 	other := c.createUser(t, "bob", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}`)
 
-	in := &sdksts.AssumeRoleInput{RoleArn: &role, RoleSessionName: aws.String("shift-1"), DurationSeconds: aws.Int32(900)}
+	in := &sdksts.AssumeRoleInput{RoleArn: &role, RoleSessionName: aws.String("shift-1"),
+		DurationSeconds: aws.Int32(900)}
 	_, err := sdksts.NewFromConfig(other).AssumeRole(t.Context(), in)
-	checkCode(t, err, "AccessDenied", "User: arn:aws:iam::123456789012:user/bob is not authorized to perform: sts:AssumeRole on resource: "+role)
+	checkCode(t, err, "AccessDenied",
+		"User: arn:aws:iam::123456789012:user/bob is not authorized to perform: sts:AssumeRole on resource: "+role)
 	_, err = sdksts.NewFromConfig(c.cfg).AssumeRole(t.Context(), in)
 	checkCode(t, err, "AccessDenied", "Roles may not be assumed by root accounts.")
 	out, err := sdksts.NewFromConfig(user).AssumeRole(t.Context(), in)
@@ -209,12 +224,15 @@ func TestAssumeRole(t *testing.T) {
 		c.restart()
 	}
 	things1 := iot.NewFromConfig(session)
-	if _, err := things1.DescribeThing(t.Context(), &iot.DescribeThingInput{ThingName: aws.String("rg-1")}); err != nil {
+	if _, err := things1.DescribeThing(t.Context(), &iot.DescribeThingInput{ThingName: aws.String("rg-1")}); err !=
+		nil {
 		t.Fatal(err)
 	}
 	_, err = things1.DescribeThing(t.Context(), &iot.DescribeThingInput{ThingName: aws.String("x")})
-	checkCode(t, err, "AccessDeniedException", "User: "+arn+" is not authorized to perform: iot:DescribeThing on resource: "+
-		"arn:aws:iot:us-east-1:123456789012:thing/x because no identity-based policy allows the iot:DescribeThing action")
+	checkCode(t, err, "AccessDeniedException", "User: "+arn+
+		" is not authorized to perform: iot:DescribeThing on resource: "+
+		"arn:aws:iot:us-east-1:123456789012:thing/x because no identity-based policy allows the iot:DescribeThing "+
+		"action")
 	_, err = whoami(t, c.as(*out.Credentials.AccessKeyId, *out.Credentials.SecretAccessKey, "another"))
 	checkCode(t, err, "InvalidClientTokenId", "")
 	c.sched.RunFor(15 * time.Minute)
@@ -224,7 +242,8 @@ func TestAssumeRole(t *testing.T) {
 
 func TestIssuedCredentialsActAsTheIdentity(t *testing.T) {
 	c := newCloud(t)
-	id := awsapi.Identity{Account: account, ARN: "arn:aws:sts::123456789012:assumed-role/fn/fn", RoleARN: "arn:aws:iam::123456789012:role/fn", UserID: "AROAX:fn"}
+	id := awsapi.Identity{Account: account, ARN: "arn:aws:sts::123456789012:assumed-role/fn/fn",
+		RoleARN: "arn:aws:iam::123456789012:role/fn", UserID: "AROAX:fn"}
 	key, secret, token, err := c.sts.Issue(t.Context(), id, time.Hour)
 	if err != nil {
 		t.Fatal(err)
@@ -237,7 +256,8 @@ func TestIssuedCredentialsActAsTheIdentity(t *testing.T) {
 func TestPresignedURLs(t *testing.T) {
 	c := newCloud(t)
 	presign := s3.NewPresignClient(s3.NewFromConfig(c.cfg, func(o *s3.Options) { o.UsePathStyle = true }))
-	u, err := presign.PresignGetObject(t.Context(), &s3.GetObjectInput{Bucket: aws.String("b"), Key: aws.String("1.0/a b+c=d~é.bin")}, s3.WithPresignExpires(time.Hour))
+	u, err := presign.PresignGetObject(t.Context(), &s3.GetObjectInput{Bucket: aws.String("b"),
+		Key: aws.String("1.0/a b+c=d~é.bin")}, s3.WithPresignExpires(time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,11 +273,13 @@ func TestPresignedURLs(t *testing.T) {
 	if status, got := get(u.URL); status != 200 || got != "arn:aws:iam::123456789012:root" {
 		t.Fatalf("%d %s", status, got)
 	}
-	if status, got := get(strings.Replace(u.URL, "a%20b", "other", 1)); status != 403 || !strings.Contains(got, "<Code>SignatureDoesNotMatch</Code>") {
+	if status, got := get(strings.Replace(u.URL, "a%20b", "other", 1)); status != 403 ||
+		!strings.Contains(got, "<Code>SignatureDoesNotMatch</Code>") {
 		t.Fatalf("%d %s", status, got)
 	}
 	c.sched.RunFor(61 * time.Minute)
-	if status, got := get(u.URL); status != 403 || !strings.Contains(got, "<Code>AccessDenied</Code><Message>Request has expired</Message>") {
+	if status, got := get(u.URL); status != 403 ||
+		!strings.Contains(got, "<Code>AccessDenied</Code><Message>Request has expired</Message>") {
 		t.Fatalf("%d %s", status, got)
 	}
 }
@@ -270,7 +292,8 @@ func TestVersion2URLs(t *testing.T) {
 	m := hmac.New(sha1.New, []byte("test"))
 	fmt.Fprintf(m, "GET\n\n\n%d\n%s", expires, resource)
 	q := url.Values{
-		"AWSAccessKeyId": {"test"}, "Expires": {fmt.Sprint(expires)}, "Signature": {base64.StdEncoding.EncodeToString(m.Sum(nil))},
+		"AWSAccessKeyId": {"test"}, "Expires": {fmt.Sprint(expires)},
+		"Signature": {base64.StdEncoding.EncodeToString(m.Sum(nil))},
 		"versionId": {"v1"}, "response-content-type": {"text/plain"}, "x-id": {"GetObject"},
 	}
 	get := func(key string) (int, string) {
@@ -299,7 +322,8 @@ func TestStreamedPayloads(t *testing.T) {
 	client := s3.NewFromConfig(c.cfg, func(o *s3.Options) { o.UsePathStyle = true })
 	// The SDK sends a trailing checksum, hence STREAMING-..., over a reader
 	// without length only under TLS; here it hashes the body.
-	if _, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("b"), Key: aws.String("k"), Body: strings.NewReader("hello")}); err != nil {
+	if _, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("b"), Key: aws.String("k"),
+		Body: strings.NewReader("hello")}); err != nil {
 		t.Fatal(err)
 	}
 	send := func(payload, body string) int {
@@ -309,7 +333,10 @@ func TestStreamedPayloads(t *testing.T) {
 		}
 		r.Header.Set("X-Amz-Content-Sha256", payload)
 		cred := aws.Credentials{AccessKeyID: "test", SecretAccessKey: "test"}
-		if err := v4.NewSigner().SignHTTP(t.Context(), cred, r, payload, "s3", "us-east-1", time.Now(), func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true }); err != nil {
+		if err := v4.NewSigner().SignHTTP(t.Context(), cred, r, payload, "s3", "us-east-1", time.Now(),
+			func(o *v4.SignerOptions) {
+				o.DisableURIPathEscaping = true
+			}); err != nil {
 			t.Fatal(err)
 		}
 		w, err := http.DefaultClient.Do(r)
@@ -359,7 +386,8 @@ func TestEveryAmzHeaderIsSigned(t *testing.T) {
 		}
 		r.Header.Set("X-Amz-Content-Sha256", row.payload)
 		cred := aws.Credentials{AccessKeyID: "test", SecretAccessKey: "test"}
-		if err := v4.NewSigner().SignHTTP(t.Context(), cred, r, row.payload, row.service, "us-east-1", time.Now()); err != nil {
+		if err := v4.NewSigner().SignHTTP(t.Context(), cred, r, row.payload, row.service, "us-east-1",
+			time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		if row.added != "" {
@@ -385,7 +413,8 @@ func TestWhatTheSDKSignsIsAccepted(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		text := rapid.StringMatching(`[a-zA-Z0-9 /%+=&~*'()!$:@éü.-]{0,20}`)
 		service := rapid.SampledFrom([]string{"s3", "iot", "states"}).Draw(rt, "service")
-		u := &url.URL{Scheme: "http", Host: "127.0.0.1:4566", Path: "/x" + strings.ReplaceAll(strings.ReplaceAll(text.Draw(rt, "path"), "//", "/"), "/.", "/")}
+		u := &url.URL{Scheme: "http", Host: "127.0.0.1:4566", Path: "/x" +
+			strings.ReplaceAll(strings.ReplaceAll(text.Draw(rt, "path"), "//", "/"), "/.", "/")}
 		q := url.Values{}
 		for range rapid.IntRange(0, 3).Draw(rt, "parameters") {
 			q.Add("q"+text.Draw(rt, "name"), text.Draw(rt, "value"))
@@ -399,9 +428,10 @@ func TestWhatTheSDKSignsIsAccepted(t *testing.T) {
 		if service == "s3" {
 			r.Header.Set("X-Amz-Content-Sha256", hash)
 		}
-		err := signer.SignHTTP(t.Context(), cred, r, hash, service, "us-east-1", time.Now(), func(o *v4.SignerOptions) {
-			o.DisableURIPathEscaping = service == "s3"
-		})
+		err := signer.SignHTTP(t.Context(), cred, r, hash, service, "us-east-1", time.Now(),
+			func(o *v4.SignerOptions) {
+				o.DisableURIPathEscaping = service == "s3"
+			})
 		if err != nil {
 			rt.Fatal(err)
 		}
@@ -427,9 +457,12 @@ func TestWhatTheSDKSignsIsAccepted(t *testing.T) {
 }
 
 func FuzzAuthenticate(f *testing.F) {
-	f.Add("AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/sts/aws4_request, SignedHeaders=host;x-amz-date, Signature=00ff", "20260101T000000Z", "a=b&c")
-	f.Add("", "", "X-Amz-Signature=00&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=test/20260101/us-east-1/s3/aws4_request&X-Amz-SignedHeaders=host&X-Amz-Date=20260101T000000Z")
-	s := sts.New(sts.Config{Platform: platform.Platform{Scheduler: scheduler.NewVirtual(1, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)), Store: store.Memory(), Account: account, Region: "us-east-1"}})
+	f.Add("AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/sts/aws4_request, SignedHeaders=host;x-amz-date, "+
+		"Signature=00ff", "20260101T000000Z", "a=b&c")
+	f.Add("", "", "X-Amz-Signature=00&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=test/20260101/us-east-1/s3/"+
+		"aws4_request&X-Amz-SignedHeaders=host&X-Amz-Date=20260101T000000Z")
+	s := sts.New(sts.Config{Platform: platform.Platform{Scheduler: scheduler.NewVirtual(1, time.Date(2026, 1, 1, 0, 0,
+		0, 0, time.UTC)), Store: store.Memory(), Account: account, Region: "us-east-1"}})
 	f.Fuzz(func(t *testing.T, authorization, date, query string) {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.URL.RawQuery = query
@@ -451,13 +484,15 @@ func sha256Hex(b []byte) string {
 }
 
 func BenchmarkAuthenticate(b *testing.B) {
-	s := sts.New(sts.Config{Platform: platform.Platform{Scheduler: scheduler.NewReal(), Store: store.Memory(), Account: account, Region: "us-east-1"}})
+	s := sts.New(sts.Config{Platform: platform.Platform{Scheduler: scheduler.NewReal(), Store: store.Memory(),
+		Account: account, Region: "us-east-1"}})
 	body := []byte(`{"TableName":"t","Key":{"PK":{"S":"DEVICE#rg-1"},"SK":{"S":"STATE"}}}`)
 	r := httptest.NewRequest("POST", "http://127.0.0.1:4566/", bytes.NewReader(body))
 	r.Header.Set("X-Amz-Target", "DynamoDB_20120810.GetItem")
 	r.Header.Set("Content-Type", "application/x-amz-json-1.0")
 	cred := aws.Credentials{AccessKeyID: "test", SecretAccessKey: "test"}
-	if err := v4.NewSigner().SignHTTP(b.Context(), cred, r, sha256Hex(body), "dynamodb", "us-east-1", time.Now()); err != nil {
+	if err := v4.NewSigner().SignHTTP(b.Context(), cred, r, sha256Hex(body), "dynamodb", "us-east-1",
+		time.Now()); err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()
@@ -476,18 +511,23 @@ func BenchmarkRequest(b *testing.B) {
 		Item      map[string]json.RawMessage `json:"Item"`
 	}
 	sched := scheduler.NewReal()
-	access := iam.New(iam.Config{Platform: platform.Platform{Scheduler: sched, Store: store.Memory(), Account: account, Region: "us-east-1"}})
-	tokens := sts.New(sts.Config{Platform: platform.Platform{Scheduler: sched, Store: store.Memory(), Account: account, Region: "us-east-1"}, Keys: access, Roles: access})
-	door := awsapi.New(awsapi.Config{Scheduler: sched, Account: account, Region: "us-east-1", Authorizer: access, Authenticator: tokens})
-	door.Add(awsapi.Service{ID: "dynamodb", Signing: "dynamodb", Prefix: "dynamodb", Target: "DynamoDB_20120810", Protocols: []awsapi.Protocol{awsapi.JSON10}, Operations: []awsapi.Operation{
-		awsapi.Op("PutItem", func(_ context.Context, _ *awsapi.Call, in *item) (*item, error) { return in, nil }),
-	}})
+	access := iam.New(iam.Config{Platform: platform.Platform{Scheduler: sched, Store: store.Memory(), Account: account,
+		Region: "us-east-1"}})
+	tokens := sts.New(sts.Config{Platform: platform.Platform{Scheduler: sched, Store: store.Memory(), Account: account,
+		Region: "us-east-1"}, Keys: access, Roles: access})
+	door := awsapi.New(awsapi.Config{Scheduler: sched, Account: account, Region: "us-east-1", Authorizer: access,
+		Authenticator: tokens})
+	door.Add(awsapi.Service{ID: "dynamodb", Signing: "dynamodb", Prefix: "dynamodb", Target: "DynamoDB_20120810",
+		Protocols: []awsapi.Protocol{awsapi.JSON10}, Operations: []awsapi.Operation{
+			awsapi.Op("PutItem", func(_ context.Context, _ *awsapi.Call, in *item) (*item, error) { return in, nil }),
+		}})
 	body := []byte(`{"TableName":"t","Item":{"PK":{"S":"DEVICE#rg-1"},"SK":{"S":"STATE"},"n":{"N":"7"}}}`)
 	r := httptest.NewRequest("POST", "http://127.0.0.1:4566/", nil)
 	r.Header.Set("X-Amz-Target", "DynamoDB_20120810.PutItem")
 	r.Header.Set("Content-Type", "application/x-amz-json-1.0")
 	cred := aws.Credentials{AccessKeyID: "test", SecretAccessKey: "test"}
-	if err := v4.NewSigner().SignHTTP(b.Context(), cred, r, sha256Hex(body), "dynamodb", "us-east-1", time.Now()); err != nil {
+	if err := v4.NewSigner().SignHTTP(b.Context(), cred, r, sha256Hex(body), "dynamodb", "us-east-1",
+		time.Now()); err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()

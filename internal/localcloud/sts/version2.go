@@ -25,8 +25,10 @@ func isVersion2(r *http.Request) bool {
 
 // subresources are the parameters that the signature covers.
 var subresources = []string{
-	"accelerate", "acl", "analytics", "cors", "delete", "inventory", "lifecycle", "location", "logging", "metrics", "notification",
-	"object-lock", "partNumber", "policy", "replication", "requestPayment", "restore", "select", "select-type", "storageClass", "tagging",
+	"accelerate", "acl", "analytics", "cors", "delete", "inventory", "lifecycle", "location", "logging", "metrics",
+	"notification",
+	"object-lock", "partNumber", "policy", "replication", "requestPayment", "restore", "select", "select-type",
+	"storageClass", "tagging",
 	"torrent", "uploadId", "uploads", "versionId", "versioning", "versions", "website",
 	"response-cache-control", "response-content-disposition", "response-content-encoding", "response-content-language",
 	"response-content-type", "response-expires",
@@ -47,7 +49,8 @@ func (s *Service) authenticateVersion2(r *http.Request) (id awsapi.Identity, err
 	}
 	expires, err := strconv.ParseInt(q.Get("Expires"), 10, 64)
 	if err != nil {
-		return id, awsapi.Errorf(awsapi.CodeMissingToken, "Invalid date (should be seconds since epoch): %s", q.Get("Expires"))
+		return id, awsapi.Errorf(awsapi.CodeMissingToken, "Invalid date (should be seconds since epoch): %s",
+			q.Get("Expires"))
 	}
 	if (!s.config.Scheduler.Virtual() || s.config.VirtualDates) && now.After(time.Unix(expires, 0)) {
 		return id, awsapi.Errorf(awsapi.CodeRequestExpired, "Request has expired")
@@ -88,6 +91,7 @@ func stringToSign2(r *http.Request, q url.Values) string {
 		resource += "?" + strings.Join(parameters, "&")
 	}
 	return strings.Join([]string{
-		r.Method, r.Header.Get("Content-Md5"), r.Header.Get("Content-Type"), q.Get("Expires"), strings.Join(headers, "") + resource,
+		r.Method, r.Header.Get("Content-Md5"), r.Header.Get("Content-Type"), q.Get("Expires"),
+		strings.Join(headers, "") + resource,
 	}, "\n")
 }

@@ -117,12 +117,15 @@ func (w *watcher) next(t *testing.T) (*usp.Record, packets.Packet) {
 // its boot into the new image.
 func TestUpgradeOverRealMQTT(t *testing.T) {
 	image := simulator.MakeImage("2.0.0", 300_000, 1)
-	files := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(image) }))
+	files := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write(image)
+	}))
 	defer files.Close()
 	broker, w, address := start(t, nil)
-	transport, err := mqtt.New(mqtt.Config{Broker: "tcp://" + address, Credentials: func(string) (mqtt.Credentials, error) {
-		return mqtt.Credentials{Username: "device", Password: "secret"}, nil
-	}})
+	transport, err := mqtt.New(mqtt.Config{Broker: "tcp://" + address,
+		Credentials: func(string) (mqtt.Credentials, error) {
+			return mqtt.Credentials{Username: "device", Password: "secret"}, nil
+		}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,9 +135,11 @@ func TestUpgradeOverRealMQTT(t *testing.T) {
 			Transport: transport, HTTP: files.Client(), Controller: "self::fleetstep", PublishQoS: 1,
 			Subscriptions: []simulator.Subscription{
 				{ID: "boot", NotifType: usp.KindEvent, ReferenceList: "Device.Boot!", Enable: true, Persistent: true},
-				{ID: "done", NotifType: usp.KindOperationComplete, ReferenceList: "Device.DeviceInfo.FirmwareImage.*.Download()", Enable: true, Persistent: true},
+				{ID: "done", NotifType: usp.KindOperationComplete,
+					ReferenceList: "Device.DeviceInfo.FirmwareImage.*.Download()", Enable: true, Persistent: true},
 			},
-			Timing: simulator.Timing{Boot: 50 * time.Millisecond, BeforeReboot: 50 * time.Millisecond, ConnectRetry: 20 * time.Millisecond, ForceReconnect: 20 * time.Millisecond},
+			Timing: simulator.Timing{Boot: 50 * time.Millisecond, BeforeReboot: 50 * time.Millisecond,
+				ConnectRetry: 20 * time.Millisecond, ForceReconnect: 20 * time.Millisecond},
 		},
 	})
 	if err != nil {
@@ -144,17 +149,20 @@ func TestUpgradeOverRealMQTT(t *testing.T) {
 	defer fleet.Stop()
 
 	r, p := w.next(t)
-	if r.MQTTConnect == nil || r.MQTTConnect.GetSubscribedTopic() != "usp/v1/agent/rg-000001" || r.From != "os::012345-rg-000001" {
+	if r.MQTTConnect == nil || r.MQTTConnect.GetSubscribedTopic() != "usp/v1/agent/rg-000001" ||
+		r.From != "os::012345-rg-000001" {
 		t.Fatalf("first record %+v", r)
 	}
-	if p.TopicName != "usp/v1/controller/self::fleetstep/from/rg-000001" || p.Properties.ContentType != "usp.msg" || p.Properties.ResponseTopic != "usp/v1/agent/rg-000001" || p.FixedHeader.Retain {
+	if p.TopicName != "usp/v1/controller/self::fleetstep/from/rg-000001" || p.Properties.ContentType != "usp.msg" ||
+		p.Properties.ResponseTopic != "usp/v1/agent/rg-000001" || p.FixedHeader.Retain {
 		t.Errorf("publish on %s with %+v", p.TopicName, p.Properties)
 	}
 	w.mu.Lock()
 	connect := w.connect["rg-000001"]
 	w.mu.Unlock()
 	if connect.Connect.WillFlag || string(connect.Connect.Username) != "device" || connect.ProtocolVersion != 5 ||
-		!slices.Contains(connect.Properties.User, packets.UserProperty{Key: "usp-endpoint-id", Val: "os::012345-rg-000001"}) {
+		!slices.Contains(connect.Properties.User, packets.UserProperty{Key: "usp-endpoint-id",
+			Val: "os::012345-rg-000001"}) {
 		t.Errorf("CONNECT %+v", connect)
 	}
 	if r, _ = w.next(t); usp.Type(r.Message) != "NOTIFY" {
@@ -163,7 +171,8 @@ func TestUpgradeOverRealMQTT(t *testing.T) {
 
 	sum := sha256.Sum256(image)
 	m := usp.NewOperate("op-1", "Device.DeviceInfo.FirmwareImage.2.Download()", "job-1", true, map[string]string{
-		"URL": files.URL + "/2.0.0.bin?X-Amz-Signature=1", "AutoActivate": "true", "CheckSumAlgorithm": "SHA-256", "CheckSum": hex.EncodeToString(sum[:]),
+		"URL": files.URL + "/2.0.0.bin?X-Amz-Signature=1", "AutoActivate": "true", "CheckSumAlgorithm": "SHA-256",
+		"CheckSum": hex.EncodeToString(sum[:]),
 	})
 	payload, err := usp.NewRecord("self::fleetstep", "os::012345-rg-000001", m).Encode()
 	if err != nil {
@@ -176,7 +185,8 @@ func TestUpgradeOverRealMQTT(t *testing.T) {
 		t.Fatalf("answer %v", r.Message)
 	}
 	r, _ = w.next(t)
-	if n, ok := usp.ReadNotify(r.Message); !ok || n.Kind != usp.KindOperationComplete || n.Failure != nil || n.CommandKey != "job-1" {
+	if n, ok := usp.ReadNotify(r.Message); !ok || n.Kind != usp.KindOperationComplete || n.Failure != nil ||
+		n.CommandKey != "job-1" {
 		t.Fatalf("completion %v", r.Message)
 	}
 	if r, _ = w.next(t); r.MQTTConnect == nil {
@@ -200,7 +210,8 @@ func TestUpgradeOverRealMQTT(t *testing.T) {
 	}
 
 	// It is told to reconnect, in a message that arrives on that connection.
-	payload, err = usp.NewRecord("self::fleetstep", "os::012345-rg-000001", usp.NewOperate("op-2", "Device.MQTT.Client.1.ForceReconnect()", "", true, nil)).Encode()
+	payload, err = usp.NewRecord("self::fleetstep", "os::012345-rg-000001",
+		usp.NewOperate("op-2", "Device.MQTT.Client.1.ForceReconnect()", "", true, nil)).Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -234,22 +245,27 @@ func TestTLSWithAClientCertificate(t *testing.T) {
 		Certificates: []tls.Certificate{{Certificate: [][]byte{serverCert.Raw}, PrivateKey: serverKey}},
 		ClientCAs:    pool, ClientAuth: tls.RequireAndVerifyClientCert,
 	})
-	config := mqtt.Config{Broker: "tls://" + address, RootCAs: pool, Credentials: func(string) (mqtt.Credentials, error) {
-		return mqtt.Credentials{Certificate: &tls.Certificate{Certificate: [][]byte{deviceCert.Raw}, PrivateKey: deviceKey}}, nil
-	}}
+	config := mqtt.Config{Broker: "tls://" + address, RootCAs: pool,
+		Credentials: func(string) (mqtt.Credentials, error) {
+			return mqtt.Credentials{Certificate: &tls.Certificate{Certificate: [][]byte{deviceCert.Raw},
+				PrivateKey: deviceKey}}, nil
+		}}
 	transport, err := mqtt.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	h := &listener{make(chan error, 1), make(chan simulator.Publish, 1)}
-	session, err := transport.Connect(context.Background(), simulator.Connection{ClientID: "rg-000001", EndpointID: "os::012345-rg-000001", Topic: "in"}, h)
+	session, err := transport.Connect(context.Background(), simulator.Connection{ClientID: "rg-000001",
+		EndpointID: "os::012345-rg-000001", Topic: "in"}, h)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := session.Publish(simulator.Publish{Topic: "in", Payload: []byte("x"), ContentType: "usp.msg", ResponseTopic: "out"}); err != nil {
+	if err := session.Publish(simulator.Publish{Topic: "in", Payload: []byte("x"), ContentType: "usp.msg",
+		ResponseTopic: "out"}); err != nil {
 		t.Fatal(err)
 	}
-	if p := <-h.received; string(p.Payload) != "x" || p.ContentType != "usp.msg" || p.ResponseTopic != "out" || p.Topic != "in" {
+	if p := <-h.received; string(p.Payload) != "x" || p.ContentType != "usp.msg" || p.ResponseTopic != "out" ||
+		p.Topic != "in" {
 		t.Errorf("%+v", p)
 	}
 	if err := errors.Join(session.Close(false), session.Close(true)); err != nil {
@@ -271,15 +287,17 @@ func TestTLSWithAClientCertificate(t *testing.T) {
 
 	// A clean end that the broker is not told of is an error.
 	config.Dial = func(ctx context.Context, address string) (net.Conn, error) {
-		conn, err := (&tls.Dialer{Config: &tls.Config{RootCAs: pool, ServerName: "127.0.0.1", Certificates: []tls.Certificate{
-			{Certificate: [][]byte{deviceCert.Raw}, PrivateKey: deviceKey},
-		}}}).DialContext(ctx, "tcp", address)
+		conn, err := (&tls.Dialer{Config: &tls.Config{RootCAs: pool, ServerName: "127.0.0.1",
+			Certificates: []tls.Certificate{
+				{Certificate: [][]byte{deviceCert.Raw}, PrivateKey: deviceKey},
+			}}}).DialContext(ctx, "tcp", address)
 		return mute{conn}, err
 	}
 	if transport, err = mqtt.New(config); err != nil {
 		t.Fatal(err)
 	}
-	if session, err = transport.Connect(context.Background(), simulator.Connection{ClientID: "rg-000001", Topic: "in"}, h); err != nil {
+	if session, err = transport.Connect(context.Background(), simulator.Connection{ClientID: "rg-000001", Topic: "in"},
+		h); err != nil {
 		t.Fatal(err)
 	}
 	if err := session.Close(true); err == nil || !strings.Contains(err.Error(), "DISCONNECT: broken") {
@@ -292,7 +310,8 @@ func TestTLSWithAClientCertificate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := transport.Connect(context.Background(), simulator.Connection{ClientID: "rg-000002", Topic: "in"}, h); err == nil {
+	if _, err := transport.Connect(context.Background(), simulator.Connection{ClientID: "rg-000002", Topic: "in"},
+		h); err == nil {
 		t.Error("a device without a certificate connects")
 	}
 }
@@ -307,7 +326,8 @@ func (m mute) Write(b []byte) (int, error) {
 	return m.Conn.Write(b)
 }
 
-func certificate(t *testing.T, name string, parent *x509.Certificate, parentKey *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey) {
+func certificate(t *testing.T, name string, parent *x509.Certificate, parentKey *ecdsa.PrivateKey) (*x509.Certificate,
+	*ecdsa.PrivateKey) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -340,7 +360,8 @@ func TestBadConfigurations(t *testing.T) {
 			t.Errorf("broker %q is taken", broker)
 		}
 	}
-	transport, err := mqtt.New(mqtt.Config{Broker: "tcp://nowhere", Dial: func(context.Context, string) (net.Conn, error) {
+	transport, err := mqtt.New(mqtt.Config{Broker: "tcp://nowhere", Dial: func(context.Context, string) (
+		net.Conn, error) {
 		a, b := net.Pipe()
 		b.Close()
 		return a, nil
@@ -349,7 +370,8 @@ func TestBadConfigurations(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := &listener{make(chan error, 1), nil}
-	if _, err := transport.Connect(context.Background(), simulator.Connection{ClientID: "x", Topic: "t"}, h); err == nil {
+	if _, err := transport.Connect(context.Background(), simulator.Connection{ClientID: "x", Topic: "t"},
+		h); err == nil {
 		t.Error("a connection that ends at once is a session")
 	}
 }

@@ -70,20 +70,28 @@ func TestConflictIsNoFailedCondition(t *testing.T) {
 	ctx := t.Context()
 	at := time.Unix(1_700_000_000, 0)
 	owner := event.JobOwner("j")
-	claim := workflow.Claim{Owner: owner, ExecutionNumber: 1, Execution: "e", ClaimedAt: at, Deadline: at, ExpiresAt: at, Rev: 1}
-	await := workflow.Await{Step: "INSPECT", Token: "token", Owner: owner, Execution: "e", Rev: 1, Since: at, ExpiresAt: at}
+	claim := workflow.Claim{Owner: owner, ExecutionNumber: 1, Execution: "e", ClaimedAt: at, Deadline: at,
+		ExpiresAt: at, Rev: 1}
+	await := workflow.Await{Step: "INSPECT", Token: "token", Owner: owner, Execution: "e", Rev: 1, Since: at,
+		ExpiresAt: at}
 	held := workflow.Device{Thing: "t", Claim: &claim}
 	for name, call := range map[string]func() error{
-		"PutPending":  func() error { return st.PutPending(ctx, "t", workflow.Pending{Owner: owner, At: at, ExpiresAt: at}) },
+		"PutPending": func() error {
+			return st.PutPending(ctx, "t", workflow.Pending{Owner: owner, At: at, ExpiresAt: at})
+		},
 		"DropPending": func() error { return st.DropPending(ctx, "t", owner, 1) },
 		"Claim":       func() error { return st.Claim(ctx, "t", claim, nil) },
-		"Register":    func() error { return st.Register(ctx, "t", workflow.Registration{Claim: claim, Await: await}) },
-		"Advance":     func() error { return st.Advance(ctx, "t", await) },
-		"Finish":      func() error { return st.Finish(ctx, "t", await, nil) },
+		"Register": func() error {
+			return st.Register(ctx, "t", workflow.Registration{Claim: claim, Await: await})
+		},
+		"Advance": func() error { return st.Advance(ctx, "t", await) },
+		"Finish":  func() error { return st.Finish(ctx, "t", await, nil) },
 		"Finish with what was learnt": func() error {
 			return st.Finish(ctx, "t", await, map[string]string{"version": "2"})
 		},
-		"PutNews":  func() error { return st.PutNews(ctx, "t", "e", event.DeviceEvent{Kind: event.KindBooted, At: at}, at) },
+		"PutNews": func() error {
+			return st.PutNews(ctx, "t", "e", event.DeviceEvent{Kind: event.KindBooted, At: at}, at)
+		},
 		"Presence": func() error { return st.Presence(ctx, "t", workflow.Presence{At: at}) },
 		"Greet":    func() error { return st.Greet(ctx, "t", workflow.Greeting{Endpoint: "os::1", At: at}) },
 		"Bind": func() error {
@@ -118,7 +126,8 @@ func TestOnlyContentionIsTriedAgain(t *testing.T) {
 		"ValidationError":                 false,
 		"None":                            false,
 	} {
-		err := &types.TransactionCanceledException{CancellationReasons: []types.CancellationReason{{Code: aws.String("None")}, {Code: aws.String(codes)}}}
+		err := &types.TransactionCanceledException{CancellationReasons: []types.CancellationReason{{Code: aws.String(
+			"None")}, {Code: aws.String(codes)}}}
 		if got := o.Retryer.IsErrorRetryable(err); got != want {
 			t.Errorf("%s: tried again: %t, want %t", codes, got, want)
 		}

@@ -54,16 +54,18 @@ func (st *Store) Flags(ctx context.Context, owner event.Owner) (workflow.Flags, 
 	}
 	const attempts = 4 // of keys that were left out for want of throughput
 	for range attempts {
-		out, err := st.api.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: map[string]types.KeysAndAttributes{
-			st.table: {Keys: keys, ConsistentRead: aws.Bool(true)},
-		}})
+		out, err := st.api.BatchGetItem(ctx,
+			&dynamodb.BatchGetItemInput{RequestItems: map[string]types.KeysAndAttributes{
+				st.table: {Keys: keys, ConsistentRead: aws.Bool(true)},
+			}})
 		if err != nil {
 			return flags, wrap("Flags", err)
 		}
 		for _, i := range out.Responses[st.table] {
 			r := reading{item: i}
 			c := workflow.Control{
-				State: event.ControlState(text(i, "state")), Rev: r.number("rev"), Who: text(i, "who"), Why: text(i, "why"), At: r.moment("at"),
+				State: event.ControlState(text(i, "state")), Rev: r.number("rev"), Who: text(i, "who"),
+				Why: text(i, "why"), At: r.moment("at"),
 			}
 			if r.err != nil {
 				return flags, r.err
@@ -86,7 +88,8 @@ func (st *Store) SetFlag(ctx context.Context, owner event.Owner, c workflow.Cont
 	set := "SET v = :v, #state = :state, rev = :next, who = :who, why = :why, #at = :at"
 	names := map[string]string{"#state": "state", "#at": "at"}
 	values := item{
-		":v": n(form), ":state": s(string(c.State)), ":next": n(c.Rev + 1), ":who": s(c.Who), ":why": s(c.Why), ":at": n(c.At.UnixMilli()),
+		":v": n(form), ":state": s(string(c.State)), ":next": n(c.Rev + 1), ":who": s(c.Who), ":why": s(c.Why),
+		":at": n(c.At.UnixMilli()),
 	}
 	condition := "attribute_not_exists(PK)"
 	if c.Rev > 0 {
@@ -97,7 +100,8 @@ func (st *Store) SetFlag(ctx context.Context, owner event.Owner, c workflow.Cont
 		values[":x"] = n(c.At.Add(stoppedLife).Unix())
 	}
 	writes := []types.TransactWriteItem{{Update: &types.Update{
-		TableName: &st.table, Key: key(controlPK(owner), skControl), UpdateExpression: &set, ConditionExpression: &condition,
+		TableName: &st.table, Key: key(controlPK(owner), skControl), UpdateExpression: &set,
+		ConditionExpression:      &condition,
 		ExpressionAttributeNames: names, ExpressionAttributeValues: values,
 	}}}
 	if c.State == event.ControlRunning {

@@ -34,11 +34,16 @@ import (
 // API is the part of DynamoDB that is used.
 type API interface {
 	Query(ctx context.Context, in *dynamodb.QueryInput, opts ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error)
-	PutItem(ctx context.Context, in *dynamodb.PutItemInput, opts ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error)
-	UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, opts ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
-	DeleteItem(ctx context.Context, in *dynamodb.DeleteItemInput, opts ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error)
-	BatchGetItem(ctx context.Context, in *dynamodb.BatchGetItemInput, opts ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error)
-	TransactWriteItems(ctx context.Context, in *dynamodb.TransactWriteItemsInput, opts ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error)
+	PutItem(ctx context.Context, in *dynamodb.PutItemInput, opts ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput,
+		error)
+	UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, opts ...func(*dynamodb.Options)) (
+		*dynamodb.UpdateItemOutput, error)
+	DeleteItem(ctx context.Context, in *dynamodb.DeleteItemInput, opts ...func(*dynamodb.Options)) (
+		*dynamodb.DeleteItemOutput, error)
+	BatchGetItem(ctx context.Context, in *dynamodb.BatchGetItemInput, opts ...func(*dynamodb.Options)) (
+		*dynamodb.BatchGetItemOutput, error)
+	TransactWriteItems(ctx context.Context, in *dynamodb.TransactWriteItemsInput, opts ...func(*dynamodb.Options)) (
+		*dynamodb.TransactWriteItemsOutput, error)
 }
 
 // Store is a workflow.Store, and a workflow.Controls (control.go).
@@ -160,7 +165,8 @@ func (r *reading) number(name string) int64 {
 	}
 	f, err := strconv.ParseInt(value, 10, 64)
 	if err != nil && r.err == nil {
-		r.err = fmt.Errorf("workflow/dynamodb: item %s of %s, attribute %s is no whole number: %w", text(r.item, "SK"), text(r.item, "PK"), name, err)
+		r.err = fmt.Errorf("workflow/dynamodb: item %s of %s, attribute %s is no whole number: %w", text(r.item, "SK"),
+			text(r.item, "PK"), name, err)
 	}
 	return f
 }
@@ -238,7 +244,8 @@ func add(d *workflow.Device, i item) error {
 	if v := r.number("v"); r.err != nil {
 		return r.err
 	} else if v != form && (v != 0 || sk != skState) {
-		return fmt.Errorf("workflow/dynamodb: item %s of %s is of form %d; this program reads form %d", sk, d.Thing, v, form)
+		return fmt.Errorf("workflow/dynamodb: item %s of %s is of form %d; this program reads form %d", sk,
+			d.Thing, v, form)
 	}
 	switch {
 	case sk == skState:
@@ -337,10 +344,12 @@ func (st *Store) Claim(ctx context.Context, thing event.ThingName, c workflow.Cl
 	// An update, so that claiming again what this execution has already keeps
 	// what its steps wrote.
 	condition := "attribute_not_exists(PK) OR execution = :e"
-	set := "SET v = :v, execution = :e, ownerKey = :o, operation = :op, executionNumber = :n, rev = if_not_exists(rev, :one)," +
+	set := "SET v = :v, execution = :e, ownerKey = :o, operation = :op, executionNumber = :n, rev = " +
+		"if_not_exists(rev, :one)," +
 		" claimedAt = if_not_exists(claimedAt, :at), deadline = if_not_exists(deadline, :deadline), expiresAt = :x"
 	values := item{
-		":e": s(c.Execution), ":o": s(c.Owner.Key()), ":op": s(string(c.Operation)), ":v": n(form), ":n": n(c.ExecutionNumber), ":one": n(1),
+		":e": s(c.Execution), ":o": s(c.Owner.Key()), ":op": s(string(c.Operation)), ":v": n(form),
+		":n": n(c.ExecutionNumber), ":one": n(1),
 		":at": n(c.ClaimedAt.UnixMilli()), ":deadline": n(c.Deadline.UnixMilli()), ":x": n(c.ExpiresAt.Unix()),
 	}
 	if dead != nil {
@@ -389,7 +398,8 @@ func (st *Store) Register(ctx context.Context, thing event.ThingName, r workflow
 		{Put: &types.Put{TableName: &st.table, Item: i}},
 	}
 	for _, step := range r.Dismiss {
-		writes = append(writes, types.TransactWriteItem{Delete: &types.Delete{TableName: &st.table, Key: key(pk, skAwait+string(step))}})
+		writes = append(writes, types.TransactWriteItem{Delete: &types.Delete{TableName: &st.table,
+			Key: key(pk, skAwait+string(step))}})
 	}
 	if r.Started {
 		writes = append(writes, st.deletePending(pk, a.Owner, r.Claim.ExecutionNumber))
@@ -463,7 +473,8 @@ func (st *Store) Finish(ctx context.Context, thing event.ThingName, a workflow.A
 }
 
 // PutNews implements workflow.Store.
-func (st *Store) PutNews(ctx context.Context, thing event.ThingName, execution string, ev event.DeviceEvent, expires time.Time) error {
+func (st *Store) PutNews(ctx context.Context, thing event.ThingName, execution string, ev event.DeviceEvent,
+	expires time.Time) error {
 	pk := devicePK(thing)
 	news, err := js(ev)
 	if err != nil {
@@ -505,7 +516,8 @@ func (st *Store) Presence(ctx context.Context, thing event.ThingName, p workflow
 	}
 	_, err := st.api.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName: &st.table, Key: key(devicePK(thing), skState),
-		UpdateExpression:    aws.String("SET v = :form, connected = :c, presenceVersion = :v, presenceAt = :at, seenAt = :at"),
+		UpdateExpression: aws.String(
+			"SET v = :form, connected = :c, presenceVersion = :v, presenceAt = :at, seenAt = :at"),
 		ConditionExpression: &condition, ExpressionAttributeValues: values,
 	})
 	if refused(err) {
@@ -565,7 +577,8 @@ func (st *Store) Bind(ctx context.Context, thing event.ThingName, g workflow.Gre
 	old := types.ReturnValuesOnConditionCheckFailureAllOld
 	writes := []types.TransactWriteItem{
 		{Update: &types.Update{
-			TableName: &st.table, Key: key(devicePK(thing), skState), UpdateExpression: aws.String("SET endpointId = :id, " + greets),
+			TableName: &st.table, Key: key(devicePK(thing), skState),
+			UpdateExpression:          aws.String("SET endpointId = :id, " + greets),
 			ConditionExpression:       aws.String("(" + mine + ") AND " + notGone),
 			ExpressionAttributeValues: values, ReturnValuesOnConditionCheckFailure: old,
 		}},
@@ -583,7 +596,8 @@ func (st *Store) Bind(ctx context.Context, thing event.ThingName, g workflow.Gre
 	}
 	if b.From != "" {
 		writes = append(writes, types.TransactWriteItem{Update: &types.Update{
-			TableName: &st.table, Key: key(devicePK(b.From), skState), UpdateExpression: aws.String("REMOVE endpointId"),
+			TableName: &st.table, Key: key(devicePK(b.From), skState),
+			UpdateExpression:          aws.String("REMOVE endpointId"),
 			ConditionExpression:       aws.String("attribute_not_exists(endpointId) OR endpointId = :id"),
 			ExpressionAttributeValues: item{":id": id},
 		}})
@@ -629,7 +643,8 @@ func (st *Store) End(ctx context.Context, thing event.ThingName, c workflow.Clai
 }
 
 // Release implements workflow.Store.
-func (st *Store) Release(ctx context.Context, d workflow.Device, execution string, owner event.Owner, number int64) error {
+func (st *Store) Release(ctx context.Context, d workflow.Device, execution string, owner event.Owner,
+	number int64) error {
 	before := d.Claim
 	for attempt := 0; ; attempt++ {
 		if attempt > 0 && d.Claim != nil && d.Claim.Execution == execution && !workflow.SameEnding(d.Claim, before) {
@@ -645,7 +660,8 @@ func (st *Store) Release(ctx context.Context, d workflow.Device, execution strin
 	}
 }
 
-func (st *Store) release(ctx context.Context, d workflow.Device, execution string, owner event.Owner, number int64) error {
+func (st *Store) release(ctx context.Context, d workflow.Device, execution string, owner event.Owner,
+	number int64) error {
 	pk := devicePK(d.Thing)
 	mine := d.Claim != nil && d.Claim.Execution == execution
 	var writes []types.TransactWriteItem

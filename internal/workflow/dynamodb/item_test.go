@@ -18,7 +18,8 @@ type oneItem struct {
 	item item
 }
 
-func (o oneItem) Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error) {
+func (o oneItem) Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput,
+	error) {
 	return &dynamodb.QueryOutput{Items: []map[string]types.AttributeValue{o.item}}, nil
 }
 
@@ -33,7 +34,8 @@ func TestMalformedNumbersAreErrors(t *testing.T) {
 	} {
 		for _, name := range attributes {
 			for _, bad := range []types.AttributeValue{
-				&types.AttributeValueMemberN{Value: "1.5"}, &types.AttributeValueMemberN{Value: "1E40"}, s("7"), flag(true),
+				&types.AttributeValueMemberN{Value: "1.5"}, &types.AttributeValueMemberN{Value: "1E40"}, s("7"),
+				flag(true),
 			} {
 				i := key(devicePK("rg-1"), sk)
 				i["v"] = n(form)

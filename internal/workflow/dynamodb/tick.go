@@ -27,7 +27,8 @@ func (st *Store) Lease(ctx context.Context, holder string, now, until time.Time)
 		ConditionExpression:      aws.String("attribute_not_exists(PK) OR #until <= :now"),
 		ExpressionAttributeNames: map[string]string{"#until": "until"},
 		ExpressionAttributeValues: item{
-			":v": n(form), ":holder": s(holder), ":until": n(until.UnixMilli()), ":one": n(1), ":now": n(now.UnixMilli()),
+			":v": n(form), ":holder": s(holder), ":until": n(until.UnixMilli()), ":one": n(1),
+			":now": n(now.UnixMilli()),
 		},
 	})
 	if refused(err) {
@@ -77,7 +78,8 @@ func (st *Store) Lifted(ctx context.Context) ([]workflow.Lifted, error) {
 }
 
 // Knocks implements workflow.Ticks: shard by shard, until there are enough.
-func (st *Store) Knocks(ctx context.Context, whose event.Owner, most int) (knocks []workflow.Knock, more bool, err error) {
+func (st *Store) Knocks(ctx context.Context, whose event.Owner, most int) (knocks []workflow.Knock, more bool,
+	err error) {
 	for shard := range knockShards {
 		var start item
 		for {
@@ -86,7 +88,8 @@ func (st *Store) Knocks(ctx context.Context, whose event.Owner, most int) (knock
 				return knocks, true, nil // perhaps; the next tick sees
 			}
 			out, err := st.api.Query(ctx, &dynamodb.QueryInput{
-				TableName: &st.table, ConsistentRead: aws.Bool(true), ExclusiveStartKey: start, Limit: aws.Int32(int32(left)),
+				TableName: &st.table, ConsistentRead: aws.Bool(true), ExclusiveStartKey: start,
+				Limit:                     aws.Int32(int32(left)),
 				KeyConditionExpression:    aws.String("PK = :pk"),
 				ExpressionAttributeValues: item{":pk": s(knockPK(whose, shard))},
 			})
@@ -96,7 +99,8 @@ func (st *Store) Knocks(ctx context.Context, whose event.Owner, most int) (knock
 			for _, i := range out.Items {
 				r := reading{item: i}
 				knocks = append(knocks, workflow.Knock{
-					Thing: event.ThingName(text(i, "thing")), Owner: event.OwnerOf(text(i, "ownerKey")), At: r.moment("at"),
+					Thing: event.ThingName(text(i, "thing")), Owner: event.OwnerOf(text(i, "ownerKey")),
+					At: r.moment("at"),
 				})
 				if r.err != nil {
 					return nil, false, r.err
@@ -113,7 +117,8 @@ func (st *Store) Knocks(ctx context.Context, whose event.Owner, most int) (knock
 // Answer implements workflow.Ticks.
 func (st *Store) Answer(ctx context.Context, whose event.Owner, k workflow.Knock) error {
 	_, err := st.api.DeleteItem(ctx, &dynamodb.DeleteItemInput{
-		TableName: &st.table, Key: key(knockPK(whose, shardOf(k.Thing, knockShards)), string(k.Thing)+"#"+k.Owner.Key()),
+		TableName: &st.table, Key: key(knockPK(whose, shardOf(k.Thing, knockShards)), string(k.Thing)+"#"+
+			k.Owner.Key()),
 		ConditionExpression:       aws.String("attribute_not_exists(PK) OR #at = :at"),
 		ExpressionAttributeNames:  map[string]string{"#at": "at"},
 		ExpressionAttributeValues: item{":at": n(k.At.UnixMilli())},

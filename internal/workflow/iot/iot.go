@@ -16,7 +16,8 @@ import (
 
 // API is the part of AWS IoT that is used.
 type API interface {
-	DescribeThing(ctx context.Context, in *iot.DescribeThingInput, opts ...func(*iot.Options)) (*iot.DescribeThingOutput, error)
+	DescribeThing(ctx context.Context, in *iot.DescribeThingInput, opts ...func(*iot.Options)) (
+		*iot.DescribeThingOutput, error)
 }
 
 // Things is a workflow.Registry.

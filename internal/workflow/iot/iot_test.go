@@ -13,7 +13,8 @@ import (
 
 type things map[string]map[string]string
 
-func (t things) DescribeThing(_ context.Context, in *iot.DescribeThingInput, _ ...func(*iot.Options)) (*iot.DescribeThingOutput, error) {
+func (t things) DescribeThing(_ context.Context, in *iot.DescribeThingInput, _ ...func(*iot.Options)) (
+	*iot.DescribeThingOutput, error) {
 	if *in.ThingName == "broken" {
 		return nil, errors.New("throttled")
 	}
@@ -29,7 +30,8 @@ func TestEndpointIsAnAttributeOfTheThing(t *testing.T) {
 		"rg-1": {"endpointId": "os::012345-rg@2D1", "model": "X1"},
 		"rg-2": {"model": "X1"},
 	})
-	for thing, want := range map[event.ThingName]event.EndpointID{"rg-1": "os::012345-rg%2D1", "rg-2": "", "rg-3": ""} {
+	for thing, want := range map[event.ThingName]event.EndpointID{"rg-1": "os::012345-rg%2D1", "rg-2": "",
+		"rg-3": ""} {
 		if got, err := r.Endpoint(t.Context(), thing); got != want || err != nil {
 			t.Errorf("%s: %q, %v, want %q", thing, got, err, want)
 		}

@@ -20,7 +20,8 @@ import (
 
 // API is the part of SQS that is used.
 type API interface {
-	SendMessageBatch(ctx context.Context, in *sqs.SendMessageBatchInput, opts ...func(*sqs.Options)) (*sqs.SendMessageBatchOutput, error)
+	SendMessageBatch(ctx context.Context, in *sqs.SendMessageBatchInput, opts ...func(*sqs.Options)) (
+		*sqs.SendMessageBatchOutput, error)
 }
 
 // Queue is a workflow.Waker.

@@ -25,7 +25,8 @@ type queue struct {
 	err     error
 }
 
-func (q *queue) SendMessageBatch(_ context.Context, in *sqs.SendMessageBatchInput, _ ...func(*sqs.Options)) (*sqs.SendMessageBatchOutput, error) {
+func (q *queue) SendMessageBatch(_ context.Context, in *sqs.SendMessageBatchInput, _ ...func(*sqs.Options)) (
+	*sqs.SendMessageBatchOutput, error) {
 	if q.err != nil {
 		return nil, q.err
 	}
@@ -38,7 +39,8 @@ func (q *queue) SendMessageBatch(_ context.Context, in *sqs.SendMessageBatchInpu
 		}
 		ids[*e.Id] = true
 		if strings.Contains(*e.MessageBody, "refused") {
-			out.Failed = append(out.Failed, types.BatchResultErrorEntry{Id: e.Id, Code: aws.String("InternalError"), Message: aws.String("no")})
+			out.Failed = append(out.Failed, types.BatchResultErrorEntry{Id: e.Id, Code: aws.String("InternalError"),
+				Message: aws.String("no")})
 			continue
 		}
 		q.bodies, q.delays = append(q.bodies, *e.MessageBody), append(q.delays, e.DelaySeconds)
@@ -50,7 +52,8 @@ func TestWakesGoInBatchesOfTen(t *testing.T) {
 	q := &queue{}
 	var wakes []workflow.Wake
 	for i := range 21 {
-		wakes = append(wakes, workflow.Wake{Thing: event.ThingName(fmt.Sprint("rg-", i)), Owner: event.JobOwner("fw-2"), After: time.Duration(i) * time.Minute})
+		wakes = append(wakes, workflow.Wake{Thing: event.ThingName(fmt.Sprint("rg-", i)),
+			Owner: event.JobOwner("fw-2"), After: time.Duration(i) * time.Minute})
 	}
 	if err := workflowsqs.New(q, "url").Wake(t.Context(), wakes); err != nil {
 		t.Fatal(err)

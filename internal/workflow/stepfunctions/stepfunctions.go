@@ -21,11 +21,16 @@ import (
 
 // API is the part of Step Functions that is used.
 type API interface {
-	SendTaskSuccess(ctx context.Context, in *sfn.SendTaskSuccessInput, opts ...func(*sfn.Options)) (*sfn.SendTaskSuccessOutput, error)
-	SendTaskFailure(ctx context.Context, in *sfn.SendTaskFailureInput, opts ...func(*sfn.Options)) (*sfn.SendTaskFailureOutput, error)
-	StartExecution(ctx context.Context, in *sfn.StartExecutionInput, opts ...func(*sfn.Options)) (*sfn.StartExecutionOutput, error)
-	DescribeExecution(ctx context.Context, in *sfn.DescribeExecutionInput, opts ...func(*sfn.Options)) (*sfn.DescribeExecutionOutput, error)
-	StopExecution(ctx context.Context, in *sfn.StopExecutionInput, opts ...func(*sfn.Options)) (*sfn.StopExecutionOutput, error)
+	SendTaskSuccess(ctx context.Context, in *sfn.SendTaskSuccessInput, opts ...func(*sfn.Options)) (
+		*sfn.SendTaskSuccessOutput, error)
+	SendTaskFailure(ctx context.Context, in *sfn.SendTaskFailureInput, opts ...func(*sfn.Options)) (
+		*sfn.SendTaskFailureOutput, error)
+	StartExecution(ctx context.Context, in *sfn.StartExecutionInput, opts ...func(*sfn.Options)) (
+		*sfn.StartExecutionOutput, error)
+	DescribeExecution(ctx context.Context, in *sfn.DescribeExecutionInput, opts ...func(*sfn.Options)) (
+		*sfn.DescribeExecutionOutput, error)
+	StopExecution(ctx context.Context, in *sfn.StopExecutionInput, opts ...func(*sfn.Options)) (
+		*sfn.StopExecutionOutput, error)
 }
 
 // Client is a workflow.Callback and a workflow.Machine.
@@ -55,7 +60,8 @@ func (c *Client) Succeed(ctx context.Context, token event.TaskToken, output any)
 	if err != nil {
 		return fmt.Errorf("workflow/stepfunctions.Succeed: %w", err)
 	}
-	_, err = c.api.SendTaskSuccess(ctx, &sfn.SendTaskSuccessInput{TaskToken: aws.String(string(token)), Output: aws.String(string(b))})
+	_, err = c.api.SendTaskSuccess(ctx, &sfn.SendTaskSuccessInput{TaskToken: aws.String(string(token)),
+		Output: aws.String(string(b))})
 	return tokenError("Succeed", err)
 }
 
@@ -125,7 +131,8 @@ func (c *Client) Start(ctx context.Context, in event.ExecutionInput) error {
 }
 
 // Running implements workflow.Machine.
-func (c *Client) Running(ctx context.Context, operation event.Operation, name string) (running, known bool, err error) {
+func (c *Client) Running(ctx context.Context, operation event.Operation, name string) (running, known bool,
+	err error) {
 	fail := func(err error) (bool, bool, error) {
 		return false, false, fmt.Errorf("workflow/stepfunctions.Running: execution %s: %w", name, err)
 	}
@@ -133,7 +140,8 @@ func (c *Client) Running(ctx context.Context, operation event.Operation, name st
 	if err != nil {
 		return fail(err)
 	}
-	out, err := c.api.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: aws.String(executionARN(machine, name))})
+	out, err := c.api.DescribeExecution(ctx,
+		&sfn.DescribeExecutionInput{ExecutionArn: aws.String(executionARN(machine, name))})
 	var unknown *types.ExecutionDoesNotExist
 	if errors.As(err, &unknown) {
 		return false, false, nil

@@ -75,7 +75,8 @@ func (s *states) Do(r *http.Request) (*http.Response, error) {
 
 func newClient(t *testing.T, answers map[string][]answer) (*workflowsfn.Client, *states) {
 	s := &states{t: t, answers: answers}
-	api := sfn.NewFromConfig(aws.Config{Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", ""), HTTPClient: s})
+	api := sfn.NewFromConfig(aws.Config{Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider(
+		"AKID", "secret", ""), HTTPClient: s})
 	return workflowsfn.New(api, map[event.Operation]string{"reboot": machine}), s
 }
 
@@ -102,10 +103,12 @@ func TestTasksAreResumedByTheirTokens(t *testing.T) {
 }
 
 func TestADeadTokenIsToldApart(t *testing.T) {
-	for code, dead := range map[string]bool{"TaskTimedOut": true, "TaskDoesNotExist": true, "InvalidToken": false, "AccessDeniedException": false} {
+	for code, dead := range map[string]bool{"TaskTimedOut": true, "TaskDoesNotExist": true, "InvalidToken": false,
+		"AccessDeniedException": false} {
 		c, _ := newClient(t, map[string][]answer{"SendTaskSuccess": refused(code), "SendTaskFailure": refused(code)})
 		for op, err := range map[string]error{
-			"Succeed": c.Succeed(t.Context(), secret, 1), "Fail": c.Fail(t.Context(), secret, event.Failure{Name: event.DeviceBusy}),
+			"Succeed": c.Succeed(t.Context(), secret, 1), "Fail": c.Fail(t.Context(), secret,
+				event.Failure{Name: event.DeviceBusy}),
 		} {
 			if err == nil || errors.Is(err, workflow.ErrDeadToken) != dead {
 				t.Errorf("%s, %s: got %v", op, code, err)
@@ -156,13 +159,18 @@ func TestStart(t *testing.T) {
 		answers map[string][]answer
 		want    error // nil: none; other: any but those of workflow
 	}{
-		"new":                   {map[string][]answer{"StartExecution": ok(`{"executionArn":"` + execution + `","startDate":1}`)}, nil},
-		"runs already":          {map[string][]answer{"StartExecution": exists, "DescribeExecution": describe("RUNNING")}, nil},
-		"to be redriven":        {map[string][]answer{"StartExecution": exists, "DescribeExecution": describe("PENDING_REDRIVE")}, nil},
-		"is over":               {map[string][]answer{"StartExecution": exists, "DescribeExecution": describe("FAILED")}, workflow.ErrPlayed},
-		"cannot be looked at":   {map[string][]answer{"StartExecution": exists, "DescribeExecution": refused("AccessDeniedException")}, errOther},
-		"is not to be seen yet": {map[string][]answer{"StartExecution": exists, "DescribeExecution": refused("ExecutionDoesNotExist")}, errOther},
-		"refused":               {map[string][]answer{"StartExecution": refused("ExecutionLimitExceeded")}, errOther},
+		"new": {map[string][]answer{"StartExecution": ok(`{"executionArn":"` + execution + `","startDate":1}`)}, nil},
+		"runs already": {map[string][]answer{"StartExecution": exists,
+			"DescribeExecution": describe("RUNNING")}, nil},
+		"to be redriven": {map[string][]answer{"StartExecution": exists,
+			"DescribeExecution": describe("PENDING_REDRIVE")}, nil},
+		"is over": {map[string][]answer{"StartExecution": exists,
+			"DescribeExecution": describe("FAILED")}, workflow.ErrPlayed},
+		"cannot be looked at": {map[string][]answer{"StartExecution": exists,
+			"DescribeExecution": refused("AccessDeniedException")}, errOther},
+		"is not to be seen yet": {map[string][]answer{"StartExecution": exists,
+			"DescribeExecution": refused("ExecutionDoesNotExist")}, errOther},
+		"refused": {map[string][]answer{"StartExecution": refused("ExecutionLimitExceeded")}, errOther},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			client, s := newClient(t, c.answers)
@@ -176,7 +184,8 @@ func TestStart(t *testing.T) {
 			}
 			b := s.bodies[0]
 			var sent event.ExecutionInput
-			if err := json.Unmarshal([]byte(b["input"].(string)), &sent); err != nil || !reflect.DeepEqual(sent, in) || b["name"] != "x" || b["stateMachineArn"] != machine {
+			if err := json.Unmarshal([]byte(b["input"].(string)), &sent); err != nil || !reflect.DeepEqual(sent, in) ||
+				b["name"] != "x" || b["stateMachineArn"] != machine {
 				t.Errorf("%s: sent %v", name, b)
 			}
 			if len(s.bodies) > 1 && s.bodies[1]["executionArn"] != execution {
@@ -190,7 +199,8 @@ var errOther = errors.New("any other error")
 
 func TestRunning(t *testing.T) {
 	for status, want := range map[string]bool{
-		"RUNNING": true, "PENDING_REDRIVE": true, "SUCCEEDED": false, "FAILED": false, "TIMED_OUT": false, "ABORTED": false,
+		"RUNNING": true, "PENDING_REDRIVE": true, "SUCCEEDED": false, "FAILED": false, "TIMED_OUT": false,
+		"ABORTED": false,
 	} {
 		c, _ := newClient(t, map[string][]answer{"DescribeExecution": ok(`{"status":"` + status + `"}`)})
 		if running, known, err := c.Running(t.Context(), "reboot", "x"); running != want || !known || err != nil {
@@ -202,7 +212,8 @@ func TestRunning(t *testing.T) {
 		t.Errorf("none: running %t, known %t, %v", running, known, err)
 	}
 	c, _ = newClient(t, map[string][]answer{"DescribeExecution": refused("InvalidArn")})
-	if _, _, err := c.Running(t.Context(), "reboot", "x"); err == nil || !strings.Contains(err.Error(), "execution x") {
+	if _, _, err := c.Running(t.Context(), "reboot", "x"); err == nil ||
+		!strings.Contains(err.Error(), "execution x") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -212,7 +223,8 @@ func TestEveryOperationHasItsMachine(t *testing.T) {
 	in := event.NewExecutionInput(event.JobOwner("fw-2"), "rg-1", 1, "another", event.Plan{})
 	_, _, running := c.Running(t.Context(), "another", "x")
 	for op, err := range map[string]error{
-		"Start": c.Start(t.Context(), in), "Running": running, "Stop": c.Stop(t.Context(), "another", "x", event.Failure{}),
+		"Start": c.Start(t.Context(), in), "Running": running, "Stop": c.Stop(t.Context(), "another", "x",
+			event.Failure{}),
 	} {
 		if err == nil || !strings.Contains(err.Error(), `"another"`) || len(s.asked) != 0 {
 			t.Errorf("%s: got %v after %v", op, err, s.asked)

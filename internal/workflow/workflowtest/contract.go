@@ -158,7 +158,8 @@ func Contract(t *testing.T, s Kept) {
 			t.Fatalf("got error %v, want one that names %s", err, by)
 		}
 	}
-	a1, b1 := workflow.Greeting{Endpoint: "self::a", At: now, AgentTopic: "x"}, workflow.Greeting{Endpoint: "self::b", At: now}
+	a1, b1 := workflow.Greeting{Endpoint: "self::a", At: now, AgentTopic: "x"},
+		workflow.Greeting{Endpoint: "self::b", At: now}
 	must(s.Greet(ctx, "t1", a1), workflow.ErrForeign)
 	if load("t1").Known {
 		t.Fatal("a thing is known whose endpoint is not")
@@ -180,7 +181,8 @@ func Contract(t *testing.T, s Kept) {
 	must(s.Presence(ctx, "t1", workflow.Presence{Connected: true, Version: 3, At: now.Add(time.Second)}), nil)
 	must(s.Presence(ctx, "t1", workflow.Presence{Version: 2, At: now.Add(2 * time.Second)}), workflow.ErrStale)
 	must(s.Presence(ctx, "t1", workflow.Presence{Version: 3, At: now.Add(3 * time.Second)}), nil)
-	must(s.Presence(ctx, "t1", workflow.Presence{Connected: true, Version: 3, At: now.Add(time.Second)}), workflow.ErrStale)
+	must(s.Presence(ctx, "t1", workflow.Presence{Connected: true, Version: 3, At: now.Add(time.Second)}),
+		workflow.ErrStale)
 	must(s.Greet(ctx, "t1", workflow.Greeting{Endpoint: "self::a", At: now}), workflow.ErrStale)
 	if load("t1").State.Connected {
 		t.Fatal("connected after its disconnect")
@@ -200,14 +202,18 @@ func Contract(t *testing.T, s Kept) {
 	must(s.Greet(ctx, "t1", late(b1)), workflow.ErrForeign)
 	must(s.Bind(ctx, "t1", late(a1), workflow.Binding{From: "t3"}), nil)
 
-	must(s.PutPending(ctx, "t1", workflow.Pending{Owner: j, ExecutionNumber: 2, Operation: "o", Plan: plan, At: now, ExpiresAt: now.Add(time.Hour)}), nil)
-	must(s.PutPending(ctx, "t1", workflow.Pending{Owner: j, ExecutionNumber: 1, Operation: "o", Plan: plan, At: now, ExpiresAt: now.Add(time.Hour)}), nil)
+	must(s.PutPending(ctx, "t1", workflow.Pending{Owner: j, ExecutionNumber: 2, Operation: "o", Plan: plan, At: now,
+		ExpiresAt: now.Add(time.Hour)}), nil)
+	must(s.PutPending(ctx, "t1", workflow.Pending{Owner: j, ExecutionNumber: 1, Operation: "o", Plan: plan, At: now,
+		ExpiresAt: now.Add(time.Hour)}), nil)
 	must(s.DropPending(ctx, "t1", j, 1), nil)
-	if d := load("t1"); len(d.Pending) != 1 || d.Pending[0].ExecutionNumber != 2 || !reflect.DeepEqual(d.Pending[0].Plan, plan) || d.Pending[0].Operation != "o" || d.Pending[0].Owner != j {
+	if d := load("t1"); len(d.Pending) != 1 || d.Pending[0].ExecutionNumber != 2 ||
+		!reflect.DeepEqual(d.Pending[0].Plan, plan) || d.Pending[0].Operation != "o" || d.Pending[0].Owner != j {
 		t.Fatalf("pending: %+v", d.Pending)
 	}
 
-	c := workflow.Claim{Owner: j, ExecutionNumber: 2, Operation: "o", Execution: "x2", ClaimedAt: now, Deadline: now.Add(time.Hour), ExpiresAt: now.Add(2 * time.Hour)}
+	c := workflow.Claim{Owner: j, ExecutionNumber: 2, Operation: "o", Execution: "x2", ClaimedAt: now,
+		Deadline: now.Add(time.Hour), ExpiresAt: now.Add(2 * time.Hour)}
 	must(s.Claim(ctx, "t1", c, nil), nil)
 	must(s.Claim(ctx, "t1", c, nil), nil)
 	other := c
@@ -225,7 +231,8 @@ func Contract(t *testing.T, s Kept) {
 	must(s.Register(ctx, "t1", workflow.Registration{Claim: claim, Await: a, Started: true}), nil)
 	must(s.Register(ctx, "t1", workflow.Registration{Claim: claim, Await: a}), workflow.ErrChanged)
 	d = load("t1")
-	if len(d.Pending) != 0 || len(d.Awaits) != 1 || !reflect.DeepEqual(d.Awaits[0], a) || d.Claim.Tries[inspect] != 1 || d.Claim.Seen[inspect] != "h" {
+	if len(d.Pending) != 0 || len(d.Awaits) != 1 || !reflect.DeepEqual(d.Awaits[0], a) ||
+		d.Claim.Tries[inspect] != 1 || d.Claim.Seen[inspect] != "h" {
 		t.Fatalf("after Register: %+v", d)
 	}
 	a.State = json.RawMessage(`{"a":2}`)
@@ -250,24 +257,28 @@ func Contract(t *testing.T, s Kept) {
 	}
 	must(s.Finish(ctx, "t1", a, map[string]string{"version": "2", "where": "i"}), nil)
 	must(s.Finish(ctx, "t1", a, nil), nil)
-	if d = load("t1"); len(d.Awaits) != 0 || d.State.Facts["version"] != "2" || d.State.Facts["where"] != "i" || d.State.Endpoint != "self::a" {
+	if d = load("t1"); len(d.Awaits) != 0 || d.State.Facts["version"] != "2" || d.State.Facts["where"] != "i" ||
+		d.State.Endpoint != "self::a" {
 		t.Fatalf("after Finish: %+v", d)
 	}
 
 	// One ends an execution from outside; who has not seen that releases nothing.
 	unseen := load("t1")
-	must(s.End(ctx, "t1", workflow.Claim{Execution: "z", Rev: d.Claim.Rev}, workflow.Ending{By: "a", At: now}), workflow.ErrChanged)
+	must(s.End(ctx, "t1", workflow.Claim{Execution: "z", Rev: d.Claim.Rev}, workflow.Ending{By: "a", At: now}),
+		workflow.ErrChanged)
 	must(s.End(ctx, "t1", *d.Claim, workflow.Ending{By: "a", At: now}), nil)
 	must(s.End(ctx, "t1", *d.Claim, workflow.Ending{By: "b", At: now}), workflow.ErrChanged)
 	must(s.End(ctx, "t2", *d.Claim, workflow.Ending{By: "b", At: now}), workflow.ErrChanged)
 	must(s.Release(ctx, unseen, "x2", j, 2), workflow.ErrChanged)
-	if d = load("t1"); d.Claim == nil || d.Claim.Ending == nil || *d.Claim.Ending != (workflow.Ending{By: "a", At: now}) || d.Claim.Rev != unseen.Claim.Rev+1 {
+	if d = load("t1"); d.Claim == nil || d.Claim.Ending == nil ||
+		*d.Claim.Ending != (workflow.Ending{By: "a", At: now}) || d.Claim.Rev != unseen.Claim.Rev+1 {
 		t.Fatalf("after End: %+v", d.Claim)
 	}
 
 	// A takeover forgets what the dead owner wrote into the claim.
 	must(s.Claim(ctx, "t1", other, d.Claim), nil)
-	if d = load("t1"); d.Claim.Execution != "y" || d.Claim.Operation != "o" || d.Claim.Owner != k || len(d.Claim.Tries) != 0 || d.Claim.Ending != nil || d.Claim.Rev == 0 {
+	if d = load("t1"); d.Claim.Execution != "y" || d.Claim.Operation != "o" || d.Claim.Owner != k ||
+		len(d.Claim.Tries) != 0 || d.Claim.Ending != nil || d.Claim.Rev == 0 {
 		t.Fatalf("after the takeover: %+v", d.Claim)
 	}
 	must(s.Release(ctx, d, "x2", j, 2), nil)

@@ -96,7 +96,8 @@ func (s *Store) do(op string, thing event.ThingName, f func(p *partition) error)
 	}
 	p := s.devices[thing]
 	if p == nil {
-		p = &partition{pending: map[event.Owner]workflow.Pending{}, awaits: map[event.Step]workflow.Await{}, news: map[string]event.DeviceEvent{}}
+		p = &partition{pending: map[event.Owner]workflow.Pending{}, awaits: map[event.Step]workflow.Await{},
+			news: map[string]event.DeviceEvent{}}
 		s.devices[thing] = p
 	}
 	err := f(p)
@@ -234,7 +235,8 @@ func (s *Store) Finish(_ context.Context, thing event.ThingName, a workflow.Awai
 }
 
 // PutNews implements workflow.Store.
-func (s *Store) PutNews(_ context.Context, thing event.ThingName, execution string, ev event.DeviceEvent, _ time.Time) error {
+func (s *Store) PutNews(_ context.Context, thing event.ThingName, execution string, ev event.DeviceEvent,
+	_ time.Time) error {
 	return s.do("PutNews", thing, func(p *partition) error {
 		if p.claim == nil || p.claim.Execution != execution {
 			return workflow.ErrGone
@@ -317,7 +319,8 @@ func (s *Store) End(_ context.Context, thing event.ThingName, c workflow.Claim, 
 }
 
 // Release implements workflow.Store.
-func (s *Store) Release(_ context.Context, d workflow.Device, execution string, owner event.Owner, number int64) error {
+func (s *Store) Release(_ context.Context, d workflow.Device, execution string, owner event.Owner,
+	number int64) error {
 	return s.do("Release", d.Thing, func(p *partition) error {
 		mine := p.claim != nil && p.claim.Execution == execution
 		if mine && !workflow.SameEnding(p.claim, d.Claim) {

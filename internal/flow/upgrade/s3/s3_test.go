@@ -19,7 +19,8 @@ func TestAddressesNeedNothingElse(t *testing.T) {
 	s := upgrades3.New(s3.NewFromConfig(aws.Config{
 		Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", ""),
 	}, func(o *s3.Options) { o.UsePathStyle = true }))
-	image := event.Firmware{Version: "2", S3: &event.S3Object{Bucket: "firmware", Key: "2/gate way.bin", VersionID: "v7"}}
+	image := event.Firmware{Version: "2", S3: &event.S3Object{Bucket: "firmware", Key: "2/gate way.bin",
+		VersionID: "v7"}}
 	for seconds, want := range map[int]string{1: "900", 3600: "3600", 7 * 24 * 3600: "43200", 0: "3600"} {
 		got, err := s.URL(t.Context(), image, event.Timeouts{DownloadSeconds: seconds})
 		if err != nil {
@@ -30,7 +31,8 @@ func TestAddressesNeedNothingElse(t *testing.T) {
 			t.Fatal(err)
 		}
 		q := u.Query()
-		if u.EscapedPath() != "/firmware/2/gate%20way.bin" || q.Get("X-Amz-Expires") != want || q.Get("versionId") != "v7" || q.Get("X-Amz-SignedHeaders") != "host" {
+		if u.EscapedPath() != "/firmware/2/gate%20way.bin" || q.Get("X-Amz-Expires") != want ||
+			q.Get("versionId") != "v7" || q.Get("X-Amz-SignedHeaders") != "host" {
 			t.Errorf("%d seconds: %s %v", seconds, u.EscapedPath(), q)
 		}
 	}
@@ -38,7 +40,8 @@ func TestAddressesNeedNothingElse(t *testing.T) {
 	if got, err := s.URL(t.Context(), image, event.Timeouts{}); err != nil || strings.Contains(got, "versionId") {
 		t.Errorf("of any version: %s, %v", got, err)
 	}
-	got, err := s.URL(t.Context(), event.Firmware{Version: "2", URL: "https://cdn.example.com/2.bin"}, event.Timeouts{})
+	got, err := s.URL(t.Context(), event.Firmware{Version: "2", URL: "https://cdn.example.com/2.bin"},
+		event.Timeouts{})
 	if err != nil || got != "https://cdn.example.com/2.bin" {
 		t.Errorf("a given address: %s, %v", got, err)
 	}

@@ -200,7 +200,8 @@ func combine(n *node, a, b Value, f func(a, b float64) float64) (Value, error) {
 		case b.Kind == Scalar:
 			return a.Series[0].points(func(p Point) float64 { return f(p.Value, b.Scalar) })
 		}
-		out := Series{ID: a.Series[0].ID, Label: a.Series[0].Label, Period: max(a.Series[0].Period, b.Series[0].Period)}
+		out := Series{ID: a.Series[0].ID, Label: a.Series[0].Label, Period: max(a.Series[0].Period,
+			b.Series[0].Period)}
 		for _, p := range a.Series[0].Points {
 			if v, ok := b.Series[0].at(p.Time); ok {
 				out.Points = append(out.Points, Point{p.Time, f(p.Value, v)})

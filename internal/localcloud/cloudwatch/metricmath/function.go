@@ -13,7 +13,8 @@ import (
 var keywords = []string{"REPEAT", "LINEAR", "ASC", "DESC", "AVG", "MIN", "MAX", "SUM"}
 
 // foreign are functions that CloudWatch has and this package does not.
-var foreign = []string{"ANOMALY_DETECTION_BAND", "DB_PERF_INSIGHTS", "INSIGHT_RULE_METRIC", "LAMBDA", "SERVICE_QUOTA", "FIRST", "LAST"}
+var foreign = []string{"ANOMALY_DETECTION_BAND", "DB_PERF_INSIGHTS", "INSIGHT_RULE_METRIC", "LAMBDA", "SERVICE_QUOTA",
+	"FIRST", "LAST"}
 
 type function struct {
 	least, most int
@@ -72,12 +73,19 @@ func init() {
 		}),
 		"RUNNING_SUM": {1, 1, runningSum}, "FILL": {2, 2, fill}, "IF": {3, 3, choose},
 		"METRICS": {0, 1, metrics}, "PERIOD": {1, 1, period}, "REMOVE_EMPTY": {1, 1, removeEmpty},
-		"SEARCH": {2, 3, search}, "SLICE": {2, 3, slice}, "SORT": {3, 4, sortSeries}, "TIME_SERIES": {1, 1, timeSeries},
-		"MINUTE": clock(func(t time.Time) int { return t.Minute() }), "HOUR": clock(func(t time.Time) int { return t.Hour() }),
+		"SEARCH": {2, 3, search}, "SLICE": {2, 3, slice}, "SORT": {3, 4, sortSeries},
+		"TIME_SERIES": {1, 1, timeSeries},
+		"MINUTE": clock(func(t time.Time) int {
+			return t.Minute()
+		}), "HOUR": clock(func(t time.Time) int { return t.Hour() }),
 		// DAY is 1 for Monday to 7 for Sunday, DATE the day of the month.
-		"DAY":  clock(func(t time.Time) int { return (int(t.Weekday())+6)%7 + 1 }),
-		"DATE": clock(func(t time.Time) int { return t.Day() }), "MONTH": clock(func(t time.Time) int { return int(t.Month()) }),
-		"YEAR": clock(func(t time.Time) int { return t.Year() }), "EPOCH": clock(func(t time.Time) int { return int(t.Unix()) }),
+		"DAY": clock(func(t time.Time) int { return (int(t.Weekday())+6)%7 + 1 }),
+		"DATE": clock(func(t time.Time) int {
+			return t.Day()
+		}), "MONTH": clock(func(t time.Time) int { return int(t.Month()) }),
+		"YEAR": clock(func(t time.Time) int {
+			return t.Year()
+		}), "EPOCH": clock(func(t time.Time) int { return int(t.Unix()) }),
 	}
 }
 
@@ -234,7 +242,9 @@ func removeEmpty(c *call) (Value, error) {
 	if c.args[0].Kind != List {
 		return Value{}, c.fault("argument 1 must be a list of time series")
 	}
-	return Value{Kind: List, Series: slices.DeleteFunc(slices.Clone(c.args[0].Series), func(s Series) bool { return len(s.Points) == 0 })}, nil
+	return Value{Kind: List, Series: slices.DeleteFunc(slices.Clone(c.args[0].Series), func(s Series) bool {
+		return len(s.Points) == 0
+	})}, nil
 }
 
 func timeSeries(c *call) (Value, error) {
@@ -279,7 +289,8 @@ func fill(c *call) (Value, error) {
 				out.Points = append(out.Points, Point{t, have[next-1].Value})
 			case next < len(have):
 				a, b := have[next-1], have[next]
-				out.Points = append(out.Points, Point{t, a.Value + (b.Value-a.Value)*float64(t-a.Time)/float64(b.Time-a.Time)})
+				out.Points = append(out.Points, Point{t, a.Value + (b.Value-a.Value)*float64(t-a.Time)/float64(
+					b.Time-a.Time)})
 			}
 		}
 		// Points off the grid (another period) stay.
@@ -387,7 +398,8 @@ func sortSeries(c *call) (Value, error) {
 	if by.Kind != Word || direction.Kind != Word || direction.Text != "ASC" && direction.Text != "DESC" {
 		return Value{}, c.fault("expected SORT(series, AVG | MIN | MAX | SUM, ASC | DESC, limit)")
 	}
-	weigh := map[string]func([]float64) float64{"AVG": mean, "MIN": slices.Min[[]float64], "MAX": slices.Max[[]float64], "SUM": sum}[by.Text]
+	weigh := map[string]func([]float64) float64{"AVG": mean, "MIN": slices.Min[[]float64],
+		"MAX": slices.Max[[]float64], "SUM": sum}[by.Text]
 	if weigh == nil {
 		return Value{}, c.fault("cannot sort by %s", by.Text)
 	}

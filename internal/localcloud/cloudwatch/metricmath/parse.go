@@ -40,7 +40,9 @@ func (e *Expr) UsesMetrics() bool { return e.all }
 func (e *Expr) Searches() bool { return calls(e.root, "SEARCH") }
 
 func calls(n *node, name string) bool {
-	return n.op == "call" && n.name == name || slices.ContainsFunc(n.args, func(a *node) bool { return calls(a, name) })
+	return n.op == "call" && n.name == name || slices.ContainsFunc(n.args, func(a *node) bool {
+		return calls(a, name)
+	})
 }
 
 // Parse reads an expression. The error is an *Error.
@@ -202,7 +204,8 @@ func (p *parser) primary() (*node, error) {
 		}
 		if strings.ToUpper(t.text[:1]) == t.text[:1] {
 			if !slices.Contains(keywords, t.text) {
-				return nil, fault(t.offset, "unknown name %q: the id of a metric begins with a lower-case letter", t.text)
+				return nil, fault(t.offset, "unknown name %q: the id of a metric begins with a lower-case letter",
+					t.text)
 			}
 			return &node{op: "key", name: t.text, offset: t.offset}, nil
 		}

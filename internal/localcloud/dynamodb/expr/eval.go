@@ -100,7 +100,8 @@ func (c *Condition) Eval(item Item) bool {
 	case "attribute_type":
 		return string(first.Kind) == second.Str
 	case "begins_with":
-		return first.Kind == second.Kind && (first.Kind == S || first.Kind == B) && strings.HasPrefix(first.Str, second.Str)
+		return first.Kind == second.Kind && (first.Kind == S || first.Kind == B) &&
+			strings.HasPrefix(first.Str, second.Str)
 	case "contains":
 		return first.contains(second)
 	}

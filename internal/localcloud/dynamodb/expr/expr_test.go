@@ -88,17 +88,19 @@ func TestConditions(t *testing.T) {
 
 func TestRefusedExpressions(t *testing.T) {
 	for src, want := range map[string]string{
-		"":                             "The expression can not be empty",
-		"n =":                          "Syntax error",
-		"n = :ten :ten":                "Syntax error",
-		"status = :ten":                "Attribute name is a reserved keyword; reserved keyword: status",
-		"#nosuch = :ten":               "attribute name used in the document path is not defined; attribute name: #nosuch",
-		"n = :nosuch":                  "attribute value used in expression is not defined; attribute value: :nosuch",
-		"frob(n)":                      "Invalid function name; function: frob",
-		"begins_with(n)":               "Incorrect number of operands",
-		"attribute_exists(:ten)":       "requires a document path",
-		"attribute_type(n, :a)":        "Invalid attribute type name found",
-		"lit < :true":                  "Incorrect operand type for operator or function; operator: <, operand type: BOOL",
+		"":              "The expression can not be empty",
+		"n =":           "Syntax error",
+		"n = :ten :ten": "Syntax error",
+		"status = :ten": "Attribute name is a reserved keyword; reserved keyword: status",
+		"#nosuch = :ten": "attribute name used in the document path is not defined; attribute name: " +
+			"#nosuch",
+		"n = :nosuch":            "attribute value used in expression is not defined; attribute value: :nosuch",
+		"frob(n)":                "Invalid function name; function: frob",
+		"begins_with(n)":         "Incorrect number of operands",
+		"attribute_exists(:ten)": "requires a document path",
+		"attribute_type(n, :a)":  "Invalid attribute type name found",
+		"lit < :true": "Incorrect operand type for operator or function; operator: <, operand " +
+			"type: BOOL",
 		"n BETWEEN :hundred AND :nine": "requires upper bound to be greater",
 		"n = :ten AND":                 "Syntax error",
 		"n ! :ten":                     "Syntax error",
@@ -107,7 +109,8 @@ func TestRefusedExpressions(t *testing.T) {
 		"n = :ten OR " + strings.Repeat("x", 5000):                       "maximum allowed size",
 	} {
 		_, err := ParseCondition("ConditionExpression", src, placeholders(t))
-		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "Invalid ConditionExpression: ") {
+		if err == nil || !strings.Contains(err.Error(), want) ||
+			!strings.HasPrefix(err.Error(), "Invalid ConditionExpression: ") {
 			t.Errorf("%.40s: got %v, want %q", src, err, want)
 		}
 	}
@@ -247,10 +250,14 @@ func TestProjectionKeepsOnlyWhatItNames(t *testing.T) {
 
 func TestNumbers(t *testing.T) {
 	for in, want := range map[string]string{
-		"0": "0", "-0": "0", "007": "7", "1.50": "1.5", "-2.0": "-2", "1e3": "1000", "1E-3": "0.001", ".5": "0.5", "5.": "5", "+3": "3",
-		"1e125": "1E125", "9.9e-130": "9.9E-130", "12345678901234567890123456789012345678": "12345678901234567890123456789012345678",
-		"": "cannot be converted", "1x": "cannot be converted", "1e126": "overflow", "1e-131": "underflow", "--1": "cannot be converted",
-		"123456789012345678901234567890123456789": "38 significant digits", "NaN": "cannot be converted", "e5": "cannot be converted",
+		"0": "0", "-0": "0", "007": "7", "1.50": "1.5", "-2.0": "-2", "1e3": "1000", "1E-3": "0.001", ".5": "0.5",
+		"5.": "5", "+3": "3",
+		"1e125": "1E125", "9.9e-130": "9.9E-130",
+		"12345678901234567890123456789012345678": "12345678901234567890123456789012345678",
+		"":                                       "cannot be converted", "1x": "cannot be converted",
+		"1e126": "overflow", "1e-131": "underflow", "--1": "cannot be converted",
+		"123456789012345678901234567890123456789": "38 significant digits", "NaN": "cannot be converted",
+		"e5": "cannot be converted",
 	} {
 		got, err := ParseNumber(in)
 		if err != nil {
@@ -318,7 +325,9 @@ func FuzzValue(f *testing.F) {
 }
 
 func FuzzExpressions(f *testing.F) {
-	for _, s := range []string{"n = :ten AND NOT (begins_with(id, :rg) OR l[0] IN (:a, :v))", "SET n = if_not_exists(n, :ten) + :nine REMOVE l[1] ADD tags :set DELETE nums :nums", "id, m.k, l[2].y", "PK = :p AND SK BETWEEN :a AND :v"} {
+	for _, s := range []string{"n = :ten AND NOT (begins_with(id, :rg) OR l[0] IN (:a, :v))",
+		"SET n = if_not_exists(n, :ten) + :nine REMOVE l[1] ADD tags :set DELETE nums :nums", "id, m.k, l[2].y",
+		"PK = :p AND SK BETWEEN :a AND :v"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, src string) {

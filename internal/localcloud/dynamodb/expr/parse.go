@@ -57,7 +57,8 @@ func newParser(what, src string, names *Names) (*parser, error) {
 		return nil, errorf("Invalid %s: The expression can not be empty;", what)
 	}
 	if len(src) > maxExpression {
-		return nil, errorf("Invalid %s: Expression size has exceeded the maximum allowed size; expression size: %d", what, len(src))
+		return nil, errorf("Invalid %s: Expression size has exceeded the maximum allowed size; expression size: %d",
+			what, len(src))
 	}
 	tokens, err := tokensOf(src)
 	if err != nil {
@@ -161,7 +162,8 @@ func (p *parser) path() (Path, error) {
 			path = append(path, step{index: n})
 		default:
 			if len(path) > maxDepth {
-				return nil, p.errorf("The document path has too many nesting elements; nesting elements: %d", len(path))
+				return nil, p.errorf("The document path has too many nesting elements; nesting elements: %d",
+					len(path))
 			}
 			return path, nil
 		}
@@ -175,7 +177,8 @@ func (p *parser) attribute() (string, error) {
 		p.next()
 		name, ok := p.names.Attributes[t.text]
 		if !ok {
-			return "", p.errorf("An expression attribute name used in the document path is not defined; attribute name: %s", t.text)
+			return "", p.errorf("An expression attribute name used in the document path is not defined; attribute "+
+				"name: %s", t.text)
 		}
 		p.names.use(t.text)
 		return name, nil
@@ -193,7 +196,8 @@ func (p *parser) value() (Value, error) {
 	t := p.next()
 	v, ok := p.names.Values[t.text]
 	if !ok {
-		return Value{}, p.errorf("An expression attribute value used in expression is not defined; attribute value: %s", t.text)
+		return Value{}, p.errorf(
+			"An expression attribute value used in expression is not defined; attribute value: %s", t.text)
 	}
 	p.names.use(t.text)
 	return v, nil
@@ -317,7 +321,9 @@ func (p *parser) comparison() (*Condition, error) {
 			return nil, err
 		}
 		if order, ok := low.value.compare(high.value); ok && order > 0 {
-			return nil, p.errorf("The BETWEEN operator requires upper bound to be greater than or equal to lower bound; lower bound operand: AttributeValue: %s, upper bound operand: AttributeValue: %s", spell(low.value), spell(high.value))
+			return nil, p.errorf("The BETWEEN operator requires upper bound to be greater than or equal to lower "+
+				"bound; lower bound operand: AttributeValue: %s, upper bound operand: AttributeValue: %s",
+				spell(low.value), spell(high.value))
 		}
 		return &Condition{op: "BETWEEN", operands: []operand{left, low, high}}, nil
 	case p.word("IN"):
@@ -339,7 +345,8 @@ func (p *parser) comparison() (*Condition, error) {
 			}
 		}
 		if len(c.operands) > 101 {
-			return nil, p.errorf("The IN operator is provided with too many operands; number of operands: %d", len(c.operands)-1)
+			return nil, p.errorf("The IN operator is provided with too many operands; number of operands: %d",
+				len(c.operands)-1)
 		}
 		return c, nil
 	}
@@ -358,7 +365,8 @@ func (p *parser) comparison() (*Condition, error) {
 		for _, o := range []operand{left, right} {
 			if o.path == nil && !o.size {
 				if _, ok := o.value.compare(o.value); !ok {
-					return nil, p.errorf("Incorrect operand type for operator or function; operator: %s, operand type: %s", op.text, o.value.Kind)
+					return nil, p.errorf("Incorrect operand type for operator or function; operator: %s, operand "+
+						"type: %s", op.text, o.value.Kind)
 				}
 			}
 		}
@@ -396,7 +404,8 @@ func (p *parser) function() (*Condition, error) {
 		}
 	}
 	if len(c.operands) != n {
-		return nil, p.errorf("Incorrect number of operands for operator or function; operator or function: %s, number of operands: %d", name, len(c.operands))
+		return nil, p.errorf("Incorrect number of operands for operator or function; operator or function: %s, "+
+			"number of operands: %d", name, len(c.operands))
 	}
 	if name == "contains" {
 		return c, nil
@@ -406,14 +415,16 @@ func (p *parser) function() (*Condition, error) {
 	}
 	if n == 2 {
 		if v := c.operands[1]; v.path == nil && v.value.Kind != S && (name == "attribute_type" || v.value.Kind != B) {
-			return nil, p.errorf("Incorrect operand type for operator or function; operator or function: %s, operand type: %s", name, v.value.Kind)
+			return nil, p.errorf("Incorrect operand type for operator or function; operator or function: %s, "+
+				"operand type: %s", name, v.value.Kind)
 		}
 	}
 	if name == "attribute_type" {
 		switch Kind(c.operands[1].value.Str) {
 		case S, N, B, SS, NS, BS, M, L, BOOL, NULL:
 		default:
-			return nil, p.errorf("Invalid attribute type name found; type: %s, valid types: {B,NULL,SS,BOOL,L,BS,N,NS,S,M}", c.operands[1].value.Str)
+			return nil, p.errorf("Invalid attribute type name found; type: %s, valid types: "+
+				"{B,NULL,SS,BOOL,L,BS,N,NS,S,M}", c.operands[1].value.Str)
 		}
 	}
 	return c, nil
@@ -433,7 +444,8 @@ func ParseProjection(src string, names *Names) ([]Path, error) {
 		}
 		for _, other := range paths {
 			if overlap(path, other) {
-				return nil, p.errorf("Two document paths overlap with each other; must remove or rewrite one of these paths; path one: [%s], path two: [%s]", other, path)
+				return nil, p.errorf("Two document paths overlap with each other; must remove or rewrite one of "+
+					"these paths; path one: [%s], path two: [%s]", other, path)
 			}
 		}
 		paths = append(paths, path)

@@ -71,7 +71,8 @@ func TestItemsSurviveTheStoreAndTheWire(t *testing.T) {
 }
 
 func FuzzItemRecord(f *testing.F) {
-	item := Item{"a": String("x"), "b": {Kind: L, List: []Value{{Kind: BOOL, Bool: true}, {Kind: NULL}}}, "c": {Kind: SS, Set: []string{"p", "q"}}}
+	item := Item{"a": String("x"), "b": {Kind: L, List: []Value{{Kind: BOOL, Bool: true}, {Kind: NULL}}},
+		"c": {Kind: SS, Set: []string{"p", "q"}}}
 	f.Add(item.AppendRecord(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var i Item

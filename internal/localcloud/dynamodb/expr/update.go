@@ -57,7 +57,8 @@ func ParseUpdate(src string, names *Names) (*Update, error) {
 			}
 			for _, other := range u.actions {
 				if overlap(a.path, other.path) {
-					return nil, p.errorf("Two document paths overlap with each other; must remove or rewrite one of these paths; path one: [%s], path two: [%s]", other.path, a.path)
+					return nil, p.errorf("Two document paths overlap with each other; must remove or rewrite one "+
+						"of these paths; path one: [%s], path two: [%s]", other.path, a.path)
 				}
 			}
 			u.actions = append(u.actions, a)
@@ -98,14 +99,16 @@ func (p *parser) action(clause string) (a action, err error) {
 		}
 		set := a.value.Kind == SS || a.value.Kind == NS || a.value.Kind == BS
 		if !set && (clause == "DELETE" || a.value.Kind != N) {
-			return a, p.errorf("Incorrect operand type for operator or function; operator: %s, operand type: %s, typeSet: ALLOWED_FOR_%s_OPERAND", clause, typeName(a.value.Kind), clause)
+			return a, p.errorf("Incorrect operand type for operator or function; operator: %s, operand type: %s, "+
+				"typeSet: ALLOWED_FOR_%s_OPERAND", clause, typeName(a.value.Kind), clause)
 		}
 	}
 	return a, err
 }
 
 func typeName(k Kind) string {
-	return map[Kind]string{S: "STRING", N: "NUMBER", B: "BINARY", M: "MAP", L: "LIST", BOOL: "BOOLEAN", NULL: "NULL", SS: "STRING_SET", NS: "NUMBER_SET", BS: "BINARY_SET"}[k]
+	return map[Kind]string{S: "STRING", N: "NUMBER", B: "BINARY", M: "MAP", L: "LIST", BOOL: "BOOLEAN", NULL: "NULL",
+		SS: "STRING_SET", NS: "NUMBER_SET", BS: "BINARY_SET"}[k]
 }
 
 func (p *parser) setValue() (setValue, error) {

@@ -121,11 +121,13 @@ func (v *Value) decode(kind Kind, raw json.RawMessage) error {
 			return err
 		}
 		if !null {
-			return errorf("One or more parameter values were invalid: Null attribute value types must have the value of true")
+			return errorf("One or more parameter values were invalid: Null attribute value types must have the " +
+				"value of true")
 		}
 		return nil
 	default:
-		return errorf("Supplied AttributeValue has an unknown type %q; the types are S, N, B, SS, NS, BS, M, L, BOOL, NULL", string(kind))
+		return errorf("Supplied AttributeValue has an unknown type %q; the types are S, N, B, SS, NS, BS, M, L, "+
+			"BOOL, NULL", string(kind))
 	}
 }
 
@@ -144,7 +146,8 @@ func (v *Value) decodeSet(raw json.RawMessage) error {
 		return err
 	}
 	if len(members) == 0 {
-		return errorf("One or more parameter values were invalid: An %s set may not be empty", map[Kind]string{SS: "string", NS: "number", BS: "binary"}[v.Kind])
+		return errorf("One or more parameter values were invalid: An %s set may not be empty",
+			map[Kind]string{SS: "string", NS: "number", BS: "binary"}[v.Kind])
 	}
 	for _, m := range members {
 		var one Value

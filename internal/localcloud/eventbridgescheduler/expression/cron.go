@@ -136,7 +136,8 @@ func parseCron(text string) (*cron, error) {
 		field field
 		text  string
 		into  *[]int
-	}{{minuteField, f[0], &c.minutes}, {hourField, f[1], &c.hours}, {monthField, f[3], &c.months}, {yearField, f[5], &c.years}} {
+	}{{minuteField, f[0], &c.minutes}, {hourField, f[1], &c.hours}, {monthField, f[3], &c.months},
+		{yearField, f[5], &c.years}} {
 		if *x.into, err = x.field.list(x.text); err != nil {
 			return nil, err
 		}
@@ -220,10 +221,13 @@ func (c *cron) matches(year, month, day int) bool {
 		return int(time.Date(year, time.Month(month), day, 0, 0, 0, 0, time.UTC).Weekday()) + 1
 	}
 	if m := c.monthDays; m != nil {
-		if slices.Contains(m.days, day) || m.last && day == last || m.lastWeekday && day == nearest(last, last, weekday) {
+		if slices.Contains(m.days, day) || m.last && day == last || m.lastWeekday &&
+			day == nearest(last, last, weekday) {
 			return true
 		}
-		return slices.ContainsFunc(m.nearest, func(n int) bool { return n <= last && day == nearest(n, last, weekday) })
+		return slices.ContainsFunc(m.nearest, func(n int) bool {
+			return n <= last && day == nearest(n, last, weekday)
+		})
 	}
 	w := c.weekDays
 	today := weekday(day)

@@ -40,7 +40,8 @@ func Parse(text string) (*Expression, error) {
 		if singular != (n == 1) {
 			return nil, ErrInvalid
 		}
-		each := map[string]time.Duration{"minute": time.Minute, "hour": time.Hour, "day": 24 * time.Hour}[strings.TrimSuffix(unit, "s")]
+		each := map[string]time.Duration{"minute": time.Minute, "hour": time.Hour,
+			"day": 24 * time.Hour}[strings.TrimSuffix(unit, "s")]
 		every := time.Duration(n) * each
 		if every/each != time.Duration(n) {
 			return nil, ErrInvalid

@@ -121,7 +121,8 @@ func newCondition(name, key string, list []string, variables bool) (condition, e
 			matched, _ := o.arn.match(got, func() map[string][]string { return v })
 			return matched
 		}
-	case "NumericEquals", "NumericNotEquals", "NumericLessThan", "NumericLessThanEquals", "NumericGreaterThan", "NumericGreaterThanEquals":
+	case "NumericEquals", "NumericNotEquals", "NumericLessThan", "NumericLessThanEquals", "NumericGreaterThan",
+		"NumericGreaterThanEquals":
 		c.negated = operator == "NumericNotEquals"
 		read = func(s string) (o operand, err error) {
 			if o.number, err = strconv.ParseFloat(s, 64); err != nil {
@@ -133,7 +134,8 @@ func newCondition(name, key string, list []string, variables bool) (condition, e
 			n, err := strconv.ParseFloat(got, 64)
 			return err == nil && compares(strings.TrimPrefix(operator, "Numeric"), n-o.number)
 		}
-	case "DateEquals", "DateNotEquals", "DateLessThan", "DateLessThanEquals", "DateGreaterThan", "DateGreaterThanEquals":
+	case "DateEquals", "DateNotEquals", "DateLessThan", "DateLessThanEquals", "DateGreaterThan",
+		"DateGreaterThanEquals":
 		c.negated = operator == "DateNotEquals"
 		read = func(s string) (o operand, err error) {
 			var ok bool
@@ -161,7 +163,9 @@ func newCondition(name, key string, list []string, variables bool) (condition, e
 			}
 			return o, nil
 		}
-		c.test = func(o operand, got string, _ values) bool { return strings.EqualFold(strconv.FormatBool(o.truth), got) }
+		c.test = func(o operand, got string, _ values) bool {
+			return strings.EqualFold(strconv.FormatBool(o.truth), got)
+		}
 	case "IpAddress", "NotIpAddress":
 		c.negated = operator == "NotIpAddress"
 		read = func(s string) (o operand, err error) {

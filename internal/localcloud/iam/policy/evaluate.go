@@ -90,7 +90,8 @@ func (d *Document) UsesValues() bool {
 		return slices.ContainsFunc(a.parts, func(p pattern) bool { return p.variables })
 	}
 	return slices.ContainsFunc(d.Statements, func(s Statement) bool {
-		return len(s.conditions) > 0 || slices.ContainsFunc(s.resources, uses) || slices.ContainsFunc(s.notResources, uses)
+		return len(s.conditions) > 0 || slices.ContainsFunc(s.resources, uses) ||
+			slices.ContainsFunc(s.notResources, uses)
 	})
 }
 

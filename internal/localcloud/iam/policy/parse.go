@@ -175,7 +175,8 @@ func parseStatement(raw json.RawMessage, variables bool) (s Statement, err error
 			return s, malformed("Unknown field %s", name)
 		}
 	}
-	for _, pair := range [][2]string{{"Action", "NotAction"}, {"Resource", "NotResource"}, {"Principal", "NotPrincipal"}} {
+	for _, pair := range [][2]string{{"Action", "NotAction"}, {"Resource", "NotResource"},
+		{"Principal", "NotPrincipal"}} {
 		if members[pair[0]] != nil && members[pair[1]] != nil {
 			return s, malformed("Statement/policy already has instance of %s", pair[0])
 		}
@@ -257,7 +258,8 @@ func parseResources(raw json.RawMessage, variables bool) ([]arnPattern, error) {
 	}
 	out := make([]arnPattern, 0, len(list))
 	for _, r := range list {
-		if !strings.HasPrefix(r, "arn:") && strings.Trim(r, "*") != "" && !strings.HasPrefix(r, "*") && !strings.HasPrefix(r, "arn*") {
+		if !strings.HasPrefix(r, "arn:") && strings.Trim(r, "*") != "" && !strings.HasPrefix(r, "*") &&
+			!strings.HasPrefix(r, "arn*") {
 			return nil, malformed(`Resource %s must be in ARN format or "*".`, r)
 		}
 		p, err := compileARN(r, variables)
@@ -301,7 +303,8 @@ func parsePrincipals(raw json.RawMessage) (*principals, error) {
 				if isAccount(a) {
 					a = "arn:aws:iam::" + a + ":root"
 				}
-				if !strings.HasPrefix(a, "arn:") && !strings.HasPrefix(a, "AIDA") && !strings.HasPrefix(a, "AROA") || strings.ContainsAny(a, "*?") {
+				if !strings.HasPrefix(a, "arn:") && !strings.HasPrefix(a, "AIDA") && !strings.HasPrefix(a, "AROA") ||
+					strings.ContainsAny(a, "*?") {
 					return nil, malformed("Invalid principal in policy: \"AWS\":\"%s\"", a)
 				}
 				p.aws = append(p.aws, a)

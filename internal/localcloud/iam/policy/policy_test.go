@@ -28,7 +28,8 @@ func TestEvaluate(t *testing.T) {
 	const table = "arn:aws:dynamodb:us-east-1:123456789012:table/t"
 	thing := map[string][]string{
 		"iot:Connection.Thing.ThingName": {"rg-1"}, "aws:SourceArn": {"arn:aws:sns:us-east-1:123456789012:topic"},
-		"aws:SourceIp": {"10.1.2.3"}, "aws:SecureTransport": {"true"}, "aws:TagKeys": {"a", "b"}, "s3:max-keys": {"10"},
+		"aws:SourceIp": {"10.1.2.3"}, "aws:SecureTransport": {"true"}, "aws:TagKeys": {"a", "b"},
+		"s3:max-keys":     {"10"},
 		"aws:CurrentTime": {"2026-01-01T12:00:00Z"}, "aws:username": {"*"},
 	}
 	for _, c := range []struct {
@@ -106,7 +107,8 @@ func TestDenyWinsWhereverItStands(t *testing.T) {
 }
 
 func TestPrincipals(t *testing.T) {
-	role := Principal{AWS: []string{"arn:aws:iam::123456789012:role/r", "arn:aws:sts::123456789012:assumed-role/r/s"}, Account: "123456789012"}
+	role := Principal{AWS: []string{"arn:aws:iam::123456789012:role/r", "arn:aws:sts::123456789012:assumed-role/r/s"},
+		Account: "123456789012"}
 	service := Principal{Services: []string{"iot.amazonaws.com"}}
 	for _, c := range []struct {
 		members string
@@ -128,7 +130,8 @@ func TestPrincipals(t *testing.T) {
 		if err := d.CheckResource(); err != nil {
 			t.Error(err)
 		}
-		if got, _ := Evaluate([]*Document{d}, Request{Action: "sqs:SendMessage", Resource: "arn:aws:sqs:us-east-1:1:q", Principal: c.who}); got != c.want {
+		if got, _ := Evaluate([]*Document{d}, Request{Action: "sqs:SendMessage", Resource: "arn:aws:sqs:us-east-1:1:q",
+			Principal: c.who}); got != c.want {
 			t.Errorf("%s: got %s, want %s", c.members, got, c.want)
 		}
 	}
@@ -136,7 +139,8 @@ func TestPrincipals(t *testing.T) {
 
 func TestOldVersionHasNoVariables(t *testing.T) {
 	d := mustParse(t, `{"Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::${aws:username}"}]}`)
-	r := Request{Action: "s3:ListBucket", Resource: "arn:aws:s3:::ann", Values: map[string][]string{"aws:username": {"ann"}}}
+	r := Request{Action: "s3:ListBucket", Resource: "arn:aws:s3:::ann",
+		Values: map[string][]string{"aws:username": {"ann"}}}
 	if got, _ := Evaluate([]*Document{d}, r); got != None {
 		t.Fatalf("got %s", got)
 	}
@@ -211,8 +215,9 @@ func TestWildcardsAgreeWithTheirDefinition(t *testing.T) {
 func TestMoreStatementsNeverTurnDenyIntoAllow(t *testing.T) {
 	one := rapid.Custom(func(t *rapid.T) map[string]any {
 		return map[string]any{
-			"Effect":   rapid.SampledFrom([]string{"Allow", "Deny"}).Draw(t, "effect"),
-			"Action":   rapid.SliceOfN(rapid.SampledFrom([]string{"*", "s3:*", "s3:GetObject", "sqs:*"}), 1, 2).Draw(t, "action"),
+			"Effect": rapid.SampledFrom([]string{"Allow", "Deny"}).Draw(t, "effect"),
+			"Action": rapid.SliceOfN(rapid.SampledFrom([]string{"*", "s3:*", "s3:GetObject", "sqs:*"}), 1, 2).Draw(
+				t, "action"),
 			"Resource": rapid.SampledFrom([]string{"*", "arn:aws:s3:::b/*", "arn:aws:s3:::c"}).Draw(t, "resource"),
 		}
 	})
@@ -251,7 +256,8 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		r := Request{Action: "s3:GetObject", Resource: "arn:aws:s3:::b/k", Values: map[string][]string{"a": {"arn:x"}, "i": {"10.0.0.1"}}}
+		r := Request{Action: "s3:GetObject", Resource: "arn:aws:s3:::b/k", Values: map[string][]string{"a": {"arn:x"},
+			"i": {"10.0.0.1"}}}
 		first, _ := Evaluate([]*Document{d}, r)
 		second, _ := Evaluate([]*Document{d, d}, r)
 		if first != second {
@@ -265,7 +271,8 @@ func BenchmarkEvaluate(b *testing.B) {
 		{"Effect":"Allow","Action":["dynamodb:GetItem","dynamodb:PutItem","dynamodb:Query"],"Resource":["arn:aws:dynamodb:us-east-1:123456789012:table/t","arn:aws:dynamodb:us-east-1:123456789012:table/t/index/*"]},
 		{"Effect":"Allow","Action":"iot:Connect","Resource":"arn:aws:iot:us-east-1:123456789012:client/${iot:Connection.Thing.ThingName}"}]}`)
 	docs := []*Document{d}
-	r := Request{Action: "iot:Connect", Resource: "arn:aws:iot:us-east-1:123456789012:client/rg-1", Values: map[string][]string{"iot:Connection.Thing.ThingName": {"rg-1"}}}
+	r := Request{Action: "iot:Connect", Resource: "arn:aws:iot:us-east-1:123456789012:client/rg-1",
+		Values: map[string][]string{"iot:Connection.Thing.ThingName": {"rg-1"}}}
 	b.ReportAllocs()
 	for b.Loop() {
 		if got, _ := Evaluate(docs, r); got != Allow {

@@ -247,7 +247,8 @@ func quoteField(s string) string {
 func escape(s string) string {
 	var b strings.Builder
 	for _, r := range s {
-		if r < utf8.RuneSelf && !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '.' && r != '_' || unicode.IsSpace(r) {
+		if r < utf8.RuneSelf && !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '.' && r != '_' ||
+			unicode.IsSpace(r) {
 			b.WriteByte('\\')
 		}
 		b.WriteRune(r)

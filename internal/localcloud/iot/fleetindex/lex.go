@@ -87,7 +87,8 @@ func lex(query string) ([]token, error) {
 		case r == '-' && (len(tokens) == 0 || spaced || tokens[len(tokens)-1].kind == openParen) && i+1 < len(query):
 			// In front of a term it negates, unless a number follows a
 			// comparison or stands in a range.
-			if n := len(tokens); n > 0 && (tokens[n-1].kind == compare || tokens[n-1].kind == openRange || tokens[n-1].text == "TO") {
+			if n := len(tokens); n > 0 && (tokens[n-1].kind == compare || tokens[n-1].kind == openRange ||
+				tokens[n-1].text == "TO") {
 				w, n, reason := scanWord(query[i:])
 				if reason != "" {
 					return fail(i+n, "%s", reason)

@@ -30,7 +30,8 @@ func (q *Query) String() string { return q.root.String() }
 // Parse reads a query.
 func Parse(query string) (*Query, error) {
 	if n := utf8.RuneCountInString(query); n > maxQuery {
-		return nil, &SyntaxError{query[:20] + "...", 0, fmt.Sprintf("it has %d characters; at most %d are allowed", n, maxQuery)}
+		return nil, &SyntaxError{query[:20] + "...", 0, fmt.Sprintf("it has %d characters; at most %d are allowed",
+			n, maxQuery)}
 	}
 	tokens, err := lex(query)
 	if err != nil {
@@ -51,7 +52,8 @@ func Parse(query string) (*Query, error) {
 		return nil, &SyntaxError{query, 0, fmt.Sprintf("it has %d terms; at most %d are allowed", p.terms, maxTerms)}
 	}
 	if p.leading && (p.terms > 1 || utf8.RuneCountInString(query) > maxLeadingString) {
-		return nil, &SyntaxError{query, 0, "a wildcard may begin a term only in a query of a single term up to 100 characters"}
+		return nil, &SyntaxError{query, 0,
+			"a wildcard may begin a term only in a query of a single term up to 100 characters"}
 	}
 	return &Query{root, p.terms}, nil
 }

@@ -10,7 +10,8 @@ import (
 
 var gateway = Document{
 	"thingName": {"cpe-17"}, "thingTypeName": {"gateway"}, "thingGroupNames": {"wave1", "lab"},
-	"attributes.model": {"X1-Pro"}, "attributes.version": {"12"}, "attributes.note": {"two words"}, "attributes.neg": {"-5"},
+	"attributes.model": {"X1-Pro"}, "attributes.version": {"12"}, "attributes.note": {"two words"},
+	"attributes.neg":         {"-5"},
 	"connectivity.connected": {"true"}, "connectivity.timestamp": {"1579903000000"},
 }
 

@@ -29,7 +29,9 @@ func (s *Service) Operations() []awsapi.Operation {
 		awsapi.Op("GetJobDocument", s.getJobDocument, awsapi.REST("GET", "/jobs/{jobId}/job-document"),
 			awsapi.On(func(c *awsapi.Call, in *jobIn) []string { return job(c, in.JobID) })),
 		awsapi.Op("AssociateTargetsWithJob", s.associateTargets, awsapi.REST("POST", "/jobs/{jobId}/targets"),
-			awsapi.On(func(c *awsapi.Call, in *associateIn) []string { return append(job(c, in.JobID), in.Targets...) })),
+			awsapi.On(func(c *awsapi.Call, in *associateIn) []string {
+				return append(job(c, in.JobID), in.Targets...)
+			})),
 		awsapi.Op("ListJobExecutionsForJob", s.executionsForJob, awsapi.REST("GET", "/jobs/{jobId}/things"),
 			awsapi.On(func(c *awsapi.Call, in *executionsForJobIn) []string { return job(c, in.JobID) })),
 		awsapi.Op("ListJobExecutionsForThing", s.executionsForThing, awsapi.REST("GET", "/things/{thingName}/jobs"),
@@ -37,11 +39,19 @@ func (s *Service) Operations() []awsapi.Operation {
 				return []string{c.ARN("iot", "thing/"+in.ThingName)}
 			})),
 		awsapi.Op("DescribeJobExecution", s.describeExecution, awsapi.REST("GET", "/things/{thingName}/jobs/{jobId}"),
-			awsapi.On(func(c *awsapi.Call, in *describeExecutionIn) []string { return pair(c, in.ThingName, in.JobID) })),
-		awsapi.Op("CancelJobExecution", s.cancelExecution, awsapi.REST("PUT", "/things/{thingName}/jobs/{jobId}/cancel"),
-			awsapi.On(func(c *awsapi.Call, in *cancelExecutionIn) []string { return pair(c, in.ThingName, in.JobID) })),
-		awsapi.Op("DeleteJobExecution", s.deleteExecution, awsapi.REST("DELETE", "/things/{thingName}/jobs/{jobId}/executionNumber/{executionNumber}"),
-			awsapi.On(func(c *awsapi.Call, in *deleteExecutionIn) []string { return pair(c, in.ThingName, in.JobID) })),
+			awsapi.On(func(c *awsapi.Call, in *describeExecutionIn) []string {
+				return pair(c, in.ThingName, in.JobID)
+			})),
+		awsapi.Op("CancelJobExecution", s.cancelExecution,
+			awsapi.REST("PUT", "/things/{thingName}/jobs/{jobId}/cancel"),
+			awsapi.On(func(c *awsapi.Call, in *cancelExecutionIn) []string {
+				return pair(c, in.ThingName, in.JobID)
+			})),
+		awsapi.Op("DeleteJobExecution", s.deleteExecution,
+			awsapi.REST("DELETE", "/things/{thingName}/jobs/{jobId}/executionNumber/{executionNumber}"),
+			awsapi.On(func(c *awsapi.Call, in *deleteExecutionIn) []string {
+				return pair(c, in.ThingName, in.JobID)
+			})),
 		awsapi.Op("CreateJobTemplate", s.createTemplate, awsapi.REST("PUT", "/job-templates/{jobTemplateId}"),
 			awsapi.On(func(c *awsapi.Call, in *createTemplateIn) []string {
 				arns := []string{c.ARN("iot", "jobtemplate/"+in.JobTemplateID)}

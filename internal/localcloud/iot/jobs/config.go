@@ -42,7 +42,8 @@ func (s *settings) check() error {
 			return outside("presignedUrlConfig.expiresInSec", p.ExpiresInSec, 60, 3600)
 		}
 	}
-	if t := s.TimeoutConfig; t != nil && (t.InProgressTimeoutInMinutes < 1 || t.InProgressTimeoutInMinutes > maxTimeoutMinutes) {
+	if t := s.TimeoutConfig; t != nil && (t.InProgressTimeoutInMinutes < 1 ||
+		t.InProgressTimeoutInMinutes > maxTimeoutMinutes) {
 		return outside("timeoutConfig.inProgressTimeoutInMinutes", t.InProgressTimeoutInMinutes, 1, maxTimeoutMinutes)
 	}
 	if err := s.JobExecutionsRolloutConfig.check(); err != nil {
@@ -69,11 +70,13 @@ func (r *Rollout) check() error {
 		return outside("exponentialRate.baseRatePerMinute", x.BaseRatePerMinute, 1, 1000)
 	}
 	if x.IncrementFactor < 1.1 || x.IncrementFactor > 5 || !decimals(x.IncrementFactor, 1) {
-		return invalid("exponentialRate.incrementFactor is %v; allowed are 1.1 to 5 with one decimal.", x.IncrementFactor)
+		return invalid("exponentialRate.incrementFactor is %v; allowed are 1.1 to 5 with one decimal.",
+			x.IncrementFactor)
 	}
 	c := x.RateIncreaseCriteria
 	if (c.NumberOfNotifiedThings == nil) == (c.NumberOfSucceededThings == nil) {
-		return invalid("rateIncreaseCriteria must have exactly one of numberOfNotifiedThings and numberOfSucceededThings.")
+		return invalid("rateIncreaseCriteria must have exactly one of numberOfNotifiedThings and " +
+			"numberOfSucceededThings.")
 	}
 	for _, n := range []*int{c.NumberOfNotifiedThings, c.NumberOfSucceededThings} {
 		if n != nil && *n < 1 {
@@ -81,7 +84,8 @@ func (r *Rollout) check() error {
 		}
 	}
 	if r.MaximumPerMinute != nil && *r.MaximumPerMinute < x.BaseRatePerMinute {
-		return invalid("maximumPerMinute %d is less than baseRatePerMinute %d.", *r.MaximumPerMinute, x.BaseRatePerMinute)
+		return invalid("maximumPerMinute %d is less than baseRatePerMinute %d.", *r.MaximumPerMinute,
+			x.BaseRatePerMinute)
 	}
 	return nil
 }
@@ -100,14 +104,18 @@ func (a *Abort) check() error {
 	}
 	for _, c := range a.CriteriaList {
 		switch {
-		case c.FailureType != Failed && c.FailureType != Rejected && c.FailureType != TimedOut && c.FailureType != allFailures:
-			return invalid("abortConfig failureType is %q; allowed are FAILED, REJECTED, TIMED_OUT, ALL.", c.FailureType)
+		case c.FailureType != Failed && c.FailureType != Rejected && c.FailureType != TimedOut &&
+			c.FailureType != allFailures:
+			return invalid("abortConfig failureType is %q; allowed are FAILED, REJECTED, TIMED_OUT, ALL.",
+				c.FailureType)
 		case c.Action != cancelQueued:
 			return invalid("abortConfig action is %q; allowed is CANCEL.", c.Action)
 		case c.ThresholdPercentage < 0 || c.ThresholdPercentage > 100 || !decimals(c.ThresholdPercentage, 2):
-			return invalid("abortConfig thresholdPercentage is %v; allowed are 0 to 100 with two decimals.", c.ThresholdPercentage)
+			return invalid("abortConfig thresholdPercentage is %v; allowed are 0 to 100 with two decimals.",
+				c.ThresholdPercentage)
 		case c.MinNumberOfExecutedThings < 1:
-			return invalid("abortConfig minNumberOfExecutedThings is %d; allowed are 1 and more.", c.MinNumberOfExecutedThings)
+			return invalid("abortConfig minNumberOfExecutedThings is %d; allowed are 1 and more.",
+				c.MinNumberOfExecutedThings)
 		}
 	}
 	return nil
@@ -125,7 +133,8 @@ func (r *Retry) check(hasTimeout bool) error {
 	for _, c := range r.CriteriaList {
 		switch {
 		case c.FailureType != Failed && c.FailureType != TimedOut && c.FailureType != allFailures:
-			return invalid("jobExecutionsRetryConfig failureType is %q; allowed are FAILED, TIMED_OUT, ALL.", c.FailureType)
+			return invalid("jobExecutionsRetryConfig failureType is %q; allowed are FAILED, TIMED_OUT, ALL.",
+				c.FailureType)
 		case c.NumberOfRetries < 0 || c.NumberOfRetries > maxRetries:
 			return outside("jobExecutionsRetryConfig numberOfRetries", c.NumberOfRetries, 0, maxRetries)
 		case seen[c.FailureType] || seen[allFailures] || c.FailureType == allFailures && len(seen) > 0:
@@ -183,7 +192,8 @@ func (s *Scheduling) apply(j *job, now time.Time) error {
 			return err
 		}
 		if end.Before(start.Add(30*time.Minute)) || end.After(now.AddDate(2, 0, 0)) {
-			return invalid("schedulingConfig.endTime %s is not between 30 minutes after the start and two years from now.", c.EndTime)
+			return invalid("schedulingConfig.endTime %s is not between 30 minutes after the start and two years "+
+				"from now.", c.EndTime)
 		}
 		j.End = millis(end)
 		switch c.EndBehavior {
@@ -191,7 +201,8 @@ func (s *Scheduling) apply(j *job, now time.Time) error {
 			c.EndBehavior = stopRollout
 		case stopRollout, cancelQueued, forceCancel:
 		default:
-			return invalid("schedulingConfig.endBehavior is %q; allowed are STOP_ROLLOUT, CANCEL, FORCE_CANCEL.", c.EndBehavior)
+			return invalid("schedulingConfig.endBehavior is %q; allowed are STOP_ROLLOUT, CANCEL, FORCE_CANCEL.",
+				c.EndBehavior)
 		}
 	}
 	j.Scheduling = &c

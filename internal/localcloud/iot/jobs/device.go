@@ -44,7 +44,8 @@ func (s *Service) Pending(_ context.Context, thing string) (inProgress, queued [
 }
 
 // Describe implements iotjobsdataplane.Executions.
-func (s *Service) Describe(ctx context.Context, thing, jobID string, number int64, document bool) (*dataplane.Execution, error) {
+func (s *Service) Describe(ctx context.Context, thing, jobID string, number int64, document bool) (
+	*dataplane.Execution, error) {
 	var e *execution
 	err := s.db.View(func(tx *store.Tx) error {
 		if err := s.hasThing(tx, thing); err != nil {
@@ -66,7 +67,8 @@ func (s *Service) Describe(ctx context.Context, thing, jobID string, number int6
 			return noExecution(jobID, thing)
 		}
 		if terminal(e.Status) {
-			return dataplane.Rejectf(dataplane.TerminalStateReached, "The execution of job %s on thing %s is in the terminal state %s.", jobID, thing, e.Status)
+			return dataplane.Rejectf(dataplane.TerminalStateReached,
+				"The execution of job %s on thing %s is in the terminal state %s.", jobID, thing, e.Status)
 		}
 		return nil
 	})
@@ -92,7 +94,8 @@ func (s *Service) shown(ctx context.Context, e *execution, document bool) (*data
 }
 
 // StartNext implements iotjobsdataplane.Executions.
-func (s *Service) StartNext(ctx context.Context, thing string, details map[string]string, step *int64) (*dataplane.Execution, error) {
+func (s *Service) StartNext(ctx context.Context, thing string, details map[string]string, step *int64) (
+	*dataplane.Execution, error) {
 	if err := checkRequest(details, step); err != nil {
 		return nil, err
 	}
@@ -135,13 +138,15 @@ func (s *Service) StartNext(ctx context.Context, thing string, details map[strin
 }
 
 // Update implements iotjobsdataplane.Executions.
-func (s *Service) Update(ctx context.Context, thing, jobID string, u dataplane.Update) (dataplane.State, string, error) {
+func (s *Service) Update(ctx context.Context, thing, jobID string, u dataplane.Update) (dataplane.State,
+	string, error) {
 	switch u.Status {
 	case InProgress, Succeeded, Failed, Rejected:
 	case "":
 		return dataplane.State{}, "", dataplane.Rejectf(dataplane.InvalidRequest, "status is required.")
 	default:
-		return dataplane.State{}, "", dataplane.Rejectf(dataplane.InvalidRequest, "A device cannot set the status %s; allowed are IN_PROGRESS, FAILED, SUCCEEDED, REJECTED.", u.Status)
+		return dataplane.State{}, "", dataplane.Rejectf(dataplane.InvalidRequest,
+			"A device cannot set the status %s; allowed are IN_PROGRESS, FAILED, SUCCEEDED, REJECTED.", u.Status)
 	}
 	if err := checkRequest(u.StatusDetails, u.StepTimeoutInMinutes); err != nil {
 		return dataplane.State{}, "", err
@@ -180,10 +185,13 @@ func (c *change) update(e *execution, u dataplane.Update) error {
 		return r
 	}
 	if u.ExpectedVersion != nil && *u.ExpectedVersion != e.Version {
-		return refuse(dataplane.VersionMismatch, "The expected version %d does not match the version %d of the job execution.", *u.ExpectedVersion, e.Version)
+		return refuse(dataplane.VersionMismatch,
+			"The expected version %d does not match the version %d of the job execution.",
+			*u.ExpectedVersion, e.Version)
 	}
 	if terminal(e.Status) {
-		return refuse(dataplane.InvalidStateTransition, "The job execution cannot go from %s to %s.", e.Status, u.Status)
+		return refuse(dataplane.InvalidStateTransition, "The job execution cannot go from %s to %s.",
+			e.Status, u.Status)
 	}
 	if u.Status != InProgress {
 		return c.finish(e, u.Status, u.StatusDetails, false)
@@ -220,7 +228,8 @@ func setStep(e *execution, step *int64, now int64) {
 
 func checkRequest(details map[string]string, step *int64) error {
 	if step != nil && *step != -1 && (*step < 1 || *step > maxTimeoutMinutes) {
-		return dataplane.Rejectf(dataplane.InvalidRequest, "stepTimeoutInMinutes is %d; allowed are 1 to %d, or -1.", *step, maxTimeoutMinutes)
+		return dataplane.Rejectf(dataplane.InvalidRequest, "stepTimeoutInMinutes is %d; allowed are 1 to %d, or -1.",
+			*step, maxTimeoutMinutes)
 	}
 	return checkDetails(details)
 }

@@ -50,7 +50,8 @@ func (s *Service) document(ctx context.Context, jobID, thing string, number int6
 		}
 		if p.kind == upload {
 			r.Method = "PUT"
-			r.Key = strings.NewReplacer("${thingName}", thing, "${jobId}", jobID, "${executionNumber}", strconv.FormatInt(number, 10)).Replace(r.Key)
+			r.Key = strings.NewReplacer("${thingName}", thing, "${jobId}", jobID, "${executionNumber}",
+				strconv.FormatInt(number, 10)).Replace(r.Key)
 		}
 		signed, err := s.config.Presigner.Presign(ctx, r)
 		if err != nil {

@@ -45,14 +45,16 @@ func TestRate(t *testing.T) {
 	}{
 		{nil, 0, 0, 1000},
 		{&Rollout{MaximumPerMinute: n(7)}, 5000, 5000, 7},
-		{documented, 0, 0, 50}, {documented, 999, 0, 50}, {documented, 1000, 0, 100}, {documented, 2000, 0, 200}, {documented, 3000, 0, 400},
+		{documented, 0, 0, 50}, {documented, 999, 0, 50}, {documented, 1000, 0, 100}, {documented, 2000, 0, 200},
+		{documented, 3000, 0, 400},
 		{documented, 1_000_000, 0, 1000}, // the ceiling
 		{&Rollout{MaximumPerMinute: n(300), ExponentialRate: documented.ExponentialRate}, 3000, 0, 300},
 		{&Rollout{ExponentialRate: &Exponential{10, 1.1, RateIncrease{NumberOfSucceededThings: n(10)}}}, 1000, 0, 10},
 		{&Rollout{ExponentialRate: &Exponential{10, 1.1, RateIncrease{NumberOfSucceededThings: n(10)}}}, 1000, 10, 11},
 	} {
 		if got := tt.rollout.rate(tt.notified, tt.succeeded); got != tt.want {
-			t.Errorf("%+v after %d notified, %d succeeded: got %d, want %d", tt.rollout, tt.notified, tt.succeeded, got, tt.want)
+			t.Errorf("%+v after %d notified, %d succeeded: got %d, want %d", tt.rollout, tt.notified, tt.succeeded,
+				got, tt.want)
 		}
 	}
 }

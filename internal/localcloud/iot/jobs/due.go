@@ -181,7 +181,8 @@ func (s *Service) Residue(context.Context) []string {
 			if row.Key[2] == "" {
 				lines = append(lines, fmt.Sprintf("iot: job %s has a step due at %s", row.Key[1], at))
 			} else {
-				lines = append(lines, fmt.Sprintf("iot: job %s on thing %s times out at %s", row.Key[1], row.Key[2], at))
+				lines = append(lines, fmt.Sprintf("iot: job %s on thing %s times out at %s", row.Key[1],
+					row.Key[2], at))
 			}
 			if len(lines) == 100 {
 				break

@@ -88,7 +88,8 @@ func (j *loaded) retryOf(e *execution) string {
 		return ""
 	}
 	for _, c := range j.Retry.CriteriaList {
-		if (c.FailureType == e.Status || c.FailureType == allFailures) && e.Retries[c.FailureType] < c.NumberOfRetries {
+		if (c.FailureType == e.Status || c.FailureType == allFailures) &&
+			e.Retries[c.FailureType] < c.NumberOfRetries {
 			return c.FailureType
 		}
 	}

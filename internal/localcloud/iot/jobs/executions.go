@@ -15,7 +15,8 @@ func (e *execution) summaryView() executionSummary {
 	}
 }
 
-func (s *Service) executionsForJob(_ context.Context, _ *awsapi.Call, in *executionsForJobIn) (*executionsForJobOut, error) {
+func (s *Service) executionsForJob(_ context.Context, _ *awsapi.Call, in *executionsForJobIn) (*executionsForJobOut,
+	error) {
 	size, err := pageSize(in.MaxResults)
 	if err != nil {
 		return nil, err
@@ -41,7 +42,8 @@ func (s *Service) executionsForJob(_ context.Context, _ *awsapi.Call, in *execut
 		}
 		show := func(e execution) {
 			last = []string{e.Thing, store.Number(uint64(e.Number))}
-			out.ExecutionSummaries = append(out.ExecutionSummaries, executionForJob{s.thingARN(e.Thing), e.summaryView()})
+			out.ExecutionSummaries = append(out.ExecutionSummaries, executionForJob{s.thingARN(e.Thing),
+				e.summaryView()})
 		}
 		if in.Status == "" {
 			for row, err := range executionTable.Scan(tx, store.Query{Prefix: []string{in.JobID}, After: after}) {
@@ -52,7 +54,8 @@ func (s *Service) executionsForJob(_ context.Context, _ *awsapi.Call, in *execut
 			}
 			return nil
 		}
-		for row, err := range executionByStatus.Scan(tx, store.Query{Prefix: []string{in.JobID, in.Status}, After: after}) {
+		for row, err := range executionByStatus.Scan(tx, store.Query{Prefix: []string{in.JobID, in.Status},
+			After: after}) {
 			if err != nil || full() {
 				return err
 			}
@@ -69,7 +72,8 @@ func (s *Service) executionsForJob(_ context.Context, _ *awsapi.Call, in *execut
 	return out, err
 }
 
-func (s *Service) executionsForThing(_ context.Context, _ *awsapi.Call, in *executionsForThingIn) (*executionsForThingOut, error) {
+func (s *Service) executionsForThing(_ context.Context, _ *awsapi.Call, in *executionsForThingIn) (
+	*executionsForThingOut, error) {
 	if in.NamespaceID != "" {
 		return nil, awsapi.NotBuilt("ListJobExecutionsForThing with namespaceId")
 	}
@@ -119,7 +123,8 @@ func executionNotFound(id, thing string) error {
 	return notFound("The execution of job %s on thing %s cannot be found.", id, thing)
 }
 
-func (s *Service) describeExecution(_ context.Context, _ *awsapi.Call, in *describeExecutionIn) (*describeExecutionOut, error) {
+func (s *Service) describeExecution(_ context.Context, _ *awsapi.Call, in *describeExecutionIn) (*describeExecutionOut,
+	error) {
 	var e *execution
 	err := s.db.View(func(tx *store.Tx) (err error) {
 		if e, err = numbered(tx, in.JobID, in.ThingName, in.ExecutionNumber); err == nil && e == nil {
@@ -131,8 +136,10 @@ func (s *Service) describeExecution(_ context.Context, _ *awsapi.Call, in *descr
 		return nil, err
 	}
 	return &describeExecutionOut{executionView{
-		JobID: e.Job, Status: e.Status, ForceCanceled: e.Forced, StatusDetails: detailsView{e.state().StatusDetails}, ThingARN: s.thingARN(e.Thing),
-		QueuedAt: awsapi.TimeOf(moment(e.Queued)), StartedAt: awsapi.TimeOf(moment(e.Started)), LastUpdatedAt: awsapi.TimeOf(moment(e.Updated)),
+		JobID: e.Job, Status: e.Status, ForceCanceled: e.Forced, StatusDetails: detailsView{e.state().StatusDetails},
+		ThingARN: s.thingARN(e.Thing),
+		QueuedAt: awsapi.TimeOf(moment(e.Queued)), StartedAt: awsapi.TimeOf(moment(e.Started)),
+		LastUpdatedAt:   awsapi.TimeOf(moment(e.Updated)),
 		ExecutionNumber: e.Number, VersionNumber: e.Version,
 		ApproximateSecondsBeforeTimedOut: e.view(millis(s.sched.Now())).ApproximateSecondsBeforeTimedOut,
 	}}, nil
@@ -151,7 +158,8 @@ func (s *Service) cancelExecution(_ context.Context, _ *awsapi.Call, in *cancelE
 		case e == nil:
 			return executionNotFound(in.JobID, in.ThingName)
 		case in.ExpectedVersion != nil && *in.ExpectedVersion != e.Version:
-			return versionConflict("The expected version %d does not match the version %d of the job execution.", *in.ExpectedVersion, e.Version)
+			return versionConflict("The expected version %d does not match the version %d of the job execution.",
+				*in.ExpectedVersion, e.Version)
 		case terminal(e.Status), e.Status == InProgress && !in.Force:
 			return badTransition("The job execution is %s and cannot be canceled.", e.Status)
 		}
@@ -172,7 +180,8 @@ func (s *Service) deleteExecution(_ context.Context, _ *awsapi.Call, in *deleteE
 			return executionNotFound(in.JobID, in.ThingName)
 		}
 		if !terminal(e.Status) && !in.Force {
-			return badTransition("The job execution is %s; it can be deleted only when it is terminal, or with force.", e.Status)
+			return badTransition("The job execution is %s; it can be deleted only when it is terminal, or with force.",
+				e.Status)
 		}
 		j, err := c.job(e.Job)
 		if err != nil {

@@ -63,7 +63,8 @@ func (s *Service) createJob(ctx context.Context, call *awsapi.Call, in *createIn
 	}
 	now := s.sched.Now()
 	j := job{
-		ID: in.JobID, Status: InProgress, Selection: in.TargetSelection, Targets: in.Targets, Description: in.Description,
+		ID: in.JobID, Status: InProgress, Selection: in.TargetSelection, Targets: in.Targets,
+		Description:    in.Description,
 		DocumentSource: in.DocumentSource, Presigned: in.PresignedURLConfig, Rollout: in.JobExecutionsRolloutConfig,
 		Abort: in.AbortConfig, Timeout: in.TimeoutConfig, Retry: in.JobExecutionsRetryConfig,
 		TemplateARN: in.JobTemplateARN, Created: millis(now), Updated: millis(now),
@@ -149,18 +150,22 @@ func (s *Service) describeJob(_ context.Context, _ *awsapi.Call, in *jobIn) (*de
 		return nil, err
 	}
 	v := &jobView{
-		JobARN: s.jobARN(j.ID), JobID: j.ID, TargetSelection: j.Selection, Status: j.Status, ForceCanceled: j.ForceCanceled,
-		ReasonCode: j.ReasonCode, Comment: j.Comment, Targets: j.Targets, Description: j.Description,
-		CreatedAt: awsapi.TimeOf(moment(j.Created)), LastUpdatedAt: awsapi.TimeOf(moment(j.Updated)), CompletedAt: awsapi.TimeOf(moment(j.Completed)),
+		JobARN: s.jobARN(j.ID), JobID: j.ID, TargetSelection: j.Selection, Status: j.Status,
+		ForceCanceled: j.ForceCanceled,
+		ReasonCode:    j.ReasonCode, Comment: j.Comment, Targets: j.Targets, Description: j.Description,
+		CreatedAt: awsapi.TimeOf(moment(j.Created)), LastUpdatedAt: awsapi.TimeOf(moment(j.Updated)),
+		CompletedAt:    awsapi.TimeOf(moment(j.Completed)),
 		JobTemplateARN: j.TemplateARN, IsConcurrent: j.concurrent(), SchedulingConfig: j.Scheduling,
 		settings: settings{
 			PresignedURLConfig: j.Presigned, JobExecutionsRolloutConfig: j.Rollout, AbortConfig: j.Abort,
 			TimeoutConfig: j.Timeout, JobExecutionsRetryConfig: j.Retry,
 		},
 		JobProcessDetails: &processView{
-			NumberOfCanceledThings: t.By[Canceled], NumberOfSucceededThings: t.By[Succeeded], NumberOfFailedThings: t.By[Failed],
-			NumberOfRejectedThings: t.By[Rejected], NumberOfQueuedThings: t.By[Queued], NumberOfInProgressThings: t.By[InProgress],
-			NumberOfRemovedThings: t.By[Removed], NumberOfTimedOutThings: t.By[TimedOut],
+			NumberOfCanceledThings: t.By[Canceled], NumberOfSucceededThings: t.By[Succeeded],
+			NumberOfFailedThings:   t.By[Failed],
+			NumberOfRejectedThings: t.By[Rejected], NumberOfQueuedThings: t.By[Queued],
+			NumberOfInProgressThings: t.By[InProgress],
+			NumberOfRemovedThings:    t.By[Removed], NumberOfTimedOutThings: t.By[TimedOut],
 		},
 	}
 	if j.Work == resolving {
@@ -206,8 +211,10 @@ func (s *Service) listJobs(_ context.Context, _ *awsapi.Call, in *listJobsIn) (*
 				continue
 			}
 			out.Jobs = append(out.Jobs, jobSummary{
-				JobARN: s.jobARN(j.ID), JobID: j.ID, TargetSelection: j.Selection, Status: j.Status, IsConcurrent: j.concurrent(),
-				CreatedAt: awsapi.TimeOf(moment(j.Created)), LastUpdatedAt: awsapi.TimeOf(moment(j.Updated)), CompletedAt: awsapi.TimeOf(moment(j.Completed)),
+				JobARN: s.jobARN(j.ID), JobID: j.ID, TargetSelection: j.Selection, Status: j.Status,
+				IsConcurrent: j.concurrent(),
+				CreatedAt:    awsapi.TimeOf(moment(j.Created)), LastUpdatedAt: awsapi.TimeOf(moment(j.Updated)),
+				CompletedAt: awsapi.TimeOf(moment(j.Completed)),
 			})
 		}
 		return nil
@@ -253,7 +260,8 @@ func (s *Service) updateJob(ctx context.Context, call *awsapi.Call, in *updateIn
 		if err := merged.check(); err != nil {
 			return err
 		}
-		j.Presigned, j.Rollout, j.Abort = merged.PresignedURLConfig, merged.JobExecutionsRolloutConfig, merged.AbortConfig
+		j.Presigned, j.Rollout, j.Abort = merged.PresignedURLConfig, merged.JobExecutionsRolloutConfig,
+			merged.AbortConfig
 		j.Timeout, j.Retry = merged.TimeoutConfig, merged.JobExecutionsRetryConfig
 		if in.Description != nil {
 			j.Description = *in.Description
@@ -294,7 +302,8 @@ func (s *Service) deleteJob(_ context.Context, _ *awsapi.Call, in *deleteIn) (*e
 			return nil
 		}
 		if j.Status != Completed && j.Status != Canceled && !in.Force {
-			return badTransition("Job %s is %s; it can be deleted only when it is COMPLETED or CANCELED, or with force.", j.ID, j.Status)
+			return badTransition("Job %s is %s; it can be deleted only when it is COMPLETED or CANCELED, or with "+
+				"force.", j.ID, j.Status)
 		}
 		under := 0
 		for _, err := range jobByStatus.Scan(c.tx, store.Query{Prefix: []string{DeletionInProgress}}) {
@@ -350,7 +359,8 @@ func (s *Service) associateTargets(_ context.Context, _ *awsapi.Call, in *associ
 			}
 		}
 		if len(targets) > maxTargets {
-			return limitExceeded("Job %s would have %d targets; at most %d are allowed.", j.ID, len(targets), maxTargets)
+			return limitExceeded("Job %s would have %d targets; at most %d are allowed.", j.ID, len(targets),
+				maxTargets)
 		}
 		out = &jobOut{JobARN: s.jobARN(j.ID), JobID: j.ID, Description: j.Description}
 		j.Targets, j.Updated = targets, c.ms

@@ -13,7 +13,8 @@ import (
 // metricNames are the statuses that have metrics: NAMECount counts executions
 // that came to the status in the minute, NAMETotalCount the job's executions in it.
 var metricNames = map[string]string{
-	Queued: "QueuedJobExecution", InProgress: "InProgressJobExecution", Succeeded: "SucceededJobExecution", Failed: "FailedJobExecution",
+	Queued: "QueuedJobExecution", InProgress: "InProgressJobExecution", Succeeded: "SucceededJobExecution",
+	Failed:   "FailedJobExecution",
 	Rejected: "RejectedJobExecution", Canceled: "CanceledJobExecution", Removed: "RemovedJobExecution",
 }
 
@@ -50,7 +51,8 @@ func (s *Service) sendMetrics() {
 				return err
 			}
 			metrics = append(metrics,
-				Metric{name + "Count", a.job, float64(n), now}, Metric{name + "TotalCount", a.job, float64(t.By[a.status]), now})
+				Metric{name + "Count", a.job, float64(n), now}, Metric{name + "TotalCount", a.job,
+					float64(t.By[a.status]), now})
 		}
 		return nil
 	})

@@ -227,12 +227,15 @@ var (
 	jobByGroup  = store.NewTable[mark]("iot.jobbygroup")  // group, job: continuous jobs that take new members
 	waiting     = store.NewTable[mark]("iot.jobtarget")   // job, thing
 
-	executionTable    = store.NewTable[execution]("iot.jobexecution").Versions(store.JSON) // job, thing, number
-	executionByStatus = store.NewTable[mark]("iot.jobexecutionbystatus")                   // job, status, thing, number
-	executionByThing  = store.NewTable[mark]("iot.jobexecutionbything")                    // thing, job, number
-	pendingTable      = store.NewTable[mark]("iot.jobexecutionpending")                    // see pendingKey; the value is the number
-	dueTable          = store.NewTable[mark]("iot.jobdue")                                 // time, job, thing, number; thing is "" for the job itself
-	templateTable     = store.NewTable[template]("iot.jobtemplate").Versions(store.JSON)   // template
+	executionTable = store.NewTable[execution]("iot.jobexecution").Versions(store.JSON) // job, thing, number
+	// job, status, thing, number
+	executionByStatus = store.NewTable[mark]("iot.jobexecutionbystatus")
+	executionByThing  = store.NewTable[mark]("iot.jobexecutionbything") // thing, job, number
+	// see pendingKey; the value is the number
+	pendingTable = store.NewTable[mark]("iot.jobexecutionpending")
+	// time, job, thing, number; thing is "" for the job itself
+	dueTable      = store.NewTable[mark]("iot.jobdue")
+	templateTable = store.NewTable[template]("iot.jobtemplate").Versions(store.JSON) // template
 )
 
 func millis(t time.Time) int64 { return t.UnixMilli() }

@@ -10,7 +10,8 @@ import (
 // maxTemplates is the account quota.
 const maxTemplates = 100
 
-func (s *Service) createTemplate(ctx context.Context, call *awsapi.Call, in *createTemplateIn) (*createTemplateOut, error) {
+func (s *Service) createTemplate(ctx context.Context, call *awsapi.Call, in *createTemplateIn) (*createTemplateOut,
+	error) {
 	if err := checkID("jobTemplateId", in.JobTemplateID); err != nil {
 		return nil, err
 	}
@@ -32,7 +33,8 @@ func (s *Service) createTemplate(ctx context.Context, call *awsapi.Call, in *cre
 	if given != 1 {
 		return nil, invalid("Exactly one of jobArn, document and documentSource is required.")
 	}
-	t := template{Description: in.Description, Document: in.Document, DocumentSource: in.DocumentSource, Created: millis(s.sched.Now()), settings: in.settings}
+	t := template{Description: in.Description, Document: in.Document, DocumentSource: in.DocumentSource,
+		Created: millis(s.sched.Now()), settings: in.settings}
 	switch {
 	case in.JobARN != "":
 		_, id := resourceOf(in.JobARN)
@@ -76,7 +78,8 @@ func (s *Service) createTemplate(ctx context.Context, call *awsapi.Call, in *cre
 		if _, taken, err := templateTable.Get(tx, in.JobTemplateID); err != nil {
 			return err
 		} else if taken {
-			return &awsapi.Error{Code: "ConflictException", Status: 409, Message: "Job template " + in.JobTemplateID + " already exists.",
+			return &awsapi.Error{Code: "ConflictException", Status: 409, Message: "Job template " + in.JobTemplateID +
+				" already exists.",
 				Fields: map[string]any{"resourceId": in.JobTemplateID}}
 		}
 		n := 0
@@ -108,8 +111,10 @@ func (s *Service) describeTemplate(_ context.Context, _ *awsapi.Call, in *templa
 		return nil, err
 	}
 	return &templateView{
-		JobTemplateARN: s.arn("jobtemplate/" + in.JobTemplateID), JobTemplateID: in.JobTemplateID, Description: t.Description,
-		DocumentSource: t.DocumentSource, Document: t.Document, CreatedAt: awsapi.TimeOf(moment(t.Created)), settings: t.settings,
+		JobTemplateARN: s.arn("jobtemplate/" + in.JobTemplateID), JobTemplateID: in.JobTemplateID,
+		Description:    t.Description,
+		DocumentSource: t.DocumentSource, Document: t.Document, CreatedAt: awsapi.TimeOf(moment(t.Created)),
+		settings: t.settings,
 	}, nil
 }
 

@@ -48,7 +48,8 @@ type Outbox struct {
 
 // New returns an outbox over a table of that name. Messages left by an earlier
 // process are delivered after Start.
-func New(sched *scheduler.Scheduler, db *store.DB, table string, deliver func(ctx context.Context, m Message) error) *Outbox {
+func New(sched *scheduler.Scheduler, db *store.DB, table string, deliver func(ctx context.Context,
+	m Message) error) *Outbox {
 	return &Outbox{sched: sched, db: db, table: store.NewTable[Message](table).Versions(store.JSON), deliver: deliver}
 }
 

@@ -74,7 +74,8 @@ func CheckAttributeName(name string) error {
 
 func checkAttributeValue(name, value string) error {
 	if n := utf8.RuneCountInString(value); n > maxAttributeValue {
-		return fmt.Errorf("the value of attribute %s has %d characters; at most %d are allowed", name, n, maxAttributeValue)
+		return fmt.Errorf("the value of attribute %s has %d characters; at most %d are allowed", name, n,
+			maxAttributeValue)
 	}
 	if !attributeValuePattern.MatchString(value) {
 		return fmt.Errorf(`the value %q of attribute %s must match [a-zA-Z0-9_.,@/:#=\[\]-]*`, value, name)

@@ -18,7 +18,8 @@ type SyntaxError struct {
 }
 
 func (e *SyntaxError) Error() string {
-	return fmt.Sprintf("%s at line %d, column %d\n  %s\n  %s^", e.Message, e.Line, e.Column, e.Source, strings.Repeat(" ", e.Column-1))
+	return fmt.Sprintf("%s at line %d, column %d\n  %s\n  %s^", e.Message, e.Line, e.Column, e.Source,
+		strings.Repeat(" ", e.Column-1))
 }
 
 // syntax makes a SyntaxError for an offset in the source.

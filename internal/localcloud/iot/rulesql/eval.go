@@ -178,7 +178,8 @@ func (s *Statement) frame(ctx context.Context, in *Input) (*frame, error) {
 			return nil, err
 		}
 		if v.kind == Binary {
-			return nil, fmt.Errorf("rulesql: %s: a payload that is not JSON cannot be put in a variable: encode it", s.vars[i])
+			return nil, fmt.Errorf("rulesql: %s: a payload that is not JSON cannot be put in a variable: encode it",
+				s.vars[i])
 		}
 		if total += len(v.AppendJSON(nil)); total > maxSize {
 			return nil, fmt.Errorf("%w: the variables exceed 128 KiB", ErrLimit)

@@ -25,7 +25,8 @@ type External interface {
 	// ThingShadow reads a shadow; name "" is the classic one.
 	ThingShadow(ctx context.Context, thing, name, roleARN string) ([]byte, error)
 	// DynamoDB reads an item as plain JSON; sortName is "" without sort key.
-	DynamoDB(ctx context.Context, table, keyName string, key Value, sortName string, sort Value, roleARN string) ([]byte, error)
+	DynamoDB(ctx context.Context, table, keyName string, key Value, sortName string, sort Value, roleARN string) (
+		[]byte, error)
 	// Registry calls DescribeThing or ListThingGroupsForThing.
 	Registry(ctx context.Context, operation, thing, roleARN string) ([]byte, error)
 	// Secret reads a secret's current version; kind is SecretString or
@@ -154,7 +155,8 @@ func getRegistryData(f *frame, n *call) (Value, error) {
 		return Value{}, err
 	}
 	if a[0] != "DescribeThing" && a[0] != "ListThingGroupsForThing" {
-		return Value{}, fmt.Errorf("rulesql: get_registry_data knows DescribeThing and ListThingGroupsForThing, not %q", a[0])
+		return Value{}, fmt.Errorf(
+			"rulesql: get_registry_data knows DescribeThing and ListThingGroupsForThing, not %q", a[0])
 	}
 	x, err := f.external()
 	if err != nil {
@@ -274,7 +276,8 @@ func findMessage(set []byte, file, message string) (protoreflect.MessageDescript
 	files.RangeFiles(func(d protoreflect.FileDescriptor) bool {
 		path := d.Path()
 		base := path[strings.LastIndexByte(path, '/')+1:]
-		if file != path && file != base && file != strings.TrimSuffix(path, ".proto") && file != strings.TrimSuffix(base, ".proto") {
+		if file != path && file != base && file != strings.TrimSuffix(path, ".proto") &&
+			file != strings.TrimSuffix(base, ".proto") {
 			return true
 		}
 		if m := messageIn(d.Messages(), message); m != nil {

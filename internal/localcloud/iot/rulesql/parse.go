@@ -142,7 +142,8 @@ func (p *parser) selectItems() (*query, error) {
 	if p.tok.is("VALUE") {
 		after := p.peek()
 		ends := after.kind == tokenEnd
-		for _, s := range []string{"FROM", "AS", "WHERE", ",", ".", ")", "=", "<>", "!=", "<", ">", "<=", ">=", "+", "-", "/", "%", "IN", "AND", "OR"} {
+		for _, s := range []string{"FROM", "AS", "WHERE", ",", ".", ")", "=", "<>", "!=", "<", ">", "<=", ">=", "+",
+			"-", "/", "%", "IN", "AND", "OR"} {
 			ends = ends || after.is(s)
 		}
 		if !ends {

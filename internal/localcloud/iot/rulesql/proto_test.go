@@ -16,7 +16,8 @@ import (
 // sender_id = 1; bytes inner = 2; int64 at = 3; Kind kind = 4;}.
 func envelope(t *testing.T) []byte {
 	t.Helper()
-	field := func(name string, n int32, kind descriptorpb.FieldDescriptorProto_Type, typeName string) *descriptorpb.FieldDescriptorProto {
+	field := func(name string, n int32, kind descriptorpb.FieldDescriptorProto_Type,
+		typeName string) *descriptorpb.FieldDescriptorProto {
 		f := &descriptorpb.FieldDescriptorProto{
 			Name: proto.String(name), Number: proto.Int32(n), Type: kind.Enum(),
 			Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(),
@@ -28,15 +29,18 @@ func envelope(t *testing.T) []byte {
 	}
 	set := &descriptorpb.FileDescriptorSet{File: []*descriptorpb.FileDescriptorProto{{
 		Name: proto.String("folder/envelope.proto"), Package: proto.String("demo"), Syntax: proto.String("proto3"),
-		EnumType: []*descriptorpb.EnumDescriptorProto{{Name: proto.String("Kind"), Value: []*descriptorpb.EnumValueDescriptorProto{
-			{Name: proto.String("PLAIN"), Number: proto.Int32(0)}, {Name: proto.String("SEALED"), Number: proto.Int32(1)},
-		}}},
-		MessageType: []*descriptorpb.DescriptorProto{{Name: proto.String("Envelope"), Field: []*descriptorpb.FieldDescriptorProto{
-			field("sender_id", 1, descriptorpb.FieldDescriptorProto_TYPE_STRING, ""),
-			field("inner", 2, descriptorpb.FieldDescriptorProto_TYPE_BYTES, ""),
-			field("at", 3, descriptorpb.FieldDescriptorProto_TYPE_INT64, ""),
-			field("kind", 4, descriptorpb.FieldDescriptorProto_TYPE_ENUM, ".demo.Kind"),
-		}}},
+		EnumType: []*descriptorpb.EnumDescriptorProto{{Name: proto.String("Kind"),
+			Value: []*descriptorpb.EnumValueDescriptorProto{
+				{Name: proto.String("PLAIN"), Number: proto.Int32(0)}, {Name: proto.String("SEALED"),
+					Number: proto.Int32(1)},
+			}}},
+		MessageType: []*descriptorpb.DescriptorProto{{Name: proto.String("Envelope"),
+			Field: []*descriptorpb.FieldDescriptorProto{
+				field("sender_id", 1, descriptorpb.FieldDescriptorProto_TYPE_STRING, ""),
+				field("inner", 2, descriptorpb.FieldDescriptorProto_TYPE_BYTES, ""),
+				field("at", 3, descriptorpb.FieldDescriptorProto_TYPE_INT64, ""),
+				field("kind", 4, descriptorpb.FieldDescriptorProto_TYPE_ENUM, ".demo.Kind"),
+			}}},
 	}}}
 	b, err := proto.Marshal(set)
 	if err != nil {

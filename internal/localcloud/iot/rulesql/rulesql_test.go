@@ -273,7 +273,9 @@ func TestTemplates(t *testing.T) {
 func TestIntegersAgree(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := rapid.Int64().Draw(t, "a"), rapid.Int64().Draw(t, "b")
-		s, err := rulesql.Compile("SELECT VALUE (a + b) - b = a AND (a - b) + b = a AND (a * b) / b = a AND (a / b) * b + a % b = a FROM 't'", rulesql.Version2016)
+		s, err := rulesql.Compile(
+			"SELECT VALUE (a + b) - b = a AND (a - b) + b = a AND (a * b) / b = a AND (a / b) * b + a % b = a "+
+				"FROM 't'", rulesql.Version2016)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -306,7 +308,8 @@ func FuzzCompile(f *testing.F) {
 		}
 		in := rulesql.NewInput(message(payload), fixed{}, services{answer: "1"})
 		if r, err := s.Eval(context.Background(), in); err == nil && r != nil {
-			if v, err := rulesql.ParseJSON([]byte(payload)); err == nil && v.Kind() == rulesql.Object && len(r.Bytes()) > 0 && r.Value().Kind() != rulesql.Binary {
+			if v, err := rulesql.ParseJSON([]byte(payload)); err == nil && v.Kind() == rulesql.Object &&
+				len(r.Bytes()) > 0 && r.Value().Kind() != rulesql.Binary {
 				if _, err := rulesql.ParseJSON(r.Bytes()); err != nil {
 					t.Fatalf("%s over %s gave %s, which is not JSON", sql, payload, r.Bytes())
 				}

@@ -297,7 +297,8 @@ func readTime(text, p string) (ms int64, ok bool) {
 			}
 		case 'V', 'z', 'v':
 			i := 0
-			for i < len(text) && (text[i] == '/' || text[i] == '_' || text[i] == '+' || text[i] == '-' || text[i] >= 'A' && text[i] <= 'z' || text[i] >= '0' && text[i] <= '9') {
+			for i < len(text) && (text[i] == '/' || text[i] == '_' || text[i] == '+' || text[i] == '-' ||
+				text[i] >= 'A' && text[i] <= 'z' || text[i] >= '0' && text[i] <= '9') {
 				i++
 			}
 			zone, ok = findZone(StringValue(text[:i]))

@@ -125,7 +125,8 @@ func (o *members) set(key string, v Value) {
 }
 
 // arithmetic has the precision of the language; it is only read.
-var arithmetic = &apd.Context{Precision: 34, MaxExponent: 999 + 34, MinExponent: -999 - 34, Rounding: apd.RoundHalfEven}
+var arithmetic = &apd.Context{Precision: 34, MaxExponent: 999 + 34, MinExponent: -999 - 34,
+	Rounding: apd.RoundHalfEven}
 
 // decimal is a number as an apd.Decimal, which must not be changed.
 func (v Value) decimal() *apd.Decimal {
@@ -170,7 +171,8 @@ func integerValue(d *apd.Decimal) Value {
 	return Value{kind: Int, ref: whole}
 }
 
-var integers = &apd.Context{Precision: 2200, MaxExponent: apd.MaxExponent, MinExponent: apd.MinExponent, Rounding: apd.RoundHalfUp}
+var integers = &apd.Context{Precision: 2200, MaxExponent: apd.MaxExponent, MinExponent: apd.MinExponent,
+	Rounding: apd.RoundHalfUp}
 
 // floatValue makes a Decimal of a float64; what is not a number is Undefined.
 func floatValue(f float64) Value {

@@ -29,8 +29,10 @@ func makeMetric(_ *Service, r *rule, parameters json.RawMessage) (action, error)
 		return nil, err
 	}
 	a := &metricAction{roled: roled{p.RoleARN}}
-	return a, errors.Join(checkRole(p.RoleARN), templates(r, "!metricNamespace", p.Namespace, &a.namespace, "!metricName", p.Name, &a.name,
-		"!metricValue", p.Value, &a.value, "!metricUnit", p.Unit, &a.unit, "metricTimestamp", p.Timestamp, &a.timestamp))
+	return a, errors.Join(checkRole(p.RoleARN), templates(r, "!metricNamespace", p.Namespace, &a.namespace,
+		"!metricName", p.Name, &a.name,
+		"!metricValue", p.Value, &a.value, "!metricUnit", p.Unit, &a.unit, "metricTimestamp", p.Timestamp,
+		&a.timestamp))
 }
 
 func (a *metricAction) kind() string { return "CloudwatchMetric" }

@@ -49,7 +49,8 @@ func (a *logsAction) run(ctx context.Context, d *delivery) (string, error) {
 		}
 	}
 	stream := map[string]any{"logGroupName": group, "logStreamName": d.rule.Name}
-	if err := d.call(ctx, a.roleARN, "cloudwatchlogs", "CreateLogStream", stream); err != nil && awsapi.Code(err) != "ResourceAlreadyExistsException" {
+	if err := d.call(ctx, a.roleARN, "cloudwatchlogs", "CreateLogStream", stream); err != nil &&
+		awsapi.Code(err) != "ResourceAlreadyExistsException" {
 		return group, err
 	}
 	stream["logEvents"] = events

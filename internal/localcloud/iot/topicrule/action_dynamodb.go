@@ -143,7 +143,8 @@ func (a *dynamoDBv2Action) run(ctx context.Context, d *delivery) (string, error)
 	if d.value.Kind() != rulesql.Object {
 		return table, errors.New("dynamoDBv2: the result of the statement is not an object")
 	}
-	return table, d.call(ctx, a.roleARN, "dynamodb", "PutItem", map[string]any{"TableName": table, "Item": itemOf(d.value)})
+	return table, d.call(ctx, a.roleARN, "dynamodb", "PutItem", map[string]any{"TableName": table,
+		"Item": itemOf(d.value)})
 }
 
 // dynamoDBAction writes the whole result into one column.
@@ -183,7 +184,8 @@ func makeDynamoDB(_ *Service, r *rule, parameters json.RawMessage) (action, erro
 	}
 	a := &dynamoDBAction{roled: roled{p.RoleARN}, hashField: p.HashKeyField, rangeField: p.RangeKeyField,
 		field: p.PayloadField, hashType: p.HashKeyType, rangeType: p.RangeKeyType}
-	return a, errors.Join(checkRole(p.RoleARN), templates(r, "!tableName", p.TableName, &a.table, "operation", p.Operation, &a.operation,
+	return a, errors.Join(checkRole(p.RoleARN), templates(r, "!tableName", p.TableName, &a.table, "operation",
+		p.Operation, &a.operation,
 		"!hashKeyValue", p.HashKeyValue, &a.hash, "rangeKeyValue", p.RangeKeyValue, &a.rangeValue))
 }
 
@@ -224,7 +226,8 @@ func (a *dynamoDBAction) run(ctx context.Context, d *delivery) (string, error) {
 	case "UPDATE":
 		return table, d.call(ctx, a.roleARN, "dynamodb", "UpdateItem", map[string]any{
 			"TableName": table, "Key": key, "UpdateExpression": "SET #p = :p",
-			"ExpressionAttributeNames": map[string]string{"#p": a.field}, "ExpressionAttributeValues": map[string]attribute{":p": payload},
+			"ExpressionAttributeNames":  map[string]string{"#p": a.field},
+			"ExpressionAttributeValues": map[string]attribute{":p": payload},
 		})
 	case "DELETE":
 		return table, d.call(ctx, a.roleARN, "dynamodb", "DeleteItem", map[string]any{"TableName": table, "Key": key})

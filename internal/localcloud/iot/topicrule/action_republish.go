@@ -78,7 +78,8 @@ func (a *republishAction) run(ctx context.Context, d *delivery) (string, error) 
 		name string
 		text *rulesql.Template
 	}{
-		{"payloadFormatIndicator", a.format}, {"contentType", a.contentType}, {"responseTopic", a.response}, {"correlationData", a.data},
+		{"payloadFormatIndicator", a.format}, {"contentType", a.contentType}, {"responseTopic", a.response},
+		{"correlationData", a.data},
 	} {
 		if header.text == nil {
 			continue

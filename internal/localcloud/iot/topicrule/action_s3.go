@@ -30,7 +30,8 @@ func makeS3(s *Service, r *rule, parameters json.RawMessage) (action, error) {
 		return nil, err
 	}
 	a := &s3Action{roled: roled{p.RoleARN}, acl: p.CannedACL}
-	return a, errors.Join(checkRole(p.RoleARN), templates(r, "!bucketName", p.BucketName, &a.bucket, "!key", p.Key, &a.key))
+	return a, errors.Join(checkRole(p.RoleARN), templates(r, "!bucketName", p.BucketName, &a.bucket, "!key",
+		p.Key, &a.key))
 }
 
 func (a *s3Action) kind() string { return "S3" }

@@ -23,10 +23,14 @@ var ruleName = regexp.MustCompile(`^[a-zA-Z0-9_]{1,128}$`)
 // Operations are the operations on topic rules, for the service iot.
 func (s *Service) Operations() []awsapi.Operation {
 	named := func(o awsapi.Option) []awsapi.Option {
-		return []awsapi.Option{o, awsapi.On(func(c *awsapi.Call, in *nameInput) []string { return []string{c.ARN("iot", "rule/"+in.RuleName)} })}
+		return []awsapi.Option{o, awsapi.On(func(c *awsapi.Call, in *nameInput) []string {
+			return []string{c.ARN("iot", "rule/"+in.RuleName)}
+		})}
 	}
 	payload := func(o awsapi.Option) []awsapi.Option {
-		return []awsapi.Option{o, awsapi.On(func(c *awsapi.Call, in *ruleInput) []string { return []string{c.ARN("iot", "rule/"+in.RuleName)} })}
+		return []awsapi.Option{o, awsapi.On(func(c *awsapi.Call, in *ruleInput) []string {
+			return []string{c.ARN("iot", "rule/"+in.RuleName)}
+		})}
 	}
 	return []awsapi.Operation{
 		awsapi.Op("CreateTopicRule", s.create, payload(awsapi.REST("POST", "/rules/{ruleName}"))...),
@@ -88,7 +92,8 @@ func (s *Service) check(ctx context.Context, c *awsapi.Call, in *ruleInput) (*ru
 		if a == nil || a.role() == "" {
 			continue
 		}
-		if err := c.Authorize(ctx, "iam:PassRole", a.role(), map[string][]string{"iam:PassedToService": {principal}}); err != nil {
+		if err := c.Authorize(ctx, "iam:PassRole", a.role(),
+			map[string][]string{"iam:PassedToService": {principal}}); err != nil {
 			return nil, err
 		}
 	}
@@ -289,7 +294,8 @@ func (s *Service) list(_ context.Context, _ *awsapi.Call, in *listInput) (*listO
 				continue
 			}
 			out.Rules = append(out.Rules, listItem{
-				RuleARN: s.arn(r.Name), RuleName: r.Name, TopicPattern: filter, CreatedAt: awsapi.TimeOf(r.CreatedAt), RuleDisabled: r.Disabled,
+				RuleARN: s.arn(r.Name), RuleName: r.Name, TopicPattern: filter, CreatedAt: awsapi.TimeOf(r.CreatedAt),
+				RuleDisabled: r.Disabled,
 			})
 		}
 		return nil

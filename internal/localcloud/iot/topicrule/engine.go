@@ -113,7 +113,8 @@ func (s *Service) Route(_ context.Context, m Message) error {
 
 func (s *Service) statementFailed(r *rule, m Message, err error) {
 	s.count("ParseError", counter{rule: r.Name})
-	s.log.Error("rule statement failed", "ruleName", r.Name, "topic", m.Topic, "clientId", m.ClientID, "traceId", m.TraceID, "error", err)
+	s.log.Error("rule statement failed", "ruleName", r.Name, "topic", m.Topic, "clientId", m.ClientID, "traceId",
+		m.TraceID, "error", err)
 }
 
 // Save writes the outbox row in the transaction that accepts the message.
@@ -169,7 +170,8 @@ func (e *Execution) run(r *run) {
 		}
 		r.result = result
 	}
-	d := &delivery{s: s, rule: r.rule, message: &e.message, input: in, result: r.result, value: r.result.Value(), body: r.result.Bytes()}
+	d := &delivery{s: s, rule: r.rule, message: &e.message, input: in, result: r.result, value: r.result.Value(),
+		body: r.result.Bytes()}
 	failures := d.act(ctx, r.rule.actions)
 	if len(failures) > 0 && r.rule.onError != nil {
 		d.report(ctx, failures)
@@ -312,7 +314,8 @@ func (d *delivery) report(ctx context.Context, failures []failure) {
 	}
 	if err != nil {
 		d.s.count("ErrorActionFailure", counter{rule: d.rule.Name})
-		d.s.log.Error("error action failed", "ruleName", d.rule.Name, "action", d.rule.onError.kind(), "traceId", d.message.TraceID, "error", err)
+		d.s.log.Error("error action failed", "ruleName", d.rule.Name, "action", d.rule.onError.kind(), "traceId",
+			d.message.TraceID, "error", err)
 		return
 	}
 	d.s.count("ErrorActionSuccess", counter{rule: d.rule.Name})

@@ -17,7 +17,8 @@ func sqlError(err error) error {
 
 func exists(name, arn string) error {
 	return &awsapi.Error{Code: "ResourceAlreadyExistsException", Status: 409,
-		Message: "The rule " + name + " already exists", Fields: map[string]any{"resourceId": name, "resourceArn": arn}}
+		Message: "The rule " + name + " already exists", Fields: map[string]any{"resourceId": name,
+			"resourceArn": arn}}
 }
 
 // noRule is AWS's answer for a rule that is not there: it does not tell it

@@ -31,7 +31,8 @@ func (x *external) Lambda(ctx context.Context, arn string, payload []byte) ([]by
 		Payload       []byte
 	}
 	id := awsapi.ServiceOf(principal, x.s.Account, x.rule.arn)
-	if err := awsapi.CallInto(ctx, x.s.Caller, id, "lambda", "Invoke", invokeInput{arn, "RequestResponse", payload}, &out); err != nil {
+	if err := awsapi.CallInto(ctx, x.s.Caller, id, "lambda", "Invoke", invokeInput{arn, "RequestResponse", payload},
+		&out); err != nil {
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
@@ -47,7 +48,8 @@ func (x *external) ThingShadow(context.Context, string, string, string) ([]byte,
 	return nil, awsapi.NotBuilt("get_thing_shadow: thing shadows")
 }
 
-func (x *external) DynamoDB(ctx context.Context, table, keyName string, key rulesql.Value, sortName string, sort rulesql.Value, roleARN string) ([]byte, error) {
+func (x *external) DynamoDB(ctx context.Context, table, keyName string, key rulesql.Value, sortName string,
+	sort rulesql.Value, roleARN string) ([]byte, error) {
 	id, err := x.s.identity(ctx, roleARN, x.rule.arn)
 	if err != nil {
 		return nil, err
@@ -57,7 +59,8 @@ func (x *external) DynamoDB(ctx context.Context, table, keyName string, key rule
 		keys[sortName] = attributeOf(sort)
 	}
 	var out struct{ Item map[string]any }
-	if err := awsapi.CallInto(ctx, x.s.Caller, id, "dynamodb", "GetItem", map[string]any{"TableName": table, "Key": keys}, &out); err != nil {
+	if err := awsapi.CallInto(ctx, x.s.Caller, id, "dynamodb", "GetItem", map[string]any{"TableName": table,
+		"Key": keys}, &out); err != nil {
 		return nil, err
 	}
 	item, err := plainItem(out.Item)

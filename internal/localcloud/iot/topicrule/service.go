@@ -207,7 +207,8 @@ func (s *Service) Residue(context.Context) []string {
 			if err != nil {
 				return err
 			}
-			out = append(out, fmt.Sprintf("topicrule: actions of rules %v wait for the message on %s", row.Value.Rules, row.Value.Message.Topic))
+			out = append(out, fmt.Sprintf("topicrule: actions of rules %v wait for the message on %s", row.Value.Rules,
+				row.Value.Message.Topic))
 		}
 		return nil
 	})

@@ -41,7 +41,8 @@ type bench struct {
 }
 
 func newBench(t testing.TB) *bench {
-	b := &bench{t: t, sched: scheduler.NewVirtual(1, time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)), db: store.Memory(),
+	b := &bench{t: t, sched: scheduler.NewVirtual(1, time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)),
+		db:    store.Memory(),
 		count: map[string]int{}, metrics: map[string]float64{}, puts: map[string]string{}}
 	b.restart()
 	return b
@@ -143,7 +144,8 @@ func (b *bench) send(topic, payload string) {
 
 func (b *bench) accept(topic, payload string) *topicrule.Execution {
 	b.t.Helper()
-	e := b.svc.Prepare(topicrule.Message{Topic: topic, Payload: []byte(payload), QoS: 1, ClientID: "cpe-1", TraceID: "trace", ReceivedAt: b.sched.Now()})
+	e := b.svc.Prepare(topicrule.Message{Topic: topic, Payload: []byte(payload), QoS: 1, ClientID: "cpe-1",
+		TraceID: "trace", ReceivedAt: b.sched.Now()})
 	if e == nil {
 		return nil
 	}

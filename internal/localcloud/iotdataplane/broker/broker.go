@@ -143,7 +143,8 @@ func (h *hook) ID() string { return "core" }
 
 func (h *hook) Provides(what byte) bool {
 	switch what {
-	case mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnSessionEstablished, mqtt.OnDisconnect, mqtt.OnPacketRead, mqtt.OnPacketEncode:
+	case mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnSessionEstablished, mqtt.OnDisconnect, mqtt.OnPacketRead,
+		mqtt.OnPacketEncode:
 		return true
 	}
 	return false
@@ -156,7 +157,8 @@ func (h *hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 	cl.Properties.Will = mqtt.Will{} // the core publishes wills
 	b.keepAlive(cl)
 	p := &peer{
-		b: b, client: cl, version: cl.Properties.ProtocolVersion, maxSize: pk.Properties.MaximumPacketSize, free: map[uint16]uint64{},
+		b: b, client: cl, version: cl.Properties.ProtocolVersion, maxSize: pk.Properties.MaximumPacketSize,
+		free: map[uint16]uint64{},
 		sent: limit.Bucket{Rate: b.core.Limits.Bytes},
 	}
 	var conn *iotdataplane.Connection
@@ -223,7 +225,8 @@ func (b *Broker) keepAlive(cl *mqtt.Client) {
 func options(cl *mqtt.Client, pk packets.Packet) iotdataplane.Options {
 	c := pk.Connect
 	o := iotdataplane.Options{
-		Hello: iotdataplane.Hello{ClientID: cl.ID, Username: string(c.Username), Password: c.Password, SourceIP: host(cl.Net.Remote)},
+		Hello: iotdataplane.Hello{ClientID: cl.ID, Username: string(c.Username), Password: c.Password,
+			SourceIP: host(cl.Net.Remote)},
 		Clean: c.Clean, ReceiveMaximum: int(pk.Properties.ReceiveMaximum),
 	}
 	if t, ok := cl.Net.Conn.(*tls.Conn); ok {
@@ -238,7 +241,8 @@ func options(cl *mqtt.Client, pk packets.Packet) iotdataplane.Options {
 		o.SessionExpiry = 7 * 24 * time.Hour // the core cuts it to what the account has
 	}
 	if c.WillFlag {
-		o.Will = &iotdataplane.Message{Topic: c.WillTopic, Payload: c.WillPayload, QoS: c.WillQos, Retain: c.WillRetain}
+		o.Will = &iotdataplane.Message{Topic: c.WillTopic, Payload: c.WillPayload, QoS: c.WillQos,
+			Retain: c.WillRetain}
 		take(o.Will, c.WillProperties)
 		o.WillDelay = time.Duration(c.WillProperties.WillDelayInterval) * time.Second
 	}

@@ -82,7 +82,8 @@ func open(t testing.TB, db *store.DB, call caller, more ...func(*broker.Broker))
 	t.Helper()
 	s := &site{t: t, sched: scheduler.NewReal()}
 	var err error
-	if s.rules, err = topicrule.New(topicrule.Config{Platform: platform.Platform{Scheduler: s.sched, Store: db, Account: account, Region: "us-east-1", Caller: call}}); err != nil {
+	if s.rules, err = topicrule.New(topicrule.Config{Platform: platform.Platform{Scheduler: s.sched, Store: db,
+		Account: account, Region: "us-east-1", Caller: call}}); err != nil {
 		t.Fatal(err)
 	}
 	if s.core, err = iotdataplane.New(iotdataplane.Config{
@@ -135,7 +136,8 @@ type rawJSON string
 func (r rawJSON) MarshalJSON() ([]byte, error) { return []byte(r), nil }
 
 // client connects with MQTT 5 and sends what it receives to the channel.
-func (s *site) client(conn net.Conn, id string, set func(*paho.Connect)) (*paho.Client, chan *paho.Publish, chan *paho.Disconnect, *paho.Connack) {
+func (s *site) client(conn net.Conn, id string, set func(*paho.Connect)) (*paho.Client, chan *paho.Publish,
+	chan *paho.Disconnect, *paho.Connack) {
 	s.t.Helper()
 	got := make(chan *paho.Publish, 100)
 	ended := make(chan *paho.Disconnect, 1)
@@ -187,10 +189,12 @@ var ctx = context.Background()
 func TestPropertiesPassBothWays(t *testing.T) {
 	s := open(t, store.Memory(), nil)
 	a, got, _, ack := s.client(s.dial(), "a", nil)
-	if ack.Properties.TopicAliasMaximum == nil || *ack.Properties.TopicAliasMaximum != 8 || ack.Properties.SubIDAvailable {
+	if ack.Properties.TopicAliasMaximum == nil || *ack.Properties.TopicAliasMaximum != 8 ||
+		ack.Properties.SubIDAvailable {
 		t.Errorf("CONNACK %+v", ack.Properties)
 	}
-	if _, err := a.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: "usp/v1/agent/a", QoS: 1}}}); err != nil {
+	if _, err := a.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: "usp/v1/agent/a",
+		QoS: 1}}}); err != nil {
 		t.Fatal(err)
 	}
 	b, _, _, _ := s.client(s.dial(), "b", nil)
@@ -214,8 +218,10 @@ func TestPropertiesPassBothWays(t *testing.T) {
 	for i := range 2 {
 		p := receive(t, got)
 		q := p.Properties
-		if p.Topic != "usp/v1/agent/a" || string(p.Payload) != fmt.Sprint(i) || p.QoS != 1 || q.ContentType != "usp.msg" || q.ResponseTopic != "usp/v1/controller/c/from/a" ||
-			!bytes.Equal(q.CorrelationData, []byte{0, 1}) || q.MessageExpiry == nil || *q.MessageExpiry != 60 || q.User.Get("k") != "v" {
+		if p.Topic != "usp/v1/agent/a" || string(p.Payload) != fmt.Sprint(i) || p.QoS != 1 ||
+			q.ContentType != "usp.msg" || q.ResponseTopic != "usp/v1/controller/c/from/a" ||
+			!bytes.Equal(q.CorrelationData, []byte{0, 1}) || q.MessageExpiry == nil || *q.MessageExpiry != 60 ||
+			q.User.Get("k") != "v" {
 			t.Errorf("got %+v %+v", p, q)
 		}
 	}
@@ -229,7 +235,8 @@ func TestRefusals(t *testing.T) {
 		t.Errorf("CONNACK %+v, %v", ack, err)
 	}
 	a, _, ended, _ := s.client(s.dial(), "a", nil)
-	sub, err := a.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: "x/no/y"}, {Topic: "ok"}}})
+	sub, err := a.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: "x/no/y"},
+		{Topic: "ok"}}})
 	if sub == nil || sub.Reasons[0] != 0x87 || sub.Reasons[1] != 0 {
 		t.Errorf("SUBACK %+v, %v", sub, err)
 	}
@@ -245,7 +252,8 @@ func TestRefusals(t *testing.T) {
 		t.Errorf("presence %+v %v %v", p, ok, err)
 	}
 	b, _, ended, _ := s.client(s.dial(), "b", nil)
-	if _, err := b.Publish(ctx, &paho.Publish{Topic: "big", Payload: make([]byte, iotdataplane.MaxPayload+1)}); err != nil {
+	if _, err := b.Publish(ctx, &paho.Publish{Topic: "big", Payload: make([]byte, iotdataplane.MaxPayload+1)}); err !=
+		nil {
 		t.Fatal(err)
 	}
 	if d := receive(t, ended); d.ReasonCode != 0x95 {
@@ -260,7 +268,8 @@ func TestTakeoverTellsTheOldClient(t *testing.T) {
 	if d := receive(t, ended); d.ReasonCode != 0x8E {
 		t.Errorf("DISCONNECT %x", d.ReasonCode)
 	}
-	if _, err := second.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: "t", QoS: 1}}}); err != nil {
+	if _, err := second.Subscribe(ctx,
+		&paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: "t", QoS: 1}}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := second.Publish(ctx, &paho.Publish{Topic: "t", QoS: 1, Payload: []byte("alive")}); err != nil {
@@ -279,10 +288,12 @@ func TestPersistentSessionOverTheNetwork(t *testing.T) {
 		c.Properties = &paho.ConnectProperties{SessionExpiryInterval: &expiry}
 	}
 	dev, _, _, ack := s.client(s.dial(), "dev", keep)
-	if ack.SessionPresent || ack.Properties.SessionExpiryInterval == nil || *ack.Properties.SessionExpiryInterval != 3600 {
+	if ack.SessionPresent || ack.Properties.SessionExpiryInterval == nil ||
+		*ack.Properties.SessionExpiryInterval != 3600 {
 		t.Errorf("CONNACK %+v %+v", ack, ack.Properties)
 	}
-	if _, err := dev.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: "to/dev", QoS: 1}}}); err != nil {
+	if _, err := dev.Subscribe(ctx,
+		&paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: "to/dev", QoS: 1}}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := dev.Disconnect(&paho.Disconnect{}); err != nil {
@@ -290,7 +301,8 @@ func TestPersistentSessionOverTheNetwork(t *testing.T) {
 	}
 	ctl, _, _, _ := s.client(s.dial(), "ctl", nil)
 	for i := range 3 {
-		if _, err := ctl.Publish(ctx, &paho.Publish{Topic: "to/dev", QoS: 1, Payload: fmt.Append(nil, i)}); err != nil {
+		if _, err := ctl.Publish(ctx, &paho.Publish{Topic: "to/dev", QoS: 1, Payload: fmt.Append(nil, i)}); err !=
+			nil {
 			t.Fatal(err)
 		}
 	}
@@ -344,7 +356,8 @@ func TestUnacknowledgedMessageComesAgainMarked(t *testing.T) {
 	if _, err := dev.Connect(ctx, connect); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := dev.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: "to/dev", QoS: 1}}}); err != nil {
+	if _, err := dev.Subscribe(ctx,
+		&paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: "to/dev", QoS: 1}}}); err != nil {
 		t.Fatal(err)
 	}
 	publish(s, "taken")
@@ -354,7 +367,8 @@ func TestUnacknowledgedMessageComesAgainMarked(t *testing.T) {
 			t.Errorf("got %q, duplicate %v; want %q as new", p.Payload, p.Duplicate(), want)
 		}
 	}
-	for began := time.Now(); len(s.core.Residue(ctx)) != 1 || !strings.Contains(s.core.Residue(ctx)[0], " 1 messages"); runtime.Gosched() {
+	for began := time.Now(); len(s.core.Residue(ctx)) != 1 || !strings.Contains(s.core.Residue(ctx)[0],
+		" 1 messages"); runtime.Gosched() {
 		if time.Since(began) > 5*time.Second {
 			t.Fatalf("the acknowledged message is not forgotten: %q", s.core.Residue(ctx))
 		}
@@ -540,7 +554,8 @@ func BenchmarkPublishRuleAction(b *testing.B) {
 			for i := range clients {
 				c := s.dial()
 				id := fmt.Sprintf("c%02d", i)
-				if _, err := c.Write(append([]byte{0x10, byte(12 + len(id)), 0, 4, 'M', 'Q', 'T', 'T', 4, 2, 0, 60, 0, byte(len(id))}, id...)); err != nil {
+				if _, err := c.Write(append([]byte{0x10, byte(12 + len(id)), 0, 4, 'M', 'Q', 'T', 'T', 4, 2, 0, 60, 0,
+					byte(len(id))}, id...)); err != nil {
 					b.Fatal(err)
 				}
 				if _, err := io.ReadFull(c, make([]byte, 4)); err != nil {

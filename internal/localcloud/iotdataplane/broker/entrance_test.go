@@ -77,7 +77,8 @@ func inMemory(t *testing.T, limits iotdataplane.Limits, connections entrance.Lim
 	t.Helper()
 	sched := scheduler.NewReal()
 	sched.OnFailure(func(string, error) {})
-	core, err := iotdataplane.New(iotdataplane.Config{Platform: platform.Platform{Scheduler: sched, Store: store.Memory(), Account: account, Region: "us-east-1"}, Devices: devices{}, Limits: limits})
+	core, err := iotdataplane.New(iotdataplane.Config{Platform: platform.Platform{Scheduler: sched,
+		Store: store.Memory(), Account: account, Region: "us-east-1"}, Devices: devices{}, Limits: limits})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +90,8 @@ func inMemory(t *testing.T, limits iotdataplane.Limits, connections entrance.Lim
 	for _, p := range []**pipes{&m.plain, &m.tls} {
 		*p = &pipes{conns: make(chan net.Conn, 1000), end: make(chan struct{}), failures: failures}
 	}
-	if err := errors.Join(b.Listen(m.plain), b.ListenTLS(m.tls, &tls.Config{MinVersion: tls.VersionTLS12}), b.Serve()); err != nil {
+	if err := errors.Join(b.Listen(m.plain), b.ListenTLS(m.tls, &tls.Config{MinVersion: tls.VersionTLS12}),
+		b.Serve()); err != nil {
 		t.Fatal(err)
 	}
 	m.close = func() {
@@ -144,7 +146,8 @@ func TestHalfOpenConnectionsAreCutOff(t *testing.T) {
 		tls  bool
 		send []byte
 	}{
-		{"nothing", false, nil}, {"half a CONNECT", false, connect(4, "dev")[:9]}, {"no end of a length", false, []byte{0x10, 0xff}},
+		{"nothing", false, nil}, {"half a CONNECT", false, connect(4, "dev")[:9]}, {"no end of a length", false,
+			[]byte{0x10, 0xff}},
 		{"no TLS hello", true, nil}, {"half a TLS hello", true, []byte{0x16, 3, 1, 2, 0, 1}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -268,7 +271,8 @@ func TestAFlooderGetsNoAcknowledgementsAndIsDisconnected(t *testing.T) {
 		if list := m.core.Throttled(); len(list) != 1 || list[0].ClientID != "dev" || list[0].Disconnected != 1 {
 			t.Errorf("throttled %+v", list)
 		}
-		if p, ok, err := m.core.Connectivity("dev"); err != nil || !ok || p.DisconnectReason != iotdataplane.ReasonThrottled {
+		if p, ok, err := m.core.Connectivity("dev"); err != nil || !ok ||
+			p.DisconnectReason != iotdataplane.ReasonThrottled {
 			t.Errorf("presence %+v, %v, %v", p, ok, err)
 		}
 	})

@@ -68,7 +68,8 @@ func (p *peer) publish(pk packets.Packet) {
 	if pk.FixedHeader.Qos > 1 {
 		return // AWS does not answer
 	}
-	m := iotdataplane.Message{Topic: pk.TopicName, Payload: pk.Payload, QoS: pk.FixedHeader.Qos, Retain: pk.FixedHeader.Retain}
+	m := iotdataplane.Message{Topic: pk.TopicName, Payload: pk.Payload, QoS: pk.FixedHeader.Qos,
+		Retain: pk.FixedHeader.Retain}
 	take(&m, pk.Properties)
 	id := pk.PacketID
 	p.enterRoom()
@@ -165,7 +166,8 @@ func (p *peer) subscribe(pk packets.Packet) {
 			return // AWS does not answer
 		}
 		wants[i] = iotdataplane.Subscription{
-			Filter: f.Filter, QoS: f.Qos, NoLocal: f.NoLocal, RetainAsPublished: f.RetainAsPublished, RetainHandling: f.RetainHandling,
+			Filter: f.Filter, QoS: f.Qos, NoLocal: f.NoLocal, RetainAsPublished: f.RetainAsPublished,
+			RetainHandling: f.RetainHandling,
 		}
 	}
 	results, err := p.conn.Subscribe(context.Background(), wants...)
@@ -187,7 +189,8 @@ func (p *peer) subscribe(pk packets.Packet) {
 			}
 		}
 	}
-	p.write(packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Suback}, PacketID: pk.PacketID, ReasonCodes: codes})
+	p.write(packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Suback}, PacketID: pk.PacketID,
+		ReasonCodes: codes})
 	if throttled != nil {
 		p.refuse(packets.Code{Code: byte(throttled.Code), Reason: throttled.Message}, throttled.Reason)
 	}
@@ -213,13 +216,15 @@ func (p *peer) unsubscribe(pk packets.Packet) {
 			codes[i] = packets.CodeNoSubscriptionExisted.Code
 		}
 	}
-	p.write(packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Unsuback}, PacketID: pk.PacketID, ReasonCodes: codes})
+	p.write(packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Unsuback}, PacketID: pk.PacketID,
+		ReasonCodes: codes})
 }
 
 // Deliver implements iotdataplane.Receiver.
 func (p *peer) Deliver(m iotdataplane.Message, token uint64, again bool) {
 	pk := packets.Packet{
-		FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: m.QoS, Retain: m.Retain, Dup: again}, // [MQTT-3.3.1-1]
+		// [MQTT-3.3.1-1]
+		FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: m.QoS, Retain: m.Retain, Dup: again},
 		TopicName:   m.Topic, Payload: m.Payload,
 		Properties: packets.Properties{
 			PayloadFormat: m.PayloadFormat, PayloadFormatFlag: m.PayloadFormat != 0, ContentType: m.ContentType,

@@ -74,8 +74,10 @@ func TestOnceInAWhile(t *testing.T) {
 		name string
 		pass bool
 	}{
-		{0, "a", true}, {0, "b", true}, {999 * time.Millisecond, "a", false}, {time.Second, "a", true}, {1500 * time.Millisecond, "a", false},
-		{1500 * time.Millisecond, "b", true}, {2 * time.Second, "b", false}, {2500 * time.Millisecond, "b", true}, {time.Hour, "a", true},
+		{0, "a", true}, {0, "b", true}, {999 * time.Millisecond, "a", false}, {time.Second, "a", true},
+		{1500 * time.Millisecond, "a", false},
+		{1500 * time.Millisecond, "b", true}, {2 * time.Second, "b", false}, {2500 * time.Millisecond, "b", true},
+		{time.Hour, "a", true},
 	} {
 		if pass := o.Pass(start.Add(step.at), step.name); pass != step.pass {
 			t.Errorf("step %d, %s: %v", i, step.name, pass)

@@ -181,7 +181,8 @@ func (s *service) check(name, field string, v any, strict bool, skip []string) s
 		if sh.Enum != nil && !slices.Contains(sh.Enum, text) {
 			return fmt.Sprintf("Field '%s' is not an expected value", field)
 		}
-		return sh.bounds(field, float64(utf8.RuneCountInString(text)), "is smaller than the minimum length", "exceeds the maximum length")
+		return sh.bounds(field, float64(utf8.RuneCountInString(text)), "is smaller than the minimum length",
+			"exceeds the maximum length")
 	case "boolean":
 		if _, ok := v.(bool); !ok {
 			return must("a boolean")

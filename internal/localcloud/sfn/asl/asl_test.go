@@ -38,8 +38,9 @@ func TestAllErrorsAtOnce(t *testing.T) {
 	 "C":{"Type":"Choice","Choices":[{"Variable":"$.x","NumericEquals":"1","Next":"A"}]},
 	 "D":{"Type":"Pass","Parameters":{"x.$":"nope"},"ResultPath":"$..x","End":true,"Wrong":1}}}`, false)
 	want := map[string]bool{
-		"/TimeoutSeconds": true, "/States/A": true, "/States/A/Next": true, "/States/A/Retry[0]": true, "/States/A/Retry[0]/MaxAttempts": true,
-		"/States/B": true, "/States/C": true, "/States/C/Choices[0]/NumericEquals": true,
+		"/TimeoutSeconds": true, "/States/A": true, "/States/A/Next": true, "/States/A/Retry[0]": true,
+		"/States/A/Retry[0]/MaxAttempts": true,
+		"/States/B":                      true, "/States/C": true, "/States/C/Choices[0]/NumericEquals": true,
 		"/States/D": true, "/States/D/Parameters": true, "/States/D/ResultPath": true,
 	}
 	got := map[string]bool{}
@@ -92,7 +93,8 @@ func TestErrorMatching(t *testing.T) {
 		want          bool
 	}{
 		{"X", "States.ALL", true}, {"X", "States.TaskFailed", true}, {"States.Timeout", "States.TaskFailed", false},
-		{"States.Timeout", "States.ALL", true}, {"States.Runtime", "States.ALL", false}, {"States.Runtime", "States.Runtime", false}, {"X", "x", false},
+		{"States.Timeout", "States.ALL", true}, {"States.Runtime", "States.ALL", false},
+		{"States.Runtime", "States.Runtime", false}, {"X", "x", false},
 	} {
 		f := &Failure{Error: ptr(c.name)}
 		if got := f.matches([]string{c.pattern}); got != c.want {

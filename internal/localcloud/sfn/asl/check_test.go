@@ -19,33 +19,40 @@ func TestDiagnostics(t *testing.T) {
 	}{
 		{"a field of another type of state", one(`{"Type":"Pass","TimeoutSeconds":1,"End":true}`), []string{"SCHEMA_VALIDATION_FAILED|Field 'TimeoutSeconds' is not supported|/States/A"}},
 		{"a field that is not of the language", one(`{"Type":"Pass","Output":1,"End":true}`),
-			[]string{"SCHEMA_VALIDATION_FAILED|The QueryLanguage is set to 'JSONPath', but field 'Output' is only supported for the 'JSONata' QueryLanguage|/States/A"}},
+			[]string{"SCHEMA_VALIDATION_FAILED|The QueryLanguage is set to 'JSONPath', but field 'Output' is only " +
+				"supported for the 'JSONata' QueryLanguage|/States/A"}},
 		{"a path in JSONata", jsonata(`{"Type":"Pass","InputPath":"$","End":true}`),
-			[]string{"SCHEMA_VALIDATION_FAILED|The QueryLanguage is set to 'JSONata', but field 'InputPath' is only supported for the 'JSONPath' QueryLanguage|/States/A"}},
+			[]string{"SCHEMA_VALIDATION_FAILED|The QueryLanguage is set to 'JSONata', but field 'InputPath' is " +
+				"only supported for the 'JSONPath' QueryLanguage|/States/A"}},
 		{"a label with a space", one(`{"Type":"Map","End":true,"Label":"a b","ItemProcessor":{"ProcessorConfig":{"Mode":"DISTRIBUTED","ExecutionType":"STANDARD"},"StartAt":"B","States":{"B":{"Type":"Succeed"}}}}`),
 			[]string{"INVALID_LABEL_NAME|Label is empty or has characters that are not allowed|/States/A/Label"}},
 		{"a language of a processor", one(`{"Type":"Map","End":true,"ItemProcessor":{"QueryLanguage":"JSONata","StartAt":"B","States":{"B":{"Type":"Succeed"}}}}`),
 			[]string{"SCHEMA_VALIDATION_FAILED|Field 'QueryLanguage' is not supported|/States/A/ItemProcessor"}},
 		{"the language of a Map state is not that of its processor", one(`{"Type":"Map","QueryLanguage":"JSONata","End":true,"ItemProcessor":{"StartAt":"B","States":{"B":{"Type":"Pass","Output":1,"End":true}}}}`),
-			[]string{"SCHEMA_VALIDATION_FAILED|The QueryLanguage is set to 'JSONPath', but field 'Output' is only supported for the 'JSONata' QueryLanguage|/States/A/ItemProcessor/States/B"}},
+			[]string{"SCHEMA_VALIDATION_FAILED|The QueryLanguage is set to 'JSONPath', but field 'Output' is only " +
+				"supported for the 'JSONata' QueryLanguage|/States/A/ItemProcessor/States/B"}},
 		{"no end", `{"StartAt":"A","States":{"A":{"Type":"Pass","Next":"B"},"B":{"Type":"Pass","Next":"A"},"C":{"Type":"Pass","Next":"A"}}}`,
 			[]string{"MISSING_END_STATE|Workflow has no terminal state|"}},
 		{"an end that is not reached", `{"StartAt":"A","States":{"A":{"Type":"Pass","Next":"B"},"B":{"Type":"Pass","Next":"A"},"C":{"Type":"Pass","End":true}}}`,
 			[]string{`MISSING_TRANSITION_TARGET|State "C" is not reachable.|/States/C`}},
 		{"a target that is not there", one(`{"Type":"Pass","Next":"NOPE"}`),
-			[]string{"MISSING_TRANSITION_TARGET|Missing 'Next' target: NOPE|/States/A/Next", "MISSING_END_STATE|Workflow has no terminal state|"}},
+			[]string{"MISSING_TRANSITION_TARGET|Missing 'Next' target: NOPE|/States/A/Next",
+				"MISSING_END_STATE|Workflow has no terminal state|"}},
 		{"a start without a name", `{"StartAt":"","States":{"A":{"Type":"Pass","End":true}}}`, []string{"MISSING_TRANSITION_TARGET|Missing 'Next' target: |/StartAt"}},
 		{"a target without a name", one(`{"Type":"Pass","Next":""}`), []string{"MISSING_TRANSITION_TARGET|Missing 'Next' target: |/States/A/Next"}},
 		{"a choice and a catcher that lead to nothing", `{"StartAt":"A","States":{"A":{"Type":"Choice","Choices":[{"Variable":"$.x","IsNull":true,"Next":""}],"Default":"B"},
 		 "B":{` + lambda + `,"Catch":[{"ErrorEquals":["E"],"Next":""}]}}}`,
-			[]string{"MISSING_TRANSITION_TARGET|Missing 'Next' target: |/States/A/Choices[0]/Next", "MISSING_TRANSITION_TARGET|Missing 'Next' target: |/States/B/Catch[0]/Next"}},
+			[]string{"MISSING_TRANSITION_TARGET|Missing 'Next' target: |/States/A/Choices[0]/Next",
+				"MISSING_TRANSITION_TARGET|Missing 'Next' target: |/States/B/Catch[0]/Next"}},
 		{"targets of a choice and a catcher", `{"StartAt":"A","States":{"A":{"Type":"Choice","Choices":[{"Variable":"$.x","IsNull":true,"Next":"X"}],"Default":"B"},
 		 "B":{` + lambda + `,"Catch":[{"ErrorEquals":["E"],"Next":"Y"}]}}}`,
-			[]string{"MISSING_TRANSITION_TARGET|Missing 'Next' target: X|/States/A/Choices[0]/Next", "MISSING_TRANSITION_TARGET|Missing 'Next' target: Y|/States/B/Catch[0]/Next"}},
+			[]string{"MISSING_TRANSITION_TARGET|Missing 'Next' target: X|/States/A/Choices[0]/Next",
+				"MISSING_TRANSITION_TARGET|Missing 'Next' target: Y|/States/B/Catch[0]/Next"}},
 		{"JSONata that is none", jsonata(`{"Type":"Pass","Output":"{% 1 + %}","End":true}`), []string{"INVALID_JSONATA_EXPRESSION|Unexpected end of expression|/States/A/Output"}},
 		{"JSONata with the wrong bracket", jsonata(`{"Type":"Pass","Output":{"r":"{% $a[1,2) %}"},"End":true}`), []string{`INVALID_JSONATA_EXPRESSION|Expected "]", got ","|/States/A/Output/r`}},
 		{"a name without a context", jsonata(`{"Type":"Pass","Output":{"v":"{% phone.number %}"},"End":true}`),
-			[]string{"UNSUPPORTED_JSONATA_EXPRESSION|Reference to 'phone' at the top level is not supported.|/States/A/Output/v"}},
+			[]string{"UNSUPPORTED_JSONATA_EXPRESSION|Reference to 'phone' at the top level is not " +
+				"supported.|/States/A/Output/v"}},
 		{"names inside", jsonata(`{"Type":"Pass","Output":"{% $states.input.items[price > 3 and $.x].{'a': name}^(a) ~> |$|{'b': c}| %}","End":true}`), nil},
 		{"names in functions", jsonata(`{"Type":"Pass","Output":"{% $map($states.input, function($v, $i){ $v.x + $i }) ~> $sum %}","End":true}`), nil},
 		{"the error where there is none", jsonata(`{"Type":"Pass","Output":"{% $states.errorOutput %}","End":true}`),
@@ -57,7 +64,8 @@ func TestDiagnostics(t *testing.T) {
 		// AWS's words as of a task's Credentials, recorded 2025; the members are the
 		// API models'.
 		{"a member that the operation must have", one(`{"Type":"Task","End":true,"Resource":"arn:aws:states:::sqs:sendMessage","Parameters":{"QueueUrl.$":"$.q"}}`),
-			[]string{"SCHEMA_VALIDATION_FAILED|The field 'MessageBody' is required but was missing|/States/A/Parameters"}},
+			[]string{"SCHEMA_VALIDATION_FAILED|The field 'MessageBody' is required but was " +
+				"missing|/States/A/Parameters"}},
 		{"members that an SDK integration must have", jsonata(`{"Type":"Task","End":true,"Resource":"arn:aws:states:::aws-sdk:s3:putObject","Arguments":{"Body":"x"}}`),
 			[]string{"SCHEMA_VALIDATION_FAILED|The field 'Bucket' is required but was missing|/States/A/Arguments",
 				"SCHEMA_VALIDATION_FAILED|The field 'Key' is required but was missing|/States/A/Arguments"}},
@@ -67,7 +75,8 @@ func TestDiagnostics(t *testing.T) {
 			[]string{"UNSUPPORTED_JSONATA_EXPRESSION|Field '$states.foo' does not exist.|/States/A/Output"}},
 		{"a variable that nobody assigns", jsonata(`{"Type":"Succeed","Output":"{% $nobody %}"}`), nil},
 		{"a rule in the other language", jsonata(`{"Type":"Choice","Choices":[{"Variable":"$.x","Condition":"{% true %}","Next":"A"}],"Default":"A"}`),
-			[]string{"SCHEMA_VALIDATION_FAILED|The QueryLanguage is set to 'JSONata', but field 'Variable' is only supported for the 'JSONPath' QueryLanguage|/States/A/Choices[0]",
+			[]string{"SCHEMA_VALIDATION_FAILED|The QueryLanguage is set to 'JSONata', but field 'Variable' is only " +
+				"supported for the 'JSONPath' QueryLanguage|/States/A/Choices[0]",
 				"MISSING_END_STATE|Workflow has no terminal state|"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -114,21 +123,29 @@ func TestJSONProblems(t *testing.T) {
 func TestRuntimeWording(t *testing.T) {
 	for _, c := range []struct{ name, state, want string }{
 		{"no rule holds", `{"Type":"Choice","Choices":[{"Variable":"$.x","IsPresent":true,"Next":"End"}]}`,
-			"States.Runtime|An error occurred while executing the state 'A' (entered at the event id #2). Failed to transition out of the state. The state does not point to a next state."},
+			"States.Runtime|An error occurred while executing the state 'A' (entered at the event id #2). Failed " +
+				"to transition out of the state. The state does not point to a next state."},
 		{"past an array's end", `{"Type":"Pass","Parameters":{"x.$":"$.a[3]"},"Next":"End"}`, `{"x":null}`},
 		{"past an array's end, in a choice", `{"Type":"Choice","Choices":[{"Variable":"$.a[3]","IsPresent":false,"Next":"End"}]}`, `{"a":[1]}`},
 		{"not finite", `{"Type":"Pass","QueryLanguage":"JSONata","Output":"{% [1/0, -1/0] %}","Next":"End"}`, `["Infinity","-Infinity"]`},
 		{"the longest range", `{"Type":"Pass","QueryLanguage":"JSONata","Output":"{% $count([1..873782]) %}","Next":"End"}`, `873782`},
 		{"a longer range", `{"Type":"Pass","QueryLanguage":"JSONata","Output":{"r":"{% $count([1..873783]) %}"},"Next":"End"}`,
-			"States.QueryEvaluationError|An error occurred while executing the state 'A' (entered at the event id #2). The JSONata expression '$count([1..873783])' specified for the field 'Output/r' threw an error during evaluation: Expression evaluation memory limit exceeded: Check for excessive memory usage"},
+			"States.QueryEvaluationError|An error occurred while executing the state 'A' (entered at the event id " +
+				"#2). The JSONata expression '$count([1..873783])' specified for the field 'Output/r' threw an " +
+				"error during evaluation: Expression evaluation memory limit exceeded: Check for excessive memory " +
+				"usage"},
 		{"a coded error", `{"Type":"Pass","QueryLanguage":"JSONata","Output":"{% $sum(['a']) %}","Next":"End"}`,
 			`States.QueryEvaluationError|An error occurred while executing the state 'A' (entered at the event id #2). The JSONata expression '$sum(['a'])' specified for the field 'Output' threw an error during evaluation. T0412: Argument 1 of function "sum" must be an array of "numbers"`},
 		{"a sum of a hundred", `{"Type":"Pass","QueryLanguage":"JSONata","Output":"{% ` + strings.Repeat("1+", 99) + `1 %}","Next":"End"}`, `100`},
 		{"a sum of more", `{"Type":"Pass","QueryLanguage":"JSONata","Output":"{% ` + strings.Repeat("1+", 100) + `1 %}","Next":"End"}`,
-			"States.QueryEvaluationError|An error occurred while executing the state 'A' (entered at the event id #2). The JSONata expression '" + strings.Repeat("1+", 100) +
-				"1' specified for the field 'Output' threw an error during evaluation: Stack overflow error: Check for non-terminating recursive function.  Consider rewriting as tail-recursive."},
+			"States.QueryEvaluationError|An error occurred while executing the state 'A' (entered at the event id " +
+				"#2). The JSONata expression '" + strings.Repeat("1+", 100) +
+				"1' specified for the field 'Output' threw an error during evaluation: Stack overflow error: Check " +
+				"for non-terminating recursive function.  Consider rewriting as tail-recursive."},
 		{"a variable of a rule that is nothing", `{"Type":"Choice","QueryLanguage":"JSONata","Choices":[{"Condition":true,"Assign":{"x":"{% $states.input.none %}"},"Next":"End"}]}`,
-			"States.QueryEvaluationError|An error occurred while executing the state 'A' (entered at the event id #2). The JSONata expression '$states.input.none' specified for the field 'Choices[0]/Assign/x' returned nothing (undefined)."},
+			"States.QueryEvaluationError|An error occurred while executing the state 'A' (entered at the event id " +
+				"#2). The JSONata expression '$states.input.none' specified for the field 'Choices[0]/Assign/x' " +
+				"returned nothing (undefined)."},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := compileOrFail(t, `{"StartAt":"A","States":{"A":`+c.state+`,"End":{"Type":"Succeed"}}}`)
@@ -172,7 +189,8 @@ func TestResources(t *testing.T) {
 		definition := `{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"` + arn + `","End":true}}}`
 		_, ds := Compile(definition, false)
 		refused := Diagnostics{{"ERROR", "SCHEMA_VALIDATION_FAILED", "The resource provided " + arn +
-			" is not recognized. The value is not a valid resource ARN, or the resource is not available in this region.", "/States/A/Resource"}}
+			" is not recognized. The value is not a valid resource ARN, or the resource is not available in this " +
+			"region.", "/States/A/Resource"}}
 		if want && ds.Failed() || !want && (len(ds) != 1 || ds[0] != refused[0]) {
 			t.Errorf("%s: %v", arn, ds)
 		}
@@ -196,7 +214,8 @@ func TestWarnings(t *testing.T) {
 	}
 	want := []string{
 		"WARNING PASS_RESULT_IS_STATIC /States/A/Result/x", "WARNING PASS_RESULT_IS_STATIC /States/A/Result/y.$",
-		"WARNING NO_DOLLAR /States/B/Parameters/Payload/a", "WARNING NO_DOLLAR /States/B/Parameters/Payload/c[0]", "WARNING NO_DOLLAR /States/B/Parameters/Payload/c[1]/d",
+		"WARNING NO_DOLLAR /States/B/Parameters/Payload/a", "WARNING NO_DOLLAR /States/B/Parameters/Payload/c[0]",
+		"WARNING NO_DOLLAR /States/B/Parameters/Payload/c[1]/d",
 		"WARNING NO_PATH /States/C/Choices[0]/And[0]/StringEquals", "WARNING NO_PATH /States/D/Error",
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {

@@ -68,12 +68,14 @@ func (r comparison) holds(s *scope) (bool, *Failure) {
 		return (err == nil) == (r.against == true), nil
 	}
 	if err != nil {
-		return false, s.runtime("Invalid path '%s': The choice state's condition path references an invalid value.", r.variable.Source)
+		return false, s.runtime("Invalid path '%s': The choice state's condition path references an invalid value.",
+			r.variable.Source)
 	}
 	against := r.against
 	if r.path != nil {
 		if against, err = s.resolve(r.path); err != nil {
-			return false, s.runtime("Invalid path '%s': The choice state's condition path references an invalid value.", r.path.Source)
+			return false, s.runtime("Invalid path '%s': The choice state's condition path references an invalid "+
+				"value.", r.path.Source)
 		}
 	}
 	return r.test(v, against), nil

@@ -125,7 +125,8 @@ func (c *compiler) otherLanguage(at, name string, jsonata bool) {
 	if jsonata {
 		is, other = other, is
 	}
-	c.fail(at, "The QueryLanguage is set to '%s', but field '%s' is only supported for the '%s' QueryLanguage", is, name, other)
+	c.fail(at, "The QueryLanguage is set to '%s', but field '%s' is only supported for the '%s' QueryLanguage", is,
+		name, other)
 }
 
 // language reads QueryLanguage; whole says that the machine is JSONata.

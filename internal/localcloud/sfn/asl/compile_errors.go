@@ -150,7 +150,9 @@ func (c *compiler) catchers(s *State, o *document.Object, at string) {
 					out.output = c.jsonataTemplate(m.Value, field, "Catch["+fmt.Sprint(i)+"]/Output")
 				})
 			case m.Name == "Assign":
-				c.having("errorOutput", func() { out.assign, out.assignNames = c.assignment(r, s.JSONata, where, fmt.Sprintf("Catch[%d]/", i)) })
+				c.having("errorOutput", func() {
+					out.assign, out.assignNames = c.assignment(r, s.JSONata, where, fmt.Sprintf("Catch[%d]/", i))
+				})
 			case m.Name == "Comment":
 			case m.Name == "ResultPath" || m.Name == "Output":
 				c.otherLanguage(where, m.Name, s.JSONata)

@@ -51,11 +51,13 @@ func jsonProblem(text string, err error) (message string, offset int) {
 	case "expected ',' or ']'":
 		return unexpected + ": was expecting comma to separate Array entries", offset + size
 	case "control character in a string":
-		return fmt.Sprintf("Illegal unquoted character ((CTRL-CHAR, code %d)): has to be escaped using backslash to be included in string value", at), offset + size
+		return fmt.Sprintf("Illegal unquoted character ((CTRL-CHAR, code %d)): has to be escaped using backslash "+
+			"to be included in string value", at), offset + size
 	case "bad escape":
 		return fmt.Sprintf("Unrecognized character escape '%c' (code %d)", at, at), offset + size
 	case "nested too deep":
-		return fmt.Sprintf("Document nesting depth (%d) exceeds the maximum allowed (%d, from `StreamReadConstraints.getMaxNestingDepth()`)", document.MaxDepth+1, document.MaxDepth), offset
+		return fmt.Sprintf("Document nesting depth (%d) exceeds the maximum allowed (%d, from "+
+			"`StreamReadConstraints.getMaxNestingDepth()`)", document.MaxDepth+1, document.MaxDepth), offset
 	}
 	if token != "" && e.Message != "expected a digit" {
 		return fmt.Sprintf("Unrecognized token '%s': was expecting %s", token, values), offset + len(token)
@@ -95,7 +97,8 @@ func jsonEnd(text string) string {
 	if last.kind == '[' {
 		kind = "Array"
 	}
-	return fmt.Sprintf("Unexpected end-of-input: expected close marker for %s (start marker at %s)", kind, jsonSource(text, last.at))
+	return fmt.Sprintf("Unexpected end-of-input: expected close marker for %s (start marker at %s)", kind,
+		jsonSource(text, last.at))
 }
 
 // jsonSource shows a place of a text as AWS's parser does.

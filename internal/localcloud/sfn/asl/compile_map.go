@@ -147,7 +147,8 @@ func (c *compiler) distributedFields(s *State, o *document.Object, at string) {
 				if r.config == nil {
 					c.fail(where+"/ReaderConfig", "Expected value of type Object")
 				} else {
-					r.maxItems = c.number(s, r.config, "MaxItems", where+"/ReaderConfig", math.MinInt32, 100000000, true)
+					r.maxItems = c.number(s, r.config, "MaxItems", where+"/ReaderConfig", math.MinInt32,
+						100000000, true)
 					c.readerConfig(r, where+"/ReaderConfig")
 				}
 			}
@@ -157,7 +158,8 @@ func (c *compiler) distributedFields(s *State, o *document.Object, at string) {
 			b.maxItems = c.number(s, body, "MaxItemsPerBatch", where, 1, maxSeconds, true)
 			b.maxSize = c.number(s, body, "MaxInputBytesPerBatch", where, 1, MaxData, true)
 			if !b.maxItems.set && !b.maxSize.set {
-				c.fail(where, "One of these fields is required: [MaxItemsPerBatch, MaxItemsPerBatchPath, MaxInputBytesPerBatch, MaxInputBytesPerBatchPath]")
+				c.fail(where, "One of these fields is required: [MaxItemsPerBatch, MaxItemsPerBatchPath, "+
+					"MaxInputBytesPerBatch, MaxInputBytesPerBatchPath]")
 			}
 			s.batcher = b
 		case "ResultWriter":
@@ -191,7 +193,8 @@ func (c *compiler) distributedFields(s *State, o *document.Object, at string) {
 
 func (c *compiler) itemResource(r Resource, at string, actions ...string) {
 	if r.ARN != "" && r.Service != "" && !r.itemResource(actions...) {
-		c.fail(at, "The resource provided %s is not recognized. The value is not a valid resource ARN, or the resource is not available in this region.", r.ARN)
+		c.fail(at, "The resource provided %s is not recognized. The value is not a valid resource ARN, or the "+
+			"resource is not available in this region.", r.ARN)
 	}
 }
 

@@ -17,17 +17,22 @@ var common = []string{"Type", "Comment", "QueryLanguage"}
 // languages, in JSONPath, in JSONata.
 var fields = map[string][3][]string{
 	"Pass": {{"Next", "End", "Assign"}, {"InputPath", "OutputPath", "Parameters", "Result", "ResultPath"}, {"Output"}},
-	"Task": {{"Next", "End", "Assign", "Resource", "TimeoutSeconds", "HeartbeatSeconds", "Retry", "Catch", "Credentials"},
-		{"InputPath", "OutputPath", "Parameters", "ResultSelector", "ResultPath", "TimeoutSecondsPath", "HeartbeatSecondsPath"}, {"Arguments", "Output"}},
-	"Choice":  {{"Choices", "Default", "Assign"}, {"InputPath", "OutputPath"}, {"Output"}},
-	"Wait":    {{"Next", "End", "Assign", "Seconds", "Timestamp"}, {"InputPath", "OutputPath", "SecondsPath", "TimestampPath"}, {"Output"}},
+	"Task": {{"Next", "End", "Assign", "Resource", "TimeoutSeconds", "HeartbeatSeconds", "Retry", "Catch",
+		"Credentials"},
+		{"InputPath", "OutputPath", "Parameters", "ResultSelector", "ResultPath", "TimeoutSecondsPath",
+			"HeartbeatSecondsPath"}, {"Arguments", "Output"}},
+	"Choice": {{"Choices", "Default", "Assign"}, {"InputPath", "OutputPath"}, {"Output"}},
+	"Wait": {{"Next", "End", "Assign", "Seconds", "Timestamp"}, {"InputPath", "OutputPath", "SecondsPath",
+		"TimestampPath"}, {"Output"}},
 	"Succeed": {{}, {"InputPath", "OutputPath"}, {"Output"}},
 	"Fail":    {{"Error", "Cause"}, {"ErrorPath", "CausePath"}, {}},
 	"Parallel": {{"Next", "End", "Assign", "Branches", "Retry", "Catch"},
 		{"InputPath", "OutputPath", "Parameters", "ResultSelector", "ResultPath"}, {"Arguments", "Output"}},
-	"Map": {{"Next", "End", "Assign", "Retry", "Catch", "Iterator", "ItemProcessor", "MaxConcurrency", "ItemSelector", "ItemReader", "ItemBatcher",
+	"Map": {{"Next", "End", "Assign", "Retry", "Catch", "Iterator", "ItemProcessor", "MaxConcurrency", "ItemSelector",
+		"ItemReader", "ItemBatcher",
 		"ResultWriter", "ToleratedFailureCount", "ToleratedFailurePercentage", "Label"},
-		{"InputPath", "OutputPath", "Parameters", "ResultSelector", "ResultPath", "ItemsPath", "MaxConcurrencyPath", "ToleratedFailureCountPath", "ToleratedFailurePercentagePath"},
+		{"InputPath", "OutputPath", "Parameters", "ResultSelector", "ResultPath", "ItemsPath", "MaxConcurrencyPath",
+			"ToleratedFailureCountPath", "ToleratedFailurePercentagePath"},
 		{"Items", "Output"}},
 }
 
@@ -44,7 +49,8 @@ func (c *compiler) state(name string, o *document.Object, at string) *State {
 	s.entered, s.exited = s.Type+"StateEntered", s.Type+"StateExited"
 	allowed, ok := fields[s.Type]
 	if !ok {
-		c.fail(at+"/Type", "The field 'Type' should have one of these values: [Task, Wait, Pass, Succeed, Fail, Choice, Parallel, Map]")
+		c.fail(at+"/Type", "The field 'Type' should have one of these values: [Task, Wait, Pass, Succeed, Fail, "+
+			"Choice, Parallel, Map]")
 		return s
 	}
 	s.JSONata = c.language(o, at, c.jsonata)

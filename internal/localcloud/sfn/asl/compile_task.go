@@ -118,7 +118,9 @@ func ParseResource(arn string) (r Resource, problem string) {
 			r.Action = action
 		}
 		if !r.known() {
-			return r, "The resource provided " + arn + " is not recognized. The value is not a valid resource ARN, or the resource is not available in this region."
+			return r, "The resource provided " + arn +
+				" is not recognized. The value is not a valid resource ARN, or the resource is not available in " +
+				"this region."
 		}
 		return r, ""
 	}

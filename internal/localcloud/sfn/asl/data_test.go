@@ -14,7 +14,8 @@ import (
 func nativeValue(depth int) *rapid.Generator[jsonata.Value] {
 	scalars := []*rapid.Generator[jsonata.Value]{
 		rapid.Just[jsonata.Value](nil), rapid.Bool().AsAny(), rapid.String().AsAny(), rapid.Float64().AsAny(),
-		rapid.SampledFrom([]any{0.0, math.Copysign(0, -1), 1.0, -7.0, 1e20, 1e21, 1e-7, 0.00001, float64(1 << 53), math.MaxFloat64}),
+		rapid.SampledFrom([]any{0.0, math.Copysign(0, -1), 1.0, -7.0, 1e20, 1e21, 1e-7, 0.00001, float64(1 << 53),
+			math.MaxFloat64}),
 	}
 	if depth == 0 {
 		return rapid.OneOf(scalars...)

@@ -84,7 +84,9 @@ func (n exprNode) eval(s *scope) (any, *Failure) {
 	budget := maxNodes
 	out := fromJSONataWithin(v, &budget)
 	if budget < 0 {
-		return nil, s.evaluation(n.field, "The JSONata expression '%s' specified for the field '%s' threw an error during evaluation: Expression evaluation memory limit exceeded: Check for excessive memory usage", n.source, n.field)
+		return nil, s.evaluation(n.field,
+			"The JSONata expression '%s' specified for the field '%s' threw an error during evaluation: Expression "+
+				"evaluation memory limit exceeded: Check for excessive memory usage", n.source, n.field)
 	}
 	return out, nil
 }
@@ -112,9 +114,13 @@ func (n exprNode) jsonata(s *scope) (jsonata.Value, *Failure) {
 	}
 	switch {
 	case jsonata.IsUndefined(v):
-		return nil, s.evaluation(n.field, "The JSONata expression '%s' specified for the field '%s' returned nothing (undefined).", n.source, n.field)
+		return nil, s.evaluation(n.field,
+			"The JSONata expression '%s' specified for the field '%s' returned nothing (undefined).",
+			n.source, n.field)
 	case jsonata.TypeOf(v) == "function":
-		return nil, s.evaluation(n.field, "The JSONata expression '%s' specified for the field '%s' returned an unsupported result type.", n.source, n.field)
+		return nil, s.evaluation(n.field,
+			"The JSONata expression '%s' specified for the field '%s' returned an unsupported result type.",
+			n.source, n.field)
 	}
 	return v, nil
 }
@@ -128,14 +134,18 @@ func (n exprNode) raw(s *scope) (any, *Failure) {
 		if errors.As(err, &e) && (e.Code == "" || e.Code == "U1001") {
 			message = ": " + e.Message
 		}
-		return nil, s.evaluation(n.field, "The JSONata expression '%s' specified for the field '%s' threw an error during evaluation%s", n.source, n.field, message)
+		return nil, s.evaluation(n.field,
+			"The JSONata expression '%s' specified for the field '%s' threw an error during evaluation%s", n.source,
+			n.field, message)
 	}
 	return v, nil
 }
 
 // wrongType words the failure of an expression that yields the wrong type.
 func (n exprNode) wrongType(s *scope, want string, v any) *Failure {
-	return s.evaluation(n.field, "The JSONata expression '%s' specified for the field '%s' returned an unexpected result type. Expected '%s', but was '%s' for value: %s",
+	return s.evaluation(n.field,
+		"The JSONata expression '%s' specified for the field '%s' returned an unexpected result type. Expected "+
+			"'%s', but was '%s' for value: %s",
 		n.source, n.field, want, jsonataType(v), document.Text(v))
 }
 
@@ -366,7 +376,9 @@ func (r *Run) newRuntime() *jsonata.Runtime {
 }
 
 func (r *Run) intrinsics(s *scope) *intrinsic.Env {
-	return &intrinsic.Env{Resolve: func(p *jsonpath.Path) (any, error) { return s.resolve(p) }, Random: r.host.Random, UUID: r.host.UUID}
+	return &intrinsic.Env{Resolve: func(p *jsonpath.Path) (any, error) {
+		return s.resolve(p)
+	}, Random: r.host.Random, UUID: r.host.UUID}
 }
 
 // nativeNode is a template whose value can be had in the form of package

@@ -13,7 +13,8 @@ func (r *Run) fail(b *Branch, f *Failure) {
 	s := b.state()
 	r.settle(b)
 	if f.evaluation {
-		id := r.append(b, b.before, Event{Type: "EvaluationFailed", State: s.Name, Location: f.location, Error: f.Error, Cause: f.Cause})
+		id := r.append(b, b.before, Event{Type: "EvaluationFailed", State: s.Name, Location: f.location,
+			Error: f.Error, Cause: f.Cause})
 		b.Cursor = id
 	}
 	if r.single != nil {
@@ -191,7 +192,8 @@ func (r *Run) caught(b *Branch, ct *Catcher, f *Failure) {
 	}
 	if fail != nil {
 		if fail.evaluation {
-			b.Cursor = r.append(b, b.before, Event{Type: "EvaluationFailed", State: st.Name, Location: fail.location, Error: fail.Error, Cause: fail.Cause})
+			b.Cursor = r.append(b, b.before, Event{Type: "EvaluationFailed", State: st.Name, Location: fail.location,
+				Error: fail.Error, Cause: fail.Cause})
 		}
 		r.failBranch(b, fail)
 	}

@@ -66,7 +66,9 @@ func (r *Run) mapRead(b *Branch, s *scope, res Result) {
 		case f != nil:
 			f.Error = ptr(errItemReader)
 			if v, found := s.state.reader.maxItems.value(s); found == nil && s.state.reader.maxItems.path != nil {
-				f.Cause = ptr(fmt.Sprintf("The MaxItemsPath field refers to value '%s' which is not a valid integer: %s", plain(v), s.state.reader.maxItems.path.Source))
+				f.Cause = ptr(fmt.Sprintf(
+					"The MaxItemsPath field refers to value '%s' which is not a valid integer: %s", plain(v),
+					s.state.reader.maxItems.path.Source))
 			}
 			r.fail(b, f)
 			return

@@ -65,7 +65,8 @@ func (r *Run) items(s *scope) ([]any, *Failure) {
 	if o, ok := items.(*document.Object); ok && st.distributed && st.items != nil {
 		var list []any
 		for _, m := range o.Members() {
-			list = append(list, document.NewObject(document.Member{Name: "Key", Value: m.Name}, document.Member{Name: "Value", Value: m.Value}))
+			list = append(list, document.NewObject(document.Member{Name: "Key", Value: m.Name},
+				document.Member{Name: "Value", Value: m.Value}))
 		}
 		items = list
 	}
@@ -103,7 +104,8 @@ func (s *scope) integer(n numberField) (int, *Failure) {
 		if e, isExpression := n.node.(exprNode); isExpression {
 			return 0, e.wrongType(s, "number", v)
 		}
-		return 0, s.runtime("The %sPath field refers to value \"%s\" which is not a valid integer: %s", n.name, plain(v), n.path.Source)
+		return 0, s.runtime("The %sPath field refers to value \"%s\" which is not a valid integer: %s", n.name,
+			plain(v), n.path.Source)
 	}
 	if i < 0 && n.name == "MaxConcurrency" {
 		return 0, s.runtime("Expected non-negative integer for MaxConcurrency, got '%d' instead.", i)
@@ -207,7 +209,8 @@ func (r *Run) iteration(b *Branch, cursor int64) *Failure {
 		r.child(b, &Branch{Index: i, Attempt: r.snapshot.Attempts, Input: input})
 		return nil
 	}
-	k := &Branch{ID: b.ID + "/" + strconv.Itoa(i), Index: i, Item: ValueData(item), State: st.processor.StartAt, Input: input,
+	k := &Branch{ID: b.ID + "/" + strconv.Itoa(i), Index: i, Item: ValueData(item), State: st.processor.StartAt,
+		Input:  input,
 		Cursor: cursor, parent: b, flow: st.processor}
 	b.Kids = append(b.Kids, k)
 	r.emit(k, Event{Type: "MapIterationStarted", Name: st.Name, Index: i})

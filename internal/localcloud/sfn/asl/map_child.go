@@ -37,7 +37,8 @@ func (r *Run) childEnded(k *Branch, res Result) {
 		return
 	}
 	p.ItemsLost += size
-	p.Lost = append(p.Lost, LostItem{Index: k.Index, Attempt: k.Attempt, Status: res.Status, Error: res.Error, Cause: res.Cause, Input: k.Input})
+	p.Lost = append(p.Lost, LostItem{Index: k.Index, Attempt: k.Attempt, Status: res.Status, Error: res.Error,
+		Cause: res.Cause, Input: k.Input})
 	if float64(p.ItemsLost) <= p.Tolerated {
 		r.iterated(p, k)
 		return
@@ -51,7 +52,8 @@ func (r *Run) childEnded(k *Branch, res Result) {
 	if !r.Machine.Express {
 		r.keepAs(p, Inside)
 	}
-	outer := &Failure{Error: ptr(errTolerance), Cause: ptr("The specified tolerated failure threshold was exceeded"), kept: true}
+	outer := &Failure{Error: ptr(errTolerance), Cause: ptr("The specified tolerated failure threshold was exceeded"),
+		kept: true}
 	r.mapRunEnd(p, Failed)
 	r.emit(p, Event{Type: "MapRunFailed", Error: outer.Error, Cause: outer.Cause})
 	p.before = p.Cursor

@@ -52,9 +52,11 @@ func MapRunOf(b *Branch) (MapRun, bool) {
 	if b.MapRun == "" {
 		return MapRun{}, false
 	}
-	m := MapRun{ARN: b.MapRun, Status: Running, Entered: b.Entered, Limit: b.Limit, Count: b.Count, Share: b.Share, Redrives: b.Redrives,
-		Writes: b.state().writer != nil}
-	m.Children = MapRunCounts{Total: b.Length, Running: len(b.Kids), Succeeded: b.Done - len(b.Lost), PendingRedrive: len(b.Again)}
+	m := MapRun{ARN: b.MapRun, Status: Running, Entered: b.Entered, Limit: b.Limit, Count: b.Count, Share: b.Share,
+		Redrives: b.Redrives,
+		Writes:   b.state().writer != nil}
+	m.Children = MapRunCounts{Total: b.Length, Running: len(b.Kids), Succeeded: b.Done - len(b.Lost),
+		PendingRedrive: len(b.Again)}
 	m.Items = MapRunCounts{Total: b.itemCount(), Succeeded: b.ItemsDone}
 	for _, k := range b.Kids {
 		m.Items.Running += b.size(k.Index)
@@ -173,7 +175,8 @@ func (r *Run) mapRunBegin(s *scope) *Failure {
 	if label == "" {
 		label = r.host.UUID()
 	}
-	b.MapRun = fmt.Sprintf("arn:aws:states:%s:%s:mapRun:%s/%s:%s", r.Info.Region, r.Info.Account, r.Info.MachineName, label, r.host.UUID())
+	b.MapRun = fmt.Sprintf("arn:aws:states:%s:%s:mapRun:%s/%s:%s", r.Info.Region, r.Info.Account, r.Info.MachineName,
+		label, r.host.UUID())
 	r.emit(b, Event{Type: "MapRunStarted", MapRunARN: b.MapRun})
 	return nil
 }
@@ -195,7 +198,8 @@ func (s *scope) share(n numberField) (float64, *Failure) {
 		if e, isExpression := n.node.(exprNode); isExpression {
 			return 0, e.wrongType(s, "number", v)
 		}
-		return 0, s.runtime("The %sPath field refers to value \"%s\" which is not a valid float: %s", n.name, plain(v), n.path.Source)
+		return 0, s.runtime("The %sPath field refers to value \"%s\" which is not a valid float: %s", n.name, plain(v),
+			n.path.Source)
 	}
 	if p < 0 || p > 100 {
 		return 0, s.runtime("%s must be between 0 and 100.", n.name)

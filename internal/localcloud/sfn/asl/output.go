@@ -93,7 +93,8 @@ func (r *Run) exit(s *scope, out *Data, assignFrom *Data) *Failure {
 // leaveState emits the exit, assigns variables and goes on.
 func (r *Run) leaveState(s *scope, assign node, out *Data, next string) *Failure {
 	if len(out.Text()) > MaxData {
-		return &Failure{Error: ptr(errDataLimit), Cause: ptr("The state/task '" + s.state.Name + "' returned a result with a size exceeding the maximum number of bytes service limit.")}
+		return &Failure{Error: ptr(errDataLimit), Cause: ptr("The state/task '" + s.state.Name +
+			"' returned a result with a size exceeding the maximum number of bytes service limit.")}
 	}
 	b := s.branch
 	e := Event{Type: s.state.exited, Name: s.state.Name, Output: out}
@@ -111,7 +112,9 @@ func (r *Run) leaveState(s *scope, assign node, out *Data, next string) *Failure
 			d := values[i]
 			e.Assigned[name] = d.Text()
 			if size += len(d.Text()); size > MaxData {
-				return &Failure{Error: ptr(errDataLimit), Cause: ptr(s.where() + "The variables that are assigned together exceed the maximum number of bytes service limit.")}
+				return &Failure{Error: ptr(errDataLimit),
+					Cause: ptr(s.where() + "The variables that are assigned together exceed the maximum number of " +
+						"bytes service limit.")}
 			}
 			b.Variables[name] = d
 		}
@@ -150,7 +153,8 @@ func (r *Run) stored(s *scope, size int) *Failure {
 	if r.snapshot.Assigned <= MaxVariables {
 		return nil
 	}
-	return &Failure{Error: ptr(errDataLimit), Cause: ptr(s.where() + "The variables of the execution exceed the maximum number of bytes service limit.")}
+	return &Failure{Error: ptr(errDataLimit),
+		Cause: ptr(s.where() + "The variables of the execution exceed the maximum number of bytes service limit.")}
 }
 
 // assigned evaluates Assign: names and their values.

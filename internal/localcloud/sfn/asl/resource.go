@@ -21,20 +21,25 @@ const (
 // Source: Step Functions Developer Guide, "Integrating optimized services".
 var optimized = map[string]map[string]int{
 	"apigateway": {"invoke": waits},
-	"athena":     {"startQueryExecution": syncs, "stopQueryExecution": answers, "getQueryExecution": answers, "getQueryResults": answers},
-	"batch":      {"submitJob": syncs},
-	"bedrock":    {"invokeModel": answers, "createModelCustomizationJob": syncs},
-	"codebuild": {"startBuild": syncs, "stopBuild": answers, "batchDeleteBuilds": answers, "batchGetReports": answers, "startBuildBatch": syncs,
-		"stopBuildBatch": answers, "retryBuildBatch": syncs, "deleteBuildBatch": answers},
+	"athena": {"startQueryExecution": syncs, "stopQueryExecution": answers, "getQueryExecution": answers,
+		"getQueryResults": answers},
+	"batch":   {"submitJob": syncs},
+	"bedrock": {"invokeModel": answers, "createModelCustomizationJob": syncs},
+	"codebuild": {"startBuild": syncs, "stopBuild": answers, "batchDeleteBuilds": answers, "batchGetReports": answers,
+		"startBuildBatch": syncs,
+		"stopBuildBatch":  answers, "retryBuildBatch": syncs, "deleteBuildBatch": answers},
 	"databrew": {"startJobRun": syncs},
 	"dynamodb": {"getItem": answers, "putItem": answers, "updateItem": answers, "deleteItem": answers},
 	"ecs":      {"runTask": waits | syncs},
-	"eks": {"createCluster": syncs, "deleteCluster": syncs, "createNodegroup": syncs, "deleteNodegroup": syncs, "createFargateProfile": syncs,
+	"eks": {"createCluster": syncs, "deleteCluster": syncs, "createNodegroup": syncs, "deleteNodegroup": syncs,
+		"createFargateProfile": syncs,
 		"deleteFargateProfile": syncs, "call": answers, "runJob": syncs},
-	"elasticmapreduce": {"createCluster": syncs, "setClusterTerminationProtection": answers, "terminateCluster": syncs, "addStep": syncs, "cancelStep": answers,
+	"elasticmapreduce": {"createCluster": syncs, "setClusterTerminationProtection": answers, "terminateCluster": syncs,
+		"addStep": syncs, "cancelStep": answers,
 		"modifyInstanceFleetByName": answers, "modifyInstanceGroupByName": answers},
 	"emr-containers": {"createVirtualCluster": answers, "deleteVirtualCluster": syncs, "startJobRun": syncs},
-	"emr-serverless": {"createApplication": syncs, "startApplication": syncs, "stopApplication": syncs, "deleteApplication": syncs, "startJobRun": syncs,
+	"emr-serverless": {"createApplication": syncs, "startApplication": syncs, "stopApplication": syncs,
+		"deleteApplication": syncs, "startJobRun": syncs,
 		"cancelJobRun": syncs},
 	"events":       {"putEvents": waits},
 	"glue":         {"startJobRun": syncs},
@@ -42,8 +47,10 @@ var optimized = map[string]map[string]int{
 	"lambda":       {"invoke": waits},
 	"mediaconvert": {"createJob": syncs},
 	"s3":           {"getObject": answers, "listObjectsV2": answers, "putObject": answers}, // of Map states
-	"sagemaker": {"createEndpoint": answers, "createEndpointConfig": answers, "createHyperParameterTuningJob": syncs, "createLabelingJob": syncs,
-		"createModel": answers, "createProcessingJob": syncs, "createTrainingJob": syncs, "createTransformJob": syncs, "updateEndpoint": answers},
+	"sagemaker": {"createEndpoint": answers, "createEndpointConfig": answers, "createHyperParameterTuningJob": syncs,
+		"createLabelingJob": syncs,
+		"createModel":       answers, "createProcessingJob": syncs, "createTrainingJob": syncs,
+		"createTransformJob": syncs, "updateEndpoint": answers},
 	"sns":    {"publish": waits},
 	"sqs":    {"sendMessage": waits},
 	"states": {"startExecution": waits | syncs | syncs2},
@@ -58,7 +65,8 @@ func (r Resource) known() bool {
 	if !ok {
 		return false
 	}
-	return r.Pattern == Request || r.Pattern == Callback && can&waits != 0 || r.Pattern == Sync && can&syncs != 0 || r.Pattern == Sync2 && can&syncs2 != 0
+	return r.Pattern == Request || r.Pattern == Callback && can&waits != 0 || r.Pattern == Sync && can&syncs != 0 ||
+		r.Pattern == Sync2 && can&syncs2 != 0
 }
 
 // modelled are the optimized integrations whose service has another name in the

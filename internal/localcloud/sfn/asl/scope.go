@@ -108,7 +108,8 @@ func (s *scope) where() string {
 	if s.run.single != nil {
 		return ""
 	}
-	return fmt.Sprintf("An error occurred while executing the state '%s' (entered at the event id #%d). ", s.state.Name, s.branch.Entered)
+	return fmt.Sprintf("An error occurred while executing the state '%s' (entered at the event id #%d). ",
+		s.state.Name, s.branch.Entered)
 }
 
 func (s *scope) runtime(format string, args ...any) *Failure {
@@ -116,7 +117,8 @@ func (s *scope) runtime(format string, args ...any) *Failure {
 }
 
 func (s *scope) evaluation(location, format string, args ...any) *Failure {
-	return &Failure{Error: ptr(errEvaluation), Cause: ptr(s.where() + fmt.Sprintf(format, args...)), evaluation: true, location: location}
+	return &Failure{Error: ptr(errEvaluation), Cause: ptr(s.where() + fmt.Sprintf(format, args...)), evaluation: true,
+		location: location}
 }
 
 func (s *scope) resolve(p *jsonpath.Path) (any, error) {

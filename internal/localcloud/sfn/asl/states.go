@@ -113,7 +113,8 @@ func (r *Run) parallel(s *scope) *Failure {
 	b.Kids = nil
 	b.Done = 0
 	for i, f := range st.branches {
-		k := &Branch{ID: b.ID + "/" + strconv.Itoa(i), Index: i, State: f.StartAt, Input: input, Cursor: b.Cursor, parent: b, flow: f}
+		k := &Branch{ID: b.ID + "/" + strconv.Itoa(i), Index: i, State: f.StartAt, Input: input, Cursor: b.Cursor,
+			parent: b, flow: f}
 		b.Kids = append(b.Kids, k)
 		r.queue = append(r.queue, k)
 	}

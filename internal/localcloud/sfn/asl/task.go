@@ -39,7 +39,8 @@ func (r *Run) Submit(id string, attempt int, res Result, job string) error {
 	if res.Failed {
 		return r.Complete(id, attempt, res)
 	}
-	r.emit(b, Event{Type: "TaskSubmitted", Resource: s.resource.EventResource(), ResourceType: s.resource.EventType(), Output: res.Output})
+	r.emit(b, Event{Type: "TaskSubmitted", Resource: s.resource.EventResource(), ResourceType: s.resource.EventType(),
+		Output: res.Output})
 	b.Phase, b.Job = Submitted, job
 	b.Arguments = nil
 	r.startHeartbeat(b)
@@ -122,8 +123,10 @@ func (r *Run) Complete(id string, attempt int, res Result) error {
 	}
 	e.Type, e.Output = prefix+"Succeeded", res.Output
 	if len(res.Output.Text()) > MaxData {
-		f := &Failure{Error: ptr(errDataLimit), Cause: ptr("The state/task '" + s.resultName() + "' returned a result with a size exceeding the maximum number of bytes service limit.")}
-		r.emit(b, Event{Type: prefix + "Failed", Error: f.Error, Cause: f.Cause, Resource: e.Resource, ResourceType: e.ResourceType})
+		f := &Failure{Error: ptr(errDataLimit), Cause: ptr("The state/task '" + s.resultName() +
+			"' returned a result with a size exceeding the maximum number of bytes service limit.")}
+		r.emit(b, Event{Type: prefix + "Failed", Error: f.Error, Cause: f.Cause, Resource: e.Resource,
+			ResourceType: e.ResourceType})
 		b.before = b.Cursor
 		r.fail(b, f)
 		r.advance()
@@ -194,7 +197,8 @@ func (r *Run) task(s *scope) *Failure {
 	}
 	r.traceData(stage, args)
 	if len(args.Text()) > MaxData {
-		return &Failure{Error: ptr(errDataLimit), Cause: ptr("The state/task '" + s.resultName() + "' has parameters with a size exceeding the maximum number of bytes service limit.")}
+		return &Failure{Error: ptr(errDataLimit), Cause: ptr("The state/task '" + s.resultName() +
+			"' has parameters with a size exceeding the maximum number of bytes service limit.")}
 	}
 	if st.resource.Kind == Activity && !r.host.ActivityExists(st.Resource) {
 		return s.runtime("The activity %s does not exist.", st.Resource)
@@ -209,15 +213,19 @@ func (r *Run) task(s *scope) *Failure {
 	b.Arguments, b.CallRole = args, role
 	switch st.resource.Kind {
 	case Function:
-		r.emit(b, Event{Type: "LambdaFunctionScheduled", Input: args, Resource: st.Resource, Timeout: timeout, Credentials: role})
+		r.emit(b, Event{Type: "LambdaFunctionScheduled", Input: args, Resource: st.Resource, Timeout: timeout,
+			Credentials: role})
 		r.emit(b, Event{Type: "LambdaFunctionStarted"})
 	case Activity:
-		r.emit(b, Event{Type: "ActivityScheduled", Input: args, Resource: st.Resource, Timeout: timeout, Heartbeat: heartbeat})
+		r.emit(b, Event{Type: "ActivityScheduled", Input: args, Resource: st.Resource, Timeout: timeout,
+			Heartbeat: heartbeat})
 		b.Phase = Scheduled
 	default:
-		r.emit(b, Event{Type: "TaskScheduled", Parameters: args, Region: r.Info.Region, Resource: st.resource.EventResource(),
+		r.emit(b, Event{Type: "TaskScheduled", Parameters: args, Region: r.Info.Region,
+			Resource:     st.resource.EventResource(),
 			ResourceType: st.resource.EventType(), Timeout: timeout, Heartbeat: heartbeat, Credentials: role})
-		r.emit(b, Event{Type: "TaskStarted", Resource: st.resource.EventResource(), ResourceType: st.resource.EventType()})
+		r.emit(b, Event{Type: "TaskStarted", Resource: st.resource.EventResource(),
+			ResourceType: st.resource.EventType()})
 	}
 	r.Calls = append(r.Calls, r.callOf(b))
 	return nil
@@ -228,7 +236,8 @@ func (s *scope) limited(d *Data) *Failure {
 	if len(d.Text()) <= MaxData {
 		return nil
 	}
-	return &Failure{Error: ptr(errDataLimit), Cause: ptr("The state/task '" + s.state.Name + "' has parameters with a size exceeding the maximum number of bytes service limit.")}
+	return &Failure{Error: ptr(errDataLimit), Cause: ptr("The state/task '" + s.state.Name +
+		"' has parameters with a size exceeding the maximum number of bytes service limit.")}
 }
 
 func (r *Run) callOf(b *Branch) Call {
@@ -248,7 +257,8 @@ func (r *Run) callOf(b *Branch) Call {
 		c.Resource, c.Writer = st.writer.resource, true
 	case Apart:
 		p := b.parent
-		c.State, c.Resource, c.Child = p.State, Resource{}, &Child{MapRun: p.MapRun, Items: p.size(b.Index), Express: p.state().childExpress}
+		c.State, c.Resource, c.Child = p.State, Resource{}, &Child{MapRun: p.MapRun, Items: p.size(b.Index),
+			Express: p.state().childExpress}
 		if b.Redo {
 			c.Child.Redrive = p.Redrives
 		}

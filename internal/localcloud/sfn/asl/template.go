@@ -139,7 +139,8 @@ func (c *compiler) pathTemplate(v any, at string) node {
 func (c *compiler) dynamic(name string, v any, at string) node {
 	text, ok := v.(string)
 	if !ok {
-		c.fail(at, "The value for the field '%s' must be a STRING that contains a JSONPath or an intrinsic function call", name)
+		c.fail(at, "The value for the field '%s' must be a STRING that contains a JSONPath or an intrinsic "+
+			"function call", name)
 		return literalNode{}
 	}
 	if n := c.pathOrCall(text, name); n != nil {

@@ -24,7 +24,8 @@ func (r *Run) wait(s *scope) *Failure {
 				return e.wrongType(s, "number", v)
 			}
 			b.before = b.Cursor
-			return s.evaluation("Seconds", "The Seconds field must be an integer between 0 and %d: %s", maxSeconds, document.Text(v))
+			return s.evaluation("Seconds", "The Seconds field must be an integer between 0 and %d: %s", maxSeconds,
+				document.Text(v))
 		}
 		until = until.Add(time.Duration(n) * time.Second)
 	case st.timestamp != nil:
@@ -39,7 +40,9 @@ func (r *Run) wait(s *scope) *Failure {
 		}
 		if !valid {
 			b.before = b.Cursor
-			return s.evaluation("Timestamp", "The Timestamp field cannot be parsed as an ISO-8601 extended offset date-time format string: %s", text)
+			return s.evaluation("Timestamp",
+				"The Timestamp field cannot be parsed as an ISO-8601 extended offset date-time format string: %s",
+				text)
 		}
 		until = t
 	case st.secondsPath != nil:
@@ -50,7 +53,8 @@ func (r *Run) wait(s *scope) *Failure {
 		}
 		n, ok := document.Integer(v)
 		if !ok {
-			return s.runtime("The SecondsPath parameter cannot be parsed as a long value: %s == %s", p.Source, plain(v))
+			return s.runtime("The SecondsPath parameter cannot be parsed as a long value: %s == %s",
+				p.Source, plain(v))
 		}
 		if n < 0 || n > maxSeconds {
 			if n < 0 {
@@ -68,7 +72,8 @@ func (r *Run) wait(s *scope) *Failure {
 		text, _ := v.(string)
 		t, valid := parseTimestamp(text)
 		if !valid {
-			return s.runtime("The TimestampPath parameter does not reference a valid ISO-8601 extended offset date-time format string: %s == %s", p.Source, plain(v))
+			return s.runtime("The TimestampPath parameter does not reference a valid ISO-8601 extended offset "+
+				"date-time format string: %s == %s", p.Source, plain(v))
 		}
 		until = t
 	}
@@ -116,9 +121,11 @@ func (n numberField) seconds(s *scope) (int64, *Failure) {
 	i, ok := document.Integer(v)
 	if !ok || i < 1 || i > maxSeconds {
 		if e, isExpression := n.node.(exprNode); isExpression {
-			return 0, s.evaluation(n.name, "The %s field must be a positive integer: %s", n.name, plain(v)).orType(e, s, v)
+			return 0, s.evaluation(n.name, "The %s field must be a positive integer: %s", n.name, plain(v)).
+				orType(e, s, v)
 		}
-		return 0, s.runtime("The %sPath parameter cannot be parsed as a long value: %s == %s", n.name, n.path.Source, plain(v))
+		return 0, s.runtime("The %sPath parameter cannot be parsed as a long value: %s == %s", n.name,
+			n.path.Source, plain(v))
 	}
 	return i, nil
 }

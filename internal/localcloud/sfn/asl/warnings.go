@@ -112,7 +112,8 @@ func (w *warner) state(st *document.Object, where string, outer bool) {
 // field warns of a path in a field that takes none.
 func (w *warner) field(m document.Member, at string) {
 	if !strings.HasSuffix(m.Name, "Path") && looksDynamic(m.Value) {
-		w.warn("NO_PATH", at, "The value of the field '%s' looks like a path, but the name of the field does not end with 'Path'", m.Name)
+		w.warn("NO_PATH", at, "The value of the field '%s' looks like a path, but the name of the field does not "+
+			"end with 'Path'", m.Name)
 	}
 }
 
@@ -152,7 +153,8 @@ func (w *warner) template(v any, where string) {
 				continue
 			}
 			if looksDynamic(m.Value) {
-				w.warn("NO_DOLLAR", at, "The value of the field '%s' looks like a JSONPath or an intrinsic function, but the name of the field does not end with '.$'", m.Name)
+				w.warn("NO_DOLLAR", at, "The value of the field '%s' looks like a JSONPath or an intrinsic "+
+					"function, but the name of the field does not end with '.$'", m.Name)
 			}
 			w.template(m.Value, at)
 		}
@@ -160,7 +162,8 @@ func (w *warner) template(v any, where string) {
 		for i, e := range v {
 			at := element(where, i)
 			if looksDynamic(e) {
-				w.warn("NO_DOLLAR", at, "An element of an array looks like a JSONPath or an intrinsic function, but is not evaluated")
+				w.warn("NO_DOLLAR", at, "An element of an array looks like a JSONPath or an intrinsic function, "+
+					"but is not evaluated")
 			}
 			w.template(e, at)
 		}

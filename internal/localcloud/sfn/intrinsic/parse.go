@@ -94,7 +94,8 @@ func (p *parser) call(depth int) (*Call, error) {
 	}
 	p.i += len("States.")
 	from := p.i
-	for p.i < len(p.s) && (p.s[p.i] >= 'a' && p.s[p.i] <= 'z' || p.s[p.i] >= 'A' && p.s[p.i] <= 'Z' || p.s[p.i] >= '0' && p.s[p.i] <= '9') {
+	for p.i < len(p.s) && (p.s[p.i] >= 'a' && p.s[p.i] <= 'z' || p.s[p.i] >= 'A' && p.s[p.i] <= 'Z' ||
+		p.s[p.i] >= '0' && p.s[p.i] <= '9') {
 		p.i++
 	}
 	f := functions[p.s[from:p.i]]

@@ -94,7 +94,8 @@ func testRuntime() *Runtime {
 func (s *suite) runCase(c *Object) error {
 	for _, k := range c.Keys() {
 		switch k {
-		case "id", "expr", "data", "dataset", "bindings", "result", "undefinedResult", "code", "token", "error", "timelimit", "depth", "unordered",
+		case "id", "expr", "data", "dataset", "bindings", "result", "undefinedResult", "code", "token", "error",
+			"timelimit", "depth", "unordered",
 			"description", "category", "comment":
 		default:
 			return fmt.Errorf("unknown field %q", k)

@@ -136,7 +136,8 @@ func widthOf(s string) (int, bool) {
 
 var (
 	dayNames   = []string{"", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"}
-	monthNames = []string{"", "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"}
+	monthNames = []string{"", "January", "February", "March", "April", "May", "June", "July", "August", "September",
+		"October", "November", "December"}
 )
 
 const (
@@ -239,7 +240,8 @@ func (m *machine) formatMillis(millis float64, picture, zone any) any {
 	if z, ok := zone.(string); ok {
 		offset, ok := leadingSigned(z)
 		if !ok {
-			m.fail(&Error{Code: "D3137", Message: "The timezone " + strconv.Quote(z) + " does not have the form +hhmm"})
+			m.fail(&Error{Code: "D3137", Message: "The timezone " + strconv.Quote(z) +
+				" does not have the form +hhmm"})
 		}
 		hours, minutes = offset/100, offset%100
 	}

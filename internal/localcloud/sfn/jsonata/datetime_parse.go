@@ -90,7 +90,8 @@ func parseISO(s string) (float64, bool) {
 		}
 	}
 	endOfDay := hour == 24 && minute == 0 && second == 0 && milli == 0
-	if rest != "" || month < 1 || month > 12 || date < 1 || date > 31 || hour > 23 && !endOfDay || minute > 59 || second > 59 {
+	if rest != "" || month < 1 || month > 12 || date < 1 || date > 31 || hour > 23 && !endOfDay || minute > 59 ||
+		second > 59 {
 		return 0, false
 	}
 	t := time.Date(year, time.Month(month), date, hour, minute, second, 0, time.UTC)
@@ -200,7 +201,8 @@ func (m *machine) integerPattern(f *integerFormat) string {
 		out = "[" + string(f.zero) + "-" + string(f.zero+9) + "]+"
 	}
 	if f.width > 0 {
-		out = strings.TrimSuffix(out, "+") + "{" + strconv.Itoa(max(0, f.width-f.optional)) + "," + strconv.Itoa(f.width) + "}"
+		out = strings.TrimSuffix(out, "+") + "{" + strconv.Itoa(max(0, f.width-f.optional)) + "," +
+			strconv.Itoa(f.width) + "}"
 	}
 	if f.ordinal {
 		out += "(?:th|st|nd|rd)"

@@ -204,7 +204,8 @@ func fnFormatNumber(m *machine, args []any, _ *callSite) any {
 		return Undefined
 	}
 	picture, _ := args[1].(string)
-	d := &decimalFormat{decimal: '.', grouping: ',', exponent: 'e', digit: '#', pattern: ';', zero: '0', minus: "-", percent: "%", perMille: "‰"}
+	d := &decimalFormat{decimal: '.', grouping: ',', exponent: 'e', digit: '#', pattern: ';', zero: '0', minus: "-",
+		percent: "%", perMille: "‰"}
 	if o, ok := args[2].(*Object); ok {
 		for k, v := range o.All() {
 			if s, ok := v.(string); ok {

@@ -176,7 +176,8 @@ func power(x, y float64) float64 {
 	rough := math.Pow(x, y)
 	whole, fraction := math.Modf(math.Abs(y))
 	switch size := math.Abs(rough); {
-	case math.IsNaN(rough) || math.IsInf(rough, 0) || size < 1e-300 || size == 1 || whole > 4096 || x < 0 && fraction != 0:
+	case math.IsNaN(rough) || math.IsInf(rough, 0) || size < 1e-300 || size == 1 || whole > 4096 || x < 0 &&
+		fraction != 0:
 		return rough
 	}
 	const bits = 160

@@ -173,7 +173,8 @@ func fnLowercase(m *machine, args []any, _ *callSite) any {
 		runes := []rune(str)
 		for i, r := range runes {
 			// A sigma that ends a word has a form of its own.
-			if r == 'Σ' && i > 0 && unicode.IsLetter(runes[i-1]) && (i+1 == len(runes) || !unicode.IsLetter(runes[i+1])) {
+			if r == 'Σ' && i > 0 && unicode.IsLetter(runes[i-1]) &&
+				(i+1 == len(runes) || !unicode.IsLetter(runes[i+1])) {
 				runes[i] = 'ς'
 			}
 		}

@@ -134,7 +134,8 @@ func FuzzJSON(f *testing.F) {
 
 // FuzzPictures: pictures format or fail with an error of the language.
 func FuzzPictures(f *testing.F) {
-	for _, p := range []string{"#,##0.00;(#)", "0.0e0", "Ww;o", "[Y0001]-[M01]-[D01]", "[FNn,3-3] [h]:[m] [P] [z]", "00%", "#:000", "٠٠"} {
+	for _, p := range []string{"#,##0.00;(#)", "0.0e0", "Ww;o", "[Y0001]-[M01]-[D01]", "[FNn,3-3] [h]:[m] [P] [z]",
+		"00%", "#:000", "٠٠"} {
 		f.Add(p, 1234.5)
 	}
 	exprs := []*Expression{

@@ -169,7 +169,8 @@ func (e *Expression) String() string { return e.src }
 // Undefined. The result is Undefined when the expression selects nothing.
 // rt may be nil. The error is an *Error.
 func (e *Expression) Eval(rt *Runtime, input Value, bindings map[string]Value) (result Value, err error) {
-	m := machine{lib: e.lib, bindings: bindings, input: input, maxDepth: defaultDepth, maxSteps: defaultSteps, maxMemory: defaultMemory}
+	m := machine{lib: e.lib, bindings: bindings, input: input, maxDepth: defaultDepth, maxSteps: defaultSteps,
+		maxMemory: defaultMemory}
 	if rt != nil {
 		m.rt = rt
 		if rt.Limits.Depth > 0 {

@@ -196,7 +196,8 @@ func TestLibraryCanBeChanged(t *testing.T) {
 
 func TestWithoutSourcesTheirFunctionsFail(t *testing.T) {
 	for _, src := range []string{`$now()`, `$millis()`, `$random()`, `$uuid()`, `$shuffle([1,2])`} {
-		if _, err := MustCompile(src, StepFunctions()).Eval(nil, Undefined, nil); !errors.Is(err, &Error{Code: "D3137"}) {
+		if _, err := MustCompile(src, StepFunctions()).Eval(nil, Undefined, nil); !errors.Is(err,
+			&Error{Code: "D3137"}) {
 			t.Errorf("%s: got %v", src, err)
 		}
 	}
@@ -303,7 +304,8 @@ func TestNumbersAreWrittenAsJavaScriptDoes(t *testing.T) {
 			t.Errorf("%g: got %s, want %s", f, got, want)
 		}
 	}
-	for f, want := range map[float64]float64{0.1 + 0.2: 0.3, 100000000000000.5: 100000000000001, 1.0 / 3: 0.333333333333333, -2.0 / 3: -0.666666666666667} {
+	for f, want := range map[float64]float64{0.1 + 0.2: 0.3, 100000000000000.5: 100000000000001,
+		1.0 / 3: 0.333333333333333, -2.0 / 3: -0.666666666666667} {
 		if got := to15Digits(f); got != want {
 			t.Errorf("%v to 15 digits: got %v, want %v", f, got, want)
 		}
@@ -366,7 +368,9 @@ func TestJSONAgreesWithEncodingJSON(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		doc := rapid.MapOf(rapid.String(), rapid.OneOf(
 			rapid.Just[any](nil), rapid.Map(rapid.Float64(), func(f float64) any { return f + 0 }), // never -0
-			rapid.Map(rapid.String(), func(s string) any { return s }), rapid.Map(rapid.Bool(), func(b bool) any { return b }),
+			rapid.Map(rapid.String(), func(s string) any {
+				return s
+			}), rapid.Map(rapid.Bool(), func(b bool) any { return b }),
 		)).Draw(t, "doc")
 		data, err := json.Marshal(doc)
 		if err != nil {

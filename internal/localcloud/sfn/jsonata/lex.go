@@ -120,7 +120,8 @@ func (l *lexer) skip() {
 
 func (l *lexer) name(start int) token {
 	i := start
-	for i < len(l.src) && strings.IndexByte(operatorChars, l.src[i]) < 0 && strings.IndexByte(whitespace, l.src[i]) < 0 {
+	for i < len(l.src) && strings.IndexByte(operatorChars, l.src[i]) < 0 &&
+		strings.IndexByte(whitespace, l.src[i]) < 0 {
 		i++
 	}
 	word := l.src[start:i]

@@ -64,7 +64,8 @@ func (p *parser) power() int {
 
 func (p *parser) expression(power int) *node {
 	if p.depth++; p.depth > maxParseDepth {
-		throw((&Error{Code: "U1001", Message: "Stack overflow error: the expression is nested too deep"}).at(p.tok.pos))
+		throw((&Error{Code: "U1001", Message: "Stack overflow error: the expression is nested too deep"}).
+			at(p.tok.pos))
 	}
 	t := p.tok
 	p.advance(true)

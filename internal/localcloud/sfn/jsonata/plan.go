@@ -141,7 +141,8 @@ func (pl *planner) planNode(n *node) *node {
 		pl.binds = outer
 	case opName, opKeyword:
 		n.op = opName
-		return &node{op: opPath, pos: n.pos, text: n.text, list: []*node{n}, keepSingleton: n.keepArray, plain: !n.keepArray}
+		return &node{op: opPath, pos: n.pos, text: n.text, list: []*node{n}, keepSingleton: n.keepArray,
+			plain: !n.keepArray}
 	case opParent:
 		n.slot = &slot{label: "!" + strconv.Itoa(pl.labels), level: 1}
 		pl.labels++

@@ -83,7 +83,8 @@ func TestRegexAgainstGo(t *testing.T) {
 		for i := range rapid.IntRange(1, 4).Draw(t, "terms") {
 			a := atom.Draw(t, "atom")
 			if a != `\b` {
-				a += rapid.SampledFrom([]string{"", "", "*", "+", "?", "{1,2}", "*?", "+?", "??"}).Draw(t, "quantifier")
+				a += rapid.SampledFrom([]string{"", "", "*", "+", "?", "{1,2}", "*?", "+?", "??"}).Draw(t,
+					"quantifier")
 			}
 			if i > 0 && rapid.IntRange(0, 5).Draw(t, "alternative") == 0 {
 				b.WriteByte('|')

@@ -117,7 +117,9 @@ func (p *Path) one(v any, i int) (any, error) {
 	if s.kind == child {
 		o, ok := v.(*document.Object)
 		if !ok {
-			return nil, &NotFoundError{Detail: fmt.Sprintf("Expected to find an object with property ['%s'] in path %s but found '%s'. This is not a json object according to the JsonProvider: 'com.jayway.jsonpath.spi.json.JacksonJsonProvider'.",
+			return nil, &NotFoundError{Detail: fmt.Sprintf(
+				"Expected to find an object with property ['%s'] in path %s but found '%s'. This is not a json "+
+					"object according to the JsonProvider: 'com.jayway.jsonpath.spi.json.JacksonJsonProvider'.",
 				s.names[0], p.prefix(i), javaType(v))}
 		}
 		if w, ok := o.Get(s.names[0]); ok {
@@ -126,7 +128,8 @@ func (p *Path) one(v any, i int) (any, error) {
 	} else {
 		a, ok := v.([]any)
 		if !ok {
-			return nil, &NotFoundError{Detail: fmt.Sprintf("Filter: [%d] can only be applied to arrays. Current context is: %s", s.indices[0], document.Text(v))}
+			return nil, &NotFoundError{Detail: fmt.Sprintf(
+				"Filter: [%d] can only be applied to arrays. Current context is: %s", s.indices[0], document.Text(v))}
 		}
 		n := s.indices[0]
 		if n < 0 {

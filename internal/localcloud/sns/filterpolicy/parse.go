@@ -166,7 +166,8 @@ func alternatives(list []any) bool {
 	if len(list) < 2 {
 		return false
 	}
-	operators := []string{"prefix", "suffix", "equals-ignore-case", "wildcard", "anything-but", "numeric", "cidr", "exists"}
+	operators := []string{"prefix", "suffix", "equals-ignore-case", "wildcard", "anything-but", "numeric",
+		"cidr", "exists"}
 	for _, e := range list {
 		o, ok := e.(map[string]any)
 		if !ok || len(o) == 0 {

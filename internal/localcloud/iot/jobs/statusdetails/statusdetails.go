@@ -45,7 +45,8 @@ func Check(details map[string]string) error {
 		}
 		if i := strings.IndexFunc(v, Forbidden); i >= 0 {
 			r, _ := utf8.DecodeRuneInString(v[i:])
-			fault("the value of %q in statusDetails has the character %U at byte %d; it must match [^\\p{C}]+", k, r, i)
+			fault("the value of %q in statusDetails has the character %U at byte %d; it must match [^\\p{C}]+", k, r,
+				i)
 		}
 	}
 	if len(faults) == 0 {

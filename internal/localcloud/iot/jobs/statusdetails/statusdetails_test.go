@@ -36,7 +36,8 @@ func TestCheckRefusesWhatAWSRefuses(t *testing.T) {
 	}{
 		{eleven, "statusDetails has 11 pairs; at most 10 are allowed"},
 		{map[string]string{"": "v"}, "a key of statusDetails has 0 characters; allowed are 1 to 128"},
-		{map[string]string{strings.Repeat("k", 129): "v"}, "a key of statusDetails has 129 characters; allowed are 1 to 128"},
+		{map[string]string{strings.Repeat("k", 129): "v"},
+			"a key of statusDetails has 129 characters; allowed are 1 to 128"},
 		{map[string]string{"a b": "v"}, `the key "a b" of statusDetails must match [a-zA-Z0-9:_-]+`},
 		{map[string]string{"größe": "v"}, `the key "größe" of statusDetails must match [a-zA-Z0-9:_-]+`},
 		{map[string]string{"k": ""}, `the value of "k" in statusDetails has 0 characters; allowed are 1 to 1024`},

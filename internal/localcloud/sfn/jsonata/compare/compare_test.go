@@ -85,7 +85,8 @@ func BenchmarkEval(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			for _, e := range engines {
 				b.Run(e.name, func(b *testing.B) {
-					if want, got := result(b, engines[0], c.expression), result(b, e, c.expression); !sameJSON(b, got, want) {
+					if want, got := result(b, engines[0], c.expression), result(b, e, c.expression); !sameJSON(b,
+						got, want) {
 						b.Fatalf("%s instead of %s", got, want)
 					}
 					p := e.prepare(b, c.expression, states)

@@ -151,7 +151,9 @@ var referenceProgram = sync.OnceValues(func() (*goja.Program, error) {
 	return goja.Compile(path, "(function(module, exports) {"+string(source)+"\n})", false)
 })
 
-var errNoReference = errors.New("the reference implementation is not there: set FLEETSTEP_JSONATA_JS, or run npm install --prefix .build/jsonata jsonata@2.0.6 beside go.mod")
+var errNoReference = errors.New(
+	"the reference implementation is not there: set FLEETSTEP_JSONATA_JS, or run npm install --prefix " +
+		".build/jsonata jsonata@2.0.6 beside go.mod")
 
 func referencePath() (string, error) {
 	if path := os.Getenv("FLEETSTEP_JSONATA_JS"); path != "" {
