@@ -118,7 +118,7 @@ AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY.`,
 	group(job)
 	job.AddCommand(jobCreate(env), jobList(env), jobDescribe(env), jobWatch(env), jobCancel(env), jobPause(env),
 		jobResume(env))
-	root.AddCommand(job, stopAll(env), startAll(env))
+	root.AddCommand(job, stopAll(env), startAll(env), deadletter(env))
 	return root
 }
 

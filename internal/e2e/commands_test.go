@@ -206,6 +206,19 @@ func cmdSame(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+func cmdCapture(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: capture NAME REGEXP")
+	}
+	r, err := regexp.Compile(args[1])
+	ts.Check(err)
+	found := r.FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(found) != 2 {
+		ts.Fatalf("no match of %s, with one group, in the output", args[1])
+	}
+	ts.Setenv(args[0], found[1])
+}
+
 // call makes one signed request.
 func call(ts *testscript.TestScript, args []string) (status int, answer []byte) {
 	if len(args) < 2 || len(args) > 3 {

@@ -18,6 +18,7 @@
 //	until REGEXP aws ...     repeat the request until its answer matches
 //	usage ARG...             run "fleetstep ARG...", which must exit with 2
 //	same A B                 compare two words
+//	capture NAME REGEXP      put the group of what REGEXP finds in the last output into the environment
 //
 // and $EVENTS, the folder of sample payloads. "! aws" wants an answer that is an
 // error.

@@ -30,7 +30,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"cloud": cmdCloud, "simulate": cmdSimulate, "aws": cmdAWS, "until": cmdUntil,
-			"usage": cmdUsage, "same": cmdSame,
+			"usage": cmdUsage, "same": cmdSame, "capture": cmdCapture,
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Values[world{}] = &world{bin: bin}
@@ -80,7 +80,7 @@ func build(root, bin string) error {
 
 // TestScriptsAreNamedBySubject: job_cancel.txtar is found under job.
 func TestScriptsAreNamedBySubject(t *testing.T) {
-	subjects := map[string]bool{"job": true, "local": true, "simulate": true}
+	subjects := map[string]bool{"job": true, "local": true, "simulate": true, "deadletter": true}
 	names, err := fs.Glob(os.DirFS("testdata"), "*.txtar")
 	if err != nil || len(names) == 0 {
 		t.Fatal("no scripts", err)
