@@ -75,7 +75,7 @@ func runDemo(ctx context.Context, d trial.Config, lambdaDir, dataDir string) (er
 	if d.RootCAs, err = rootCAs(where.CA); err != nil {
 		return err
 	}
-	d.Stack, d.Broker, d.Residue = where.Stack, where.MQTTS, where.Endpoint+"/_localcloud/residue"
+	d.Stack, d.Broker, d.Inspect = where.Stack, where.MQTTS, where.Endpoint+"/_localcloud/"
 	return trial.Run(ctx, d)
 }
 

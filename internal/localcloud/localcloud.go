@@ -123,6 +123,7 @@ type Cloud struct {
 	started   *scheduler.Gate
 	closed    *atomic.Bool
 	failures  failures
+	calls     *calls
 }
 
 // New builds the services over what the store holds; it starts nothing.
@@ -135,8 +136,8 @@ func New(c Config) (*Cloud, error) {
 	}
 	closed := new(atomic.Bool)
 	c.Log = slog.New(quiet{c.Log.Handler(), closed})
-	cl := &Cloud{config: c, closed: closed, started: c.Scheduler.NewGate(), responses: newResponses(c.Scheduler,
-		c.Endpoint)}
+	cl := &Cloud{config: c, closed: closed, started: c.Scheduler.NewGate(), calls: newCalls(),
+		responses: newResponses(c.Scheduler, c.Endpoint)}
 	c.Scheduler.OnFailure(cl.failed)
 	cl.entrance = entrance.New(c.Scheduler, c.Connections)
 	given := platform.Platform{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region,
@@ -144,7 +145,7 @@ func New(c Config) (*Cloud, error) {
 	cl.iam = iam.New(iam.Config{Platform: given})
 	cl.sts = sts.New(sts.Config{Platform: given, Keys: cl.iam, Roles: cl.iam})
 	cl.door = awsapi.New(awsapi.Config{Scheduler: c.Scheduler, Account: c.Account, Region: c.Region,
-		Authorizer: cl.iam, Authenticator: cl.sts, Fault: c.Fault, Full: cl.full})
+		Authorizer: cl.iam, Authenticator: cl.sts, Fault: cl.calls.counted(c.Fault), Full: cl.full})
 	given.Caller = cl.door
 	cl.metrics = cloudwatch.New(cloudwatch.Config{Platform: given})
 	logs := cloudwatchlogs.New(cloudwatchlogs.Config{Platform: given, Metrics: cl.metrics, Discard: c.DiscardLogs})
@@ -159,8 +160,9 @@ func New(c Config) (*Cloud, error) {
 	queues := sqs.New(sqs.Config{Platform: given, Endpoint: c.Endpoint, Metrics: cl.metrics})
 	cl.lambda = lambda.New(lambda.Config{
 		Platform: given,
-		Roles:    cl.iam, Executor: cl.executor(), Metrics: cl.metrics, Assets: cl.asset, CodeDir: code,
-		Queues: queues,
+		Roles:    cl.iam, Executor: runs{cl.executor(), cl.calls}, Metrics: cl.metrics, Assets: cl.asset,
+		CodeDir: code,
+		Queues:  queues,
 	})
 	machines := sfn.New(sfn.Config{
 		Platform: given,

@@ -400,7 +400,8 @@ func (c *Cloud) Health() Health {
 
 // inspect serves what is no AWS API: GET /_localcloud/health answers once the
 // door is open, 200 if all is well and 503 if something is not, with a Health; GET
-// /_localcloud/residue a JSON list of what is unfinished.
+// /_localcloud/residue a JSON list of what is unfinished, /_localcloud/calls one of
+// what roles have called.
 func (c *Cloud) inspect(mux *http.ServeMux) {
 	write := func(w http.ResponseWriter, status int, v any) {
 		w.Header().Set("Content-Type", "application/json")
@@ -415,6 +416,9 @@ func (c *Cloud) inspect(mux *http.ServeMux) {
 			status = http.StatusServiceUnavailable
 		}
 		write(w, status, h)
+	})
+	mux.HandleFunc("GET /_localcloud/calls", func(w http.ResponseWriter, _ *http.Request) {
+		write(w, http.StatusOK, c.Calls())
 	})
 	mux.HandleFunc("GET /_localcloud/residue", func(w http.ResponseWriter, r *http.Request) {
 		write(w, http.StatusOK, c.Residue(r.Context()))

@@ -149,6 +149,15 @@ func (w *world) provision(ctx context.Context, p trial.Plan, thing string, numbe
 // Residue implements trial.World.
 func (w *world) Residue(ctx context.Context) ([]string, error) { return w.cloud.Residue(ctx), nil }
 
+// Calls implements trial.World.
+func (w *world) Calls(context.Context) ([]trial.Calls, error) {
+	var list []trial.Calls
+	for _, c := range w.cloud.Calls() {
+		list = append(list, trial.Calls(c))
+	}
+	return list, nil
+}
+
 // Transitions implements trial.World. The histories are read for the digest.
 func (w *world) Transitions(ctx context.Context, machine string) (float64, error) {
 	end, err := w.ending(ctx)

@@ -372,7 +372,7 @@ func TestAJobOverTheWireEndsTheSame(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	if got.Succeeded != want.Succeeded || got.Failed != want.Failed || got.Rejected != want.Rejected ||
-		got.TransitionsPerUpgrade != want.TransitionsPerUpgrade {
+		got.PerUpgrade.Transitions != want.PerUpgrade.Transitions {
 		t.Errorf("over the wire %+v, directly %+v", got, want)
 	}
 }

@@ -61,8 +61,8 @@ func TestEveryFaultEndsAsItShouldAndLeavesNothing(t *testing.T) {
 	if s.Succeeded != 40 || s.Failed != 9 || s.Rejected != 1 {
 		t.Errorf("summary %+v", s)
 	}
-	if s.TransitionsPerUpgrade > 6 {
-		t.Errorf("%v transitions for an upgrade; 6 are allowed", s.TransitionsPerUpgrade)
+	if s.PerUpgrade.Transitions > 6 {
+		t.Errorf("%v transitions for an upgrade; 6 are allowed", s.PerUpgrade.Transitions)
 	}
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	document, ok := strings.CutPrefix(lines[len(lines)-1], "SUMMARY ")
@@ -71,7 +71,7 @@ func TestEveryFaultEndsAsItShouldAndLeavesNothing(t *testing.T) {
 		t.Fatalf("last line %q", lines[len(lines)-1])
 	}
 	for _, name := range []string{"jobId", "devices", "succeeded", "failed", "rejected", "timedOut", "canceled",
-		"seconds", "transitionsPerUpgrade", "digest", "virtualSeconds", "peakMemoryMiB"} {
+		"seconds", "perUpgrade", "digest", "virtualSeconds", "peakMemoryMiB"} {
 		if _, ok := members[name]; !ok {
 			t.Errorf("the summary has no %s: %s", name, document)
 		}

@@ -57,25 +57,35 @@ func (n network) Fleet(ctx context.Context, p Plan) (*simulator.Fleet, string, e
 	return fleet, n.Broker, err
 }
 
-func (n network) Residue(ctx context.Context) ([]string, error) {
-	address := n.Config.Residue
-	if address == "" {
-		return nil, nil
+// Residue implements World.
+func (n network) Residue(ctx context.Context) (lines []string, err error) {
+	return lines, n.inspect(ctx, "residue", &lines)
+}
+
+// Calls implements World: beside the list of what is unfinished there is one of calls.
+func (n network) Calls(ctx context.Context) (list []Calls, err error) {
+	return list, n.inspect(ctx, "calls", &list)
+}
+
+// inspect asks a local cloud for what is no AWS API; any other has nothing to tell.
+func (n network) inspect(ctx context.Context, what string, into any) error {
+	if n.Inspect == "" {
+		return nil
 	}
+	address := n.Inspect + what
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	var lines []string
-	if err := json.NewDecoder(resp.Body).Decode(&lines); err != nil {
-		return nil, fmt.Errorf("%s: %w", address, err)
+	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
+		return fmt.Errorf("%s: %w", address, err)
 	}
-	return lines, nil
+	return nil
 }
 
 func (n network) Transitions(ctx context.Context, machine string) (float64, error) {

@@ -26,7 +26,8 @@ type Config struct {
 	AWS     aws.Config
 	Broker  string         // mqtts://host:port
 	RootCAs *x509.CertPool // of the broker; nil: the machine's
-	Residue string         // URL that lists what the cloud has under way, as a JSON list; "" if there is none
+	// Inspect is the address below which a local cloud tells what is no AWS API; "" if it is none.
+	Inspect string
 
 	Stack   string
 	Devices int
@@ -37,7 +38,7 @@ type Config struct {
 	Timeout time.Duration // for the job
 
 	// World is where the job is played; nil is over the network, by Broker,
-	// RootCAs and Residue.
+	// RootCAs and Inspect.
 	World World
 	// Every is how often the job is looked at; 0 is four times a second.
 	Every time.Duration
@@ -56,6 +57,8 @@ type World interface {
 	// Transitions is the average number of state transitions of the executions
 	// of a state machine that were upgrades (see Transitions).
 	Transitions(ctx context.Context, stateMachineARN string) (float64, error)
+	// Calls lists what roles have called until now; nothing where nobody counts.
+	Calls(ctx context.Context) ([]Calls, error)
 }
 
 // Plan describes the devices of a job.
@@ -86,15 +89,15 @@ func runs(version string) map[string]string { return map[string]string{"firmware
 
 // Summary is the last line's document.
 type Summary struct {
-	JobID                 string  `json:"jobId"`
-	Devices               int     `json:"devices"`
-	Succeeded             int     `json:"succeeded"`
-	Failed                int     `json:"failed"`
-	Rejected              int     `json:"rejected"`
-	TimedOut              int     `json:"timedOut"`
-	Canceled              int     `json:"canceled"`
-	Seconds               float64 `json:"seconds"`
-	TransitionsPerUpgrade float64 `json:"transitionsPerUpgrade"`
+	JobID      string     `json:"jobId"`
+	Devices    int        `json:"devices"`
+	Succeeded  int        `json:"succeeded"`
+	Failed     int        `json:"failed"`
+	Rejected   int        `json:"rejected"`
+	TimedOut   int        `json:"timedOut"`
+	Canceled   int        `json:"canceled"`
+	Seconds    float64    `json:"seconds"`
+	PerUpgrade PerUpgrade `json:"perUpgrade"`
 }
 
 // run is a trial on its way.
@@ -109,6 +112,7 @@ type run struct {
 	faults  []*simulator.Fault // by device, nil for the healthy ones
 	things  []string
 	start   time.Time
+	before  []Calls // until then
 }
 
 // Run plays a trial. It returns cli.ErrFailed if a device ended
@@ -129,6 +133,9 @@ func Run(ctx context.Context, c Config) error {
 	fleet.Start()
 	defer fleet.Stop()
 	if err := r.connected(ctx, fleet, by); err != nil {
+		return err
+	}
+	if r.before, err = r.world().Calls(ctx); err != nil {
 		return err
 	}
 	r.start = r.Env.Now()
@@ -260,8 +267,12 @@ func (r *run) conclude(ctx context.Context, s *cli.State, fleet *simulator.Fleet
 		return err
 	}
 	complaints = append(complaints, left...)
-	transitions, err := r.world().Transitions(ctx, r.outputs["StateMachineArn"])
+	after, err := r.world().Calls(ctx)
 	if err != nil {
+		return err
+	}
+	took := perUpgrade(r.before, after, r.Stack, s.Counts.Total())
+	if took.Transitions, err = r.world().Transitions(ctx, r.outputs["StateMachineArn"]); err != nil {
 		return err
 	}
 	for _, c := range complaints {
@@ -271,7 +282,7 @@ func (r *run) conclude(ctx context.Context, s *cli.State, fleet *simulator.Fleet
 		JobID: s.JobID, Devices: r.Devices, Succeeded: s.Counts.Succeeded, Failed: s.Counts.Failed,
 		Rejected: s.Counts.Rejected,
 		TimedOut: s.Counts.TimedOut, Canceled: s.Counts.Canceled,
-		Seconds: float64(int(seconds*10+0.5)) / 10, TransitionsPerUpgrade: transitions,
+		Seconds: float64(int(seconds*10+0.5)) / 10, PerUpgrade: took,
 	}
 	var document any = summary
 	if r.Summarize != nil {

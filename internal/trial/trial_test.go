@@ -73,6 +73,7 @@ type place struct {
 	refuses     error // connections
 	left        [][]string
 	transitions float64
+	calls       int64
 	plan        Plan
 }
 
@@ -97,6 +98,12 @@ func (p *place) Residue(context.Context) ([]string, error) {
 		p.left = p.left[1:]
 	}
 	return now, nil
+}
+
+// Calls implements World: each time there are more.
+func (p *place) Calls(context.Context) ([]Calls, error) {
+	p.calls += 6
+	return []Calls{{By: "fleetstep-finalize", Service: "lambda", Operation: "Invoke", Count: p.calls}}, nil
 }
 
 func (p *place) Transitions(context.Context, string) (float64, error) { return p.transitions, nil }
@@ -157,7 +164,8 @@ func over(t *testing.T, succeeded, failed int) *cloud {
 		"DescribeStacks":                stack,
 		"PUT /images/2.0.0/gateway.bin": "",
 		"POST /2015-03-31/functions/fleetstep-create-job/invocations": `{"jobId":"fw-2","jobArn":"arn:job"}`,
-		"GET /jobs/fw-2": fmt.Sprintf(`{"job":{"jobId":"fw-2","status":"COMPLETED","jobProcessDetails":{"numberOfSucceededThings":%d,"numberOfFailedThings":%d}}}`, succeeded, failed),
+		"GET /jobs/fw-2": fmt.Sprintf(
+			`{"job":{"jobId":"fw-2","status":"COMPLETED","jobProcessDetails":{"numberOfSucceededThings":%d,"numberOfFailedThings":%d}}}`, succeeded, failed),
 		"ListExecutions": `{"executions":[]}`,
 		"Scan":           `{"Items":[]}`,
 	}}
@@ -171,8 +179,10 @@ func over(t *testing.T, succeeded, failed int) *cloud {
 func (c *cloud) failed(status, reason string, things ...string) {
 	var list []string
 	for _, thing := range things {
-		list = append(list, `{"thingArn":"arn:aws:iot:us-east-1:123456789012:thing/`+thing+`","jobExecutionSummary":{"executionNumber":1}}`)
-		c.answers["GET /things/"+thing+"/jobs/fw-2?executionNumber=1"] = fmt.Sprintf(`{"execution":{"status":%q,"statusDetails":{"detailsMap":{"reason":%q}}}}`, status, reason)
+		list = append(list,
+			`{"thingArn":"arn:aws:iot:us-east-1:123456789012:thing/`+thing+`","jobExecutionSummary":{"executionNumber":1}}`)
+		c.answers["GET /things/"+thing+"/jobs/fw-2?executionNumber=1"] = fmt.Sprintf(
+			`{"execution":{"status":%q,"statusDetails":{"detailsMap":{"reason":%q}}}}`, status, reason)
 	}
 	c.answers["GET /jobs/fw-2/things?status="+status] = `{"executionSummaries":[` + strings.Join(list, ",") + `]}`
 }
@@ -180,7 +190,9 @@ func (c *cloud) failed(status, reason string, things ...string) {
 func play(t *testing.T, c *cloud, p *place, change func(*Config)) (out string, err error) {
 	t.Helper()
 	payload := filepath.Join(t.TempDir(), "payload.json")
-	if err := os.WriteFile(payload, []byte(`{"firmwareVersion":"2.0.0","targetArn":"arn:aws:iot:us-east-1:123456789012:thinggroup/demo"}`), 0o600); err != nil {
+	if err := os.WriteFile(payload,
+		[]byte(`{"firmwareVersion":"2.0.0","targetArn":"arn:aws:iot:us-east-1:123456789012:thinggroup/demo"}`),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
@@ -216,7 +228,8 @@ func TestAJobThatWentWell(t *testing.T) {
 	if err := json.Unmarshal([]byte(last), &s); !ok || err != nil {
 		t.Fatalf("the last line is %s", lines[len(lines)-1])
 	}
-	if s.JobID != "fw-2" || s.Devices != 3 || s.Succeeded != 3 || s.TransitionsPerUpgrade != 4.5 ||
+	if s.JobID != "fw-2" || s.Devices != 3 || s.Succeeded != 3 || s.PerUpgrade != (PerUpgrade{Transitions: 4.5,
+		Invocations: 2}) ||
 		strings.Contains(out, "PROBLEM") {
 		t.Errorf("got %+v\n%s", s, out)
 	}
@@ -363,7 +376,7 @@ func TestResidueOverTheNetwork(t *testing.T) {
 		_, _ = io.WriteString(w, answer)
 	}))
 	defer s.Close()
-	n := network{&run{Config: Config{Residue: s.URL}}}
+	n := network{&run{Config: Config{Inspect: s.URL + "/"}}}
 	if got, err := n.Residue(t.Context()); err != nil || len(got) != 1 || got[0] != "queue dlq: 1 message" {
 		t.Errorf("got %v, %v", got, err)
 	}
