@@ -70,6 +70,17 @@ func Taken(a *event.Answer) (accepted bool, f event.Fault) {
 	return false, f
 }
 
+// Failed finds a fault of an Add, Set or Delete, with the path that it is of. Of the
+// faults of an Error message those of its parts say more than that of the whole.
+func Failed(a *event.Answer) *event.Fault {
+	for _, r := range a.Results {
+		if r.Fault != nil {
+			return &event.Fault{Code: r.Fault.Code, Text: r.Path + ": " + r.Fault.Text}
+		}
+	}
+	return a.Fault
+}
+
 // Written finds a fault of an Add or Set that is not "already there". An Error
 // message for the whole carries the parts in its results.
 func Written(a *event.Answer) *event.Fault {

@@ -141,8 +141,9 @@ func read(in *event.Inbound, m *uspmsg.Msg) {
 	if results, ok := usp.ReadOperateResp(m); ok {
 		a := &event.Answer{MessageID: id}
 		for _, r := range results {
-			a.Results = append(a.Results, event.Result{Path: r.Command, Request: r.RequestPath,
-				Fault: fault(r.Failure)})
+			a.Results = append(a.Results, event.Result{
+				Path: r.Command, Request: r.RequestPath, Output: r.Output, Fault: fault(r.Failure),
+			})
 		}
 		ev.Kind, ev.Answer = event.KindAnswer, a
 		return
@@ -151,6 +152,9 @@ func read(in *event.Inbound, m *uspmsg.Msg) {
 		a := &event.Answer{MessageID: id}
 		for _, r := range body.GetCreatedObjResults() {
 			result := event.Result{Path: r.GetRequestedPath()}
+			if path := r.GetOperStatus().GetOperSuccess().GetInstantiatedPath(); path != "" {
+				result.Objects = []string{path}
+			}
 			if f := r.GetOperStatus().GetOperFailure(); f != nil {
 				result.Fault = &event.Fault{Code: int(f.GetErrCode()), Text: f.GetErrMsg()}
 			}
@@ -162,7 +166,8 @@ func read(in *event.Inbound, m *uspmsg.Msg) {
 	if body, ok := usp.As[*uspmsg.DeleteResp](m); ok {
 		a := &event.Answer{MessageID: id}
 		for _, r := range body.GetDeletedObjResults() {
-			result := event.Result{Path: r.GetRequestedPath()}
+			result := event.Result{Path: r.GetRequestedPath(), Objects: r.GetOperStatus().GetOperSuccess().
+				GetAffectedPaths()}
 			if f := r.GetOperStatus().GetOperFailure(); f != nil {
 				result.Fault = &event.Fault{Code: int(f.GetErrCode()), Text: f.GetErrMsg()}
 			}
@@ -175,6 +180,9 @@ func read(in *event.Inbound, m *uspmsg.Msg) {
 		a := &event.Answer{MessageID: id}
 		for _, r := range body.GetUpdatedObjResults() {
 			result := event.Result{Path: r.GetRequestedPath()}
+			for _, done := range r.GetOperStatus().GetOperSuccess().GetUpdatedInstResults() {
+				result.Objects = append(result.Objects, done.GetAffectedPath())
+			}
 			if f := r.GetOperStatus().GetOperFailure(); f != nil {
 				result.Fault = &event.Fault{Code: int(f.GetErrCode()), Text: f.GetErrMsg()}
 			}
@@ -185,6 +193,7 @@ func read(in *event.Inbound, m *uspmsg.Msg) {
 }
 
 func readNotification(ev *event.DeviceEvent, n usp.Notification) {
+	ev.ID, ev.Path = n.ID, n.Path
 	switch {
 	case n.Kind == usp.KindEvent && n.Path == usp.EventBoot:
 		ev.Kind = event.KindBooted
@@ -205,7 +214,11 @@ func readNotification(ev *event.DeviceEvent, n usp.Notification) {
 		}
 	case n.Kind == usp.KindOperationComplete:
 		ev.Kind, ev.CommandKey, ev.CommandPath = event.KindCommandComplete, n.CommandKey, n.Path
-		ev.Fault = fault(n.Failure)
+		ev.Fault, ev.Output, ev.Path = fault(n.Failure), n.Output, ""
+	case n.Kind == usp.KindEvent:
+		ev.Kind, ev.Params = event.KindEvent, n.Params
+	case n.Kind == usp.KindValueChange:
+		ev.Kind, ev.Value = event.KindValueChanged, n.Value
 	}
 }
 

@@ -30,10 +30,11 @@ type Operate struct {
 	Args    map[string]string
 }
 
-// Add makes objects, each for itself: every one has a result of its own.
+// Add makes objects, each for itself: every one has a result of its own; or all or none.
 type Add struct {
 	ID      string
 	Objects []Object
+	All     bool
 }
 
 // Set writes parameters, all or none.
@@ -69,7 +70,7 @@ func (r *Get) message() *uspmsg.Msg { return usp.NewGet(r.ID, 0, r.Paths...) }
 func (r *Operate) message() *uspmsg.Msg {
 	return usp.NewOperate(r.ID, r.Command, r.Key, true, r.Args)
 }
-func (r *Add) message() *uspmsg.Msg        { return usp.NewAdd(r.ID, true, objects(r.Objects)...) }
+func (r *Add) message() *uspmsg.Msg        { return usp.NewAdd(r.ID, !r.All, objects(r.Objects)...) }
 func (r *Set) message() *uspmsg.Msg        { return usp.NewSet(r.ID, false, objects(r.Objects)...) }
 func (r *Delete) message() *uspmsg.Msg     { return usp.NewDelete(r.ID, false, r.Paths...) }
 func (r *notifyResp) message() *uspmsg.Msg { return usp.NewNotifyResp(r.id, r.subscription) }

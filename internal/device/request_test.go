@@ -1,6 +1,7 @@
 package device_test
 
 import (
+	"maps"
 	"slices"
 	"testing"
 
@@ -248,7 +249,12 @@ func TestNewsInPlainWords(t *testing.T) {
 				Fault: &event.Fault{Code: device.CodeCommandFailure}}},
 		"command": {usp.Notification{Kind: usp.KindOperationComplete, Path: "Device.Reboot()", CommandKey: "k"},
 			event.DeviceEvent{Kind: event.KindCommandComplete, CommandKey: "k", CommandPath: "Device.Reboot()"}},
-		"anything else": {usp.Notification{Kind: usp.KindEvent, Path: "Device.X!"},
+		"another event": {usp.Notification{Kind: usp.KindEvent, Path: "Device.X!",
+			Params: map[string]string{"A": "b"}},
+			event.DeviceEvent{Kind: event.KindEvent}},
+		"another value": {usp.Notification{Kind: usp.KindValueChange, Path: "Device.X", Value: "v"},
+			event.DeviceEvent{Kind: event.KindValueChanged}},
+		"anything else": {usp.Notification{Kind: usp.KindObjectDeletion, Path: "Device.X.1."},
 			event.DeviceEvent{Kind: event.KindOther}},
 	} {
 		in := notify(c.n)
@@ -258,6 +264,10 @@ func TestNewsInPlainWords(t *testing.T) {
 			got.FirmwareUpdated != c.want.FirmwareUpdated || (got.Fault != nil) != (c.want.Fault != nil) ||
 			got.Fault != nil && got.Fault.Code != c.want.Fault.Code {
 			t.Errorf("%s: got %+v, want %+v", name, got, c.want)
+		}
+		if got.ID != "n-1" || got.Kind.Event() && got.Path != c.n.Path || got.Value != c.n.Value ||
+			got.Kind == event.KindEvent && !maps.Equal(got.Params, c.n.Params) {
+			t.Errorf("%s: got %+v", name, got)
 		}
 		m, err := device.Message(in.Answer)
 		if err != nil || m.GetBody().GetResponse().GetNotifyResp().GetSubscriptionId() != "s" || usp.ID(m) != "n-1" {

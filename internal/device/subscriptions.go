@@ -15,14 +15,15 @@ const Subscriptions = usp.Subscriptions
 // Subscription is one that a flow needs.
 type Subscription struct {
 	Name string // of the flow's own
-	Kind string // EventNews or CommandNews
-	Of   string // path of the event or command; a command's may have wildcards
+	Kind string // EventNews, CommandNews or ValueNews
+	Of   string // path of the event, command or parameter; a command's may have wildcards
 }
 
 // Kinds of subscriptions.
 const (
 	EventNews   = string(usp.KindEvent)             // that it sends an event
 	CommandNews = string(usp.KindOperationComplete) // that a command has ended
+	ValueNews   = string(usp.KindValueChange)       // that a parameter has another value
 )
 
 // Events that every agent knows.

@@ -13,8 +13,16 @@ const (
 	KindTransferComplete Kind = "TRANSFER_COMPLETE" // a transfer ended, well or with Fault
 	KindCommandComplete  Kind = "COMMAND_COMPLETE"  // a command ended, well or with Fault
 	KindAnswer           Kind = "ANSWER"            // to a request of ours
+	KindEvent            Kind = "EVENT"             // another event of the data model
+	KindValueChanged     Kind = "VALUE_CHANGED"     // a parameter has another value
 	KindOther            Kind = "OTHER"             // news that nobody waits for
 )
+
+// Event reports whether it is about an event of the data model, whose path the device
+// event has.
+func (k Kind) Event() bool {
+	return k == KindBooted || k == KindTransferComplete || k == KindEvent
+}
 
 // DeviceEvent is news of a device in plain words. Thing comes from the topic and
 // the connection; what the payload claims was checked against it.
@@ -24,16 +32,35 @@ type DeviceEvent struct {
 	Endpoint EndpointID `json:"endpointId,omitempty"`
 	At       time.Time  `json:"at"` // when the broker had it
 
+	// Of news: ID is the device's own, the same for each copy; Path is that of the
+	// event, or of the parameter that has a new Value.
+	ID    string `json:"id,omitempty"`
+	Path  string `json:"path,omitempty"`
+	Value string `json:"value,omitempty"`
+	// Params are those of an event that has no members here.
+	Params map[string]string `json:"params,omitempty"`
+
 	// News of a command: which, and how it ended. Of a restart: which command
 	// caused it, if any did.
 	CommandKey  string `json:"commandKey,omitempty"`
 	CommandPath string `json:"commandPath,omitempty"`
 	Fault       *Fault `json:"fault,omitempty"`
+	// Output is what a command has ended with.
+	Output map[string]string `json:"output,omitempty"`
 
 	Cause           string `json:"cause,omitempty"`           // of a restart
 	FirmwareUpdated bool   `json:"firmwareUpdated,omitempty"` // of a restart: not a proof
 
 	Answer *Answer `json:"answer,omitempty"`
+}
+
+// NewsKey tells pieces of news apart: of one key the latest is kept.
+func (ev DeviceEvent) NewsKey() string {
+	key := string(ev.Kind) + "#" + ev.CommandKey
+	if ev.Kind == KindEvent || ev.Kind == KindValueChanged {
+		key += "#" + ev.Path
+	}
+	return key
 }
 
 // Fault is why a device could not do something. Codes and texts of transfers
@@ -58,6 +85,10 @@ type Result struct {
 	Path    string `json:"path"`
 	Request string `json:"request,omitempty"` // the row that shows its progress
 	Fault   *Fault `json:"fault,omitempty"`
+	// Objects are those that were made, changed or removed; Output is what a command
+	// that ended at once gave.
+	Objects []string          `json:"objects,omitempty"`
+	Output  map[string]string `json:"output,omitempty"`
 }
 
 // DeviceState is what is known of a device at any time: item STATE. It maps

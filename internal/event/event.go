@@ -95,9 +95,16 @@ func ExecutionName(o Owner, thing ThingName, executionNumber int64) string {
 // CommandKey names one USP command of one attempt, so that its completion finds
 // the task that waits for it. It is derived from the execution, so that every
 // retry of a function computes the same key; at most 32 characters, which every
-// agent keeps.
+// agent keeps: of the purpose it shows what there is room for.
 func CommandKey(execution string, purpose string) string {
-	return "fs-" + strings.ToLower(purpose) + "-" + digest(execution, purpose)[:16]
+	shown := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' {
+			return r
+		}
+		return -1
+	}, strings.ToLower(purpose))
+	const most = 32 - len("fs-") - len("-") - 16
+	return "fs-" + shown[:min(len(shown), most)] + "-" + digest(execution, purpose)[:16]
 }
 
 // digest hashes parts unambiguously: a length goes before each.

@@ -22,6 +22,9 @@ type Flow struct {
 	// Gates are the steps whose command changes the device: before it is sent, the
 	// flag of the owner is read (package workflow's Controls).
 	Gates []Step
+	// News are the kinds of news, beside restarts and the ends of Commands, that are kept
+	// for a step to come.
+	News []Kind
 	// Phases are an operator's names of steps; a step without one is part of
 	// another.
 	Phases map[Step]string

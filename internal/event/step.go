@@ -2,6 +2,9 @@ package event
 
 import (
 	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
 )
 
 // Step names a wait of a workflow: the task of one state. Its names are its
@@ -51,19 +54,62 @@ type StepInput struct {
 	Step      Step           `json:"step"`
 	TaskToken TaskToken      `json:"taskToken"`
 	Input     ExecutionInput `json:"input"` // the execution's
+	// Attempt orders the tasks of an execution, of which one is open at a time: a later
+	// one is greater. "" where the state machine does not tell.
+	Attempt string `json:"-"`
 	// Results is the whole document, which holds the results of the steps before
 	// under their flow's names.
 	Results json.RawMessage `json:"-"`
 }
 
-// UnmarshalJSON keeps the document as Results.
+// UnmarshalJSON keeps the document as Results. Where the state hands over its context,
+// what the step needs to know is from there.
 func (in *StepInput) UnmarshalJSON(b []byte) error {
 	type plain StepInput
-	if err := json.Unmarshal(b, (*plain)(in)); err != nil {
+	of := struct {
+		*plain
+		Context *TaskContext `json:"context"`
+	}{plain: (*plain)(in)}
+	if err := json.Unmarshal(b, &of); err != nil {
 		return err
+	}
+	if c := of.Context; c != nil {
+		in.Step, in.TaskToken, in.Input, in.Attempt = Step(c.State.Name), c.Task.Token, c.Execution.Input, c.attempt()
 	}
 	in.Results = append(json.RawMessage(nil), b...)
 	return nil
+}
+
+// TaskContext is the part of a state machine's context object that a task hands on as a
+// whole: Step Functions Developer Guide, "Accessing execution data from the Context
+// object", read 2026-11.
+type TaskContext struct {
+	Execution struct {
+		Input        ExecutionInput
+		StartTime    string
+		RedriveCount int
+	}
+	State struct {
+		Name        string
+		EnteredTime time.Time
+		RetryCount  int
+	}
+	Task struct{ Token TaskToken }
+}
+
+// attempt is a StepInput's Attempt: the state's entry, and how often it was tried before.
+func (c TaskContext) attempt() string {
+	return fmt.Sprintf("%04d %s%s%05d", c.Execution.RedriveCount,
+		c.State.EnteredTime.UTC().Format("2006-01-02T15:04:05.000000Z"), attemptMark, c.State.RetryCount)
+}
+
+// attemptMark stands in an attempt between the entry of its state and its number.
+const attemptMark = "+"
+
+// EntryOf is the part of an attempt that all tries of one entry into its state share.
+func EntryOf(attempt string) string {
+	entry, _, _ := strings.Cut(attempt, attemptMark)
+	return entry
 }
 
 // Caught is an error as Catch hands it on.
@@ -87,11 +133,19 @@ type FinalizeInput struct {
 	Results json.RawMessage `json:"-"`
 }
 
-// UnmarshalJSON keeps the document as Results.
+// UnmarshalJSON keeps the document as Results, and reads a context as StepInput's does.
 func (in *FinalizeInput) UnmarshalJSON(b []byte) error {
 	type plain FinalizeInput
-	if err := json.Unmarshal(b, (*plain)(in)); err != nil {
+	of := struct {
+		*plain
+		Context *TaskContext `json:"context"`
+	}{plain: (*plain)(in)}
+	if err := json.Unmarshal(b, &of); err != nil {
 		return err
+	}
+	if c := of.Context; c != nil {
+		in.Input, in.StartedAt = c.Execution.Input, c.Execution.StartTime
+		in.Tries, in.Redrives = c.State.RetryCount, c.Execution.RedriveCount
 	}
 	in.Results = append(json.RawMessage(nil), b...)
 	return nil

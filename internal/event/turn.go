@@ -30,6 +30,12 @@ type Move struct {
 	// also raise the conversation's revision: for what must not be sent twice.
 	Send Outgoing
 	Once bool
+	// Gate is set where Send changes the device: it is not sent where the flag of the
+	// owner holds (see Flow.Gates), nor for a task that is over.
+	Gate bool
+	// Away is set where nothing was sent because the device is away: the conversation
+	// goes on with a KindConnected.
+	Away bool
 	// State replaces the conversation's memory, if not nil.
 	State json.RawMessage
 	// Commands are the command keys, with their command paths, of the news that
@@ -39,6 +45,9 @@ type Move struct {
 	// KeepNews keeps the event for the next step as well, whether this one ends
 	// with it or goes on.
 	KeepNews bool
+	// Takes is the ID of the news that ends the task, if no other task of the execution
+	// may take it.
+	Takes string
 	// Done or Failed ends the task.
 	Done   any
 	Failed *Failure

@@ -469,6 +469,13 @@ func (w *world) Fail(_ context.Context, token event.TaskToken, f event.Failure) 
 	return nil
 }
 
+func (w *world) Alive(_ context.Context, token event.TaskToken) error {
+	if w.tokens[token] == nil {
+		return workflow.ErrDeadToken
+	}
+	return nil
+}
+
 func (w *world) into(from, to any) {
 	b, err := json.Marshal(from)
 	if err == nil {

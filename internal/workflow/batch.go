@@ -100,7 +100,8 @@ func surplus(messages []Message, share []int) map[int]bool {
 			continue
 		}
 		switch m.Record.Event.Kind {
-		case event.KindBooted, event.KindTransferComplete, event.KindCommandComplete:
+		case event.KindBooted, event.KindTransferComplete, event.KindCommandComplete, event.KindEvent,
+			event.KindValueChanged:
 			news = append(news, i)
 		}
 	}

@@ -131,7 +131,7 @@ func passes(ctx context.Context, controls Controls, thing event.ThingName, owner
 // gated is a move as the flag lets it be: a command that is not sent yet is not
 // sent to a device whose owner is held.
 func gated(ctx context.Context, controls Controls, flow event.Flow, a Await, m event.Move) (event.Move, error) {
-	if m.Send == nil || !m.Once || m.Ends() || !isGate(flow, a.Step) {
+	if m.Send == nil || !m.Once || m.Ends() || !m.Gate && !isGate(flow, a.Step) {
 		return m, nil
 	}
 	flags, err := controls.Flags(ctx, a.Owner)

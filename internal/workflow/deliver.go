@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/fleetstep/fleetstep/internal/event"
 )
@@ -74,8 +75,11 @@ func (w *Inbox) deliver(ctx context.Context, d Device, ev event.DeviceEvent, per
 		}
 		out = delivered
 	}
-	if !newsworthy(flow, *d.Claim, ev) {
+	if _, taken := d.Claim.takenBy(ev.ID); taken || !newsworthy(flow, *d.Claim, ev) {
 		return out, ack()
+	}
+	if crowded(d, ev) {
+		return Delivery{Fate: FateDropped, Owner: out.Owner}, ack()
 	}
 	// Rule 1: NEWS is written, now look whether somebody waits by now.
 	var err error
@@ -129,6 +133,24 @@ func (w *Inbox) turn(
 	}
 	if m, err = gated(ctx, w.Controls, flow, a, m); err != nil {
 		return out, false, err
+	}
+	if m.Ends() {
+		ok, err := take(ctx, w.Store, d, a, m.Takes)
+		if err != nil {
+			return out, false, err
+		}
+		if !ok {
+			return out, false, ack() // a copy of what another task took
+		}
+	}
+	if m.Gate && m.Send != nil {
+		// A task that ran out of time changes nothing any more.
+		if err := w.Callback.Alive(ctx, a.Token); errors.Is(err, ErrDeadToken) {
+			out.Fate = FateLate
+			return out, false, ack()
+		} else if err != nil {
+			return out, false, err
+		}
 	}
 	if m.KeepNews {
 		err := w.Store.PutNews(ctx, d.Thing, d.Claim.Execution, ev, d.Claim.Deadline.Add(linger))
@@ -189,9 +211,22 @@ func (w *Inbox) turn(
 func newsworthy(flow event.Flow, c Claim, ev event.DeviceEvent) bool {
 	switch ev.Kind {
 	case event.KindTransferComplete, event.KindCommandComplete:
-		return c.Owns(flow.Commands, ev.CommandKey)
+		if c.Owns(flow.Commands, ev.CommandKey) {
+			return true
+		}
 	case event.KindBooted:
 		return true
 	}
-	return false
+	return slices.Contains(flow.News, ev.Kind)
+}
+
+// mostKept is how much news of one device is kept. What an operation waits for are a
+// few events; a device that invents names for them fills no partition.
+const mostKept = 32
+
+// crowded reports whether no more news can be kept.
+func crowded(d Device, ev event.DeviceEvent) bool {
+	return len(d.News) >= mostKept && !slices.ContainsFunc(d.News, func(old event.DeviceEvent) bool {
+		return old.NewsKey() == ev.NewsKey()
+	})
 }

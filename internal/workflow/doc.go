@@ -44,9 +44,13 @@
 //     PENDING, written before STATE is read, and STATE.connected, written before
 //     PENDING is read; and for KNOCK, written before CONTROL is read once more, and
 //     CONTROL, written before the tick reads who knocked.
+//     News that one task alone may take is noted in the claim before the task is told:
+//     by which entry into which state, whose next try may take it again.
 //  2. No double effect. A task is resumed first, then its AWAIT is removed. A second
 //     resume finds a dead token, which is no error. A message that must not be sent
 //     twice is sent only by the caller that wrote the conversation's next revision.
+//     Attempts of steps are ordered where the state machine tells: one that is late
+//     registers nothing, and a task that is over changes no device.
 //  3. No crossed wires. Await.Matches compares message id, or command key and
 //     command path; the thing is the partition.
 //  4. No orphans. AWAIT is written only under the execution's own CLAIM, in one

@@ -20,6 +20,8 @@ type Callback interface {
 	// Succeed and Fail end a task. ErrDeadToken if it is over already.
 	Succeed(ctx context.Context, token event.TaskToken, output any) error
 	Fail(ctx context.Context, token event.TaskToken, f event.Failure) error
+	// Alive is nil for a task that can be ended; else ErrDeadToken.
+	Alive(ctx context.Context, token event.TaskToken) error
 }
 
 // ErrDeadToken: the task of this token is over.

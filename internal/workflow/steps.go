@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -95,11 +96,17 @@ func (w *Steps) await(ctx context.Context, in event.StepInput) (Taken, error) {
 	if strings.Contains(claim.Seen[in.Step], digest(in.TaskToken)) {
 		return TakenRepeated, nil
 	}
+	if in.Attempt < claim.Attempt {
+		// Its function was late: the execution has gone on without it, and what it would
+		// ask of the device nobody waits for.
+		return TakenOvertaken, nil
+	}
 	flow, ok := w.Flows.Find(claim.Operation)
 	if !ok {
 		return TakenNot, fmt.Errorf("no flow is called %q", claim.Operation)
 	}
 	now := w.Now()
+	claim.Attempt = in.Attempt
 	claim.Tries, claim.Seen = copyMap(claim.Tries), copyMap(claim.Seen)
 	claim.Tries[in.Step]++
 	claim.Seen[in.Step] += digest(in.TaskToken)
@@ -114,7 +121,7 @@ func (w *Steps) await(ctx context.Context, in event.StepInput) (Taken, error) {
 	}
 	a := Await{
 		Step: in.Step, Token: in.TaskToken, Owner: x.Owner, Execution: x.Execution,
-		Messages: turn.Messages, Commands: move.Commands, State: move.State,
+		Messages: turn.Messages, Commands: move.Commands, State: move.State, Attempt: in.Attempt,
 		Rev: 1, Since: now, ExpiresAt: claim.Deadline.Add(linger),
 	}
 	reg := Registration{Claim: claim, Await: a}
@@ -155,6 +162,10 @@ func (w *Steps) collect(ctx context.Context, flow event.Flow, turn event.Turn, a
 			move.Send = nil // whoever raised the revision says what there is to say
 		}
 		a = now
+		if turn.Device = d.State; move.Away && d.State.Reachable() {
+			// The same rule between AWAIT and STATE: it came back while nobody waited.
+			d.News = append(d.News, event.DeviceEvent{Kind: event.KindConnected, Thing: d.Thing, At: turn.Now})
+		}
 		over, err := w.read(ctx, flow, d, turn, &a, &move)
 		switch {
 		case errors.Is(err, ErrChanged):
@@ -194,6 +205,13 @@ func (w *Steps) read(ctx context.Context, flow event.Flow, d Device, turn event.
 			return false, err
 		}
 		if m.Ends() {
+			ok, err := take(ctx, w.Store, d, *a, m.Takes)
+			if err != nil {
+				return false, err
+			}
+			if !ok {
+				continue
+			}
 			return true, w.finish(ctx, d.Thing, *a, m)
 		}
 		if m.Ignore {
@@ -207,7 +225,8 @@ func (w *Steps) read(ctx context.Context, flow event.Flow, d Device, turn event.
 			a.Rev++
 		}
 		if m.Send != nil {
-			move.Send, move.Once = m.Send, m.Once // the later request replaces the first: it knows more
+			// the later request replaces the first: it knows more
+			move.Send, move.Once, move.Gate = m.Send, m.Once, m.Gate
 		}
 	}
 	return false, nil
@@ -219,6 +238,33 @@ func (w *Steps) finish(ctx context.Context, thing event.ThingName, a Await, m ev
 		return err
 	}
 	return w.Store.Finish(ctx, thing, a, m.Learnt)
+}
+
+// take notes that a task takes news that no other may; nothing is news that all may take.
+// ok is false if another has it.
+func take(ctx context.Context, store Store, d Device, a Await, news string) (ok bool, err error) {
+	const attempts = 4
+	for range attempts {
+		if news == "" {
+			return true, nil
+		}
+		if d.Claim == nil || d.Claim.Execution != a.Execution {
+			return false, nil
+		}
+		if by, taken := d.Claim.takenBy(news); taken {
+			return by == a.taker(), nil
+		}
+		c := *d.Claim
+		c.Taken = append(slices.Clone(c.Taken[max(0, len(c.Taken)+1-mostTaken):]), Taking{News: news, By: a.taker()})
+		if err = store.Take(ctx, d.Thing, c); !errors.Is(err, ErrChanged) {
+			return err == nil, err
+		}
+		if d, err = store.Load(ctx, d.Thing); err != nil {
+			return false, err
+		}
+	}
+	// Not ErrChanged, which is for what can be registered again.
+	return false, fmt.Errorf("overtaken %d times while it took its news", attempts)
 }
 
 func resume(ctx context.Context, c Callback, a Await, m event.Move) error {

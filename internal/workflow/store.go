@@ -48,6 +48,30 @@ type Claim struct {
 	Ending          *Ending               // who ends its execution from outside, nil for nobody
 	Tries           map[event.Step]int    // registrations of each step
 	Seen            map[event.Step]string // digests of all tokens of each step: a late copy is known
+	Attempt         string                // the latest StepInput.Attempt that was registered
+	Taken           []Taking              // of news that one task alone may take, the latest
+}
+
+// Taking says which entry into which state took a piece of news.
+type Taking struct {
+	News string `json:"news"` // its ID
+	By   string `json:"by"`
+}
+
+// mostTaken is how many takings a claim holds: news is told again for minutes.
+const mostTaken = 32
+
+// takenBy is who took a piece of news.
+func (c Claim) takenBy(news string) (by string, taken bool) {
+	if news == "" {
+		return "", false
+	}
+	for _, t := range c.Taken {
+		if t.News == news {
+			return t.By, true
+		}
+	}
+	return "", false
 }
 
 // Owns reports whether a command key is one that this execution gave in one of
@@ -75,6 +99,7 @@ type Await struct {
 	Messages  string            // prefix of the ids of its requests
 	Commands  map[string]string // command key to command path, "" for any; a key stands for its whole try
 	State     json.RawMessage   // the conversation's own
+	Attempt   string            // of its registration
 	Rev       int
 	Since     time.Time
 	ExpiresAt time.Time
@@ -87,14 +112,21 @@ func (a Await) Matches(ev event.DeviceEvent) bool {
 	case event.KindAnswer:
 		return ev.Answer != nil && a.Messages != "" && strings.HasPrefix(ev.Answer.MessageID, a.Messages)
 	case event.KindTransferComplete, event.KindCommandComplete:
+		if len(a.Commands) == 0 {
+			return ev.Kind == event.KindTransferComplete // as any event
+		}
 		path, ok := a.command(ev.CommandKey)
 		return ok && (path == "" || ev.CommandPath == path || ev.CommandPath == "" &&
 			ev.Kind == event.KindTransferComplete)
-	case event.KindBooted, event.KindConnected:
+	case event.KindBooted, event.KindConnected, event.KindEvent, event.KindValueChanged:
 		return true
 	}
 	return false
 }
+
+// taker names who takes news for this task: all tries of one entry into its state. One
+// that follows another takes what that took, and could not tell of.
+func (a Await) taker() string { return string(a.Step) + " " + event.EntryOf(a.Attempt) }
 
 // command finds the command path that a key belongs to.
 func (a Await) command(key string) (path string, ok bool) {
@@ -164,6 +196,9 @@ type Store interface {
 	// Register writes a step's wait; ErrChanged unless the claim is this
 	// execution's and at this revision.
 	Register(ctx context.Context, thing event.ThingName, r Registration) error
+	// Take writes which news was taken by whom; ErrChanged unless the claim is this
+	// execution's and at this revision, which it raises.
+	Take(ctx context.Context, thing event.ThingName, c Claim) error
 	// Advance replaces the conversation of a waiting task and raises its
 	// revision; ErrChanged if it is not at this revision or not there.
 	Advance(ctx context.Context, thing event.ThingName, a Await) error

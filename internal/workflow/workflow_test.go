@@ -128,6 +128,13 @@ func (r *rig) Fail(_ context.Context, token event.TaskToken, f event.Failure) er
 	return r.resume(token, "fail", string(token), string(f.Name))
 }
 
+func (r *rig) Alive(_ context.Context, token event.TaskToken) error {
+	if r.dead[token] {
+		return workflow.ErrDeadToken
+	}
+	return r.fail["alive"]
+}
+
 func (r *rig) Start(_ context.Context, in event.ExecutionInput) error {
 	name := in.Execution
 	if runs, there := r.running[name]; there && !runs {

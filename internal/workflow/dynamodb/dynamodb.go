@@ -269,6 +269,10 @@ func add(d *workflow.Device, i item) error {
 		if err := parse(i, "seen", &c.Seen); err != nil {
 			return err
 		}
+		c.Attempt = text(i, "attempt")
+		if err := parse(i, "taken", &c.Taken); err != nil {
+			return err
+		}
 		if by := text(i, "endingBy"); by != "" {
 			c.Ending = &workflow.Ending{By: by, At: r.moment("endingAt")}
 		}
@@ -288,7 +292,8 @@ func add(d *workflow.Device, i item) error {
 		a := workflow.Await{
 			Step: event.Step(strings.TrimPrefix(sk, skAwait)), Token: event.TaskToken(text(i, "token")),
 			Owner: event.OwnerOf(text(i, "ownerKey")), Execution: text(i, "execution"), Messages: text(i, "messages"),
-			Rev: int(r.number("rev")), Since: r.moment("since"), ExpiresAt: time.Unix(r.number("expiresAt"), 0).UTC(),
+			Attempt: text(i, "attempt"), Rev: int(r.number("rev")), Since: r.moment("since"),
+			ExpiresAt: time.Unix(r.number("expiresAt"), 0).UTC(),
 		}
 		if raw := text(i, "state"); raw != "" {
 			a.State = json.RawMessage(raw)
@@ -355,7 +360,8 @@ func (st *Store) Claim(ctx context.Context, thing event.ThingName, c workflow.Cl
 	if dead != nil {
 		condition = "execution = :dead"
 		set = "SET v = :v, execution = :e, ownerKey = :o, operation = :op, executionNumber = :n, rev = rev + :one," +
-			" claimedAt = :at, deadline = :deadline, expiresAt = :x REMOVE tries, seen, endingBy, endingAt"
+			" claimedAt = :at, deadline = :deadline, expiresAt = :x REMOVE tries, seen, attempt, taken, endingBy, " +
+			"endingAt"
 		values[":dead"] = s(dead.Execution)
 	}
 	_, err := st.api.UpdateItem(ctx, &dynamodb.UpdateItemInput{
@@ -385,15 +391,20 @@ func (st *Store) Register(ctx context.Context, thing event.ThingName, r workflow
 	if a.State != nil {
 		i["state"] = s(string(a.State))
 	}
+	set := "SET rev = rev + :one, tries = :tries, seen = :seen"
+	values := item{
+		":one": n(1), ":tries": tries, ":seen": seen, ":e": s(r.Claim.Execution), ":rev": n(int64(r.Claim.Rev)),
+	}
+	if a.Attempt != "" {
+		i["attempt"], values[":attempt"] = s(a.Attempt), s(a.Attempt)
+		set += ", attempt = :attempt"
+	}
 	writes := []types.TransactWriteItem{
 		{Update: &types.Update{
 			TableName: &st.table, Key: key(pk, skClaim),
-			UpdateExpression:    aws.String("SET rev = rev + :one, tries = :tries, seen = :seen"),
-			ConditionExpression: aws.String("execution = :e AND rev = :rev"),
-			ExpressionAttributeValues: item{
-				":one": n(1), ":tries": tries, ":seen": seen,
-				":e": s(r.Claim.Execution), ":rev": n(int64(r.Claim.Rev)),
-			},
+			UpdateExpression:          &set,
+			ConditionExpression:       aws.String("execution = :e AND rev = :rev"),
+			ExpressionAttributeValues: values,
 		}},
 		{Put: &types.Put{TableName: &st.table, Item: i}},
 	}
@@ -415,6 +426,26 @@ func (st *Store) deletePending(pk string, owner event.Owner, number int64) types
 		ConditionExpression:       aws.String("attribute_not_exists(PK) OR executionNumber <= :n"),
 		ExpressionAttributeValues: item{":n": n(number)},
 	}}
+}
+
+// Take implements workflow.Store.
+func (st *Store) Take(ctx context.Context, thing event.ThingName, c workflow.Claim) error {
+	taken, err := js(c.Taken)
+	if err != nil {
+		return wrap("Take", err)
+	}
+	_, err = st.api.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: &st.table, Key: key(devicePK(thing), skClaim),
+		UpdateExpression:    aws.String("SET taken = :taken, rev = rev + :one"),
+		ConditionExpression: aws.String("execution = :e AND rev = :rev"),
+		ExpressionAttributeValues: item{
+			":taken": taken, ":one": n(1), ":e": s(c.Execution), ":rev": n(int64(c.Rev)),
+		},
+	})
+	if refused(err) {
+		return workflow.ErrChanged
+	}
+	return wrap("Take", err)
 }
 
 // Advance implements workflow.Store.
@@ -480,7 +511,7 @@ func (st *Store) PutNews(ctx context.Context, thing event.ThingName, execution s
 	if err != nil {
 		return wrap("PutNews", err)
 	}
-	i := key(pk, skNews+string(ev.Kind)+"#"+ev.CommandKey)
+	i := key(pk, skNews+ev.NewsKey())
 	i["v"], i["news"], i["at"], i["expiresAt"] = n(form), news, n(ev.At.UnixMilli()), n(expires.Unix())
 	err = st.transact(ctx, "PutNews", []types.TransactWriteItem{
 		{Update: &types.Update{
@@ -685,7 +716,7 @@ func (st *Store) release(ctx context.Context, d workflow.Device, execution strin
 			if len(writes) == 99 {
 				break // the rest goes with its TTL
 			}
-			remove(skNews+string(ev.Kind)+"#"+ev.CommandKey, "", nil)
+			remove(skNews+ev.NewsKey(), "", nil)
 		}
 	}
 	for _, p := range d.Pending {

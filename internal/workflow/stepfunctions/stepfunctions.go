@@ -25,6 +25,8 @@ type API interface {
 		*sfn.SendTaskSuccessOutput, error)
 	SendTaskFailure(ctx context.Context, in *sfn.SendTaskFailureInput, opts ...func(*sfn.Options)) (
 		*sfn.SendTaskFailureOutput, error)
+	SendTaskHeartbeat(ctx context.Context, in *sfn.SendTaskHeartbeatInput, opts ...func(*sfn.Options)) (
+		*sfn.SendTaskHeartbeatOutput, error)
 	StartExecution(ctx context.Context, in *sfn.StartExecutionInput, opts ...func(*sfn.Options)) (
 		*sfn.StartExecutionOutput, error)
 	DescribeExecution(ctx context.Context, in *sfn.DescribeExecutionInput, opts ...func(*sfn.Options)) (
@@ -71,6 +73,13 @@ func (c *Client) Fail(ctx context.Context, token event.TaskToken, f event.Failur
 		TaskToken: aws.String(string(token)), Error: aws.String(string(f.Name)), Cause: cause(f),
 	})
 	return tokenError("Fail", err)
+}
+
+// Alive implements workflow.Callback. A heartbeat is the one call that tells a task that
+// is over; to a state without HeartbeatSeconds it does nothing else.
+func (c *Client) Alive(ctx context.Context, token event.TaskToken) error {
+	_, err := c.api.SendTaskHeartbeat(ctx, &sfn.SendTaskHeartbeatInput{TaskToken: aws.String(string(token))})
+	return tokenError("Alive", err)
 }
 
 // cause is what Step Functions takes for one: up to 32,768 characters.
@@ -140,8 +149,9 @@ func (c *Client) Running(ctx context.Context, operation event.Operation, name st
 	if err != nil {
 		return fail(err)
 	}
-	out, err := c.api.DescribeExecution(ctx,
-		&sfn.DescribeExecutionInput{ExecutionArn: aws.String(executionARN(machine, name))})
+	out, err := c.api.DescribeExecution(ctx, &sfn.DescribeExecutionInput{
+		ExecutionArn: aws.String(executionARN(machine, name)),
+	})
 	var unknown *types.ExecutionDoesNotExist
 	if errors.As(err, &unknown) {
 		return false, false, nil

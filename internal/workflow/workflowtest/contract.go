@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -226,7 +227,7 @@ func Contract(t *testing.T, s Kept) {
 	claim.Tries, claim.Seen = map[event.Step]int{inspect: 1}, map[event.Step]string{inspect: "h"}
 	a := workflow.Await{
 		Step: inspect, Token: "tok", Owner: j, Execution: "x2", Messages: "m-", Commands: map[string]string{"k": "p"},
-		State: json.RawMessage(`{"a":1}`), Rev: 1, Since: now, ExpiresAt: now.Add(time.Hour),
+		State: json.RawMessage(`{"a":1}`), Attempt: "first", Rev: 1, Since: now, ExpiresAt: now.Add(time.Hour),
 	}
 	must(s.Register(ctx, "t1", workflow.Registration{Claim: claim, Await: a, Started: true}), nil)
 	must(s.Register(ctx, "t1", workflow.Registration{Claim: claim, Await: a}), workflow.ErrChanged)
@@ -234,6 +235,17 @@ func Contract(t *testing.T, s Kept) {
 	if len(d.Pending) != 0 || len(d.Awaits) != 1 || !reflect.DeepEqual(d.Awaits[0], a) ||
 		d.Claim.Tries[inspect] != 1 || d.Claim.Seen[inspect] != "h" {
 		t.Fatalf("after Register: %+v", d)
+	}
+	if d.Claim.Attempt != "first" || len(d.Claim.Taken) != 0 {
+		t.Fatalf("after Register: %+v", d.Claim)
+	}
+	taken := *d.Claim
+	taken.Taken = []workflow.Taking{{News: "n-1", By: "INSPECT"}}
+	must(s.Take(ctx, "t1", taken), nil)
+	must(s.Take(ctx, "t1", taken), workflow.ErrChanged)
+	must(s.Take(ctx, "t2", taken), workflow.ErrChanged)
+	if c := load("t1").Claim; !reflect.DeepEqual(c.Taken, taken.Taken) || c.Rev != taken.Rev+1 {
+		t.Fatalf("after Take: %+v", c)
 	}
 	a.State = json.RawMessage(`{"a":2}`)
 	must(s.Advance(ctx, "t1", a), nil)
@@ -246,7 +258,17 @@ func Contract(t *testing.T, s Kept) {
 	rev := load("t1").Claim.Rev
 	must(s.PutNews(ctx, "t1", "x2", ev, now.Add(time.Hour)), nil)
 	must(s.PutNews(ctx, "t1", "x2", ev, now.Add(time.Hour)), nil)
+	for range 2 {
+		for _, path := range []string{"Device.A!", "Device.B!"} {
+			other := event.DeviceEvent{Kind: event.KindEvent, Thing: "t1", At: now, Path: path}
+			must(s.PutNews(ctx, "t1", "x2", other, now.Add(time.Hour)), nil)
+		}
+	}
+	if kept := load("t1").News; len(kept) != 3 {
+		t.Fatalf("news of a restart and of two events, twice: %+v", kept)
+	}
 	d = load("t1")
+	d.News = slices.DeleteFunc(d.News, func(ev event.DeviceEvent) bool { return ev.Kind == event.KindEvent })
 	if len(d.News) != 1 || !reflect.DeepEqual(d.News[0], ev) || d.Claim.Rev == rev {
 		t.Fatalf("after PutNews: %+v", d)
 	}
@@ -277,6 +299,9 @@ func Contract(t *testing.T, s Kept) {
 
 	// A takeover forgets what the dead owner wrote into the claim.
 	must(s.Claim(ctx, "t1", other, d.Claim), nil)
+	if d = load("t1"); d.Claim.Attempt != "" || len(d.Claim.Taken) != 0 {
+		t.Fatalf("after the takeover: %+v", d.Claim)
+	}
 	if d = load("t1"); d.Claim.Execution != "y" || d.Claim.Operation != "o" || d.Claim.Owner != k ||
 		len(d.Claim.Tries) != 0 || d.Claim.Ending != nil || d.Claim.Rev == 0 {
 		t.Fatalf("after the takeover: %+v", d.Claim)

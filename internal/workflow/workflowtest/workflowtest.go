@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"sort"
 	"sync"
 	"time"
@@ -118,7 +119,7 @@ func (s *Store) Load(_ context.Context, thing event.ThingName) (d workflow.Devic
 				e := *c.Ending
 				c.Ending = &e
 			}
-			c.Tries, c.Seen = maps.Clone(c.Tries), maps.Clone(c.Seen)
+			c.Tries, c.Seen, c.Taken = maps.Clone(c.Tries), maps.Clone(c.Seen), slices.Clone(c.Taken)
 			d.Claim = &c
 		}
 		for _, v := range p.pending {
@@ -174,7 +175,7 @@ func (s *Store) Claim(_ context.Context, thing event.ThingName, c workflow.Claim
 		default:
 			return workflow.ErrClaimed
 		}
-		c.Tries, c.Seen, c.Ending = nil, nil, nil
+		c.Tries, c.Seen, c.Ending, c.Attempt, c.Taken = nil, nil, nil, "", nil
 		p.claim = &c
 		return nil
 	})
@@ -194,10 +195,24 @@ func (s *Store) Register(_ context.Context, thing event.ThingName, r workflow.Re
 		}
 		p.claim.Rev++
 		p.claim.Tries, p.claim.Seen = maps.Clone(r.Claim.Tries), maps.Clone(r.Claim.Seen)
+		if r.Await.Attempt != "" {
+			p.claim.Attempt = r.Await.Attempt
+		}
 		for _, step := range r.Dismiss {
 			delete(p.awaits, step)
 		}
 		p.awaits[r.Await.Step] = r.Await
+		return nil
+	})
+}
+
+// Take implements workflow.Store.
+func (s *Store) Take(_ context.Context, thing event.ThingName, c workflow.Claim) error {
+	return s.do("Take", thing, func(p *partition) error {
+		if p.claim == nil || p.claim.Execution != c.Execution || p.claim.Rev != c.Rev {
+			return workflow.ErrChanged
+		}
+		p.claim.Taken, p.claim.Rev = slices.Clone(c.Taken), p.claim.Rev+1
 		return nil
 	})
 }
@@ -242,7 +257,7 @@ func (s *Store) PutNews(_ context.Context, thing event.ThingName, execution stri
 			return workflow.ErrGone
 		}
 		p.claim.Rev++
-		p.news[string(ev.Kind)+"#"+ev.CommandKey] = ev
+		p.news[ev.NewsKey()] = ev
 		return nil
 	})
 }
