@@ -31,6 +31,8 @@ var only = []struct {
 		"a context decides about plain values; USP is this one's subject"},
 	{"internal/flow/upgrade", []string{event, "internal/device", "statemachines"},
 		"an operation speaks in device's plain words, and nobody's else; it counts its own states"},
+	{"internal/flow/script", []string{event, "internal/device"},
+		"an operation speaks in device's plain words, and nobody's else"},
 	{"internal/functions/environment", nil, "the stack and the functions share it"},
 	{"internal/functions/metrics", []string{event}, "the stack and the functions share it"},
 	{"internal/usp", []string{proto, pblib}, "controller and agent share it, so it knows neither"},

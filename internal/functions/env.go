@@ -25,6 +25,7 @@ import (
 	devicebroker "github.com/fleetstep/fleetstep/internal/device/iotdataplane"
 	devicesqs "github.com/fleetstep/fleetstep/internal/device/sqs"
 	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/flow/script"
 	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
 	upgrades3 "github.com/fleetstep/fleetstep/internal/flow/upgrade/s3"
 	"github.com/fleetstep/fleetstep/internal/functions/environment"
@@ -165,12 +166,17 @@ func (p *parts) machine() *workflowsfn.Client {
 	})
 }
 
-// flows are the operations that the functions know, a line for each. controller and
-// images are for functions that talk to devices.
+// flows are the operations that the functions know: those with a room of their own, and
+// those that are only a state machine, which the stack names. controller and images are
+// for functions that talk to devices.
 func (p *parts) flows(controller usp.EndpointID, images upgrade.Images) event.Flows {
-	flows, err := event.NewFlows(
-		upgrade.New(event.EndpointID(controller), images),
-	)
+	all := []event.Flow{upgrade.New(event.EndpointID(controller), images)}
+	for _, name := range strings.Split(p.env.Get(environment.Operations), ",") {
+		if name != "" {
+			all = append(all, script.New(event.Operation(name), event.EndpointID(controller)))
+		}
+	}
+	flows, err := event.NewFlows(all...)
 	p.failed(err)
 	return flows.Of(p.env.Get(environment.StackName))
 }

@@ -35,6 +35,8 @@ func NewVerifyVersion(ctx context.Context, env Env, cfg aws.Config, now func() t
 	return newParts(ctx, env, cfg, now).takeStep("verify-version", nil, upgrade.Verify)
 }
 
+// takeStep makes a function that takes these steps; without names, the steps of any flow
+// that names them itself.
 func (p *parts) takeStep(function string, images upgrade.Images, names ...event.Step) (TakeStep, error) {
 	flows := p.flows(p.controller(), images)
 	store := p.store()
@@ -48,7 +50,8 @@ func (p *parts) takeStep(function string, images upgrade.Images, names ...event.
 	return func(ctx context.Context, in event.StepInput) (event.StepTaken, error) {
 		x := in.Input
 		log := p.logger(ctx, logThing, x.ThingName, logJob, x.Job, "execution", x.Execution, "step", in.Step)
-		if !slices.Contains(names, in.Step) || in.TaskToken == "" || x.ThingName == "" {
+		if len(names) > 0 && !slices.Contains(names, in.Step) || in.Step == "" || in.TaskToken == "" ||
+			x.ThingName == "" {
 			err := fmt.Errorf("%s: step %q, with or without a task token, is not for this function", function, in.Step)
 			log.Error("step refused", "error", err.Error())
 			return event.StepTaken{}, err

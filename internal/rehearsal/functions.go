@@ -33,6 +33,7 @@ var makers = map[string]maker{
 	"send-usp-operate":      handler(functions.NewSendUSPOperate),
 	"await-firmware-report": handler(functions.NewAwaitFirmwareReport),
 	"verify-version":        handler(functions.NewVerifyVersion),
+	"usp-task":              handler(functions.NewUSPTask),
 	"finalize":              handler(functions.NewFinalize),
 	"handle-device-message": handler(functions.NewHandleDeviceMessage),
 	"handle-job-event":      handler(functions.NewHandleJobEvent),

@@ -7,6 +7,7 @@ package environment
 const (
 	Table              = "TABLE_NAME"
 	StateMachine       = "STATE_MACHINE_ARN" // of firmware-upgrade
+	Operations         = "OPERATIONS"        // that are only a state machine, with commas between
 	StartQueue         = "START_QUEUE_URL"
 	FirmwareBucket     = "FIRMWARE_BUCKET"
 	JobTemplate        = "JOB_TEMPLATE_ID"

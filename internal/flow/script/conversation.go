@@ -1,0 +1,287 @@
+package script
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/device"
+	"github.com/fleetstep/fleetstep/internal/event"
+)
+
+// What a request is for: the end of its message id, before its number.
+const (
+	forGet       = "get"
+	forSet       = "set"
+	forAdd       = "add"
+	forDelete    = "delete"
+	forOperate   = "operate"
+	forLook      = "look"      // what is there, before a change or after a lost answer
+	forTrace     = "trace"     // of a command whose answer may be lost
+	forNews      = "news"      // which Subscriptions there are
+	forRemoval   = "unsub"     // of Subscriptions that cannot be set right
+	forSubscribe = "subscribe" // of those that lack
+	forRepair    = "repair"    // of those that are wrong
+)
+
+// mostRequests is how many requests one task makes. What really limits it is the
+// timeout of its state.
+const mostRequests = 100
+
+// repeatAfter is how long after a request the answer to the one before it, if it comes
+// again, means that the function that was to send the request had died: its message
+// comes again after two seconds or more. A device that says everything twice does so at
+// once.
+const repeatAfter = 1500 * time.Millisecond
+
+// mostAnswer is how many bytes the result of a task may have: Step Functions takes
+// 256 KiB as the output of a state, and an author wants to keep some beside it.
+const mostAnswer = 240 << 10
+
+// memory is what a conversation keeps between its turns.
+type memory struct {
+	Task    task      `json:"task"`
+	Asked   int       `json:"asked,omitempty"` // number of the request that is outstanding
+	For     string    `json:"for,omitempty"`   // what it is for; "" if none is
+	SentAt  time.Time `json:"sentAt,omitzero"`
+	Changed bool      `json:"changed,omitempty"` // a request to change the device was sent
+
+	// ADD: what was found or made, by number; DELETE: what is gone.
+	Made      map[int]Object `json:"made,omitempty"`
+	Adding    []int          `json:"adding,omitempty"`    // numbers of what was asked to be added last
+	Duplicate bool           `json:"duplicate,omitempty"` // the device said once that it is there
+
+	// OPERATE.
+	GivenAt  time.Time         `json:"givenAt,omitzero"`   // when the command was sent
+	Accepted bool              `json:"accepted,omitempty"` // the device has taken it
+	Busy     bool              `json:"busy,omitempty"`     // it said 7005
+	Booted   bool              `json:"booted,omitempty"`   // it restarted after the command, by something else
+	Lost     int               `json:"lost,omitempty"`     // looks that showed no trace of it
+	Output   map[string]string `json:"output,omitempty"`   // of the command, before the restart that is its end
+
+	// Subscriptions that lack, and that are wrong.
+	Add    []device.Object `json:"add,omitempty"`
+	Repair []device.Object `json:"repair,omitempty"`
+}
+
+func (m memory) save() json.RawMessage {
+	b, err := json.Marshal(m)
+	if err != nil {
+		return json.RawMessage("{}") // unreachable: plain values only
+	}
+	return b
+}
+
+// turn is one turn of a conversation.
+type turn struct {
+	f *flow
+	t event.Turn
+	m memory
+}
+
+// Each task is one of these.
+type talk interface {
+	// open makes the first request, to a device that can be reached.
+	open() event.Move
+	// lost is for a request that may have been lost, with its answer or without.
+	lost() event.Move
+	// answer takes the answer to the outstanding request.
+	answer(ev event.DeviceEvent) event.Move
+	// news takes everything else.
+	news(ev event.DeviceEvent) event.Move
+}
+
+func (s *turn) talk() talk {
+	switch s.m.Task.Task {
+	case Set:
+		return setting{s}
+	case Add:
+		return adding{s}
+	case Delete:
+		return deleting{s}
+	case Operate:
+		return operating{s}
+	case Await:
+		return awaiting{s}
+	}
+	return getting{s}
+}
+
+var ignore = event.Move{Ignore: true}
+
+// begin opens the conversation of a task.
+func (f *flow) begin(_ context.Context, t event.Turn, in event.StepInput) (event.Move, error) {
+	work, failure := readTask(in.Results)
+	if failure != nil {
+		return event.Move{Failed: failure, State: memory{}.save()}, nil
+	}
+	s := &turn{f, t, memory{Task: work}}
+	var move event.Move
+	if !t.Device.Reachable() {
+		// What was sent to a device that is away is lost (09b): it is asked when it is
+		// back, or its state ends by its timeout.
+		move = event.Move{Away: true}
+	} else {
+		move = s.talk().open()
+	}
+	if move.State == nil {
+		move.State = s.m.save()
+	}
+	if work.Task == Operate {
+		move.Commands = map[string]string{s.key(): work.Command}
+	}
+	return move, nil
+}
+
+// next takes the next event.
+func (f *flow) next(t event.Turn, ev event.DeviceEvent) (event.Move, error) {
+	var m memory
+	if err := json.Unmarshal(t.State, &m); err != nil {
+		return event.Move{}, fmt.Errorf("script: step %s: memory: %w", t.Step, err)
+	}
+	s := &turn{f, t, m}
+	switch ev.Kind {
+	case event.KindConnected:
+		if move := s.talk().news(ev); !move.Ignore {
+			return move, nil
+		}
+		return s.returned(ev), nil
+	case event.KindBooted:
+		if move := s.talk().news(ev); !move.Ignore {
+			return move, nil
+		}
+		return s.returned(ev), nil
+	case event.KindAnswer:
+		return s.answered(ev), nil
+	}
+	return s.talk().news(ev), nil
+}
+
+// returned is for an event that shows that the device was away after the last request,
+// or when there was none: what was sent then is lost.
+func (s *turn) returned(ev event.DeviceEvent) event.Move {
+	switch {
+	case s.m.Asked == 0:
+		return s.talk().open()
+	case s.m.For == "" || !ev.At.After(s.m.SentAt):
+		return ignore
+	}
+	return s.talk().lost()
+}
+
+// answered takes an answer, if it is that to the outstanding request.
+func (s *turn) answered(ev event.DeviceEvent) event.Move {
+	why, round, _ := strings.Cut(strings.TrimPrefix(ev.Answer.MessageID, s.t.Messages), "@")
+	n, err := strconv.Atoi(round)
+	switch {
+	case why == forOperate && err == nil:
+		return operating{s}.operated(ev)
+	case err != nil || s.m.For == "":
+		return ignore
+	case n == s.m.Asked:
+		return s.talk().answer(ev)
+	case n == s.m.Asked-1 && s.t.Now.Sub(s.m.SentAt) > repeatAfter:
+		return s.talk().lost()
+	}
+	return ignore
+}
+
+// id is the message id of the next request.
+func (s *turn) id(why string) string {
+	return s.t.Messages + why + "@" + strconv.Itoa(s.m.Asked+1)
+}
+
+// ask makes the next request: it is in the memory before it is sent, and sent by the one
+// who wrote that.
+func (s *turn) ask(why string, request event.Outgoing) event.Move {
+	if s.m.Asked >= mostRequests {
+		return s.fail(event.DeviceNoReport, "%d requests, and no end", s.m.Asked)
+	}
+	s.m.Asked++
+	s.m.For, s.m.SentAt = why, s.t.Now
+	return event.Move{Send: request, Once: true, State: s.m.save()}
+}
+
+// change is ask for a request that changes the device.
+func (s *turn) change(why string, request event.Outgoing) event.Move {
+	s.m.Changed = true
+	move := s.ask(why, request)
+	move.Gate = !s.m.Task.Undoes && !move.Ends()
+	return move
+}
+
+// wait goes on without a request.
+func (s *turn) wait() event.Move {
+	s.m.For = ""
+	return event.Move{State: s.m.save()}
+}
+
+func (s *turn) get(why string, paths ...string) event.Move {
+	return s.ask(why, &device.Get{ID: s.id(why), Paths: paths})
+}
+
+func (s *turn) fail(name event.ErrorName, format string, args ...any) event.Move {
+	return event.Move{Failed: event.Failf(name, format, args...)}
+}
+
+// done ends the task with a result.
+func (s *turn) done(result any) event.Move {
+	b, err := json.Marshal(result)
+	if err != nil {
+		return s.fail(TaskInvalid, "the result: %s", err)
+	}
+	if len(b) > mostAnswer {
+		return s.fail(TaskTooLarge, "%d bytes; a state may hold %d: ask for less at a time", len(b), mostAnswer)
+	}
+	return event.Move{Done: json.RawMessage(b)}
+}
+
+// refusal is a fault of the device: busy, or no.
+func refusal(f event.Fault) event.Move {
+	if f.Code == device.CodeBusy {
+		return event.Move{Failed: &event.Failure{
+			Name: event.DeviceBusy, Code: f.Code, Detail: fmt.Sprintf("%d %s", f.Code, f.Text),
+		}}
+	}
+	return event.Move{Failed: event.Refusal(f.Code, f.Text)}
+}
+
+// key is the command key of this try of this state.
+func (s *turn) key() string { return event.StepKey(s.t.Execution, s.t.Step, s.t.Tries[s.t.Step]) }
+
+// subscribe looks which Subscriptions there are.
+func (s *turn) subscribe() event.Move { return s.get(forNews, device.Subscriptions, device.Requests) }
+
+// subscribing takes the answers on the way to the Subscription that the task needs. It
+// removes what is wrong and cannot be set right, then adds, since an ID cannot be twice,
+// then sets right. ready means that there is nothing left to do.
+func (s *turn) subscribing(a *event.Answer, needed device.Subscription) (move event.Move, ready bool) {
+	after := s.m.For
+	switch after {
+	case forNews:
+		if a.Fault != nil {
+			return refusal(*a.Fault), false
+		}
+		missing := device.CompareSubscriptions(s.f.controller, a, []device.Subscription{needed})
+		s.m.Add, s.m.Repair = missing.Add, missing.Repair
+		if len(missing.Remove) > 0 {
+			return s.ask(forRemoval, &device.Delete{ID: s.id(forRemoval), Paths: missing.Remove}), false
+		}
+	case forRemoval, forSubscribe, forRepair:
+		if f := device.Written(a); f != nil {
+			return refusal(*f), false
+		}
+	default:
+		return event.Move{}, true
+	}
+	switch {
+	case (after == forNews || after == forRemoval) && len(s.m.Add) > 0:
+		return s.ask(forSubscribe, &device.Add{ID: s.id(forSubscribe), Objects: s.m.Add}), false
+	case after != forRepair && len(s.m.Repair) > 0:
+		return s.ask(forRepair, &device.Set{ID: s.id(forRepair), Objects: s.m.Repair}), false
+	}
+	return event.Move{}, true
+}

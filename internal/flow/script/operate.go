@@ -1,0 +1,188 @@
+package script
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/device"
+	"github.com/fleetstep/fleetstep/internal/event"
+)
+
+// OPERATE: give a command, once, and wait for its end: the response of a synchronous
+// command, OperationComplete of an asynchronous one, Boot! where that is its end. Before
+// it is given, the agent is asked whether it will report the end; its answer shows that
+// it listens. Whether a command was taken whose answer is lost, a look may tell: it is
+// under way. If no look shows it, the task fails as Device.NoReport, and never gives it
+// again: the author's Retry does, with a key of its own.
+
+type operating struct{ *turn }
+
+// needs is the Subscription without which the end is never heard of.
+func (s operating) needs() (needed device.Subscription, any bool) {
+	switch s.m.Task.EndsWith {
+	case endsWithResponse:
+		return needed, false
+	case endsWithBoot:
+		return device.NewsOf(device.BootEvent), true
+	}
+	return device.EndOf(s.m.Task.Command), true
+}
+
+func (s operating) open() event.Move {
+	if _, any := s.needs(); !any {
+		return s.get(forNews, device.Requests)
+	}
+	return s.subscribe()
+}
+
+func (s operating) lost() event.Move {
+	if s.m.GivenAt.IsZero() {
+		return s.open()
+	}
+	return s.trace()
+}
+
+func (s operating) trace() event.Move { return s.get(forTrace, device.Requests, device.UpTime) }
+
+func (s operating) give() event.Move {
+	s.m.GivenAt = s.t.Now
+	return s.change(forOperate, &device.Operate{
+		ID: s.id(forOperate), Command: s.m.Task.Command, Key: s.key(), Args: s.m.Task.Arguments.text(),
+	})
+}
+
+func (s operating) answer(ev event.DeviceEvent) event.Move {
+	a := ev.Answer
+	switch {
+	case s.m.For == forTrace:
+		return s.traced(a)
+	case !s.m.GivenAt.IsZero():
+		return ignore
+	}
+	needed, any := s.needs()
+	if !any {
+		if a.Fault != nil {
+			return refusal(*a.Fault)
+		}
+		return s.give()
+	}
+	if move, ready := s.subscribing(a, needed); !ready {
+		return move
+	}
+	return s.give()
+}
+
+// operated takes the answer to the command, also when it comes late.
+func (s operating) operated(ev event.DeviceEvent) event.Move {
+	accepted, f := device.Taken(ev.Answer)
+	switch {
+	case s.m.GivenAt.IsZero(), s.m.Accepted:
+		return ignore // of a copy: a command that comes twice runs twice, or is refused by 7005 (07a)
+	case !accepted && f.Code == device.CodeBusy:
+		s.m.Busy = true
+		return s.trace()
+	case !accepted:
+		return refusal(f)
+	}
+	s.m.Accepted = true
+	r := ev.Answer.Results[0]
+	switch {
+	case s.m.Task.EndsWith == endsWithResponse:
+		return s.done(Operated{CommandKey: s.key(), Output: text(r.Output)})
+	case r.Request == "" && s.m.Task.EndsWith == "":
+		return s.done(Operated{CommandKey: s.key(), Output: text(r.Output)})
+	case r.Request == "":
+		s.m.Output = r.Output
+	}
+	return s.wait()
+}
+
+func (s operating) news(ev event.DeviceEvent) event.Move {
+	if s.m.GivenAt.IsZero() {
+		return ignore
+	}
+	switch ev.Kind {
+	case event.KindCommandComplete:
+		return s.completed(ev)
+	case event.KindBooted:
+		return s.booted(ev)
+	}
+	return ignore
+}
+
+func (s operating) completed(ev event.DeviceEvent) event.Move {
+	switch {
+	case ev.CommandKey != s.key():
+		return ignore
+	case ev.Fault != nil:
+		return event.Move{Failed: &event.Failure{
+			Name: CommandFailed, Code: ev.Fault.Code, Detail: strconv.Itoa(ev.Fault.Code) + " " + ev.Fault.Text,
+		}}
+	case s.m.Task.EndsWith != endsWithBoot:
+		return s.done(Operated{CommandKey: s.key(), Output: text(ev.Output)})
+	}
+	s.m.Accepted, s.m.Output = true, ev.Output
+	return s.wait()
+}
+
+func (s operating) booted(ev event.DeviceEvent) event.Move {
+	ours := ev.CommandKey == s.key()
+	if !ours && !ev.At.After(s.m.GivenAt) {
+		return ignore
+	}
+	if s.m.Task.EndsWith == endsWithBoot && (ours || s.m.Accepted) {
+		move := s.done(Operated{CommandKey: s.key(), Output: text(s.m.Output), Boot: bootOf(ev)})
+		move.Takes = ev.ID
+		return move
+	}
+	// It restarted, and not by this command: what it was busy with it has forgotten, or
+	// goes on with (07b, 07c).
+	s.m.Booted = true
+	return s.trace()
+}
+
+// traced looks for the command among those that are under way. Answers and news may
+// overtake one another on their way to us, so that one look without a trace proves
+// nothing.
+func (s operating) traced(a *event.Answer) event.Move {
+	if a.Fault != nil {
+		return refusal(*a.Fault)
+	}
+	for _, r := range device.RunningIn(a) {
+		if r.Key == s.key() {
+			s.m.Accepted = true
+			if s.m.Task.EndsWith == endsWithResponse {
+				return s.done(Operated{CommandKey: s.key(), Output: map[string]string{}})
+			}
+			return s.wait()
+		}
+	}
+	if s.m.Busy {
+		return s.fail(event.DeviceBusy, "%d: the device is busy with something else", device.CodeBusy)
+	}
+	if s.m.Task.EndsWith == endsWithBoot && !s.m.Booted && (s.m.Accepted || s.restarted(a)) {
+		return s.wait() // for its Boot!, which it says until it is answered
+	}
+	if s.m.Lost++; s.m.Lost < 2 {
+		return s.trace()
+	}
+	return s.fail(event.DeviceNoReport, "%s was given, and nothing tells of its end", s.m.Task.Command)
+}
+
+// restarted reports whether a look shows that the device has restarted since the command
+// was given.
+func (s operating) restarted(a *event.Answer) bool {
+	up, err := strconv.ParseInt(a.Params[device.UpTime], 10, 64)
+	return err == nil && time.Duration(up)*time.Second < s.t.Now.Sub(s.m.GivenAt)
+}
+
+func bootOf(ev event.DeviceEvent) *Boot {
+	return &Boot{Cause: ev.Cause, CommandKey: ev.CommandKey, FirmwareUpdated: ev.FirmwareUpdated, At: ev.At}
+}
+
+func text(m map[string]string) map[string]string {
+	if m == nil {
+		return map[string]string{}
+	}
+	return m
+}

@@ -1,0 +1,259 @@
+package script_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/device"
+	"github.com/fleetstep/fleetstep/internal/event"
+)
+
+var key = event.StepKey("x", "Ask", 1)
+
+// subscribed is the answer to a look of an agent that has a Subscription, as it should
+// be but for what is changed.
+func subscribed(id string, s device.Subscription, changed ...string) event.DeviceEvent {
+	missing := device.CompareSubscriptions(controller, &event.Answer{}, []device.Subscription{s})
+	var params []string
+	for _, set := range missing.Add[0].Settings {
+		params = append(params, device.Subscriptions+"4."+set.Param, set.Value)
+	}
+	return shows(id, append(params, changed...)...)
+}
+
+func running(id, command, key string, more ...string) event.DeviceEvent {
+	return shows(id, append(more, device.Requests+"1.Command", command, device.Requests+"1.CommandKey", key,
+		device.Requests+"1.Status", "Active")...)
+}
+
+func complete(key string, fault *event.Fault) event.DeviceEvent {
+	return event.DeviceEvent{Kind: event.KindCommandComplete, ID: "c", CommandKey: key, Output: map[string]string{
+		"Took": "3",
+	}, Fault: fault}
+}
+
+func TestOperate(t *testing.T) {
+	const command = "Device.IP.Diagnostics.IPPing()"
+	const task = `{"task":"OPERATE","command":"Device.IP.Diagnostics.IPPing()","arguments":{"Host":"a","NumberOfRepetitions":3}}`
+	const looks = "m-news@1 get " + device.Subscriptions + " " + device.Requests
+	const traces = "m-trace@3 get " + device.Requests + " " + device.UpTime
+	const gives = "gate m-operate@2 operate " + command + " Host=a NumberOfRepetitions=3"
+	end := device.EndOf(command)
+	ready := exchange{1, subscribed("news@1", end), gives}
+	accepted := exchange{1, results("operate@2", event.Result{Path: command, Request: "Device.LocalAgent.Request.1"}),
+		"waits"}
+	done := `done {"commandKey":"` + key + `","output":{"Took":"3"}}`
+	plays(t, map[string]conversation{
+		"synchronous": {task: task, does: looks, turns: []exchange{ready,
+			{1, results("operate@2", event.Result{Path: command, Output: map[string]string{"Took": "3"}}), done}}},
+		"asynchronous": {task: task, does: looks, turns: []exchange{ready, accepted,
+			{9, complete(key, nil), done}}},
+		"its end comes before its answer": {task: task, does: looks,
+			turns: []exchange{ready, {1, complete(key, nil), done}}},
+		"it fails": {task: task, does: looks, turns: []exchange{ready, accepted,
+			{1, complete(key, &event.Fault{Code: 7022}), "fails Command.Failed 7022"}}},
+		"the end of another": {task: task, does: looks, turns: []exchange{
+			{1, complete(key, nil), "ignores"}, ready, accepted, {1, complete("fs-other", nil), "ignores"}}},
+		"refused": {task: task, does: looks,
+			turns: []exchange{ready, {1, results("operate@2", event.Result{Fault: &event.Fault{Code: 7027}}),
+				"fails Device.Refused 7027"}}},
+		"refused whole": {task: task, does: looks, turns: []exchange{ready, {1, fault("operate@2", 7026),
+			"fails Device.Refused 7026"}}},
+		"matches nothing": {task: task, does: looks,
+			turns: []exchange{ready, {1, results("operate@2"), "fails Device.Refused 7016"}}},
+		"busy": {task: task, does: looks, turns: []exchange{ready,
+			{1, results("operate@2", event.Result{Fault: &event.Fault{Code: 7005}}), traces},
+			{1, running("trace@3", command, "another"), "fails Device.Busy 0"}}},
+		"busy with its own copy (07a)": {task: task, does: looks, turns: []exchange{ready,
+			{1, results("operate@2", event.Result{Fault: &event.Fault{Code: 7005}}), traces},
+			{1, running("trace@3", command, key), "waits"}, {1, complete(key, nil), done}}},
+		"the answer of a copy (07a)": {task: task, does: looks, turns: []exchange{ready, accepted,
+			{1, results("operate@2", event.Result{Fault: &event.Fault{Code: 7005}}), "ignores"}}},
+		"the look is lost": {task: task, does: looks,
+			turns: []exchange{{1, connected, strings.Replace(looks, "@1", "@2", 1)}}},
+		"the look is refused": {task: task, does: looks,
+			turns: []exchange{{1, fault("news@1", 7006), "fails Device.Refused 7006"}}},
+		"the answer is lost, and it runs": {task: task, does: looks, turns: []exchange{ready,
+			{1, connected, traces}, {1, running("trace@3", command, key), "waits"}, {1, complete(key, nil), done}}},
+		"the answer is lost, and nothing shows it": {task: task, does: looks, turns: []exchange{ready,
+			{1, connected, traces}, {1, shows("trace@3"), strings.Replace(traces, "@3", "@4", 1)},
+			{1, shows("trace@4"), "fails Device.NoReport 0"}}},
+		"the trace is lost": {task: task, does: looks, turns: []exchange{ready,
+			{1, connected, traces}, {1, connected, strings.Replace(traces, "@3", "@4", 1)}}},
+		"the trace is refused": {task: task, does: looks, turns: []exchange{ready, {1, connected, traces},
+			{1, fault("trace@3", 7006), "fails Device.Refused 7006"}}},
+		"the answer comes late": {task: task, does: looks, turns: []exchange{ready, {1, connected, traces}, accepted,
+			{1, shows("trace@3"), "ignores"}, {1, complete(key, nil), done}}},
+		"a restart ended it (07b)": {task: task, does: looks, turns: []exchange{ready, accepted,
+			{1, booted("b", ""), traces}, {0, complete(key, &event.Fault{Code: 7022}), "fails Command.Failed 7022"}}},
+		"it goes on after a restart (07c)": {task: task, does: looks, turns: []exchange{ready, accepted,
+			{1, booted("b", ""), traces}, {1, running("trace@3", command, key), "waits"},
+			{1, complete(key, nil), done}}},
+		"a restart before it": {task: task, does: looks,
+			turns: []exchange{ready, {1, early(booted("b", "")), "ignores"}}},
+		"a greeting later": {task: task, does: looks, turns: []exchange{ready, accepted,
+			{1, connected, "ignores"}}},
+		"the device is away": {task: task, away: true, does: "waits for the device",
+			turns: []exchange{{100, connected, looks}}},
+		"a function died before it gave it": {task: task, does: looks,
+			turns: []exchange{ready, {3, subscribed("news@1", end), traces}}},
+	})
+}
+
+func TestOperateSubscribes(t *testing.T) {
+	const command = "Device.X.2.Do()"
+	const task = `{"task":"OPERATE","command":"Device.X.2.Do()"}`
+	const looks = "m-news@1 get " + device.Subscriptions + " " + device.Requests
+	end := device.EndOf(command)
+	if end.Of != "Device.X.*.Do()" {
+		t.Errorf("subscribes to %s", end.Of)
+	}
+	rows := device.CompareSubscriptions(controller, &event.Answer{}, []device.Subscription{end})
+	id := rows.Add[0].Settings[1].Value
+	row := func(number string, settings ...string) string {
+		at := "m-subscribe@" + number + " add all=false"
+		for _, s := range rows.Add[0].Settings {
+			at += " " + device.Subscriptions + s.Param + "=" + s.Value
+		}
+		return at
+	}
+	if len(id) > 64 {
+		t.Errorf("the ID %s is longer than 64", id)
+	}
+	const four = device.Subscriptions + "4."
+	plays(t, map[string]conversation{
+		"there is none": {task: task, does: looks, turns: []exchange{{1, shows("news@1"), row("2")},
+			{1, results("subscribe@2", event.Result{}), "gate m-operate@3 operate Device.X.2.Do()"}}},
+		"one that is added meanwhile": {task: task, does: looks, turns: []exchange{{1, shows("news@1"), row("2")},
+			{1, results("subscribe@2", event.Result{Fault: &event.Fault{Code: 7025}}),
+				"gate m-operate@3 operate Device.X.2.Do()"}}},
+		"one cannot be added": {task: task, does: looks, turns: []exchange{{1, shows("news@1"), row("2")},
+			{1, results("subscribe@2", event.Result{Fault: &event.Fault{Code: 7002}}), "fails Device.Refused 7002"}}},
+		"one is off": {task: task, does: looks, turns: []exchange{
+			{1, subscribed("news@1", end, four+"Enable", "false"), "m-repair@2 set " + four + "Enable=true"},
+			{1, results("repair@2", event.Result{}), "gate m-operate@3 operate Device.X.2.Do()"}}},
+		"one is of something else (11g)": {task: task, does: looks, turns: []exchange{
+			{1, subscribed("news@1", end, four+"ReferenceList", "Device.X.*.Undo()"), "m-unsub@2 delete " + four},
+			{1, results("unsub@2", event.Result{}), row("3")},
+			{1, results("subscribe@3", event.Result{}), "gate m-operate@4 operate Device.X.2.Do()"}}},
+		"what asks for it is lost": {task: task, does: looks, turns: []exchange{{1, shows("news@1"), row("2")},
+			{1, connected, strings.Replace(looks, "@1", "@3", 1)}}},
+	})
+}
+
+func TestOperateUntilTheRestart(t *testing.T) {
+	const task = `{"task":"OPERATE","command":"Device.Reboot()","endsWith":"Boot!"}`
+	const looks = "m-news@1 get " + device.Subscriptions + " " + device.Requests
+	const traces = "m-trace@3 get " + device.Requests + " " + device.UpTime
+	const tracesAgain = "m-trace@4 get " + device.Requests + " " + device.UpTime
+	ready := exchange{1, subscribed("news@1", device.NewsOf(device.BootEvent)),
+		"gate m-operate@2 operate Device.Reboot()"}
+	accepted := exchange{1, results("operate@2", event.Result{Output: map[string]string{}}), "waits"}
+	done := func(at float64, key2 string) string {
+		said := ""
+		if key2 != "" {
+			said = `"commandKey":"` + key2 + `",`
+		}
+		return `takes b done {"commandKey":"` + key + `","output":{},"boot":{"cause":"RemoteReboot",` + said + `"firmwareUpdated":false,"at":"` +
+			noon.Add(time.Duration(at)*time.Second).Format(time.RFC3339) + `"}}`
+	}
+	plays(t, map[string]conversation{
+		"it restarts": {task: task, does: looks, turns: []exchange{ready, accepted,
+			{8, booted("b", key), done(10, key)}}},
+		"it does not say by whom": {task: task, does: looks, turns: []exchange{ready, accepted,
+			{8, booted("b", ""), done(10, "")}}},
+		"the answer is lost": {task: task, does: looks,
+			turns: []exchange{ready, {9, booted("b", key), done(10, key)}}},
+		"it restarted before": {task: task, does: looks, turns: []exchange{ready, accepted,
+			{1, early(booted("a", "")), "ignores"}}},
+		"it reconnects first": {task: task, does: looks, turns: []exchange{ready, accepted,
+			{7, connected, "ignores"}, {1, booted("b", key), done(10, key)}}},
+		"asynchronous, with an end": {task: task, does: looks, turns: []exchange{ready, accepted, {4, complete(key, nil), "waits"}, {4, booted("b", key), strings.Replace(done(10, key), `"output":{}`, `"output":{"Took":"3"}`, 1)}}},
+		"asynchronous, and fails": {task: task, does: looks, turns: []exchange{ready, accepted,
+			{4, complete(key, &event.Fault{Code: 7022}), "fails Command.Failed 7022"}}},
+		"its answer is lost, it is slow": {task: task, does: looks, turns: []exchange{ready, {9, connected, traces},
+			{1, shows("trace@3", device.UpTime, "4"), "waits"}, {1, booted("b", key), done(12, key)}}},
+		"it is lost": {task: task, does: looks, turns: []exchange{ready, {9, connected, traces},
+			{1, shows("trace@3", device.UpTime, "4000"), tracesAgain}, {1, shows("trace@4", device.UpTime, "4001"),
+				"fails Device.NoReport 0"}}},
+		"it restarts by something else": {task: task, does: looks,
+			turns: []exchange{ready, {9, booted("a", ""), traces},
+				{1, shows("trace@3", device.UpTime, "1"), tracesAgain}, {1, shows("trace@4", device.UpTime, "2"),
+					"fails Device.NoReport 0"}}},
+		"it restarts by another command, then by this": {task: task, does: looks,
+			turns: []exchange{ready, {7, booted("a", "other"), traces}, {2, booted("b", key), done(10, key)}}},
+		"taken, and late": {task: task, does: looks, turns: []exchange{ready, {1, connected, traces}, accepted,
+			{7, booted("b", key), done(10, key)}}},
+	})
+}
+
+func TestOperateUntilTheResponse(t *testing.T) {
+	const task = `{"task":"OPERATE","command":"Device.X.2.Do()","endsWith":"Response","undoes":true}`
+	const looks = "m-news@1 get " + device.Requests
+	ready := exchange{1, shows("news@1"), "m-operate@2 operate Device.X.2.Do()"}
+	done := `done {"commandKey":"` + key + `","output":{}}`
+	plays(t, map[string]conversation{
+		"taken": {task: task, does: looks,
+			turns: []exchange{ready, {1, results("operate@2", event.Result{Request: "Device.LocalAgent.Request.1"}),
+				done}}},
+		"look refused": {task: task, does: looks,
+			turns: []exchange{{1, fault("news@1", 7006), "fails Device.Refused 7006"}}},
+		"it is over then": {task: task, does: looks, turns: []exchange{ready, {1, complete(key, nil), `done {"commandKey":"` + key + `","output":{"Took":"3"}}`}}},
+		"lost, and it runs": {task: task, does: looks,
+			turns: []exchange{ready, {1, connected, "m-trace@3 get " + device.Requests + " " + device.UpTime},
+				{1, running("trace@3", "Device.X.2.Do()", key), done}}},
+	})
+}
+
+func TestAwait(t *testing.T) {
+	const looks = "m-news@1 get " + device.Subscriptions + " " + device.Requests
+	ev := func(path string, params map[string]string) event.DeviceEvent {
+		return event.DeviceEvent{Kind: event.KindEvent, ID: "e", Path: path, Params: params}
+	}
+	value := func(v string) event.DeviceEvent {
+		return event.DeviceEvent{Kind: event.KindValueChanged, ID: "v", Path: "Device.A.B", Value: v}
+	}
+	transfer := func(f *event.Fault) event.DeviceEvent {
+		return event.DeviceEvent{Kind: event.KindTransferComplete, ID: "t", Path: device.TransferEvent,
+			CommandKey: "k", CommandPath: "Device.X()", Fault: f}
+	}
+	at := func(s int) string { return noon.Add(time.Duration(s) * time.Second).Format(time.RFC3339) }
+	const boot = `{"task":"AWAIT","event":"Device.Boot!"}`
+	const push = `{"task":"AWAIT","event":"Device.Push!","where":{"Button":"1"}}`
+	const change = `{"task":"AWAIT","valueChange":"Device.A.B"}`
+	const up = `{"task":"AWAIT","valueChange":"Device.A.B","value":"Up"}`
+	const done = `{"task":"AWAIT","event":"Device.LocalAgent.TransferComplete!"}`
+	const there = `{"task":"AWAIT","presence":"connected"}`
+	ready := func(s device.Subscription) exchange { return exchange{1, subscribed("news@1", s), "waits"} }
+	plays(t, map[string]conversation{
+		"a restart": {task: boot, does: looks, turns: []exchange{ready(device.NewsOf(device.BootEvent)),
+			{1, connected, "ignores"},
+			{1, booted("b", "k"), `takes b done {"path":"Device.Boot!","parameters":{"Cause":"RemoteReboot","CommandKey":"k","FirmwareUpdated":"false"},"at":"` + at(3) + `"}`}}},
+		"a restart, before it is subscribed to": {task: boot, does: looks, turns: []exchange{
+			{1, booted("b", ""), `takes b done {"path":"Device.Boot!","parameters":{"Cause":"RemoteReboot","CommandKey":"","FirmwareUpdated":"false"},"at":"` + at(1) + `"}`}}},
+		"an event": {task: push, does: looks, turns: []exchange{ready(device.NewsOf("Device.Push!")),
+			{1, booted("b", ""), "ignores"},
+			{1, ev("Device.Other!", nil), "ignores"}, {1, ev("Device.Push!", map[string]string{"Button": "2"}),
+				"ignores"},
+			{1, ev("Device.Push!", map[string]string{"Button": "1"}), `takes e done {"path":"Device.Push!","parameters":{"Button":"1"},"at":"` + at(5) + `"}`}}},
+		"a transfer": {task: done, does: looks, turns: []exchange{ready(device.NewsOf(device.TransferEvent)),
+			{1, transfer(nil), `takes t done {"path":"Device.LocalAgent.TransferComplete!","parameters":{"Command":"Device.X()","CommandKey":"k","FaultCode":"0"},"at":"` + at(2) + `"}`}}},
+		"a transfer that failed": {task: done, does: looks, turns: []exchange{
+			{1, transfer(&event.Fault{Code: 7022, Text: "no"}), `takes t done {"path":"Device.LocalAgent.TransferComplete!",` +
+				`"parameters":{"Command":"Device.X()","CommandKey":"k","FaultCode":"7022","FaultString":"no"},"at":"` + at(1) + `"}`}}},
+		"another value": {task: change, does: looks, turns: []exchange{ready(device.ChangeOf("Device.A.B")),
+			{1, value("x"), `takes v done {"path":"Device.A.B","value":"x","at":"` + at(2) + `"}`}}},
+		"that value": {task: up, does: looks, turns: []exchange{ready(device.ChangeOf("Device.A.B")),
+			{1, value("Down"), "ignores"},
+			{1, value("Up"), `takes v done {"path":"Device.A.B","value":"Up","at":"` + at(3) + `"}`}}},
+		"it restarts before it is subscribed to": {task: change, does: looks,
+			turns: []exchange{{1, booted("b", ""), strings.Replace(looks, "@1", "@2", 1)}}},
+		"the look is refused": {task: change, does: looks,
+			turns: []exchange{{1, fault("news@1", 7006), "fails Device.Refused 7006"}}},
+		"the device, which is there": {task: there, does: `done {"at":"` + at(0) + `"}`},
+		"the device, which is away":  {task: there, away: true, does: "waits for the device", turns: []exchange{{7, connected, `done {"at":"` + at(7) + `"}`}}},
+		"news, while it is away": {task: change, away: true, does: "waits for the device",
+			turns: []exchange{{7, connected, looks}}},
+	})
+}

@@ -1,0 +1,13 @@
+package functions
+
+import (
+	"context"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+// NewUSPTask wires usp-task: the tasks of every operation that is only a state machine.
+func NewUSPTask(ctx context.Context, env Env, cfg aws.Config, now func() time.Time) (TakeStep, error) {
+	return newParts(ctx, env, cfg, now).takeStep("usp-task", nil)
+}

@@ -1,0 +1,6 @@
+// Command usp-task takes the tasks of operations that are only a state machine.
+package main
+
+import "github.com/fleetstep/fleetstep/internal/functions"
+
+func main() { functions.Main(functions.NewUSPTask, functions.Patient) }
