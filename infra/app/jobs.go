@@ -11,7 +11,7 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
-	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
 	"github.com/fleetstep/fleetstep/internal/functions/environment"
 )
 
@@ -94,7 +94,7 @@ func newJobTemplate(scope constructs.Construct) awsiot.CfnJobTemplate {
 			"Firmware upgrade of TR-369 devices. create-job fills in the document and starts jobs from this " +
 				"template."),
 		// create-job sends the real document; AWS wants one in every template.
-		Document: jsii.String(`{"operation":"` + string(event.FirmwareUpgrade) + `"}`),
+		Document: jsii.String(`{"operation":"` + string(upgrade.Operation) + `"}`),
 		JobExecutionsRolloutConfig: map[string]any{
 			// Faster only as devices succeed: a bad image meets few devices before the abort criteria see it.
 			"ExponentialRolloutRate": map[string]any{

@@ -1,5 +1,7 @@
 package event
 
+import "regexp"
+
 // Verb is what an operator asks of the function control.
 type Verb string
 
@@ -40,6 +42,8 @@ type ControlAnswer struct {
 
 // mostControlText is how long who and why may be.
 const mostControlText = 1024
+
+var jobIDForm = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
 
 // Check tells all that is wrong with a request.
 func (r ControlRequest) Check() error {

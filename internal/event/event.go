@@ -16,8 +16,8 @@
 //	control.go   pausing and going on, of a job or of everything
 //	errors.go    the error names of any operation, and the statuses of jobs
 //	rule.go      what the topic rules hand to the functions
-//	request.go   create-job's payload, in its two forms, with its validation
-//	document.go  the job document: what a job asks of each device
+//	form.go      how create-job's payload asks for an operation
+//	window.go    a time of day
 //	problem.go   validation problems, all of a payload at once
 //
 // Durations in payloads are whole numbers whose unit is in the name

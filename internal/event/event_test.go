@@ -1,10 +1,8 @@
 package event_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
 	"pgregory.net/rapid"
 
 	"github.com/fleetstep/fleetstep/internal/event"
@@ -32,15 +29,16 @@ func sample(t testing.TB, name string) []byte {
 
 // shapes says what each sample is; a file that is not listed fails.
 var shapes = map[string]any{
-	"create-job.json":                nil, // by TestSamplesOfCreateJob
+	"create-job.json":                nil, // by internal/functions: TestSamplesOfCreateJob
 	"create-job-full.json":           nil,
 	"create-job-five-mistakes.json":  nil,
 	"create-job-quick.json":          nil,
 	"create-job-faults.json":         nil,
 	"create-job-fast.json":           nil,
 	"prepare-account.json":           nil, // CloudFormation's own shape
-	"create-job.response.json":       event.Created{},
-	"job-document.json":              event.Document{},
+	"create-job.response.json":       nil, // by internal/functions: TestTheSampleOfAnAnswerIsOne
+	"create-job-operation.json":      nil,
+	"job-document.json":              nil, // by flow/upgrade: TestTheSampleOfADocumentIsOne
 	"notify-next.json":               event.NotifyNext{},
 	"execution-input.json":           event.ExecutionInput{},
 	"send-usp-operate-inspect.json":  event.StepInput{},
@@ -84,7 +82,7 @@ func TestEverySampleHasItsShape(t *testing.T) {
 			}
 			// What we write ourselves comes out as it went in.
 			switch shape.(type) {
-			case event.ExecutionInput, event.Document, event.Created, event.Outcome:
+			case event.ExecutionInput, event.Outcome:
 				var want, got any
 				b, err := json.Marshal(v.Interface())
 				if err != nil {
@@ -101,221 +99,6 @@ func TestEverySampleHasItsShape(t *testing.T) {
 		if !seen[name] {
 			t.Errorf("%s is listed and not there", name)
 		}
-	}
-}
-
-func TestSamplesOfCreateJob(t *testing.T) {
-	r, err := event.ParseRequest(sample(t, "create-job.json"))
-	if err != nil || r.Firmware.Version != "2.0.0" || r.Activation.Mode != event.ActivateAuto || len(r.Targets) != 1 {
-		t.Errorf("short form: %+v, %v", r, err)
-	}
-	full, err := event.ParseRequest(sample(t, "create-job-full.json"))
-	if err != nil || full.JobID != "fw-2-0-0-demo" || full.Activation.Window == nil ||
-		full.Rollout.ExponentialRate == nil {
-		t.Errorf("full form: %+v, %v", full, err)
-	}
-	// neither has the template's slow beginning
-	for _, name := range []string{"create-job-fast.json", "create-job-quick.json"} {
-		fast, err := event.ParseRequest(sample(t, name))
-		if err != nil || fast.Rollout == nil || fast.Rollout.MaximumPerMinute != 1000 ||
-			fast.Rollout.ExponentialRate != nil {
-			t.Errorf("%s: %+v, %v", name, fast, err)
-		}
-	}
-	if faults, err := event.ParseRequest(sample(t, "create-job-faults.json")); err != nil || faults.Abort == nil ||
-		len(faults.Abort.CriteriaList) != 0 ||
-		faults.JobID != r.DerivedJobID() {
-		t.Errorf("without abort: %+v, %v", faults, err)
-	}
-	_, err = event.ParseRequest(sample(t, "create-job-five-mistakes.json"))
-	var problems event.Problems
-	if !errors.As(err, &problems) || len(problems) != 5 {
-		t.Fatalf("five mistakes: %v", err)
-	}
-	want := []string{"$.activation.mode", "$.firmware.sha256", "$.jobId", "$.rollout.maximumPerMinute", "$.targets[0]"}
-	for i, p := range problems {
-		if p.Path != want[i] || p.Value == nil || p.Allowed == "" {
-			t.Errorf("problem %d: got %s, want path %s", i, p, want[i])
-		}
-	}
-}
-
-func schema(t testing.TB) *jsonschema.Schema {
-	t.Helper()
-	s, err := jsonschema.NewCompiler().Compile(filepath.Join(samples, "schema", "create-job.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-func accepts(s *jsonschema.Schema, payload []byte) bool {
-	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(payload))
-	return err == nil && s.Validate(v) == nil
-}
-
-func TestSchemaAgreesWithValidation(t *testing.T) {
-	s := schema(t)
-	values := []any{
-		nil, true, 0, 1, -1, 1.5, 0.05, 5, 7, 100, 1000, 1001, 10080, 1e9, "", "x", "2.0.0", "02:00", "24:00", "AUTO",
-		"SEPARATE", "FAILED",
-		"TIMED_OUT", "CANCEL", "SNAPSHOT", "IMMEDIATE", "http://h/p", "http://u@h/p", "ftp://h/p", "YQ==", "Y",
-		strings.Repeat("a", 64),
-		strings.Repeat("a", 65), strings.Repeat("k", 1025), []any{}, []any{"x"}, map[string]any{},
-		map[string]any{"start": "02:00", "end": "03:00"},
-		map[string]any{"url": "https://h/p", "version": "2"}, map[string]any{"numberOfNotifiedThings": 1},
-	}
-	bases := []string{"create-job.json", "create-job-full.json", "create-job-five-mistakes.json"}
-	rapid.Check(t, func(t *rapid.T) {
-		var tree any
-		name := rapid.SampledFrom(bases).Draw(t, "base")
-		b, err := os.ReadFile(filepath.Join(samples, name))
-		if err != nil || json.Unmarshal(b, &tree) != nil {
-			t.Fatal(name, err)
-		}
-		for i := rapid.IntRange(0, 3).Draw(t, "changes"); i > 0; i-- {
-			mutate(t, tree, values)
-		}
-		payload, err := json.Marshal(tree)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = event.ParseRequest(payload)
-		var problems event.Problems
-		if err != nil && !errors.As(err, &problems) {
-			t.Fatalf("%s: %v is not a list of problems", payload, err)
-		}
-		if ok := accepts(s, payload); ok != (err == nil) && !(ok && beyondSchema(problems)) {
-			t.Fatalf("schema says %v, validation says %v, of %s", ok, err, payload)
-		}
-	})
-}
-
-// beyondSchema reports whether all that is wrong is what the schema says it cannot hold.
-func beyondSchema(problems event.Problems) bool {
-	for _, p := range problems {
-		if !strings.HasSuffix(p.Path, ".window.end") && !strings.Contains(p.Allowed, "all criteria together") {
-			return false
-		}
-	}
-	return true
-}
-
-func TestRetryCriteriaThatAWSRefusesAreMistakes(t *testing.T) {
-	const f = `{"firmware":{"version":"2"},"targets":["arn:aws:iot:us-east-1:123456789012:thing/a"],"retry":{"criteriaList":[%s]}}`
-	one := func(kind string, n int) string {
-		return fmt.Sprintf(`{"failureType":%q,"numberOfRetries":%d}`, kind, n)
-	}
-	const second = "$.retry.criteriaList[1]."
-	for list, path := range map[string]string{
-		one("FAILED", 1) + "," + one("FAILED", 2):     second + "failureType",
-		one("ALL", 1) + "," + one("FAILED", 1):        second + "failureType",
-		one("TIMED_OUT", 1) + "," + one("ALL", 1):     second + "failureType",
-		one("FAILED", 6) + "," + one("TIMED_OUT", 5):  second + "numberOfRetries",
-		one("FAILED", 10) + "," + one("TIMED_OUT", 0): "",
-		one("ALL", 10): "",
-		`{"failureType":["FAILED"],"numberOfRetries":1}`: "$.retry.criteriaList[0].failureType",
-	} {
-		_, err := event.ParseRequest(fmt.Appendf(nil, f, list))
-		var problems event.Problems
-		if path == "" && err == nil || errors.As(err, &problems) && len(problems) == 1 && problems[0].Path == path {
-			continue
-		}
-		t.Errorf("%s: want %q: %v", list, path, err)
-	}
-}
-
-func TestShortForm(t *testing.T) {
-	const target = `"targetArn":"arn:aws:iot:us-east-1:123456789012:thinggroup/g"`
-	immediate, err := event.ParseRequest([]byte(`{"firmwareVersion":"2","upgradeTrigger":"IMMEDIATE",` + target + `}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, word := range []string{"manual", "MANUAL"} {
-		r, err := event.ParseRequest([]byte(`{"firmwareVersion":"2","upgradeTrigger":"` + word + `",` + target + `}`))
-		if err != nil || !reflect.DeepEqual(r, immediate) || r.DerivedJobID() != immediate.DerivedJobID() {
-			t.Errorf("%s: %+v, %v; want %+v", word, r, err, immediate)
-		}
-	}
-	r, err := event.ParseRequest([]byte(`{"firmwareVersion":"2","targetSelection":"CONTINUOUS","allowEmpty":true,` + target + `}`))
-	if err != nil || r.TargetSelection != event.Continuous || !r.AllowEmpty {
-		t.Errorf("%+v, %v", r, err)
-	}
-	if _, err := event.ParseRequest([]byte(`{"firmwareVersion":"2","targetSelection":"ONCE",` + target + `}`)); err == nil ||
-		!strings.HasPrefix(err.Error(), "1 mistake in the payload:\n$.targetSelection") {
-		t.Errorf("got %v", err)
-	}
-}
-
-// mutate changes, removes or adds one member somewhere in the tree.
-func mutate(t *rapid.T, tree any, values []any) {
-	node := tree
-	for {
-		switch n := node.(type) {
-		case map[string]any:
-			keys := make([]string, 0, len(n))
-			for k := range n {
-				keys = append(keys, k)
-			}
-			if len(keys) == 0 {
-				return
-			}
-			sortStrings(keys)
-			k := rapid.SampledFrom(keys).Draw(t, "key")
-			switch rapid.IntRange(0, 4).Draw(t, "what") {
-			case 0:
-				delete(n, k)
-				return
-			case 1:
-				n[k] = rapid.SampledFrom(values).Draw(t, "value")
-				return
-			case 2:
-				n[rapid.SampledFrom([]string{"nope", "url", "window", "mode", "jobId", "noRollback"}).Draw(t, "new")] =
-					rapid.SampledFrom(values).Draw(t, "value")
-				return
-			}
-			node = n[k]
-		case []any:
-			if len(n) == 0 {
-				return
-			}
-			i := rapid.IntRange(0, len(n)-1).Draw(t, "index")
-			if rapid.Bool().Draw(t, "replace") {
-				n[i] = rapid.SampledFrom(values).Draw(t, "value")
-				return
-			}
-			node = n[i]
-		default:
-			return
-		}
-	}
-}
-
-func sortStrings(s []string) {
-	for i := range s {
-		for j := i + 1; j < len(s); j++ {
-			if s[j] < s[i] {
-				s[i], s[j] = s[j], s[i]
-			}
-		}
-	}
-}
-
-func TestSameRequestSameJob(t *testing.T) {
-	a, err := event.ParseRequest([]byte(`{"firmwareVersion":"2.0.0","targetArn":"arn:aws:iot:us-east-1:123456789012:thing/a"}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := event.ParseRequest([]byte(`{"targets":["arn:aws:iot:us-east-1:123456789012:thing/a"],"firmware":{"version":"2.0.0"}}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := event.ParseRequest([]byte(`{"targets":["arn:aws:iot:us-east-1:123456789012:thing/b"],"firmware":{"version":"2.0.0"}}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if a.DerivedJobID() != b.DerivedJobID() || a.DerivedJobID() == c.DerivedJobID() {
-		t.Error(a.DerivedJobID(), b.DerivedJobID(), c.DerivedJobID())
 	}
 }
 
@@ -365,23 +148,6 @@ func TestWindow(t *testing.T) {
 			t.Errorf("%v at %s: got %v, %v, want %v, %v", c.w, c.now, start, end, c.start, c.end)
 		}
 	}
-}
-
-func FuzzParseRequest(f *testing.F) {
-	for _, name := range []string{"create-job.json", "create-job-full.json", "create-job-five-mistakes.json"} {
-		f.Add(sample(f, name))
-	}
-	s := schema(f)
-	f.Fuzz(func(t *testing.T, payload []byte) {
-		r, err := event.ParseRequest(payload)
-		var problems event.Problems
-		if err != nil && !errors.As(err, &problems) {
-			t.Fatalf("%v is not a list of problems", err)
-		}
-		if err == nil && !accepts(s, payload) {
-			t.Fatalf("the schema refuses what is parsed as %+v", r)
-		}
-	})
 }
 
 func TestOutcomesKeepTheirDetails(t *testing.T) {

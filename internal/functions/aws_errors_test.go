@@ -21,6 +21,7 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/device"
 	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
 	"github.com/fleetstep/fleetstep/internal/functions/environment"
 	"github.com/fleetstep/fleetstep/internal/jobs"
 	"github.com/fleetstep/fleetstep/internal/workflow"
@@ -74,7 +75,7 @@ func (r *refusing) Do(q *http.Request) (*http.Response, error) {
 func calls(p *parts) map[string]func(context.Context) error {
 	st, steps := p.store(), p.machine()
 	control, executions, images := p.control("t"), p.executions(), p.images("bucket")
-	at, owner, op := time.Unix(1_700_000_000, 0), event.JobOwner("j"), event.FirmwareUpgrade
+	at, owner, op := time.Unix(1_700_000_000, 0), event.JobOwner("j"), upgrade.Operation
 	claim := workflow.Claim{Owner: owner, Operation: op, ExecutionNumber: 1, Execution: "e", ClaimedAt: at,
 		Deadline: at, ExpiresAt: at, Rev: 1}
 	await := workflow.Await{Step: "INSPECT", Token: "token", Owner: owner, Execution: "e", Rev: 1, Since: at,
@@ -133,7 +134,7 @@ func calls(p *parts) map[string]func(context.Context) error {
 		"Endpoint": func(ctx context.Context) error { return ignore(p.things().Endpoint(ctx, "t")) },
 		"Template": func(ctx context.Context) error { return ignore(control.Template(ctx)) },
 		"Create": func(ctx context.Context) error {
-			return ignore(control.Create(ctx, jobs.Job{JobID: "j", Request: event.Request{Targets: []string{"x"}}}))
+			return ignore(control.Create(ctx, jobs.Job{JobID: "j", Request: jobs.Request{Targets: []string{"x"}}}))
 		},
 		"Describe": func(ctx context.Context) error { return ignore(control.Describe(ctx, "j")) },
 		"TargetExists": func(ctx context.Context) error {
@@ -153,7 +154,7 @@ func calls(p *parts) map[string]func(context.Context) error {
 			return p.sender().Send(ctx, "t", event.DeviceState{Endpoint: "os::1"}, &device.Get{ID: "m"})
 		},
 		"Image": func(ctx context.Context) error {
-			return ignore(images.Describe(ctx, event.S3Object{Bucket: "bucket", Key: "k"}))
+			return ignore(images.Describe(ctx, upgrade.S3Object{Bucket: "bucket", Key: "k"}))
 		},
 		"Images":  func(ctx context.Context) error { return ignore(images.ByVersion(ctx, "1")) },
 		"Publish": func(ctx context.Context) error { return p.outcomes().Publish(ctx, event.Outcome{}) },
@@ -165,8 +166,8 @@ var results = map[string]error{
 	"`ErrClaimed`": workflow.ErrClaimed, "`ErrChanged`": workflow.ErrChanged, "`ErrStale`": workflow.ErrStale,
 	"`ErrForeign`": workflow.ErrForeign, "`ErrGone`": workflow.ErrGone, "`ErrDeadToken`": workflow.ErrDeadToken,
 	"`ErrLeased`": workflow.ErrLeased, "`ErrOver`": jobs.ErrOver, "`ErrRefused`": jobs.ErrRefused,
-	"`ErrExists`": jobs.ErrExists, "`ErrNotFound`": jobs.ErrNotFound,
-	"`ErrUnreadable`": jobs.ErrUnreadable, "`ErrUnfit`": jobs.ErrUnfit,
+	"`ErrExists`": jobs.ErrExists, "`ErrNotFound`": jobs.ErrNotFound, "`ErrNoImage`": upgrade.ErrNoImage,
+	"`ErrUnreadable`": upgrade.ErrUnreadable, "`ErrUnfit`": jobs.ErrUnfit,
 }
 
 // TestTableOfAWSErrorsIsTrue plays each row of the table in docs/errors.md through

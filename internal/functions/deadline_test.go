@@ -31,16 +31,16 @@ func (a *anything) Create(_ context.Context, j jobs.Job) (string, error) {
 func (a *anything) Describe(context.Context, event.JobID) (jobs.Existing, error) {
 	return jobs.Existing{}, jobs.ErrNotFound
 }
-func (a *anything) TargetExists(context.Context, string) (bool, error)          { return true, nil }
-func (a *anything) Things(context.Context, string, int) (int, error)            { return 1, nil }
-func (a *anything) ByVersion(context.Context, string) ([]event.S3Object, error) { return nil, nil }
-func (a *anything) Where(string) string                                         { return "" }
+func (a *anything) TargetExists(context.Context, string) (bool, error)            { return true, nil }
+func (a *anything) Things(context.Context, string, int) (int, error)              { return 1, nil }
+func (a *anything) ByVersion(context.Context, string) ([]upgrade.S3Object, error) { return nil, nil }
+func (a *anything) Where(string) string                                           { return "" }
 
-// bank is an Images.
+// bank is an upgrade.ImageStore.
 type bank struct{ *anything }
 
-func (bank) Describe(_ context.Context, o event.S3Object) (jobs.Image, error) {
-	return jobs.Image{Object: o, Size: 1, SHA256: strings.Repeat("a", 64)}, nil
+func (bank) Describe(_ context.Context, o upgrade.S3Object) (upgrade.StoredImage, error) {
+	return upgrade.StoredImage{Object: o, Size: 1, SHA256: strings.Repeat("a", 64)}, nil
 }
 
 // asl is what of a state tells how long it may take.
@@ -105,7 +105,8 @@ func TestWhatCreateJobAcceptsFits(t *testing.T) {
 			t.Fatal(err)
 		}
 		account := &anything{}
-		creator := &jobs.Creator{Jobs: account, Images: bank{account}, Plan: flow.Plan}
+		form := upgrade.NewForm(bank{account}, upgrade.Rules{})
+		creator := &jobs.Creator{Jobs: account, Forms: []event.Form{form}}
 		if _, err := creator.Create(context.Background(), raw); err != nil {
 			var problems event.Problems
 			if !errors.As(err, &problems) || !strings.HasPrefix(problems[0].Path, "$.timeouts") {
@@ -122,7 +123,10 @@ func TestWhatCreateJobAcceptsFits(t *testing.T) {
 		if err := json.Unmarshal(plan.Timeouts, &steps); err != nil {
 			t.Fatal(err)
 		}
-		req := account.made.Request
+		req, err := upgrade.ParseDocument(account.made.Document)
+		if err != nil {
+			t.Fatal(err)
+		}
 		times := req.Timeouts
 
 		took, visits, from, passes := 0.0, map[string]int{}, "", 0
@@ -153,7 +157,7 @@ func TestWhatCreateJobAcceptsFits(t *testing.T) {
 				}
 			default:
 				timeout = float64(times.DownloadSeconds)
-				if req.Activation.Mode != event.ActivateSeparate {
+				if req.Activation.Mode != upgrade.ActivateSeparate {
 					timeout += float64(times.RebootSeconds)
 				}
 			}

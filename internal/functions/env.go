@@ -32,7 +32,6 @@ import (
 	"github.com/fleetstep/fleetstep/internal/functions/metrics"
 	"github.com/fleetstep/fleetstep/internal/jobs"
 	"github.com/fleetstep/fleetstep/internal/jobs/iotjobs"
-	jobss3 "github.com/fleetstep/fleetstep/internal/jobs/s3"
 	jobssns "github.com/fleetstep/fleetstep/internal/jobs/sns"
 	"github.com/fleetstep/fleetstep/internal/usp"
 	"github.com/fleetstep/fleetstep/internal/workflow"
@@ -162,7 +161,7 @@ func (p *parts) callback() *workflowsfn.Client {
 
 func (p *parts) machine() *workflowsfn.Client {
 	return workflowsfn.New(sfn.NewFromConfig(p.cfg), map[event.Operation]string{
-		event.FirmwareUpgrade: p.must(environment.StateMachine),
+		upgrade.Operation: p.must(environment.StateMachine),
 	})
 }
 
@@ -205,7 +204,7 @@ func (p *parts) s3() *s3.Client {
 	})
 }
 
-func (p *parts) images(bucket string) *jobss3.Store { return jobss3.New(p.s3(), bucket) }
+func (p *parts) images(bucket string) *upgrades3.Store { return upgrades3.NewStore(p.s3(), bucket) }
 
 // addresses are where devices fetch images from. The bucket is named in the job;
 // the variable says that the function may read it.

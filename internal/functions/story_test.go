@@ -15,19 +15,19 @@ import (
 	"github.com/fleetstep/fleetstep/proto/uspmsg"
 )
 
-func document() event.Document {
-	return event.Document{
-		Firmware: event.Firmware{Version: "2.0.0", URL: "https://example.com/2.0.0.bin", SHA256: strings.Repeat("0",
+func document() upgrade.Document {
+	return upgrade.Document{
+		Firmware: upgrade.Firmware{Version: "2.0.0", URL: "https://example.com/2.0.0.bin", SHA256: strings.Repeat("0",
 			64), Size: 10},
-		Activation: event.Activation{Mode: event.ActivateAuto},
-		Timeouts:   event.Timeouts{JobMinutes: 600, AnswerSeconds: 30, DownloadSeconds: 600, RebootSeconds: 300},
+		Activation: upgrade.Activation{Mode: upgrade.ActivateAuto},
+		Timeouts:   upgrade.Timeouts{JobMinutes: 600, AnswerSeconds: 30, DownloadSeconds: 600, RebootSeconds: 300},
 	}
 }
 
 // stories are what can become of one device.
 var stories = []struct {
 	name   string
-	doc    func(d *event.Document)
+	doc    func(d *upgrade.Document)
 	play   func(w *world, a *agent)
 	status event.JobStatus
 	reason event.ErrorName
@@ -74,18 +74,18 @@ var stories = []struct {
 		}
 	}, status: event.StatusRejected, reason: event.JobHeld, downloads: 1, within: time.Minute,
 		visits: "Inspect Download AwaitReport Activate FinalizeFailed"},
-	{name: "success after soaking", doc: func(d *event.Document) {
+	{name: "success after soaking", doc: func(d *upgrade.Document) {
 		d.Activation.SoakSeconds = 60
 	}, status: event.StatusSucceeded,
 		visits: "Inspect Download AwaitReport Verify Soak Verify Finalize", downloads: 1},
-	{name: "activation in a window", doc: func(d *event.Document) {
+	{name: "activation in a window", doc: func(d *upgrade.Document) {
 		separate(d)
 		d.Activation.Window = &event.Window{Start: "12:30", End: "13:00"}
 	}, status: event.StatusSucceeded, downloads: 1},
 	{name: "up to date", play: func(w *world, a *agent) {
 		a.software, a.images[1].Version = "2.0.0", "2.0.0"
 	}, status: event.StatusSucceeded, reason: upgrade.UpgradeUpToDate, visits: "Inspect Finalize"},
-	{name: "image there already, by the word of whoever asked", doc: func(d *event.Document) {
+	{name: "image there already, by the word of whoever asked", doc: func(d *upgrade.Document) {
 		d.Firmware.VersionIsProof = true
 	}, play: func(w *world, a *agent) {
 		a.images[2] = upgrade.Image{Version: "2.0.0", Status: usp.StatusAvailable}
@@ -146,7 +146,7 @@ var stories = []struct {
 			tellLate(w, a)
 			a.anonymous = true
 		}, status: event.StatusSucceeded, downloads: 1, within: 2 * time.Minute},
-	{name: "the boot is seen before all that was before it, separate activation", doc: func(d *event.Document) {
+	{name: "the boot is seen before all that was before it, separate activation", doc: func(d *upgrade.Document) {
 		patient(d)
 		separate(d)
 	}, play: tellLate, status: event.StatusSucceeded, downloads: 1, within: 4 * time.Minute},
@@ -159,7 +159,7 @@ var stories = []struct {
 	{name: "wrong version, rolled back", play: func(w *world, a *agent) {
 		a.wanted = "2.0.1"
 	}, status: event.StatusFailed, reason: upgrade.VerifyWrongVersion, downloads: 1},
-	{name: "wrong version, no rollback wanted", doc: func(d *event.Document) { d.Activation.NoRollback = true },
+	{name: "wrong version, no rollback wanted", doc: func(d *upgrade.Document) { d.Activation.NoRollback = true },
 		play: func(w *world, a *agent) {
 			a.wanted = "2.0.1"
 		}, status: event.StatusFailed, reason: upgrade.VerifyWrongVersion, downloads: 1},
@@ -320,9 +320,9 @@ func tellLate(w *world, a *agent) {
 	}
 }
 
-func patient(d *event.Document) { d.Timeouts.AnswerSeconds = 120 }
+func patient(d *upgrade.Document) { d.Timeouts.AnswerSeconds = 120 }
 
-func separate(d *event.Document) { d.Activation.Mode = event.ActivateSeparate }
+func separate(d *upgrade.Document) { d.Activation.Mode = upgrade.ActivateSeparate }
 
 type odds struct {
 	doubled, mixed bool

@@ -225,7 +225,7 @@ func newWorld(t testing.TB, seed uint64) *world {
 }
 
 // URL is where every image is.
-func (w *world) URL(context.Context, event.Firmware, event.Timeouts) (string, error) {
+func (w *world) URL(context.Context, upgrade.Firmware, upgrade.Timeouts) (string, error) {
 	return "https://example.com/image?signature=secret", nil
 }
 
@@ -574,14 +574,14 @@ func (w *world) Publish(_ context.Context, o event.Outcome) error {
 }
 
 // offer is a notify-next.
-func (w *world) offer(thing event.ThingName, job event.JobID, n int64, doc event.Document) {
+func (w *world) offer(thing event.ThingName, job event.JobID, n int64, doc upgrade.Document) {
 	k := executionKey(thing, job, n)
 	if _, ok := w.status[k]; !ok {
 		w.status[k] = event.StatusQueued
 	}
-	doc.Operation = event.FirmwareUpgrade
+	doc.Operation = upgrade.Operation
 	if doc.Activation.Mode == "" {
-		doc.Activation.Mode = event.ActivateAuto
+		doc.Activation.Mode = upgrade.ActivateAuto
 	}
 	doc.Timeouts = doc.Timeouts.WithDefaults()
 	w.twice(func() {

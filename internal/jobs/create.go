@@ -23,8 +23,6 @@ var ErrEmpty = errors.New("no device is in the target now, and a SNAPSHOT takes 
 var (
 	ErrExists   = errors.New("the job exists")
 	ErrNotFound = errors.New("not found")
-	// ErrUnreadable: S3 does not give the image, and will not.
-	ErrUnreadable = errors.New("the image cannot be read")
 	// ErrUnfit: AWS IoT does not take such a job.
 	ErrUnfit = errors.New("AWS IoT refuses the job")
 )
@@ -33,9 +31,9 @@ var (
 type Template struct {
 	Document   json.RawMessage // an object, or empty
 	JobMinutes int             // 0 is not set
-	Rollout    *event.Rollout
-	Abort      *event.Abort
-	Retry      *event.Retry
+	Rollout    *Rollout
+	Abort      *Abort
+	Retry      *Retry
 }
 
 // Job is one about to be created.
@@ -43,7 +41,7 @@ type Job struct {
 	JobID       event.JobID
 	Description string
 	Document    json.RawMessage
-	Request     event.Request // with the template's defaults
+	Request     Request // with the template's defaults
 }
 
 // Existing is a job that is there.
@@ -64,47 +62,37 @@ type Account interface {
 	Things(ctx context.Context, arn string, most int) (int, error)
 }
 
-// Rules are what a stack's configuration says of jobs.
-type Rules struct {
+// Creator creates jobs.
+type Creator struct {
+	Jobs Account
+	// Forms are the operations that a job can have. A payload that names none is for
+	// the first that can be asked for so.
+	Forms []event.Form
 	// Owner is the stack. Job documents name it, so that of several stacks in an
 	// account each does its own jobs.
 	Owner string
-	// Hosts are those that images may come from beside S3: names, with a port
-	// where it is not 443; "*.example.com"; or "*" for any.
-	Hosts []string
-	// Keys verify signatures; SignatureRequired refuses images without one.
-	Keys              []Key
-	SignatureRequired bool
-}
-
-// Creator creates jobs.
-type Creator struct {
-	Jobs   Account
-	Images Images
-	// Plan reads a job document as whoever follows it will.
-	Plan  func(document json.RawMessage) (event.Plan, error)
-	Rules Rules
 }
 
 // Create checks a payload and makes the job that it asks for. Doing it again with
 // the same payload answers the same, but for what has become of the job, and makes
 // nothing.
-func (c *Creator) Create(ctx context.Context, payload []byte) (event.Created, error) {
-	req, err := event.ParseRequest(payload)
+func (c *Creator) Create(ctx context.Context, payload []byte) (Created, error) {
+	req, err := Parse(payload, c.Forms)
 	if err != nil {
-		return event.Created{}, err
+		return Created{}, err
 	}
 	id := req.DerivedJobID()
-	fail := func(err error) (event.Created, error) {
+	fail := func(err error) (Created, error) {
 		if problems, ok := errors.AsType[event.Problems](err); ok {
-			return event.Created{}, problems
+			return Created{}, problems
 		}
-		return event.Created{}, fmt.Errorf("jobs.Create: job %s: %w", id, err)
+		return Created{}, fmt.Errorf("jobs.Create: job %s: %w", id, err)
 	}
-	problems, err := c.image(ctx, &req.Firmware)
+	in, problems, err := req.form.Complete(ctx, req.Input)
 	if err != nil {
 		return fail(err)
 	}
+	req.Input = in
 	more, err := c.targets(ctx, req.Targets)
 	if err != nil {
 		return fail(err)
@@ -124,12 +112,15 @@ func (c *Creator) Create(ctx context.Context, payload []byte) (event.Created, er
 		return fail(err)
 	}
 	if problems = append(problems, late...); len(problems) > 0 {
-		return event.Created{}, problems.Sorted()
+		return Created{}, problems.Sorted()
 	}
-	out := event.Created{JobID: id, FirmwareVersion: req.Firmware.Version, Targets: req.Targets}
-	// A job that is there is found before its target is counted: an upgraded
-	// device leaves a dynamic group, and the same request is to have its answer
-	// also when none is left.
+	out := Created{JobID: id, Targets: req.Targets, Details: req.Input.Details}
+	if req.named {
+		out.Operation = req.form.Operation
+	}
+	// A job that is there is found before its target is counted: a device that is
+	// done leaves a dynamic group, and the same request is to have its answer also
+	// when none is left.
 	there, err := c.Jobs.Describe(ctx, id)
 	if err == nil {
 		return existed(out, there, description)
@@ -148,7 +139,7 @@ func (c *Creator) Create(ctx context.Context, payload []byte) (event.Created, er
 		}
 		return existed(out, there, description)
 	case errors.Is(err, ErrUnfit):
-		return event.Created{}, event.Problems{{Path: "$", Allowed: err.Error()}}
+		return Created{}, event.Problems{{Path: "$", Allowed: err.Error()}}
 	case err != nil:
 		return fail(err)
 	}
@@ -156,28 +147,27 @@ func (c *Creator) Create(ctx context.Context, payload []byte) (event.Created, er
 }
 
 // existed answers a request whose job id is taken.
-func existed(out event.Created, there Existing, description string) (event.Created, error) {
+func existed(out Created, there Existing, description string) (Created, error) {
 	if there.Description != description {
-		return event.Created{}, fmt.Errorf("jobs.Create: job %s (%s): %w", out.JobID, there.Description, ErrConflict)
+		return Created{}, fmt.Errorf("jobs.Create: job %s (%s): %w", out.JobID, there.Description, ErrConflict)
 	}
 	out.JobARN, out.Existed, out.Status = there.ARN, true, there.Status
 	return out, nil
 }
 
-// describe is the job's description. It carries a hash of the request and of the
-// image that was found for it, by which the same request is known again.
-func describe(req event.Request) string {
-	b, err := json.Marshal(req)
-	if err != nil {
-		b = nil // unreachable: plain values only
-	}
-	sum := sha256.Sum256(b)
-	return fmt.Sprintf("Firmware %s (Fleetstep request %s)", req.Firmware.Version, hex.EncodeToString(sum[:16]))
+// describe is the job's description. It carries a hash of the request and of what was
+// found for it, by which the same request is known again.
+func describe(req Request) string {
+	sum := sha256.Sum256(req.canonical())
+	return fmt.Sprintf("%s (Fleetstep request %s)", req.Input.Title, hex.EncodeToString(sum[:16]))
 }
 
-// underlay fills in from the template what the request leaves open, but for the
-// job's own time.
-func underlay(req *event.Request, t Template) error {
+// defaultMinutes is a job's time where neither payload nor job template sets AWS IoT's
+// in-progress timer.
+const defaultMinutes = 24 * 60
+
+// underlay fills in from the template what the request leaves open.
+func underlay(req *Request, t Template) error {
 	if req.Rollout == nil {
 		req.Rollout = t.Rollout
 	}
@@ -188,27 +178,39 @@ func underlay(req *event.Request, t Template) error {
 		req.Retry = t.Retry
 	}
 	var frame struct {
-		Timeouts event.Timeouts `json:"timeouts"`
+		Timeouts map[string]json.RawMessage `json:"timeouts"`
 	}
 	if len(t.Document) > 0 {
 		if err := json.Unmarshal(t.Document, &frame); err != nil {
 			return fmt.Errorf("its document: %w", err)
 		}
 	}
-	defaults := frame.Timeouts
-	if t.JobMinutes != 0 {
-		defaults.JobMinutes = t.JobMinutes
-	}
-	fill := func(v *int, d int) {
+	// fill sets what is not set: from the template, or to what the operation says.
+	fill := func(v *int, name string, otherwise int) error {
+		if *v != 0 {
+			return nil
+		}
+		if text, ok := frame.Timeouts[name]; ok {
+			if err := json.Unmarshal(text, v); err != nil {
+				return fmt.Errorf("its document: timeouts.%s: %w", name, err)
+			}
+		}
 		if *v == 0 {
-			*v = d
+			*v = otherwise
+		}
+		return nil
+	}
+	if req.Timeouts.JobMinutes == 0 {
+		req.Timeouts.JobMinutes = t.JobMinutes
+	}
+	if err := fill(&req.Timeouts.JobMinutes, "jobMinutes", defaultMinutes); err != nil {
+		return err
+	}
+	for i, own := range req.form.Timeouts {
+		if err := fill(&req.Timeouts.Own[i].For, own.Name, own.Default); err != nil {
+			return err
 		}
 	}
-	fill(&req.Timeouts.JobMinutes, defaults.JobMinutes)
-	fill(&req.Timeouts.AnswerSeconds, defaults.AnswerSeconds)
-	fill(&req.Timeouts.DownloadSeconds, defaults.DownloadSeconds)
-	fill(&req.Timeouts.RebootSeconds, defaults.RebootSeconds)
-	req.Timeouts = req.Timeouts.WithDefaults()
 	return nil
 }
 
@@ -216,10 +218,10 @@ func underlay(req *event.Request, t Template) error {
 const mostMinutes = 7 * 24 * 60
 
 // document makes the job document, the template's with our members laid over it,
-// and fits the job's time, of which the request said given, to what an upgrade may
+// and fits the job's time, of which the request said given, to what the operation may
 // take at the longest. A job whose timer ran out first would be over while its
 // devices are still at work.
-func (c *Creator) document(req *event.Request, t Template, given int) (json.RawMessage, event.Problems, error) {
+func (c *Creator) document(req *Request, t Template, given int) (json.RawMessage, event.Problems, error) {
 	frame := map[string]json.RawMessage{}
 	if len(t.Document) > 0 {
 		if err := json.Unmarshal(t.Document, &frame); err != nil {
@@ -227,12 +229,12 @@ func (c *Creator) document(req *event.Request, t Template, given int) (json.RawM
 		}
 	}
 	lay := func() (json.RawMessage, error) {
-		members := map[string]any{
-			"operation": event.FirmwareUpgrade, "firmware": req.Firmware, "activation": req.Activation,
-			"timeouts": req.Timeouts,
+		members := map[string]any{"operation": req.form.Operation, "timeouts": req.Timeouts}
+		for name, v := range req.Input.Members {
+			members[name] = v
 		}
-		if c.Rules.Owner != "" {
-			members["owner"] = c.Rules.Owner
+		if c.Owner != "" {
+			members["owner"] = c.Owner
 		}
 		for name, v := range members {
 			b, err := json.Marshal(v)
@@ -247,28 +249,24 @@ func (c *Creator) document(req *event.Request, t Template, given int) (json.RawM
 	if err != nil {
 		return nil, nil, err
 	}
-	if req.Firmware.S3 == nil && req.Firmware.URL == "" {
-		return document, nil, nil // there is no image, and nothing to plan
-	}
-	plan, err := c.Plan(document)
+	longest, err := req.form.Needs(document)
 	if err != nil {
 		return nil, nil, err
 	}
-	needs := int((plan.Needs + time.Minute - 1) / time.Minute)
+	needs := int((longest + time.Minute - 1) / time.Minute)
+	one, beside := req.form.One, req.form.Beside
 	switch {
 	case needs > mostMinutes:
 		return nil, event.Problems{{
 			Path: "$.timeouts", Value: req.Timeouts,
-			Allowed: fmt.Sprintf("times with which an upgrade ends within %d minutes, AWS IoT's longest; with "+
-				"these, the activation window, the soak"+
-				" and all retries it may take %d minutes, %d too many", mostMinutes, needs, needs-mostMinutes),
+			Allowed: fmt.Sprintf("times with which %s ends within %d minutes, AWS IoT's longest; with these%s it may"+
+				" take %d minutes, %d too many", one, mostMinutes, beside, needs, needs-mostMinutes),
 		}}, nil
 	case given != 0 && given < needs:
 		return nil, event.Problems{{
 			Path: "$.timeouts.jobMinutes", Value: given,
-			Allowed: fmt.Sprintf("at least %d, or leave it out: with the other times, the activation window, the "+
-				"soak and all retries an upgrade may"+
-				" take that long, %d minutes more", needs, needs-given),
+			Allowed: fmt.Sprintf("at least %d, or leave it out: with the other times%s %s may take that long,"+
+				" %d minutes more", needs, beside, one, needs-given),
 		}}, nil
 	case given == 0 && req.Timeouts.JobMinutes < needs:
 		req.Timeouts.JobMinutes = needs

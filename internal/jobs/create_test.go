@@ -5,39 +5,41 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/jobs"
+	"github.com/fleetstep/fleetstep/internal/payload"
 )
 
-// account is an AWS account with one template, one image of version 2.0.0, and
-// whatever jobs were made.
+// account is an AWS account with one template and whatever jobs were made, and what the
+// operation of these tests finds there: which colours there are, and of which shade.
 type account struct {
 	template jobs.Template
 	jobs     map[event.JobID]jobs.Job
-	sha      string
-	promised map[string]string
+	shade    string
 	things   map[string]int // by target; 1000 for others
 	needs    time.Duration
-	rules    jobs.Rules
+	owner    string
 	refused  error
+	broken   error
 }
 
 func newAccount() *account {
 	return &account{
 		template: jobs.Template{
-			Document:   json.RawMessage(`{"operation":"x","owner":"lab","timeouts":{"rebootSeconds":120}}`),
-			JobMinutes: 99, Retry: &event.Retry{CriteriaList: []event.RetryCriterion{{FailureType: "FAILED",
+			Document:   json.RawMessage(`{"operation":"x","owner":"lab","timeouts":{"drySeconds":20,"nap":"7"}}`),
+			JobMinutes: 99, Retry: &jobs.Retry{CriteriaList: []jobs.RetryCriterion{{FailureType: "FAILED",
 				NumberOfRetries: 1}}},
 		},
-		jobs: map[event.JobID]jobs.Job{}, sha: strings.Repeat("a", 64),
+		jobs: map[event.JobID]jobs.Job{}, shade: "dark",
 	}
 }
 
-func (a *account) Template(context.Context) (jobs.Template, error) { return a.template, nil }
+func (a *account) Template(context.Context) (jobs.Template, error) { return a.template, a.broken }
 func (a *account) Create(_ context.Context, c jobs.Job) (string, error) {
 	if _, ok := a.jobs[c.JobID]; ok {
 		return "", jobs.ErrExists
@@ -68,105 +70,97 @@ func (a *account) TargetExists(_ context.Context, arn string) (bool, error) {
 	return !strings.HasSuffix(arn, "nowhere"), nil
 }
 
-func (a *account) ByVersion(_ context.Context, version string) ([]event.S3Object, error) {
-	if version != "2.0.0" {
-		return nil, nil
-	}
-	return []event.S3Object{{Bucket: "firmware", Key: "2.0.0/gateway.bin"}}, nil
-}
-func (a *account) Where(version string) string { return "s3://firmware/" + version + "/" }
+var colourForm = regexp.MustCompile(`^[a-z]+$`)
 
-// images answers the other Describe: jobs.Images and jobs.Account share the name.
-type images struct{ *account }
-
-func (i images) Describe(_ context.Context, o event.S3Object) (jobs.Image, error) {
-	switch o.Key {
-	case "missing":
-		return jobs.Image{}, jobs.ErrNotFound
-	case "foreign":
-		return jobs.Image{}, fmt.Errorf("%w: S3 answers 403", jobs.ErrUnreadable)
+// paint is an operation that may be asked for in every way: its member is "paint", its
+// word "colour". Of the colour green there is none.
+func paint(a *account) event.Form {
+	input := func(in event.Input, colour, shade string) event.Input {
+		in.Members = map[string]json.RawMessage{"paint": fmt.Appendf(nil, `{"colour":%q,"shade":%q}`, colour, shade)}
+		return in
 	}
-	o.VersionID = "v1"
-	return jobs.Image{Object: o, Size: 10, SHA256: i.sha, Promised: i.promised}, nil
-}
-
-func create(a *account, payload string) (event.Created, error) {
-	plan := func(json.RawMessage) (event.Plan, error) { return event.Plan{Needs: a.needs}, nil }
-	c := &jobs.Creator{Jobs: a, Images: images{a}, Plan: plan, Rules: a.rules}
-	return c.Create(context.Background(), []byte(payload))
-}
-
-const reference = `{"firmwareVersion":"2.0.0","upgradeTrigger":"IMMEDIATE","targetArn":"arn:aws:iot:us-east-1:123456789012:thinggroup/demo"}`
-
-func TestTheSameRequestMakesTheSameJob(t *testing.T) {
-	a := newAccount()
-	first, err := create(a, reference)
-	if err != nil {
-		t.Fatal(err)
-	}
-	second, err := create(a, reference)
-	if err != nil || !second.Existed || second.Status != "IN_PROGRESS" || first.Existed || first.Status != "" {
-		t.Fatal(first, second, err)
-	}
-	if first.JobID != second.JobID || first.JobARN != second.JobARN || len(a.jobs) != 1 {
-		t.Errorf("got %+v, then %+v", first, second)
-	}
-}
-
-func TestAnotherRequestUnderTheSameIDIsAConflict(t *testing.T) {
-	a := newAccount()
-	const f = `{"jobId":"j","firmware":{"version":"2.0.0"},"targets":["arn:aws:iot:us-east-1:123456789012:thing/%"]}`
-	if _, err := create(a, strings.Replace(f, "%", "a", 1)); err != nil {
-		t.Fatal(err)
-	}
-	_, err := create(a, strings.Replace(f, "%", "b", 1))
-	if !errors.Is(err, jobs.ErrConflict) || !strings.Contains(err.Error(), "job j") {
-		t.Errorf("got %v", err)
-	}
-	// The same words, but the image behind them was replaced.
-	a.sha = strings.Repeat("b", 64)
-	if _, err := create(a, strings.Replace(f, "%", "a", 1)); !errors.Is(err, jobs.ErrConflict) {
-		t.Errorf("after the image was replaced: %v", err)
+	return event.Form{
+		Operation: "paint",
+		Members: []string{"jobId", "paint", "targets", "targetSelection", "allowEmpty", "rollout", "abort",
+			"timeouts", "retry"},
+		Short: event.ShortForm{Words: []string{"colour"}, Read: func(at string, words map[string]any) (map[string]any,
+			event.Problems) {
+			c := &payload.Checker{}
+			c.Require(at, words, "colour", "a colour")
+			return map[string]any{"paint": words}, c.Problems()
+		}},
+		Timeouts: []event.Timeout{{Name: "drySeconds", Low: 1, High: 60, Default: 10}, {Name: "restSeconds", Low: 1,
+			High: 60, Default: 30}},
+		One: "a coat", Beside: " and the ladder",
+		Read: func(at string, members map[string]any) (event.Input, event.Problems) {
+			c := &payload.Checker{}
+			var colour string
+			if c.Require(at, members, "paint", "an object with colour") {
+				m, _ := c.Object(at+".paint", members["paint"], "colour")
+				colour, _ = c.Text(at+".paint", m, "colour", colourForm, "a colour")
+			}
+			in := event.Input{At: at, Title: "Paint " + colour, Prefix: colour,
+				Details: map[string]string{"colour": colour}}
+			return input(in, colour, ""), c.Problems()
+		},
+		Complete: func(_ context.Context, in event.Input) (event.Input, event.Problems, error) {
+			switch in.Prefix {
+			case "green":
+				return in, event.Problems{{Path: in.At + ".paint.colour", Value: "green",
+					Allowed: "a colour that there is"}}, nil
+			case "broken":
+				return in, nil, errors.New("the shop is closed")
+			}
+			return input(in, in.Prefix, a.shade), nil, nil
+		},
+		Needs: func(json.RawMessage) (time.Duration, error) { return a.needs, nil },
 	}
 }
 
-func TestDefaultsAndFrameComeFromTheTemplate(t *testing.T) {
-	a := newAccount()
-	made, err := create(a, `{"firmware":{"version":"2.0.0"},"targets":["arn:aws:iot:us-east-1:123456789012:thing/a"],"timeouts":{"answerSeconds":7}}`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := a.jobs[made.JobID]
-	var doc event.Document
-	if err := json.Unmarshal(c.Document, &doc); err != nil || doc.Operation != event.FirmwareUpgrade {
-		t.Fatal(string(c.Document), err)
-	}
-	want := event.Timeouts{JobMinutes: 99, AnswerSeconds: 7, DownloadSeconds: 3600, RebootSeconds: 120}
-	if doc.Timeouts != want || c.Request.Retry == nil || !strings.Contains(string(c.Document), `"owner":"lab"`) {
-		t.Errorf("got %s", c.Document)
-	}
-	if f := doc.Firmware; f.S3 == nil || f.S3.VersionID != "v1" || f.SHA256 != a.sha || f.Size != 10 {
-		t.Errorf("firmware %+v", f)
-	}
-}
-
-func TestWhatOnlyTheAccountKnowsIsToldAtOnce(t *testing.T) {
-	_, err := create(newAccount(), `{"firmware":{"version":"9"},"targets":["arn:aws:iot:us-east-1:123456789012:thing/nowhere"]}`)
-	var problems event.Problems
-	if !errors.As(err, &problems) || len(problems) != 2 {
-		t.Fatalf("got %v", err)
-	}
-	_, err = create(newAccount(), `{"firmware":{"version":"9","s3":{"bucket":"firmware","key":"k"},"sha256":"`+strings.Repeat("c", 64)+`","size":11},"targets":["arn:aws:iot:us-east-1:123456789012:thing/a"]}`)
-	if !errors.As(err, &problems) || len(problems) != 2 {
-		t.Errorf("size and hash that are not the object's: %v", err)
+// tap is an operation that must be named.
+func tap() event.Form {
+	return event.Form{
+		Operation: "tap", One: "a tap", Beside: " and all retries",
+		Read: func(at string, members map[string]any) (event.Input, event.Problems) {
+			c := &payload.Checker{}
+			c.Known(at, members, "times")
+			c.Number(at, members, "times", 1, 10, 1)
+			b, err := json.Marshal(members)
+			if err != nil {
+				return event.Input{}, event.Problems{{Path: at, Allowed: err.Error()}}
+			}
+			return event.Input{At: at, Title: "Tap", Prefix: "tap", Members: map[string]json.RawMessage{"input": b}},
+				c.Problems()
+		},
+		Complete: func(_ context.Context, in event.Input) (event.Input, event.Problems, error) { return in, nil, nil },
+		Needs:    func(json.RawMessage) (time.Duration, error) { return 0, nil },
 	}
 }
 
-const thing = "arn:aws:iot:us-east-1:123456789012:thing/a"
+func create(a *account, text string) (jobs.Created, error) {
+	c := &jobs.Creator{Jobs: a, Forms: []event.Form{paint(a), tap()}, Owner: a.owner}
+	return c.Create(context.Background(), []byte(strings.ReplaceAll(text, "LAMP", lamp)))
+}
+
+// document is what a job asks of each device.
+type document struct {
+	Operation, Owner string
+	Paint            struct{ Colour, Shade string }
+	Input            map[string]int
+	Timeouts         map[string]int
+}
+
+func (a *account) document(t *testing.T, made jobs.Created) (d document) {
+	t.Helper()
+	if err := json.Unmarshal(a.jobs[made.JobID].Document, &d); err != nil {
+		t.Fatalf("%s: %v", a.jobs[made.JobID].Document, err)
+	}
+	return d
+}
 
 // full is a payload with more members.
 func full(more string) string {
-	return `{"firmware":{"version":"2.0.0"},"targets":["` + thing + `"]` + more + `}`
+	return `{"paint":{"colour":"red"},"targets":["LAMP"]` + more + `}`
 }
 
 // mistakes are the paths of what is wrong.
@@ -182,22 +176,137 @@ func mistakes(err error) string {
 	return strings.Join(paths, " ")
 }
 
-func TestTheJobLastsAsLongAsAnUpgradeMay(t *testing.T) {
+func TestTheSameRequestMakesTheSameJob(t *testing.T) {
+	a := newAccount()
+	first, err := create(a, full(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := create(a, full(""))
+	if err != nil || !second.Existed || second.Status != "IN_PROGRESS" || first.Existed || first.Status != "" {
+		t.Fatal(first, second, err)
+	}
+	if first.JobID != second.JobID || first.JobARN != second.JobARN || len(a.jobs) != 1 {
+		t.Errorf("got %+v, then %+v", first, second)
+	}
+	if first.Details["colour"] != "red" || first.Operation != "" || !strings.HasPrefix(a.jobs[first.JobID].Description,
+		"Paint red (Fleetstep request ") {
+		t.Errorf("got %+v, %s", first, a.jobs[first.JobID].Description)
+	}
+}
+
+func TestAnotherRequestUnderTheSameIDIsAConflict(t *testing.T) {
+	a := newAccount()
+	if _, err := create(a, full(`,"jobId":"j"`)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := create(a, strings.Replace(full(`,"jobId":"j"`), "LAMP", "LAMP2", 1))
+	if !errors.Is(err, jobs.ErrConflict) || !strings.Contains(err.Error(), "job j") {
+		t.Errorf("got %v", err)
+	}
+	// The same words, but what is behind them was replaced.
+	a.shade = "light"
+	if _, err := create(a, full(`,"jobId":"j"`)); !errors.Is(err, jobs.ErrConflict) {
+		t.Errorf("after the shade was replaced: %v", err)
+	}
+	if _, err := create(a, `{"operation":"tap","targets":["LAMP"],"jobId":"j"}`); !errors.Is(err,
+		jobs.ErrConflict) {
+		t.Errorf("of another operation: %v", err)
+	}
+}
+
+func TestDefaultsAndFrameComeFromTheTemplate(t *testing.T) {
+	a := newAccount()
+	made, err := create(a, full(`,"timeouts":{"restSeconds":7}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := a.document(t, made)
+	if d.Operation != "paint" || d.Owner != "lab" ||
+		fmt.Sprint(d.Timeouts) != "map[drySeconds:20 jobMinutes:99 restSeconds:7]" || d.Paint.Shade != "dark" {
+		t.Errorf("got %+v", d)
+	}
+	if r := a.jobs[made.JobID].Request; r.Retry == nil || r.Timeouts.JobMinutes != 99 {
+		t.Errorf("got %+v", r)
+	}
+	a.template = jobs.Template{}
+	made, err = create(a, full(""))
+	if d := a.document(t, made); err != nil ||
+		fmt.Sprint(d.Timeouts) != "map[drySeconds:10 jobMinutes:1440 restSeconds:30]" {
+		t.Errorf("without a template: %+v, %v", d, err)
+	}
+	for _, broken := range []string{`[]`, `{"timeouts":7}`, `{"timeouts":{"drySeconds":"long"}}`} {
+		a := newAccount()
+		a.template.Document = json.RawMessage(broken)
+		if _, err := create(a, full("")); err == nil || !strings.Contains(err.Error(), "job template") {
+			t.Errorf("%s: %v", broken, err)
+		}
+	}
+}
+
+func TestAnyOperationMakesAJob(t *testing.T) {
+	a := newAccount()
+	made, err := create(a, `{"operation":"tap","input":{"times":3},"targets":["LAMP"],"jobId":"j"}`)
+	d := a.document(t, made)
+	if err != nil || made.Operation != "tap" || d.Operation != "tap" || d.Input["times"] != 3 ||
+		fmt.Sprint(d.Timeouts) != "map[jobMinutes:99]" {
+		t.Errorf("%+v, %+v, %v", made, d, err)
+	}
+}
+
+func TestWhatOnlyTheAccountKnowsIsToldAtOnce(t *testing.T) {
+	nowhere := `"arn:aws:iot:us-east-1:123456789012:thing/nowhere"`
+	if _, err := create(newAccount(),
+		`{"paint":{"colour":"green"},"targets":[`+nowhere+`]}`); mistakes(err) != "$.paint.colour $.targets[0]" {
+		t.Errorf("got %v", err)
+	}
+	_, err := create(newAccount(),
+		`{"operation":"paint","input":{"paint":{"colour":"green"}},"targets":[`+nowhere+`]}`)
+	if mistakes(err) != "$.input.paint.colour $.targets[0]" {
+		t.Errorf("got %v", err)
+	}
+	if _, err := create(newAccount(), `{"paint":{"colour":"broken"},"targets":["LAMP"]}`); err == nil ||
+		!strings.Contains(err.Error(), "the shop is closed") {
+		t.Errorf("got %v", err)
+	}
+	a := newAccount()
+	a.broken = errors.New("throttled")
+	if _, err := create(a, full("")); err == nil || mistakes(err) != "jobs.Create: job "+string(derived(t,
+		full("")))+": job template: throttled" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func derived(t *testing.T, text string) event.JobID {
+	t.Helper()
+	r, err := parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.DerivedJobID()
+}
+
+func TestTheJobLastsAsLongAsItsOperationMay(t *testing.T) {
 	for _, c := range []struct {
 		needs   time.Duration
 		payload string
 		minutes int    // 0: refused
 		says    string // of a refusal
 	}{
+		{0, full(""), 99, ""},         // nothing is known of it
 		{time.Hour, full(""), 99, ""}, // the template's
 		{99 * time.Minute, full(""), 99, ""},
 		{99*time.Minute + time.Second, full(""), 100, ""}, // as long as it must be
 		{10080 * time.Minute, full(""), 10080, ""},
 		{10080*time.Minute + time.Second, full(""), 0, "$.timeouts: "},
 		{10180 * time.Minute, full(`,"timeouts":{"jobMinutes":10080}`), 0, "100 too many"},
+		{10180 * time.Minute, full(`,"timeouts":{"jobMinutes":10080}`), 0,
+			`{"jobMinutes":10080,"drySeconds":20,"restSeconds":30}: times with which a coat ends within 10080 minutes, AWS IoT's longest;` +
+				` with these and the ladder it may take 10180 minutes, 100 too many`},
 		{time.Hour, full(`,"timeouts":{"jobMinutes":60}`), 60, ""},
-		{time.Hour, full(`,"timeouts":{"jobMinutes":45}`), 0, "$.timeouts.jobMinutes: 45: at least 60"},
-		{time.Hour, full(`,"timeouts":{"jobMinutes":45}`), 0, "15 minutes more"},
+		{time.Hour, full(`,"timeouts":{"jobMinutes":45}`), 0,
+			"$.timeouts.jobMinutes: 45: at least 60, or leave it out: with the other times" +
+				" and the ladder a coat may take that long, 15 minutes more"},
 	} {
 		a := newAccount()
 		a.needs = c.needs
@@ -209,31 +318,25 @@ func TestTheJobLastsAsLongAsAnUpgradeMay(t *testing.T) {
 			}
 			continue
 		}
-		var doc event.Document
-		j := a.jobs[made.JobID]
-		if err != nil || j.Request.Timeouts.JobMinutes != c.minutes || json.Unmarshal(j.Document, &doc) != nil ||
-			doc.Timeouts.JobMinutes != c.minutes {
-			t.Errorf("%s needs %s: %v, %+v", c.payload, c.needs, err, j.Request.Timeouts)
+		if err != nil || a.jobs[made.JobID].Request.Timeouts.JobMinutes != c.minutes || a.document(t,
+			made).Timeouts["jobMinutes"] != c.minutes {
+			t.Errorf("%s needs %s: %v, %+v", c.payload, c.needs, err, a.jobs[made.JobID].Request.Timeouts)
 		}
 	}
 }
 
 func TestJobsNameTheirStack(t *testing.T) {
 	a := newAccount()
-	a.rules.Owner = "one"
-	made, err := create(a, reference)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var doc event.Document
-	if err := json.Unmarshal(a.jobs[made.JobID].Document, &doc); err != nil || doc.Owner != "one" {
-		t.Errorf("%s, %v", a.jobs[made.JobID].Document, err)
+	a.owner = "one"
+	made, err := create(a, full(""))
+	if d := a.document(t, made); err != nil || d.Owner != "one" {
+		t.Errorf("%+v, %v", d, err)
 	}
 }
 
 func TestASnapshotOfNothingIsRefused(t *testing.T) {
 	a := newAccount()
-	a.things = map[string]int{thing: 0}
+	a.things = map[string]int{lamp: 0}
 	if _, err := create(a, full("")); !errors.Is(err, jobs.ErrEmpty) || len(a.jobs) != 0 {
 		t.Errorf("got %v", err)
 	}
@@ -242,11 +345,11 @@ func TestASnapshotOfNothingIsRefused(t *testing.T) {
 			t.Errorf("%s: %v", more, err)
 		}
 	}
-	// Who was upgraded has left the dynamic group: the same request has the same
+	// A device that is done has left the dynamic group: the same request has the same
 	// answer, also when it is empty by now.
 	a = newAccount()
 	first, err := create(a, full(""))
-	a.things = map[string]int{thing: 0}
+	a.things = map[string]int{lamp: 0}
 	second, err2 := create(a, full(""))
 	if err != nil || err2 != nil || !second.Existed || second.JobID != first.JobID {
 		t.Errorf("%+v, %v; %+v, %v", first, err, second, err2)
@@ -256,11 +359,11 @@ func TestASnapshotOfNothingIsRefused(t *testing.T) {
 func TestAbortFollowsTheSizeOfTheTarget(t *testing.T) {
 	for things, want := range map[int]int{1: 3, 4: 3, 12: 3, 13: 4, 25: 7, 99: 25, 200: 50, 5000: 50} {
 		a := newAccount()
-		a.template.Abort = &event.Abort{CriteriaList: []event.AbortCriterion{
+		a.template.Abort = &jobs.Abort{CriteriaList: []jobs.AbortCriterion{
 			{FailureType: "FAILED", ThresholdPercentage: 20, MinNumberOfExecutedThings: 50},
 			{FailureType: "REJECTED", ThresholdPercentage: 20, MinNumberOfExecutedThings: 2},
 		}}
-		a.things = map[string]int{thing: things}
+		a.things = map[string]int{lamp: things}
 		made, err := create(a, full(""))
 		if err != nil {
 			t.Fatal(err)
@@ -271,7 +374,8 @@ func TestAbortFollowsTheSizeOfTheTarget(t *testing.T) {
 			t.Errorf("%d things: %+v", things, list)
 		}
 		// A payload's own criteria are its own.
-		made, err = create(a, full(`,"abort":{"criteriaList":[{"failureType":"ALL","thresholdPercentage":5,"minNumberOfExecutedThings":500}]}`))
+		made, err = create(a,
+			full(`,"abort":{"criteriaList":[{"failureType":"ALL","thresholdPercentage":5,"minNumberOfExecutedThings":500}]}`))
 		if list := a.jobs[made.JobID].Request.Abort; err != nil ||
 			list.CriteriaList[0].MinNumberOfExecutedThings != 500 {
 			t.Errorf("%+v, %v", list, err)
@@ -285,8 +389,8 @@ func TestWhatAWSRefusesIsAMistake(t *testing.T) {
 	if _, err := create(a, full("")); mistakes(err) != "$" || !strings.Contains(err.Error(), "no, because") {
 		t.Errorf("got %v", err)
 	}
-	_, err := create(newAccount(), `{"firmware":{"version":"2","s3":{"bucket":"other","key":"foreign"}},"targets":["`+thing+`"]}`)
-	if mistakes(err) != "$.firmware.s3" || !strings.Contains(err.Error(), "403") {
+	a.refused = errors.New("throttled")
+	if _, err := create(a, full("")); err == nil || !strings.HasSuffix(err.Error(), "throttled") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -287,7 +287,8 @@ func TestFinishIsWorthARetry(t *testing.T) {
 	}
 	in := over()
 	in.Input.Operation = "another"
-	if _, err := e.finisher(success, nil).Finish(t.Context(), in, event.DeviceState{}, true); err == nil || !strings.Contains(err.Error(), `"another"`) {
+	if _, err := e.finisher(success, nil).Finish(t.Context(), in, event.DeviceState{}, true); err == nil ||
+		!strings.Contains(err.Error(), `"another"`) {
 		t.Errorf("an operation that nobody knows: %v", err)
 	}
 }

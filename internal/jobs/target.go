@@ -36,7 +36,7 @@ const (
 // count looks how many devices the target has, refuses to do nothing, and has the
 // template's abort criteria follow the size. A thing that is in two groups counts
 // twice.
-func (c *Creator) count(ctx context.Context, req *event.Request, t Template) error {
+func (c *Creator) count(ctx context.Context, req *Request, t Template) error {
 	enough := 1
 	byTemplate := req.Abort != nil && req.Abort == t.Abort
 	if byTemplate {
@@ -55,14 +55,14 @@ func (c *Creator) count(ctx context.Context, req *event.Request, t Template) err
 		}
 		things += n
 	}
-	if things == 0 && req.TargetSelection != event.Continuous && !req.AllowEmpty {
+	if things == 0 && req.TargetSelection != Continuous && !req.AllowEmpty {
 		return ErrEmpty
 	}
 	if !byTemplate {
 		return nil
 	}
 	least := max(fewest, (things+share-1)/share)
-	abort := event.Abort{}
+	abort := Abort{}
 	for _, k := range t.Abort.CriteriaList {
 		k.MinNumberOfExecutedThings = min(k.MinNumberOfExecutedThings, least)
 		abort.CriteriaList = append(abort.CriteriaList, k)

@@ -47,7 +47,7 @@ const mostSends = 16
 
 // memory is what a conversation keeps between its turns.
 type memory struct {
-	Document   event.Document  `json:"document"`
+	Document   Document        `json:"document"`
 	Active     Image           `json:"active,omitzero"` // before the upgrade
 	Target     Image           `json:"target,omitzero"` // as Inspect saw it
 	Previous   string          `json:"previous,omitempty"`
@@ -82,7 +82,7 @@ func (m memory) save() json.RawMessage {
 
 func (m memory) version() string { return m.Document.Firmware.Version }
 func (m memory) separate() bool {
-	return m.Document.Activation.Mode == event.ActivateSeparate
+	return m.Document.Activation.Mode == ActivateSeparate
 }
 func (m memory) single() bool { return m.Target.Path == m.Active.Path }
 

@@ -72,7 +72,7 @@ func (s show) params() map[string]string {
 // images gives addresses, or an error.
 type images struct{ err error }
 
-func (i images) URL(context.Context, event.Firmware, event.Timeouts) (string, error) {
+func (i images) URL(context.Context, upgrade.Firmware, upgrade.Timeouts) (string, error) {
 	return "https://example.com/2.bin", i.err
 }
 
@@ -81,7 +81,7 @@ type talk struct {
 	t       *testing.T
 	flow    event.Flow
 	turn    event.Turn
-	doc     event.Document
+	doc     upgrade.Document
 	results map[string]any
 	asked   string // id of the last request
 }
@@ -89,9 +89,9 @@ type talk struct {
 func newTalk(t *testing.T, step event.Step) *talk {
 	c := &talk{
 		t: t, flow: upgrade.New("self::fleetstep", images{}),
-		doc: event.Document{
-			Operation: event.FirmwareUpgrade, Firmware: event.Firmware{Version: "2", URL: "u", SHA256: "ab", Size: 7},
-			Activation: event.Activation{Mode: event.ActivateAuto}, Timeouts: event.Timeouts{}.WithDefaults(),
+		doc: upgrade.Document{
+			Operation: upgrade.Operation, Firmware: upgrade.Firmware{Version: "2", URL: "u", SHA256: "ab", Size: 7},
+			Activation: upgrade.Activation{Mode: upgrade.ActivateAuto}, Timeouts: upgrade.Timeouts{}.WithDefaults(),
 		},
 		turn: event.Turn{Thing: "rg-1", Execution: "x", Step: step, Messages: "m-", Now: noon,
 			Tries: map[event.Step]int{step: 1}},
@@ -114,7 +114,7 @@ func (c *talk) key(step event.Step, try int) string { return event.StepKey("x", 
 
 // separate has the upgrade activate by a command of its own.
 func (c *talk) separate() *talk {
-	c.doc.Activation.Mode = event.ActivateSeparate
+	c.doc.Activation.Mode = upgrade.ActivateSeparate
 	return c
 }
 
@@ -157,10 +157,10 @@ func (c *talk) proven(sha256 string) *talk {
 
 // window has the device restart between 13 and 14 o'clock only.
 func (c *talk) window() *talk {
-	return c.document(func(d *event.Document) { d.Activation.Window = &event.Window{Start: "13:00", End: "14:00"} })
+	return c.document(func(d *upgrade.Document) { d.Activation.Window = &event.Window{Start: "13:00", End: "14:00"} })
 }
 
-func (c *talk) document(change func(*event.Document)) *talk { change(&c.doc); return c }
+func (c *talk) document(change func(*upgrade.Document)) *talk { change(&c.doc); return c }
 
 func (c *talk) input() event.StepInput {
 	c.t.Helper()
@@ -428,7 +428,7 @@ func TestConversations(t *testing.T) {
 			return c.staged().proven("ab").begin()
 		}, "Next.Activate"},
 		{"has the image already, by the word of whoever asked", upgrade.Download, func(c *talk) event.Move {
-			return c.staged().document(func(d *event.Document) { d.Firmware.VersionIsProof = true }).begin()
+			return c.staged().document(func(d *upgrade.Document) { d.Firmware.VersionIsProof = true }).begin()
 		}, "Next.Activate"},
 		{"has an image of that version, which is no proof", upgrade.Download, func(c *talk) event.Move {
 			return c.staged().begin()
@@ -916,11 +916,11 @@ func TestConversations(t *testing.T) {
 			return c.on(c.shows(upgraded))
 		}, "verified 2"},
 		{"runs it, and is to prove it", upgrade.Verify, func(c *talk) event.Move {
-			c.document(func(d *event.Document) { d.Activation.SoakSeconds = 9 }).begin()
+			c.document(func(d *upgrade.Document) { d.Activation.SoakSeconds = 9 }).begin()
 			return c.on(c.shows(upgraded))
 		}, "Next.Soak"},
 		{"runs it still", upgrade.Verify, func(c *talk) event.Move {
-			c.document(func(d *event.Document) { d.Activation.SoakSeconds = 9 }).set("soaked", true).begin()
+			c.document(func(d *upgrade.Document) { d.Activation.SoakSeconds = 9 }).set("soaked", true).begin()
 			return c.on(c.shows(upgraded))
 		}, "verified 2"},
 		{"runs it no more", upgrade.Verify, func(c *talk) event.Move {
@@ -958,7 +958,7 @@ func TestConversations(t *testing.T) {
 
 		// Rollback.
 		{"is not wanted", upgrade.Rollback, func(c *talk) event.Move {
-			return c.document(func(d *event.Document) { d.Activation.NoRollback = true }).begin()
+			return c.document(func(d *upgrade.Document) { d.Activation.NoRollback = true }).begin()
 		}, "rollback: not wanted"},
 		{"has nothing to go back to", upgrade.Rollback, func(c *talk) event.Move {
 			return c.single().begin()
@@ -1168,7 +1168,7 @@ func TestWhatLiesInABankIsNotedWithItsProof(t *testing.T) {
 	if m = c.on(c.shows(upgraded)); m.Learnt[bank] == "" || m.Learnt["softwareVersion"] != "2" {
 		t.Errorf("verified: learnt %v", m.Learnt)
 	}
-	c = newTalk(t, upgrade.Verify).document(func(d *event.Document) { d.Firmware.SHA256 = "" })
+	c = newTalk(t, upgrade.Verify).document(func(d *upgrade.Document) { d.Firmware.SHA256 = "" })
 	c.begin()
 	if m = c.on(c.shows(upgraded)); m.Learnt[bank] != "" {
 		t.Errorf("without a checksum: learnt %v", m.Learnt)

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/statemachines"
 )
 
@@ -70,14 +69,14 @@ func lasts(retry []retrier, timeout int) int {
 
 // longest is how long an upgrade may take: every state as often as it may be
 // entered, to its timeout, with all its retries.
-func longest(doc event.Document) (time.Duration, error) {
+func longest(doc Document) (time.Duration, error) {
 	retry, err := machine()
 	if err != nil {
 		return 0, err
 	}
 	t, steps := doc.Timeouts, stepTimeouts(doc)
 	downloaded, activated := t.DownloadSeconds+t.RebootSeconds, t.RebootSeconds
-	if doc.Activation.Mode == event.ActivateSeparate {
+	if doc.Activation.Mode == ActivateSeparate {
 		downloaded = t.DownloadSeconds
 	}
 	asks := 1 // of Activate, each time

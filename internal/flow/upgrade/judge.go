@@ -23,7 +23,7 @@ type results struct {
 // the device, or of its word.
 func (*Flow) Judge(in event.FinalizeInput, known event.DeviceState) (event.Conclusion, error) {
 	var r results
-	var doc event.Document
+	var doc Document
 	if len(in.Results) > 0 {
 		if err := json.Unmarshal(in.Results, &r); err != nil {
 			return event.Conclusion{}, fmt.Errorf("upgrade.Judge: results of the steps: %w", err)

@@ -3,7 +3,6 @@ package upgrade
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/event"
@@ -36,7 +35,7 @@ func (*Flow) Plan(raw json.RawMessage) (event.Plan, error) {
 	return p, err
 }
 
-func stepTimeouts(doc event.Document) StepTimeouts {
+func stepTimeouts(doc Document) StepTimeouts {
 	t := doc.Timeouts
 	return StepTimeouts{
 		AnswerSeconds:   t.AnswerSeconds,
@@ -44,31 +43,6 @@ func stepTimeouts(doc event.Document) StepTimeouts {
 		FinalizeSeconds: 60,
 		SoakSeconds:     max(1, doc.Activation.SoakSeconds),
 	}
-}
-
-// ParseDocument reads a job document, with defaults filled in.
-func ParseDocument(raw json.RawMessage) (doc event.Document, err error) {
-	if err := json.Unmarshal(raw, &doc); err != nil {
-		return event.Document{}, fmt.Errorf("job document: %w", err)
-	}
-	if doc.Activation.Mode == "" {
-		doc.Activation.Mode = event.ActivateAuto
-	}
-	doc.Timeouts = doc.Timeouts.WithDefaults()
-	var bad []string
-	if doc.Firmware.Version == "" {
-		bad = append(bad, "firmware.version is missing")
-	}
-	if (doc.Firmware.S3 == nil) == (doc.Firmware.URL == "") {
-		bad = append(bad, "firmware needs either s3 or url")
-	}
-	if m := doc.Activation.Mode; m != event.ActivateAuto && m != event.ActivateSeparate {
-		bad = append(bad, fmt.Sprintf("activation.mode %q is neither AUTO nor SEPARATE", m))
-	}
-	if len(bad) > 0 {
-		return event.Document{}, fmt.Errorf("job document: %s", strings.Join(bad, "; "))
-	}
-	return doc, nil
 }
 
 // stepInput is what the states of an upgrade hand to a step: the results of the
@@ -81,7 +55,7 @@ type stepInput struct {
 	Soaked   bool        `json:"soaked,omitempty"`  // Verify after Soak
 	Overdue  bool        `json:"overdue,omitempty"` // Verify because no report came in time
 
-	document event.Document
+	document Document
 }
 
 func readStep(step event.StepInput) (in stepInput, err error) {

@@ -38,7 +38,7 @@ import (
 // Images gives the address that a device fetches an image from, valid from now on
 // for as long as a download may take to begin.
 type Images interface {
-	URL(ctx context.Context, f event.Firmware, t event.Timeouts) (string, error)
+	URL(ctx context.Context, f Firmware, t Timeouts) (string, error)
 }
 
 // Flow is the operation.
@@ -55,7 +55,7 @@ func New(controller event.EndpointID, images Images) event.Flow {
 	}
 	f := &Flow{controller: controller, images: images}
 	return event.Flow{
-		Operation: event.FirmwareUpgrade,
+		Operation: Operation,
 		Commands:  []event.Step{Download, Activate, Rollback},
 		Gates:     []event.Step{Download, Activate}, // a rollback is never held: it undoes
 		Phases: map[event.Step]string{
@@ -69,7 +69,7 @@ func New(controller event.EndpointID, images Images) event.Flow {
 // noImages is the Images of a function that has none.
 type noImages struct{}
 
-func (noImages) URL(context.Context, event.Firmware, event.Timeouts) (string, error) {
+func (noImages) URL(context.Context, Firmware, Timeouts) (string, error) {
 	return "", errors.New("this function takes no step that needs an image's address")
 }
 

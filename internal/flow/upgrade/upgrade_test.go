@@ -108,7 +108,7 @@ func FuzzParseDocument(f *testing.F) {
 	f.Add(sample(f, "job-document.json"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		doc, err := upgrade.ParseDocument(raw)
-		if err != nil && !reflect.DeepEqual(doc, event.Document{}) {
+		if err != nil && !reflect.DeepEqual(doc, upgrade.Document{}) {
 			t.Fatalf("an error with %+v", doc)
 		}
 	})

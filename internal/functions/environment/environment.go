@@ -20,7 +20,7 @@ const (
 	JobsEndpoint       = "IOT_JOBS_ENDPOINT" // URL
 	StackName          = "STACK_NAME"        // whose jobs are ours; "" for everybody's
 	SourceHosts        = "SOURCE_HOSTS"      // beside S3, with commas between
-	SigningKeys        = "SIGNING_KEYS"      // see jobs.ParseKeys
+	SigningKeys        = "SIGNING_KEYS"      // see upgrade.ParseKeys
 	RequireSignature   = "REQUIRE_SIGNATURE" // true or false
 	MetricsNamespace   = "METRICS_NAMESPACE"
 	LogLevel           = "LOG_LEVEL"

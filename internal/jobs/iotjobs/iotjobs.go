@@ -42,14 +42,14 @@ func (c *Control) Template(ctx context.Context) (jobs.Template, error) {
 		t.JobMinutes = int(aws.ToInt64(out.TimeoutConfig.InProgressTimeoutInMinutes))
 	}
 	if r := out.JobExecutionsRolloutConfig; r != nil {
-		t.Rollout = &event.Rollout{MaximumPerMinute: int(aws.ToInt32(r.MaximumPerMinute))}
+		t.Rollout = &jobs.Rollout{MaximumPerMinute: int(aws.ToInt32(r.MaximumPerMinute))}
 		if e := r.ExponentialRate; e != nil {
-			rate := &event.ExponentialRate{
+			rate := &jobs.ExponentialRate{
 				BaseRatePerMinute: int(aws.ToInt32(e.BaseRatePerMinute)), IncrementFactor: aws.ToFloat64(
 					e.IncrementFactor),
 			}
 			if k := e.RateIncreaseCriteria; k != nil {
-				rate.RateIncreaseCriteria = event.RateIncreaseCriteria{
+				rate.RateIncreaseCriteria = jobs.RateIncreaseCriteria{
 					NumberOfNotifiedThings:  int(aws.ToInt32(k.NumberOfNotifiedThings)),
 					NumberOfSucceededThings: int(aws.ToInt32(k.NumberOfSucceededThings)),
 				}
@@ -58,9 +58,9 @@ func (c *Control) Template(ctx context.Context) (jobs.Template, error) {
 		}
 	}
 	if a := out.AbortConfig; a != nil && len(a.CriteriaList) > 0 {
-		t.Abort = &event.Abort{}
+		t.Abort = &jobs.Abort{}
 		for _, k := range a.CriteriaList {
-			t.Abort.CriteriaList = append(t.Abort.CriteriaList, event.AbortCriterion{
+			t.Abort.CriteriaList = append(t.Abort.CriteriaList, jobs.AbortCriterion{
 				FailureType: string(k.FailureType), Action: string(k.Action),
 				ThresholdPercentage:       aws.ToFloat64(k.ThresholdPercentage),
 				MinNumberOfExecutedThings: int(aws.ToInt32(k.MinNumberOfExecutedThings)),
@@ -68,9 +68,9 @@ func (c *Control) Template(ctx context.Context) (jobs.Template, error) {
 		}
 	}
 	if r := out.JobExecutionsRetryConfig; r != nil && len(r.CriteriaList) > 0 {
-		t.Retry = &event.Retry{}
+		t.Retry = &jobs.Retry{}
 		for _, k := range r.CriteriaList {
-			t.Retry.CriteriaList = append(t.Retry.CriteriaList, event.RetryCriterion{
+			t.Retry.CriteriaList = append(t.Retry.CriteriaList, jobs.RetryCriterion{
 				FailureType: string(k.FailureType), NumberOfRetries: int(aws.ToInt32(k.NumberOfRetries)),
 			})
 		}

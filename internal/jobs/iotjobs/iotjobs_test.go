@@ -16,7 +16,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/iot"
 
-	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/jobs"
 )
 
@@ -87,14 +86,14 @@ func TestTemplateIsReadWhole(t *testing.T) {
 	}
 	want := jobs.Template{
 		Document: json.RawMessage(`{"operation":"firmware-upgrade"}`), JobMinutes: 240,
-		Rollout: &event.Rollout{MaximumPerMinute: 50, ExponentialRate: &event.ExponentialRate{
+		Rollout: &jobs.Rollout{MaximumPerMinute: 50, ExponentialRate: &jobs.ExponentialRate{
 			BaseRatePerMinute: 5, IncrementFactor: 1.5,
-			RateIncreaseCriteria: event.RateIncreaseCriteria{NumberOfSucceededThings: 10},
+			RateIncreaseCriteria: jobs.RateIncreaseCriteria{NumberOfSucceededThings: 10},
 		}},
-		Abort: &event.Abort{CriteriaList: []event.AbortCriterion{
+		Abort: &jobs.Abort{CriteriaList: []jobs.AbortCriterion{
 			{FailureType: "FAILED", Action: "CANCEL", ThresholdPercentage: 12.5, MinNumberOfExecutedThings: 8},
 		}},
-		Retry: &event.Retry{CriteriaList: []event.RetryCriterion{{FailureType: "TIMED_OUT", NumberOfRetries: 2}}},
+		Retry: &jobs.Retry{CriteriaList: []jobs.RetryCriterion{{FailureType: "TIMED_OUT", NumberOfRetries: 2}}},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
@@ -113,22 +112,22 @@ func TestTemplateIsReadWhole(t *testing.T) {
 
 func TestCreateSendsWhatWasAsked(t *testing.T) {
 	target := "arn:aws:iot:us-east-1:123456789012:thinggroup/demo"
-	base := event.Request{Targets: []string{target}, TargetSelection: event.Snapshot,
-		Timeouts: event.Timeouts{JobMinutes: 90}}
+	base := jobs.Request{Targets: []string{target}, TargetSelection: jobs.Snapshot,
+		Timeouts: jobs.Timeouts{JobMinutes: 90}}
 	full := base
-	full.Rollout = &event.Rollout{ExponentialRate: &event.ExponentialRate{
+	full.Rollout = &jobs.Rollout{ExponentialRate: &jobs.ExponentialRate{
 		BaseRatePerMinute: 5, IncrementFactor: 2,
-		RateIncreaseCriteria: event.RateIncreaseCriteria{NumberOfNotifiedThings: 10},
+		RateIncreaseCriteria: jobs.RateIncreaseCriteria{NumberOfNotifiedThings: 10},
 	}}
-	full.Abort = &event.Abort{CriteriaList: []event.AbortCriterion{{FailureType: "ALL", ThresholdPercentage: 10,
+	full.Abort = &jobs.Abort{CriteriaList: []jobs.AbortCriterion{{FailureType: "ALL", ThresholdPercentage: 10,
 		MinNumberOfExecutedThings: 5}}}
-	full.Retry = &event.Retry{CriteriaList: []event.RetryCriterion{{FailureType: "FAILED", NumberOfRetries: 1}}}
+	full.Retry = &jobs.Retry{CriteriaList: []jobs.RetryCriterion{{FailureType: "FAILED", NumberOfRetries: 1}}}
 	paced := base
-	paced.Rollout = &event.Rollout{MaximumPerMinute: 7}
+	paced.Rollout = &jobs.Rollout{MaximumPerMinute: 7}
 	const common = `"targets":["arn:aws:iot:us-east-1:123456789012:thinggroup/demo"],"targetSelection":"SNAPSHOT","description":"d",
 		"document":"{\"a\":1}","timeoutConfig":{"inProgressTimeoutInMinutes":90}`
 	for name, c := range map[string]struct {
-		in   event.Request
+		in   jobs.Request
 		want string
 	}{
 		"plain": {base, `{` + common + `}`},
@@ -161,7 +160,7 @@ func sameJSON(t *testing.T, a, b string) bool {
 }
 
 var smallest = jobs.Job{JobID: "j",
-	Request: event.Request{Targets: []string{"arn:aws:iot:us-east-1:123456789012:thing/t"}}}
+	Request: jobs.Request{Targets: []string{"arn:aws:iot:us-east-1:123456789012:thing/t"}}}
 
 func TestATakenIDIsToldApartFromOtherRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // the SDK tries again at a limit

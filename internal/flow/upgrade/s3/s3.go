@@ -1,6 +1,7 @@
-// Package s3 makes the addresses from which devices fetch firmware images
-// (upgrade.Images). Addresses are presigned: who has one may read the object, as the
-// caller's role may. They never go into a log line.
+// Package s3 is S3 as upgrades need it: it finds firmware images (Store), and makes the
+// addresses from which devices fetch them (Addresses: upgrade.Images). Addresses are
+// presigned: who has one may read the object, as the caller's role may. They never go
+// into a log line.
 package s3
 
 import (
@@ -10,7 +11,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
-	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
 )
 
 // Addresses is an upgrade.Images.
@@ -28,7 +29,7 @@ const (
 
 // URL is where a device fetches an image: the given address, or one that is
 // presigned now and lasts as long as the download may take.
-func (a *Addresses) URL(ctx context.Context, f event.Firmware, t event.Timeouts) (string, error) {
+func (a *Addresses) URL(ctx context.Context, f upgrade.Firmware, t upgrade.Timeouts) (string, error) {
 	if f.URL != "" {
 		return f.URL, nil
 	}

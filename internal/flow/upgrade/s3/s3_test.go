@@ -9,7 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
-	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
 	upgrades3 "github.com/fleetstep/fleetstep/internal/flow/upgrade/s3"
 )
 
@@ -19,10 +19,10 @@ func TestAddressesNeedNothingElse(t *testing.T) {
 	s := upgrades3.New(s3.NewFromConfig(aws.Config{
 		Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", ""),
 	}, func(o *s3.Options) { o.UsePathStyle = true }))
-	image := event.Firmware{Version: "2", S3: &event.S3Object{Bucket: "firmware", Key: "2/gate way.bin",
+	image := upgrade.Firmware{Version: "2", S3: &upgrade.S3Object{Bucket: "firmware", Key: "2/gate way.bin",
 		VersionID: "v7"}}
 	for seconds, want := range map[int]string{1: "900", 3600: "3600", 7 * 24 * 3600: "43200", 0: "3600"} {
-		got, err := s.URL(t.Context(), image, event.Timeouts{DownloadSeconds: seconds})
+		got, err := s.URL(t.Context(), image, upgrade.Timeouts{DownloadSeconds: seconds})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -37,11 +37,11 @@ func TestAddressesNeedNothingElse(t *testing.T) {
 		}
 	}
 	image.S3.VersionID = ""
-	if got, err := s.URL(t.Context(), image, event.Timeouts{}); err != nil || strings.Contains(got, "versionId") {
+	if got, err := s.URL(t.Context(), image, upgrade.Timeouts{}); err != nil || strings.Contains(got, "versionId") {
 		t.Errorf("of any version: %s, %v", got, err)
 	}
-	got, err := s.URL(t.Context(), event.Firmware{Version: "2", URL: "https://cdn.example.com/2.bin"},
-		event.Timeouts{})
+	got, err := s.URL(t.Context(), upgrade.Firmware{Version: "2", URL: "https://cdn.example.com/2.bin"},
+		upgrade.Timeouts{})
 	if err != nil || got != "https://cdn.example.com/2.bin" {
 		t.Errorf("a given address: %s, %v", got, err)
 	}

@@ -1,7 +1,3 @@
-// Package s3 finds firmware in S3 (jobs.Images). The image of a version is the only
-// object under the prefix <version>/ that is not a companion file (.json, .sig, .asc).
-// Its SHA-256 is that of the object's bytes, which are read once and never held. What
-// the object's metadata (sha256, hexadecimal) and S3's own checksum say is told beside it.
 package s3
 
 import (
@@ -20,38 +16,41 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
-	"github.com/fleetstep/fleetstep/internal/event"
-	"github.com/fleetstep/fleetstep/internal/jobs"
+	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
 )
 
-// Store is a bucket of images.
+// Store is a bucket of images (upgrade.ImageStore). The image of a version is the only
+// object under the prefix <version>/ that is not a companion file (.json, .sig, .asc).
+// Its SHA-256 is that of the object's bytes, which are read once and never held. What
+// the object's metadata (sha256, hexadecimal) and S3's own checksum say is told beside
+// it.
 type Store struct {
 	api    *s3.Client
 	bucket string
 }
 
-// New is a store; bucket is the firmware bucket.
-func New(api *s3.Client, bucket string) *Store { return &Store{api: api, bucket: bucket} }
+// NewStore is a store; bucket is the firmware bucket.
+func NewStore(api *s3.Client, bucket string) *Store { return &Store{api: api, bucket: bucket} }
 
-// Where implements jobs.Images.
+// Where implements upgrade.ImageStore.
 func (s *Store) Where(version string) string { return "s3://" + s.bucket + "/" + version + "/" }
 
-// ByVersion implements jobs.Images.
-func (s *Store) ByVersion(ctx context.Context, version string) ([]event.S3Object, error) {
-	var found []event.S3Object
+// ByVersion implements upgrade.ImageStore.
+func (s *Store) ByVersion(ctx context.Context, version string) ([]upgrade.S3Object, error) {
+	var found []upgrade.S3Object
 	pages := s3.NewListObjectsV2Paginator(s.api, &s3.ListObjectsV2Input{Bucket: &s.bucket,
 		Prefix: aws.String(version + "/")})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("jobs/s3.ByVersion: %w", err)
+			return nil, fmt.Errorf("flow/upgrade/s3.ByVersion: %w", err)
 		}
 		for _, o := range page.Contents {
 			key := aws.ToString(o.Key)
 			if companion(key) || strings.HasSuffix(key, "/") {
 				continue
 			}
-			found = append(found, event.S3Object{Bucket: s.bucket, Key: key})
+			found = append(found, upgrade.S3Object{Bucket: s.bucket, Key: key})
 		}
 	}
 	return found, nil
@@ -69,29 +68,29 @@ func companion(key string) bool {
 // largest is what can be read with certainty in create-job's 300 seconds, at 14 MiB/s.
 const largest = 4 << 30
 
-// Describe implements jobs.Images. The answer names the object's version, where
+// Describe implements upgrade.ImageStore. The answer names the object's version, where
 // the bucket keeps versions, so that every device gets the bytes that were read.
-func (s *Store) Describe(ctx context.Context, o event.S3Object) (jobs.Image, error) {
-	fail := func(err error) (jobs.Image, error) {
+func (s *Store) Describe(ctx context.Context, o upgrade.S3Object) (upgrade.StoredImage, error) {
+	fail := func(err error) (upgrade.StoredImage, error) {
 		var answer *awshttp.ResponseError
 		if !errors.As(err, &answer) {
-			return jobs.Image{}, fmt.Errorf("jobs/s3.Describe: s3://%s/%s: %w", o.Bucket, o.Key, err)
+			return upgrade.StoredImage{}, fmt.Errorf("flow/upgrade/s3.Describe: s3://%s/%s: %w", o.Bucket, o.Key, err)
 		}
 		switch status := answer.HTTPStatusCode(); status {
 		case http.StatusNotFound:
-			return jobs.Image{}, jobs.ErrNotFound
+			return upgrade.StoredImage{}, upgrade.ErrNoImage
 		case http.StatusForbidden:
-			return jobs.Image{}, fmt.Errorf("%w: S3 answers 403; the stack's functions read s3://%s only",
-				jobs.ErrUnreadable, s.bucket)
+			return upgrade.StoredImage{}, fmt.Errorf("%w: S3 answers 403; the stack's functions read s3://%s only",
+				upgrade.ErrUnreadable, s.bucket)
 		case http.StatusMovedPermanently, http.StatusTemporaryRedirect:
-			return jobs.Image{}, fmt.Errorf("%w: the bucket is in another region", jobs.ErrUnreadable)
+			return upgrade.StoredImage{}, fmt.Errorf("%w: the bucket is in another region", upgrade.ErrUnreadable)
 		case http.StatusMethodNotAllowed:
-			return jobs.Image{}, fmt.Errorf("%w: this version is a delete marker", jobs.ErrUnreadable)
+			return upgrade.StoredImage{}, fmt.Errorf("%w: this version is a delete marker", upgrade.ErrUnreadable)
 		case http.StatusBadRequest:
-			return jobs.Image{}, fmt.Errorf("%w: S3 answers 400; is the versionId one of this object?",
-				jobs.ErrUnreadable)
+			return upgrade.StoredImage{}, fmt.Errorf("%w: S3 answers 400; is the versionId one of this object?",
+				upgrade.ErrUnreadable)
 		}
-		return jobs.Image{}, fmt.Errorf("jobs/s3.Describe: s3://%s/%s: %w", o.Bucket, o.Key, err)
+		return upgrade.StoredImage{}, fmt.Errorf("flow/upgrade/s3.Describe: s3://%s/%s: %w", o.Bucket, o.Key, err)
 	}
 	version := func() *string {
 		if o.VersionID == "" {
@@ -108,9 +107,10 @@ func (s *Store) Describe(ctx context.Context, o event.S3Object) (jobs.Image, err
 	if v := aws.ToString(head.VersionId); v != "" && v != "null" {
 		o.VersionID = v
 	}
-	image := jobs.Image{Object: o, Size: aws.ToInt64(head.ContentLength), Promised: map[string]string{}}
+	image := upgrade.StoredImage{Object: o, Size: aws.ToInt64(head.ContentLength), Promised: map[string]string{}}
 	if image.Size > largest {
-		return jobs.Image{}, fmt.Errorf("%w: %d bytes; at most %d can be checked", jobs.ErrUnreadable, image.Size,
+		return upgrade.StoredImage{}, fmt.Errorf("%w: %d bytes; at most %d can be checked", upgrade.ErrUnreadable,
+			image.Size,
 			int64(largest))
 	}
 	if sum, err := hex.DecodeString(head.Metadata["sha256"]); err == nil && len(sum) == sha256.Size {
@@ -136,7 +136,8 @@ func (s *Store) Describe(ctx context.Context, o event.S3Object) (jobs.Image, err
 		err = fmt.Errorf("%d bytes of %d", n, image.Size)
 	}
 	if err != nil {
-		return jobs.Image{}, fmt.Errorf("jobs/s3.Describe: reading s3://%s/%s: %w", o.Bucket, o.Key, err)
+		return upgrade.StoredImage{}, fmt.Errorf("flow/upgrade/s3.Describe: reading s3://%s/%s: %w", o.Bucket, o.Key,
+			err)
 	}
 	image.SHA256 = hex.EncodeToString(h.Sum(nil))
 	return image, nil

@@ -1,4 +1,4 @@
-package jobs_test
+package upgrade_test
 
 import (
 	"crypto"
@@ -13,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/fleetstep/fleetstep/internal/jobs"
+	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
 )
 
 func TestSourcesAreThoseThatTheStackAllows(t *testing.T) {
@@ -36,23 +36,23 @@ func TestSourcesAreThoseThatTheStackAllows(t *testing.T) {
 		{"*", "http://anywhere/1", false}, // in the clear
 		{"*", "https://a%zz/1", false},
 	} {
-		a := newAccount()
+		a := newShelf()
 		if c.hosts != "" {
 			a.rules.Hosts = strings.Split(c.hosts, ",")
 		}
-		_, err := create(a, `{"firmware":{"version":"2","url":"`+c.url+`","sha256":"`+sum+`"},"targets":["`+thing+`"]}`)
-		if c.allowed != (err == nil) || err != nil && mistakes(err) != "$.firmware.url" {
-			t.Errorf("hosts %q, %s: %v", c.hosts, c.url, err)
+		problems := a.asked(t, `{"version":"2","url":"`+c.url+`","sha256":"`+sum+`"}`)
+		if c.allowed != (problems == nil) || problems != nil && paths(problems) != "$.firmware.url" {
+			t.Errorf("hosts %q, %s: %v", c.hosts, c.url, problems)
 		}
 	}
 }
 
 func TestTheObjectsOwnHashIsTheOneThatCounts(t *testing.T) {
-	a := newAccount()
+	a := newShelf()
 	a.promised = map[string]string{"metadata sha256": strings.Repeat("b", 64), "checksum in S3": a.sha}
-	if _, err := create(a, full("")); mistakes(err) != "$.firmware.s3" ||
-		!strings.Contains(err.Error(), "metadata sha256") {
-		t.Errorf("got %v", err)
+	problems := a.asked(t, `{"version":"2.0.0"}`)
+	if paths(problems) != "$.firmware.s3" || !strings.Contains(problems.Error(), "metadata sha256") {
+		t.Errorf("got %v", problems)
 	}
 }
 
@@ -77,11 +77,11 @@ func TestSignaturesAreVerified(t *testing.T) {
 	ec, ecText := key(t, p256)
 	edward, edText := key(t, ed)
 	stranger, _ := key(t, p256)
-	keys, err := jobs.ParseKeys(ecText + ", " + edText)
+	keys, err := upgrade.ParseKeys(ecText + ", " + edText)
 	if err != nil || len(keys) != 2 {
 		t.Fatalf("%d keys, %v", len(keys), err)
 	}
-	digest, err := hex.DecodeString(newAccount().sha)
+	digest, err := hex.DecodeString(newShelf().sha)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,9 +93,9 @@ func TestSignaturesAreVerified(t *testing.T) {
 		return base64.StdEncoding.EncodeToString(s)
 	}
 	other := append([]byte{1}, digest[1:]...)
-	both := jobs.Rules{Keys: keys, SignatureRequired: true}
+	both := upgrade.Rules{Keys: keys, SignatureRequired: true}
 	for name, c := range map[string]struct {
-		rules     jobs.Rules
+		rules     upgrade.Rules
 		signature string
 		mistake   string // in it
 	}{
@@ -106,25 +106,25 @@ func TestSignaturesAreVerified(t *testing.T) {
 		"by a stranger":          {both, sign(stranger, crypto.SHA256, digest), "by one of the 2 keys"},
 		"no signature at all":    {both, "AAAA", "by one of the 2 keys"},
 		"missing":                {both, "", "required"},
-		"missing, not required":  {jobs.Rules{Keys: keys}, "", ""},
-		"wrong, not required":    {jobs.Rules{Keys: keys}, sign(stranger, crypto.SHA256, digest), "by one of"},
-		"nobody could verify it": {jobs.Rules{}, sign(ec, crypto.SHA256, digest), "no keys"},
+		"missing, not required":  {upgrade.Rules{Keys: keys}, "", ""},
+		"wrong, not required":    {upgrade.Rules{Keys: keys}, sign(stranger, crypto.SHA256, digest), "by one of"},
+		"nobody could verify it": {upgrade.Rules{}, sign(ec, crypto.SHA256, digest), "no keys"},
 	} {
-		a := newAccount()
+		a := newShelf()
 		a.rules = c.rules
 		f := `{"version":"2.0.0"}`
 		if c.signature != "" {
 			f = `{"version":"2.0.0","signature":"` + c.signature + `"}`
 		}
-		_, err := create(a, `{"firmware":`+f+`,"targets":["`+thing+`"]}`)
+		problems := a.asked(t, f)
 		if c.mistake == "" {
-			if err != nil {
-				t.Errorf("%s: %v", name, err)
+			if problems != nil {
+				t.Errorf("%s: %v", name, problems)
 			}
 			continue
 		}
-		if mistakes(err) != "$.firmware.signature" || !strings.Contains(err.Error(), c.mistake) || len(a.jobs) != 0 {
-			t.Errorf("%s: %v", name, err)
+		if paths(problems) != "$.firmware.signature" || !strings.Contains(problems.Error(), c.mistake) {
+			t.Errorf("%s: %v", name, problems)
 		}
 	}
 }
@@ -134,11 +134,11 @@ func TestKeysOfOtherKindsAreRefused(t *testing.T) {
 	_, rsaKey := key(t, func() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, 2048) })
 	_, good := key(t, ed)
 	for _, text := range []string{p384, rsaKey, "!", "AAAA", good + ",", good + "," + p384} {
-		if keys, err := jobs.ParseKeys(text); err == nil || !strings.Contains(err.Error(), "key ") {
+		if keys, err := upgrade.ParseKeys(text); err == nil || !strings.Contains(err.Error(), "key ") {
 			t.Errorf("%s: %d keys, %v", text, len(keys), err)
 		}
 	}
-	if keys, err := jobs.ParseKeys(" "); err != nil || len(keys) != 0 {
+	if keys, err := upgrade.ParseKeys(" "); err != nil || len(keys) != 0 {
 		t.Errorf("of nothing: %d keys, %v", len(keys), err)
 	}
 }

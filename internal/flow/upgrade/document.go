@@ -1,9 +1,17 @@
-package event
+package upgrade
 
-import "time"
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
 
-// FirmwareUpgrade is the operation that create-job's jobs ask for.
-const FirmwareUpgrade Operation = "firmware-upgrade"
+	"github.com/fleetstep/fleetstep/internal/event"
+)
+
+// Operation is what documents and claims call an upgrade, and its state machine's
+// document.
+const Operation event.Operation = "firmware-upgrade"
 
 // Defaults of a job document's times, filled in by start-upgrade. DefaultJob is
 // used where neither payload nor job template sets AWS IoT's in-progress timer.
@@ -16,11 +24,11 @@ const (
 
 // Document is the job document: what one job asks of each of its devices.
 type Document struct {
-	Operation  Operation  `json:"operation"`
-	Owner      string     `json:"owner,omitempty"` // the stack that made it
-	Firmware   Firmware   `json:"firmware"`
-	Activation Activation `json:"activation"`
-	Timeouts   Timeouts   `json:"timeouts"`
+	Operation  event.Operation `json:"operation"`
+	Owner      string          `json:"owner,omitempty"` // the stack that made it
+	Firmware   Firmware        `json:"firmware"`
+	Activation Activation      `json:"activation"`
+	Timeouts   Timeouts        `json:"timeouts"`
 }
 
 // Firmware is an image and how to be sure of it.
@@ -55,36 +63,9 @@ const (
 // Activation says when a downloaded image may start, and what follows.
 type Activation struct {
 	Mode        ActivationMode `json:"mode"`
-	Window      *Window        `json:"window,omitempty"`      // only with SEPARATE
+	Window      *event.Window  `json:"window,omitempty"`      // only with SEPARATE
 	SoakSeconds int            `json:"soakSeconds,omitempty"` // wait, then verify once more; 0 is not at all
 	NoRollback  bool           `json:"noRollback,omitempty"`  // leave a wrong version running
-}
-
-// Window is a time of day in UTC, "02:00" to "05:00"; it may span midnight.
-type Window struct {
-	Start string `json:"start"`
-	End   string `json:"end"`
-}
-
-// Next gives the next window at or after now: the time until its start, 0 if
-// now is within it, and the time until its end.
-func (w Window) Next(now time.Time) (start, end time.Duration) {
-	at := func(s string) time.Duration {
-		t, err := time.Parse("15:04", s)
-		if err != nil {
-			return 0
-		}
-		return time.Duration(t.Hour())*time.Hour + time.Duration(t.Minute())*time.Minute
-	}
-	const day = 24 * time.Hour
-	now = now.UTC()
-	since := now.Sub(time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, time.UTC))
-	from, length := at(w.Start), (at(w.End)-at(w.Start)+day)%day
-	if into := (since - from + day) % day; into < length {
-		return 0, length - into
-	}
-	wait := (from - since + day) % day
-	return wait, wait + length
 }
 
 // Timeouts bound the waits of an upgrade.
@@ -107,4 +88,29 @@ func (t Timeouts) WithDefaults() Timeouts {
 	fill(&t.DownloadSeconds, DefaultDownload, time.Second)
 	fill(&t.RebootSeconds, DefaultReboot, time.Second)
 	return t
+}
+
+// ParseDocument reads a job document, with defaults filled in.
+func ParseDocument(raw json.RawMessage) (doc Document, err error) {
+	if err := json.Unmarshal(raw, &doc); err != nil {
+		return Document{}, fmt.Errorf("job document: %w", err)
+	}
+	if doc.Activation.Mode == "" {
+		doc.Activation.Mode = ActivateAuto
+	}
+	doc.Timeouts = doc.Timeouts.WithDefaults()
+	var bad []string
+	if doc.Firmware.Version == "" {
+		bad = append(bad, "firmware.version is missing")
+	}
+	if (doc.Firmware.S3 == nil) == (doc.Firmware.URL == "") {
+		bad = append(bad, "firmware needs either s3 or url")
+	}
+	if m := doc.Activation.Mode; m != ActivateAuto && m != ActivateSeparate {
+		bad = append(bad, fmt.Sprintf("activation.mode %q is neither AUTO nor SEPARATE", m))
+	}
+	if len(bad) > 0 {
+		return Document{}, fmt.Errorf("job document: %s", strings.Join(bad, "; "))
+	}
+	return doc, nil
 }

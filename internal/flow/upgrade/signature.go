@@ -1,4 +1,4 @@
-package jobs
+package upgrade
 
 import (
 	"crypto/ecdsa"
@@ -7,9 +7,6 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"fmt"
-	"iter"
-	"maps"
-	"slices"
 	"strings"
 )
 
@@ -64,15 +61,4 @@ func (k Key) Verify(digest, signature []byte) bool {
 		return ecdsa.VerifyASN1(public, digest, signature)
 	}
 	return false
-}
-
-// sorted is a map in the order of its keys.
-func sorted(m map[string]string) iter.Seq2[string, string] {
-	return func(yield func(string, string) bool) {
-		for _, k := range slices.Sorted(maps.Keys(m)) {
-			if !yield(k, m[k]) {
-				return
-			}
-		}
-	}
 }

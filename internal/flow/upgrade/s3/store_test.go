@@ -17,9 +17,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
-	"github.com/fleetstep/fleetstep/internal/event"
-	"github.com/fleetstep/fleetstep/internal/jobs"
-	jobss3 "github.com/fleetstep/fleetstep/internal/jobs/s3"
+	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
+	upgrades3 "github.com/fleetstep/fleetstep/internal/flow/upgrade/s3"
 )
 
 // bucket is S3 by what it answers to "METHOD path?query". SDK parameters of no
@@ -77,13 +76,13 @@ func (b *bucket) Do(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-func newStore(t *testing.T, answers map[string][]answer) (*jobss3.Store, *bucket) {
+func newStore(t *testing.T, answers map[string][]answer) (*upgrades3.Store, *bucket) {
 	b := &bucket{t: t, answers: answers}
 	api := s3.NewFromConfig(aws.Config{
 		Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", ""),
 		HTTPClient: b,
 	}, func(o *s3.Options) { o.UsePathStyle = true })
-	return jobss3.New(api, "firmware"), b
+	return upgrades3.NewStore(api, "firmware"), b
 }
 
 func listing(next string, keys ...string) answer {
@@ -107,7 +106,7 @@ func TestByVersionLeavesOutCompanions(t *testing.T) {
 		"GET /firmware?list-type=2&prefix=9%2F":                             {listing("")},
 	})
 	found, err := s.ByVersion(t.Context(), "2.0.0")
-	if err != nil || len(found) != 1 || found[0] != (event.S3Object{Bucket: "firmware", Key: "2.0.0/gateway.bin"}) {
+	if err != nil || len(found) != 1 || found[0] != (upgrade.S3Object{Bucket: "firmware", Key: "2.0.0/gateway.bin"}) {
 		t.Errorf("got %+v, %v", found, err)
 	}
 	if found, err = s.ByVersion(t.Context(), "9"); err != nil || len(found) != 0 {
@@ -154,7 +153,7 @@ func TestTheHashIsThatOfTheBytes(t *testing.T) {
 			"GET /firmware/2/gateway.bin?versionId=v7": {{status: 200,
 				headers: map[string]string{"x-amz-version-id": "v7"}, body: content}},
 		})
-		got, err := s.Describe(t.Context(), event.S3Object{Bucket: "firmware", Key: "2/gateway.bin"})
+		got, err := s.Describe(t.Context(), upgrade.S3Object{Bucket: "firmware", Key: "2/gateway.bin"})
 		if err != nil || got.SHA256 != hash || got.Size != 8 || got.Object.VersionID != "v7" ||
 			!maps.Equal(got.Promised, c.promised) {
 			t.Errorf("%s: got %+v, %v", name, got, err)
@@ -174,7 +173,7 @@ func TestDescribeOfOneVersion(t *testing.T) {
 		"HEAD /elsewhere/k%2Bx%20y":    {{status: 200, headers: map[string]string{"Content-Length": "3", "x-amz-version-id": "null", "ETag": `"e1"`}}},
 		"GET /elsewhere/k%2Bx%20y":     {abc},
 	})
-	for in, want := range map[event.S3Object]string{
+	for in, want := range map[upgrade.S3Object]string{
 		{Bucket: "firmware", Key: "k", VersionID: "v1"}: "v1",
 		{Bucket: "elsewhere", Key: "k+x y"}:             "", // a bucket that keeps no versions
 	} {
@@ -202,8 +201,8 @@ func TestImagesThatCannotBeChecked(t *testing.T) {
 		"reading forbidden": {answer{status: 200}, answer{status: 403, body: `<Error><Code>AccessDenied</Code></Error>`}, "403"},
 	} {
 		s, _ := newStore(t, map[string][]answer{"HEAD /other/k": {c.head}, "GET /other/k": {c.get}})
-		_, err := s.Describe(t.Context(), event.S3Object{Bucket: "other", Key: "k"})
-		if !errors.Is(err, jobs.ErrUnreadable) || !strings.Contains(err.Error(), c.want) {
+		_, err := s.Describe(t.Context(), upgrade.S3Object{Bucket: "other", Key: "k"})
+		if !errors.Is(err, upgrade.ErrUnreadable) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
@@ -213,8 +212,8 @@ func TestImagesThatCannotBeChecked(t *testing.T) {
 			"HEAD /firmware/k": {{status: 200, headers: map[string]string{"Content-Length": "3"}}},
 			"GET /firmware/k":  {{status: 200, body: body}},
 		})
-		if _, err := s.Describe(t.Context(), event.S3Object{Bucket: "firmware", Key: "k"}); err == nil ||
-			errors.Is(err, jobs.ErrUnreadable) {
+		if _, err := s.Describe(t.Context(), upgrade.S3Object{Bucket: "firmware", Key: "k"}); err == nil ||
+			errors.Is(err, upgrade.ErrUnreadable) {
 			t.Errorf("%q: %v", body, err)
 		}
 	}
@@ -233,8 +232,8 @@ func TestMissingIsToldApartFromForbidden(t *testing.T) {
 		"reading forbidden": {map[string][]answer{"HEAD /firmware/k": {{status: 200}}, "GET /firmware/k": {{status: 403, body: `<Error><Code>AccessDenied</Code></Error>`}}}, false},
 	} {
 		s, _ := newStore(t, c.answers)
-		_, err := s.Describe(t.Context(), event.S3Object{Bucket: "firmware", Key: "k"})
-		if err == nil || errors.Is(err, jobs.ErrNotFound) != c.missing {
+		_, err := s.Describe(t.Context(), upgrade.S3Object{Bucket: "firmware", Key: "k"})
+		if err == nil || errors.Is(err, upgrade.ErrNoImage) != c.missing {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}

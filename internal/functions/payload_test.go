@@ -1,0 +1,230 @@
+package functions
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"pgregory.net/rapid"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
+	"github.com/fleetstep/fleetstep/internal/jobs"
+)
+
+const samples = "../../events"
+
+func sample(t testing.TB, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(samples, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// asked is a payload of an upgrade as create-job reads it.
+type asked struct {
+	jobs.Request
+	Firmware   upgrade.Firmware
+	Activation upgrade.Activation
+}
+
+func parse(document []byte) (asked, error) {
+	r, err := jobs.Parse(document, []event.Form{upgrade.NewForm(nil, upgrade.Rules{})})
+	a := asked{Request: r}
+	if err != nil {
+		return a, err
+	}
+	return a, errors.Join(json.Unmarshal(r.Input.Members["firmware"], &a.Firmware),
+		json.Unmarshal(r.Input.Members["activation"], &a.Activation))
+}
+
+func TestSamplesOfCreateJob(t *testing.T) {
+	r, err := parse(sample(t, "create-job.json"))
+	if err != nil || r.Firmware.Version != "2.0.0" || r.Activation.Mode != upgrade.ActivateAuto ||
+		len(r.Targets) != 1 {
+		t.Errorf("short form: %+v, %v", r, err)
+	}
+	// The same payload made this job before there was a second operation.
+	if id := r.DerivedJobID(); id != "fw-2-0-0-3cbbac3bcde076df" {
+		t.Errorf("the payload makes the job %s", id)
+	}
+	full, err := parse(sample(t, "create-job-full.json"))
+	if err != nil || full.JobID != "fw-2-0-0-demo" || full.Activation.Window == nil ||
+		full.Rollout.ExponentialRate == nil {
+		t.Errorf("full form: %+v, %v", full, err)
+	}
+	named, err := parse(sample(t, "create-job-operation.json"))
+	if err != nil || named.Firmware.Version != "2.0.0" || named.Activation.Mode != upgrade.ActivateSeparate {
+		t.Errorf("with the operation's name: %+v, %v", named, err)
+	}
+	for _, name := range []string{"create-job-fast.json",
+		"create-job-quick.json"} { // neither has the template's slow beginning
+		fast, err := parse(sample(t, name))
+		if err != nil || fast.Rollout == nil || fast.Rollout.MaximumPerMinute != 1000 ||
+			fast.Rollout.ExponentialRate != nil {
+			t.Errorf("%s: %+v, %v", name, fast, err)
+		}
+	}
+	if faults, err := parse(sample(t, "create-job-faults.json")); err != nil || faults.Abort == nil ||
+		len(faults.Abort.CriteriaList) != 0 || faults.JobID != r.DerivedJobID() {
+		t.Errorf("without abort: %+v, %v", faults, err)
+	}
+	_, err = parse(sample(t, "create-job-five-mistakes.json"))
+	var problems event.Problems
+	if !errors.As(err, &problems) || len(problems) != 5 {
+		t.Fatalf("five mistakes: %v", err)
+	}
+	want := []string{"$.activation.mode", "$.firmware.sha256", "$.jobId", "$.rollout.maximumPerMinute", "$.targets[0]"}
+	for i, p := range problems {
+		if p.Path != want[i] || p.Value == nil || p.Allowed == "" {
+			t.Errorf("problem %d: got %s, want path %s", i, p, want[i])
+		}
+	}
+}
+
+func TestTheSampleOfAnAnswerIsOne(t *testing.T) {
+	b, err := json.Marshal(jobs.Created{
+		JobID: "fw-2-0-0-7a57f8c2b3c01f4e", JobARN: "arn:aws:iot:us-east-1:123456789012:job/fw-2-0-0-7a57f8c2b3c01f4e",
+		Targets: []string{"arn:aws:iot:us-east-1:123456789012:thinggroup/demo"},
+		Details: map[string]string{upgrade.DetailFirmware: "2.0.0"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got, want any
+	if json.Unmarshal(b, &got) != nil || json.Unmarshal(sample(t, "create-job.response.json"), &want) != nil ||
+		!reflect.DeepEqual(got, want) {
+		t.Errorf("got %s", b)
+	}
+}
+
+func schema(t testing.TB) *jsonschema.Schema {
+	t.Helper()
+	s, err := jsonschema.NewCompiler().Compile(filepath.Join(samples, "schema", "create-job.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func accepts(s *jsonschema.Schema, payload []byte) bool {
+	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(payload))
+	return err == nil && s.Validate(v) == nil
+}
+
+func TestSchemaAgreesWithValidation(t *testing.T) {
+	s := schema(t)
+	values := []any{
+		nil, true, 0, 1, -1, 1.5, 0.05, 5, 7, 100, 1000, 1001, 10080, 1e9, "", "x", "2.0.0", "02:00", "24:00", "AUTO",
+		"SEPARATE", "FAILED",
+		"TIMED_OUT", "CANCEL", "SNAPSHOT", "IMMEDIATE", "http://h/p", "http://u@h/p", "ftp://h/p", "YQ==", "Y",
+		strings.Repeat("a", 64),
+		strings.Repeat("a", 65), strings.Repeat("k", 1025), []any{}, []any{"x"}, map[string]any{},
+		map[string]any{"start": "02:00", "end": "03:00"},
+		map[string]any{"url": "https://h/p", "version": "2"}, map[string]any{"numberOfNotifiedThings": 1},
+	}
+	bases := []string{"create-job.json", "create-job-full.json", "create-job-five-mistakes.json",
+		"create-job-operation.json"}
+	rapid.Check(t, func(t *rapid.T) {
+		var tree any
+		name := rapid.SampledFrom(bases).Draw(t, "base")
+		b, err := os.ReadFile(filepath.Join(samples, name))
+		if err != nil || json.Unmarshal(b, &tree) != nil {
+			t.Fatal(name, err)
+		}
+		for i := rapid.IntRange(0, 3).Draw(t, "changes"); i > 0; i-- {
+			mutate(t, tree, values)
+		}
+		payload, err := json.Marshal(tree)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = parse(payload)
+		var problems event.Problems
+		if err != nil && !errors.As(err, &problems) {
+			t.Fatalf("%s: %v is not a list of problems", payload, err)
+		}
+		if ok := accepts(s, payload); ok != (err == nil) && !(ok && beyondSchema(problems)) {
+			t.Fatalf("schema says %v, validation says %v, of %s", ok, err, payload)
+		}
+	})
+}
+
+// beyondSchema reports whether all that is wrong is what the schema says it cannot hold.
+func beyondSchema(problems event.Problems) bool {
+	for _, p := range problems {
+		if !strings.HasSuffix(p.Path, ".window.end") && !strings.Contains(p.Allowed, "all criteria together") &&
+			p.Path != "$.operation" {
+			return false
+		}
+	}
+	return true
+}
+
+// mutate changes, removes or adds one member somewhere in the tree.
+func mutate(t *rapid.T, tree any, values []any) {
+	node := tree
+	for {
+		switch n := node.(type) {
+		case map[string]any:
+			keys := slices.Sorted(maps.Keys(n))
+			if len(keys) == 0 {
+				return
+			}
+			k := rapid.SampledFrom(keys).Draw(t, "key")
+			switch rapid.IntRange(0, 4).Draw(t, "what") {
+			case 0:
+				delete(n, k)
+				return
+			case 1:
+				n[k] = rapid.SampledFrom(values).Draw(t, "value")
+				return
+			case 2:
+				n[rapid.SampledFrom([]string{"nope", "url", "window", "mode", "jobId", "noRollback"}).Draw(t,
+					"new")] = rapid.SampledFrom(values).Draw(t, "value")
+				return
+			}
+			node = n[k]
+		case []any:
+			if len(n) == 0 {
+				return
+			}
+			i := rapid.IntRange(0, len(n)-1).Draw(t, "index")
+			if rapid.Bool().Draw(t, "replace") {
+				n[i] = rapid.SampledFrom(values).Draw(t, "value")
+				return
+			}
+			node = n[i]
+		default:
+			return
+		}
+	}
+}
+
+func FuzzPayload(f *testing.F) {
+	for _, name := range []string{"create-job.json", "create-job-full.json", "create-job-five-mistakes.json",
+		"create-job-operation.json"} {
+		f.Add(sample(f, name))
+	}
+	s := schema(f)
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		r, err := parse(payload)
+		var problems event.Problems
+		if err != nil && !errors.As(err, &problems) {
+			t.Fatalf("%v is not a list of problems", err)
+		}
+		if err == nil && !accepts(s, payload) {
+			t.Fatalf("the schema refuses what is parsed as %+v", r)
+		}
+	})
+}

@@ -1,0 +1,207 @@
+// Package payload checks what the JSON of an operator says, and names all its mistakes
+// at once. A Checker is given values as encoding/json decodes them with UseNumber, and
+// collects an event.Problem for each that is not as it should be: its path, the value,
+// and what is allowed. It is what package jobs and the flows check create-job's payloads with.
+package payload
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+)
+
+// Decode reads one JSON document, numbers as they are written.
+func Decode(payload []byte) (any, event.Problems) {
+	d := json.NewDecoder(bytes.NewReader(payload))
+	d.UseNumber()
+	var tree any
+	if err := d.Decode(&tree); err != nil {
+		return nil, event.Problems{{Path: "$", Allowed: "a JSON object: " + err.Error()}}
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, event.Problems{{Path: "$", Allowed: "one JSON object and nothing after it"}}
+	}
+	return tree, nil
+}
+
+// Into writes a checked value into a Go value: whole numbers as integers, since 10.0 is
+// one in JSON and Go's decoder disagrees.
+func Into(v any, to any) error {
+	b, err := json.Marshal(whole(v))
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(b, to)
+}
+
+// whole is the same value with whole numbers as integers.
+func whole(v any) any {
+	switch t := v.(type) {
+	case json.Number:
+		if f, err := t.Float64(); err == nil && f == math.Trunc(f) && math.Abs(f) < 1<<53 {
+			return int64(f)
+		}
+	case map[string]any:
+		m := make(map[string]any, len(t))
+		for k := range t {
+			m[k] = whole(t[k])
+		}
+		return m
+	case []any:
+		l := make([]any, len(t))
+		for i := range t {
+			l[i] = whole(t[i])
+		}
+		return l
+	}
+	return v
+}
+
+// Checker walks decoded JSON and collects problems instead of stopping.
+type Checker struct{ problems event.Problems }
+
+// Add adds a problem; args are for allowed, as fmt has them.
+func (c *Checker) Add(path string, value any, allowed string, args ...any) {
+	if len(args) > 0 {
+		allowed = fmt.Sprintf(allowed, args...)
+	}
+	c.problems = append(c.problems, event.Problem{Path: path, Value: value, Allowed: allowed})
+}
+
+// AddAll adds problems that somebody else found.
+func (c *Checker) AddAll(problems event.Problems) { c.problems = append(c.problems, problems...) }
+
+// Problems are all that were found, in the order of their paths.
+func (c *Checker) Problems() event.Problems { return c.problems.Sorted() }
+
+// Object returns v as an object and complains about members that are not known.
+func (c *Checker) Object(path string, v any, known ...string) (map[string]any, bool) {
+	m, ok := v.(map[string]any)
+	if !ok {
+		c.Add(path, v, "an object with %s", strings.Join(known, ", "))
+		return nil, false
+	}
+	c.Known(path, m, known...)
+	return m, true
+}
+
+// Known complains about members of an object that are not known.
+func (c *Checker) Known(path string, m map[string]any, known ...string) {
+	is := map[string]bool{}
+	for _, name := range known {
+		is[name] = true
+	}
+	for k := range m {
+		if !is[k] {
+			c.Add(path+"."+k, m[k], "no such member; %s are known", strings.Join(known, ", "))
+		}
+	}
+}
+
+// Require complains if a member is missing.
+func (c *Checker) Require(path string, m map[string]any, key, allowed string) bool {
+	if _, ok := m[key]; ok {
+		return true
+	}
+	c.Add(path+"."+key, nil, "required: %s", allowed)
+	return false
+}
+
+// Text checks an optional string member.
+func (c *Checker) Text(path string, m map[string]any, key string, re *regexp.Regexp, allowed string) (string, bool) {
+	v, ok := m[key]
+	if !ok {
+		return "", false
+	}
+	s, isText := v.(string)
+	if !isText || !re.MatchString(s) {
+		c.Add(path+"."+key, v, "%s", allowed)
+		return "", false
+	}
+	return s, true
+}
+
+// Short checks an optional string member of 1 to most characters.
+func (c *Checker) Short(path string, m map[string]any, key string, re *regexp.Regexp, most int, allowed string) {
+	if s, ok := c.Text(path, m, key, re, allowed); ok && (s == "" || utf8.RuneCountInString(s) > most) {
+		c.Add(path+"."+key, s, "%s", allowed)
+	}
+}
+
+// Choice checks an optional member that is one of a few words.
+func (c *Checker) Choice(path string, m map[string]any, key string, words ...string) (string, bool) {
+	v, ok := m[key]
+	if !ok {
+		return "", false
+	}
+	for _, w := range words {
+		if v == w {
+			return w, true
+		}
+	}
+	c.Add(path+"."+key, v, "one of %s", strings.Join(words, ", "))
+	return "", false
+}
+
+// Flag checks an optional member that is true or false.
+func (c *Checker) Flag(path string, m map[string]any, key string) bool {
+	v, ok := m[key]
+	is, isFlag := v.(bool)
+	if ok && !isFlag {
+		c.Add(path+"."+key, v, "true or false")
+	}
+	return is
+}
+
+// Number checks an optional number; a whole one when step is 1, else a multiple of step.
+func (c *Checker) Number(path string, m map[string]any, key string, low, high, step float64) (float64, bool) {
+	v, ok := m[key]
+	if !ok {
+		return 0, false
+	}
+	n, isNumber := asNumber(v)
+	scaled := n / step
+	if !isNumber || n < low || n > high || math.Abs(scaled-math.Round(scaled)) > 1e-9 {
+		kind := "a whole number"
+		if step != 1 {
+			kind = fmt.Sprintf("a multiple of %v", step)
+		}
+		c.Add(path+"."+key, v, "%s from %s to %s", kind, plain(low), plain(high))
+		return 0, false
+	}
+	return n, true
+}
+
+// List returns an optional array with its bounds checked.
+func (c *Checker) List(path string, m map[string]any, key string, low, high int, of string) ([]any, bool) {
+	v, ok := m[key]
+	if !ok {
+		return nil, false
+	}
+	l, isList := v.([]any)
+	if !isList || len(l) < low || len(l) > high {
+		c.Add(path+"."+key, v, "an array of %d to %d %s", low, high, of)
+		return nil, false
+	}
+	return l, true
+}
+
+func asNumber(v any) (float64, bool) {
+	switch n := v.(type) {
+	case json.Number:
+		f, err := n.Float64()
+		return f, err == nil
+	case float64:
+		return n, true
+	}
+	return 0, false
+}
+
+func plain(f float64) string { return strings.TrimSuffix(fmt.Sprintf("%.2f", f), ".00") }
