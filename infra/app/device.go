@@ -113,6 +113,12 @@ func devicePolicy() map[string]any {
 // images is the ARN of every object of the bucket.
 func (d *device) images() *string { return jsii.String(*d.bucket.AttrArn() + "/*") }
 
+// readImages is for functions that tell agents to download. The URL that they presign is worth what their role may do.
+// create-job names the version of every image, so it is always a version that is read.
+func (d *device) readImages() statement {
+	return allow("ReadFirmware", []string{"s3:GetObjectVersion"}, d.images())
+}
+
 // environment tells a function how to reach agents.
 func (d *device) environment(account *account, p *parameters) map[string]*string {
 	return map[string]*string{
@@ -151,9 +157,12 @@ func (d *device) receive(lambdas *functions, account *account, w *workflow, noti
 	variables[environment.StateMachine] = w.stateMachine.Ref()
 	variables[environment.OutcomeTopic] = notify.outcomes.Ref()
 	variables[environment.MessageQueue] = d.queue.Ref()
+	variables[environment.FirmwareBucket] = d.bucket.Ref()
 	handle := lambdas.add("handle-device-message", variables, append(append(startUpgrade(), jobExecutions()...),
 		w.items(), w.readFlags(), resumeTask(),
 		allow("SendToAgent", []string{"iot:Publish"}, *sub(agentTopics)),
+		// To whom it sends Download() again, it gives a new address.
+		d.readImages(),
 		// Of an upgrade that was ended while nobody heard of it, found as its device appears for the next.
 		notify.publishOutcome(),
 		// Which endpoint the registry says that a thing is, at its first greeting.

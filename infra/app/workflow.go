@@ -37,9 +37,7 @@ func newWorkflow(stack awscdk.Stack, lambdas *functions, account *account, devic
 	publish := allow("SendToAgent", []string{"iot:Publish"}, *sub(agentTopics))
 
 	send := lambdas.add("send-usp-operate", sendEnvironment, w.items(), w.readFlags(), publish,
-		// The URL that it presigns for the device is worth what its role may do. create-job names the version of every
-		// image, so it is always a version that is read.
-		allow("ReadFirmware", []string{"s3:GetObjectVersion"}, device.images()), resumeTask())
+		device.readImages(), resumeTask())
 	await := lambdas.add("await-firmware-report", usp, w.items(), publish, resumeTask())
 	// Only an answer ends Verify, and answers meet the task in handle-device-message.
 	verify := lambdas.add("verify-version", usp, w.items(), publish)

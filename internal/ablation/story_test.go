@@ -32,9 +32,11 @@ const (
 	stubborn = 4 // and this one too, which keeps the new image and starts the old
 	canceled = 5 // its job execution is cancelled in the middle of the transfer
 	healthy  = 7 // gets a second image, whose name is not what it says inside
-	devices  = 8
-	faults   = "slow-link@1,offline-at-start@2,bad-checksum@3,old-image@4,slow-link@5,wrong-endpoint-id@6," +
-		"never-returns@8"
+	devices  = 9
+	// The ninth is asked anew, as it has restarted: the answer to a look has
+	// handle-device-message send Download() again.
+	faults = "slow-link@1,offline-at-start@2,bad-checksum@3,old-image@4,slow-link@5,wrong-endpoint-id@6," +
+		"never-returns@8,reboot-in-download@9"
 )
 
 // outcome is what can be seen of a run.

@@ -28,6 +28,8 @@ type Operate struct {
 	Command string // full path
 	Key     string
 	Args    map[string]string
+	// Files are arguments whose values are the addresses of files: see Addressed.
+	Files map[string]File
 }
 
 // Add makes objects, each for itself: every one has a result of its own; or all or none.
@@ -87,11 +89,14 @@ func objects(from []Object) []usp.Object {
 }
 
 // Message puts a message to an agent into USP: a Request, or the Answer of an
-// Inbound.
+// Inbound, Addressed where it names files.
 func Message(m event.Outgoing) (*uspmsg.Msg, error) {
 	r, ok := m.(Request)
 	if !ok {
 		return nil, fmt.Errorf("device: %T is no request", m)
+	}
+	if o, ok := m.(*Operate); ok && len(o.Files) > 0 {
+		return nil, fmt.Errorf("device: %s: its files have no addresses", o.Command)
 	}
 	return r.message(), nil
 }

@@ -151,7 +151,8 @@ func calls(p *parts) map[string]func(context.Context) error {
 		"Cancel": func(ctx context.Context) error { return executions.Cancel(ctx, "t", "j", 1, nil) },
 		"Status": func(ctx context.Context) error { return ignore(executions.Status(ctx, "t", "j", 1)) },
 		"Send": func(ctx context.Context) error {
-			return p.sender().Send(ctx, "t", event.DeviceState{Endpoint: "os::1"}, &device.Get{ID: "m"})
+			to := event.DeviceState{Endpoint: "os::1"}
+			return p.sender(device.NoAddresses{}).Send(ctx, "t", to, &device.Get{ID: "m"})
 		},
 		"Image": func(ctx context.Context) error {
 			return ignore(images.Describe(ctx, upgrade.S3Object{Bucket: "bucket", Key: "k"}))

@@ -73,7 +73,7 @@ func TestWhatCreateJobAcceptsFits(t *testing.T) {
 	if err := json.Unmarshal([]byte(statemachines.FirmwareUpgrade), &machine); err != nil {
 		t.Fatal(err)
 	}
-	flow := upgrade.New("", nil)
+	flow := upgrade.New("")
 	accepted, most := 0, 0.0
 	rapid.Check(t, func(t *rapid.T) {
 		payload := map[string]any{

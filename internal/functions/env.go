@@ -23,6 +23,7 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/device"
 	devicebroker "github.com/fleetstep/fleetstep/internal/device/iotdataplane"
+	devices3 "github.com/fleetstep/fleetstep/internal/device/s3"
 	devicesqs "github.com/fleetstep/fleetstep/internal/device/sqs"
 	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/flow/script"
@@ -166,10 +167,10 @@ func (p *parts) machine() *workflowsfn.Client {
 }
 
 // flows are the operations that the functions know: those with a room of their own, and
-// those that are only a state machine, which the stack names. controller and images are
-// for functions that talk to devices.
-func (p *parts) flows(controller usp.EndpointID, images upgrade.Images) event.Flows {
-	all := []event.Flow{upgrade.New(event.EndpointID(controller), images)}
+// those that are only a state machine, which the stack names. controller is for functions
+// that talk to devices.
+func (p *parts) flows(controller usp.EndpointID) event.Flows {
+	all := []event.Flow{upgrade.New(event.EndpointID(controller))}
 	for _, name := range strings.Split(p.env.Get(environment.Operations), ",") {
 		if name != "" {
 			all = append(all, script.New(event.Operation(name), event.EndpointID(controller)))
@@ -208,9 +209,9 @@ func (p *parts) images(bucket string) *upgrades3.Store { return upgrades3.NewSto
 
 // addresses are where devices fetch images from. The bucket is named in the job;
 // the variable says that the function may read it.
-func (p *parts) addresses() *upgrades3.Addresses {
+func (p *parts) addresses() device.Addresses {
 	p.must(environment.FirmwareBucket)
-	return upgrades3.New(p.s3())
+	return devices3.New(p.s3())
 }
 
 func (p *parts) outcomes() *jobssns.Topic {
@@ -248,10 +249,10 @@ func (p *parts) topics() device.Topics {
 	return t
 }
 
-func (p *parts) sender() *devicebroker.Sender {
+func (p *parts) sender(addresses device.Addresses) *devicebroker.Sender {
 	url := p.endpoint(environment.DataEndpoint)
 	api := iotdataplane.NewFromConfig(p.cfg, func(o *iotdataplane.Options) { o.BaseEndpoint = &url })
-	return devicebroker.New(api, p.controller(), p.topics())
+	return devicebroker.New(api, p.controller(), p.topics(), addresses)
 }
 
 func (p *parts) queue() *devicesqs.Queue {

@@ -21,7 +21,7 @@ func NewFinalize(ctx context.Context, env Env, cfg aws.Config, now func() time.T
 	store := p.store()
 	releaser := &workflow.Releaser{Store: store, Now: p.now}
 	f := &jobs.Finisher{
-		Executions: p.executions(), Registry: p.control(""), Outcomes: p.outcomes(), Flows: p.flows("", nil),
+		Executions: p.executions(), Registry: p.control(""), Outcomes: p.outcomes(), Flows: p.flows(""),
 		Now: p.now,
 	}
 	if err := p.err("finalize"); err != nil {

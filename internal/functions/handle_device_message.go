@@ -35,9 +35,9 @@ func NewHandleDeviceMessage(ctx context.Context, env Env, cfg aws.Config, now fu
 	error) {
 	p := newParts(ctx, env, cfg, now)
 	controller, store := p.controller(), p.store()
-	flows := p.flows(controller, nil)
+	flows := p.flows(controller)
 	inbox, err := workflow.NewInbox(workflow.InboxPorts{
-		Store: store, Controls: store, Callback: p.callback(), Registry: p.things(), Sender: p.sender(),
+		Store: store, Controls: store, Callback: p.callback(), Registry: p.things(), Sender: p.sender(p.addresses()),
 		Starter: p.starter(store, flows), Flows: flows, Now: p.now, Parallel: p.env.Parallel,
 	})
 	p.failed(err)

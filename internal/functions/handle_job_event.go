@@ -24,7 +24,7 @@ func NewHandleJobEvent(ctx context.Context, env Env, cfg aws.Config, now func() 
 	controller := &workflow.Controller{Controls: store, Now: p.now}
 	ender, err := workflow.NewEnder(workflow.EnderPorts{
 		Store: store, Machine: p.machine(), Orders: orders{p.executions(), p.log},
-		Reports: p.reports(p.flows("", nil)), Now: p.now, Who: who,
+		Reports: p.reports(p.flows("")), Now: p.now, Who: who,
 	})
 	p.failed(err)
 	if err := p.err("handle-job-event"); err != nil {

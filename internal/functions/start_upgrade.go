@@ -27,7 +27,7 @@ type StartAnswer struct {
 // NewStartUpgrade wires start-upgrade.
 func NewStartUpgrade(ctx context.Context, env Env, cfg aws.Config, now func() time.Time) (StartUpgrade, error) {
 	p := newParts(ctx, env, cfg, now)
-	starter := p.starter(p.store(), p.flows("", nil))
+	starter := p.starter(p.store(), p.flows(""))
 	if err := p.err("start-upgrade"); err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
+	"github.com/fleetstep/fleetstep/internal/device"
 	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
 	"github.com/fleetstep/fleetstep/internal/functions/metrics"
@@ -27,21 +28,21 @@ func NewSendUSPOperate(ctx context.Context, env Env, cfg aws.Config, now func() 
 
 // NewAwaitFirmwareReport wires await-firmware-report: AwaitReport.
 func NewAwaitFirmwareReport(ctx context.Context, env Env, cfg aws.Config, now func() time.Time) (TakeStep, error) {
-	return newParts(ctx, env, cfg, now).takeStep("await-firmware-report", nil, upgrade.AwaitReport)
+	return newParts(ctx, env, cfg, now).takeStep("await-firmware-report", device.NoAddresses{}, upgrade.AwaitReport)
 }
 
 // NewVerifyVersion wires verify-version: Verify.
 func NewVerifyVersion(ctx context.Context, env Env, cfg aws.Config, now func() time.Time) (TakeStep, error) {
-	return newParts(ctx, env, cfg, now).takeStep("verify-version", nil, upgrade.Verify)
+	return newParts(ctx, env, cfg, now).takeStep("verify-version", device.NoAddresses{}, upgrade.Verify)
 }
 
 // takeStep makes a function that takes these steps; without names, the steps of any flow
 // that names them itself.
-func (p *parts) takeStep(function string, images upgrade.Images, names ...event.Step) (TakeStep, error) {
-	flows := p.flows(p.controller(), images)
+func (p *parts) takeStep(function string, addresses device.Addresses, names ...event.Step) (TakeStep, error) {
+	flows := p.flows(p.controller())
 	store := p.store()
 	steps, err := workflow.NewSteps(workflow.StepsPorts{
-		Store: store, Controls: store, Callback: p.callback(), Sender: p.sender(), Flows: flows, Now: p.now,
+		Store: store, Controls: store, Callback: p.callback(), Sender: p.sender(addresses), Flows: flows, Now: p.now,
 	})
 	p.failed(err)
 	if err := p.err(function); err != nil {

@@ -193,7 +193,7 @@ func newWorld(t testing.TB, seed uint64) *world {
 			w.refused++
 		}
 	})
-	flows, err := event.NewFlows(upgrade.New(event.EndpointID(controllerID), w))
+	flows, err := event.NewFlows(upgrade.New(event.EndpointID(controllerID)))
 	q.failed(err)
 	w.steps, err = workflow.NewSteps(workflow.StepsPorts{Store: w.store, Controls: w.store, Callback: w, Sender: w,
 		Flows: flows, Now: now})
@@ -224,8 +224,8 @@ func newWorld(t testing.TB, seed uint64) *world {
 	return w
 }
 
-// URL is where every image is.
-func (w *world) URL(context.Context, upgrade.Firmware, upgrade.Timeouts) (string, error) {
+// Address is where every image is.
+func (w *world) Address(context.Context, device.File) (string, error) {
 	return "https://example.com/image?signature=secret", nil
 }
 
@@ -615,6 +615,10 @@ func (w *world) Send(_ context.Context, thing event.ThingName, to event.DeviceSt
 	if !ok || usp.EndpointID(to.Endpoint) != a.endpoint {
 		w.t.Errorf("a request to %s as %s", thing, to.Endpoint)
 		return nil
+	}
+	m, err := device.Addressed(context.Background(), m, w)
+	if err != nil {
+		return err
 	}
 	message, err := device.Message(m)
 	if err != nil {

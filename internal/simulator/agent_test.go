@@ -429,7 +429,7 @@ func TestFaultsEndAsDeclared(t *testing.T) {
 				download()
 				w.wait(time.Minute)
 				switch name { // as the workflow goes on
-				case RebootInDownload, OldNews:
+				case RebootInDownload, OldNews, Forbidden:
 					download()
 				case CutBeforeRestart:
 					w.operate("Device.DeviceInfo.FirmwareImage.2.Activate()", "a", nil)
@@ -458,10 +458,11 @@ func TestFaultsEndAsDeclared(t *testing.T) {
 					"TransferComplete! 0": f.Succeeds() && name != LosesTransferComplete ||
 						slices.Contains([]string{BootFails, OldImage, NeverReturns, WrongEndpointID, WrongVersion,
 							CutInRollback}, name),
-					"TransferComplete! 7022": slices.Contains([]string{NotFound, BadChecksum, DownloadAborted}, name),
-					"OPERATE_RESP 7002":      name == Refuses || name == Blocked,
-					"OPERATE_RESP 7005":      name == BusyWithAnother,
-					"Boot! updated=true":     runs && name != FirstBootUnreported,
+					"TransferComplete! 7022": slices.Contains([]string{NotFound, Forbidden, BadChecksum,
+						DownloadAborted}, name),
+					"OPERATE_RESP 7002":  name == Refuses || name == Blocked,
+					"OPERATE_RESP 7005":  name == BusyWithAnother,
+					"Boot! updated=true": runs && name != FirstBootUnreported,
 				} {
 					if has(word) != want {
 						t.Errorf("%q sent: %v, want %v; all: %q", word, has(word), want, got)
@@ -704,8 +705,8 @@ func TestFaultLists(t *testing.T) {
 			t.Errorf("%q: %d faults, %v", c.text, f.Count(), err)
 			continue
 		}
-		got, err := f.Assign(50, 1)
-		again, _ := f.Assign(50, 1)
+		got, err := f.Assign(2*len(AllFaults), 1)
+		again, _ := f.Assign(2*len(AllFaults), 1)
 		n := 0
 		for _, fault := range got {
 			if fault != nil {

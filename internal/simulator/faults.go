@@ -67,6 +67,7 @@ const (
 	CutInRollback         = "cut-in-rollback"
 	BusyWithAnother       = "busy-with-another"
 	SubscriptionChanged   = "subscription-changed"
+	Forbidden             = "403"
 )
 
 // AllFaults is every fault there is, in a fixed order.
@@ -100,6 +101,7 @@ var AllFaults = []*Fault{
 	{CutInRollback, "as wrong-version, and loses power before it goes back (11c)", "Verify.WrongVersion", nil},
 	{BusyWithAnother, "downloads something for another controller when the upgrade begins", "", nil},
 	{SubscriptionChanged, "another controller switches off the Subscriptions that tell of a download's end", "", nil},
+	{Forbidden, "its first transfer ends with HTTP status 403: the address has expired", "", nil},
 }
 
 // FaultNamed finds a fault, nil if there is none of that name. "not-found" is

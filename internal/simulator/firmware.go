@@ -180,6 +180,9 @@ func (a *Agent) fetch(ctx context.Context, t *transfer) fetched {
 	if a.fires(NotFound) {
 		return failed("HTTP status 404")
 	}
+	if a.firesOnce(Forbidden) {
+		return failed("HTTP status 403")
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.url, nil)
 	if err != nil {
 		return failed("the URL is malformed")

@@ -32,22 +32,28 @@ type Sender struct {
 	api        API
 	controller usp.EndpointID
 	topics     device.Topics
+	addresses  device.Addresses
 }
 
-// New is a sender that speaks as a controller.
-func New(api API, controller usp.EndpointID, topics device.Topics) *Sender {
-	return &Sender{api: api, controller: controller, topics: topics}
+// New is a sender that speaks as a controller, and takes the addresses of the files that
+// it has agents fetch from addresses.
+func New(api API, controller usp.EndpointID, topics device.Topics, addresses device.Addresses) *Sender {
+	return &Sender{api: api, controller: controller, topics: topics, addresses: addresses}
 }
 
 // Send publishes a message to a thing's agent.
 func (s *Sender) Send(ctx context.Context, thing event.ThingName, to event.DeviceState, m event.Outgoing) error {
 	fail := func(err error) error { return fmt.Errorf("device/iotdataplane.Send: thing %s: %w", thing, err) }
-	message, err := device.Message(m)
+	if to.Endpoint == "" {
+		return fail(errors.New("its endpoint id is not known"))
+	}
+	m, err := device.Addressed(ctx, m, s.addresses)
 	if err != nil {
 		return fail(err)
 	}
-	if to.Endpoint == "" {
-		return fail(errors.New("its endpoint id is not known"))
+	message, err := device.Message(m)
+	if err != nil {
+		return fail(err)
 	}
 	payload, err := usp.NewRecord(s.controller, usp.EndpointID(to.Endpoint), message).Encode()
 	if err != nil {

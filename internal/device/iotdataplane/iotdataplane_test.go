@@ -1,7 +1,9 @@
 package iotdataplane_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -18,6 +20,7 @@ import (
 	devicebroker "github.com/fleetstep/fleetstep/internal/device/iotdataplane"
 	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/usp"
+	"github.com/fleetstep/fleetstep/proto/uspmsg"
 	"github.com/fleetstep/fleetstep/proto/usprecord"
 )
 
@@ -64,7 +67,20 @@ func send(t *testing.T, to event.DeviceState, m event.Outgoing, answers ...answe
 		Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", ""),
 		HTTPClient: b, BaseEndpoint: &url,
 	})
-	return b, devicebroker.New(api, "self::fleetstep", topics).Send(t.Context(), "rg-1", to, m)
+	return b, devicebroker.New(api, "self::fleetstep", topics, addresses).Send(t.Context(), "rg-1", to, m)
+}
+
+// addresses makes another address each time.
+var addresses = &counting{}
+
+type counting struct{ n int }
+
+func (c *counting) Address(_ context.Context, f device.File) (string, error) {
+	c.n++
+	if f.Key == "" {
+		return "", errors.New("no such file")
+	}
+	return fmt.Sprintf("https://%s.example/%s?signature=%d", f.Bucket, f.Key, c.n), nil
 }
 
 func request() device.Request {
@@ -122,6 +138,41 @@ func TestNothingIsSentToNobody(t *testing.T) {
 	b, err = send(t, event.DeviceState{Endpoint: "os::012345-1"}, "a text")
 	if err == nil || len(b.requests) != 0 {
 		t.Errorf("got %v after %d requests", err, len(b.requests))
+	}
+}
+
+// A command that goes out again has an address of its own: the one before may have
+// expired. The request that is sent holds none, before and after.
+func TestEachSendingHasAnAddressOfItsOwn(t *testing.T) {
+	to := event.DeviceState{Endpoint: "os::012345-1"}
+	r := &device.Operate{ID: "m-1", Command: "Device.DeviceInfo.FirmwareImage.2.Download()",
+		Files: map[string]device.File{"URL": {Bucket: "b", Key: "k"}}}
+	seen := map[string]bool{}
+	for range 3 {
+		b, err := send(t, to, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var record usprecord.Record
+		if err := proto.Unmarshal(b.payloads[0], &record); err != nil {
+			t.Fatal(err)
+		}
+		var message uspmsg.Msg
+		if err := proto.Unmarshal(record.GetNoSessionContext().GetPayload(), &message); err != nil {
+			t.Fatal(err)
+		}
+		address := message.GetBody().GetRequest().GetOperate().GetInputArgs()["URL"]
+		if !strings.HasPrefix(address, "https://b.example/k?signature=") || len(r.Args) != 0 {
+			t.Errorf("the argument is %q; the request holds %v", address, r.Args)
+		}
+		seen[address] = true
+	}
+	if len(seen) != 3 {
+		t.Errorf("three sendings have the addresses %v", seen)
+	}
+	r.Files["URL"] = device.File{}
+	if b, err := send(t, to, r); err == nil || len(b.requests) != 0 {
+		t.Errorf("without an address: %v after %d requests", err, len(b.requests))
 	}
 }
 

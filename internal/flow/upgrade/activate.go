@@ -44,7 +44,7 @@ func (s turn) askActivate() event.Move {
 	// Whether Activate() is taken without a window differs by agent; with one it
 	// always is.
 	s.m.Blocked = nil
-	return s.command(s.m.Target.Path+commandActivate, timeWindow(start, end))
+	return s.command(s.m.Target.Path+commandActivate, timeWindow(start, end), nil)
 }
 
 func timeWindow(start, end time.Duration) map[string]string {

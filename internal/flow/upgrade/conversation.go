@@ -51,7 +51,6 @@ type memory struct {
 	Active     Image           `json:"active,omitzero"` // before the upgrade
 	Target     Image           `json:"target,omitzero"` // as Inspect saw it
 	Previous   string          `json:"previous,omitempty"`
-	URL        string          `json:"url,omitempty"`
 	Sent       *time.Time      `json:"sent,omitempty"` // the command, last time
 	Sends      int             `json:"sends,omitempty"`
 	Download   string          `json:"download,omitempty"` // command key that Download ended with before
@@ -70,6 +69,7 @@ type memory struct {
 	Repair     []device.Object `json:"repair,omitempty"` // after that
 	Soaked     bool            `json:"soaked,omitempty"`
 	Overdue    bool            `json:"overdue,omitempty"`
+	Renewed    bool            `json:"renewed,omitempty"` // it was given a second address
 }
 
 func (m memory) save() json.RawMessage {
@@ -93,12 +93,12 @@ func (m memory) staged() bool {
 }
 
 // Begin opens the conversation of a step.
-func (f *Flow) Begin(ctx context.Context, t event.Turn, step event.StepInput) (event.Move, error) {
+func (f *Flow) Begin(_ context.Context, t event.Turn, step event.StepInput) (event.Move, error) {
 	in, err := readStep(step)
 	if err != nil {
 		return event.Move{}, err
 	}
-	m := memory{Document: in.document, Since: t.Now, Soaked: in.Soaked, Overdue: in.Overdue}
+	m := memory{Document: in.document, Since: t.Now, Soaked: in.Soaked, Overdue: in.Overdue, Renewed: in.Renewed}
 	if step.Step != Inspect {
 		if in.Inspect == nil {
 			return event.Move{}, fmt.Errorf("upgrade.Begin: step %s without the result of Inspect", step.Step)
@@ -121,7 +121,7 @@ func (f *Flow) Begin(ctx context.Context, t event.Turn, step event.StepInput) (e
 	case Inspect:
 		return f.beginInspect(t, m)
 	case Download:
-		return f.beginDownload(ctx, t, m)
+		return f.beginDownload(t, m)
 	case Activate:
 		return f.beginActivate(t, m)
 	case AwaitReport:
@@ -219,12 +219,12 @@ func refusal(f event.Fault) event.Move {
 
 // command gives a command, and remembers that it did. It is sent by one handler
 // only, whichever wrote the memory.
-func (s turn) command(path string, args map[string]string) event.Move {
+func (s turn) command(path string, args map[string]string, files map[string]device.File) event.Move {
 	now := s.t.Now
 	s.m.Sent = &now
 	s.m.Sends++
 	return event.Move{
-		Send:  &device.Operate{ID: s.id(forCommand), Command: path, Key: s.key(), Args: args},
+		Send:  &device.Operate{ID: s.id(forCommand), Command: path, Key: s.key(), Args: args, Files: files},
 		Once:  true,
 		State: s.m.save(),
 	}
@@ -277,7 +277,7 @@ func (s turn) booting(a *event.Answer) event.Move {
 	if f := device.Written(a); f != nil {
 		return refusal(*s.m.Blocked)
 	}
-	return s.command(commandReboot, nil)
+	return s.command(commandReboot, nil, nil)
 }
 
 // complete reports whether the image lies there, and is the one that was asked for. A

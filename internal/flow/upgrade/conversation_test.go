@@ -1,9 +1,7 @@
 package upgrade_test
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -69,13 +67,6 @@ func (s show) params() map[string]string {
 	return p
 }
 
-// images gives addresses, or an error.
-type images struct{ err error }
-
-func (i images) URL(context.Context, upgrade.Firmware, upgrade.Timeouts) (string, error) {
-	return "https://example.com/2.bin", i.err
-}
-
 // talk is one conversation, and the parts of a device that speaks in it.
 type talk struct {
 	t       *testing.T
@@ -88,9 +79,12 @@ type talk struct {
 
 func newTalk(t *testing.T, step event.Step) *talk {
 	c := &talk{
-		t: t, flow: upgrade.New("self::fleetstep", images{}),
+		t: t, flow: upgrade.New("self::fleetstep"),
 		doc: upgrade.Document{
-			Operation: upgrade.Operation, Firmware: upgrade.Firmware{Version: "2", URL: "u", SHA256: "ab", Size: 7},
+			Operation: upgrade.Operation, Firmware: upgrade.Firmware{
+				Version: "2", SHA256: "ab", Size: 7,
+				S3: &upgrade.S3Object{Bucket: "b", Key: "2/a.bin", VersionID: "v"},
+			},
 			Activation: upgrade.Activation{Mode: upgrade.ActivateAuto}, Timeouts: upgrade.Timeouts{}.WithDefaults(),
 		},
 		turn: event.Turn{Thing: "rg-1", Execution: "x", Step: step, Messages: "m-", Now: noon,
@@ -324,6 +318,8 @@ func TestConversations(t *testing.T) {
 		event.StepKey("x", upgrade.Rollback, 1)
 	d2 := event.StepKey("x", upgrade.Download, 2)
 	busy, failure := device.CodeBusy, &event.Fault{Code: 7022, Text: "404"}
+	forbidden := &event.Fault{Code: 7022,
+		Text: "Download failed: The requested URL returned error: 403 (http status 403)"}
 	interrupted := &event.Fault{Code: device.CodeCommandFailure, Text: "did not complete before reboot"}
 	sixteen := func(c *talk) *talk {
 		for range 16 {
@@ -788,6 +784,32 @@ func TestConversations(t *testing.T) {
 			c.begun().then(news(event.KindTransferComplete, d, failure))
 			return c.on(c.shows(with("Downloading")))
 		}, "nothing"},
+		{"was refused the image by its address", upgrade.AwaitReport, func(c *talk) event.Move {
+			c.begun().then(news(event.KindTransferComplete, d, forbidden))
+			return c.on(c.shows(with("DownloadFailed")))
+		}, "Next.Renewal"},
+		{"was refused it by its address, to be activated later", upgrade.AwaitReport, func(c *talk) event.Move {
+			c.separate().begun().then(news(event.KindCommandComplete, d, forbidden))
+			return c.on(c.shows(with("DownloadFailed")))
+		}, "Next.Renewal"},
+		{"was refused it by a new address too", upgrade.AwaitReport, func(c *talk) event.Move {
+			c.set("renewed", true).begun().then(news(event.KindTransferComplete, d, forbidden))
+			return c.on(c.shows(with("DownloadFailed")))
+		}, "Download.Failed"},
+		{"was refused it by the address that was asked for", upgrade.AwaitReport, func(c *talk) event.Move {
+			c.document(func(d *upgrade.Document) { d.Firmware.S3, d.Firmware.URL = nil, "https://example.com/2.bin" })
+			c.begun().then(news(event.KindTransferComplete, d, forbidden))
+			return c.on(c.shows(with("DownloadFailed")))
+		}, "Download.Failed"},
+		{"was refused it in its last try", upgrade.AwaitReport, func(c *talk) event.Move {
+			c.set("download", upgrade.Accepted{CommandKey: d, Pass: 4, At: noon}).begun()
+			c.then(news(event.KindTransferComplete, d, forbidden))
+			return c.on(c.shows(with("DownloadFailed")))
+		}, "Download.Failed"},
+		{"has an image that is not the one, whatever the address", upgrade.AwaitReport, func(c *talk) event.Move {
+			c.begun().then(news(event.KindTransferComplete, d, forbidden))
+			return c.on(c.shows(with("ValidationFailed")))
+		}, "Download.ChecksumMismatch"},
 		{"has failed in its own words after a restart", upgrade.AwaitReport, func(c *talk) event.Move {
 			c.begun().then(booted).then(news(event.KindTransferComplete, d, failure))
 			return c.on(c.shows(with("DownloadFailed")))
@@ -1134,12 +1156,22 @@ func TestDownloadSaysWhatTheImageIs(t *testing.T) {
 	m := c.begin()
 	args := m.Send.(*device.Operate).Args
 	for name, want := range map[string]string{
-		"URL": "https://example.com/2.bin", "AutoActivate": "true", "FileSize": "7", "CheckSum": "ab",
-		"CheckSumAlgorithm": "SHA-256",
+		"AutoActivate": "true", "FileSize": "7", "CheckSum": "ab", "CheckSumAlgorithm": "SHA-256",
 	} {
 		if args[name] != want {
 			t.Errorf("%s is %q, want %q", name, args[name], want)
 		}
+	}
+	// The address is made as the command goes out; until then only the file is named.
+	want := device.File{Bucket: "b", Key: "2/a.bin", Version: "v", Lasts: time.Hour}
+	if files := m.Send.(*device.Operate).Files; len(args) != 4 || len(files) != 1 || files["URL"] != want {
+		t.Errorf("arguments %v, files %v", args, files)
+	}
+	given := newTalk(t, upgrade.Download).document(func(d *upgrade.Document) {
+		d.Firmware.S3, d.Firmware.URL = nil, "https://images.example.com/2.bin"
+	}).begin().Send.(*device.Operate)
+	if given.Args["URL"] != "https://images.example.com/2.bin" || len(given.Files) != 0 {
+		t.Errorf("of a given address: %v, %v", given.Args, given.Files)
 	}
 	key := c.key(upgrade.Download, 1)
 	if m.Send.(*device.Operate).Key != key || m.Commands[key] != image2+"Download()" {
@@ -1185,16 +1217,7 @@ func TestWhatLiesInABankIsNotedWithItsProof(t *testing.T) {
 }
 
 func TestMistakesOfOursAreErrors(t *testing.T) {
-	broken := errors.New("broken")
 	c := newTalk(t, upgrade.Download)
-	c.flow = upgrade.New("self::fleetstep", images{broken})
-	if _, err := c.flow.Begin(t.Context(), c.turn, c.input()); !errors.Is(err, broken) {
-		t.Errorf("no address: %v", err)
-	}
-	c.flow = upgrade.New("self::fleetstep", nil)
-	if _, err := c.flow.Begin(t.Context(), c.turn, c.input()); err == nil {
-		t.Error("a function without images has an address")
-	}
 	for name, change := range map[string]func(*event.StepInput){
 		"no inspection":       func(in *event.StepInput) { in.Results = json.RawMessage(`{}`) },
 		"unreadable results":  func(in *event.StepInput) { in.Results = json.RawMessage(`[]`) },

@@ -1,8 +1,8 @@
 package upgrade
 
 import (
-	"context"
 	"strconv"
+	"time"
 
 	"github.com/fleetstep/fleetstep/internal/device"
 	"github.com/fleetstep/fleetstep/internal/event"
@@ -11,12 +11,7 @@ import (
 // Download: ask for the image, once. The step ends when the device has taken the
 // command; Report waits for the rest.
 
-func (f *Flow) beginDownload(ctx context.Context, t event.Turn, m memory) (event.Move, error) {
-	url, err := f.images.URL(ctx, m.Document.Firmware, m.Document.Timeouts)
-	if err != nil {
-		return event.Move{}, err
-	}
-	m.URL = url
+func (f *Flow) beginDownload(t event.Turn, m memory) (event.Move, error) {
 	s := turn{f, t, m}
 	var move event.Move
 	switch {
@@ -36,14 +31,21 @@ func (f *Flow) beginDownload(ctx context.Context, t event.Turn, m memory) (event
 
 func (s turn) askDownload() event.Move {
 	f := s.m.Document.Firmware
-	args := map[string]string{"URL": s.m.URL, "AutoActivate": strconv.FormatBool(!s.m.separate())}
+	args := map[string]string{"AutoActivate": strconv.FormatBool(!s.m.separate())}
+	files := map[string]device.File{}
+	if f.S3 == nil {
+		args["URL"] = f.URL
+	} else {
+		lasts := time.Duration(s.m.Document.Timeouts.DownloadSeconds) * time.Second
+		files["URL"] = device.File{Bucket: f.S3.Bucket, Key: f.S3.Key, Version: f.S3.VersionID, Lasts: lasts}
+	}
 	if f.Size > 0 {
 		args["FileSize"] = strconv.FormatInt(f.Size, 10)
 	}
 	if f.SHA256 != "" {
 		args["CheckSumAlgorithm"], args["CheckSum"] = "SHA-256", f.SHA256
 	}
-	return s.command(s.m.Target.Path+commandDownload, args)
+	return s.command(s.m.Target.Path+commandDownload, args, files)
 }
 
 func (s turn) downloading(key string, ev event.DeviceEvent, running bool) event.Move {

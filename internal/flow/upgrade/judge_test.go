@@ -34,7 +34,7 @@ func ended(t *testing.T, results map[string]any, caught *event.Caught) event.Fin
 }
 
 func TestJudgeNamesTheEnd(t *testing.T) {
-	flow := upgrade.New("self::fleetstep", nil)
+	flow := upgrade.New("self::fleetstep")
 	for name, c := range map[string]struct {
 		caught    *event.Caught
 		connected bool
@@ -83,7 +83,7 @@ func TestJudgeNamesTheEnd(t *testing.T) {
 
 func TestWhatWasVerifiedIsWhatRuns(t *testing.T) {
 	results := map[string]any{"verify": upgrade.Verification{SoftwareVersion: "2.0.0"}}
-	got, err := upgrade.New("self::fleetstep", nil).Judge(ended(t, results, nil),
+	got, err := upgrade.New("self::fleetstep").Judge(ended(t, results, nil),
 		event.DeviceState{Facts: map[string]string{"softwareVersion": "1.0.0"}})
 	if err != nil || got.Details["softwareVersion"] != "2.0.0" || got.Attributes["firmwareVersion"] != "2.0.0" {
 		t.Errorf("got %+v, %v", got, err)
@@ -91,7 +91,7 @@ func TestWhatWasVerifiedIsWhatRuns(t *testing.T) {
 }
 
 func TestAnEndThatCannotBeReadIsAnError(t *testing.T) {
-	flow := upgrade.New("self::fleetstep", nil)
+	flow := upgrade.New("self::fleetstep")
 	for name, in := range map[string]event.FinalizeInput{
 		"results":  {Input: event.ExecutionInput{Document: json.RawMessage(`{}`)}, Results: json.RawMessage(`[]`)},
 		"document": {Input: event.ExecutionInput{Document: json.RawMessage(`[]`)}},
@@ -105,7 +105,7 @@ func TestAnEndThatCannotBeReadIsAnError(t *testing.T) {
 func TestPhasesAreAsLongAsTheyWent(t *testing.T) {
 	at := func(s int) time.Time { return noon.Add(time.Duration(s) * time.Second) }
 	arrived := at(30)
-	flow := upgrade.New("self::fleetstep", nil)
+	flow := upgrade.New("self::fleetstep")
 	phases := func(results map[string]any, startedAt string) map[string]float64 {
 		t.Helper()
 		in := ended(t, results, nil)

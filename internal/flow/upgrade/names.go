@@ -30,6 +30,7 @@ func ErrorNames() []event.ErrorName {
 // chooses its next state without paying for a Choice. They never reach a job.
 const (
 	NextDownload event.ErrorName = "Next.Download" // ask for the image again
+	NextRenewal  event.ErrorName = "Next.Renewal"  // ask for the image again, by a new address
 	NextActivate event.ErrorName = "Next.Activate" // the image is there, not yet activated
 	NextWindow   event.ErrorName = "Next.Window"   // wait for it; the cause is in how many seconds it opens
 	NextSoak     event.ErrorName = "Next.Soak"     // verified; wait, then look once more

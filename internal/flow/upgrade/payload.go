@@ -54,6 +54,7 @@ type stepInput struct {
 	Report   *Report     `json:"report,omitempty"`
 	Soaked   bool        `json:"soaked,omitempty"`  // Verify after Soak
 	Overdue  bool        `json:"overdue,omitempty"` // Verify because no report came in time
+	Renewed  bool        `json:"renewed,omitempty"` // Download with a new address, the one before was refused
 
 	document Document
 }

@@ -1,6 +1,7 @@
 package upgrade
 
 import (
+	"regexp"
 	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/device"
@@ -209,5 +210,19 @@ func (s turn) failedTransfer(v view, i Image) event.Move {
 	if s.m.Fault != nil {
 		f = *s.m.Fault
 	}
+	if name == DownloadFailed && s.refusedAddress(f) {
+		return s.fail(NextRenewal, "%d %s", f.Code, f.Text)
+	}
 	return s.failWith(v, name, "%d %s (image is %s)", f.Code, f.Text, i.Status)
+}
+
+// forbidden is HTTP's status in the text of a failed transfer, which is the vendor's:
+// "(http status 401)" (04).
+var forbidden = regexp.MustCompile(`\b403\b`)
+
+// refusedAddress reports whether a transfer failed because an address of ours was not
+// taken, and a new one may help: it may have expired before the device came to it.
+func (s turn) refusedAddress(f event.Fault) bool {
+	return forbidden.MatchString(f.Text) && s.m.Document.Firmware.S3 != nil && !s.m.Renewed &&
+		max(s.m.Passes, 1) < mostTries
 }

@@ -32,7 +32,7 @@ func (f *Flow) beginRollback(t event.Turn, m memory) (event.Move, error) {
 func (s turn) askRollback() event.Move {
 	end := time.Duration(s.m.Document.Timeouts.RebootSeconds) * time.Second
 	s.m.Blocked = nil
-	return s.command(s.m.Active.Path+commandActivate, timeWindow(0, end))
+	return s.command(s.m.Active.Path+commandActivate, timeWindow(0, end), nil)
 }
 
 func (s turn) rollback(ev event.DeviceEvent) event.Move {

@@ -28,32 +28,18 @@
 package upgrade
 
 import (
-	"context"
-	"errors"
-
 	"github.com/fleetstep/fleetstep/internal/device"
 	"github.com/fleetstep/fleetstep/internal/event"
 )
 
-// Images gives the address that a device fetches an image from, valid from now on
-// for as long as a download may take to begin.
-type Images interface {
-	URL(ctx context.Context, f Firmware, t Timeouts) (string, error)
-}
-
 // Flow is the operation.
 type Flow struct {
 	controller event.EndpointID
-	images     Images
 }
 
-// New is the upgrade as the controller of this endpoint id plays it. Only Download
-// needs images; nil is for functions that do not take it.
-func New(controller event.EndpointID, images Images) event.Flow {
-	if images == nil {
-		images = noImages{}
-	}
-	f := &Flow{controller: controller, images: images}
+// New is the upgrade as the controller of this endpoint id plays it.
+func New(controller event.EndpointID) event.Flow {
+	f := &Flow{controller: controller}
 	return event.Flow{
 		Operation: Operation,
 		Commands:  []event.Step{Download, Activate, Rollback},
@@ -64,13 +50,6 @@ func New(controller event.EndpointID, images Images) event.Flow {
 		Played: UpgradeDuplicate, Unfit: UpgradeNotEligible, Succeeded: OutcomeSuccess, Failed: OutcomeFail,
 		Plan: f.Plan, Begin: f.Begin, Continue: f.Continue, Judge: f.Judge,
 	}
-}
-
-// noImages is the Images of a function that has none.
-type noImages struct{}
-
-func (noImages) URL(context.Context, Firmware, Timeouts) (string, error) {
-	return "", errors.New("this function takes no step that needs an image's address")
 }
 
 // subscriptions are those without which no step hears anything. Command paths have

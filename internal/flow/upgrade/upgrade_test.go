@@ -43,7 +43,7 @@ func TestNotifyNextSampleStartsTheSampleExecution(t *testing.T) {
 		&want) != nil {
 		t.Fatal("unreadable samples")
 	}
-	flows, err := event.NewFlows(upgrade.New("self::fleetstep", nil))
+	flows, err := event.NewFlows(upgrade.New("self::fleetstep"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,3 +1,4 @@
+// Package s3 finds firmware images in S3 (upgrade.ImageStore).
 package s3
 
 import (
