@@ -77,8 +77,8 @@ func (c *Cloud) Call(ctx context.Context, id Identity, service, operation string
 // called anything, if the input cannot be handed over like this: then the call must
 // go to Handler. So must one that failed, under WithFailure, for the SDK to make its
 // own error of it.
-func (c *Cloud) Direct(ctx context.Context, id Identity, service, operation string, in, out any) (called bool,
-	err error) {
+func (c *Cloud) Direct(ctx context.Context, id Identity, service, operation string, in,
+	out any) (called bool, err error) {
 	return c.door.Direct(ctx, id, service, operation, in, out, conversions)
 }
 

@@ -181,8 +181,8 @@ func (c clock) AfterFunc(d time.Duration, f func()) func() bool {
 type transport struct{ w *world }
 
 // Connect implements simulator.Transport.
-func (t transport) Connect(ctx context.Context, c simulator.Connection, h simulator.Handler) (simulator.Session,
-	error) {
+func (t transport) Connect(ctx context.Context, c simulator.Connection,
+	h simulator.Handler) (simulator.Session, error) {
 	certificate := t.w.certificates[c.ClientID]
 	if certificate == nil {
 		return nil, fmt.Errorf("rehearsal: no certificate for %s", c.ClientID)

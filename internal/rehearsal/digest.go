@@ -62,8 +62,8 @@ func (w *world) ending(ctx context.Context) (*ending, error) {
 
 // readAll writes the SHA-256 of each execution and its history to h, in their
 // order. Time has come to its end, so that several may be read at once.
-func (w *world) readAll(ctx context.Context, executions []localcloud.Execution, h io.Writer) (t trial.Transitions,
-	err error) {
+func (w *world) readAll(ctx context.Context, executions []localcloud.Execution,
+	h io.Writer) (t trial.Transitions, err error) {
 	type result struct {
 		sum   [sha256.Size]byte
 		kinds []string
@@ -99,8 +99,8 @@ func (w *world) readAll(ctx context.Context, executions []localcloud.Execution, 
 
 // readOne returns the SHA-256 of an execution and its history, and the types of
 // its events.
-func (w *world) readOne(ctx context.Context, e localcloud.Execution) (sum [sha256.Size]byte, kinds []string,
-	err error) {
+func (w *world) readOne(ctx context.Context,
+	e localcloud.Execution) (sum [sha256.Size]byte, kinds []string, err error) {
 	h := sha256.New()
 	if err := line(h, e); err != nil {
 		return sum, nil, err

@@ -234,8 +234,8 @@ type listStackResourcesOut struct {
 	StackResourceSummaries []resourceShape `json:"StackResourceSummaries"`
 }
 
-func (s *Service) listStackResources(_ context.Context, _ *awsapi.Call, in *describeStacksIn) (*listStackResourcesOut,
-	error) {
+func (s *Service) listStackResources(_ context.Context, _ *awsapi.Call,
+	in *describeStacksIn) (*listStackResourcesOut, error) {
 	_, list, err := s.listed(in.StackName)
 	return &listStackResourcesOut{list}, err
 }

@@ -33,8 +33,8 @@ var changeSetName = regexp.MustCompile(`^[a-zA-Z][-a-zA-Z0-9]{0,127}$`)
 
 // createChangeSet writes a change set and finds out behind the answer what it would do. One that
 // creates a stack makes a stack in review, which has no resources.
-func (s *Service) createChangeSet(ctx context.Context, c *awsapi.Call, in *createChangeSetIn) (*createChangeSetOut,
-	error) {
+func (s *Service) createChangeSet(ctx context.Context, c *awsapi.Call,
+	in *createChangeSetIn) (*createChangeSetOut, error) {
 	in.ChangeSetType = cmp.Or(in.ChangeSetType, "UPDATE")
 	switch {
 	case in.ChangeSetType == "IMPORT" || len(in.ResourcesToImport) > 0:

@@ -35,8 +35,8 @@ var stackName = regexp.MustCompile(`^[a-zA-Z][-a-zA-Z0-9]{0,127}$`)
 // Deploy creates or updates a stack and returns its outputs. Nothing is rolled back: after a failure the stack is
 // CREATE_FAILED or UPDATE_FAILED, and the next Deploy goes on. Deploying what is deployed does
 // nothing. Deployments and deletions of one stack wait for each other.
-func (s *Service) Deploy(ctx context.Context, id awsapi.Identity, d Deployment) (outputs map[string]string,
-	err error) {
+func (s *Service) Deploy(ctx context.Context, id awsapi.Identity,
+	d Deployment) (outputs map[string]string, err error) {
 	leave, err := s.enter(ctx, d.Name)
 	if err != nil {
 		return nil, err

@@ -117,8 +117,8 @@ func (s *Service) fetchParameter(ctx context.Context, name string) (value, kind 
 
 // fetchParameters reads the values of the template's parameters whose type says that they name one in Systems Manager.
 // The answer is by the name in the template; the error is AWS's, for all that are missing.
-func (s *Service) fetchParameters(ctx context.Context, t *Template, given map[string]string) (map[string]string,
-	error) {
+func (s *Service) fetchParameters(ctx context.Context, t *Template,
+	given map[string]string) (map[string]string, error) {
 	fetched := map[string]string{}
 	var missing []string
 	for _, id := range slices.Sorted(maps.Keys(t.Parameters)) {

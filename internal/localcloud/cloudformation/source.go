@@ -196,8 +196,8 @@ func (t *Template) capabilities() (list []string, reason string) {
 }
 
 // validateTemplate goes further than AWS: types and properties are checked too, as they would be by a deployment.
-func (s *Service) validateTemplate(ctx context.Context, c *awsapi.Call, in *validateTemplateIn) (*validateTemplateOut,
-	error) {
+func (s *Service) validateTemplate(ctx context.Context, c *awsapi.Call,
+	in *validateTemplateIn) (*validateTemplateOut, error) {
 	if (in.TemplateBody == "") == (in.TemplateURL == "") {
 		return nil, awsapi.Errorf("ValidationError", "Either Template URL or Template Body must be specified.")
 	}

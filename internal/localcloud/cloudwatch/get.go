@@ -56,8 +56,8 @@ func checkPeriod(period, start, now int64) *awsapi.Error {
 	return nil
 }
 
-func (s *Service) getMetricStatistics(_ context.Context, _ *awsapi.Call, in *getStatisticsIn) (*getStatisticsOut,
-	error) {
+func (s *Service) getMetricStatistics(_ context.Context, _ *awsapi.Call,
+	in *getStatisticsIn) (*getStatisticsOut, error) {
 	switch {
 	case in.Namespace == "":
 		return nil, errMissing("Namespace")

@@ -81,8 +81,8 @@ type describeStreamsOut struct {
 	NextToken  string      `json:"nextToken,omitempty"`
 }
 
-func (s *Service) describeStreams(_ context.Context, _ *awsapi.Call, in *describeStreamsIn) (*describeStreamsOut,
-	error) {
+func (s *Service) describeStreams(_ context.Context, _ *awsapi.Call,
+	in *describeStreamsIn) (*describeStreamsOut, error) {
 	name := groupName(in.LogGroupName + in.LogGroupIdentifier)
 	if in.OrderBy == "LastEventTime" && in.Prefix != "" {
 		return nil, errInvalid("Cannot order by LastEventTime with a logStreamNamePrefix.")

@@ -232,8 +232,8 @@ func (i transactItem) parse() (c *change, action string, err error) {
 // tokenLife is how long a client request token is remembered.
 const tokenLife = 10 * time.Minute
 
-func (s *Service) transactWrite(ctx context.Context, call *awsapi.Call, in *transactWriteIn) (*transactWriteOut,
-	error) {
+func (s *Service) transactWrite(ctx context.Context, call *awsapi.Call,
+	in *transactWriteIn) (*transactWriteOut, error) {
 	if n := len(in.TransactItems); n == 0 || n > maxTransaction {
 		return nil, errValidation("TransactItems: %d actions, allowed are 1 to %d", n, maxTransaction)
 	}

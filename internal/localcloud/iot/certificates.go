@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	ca "github.com/fleetstep/fleetstep/internal/localcloud/iot/authority"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -93,7 +94,11 @@ func (s *Service) createKeys(_ context.Context, _ *awsapi.Call, in *createKeysIn
 	if err != nil {
 		return nil, err
 	}
-	der, err := s.sign(deviceSubject, &key.PublicKey)
+	a, err := s.authority()
+	if err != nil {
+		return nil, err
+	}
+	der, err := a.Sign(s.sched.Now(), ca.DeviceSubject, &key.PublicKey)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +139,11 @@ func (s *Service) createFromCSR(_ context.Context, _ *awsapi.Call, in *createFro
 	default:
 		return nil, invalid("The key must be an RSA or an elliptic-curve key.")
 	}
-	der, err := s.sign(csr.Subject, csr.PublicKey)
+	a, err := s.authority()
+	if err != nil {
+		return nil, err
+	}
+	der, err := a.Sign(s.sched.Now(), csr.Subject, csr.PublicKey)
 	if err != nil {
 		return nil, err
 	}
@@ -198,8 +207,8 @@ type describeCertificateOut struct {
 	CertificateDescription certificateDescription `json:"certificateDescription"`
 }
 
-func (s *Service) describeCertificate(_ context.Context, _ *awsapi.Call, in *certificateIn) (*describeCertificateOut,
-	error) {
+func (s *Service) describeCertificate(_ context.Context, _ *awsapi.Call,
+	in *certificateIn) (*describeCertificateOut, error) {
 	out := &describeCertificateOut{}
 	err := s.db.View(func(tx *store.Tx) error {
 		c, err := s.getCertificate(tx, in.CertificateID)
@@ -232,8 +241,8 @@ type listCertificatesOut struct {
 	NextMarker   string            `json:"nextMarker,omitempty"`
 }
 
-func (s *Service) listCertificates(_ context.Context, _ *awsapi.Call, in *listCertificatesIn) (*listCertificatesOut,
-	error) {
+func (s *Service) listCertificates(_ context.Context, _ *awsapi.Call,
+	in *listCertificatesIn) (*listCertificatesOut, error) {
 	p, err := newPage(in.PageSize, in.Marker)
 	if err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iam/policy"
+	"github.com/fleetstep/fleetstep/internal/localcloud/iot/policyvariables"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -138,12 +139,8 @@ func (s *Service) refresh(p Principal, known *permissions) error {
 	known.generation = s.generation
 	s.mu.Unlock()
 	known.documents, known.thing = nil, ""
-	known.values = map[string][]string{"iot:ClientId": {p.ClientID}, "aws:SourceIp": nil}
-	if p.SourceIP != "" {
-		known.values["aws:SourceIp"] = []string{p.SourceIP}
-	}
-	arn := s.arn("cert/" + p.ID)
-	return s.db.View(func(tx *store.Tx) error {
+	client := policyvariables.Client{ID: p.ClientID, SourceIP: p.SourceIP}
+	err := s.db.View(func(tx *store.Tx) error {
 		c, ok, err := certificateTable.Get(tx, p.ID)
 		if err != nil {
 			return err
@@ -151,56 +148,74 @@ func (s *Service) refresh(p Principal, known *permissions) error {
 		if !ok || c.Status != active {
 			return nil // no documents: everything is refused
 		}
-		certificateValues(known.values, c.PEM)
-		attached := false
-		for row, err := range principalThing.Scan(tx, store.Query{Prefix: []string{arn}}) {
-			if err != nil {
-				return err
-			}
-			attached = true
-			if row.Key[1] == p.ClientID || row.Value == exclusiveThing {
-				known.thing = row.Key[1]
-			}
+		if client.Certificate, err = parsePEM(c.PEM); err != nil {
+			client.Certificate = nil // its variables have no values
 		}
-		known.values["iot:Connection.Thing.IsAttached"] = []string{strconv.FormatBool(attached)}
-		if known.thing != "" {
-			t, _, err := thingTable.Get(tx, known.thing)
-			if err != nil {
-				return err
-			}
-			known.values["iot:Connection.Thing.ThingName"] = []string{known.thing}
-			if t.Type != "" {
-				known.values["iot:Connection.Thing.ThingTypeName"] = []string{t.Type}
-			}
-			for k, v := range t.Attributes {
-				known.values["iot:Connection.Thing.Attributes["+k+"]"] = []string{v}
-			}
+		arn := s.arn("cert/" + p.ID)
+		if err := readThing(tx, arn, &client); err != nil {
+			return err
 		}
-		groups, err := s.inherited(tx, arn)
+		if client.Thing != nil {
+			known.thing = client.Thing.Name
+		}
+		known.documents, err = s.documentsOf(tx, arn)
+		return err
+	})
+	if err != nil {
+		known.values = nil // so that the next action reads them again
+		return err
+	}
+	known.values = client.Values()
+	return nil
+}
+
+// readThing reads what thing is behind a client: one whose name is its id, or one that has the certificate alone.
+func readThing(tx *store.Tx, certificate string, client *policyvariables.Client) error {
+	name := ""
+	for row, err := range principalThing.Scan(tx, store.Query{Prefix: []string{certificate}}) {
 		if err != nil {
 			return err
 		}
-		var names []string
-		for _, target := range append([]string{arn}, groups...) {
-			list, err := all(tx, targetPolicy, target)
-			if err != nil {
-				return err
-			}
-			for _, name := range list {
-				if !slices.Contains(names, name) {
-					names = append(names, name)
-				}
-			}
+		client.Attached = true
+		if row.Key[1] == client.ID || row.Value == exclusiveThing {
+			name = row.Key[1]
 		}
-		for _, name := range names {
-			d, err := s.defaultDocument(tx, name)
-			if err != nil {
-				return err
-			}
-			known.documents = append(known.documents, d)
-		}
+	}
+	if name == "" {
 		return nil
-	})
+	}
+	t, _, err := thingTable.Get(tx, name)
+	client.Thing = &policyvariables.Thing{Name: name, Type: t.Type, Attributes: t.Attributes}
+	return err
+}
+
+// documentsOf are the policies of a certificate and of the groups of its things, each once.
+func (s *Service) documentsOf(tx *store.Tx, certificate string) ([]*policy.Document, error) {
+	groups, err := s.inherited(tx, certificate)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, target := range append([]string{certificate}, groups...) {
+		list, err := all(tx, targetPolicy, target)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range list {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	var documents []*policy.Document
+	for _, name := range names {
+		d, err := s.defaultDocument(tx, name)
+		if err != nil {
+			return nil, err
+		}
+		documents = append(documents, d)
+	}
+	return documents, nil
 }
 
 // defaultDocument returns a policy's default version, compiled.
@@ -231,42 +246,6 @@ func (s *Service) defaultDocument(tx *store.Tx, name string) (*policy.Document, 
 	s.documents[key] = &parsedPolicy{v.Document, d}
 	s.mu.Unlock()
 	return d, nil
-}
-
-// certificateValues fills in ${iot:Certificate...} variables.
-func certificateValues(values map[string][]string, text string) {
-	c, err := parsePEM(text)
-	if err != nil {
-		return
-	}
-	set := func(prefix, name string, list []string) {
-		if len(list) == 0 {
-			return
-		}
-		values[prefix+name] = []string{list[0]}
-		for i, v := range list {
-			values[prefix+name+"."+strconv.Itoa(i)] = []string{v}
-		}
-	}
-	subject := "iot:Certificate.Subject."
-	n := c.Subject
-	if n.CommonName != "" {
-		set(subject, "CommonName", []string{n.CommonName})
-	}
-	if n.SerialNumber != "" {
-		set(subject, "SerialNumber", []string{n.SerialNumber})
-	}
-	set(subject, "Country", n.Country)
-	set(subject, "Organization", n.Organization)
-	set(subject, "OrganizationalUnit", n.OrganizationalUnit)
-	set(subject, "State", n.Province)
-	issuer := "iot:Certificate.Issuer."
-	set(issuer, "Organization", c.Issuer.Organization)
-	if c.Issuer.CommonName != "" {
-		set(issuer, "CommonName", []string{c.Issuer.CommonName})
-	}
-	values["iot:Certificate.SerialNumber"] = []string{c.SerialNumber.Text(16)}
-	set("iot:Certificate.SubjectAlternativeName.", "DNSName", c.DNSNames)
 }
 
 // VerifyClient is tls.Config.VerifyPeerCertificate of the broker's listener:

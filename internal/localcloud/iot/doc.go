@@ -31,6 +31,13 @@
 // come and go like those of static groups, a moment later. Both tell the jobs
 // that target the group, and publish events if those are enabled.
 //
+// # Parts without I/O
+//
+// What needs no store is in packages of its own: the rules for names and
+// attributes (registry), the variables of policies (policyvariables), the
+// certificate authority (authority), index queries (fleetindex), rule SQL
+// (rulesql).
+//
 // Names are as AWS limits them. Errors are *awsapi.Error with AWS's codes.
 // Safe for concurrent use.
 //

@@ -15,8 +15,8 @@ type createVersionOut struct {
 	IsDefaultVersion bool   `json:"isDefaultVersion"`
 }
 
-func (s *Service) createPolicyVersion(_ context.Context, _ *awsapi.Call, in *createPolicyVersionIn) (*createVersionOut,
-	error) {
+func (s *Service) createPolicyVersion(_ context.Context, _ *awsapi.Call,
+	in *createPolicyVersionIn) (*createVersionOut, error) {
 	if _, err := parsePolicy(in.PolicyDocument); err != nil {
 		return nil, err
 	}

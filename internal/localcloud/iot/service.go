@@ -2,13 +2,12 @@ package iot
 
 import (
 	"context"
-	"crypto"
-	"crypto/x509"
 	"fmt"
 	"strings"
 	"sync"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	ca "github.com/fleetstep/fleetstep/internal/localcloud/iot/authority"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iot/fleetindex"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iot/jobs"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iot/outbox"
@@ -65,14 +64,7 @@ type Service struct {
 	generation uint64                       // rises with every change that permissions depend on
 	reindexing bool
 	caMu       sync.Mutex
-	ca         *localCA
-}
-
-// localCA is the certificate authority of the store.
-type localCA struct {
-	key         crypto.Signer
-	certificate *x509.Certificate
-	pem         []byte
+	ca         *ca.Authority
 }
 
 // New returns the service with its caches read from the store.

@@ -189,8 +189,8 @@ type retainedSummary struct {
 	LastModifiedTime int64  `json:"lastModifiedTime"`
 }
 
-func (s *Service) apiListRetained(_ context.Context, _ *awsapi.Call, in *listRetainedInput) (*listRetainedOutput,
-	error) {
+func (s *Service) apiListRetained(_ context.Context, _ *awsapi.Call,
+	in *listRetainedInput) (*listRetainedOutput, error) {
 	limit := in.MaxResults
 	if limit < 0 || limit > 200 {
 		return nil, invalidRequest("maxResults must be between 1 and 200")

@@ -149,8 +149,8 @@ func (c invokeConfig) empty() bool {
 	return c.MaxRetries == nil && c.MaxAge == 0 && c.OnSuccess == "" && c.OnFailure == ""
 }
 
-func (s *Service) getEventInvokeConfig(_ context.Context, _ *awsapi.Call, in *functionRef) (*eventInvokeConfigOut,
-	error) {
+func (s *Service) getEventInvokeConfig(_ context.Context, _ *awsapi.Call,
+	in *functionRef) (*eventInvokeConfigOut, error) {
 	f, err := s.view(*in)
 	if err != nil {
 		return nil, err
@@ -179,8 +179,8 @@ type listInvokeConfigsOut struct {
 }
 
 // listEventInvokeConfigs lists all at once: a function has few qualifiers.
-func (s *Service) listEventInvokeConfigs(_ context.Context, _ *awsapi.Call, in *functionRef) (*listInvokeConfigsOut,
-	error) {
+func (s *Service) listEventInvokeConfigs(_ context.Context, _ *awsapi.Call,
+	in *functionRef) (*listInvokeConfigsOut, error) {
 	out := &listInvokeConfigsOut{Configs: []*eventInvokeConfigOut{}}
 	return out, s.Store.View(func(tx *store.Tx) error {
 		f, err := s.find(tx, in.FunctionName, "")

@@ -42,8 +42,8 @@ func (b *backend) ListBuckets() (list []gofakes3.BucketInfo, err error) {
 	return list, err
 }
 
-func (b *backend) ListBucket(name string, prefix *gofakes3.Prefix, page gofakes3.ListBucketPage) (*gofakes3.ObjectList,
-	error) {
+func (b *backend) ListBucket(name string, prefix *gofakes3.Prefix,
+	page gofakes3.ListBucketPage) (*gofakes3.ObjectList, error) {
 	list, err := b.s.list(name, prefix, page)
 	return list, toLibrary(err)
 }
@@ -134,8 +134,8 @@ func (b *backend) DeleteObject(bucketName, key string) (gofakes3.ObjectDeleteRes
 		toLibrary(err)
 }
 
-func (b *backend) DeleteObjectVersion(bucketName, key string, id gofakes3.VersionID) (gofakes3.ObjectDeleteResult,
-	error) {
+func (b *backend) DeleteObjectVersion(bucketName, key string,
+	id gofakes3.VersionID) (gofakes3.ObjectDeleteResult, error) {
 	return gofakes3.ObjectDeleteResult{VersionID: id}, toLibrary(b.s.dropVersion(bucketName, key, string(id)))
 }
 
@@ -147,8 +147,8 @@ func (b *backend) DeleteMulti(bucketName string, keys ...string) (gofakes3.Multi
 	return b.DeleteMultiVersions(bucketName, ids...)
 }
 
-func (b *backend) DeleteMultiVersions(bucketName string, ids ...gofakes3.ObjectID) (gofakes3.MultiDeleteResult,
-	error) {
+func (b *backend) DeleteMultiVersions(bucketName string,
+	ids ...gofakes3.ObjectID) (gofakes3.MultiDeleteResult, error) {
 	var out gofakes3.MultiDeleteResult
 	for _, o := range ids {
 		var err error

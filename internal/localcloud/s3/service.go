@@ -576,8 +576,8 @@ func (s *Service) listObjects(_ context.Context, _ *awsapi.Call, in *listObjects
 }
 
 // list pages through the newest versions of a bucket's objects.
-func (s *Service) list(name string, prefix *gofakes3.Prefix, page gofakes3.ListBucketPage) (*gofakes3.ObjectList,
-	error) {
+func (s *Service) list(name string, prefix *gofakes3.Prefix,
+	page gofakes3.ListBucketPage) (*gofakes3.ObjectList, error) {
 	if prefix == nil {
 		prefix = &gofakes3.Prefix{}
 	}

@@ -107,8 +107,8 @@ func (s *Service) prepare(in *StartExecutionInput, typ string) (*executionRecord
 // retention is how long the name of a closed execution stays taken.
 const retentionDays = 90
 
-func (s *Service) startExecution(ctx context.Context, c *awsapi.Call, in *StartExecutionInput) (*StartExecutionOutput,
-	error) {
+func (s *Service) startExecution(ctx context.Context, c *awsapi.Call,
+	in *StartExecutionInput) (*StartExecutionOutput, error) {
 	rec, rev, err := s.prepare(in, "")
 	if err != nil {
 		return nil, err
@@ -232,8 +232,8 @@ type StopExecutionOutput struct {
 	StopDate awsapi.Time `json:"stopDate"`
 }
 
-func (s *Service) stopExecution(ctx context.Context, c *awsapi.Call, in *StopExecutionInput) (*StopExecutionOutput,
-	error) {
+func (s *Service) stopExecution(ctx context.Context, c *awsapi.Call,
+	in *StopExecutionInput) (*StopExecutionOutput, error) {
 	if err := checkError(in.Error, in.Cause); err != nil {
 		return nil, err
 	}
@@ -387,8 +387,8 @@ type ListExecutionsOutput struct {
 	NextToken  *string         `json:"nextToken,omitempty"`
 }
 
-func (s *Service) listExecutions(ctx context.Context, c *awsapi.Call, in *ListExecutionsInput) (*ListExecutionsOutput,
-	error) {
+func (s *Service) listExecutions(ctx context.Context, c *awsapi.Call,
+	in *ListExecutionsInput) (*ListExecutionsOutput, error) {
 	n, err := limitWith(in.MaxResults, 100, in.NextToken, 3096)
 	if err != nil {
 		return nil, err

@@ -395,8 +395,8 @@ type ListStateMachinesOutput struct {
 	NextToken     *string            `json:"nextToken,omitempty"`
 }
 
-func (s *Service) listStateMachines(ctx context.Context, c *awsapi.Call, in *ListInput) (*ListStateMachinesOutput,
-	error) {
+func (s *Service) listStateMachines(ctx context.Context, c *awsapi.Call,
+	in *ListInput) (*ListStateMachinesOutput, error) {
 	n, err := limit(in.MaxResults, 100, in.NextToken)
 	if err != nil {
 		return nil, err

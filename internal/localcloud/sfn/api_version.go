@@ -23,8 +23,8 @@ type PublishVersionOutput struct {
 	CreationDate           awsapi.Time `json:"creationDate"`
 }
 
-func (s *Service) publishVersion(ctx context.Context, c *awsapi.Call, in *PublishVersionInput) (*PublishVersionOutput,
-	error) {
+func (s *Service) publishVersion(ctx context.Context, c *awsapi.Call,
+	in *PublishVersionInput) (*PublishVersionOutput, error) {
 	name, _, err := s.machineName(in.StateMachineARN)
 	if err != nil {
 		return nil, err
@@ -113,8 +113,8 @@ type ListVersionsOutput struct {
 	NextToken            *string       `json:"nextToken,omitempty"`
 }
 
-func (s *Service) listVersions(ctx context.Context, c *awsapi.Call, in *ListVersionsInput) (*ListVersionsOutput,
-	error) {
+func (s *Service) listVersions(ctx context.Context, c *awsapi.Call,
+	in *ListVersionsInput) (*ListVersionsOutput, error) {
 	n, err := limit(in.MaxResults, 100, in.NextToken)
 	if err != nil {
 		return nil, err

@@ -31,8 +31,8 @@ const redriveTokenLife = 15 * time.Minute
 // taken up by its Map Run, which notes that with change. A request with the token
 // of one of the last ten redrives, at most a quarter of an hour old, is the same
 // request. ErrClosed means that there is no such execution.
-func (s *Service) redrive(k key, token string, change func(rec *executionRecord)) (at time.Time, reason string,
-	err error) {
+func (s *Service) redrive(k key, token string,
+	change func(rec *executionRecord)) (at time.Time, reason string, err error) {
 	l := s.lock(k)
 	defer s.unlock(k, l)
 	rec, _, rev, err := s.load(k)

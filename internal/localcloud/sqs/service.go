@@ -277,8 +277,8 @@ func (s *Service) listSources(_ context.Context, c *awsapi.Call, in *listSources
 	return out, err
 }
 
-func (s *Service) list(c *awsapi.Call, p paging, prefix string, wanted func(queue) bool) (urls []string, next string,
-	err error) {
+func (s *Service) list(c *awsapi.Call, p paging, prefix string,
+	wanted func(queue) bool) (urls []string, next string, err error) {
 	limit := 1000
 	if p.MaxResults != nil {
 		if limit = *p.MaxResults; limit < 1 || limit > 1000 {

@@ -153,8 +153,8 @@ func (s *Service) getSessionToken(_ context.Context, c *awsapi.Call, in *session
 	return out, err
 }
 
-func (s *Service) getAccessKeyInfo(ctx context.Context, _ *awsapi.Call, in *accessKeyInfoIn) (*accessKeyInfoOut,
-	error) {
+func (s *Service) getAccessKeyInfo(ctx context.Context, _ *awsapi.Call,
+	in *accessKeyInfoIn) (*accessKeyInfoOut, error) {
 	c, ok, err := s.credentialsOf(ctx, in.AccessKeyID)
 	if err != nil {
 		return nil, err

@@ -104,8 +104,8 @@ type session struct {
 }
 
 // Connect implements simulator.Transport.
-func (t *Transport) Connect(ctx context.Context, c simulator.Connection, h simulator.Handler) (simulator.Session,
-	error) {
+func (t *Transport) Connect(ctx context.Context, c simulator.Connection,
+	h simulator.Handler) (simulator.Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.config.Timeout)
 	defer cancel()
 	var credentials Credentials

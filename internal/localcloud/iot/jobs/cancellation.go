@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"github.com/fleetstep/fleetstep/internal/localcloud/iot/jobs/configuration"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -9,7 +10,7 @@ import (
 func (c *change) cancelSome(j *loaded) error {
 	force := j.ForceCanceled
 	if j.Work == ending {
-		force = j.Scheduling != nil && j.Scheduling.EndBehavior == forceCancel
+		force = j.Scheduling != nil && j.Scheduling.EndBehavior == configuration.ForceCancel
 	}
 	statuses := []string{Queued}
 	if force {
@@ -76,7 +77,7 @@ func (c *change) stopTaking(j *loaded) error {
 func (c *change) endSchedule(j *loaded) {
 	j.Ended, j.Updated, j.Status = true, c.ms, InProgress
 	j.Waiting, j.counted = 0, true
-	if j.Scheduling.EndBehavior == stopRollout {
+	if j.Scheduling.EndBehavior == configuration.StopRollout {
 		c.next(j, resting, 0)
 		return
 	}
@@ -133,31 +134,16 @@ const abortReason = "ABORT_CRITERIA_MET"
 
 // aborts reports whether one of the job's abort criteria is met.
 func (j *loaded) aborts(share AbortShare) bool {
-	if j.Abort == nil {
-		return false
-	}
-	of := j.Notified
+	base := j.Notified
 	if share == OfFinished {
-		of = 0
+		base = 0
 		for status, n := range j.By {
 			if terminal(status) {
-				of += n
+				base += n
 			}
 		}
 	}
-	for _, c := range j.Abort.CriteriaList {
-		if j.Notified < c.MinNumberOfExecutedThings || of == 0 {
-			continue
-		}
-		failed := j.By[c.FailureType]
-		if c.FailureType == allFailures {
-			failed = j.By[Failed] + j.By[Rejected] + j.By[TimedOut]
-		}
-		if failed > 0 && float64(failed)*100 >= c.ThresholdPercentage*float64(of) {
-			return true
-		}
-	}
-	return false
+	return j.Abort.Met(j.Notified, base, j.By)
 }
 
 // remove deletes a job's own records; its executions are gone already.

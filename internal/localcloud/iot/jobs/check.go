@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/iot/jobs/configuration"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iot/jobs/statusdetails"
 )
 
@@ -42,6 +43,11 @@ func tagMap(tags []tag) map[string]string {
 	return m
 }
 
-func passRole(ctx context.Context, call *awsapi.Call, role string) error {
+// passRole refuses a role to sign URLs with that the caller may not pass.
+func passRole(ctx context.Context, call *awsapi.Call, p *configuration.PresignedURL) error {
+	role := p.Role()
+	if role == "" {
+		return nil
+	}
 	return call.Authorize(ctx, "iam:PassRole", role, map[string][]string{"iam:PassedToService": {"iot.amazonaws.com"}})
 }

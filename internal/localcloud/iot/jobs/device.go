@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 
+	"github.com/fleetstep/fleetstep/internal/localcloud/iot/jobs/configuration"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iot/jobs/statusdetails"
 	dataplane "github.com/fleetstep/fleetstep/internal/localcloud/iotjobsdataplane"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
@@ -86,7 +87,7 @@ func (s *Service) shown(ctx context.Context, e *execution, document bool) (*data
 	v := e.view(millis(s.sched.Now()))
 	if document {
 		var err error
-		if v.JobDocument, err = s.document(ctx, e.Job, e.Thing, e.Number); err != nil {
+		if v.JobDocument, err = s.documentFor(ctx, e.Job, e.Thing, e.Number); err != nil {
 			return nil, err
 		}
 	}
@@ -170,7 +171,7 @@ func (s *Service) Update(ctx context.Context, thing, jobID string, u dataplane.U
 	}
 	document := ""
 	if u.IncludeDocument {
-		if document, err = s.document(ctx, e.Job, e.Thing, e.Number); err != nil {
+		if document, err = s.documentFor(ctx, e.Job, e.Thing, e.Number); err != nil {
 			return dataplane.State{}, "", err
 		}
 	}
@@ -227,9 +228,9 @@ func setStep(e *execution, step *int64, now int64) {
 }
 
 func checkRequest(details map[string]string, step *int64) error {
-	if step != nil && *step != -1 && (*step < 1 || *step > maxTimeoutMinutes) {
+	if step != nil && *step != -1 && (*step < 1 || *step > configuration.MaxTimeout) {
 		return dataplane.Rejectf(dataplane.InvalidRequest, "stepTimeoutInMinutes is %d; allowed are 1 to %d, or -1.",
-			*step, maxTimeoutMinutes)
+			*step, configuration.MaxTimeout)
 	}
 	return checkDetails(details)
 }

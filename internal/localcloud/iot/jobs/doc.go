@@ -17,6 +17,11 @@
 // their time, under a single timer; Start sets the timer again after a restart,
 // and steps that fell due meanwhile run at once.
 //
+// Three parts do no I/O and are packages of their own: the configurations of a
+// job, their limits and arithmetic (configuration), its document with
+// placeholders (document), and the rules for details of a status
+// (statusdetails).
+//
 // # Limits and rates
 //
 // Without a rollout configuration, and as the ceiling of an exponential rate

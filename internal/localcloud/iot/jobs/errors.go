@@ -1,13 +1,26 @@
 package jobs
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/iot/jobs/document"
 )
 
 func invalid(format string, args ...any) error {
 	return awsapi.Errorf("InvalidRequestException", format, args...)
+}
+
+// refusal is what the packages configuration and document refuse, as the API answers it.
+func refusal(err error) error {
+	if missing, ok := errors.AsType[document.NotBuilt](err); ok {
+		return awsapi.NotBuilt(string(missing))
+	}
+	if err != nil {
+		return invalid("%s", err)
+	}
+	return nil
 }
 
 func notFound(format string, args ...any) error {

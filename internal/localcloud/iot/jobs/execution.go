@@ -80,18 +80,10 @@ func (c *change) isLatest(e *execution) (bool, error) {
 	return last != nil && last.Number == e.Number, err
 }
 
-// retryOf names the criterion under which a failed execution is retried, "" if
-// it is not.
+// retryOf names the criterion under which a failed execution is retried, "" if it is not.
 func (j *loaded) retryOf(e *execution) string {
-	if j.Retry == nil || j.Status != InProgress || j.Ended || e.Attempt >= maxRetries ||
-		e.Status != Failed && e.Status != TimedOut {
+	if j.Status != InProgress || j.Ended {
 		return ""
 	}
-	for _, c := range j.Retry.CriteriaList {
-		if (c.FailureType == e.Status || c.FailureType == allFailures) &&
-			e.Retries[c.FailureType] < c.NumberOfRetries {
-			return c.FailureType
-		}
-	}
-	return ""
+	return j.Retry.Criterion(e.Status, e.Attempt, e.Retries)
 }

@@ -10,13 +10,13 @@ import (
 
 func (e *execution) summaryView() executionSummary {
 	return executionSummary{
-		Status: e.Status, QueuedAt: awsapi.TimeOf(moment(e.Queued)), StartedAt: awsapi.TimeOf(moment(e.Started)),
-		LastUpdatedAt: awsapi.TimeOf(moment(e.Updated)), ExecutionNumber: e.Number, RetryAttempt: e.Attempt,
+		Status: e.Status, QueuedAt: shown(e.Queued), StartedAt: shown(e.Started),
+		LastUpdatedAt: shown(e.Updated), ExecutionNumber: e.Number, RetryAttempt: e.Attempt,
 	}
 }
 
-func (s *Service) executionsForJob(_ context.Context, _ *awsapi.Call, in *executionsForJobIn) (*executionsForJobOut,
-	error) {
+func (s *Service) executionsForJob(_ context.Context, _ *awsapi.Call,
+	in *executionsForJobIn) (*executionsForJobOut, error) {
 	size, err := pageSize(in.MaxResults)
 	if err != nil {
 		return nil, err
@@ -123,8 +123,8 @@ func executionNotFound(id, thing string) error {
 	return notFound("The execution of job %s on thing %s cannot be found.", id, thing)
 }
 
-func (s *Service) describeExecution(_ context.Context, _ *awsapi.Call, in *describeExecutionIn) (*describeExecutionOut,
-	error) {
+func (s *Service) describeExecution(_ context.Context, _ *awsapi.Call,
+	in *describeExecutionIn) (*describeExecutionOut, error) {
 	var e *execution
 	err := s.db.View(func(tx *store.Tx) (err error) {
 		if e, err = numbered(tx, in.JobID, in.ThingName, in.ExecutionNumber); err == nil && e == nil {
@@ -138,8 +138,8 @@ func (s *Service) describeExecution(_ context.Context, _ *awsapi.Call, in *descr
 	return &describeExecutionOut{executionView{
 		JobID: e.Job, Status: e.Status, ForceCanceled: e.Forced, StatusDetails: detailsView{e.state().StatusDetails},
 		ThingARN: s.thingARN(e.Thing),
-		QueuedAt: awsapi.TimeOf(moment(e.Queued)), StartedAt: awsapi.TimeOf(moment(e.Started)),
-		LastUpdatedAt:   awsapi.TimeOf(moment(e.Updated)),
+		QueuedAt: shown(e.Queued), StartedAt: shown(e.Started),
+		LastUpdatedAt:   shown(e.Updated),
 		ExecutionNumber: e.Number, VersionNumber: e.Version,
 		ApproximateSecondsBeforeTimedOut: e.view(millis(s.sched.Now())).ApproximateSecondsBeforeTimedOut,
 	}}, nil

@@ -37,14 +37,14 @@ func (s *Service) createJob(ctx context.Context, call *awsapi.Call, in *createIn
 		if in.Description == "" {
 			in.Description = t.Description
 		}
-		in.fill(t.settings)
+		in.Fill(t.Settings)
 	} else if (in.Document == "") == (in.DocumentSource == "") {
 		return nil, invalid("Exactly one of document and documentSource is required.")
 	}
 	if err := checkText("description", in.Description); err != nil {
 		return nil, err
 	}
-	if err := in.check(); err != nil {
+	if err := refusal(in.Check()); err != nil {
 		return nil, err
 	}
 	if in.Document == "" {
@@ -56,19 +56,16 @@ func (s *Service) createJob(ctx context.Context, call *awsapi.Call, in *createIn
 	if err := checkDocument(in.Document, in.PresignedURLConfig); err != nil {
 		return nil, err
 	}
-	if p := in.PresignedURLConfig; p != nil && p.RoleARN != "" {
-		if err := passRole(ctx, call, p.RoleARN); err != nil {
-			return nil, err
-		}
+	if err := passRole(ctx, call, in.PresignedURLConfig); err != nil {
+		return nil, err
 	}
 	now := s.sched.Now()
 	j := job{
 		ID: in.JobID, Status: InProgress, Selection: in.TargetSelection, Targets: in.Targets,
-		Description:    in.Description,
-		DocumentSource: in.DocumentSource, Presigned: in.PresignedURLConfig, Rollout: in.JobExecutionsRolloutConfig,
-		Abort: in.AbortConfig, Timeout: in.TimeoutConfig, Retry: in.JobExecutionsRetryConfig,
-		TemplateARN: in.JobTemplateARN, Created: millis(now), Updated: millis(now),
+		Description: in.Description, DocumentSource: in.DocumentSource, TemplateARN: in.JobTemplateARN,
+		Created: millis(now), Updated: millis(now),
 	}
+	j.configure(in.Settings)
 	switch j.Selection {
 	case "":
 		j.Selection = snapshotSelection
@@ -76,10 +73,15 @@ func (s *Service) createJob(ctx context.Context, call *awsapi.Call, in *createIn
 	default:
 		return nil, invalid("targetSelection is %q; allowed are SNAPSHOT and CONTINUOUS.", j.Selection)
 	}
-	if err := in.SchedulingConfig.apply(&j, now); err != nil {
-		return nil, err
+	if in.SchedulingConfig != nil && len(in.SchedulingConfig.MaintenanceWindows) > 0 {
+		return nil, awsapi.NotBuilt("schedulingConfig.maintenanceWindows")
 	}
-	err := s.change(func(c *change) error {
+	schedule, err := in.SchedulingConfig.Schedule(now)
+	if err != nil {
+		return nil, refusal(err)
+	}
+	j.Scheduling, j.Start, j.End = schedule.Config, millis(schedule.Start), millis(schedule.End)
+	err = s.change(func(c *change) error {
 		if _, taken, err := jobTable.Get(c.tx, j.ID); err != nil {
 			return err
 		} else if taken {
@@ -151,21 +153,14 @@ func (s *Service) describeJob(_ context.Context, _ *awsapi.Call, in *jobIn) (*de
 	}
 	v := &jobView{
 		JobARN: s.jobARN(j.ID), JobID: j.ID, TargetSelection: j.Selection, Status: j.Status,
-		ForceCanceled: j.ForceCanceled,
-		ReasonCode:    j.ReasonCode, Comment: j.Comment, Targets: j.Targets, Description: j.Description,
-		CreatedAt: awsapi.TimeOf(moment(j.Created)), LastUpdatedAt: awsapi.TimeOf(moment(j.Updated)),
-		CompletedAt:    awsapi.TimeOf(moment(j.Completed)),
-		JobTemplateARN: j.TemplateARN, IsConcurrent: j.concurrent(), SchedulingConfig: j.Scheduling,
-		settings: settings{
-			PresignedURLConfig: j.Presigned, JobExecutionsRolloutConfig: j.Rollout, AbortConfig: j.Abort,
-			TimeoutConfig: j.Timeout, JobExecutionsRetryConfig: j.Retry,
-		},
-		JobProcessDetails: &processView{
+		ForceCanceled: j.ForceCanceled, ReasonCode: j.ReasonCode, Comment: j.Comment, Targets: j.Targets,
+		Description: j.Description, CreatedAt: shown(j.Created), LastUpdatedAt: shown(j.Updated),
+		CompletedAt: shown(j.Completed), JobTemplateARN: j.TemplateARN, IsConcurrent: j.concurrent(),
+		SchedulingConfig: j.Scheduling, Settings: j.settings(), JobProcessDetails: &processView{
 			NumberOfCanceledThings: t.By[Canceled], NumberOfSucceededThings: t.By[Succeeded],
-			NumberOfFailedThings:   t.By[Failed],
-			NumberOfRejectedThings: t.By[Rejected], NumberOfQueuedThings: t.By[Queued],
-			NumberOfInProgressThings: t.By[InProgress],
-			NumberOfRemovedThings:    t.By[Removed], NumberOfTimedOutThings: t.By[TimedOut],
+			NumberOfFailedThings: t.By[Failed], NumberOfRejectedThings: t.By[Rejected],
+			NumberOfQueuedThings: t.By[Queued], NumberOfInProgressThings: t.By[InProgress],
+			NumberOfRemovedThings: t.By[Removed], NumberOfTimedOutThings: t.By[TimedOut],
 		},
 	}
 	if j.Work == resolving {
@@ -213,8 +208,8 @@ func (s *Service) listJobs(_ context.Context, _ *awsapi.Call, in *listJobsIn) (*
 			out.Jobs = append(out.Jobs, jobSummary{
 				JobARN: s.jobARN(j.ID), JobID: j.ID, TargetSelection: j.Selection, Status: j.Status,
 				IsConcurrent: j.concurrent(),
-				CreatedAt:    awsapi.TimeOf(moment(j.Created)), LastUpdatedAt: awsapi.TimeOf(moment(j.Updated)),
-				CompletedAt: awsapi.TimeOf(moment(j.Completed)),
+				CreatedAt:    shown(j.Created), LastUpdatedAt: shown(j.Updated),
+				CompletedAt: shown(j.Completed),
 			})
 		}
 		return nil
@@ -246,23 +241,19 @@ func (s *Service) updateJob(ctx context.Context, call *awsapi.Call, in *updateIn
 			return nil, err
 		}
 	}
-	if p := in.PresignedURLConfig; p != nil && p.RoleARN != "" {
-		if err := passRole(ctx, call, p.RoleARN); err != nil {
-			return nil, err
-		}
+	if err := passRole(ctx, call, in.PresignedURLConfig); err != nil {
+		return nil, err
 	}
 	return &empty{}, s.edit(in.JobID, func(c *change, j *loaded) error {
 		if j.Status != Scheduled && j.Status != InProgress {
 			return invalid("Job %s is %s and cannot be updated.", j.ID, j.Status)
 		}
-		merged := in.settings
-		merged.fill(settings{j.Presigned, j.Rollout, j.Abort, j.Timeout, j.Retry})
-		if err := merged.check(); err != nil {
+		merged := in.Settings
+		merged.Fill(j.settings())
+		if err := refusal(merged.Check()); err != nil {
 			return err
 		}
-		j.Presigned, j.Rollout, j.Abort = merged.PresignedURLConfig, merged.JobExecutionsRolloutConfig,
-			merged.AbortConfig
-		j.Timeout, j.Retry = merged.TimeoutConfig, merged.JobExecutionsRetryConfig
+		j.configure(merged)
 		if in.Description != nil {
 			j.Description = *in.Description
 		}

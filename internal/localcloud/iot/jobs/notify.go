@@ -123,7 +123,7 @@ func (s *Service) Next(ctx context.Context, payload []byte) ([]byte, error) {
 	if p.Execution == nil {
 		return payload, nil
 	}
-	document, err := s.document(ctx, p.Execution.JobID, p.Execution.ThingName, p.Execution.ExecutionNumber)
+	document, err := s.documentFor(ctx, p.Execution.JobID, p.Execution.ThingName, p.Execution.ExecutionNumber)
 	if _, refused := errors.AsType[*awsapi.Error](err); err != nil && !refused {
 		return nil, err
 	}

@@ -1,6 +1,12 @@
 package jobs
 
-import "github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+import (
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/iot/jobs/configuration"
+)
+
+// shown is a stored time as the API shows it, nil for none.
+func shown(ms int64) *awsapi.Time { return awsapi.TimeOf(moment(ms)) }
 
 type tag struct {
 	Key   string `json:"Key"`
@@ -8,19 +14,19 @@ type tag struct {
 }
 
 type createIn struct {
-	JobID                      string            `json:"jobId" uri:"jobId"`
-	Targets                    []string          `json:"targets"`
-	DocumentSource             string            `json:"documentSource,omitempty"`
-	Document                   string            `json:"document,omitempty"`
-	Description                string            `json:"description,omitempty"`
-	TargetSelection            string            `json:"targetSelection,omitempty"`
-	Tags                       []tag             `json:"tags,omitempty"`
-	NamespaceID                string            `json:"namespaceId,omitempty"`
-	JobTemplateARN             string            `json:"jobTemplateArn,omitempty"`
-	DocumentParameters         map[string]string `json:"documentParameters,omitempty"`
-	SchedulingConfig           *Scheduling       `json:"schedulingConfig,omitempty"`
-	DestinationPackageVersions []string          `json:"destinationPackageVersions,omitempty"`
-	settings
+	JobID                      string                    `json:"jobId" uri:"jobId"`
+	Targets                    []string                  `json:"targets"`
+	DocumentSource             string                    `json:"documentSource,omitempty"`
+	Document                   string                    `json:"document,omitempty"`
+	Description                string                    `json:"description,omitempty"`
+	TargetSelection            string                    `json:"targetSelection,omitempty"`
+	Tags                       []tag                     `json:"tags,omitempty"`
+	NamespaceID                string                    `json:"namespaceId,omitempty"`
+	JobTemplateARN             string                    `json:"jobTemplateArn,omitempty"`
+	DocumentParameters         map[string]string         `json:"documentParameters,omitempty"`
+	SchedulingConfig           *configuration.Scheduling `json:"schedulingConfig,omitempty"`
+	DestinationPackageVersions []string                  `json:"destinationPackageVersions,omitempty"`
+	configuration.Settings
 }
 
 type jobOut struct {
@@ -40,23 +46,23 @@ type describeOut struct {
 }
 
 type jobView struct {
-	JobARN            string       `json:"jobArn"`
-	JobID             string       `json:"jobId"`
-	TargetSelection   string       `json:"targetSelection"`
-	Status            string       `json:"status"`
-	ForceCanceled     bool         `json:"forceCanceled,omitempty"`
-	ReasonCode        string       `json:"reasonCode,omitempty"`
-	Comment           string       `json:"comment,omitempty"`
-	Targets           []string     `json:"targets"`
-	Description       string       `json:"description,omitempty"`
-	CreatedAt         *awsapi.Time `json:"createdAt,omitempty"`
-	LastUpdatedAt     *awsapi.Time `json:"lastUpdatedAt,omitempty"`
-	CompletedAt       *awsapi.Time `json:"completedAt,omitempty"`
-	JobProcessDetails *processView `json:"jobProcessDetails"`
-	JobTemplateARN    string       `json:"jobTemplateArn,omitempty"`
-	IsConcurrent      bool         `json:"isConcurrent"`
-	SchedulingConfig  *Scheduling  `json:"schedulingConfig,omitempty"`
-	settings
+	JobARN            string                    `json:"jobArn"`
+	JobID             string                    `json:"jobId"`
+	TargetSelection   string                    `json:"targetSelection"`
+	Status            string                    `json:"status"`
+	ForceCanceled     bool                      `json:"forceCanceled,omitempty"`
+	ReasonCode        string                    `json:"reasonCode,omitempty"`
+	Comment           string                    `json:"comment,omitempty"`
+	Targets           []string                  `json:"targets"`
+	Description       string                    `json:"description,omitempty"`
+	CreatedAt         *awsapi.Time              `json:"createdAt,omitempty"`
+	LastUpdatedAt     *awsapi.Time              `json:"lastUpdatedAt,omitempty"`
+	CompletedAt       *awsapi.Time              `json:"completedAt,omitempty"`
+	JobProcessDetails *processView              `json:"jobProcessDetails"`
+	JobTemplateARN    string                    `json:"jobTemplateArn,omitempty"`
+	IsConcurrent      bool                      `json:"isConcurrent"`
+	SchedulingConfig  *configuration.Scheduling `json:"schedulingConfig,omitempty"`
+	configuration.Settings
 }
 
 type processView struct {
@@ -101,7 +107,7 @@ type updateIn struct {
 	JobID       string  `json:"jobId" uri:"jobId"`
 	Description *string `json:"description,omitempty"`
 	NamespaceID string  `json:"namespaceId,omitempty" query:"namespaceId"`
-	settings
+	configuration.Settings
 }
 
 type empty struct{}
@@ -220,15 +226,15 @@ type deleteExecutionIn struct {
 }
 
 type createTemplateIn struct {
-	JobTemplateID              string   `json:"jobTemplateId" uri:"jobTemplateId"`
-	JobARN                     string   `json:"jobArn,omitempty"`
-	DocumentSource             string   `json:"documentSource,omitempty"`
-	Document                   string   `json:"document,omitempty"`
-	Description                string   `json:"description"`
-	Tags                       []tag    `json:"tags,omitempty"`
-	MaintenanceWindows         []Window `json:"maintenanceWindows,omitempty"`
-	DestinationPackageVersions []string `json:"destinationPackageVersions,omitempty"`
-	settings
+	JobTemplateID              string                 `json:"jobTemplateId" uri:"jobTemplateId"`
+	JobARN                     string                 `json:"jobArn,omitempty"`
+	DocumentSource             string                 `json:"documentSource,omitempty"`
+	Document                   string                 `json:"document,omitempty"`
+	Description                string                 `json:"description"`
+	Tags                       []tag                  `json:"tags,omitempty"`
+	MaintenanceWindows         []configuration.Window `json:"maintenanceWindows,omitempty"`
+	DestinationPackageVersions []string               `json:"destinationPackageVersions,omitempty"`
+	configuration.Settings
 }
 
 type createTemplateOut struct {
@@ -247,7 +253,7 @@ type templateView struct {
 	DocumentSource string       `json:"documentSource,omitempty"`
 	Document       string       `json:"document,omitempty"`
 	CreatedAt      *awsapi.Time `json:"createdAt,omitempty"`
-	settings
+	configuration.Settings
 }
 
 type listTemplatesIn struct {

@@ -3,6 +3,7 @@ package jobs
 import (
 	"time"
 
+	"github.com/fleetstep/fleetstep/internal/localcloud/iot/jobs/configuration"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -44,121 +45,57 @@ const (
 	continuousSelection = "CONTINUOUS"
 )
 
-// PresignedURL is presignedUrlConfig.
-type PresignedURL struct {
-	RoleARN      string `json:"roleArn,omitempty"`
-	ExpiresInSec int64  `json:"expiresInSec,omitempty"`
-}
-
-// Rollout is jobExecutionsRolloutConfig.
-type Rollout struct {
-	MaximumPerMinute *int         `json:"maximumPerMinute,omitempty"`
-	ExponentialRate  *Exponential `json:"exponentialRate,omitempty"`
-}
-
-// Exponential is exponentialRate.
-type Exponential struct {
-	BaseRatePerMinute    int          `json:"baseRatePerMinute"`
-	IncrementFactor      float64      `json:"incrementFactor"`
-	RateIncreaseCriteria RateIncrease `json:"rateIncreaseCriteria"`
-}
-
-// RateIncrease is rateIncreaseCriteria: exactly one of its members is set.
-type RateIncrease struct {
-	NumberOfNotifiedThings  *int `json:"numberOfNotifiedThings,omitempty"`
-	NumberOfSucceededThings *int `json:"numberOfSucceededThings,omitempty"`
-}
-
-// Abort is abortConfig.
-type Abort struct {
-	CriteriaList []AbortCriterion `json:"criteriaList"`
-}
-
-// AbortCriterion is one entry of abortConfig.
-type AbortCriterion struct {
-	FailureType               string  `json:"failureType"`
-	Action                    string  `json:"action"`
-	ThresholdPercentage       float64 `json:"thresholdPercentage"`
-	MinNumberOfExecutedThings int     `json:"minNumberOfExecutedThings"`
-}
-
-// Timeout is timeoutConfig.
-type Timeout struct {
-	InProgressTimeoutInMinutes int64 `json:"inProgressTimeoutInMinutes,omitempty"`
-}
-
-// Retry is jobExecutionsRetryConfig.
-type Retry struct {
-	CriteriaList []RetryCriterion `json:"criteriaList"`
-}
-
-// RetryCriterion is one entry of jobExecutionsRetryConfig.
-type RetryCriterion struct {
-	FailureType     string `json:"failureType"`
-	NumberOfRetries int    `json:"numberOfRetries"`
-}
-
-// Scheduling is schedulingConfig.
-type Scheduling struct {
-	StartTime          string   `json:"startTime,omitempty"`
-	EndTime            string   `json:"endTime,omitempty"`
-	EndBehavior        string   `json:"endBehavior,omitempty"`
-	MaintenanceWindows []Window `json:"maintenanceWindows,omitempty"`
-}
-
-// Window is a maintenance window.
-type Window struct {
-	StartTime         string `json:"startTime"`
-	DurationInMinutes int    `json:"durationInMinutes"`
-}
-
-// settings are the configurations that jobs and templates share.
-type settings struct {
-	PresignedURLConfig         *PresignedURL `json:"presignedUrlConfig,omitempty"`
-	JobExecutionsRolloutConfig *Rollout      `json:"jobExecutionsRolloutConfig,omitempty"`
-	AbortConfig                *Abort        `json:"abortConfig,omitempty"`
-	TimeoutConfig              *Timeout      `json:"timeoutConfig,omitempty"`
-	JobExecutionsRetryConfig   *Retry        `json:"jobExecutionsRetryConfig,omitempty"`
-}
-
 // template is a job template's record.
 type template struct {
 	Description    string `json:"description"`
 	DocumentSource string `json:"source,omitempty"`
 	Document       string `json:"document"`
 	Created        int64  `json:"created"`
-	settings
+	configuration.Settings
 }
 
 // job is a job's record; its document is kept apart.
 type job struct {
-	ID             string        `json:"id"`
-	Status         string        `json:"status"`
-	Selection      string        `json:"selection"`
-	Targets        []string      `json:"targets"`
-	ForceCanceled  bool          `json:"force,omitempty"`
-	ReasonCode     string        `json:"reason,omitempty"`
-	Comment        string        `json:"comment,omitempty"`
-	Description    string        `json:"description,omitempty"`
-	DocumentSource string        `json:"source,omitempty"`
-	Presigned      *PresignedURL `json:"presigned,omitempty"`
-	Rollout        *Rollout      `json:"rollout,omitempty"`
-	Abort          *Abort        `json:"abort,omitempty"`
-	Timeout        *Timeout      `json:"timeout,omitempty"`
-	Retry          *Retry        `json:"retry,omitempty"`
-	Scheduling     *Scheduling   `json:"scheduling,omitempty"`
-	TemplateARN    string        `json:"template,omitempty"`
-	Created        int64         `json:"created"`
-	Updated        int64         `json:"updated"`
-	Completed      int64         `json:"completed,omitempty"`
-	Start          int64         `json:"start,omitempty"` // of the schedule
-	End            int64         `json:"end,omitempty"`
-	Ended          bool          `json:"ended,omitempty"`
-	Work           string        `json:"work,omitempty"`
-	NextAt         int64         `json:"nextAt,omitempty"` // key of the job's row in due
-	ResolveTarget  int           `json:"resolveTarget,omitempty"`
-	ResolvePending []string      `json:"resolvePending,omitempty"` // groups below the target still to be read
-	ResolveAfter   string        `json:"resolveAfter,omitempty"`
+	ID             string                      `json:"id"`
+	Status         string                      `json:"status"`
+	Selection      string                      `json:"selection"`
+	Targets        []string                    `json:"targets"`
+	ForceCanceled  bool                        `json:"force,omitempty"`
+	ReasonCode     string                      `json:"reason,omitempty"`
+	Comment        string                      `json:"comment,omitempty"`
+	Description    string                      `json:"description,omitempty"`
+	DocumentSource string                      `json:"source,omitempty"`
+	Presigned      *configuration.PresignedURL `json:"presigned,omitempty"`
+	Rollout        *configuration.Rollout      `json:"rollout,omitempty"`
+	Abort          *configuration.Abort        `json:"abort,omitempty"`
+	Timeout        *configuration.Timeout      `json:"timeout,omitempty"`
+	Retry          *configuration.Retry        `json:"retry,omitempty"`
+	Scheduling     *configuration.Scheduling   `json:"scheduling,omitempty"`
+	TemplateARN    string                      `json:"template,omitempty"`
+	Created        int64                       `json:"created"`
+	Updated        int64                       `json:"updated"`
+	Completed      int64                       `json:"completed,omitempty"`
+	Start          int64                       `json:"start,omitempty"` // of the schedule
+	End            int64                       `json:"end,omitempty"`
+	Ended          bool                        `json:"ended,omitempty"`
+	Work           string                      `json:"work,omitempty"`
+	NextAt         int64                       `json:"nextAt,omitempty"` // key of the job's row in due
+	ResolveTarget  int                         `json:"resolveTarget,omitempty"`
+	ResolvePending []string                    `json:"resolvePending,omitempty"` // groups below the target still to be read
+	ResolveAfter   string                      `json:"resolveAfter,omitempty"`
+}
+
+// settings are the job's configurations, configure sets them.
+func (j *job) settings() configuration.Settings {
+	return configuration.Settings{
+		PresignedURLConfig: j.Presigned, JobExecutionsRolloutConfig: j.Rollout, AbortConfig: j.Abort,
+		TimeoutConfig: j.Timeout, JobExecutionsRetryConfig: j.Retry,
+	}
+}
+
+func (j *job) configure(c configuration.Settings) {
+	j.Presigned, j.Rollout, j.Abort = c.PresignedURLConfig, c.JobExecutionsRolloutConfig, c.AbortConfig
+	j.Timeout, j.Retry = c.TimeoutConfig, c.JobExecutionsRetryConfig
 }
 
 func (j *job) continuous() bool { return j.Selection == continuousSelection }
@@ -238,7 +175,13 @@ var (
 	templateTable = store.NewTable[template]("iot.jobtemplate").Versions(store.JSON) // template
 )
 
-func millis(t time.Time) int64 { return t.UnixMilli() }
+// millis is a time as it is stored, 0 for none.
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
 
 func moment(ms int64) time.Time {
 	if ms == 0 {

@@ -10,8 +10,8 @@ import (
 // maxTemplates is the account quota.
 const maxTemplates = 100
 
-func (s *Service) createTemplate(ctx context.Context, call *awsapi.Call, in *createTemplateIn) (*createTemplateOut,
-	error) {
+func (s *Service) createTemplate(ctx context.Context, call *awsapi.Call,
+	in *createTemplateIn) (*createTemplateOut, error) {
 	if err := checkID("jobTemplateId", in.JobTemplateID); err != nil {
 		return nil, err
 	}
@@ -34,7 +34,7 @@ func (s *Service) createTemplate(ctx context.Context, call *awsapi.Call, in *cre
 		return nil, invalid("Exactly one of jobArn, document and documentSource is required.")
 	}
 	t := template{Description: in.Description, Document: in.Document, DocumentSource: in.DocumentSource,
-		Created: millis(s.sched.Now()), settings: in.settings}
+		Created: millis(s.sched.Now()), Settings: in.Settings}
 	switch {
 	case in.JobARN != "":
 		_, id := resourceOf(in.JobARN)
@@ -47,7 +47,7 @@ func (s *Service) createTemplate(ctx context.Context, call *awsapi.Call, in *cre
 			return nil, err
 		}
 		t.Document, t.DocumentSource = d.Document, j.DocumentSource
-		t.fill(settings{j.Presigned, j.Rollout, j.Abort, j.Timeout, j.Retry})
+		t.Fill(j.settings())
 		if t.DocumentSource != "" {
 			t.Document = ""
 		}
@@ -65,13 +65,11 @@ func (s *Service) createTemplate(ctx context.Context, call *awsapi.Call, in *cre
 			return nil, err
 		}
 	}
-	if err := t.check(); err != nil {
+	if err := refusal(t.Check()); err != nil {
 		return nil, err
 	}
-	if p := t.PresignedURLConfig; p != nil && p.RoleARN != "" {
-		if err := passRole(ctx, call, p.RoleARN); err != nil {
-			return nil, err
-		}
+	if err := passRole(ctx, call, t.PresignedURLConfig); err != nil {
+		return nil, err
 	}
 	arn := s.arn("jobtemplate/" + in.JobTemplateID)
 	err := s.db.Update(func(tx *store.Tx) error {
@@ -113,8 +111,8 @@ func (s *Service) describeTemplate(_ context.Context, _ *awsapi.Call, in *templa
 	return &templateView{
 		JobTemplateARN: s.arn("jobtemplate/" + in.JobTemplateID), JobTemplateID: in.JobTemplateID,
 		Description:    t.Description,
-		DocumentSource: t.DocumentSource, Document: t.Document, CreatedAt: awsapi.TimeOf(moment(t.Created)),
-		settings: t.settings,
+		DocumentSource: t.DocumentSource, Document: t.Document, CreatedAt: shown(t.Created),
+		Settings: t.Settings,
 	}, nil
 }
 
@@ -141,7 +139,7 @@ func (s *Service) listTemplates(_ context.Context, _ *awsapi.Call, in *listTempl
 			last = row.Key[0]
 			out.JobTemplates = append(out.JobTemplates, templateSummary{
 				JobTemplateARN: s.arn("jobtemplate/" + last), JobTemplateID: last,
-				Description: row.Value.Description, CreatedAt: awsapi.TimeOf(moment(row.Value.Created)),
+				Description: row.Value.Description, CreatedAt: shown(row.Value.Created),
 			})
 		}
 		return nil

@@ -1,0 +1,112 @@
+package integration
+
+import (
+	"encoding/base64"
+	"net/http"
+	"reflect"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
+)
+
+// Shown is an output as SDK integrations show it: times in ISO 8601 and, with blobs set, blobs that are text as text.
+// The value d is the output's JSON.
+func Shown(v reflect.Value, d any, blobs bool) any {
+	for (v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface) && !v.IsNil() {
+		v = v.Elem()
+	}
+	if !v.IsValid() || d == nil {
+		return d
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		if at, ok := v.Interface().(awsapi.Time); ok {
+			return Timestamp(at.Time)
+		}
+		o, ok := d.(*document.Object)
+		if !ok {
+			return d
+		}
+		for _, f := range reflect.VisibleFields(v.Type()) {
+			if f.Anonymous || !f.IsExported() {
+				continue
+			}
+			name := upperFirst(memberName(f))
+			if w, ok := o.Get(name); ok {
+				if e := Shown(v.FieldByIndex(f.Index), w, blobs); !document.Equal(e, w) {
+					o = o.With(name, e)
+				}
+			}
+		}
+		return o
+	case reflect.Slice:
+		if v.Type().Elem().Kind() == reflect.Uint8 {
+			if text, ok := d.(string); ok && blobs && isBlob(v.Type()) && utf8.Valid(v.Bytes()) {
+				if raw, err := base64.StdEncoding.DecodeString(text); err == nil && string(raw) == string(v.Bytes()) {
+					return string(raw)
+				}
+			}
+			return d
+		}
+		list, ok := d.([]any)
+		if !ok || len(list) != v.Len() {
+			return d
+		}
+		out := make([]any, len(list))
+		for i := range list {
+			out[i] = Shown(v.Index(i), list[i], blobs)
+		}
+		return out
+	}
+	return d
+}
+
+// Timestamp is a time as results show it.
+func Timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+
+// Metadata is what every optimized integration shows of the HTTP response.
+type Metadata struct {
+	Status      int // 0 is 200
+	Length      int // of the body, in bytes
+	ContentType string
+	RequestID   string
+	Date        time.Time
+	Headers     [][2]string // further ones
+}
+
+// AddMetadata adds it to a result.
+func AddMetadata(o *document.Object, m Metadata) {
+	if m.Status == 0 {
+		m.Status = http.StatusOK
+	}
+	headers := append([][2]string{
+		{"Connection", "keep-alive"}, {"Content-Length", strconv.Itoa(m.Length)}, {"Content-Type", m.ContentType},
+		{"Date", m.Date.Format(http.TimeFormat)}, {"x-amzn-RequestId", m.RequestID},
+	}, m.Headers...)
+	all, one := &document.Object{}, &document.Object{}
+	for _, h := range headers {
+		all.Set(h[0], []any{h[1]})
+		one.Set(h[0], h[1])
+	}
+	o.Set("SdkHttpMetadata", document.NewObject(
+		document.Member{Name: "AllHttpHeaders", Value: all},
+		document.Member{Name: "HttpHeaders", Value: one},
+		document.Member{Name: "HttpStatusCode", Value: document.Int(int64(m.Status))},
+	))
+	o.Set("SdkResponseMetadata", document.NewObject(document.Member{Name: "RequestId", Value: m.RequestID}))
+}
+
+// Payload is what a Lambda function returned: JSON, or text that is none.
+func Payload(payload []byte) *asl.Data {
+	if len(payload) == 0 {
+		return asl.ValueData(nil)
+	}
+	if d, err := asl.ParseData(string(payload)); err == nil {
+		return d
+	}
+	return asl.ValueData(string(payload))
+}

@@ -1,0 +1,62 @@
+package integration
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
+)
+
+// Failure is an error of a call as Step Functions tells it.
+func Failure(r asl.Resource, err error, requestID string) asl.Result {
+	e := awsapi.AsError(err)
+	t, code, status := TargetOf(r), e.Code, e.HTTPStatus()
+	if t.SDK {
+		if code == "ValidationException" || code == "" || unmodelled(code, t.Service) {
+			code = t.Prefix
+		}
+		if !strings.HasSuffix(code, "Exception") {
+			code += "Exception"
+		}
+		return asl.Failing(t.Prefix+"."+code, fmt.Sprintf(
+			"%s (Service: %s, Status Code: %d, Request ID: %s) (SDK Attempt Count: 1)",
+			e.Message, t.Prefix, status, requestID))
+	}
+	o := optimized[r.Service]
+	if r.Kind == asl.Function {
+		o = optimized["lambda"]
+	}
+	label := o.label
+	if label == "" {
+		label = t.Service
+	}
+	name := code
+	switch {
+	case code == "ValidationException" && t.Service == "dynamodb", unmodelled(code, t.Service) && o.generic != "":
+		name = o.generic
+	case !strings.HasSuffix(code, "Exception"):
+		name += "Exception"
+	}
+	return asl.Failing(t.Prefix+"."+name, fmt.Sprintf(
+		"%s (Service: %s; Status Code: %d; Error Code: %s; Request ID: %s; Proxy: null)",
+		e.Message, label, status, code, requestID))
+}
+
+// unmodelled reports whether a denial is one for which the service's SDK has no exception, so that it has the name of
+// any error of the service.
+func unmodelled(code, service string) bool {
+	return code == "AccessDenied" || code == "AccessDeniedException" && service != "cloudwatchlogs"
+}
+
+// FunctionFailure is the error that a Lambda function returned.
+func FunctionFailure(payload []byte) asl.Result {
+	var e struct {
+		ErrorType string `json:"errorType"`
+	}
+	if json.Unmarshal(payload, &e) != nil || e.ErrorType == "" {
+		e.ErrorType = "Lambda.Unknown"
+	}
+	return asl.Failing(e.ErrorType, string(payload))
+}

@@ -1,0 +1,157 @@
+package integration
+
+import (
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
+)
+
+func resource(service, action string) asl.Resource {
+	return asl.Resource{Kind: asl.Integration, Service: service, Action: action}
+}
+
+func TestResourcesLeadToOperations(t *testing.T) {
+	for _, tt := range []struct {
+		resource asl.Resource
+		want     Target
+	}{
+		{resource("dynamodb", "getItem"), Target{"dynamodb", "GetItem", "DynamoDB", false, true}},
+		{resource("dynamodb", "scan"), Target{"dynamodb", "Scan", "DynamoDB", false, false}},
+		{resource("states", "startExecution"), Target{"sfn", "StartExecution", "StepFunctions", false, true}},
+		{resource("batch", "submitJob"), Target{"batch", "SubmitJob", "Batch", false, false}},
+		{resource("aws-sdk:dynamodb", "scan"), Target{"dynamodb", "Scan", "DynamoDb", true, true}},
+		{asl.Resource{Kind: asl.Function}, Target{"lambda", "Invoke", "Lambda", false, true}},
+	} {
+		if got := TargetOf(tt.resource); got != tt.want {
+			t.Errorf("%+v: got %+v, want %+v", tt.resource, got, tt.want)
+		}
+	}
+}
+
+func TestErrorsHaveTheNamesOfTheirIntegration(t *testing.T) {
+	denied := awsapi.Errorf("AccessDeniedException", "no").WithStatus(400)
+	for _, tt := range []struct {
+		resource    asl.Resource
+		err         error
+		name, cause string // cause is part of it
+	}{
+		{resource("dynamodb", "getItem"), awsapi.Errorf("ResourceNotFoundException", "gone"),
+			"DynamoDB.ResourceNotFoundException",
+			"gone (Service: AmazonDynamoDBv2; Status Code: 400; Error Code: ResourceNotFoundException; Request ID: r"},
+		{resource("dynamodb", "getItem"), awsapi.Errorf("ValidationException", "bad"),
+			"DynamoDB.AmazonDynamoDBException", "bad"},
+		{resource("dynamodb", "getItem"), denied, "DynamoDB.AmazonDynamoDBException", "no"},
+		{resource("sns", "publish"), awsapi.Errorf("NotFound", "gone"), "SNS.NotFoundException",
+			"Error Code: NotFound;"},
+		{resource("aws-sdk:sns", "publish"), awsapi.Errorf("NotFound", "gone"), "Sns.NotFoundException",
+			"gone (Service: Sns, Status Code: 400, Request ID: r) (SDK Attempt Count: 1)"},
+		{resource("aws-sdk:dynamodb", "scan"), denied, "DynamoDb.DynamoDbException", "no"},
+		{resource("aws-sdk:cloudwatchlogs", "putLogEvents"), denied, "CloudWatchLogs.AccessDeniedException", "no"},
+		{asl.Resource{Kind: asl.Function}, errors.New("broken"), "Lambda.InternalFailureException", "AWSLambda"},
+	} {
+		got := Failure(tt.resource, tt.err, "r")
+		if !got.Failed || *got.Error != tt.name || !strings.Contains(*got.Cause, tt.cause) {
+			t.Errorf("%+v, %v: got %s, %s", tt.resource, tt.err, *got.Error, *got.Cause)
+		}
+	}
+	for payload, want := range map[string]string{
+		`{"errorType":"Mine","errorMessage":"m"}`: "Mine", `{}`: "Lambda.Unknown", `text`: "Lambda.Unknown",
+	} {
+		if got := FunctionFailure([]byte(payload)); *got.Error != want || *got.Cause != payload {
+			t.Errorf("%s: got %s, %s", payload, *got.Error, *got.Cause)
+		}
+	}
+}
+
+type wire struct {
+	Name string
+	Body []byte   `json:"body"`
+	All  [][]byte `json:"all"`
+	Deep *struct{ Data []byte }
+	At   awsapi.Time
+}
+
+func parse(t *testing.T, text string) any {
+	t.Helper()
+	v, err := document.ParseString(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func TestParameters(t *testing.T) {
+	for _, tt := range []struct{ service, in, want string }{
+		{"sqs", `{"MessageBody":{"a":1},"SdkHttpMetadata":{}}`, `{"MessageBody":"{\"a\":1}"}`},
+		{"sns", `{"Message":"text"}`, `{"Message":"text"}`},
+		{"sfn", `{"Input":[1],"Name":{}}`, `{"Input":"[1]","Name":{}}`},
+		{"dynamodb", `{"Message":{}}`, `{"Message":{}}`},
+		{"sqs", `[1]`, `[1]`},
+	} {
+		if got := document.Text(Parameters(tt.service, parse(t, tt.in))); got != tt.want {
+			t.Errorf("%s %s: got %s, want %s", tt.service, tt.in, got, tt.want)
+		}
+	}
+	in := `{"Name":"n","Body":"hi","All":["a",{"b":1}],"Deep":{"Data":"x"},"Other":"o"}`
+	want := `{"Name":"n","Body":"aGk=","All":["YQ==","eyJiIjoxfQ=="],"Deep":{"Data":"eA=="},"Other":"o"}`
+	if got := document.Text(Blobs(reflect.TypeFor[*wire](), parse(t, in))); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestAnswersAreShown(t *testing.T) {
+	out := &wire{Body: []byte("hi"), All: [][]byte{{0xff}}, At: awsapi.Time{Time: time.UnixMilli(1500)}}
+	in := parse(t, `{"Body":"aGk=","All":["/w=="],"At":1.5}`)
+	for blobs, want := range map[bool]string{
+		true:  `{"Body":"hi","All":["/w=="],"At":"1970-01-01T00:00:01.500Z"}`,
+		false: `{"Body":"aGk=","All":["/w=="],"At":"1970-01-01T00:00:01.500Z"}`,
+	} {
+		if got := document.Text(Shown(reflect.ValueOf(out), in, blobs)); got != want {
+			t.Errorf("blobs %v: got %s, want %s", blobs, got, want)
+		}
+	}
+	o := &document.Object{}
+	AddMetadata(o, Metadata{Length: 2, ContentType: "c", RequestID: "r", Date: time.Unix(0, 0).UTC(),
+		Headers: [][2]string{{"X", "y"}}})
+	want := `{"Connection":"keep-alive","Content-Length":"2","Content-Type":"c",` +
+		`"Date":"Thu, 01 Jan 1970 00:00:00 GMT","x-amzn-RequestId":"r","X":"y"}`
+	if got := document.Text(o); !strings.Contains(got, `"HttpHeaders":`+want+`,"HttpStatusCode":200`) {
+		t.Errorf("got %s", got)
+	}
+	for payload, want := range map[string]string{"": "null", `{"a":1}`: `{"a":1}`, "text": `"text"`} {
+		if got := Payload([]byte(payload)).Text(); got != want {
+			t.Errorf("payload %q: got %s", payload, got)
+		}
+	}
+}
+
+func TestExecutionsAsResults(t *testing.T) {
+	output, cause := `{"a":1}`, "why"
+	e := Execution{ARN: "arn", Name: "n", MachineARN: "m", Status: "SUCCEEDED", Input: `{}`, Output: &output,
+		Cause: &cause, Started: time.UnixMilli(1500), Stopped: time.UnixMilli(2500)}
+	for name, tt := range map[string]struct{ got, want string }{
+		"sync": {document.Text(e.Document(AsText, InMilliseconds)),
+			`{"Cause":"why","ExecutionArn":"arn","Input":"{}","InputDetails":{"Included":true},"Name":"n",` +
+				`"Output":"{\"a\":1}","OutputDetails":{"Included":true},"StartDate":1500,"StateMachineArn":"m",` +
+				`"Status":"SUCCEEDED","StopDate":2500}`},
+		"sync:2": {document.Text(e.Document(AsJSON, InISO8601)),
+			`{"Cause":"why","ExecutionArn":"arn","Input":{},"InputDetails":{"Included":true},"Name":"n",` +
+				`"Output":{"a":1},"OutputDetails":{"Included":true},"StartDate":"1970-01-01T00:00:01.500Z",` +
+				`"StateMachineArn":"m","Status":"SUCCEEDED","StopDate":"1970-01-01T00:00:02.500Z"}`},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("%s: got %s, want %s", name, tt.got, tt.want)
+		}
+	}
+	e.Redrive = &Redrive{2, "REDRIVABLE", ""}
+	if got := document.Text(e.Document(AsText, InISO8601)); !strings.Contains(got,
+		`"RedriveCount":2,"RedriveStatus":"REDRIVABLE","StartDate"`) {
+		t.Errorf("got %s", got)
+	}
+}

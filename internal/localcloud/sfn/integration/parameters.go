@@ -1,0 +1,91 @@
+package integration
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"reflect"
+	"strings"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
+)
+
+// textMembers are the members that may be given as JSON and are sent as text.
+var textMembers = map[string][]string{
+	"sns": {"Message"}, "sqs": {"MessageBody"}, "sfn": {"Input", "Output"},
+}
+
+// Parameters are the parameters of a task as the operation of a service takes them.
+func Parameters(service string, parameters any) any {
+	o, ok := parameters.(*document.Object)
+	if !ok {
+		return parameters
+	}
+	for _, name := range textMembers[service] {
+		if v, has := o.Get(name); has {
+			if _, isText := v.(string); !isText {
+				o = o.With(name, document.Text(v))
+			}
+		}
+	}
+	if service == "sqs" || service == "sns" {
+		o = o.Without("SdkHttpMetadata")
+	}
+	return o
+}
+
+// isBlob reports whether a type is a blob of the API.
+func isBlob(t reflect.Type) bool {
+	return t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8 && t != reflect.TypeFor[json.RawMessage]()
+}
+
+// memberName is the name of a field on the wire, as it is declared.
+func memberName(f reflect.StructField) string {
+	if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" {
+		return name
+	}
+	return f.Name
+}
+
+// Blobs turns parameters that are blobs, which are given as text or JSON, into base64 as an operation with an input of
+// type t reads them.
+func Blobs(t reflect.Type, v any) any {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch {
+	case isBlob(t):
+		text, ok := v.(string)
+		if !ok {
+			text = document.Text(v)
+		}
+		return base64.StdEncoding.EncodeToString([]byte(text))
+	case t.Kind() == reflect.Slice:
+		list, ok := v.([]any)
+		if !ok {
+			return v
+		}
+		out := make([]any, len(list))
+		for i, e := range list {
+			out[i] = Blobs(t.Elem(), e)
+		}
+		return out
+	case t.Kind() == reflect.Struct:
+		o, ok := v.(*document.Object)
+		if !ok {
+			return v
+		}
+		out := &document.Object{}
+		for _, m := range o.Members() {
+			w := m.Value
+			for _, f := range reflect.VisibleFields(t) {
+				if strings.EqualFold(memberName(f), m.Name) && !f.Anonymous {
+					w = Blobs(f.Type, w)
+					break
+				}
+			}
+			out.Set(m.Name, w)
+		}
+		return out
+	}
+	return v
+}
