@@ -64,6 +64,7 @@ func TestEverythingIsTagged(t *testing.T) {
 	want := `[{"Key":"Campaign","Value":{"Ref":"Campaign"}},{"Key":"CostCenter","Value":{"Ref":"CostCenter"}},{"Key":"Stack","Value":{"Ref":"AWS::StackName"}}]`
 	untagged := map[string]bool{ // types without tags, and the job template (see above)
 		"AWS::Lambda::Permission": true, "AWS::S3::BucketPolicy": true, "AWS::SNS::TopicPolicy": true,
+		"AWS::IAM::Policy":           true,
 		"AWS::SNS::Subscription":     true,
 		"AWS::CloudWatch::Dashboard": true, "AWS::IoT::JobTemplate": true, "Custom::IoTAccount": true,
 		"AWS::Lambda::EventInvokeConfig": true, "AWS::Lambda::EventSourceMapping": true,
@@ -124,6 +125,10 @@ func TestParametersAreChecked(t *testing.T) {
 			[]string{"", strings.Repeat("a", 65), "a/b", "a+", "#", "a b"}},
 		{"AlarmEmail", []string{"", "a@example.com"}, []string{"a", "a@b", "a b@c.d"}},
 		{"JobEmail", []string{"", "a@example.com"}, []string{"a"}},
+		{"ImageBaseUrl", []string{"", "https://d1.cloudfront.net", "https://images.example.com:8443/firmware/v1"},
+			[]string{"http://d1.cloudfront.net", "https://", "https://d1.cloudfront.net/", "https://a.b/c?d", "d1"}},
+		{"ImageKeyPairId", []string{"", "K2JCJMDEHXQW5F"}, []string{"k2", "K 2"}},
+		{"ImageKeyParameter", []string{"", "/fleetstep/image-key"}, []string{"fleetstep", "/", "/a/", "/*", "/a*"}},
 		{"KmsKeyArn", []string{"", "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
 			"arn:aws-us-gov:kms:us-gov-west-1:123456789012:key/mrk-1234"},
 			[]string{"alias/a", "arn:aws:kms:us-east-1:1:key/x", "1234abcd"}},

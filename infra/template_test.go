@@ -298,17 +298,21 @@ func TestEveryFunctionIsComplete(t *testing.T) {
 func TestFunctionsHaveTheirEnvironment(t *testing.T) {
 	talk := []string{environment.DataEndpoint, environment.Table, environment.ControllerEndpoint,
 		environment.AgentTopic, environment.ControllerTopic}
+	images := func() []string {
+		return []string{environment.FirmwareBucket, environment.ImageBaseURL, environment.ImageKeyPair,
+			environment.ImageKeyParameter}
+	}
 	want := map[string][]string{
 		"CreateJobFunction": {environment.FirmwareBucket, environment.JobTemplate, environment.SourceHosts,
 			environment.SigningKeys, environment.RequireSignature},
 		"StartUpgradeFunction": {environment.Table, environment.StateMachine, environment.OutcomeTopic,
 			environment.JobsEndpoint},
-		"SendUspOperateFunction":      append([]string{environment.FirmwareBucket}, talk...),
+		"SendUspOperateFunction":      append(images(), talk...),
 		"AwaitFirmwareReportFunction": talk,
 		"VerifyVersionFunction":       talk,
 		"FinalizeFunction":            {environment.Table, environment.OutcomeTopic, environment.JobsEndpoint},
-		"HandleDeviceMessageFunction": append([]string{environment.FirmwareBucket, environment.StateMachine,
-			environment.OutcomeTopic, environment.JobsEndpoint, environment.MessageQueue}, talk...),
+		"HandleDeviceMessageFunction": append(append(images(), environment.StateMachine,
+			environment.OutcomeTopic, environment.JobsEndpoint, environment.MessageQueue), talk...),
 		"HandleJobEventFunction": {environment.Table, environment.StateMachine, environment.OutcomeTopic,
 			environment.JobsEndpoint},
 		"TickFunction":           {environment.Table, environment.StartQueue},

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"maps"
+
 	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiot"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
@@ -119,6 +122,28 @@ func (d *device) readImages() statement {
 	return allow("ReadFirmware", []string{"s3:GetObjectVersion"}, d.images())
 }
 
+// addresses tells a function where images are, and how to make their addresses.
+func (d *device) addresses(p *parameters) map[string]*string {
+	return map[string]*string{
+		environment.FirmwareBucket: d.bucket.Ref(), environment.ImageBaseURL: p.imageBaseURL.ValueAsString(),
+		environment.ImageKeyPair:      p.imageKeyPair.ValueAsString(),
+		environment.ImageKeyParameter: p.imageKeyParameter.ValueAsString(),
+	}
+}
+
+// signAddresses lets the functions that tell agents to download read the key that signs addresses, where there is one.
+// Without a key of its own a SecureString is under alias/aws/ssm, whose policy has what the Parameter Store needs.
+func (d *device) signAddresses(p *parameters) {
+	named("ImageKeyPolicy", awsiam.NewCfnPolicy(d.scope, jsii.String("ImageKey"), &awsiam.CfnPolicyProps{
+		PolicyName: jsii.String("image-key"),
+		PolicyDocument: document(allow("ReadImageKey", []string{"ssm:GetParameter"}, *sub(
+			"arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter${ImageKeyParameter}"))),
+		Roles: &[]*string{
+			awscdk.Fn_Ref(jsii.String("SendUspOperateRole")), awscdk.Fn_Ref(jsii.String("HandleDeviceMessageRole")),
+		},
+	})).CfnOptions().SetCondition(p.distributed)
+}
+
 // environment tells a function how to reach agents.
 func (d *device) environment(account *account, p *parameters) map[string]*string {
 	return map[string]*string{
@@ -157,7 +182,7 @@ func (d *device) receive(lambdas *functions, account *account, w *workflow, noti
 	variables[environment.StateMachine] = w.stateMachine.Ref()
 	variables[environment.OutcomeTopic] = notify.outcomes.Ref()
 	variables[environment.MessageQueue] = d.queue.Ref()
-	variables[environment.FirmwareBucket] = d.bucket.Ref()
+	maps.Copy(variables, d.addresses(p))
 	handle := lambdas.add("handle-device-message", variables, append(append(startUpgrade(), jobExecutions()...),
 		w.items(), w.readFlags(), resumeTask(),
 		allow("SendToAgent", []string{"iot:Publish"}, *sub(agentTopics)),
@@ -170,6 +195,7 @@ func (d *device) receive(lambdas *functions, account *account, w *workflow, noti
 		allow("TakeMessages", []string{
 			"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility",
 		}, d.queue.AttrArn()))...)
+	d.signAddresses(p)
 	named("MessageSource", awslambda.NewCfnEventSourceMapping(d.scope, jsii.String("MessageSource"),
 		&awslambda.CfnEventSourceMappingProps{
 			EventSourceArn:                 d.queue.AttrArn(),

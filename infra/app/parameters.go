@@ -45,7 +45,11 @@ type parameters struct {
 	requireSignature     awscdk.CfnParameter
 	messageWindow        awscdk.CfnParameter
 	messageConcurrency   awscdk.CfnParameter
-	protected            choice // DeletionProtection
+	imageBaseURL         awscdk.CfnParameter
+	imageKeyPair         awscdk.CfnParameter
+	imageKeyParameter    awscdk.CfnParameter
+	distributed          awscdk.CfnCondition // images come from a distribution
+	protected            choice              // DeletionProtection
 	key                  encryption
 }
 
@@ -74,7 +78,29 @@ func newParameters(stack awscdk.Stack) *parameters {
 			"true: DynamoDB refuses to delete the table. Choose it once the stack stands: a first deployment that " +
 				"fails could not be rolled back"),
 	})
+	base := text("ImageBaseUrl", "", `^$|^https://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~-]+)*$`,
+		"https:// and a host, with a path if need be and no slash at the end; or empty",
+		"Address of a CloudFront distribution before the firmware bucket, whose signed URLs devices are given; "+
+			"empty for S3's own. docs/deploy.md")
+	pair := text("ImageKeyPairId", "", `^$|^[A-Z0-9]{5,32}$`, "the id of a public key of CloudFront, or empty",
+		"Id of the public key that verifies the signed URLs, in a key group that the distribution trusts")
+	secret := text("ImageKeyParameter", "", `^$|^/[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$`,
+		"the name of an SSM parameter, beginning with a slash; or empty",
+		"SecureString of the SSM Parameter Store with the private key that signs URLs, in PEM")
+	given := func(p awscdk.CfnParameter) awscdk.ICfnRuleConditionExpression {
+		return awscdk.Fn_ConditionNot(awscdk.Fn_ConditionEquals(p.ValueAsString(), jsii.String("")))
+	}
+	distributed := awscdk.NewCfnCondition(stack, jsii.String("HasDistribution"),
+		&awscdk.CfnConditionProps{Expression: given(base)})
+	awscdk.NewCfnRule(stack, jsii.String("SignedUrls"), &awscdk.CfnRuleProps{
+		RuleCondition: given(base),
+		Assertions: &[]*awscdk.CfnRuleAssertion{
+			{Assert: given(pair), AssertDescription: jsii.String("ImageBaseUrl needs ImageKeyPairId")},
+			{Assert: given(secret), AssertDescription: jsii.String("ImageBaseUrl needs ImageKeyParameter")},
+		},
+	})
 	return &parameters{
+		imageBaseURL: base, imageKeyPair: pair, imageKeyParameter: secret, distributed: distributed,
 		// The topic of the controller is a filter of a rule and of a policy: nothing that is a
 		// wildcard there. 64 characters leave room for a thing name of 128 in AWS IoT's 256 bytes
 		// of a topic.

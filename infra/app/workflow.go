@@ -29,7 +29,7 @@ func newWorkflow(stack awscdk.Stack, lambdas *functions, account *account, devic
 
 	usp := device.environment(account, p)
 	usp[environment.Table] = w.table.Ref()
-	sendEnvironment := map[string]*string{environment.FirmwareBucket: device.bucket.Ref()}
+	sendEnvironment := device.addresses(p)
 	for name, value := range usp {
 		sendEnvironment[name] = value
 	}

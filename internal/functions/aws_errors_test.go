@@ -18,8 +18,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
 	"github.com/fleetstep/fleetstep/internal/device"
+	devicessm "github.com/fleetstep/fleetstep/internal/device/ssm"
 	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
 	"github.com/fleetstep/fleetstep/internal/functions/environment"
@@ -56,7 +58,7 @@ func (r *refusing) Do(q *http.Request) (*http.Response, error) {
 	r.times++
 	code, reason, _ := strings.Cut(r.code, ": ")
 	switch r.service {
-	case "DynamoDB", "Step Functions", "SQS":
+	case "DynamoDB", "Step Functions", "SQS", "SSM":
 		body := `{"__type":"` + code + `","message":"no"}`
 		if reason != "" {
 			body = `{"__type":"` + code + `","CancellationReasons":[{"Code":"` + reason + `"},{"Code":"None"}]}`
@@ -157,7 +159,10 @@ func calls(p *parts) map[string]func(context.Context) error {
 		"Image": func(ctx context.Context) error {
 			return ignore(images.Describe(ctx, upgrade.S3Object{Bucket: "bucket", Key: "k"}))
 		},
-		"Images":  func(ctx context.Context) error { return ignore(images.ByVersion(ctx, "1")) },
+		"Images": func(ctx context.Context) error { return ignore(images.ByVersion(ctx, "1")) },
+		"Secret": func(ctx context.Context) error {
+			return ignore(devicessm.New(ssm.NewFromConfig(p.cfg), "/key").Secret(ctx))
+		},
 		"Publish": func(ctx context.Context) error { return p.outcomes().Publish(ctx, event.Outcome{}) },
 	}
 }

@@ -20,11 +20,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
 	"github.com/fleetstep/fleetstep/internal/device"
+	"github.com/fleetstep/fleetstep/internal/device/cloudfront"
 	devicebroker "github.com/fleetstep/fleetstep/internal/device/iotdataplane"
 	devices3 "github.com/fleetstep/fleetstep/internal/device/s3"
 	devicesqs "github.com/fleetstep/fleetstep/internal/device/sqs"
+	devicessm "github.com/fleetstep/fleetstep/internal/device/ssm"
 	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/flow/script"
 	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
@@ -211,7 +214,16 @@ func (p *parts) images(bucket string) *upgrades3.Store { return upgrades3.NewSto
 // the variable says that the function may read it.
 func (p *parts) addresses() device.Addresses {
 	p.must(environment.FirmwareBucket)
-	return devices3.New(p.s3())
+	base := p.env.Get(environment.ImageBaseURL)
+	if base == "" {
+		return devices3.New(p.s3())
+	}
+	signer, err := cloudfront.New(cloudfront.Config{
+		Base: base, Pair: p.must(environment.ImageKeyPair), Now: p.now,
+		Keys: devicessm.New(ssm.NewFromConfig(p.cfg), p.must(environment.ImageKeyParameter)),
+	})
+	p.failed(err)
+	return signer
 }
 
 func (p *parts) outcomes() *jobssns.Topic {

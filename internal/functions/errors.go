@@ -30,7 +30,7 @@ var permanent = []string{
 	"ValidationException", "InvalidRequestException", "InvalidParameter", "InvalidToken", "InvalidOutput",
 	"InvalidExecutionInput",
 	"MethodNotAllowedException", "UnknownOperationException", "ItemCollectionSizeLimitExceededException",
-	"NoSuchBucket", "NotFound", "StateMachineDoesNotExist",
+	"NoSuchBucket", "NotFound", "StateMachineDoesNotExist", "ParameterNotFound",
 }
 
 // isPermanent reports whether AWS refused for good.

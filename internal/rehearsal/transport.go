@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud"
 )
@@ -136,6 +137,8 @@ func (w *world) config(cloud *localcloud.Cloud, c client) aws.Config {
 				o.APIOptions = append(o.APIOptions, c.intercept("sns"))
 			case *sqs.Options:
 				o.HTTPSignerV4 = scope{}
+			case *ssm.Options:
+				o.HTTPSignerV4 = scope{}
 			}
 		}},
 	}
@@ -160,6 +163,8 @@ func (w *world) discovering(cloud *localcloud.Cloud, c client) aws.Config {
 		case *sns.Options:
 			o.BaseEndpoint = aws.String(endpoint)
 		case *sqs.Options:
+			o.BaseEndpoint = aws.String(endpoint)
+		case *ssm.Options:
 			o.BaseEndpoint = aws.String(endpoint)
 		}
 	})

@@ -23,6 +23,9 @@ const (
 	SigningKeys        = "SIGNING_KEYS"      // see upgrade.ParseKeys
 	RequireSignature   = "REQUIRE_SIGNATURE" // true or false
 	MetricsNamespace   = "METRICS_NAMESPACE"
+	ImageBaseURL       = "IMAGE_BASE_URL"      // of a distribution before the bucket; "" for none
+	ImageKeyPair       = "IMAGE_KEY_PAIR_ID"   // with it
+	ImageKeyParameter  = "IMAGE_KEY_PARAMETER" // with it
 	LogLevel           = "LOG_LEVEL"
 )
 
