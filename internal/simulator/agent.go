@@ -35,6 +35,8 @@ type Facts struct {
 	Boots     int  // times it booted, the first included
 	Downloads int  // transfers begun
 	Completed int  // transfers that ended well
+	Operates  int  // commands it was given
+	Sets      int  // times it was told to change parameters
 	Refused   int  // records it dropped without an answer
 	Unclean   int  // connections whose clean end the broker was not told of
 	Fired     bool // its fault has taken effect
@@ -76,6 +78,7 @@ type Agent struct {
 	boot          int // instance to boot next
 	running       ImageHeader
 	lastVersion   string // at the boot before
+	keepAlive     uint32 // as Device.MQTT.Client.1. says; nothing depends on it
 
 	counters  map[usp.NotificationKind]int
 	waiting   map[string]*unanswered // by message id
@@ -122,7 +125,7 @@ func newAgent(s *Settings, id Identity) *Agent {
 				available: true},
 			{status: usp.StatusNoImage},
 		},
-		active: 1, boot: 1, lastVersion: s.Version,
+		active: 1, boot: 1, lastVersion: s.Version, keepAlive: factoryKeepAlive,
 	}
 	if id.Fault != nil {
 		a.facts.Fault = id.Fault.Name

@@ -91,6 +91,13 @@ const (
 	tDateTime = uspmsg.GetSupportedDMResp_PARAM_DATE_TIME
 )
 
+// mostKeepAlive is the longest KeepAliveTime, in seconds. An agent that is set a longer one
+// keeps this, and does not say so: what was written is to be read again.
+const (
+	mostKeepAlive    = 1200
+	factoryKeepAlive = 60
+)
+
 func one(*Agent, []int) []int { return []int{1} }
 
 func text(s string) func(*Agent, []int) string { return func(*Agent, []int) string { return s } }
@@ -189,6 +196,15 @@ var model = func() []*object {
 			}
 		}
 		return usp.InvalidValue.Errorf("%q is not a firmware image", value)
+	}
+	keepAlive := ro("KeepAliveTime", tUnsigned, func(a *Agent, _ []int) string { return unsigned(a.keepAlive) })
+	keepAlive.set = func(a *Agent, _ []int, value string) *usp.Error {
+		v, err := strconv.ParseUint(value, 10, 16)
+		if err != nil {
+			return usp.InvalidValue.Errorf("%q is not a number up to 65535", value)
+		}
+		a.keepAlive = min(uint32(v), mostKeepAlive)
+		return nil
 	}
 	return []*object{
 		{path: "Device.",
@@ -329,7 +345,7 @@ var model = func() []*object {
 				ro("ConnectRetryMaxInterval", tUnsigned, func(a *Agent, _ []int) string {
 					return itoa(int(a.s.Timing.MaxRetry.Seconds()))
 				}),
-				ro("KeepAliveTime", tUnsigned, text("60")),
+				keepAlive,
 				ro("Status", tString, text("Connected")), // who could read another?
 			}},
 	}

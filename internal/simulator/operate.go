@@ -34,6 +34,7 @@ func (a *Agent) handleOperate(id string, op *uspmsg.Operate, reply string) {
 		answer(usp.NewError(id, e))
 		return
 	}
+	a.setFacts(func(f *Facts) { f.Operates++ })
 	resp := &uspmsg.OperateResp{}
 	var begun []func() // after the answer: what the command then does
 	for _, t := range targets {

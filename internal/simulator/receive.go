@@ -180,14 +180,15 @@ func (a *Agent) addRow(c *uspmsg.Add_CreateObject, partial bool) (*uspmsg.AddRes
 }
 
 func (a *Agent) handleSet(set *uspmsg.Set) (*uspmsg.SetResp, *usp.Error) {
+	a.setFacts(func(f *Facts) { f.Sets++ })
 	// For all or nothing the old state is kept; rows are changed in copies.
-	boot, images, before := a.boot, a.images, a.subscriptions
+	boot, images, before, keepAlive := a.boot, a.images, a.subscriptions, a.keepAlive
 	a.subscriptions = make([]*subscription, len(before))
 	for i, s := range before {
 		row := *s
 		a.subscriptions[i] = &row
 	}
-	undo := func() { a.boot, a.images, a.subscriptions = boot, images, before }
+	undo := func() { a.boot, a.images, a.subscriptions, a.keepAlive = boot, images, before, keepAlive }
 	resp := &uspmsg.SetResp{}
 	for _, u := range set.GetUpdateObjs() {
 		fail := func(e *usp.Error, failures ...*uspmsg.SetResp_UpdatedInstanceFailure) {

@@ -22,7 +22,7 @@ type subscription struct {
 // factoryReset puts the Subscriptions back to the factory's. One that is invalid
 // is dropped without a word, as the real agent drops it.
 func (a *Agent) factoryReset() {
-	a.subscriptions = nil
+	a.subscriptions, a.keepAlive = nil, factoryKeepAlive
 	for i, factory := range a.s.Subscriptions {
 		s := &subscription{Subscription: factory, instance: i + 1, alias: a.alias(i + 1)}
 		if s.check() == nil && s.NotifType != "" {

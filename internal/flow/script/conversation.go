@@ -144,16 +144,14 @@ func (f *flow) next(t event.Turn, ev event.DeviceEvent) (event.Move, error) {
 	}
 	s := &turn{f, t, m}
 	switch ev.Kind {
-	case event.KindConnected:
-		if move := s.talk().news(ev); !move.Ignore {
-			return move, nil
+	case event.KindConnected, event.KindBooted:
+		move := s.talk().news(ev)
+		if move.Ignore {
+			move = s.returned(ev)
 		}
-		return s.returned(ev), nil
-	case event.KindBooted:
-		if move := s.talk().news(ev); !move.Ignore {
-			return move, nil
-		}
-		return s.returned(ev), nil
+		// A task that only minds a restart, and does not end by it, leaves it to others.
+		move.KeepNews = ev.Kind == event.KindBooted && !move.Ignore && !move.Ends()
+		return move, nil
 	case event.KindAnswer:
 		return s.answered(ev), nil
 	}
@@ -255,17 +253,17 @@ func (s *turn) key() string { return event.StepKey(s.t.Execution, s.t.Step, s.t.
 // subscribe looks which Subscriptions there are.
 func (s *turn) subscribe() event.Move { return s.get(forNews, device.Subscriptions, device.Requests) }
 
-// subscribing takes the answers on the way to the Subscription that the task needs. It
+// subscribing takes the answers on the way to the Subscriptions that the task needs. It
 // removes what is wrong and cannot be set right, then adds, since an ID cannot be twice,
 // then sets right. ready means that there is nothing left to do.
-func (s *turn) subscribing(a *event.Answer, needed device.Subscription) (move event.Move, ready bool) {
+func (s *turn) subscribing(a *event.Answer, needed ...device.Subscription) (move event.Move, ready bool) {
 	after := s.m.For
 	switch after {
 	case forNews:
 		if a.Fault != nil {
 			return refusal(*a.Fault), false
 		}
-		missing := device.CompareSubscriptions(s.f.controller, a, []device.Subscription{needed})
+		missing := device.CompareSubscriptions(s.f.controller, a, needed)
 		s.m.Add, s.m.Repair = missing.Add, missing.Repair
 		if len(missing.Remove) > 0 {
 			return s.ask(forRemoval, &device.Delete{ID: s.id(forRemoval), Paths: missing.Remove}), false

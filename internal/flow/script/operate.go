@@ -17,23 +17,17 @@ import (
 
 type operating struct{ *turn }
 
-// needs is the Subscription without which the end is never heard of.
-func (s operating) needs() (needed device.Subscription, any bool) {
-	switch s.m.Task.EndsWith {
-	case endsWithResponse:
-		return needed, false
-	case endsWithBoot:
-		return device.NewsOf(device.BootEvent), true
+// needs are the Subscriptions without which the end is never heard of. A restart may be the
+// end of any command, and what an AWAIT waits for later.
+func (s operating) needs() []device.Subscription {
+	boot := device.NewsOf(device.BootEvent)
+	if s.m.Task.EndsWith != "" {
+		return []device.Subscription{boot}
 	}
-	return device.EndOf(s.m.Task.Command), true
+	return []device.Subscription{boot, device.EndOf(s.m.Task.Command)}
 }
 
-func (s operating) open() event.Move {
-	if _, any := s.needs(); !any {
-		return s.get(forNews, device.Requests)
-	}
-	return s.subscribe()
-}
+func (s operating) open() event.Move { return s.subscribe() }
 
 func (s operating) lost() event.Move {
 	if s.m.GivenAt.IsZero() {
@@ -59,14 +53,7 @@ func (s operating) answer(ev event.DeviceEvent) event.Move {
 	case !s.m.GivenAt.IsZero():
 		return ignore
 	}
-	needed, any := s.needs()
-	if !any {
-		if a.Fault != nil {
-			return refusal(*a.Fault)
-		}
-		return s.give()
-	}
-	if move, ready := s.subscribing(a, needed); !ready {
+	if move, ready := s.subscribing(a, s.needs()...); !ready {
 		return move
 	}
 	return s.give()

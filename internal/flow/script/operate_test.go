@@ -1,6 +1,7 @@
 package script_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -11,16 +12,22 @@ import (
 
 var key = event.StepKey("x", "Ask", 1)
 
-// subscribed is the answer to a look of an agent that has a Subscription, as it should
-// be but for what is changed.
-func subscribed(id string, s device.Subscription, changed ...string) event.DeviceEvent {
-	missing := device.CompareSubscriptions(controller, &event.Answer{}, []device.Subscription{s})
+// subscribed is the answer to a look of an agent that has Subscriptions, in rows from 4
+// on, as they should be but for what is changed.
+func subscribed(id string, needed []device.Subscription, changed ...string) event.DeviceEvent {
+	missing := device.CompareSubscriptions(controller, &event.Answer{}, needed)
 	var params []string
-	for _, set := range missing.Add[0].Settings {
-		params = append(params, device.Subscriptions+"4."+set.Param, set.Value)
+	for n, row := range missing.Add {
+		for _, set := range row.Settings {
+			params = append(params, fmt.Sprintf("%s%d.%s", device.Subscriptions, n+4, set.Param), set.Value)
+		}
 	}
 	return shows(id, append(params, changed...)...)
 }
+
+func to(list ...device.Subscription) []device.Subscription { return list }
+
+var boot = device.NewsOf(device.BootEvent)
 
 func running(id, command, key string, more ...string) event.DeviceEvent {
 	return shows(id, append(more, device.Requests+"1.Command", command, device.Requests+"1.CommandKey", key,
@@ -40,7 +47,7 @@ func TestOperate(t *testing.T) {
 	const traces = "m-trace@3 get " + device.Requests + " " + device.UpTime
 	const gives = "gate m-operate@2 operate " + command + " Host=a NumberOfRepetitions=3"
 	end := device.EndOf(command)
-	ready := exchange{1, subscribed("news@1", end), gives}
+	ready := exchange{1, subscribed("news@1", to(end, boot)), gives}
 	accepted := exchange{1, results("operate@2", event.Result{Path: command, Request: "Device.LocalAgent.Request.1"}),
 		"waits"}
 	done := `done {"commandKey":"` + key + `","output":{"Took":"3"}}`
@@ -97,7 +104,7 @@ func TestOperate(t *testing.T) {
 		"the device is away": {task: task, away: true, does: "waits for the device",
 			turns: []exchange{{100, connected, looks}}},
 		"a function died before it gave it": {task: task, does: looks,
-			turns: []exchange{ready, {3, subscribed("news@1", end), traces}}},
+			turns: []exchange{ready, {3, subscribed("news@1", to(end, boot)), traces}}},
 	})
 }
 
@@ -123,22 +130,27 @@ func TestOperateSubscribes(t *testing.T) {
 	}
 	const four = device.Subscriptions + "4."
 	plays(t, map[string]conversation{
-		"there is none": {task: task, does: looks, turns: []exchange{{1, shows("news@1"), row("2")},
+		"there is none": {task: task, does: looks, turns: []exchange{{1, subscribed("news@1", to(boot)), row("2")},
 			{1, results("subscribe@2", event.Result{}), "gate m-operate@3 operate Device.X.2.Do()"}}},
-		"one that is added meanwhile": {task: task, does: looks, turns: []exchange{{1, shows("news@1"), row("2")},
-			{1, results("subscribe@2", event.Result{Fault: &event.Fault{Code: 7025}}),
-				"gate m-operate@3 operate Device.X.2.Do()"}}},
-		"one cannot be added": {task: task, does: looks, turns: []exchange{{1, shows("news@1"), row("2")},
-			{1, results("subscribe@2", event.Result{Fault: &event.Fault{Code: 7002}}), "fails Device.Refused 7002"}}},
+		"one that is added meanwhile": {task: task, does: looks,
+			turns: []exchange{{1, subscribed("news@1", to(boot)), row("2")},
+				{1, results("subscribe@2", event.Result{Fault: &event.Fault{Code: 7025}}),
+					"gate m-operate@3 operate Device.X.2.Do()"}}},
+		"one cannot be added": {task: task, does: looks,
+			turns: []exchange{{1, subscribed("news@1", to(boot)), row("2")},
+				{1, results("subscribe@2", event.Result{Fault: &event.Fault{Code: 7002}}),
+					"fails Device.Refused 7002"}}},
 		"one is off": {task: task, does: looks, turns: []exchange{
-			{1, subscribed("news@1", end, four+"Enable", "false"), "m-repair@2 set " + four + "Enable=true"},
+			{1, subscribed("news@1", to(end, boot), four+"Enable", "false"), "m-repair@2 set " + four + "Enable=true"},
 			{1, results("repair@2", event.Result{}), "gate m-operate@3 operate Device.X.2.Do()"}}},
 		"one is of something else (11g)": {task: task, does: looks, turns: []exchange{
-			{1, subscribed("news@1", end, four+"ReferenceList", "Device.X.*.Undo()"), "m-unsub@2 delete " + four},
+			{1, subscribed("news@1", to(end, boot), four+"ReferenceList", "Device.X.*.Undo()"),
+				"m-unsub@2 delete " + four},
 			{1, results("unsub@2", event.Result{}), row("3")},
 			{1, results("subscribe@3", event.Result{}), "gate m-operate@4 operate Device.X.2.Do()"}}},
-		"what asks for it is lost": {task: task, does: looks, turns: []exchange{{1, shows("news@1"), row("2")},
-			{1, connected, strings.Replace(looks, "@1", "@3", 1)}}},
+		"what asks for it is lost": {task: task, does: looks,
+			turns: []exchange{{1, subscribed("news@1", to(boot)), row("2")},
+				{1, connected, strings.Replace(looks, "@1", "@3", 1)}}},
 	})
 }
 
@@ -147,7 +159,7 @@ func TestOperateUntilTheRestart(t *testing.T) {
 	const looks = "m-news@1 get " + device.Subscriptions + " " + device.Requests
 	const traces = "m-trace@3 get " + device.Requests + " " + device.UpTime
 	const tracesAgain = "m-trace@4 get " + device.Requests + " " + device.UpTime
-	ready := exchange{1, subscribed("news@1", device.NewsOf(device.BootEvent)),
+	ready := exchange{1, subscribed("news@1", to(boot)),
 		"gate m-operate@2 operate Device.Reboot()"}
 	accepted := exchange{1, results("operate@2", event.Result{Output: map[string]string{}}), "waits"}
 	done := func(at float64, key2 string) string {
@@ -190,8 +202,8 @@ func TestOperateUntilTheRestart(t *testing.T) {
 
 func TestOperateUntilTheResponse(t *testing.T) {
 	const task = `{"task":"OPERATE","command":"Device.X.2.Do()","endsWith":"Response","undoes":true}`
-	const looks = "m-news@1 get " + device.Requests
-	ready := exchange{1, shows("news@1"), "m-operate@2 operate Device.X.2.Do()"}
+	const looks = "m-news@1 get " + device.Subscriptions + " " + device.Requests
+	ready := exchange{1, subscribed("news@1", to(boot)), "m-operate@2 operate Device.X.2.Do()"}
 	done := `done {"commandKey":"` + key + `","output":{}}`
 	plays(t, map[string]conversation{
 		"taken": {task: task, does: looks,
@@ -225,7 +237,7 @@ func TestAwait(t *testing.T) {
 	const up = `{"task":"AWAIT","valueChange":"Device.A.B","value":"Up"}`
 	const done = `{"task":"AWAIT","event":"Device.LocalAgent.TransferComplete!"}`
 	const there = `{"task":"AWAIT","presence":"connected"}`
-	ready := func(s device.Subscription) exchange { return exchange{1, subscribed("news@1", s), "waits"} }
+	ready := func(s device.Subscription) exchange { return exchange{1, subscribed("news@1", to(s)), "waits"} }
 	plays(t, map[string]conversation{
 		"a restart": {task: boot, does: looks, turns: []exchange{ready(device.NewsOf(device.BootEvent)),
 			{1, connected, "ignores"},
