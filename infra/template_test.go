@@ -429,7 +429,8 @@ func TestMetricsAreOurs(t *testing.T) {
 	tpl := parse(t)
 	dimensions := map[string]string{ // dimension
 		metrics.Ticks: "", metrics.UpgradesStarted: "", metrics.UpgradesPending: "", metrics.UpgradeDuration: "",
-		metrics.UpgradesOver: "", metrics.ReportsFailing: "", metrics.DetailsRefused: "", metrics.ThingsNotUpdated: "",
+		metrics.UpgradesParked: "", metrics.UpgradesOver: "", metrics.ReportsFailing: "",
+		metrics.DetailsRefused: "", metrics.ThingsNotUpdated: "",
 		metrics.UpgradesUnreported: "", metrics.DroppedNews: "",
 		metrics.DevicesFinished: metrics.Result, metrics.Failures: metrics.Reason,
 		metrics.PhaseReached: metrics.Phase, metrics.PhaseDuration: metrics.Phase,

@@ -56,6 +56,7 @@ func (c *clock) tick(lambdas *functions, w *workflow) {
 		environment.StartQueue: c.starts.Ref()},
 		allow("TickItems", []string{
 			"dynamodb:Query", "dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem",
+			"dynamodb:BatchWriteItem",
 		}, w.table.AttrArn()),
 		allow("SendStarts", []string{"sqs:SendMessage"}, c.starts.AttrArn()))
 	// A minute that could not be is over: without this Lambda would keep it for six hours, and call

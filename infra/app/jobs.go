@@ -48,7 +48,7 @@ func newJobs(stack awscdk.Stack, lambdas *functions, account *account, device *d
 			environment.JobsEndpoint: account.jobs,
 			environment.OutcomeTopic: notify.outcomes.Ref(),
 		},
-		append(append(startUpgrade(), jobExecutions()...), w.items(), w.readFlags(), clock.starting(),
+		append(append(startUpgrade(), jobExecutions()...), w.items(), w.readFlags(), readZone(), clock.starting(),
 			notify.publishOutcome())...)
 	clock.start(start)
 	notify.rule(scope, "NotifyNext", "notify_next", "A device's next job execution", start,

@@ -63,8 +63,10 @@ func dashboardBody() string {
 			{metricsNamespace, metrics.UpgradesStarted, map[string]any{"label": "started"}},
 			{metricsNamespace, metrics.UpgradesOver, map[string]any{"label": "over before they began"}},
 		}},
-		chart{title: "Backlog: devices that wait to appear", stat: "Sum",
-			rows: []row{{metricsNamespace, metrics.UpgradesPending}}},
+		chart{title: "Backlog: devices that wait", stat: "Sum", rows: []row{
+			{metricsNamespace, metrics.UpgradesPending, map[string]any{"label": "to appear"}},
+			{metricsNamespace, metrics.UpgradesParked, map[string]any{"label": "for their window, or paused at work"}},
+		}},
 	)
 	d.charts(
 		chart{title: "Duration of successful upgrades, seconds", rows: []row{

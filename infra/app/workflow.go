@@ -46,7 +46,7 @@ func newWorkflow(stack awscdk.Stack, lambdas *functions, account *account, devic
 			environment.Table: w.table.Ref(), environment.OutcomeTopic: notify.outcomes.Ref(),
 			environment.JobsEndpoint: account.jobs,
 		},
-		append(jobExecutions(), w.release(),
+		append(jobExecutions(), w.release("dynamodb:PutItem"), // to park
 			// What is ours ends as CANCELED, which no device may set.
 			allow("CancelJobExecution", []string{"iot:CancelJobExecution"}, *sub(anyJob), *sub(anyThing)),
 			allow("RecordVersion", []string{"iot:DescribeThing", "iot:UpdateThing"}, *sub(anyThing)),
@@ -153,8 +153,9 @@ func newStateMachine(scope constructs.Construct, steps map[string]awslambda.CfnF
 					},
 				}},
 			},
-			TracingConfiguration: &awsstepfunctions.CfnStateMachine_TracingConfigurationProperty{Enabled: jsii.Bool(
-				true)},
+			TracingConfiguration: &awsstepfunctions.CfnStateMachine_TracingConfigurationProperty{
+				Enabled: jsii.Bool(true),
+			},
 		}))
 	// cfn-lint 1.51 wants a number where a JSONata state may compute its TimeoutSeconds (States Language, "JSONata":
 	// any field that takes a number takes an expression). The definition is validated by our own compiler instead.
@@ -176,6 +177,9 @@ func startUpgrade() []statement {
 		allow("TakeOver", []string{"states:DescribeExecution", "states:StopExecution"}, *sub(executions)),
 	}
 }
+
+// readZone is for a start that waits for a window in the device's time.
+func readZone() statement { return allow("ReadZone", []string{"iot:DescribeThing"}, *sub(anyThing)) }
 
 // jobExecutions is how a function reports to the job as the device would.
 func jobExecutions() []statement {

@@ -23,6 +23,9 @@ const (
 	JobHeld          ErrorName = "Job.Held"     // its job ended before it went on: nothing more is asked of the device
 )
 
+// NextPark is no error: a signpost to the end of the execution, not of the attempt.
+const NextPark ErrorName = "Next.Park"
+
 // JobStatus is the status of a job execution, in AWS's words.
 type JobStatus string
 

@@ -17,7 +17,8 @@
 //	errors.go    the error names of any operation, and the statuses of jobs
 //	rule.go      what the topic rules hand to the functions
 //	form.go      how create-job's payload asks for an operation
-//	window.go    a time of day
+//	window.go    when a device may be disturbed, in its own time
+//	park.go      an attempt that goes on later, in another execution
 //	problem.go   validation problems, all of a payload at once
 //
 // Durations in payloads are whole numbers whose unit is in the name
@@ -58,6 +59,15 @@ func (TaskToken) GoString() string { return "[task token]" }
 // the device into the registry sets it.
 const ThingEndpointAttribute = "endpointId"
 
+// ThingZoneAttribute is the thing attribute that says in which time zone the device
+// is, by its name. Rules of POSIX that hold a < or + do not fit into an attribute:
+// they are only what devices report.
+const ThingZoneAttribute = "tz"
+
+// FactZone is the name of the fact in a device's state that is its time zone, as it
+// reports it.
+const FactZone = "zone"
+
 // Attribute is the endpoint id as a thing's attribute may hold it: with @ in
 // place of %. No endpoint id has an @ (R-ARC.3, R-ARC.4), so that nothing is lost.
 func (id EndpointID) Attribute() string { return strings.ReplaceAll(string(id), "%", "@") }
@@ -69,12 +79,16 @@ func EndpointOfAttribute(v string) EndpointID { return EndpointID(strings.Replac
 // learn whether an endpoint is the jobs data plane's. It need not exist.
 const ProbeThing = "fleetstep-endpoint-probe"
 
-// ExecutionName is the name of the Step Functions execution of one attempt on one
-// device: a readable prefix and a hash, the same for the same owner, thing and
-// execution number, at most 80 characters and free of those that Step Functions
-// forbids.
-func ExecutionName(o Owner, thing ThingName, executionNumber int64) string {
-	sum := digest(o.Key(), string(thing), itoa(executionNumber))
+// ExecutionName is the name of the Step Functions execution of one lap of one attempt
+// on one device: a readable prefix and a hash, the same for the same owner, thing,
+// execution number and lap, at most 80 characters and free of those that Step
+// Functions forbids.
+func ExecutionName(o Owner, thing ThingName, executionNumber int64, lap int) string {
+	parts := []string{o.Key(), string(thing), itoa(executionNumber)}
+	if lap > 0 {
+		parts = append(parts, itoa(int64(lap)))
+	}
+	sum := digest(parts...)
 	var b strings.Builder
 	for _, r := range o.Key() + "-" + string(thing) {
 		switch {

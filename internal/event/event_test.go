@@ -9,7 +9,6 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 
@@ -107,11 +106,11 @@ func TestExecutionNames(t *testing.T) {
 		job := event.JobOwner(event.JobID(rapid.StringMatching(`[a-zA-Z0-9_-]{1,64}`).Draw(t, "job")))
 		thing := event.ThingName(rapid.StringMatching(`[a-zA-Z0-9:_-]{1,128}`).Draw(t, "thing"))
 		n := rapid.Int64Range(1, 1<<40).Draw(t, "number")
-		name := event.ExecutionName(job, thing, n)
+		name := event.ExecutionName(job, thing, n, 0)
 		if len(name) > 80 || strings.ContainsAny(name, `:/?*<>{}[]"#%\^|~$&,; `) {
 			t.Fatalf("bad name %q", name)
 		}
-		if name != event.ExecutionName(job, thing, n) || name == event.ExecutionName(job, thing, n+1) {
+		if name != event.ExecutionName(job, thing, n, 0) || name == event.ExecutionName(job, thing, n+1, 0) {
 			t.Fatalf("name %q does not follow job, thing and number", name)
 		}
 	})
@@ -122,31 +121,6 @@ func TestTokensDoNotPrint(t *testing.T) {
 	if s := fmt.Sprintf("%v %s %#v %+v", token, token, token, struct{ T event.TaskToken }{token}); strings.Contains(s,
 		"secret") {
 		t.Error(s)
-	}
-}
-
-func TestWindow(t *testing.T) {
-	at := func(s string) time.Time {
-		v, err := time.Parse("2006-01-02 15:04", "2026-11-22 "+s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-	for _, c := range []struct {
-		w          event.Window
-		now        string
-		start, end time.Duration
-	}{
-		{event.Window{Start: "02:00", End: "05:00"}, "01:00", time.Hour, 4 * time.Hour},
-		{event.Window{Start: "02:00", End: "05:00"}, "03:00", 0, 2 * time.Hour},
-		{event.Window{Start: "02:00", End: "05:00"}, "05:00", 21 * time.Hour, 24 * time.Hour},
-		{event.Window{Start: "23:00", End: "01:00"}, "00:30", 0, 30 * time.Minute},
-		{event.Window{Start: "23:00", End: "01:00"}, "22:00", time.Hour, 3 * time.Hour},
-	} {
-		if start, end := c.w.Next(at(c.now)); start != c.start || end != c.end {
-			t.Errorf("%v at %s: got %v, %v, want %v, %v", c.w, c.now, start, end, c.start, c.end)
-		}
 	}
 }
 

@@ -25,6 +25,9 @@ type Flow struct {
 	// News are the kinds of news, beside restarts and the ends of Commands, that are kept
 	// for a step to come.
 	News []Kind
+	// Hold is a Park for an attempt whose owner is paused before the command of a
+	// gate. Without it a pause holds only what has not begun.
+	Hold func(t Turn) (Park, error)
 	// Phases are an operator's names of steps; a step without one is part of
 	// another.
 	Phases map[Step]string
@@ -48,6 +51,10 @@ type Plan struct {
 	Document json.RawMessage // with its defaults filled in
 	Timeouts json.RawMessage // what the state machine puts into TimeoutSeconds
 	Lasts    time.Duration   // after this long the execution is over, one way or the other
+	// Window is when the device may be disturbed, nil is always. With WindowStarts
+	// nothing begins outside of it; else the flow itself parks the attempt.
+	Window       *Window
+	WindowStarts bool
 	// the longest that its states and their retries may take; within Lasts, or they are cut short
 	Needs time.Duration
 }

@@ -10,10 +10,14 @@ const (
 	AttributeReason = "reason" // an error name; absent on plain success
 )
 
+// Parked is the event of an execution's output whose attempt goes on in another.
+// Nobody else is told of it.
+const Parked = "PARKED"
+
 // Outcome is how an operation on a device ended: finalize's answer, the
 // execution's output and the message on the outcome topic.
 type Outcome struct {
-	Event string `json:"event"` // the flow's Succeeded or Failed
+	Event string `json:"event"` // the flow's Succeeded or Failed; Parked of an execution that ends before its attempt
 	Owner
 	ThingName       ThingName `json:"thingName"`
 	ExecutionNumber int64     `json:"executionNumber"`

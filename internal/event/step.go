@@ -39,14 +39,27 @@ type ExecutionInput struct {
 	Operation       Operation       `json:"operation"`
 	Document        json.RawMessage `json:"document"` // the flow's
 	Timeouts        json.RawMessage `json:"timeouts"` // the flow's
+	// Lap is how many executions of this attempt came before; Resume is what the flow
+	// told itself at the end of the last one.
+	Lap    int             `json:"lap,omitempty"`
+	Resume json.RawMessage `json:"resume,omitempty"`
+	// Window is the attempt's, in the device's zone.
+	Window *Window `json:"window,omitempty"`
 }
 
-// NewExecutionInput builds the input of one attempt on one device.
+// NewExecutionInput builds the input of the first lap of one attempt on one device.
 func NewExecutionInput(o Owner, thing ThingName, number int64, operation Operation, p Plan) ExecutionInput {
 	return ExecutionInput{
-		Owner: o, ThingName: thing, ExecutionNumber: number, Execution: ExecutionName(o, thing, number),
-		Operation: operation, Document: p.Document, Timeouts: p.Timeouts,
+		Owner: o, ThingName: thing, ExecutionNumber: number, Execution: ExecutionName(o, thing, number, 0),
+		Operation: operation, Document: p.Document, Timeouts: p.Timeouts, Window: p.Window,
 	}
+}
+
+// InLap is the same input for another lap.
+func (in ExecutionInput) InLap(lap int, resume json.RawMessage) ExecutionInput {
+	in.Execution = ExecutionName(in.Owner, in.ThingName, in.ExecutionNumber, lap)
+	in.Lap, in.Resume = lap, resume
+	return in
 }
 
 // StepInput is what the state machine hands to the function of a step.
@@ -129,6 +142,7 @@ type FinalizeInput struct {
 	Tries     int            `json:"tries"`     // of this very report that failed before
 	Redrives  int            `json:"redrives"`  // of the execution
 	Failure   *Caught        `json:"failure,omitempty"`
+	Park      *Park          `json:"park,omitempty"` // the attempt is not over
 	// Results is the whole document, as StepInput's.
 	Results json.RawMessage `json:"-"`
 }

@@ -51,13 +51,15 @@ type Move struct {
 	// Done or Failed ends the task.
 	Done   any
 	Failed *Failure
+	// Park ends the task too, and the execution: the attempt goes on later.
+	Park *Park
 	// Learnt is what was found out about the device, for its DeviceState's Facts.
 	// It is noted only with a move that ends the task.
 	Learnt map[string]string
 }
 
 // Ends reports whether the task is over with this move.
-func (m Move) Ends() bool { return m.Done != nil || m.Failed != nil }
+func (m Move) Ends() bool { return m.Done != nil || m.Failed != nil || m.Park != nil }
 
 // StepKey is the command key of one try of a step's command.
 func StepKey(execution string, step Step, try int) string {

@@ -89,8 +89,10 @@ func calls(p *parts) map[string]func(context.Context) error {
 		"PutPending": func(ctx context.Context) error {
 			return st.PutPending(ctx, "t", workflow.Pending{Owner: owner, Operation: op, At: at, ExpiresAt: at})
 		},
-		"DropPending": func(ctx context.Context) error { return st.DropPending(ctx, "t", owner, 1) },
-		"Claim":       func(ctx context.Context) error { return st.Claim(ctx, "t", claim, nil) },
+		"DropPending": func(ctx context.Context) error {
+			return st.DropPending(ctx, "t", workflow.Attempt{Owner: owner, Number: 1})
+		},
+		"Claim": func(ctx context.Context) error { return st.Claim(ctx, "t", claim, nil) },
 		"Register": func(ctx context.Context) error {
 			return st.Register(ctx, "t", workflow.Registration{Claim: claim, Await: await})
 		},
@@ -109,7 +111,8 @@ func calls(p *parts) map[string]func(context.Context) error {
 			return st.End(ctx, "t", claim, workflow.Ending{By: "x", At: at})
 		},
 		"Release": func(ctx context.Context) error {
-			return st.Release(ctx, workflow.Device{Thing: "t", Claim: &claim}, "e", owner, 1)
+			return st.Release(ctx, workflow.Device{Thing: "t", Claim: &claim}, "e", workflow.Attempt{Owner: owner,
+				Number: 1})
 		},
 		"Flags":   func(ctx context.Context) error { return ignore(st.Flags(ctx, owner)) },
 		"SetFlag": func(ctx context.Context) error { return st.SetFlag(ctx, owner, workflow.Control{At: at}) },
@@ -121,6 +124,22 @@ func calls(p *parts) map[string]func(context.Context) error {
 			return st.Answer(ctx, owner, workflow.Knock{Thing: "t", At: at})
 		},
 		"Forget": func(ctx context.Context) error { return st.Forget(ctx, workflow.Lifted{Whose: owner}) },
+		"Park": func(ctx context.Context) error {
+			d := workflow.Device{Thing: "t", Claim: &claim}
+			return st.Park(ctx, d, "e", workflow.Pending{Owner: owner, Lap: 1, At: at, ExpiresAt: at},
+				workflow.Due{At: at, Thing: "t", Owner: owner})
+		},
+		"Postpone": func(ctx context.Context) error {
+			return st.Postpone(ctx, "t", workflow.Pending{Owner: owner}, workflow.Due{At: at, Thing: "t",
+				Owner: owner})
+		},
+		"EndPending": func(ctx context.Context) error {
+			return st.EndPending(ctx, "t", workflow.Pending{Owner: owner}, workflow.Ending{By: "x", At: at})
+		},
+		"Due": func(ctx context.Context) error { _, _, err := st.Due(ctx, at, 1); return err },
+		"Done": func(ctx context.Context) error {
+			return st.Done(ctx, []workflow.Due{{At: at, Thing: "t", Owner: owner}})
+		},
 		"Wake": func(ctx context.Context) error {
 			return p.waker().Wake(ctx, []workflow.Wake{{Thing: "t", Owner: owner}})
 		},
@@ -133,7 +152,7 @@ func calls(p *parts) map[string]func(context.Context) error {
 		"Running": func(ctx context.Context) error { _, _, err := steps.Running(ctx, op, "e"); return err },
 		"Stop":    func(ctx context.Context) error { return steps.Stop(ctx, op, "e", event.Failure{}) },
 
-		"Endpoint": func(ctx context.Context) error { return ignore(p.things().Endpoint(ctx, "t")) },
+		"Endpoint": func(ctx context.Context) error { return ignore(p.things().Thing(ctx, "t")) },
 		"Template": func(ctx context.Context) error { return ignore(control.Template(ctx)) },
 		"Create": func(ctx context.Context) error {
 			return ignore(control.Create(ctx, jobs.Job{JobID: "j", Request: jobs.Request{Targets: []string{"x"}}}))

@@ -187,7 +187,7 @@ func (p *parts) flows(controller usp.EndpointID) event.Flows {
 func (p *parts) starter(store *workflowdb.Store, flows event.Flows) *workflow.Starter {
 	starter, err := workflow.NewStarter(workflow.StarterPorts{
 		Store: store, Controls: store, Machine: p.machine(), Orders: orders{p.executions(), p.log},
-		Reports: p.reports(flows), Flows: flows, Now: p.now, Who: who,
+		Reports: p.reports(flows), Registry: p.things(), Flows: flows, Now: p.now, Who: who,
 	})
 	p.failed(err)
 	return starter

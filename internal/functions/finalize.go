@@ -20,6 +20,7 @@ func NewFinalize(ctx context.Context, env Env, cfg aws.Config, now func() time.T
 	p := newParts(ctx, env, cfg, now)
 	store := p.store()
 	releaser := &workflow.Releaser{Store: store, Now: p.now}
+	parker := &workflow.Parker{Store: store, Now: p.now}
 	f := &jobs.Finisher{
 		Executions: p.executions(), Registry: p.control(""), Outcomes: p.outcomes(), Flows: p.flows(""),
 		Now: p.now,
@@ -36,6 +37,20 @@ func NewFinalize(ctx context.Context, env Env, cfg aws.Config, now func() time.T
 				p.emf.count(metrics.ReportsFailing, "", "")
 			}
 			return event.Outcome{}, named(err)
+		}
+		if in.Park != nil {
+			pending, parked, err := parker.Park(ctx, x, *in.Park)
+			if err != nil {
+				return fail("not parked", err)
+			}
+			if parked {
+				p.emf.count(metrics.UpgradesParked, "", "")
+				log.Info("parked", "why", in.Park.Why, "notBefore", pending.NotBefore, "notAfter", pending.NotAfter)
+			}
+			return event.Outcome{
+				Event: event.Parked, Owner: x.Owner, ThingName: x.ThingName, ExecutionNumber: x.ExecutionNumber,
+				Status: event.StatusInProgress, Reason: event.NextPark, Detail: in.Park.Why,
+			}, nil
 		}
 		// The device is given back before the job hears of the end: the moment it
 		// does, AWS IoT may name the next job, whose start wants the device free.

@@ -118,8 +118,9 @@ func TestTheRegistrySaysWhoseAnEndpointIs(t *testing.T) {
 			map[event.ThingName]usp.EndpointID{"x": a}},
 		{"before its own device was ever heard", map[event.ThingName]event.EndpointID{"x": "os::012345-A",
 			"y": "os::012345-B"},
-			[]greeting{{"y", a, true}, {"x", a, false}, {"y", b, false}},
-			map[event.ThingName]usp.EndpointID{"x": a, "y": b}},
+			[]greeting{{"y", a, true}, {"x", a, false}, {"y", b, false}}, map[event.ThingName]usp.EndpointID{
+				"x": a, "y": b,
+			}},
 		{"without a word in the registry the first greeting counts", nil,
 			[]greeting{{"x", a, false}, {"y", a, true}, {"x", b, true}, {"y", b, false}, {"x", a, false}},
 			map[event.ThingName]usp.EndpointID{"x": a, "y": b}},
@@ -127,10 +128,12 @@ func TestTheRegistrySaysWhoseAnEndpointIs(t *testing.T) {
 			[]greeting{{"y", a, false}, {"x", a, false}, {"y", a, true}, {"y", b, false}},
 			map[event.ThingName]usp.EndpointID{"x": a, "y": b}},
 		{"one endpoint for two things", map[event.ThingName]event.EndpointID{"x": "os::012345-A", "y": "os::012345-A"},
-			[]greeting{{"x", a, false}, {"y", a, true}, {"x", a, false}},
-			map[event.ThingName]usp.EndpointID{"x": a, "y": ""}},
-		{"a name that could be encoded twice", map[event.ThingName]event.EndpointID{"x": event.EndpointOfAttribute(
-			"os::012345-A@2D1")},
+			[]greeting{{"x", a, false}, {"y", a, true}, {"x", a, false}}, map[event.ThingName]usp.EndpointID{
+				"x": a, "y": "",
+			}},
+		{"a name that could be encoded twice", map[event.ThingName]event.EndpointID{
+			"x": event.EndpointOfAttribute("os::012345-A@2D1"),
+		},
 			[]greeting{{"x", "os::012345-A%2D1", false}, {"y", "os::012345-A%2d1", false}},
 			map[event.ThingName]usp.EndpointID{"x": "os::012345-A%2D1", "y": "os::012345-A%2d1"}},
 		{"nobody", nil, []greeting{{"x", c, false}}, map[event.ThingName]usp.EndpointID{"x": c}},
@@ -235,7 +238,7 @@ func TestARogueTouchesNobodysUpgrade(t *testing.T) {
 	rogue.connect()
 	a.onDownload = func(finish func()) {
 		// The rogue claims that the victim's download has failed.
-		key := event.StepKey(event.ExecutionName(event.JobOwner("job"), "cpe-0001", 1), upgrade.Download, 1)
+		key := event.StepKey(event.ExecutionName(event.JobOwner("job"), "cpe-0001", 1, 0), upgrade.Download, 1)
 		rogue.forge = a.endpoint
 		rogue.send(usp.Notification{ID: "x", Kind: usp.KindOperationComplete, Path: usp.FirmwareImage(2) +
 			usp.CommandDownload, CommandKey: key,
@@ -279,8 +282,8 @@ func TestALateEndSparesTheNextAttempt(t *testing.T) {
 		}
 		w.offer(a.thing, "job", 1, document())
 		w.run()
-		x1, x2 := w.execs[event.ExecutionName(event.JobOwner("job"), a.thing, 1)],
-			w.execs[event.ExecutionName(event.JobOwner("job"), a.thing, 2)]
+		x1, x2 := w.execs[event.ExecutionName(event.JobOwner("job"), a.thing, 1, 0)],
+			w.execs[event.ExecutionName(event.JobOwner("job"), a.thing, 2, 0)]
 		if s := w.status[executionKey(a.thing, "job", 2)]; s != event.StatusSucceeded || x1.over == "" ||
 			x2.over != "SUCCEEDED" {
 			t.Errorf("seed %d: attempt 2 is %s, executions %q, %q: %+v", seed, s, x1.over, x2.over, w.outcome[a.thing])

@@ -64,6 +64,9 @@ func (p *parts) started(s workflow.Started) {
 	}
 	switch s.Did {
 	case workflow.StartBegun:
+		if s.Lap > 0 {
+			return // it was counted when it began
+		}
 		p.emf.count(metrics.UpgradesStarted, "", "")
 	case workflow.StartPending:
 		p.emf.count(metrics.UpgradesPending, "", "")

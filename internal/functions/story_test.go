@@ -11,7 +11,6 @@ import (
 	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
 	"github.com/fleetstep/fleetstep/internal/usp"
-	"github.com/fleetstep/fleetstep/internal/workflow"
 	"github.com/fleetstep/fleetstep/proto/uspmsg"
 )
 
@@ -62,13 +61,7 @@ var stories = []struct {
 	{name: "its job is cancelled before it activates", doc: separate, play: func(w *world, a *agent) {
 		a.onDownload = func(finish func()) {
 			w.after(time.Second, func() {
-				c := workflow.Controller{Controls: w.store, Now: func() time.Time { return w.now }}
-				for { // a crashed function is called again
-					if _, _, err := c.Set(w.t.Context(), event.JobOwner("job"), event.ControlStopped, "AWS IoT",
-						"canceled"); err == nil {
-						break
-					}
-				}
+				w.control(event.ControlStopped)
 				finish()
 			})
 		}
@@ -78,8 +71,42 @@ var stories = []struct {
 		d.Activation.SoakSeconds = 60
 	}, status: event.StatusSucceeded,
 		visits: "Inspect Download AwaitReport Verify Soak Verify Finalize", downloads: 1},
-	{name: "activation in a window", doc: func(d *upgrade.Document) {
-		separate(d)
+	{name: "activation in a window", doc: windowed, visits: "Inspect Download AwaitReport Activate Finalize",
+		status: event.StatusSucceeded, downloads: 1},
+	{name: "its job is paused before it activates, and resumed", doc: separate, play: func(w *world, a *agent) {
+		a.onDownload = func(finish func()) {
+			w.after(time.Second, func() {
+				w.control(event.ControlPaused)
+				finish()
+			})
+			w.after(time.Hour, func() { w.control(event.ControlRunning) })
+		}
+	}, status: event.StatusSucceeded, downloads: 1, visits: "Inspect Download AwaitReport Activate Finalize"},
+	{name: "its job is paused before it downloads, and resumed", play: func(w *world, a *agent) {
+		w.soon(func() { w.control(event.ControlPaused) })
+		w.after(time.Hour, func() { w.control(event.ControlRunning) })
+	}, status: event.StatusSucceeded, downloads: 1},
+	{name: "its job is paused before it activates, and cancelled", doc: separate, play: func(w *world, a *agent) {
+		a.onDownload = func(finish func()) {
+			w.after(time.Second, func() {
+				w.control(event.ControlPaused)
+				finish()
+			})
+			w.after(time.Hour, func() { w.control(event.ControlStopped) })
+		}
+	}, status: event.StatusRejected, reason: event.JobHeld, downloads: 1},
+	{name: "its window opens while it is away", doc: windowed, play: func(w *world, a *agent) {
+		w.after(10*time.Minute, a.disconnect)
+		w.after(2*time.Hour, a.connect) // it has closed
+	}, status: event.StatusSucceeded, downloads: 1},
+	{name: "its window opens while it is away, and it is back in it", doc: windowed, play: func(w *world, a *agent) {
+		w.after(10*time.Minute, a.disconnect)
+		w.after(58*time.Minute, a.connect)
+	}, status: event.StatusSucceeded, downloads: 1},
+	{name: "it lost what was staged when its window opens", doc: windowed, play: func(w *world, a *agent) {
+		w.after(10*time.Minute, func() { a.images[2] = upgrade.Image{Status: usp.StatusNoImage} })
+	}, status: event.StatusSucceeded, downloads: 2},
+	{name: "automatic activation in a window", doc: func(d *upgrade.Document) {
 		d.Activation.Window = &event.Window{Start: "12:30", End: "13:00"}
 	}, status: event.StatusSucceeded, downloads: 1},
 	{name: "up to date", play: func(w *world, a *agent) {
@@ -324,6 +351,12 @@ func patient(d *upgrade.Document) { d.Timeouts.AnswerSeconds = 120 }
 
 func separate(d *upgrade.Document) { d.Activation.Mode = upgrade.ActivateSeparate }
 
+// windowed opens half an hour after the stories begin.
+func windowed(d *upgrade.Document) {
+	separate(d)
+	d.Activation.Window = &event.Window{Start: "12:30", End: "13:00"}
+}
+
 type odds struct {
 	doubled, mixed bool
 	crashes        int
@@ -347,7 +380,7 @@ func play(t testing.TB, i int, seed uint64, o odds) (*world, *agent, *execution)
 	}
 	w.offer(a.thing, "job", 1, doc)
 	w.run()
-	return w, a, w.execs[event.ExecutionName(event.JobOwner("job"), a.thing, 1)]
+	return w, a, w.execs[event.ExecutionName(event.JobOwner("job"), a.thing, 1, 0)]
 }
 
 func judge(t interface {
@@ -451,6 +484,11 @@ func TestEveryEndIsToldOnce(t *testing.T) {
 		o := odds{doubled: rapid.Bool().Draw(rt, "doubled"), mixed: rapid.Bool().Draw(rt, "mixed"),
 			crashes: rapid.IntRange(0, 2).Draw(rt, "crashes")}
 		end := rapid.SampledFrom([]event.JobStatus{event.StatusCanceled, event.StatusTimedOut}).Draw(rt, "end")
+		doc := document()
+		if rapid.Bool().Draw(rt, "window") {
+			windowed(&doc)
+			doc.Activation.Window.Start = "12:01"
+		}
 		within := func(name string) time.Duration {
 			return time.Duration(rapid.OneOf(rapid.Just(0), rapid.IntRange(0, 100), rapid.IntRange(0, 30_000)).Draw(rt,
 				name)) * time.Millisecond
@@ -460,7 +498,7 @@ func TestEveryEndIsToldOnce(t *testing.T) {
 		a := w.agent("cpe-0001")
 		a.online = true
 		a.connect()
-		w.offer(a.thing, "job", 1, document())
+		w.offer(a.thing, "job", 1, doc)
 		told, named := within("event"), within("the other")
 		w.after(within("end"), func() {
 			if k := executionKey(a.thing, "job", 1); !w.status[k].Terminal() {
@@ -471,7 +509,7 @@ func TestEveryEndIsToldOnce(t *testing.T) {
 		})
 		w.run()
 		for _, job := range []event.JobID{"job", "other"} {
-			x, k := w.execs[event.ExecutionName(event.JobOwner(job), a.thing, 1)], executionKey(a.thing, job, 1)
+			x, k := w.execs[event.ExecutionName(event.JobOwner(job), a.thing, 1, 0)], executionKey(a.thing, job, 1)
 			var told []event.Outcome
 			var words []string
 			for _, p := range w.published {

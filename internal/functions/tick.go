@@ -18,7 +18,8 @@ type Tick func(ctx context.Context) (Ticked, error)
 // Ticked is what a tick has done.
 type Ticked struct {
 	Did   string `json:"did"`
-	Woken int    `json:"woken"`
+	Woken int    `json:"woken"` // those whom a flag had kept
+	Due   int    `json:"due"`   // those whose time comes
 }
 
 // NewTick wires tick.
@@ -43,15 +44,15 @@ func NewTick(ctx context.Context, env Env, cfg aws.Config, now func() time.Time)
 			return Ticked{Did: "leased"}, nil
 		}
 		if err != nil {
-			log.Error("tick not done", "woken", did.Woken, "error", err.Error())
-			return Ticked{Did: "failed", Woken: did.Woken}, named(err)
+			log.Error("tick not done", "woken", did.Woken, "due", did.Due, "error", err.Error())
+			return Ticked{Did: "failed", Woken: did.Woken, Due: did.Due}, named(err)
 		}
 		// Without this one for five minutes there is an alarm: everything that waits
 		// for the clock would wait in silence.
 		p.emf.count(metrics.Ticks, "", "")
-		if did.Woken > 0 {
-			log.Info("ticked", "woken", did.Woken)
+		if did.Woken+did.Due > 0 {
+			log.Info("ticked", "woken", did.Woken, "due", did.Due)
 		}
-		return Ticked{Did: "ticked", Woken: did.Woken}, nil
+		return Ticked{Did: "ticked", Woken: did.Woken, Due: did.Due}, nil
 	}, nil
 }

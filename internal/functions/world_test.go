@@ -13,7 +13,6 @@ import (
 	"regexp"
 	"slices"
 	"sort"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -68,6 +67,9 @@ type world struct {
 
 	invocations int
 	releaser    *workflow.Releaser
+	parker      *workflow.Parker
+	ticker      *workflow.Ticker
+	ticking     bool
 }
 
 // turn is a handler that runs until its next request.
@@ -183,7 +185,13 @@ func newWorld(t testing.TB, seed uint64) *world {
 		w.pause()
 		return w.crash()
 	}
-	w.store.After = func(string) error { return w.crash() }
+	w.store.After = func(op string) error {
+		switch op {
+		case "Park", "Postpone", "SetFlag":
+			w.clock()
+		}
+		return w.crash()
+	}
 	now := func() time.Time { return w.now }
 	env := Vars(map[string]string{}, io.Discard)
 	p := &parts{env: env, now: now}
@@ -199,8 +207,8 @@ func newWorld(t testing.TB, seed uint64) *world {
 		Flows: flows, Now: now})
 	q.failed(err)
 	w.offers, err = workflow.NewStarter(workflow.StarterPorts{Store: w.store, Controls: w.store, Machine: w,
-		Orders: orders{w, slog.New(slog.DiscardHandler)}, Reports: reports{q, w, flows}, Flows: flows, Now: now,
-		Who: w.who})
+		Orders: orders{w, slog.New(slog.DiscardHandler)}, Reports: reports{q, w, flows}, Registry: w, Flows: flows,
+		Now: now, Who: w.who})
 	q.failed(err)
 	w.ender, err = workflow.NewEnder(workflow.EnderPorts{Store: w.store, Machine: w,
 		Orders: orders{w, slog.New(slog.DiscardHandler)}, Reports: reports{q, w, flows}, Now: now, Who: w.who})
@@ -219,6 +227,11 @@ func newWorld(t testing.TB, seed uint64) *world {
 		t.Fatal(err)
 	}
 	w.releaser = &workflow.Releaser{Store: w.store, Now: now}
+	w.parker = &workflow.Parker{Store: w.store, Now: now}
+	w.ticker, err = workflow.NewTicker(workflow.TickerPorts{Ticks: w.store, Controls: w.store, Waker: w, Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
 	w.finish = &jobs.Finisher{Executions: w, Registry: w, Outcomes: w, Flows: flows, Now: now}
 	w.devices = &deviceMessages{parts: q, controller: controllerID, topics: w.topics, inbox: inbox}
 	return w
@@ -306,12 +319,6 @@ func (w *world) enter(x *execution, state string) {
 	}
 	s := w.machine[state]
 	switch {
-	case state == "AwaitWindow":
-		seconds, ok := x.data["opensIn"].(int)
-		if !ok {
-			w.t.Fatalf("%s waits for %v", x.name, x.data["opensIn"])
-		}
-		w.after(time.Duration(seconds)*time.Second, func() { w.enter(x, s.Next) })
 	case s.Type == "Wait":
 		w.after(time.Duration(x.timeouts.SoakSeconds)*time.Second, func() {
 			x.data["soaked"] = true
@@ -420,6 +427,8 @@ func (w *world) end(token event.TaskToken, name, cause string) bool {
 			continue
 		}
 		switch {
+		case name == string(event.NextPark):
+			x.data["park"] = w.parse(cause)
 		case x.state == "Rollback":
 			x.data["failure"] = map[string]any{"state": x.state, "error": "Rollback.Failed", "cause": name +
 				" " + cause}
@@ -427,12 +436,8 @@ func (w *world) end(token event.TaskToken, name, cause string) bool {
 			x.data["failure"] = map[string]any{"state": x.state, "error": name, "cause": cause}
 		case c.Next == "Verify":
 			x.data["overdue"] = true
-		case c.Next == "AwaitWindow":
-			seconds, err := strconv.Atoi(cause)
-			if err != nil {
-				w.t.Fatalf("%s: a window opens in %q", x.name, cause)
-			}
-			x.data["opensIn"] = seconds
+		case x.state == "Inspect": // to Activate
+			x.data["inspect"] = w.parse(cause)
 		}
 		next := c.Next
 		w.soon(func() { w.enter(x, next) })
@@ -440,6 +445,59 @@ func (w *world) end(token event.TaskToken, name, cause string) bool {
 	}
 	w.t.Fatalf("%s: nobody catches %s", x.state, name)
 	return false
+}
+
+func (w *world) parse(text string) (v any) {
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
+		w.t.Fatalf("%q: %v", text, err)
+	}
+	return v
+}
+
+// clock ticks every minute for as long as there is something to wait for.
+func (w *world) clock() {
+	if w.ticking {
+		return
+	}
+	w.ticking = true
+	w.after(time.Minute, func() {
+		w.ticking = false
+		w.handler(func() {
+			_, err := w.ticker.Tick(context.Background(), "tick")
+			if err != nil && !errors.Is(err, workflow.ErrLeased) && !errors.Is(err, workflowtest.ErrCrash) {
+				w.t.Fatal(err)
+			}
+		})
+		if w.store.Waiting() {
+			w.clock()
+		}
+	})
+}
+
+// control sets the flag of the job, as a function that is called again when it crashes.
+func (w *world) control(state event.ControlState) {
+	c := workflow.Controller{Controls: w.store, Now: func() time.Time { return w.now }}
+	for {
+		if _, _, err := c.Set(w.t.Context(), event.JobOwner("job"), state, "me", "a test"); err == nil {
+			return
+		}
+	}
+}
+
+// Wake is the queue of starts.
+func (w *world) Wake(_ context.Context, wakes []workflow.Wake) error {
+	w.pause()
+	for _, k := range wakes {
+		w.after(k.After, func() {
+			w.twice(func() {
+				w.again(func(ctx context.Context) error {
+					_, err := w.offers.Wake(ctx, k.Thing, k.Owner)
+					return err
+				})
+			})
+		})
+	}
+	return nil
 }
 
 var outputKey = regexp.MustCompile(`'([a-z]+)': \$states\.result`)
@@ -497,6 +555,13 @@ func (w *world) finalize(x *execution) {
 			tries++
 			if tries > 0 && strings.HasPrefix(x.over, "ABORTED") {
 				return nil // the state is not tried again
+			}
+			if in.Park != nil {
+				if _, _, err := w.parker.Park(ctx, x.input, *in.Park); err != nil {
+					return err
+				}
+				x.over = "SUCCEEDED"
+				return nil
 			}
 			d, owned, err := w.releaser.Release(ctx, x.input)
 			if err != nil {
@@ -560,9 +625,9 @@ func (w *world) Status(_ context.Context, thing event.ThingName, job event.JobID
 	return s, nil
 }
 
-func (w *world) Endpoint(_ context.Context, thing event.ThingName) (event.EndpointID, error) {
+func (w *world) Thing(_ context.Context, thing event.ThingName) (workflow.Entry, error) {
 	w.pause()
-	return w.things[thing], w.crash()
+	return workflow.Entry{Endpoint: w.things[thing]}, w.crash()
 }
 
 func (w *world) SetAttribute(context.Context, event.ThingName, string, string) error { return nil }

@@ -37,6 +37,7 @@ type world struct {
 	// firmware is how agents fetch images, connected hears of their connections.
 	life      int
 	firmware  simulator.HTTPClient
+	zone      func(thing string) string
 	connected func(*link)
 
 	certificates map[string]*x509.Certificate // by thing
@@ -97,6 +98,7 @@ func (w *world) build(p trial.Plan) (err error) {
 	w.fleet, err = simulator.NewFleet(simulator.FleetConfig{
 		Settings: simulator.Settings{
 			Clock: clock{w.sched}, Transport: transport{w}, HTTP: firmware, PublishQoS: 1, Controller: p.Controller,
+			Zone: w.zone,
 		},
 		Things: p.Things, Seed: p.Seed, Faults: p.Faults,
 		StartWithin: time.Duration(len(p.Things)) * 5 * time.Millisecond,
@@ -129,8 +131,9 @@ func (w *world) provision(ctx context.Context, p trial.Plan, thing string, numbe
 		in        map[string]any
 	}
 	steps := []step{
-		{"CreateThing", map[string]any{"thingName": thing,
-			"attributePayload": map[string]any{"attributes": p.Attributes(thing)}}},
+		{"CreateThing", map[string]any{"thingName": thing, "attributePayload": map[string]any{
+			"attributes": p.Attributes(thing),
+		}}},
 		{"AttachPolicy", map[string]any{"policyName": p.Policy, "target": made.CertificateArn}},
 		{"AttachThingPrincipal", map[string]any{"thingName": thing, "principal": made.CertificateArn}},
 	}

@@ -39,6 +39,9 @@ type Config struct {
 	// Fault, if set, makes calls fail as AWS's do; see localcloud.Config.
 	Fault localcloud.Fault
 
+	// For tests: when it begins, and in which time zones the devices say that they are.
+	at   time.Time
+	zone func(thing string) string
 	// For tests that record: opened has the world before anything is deployed,
 	// over when the job has come to its end.
 	opened func(*world)
@@ -88,7 +91,10 @@ func run(ctx context.Context, c Config) (summary *Summary, err error) {
 		c.Template = infra.Template
 	}
 	began := time.Now()
-	sched := localcloud.NewVirtual(c.Seed, start)
+	if c.at.IsZero() {
+		c.at = start
+	}
+	sched := localcloud.NewVirtual(c.Seed, c.at)
 	env := *c.Env
 	env.Now = sched.Now
 	env.Sleep = func(ctx context.Context, d time.Duration) error {
@@ -98,7 +104,7 @@ func run(ctx context.Context, c Config) (summary *Summary, err error) {
 		return ctx.Err()
 	}
 	w := &world{sched: sched, seed: c.Seed, store: localcloud.NewMemoryStore(), wire: c.Wire, logs: c.Logs,
-		fault: c.Fault, witness: c.Witness}
+		fault: c.Fault, witness: c.Witness, zone: c.zone}
 	if err := w.open(ctx); err != nil {
 		return nil, err
 	}

@@ -2,10 +2,8 @@ package rehearsal
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -90,34 +88,6 @@ func TestFaultsEndTheSameWithSeparateActivation(t *testing.T) {
 	s, out, err := play(t, Config{Devices: 30, Seed: 3, Faults: "all", Event: event})
 	if err != nil || s.Succeeded != 20 || s.Failed != 9 || s.Rejected != 1 {
 		t.Errorf("%v\n%s", err, out)
-	}
-}
-
-// An activation window is waited for in the state machine: Activate() goes out when it
-// opens, and no device restarts before.
-func TestActivationWaitsForItsWindow(t *testing.T) {
-	event := filepath.Join(t.TempDir(), "window.json")
-	opens := start.Add(3 * time.Hour)
-	if err := os.WriteFile(event, fmt.Appendf(nil, `{
-  "firmware": {"version": "2.0.0"}, "activation": {"mode": "SEPARATE", "window": {"start": %q, "end": %q}},
-  "targets": ["arn:aws:iot:us-east-1:123456789012:thinggroup/demo"]
-}`, opens.Format("15:04"), opens.Add(time.Hour).Format("15:04")), 0o666); err != nil {
-		t.Fatal(err)
-	}
-	var paths map[string][]string
-	s, out, err := play(t, Config{Devices: 3, Seed: 5, Event: event, Faults: "cut-before-restart",
-		over: func(ctx context.Context, w *world, _ string) (err error) {
-			paths, err = w.paths(ctx)
-			return err
-		}})
-	if err != nil || s.Succeeded != 3 || s.VirtualSeconds < (3*time.Hour-time.Minute).Seconds() ||
-		s.VirtualSeconds > (4*time.Hour).Seconds() {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	for thing, path := range paths {
-		if !strings.Contains(strings.Join(path, " "), "Activate (Next.Window) AwaitWindow Activate AwaitReport") {
-			t.Errorf("%s went through %s", thing, path)
-		}
 	}
 }
 

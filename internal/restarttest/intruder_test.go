@@ -187,7 +187,7 @@ func (m *mallory) publish(r *usp.Record) {
 // lies are records that would harm a device's upgrade if they were its own.
 func (m *mallory) lies(victim string) []*usp.Record {
 	endpoint := usp.EndpointID(endpointOf(victim))
-	execution := event.ExecutionName(event.JobOwner(jobID), event.ThingName(victim), 1)
+	execution := event.ExecutionName(event.JobOwner(jobID), event.ThingName(victim), 1, 0)
 	key := event.StepKey(execution, upgrade.Download, 1)
 	download := usp.FirmwareImage(2) + usp.CommandDownload
 	failure := usp.CommandFailure.Errorf("mallory was here")

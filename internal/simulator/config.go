@@ -36,6 +36,8 @@ type Settings struct {
 	ModelName      string         // USP Agent
 	HardwareVersion,
 	AliasPrefix string // cpe-
+	// Zone is the time zone of a thing, as a TZ string of POSIX; UTC0.
+	Zone func(thing string) string
 
 	Timing Timing
 
@@ -125,6 +127,9 @@ func (s *Settings) withDefaults() (*Settings, error) {
 	def(&out.Timing.DelayFault, 2*time.Second)
 	def(&out.Timing.SlowLink, 20*time.Second)
 	def(&out.Timing.Busy, 20*time.Second)
+	if out.Zone == nil {
+		out.Zone = func(string) string { return "UTC0" }
+	}
 	if out.MaxDownloads == 0 {
 		out.MaxDownloads = 1
 	}

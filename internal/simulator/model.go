@@ -332,6 +332,9 @@ var model = func() []*object {
 				img("Status", tString, func(a *Agent, i int) string { return a.status(i) }),
 				img("BootFailureLog", tString, func(a *Agent, i int) string { return a.images[i-1].bootLog }),
 			}},
+		{path: "Device.Time.", params: []param{ro("LocalTimeZone", tString, func(a *Agent, _ []int) string {
+			return a.s.Zone(a.id.Thing)
+		})}},
 		{path: "Device.MQTT.", params: []param{ro("ClientNumberOfEntries", tUnsigned, text("1"))}},
 		{path: "Device.MQTT.Client.{i}.", rows: one, keys: [][]string{{"Alias"}},
 			commands: []command{{name: "ForceReconnect()"}},
@@ -573,8 +576,9 @@ func (a *Agent) handleGet(get *uspmsg.Get) *uspmsg.GetResp {
 					values[p.name] = p.get(a, t.instances)
 				}
 			}
-			result.ResolvedPathResults = append(result.ResolvedPathResults,
-				&uspmsg.GetResp_ResolvedPathResult{ResolvedPath: t.path, ResultParams: values})
+			result.ResolvedPathResults = append(result.ResolvedPathResults, &uspmsg.GetResp_ResolvedPathResult{
+				ResolvedPath: t.path, ResultParams: values,
+			})
 		}
 	}
 	return resp
@@ -616,8 +620,9 @@ func (a *Agent) handleGetInstances(get *uspmsg.GetInstances) *uspmsg.GetInstance
 							}
 						}
 					}
-					result.CurrInsts = append(result.CurrInsts,
-						&uspmsg.GetInstancesResp_CurrInstance{InstantiatedObjPath: t.path, UniqueKeys: keys})
+					result.CurrInsts = append(result.CurrInsts, &uspmsg.GetInstancesResp_CurrInstance{
+						InstantiatedObjPath: t.path, UniqueKeys: keys,
+					})
 				}
 			}
 		}
@@ -665,21 +670,23 @@ func (o *object) describe(get *uspmsg.GetSupportedDM) *uspmsg.GetSupportedDMResp
 			if c.async {
 				kind = uspmsg.GetSupportedDMResp_CMD_ASYNC
 			}
-			out.SupportedCommands = append(out.SupportedCommands,
-				&uspmsg.GetSupportedDMResp_SupportedCommandResult{CommandName: c.name, InputArgNames: c.inputs,
-					CommandType: kind})
+			out.SupportedCommands = append(out.SupportedCommands, &uspmsg.GetSupportedDMResp_SupportedCommandResult{
+				CommandName: c.name, InputArgNames: c.inputs, CommandType: kind,
+			})
 		}
 	}
 	if get.GetReturnEvents() {
 		for _, e := range o.events {
-			out.SupportedEvents = append(out.SupportedEvents,
-				&uspmsg.GetSupportedDMResp_SupportedEventResult{EventName: e.name, ArgNames: e.args})
+			out.SupportedEvents = append(out.SupportedEvents, &uspmsg.GetSupportedDMResp_SupportedEventResult{
+				EventName: e.name, ArgNames: e.args,
+			})
 		}
 	}
 	if get.GetReturnUniqueKeySets() {
 		for _, set := range o.keys {
-			out.UniqueKeySets = append(out.UniqueKeySets,
-				&uspmsg.GetSupportedDMResp_SupportedUniqueKeySet{KeyNames: set})
+			out.UniqueKeySets = append(out.UniqueKeySets, &uspmsg.GetSupportedDMResp_SupportedUniqueKeySet{
+				KeyNames: set,
+			})
 		}
 	}
 	return out

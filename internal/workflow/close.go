@@ -97,3 +97,33 @@ func (c closer) close(ctx context.Context, d Device, why event.Failure) (End, er
 	}
 	return end, c.reports.Report(ctx, end)
 }
+
+// reportPending reports the end of an attempt that its owner has ended while it was
+// parked. PENDING stays, for the caller to remove.
+func (c closer) reportPending(ctx context.Context, thing event.ThingName, p Pending, why event.Failure) error {
+	if err := c.takePending(ctx, thing, p); err != nil {
+		return err
+	}
+	return c.reports.Report(ctx, End{
+		Thing: thing, Owner: p.Owner, ExecutionNumber: p.ExecutionNumber, Operation: p.Operation,
+		Status: why.Name.Status(), Why: why,
+	})
+}
+
+// takePending takes the report of the end of a parked attempt upon itself. Whoever
+// wrote first into PENDING that he reports it does so; others get ErrEnding.
+func (c closer) takePending(ctx context.Context, thing event.ThingName, p Pending) error {
+	by, now := c.who(ctx), c.now()
+	switch {
+	case p.Ending == nil:
+	case p.Ending.By == by:
+		return nil
+	case now.Sub(p.Ending.At) < endingGrace:
+		return fmt.Errorf("attempt %d of %s, %s: %w", p.ExecutionNumber, p.Owner, p.Ending.By, ErrEnding)
+	}
+	err := c.store.EndPending(ctx, thing, p, Ending{By: by, At: now})
+	if errors.Is(err, ErrChanged) {
+		err = fmt.Errorf("attempt %d of %s: %w", p.ExecutionNumber, p.Owner, ErrEnding)
+	}
+	return err
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/event"
@@ -128,21 +129,34 @@ func passes(ctx context.Context, controls Controls, thing event.ThingName, owner
 	return held, !holds, nil
 }
 
-// gated is a move as the flag lets it be: a command that is not sent yet is not
-// sent to a device whose owner is held.
-func gated(ctx context.Context, controls Controls, flow event.Flow, a Await, m event.Move) (event.Move, error) {
-	if m.Send == nil || !m.Once || m.Ends() || !m.Gate && !isGate(flow, a.Step) {
+// gated is a move as the flag lets it be: a command that is not sent yet is not sent
+// to a device whose owner is held. Where that is for good the attempt ends; where it
+// is paused it is parked, if its flow knows how, and goes on when it is resumed.
+func gated(ctx context.Context, controls Controls, flow event.Flow, t event.Turn, owner event.Owner, m event.Move) (
+	event.Move, error) {
+	if m.Send == nil || !m.Once || m.Ends() || !m.Gate && !isGate(flow, t.Step) {
 		return m, nil
 	}
-	flags, err := controls.Flags(ctx, a.Owner)
+	flags, err := controls.Flags(ctx, owner)
 	if err != nil {
 		return m, err
 	}
-	if flags.Owner.State != event.ControlStopped {
+	held, whose, holds := flags.Holds(owner)
+	switch {
+	case !holds:
+		return m, nil
+	case held.State == event.ControlStopped && whose == owner:
+		return event.Move{Failed: event.Failf(event.JobHeld, "%s ended (%s) before step %s", owner, held.Why, t.Step)},
+			nil
+	case flow.Hold == nil:
 		return m, nil
 	}
-	return event.Move{Failed: event.Failf(event.JobHeld, "%s ended (%s) before step %s", a.Owner, flags.Owner.Why,
-		a.Step)}, nil
+	park, err := flow.Hold(t)
+	if err != nil {
+		return m, err
+	}
+	park.Why = strings.TrimSpace("paused before step " + string(t.Step) + ": " + held.Why)
+	return event.Move{Park: &park}, nil
 }
 
 func isGate(flow event.Flow, step event.Step) bool {

@@ -112,13 +112,42 @@ func TestACommandIsNotSentForAnOwnerThatIsOver(t *testing.T) {
 	}
 }
 
-func TestAPauseLetsGoOnWhatHasBegun(t *testing.T) {
-	r, in := owned(t)
-	r.set(fw2, event.ControlPaused)
-	r.begin = event.Move{Send: "reset", Once: true, State: memory}
-	_, err := r.Await(t.Context(), step(in, second, "tok"))
-	r.must(err)
-	r.expect("at work", "send rg-1 reset")
+// TestAPauseHoldsWhatHasBegun: before a command of a gate, and before nothing else. It
+// is parked, and goes on when it is resumed.
+func TestAPauseHoldsWhatHasBegun(t *testing.T) {
+	command := event.Move{Send: "reset", Once: true, State: memory}
+	for _, c := range []struct {
+		name  string
+		whose event.Owner
+		step  event.Step
+		move  event.Move
+		want  []string
+	}{
+		{"a command of a gate", fw2, second, command, []string{"fail tok Next.Park"}},
+		{"a command of a gate, by the flag of everything", workflow.Everyone, second, command,
+			[]string{"fail tok Next.Park"}},
+		{"a question of a gate", fw2, second, event.Move{Send: "look", State: memory}, []string{"send rg-1 look"}},
+		{"a command of a step that is no gate", fw2, third, command, []string{"send rg-1 reset"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r, in := owned(t)
+			r.set(c.whose, event.ControlPaused)
+			r.begin = c.move
+			_, err := r.Await(t.Context(), step(in, c.step, "tok"))
+			r.must(err)
+			r.expect("when the step begins", c.want...)
+
+			r, in = owned(t)
+			r.begin = event.Move{State: memory}
+			_, err = r.Await(t.Context(), step(in, c.step, "tok"))
+			r.must(err)
+			r.set(c.whose, event.ControlPaused)
+			r.says[event.KindBooted] = c.move
+			_, err = r.Deliver(t.Context(), r.load(), booted, nothing)
+			r.must(err)
+			r.expect("when the device has news", c.want...)
+		})
+	}
 }
 
 func TestFlagsAreSetOnce(t *testing.T) {

@@ -121,17 +121,18 @@ func (w *Inbox) turn(
 	ctx context.Context, flow event.Flow, d Device, a Await, ev event.DeviceEvent, ack func() error, mark bool,
 ) (out Delivery, again bool, err error) {
 	out = Delivery{Fate: FateIgnored, Step: a.Step, Owner: a.Owner}
-	m, err := flow.Continue(event.Turn{
+	t := event.Turn{
 		Thing: d.Thing, Execution: a.Execution, Device: d.State, Step: a.Step, State: a.State, Messages: a.Messages,
 		Tries: d.Claim.Tries, Now: w.Now(),
-	}, ev)
+	}
+	m, err := flow.Continue(t, ev)
 	if err != nil {
 		return out, false, err
 	}
 	if m.Ignore {
 		return out, true, nil
 	}
-	if m, err = gated(ctx, w.Controls, flow, a, m); err != nil {
+	if m, err = gated(ctx, w.Controls, flow, t, a.Owner, m); err != nil {
 		return out, false, err
 	}
 	if m.Ends() {

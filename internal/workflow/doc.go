@@ -11,6 +11,7 @@
 //	deliver.go   Inbox: hands the news in a record to the task that waits for it
 //	greeting.go  Inbox: finds out which thing an endpoint belongs to
 //	control.go   flags: who may go on, who was refused; Controller: changes them
+//	park.go      Parker: ends an execution whose attempt goes on later; when that is
 //	tick.go      Ticker: does what is done by the clock
 //	end.go       Ender: ends an execution whose owner has ended the attempt;
 //	             Releaser: frees the device of an execution that came to its end
@@ -23,13 +24,14 @@
 //	PK DEVICE#<thing>   SK
 //	                    STATE                      what is known of the device (event.DeviceState)
 //	                    CLAIM                      the execution that owns the device, and its operation
-//	                    PENDING#<owner>            an attempt that waits for the device to appear
+//	                    PENDING#<owner>            an attempt that waits for the device, or for its time
 //	                    AWAIT#<step>               a task that waits: token, conversation
 //	                    NEWS#<kind>#<command key>  news that came before anyone waited for it
 //	PK ENDPOINT#<id>    SK OWNER                   the thing that an endpoint belongs to
 //	PK CONTROL#<owner>  SK CONTROL                 a flag: whether the owner's attempts may go on
 //	PK STOP             SK CONTROL                 the flag of everything
-//	PK TICK             SK LEASE                   which tick is at work
+//	PK DUE#<minute>#<hash mod 16>       SK <thing>#<owner>   a hint that PENDING may begin then
+//	PK TICK             SK LEASE                   which tick is at work, and the last minute whose hints are done
 //	                    LIFTED#<flag's PK>         a flag was lifted: those who knocked are to be woken
 //	PK KNOCK#<flag's PK>#<hash mod 64>  SK <thing>#<owner>   refused by that flag
 //
@@ -46,6 +48,8 @@
 //     CONTROL, written before the tick reads who knocked.
 //     News that one task alone may take is noted in the claim before the task is told:
 //     by which entry into which state, whose next try may take it again.
+//     An attempt that waits for its time, or for another to be done with its device,
+//     has a DUE hint in a minute that the tick has not read yet.
 //  2. No double effect. A task is resumed first, then its AWAIT is removed. A second
 //     resume finds a dead token, which is no error. A message that must not be sent
 //     twice is sent only by the caller that wrote the conversation's next revision.
@@ -55,6 +59,10 @@
 //     command path; the thing is the partition.
 //  4. No orphans. AWAIT is written only under the execution's own CLAIM, in one
 //     transaction, and both go together.
+//
+// An attempt may have several executions, one after the other: its laps. Their order
+// is that of execution number and lap, and nothing of an earlier one removes or hides
+// what is of a later one.
 //
 // All methods are safe for concurrent use and may be repeated after any error.
 //

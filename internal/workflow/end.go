@@ -33,7 +33,7 @@ func (w *Releaser) Release(ctx context.Context, in event.ExecutionInput) (d Devi
 		if owned && d.Claim.foreign("", w.Now()) {
 			return fail(ErrEnding)
 		}
-		err = w.Store.Release(ctx, d, in.Execution, in.Owner, in.ExecutionNumber)
+		err = w.Store.Release(ctx, d, in.Execution, attemptOf(in))
 		if !errors.Is(err, ErrChanged) {
 			break
 		}
@@ -78,10 +78,10 @@ type Ended struct {
 
 // End is for an attempt that its owner has ended: cancelled, timed out, or
 // removed. It stops the execution that works on it, if there is one, reports its
-// end, and removes everything of the two. What never began is nobody's to report. An owner may not
-// say which of its attempts it ended (AWS IoT's events carry no execution number), so the attempt
-// that owns the device is ended only if this very attempt is over: another may have begun
-// meanwhile.
+// end, and removes everything of the two; one that is parked is reported as well. What never began
+// is nobody's to report. An owner may not say which of its attempts it ended (AWS IoT's events
+// carry no execution number), so the attempt that owns the device is ended only if this very
+// attempt is over: another may have begun meanwhile.
 func (w *Ender) End(ctx context.Context, thing event.ThingName, owner event.Owner, why event.Failure) (ended Ended,
 	err error) {
 	fail := func(err error) (Ended, error) {
@@ -91,22 +91,32 @@ func (w *Ender) End(ctx context.Context, thing event.ThingName, owner event.Owne
 	if err != nil {
 		return fail(err)
 	}
-	for _, p := range d.Pending {
-		if p.Owner != owner {
-			continue
-		}
+	c := closer{w.Store, w.Machine, w.Reports, w.Now, w.Who}
+	if p, ok := d.pending(owner); ok {
 		over, err := w.Orders.Over(ctx, thing, owner, p.ExecutionNumber)
 		if err != nil {
 			return fail(err)
 		}
 		if over != nil {
 			ended.Pending = true
-			if err := w.Store.DropPending(ctx, thing, owner, p.ExecutionNumber); err != nil {
+			if p.Parked() { // it has begun
+				if err := c.reportPending(ctx, thing, p, why); err != nil {
+					return fail(err)
+				}
+			}
+			if p.Parked() && d.Claim != nil && d.Claim.Identity() == p.Identity() {
+				// It was just to go on, and is reported.
+				if err := w.Machine.Stop(ctx, d.Claim.Operation, d.Claim.Execution, why); err != nil {
+					return fail(err)
+				}
+				ended.Execution, ended.Operation = true, d.Claim.Operation
+				return ended, w.release(ctx, d)
+			}
+			if err := w.Store.DropPending(ctx, thing, p.Identity()); err != nil {
 				return fail(err)
 			}
 		}
 	}
-	c := closer{w.Store, w.Machine, w.Reports, w.Now, w.Who}
 	for i := 1; d.Claim != nil && d.Claim.Owner == owner; i++ {
 		over, err := w.Orders.Over(ctx, thing, owner, d.Claim.ExecutionNumber)
 		if err != nil {
@@ -138,7 +148,7 @@ func (w *Ender) release(ctx context.Context, d Device) error {
 	for i := 1; ; i++ {
 		d, err := w.Store.Load(ctx, thing)
 		if err == nil {
-			err = w.Store.Release(ctx, d, closed.Execution, closed.Owner, closed.ExecutionNumber)
+			err = w.Store.Release(ctx, d, closed.Execution, closed.Identity())
 		}
 		if errors.Is(err, ErrChanged) && i < closeAttempts {
 			continue

@@ -24,7 +24,8 @@ func (w *Inbox) greet(ctx context.Context, d Device, g Greeting) error {
 		}
 		return nil
 	}
-	registered, err := w.Registry.Endpoint(ctx, d.Thing)
+	entry, err := w.Registry.Thing(ctx, d.Thing)
+	registered := entry.Endpoint
 	switch {
 	case err != nil:
 		return fail(err)
@@ -38,11 +39,11 @@ func (w *Inbox) greet(ctx context.Context, d Device, g Greeting) error {
 	err = w.Store.Bind(ctx, d.Thing, g, b)
 	var owned *OwnedError
 	if errors.As(err, &owned) && registered == g.Endpoint {
-		theirs, err2 := w.Registry.Endpoint(ctx, owned.By)
+		theirs, err2 := w.Registry.Thing(ctx, owned.By)
 		switch {
 		case err2 != nil:
 			return fail(err2)
-		case theirs == g.Endpoint:
+		case theirs.Endpoint == g.Endpoint:
 			return foreign("the registry gives %s to thing %s as well", g.Endpoint, owned.By)
 		}
 		b.From = owned.By

@@ -268,7 +268,7 @@ func TestAnUnknownOperationIsAnError(t *testing.T) {
 	ev := booted
 	ev.At = r.now.Add(time.Second)
 	_, recorded := r.Record(t.Context(), record(ev))
-	r.must(r.store.Release(t.Context(), r.load(), in.Execution, in.Owner, 1))
+	r.must(r.store.Release(t.Context(), r.load(), in.Execution, workflow.Attempt{Owner: in.Owner, Number: 1}))
 	r.must(r.store.PutPending(t.Context(), "rg-1", workflow.Pending{Owner: fw2, ExecutionNumber: 2,
 		Operation: operation, At: r.now}))
 	_, appeared := r.Appear(t.Context(), r.load())

@@ -9,10 +9,16 @@ import (
 	"github.com/fleetstep/fleetstep/internal/event"
 )
 
-// Registry says which endpoint a thing is.
+// Registry has an entry for each thing.
 type Registry interface {
-	// Endpoint is "" if the registry names none for the thing.
-	Endpoint(ctx context.Context, thing event.ThingName) (event.EndpointID, error)
+	// Thing is what the registry says of a thing; nothing if it has no entry.
+	Thing(ctx context.Context, thing event.ThingName) (Entry, error)
+}
+
+// Entry is what the registry says of a thing, "" where it says nothing.
+type Entry struct {
+	Endpoint event.EndpointID
+	Zone     string // its time zone
 }
 
 // Callback resumes tasks.

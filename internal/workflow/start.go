@@ -25,6 +25,7 @@ type StarterPorts struct {
 	Machine  Machine
 	Orders   Orders
 	Reports  Reports
+	Registry Registry
 	Flows    event.Flows
 	Now      func() time.Time
 	// Who names an invocation, the same for its repetitions.
@@ -57,9 +58,12 @@ const (
 	StartRefused              // its document is not fit to be followed
 	StartPaused               // a flag keeps it from beginning; it is woken when that is lifted
 	StartHeld                 // its owner was stopped for good, and is told that it is held
+	StartWaiting              // it waits for its time: the clock wakes it
 )
 
-var starts = [...]string{"ignored", "started", "pending", "busy", "over", "played", "rejected", "paused", "held"}
+var starts = [...]string{
+	"ignored", "started", "pending", "busy", "over", "played", "rejected", "paused", "held", "waiting",
+}
 
 // String is for logs.
 func (s Start) String() string { return starts[s] }
@@ -72,6 +76,7 @@ type Started struct {
 	Did       Start
 	Owner     event.Owner
 	Execution string         // its name, where there is one
+	Lap       int            // of the attempt: 0 where it begins
 	Refused   *event.Failure // with StartRefused: why
 	// Unreported is set where the device was taken from an execution that is over and
 	// has not reported, though its attempt is open.
@@ -108,6 +113,12 @@ func (w *Starter) Offer(ctx context.Context, thing event.ThingName, owner event.
 		Owner: owner, ExecutionNumber: number, Operation: flow.Operation, Plan: plan, At: now,
 		ExpiresAt: now.Add(pendingLife),
 	}
+	if plan.Window != nil {
+		if p.Plan.Window, err = w.window(ctx, thing, *plan.Window); err != nil {
+			return fail(err)
+		}
+		p.Gated = plan.WindowStarts
+	}
 	// Rule 1: PENDING is written before STATE is read.
 	if err := w.Store.PutPending(ctx, thing, p); err != nil {
 		return fail(err)
@@ -119,11 +130,15 @@ func (w *Starter) Offer(ctx context.Context, thing event.ThingName, owner event.
 	if d.State.Reachable() {
 		return w.start(ctx, d, p)
 	}
+	if parked, ok := d.pending(owner); ok && parked.Identity().After(p.Identity()) {
+		out.Did = StartPending // a copy of what named it before it was parked
+		return out, nil
+	}
 	// The same rule between PENDING and its owner: whoever cancels it first ends
 	// the attempt, then removes PENDING.
 	over, err := w.Orders.Over(ctx, thing, owner, number)
 	if err == nil && over != nil {
-		err = w.Store.DropPending(ctx, thing, owner, number)
+		err = w.Store.DropPending(ctx, thing, p.Identity())
 	}
 	if err != nil {
 		return fail(err)
@@ -135,6 +150,18 @@ func (w *Starter) Offer(ctx context.Context, thing event.ThingName, owner event.
 	return out, nil
 }
 
+// window is a window in the time of a device, if the registry knows it.
+func (w *Starter) window(ctx context.Context, thing event.ThingName, of event.Window) (*event.Window, error) {
+	entry, err := w.Registry.Thing(ctx, thing)
+	if err != nil {
+		return nil, err
+	}
+	if entry.Zone != "" && event.IsZone(entry.Zone) {
+		of.Zone, of.Registered = entry.Zone, true
+	}
+	return &of, nil
+}
+
 // Appear starts what is pending for a device that can be reached. d was loaded
 // after its presence was written.
 func (w *Starter) Appear(ctx context.Context, d Device) (started []Started, err error) {
@@ -142,7 +169,7 @@ func (w *Starter) Appear(ctx context.Context, d Device) (started []Started, err 
 		return nil, nil
 	}
 	// One at a time, in order of their offers. The others follow when their owners
-	// name them as next; behind one that is over nobody will.
+	// name them as next; behind one that is over, or waits for its time, nobody will.
 	waiting := slices.SortedStableFunc(slices.Values(d.Pending), func(a, b Pending) int { return a.At.Compare(b.At) })
 	for _, p := range waiting {
 		if d.Claim != nil && d.Claim.Owner == p.Owner && d.Claim.ExecutionNumber >= p.ExecutionNumber {
@@ -152,8 +179,11 @@ func (w *Starter) Appear(ctx context.Context, d Device) (started []Started, err 
 		}
 		s, err := w.start(ctx, d, p)
 		started = append(started, s)
-		if err != nil || s.Did != StartOver {
+		if err != nil || s.Did != StartOver && s.Did != StartWaiting {
 			return started, err
+		}
+		if s.Did == StartWaiting {
+			continue // only its own PENDING was written
 		}
 		if d, err = w.Store.Load(ctx, d.Thing); err != nil {
 			return started, err
@@ -170,16 +200,14 @@ func (w *Starter) Wake(ctx context.Context, thing event.ThingName, owner event.O
 	if err != nil {
 		return Started{Owner: owner}, fmt.Errorf("workflow.Wake: thing %s, %s: %w", thing, owner, err)
 	}
-	for _, p := range d.Pending {
-		if p.Owner != owner {
-			continue
-		}
-		if !d.State.Reachable() {
-			return Started{Did: StartPending, Owner: owner}, nil
-		}
-		return w.start(ctx, d, p)
+	p, ok := d.pending(owner)
+	switch {
+	case !ok:
+		return Started{Owner: owner}, nil
+	case !d.State.Reachable():
+		return Started{Did: StartPending, Owner: owner}, nil
 	}
-	return Started{Owner: owner}, nil
+	return w.start(ctx, d, p)
 }
 
 // start claims the device and starts the execution. Every part may be repeated:
@@ -187,6 +215,10 @@ func (w *Starter) Wake(ctx context.Context, thing event.ThingName, owner event.O
 func (w *Starter) start(ctx context.Context, d Device, p Pending) (Started, error) {
 	const attempts = 4
 	for i := 1; ; i++ {
+		// A late copy of what named an attempt does not begin its first lap again.
+		if now, ok := d.pending(p.Owner); ok && now.Identity().After(p.Identity()) {
+			p = now
+		}
 		out, err := w.tryStart(ctx, d, p)
 		if !errors.Is(err, ErrClaimed) {
 			return out, err
@@ -203,8 +235,8 @@ func (w *Starter) start(ctx context.Context, d Device, p Pending) (Started, erro
 }
 
 func (w *Starter) tryStart(ctx context.Context, d Device, p Pending) (Started, error) {
-	in := event.NewExecutionInput(p.Owner, d.Thing, p.ExecutionNumber, p.Operation, p.Plan)
-	out := Started{Owner: p.Owner, Execution: in.Execution}
+	in := event.NewExecutionInput(p.Owner, d.Thing, p.ExecutionNumber, p.Operation, p.Plan).InLap(p.Lap, p.Resume)
+	out := Started{Owner: p.Owner, Execution: in.Execution, Lap: p.Lap}
 	fail := func(err error) (Started, error) {
 		return out, fmt.Errorf("workflow.start: thing %s, %s: %w", d.Thing, p.Owner, err)
 	}
@@ -213,9 +245,13 @@ func (w *Starter) tryStart(ctx context.Context, d Device, p Pending) (Started, e
 		return fail(fmt.Errorf("no flow is called %s", p.Operation))
 	}
 	now := w.Now()
-	deadline := now.Add(p.Plan.Lasts)
+	deadline := p.Deadline
+	if deadline.IsZero() {
+		deadline = now.Add(p.Plan.Lasts)
+	}
 	claim := Claim{
-		Owner: p.Owner, ExecutionNumber: p.ExecutionNumber, Operation: p.Operation, Execution: in.Execution,
+		Owner: p.Owner, ExecutionNumber: p.ExecutionNumber, Lap: p.Lap, Operation: p.Operation,
+		Execution: in.Execution,
 		ClaimedAt: now, Deadline: deadline, ExpiresAt: deadline.Add(7 * linger),
 	}
 	held, ok, err := passes(ctx, w.Controls, d.Thing, p.Owner, now)
@@ -226,8 +262,15 @@ func (w *Starter) tryStart(ctx context.Context, d Device, p Pending) (Started, e
 		out.Did = StartPaused
 		return out, nil
 	case !ok:
-		err := w.hold(ctx, d, in, flow, &out, held)
+		err := w.hold(ctx, d, p, in, flow, &out, held)
 		return out, err
+	}
+	if wait, due := p.waits(d, now); wait {
+		out.Did = StartWaiting
+		if err := w.postpone(ctx, d.Thing, p, due); err != nil {
+			return fail(err)
+		}
+		return out, nil
 	}
 	var dead *Claim
 	if d.Claim != nil && d.Claim.Execution != in.Execution {
@@ -239,18 +282,8 @@ func (w *Starter) tryStart(ctx context.Context, d Device, p Pending) (Started, e
 			return fail(err)
 		}
 		if !ok {
-			// PENDING stays; its owner names it again when the other is over. But not
-			// one that is over itself: a start that is repeated late.
-			out.Did = StartBusy
-			over, err := w.Orders.Over(ctx, d.Thing, p.Owner, p.ExecutionNumber)
-			if err == nil && over != nil {
-				out.Did = StartOver
-				err = w.Store.DropPending(ctx, d.Thing, p.Owner, p.ExecutionNumber)
-			}
-			if err != nil {
-				return fail(err)
-			}
-			return out, nil
+			err := w.busy(ctx, d.Thing, p, &out)
+			return out, err
 		}
 		dead, out.Unreported = d.Claim, unreported
 	}
@@ -260,17 +293,28 @@ func (w *Starter) tryStart(ctx context.Context, d Device, p Pending) (Started, e
 	}
 	// First the owner, then the execution: if the attempt is over there is nothing
 	// to start, and its owner's timer runs from here on whatever happens to us.
-	err = w.Orders.Begin(ctx, d.Thing, p.Owner, p.ExecutionNumber)
-	if errors.Is(err, ErrOver) {
-		out.Did = StartOver
-		return out, w.abandon(ctx, d.Thing, in)
-	}
+	over, err := w.begin(ctx, d.Thing, p)
 	if err != nil {
 		return fail(err)
+	}
+	if over != nil {
+		out.Did = StartOver
+		if err := w.over(ctx, d.Thing, p, *over); err != nil {
+			in.Lap-- // PENDING is another's to remove
+			return fail(errors.Join(err, w.abandon(ctx, d.Thing, in)))
+		}
+		return out, w.abandon(ctx, d.Thing, in)
 	}
 	err = w.Machine.Start(ctx, in)
 	if errors.Is(err, ErrPlayed) {
 		out.Did = StartPlayed
+		if now, err := w.Store.Load(ctx, d.Thing); err != nil {
+			return fail(err)
+		} else if later, ok := now.pending(p.Owner); ok && later.Identity().After(p.Identity()) {
+			// It was parked since it was read: its next lap has its own time.
+			out.Did = StartWaiting
+			return out, w.abandon(ctx, d.Thing, in)
+		}
 		f := event.Failf(flow.Played, "execution %s is over", in.Execution)
 		err := w.reject(ctx, d.Thing, p.Owner, p.ExecutionNumber, flow, *f)
 		if errors.Is(err, ErrOver) {
@@ -288,10 +332,66 @@ func (w *Starter) tryStart(ctx context.Context, d Device, p Pending) (Started, e
 	return out, nil
 }
 
+// begin tells the owner that work on an attempt begins, or goes on; over is how it
+// was ended, if it was.
+func (w *Starter) begin(ctx context.Context, thing event.ThingName, p Pending) (over *event.Failure, err error) {
+	if p.Parked() { // it has begun
+		return w.Orders.Over(ctx, thing, p.Owner, p.ExecutionNumber)
+	}
+	err = w.Orders.Begin(ctx, thing, p.Owner, p.ExecutionNumber)
+	if errors.Is(err, ErrOver) {
+		return event.Failf(event.JobCanceled, "%s ended before it began", p.Owner), nil
+	}
+	return nil, err
+}
+
+// over is for an attempt that its owner has ended while it waited: one that had begun
+// is reported. Its PENDING is the caller's to remove.
+func (w *Starter) over(ctx context.Context, thing event.ThingName, p Pending, why event.Failure) error {
+	if !p.Parked() {
+		return nil
+	}
+	return w.closer().reportPending(ctx, thing, p, why)
+}
+
+func (w *Starter) closer() closer { return closer{w.Store, w.Machine, w.Reports, w.Now, w.Who} }
+
+// busy leaves an attempt whose device belongs to another execution. PENDING stays: its
+// owner names it again when the other is over, and the clock wakes one that is parked.
+// But not one that is over itself: a start that is repeated late.
+func (w *Starter) busy(ctx context.Context, thing event.ThingName, p Pending, out *Started) error {
+	out.Did = StartBusy
+	over, err := w.Orders.Over(ctx, thing, p.Owner, p.ExecutionNumber)
+	switch {
+	case err != nil:
+	case over != nil:
+		out.Did = StartOver
+		if err = w.over(ctx, thing, p, *over); err == nil {
+			err = w.Store.DropPending(ctx, thing, p.Identity())
+		}
+	case p.Parked() || p.Gated:
+		err = w.postpone(ctx, thing, p, p.due(thing, w.Now()))
+	}
+	if err != nil {
+		return fmt.Errorf("workflow.start: thing %s, %s: %w", thing, p.Owner, err)
+	}
+	return nil
+}
+
+// postpone leaves PENDING for the clock. One that is gone, or another by now, is
+// somebody else's.
+func (w *Starter) postpone(ctx context.Context, thing event.ThingName, p Pending, due Due) error {
+	if err := w.Store.Postpone(ctx, thing, p, due); !errors.Is(err, ErrChanged) {
+		return err
+	}
+	return nil
+}
+
 // hold ends an attempt whose owner was stopped for good. One that is at work is held
 // by its own next command.
-func (w *Starter) hold(ctx context.Context, d Device, in event.ExecutionInput, flow event.Flow, out *Started,
-	held Control) error {
+func (w *Starter) hold(
+	ctx context.Context, d Device, p Pending, in event.ExecutionInput, flow event.Flow, out *Started, held Control,
+) error {
 	fail := func(err error) error { return fmt.Errorf("workflow.start: thing %s, %s: %w", d.Thing, in.Owner, err) }
 	if d.Claim != nil && d.Claim.Execution == in.Execution {
 		running, _, err := w.Machine.Running(ctx, in.Operation, in.Execution)
@@ -305,6 +405,13 @@ func (w *Starter) hold(ctx context.Context, d Device, in event.ExecutionInput, f
 	}
 	out.Did = StartHeld
 	f := event.Failf(event.JobHeld, "%s ended (%s) before it began", in.Owner, held.Why)
+	if p.Parked() {
+		// Who hears that the job execution is rejected has nothing to report.
+		f.Detail = fmt.Sprintf("%s ended (%s) while the device waited", in.Owner, held.Why)
+		if err := w.closer().takePending(ctx, d.Thing, p); err != nil {
+			return fail(err)
+		}
+	}
 	err := w.reject(ctx, d.Thing, in.Owner, in.ExecutionNumber, flow, *f)
 	if errors.Is(err, ErrOver) {
 		out.Did, err = StartOver, nil
@@ -334,12 +441,12 @@ func (w *Starter) takeable(ctx context.Context, d Device) (ok, unreported bool, 
 	}
 	switch {
 	case why != nil:
-		_, err = closer{w.Store, w.Machine, w.Reports, w.Now, w.Who}.close(ctx, d, *why)
+		_, err = w.closer().close(ctx, d, *why)
 		return err == nil, false, err
 	case !known:
 		return w.Now().Sub(claim.ClaimedAt) > startGrace, false, nil
 	}
-	return !running, !running, nil
+	return !running, !running && !d.parked(), nil
 }
 
 // reject ends an attempt that cannot begin, and reports it; ErrOver if it had ended
@@ -361,5 +468,5 @@ func (w *Starter) abandon(ctx context.Context, thing event.ThingName, in event.E
 	if err != nil {
 		return err
 	}
-	return w.Store.Release(ctx, d, in.Execution, in.Owner, in.ExecutionNumber)
+	return w.Store.Release(ctx, d, in.Execution, attemptOf(in))
 }

@@ -177,7 +177,8 @@ func (w *Steps) collect(ctx context.Context, flow event.Flow, turn event.Turn, a
 		case move.Send == nil:
 			return TakenWaiting, nil
 		}
-		if move, err = gated(ctx, w.Controls, flow, a, move); err != nil {
+		turn.State = a.State
+		if move, err = gated(ctx, w.Controls, flow, turn, a.Owner, move); err != nil {
 			return TakenNot, err
 		}
 		if move.Ends() {
@@ -268,6 +269,13 @@ func take(ctx context.Context, store Store, d Device, a Await, news string) (ok 
 }
 
 func resume(ctx context.Context, c Callback, a Await, m event.Move) error {
+	if m.Park != nil {
+		f, err := m.Park.Failure()
+		if err != nil {
+			return err
+		}
+		return c.Fail(ctx, a.Token, f)
+	}
 	if m.Failed != nil {
 		return c.Fail(ctx, a.Token, *m.Failed)
 	}

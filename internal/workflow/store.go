@@ -25,20 +25,52 @@ var (
 // ErrGone: the execution does not own the device any more.
 var ErrGone = errors.New("the execution does not own the device any more")
 
-// Pending is an attempt that waits for its device to appear.
+// Attempt is one lap of an attempt on a device.
+type Attempt struct {
+	Owner  event.Owner
+	Number int64
+	Lap    int // how many laps came before
+}
+
+// attemptOf is that of an execution.
+func attemptOf(in event.ExecutionInput) Attempt { return Attempt{in.Owner, in.ExecutionNumber, in.Lap} }
+
+// After reports whether a lap is a later one of the same owner.
+func (a Attempt) After(b Attempt) bool {
+	return a.Number > b.Number || a.Number == b.Number && a.Lap > b.Lap
+}
+
+// Pending is an attempt that waits: for its device to appear, or for its time.
 type Pending struct {
 	Owner           event.Owner
 	ExecutionNumber int64
+	Lap             int
 	Operation       event.Operation
 	Plan            event.Plan
 	At              time.Time
 	ExpiresAt       time.Time
+	// Gated has it begin in its window only: between NotBefore, its own point, and
+	// NotAfter, which are zero until it was looked at.
+	Gated               bool
+	NotBefore, NotAfter time.Time
+	// Deadline and Resume are of an attempt that was parked: when its owner ends it,
+	// and what its flow is told.
+	Deadline time.Time
+	Resume   json.RawMessage
+	Ending   *Ending // who reports its end, nil for nobody
 }
+
+// Identity says which lap it is.
+func (p Pending) Identity() Attempt { return Attempt{p.Owner, p.ExecutionNumber, p.Lap} }
+
+// Parked reports whether the attempt has begun, and waits outside of an execution.
+func (p Pending) Parked() bool { return p.Lap > 0 }
 
 // Claim says which execution owns a device.
 type Claim struct {
 	Owner           event.Owner
 	ExecutionNumber int64
+	Lap             int
 	Operation       event.Operation
 	Execution       string // name
 	ClaimedAt       time.Time
@@ -73,6 +105,9 @@ func (c Claim) takenBy(news string) (by string, taken bool) {
 	}
 	return "", false
 }
+
+// Identity says which lap it works on.
+func (c Claim) Identity() Attempt { return Attempt{c.Owner, c.ExecutionNumber, c.Lap} }
 
 // Owns reports whether a command key is one that this execution gave in one of
 // these steps.
@@ -162,6 +197,23 @@ func (d Device) await(ev event.DeviceEvent) (Await, bool) {
 	return Await{}, false
 }
 
+// pending finds what an owner has waiting.
+func (d Device) pending(owner event.Owner) (Pending, bool) {
+	for _, p := range d.Pending {
+		if p.Owner == owner {
+			return p, true
+		}
+	}
+	return Pending{}, false
+}
+
+// parked reports whether the attempt of the device's claim goes on in a later lap:
+// then its execution has done what it had to.
+func (d Device) parked() bool {
+	p, ok := d.pending(d.Claim.Owner)
+	return ok && p.ExecutionNumber == d.Claim.ExecutionNumber && p.Lap > d.Claim.Lap
+}
+
 // task finds a task by its token, as it is now.
 func (d Device) task(a Await) (Await, bool) {
 	for _, now := range d.Awaits {
@@ -186,10 +238,16 @@ type Registration struct {
 type Store interface {
 	// Load gives a device's whole partition; a device never seen has nothing set.
 	Load(ctx context.Context, thing event.ThingName) (Device, error)
-	// PutPending replaces the owner's PENDING item.
+	// PutPending replaces the owner's PENDING item, unless that is of a later lap.
 	PutPending(ctx context.Context, thing event.ThingName, p Pending) error
-	// DropPending removes it if its execution number is at most this.
-	DropPending(ctx context.Context, thing event.ThingName, owner event.Owner, number int64) error
+	// DropPending removes it unless it is of a later lap.
+	DropPending(ctx context.Context, thing event.ThingName, a Attempt) error
+	// Postpone sets when PENDING may begin, and leaves a hint for the tick; ErrChanged
+	// if it is not there in this lap, or somebody reports its end.
+	Postpone(ctx context.Context, thing event.ThingName, p Pending, due Due) error
+	// EndPending notes in PENDING who reports its end; ErrChanged if it is not there
+	// in this lap, or another reports it than p says.
+	EndPending(ctx context.Context, thing event.ThingName, p Pending, e Ending) error
 	// Claim takes a free device, or one whose claim is the very one given as
 	// dead, or one that this execution has already; else ErrClaimed.
 	Claim(ctx context.Context, thing event.ThingName, c Claim, dead *Claim) error
@@ -224,10 +282,13 @@ type Store interface {
 	// unless the claim is at this revision, which it raises.
 	End(ctx context.Context, thing event.ThingName, c Claim, e Ending) error
 	// Release removes the execution's claim, tasks and news, and its owner's
-	// PENDING item up to this execution number. What is not there is no error;
+	// PENDING item up to this lap. What is not there is no error;
 	// what belongs to another execution stays. ErrChanged if somebody is at ending
 	// the execution who was not when d was loaded.
-	Release(ctx context.Context, d Device, execution string, owner event.Owner, number int64) error
+	Release(ctx context.Context, d Device, execution string, a Attempt) error
+	// Park removes the same, puts PENDING of the next lap, and leaves a hint for the
+	// tick; ErrChanged unless the claim is the execution's and as d was loaded.
+	Park(ctx context.Context, d Device, execution string, p Pending, due Due) error
 }
 
 // Presence is the broker's word.

@@ -27,6 +27,8 @@ type Lease struct {
 	Holder string
 	Until  time.Time
 	Fence  int64 // rises with each lease: what an earlier holder still writes is refused
+	// Minute is the last one whose hints are done; zero before the first.
+	Minute time.Time
 }
 
 // ErrLeased: another tick is at work.
@@ -36,7 +38,8 @@ var ErrLeased = errors.New("another tick is at work")
 type Ticks interface {
 	// Lease takes the lease for holder, until then; ErrLeased while another has it.
 	Lease(ctx context.Context, holder string, now, until time.Time) (Lease, error)
-	// Return gives a lease back; one that is another's by now is no error.
+	// Return gives a lease back, and keeps its Minute; one that is another's by now is
+	// no error.
 	Return(ctx context.Context, l Lease) error
 	// Lifted lists the flags that were lifted and at which somebody may have
 	// knocked. A flag that holds again is not among them.
@@ -48,6 +51,10 @@ type Ticks interface {
 	Answer(ctx context.Context, whose event.Owner, k Knock) error
 	// Forget removes a flag from those that were lifted, unless it was lifted anew.
 	Forget(ctx context.Context, l Lifted) error
+	// Due reads up to so many hints of a minute; more is false if these are all.
+	Due(ctx context.Context, minute time.Time, most int) (due []Due, more bool, err error)
+	// Done removes hints.
+	Done(ctx context.Context, due []Due) error
 }
 
 // Lifted is a flag that was lifted.
@@ -60,6 +67,14 @@ type Lifted struct {
 // Step Functions' StartExecution and of AWS IoT's 200 UpdateJobExecution a second to
 // those that begin by themselves.
 const StartsPerMinute = 1000
+
+// DuePerMinute is how many parked attempts the tick wakes in a minute. Each tells AWS
+// IoT once of its end: half of 200 UpdateJobExecution a second. Where more are due in
+// a minute, those beyond are moved to the next one.
+const DuePerMinute = 6000
+
+// mostMinutes is how many minutes a tick catches up on after a standstill.
+const mostMinutes = 60
 
 // tickLasts is longer than the tick's function may run, and shorter than a minute.
 const tickLasts = 55 * time.Second
@@ -84,7 +99,10 @@ func NewTicker(p TickerPorts) (*Ticker, error) {
 }
 
 // Ticked says what a tick has done.
-type Ticked struct{ Woken int }
+type Ticked struct {
+	Woken int // those who had knocked
+	Due   int // those whose time had come
+}
 
 // Tick does the work of one minute. ErrLeased if another does it: the clock calls
 // at least once. A part that fails does not keep the others from being done; what
@@ -95,7 +113,7 @@ func (w *Ticker) Tick(ctx context.Context, holder string) (out Ticked, err error
 	if err != nil {
 		return out, fmt.Errorf("workflow.Tick: %w", err)
 	}
-	errs := []error{w.drain(ctx, &out)}
+	errs := []error{w.drain(ctx, &out), w.due(ctx, &lease, &out)}
 	errs = append(errs, w.Ticks.Return(ctx, lease))
 	if err := errors.Join(errs...); err != nil {
 		return out, fmt.Errorf("workflow.Tick: %w", err)
@@ -153,4 +171,46 @@ func (w *Ticker) drainOne(ctx context.Context, l Lifted, out *Ticked) error {
 		return nil
 	}
 	return w.Ticks.Forget(ctx, l)
+}
+
+// due wakes those whose time comes in the next minute, evenly over its seconds. What
+// is left of minutes before comes first.
+func (w *Ticker) due(ctx context.Context, lease *Lease, out *Ticked) error {
+	now := w.Now()
+	next := now.Truncate(time.Minute).Add(time.Minute)
+	done := lease.Minute
+	if done.IsZero() {
+		done = next.Add(-dueAhead) // nobody has written an earlier one
+	}
+	var hints []Due
+	for n := 0; n < mostMinutes && done.Before(next); n++ {
+		found, more, err := w.Ticks.Due(ctx, done.Add(time.Minute), DuePerMinute-len(hints))
+		if err != nil {
+			return err
+		}
+		hints = append(hints, found...)
+		if more {
+			break
+		}
+		done = done.Add(time.Minute)
+	}
+	wakes := make([]Wake, len(hints))
+	wait := next.Sub(now)
+	for i, h := range hints {
+		at := time.Duration(i) * time.Minute / time.Duration(len(hints))
+		wakes[i] = Wake{Thing: h.Thing, Owner: h.Owner, After: ceilSecond(wait) + at.Truncate(time.Second)}
+	}
+	if err := w.Waker.Wake(ctx, wakes); err != nil {
+		return err
+	}
+	if err := w.Ticks.Done(ctx, hints); err != nil {
+		return err
+	}
+	lease.Minute, out.Due = done, len(hints)
+	return nil
+}
+
+// ceilSecond is whole seconds, which a queue's delay has, and not too early.
+func ceilSecond(d time.Duration) time.Duration {
+	return (d + time.Second - 1).Truncate(time.Second)
 }

@@ -31,6 +31,8 @@ type rig struct {
 	dead    map[event.TaskToken]bool  // tasks that are over
 	fail    map[string]error          // by the name of a port's method
 	begin   event.Move                // what conversations begin with
+	zone    string                    // of things, as the registry has it
+	window  *event.Window             // of attempts: they begin in it only
 	says    map[event.Kind]event.Move // what they say to an event
 }
 
@@ -44,7 +46,7 @@ func newRig(t *testing.T) *rig {
 	r.must(err)
 	now := func() time.Time { return r.now }
 	r.Starter, err = workflow.NewStarter(workflow.StarterPorts{Store: r.store, Controls: r.store, Machine: r,
-		Orders: orders{r}, Reports: r, Flows: flows, Now: now, Who: r.who})
+		Orders: orders{r}, Reports: r, Registry: r, Flows: flows, Now: now, Who: r.who})
 	r.must(err)
 	r.Steps, err = workflow.NewSteps(workflow.StepsPorts{Store: r.store, Controls: r.store, Callback: r, Sender: r,
 		Flows: flows, Now: now})
@@ -79,6 +81,9 @@ func oneByOne(n int, do func(i int)) {
 // flow is an operation that says what the rig says.
 func (r *rig) flow() event.Flow {
 	return event.Flow{
+		Hold: func(t event.Turn) (event.Park, error) {
+			return event.Park{Resume: json.RawMessage(`{"at":"` + string(t.Step) + `"}`)}, r.fail["hold"]
+		},
 		Operation: operation, Commands: []event.Step{second}, Gates: []event.Step{second}, Played: "Blink.Duplicate",
 		Unfit:     "Blink.Unfit",
 		Succeeded: "BLINK_SUCCESS", Failed: "BLINK_FAIL",
@@ -86,7 +91,7 @@ func (r *rig) flow() event.Flow {
 			if !strings.Contains(string(document), "colour") {
 				return event.Plan{}, errors.New("it has no colour")
 			}
-			return event.Plan{Document: document, Timeouts: json.RawMessage(`{}`), Lasts: 24 * time.Hour}, nil
+			return event.Plan{Document: document, Timeouts: json.RawMessage(`{}`), Lasts: 24 * time.Hour, Window: r.window, WindowStarts: true}, nil
 		},
 		Begin: func(context.Context, event.Turn, event.StepInput) (event.Move, error) {
 			return r.begin, r.fail["talk"]
@@ -185,12 +190,12 @@ func (r *rig) Report(_ context.Context, e workflow.End) error {
 
 func (r *rig) who(context.Context) string { return r.name }
 
-// Endpoint says nothing of any thing, but that one is os::9.
-func (r *rig) Endpoint(_ context.Context, thing event.ThingName) (event.EndpointID, error) {
+// Thing says of things what the rig says, and that one is os::9.
+func (r *rig) Thing(_ context.Context, thing event.ThingName) (workflow.Entry, error) {
 	if thing == "rg-9" {
-		return "os::9", r.fail["registry"]
+		return workflow.Entry{Endpoint: "os::9"}, r.fail["registry"]
 	}
-	return "", r.fail["registry"]
+	return workflow.Entry{Zone: r.zone}, r.fail["registry"]
 }
 
 func (r *rig) Send(_ context.Context, thing event.ThingName, to event.DeviceState, m event.Outgoing) error {
@@ -613,7 +618,7 @@ func TestACanceledOfferLeavesNothing(t *testing.T) {
 func TestAPlayedAttemptIsRejected(t *testing.T) {
 	r := newRig(t)
 	r.greeted()
-	r.running[event.ExecutionName(event.JobOwner("fw-2"), "rg-1", 1)] = false
+	r.running[event.ExecutionName(event.JobOwner("fw-2"), "rg-1", 1, 0)] = false
 	if s, err := r.Offer(t.Context(), "rg-1", fw2, 1, doc); err != nil || s.Did != workflow.StartPlayed {
 		t.Fatal(s, err)
 	}
@@ -622,7 +627,7 @@ func TestAPlayedAttemptIsRejected(t *testing.T) {
 }
 
 func TestADeadOwnerIsReplaced(t *testing.T) {
-	owner := event.ExecutionName(event.JobOwner("fw-2"), "rg-1", 1)
+	owner := event.ExecutionName(event.JobOwner("fw-2"), "rg-1", 1, 0)
 	for name, c := range map[string]struct {
 		arrange func(r *rig)
 		did     workflow.Start
@@ -652,7 +657,7 @@ func TestADeadOwnerIsReplaced(t *testing.T) {
 		r.expect(name, c.log...)
 		want := owner
 		if c.did == workflow.StartBegun {
-			want = event.ExecutionName(event.JobOwner("other"), "rg-1", 7)
+			want = event.ExecutionName(event.JobOwner("other"), "rg-1", 7, 0)
 		}
 		if d := r.load(); d.Claim.Execution != want {
 			t.Errorf("%s: %s owns the device", name, d.Claim.Execution)
@@ -669,7 +674,7 @@ func TestAppearTakesTheFirstOffer(t *testing.T) {
 	}
 	r.greeted()
 	s, err := r.Appear(t.Context(), r.load())
-	if err != nil || len(s) != 1 || s[0].Execution != event.ExecutionName(event.JobOwner("z"), "rg-1", 1) {
+	if err != nil || len(s) != 1 || s[0].Execution != event.ExecutionName(event.JobOwner("z"), "rg-1", 1, 0) {
 		t.Errorf("got %+v, %v", s, err)
 	}
 }

@@ -25,26 +25,28 @@ func (f *Flow) beginActivate(t event.Turn, m memory) (event.Move, error) {
 	return move, nil
 }
 
-// window is when the device may restart, from now.
-func (s turn) window() (start, end time.Duration) {
-	end = time.Duration(s.m.Document.Timeouts.RebootSeconds) * time.Second
-	if w := s.m.Document.Activation.Window; w != nil {
-		start, end = w.Next(s.t.Now)
+// window is how long from now the device may restart; ok is false if it may not now.
+func (s turn) window() (end time.Duration, ok bool) {
+	if s.m.Window == nil {
+		return time.Duration(s.m.Document.Timeouts.RebootSeconds) * time.Second, true
 	}
-	return start, end
+	opens, closes := s.m.Window.Of(s.t.Device).Next(s.t.Now)
+	return closes.Sub(s.t.Now), !opens.After(s.t.Now)
 }
 
 func (s turn) askActivate() event.Move {
-	start, end := s.window()
-	if start > 0 {
+	end, ok := s.window()
+	if !ok {
 		// Not ahead: nothing stops an Activate() that waits, and no restart
 		// outlives it (11a, 11j). A cancel before the window opens reaches no device.
-		return s.fail(NextWindow, "%d", int64((start+time.Second-1)/time.Second))
+		park := s.park(true)
+		park.Why = "waits for its window"
+		return event.Move{Park: &park}
 	}
 	// Whether Activate() is taken without a window differs by agent; with one it
 	// always is.
 	s.m.Blocked = nil
-	return s.command(s.m.Target.Path+commandActivate, timeWindow(start, end), nil)
+	return s.command(s.m.Target.Path+commandActivate, timeWindow(0, end), nil)
 }
 
 func timeWindow(start, end time.Duration) map[string]string {
@@ -57,9 +59,9 @@ func timeWindow(start, end time.Duration) map[string]string {
 }
 
 func (s turn) activating(key string, ev event.DeviceEvent, running bool) event.Move {
-	start, end := s.window()
+	end, ok := s.window()
 	seconds := s.m.Document.Timeouts.RebootSeconds
-	if s.m.Document.Activation.Window != nil && start == 0 { // it has not closed since the command was sent
+	if s.m.Window != nil && ok { // it has not closed since the command was sent
 		seconds += int(end / time.Second)
 	}
 	return event.Move{Done: Accepted{CommandKey: key, Pass: s.m.Passes + 1, Running: running, ReportSeconds: seconds,

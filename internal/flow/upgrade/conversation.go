@@ -70,6 +70,8 @@ type memory struct {
 	Soaked     bool            `json:"soaked,omitempty"`
 	Overdue    bool            `json:"overdue,omitempty"`
 	Renewed    bool            `json:"renewed,omitempty"` // it was given a second address
+	Window     *event.Window   `json:"window,omitempty"`  // in the device's time
+	Resumed    resumption      `json:"resumed,omitzero"`  // what the lap before told
 }
 
 func (m memory) save() json.RawMessage {
@@ -98,7 +100,13 @@ func (f *Flow) Begin(_ context.Context, t event.Turn, step event.StepInput) (eve
 	if err != nil {
 		return event.Move{}, err
 	}
-	m := memory{Document: in.document, Since: t.Now, Soaked: in.Soaked, Overdue: in.Overdue, Renewed: in.Renewed}
+	m := memory{
+		Document: in.document, Since: t.Now, Soaked: in.Soaked, Overdue: in.Overdue, Renewed: in.Renewed,
+		Window: step.Input.Window,
+	}
+	if m.Resumed, err = readResumption(step.Input); err != nil {
+		return event.Move{}, err
+	}
 	if step.Step != Inspect {
 		if in.Inspect == nil {
 			return event.Move{}, fmt.Errorf("upgrade.Begin: step %s without the result of Inspect", step.Step)
@@ -114,6 +122,8 @@ func (f *Flow) Begin(_ context.Context, t event.Turn, step event.StepInput) (eve
 			m.Passes = in.Download.Pass
 		case step.Step == Activate && in.Activate != nil:
 			m.Passes = in.Activate.Pass
+		case step.Step == Activate:
+			m.Passes = m.Resumed.Passes
 		}
 		m.Active, m.Target, m.Previous = in.Inspect.Active, in.Inspect.Target, in.Inspect.SoftwareVersion
 	}

@@ -3,6 +3,7 @@ package upgrade_test
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -74,6 +75,7 @@ type talk struct {
 	turn    event.Turn
 	doc     upgrade.Document
 	results map[string]any
+	in      event.ExecutionInput
 	asked   string // id of the last request
 }
 
@@ -151,7 +153,14 @@ func (c *talk) proven(sha256 string) *talk {
 
 // window has the device restart between 13 and 14 o'clock only.
 func (c *talk) window() *talk {
-	return c.document(func(d *upgrade.Document) { d.Activation.Window = &event.Window{Start: "13:00", End: "14:00"} })
+	c.in.Window = &event.Window{Start: "13:00", End: "14:00"}
+	return c
+}
+
+// resumed has a lap behind it that left an image staged.
+func (c *talk) resumed() *talk {
+	c.in.Lap, c.in.Resume = 1, json.RawMessage(`{"staged":"`+image2+`","passes":2}`)
+	return c
 }
 
 func (c *talk) document(change func(*upgrade.Document)) *talk { change(&c.doc); return c }
@@ -166,7 +175,8 @@ func (c *talk) input() event.StepInput {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	return event.StepInput{Step: c.turn.Step, Input: event.ExecutionInput{Document: doc}, Results: results}
+	c.in.Document = doc
+	return event.StepInput{Step: c.turn.Step, Input: c.in, Results: results}
 }
 
 func (c *talk) took(m event.Move, err error) event.Move {
@@ -289,6 +299,14 @@ func told(m event.Move) string {
 	if m.Failed != nil {
 		words = append(words, string(m.Failed.Name))
 	}
+	if p := m.Park; p != nil {
+		words = append(words, "park")
+		gated := ""
+		if p.Gated {
+			gated = "gated "
+		}
+		words = append(words, gated+string(p.Resume))
+	}
 	for word, is := range map[string]bool{"ignored": m.Ignore} {
 		if is {
 			words = append(words, word)
@@ -327,8 +345,33 @@ func TestConversations(t *testing.T) {
 		}
 		return c
 	}
+	park2 := `park, gated {"staged":"` + image2 + `"}`
 	for _, row := range []row{
 		// Inspect.
+		{"goes on with the image that is staged", upgrade.Inspect, func(c *talk) event.Move {
+			c.separate().resumed().proven("ab").begin()
+			c.on(c.shows(staged))
+			return c.on(c.taken())
+		}, "Next.Activate"},
+		{"goes on with the image that is staged, without a checksum", upgrade.Inspect, func(c *talk) event.Move {
+			c.separate().resumed().document(func(d *upgrade.Document) { d.Firmware.SHA256 = "" }).begin()
+			c.on(c.shows(staged))
+			return c.on(c.taken())
+		}, "Next.Activate"},
+		{"lost the image that was staged", upgrade.Inspect, func(c *talk) event.Move {
+			c.separate().resumed().proven("ab").begin()
+			c.on(c.shows(old))
+			return c.on(c.taken())
+		}, "inspected " + image1 + " to " + image2},
+		{"has another image where one was staged", upgrade.Inspect, func(c *talk) event.Move {
+			c.separate().resumed().proven("cd").begin()
+			c.on(c.shows(staged))
+			return c.on(c.taken())
+		}, "inspected " + image1 + " to " + image2},
+		{"activated by itself what was staged", upgrade.Inspect, func(c *talk) event.Move {
+			c.separate().resumed().begin()
+			return c.on(c.shows(upgraded))
+		}, "Upgrade.UpToDate"},
 		{"looks", upgrade.Inspect, func(c *talk) event.Move { return c.begin() }, "get look"},
 		{"looks again when it is back", upgrade.Inspect, func(c *talk) event.Move {
 			return c.begun().on(connected)
@@ -417,6 +460,14 @@ func TestConversations(t *testing.T) {
 		}, "inspected " + image1 + " to Device.DeviceInfo.FirmwareImage.3."},
 
 		// Download.
+		{"waits for the window, which is in the device's time", upgrade.Download, func(c *talk) event.Move {
+			c.turn.Now = noon.Add(90 * time.Minute)
+			c.turn.Device.Facts = map[string]string{event.FactZone: "CET-1CEST,M3.5.0,M10.5.0/3"}
+			return c.window().begin()
+		}, "park, gated {}"},
+		{"does not wait, activation apart", upgrade.Download, func(c *talk) event.Move {
+			return c.window().separate().begin()
+		}, "operate 2.Download(), once"},
 		{"asks for the image", upgrade.Download, func(c *talk) event.Move {
 			return c.begin()
 		}, "operate 2.Download(), once"},
@@ -579,11 +630,20 @@ func TestConversations(t *testing.T) {
 		}, "accepted " + a + " 900"},
 		{"waits for the window", upgrade.Activate, func(c *talk) event.Move {
 			return c.separate().window().begin()
-		}, "Next.Window"},
+		}, park2},
 		{"waits for the next window", upgrade.Activate, func(c *talk) event.Move {
 			c.separate().window().again().begin()
 			return c.on(c.shows(staged))
-		}, "Next.Window"},
+		}, park2},
+		{"waits for the window, where the restart was cut", upgrade.Activate, func(c *talk) event.Move {
+			return c.window().begin()
+		}, park2},
+		{"waits for the window, after it tried in vain", upgrade.Activate, func(c *talk) event.Move {
+			return c.window().activated().set("activate", upgrade.Accepted{CommandKey: a, Pass: 1, At: noon}).begin()
+		}, `park, gated {"staged":"` + image2 + `","passes":1}`},
+		{"waits for the window, after a lap before tried in vain", upgrade.Activate, func(c *talk) event.Move {
+			return c.separate().window().resumed().begin()
+		}, `park, gated {"staged":"` + image2 + `","passes":2}`},
 		{"is taken, in the window", upgrade.Activate, func(c *talk) event.Move {
 			c.turn.Now = noon.Add(90 * time.Minute)
 			c.separate().window().begin()
@@ -1237,5 +1297,32 @@ func TestMistakesOfOursAreErrors(t *testing.T) {
 	c.turn.State, c.turn.Step = json.RawMessage(`{}`), "DANCE"
 	if _, err := c.flow.Continue(c.turn, booted); err == nil {
 		t.Error("unknown step: no error")
+	}
+}
+
+// A pause holds an upgrade before Download and before Activate: its next lap begins as
+// the first did, or with the image that is staged.
+func TestHold(t *testing.T) {
+	for _, c := range []struct {
+		step event.Step
+		talk func(c *talk) *talk
+		want event.Park
+	}{
+		{upgrade.Download, func(c *talk) *talk { return c }, event.Park{Resume: json.RawMessage(`{}`)}},
+		{upgrade.Download, func(c *talk) *talk { return c.window() }, event.Park{Gated: true, Resume: json.RawMessage(`{}`)}},
+		{upgrade.Download, func(c *talk) *talk { return c.window().separate() }, event.Park{Resume: json.RawMessage(`{}`)}},
+		{upgrade.Download, func(c *talk) *talk { return c.resumed() }, event.Park{Resume: json.RawMessage(`{"passes":2}`)}},
+		{upgrade.Activate, func(c *talk) *talk { return c.separate() }, event.Park{Resume: json.RawMessage(`{"staged":"` + image2 + `"}`)}},
+	} {
+		talk := c.talk(newTalk(t, c.step))
+		talk.turn.Now = noon.Add(90 * time.Minute) // in the window
+		talk.begin()
+		got, err := talk.flow.Hold(talk.turn)
+		if err != nil || !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: %+v, %v, want %+v", c.step, got, err, c.want)
+		}
+	}
+	if _, err := newTalk(t, upgrade.Download).flow.Hold(event.Turn{State: json.RawMessage("x")}); err == nil {
+		t.Error("a memory that cannot be read is held")
 	}
 }

@@ -79,14 +79,16 @@ func longest(doc Document) (time.Duration, error) {
 	if doc.Activation.Mode == ActivateSeparate {
 		downloaded = t.DownloadSeconds
 	}
-	asks := 1 // of Activate, each time
+	parked := 0 // of each time that it is to activate
 	if doc.Activation.Window != nil {
 		activated += dayOfWindow
-		asks++ // before AwaitWindow, and after it
+		// It asks, ends this lap, and looks before it asks in the next one.
+		parked = lasts(retry["Activate"], steps.AnswerSeconds) + lasts(retry["Finalize"], steps.FinalizeSeconds) +
+			lasts(retry["Inspect"], steps.AnswerSeconds)
 	}
 	seconds := lasts(retry["Inspect"], steps.AnswerSeconds) +
 		mostDownloads*(lasts(retry["Download"], steps.AnswerSeconds)+lasts(retry["AwaitReport"], downloaded)) +
-		mostActivations*(asks*lasts(retry["Activate"], steps.AnswerSeconds)+lasts(retry["AwaitReport"], activated)) +
+		mostActivations*(parked+lasts(retry["Activate"], steps.AnswerSeconds)+lasts(retry["AwaitReport"], activated)) +
 		mostVerifies*lasts(retry["Verify"], steps.AnswerSeconds) +
 		steps.SoakSeconds +
 		lasts(retry["Rollback"], steps.RollbackSeconds) +

@@ -57,13 +57,13 @@ type ActivationMode string
 // The activation modes.
 const (
 	ActivateAuto     ActivationMode = "AUTO"     // the device restarts as soon as it has the image
-	ActivateSeparate ActivationMode = "SEPARATE" // a second command, in Window if there is one
+	ActivateSeparate ActivationMode = "SEPARATE" // a second command
 )
 
 // Activation says when a downloaded image may start, and what follows.
 type Activation struct {
 	Mode        ActivationMode `json:"mode"`
-	Window      *event.Window  `json:"window,omitempty"`      // only with SEPARATE
+	Window      *event.Window  `json:"window,omitempty"`      // with AUTO it begins there, with SEPARATE it activates there
 	SoakSeconds int            `json:"soakSeconds,omitempty"` // wait, then verify once more; 0 is not at all
 	NoRollback  bool           `json:"noRollback,omitempty"`  // leave a wrong version running
 }

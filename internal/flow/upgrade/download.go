@@ -30,6 +30,13 @@ func (f *Flow) beginDownload(t event.Turn, m memory) (event.Move, error) {
 }
 
 func (s turn) askDownload() event.Move {
+	if _, ok := s.window(); !ok && !s.m.separate() {
+		// It restarts by itself when it has the image. In which time it lives may be
+		// known only since Inspect.
+		park := s.park(false)
+		park.Why = "waits for its window"
+		return event.Move{Park: &park}
+	}
 	f := s.m.Document.Firmware
 	args := map[string]string{"AutoActivate": strconv.FormatBool(!s.m.separate())}
 	files := map[string]device.File{}

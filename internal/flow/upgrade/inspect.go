@@ -1,6 +1,8 @@
 package upgrade
 
 import (
+	"encoding/json"
+
 	"github.com/fleetstep/fleetstep/internal/device"
 	"github.com/fleetstep/fleetstep/internal/event"
 )
@@ -15,7 +17,7 @@ func (f *Flow) beginInspect(t event.Turn, m memory) (event.Move, error) {
 }
 
 func (s turn) inspectLook(why string) event.Move {
-	paths := append(append([]string{}, lookPaths...), device.Subscriptions)
+	paths := append(append([]string{}, lookPaths...), localTimeZone, device.Subscriptions)
 	return event.Move{Send: &device.Get{ID: s.t.Messages + why, Paths: paths}}
 }
 
@@ -79,10 +81,15 @@ func (s turn) inspected(a *event.Answer, ev event.DeviceEvent) event.Move {
 		return s.failWith(v, event.DeviceBusy, "%s with command key %q is under way", r.Command, r.Key)
 	}
 	target, second := v.target(version)
+	if staged := v.image(s.m.Resumed.Staged); s.m.Resumed.Staged != "" && v.has(staged.Path, version) &&
+		staged.Path != v.active.Path {
+		target, second = staged, true
+	}
 	if !second && s.m.separate() {
 		return s.failWith(v, UpgradeNotEligible, "the device has one image only, which cannot be activated separately")
 	}
-	s.m.Inspection = &Inspection{SoftwareVersion: v.software, Active: v.active, Target: target, At: ev.At}
+	s.m.Inspection = &Inspection{SoftwareVersion: v.software, Active: v.active, Target: target,
+		Zone: a.Params[localTimeZone], At: ev.At}
 	missing := device.CompareSubscriptions(s.f.controller, a, subscriptions)
 	s.m.Add, s.m.Repair = missing.Add, missing.Repair
 	if len(missing.Remove) > 0 {
@@ -102,9 +109,25 @@ func (s turn) inspectDone() event.Move {
 	}
 	i := *s.m.Inspection
 	learnt := facts(i.SoftwareVersion, i.Active.Path)
+	if i.Zone != "" {
+		learnt[event.FactZone] = i.Zone
+	}
 	s.m.Target = i.Target
+	if i.Target.Path == s.m.Resumed.Staged && s.resumes() {
+		b, err := json.Marshal(i)
+		if err != nil {
+			b = nil // unreachable: plain values only
+		}
+		return event.Move{Failed: &event.Failure{Name: NextActivate, Detail: string(b)}, Learnt: learnt}
+	}
 	if !s.proven() && s.t.Device.Facts[factBank+i.Target.Path] != "" {
 		learnt[factBank+i.Target.Path] = "" // it is about to be overwritten
 	}
 	return event.Move{Done: i, Learnt: learnt}
+}
+
+// resumes reports whether what the lap before has left is to be activated: unless
+// something else was downloaded there since.
+func (s turn) resumes() bool {
+	return s.m.staged() && (s.proven() || s.m.Document.Firmware.SHA256 == "")
 }

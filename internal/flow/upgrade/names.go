@@ -27,12 +27,12 @@ func ErrorNames() []event.ErrorName {
 }
 
 // Signposts travel like errors, through Catch, because that is how a Task
-// chooses its next state without paying for a Choice. They never reach a job.
+// chooses its next state without paying for a Choice. They never reach a job. Another
+// is event.NextPark.
 const (
 	NextDownload event.ErrorName = "Next.Download" // ask for the image again
 	NextRenewal  event.ErrorName = "Next.Renewal"  // ask for the image again, by a new address
 	NextActivate event.ErrorName = "Next.Activate" // the image is there, not yet activated
-	NextWindow   event.ErrorName = "Next.Window"   // wait for it; the cause is in how many seconds it opens
 	NextSoak     event.ErrorName = "Next.Soak"     // verified; wait, then look once more
 )
 
@@ -83,6 +83,8 @@ const (
 	firmwareImages      = "Device.DeviceInfo.FirmwareImage."
 	deviceInfo          = "Device.DeviceInfo."
 	bootFirmwareImage   = "BootFirmwareImage" // of DeviceInfo; value: path without the last dot
+
+	localTimeZone = "Device.Time.LocalTimeZone" // a TZ string of POSIX
 
 	commandDownload = "Download()" // on a FirmwareImage
 	commandActivate = "Activate()" // on a FirmwareImage

@@ -24,7 +24,10 @@ func (*Flow) Plan(raw json.RawMessage) (event.Plan, error) {
 		return event.Plan{}, err
 	}
 	t := doc.Timeouts
-	p := event.Plan{Lasts: time.Duration(t.JobMinutes) * time.Minute}
+	p := event.Plan{
+		Lasts:  time.Duration(t.JobMinutes) * time.Minute,
+		Window: doc.Activation.Window, WindowStarts: doc.Activation.Mode == ActivateAuto,
+	}
 	if p.Needs, err = longest(doc); err != nil {
 		return event.Plan{}, err
 	}
@@ -82,8 +85,9 @@ type Image struct {
 // Inspection is the result of Inspect.
 type Inspection struct {
 	SoftwareVersion string    `json:"softwareVersion"`
-	Active          Image     `json:"active"` // what runs, and what a rollback goes back to
-	Target          Image     `json:"target"` // where the new image goes
+	Active          Image     `json:"active"`         // what runs, and what a rollback goes back to
+	Target          Image     `json:"target"`         // where the new image goes
+	Zone            string    `json:"zone,omitempty"` // the device's, as it reports it
 	At              time.Time `json:"at"`
 }
 

@@ -19,7 +19,7 @@ const (
 	TriggerWindow    = "MAINTENANCE_WINDOW" // download now, restart in DefaultWindow
 )
 
-// DefaultWindow is when TriggerWindow restarts devices, in UTC.
+// DefaultWindow is when TriggerWindow restarts devices, in their own time, or UTC.
 var DefaultWindow = event.Window{Start: "02:00", End: "05:00"}
 
 // Triggers lists what upgradeTrigger may be.
@@ -172,18 +172,21 @@ func checkActivation(c *payload.Checker, p string, v any) {
 	if !ok {
 		return
 	}
-	mode, _ := c.Choice(p, m, "mode", string(ActivateAuto), string(ActivateSeparate))
+	c.Choice(p, m, "mode", string(ActivateAuto), string(ActivateSeparate))
 	c.Number(p, m, "soakSeconds", 0, 604800, 1)
 	c.Flag(p, m, "noRollback")
 	w, ok := m["window"]
 	if !ok {
 		return
 	}
-	if mode != string(ActivateSeparate) {
-		c.Add(p+".window", w, "only with mode SEPARATE: a device with AUTO restarts when it has the image")
-	}
-	if o, ok := c.Object(p+".window", w, "start", "end"); ok {
-		const form = "a time of day in UTC, HH:MM"
+	if o, ok := c.Object(p+".window", w, "start", "end", "zone"); ok {
+		const form = "a time of day in the device's time, HH:MM"
+		if zone, given := o["zone"]; given {
+			if name, isText := zone.(string); !isText || name == "" || !event.IsZone(name) {
+				c.Add(p+".window.zone", zone, "the time zone of devices of which none is known:"+
+					" a name such as Europe/Berlin, or a TZ string of POSIX")
+			}
+		}
 		c.Require(p+".window", o, "start", form)
 		c.Text(p+".window", o, "start", timeForm, form)
 		c.Require(p+".window", o, "end", form)

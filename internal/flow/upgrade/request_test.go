@@ -131,14 +131,19 @@ func TestMistakesOfAnUpgradeAreToldAtOnce(t *testing.T) {
 		`{"firmware":{},"song":1}`:      "$.firmware.version $.song",
 		`{"firmware":{"version":"a b","sha256":"x","size":0,"versionIsProof":1,"signature":"?","song":1}}`: "$.firmware.sha256 $.firmware.signature" +
 			" $.firmware.size $.firmware.song $.firmware.version $.firmware.versionIsProof",
-		`{"firmware":{"version":"2","url":"http://h/p"}}`:                                               "$.firmware.sha256 $.firmware.url",
-		`{"firmware":{"version":"2","url":"https://h/p","s3":{"bucket":"b"}}}`:                          "$.firmware $.firmware.s3.bucket $.firmware.s3.key",
-		`{"firmware":{"version":"2","s3":7}}`:                                                           "$.firmware.s3",
-		`{"firmware":{"version":"2"},"activation":{"mode":"LATER","soakSeconds":-1,"noRollback":"no"}}`: "$.activation.mode $.activation.noRollback $.activation.soakSeconds",
-		`{"firmware":{"version":"2"},"activation":{"window":{"start":"02:00","end":"02:00"}}}`:          "$.activation.window $.activation.window.end",
-		`{"firmware":{"version":"2"},"activation":{"mode":"SEPARATE","window":{"start":"2"}}}`:          "$.activation.window.end $.activation.window.start",
-		`{"firmware":{"version":"2"},"activation":{"mode":"SEPARATE","window":7}}`:                      "$.activation.window",
-		`{"firmware":{"version":"2"},"activation":{"mode":"SEPARATE","soakSeconds":5.0}}`:               "",
+		`{"firmware":{"version":"2","url":"http://h/p"}}`:                                                                                        "$.firmware.sha256 $.firmware.url",
+		`{"firmware":{"version":"2","url":"https://h/p","s3":{"bucket":"b"}}}`:                                                                   "$.firmware $.firmware.s3.bucket $.firmware.s3.key",
+		`{"firmware":{"version":"2","s3":7}}`:                                                                                                    "$.firmware.s3",
+		`{"firmware":{"version":"2"},"activation":{"mode":"LATER","soakSeconds":-1,"noRollback":"no"}}`:                                          "$.activation.mode $.activation.noRollback $.activation.soakSeconds",
+		`{"firmware":{"version":"2"},"activation":{"window":{"start":"02:00","end":"02:00"}}}`:                                                   "$.activation.window.end",
+		`{"firmware":{"version":"2"},"activation":{"window":{"start":"02:00","end":"03:00","zone":""}}}`:                                         "$.activation.window.zone",
+		`{"firmware":{"version":"2"},"activation":{"window":{"start":"02:00","end":"03:00","zone":7}}}`:                                          "$.activation.window.zone",
+		`{"firmware":{"version":"2"},"activation":{"window":{"start":"02:00","end":"03:00","zone":"Europe/Nowhere"}}}`:                           "$.activation.window.zone",
+		`{"firmware":{"version":"2"},"activation":{"window":{"start":"02:00","end":"03:00","zone":"Europe/Berlin"}}}`:                            "",
+		`{"firmware":{"version":"2"},"activation":{"mode":"AUTO","window":{"start":"23:00","end":"03:00","zone":"CET-1CEST,M3.5.0,M10.5.0/3"}}}`: "",
+		`{"firmware":{"version":"2"},"activation":{"mode":"SEPARATE","window":{"start":"2"}}}`:                                                   "$.activation.window.end $.activation.window.start",
+		`{"firmware":{"version":"2"},"activation":{"mode":"SEPARATE","window":7}}`:                                                               "$.activation.window",
+		`{"firmware":{"version":"2"},"activation":{"mode":"SEPARATE","soakSeconds":5.0}}`:                                                        "",
 	} {
 		if _, problems := newShelf().read(t, "$", members); paths(problems) != want {
 			t.Errorf("%s: %v; want %s", members, problems, want)

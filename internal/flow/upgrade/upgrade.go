@@ -7,6 +7,7 @@
 //	conversation.go  what all conversations have in common; a file per step beside it:
 //	inspect.go download.go report.go activate.go verify.go rollback.go
 //	look.go          what a Get showed, and what that means for an upgrade
+//	park.go          what an upgrade that goes on later remembers
 //	judge.go         how an upgrade ended, and what is reported of it
 //
 // A conversation is a function of its memory and one event. It never waits: the answer
@@ -48,7 +49,7 @@ func New(controller event.EndpointID) event.Flow {
 			Inspect: PhaseInspect, Download: PhaseDownload, Activate: PhaseActivate, Verify: PhaseVerify,
 		},
 		Played: UpgradeDuplicate, Unfit: UpgradeNotEligible, Succeeded: OutcomeSuccess, Failed: OutcomeFail,
-		Plan: f.Plan, Begin: f.Begin, Continue: f.Continue, Judge: f.Judge,
+		Plan: f.Plan, Begin: f.Begin, Continue: f.Continue, Hold: f.Hold, Judge: f.Judge,
 	}
 }
 

@@ -79,7 +79,7 @@ func TestConflictIsNoFailedCondition(t *testing.T) {
 		"PutPending": func() error {
 			return st.PutPending(ctx, "t", workflow.Pending{Owner: owner, At: at, ExpiresAt: at})
 		},
-		"DropPending": func() error { return st.DropPending(ctx, "t", owner, 1) },
+		"DropPending": func() error { return st.DropPending(ctx, "t", workflow.Attempt{Owner: owner, Number: 1}) },
 		"Claim":       func() error { return st.Claim(ctx, "t", claim, nil) },
 		"Register": func() error {
 			return st.Register(ctx, "t", workflow.Registration{Claim: claim, Await: await})
@@ -97,7 +97,15 @@ func TestConflictIsNoFailedCondition(t *testing.T) {
 		"Bind": func() error {
 			return st.Bind(ctx, "t", workflow.Greeting{Endpoint: "os::1", At: at}, workflow.Binding{})
 		},
-		"Release": func() error { return st.Release(ctx, held, "e", owner, 1) },
+		"Release": func() error { return st.Release(ctx, held, "e", workflow.Attempt{Owner: owner, Number: 1}) },
+		"Park": func() error {
+			p := workflow.Pending{Owner: owner, ExecutionNumber: 1, Lap: 1, At: at, ExpiresAt: at}
+			return st.Park(ctx, held, "e", p, workflow.Due{At: at, Thing: "t", Owner: owner})
+		},
+		"Postpone": func() error {
+			return st.Postpone(ctx, "t", workflow.Pending{Owner: owner}, workflow.Due{At: at, Thing: "t",
+				Owner: owner})
+		},
 	} {
 		err := call()
 		if err == nil {
@@ -126,8 +134,9 @@ func TestOnlyContentionIsTriedAgain(t *testing.T) {
 		"ValidationError":                 false,
 		"None":                            false,
 	} {
-		err := &types.TransactionCanceledException{CancellationReasons: []types.CancellationReason{{Code: aws.String(
-			"None")}, {Code: aws.String(codes)}}}
+		err := &types.TransactionCanceledException{CancellationReasons: []types.CancellationReason{
+			{Code: aws.String("None")}, {Code: aws.String(codes)},
+		}}
 		if got := o.Retryer.IsErrorRetryable(err); got != want {
 			t.Errorf("%s: tried again: %t, want %t", codes, got, want)
 		}

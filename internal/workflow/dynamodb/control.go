@@ -104,8 +104,9 @@ func (st *Store) SetFlag(ctx context.Context, owner event.Owner, c workflow.Cont
 		ConditionExpression:      &condition,
 		ExpressionAttributeNames: names, ExpressionAttributeValues: values,
 	}}}
-	if c.State == event.ControlRunning {
-		// In one with the flag: whoever reads that it is lifted knows that the tick will come.
+	if c.State != event.ControlPaused {
+		// In one with the flag: whoever reads that it does not hold them back any more knows that the tick will come.
+		// Where it is for good they hear so.
 		lifted := key(tickPK, skLifted+controlPK(owner))
 		lifted["v"], lifted["ownerKey"], lifted["rev"] = n(form), s(owner.Key()), n(c.Rev+1)
 		writes = append(writes, types.TransactWriteItem{Put: &types.Put{TableName: &st.table, Item: lifted}})

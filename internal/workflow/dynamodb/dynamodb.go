@@ -40,6 +40,9 @@ type API interface {
 		*dynamodb.UpdateItemOutput, error)
 	DeleteItem(ctx context.Context, in *dynamodb.DeleteItemInput, opts ...func(*dynamodb.Options)) (
 		*dynamodb.DeleteItemOutput, error)
+	BatchWriteItem(
+		ctx context.Context, in *dynamodb.BatchWriteItemInput, opts ...func(*dynamodb.Options),
+	) (*dynamodb.BatchWriteItemOutput, error)
 	BatchGetItem(ctx context.Context, in *dynamodb.BatchGetItemInput, opts ...func(*dynamodb.Options)) (
 		*dynamodb.BatchGetItemOutput, error)
 	TransactWriteItems(ctx context.Context, in *dynamodb.TransactWriteItemsInput, opts ...func(*dynamodb.Options)) (
@@ -259,7 +262,7 @@ func add(d *workflow.Device, i item) error {
 	case sk == skClaim:
 		c := &workflow.Claim{
 			Owner: event.OwnerOf(text(i, "ownerKey")), ExecutionNumber: r.number("executionNumber"),
-			Operation: event.Operation(text(i, "operation")),
+			Lap: int(r.number("lap")), Operation: event.Operation(text(i, "operation")),
 			Execution: text(i, "execution"), ClaimedAt: r.moment("claimedAt"), Deadline: r.moment("deadline"),
 			ExpiresAt: time.Unix(r.number("expiresAt"), 0).UTC(), Rev: int(r.number("rev")),
 		}
@@ -278,14 +281,9 @@ func add(d *workflow.Device, i item) error {
 		}
 		d.Claim = c
 	case strings.HasPrefix(sk, skPending):
-		p := workflow.Pending{
-			Owner: event.OwnerOf(strings.TrimPrefix(sk, skPending)), ExecutionNumber: r.number("executionNumber"),
-			Operation: event.Operation(text(i, "operation")),
-			Plan: event.Plan{
-				Document: json.RawMessage(text(i, "document")), Timeouts: json.RawMessage(text(i, "timeouts")),
-				Lasts: time.Duration(r.number("lastsSeconds")) * time.Second,
-			},
-			At: r.moment("at"), ExpiresAt: time.Unix(r.number("expiresAt"), 0).UTC(),
+		p, err := pending(i, event.OwnerOf(strings.TrimPrefix(sk, skPending)), &r)
+		if err != nil {
+			return err
 		}
 		d.Pending = append(d.Pending, p)
 	case strings.HasPrefix(sk, skAwait):
@@ -314,16 +312,14 @@ func add(d *workflow.Device, i item) error {
 
 // PutPending implements workflow.Store.
 func (st *Store) PutPending(ctx context.Context, thing event.ThingName, p workflow.Pending) error {
-	i := key(devicePK(thing), skPending+p.Owner.Key())
-	i["v"], i["executionNumber"], i["operation"] = n(form), n(p.ExecutionNumber), s(string(p.Operation))
-	i["document"], i["timeouts"] = s(string(p.Plan.Document)), s(string(p.Plan.Timeouts))
-	i["lastsSeconds"] = n(int64(p.Plan.Lasts / time.Second))
-	i["at"], i["expiresAt"] = n(p.At.UnixMilli()), n(p.ExpiresAt.Unix())
-	_, err := st.api.PutItem(ctx, &dynamodb.PutItemInput{
+	i, err := pendingItem(thing, p)
+	if err != nil {
+		return wrap("PutPending", err)
+	}
+	_, err = st.api.PutItem(ctx, &dynamodb.PutItemInput{
 		TableName: &st.table, Item: i,
 		// A late copy of an earlier attempt does not hide the later one.
-		ConditionExpression:       aws.String("attribute_not_exists(PK) OR executionNumber <= :n"),
-		ExpressionAttributeValues: item{":n": n(p.ExecutionNumber)},
+		ConditionExpression: aws.String(upTo), ExpressionAttributeValues: upToValues(p.Identity()),
 	})
 	if refused(err) {
 		return nil
@@ -332,11 +328,10 @@ func (st *Store) PutPending(ctx context.Context, thing event.ThingName, p workfl
 }
 
 // DropPending implements workflow.Store.
-func (st *Store) DropPending(ctx context.Context, thing event.ThingName, owner event.Owner, number int64) error {
+func (st *Store) DropPending(ctx context.Context, thing event.ThingName, a workflow.Attempt) error {
 	_, err := st.api.DeleteItem(ctx, &dynamodb.DeleteItemInput{
-		TableName: &st.table, Key: key(devicePK(thing), skPending+owner.Key()),
-		ConditionExpression:       aws.String("attribute_not_exists(PK) OR executionNumber <= :n"),
-		ExpressionAttributeValues: item{":n": n(number)},
+		TableName: &st.table, Key: key(devicePK(thing), skPending+a.Owner.Key()),
+		ConditionExpression: aws.String(upTo), ExpressionAttributeValues: upToValues(a),
 	})
 	if refused(err) {
 		return nil
@@ -349,17 +344,18 @@ func (st *Store) Claim(ctx context.Context, thing event.ThingName, c workflow.Cl
 	// An update, so that claiming again what this execution has already keeps
 	// what its steps wrote.
 	condition := "attribute_not_exists(PK) OR execution = :e"
-	set := "SET v = :v, execution = :e, ownerKey = :o, operation = :op, executionNumber = :n, rev = " +
+	set := "SET v = :v, execution = :e, ownerKey = :o, operation = :op, executionNumber = :n, lap = :l, rev = " +
 		"if_not_exists(rev, :one)," +
 		" claimedAt = if_not_exists(claimedAt, :at), deadline = if_not_exists(deadline, :deadline), expiresAt = :x"
 	values := item{
 		":e": s(c.Execution), ":o": s(c.Owner.Key()), ":op": s(string(c.Operation)), ":v": n(form),
-		":n": n(c.ExecutionNumber), ":one": n(1),
+		":n": n(c.ExecutionNumber), ":one": n(1), ":l": n(int64(c.Lap)),
 		":at": n(c.ClaimedAt.UnixMilli()), ":deadline": n(c.Deadline.UnixMilli()), ":x": n(c.ExpiresAt.Unix()),
 	}
 	if dead != nil {
 		condition = "execution = :dead"
-		set = "SET v = :v, execution = :e, ownerKey = :o, operation = :op, executionNumber = :n, rev = rev + :one," +
+		set = "SET v = :v, execution = :e, ownerKey = :o, operation = :op, executionNumber = :n, lap = :l, rev = " +
+			"rev + :one," +
 			" claimedAt = :at, deadline = :deadline, expiresAt = :x REMOVE tries, seen, attempt, taken, endingBy, " +
 			"endingAt"
 		values[":dead"] = s(dead.Execution)
@@ -413,18 +409,17 @@ func (st *Store) Register(ctx context.Context, thing event.ThingName, r workflow
 			Key: key(pk, skAwait+string(step))}})
 	}
 	if r.Started {
-		writes = append(writes, st.deletePending(pk, a.Owner, r.Claim.ExecutionNumber))
+		writes = append(writes, st.deletePending(pk, r.Claim.Identity()))
 	}
 	return st.transact(ctx, "Register", writes)
 }
 
-// deletePending spares the item of a later attempt of the job: the condition would
-// fail the whole transaction, so a later attempt is left for the next try.
-func (st *Store) deletePending(pk string, owner event.Owner, number int64) types.TransactWriteItem {
+// deletePending spares the item of a later lap: the condition would fail the whole
+// transaction, so a later one is left for the next try.
+func (st *Store) deletePending(pk string, a workflow.Attempt) types.TransactWriteItem {
 	return types.TransactWriteItem{Delete: &types.Delete{
-		TableName: &st.table, Key: key(pk, skPending+owner.Key()),
-		ConditionExpression:       aws.String("attribute_not_exists(PK) OR executionNumber <= :n"),
-		ExpressionAttributeValues: item{":n": n(number)},
+		TableName: &st.table, Key: key(pk, skPending+a.Owner.Key()),
+		ConditionExpression: aws.String(upTo), ExpressionAttributeValues: upToValues(a),
 	}}
 }
 
@@ -674,14 +669,13 @@ func (st *Store) End(ctx context.Context, thing event.ThingName, c workflow.Clai
 }
 
 // Release implements workflow.Store.
-func (st *Store) Release(ctx context.Context, d workflow.Device, execution string, owner event.Owner,
-	number int64) error {
+func (st *Store) Release(ctx context.Context, d workflow.Device, execution string, a workflow.Attempt) error {
 	before := d.Claim
 	for attempt := 0; ; attempt++ {
 		if attempt > 0 && d.Claim != nil && d.Claim.Execution == execution && !workflow.SameEnding(d.Claim, before) {
 			return workflow.ErrChanged
 		}
-		err := st.release(ctx, d, execution, owner, number)
+		err := st.release(ctx, d, execution, a)
 		if !errors.Is(err, workflow.ErrChanged) || attempt == 4 {
 			return err
 		}
@@ -691,8 +685,21 @@ func (st *Store) Release(ctx context.Context, d workflow.Device, execution strin
 	}
 }
 
-func (st *Store) release(ctx context.Context, d workflow.Device, execution string, owner event.Owner,
-	number int64) error {
+func (st *Store) release(ctx context.Context, d workflow.Device, execution string, a workflow.Attempt) error {
+	writes := st.freeing(d, execution, 99)
+	for _, p := range d.Pending {
+		if p.Owner == a.Owner && !p.Identity().After(a) {
+			writes = append(writes, st.deletePending(devicePK(d.Thing), a))
+		}
+	}
+	if len(writes) == 0 {
+		return nil
+	}
+	return st.transact(ctx, "Release", writes)
+}
+
+// freeing removes the execution's claim, tasks and news, by so many writes at most.
+func (st *Store) freeing(d workflow.Device, execution string, most int) []types.TransactWriteItem {
 	pk := devicePK(d.Thing)
 	mine := d.Claim != nil && d.Claim.Execution == execution
 	var writes []types.TransactWriteItem
@@ -713,21 +720,13 @@ func (st *Store) release(ctx context.Context, d workflow.Device, execution strin
 	}
 	if mine || d.Claim == nil {
 		for _, ev := range d.News {
-			if len(writes) == 99 {
+			if len(writes) == most {
 				break // the rest goes with its TTL
 			}
 			remove(skNews+ev.NewsKey(), "", nil)
 		}
 	}
-	for _, p := range d.Pending {
-		if p.Owner == owner && p.ExecutionNumber <= number {
-			writes = append(writes, st.deletePending(pk, owner, number))
-		}
-	}
-	if len(writes) == 0 {
-		return nil
-	}
-	return st.transact(ctx, "Release", writes)
+	return writes
 }
 
 // transact writes all or nothing; ErrChanged if a condition did not hold.

@@ -38,17 +38,17 @@ func (st *Store) Lease(ctx context.Context, holder string, now, until time.Time)
 		return workflow.Lease{}, wrap("Lease", err)
 	}
 	r := reading{item: out.Attributes}
-	return workflow.Lease{Holder: holder, Until: until, Fence: r.number("fence")}, r.err
+	return workflow.Lease{Holder: holder, Until: until, Fence: r.number("fence"), Minute: r.moment("minute")}, r.err
 }
 
 // Return implements workflow.Ticks.
 func (st *Store) Return(ctx context.Context, l workflow.Lease) error {
 	_, err := st.api.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName: &st.table, Key: key(tickPK, skLease),
-		UpdateExpression:          aws.String("SET #until = :free"),
+		UpdateExpression:          aws.String("SET #until = :free, #minute = :minute"),
 		ConditionExpression:       aws.String("fence = :fence"),
-		ExpressionAttributeNames:  map[string]string{"#until": "until"},
-		ExpressionAttributeValues: item{":free": n(0), ":fence": n(l.Fence)},
+		ExpressionAttributeNames:  map[string]string{"#until": "until", "#minute": "minute"}, // reserved words
+		ExpressionAttributeValues: item{":free": n(0), ":fence": n(l.Fence), ":minute": n(millis(l.Minute))},
 	})
 	if refused(err) {
 		return nil

@@ -1,5 +1,6 @@
-// Package iot is the AWS IoT registry as workflow needs it: which endpoint
-// a thing is (workflow.Registry), by the thing's attribute endpointId.
+// Package iot is the AWS IoT registry as workflow needs it: which endpoint a thing is,
+// and in which time zone it is (workflow.Registry), by the thing's attributes
+// endpointId and tz.
 package iot
 
 import (
@@ -12,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iot/types"
 
 	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/workflow"
 )
 
 // API is the part of AWS IoT that is used.
@@ -26,14 +28,17 @@ type Things struct{ api API }
 // New is the registry.
 func New(api API) *Things { return &Things{api} }
 
-// Endpoint implements workflow.Registry.
-func (t *Things) Endpoint(ctx context.Context, thing event.ThingName) (event.EndpointID, error) {
+// Thing implements workflow.Registry.
+func (t *Things) Thing(ctx context.Context, thing event.ThingName) (workflow.Entry, error) {
 	out, err := t.api.DescribeThing(ctx, &iot.DescribeThingInput{ThingName: aws.String(string(thing))})
 	if _, missing := errors.AsType[*types.ResourceNotFoundException](err); missing {
-		return "", nil
+		return workflow.Entry{}, nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("registry.Endpoint: %w", err)
+		return workflow.Entry{}, fmt.Errorf("registry.Thing: %w", err)
 	}
-	return event.EndpointOfAttribute(out.Attributes[event.ThingEndpointAttribute]), nil
+	return workflow.Entry{
+		Endpoint: event.EndpointOfAttribute(out.Attributes[event.ThingEndpointAttribute]),
+		Zone:     out.Attributes[event.ThingZoneAttribute],
+	}, nil
 }

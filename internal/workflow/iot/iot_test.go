@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iot/types"
 
 	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/workflow"
 )
 
 type things map[string]map[string]string
@@ -25,18 +26,19 @@ func (t things) DescribeThing(_ context.Context, in *iot.DescribeThingInput, _ .
 	return &iot.DescribeThingOutput{Attributes: attributes}, nil
 }
 
-func TestEndpointIsAnAttributeOfTheThing(t *testing.T) {
+func TestAThingHasItsEndpointAndZoneAsAttributes(t *testing.T) {
 	r := New(things{
-		"rg-1": {"endpointId": "os::012345-rg@2D1", "model": "X1"},
+		"rg-1": {"endpointId": "os::012345-rg@2D1", "model": "X1", "tz": "Europe/Berlin"},
 		"rg-2": {"model": "X1"},
 	})
-	for thing, want := range map[event.ThingName]event.EndpointID{"rg-1": "os::012345-rg%2D1", "rg-2": "",
-		"rg-3": ""} {
-		if got, err := r.Endpoint(t.Context(), thing); got != want || err != nil {
-			t.Errorf("%s: %q, %v, want %q", thing, got, err, want)
+	for thing, want := range map[event.ThingName]workflow.Entry{
+		"rg-1": {Endpoint: "os::012345-rg%2D1", Zone: "Europe/Berlin"}, "rg-2": {}, "rg-3": {},
+	} {
+		if got, err := r.Thing(t.Context(), thing); got != want || err != nil {
+			t.Errorf("%s: %+v, %v, want %+v", thing, got, err, want)
 		}
 	}
-	if _, err := r.Endpoint(t.Context(), "broken"); err == nil {
+	if _, err := r.Thing(t.Context(), "broken"); err == nil {
 		t.Error("a failure counts as a thing without an endpoint")
 	}
 }

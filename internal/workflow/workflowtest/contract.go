@@ -207,11 +207,13 @@ func Contract(t *testing.T, s Kept) {
 		ExpiresAt: now.Add(time.Hour)}), nil)
 	must(s.PutPending(ctx, "t1", workflow.Pending{Owner: j, ExecutionNumber: 1, Operation: "o", Plan: plan, At: now,
 		ExpiresAt: now.Add(time.Hour)}), nil)
-	must(s.DropPending(ctx, "t1", j, 1), nil)
+	must(s.DropPending(ctx, "t1", workflow.Attempt{Owner: j, Number: 1}), nil)
 	if d := load("t1"); len(d.Pending) != 1 || d.Pending[0].ExecutionNumber != 2 ||
 		!reflect.DeepEqual(d.Pending[0].Plan, plan) || d.Pending[0].Operation != "o" || d.Pending[0].Owner != j {
 		t.Fatalf("pending: %+v", d.Pending)
 	}
+
+	parking(t, s)
 
 	c := workflow.Claim{Owner: j, ExecutionNumber: 2, Operation: "o", Execution: "x2", ClaimedAt: now,
 		Deadline: now.Add(time.Hour), ExpiresAt: now.Add(2 * time.Hour)}
@@ -291,7 +293,7 @@ func Contract(t *testing.T, s Kept) {
 	must(s.End(ctx, "t1", *d.Claim, workflow.Ending{By: "a", At: now}), nil)
 	must(s.End(ctx, "t1", *d.Claim, workflow.Ending{By: "b", At: now}), workflow.ErrChanged)
 	must(s.End(ctx, "t2", *d.Claim, workflow.Ending{By: "b", At: now}), workflow.ErrChanged)
-	must(s.Release(ctx, unseen, "x2", j, 2), workflow.ErrChanged)
+	must(s.Release(ctx, unseen, "x2", workflow.Attempt{Owner: j, Number: 2}), workflow.ErrChanged)
 	if d = load("t1"); d.Claim == nil || d.Claim.Ending == nil ||
 		*d.Claim.Ending != (workflow.Ending{By: "a", At: now}) || d.Claim.Rev != unseen.Claim.Rev+1 {
 		t.Fatalf("after End: %+v", d.Claim)
@@ -306,14 +308,14 @@ func Contract(t *testing.T, s Kept) {
 		len(d.Claim.Tries) != 0 || d.Claim.Ending != nil || d.Claim.Rev == 0 {
 		t.Fatalf("after the takeover: %+v", d.Claim)
 	}
-	must(s.Release(ctx, d, "x2", j, 2), nil)
+	must(s.Release(ctx, d, "x2", workflow.Attempt{Owner: j, Number: 2}), nil)
 	if d = load("t1"); d.Claim == nil {
 		t.Fatal("the dead owner released its successor's claim")
 	}
 	stale := d
 	must(s.PutNews(ctx, "t1", "y", ev, now.Add(time.Hour)), nil)
-	must(s.Release(ctx, stale, "y", k, 2), nil) // it lost a race, and looks again
-	must(s.Release(ctx, d, "y", k, 2), nil)
+	must(s.Release(ctx, stale, "y", workflow.Attempt{Owner: k, Number: 2}), nil) // it lost a race, and looks again
+	must(s.Release(ctx, d, "y", workflow.Attempt{Owner: k, Number: 2}), nil)
 	if d = load("t1"); d.Claim != nil || len(d.Awaits)+len(d.News)+len(d.Pending) != 0 || !d.Known {
 		t.Fatalf("after Release: %+v", d)
 	}

@@ -32,7 +32,7 @@ func (s *Store) SetFlag(_ context.Context, owner event.Owner, c workflow.Control
 		}
 		c.Rev++
 		s.flags[owner] = c
-		if c.State == event.ControlRunning {
+		if c.State != event.ControlPaused {
 			if s.lifted == nil {
 				s.lifted = map[event.Owner]int64{}
 			}

@@ -39,6 +39,7 @@ type Store struct {
 	knocks   map[event.Owner]map[event.ThingName]workflow.Knock
 	lifted   map[event.Owner]int64
 	lease    workflow.Lease
+	due      []workflow.Due
 	requests int
 	// Before is called before each request, with its name; an error is the
 	// request's, and nothing happens. Nil does nothing.
@@ -142,7 +143,7 @@ func (s *Store) Load(_ context.Context, thing event.ThingName) (d workflow.Devic
 // PutPending implements workflow.Store.
 func (s *Store) PutPending(_ context.Context, thing event.ThingName, v workflow.Pending) error {
 	return s.do("PutPending", thing, func(p *partition) error {
-		if old, ok := p.pending[v.Owner]; !ok || old.ExecutionNumber <= v.ExecutionNumber {
+		if old, ok := p.pending[v.Owner]; !ok || !old.Identity().After(v.Identity()) {
 			p.pending[v.Owner] = v
 		}
 		return nil
@@ -150,11 +151,9 @@ func (s *Store) PutPending(_ context.Context, thing event.ThingName, v workflow.
 }
 
 // DropPending implements workflow.Store.
-func (s *Store) DropPending(_ context.Context, thing event.ThingName, owner event.Owner, number int64) error {
+func (s *Store) DropPending(_ context.Context, thing event.ThingName, a workflow.Attempt) error {
 	return s.do("DropPending", thing, func(p *partition) error {
-		if old, ok := p.pending[owner]; ok && old.ExecutionNumber <= number {
-			delete(p.pending, owner)
-		}
+		p.drop(a)
 		return nil
 	})
 }
@@ -188,7 +187,7 @@ func (s *Store) Register(_ context.Context, thing event.ThingName, r workflow.Re
 			return workflow.ErrChanged
 		}
 		if r.Started {
-			if old, ok := p.pending[r.Await.Owner]; ok && old.ExecutionNumber > r.Claim.ExecutionNumber {
+			if old, ok := p.pending[r.Await.Owner]; ok && old.Identity().After(r.Claim.Identity()) {
 				return workflow.ErrChanged
 			}
 			delete(p.pending, r.Await.Owner)
@@ -334,27 +333,36 @@ func (s *Store) End(_ context.Context, thing event.ThingName, c workflow.Claim, 
 }
 
 // Release implements workflow.Store.
-func (s *Store) Release(_ context.Context, d workflow.Device, execution string, owner event.Owner,
-	number int64) error {
+func (s *Store) Release(_ context.Context, d workflow.Device, execution string, a workflow.Attempt) error {
 	return s.do("Release", d.Thing, func(p *partition) error {
-		mine := p.claim != nil && p.claim.Execution == execution
-		if mine && !workflow.SameEnding(p.claim, d.Claim) {
+		if p.claim != nil && p.claim.Execution == execution && !workflow.SameEnding(p.claim, d.Claim) {
 			return workflow.ErrChanged
 		}
-		if mine || p.claim == nil {
-			clear(p.news)
-		}
-		if mine {
-			p.claim = nil
-		}
-		for step, a := range p.awaits {
-			if a.Execution == execution {
-				delete(p.awaits, step)
-			}
-		}
-		if old, ok := p.pending[owner]; ok && old.ExecutionNumber <= number {
-			delete(p.pending, owner)
-		}
+		p.free(execution)
+		p.drop(a)
 		return nil
 	})
+}
+
+// free removes an execution's claim, tasks and news.
+func (p *partition) free(execution string) {
+	mine := p.claim != nil && p.claim.Execution == execution
+	if mine || p.claim == nil {
+		clear(p.news)
+	}
+	if mine {
+		p.claim = nil
+	}
+	for step, a := range p.awaits {
+		if a.Execution == execution {
+			delete(p.awaits, step)
+		}
+	}
+}
+
+// drop removes PENDING up to a lap.
+func (p *partition) drop(a workflow.Attempt) {
+	if old, ok := p.pending[a.Owner]; ok && !old.Identity().After(a) {
+		delete(p.pending, a.Owner)
+	}
 }

@@ -1,0 +1,21 @@
+package event
+
+import "encoding/json"
+
+// Park ends an execution for now, where what the attempt waits for may be hours away:
+// no execution is open meanwhile. The attempt goes on in another one, its next lap.
+type Park struct {
+	// Why is for those who look at the execution.
+	Why string `json:"why,omitempty"`
+	// Gated has the next lap begin in the attempt's window only.
+	Gated bool `json:"gated,omitempty"`
+	// Resume is what the flow tells itself for the next lap.
+	Resume json.RawMessage `json:"resume,omitempty"`
+}
+
+// Failure is a Park as it travels through the state machine: a signpost whose cause is
+// the Park, for its Catch to read.
+func (p Park) Failure() (Failure, error) {
+	cause, err := json.Marshal(p)
+	return Failure{Name: NextPark, Detail: string(cause)}, err
+}
