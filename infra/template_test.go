@@ -3,6 +3,7 @@ package infra
 import (
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"maps"
 	"regexp"
 	"slices"
@@ -161,12 +162,39 @@ var wide = map[string]string{
 		"from/" +
 		"${!iot:Connection.Thing.ThingName}/*": "what MQTT 3.1.1 appends",
 	"${FirmwareBucket}/*": "the objects of the bucket",
+	"${ResultsBucket}/*":  "the objects of the bucket",
 	"arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:jobtemplate/" +
 		"${AWS::StackName}-firmware-upgrade-*": "its name changes with its content",
 }
 
+// wildcards are those of wide, and what the operations have of their own.
+func wildcards(t *testing.T) map[string]string {
+	all := maps.Clone(wide)
+	for _, name := range operations(t) {
+		all["arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:${AWS::StackName}-"+name+":*"] =
+			"the executions of this state machine"
+	}
+	all["${ResultsBucket.Arn}/collect/*"] = "what this operation leaves, one object for each device"
+	return all
+}
+
+// operations are the names of those that are only ASL.
+func operations(t *testing.T) []string {
+	t.Helper()
+	files, err := fs.Glob(statemachines.Files(), "*.schema.json")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	var names []string
+	for _, f := range files {
+		names = append(names, strings.TrimSuffix(f, ".schema.json"))
+	}
+	return names
+}
+
 // TestEveryWildcardHasAReason looks at the policies of all resources, not of roles only.
 func TestEveryWildcardHasAReason(t *testing.T) {
+	wide := wildcards(t)
 	seen := map[string]bool{}
 	statements := 0
 	for id, r := range parse(t).Resources {
@@ -250,7 +278,8 @@ func TestEveryFunctionIsComplete(t *testing.T) {
 	functions := tpl.of("AWS::Lambda::Function")
 	want := []string{
 		"await-firmware-report", "control", "create-job", "finalize", "handle-device-message",
-		"handle-job-event", "prepare-account", "send-usp-operate", "start-upgrade", "tick", "verify-version",
+		"handle-job-event", "prepare-account", "send-usp-operate", "start-upgrade", "tick", "usp-task",
+		"verify-version",
 	}
 	var got []string
 	for id, f := range functions {
@@ -260,7 +289,8 @@ func TestEveryFunctionIsComplete(t *testing.T) {
 		if at(p, "Code", "S3Key") != name+".zip" {
 			t.Errorf("%s: code %v", id, at(p, "Code"))
 		}
-		if p["Runtime"] != "provided.al2023" || text(p["Architectures"]) != `["arm64"]` || p["Handler"] != "bootstrap" {
+		if p["Runtime"] != "provided.al2023" || text(p["Architectures"]) != `["arm64"]` ||
+			p["Handler"] != "bootstrap" {
 			t.Errorf("%s: not a static arm64 binary", id)
 		}
 		if at(p, "TracingConfig", "Mode") != "Active" {
@@ -305,16 +335,19 @@ func TestFunctionsHaveTheirEnvironment(t *testing.T) {
 	want := map[string][]string{
 		"CreateJobFunction": {environment.FirmwareBucket, environment.JobTemplate, environment.SourceHosts,
 			environment.SigningKeys, environment.RequireSignature},
-		"StartUpgradeFunction": {environment.Table, environment.StateMachine, environment.OutcomeTopic,
-			environment.JobsEndpoint},
+		"StartUpgradeFunction": {environment.Table, environment.Operations, environment.StateMachines,
+			environment.OutcomeTopic, environment.JobsEndpoint},
 		"SendUspOperateFunction":      append(images(), talk...),
 		"AwaitFirmwareReportFunction": talk,
 		"VerifyVersionFunction":       talk,
-		"FinalizeFunction":            {environment.Table, environment.OutcomeTopic, environment.JobsEndpoint},
-		"HandleDeviceMessageFunction": append(append(images(), environment.StateMachine,
-			environment.OutcomeTopic, environment.JobsEndpoint, environment.MessageQueue), talk...),
-		"HandleJobEventFunction": {environment.Table, environment.StateMachine, environment.OutcomeTopic,
+		"UspTaskFunction":             append([]string{environment.Operations}, talk...),
+		"FinalizeFunction": {environment.Table, environment.Operations, environment.OutcomeTopic,
 			environment.JobsEndpoint},
+		"HandleDeviceMessageFunction": append(append(images(), environment.Operations,
+			environment.StateMachines, environment.OutcomeTopic, environment.JobsEndpoint, environment.MessageQueue),
+			talk...),
+		"HandleJobEventFunction": {environment.Table, environment.Operations, environment.StateMachines,
+			environment.OutcomeTopic, environment.JobsEndpoint},
 		"TickFunction":           {environment.Table, environment.StartQueue},
 		"ControlFunction":        {environment.Table},
 		"PrepareAccountFunction": nil,
@@ -404,7 +437,8 @@ func TestMessagesComeInBatches(t *testing.T) {
 		t.Errorf("starts come again after %v s, the function has %v s", visible, timeout)
 	}
 	p := sources["MessageSource"].Properties
-	if at(p, "EventSourceArn", "Fn::GetAtt", 0) != "MessageQueue" || text(p["FunctionResponseTypes"]) != `["ReportBatchItemFailures"]` ||
+	if at(p, "EventSourceArn", "Fn::GetAtt", 0) != "MessageQueue" ||
+		text(p["FunctionResponseTypes"]) != `["ReportBatchItemFailures"]` ||
 		p["BatchSize"] != float64(10) || at(p, "MaximumBatchingWindowInSeconds", "Ref") != "MessageWindowSeconds" ||
 		at(p, "ScalingConfig", "MaximumConcurrency", "Ref") != "MessageConcurrency" {
 		t.Errorf("the mapping is %s", text(p))
@@ -635,7 +669,7 @@ func TestTemplateNeedsNothingButItsParameters(t *testing.T) {
 	want := []string{
 		"AlarmTopicArn", "ControllerEndpointId", "CreateJobFunctionName", "DashboardName", "DeadLetterQueueUrl",
 		"DevicePolicyName", "FirmwareBucketName", "JobTopicArn", "MessageDeadLetterQueueUrl", "MessageQueueUrl",
-		"OutcomeTopicArn", "StateMachineArn", "TableName",
+		"OutcomeTopicArn", "ResultsBucketName", "StateMachineArn", "TableName",
 	}
 	if got := slices.Sorted(maps.Keys(tpl.Outputs)); !slices.Equal(got, want) {
 		t.Errorf("outputs %v, want %v", got, want)

@@ -2,15 +2,29 @@
 // template, the tests and the programs all speak of the same bytes. The
 // documents are data: nothing here interprets them.
 //
-// The only placeholders are ARNs in the form of CloudFormation's
-// DefinitionSubstitutions: ${SendUspOperateArn}, ${AwaitFirmwareReportArn},
-// ${VerifyVersionArn} and ${FinalizeArn}. Everything else, timeouts included, comes
-// from the execution's input (event.ExecutionInput), whose timeouts are the flow's.
+// firmware-upgrade.asl.json is the upgrade's. Every other <operation>.asl.json has a
+// <operation>.schema.json beside it, the JSON Schema of its input: these two files are
+// all that an operation of its kind is, and it is found by its name alone.
+//
+// The only placeholders are those of CloudFormation's DefinitionSubstitutions: ARNs of
+// functions, ${SendUspOperateArn}, ${AwaitFirmwareReportArn}, ${VerifyVersionArn} and
+// ${FinalizeArn} of the upgrade; ${UspTaskArn}, ${FinalizeArn} and a bucket,
+// ${ResultsBucket}, of the others. Everything else, timeouts included, comes from the
+// execution's input (event.ExecutionInput).
 package statemachines
 
-import _ "embed"
+import (
+	"embed"
+	"io/fs"
+)
 
 // FirmwareUpgrade upgrades one device: firmware-upgrade.asl.json.
 //
 //go:embed firmware-upgrade.asl.json
 var FirmwareUpgrade string
+
+//go:embed *.json
+var files embed.FS
+
+// Files are the documents of all operations, by name.
+func Files() fs.FS { return files }

@@ -43,8 +43,14 @@ func newDevice(stack awscdk.Stack, p *parameters) *device {
 	return d
 }
 
+// newBucket makes the bucket of firmware images.
 func newBucket(scope constructs.Construct, p *parameters) awss3.CfnBucket {
-	bucket := named("FirmwareBucket", awss3.NewCfnBucket(scope, jsii.String("Firmware"), &awss3.CfnBucketProps{
+	return privateBucket(scope, "FirmwareBucket", "Firmware", "TLSOnly", p)
+}
+
+// privateBucket makes a bucket that nobody reads from outside, whose objects keep their versions.
+func privateBucket(scope constructs.Construct, id, path, policy string, p *parameters) awss3.CfnBucket {
+	bucket := named(id, awss3.NewCfnBucket(scope, jsii.String(path), &awss3.CfnBucketProps{
 		VersioningConfiguration: &awss3.CfnBucket_VersioningConfigurationProperty{Status: jsii.String("Enabled")},
 		BucketEncryption: &awss3.CfnBucket_BucketEncryptionProperty{
 			ServerSideEncryptionConfiguration: []any{&awss3.CfnBucket_ServerSideEncryptionRuleProperty{
@@ -74,7 +80,7 @@ func newBucket(scope constructs.Construct, p *parameters) awss3.CfnBucket {
 	}))
 	bucket.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN_ON_UPDATE_OR_DELETE, nil)
 
-	named("FirmwareBucketPolicy", awss3.NewCfnBucketPolicy(scope, jsii.String("TLSOnly"), &awss3.CfnBucketPolicyProps{
+	named(id+"Policy", awss3.NewCfnBucketPolicy(scope, jsii.String(policy), &awss3.CfnBucketPolicyProps{
 		Bucket: bucket.Ref(),
 		PolicyDocument: map[string]any{"Version": "2012-10-17", "Statement": []any{map[string]any{
 			"Sid": "TLSOnly", "Effect": "Deny", "Principal": "*",
@@ -179,7 +185,8 @@ func (d *device) receive(lambdas *functions, account *account, w *workflow, noti
 	variables := d.environment(account, p)
 	variables[environment.JobsEndpoint] = account.jobs
 	variables[environment.Table] = w.table.Ref()
-	variables[environment.StateMachine] = w.stateMachine.Ref()
+	variables[environment.StateMachines] = sub(stateMachines)
+	variables[environment.Operations] = w.names()
 	variables[environment.OutcomeTopic] = notify.outcomes.Ref()
 	variables[environment.MessageQueue] = d.queue.Ref()
 	maps.Copy(variables, d.addresses(p))

@@ -40,6 +40,7 @@ var functionSpecs = []functionSpec{
 	{"await-firmware-report", "AwaitFirmwareReport", "Leaves the task token for news that the device sends by itself",
 		30, 256, false, false},
 	{"verify-version", "VerifyVersion", "Asks the device for its version and images", 30, 256, false, false},
+	{"usp-task", "UspTask", "Takes the tasks of operations that are only a state machine", 30, 256, false, false},
 	{"finalize", "Finalize", "Reports the result of an upgrade to the job and releases the device", 30, 256,
 		false, false},
 	// What its queue hands over comes again within seconds: see Brisk in internal/functions.
@@ -58,13 +59,15 @@ var functionSpecs = []functionSpec{
 type functions struct {
 	scope  constructs.Construct
 	assets string
-	notify *notifications
-	key    encryption
+	// createJob is the folder of create-job's code, which may hold more than its program.
+	createJob string
+	notify    *notifications
+	key       encryption
 }
 
-func newFunctions(stack awscdk.Stack, assets string, notify *notifications, p *parameters) *functions {
-	return &functions{scope: constructs.NewConstruct(stack, jsii.String("Functions")), assets: assets, notify: notify,
-		key: p.key}
+func newFunctions(stack awscdk.Stack, assets, createJob string, notify *notifications, p *parameters) *functions {
+	return &functions{scope: constructs.NewConstruct(stack, jsii.String("Functions")), assets: assets,
+		createJob: createJob, notify: notify, key: p.key}
 }
 
 // add makes the function with its role and log group.
@@ -112,9 +115,11 @@ func (f *functions) role(spec functionSpec, statements []statement) awsiam.CfnRo
 }
 
 func (f *functions) code(name string) *awslambda.CfnFunction_CodeProperty {
-	asset := awss3assets.NewAsset(f.scope, jsii.String(name+"-code"), &awss3assets.AssetProps{
-		Path: jsii.String(filepath.Join(f.assets, name)),
-	})
+	folder := filepath.Join(f.assets, name)
+	if name == "create-job" {
+		folder = f.createJob
+	}
+	asset := awss3assets.NewAsset(f.scope, jsii.String(name+"-code"), &awss3assets.AssetProps{Path: &folder})
 	return &awslambda.CfnFunction_CodeProperty{S3Bucket: asset.S3BucketName(), S3Key: asset.S3ObjectKey()}
 }
 

@@ -44,7 +44,8 @@ func newJobs(stack awscdk.Stack, lambdas *functions, account *account, device *d
 
 	start := lambdas.add("start-upgrade",
 		map[string]*string{
-			environment.Table: w.table.Ref(), environment.StateMachine: w.stateMachine.Ref(),
+			environment.Table: w.table.Ref(), environment.StateMachines: sub(stateMachines),
+			environment.Operations:   w.names(),
 			environment.JobsEndpoint: account.jobs,
 			environment.OutcomeTopic: notify.outcomes.Ref(),
 		},
@@ -57,7 +58,8 @@ func newJobs(stack awscdk.Stack, lambdas *functions, account *account, device *d
 
 	handle := lambdas.add("handle-job-event",
 		map[string]*string{
-			environment.Table: w.table.Ref(), environment.StateMachine: w.stateMachine.Ref(),
+			environment.Table: w.table.Ref(), environment.StateMachines: sub(stateMachines),
+			environment.Operations:   w.names(),
 			environment.OutcomeTopic: notify.outcomes.Ref(),
 			environment.JobsEndpoint: account.jobs,
 		},

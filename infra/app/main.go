@@ -68,7 +68,20 @@ func run(write, check string, placeholders bool) (err error) {
 	if err != nil {
 		return err
 	}
-	newStack(app, name, assets)
+	operations, err := loadOperations(app)
+	if err != nil {
+		return err
+	}
+	code, made, err := operations.withFiles(filepath.Join(assets, "create-job"))
+	if made != "" {
+		defer os.RemoveAll(made)
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := newStack(app, name, assets, code, operations); err != nil {
+		return err
+	}
 	app.Synth(nil)
 
 	if !normalise {
@@ -100,7 +113,7 @@ func run(write, check string, placeholders bool) (err error) {
 }
 
 // newStack builds the whole stack. The constructs are made in the order in which they need one another.
-func newStack(app awscdk.App, name, assets string) awscdk.Stack {
+func newStack(app awscdk.App, name, assets, createJob string, operations *operations) (awscdk.Stack, error) {
 	stack := awscdk.NewStack(app, &name, &awscdk.StackProps{
 		StackName: &name,
 		Description: jsii.String(
@@ -113,21 +126,27 @@ func newStack(app awscdk.App, name, assets string) awscdk.Stack {
 	p := newParameters(stack)
 	notify := newNotifications(stack, p)
 	device := newDevice(stack, p)
-	lambdas := newFunctions(stack, assets, notify, p)
+	lambdas := newFunctions(stack, assets, createJob, notify, p)
 	account := newAccount(stack, lambdas, p)
-	workflow := newWorkflow(stack, lambdas, account, device, notify, p)
+	workflow := newWorkflow(stack, lambdas, account, device, notify, operations, p)
 	clock := newClock(stack, notify, p)
 	jobs := newJobs(stack, lambdas, account, device, workflow, clock, notify, p)
 	clock.tick(lambdas, workflow)
 	device.receive(lambdas, account, workflow, notify, p)
 	dashboard := newObservability(stack, notify, p)
 	tag(stack, p)
+	// What they make has its tags already.
+	if err := operations.include(stack); err != nil {
+		return nil, err
+	}
 
 	output(stack, "CreateJobFunctionName", "The function that an operator invokes to create a job",
 		jobs.createJob.Ref())
 	output(stack, "StateMachineArn", "The workflow that upgrades one device", workflow.stateMachine.Ref())
 	output(stack, "TableName", "Claims, task tokens, news and state of every device", workflow.table.Ref())
 	output(stack, "FirmwareBucketName", "Firmware images, as <version>/<file>", device.bucket.Ref())
+	output(stack, "ResultsBucketName", "What operations leave of each device, as <operation>/<job>/<thing>",
+		workflow.results.Ref())
 	output(stack, "DevicePolicyName", "The AWS IoT policy to attach to the certificate of each device",
 		device.policy.Ref())
 	output(stack, "OutcomeTopicArn", "SNS topic of finished upgrades, one message for each", notify.outcomes.Ref())
@@ -141,7 +160,7 @@ func newStack(app awscdk.App, name, assets string) awscdk.Stack {
 	output(stack, "DashboardName", "The CloudWatch dashboard of the fleet", dashboard.Ref())
 	output(stack, "ControllerEndpointId", "The USP endpoint id that the devices know this controller by",
 		p.controllerEndpointID.ValueAsString())
-	return stack
+	return stack, nil
 }
 
 func output(stack awscdk.Stack, name, description string, value *string) {

@@ -69,7 +69,8 @@ func newParameters(stack awscdk.Stack) *parameters {
 		email, emailRule = `^$|^[^@\s]+@[^@\s]+\.[^@\s]+$`, "an e-mail address, or empty"
 		tag, tagRule     = `^[A-Za-z0-9 _.:/=+@-]{1,256}$`, "letters, digits, spaces and _ . : / = + - @"
 	)
-	key := text("KmsKeyArn", "", `^$|^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$`, "the ARN of a KMS key, or empty",
+	key := text("KmsKeyArn", "", `^$|^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$`,
+		"the ARN of a KMS key, or empty",
 		"The customer managed key that encrypts table, bucket, topics, queue, logs and environment; empty for "+
 			"AWS's own. Its key policy: docs/deploy.md")
 	protection := awscdk.NewCfnParameter(stack, jsii.String("DeletionProtection"), &awscdk.CfnParameterProps{
@@ -128,7 +129,8 @@ func newParameters(stack awscdk.Stack) *parameters {
 			"Invocations of handle-device-message at the same time, at most"),
 		campaign:   text("Campaign", "none", tag, tagRule, "Value of the tag Campaign on all resources"),
 		costCenter: text("CostCenter", "none", tag, tagRule, "Value of the tag CostCenter on all resources"),
-		sourceHosts: text("SourceHosts", "", `^$|^(\*|\*?[A-Za-z0-9.-]+(:[0-9]+)?)(,(\*|\*?[A-Za-z0-9.-]+(:[0-9]+)?))*$`,
+		sourceHosts: text("SourceHosts", "",
+			`^$|^(\*|\*?[A-Za-z0-9.-]+(:[0-9]+)?)(,(\*|\*?[A-Za-z0-9.-]+(:[0-9]+)?))*$`,
 			"host names with commas between, such as images.example.com,*.cdn.example.com",
 			"Hosts that firmware may come from beside the firmware bucket, by https; empty for none, * for any"),
 		signingKeys: text("SigningKeys", "", `^$|^[A-Za-z0-9+/=]+(,[A-Za-z0-9+/=]+)*$`, "base64 with commas between",

@@ -10,12 +10,13 @@ import (
 // ARNs that policies name. They are built from names, not from the resources: a role must exist before what it may
 // use, and the state machine needs the functions whose roles name the state machine.
 const (
-	anyThing     = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:thing/*"
-	anyGroup     = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:thinggroup/*"
-	anyJob       = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:job/*"
-	jobTemplate  = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:jobtemplate/" + jobTemplatePrefix + "*"
-	agentTopics  = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:topic/usp/v1/agent/*"
-	stateMachine = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:" +
+	anyThing      = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:thing/*"
+	anyGroup      = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:thinggroup/*"
+	anyJob        = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:job/*"
+	jobTemplate   = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:jobtemplate/" + jobTemplatePrefix + "*"
+	agentTopics   = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:topic/usp/v1/agent/*"
+	stateMachines = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:${AWS::StackName}-"
+	stateMachine  = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:" +
 		"${AWS::StackName}-firmware-upgrade"
 	executions = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:" +
 		"${AWS::StackName}-firmware-upgrade:*"

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"maps"
 	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
@@ -19,13 +21,21 @@ import (
 // are its steps.
 type workflow struct {
 	table        awsdynamodb.CfnTable
+	results      awss3.CfnBucket // where operations leave what is too large for an outcome
 	stateMachine awsstepfunctions.CfnStateMachine
+	operations   *operations
 }
 
+// names is what functions are told of the operations that are only ASL.
+func (w *workflow) names() *string { return w.operations.variable() }
+
 func newWorkflow(stack awscdk.Stack, lambdas *functions, account *account, device *device, notify *notifications,
-	p *parameters) *workflow {
+	operations *operations, p *parameters) *workflow {
 	scope := constructs.NewConstruct(stack, jsii.String("Workflow"))
-	w := &workflow{table: newTable(scope, p)}
+	w := &workflow{
+		table: newTable(scope, p), results: privateBucket(scope, "ResultsBucket", "Results", "ResultsTLSOnly", p),
+		operations: operations,
+	}
 
 	usp := device.environment(account, p)
 	usp[environment.Table] = w.table.Ref()
@@ -41,10 +51,14 @@ func newWorkflow(stack awscdk.Stack, lambdas *functions, account *account, devic
 	await := lambdas.add("await-firmware-report", usp, w.items(), publish, resumeTask())
 	// Only an answer ends Verify, and answers meet the task in handle-device-message.
 	verify := lambdas.add("verify-version", usp, w.items(), publish)
+	// What resumes its tasks comes with their state machines: package operation.
+	tasks := maps.Clone(usp)
+	tasks[environment.Operations] = w.names()
+	lambdas.add("usp-task", tasks, w.items(), w.readFlags(), publish)
 	finalize := lambdas.add("finalize",
 		map[string]*string{
 			environment.Table: w.table.Ref(), environment.OutcomeTopic: notify.outcomes.Ref(),
-			environment.JobsEndpoint: account.jobs,
+			environment.JobsEndpoint: account.jobs, environment.Operations: w.names(),
 		},
 		append(jobExecutions(), w.release("dynamodb:PutItem"), // to park
 			// What is ours ends as CANCELED, which no device may set.

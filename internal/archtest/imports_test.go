@@ -35,6 +35,9 @@ var only = []struct {
 		"an operation speaks in device's plain words, and nobody's else; it counts its own states"},
 	{"internal/flow/script", []string{event, "internal/device"},
 		"an operation speaks in device's plain words, and nobody's else"},
+	{"internal/operation", []string{event, "internal/payload", "github.com/santhosh-tekuri/jsonschema/..."},
+		"it reads two files, and does no I/O"},
+	{"infra/operation", nil, "resources are data"},
 	{"internal/functions/environment", nil, "the stack and the functions share it"},
 	{"internal/functions/metrics", []string{event}, "the stack and the functions share it"},
 	{"internal/usp", []string{proto, pblib}, "controller and agent share it, so it knows neither"},
@@ -48,7 +51,7 @@ var only = []struct {
 	{"statemachines", nil, "the documents are data"},
 	{"infra", nil, "the template is data"},
 	{"infra/app", []string{"github.com/aws/aws-cdk-go/...", "github.com/aws/constructs-go/...",
-		"github.com/aws/jsii-runtime-go", "statemachines", event,
+		"github.com/aws/jsii-runtime-go", "statemachines", event, "infra/operation", "internal/operation",
 		"internal/flow/upgrade", "internal/functions/environment", "internal/functions/metrics"},
 		"the stack needs the CDK, the state machines, and the names of rules, variables, metrics and a dashboard's " +
 			"phases"},
@@ -177,6 +180,8 @@ var alone = []struct {
 	{"github.com/cockroachdb/apd/...", []string{iotSQL}, "only rule SQL calculates with 34 digits"},
 	{"github.com/aws/aws-lambda-go/...", []string{"internal/functions", "internal/localcloud/lambda",
 		"internal/rehearsal/...", "lambdas/..."}, "one side of the Runtime API, and the other"},
+	{"github.com/santhosh-tekuri/jsonschema/...", []string{"internal/operation"},
+		"an operation's input is held to a schema, all other payloads to Go"},
 	{"github.com/aws/aws-cdk-go/...", []string{"infra/app"}, "nothing else may need Node.js"},
 	{"github.com/spf13/cobra", []string{"internal/cli", "cmd/..."}, "commands are one place's business"},
 	{sdk, []string{

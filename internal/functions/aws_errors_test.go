@@ -286,8 +286,8 @@ func awsParts(t *testing.T, server *refusing) *parts {
 	t.Helper()
 	p := newParts(t.Context(), Vars(map[string]string{
 		environment.Table: "table", environment.StartQueue: "https://sqs.us-east-1.amazonaws.com/123456789012/q",
-		environment.StateMachine: "arn:aws:states:us-east-1:123456789012:stateMachine:m",
-		environment.JobsEndpoint: "https://x.iot", environment.DataEndpoint: "https://x.iot",
+		environment.StateMachines: "arn:aws:states:us-east-1:123456789012:stateMachine:m-",
+		environment.JobsEndpoint:  "https://x.iot", environment.DataEndpoint: "https://x.iot",
 		environment.OutcomeTopic: "arn:aws:sns:us-east-1:123456789012:t", environment.ControllerEndpoint: "self::c",
 		environment.AgentTopic: "a/{thing}", environment.ControllerTopic: "c/{thing}",
 	}, io.Discard), aws.Config{

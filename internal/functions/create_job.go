@@ -3,7 +3,9 @@ package functions
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"strconv"
 	"strings"
 	"time"
@@ -14,6 +16,8 @@ import (
 	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
 	"github.com/fleetstep/fleetstep/internal/functions/environment"
 	"github.com/fleetstep/fleetstep/internal/jobs"
+	"github.com/fleetstep/fleetstep/internal/operation"
+	"github.com/fleetstep/fleetstep/statemachines"
 )
 
 // CreateJob is the handler of create-job.
@@ -45,12 +49,33 @@ func NewCreateJob(ctx context.Context, env Env, cfg aws.Config, now func() time.
 	}, nil
 }
 
-// forms are the operations that create-job knows, a line for each. The first is that of
-// a payload that names none.
+// forms are the operations that create-job knows: those with a room of their own, of
+// which the first is that of a payload that names none; those that are only ASL, from
+// statemachines/ and from the folder beside its program.
 func (p *parts) forms() []event.Form {
-	return []event.Form{
+	forms := []event.Form{
 		upgrade.NewForm(p.images(p.must(environment.FirmwareBucket)), p.rules()),
 	}
+	scripts, err := operation.Load(statemachines.Files(), upgrade.Operation)
+	p.failed(err)
+	if p.env.Files != nil {
+		files, err := fs.Sub(p.env.Files, operation.Folder)
+		p.failed(err)
+		more, err := operation.Load(files)
+		if !errors.Is(err, fs.ErrNotExist) {
+			p.failed(err)
+		}
+		scripts = append(scripts, more...)
+	}
+	known := map[event.Operation]bool{upgrade.Operation: true}
+	for _, o := range scripts {
+		if known[o.Name] {
+			p.failed(fmt.Errorf("two operations are called %s", o.Name))
+		}
+		known[o.Name] = true
+		forms = append(forms, o.Form())
+	}
+	return forms
 }
 
 // rules are what the stack's parameters say of images.

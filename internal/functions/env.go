@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
@@ -49,13 +50,22 @@ import (
 type Env struct {
 	Get    func(name string) string // environment variables
 	Stdout io.Writer                // log lines and metrics; nil is os.Stdout
+	// Files are those beside the function's program; nil is none.
+	Files fs.FS
 	// Parallel calls do with 0 to n-1, n being 1 or more, at the same time where it can, and returns
 	// when all have returned; nil is with goroutines.
 	Parallel func(n int, do func(i int))
 }
 
 // OS is the environment of this process.
-func OS() Env { return Env{Get: os.Getenv, Stdout: os.Stdout} }
+func OS() Env {
+	env := Env{Get: os.Getenv, Stdout: os.Stdout}
+	// AWS Lambda Developer Guide, "Using Lambda environment variables": the path to the function's code.
+	if root := os.Getenv("LAMBDA_TASK_ROOT"); root != "" {
+		env.Files = os.DirFS(root)
+	}
+	return env
+}
 
 // Vars is an environment given as a map.
 func Vars(vars map[string]string, stdout io.Writer) Env {
@@ -164,9 +174,22 @@ func (p *parts) callback() *workflowsfn.Client {
 }
 
 func (p *parts) machine() *workflowsfn.Client {
-	return workflowsfn.New(sfn.NewFromConfig(p.cfg), map[event.Operation]string{
-		upgrade.Operation: p.must(environment.StateMachine),
-	})
+	prefix := p.must(environment.StateMachines)
+	machines := map[event.Operation]string{upgrade.Operation: prefix + string(upgrade.Operation)}
+	for _, o := range p.scripts() {
+		machines[o] = prefix + string(o)
+	}
+	return workflowsfn.New(sfn.NewFromConfig(p.cfg), machines)
+}
+
+// scripts are the operations that are only a state machine.
+func (p *parts) scripts() (all []event.Operation) {
+	for name := range strings.SplitSeq(p.env.Get(environment.Operations), ",") {
+		if name != "" {
+			all = append(all, event.Operation(name))
+		}
+	}
+	return all
 }
 
 // flows are the operations that the functions know: those with a room of their own, and
@@ -174,10 +197,8 @@ func (p *parts) machine() *workflowsfn.Client {
 // that talk to devices.
 func (p *parts) flows(controller usp.EndpointID) event.Flows {
 	all := []event.Flow{upgrade.New(event.EndpointID(controller))}
-	for _, name := range strings.Split(p.env.Get(environment.Operations), ",") {
-		if name != "" {
-			all = append(all, script.New(event.Operation(name), event.EndpointID(controller)))
-		}
+	for _, o := range p.scripts() {
+		all = append(all, script.New(o, event.EndpointID(controller)))
 	}
 	flows, err := event.NewFlows(all...)
 	p.failed(err)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -11,12 +13,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"pgregory.net/rapid"
 
 	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
+	"github.com/fleetstep/fleetstep/internal/functions/environment"
 	"github.com/fleetstep/fleetstep/internal/jobs"
 )
 
@@ -228,4 +233,55 @@ func FuzzPayload(f *testing.F) {
 			t.Fatalf("the schema refuses what is parsed as %+v", r)
 		}
 	})
+}
+
+// TestOperationsThatAreOnlyASLAreAskedForByName: those that the program knows, and those beside it.
+func TestOperationsThatAreOnlyASLAreAskedForByName(t *testing.T) {
+	read := func(name string) []byte {
+		b, err := os.ReadFile(filepath.Join("../operation/testdata", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	folder := fstest.MapFS{
+		"operations/blink.asl.json":    {Data: read("blink.asl.json")},
+		"operations/blink.schema.json": {Data: read("blink.schema.json")},
+	}
+	forms := func(files fs.FS) ([]event.Form, error) {
+		env := Vars(map[string]string{environment.FirmwareBucket: "b"}, io.Discard)
+		env.Files = files
+		p := newParts(t.Context(), env, aws.Config{Region: "us-east-1"}, nil)
+		all := p.forms()
+		return all, p.err("create-job")
+	}
+	all, err := forms(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, f := range all {
+		names = append(names, string(f.Operation))
+	}
+	if got := strings.Join(names, " "); got != "firmware-upgrade collect reboot set-parameters blink" {
+		t.Errorf("there are %s", got)
+	}
+	r,
+		err := jobs.Parse([]byte(`{"operation":"blink","input":{"colour":"red"},"targets":["arn:aws:iot:us-east-1:123456789012:thing/a"]}`), all)
+	if err != nil || string(r.Input.Members["input"]) != `{"again":false,"colour":"red","restSeconds":30}` {
+		t.Errorf("%s, %v", r.Input.Members["input"], err)
+	}
+	if all, err = forms(fstest.MapFS{}); err != nil || len(all) != 4 {
+		t.Errorf("without a folder: %d, %v", len(all), err)
+	}
+	folder["operations/reboot.asl.json"],
+		folder["operations/reboot.schema.json"] = folder["operations/blink.asl.json"],
+		folder["operations/blink.schema.json"]
+	if _, err = forms(folder); err == nil || !strings.Contains(err.Error(), "two operations are called reboot") {
+		t.Errorf("got %v", err)
+	}
+	delete(folder, "operations/blink.schema.json")
+	if _, err = forms(folder); err == nil || !strings.Contains(err.Error(), "blink: missing: both files") {
+		t.Errorf("got %v", err)
+	}
 }

@@ -6,8 +6,8 @@ package environment
 // Names of variables.
 const (
 	Table              = "TABLE_NAME"
-	StateMachine       = "STATE_MACHINE_ARN" // of firmware-upgrade
-	Operations         = "OPERATIONS"        // that are only a state machine, with commas between
+	StateMachines      = "STATE_MACHINES" // what their ARNs begin with; the operation's name is the rest
+	Operations         = "OPERATIONS"     // that are only a state machine, with commas between
 	StartQueue         = "START_QUEUE_URL"
 	FirmwareBucket     = "FIRMWARE_BUCKET"
 	JobTemplate        = "JOB_TEMPLATE_ID"

@@ -1,0 +1,256 @@
+// Package operation makes the resources of operations that are only ASL, as plain CloudFormation: for each a state
+// machine with its role, log group and alarm, and what the functions of the stack may do with it. The CDK app includes
+// them as they are; a program that starts from the committed template merges them into it. So an operation that is
+// given by a folder is deployed in the same way as one that lies in statemachines/.
+package operation
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Names of the stack's own resources, which these refer to. A test holds the template to them.
+const (
+	taskFunction     = "UspTaskFunction"
+	finalizeFunction = "FinalizeFunction"
+	resultsBucket    = "ResultsBucket"
+	alarmTopic       = "AlarmTopic"
+	keyCondition     = "HasKmsKey"
+	keyParameter     = "KmsKeyArn"
+)
+
+// retentionDays is how long logs are kept, as everywhere in the stack.
+const retentionDays = 30
+
+type object = map[string]any
+
+func sub(text string) object             { return object{"Fn::Sub": text} }
+func ref(id string) object               { return object{"Ref": id} }
+func arn(id string) object               { return object{"Fn::GetAtt": []any{id, "Arn"}} }
+func resource(kind string, p object) any { return object{"Type": kind, "Properties": p} }
+
+// tags are those by which costs are told apart.
+func tags() []any {
+	return []any{
+		object{"Key": "Campaign", "Value": ref("Campaign")},
+		object{"Key": "CostCenter", "Value": ref("CostCenter")},
+		object{"Key": "Stack", "Value": ref("AWS::StackName")},
+	}
+}
+
+func allow(sid string, actions []string, resources ...any) object {
+	list := make([]any, len(actions))
+	for i, a := range actions {
+		list[i] = a
+	}
+	return object{"Sid": sid, "Effect": "Allow", "Action": list, "Resource": resources}
+}
+
+func document(statements ...any) object {
+	return object{"Version": "2012-10-17", "Statement": statements}
+}
+
+// users are the functions that do something with an operation's executions: by the logical id of their role, what.
+// beats is whether it asks if a task still waits.
+var users = map[string]struct{ starts, looks, resumes, beats bool }{
+	"StartUpgradeRole":        {starts: true, looks: true},
+	"HandleDeviceMessageRole": {starts: true, looks: true, resumes: true, beats: true},
+	"HandleJobEventRole":      {looks: true},
+	"UspTaskRole":             {resumes: true},
+}
+
+// ID is what the logical ids of an operation's resources begin with: "SetParameters" of "set-parameters".
+func ID(name string) string {
+	var b strings.Builder
+	for _, word := range strings.Split(name, "-") {
+		if word != "" {
+			b.WriteString(strings.ToUpper(word[:1]) + word[1:])
+		}
+	}
+	return b.String()
+}
+
+// Resources are those of one operation, by logical id. name is the operation's, asl its state machine's document.
+// They have the form of a template in JSON as encoding/json reads it.
+func Resources(name string, asl []byte) (map[string]any, error) {
+	definition, err := compact(asl)
+	if err != nil {
+		return nil, fmt.Errorf("operation %s: %w", name, err)
+	}
+	writes := strings.Contains(definition, "aws-sdk:s3:putObject")
+	// The integrations of Step Functions have the partition in their names, as everything has.
+	definition = strings.ReplaceAll(definition, "arn:aws:states:::", "arn:${Partition}:states:::")
+	id := ID(name)
+	machine := "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:${AWS::StackName}-" + name
+	executions := "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:${AWS::StackName}-" + name +
+		":*"
+
+	statements := []any{
+		allow("InvokeSteps", []string{"lambda:InvokeFunction"}, arn(taskFunction), arn(finalizeFunction)),
+		allow("LogDelivery", []string{
+			"logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery",
+			"logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:DescribeResourcePolicies",
+			"logs:DescribeLogGroups",
+		}, "*"),
+		allow("Tracing", []string{
+			"xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules", "xray:GetSamplingTargets",
+		}, "*"),
+	}
+	substitutions := object{
+		"UspTaskArn": arn(taskFunction), "FinalizeArn": arn(finalizeFunction), "Partition": ref("AWS::Partition"),
+	}
+	if writes {
+		statements = append(statements, allow("WriteResults", []string{"s3:PutObject"},
+			sub("${"+resultsBucket+".Arn}/"+name+"/*")))
+		substitutions[resultsBucket] = ref(resultsBucket)
+	}
+	all := map[string]any{
+		id + "LogGroup": resource("AWS::Logs::LogGroup", object{
+			"LogGroupName":    sub("/aws/vendedlogs/states/${AWS::StackName}-" + name),
+			"RetentionInDays": retentionDays,
+			"KmsKeyId":        object{"Fn::If": []any{keyCondition, ref(keyParameter), ref("AWS::NoValue")}},
+			"Tags":            tags(),
+		}),
+		id + "Role": resource("AWS::IAM::Role", object{
+			"Description": "What the operation " + name + " may do",
+			"AssumeRolePolicyDocument": document(object{
+				"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": object{"Service": "states.amazonaws.com"},
+				"Condition": object{"StringEquals": object{"aws:SourceAccount": ref("AWS::AccountId")}},
+			}),
+			"Policies": []any{object{"PolicyName": "permissions", "PolicyDocument": document(statements...)}},
+			"Tags":     tags(),
+		}),
+		id + "StateMachine": object{
+			"Type": "AWS::StepFunctions::StateMachine",
+			// See the state machine of the upgrade in infra/app.
+			"Metadata": object{"cfn-lint": object{"config": object{"ignore_checks": []any{"E3601"}}}},
+			"Properties": object{
+				"StateMachineName":        sub("${AWS::StackName}-" + name),
+				"StateMachineType":        "STANDARD",
+				"RoleArn":                 arn(id + "Role"),
+				"DefinitionString":        definition,
+				"DefinitionSubstitutions": substitutions,
+				"LoggingConfiguration": object{
+					"Level": "ERROR", "IncludeExecutionData": false,
+					"Destinations": []any{object{"CloudWatchLogsLogGroup": object{"LogGroupArn": arn(id +
+						"LogGroup")}}},
+				},
+				"TracingConfiguration": object{"Enabled": true},
+				"Tags":                 tags(),
+			},
+		},
+		id + "StuckAlarm": resource("AWS::CloudWatch::Alarm", object{
+			"AlarmName":        sub("${AWS::StackName}-" + name + "-stuck"),
+			"AlarmDescription": "Executions of the operation " + name + " ran into a deadline of their own.",
+			"Metrics": []any{
+				object{"Id": "stuck", "Expression": "SUM([m1])", "Label": "executions", "ReturnData": true},
+				query("m1", "ExecutionsTimedOut", machine),
+			},
+			"ComparisonOperator": "GreaterThanThreshold", "Threshold": 0, "EvaluationPeriods": 1,
+			"DatapointsToAlarm": 1,
+			"TreatMissingData":  "notBreaching",
+			"AlarmActions":      []any{ref(alarmTopic)}, "OKActions": []any{ref(alarmTopic)},
+			"Tags": tags(),
+		}),
+	}
+	for _, role := range slices.Sorted(maps.Keys(users)) {
+		user := users[role]
+		var may []any
+		if user.starts {
+			may = append(may, allow("Start", []string{"states:StartExecution"}, sub(machine)))
+		}
+		if user.looks {
+			may = append(may, allow("TakeOver", []string{"states:DescribeExecution", "states:StopExecution"},
+				sub(executions)))
+		}
+		if user.resumes {
+			may = append(may, allow("ResumeTask", resuming(user.beats), sub(machine)))
+		}
+		all[id+strings.TrimSuffix(role, "Role")+"Policy"] = resource("AWS::IAM::Policy", object{
+			"PolicyName": name, "Roles": []any{ref(role)}, "PolicyDocument": document(may...),
+		})
+	}
+	return all, nil
+}
+
+func resuming(beats bool) []string {
+	actions := []string{"states:SendTaskSuccess", "states:SendTaskFailure"}
+	if beats {
+		actions = append(actions, "states:SendTaskHeartbeat")
+	}
+	return actions
+}
+
+func query(id, metric, machine string) object {
+	return object{
+		"Id": id, "ReturnData": false,
+		"MetricStat": object{"Period": 300, "Stat": "Sum", "Metric": object{
+			"Namespace": "AWS/States", "MetricName": metric,
+			"Dimensions": []any{object{"Name": "StateMachineArn", "Value": sub(machine)}},
+		}},
+	}
+}
+
+// variable is the one by which functions are told the names of the operations.
+const variable = "OPERATIONS"
+
+// Merge is a template of the stack with the resources of more operations in it, each of which is a name and the
+// document of its state machine. It is what the CDK app would make of them.
+func Merge(template []byte, names []string, asl func(name string) []byte) ([]byte, error) {
+	var tree object
+	d := json.NewDecoder(bytes.NewReader(template))
+	d.UseNumber()
+	if err := d.Decode(&tree); err != nil {
+		return nil, fmt.Errorf("operations: the template: %w", err)
+	}
+	resources, _ := tree["Resources"].(object)
+	if resources == nil {
+		return nil, errors.New("operations: the template has no resources")
+	}
+	for _, name := range names {
+		own, err := Resources(name, asl(name))
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range slices.Sorted(maps.Keys(own)) {
+			if _, ok := resources[id]; ok {
+				return nil, fmt.Errorf("operation %s: the template has a resource %s already", name, id)
+			}
+			resources[id] = own[id]
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(resources)) {
+		variables := member(resources[id], "Properties", "Environment", "Variables")
+		if known, ok := variables[variable].(string); ok {
+			all := append(strings.FieldsFunc(known, func(r rune) bool { return r == ',' }), names...)
+			variables[variable] = strings.Join(all, ",")
+		}
+	}
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	err := e.Encode(tree)
+	return out.Bytes(), err
+}
+
+// member is an object within others, nil if there is none.
+func member(v any, path ...string) object {
+	m, _ := v.(object)
+	for _, name := range path {
+		m, _ = m[name].(object)
+	}
+	return m
+}
+
+// compact is a document in one line, as it is deployed.
+func compact(document []byte) (string, error) {
+	var out bytes.Buffer
+	err := json.Compact(&out, document)
+	return out.String(), err
+}

@@ -1,0 +1,294 @@
+package operation
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+)
+
+// What an execution may take at the most: AWS IoT's longest in-progress timer, and state
+// transitions, which are what Step Functions is paid for.
+const (
+	mostTime        = 7 * 24 * time.Hour
+	mostTransitions = 200
+)
+
+// primitives are the tasks of usp-task; FINALIZE goes to finalize.
+var primitives = []string{"GET", "SET", "ADD", "DELETE", "OPERATE", "AWAIT"}
+
+const finalizeTask = "FINALIZE"
+
+const (
+	waitForToken = "arn:aws:states:::lambda:invoke.waitForTaskToken"
+	invoke       = "arn:aws:states:::lambda:invoke"
+	putObject    = "arn:aws:states:::aws-sdk:s3:putObject"
+)
+
+// checker collects what is wrong with a state machine.
+type checker struct {
+	machine
+	problems event.Problems
+}
+
+func (c *checker) add(path string, value any, allowed string, args ...any) {
+	if len(args) > 0 {
+		allowed = fmt.Sprintf(allowed, args...)
+	}
+	c.problems = append(c.problems, event.Problem{Path: path, Value: value, Allowed: allowed})
+}
+
+// check finds all that an operation's state machine does not keep to. The rules of the
+// States Language itself are the service's to check.
+func check(m machine, s *schema) event.Problems {
+	c := &checker{machine: m}
+	for _, name := range c.order() {
+		c.state(name)
+	}
+	c.behindFinalize()
+	c.bounds(s)
+	return c.problems.Sorted()
+}
+
+var placeholder = regexp.MustCompile(`\$\{[^}]*\}`)
+
+func (c *checker) state(name string) {
+	at, s := c.place(name), c.States[name]
+	for _, w := range s.ways() {
+		if _, ok := c.States[w.to]; !ok {
+			c.add(at, w.to, "ways to states that there are")
+		}
+	}
+	switch s.Type {
+	case "Task":
+		c.task(at, s)
+	case "Choice":
+		if s.Default == "" {
+			c.add(at+".Default", nil,
+				"required: without it an input that no choice matches ends the execution before FINALIZE")
+		}
+	case "Wait":
+		if s.Timestamp != "" || s.TimestampPath != "" {
+			c.add(at, s.Timestamp+s.TimestampPath, "Seconds: how long a wait for a time of day is, nobody can add up")
+			return
+		}
+		c.seconds(at+".Seconds", s.Seconds, s.SecondsPath)
+	case "Map", "Parallel":
+		if slices.ContainsFunc(s.inner(), machine.talks) {
+			c.add(at, s.Type,
+				"one task at a time: a device is asked one thing after the other, so that no task of it is in a Map"+
+					" or Parallel")
+		}
+	}
+	for _, text := range placeholders(s.Arguments, s.Parameters) {
+		if !slices.Contains([]string{taskFunction, finalizeFunction, resultsBucket}, text) {
+			c.add(at, text, "one of %s, %s, %s: nothing else is filled in", taskFunction, finalizeFunction,
+				resultsBucket)
+		}
+	}
+}
+
+// placeholders are those in values, in order, each once.
+func placeholders(values ...any) []string {
+	var found []string
+	var walk func(v any)
+	walk = func(v any) {
+		switch t := v.(type) {
+		case string:
+			found = append(found, placeholder.FindAllString(t, -1)...)
+		case map[string]any:
+			for _, k := range slices.Sorted(maps.Keys(t)) {
+				walk(t[k])
+			}
+		case []any:
+			for _, e := range t {
+				walk(e)
+			}
+		}
+	}
+	for _, v := range values {
+		walk(v)
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}
+
+// seconds checks a time that create-job must be able to add up.
+func (c *checker) seconds(at string, v any, path string) bool {
+	if path != "" {
+		v = path
+	}
+	if v == nil {
+		c.add(at, nil, "required: a whole number of seconds, or one of the execution's input")
+		return false
+	}
+	n, isNumber := v.(float64)
+	_, isPath := inputPath(v)
+	if !isPath && (!isNumber || n < 1 || n != float64(int64(n))) {
+		c.add(at, v, "a whole number of seconds, or one of the execution's input:"+
+			" {% $states.context.Execution.Input.document.input.NAME %}, in JSONPath"+
+			" $$.Execution.Input.document.input.NAME")
+		return false
+	}
+	return true
+}
+
+func (c *checker) task(at string, s state) {
+	c.seconds(at+".TimeoutSeconds", s.TimeoutSeconds, s.TimeoutSecondsPath)
+	task, _ := s.payloadOf()["task"].(string)
+	switch {
+	case s.isDevice():
+		c.resource(at, s, waitForToken)
+		if !slices.Contains(primitives, task) {
+			c.add(at+".Arguments.Payload.task", orNil(task), "one of %s", strings.Join(primitives, ", "))
+		}
+		c.context(at, s)
+	case s.isFinalize():
+		c.resource(at, s, invoke)
+		if task != finalizeTask {
+			c.add(at+".Arguments.Payload.task", orNil(task), finalizeTask)
+		}
+		c.context(at, s)
+		if len(s.Catch) > 0 {
+			c.add(at+".Catch", s.Catch[0].ErrorEquals,
+				"none: an execution whose end cannot be reported fails in FINALIZE, and is redriven")
+		}
+		if !caught(retried(s.Retry)) {
+			c.add(at+".Retry", nil, "one of States.ALL: AWS IoT takes 200 reports a second of an account")
+		}
+		return
+	case partition(s.Resource) == putObject:
+		if bucket := s.call()["Bucket"]; bucket != resultsBucket {
+			c.add(at+".Arguments.Bucket", bucket, "%s: an operation writes there alone", resultsBucket)
+		}
+	default:
+		c.add(at+".Resource", s.Resource, "%s with FunctionName %s, %s with FunctionName %s, or %s:"+
+			" the role of an operation allows nothing else", waitForToken, taskFunction, invoke, finalizeFunction,
+			putObject)
+	}
+	if len(s.Catch) == 0 || !slices.Contains(s.Catch[len(s.Catch)-1].ErrorEquals, "States.ALL") {
+		c.add(at+".Catch", nil, "one of States.ALL, the last, so that every error is reported by FINALIZE")
+	}
+}
+
+func (c *checker) resource(at string, s state, want string) {
+	if partition(s.Resource) != want {
+		c.add(at+".Resource", s.Resource, want)
+	}
+}
+
+// context: a task is told its execution and its token by the context object.
+func (c *checker) context(at string, s state) {
+	p := s.payloadOf()
+	jsonata, _ := p["context"].(string)
+	if strings.Join(strings.Fields(jsonata), "") != "{%$states.context%}" && p["context.$"] != "$$" {
+		c.add(at+".Arguments.Payload.context", p["context"],
+			"{% $states.context %}, in JSONPath \"context.$\": \"$$\"")
+	}
+}
+
+// partition is an ARN of an integration as in the commercial partition.
+func partition(resource string) string {
+	return strings.Replace(resource, "arn:${Partition}:", "arn:aws:", 1)
+}
+
+func orNil(text string) any {
+	if text == "" {
+		return nil
+	}
+	return text
+}
+
+func retried(all []retrier) [][]string {
+	var errors [][]string
+	for _, r := range all {
+		errors = append(errors, r.ErrorEquals)
+	}
+	return errors
+}
+
+func caught(all [][]string) bool {
+	return slices.ContainsFunc(all, func(errors []string) bool { return slices.Contains(errors, "States.ALL") })
+}
+
+// behindFinalize: whatever way an execution takes, its end is reported, and then nothing
+// more is asked of the device, which may have been given to somebody else.
+func (c *checker) behindFinalize() {
+	after := map[string]bool{} // states behind a FINALIZE
+	for name, reached := range c.reach(c.StartAt, true) {
+		s := c.States[name]
+		if reached && s.ends() && !s.isFinalize() {
+			c.add(c.place(name), orNil(s.Type), "an end behind FINALIZE: on some way there is none before it")
+		}
+	}
+	finalizes := 0
+	for _, name := range slices.Sorted(maps.Keys(c.States)) {
+		if !c.States[name].isFinalize() {
+			continue
+		}
+		finalizes++
+		for _, w := range c.States[name].ways() {
+			for behind := range c.reach(w.to, false) {
+				after[behind] = true
+			}
+		}
+	}
+	if finalizes == 0 {
+		c.add("$.States", nil, "a task FINALIZE, by which the end is reported")
+	}
+	met := c.reach(c.StartAt, false)
+	for _, name := range slices.Sorted(maps.Keys(c.States)) {
+		switch s := c.States[name]; {
+		case !met[name]:
+			c.add(c.place(name), orNil(s.Type), "a state that an execution can come to")
+		case after[name] && (s.isDevice() || s.isFinalize()):
+			c.add(c.place(name), orNil(s.Type), "no task of the device behind FINALIZE, which gives the device back")
+		}
+	}
+}
+
+// reach are the states that can be come to from one; with stop, not through a FINALIZE.
+func (c *checker) reach(from string, stop bool) map[string]bool {
+	seen := map[string]bool{}
+	var walk func(name string)
+	walk = func(name string) {
+		s, ok := c.States[name]
+		if !ok || seen[name] {
+			return
+		}
+		seen[name] = true
+		if stop && s.isFinalize() {
+			return
+		}
+		for _, w := range s.ways() {
+			walk(w.to)
+		}
+	}
+	walk(from)
+	return seen
+}
+
+// bounds: an execution ends, in time, and does not cost too much.
+func (c *checker) bounds(s *schema) {
+	if loop := c.loop(); loop != nil {
+		c.add(c.place(loop[0]), strings.Join(loop, " > "),
+			"no way back: how often it is taken, nobody can add up; a Retry repeats a state")
+		return
+	}
+	if n := c.transitions(); n > mostTransitions {
+		c.add("$.States", n, "at most %d state transitions on the longest way, retries among them", mostTransitions)
+	}
+	if c.problems != nil || s == nil {
+		return
+	}
+	// Times that an input may set are bounded by create-job for each job; without any
+	// the defaults count, and what has no default counts as nothing.
+	longest, problems := c.longest(map[string]any{"document": map[string]any{"input": s.defaults}})
+	if problems == nil && longest > mostTime {
+		c.add("$.States", longest.String(), "times that end within %s, AWS IoT's longest job", mostTime)
+	}
+}

@@ -1,0 +1,293 @@
+package operation_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/operation"
+	"github.com/fleetstep/fleetstep/internal/payload"
+	"github.com/fleetstep/fleetstep/statemachines"
+)
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile("testdata/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// blink is an operation with all that one may have; changed by pairs of old and new text.
+func blink(t *testing.T, changes ...string) (operation.Operation, event.Problems) {
+	t.Helper()
+	asl, schema := read(t, "blink.asl.json"), read(t, "blink.schema.json")
+	for i := 0; i < len(changes); i += 2 {
+		if !strings.Contains(asl+schema, changes[i]) {
+			t.Fatalf("there is no %s", changes[i])
+		}
+		asl = strings.ReplaceAll(asl, changes[i], changes[i+1])
+		schema = strings.ReplaceAll(schema, changes[i], changes[i+1])
+	}
+	return operation.New("blink", []byte(asl), []byte(schema))
+}
+
+// paths are where something is wrong.
+func paths(problems event.Problems) string {
+	var all []string
+	for _, p := range problems {
+		all = append(all, strings.TrimPrefix(p.Path, "blink"))
+	}
+	return strings.Join(all, "; ")
+}
+
+func TestShippedOperationsAreWhole(t *testing.T) {
+	all, err := operation.Load(statemachines.Files(), "firmware-upgrade")
+	if err != nil || len(all) < 3 {
+		t.Fatalf("%d operations, %v", len(all), err)
+	}
+	for _, o := range all {
+		if !strings.Contains(o.Bounds(), "over within") {
+			t.Errorf("%s: %s", o.Name, o.Bounds())
+		}
+	}
+}
+
+func TestAWholeOperation(t *testing.T) {
+	o, problems := blink(t)
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	if got := o.Bounds(); got != "8 states, at most 11 transitions, over within 5m8s" {
+		t.Errorf("got %s", got)
+	}
+	required, optional := o.Members()
+	if fmt.Sprint(required, optional) != "[colour] [again restSeconds times]" {
+		t.Errorf("%v, %v", required, optional)
+	}
+}
+
+// TestWhatAnOperationMayNotDo: each change makes mistakes at the places that are given.
+func TestWhatAnOperationMayNotDo(t *testing.T) {
+	const states = ".asl.json: $.States."
+	for name, c := range map[string]struct{ old, new, want string }{
+		"no JSON":         {`"StartAt"`, `StartAt`, ".asl.json: $"},
+		"no states":       {`"States"`, `"Estates"`, ".asl.json: $.States"},
+		"no beginning":    {`"StartAt": "Look"`, `"StartAt": "Nowhere"`, ".asl.json: $.StartAt"},
+		"no end":          {`"Next": "Blink"`, `"Next": "Nowhere"`, ""}, // see below
+		"an unbound task": {`"TimeoutSeconds": 20,`, ``, states + "Look.TimeoutSeconds"},
+		"a computed time": {`"TimeoutSeconds": 20,`, `"TimeoutSeconds": "{% 4 * 5 %}",`, states +
+			"Look.TimeoutSeconds"},
+		"half a second": {`"TimeoutSeconds": 20,`, `"TimeoutSeconds": 0.5,`, states + "Look.TimeoutSeconds"},
+		"no catch": {`"Catch": [{"ErrorEquals": ["Device.Refused"], "Next": "Rest"}, {"ErrorEquals": ["States.ALL"], "Next": "Give up"}],`, ``,
+			states + "Look.Catch"},
+		"a catch of some": {`, {"ErrorEquals": ["States.ALL"], "Next": "Give up"}],`, `],`, states +
+			"Look.Catch"},
+		"a primitive that is none": {`"task": "GET"`, `"task": "BLINK"`, states + "Look.Arguments.Payload.task"},
+		"a task without one":       {`"task": "GET",`, ``, states + "Look.Arguments.Payload.task"},
+		"FINALIZE for the device":  {`"task": "GET"`, `"task": "FINALIZE"`, states + "Look.Arguments.Payload.task"},
+		"another end": {`"task": "FINALIZE", "outcome"`, `"task": "GET", "outcome"`, states +
+			"Done.Arguments.Payload.task"},
+		"no context": {`"task": "GET", "context": "{% $states.context %}"`, `"task": "GET"`, states +
+			"Look.Arguments.Payload.context"},
+		"without a token": {`lambda:invoke.waitForTaskToken", "Comment": "look"`,
+			`lambda:invoke", "Comment": "look"`, states + "Look.Resource"},
+		"FINALIZE with a token": {`lambda:invoke", "Comment": "done"`,
+			`lambda:invoke.waitForTaskToken", "Comment": "done"`, states + "Done.Resource"},
+		"another function": {`"FunctionName": "${UspTaskArn}", "Payload": {"task": "GET"`,
+			`"FunctionName": "${OtherArn}", "Payload": {"task": "GET"`,
+			states + "Look; " + states + "Look.Resource"},
+		"another service": {`arn:aws:states:::aws-sdk:s3:putObject`, `arn:aws:states:::sns:publish`, states +
+			"Keep.Resource"},
+		"another bucket": {`"Bucket": "${ResultsBucket}"`, `"Bucket": "mine"`, states + "Keep.Arguments.Bucket"},
+		"FINALIZE that catches": {`"End": true`,
+			`"Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Over"}], "End": true`,
+			states + "Done.Catch"},
+		"FINALIZE once": {`"Retry": [{"ErrorEquals": ["States.ALL"], "MaxAttempts": 2}], "End": true`,
+			`"End": true`, states + "Done.Retry"},
+		"an end without FINALIZE":  {`"Next": "Done"}`, `"Type": "Succeed"}`, states + "Done; " + states + "Rest"},
+		"no FINALIZE at all":       {`"FunctionName": "${FinalizeArn}"`, `"FunctionName": "${UspTaskArn}"`, ""},
+		"a choice without default": {`"Default": "Rest"`, `"Comment": "none"`, states + "Choose.Default"},
+		"a time of day": {`"Seconds": "{% $states.context.Execution.Input.document.input.restSeconds %}"`,
+			`"Timestamp": "2027-01-01T00:00:00Z"`, states + "Rest"},
+		"a wait for nothing": {`"Seconds": "{% $states.context.Execution.Input.document.input.restSeconds %}",`,
+			``, states + "Rest.Seconds"},
+		"a loop":               {`"Next": "Keep"`, `"Next": "Look"`, states + "Keep; " + states + "Look"},
+		"too many transitions": {`"MaxAttempts": 2`, `"MaxAttempts": 200`, ".asl.json: $.States"},
+		"too long":             {`"default": 30`, `"default": 700000`, ".asl.json: $.States"},
+		"a device behind FINALIZE": {`"Next": "Over"`, `"Next": "Look"`, states + "Blink; " + states + "Done; " +
+			states + "Look; " +
+			states + "Look; " + states + "Over; .asl.json: $.States[\"Give up\"]"},
+		"a schema that is none":    {`"type": "object"`, `"type": "thing"`, ".schema.json: $"},
+		"an input that is none":    {`"type": "object"`, `"type": "array"`, ".schema.json: $.type"},
+		"a schema of two files":    {`"required": ["colour"]`, `"$ref": "other.json"`, ".schema.json: $"},
+		"a schema that is no JSON": {`"required": ["colour"]`, `required`, ".schema.json: $"},
+	} {
+		_, problems := blink(t, c.old, c.new)
+		got := paths(problems)
+		if c.want == "" {
+			if len(problems) == 0 {
+				t.Errorf("%s: no mistake", name)
+			}
+			continue
+		}
+		if got != c.want {
+			t.Errorf("%s: got %s\nwant %s\n%v", name, got, c.want, problems)
+		}
+	}
+}
+
+func TestAllMistakesAreToldAtOnce(t *testing.T) {
+	_, problems := blink(t, `"TimeoutSeconds": 20,`, ``, `"Default": "Rest"`, `"Comment": "none"`, `"type": "object"`,
+		`"type": "array"`)
+	const want = ".schema.json: $.type; .asl.json: $.States.Choose.Default; .asl.json: $.States.Look.TimeoutSeconds"
+	if got := paths(problems); got != want {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestNamesOfOperations(t *testing.T) {
+	asl, schema := read(t, "blink.asl.json"), read(t, "blink.schema.json")
+	for name, good := range map[string]bool{
+		"blink": true, "blink-2": true, "Blink": false, "b": false, "-blink": false, "blink_2": false, "": false,
+		strings.Repeat("b", 33): false,
+	} {
+		if _, problems := operation.New(name, []byte(asl), []byte(schema)); good != (problems == nil) {
+			t.Errorf("%q: %v", name, problems)
+		}
+	}
+}
+
+func TestFoldersOfOperations(t *testing.T) {
+	file := func(name string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(read(t, name))} }
+	folder := fstest.MapFS{
+		"blink.asl.json": file("blink.asl.json"), "blink.schema.json": file("blink.schema.json"),
+		"README.md":      file("blink.asl.json"),
+		"alone.asl.json": file("blink.asl.json"),
+	}
+	if all, err := operation.Load(folder, "alone"); err != nil || len(all) != 1 || all[0].Name != "blink" {
+		t.Errorf("%v, %v", all, err)
+	}
+	_, err := operation.Load(folder)
+	var problems event.Problems
+	if !errors.As(err, &problems) || len(problems) != 1 || problems[0].Path != "alone" {
+		t.Errorf("one file of two: %v", err)
+	}
+	if _, err := operation.Load(os.DirFS("nowhere")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAFormReadsItsInput(t *testing.T) {
+	o, problems := blink(t)
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	form := o.Form()
+	ask := func(text string) (event.Input, event.Problems) {
+		tree, problems := payload.Decode([]byte(text))
+		if problems != nil {
+			t.Fatal(problems)
+		}
+		return form.Read("$.input", tree.(map[string]any))
+	}
+	in, problems := ask(`{"colour":"red"}`)
+	if problems != nil || string(in.Members["input"]) != `{"again":false,"colour":"red","restSeconds":30}` ||
+		in.Title != "Operation blink" || in.Prefix != "blink" {
+		t.Errorf("%+v, %v", in, problems)
+	}
+	if same, more, err := form.Complete(t.Context(), in); err != nil || more != nil || same.Title != in.Title {
+		t.Errorf("%+v, %v, %v", same, more, err)
+	}
+	for text, want := range map[string]string{
+		`{}`: "$.input.colour: missing: required",
+		`{"colour":"pink","song":1,"times":[1,1,"x"],"restSeconds":0.5}`: `$.input.colour: "pink": one of red, green
+$.input.restSeconds: 0.5: of type integer
+$.input.song: 1: no such member
+$.input.times: [1,1,"x"]: each item once; 0 and 1 are the same
+$.input.times[2]: "x": of type number`,
+		`{"colour":"red","times":[11,0,2.5]}`: "$.input.times[0]: 11: at most 10\n$.input.times[1]: 0: at least 1",
+		`{"colour":"red","times":[]}`:         "$.input.times: []: at least 1 items",
+	} {
+		_, problems := ask(text)
+		_, got, _ := strings.Cut(problems.Error(), ":\n")
+		if got != want {
+			t.Errorf("%s: got\n%s\nwant\n%s", text, got, want)
+		}
+	}
+}
+
+// TestSchemasSpeakPlainly has each rule of a schema broken once.
+func TestSchemasSpeakPlainly(t *testing.T) {
+	asl := read(t, "blink.asl.json")
+	for _, c := range []struct{ rule, value, want string }{
+		{`{"const":"a"}`, `"b"`, `$.input.v: "b": a`},
+		{`{"type":"string","pattern":"^a$"}`, `"b"`, `$.input.v: "b": text that matches ^a$`},
+		{`{"minLength":2}`, `"b"`, `$.input.v: "b": at least 2 characters`},
+		{`{"maxLength":2}`, `"bbb"`, `$.input.v: "bbb": at most 2 characters`},
+		{`{"exclusiveMinimum":1.5}`, `1.5`, `$.input.v: 1.5: more than 1.5`},
+		{`{"exclusiveMaximum":1}`, `1`, `$.input.v: 1: less than 1`},
+		{`{"multipleOf":0.5}`, `0.7`, `$.input.v: 0.7: a multiple of 0.5`},
+		{`{"maxItems":1}`, `[1,2]`, `$.input.v: [1,2]: at most 1 items`},
+		{`{"minProperties":1}`, `{}`, `$.input.v: {}: at least 1 members`},
+		{`{"maxProperties":1}`, `{"a":1,"b":2}`, `$.input.v: {"a":1,"b":2}: at most 1 members`},
+		{`{"propertyNames":{"pattern":"^a$"}}`, `{"b":1}`, `$.input.v.b: 1: another name, text that matches ^a$`},
+		{`{"format":"ipv4"}`, `"b"`, `$.input.v: "b": of format ipv4`},
+		{`{"not":{"const":1}}`, `1`, `$.input.v: 1: not what the schema excludes`},
+		{`{"type":["string","null"]}`, `1`, `$.input.v: 1: of type null or string`},
+		{`{"anyOf":[{"type":"string"},{"minimum":2}]}`, `1`,
+			`$.input.v: 1: one of the schema's alternatives: $.input.v: of type string; or $.input.v: at least 2`},
+		{`{"oneOf":[{"minimum":0},{"minimum":1}]}`, `1`,
+			`$.input.v: 1: one of the schema's alternatives, and no two of them`},
+		{`{"additionalProperties":{"type":"string"}}`, `{"a b":1}`, `$.input.v["a b"]: 1: of type string`},
+		{`{"dependentRequired":{"a":["b"]}}`, `{"a":1}`, `$.input.v: {"a":1}: as the schema says: `},
+		{`{"allOf":[{"minimum":2},{"multipleOf":2}]}`, `1`, "$.input.v: 1: a multiple of 2\n$.input.v: 1: at least 2"},
+	} {
+		schema := `{"type":"object","properties":{"v":` + c.rule + `}}`
+		o, problems := operation.New("blink", []byte(asl), []byte(schema))
+		if o.Name == "" || strings.Contains(paths(problems), "schema.json") {
+			t.Fatal(c.rule, problems)
+		}
+		tree, problems := payload.Decode([]byte(`{"v":` + c.value + `}`))
+		if problems != nil {
+			t.Fatal(problems)
+		}
+		_, problems = o.Form().Read("$.input", tree.(map[string]any))
+		_, got, _ := strings.Cut(problems.Error(), ":\n")
+		if got != c.want && !(strings.HasSuffix(c.want, ": ") && strings.HasPrefix(got, c.want)) &&
+			got != swapped(c.want) {
+			t.Errorf("%s of %s: got\n%s\nwant\n%s", c.rule, c.value, got, c.want)
+		}
+	}
+}
+
+// swapped are two lines the other way round: mistakes at one place have no order.
+func swapped(text string) string {
+	a, b, _ := strings.Cut(text, "\n")
+	return b + "\n" + a
+}
+
+func TestNeedsFollowTheInput(t *testing.T) {
+	o, problems := blink(t)
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	need := func(document string) (time.Duration, error) { return o.Form().Needs(json.RawMessage(document)) }
+	first, err := need(`{"input":{"restSeconds":30}}`)
+	longer, err2 := need(`{"input":{"restSeconds":90}}`)
+	if err != nil || err2 != nil || longer-first != 2*time.Minute {
+		t.Errorf("%s, %v; %s, %v", first, err, longer, err2)
+	}
+	for _, bad := range []string{`{"input":{}}`, `{"input":{"restSeconds":"x"}}`, `{`} {
+		if _, err := need(bad); err == nil {
+			t.Errorf("%s: no error", bad)
+		}
+	}
+}
