@@ -63,7 +63,9 @@ func newJobs(stack awscdk.Stack, lambdas *functions, account *account, device *d
 			environment.OutcomeTopic: notify.outcomes.Ref(),
 			environment.JobsEndpoint: account.jobs,
 		},
-		w.readFlags(), w.release("dynamodb:UpdateItem"), // to note who ends an upgrade
+		w.readFlags(),
+		// To note who ends an upgrade, and that a job is over.
+		w.release("dynamodb:UpdateItem", "dynamodb:PutItem"),
 		allow("LookAtJob", []string{"iotjobsdata:DescribeJobExecution"}, *sub(anyThing)), confirmOver(),
 		allow("EndUpgrade", []string{"states:DescribeExecution", "states:StopExecution"}, *sub(executions)),
 		notify.publishOutcome())

@@ -249,6 +249,9 @@ func story(ctx context.Context, s stage) error {
 	if err := s.halted(ctx, victim); err != nil {
 		return err
 	}
+	if err := s.windowed(ctx, simulator.ThingName(stubborn)); err != nil {
+		return err
+	}
 	if err := s.mislabelled(ctx, first); err != nil {
 		return err
 	}
@@ -258,7 +261,22 @@ func story(ctx context.Context, s stage) error {
 	if err := s.ours(ctx); err != nil {
 		return err
 	}
+	if err := s.execution(ctx, "windowed", simulator.ThingName(stubborn), "FAILED"); err != nil {
+		return err
+	}
 	return s.deaf(ctx)
+}
+
+// windowed is a job that waits for a window of the device's, a few minutes away.
+func (s stage) windowed(ctx context.Context, thing string) error {
+	opens := s.sched.Now().Add(5 * time.Minute)
+	if err := s.create(ctx, "windowed", thing, map[string]any{"activation": map[string]any{
+		"mode":   "SEPARATE",
+		"window": map[string]string{"start": opens.Format("15:04"), "end": opens.Add(2 * time.Minute).Format("15:04")},
+	}}); err != nil {
+		return err
+	}
+	return s.execution(ctx, "windowed", thing, "IN_PROGRESS")
 }
 
 // unreadable puts a message among those of the devices that no rule has written,
