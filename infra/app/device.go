@@ -191,7 +191,9 @@ func (d *device) receive(lambdas *functions, account *account, w *workflow, noti
 	variables[environment.MessageQueue] = d.queue.Ref()
 	maps.Copy(variables, d.addresses(p))
 	handle := lambdas.add("handle-device-message", variables, append(append(startUpgrade(), jobExecutions()...),
-		w.items(), w.readFlags(), resumeTask(),
+		w.items(), w.readFlags(),
+		// A command is given again only while its task waits.
+		resumeTask("states:SendTaskHeartbeat"),
 		allow("SendToAgent", []string{"iot:Publish"}, *sub(agentTopics)),
 		// To whom it sends Download() again, it gives a new address.
 		d.readImages(),

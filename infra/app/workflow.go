@@ -60,7 +60,8 @@ func newWorkflow(stack awscdk.Stack, lambdas *functions, account *account, devic
 			environment.Table: w.table.Ref(), environment.OutcomeTopic: notify.outcomes.Ref(),
 			environment.JobsEndpoint: account.jobs, environment.Operations: w.names(),
 		},
-		append(jobExecutions(), w.release("dynamodb:PutItem"), // to park
+		// With what it has learnt of the device, or to park.
+		append(jobExecutions(), w.release("dynamodb:UpdateItem", "dynamodb:PutItem"),
 			// What is ours ends as CANCELED, which no device may set.
 			allow("CancelJobExecution", []string{"iot:CancelJobExecution"}, *sub(anyJob), *sub(anyThing)),
 			allow("RecordVersion", []string{"iot:DescribeThing", "iot:UpdateThing"}, *sub(anyThing)),
@@ -179,8 +180,9 @@ func newStateMachine(scope constructs.Construct, steps map[string]awslambda.CfnF
 }
 
 // resumeTask hands a device's news to the task that waits for it.
-func resumeTask() statement {
-	return allow("ResumeTask", []string{"states:SendTaskSuccess", "states:SendTaskFailure"}, *sub(stateMachine))
+func resumeTask(more ...string) statement {
+	return allow("ResumeTask", append([]string{"states:SendTaskSuccess", "states:SendTaskFailure"}, more...),
+		*sub(stateMachine))
 }
 
 // startUpgrade starts the workflow of a device. It looks at the one that holds the device, and stops it if its job

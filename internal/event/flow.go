@@ -44,6 +44,9 @@ type Flow struct {
 	Continue func(t Turn, ev DeviceEvent) (Move, error)
 	// Judge says how an execution ended, and what is to be reported of it.
 	Judge func(in FinalizeInput, known DeviceState) (Conclusion, error)
+	// Learn is what the results of an execution say of its device, for its facts; nil
+	// if nothing. It is noted as the device is given back.
+	Learn func(in FinalizeInput) map[string]string
 }
 
 // Plan is what a flow makes of a document.

@@ -23,7 +23,9 @@ type Turn struct {
 // Outgoing is a message to a device: package device's.
 type Outgoing any
 
-// Move is what a conversation does in its turn.
+// Move is what a conversation does in its turn. It may have a turn after its task has
+// ended, until the next step's has begun: what it asks then with Once is not sent, and
+// what the next step must hear it keeps (KeepNews).
 type Move struct {
 	Ignore bool // the event says nothing to this conversation
 	// Send is sent to the device. With Once it is sent by nobody who did not
@@ -54,7 +56,8 @@ type Move struct {
 	// Park ends the task too, and the execution: the attempt goes on later.
 	Park *Park
 	// Learnt is what was found out about the device, for its DeviceState's Facts.
-	// It is noted only with a move that ends the task.
+	// It is noted only with a move that begins the task, as part of a request that is
+	// made anyway, or that ends it, which is a request more.
 	Learnt map[string]string
 }
 

@@ -19,10 +19,11 @@ type Finalize func(ctx context.Context, in event.FinalizeInput) (event.Outcome, 
 func NewFinalize(ctx context.Context, env Env, cfg aws.Config, now func() time.Time) (Finalize, error) {
 	p := newParts(ctx, env, cfg, now)
 	store := p.store()
-	releaser := &workflow.Releaser{Store: store, Now: p.now}
+	flows := p.flows("")
+	releaser := &workflow.Releaser{Store: store, Flows: flows, Now: p.now}
 	parker := &workflow.Parker{Store: store, Now: p.now}
 	f := &jobs.Finisher{
-		Executions: p.executions(), Registry: p.control(""), Outcomes: p.outcomes(), Flows: p.flows(""),
+		Executions: p.executions(), Registry: p.control(""), Outcomes: p.outcomes(), Flows: flows,
 		Now: p.now,
 	}
 	if err := p.err("finalize"); err != nil {
@@ -54,7 +55,7 @@ func NewFinalize(ctx context.Context, env Env, cfg aws.Config, now func() time.T
 		}
 		// The device is given back before the job hears of the end: the moment it
 		// does, AWS IoT may name the next job, whose start wants the device free.
-		d, owned, err := releaser.Release(ctx, x)
+		d, owned, err := releaser.Release(ctx, in)
 		if err != nil {
 			return fail("device not released", err)
 		}

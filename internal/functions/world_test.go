@@ -226,7 +226,7 @@ func newWorld(t testing.TB, seed uint64) *world {
 	if err := q.err("world"); err != nil {
 		t.Fatal(err)
 	}
-	w.releaser = &workflow.Releaser{Store: w.store, Now: now}
+	w.releaser = &workflow.Releaser{Store: w.store, Flows: flows, Now: now}
 	w.parker = &workflow.Parker{Store: w.store, Now: now}
 	w.ticker, err = workflow.NewTicker(workflow.TickerPorts{Ticks: w.store, Controls: w.store, Waker: w, Now: now})
 	if err != nil {
@@ -563,7 +563,7 @@ func (w *world) finalize(x *execution) {
 				x.over = "SUCCEEDED"
 				return nil
 			}
-			d, owned, err := w.releaser.Release(ctx, x.input)
+			d, owned, err := w.releaser.Release(ctx, in)
 			if err != nil {
 				return err
 			}

@@ -99,7 +99,11 @@ func (w *Inbox) deliver(ctx context.Context, d Device, ev event.DeviceEvent, per
 		return out, err
 	}
 	if a, ok := d.await(ev); ok && d.Claim != nil {
-		if out.kept && out.Fate != FateLate && a.Token == first.Token {
+		switch {
+		case a.Token != first.Token:
+		case out.Fate == FateLate: // over it was, and its successor is not there yet
+			return Delivery{Fate: FateKept, Owner: out.Owner}, nil
+		case out.kept:
 			return out, nil // it has taken the event, and its successor will
 		}
 		delivered, again, err := w.turn(ctx, flow, d, a, ev, ack, false)
@@ -135,6 +139,16 @@ func (w *Inbox) turn(
 	if m, err = gated(ctx, w.Controls, flow, t, a.Owner, m); err != nil {
 		return out, false, err
 	}
+	if m.Takes != "" || !m.Ends() && m.Send != nil && (m.Once || m.Gate) {
+		// Rule 2: the task may be over, and the next step not registered yet. It changes
+		// nothing any more, and takes nothing from the next.
+		if err := w.Callback.Alive(ctx, a.Token); errors.Is(err, ErrDeadToken) {
+			out.Fate = FateLate
+			return out, true, nil
+		} else if err != nil {
+			return out, false, err
+		}
+	}
 	if m.Ends() {
 		ok, err := take(ctx, w.Store, d, a, m.Takes)
 		if err != nil {
@@ -142,15 +156,6 @@ func (w *Inbox) turn(
 		}
 		if !ok {
 			return out, false, ack() // a copy of what another task took
-		}
-	}
-	if m.Gate && m.Send != nil {
-		// A task that ran out of time changes nothing any more.
-		if err := w.Callback.Alive(ctx, a.Token); errors.Is(err, ErrDeadToken) {
-			out.Fate = FateLate
-			return out, false, ack()
-		} else if err != nil {
-			return out, false, err
 		}
 	}
 	if m.KeepNews {
@@ -175,7 +180,7 @@ func (w *Inbox) turn(
 			return out, false, err
 		}
 		if mark {
-			if err := w.Store.Finish(ctx, d.Thing, a, m.Learnt); err != nil {
+			if err := learn(ctx, w.Store, d.Thing, a, m.Learnt); err != nil {
 				return out, false, err
 			}
 		}

@@ -40,19 +40,20 @@
 //
 // # The four rules
 //
-//  1. No lost news. A task that waits writes AWAIT, then reads NEWS. News that no
-//     task waits for is written to NEWS, and then AWAIT is read again. So at least
-//     one of the two sees the other, in every interleaving. The same holds for
-//     PENDING, written before STATE is read, and STATE.connected, written before
-//     PENDING is read; and for KNOCK, written before CONTROL is read once more, and
-//     CONTROL, written before the tick reads who knocked.
+//  1. No lost news. A task that waits reads NEWS, then writes AWAIT under the claim's
+//     revision, which each piece of news raises. News that no task waits for is written
+//     to NEWS, and then AWAIT is read again. So at least one of the two sees the other,
+//     in every interleaving. The same holds for PENDING, written before STATE is read,
+//     and STATE.connected, written before PENDING is read; and for KNOCK, written before
+//     CONTROL is read once more, and CONTROL, written before the tick reads who knocked.
 //     News that one task alone may take is noted in the claim before the task is told:
 //     by which entry into which state, whose next try may take it again.
 //     An attempt that waits for its time, or for another to be done with its device,
 //     has a DUE hint in a minute that the tick has not read yet.
-//  2. No double effect. A task is resumed first, then its AWAIT is removed. A second
-//     resume finds a dead token, which is no error. A message that must not be sent
-//     twice is sent only by the caller that wrote the conversation's next revision.
+//  2. No double effect. A task is resumed first; its AWAIT goes as the next step is
+//     registered, or the device released. A second resume finds a dead token, which is
+//     no error. A message that must not be sent twice is sent only by the caller that
+//     wrote the conversation's next revision, and only while its task is not over.
 //     Attempts of steps are ordered where the state machine tells: one that is late
 //     registers nothing, and a task that is over changes no device.
 //  3. No crossed wires. Await.Matches compares message id, or command key and

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/event"
@@ -12,16 +13,23 @@ import (
 // Releaser gives devices back.
 type Releaser struct {
 	Store Store
+	Flows event.Flows
 	Now   func() time.Time
 }
 
-// Release gives a device back at the end of its execution, and says what was known of
-// it then. Releasing twice is releasing once. owned is false if the execution did not
-// own the device any more: then it was released before, or somebody else has ended
-// the attempt, and reported that. ErrEnding if somebody is just about to.
-func (w *Releaser) Release(ctx context.Context, in event.ExecutionInput) (d Device, owned bool, err error) {
+// Release gives a device back at the end of its execution, notes what its flow has
+// learnt of it, and says what is known of it then. Releasing twice is releasing once.
+// owned is false if the execution did not own the device any more: then it was
+// released before, or somebody else has ended the attempt, and reported that.
+// ErrEnding if somebody is just about to.
+func (w *Releaser) Release(ctx context.Context, end event.FinalizeInput) (d Device, owned bool, err error) {
+	in := end.Input
 	fail := func(err error) (Device, bool, error) {
 		return d, false, fmt.Errorf("workflow.Release: thing %s, %s: %w", in.ThingName, in.Owner, err)
+	}
+	var learnt map[string]string
+	if flow, ok := w.Flows.Find(in.Operation); ok && flow.Learn != nil {
+		learnt = flow.Learn(end)
 	}
 	for range closeAttempts {
 		if d, err = w.Store.Load(ctx, in.ThingName); err != nil {
@@ -33,6 +41,7 @@ func (w *Releaser) Release(ctx context.Context, in event.ExecutionInput) (d Devi
 		if owned && d.Claim.foreign("", w.Now()) {
 			return fail(ErrEnding)
 		}
+		d.Learnt = fresh(d.State.Facts, learnt)
 		err = w.Store.Release(ctx, d, in.Execution, attemptOf(in))
 		if !errors.Is(err, ErrChanged) {
 			break
@@ -41,7 +50,28 @@ func (w *Releaser) Release(ctx context.Context, in event.ExecutionInput) (d Devi
 	if err != nil {
 		return fail(err)
 	}
+	if len(d.Learnt) > 0 {
+		facts := make(map[string]string, len(d.State.Facts)+len(d.Learnt))
+		maps.Copy(facts, d.State.Facts)
+		maps.Copy(facts, d.Learnt)
+		d.State.Facts = facts
+	}
 	return d, owned, nil
+}
+
+// fresh are the facts that are not known yet.
+func fresh(known, learnt map[string]string) map[string]string {
+	var out map[string]string
+	for name, fact := range learnt {
+		if have, ok := known[name]; ok && have == fact || !ok && fact == "" {
+			continue
+		}
+		if out == nil {
+			out = map[string]string{}
+		}
+		out[name] = fact
+	}
+	return out
 }
 
 // closeAttempts is how often a claim that changes is looked at again.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // greet notes that the agent of a thing is there, d being the device as just
@@ -19,6 +20,9 @@ func (w *Inbox) greet(ctx context.Context, d Device, g Greeting) error {
 		return fail(fmt.Errorf("%w: "+format, append([]any{ErrForeign}, args...)...))
 	}
 	if d.State.Endpoint == g.Endpoint {
+		if d.met(g) {
+			return nil
+		}
 		if err := w.Store.Greet(ctx, d.Thing, g); err != nil {
 			return fail(err)
 		}
@@ -53,4 +57,16 @@ func (w *Inbox) greet(ctx context.Context, d Device, g Greeting) error {
 		return fail(err)
 	}
 	return nil
+}
+
+// sameArrival is how far apart the broker's word that a device has come and its own
+// greeting are of one connection.
+const sameArrival = 5 * time.Second
+
+// met reports whether a greeting says nothing that is not known: the broker has just
+// told of the connection. What is written then would be the same but for the moment.
+func (d Device) met(g Greeting) bool {
+	s := d.State
+	return s.Connected && s.Legacy == g.Legacy && s.AgentTopic == g.AgentTopic &&
+		g.At.Sub(s.SeenAt).Abs() <= sameArrival
 }

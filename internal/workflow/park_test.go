@@ -107,7 +107,7 @@ func TestAParkedAttemptGoesOnInItsNextLap(t *testing.T) {
 		t.Errorf("woken again: %+v", left)
 	}
 	second := in.InLap(1, p.Resume)
-	if _, owned, err := r.releaser().Release(t.Context(), second); err != nil || !owned {
+	if _, owned, err := r.releaser().Release(t.Context(), event.FinalizeInput{Input: second}); err != nil || !owned {
 		t.Error(owned, err)
 	}
 	r.clean("after its end")
@@ -266,7 +266,7 @@ func TestAParkedAttemptWaitsForAnother(t *testing.T) {
 	}
 	r.wake(workflow.StartBusy)
 	in := event.NewExecutionInput(other, "rg-1", 1, operation, event.Plan{Document: doc})
-	if _, owned, err := r.releaser().Release(t.Context(), in); err != nil || !owned {
+	if _, owned, err := r.releaser().Release(t.Context(), event.FinalizeInput{Input: in}); err != nil || !owned {
 		t.Fatal(owned, err)
 	}
 	if woken := r.wakes(10 * time.Minute); len(woken) != 1 {

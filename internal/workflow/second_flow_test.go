@@ -26,12 +26,14 @@ func reboot() event.Flow {
 			if err := json.Unmarshal(document, &d); err != nil || d.Minutes < 1 {
 				return event.Plan{}, errors.New("minutes is a whole number from 1")
 			}
-			return event.Plan{Document: document, Timeouts: json.RawMessage(`{"answerSeconds":60}`), Lasts: time.Duration(d.Minutes) * time.Minute}, nil
+			return event.Plan{Document: document, Timeouts: json.RawMessage(`{"answerSeconds":60}`),
+				Lasts: time.Duration(d.Minutes) * time.Minute}, nil
 		},
 		Begin: func(_ context.Context, t event.Turn, _ event.StepInput) (event.Move, error) {
 			key := event.StepKey(t.Execution, t.Step, t.Tries[t.Step])
 			return event.Move{
-				Send: "Device.Reboot() " + key, Once: true, State: json.RawMessage(`{}`), Commands: map[string]string{key: "Device.Reboot()"},
+				Send: "Device.Reboot() " + key, Once: true, State: json.RawMessage(`{}`),
+				Commands: map[string]string{key: "Device.Reboot()"},
 			}, nil
 		},
 		Continue: func(t event.Turn, ev event.DeviceEvent) (event.Move, error) {
@@ -94,7 +96,7 @@ func TestASecondFlowIsPlayedBesideTheFirst(t *testing.T) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	r.expect("back", "succeed tok")
-	d, _, err := r.releaser().Release(t.Context(), in)
+	d, _, err := r.releaser().Release(t.Context(), event.FinalizeInput{Input: in})
 	r.must(err)
 	if d.State.Facts["rebootedAt"] == "" {
 		t.Errorf("learnt %v", d.State.Facts)
@@ -107,7 +109,8 @@ func TestASecondFlowIsPlayedBesideTheFirst(t *testing.T) {
 func TestADocumentChoosesItsFlow(t *testing.T) {
 	r := rebooting(t)
 	for document, want := range map[string]workflow.Start{
-		`{"operation":"self-destruct"}`: workflow.StartForeign, `{}`: workflow.StartForeign, `nonsense`: workflow.StartForeign,
+		`{"operation":"self-destruct"}`: workflow.StartForeign, `{}`: workflow.StartForeign,
+		`nonsense`:               workflow.StartForeign,
 		`{"operation":"reboot"}`: workflow.StartRefused,
 	} {
 		s, err := r.Offer(t.Context(), "rg-1", fw2, 1, json.RawMessage(document))

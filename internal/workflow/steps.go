@@ -124,7 +124,7 @@ func (w *Steps) await(ctx context.Context, in event.StepInput) (Taken, error) {
 		Messages: turn.Messages, Commands: move.Commands, State: move.State, Attempt: in.Attempt,
 		Rev: 1, Since: now, ExpiresAt: claim.Deadline.Add(linger),
 	}
-	reg := Registration{Claim: claim, Await: a}
+	reg := Registration{Claim: claim, Await: a, Learnt: fresh(d.State.Facts, move.Learnt)}
 	for _, p := range d.Pending {
 		reg.Started = reg.Started || p.Owner == x.Owner && p.ExecutionNumber <= x.ExecutionNumber
 	}
@@ -136,32 +136,36 @@ func (w *Steps) await(ctx context.Context, in event.StepInput) (Taken, error) {
 	if err := w.Store.Register(ctx, x.ThingName, reg); err != nil {
 		return TakenNot, err
 	}
+	move.Learnt = nil // it is noted
 	if move.Ends() {
 		return TakenFinished, w.finish(ctx, x.ThingName, a, move)
 	}
-	return w.collect(ctx, flow, turn, a, move)
+	return w.collect(ctx, flow, turn, d, a, move)
 }
 
 // collect gives a task that was just registered the news that came before it, and
-// sends what is to be sent then. Other news may move the conversation on
-// meanwhile, or end it.
-func (w *Steps) collect(ctx context.Context, flow event.Flow, turn event.Turn, a Await, move event.Move) (
+// sends what is to be sent then. d is the device as it was before: its news is all
+// that came before the task, since each piece raises the claim's revision and the
+// task would not have been registered then. Other news may move the conversation on
+// meanwhile, or end it; what must not be sent twice is sent after another look.
+func (w *Steps) collect(ctx context.Context, flow event.Flow, turn event.Turn, d Device, a Await, move event.Move) (
 	Taken, error) {
 	const attempts = 4
-	for range attempts {
-		// Rule 1: AWAIT is written, now look what came before it.
-		d, err := w.Store.Load(ctx, turn.Thing)
-		if err != nil {
-			return TakenNot, err
+	for try := range attempts {
+		if try > 0 || move.Once || move.Away {
+			var err error
+			if d, err = w.Store.Load(ctx, turn.Thing); err != nil {
+				return TakenNot, err
+			}
+			now, ok := d.task(a)
+			if !ok {
+				return TakenOvertaken, nil
+			}
+			if move.Once && now.Rev != a.Rev {
+				move.Send = nil // whoever raised the revision says what there is to say
+			}
+			a = now
 		}
-		now, ok := d.task(a)
-		if !ok {
-			return TakenOvertaken, nil
-		}
-		if move.Once && now.Rev != a.Rev {
-			move.Send = nil // whoever raised the revision says what there is to say
-		}
-		a = now
 		if turn.Device = d.State; move.Away && d.State.Reachable() {
 			// The same rule between AWAIT and STATE: it came back while nobody waited.
 			d.News = append(d.News, event.DeviceEvent{Kind: event.KindConnected, Thing: d.Thing, At: turn.Now})
@@ -238,7 +242,17 @@ func (w *Steps) finish(ctx context.Context, thing event.ThingName, a Await, m ev
 	if err := resume(ctx, w.Callback, a, m); err != nil && !errors.Is(err, ErrDeadToken) {
 		return err
 	}
-	return w.Store.Finish(ctx, thing, a, m.Learnt)
+	return learn(ctx, w.Store, thing, a, m.Learnt)
+}
+
+// learn notes what a step that is over has found out, and removes its task. Where it
+// has found out nothing new, the next step's registration removes the task, or the
+// release of the device: until then it is over, as who tries to resume it is told.
+func learn(ctx context.Context, store Store, thing event.ThingName, a Await, learnt map[string]string) error {
+	if len(learnt) == 0 {
+		return nil
+	}
+	return store.Finish(ctx, thing, a, learnt)
 }
 
 // take notes that a task takes news that no other may; nothing is news that all may take.

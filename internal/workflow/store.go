@@ -185,6 +185,8 @@ type Device struct {
 	Pending []Pending
 	Awaits  []Await
 	News    []event.DeviceEvent
+	// Learnt are facts for its STATE that are not there yet: Store's Release notes them.
+	Learnt map[string]string
 }
 
 // await finds the task that an event may concern.
@@ -231,6 +233,8 @@ type Registration struct {
 	Await   Await
 	Dismiss []event.Step // tasks of the same execution that are over
 	Started bool         // the PENDING item of its owner has served
+	// Learnt are facts of the device, from the steps before.
+	Learnt map[string]string
 }
 
 // Store keeps the items of devices. Loads are strongly consistent. Each method is
@@ -282,7 +286,8 @@ type Store interface {
 	// unless the claim is at this revision, which it raises.
 	End(ctx context.Context, thing event.ThingName, c Claim, e Ending) error
 	// Release removes the execution's claim, tasks and news, and its owner's
-	// PENDING item up to this lap. What is not there is no error;
+	// PENDING item up to this lap, and notes what d has learnt if the claim was there.
+	// What is not there is no error;
 	// what belongs to another execution stays. ErrChanged if somebody is at ending
 	// the execution who was not when d was loaded.
 	Release(ctx context.Context, d Device, execution string, a Attempt) error

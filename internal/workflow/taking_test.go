@@ -116,7 +116,10 @@ func TestNewsIsTakenOnce(t *testing.T) {
 	r.says[event.KindEvent] = take("n-3")
 	deliver(pushed("n-3"), workflow.FateResumed)
 	r.expect("other news", "succeed tok2")
-	deliver(pushed("n-3"), workflow.FateIgnored)
+	deliver(pushed("n-3"), workflow.FateLate) // the task is over, and stays until the next begins
+	if d := r.load(); len(d.News) != 1 || d.News[0].ID != "n-2" {
+		t.Errorf("kept once more: %+v", d.News)
+	}
 	if by := r.load().Claim.Taken; len(by) != 2 {
 		t.Errorf("taken: %+v", by)
 	}

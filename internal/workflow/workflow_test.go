@@ -330,8 +330,72 @@ func TestAStepMayEndAtOnce(t *testing.T) {
 		t.Fatal(did, err)
 	}
 	r.expect("at once", "fail tok Next.Third")
-	if d := r.load(); len(d.Awaits) != 0 {
+	// Its item goes with the next step's.
+	r.begin = event.Move{State: memory}
+	if _, err := r.Await(t.Context(), step(in, third, "tok2")); err != nil {
+		t.Fatal(err)
+	}
+	if d := r.load(); len(d.Awaits) != 1 || d.Awaits[0].Token != "tok2" {
 		t.Errorf("left %+v", d.Awaits)
+	}
+}
+
+// A task that is over stays until the next step begins. What its conversation says
+// meanwhile is not sent where it must not be sent twice, and news is kept.
+func TestATaskThatIsOverSendsNoCommand(t *testing.T) {
+	for name, move := range map[string]event.Move{
+		"a command":             {State: memory, Send: "operate", Once: true},
+		"one of a step of gate": {State: memory, Send: "operate", Once: true, KeepNews: true},
+		"another end":           {Done: 2},
+	} {
+		r, in := owned(t)
+		r.begin = event.Move{State: memory}
+		_, err := r.Await(t.Context(), step(in, second, "tok"))
+		r.must(err)
+		r.says[event.KindBooted] = event.Move{Done: 1}
+		_, err = r.Deliver(t.Context(), r.load(), booted, nothing)
+		r.must(err)
+		r.log = nil
+		r.says[event.KindBooted] = move
+		out, err := r.Deliver(t.Context(), r.load(), booted, nothing)
+		if err != nil || out.Fate != workflow.FateKept {
+			t.Errorf("%s: got %+v, %v", name, out, err)
+		}
+		r.expect(name)
+		if d := r.load(); len(d.News) != 1 {
+			t.Errorf("%s: %d pieces of news are kept for the next step", name, len(d.News))
+		}
+	}
+	r, in := owned(t)
+	r.begin = event.Move{State: memory}
+	_, err := r.Await(t.Context(), step(in, second, "tok"))
+	r.must(err)
+	r.says[event.KindBooted] = event.Move{State: memory, Send: "operate", Once: true}
+	r.fail["alive"] = errors.New("throttled")
+	if _, err := r.Deliver(t.Context(), r.load(), booted, nothing); !errors.Is(err, r.fail["alive"]) {
+		t.Errorf("nobody knows whether the task is over: %v", err)
+	}
+	r.expect("nobody knows")
+}
+
+// What is learnt goes with what is written anyway, and only if it is new.
+func TestWhatIsLearntIsNotedOnce(t *testing.T) {
+	r, in := owned(t)
+	r.begin = event.Move{State: memory, Learnt: map[string]string{"version": "1", "none": ""}}
+	_, err := r.Await(t.Context(), step(in, second, "tok"))
+	r.must(err)
+	if d := r.load(); len(d.State.Facts) != 1 || d.State.Facts["version"] != "1" {
+		t.Errorf("as a step begins: %v", d.State.Facts)
+	}
+	w := r.releaser()
+	d, owned, err := w.Release(t.Context(), event.FinalizeInput{Input: in,
+		Results: json.RawMessage(`{"version":"2"}`)})
+	if err != nil || !owned || d.State.Facts["version"] != "2" || r.load().State.Facts["version"] != "2" {
+		t.Errorf("as the device is given back: %t, %v, %v, %v", owned, d.State.Facts, r.load().State.Facts, err)
+	}
+	late := event.FinalizeInput{Input: in, Results: json.RawMessage(`{"version":"1"}`)}
+	if _, owned, err := w.Release(t.Context(), late); err != nil || owned || r.load().State.Facts["version"] != "2" {
+		t.Errorf("again: %t, %v, %v", owned, r.load().State.Facts, err)
 	}
 }
 
@@ -466,11 +530,13 @@ func TestDeliverResumesWhoWaits(t *testing.T) {
 		news    int
 		failure bool
 	}{
-		"success": {booted, event.Move{Done: 1}, workflow.FateResumed, []string{"succeed tok"}, 0, 0, false},
+		"success": {booted, event.Move{Done: 1}, workflow.FateResumed, []string{"succeed tok"}, 1, 0, false},
+		"success that teaches": {booted, event.Move{Done: 1, Learnt: map[string]string{"a": "b"}},
+			workflow.FateResumed, []string{"succeed tok"}, 0, 0, false},
 		"failure": {booted, event.Move{Failed: event.Failf("Blink.Failed", "x")}, workflow.FateResumed,
-			[]string{"fail tok Blink.Failed"}, 0, 0, true},
+			[]string{"fail tok Blink.Failed"}, 1, 0, true},
 		"kept as well": {complete, event.Move{Done: 1, KeepNews: true}, workflow.FateResumed,
-			[]string{"succeed tok"}, 0, 1, false},
+			[]string{"succeed tok"}, 1, 1, false},
 		"noted": {booted, event.Move{State: json.RawMessage(`{}`)}, workflow.FateNoted, nil, 1, 0, false},
 		"answered": {booted, event.Move{Send: "look"}, workflow.FateAnswered, []string{"send rg-1 look"},
 			1, 0, false},
@@ -701,7 +767,7 @@ func TestReleaseLeavesNothing(t *testing.T) {
 	_, err := r.Await(t.Context(), step(in, third, "tok"))
 	r.must(err)
 	for i := range 2 {
-		d, owned, err := r.releaser().Release(t.Context(), in)
+		d, owned, err := r.releaser().Release(t.Context(), event.FinalizeInput{Input: in})
 		if err != nil || !d.State.Connected || owned != (i == 0) {
 			t.Errorf("%+v, %t, %v", d.State, owned, err)
 		}
@@ -713,7 +779,16 @@ func TestReleaseLeavesNothing(t *testing.T) {
 }
 
 func (r *rig) releaser() *workflow.Releaser {
-	return &workflow.Releaser{Store: r.store, Now: func() time.Time { return r.now }}
+	flow := r.flow()
+	flow.Learn = func(in event.FinalizeInput) (learnt map[string]string) {
+		if len(in.Results) > 0 {
+			r.must(json.Unmarshal(in.Results, &learnt))
+		}
+		return learnt
+	}
+	flows, err := event.NewFlows(flow)
+	r.must(err)
+	return &workflow.Releaser{Store: r.store, Flows: flows, Now: func() time.Time { return r.now }}
 }
 
 // Who wrote first into the claim that he ends the execution does it; others come back,
@@ -733,7 +808,8 @@ func TestOneEndsAnExecution(t *testing.T) {
 	if _, err := r.Offer(t.Context(), "rg-1", event.JobOwner("other"), 7, doc); !errors.Is(err, workflow.ErrEnding) {
 		t.Errorf("the next job: %v", err)
 	}
-	if _, _, err := r.releaser().Release(t.Context(), in); !errors.Is(err, workflow.ErrEnding) {
+	if _, _, err := r.releaser().Release(t.Context(), event.FinalizeInput{Input: in}); !errors.Is(err,
+		workflow.ErrEnding) {
 		t.Errorf("the execution: %v", err)
 	}
 	r.name = "event's copy"
@@ -766,7 +842,7 @@ func TestOneEndsAnExecution(t *testing.T) {
 		s.Did != workflow.StartBegun {
 		t.Errorf("after two minutes: %+v, %v", s, err)
 	}
-	if _, owned, err := r.releaser().Release(t.Context(), in); err != nil || owned {
+	if _, owned, err := r.releaser().Release(t.Context(), event.FinalizeInput{Input: in}); err != nil || owned {
 		t.Errorf("the execution: %t, %v", owned, err)
 	}
 
@@ -776,7 +852,7 @@ func TestOneEndsAnExecution(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.now = r.now.Add(2 * time.Minute)
-	if _, owned, err := r.releaser().Release(t.Context(), in); err != nil || !owned {
+	if _, owned, err := r.releaser().Release(t.Context(), event.FinalizeInput{Input: in}); err != nil || !owned {
 		t.Errorf("an execution that nobody stopped: %t, %v", owned, err)
 	}
 	r.clean("after it")

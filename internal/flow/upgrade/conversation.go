@@ -131,7 +131,7 @@ func (f *Flow) Begin(_ context.Context, t event.Turn, step event.StepInput) (eve
 	case Inspect:
 		return f.beginInspect(t, m)
 	case Download:
-		return f.beginDownload(t, m)
+		return f.beginDownload(t, m, *in.Inspect)
 	case Activate:
 		return f.beginActivate(t, m)
 	case AwaitReport:

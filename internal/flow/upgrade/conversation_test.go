@@ -179,6 +179,17 @@ func (c *talk) input() event.StepInput {
 	return event.StepInput{Step: c.turn.Step, Input: c.in, Results: results}
 }
 
+// learns is what the whole upgrade says of the device, with what Verify ended with.
+func (c *talk) learns(verified any) map[string]string {
+	c.t.Helper()
+	if verified != nil {
+		c.set("verify", verified)
+	}
+	in := c.input()
+	in.Input.Execution = "x"
+	return c.flow.Learn(event.FinalizeInput{Input: in.Input, Results: in.Results})
+}
+
 func (c *talk) took(m event.Move, err error) event.Move {
 	c.t.Helper()
 	if err != nil {
@@ -1257,20 +1268,21 @@ func TestWhatLiesInABankIsNotedWithItsProof(t *testing.T) {
 	}
 	c = newTalk(t, upgrade.Verify)
 	c.begin()
-	if m = c.on(c.shows(upgraded)); m.Learnt[bank] == "" || m.Learnt["softwareVersion"] != "2" {
-		t.Errorf("verified: learnt %v", m.Learnt)
+	if learnt := c.learns(c.on(c.shows(upgraded)).Done); learnt[bank] == "" || learnt["softwareVersion"] != "2" {
+		t.Errorf("verified: learnt %v", learnt)
 	}
 	c = newTalk(t, upgrade.Verify).document(func(d *upgrade.Document) { d.Firmware.SHA256 = "" })
 	c.begin()
-	if m = c.on(c.shows(upgraded)); m.Learnt[bank] != "" {
-		t.Errorf("without a checksum: learnt %v", m.Learnt)
+	if learnt := c.learns(c.on(c.shows(upgraded)).Done); learnt[bank] != "" || learnt["softwareVersion"] != "2" {
+		t.Errorf("without a checksum: learnt %v", learnt)
+	}
+	if learnt := newTalk(t, upgrade.Verify).learns(nil); learnt != nil {
+		t.Errorf("not verified: learnt %v", learnt)
 	}
 	for sha256, want := range map[string]bool{"ab": false, "cd": true} {
-		c = newTalk(t, upgrade.Inspect).proven(sha256)
-		c.begin()
-		c.on(c.shows(staged))
-		m = c.on(c.taken())
-		if withdrawn, said := m.Learnt[bank]; said != want || withdrawn != "" {
+		c = newTalk(t, upgrade.Download).staged().proven(sha256)
+		m = c.begin()
+		if withdrawn, said := m.Learnt[bank]; said != want || withdrawn != "" || m.Learnt["softwareVersion"] != "1" {
 			t.Errorf("inspected, with a proof of %s: learnt %v", sha256, m.Learnt)
 		}
 	}

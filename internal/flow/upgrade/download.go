@@ -11,7 +11,13 @@ import (
 // Download: ask for the image, once. The step ends when the device has taken the
 // command; Report waits for the rest.
 
-func (f *Flow) beginDownload(t event.Turn, m memory) (event.Move, error) {
+func (f *Flow) beginDownload(t event.Turn, m memory, seen Inspection) (event.Move, error) {
+	var learnt map[string]string
+	if m.Download == "" && t.Tries[Download] == 1 {
+		// What Inspect has found out is noted now, and counts already.
+		learnt = turn{f, t, m}.noted(seen)
+		t.Device.Facts = with(learnt, t.Device.Facts)
+	}
 	s := turn{f, t, m}
 	var move event.Move
 	switch {
@@ -26,6 +32,7 @@ func (f *Flow) beginDownload(t event.Turn, m memory) (event.Move, error) {
 		move = s.askDownload()
 	}
 	move.Commands = pending(t, Download, m.Target.Path+commandDownload, m.Download)
+	move.Learnt = learnt
 	return move, nil
 }
 

@@ -108,22 +108,33 @@ func (s turn) inspectDone() event.Move {
 		return ignore
 	}
 	i := *s.m.Inspection
-	learnt := facts(i.SoftwareVersion, i.Active.Path)
-	if i.Zone != "" {
-		learnt[event.FactZone] = i.Zone
-	}
 	s.m.Target = i.Target
 	if i.Target.Path == s.m.Resumed.Staged && s.resumes() {
 		b, err := json.Marshal(i)
 		if err != nil {
 			b = nil // unreachable: plain values only
 		}
-		return event.Move{Failed: &event.Failure{Name: NextActivate, Detail: string(b)}, Learnt: learnt}
+		return event.Move{Failed: &event.Failure{Name: NextActivate, Detail: string(b)}, Learnt: i.facts()}
 	}
+	return event.Move{Done: i} // noted as Download begins
+}
+
+// facts are what an inspection says of the device.
+func (i Inspection) facts() map[string]string {
+	learnt := facts(i.SoftwareVersion, i.Active.Path)
+	if i.Zone != "" {
+		learnt[event.FactZone] = i.Zone
+	}
+	return learnt
+}
+
+// noted is what the first step after Inspect notes of it.
+func (s turn) noted(i Inspection) map[string]string {
+	learnt := i.facts()
 	if !s.proven() && s.t.Device.Facts[factBank+i.Target.Path] != "" {
 		learnt[factBank+i.Target.Path] = "" // it is about to be overwritten
 	}
-	return event.Move{Done: i, Learnt: learnt}
+	return learnt
 }
 
 // resumes reports whether what the lap before has left is to be activated: unless

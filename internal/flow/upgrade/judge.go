@@ -48,6 +48,24 @@ func (*Flow) Judge(in event.FinalizeInput, known event.DeviceState) (event.Concl
 	return c, nil
 }
 
+// Learn is what Verify has seen. Results that cannot be read teach nothing; Judge says
+// that they cannot.
+func (*Flow) Learn(in event.FinalizeInput) map[string]string {
+	var r results
+	m := memory{}
+	if json.Unmarshal(in.Results, &r) != nil || r.Verify == nil || json.Unmarshal(in.Input.Document,
+		&m.Document) != nil {
+		return nil
+	}
+	learnt := facts(r.Verify.SoftwareVersion, r.Verify.Active.Path)
+	if r.Inspect != nil && r.Download != nil && r.Verify.Active.Path == r.Inspect.Target.Path {
+		m.Active, m.Target = r.Inspect.Active, r.Inspect.Target
+		// It took the download, and came back with it.
+		learnt = with(learnt, turn{t: event.Turn{Execution: in.Input.Execution, Now: r.Verify.At}, m: m}.proof())
+	}
+	return learnt
+}
+
 // status is the job status that an error leads to; no name is a success.
 func status(n event.ErrorName) event.JobStatus {
 	switch n {

@@ -49,7 +49,7 @@ func New(controller event.EndpointID) event.Flow {
 			Inspect: PhaseInspect, Download: PhaseDownload, Activate: PhaseActivate, Verify: PhaseVerify,
 		},
 		Played: UpgradeDuplicate, Unfit: UpgradeNotEligible, Succeeded: OutcomeSuccess, Failed: OutcomeFail,
-		Plan: f.Plan, Begin: f.Begin, Continue: f.Continue, Hold: f.Hold, Judge: f.Judge,
+		Plan: f.Plan, Begin: f.Begin, Continue: f.Continue, Hold: f.Hold, Judge: f.Judge, Learn: f.Learn,
 	}
 }
 

@@ -35,14 +35,10 @@ func (s turn) verify(ev event.DeviceEvent) event.Move {
 		if s.m.Document.Activation.SoakSeconds > 0 && !s.m.Soaked {
 			return s.failWith(v, NextSoak, "runs %s", v.software)
 		}
-		learnt := v.learnt()
-		if v.active.Path == s.m.Target.Path && s.m.Download != "" {
-			learnt = with(learnt, s.proof()) // it took the download, and came back with it
-		}
+		// What it proves is noted as the device is given back: Learn.
 		return event.Move{
 			Done: Verification{SoftwareVersion: v.software, Active: v.active, PreviousVersion: s.m.Previous,
 				At: ev.At},
-			Learnt: learnt,
 		}
 	}
 	return s.unverified(v)

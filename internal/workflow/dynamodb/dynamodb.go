@@ -411,6 +411,9 @@ func (st *Store) Register(ctx context.Context, thing event.ThingName, r workflow
 	if r.Started {
 		writes = append(writes, st.deletePending(pk, r.Claim.Identity()))
 	}
+	if len(r.Learnt) > 0 {
+		writes = append(writes, st.learning(pk, r.Learnt))
+	}
 	return st.transact(ctx, "Register", writes)
 }
 
@@ -476,26 +479,31 @@ func (st *Store) Finish(ctx context.Context, thing event.ThingName, a workflow.A
 		}
 		return wrap("Finish", err)
 	}
-	set, factNames, factValues := "SET v = :form", map[string]string{}, item{":form": n(form)}
-	for k, name := range slices.Sorted(maps.Keys(learnt)) {
-		at := strconv.Itoa(k)
-		set += ", #f" + at + " = :f" + at
-		factNames["#f"+at], factValues[":f"+at] = factPrefix+name, s(learnt[name])
-	}
 	err := st.transact(ctx, "Finish", []types.TransactWriteItem{
 		{Delete: &types.Delete{
 			TableName: &st.table, Key: key(pk, skAwait+string(a.Step)),
 			ConditionExpression: &condition, ExpressionAttributeNames: names, ExpressionAttributeValues: values,
 		}},
-		{Update: &types.Update{
-			TableName: &st.table, Key: key(pk, skState),
-			UpdateExpression: &set, ExpressionAttributeNames: factNames, ExpressionAttributeValues: factValues,
-		}},
+		st.learning(pk, learnt),
 	})
 	if errors.Is(err, workflow.ErrChanged) {
 		return nil
 	}
 	return err
+}
+
+// learning adds facts to what is known of a device.
+func (st *Store) learning(pk string, learnt map[string]string) types.TransactWriteItem {
+	set, names, values := "SET v = :form", map[string]string{}, item{":form": n(form)}
+	for k, name := range slices.Sorted(maps.Keys(learnt)) {
+		at := strconv.Itoa(k)
+		set += ", #f" + at + " = :f" + at
+		names["#f"+at], values[":f"+at] = factPrefix+name, s(learnt[name])
+	}
+	return types.TransactWriteItem{Update: &types.Update{
+		TableName: &st.table, Key: key(pk, skState),
+		UpdateExpression: &set, ExpressionAttributeNames: names, ExpressionAttributeValues: values,
+	}}
 }
 
 // PutNews implements workflow.Store.
@@ -670,7 +678,7 @@ func (st *Store) End(ctx context.Context, thing event.ThingName, c workflow.Clai
 
 // Release implements workflow.Store.
 func (st *Store) Release(ctx context.Context, d workflow.Device, execution string, a workflow.Attempt) error {
-	before := d.Claim
+	before, learnt := d.Claim, d.Learnt
 	for attempt := 0; ; attempt++ {
 		if attempt > 0 && d.Claim != nil && d.Claim.Execution == execution && !workflow.SameEnding(d.Claim, before) {
 			return workflow.ErrChanged
@@ -682,6 +690,7 @@ func (st *Store) Release(ctx context.Context, d workflow.Device, execution strin
 		if d, err = st.Load(ctx, d.Thing); err != nil {
 			return err
 		}
+		d.Learnt = learnt
 	}
 }
 
@@ -712,6 +721,9 @@ func (st *Store) freeing(d workflow.Device, execution string, most int) []types.
 	}
 	if mine {
 		remove(skClaim, "execution = :e AND rev = :rev", item{":e": s(execution), ":rev": n(int64(d.Claim.Rev))})
+		if len(d.Learnt) > 0 {
+			writes = append(writes, st.learning(pk, d.Learnt))
+		}
 	}
 	for _, a := range d.Awaits {
 		if a.Execution == execution {
@@ -720,7 +732,7 @@ func (st *Store) freeing(d workflow.Device, execution string, most int) []types.
 	}
 	if mine || d.Claim == nil {
 		for _, ev := range d.News {
-			if len(writes) == most {
+			if len(writes) >= most {
 				break // the rest goes with its TTL
 			}
 			remove(skNews+ev.NewsKey(), "", nil)

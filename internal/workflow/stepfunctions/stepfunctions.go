@@ -76,7 +76,9 @@ func (c *Client) Fail(ctx context.Context, token event.TaskToken, f event.Failur
 }
 
 // Alive implements workflow.Callback. A heartbeat is the one call that tells a task that
-// is over; to a state without HeartbeatSeconds it does nothing else.
+// is over; to a state without HeartbeatSeconds it does nothing else, and it makes no
+// event in the history. Source: Step Functions API Reference, SendTaskHeartbeat (read
+// 2026-11).
 func (c *Client) Alive(ctx context.Context, token event.TaskToken) error {
 	_, err := c.api.SendTaskHeartbeat(ctx, &sfn.SendTaskHeartbeatInput{TaskToken: aws.String(string(token))})
 	return tokenError("Alive", err)

@@ -83,7 +83,8 @@ func newClient(t *testing.T, answers map[string][]answer) (*workflowsfn.Client, 
 func ok(body string) []answer { return []answer{{200, body}} }
 
 func refused(code string) []answer {
-	return []answer{{400, `{"__type":"com.amazonaws.swf.service.v2.model#` + code + `","message":"` + code + `: because"}`}}
+	return []answer{{400, `{"__type":"com.amazonaws.swf.service.v2.model#` + code + `","message":"` + code +
+		`: because"}`}}
 }
 
 func TestTasksAreResumedByTheirTokens(t *testing.T) {
@@ -120,6 +121,29 @@ func TestADeadTokenIsToldApart(t *testing.T) {
 	}
 }
 
+func TestATaskSaysWhetherItIsOver(t *testing.T) {
+	for name, c := range map[string]struct {
+		answer        []answer
+		alive, failed bool
+	}{
+		"waits":          {ok(`{}`), true, false},
+		"closed":         {refused("TaskTimedOut"), false, false},
+		"unknown":        {refused("TaskDoesNotExist"), false, false},
+		"nobody's token": {refused("InvalidToken"), false, true},
+		"not allowed":    {refused("AccessDeniedException"), false, true},
+	} {
+		client, s := newClient(t, map[string][]answer{"SendTaskHeartbeat": c.answer})
+		err := client.Alive(t.Context(), secret)
+		if (err == nil) != c.alive || (err != nil && !errors.Is(err, workflow.ErrDeadToken)) != c.failed ||
+			s.bodies[0]["taskToken"] != string(secret) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err != nil && strings.Contains(err.Error(), string(secret)) {
+			t.Errorf("%s: the token is in %v", name, err)
+		}
+	}
+}
+
 func TestThrottledCallsAreTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		throttled := refused("ThrottlingException")[0]
@@ -149,7 +173,8 @@ func TestLongCausesAreCut(t *testing.T) {
 }
 
 func TestStart(t *testing.T) {
-	in := event.NewExecutionInput(event.JobOwner("fw-2"), "rg-1", 1, "reboot", event.Plan{Document: json.RawMessage(`{"a":1}`), Timeouts: json.RawMessage(`{}`)})
+	in := event.NewExecutionInput(event.JobOwner("fw-2"), "rg-1", 1, "reboot",
+		event.Plan{Document: json.RawMessage(`{"a":1}`), Timeouts: json.RawMessage(`{}`)})
 	in.Execution = "x"
 	describe := func(status string) []answer {
 		return ok(`{"executionArn":"` + execution + `","status":"` + status + `"}`)

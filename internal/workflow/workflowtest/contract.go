@@ -231,11 +231,12 @@ func Contract(t *testing.T, s Kept) {
 		Step: inspect, Token: "tok", Owner: j, Execution: "x2", Messages: "m-", Commands: map[string]string{"k": "p"},
 		State: json.RawMessage(`{"a":1}`), Attempt: "first", Rev: 1, Since: now, ExpiresAt: now.Add(time.Hour),
 	}
-	must(s.Register(ctx, "t1", workflow.Registration{Claim: claim, Await: a, Started: true}), nil)
+	must(s.Register(ctx, "t1", workflow.Registration{Claim: claim, Await: a, Started: true,
+		Learnt: map[string]string{"early": "1", "version": "0"}}), nil)
 	must(s.Register(ctx, "t1", workflow.Registration{Claim: claim, Await: a}), workflow.ErrChanged)
 	d = load("t1")
 	if len(d.Pending) != 0 || len(d.Awaits) != 1 || !reflect.DeepEqual(d.Awaits[0], a) ||
-		d.Claim.Tries[inspect] != 1 || d.Claim.Seen[inspect] != "h" {
+		d.Claim.Tries[inspect] != 1 || d.Claim.Seen[inspect] != "h" || d.State.Facts["early"] != "1" {
 		t.Fatalf("after Register: %+v", d)
 	}
 	if d.Claim.Attempt != "first" || len(d.Claim.Taken) != 0 {
@@ -308,15 +309,18 @@ func Contract(t *testing.T, s Kept) {
 		len(d.Claim.Tries) != 0 || d.Claim.Ending != nil || d.Claim.Rev == 0 {
 		t.Fatalf("after the takeover: %+v", d.Claim)
 	}
+	d.Learnt = map[string]string{"version": "of another execution"}
 	must(s.Release(ctx, d, "x2", workflow.Attempt{Owner: j, Number: 2}), nil)
-	if d = load("t1"); d.Claim == nil {
+	if d = load("t1"); d.Claim == nil || d.State.Facts["version"] != "2" {
 		t.Fatal("the dead owner released its successor's claim")
 	}
 	stale := d
+	stale.Learnt = map[string]string{"version": "3", "early": ""}
 	must(s.PutNews(ctx, "t1", "y", ev, now.Add(time.Hour)), nil)
 	must(s.Release(ctx, stale, "y", workflow.Attempt{Owner: k, Number: 2}), nil) // it lost a race, and looks again
 	must(s.Release(ctx, d, "y", workflow.Attempt{Owner: k, Number: 2}), nil)
-	if d = load("t1"); d.Claim != nil || len(d.Awaits)+len(d.News)+len(d.Pending) != 0 || !d.Known {
+	if d = load("t1"); d.State.Facts["version"] != "3" || d.State.Facts["early"] != "" || d.Claim != nil ||
+		len(d.Awaits)+len(d.News)+len(d.Pending) != 0 || !d.Known {
 		t.Fatalf("after Release: %+v", d)
 	}
 }

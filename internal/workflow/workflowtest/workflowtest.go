@@ -201,6 +201,7 @@ func (s *Store) Register(_ context.Context, thing event.ThingName, r workflow.Re
 			delete(p.awaits, step)
 		}
 		p.awaits[r.Await.Step] = r.Await
+		p.learn(r.Learnt)
 		return nil
 	})
 }
@@ -236,16 +237,21 @@ func (s *Store) Finish(_ context.Context, thing event.ThingName, a workflow.Awai
 			return nil
 		}
 		delete(p.awaits, a.Step)
-		if len(learnt) > 0 {
-			facts := maps.Clone(p.state.Facts)
-			if facts == nil {
-				facts = map[string]string{}
-			}
-			maps.Copy(facts, learnt)
-			p.state.Facts, p.known = facts, true
-		}
+		p.learn(learnt)
 		return nil
 	})
+}
+
+func (p *partition) learn(learnt map[string]string) {
+	if len(learnt) == 0 {
+		return
+	}
+	facts := maps.Clone(p.state.Facts)
+	if facts == nil {
+		facts = map[string]string{}
+	}
+	maps.Copy(facts, learnt)
+	p.state.Facts, p.known = facts, true
 }
 
 // PutNews implements workflow.Store.
@@ -337,6 +343,9 @@ func (s *Store) Release(_ context.Context, d workflow.Device, execution string, 
 	return s.do("Release", d.Thing, func(p *partition) error {
 		if p.claim != nil && p.claim.Execution == execution && !workflow.SameEnding(p.claim, d.Claim) {
 			return workflow.ErrChanged
+		}
+		if p.claim != nil && p.claim.Execution == execution {
+			p.learn(d.Learnt)
 		}
 		p.free(execution)
 		p.drop(a)
