@@ -13,14 +13,6 @@ import (
 // may be nowhere else: knowing one service is knowing all.
 var serviceFiles = []string{"doc.go", "service.go", "api.go", "state.go", "errors.go"}
 
-// otherShape are the files of services that are not there, or do not hold what
-// they hold elsewhere, and why.
-var otherShape = map[string]string{
-	"internal/localcloud/iotjobsdataplane: state.go": "the executions are kept by iot/jobs, behind a port",
-	"internal/localcloud/s3: api.go": "its REST API is a library's; service.go holds what is asked " +
-		"for from inside",
-}
-
 // serviceParts are the places in a service of its parts, by name of file.
 func (f *file) serviceParts() map[string]string {
 	parts := map[string]string{}
@@ -123,12 +115,6 @@ func TestServicesHaveOneShape(t *testing.T) {
 		services[f.pkg] = services[f.pkg] || parts["method Service.API"] != "" ||
 			parts["method Service.Operations"] != ""
 	}
-	used := map[string]bool{}
-	excused := func(where string) bool {
-		_, ok := otherShape[where]
-		used[where] = used[where] || ok
-		return ok
-	}
 	n := 0
 	for _, pkg := range slices.Sorted(maps.Keys(services)) {
 		if !services[pkg] {
@@ -136,7 +122,7 @@ func TestServicesHaveOneShape(t *testing.T) {
 		}
 		n++
 		for _, name := range serviceFiles {
-			if where := pkg + ": " + name; !files[where] && !excused(where) {
+			if !files[pkg+": "+name] {
 				t.Errorf("%s has no %s", pkg, name)
 			}
 		}
@@ -151,17 +137,12 @@ func TestServicesHaveOneShape(t *testing.T) {
 			t.Errorf("%s: Config declares %v, which the platform has", f.name, own)
 		}
 		for part, want := range f.serviceParts() {
-			if got := path.Base(f.name); got != want && !excused(f.pkg+": "+want) {
+			if got := path.Base(f.name); got != want {
 				t.Errorf("%s: %s belongs in %s", f.name, part, want)
 			}
 		}
 	}
 	if n < 17 {
 		t.Errorf("found %d services", n)
-	}
-	for where, because := range otherShape {
-		if !used[where] {
-			t.Errorf("table otherShape: %s (%s) does not need its exception any more", where, because)
-		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/lambda"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/history"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -35,7 +36,7 @@ type (
 // What a state machine's executions are listed as.
 type (
 	Execution    = sfn.ExecutionItem
-	HistoryEvent = sfn.HistoryEvent
+	HistoryEvent = history.Event
 )
 
 // NewVirtual is a scheduler in virtual time, which begins at start.

@@ -2,6 +2,7 @@ package sfn
 
 import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/names"
 )
 
 // API describes the service to the door.
@@ -14,7 +15,7 @@ func (s *Service) API() awsapi.Service {
 		Operations: []awsapi.Operation{
 			awsapi.Op("CreateStateMachine", s.createStateMachine,
 				awsapi.On(func(c *awsapi.Call, in *CreateStateMachineInput) []string {
-					return onMachine(s.arn("stateMachine", in.Name))
+					return onMachine(s.arn(names.StateMachine, in.Name))
 				})),
 			awsapi.Op("UpdateStateMachine", s.updateStateMachine,
 				awsapi.On(func(c *awsapi.Call, in *UpdateStateMachineInput) []string {

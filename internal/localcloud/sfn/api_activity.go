@@ -6,6 +6,7 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/names"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -24,10 +25,10 @@ type Activity struct {
 }
 
 func (s *Service) createActivity(ctx context.Context, c *awsapi.Call, in *CreateActivityInput) (*Activity, error) {
-	if !validName(in.Name) {
+	if !names.Valid(in.Name) {
 		return nil, invalidName(in.Name)
 	}
-	out := &Activity{ActivityARN: s.arn("activity", in.Name)}
+	out := &Activity{ActivityARN: s.arn(names.Activity, in.Name)}
 	err := s.db.Update(func(tx *store.Tx) error {
 		a, ok, err := activities.Get(tx, in.Name)
 		if err != nil {
@@ -53,19 +54,8 @@ type ActivityRef struct {
 	ActivityARN string `json:"activityArn"`
 }
 
-func (s *Service) activityOf(arn string) (string, error) {
-	kind, name, err := s.splitARN(arn)
-	if err != nil {
-		return "", err
-	}
-	if kind != "activity" {
-		return "", invalidARN(kind)
-	}
-	return name, nil
-}
-
 func (s *Service) deleteActivity(ctx context.Context, c *awsapi.Call, in *ActivityRef) (*Empty, error) {
-	name, err := s.activityOf(in.ActivityARN)
+	name, err := activityOf(in.ActivityARN)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +67,7 @@ func (s *Service) deleteActivity(ctx context.Context, c *awsapi.Call, in *Activi
 }
 
 func (s *Service) findActivity(arn string) (*Activity, error) {
-	name, err := s.activityOf(arn)
+	name, err := activityOf(arn)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +75,7 @@ func (s *Service) findActivity(arn string) (*Activity, error) {
 	err = s.db.View(func(tx *store.Tx) error {
 		a, ok, err := activities.Get(tx, name)
 		if ok {
-			out = &Activity{s.arn("activity", name), name, awsapi.Time{Time: a.Created},
+			out = &Activity{s.arn(names.Activity, name), name, awsapi.Time{Time: a.Created},
 				&EncryptionConf{Type: "AWS_OWNED_KEY"}}
 		}
 		return err
@@ -107,28 +97,18 @@ type ListActivitiesOutput struct {
 }
 
 func (s *Service) listActivities(ctx context.Context, c *awsapi.Call, in *ListInput) (*ListActivitiesOutput, error) {
-	n, err := limit(in.MaxResults, 100, in.NextToken)
+	p, err := newPage(in.MaxResults, in.NextToken)
 	if err != nil {
 		return nil, err
 	}
-	after, err := pageKey(in.NextToken)
-	if err != nil {
-		return nil, err
-	}
-	out := &ListActivitiesOutput{Activities: []Activity{}}
-	err = s.db.View(func(tx *store.Tx) error {
-		for row, err := range activities.Scan(tx, store.Query{After: after}) {
-			if err != nil {
-				return err
-			}
-			if len(out.Activities) == n {
-				out.NextToken = pageToken(out.Activities[n-1].Name)
-				break
-			}
-			out.Activities = append(out.Activities, Activity{ActivityARN: s.arn("activity", row.Value.Name),
-				Name: row.Value.Name, CreationDate: awsapi.Time{Time: row.Value.Created}})
-		}
-		return nil
+	out := &ListActivitiesOutput{}
+	err = s.db.View(func(tx *store.Tx) (err error) {
+		out.Activities, out.NextToken, err = list(tx, activities, store.Query{}, p,
+			func(row store.Row[activityRecord]) (Activity, bool, error) {
+				return Activity{ActivityARN: s.arn(names.Activity, row.Value.Name), Name: row.Value.Name,
+					CreationDate: awsapi.Time{Time: row.Value.Created}}, true, nil
+			})
+		return err
 	})
 	return out, err
 }

@@ -3,10 +3,12 @@ package sfn
 import (
 	"context"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/names"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -45,7 +47,7 @@ func (s *Service) checkRouting(tx *store.Tx, routing []Route) (string, error) {
 	var plain, weights, all []string
 	seen := map[string]bool{}
 	for _, r := range routing {
-		name, qualifier, err := s.machineName(r.StateMachineVersionARN)
+		name, qualifier, err := machineName(r.StateMachineVersionARN)
 		if err != nil {
 			return "", err
 		}
@@ -112,7 +114,7 @@ func (s *Service) createAlias(ctx context.Context, c *awsapi.Call, in *AliasInpu
 		if err != nil {
 			return err
 		}
-		out.StateMachineAliasARN = s.arn("stateMachine", machine+":"+in.Name)
+		out.StateMachineAliasARN = s.arn(names.StateMachine, machine+":"+in.Name)
 		if ok {
 			if old.Description != a.Description || !sameConfig(old.Routing, a.Routing) {
 				return awsapi.Errorf("ConflictException",
@@ -142,7 +144,7 @@ func (s *Service) createAlias(ctx context.Context, c *awsapi.Call, in *AliasInpu
 }
 
 func (s *Service) updateAlias(ctx context.Context, c *awsapi.Call, in *AliasInput) (*Alias, error) {
-	machine, alias, err := s.machineName(in.StateMachineAliasARN)
+	machine, alias, err := machineName(in.StateMachineAliasARN)
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +185,7 @@ type AliasRef struct {
 }
 
 func (s *Service) deleteAlias(ctx context.Context, c *awsapi.Call, in *AliasRef) (*Empty, error) {
-	machine, alias, err := s.machineName(in.StateMachineAliasARN)
+	machine, alias, err := machineName(in.StateMachineAliasARN)
 	if err != nil {
 		return nil, err
 	}
@@ -194,7 +196,7 @@ func (s *Service) deleteAlias(ctx context.Context, c *awsapi.Call, in *AliasRef)
 }
 
 func (s *Service) describeAlias(ctx context.Context, c *awsapi.Call, in *AliasRef) (*Alias, error) {
-	machine, alias, err := s.machineName(in.StateMachineAliasARN)
+	machine, alias, err := machineName(in.StateMachineAliasARN)
 	if err != nil {
 		return nil, err
 	}
@@ -231,49 +233,30 @@ type ListAliasesOutput struct {
 }
 
 func (s *Service) listAliases(ctx context.Context, c *awsapi.Call, in *ListVersionsInput) (*ListAliasesOutput, error) {
-	n, err := limit(in.MaxResults, 100, in.NextToken)
+	p, err := newPage(in.MaxResults, in.NextToken)
 	if err != nil {
 		return nil, err
 	}
-	after, err := pageKey(in.NextToken)
-	if err != nil {
-		return nil, err
-	}
-	machine, qualifier, err := s.machineName(in.StateMachineARN)
+	machine, qualifier, err := machineName(in.StateMachineARN)
 	if err != nil {
 		return nil, err
 	}
 	version := number(qualifier)
-	out := &ListAliasesOutput{StateMachineAliases: []AliasItem{}}
+	out := &ListAliasesOutput{}
 	err = s.db.View(func(tx *store.Tx) error {
 		if _, ok, err := machines.Get(tx, machine); err != nil {
 			return err
 		} else if !ok {
 			return noMachine(in.StateMachineARN)
 		}
-		last := ""
-		for row, err := range aliases.Scan(tx, store.Query{Prefix: []string{machine}, After: after}) {
-			if err != nil {
-				return err
-			}
-			if version != 0 {
-				used := false
-				for _, r := range row.Value.Routing {
-					used = used || r.version() == version
-				}
-				if !used {
-					continue
-				}
-			}
-			if len(out.StateMachineAliases) == n {
-				out.NextToken = pageToken(last)
-				break
-			}
-			last = row.Key[1]
-			out.StateMachineAliases = append(out.StateMachineAliases,
-				AliasItem{s.arn("stateMachine", machine+":"+row.Value.Name), awsapi.Time{Time: row.Value.Created}})
-		}
-		return nil
+		var err error
+		out.StateMachineAliases, out.NextToken, err = list(tx, aliases, store.Query{Prefix: []string{machine}}, p,
+			func(row store.Row[aliasRecord]) (AliasItem, bool, error) {
+				a := row.Value
+				return AliasItem{s.arn(names.StateMachine, machine+":"+a.Name), awsapi.Time{Time: a.Created}},
+					version == 0 || slices.ContainsFunc(a.Routing, func(r Route) bool { return r.version() == version }), nil
+			})
+		return err
 	})
 	if err != nil {
 		return nil, err

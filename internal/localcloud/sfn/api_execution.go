@@ -8,6 +8,7 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/names"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -28,7 +29,7 @@ type StartExecutionOutput struct {
 
 // prepare checks the input of a start and makes the record.
 func (s *Service) prepare(in *StartExecutionInput, typ string) (*executionRecord, *revisionRecord, error) {
-	if in.Name != nil && !validName(*in.Name) {
+	if in.Name != nil && !names.Valid(*in.Name) {
 		return nil, nil, invalidName(*in.Name)
 	}
 	input := "{}"
@@ -39,7 +40,7 @@ func (s *Service) prepare(in *StartExecutionInput, typ string) (*executionRecord
 	var rev *revisionRecord
 	var v *versionRecord
 	var alias string
-	name, qualifier, err := s.machineName(in.StateMachineARN)
+	name, qualifier, err := machineName(in.StateMachineARN)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -97,9 +98,9 @@ func (s *Service) prepare(in *StartExecutionInput, typ string) (*executionRecord
 	}
 	if m.Type == express {
 		rec.Name += ":" + s.sched.UUID()
-		rec.ARN = s.arn("express", m.Name+":"+rec.Name)
+		rec.ARN = s.arn(names.Express, m.Name+":"+rec.Name)
 	} else {
-		rec.ARN = s.arn("execution", m.Name+":"+rec.Name)
+		rec.ARN = s.arn(names.Execution, m.Name+":"+rec.Name)
 	}
 	return rec, rev, nil
 }
@@ -143,7 +144,7 @@ func (s *Service) startExecution(ctx context.Context, c *awsapi.Call,
 
 // forget removes an execution that is past its retention.
 func (s *Service) forget(tx *store.Tx, old *executionRecord) error {
-	if err := history.DeleteAll(tx, old.Machine, old.Name); err != nil {
+	if err := histories.DeleteAll(tx, old.Machine, old.Name); err != nil {
 		return err
 	}
 	if err := byStart.Delete(tx, old.Machine, backward(old.Order), old.Name); err != nil {
@@ -197,7 +198,7 @@ func (s *Service) startSyncExecution(ctx context.Context, c *awsapi.Call, in *St
 	rec = e.rec
 	millis := rec.Stopped.Sub(rec.Started).Milliseconds()
 	out := &SyncOutput{
-		ExecutionARN: rec.ARN, StateMachineARN: s.arn("stateMachine", rec.Machine), Name: rec.name(),
+		ExecutionARN: rec.ARN, StateMachineARN: s.arn(names.StateMachine, rec.Machine), Name: rec.name(),
 		StartDate: awsapi.Time{Time: rec.Started}, StopDate: awsapi.Time{Time: rec.Stopped}, Status: rec.Status,
 		Error: rec.Error, Cause: rec.Cause,
 		Input: &rec.Input, InputDetails: &included{true}, Output: rec.Output,
@@ -237,7 +238,7 @@ func (s *Service) stopExecution(ctx context.Context, c *awsapi.Call,
 	if err := checkError(in.Error, in.Cause); err != nil {
 		return nil, err
 	}
-	k, err := s.standardOf(in.ExecutionARN)
+	k, err := standardOf(in.ExecutionARN)
 	if err != nil {
 		return nil, err
 	}
@@ -289,7 +290,7 @@ type Execution struct {
 }
 
 func (s *Service) describeExecution(ctx context.Context, c *awsapi.Call, in *ExecutionRef) (*Execution, error) {
-	k, err := s.executionOf(in.ExecutionARN)
+	k, err := executionOf(in.ExecutionARN)
 	if err != nil {
 		return nil, err
 	}
@@ -301,7 +302,7 @@ func (s *Service) describeExecution(ctx context.Context, c *awsapi.Call, in *Exe
 		return nil, noExecution(in.ExecutionARN)
 	}
 	out := &Execution{
-		ExecutionARN: rec.ARN, StateMachineARN: s.arn("stateMachine", rec.machine()), Name: rec.name(),
+		ExecutionARN: rec.ARN, StateMachineARN: s.arn(names.StateMachine, rec.machine()), Name: rec.name(),
 		Status:    rec.Status,
 		StartDate: awsapi.Time{Time: rec.Started}, StopDate: awsapi.TimeOf(rec.Stopped), Input: &rec.Input,
 		InputDetails: &included{true},
@@ -326,7 +327,7 @@ func (s *Service) describeExecution(ctx context.Context, c *awsapi.Call, in *Exe
 }
 
 func (s *Service) describeForExecution(ctx context.Context, c *awsapi.Call, in *ExecutionRef) (*StateMachine, error) {
-	k, err := s.executionOf(in.ExecutionARN)
+	k, err := executionOf(in.ExecutionARN)
 	if err != nil {
 		return nil, err
 	}
@@ -349,8 +350,8 @@ func (s *Service) describeForExecution(ctx context.Context, c *awsapi.Call, in *
 	out.Status, out.Type, out.CreationDate = "", "", nil
 	out.UpdateDate = awsapi.TimeOf(rev.Updated)
 	if rec.Child != nil {
-		out.StateMachineARN, out.MapRunARN, out.Label = s.arn("stateMachine", rec.machine()), rec.Child.MapRun,
-			mapRunLabel(rec.Child.MapRun)
+		out.StateMachineARN, out.MapRunARN, out.Label = s.arn(names.StateMachine, rec.machine()), rec.Child.MapRun,
+			names.LabelOf(rec.Child.MapRun)
 	}
 	return out, nil
 }
@@ -387,51 +388,67 @@ type ListExecutionsOutput struct {
 	NextToken  *string         `json:"nextToken,omitempty"`
 }
 
+// check refuses filters that AWS does not know.
+func (in *ListExecutionsInput) check() error {
+	if (in.MapRunARN == "") == (in.StateMachineARN == "") {
+		return validation("Exactly one of 'stateMachineArn' and 'mapRunArn' must be specified")
+	}
+	if in.StatusFilter == "PENDING_REDRIVE" && in.MapRunARN == "" {
+		return validation("The statusFilter PENDING_REDRIVE is only supported with a mapRunArn")
+	}
+	switch in.RedriveFilter {
+	case "", "REDRIVEN", "NOT_REDRIVEN":
+	default:
+		return validation("1 validation error detected: Value '%s' at 'redriveFilter' failed to satisfy "+
+			"constraint: Member must satisfy enum value set: [REDRIVEN, NOT_REDRIVEN]", in.RedriveFilter)
+	}
+	switch in.StatusFilter {
+	case "", asl.Running, asl.Succeeded, asl.Failed, asl.TimedOut, asl.Aborted, "PENDING_REDRIVE":
+		return nil
+	}
+	return validation("1 validation error detected: Value '%s' at 'statusFilter' failed to satisfy constraint: "+
+		"Member must satisfy enum value set: [RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED, PENDING_REDRIVE]",
+		in.StatusFilter)
+}
+
+// lists reports whether the filters let an execution through; qualifier is a version, an alias or "".
+func (in *ListExecutionsInput) lists(rec *executionRecord, qualifier string) bool {
+	switch {
+	case qualifier != "" && strconv.Itoa(rec.Version) != qualifier && !strings.HasSuffix(rec.Alias, ":"+qualifier):
+		return false
+	case in.RedriveFilter == "REDRIVEN":
+		return rec.RedriveCount > 0
+	case in.RedriveFilter == "NOT_REDRIVEN":
+		return rec.RedriveCount == 0
+	}
+	return true
+}
+
 func (s *Service) listExecutions(ctx context.Context, c *awsapi.Call,
 	in *ListExecutionsInput) (*ListExecutionsOutput, error) {
-	n, err := limitWith(in.MaxResults, 100, in.NextToken, 3096)
+	p, err := newPageWith(in.MaxResults, in.NextToken, 3096)
 	if err != nil {
 		return nil, err
 	}
-	if (in.MapRunARN == "") == (in.StateMachineARN == "") {
-		return nil, validation("Exactly one of 'stateMachineArn' and 'mapRunArn' must be specified")
+	if err := in.check(); err != nil {
+		return nil, err
 	}
-	var name, qualifier, list string
+	var machine, qualifier, under string
 	if in.MapRunARN != "" {
 		m, err := s.mapRun(in.MapRunARN)
 		if err != nil {
 			return nil, err
 		}
-		name, list = m.Execution.Machine, in.MapRunARN
+		machine, under = m.Execution.Machine, in.MapRunARN
 	} else {
-		if name, qualifier, err = s.machineName(in.StateMachineARN); err != nil {
+		if machine, qualifier, err = machineName(in.StateMachineARN); err != nil {
 			return nil, err
 		}
-		list = name
-		if in.StatusFilter == "PENDING_REDRIVE" {
-			return nil, validation("The statusFilter PENDING_REDRIVE is only supported with a mapRunArn")
-		}
+		under = machine
 	}
-	switch in.RedriveFilter {
-	case "", "REDRIVEN", "NOT_REDRIVEN":
-	default:
-		return nil, validation("1 validation error detected: Value '%s' at 'redriveFilter' failed to satisfy "+
-			"constraint: Member must satisfy enum value set: [REDRIVEN, NOT_REDRIVEN]", in.RedriveFilter)
-	}
-	switch in.StatusFilter {
-	case "", asl.Running, asl.Succeeded, asl.Failed, asl.TimedOut, asl.Aborted, "PENDING_REDRIVE":
-	default:
-		return nil, validation("1 validation error detected: Value '%s' at 'statusFilter' failed to satisfy "+
-			"constraint: Member must satisfy enum value set: [RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED, "+
-			"PENDING_REDRIVE]", in.StatusFilter)
-	}
-	after, err := pageKey(in.NextToken)
-	if err != nil {
-		return nil, err
-	}
-	out := &ListExecutionsOutput{Executions: []ExecutionItem{}}
+	out := &ListExecutionsOutput{}
 	err = s.db.View(func(tx *store.Tx) error {
-		m, ok, err := machines.Get(tx, name)
+		m, ok, err := machines.Get(tx, machine)
 		if err != nil {
 			return err
 		}
@@ -442,55 +459,40 @@ func (s *Service) listExecutions(ctx context.Context, c *awsapi.Call,
 			return awsapi.Errorf("StateMachineTypeNotSupported",
 				"This operation is not supported by this type of state machine")
 		}
-		table, prefix := byStart, []string{list}
+		table, q := byStart, store.Query{Prefix: []string{under}}
 		if in.StatusFilter != "" {
-			table, prefix = byStatus, []string{list, in.StatusFilter}
+			table, q.Prefix = byStatus, []string{under, in.StatusFilter}
 		}
-		var last []string
-		for row, err := range table.Scan(tx, store.Query{Prefix: prefix, After: after}) {
-			if err != nil {
-				return err
-			}
-			rest := row.Key[len(prefix):]
-			rec, ok, err := executions.Get(tx, name, rest[1])
-			if err != nil {
-				return err
-			}
-			if !ok {
-				continue
-			}
-			if qualifier != "" && strconv.Itoa(rec.Version) != qualifier &&
-				!strings.HasSuffix(rec.Alias, ":"+qualifier) {
-				continue
-			}
-			if in.RedriveFilter == "REDRIVEN" && rec.RedriveCount == 0 || in.RedriveFilter == "NOT_REDRIVEN" &&
-				rec.RedriveCount > 0 {
-				continue
-			}
-			if len(out.Executions) == n {
-				out.NextToken = pageToken(last...)
-				break
-			}
-			last = rest
-			item := ExecutionItem{ExecutionARN: rec.ARN, StateMachineARN: s.arn("stateMachine", rec.machine()),
-				Name: rec.name(), Status: rec.Status,
-				StartDate: awsapi.Time{Time: rec.Started}, StopDate: awsapi.TimeOf(rec.Stopped),
-				StateMachineAliasARN: rec.Alias,
-				RedriveCount:         rec.RedriveCount, RedriveDate: awsapi.TimeOf(rec.Redriven)}
-			if rec.Version != 0 {
-				item.StateMachineVersionARN = item.StateMachineARN + ":" + strconv.Itoa(rec.Version)
-			}
-			if rec.Child != nil {
-				item.MapRunARN, item.ItemCount = rec.Child.MapRun, &rec.Child.Items
-			}
-			out.Executions = append(out.Executions, item)
-		}
-		return nil
+		out.Executions, out.NextToken, err = list(tx, table, q, p,
+			func(row store.Row[[]byte]) (ExecutionItem, bool, error) {
+				rec, ok, err := executions.Get(tx, machine, row.Key[len(row.Key)-1])
+				if err != nil || !ok || !in.lists(&rec, qualifier) {
+					return ExecutionItem{}, false, err
+				}
+				return s.item(&rec), true, nil
+			})
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return out, nil
+}
+
+// item is an execution in a list.
+func (s *Service) item(rec *executionRecord) ExecutionItem {
+	out := ExecutionItem{
+		ExecutionARN: rec.ARN, StateMachineARN: s.arn(names.StateMachine, rec.machine()), Name: rec.name(),
+		Status: rec.Status, StartDate: awsapi.Time{Time: rec.Started}, StopDate: awsapi.TimeOf(rec.Stopped),
+		StateMachineAliasARN: rec.Alias, RedriveCount: rec.RedriveCount, RedriveDate: awsapi.TimeOf(rec.Redriven),
+	}
+	if rec.Version != 0 {
+		out.StateMachineVersionARN = out.StateMachineARN + ":" + strconv.Itoa(rec.Version)
+	}
+	if rec.Child != nil {
+		out.MapRunARN, out.ItemCount = rec.Child.MapRun, &rec.Child.Items
+	}
+	return out
 }
 
 // RedriveExecutionInput is the input of RedriveExecution.
@@ -506,7 +508,7 @@ type RedriveExecutionOutput struct {
 
 func (s *Service) redriveExecution(ctx context.Context, c *awsapi.Call, in *RedriveExecutionInput) (
 	*RedriveExecutionOutput, error) {
-	k, err := s.standardOf(in.ExecutionARN)
+	k, err := standardOf(in.ExecutionARN)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/names"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -34,7 +35,7 @@ type CreateStateMachineOutput struct {
 
 func (s *Service) createStateMachine(ctx context.Context, c *awsapi.Call, in *CreateStateMachineInput) (
 	*CreateStateMachineOutput, error) {
-	if !validName(in.Name) {
+	if !names.Valid(in.Name) {
 		return nil, invalidName(in.Name)
 	}
 	if in.Type == "" {
@@ -45,7 +46,7 @@ func (s *Service) createStateMachine(ctx context.Context, c *awsapi.Call, in *Cr
 			"Member must satisfy enum value set: [STANDARD, EXPRESS]", in.Type)
 	}
 	if !strings.HasPrefix(in.RoleARN, "arn:") {
-		return nil, malformedARN(in.RoleARN)
+		return nil, invalidARN(names.WrongPrefix(in.RoleARN))
 	}
 	if in.VersionDescription != "" && !in.Publish {
 		return nil, validation("Version description can only be set when publish is true")
@@ -62,7 +63,7 @@ func (s *Service) createStateMachine(ctx context.Context, c *awsapi.Call, in *Cr
 	if err := checkEncryption(in.Encryption); err != nil {
 		return nil, err
 	}
-	arn := s.arn("stateMachine", in.Name)
+	arn := s.arn(names.StateMachine, in.Name)
 	if err := s.checkRole(ctx, c, arn, in.RoleARN, in.RoleARN, in.Logging); err != nil {
 		return nil, err
 	}
@@ -142,7 +143,7 @@ type UpdateStateMachineOutput struct {
 
 func (s *Service) updateStateMachine(ctx context.Context, c *awsapi.Call, in *UpdateStateMachineInput) (
 	*UpdateStateMachineOutput, error) {
-	name, qualifier, err := s.machineName(in.StateMachineARN)
+	name, qualifier, err := machineName(in.StateMachineARN)
 	if err != nil {
 		return nil, err
 	}
@@ -267,7 +268,7 @@ type StateMachineRef struct {
 }
 
 func (s *Service) deleteStateMachine(ctx context.Context, c *awsapi.Call, in *StateMachineRef) (*Empty, error) {
-	name, qualifier, err := s.machineName(in.StateMachineARN)
+	name, qualifier, err := machineName(in.StateMachineARN)
 	if err != nil {
 		return nil, err
 	}
@@ -325,7 +326,7 @@ type StateMachine struct {
 
 func (s *Service) describe(m machineRecord, rev revisionRecord, v *versionRecord) *StateMachine {
 	out := &StateMachine{
-		StateMachineARN: s.arn("stateMachine", m.Name), Name: m.Name, Status: "ACTIVE", Definition: rev.Definition,
+		StateMachineARN: s.arn(names.StateMachine, m.Name), Name: m.Name, Status: "ACTIVE", Definition: rev.Definition,
 		RoleARN: rev.RoleARN,
 		Type:    m.Type, CreationDate: awsapi.TimeOf(m.Created), Logging: rev.Logging, Tracing: rev.Tracing,
 		Encryption: rev.Encryption,
@@ -397,28 +398,19 @@ type ListStateMachinesOutput struct {
 
 func (s *Service) listStateMachines(ctx context.Context, c *awsapi.Call,
 	in *ListInput) (*ListStateMachinesOutput, error) {
-	n, err := limit(in.MaxResults, 100, in.NextToken)
+	p, err := newPage(in.MaxResults, in.NextToken)
 	if err != nil {
 		return nil, err
 	}
-	after, err := pageKey(in.NextToken)
-	if err != nil {
-		return nil, err
-	}
-	out := &ListStateMachinesOutput{StateMachines: []StateMachineItem{}}
-	err = s.db.View(func(tx *store.Tx) error {
-		for row, err := range machines.Scan(tx, store.Query{After: after}) {
-			if err != nil {
-				return err
-			}
-			if len(out.StateMachines) == n {
-				out.NextToken = pageToken(out.StateMachines[n-1].Name)
-				break
-			}
-			out.StateMachines = append(out.StateMachines, StateMachineItem{s.arn("stateMachine", row.Value.Name),
-				row.Value.Name, row.Value.Type, awsapi.Time{Time: row.Value.Created}})
-		}
-		return nil
+	out := &ListStateMachinesOutput{}
+	err = s.db.View(func(tx *store.Tx) (err error) {
+		out.StateMachines, out.NextToken, err = list(tx, machines, store.Query{}, p,
+			func(row store.Row[machineRecord]) (StateMachineItem, bool, error) {
+				m := row.Value
+				return StateMachineItem{s.arn(names.StateMachine, m.Name), m.Name, m.Type,
+					awsapi.Time{Time: m.Created}}, true, nil
+			})
+		return err
 	})
 	return out, err
 }

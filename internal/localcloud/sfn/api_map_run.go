@@ -6,6 +6,7 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/names"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -32,40 +33,29 @@ type ListMapRunsOutput struct {
 }
 
 func (s *Service) listMapRuns(ctx context.Context, c *awsapi.Call, in *ListMapRunsInput) (*ListMapRunsOutput, error) {
-	n, err := limit(in.MaxResults, 100, in.NextToken)
+	p, err := newPage(in.MaxResults, in.NextToken)
 	if err != nil {
 		return nil, err
 	}
-	k, err := s.executionOf(in.ExecutionARN)
+	k, err := executionOf(in.ExecutionARN)
 	if err != nil {
 		return nil, err
 	}
-	after, err := pageKey(in.NextToken)
-	if err != nil {
-		return nil, err
-	}
-	out := &ListMapRunsOutput{MapRuns: []MapRunItem{}}
+	out := &ListMapRunsOutput{}
 	err = s.db.View(func(tx *store.Tx) error {
 		if _, ok, err := executions.Get(tx, k.Machine, k.Name); err != nil {
 			return err
 		} else if !ok {
 			return noExecution(in.ExecutionARN)
 		}
-		var last []string
-		for row, err := range mapRuns.Scan(tx, store.Query{Prefix: []string{k.Machine, k.Name}, After: after}) {
-			if err != nil {
-				return err
-			}
-			if len(out.MapRuns) == n {
-				out.NextToken = pageToken(last...)
-				break
-			}
-			last = row.Key[2:]
-			out.MapRuns = append(out.MapRuns, MapRunItem{in.ExecutionARN, row.Value.ARN,
-				s.arn("stateMachine", k.Machine),
-				awsapi.Time{Time: row.Value.Started}, awsapi.TimeOf(row.Value.Stopped)})
-		}
-		return nil
+		var err error
+		out.MapRuns, out.NextToken, err = list(tx, mapRuns, store.Query{Prefix: []string{k.Machine, k.Name}}, p,
+			func(row store.Row[mapRunRecord]) (MapRunItem, bool, error) {
+				m := row.Value
+				return MapRunItem{in.ExecutionARN, m.ARN, s.arn(names.StateMachine, k.Machine),
+					awsapi.Time{Time: m.Started}, awsapi.TimeOf(m.Stopped)}, true, nil
+			})
+		return err
 	})
 	if err != nil {
 		return nil, err

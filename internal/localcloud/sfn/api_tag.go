@@ -5,6 +5,7 @@ import (
 	"sort"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/names"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -32,13 +33,13 @@ type TagsOutput struct {
 
 // retag changes the tags of a state machine or an activity.
 func (s *Service) retag(arn string, change func(tags map[string]string) error) error {
-	kind, name, err := s.splitARN(arn)
+	kind, name, err := names.Split(arn)
 	if err != nil {
-		return err
+		return named(err)
 	}
 	return s.db.Update(func(tx *store.Tx) error {
 		switch kind {
-		case "stateMachine":
+		case names.StateMachine:
 			m, ok, err := machines.Get(tx, name)
 			if err != nil {
 				return err
@@ -53,7 +54,7 @@ func (s *Service) retag(arn string, change func(tags map[string]string) error) e
 				return err
 			}
 			return s.putMachine(tx, m)
-		case "activity":
+		case names.Activity:
 			a, ok, err := activities.Get(tx, name)
 			if err != nil {
 				return err
@@ -69,7 +70,7 @@ func (s *Service) retag(arn string, change func(tags map[string]string) error) e
 			}
 			return activities.Put(tx, a, name)
 		}
-		return invalidARN(arn)
+		return invalidARN(names.WrongType(arn))
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/names"
 )
 
 // tokenResource is what a caller of SendTask* must be allowed.
@@ -14,7 +15,7 @@ func (s *Service) tokenResource(token string) []string {
 	if !ok {
 		return []string{"*"}
 	}
-	return []string{s.arn("stateMachine", k.Machine)}
+	return []string{s.arn(names.StateMachine, k.Machine)}
 }
 
 // byToken moves the execution that a token belongs to.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/names"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -25,7 +26,7 @@ type PublishVersionOutput struct {
 
 func (s *Service) publishVersion(ctx context.Context, c *awsapi.Call,
 	in *PublishVersionInput) (*PublishVersionOutput, error) {
-	name, _, err := s.machineName(in.StateMachineARN)
+	name, _, err := machineName(in.StateMachineARN)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +45,7 @@ func (s *Service) publishVersion(ctx context.Context, c *awsapi.Call,
 					"is %s.", in.RevisionID, m.Revision)
 		}
 		v, err := s.publish(tx, &m, in.Description)
-		out.StateMachineVersionARN = fmt.Sprintf("%s:%d", s.arn("stateMachine", name), v.Number)
+		out.StateMachineVersionARN = fmt.Sprintf("%s:%d", s.arn(names.StateMachine, name), v.Number)
 		out.CreationDate = awsapi.Time{Time: v.Created}
 		return err
 	})
@@ -60,13 +61,13 @@ type DeleteVersionInput struct {
 }
 
 func (s *Service) deleteVersion(ctx context.Context, c *awsapi.Call, in *DeleteVersionInput) (*Empty, error) {
-	name, qualifier, err := s.machineName(in.StateMachineVersionARN)
+	name, qualifier, err := machineName(in.StateMachineVersionARN)
 	if err != nil {
 		return nil, err
 	}
 	n, err := strconv.Atoi(qualifier)
 	if err != nil {
-		return nil, invalidARN(in.StateMachineVersionARN)
+		return nil, invalidARN(names.WrongType(in.StateMachineVersionARN))
 	}
 	err = s.db.Update(func(tx *store.Tx) error {
 		var used []string
@@ -115,35 +116,23 @@ type ListVersionsOutput struct {
 
 func (s *Service) listVersions(ctx context.Context, c *awsapi.Call,
 	in *ListVersionsInput) (*ListVersionsOutput, error) {
-	n, err := limit(in.MaxResults, 100, in.NextToken)
+	p, err := newPage(in.MaxResults, in.NextToken)
 	if err != nil {
 		return nil, err
 	}
-	after, err := pageKey(in.NextToken)
+	name, _, err := machineName(in.StateMachineARN)
 	if err != nil {
 		return nil, err
 	}
-	name, _, err := s.machineName(in.StateMachineARN)
-	if err != nil {
-		return nil, err
-	}
-	out := &ListVersionsOutput{StateMachineVersions: []VersionItem{}}
-	err = s.db.View(func(tx *store.Tx) error {
-		last := ""
-		for row, err := range versions.Scan(tx, store.Query{Prefix: []string{name}, After: after, Reverse: true}) {
-			if err != nil {
-				return err
-			}
-			if len(out.StateMachineVersions) == n {
-				out.NextToken = pageToken(last)
-				break
-			}
-			last = row.Key[1]
-			out.StateMachineVersions = append(out.StateMachineVersions,
-				VersionItem{fmt.Sprintf("%s:%d", s.arn("stateMachine", name), row.Value.Number),
-					awsapi.Time{Time: row.Value.Created}})
-		}
-		return nil
+	out := &ListVersionsOutput{}
+	err = s.db.View(func(tx *store.Tx) (err error) {
+		q := store.Query{Prefix: []string{name}, Reverse: true}
+		out.StateMachineVersions, out.NextToken, err = list(tx, versions, q, p,
+			func(row store.Row[versionRecord]) (VersionItem, bool, error) {
+				return VersionItem{fmt.Sprintf("%s:%d", s.arn(names.StateMachine, name), row.Value.Number),
+					awsapi.Time{Time: row.Value.Created}}, true, nil
+			})
+		return err
 	})
 	return out, err
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/history"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -69,7 +70,7 @@ func BenchmarkTransitions(b *testing.B) {
 			for b.Loop() {
 				r := asl.New(m, benchHost{}, asl.Info{Input: asl.TextData(`{"n":1,"device":"rg-17"}`)})
 				buffer = buffer[:0]
-				r.Record = func(e *asl.Event) { buffer = appendEvent(buffer, e) }
+				r.Record = func(e *asl.Event) { buffer = history.Append(buffer, e) }
 				r.Start()
 				if r.Status != asl.Succeeded {
 					b.Fatal(r.Status, *r.Cause)

@@ -2,6 +2,7 @@ package sfn
 
 import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/names"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -14,7 +15,7 @@ import (
 // startChild starts an execution of a Map Run, or takes it up again.
 func (s *Service) startChild(parent key, c asl.Call) {
 	name := derivedName(Task{Call: c, ExecutionARN: s.executionARN(parent)})
-	label := mapRunLabel(c.Child.MapRun)
+	label := names.LabelOf(c.Child.MapRun)
 	k := key{parent.Machine, label + "/" + name}
 	rec, _, _, err := s.load(k)
 	if err != nil {

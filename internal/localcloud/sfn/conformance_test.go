@@ -20,6 +20,7 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/integration"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 	"github.com/fleetstep/fleetstep/internal/recordings"
 )
@@ -216,7 +217,7 @@ func (c *conformanceCase) unmocked() awsapi.Service {
 type onlySelf struct{ next Tasks }
 
 func (o onlySelf) Call(ctx context.Context, t Task) Answer {
-	if service, _, _, _ := target(t.Resource); service == "sfn" {
+	if integration.TargetOf(t.Resource).Service == "sfn" {
 		return o.next.Call(ctx, t)
 	}
 	return Answer{Silent: true}
@@ -676,7 +677,7 @@ func (c *conformanceCase) execution(b *bench) string {
 		}
 		arn := started["executionArn"]
 		done := func() bool {
-			k, _ := b.svc.executionKey(arn.(string))
+			k, _ := executionKey(arn.(string))
 			_, o, _, _ := b.svc.load(k)
 			return o == nil
 		}
@@ -884,7 +885,7 @@ func (c *conformanceCase) api(b *bench) string {
 			arn := resolve(step.Await).(string)
 			answers = append(answers, map[string]any{})
 			if step.Until == "ended" {
-				k, _ := b.svc.executionKey(arn)
+				k, _ := executionKey(arn)
 				b.sched.Run(func() bool {
 					_, o, _, _ := b.svc.load(k)
 					return o == nil

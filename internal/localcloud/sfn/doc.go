@@ -6,10 +6,15 @@
 // (api*.go, protocol AWS JSON 1.0, target AWSStepFunctions). From the bottom up:
 // records and their keys (state.go, record.go), compiled revisions (plan.go), one
 // move of an execution as one transaction (move.go, with its events in
-// history.go), the calls of tasks (integration.go, item_reader.go,
+// recorder.go), the calls of tasks (integration.go, item_reader.go,
 // result_writer.go, jobs.go; tasks.go tells them apart), what follows a move
 // (follow.go, child.go), the operations, and the start after a stop (start.go). A
 // file names only files below it; internal/archtest has the order.
+//
+// What needs no store is in packages of its own: names and ARNs (names), events
+// and log lines (history), where a Resource leads and how its answer is shown
+// (integration), items and results of a distributed Map (distributedmap), what
+// may be asked of a single state (teststate).
 //
 // One move of an execution is one transaction: its new events, its new state and
 // the answer to whoever moved it. Calls of tasks begin when the transaction is

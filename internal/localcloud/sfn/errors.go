@@ -4,12 +4,8 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 )
 
-func invalidARN(arn string) error {
-	return awsapi.Errorf("InvalidArn", "Invalid Arn: 'Resource type not valid in this context: %s'", arn)
-}
-
-func malformedARN(arn string) error {
-	return awsapi.Errorf("InvalidArn", "Invalid Arn: 'Invalid ARN prefix: %s'", arn)
+func invalidARN(refused error) error {
+	return awsapi.Errorf("InvalidArn", "Invalid Arn: '%s'", refused)
 }
 
 func noMachine(arn string) error {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/names"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -42,7 +43,7 @@ func (s *Service) call(rec *executionRecord, run *asl.Run, calls []asl.Call) {
 			continue
 		}
 		if c.Resource.Kind == asl.Activity && !c.Reader {
-			name, _ := s.activityName(c.Resource.ARN)
+			name, _ := activityName(c.Resource.ARN)
 			s.wake(name)
 			if _, mocked := s.Tasks.(*integrations); mocked {
 				continue
@@ -69,7 +70,7 @@ func (s *Service) answer(k key, t Task, a Answer) {
 			if a.Job == "" {
 				return nil
 			}
-			job, ok := s.executionKey(a.Job)
+			job, ok := executionKey(a.Job)
 			if !ok {
 				return nil
 			}
@@ -116,7 +117,7 @@ func (s *Service) stopJob(t Task, job string) {
 
 // checkJob ends a .sync task if the execution it waits for has ended.
 func (s *Service) checkJob(k key, branch string, attempt int, job string) {
-	child, ok := s.executionKey(job)
+	child, ok := executionKey(job)
 	if !ok {
 		return
 	}
@@ -133,7 +134,7 @@ func (s *Service) checkJob(k key, branch string, attempt int, job string) {
 		if err != nil {
 			return err
 		}
-		return run.Complete(branch, attempt, jobResult(rec, s.arn("stateMachine", rec.Machine), run.Pattern(b)))
+		return run.Complete(branch, attempt, jobResult(rec, s.arn(names.StateMachine, rec.Machine), run.Pattern(b)))
 	}, func(tx *store.Tx) error {
 		return waiters.Delete(tx, child.Machine, child.Name, k.Machine, k.Name, store.Number(uint64(attempt)))
 	})

@@ -3,41 +3,17 @@ package sfn
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-	"net/http"
 	"reflect"
-	"strconv"
 	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
-	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/apimodel"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/integration"
 )
 
 // integrations makes the calls of tasks through the Caller.
 type integrations struct{ s *Service }
-
-// optimized are the optimized integrations: service of the ARN to what the
-// Caller and error names call it.
-var optimized = map[string]struct {
-	service string
-	prefix  string // of error names
-	label   string // Service in causes
-	generic string // error of a code that the SDK behind it has no exception for
-	actions map[string]bool
-}{
-
-	"lambda": {"lambda", "Lambda", "AWSLambda", "AWSLambdaException", map[string]bool{"invoke": true}},
-	"dynamodb": {"dynamodb", "DynamoDB", "AmazonDynamoDBv2", "AmazonDynamoDBException",
-		map[string]bool{"getItem": true, "putItem": true, "updateItem": true, "deleteItem": true}},
-	"sns": {"sns", "SNS", "AmazonSNS", "AmazonSNSException", map[string]bool{"publish": true}},
-	"sqs": {"sqs", "SQS", "AmazonSQS", "AmazonSQSException", map[string]bool{"sendMessage": true}},
-	"states": {"sfn", "StepFunctions", "AWSStepFunctions", "AWSStepFunctionsException",
-		map[string]bool{"startExecution": true}},
-	"events": {"eventbridge", "EventBridge", "AmazonEventBridge", "AmazonEventBridgeException",
-		map[string]bool{"putEvents": true}},
-}
 
 func (in *integrations) identity(ctx context.Context, t Task) (awsapi.Identity, error) {
 	role := t.Role
@@ -50,67 +26,9 @@ func (in *integrations) identity(ctx context.Context, t Task) (awsapi.Identity, 
 	return in.s.Roles.Assume(ctx, role, "states.amazonaws.com", t.MachineARN, in.s.sched.UUID()[:32])
 }
 
-// target says where a resource leads.
-func target(r asl.Resource) (service, operation, prefix string, sdk bool) {
-	operation = upperFirst(r.Action)
-	if name, ok := strings.CutPrefix(r.Service, "aws-sdk:"); ok {
-		if prefix = apimodel.Prefix(name); prefix == "" {
-			prefix = upperFirst(name)
-		}
-		return name, operation, prefix, true
-	}
-	o, ok := optimized[r.Service]
-	if r.Kind == asl.Function {
-		return "lambda", "Invoke", "Lambda", false
-	}
-	if !ok {
-		return r.Service, operation, upperFirst(r.Service), false
-	}
-	return o.service, operation, o.prefix, false
-}
-
-// failure names an error of a call as Step Functions does.
+// failure is an error of a call as Step Functions tells it.
 func (in *integrations) failure(t Task, err error) asl.Result {
-	e := awsapi.AsError(err)
-	service, _, prefix, sdk := target(t.Resource)
-	code := e.Code
-	status := e.HTTPStatus()
-	id := in.s.sched.UUID()
-	if sdk {
-		if code == "ValidationException" || code == "" || unmodelled(code, service) {
-			code = prefix
-		}
-		if !strings.HasSuffix(code, "Exception") {
-			code += "Exception"
-		}
-		return asl.Failing(prefix+"."+code,
-			fmt.Sprintf("%s (Service: %s, Status Code: %d, Request ID: %s) (SDK Attempt Count: 1)", e.Message, prefix,
-				status, id))
-	}
-	o := optimized[t.Resource.Service]
-	if t.Resource.Kind == asl.Function {
-		o = optimized["lambda"]
-	}
-	label := o.label
-	if label == "" {
-		label = service
-	}
-	name := code
-	switch {
-	case code == "ValidationException" && service == "dynamodb", unmodelled(code, service) && o.generic != "":
-		name = o.generic
-	case !strings.HasSuffix(code, "Exception"):
-		name += "Exception"
-	}
-	return asl.Failing(prefix+"."+name,
-		fmt.Sprintf("%s (Service: %s; Status Code: %d; Error Code: %s; Request ID: %s; Proxy: null)", e.Message, label,
-			status, code, id))
-}
-
-// unmodelled reports whether a denial is one for which the service's SDK has no
-// exception, so that it has the name of any error of the service.
-func unmodelled(code, service string) bool {
-	return code == "AccessDenied" || code == "AccessDeniedException" && service != "cloudwatchlogs"
+	return integration.Failure(t.Resource, err, in.s.sched.UUID())
 }
 
 type invokeInput struct {
@@ -138,17 +56,6 @@ func (in *integrations) invoke(ctx context.Context, id awsapi.Identity, input in
 	return &out, nil
 }
 
-// functionError makes a failure of what a function returned.
-func functionError(payload []byte) asl.Result {
-	var e struct {
-		ErrorType string `json:"errorType"`
-	}
-	if json.Unmarshal(payload, &e) != nil || e.ErrorType == "" {
-		e.ErrorType = "Lambda.Unknown"
-	}
-	return asl.Failing(e.ErrorType, string(payload))
-}
-
 // function runs a task whose Resource is a function's ARN.
 func (in *integrations) function(ctx context.Context, id awsapi.Identity, t Task) asl.Result {
 	out, err := in.invoke(ctx, id, invokeInput{FunctionName: t.Resource.ARN, Payload: []byte(t.Input.Text())})
@@ -156,19 +63,9 @@ func (in *integrations) function(ctx context.Context, id awsapi.Identity, t Task
 		return in.failure(t, err)
 	}
 	if out.FunctionError != nil && *out.FunctionError != "" {
-		return functionError(out.Payload)
+		return integration.FunctionFailure(out.Payload)
 	}
-	return asl.Result{Output: payloadData(out.Payload)}
-}
-
-func payloadData(payload []byte) *asl.Data {
-	if len(payload) == 0 {
-		return asl.ValueData(nil)
-	}
-	if d, err := asl.ParseData(string(payload)); err == nil {
-		return d
-	}
-	return asl.ValueData(string(payload))
+	return asl.Result{Output: integration.Payload(out.Payload)}
 }
 
 // lambda runs lambda:invoke.
@@ -213,7 +110,7 @@ func (in *integrations) lambda(ctx context.Context, id awsapi.Identity, t Task) 
 		return in.failure(t, err)
 	}
 	if out.FunctionError != nil && *out.FunctionError != "" {
-		return functionError(out.Payload)
+		return integration.FunctionFailure(out.Payload)
 	}
 	result := &document.Object{}
 	version := "$LATEST"
@@ -224,71 +121,58 @@ func (in *integrations) lambda(ctx context.Context, id awsapi.Identity, t Task) 
 	if out.LogResult != nil {
 		result.Set("LogResult", *out.LogResult)
 	}
-	payload := payloadData(out.Payload)
+	payload := integration.Payload(out.Payload)
 	if len(out.Payload) == 0 {
 		payload = asl.ValueData("")
 	}
 	result.Set("Payload", payload.Value())
-	in.metadata(result, out.StatusCode, len(out.Payload), "application/json",
-		[2]string{"X-Amz-Executed-Version", version}, [2]string{"x-amzn-Remapped-Content-Length", "0"},
-		[2]string{"X-Amzn-Trace-Id", "root=1-" + strings.ReplaceAll(in.s.sched.UUID(), "-", "")[:32] + ";sampled=0"})
+	trace := strings.ReplaceAll(in.s.sched.UUID(), "-", "")[:32]
+	in.metadata(result, integration.Metadata{
+		Status: out.StatusCode, Length: len(out.Payload), ContentType: "application/json",
+		Headers: [][2]string{
+			{"X-Amz-Executed-Version", version}, {"x-amzn-Remapped-Content-Length", "0"},
+			{"X-Amzn-Trace-Id", "root=1-" + trace + ";sampled=0"},
+		},
+	})
 	result.Set("StatusCode", document.Int(int64(out.StatusCode)))
 	return asl.Result{Output: asl.ValueData(result)}
 }
 
 // metadata adds what every optimized integration shows of the HTTP response.
-func (in *integrations) metadata(o *document.Object, status, length int, contentType string, more ...[2]string) {
-	if status == 0 {
-		status = http.StatusOK
-	}
-	id := in.s.sched.UUID()
-	date := in.s.sched.Now().Format(http.TimeFormat)
-	headers := [][2]string{{"Connection", "keep-alive"}, {"Content-Length", strconv.Itoa(length)},
-		{"Content-Type", contentType}, {"Date", date}, {"x-amzn-RequestId", id}}
-	headers = append(headers, more...)
-	all, one := &document.Object{}, &document.Object{}
-	for _, h := range headers {
-		all.Set(h[0], []any{h[1]})
-		one.Set(h[0], h[1])
-	}
-	o.Set("SdkHttpMetadata", document.NewObject(
-		document.Member{Name: "AllHttpHeaders", Value: all},
-		document.Member{Name: "HttpHeaders", Value: one},
-		document.Member{Name: "HttpStatusCode", Value: document.Int(int64(status))},
-	))
-	o.Set("SdkResponseMetadata", document.NewObject(document.Member{Name: "RequestId", Value: id}))
+func (in *integrations) metadata(o *document.Object, m integration.Metadata) {
+	m.RequestID, m.Date = in.s.sched.UUID(), in.s.sched.Now()
+	integration.AddMetadata(o, m)
 }
 
-// textMembers are the members that may be given as JSON and are sent as text.
-var textMembers = map[string][]string{
-	"sns": {"Message"}, "sqs": {"MessageBody"}, "sfn": {"Input", "Output"},
+// input is the type of an operation's input, nil if it is not known.
+func (in *integrations) input(service, operation string) reflect.Type {
+	door, ok := in.s.Caller.(interface {
+		Lookup(id string) *awsapi.Service
+	})
+	if !ok {
+		return nil
+	}
+	if svc := door.Lookup(service); svc != nil {
+		if op, ok := svc.Operation(operation); ok {
+			return op.Input()
+		}
+	}
+	return nil
 }
 
 // generic calls any operation of any service that the local cloud has.
 func (in *integrations) generic(ctx context.Context, id awsapi.Identity, t Task) asl.Result {
-	service, operation, _, sdk := target(t.Resource)
-	if o, ok := optimized[t.Resource.Service]; !sdk && (!ok || !o.actions[t.Resource.Action]) {
+	target := integration.TargetOf(t.Resource)
+	if !target.Supported {
 		e := awsapi.NotBuilt("the service integration " + t.Resource.ARN)
 		return asl.Failing("States.TaskFailed", e.Message)
 	}
-	input := t.Input.Value()
-	if o, ok := input.(*document.Object); ok {
-		for _, name := range textMembers[service] {
-			if v, has := o.Get(name); has {
-				if _, isText := v.(string); !isText {
-					o = o.With(name, document.Text(v))
-				}
-			}
-		}
-		if service == "sqs" || service == "sns" {
-			o = o.Without("SdkHttpMetadata")
-		}
-		input = o
+	input := integration.Parameters(target.Service, t.Input.Value())
+	blobs := target.SDK && target.Service != "dynamodb" // DynamoDB has blobs in base64
+	if t := in.input(target.Service, target.Operation); t != nil && blobs {
+		input = integration.Blobs(t, input)
 	}
-	if sdk && service != "dynamodb" {
-		input = blobs(in.s.Caller, service, operation, input)
-	}
-	out, err := in.s.Caller.Call(ctx, id, service, operation, json.RawMessage(document.Text(input)))
+	out, err := in.s.Caller.Call(ctx, id, target.Service, target.Operation, json.RawMessage(document.Text(input)))
 	if err != nil {
 		return in.failure(t, err)
 	}
@@ -304,18 +188,18 @@ func (in *integrations) generic(ctx context.Context, id awsapi.Identity, t Task)
 	if !ok {
 		o = &document.Object{}
 	}
-	if p, ok := shown(reflect.ValueOf(out), o, sdk && service != "dynamodb").(*document.Object); ok {
+	if p, ok := integration.Shown(reflect.ValueOf(out), o, blobs).(*document.Object); ok {
 		o = p
 	}
-	if !sdk {
-		if service == "eventbridge" {
+	if !target.SDK {
+		if target.Service == "eventbridge" {
 			if n, ok := o.Get("FailedEntryCount"); ok {
 				if count, _ := document.Integer(n); count > 0 {
 					return asl.Failing("EventBridge.FailedEntry", document.Text(o))
 				}
 			}
 		}
-		in.metadata(o, http.StatusOK, len(b), "application/x-amz-json-1.0")
+		in.metadata(o, integration.Metadata{Length: len(b), ContentType: "application/x-amz-json-1.0"})
 	}
 	return asl.Result{Output: asl.ValueData(o)}
 }

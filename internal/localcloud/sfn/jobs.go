@@ -4,12 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"net/http"
 	"strconv"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/integration"
 )
 
 // startExecution runs states:startExecution in all its patterns.
@@ -23,7 +23,7 @@ func (in *integrations) startExecution(ctx context.Context, id awsapi.Identity, 
 			t.Input = asl.ValueData(o.With("Name", name))
 			machine, _ := o.Get("StateMachineArn")
 			arn, _ := machine.(string)
-			if machineName, _, err := in.s.machineName(arn); err == nil {
+			if machineName, _, err := machineName(arn); err == nil {
 				k := key{machineName, name}
 				if rec, _, _, err := in.s.load(k); err == nil && rec != nil {
 					return in.started(t, rec)
@@ -51,8 +51,8 @@ func derivedName(t Task) string {
 // started answers for an execution that the task had started before.
 func (in *integrations) started(t Task, rec *executionRecord) Answer {
 	o := document.NewObject(document.Member{Name: "ExecutionArn", Value: rec.ARN},
-		document.Member{Name: "StartDate", Value: timestamp(rec.Started)})
-	in.metadata(o, http.StatusOK, 0, "application/x-amz-json-1.0")
+		document.Member{Name: "StartDate", Value: integration.Timestamp(rec.Started)})
+	in.metadata(o, integration.Metadata{ContentType: "application/x-amz-json-1.0"})
 	a := Answer{Result: asl.Result{Output: asl.ValueData(o)}}
 	if t.Resource.Pattern == asl.Sync || t.Resource.Pattern == asl.Sync2 {
 		a.Job = rec.ARN
@@ -60,38 +60,22 @@ func (in *integrations) started(t Task, rec *executionRecord) Answer {
 	return a
 }
 
-// jobResult is the result of a .sync task: the execution as DescribeExecution
-// shows it.
+// shownExecution is an execution that has ended as results show it.
+func shownExecution(rec *executionRecord, machineARN string) integration.Execution {
+	return integration.Execution{
+		ARN: rec.ARN, Name: rec.name(), MachineARN: machineARN, Status: rec.Status, Input: rec.Input,
+		Output: rec.Output, Error: rec.Error, Cause: rec.Cause, Started: rec.Started, Stopped: rec.Stopped,
+	}
+}
+
+// jobResult is the result of a .sync task: the execution as DescribeExecution shows it.
 func jobResult(rec *executionRecord, machineARN string, p asl.Pattern) asl.Result {
-	o := &document.Object{}
-	text := func(name string, v *string) {
-		if v != nil {
-			o.Set(name, *v)
-		}
+	data := integration.AsText
+	if p == asl.Sync2 {
+		data = integration.AsJSON
 	}
-	payload := func(name string, v *string) {
-		if v == nil {
-			return
-		}
-		if p == asl.Sync2 {
-			if parsed, err := document.ParseString(*v); err == nil {
-				o.Set(name, parsed)
-			}
-		} else {
-			o.Set(name, *v)
-		}
-		o.Set(name+"Details", document.NewObject(document.Member{Name: "Included", Value: true}))
-	}
-	text("Cause", rec.Cause)
-	text("Error", rec.Error)
-	o.Set("ExecutionArn", rec.ARN)
-	payload("Input", &rec.Input)
-	o.Set("Name", rec.name())
-	payload("Output", rec.Output)
-	o.Set("StartDate", document.Int(rec.Started.UnixMilli()))
-	o.Set("StateMachineArn", machineARN)
-	o.Set("Status", rec.Status)
-	o.Set("StopDate", document.Int(rec.Stopped.UnixMilli()))
+	e := shownExecution(rec, machineARN)
+	o := e.Document(data, integration.InMilliseconds)
 	if rec.Status == asl.Succeeded {
 		return asl.Result{Output: asl.ValueData(o)}
 	}

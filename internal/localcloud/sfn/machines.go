@@ -89,7 +89,7 @@ func (s *Service) publish(tx *store.Tx, m *machineRecord, description string) (v
 // selected resolves a state machine's ARN, qualified or not, to a revision.
 func (s *Service) selected(tx *store.Tx, arn string) (m machineRecord, rev revisionRecord, v *versionRecord,
 	alias string, err error) {
-	name, qualifier, err := s.machineName(arn)
+	name, qualifier, err := machineName(arn)
 	if err != nil {
 		return m, rev, nil, "", err
 	}
@@ -157,7 +157,7 @@ func (s *Service) purge(tx *store.Tx, name string) error {
 	}
 	for _, remove := range []func(*store.Tx, ...string) error{revisions.DeleteAll, versions.DeleteAll,
 		aliases.DeleteAll, executions.DeleteAll,
-		open.DeleteAll, history.DeleteAll, byStart.DeleteAll, byStatus.DeleteAll, waiters.DeleteAll,
+		open.DeleteAll, histories.DeleteAll, byStart.DeleteAll, byStatus.DeleteAll, waiters.DeleteAll,
 		redrivable.DeleteAll, mapRuns.DeleteAll} {
 		if err := remove(tx, name); err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/names"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -48,15 +49,11 @@ func (s *Service) saveMapRuns(tx *store.Tx, rec *executionRecord, run *asl.Run) 
 }
 
 func (s *Service) mapRun(arn string) (*mapRunRecord, error) {
-	kind, _, err := s.splitARN(arn)
-	if err != nil {
-		return nil, err
-	}
-	if kind != "mapRun" {
-		return nil, invalidARN(kind)
+	if err := names.CheckMapRun(arn); err != nil {
+		return nil, named(err)
 	}
 	var out *mapRunRecord
-	err = s.db.View(func(tx *store.Tx) (err error) {
+	err := s.db.View(func(tx *store.Tx) (err error) {
 		out, err = mapRunIn(tx, arn)
 		return err
 	})

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/history"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/names"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -82,7 +84,7 @@ func (s *Service) moveWith(k key, change func(run *asl.Run) error, also func(tx 
 		return err
 	}
 	events := s.record(rec, rev, run)
-	defer events.release()
+	defer events.Release()
 	if err := change(run); err != nil {
 		return err
 	}
@@ -99,7 +101,7 @@ func (s *Service) moveWith(k key, change func(run *asl.Run) error, also func(tx 
 		return err
 	}
 	s.timer(k, l, run)
-	s.follow(rec, rev, run, events.kept, calls)
+	s.follow(rec, rev, run, events.Events, calls)
 	return nil
 }
 
@@ -113,7 +115,7 @@ func (s *Service) begin(rec *executionRecord, rev *revisionRecord, admit func(tx
 	k := rec.key()
 	run := asl.New(m, host{s, k}, s.info(rec, rev))
 	events := s.record(rec, rev, run)
-	defer events.release()
+	defer events.Release()
 	run.Start()
 	calls := run.Calls
 	err = s.db.Update(func(tx *store.Tx) error {
@@ -139,14 +141,14 @@ func (s *Service) begin(rec *executionRecord, rev *revisionRecord, admit func(tx
 		s.timer(k, l, run)
 		s.unlock(k, l)
 	}
-	s.follow(rec, rev, run, events.kept, calls)
+	s.follow(rec, rev, run, events.Events, calls)
 	return nil
 }
 
 // save writes what a run has become.
-func (s *Service) save(tx *store.Tx, rec *executionRecord, run *asl.Run, events *recorder) error {
+func (s *Service) save(tx *store.Tx, rec *executionRecord, run *asl.Run, events *history.Recorder) error {
 	k := rec.key()
-	if err := events.store(tx, k); err != nil {
+	if err := saveEvents(tx, k, events); err != nil {
 		return err
 	}
 	if err := s.saveMapRuns(tx, rec, run); err != nil {
@@ -154,7 +156,7 @@ func (s *Service) save(tx *store.Tx, rec *executionRecord, run *asl.Run, events 
 	}
 	for _, c := range run.Calls {
 		if c.Resource.Kind == asl.Activity && !c.Reader {
-			name, _ := s.activityName(c.Resource.ARN)
+			name, _ := activityName(c.Resource.ARN)
 			if err := s.queue(tx, name, activityTask{k, c.Branch, c.Attempt}); err != nil {
 				return err
 			}
@@ -285,7 +287,7 @@ func (s *Service) wake(activity string) {
 
 func (s *Service) count(machine, metric string, value float64) {
 	if s.Metrics != nil && metric != "" {
-		s.Metrics.Count(metric, s.arn("stateMachine", machine), value)
+		s.Metrics.Count(metric, s.arn(names.StateMachine, machine), value)
 	}
 }
 

@@ -2,45 +2,58 @@ package sfn
 
 import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
 // Empty is the answer of operations that answer nothing.
 type Empty struct{}
 
-// pageToken makes an opaque token of a key; pageKey reads it.
-func pageToken(parts ...string) *string {
-	t := awsapi.PageToken(parts...)
-	return &t
+// page is where a listing goes on, and how many entries it may have.
+type page struct {
+	size  int
+	after []string // the last key before, without the prefix of the listing
 }
 
-func pageKey(token string) ([]string, error) {
-	key, ok := awsapi.PageKey(token)
+// newPage reads maxResults, which is 100 if it is 0 or absent, and nextToken.
+func newPage(maxResults int, nextToken string) (page, error) {
+	return newPageWith(maxResults, nextToken, 1024)
+}
+
+// newPageWith is newPage where AWS allows tokens of another length.
+func newPageWith(maxResults int, nextToken string, longest int) (page, error) {
+	refuse := func(value any, member, constraint string, limit int) (page, error) {
+		return page{}, validation("1 validation error detected: Value '%v' at '%s' failed to satisfy constraint: "+
+			"Member must have %s %d", value, member, constraint, limit)
+	}
+	switch {
+	case maxResults < 0:
+		return refuse(maxResults, "maxResults", "value greater than or equal to", 0)
+	case maxResults > 1000:
+		return refuse(maxResults, "maxResults", "value less than or equal to", 1000)
+	case len(nextToken) > longest:
+		return refuse(nextToken, "nextToken", "length less than or equal to", longest)
+	}
+	after, ok := awsapi.PageKey(nextToken)
 	if !ok {
-		return nil, invalidToken()
+		return page{}, invalidToken()
 	}
-	return key, nil
+	if maxResults == 0 {
+		maxResults = 100
+	}
+	return page{maxResults, after}, nil
 }
 
-// limit checks maxResults and nextToken; 0 or absent is the default.
-func limit(n, fallback int, token string) (int, error) { return limitWith(n, fallback, token, 1024) }
-
-func limitWith(n, fallback int, token string, longest int) (int, error) {
-	if n < 0 {
-		return 0, validation("1 validation error detected: Value '%d' at 'maxResults' failed to satisfy "+
-			"constraint: Member must have value greater than or equal to 0", n)
+// list makes the entries of a page from the rows of a query, and the token of the next page if there is one. entry
+// returns false for a row that is not listed.
+func list[T, E any](tx *store.Tx, t store.Table[T], q store.Query, p page,
+	entry func(row store.Row[T]) (E, bool, error)) (entries []E, next *string, err error) {
+	q.After = p.after
+	entries, last, err := store.Page(tx, t, q, p.size, entry)
+	if last != nil {
+		token := awsapi.PageToken(last...)
+		next = &token
 	}
-	if n > 1000 {
-		return 0, validation("1 validation error detected: Value '%d' at 'maxResults' failed to satisfy "+
-			"constraint: Member must have value less than or equal to 1000", n)
-	}
-	if len(token) > longest {
-		return 0, validation("1 validation error detected: Value '%s' at 'nextToken' failed to satisfy constraint: "+
-			"Member must have length less than or equal to %d", token, longest)
-	}
-	if n == 0 {
-		return fallback, nil
-	}
-	return n, nil
+	return entries, next, err
 }
 
 // ListInput is the input of listings.

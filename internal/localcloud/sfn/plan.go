@@ -6,6 +6,7 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/names"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -26,7 +27,7 @@ func (h host) Token(branch string, attempt int) string {
 }
 
 func (h host) ActivityExists(arn string) bool {
-	name, ok := h.s.activityName(arn)
+	name, ok := activityName(arn)
 	if !ok {
 		return false
 	}
@@ -61,7 +62,7 @@ func (s *Service) plan(rev *revisionRecord, typ string) (*asl.Machine, error) {
 func (s *Service) info(rec *executionRecord, rev *revisionRecord) asl.Info {
 	info := asl.Info{
 		ExecutionARN: rec.ARN, ExecutionName: rec.name(),
-		MachineARN: s.arn("stateMachine", rec.machine()), MachineName: rec.machine(),
+		MachineARN: s.arn(names.StateMachine, rec.machine()), MachineName: rec.machine(),
 		RoleARN: rev.RoleARN, Region: s.Region, Account: s.Account,
 		Started: rec.Started, Input: asl.TextData(rec.Input), RedriveCount: rec.RedriveCount, Redriven: rec.Redriven,
 	}

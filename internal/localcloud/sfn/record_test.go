@@ -3,7 +3,6 @@ package sfn
 import (
 	"encoding/json"
 	"reflect"
-	"strconv"
 	"testing"
 	"time"
 
@@ -79,14 +78,4 @@ func TestDamagedExecutionsAreErrors(t *testing.T) {
 	if err := r.DecodeRecord(append(whole, 0)); err == nil {
 		t.Error("a byte too many was not seen")
 	}
-}
-
-func TestSecondsAreWrittenAsFloatsAre(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		ms := rapid.OneOf(rapid.Int64Range(-1e6, 1e14), rapid.Int64Range(0, 1e4)).Draw(t, "ms")
-		want := strconv.FormatFloat(float64(ms)/1000, 'f', -1, 64)
-		if got := string(appendSeconds([]byte("00"), ms)); got != "00"+want {
-			t.Fatalf("%d ms: got %s, want %s", ms, got, want)
-		}
-	})
 }

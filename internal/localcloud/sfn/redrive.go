@@ -90,7 +90,7 @@ func (s *Service) redrive(k key, token string,
 	}
 	sink := &asl.Run{}
 	events := s.record(rec, rev, sink)
-	defer events.release()
+	defer events.Release()
 	run := asl.Redrive(m, host{s, k}, s.info(rec, rev), snap, sink.Record)
 	calls := run.Calls
 	err = s.db.Update(func(tx *store.Tx) error {
@@ -106,6 +106,6 @@ func (s *Service) redrive(k key, token string,
 		return at, "", err
 	}
 	s.timer(k, l, run)
-	s.follow(rec, rev, run, events.kept, calls)
+	s.follow(rec, rev, run, events.Events, calls)
 	return now, "", nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/names"
 )
 
 // logDelivery is what the role of a state machine that logs must be allowed.
@@ -63,7 +64,7 @@ func (s *Service) trace(ctx context.Context, c *awsapi.Call, rec *executionRecor
 	if s.Roles == nil || rev.Tracing == nil || !rev.Tracing.Enabled {
 		return
 	}
-	id, err := s.Roles.Assume(ctx, rev.RoleARN, "states.amazonaws.com", s.arn("stateMachine", rec.Machine), rec.Name)
+	id, err := s.Roles.Assume(ctx, rev.RoleARN, "states.amazonaws.com", s.arn(names.StateMachine, rec.Machine), rec.Name)
 	if err == nil {
 		_ = s.may(ctx, c, id, tracing)
 	}

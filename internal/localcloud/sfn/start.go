@@ -75,7 +75,7 @@ func (s *Service) resume(k key) error {
 	}
 	for _, b := range waiting {
 		if b.Phase == asl.Scheduled {
-			name, _ := s.activityName(run.Resource(b).ARN)
+			name, _ := activityName(run.Resource(b).ARN)
 			err := s.db.Update(func(tx *store.Tx) error { return s.queue(tx, name, activityTask{k, b.ID, b.Attempt}) })
 			if err != nil {
 				return err

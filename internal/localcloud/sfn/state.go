@@ -178,7 +178,7 @@ var (
 	executions = store.NewTable[executionRecord]("sfn.execution")                    // machine, name
 	open       = store.NewTable[openRecord]("sfn.open").Versions(store.JSON)         // machine, name
 	// machine, name, first id: events
-	history = store.NewTable[[]byte]("sfn.history")
+	histories = store.NewTable[[]byte]("sfn.history")
 	// machine or Map Run, backward start, name
 	byStart = store.NewTable[[]byte]("sfn.execution-by-start")
 	// machine or Map Run, status, backward start, name

@@ -152,6 +152,31 @@ type Query struct {
 	Reverse bool
 }
 
+// Page makes the entries of a page of a listing from the rows of a query, at most size of them. entry returns false for
+// a row that is not listed. If there are more, last is the key of the last row that was taken, without the query's
+// prefix: the next page begins after it (Query.After).
+func Page[T, E any](tx *Tx, t Table[T], q Query, size int,
+	entry func(row Row[T]) (E, bool, error)) (entries []E, last []string, err error) {
+	entries = []E{}
+	for row, err := range t.Scan(tx, q) {
+		if err != nil {
+			return nil, nil, err
+		}
+		e, listed, err := entry(row)
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case !listed:
+		case len(entries) == size:
+			return entries, last, nil
+		default:
+			last = row.Key[len(q.Prefix):]
+			entries = append(entries, e)
+		}
+	}
+	return entries, nil, nil
+}
+
 // Scan yields records in the order of their keys. What cannot be read is yielded
 // as an error, and ends the scan: one that ends without an error is whole. A
 // record that cannot be decoded is yielded as an error too. The transaction must

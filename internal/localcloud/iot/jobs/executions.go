@@ -17,104 +17,65 @@ func (e *execution) summaryView() executionSummary {
 
 func (s *Service) executionsForJob(_ context.Context, _ *awsapi.Call,
 	in *executionsForJobIn) (*executionsForJobOut, error) {
-	size, err := pageSize(in.MaxResults)
+	p, err := newPage(in.MaxResults, in.NextToken, 2)
 	if err != nil {
 		return nil, err
 	}
-	after, err := pageKey(in.NextToken, 2)
-	if err != nil {
-		return nil, err
+	entry := func(e *execution, ok bool, err error) (executionForJob, bool, error) {
+		return executionForJob{s.thingARN(e.Thing), e.summaryView()}, ok, err
 	}
-	out := &executionsForJobOut{ExecutionSummaries: []executionForJob{}}
+	out := &executionsForJobOut{}
 	err = s.db.View(func(tx *store.Tx) error {
 		if _, ok, err := jobTable.Get(tx, in.JobID); err != nil {
 			return err
 		} else if !ok {
 			return noJob(in.JobID)
 		}
-		var last []string
-		full := func() bool {
-			if len(out.ExecutionSummaries) < size {
-				return false
-			}
-			out.NextToken = awsapi.PageToken(last...)
-			return true
-		}
-		show := func(e execution) {
-			last = []string{e.Thing, store.Number(uint64(e.Number))}
-			out.ExecutionSummaries = append(out.ExecutionSummaries, executionForJob{s.thingARN(e.Thing),
-				e.summaryView()})
-		}
+		var err error
 		if in.Status == "" {
-			for row, err := range executionTable.Scan(tx, store.Query{Prefix: []string{in.JobID}, After: after}) {
-				if err != nil || full() {
-					return err
-				}
-				show(row.Value)
-			}
-			return nil
+			out.ExecutionSummaries, out.NextToken, err = list(tx, executionTable,
+				store.Query{Prefix: []string{in.JobID}}, p,
+				func(row store.Row[execution]) (executionForJob, bool, error) { return entry(&row.Value, true, nil) })
+			return err
 		}
-		for row, err := range executionByStatus.Scan(tx, store.Query{Prefix: []string{in.JobID, in.Status},
-			After: after}) {
-			if err != nil || full() {
-				return err
-			}
-			e, ok, err := executionTable.Get(tx, in.JobID, row.Key[2], row.Key[3])
-			if err != nil {
-				return err
-			}
-			if ok {
-				show(e)
-			}
-		}
-		return nil
+		out.ExecutionSummaries, out.NextToken, err = list(tx, executionByStatus,
+			store.Query{Prefix: []string{in.JobID, in.Status}}, p,
+			func(row store.Row[mark]) (executionForJob, bool, error) {
+				e, ok, err := executionTable.Get(tx, in.JobID, row.Key[2], row.Key[3])
+				return entry(&e, ok, err)
+			})
+		return err
 	})
 	return out, err
 }
 
-func (s *Service) executionsForThing(_ context.Context, _ *awsapi.Call, in *executionsForThingIn) (
-	*executionsForThingOut, error) {
+func (s *Service) executionsForThing(_ context.Context, _ *awsapi.Call,
+	in *executionsForThingIn) (*executionsForThingOut, error) {
 	if in.NamespaceID != "" {
 		return nil, awsapi.NotBuilt("ListJobExecutionsForThing with namespaceId")
 	}
-	size, err := pageSize(in.MaxResults)
-	if err != nil {
-		return nil, err
-	}
-	q := store.Query{Prefix: []string{in.ThingName}}
-	parts := 2
+	q, parts := store.Query{Prefix: []string{in.ThingName}}, 2
 	if in.JobID != "" {
 		q.Prefix, parts = append(q.Prefix, in.JobID), 1
 	}
-	if q.After, err = pageKey(in.NextToken, parts); err != nil {
+	p, err := newPage(in.MaxResults, in.NextToken, parts)
+	if err != nil {
 		return nil, err
 	}
-	out := &executionsForThingOut{ExecutionSummaries: []executionForThing{}}
+	out := &executionsForThingOut{}
 	err = s.db.View(func(tx *store.Tx) error {
 		if ok, err := s.config.Registry.HasThing(tx, in.ThingName); err != nil {
 			return err
 		} else if !ok {
 			return notFound("Thing %s cannot be found.", in.ThingName)
 		}
-		var last []string
-		for row, err := range executionByThing.Scan(tx, q) {
-			if err != nil {
-				return err
-			}
-			if len(out.ExecutionSummaries) == size {
-				out.NextToken = awsapi.PageToken(last...)
-				return nil
-			}
-			last = row.Key[len(q.Prefix):]
-			e, ok, err := executionTable.Get(tx, row.Key[1], row.Key[0], row.Key[2])
-			if err != nil {
-				return err
-			}
-			if ok && (in.Status == "" || e.Status == in.Status) {
-				out.ExecutionSummaries = append(out.ExecutionSummaries, executionForThing{e.Job, e.summaryView()})
-			}
-		}
-		return nil
+		var err error
+		out.ExecutionSummaries, out.NextToken, err = list(tx, executionByThing, q, p,
+			func(row store.Row[mark]) (executionForThing, bool, error) {
+				e, ok, err := executionTable.Get(tx, row.Key[1], row.Key[0], row.Key[2])
+				return executionForThing{e.Job, e.summaryView()}, ok && (in.Status == "" || e.Status == in.Status), err
+			})
+		return err
 	})
 	return out, err
 }

@@ -173,7 +173,7 @@ func (s *Service) listJobs(_ context.Context, _ *awsapi.Call, in *listJobsIn) (*
 	if in.NamespaceID != "" || in.ThingGroupID != "" {
 		return nil, awsapi.NotBuilt("ListJobs with namespaceId or thingGroupId")
 	}
-	size, err := pageSize(in.MaxResults)
+	p, err := newPage(in.MaxResults, in.NextToken, 2)
 	if err != nil {
 		return nil, err
 	}
@@ -181,38 +181,19 @@ func (s *Service) listJobs(_ context.Context, _ *awsapi.Call, in *listJobsIn) (*
 	if in.Status != "" {
 		table, q.Prefix = jobByStatus, []string{in.Status}
 	}
-	if q.After, err = pageKey(in.NextToken, 2); err != nil {
-		return nil, err
-	}
-	out := &listJobsOut{Jobs: []jobSummary{}}
+	out := &listJobsOut{}
 	group := s.arn("thinggroup/" + in.ThingGroupName)
-	err = s.db.View(func(tx *store.Tx) error {
-		var last []string
-		for row, err := range table.Scan(tx, q) {
-			if err != nil {
-				return err
-			}
-			if len(out.Jobs) == size {
-				out.NextToken = awsapi.PageToken(last...)
-				return nil
-			}
-			last = row.Key[len(q.Prefix):]
-			j, ok, err := jobTable.Get(tx, last[1])
-			if err != nil {
-				return err
-			}
-			if !ok || in.TargetSelection != "" && j.Selection != in.TargetSelection ||
-				in.ThingGroupName != "" && !slices.Contains(j.Targets, group) {
-				continue
-			}
-			out.Jobs = append(out.Jobs, jobSummary{
-				JobARN: s.jobARN(j.ID), JobID: j.ID, TargetSelection: j.Selection, Status: j.Status,
-				IsConcurrent: j.concurrent(),
-				CreatedAt:    shown(j.Created), LastUpdatedAt: shown(j.Updated),
-				CompletedAt: shown(j.Completed),
-			})
-		}
-		return nil
+	err = s.db.View(func(tx *store.Tx) (err error) {
+		out.Jobs, out.NextToken, err = list(tx, table, q, p, func(row store.Row[mark]) (jobSummary, bool, error) {
+			j, ok, err := jobTable.Get(tx, row.Key[len(row.Key)-1])
+			return jobSummary{
+					JobARN: s.jobARN(j.ID), JobID: j.ID, TargetSelection: j.Selection, Status: j.Status,
+					IsConcurrent: j.concurrent(), CreatedAt: shown(j.Created), LastUpdatedAt: shown(j.Updated),
+					CompletedAt: shown(j.Completed),
+				}, ok && (in.TargetSelection == "" || j.Selection == in.TargetSelection) &&
+					(in.ThingGroupName == "" || slices.Contains(j.Targets, group)), err
+		})
+		return err
 	})
 	return out, err
 }

@@ -1,24 +1,39 @@
 package jobs
 
-import "github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+import (
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+)
 
-// pageKey is the key after which a list goes on; it has the given number of
-// parts.
-func pageKey(token string, parts int) ([]string, error) {
-	key, ok := awsapi.PageAfter(token, parts)
-	if !ok {
-		return nil, invalid("The nextToken is not valid.")
-	}
-	return key, nil
+// page is where a listing goes on, and how many entries it may have.
+type page struct {
+	size  int
+	after []string // the last key before, without the prefix of the listing
 }
 
-// pageSize is maxResults, where AWS's model allows 1 to 250.
-func pageSize(asked int) (int, error) {
-	if asked == 0 {
-		return 250, nil
+// newPage reads maxResults, where AWS's model allows 1 to 250, and nextToken, which holds a key of so many parts.
+func newPage(maxResults int, nextToken string, parts int) (page, error) {
+	if maxResults == 0 {
+		maxResults = 250
 	}
-	if asked < 1 || asked > 250 {
-		return 0, outside("maxResults", asked, 1, 250)
+	if maxResults < 1 || maxResults > 250 {
+		return page{}, outside("maxResults", maxResults, 1, 250)
 	}
-	return asked, nil
+	after, ok := awsapi.PageAfter(nextToken, parts)
+	if !ok {
+		return page{}, invalid("The nextToken is not valid.")
+	}
+	return page{maxResults, after}, nil
+}
+
+// list makes the entries of a page from the rows of a query, and the token of the next page, "" if there is none. entry
+// returns false for a row that is not listed.
+func list[T, E any](tx *store.Tx, t store.Table[T], q store.Query, p page,
+	entry func(row store.Row[T]) (E, bool, error)) (entries []E, next string, err error) {
+	q.After = p.after
+	entries, last, err := store.Page(tx, t, q, p.size, entry)
+	if last != nil {
+		next = awsapi.PageToken(last...)
+	}
+	return entries, next, err
 }

@@ -117,32 +117,20 @@ func (s *Service) describeTemplate(_ context.Context, _ *awsapi.Call, in *templa
 }
 
 func (s *Service) listTemplates(_ context.Context, _ *awsapi.Call, in *listTemplatesIn) (*listTemplatesOut, error) {
-	size, err := pageSize(in.MaxResults)
+	p, err := newPage(in.MaxResults, in.NextToken, 1)
 	if err != nil {
 		return nil, err
 	}
-	after, err := pageKey(in.NextToken, 1)
-	if err != nil {
-		return nil, err
-	}
-	out := &listTemplatesOut{JobTemplates: []templateSummary{}}
-	err = s.db.View(func(tx *store.Tx) error {
-		last := ""
-		for row, err := range templateTable.Scan(tx, store.Query{After: after}) {
-			if err != nil {
-				return err
-			}
-			if len(out.JobTemplates) == size {
-				out.NextToken = awsapi.PageToken([]string{last}...)
-				return nil
-			}
-			last = row.Key[0]
-			out.JobTemplates = append(out.JobTemplates, templateSummary{
-				JobTemplateARN: s.arn("jobtemplate/" + last), JobTemplateID: last,
-				Description: row.Value.Description, CreatedAt: shown(row.Value.Created),
+	out := &listTemplatesOut{}
+	err = s.db.View(func(tx *store.Tx) (err error) {
+		out.JobTemplates, out.NextToken, err = list(tx, templateTable, store.Query{}, p,
+			func(row store.Row[template]) (templateSummary, bool, error) {
+				return templateSummary{
+					JobTemplateARN: s.arn("jobtemplate/" + row.Key[0]), JobTemplateID: row.Key[0],
+					Description: row.Value.Description, CreatedAt: shown(row.Value.Created),
+				}, true, nil
 			})
-		}
-		return nil
+		return err
 	})
 	return out, err
 }

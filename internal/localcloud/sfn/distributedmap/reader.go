@@ -36,8 +36,13 @@ type File struct {
 	Headers     []any // of its columns, if the manifest has them
 }
 
-// Source is the address of an object as the context object shows it.
-func Source(bucket, key string) string { return "S3://" + bucket + "/" + key }
+// Source is the address of an object, or of a bucket, as the context object shows it.
+func Source(bucket, key string) string {
+	if key == "" {
+		return "S3://" + bucket
+	}
+	return "S3://" + bucket + "/" + key
+}
 
 // Read is a file that was fetched, as a Map state takes it.
 func (f File) Read(body []byte) *document.Object {

@@ -1,0 +1,316 @@
+package s3
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/johannesboyne/gofakes3"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+)
+
+// API describes the service's operations.
+func (s *Service) API() awsapi.Service {
+	onBucket := func(name string) []string { return []string{arn(name, "")} }
+	return awsapi.Service{
+		Fault:     awsapi.Word{Code: "InternalError", Status: 500},
+		Throttled: awsapi.Word{Code: "SlowDown", Status: 503},
+		ID:        "s3", Signing: "s3", Prefix: "s3", Protocols: []awsapi.Protocol{awsapi.RESTXML},
+		DeniedCode:     "AccessDenied",
+		Says:           func(action, resource string) (string, string) { return action, `"` + resource + `"` },
+		ResourcePolicy: s.resourcePolicy,
+		HTTP:           http.HandlerFunc(s.serve),
+		Operations: []awsapi.Operation{
+			awsapi.Op("CreateBucket", s.createBucket, awsapi.On(func(_ *awsapi.Call, in *bucketRef) []string {
+				return onBucket(in.Bucket)
+			})),
+			awsapi.Op("HeadBucket", s.headBucket, awsapi.Action("s3:ListBucket"),
+				awsapi.On(func(_ *awsapi.Call, in *bucketRef) []string {
+					return onBucket(in.Bucket)
+				})),
+			awsapi.Op("DeleteBucket", s.deleteBucket, awsapi.On(func(_ *awsapi.Call, in *bucketRef) []string {
+				return onBucket(in.Bucket)
+			})),
+			awsapi.Op("PutBucketVersioning", s.putVersioning,
+				awsapi.On(func(_ *awsapi.Call, in *versioningIn) []string {
+					return onBucket(in.Bucket)
+				})),
+			awsapi.Op("GetBucketVersioning", s.getVersioning, awsapi.On(func(_ *awsapi.Call, in *bucketRef) []string {
+				return onBucket(in.Bucket)
+			})),
+			awsapi.Op("PutBucketEncryption", s.putEncryption, awsapi.Action("s3:PutEncryptionConfiguration"),
+				awsapi.On(func(_ *awsapi.Call, in *encryptionIn) []string { return onBucket(in.Bucket) })),
+			awsapi.Op("PutBucketPolicy", s.putPolicy, awsapi.REST("PUT", "/{Bucket}", "policy"), awsapi.Status(204),
+				awsapi.On(func(_ *awsapi.Call, in *policyIn) []string { return onBucket(in.Bucket) })),
+			awsapi.Op("GetBucketPolicy", s.getPolicy, awsapi.REST("GET", "/{Bucket}", "policy"),
+				awsapi.On(func(_ *awsapi.Call, in *bucketRef) []string { return onBucket(in.Bucket) })),
+			awsapi.Op("DeleteBucketPolicy", s.deletePolicy, awsapi.REST("DELETE", "/{Bucket}", "policy"),
+				awsapi.Status(204),
+				awsapi.On(func(_ *awsapi.Call, in *bucketRef) []string { return onBucket(in.Bucket) })),
+			awsapi.Op("GetObject", s.getObject, awsapi.On(func(_ *awsapi.Call, in *objectRef) []string {
+				return []string{arn(in.Bucket, in.Key)}
+			})),
+			awsapi.Op("HeadObject", s.headObject, awsapi.Action("s3:GetObject"),
+				awsapi.On(func(_ *awsapi.Call, in *objectRef) []string {
+					return []string{arn(in.Bucket, in.Key)}
+				})),
+			awsapi.Op("PutObject", s.putObject, awsapi.On(func(_ *awsapi.Call, in *putObjectIn) []string {
+				return []string{arn(in.Bucket, in.Key)}
+			})),
+			awsapi.Op("DeleteObject", s.deleteObject, awsapi.On(func(_ *awsapi.Call, in *objectRef) []string {
+				return []string{arn(in.Bucket, in.Key)}
+			})),
+			awsapi.Op("ListObjectsV2", s.listObjects, awsapi.Action("s3:ListBucket"),
+				awsapi.On(func(_ *awsapi.Call, in *listObjectsIn) []string {
+					return onBucket(in.Bucket)
+				})),
+		},
+	}
+}
+
+func arn(bucketName, key string) string {
+	if key == "" {
+		return "arn:aws:s3:::" + bucketName
+	}
+	return "arn:aws:s3:::" + bucketName + "/" + key
+}
+
+type nothing struct{}
+
+type bucketRef struct {
+	Bucket                    string `json:"Bucket" uri:"Bucket"`
+	CreateBucketConfiguration any    `json:"CreateBucketConfiguration,omitempty"`
+}
+
+type createBucketOut struct {
+	Location string `json:"Location"`
+}
+
+func (s *Service) createBucket(_ context.Context, _ *awsapi.Call, in *bucketRef) (*createBucketOut, error) {
+	return &createBucketOut{"/" + in.Bucket}, s.create(in.Bucket)
+}
+
+func (s *Service) headBucket(_ context.Context, _ *awsapi.Call, in *bucketRef) (*nothing, error) {
+	_, err := s.bucket(in.Bucket)
+	return &nothing{}, err
+}
+
+func (s *Service) deleteBucket(_ context.Context, _ *awsapi.Call, in *bucketRef) (*nothing, error) {
+	return &nothing{}, s.dropBucket(in.Bucket)
+}
+
+type versioningConfiguration struct {
+	Status string `json:"Status,omitempty"`
+}
+
+type versioningIn struct {
+	Bucket                  string                  `json:"Bucket"`
+	VersioningConfiguration versioningConfiguration `json:"VersioningConfiguration"`
+}
+
+func (s *Service) putVersioning(_ context.Context, _ *awsapi.Call, in *versioningIn) (*nothing, error) {
+	status := in.VersioningConfiguration.Status
+	if status != "Enabled" && status != "Suspended" {
+		return nil, errS3("MalformedXML", 400, "VersioningConfiguration.Status: %q is neither Enabled nor Suspended",
+			status)
+	}
+	return &nothing{}, s.change(in.Bucket, func(b *bucket) { b.Versioning = status })
+}
+
+func (s *Service) getVersioning(_ context.Context, _ *awsapi.Call, in *bucketRef) (*versioningConfiguration, error) {
+	b, err := s.bucket(in.Bucket)
+	return &versioningConfiguration{b.Versioning}, err
+}
+
+type policyIn struct {
+	Bucket string `json:"Bucket" uri:"Bucket"`
+	Policy string `json:"Policy" payload:"raw"`
+}
+
+type policyOut struct {
+	Policy string `json:"Policy" payload:"raw"`
+}
+
+func (s *Service) putPolicy(_ context.Context, _ *awsapi.Call, in *policyIn) (*nothing, error) {
+	if !strings.HasPrefix(strings.TrimSpace(in.Policy), "{") {
+		return nil, errS3("MalformedPolicy", 400, "Policies must be valid JSON and the first byte must be '{'")
+	}
+	return &nothing{}, s.change(in.Bucket, func(b *bucket) { b.Policy = in.Policy })
+}
+
+func (s *Service) getPolicy(_ context.Context, _ *awsapi.Call, in *bucketRef) (*policyOut, error) {
+	b, err := s.bucket(in.Bucket)
+	if err == nil && b.Policy == "" {
+		err = errNoPolicy
+	}
+	return &policyOut{b.Policy}, err
+}
+
+func (s *Service) deletePolicy(_ context.Context, _ *awsapi.Call, in *bucketRef) (*nothing, error) {
+	return &nothing{}, s.change(in.Bucket, func(b *bucket) { b.Policy = "" })
+}
+
+type objectRef struct {
+	Bucket    string `json:"Bucket"`
+	Key       string `json:"Key"`
+	VersionID string `json:"VersionId,omitempty"`
+}
+
+type objectOut struct {
+	Body           []byte            `json:"Body,omitempty"`
+	ContentLength  int64             `json:"ContentLength"`
+	ContentType    string            `json:"ContentType,omitempty"`
+	ETag           string            `json:"ETag"`
+	VersionID      string            `json:"VersionId,omitempty"`
+	ChecksumSHA256 string            `json:"ChecksumSHA256,omitempty"`
+	Metadata       map[string]string `json:"Metadata"`
+	LastModified   awsapi.Time       `json:"LastModified"`
+}
+
+func describe(v version) *objectOut {
+	out := &objectOut{
+		ContentLength: v.Size, ContentType: v.Header["Content-Type"], ETag: etag(v), Metadata: map[string]string{},
+		LastModified: awsapi.Time{Time: v.Modified}, ChecksumSHA256: v.Header["X-Amz-Checksum-Sha256"],
+	}
+	if v.ID != "null" {
+		out.VersionID = v.ID
+	}
+	for k, value := range v.Header {
+		if name, ok := strings.CutPrefix(k, "X-Amz-Meta-"); ok {
+			out.Metadata[strings.ToLower(name)] = value
+		}
+	}
+	return out
+}
+
+func (s *Service) headObject(_ context.Context, _ *awsapi.Call, in *objectRef) (*objectOut, error) {
+	v, err := s.find(in.Bucket, in.Key, in.VersionID)
+	if err != nil {
+		return nil, err
+	}
+	return describe(v), nil
+}
+
+// getObject returns a whole object, for other services.
+func (s *Service) getObject(_ context.Context, _ *awsapi.Call, in *objectRef) (*objectOut, error) {
+	v, err := s.find(in.Bucket, in.Key, in.VersionID)
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.open(v.Blob)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = r.Close() }()
+	out := describe(v)
+	out.Body, err = io.ReadAll(r)
+	return out, err
+}
+
+type putObjectIn struct {
+	Bucket      string            `json:"Bucket"`
+	Key         string            `json:"Key"`
+	Body        []byte            `json:"Body"`
+	ContentType string            `json:"ContentType,omitempty"`
+	Metadata    map[string]string `json:"Metadata,omitempty"`
+}
+
+func (s *Service) putObject(_ context.Context, _ *awsapi.Call, in *putObjectIn) (*objectOut, error) {
+	header := map[string]string{}
+	if in.ContentType != "" {
+		header["Content-Type"] = in.ContentType
+	}
+	for k, v := range in.Metadata {
+		header[http.CanonicalHeaderKey("X-Amz-Meta-"+k)] = v
+	}
+	v, err := s.put(in.Bucket, in.Key, header, bytes.NewReader(in.Body), nil)
+	if err != nil {
+		return nil, err
+	}
+	return describe(v), nil
+}
+
+type deleteObjectOut struct {
+	DeleteMarker bool   `json:"DeleteMarker,omitempty"`
+	VersionID    string `json:"VersionId,omitempty"`
+}
+
+func (s *Service) deleteObject(_ context.Context, _ *awsapi.Call, in *objectRef) (*deleteObjectOut, error) {
+	if in.VersionID != "" {
+		return &deleteObjectOut{VersionID: in.VersionID}, s.dropVersion(in.Bucket, in.Key, in.VersionID)
+	}
+	marker, err := s.drop(in.Bucket, in.Key)
+	if err != nil || marker.ID == "" {
+		return &deleteObjectOut{}, err
+	}
+	return &deleteObjectOut{DeleteMarker: true, VersionID: marker.ID}, nil
+}
+
+type listObjectsIn struct {
+	Bucket            string `json:"Bucket"`
+	Prefix            string `json:"Prefix,omitempty"`
+	Delimiter         string `json:"Delimiter,omitempty"`
+	MaxKeys           int64  `json:"MaxKeys,omitempty"`
+	ContinuationToken string `json:"ContinuationToken,omitempty"`
+	StartAfter        string `json:"StartAfter,omitempty"`
+}
+
+type listedObject struct {
+	Key          string      `json:"Key"`
+	Size         int64       `json:"Size"`
+	ETag         string      `json:"ETag"`
+	LastModified awsapi.Time `json:"LastModified"`
+	StorageClass string      `json:"StorageClass"`
+}
+
+type commonPrefix struct {
+	Prefix string `json:"Prefix"`
+}
+
+type listObjectsOut struct {
+	Name                  string         `json:"Name"`
+	Prefix                string         `json:"Prefix"`
+	MaxKeys               int64          `json:"MaxKeys"`
+	KeyCount              int            `json:"KeyCount"`
+	IsTruncated           bool           `json:"IsTruncated"`
+	NextContinuationToken string         `json:"NextContinuationToken,omitempty"`
+	Contents              []listedObject `json:"Contents,omitempty"`
+	CommonPrefixes        []commonPrefix `json:"CommonPrefixes,omitempty"`
+}
+
+func (s *Service) listObjects(_ context.Context, _ *awsapi.Call, in *listObjectsIn) (*listObjectsOut, error) {
+	prefix := gofakes3.Prefix{HasPrefix: in.Prefix != "", Prefix: in.Prefix, HasDelimiter: in.Delimiter != "",
+		Delimiter: in.Delimiter}
+	page := gofakes3.ListBucketPage{MaxKeys: 1000, Marker: in.StartAfter}
+	if in.MaxKeys > 0 {
+		page.MaxKeys = min(in.MaxKeys, 1000)
+	}
+	if in.ContinuationToken != "" {
+		after, ok := awsapi.PageAfter(in.ContinuationToken, 1)
+		if !ok {
+			return nil, errS3("InvalidArgument", 400, "The continuation token provided is incorrect")
+		}
+		page.Marker = after[0]
+	}
+	page.HasMarker = page.Marker != ""
+	list, err := s.list(in.Bucket, &prefix, page)
+	if err != nil {
+		return nil, err
+	}
+	out := &listObjectsOut{Name: in.Bucket, Prefix: in.Prefix, MaxKeys: page.MaxKeys, IsTruncated: list.IsTruncated,
+		KeyCount: len(list.Contents) + len(list.CommonPrefixes)}
+	if list.IsTruncated {
+		out.NextContinuationToken = awsapi.PageToken(list.NextMarker)
+	}
+	for _, c := range list.Contents {
+		out.Contents = append(out.Contents, listedObject{c.Key, c.Size, c.ETag, awsapi.Time{Time: c.LastModified.Time},
+			"STANDARD"})
+	}
+	for _, p := range list.CommonPrefixes {
+		out.CommonPrefixes = append(out.CommonPrefixes, commonPrefix{p.Prefix})
+	}
+	return out, nil
+}

@@ -1,0 +1,204 @@
+package s3
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"io"
+	"strings"
+
+	"github.com/johannesboyne/gofakes3"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+)
+
+func etag(v version) string { return `"` + hex.EncodeToString(v.MD5) + `"` }
+
+// find returns a version of an object: the newest if id is "".
+func (s *Service) find(bucketName, key, id string) (v version, err error) {
+	err = s.Store.View(func(tx *store.Tx) error {
+		if _, err := findBucket(tx, bucketName); err != nil {
+			return err
+		}
+		if id == "" {
+			var ok bool
+			if v, ok, err = latest(tx, bucketName, key); err == nil && !ok {
+				err = errNoKey(key)
+			}
+			return err
+		}
+		for row, err := range versions.Scan(tx, store.Query{Prefix: []string{bucketName, key}}) {
+			if err != nil {
+				return err
+			}
+			if row.Value.ID == id {
+				v = row.Value
+				return nil
+			}
+		}
+		return errNoVersion
+	})
+	return v, err
+}
+
+// put stores an object. Conditions are checked in the same transaction.
+func (s *Service) put(bucketName, key string, header map[string]string, r io.Reader,
+	conditions *gofakes3.PutConditions) (version, error) {
+	if _, err := s.bucket(bucketName); err != nil {
+		return version{}, err
+	}
+	b, err := s.save(r)
+	if err != nil {
+		return version{}, err
+	}
+	if want := header["X-Amz-Checksum-Sha256"]; want != "" && want != base64.StdEncoding.EncodeToString(b.sha256) {
+		s.discard(b.id)
+		return version{}, errDigest
+	}
+	v := version{Size: b.size, MD5: b.md5, SHA256: b.sha256, Modified: s.Scheduler.Now(), Header: header, Blob: b.id}
+	err = s.add(bucketName, key, &v, conditions)
+	if err != nil {
+		s.discard(b.id)
+	}
+	return v, err
+}
+
+// add makes v the newest version of an object.
+func (s *Service) add(bucketName, key string, v *version, conditions *gofakes3.PutConditions) error {
+	var replaced string
+	err := s.Store.Update(func(tx *store.Tx) error {
+		b, err := findBucket(tx, bucketName)
+		if err != nil {
+			return err
+		}
+		old, ok, err := latest(tx, bucketName, key)
+		if err != nil {
+			return err
+		}
+		if conditions != nil {
+			if err := gofakes3.CheckPutConditions(conditions, &gofakes3.ConditionalObjectInfo{Exists: ok,
+				Hash: old.MD5}); err != nil {
+				return err
+			}
+		}
+		b.Next++
+		v.Number, v.ID = b.Next, "null"
+		if b.Versioning == "Enabled" {
+			v.ID = strings.ReplaceAll(s.Scheduler.UUID(), "-", "")
+		} else if replaced, err = removeVersion(tx, bucketName, key, "null"); err != nil {
+			return err
+		}
+		if err := buckets.Put(tx, b, bucketName); err != nil {
+			return err
+		}
+		return versions.Put(tx, *v, bucketName, key, countDown(v.Number))
+	})
+	if err == nil {
+		s.discard(replaced)
+	}
+	return err
+}
+
+// removeVersion deletes one version's record and returns its blob.
+func removeVersion(tx *store.Tx, bucketName, key, id string) (blob string, err error) {
+	for row, err := range versions.Scan(tx, store.Query{Prefix: []string{bucketName, key}}) {
+		if err != nil {
+			return "", err
+		}
+		if row.Value.ID == id {
+			return row.Value.Blob, versions.Delete(tx, row.Key...)
+		}
+	}
+	return "", nil
+}
+
+func (s *Service) dropVersion(bucketName, key, id string) error {
+	blob := ""
+	err := s.Store.Update(func(tx *store.Tx) (err error) {
+		if _, err := findBucket(tx, bucketName); err != nil {
+			return err
+		}
+		blob, err = removeVersion(tx, bucketName, key, id)
+		return err
+	})
+	if err == nil {
+		s.discard(blob)
+	}
+	return err
+}
+
+// drop deletes an object: with versioning it writes a delete marker and
+// returns it.
+func (s *Service) drop(bucketName, key string) (marker version, err error) {
+	b, err := s.bucket(bucketName)
+	if err != nil {
+		return marker, err
+	}
+	if b.Versioning == "" {
+		return marker, s.dropVersion(bucketName, key, "null")
+	}
+	marker = version{Deleted: true, Modified: s.Scheduler.Now()}
+	return marker, s.add(bucketName, key, &marker, nil)
+}
+
+// list pages through the newest versions of a bucket's objects.
+func (s *Service) list(name string, prefix *gofakes3.Prefix,
+	page gofakes3.ListBucketPage) (*gofakes3.ObjectList, error) {
+	if prefix == nil {
+		prefix = &gofakes3.Prefix{}
+	}
+	limit := page.MaxKeys
+	if page.IsEmpty() || limit <= 0 {
+		limit = 1000
+	}
+	out := gofakes3.NewObjectList()
+	return out, s.Store.View(func(tx *store.Tx) error {
+		if _, err := findBucket(tx, name); err != nil {
+			return err
+		}
+		q := store.Query{Prefix: []string{name}}
+		if prefix.HasPrefix {
+			q.Begins = prefix.Prefix
+		}
+		if page.HasMarker && page.Marker >= q.Begins {
+			q.From = []string{page.Marker}
+		}
+		var seen, last string
+		prefixes := map[string]bool{}
+		first := true
+		var match gofakes3.PrefixMatch
+		for row, err := range versions.Scan(tx, q) {
+			if err != nil {
+				return err
+			}
+			key := row.Key[1]
+			if key == seen && !first {
+				continue
+			}
+			seen, first = key, false
+			if row.Value.Deleted || !prefix.Match(key, &match) {
+				continue
+			}
+			if page.HasMarker && (key <= page.Marker || match.CommonPrefix && match.MatchedPart <= page.Marker) {
+				continue
+			}
+			if match.CommonPrefix && prefixes[match.MatchedPart] {
+				continue
+			}
+			if int64(len(out.Contents)+len(out.CommonPrefixes)) == limit {
+				out.IsTruncated, out.NextMarker = true, last
+				return nil
+			}
+			if match.CommonPrefix {
+				prefixes[match.MatchedPart] = true
+				out.AddPrefix(match.MatchedPart)
+				last = match.MatchedPart
+				continue
+			}
+			v := row.Value
+			last = key
+			out.Add(&gofakes3.Content{Key: key, LastModified: gofakes3.NewContentTime(v.Modified), ETag: etag(v),
+				Size: v.Size, StorageClass: "STANDARD"})
+		}
+		return nil
+	})
+}
