@@ -155,9 +155,7 @@ func read(in *event.Inbound, m *uspmsg.Msg) {
 			if path := r.GetOperStatus().GetOperSuccess().GetInstantiatedPath(); path != "" {
 				result.Objects = []string{path}
 			}
-			if f := r.GetOperStatus().GetOperFailure(); f != nil {
-				result.Fault = &event.Fault{Code: int(f.GetErrCode()), Text: f.GetErrMsg()}
-			}
+			result.Fault = failure(r.GetOperStatus().GetOperFailure())
 			a.Results = append(a.Results, result)
 		}
 		ev.Kind, ev.Answer = event.KindAnswer, a
@@ -168,9 +166,7 @@ func read(in *event.Inbound, m *uspmsg.Msg) {
 		for _, r := range body.GetDeletedObjResults() {
 			result := event.Result{Path: r.GetRequestedPath(), Objects: r.GetOperStatus().GetOperSuccess().
 				GetAffectedPaths()}
-			if f := r.GetOperStatus().GetOperFailure(); f != nil {
-				result.Fault = &event.Fault{Code: int(f.GetErrCode()), Text: f.GetErrMsg()}
-			}
+			result.Fault = failure(r.GetOperStatus().GetOperFailure())
 			a.Results = append(a.Results, result)
 		}
 		ev.Kind, ev.Answer = event.KindAnswer, a
@@ -183,13 +179,24 @@ func read(in *event.Inbound, m *uspmsg.Msg) {
 			for _, done := range r.GetOperStatus().GetOperSuccess().GetUpdatedInstResults() {
 				result.Objects = append(result.Objects, done.GetAffectedPath())
 			}
-			if f := r.GetOperStatus().GetOperFailure(); f != nil {
-				result.Fault = &event.Fault{Code: int(f.GetErrCode()), Text: f.GetErrMsg()}
-			}
+			result.Fault = failure(r.GetOperStatus().GetOperFailure())
 			a.Results = append(a.Results, result)
 		}
 		ev.Kind, ev.Answer = event.KindAnswer, a
 	}
+}
+
+// failure is what a part of a response says of its failure, nil for none.
+func failure[F interface {
+	comparable
+	GetErrCode() uint32
+	GetErrMsg() string
+}](f F) *event.Fault {
+	var none F
+	if f == none {
+		return nil
+	}
+	return &event.Fault{Code: int(f.GetErrCode()), Text: f.GetErrMsg()}
 }
 
 func readNotification(ev *event.DeviceEvent, n usp.Notification) {

@@ -76,26 +76,17 @@ func (s turn) activate(ev event.DeviceEvent) event.Move {
 		}
 		if ev.Fault != nil {
 			// The look may still show it under way; then it is Report's.
-			move := s.faulted(ev)
-			move.KeepNews = true
-			return move
+			return keepNews(s.faulted(ev))
 		}
-		move := s.activating(ev.CommandKey, ev, false)
-		move.KeepNews = true
-		return move
+		return keepNews(s.activating(ev.CommandKey, ev, false))
 	case event.KindBooted:
 		if !s.returned(ev) {
 			return ignore
 		}
 		if among(pending(s.t, Activate, "", s.m.Activate), ev.CommandKey) {
-			move := s.activating(ev.CommandKey, ev, false)
-			move.KeepNews = true
-			return move
+			return keepNews(s.activating(ev.CommandKey, ev, false))
 		}
-		// The step may be over before the look is answered.
-		move := s.look(forReturn)
-		move.KeepNews = true
-		return move
+		return keepNews(s.look(forReturn)) // the step may be over before the look is answered
 	case event.KindConnected:
 		if !s.returned(ev) {
 			return ignore

@@ -194,6 +194,12 @@ const roundMark = "@"
 // id is the message id of a request of this round.
 func (s turn) id(why string) string { return s.t.Messages + why + roundMark + strconv.Itoa(s.m.Sends) }
 
+// keepNews is a move on news that the next step may want as well.
+func keepNews(m event.Move) event.Move {
+	m.KeepNews = true
+	return m
+}
+
 func (s turn) look(why string) event.Move {
 	return event.Move{Send: &device.Get{ID: s.id(why), Paths: lookPaths}}
 }

@@ -82,9 +82,7 @@ func (s turn) download(ev event.DeviceEvent) event.Move {
 		}
 		// News of the command may come before its answer (01a), and proves that
 		// it was taken. What it says is for Report.
-		move := s.downloading(ev.CommandKey, ev, false)
-		move.KeepNews = true
-		return move
+		return keepNews(s.downloading(ev.CommandKey, ev, false))
 	case event.KindConnected:
 		if !s.returned(ev) {
 			return ignore
@@ -97,14 +95,9 @@ func (s turn) download(ev event.DeviceEvent) event.Move {
 		if among(pending(s.t, Download, "", s.m.Download), ev.CommandKey) && !s.m.separate() {
 			// The command was taken, and more: its end, which came before, may be
 			// told after.
-			move := s.downloading(ev.CommandKey, ev, false)
-			move.KeepNews = true
-			return move
+			return keepNews(s.downloading(ev.CommandKey, ev, false))
 		}
-		// The step may be over before the look is answered.
-		move := s.look(forReturn)
-		move.KeepNews = true
-		return move
+		return keepNews(s.look(forReturn)) // the step may be over before the look is answered
 	case event.KindAnswer:
 	default:
 		return ignore

@@ -251,8 +251,8 @@ func (in *putIn) change() (*change, error) {
 		asValidation(names.Unused())
 }
 
-// make runs one change of its own.
-func (s *Service) make(c *change, capacity string) (out *writeOut, old, now expr.Item, err error) {
+// changeAlone makes one change in a transaction of its own.
+func (s *Service) changeAlone(c *change, capacity string) (out *writeOut, old, now expr.Item, err error) {
 	out = &writeOut{}
 	err = s.Store.Update(func(tx *store.Tx) error {
 		var t *table
@@ -265,19 +265,24 @@ func (s *Service) make(c *change, capacity string) (out *writeOut, old, now expr
 	return out, old, now, err
 }
 
-func (s *Service) putItem(_ context.Context, _ *awsapi.Call, in *putIn) (*writeOut, error) {
-	if err := oneOf("ReturnValues", in.ReturnValues, "NONE", "ALL_OLD"); err != nil {
+// replace does the change of an operation that can return the item before it.
+func (s *Service) replace(change func() (*change, error), returnValues, capacity string) (*writeOut, error) {
+	if err := oneOf("ReturnValues", returnValues, "NONE", "ALL_OLD"); err != nil {
 		return nil, err
 	}
-	c, err := in.change()
+	c, err := change()
 	if err != nil {
 		return nil, err
 	}
-	out, old, _, err := s.make(c, in.ReturnConsumedCapacity)
-	if err == nil && in.ReturnValues == "ALL_OLD" {
+	out, old, _, err := s.changeAlone(c, capacity)
+	if err == nil && returnValues == "ALL_OLD" {
 		out.Attributes = old
 	}
 	return out, err
+}
+
+func (s *Service) putItem(_ context.Context, _ *awsapi.Call, in *putIn) (*writeOut, error) {
+	return s.replace(in.change, in.ReturnValues, in.ReturnConsumedCapacity)
 }
 
 type deleteIn struct {
@@ -305,18 +310,7 @@ func (in *deleteIn) change() (*change, error) {
 }
 
 func (s *Service) deleteItem(_ context.Context, _ *awsapi.Call, in *deleteIn) (*writeOut, error) {
-	if err := oneOf("ReturnValues", in.ReturnValues, "NONE", "ALL_OLD"); err != nil {
-		return nil, err
-	}
-	c, err := in.change()
-	if err != nil {
-		return nil, err
-	}
-	out, old, _, err := s.make(c, in.ReturnConsumedCapacity)
-	if err == nil && in.ReturnValues == "ALL_OLD" {
-		out.Attributes = old
-	}
-	return out, err
+	return s.replace(in.change, in.ReturnValues, in.ReturnConsumedCapacity)
 }
 
 type updateIn struct {
@@ -358,7 +352,7 @@ func (s *Service) updateItem(_ context.Context, _ *awsapi.Call, in *updateIn) (*
 	if err != nil {
 		return nil, err
 	}
-	out, old, now, err := s.make(c, in.ReturnConsumedCapacity)
+	out, old, now, err := s.changeAlone(c, in.ReturnConsumedCapacity)
 	if err != nil {
 		return nil, err
 	}
