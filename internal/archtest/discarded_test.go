@@ -99,7 +99,7 @@ var mayDiscard = map[string]string{
 	"s3/http.go: status.end: s.ResponseWriter.Write":                   "the client is gone if this fails",
 	"s3/errors.go: writeError: w.Write":                                "the client is gone if this fails",
 	"s3/errors.go: writeError: xml.NewEncoder(w).Encode":               "the client is gone if this fails",
-	"s3/service.go: Service.getObject: r.Close":                        "it was read to its end",
+	"s3/api.go: Service.getObject: r.Close":                            "it was read to its end",
 	"sfn/document/text.go: Plain: strconv.ParseFloat": "the number is JSON's; out of range " +
 		"it is infinite",
 	"sfn/jsonata/format_integer.go: integerFormat.parse: strconv.ParseFloat": "digits; out of range they are infinite",

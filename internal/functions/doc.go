@@ -14,6 +14,10 @@
 // the IoT data planes among the variables. Making a handler calls no service. Time
 // comes from now. Nothing is random: every name and id is derived.
 //
+// Beside the handlers: env.go is what a function finds around it, parts.go makes the
+// clients and adapters that handlers are joined from, orders.go shows job executions to
+// package workflow.
+//
 // Each invocation writes one JSON log line per decision and its metrics (EMF) to
 // Env.Stdout. Neither holds a token or an address of an image.
 package functions

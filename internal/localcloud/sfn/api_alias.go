@@ -253,8 +253,10 @@ func (s *Service) listAliases(ctx context.Context, c *awsapi.Call, in *ListVersi
 		out.StateMachineAliases, out.NextToken, err = list(tx, aliases, store.Query{Prefix: []string{machine}}, p,
 			func(row store.Row[aliasRecord]) (AliasItem, bool, error) {
 				a := row.Value
+				routes := version == 0 ||
+					slices.ContainsFunc(a.Routing, func(r Route) bool { return r.version() == version })
 				return AliasItem{s.arn(names.StateMachine, machine+":"+a.Name), awsapi.Time{Time: a.Created}},
-					version == 0 || slices.ContainsFunc(a.Routing, func(r Route) bool { return r.version() == version }), nil
+					routes, nil
 			})
 		return err
 	})

@@ -64,7 +64,8 @@ func (s *Service) trace(ctx context.Context, c *awsapi.Call, rec *executionRecor
 	if s.Roles == nil || rev.Tracing == nil || !rev.Tracing.Enabled {
 		return
 	}
-	id, err := s.Roles.Assume(ctx, rev.RoleARN, "states.amazonaws.com", s.arn(names.StateMachine, rec.Machine), rec.Name)
+	machine := s.arn(names.StateMachine, rec.Machine)
+	id, err := s.Roles.Assume(ctx, rev.RoleARN, "states.amazonaws.com", machine, rec.Name)
 	if err == nil {
 		_ = s.may(ctx, c, id, tracing)
 	}

@@ -152,9 +152,9 @@ type Query struct {
 	Reverse bool
 }
 
-// Page makes the entries of a page of a listing from the rows of a query, at most size of them. entry returns false for
-// a row that is not listed. If there are more, last is the key of the last row that was taken, without the query's
-// prefix: the next page begins after it (Query.After).
+// Page makes the entries of a page of a listing from the rows of a query, at most size of them. entry returns false
+// for a row that is not listed. If there are more, last is the key of the last row that was taken, without the
+// query's prefix: the next page begins after it (Query.After).
 func Page[T, E any](tx *Tx, t Table[T], q Query, size int,
 	entry func(row Row[T]) (E, bool, error)) (entries []E, last []string, err error) {
 	entries = []E{}

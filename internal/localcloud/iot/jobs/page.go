@@ -26,8 +26,8 @@ func newPage(maxResults int, nextToken string, parts int) (page, error) {
 	return page{maxResults, after}, nil
 }
 
-// list makes the entries of a page from the rows of a query, and the token of the next page, "" if there is none. entry
-// returns false for a row that is not listed.
+// list makes the entries of a page from the rows of a query, and the token of the next page, "" if there is none.
+// entry returns false for a row that is not listed.
 func list[T, E any](tx *store.Tx, t store.Table[T], q store.Query, p page,
 	entry func(row store.Row[T]) (E, bool, error)) (entries []E, next string, err error) {
 	q.After = p.after

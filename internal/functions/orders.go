@@ -1,0 +1,74 @@
+package functions
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/jobs"
+	"github.com/fleetstep/fleetstep/internal/workflow"
+)
+
+// orders are job executions as workflow needs them.
+type orders struct {
+	jobs.Executions
+	log *slog.Logger
+}
+
+// Begin implements workflow.Orders.
+func (j orders) Begin(ctx context.Context, thing event.ThingName, owner event.Owner, number int64) error {
+	// What AWS IoT itself ends, nobody can tell a reason any more: this one stays.
+	err := j.Update(ctx, thing, owner.Job, number, event.StatusInProgress, map[string]string{"reason": jobs.Begun})
+	if errors.Is(err, jobs.ErrOver) {
+		return workflow.ErrOver
+	}
+	return err
+}
+
+// Over implements workflow.Orders.
+func (j orders) Over(ctx context.Context, thing event.ThingName, owner event.Owner, number int64) (
+	*event.Failure, error) {
+	status, err := j.Status(ctx, thing, owner.Job, number)
+	switch {
+	case errors.Is(err, jobs.ErrTerminal):
+		return ended("over"), nil
+	case errors.Is(err, jobs.ErrOver):
+		return ended("gone"), nil
+	case err != nil || !status.Terminal():
+		return nil, err
+	}
+	return ended(string(status)), nil
+}
+
+// ended is how an attempt ends that AWS IoT has ended, in AWS IoT's word for it.
+func ended(word string) *event.Failure {
+	word = strings.ToUpper(word)
+	f := event.Failf(event.JobCanceled, "AWS IoT says the job execution is %s", word)
+	if word == string(event.StatusTimedOut) {
+		f.Name = event.JobTimedOut
+	}
+	return f
+}
+
+// Reject implements workflow.Orders.
+func (j orders) Reject(ctx context.Context, thing event.ThingName, owner event.Owner, number int64,
+	f event.Failure) error {
+	a := jobs.Attempt{Thing: thing, Job: owner.Job, Number: number}
+	unsaid, err := jobs.Report(ctx, j.Executions, a, event.StatusRejected, f.Name, f.Detail, nil)
+	if unsaid != nil {
+		j.log.Error("details refused", logThing, thing, logJob, owner.Job, "error", unsaid.Error())
+	}
+	if !errors.Is(err, jobs.ErrOver) {
+		return err
+	}
+	status, err := j.Status(ctx, thing, owner.Job, number)
+	switch {
+	case status == event.StatusRejected:
+		return nil // by us, who did not come to say so
+	case err == nil || errors.Is(err, jobs.ErrOver):
+		return workflow.ErrOver
+	}
+	return err
+}
