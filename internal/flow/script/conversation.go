@@ -37,6 +37,11 @@ const mostRequests = 100
 // once.
 const repeatAfter = 1500 * time.Millisecond
 
+// clocks is how far the broker's clock may be behind ours: what it had shortly before we
+// sent something may be what we sent it into the void for. To ask once too often harms
+// nothing.
+const clocks = time.Second
+
 // mostAnswer is how many bytes the result of a task may have: Step Functions takes
 // 256 KiB as the output of a state, and an author wants to keep some beside it.
 const mostAnswer = 240 << 10
@@ -164,7 +169,7 @@ func (s *turn) returned(ev event.DeviceEvent) event.Move {
 	switch {
 	case s.m.Asked == 0:
 		return s.talk().open()
-	case s.m.For == "" || !ev.At.After(s.m.SentAt):
+	case s.m.For == "" || !ev.At.After(s.m.SentAt.Add(-clocks)):
 		return ignore
 	}
 	return s.talk().lost()
