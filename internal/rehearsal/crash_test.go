@@ -85,7 +85,11 @@ var stage = sync.OnceValues(func() (*world, error) {
 })
 
 func (w *world) outputs(ctx context.Context) (map[string]string, error) {
-	return w.cloud.Deploy(ctx, stack, infra.Template, nil) // changes nothing if it is there
+	template := w.template
+	if template == nil {
+		template = infra.Template
+	}
+	return w.cloud.Deploy(ctx, stack, template, nil) // changes nothing if it is there
 }
 
 func (w *world) plan(ctx context.Context) (trial.Plan, error) {
@@ -254,10 +258,14 @@ func (s *outage) items() (left []string, err error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.itemsOf(outputs["TableName"])
+}
+
+func (s *outage) itemsOf(table string) (left []string, err error) {
 	var out struct {
 		Items []map[string]struct{ S string }
 	}
-	if err := s.call(s.ctx, "dynamodb", "Scan", map[string]any{"TableName": outputs["TableName"]}, &out); err != nil {
+	if err := s.call(s.ctx, "dynamodb", "Scan", map[string]any{"TableName": table}, &out); err != nil {
 		return nil, err
 	}
 	for _, item := range out.Items {

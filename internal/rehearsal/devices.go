@@ -30,9 +30,10 @@ type world struct {
 	fault   localcloud.Fault
 	witness func(*localcloud.Cloud, *localcloud.Scheduler)
 
-	cloud   *localcloud.Cloud
-	handler http.Handler // the cloud's
-	door    door         // for direct calls; nil: there are none
+	cloud    *localcloud.Cloud
+	handler  http.Handler // the cloud's
+	door     door         // for direct calls; nil: there are none
+	template []byte       // of the stack; nil is infra.Template
 	// For tests that end the cloud before its time: life grows when it dies,
 	// firmware is how agents fetch images, connected hears of their connections.
 	life      int
