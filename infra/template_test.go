@@ -334,7 +334,7 @@ func TestFunctionsHaveTheirEnvironment(t *testing.T) {
 	}
 	want := map[string][]string{
 		"CreateJobFunction": {environment.FirmwareBucket, environment.JobTemplate, environment.SourceHosts,
-			environment.SigningKeys, environment.RequireSignature},
+			environment.SigningKeys, environment.RequireSignature, environment.JobTags},
 		"StartUpgradeFunction": {environment.Table, environment.Operations, environment.StateMachines,
 			environment.OutcomeTopic, environment.JobsEndpoint},
 		"SendUspOperateFunction":      append(images(), talk...),

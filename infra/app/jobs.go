@@ -33,9 +33,11 @@ func newJobs(stack awscdk.Stack, lambdas *functions, account *account, device *d
 			environment.SourceHosts:      p.sourceHosts.ValueAsString(),
 			environment.SigningKeys:      p.signingKeys.ValueAsString(),
 			environment.RequireSignature: p.requireSignature.ValueAsString(),
+			environment.JobTags:          sub("Campaign=${Campaign},CostCenter=${CostCenter},Stack=${AWS::StackName}"),
 		},
 		allow("ReadTemplate", []string{"iot:DescribeJobTemplate"}, *sub(jobTemplate)),
 		allow("CreateJob", []string{"iot:CreateJob"}, *sub(anyJob), *sub(anyThing), *sub(anyGroup)),
+		allow("TagJob", []string{"iot:TagResource"}, *sub(anyJob)),
 		allow("FindJob", []string{"iot:DescribeJob"}, *sub(anyJob)),
 		allow("CheckTargets", []string{"iot:DescribeThing", "iot:DescribeThingGroup"}, *sub(anyThing), *sub(anyGroup)),
 		allow("CountTargets", []string{"iot:ListThingsInThingGroup"}, *sub(anyGroup)),
@@ -66,6 +68,8 @@ func newJobs(stack awscdk.Stack, lambdas *functions, account *account, device *d
 		w.readFlags(),
 		// To note who ends an upgrade, and that a job is over.
 		w.release("dynamodb:UpdateItem", "dynamodb:PutItem"),
+		// Whose it is: AWS IoT tells of the jobs of every stack in the account.
+		allow("ReadDocument", []string{"iot:GetJobDocument"}, *sub(anyJob)),
 		allow("LookAtJob", []string{"iotjobsdata:DescribeJobExecution"}, *sub(anyThing)), confirmOver(),
 		allow("EndUpgrade", []string{"states:DescribeExecution", "states:StopExecution"}, *sub(executions)),
 		notify.publishOutcome())

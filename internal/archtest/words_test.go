@@ -145,7 +145,9 @@ func TestNothingNamesTheMachineItWasWrittenOn(t *testing.T) {
 
 // mayCampaign are the files that name a campaign, beside the tag of that name.
 var mayCampaign = map[string]string{
+	"infra/app/jobs.go":               "the tag Campaign of jobs",
 	"infra/app/parameters.go":         "the parameter of the tag Campaign",
+	"infra/testdata/template.json":    "the tag Campaign of jobs",
 	"internal/archtest/words_test.go": "this test",
 }
 

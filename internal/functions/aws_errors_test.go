@@ -157,6 +157,7 @@ func calls(p *parts) map[string]func(context.Context) error {
 		"Create": func(ctx context.Context) error {
 			return ignore(control.Create(ctx, jobs.Job{JobID: "j", Request: jobs.Request{Targets: []string{"x"}}}))
 		},
+		"Document": func(ctx context.Context) error { return ignore(control.Document(ctx, "j")) },
 		"Describe": func(ctx context.Context) error { return ignore(control.Describe(ctx, "j")) },
 		"TargetExists": func(ctx context.Context) error {
 			return ignore(control.TargetExists(ctx, "arn:aws:iot:us-east-1:123456789012:thing/t"))

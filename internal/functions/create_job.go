@@ -28,6 +28,7 @@ func NewCreateJob(ctx context.Context, env Env, cfg aws.Config, now func() time.
 	p := newParts(ctx, env, cfg, now)
 	creator := &jobs.Creator{
 		Jobs: p.control(p.must(environment.JobTemplate)), Forms: p.forms(), Owner: env.Get(environment.StackName),
+		Tags: p.tags(),
 	}
 	if err := p.err("create-job"); err != nil {
 		return nil, err
@@ -47,6 +48,22 @@ func NewCreateJob(ctx context.Context, env Env, cfg aws.Config, now func() time.
 			"status", created.Status)
 		return created, nil
 	}, nil
+}
+
+// tags are those of every job.
+func (p *parts) tags() map[string]string {
+	all := map[string]string{}
+	for _, tag := range strings.Split(p.env.Get(environment.JobTags), ",") {
+		if tag == "" {
+			continue
+		}
+		key, value, ok := strings.Cut(tag, "=") // a value may have one, too
+		if !ok {
+			p.failed(fmt.Errorf("%s: %q is not key=value", environment.JobTags, tag))
+		}
+		all[key] = value
+	}
+	return all
 }
 
 // forms are the operations that create-job knows: those with a room of their own, of

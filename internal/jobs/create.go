@@ -41,6 +41,7 @@ type Job struct {
 	JobID       event.JobID
 	Description string
 	Document    json.RawMessage
+	Tags        map[string]string
 	Request     Request // with the template's defaults
 }
 
@@ -71,6 +72,8 @@ type Creator struct {
 	// Owner is the stack. Job documents name it, so that of several stacks in an
 	// account each does its own jobs.
 	Owner string
+	// Tags are those of every job, for whoever counts costs.
+	Tags map[string]string
 }
 
 // Create checks a payload and makes the job that it asks for. Doing it again with
@@ -131,7 +134,9 @@ func (c *Creator) Create(ctx context.Context, payload []byte) (Created, error) {
 	if err := c.count(ctx, &req, t); err != nil {
 		return fail(err)
 	}
-	out.JobARN, err = c.Jobs.Create(ctx, Job{JobID: id, Description: description, Document: document, Request: req})
+	out.JobARN, err = c.Jobs.Create(ctx, Job{
+		JobID: id, Description: description, Document: document, Tags: c.Tags, Request: req,
+	})
 	switch {
 	case errors.Is(err, ErrExists): // made meanwhile
 		if there, err = c.Jobs.Describe(ctx, id); err != nil {

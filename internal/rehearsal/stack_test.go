@@ -158,7 +158,10 @@ func TestTwoStacksShareNothing(t *testing.T) {
 	}
 	// the same in an account
 	ours := []string{"LOG_LEVEL", "AGENT_TOPIC", "CONTROLLER_TOPIC", "IOT_DATA_ENDPOINT", "IOT_JOBS_ENDPOINT",
-		"SOURCE_HOSTS", "SIGNING_KEYS", "REQUIRE_SIGNATURE"} // parameters as they are by default
+		"OPERATIONS",
+		// parameters as they are by default
+		"SOURCE_HOSTS", "SIGNING_KEYS", "REQUIRE_SIGNATURE", "IMAGE_BASE_URL",
+		"IMAGE_KEY_PAIR_ID", "IMAGE_KEY_PARAMETER"}
 	for id := range first {
 		if !strings.HasSuffix(id, "Function") {
 			continue
@@ -267,6 +270,25 @@ func TestTwoStacksDoTheirOwnJobs(t *testing.T) {
 		}
 		if len(metric.Datapoints) > 0 {
 			t.Errorf("%s left attempts pending: %v", name, metric.Datapoints)
+		}
+		// AWS IoT tells both stacks of all ends: each counts its own.
+		if err := w.call(t.Context(), "cloudwatch", "GetMetricStatistics", map[string]any{
+			"Namespace": "Fleetstep/" + name, "MetricName": "JobExecutions", "Statistics": []string{"Sum"},
+			"Dimensions": []any{map[string]any{"Name": "Status", "Value": "SUCCEEDED"}}, "Period": 7200,
+			"StartTime": start, "EndTime": w.sched.Now().Add(time.Minute),
+		}, &metric); err != nil {
+			t.Fatal(err)
+		}
+		if len(metric.Datapoints) != 1 || metric.Datapoints[0].Sum != 2 {
+			t.Errorf("%s counts job executions of others: %v", name, metric.Datapoints)
+		}
+		tagged := w.must(t, "iot", "ListTagsForResource", map[string]any{"resourceArn": job["jobArn"]})["tags"]
+		tags := map[string]any{}
+		for _, tag := range tagged.([]any) {
+			tags[tag.(map[string]any)["Key"].(string)] = tag.(map[string]any)["Value"]
+		}
+		if len(tags) != 3 || tags["Campaign"] != "none" || tags["CostCenter"] != "none" || tags["Stack"] != name {
+			t.Errorf("%s: the job has the tags %v", name, tags)
 		}
 		for _, x := range ran.Executions {
 			if !strings.HasPrefix(x.Name, jobs[name]+"-of-"+strconv.Itoa(i)) || x.Status != "SUCCEEDED" {

@@ -23,6 +23,7 @@ const (
 	SigningKeys        = "SIGNING_KEYS"      // see upgrade.ParseKeys
 	RequireSignature   = "REQUIRE_SIGNATURE" // true or false
 	MetricsNamespace   = "METRICS_NAMESPACE"
+	JobTags            = "JOB_TAGS"            // key=value, with commas between
 	ImageBaseURL       = "IMAGE_BASE_URL"      // of a distribution before the bucket; "" for none
 	ImageKeyPair       = "IMAGE_KEY_PAIR_ID"   // with it
 	ImageKeyParameter  = "IMAGE_KEY_PARAMETER" // with it

@@ -9,6 +9,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -87,6 +89,9 @@ func (c *Control) Create(ctx context.Context, job jobs.Job) (string, error) {
 		TimeoutConfig: &types.TimeoutConfig{InProgressTimeoutInMinutes: aws.Int64(
 			int64(job.Request.Timeouts.JobMinutes))},
 	}
+	for _, key := range slices.Sorted(maps.Keys(job.Tags)) {
+		in.Tags = append(in.Tags, types.Tag{Key: aws.String(key), Value: aws.String(job.Tags[key])})
+	}
 	if r := job.Request.Rollout; r != nil {
 		in.JobExecutionsRolloutConfig = &types.JobExecutionsRolloutConfig{MaximumPerMinute: positive(
 			r.MaximumPerMinute)}
@@ -155,6 +160,18 @@ func (c *Control) Describe(ctx context.Context, id event.JobID) (jobs.Existing, 
 	}
 	return jobs.Existing{ARN: aws.ToString(out.Job.JobArn), Description: aws.ToString(out.Job.Description),
 		Status: string(out.Job.Status)}, nil
+}
+
+// Document implements jobs.Documents.
+func (c *Control) Document(ctx context.Context, id event.JobID) (json.RawMessage, error) {
+	out, err := c.api.GetJobDocument(ctx, &iot.GetJobDocumentInput{JobId: aws.String(string(id))})
+	if notFound(err) {
+		return nil, jobs.ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("iotjobs.Document: %w", err)
+	}
+	return json.RawMessage(aws.ToString(out.Document)), nil
 }
 
 // TargetExists implements jobs.Account. What is looked up by its name must have

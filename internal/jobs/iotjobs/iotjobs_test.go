@@ -125,7 +125,8 @@ func TestCreateSendsWhatWasAsked(t *testing.T) {
 	paced := base
 	paced.Rollout = &jobs.Rollout{MaximumPerMinute: 7}
 	const common = `"targets":["arn:aws:iot:us-east-1:123456789012:thinggroup/demo"],"targetSelection":"SNAPSHOT","description":"d",
-		"document":"{\"a\":1}","timeoutConfig":{"inProgressTimeoutInMinutes":90}`
+		"document":"{\"a\":1}","timeoutConfig":{"inProgressTimeoutInMinutes":90},
+		"tags":[{"Key":"Campaign","Value":"c"},{"Key":"Stack","Value":"s"}]`
 	for name, c := range map[string]struct {
 		in   jobs.Request
 		want string
@@ -138,7 +139,8 @@ func TestCreateSendsWhatWasAsked(t *testing.T) {
 			"jobExecutionsRetryConfig":{"criteriaList":[{"failureType":"FAILED","numberOfRetries":1}]}}`},
 	} {
 		control, p := newControl(t, map[string][]answer{"PUT /jobs/fw-2": ok(`{"jobArn":"arn:job","jobId":"fw-2"}`)})
-		arn, err := control.Create(t.Context(), jobs.Job{JobID: "fw-2", Description: "d", Document: json.RawMessage(`{"a":1}`), Request: c.in})
+		arn, err := control.Create(t.Context(), jobs.Job{JobID: "fw-2", Description: "d",
+			Document: json.RawMessage(`{"a":1}`), Tags: map[string]string{"Stack": "s", "Campaign": "c"}, Request: c.in})
 		if err != nil || arn != "arn:job" {
 			t.Fatalf("%s: got %s, %v", name, arn, err)
 		}

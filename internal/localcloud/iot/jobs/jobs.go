@@ -59,6 +59,13 @@ func (s *Service) createJob(ctx context.Context, call *awsapi.Call, in *createIn
 	if err := passRole(ctx, call, in.PresignedURLConfig); err != nil {
 		return nil, err
 	}
+	// "Without ... iot:TagResource, the CreateStream API call will return an AccessDenied" (AWS IoT Developer Guide,
+	// "Prerequisites" of file delivery; "Create a fleet metric" says the same; read 2026-11): of jobs too, we take it.
+	if len(in.Tags) > 0 {
+		if err := call.Authorize(ctx, "iot:TagResource", s.jobARN(in.JobID), nil); err != nil {
+			return nil, err
+		}
+	}
 	now := s.sched.Now()
 	j := job{
 		ID: in.JobID, Status: InProgress, Selection: in.TargetSelection, Targets: in.Targets,
