@@ -3,6 +3,11 @@ DEVICES ?= 25
 FAULTS ?=
 EVENT ?= $(if $(FAULTS),events/create-job-quick.json,$(PLAIN))
 PLAIN = events/create-job.json
+# Another operation than the upgrade, of a folder WORKFLOWS= or our own.
+OPERATION ?=
+INPUT ?= {}
+WORKFLOWS ?=
+JOB = $(if $(OPERATION),--operation $(OPERATION) --input '$(INPUT)' $(if $(WORKFLOWS),--workflows $(WORKFLOWS)),--event $(EVENT))
 # A rollout begins with 20 devices a minute; create-job-fast.json begins with 1,000.
 run: PLAIN = $(if $(shell test $(DEVICES) -gt 20 && echo many),events/create-job-fast.json,events/create-job.json)
 
@@ -28,12 +33,12 @@ export CGO_ENABLED = 0
 .PHONY: run rehearse build test test-race test-restart test-crash test-disk test-ablation lint fmt dist proto synth synth-check deploy build-lambdas \
 	lint-template bench bench-compare bench-baseline bench-jsonata fuzz clean
 
-run: build ## one whole job on this machine: DEVICES=25 EVENT=file FAULTS=all
-	bin/fleetstep demo --devices $(DEVICES) --event $(EVENT) --faults "$(FAULTS)"
+run: build ## one whole job on this machine: DEVICES=25 EVENT=file FAULTS=all, OPERATION=reboot INPUT=json WORKFLOWS=folder
+	bin/fleetstep demo --devices $(DEVICES) $(JOB) --faults "$(FAULTS)"
 
 rehearse: ## a job in virtual time, without sockets: DEVICES=10000 SEED=7 FAULTS=all
 	$(BUILD) -o bin/fleetstep ./cmd/fleetstep
-	bin/fleetstep rehearse --devices $(DEVICES) --seed $(SEED) --event $(EVENT) --faults "$(FAULTS)"
+	bin/fleetstep rehearse --devices $(DEVICES) --seed $(SEED) $(JOB) --faults "$(FAULTS)"
 
 build: $(FUNCTIONS:%=build-%) ## bin/fleetstep, and the functions for this machine beside it
 	$(BUILD) -o bin/fleetstep ./cmd/fleetstep

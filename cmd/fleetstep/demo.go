@@ -20,7 +20,7 @@ import (
 
 func demoCommand(env *cli.Env) *cobra.Command {
 	var d trial.Config
-	var lambdaDir, dataDir string
+	var lambdaDir, dataDir, workflows string
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Play one whole job on a local cloud of its own",
@@ -29,19 +29,24 @@ an empty data folder, uploads a firmware image that it makes, connects simulated
 agents, invokes create-job with a payload, shows the progress and ends with a line
 SUMMARY {...}. Exit code 0 only if every device ended as it should.`,
 		Example: `  fleetstep demo --event events/create-job.json
-  fleetstep demo --devices 40 --faults all --event events/create-job-quick.json`,
+  fleetstep demo --devices 40 --faults all --event events/create-job-quick.json
+  fleetstep demo --operation reboot`,
 		Args: cli.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if d.Devices < 1 {
 				return cli.UsageError{Err: fmt.Errorf("--devices: %d; at least 1 is needed", d.Devices)}
 			}
 			d.Env = env
-			return runDemo(c.Context(), d, lambdaDir, dataDir)
+			if err := checkOperation(d.Operation); err != nil {
+				return err
+			}
+			return runDemo(c.Context(), d, lambdaDir, dataDir, workflows)
 		},
 	}
 	f := c.Flags()
 	f.IntVar(&d.Devices, "devices", 25, "number of simulated agents")
 	f.StringVar(&d.Event, "event", "events/create-job.json", "payload for create-job")
+	operationFlags(c, &d.Operation, &workflows)
 	f.StringVar(&d.Faults, "faults", "", "which agents are difficult (see: fleetstep simulate --list-faults)")
 	f.Uint64Var(&d.Seed, "seed", 1, "seed of everything random")
 	f.IntVar(&d.Image, "image-size", 256<<10, "bytes of the firmware image")
@@ -52,7 +57,7 @@ SUMMARY {...}. Exit code 0 only if every device ended as it should.`,
 	return c
 }
 
-func runDemo(ctx context.Context, d trial.Config, lambdaDir, dataDir string) (err error) {
+func runDemo(ctx context.Context, d trial.Config, lambdaDir, dataDir, workflows string) (err error) {
 	if dataDir == "" {
 		if dataDir, err = os.MkdirTemp("", "fleetstep-"); err != nil {
 			return err
@@ -60,7 +65,7 @@ func runDemo(ctx context.Context, d trial.Config, lambdaDir, dataDir string) (er
 		defer func() { err = errors.Join(err, os.RemoveAll(dataDir)) }()
 	}
 	began := time.Now()
-	cloud, where, err := startLocal(d.Env, lambdaDir, dataDir)
+	cloud, where, err := startLocal(d.Env, lambdaDir, dataDir, workflows)
 	if err != nil {
 		return err
 	}
@@ -79,18 +84,33 @@ func runDemo(ctx context.Context, d trial.Config, lambdaDir, dataDir string) (er
 	return trial.Run(ctx, d)
 }
 
+// operationFlags say what a job does to its devices where it does not come from a file.
+func operationFlags(c *cobra.Command, o *trial.Operation, workflows *string) {
+	f := c.Flags()
+	f.StringVar(&o.Name, "operation", "", "operation of the job, instead of --event (see: fleetstep workflow list)")
+	f.StringVar(&o.Input, "input", "", "input of the operation, in JSON (default {})")
+	f.StringVar(workflows, "workflows", "", "folder with operations of one's own: NAME.asl.json and NAME.schema.json")
+}
+
+func checkOperation(o trial.Operation) error {
+	if o.Input != "" && o.Name == "" {
+		return cli.UsageError{Err: errors.New("--input is for --operation")}
+	}
+	return nil
+}
+
 // process is a running "fleetstep local".
 type process struct{ cmd *exec.Cmd }
 
 // startLocal starts this program again as a local cloud and waits for its line.
-func startLocal(env *cli.Env, lambdaDir, dataDir string) (*process, ready, error) {
+func startLocal(env *cli.Env, lambdaDir, dataDir, workflows string) (*process, ready, error) {
 	var where ready
 	self, err := os.Executable()
 	if err != nil {
 		return nil, where, err
 	}
 	cmd := exec.Command(self, "local", "--port", "0", "--mqtt-port", "-1", "--mqtts-port", "0", "--data-dir", dataDir,
-		"--lambda-dir", findLambdas(lambdaDir))
+		"--lambda-dir", findLambdas(lambdaDir), "--workflows", workflows)
 	cmd.Stderr = env.Err
 	out, err := cmd.StdoutPipe()
 	if err != nil {

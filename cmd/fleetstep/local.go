@@ -24,11 +24,11 @@ import (
 
 // local are the flags of "fleetstep local".
 type local struct {
-	dataDir, lambdaDir, host, template, stack, region, account, logLevel string
-	port, mqttPort, mqttsPort, environments                              int
-	sync                                                                 bool
-	minFree                                                              size
-	parameters                                                           map[string]string
+	dataDir, lambdaDir, host, template, workflows, stack, region, account, logLevel string
+	port, mqttPort, mqttsPort, environments                                         int
+	sync                                                                            bool
+	minFree                                                                         size
+	parameters                                                                      map[string]string
 }
 
 // ready is the line that tells where everything is.
@@ -74,6 +74,8 @@ unless --host says otherwise.`,
 	f.IntVar(&l.mqttsPort, "mqtts-port", 8883, "port of MQTT over mutual TLS; 0 takes a free one, -1 none")
 	f.StringVar(&l.template, "template", "",
 		"CloudFormation template to deploy, none for an empty account (default: Fleetstep's own)")
+	f.StringVar(&l.workflows, "workflows", "",
+		"folder with operations of one's own: NAME.asl.json and NAME.schema.json")
 	f.StringVar(&l.stack, "stack", "fleetstep", "name of the stack")
 	f.StringToStringVar(&l.parameters, "parameter", nil, "parameter of the stack, as Name=Value; may be repeated")
 	f.StringVar(&l.region, "region", "us-east-1", "AWS region it plays")
@@ -167,6 +169,12 @@ func (l *local) run(ctx context.Context, env *cli.Env) (err error) {
 	if err := private(dataDir, env.Err); err != nil {
 		return errors.New(diskAdvice(err, dataDir))
 	}
+	lambdas := findLambdas(l.lambdaDir)
+	if l.workflows != "" {
+		if template, lambdas, err = withWorkflows(template, l.workflows, lambdas, dataDir); err != nil {
+			return err
+		}
+	}
 	db, err := store.OpenWith(filepath.Join(dataDir, "store"), store.Options{Sync: l.sync, Failed: func(err error) {
 		// At once: nobody may hear of a write of which the disk may have a part.
 		fmt.Fprintln(env.Err, "fleetstep:", diskAdvice(err, dataDir))
@@ -203,7 +211,7 @@ func (l *local) run(ctx context.Context, env *cli.Env) (err error) {
 	cloud, err := localcloud.New(localcloud.Config{
 		Scheduler: scheduler.NewReal(), Store: db, DataDir: dataDir, Account: l.account, Region: l.region,
 		Log:      slog.New(slog.NewTextHandler(env.Err, &slog.HandlerOptions{Level: level})),
-		Endpoint: r.Endpoint, MQTTEndpoint: mqttHost, AssetDir: findLambdas(l.lambdaDir),
+		Endpoint: r.Endpoint, MQTTEndpoint: mqttHost, AssetDir: lambdas,
 		MaxEnvironments: l.environments, MinFree: uint64(l.minFree),
 	})
 	if err != nil {

@@ -25,13 +25,17 @@ One seed is one run: the digest in the summary, over all execution histories and
 final states, is the same on any machine. A run that fails prints the command
 that repeats it.`,
 		Example: `  fleetstep rehearse --devices 1000 --seed 7 --faults all
-  fleetstep rehearse --devices 200 --event my-job.json`,
+  fleetstep rehearse --devices 200 --event my-job.json
+  fleetstep rehearse --operation set-parameters --input '{"parameters": {"Device.MQTT.Client.1.KeepAliveTime": 300}}'`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return cli.UsageError{Err: fmt.Errorf("rehearse takes no argument %q", args[0])}
 			}
 			if r.Devices < 1 {
 				return cli.UsageError{Err: fmt.Errorf("--devices: %d; at least 1 is needed", r.Devices)}
+			}
+			if err := checkOperation(r.Operation); err != nil {
+				return err
 			}
 			if os.Getenv("GOGC") == "" {
 				debug.SetGCPercent(200) // collections run beside the job; more garbage costs more in page faults
@@ -45,6 +49,7 @@ that repeats it.`,
 	f.Uint64Var(&r.Seed, "seed", 1, "seed of everything random")
 	f.StringVar(&r.Faults, "faults", "", "which agents are difficult (see: fleetstep simulate --list-faults)")
 	f.StringVar(&r.Event, "event", "events/create-job.json", "payload for create-job")
+	operationFlags(c, &r.Operation, &r.Workflows)
 	f.IntVar(&r.Image, "image-size", 16<<10, "bytes of the firmware image")
 	f.DurationVar(&r.Timeout, "timeout", 0, "give up on the job after this virtual time (default 8 days)")
 	f.DurationVar(&r.Every, "every", 0, "look at the job this often in virtual time (default 10 s)")

@@ -10,8 +10,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
+
+	"github.com/fleetstep/fleetstep/internal/operation"
 )
 
 // Names of the stack's own resources, which these refer to. A test holds the template to them.
@@ -237,6 +240,21 @@ func Merge(template []byte, names []string, asl func(name string) []byte) ([]byt
 	e.SetIndent("", "  ")
 	err := e.Encode(tree)
 	return out.Bytes(), err
+}
+
+// WithFolder is a template of the stack with the operations of a folder in it.
+func WithFolder(template []byte, folder string) ([]byte, error) {
+	all, err := operation.Load(os.DirFS(folder))
+	if err != nil {
+		return nil, fmt.Errorf("operations in %s: %w", folder, err)
+	}
+	var names []string
+	machines := map[string][]byte{}
+	for _, o := range all {
+		names = append(names, string(o.Name))
+		machines[string(o.Name)] = o.Machine
+	}
+	return Merge(template, names, func(name string) []byte { return machines[name] })
 }
 
 // member is an object within others, nil if there is none.

@@ -37,7 +37,7 @@ var only = []struct {
 		"an operation speaks in device's plain words, and nobody's else"},
 	{"internal/operation", []string{event, "internal/payload", "github.com/santhosh-tekuri/jsonschema/..."},
 		"it reads two files, and does no I/O"},
-	{"infra/operation", nil, "resources are data"},
+	{"infra/operation", []string{"internal/operation"}, "resources are data, of what a folder has"},
 	{"internal/functions/environment", nil, "the stack and the functions share it"},
 	{"internal/functions/metrics", []string{event}, "the stack and the functions share it"},
 	{"internal/usp", []string{proto, pblib}, "controller and agent share it, so it knows neither"},

@@ -75,10 +75,8 @@ func (p *parts) forms() []event.Form {
 	}
 	scripts, err := operation.Load(statemachines.Files(), upgrade.Operation)
 	p.failed(err)
-	if p.env.Files != nil {
-		files, err := fs.Sub(p.env.Files, operation.Folder)
-		p.failed(err)
-		more, err := operation.Load(files)
+	if p.env.Operations != nil {
+		more, err := operation.Load(p.env.Operations)
 		if !errors.Is(err, fs.ErrNotExist) {
 			p.failed(err)
 		}

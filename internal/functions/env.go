@@ -4,15 +4,18 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"sync"
+
+	"github.com/fleetstep/fleetstep/internal/operation"
 )
 
 // Env is a function's surroundings.
 type Env struct {
 	Get    func(name string) string // environment variables
 	Stdout io.Writer                // log lines and metrics; nil is os.Stdout
-	// Files are those beside the function's program; nil is none.
-	Files fs.FS
+	// Operations are the files of operations that lie beside the function's program; nil is none.
+	Operations fs.FS
 	// Parallel calls do with 0 to n-1, n being 1 or more, at the same time where it can, and returns
 	// when all have returned; nil is with goroutines.
 	Parallel func(n int, do func(i int))
@@ -23,7 +26,7 @@ func OS() Env {
 	env := Env{Get: os.Getenv, Stdout: os.Stdout}
 	// AWS Lambda Developer Guide, "Using Lambda environment variables": the path to the function's code.
 	if root := os.Getenv("LAMBDA_TASK_ROOT"); root != "" {
-		env.Files = os.DirFS(root)
+		env.Operations = os.DirFS(filepath.Join(root, operation.Folder))
 	}
 	return env
 }

@@ -245,12 +245,12 @@ func TestOperationsThatAreOnlyASLAreAskedForByName(t *testing.T) {
 		return b
 	}
 	folder := fstest.MapFS{
-		"operations/blink.asl.json":    {Data: read("blink.asl.json")},
-		"operations/blink.schema.json": {Data: read("blink.schema.json")},
+		"blink.asl.json":    {Data: read("blink.asl.json")},
+		"blink.schema.json": {Data: read("blink.schema.json")},
 	}
 	forms := func(files fs.FS) ([]event.Form, error) {
 		env := Vars(map[string]string{environment.FirmwareBucket: "b"}, io.Discard)
-		env.Files = files
+		env.Operations = files
 		p := newParts(t.Context(), env, aws.Config{Region: "us-east-1"}, nil)
 		all := p.forms()
 		return all, p.err("create-job")
@@ -274,13 +274,13 @@ func TestOperationsThatAreOnlyASLAreAskedForByName(t *testing.T) {
 	if all, err = forms(fstest.MapFS{}); err != nil || len(all) != 4 {
 		t.Errorf("without a folder: %d, %v", len(all), err)
 	}
-	folder["operations/reboot.asl.json"],
-		folder["operations/reboot.schema.json"] = folder["operations/blink.asl.json"],
-		folder["operations/blink.schema.json"]
+	folder["reboot.asl.json"],
+		folder["reboot.schema.json"] = folder["blink.asl.json"],
+		folder["blink.schema.json"]
 	if _, err = forms(folder); err == nil || !strings.Contains(err.Error(), "two operations are called reboot") {
 		t.Errorf("got %v", err)
 	}
-	delete(folder, "operations/blink.schema.json")
+	delete(folder, "blink.schema.json")
 	if _, err = forms(folder); err == nil || !strings.Contains(err.Error(), "blink: missing: both files") {
 		t.Errorf("got %v", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/big"
 	"net/http"
 	"time"
@@ -22,13 +23,15 @@ import (
 
 // world is where a rehearsal is played: a trial.World in virtual time.
 type world struct {
-	sched   *localcloud.Scheduler
-	seed    uint64
-	store   *localcloud.Store
-	wire    bool // no direct calls
-	logs    bool // kept
-	fault   localcloud.Fault
-	witness func(*localcloud.Cloud, *localcloud.Scheduler)
+	sched *localcloud.Scheduler
+	seed  uint64
+	store *localcloud.Store
+	wire  bool // no direct calls
+	logs  bool // kept
+	// operations are the files of those beside the template's; nil is none.
+	operations fs.FS
+	fault      localcloud.Fault
+	witness    func(*localcloud.Cloud, *localcloud.Scheduler)
 
 	cloud    *localcloud.Cloud
 	handler  http.Handler // the cloud's

@@ -54,7 +54,7 @@ func (w *world) function(ctx context.Context, c *localcloud.Cloud, f localcloud.
 		client.handler, client.door = c.Handler(), nil
 	}
 	env := functions.Vars(f.Env, localcloud.Output(ctx))
-	env.Parallel = w.parallel
+	env.Parallel, env.Operations = w.parallel, w.operations
 	return construct(ctx, env, w.discovering(c, client), w.sched.Now)
 }
 

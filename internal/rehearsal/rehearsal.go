@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/fleetstep/fleetstep/infra"
+	"github.com/fleetstep/fleetstep/infra/operation"
 	"github.com/fleetstep/fleetstep/internal/cli"
 	"github.com/fleetstep/fleetstep/internal/localcloud"
 	"github.com/fleetstep/fleetstep/internal/trial"
@@ -21,7 +23,12 @@ type Config struct {
 	Seed    uint64
 	Faults  string // as simulator.ParseFaults reads them
 	Event   string // file with create-job's payload
-	Image   int    // bytes of the firmware image
+	// Operation is what the job does where it is set, instead of Event.
+	Operation trial.Operation
+	// Workflows is a folder with operations beside those of the template: the files of
+	// each as internal/operation has them. "" is none.
+	Workflows string
+	Image     int // bytes of the firmware image
 	// Timeout is the virtual time after which the job is given up: 8 days,
 	// more than a job execution may take.
 	Timeout time.Duration
@@ -73,9 +80,16 @@ var start = time.Date(2026, time.January, 5, 8, 0, 0, 0, time.UTC)
 func Run(ctx context.Context, c Config) (*Summary, error) {
 	summary, err := run(ctx, c)
 	if err != nil && ctx.Err() == nil {
-		fmt.Fprintf(c.Env.Err, "seed %d; to repeat this run: fleetstep rehearse --devices %d --seed %d --faults %q "+
-			"--event %q --image-size %d\n",
-			c.Seed, c.Devices, c.Seed, c.Faults, c.Event, c.Image)
+		what := fmt.Sprintf("--event %q --image-size %d", c.Event, c.Image)
+		if c.Operation.Name != "" {
+			what = fmt.Sprintf("--operation %s --input %q", c.Operation.Name, c.Operation.Input)
+		}
+		if c.Workflows != "" {
+			what += fmt.Sprintf(" --workflows %q", c.Workflows)
+		}
+		fmt.Fprintf(c.Env.Err,
+			"seed %d; to repeat this run: fleetstep rehearse --devices %d --seed %d --faults %q %s\n",
+			c.Seed, c.Devices, c.Seed, c.Faults, what)
 	}
 	return summary, err
 }
@@ -91,6 +105,10 @@ func run(ctx context.Context, c Config) (summary *Summary, err error) {
 		c.Template = infra.Template
 	}
 	began := time.Now()
+	template, err := c.template()
+	if err != nil {
+		return nil, err
+	}
 	if c.at.IsZero() {
 		c.at = start
 	}
@@ -105,6 +123,9 @@ func run(ctx context.Context, c Config) (summary *Summary, err error) {
 	}
 	w := &world{sched: sched, seed: c.Seed, store: localcloud.NewMemoryStore(), wire: c.Wire, logs: c.Logs,
 		fault: c.Fault, witness: c.Witness, zone: c.zone}
+	if c.Workflows != "" {
+		w.operations = os.DirFS(c.Workflows)
+	}
 	if err := w.open(ctx); err != nil {
 		return nil, err
 	}
@@ -112,13 +133,14 @@ func run(ctx context.Context, c Config) (summary *Summary, err error) {
 	if c.opened != nil {
 		c.opened(w)
 	}
-	if _, err := w.cloud.Deploy(ctx, stack, c.Template, nil); err != nil {
+	if _, err := w.cloud.Deploy(ctx, stack, template, nil); err != nil {
 		return nil, fmt.Errorf("deploy the stack %s: %w", stack, err)
 	}
 	fmt.Fprintf(env.Out, "local cloud in virtual time, seed %d, ready in %d ms\n", c.Seed,
 		time.Since(began).Milliseconds())
 	err = trial.Run(ctx, trial.Config{
-		Env: &env, AWS: w.operator(), Stack: stack, Devices: c.Devices, Event: c.Event, Faults: c.Faults, Seed: c.Seed,
+		Env: &env, AWS: w.operator(), Stack: stack, Devices: c.Devices, Event: c.Event,
+		Operation: c.Operation, Faults: c.Faults, Seed: c.Seed,
 		Image: c.Image, Timeout: c.Timeout, World: w, Every: c.Every,
 		Summarize: func(ctx context.Context, s trial.Summary) (any, error) {
 			if c.over != nil {
@@ -138,6 +160,14 @@ func run(ctx context.Context, c Config) (summary *Summary, err error) {
 		},
 	})
 	return summary, err
+}
+
+// template is the stack's, with the operations of Workflows in it.
+func (c Config) template() ([]byte, error) {
+	if c.Workflows == "" {
+		return c.Template, nil
+	}
+	return operation.WithFolder(c.Template, c.Workflows)
 }
 
 // open makes a cloud over what the store holds and starts it.

@@ -63,7 +63,7 @@ func (r *run) residue(ctx context.Context) ([]string, error) {
 func (r *run) left(ctx context.Context) ([]string, error) {
 	var left []string
 	executions := sfn.NewListExecutionsPaginator(r.sfn, &sfn.ListExecutionsInput{
-		StateMachineArn: aws.String(r.outputs["StateMachineArn"]), StatusFilter: sfntypes.ExecutionStatusRunning,
+		StateMachineArn: &r.machine, StatusFilter: sfntypes.ExecutionStatusRunning,
 	})
 	for executions.HasMorePages() {
 		page, err := executions.NextPage(ctx)

@@ -400,3 +400,57 @@ func TestTransitionsOverTheNetwork(t *testing.T) {
 		t.Errorf("got %v, %v", got, err)
 	}
 }
+
+func TestTheJobOfAnOperation(t *testing.T) {
+	for name, c := range map[string]struct {
+		change  func(*Config)
+		success int
+		problem string // "" for none
+	}{
+		"all succeed": {func(c *Config) { c.Operation = Operation{Name: "reboot"} }, 3, ""},
+		"from a file": {func(c *Config) {
+			c.Event = filepath.Join(t.TempDir(), "payload.json")
+			text := `{"operation":"reboot","targets":["arn:aws:iot:us-east-1:123456789012:thinggroup/demo"]}`
+			if err := os.WriteFile(c.Event, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, 3, ""},
+		"a healthy one fails": {func(c *Config) { c.Operation = Operation{Name: "reboot"} }, 2,
+			"is healthy and ended with"},
+		"no JSON": {func(c *Config) { c.Operation = Operation{Name: "reboot", Input: "{"} }, 3, "--input"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, cloud := &place{version: "1.0.0"}, over(t, c.success, 3-c.success)
+			if c.success < 3 {
+				cloud.failed("FAILED", "Device.NoReport", simulator.ThingName(1))
+			}
+			out, err := play(t, cloud, p, c.change)
+			switch {
+			case c.problem == "" && (err != nil || !strings.Contains(out, "job fw-2: operation reboot") ||
+				p.plan.Group != "demo"):
+				t.Errorf("%v, group %q\n%s", err, p.plan.Group, out)
+			case c.problem != "" && (err == nil || !strings.Contains(out+err.Error(), c.problem)):
+				t.Errorf("%v\n%s", err, out)
+			}
+			if cloud.put != 0 {
+				t.Errorf("an image of %d bytes", cloud.put)
+			}
+		})
+	}
+}
+
+func TestPayloadsOfOperations(t *testing.T) {
+	const machine = "arn:aws-cn:states:cn-north-1:123456789012:stateMachine:fleetstep-firmware-upgrade"
+	b, err := Operation{Name: "reboot", Input: `{"bootSeconds": 20}`}.payload(machine, true)
+	if want := `{"abort":{"criteriaList":[]},"input":{"bootSeconds":20},"operation":"reboot","rollout":{"maximumPerMinute":1000},` +
+		`"targets":["arn:aws-cn:iot:cn-north-1:123456789012:thinggroup/demo"]}`; err != nil || string(b) != want {
+		t.Errorf("%s, %v", b, err)
+	}
+	if b, err = (Operation{Name: "reboot"}).payload(machine, false); err != nil || strings.Contains(string(b),
+		"abort") {
+		t.Errorf("%s, %v", b, err)
+	}
+	if _, err := (Operation{Name: "reboot"}).payload("m", false); err == nil {
+		t.Error("no ARN, and no error")
+	}
+}

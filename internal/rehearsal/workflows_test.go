@@ -1,0 +1,78 @@
+package rehearsal
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/fleetstep/fleetstep/internal/operation"
+	"github.com/fleetstep/fleetstep/internal/trial"
+)
+
+// folder is one with the two files of an operation, which the stack's template does not have:
+// one of statemachines/, under another name.
+func folder(t *testing.T, of, name string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, ending := range []string{operation.MachineFile, operation.SchemaFile} {
+		b, err := os.ReadFile("../../statemachines/" + of + ending)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name+ending), b, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// TestTwoFilesAreAnOperation plays one that is given by a folder, on devices of which some are
+// difficult or away.
+func TestTwoFilesAreAnOperation(t *testing.T) {
+	c := Config{
+		Devices: 12, Seed: 5, Faults: "delay=2,duplicate-all=2,offline-at-start=2",
+		Operation: trial.Operation{Name: "again", Input: `{"bootSeconds":900}`}, Workflows: folder(t, "reboot",
+			"again"),
+	}
+	s, out, err := play(t, c)
+	if s == nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if err != nil || s.Succeeded != 12 || !strings.HasPrefix(s.JobID, "again-") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, want := range []string{"job " + s.JobID + ": operation again", "(fault offline-at-start): succeeded"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("nothing says %q:\n%s", want, out)
+		}
+	}
+}
+
+// TestAnOperationsInputIsHeldToItsSchema: create-job says what is wrong, and the run how it is repeated.
+func TestAnOperationsInputIsHeldToItsSchema(t *testing.T) {
+	_, out, err := play(t, Config{
+		Devices: 1, Seed: 5, Operation: trial.Operation{Name: "again", Input: `{"bootSeconds":1,"song":2}`},
+		Workflows: folder(t, "reboot", "again"),
+	})
+	if err == nil || !strings.Contains(err.Error(),
+		"$.input.bootSeconds: 1: at least 10\n$.input.song: 2: no such member") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if !strings.Contains(out, `--operation again --input "{\"bootSeconds\":1,\"song\":2}" --workflows`) {
+		t.Errorf("got %s", out)
+	}
+}
+
+func TestAFolderWithMistakesIsRefused(t *testing.T) {
+	dir := folder(t, "reboot", "again")
+	if err := os.Remove(filepath.Join(dir, "again"+operation.SchemaFile)); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{dir, filepath.Join(dir, "nowhere"), folder(t, "reboot", "reboot")} {
+		_, out, err := play(t, Config{Devices: 1, Operation: trial.Operation{Name: "again"}, Workflows: dir})
+		if err == nil {
+			t.Errorf("%s: no error\n%s", dir, out)
+		}
+	}
+}
