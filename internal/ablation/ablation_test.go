@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/fleetstep/fleetstep/infra"
 	"github.com/fleetstep/fleetstep/internal/rehearsal"
 )
 
@@ -14,7 +13,7 @@ var whole = rehearsal.Config{Devices: devices, Seed: 7, Faults: faults}
 
 func TestWithEveryStatementNothingIsDenied(t *testing.T) {
 	t.Parallel()
-	o := play(t, infra.Template, whole, false, story)
+	o := play(t, template(t), whole, false, story)
 	if len(o.denied) > 0 {
 		t.Errorf("denied:\n%s", strings.Join(o.denied, "\n"))
 	}
@@ -25,7 +24,7 @@ func TestWithEveryStatementNothingIsDenied(t *testing.T) {
 
 func TestWithEveryFaultNothingIsDenied(t *testing.T) {
 	t.Parallel()
-	o := play(t, infra.Template, rehearsal.Config{Devices: 30, Seed: 7, Faults: "all"}, false, nil)
+	o := play(t, template(t), rehearsal.Config{Devices: 30, Seed: 7, Faults: "all"}, false, nil)
 	if o.err != nil || len(o.denied) > 0 {
 		t.Errorf("%v\n%s", o.err, o.all())
 	}

@@ -152,18 +152,25 @@ func (s stage) ours(ctx context.Context) error {
 	return resume()
 }
 
+// beginUpgrade makes a job of an upgrade.
+func (s stage) beginUpgrade(ctx context.Context, job, thing string, answerSeconds int) error {
+	return s.create(ctx, job, thing, map[string]any{"timeouts": map[string]int{
+		"answerSeconds": answerSeconds, "downloadSeconds": 60, "rebootSeconds": 30,
+	}})
+}
+
 // deaf is a device whose job executions are cancelled while nobody hears of it,
 // so that each next one meets an owner who does not know that it is dead. The
 // device speaks MQTT 3.1.1: it says where it listens in the topic. It never
 // answers.
-func (s stage) deaf(ctx context.Context) error {
-	const thing = "legacy"
+func (s stage) deaf(ctx context.Context, thing string, begins func(ctx context.Context, job, thing string,
+	answerSeconds int) error) error {
 	certificate, err := s.provision(ctx, thing, nil)
 	if err != nil {
 		return err
 	}
 	controller := usp.EndpointID("self::fleetstep")
-	const listens = "usp/v1/agent/" + thing
+	listens := "usp/v1/agent/" + thing
 	asked := 0
 	heard := func(topic string) {
 		if strings.HasPrefix(topic, listens+"/reply-to=") {
@@ -197,15 +204,12 @@ func (s stage) deaf(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	begin := func(job string, answerSeconds int) error {
-		return s.create(ctx, job, thing, map[string]any{"timeouts": map[string]int{
-			"answerSeconds": answerSeconds, "downloadSeconds": 60, "rebootSeconds": 30,
-		}})
-	}
-	if err := begin("deaf-1", 600); err != nil {
+	begin := func(job string, answerSeconds int) error { return begins(ctx, job, thing, answerSeconds) }
+	first, second, third := thing+"-1", thing+"-2", thing+"-3"
+	if err := begin(first, 600); err != nil {
 		return err
 	}
-	if err := s.execution(ctx, "deaf-1", thing, "IN_PROGRESS"); err != nil {
+	if err := s.execution(ctx, first, thing, "IN_PROGRESS"); err != nil {
 		return err
 	}
 	if err := s.until(ctx, "a request to a device with MQTT 3.1.1", func() (bool, error) {
@@ -214,17 +218,17 @@ func (s stage) deaf(ctx context.Context) error {
 		return err
 	}
 	// The second is offered while the device is away, and starts as it appears.
-	if err := s.cancel(ctx, "deaf-1", thing); err != nil {
+	if err := s.cancel(ctx, first, thing); err != nil {
 		return err
 	}
 	conn.Leave(ctx, false)
 	if err := s.sched.Sleep(ctx, 15*time.Second); err != nil {
 		return err
 	}
-	if err := begin("deaf-2", 600); err != nil {
+	if err := begin(second, 600); err != nil {
 		return err
 	}
-	if err := s.execution(ctx, "deaf-2", thing, "QUEUED"); err != nil {
+	if err := s.execution(ctx, second, thing, "QUEUED"); err != nil {
 		return err
 	}
 	if err := s.sched.Sleep(ctx, 15*time.Second); err != nil {
@@ -233,21 +237,21 @@ func (s stage) deaf(ctx context.Context) error {
 	if conn, err = appear(); err != nil {
 		return err
 	}
-	if err := s.execution(ctx, "deaf-2", thing, "IN_PROGRESS"); err != nil {
+	if err := s.execution(ctx, second, thing, "IN_PROGRESS"); err != nil {
 		return err
 	}
 	// The third is offered while the device is there.
-	if err := s.cancel(ctx, "deaf-2", thing); err != nil {
+	if err := s.cancel(ctx, second, thing); err != nil {
 		return err
 	}
-	if err := begin("deaf-3", 15); err != nil {
+	if err := begin(third, 15); err != nil {
 		return err
 	}
-	if err := s.execution(ctx, "deaf-3", thing, "IN_PROGRESS"); err != nil {
+	if err := s.execution(ctx, third, thing, "IN_PROGRESS"); err != nil {
 		return err
 	}
 	// And finds out at its end that it is over.
-	if err := s.cancel(ctx, "deaf-3", thing); err != nil {
+	if err := s.cancel(ctx, third, thing); err != nil {
 		return err
 	}
 	table, err := s.physical(ctx, "DeviceTable")

@@ -264,7 +264,13 @@ func story(ctx context.Context, s stage) error {
 	if err := s.execution(ctx, "windowed", simulator.ThingName(stubborn), "FAILED"); err != nil {
 		return err
 	}
-	return s.deaf(ctx)
+	if err := s.operated(ctx); err != nil {
+		return err
+	}
+	if err := s.deaf(ctx, "legacy", s.beginUpgrade); err != nil {
+		return err
+	}
+	return s.deaf(ctx, "legacy-2", s.beginOperation)
 }
 
 // windowed is a job that waits for a window of the device's, a few minutes away.

@@ -71,7 +71,7 @@ func outlive(base *world, seed uint64, crashes []crash) (s *outage, err error) {
 	s.arm()
 	began := s.sched.Now()
 	if err := s.until("the job is created", func() (bool, string) {
-		err := w.createOperation(s.ctx, crashJob, "every-task", `{}`)
+		err := w.createOperation(s.ctx, crashJob, "every-task", `{"answerSeconds":120}`)
 		return err == nil || strings.Contains(err.Error(), "ResourceAlreadyExistsException"), fmt.Sprint(err)
 	}); err != nil {
 		return s, err

@@ -289,7 +289,7 @@ func TestEveryTaskIsPlayed(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			p := operate(t, seed, 24, "offline-at-start=2,duplicate-all=2,reorder=2,delay=2,garbage=2", nil)
-			p.create("every", "every-task", `{}`)
+			p.create("every", "every-task", `{"answerSeconds":120}`)
 			victim := simulator.ThingName(24)
 			for {
 				if status, _, _ := p.reason("every", victim); status == "IN_PROGRESS" {
