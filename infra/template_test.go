@@ -101,6 +101,7 @@ var withoutResource = map[string]string{
 	"xray:GetSamplingRules":         "the account's sampling rules",
 	"xray:GetSamplingTargets":       "the account's sampling targets",
 	"iot:DescribeEndpoint":          "the account's endpoint",
+	"iot:ListJobs":                  "a list over the account",
 	"iot:UpdateEventConfigurations": "the account's event configurations",
 	"logs:CreateLogDelivery":        "deliveries have no ARN",
 	"logs:GetLogDelivery":           "deliveries have no ARN",
@@ -463,7 +464,7 @@ func TestMetricsAreOurs(t *testing.T) {
 	tpl := parse(t)
 	dimensions := map[string]string{ // dimension
 		metrics.Ticks: "", metrics.UpgradesStarted: "", metrics.UpgradesPending: "", metrics.UpgradeDuration: "",
-		metrics.UpgradesParked: "", metrics.UpgradesOver: "", metrics.ReportsFailing: "",
+		metrics.UpgradesParked: "", metrics.UpgradesFound: "", metrics.UpgradesOver: "", metrics.ReportsFailing: "",
 		metrics.DetailsRefused: "", metrics.ThingsNotUpdated: "",
 		metrics.UpgradesUnreported: "", metrics.DroppedNews: "",
 		metrics.DevicesFinished: metrics.Result, metrics.Failures: metrics.Reason,

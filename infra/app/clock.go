@@ -58,7 +58,10 @@ func (c *clock) tick(lambdas *functions, w *workflow) {
 			"dynamodb:Query", "dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem",
 			"dynamodb:BatchWriteItem",
 		}, w.table.AttrArn()),
-		allow("SendStarts", []string{"sqs:SendMessage"}, c.starts.AttrArn()))
+		allow("SendStarts", []string{"sqs:SendMessage"}, c.starts.AttrArn()),
+		// Job executions on which nobody works.
+		allowWithoutResource("ListJobs", "AWS IoT lists the jobs of the account", "iot:ListJobs"),
+		allow("ListOpen", []string{"iot:ListJobExecutionsForJob"}, *sub(anyJob)))
 	// A minute that could not be is over: without this Lambda would keep it for six hours, and call
 	// for all of them at once.
 	named("TickInvocations", awslambda.NewCfnEventInvokeConfig(c.scope, jsii.String("Invocations"),

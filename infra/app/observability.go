@@ -62,6 +62,7 @@ func dashboardBody() string {
 		chart{title: "Rollout: devices started, per minute", stat: "Sum", period: 60, rows: []row{
 			{metricsNamespace, metrics.UpgradesStarted, map[string]any{"label": "started"}},
 			{metricsNamespace, metrics.UpgradesOver, map[string]any{"label": "over before they began"}},
+			{metricsNamespace, metrics.UpgradesFound, map[string]any{"label": "lost, and found by the clock"}},
 		}},
 		chart{title: "Backlog: devices that wait", stat: "Sum", rows: []row{
 			{metricsNamespace, metrics.UpgradesPending, map[string]any{"label": "to appear"}},

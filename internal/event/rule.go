@@ -94,6 +94,7 @@ type JobEvent struct {
 type StartMessage struct {
 	ThingName ThingName `json:"thingName"`
 	Owner
+	Lost bool `json:"lost,omitempty"` // nobody seems to work on it
 }
 
 // StartEvent is what start-upgrade gets: NotifyNext by the rule, or Records from

@@ -8,6 +8,7 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/jobs"
+	"github.com/fleetstep/fleetstep/internal/jobs/iotjobs"
 	"github.com/fleetstep/fleetstep/internal/workflow"
 )
 
@@ -50,6 +51,28 @@ func ended(word string) *event.Failure {
 		f.Name = event.JobTimedOut
 	}
 	return f
+}
+
+// Next implements workflow.Orders.
+func (j orders) Next(ctx context.Context, thing event.ThingName) (*workflow.Offer, error) {
+	x, err := j.Executions.Next(ctx, thing)
+	if err != nil || x == nil {
+		return nil, err
+	}
+	return &workflow.Offer{Owner: event.JobOwner(x.Job), Number: x.Number, Document: x.Document}, nil
+}
+
+// backlog is the open job executions as workflow needs them.
+type backlog struct{ *iotjobs.Control }
+
+// Open implements workflow.Backlog.
+func (b backlog) Open(ctx context.Context, cursor string, most int) ([]workflow.Open, string, error) {
+	page, next, err := b.Control.Open(ctx, cursor, most)
+	open := make([]workflow.Open, len(page))
+	for i, x := range page {
+		open[i] = workflow.Open{Thing: x.Thing, Owner: event.JobOwner(x.Job), Since: x.Since}
+	}
+	return open, next, err
 }
 
 // Reject implements workflow.Orders.

@@ -88,7 +88,11 @@ func (p *parts) wake(ctx context.Context, starter *workflow.Starter, records []e
 		var started workflow.Started
 		if err == nil {
 			log = log.With(logThing, m.ThingName, logJob, m.Job)
-			started, err = starter.Wake(ctx, m.ThingName, m.Owner)
+			wake := starter.Wake
+			if m.Lost {
+				wake = starter.Recover
+			}
+			started, err = wake(ctx, m.ThingName, m.Owner)
 		}
 		if err != nil {
 			// One that cannot be read goes to the dead letters in the end.
@@ -97,6 +101,9 @@ func (p *parts) wake(ctx context.Context, starter *workflow.Starter, records []e
 			continue
 		}
 		p.started(started)
+		if m.Lost && started.Did == workflow.StartBegun {
+			p.emf.count(metrics.UpgradesFound, "", "")
+		}
 		log.Info("woken job execution "+started.Did.String(), "execution", started.Execution)
 	}
 	return again

@@ -109,6 +109,17 @@ var stories = []struct {
 	{name: "automatic activation in a window", doc: func(d *upgrade.Document) {
 		d.Activation.Window = &event.Window{Start: "12:30", End: "13:00"}
 	}, status: event.StatusSucceeded, downloads: 1},
+	{name: "what names it is lost, and it connects again", play: func(w *world, a *agent) {
+		w.lost = true
+		w.after(time.Minute, func() {
+			a.disconnect()
+			w.after(10*time.Second, a.connect)
+		})
+	}, status: event.StatusSucceeded, downloads: 1, within: time.Minute},
+	{name: "what names it is lost, and the clock finds it", play: func(w *world, a *agent) {
+		w.lost = true
+		w.after(time.Hour, w.clock)
+	}, status: event.StatusSucceeded, downloads: 1, within: time.Minute},
 	{name: "up to date", play: func(w *world, a *agent) {
 		a.software, a.images[1].Version = "2.0.0", "2.0.0"
 	}, status: event.StatusSucceeded, reason: upgrade.UpgradeUpToDate, visits: "Inspect Finalize"},

@@ -20,6 +20,7 @@ type Ticked struct {
 	Did   string `json:"did"`
 	Woken int    `json:"woken"` // those whom a flag had kept
 	Due   int    `json:"due"`   // those whose time comes
+	Lost  int    `json:"lost"`  // those on which nobody seems to work
 }
 
 // NewTick wires tick.
@@ -27,7 +28,7 @@ func NewTick(ctx context.Context, env Env, cfg aws.Config, now func() time.Time)
 	p := newParts(ctx, env, cfg, now)
 	store := p.store()
 	ticker, err := workflow.NewTicker(workflow.TickerPorts{Ticks: store, Controls: store, Waker: p.waker(),
-		Now: p.now})
+		Store: store, Backlog: backlog{p.control("")}, Now: p.now})
 	p.failed(err)
 	if err := p.err("tick"); err != nil {
 		return nil, err
@@ -44,15 +45,15 @@ func NewTick(ctx context.Context, env Env, cfg aws.Config, now func() time.Time)
 			return Ticked{Did: "leased"}, nil
 		}
 		if err != nil {
-			log.Error("tick not done", "woken", did.Woken, "due", did.Due, "error", err.Error())
-			return Ticked{Did: "failed", Woken: did.Woken, Due: did.Due}, named(err)
+			log.Error("tick not done", "woken", did.Woken, "due", did.Due, "lost", did.Lost, "error", err.Error())
+			return Ticked{Did: "failed", Woken: did.Woken, Due: did.Due, Lost: did.Lost}, named(err)
 		}
 		// Without this one for five minutes there is an alarm: everything that waits
 		// for the clock would wait in silence.
 		p.emf.count(metrics.Ticks, "", "")
-		if did.Woken+did.Due > 0 {
-			log.Info("ticked", "woken", did.Woken, "due", did.Due)
+		if did.Woken+did.Due+did.Lost > 0 {
+			log.Info("ticked", "woken", did.Woken, "due", did.Due, "lost", did.Lost)
 		}
-		return Ticked{Did: "ticked", Woken: did.Woken, Due: did.Due}, nil
+		return Ticked{Did: "ticked", Woken: did.Woken, Due: did.Due, Lost: did.Lost}, nil
 	}, nil
 }

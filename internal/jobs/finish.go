@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -34,6 +35,22 @@ type Executions interface {
 	// Status is where it stands; ErrTerminal if all that is told is that it is
 	// terminal, another ErrOver if it is gone.
 	Status(ctx context.Context, thing event.ThingName, job event.JobID, number int64) (event.JobStatus, error)
+	// Next is the job execution that is next for a thing; nil if there is none.
+	Next(ctx context.Context, thing event.ThingName) (*Next, error)
+}
+
+// Next is a job execution as AWS IoT names it to a thing.
+type Next struct {
+	Job      event.JobID
+	Number   int64
+	Document json.RawMessage
+}
+
+// Open is a job execution that is not over.
+type Open struct {
+	Thing event.ThingName
+	Job   event.JobID
+	Since time.Time // of its last change
 }
 
 // Registry keeps things.

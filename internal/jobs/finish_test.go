@@ -47,6 +47,8 @@ func (e *ends) Cancel(ctx context.Context, thing event.ThingName, job event.JobI
 	return e.Update(ctx, thing, job, number, event.StatusCanceled, details)
 }
 
+func (e *ends) Next(context.Context, event.ThingName) (*jobs.Next, error) { return nil, nil }
+
 func (e *ends) Status(context.Context, event.ThingName, event.JobID, int64) (event.JobStatus, error) {
 	return e.now, e.status
 }

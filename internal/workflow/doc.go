@@ -13,6 +13,7 @@
 //	control.go   flags: who may go on, who was refused; Controller: changes them
 //	park.go      Parker: ends an execution whose attempt goes on later; when that is
 //	tick.go      Ticker: does what is done by the clock
+//	sweep.go     finds attempts on which nobody works
 //	end.go       Ender: ends an execution whose owner has ended the attempt;
 //	             Releaser: frees the device of an execution that came to its end
 //	close.go     decides which of several callers reports that an attempt is over

@@ -26,14 +26,22 @@ type InboxPorts struct {
 
 // Inbox takes what comes from devices and of them: their records, and what the
 // broker says of their connections.
-type Inbox struct{ InboxPorts }
+type Inbox struct {
+	InboxPorts
+	asks pace
+}
+
+// AsksPerSecond is how often one Inbox asks for a device's next attempt: with 100 of
+// them, which the queue's mapping starts at the most by default, half of the 200
+// DescribeJobExecution a second that AWS IoT's jobs data plane takes of an account.
+const AsksPerSecond = 1
 
 // NewInbox checks that nothing is missing.
 func NewInbox(p InboxPorts) (*Inbox, error) {
 	if err := complete("workflow.Inbox", p); err != nil {
 		return nil, err
 	}
-	return &Inbox{p}, nil
+	return &Inbox{InboxPorts: p, asks: pace{perSecond: AsksPerSecond, burst: 3 * AsksPerSecond}}, nil
 }
 
 // ErrAgain makes the queue deliver a message once more: what it needs to see was
@@ -181,6 +189,15 @@ func (w *Inbox) greeting(ctx context.Context, d Device, in event.Inbound) (out R
 		in.Answer = nil
 		if d.Claim == nil && len(d.Pending) > 0 {
 			return out, ErrAgain
+		}
+		if d.Claim == nil && w.asks.allows(w.Now()) {
+			// What names a device's next attempt is sent once, at QoS 0: it may be lost.
+			// The clock finds those for which nobody had the time to ask.
+			s, found, err := w.Starter.Find(ctx, in.Thing)
+			if found || err != nil {
+				out.Started = append(out.Started, s)
+			}
+			return out, err
 		}
 	}
 	if d.Claim == nil {

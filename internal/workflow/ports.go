@@ -54,6 +54,8 @@ type Orders interface {
 	Begin(ctx context.Context, thing event.ThingName, owner event.Owner, number int64) error
 	// Over says how it was ended, if it is over or gone; nil if it is open.
 	Over(ctx context.Context, thing event.ThingName, owner event.Owner, number int64) (*event.Failure, error)
+	// Next is the attempt that is next for a thing; nil if there is none.
+	Next(ctx context.Context, thing event.ThingName) (*Offer, error)
 	// Reject ends it; ErrOver if it is over already, and not for having been rejected.
 	Reject(ctx context.Context, thing event.ThingName, owner event.Owner, number int64, f event.Failure) error
 }

@@ -14,6 +14,7 @@ type Wake struct {
 	Thing event.ThingName
 	Owner event.Owner
 	After time.Duration // up to 15 minutes
+	Lost  bool          // nobody seems to work on it: Starter.Recover, not Wake
 }
 
 // Waker puts Wakes into the queue of Starter.Wake. Some may be there although an
@@ -29,6 +30,7 @@ type Lease struct {
 	Fence  int64 // rises with each lease: what an earlier holder still writes is refused
 	// Minute is the last one whose hints are done; zero before the first.
 	Minute time.Time
+	Sweep  string // where the next tick goes on to look at open attempts
 }
 
 // ErrLeased: another tick is at work.
@@ -38,7 +40,7 @@ var ErrLeased = errors.New("another tick is at work")
 type Ticks interface {
 	// Lease takes the lease for holder, until then; ErrLeased while another has it.
 	Lease(ctx context.Context, holder string, now, until time.Time) (Lease, error)
-	// Return gives a lease back, and keeps its Minute; one that is another's by now is
+	// Return gives a lease back, and keeps its Minute and Sweep; one that is another's by now is
 	// no error.
 	Return(ctx context.Context, l Lease) error
 	// Lifted lists the flags that were lifted and at which somebody may have
@@ -84,6 +86,8 @@ type TickerPorts struct {
 	Ticks    Ticks
 	Controls Controls
 	Waker    Waker
+	Store    Store
+	Backlog  Backlog
 	Now      func() time.Time
 }
 
@@ -102,6 +106,7 @@ func NewTicker(p TickerPorts) (*Ticker, error) {
 type Ticked struct {
 	Woken int // those who had knocked
 	Due   int // those whose time had come
+	Lost  int // those on which nobody seemed to work
 }
 
 // Tick does the work of one minute. ErrLeased if another does it: the clock calls
@@ -113,7 +118,7 @@ func (w *Ticker) Tick(ctx context.Context, holder string) (out Ticked, err error
 	if err != nil {
 		return out, fmt.Errorf("workflow.Tick: %w", err)
 	}
-	errs := []error{w.drain(ctx, &out), w.due(ctx, &lease, &out)}
+	errs := []error{w.drain(ctx, &out), w.due(ctx, &lease, &out), w.sweep(ctx, &lease, &out)}
 	errs = append(errs, w.Ticks.Return(ctx, lease))
 	if err := errors.Join(errs...); err != nil {
 		return out, fmt.Errorf("workflow.Tick: %w", err)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,8 @@ type rig struct {
 	fail    map[string]error          // by the name of a port's method
 	begin   event.Move                // what conversations begin with
 	zone    string                    // of things, as the registry has it
+	next    *workflow.Offer           // what is next for the device, as its owner has it
+	open    []workflow.Open           // what is open
 	window  *event.Window             // of attempts: they begin in it only
 	says    map[event.Kind]event.Move // what they say to an event
 }
@@ -159,7 +162,26 @@ func (r *rig) Stop(_ context.Context, _ event.Operation, name string, f event.Fa
 	return r.record("stop", string(f.Name))
 }
 
+// Open is a Backlog in pages of two.
+func (r *rig) Open(_ context.Context, cursor string, most int) ([]workflow.Open, string, error) {
+	at, err := strconv.Atoi("0" + cursor)
+	r.must(err)
+	end := min(at+2, len(r.open))
+	next := strconv.Itoa(end)
+	if end == len(r.open) {
+		next = ""
+	}
+	if most != workflow.SweepPerMinute {
+		r.t.Errorf("a page of %d", most)
+	}
+	return r.open[at:end], next, r.fail["backlog"]
+}
+
 type orders struct{ *rig }
+
+func (j orders) Next(context.Context, event.ThingName) (*workflow.Offer, error) {
+	return j.next, j.fail["next"]
+}
 
 func (j orders) Begin(_ context.Context, _ event.ThingName, _ event.Owner, n int64) error {
 	if j.over[n] {

@@ -13,6 +13,7 @@ const (
 	UpgradesStarted = "UpgradesStarted" // count
 	UpgradesPending = "UpgradesPending" // count: attempts left for an absent device
 	UpgradesParked  = "UpgradesParked"  // count: executions that ended before their attempt, which goes on later
+	UpgradesFound   = "UpgradesFound"   // count: attempts begun that nobody worked on until the clock found them
 	UpgradesOver    = "UpgradesOver"    // count: attempts that were over when they were to begin
 	DevicesFinished = "DevicesFinished" // count; Result = one of Results
 	Failures        = "UpgradeFailures" // count; Reason = an error name of the flow

@@ -184,6 +184,29 @@ func (e *Executions) Status(ctx context.Context, thing event.ThingName, job even
 	return "", fmt.Errorf("iotjobs.Status: %w", over)
 }
 
+// Next implements jobs.Executions.
+func (e *Executions) Next(ctx context.Context, thing event.ThingName) (*jobs.Next, error) {
+	var out struct {
+		Execution *struct {
+			JobID           event.JobID `json:"jobId"`
+			ExecutionNumber int64       `json:"executionNumber"`
+			JobDocument     string      `json:"jobDocument"`
+		} `json:"execution"`
+	}
+	err := e.call(ctx, http.MethodGet, path(thing, "$next"), url.Values{"includeJobDocument": {"true"}}, nil, &out)
+	answered, ok := errors.AsType[*dataError](err)
+	switch {
+	case ok && answered.code == notFoundCode: // the thing is none of the registry's
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("iotjobs.Next: %w", err)
+	case out.Execution == nil || out.Execution.JobID == "":
+		return nil, nil
+	}
+	x := out.Execution
+	return &jobs.Next{Job: x.JobID, Number: x.ExecutionNumber, Document: json.RawMessage(x.JobDocument)}, nil
+}
+
 // over asks the control plane about an execution of which the data plane says, by
 // why, that it is over or gone. It returns jobs.ErrOver if that is so, with the
 // terminal status or "" for one that is gone; else an error that tells what is

@@ -38,17 +38,19 @@ func (st *Store) Lease(ctx context.Context, holder string, now, until time.Time)
 		return workflow.Lease{}, wrap("Lease", err)
 	}
 	r := reading{item: out.Attributes}
-	return workflow.Lease{Holder: holder, Until: until, Fence: r.number("fence"), Minute: r.moment("minute")}, r.err
+	return workflow.Lease{Holder: holder, Until: until, Fence: r.number("fence"), Minute: r.moment("minute"),
+		Sweep: text(out.Attributes, "sweep")}, r.err
 }
 
 // Return implements workflow.Ticks.
 func (st *Store) Return(ctx context.Context, l workflow.Lease) error {
 	_, err := st.api.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName: &st.table, Key: key(tickPK, skLease),
-		UpdateExpression:          aws.String("SET #until = :free, #minute = :minute"),
-		ConditionExpression:       aws.String("fence = :fence"),
-		ExpressionAttributeNames:  map[string]string{"#until": "until", "#minute": "minute"}, // reserved words
-		ExpressionAttributeValues: item{":free": n(0), ":fence": n(l.Fence), ":minute": n(millis(l.Minute))},
+		UpdateExpression:         aws.String("SET #until = :free, #minute = :minute, sweep = :sweep"),
+		ConditionExpression:      aws.String("fence = :fence"),
+		ExpressionAttributeNames: map[string]string{"#until": "until", "#minute": "minute"}, // reserved words
+		ExpressionAttributeValues: item{":free": n(0), ":fence": n(l.Fence), ":minute": n(millis(l.Minute)),
+			":sweep": s(l.Sweep)},
 	})
 	if refused(err) {
 		return nil

@@ -45,7 +45,7 @@ func (q *Queue) Wake(ctx context.Context, wakes []workflow.Wake) error {
 		n := min(len(wakes), mostEntries)
 		var entries []types.SendMessageBatchRequestEntry
 		for i, w := range wakes[:n] {
-			body, err := json.Marshal(event.StartMessage{ThingName: w.Thing, Owner: w.Owner})
+			body, err := json.Marshal(event.StartMessage{ThingName: w.Thing, Owner: w.Owner, Lost: w.Lost})
 			if err != nil {
 				return fmt.Errorf("workflow/sqs.Wake: %w", err)
 			}

@@ -18,7 +18,8 @@ func (s *Store) Lease(_ context.Context, holder string, now, until time.Time) (l
 		if s.lease.Until.After(now) {
 			return workflow.ErrLeased
 		}
-		s.lease = workflow.Lease{Holder: holder, Until: until, Fence: s.lease.Fence + 1, Minute: s.lease.Minute}
+		s.lease = workflow.Lease{Holder: holder, Until: until, Fence: s.lease.Fence + 1, Minute: s.lease.Minute,
+			Sweep: s.lease.Sweep}
 		l = s.lease
 		return nil
 	})
@@ -29,7 +30,7 @@ func (s *Store) Lease(_ context.Context, holder string, now, until time.Time) (l
 func (s *Store) Return(_ context.Context, l workflow.Lease) error {
 	return s.do("Return", "", func(*partition) error {
 		if s.lease.Fence == l.Fence {
-			s.lease.Until, s.lease.Minute = time.Time{}, l.Minute
+			s.lease.Until, s.lease.Minute, s.lease.Sweep = time.Time{}, l.Minute, l.Sweep
 		}
 		return nil
 	})
