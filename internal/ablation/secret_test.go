@@ -3,6 +3,7 @@ package ablation
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"regexp"
 	"strings"
 	"testing"
@@ -12,15 +13,50 @@ import (
 
 var tokenIn = regexp.MustCompile(`\\*"taskToken\\*":\\*"([^"\\]+)`)
 
-// What the functions log in a whole story holds no task token, no address with a
-// signature and no credentials.
+// errorIn finds the errors and causes of a history; what went in and out of its states is
+// quoted within strings.
+var errorIn = regexp.MustCompile(`"(?:error|cause)":("(?:[^"\\]|\\.)*")`)
+
+// details are what a device's executions of all jobs say of themselves.
+func (s stage) details(ctx context.Context) (string, error) {
+	var all strings.Builder
+	var jobs struct{ Jobs []struct{ JobID string } }
+	if err := s.call(ctx, "iot", "ListJobs", map[string]any{}, &jobs); err != nil {
+		return "", err
+	}
+	for _, job := range jobs.Jobs {
+		var list struct {
+			ExecutionSummaries []struct{ ThingArn string }
+		}
+		in := map[string]any{"jobId": job.JobID}
+		if err := s.call(ctx, "iot", "ListJobExecutionsForJob", in, &list); err != nil {
+			return "", err
+		}
+		for _, x := range list.ExecutionSummaries {
+			_, thing, _ := strings.Cut(x.ThingArn, ":thing/")
+			var out struct {
+				Execution struct{ StatusDetails json.RawMessage }
+			}
+			in := map[string]any{"jobId": job.JobID, "thingName": thing}
+			if err := s.call(ctx, "iot", "DescribeJobExecution", in, &out); err != nil {
+				return "", err
+			}
+			all.Write(out.Execution.StatusDetails)
+			all.WriteByte('\n')
+		}
+	}
+	return all.String(), nil
+}
+
+// What the functions log in a whole story, the errors of executions and the details of
+// job executions hold no task token, no address with a signature and no credentials.
 func TestNothingSecretIsLogged(t *testing.T) {
 	t.Parallel()
 	c := whole
 	c.Logs = true
 	var log strings.Builder
 	tokens := map[string]bool{}
-	events := 0
+	events, failures := 0, 0
 	o := play(t, infra.Template, c, false, func(ctx context.Context, s stage) error {
 		if err := story(ctx, s); err != nil {
 			return err
@@ -44,7 +80,19 @@ func TestNothingSecretIsLogged(t *testing.T) {
 			for _, m := range tokenIn.FindAllSubmatch(history, -1) {
 				tokens[string(m[1])] = true
 			}
+			for _, m := range errorIn.FindAllSubmatch(history, -1) {
+				failures++
+				log.Write(append(m[1], '\n'))
+			}
 		}
+		details, err := s.details(ctx)
+		if err != nil {
+			return err
+		}
+		if !strings.Contains(details, "Download.ChecksumMismatch") {
+			return errors.New("no job execution says why it failed")
+		}
+		log.WriteString(details)
 		var groups struct {
 			LogGroups []struct{ LogGroupName string }
 		}
@@ -79,8 +127,8 @@ func TestNothingSecretIsLogged(t *testing.T) {
 	if o.err != nil || len(o.said) > 0 {
 		t.Fatalf("%v\n%s", o.err, o.all())
 	}
-	if len(tokens) < 20 || events < 100 {
-		t.Fatalf("only %d task tokens and %d log events", len(tokens), events)
+	if len(tokens) < 20 || events < 100 || failures < 10 {
+		t.Fatalf("only %d task tokens, %d log events and %d errors", len(tokens), events, failures)
 	}
 	said := log.String()
 	for token := range tokens {

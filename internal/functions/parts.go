@@ -196,8 +196,15 @@ func (p *parts) controller() usp.EndpointID {
 	if err := id.Validate(); id != "" && err != nil {
 		p.failed(fmt.Errorf("%s: %w", environment.ControllerEndpoint, err))
 	}
+	if len(id) > longestController {
+		p.failed(fmt.Errorf("%s: %q: at most %d characters", environment.ControllerEndpoint, id, longestController))
+	}
 	return id
 }
+
+// longestController is how many characters the controller's id may have, as the stack
+// says: with a thing's name of 128 they make a topic of at most 256 bytes, AWS IoT's limit.
+const longestController = 64
 
 // topics are where agents and the controller are reached.
 func (p *parts) topics() device.Topics {

@@ -101,7 +101,7 @@ func TestAlarmsOfOurMetrics(t *testing.T) {
 }
 
 // TestAlarmsOfTheMachinery breaks things, and AWS's own metrics tell of it. What the local cloud
-// does not count (throttles of rules, workflows and the table, the length of queues) and what
+// does not count (throttles of rules, workflows and the table) and what
 // nobody can provoke from outside (a rule that cannot read an event of AWS's own) is held to AWS's
 // names in infra, by TestMetricsAreAWSs.
 func TestAlarmsOfTheMachinery(t *testing.T) {
@@ -151,6 +151,50 @@ func TestAlarmsOfTheMachinery(t *testing.T) {
 				})
 			},
 			each: func(t *testing.T, w *world) { w.record(t) },
+		},
+		{
+			name: "a function has failed for good", alarms: []string{"dead-letters"}, lasts: 15 * time.Minute,
+			first: func(t *testing.T, w *world) { w.event(t, "handle-job-event") },
+		},
+		{
+			name: "a message has failed ten times", alarms: []string{"dead-letters"}, lasts: 15 * time.Minute,
+			first: func(t *testing.T, w *world) {
+				w.must(t, "sqs", "SendMessage", map[string]any{
+					"QueueUrl": w.resources(t, stack)["MessageQueue"], "MessageBody": "no JSON",
+				})
+			},
+		},
+		{
+			name: "devices are not listened to", alarms: []string{"message-age"}, lasts: 25 * time.Minute,
+			first: func(t *testing.T, w *world) { w.concurrency(t, "handle-device-message", 0) },
+			each:  func(t *testing.T, w *world) { w.record(t) },
+		},
+		{
+			name: "the clock stands still", alarms: []string{"tick-missing"}, lasts: 10 * time.Minute,
+			first: func(t *testing.T, w *world) { w.concurrency(t, "tick", 0) },
+		},
+		{
+			name: "operators ask for what cannot be", alarms: []string{"verb-errors"}, lasts: 15 * time.Minute,
+			each: func(t *testing.T, w *world) {
+				out := w.must(t, "lambda", "Invoke", map[string]any{
+					"FunctionName": stack + "-create-job", "Payload": []byte(`{}`),
+				})
+				if out["FunctionError"] == nil {
+					t.Errorf("create-job takes an empty payload: %v", out)
+				}
+			},
+		},
+		{
+			name: "operators are turned away", alarms: []string{"verb-throttles"}, lasts: 15 * time.Minute,
+			first: func(t *testing.T, w *world) { w.concurrency(t, "control", 0) },
+			each: func(t *testing.T, w *world) {
+				err := w.call(t.Context(), "lambda", "Invoke", map[string]any{
+					"FunctionName": stack + "-control", "Payload": []byte(`{}`),
+				}, nil)
+				if err == nil {
+					t.Error("control runs without concurrency")
+				}
+			},
 		},
 		{
 			name: "records cannot be read", alarms: []string{"refused-records"}, lasts: 25 * time.Minute,

@@ -64,7 +64,7 @@ func (c *Client) Succeed(ctx context.Context, token event.TaskToken, output any)
 	}
 	_, err = c.api.SendTaskSuccess(ctx, &sfn.SendTaskSuccessInput{TaskToken: aws.String(string(token)),
 		Output: aws.String(string(b))})
-	return tokenError("Succeed", err)
+	return tokenError("Succeed", token, err)
 }
 
 // Fail implements workflow.Callback.
@@ -72,7 +72,7 @@ func (c *Client) Fail(ctx context.Context, token event.TaskToken, f event.Failur
 	_, err := c.api.SendTaskFailure(ctx, &sfn.SendTaskFailureInput{
 		TaskToken: aws.String(string(token)), Error: aws.String(string(f.Name)), Cause: cause(f),
 	})
-	return tokenError("Fail", err)
+	return tokenError("Fail", token, err)
 }
 
 // Alive implements workflow.Callback. A heartbeat is the one call that tells a task that
@@ -81,7 +81,7 @@ func (c *Client) Fail(ctx context.Context, token event.TaskToken, f event.Failur
 // 2026-11).
 func (c *Client) Alive(ctx context.Context, token event.TaskToken) error {
 	_, err := c.api.SendTaskHeartbeat(ctx, &sfn.SendTaskHeartbeatInput{TaskToken: aws.String(string(token))})
-	return tokenError("Alive", err)
+	return tokenError("Alive", token, err)
 }
 
 // cause is what Step Functions takes for one: up to 32,768 characters.
@@ -95,7 +95,7 @@ func cause(f event.Failure) *string {
 	return &f.Detail
 }
 
-func tokenError(op string, err error) error {
+func tokenError(op string, token event.TaskToken, err error) error {
 	var timedOut *types.TaskTimedOut
 	var unknown *types.TaskDoesNotExist
 	switch {
@@ -104,8 +104,22 @@ func tokenError(op string, err error) error {
 	case errors.As(err, &timedOut), errors.As(err, &unknown):
 		return workflow.ErrDeadToken
 	}
-	return fmt.Errorf("workflow/stepfunctions.%s: %w", op, err)
+	return fmt.Errorf("workflow/stepfunctions.%s: %w", op, &quoted{err, string(token)})
 }
+
+// quoted is an error that may quote the token that it is about: AWS says which value it
+// refuses. What it says of itself does not.
+type quoted struct {
+	err   error
+	token string
+}
+
+func (q *quoted) Error() string {
+	return strings.ReplaceAll(q.err.Error(), q.token, event.TaskToken(q.token).String())
+}
+
+// Unwrap is the error as it came.
+func (q *quoted) Unwrap() error { return q.err }
 
 // Start implements workflow.Machine.
 func (c *Client) Start(ctx context.Context, in event.ExecutionInput) error {

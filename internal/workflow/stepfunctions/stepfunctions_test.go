@@ -106,7 +106,10 @@ func TestTasksAreResumedByTheirTokens(t *testing.T) {
 func TestADeadTokenIsToldApart(t *testing.T) {
 	for code, dead := range map[string]bool{"TaskTimedOut": true, "TaskDoesNotExist": true, "InvalidToken": false,
 		"AccessDeniedException": false} {
-		c, _ := newClient(t, map[string][]answer{"SendTaskSuccess": refused(code), "SendTaskFailure": refused(code)})
+		// AWS quotes what it refuses: "Value '...' at 'taskToken' failed to satisfy constraint".
+		quoting := []answer{{400, `{"__type":"` + code + `","message":"Value '` + string(secret) +
+			`' at 'taskToken' failed to satisfy constraint"}`}}
+		c, _ := newClient(t, map[string][]answer{"SendTaskSuccess": quoting, "SendTaskFailure": refused(code)})
 		for op, err := range map[string]error{
 			"Succeed": c.Succeed(t.Context(), secret, 1), "Fail": c.Fail(t.Context(), secret,
 				event.Failure{Name: event.DeviceBusy}),
