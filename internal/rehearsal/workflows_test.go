@@ -76,3 +76,14 @@ func TestAFolderWithMistakesIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestTheExampleOfAWorkflow plays what docs/workflows.md shows.
+func TestTheExampleOfAWorkflow(t *testing.T) {
+	s, out, err := play(t, Config{
+		Devices: 30, Seed: 5, Faults: "delay=3,duplicate-all=3,reorder=3,offline-at-start=3",
+		Operation: trial.Operation{Name: "reconnect"}, Workflows: "../../examples/workflows",
+	})
+	if err != nil || s.Succeeded != 30 {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
