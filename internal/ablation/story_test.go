@@ -249,9 +249,6 @@ func story(ctx context.Context, s stage) error {
 	if err := s.halted(ctx, victim); err != nil {
 		return err
 	}
-	if err := s.windowed(ctx, simulator.ThingName(stubborn)); err != nil {
-		return err
-	}
 	if err := s.mislabelled(ctx, first); err != nil {
 		return err
 	}
@@ -261,7 +258,7 @@ func story(ctx context.Context, s stage) error {
 	if err := s.ours(ctx); err != nil {
 		return err
 	}
-	if err := s.execution(ctx, "windowed", simulator.ThingName(stubborn), "FAILED"); err != nil {
+	if err := s.windowed(ctx, simulator.ThingName(stubborn)); err != nil {
 		return err
 	}
 	if err := s.operated(ctx); err != nil {
@@ -270,7 +267,10 @@ func story(ctx context.Context, s stage) error {
 	if err := s.deaf(ctx, "legacy", s.beginUpgrade); err != nil {
 		return err
 	}
-	return s.deaf(ctx, "legacy-2", s.beginOperation)
+	if err := s.deaf(ctx, "legacy-2", s.beginOperation); err != nil {
+		return err
+	}
+	return s.execution(ctx, "windowed", simulator.ThingName(stubborn), "FAILED")
 }
 
 // windowed is a job that waits for a window of the device's, a few minutes away.
