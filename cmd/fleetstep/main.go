@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"github.com/fleetstep/fleetstep/internal/cli"
+	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/localcloud"
 )
 
 func main() {
@@ -23,11 +25,20 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	env := &cli.Env{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Terminal: isTerminal(os.Stdout)}
+	env := &cli.Env{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Terminal: isTerminal(os.Stdout),
+		States: checkStates}
 	root := cli.New(env)
 	root.AddCommand(localCommand(env), simulateCommand(env), demoCommand(env), rehearseCommand(env))
 	root.SetArgs(args)
 	return root.ExecuteContext(ctx)
+}
+
+// checkStates is what AWS would say of a state machine.
+func checkStates(definition string) (problems event.Problems) {
+	for _, d := range localcloud.CheckStateMachine(definition) {
+		problems = append(problems, event.Problem{Path: d.Location, Value: d.Code, Allowed: d.Message})
+	}
+	return problems
 }
 
 func isTerminal(f *os.File) bool {

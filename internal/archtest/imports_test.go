@@ -46,7 +46,7 @@ var only = []struct {
 		"it is a transport"},
 	{"internal/provision", []string{sdk, event, "golang.org/x/sync/errgroup"},
 		"it makes the same calls on AWS and on a local cloud"},
-	{"internal/cli", []string{sdk, smithy, event, "github.com/spf13/cobra"},
+	{"internal/cli", []string{sdk, smithy, event, "internal/operation", "statemachines", "github.com/spf13/cobra"},
 		"the same calls reach AWS and the local cloud"},
 	{"statemachines", nil, "the documents are data"},
 	{"infra", nil, "the template is data"},

@@ -13,8 +13,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/iot"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/smithy-go"
 	"github.com/spf13/cobra"
+
+	"github.com/fleetstep/fleetstep/internal/event"
 )
 
 // Env is what commands act through.
@@ -25,6 +28,9 @@ type Env struct {
 	Terminal bool
 	// Load returns the AWS configuration; nil is the SDK's default.
 	Load func(ctx context.Context) (aws.Config, error)
+	// States finds what is wrong with a state machine by the rules of the States Language;
+	// nil finds nothing.
+	States func(definition string) event.Problems
 	// Now and Sleep are the clock; nil is the machine's.
 	Now   func() time.Time
 	Sleep func(ctx context.Context, d time.Duration) error
@@ -118,7 +124,7 @@ AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY.`,
 	group(job)
 	job.AddCommand(jobCreate(env), jobList(env), jobDescribe(env), jobWatch(env), jobCancel(env), jobPause(env),
 		jobResume(env))
-	root.AddCommand(job, stopAll(env), startAll(env), deadletter(env))
+	root.AddCommand(job, stopAll(env), startAll(env), deadletter(env), workflow(env))
 	return root
 }
 
@@ -165,6 +171,14 @@ func (e *Env) iot(ctx context.Context) (*iot.Client, error) {
 		return nil, err
 	}
 	return iot.NewFromConfig(cfg), nil
+}
+
+func (e *Env) sfn(ctx context.Context) (*sfn.Client, error) {
+	cfg, err := e.Load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return sfn.NewFromConfig(cfg), nil
 }
 
 func (e *Env) lambda(ctx context.Context) (*lambda.Client, error) {

@@ -17,6 +17,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"github.com/fleetstep/fleetstep/internal/event"
 )
 
 // cloud answers by "METHOD path?query". A list of answers is used up to its last
@@ -58,10 +60,13 @@ func (c *cloud) Do(r *http.Request) (*http.Response, error) {
 	if strings.HasPrefix(r.URL.Path, "/2015-03-31/functions/") {
 		signing = "/us-east-1/lambda/aws4_request"
 	}
+	k := r.Method + " " + r.URL.RequestURI()
+	if operation, ok := strings.CutPrefix(r.Header.Get("X-Amz-Target"), "AWSStepFunctions."); ok {
+		k, signing = operation, "/us-east-1/states/aws4_request"
+	}
 	if a := r.Header.Get("Authorization"); !strings.Contains(a, signing) {
 		c.t.Errorf("%s is signed as %s", r.URL.Path, a)
 	}
-	k := r.Method + " " + r.URL.RequestURI()
 	c.asked, c.bodies = append(c.asked, k), append(c.bodies, string(body))
 	left := c.answers[k]
 	if len(left) == 0 {
@@ -94,6 +99,7 @@ type setup struct {
 	terminal bool
 	load     error
 	sleep    func(ctx context.Context) error
+	states   func(definition string) event.Problems
 }
 
 func run(t *testing.T, s setup, args ...string) result {
@@ -102,7 +108,7 @@ func run(t *testing.T, s setup, args ...string) result {
 	var out, errs bytes.Buffer
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	env := &Env{
-		In: strings.NewReader(s.in), Out: &out, Err: &errs, Terminal: s.terminal,
+		In: strings.NewReader(s.in), Out: &out, Err: &errs, Terminal: s.terminal, States: s.states,
 		Load: func(context.Context) (aws.Config, error) {
 			return aws.Config{Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("AKID",
 				"secret", ""), HTTPClient: c}, s.load
@@ -242,7 +248,11 @@ func TestJobCreate(t *testing.T) {
 		args []string
 		want string
 	}{
-		"flags":  {[]string{"--firmware-version", "2.0.0", "--target", "arn:group"}, `{"firmwareVersion":"2.0.0","targetArn":"arn:group","upgradeTrigger":"IMMEDIATE"}`},
+		"flags": {[]string{"--firmware-version", "2.0.0", "--target", "arn:group"}, `{"firmwareVersion":"2.0.0","targetArn":"arn:group","upgradeTrigger":"IMMEDIATE"}`},
+		"operation": {[]string{"--operation", "reboot", "--target", "a", "--allow-empty"},
+			`{"operation":"reboot","input":{},"targets":["a"],"allowEmpty":true}`},
+		"operation with input": {[]string{"--operation", "reboot", "--target", "a", "--input", `{"bootSeconds":20}`},
+			`{"operation":"reboot","input":{"bootSeconds":20},"targets":["a"]}`},
 		"window": {[]string{"--firmware-version", "2", "--target", "a", "--upgrade-trigger", "MAINTENANCE_WINDOW"}, `{"firmwareVersion":"2","targetArn":"a","upgradeTrigger":"MAINTENANCE_WINDOW"}`},
 		"everything": {[]string{"--firmware-version", "2", "--target", "a", "--upgrade-trigger", "manual",
 			"--target-selection", "CONTINUOUS", "--allow-empty"},

@@ -14,7 +14,7 @@ import (
 )
 
 func jobCreate(env *Env) *cobra.Command {
-	var stack, file, version, trigger, target, selection string
+	var stack, file, version, trigger, target, selection, operation, input string
 	var watch, allowEmpty bool
 	c := &cobra.Command{
 		Use:   "create",
@@ -23,17 +23,18 @@ func jobCreate(env *Env) *cobra.Command {
 job id. The same payload twice gives the same job, and says that it existed, and
 what has become of it. A target without devices makes no job: exit code 3.
 
-The payload is a file, standard input (-), or made from --firmware-version and
---target. All mistakes of a payload are told at once, each with its path.`,
+The payload is a file, standard input (-), or made from --target and either
+--firmware-version or --operation. All mistakes of a payload are told at once, each with its path.`,
 		Example: `  fleetstep job create --file events/create-job.json
-  fleetstep job create --firmware-version 2.0.0 --target arn:aws:iot:us-east-1:123456789012:thinggroup/demo --watch`,
+  fleetstep job create --firmware-version 2.0.0 --target arn:aws:iot:us-east-1:123456789012:thinggroup/demo --watch
+  fleetstep job create --operation reboot --target arn:aws:iot:us-east-1:123456789012:thinggroup/demo`,
 		Args: NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx := c.Context()
 			payload, err := createPayload(env, file, shortForm{
 				FirmwareVersion: version, TargetARN: target, TargetSelection: selection, UpgradeTrigger: trigger,
 				AllowEmpty: allowEmpty,
-			})
+			}, operation, input)
 			if err != nil {
 				return err
 			}
@@ -59,6 +60,9 @@ The payload is a file, standard input (-), or made from --firmware-version and
 	c.Flags().StringVar(&stack, "stack", "fleetstep", "name of the deployed stack")
 	c.Flags().StringVarP(&file, "file", "f", "", "payload as a JSON file, - for standard input")
 	c.Flags().StringVar(&version, "firmware-version", "", "version of the image in the firmware bucket")
+	c.Flags().StringVar(&operation, "operation", "",
+		"operation that is only a state machine (see: fleetstep workflow list)")
+	c.Flags().StringVar(&input, "input", "{}", "input of the operation, in JSON")
 	c.Flags().StringVar(&trigger, "upgrade-trigger", "IMMEDIATE",
 		"IMMEDIATE or MANUAL, or MAINTENANCE_WINDOW to restart the devices at night")
 	c.Flags().StringVar(&target, "target", "", "ARN of a thing or thing group")
@@ -78,8 +82,26 @@ type shortForm struct {
 	UpgradeTrigger  string `json:"upgradeTrigger"`
 }
 
-func createPayload(env *Env, file string, f shortForm) ([]byte, error) {
+// namedForm is a payload that names its operation.
+type namedForm struct {
+	Operation       string          `json:"operation"`
+	Input           json.RawMessage `json:"input"`
+	Targets         []string        `json:"targets"`
+	TargetSelection string          `json:"targetSelection,omitempty"`
+	AllowEmpty      bool            `json:"allowEmpty,omitempty"`
+}
+
+func createPayload(env *Env, file string, f shortForm, operation, input string) ([]byte, error) {
 	switch {
+	case operation != "" && (file != "" || f.FirmwareVersion != ""):
+		return nil, UsageError{errors.New("--operation excludes --file and --firmware-version")}
+	case operation != "" && f.TargetARN == "":
+		return nil, UsageError{errors.New("give --target with --operation")}
+	case operation != "" && !json.Valid([]byte(input)):
+		return nil, UsageError{fmt.Errorf("--input: %s is no JSON", input)}
+	case operation != "":
+		return json.Marshal(namedForm{operation, json.RawMessage(input), []string{f.TargetARN}, f.TargetSelection,
+			f.AllowEmpty})
 	case file != "" && (f.FirmwareVersion != "" || f.TargetARN != ""):
 		return nil, UsageError{errors.New("--file excludes --firmware-version and --target")}
 	case file == "-":
@@ -96,7 +118,8 @@ func createPayload(env *Env, file string, f shortForm) ([]byte, error) {
 type Created struct {
 	JobID           string   `json:"jobId"`
 	JobARN          string   `json:"jobArn"`
-	FirmwareVersion string   `json:"firmwareVersion"`
+	Operation       string   `json:"operation,omitempty"` // where the payload names it
+	FirmwareVersion string   `json:"firmwareVersion,omitempty"`
 	Targets         []string `json:"targets"`
 	Existed         bool     `json:"existed,omitempty"` // the same payload made it before
 	Status          string   `json:"status,omitempty"`  // of a job that existed

@@ -13,6 +13,7 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/lambda"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/history"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
@@ -38,6 +39,16 @@ type (
 	Execution    = sfn.ExecutionItem
 	HistoryEvent = history.Event
 )
+
+// Diagnostic is a finding about a state machine.
+type Diagnostic = asl.Diagnostic
+
+// CheckStateMachine is what CreateStateMachine would say of a definition, and more: all
+// errors, without a cloud.
+func CheckStateMachine(definition string) []Diagnostic {
+	_, found := asl.Compile(definition, false)
+	return found
+}
 
 // NewVirtual is a scheduler in virtual time, which begins at start.
 func NewVirtual(seed uint64, start time.Time) *Scheduler { return scheduler.NewVirtual(seed, start) }

@@ -49,6 +49,21 @@ func TestTwoFilesAreAnOperation(t *testing.T) {
 	}
 }
 
+// TestANewWorkflowRuns plays what "fleetstep workflow new" writes, as it is.
+func TestANewWorkflowRuns(t *testing.T) {
+	dir := t.TempDir()
+	machine, schema := operation.Skeleton("blink")
+	for ending, text := range map[string][]byte{operation.MachineFile: machine, operation.SchemaFile: schema} {
+		if err := os.WriteFile(filepath.Join(dir, "blink"+ending), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, out, err := play(t, Config{Devices: 3, Seed: 5, Operation: trial.Operation{Name: "blink"}, Workflows: dir})
+	if err != nil || s == nil || s.Succeeded != 3 {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 // TestAnOperationsInputIsHeldToItsSchema: create-job says what is wrong, and the run how it is repeated.
 func TestAnOperationsInputIsHeldToItsSchema(t *testing.T) {
 	_, out, err := play(t, Config{

@@ -1,0 +1,118 @@
+package cli
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+)
+
+func TestANewWorkflowIsWhole(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "workflows")
+	r := run(t, setup{}, "workflow", "new", "blink", "--dir", dir)
+	file := filepath.Join(dir, "blink.asl.json")
+	if r.code != 0 || r.out != file+"\n"+filepath.Join(dir, "blink.schema.json")+"\n" {
+		t.Fatalf("%+v", r)
+	}
+	if r := run(t, setup{}, "workflow", "validate", file); r.code != 0 || !strings.HasPrefix(r.out,
+		file+": 4 states, at most") {
+		t.Errorf("%+v", r)
+	}
+	if r := run(t, setup{}, "workflow", "validate", "--json", filepath.Join(dir, "blink.schema.json")); r.code != 0 ||
+		r.out != "[]\n" {
+		t.Errorf("%+v", r)
+	}
+	if r := run(t, setup{}, "workflow", "list", "--workflows", dir); r.code != 0 || !strings.Contains(r.out,
+		"\nblink ") ||
+		!strings.Contains(r.out, "\nset-parameters ") || !strings.Contains(r.out, "parameters [answerSeconds]") {
+		t.Errorf("%+v", r)
+	}
+	// What is there stays.
+	if r := run(t, setup{}, "workflow", "new", "blink", "--dir", dir); r.code != 1 || !strings.Contains(r.text,
+		"exists") {
+		t.Errorf("%+v", r)
+	}
+	for _, args := range [][]string{{"new"}, {"new", "Blink"}, {"validate"}, {"validate", "blink.json"},
+		{"describe"}} {
+		if r := run(t, setup{}, append([]string{"workflow"}, args...)...); r.code != 2 {
+			t.Errorf("%v: %+v", args, r)
+		}
+	}
+}
+
+func TestAllMistakesOfAWorkflowAreTold(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "blink.asl.json")
+	if r := run(t, setup{}, "workflow", "new", "blink", "--dir", dir); r.code != 0 {
+		t.Fatalf("%+v", r)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.ReplaceAll(strings.Replace(string(b), `"GET"`, `"PUT"`, 1), `"TimeoutSeconds": 60,`, ``)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, setup{states: func(string) event.Problems {
+		return event.Problems{{Path: "/States/Look", Value: "CODE", Allowed: "something else"}}
+	}}, "workflow", "validate", file)
+	var places []string
+	for line := range strings.Lines(r.out) {
+		place, _, _ := strings.Cut(strings.TrimPrefix(line, "blink.asl.json: "), ": ")
+		places = append(places, place)
+	}
+	const want = "/States/Look $.States.Finalize.TimeoutSeconds $.States.FinalizeFailed.TimeoutSeconds" +
+		" $.States.Look.Arguments.Payload.task"
+	if got := strings.Join(places, " "); r.code != 1 || got != want {
+		t.Errorf("got %s\n%s", got, r.out)
+	}
+	r = run(t, setup{}, "workflow", "validate", "--json", file)
+	var found event.Problems
+	if err := json.Unmarshal([]byte(r.out), &found); err != nil || len(found) != 3 || r.code != 1 {
+		t.Errorf("%v, %+v", err, r)
+	}
+}
+
+func TestWorkflowsAreDrawn(t *testing.T) {
+	if r := run(t, setup{}, "workflow", "describe", "reboot"); r.code != 0 || !strings.Contains(r.out,
+		"OPERATE Device.Reboot()") {
+		t.Errorf("%+v", r)
+	}
+	if r := run(t, setup{}, "workflow", "describe", "firmware-upgrade", "--svg"); r.code != 0 ||
+		!strings.HasPrefix(r.out, "<svg ") {
+		t.Errorf("%+v", r)
+	}
+	for _, name := range []string{"nothing", "nothing.asl.json"} {
+		if r := run(t, setup{}, "workflow", "describe", name); r.code != 1 {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
+func TestWorkflowsOfAStack(t *testing.T) {
+	list := ok(`{"stateMachines":[{"name":"lab-reboot","stateMachineArn":"arn:lab-reboot"},` +
+		`{"name":"lab-mine","stateMachineArn":"arn:lab-mine"},{"name":"other-reboot","stateMachineArn":"arn:other-reboot"}]}`)
+	s := setup{answers: map[string][]answer{
+		"ListStateMachines":    list,
+		"DescribeStateMachine": ok(`{"definition":"{\"StartAt\":\"A\",\"States\":{\"A\":{\"Type\":\"Pass\",\"End\":true}}}"}`),
+	}}
+	r := run(t, s, "workflow", "list", "--stack", "lab", "--json")
+	var rows []listed
+	if err := json.Unmarshal([]byte(r.out), &rows); err != nil || len(rows) != 2 || rows[0].Bounds == "" ||
+		rows[1].Name != "mine" ||
+		rows[1].Bounds != "" {
+		t.Errorf("%v, %+v", err, r)
+	}
+	if r := run(t, s, "workflow", "describe", "mine", "--stack", "lab"); r.code != 0 || !strings.Contains(r.out,
+		"> A  Pass") {
+		t.Errorf("%+v", r)
+	}
+	if r := run(t, s, "workflow", "describe", "blink", "--stack", "lab"); r.code != 1 || !strings.Contains(r.text,
+		"has no workflow blink") {
+		t.Errorf("%+v", r)
+	}
+}
