@@ -60,6 +60,18 @@ func TestShippedOperationsAreWhole(t *testing.T) {
 	}
 }
 
+// TestOperationsToLearnFromAreWhole: the example of the documentation, and what a new one begins with.
+func TestOperationsToLearnFromAreWhole(t *testing.T) {
+	if all, err := operation.Load(os.DirFS("../../examples/workflows")); err != nil || len(all) == 0 {
+		t.Errorf("%d operations, %v", len(all), err)
+	}
+	machine, schema := operation.Skeleton("blink")
+	if _, problems := operation.New("blink", machine, schema); problems != nil || strings.Contains(string(machine),
+		"NAME") {
+		t.Errorf("%v", problems)
+	}
+}
+
 func TestAWholeOperation(t *testing.T) {
 	o, problems := blink(t)
 	if problems != nil {
