@@ -37,6 +37,9 @@ var shapes = map[string]any{
 	"prepare-account.json":           nil, // CloudFormation's own shape
 	"create-job.response.json":       nil, // by internal/functions: TestTheSampleOfAnAnswerIsOne
 	"create-job-operation.json":      nil,
+	"create-job-reboot.json":         nil, // by internal/functions: TestSamplesOfOperations
+	"create-job-set-parameters.json": nil,
+	"create-job-collect.json":        nil,
 	"job-document.json":              nil, // by flow/upgrade: TestTheSampleOfADocumentIsOne
 	"notify-next.json":               event.NotifyNext{},
 	"execution-input.json":           event.ExecutionInput{},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"maps"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -23,6 +25,8 @@ import (
 	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
 	"github.com/fleetstep/fleetstep/internal/functions/environment"
 	"github.com/fleetstep/fleetstep/internal/jobs"
+	"github.com/fleetstep/fleetstep/internal/operation"
+	"github.com/fleetstep/fleetstep/statemachines"
 )
 
 const samples = "../../events"
@@ -233,6 +237,34 @@ func FuzzPayload(f *testing.F) {
 			t.Fatalf("the schema refuses what is parsed as %+v", r)
 		}
 	})
+}
+
+// TestSamplesOfOperations: each shipped operation that is only ASL has a sample, which is right, and wrong once its
+// input is another's.
+func TestSamplesOfOperations(t *testing.T) {
+	scripts, err := operation.Load(statemachines.Files(), upgrade.Operation)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := schema(t)
+	for _, o := range scripts {
+		text := sample(t, "create-job-"+string(o.Name)+".json")
+		r, err := jobs.Parse(text, []event.Form{o.Form()})
+		if err != nil || !strings.HasPrefix(string(r.DerivedJobID()), string(o.Name)+"-") || !accepts(s, text) {
+			t.Errorf("%s: %s, %v", o.Name, r.DerivedJobID(), err)
+		}
+		needs, err := o.Needs(fmt.Appendf(nil, `{"input":%s}`, r.Input.Members["input"]))
+		if err != nil || needs == 0 || r.Timeouts.JobMinutes != 0 &&
+			needs > time.Duration(r.Timeouts.JobMinutes)*time.Minute {
+			t.Errorf("%s needs %s, %v", o.Name, needs, err)
+		}
+		wrong := bytes.Replace(text, []byte(`"input": {`), []byte(`"input": {"song": 1, `), 1)
+		var problems event.Problems
+		if _, err := jobs.Parse(wrong, []event.Form{o.Form()}); !errors.As(err, &problems) ||
+			problems[0].Path != "$.input.song" {
+			t.Errorf("%s: %v", o.Name, err)
+		}
+	}
 }
 
 // TestOperationsThatAreOnlyASLAreAskedForByName: those that the program knows, and those beside it.
