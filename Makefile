@@ -30,7 +30,7 @@ BUILD := $(GO) build -tags lambda.norpc -ldflags "-s -w"
 
 export CGO_ENABLED = 0
 
-.PHONY: run rehearse build test test-race test-restart test-crash test-disk test-ablation lint fmt dist proto synth synth-check deploy build-lambdas \
+.PHONY: run rehearse build test test-race test-restart test-crash test-windows test-disk test-ablation lint fmt dist proto synth synth-check deploy build-lambdas \
 	lint-template bench bench-compare bench-baseline bench-jsonata fuzz clean
 
 run: build ## one whole job on this machine: DEVICES=25 EVENT=file FAULTS=all, OPERATION=reboot INPUT=json WORKFLOWS=folder
@@ -58,6 +58,10 @@ test-restart: build ## kill -9 at 30 random moments of a 100-device job
 test-crash: ## end the cloud at each write of a job and of a state machine, in virtual time
 	FLEETSTEP_CRASHES=all $(GO) test -count=1 -timeout 60m -v -run Survive ./internal/localcloud
 	FLEETSTEP_CRASHES=all $(GO) test -count=1 -timeout 60m -v -run Survive ./internal/rehearsal -rapid.checks=1500
+
+test-windows: ## a fleet that waits for its window, over midnight, in three time zones: DEVICES=20000
+	FLEETSTEP_FLEET=$(if $(filter command line,$(origin DEVICES)),$(DEVICES),20000) $(GO) test -count=1 -timeout 60m -v \
+		-run TestAFleetWaitsForItsWindow ./internal/rehearsal
 
 test-disk: ## a disk that fills up: the store over each failing call, and a real cloud on a small tmpfs (Linux, unshare)
 	$(GO) test -count=1 -run 'FailedWrites|NewWork' ./internal/localcloud/store ./internal/localcloud

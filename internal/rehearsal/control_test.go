@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -58,13 +60,59 @@ func (w *world) starts(ctx context.Context) ([]time.Time, error) {
 	}
 }
 
+// taken are the moments at which devices took the commands of Download and Activate.
+func (w *world) taken(ctx context.Context) (all []time.Time, err error) {
+	arn := "arn:aws:states:" + region + ":" + account + ":stateMachine:" + stack + "-firmware-upgrade"
+	for e, err := range w.cloud.Executions(ctx, arn) {
+		if err != nil {
+			return nil, err
+		}
+		state := ""
+		for event, err := range w.cloud.History(ctx, e.ExecutionARN) {
+			if err != nil {
+				return nil, err
+			}
+			raw, err := json.Marshal(event)
+			if err != nil {
+				return nil, err
+			}
+			var h struct {
+				Timestamp                float64
+				StateEnteredEventDetails struct{ Name string }
+			}
+			if err := json.Unmarshal(raw, &h); err != nil {
+				return nil, err
+			}
+			if h.StateEnteredEventDetails.Name != "" {
+				state = h.StateEnteredEventDetails.Name
+			}
+			if event.Type == "TaskSucceeded" && (state == "Download" || state == "Activate") {
+				all = append(all, time.UnixMilli(int64(h.Timestamp*1000)))
+			}
+		}
+	}
+	return all, nil
+}
+
 // TestAPauseHoldsAndAResumeWakes pauses a job, or everything, at moments that the
-// seed chooses, for a while: nothing begins meanwhile, and every device is upgraded
-// after it. In one of them the clock stands still for the first minutes after it.
+// seed chooses, for a while: nothing begins meanwhile, no device at work is told to
+// download or to activate, and every device is upgraded after it. In one of them the clock stands
+// still for the first minutes after it.
 func TestAPauseHoldsAndAResumeWakes(t *testing.T) {
+	separate := filepath.Join(t.TempDir(), "separate.json")
+	if err := os.WriteFile(separate, []byte(`{
+  "firmware": {"version": "2.0.0"}, "activation": {"mode": "SEPARATE"},
+  "targets": ["arn:aws:iot:us-east-1:123456789012:thinggroup/demo"]
+}`), 0o666); err != nil {
+		t.Fatal(err)
+	}
 	for seed := uint64(1); seed <= 4; seed++ {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			t.Parallel()
+			payload := "../../events/create-job.json"
+			if seed > 2 {
+				payload = separate
+			}
 			job, verbs := "", []string{"pause", "resume"}
 			if seed%2 == 0 {
 				verbs = []string{"stop-all", "start-all"}
@@ -105,12 +153,21 @@ func TestAPauseHoldsAndAResumeWakes(t *testing.T) {
 			var out bytes.Buffer
 			summary, err := Run(t.Context(), Config{
 				Env: &cli.Env{Out: &out, Err: &out}, Devices: 60, Seed: seed, Faults: "",
-				Event: "../../events/create-job.json", Image: 1 << 10,
+				Event: payload, Image: 1 << 10,
 				Witness: func(_ *localcloud.Cloud, sched *localcloud.Scheduler) {
 					sched.Go("story", func() { told = story(context.WithoutCancel(t.Context()), sched) })
 				},
 				opened: func(opened *world) { w = opened },
 				over: func(ctx context.Context, w *world, _ string) error {
+					taken, err := w.taken(ctx)
+					if err != nil {
+						return err
+					}
+					for _, at := range taken {
+						if at.After(from.Add(10*time.Second)) && at.Before(until) {
+							t.Errorf("a command was taken %v after the pause", at.Sub(from))
+						}
+					}
 					starts, err := w.starts(ctx)
 					if err != nil {
 						return err

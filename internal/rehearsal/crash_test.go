@@ -122,7 +122,8 @@ type outage struct {
 }
 
 // playCrashes plays a job to its end. An error tells what is wrong with it.
-func playCrashes(seed uint64, faultList string, crashes []crash) (s *outage, err error) {
+// The job has no window, or one that opens a while after its beginning.
+func playCrashes(seed uint64, faultList string, crashes []crash, opens time.Duration) (s *outage, err error) {
 	base, err := stage()
 	if err != nil {
 		return nil, err
@@ -152,13 +153,20 @@ func playCrashes(seed uint64, faultList string, crashes []crash) (s *outage, err
 	}
 	w.fleet.Start()
 	s.arm()
-	payload, err := json.Marshal(map[string]any{
+	members := map[string]any{
 		"jobId": crashJob, "firmware": map[string]string{"version": crashVersion},
 		"targets":  []string{"arn:aws:iot:" + region + ":" + account + ":thinggroup/" + crashGroup},
 		"rollout":  map[string]int{"maximumPerMinute": crashDevices - 1}, // the last one a minute later
 		"abort":    map[string]any{"criteriaList": []any{}},
 		"timeouts": map[string]int{"answerSeconds": 20, "downloadSeconds": 60, "rebootSeconds": 60},
-	})
+	}
+	if opens > 0 {
+		from := s.sched.Now().Add(opens)
+		members["activation"] = map[string]any{"mode": "SEPARATE", "window": map[string]string{
+			"start": from.Format("15:04"), "end": from.Add(time.Hour).Format("15:04"),
+		}}
+	}
+	payload, err := json.Marshal(members)
 	if err != nil {
 		return s, err
 	}
@@ -350,7 +358,7 @@ func without(fault string) (time.Duration, error) {
 	if d, ok := uncrashed.took[fault]; ok {
 		return d, nil
 	}
-	s, err := playCrashes(1, fault, nil)
+	s, err := playCrashes(1, fault, nil, 0)
 	if err != nil {
 		return 0, err
 	}
@@ -367,7 +375,7 @@ func survive(seed uint64, fault string, crashes []crash) (*outage, error) {
 	if err != nil {
 		return nil, fmt.Errorf("without a crash: %w", err)
 	}
-	s, err := playCrashes(seed, fault, slices.Clone(crashes))
+	s, err := playCrashes(seed, fault, slices.Clone(crashes), 0)
 	limit := usual
 	for _, c := range crashes {
 		limit += c.down + patience
@@ -440,6 +448,30 @@ func TestAJobSurvivesACrashAtEachWrite(t *testing.T) {
 				}
 				return
 			}
+		}
+	}
+}
+
+// TestParkedUpgradesSurviveACrashAtEachWrite looks at all writes of a job whose devices
+// wait for their window outside of executions, with FLEETSTEP_CRASHES=all; else at
+// some. None is missed in the window, none downloads twice, nothing is left.
+func TestParkedUpgradesSurviveACrashAtEachWrite(t *testing.T) {
+	step := 251
+	if os.Getenv("FLEETSTEP_CRASHES") == "all" {
+		step = 1
+	}
+	for n := 1; ; n += step {
+		s, err := playCrashes(1, "", []crash{{write: n, lost: n%2 == 0}}, 10*time.Minute)
+		switch {
+		case err != nil:
+			t.Errorf("%s\n%v", strings.Join(s.log, "\n"), err)
+		case s.took > 75*time.Minute:
+			t.Errorf("%s\ntook %s: a device missed its window", strings.Join(s.log, "\n"), s.took)
+		case len(s.log) == 0:
+			if n < 500 {
+				t.Errorf("the job makes %d writes only: this test looks at another one", n)
+			}
+			return
 		}
 	}
 }

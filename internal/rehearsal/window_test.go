@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/cli"
+	words "github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/localcloud"
 )
 
@@ -92,6 +93,7 @@ type fleetInWindows struct {
 	at      time.Time
 	window  [2]string // in the devices' time
 	faults  string
+	still   time.Duration // for so long the clock stands still from when the first window opens on
 }
 
 // play plays it and holds every device to its window, and the clock to its evenness.
@@ -125,7 +127,10 @@ func (f fleetInWindows) play(t *testing.T) {
 				return err
 			}
 		}
-		return nil
+		if f.still == 0 {
+			return nil
+		}
+		return f.stop(ctx, t, w, sched)
 	}
 	var out bytes.Buffer
 	summary, err := Run(t.Context(), Config{
@@ -173,6 +178,11 @@ func (f fleetInWindows) play(t *testing.T) {
 			minutes[final.began.Truncate(time.Minute)]++
 		}
 	}
+	for thing, of := range laps {
+		if f.mode == "SEPARATE" && len(of) > 2 {
+			t.Errorf("%s has %d laps", thing, len(of))
+		}
+	}
 	if waited < f.devices/2 {
 		t.Errorf("%d of %d devices waited for their window", waited, f.devices)
 	}
@@ -185,6 +195,30 @@ func (f fleetInWindows) play(t *testing.T) {
 	}
 	t.Logf("%d devices waited, over %d minutes; at most %d began in a second; %.1f s, peak %d MiB",
 		waited, len(minutes), most, summary.Seconds, summary.PeakMemoryMiB)
+}
+
+// stop has the clock stand still when the window of the devices in the payload's zone opens.
+func (f fleetInWindows) stop(ctx context.Context, t *testing.T, w *world, sched *localcloud.Scheduler) error {
+	opens, _ := words.Window{Start: f.window[0], End: f.window[1], Zone: payloadZone}.Next(f.at)
+	tick := map[string]any{"FunctionName": stack + "-tick", "ReservedConcurrentExecutions": 0}
+	if err := sched.Sleep(ctx, opens.Sub(sched.Now())); err != nil {
+		return err
+	}
+	if err := w.call(ctx, "lambda", "PutFunctionConcurrency", tick, nil); err != nil {
+		return err
+	}
+	alarmed := false
+	for end := sched.Now().Add(f.still); sched.Now().Before(end); {
+		if err := sched.Sleep(ctx, time.Minute); err != nil {
+			return err
+		}
+		alarmed = alarmed || w.state(t, "tick-missing") == "ALARM"
+	}
+	if !alarmed {
+		t.Error("nobody was told that the clock stands still")
+	}
+	delete(tick, "ReservedConcurrentExecutions")
+	return w.call(ctx, "lambda", "DeleteFunctionConcurrency", tick, nil)
 }
 
 // inside holds a moment to the window of a device.
@@ -212,21 +246,33 @@ func (f fleetInWindows) inside(t *testing.T, thing string, at time.Time) {
 // over midnight and a change of the clock, and begin evenly when it opens.
 func TestDevicesWaitForTheirWindows(t *testing.T) {
 	for name, f := range map[string]fleetInWindows{
-		"automatic activation": {60, "AUTO", start, [2]string{"02:00", "04:00"}, ""},
-		"over midnight":        {60, "SEPARATE", start, [2]string{"23:00", "01:00"}, "cut-before-restart=5"},
+		"automatic activation": {60, "AUTO", start, [2]string{"02:00", "04:00"}, "", 0},
+		"over midnight": {60, "SEPARATE", start, [2]string{"23:00", "01:00"}, "cut-before-restart=5",
+			0},
+		"with a clock that stands still": {60, "SEPARATE", start, [2]string{"02:00", "04:00"}, "", 10 * time.Minute},
 		// Clocks in Berlin go from 02:00 to 03:00 on 2026-03-29 at 01:00Z, in New York
 		// three weeks before; in Sydney from 03:00 to 02:00 on 2026-04-04 at 16:00Z.
 		"over a change to daylight saving": {60, "SEPARATE", time.Date(2026, 3, 28, 20, 0, 0, 0, time.UTC),
-			[2]string{"01:00", "03:30"}, ""},
+			[2]string{"01:00", "03:30"}, "", 0},
 		"over a change from daylight saving": {60, "SEPARATE", time.Date(2026, 4, 4, 8, 0, 0, 0, time.UTC),
-			[2]string{"01:00", "03:30"}, ""},
+			[2]string{"01:00", "03:30"}, "", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if testing.Short() && f.at != start {
+			if testing.Short() && (f.at != start || f.still > 0) {
 				t.Skip("a day of virtual time")
 			}
 			t.Parallel()
 			f.play(t)
 		})
 	}
+}
+
+// TestAFleetWaitsForItsWindow plays as many devices as FLEETSTEP_FLEET says: 20,000 with
+// "make test-windows".
+func TestAFleetWaitsForItsWindow(t *testing.T) {
+	devices, err := strconv.Atoi(os.Getenv("FLEETSTEP_FLEET"))
+	if err != nil {
+		t.Skip("FLEETSTEP_FLEET does not say how many devices")
+	}
+	fleetInWindows{devices, "SEPARATE", start, [2]string{"23:00", "01:00"}, "", 0}.play(t)
 }
