@@ -65,6 +65,19 @@ func TestMergedIsWhatTheCDKMakes(t *testing.T) {
 	if taken != 8*len(names) || told != 5 {
 		t.Errorf("%d resources of operations, %d functions that are told of them", taken, told)
 	}
+	emptied := 0
+	body := at(resources, "Dashboard", "Properties", "DashboardBody").(map[string]any)
+	dashboard := tree(t, []byte(body["Fn::Sub"].(string)))
+	for _, w := range list(dashboard["widgets"]) {
+		if title, _ := at(w, "properties", "title").(string); operation.Charts[title] != nil {
+			at(w, "properties").(map[string]any)["metrics"] = []any{}
+			emptied++
+		}
+	}
+	body["Fn::Sub"] = text(dashboard)
+	if emptied != len(operation.Charts) {
+		t.Errorf("%d charts of operations", emptied)
+	}
 	rest, err := json.Marshal(without)
 	if err != nil {
 		t.Fatal(err)

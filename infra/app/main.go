@@ -133,7 +133,7 @@ func newStack(app awscdk.App, name, assets, createJob string, operations *operat
 	jobs := newJobs(stack, lambdas, account, device, workflow, clock, notify, p)
 	clock.tick(lambdas, workflow)
 	device.receive(lambdas, account, workflow, notify, p)
-	dashboard := newObservability(stack, notify, p)
+	dashboard := newObservability(stack, notify, operations, p)
 	tag(stack, p)
 	// What they make has its tags already.
 	if err := operations.include(stack); err != nil {

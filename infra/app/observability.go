@@ -9,19 +9,21 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
+	resources "github.com/fleetstep/fleetstep/infra/operation"
 	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
 	"github.com/fleetstep/fleetstep/internal/functions/metrics"
 )
 
 // newObservability makes the dashboard and the alarms of design.md section 7.
-func newObservability(stack awscdk.Stack, notify *notifications, p *parameters) awscloudwatch.CfnDashboard {
+func newObservability(stack awscdk.Stack, notify *notifications, operations *operations,
+	p *parameters) awscloudwatch.CfnDashboard {
 	scope := constructs.NewConstruct(stack, jsii.String("Observability"))
 	newAlarms(scope, notify, p)
 	return named("Dashboard", awscloudwatch.NewCfnDashboard(scope, jsii.String("Dashboard"),
 		&awscloudwatch.CfnDashboardProps{
 			DashboardName: sub("${AWS::StackName}-firmware-upgrades"),
-			DashboardBody: sub(dashboardBody()),
+			DashboardBody: sub(dashboardBody(operations.names())),
 		}))
 }
 
@@ -29,7 +31,7 @@ func newObservability(stack awscdk.Stack, notify *notifications, p *parameters) 
 type row []any
 
 // dashboardBody is the dashboard in CloudWatch's JSON, with ${...} for what Fn::Sub fills in.
-func dashboardBody() string {
+func dashboardBody(operations []string) string {
 	d := &dashboard{}
 	ours := func(metric, dimension string, values []string, options map[string]any) []row {
 		var rows []row
@@ -88,6 +90,8 @@ func dashboardBody() string {
 			{metricsNamespace, metrics.DetailsRefused, map[string]any{"label": "details that AWS IoT refused"}},
 			{metricsNamespace, metrics.ThingsNotUpdated, map[string]any{"label": "things that could not be updated"}},
 		}},
+		others("Other operations: executions", operations),
+		others("Other operations: executions failed", operations),
 	)
 	d.charts(
 		chart{title: "Workflows", stat: "Sum", rows: perItem("AWS/States", []string{"ExecutionsStarted",
@@ -151,6 +155,15 @@ func dashboardBody() string {
 		panic(err)
 	}
 	return string(body)
+}
+
+// others is a chart of the operations that are only ASL, as package operation has it.
+func others(title string, names []string) chart {
+	c := chart{title: title, stat: "Sum"}
+	for _, r := range resources.Rows(resources.Charts[title], names) {
+		c.rows = append(c.rows, r.([]any))
+	}
+	return c
 }
 
 func perItem(namespace string, metrics []string, dimension string, items []string) []row {

@@ -202,6 +202,49 @@ func query(id, metric, machine string) object {
 // variable is the one by which functions are told the names of the operations.
 const variable = "OPERATIONS"
 
+// Charts are those of the dashboard that show operations, by title: the metrics of AWS/States that each has for each
+// operation.
+var Charts = map[string][]string{
+	"Other operations: executions":        {"ExecutionsStarted", "ExecutionsSucceeded"},
+	"Other operations: executions failed": {"ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"},
+}
+
+// Rows are the lines of a chart of some metrics, as a dashboard's body has them.
+func Rows(metrics, names []string) []any {
+	rows := []any{}
+	for _, name := range names {
+		for _, metric := range metrics {
+			rows = append(rows, []any{
+				"AWS/States", metric, "StateMachineArn",
+				"arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:${AWS::StackName}-" + name,
+				object{"label": name + " " + strings.TrimPrefix(metric, "Executions")},
+			})
+		}
+	}
+	return rows
+}
+
+// chart puts the rows of all operations into the charts of a dashboard.
+func chart(dashboard object, names []string) error {
+	substitution := member(dashboard, "Properties", "DashboardBody")
+	text, _ := substitution["Fn::Sub"].(string)
+	var body object
+	if err := json.Unmarshal([]byte(text), &body); err != nil {
+		return fmt.Errorf("operations: the dashboard: %w", err)
+	}
+	widgets, _ := body["widgets"].([]any)
+	for _, w := range widgets {
+		properties := member(w, "properties")
+		title, _ := properties["title"].(string)
+		if metrics := Charts[title]; metrics != nil {
+			properties["metrics"] = Rows(metrics, names)
+		}
+	}
+	b, err := json.Marshal(body)
+	substitution["Fn::Sub"] = string(b)
+	return err
+}
+
 // Merge is a template of the stack with the resources of more operations in it, each of which is a name and the
 // document of its state machine. It is what the CDK app would make of them.
 func Merge(template []byte, names []string, asl func(name string) []byte) ([]byte, error) {
@@ -227,11 +270,17 @@ func Merge(template []byte, names []string, asl func(name string) []byte) ([]byt
 			resources[id] = own[id]
 		}
 	}
+	var every []string
 	for _, id := range slices.Sorted(maps.Keys(resources)) {
 		variables := member(resources[id], "Properties", "Environment", "Variables")
 		if known, ok := variables[variable].(string); ok {
-			all := append(strings.FieldsFunc(known, func(r rune) bool { return r == ',' }), names...)
-			variables[variable] = strings.Join(all, ",")
+			every = append(strings.FieldsFunc(known, func(r rune) bool { return r == ',' }), names...)
+			variables[variable] = strings.Join(every, ",")
+		}
+	}
+	if dashboard := member(resources["Dashboard"]); dashboard != nil {
+		if err := chart(dashboard, every); err != nil {
+			return nil, err
 		}
 	}
 	var out bytes.Buffer
