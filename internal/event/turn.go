@@ -17,7 +17,10 @@ type Turn struct {
 	State     json.RawMessage // the conversation's own memory; nil at the beginning
 	Messages  string          // prefix for the ids of its requests
 	Tries     map[Step]int    // of each step in this execution, this one included
-	Now       time.Time
+	// Before is, at the beginning, the memory of the try before of the same entry into
+	// this state, if that did not come to its end.
+	Before json.RawMessage
+	Now    time.Time
 }
 
 // Outgoing is a message to a device: package device's.

@@ -115,10 +115,16 @@ func (w *Steps) await(ctx context.Context, in event.StepInput) (Taken, error) {
 		Execution: x.Execution,
 		Messages:  event.MessagePrefix(x.Execution, in.Step, claim.Tries[in.Step]),
 	}
+	for _, old := range d.Awaits {
+		if in.Attempt != "" && old.Step == in.Step && event.EntryOf(old.Attempt) == event.EntryOf(in.Attempt) {
+			turn.Before = old.State
+		}
+	}
 	move, err := flow.Begin(ctx, turn, in)
 	if err != nil {
 		return TakenNot, err
 	}
+	turn.Before = nil
 	a := Await{
 		Step: in.Step, Token: in.TaskToken, Owner: x.Owner, Execution: x.Execution,
 		Messages: turn.Messages, Commands: move.Commands, State: move.State, Attempt: in.Attempt,

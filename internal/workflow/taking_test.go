@@ -1,7 +1,9 @@
 package workflow_test
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -225,5 +227,32 @@ func TestADeviceFillsNoPartition(t *testing.T) {
 	}
 	if n := len(r.load().News); n != 32 {
 		t.Errorf("%d are kept", n)
+	}
+}
+
+// The next try of an entry into a state is told what the one before remembered, if that
+// did not come to its end; another entry is told nothing.
+func TestATryKnowsTheOneBefore(t *testing.T) {
+	r, in := keeping(t)
+	var before []string
+	f := r.flow()
+	f.Begin = func(_ context.Context, turn event.Turn, _ event.StepInput) (event.Move, error) {
+		before = append(before, string(turn.Before))
+		return r.begin, nil
+	}
+	flows, err := event.NewFlows(f)
+	r.must(err)
+	r.Steps.Flows = flows
+	r.begin = event.Move{State: memory}
+	for _, a := range []event.StepInput{
+		attempt(in, first, "tok0", 1, 0), attempt(in, first, "tok1", 1, 1), attempt(in, first, "tok2", 2, 0),
+		attempt(in, second, "tok3", 3, 0), attempt(in, first, "tok4", 4, 0),
+	} {
+		if _, err := r.Await(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := []string{"", string(memory), "", "", ""}; !slices.Equal(before, want) {
+		t.Errorf("told %q, want %q", before, want)
 	}
 }

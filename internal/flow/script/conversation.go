@@ -60,6 +60,7 @@ type memory struct {
 	Duplicate bool           `json:"duplicate,omitempty"` // the device said once that it is there
 
 	// OPERATE.
+	Key      string            `json:"key,omitempty"`      // of the command
 	GivenAt  time.Time         `json:"givenAt,omitzero"`   // when the command was sent
 	Accepted bool              `json:"accepted,omitempty"` // the device has taken it
 	Busy     bool              `json:"busy,omitempty"`     // it said 7005
@@ -124,6 +125,10 @@ func (f *flow) begin(_ context.Context, t event.Turn, in event.StepInput) (event
 		return event.Move{Failed: failure, State: memory{}.save()}, nil
 	}
 	s := &turn{f, t, memory{Task: work}}
+	if work.Task == Operate {
+		s.m.Key = event.StepKey(t.Execution, t.Step, t.Tries[t.Step])
+		operating{s}.adopt()
+	}
 	var move event.Move
 	if !t.Device.Reachable() {
 		// What was sent to a device that is away is lost (09b): it is asked when it is
@@ -136,7 +141,7 @@ func (f *flow) begin(_ context.Context, t event.Turn, in event.StepInput) (event
 		move.State = s.m.save()
 	}
 	if work.Task == Operate {
-		move.Commands = map[string]string{s.key(): work.Command}
+		move.Commands = map[string]string{s.m.Key: work.Command}
 	}
 	return move, nil
 }
@@ -251,9 +256,6 @@ func refusal(f event.Fault) event.Move {
 	}
 	return event.Move{Failed: event.Refusal(f.Code, f.Text)}
 }
-
-// key is the command key of this try of this state.
-func (s *turn) key() string { return event.StepKey(s.t.Execution, s.t.Step, s.t.Tries[s.t.Step]) }
 
 // subscribe looks which Subscriptions there are.
 func (s *turn) subscribe() event.Move { return s.get(forNews, device.Subscriptions, device.Requests) }

@@ -1,6 +1,7 @@
 package script
 
 import (
+	"encoding/json"
 	"strconv"
 	"time"
 
@@ -13,7 +14,8 @@ import (
 // it is given, the agent is asked whether it will report the end; its answer shows that
 // it listens. Whether a command was taken whose answer is lost, a look may tell: it is
 // under way. If no look shows it, the task fails as Device.NoReport, and never gives it
-// again: the author's Retry does, with a key of its own.
+// again. Another try of the state goes on with it; after Device.NoReport the author's Retry
+// gives it again, with a key of its own.
 
 type operating struct{ *turn }
 
@@ -27,7 +29,25 @@ func (s operating) needs() []device.Subscription {
 	return []device.Subscription{boot, device.EndOf(s.m.Task.Command)}
 }
 
-func (s operating) open() event.Move { return s.subscribe() }
+// adopt goes on with the command that the try before gave, if it did: its function had
+// failed, or its state ran out of time, and the command may be under way. Not where a look
+// has shown no trace of it, or the device was busy: that try may have ended so, and this one
+// be the Retry.
+func (s operating) adopt() {
+	var was memory
+	if len(s.t.Before) == 0 || json.Unmarshal(s.t.Before, &was) != nil || was.GivenAt.IsZero() ||
+		was.Lost > 0 || was.Busy {
+		return
+	}
+	s.m.Key, s.m.GivenAt, s.m.Accepted, s.m.Output = was.Key, was.GivenAt, was.Accepted, was.Output
+}
+
+func (s operating) open() event.Move {
+	if !s.m.GivenAt.IsZero() {
+		return s.trace()
+	}
+	return s.subscribe()
+}
 
 func (s operating) lost() event.Move {
 	if s.m.GivenAt.IsZero() {
@@ -41,7 +61,7 @@ func (s operating) trace() event.Move { return s.get(forTrace, device.Requests, 
 func (s operating) give() event.Move {
 	s.m.GivenAt = s.t.Now
 	return s.change(forOperate, &device.Operate{
-		ID: s.id(forOperate), Command: s.m.Task.Command, Key: s.key(), Args: s.m.Task.Arguments.text(),
+		ID: s.id(forOperate), Command: s.m.Task.Command, Key: s.m.Key, Args: s.m.Task.Arguments.text(),
 	})
 }
 
@@ -75,9 +95,9 @@ func (s operating) operated(ev event.DeviceEvent) event.Move {
 	r := ev.Answer.Results[0]
 	switch {
 	case s.m.Task.EndsWith == endsWithResponse:
-		return s.done(Operated{CommandKey: s.key(), Output: text(r.Output)})
+		return s.done(Operated{CommandKey: s.m.Key, Output: text(r.Output)})
 	case r.Request == "" && s.m.Task.EndsWith == "":
-		return s.done(Operated{CommandKey: s.key(), Output: text(r.Output)})
+		return s.done(Operated{CommandKey: s.m.Key, Output: text(r.Output)})
 	case r.Request == "":
 		s.m.Output = r.Output
 	}
@@ -99,26 +119,26 @@ func (s operating) news(ev event.DeviceEvent) event.Move {
 
 func (s operating) completed(ev event.DeviceEvent) event.Move {
 	switch {
-	case ev.CommandKey != s.key():
+	case ev.CommandKey != s.m.Key:
 		return ignore
 	case ev.Fault != nil:
 		return event.Move{Failed: &event.Failure{
 			Name: CommandFailed, Code: ev.Fault.Code, Detail: strconv.Itoa(ev.Fault.Code) + " " + ev.Fault.Text,
 		}}
 	case s.m.Task.EndsWith != endsWithBoot:
-		return s.done(Operated{CommandKey: s.key(), Output: text(ev.Output)})
+		return s.done(Operated{CommandKey: s.m.Key, Output: text(ev.Output)})
 	}
 	s.m.Accepted, s.m.Output = true, ev.Output
 	return s.wait()
 }
 
 func (s operating) booted(ev event.DeviceEvent) event.Move {
-	ours := ev.CommandKey == s.key()
+	ours := ev.CommandKey == s.m.Key
 	if !ours && !ev.At.After(s.m.GivenAt) {
 		return ignore
 	}
 	if s.m.Task.EndsWith == endsWithBoot && (ours || s.m.Accepted) {
-		move := s.done(Operated{CommandKey: s.key(), Output: text(s.m.Output), Boot: bootOf(ev)})
+		move := s.done(Operated{CommandKey: s.m.Key, Output: text(s.m.Output), Boot: bootOf(ev)})
 		move.Takes = ev.ID
 		return move
 	}
@@ -136,10 +156,10 @@ func (s operating) traced(a *event.Answer) event.Move {
 		return refusal(*a.Fault)
 	}
 	for _, r := range device.RunningIn(a) {
-		if r.Key == s.key() {
+		if r.Key == s.m.Key {
 			s.m.Accepted = true
 			if s.m.Task.EndsWith == endsWithResponse {
-				return s.done(Operated{CommandKey: s.key(), Output: map[string]string{}})
+				return s.done(Operated{CommandKey: s.m.Key, Output: map[string]string{}})
 			}
 			return s.wait()
 		}

@@ -1,6 +1,7 @@
 package script_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/device"
 	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/flow/script"
 )
 
 var key = event.StepKey("x", "Ask", 1)
@@ -268,4 +270,94 @@ func TestAwait(t *testing.T) {
 		"news, while it is away": {task: change, away: true, does: "waits for the device",
 			turns: []exchange{{7, connected, looks}}},
 	})
+}
+
+// A function fails, or a state runs out of time, after the command was given: the next try
+// of the state goes on with it.
+func TestAnotherTryGoesOnWithACommand(t *testing.T) {
+	flow := script.New("test", controller)
+	begin := func(task string, try int, away bool, before json.RawMessage) (event.Turn, event.Move) {
+		t.Helper()
+		turn := event.Turn{
+			Execution: "x", Step: "Ask", Messages: fmt.Sprintf("m%d-", try), Now: noon, Before: before,
+			Tries: map[event.Step]int{"Ask": try}, Device: event.DeviceState{Endpoint: "os::1", Connected: !away},
+		}
+		move, err := flow.Begin(t.Context(), turn, event.StepInput{Step: "Ask", Results: json.RawMessage(task)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		turn.State, turn.Before = move.State, nil
+		return turn, move
+	}
+	hear := func(turn *event.Turn, ev event.DeviceEvent) string {
+		t.Helper()
+		if ev.At.IsZero() {
+			ev.At = noon.Add(time.Second)
+		}
+		move, err := flow.Continue(*turn, ev)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if move.State != nil {
+			turn.State = move.State
+		}
+		return tell(move)
+	}
+	of := func(try int, ev event.DeviceEvent) event.DeviceEvent {
+		a := *ev.Answer
+		a.MessageID = strings.Replace(a.MessageID, "m-", fmt.Sprintf("m%d-", try), 1)
+		ev.Answer = &a
+		return ev
+	}
+	const traces = "m2-trace@1 get " + device.Requests + " " + device.UpTime
+	for name, c := range map[string]struct {
+		endsWith string
+		away     bool
+		ends     event.DeviceEvent
+		done     string
+	}{
+		"that runs": {endsWith: `"arguments":{}`, ends: complete(key, nil),
+			done: `done {"commandKey":"` + key + `","output":{"Took":"3"}}`},
+		"that restarts it": {endsWith: `"endsWith":"Boot!"`, ends: booted("b", key),
+			done: `takes b done {"commandKey":"` + key + `","output":{},"boot":{"cause":"RemoteReboot","commandKey":"` + key +
+				`","firmwareUpdated":false,"at":"2026-11-22T12:00:01Z"}}`},
+		"of a device that is away": {endsWith: `"arguments":{}`, away: true, ends: complete(key, nil),
+			done: `done {"commandKey":"` + key + `","output":{"Took":"3"}}`},
+	} {
+		task := `{"task":"OPERATE","command":"Device.X.2.Do()",` + c.endsWith + `}`
+		first, _ := begin(task, 1, false, nil)
+		// Before the command was given there is nothing to go on with.
+		if turn, move := begin(task, 2, false, first.State); !strings.HasPrefix(tell(move), "m2-news@1 get") ||
+			turn.State == nil || move.Commands[event.StepKey("x", "Ask", 2)] == "" {
+			t.Errorf("%s: before the command it begins with %s, %v", name, tell(move), move.Commands)
+		}
+		if did := hear(&first, of(1, subscribed("news@1", to(device.EndOf("Device.X.2.Do()"), boot)))); did !=
+			"gate m1-operate@2 operate Device.X.2.Do()" {
+			t.Fatalf("%s: %s", name, did)
+		}
+		second, move := begin(task, 2, c.away, first.State)
+		if move.Commands[key] != "Device.X.2.Do()" {
+			t.Errorf("%s: it waits for news of %v", name, move.Commands)
+		}
+		did := tell(move)
+		if c.away {
+			did = hear(&second, connected)
+		}
+		if did != traces {
+			t.Errorf("%s: begins with %s", name, did)
+		}
+		// A try that found no trace may have ended so: then this one is the Retry.
+		if unfound := second; hear(&unfound, of(2, shows("trace@1", device.UpTime, "4000"))) != strings.Replace(traces,
+			"@1", "@2", 1) {
+			t.Errorf("%s: one look is enough to it", name)
+		} else if _, move := begin(task, 3, false, unfound.State); !strings.HasPrefix(tell(move), "m3-news@1 get") {
+			t.Errorf("%s: the Retry begins with %s", name, tell(move))
+		}
+		if did := hear(&second, of(2, running("trace@1", "Device.X.2.Do()", key))); did != "waits" {
+			t.Errorf("%s: %s", name, did)
+		}
+		if did := hear(&second, c.ends); did != c.done {
+			t.Errorf("%s: %s\nwant %s", name, did, c.done)
+		}
+	}
 }

@@ -42,7 +42,7 @@ func New(operation event.Operation, controller event.EndpointID) event.Flow {
 	return event.Flow{
 		Operation: operation,
 		News: []event.Kind{
-			event.KindEvent, event.KindValueChanged, event.KindTransferComplete,
+			event.KindEvent, event.KindValueChanged, event.KindTransferComplete, event.KindCommandComplete,
 		},
 		Played: OperationDuplicate, Unfit: OperationNotEligible,
 		Succeeded: outcome + "_SUCCESS", Failed: outcome + "_FAIL",
