@@ -3,6 +3,7 @@ package infra
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -113,6 +114,37 @@ func TestACustomersKeyEncryptsEverything(t *testing.T) {
 				t.Errorf("%s: %s", id, text(r.Properties["SSESpecification"]))
 			}
 		}
+	}
+}
+
+// TestTheTableCanBeProtected: where the stack says so, DynamoDB refuses to delete what is known of devices.
+func TestTheTableCanBeProtected(t *testing.T) {
+	tpl := parse(t)
+	with, without := chosen(tpl.Resources["DeviceTable"].Properties["DeletionProtectionEnabled"], "IsProtected")
+	if with != true || without != false || tpl.Parameters["DeletionProtection"]["Default"] != "false" {
+		t.Errorf("protected %v, else %v; the parameter is %v", with, without, tpl.Parameters["DeletionProtection"])
+	}
+}
+
+// TestSignedAddressesNeedAllOfTheirParameters: CloudFormation refuses a distribution without its key.
+func TestSignedAddressesNeedAllOfTheirParameters(t *testing.T) {
+	var template struct {
+		Rules map[string]struct {
+			RuleCondition any
+			Assertions    []struct{ Assert any }
+		}
+	}
+	if err := json.Unmarshal(Template, &template); err != nil {
+		t.Fatal(err)
+	}
+	rule := template.Rules["SignedUrls"]
+	given := func(parameter string) string {
+		return `{"Fn::Not":[{"Fn::Equals":[{"Ref":"` + parameter + `"},""]}]}`
+	}
+	if text(rule.RuleCondition) != given("ImageBaseUrl") || len(rule.Assertions) != 2 ||
+		text(rule.Assertions[0].Assert) != given("ImageKeyPairId") ||
+		text(rule.Assertions[1].Assert) != given("ImageKeyParameter") {
+		t.Errorf("the rule is %s", text(rule))
 	}
 }
 
