@@ -14,6 +14,8 @@ run: PLAIN = $(if $(shell test $(DEVICES) -gt 20 && echo many),events/create-job
 GO ?= go
 FUNCTIONS := $(notdir $(wildcard lambdas/*))
 CDK := aws-cdk@2.1148.1
+AWS_CLI := awscli==1.45.11
+SAM := aws-sam-cli==1.170.0
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 CFN_LINT := cfn-lint==1.51.0
 CHECKOV := checkov==3.3.30
@@ -30,7 +32,7 @@ BUILD := $(GO) build -tags lambda.norpc -ldflags "-s -w"
 
 export CGO_ENABLED = 0
 
-.PHONY: run rehearse build test test-race test-restart test-crash test-windows test-disk test-ablation lint fmt dist proto synth synth-check deploy build-lambdas \
+.PHONY: run rehearse build test test-race test-restart test-crash test-windows test-disk test-ablation test-deploy lint fmt dist proto synth synth-check deploy smoke build-lambdas \
 	lint-template bench bench-compare bench-baseline bench-jsonata fuzz clean
 
 run: build ## one whole job on this machine: DEVICES=25 EVENT=file FAULTS=all, OPERATION=reboot INPUT=json WORKFLOWS=folder
@@ -70,6 +72,9 @@ test-disk: ## a disk that fills up: the store over each failing call, and a real
 test-ablation: ## a rehearsal to its end without each part of each policy
 	FLEETSTEP_ABLATION=all $(GO) test -count=1 -timeout 60m -v ./internal/ablation
 
+test-deploy: build ## bootstrap, deploy, update and destroy on the local cloud by the CDK's, AWS's and SAM's CLI
+	CDK=$(CDK) AWS_CLI=$(AWS_CLI) SAM=$(SAM) .ci/deploy
+
 lint: .build/bin/golangci-lint ## formatting, vet, staticcheck and the other linters of .golangci.yml; freshness of generated code
 	.build/bin/golangci-lint run ./...
 	$(GO) run ./proto/generate -check
@@ -99,6 +104,11 @@ $(FUNCTIONS:%=deploy-%): deploy-%:
 
 deploy: build-lambdas ## deploy the stack to the AWS account of the environment (needs Node.js)
 	cd infra && npx --yes $(CDK) deploy --require-approval broadening
+
+# YES=1 does not ask; SMOKE=flags, as --existing fleetstep.
+# A local cloud (AWS_ENDPOINT_URL) runs the functions of this machine.
+smoke: build $(if $(AWS_ENDPOINT_URL),,build-lambdas) ## try a deployment on your own account, and remove it: YES=1 SMOKE=flags
+	bin/fleetstep smoke --lambda-dir $(if $(AWS_ENDPOINT_URL),bin,.build)/lambda $(if $(filter 1,$(YES)),--yes) $(SMOKE)
 
 lint-template: .build/venv/$(CFN_LINT).$(CHECKOV) ## check the template with cfn-lint and checkov (needs Python)
 	.build/venv/bin/cfn-lint --config-file infra/.cfnlintrc.yaml infra/testdata/template.json

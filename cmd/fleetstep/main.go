@@ -28,7 +28,8 @@ func run(ctx context.Context, args []string) error {
 	env := &cli.Env{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Terminal: isTerminal(os.Stdout),
 		States: checkStates}
 	root := cli.New(env)
-	root.AddCommand(localCommand(env), simulateCommand(env), demoCommand(env), rehearseCommand(env))
+	root.AddCommand(localCommand(env), simulateCommand(env), demoCommand(env), rehearseCommand(env),
+		doctorCommand(env), smokeCommand(env))
 	root.SetArgs(args)
 	return root.ExecuteContext(ctx)
 }

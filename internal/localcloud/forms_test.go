@@ -220,3 +220,24 @@ func fill(v reflect.Value, name string, within []reflect.Type) {
 		}
 	}
 }
+
+// TestEmptyResults holds the operations of Query services to AWS's models (botocore 1.43.11): those whose output has
+// no members, and a result all the same.
+func TestEmptyResults(t *testing.T) {
+	want := map[string]string{
+		"cloudformation": "ContinueUpdateRollback DeleteChangeSet ExecuteChangeSet", "iam": "UpdateRole",
+		"sns": "TagResource UntagResource", "cloudwatch": "DeleteDashboards TagResource UntagResource", "sts": "",
+	}
+	door := newRig(t).cloud.Door()
+	for id, names := range want {
+		var got []string
+		for _, op := range door.Lookup(id).Operations {
+			if op.EmptyResult {
+				got = append(got, op.Name)
+			}
+		}
+		if slices.Sort(got); strings.Join(got, " ") != names {
+			t.Errorf("%s: %v, want %s", id, got, names)
+		}
+	}
+}

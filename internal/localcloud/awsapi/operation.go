@@ -98,6 +98,9 @@ type Operation struct {
 	Action string
 	// Anonymous operations are also open to unsigned requests.
 	Anonymous bool
+	// EmptyResult says that the answer of a Query service has a result without
+	// members, which botocore misses where AWS's model has it.
+	EmptyResult bool
 
 	in        reflect.Type
 	resources func(c *Call, in any) []string
@@ -144,6 +147,10 @@ func Action(action string) Option { return func(o *Operation) { o.Action = actio
 // AllowAnonymous opens the operation to unsigned requests, whose identity is
 // Anonymous.
 func AllowAnonymous() Option { return func(o *Operation) { o.Anonymous = true } }
+
+// EmptyResult is for operations of Query services whose output has no members, and
+// is in AWS's model all the same.
+func EmptyResult() Option { return func(o *Operation) { o.EmptyResult = true } }
 
 // On says which resources the operation touches, as ARNs; each must be
 // allowed. Without it the resource is "*".

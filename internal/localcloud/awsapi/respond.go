@@ -131,6 +131,8 @@ func (q *request) queryXML(op *Operation, v reflect.Value) []byte {
 	b.WriteString("<" + op.Name + "Response xmlns=\"" + q.service.Namespace + "\">")
 	if v.Kind() == reflect.Struct && v.NumField() > 0 {
 		element(&b, op.Name+"Result", func() { xmlMembers(&b, v) })
+	} else if op.EmptyResult {
+		element(&b, op.Name+"Result", func() {})
 	}
 	element(&b, "ResponseMetadata", func() {
 		element(&b, "RequestId", func() { b.WriteString(q.call.RequestID) })

@@ -172,6 +172,7 @@ func newCloud(t testing.TB) *cloud {
 				return &topicAttributesOut{map[string]string{"TopicArn": "arn", "Policy": `{"a":"<b>"}`}}, nil
 			}),
 			record(c, "DeleteTopic", func(*empty_) (*empty_, error) { return nil, nil }),
+			record(c, "TagResource", func(*empty_) (*empty_, error) { return nil, nil }, EmptyResult()),
 		}})
 	c.door.Add(Service{ID: "iot", Signing: "iot", Prefix: "iot", Protocols: []Protocol{RESTJSON},
 		Operations: []Operation{
@@ -295,6 +296,22 @@ func TestSDKSpeaksQuery(t *testing.T) {
 	checkCode(t, err, "NotImplemented", "sns:Unsubscribe")
 	_, err = topics.OptInPhoneNumber(t.Context(), &sns.OptInPhoneNumberInput{PhoneNumber: aws.String("1")})
 	checkCode(t, err, "InvalidAction", "OptInPhoneNumber")
+}
+
+// botocore looks for the result of an operation whose output is empty, and raises KeyError where there is none:
+// "aws cloudformation deploy" ended so after it had deployed ('ExecuteChangeSetResult').
+func TestQueryAnswersWithAnEmptyResult(t *testing.T) {
+	c := newCloud(t)
+	for name, want := range map[string]string{
+		"TagResource": "/\"><TagResourceResult></TagResourceResult><ResponseMetadata>",
+		"DeleteTopic": "/\"><ResponseMetadata>",
+	} {
+		status, body, _ := c.post(t, "/", "application/x-www-form-urlencoded",
+			[]byte("Version=2010-03-31&Action="+name))
+		if status != 200 || !strings.Contains(body, want) {
+			t.Errorf("%s: %d %s", name, status, body)
+		}
+	}
 }
 
 func TestSDKSpeaksRESTJSON(t *testing.T) {

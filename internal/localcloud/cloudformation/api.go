@@ -28,7 +28,7 @@ func (s *Service) API() awsapi.Service {
 			awsapi.Op("RollbackStack", s.rollbackStack, onStack(func(in *rollbackIn) string { return in.StackName })),
 			awsapi.Op("ContinueUpdateRollback", s.continueRollback, onStack(func(in *rollbackIn) string {
 				return in.StackName
-			})),
+			}), awsapi.EmptyResult()),
 			awsapi.Op("UpdateTerminationProtection", s.protect, onStack(func(in *protectIn) string {
 				return in.StackName
 			})),
@@ -68,10 +68,10 @@ func (s *Service) API() awsapi.Service {
 			})),
 			awsapi.Op("ExecuteChangeSet", s.executeChangeSet, onStack(func(in *changeSetRef) string {
 				return in.StackName
-			})),
+			}), awsapi.EmptyResult()),
 			awsapi.Op("DeleteChangeSet", s.deleteChangeSet, onStack(func(in *changeSetRef) string {
 				return in.StackName
-			})),
+			}), awsapi.EmptyResult()),
 			awsapi.Op("ListChangeSets", s.listChangeSets, onStack(stack)),
 		},
 		Unbuilt: unbuilt,

@@ -159,3 +159,38 @@ func TestRefusalsInAWSsWords(t *testing.T) {
 		t.Errorf("protected: %v", err)
 	}
 }
+
+// SAM's CLI makes its own bucket with a template that names SAM's transform and has none of its types
+// (samcli/lib/bootstrap/bootstrap.py, 2026-11): sam deploy --resolve-s3 failed on it.
+func TestTransformThatChangesNothing(t *testing.T) {
+	w, ctx := newWorld(t, store.Memory()), context.Background()
+	body := func(transform, kind, more string) string {
+		return fmt.Sprintf(`{"Transform": %s, "Resources": {"G": {"Type": "%s"}}%s}`, transform, kind, more)
+	}
+	plain := body(`"AWS::Serverless-2016-10-31"`, "AWS::Logs::LogGroup", "")
+	for _, c := range []struct{ body, want string }{
+		{body(`["AWS::LanguageExtensions"]`, "AWS::Logs::LogGroup", ""), "transform AWS::LanguageExtensions"},
+		{body(`{"Name": "AWS::Include"}`, "AWS::Logs::LogGroup", ""), "transform AWS::Include"},
+		{body(`"AWS::Serverless-2016-10-31"`, "AWS::Serverless::Function", ""), "makes AWS::Serverless::Function"},
+		{body(`"AWS::Serverless-2016-10-31"`, "AWS::Logs::LogGroup", `, "Globals": {}`), "Globals: the local cloud"},
+		{plain, "Requires capabilities : [CAPABILITY_AUTO_EXPAND]"},
+	} {
+		_, err := w.createStack(ctx, caller, &stackIn{StackName: "fleetstep", TemplateBody: c.body})
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %s", c.body, err, c.want)
+		}
+	}
+	if out, err := w.validateTemplate(ctx, caller, &validateTemplateIn{TemplateBody: plain}); err != nil ||
+		strings.Join(out.DeclaredTransforms, " ") != "AWS::Serverless-2016-10-31" {
+		t.Errorf("validated: %+v, %v", out, err)
+	}
+	w.propose(t, "CREATE", plain)
+	if _, err := w.executeChangeSet(ctx, caller, &changeSetRef{StackName: "fleetstep", ChangeSetName: "c"}); err !=
+		nil {
+		t.Fatal(err)
+	}
+	w.settle(t)
+	if got := w.status(t); got != "CREATE_COMPLETE" {
+		t.Error(got)
+	}
+}

@@ -159,6 +159,7 @@ type validateTemplateOut struct {
 	Parameters         []templateParameter `json:"Parameters"`
 	Capabilities       []string            `json:"Capabilities,omitempty"`
 	CapabilitiesReason string              `json:"CapabilitiesReason,omitempty"`
+	DeclaredTransforms []string            `json:"DeclaredTransforms,omitempty"`
 }
 
 type templateParameter struct {
@@ -209,7 +210,8 @@ func (s *Service) validateTemplate(ctx context.Context, c *awsapi.Call,
 	if err != nil {
 		return nil, err
 	}
-	out := &validateTemplateOut{Description: t.Description, Parameters: []templateParameter{}}
+	out := &validateTemplateOut{Description: t.Description, Parameters: []templateParameter{},
+		DeclaredTransforms: t.Transforms}
 	for _, name := range slices.Sorted(maps.Keys(t.Parameters)) {
 		d := t.Parameters[name]
 		value, hidden := shownText(d.Default), shownText(d.NoEcho)
@@ -272,7 +274,7 @@ func (s *Service) getTemplateSummary(ctx context.Context, c *awsapi.Call, in *su
 		return nil, err
 	}
 	out := &summaryOut{Parameters: []summaryParameter{}, Description: t.Description, Version: "2010-09-09",
-		DeclaredTransforms: []string{}}
+		DeclaredTransforms: slices.Concat([]string{}, t.Transforms)}
 	for _, name := range slices.Sorted(maps.Keys(t.Parameters)) {
 		d := t.Parameters[name]
 		value, hidden := shownText(d.Default), shownText(d.NoEcho)

@@ -171,6 +171,16 @@ func (t *Template) needCapabilities(given []string) error {
 	return awsapi.Errorf("InsufficientCapabilitiesException", "Requires capabilities : [%s]", need)
 }
 
+// expands is CloudFormation's question whether one knows that a template is changed by macros before it is deployed;
+// a change set shows what they made of it.
+func expands(d Deployment, given []string) error {
+	t, err := Parse(d.Template)
+	if err != nil || len(t.Transforms) == 0 || slices.Contains(given, "CAPABILITY_AUTO_EXPAND") {
+		return asAnswer(err)
+	}
+	return awsapi.Errorf("InsufficientCapabilitiesException", "Requires capabilities : [CAPABILITY_AUTO_EXPAND]")
+}
+
 func (s *Service) createStack(ctx context.Context, c *awsapi.Call, in *stackIn) (*stackOut, error) {
 	if _, exists, err := s.stack(in.StackName); err != nil || exists {
 		return nil, cmp.Or(err, error(awsapi.Errorf("AlreadyExistsException", "Stack [%s] already exists",
@@ -190,6 +200,9 @@ func (s *Service) createStack(ctx context.Context, c *awsapi.Call, in *stackIn) 
 		if _, err := parseStackPolicy(in.StackPolicyBody); err != nil {
 			return nil, awsapi.Errorf("ValidationError", "Error validating stack policy: %v", err)
 		}
+	}
+	if err := expands(d, in.Capabilities); err != nil {
+		return nil, err
 	}
 	w, err := s.announce(ctx, d)
 	if err != nil {
@@ -265,6 +278,9 @@ func (s *Service) updateStack(ctx context.Context, c *awsapi.Call, in *stackIn) 
 	}
 	if during != "" {
 		return nil, awsapi.NotBuilt("the member StackPolicyDuringUpdateBody of a stack")
+	}
+	if err := expands(d, in.Capabilities); err != nil {
+		return nil, err
 	}
 	w, err := s.announce(ctx, d)
 	if err != nil {

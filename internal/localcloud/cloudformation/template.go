@@ -21,6 +21,7 @@ type Template struct {
 	Rules       map[string]Rule
 	Resources   map[string]TemplateResource
 	Outputs     map[string]Output
+	Transforms  []string
 
 	body []byte // in the form that is kept: JSON without spaces, as the store gives it back
 }
@@ -160,7 +161,11 @@ func (p *parser) sections(top map[string]any) {
 				p.rule(name+"."+id, id, v)
 			}
 		case "Transform":
-			p.add(name, "the local cloud does not implement the transform %s", transforms(v))
+			p.transforms(name, v, top)
+		case "Globals":
+			if top["Transform"] == nil {
+				p.add("$", "%q is not a section of a template", name)
+			}
 		case "Hooks":
 			p.add(name, "the local cloud does not implement this section")
 		default:
@@ -373,18 +378,38 @@ func (p *parser) output(path, id string, v any) {
 	p.t.Outputs[id] = o
 }
 
-// transforms are the names of the macros that a template wants to be run through.
-func transforms(v any) string {
+// serverless is SAM's transform. A template without SAM's types and its section Globals leaves it as it went in, as
+// that with which SAM's CLI makes a bucket for itself.
+const serverless = "AWS::Serverless-2016-10-31"
+
+// transforms reads the names of the macros that a template is to be run through. What would change it is refused.
+func (p *parser) transforms(path string, v any, top map[string]any) {
 	list, ok := v.([]any)
 	if !ok {
 		list = []any{v}
 	}
-	names := make([]string, len(list))
-	for i, e := range list {
-		names[i], _ = e.(string)
+	for _, e := range list {
+		name, _ := e.(string)
 		if m, ok := e.(map[string]any); ok {
-			names[i], _ = m["Name"].(string)
+			name, _ = m["Name"].(string)
+		}
+		p.t.Transforms = append(p.t.Transforms, name)
+		if name != serverless {
+			p.add(path, "the local cloud does not implement the transform %s", name)
 		}
 	}
-	return strings.Join(names, ", ")
+	if !slices.Contains(p.t.Transforms, serverless) {
+		return
+	}
+	if top["Globals"] != nil {
+		p.add("Globals", "the local cloud does not implement this section of the transform %s", serverless)
+	}
+	resources, _ := top["Resources"].(map[string]any)
+	for _, id := range slices.Sorted(maps.Keys(resources)) {
+		r, _ := resources[id].(map[string]any)
+		if kind, _ := r["Type"].(string); strings.HasPrefix(kind, "AWS::Serverless::") {
+			p.add("Resources."+id+".Type", "the local cloud does not implement the transform %s, which makes %s",
+				serverless, kind)
+		}
+	}
 }

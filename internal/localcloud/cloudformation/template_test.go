@@ -180,7 +180,7 @@ func TestParameters(t *testing.T) {
 // TestParseReportsEverything has one template with many mistakes.
 func TestParseReportsEverything(t *testing.T) {
 	_, err := Parse([]byte(`{
-		"Nonsense": {}, "Transform": "AWS::Serverless-2016-10-31",
+		"Nonsense": {}, "Transform": "AWS::LanguageExtensions",
 		"Parameters": {"Image": {"Type": "AWS::EC2::Image::Id"}, "Bad-Name": {"Type": "String"}, "Re": {"Type": "String", "AllowedPattern": "(?=x)"}},
 		"Conditions": {"C": {"Fn::Equals": [{"Ref": "R"}, "a"]}},
 		"Resources": {

@@ -64,13 +64,13 @@ func (s *Service) API() awsapi.Service {
 						out = append(out, s.dashboardARN(n))
 					}
 					return out
-				})),
+				}), awsapi.EmptyResult()),
 			awsapi.Op("TagResource", s.tagResource, awsapi.On(func(_ *awsapi.Call, in *tagIn) []string {
 				return []string{in.ResourceARN}
-			})),
+			}), awsapi.EmptyResult()),
 			awsapi.Op("UntagResource", s.untagResource, awsapi.On(func(_ *awsapi.Call, in *untagIn) []string {
 				return []string{in.ResourceARN}
-			})),
+			}), awsapi.EmptyResult()),
 			awsapi.Op("ListTagsForResource", s.listTags, awsapi.On(func(_ *awsapi.Call, in *resourceRef) []string {
 				return []string{in.ResourceARN}
 			})),

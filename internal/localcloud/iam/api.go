@@ -21,7 +21,7 @@ func (s *Service) API() awsapi.Service {
 				return []string{s.arn("role", pathOr(in.Path), in.RoleName)}
 			})),
 			awsapi.Op("GetRole", s.getRole, onRole[roleIn](role)),
-			awsapi.Op("UpdateRole", s.updateRole, onRole[updateRoleIn](role)),
+			awsapi.Op("UpdateRole", s.updateRole, onRole[updateRoleIn](role), awsapi.EmptyResult()),
 			awsapi.Op("DeleteRole", s.deleteRole, onRole[roleIn](role)),
 			awsapi.Op("ListRoles", s.listRoles),
 			awsapi.Op("UpdateAssumeRolePolicy", s.updateAssumeRolePolicy, onRole[trustIn](role)),

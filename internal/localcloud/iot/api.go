@@ -168,6 +168,7 @@ func (s *Service) operations() []awsapi.Operation {
 		awsapi.Op("DescribeCertificate", s.describeCertificate, rest("GET", "/certificates/{certificateId}"),
 			certificateOf),
 		awsapi.Op("ListCertificates", s.listCertificates, rest("GET", "/certificates")),
+		awsapi.Op("ListCACertificates", s.listAuthorities, rest("GET", "/cacertificates")),
 		awsapi.Op("UpdateCertificate", s.updateCertificate, rest("PUT", "/certificates/{certificateId}"),
 			certificateOf),
 		awsapi.Op("DeleteCertificate", s.deleteCertificate, rest("DELETE", "/certificates/{certificateId}"),

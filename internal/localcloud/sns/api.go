@@ -43,8 +43,8 @@ func (s *Service) API() awsapi.Service {
 			op("ListSubscriptionsByTopic", s.listSubscriptionsByTopic),
 			op("Publish", s.publish),
 			op("PublishBatch", s.publishBatch, awsapi.Action("sns:Publish")),
-			op("TagResource", s.tagResource),
-			op("UntagResource", s.untagResource),
+			op("TagResource", s.tagResource, awsapi.EmptyResult()),
+			op("UntagResource", s.untagResource, awsapi.EmptyResult()),
 			op("ListTagsForResource", s.listTags),
 		},
 	}

@@ -1,0 +1,486 @@
+package smoke
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	dynamodbtypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/iot"
+	iottypes "github.com/aws/aws-sdk-go-v2/service/iot/types"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	sfntypes "github.com/aws/aws-sdk-go-v2/service/sfn/types"
+
+	"github.com/fleetstep/fleetstep/internal/cli"
+	"github.com/fleetstep/fleetstep/internal/doctor"
+	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/provision"
+	"github.com/fleetstep/fleetstep/internal/simulator"
+	"github.com/fleetstep/fleetstep/internal/simulator/mqtt"
+	"github.com/fleetstep/fleetstep/internal/usp"
+)
+
+// watched is a transport that remembers why it could not connect.
+type watched struct {
+	simulator.Transport
+	mu   sync.Mutex
+	last error
+}
+
+func (w *watched) Connect(ctx context.Context, c simulator.Connection, h simulator.Handler) (simulator.Session,
+	error) {
+	s, err := w.Transport.Connect(ctx, c, h)
+	w.mu.Lock()
+	w.last = err
+	w.mu.Unlock()
+	return s, err
+}
+
+func (w *watched) why() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.last == nil {
+		return "its connection was closed"
+	}
+	return w.last.Error()
+}
+
+func (r *run) arn(resource string) string {
+	partition := "aws"
+	if parts := strings.SplitN(r.stack.Caller, ":", 3); len(parts) == 3 {
+		partition = parts[1]
+	}
+	return fmt.Sprintf("arn:%s:iot:%s:%s:%s", partition, r.AWS.Region, r.report.Account, resource)
+}
+
+// device makes the thing, its certificate and its agent.
+func (r *run) device(ctx context.Context) (string, error) {
+	policy := r.stack.Outputs["DevicePolicyName"]
+	r.made("thing "+r.thing, r.removeThing)
+	endpoint := simulator.EndpointIDOf(simulator.OUI, r.thing)
+	made, err := provision.Devices(ctx, r.iot, provision.Fleet{Things: []string{r.thing}, Policy: policy,
+		Endpoint: func(string) event.EndpointID { return event.EndpointID(endpoint) }})
+	if err != nil {
+		return "", err
+	}
+	if r.Broker == "" {
+		out, err := r.iot.DescribeEndpoint(ctx, &iot.DescribeEndpointInput{EndpointType: aws.String("iot:Data-ATS")})
+		if err != nil {
+			return "", err
+		}
+		address := aws.ToString(out.EndpointAddress)
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			address = net.JoinHostPort(address, "8883")
+		}
+		r.Broker = "mqtts://" + address
+	}
+	transport, err := mqtt.New(mqtt.Config{Broker: r.Broker, RootCAs: r.RootCAs,
+		Credentials: func(thing string) (mqtt.Credentials, error) {
+			c := made.Certificates[thing]
+			return mqtt.Credentials{Certificate: &c}, nil
+		}})
+	if err != nil {
+		return "", err
+	}
+	r.transport = &watched{Transport: transport}
+	r.fleet, err = simulator.NewFleet(simulator.FleetConfig{Things: []string{r.thing}, Seed: 1,
+		Settings: simulator.Settings{Transport: r.transport, HTTP: http.DefaultClient, PublishQoS: 1,
+			Controller: usp.EndpointID(r.stack.Outputs["ControllerEndpointId"])}})
+	return fmt.Sprintf("thing %s with a certificate under policy %s", r.thing, policy), err
+}
+
+// removeThing deletes thing and certificate, and what the table has of the device.
+func (r *run) removeThing(ctx context.Context) error {
+	out, err := r.iot.ListThingPrincipals(ctx, &iot.ListThingPrincipalsInput{ThingName: &r.thing})
+	if err != nil {
+		return gone(err)
+	}
+	policy := r.stack.Outputs["DevicePolicyName"]
+	for _, principal := range out.Principals {
+		id := principal[strings.LastIndexByte(principal, '/')+1:]
+		for _, step := range []func() error{
+			func() error {
+				_, err := r.iot.DetachThingPrincipal(ctx, &iot.DetachThingPrincipalInput{ThingName: &r.thing,
+					Principal: &principal})
+				return err
+			},
+			func() error {
+				_, err := r.iot.DetachPolicy(ctx, &iot.DetachPolicyInput{PolicyName: &policy, Target: &principal})
+				return gone(err)
+			},
+			func() error {
+				_, err := r.iot.UpdateCertificate(ctx, &iot.UpdateCertificateInput{CertificateId: &id,
+					NewStatus: iottypes.CertificateStatusInactive})
+				return err
+			},
+			func() error {
+				_, err := r.iot.DeleteCertificate(ctx, &iot.DeleteCertificateInput{CertificateId: &id,
+					ForceDelete: true})
+				return err
+			},
+		} {
+			if err := step(); err != nil {
+				return err
+			}
+		}
+	}
+	if _, err := r.iot.DeleteThing(ctx, &iot.DeleteThingInput{ThingName: &r.thing}); err != nil {
+		return err
+	}
+	if r.Existing {
+		return r.removeItems(ctx)
+	}
+	return nil
+}
+
+// removeItems deletes what the table has under the device's key.
+func (r *run) removeItems(ctx context.Context) error {
+	table := r.stack.Outputs["TableName"]
+	pages := dynamodb.NewQueryPaginator(r.dynamodb, &dynamodb.QueryInput{TableName: &table,
+		KeyConditionExpression: aws.String("PK = :device"), ProjectionExpression: aws.String("PK, SK"),
+		ExpressionAttributeValues: map[string]dynamodbtypes.AttributeValue{":device": r.deviceKey()}})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return err
+		}
+		for _, item := range page.Items {
+			if _, err := r.dynamodb.DeleteItem(ctx, &dynamodb.DeleteItemInput{TableName: &table,
+				Key: item}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (r *run) deviceKey() dynamodbtypes.AttributeValue {
+	return &dynamodbtypes.AttributeValueMemberS{Value: "DEVICE#" + r.thing}
+}
+
+// connect switches the agent on.
+func (r *run) connect(ctx context.Context) (string, error) {
+	r.fleet.Start()
+	err := r.await(ctx, func(context.Context) (bool, error) {
+		return r.fleet.Progress().Connected == 1, nil
+	}, func(context.Context) error {
+		return &trouble{fmt.Sprintf("the agent cannot connect to %s as %s: %s", r.Broker, r.thing, r.transport.why()),
+			"compare the certificate's policies (aws iot list-attached-policies) with the device policy of " +
+				"docs/deploy.md"}
+	})
+	return fmt.Sprintf("the agent is connected to %s and has subscribed", r.Broker), err
+}
+
+// greeting waits until the controller has heard the device.
+func (r *run) greeting(ctx context.Context) (string, error) {
+	table := r.stack.Outputs["TableName"]
+	err := r.await(ctx, func(ctx context.Context) (bool, error) {
+		out, err := r.dynamodb.GetItem(ctx, &dynamodb.GetItemInput{TableName: &table,
+			ConsistentRead: aws.Bool(true), Key: map[string]dynamodbtypes.AttributeValue{
+				"PK": r.deviceKey(), "SK": &dynamodbtypes.AttributeValueMemberS{Value: "STATE"}}})
+		if err != nil {
+			return false, err
+		}
+		connected, _ := out.Item["connected"].(*dynamodbtypes.AttributeValueMemberBOOL)
+		endpoint, _ := out.Item["endpointId"].(*dynamodbtypes.AttributeValueMemberS)
+		return connected != nil && connected.Value && endpoint != nil && endpoint.Value != "", nil
+	}, func(ctx context.Context) error {
+		return r.explain(ctx, "the device has greeted and the table knows nothing of it", "handle-device-message")
+	})
+	return "the device's greeting came by rule, queue and function into the table", err
+}
+
+func (r *run) image(ctx context.Context) (string, error) {
+	bucket, key := r.stack.Outputs["FirmwareBucketName"], r.version+"/agent.bin"
+	r.made("image s3://"+bucket+"/"+key, func(ctx context.Context) error {
+		return gone(r.removeObjects(ctx, bucket, key))
+	})
+	if err := r.put(ctx, bucket, key, simulator.MakeImage(r.version, 64<<10, 1)); err != nil {
+		return "", err
+	}
+	return "s3://" + bucket + "/" + key, nil
+}
+
+func (r *run) createJob(ctx context.Context) (string, error) {
+	payload, err := json.Marshal(map[string]any{"firmwareVersion": r.version, "upgradeTrigger": "IMMEDIATE",
+		"targetArn": r.arn("thing/" + r.thing)})
+	if err != nil {
+		return "", err
+	}
+	created, err := cli.CreateJob(ctx, r.lambda, r.Stack, payload)
+	if err != nil {
+		return "", r.explain(context.WithoutCancel(ctx), doctor.Say(err), "create-job")
+	}
+	r.job = created.JobID
+	r.made("job "+r.job, r.removeJob)
+	return "job " + r.job, nil
+}
+
+// removeJob ends what may still be under way, and deletes the job.
+func (r *run) removeJob(ctx context.Context) error {
+	s, err := cli.Describe(ctx, r.iot, r.job)
+	if err != nil {
+		return gone(err)
+	}
+	if !s.Ended() {
+		if _, err := r.iot.CancelJob(ctx, &iot.CancelJobInput{JobId: &r.job, Force: true}); err != nil {
+			return err
+		}
+	}
+	if r.execution == "" { // it may have begun after it was looked for
+		if err := r.find(ctx); err != nil {
+			return err
+		}
+	}
+	if r.execution != "" {
+		_, err := r.sfn.StopExecution(ctx, &sfn.StopExecutionInput{ExecutionArn: &r.execution})
+		if err != nil && gone(err) != nil {
+			return err
+		}
+	}
+	_, err = r.iot.DeleteJob(ctx, &iot.DeleteJobInput{JobId: &r.job, Force: true})
+	return gone(err)
+}
+
+// find looks for the execution of our upgrade among the newest of the state machine.
+func (r *run) find(ctx context.Context) error {
+	name := event.ExecutionName(event.JobOwner(event.JobID(r.job)), event.ThingName(r.thing), 1)
+	out, err := r.sfn.ListExecutions(ctx, &sfn.ListExecutionsInput{MaxResults: 100,
+		StateMachineArn: aws.String(r.stack.Outputs["StateMachineArn"])})
+	if err != nil {
+		return err
+	}
+	for _, e := range out.Executions {
+		if aws.ToString(e.Name) == name {
+			r.execution = aws.ToString(e.ExecutionArn)
+		}
+	}
+	return nil
+}
+
+// start waits for the upgrade's execution.
+func (r *run) start(ctx context.Context) (string, error) {
+	err := r.await(ctx, func(ctx context.Context) (bool, error) {
+		err := r.find(ctx)
+		return r.execution != "", err
+	}, func(ctx context.Context) error {
+		return r.explain(ctx, "AWS IoT has the job and no workflow was started for the device", "start-upgrade")
+	})
+	return "execution " + r.execution[strings.LastIndexByte(r.execution, ':')+1:], err
+}
+
+// upgrade follows the execution. Each of its states is a hop.
+func (r *run) upgrade(ctx context.Context) error {
+	told := 0
+	for {
+		waits := r.Now()
+		states, err := r.history(ctx)
+		for ; err == nil && (told >= len(states) || !states[told].over); states, err = r.history(ctx) {
+			if told == len(states) {
+				if out, err := r.sfn.DescribeExecution(ctx,
+					&sfn.DescribeExecutionInput{ExecutionArn: &r.execution}); err != nil ||
+					out.Status != sfntypes.ExecutionStatusRunning {
+					return r.ended(ctx, out, err)
+				}
+			}
+			if r.Now().Sub(waits) > r.Patience {
+				return r.stuck(ctx, states, told)
+			}
+			if err := r.Sleep(ctx, 500*time.Millisecond); err != nil {
+				return err
+			}
+		}
+		if err != nil {
+			return r.hop(ctx, "history", r.Patience, func(context.Context) (string, error) { return "", err })
+		}
+		s := states[told]
+		told++
+		if s.failed == "" || strings.HasPrefix(s.failed, "Next.") {
+			r.tell(Hop{Name: s.name, Level: doctor.OK, Seen: strings.TrimSpace("done " + s.failed)})
+			continue
+		}
+		return r.hop(ctx, s.name, r.Patience, func(ctx context.Context) (string, error) {
+			return "", r.explain(ctx, s.failed+": "+s.cause+r.agent(), functions...)
+		})
+	}
+}
+
+// functions are those that an upgrade goes through, in this order.
+var functions = []string{"send-usp-operate", "await-firmware-report", "verify-version", "handle-device-message",
+	"finalize"}
+
+// stuck is the hop of a state that does not end.
+func (r *run) stuck(ctx context.Context, states []state, i int) error {
+	name, seen := "upgrade", "no further state is entered"
+	if i < len(states) {
+		name, seen = states[i].name, "the upgrade waits here for the device, or for who should tell it"
+		if states[i].failed != "" {
+			seen = "it is tried again and again: " + states[i].failed + ": " + states[i].cause
+		}
+	}
+	return r.hop(ctx, name, r.Patience, func(ctx context.Context) (string, error) {
+		return "", r.explain(ctx, seen+r.agent(), functions...)
+	})
+}
+
+// agent is what the agent itself says went wrong.
+func (r *run) agent() string {
+	for _, f := range r.fleet.Facts() {
+		if f.Failure != "" {
+			return "; the agent says: " + f.Failure
+		}
+	}
+	return ""
+}
+
+// ended is the hop of the execution's end.
+func (r *run) ended(ctx context.Context, out *sfn.DescribeExecutionOutput, err error) error {
+	return r.hop(ctx, "upgrade", r.Patience, func(context.Context) (string, error) {
+		if err != nil {
+			return "", err
+		}
+		if out.Status != sfntypes.ExecutionStatusSucceeded {
+			return "", &trouble{fmt.Sprintf("the execution is %s: %s: %s", out.Status, aws.ToString(out.Error),
+				aws.ToString(out.Cause)), "docs/errors.md has the error's name"}
+		}
+		return fmt.Sprintf("the execution succeeded after %.1f s", out.StopDate.Sub(*out.StartDate).Seconds()), nil
+	})
+}
+
+// state is a state that was entered.
+type state struct {
+	name, failed, cause string
+	over                bool
+}
+
+// history are the Task states of the execution in the order in which they were entered.
+func (r *run) history(ctx context.Context) ([]state, error) {
+	var list []state
+	pages := sfn.NewGetExecutionHistoryPaginator(r.sfn, &sfn.GetExecutionHistoryInput{ExecutionArn: &r.execution})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range page.Events {
+			fail := func(name, cause *string) {
+				if n := len(list); n > 0 && !list[n-1].over {
+					list[n-1].failed, list[n-1].cause = aws.ToString(name), aws.ToString(cause)
+				}
+			}
+			switch {
+			case e.StateEnteredEventDetails != nil && e.Type == sfntypes.HistoryEventTypeTaskStateEntered:
+				list = append(list, state{name: aws.ToString(e.StateEnteredEventDetails.Name)})
+			case e.StateExitedEventDetails != nil && len(list) > 0:
+				list[len(list)-1].over = true
+			case e.TaskSucceededEventDetails != nil:
+				fail(nil, nil)
+			case e.TaskFailedEventDetails != nil:
+				fail(e.TaskFailedEventDetails.Error, e.TaskFailedEventDetails.Cause)
+			case e.TaskTimedOutEventDetails != nil:
+				fail(e.TaskTimedOutEventDetails.Error, e.TaskTimedOutEventDetails.Cause)
+			case e.TaskStartFailedEventDetails != nil:
+				fail(e.TaskStartFailedEventDetails.Error, e.TaskStartFailedEventDetails.Cause)
+			case e.TaskSubmitFailedEventDetails != nil:
+				fail(e.TaskSubmitFailedEventDetails.Error, e.TaskSubmitFailedEventDetails.Cause)
+			case e.LambdaFunctionFailedEventDetails != nil:
+				fail(e.LambdaFunctionFailedEventDetails.Error, e.LambdaFunctionFailedEventDetails.Cause)
+			case e.LambdaFunctionScheduleFailedEventDetails != nil:
+				fail(e.LambdaFunctionScheduleFailedEventDetails.Error,
+					e.LambdaFunctionScheduleFailedEventDetails.Cause)
+			case e.ExecutionFailedEventDetails != nil && len(list) > 0 && !list[len(list)-1].over:
+				fail(e.ExecutionFailedEventDetails.Error, e.ExecutionFailedEventDetails.Cause)
+				list[len(list)-1].over = true
+			}
+		}
+	}
+	return list, nil
+}
+
+// reported looks whether everybody was told: the job, and the thing.
+func (r *run) reported(ctx context.Context) (string, error) {
+	var s *cli.State
+	err := r.await(ctx, func(ctx context.Context) (_ bool, err error) {
+		s, err = cli.Describe(ctx, r.iot, r.job)
+		return err == nil && s.Ended(), err
+	}, func(ctx context.Context) error {
+		return r.explain(ctx, fmt.Sprintf("the upgrade has ended, and job %s is not told: %s", r.job, s.Counts),
+			"finalize")
+	})
+	if err != nil {
+		return "", err
+	}
+	if s.Counts.Succeeded != 1 {
+		return "", &trouble{fmt.Sprintf("job %s is %s: %s", r.job, s.Status, s.Counts), "docs/errors.md"}
+	}
+	thing, err := r.iot.DescribeThing(ctx, &iot.DescribeThingInput{ThingName: &r.thing})
+	if err != nil {
+		return "", err
+	}
+	if got := thing.Attributes["firmwareVersion"]; got != r.version {
+		return "", r.explain(ctx, fmt.Sprintf("the thing's attribute firmwareVersion is %q, not %s", got, r.version),
+			"finalize")
+	}
+	return fmt.Sprintf("job %s is %s, the thing runs %s", r.job, s.Status, r.version), nil
+}
+
+// explain adds to what was seen what the functions say of it, and where messages lie.
+func (r *run) explain(ctx context.Context, seen string, functions ...string) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	t := &trouble{seen: seen, do: "look at the log group of " + strings.Join(functions, ", ")}
+	for _, function := range functions {
+		said, err := r.said(ctx, function)
+		switch {
+		case err != nil:
+			t.seen += fmt.Sprintf("; the log of %s cannot be read: %s", function, doctor.Say(err))
+		case said != "":
+			t.seen += fmt.Sprintf("; %s says: %s", function, said)
+			t.do = "mend what the function says: a permission, a parameter, a quota"
+		}
+	}
+	_, found, err := doctor.Examine(ctx, doctor.Config{AWS: r.AWS, Stack: r.Stack, Now: r.Now},
+		func(doctor.Finding) {},
+		doctor.Credentials, doctor.StackCheck, doctor.DeadLetters)
+	if err != nil {
+		return errors.Join(t, err)
+	}
+	if i := slices.IndexFunc(found, func(f doctor.Finding) bool {
+		return f.Check == doctor.DeadLetters && f.Level == doctor.Problem
+	}); i >= 0 {
+		t.seen += "; " + found[i].Seen
+	}
+	return t
+}
+
+// said is the last error in a function's log since this began.
+func (r *run) said(ctx context.Context, function string) (string, error) {
+	group := "/aws/lambda/" + r.Stack + "-" + function
+	last := ""
+	pages := cloudwatchlogs.NewFilterLogEventsPaginator(r.logs, &cloudwatchlogs.FilterLogEventsInput{
+		LogGroupName: &group, StartTime: aws.Int64(r.since.UnixMilli()), FilterPattern: aws.String("ERROR")})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return "", gone(err)
+		}
+		for _, e := range page.Events {
+			last = strings.TrimSpace(aws.ToString(e.Message))
+		}
+	}
+	var line struct{ Msg, Error, Failure string }
+	if err := json.Unmarshal([]byte(last), &line); err == nil && line.Error+line.Failure != "" {
+		last = line.Msg + ": " + line.Error + line.Failure
+	}
+	return last, nil
+}
