@@ -254,7 +254,7 @@ func (r *run) removeJob(ctx context.Context) error {
 
 // find looks for the execution of our upgrade among the newest of the state machine.
 func (r *run) find(ctx context.Context) error {
-	name := event.ExecutionName(event.JobOwner(event.JobID(r.job)), event.ThingName(r.thing), 1)
+	name := event.ExecutionName(event.JobOwner(event.JobID(r.job)), event.ThingName(r.thing), 1, 0)
 	out, err := r.sfn.ListExecutions(ctx, &sfn.ListExecutionsInput{MaxResults: 100,
 		StateMachineArn: aws.String(r.stack.Outputs["StateMachineArn"])})
 	if err != nil {
