@@ -7,6 +7,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
 	"github.com/fleetstep/fleetstep/internal/functions/metrics"
 	"github.com/fleetstep/fleetstep/internal/jobs"
 	"github.com/fleetstep/fleetstep/internal/workflow"
@@ -68,7 +69,7 @@ func NewFinalize(ctx context.Context, env Env, cfg aws.Config, now func() time.T
 			log.Info("operation ended from outside, and told there")
 			return o, nil
 		}
-		p.finished(o)
+		p.finished(x.Operation, o)
 		for phase, seconds := range done.Phases {
 			p.emf.seconds(metrics.PhaseDuration, seconds, metrics.Phase, phase)
 		}
@@ -87,11 +88,11 @@ func NewFinalize(ctx context.Context, env Env, cfg aws.Config, now func() time.T
 	}, nil
 }
 
-func (p *parts) finished(o event.Outcome) {
+func (p *parts) finished(operation event.Operation, o event.Outcome) {
 	p.emf.count(metrics.DevicesFinished, metrics.Result, string(o.Status))
 	if o.Status != event.StatusSucceeded {
 		p.emf.count(metrics.Failures, metrics.Reason, string(o.Reason))
-	} else if o.Seconds > 0 && o.Reason == "" {
+	} else if operation == upgrade.Operation && o.Seconds > 0 && o.Reason == "" {
 		p.emf.seconds(metrics.UpgradeDuration, o.Seconds, "", "")
 	}
 }

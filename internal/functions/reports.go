@@ -30,7 +30,7 @@ func (r reports) Report(ctx context.Context, e workflow.End) error {
 	if err := r.outcomes.Publish(ctx, o); err != nil {
 		return err
 	}
-	r.finished(o)
+	r.finished(e.Operation, o)
 	if e.Unreported {
 		r.emf.count(metrics.UpgradesUnreported, "", "")
 	}

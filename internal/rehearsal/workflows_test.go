@@ -1,11 +1,15 @@
 package rehearsal
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/fleetstep/fleetstep/internal/localcloud"
 	"github.com/fleetstep/fleetstep/internal/operation"
 	"github.com/fleetstep/fleetstep/internal/trial"
 )
@@ -100,5 +104,73 @@ func TestTheExampleOfAWorkflow(t *testing.T) {
 	})
 	if err != nil || s.Succeeded != 30 {
 		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// TestAnOperationOfAFolderIsPaused: nothing begins during a pause, and every device is done after it.
+func TestAnOperationOfAFolderIsPaused(t *testing.T) {
+	payload := filepath.Join(t.TempDir(), "payload.json")
+	if err := os.WriteFile(payload, []byte(`{
+  "operation": "again", "rollout": {"maximumPerMinute": 20}, "abort": {"criteriaList": []},
+  "targets": ["arn:aws:iot:us-east-1:123456789012:thinggroup/demo"]
+}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var w *world
+	var from, until time.Time
+	told := errors.New("not at its end when the job was")
+	story := func(ctx context.Context, sched *localcloud.Scheduler) error {
+		job := ""
+		for job == "" {
+			var out struct{ Jobs []struct{ JobID string } }
+			if err := w.call(ctx, "iot", "ListJobs", map[string]any{}, &out); err != nil {
+				return err
+			}
+			if len(out.Jobs) > 0 {
+				job = out.Jobs[0].JobID
+			}
+			if err := sched.Sleep(ctx, 10*time.Second); err != nil {
+				return err
+			}
+		}
+		if err := w.control(ctx, "pause", job); err != nil {
+			return err
+		}
+		from = sched.Now()
+		if err := sched.Sleep(ctx, 10*time.Minute); err != nil {
+			return err
+		}
+		until = sched.Now()
+		return w.control(ctx, "resume", job)
+	}
+	s, out, err := play(t, Config{
+		Devices: 40, Seed: 3, Faults: "delay=3,offline-at-start=3", Event: payload, Workflows: folder(t, "reboot",
+			"again"),
+		Witness: func(_ *localcloud.Cloud, sched *localcloud.Scheduler) {
+			sched.Go("story", func() { told = story(context.WithoutCancel(t.Context()), sched) })
+		},
+		opened: func(opened *world) { w = opened },
+		over: func(ctx context.Context, w *world, _ string) error {
+			after := 0
+			machine := "arn:aws:states:" + region + ":" + account + ":stateMachine:" + stack + "-again"
+			for e, err := range w.cloud.Executions(ctx, machine) {
+				if err != nil {
+					return err
+				}
+				switch at := e.StartDate.Time; {
+				case at.After(from.Add(10*time.Second)) && at.Before(until):
+					t.Errorf("an execution began %v after the pause", at.Sub(from))
+				case at.After(until):
+					after++
+				}
+			}
+			if after == 0 {
+				t.Error("the pause held nothing")
+			}
+			return nil
+		},
+	})
+	if err != nil || told != nil || s == nil || s.Succeeded != 40 {
+		t.Errorf("%v, story: %v\n%s", err, told, last(out))
 	}
 }

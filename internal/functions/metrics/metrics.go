@@ -22,7 +22,7 @@ const (
 	UpgradesUnreported = "UpgradesUnreported" // count: executions found over that had not reported
 	DetailsRefused     = "DetailsRefused"     // count: ends whose details AWS IoT refused; their reason was told
 	ThingsNotUpdated   = "ThingsNotUpdated"   // count: ends after which the thing's attributes could not be set
-	UpgradeDuration    = "UpgradeDuration"    // seconds from start to Finalize, of successes
+	UpgradeDuration    = "UpgradeDuration"    // seconds from start to Finalize, of upgrades that succeeded
 	PhaseReached       = "PhaseReached"       // count; Phase = one of the flow's
 	PhaseDuration      = "PhaseDuration"      // seconds; Phase = one of the flow's
 	JobExecutions      = "JobExecutions"      // count; Status = the terminal status that AWS IoT announced
