@@ -246,7 +246,18 @@ func faults() []fault {
 			"not authorized to perform: states:StartExecution"),
 		denied("StateMachineRole", "lambda:InvokeFunction", "Inspect",
 			"not authorized to perform: lambda:InvokeFunction"),
-		denied("SendUspOperateRole", "s3:GetObject*", "AwaitReport", "the agent says"),
+		// handle-device-message makes another address, and the upgrade goes on.
+		{name: "SendUspOperateRole without s3:GetObject", hop: "AwaitReport", level: string(doctor.Note),
+			seen: "Next.Renewal", make: func(b *bench) { b.deny("SendUspOperateRole", "s3:GetObject*") },
+			mend: func(b *bench) { b.restore("SendUspOperateRole") }},
+		{name: "nobody reads images", hop: "AwaitReport", seen: "HTTP status 403",
+			make: func(b *bench) {
+				b.deny("SendUspOperateRole", "s3:GetObject*")
+				b.deny("HandleDeviceMessageRole", "s3:GetObject*")
+			}, mend: func(b *bench) {
+				b.restore("SendUspOperateRole")
+				b.restore("HandleDeviceMessageRole")
+			}},
 		denied("FinalizeRole", "iotjobsdata:*", "Finalize", "not authorized to perform: iot"),
 		{name: "no indexing", hop: doctor.Indexing, level: string(doctor.Note), seen: "fleet indexing is off"},
 	}

@@ -305,8 +305,15 @@ func (r *run) upgrade(ctx context.Context) error {
 		}
 		s := states[told]
 		told++
-		if s.failed == "" || strings.HasPrefix(s.failed, "Next.") {
-			r.tell(Hop{Name: s.name, Level: doctor.OK, Seen: strings.TrimSpace("done " + s.failed)})
+		if s.failed == "" {
+			r.tell(Hop{Name: s.name, Level: doctor.OK, Seen: "done"})
+			continue
+		}
+		if strings.HasPrefix(s.failed, "Next.") {
+			// A signpost, and no failure; but the straight way has none.
+			r.tell(Hop{Name: s.name, Level: doctor.Note, Seen: "a detour: " + s.failed + ": " + s.cause + r.agent(),
+				Do: "look why: Next.Renewal, say, is an address of the image that was refused (the role of " +
+					"send-usp-operate, or the distribution)"})
 			continue
 		}
 		return r.hop(ctx, s.name, r.Patience, func(ctx context.Context) (string, error) {
