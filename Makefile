@@ -138,7 +138,7 @@ bench-jsonata: ## our JSONata beside the other Go engine and the reference imple
 	npm install --silent --prefix .build/jsonata jsonata@2.0.6
 	$(GO) test ./internal/localcloud/sfn/jsonata/compare -run '^$$' -bench . -benchmem -benchtime 100ms -count 3 -cpu 1
 
-fuzz: ## each fuzz target for FUZZTIME: FUZZ=packages
+fuzz: ## each fuzz target for FUZZTIME (30s, or 20000x executions): FUZZ=packages
 	@for p in $$($(GO) list $(FUZZ) | grep -v /infra/app); do \
 		for f in $$($(GO) test $$p -list '^Fuzz' | grep '^Fuzz'); do \
 			echo "== $$p $$f"; $(GO) test $$p -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) || exit 1; \
