@@ -72,8 +72,8 @@ func (w *world) laps(ctx context.Context) (map[string][]lap, error) {
 // The zones of these fleets: a third each of the registry's, of the device's own, and
 // of neither, for which the payload has one.
 const (
-	registryZone = "America/New_York"
-	deviceZone   = "AEST-10AEDT,M10.1.0,M4.1.0/3" // Sydney
+	registryZone = "Atlantic/Azores"
+	deviceZone   = "EET-2EEST,M3.5.0/3,M10.5.0/4" // Helsinki
 	payloadZone  = "Europe/Berlin"
 )
 
@@ -226,7 +226,7 @@ func (f fleetInWindows) inside(t *testing.T, thing string, at time.Time) {
 	t.Helper()
 	zone := zoneOf(thing)
 	if zone == deviceZone {
-		zone = "Australia/Sydney"
+		zone = "Europe/Helsinki"
 	}
 	loc, err := time.LoadLocation(zone)
 	if err != nil {
@@ -245,20 +245,21 @@ func (f fleetInWindows) inside(t *testing.T, thing string, at time.Time) {
 // TestDevicesWaitForTheirWindows outside of executions, each in its own time, also
 // over midnight and a change of the clock, and begin evenly when it opens.
 func TestDevicesWaitForTheirWindows(t *testing.T) {
+	evening := time.Date(2026, 1, 5, 19, 0, 0, 0, time.UTC)
 	for name, f := range map[string]fleetInWindows{
-		"automatic activation": {60, "AUTO", start, [2]string{"02:00", "04:00"}, "", 0},
-		"over midnight": {60, "SEPARATE", start, [2]string{"23:00", "01:00"}, "cut-before-restart=5",
-			0},
-		"with a clock that stands still": {60, "SEPARATE", start, [2]string{"02:00", "04:00"}, "", 10 * time.Minute},
-		// Clocks in Berlin go from 02:00 to 03:00 on 2026-03-29 at 01:00Z, in New York
-		// three weeks before; in Sydney from 03:00 to 02:00 on 2026-04-04 at 16:00Z.
-		"over a change to daylight saving": {60, "SEPARATE", time.Date(2026, 3, 28, 20, 0, 0, 0, time.UTC),
+		"automatic activation": {60, "AUTO", evening, [2]string{"02:00", "04:00"}, "", 0},
+		"over midnight": {60, "SEPARATE", evening, [2]string{"23:00", "01:00"},
+			"cut-before-restart=5", 0},
+		"with a clock that stands still": {60, "SEPARATE", evening, [2]string{"02:00", "04:00"}, "", 10 * time.Minute},
+		// All three change their clocks on 2026-03-29 and 2026-10-25 at 01:00Z, which is
+		// another time of day in each.
+		"over a change to daylight saving": {60, "SEPARATE", time.Date(2026, 3, 28, 19, 0, 0, 0, time.UTC),
 			[2]string{"01:00", "03:30"}, "", 0},
-		"over a change from daylight saving": {60, "SEPARATE", time.Date(2026, 4, 4, 8, 0, 0, 0, time.UTC),
+		"over a change from daylight saving": {60, "SEPARATE", time.Date(2026, 10, 24, 19, 0, 0, 0, time.UTC),
 			[2]string{"01:00", "03:30"}, "", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if testing.Short() && (f.at != start || f.still > 0) {
+			if testing.Short() && (f.at != evening || f.still > 0) {
 				t.Skip("a day of virtual time")
 			}
 			t.Parallel()
@@ -274,5 +275,7 @@ func TestAFleetWaitsForItsWindow(t *testing.T) {
 	if err != nil {
 		t.Skip("FLEETSTEP_FLEET does not say how many devices")
 	}
-	fleetInWindows{devices, "SEPARATE", start, [2]string{"23:00", "01:00"}, "", 0}.play(t)
+	fleetInWindows{
+		devices, "SEPARATE", time.Date(2026, 1, 5, 18, 0, 0, 0, time.UTC), [2]string{"23:00", "01:00"}, "", 0,
+	}.play(t)
 }
