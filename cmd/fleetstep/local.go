@@ -150,6 +150,17 @@ func address(scheme string, l net.Listener) string {
 	return scheme + "://" + l.Addr().String()
 }
 
+// dataEndpoint is what DescribeEndpoint says of a broker: AWS gives a host alone, and
+// clients made for it take no port (aws-crt). A port that is not AWS's must be told all
+// the same.
+func dataEndpoint(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || port != "8883" && port != "443" {
+		return address
+	}
+	return host
+}
+
 func (l *local) run(ctx context.Context, env *cli.Env) (err error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(l.logLevel)); err != nil {
@@ -206,7 +217,7 @@ func (l *local) run(ctx context.Context, env *cli.Env) (err error) {
 	}
 	mqttHost := l.host
 	if listeners.MQTTS != nil {
-		mqttHost = listeners.MQTTS.Addr().String()
+		mqttHost = dataEndpoint(listeners.MQTTS.Addr().String())
 	}
 	cloud, err := localcloud.New(localcloud.Config{
 		Scheduler: scheduler.NewReal(), Store: db, DataDir: dataDir, Account: l.account, Region: l.region,

@@ -73,6 +73,20 @@ func TestBrokerURL(t *testing.T) {
 	}
 }
 
+func TestEndpointsAreHostsWhereThePortIsAWSs(t *testing.T) {
+	for address, want := range map[string]string{
+		"127.0.0.1:8883": "127.0.0.1", "127.0.0.1:443": "127.0.0.1", "127.0.0.1:18883": "127.0.0.1:18883",
+		"[::1]:8883": "::1", "[::1]:4430": "[::1]:4430",
+	} {
+		if got := dataEndpoint(address); got != want {
+			t.Errorf("%s: got %s, want %s", address, got, want)
+		}
+		if url := brokerURL(dataEndpoint(address)); !strings.HasSuffix(address, ":443") && url != "mqtts://"+address {
+			t.Errorf("%s: simulated devices connect to %s", address, url)
+		}
+	}
+}
+
 func TestFindLambdas(t *testing.T) {
 	if got := findLambdas("here"); got != "here" {
 		t.Errorf("got %s", got)
