@@ -1,6 +1,8 @@
 # The verbs of this repository. Needed: Go and make; Node.js for synth and deploy only; Python for lint-template only.
 DEVICES ?= 25
 FAULTS ?=
+# What AWS does on bad days: none, bad, or kinds of it (docs/weather.md).
+WEATHER ?= none
 EVENT ?= $(if $(FAULTS),events/create-job-quick.json,$(PLAIN))
 PLAIN = events/create-job.json
 # Another operation than the upgrade, of a folder WORKFLOWS= or our own.
@@ -36,11 +38,11 @@ export CGO_ENABLED = 0
 	lint-template bench bench-compare bench-baseline bench-jsonata fuzz clean
 
 run: build ## one whole job on this machine: DEVICES=25 EVENT=file FAULTS=all, OPERATION=reboot INPUT=json WORKFLOWS=folder
-	bin/fleetstep demo --devices $(DEVICES) $(JOB) --faults "$(FAULTS)"
+	bin/fleetstep demo --devices $(DEVICES) $(JOB) --faults "$(FAULTS)" --weather $(WEATHER)
 
 rehearse: ## a job in virtual time, without sockets: DEVICES=10000 SEED=7 FAULTS=all
 	$(BUILD) -o bin/fleetstep ./cmd/fleetstep
-	bin/fleetstep rehearse --devices $(DEVICES) --seed $(SEED) $(JOB) --faults "$(FAULTS)"
+	bin/fleetstep rehearse --devices $(DEVICES) --seed $(SEED) $(JOB) --faults "$(FAULTS)" --weather $(WEATHER)
 
 build: $(FUNCTIONS:%=build-%) ## bin/fleetstep, and the functions for this machine beside it
 	$(BUILD) -o bin/fleetstep ./cmd/fleetstep
@@ -68,6 +70,13 @@ test-windows: ## a fleet that waits for its window, over midnight, in three time
 test-disk: ## a disk that fills up: the store over each failing call, and a real cloud on a small tmpfs (Linux, unshare)
 	$(GO) test -count=1 -run 'FailedWrites|NewWork' ./internal/localcloud/store ./internal/localcloud
 	FLEETSTEP_DISK=tmpfs unshare -rm $(GO) test -count=1 -v -run TestFullDisk ./cmd/fleetstep
+
+.PHONY: test-weather test-mutations
+test-weather: ## 200 jobs of 300 devices on bad days, in virtual time
+	FLEETSTEP_WEATHER_SEEDS=200 $(GO) test -count=1 -timeout 4h -v -run BadWeather ./internal/rehearsal
+
+test-mutations: ## bad weather finds each defect again whose mending is switched off
+	FLEETSTEP_MUTATIONS=all $(GO) test -count=1 -timeout 4h -v -run MendingsAreMissed ./internal/rehearsal
 
 test-ablation: ## a rehearsal to its end without each part of each policy
 	FLEETSTEP_ABLATION=all $(GO) test -count=1 -timeout 60m -v ./internal/ablation

@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
+	"strconv"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/config"
@@ -20,7 +22,7 @@ import (
 
 func demoCommand(env *cli.Env) *cobra.Command {
 	var d trial.Config
-	var lambdaDir, dataDir, workflows string
+	var lambdaDir, dataDir, workflows, weather, quotas string
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Play one whole job on a local cloud of its own",
@@ -40,7 +42,9 @@ SUMMARY {...}. Exit code 0 only if every device ended as it should.`,
 			if err := checkOperation(d.Operation); err != nil {
 				return err
 			}
-			return runDemo(c.Context(), d, lambdaDir, dataDir, workflows)
+			return runDemo(c.Context(), d, lambdaDir, dataDir, "--workflows", workflows, "--weather", weather,
+				"--weather-seed",
+				strconv.FormatUint(d.Seed, 10), "--quotas", quotas)
 		},
 	}
 	f := c.Flags()
@@ -51,13 +55,15 @@ SUMMARY {...}. Exit code 0 only if every device ended as it should.`,
 	f.Uint64Var(&d.Seed, "seed", 1, "seed of everything random")
 	f.IntVar(&d.Image, "image-size", 256<<10, "bytes of the firmware image")
 	f.DurationVar(&d.Timeout, "timeout", 10*time.Minute, "give up on the job after this time")
+	f.StringVar(&weather, "weather", "none", "what AWS does on bad days: none, bad, or kinds of it (docs/weather.md)")
+	f.StringVar(&quotas, "quotas", "none", "whose quotas hold: none, default, new-account")
 	f.StringVar(&lambdaDir, "lambda-dir", "",
 		"folder with a bootstrap for each function (default: lambda beside this program)")
 	f.StringVar(&dataDir, "data-dir", "", "data folder of the local cloud, kept afterwards (default: a temporary one)")
 	return c
 }
 
-func runDemo(ctx context.Context, d trial.Config, lambdaDir, dataDir, workflows string) (err error) {
+func runDemo(ctx context.Context, d trial.Config, lambdaDir, dataDir string, more ...string) (err error) {
 	if dataDir == "" {
 		if dataDir, err = os.MkdirTemp("", "fleetstep-"); err != nil {
 			return err
@@ -65,7 +71,7 @@ func runDemo(ctx context.Context, d trial.Config, lambdaDir, dataDir, workflows 
 		defer func() { err = errors.Join(err, os.RemoveAll(dataDir)) }()
 	}
 	began := time.Now()
-	cloud, where, err := startLocal(d.Env, lambdaDir, dataDir, workflows)
+	cloud, where, err := startLocal(d.Env, lambdaDir, dataDir, more...)
 	if err != nil {
 		return err
 	}
@@ -81,6 +87,9 @@ func runDemo(ctx context.Context, d trial.Config, lambdaDir, dataDir, workflows 
 		return err
 	}
 	d.Stack, d.Broker, d.Inspect = where.Stack, where.MQTTS, where.Endpoint+"/_localcloud/"
+	d.Summarize = func(ctx context.Context, s trial.Summary) (any, error) {
+		return withWeather(ctx, where.Endpoint, s)
+	}
 	return trial.Run(ctx, d)
 }
 
@@ -99,18 +108,43 @@ func checkOperation(o trial.Operation) error {
 	return nil
 }
 
+// badDay is a summary with what the weather was, and the use of quotas, if there were any.
+type badDay struct {
+	trial.Summary
+	Weather any `json:"weather,omitempty"`
+	Quotas  any `json:"quotas,omitempty"`
+}
+
+// withWeather asks the local cloud what the weather was.
+func withWeather(ctx context.Context, endpoint string, s trial.Summary) (any, error) {
+	day := badDay{Summary: s}
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint+"/_localcloud/weather", nil)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return nil, fmt.Errorf("what the weather was: %w", err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if err := json.NewDecoder(answer.Body).Decode(&day); err != nil {
+		return nil, fmt.Errorf("what the weather was: %w", err)
+	}
+	return day, nil
+}
+
 // process is a running "fleetstep local".
 type process struct{ cmd *exec.Cmd }
 
 // startLocal starts this program again as a local cloud and waits for its line.
-func startLocal(env *cli.Env, lambdaDir, dataDir, workflows string) (*process, ready, error) {
+func startLocal(env *cli.Env, lambdaDir, dataDir string, more ...string) (*process, ready, error) {
 	var where ready
 	self, err := os.Executable()
 	if err != nil {
 		return nil, where, err
 	}
-	cmd := exec.Command(self, "local", "--port", "0", "--mqtt-port", "-1", "--mqtts-port", "0", "--data-dir", dataDir,
-		"--lambda-dir", findLambdas(lambdaDir), "--workflows", workflows)
+	cmd := exec.Command(self, append([]string{"local", "--port", "0", "--mqtt-port", "-1", "--mqtts-port", "0",
+		"--data-dir", dataDir, "--lambda-dir", findLambdas(lambdaDir)}, more...)...)
 	cmd.Stderr = env.Err
 	out, err := cmd.StdoutPipe()
 	if err != nil {

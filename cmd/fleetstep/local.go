@@ -29,6 +29,8 @@ type local struct {
 	sync                                                                            bool
 	minFree                                                                         size
 	parameters                                                                      map[string]string
+	weather, quotas                                                                 string
+	seed                                                                            uint64
 }
 
 // ready is the line that tells where everything is.
@@ -85,6 +87,10 @@ unless --host says otherwise.`,
 	l.minFree = 64 << 20
 	f.Var(&l.minFree, "min-free",
 		"free space of the disk below which new work is refused, as 64MiB or 1GiB; 0 refuses nothing")
+	f.StringVar(&l.weather, "weather", "none",
+		"what AWS does on bad days: none, bad, or kinds of it (docs/weather.md)")
+	f.Uint64Var(&l.seed, "weather-seed", 1, "seed of the weather")
+	f.StringVar(&l.quotas, "quotas", "none", "whose quotas hold: none, default, new-account")
 	f.StringVar(&l.logLevel, "log-level", "warn", "what it says on standard error: debug, info, warn, error")
 	c.AddCommand(checkCommand(env))
 	return c
@@ -169,6 +175,14 @@ func (l *local) run(ctx context.Context, env *cli.Env) (err error) {
 	if err := l.check(); err != nil {
 		return cli.UsageError{Err: err}
 	}
+	weather, err := localcloud.ParseWeather(l.weather, "", l.seed)
+	if err != nil {
+		return cli.UsageError{Err: err}
+	}
+	account, err := localcloud.ParseQuotas(l.quotas)
+	if err != nil {
+		return cli.UsageError{Err: err}
+	}
 	template, err := l.document()
 	if err != nil {
 		return err
@@ -223,7 +237,7 @@ func (l *local) run(ctx context.Context, env *cli.Env) (err error) {
 		Scheduler: scheduler.NewReal(), Store: db, DataDir: dataDir, Account: l.account, Region: l.region,
 		Log:      slog.New(slog.NewTextHandler(env.Err, &slog.HandlerOptions{Level: level})),
 		Endpoint: r.Endpoint, MQTTEndpoint: mqttHost, AssetDir: lambdas,
-		MaxEnvironments: l.environments, MinFree: uint64(l.minFree),
+		MaxEnvironments: l.environments, MinFree: uint64(l.minFree), Weather: weather, Quotas: account,
 	})
 	if err != nil {
 		return err
@@ -253,6 +267,7 @@ func (l *local) run(ctx context.Context, env *cli.Env) (err error) {
 	if err := cloud.ServeMQTT(listeners); err != nil {
 		return err
 	}
+	cloud.BeginWeather()
 	line, err := json.Marshal(r)
 	if err != nil {
 		return err

@@ -8,11 +8,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetstep/fleetstep/internal/cli"
+	"github.com/fleetstep/fleetstep/internal/localcloud"
 	"github.com/fleetstep/fleetstep/internal/rehearsal"
 )
 
 func rehearseCommand(env *cli.Env) *cobra.Command {
 	r := rehearsal.Config{Env: env}
+	var kinds, events, account string
 	c := &cobra.Command{
 		Use:   "rehearse",
 		Short: "Play one whole job in virtual time",
@@ -40,12 +42,23 @@ that repeats it.`,
 			if os.Getenv("GOGC") == "" {
 				debug.SetGCPercent(200) // collections run beside the job; more garbage costs more in page faults
 			}
-			_, err := rehearsal.Run(c.Context(), r)
+			var err error
+			if r.Weather, err = localcloud.ParseWeather(kinds, events, r.Seed); err != nil {
+				return cli.UsageError{Err: err}
+			}
+			if r.Quotas, err = localcloud.ParseQuotas(account); err != nil {
+				return cli.UsageError{Err: err}
+			}
+			_, err = rehearsal.Run(c.Context(), r)
 			return err
 		},
 	}
 	f := c.Flags()
 	f.IntVar(&r.Devices, "devices", 100, "number of simulated agents")
+	f.StringVar(&kinds, "weather", "none", "what AWS does on bad days: none, bad, or kinds of it (docs/weather.md)")
+	f.StringVar(&events, "weather-events", "", "numbers of the weather's events that happen (default all)")
+	f.DurationVar(&r.Shrink, "shrink", 0, "after a failure look so long for a smaller rehearsal that fails")
+	f.StringVar(&account, "quotas", "none", "whose quotas hold: none, default, new-account")
 	f.Uint64Var(&r.Seed, "seed", 1, "seed of everything random")
 	f.StringVar(&r.Faults, "faults", "", "which agents are difficult (see: fleetstep simulate --list-faults)")
 	f.StringVar(&r.Event, "event", "events/create-job.json", "payload for create-job")

@@ -236,6 +236,8 @@ var between = []struct{ who, whom, because string }{
 	{cloud, "internal/localcloud/store", "it lies under every service"},
 	{cloud, "internal/localcloud/awsapi", "it is the wire"},
 	{cloud, "internal/localcloud/platform", "it is what every service is given"},
+	{cloud, "internal/localcloud/weather", "it is what befalls every service"},
+	{"internal/localcloud/platform", "internal/localcloud/quotas", "it is what the account may do"},
 	{cloud, "internal/localcloud/jsontext", "it is how JSON is written, on the wire and in the languages"},
 	{"internal/localcloud/iotdataplane/broker", "internal/localcloud/entrance", "it is the way in of every listener"},
 	{cloud, "internal/localcloud/iam/policy", "the language of policies has no state"},

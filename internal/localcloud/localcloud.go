@@ -43,6 +43,7 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/kms"
 	"github.com/fleetstep/fleetstep/internal/localcloud/lambda"
 	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
+	"github.com/fleetstep/fleetstep/internal/localcloud/quotas"
 	"github.com/fleetstep/fleetstep/internal/localcloud/s3"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn"
@@ -51,6 +52,7 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/ssm"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sts"
+	"github.com/fleetstep/fleetstep/internal/localcloud/weather"
 )
 
 // Config is what a Cloud is made from.
@@ -93,6 +95,11 @@ type Config struct {
 	Limits *iotdataplane.Limits
 	// Fault, if set, makes calls fail as AWS's do; see awsapi.Config.
 	Fault awsapi.Fault
+	// Weather is what AWS does on bad days, from BeginWeather on; the zero value is
+	// fair. Quotas are those that the account is held to, from BeginWeather on, too;
+	// "" is none.
+	Weather Weather
+	Quotas  quotas.Account
 }
 
 // service is what all services have in common.
@@ -124,6 +131,8 @@ type Cloud struct {
 	closed    *atomic.Bool
 	failures  failures
 	calls     *calls
+	weather   *weather.Weather
+	quotas    *quotas.Quotas
 }
 
 // New builds the services over what the store holds; it starts nothing.
@@ -141,11 +150,13 @@ func New(c Config) (*Cloud, error) {
 	c.Scheduler.OnFailure(cl.failed)
 	cl.entrance = entrance.New(c.Scheduler, c.Connections)
 	given := platform.Platform{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region,
-		Log: c.Log}
+		Log: c.Log, Weather: cl.sky(), Quotas: quotas.New(c.Scheduler, c.Quotas)}
+	cl.weather, cl.quotas = given.Weather, given.Quotas
 	cl.iam = iam.New(iam.Config{Platform: given})
 	cl.sts = sts.New(sts.Config{Platform: given, Keys: cl.iam, Roles: cl.iam})
 	cl.door = awsapi.New(awsapi.Config{Scheduler: c.Scheduler, Account: c.Account, Region: c.Region,
-		Authorizer: cl.iam, Authenticator: cl.sts, Fault: cl.calls.counted(c.Fault), Full: cl.full})
+		Authorizer: cl.iam, Authenticator: cl.sts, Fault: cl.calls.counted(c.Fault), Around: cl.around(),
+		Full: cl.full})
 	given.Caller = cl.door
 	cl.metrics = cloudwatch.New(cloudwatch.Config{Platform: given})
 	logs := cloudwatchlogs.New(cloudwatchlogs.Config{Platform: given, Metrics: cl.metrics, Discard: c.DiscardLogs})

@@ -87,7 +87,8 @@ const maxFailures = 100
 // executor is how functions run: as processes, or as handlers in this process.
 func (c *Cloud) executor() lambda.Executor {
 	if c.config.InProcess != nil {
-		return &lambda.InProcess{Scheduler: c.config.Scheduler, New: func(ctx context.Context, f lambda.Function,
+		return &lambda.InProcess{Scheduler: c.config.Scheduler, Weather: c.weather, New: func(ctx context.Context,
+			f lambda.Function,
 			id awsapi.Identity, out io.Writer) (lambda.Handler, error) {
 			return c.config.InProcess(withOutput(ctx, out), c, f, id)
 		}}
@@ -400,6 +401,7 @@ func (c *Cloud) Health() Health {
 
 // inspect serves what is no AWS API: GET /_localcloud/health answers once the
 // door is open, 200 if all is well and 503 if something is not, with a Health; GET
+// /_localcloud/weather what the weather did and how much of the quotas was used; GET
 // /_localcloud/residue a JSON list of what is unfinished, /_localcloud/calls one of
 // what roles have called.
 func (c *Cloud) inspect(mux *http.ServeMux) {
@@ -419,6 +421,9 @@ func (c *Cloud) inspect(mux *http.ServeMux) {
 	})
 	mux.HandleFunc("GET /_localcloud/calls", func(w http.ResponseWriter, _ *http.Request) {
 		write(w, http.StatusOK, c.Calls())
+	})
+	mux.HandleFunc("GET /_localcloud/weather", func(w http.ResponseWriter, _ *http.Request) {
+		write(w, http.StatusOK, map[string]any{"weather": c.WeatherReport(), "quotas": c.QuotaReport()})
 	})
 	mux.HandleFunc("GET /_localcloud/residue", func(w http.ResponseWriter, r *http.Request) {
 		write(w, http.StatusOK, c.Residue(r.Context()))

@@ -31,10 +31,15 @@ type lives struct {
 	cloud *localcloud.Cloud
 	left  *store.DB // what a crash left, until the next life
 	run   func(function string, payload []byte) ([]byte, error)
+	// change, if set, changes what clouds are made from.
+	change func(*localcloud.Config)
 }
 
-func newLives(t testing.TB) *lives {
-	l := &lives{t: t, sched: scheduler.NewVirtual(1, start), db: store.Memory()}
+func newLives(t testing.TB) *lives { return newLivesWith(t, nil) }
+
+// newLivesWith are lives whose clouds are changed before they are made.
+func newLivesWith(t testing.TB, change func(*localcloud.Config)) *lives {
+	l := &lives{t: t, sched: scheduler.NewVirtual(1, start), db: store.Memory(), change: change}
 	l.begin()
 	return l
 }
@@ -47,15 +52,18 @@ func (h handler) Invoke(_ context.Context, payload []byte) ([]byte, error) { ret
 func (l *lives) begin() {
 	l.t.Helper()
 	var err error
-	l.cloud, err = localcloud.New(localcloud.Config{
+	config := localcloud.Config{
 		Scheduler: l.sched, Store: l.db, Account: account, Region: "us-east-1", Endpoint: "http://cloud",
 		MQTTEndpoint: "cloud",
 		InProcess: func(_ context.Context, _ *localcloud.Cloud, f lambda.Function, _ awsapi.Identity) (
 			lambda.Handler, error) {
 			return handler(func(payload []byte) ([]byte, error) { return l.run(f.Name, payload) }), nil
 		},
-	})
-	if err == nil {
+	}
+	if l.change != nil {
+		l.change(&config)
+	}
+	if l.cloud, err = localcloud.New(config); err == nil {
 		err = l.cloud.Start(context.Background())
 	}
 	if err != nil && l.left == nil {
@@ -110,8 +118,14 @@ func (l *lives) call(service, operation string, in map[string]any, out any) {
 func (l *lives) role() string {
 	l.t.Helper()
 	var made struct{ Role struct{ Arn string } }
-	l.call("iam", "CreateRole", map[string]any{"RoleName": "all", "AssumeRolePolicyDocument": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow",
+	err := l.try("iam", "CreateRole", map[string]any{"RoleName": "all", "AssumeRolePolicyDocument": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow",
 		"Principal":{"Service":["lambda.amazonaws.com","states.amazonaws.com","iot.amazonaws.com"]},"Action":"sts:AssumeRole"}]}`}, &made)
+	if awsapi.Code(err) == "EntityAlreadyExists" {
+		return "arn:aws:iam::" + account + ":role/all"
+	}
+	if err != nil {
+		l.t.Fatal(err)
+	}
 	l.call("iam", "PutRolePolicy", map[string]any{"RoleName": "all", "PolicyName": "all",
 		"PolicyDocument": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`}, nil)
 	return made.Role.Arn

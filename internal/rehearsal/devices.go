@@ -31,6 +31,8 @@ type world struct {
 	// operations are the files of those beside the template's; nil is none.
 	operations fs.FS
 	fault      localcloud.Fault
+	weather    localcloud.Weather
+	quotas     localcloud.Quotas
 	witness    func(*localcloud.Cloud, *localcloud.Scheduler)
 
 	cloud    *localcloud.Cloud

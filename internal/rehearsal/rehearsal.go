@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -45,6 +46,13 @@ type Config struct {
 	Witness func(*localcloud.Cloud, *localcloud.Scheduler)
 	// Fault, if set, makes calls fail as AWS's do; see localcloud.Config.
 	Fault localcloud.Fault
+	// Weather is what AWS does on bad days, drawn from Seed as all else is; Quotas
+	// are what the account may do. Both from the moment at which the stack is there.
+	Weather localcloud.Weather
+	Quotas  localcloud.Quotas
+	// Shrink is how long to look, after a run that failed, for a smaller one that
+	// fails, too.
+	Shrink time.Duration
 
 	// For tests: when it begins, and in which time zones the devices say that they are.
 	at   time.Time
@@ -62,6 +70,10 @@ type Summary struct {
 	VirtualSeconds float64 `json:"virtualSeconds"`
 	Seconds        float64 `json:"seconds"` // of the machine's time; hides that of trial.Summary
 	PeakMemoryMiB  int     `json:"peakMemoryMiB"`
+	// Weather counts what AWS did on this bad day, Quotas how much of the account's
+	// was used; nil where there were none.
+	Weather *localcloud.WeatherReport `json:"weather,omitempty"`
+	Quotas  *localcloud.QuotaReport   `json:"quotas,omitempty"`
 }
 
 // The account that is played, and the names in it.
@@ -79,20 +91,42 @@ var start = time.Date(2026, time.January, 5, 8, 0, 0, 0, time.UTC)
 // come that far.
 func Run(ctx context.Context, c Config) (*Summary, error) {
 	summary, err := run(ctx, c)
+	if errors.Is(err, cli.ErrFailed) && c.Shrink > 0 {
+		Shrink(ctx, c, c.Shrink)
+	}
 	if err != nil && ctx.Err() == nil {
-		what := fmt.Sprintf("--event %q --image-size %d", c.Event, c.Image)
-		if c.Operation.Name != "" {
-			what = fmt.Sprintf("--operation %s --input %q", c.Operation.Name, c.Operation.Input)
-		}
-		if c.Workflows != "" {
-			what += fmt.Sprintf(" --workflows %q", c.Workflows)
-		}
-		fmt.Fprintf(c.Env.Err,
-			"seed %d; to repeat this run: fleetstep rehearse --devices %d --seed %d --faults %q %s\n",
-			c.Seed, c.Devices, c.Seed, c.Faults, what)
+		fmt.Fprintf(c.Env.Err, "seed %d; to repeat this run: %s\n", c.Seed, c.command())
 	}
 	return summary, err
 }
+
+// command is what repeats a rehearsal.
+func (c Config) command() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "fleetstep rehearse --devices %d --seed %d --faults %q", c.Devices, c.Seed, c.Faults)
+	if c.Operation.Name != "" {
+		fmt.Fprintf(&b, " --operation %s --input %q", c.Operation.Name, c.Operation.Input)
+	} else {
+		fmt.Fprintf(&b, " --event %q --image-size %d", c.Event, c.Image)
+	}
+	if c.Workflows != "" {
+		fmt.Fprintf(&b, " --workflows %q", c.Workflows)
+	}
+	if !c.Weather.Fair() {
+		fmt.Fprintf(&b, " --weather %s", c.Weather)
+	}
+	if only := c.Weather.Events(); only != "" {
+		fmt.Fprintf(&b, " --weather-events %s", only)
+	}
+	if c.Quotas != "" && c.Quotas != localcloud.NoQuotas {
+		fmt.Fprintf(&b, " --quotas %s", c.Quotas)
+	}
+	return b.String()
+}
+
+// lateCopies is how long after the job's end the weather may still bring copies of
+// what was sent while it ran, and what they lead to.
+const lateCopies = 2 * time.Hour
 
 func run(ctx context.Context, c Config) (summary *Summary, err error) {
 	if c.Timeout == 0 {
@@ -122,7 +156,7 @@ func run(ctx context.Context, c Config) (summary *Summary, err error) {
 		return ctx.Err()
 	}
 	w := &world{sched: sched, seed: c.Seed, store: localcloud.NewMemoryStore(), wire: c.Wire, logs: c.Logs,
-		fault: c.Fault, witness: c.Witness, zone: c.zone}
+		fault: c.Fault, witness: c.Witness, zone: c.zone, weather: c.Weather, quotas: c.Quotas}
 	if c.Workflows != "" {
 		w.operations = os.DirFS(c.Workflows)
 	}
@@ -136,12 +170,17 @@ func run(ctx context.Context, c Config) (summary *Summary, err error) {
 	if _, err := w.cloud.Deploy(ctx, stack, template, nil); err != nil {
 		return nil, fmt.Errorf("deploy the stack %s: %w", stack, err)
 	}
+	w.cloud.BeginWeather()
 	fmt.Fprintf(env.Out, "local cloud in virtual time, seed %d, ready in %d ms\n", c.Seed,
 		time.Since(began).Milliseconds())
+	patience := time.Duration(0)
+	if !c.Weather.Fair() {
+		patience = lateCopies
+	}
 	err = trial.Run(ctx, trial.Config{
 		Env: &env, AWS: w.operator(), Stack: stack, Devices: c.Devices, Event: c.Event,
 		Operation: c.Operation, Faults: c.Faults, Seed: c.Seed,
-		Image: c.Image, Timeout: c.Timeout, World: w, Every: c.Every,
+		Image: c.Image, Timeout: c.Timeout, World: w, Every: c.Every, Patience: patience,
 		Summarize: func(ctx context.Context, s trial.Summary) (any, error) {
 			if c.over != nil {
 				if err := c.over(ctx, w, s.JobID); err != nil {
@@ -155,6 +194,7 @@ func run(ctx context.Context, c Config) (summary *Summary, err error) {
 			summary = &Summary{
 				Summary: s, Digest: digest, VirtualSeconds: s.Seconds,
 				Seconds: float64(time.Since(began).Milliseconds()/10) / 100, PeakMemoryMiB: int(peakMemory() >> 20),
+				Weather: w.cloud.WeatherReport(), Quotas: w.cloud.QuotaReport(),
 			}
 			return summary, nil
 		},
@@ -175,7 +215,7 @@ func (w *world) open(ctx context.Context) (err error) {
 	w.cloud, err = localcloud.New(localcloud.Config{
 		Scheduler: w.sched, Store: w.store, Account: account, Region: region,
 		Endpoint: endpoint, MQTTEndpoint: "broker.rehearsal", InProcess: w.function,
-		DiscardLogs: !w.logs, Fault: w.fault,
+		DiscardLogs: !w.logs, Fault: w.fault, Weather: w.weather, Quotas: w.quotas,
 	})
 	if err != nil {
 		return err

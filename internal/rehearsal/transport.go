@@ -6,10 +6,10 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -220,17 +220,11 @@ type patient struct {
 	sched *localcloud.Scheduler
 }
 
-var retryable = []string{"Throttl", "TooManyRequests", "ProvisionedThroughputExceeded", "LimitExceeded",
-	"TransactionInProgress", "InternalServer", "ServiceUnavailable"}
+// retryable is what the SDK tries again by default.
+var retryable = retry.IsErrorRetryables(retry.DefaultRetryables)
 
 func (patient) IsErrorRetryable(err error) bool {
-	code := errorCode(err)
-	for _, r := range retryable {
-		if strings.Contains(code, r) {
-			return true
-		}
-	}
-	return false
+	return retryable.IsErrorRetryable(err) == aws.TrueTernary
 }
 
 func (patient) MaxAttempts() int { return 3 }

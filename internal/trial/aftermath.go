@@ -1,6 +1,7 @@
 package trial
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -46,9 +47,9 @@ const residueWait = 200 * time.Second
 
 // residue lists what a finished job must not leave behind: open
 // executions, claims, tokens, pending items, news, undelivered messages. It
-// asks until nothing is left or residueWait has passed.
+// asks until nothing is left or that time has passed.
 func (r *run) residue(ctx context.Context) ([]string, error) {
-	deadline := r.Env.Now().Add(residueWait)
+	deadline := r.Env.Now().Add(cmp.Or(r.Patience, residueWait))
 	for {
 		left, err := r.left(ctx)
 		if err != nil || len(left) == 0 || r.Env.Now().After(deadline) {

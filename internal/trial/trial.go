@@ -43,6 +43,9 @@ type Config struct {
 	World World
 	// Every is how often the job is looked at; 0 is four times a second.
 	Every time.Duration
+	// Patience is how long work may go on after the job's end; 0 is what the retries
+	// of an asynchronous invocation take.
+	Patience time.Duration
 	// Summarize makes the document of the last line; nil leaves the Summary as
 	// it is.
 	Summarize func(context.Context, Summary) (any, error)

@@ -66,6 +66,11 @@ type Config struct {
 	// does nothing. Tests make AWS fail by it. It may be called at the same time
 	// from several calls.
 	Fault Fault
+	// Around, if set, gets each authorised call and runs it, or answers in its
+	// place: it is what the weather and the account's quotas are. in is nil for a
+	// request that the service answers itself (Service.HTTP), of which nothing but
+	// an error can be said. It may be called at the same time from several calls.
+	Around Around
 	// Full may be nil. Else it says, for a request that adds bytes of work from
 	// outside, why there is no room for it; nil means that there is. A session
 	// of a role is most often work that has begun.
@@ -76,6 +81,9 @@ type Config struct {
 
 // Fault decides whether a call fails, and how.
 type Fault func(ctx context.Context, c *Call, in any) error
+
+// Around stands around a call: run does it.
+type Around func(ctx context.Context, c *Call, in any, run func() (any, error)) (any, error)
 
 // New returns a door without services.
 func New(config Config) *Door {
@@ -169,6 +177,18 @@ func (d *Door) run(ctx context.Context, c *Call, o *Operation, in any) (any, err
 			return nil, AsError(err)
 		}
 	}
+	if d.config.Around == nil {
+		return o.answer(ctx, c, in)
+	}
+	out, err := d.config.Around(ctx, c, in, func() (any, error) { return o.answer(ctx, c, in) })
+	if err != nil {
+		return nil, AsError(err)
+	}
+	return out, nil
+}
+
+// answer does what a call asks.
+func (o *Operation) answer(ctx context.Context, c *Call, in any) (any, error) {
 	out, err := o.handle(ctx, c, in)
 	if err != nil {
 		return nil, c.Service.fault(err)

@@ -178,6 +178,9 @@ type Call struct {
 	RequestID string
 	// SourceIP is the client's address, "" for a call from inside.
 	SourceIP string
+	// AccessKey is the id of the key that signed the request; "" for a call from
+	// inside, and for a presigned URL, which is in the hands of others.
+	AccessKey string
 	// Host is the address under which the client reached the local cloud.
 	Host string
 

@@ -44,7 +44,7 @@ type batchGetOut struct {
 // maxBatchBytes is the size of a BatchGetItem's answer.
 const maxBatchBytes = 16 << 20
 
-func (s *Service) batchGet(_ context.Context, _ *awsapi.Call, in *batchGetIn) (*batchGetOut, error) {
+func (s *Service) batchGet(_ context.Context, c *awsapi.Call, in *batchGetIn) (*batchGetOut, error) {
 	n := 0
 	for _, name := range slices.Sorted(maps.Keys(in.RequestItems)) {
 		k := in.RequestItems[name]
@@ -79,7 +79,7 @@ func (s *Service) batchGet(_ context.Context, _ *awsapi.Call, in *batchGetIn) (*
 				var item expr.Item
 				var size int
 				var err error
-				if t, item, size, err = s.read(tx, get); err != nil {
+				if t, item, size, err = s.read(tx, c, get); err != nil {
 					return err
 				}
 				id := string(store.Key(t.itemKey(key)...))
@@ -368,7 +368,8 @@ func (s *Service) transactGet(ctx context.Context, call *awsapi.Call, in *transa
 	out := &transactGetOut{}
 	return out, s.Store.View(func(tx *store.Tx) error {
 		for _, item := range in.TransactItems {
-			t, found, size, err := s.read(tx, item.Get)
+			item.Get.ConsistentRead = true // all of a transaction are
+			t, found, size, err := s.read(tx, call, item.Get)
 			if err != nil {
 				return err
 			}

@@ -397,7 +397,7 @@ func projection(src string, names *expr.Names) ([]expr.Path, error) {
 }
 
 // read gets one item; item is nil if there is none.
-func (s *Service) read(tx *store.Tx, in *getIn) (t *table, item expr.Item, size int, err error) {
+func (s *Service) read(tx *store.Tx, c *awsapi.Call, in *getIn) (t *table, item expr.Item, size int, err error) {
 	if err := in.replaced.check(); err != nil {
 		return nil, nil, 0, err
 	}
@@ -416,16 +416,24 @@ func (s *Service) read(tx *store.Tx, in *getIn) (t *table, item expr.Item, size 
 		return t, nil, 0, err
 	}
 	item, ok, err := items.Get(tx, t.itemKey(in.Key)...)
-	if err != nil || !ok {
+	if err != nil {
 		return t, nil, 0, err
+	}
+	if !in.ConsistentRead {
+		if old, stale := s.stale(c, t.itemKey(in.Key)); stale {
+			item, ok = old, old != nil
+		}
+	}
+	if !ok {
+		return t, nil, 0, nil
 	}
 	return t, expr.Project(item, paths), item.Size(), nil
 }
 
-func (s *Service) getItem(_ context.Context, _ *awsapi.Call, in *getIn) (*getOut, error) {
+func (s *Service) getItem(_ context.Context, c *awsapi.Call, in *getIn) (*getOut, error) {
 	out := &getOut{}
 	return out, s.Store.View(func(tx *store.Tx) error {
-		t, item, size, err := s.read(tx, in)
+		t, item, size, err := s.read(tx, c, in)
 		if err == nil {
 			out.Item = item
 			out.ConsumedCapacity = consumed(in.ReturnConsumedCapacity, t, readUnits(size, in.ConsistentRead))

@@ -31,6 +31,8 @@ type Config struct {
 type Service struct {
 	Config
 
+	past past
+
 	mu     sync.Mutex
 	sweep  *scheduler.Timer // set for the next expiry
 	sweeps time.Time        // its time; zero if none is set
@@ -114,6 +116,7 @@ func (s *Service) write(tx *store.Tx, t *table, old, item expr.Item) error {
 	if err := s.account(tx, t, old, item, key); err != nil {
 		return err
 	}
+	s.overwritten(tx, key, old)
 	return items.Put(tx, item, key...)
 }
 
@@ -123,6 +126,7 @@ func (s *Service) remove(tx *store.Tx, t *table, old expr.Item) error {
 	if err := s.account(tx, t, old, nil, key); err != nil {
 		return err
 	}
+	s.overwritten(tx, key, old)
 	return items.Delete(tx, key...)
 }
 

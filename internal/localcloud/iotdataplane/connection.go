@@ -242,7 +242,7 @@ func (c *Connection) submission(ctx context.Context, m Message) (submission, err
 	c.mu.Lock()
 	closed := c.closed
 	c.mu.Unlock()
-	if closed {
+	if closed || c.cut("message of "+c.session.id) {
 		return submission{}, ErrClosed
 	}
 	if err := c.admitMessage(ctx, &m); err != nil {

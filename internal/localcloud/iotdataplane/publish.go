@@ -150,7 +150,7 @@ func (s *Service) acceptBatch() (idle bool) {
 
 // plan finds who gets a message.
 func (s *Service) plan(b *submission) {
-	if b.silent {
+	if b.silent = b.silent || s.lost(&b.message); b.silent {
 		return
 	}
 	m := &b.message
@@ -303,7 +303,7 @@ func (s *Service) hand(b *submission, now time.Time) {
 		return
 	}
 	for _, t := range b.targets {
-		if t.conn == nil {
+		if t.conn == nil || t.conn.cut("message to "+t.session.id) {
 			continue
 		}
 		m := b.message

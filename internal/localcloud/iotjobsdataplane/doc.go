@@ -16,7 +16,7 @@
 // An update of a terminal execution is refused with InvalidStateTransition and
 // a device's describe of one with TerminalStateReached, as the ErrorCode page
 // of the developer guide words them. VersionMismatch has no exception in the
-// HTTP model; it is answered as VersionConflictException with status 409.
+// HTTP model; it is answered as InvalidStateTransitionException.
 //
 // Source: AWS IoT developer guide, "Jobs MQTT API" and "Jobs device MQTT and
 // HTTPS APIs"; API model iot-jobs-data.

@@ -63,12 +63,10 @@ func exception(err error) error {
 	switch r.Code {
 	case InvalidTopic, InvalidJSON, InvalidRequest:
 		code, status = "InvalidRequestException", 400
-	case InvalidStateTransition:
+	case InvalidStateTransition, VersionMismatch: // the HTTP model has no exception for the latter
 		code, status = "InvalidStateTransitionException", 409
 	case ResourceNotFound:
 		code, status = "ResourceNotFoundException", 404
-	case VersionMismatch:
-		code, status = "VersionConflictException", 409
 	case RequestThrottled:
 		code, status = "ThrottlingException", 429
 	case TerminalStateReached:

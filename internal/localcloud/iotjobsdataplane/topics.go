@@ -165,7 +165,7 @@ func decode(payload []byte, in *request) error {
 	if len(bytes.TrimSpace(payload)) == 0 {
 		return nil
 	}
-	if !utf8.Valid(payload) || !json.Valid(payload) {
+	if !utf8.Valid(payload) || !json.Valid(payload) || bytes.TrimSpace(payload)[0] != '{' {
 		return Rejectf(InvalidJSON,
 			"The contents of the request could not be interpreted as valid UTF-8-encoded JSON.")
 	}

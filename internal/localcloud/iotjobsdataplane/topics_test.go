@@ -102,7 +102,7 @@ func TestTopicsReachTheirOperations(t *testing.T) {
 func TestRejectionsBecomeExceptions(t *testing.T) {
 	for code, want := range map[string]string{
 		InvalidRequest: "InvalidRequestException 400", InvalidStateTransition: "InvalidStateTransitionException 409",
-		ResourceNotFound: "ResourceNotFoundException 404", VersionMismatch: "VersionConflictException 409",
+		ResourceNotFound: "ResourceNotFoundException 404", VersionMismatch: "InvalidStateTransitionException 409",
 		TerminalStateReached: "TerminalStateException 410", RequestThrottled: "ThrottlingException 429",
 		InternalError: "ServiceUnavailableException 503",
 	} {

@@ -28,6 +28,7 @@ type environment struct {
 	f         Function
 	pool      *pool
 	stream    string
+	accessKey string
 	started   time.Time
 	cmd       *exec.Cmd
 	server    *http.Server
@@ -71,7 +72,7 @@ func (p *Process) newEnvironment(ctx context.Context, f Function, po *pool, id a
 		return nil, fmt.Errorf("lambda: listen for the Runtime API: %w", err)
 	}
 	env := &environment{
-		p: p, f: f, pool: po, started: s.Now(),
+		p: p, f: f, pool: po, started: s.Now(), accessKey: key,
 		stream: s.Now().Format("2006/01/02") + "/[" + f.version() + "]" + strings.ReplaceAll(s.UUID(), "-", ""),
 	}
 	// bootstrap is started by its absolute path, in the folder of the code.
@@ -138,6 +139,12 @@ func (e *environment) dead() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.isDead
+}
+
+func (e *environment) atWork() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.work != nil && e.work.taken
 }
 
 func (e *environment) kill() {

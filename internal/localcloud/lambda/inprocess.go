@@ -15,6 +15,7 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
+	"github.com/fleetstep/fleetstep/internal/localcloud/weather"
 )
 
 // Handler is a function's code: aws-lambda-go's lambda.Handler.
@@ -26,6 +27,7 @@ type Handler interface {
 // handler for each revision of a function, as a warm environment would.
 type InProcess struct {
 	Scheduler *scheduler.Scheduler
+	Weather   *weather.Weather // nil is fair
 	// New makes the handler of a function from its asset's name, its
 	// environment variables and the identity of its role; it prints to out.
 	New func(ctx context.Context, f Function, id awsapi.Identity, out io.Writer) (Handler, error)
@@ -57,10 +59,19 @@ func (p *InProcess) Invoke(ctx context.Context, f Function, inv Invocation) (res
 	began := p.Scheduler.Now()
 	limited, cancel := p.Scheduler.WithTimeout(ctx, f.Timeout)
 	defer cancel()
+	limited, life := p.Weather.Live(limited)
 	invocation := lambdacontext.NewContext(limited, &lambdacontext.LambdaContext{AwsRequestID: inv.RequestID,
 		InvokedFunctionArn: inv.FunctionARN})
 	h.out.to(inv.Log)
 	out, err := h.handler.Invoke(invocation, inv.Payload)
+	if life.Ended() {
+		result = failed(&FunctionError{
+			Type: "Runtime.ExitError", Message: "RequestId: " + inv.RequestID +
+				" Error: Runtime exited with error: signal: killed",
+		}, h.stream)
+		result.Began = began
+		return result, nil
+	}
 	if ended := limited.Err(); ended != nil && errors.Is(err, ended) {
 		if ctx.Err() == nil {
 			ended = ErrTimedOut

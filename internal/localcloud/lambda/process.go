@@ -238,6 +238,20 @@ func (p *Process) reap(po *pool, env *environment) {
 	p.mu.Unlock()
 }
 
+// End ends the environment that was given an access key, as when its machine
+// fails. It reports whether there is one, and at work.
+func (p *Process) End(accessKey string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for env := range p.all {
+		if env.accessKey == accessKey && env.atWork() {
+			env.kill()
+			return true
+		}
+	}
+	return false
+}
+
 // Retire implements Executor.
 func (p *Process) Retire(version string) {
 	p.mu.Lock()

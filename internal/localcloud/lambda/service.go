@@ -13,6 +13,7 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/platform"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+	"github.com/fleetstep/fleetstep/internal/localcloud/weather"
 )
 
 // Limits of Lambda.
@@ -198,8 +199,12 @@ func (s *Service) name(ref string) (name, qualifier string) {
 // admit counts an invocation against the account's and the function's
 // concurrency.
 func (s *Service) admit(f Function) error {
+	if s.Weather.Draw(weather.Short, f.Name) {
+		return errThrottled("ConcurrentInvocationLimitExceeded")
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	limit := s.Quotas.Concurrency()
 	if f.Reserved != nil {
 		if s.running[f.Name]-s.Executor.Waiting(f.Name) >= *f.Reserved {
 			return errThrottled("ReservedFunctionConcurrentInvocationLimitExceeded")
@@ -207,17 +212,19 @@ func (s *Service) admit(f Function) error {
 	} else {
 		// What is reserved is there for nobody else. Those that wait for an
 		// environment do not run, whichever function they are of.
-		left := accountLimit
+		left := limit
 		for _, n := range s.reserved {
 			left -= n
 		}
-		if s.free-s.Executor.Waiting("") >= left || s.total-s.Executor.Waiting("") >= accountLimit {
+		if s.free-s.Executor.Waiting("") >= left || s.total-s.Executor.Waiting("") >= limit {
+			s.Quotas.Refused()
 			return errThrottled("ConcurrentInvocationLimitExceeded")
 		}
 		s.free++
 	}
 	s.running[f.Name]++
 	s.total++
+	s.Quotas.Running(s.total - s.Executor.Waiting(""))
 	return nil
 }
 
@@ -326,7 +333,10 @@ func (s *Service) count(f Function, name string, value float64) {
 // enqueue stores an asynchronous invocation and starts it.
 func (s *Service) enqueue(tx *store.Tx, requestID string, f Function, payload []byte) error {
 	now := s.Scheduler.Now()
-	e := event{Function: f.Name, Qualifier: f.Qualifier, Payload: payload, Received: now, Next: now}
+	e := event{
+		Function: f.Name, Qualifier: f.Qualifier, Payload: payload, Received: now,
+		Next: now.Add(s.Weather.Delay("invocation of " + f.Name)),
+	}
 	tx.OnCommit(func() { s.schedule(requestID, e) })
 	return events.Put(tx, e, requestID)
 }
@@ -371,6 +381,15 @@ func (s *Service) runEvent(requestID string, e event) {
 	case err != nil: // throttled or an error of the service: the event stays, with growing delays
 		// 1 s, 2 s, 4 s, …: each a second longer than all so far.
 		e.Next = now.Add(min(time.Second+now.Sub(e.Received), 5*time.Minute))
+	case result.Failure == nil && s.Weather.Draw(weather.Duplicated, "invocation of "+f.Name):
+		// At least once: the same event again, with the same id, before its end is noted.
+		s.Scheduler.After(s.Weather.Later(), "lambda event "+e.Function+", its copy", func() {
+			if copied, _, err := s.run(ctx, f, requestID, e.Payload); err == nil {
+				result = copied // the last one is told of
+			}
+			s.conclude(ctx, f, requestID, e, result, "Success")
+		})
+		return
 	case result.Failure == nil:
 		s.conclude(ctx, f, requestID, e, result, "Success")
 		return

@@ -7,8 +7,10 @@ import (
 	"log/slog"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/quotas"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+	"github.com/fleetstep/fleetstep/internal/localcloud/weather"
 )
 
 // Platform is one account in one region.
@@ -19,4 +21,8 @@ type Platform struct {
 	Region    string
 	Caller    awsapi.Caller // reaches the other services; nil for a service that needs none, or is tested without
 	Log       *slog.Logger  // nil: nothing is logged
+	// Weather is what AWS does on bad days; nil is fair.
+	Weather *weather.Weather
+	// Quotas are what the account may do; nil is everything.
+	Quotas *quotas.Quotas
 }

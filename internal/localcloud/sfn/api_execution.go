@@ -5,11 +5,13 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/names"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+	"github.com/fleetstep/fleetstep/internal/localcloud/weather"
 )
 
 // StartExecutionInput is the input of StartExecution and StartSyncExecution.
@@ -289,6 +291,30 @@ type Execution struct {
 	RedriveStatusReason    string       `json:"redriveStatusReason,omitempty"`
 }
 
+// lag is how long a description may be behind: "This operation is eventually
+// consistent. The results are best effort and may not reflect very recent updates
+// and changes" (API reference, DescribeExecution).
+const lag = 2 * time.Second
+
+// eventually is an execution as who reads it may see it: in bad weather as it was a
+// moment ago, nil if it was not there.
+func (s *Service) eventually(c *awsapi.Call, rec *executionRecord) *executionRecord {
+	if rec == nil || s.Weather == nil || c.Identity.Root {
+		return rec
+	}
+	now := s.Scheduler.Now()
+	begun, ended := now.Sub(rec.Started) < lag, !rec.Stopped.IsZero() && now.Sub(rec.Stopped) < lag
+	if !begun && !ended || !s.Weather.Draw(weather.Stale, "sfn:"+c.Operation) {
+		return rec
+	}
+	if begun {
+		return nil
+	}
+	old := *rec
+	old.Status, old.Stopped, old.Output, old.Error, old.Cause = asl.Running, time.Time{}, nil, nil, nil
+	return &old
+}
+
 func (s *Service) describeExecution(ctx context.Context, c *awsapi.Call, in *ExecutionRef) (*Execution, error) {
 	k, err := executionOf(in.ExecutionARN)
 	if err != nil {
@@ -298,7 +324,7 @@ func (s *Service) describeExecution(ctx context.Context, c *awsapi.Call, in *Exe
 	if err != nil {
 		return nil, err
 	}
-	if rec == nil {
+	if rec = s.eventually(c, rec); rec == nil {
 		return nil, noExecution(in.ExecutionARN)
 	}
 	out := &Execution{

@@ -12,6 +12,7 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/jsontext"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+	"github.com/fleetstep/fleetstep/internal/localcloud/weather"
 )
 
 // httpTimeout is how long an HTTP endpoint may take to answer.
@@ -43,6 +44,9 @@ func (s *Service) deliver(key []string) {
 		return // the store is closed, or somebody was faster
 	}
 	failure := s.send(ctx, d.Subscription, d.Notification)
+	if failure == nil && s.config.Weather.Draw(weather.Duplicated, "notification of "+d.Subscription.Topic) {
+		failure = s.send(ctx, d.Subscription, d.Notification) // at least once
+	}
 	d.Attempts++
 	delay, again := time.Duration(0), false
 	if failure != nil && transient(failure) {

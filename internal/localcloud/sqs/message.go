@@ -17,6 +17,7 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+	"github.com/fleetstep/fleetstep/internal/localcloud/weather"
 )
 
 // Sending.
@@ -79,9 +80,16 @@ func (s *Service) send(tx *store.Tx, c *awsapi.Call, q *queue, in *sendEntry) (*
 		}
 		delay = time.Duration(*in.DelaySeconds) * time.Second
 	}
-	m.Visible = m.Sent.Add(delay)
+	m.Visible = m.Sent.Add(delay + s.config.Weather.Delay("message to "+q.Name))
 	if err := q.add(tx, m); err != nil {
 		return nil, err
+	}
+	if s.config.Weather.Draw(weather.Duplicated, "message to "+q.Name) { // at least once
+		again := m
+		again.Visible = m.Visible.Add(s.config.Weather.Later())
+		if err := q.add(tx, again); err != nil {
+			return nil, err
+		}
 	}
 	name := q.Name
 	tx.OnCommit(func() {

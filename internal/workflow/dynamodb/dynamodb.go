@@ -540,7 +540,11 @@ func (st *Store) Presence(ctx context.Context, thing event.ThingName, p workflow
 		":form": n(form), ":v": n(p.Version), ":c": flag(p.Connected), ":at": n(p.At.UnixMilli()),
 		":hour": n(p.At.Add(-time.Hour).UnixMilli()),
 	}
-	if !p.Connected {
+	if p.Connected {
+		// The same again is no news, but whoever is told it may have died of the first
+		// time, or not have had its answer: what follows from it is done again.
+		newer += " OR presenceVersion = :v AND connected = :c AND presenceAt = :at"
+	} else {
 		newer += " OR presenceVersion = :v"
 	}
 	// Clients that are no agents have presence too, and no STATE.

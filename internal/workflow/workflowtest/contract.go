@@ -180,6 +180,8 @@ func Contract(t *testing.T, s Kept) {
 		t.Fatalf("the refused thing is known: %+v", d.State)
 	}
 	must(s.Presence(ctx, "t1", workflow.Presence{Connected: true, Version: 3, At: now.Add(time.Second)}), nil)
+	// Told again, by who had no answer: it is still so.
+	must(s.Presence(ctx, "t1", workflow.Presence{Connected: true, Version: 3, At: now.Add(time.Second)}), nil)
 	must(s.Presence(ctx, "t1", workflow.Presence{Version: 2, At: now.Add(2 * time.Second)}), workflow.ErrStale)
 	must(s.Presence(ctx, "t1", workflow.Presence{Version: 3, At: now.Add(3 * time.Second)}), nil)
 	must(s.Presence(ctx, "t1", workflow.Presence{Connected: true, Version: 3, At: now.Add(time.Second)}),

@@ -271,7 +271,8 @@ func (s *Store) PutNews(_ context.Context, thing event.ThingName, execution stri
 func (s *Store) Presence(_ context.Context, thing event.ThingName, v workflow.Presence) error {
 	return s.do("Presence", thing, func(p *partition) error {
 		newer := !p.presence || p.state.PresenceVersion < v.Version || p.presenceAt.Before(v.At.Add(-time.Hour)) ||
-			!v.Connected && p.state.PresenceVersion == v.Version
+			p.state.PresenceVersion == v.Version &&
+				(!v.Connected || p.state.Connected && p.presenceAt.Equal(v.At))
 		if !p.known || !newer || !v.Connected && p.state.SeenAt.After(v.At) {
 			return workflow.ErrStale
 		}

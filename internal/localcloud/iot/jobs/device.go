@@ -143,6 +143,7 @@ func (s *Service) Update(ctx context.Context, thing, jobID string, u dataplane.U
 	string, error) {
 	switch u.Status {
 	case InProgress, Succeeded, Failed, Rejected:
+	case Queued: // a move that there is not, which the execution's state refuses
 	case "":
 		return dataplane.State{}, "", dataplane.Rejectf(dataplane.InvalidRequest, "status is required.")
 	default:
@@ -187,10 +188,10 @@ func (c *change) update(e *execution, u dataplane.Update) error {
 	}
 	if u.ExpectedVersion != nil && *u.ExpectedVersion != e.Version {
 		return refuse(dataplane.VersionMismatch,
-			"The expected version %d does not match the version %d of the job execution.",
+			"Expected version %d but found version %d",
 			*u.ExpectedVersion, e.Version)
 	}
-	if terminal(e.Status) {
+	if terminal(e.Status) || u.Status == Queued {
 		return refuse(dataplane.InvalidStateTransition, "The job execution cannot go from %s to %s.",
 			e.Status, u.Status)
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/iot/jobs/configuration"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -170,6 +171,9 @@ func (s *Service) describeJob(_ context.Context, _ *awsapi.Call, in *jobIn) (*de
 			NumberOfRemovedThings: t.By[Removed], NumberOfTimedOutThings: t.By[TimedOut],
 		},
 	}
+	if v.TimeoutConfig == nil {
+		v.TimeoutConfig = &configuration.Timeout{} // as AWS writes that there is none
+	}
 	if j.Work == resolving {
 		v.JobProcessDetails.ProcessingTargets = j.Targets[j.ResolveTarget:]
 	}
@@ -234,7 +238,7 @@ func (s *Service) updateJob(ctx context.Context, call *awsapi.Call, in *updateIn
 	}
 	return &empty{}, s.edit(in.JobID, func(c *change, j *loaded) error {
 		if j.Status != Scheduled && j.Status != InProgress {
-			return invalid("Job %s is %s and cannot be updated.", j.ID, j.Status)
+			return invalid("Job %s in status %s cannot be updated.", j.ID, j.Status)
 		}
 		merged := in.Settings
 		merged.Fill(j.settings())

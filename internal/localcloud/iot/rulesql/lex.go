@@ -66,7 +66,7 @@ func (l *lexer) next() (token, error) {
 		}
 		return make(tokenVariable, 1+n)
 	}
-	for _, two := range []string{"<=", ">=", "<>", "!="} {
+	for _, two := range []string{"<=", ">=", "<>"} {
 		if strings.HasPrefix(rest, two) {
 			return make(tokenSymbol, 2)
 		}

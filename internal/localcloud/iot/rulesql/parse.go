@@ -142,7 +142,7 @@ func (p *parser) selectItems() (*query, error) {
 	if p.tok.is("VALUE") {
 		after := p.peek()
 		ends := after.kind == tokenEnd
-		for _, s := range []string{"FROM", "AS", "WHERE", ",", ".", ")", "=", "<>", "!=", "<", ">", "<=", ">=", "+",
+		for _, s := range []string{"FROM", "AS", "WHERE", ",", ".", ")", "=", "<>", "<", ">", "<=", ">=", "+",
 			"-", "/", "%", "IN", "AND", "OR"} {
 			ends = ends || after.is(s)
 		}
@@ -306,7 +306,7 @@ func (p *parser) comparison() (node, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, op := range []string{"=", "<>", "!=", "<=", ">=", "<", ">", "IN"} {
+	for _, op := range []string{"=", "<>", "<=", ">=", "<", ">", "IN"} {
 		if !p.tok.is(op) {
 			continue
 		}
@@ -315,9 +315,6 @@ func (p *parser) comparison() (node, error) {
 			return nil, err
 		}
 		y, err := p.sum()
-		if op == "!=" {
-			op = "<>"
-		}
 		return &binary{position, op, x, y}, err
 	}
 	return x, nil

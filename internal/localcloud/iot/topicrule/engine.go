@@ -10,6 +10,7 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/iot/rulesql"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iotdataplane/topic"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+	"github.com/fleetstep/fleetstep/internal/localcloud/weather"
 )
 
 // Waits before the second and third attempt of an action.
@@ -172,9 +173,20 @@ func (e *Execution) run(r *run) {
 	}
 	d := &delivery{s: s, rule: r.rule, message: &e.message, input: in, result: r.result, value: r.result.Value(),
 		body: r.result.Bytes()}
-	failures := d.act(ctx, r.rule.actions)
-	if len(failures) > 0 && r.rule.onError != nil {
-		d.report(ctx, failures)
+	what := "actions of " + r.rule.Name
+	if delay := s.Weather.Delay(what); delay > 0 && s.Scheduler.Sleep(ctx, delay) != nil {
+		return
+	}
+	for again := true; again; {
+		failures := d.act(ctx, r.rule.actions)
+		if len(failures) > 0 && r.rule.onError != nil {
+			d.report(ctx, failures)
+		}
+		// At least once.
+		if again = s.Weather.Draw(weather.Duplicated, what); again &&
+			s.Scheduler.Sleep(ctx, s.Weather.Later()) != nil {
+			return
+		}
 	}
 }
 

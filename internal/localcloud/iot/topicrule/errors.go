@@ -34,8 +34,9 @@ func passing(err error) bool {
 		return false
 	}
 	switch e.Code {
-	case "ThrottlingException", "Throttling", "TooManyRequestsException", "ProvisionedThroughputExceededException",
-		"RequestLimitExceeded", "ServiceUnavailable", "ServiceUnavailableException", "InternalServerError":
+	case "ThrottlingException", "Throttling", "Throttled", "RequestThrottled", "TooManyRequestsException",
+		"ProvisionedThroughputExceededException", "RequestLimitExceeded", "ServiceUnavailable",
+		"ServiceUnavailableException", "InternalServerError", "TransactionConflictException":
 		return true
 	}
 	return e.HTTPStatus() >= 500 && e.HTTPStatus() != 501

@@ -222,17 +222,19 @@ func TestWhereAndMetrics(t *testing.T) {
 }
 
 func TestPassingFailuresAreTriedAgain(t *testing.T) {
-	b := newBench(t)
-	b.rule("r", `SELECT a FROM 't'`, `[{"lambda":{"functionArn":"f"}},{"sns":{"targetArn":"arn:t","roleArn":"`+role+`"}}]`, "")
-	b.fail = func(service, _ string, n int) error {
-		if service == "lambda" && n < 3 {
-			return awsapi.Errorf("TooManyRequestsException", "slow down").WithStatus(429)
+	for _, code := range []string{"TooManyRequestsException", "ThrottlingException", "RequestThrottled", "Throttled"} {
+		b := newBench(t)
+		b.rule("r", `SELECT a FROM 't'`, `[{"lambda":{"functionArn":"f"}},{"sns":{"targetArn":"arn:t","roleArn":"`+role+`"}}]`, "")
+		b.fail = func(service, _ string, n int) error {
+			if service == "lambda" && n < 3 {
+				return awsapi.Errorf(code, "slow down")
+			}
+			return nil
 		}
-		return nil
-	}
-	b.send("t", `{}`)
-	if b.count["lambda:Invoke"] != 3 || b.count["sns:Publish"] != 1 || b.metrics["Success r Lambda"] != 1 {
-		t.Errorf("counts %v, metrics %v", b.count, b.metrics)
+		b.send("t", `{}`)
+		if b.count["lambda:Invoke"] != 3 || b.count["sns:Publish"] != 1 || b.metrics["Success r Lambda"] != 1 {
+			t.Errorf("%s: counts %v, metrics %v", code, b.count, b.metrics)
+		}
 	}
 }
 

@@ -74,7 +74,10 @@ func (m *machine) subPicture(text string, d *decimalFormat) *subPicture {
 	runes := []rune(text)
 	edge := func(r rune) bool { return d.isActive(r) && r != d.exponent }
 	start := slices.IndexFunc(runes, edge)
-	if start < 0 {
+	switch {
+	case start < 0 && len(runes) > 0: // all of it is taken for active, and nothing in it is
+		m.fail(&Error{Code: "D3086"})
+	case start < 0:
 		m.fail(&Error{Code: "D3085"})
 	}
 	end := len(runes)

@@ -472,6 +472,17 @@ scan:
 	return string(out)
 }
 
+// fnStrictBase64Decode is Step Functions', which fails where JSONata's own passes over
+// what is no base64 (github.com/floci-io/floci/issues/2736, 2026-08-30).
+func fnStrictBase64Decode(m *machine, args []any, site *callSite) any {
+	if str, ok := args[0].(string); ok {
+		if _, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(str, "=")); err != nil {
+			m.fail(&Error{Message: "Illegal base64 character in the argument of function \"base64decode\""})
+		}
+	}
+	return fnBase64Decode(m, args, site)
+}
+
 const (
 	urlUnreserved = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.!~*'()"
 	urlReserved   = ";/?:@&=+$,#"

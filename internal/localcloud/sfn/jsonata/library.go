@@ -93,6 +93,7 @@ func init() {
 	stepFunctionsLibrary = &library{functions: maps.Clone(standardLibrary.functions)}
 	delete(stepFunctionsLibrary.functions, "eval")
 	for _, f := range []*native{
+		define("base64decode", "<s-:s>", 1, fnStrictBase64Decode),
 		define("partition", "<an:a>", 2, fnPartition),
 		define("range", "<nnn:a>", 3, fnRange),
 		define("hash", "<ss:s>", 2, fnHash),

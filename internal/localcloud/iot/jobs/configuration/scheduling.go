@@ -84,9 +84,7 @@ const timeLayout = "2006-01-02 15:04"
 func parseTime(member, text string) (time.Time, error) {
 	t, err := time.Parse(timeLayout, strings.TrimSpace(text))
 	if err != nil {
-		if t, err = time.Parse(time.RFC3339, text); err != nil {
-			return t, fmt.Errorf("schedulingConfig.%s is %q; expected YYYY-MM-DD HH:MM in UTC.", member, text)
-		}
+		return t, fmt.Errorf("schedulingConfig.%s is %q; expected YYYY-MM-DD HH:MM in UTC.", member, text)
 	}
 	return t, nil
 }

@@ -88,7 +88,8 @@ func (t *Timeout) check() error {
 	if t == nil || t.InProgressTimeoutInMinutes >= 1 && t.InProgressTimeoutInMinutes <= MaxTimeout {
 		return nil
 	}
-	return outside("timeoutConfig.inProgressTimeoutInMinutes", t.InProgressTimeoutInMinutes, 1, MaxTimeout)
+	return fmt.Errorf("Provide valid timeout value, inProgressTimeoutInMinutes cannot be %d.",
+		t.InProgressTimeoutInMinutes)
 }
 
 func outside(member string, value any, low, high any) error {

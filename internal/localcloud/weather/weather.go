@@ -1,0 +1,194 @@
+package weather
+
+import (
+	"encoding/json"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
+)
+
+// Config says what the weather is like.
+type Config struct {
+	Scheduler *scheduler.Scheduler
+	Seed      uint64
+	Rates     Rates
+	// Only, if not nil, are the numbers of the events that happen; the others are
+	// drawn, and come to nothing.
+	Only []int
+	// Conflict is what DynamoDB answers to a call that meets another transaction;
+	// nil for a call that takes no part in such conflicts.
+	Conflict func(in any, which int) error
+	// End ends the function that makes a call over the network, by its access key.
+	End func(accessKey string) bool
+}
+
+// Weather draws what happens. Its methods are safe for concurrent use; a nil
+// Weather is fair.
+type Weather struct {
+	config Config
+	draws  interface {
+		Float64() float64
+		IntN(int) int
+		Int64N(int64) int64
+	}
+
+	mu       sync.Mutex
+	begun    bool
+	asked    [kinds]int64
+	happened [kinds]int64
+	number   int
+	events   []Event
+}
+
+// Event is what happened once.
+type Event struct {
+	Number int
+	Kind   Kind
+	At     time.Time
+	What   string // what was hit
+}
+
+// mostEvents is how many events are remembered, from the first on.
+const mostEvents = 10_000
+
+// New is a weather that has not begun. It is nil, which is fair, if nothing can
+// happen.
+func New(c Config) *Weather {
+	if c.Rates.Fair() {
+		return nil
+	}
+	return &Weather{config: c, draws: scheduler.Stream(c.Seed)}
+}
+
+// Begin ends the calm.
+func (w *Weather) Begin() {
+	if w == nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.begun = true
+}
+
+// End begins the calm after it.
+func (w *Weather) End() {
+	if w == nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.begun = false
+}
+
+// Draw counts that something could be hit, and reports whether it is. what names
+// it in Events.
+func (w *Weather) Draw(k Kind, what string) bool {
+	if w == nil {
+		return false
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	rate := w.config.Rates[k]
+	if !w.begun || rate == 0 {
+		return false
+	}
+	w.asked[k]++
+	if w.draws.Float64() >= rate {
+		return false
+	}
+	w.number++
+	if w.config.Only != nil && !slices.Contains(w.config.Only, w.number) {
+		return false
+	}
+	w.happened[k]++
+	if len(w.events) < mostEvents {
+		w.events = append(w.events, Event{w.number, k, w.config.Scheduler.Now(), what})
+	}
+	return true
+}
+
+// Delay draws how long something that is to be delivered is held back: not at
+// all, some seconds (reordered) or some minutes (late).
+func (w *Weather) Delay(what string) time.Duration {
+	switch {
+	case w.Draw(Reordered, what):
+		return w.between(50*time.Millisecond, 5*time.Second)
+	case w.Draw(Late, what):
+		return w.between(5*time.Second, w.atMost(3*time.Minute))
+	}
+	return 0
+}
+
+// Later draws how long after the first a second copy comes: mostly soon, and
+// sometimes when all is over.
+func (w *Weather) Later() time.Duration {
+	if w.draws.IntN(4) == 0 {
+		return w.between(10*time.Second, w.atMost(15*time.Minute))
+	}
+	return w.between(0, 3*time.Second)
+}
+
+// atMost is a delay, or twenty seconds where somebody waits for it.
+func (w *Weather) atMost(d time.Duration) time.Duration {
+	if w.config.Scheduler.Virtual() {
+		return d
+	}
+	return min(d, 20*time.Second)
+}
+
+func (w *Weather) between(from, to time.Duration) time.Duration {
+	return from + time.Duration(w.draws.Int64N(int64(to-from)))
+}
+
+// Events are those that have happened, the first ones if there are very many.
+func (w *Weather) Events() []Event {
+	if w == nil {
+		return nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.events)
+}
+
+// Report is how often each kind has happened, and how often it could have.
+type Report struct {
+	happened, asked [kinds]int64
+}
+
+// Report counts what has happened so far; nil in fair weather.
+func (w *Weather) Report() *Report {
+	if w == nil {
+		return nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return &Report{w.happened, w.asked}
+}
+
+// Happened is how often a kind has happened, Asked how often it could have.
+func (r *Report) Happened(k Kind) int64 { return r.happened[k] }
+
+// Asked is how often a kind could have happened.
+func (r *Report) Asked(k Kind) int64 { return r.asked[k] }
+
+// MarshalJSON writes how often each kind has happened under its name, and under
+// "of" how often it could have.
+func (r *Report) MarshalJSON() ([]byte, error) {
+	out, of := map[string]any{}, map[string]int64{}
+	for i, name := range names {
+		out[name], of[name] = r.happened[i], r.asked[i]
+	}
+	out["of"] = of
+	return json.Marshal(out)
+}
+
+// Share is the part of its calls that a kind has hit; NaN if there were none.
+func (r *Report) Share(k Kind) float64 {
+	if r.asked[k] == 0 {
+		return math.NaN()
+	}
+	return float64(r.happened[k]) / float64(r.asked[k])
+}

@@ -1,0 +1,51 @@
+package rehearsal
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud"
+)
+
+// A rehearsal that fails whenever three devices, one fault and two events of one kind
+// of weather come together is reduced to these.
+func TestAFailingRehearsalIsReduced(t *testing.T) {
+	weather, err := localcloud.ParseWeather("bad", "", 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := shrinker{
+		over: func() bool { return false },
+		fails: func(c Config) (bool, []int) {
+			events := c.Weather.Only
+			if events == nil {
+				for n := range 200 {
+					events = append(events, n+1)
+				}
+			}
+			lost := slices.Contains(c.Weather.Kinds(), localcloud.WeatherLost)
+			return c.Devices >= 3 && strings.Contains(c.Faults, "reorder") && lost && slices.Contains(events, 17) &&
+				slices.Contains(events, 103), events
+		},
+	}
+	c := s.shrink(Config{Devices: 300, Faults: "all", Seed: 5, Event: "e.json", Image: 1, Weather: weather})
+	const want = `fleetstep rehearse --devices 3 --seed 5 --faults "reorder" --event "e.json" --image-size 1 --weather lost ` +
+		`--weather-events 17,103`
+	if got := c.command(); got != want {
+		t.Errorf("reduced to %s\nwant %s", got, want)
+	}
+	if s.plays > 300 {
+		t.Errorf("%d rehearsals were played", s.plays)
+	}
+}
+
+// With no time left, what there is stays.
+func TestReductionEndsWithItsTime(t *testing.T) {
+	s := shrinker{over: func() bool {
+		return true
+	}, fails: func(Config) (bool, []int) { t.Error("played"); return false, nil }}
+	if c := s.shrink(Config{Devices: 7, Faults: "reorder"}); c.Devices != 7 || c.Faults != "reorder" {
+		t.Errorf("reduced to %+v", c)
+	}
+}
