@@ -190,7 +190,7 @@ var alone = []struct {
 	{"github.com/spf13/cobra", []string{"internal/cli", "cmd/..."}, "commands are one place's business"},
 	{sdk, []string{
 		"internal/jobs/iotjobs", "internal/jobs/sns", "internal/workflow/dynamodb",
-		"internal/workflow/stepfunctions", "internal/workflow/iot", "internal/workflow/sqs",
+		"internal/workflow/stepfunctions", "internal/workflow/iot", "internal/workflow/sqs", "internal/workflow/sts",
 		"internal/device/iotdataplane", "internal/device/sqs", "internal/device/s3",
 		"internal/device/cloudfront", "internal/device/ssm",
 		"internal/flow/upgrade/s3",

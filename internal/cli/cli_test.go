@@ -514,12 +514,14 @@ func TestPauseAndResume(t *testing.T) {
 	for args, c := range map[string]struct{ sent, answer, out string }{
 		"job pause fw-2 --why x": {`"verb":"pause","jobId":"fw-2"`, `{"state":"PAUSED","changed":true,"rev":1,"why":"x"}`, "job fw-2 is paused: x\n"},
 		"job resume fw-2":        {`"verb":"resume","jobId":"fw-2"`, `{"state":"RUNNING","changed":false,"rev":0}`, "job fw-2 may go on already\n"},
-		"stop-all --why x":       {`"verb":"stop-all","who"`, `{"state":"PAUSED","changed":true,"rev":1,"why":"x"}`, "everything is paused: x\n"},
-		"start-all":              {`"verb":"start-all","who"`, `{"state":"RUNNING","changed":true,"rev":2}`, "everything may go on\n"},
-		"start-all --json":       {`"verb":"start-all","who"`, `{"state":"RUNNING","changed":true,"rev":2}`, "{\n  \"state\": \"RUNNING\",\n  \"changed\": true,\n  \"rev\": 2\n}\n"},
+		"stop-all --why x":       {`"verb":"stop-all","why":"x"`, `{"state":"PAUSED","changed":true,"rev":1,"why":"x"}`, "everything is paused: x\n"},
+		"start-all":              {`"verb":"start-all","why":""`, `{"state":"RUNNING","changed":true,"rev":2}`, "everything may go on\n"},
+		"start-all --json":       {`"verb":"start-all","why":""`, `{"state":"RUNNING","changed":true,"rev":2}`, "{\n  \"state\": \"RUNNING\",\n  \"changed\": true,\n  \"rev\": 2\n}\n"},
 	} {
 		r := run(t, setup{answers: map[string][]answer{control: ok(c.answer)}}, strings.Fields(args)...)
-		if r.code != 0 || r.out != c.out || len(r.bodies) != 1 || !strings.Contains(r.bodies[0], c.sent) {
+		if r.code != 0 || r.out != c.out || len(r.bodies) != 1 || !strings.Contains(r.bodies[0], c.sent) ||
+			!strings.Contains(r.bodies[0], `"proof":"https://sts.us-east-1.amazonaws.com/?Action=GetCallerIdentity`) ||
+			strings.Contains(r.bodies[0], "secret") {
 			t.Errorf("%s: exit code %d, %s\n%s\nsent %v", args, r.code, r.text, r.out, r.bodies)
 		}
 	}

@@ -4,8 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os/user"
 
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/spf13/cobra"
 
 	"github.com/fleetstep/fleetstep/internal/event"
@@ -57,21 +57,25 @@ func controlCommand(env *Env, verb event.Verb, c *cobra.Command) *cobra.Command 
 	var stack, why string
 	var asJSON bool
 	c.RunE = func(c *cobra.Command, args []string) error {
-		r := event.ControlRequest{Verb: verb, Why: why, Who: login()}
+		r := event.ControlRequest{Verb: verb, Why: why}
 		if len(args) > 0 {
 			r.JobID = event.JobID(args[0])
 		}
 		if why == "" && (verb == event.VerbPause || verb == event.VerbStopAll) {
 			return UsageError{errors.New("give --why, for those who find the devices waiting")}
 		}
+		cfg, err := env.Load(c.Context())
+		if err != nil {
+			return err
+		}
+		if r.Proof, err = Prove(c.Context(), cfg, r.Subject(), env.Now()); err != nil {
+			return err
+		}
 		payload, err := json.Marshal(r)
 		if err != nil {
 			return err
 		}
-		api, err := env.lambda(c.Context())
-		if err != nil {
-			return err
-		}
+		api := lambda.NewFromConfig(cfg)
 		name := stack + "-control"
 		out, err := call(c.Context(), api, name, payload)
 		if err != nil {
@@ -104,14 +108,4 @@ func controlCommand(env *Env, verb event.Verb, c *cobra.Command) *cobra.Command 
 	c.Flags().StringVar(&why, "why", "", "why, for the record")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the answer as JSON")
 	return c
-}
-
-// login is who the machine says that its user is. AWS's CloudTrail says who invoked
-// the function.
-func login() string {
-	u, err := user.Current()
-	if err != nil {
-		return ""
-	}
-	return u.Username
 }

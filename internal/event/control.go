@@ -1,5 +1,10 @@
 package event
 
+import (
+	"crypto/sha256"
+	"encoding/hex"
+)
+
 import "regexp"
 
 // Verb is what an operator asks of the function control.
@@ -17,9 +22,24 @@ const (
 type ControlRequest struct {
 	Verb  Verb   `json:"verb"`
 	JobID JobID  `json:"jobId,omitempty"` // with pause and resume
-	Who   string `json:"who"`             // as the caller says
 	Why   string `json:"why"`
+	// Proof tells who asks: a GetCallerIdentity request to AWS STS, presigned by the
+	// caller with the header ProofHeader, whose value is the request's Subject. Without
+	// one the request is nobody's.
+	Proof string `json:"proof,omitempty"`
 }
+
+// ProofHeader is the header that a proof has signed.
+const ProofHeader = "X-Fleetstep-Request"
+
+// Subject is what a proof is for: this very request.
+func (r ControlRequest) Subject() string {
+	sum := sha256.Sum256([]byte(string(r.Verb) + "\n" + string(r.JobID) + "\n" + r.Why))
+	return hex.EncodeToString(sum[:])
+}
+
+// Nobody is who asked where nothing proves it.
+const Nobody = "not proved"
 
 // ControlState is whether what a flag is of may go on.
 type ControlState string
@@ -40,8 +60,11 @@ type ControlAnswer struct {
 	Why     string       `json:"why,omitempty"`
 }
 
-// mostControlText is how long who and why may be.
-const mostControlText = 1024
+// Limits of a request: session tokens make proofs long.
+const (
+	mostControlText = 1024
+	mostProof       = 4096
+)
 
 var jobIDForm = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
 
@@ -63,8 +86,8 @@ func (r ControlRequest) Check() error {
 	default:
 		add("$.verb", string(r.Verb), "one of pause, resume, stop-all, start-all")
 	}
-	if len(r.Who) > mostControlText {
-		add("$.who", len(r.Who), "up to 1024 bytes")
+	if len(r.Proof) > mostProof {
+		add("$.proof", len(r.Proof), "up to 4096 bytes")
 	}
 	if (r.Verb == VerbPause || r.Verb == VerbStopAll) && r.Why == "" || len(r.Why) > mostControlText {
 		add("$.why", r.Why, "the reason, for those who find the devices waiting, of up to 1024 bytes")

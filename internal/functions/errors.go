@@ -17,6 +17,7 @@ const (
 	TypeJobConflict    = "JobConflict"    // create-job: the job id is taken by another job
 	TypeEmptyTarget    = "EmptyTarget"    // create-job: no device is in the target
 	TypeJobOver        = "JobOver"        // control: the job is over, and cannot be paused or resumed
+	TypeUnproved       = "Unproved"       // control: the request's proof of who asks is none
 	TypeTransient      = "Transient"      // worth a retry, which the state machine makes
 	TypePermanent      = "Permanent"      // AWS would answer a retry in the same way
 )
@@ -57,6 +58,8 @@ func named(err error) error {
 		name = string(event.JobCanceled)
 	case errors.Is(err, workflow.ErrStopped):
 		name = TypeJobOver
+	case errors.Is(err, workflow.ErrUnproved):
+		name = TypeUnproved
 	case errors.As(err, &problems):
 		name = TypeInvalidPayload
 	case errors.Is(err, jobs.ErrConflict):

@@ -167,3 +167,22 @@ func isGate(flow event.Flow, step event.Step) bool {
 	}
 	return false
 }
+
+// ErrUnproved: a proof is not one.
+var ErrUnproved = errors.New("who asks is not proved")
+
+// Identities tells who presigned a proof.
+type Identities interface {
+	// Caller is the ARN of whoever made a proof of a subject; ErrUnproved if it is none.
+	Caller(ctx context.Context, proof, subject string) (arn string, err error)
+}
+
+// Asker is who asks for a flag to be set: whom the request's proof proves, and
+// event.Nobody without one, so that nobody can be named who did not ask. In an
+// emergency whoever may invoke the function needs no proof.
+func Asker(ctx context.Context, identities Identities, r event.ControlRequest) (string, error) {
+	if r.Proof == "" {
+		return event.Nobody, nil
+	}
+	return identities.Caller(ctx, r.Proof, r.Subject())
+}
