@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/fleetstep/fleetstep/infra"
 )
 
 var tokenIn = regexp.MustCompile(`\\*"taskToken\\*":\\*"([^"\\]+)`)
@@ -57,7 +56,7 @@ func TestNothingSecretIsLogged(t *testing.T) {
 	var log strings.Builder
 	tokens := map[string]bool{}
 	events, failures := 0, 0
-	o := play(t, infra.Template, c, false, func(ctx context.Context, s stage) error {
+	o := play(t, template(t), c, false, func(ctx context.Context, s stage) error {
 		if err := story(ctx, s); err != nil {
 			return err
 		}
