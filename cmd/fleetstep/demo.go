@@ -137,8 +137,8 @@ func withWeather(ctx context.Context, endpoint string, s trial.Summary) (any, er
 type process struct{ cmd *exec.Cmd }
 
 // startLocal starts this program again as a local cloud and waits for its line.
-func startLocal(env *cli.Env, lambdaDir, dataDir string, more ...string) (*process, ready, error) {
-	var where ready
+func startLocal(env *cli.Env, lambdaDir, dataDir string, more ...string) (*process, readyLine, error) {
+	var where readyLine
 	self, err := os.Executable()
 	if err != nil {
 		return nil, where, err

@@ -33,8 +33,8 @@ type local struct {
 	seed                                                                            uint64
 }
 
-// ready is the line that tells where everything is.
-type ready struct {
+// readyLine is the line that tells where everything is.
+type readyLine struct {
 	Endpoint    string            `json:"endpoint"`
 	MQTT        string            `json:"mqtt"`
 	MQTTS       string            `json:"mqtts"`
@@ -223,7 +223,7 @@ func (l *local) run(ctx context.Context, env *cli.Env) (err error) {
 	if listeners.MQTTS, err = l.listen(l.mqttsPort); err != nil {
 		return err
 	}
-	r := ready{
+	r := readyLine{
 		Endpoint: address("http", listeners.HTTP), MQTT: address("mqtt", listeners.MQTT),
 		MQTTS: address("mqtts", listeners.MQTTS),
 		CA:    filepath.Join(dataDir, "ca.pem"), DataDir: dataDir, Region: l.region, Account: l.account,

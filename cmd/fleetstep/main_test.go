@@ -104,7 +104,7 @@ func TestFindLambdas(t *testing.T) {
 }
 
 // started is a local cloud of an empty account in this process.
-func started(t *testing.T, dataDir string) (where ready, stop func() error) {
+func started(t *testing.T, dataDir string) (where readyLine, stop func() error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	r, w := io.Pipe()

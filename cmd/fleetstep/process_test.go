@@ -19,7 +19,7 @@ import (
 type cloudProcess struct {
 	cmd   *exec.Cmd
 	said  *bytes.Buffer // its standard error
-	where ready
+	where readyLine
 	db    *dynamodb.Client
 }
 

@@ -212,17 +212,17 @@ func (p *post) redrive(c *cobra.Command, list []letter, names []string, rate int
 			chosen = append(chosen, l)
 		}
 	}
-	var back []letter
+	var kept []letter
 	all, queued := len(names) == 0, false
 	for _, l := range list {
 		switch {
 		case !slices.ContainsFunc(chosen, func(x letter) bool { return x.ID == l.ID }):
-			back = append(back, l)
+			kept = append(kept, l)
 		case all && l.source != "": // SQS moves them, beyond mostLetters too
-			queued, back = true, append(back, l)
+			queued, kept = true, append(kept, l)
 		default:
-			if err := p.again(c.Context(), l); err != nil {
-				done.Stay, back = append(done.Stay, leftover{l.ID, err.Error()}), append(back, l)
+			if err := p.reprocess(c.Context(), l); err != nil {
+				done.Stay, kept = append(done.Stay, leftover{l.ID, err.Error()}), append(kept, l)
 				continue
 			}
 			if l.source != "" {
@@ -232,7 +232,7 @@ func (p *post) redrive(c *cobra.Command, list []letter, names []string, rate int
 			}
 		}
 	}
-	if err := p.giveBack(c.Context(), back); err != nil {
+	if err := p.giveBack(c.Context(), kept); err != nil {
 		return done, err
 	}
 	if queued {

@@ -267,8 +267,8 @@ func (p *post) remove(ctx context.Context, l letter) error {
 var errNoWayBack = errors.New(
 	"a rule's letter lacks parts of what the rule hands on; the device has said the same again, or says more by now")
 
-// again has a letter processed once more, and deletes it.
-func (p *post) again(ctx context.Context, l letter) error {
+// reprocess has a letter processed once more, and deletes it.
+func (p *post) reprocess(ctx context.Context, l letter) error {
 	switch {
 	case l.source != "":
 		url, err := p.sqs.GetQueueUrl(ctx, &sqs.GetQueueUrlInput{QueueName: &l.source})

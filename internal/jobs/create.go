@@ -254,6 +254,7 @@ func (c *Creator) document(req *Request, t Template, given int) (json.RawMessage
 	if err != nil {
 		return nil, nil, err
 	}
+	// The flow's own arithmetic: for the upgrade flow/upgrade/deadline.go, held by functions/deadline_test.go.
 	longest, err := req.form.Needs(document)
 	if err != nil {
 		return nil, nil, err

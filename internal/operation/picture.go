@@ -213,20 +213,22 @@ func (p Picture) title() string {
 
 // rows are the states by how many lie before them on the longest way.
 func (p Picture) rows() [][]string {
-	depth := map[string]int{p.StartAt: 1}
-	forward := p.forward()
-	place := map[string]int{}
-	for i, name := range forward {
-		place[name] = i + 1
-	}
-	for _, name := range forward {
-		for _, w := range p.States[name].ways() {
-			// A way back is drawn, and moves nothing.
-			if place[name] < place[w.to] {
-				depth[w.to] = max(depth[w.to], depth[name]+1)
-			}
+	depth := map[string]int{}
+	open := map[string]bool{}
+	var visit func(name string, n int)
+	visit = func(name string, n int) {
+		s, ok := p.States[name]
+		if !ok || open[name] || n <= depth[name] {
+			return
 		}
+		depth[name] = n
+		open[name] = true
+		for _, w := range s.ways() {
+			visit(w.to, n+1)
+		}
+		open[name] = false
 	}
+	visit(p.StartAt, 1)
 	var rows [][]string
 	for _, name := range p.order() {
 		n := max(depth[name], 1)
@@ -236,28 +238,6 @@ func (p Picture) rows() [][]string {
 		rows[n-1] = append(rows[n-1], name)
 	}
 	return slices.DeleteFunc(rows, func(row []string) bool { return len(row) == 0 })
-}
-
-// forward are the states that can be come to, each before those that it leads to but for
-// ways back.
-func (p Picture) forward() []string {
-	var order []string
-	seen := map[string]bool{}
-	var visit func(name string)
-	visit = func(name string) {
-		s, ok := p.States[name]
-		if !ok || seen[name] {
-			return
-		}
-		seen[name] = true
-		for _, w := range s.ways() {
-			visit(w.to)
-		}
-		order = append(order, name)
-	}
-	visit(p.StartAt)
-	slices.Reverse(order)
-	return order
 }
 
 func cut(text string) string {

@@ -1,10 +1,8 @@
 package operation_test
 
 import (
-	"encoding/json"
 	"encoding/xml"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -94,29 +92,5 @@ func TestStatesAreDrawnAsAPicture(t *testing.T) {
 		if want := len(strings.Split(text, "\n")) - 2 - strings.Count(text, "\n    "); boxes != want {
 			t.Errorf("%d boxes are drawn, of %d", boxes, want)
 		}
-	}
-}
-
-// TestAMachineOfManyChoicesIsDrawn: two ways from each of a hundred states are more ways through than can be tried.
-func TestAMachineOfManyChoicesIsDrawn(t *testing.T) {
-	states := map[string]any{"S100": map[string]any{"Type": "Succeed"}, "S101": map[string]any{"Type": "Succeed"}}
-	for i := range 100 {
-		states[fmt.Sprintf("S%d", i)] = map[string]any{
-			"Type": "Choice", "Choices": []any{map[string]any{"Next": fmt.Sprintf("S%d", i+2)}},
-			"Default": fmt.Sprintf("S%d", i+1),
-		}
-	}
-	b, err := json.Marshal(map[string]any{"StartAt": "S0", "States": states})
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, problems := operation.NewPicture(b)
-	if problems != nil {
-		t.Fatal(problems)
-	}
-	// 101 rows: the last two states are ends of one and the same choice.
-	if svg := p.SVG(); !strings.Contains(svg, `height="11104"`) {
-		head, _, _ := strings.Cut(svg, "\n")
-		t.Errorf("got %s", head)
 	}
 }

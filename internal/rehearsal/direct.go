@@ -36,25 +36,27 @@ type door interface {
 // outputs are the operations that are called directly, by service.
 var outputs = map[string]map[string]func() any{
 	"dynamodb": {
-		"GetItem":            made[dynamodb.GetItemOutput],
-		"PutItem":            made[dynamodb.PutItemOutput],
-		"UpdateItem":         made[dynamodb.UpdateItemOutput],
-		"DeleteItem":         made[dynamodb.DeleteItemOutput],
-		"Query":              made[dynamodb.QueryOutput],
-		"TransactWriteItems": made[dynamodb.TransactWriteItemsOutput],
+		"GetItem":            newOutput[dynamodb.GetItemOutput],
+		"PutItem":            newOutput[dynamodb.PutItemOutput],
+		"UpdateItem":         newOutput[dynamodb.UpdateItemOutput],
+		"DeleteItem":         newOutput[dynamodb.DeleteItemOutput],
+		"Query":              newOutput[dynamodb.QueryOutput],
+		"TransactWriteItems": newOutput[dynamodb.TransactWriteItemsOutput],
 	},
-	"iot":          {"DescribeThing": made[iot.DescribeThingOutput], "UpdateThing": made[iot.UpdateThingOutput]},
-	"iotdataplane": {"Publish": made[iotdataplane.PublishOutput]},
+	"iot": {
+		"DescribeThing": newOutput[iot.DescribeThingOutput], "UpdateThing": newOutput[iot.UpdateThingOutput],
+	},
+	"iotdataplane": {"Publish": newOutput[iotdataplane.PublishOutput]},
 	"sfn": {
-		"StartExecution":    made[sfn.StartExecutionOutput],
-		"SendTaskSuccess":   made[sfn.SendTaskSuccessOutput],
-		"SendTaskFailure":   made[sfn.SendTaskFailureOutput],
-		"SendTaskHeartbeat": made[sfn.SendTaskHeartbeatOutput],
+		"StartExecution":    newOutput[sfn.StartExecutionOutput],
+		"SendTaskSuccess":   newOutput[sfn.SendTaskSuccessOutput],
+		"SendTaskFailure":   newOutput[sfn.SendTaskFailureOutput],
+		"SendTaskHeartbeat": newOutput[sfn.SendTaskHeartbeatOutput],
 	},
-	"sns": {"Publish": made[sns.PublishOutput]},
+	"sns": {"Publish": newOutput[sns.PublishOutput]},
 }
 
-func made[Output any]() any { return new(Output) }
+func newOutput[Output any]() any { return new(Output) }
 
 // intercept is an API option that puts a direct call before a client's stack.
 func (c client) intercept(service string) func(*middleware.Stack) error {

@@ -12,6 +12,11 @@
 // number, with faults drawn from a seed. Faults are data, see Faults. MakeImage
 // makes the firmware that agents accept.
 //
+// Files: agent.go the connection and the life of an agent; receive.go what a message
+// asks, with model.go, the data model; operate.go commands in general; firmware.go
+// Download() and Activate() with its time windows, and booting; notify.go and
+// subscription.go what is reported; faults.go what goes wrong on purpose.
+//
 // Order and concurrency. All of an agent's work goes through a queue of its own,
 // one piece at a time; an idle agent has no goroutine. Every method may be
 // called from anywhere, callbacks included, and none waits for the network. What

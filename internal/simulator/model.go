@@ -382,9 +382,9 @@ var schema = func() map[string]*object {
 
 func schemaOf(path string) *object { return schema[path] }
 
-// known tells whether an object path, as Path.Schema gives it, exists, be it
+// exists tells whether an object path, as Path.Schema gives it, exists, be it
 // only as the way to another.
-func known(path string) bool {
+func exists(path string) bool {
 	return slices.ContainsFunc(model, func(o *object) bool { return strings.HasPrefix(o.path, path) })
 }
 
@@ -510,7 +510,7 @@ func (a *Agent) get(text string, depth uint32) ([]target, *usp.Error) {
 		}
 		return found, nil
 	case usp.ObjectPath:
-		if known(above) {
+		if exists(above) {
 			break
 		}
 		fallthrough
@@ -596,7 +596,7 @@ func (a *Agent) handleGetInstances(get *uspmsg.GetInstances) *uspmsg.GetInstance
 			continue
 		}
 		above := path.Schema()
-		if path.Kind != usp.ObjectPath || !known(above) {
+		if path.Kind != usp.ObjectPath || !exists(above) {
 			fail(usp.UnsupportedPath.Errorf("%s is not in the data model", text))
 			continue
 		}
@@ -636,7 +636,7 @@ func handleGetSupportedDM(get *uspmsg.GetSupportedDM) *uspmsg.GetSupportedDMResp
 		result := &uspmsg.GetSupportedDMResp_RequestedObjectResult{ReqObjPath: text, DataModelInstUri: dataModelURI}
 		resp.ReqObjResults = append(resp.ReqObjResults, result)
 		path, err := usp.ParsePath(strings.ReplaceAll(text, "{i}", "*"))
-		if err != nil || path.Kind != usp.ObjectPath || !known(path.Schema()) {
+		if err != nil || path.Kind != usp.ObjectPath || !exists(path.Schema()) {
 			result.ErrCode, result.ErrMsg = uint32(usp.UnsupportedPath), text+" is not in the data model"
 			continue
 		}

@@ -3,10 +3,10 @@ package awsapi
 // Why is the policy that a denial comes from.
 type Why int
 
-// The reasons, in the order in which policies are asked. Unsaid is for services
+// The reasons, in the order in which policies are asked. Unexplained is for services
 // that do not tell.
 const (
-	Unsaid Why = iota
+	Unexplained Why = iota
 	DenyOfResource
 	NoResourcePolicy
 	DenyOfIdentity

@@ -46,9 +46,9 @@ type Service struct {
 	// Throttled is how the service answers when it has no room for more work.
 	// Without it: ThrottlingException, 400.
 	Throttled Word
-	// Says gives an action and a resource as the service's denials spell them,
+	// DenialTerms gives an action and a resource as the service's denials spell them,
 	// where that is not as policies do; the resource "" is left out.
-	Says func(action, resource string) (string, string)
+	DenialTerms func(action, resource string) (string, string)
 	// Operations are those that are built. Names listed in Unbuilt answer
 	// NotBuilt; any other name is unknown.
 	Operations []Operation
@@ -224,11 +224,11 @@ func (s *Service) denial(e *Error, action, resource string) *Error {
 	case len(s.Protocols) > 0 && (s.Protocols[0] == JSON10 || s.Protocols[0] == JSON11):
 		e.Status = http.StatusBadRequest
 	}
-	if e.Denial == nil || s.Says == nil || !strings.HasPrefix(action, s.Prefix+":") {
+	if e.Denial == nil || s.DenialTerms == nil || !strings.HasPrefix(action, s.Prefix+":") {
 		return e
 	}
 	d := *e.Denial
-	d.Action, d.Resource = s.Says(action, resource)
+	d.Action, d.Resource = s.DenialTerms(action, resource)
 	return e.Reworded(d)
 }
 

@@ -63,7 +63,7 @@ func (q *request) restBody(op *Operation, v reflect.Value, status int) (body []b
 	s := shapeOf(v.Type())
 	for i := range s.members {
 		m := &s.members[i]
-		f, ok := m.look(v)
+		f, ok := m.lookup(v)
 		if !ok {
 			continue
 		}
@@ -94,7 +94,7 @@ func (q *request) restBody(op *Operation, v reflect.Value, status int) (body []b
 	switch {
 	case status == http.StatusNoContent || status == http.StatusNotModified:
 	case s.payload != nil && s.payload.bind == isPayload:
-		f, _ := s.payload.look(v)
+		f, _ := s.payload.lookup(v)
 		setType("application/octet-stream")
 		if f.Kind() == reflect.String {
 			body = []byte(f.String())
@@ -113,7 +113,7 @@ func (q *request) restBody(op *Operation, v reflect.Value, status int) (body []b
 		body = b.Bytes()
 	case s.payload != nil:
 		setType("application/json")
-		f, _ := s.payload.look(v)
+		f, _ := s.payload.lookup(v)
 		body, err = jsontext.Marshal(f.Interface())
 	case s.bound:
 		setType("application/json")

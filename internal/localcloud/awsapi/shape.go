@@ -135,8 +135,8 @@ func (m *member) field(v reflect.Value) reflect.Value {
 	return v.Field(m.index[len(m.index)-1])
 }
 
-// look is field without making anything; ok is false if it is not there.
-func (m *member) look(v reflect.Value) (_ reflect.Value, ok bool) {
+// lookup is field without making anything; ok is false if it is not there.
+func (m *member) lookup(v reflect.Value) (_ reflect.Value, ok bool) {
 	f, err := v.FieldByIndexErr(m.index)
 	return f, err == nil
 }
@@ -400,7 +400,7 @@ func marshalBody(v reflect.Value, s *shape) ([]byte, error) {
 	out := []byte{'{'}
 	for i := range s.members {
 		m := &s.members[i]
-		f, ok := m.look(v)
+		f, ok := m.lookup(v)
 		if m.bind != inBody || !ok || m.omitEmpty && empty(f) {
 			continue
 		}

@@ -66,7 +66,7 @@ func xmlMembers(b *bytes.Buffer, v reflect.Value) {
 	s := shapeOf(v.Type())
 	for i := range s.members {
 		m := &s.members[i]
-		f, ok := m.look(v)
+		f, ok := m.lookup(v)
 		if m.bind != inBody || !ok || m.omitEmpty && empty(f) {
 			continue
 		}

@@ -102,7 +102,7 @@ func (w *work) changes() ([]change, error) {
 	ctx := context.WithValue(context.Background(), identityKey{}, w.as)
 	var list []change
 	for _, id := range w.t.Order() {
-		if !w.wanted(id) {
+		if !w.included(id) {
 			continue
 		}
 		c, err := w.foresee(ctx, &foreseen, id, byID)
@@ -115,7 +115,7 @@ func (w *work) changes() ([]change, error) {
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(w.records)) {
-		if r := w.records[id]; !w.wanted(id) {
+		if r := w.records[id]; !w.included(id) {
 			policy := "Delete"
 			if retains(r.DeletionPolicy) {
 				policy = "Retain"
@@ -155,7 +155,7 @@ func (w *work) foresee(ctx context.Context, scope *scope, id string, byID map[st
 		return change{}, err
 	}
 	rec, there := w.records[id]
-	if !there || !rec.made() {
+	if !there || !rec.exists() {
 		return change{Action: "Add", LogicalID: id, Type: declared.Type, After: contextOf(encoded)}, nil
 	}
 	c := change{

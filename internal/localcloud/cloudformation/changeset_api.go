@@ -114,7 +114,7 @@ func (s *Service) createChangeSet(ctx context.Context, c *awsapi.Call,
 				"ChangeSet %s already exists for stack %s", record.Name, name)))
 		}
 		if !exists {
-			if err := putEvents(tx, stack.ID, w.told); err != nil {
+			if err := putEvents(tx, stack.ID, w.unsaved); err != nil {
 				return err
 			}
 			if err := stacks.Put(tx, w.stack, name); err != nil {

@@ -127,7 +127,7 @@ type work struct {
 	mu      sync.Mutex // guards what follows; resources that do not need each other are made at once
 	records map[string]resourceRecord
 	dirty   map[string]bool // records not yet in the store
-	told    []numbered      // events not yet in the store
+	unsaved []numbered      // events not yet in the store
 	failed  map[string]bool // resources that failed in this operation, by logical id: whether they were being created
 	as      awsapi.Identity // who works
 	skip    []string        // resources that a rollback leaves as they are
@@ -255,17 +255,17 @@ func (w *work) present(id string) (resourceRecord, error) {
 	w.mu.Lock()
 	r, ok := w.records[id]
 	w.mu.Unlock()
-	if !w.wanted(id) {
+	if !w.included(id) {
 		return r, fmt.Errorf("the resource %s is not made: its condition does not hold", id)
 	}
-	if !ok || !r.made() {
+	if !ok || !r.exists() {
 		return r, fmt.Errorf("the resource %s is not made yet", id)
 	}
 	return r, nil
 }
 
-// wanted tells whether the template has the resource and its condition holds.
-func (w *work) wanted(id string) bool {
+// included tells whether the template has the resource and its condition holds.
+func (w *work) included(id string) bool {
 	r, ok := w.t.Resources[id]
 	return ok && (r.Condition == "" || w.scope.conditions[r.Condition])
 }
@@ -279,7 +279,7 @@ func (w *work) begin() error {
 	w.stack.Imports = nil
 	w.tellStack("User Initiated")
 	for i, id := range w.t.Order() {
-		if !w.wanted(id) {
+		if !w.included(id) {
 			continue
 		}
 		declared := w.t.Resources[id]
@@ -289,7 +289,7 @@ func (w *work) begin() error {
 		}
 		r.Position = i
 		if r.complete() {
-			w.remember(&r)
+			w.keepBefore(&r)
 		}
 		r.DeletionPolicy, r.Metadata = declared.DeletionPolicy, nil
 		if declared.Metadata != nil {
@@ -303,8 +303,8 @@ func (w *work) begin() error {
 	return w.save()
 }
 
-// remember keeps what a resource was before the update under way, once.
-func (w *work) remember(r *resourceRecord) {
+// keepBefore keeps what a resource was before the update under way, once.
+func (w *work) keepBefore(r *resourceRecord) {
 	if w.updating && !r.New && r.Before == nil {
 		v := r.version()
 		r.Before = &v
@@ -347,7 +347,7 @@ func (w *work) save() error {
 				return err
 			}
 		}
-		if err := putEvents(tx, w.stack.ID, w.told); err != nil {
+		if err := putEvents(tx, w.stack.ID, w.unsaved); err != nil {
 			return err
 		}
 		return stacks.Put(tx, w.stack, w.stack.Name)
@@ -361,8 +361,8 @@ func (w *work) save() error {
 
 // announced hands the events that are now durable to the stack's topics. The caller holds w.mu.
 func (w *work) announced() {
-	list := w.told
-	w.told = nil
+	list := w.unsaved
+	w.unsaved = nil
 	if len(list) == 0 || len(w.stack.Options.Notifications) == 0 {
 		return
 	}
@@ -377,7 +377,7 @@ func (w *work) run(ctx context.Context) error {
 		return err
 	}
 	for _, group := range w.t.levels() {
-		err := w.applyAll(ctx, slices.DeleteFunc(group, func(id string) bool { return !w.wanted(id) }))
+		err := w.applyAll(ctx, slices.DeleteFunc(group, func(id string) bool { return !w.included(id) }))
 		if err != nil {
 			return err
 		}
@@ -448,9 +448,9 @@ func (w *work) apply(ctx context.Context, id string) error {
 
 	var made Resource
 	action := "create"
-	if rec.made() {
+	if rec.exists() {
 		action = "update"
-		w.remember(&rec)
+		w.keepBefore(&rec)
 		w.tellResource(rec, updateInProgress, "", encoded)
 		if rec.Type == declared.Type {
 			made, err = provider.Update(ctx, r)
@@ -520,7 +520,7 @@ func (w *work) fell(rec resourceRecord, declared TemplateResource, action string
 	if errors.As(err, &call) {
 		service = call.service
 	}
-	creating := !rec.made()
+	creating := !rec.exists()
 	rec.Status, rec.Reason = updateFailed, w.s.reason(service, err)
 	if creating {
 		rec.Status = createFailed
@@ -647,14 +647,14 @@ func (w *work) conclude(reason string) error {
 	w.tellStack(reason)
 	switch w.stack.Status {
 	case createComplete, updateComplete, updateRollbackComplete:
-		w.settle()
+		w.dropUndo()
 	}
 	w.stack.Task.Token = ""
 	return w.save()
 }
 
-// settle forgets what a rollback would have needed.
-func (w *work) settle() {
+// dropUndo forgets what a rollback would have needed.
+func (w *work) dropUndo() {
 	w.stack.Before = nil
 	for _, id := range slices.Sorted(maps.Keys(w.records)) {
 		if r := w.records[id]; r.New || r.Before != nil || r.Attempted != nil || r.Replacing || r.Stale != nil {

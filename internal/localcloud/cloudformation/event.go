@@ -28,8 +28,8 @@ type eventRecord struct {
 
 const stackType = "AWS::CloudFormation::Stack"
 
-// tell notes an event; it becomes durable with the next save.
-func (w *work) tell(e eventRecord) {
+// record notes an event; it becomes durable with the next save.
+func (w *work) record(e eventRecord) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.stack.Events++
@@ -42,18 +42,18 @@ func (w *work) tell(e eventRecord) {
 		e.ID = fmt.Sprintf("%s-%s-%s-%d", e.LogicalID, e.Status, e.Time.UTC().Format("2006-01-02T15:04:05.000Z"),
 			w.stack.Events)
 	}
-	w.told = append(w.told, numbered{w.stack.Events, e})
+	w.unsaved = append(w.unsaved, numbered{w.stack.Events, e})
 }
 
 // tellStack notes what became of the stack.
 func (w *work) tellStack(reason string) {
-	w.tell(eventRecord{LogicalID: w.stack.Name, PhysicalID: w.stack.ID, Type: stackType, Status: w.stack.Status,
+	w.record(eventRecord{LogicalID: w.stack.Name, PhysicalID: w.stack.ID, Type: stackType, Status: w.stack.Status,
 		Reason: reason})
 }
 
 // tellResource notes what became of a resource.
 func (w *work) tellResource(r resourceRecord, status, reason string, properties json.RawMessage) {
-	w.tell(eventRecord{
+	w.record(eventRecord{
 		LogicalID: r.LogicalID, PhysicalID: r.PhysicalID, Type: r.Type, Status: status, Reason: reason,
 		Properties: properties,
 	})

@@ -24,8 +24,8 @@ type kind struct {
 	keyOf func(e environment, physical string, attributes map[string]any) string
 	// build changes the input of an operation after properties have been converted; r.Properties are the template's.
 	build map[string]func(r Request, in map[string]any) error
-	// ready waits until the created resource can be used.
-	ready func(ctx context.Context, s *Service, name string) error
+	// awaitUsable waits until the created resource can be used.
+	awaitUsable func(ctx context.Context, s *Service, name string) error
 	// physical is what Ref gives; nil is the physical name. Out is the answer to create, nil if the
 	// resource was there.
 	physical   func(e environment, name string, out map[string]any) string
@@ -36,9 +36,9 @@ type kind struct {
 	// describe reads a resource that was there already; its answer takes the place of that of create.
 	describe string
 	// already is what an operation that sets properties says when they are set, by operation.
-	already map[string]string
-	tagging *tagging // how tags of a made resource are changed
-	gone    []string // codes of remove when it is not
+	already  map[string]string
+	tagging  *tagging // how tags of a made resource are changed
+	notFound []string // codes of remove when it is not
 }
 
 // bound is a kind in a service.
@@ -111,8 +111,8 @@ func (k bound) Create(ctx context.Context, r Request) (Resource, error) {
 	for attribute, of := range k.attributes {
 		made.Attributes[attribute] = of(e, name, out)
 	}
-	if k.ready != nil {
-		if err := k.ready(ctx, k.s, name); err != nil {
+	if k.awaitUsable != nil {
+		if err := k.awaitUsable(ctx, k.s, name); err != nil {
 			return made, err
 		}
 	}
@@ -246,7 +246,7 @@ func (k bound) Delete(ctx context.Context, r Request) error {
 		return err
 	}
 	_, err := k.s.call(ctx, k.service, k.remove, in)
-	if err != nil && slices.Contains(k.gone, awsapi.Code(err)) {
+	if err != nil && slices.Contains(k.notFound, awsapi.Code(err)) {
 		return nil
 	}
 	return err

@@ -56,7 +56,7 @@ var lambdaFunction = kind{
 	},
 	tagging: &tagging{set: "TagResource", unset: "UntagResource", key: "Resource", value: ofAttribute("Arn")},
 	remove:  "DeleteFunction", exists: []string{"ResourceConflictException"},
-	gone: []string{"ResourceNotFoundException"},
+	notFound: []string{"ResourceNotFoundException"},
 }
 
 var lambdaPermission = kind{
@@ -76,7 +76,7 @@ var lambdaPermission = kind{
 		"Id": func(_ environment, name string, _ map[string]any) any { return name },
 	},
 	remove: "RemovePermission", exists: []string{"ResourceConflictException"},
-	gone: []string{"ResourceNotFoundException"},
+	notFound: []string{"ResourceNotFoundException"},
 }
 
 var eventInvokeConfig = kind{
@@ -97,7 +97,7 @@ var eventInvokeConfig = kind{
 			return nil
 		},
 	},
-	remove: "DeleteFunctionEventInvokeConfig", gone: []string{"ResourceNotFoundException"},
+	remove: "DeleteFunctionEventInvokeConfig", notFound: []string{"ResourceNotFoundException"},
 }
 
 const updateMachine = "UpdateStateMachine"
@@ -135,7 +135,7 @@ var stateMachine = kind{
 	},
 	tagging: &tagging{set: "TagResource", unset: "UntagResource", key: "resourceArn", value: ofAttribute("Arn")},
 	remove:  "DeleteStateMachine", exists: []string{"StateMachineAlreadyExists"},
-	gone: []string{"StateMachineDoesNotExist"},
+	notFound: []string{"StateMachineDoesNotExist"},
 }
 
 // substitute puts the DefinitionSubstitutions into the definition.
@@ -189,7 +189,7 @@ var topicRule = kind{
 		"Arn": func(e environment, name string, _ map[string]any) any { return e.arn("iot", "rule/"+name) },
 	},
 	remove: "DeleteTopicRule", exists: []string{"ResourceAlreadyExistsException"},
-	gone: []string{"ResourceNotFoundException"},
+	notFound: []string{"ResourceNotFoundException"},
 }
 
 var iotPolicy = kind{
@@ -208,7 +208,7 @@ var iotPolicy = kind{
 		"Id":  func(_ environment, name string, _ map[string]any) any { return name },
 	},
 	remove: "DeletePolicy", exists: []string{"ResourceAlreadyExistsException"},
-	gone: []string{"ResourceNotFoundException"},
+	notFound: []string{"ResourceNotFoundException"},
 }
 
 // policyWithVersions is the Provider of AWS::IoT::Policy: a change is a new version, and only the version in force is
@@ -285,5 +285,5 @@ var jobTemplate = kind{
 		"Arn": func(e environment, name string, _ map[string]any) any { return e.arn("iot", "jobtemplate/"+name) },
 	},
 	remove: "DeleteJobTemplate", exists: []string{"ResourceAlreadyExistsException", "ConflictException"},
-	gone: []string{"ResourceNotFoundException"},
+	notFound: []string{"ResourceNotFoundException"},
 }

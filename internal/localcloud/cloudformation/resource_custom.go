@@ -43,7 +43,7 @@ func (p custom) Check(path string, properties map[string]any) []Problem {
 func (p custom) Attributes() []string { return nil }
 
 func (p custom) Create(ctx context.Context, r Request) (Resource, error) {
-	return p.ask(ctx, "Create", r)
+	return p.request(ctx, "Create", r)
 }
 
 // Update implements Provider. A function that answers with another physical id has replaced the resource; the old one
@@ -52,11 +52,11 @@ func (p custom) Update(ctx context.Context, r Request) (Resource, error) {
 	if r.Old["ServiceToken"] != r.Properties["ServiceToken"] {
 		return Resource{}, errors.New("modifying the ServiceToken of a custom resource is not allowed")
 	}
-	return p.ask(ctx, "Update", r)
+	return p.request(ctx, "Update", r)
 }
 
 func (p custom) Delete(ctx context.Context, r Request) error {
-	_, err := p.ask(ctx, "Delete", r)
+	_, err := p.request(ctx, "Delete", r)
 	return err
 }
 
@@ -86,7 +86,7 @@ type customAnswer struct {
 	NoEcho             bool
 }
 
-func (p custom) ask(ctx context.Context, requestType string, r Request) (Resource, error) {
+func (p custom) request(ctx context.Context, requestType string, r Request) (Resource, error) {
 	if p.s.config.ResponseURLs == nil {
 		return Resource{}, awsapi.NotBuilt("custom resources without a place for their answers")
 	}

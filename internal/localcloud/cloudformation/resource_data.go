@@ -54,7 +54,7 @@ var table = kind{
 			return nil
 		},
 	},
-	ready: tableActive,
+	awaitUsable: tableActive,
 	attributes: map[string]func(environment, string, map[string]any) any{
 		"Arn": func(e environment, name string, _ map[string]any) any { return e.arn("dynamodb", "table/"+name) },
 		"StreamArn": func(_ environment, _ string, out map[string]any) any {
@@ -68,7 +68,8 @@ var table = kind{
 	describe: "DescribeTable",
 	tagging:  &tagging{set: "TagResource", unset: "UntagResource", key: "ResourceArn", value: ofAttribute("Arn")},
 	already:  map[string]string{"UpdateTimeToLive": "TimeToLive is already enabled"},
-	remove:   "DeleteTable", exists: []string{"ResourceInUseException"}, gone: []string{"ResourceNotFoundException"},
+	remove:   "DeleteTable", exists: []string{"ResourceInUseException"},
+	notFound: []string{"ResourceNotFoundException"},
 }
 
 // tableActive waits until a table takes further operations.
@@ -120,7 +121,7 @@ var bucket = kind{
 		},
 	},
 	remove: "DeleteBucket", exists: []string{"BucketAlreadyOwnedByYou", "BucketAlreadyExists"},
-	gone: []string{"NoSuchBucket"},
+	notFound: []string{"NoSuchBucket"},
 }
 
 var bucketPolicy = kind{
@@ -130,7 +131,7 @@ var bucketPolicy = kind{
 		"Bucket":         text,
 		"PolicyDocument": jsonText.as("Policy").by("PutBucketPolicy"),
 	},
-	remove: "DeleteBucketPolicy", gone: []string{"NoSuchBucket", "NoSuchBucketPolicy"},
+	remove: "DeleteBucketPolicy", notFound: []string{"NoSuchBucket", "NoSuchBucketPolicy"},
 }
 
 // attributesAsMap moves all but the named members of an SQS or SNS input into Attributes, as texts.
@@ -188,7 +189,7 @@ var queue = kind{
 		"QueueUrl":  func(_ environment, _ string, out map[string]any) any { return out["QueueUrl"] },
 	},
 	tagging: &tagging{set: "TagQueue", unset: "UntagQueue", key: "QueueUrl", value: ofPhysical, tags: "Tags"},
-	remove:  "DeleteQueue", gone: []string{"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"},
+	remove:  "DeleteQueue", notFound: []string{"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"},
 }
 
 var topic = kind{
@@ -215,7 +216,7 @@ var topic = kind{
 		"TopicName": func(_ environment, name string, _ map[string]any) any { return name },
 	},
 	tagging: &tagging{set: "TagResource", unset: "UntagResource", key: "ResourceArn", value: ofPhysical},
-	remove:  "DeleteTopic", gone: []string{"NotFound"},
+	remove:  "DeleteTopic", notFound: []string{"NotFound"},
 }
 
 var subscription = kind{
@@ -248,7 +249,7 @@ var subscription = kind{
 	attributes: map[string]func(environment, string, map[string]any) any{
 		"Arn": func(_ environment, _ string, out map[string]any) any { return out["SubscriptionArn"] },
 	},
-	remove: "Unsubscribe", gone: []string{"NotFound"},
+	remove: "Unsubscribe", notFound: []string{"NotFound"},
 }
 
 // subscriptionProvider is the Provider of AWS::SNS::Subscription, whose attributes are set one by one.

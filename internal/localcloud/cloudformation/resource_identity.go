@@ -50,7 +50,7 @@ var roleKind = kind{
 	},
 	describe: "GetRole",
 	tagging:  &tagging{set: "TagRole", unset: "UntagRole", key: "RoleName", value: ofPhysical},
-	remove:   "DeleteRole", exists: []string{"EntityAlreadyExists"}, gone: []string{"NoSuchEntity"},
+	remove:   "DeleteRole", exists: []string{"EntityAlreadyExists"}, notFound: []string{"NoSuchEntity"},
 }
 
 const byRole = "(role)"
@@ -245,7 +245,7 @@ var managedPolicyKind = kind{
 		}
 		return "arn:aws:iam::" + e.account + ":policy/" + name
 	},
-	remove: "DeletePolicy", exists: []string{"EntityAlreadyExists"}, gone: []string{"NoSuchEntity"},
+	remove: "DeletePolicy", exists: []string{"EntityAlreadyExists"}, notFound: []string{"NoSuchEntity"},
 }
 
 func (p managedPolicy) Check(path string, properties map[string]any) []Problem {

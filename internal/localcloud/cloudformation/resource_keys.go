@@ -41,7 +41,7 @@ var ssmParameter = kind{
 		"Type":  func(environment, string, map[string]any) any { return nil },
 		"Value": func(environment, string, map[string]any) any { return nil },
 	},
-	remove: "DeleteParameter", exists: []string{"ParameterAlreadyExists"}, gone: []string{"ParameterNotFound"},
+	remove: "DeleteParameter", exists: []string{"ParameterAlreadyExists"}, notFound: []string{"ParameterNotFound"},
 }
 
 // parameterProvider is the Provider of AWS::SSM::Parameter: one operation makes and changes a
@@ -121,7 +121,7 @@ var kmsKey = kind{
 			return made["KeyId"]
 		},
 	},
-	remove: "ScheduleKeyDeletion", gone: []string{"NotFoundException", "KMSInvalidStateException"},
+	remove: "ScheduleKeyDeletion", notFound: []string{"NotFoundException", "KMSInvalidStateException"},
 	tagging: &tagging{set: "TagResource", unset: "UntagResource", key: "KeyId", value: ofPhysical},
 }
 
@@ -197,7 +197,7 @@ var kmsAlias = kind{
 	service: "kms", create: "CreateAlias", key: "AliasName", name: naming{property: "AliasName"},
 	required:   []string{"AliasName", "TargetKeyId"},
 	properties: members{"AliasName": text, "TargetKeyId": text.by("UpdateAlias")},
-	remove:     "DeleteAlias", exists: []string{"AlreadyExistsException"}, gone: []string{"NotFoundException"},
+	remove:     "DeleteAlias", exists: []string{"AlreadyExistsException"}, notFound: []string{"NotFoundException"},
 }
 
 // inert is the Provider of a type that has no effect here: it is taken as it is, and Ref and Fn::GetAtt give what they

@@ -25,7 +25,7 @@ var logGroup = kind{
 		return strings.TrimSuffix(arn, ":*")
 	}},
 	remove: "DeleteLogGroup", exists: []string{"ResourceAlreadyExistsException"},
-	gone: []string{"ResourceNotFoundException"},
+	notFound: []string{"ResourceNotFoundException"},
 }
 
 const putAlarm = "PutMetricAlarm"
@@ -80,7 +80,7 @@ var alarm = kind{
 		"Arn": func(e environment, name string, _ map[string]any) any { return e.arn("cloudwatch", "alarm:"+name) },
 	},
 	tagging: &tagging{set: "TagResource", unset: "UntagResource", key: "ResourceARN", value: ofAttribute("Arn")},
-	remove:  "DeleteAlarms", gone: []string{"ResourceNotFound"},
+	remove:  "DeleteAlarms", notFound: []string{"ResourceNotFound"},
 }
 
 var dashboard = kind{
@@ -95,7 +95,7 @@ var dashboard = kind{
 			return nil
 		},
 	},
-	remove: "DeleteDashboards", gone: []string{"ResourceNotFound"},
+	remove: "DeleteDashboards", notFound: []string{"ResourceNotFound"},
 }
 
 // listed makes the one name in a member a list of one.

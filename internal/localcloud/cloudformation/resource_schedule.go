@@ -43,7 +43,7 @@ var schedule = kind{
 		},
 	},
 	remove: "DeleteSchedule", describe: "GetSchedule", exists: []string{"ConflictException"},
-	gone: []string{"ResourceNotFoundException"},
+	notFound: []string{"ResourceNotFoundException"},
 }
 
 var scheduleGroup = kind{
@@ -56,5 +56,6 @@ var scheduleGroup = kind{
 		"State": func(environment, string, map[string]any) any { return "ACTIVE" },
 	},
 	tagging: &tagging{set: "TagResource", unset: "UntagResource", key: "ResourceArn", value: ofAttribute("Arn")},
-	remove:  "DeleteScheduleGroup", exists: []string{"ConflictException"}, gone: []string{"ResourceNotFoundException"},
+	remove:  "DeleteScheduleGroup", exists: []string{"ConflictException"},
+	notFound: []string{"ResourceNotFoundException"},
 }

@@ -11,7 +11,8 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 )
 
-// Versions and aliases of functions and state machines, and what feeds functions from queues.
+// Versions and aliases of functions and state machines, and what feeds functions from queues. Updates of a stack that
+// has them are played in version_test.go of package localcloud, which has Lambda and Step Functions too.
 
 func outText(name string) func(environment, string, map[string]any) any {
 	return func(_ environment, _ string, out map[string]any) any { return out[name] }
@@ -33,7 +34,7 @@ var lambdaVersion = kind{
 	attributes: map[string]func(environment, string, map[string]any) any{
 		"Version": outText("Version"), "FunctionArn": outText("FunctionArn"),
 	},
-	remove: "DeleteFunction", gone: []string{"ResourceNotFoundException"},
+	remove: "DeleteFunction", notFound: []string{"ResourceNotFoundException"},
 }
 
 var machineVersion = kind{
@@ -43,7 +44,7 @@ var machineVersion = kind{
 	properties: members{"StateMachineArn": text, "StateMachineRevisionId": text.as("revisionId"), "Description": text},
 	physical:   physicalOut("stateMachineVersionArn"),
 	attributes: map[string]func(environment, string, map[string]any) any{"Arn": outText("stateMachineVersionArn")},
-	remove:     "DeleteStateMachineVersion", gone: []string{"ResourceNotFound"},
+	remove:     "DeleteStateMachineVersion", notFound: []string{"ResourceNotFound"},
 }
 
 const updateMachineAlias = "UpdateStateMachineAlias"
@@ -64,7 +65,7 @@ var machineAlias = kind{
 		updateMachineAlias: allAtOnce},
 	physical:   physicalOut("stateMachineAliasArn"),
 	attributes: map[string]func(environment, string, map[string]any) any{"Arn": outText("stateMachineAliasArn")},
-	remove:     "DeleteStateMachineAlias", gone: []string{"ResourceNotFound"},
+	remove:     "DeleteStateMachineAlias", notFound: []string{"ResourceNotFound"},
 }
 
 // allAtOnce makes a routing configuration of a deployment preference.
@@ -266,7 +267,7 @@ func (p eventSourceMapping) Create(ctx context.Context, r Request) (Resource, er
 		}
 		out, _ = found[0].(map[string]any)
 		uuid, _ := out["UUID"].(string)
-		if err := p.settled(ctx, uuid); err != nil {
+		if err := p.awaitStable(ctx, uuid); err != nil {
 			return Resource{}, err
 		}
 		r.PhysicalID = uuid
@@ -276,17 +277,17 @@ func (p eventSourceMapping) Create(ctx context.Context, r Request) (Resource, er
 		return Resource{}, err
 	}
 	uuid, _ := out["UUID"].(string)
-	return p.made(uuid), p.settled(ctx, uuid)
+	return p.resource(uuid), p.awaitStable(ctx, uuid)
 }
 
-func (p eventSourceMapping) made(uuid string) Resource {
+func (p eventSourceMapping) resource(uuid string) Resource {
 	return Resource{PhysicalID: uuid, Attributes: map[string]any{
 		"Id": uuid, "EventSourceMappingArn": p.s.environment.arn("lambda", "event-source-mapping:"+uuid),
 	}}
 }
 
-// settled waits until a mapping's state no longer changes, or it is gone.
-func (p eventSourceMapping) settled(ctx context.Context, uuid string) error {
+// awaitStable waits until a mapping's state no longer changes, or it is gone.
+func (p eventSourceMapping) awaitStable(ctx context.Context, uuid string) error {
 	for {
 		out, err := p.s.call(ctx, "lambda", "GetEventSourceMapping", map[string]any{"UUID": uuid})
 		if err != nil {
@@ -317,7 +318,7 @@ func (p eventSourceMapping) change(ctx context.Context, r Request) (Resource, er
 	if _, err := p.s.call(ctx, "lambda", "UpdateEventSourceMapping", in); err != nil {
 		return Resource{}, err
 	}
-	return p.made(r.PhysicalID), p.settled(ctx, r.PhysicalID)
+	return p.resource(r.PhysicalID), p.awaitStable(ctx, r.PhysicalID)
 }
 
 // Update implements Provider.
@@ -334,12 +335,12 @@ func (p eventSourceMapping) Update(ctx context.Context, r Request) (Resource, er
 
 // Delete implements Provider.
 func (p eventSourceMapping) Delete(ctx context.Context, r Request) error {
-	if err := p.settled(ctx, r.PhysicalID); err != nil && awsapi.Code(err) != "ResourceNotFoundException" {
+	if err := p.awaitStable(ctx, r.PhysicalID); err != nil && awsapi.Code(err) != "ResourceNotFoundException" {
 		return err
 	}
 	_, err := p.s.call(ctx, "lambda", "DeleteEventSourceMapping", map[string]any{"UUID": r.PhysicalID})
 	if err == nil {
-		err = p.settled(ctx, r.PhysicalID)
+		err = p.awaitStable(ctx, r.PhysicalID)
 	}
 	if awsapi.Code(err) == "ResourceNotFoundException" {
 		return nil

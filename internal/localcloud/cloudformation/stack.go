@@ -378,9 +378,9 @@ func (s *Service) rollbackStack(_ context.Context, c *awsapi.Call, in *rollbackI
 	case in.RoleARN != "":
 		return nil, awsapi.NotBuilt("RollbackStack with RoleARN")
 	case stack.Status == createFailed:
-		return s.back(c, stack, rollbackInProgress, in)
+		return s.startRollback(c, stack, rollbackInProgress, in)
 	case stack.Status == updateFailed:
-		return s.back(c, stack, updateRollbackInProgress, in)
+		return s.startRollback(c, stack, updateRollbackInProgress, in)
 	}
 	return nil, awsapi.Errorf("ValidationError", "Stack:%s is in %s state and can not be rolled back.", stack.ID,
 		stack.Status)
@@ -401,11 +401,11 @@ func (s *Service) continueRollback(_ context.Context, c *awsapi.Call, in *rollba
 		return nil, awsapi.Errorf("ValidationError", "Stack:%s is in %s state and can not be continued.", stack.ID,
 			stack.Status)
 	}
-	_, err = s.back(c, stack, updateRollbackInProgress, in)
+	_, err = s.startRollback(c, stack, updateRollbackInProgress, in)
 	return &none{}, err
 }
 
-func (s *Service) back(c *awsapi.Call, stack stackRecord, status string, in *rollbackIn) (*stackOut, error) {
+func (s *Service) startRollback(c *awsapi.Call, stack stackRecord, status string, in *rollbackIn) (*stackOut, error) {
 	w := &work{s: s, stack: stack, as: c.Identity}
 	w.stack.Status, w.stack.Reason, w.stack.Task = status, "User Initiated", task{Token: in.ClientRequestToken,
 		OnFailure: doRollback}

@@ -167,8 +167,8 @@ func (s stackRecord) updatable() bool {
 	return false
 }
 
-// made tells whether the resource exists as its record says.
-func (r resourceRecord) made() bool {
+// exists tells whether the resource exists as its record says.
+func (r resourceRecord) exists() bool {
 	switch r.Status {
 	case createComplete, updateComplete, updateInProgress, updateFailed, deleteFailed, deleteInProgress:
 		return true

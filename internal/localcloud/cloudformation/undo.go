@@ -32,17 +32,17 @@ func (w *work) cleanUp(ctx context.Context) error {
 		for _, old := range r.Stale {
 			list = append(list, goner{id, r.Position, old})
 		}
-		if !w.wanted(id) {
+		if !w.included(id) {
 			v := r.version()
 			v.Retain = retains(r.DeletionPolicy)
-			if r.made() || r.PhysicalID != "" {
+			if r.exists() || r.PhysicalID != "" {
 				list = append(list, goner{id, r.Position, v})
 			}
 		}
 	}
 	failures := w.removeAll(ctx, list)
 	for _, id := range slices.Sorted(maps.Keys(w.records)) {
-		if !w.wanted(id) {
+		if !w.included(id) {
 			w.drop(id)
 		}
 	}
@@ -177,9 +177,9 @@ func (w *work) removeRecord(ctx context.Context, r resourceRecord, retained bool
 		}
 	}
 	switch {
-	case retained && r.made():
+	case retained && r.exists():
 		w.tellResource(r, deleteSkipped, "", nil)
-	case r.made() || r.PhysicalID != "":
+	case r.exists() || r.PhysicalID != "":
 		w.tellResource(r, deleteInProgress, "", nil)
 		if err := w.remove(ctx, goner{r.LogicalID, r.Position, r.version()}); err != nil {
 			if errors.Is(err, store.ErrClosed) {
@@ -231,7 +231,7 @@ func (w *work) rollBackUpdate(ctx context.Context, reason string) error {
 		for _, old := range r.Stale {
 			list = append(list, goner{id, r.Position, old})
 		}
-		if r.New && (r.made() || r.PhysicalID != "") {
+		if r.New && (r.exists() || r.PhysicalID != "") {
 			v := r.version()
 			v.Retain = r.DeletionPolicy == "Retain"
 			list = append(list, goner{id, r.Position, v})
@@ -385,18 +385,18 @@ func (w *work) deleteAll(ctx context.Context) error {
 		return errors.Join(err, w.conclude("The following resource(s) failed to delete: ["+strings.Join(left, ", ")+
 			"]. "))
 	}
-	return errors.Join(err, w.forget())
+	return errors.Join(err, w.removeStack())
 }
 
-// forget takes the stack out of those that exist. It can still be described by its ARN.
-func (w *work) forget() error {
+// removeStack takes the stack out of those that exist. It can still be described by its ARN.
+func (w *work) removeStack() error {
 	w.stack.Status, w.stack.Reason, w.stack.Deleted = deleteComplete, "", w.s.config.Scheduler.Now()
 	w.stack.Before = nil
 	w.tellStack("")
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	err := w.s.config.Store.Update(func(tx *store.Tx) error {
-		if err := putEvents(tx, w.stack.ID, w.told); err != nil {
+		if err := putEvents(tx, w.stack.ID, w.unsaved); err != nil {
 			return err
 		}
 		if err := changeSets.DeleteAll(tx, w.stack.ID); err != nil {

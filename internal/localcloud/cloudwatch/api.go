@@ -24,7 +24,7 @@ func (s *Service) API() awsapi.Service {
 		Protocols: []awsapi.Protocol{awsapi.CBOR, awsapi.JSON10, awsapi.Query},
 		Namespace: "http://monitoring.amazonaws.com/doc/2010-08-01/", Version: "2010-08-01",
 		DeniedCode: "AccessDenied",
-		Says: func(action, resource string) (string, string) {
+		DenialTerms: func(action, resource string) (string, string) {
 			if resource == "*" {
 				return action, ""
 			}

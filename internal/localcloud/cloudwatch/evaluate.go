@@ -135,7 +135,7 @@ func (s *Service) evaluate(name string, at time.Time) {
 		if a, found, err = alarms.Get(tx, name); err != nil || !found {
 			return err
 		}
-		o, err = look(tx, &a.Config, a.State, at.Unix())
+		o, err = stateAt(tx, &a.Config, a.State, at.Unix())
 		return err
 	})
 	if err != nil || !found {
@@ -170,8 +170,8 @@ type outlook struct {
 	next       int64 // else: when the next datum begins that lies in the future, 0 if none
 }
 
-// look computes the state of an alarm whose periods end at the time end.
-func look(tx *store.Tx, c *alarmConfig, state string, end int64) (outlook, error) {
+// stateAt computes the state of an alarm whose periods end at the time end.
+func stateAt(tx *store.Tx, c *alarmConfig, state string, end int64) (outlook, error) {
 	period, n := c.period(), c.EvaluationPeriods
 	plan, failed := newPlan(c.queries())
 	if failed != nil {

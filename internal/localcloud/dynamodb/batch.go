@@ -275,14 +275,14 @@ func (s *Service) transactWrite(ctx context.Context, call *awsapi.Call,
 			if err := requests.Put(tx, request{Hash: sum[:], Expires: expires}, in.ClientRequestToken); err != nil {
 				return err
 			}
-			tx.OnCommit(func() { s.forget(in.ClientRequestToken, expires) })
+			tx.OnCommit(func() { s.dropToken(in.ClientRequestToken, expires) })
 		}
 		return s.transact(tx, changes, in.ReturnConsumedCapacity, out)
 	})
 }
 
-// forget drops a client request token once its time is over.
-func (s *Service) forget(token string, when time.Time) {
+// dropToken drops a client request token once its time is over.
+func (s *Service) dropToken(token string, when time.Time) {
 	s.Scheduler.At(when, "dynamodb client request token", func() {
 		err := s.Store.Update(func(tx *store.Tx) error {
 			r, ok, err := requests.Get(tx, token)
@@ -300,7 +300,7 @@ func (s *Service) transact(tx *store.Tx, changes []*change, capacity string, out
 	failed := false
 	seen := map[string]bool{}
 	for i, c := range changes {
-		t, err := s.look(tx, c.table)
+		t, err := s.findShared(tx, c.table)
 		if err != nil {
 			return err
 		}

@@ -143,7 +143,7 @@ func condition(src string, names *expr.Names) (*expr.Condition, error) {
 // apply makes the change in a transaction and returns the item before and
 // after it (nil: none).
 func (s *Service) apply(tx *store.Tx, c *change) (t *table, old, now expr.Item, err error) {
-	if t, err = s.look(tx, c.table); err != nil {
+	if t, err = s.findShared(tx, c.table); err != nil {
 		return t, nil, nil, err
 	}
 	key, only := c.key, true
@@ -409,7 +409,7 @@ func (s *Service) read(tx *store.Tx, c *awsapi.Call, in *getIn) (t *table, item 
 	if err := names.Unused(); err != nil {
 		return nil, nil, 0, asValidation(err)
 	}
-	if t, err = s.look(tx, in.TableName); err != nil {
+	if t, err = s.findShared(tx, in.TableName); err != nil {
 		return nil, nil, 0, err
 	}
 	if err := t.checkKey(in.Key, true); err != nil {

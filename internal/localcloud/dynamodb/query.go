@@ -121,7 +121,7 @@ func (s *Service) query(_ context.Context, _ *awsapi.Call, in *queryIn) (*pageOu
 	}
 	out := &pageOut{}
 	return out, s.Store.View(func(tx *store.Tx) error {
-		t, err := s.look(tx, in.TableName)
+		t, err := s.findShared(tx, in.TableName)
 		if err != nil {
 			return err
 		}
@@ -218,7 +218,7 @@ func (s *Service) scan(_ context.Context, _ *awsapi.Call, in *scanIn) (*pageOut,
 	}
 	out := &pageOut{}
 	return out, s.Store.View(func(tx *store.Tx) error {
-		t, err := s.look(tx, in.TableName)
+		t, err := s.findShared(tx, in.TableName)
 		if err != nil {
 			return err
 		}

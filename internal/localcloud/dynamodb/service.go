@@ -48,7 +48,7 @@ func (s *Service) Start(context.Context) error {
 			if err != nil {
 				return err
 			}
-			s.forget(row.Key[0], row.Value.Expires)
+			s.dropToken(row.Key[0], row.Value.Expires)
 		}
 		return nil
 	})
@@ -98,8 +98,8 @@ func (s *Service) find(tx *store.Tx, ref string) (*table, error) {
 	return &t, nil
 }
 
-// look is find for operations that leave the table's description as it is.
-func (s *Service) look(tx *store.Tx, ref string) (*table, error) {
+// findShared is find for operations that leave the table's description as it is.
+func (s *Service) findShared(tx *store.Tx, ref string) (*table, error) {
 	t, ok, err := tables.Shared(tx, tableName(ref))
 	if err == nil && !ok {
 		err = errNoTable

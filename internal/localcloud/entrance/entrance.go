@@ -114,17 +114,17 @@ func (e *Entrance) Listener(name string, l net.Listener, hello time.Duration) ne
 		d = &Door{}
 		e.doors[name] = d
 	}
-	return &listener{Listener: l, e: e, name: name, door: d, hello: hello, closed: e.sched.NewGate()}
+	return &listener{Listener: l, e: e, name: name, door: d, handshake: hello, closed: e.sched.NewGate()}
 }
 
 type listener struct {
 	net.Listener
-	e      *Entrance
-	name   string
-	door   *Door
-	hello  time.Duration
-	closed *scheduler.Gate
-	once   sync.Once
+	e         *Entrance
+	name      string
+	door      *Door
+	handshake time.Duration
+	closed    *scheduler.Gate
+	once      sync.Once
 }
 
 func (l *listener) Close() error {
@@ -195,7 +195,7 @@ func (e *Entrance) admit(c net.Conn, l *listener) net.Conn {
 	e.open++
 	l.door.Open++
 	e.mu.Unlock()
-	hello := l.hello
+	hello := l.handshake
 	if over {
 		hello = answerTime
 	}

@@ -242,7 +242,7 @@ func (s *Service) arm(x schedule) {
 	s.timers[arn].Stop()
 	delete(s.timers, arn)
 	if !x.Next.IsZero() {
-		s.timers[arn] = s.Scheduler.At(x.Next, "schedule "+x.Group+"/"+x.Name, func() { s.due(x.Group, x.Name) })
+		s.timers[arn] = s.Scheduler.At(x.Next, "schedule "+x.Group+"/"+x.Name, func() { s.invokeDue(x.Group, x.Name) })
 	}
 }
 
@@ -252,8 +252,8 @@ func (s *Service) remove(tx *store.Tx, x schedule) error {
 	return scheduleTable.Delete(tx, x.Group, x.Name)
 }
 
-// due turns a schedule whose time has come into an invocation.
-func (s *Service) due(groupName, name string) {
+// invokeDue turns a schedule whose time has come into an invocation.
+func (s *Service) invokeDue(groupName, name string) {
 	now := s.Scheduler.Now()
 	arn := s.arn(groupName, name)
 	weather := Weather{}

@@ -20,7 +20,7 @@ func (s *Service) Assume(_ context.Context, roleARN, servicePrincipal, sourceARN
 		account = s.config.Account
 	}
 	id := awsapi.ServiceOf(servicePrincipal, account, sourceARN)
-	role, decision, err := s.trust(id, roleARN, nil)
+	role, decision, err := s.checkTrust(id, roleARN, nil)
 	if err != nil {
 		return awsapi.Identity{}, err
 	}
@@ -39,7 +39,7 @@ func (s *Service) AssumeAs(_ context.Context, caller awsapi.Identity, roleARN, s
 	if externalID != "" {
 		conditions["sts:ExternalId"] = []string{externalID}
 	}
-	role, decision, err := s.trust(caller, roleARN, conditions)
+	role, decision, err := s.checkTrust(caller, roleARN, conditions)
 	if err != nil {
 		return awsapi.Identity{}, 0, err
 	}
@@ -60,12 +60,12 @@ func (s *Service) AssumeAs(_ context.Context, caller awsapi.Identity, roleARN, s
 	return s.session(role, sessionName), role.MaxSession, nil
 }
 
-// trust asks a role's trust policy about a caller.
-func (s *Service) trust(id awsapi.Identity, roleARN string, conditions map[string][]string) (role entity,
+// checkTrust asks a role's trust policy about a caller.
+func (s *Service) checkTrust(id awsapi.Identity, roleARN string, conditions map[string][]string) (role entity,
 	d policy.Decision, err error) {
 	err = s.config.Store.View(func(tx *store.Tx) error {
 		var err error
-		role, err = roles.look(tx, nameOf(roleARN))
+		role, err = roles.getShared(tx, nameOf(roleARN))
 		return err
 	})
 	if awsapi.Code(err) == "NoSuchEntity" || err == nil && role.ARN != roleARN {

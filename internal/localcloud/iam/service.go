@@ -53,12 +53,12 @@ func (s *Service) Residue(context.Context) []string { return nil }
 // update runs a transaction that changes what decisions rest on.
 func (s *Service) update(fn func(tx *store.Tx) error) error {
 	return s.config.Store.Update(func(tx *store.Tx) error {
-		tx.OnCommit(s.forget)
+		tx.OnCommit(s.clearCache)
 		return fn(tx)
 	})
 }
 
-func (s *Service) forget() {
+func (s *Service) clearCache() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.changes++

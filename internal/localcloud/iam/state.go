@@ -86,8 +86,8 @@ func (k *kind) get(tx *store.Tx, name string) (entity, error) {
 	return e, err
 }
 
-// look is get for those who leave the entity as it is.
-func (k *kind) look(tx *store.Tx, name string) (entity, error) {
+// getShared is get for those who leave the entity as it is.
+func (k *kind) getShared(tx *store.Tx, name string) (entity, error) {
 	e, ok, err := k.table.Shared(tx, strings.ToLower(name))
 	if err == nil && !ok {
 		err = noSuchEntity("The %s with name %s cannot be found.", k.name, name)

@@ -128,9 +128,9 @@ func (s *Service) connectFailed(ctx context.Context, o Options, p Principal) {
 func (s *Service) install(c *Connection, o Options) (old *Connection, err error) {
 	id := o.ClientID
 	var past presenceRecord
-	var known bool
+	var found bool
 	if err := s.Store.View(func(tx *store.Tx) (err error) {
-		past, known, err = presenceTable.Get(tx, id)
+		past, found, err = presenceTable.Get(tx, id)
 		return err
 	}); err != nil {
 		return nil, err
@@ -144,7 +144,7 @@ func (s *Service) install(c *Connection, o Options) (old *Connection, err error)
 			Message: "the broker is stopping"}
 	}
 	sess := s.sessions[id]
-	if known {
+	if found {
 		c.presence.Version = past.Version + 1
 	}
 	c.stored = expiry > 0

@@ -60,9 +60,9 @@ type Connection struct {
 }
 
 type parcel struct {
-	message Message
-	number  uint64
-	again   bool
+	message   Message
+	number    uint64
+	duplicate bool
 }
 
 // SessionPresent reports whether the connection continues a session.
@@ -134,7 +134,7 @@ func (c *Connection) load() {
 		after = number
 		aged, alive := m.aged(s.Scheduler.Now())
 		if !alive || !s.mayReceive(c, m.Topic) {
-			s.forget(doomed{id, number})
+			s.removeCopies(doomed{id, number})
 			continue
 		}
 		c.mu.Lock()
@@ -195,7 +195,7 @@ func (c *Connection) pass(p parcel) {
 	}
 	c.token++
 	c.inflight[c.token] = p.number
-	c.receiver.Deliver(p.message, c.token, p.again)
+	c.receiver.Deliver(p.message, c.token, p.duplicate)
 }
 
 // Ack acknowledges a message of QoS 1.
@@ -210,7 +210,7 @@ func (c *Connection) Ack(token uint64) {
 	}
 	c.mu.Unlock()
 	if number > 0 {
-		c.s.forget(doomed{c.session.id, number})
+		c.s.removeCopies(doomed{c.session.id, number})
 	}
 }
 

@@ -17,12 +17,12 @@
 // leaves no trace in the store (QoS 0, or nobody wants it) costs no
 // transaction.
 //
-// A copy for a persistent session stays in the store until its client has
-// acknowledged it. When the client comes back, after a restart too, what is left
-// is sent in order: as a duplicate if it may have been sent before, which is all
-// that came before the last connection ended; under a packet identifier of its own. After a
-// restart, clients that were connected are reported as disconnected and their last wills are
-// published; their sessions wait for them.
+// A copy for a persistent session stays in the store until its client has acknowledged
+// it. When the client comes back, also after a restart, the copies that are left are sent
+// in order, each under a new packet identifier. A copy that came before the last
+// connection ended may have been sent already, and is marked as a duplicate. After a
+// restart, clients that were connected are reported as disconnected and their last wills
+// are published; their sessions wait for them.
 //
 // # What differs from MQTT, as on AWS
 //

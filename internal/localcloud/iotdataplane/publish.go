@@ -314,13 +314,13 @@ func (s *Service) hand(b *submission, now time.Time) {
 		b.execution.Start()
 	}
 	if !b.message.FromService && kindOf(b.message.Topic) == request {
-		s.ask(b.from, b.message)
+		s.queueRequest(b.from, b.message)
 	}
 }
 
-// ask hands a request on a reserved topic to the service behind it, after the
+// queueRequest hands a request on a reserved topic to the service behind it, after the
 // requests that the same client sent before.
-func (s *Service) ask(from *Connection, m Message) {
+func (s *Service) queueRequest(from *Connection, m Message) {
 	if from == nil {
 		s.Scheduler.Go("iotdataplane request", func() { s.answer(nil, m) })
 		return
@@ -375,8 +375,8 @@ type doomed struct {
 	number uint64
 }
 
-// forget removes acknowledged copies from the store, many at a time.
-func (s *Service) forget(d ...doomed) {
+// removeCopies removes acknowledged copies from the store, many at a time.
+func (s *Service) removeCopies(d ...doomed) {
 	s.sweep.Lock()
 	s.sweep.pending = append(s.sweep.pending, d...)
 	start := !s.sweep.running

@@ -2,10 +2,10 @@
 // cryptography by Go's standard library. The keys lie in the store of the local cloud, as plain as
 // all else there: what is encrypted is as safe as the data folder.
 //
-// A key's policy decides first, as on AWS: what the policies of a role or user allow counts only
-// where the key's policy hands it to the account, and neither does the account's root get in
-// otherwise. The keys alias/aws/<service> are made at their first use and open to that service
-// alone, on behalf of its callers.
+// A key's policy decides first, as on AWS. The policies of a role or user count only if
+// the key's policy gives the decision to the account; without that not even the account's
+// root may use the key. The keys alias/aws/<service> are made at their first use and open
+// to that service alone, on behalf of its callers.
 //
 // A ciphertext of a symmetric key is: version (1 byte, 1), key id (36 bytes), number of the backing key (4 bytes, big
 // endian), nonce (12 bytes), AES-256-GCM with the encryption context as additional data: each pair, sorted by key, as

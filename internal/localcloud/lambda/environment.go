@@ -130,7 +130,7 @@ func (p *Process) newEnvironment(ctx context.Context, f Function, po *pool, id a
 		err := env.cmd.Wait()
 		_ = env.server.Close()
 		env.ended(err)
-		p.forget(env)
+		p.removeEnvironment(env)
 	})
 	return env, nil
 }
@@ -157,8 +157,8 @@ func (e *environment) kill() {
 	}
 }
 
-// forget drops a dead environment from what Close has to end.
-func (p *Process) forget(e *environment) {
+// removeEnvironment drops a dead environment from what Close has to end.
+func (p *Process) removeEnvironment(e *environment) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.all, e)

@@ -28,7 +28,7 @@ type invokeOut struct {
 func (s *Service) invoke(ctx context.Context, c *awsapi.Call, in *invokeIn) (*invokeOut, error) {
 	var f Function
 	err := s.Store.View(func(tx *store.Tx) (err error) {
-		f, err = s.look(tx, in.FunctionName, in.Qualifier)
+		f, err = s.findShared(tx, in.FunctionName, in.Qualifier)
 		return err
 	})
 	if err != nil {

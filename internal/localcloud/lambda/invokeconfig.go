@@ -74,8 +74,8 @@ func (in *eventInvokeConfigIn) check() error {
 	return nil
 }
 
-// over lays what is given over a configuration.
-func (in *eventInvokeConfigIn) over(c invokeConfig) invokeConfig {
+// applyTo lays what is given over a configuration.
+func (in *eventInvokeConfigIn) applyTo(c invokeConfig) invokeConfig {
 	if in.MaximumRetry != nil {
 		c.MaxRetries = in.MaximumRetry
 	}
@@ -95,12 +95,12 @@ func (in *eventInvokeConfigIn) over(c invokeConfig) invokeConfig {
 
 func (s *Service) putEventInvokeConfig(_ context.Context, _ *awsapi.Call, in *eventInvokeConfigIn) (
 	*eventInvokeConfigOut, error) {
-	return s.changeInvokeConfig(in, func(invokeConfig) invokeConfig { return in.over(invokeConfig{}) })
+	return s.changeInvokeConfig(in, func(invokeConfig) invokeConfig { return in.applyTo(invokeConfig{}) })
 }
 
 func (s *Service) updateEventInvokeConfig(_ context.Context, _ *awsapi.Call, in *eventInvokeConfigIn) (
 	*eventInvokeConfigOut, error) {
-	return s.changeInvokeConfig(in, in.over)
+	return s.changeInvokeConfig(in, in.applyTo)
 }
 
 func (s *Service) changeInvokeConfig(in *eventInvokeConfigIn, to func(invokeConfig) invokeConfig) (

@@ -350,7 +350,7 @@ func (s *Service) runEvent(requestID string, e event) {
 	ctx := context.Background()
 	var f Function
 	err := s.Store.View(func(tx *store.Tx) (err error) {
-		f, err = s.look(tx, e.Function, e.Qualifier)
+		f, err = s.findShared(tx, e.Function, e.Qualifier)
 		return err
 	})
 	if err != nil { // the function is gone, and its events with it

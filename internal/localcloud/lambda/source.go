@@ -239,13 +239,13 @@ func (x *source) poll() {
 			x.growing = nil
 		}
 		x.mu.Unlock()
-		x.rest(err)
+		x.setTimer(err)
 		return
 	}
 }
 
-// rest sets the timer for the next message that becomes visible by itself.
-func (x *source) rest(err error) {
+// setTimer sets the timer for the next message that becomes visible by itself.
+func (x *source) setTimer(err error) {
 	gone := awsapi.Code(err) == "QueueDoesNotExist"
 	at, ok, looked := x.s.Queues.NextVisible(x.m.Source)
 	x.mu.Lock()
@@ -430,7 +430,7 @@ func (x *source) receive(ctx context.Context, b *batch, most int) (n int, err er
 	}
 	var unwanted []received
 	for _, m := range out.Messages {
-		if !x.wants(m) {
+		if !x.matches(m) {
 			unwanted = append(unwanted, m)
 			continue
 		}
@@ -446,9 +446,9 @@ func (x *source) receive(ctx context.Context, b *batch, most int) (n int, err er
 	return len(out.Messages), x.remove(ctx, b.role, unwanted)
 }
 
-// wants says whether one of the filters takes a message. A pattern for the body
+// matches says whether one of the filters takes a message. A pattern for the body
 // of which the body is no JSON takes nothing, and the other way round.
-func (x *source) wants(m received) bool {
+func (x *source) matches(m received) bool {
 	if len(x.filters) == 0 {
 		return true
 	}
@@ -523,7 +523,7 @@ func (x *source) invoke(b *batch, records []received) {
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 10*time.Second) {
 		var f Function
 		err := x.s.Store.View(func(tx *store.Tx) (err error) {
-			f, err = x.s.look(tx, x.m.FunctionARN, "")
+			f, err = x.s.findShared(tx, x.m.FunctionARN, "")
 			return err
 		})
 		var result Result

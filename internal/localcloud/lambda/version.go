@@ -67,9 +67,9 @@ func (s *Service) find(tx *store.Tx, ref, qualifier string) (Function, error) {
 	return s.findBy(functions.Get, tx, ref, qualifier, func(a alias) string { return a.Version })
 }
 
-// look is find for an invocation: an alias leads to one of its versions by their
+// findShared is find for an invocation: an alias leads to one of its versions by their
 // weights. The function must not be changed.
-func (s *Service) look(tx *store.Tx, ref, qualifier string) (Function, error) {
+func (s *Service) findShared(tx *store.Tx, ref, qualifier string) (Function, error) {
 	return s.findBy(functions.Shared, tx, ref, qualifier, func(a alias) string {
 		for _, version := range slices.Sorted(maps.Keys(a.Weights)) {
 			if s.Scheduler.Rand().Float64() < a.Weights[version] {

@@ -20,7 +20,7 @@ func (s *Service) API() awsapi.Service {
 		Throttled: awsapi.Word{Code: "SlowDown", Status: 503},
 		ID:        "s3", Signing: "s3", Prefix: "s3", Protocols: []awsapi.Protocol{awsapi.RESTXML},
 		DeniedCode:     "AccessDenied",
-		Says:           func(action, resource string) (string, string) { return action, `"` + resource + `"` },
+		DenialTerms:    func(action, resource string) (string, string) { return action, `"` + resource + `"` },
 		ResourcePolicy: s.resourcePolicy,
 		HTTP:           http.HandlerFunc(s.serve),
 		Operations: []awsapi.Operation{

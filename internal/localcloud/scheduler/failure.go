@@ -11,7 +11,7 @@ func (s *Scheduler) Failed(what string, err error) {
 		return
 	}
 	s.mu.Lock()
-	tell := s.tell
+	tell := s.report
 	s.mu.Unlock()
 	if tell == nil {
 		slog.Error("work in the background failed", "what", what, "error", err)
@@ -25,5 +25,5 @@ func (s *Scheduler) Failed(what string, err error) {
 func (s *Scheduler) OnFailure(tell func(what string, err error)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.tell = tell
+	s.report = tell
 }

@@ -33,7 +33,7 @@ type Scheduler struct {
 	held   []*task             // started while Hold held
 	live   map[*task]struct{}  // tasks started and not ended
 	timers map[*Timer]struct{} // timers set and not fired
-	tell   func(what string, err error)
+	report func(what string, err error)
 
 	// Virtual mode only.
 	now     time.Time

@@ -131,7 +131,7 @@ func (s *Service) startExecution(ctx context.Context, c *awsapi.Call,
 			return errSame
 		}
 		if old.Status != asl.Running && old.Stopped.AddDate(0, 0, retentionDays).Before(rec.Started) {
-			return s.forget(tx, &old)
+			return s.removeExecution(tx, &old)
 		}
 		return awsapi.Errorf("ExecutionAlreadyExists", "Execution Already Exists: '%s'", rec.ARN)
 	})
@@ -144,8 +144,8 @@ func (s *Service) startExecution(ctx context.Context, c *awsapi.Call,
 	return &StartExecutionOutput{rec.ARN, awsapi.Time{Time: started}}, nil
 }
 
-// forget removes an execution that is past its retention.
-func (s *Service) forget(tx *store.Tx, old *executionRecord) error {
+// removeExecution removes an execution that is past its retention.
+func (s *Service) removeExecution(tx *store.Tx, old *executionRecord) error {
 	if err := histories.DeleteAll(tx, old.Machine, old.Name); err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ func (s *Service) API() awsapi.Service {
 		Throttled: awsapi.Word{Code: "Throttled", Status: 429},
 		ID:        "sns", Signing: "sns", Prefix: "sns", Protocols: []awsapi.Protocol{awsapi.Query},
 		Namespace: "http://sns.amazonaws.com/doc/2010-03-31/", Version: "2010-03-31", DeniedCode: "AuthorizationError",
-		Says: func(action, resource string) (string, string) {
+		DenialTerms: func(action, resource string) (string, string) {
 			return "SNS:" + strings.TrimPrefix(action, "sns:"), resource
 		},
 		ResourcePolicy: s.resourcePolicy,

@@ -134,7 +134,7 @@ func (s *Service) fanOut(tx *store.Tx, t topic, in *publishEntry) (id string, er
 	}
 	for _, sub := range subs {
 		n.Message = messageFor(sub.Protocol)
-		wanted, err := sub.wants(n)
+		wanted, err := sub.matches(n)
 		if err != nil {
 			return "", err
 		}
@@ -148,8 +148,8 @@ func (s *Service) fanOut(tx *store.Tx, t topic, in *publishEntry) (id string, er
 	return n.ID, nil
 }
 
-// wants says whether the subscription's filter policy lets a message through.
-func (sub *subscription) wants(n notification) (bool, error) {
+// matches says whether the subscription's filter policy lets a message through.
+func (sub *subscription) matches(n notification) (bool, error) {
 	doc := sub.Attributes["FilterPolicy"]
 	if doc == "" {
 		return true, nil

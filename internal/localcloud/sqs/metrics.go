@@ -43,11 +43,11 @@ func (s *Service) arm() {
 	}
 	s.measuring = true
 	now := s.config.Scheduler.Now()
-	s.config.Scheduler.At(now.Truncate(measureEvery).Add(measureEvery), "sqs metrics", s.look)
+	s.config.Scheduler.At(now.Truncate(measureEvery).Add(measureEvery), "sqs metrics", s.measureAll)
 }
 
-// look measures the queues that are in use.
-func (s *Service) look() {
+// measureAll measures the queues that are in use.
+func (s *Service) measureAll() {
 	s.mu.Lock()
 	queues := slices.Sorted(maps.Keys(s.active))
 	clear(s.active)

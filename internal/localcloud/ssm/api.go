@@ -326,7 +326,7 @@ func (s *Service) fetch(ctx context.Context, c *awsapi.Call, name string, decryp
 	var p parameter
 	var v version
 	err := s.config.Store.View(func(tx *store.Tx) (err error) {
-		if p, err = s.look(tx, r); err == nil {
+		if p, err = s.findParameter(tx, r); err == nil {
 			v, err = p.pick(r)
 		}
 		return err
@@ -566,7 +566,7 @@ func (s *Service) history(ctx context.Context, c *awsapi.Call, in *historyIn) (*
 	}
 	var p parameter
 	err := s.config.Store.View(func(tx *store.Tx) (err error) {
-		p, err = s.look(tx, s.refer(in.Name))
+		p, err = s.findParameter(tx, s.refer(in.Name))
 		return err
 	})
 	if err != nil {
@@ -603,7 +603,7 @@ func (s *Service) history(ctx context.Context, c *awsapi.Call, in *historyIn) (*
 
 func (s *Service) remove(_ context.Context, _ *awsapi.Call, in *nameIn) (*none, error) {
 	return &none{}, s.config.Store.Update(func(tx *store.Tx) error {
-		p, err := s.look(tx, s.refer(in.Name))
+		p, err := s.findParameter(tx, s.refer(in.Name))
 		if err != nil {
 			return err
 		}
@@ -632,7 +632,7 @@ func (s *Service) removeMany(ctx context.Context, c *awsapi.Call, in *getManyIn)
 // change writes to one version of a parameter: the newest for 0.
 func (s *Service) change(name string, number int64, fn func(p *parameter, v *version) error) (int64, error) {
 	err := s.config.Store.Update(func(tx *store.Tx) error {
-		p, err := s.look(tx, s.refer(name))
+		p, err := s.findParameter(tx, s.refer(name))
 		if err != nil {
 			return err
 		}
@@ -752,7 +752,7 @@ func (s *Service) listTags(_ context.Context, _ *awsapi.Call, in *tagsIn) (*tags
 	}
 	out := &tagsOut{TagList: []tag{}}
 	return out, s.config.Store.View(func(tx *store.Tx) error {
-		p, err := s.look(tx, s.refer(in.ResourceID))
+		p, err := s.findParameter(tx, s.refer(in.ResourceID))
 		if awsapi.Code(err) == "ParameterNotFound" {
 			return awsapi.Errorf("InvalidResourceId",
 				"The resource ID is not valid. Verify that you entered the correct ID and try again.")

@@ -65,8 +65,8 @@ func (s *Service) refer(text string) reference {
 	return reference{name, selector}
 }
 
-// look finds a parameter.
-func (s *Service) look(tx *store.Tx, r reference) (parameter, error) {
+// findParameter finds a parameter.
+func (s *Service) findParameter(tx *store.Tx, r reference) (parameter, error) {
 	p, ok, err := parameters.Get(tx, r.name)
 	if err == nil && !ok && !strings.Contains(r.name, "/") {
 		p, ok, err = parameters.Get(tx, "/"+r.name)

@@ -41,7 +41,7 @@ type disk struct {
 	vfs.FS
 	dir    string
 	sync   bool
-	tell   func(error)
+	report func(error)
 	open   atomic.Bool // from here on a failed write is the end
 	failed atomic.Pointer[error]
 	once   sync.Once
@@ -67,8 +67,8 @@ func (d *disk) check(what, name string, err error) error {
 func (d *disk) fail(err error) {
 	d.once.Do(func() {
 		d.failed.Store(&err)
-		if d.tell != nil {
-			d.tell(err)
+		if d.report != nil {
+			d.report(err)
 		}
 	})
 	select {}

@@ -2,14 +2,12 @@
 // transactions, on disk (Open) or in memory (Memory). It is the only package
 // that knows the embedded database.
 //
-// Transactions are serializable: Update runs one function at a time, View sees
-// one consistent state. When Update returns nil, what it wrote survives the
-// death of the process: the operating system has it. Several updates at once
-// share one write (group commit). A machine that loses its power may lose the
-// newest updates, never one without all that came after it; Options.Sync waits for
-// the disk and keeps them all. When the function returns an error nothing is
-// written. At the first write to the disk that fails the store ends, and that update
-// is neither acknowledged nor refused (Options.Failed). Do not start a transaction inside another, do not call another
+// Transactions are serializable: Update runs one function at a time, View sees one consistent state. When Update
+// returns nil, what it wrote survives the death of the process: the operating system has it. Several updates at
+// once share one write (group commit). After a power failure the newest updates may be missing, but never an older
+// one while a newer one is there; Options.Sync waits for the disk, and then none is missing. When the function
+// returns an error nothing is written. At the first write to the disk that fails the store ends, and that update is
+// neither acknowledged nor refused (Options.Failed). Do not start a transaction inside another, do not call another
 // service inside one, and do not wait in one.
 //
 // A key is a list of strings in an encoding that keeps their order (Key), so

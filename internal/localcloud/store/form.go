@@ -31,7 +31,7 @@ func (t Table[T]) Versions(older ...Read[T]) Table[T] {
 		panic(fmt.Sprintf("store: %s has %d versions; at most %d are possible", t.name, len(older), maxForm))
 	}
 	t.older = older
-	know(t)
+	register(t)
 	return t
 }
 

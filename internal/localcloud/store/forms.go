@@ -38,8 +38,8 @@ func Forms() []Form {
 	return list
 }
 
-// know puts a table among Forms, in place of what it was before.
-func know[T any](t Table[T]) {
+// register puts a table among Forms, in place of what it was before.
+func register[T any](t Table[T]) {
 	var v T
 	if _, raw := any(v).([]byte); raw {
 		return

@@ -35,7 +35,7 @@ func (s *sharedRecords) put(key []byte, v any) {
 	s.records[string(key)] = v
 }
 
-func (s *sharedRecords) forget(keys []string) {
+func (s *sharedRecords) remove(keys []string) {
 	if len(keys) == 0 {
 		return
 	}

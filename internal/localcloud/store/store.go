@@ -58,7 +58,7 @@ func OpenWith(dir string, o Options) (_ *DB, err error) {
 	if fs == nil {
 		fs = vfs.Default
 	}
-	files := &disk{FS: fs, dir: dir, sync: o.Sync, tell: o.Failed}
+	files := &disk{FS: fs, dir: dir, sync: o.Sync, report: o.Failed}
 	options := &pebble.Options{
 		FS:            files,
 		Logger:        files,
@@ -228,7 +228,7 @@ func (db *DB) update(tx *Tx, fn func(tx *Tx) error) (err error) {
 			return errCrashed
 		}
 		committed = true
-		db.shared.forget(tx.stale)
+		db.shared.remove(tx.stale)
 		return nil
 	}
 	if err := db.files.err(); err != nil {
@@ -249,7 +249,7 @@ func (db *DB) update(tx *Tx, fn func(tx *Tx) error) (err error) {
 		tx.batch = nil
 		return fmt.Errorf("store: commit: %w", err)
 	}
-	db.shared.forget(tx.stale)
+	db.shared.remove(tx.stale)
 	return nil
 }
 

@@ -33,7 +33,7 @@ func NewTable[T any](name string) Table[T] {
 	defer named.Unlock()
 	named.tables[name] = true
 	t := Table[T]{name: name}
-	know(t)
+	register(t)
 	return t
 }
 

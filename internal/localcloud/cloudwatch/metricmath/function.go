@@ -28,7 +28,7 @@ func arity(f function) string {
 	return fmt.Sprintf("%d to %d arguments", f.least, f.most)
 }
 
-func known(t token) error {
+func checkFunction(t token) error {
 	if _, ok := functions[t.text]; ok {
 		return nil
 	}

@@ -188,7 +188,7 @@ func (p *parser) primary() (*node, error) {
 		return &node{op: "str", name: t.text, offset: t.offset}, nil
 	case word:
 		if _, ok := p.take("("); ok {
-			if err := known(t); err != nil {
+			if err := checkFunction(t); err != nil {
 				return nil, err
 			}
 			args, err := p.list(")")

@@ -40,8 +40,8 @@ type Request struct {
 	Find func() map[string][]string
 }
 
-// known are the request's values, made now if need be.
-func (r *Request) known() map[string][]string {
+// allValues are the request's values, made now if need be.
+func (r *Request) allValues() map[string][]string {
 	if r.Values == nil && r.Find != nil {
 		r.Values = r.Find()
 	}
@@ -135,18 +135,18 @@ func (s *Statement) covers(action string, r *Request) bool {
 		return false
 	}
 	if s.resources != nil && !slices.ContainsFunc(s.resources, func(a arnPattern) bool {
-		matched, _ := a.match(r.Resource, r.known)
+		matched, _ := a.match(r.Resource, r.allValues)
 		return matched
 	}) {
 		return false
 	}
 	for _, a := range s.notResources {
-		if matched, ok := a.match(r.Resource, r.known); matched || !ok {
+		if matched, ok := a.match(r.Resource, r.allValues); matched || !ok {
 			return false
 		}
 	}
 	for i := range s.conditions {
-		if !s.conditions[i].holds(r.known()) {
+		if !s.conditions[i].holds(r.allValues()) {
 			return false
 		}
 	}

@@ -26,7 +26,7 @@ type change struct {
 	things   map[string]*watched
 	order    []string
 	events   []outbox.Message // follow what is sent to things
-	due      int64            // earliest due row that was added
+	earliest int64            // earliest due row that was added
 	arrivals map[arrival]int
 }
 
@@ -191,8 +191,8 @@ func (c *change) drop(e *execution) error {
 }
 
 func (c *change) schedule(at int64, key ...string) error {
-	if c.due == 0 || at < c.due {
-		c.due = at
+	if c.earliest == 0 || at < c.earliest {
+		c.earliest = at
 	}
 	return dueTable.Put(c.tx, mark{}, append([]string{store.Number(uint64(at))}, key...)...)
 }
@@ -229,8 +229,8 @@ func (c *change) save(j *loaded) error {
 			}
 		}
 		j.nextAt = j.NextAt
-	} else if j.NextAt != 0 && (c.due == 0 || j.NextAt < c.due) {
-		c.due = j.NextAt
+	} else if j.NextAt != 0 && (c.earliest == 0 || j.NextAt < c.earliest) {
+		c.earliest = j.NextAt
 	}
 	return jobTable.Put(c.tx, j.job, j.ID)
 }

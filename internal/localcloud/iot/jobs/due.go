@@ -21,7 +21,7 @@ func (s *Service) arm(ms int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.busy {
-		s.again = true
+		s.rowsAdded = true
 		return
 	}
 	if s.armed != 0 && s.armed <= ms {
@@ -35,7 +35,7 @@ func (s *Service) arm(ms int64) {
 func (s *Service) fire() {
 	s.mu.Lock()
 	if s.busy {
-		s.again = true
+		s.rowsAdded = true
 		s.mu.Unlock()
 		return
 	}
@@ -62,7 +62,7 @@ func (s *Service) workOff() {
 			s.sched.Failed("iot jobs due", err)
 			next = millis(s.sched.Now()) + retryAfter
 		}
-		if s.rest(next) {
+		if s.finishWork(next) {
 			return
 		}
 	}
@@ -72,16 +72,16 @@ func (s *Service) workOff() {
 func (s *Service) stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.again, s.busy, s.armed = false, false, 0
+	s.rowsAdded, s.busy, s.armed = false, false, 0
 	s.timer.Stop()
 }
 
-// rest ends the work unless rows were added meanwhile.
-func (s *Service) rest(next int64) bool {
+// finishWork ends the work unless rows were added meanwhile.
+func (s *Service) finishWork(next int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.again {
-		s.again = false
+	if s.rowsAdded {
+		s.rowsAdded = false
 		return false
 	}
 	s.busy = false

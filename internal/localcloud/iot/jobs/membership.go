@@ -13,18 +13,18 @@ func (s *Service) Moved(tx *store.Tx, thing string, joined, left []string) error
 	if len(joined) == 0 && len(left) == 0 {
 		return nil
 	}
-	var came, went []string
+	var joinedJobs, leftJobs []string
 	for _, group := range joined {
-		if err := jobsOf(tx, group, &came); err != nil {
+		if err := jobsOf(tx, group, &joinedJobs); err != nil {
 			return err
 		}
 	}
 	for _, group := range left {
-		if err := jobsOf(tx, group, &went); err != nil {
+		if err := jobsOf(tx, group, &leftJobs); err != nil {
 			return err
 		}
 	}
-	if len(came) == 0 && len(went) == 0 {
+	if len(joinedJobs) == 0 && len(leftJobs) == 0 {
 		return nil
 	}
 	now, err := s.config.Registry.GroupsOf(tx, thing)
@@ -32,12 +32,12 @@ func (s *Service) Moved(tx *store.Tx, thing string, joined, left []string) error
 		return err
 	}
 	return s.inside(tx, func(c *change) error {
-		for _, id := range came {
+		for _, id := range joinedJobs {
 			if err := c.join(id, thing, now, joined); err != nil {
 				return err
 			}
 		}
-		for _, id := range went {
+		for _, id := range leftJobs {
 			if err := c.leave(id, thing, now); err != nil {
 				return err
 			}

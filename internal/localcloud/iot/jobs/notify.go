@@ -98,12 +98,12 @@ func (c *change) send(kind, topic string, payload any) error {
 	return c.s.config.Outbox.Add(c.tx, outbox.Message{Kind: kind, Topic: topic, Payload: b})
 }
 
-// tell is send for an event. AWS IoT promises no order between events and what
+// queueEvent is send for an event. AWS IoT promises no order between events and what
 // it sends to devices ("Event messages", AWS IoT developer guide, 2026: published
 // at least once, possibly out of order). The events of a change come last here: a
 // device whose execution is force-canceled has been given its next job before
 // anybody hears that the old one was canceled.
-func (c *change) tell(topic string, payload any) error {
+func (c *change) queueEvent(topic string, payload any) error {
 	b, err := json.Marshal(payload)
 	if err != nil {
 		return err
@@ -152,7 +152,7 @@ func (c *change) executionEvent(e *execution, operation string) error {
 	if err != nil || !enabled {
 		return err
 	}
-	return c.tell("$aws/events/jobExecution/"+e.Job+"/"+operation, executionEvent{
+	return c.queueEvent("$aws/events/jobExecution/"+e.Job+"/"+operation, executionEvent{
 		EventType: "JOB_EXECUTION", EventID: c.s.sched.UUID(), Timestamp: c.now.Unix(), Operation: operation,
 		JobID: e.Job, ThingARN: c.s.thingARN(e.Thing), Status: e.Status, StatusDetails: e.state().StatusDetails,
 	})
@@ -192,5 +192,5 @@ func (c *change) jobEvent(j *loaded, operation string) error {
 			"numberOfSucceededThings": j.By[Succeeded],
 		}
 	}
-	return c.tell("$aws/events/job/"+j.ID+"/"+operation, e)
+	return c.queueEvent("$aws/events/job/"+j.ID+"/"+operation, e)
 }

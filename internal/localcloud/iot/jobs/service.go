@@ -104,11 +104,11 @@ type Service struct {
 	sched  *scheduler.Scheduler
 	db     *store.DB
 
-	mu    sync.Mutex
-	timer *scheduler.Timer
-	armed int64 // time of the timer; 0: none
-	busy  bool  // due rows are being worked off
-	again bool  // a row was added meanwhile
+	mu        sync.Mutex
+	timer     *scheduler.Timer
+	armed     int64 // time of the timer; 0: none
+	busy      bool  // due rows are being worked off
+	rowsAdded bool  // a row was added meanwhile
 
 	arrivals map[arrival]int // since the last metrics; nil: none
 }

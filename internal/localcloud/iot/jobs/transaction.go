@@ -43,8 +43,8 @@ func (c *change) end() error {
 			return err
 		}
 	}
-	if c.due != 0 {
-		due := c.due
+	if c.earliest != 0 {
+		due := c.earliest
 		c.tx.OnCommit(func() { c.s.arm(due) })
 	}
 	if len(c.arrivals) > 0 {

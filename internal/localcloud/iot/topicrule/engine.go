@@ -270,7 +270,7 @@ type failure struct {
 func (d *delivery) act(ctx context.Context, actions []action) []failure {
 	var failures []failure
 	for attempt := 0; len(actions) > 0; attempt++ {
-		var again []action
+		var retries []action
 		for _, a := range actions {
 			resource, err := a.run(ctx, d)
 			if err == nil {
@@ -278,7 +278,7 @@ func (d *delivery) act(ctx context.Context, actions []action) []failure {
 				continue
 			}
 			if passing(err) && attempt < len(retryAfter) {
-				again = append(again, a)
+				retries = append(retries, a)
 				continue
 			}
 			d.s.count("Failure", counter{rule: d.rule.Name, action: a.kind()})
@@ -286,7 +286,7 @@ func (d *delivery) act(ctx context.Context, actions []action) []failure {
 				"topic", d.message.Topic, "clientId", d.message.ClientID, "traceId", d.message.TraceID, "error", err)
 			failures = append(failures, failure{a.kind() + "Action", resource, err.Error()})
 		}
-		if actions = again; len(actions) > 0 {
+		if actions = retries; len(actions) > 0 {
 			if err := d.s.Scheduler.Sleep(ctx, retryAfter[attempt]); err != nil {
 				return append(failures, failure{"", "", err.Error()})
 			}

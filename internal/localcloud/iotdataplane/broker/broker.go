@@ -180,7 +180,7 @@ func (h *hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 	b.mu.Unlock()
 	// The library does not tell of a client that is gone before its CONNACK.
 	p.unanswered = b.sched.After(connackTime, "broker connack", func() {
-		b.forget(cl)
+		b.remove(cl)
 		p.conn.Lost(context.Background(), iotdataplane.ReasonConnectionLost)
 		cl.Stop(packets.ErrUnspecifiedError)
 	})
@@ -277,8 +277,8 @@ func (h *hook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 	}
 }
 
-// forget takes a client from the table; nil if it is not there.
-func (b *Broker) forget(cl *mqtt.Client) *peer {
+// remove takes a client from the table; nil if it is not there.
+func (b *Broker) remove(cl *mqtt.Client) *peer {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	p := b.peers[cl]
@@ -308,7 +308,7 @@ func (h *hook) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) packets.Packet
 // OnDisconnect tells the core why a connection is gone.
 func (h *hook) OnDisconnect(cl *mqtt.Client, err error, _ bool) {
 	b := h.b
-	p := b.forget(cl)
+	p := b.remove(cl)
 	if p == nil {
 		return
 	}

@@ -65,7 +65,7 @@ type names struct {
 	Actions []string `json:"actions"` // sorted
 }
 
-var known = sync.OnceValue(func() map[string]names {
+var serviceNames = sync.OnceValue(func() map[string]names {
 	out := map[string]names{}
 	unpack(packedNames, &out)
 	// The developer guide's list of services does not have it.
@@ -93,13 +93,13 @@ func Action(service, action string) bool {
 	if action == "" || upperFirst(action) == action {
 		return false
 	}
-	_, found := slices.BinarySearch(known()[service].Actions, upperFirst(action))
+	_, found := slices.BinarySearch(serviceNames()[service].Actions, upperFirst(action))
 	return found
 }
 
 // Prefix is what the names of a service's errors begin with: DynamoDb; "" for a
 // service that is not known.
-func Prefix(service string) string { return known()[service].Prefix }
+func Prefix(service string) string { return serviceNames()[service].Prefix }
 
 // Check compares a result with the output of an operation. Strict says that
 // required members must be there. Members that the model does not know are let

@@ -117,7 +117,7 @@ func ParseResource(arn string) (r Resource, problem string) {
 		if r.Pattern == Request {
 			r.Action = action
 		}
-		if !r.known() {
+		if !r.exists() {
 			return r, "The resource provided " + arn +
 				" is not recognized. The value is not a valid resource ARN, or the resource is not available in " +
 				"this region."

@@ -18,7 +18,7 @@ type Data struct {
 	hasValue   bool
 	hasJSONata bool
 	large      bool // it may have any size
-	over       bool // it is larger than any text may be, and is not kept
+	oversized  bool // it is larger than any text may be, and is not kept
 }
 
 // maxText is how long the text of a value can be, far beyond what is accepted: a
@@ -29,7 +29,7 @@ const maxText = 16 << 20
 var overText = strings.Repeat(" ", MaxData+1)
 
 // tooLarge is data that every limit refuses.
-func tooLarge() *Data { return &Data{text: overText, hasText: true, hasValue: true, over: true} }
+func tooLarge() *Data { return &Data{text: overText, hasText: true, hasValue: true, oversized: true} }
 
 // largeData is data from a value of package document that may have any size.
 func largeData(v any) *Data { return &Data{value: v, hasValue: true, large: true} }
@@ -110,7 +110,7 @@ func (d *Data) jsonata() jsonata.Value {
 // MarshalJSON implements json.Marshaler.
 func (d *Data) MarshalJSON() ([]byte, error) {
 	text := d.Text()
-	if d.over {
+	if d.oversized {
 		return []byte("null"), nil
 	}
 	return []byte(text), nil

@@ -11,7 +11,7 @@ import (
 // ends the branch.
 func (r *Run) fail(b *Branch, f *Failure) {
 	s := b.state()
-	r.settle(b)
+	r.clearWait(b)
 	if f.evaluation {
 		id := r.append(b, b.before, Event{Type: "EvaluationFailed", State: s.Name, Location: f.location,
 			Error: f.Error, Cause: f.Cause})
@@ -105,7 +105,7 @@ func (r *Run) delayOf(rt *Retrier, attempt int) time.Duration {
 // timeout ends a task that took too long.
 func (r *Run) timeout(b *Branch, heartbeat bool) {
 	s := b.state()
-	r.settle(b)
+	r.clearWait(b)
 	e := Event{Error: ptr(errTimeout)}
 	switch s.resource.Kind {
 	case Function:

@@ -123,7 +123,7 @@ func (r *Run) leaveState(s *scope, assign node, out *Data, next string) *Failure
 		}
 	}
 	r.emit(b, e)
-	r.settle(b)
+	r.clearWait(b)
 	if r.single != nil {
 		r.single.result.Output, r.single.result.Next = out, next
 		r.end(Succeeded)

@@ -47,13 +47,13 @@ func Redrive(m *Machine, host Host, info Info, s Snapshot, record func(e *Event)
 	r.deadline()
 	root := r.snapshot.Root
 	id := r.append(root, s.Next-1, Event{Type: "ExecutionRedriven", RedriveCount: info.RedriveCount})
-	var again []*Branch
+	var redriven []*Branch
 	r.Branches(func(b *Branch) {
 		if b.Phase != Apart && (b.Phase != Inside || b.MapRun != "") {
-			again = append(again, b)
+			redriven = append(redriven, b)
 		}
 	})
-	for _, b := range again {
+	for _, b := range redriven {
 		if r.Status != Running || r.find(b.ID) != b {
 			continue
 		}
@@ -66,7 +66,7 @@ func Redrive(m *Machine, host Host, info Info, s Snapshot, record func(e *Event)
 			r.queue = append(r.queue, b)
 			continue
 		}
-		r.settle(b)
+		r.clearWait(b)
 		b.Tries, b.Retries = nil, 0
 		b.Cursor, b.before = id, id
 		r.perform(b)

@@ -56,8 +56,8 @@ var optimized = map[string]map[string]int{
 	"states": {"startExecution": waits | syncs | syncs2},
 }
 
-// known reports whether Step Functions has the integration.
-func (r Resource) known() bool {
+// exists reports whether Step Functions has the integration.
+func (r Resource) exists() bool {
 	if service, ok := strings.CutPrefix(r.Service, "aws-sdk:"); ok {
 		return (r.Pattern == Request || r.Pattern == Callback) && apimodel.Action(service, r.Action)
 	}

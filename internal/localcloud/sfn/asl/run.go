@@ -281,8 +281,8 @@ func (r *Run) NextWake() time.Time {
 	return at
 }
 
-// settle forgets what a branch was waiting for.
-func (r *Run) settle(b *Branch) {
+// clearWait forgets what a branch was waiting for.
+func (r *Run) clearWait(b *Branch) {
 	b.Attempt, b.Token, b.Job, b.CallRole = 0, "", "", ""
 	b.Arguments = nil
 	b.Wake, b.TimeoutAt, b.HeartbeatAt, b.HeartbeatEach = time.Time{}, time.Time{}, time.Time{}, 0
@@ -301,23 +301,23 @@ func (r *Run) Tick() {
 		r.end(TimedOut)
 		return
 	}
-	var ready []*Branch
+	var runnable []*Branch
 	r.Branches(func(b *Branch) {
 		if due(b.Wake) || due(b.TimeoutAt) || due(b.HeartbeatAt) {
-			ready = append(ready, b)
+			runnable = append(runnable, b)
 		}
 	})
-	for _, b := range ready {
+	for _, b := range runnable {
 		if r.Status != Running || r.find(b.ID) != b {
 			continue
 		}
 		switch {
 		case due(b.Wake) && b.Phase == Waiting:
-			r.settle(b)
+			r.clearWait(b)
 			b.before = b.Cursor
 			r.waited(b)
 		case due(b.Wake) && b.Phase == Retrying:
-			r.settle(b)
+			r.clearWait(b)
 			b.before = b.Cursor
 			r.perform(b)
 		case due(b.TimeoutAt) || due(b.HeartbeatAt):

@@ -108,7 +108,7 @@ func Test(m *Machine, host Host, info Info, t Single, call func(Call) Result) Si
 	case "Wait":
 		r.perform(b)
 		if r.Status == Running && b.Phase == Waiting {
-			r.settle(b)
+			r.clearWait(b)
 			r.waited(b)
 		}
 	case "Task":

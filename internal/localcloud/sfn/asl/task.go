@@ -90,7 +90,7 @@ func (r *Run) Complete(id string, attempt int, res Result) error {
 	}
 	phase := b.Phase
 	s := r.scope(b)
-	r.settle(b)
+	r.clearWait(b)
 	if phase == Writing {
 		r.mapWritten(b, res)
 		r.advance()

@@ -79,7 +79,7 @@ func (r *Run) wait(s *scope) *Failure {
 	}
 	b.Phase, b.Wake = Waiting, until
 	if !until.After(r.host.Now()) {
-		r.settle(b)
+		r.clearWait(b)
 		r.waited(b)
 	}
 	return nil
