@@ -198,7 +198,7 @@ func (m *machine) invokeOnce(f function, args []any, input any, env *frame, pos 
 	case *chained:
 		m.nest()
 		v := m.invoke(f.f, args[:min(len(args), 1)], nil, env, pos, name)
-		v = m.invoke(f.g, []any{settle(v)}, nil, env, pos, name)
+		v = m.invoke(f.g, []any{collapse(v)}, nil, env, pos, name)
 		m.nested--
 		return v
 	case *matcher:

@@ -180,11 +180,11 @@ func (m *machine) eval(n *node, input any, env *frame) any {
 			a.flags |= flagKeep
 		}
 	}
-	return settle(v)
+	return collapse(v)
 }
 
-// settle takes a sequence for what it stands for.
-func settle(v any) any {
+// collapse takes a sequence for what it stands for.
+func collapse(v any) any {
 	if a, ok := v.(*array); ok && a.is(flagSequence) && !a.is(flagTuples) {
 		switch {
 		case len(a.items) == 0:

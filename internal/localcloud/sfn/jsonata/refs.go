@@ -183,20 +183,20 @@ func (w *contextWalker) walk(n *node, top bool) {
 		}
 	case opStep, opFilter, opGroup, opSort, opFocus, opIndexBy:
 		w.walk(n.a, top)
-		w.rest(n, false)
+		w.visitOperands(n, false)
 		return
 	case opTransform, opLambda:
 		inner = false
 	}
 	w.walk(n.a, inner)
-	w.rest(n, inner)
+	w.visitOperands(n, inner)
 	if n.lambda != nil {
 		w.walk(n.lambda.body, false)
 	}
 }
 
-// rest visits what n has beside its first operand.
-func (w *contextWalker) rest(n *node, top bool) {
+// visitOperands visits what n has beside its first operand.
+func (w *contextWalker) visitOperands(n *node, top bool) {
 	w.walk(n.b, top)
 	w.walk(n.c, top)
 	for _, e := range n.list {

@@ -22,12 +22,12 @@ const (
 )
 
 type inst struct {
-	op   instOp
-	back bool // reads towards the start, within a look behind
-	unit uint16
-	n    int
-	x, y int
-	set  *charset
+	op       instOp
+	backward bool // reads towards the start, within a look behind
+	unit     uint16
+	n        int
+	x, y     int
+	set      *charset
 }
 
 // maxProgram bounds what nested counted repeats unfold to.
@@ -40,10 +40,10 @@ func (c *regexCompiler) emit(i inst) int {
 	return len(c.re.prog) - 1
 }
 
-func (c *regexCompiler) here() int { return len(c.re.prog) }
+func (c *regexCompiler) position() int { return len(c.re.prog) }
 
 func (c *regexCompiler) node(n *regexNode, back bool) error {
-	if c.here() > maxProgram {
+	if c.position() > maxProgram {
 		return errRegex("pattern too large")
 	}
 	switch n.kind {
@@ -52,9 +52,9 @@ func (c *regexCompiler) node(n *regexNode, back bool) error {
 		if c.re.ignoreCase {
 			u = canonical(u)
 		}
-		c.emit(inst{op: iChar, unit: u, back: back})
+		c.emit(inst{op: iChar, unit: u, backward: back})
 	case reSet:
-		c.emit(inst{op: iSet, set: n.set, back: back})
+		c.emit(inst{op: iSet, set: n.set, backward: back})
 	case reSeq:
 		for i := range n.list {
 			part := n.list[i]
@@ -71,18 +71,18 @@ func (c *regexCompiler) node(n *regexNode, back bool) error {
 			split := -1
 			if i < len(n.list)-1 {
 				split = c.emit(inst{op: iSplit})
-				c.re.prog[split].x = c.here()
+				c.re.prog[split].x = c.position()
 			}
 			if err := c.node(alt, back); err != nil {
 				return err
 			}
 			if split >= 0 {
 				ends = append(ends, c.emit(inst{op: iJump}))
-				c.re.prog[split].y = c.here()
+				c.re.prog[split].y = c.position()
 			}
 		}
 		for _, e := range ends {
-			c.re.prog[e].x = c.here()
+			c.re.prog[e].x = c.position()
 		}
 	case reGroup:
 		if n.n == 0 {
@@ -100,7 +100,7 @@ func (c *regexCompiler) node(n *regexNode, back bool) error {
 	case reRepeat:
 		return c.repeat(n, back)
 	case reBackref:
-		c.emit(inst{op: iBackref, n: n.n, back: back})
+		c.emit(inst{op: iBackref, n: n.n, backward: back})
 	case reBOL:
 		c.emit(inst{op: iBOL})
 	case reEOL:
@@ -121,7 +121,7 @@ func (c *regexCompiler) node(n *regexNode, back bool) error {
 			return err
 		}
 		c.emit(inst{op: iLookEnd})
-		c.re.prog[at].x = c.here()
+		c.re.prog[at].x = c.position()
 	}
 	return nil
 }
@@ -142,18 +142,18 @@ func (c *regexCompiler) repeat(n *regexNode, back bool) error {
 		return c.node(n.sub, back)
 	}
 	for range n.min {
-		before := c.here()
+		before := c.position()
 		if err := once(); err != nil {
 			return err
 		}
-		if c.here() == before {
+		if c.position() == before {
 			return nil // repeating nothing is nothing
 		}
 	}
 	// An optional round that matches nothing is no round at all.
 	optional := func() (split int, err error) {
 		split = c.emit(inst{op: iSplit})
-		c.re.prog[split].x = c.here()
+		c.re.prog[split].x = c.position()
 		slot := c.re.slots
 		c.re.slots++
 		c.emit(inst{op: iMark, n: slot})
@@ -182,7 +182,7 @@ func (c *regexCompiler) repeat(n *regexNode, back bool) error {
 	}
 	for _, s := range splits {
 		i := &c.re.prog[s]
-		i.y = c.here()
+		i.y = c.position()
 		if n.lazy {
 			i.x, i.y = i.y, i.x
 		}
@@ -290,7 +290,7 @@ func (r *matching) run(pc, pos int) (int, bool) {
 		switch i.op {
 		case iChar, iSet:
 			at := pos
-			if i.back {
+			if i.backward {
 				at--
 			}
 			if ok = at >= 0 && at < len(r.s); !ok {
@@ -301,7 +301,7 @@ func (r *matching) run(pc, pos int) (int, bool) {
 			} else {
 				ok = r.inSet(i.set, r.s[at])
 			}
-			if i.back {
+			if i.backward {
 				pos--
 			} else {
 				pos++
@@ -346,7 +346,7 @@ func (r *matching) run(pc, pos int) (int, bool) {
 			}
 			size := to - from
 			at := pos
-			if i.back {
+			if i.backward {
 				at -= size
 			}
 			if ok = at >= 0 && at+size <= len(r.s); !ok {
@@ -356,7 +356,7 @@ func (r *matching) run(pc, pos int) (int, bool) {
 			for k := range size {
 				ok = ok && r.fold(r.s[from+k]) == r.fold(r.s[at+k])
 			}
-			if i.back {
+			if i.backward {
 				pos = at
 			} else {
 				pos += size
