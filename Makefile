@@ -34,7 +34,7 @@ BUILD := $(GO) build -tags lambda.norpc -ldflags "-s -w"
 
 export CGO_ENABLED = 0
 
-.PHONY: run rehearse build test test-race test-restart test-crash test-windows test-disk test-ablation test-deploy lint fmt dist proto synth synth-check deploy smoke build-lambdas \
+.PHONY: run rehearse build test test-race test-restart test-crash test-windows test-disk test-upgrade test-ablation test-deploy lint fmt dist proto synth synth-check deploy smoke build-lambdas \
 	lint-template bench bench-compare bench-baseline bench-jsonata fuzz clean
 
 run: build ## one whole job on this machine: DEVICES=25 EVENT=file FAULTS=all, OPERATION=reboot INPUT=json WORKFLOWS=folder
@@ -102,6 +102,12 @@ synth: ## write infra/testdata/template.json (needs Node.js)
 
 synth-check: ## is the committed template fresh? (needs Node.js)
 	$(GO) run ./infra/app -placeholder-assets -check infra/testdata/template.json
+
+test-upgrade: ## deploy one synthesized version over another in the middle of a job (needs Node.js)
+	@mkdir -p .build/upgrade
+	$(GO) run ./infra/app -placeholder-assets -revision one -write .build/upgrade/first.json
+	$(GO) run ./infra/app -placeholder-assets -revision two -write .build/upgrade/second.json
+	FLEETSTEP_TEMPLATES=$(CURDIR)/.build/upgrade $(GO) test -count=1 -run TestAnUpgradeOfTheStack ./internal/rehearsal
 
 dist: ## reproducible archives for linux, macOS and Windows in .build/dist
 	$(GO) run ./internal/release -out .build/dist

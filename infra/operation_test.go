@@ -34,12 +34,13 @@ func tree(t *testing.T, template []byte) map[string]any {
 // TestMergedIsWhatTheCDKMakes takes the operations out of the committed template, merges them into the rest, and has
 // the committed template again.
 func TestMergedIsWhatTheCDKMakes(t *testing.T) {
-	names := operations(t)
+	names, tasks := operations(t), operation.Tasks{UspTask: "UspTaskVersionCurrent",
+		Finalize: "FinalizeVersionCurrent"}
 	without := tree(t, Template)
 	resources := without["Resources"].(map[string]any)
 	taken := 0
 	for _, name := range names {
-		own, err := operation.Resources(name, machine(t, name))
+		own, err := operation.Resources(name, machine(t, name), tasks)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -62,7 +63,7 @@ func TestMergedIsWhatTheCDKMakes(t *testing.T) {
 			told++
 		}
 	}
-	if taken != 8*len(names) || told != 5 {
+	if taken != 10*len(names) || told != 5 {
 		t.Errorf("%d resources of operations, %d functions that are told of them", taken, told)
 	}
 	emptied := 0
@@ -111,6 +112,10 @@ func TestAnOperationIsNotMergedTwice(t *testing.T) {
 		if _, err := operation.Merge([]byte(template), nil, nil); err == nil {
 			t.Errorf("%s: no error", template)
 		}
+	}
+	if _, err := operation.Merge([]byte(`{"Resources": {"UspTaskVersionCurrent": {"Type": "other"}}}`), []string{"x"},
+		func(string) []byte { return []byte("{}") }); err == nil || !strings.Contains(err.Error(), "no versions") {
+		t.Errorf("without versions of the functions: %v", err)
 	}
 	if _, err := operation.Merge(Template, []string{"x"},
 		func(string) []byte { return []byte("nonsense") }); err == nil {

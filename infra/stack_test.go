@@ -70,7 +70,9 @@ func TestEverythingIsTagged(t *testing.T) {
 		"AWS::CloudWatch::Dashboard": true, "AWS::IoT::JobTemplate": true,
 		"Custom::IoTAccount":             true,
 		"AWS::Lambda::EventInvokeConfig": true, "AWS::Lambda::EventSourceMapping": true,
-		"AWS::Scheduler::Schedule": true, // groups have tags, schedules have none
+		"AWS::Lambda::Version": true, "AWS::StepFunctions::StateMachineVersion": true,
+		"AWS::StepFunctions::StateMachineAlias": true,
+		"AWS::Scheduler::Schedule":              true, // groups have tags, schedules have none
 	}
 	for id, r := range parse(t).Resources {
 		if got := text(r.Properties["Tags"]); !untagged[r.Type] && got != want {
@@ -182,12 +184,14 @@ func TestParametersAreChecked(t *testing.T) {
 }
 
 // TestWhatOutlivesTheStack: data, and the policy that devices are attached to; AWS IoT would refuse
-// to delete that one.
+// to delete that one. Versions outlive their place in the template, as executions may run on them.
 func TestWhatOutlivesTheStack(t *testing.T) {
 	var kept []string
 	for id, r := range parse(t).Resources {
 		if r.DeletionPolicy != "" {
-			kept = append(kept, id)
+			if r.Type != "AWS::Lambda::Version" && r.Type != "AWS::StepFunctions::StateMachineVersion" {
+				kept = append(kept, id)
+			}
 			if r.DeletionPolicy != "RetainExceptOnCreate" || r.UpdateReplacePolicy != "Retain" {
 				t.Errorf("%s: %s, %s", id, r.DeletionPolicy, r.UpdateReplacePolicy)
 			}

@@ -175,6 +175,12 @@ func wildcards(t *testing.T) map[string]string {
 		all["arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:${AWS::StackName}-"+name+":*"] =
 			"the executions of this state machine"
 	}
+	for _, name := range []string{
+		"send-usp-operate", "await-firmware-report", "verify-version", "finalize", "usp-task",
+	} {
+		all["arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:${AWS::StackName}-"+name+":*"] =
+			"the versions of this function: an execution ends with the one that it began with"
+	}
 	all["${ResultsBucket.Arn}/collect/*"] = "what this operation leaves, one object for each device"
 	return all
 }
@@ -633,14 +639,73 @@ func TestStateMachineIsTheCommittedOne(t *testing.T) {
 		t.Errorf("the definition has %v, the template substitutes %v", slices.Compact(names), given)
 	}
 	for name, v := range substitutions {
-		if at(v, "Fn::GetAtt", 1) != "Arn" && (name != "Partition" || at(v, "Ref") != "AWS::Partition") {
-			t.Errorf("%s is %s, want the ARN of a function", name, text(v))
+		version, _ := at(v, "Ref").(string)
+		if parse(t).Resources[version].Type != "AWS::Lambda::Version" && (name != "Partition" ||
+			version != "AWS::Partition") {
+			t.Errorf("%s is %s, want the ARN of a version of a function", name, text(v))
 		}
 	}
 	if at(machine, "LoggingConfiguration", "Level") != "ERROR" ||
 		at(machine, "LoggingConfiguration", "IncludeExecutionData") != false ||
 		at(machine, "TracingConfiguration", "Enabled") != true {
 		t.Errorf("logging %s", text(machine["LoggingConfiguration"]))
+	}
+}
+
+// TestExecutionsEndWithTheVersionsTheyBeganWith: a state machine calls versions of functions, and is started by an
+// alias, which the newest version of the machine has.
+func TestExecutionsEndWithTheVersionsTheyBeganWith(t *testing.T) {
+	tpl := parse(t)
+	for id, r := range tpl.of("AWS::Lambda::Version") {
+		function, _ := at(r.Properties, "FunctionName", "Ref").(string)
+		if id != strings.TrimSuffix(function, "Function")+"VersionCurrent" ||
+			tpl.Resources[function].Type != "AWS::Lambda::Function" {
+			t.Errorf("%s is a version of %s", id, function)
+		}
+		// What a parameter changes in a function is in the description of its version, or it would not be published.
+		description := text(r.Properties["Description"])
+		for _, value := range at(tpl.Resources[function].Properties, "Environment", "Variables").(map[string]any) {
+			name, _ := at(value, "Ref").(string)
+			if _, parameter := tpl.Parameters[name]; parameter && !strings.Contains(description, text(value)) {
+				t.Errorf("%s does not follow parameter %s: %s", id, name, description)
+			}
+			if at(value, "Fn::GetAtt", 1) == environment.AccountJobsEndpoint && !strings.Contains(description,
+				text(value)) {
+				t.Errorf("%s does not follow %s: %s", id, text(value), description)
+			}
+		}
+	}
+	machines := tpl.of("AWS::StepFunctions::StateMachine")
+	for id, m := range machines {
+		for name, v := range m.Properties["DefinitionSubstitutions"].(map[string]any) {
+			ref, _ := at(v, "Ref").(string)
+			if strings.HasSuffix(name, "Arn") && tpl.Resources[ref].Type != "AWS::Lambda::Version" {
+				t.Errorf("%s calls %s", id, text(v))
+			}
+		}
+		version, alias := tpl.Resources[id+"Version"].Properties, tpl.Resources[id+"Alias"].Properties
+		if at(version, "StateMachineArn", "Ref") != id || at(version, "StateMachineRevisionId", "Fn::GetAtt",
+			0) != id {
+			t.Errorf("the version of %s is %s", id, text(version))
+		}
+		if alias["Name"] != environment.Live ||
+			at(alias, "RoutingConfiguration", 0, "StateMachineVersionArn", "Ref") != id+"Version" {
+			t.Errorf("the alias of %s is %s", id, text(alias))
+		}
+	}
+	if len(machines) < 2 {
+		t.Errorf("%d state machines", len(machines))
+	}
+}
+
+func TestVersionsHaveIDsThatFollowTheTemplate(t *testing.T) {
+	first, again := Versioned(Template), Versioned(Template)
+	second := Versioned([]byte(strings.Replace(string(Template), `"Timeout": 30`, `"Timeout": 31`, 1)))
+	ids := regexp.MustCompile(`"FinalizeVersion[0-9a-f]{8}"`)
+	if string(first) != string(again) || ids.Find(first) == nil ||
+		string(ids.Find(first)) == string(ids.Find(second)) ||
+		strings.Contains(string(first), "VersionCurrent") {
+		t.Errorf("%s, then %s", ids.Find(first), ids.Find(second))
 	}
 }
 

@@ -134,7 +134,7 @@ func (l *local) stackParameters() map[string]string {
 func (l *local) document() ([]byte, error) {
 	switch l.template {
 	case "":
-		return infra.Template, nil
+		return infra.Versioned(infra.Template), nil
 	case "none":
 		return nil, nil
 	}

@@ -63,11 +63,12 @@ type functions struct {
 	createJob string
 	notify    *notifications
 	key       encryption
+	made      map[string]*awslambda.CfnFunctionProps // by name
 }
 
 func newFunctions(stack awscdk.Stack, assets, createJob string, notify *notifications, p *parameters) *functions {
 	return &functions{scope: constructs.NewConstruct(stack, jsii.String("Functions")), assets: assets,
-		createJob: createJob, notify: notify, key: p.key}
+		createJob: createJob, notify: notify, key: p.key, made: map[string]*awslambda.CfnFunctionProps{}}
 }
 
 // add makes the function with its role and log group.
@@ -107,6 +108,7 @@ func (f *functions) add(name string, environment map[string]*string, statements 
 		}
 	}
 	props.Role = f.role(spec, statements).AttrArn()
+	f.made[name] = props
 	return named(spec.id+"Function", awslambda.NewCfnFunction(f.scope, jsii.String(name), props))
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -45,7 +46,7 @@ func checkAssets(dir string) error {
 }
 
 // placeholderAssets makes a folder that looks like the built functions.
-func placeholderAssets() (string, error) {
+func placeholderAssets(revision string) (string, error) {
 	dir, err := os.MkdirTemp("", "fleetstep-assets-")
 	if err != nil {
 		return "", err
@@ -54,16 +55,19 @@ func placeholderAssets() (string, error) {
 		if err := os.Mkdir(filepath.Join(dir, f.name), 0o755); err != nil {
 			return "", err
 		}
-		if err := os.WriteFile(filepath.Join(dir, f.name, "bootstrap"), []byte(f.name+"\n"), 0o755); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, f.name, "bootstrap"), []byte(f.name+revision+"\n"),
+			0o755); err != nil {
 			return "", err
 		}
 	}
 	return dir, nil
 }
 
-// normalised gives the template the form in which it is committed: sorted keys, two spaces, and the code of each
-// function under its name in place of its hash.
-func normalised(raw []byte) ([]byte, error) {
+// normalised gives the template the form in which it is committed: sorted keys, two spaces, the code of each
+// function under its name in place of its hash, and its version under one id. It is for local clouds, which give
+// the versions ids of their own (infra.Versioned): CloudFormation on AWS would publish a function's version once
+// and never again.
+func normalised(raw []byte, revision string) ([]byte, error) {
 	var template map[string]any
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.UseNumber()
@@ -83,6 +87,9 @@ func normalised(raw []byte) ([]byte, error) {
 				id)
 		}
 		code["S3Key"] = name + ".zip"
+		if revision != "" {
+			code["S3ObjectVersion"] = revision
+		}
 	}
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)
@@ -91,8 +98,14 @@ func normalised(raw []byte) ([]byte, error) {
 	if err := enc.Encode(template); err != nil {
 		return nil, err
 	}
-	return out.Bytes(), nil
+	if revision != "" {
+		return out.Bytes(), nil
+	}
+	return versionIDs.ReplaceAll(out.Bytes(), []byte(`"${1}Version`+currentVersion+`"`)), nil
 }
+
+// versionIDs are the logical ids of versions of functions, wherever they are named.
+var versionIDs = regexp.MustCompile(`"([A-Z][A-Za-z]+)Version[0-9a-f]{8}"`)
 
 func functionName(resource map[string]any) string {
 	sub, _ := resource["Properties"].(map[string]any)["FunctionName"].(map[string]any)

@@ -28,15 +28,17 @@ func main() {
 	write := flag.String("write", "", "write the normalised template to this `file`")
 	check := flag.String("check", "", "exit 1 unless this `file` is the normalised template")
 	placeholders := flag.Bool("placeholder-assets", false, "synthesize without built functions")
+	revision := flag.String("revision", "", "synthesize with placeholders of this `name` for another revision of the"+
+		" functions, and keep the ids of their versions: to try a deployment over another")
 	flag.Parse()
 
-	if err := run(*write, *check, *placeholders); err != nil {
+	if err := run(*write, *check, *placeholders, *revision); err != nil {
 		fmt.Fprintln(os.Stderr, "infra:", err)
 		os.Exit(1)
 	}
 }
 
-func run(write, check string, placeholders bool) (err error) {
+func run(write, check string, placeholders bool, revision string) (err error) {
 	defer jsii.Close()
 
 	props := &awscdk.AppProps{
@@ -56,7 +58,7 @@ func run(write, check string, placeholders bool) (err error) {
 
 	assets := assetsDir(app)
 	if placeholders {
-		if assets, err = placeholderAssets(); err != nil {
+		if assets, err = placeholderAssets(revision); err != nil {
 			return err
 		}
 		defer os.RemoveAll(assets)
@@ -91,7 +93,7 @@ func run(write, check string, placeholders bool) (err error) {
 	if err != nil {
 		return err
 	}
-	golden, err := normalised(raw)
+	golden, err := normalised(raw, revision)
 	if err != nil {
 		return err
 	}
@@ -136,7 +138,7 @@ func newStack(app awscdk.App, name, assets, createJob string, operations *operat
 	dashboard := newObservability(stack, notify, operations, p)
 	tag(stack, p)
 	// What they make has its tags already.
-	if err := operations.include(stack); err != nil {
+	if err := operations.include(stack, workflow.tasks); err != nil {
 		return nil, err
 	}
 

@@ -63,10 +63,10 @@ func (o *operations) names() []string {
 func (o *operations) variable() *string { return jsii.String(strings.Join(o.names(), ",")) }
 
 // include makes their resources, as package operation has them.
-func (o *operations) include(stack awscdk.Stack) error {
+func (o *operations) include(stack awscdk.Stack, tasks resources.Tasks) error {
 	scope := constructs.NewConstruct(stack, jsii.String("Operations"))
 	for _, one := range o.all {
-		all, err := resources.Resources(string(one.Name), one.Machine)
+		all, err := resources.Resources(string(one.Name), one.Machine, tasks)
 		if err != nil {
 			return err
 		}
@@ -76,6 +76,9 @@ func (o *operations) include(stack awscdk.Stack) error {
 			element := named(id, awscdk.NewCfnResource(scope, &id, &awscdk.CfnResourceProps{
 				Type: jsii.String(r["Type"].(string)), Properties: &properties,
 			}))
+			if r["DeletionPolicy"] != nil {
+				element.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN_ON_UPDATE_OR_DELETE, nil)
+			}
 			metadata, _ := r["Metadata"].(map[string]any)
 			for _, key := range slices.Sorted(maps.Keys(metadata)) {
 				element.AddMetadata(&key, metadata[key])

@@ -6,13 +6,13 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
+	resources "github.com/fleetstep/fleetstep/infra/operation"
 	"github.com/fleetstep/fleetstep/internal/functions/environment"
 	"github.com/fleetstep/fleetstep/statemachines"
 )
@@ -24,6 +24,7 @@ type workflow struct {
 	results      awss3.CfnBucket // where operations leave what is too large for an outcome
 	stateMachine awsstepfunctions.CfnStateMachine
 	operations   *operations
+	tasks        resources.Tasks // of operations that are only ASL
 }
 
 // names is what functions are told of the operations that are only ASL.
@@ -54,7 +55,7 @@ func newWorkflow(stack awscdk.Stack, lambdas *functions, account *account, devic
 	// What resumes its tasks comes with their state machines: package operation.
 	tasks := maps.Clone(usp)
 	tasks[environment.Operations] = w.names()
-	lambdas.add("usp-task", tasks, w.items(), w.readFlags(), publish)
+	uspTask := lambdas.add("usp-task", tasks, w.items(), w.readFlags(), publish)
 	finalize := lambdas.add("finalize",
 		map[string]*string{
 			environment.Table: w.table.Ref(), environment.OutcomeTopic: notify.outcomes.Ref(),
@@ -67,11 +68,24 @@ func newWorkflow(stack awscdk.Stack, lambdas *functions, account *account, devic
 			allow("RecordVersion", []string{"iot:DescribeThing", "iot:UpdateThing"}, *sub(anyThing)),
 			notify.publishOutcome())...)
 
-	steps := map[string]awslambda.CfnFunction{
-		"SendUspOperateArn": send, "AwaitFirmwareReportArn": await, "VerifyVersionArn": verify,
-		"FinalizeArn": finalize,
+	// What of their settings is not in the template. The endpoint of AWS IoT's data plane is not either, and is an
+	// account's for good.
+	ofDevices := []*string{p.key.arn, p.controllerEndpointID.ValueAsString()}
+	ofImages := append([]*string{p.imageBaseURL.ValueAsString(), p.imageKeyPair.ValueAsString(),
+		p.imageKeyParameter.ValueAsString()}, ofDevices...)
+	finalized := lambdas.publish("finalize", finalize, p.key.arn, account.jobs)
+	w.tasks = resources.Tasks{
+		UspTask: lambdas.publish("usp-task", uspTask, ofDevices...).id, Finalize: finalized.id,
+	}
+	steps := []step{
+		{"SendUspOperateArn", "send-usp-operate", lambdas.publish("send-usp-operate", send, ofImages...)},
+		{"AwaitFirmwareReportArn", "await-firmware-report", lambdas.publish("await-firmware-report", await,
+			ofDevices...)},
+		{"VerifyVersionArn", "verify-version", lambdas.publish("verify-version", verify, ofDevices...)},
+		{"FinalizeArn", "finalize", finalized},
 	}
 	w.stateMachine = newStateMachine(scope, steps, p)
+	publishMachine(scope, w.stateMachine)
 	return w
 }
 
@@ -123,8 +137,13 @@ func (w *workflow) readFlags() statement {
 	return allow("ReadFlags", []string{"dynamodb:BatchGetItem"}, w.table.AttrArn())
 }
 
-func newStateMachine(scope constructs.Construct, steps map[string]awslambda.CfnFunction,
-	p *parameters) awsstepfunctions.CfnStateMachine {
+// step is a function as the definition names it: by a version, which an execution keeps to its end.
+type step struct {
+	substitution, function string
+	version                published
+}
+
+func newStateMachine(scope constructs.Construct, steps []step, p *parameters) awsstepfunctions.CfnStateMachine {
 	logs := named("StateMachineLogGroup", awslogs.NewCfnLogGroup(scope, jsii.String("Logs"), &awslogs.CfnLogGroupProps{
 		// States logs of all accounts share one resource policy; groups under this prefix do not count in its size.
 		LogGroupName:    sub("/aws/vendedlogs/states/${AWS::StackName}-firmware-upgrade"),
@@ -133,9 +152,9 @@ func newStateMachine(scope constructs.Construct, steps map[string]awslambda.CfnF
 	}))
 	var arns []any
 	substitutions := map[string]*string{}
-	for _, name := range []string{"SendUspOperateArn", "AwaitFirmwareReportArn", "VerifyVersionArn", "FinalizeArn"} {
-		arns = append(arns, steps[name].AttrArn())
-		substitutions[name] = steps[name].AttrArn()
+	for _, s := range steps {
+		arns = append(arns, invokeVersions(s.function))
+		substitutions[s.substitution] = s.version.arn
 	}
 	// The integrations of Step Functions have the partition in their names, as everything has.
 	definition := strings.ReplaceAll(compact([]byte(statemachines.FirmwareUpgrade)), "arn:aws:states:::",

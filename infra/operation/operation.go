@@ -19,12 +19,10 @@ import (
 
 // Names of the stack's own resources, which these refer to. A test holds the template to them.
 const (
-	taskFunction     = "UspTaskFunction"
-	finalizeFunction = "FinalizeFunction"
-	resultsBucket    = "ResultsBucket"
-	alarmTopic       = "AlarmTopic"
-	keyCondition     = "HasKmsKey"
-	keyParameter     = "KmsKeyArn"
+	resultsBucket = "ResultsBucket"
+	alarmTopic    = "AlarmTopic"
+	keyCondition  = "HasKmsKey"
+	keyParameter  = "KmsKeyArn"
 )
 
 // retentionDays is how long logs are kept, as everywhere in the stack.
@@ -78,9 +76,22 @@ func ID(name string) string {
 	return b.String()
 }
 
+// Tasks are the logical ids of the versions of the functions that a state machine calls. An execution ends with those
+// that it has begun with.
+type Tasks struct{ UspTask, Finalize string }
+
+// alias is that of every state machine, by which executions are started. It follows the newest version.
+const alias = "live"
+
+// anyVersion is the ARN of every version of a function.
+func anyVersion(function string) object {
+	return sub("arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:${AWS::StackName}-" +
+		function + ":*")
+}
+
 // Resources are those of one operation, by logical id. name is the operation's, asl its state machine's document.
 // They have the form of a template in JSON as encoding/json reads it.
-func Resources(name string, asl []byte) (map[string]any, error) {
+func Resources(name string, asl []byte, tasks Tasks) (map[string]any, error) {
 	definition, err := compact(asl)
 	if err != nil {
 		return nil, fmt.Errorf("operation %s: %w", name, err)
@@ -94,7 +105,7 @@ func Resources(name string, asl []byte) (map[string]any, error) {
 		":*"
 
 	statements := []any{
-		allow("InvokeSteps", []string{"lambda:InvokeFunction"}, arn(taskFunction), arn(finalizeFunction)),
+		allow("InvokeSteps", []string{"lambda:InvokeFunction"}, anyVersion("usp-task"), anyVersion("finalize")),
 		allow("LogDelivery", []string{
 			"logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery",
 			"logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:DescribeResourcePolicies",
@@ -105,7 +116,7 @@ func Resources(name string, asl []byte) (map[string]any, error) {
 		}, "*"),
 	}
 	substitutions := object{
-		"UspTaskArn": arn(taskFunction), "FinalizeArn": arn(finalizeFunction), "Partition": ref("AWS::Partition"),
+		"UspTaskArn": ref(tasks.UspTask), "FinalizeArn": ref(tasks.Finalize), "Partition": ref("AWS::Partition"),
 	}
 	if writes {
 		statements = append(statements, allow("WriteResults", []string{"s3:PutObject"},
@@ -147,6 +158,20 @@ func Resources(name string, asl []byte) (map[string]any, error) {
 				"Tags":                 tags(),
 			},
 		},
+		// Another revision replaces the version; the one before stays, as executions may run on it.
+		id + "StateMachineVersion": object{
+			"Type": "AWS::StepFunctions::StateMachineVersion", "DeletionPolicy": "RetainExceptOnCreate",
+			"UpdateReplacePolicy": "Retain",
+			"Properties": object{
+				"StateMachineArn":        ref(id + "StateMachine"),
+				"StateMachineRevisionId": object{"Fn::GetAtt": []any{id + "StateMachine", "StateMachineRevisionId"}},
+			},
+		},
+		id + "StateMachineAlias": resource("AWS::StepFunctions::StateMachineAlias", object{
+			"Name": alias, "Description": "Executions are started by it",
+			"RoutingConfiguration": []any{object{"StateMachineVersionArn": ref(id + "StateMachineVersion"),
+				"Weight": 100}},
+		}),
 		id + "StuckAlarm": resource("AWS::CloudWatch::Alarm", object{
 			"AlarmName":        sub("${AWS::StackName}-" + name + "-stuck"),
 			"AlarmDescription": "Executions of the operation " + name + " ran into a deadline of their own.",
@@ -258,8 +283,12 @@ func Merge(template []byte, names []string, asl func(name string) []byte) ([]byt
 	if resources == nil {
 		return nil, errors.New("operations: the template has no resources")
 	}
+	tasks := Tasks{UspTask: versionIn(resources, "UspTask"), Finalize: versionIn(resources, "Finalize")}
 	for _, name := range names {
-		own, err := Resources(name, asl(name))
+		if tasks.UspTask == "" || tasks.Finalize == "" {
+			return nil, errors.New("operations: the template has no versions of usp-task and finalize")
+		}
+		own, err := Resources(name, asl(name), tasks)
 		if err != nil {
 			return nil, err
 		}
@@ -304,6 +333,18 @@ func WithFolder(template []byte, folder string) ([]byte, error) {
 		machines[string(o.Name)] = o.Machine
 	}
 	return Merge(template, names, func(name string) []byte { return machines[name] })
+}
+
+// versionIn is the logical id of the version of a function.
+func versionIn(resources object, function string) string {
+	for _, id := range slices.Sorted(maps.Keys(resources)) {
+		r, _ := resources[id].(object)
+		if rest, ok := strings.CutPrefix(id, function+"Version"); ok && len(rest) > 0 &&
+			r["Type"] == "AWS::Lambda::Version" {
+			return id
+		}
+	}
+	return ""
 }
 
 // member is an object within others, nil if there is none.

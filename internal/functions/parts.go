@@ -136,9 +136,10 @@ func (p *parts) flows(controller usp.EndpointID) event.Flows {
 // machine runs executions of each operation, and resumes their tasks.
 func (p *parts) machine() *workflowsfn.Client {
 	prefix := p.must(environment.StateMachines)
-	machines := map[event.Operation]string{upgrade.Operation: prefix + string(upgrade.Operation)}
+	machine := func(o event.Operation) string { return prefix + string(o) + ":" + environment.Live }
+	machines := map[event.Operation]string{upgrade.Operation: machine(upgrade.Operation)}
 	for _, o := range p.scripts() {
-		machines[o] = prefix + string(o)
+		machines[o] = machine(o)
 	}
 	return workflowsfn.New(sfn.NewFromConfig(p.cfg), machines)
 }

@@ -136,7 +136,7 @@ func run(ctx context.Context, c Config) (summary *Summary, err error) {
 		c.Every = 10 * time.Second
 	}
 	if c.Template == nil {
-		c.Template = infra.Template
+		c.Template = infra.Versioned(infra.Template)
 	}
 	began := time.Now()
 	template, err := c.template()

@@ -30,6 +30,9 @@ const (
 	LogLevel           = "LOG_LEVEL"
 )
 
+// Live is the alias of every state machine by which executions are started: a deployment moves it to the new version.
+const Live = "live"
+
 // What prepare-account takes and gives, as property and attributes of its custom
 // resource.
 const (

@@ -77,6 +77,14 @@ func (r *recorder) Call(_ context.Context, id awsapi.Identity, service, operatio
 		"dynamodb:DeleteTable", "s3:DeleteBucket", "cloudwatchlogs:DeleteLogGroup":
 		delete(r.exists, name("FunctionName", "RoleName", "ruleName", "policyName", "jobTemplateId", "TableName",
 			"Bucket", "logGroupName"))
+	case "lambda:PublishVersion":
+		return map[string]any{"Version": "1",
+			"FunctionArn": "arn:aws:lambda:us-east-1:123456789012:function:" + c.Input["FunctionName"].(string) + ":1"}, nil
+	case "sfn:PublishStateMachineVersion":
+		return map[string]any{"stateMachineVersionArn": c.Input["stateMachineArn"].(string) + ":1"}, nil
+	case "sfn:CreateStateMachineAlias":
+		return map[string]any{"stateMachineAliasArn": "arn:aws:states:us-east-1:123456789012:stateMachine:m:" +
+			c.Input["name"].(string)}, nil
 	case "lambda:CreateEventSourceMapping":
 		id := mappingOfFunction(c)
 		if r.exists[id] {

@@ -27,7 +27,8 @@ func physicalOut(name string) func(environment, string, map[string]any) string {
 
 // lambdaVersion: publishing is idempotent while the function does not change, so a resumed creation finds its version.
 var lambdaVersion = kind{
-	service: "lambda", create: "PublishVersion", key: "FunctionName", name: naming{property: "FunctionName"},
+	service: "lambda", create: "PublishVersion", key: "FunctionName", name: naming{property: "FunctionName",
+		borrowed: true},
 	required:   []string{"FunctionName"},
 	properties: members{"FunctionName": text, "CodeSha256": text, "Description": text},
 	physical:   physicalOut("FunctionArn"),
@@ -39,7 +40,7 @@ var lambdaVersion = kind{
 
 var machineVersion = kind{
 	service: "sfn", create: "PublishStateMachineVersion", key: "stateMachineVersionArn",
-	name:  naming{property: "StateMachineArn"},
+	name:  naming{property: "StateMachineArn", borrowed: true},
 	spell: lowerFirst, required: []string{"StateMachineArn"},
 	properties: members{"StateMachineArn": text, "StateMachineRevisionId": text.as("revisionId"), "Description": text},
 	physical:   physicalOut("stateMachineVersionArn"),

@@ -29,7 +29,7 @@ func (s *Service) setCode(ctx context.Context, c *awsapi.Call, f *Function, in c
 	}
 	if in.S3Key != "" && s.Assets != nil {
 		if name, ok := s.Assets(in.S3Key); ok {
-			sum := sha256.Sum256([]byte(name))
+			sum := sha256.Sum256([]byte(name + in.S3ObjectVersion))
 			f.Asset, f.CodeDir = name, ""
 			f.CodeSHA256 = base64.StdEncoding.EncodeToString(sum[:])
 			return nil

@@ -1,13 +1,17 @@
 package sfn
 
 import (
+	"strings"
+
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/names"
 )
 
 // API describes the service to the door.
 func (s *Service) API() awsapi.Service {
-	onMachine := func(arn string) []string { return []string{arn} }
+	// A version and an alias are authorised as their machine. Step Functions Developer Guide, "Authorization for
+	// versions and aliases" (read 2026-11).
+	onMachine := func(arn string) []string { return []string{unqualified(arn)} }
 	return awsapi.Service{
 		Fault: awsapi.Word{Code: "InternalFailure", Status: 500},
 		ID:    "sfn", Signing: "states", Prefix: "states", Target: "AWSStepFunctions",
@@ -113,3 +117,13 @@ func (s *Service) API() awsapi.Service {
 
 func machineRef(_ *awsapi.Call, in *StateMachineRef) []string { return []string{in.StateMachineARN} }
 func executionRef(_ *awsapi.Call, in *ExecutionRef) []string  { return []string{in.ExecutionARN} }
+
+// unqualified is the ARN of a state machine without the version or alias behind its name.
+func unqualified(arn string) string {
+	const parts = 7 // arn:partition:states:region:account:stateMachine:name
+	list := strings.SplitN(arn, ":", parts+1)
+	if len(list) <= parts || list[parts-2] != "stateMachine" {
+		return arn
+	}
+	return strings.Join(list[:parts], ":")
+}

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
@@ -134,7 +135,11 @@ func (c *Client) Start(ctx context.Context, in event.ExecutionInput) error {
 	if err != nil {
 		return fail(err)
 	}
-	_, err = c.api.StartExecution(ctx, &sfn.StartExecutionInput{
+	execution, err := executionARN(machine, in.Execution)
+	if err != nil {
+		return fail(err)
+	}
+	out, err := c.api.StartExecution(ctx, &sfn.StartExecutionInput{
 		StateMachineArn: &machine, Name: &in.Execution, Input: aws.String(string(b)),
 	})
 	var exists *types.ExecutionAlreadyExists
@@ -152,6 +157,9 @@ func (c *Client) Start(ctx context.Context, in event.ExecutionInput) error {
 	if err != nil {
 		return fail(err)
 	}
+	if got := aws.ToString(out.ExecutionArn); got != execution {
+		return fail(fmt.Errorf("it is %s, and would be looked for as %s", got, execution))
+	}
 	return nil
 }
 
@@ -161,13 +169,11 @@ func (c *Client) Running(ctx context.Context, operation event.Operation, name st
 	fail := func(err error) (bool, bool, error) {
 		return false, false, fmt.Errorf("workflow/stepfunctions.Running: execution %s: %w", name, err)
 	}
-	machine, err := c.machine(operation)
+	execution, err := c.execution(operation, name)
 	if err != nil {
 		return fail(err)
 	}
-	out, err := c.api.DescribeExecution(ctx, &sfn.DescribeExecutionInput{
-		ExecutionArn: aws.String(executionARN(machine, name)),
-	})
+	out, err := c.api.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: &execution})
 	var unknown *types.ExecutionDoesNotExist
 	if errors.As(err, &unknown) {
 		return false, false, nil
@@ -180,10 +186,10 @@ func (c *Client) Running(ctx context.Context, operation event.Operation, name st
 
 // Stop implements workflow.Machine.
 func (c *Client) Stop(ctx context.Context, operation event.Operation, name string, f event.Failure) error {
-	machine, err := c.machine(operation)
+	execution, err := c.execution(operation, name)
 	if err == nil {
 		_, err = c.api.StopExecution(ctx, &sfn.StopExecutionInput{
-			ExecutionArn: aws.String(executionARN(machine, name)), Error: aws.String(string(f.Name)), Cause: cause(f),
+			ExecutionArn: &execution, Error: aws.String(string(f.Name)), Cause: cause(f),
 		})
 	}
 	var unknown *types.ExecutionDoesNotExist
@@ -193,7 +199,30 @@ func (c *Client) Stop(ctx context.Context, operation event.Operation, name strin
 	return fmt.Errorf("workflow/stepfunctions.Stop: execution %s: %w", name, err)
 }
 
-// executionARN is the ARN of an execution of a machine.
-func executionARN(machine, name string) string {
-	return strings.Replace(machine, ":stateMachine:", ":execution:", 1) + ":" + name
+// execution is the ARN of an execution of an operation.
+func (c *Client) execution(o event.Operation, name string) (string, error) {
+	machine, err := c.machine(o)
+	if err != nil {
+		return "", err
+	}
+	return executionARN(machine, name)
+}
+
+// executionARN is the ARN of an execution. A machine may be named with an alias or a
+// version, an execution is named by the machine alone: an ARN made by replacing text
+// would name nothing, a live claim would look dead and a cancel do nothing. Start
+// compares it with what Step Functions answers.
+// Sources: Service Authorization Reference, "Actions, resources, and condition keys for
+// AWS Step Functions" (execution:${StateMachineName}:${ExecutionId}); Step Functions
+// Developer Guide, "How Step Functions associates executions with a version or alias",
+// whose example of ListExecutions has both (read 2026-11).
+func executionARN(machine, name string) (string, error) {
+	at, err := arn.Parse(machine)
+	kind, rest, _ := strings.Cut(at.Resource, ":")
+	if err != nil || kind != "stateMachine" || rest == "" {
+		return "", fmt.Errorf("%q is no ARN of a state machine", machine)
+	}
+	unqualified, _, _ := strings.Cut(rest, ":")
+	at.Resource = "execution:" + unqualified + ":" + name
+	return at.String(), nil
 }

@@ -147,6 +147,48 @@ func TestATaskSaysWhetherItIsOver(t *testing.T) {
 	}
 }
 
+// Executions are started by an alias, and are named without it.
+func TestExecutionsAreNamedWithoutTheirAlias(t *testing.T) {
+	const execution = "arn:aws:states:us-east-1:123456789012:execution:fleetstep-reboot:x"
+	in := event.ExecutionInput{Execution: "x", Operation: "reboot"}
+	for name, c := range map[string]struct {
+		machine, answered string
+		failed            bool
+	}{
+		"by the machine":   {machine, execution, false},
+		"by an alias":      {machine + ":live", execution, false},
+		"by a version":     {machine + ":3", execution, false},
+		"answered another": {machine + ":live", execution + "y", true},
+		"no machine":       {"arn:aws:lambda:us-east-1:123456789012:function:f", execution, true},
+		"no ARN":           {"live", execution, true},
+	} {
+		s := &states{t: t, answers: map[string][]answer{
+			"StartExecution":    ok(`{"executionArn":"` + c.answered + `","startDate":1}`),
+			"DescribeExecution": ok(`{"status":"RUNNING"}`), "StopExecution": ok(`{}`),
+		}}
+		api := sfn.NewFromConfig(aws.Config{Region: "us-east-1", HTTPClient: s,
+			Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", "")})
+		client := workflowsfn.New(api, map[event.Operation]string{"reboot": c.machine})
+		if err := client.Start(t.Context(), in); (err != nil) != c.failed {
+			t.Errorf("%s: %v", name, err)
+		}
+		if c.failed {
+			continue
+		}
+		running, known, err := client.Running(t.Context(), "reboot", "x")
+		if err != nil || !running || !known {
+			t.Errorf("%s: %t, %t, %v", name, running, known, err)
+		}
+		if err := client.Stop(t.Context(), "reboot", "x", event.Failure{Name: event.JobCanceled}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if s.bodies[0]["stateMachineArn"] != c.machine || s.bodies[1]["executionArn"] != execution ||
+			s.bodies[2]["executionArn"] != execution {
+			t.Errorf("%s: asked %v", name, s.bodies)
+		}
+	}
+}
+
 func TestThrottledCallsAreTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		throttled := refused("ThrottlingException")[0]
