@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -154,13 +155,16 @@ func versions(ctx context.Context, p *patient) ([]Finding, error) {
 		"the stack was deployed by another version: %s%s", strings.Join(differ, ", "), more)}, nil
 }
 
-// contents are the resources of a template without what a deployment alone decides: where code lies, and what the CDK
-// notes for itself.
+// versionID is the logical id of a function's version, whose end follows from code and properties.
+var versionID = regexp.MustCompile(`(Version)(?:[0-9a-f]{8}|Current)"`)
+
+// contents are the resources of a template without what a deployment alone decides: where code lies, which version of
+// a function that makes, and what the CDK notes for itself.
 func contents(template []byte) (map[string]json.RawMessage, error) {
 	var t struct {
 		Resources map[string]map[string]any `json:"Resources"`
 	}
-	if err := json.Unmarshal(template, &t); err != nil {
+	if err := json.Unmarshal(versionID.ReplaceAll(template, []byte(`$1"`)), &t); err != nil {
 		return nil, err
 	}
 	all := map[string]json.RawMessage{}

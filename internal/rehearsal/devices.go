@@ -14,7 +14,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/aws/smithy-go"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud"
 	"github.com/fleetstep/fleetstep/internal/simulator"
@@ -52,13 +51,6 @@ type world struct {
 }
 
 var _ trial.World = (*world)(nil)
-
-func errorCode(err error) string {
-	if e, ok := errors.AsType[smithy.APIError](err); ok {
-		return e.ErrorCode()
-	}
-	return ""
-}
 
 // call calls an operation as the account's root.
 func (w *world) call(ctx context.Context, service, operation string, in, out any) error {

@@ -79,7 +79,8 @@ func (r *recorder) Call(_ context.Context, id awsapi.Identity, service, operatio
 			"Bucket", "logGroupName"))
 	case "lambda:PublishVersion":
 		return map[string]any{"Version": "1",
-			"FunctionArn": "arn:aws:lambda:us-east-1:123456789012:function:" + c.Input["FunctionName"].(string) + ":1"}, nil
+			"FunctionArn": "arn:aws:lambda:us-east-1:123456789012:function:" +
+				c.Input["FunctionName"].(string) + ":1"}, nil
 	case "sfn:PublishStateMachineVersion":
 		return map[string]any{"stateMachineVersionArn": c.Input["stateMachineArn"].(string) + ":1"}, nil
 	case "sfn:CreateStateMachineAlias":

@@ -42,9 +42,8 @@ type Quotas struct {
 	begun   bool
 	buckets []*bucket
 	by      map[[2]string]*bucket // by service and operation
-	running int
-	most    int // of running
-	refused int // for want of concurrency
+	most    int                   // functions that ran at once
+	refused int                   // for want of concurrency
 }
 
 // bucket is the state of a quota.
