@@ -14,7 +14,6 @@ import (
 	"net/http"
 	"time"
 
-
 	"github.com/fleetstep/fleetstep/internal/localcloud"
 	"github.com/fleetstep/fleetstep/internal/simulator"
 	"github.com/fleetstep/fleetstep/internal/trial"
