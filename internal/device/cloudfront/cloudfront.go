@@ -100,12 +100,12 @@ func (s *Signer) Address(ctx context.Context, f device.File) (string, error) {
 	return signed, nil
 }
 
+// signer reads the key where none is known, or the known one has been so for long. No lock is held over the read: two
+// that come at once both read, and one of them stays.
 func (s *Signer) signer(ctx context.Context) (crypto.Signer, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	now := s.Now()
-	if s.key != nil && now.Before(s.until) {
-		return s.key, nil
+	if key := s.known(now); key != nil {
+		return key, nil
 	}
 	text, err := s.Keys.Secret(ctx)
 	if err != nil {
@@ -115,8 +115,19 @@ func (s *Signer) signer(ctx context.Context) (crypto.Signer, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.key, s.until = key, now.Add(keyLasts)
 	return key, nil
+}
+
+func (s *Signer) known(now time.Time) crypto.Signer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now.Before(s.until) {
+		return s.key
+	}
+	return nil
 }
 
 // errKey says what is wanted, and nothing of what was there.
