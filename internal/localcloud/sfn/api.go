@@ -41,11 +41,29 @@ func (s *Service) API() awsapi.Service {
 				awsapi.On(func(c *awsapi.Call, in *ListVersionsInput) []string {
 					return onMachine(in.StateMachineARN)
 				})),
-			awsapi.Op("CreateStateMachineAlias", s.createAlias),
-			awsapi.Op("UpdateStateMachineAlias", s.updateAlias),
-			awsapi.Op("DeleteStateMachineAlias", s.deleteAlias),
-			awsapi.Op("DescribeStateMachineAlias", s.describeAlias),
-			awsapi.Op("ListStateMachineAliases", s.listAliases),
+			awsapi.Op("CreateStateMachineAlias", s.createAlias,
+				awsapi.On(func(c *awsapi.Call, in *AliasInput) []string {
+					if len(in.Routing) == 0 {
+						return nil
+					}
+					return onMachine(in.Routing[0].StateMachineVersionARN)
+				})),
+			awsapi.Op("UpdateStateMachineAlias", s.updateAlias,
+				awsapi.On(func(c *awsapi.Call, in *AliasInput) []string {
+					return onMachine(in.StateMachineAliasARN)
+				})),
+			awsapi.Op("DeleteStateMachineAlias", s.deleteAlias,
+				awsapi.On(func(c *awsapi.Call, in *AliasRef) []string {
+					return onMachine(in.StateMachineAliasARN)
+				})),
+			awsapi.Op("DescribeStateMachineAlias", s.describeAlias,
+				awsapi.On(func(c *awsapi.Call, in *AliasRef) []string {
+					return onMachine(in.StateMachineAliasARN)
+				})),
+			awsapi.Op("ListStateMachineAliases", s.listAliases,
+				awsapi.On(func(c *awsapi.Call, in *ListVersionsInput) []string {
+					return onMachine(in.StateMachineARN)
+				})),
 			awsapi.Op("TagResource", s.tagResource),
 			awsapi.Op("UntagResource", s.untagResource),
 			awsapi.Op("ListTagsForResource", s.listTags),
