@@ -38,12 +38,8 @@ func deadletterList(env *Env) *cobra.Command {
 		Example: `  fleetstep deadletter list`,
 		Args:    NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			p, err := env.post(c.Context(), stack)
+			list, err := env.letters(c.Context(), stack)
 			if err != nil {
-				return err
-			}
-			list, err := p.letters(c.Context())
-			if err := errors.Join(err, p.giveBack(c.Context(), list)); err != nil {
 				return err
 			}
 			if asJSON {
@@ -88,12 +84,8 @@ func deadletterShow(env *Env) *cobra.Command {
 		Example: `  fleetstep deadletter show 2f6a1c0e`,
 		Args:    oneLetter,
 		RunE: func(c *cobra.Command, args []string) error {
-			p, err := env.post(c.Context(), stack)
+			list, err := env.letters(c.Context(), stack)
 			if err != nil {
-				return err
-			}
-			list, err := p.letters(c.Context())
-			if err := errors.Join(err, p.giveBack(c.Context(), list)); err != nil {
 				return err
 			}
 			l, err := find(list, args[0])

@@ -113,6 +113,16 @@ func (p *post) letters(ctx context.Context) (list []letter, err error) {
 	return list, nil
 }
 
+// letters are the dead letters of a stack, left where they are.
+func (e *Env) letters(ctx context.Context, stack string) ([]letter, error) {
+	p, err := e.post(ctx, stack)
+	if err != nil {
+		return nil, err
+	}
+	list, err := p.letters(ctx)
+	return list, errors.Join(err, p.giveBack(ctx, list))
+}
+
 // giveBack makes letters visible again, and does not end before it has.
 func (p *post) giveBack(ctx context.Context, list []letter) error {
 	ctx = context.WithoutCancel(ctx)

@@ -3,6 +3,7 @@ package event
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -130,6 +131,28 @@ type Caught struct {
 	State string `json:"state"` // where it was caught
 	Error string `json:"error"`
 	Cause string `json:"cause,omitempty"`
+}
+
+// Reason names what was caught, with a detail. names are the errors of the operation. A
+// state that ran out of time ended for want of the device, or of its word. All else is
+// a function's, its permissions' or the state machine's own: nothing that the device
+// did, and the detail says which.
+func (c Caught) Reason(names []ErrorName, known DeviceState) (ErrorName, string) {
+	detail := strings.TrimSpace(c.Cause)
+	if len(detail) > 1000 {
+		detail = strings.ToValidUTF8(detail[:1000], "")
+	}
+	if name := ErrorName(c.Error); slices.Contains(names, name) {
+		return name, detail
+	}
+	where := "in state " + c.State
+	switch {
+	case !strings.HasPrefix(c.Error, "States.") || !strings.Contains(c.Error, "Timeout"):
+		return ControllerFailed, strings.TrimSpace(c.Error + " " + where + " " + detail)
+	case !known.Connected:
+		return DeviceOffline, "away, and not back in time " + where
+	}
+	return DeviceNoReport, "connected, and no answer in time " + where
 }
 
 // FinalizeInput is what the state machine hands to finalize. Tries is the context

@@ -170,27 +170,35 @@ func playCrashes(seed uint64, faultList string, crashes []crash, opens time.Dura
 	if err != nil {
 		return s, err
 	}
-	began := s.sched.Now()
-	if err := s.until("the job is created", func() (bool, string) {
+	if err := s.play(func() error {
 		_, err := cli.CreateJob(s.ctx, s.lambda, stack, payload)
-		return err == nil, fmt.Sprint(err)
+		return err
 	}); err != nil {
 		return s, err
+	}
+	return s, s.judge()
+}
+
+// play has the job made, and waits until it has ended and nothing is left of it.
+func (s *outage) play(create func() error) error {
+	began := s.sched.Now()
+	if err := s.until("the job is created", func() (bool, string) {
+		err := create()
+		return err == nil, fmt.Sprint(err)
+	}); err != nil {
+		return err
 	}
 	if err := s.until("the job ends", func() (bool, string) {
 		state, err := cli.Describe(s.ctx, s.iot, crashJob)
 		return err == nil && state.Ended(), fmt.Sprintf("%+v %v", state, err)
 	}); err != nil {
-		return s, err
+		return err
 	}
 	s.took = s.sched.Now().Sub(began)
-	if err := s.until("nothing is left", func() (bool, string) {
+	return s.until("nothing is left", func() (bool, string) {
 		left, err := s.residue()
 		return len(left) == 0 && err == nil, fmt.Sprintf("%s %v", strings.Join(left, "\n"), err)
-	}); err != nil {
-		return s, err
-	}
-	return s, s.judge()
+	})
 }
 
 // arm sets the next crash.

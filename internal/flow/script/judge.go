@@ -2,10 +2,7 @@ package script
 
 import (
 	"encoding/json"
-	"fmt"
 	"regexp"
-	"slices"
-	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/event"
 )
@@ -22,8 +19,7 @@ type ending struct {
 // reasonForm is a name that an author may give to a reason: Word.Word.
 var reasonForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]{0,40}(\.[A-Za-z0-9]{1,40}){1,3}$`)
 
-// judge names how an execution ended: as its author says, else by what a Catch caught. A
-// state that ran out of time ended for want of the device, or of its word.
+// judge names how an execution ended: as its author says, else by what a Catch caught.
 func (*flow) judge(in event.FinalizeInput, known event.DeviceState) (event.Conclusion, error) {
 	var end ending
 	if len(in.Results) > 0 {
@@ -45,7 +41,7 @@ func (*flow) judge(in event.FinalizeInput, known event.DeviceState) (event.Concl
 			c.Reason)
 	}
 	if in.Failure != nil && c.Reason == "" {
-		name, detail := caught(*in.Failure, known)
+		name, detail := in.Failure.Reason(ErrorNames(), known)
 		c.Reason = name
 		if c.Detail == "" {
 			c.Detail = detail
@@ -68,25 +64,4 @@ func status(n event.ErrorName) event.JobStatus {
 		return event.StatusCanceled
 	}
 	return n.Status()
-}
-
-// caught is the reason for what a Catch caught.
-func caught(c event.Caught, known event.DeviceState) (event.ErrorName, string) {
-	detail := strings.TrimSpace(c.Cause)
-	if len(detail) > 1000 {
-		detail = strings.ToValidUTF8(detail[:1000], "")
-	}
-	if name := event.ErrorName(c.Error); slices.Contains(ErrorNames(), name) {
-		return name, detail
-	}
-	where := "in state " + c.State
-	switch {
-	case c.Error == "States.Timeout" || c.Error == "States.HeartbeatTimeout":
-		if !known.Connected {
-			return event.DeviceOffline, "away, and not back in time " + where
-		}
-		return event.DeviceNoReport, "connected, and no answer in time " + where
-	}
-	// A function, its permissions, the state machine itself: nothing that the device did.
-	return event.ControllerFailed, strings.TrimSpace(fmt.Sprintf("%s %s %s", c.Error, where, detail))
 }

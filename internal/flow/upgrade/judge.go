@@ -3,8 +3,6 @@ package upgrade
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/event"
@@ -19,8 +17,7 @@ type results struct {
 	Verify   *Verification `json:"verify,omitempty"`
 }
 
-// Judge names how an upgrade ended. A step that ran out of time ended for want of
-// the device, or of its word.
+// Judge names how an upgrade ended.
 func (*Flow) Judge(in event.FinalizeInput, known event.DeviceState) (event.Conclusion, error) {
 	var r results
 	var doc Document
@@ -42,7 +39,7 @@ func (*Flow) Judge(in event.FinalizeInput, known event.DeviceState) (event.Concl
 		Phases: r.phases(in.StartedAt),
 	}
 	if in.Failure != nil {
-		c.Reason, c.Detail = reason(*in.Failure, known)
+		c.Reason, c.Detail = in.Failure.Reason(ErrorNames(), known)
 	}
 	c.Status = status(c.Reason)
 	return c, nil
@@ -75,26 +72,6 @@ func status(n event.ErrorName) event.JobStatus {
 		return event.StatusRejected
 	}
 	return n.Status()
-}
-
-func reason(c event.Caught, known event.DeviceState) (event.ErrorName, string) {
-	detail := strings.TrimSpace(c.Cause)
-	if len(detail) > 1000 {
-		detail = strings.ToValidUTF8(detail[:1000], "")
-	}
-	if name := event.ErrorName(c.Error); slices.Contains(ErrorNames(), name) {
-		return name, detail
-	}
-	where := "in state " + c.State
-	switch {
-	case strings.HasPrefix(c.Error, "States.") && strings.Contains(c.Error, "Timeout"):
-		if !known.Connected {
-			return event.DeviceOffline, "away, and not back in time " + where
-		}
-		return event.DeviceNoReport, "connected, and no answer in time " + where
-	}
-	// A function or its permissions: nothing that the device did. The detail says which.
-	return event.ControllerFailed, strings.TrimSpace(c.Error + " " + where + " " + detail)
 }
 
 // phases are the durations of the phases that an upgrade went through, as far as

@@ -154,40 +154,16 @@ func (st *Store) EndPending(ctx context.Context, thing event.ThingName, p workfl
 	return wrap("EndPending", err)
 }
 
-// Due implements workflow.Ticks: shard by shard, until there are enough.
+// Due implements workflow.Ticks.
 func (st *Store) Due(ctx context.Context, minute time.Time, most int) (due []workflow.Due, more bool, err error) {
-	for shard := range dueShards {
-		var start item
-		for {
-			left := most - len(due)
-			if left == 0 {
-				return due, true, nil // perhaps; the next tick sees
-			}
-			out, err := st.api.Query(ctx, &dynamodb.QueryInput{
-				TableName: &st.table, ConsistentRead: aws.Bool(true), ExclusiveStartKey: start,
-				Limit:                     aws.Int32(int32(left)),
-				KeyConditionExpression:    aws.String("PK = :pk"),
-				ExpressionAttributeValues: item{":pk": s(duePK(minute, shard))},
+	more, err = st.shards(ctx, "Due", dueShards, most, func(shard int) string { return duePK(minute, shard) },
+		func(r *reading) {
+			due = append(due, workflow.Due{
+				At: r.moment("at"), Thing: event.ThingName(text(r.item, "thing")),
+				Owner: event.OwnerOf(text(r.item, "ownerKey")),
 			})
-			if err != nil {
-				return nil, false, wrap("Due", err)
-			}
-			for _, i := range out.Items {
-				r := reading{item: i}
-				due = append(due, workflow.Due{
-					At: r.moment("at"), Thing: event.ThingName(text(i, "thing")),
-					Owner: event.OwnerOf(text(i, "ownerKey")),
-				})
-				if r.err != nil {
-					return nil, false, r.err
-				}
-			}
-			if start = out.LastEvaluatedKey; len(start) == 0 {
-				break
-			}
-		}
-	}
-	return due, false, nil
+		})
+	return due, more, err
 }
 
 // Done implements workflow.Ticks. Nobody writes the same hint again: its minute is

@@ -79,33 +79,44 @@ func (st *Store) Lifted(ctx context.Context) ([]workflow.Lifted, error) {
 	return found, nil
 }
 
-// Knocks implements workflow.Ticks: shard by shard, until there are enough.
+// Knocks implements workflow.Ticks.
 func (st *Store) Knocks(ctx context.Context, whose event.Owner, most int) (knocks []workflow.Knock, more bool,
 	err error) {
-	for shard := range knockShards {
+	more, err = st.shards(ctx, "Knocks", knockShards, most, func(shard int) string { return knockPK(whose, shard) },
+		func(r *reading) {
+			knocks = append(knocks, workflow.Knock{
+				Thing: event.ThingName(text(r.item, "thing")), Owner: event.OwnerOf(text(r.item, "ownerKey")),
+				At: r.moment("at"),
+			})
+		})
+	return knocks, more, err
+}
+
+// shards reads the partitions of a list, one after the other, until there are enough items; more is true if there may
+// be others, which the next tick sees.
+func (st *Store) shards(ctx context.Context, op string, shards, most int, pk func(shard int) string,
+	take func(*reading)) (more bool, err error) {
+	left := most
+	for shard := range shards {
 		var start item
 		for {
-			left := most - len(knocks)
 			if left == 0 {
-				return knocks, true, nil // perhaps; the next tick sees
+				return true, nil
 			}
 			out, err := st.api.Query(ctx, &dynamodb.QueryInput{
 				TableName: &st.table, ConsistentRead: aws.Bool(true), ExclusiveStartKey: start,
 				Limit:                     aws.Int32(int32(left)),
 				KeyConditionExpression:    aws.String("PK = :pk"),
-				ExpressionAttributeValues: item{":pk": s(knockPK(whose, shard))},
+				ExpressionAttributeValues: item{":pk": s(pk(shard))},
 			})
 			if err != nil {
-				return nil, false, wrap("Knocks", err)
+				return false, wrap(op, err)
 			}
+			left -= len(out.Items)
 			for _, i := range out.Items {
 				r := reading{item: i}
-				knocks = append(knocks, workflow.Knock{
-					Thing: event.ThingName(text(i, "thing")), Owner: event.OwnerOf(text(i, "ownerKey")),
-					At: r.moment("at"),
-				})
-				if r.err != nil {
-					return nil, false, r.err
+				if take(&r); r.err != nil {
+					return false, r.err
 				}
 			}
 			if start = out.LastEvaluatedKey; len(start) == 0 {
@@ -113,7 +124,7 @@ func (st *Store) Knocks(ctx context.Context, whose event.Owner, most int) (knock
 			}
 		}
 	}
-	return knocks, false, nil
+	return false, nil
 }
 
 // Answer implements workflow.Ticks.
