@@ -18,9 +18,10 @@ const (
 	// ControllerFailed is ours: a function, its permissions, a service that it needs.
 	// It is never counted against a device.
 	ControllerFailed ErrorName = "Controller.Failed"
-	JobCanceled      ErrorName = "Job.Canceled" // an operator or an abort criterion ended it
-	JobTimedOut      ErrorName = "Job.TimedOut" // AWS IoT's in-progress timer ran out
-	JobHeld          ErrorName = "Job.Held"     // its job ended before it went on: nothing more is asked of the device
+	JobCanceled      ErrorName = "Job.Canceled"  // an operator or an abort criterion ended it
+	JobTimedOut      ErrorName = "Job.TimedOut"  // AWS IoT's in-progress timer ran out
+	JobHeld          ErrorName = "Job.Held"      // its job ended before it went on: nothing more is asked of the device
+	CampaignHeld     ErrorName = "Campaign.Held" // the same, of a campaign: no failure for its gate
 )
 
 // NextPark is no error: a signpost to the end of the execution, not of the attempt.
@@ -56,7 +57,7 @@ func (n ErrorName) Status() JobStatus {
 	switch n {
 	case "":
 		return StatusSucceeded
-	case DeviceRefused, JobHeld:
+	case DeviceRefused, JobHeld, CampaignHeld:
 		return StatusRejected
 	case JobCanceled, ControllerFailed:
 		return StatusCanceled

@@ -14,6 +14,7 @@
 //	inbound.go   a record from a device in plain words, or why it is refused
 //	outcome.go   how an operation ended
 //	control.go   pausing and going on, of a job or of everything
+//	campaign.go  where a device stands with a campaign, and how that is counted
 //	errors.go    the error names of any operation, and the statuses of jobs
 //	rule.go      what the topic rules hand to the functions
 //	form.go      how create-job's payload asks for an operation

@@ -5,9 +5,10 @@ import "encoding/json"
 // Names of members of an outcome that are its message's attributes as well, for
 // filter policies; a flow's own are beside them.
 const (
-	AttributeEvent  = "event"  // the flow's name of the outcome
-	AttributeJob    = "jobId"  //
-	AttributeReason = "reason" // an error name; absent on plain success
+	AttributeEvent    = "event"      // the flow's name of the outcome
+	AttributeJob      = "jobId"      // whose it is:
+	AttributeCampaign = "campaignId" // one of the two
+	AttributeReason   = "reason"     // an error name; absent on plain success
 )
 
 // Parked is the event of an execution's output whose attempt goes on in another.
@@ -56,7 +57,7 @@ func (o *Outcome) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &all); err != nil {
 		return err
 	}
-	for _, name := range []string{"event", "jobId", "thingName", "executionNumber", "status", "reason", "detail",
+	for _, name := range []string{"event", "jobId", "campaignId", "thingName", "executionNumber", "status", "reason", "detail",
 		"seconds"} {
 		delete(all, name)
 	}

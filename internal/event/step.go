@@ -12,23 +12,47 @@ import (
 // flow's.
 type Step string
 
-// Owner is on whose behalf an operation is done to a device: a job. Owners are
-// compared by ==.
+// Owner is on whose behalf an operation is done to a device: a job or a campaign.
+// Owners are compared by ==.
 type Owner struct {
-	Job JobID `json:"jobId,omitempty"`
+	Job      JobID      `json:"jobId,omitempty"`
+	Campaign CampaignID `json:"campaignId,omitempty"`
 }
 
 // JobOwner is the owner that a job is.
 func JobOwner(id JobID) Owner { return Owner{Job: id} }
 
 // Key tells owners apart, in keys of items and in names of executions.
-func (o Owner) Key() string { return string(o.Job) }
+func (o Owner) Key() string {
+	if o.Campaign != "" {
+		return campaignKey + string(o.Campaign)
+	}
+	return string(o.Job)
+}
 
 // OwnerOf is the owner with this key.
-func OwnerOf(key string) Owner { return Owner{Job: JobID(key)} }
+func OwnerOf(key string) Owner {
+	if id, ok := strings.CutPrefix(key, campaignKey); ok {
+		return CampaignOwner(CampaignID(id))
+	}
+	return Owner{Job: JobID(key)}
+}
 
 // String is for logs and errors.
-func (o Owner) String() string { return "job " + string(o.Job) }
+func (o Owner) String() string {
+	if o.Campaign != "" {
+		return "campaign " + string(o.Campaign)
+	}
+	return "job " + string(o.Job)
+}
+
+// Held is the error under which a device ends whose owner was stopped for good.
+func (o Owner) Held() ErrorName {
+	if o.Campaign != "" {
+		return CampaignHeld
+	}
+	return JobHeld
+}
 
 // ExecutionInput is the input of an execution, written when it is started. It is
 // a function of the attempt alone, so that starting twice is starting once.

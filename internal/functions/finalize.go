@@ -32,7 +32,7 @@ func NewFinalize(ctx context.Context, env Env, cfg aws.Config, now func() time.T
 	}
 	return func(ctx context.Context, in event.FinalizeInput) (event.Outcome, error) {
 		x := in.Input
-		log := p.logger(ctx, logThing, x.ThingName, logJob, x.Job, "execution", x.Execution, "tries", in.Tries)
+		log := p.logger(ctx, logThing, x.ThingName, whose(x.Owner), "execution", x.Execution, "tries", in.Tries)
 		fail := func(what string, err error) (event.Outcome, error) {
 			log.Error(what, "error", err.Error())
 			if in.Tries+1 >= metrics.FailingTries {

@@ -189,10 +189,10 @@ func (h *deviceMessages) tell(e entry) Handled {
 	log, got, err := e.log, e.got.Received, e.got.Err
 	for _, s := range got.Started {
 		h.started(s)
-		log.Info("pending job execution "+s.Did.String(), logJob, s.Owner.Job, "execution", s.Execution)
+		log.Info("pending job execution "+s.Did.String(), whose(s.Owner), "execution", s.Execution)
 	}
 	if got.Owner != (event.Owner{}) {
-		log = log.With(logJob, got.Owner.Job, "step", got.Step)
+		log = log.With(whose(got.Owner), "step", got.Step)
 	}
 	if got.Failure != nil {
 		log = log.With("error", got.Failure.Name, "detail", got.Failure.Detail)

@@ -28,7 +28,7 @@ func NewHandleJobEvent(ctx context.Context, env Env, cfg aws.Config, now func() 
 		register: jobs.NewRegister(p.control(""), flows),
 	}
 	ender, err := workflow.NewEnder(workflow.EnderPorts{
-		Store: store, Machine: p.machine(), Orders: orders{p.executions(), p.log},
+		Store: store, Machine: p.machine(), Orders: p.orders(store),
 		Reports: p.reports(flows), Now: p.now, Who: who,
 	})
 	h.ender = ender

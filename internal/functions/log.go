@@ -9,6 +9,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
 
+	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/functions/environment"
 )
 
@@ -18,6 +19,7 @@ const (
 	logThing     = "thingName"
 	logEndpoint  = "endpointId"
 	logJob       = "jobId"
+	logCampaign  = "campaignId"
 	logRule      = "ruleName"
 )
 
@@ -39,6 +41,14 @@ func newLog(out io.Writer, level string, now func() time.Time) (*slog.Logger, er
 			return a
 		},
 	})), err
+}
+
+// whose is the log's word for an owner.
+func whose(o event.Owner) slog.Attr {
+	if o.Campaign != "" {
+		return slog.String(logCampaign, string(o.Campaign))
+	}
+	return slog.String(logJob, string(o.Job))
 }
 
 // logger is the log of one invocation.

@@ -152,11 +152,16 @@ func (p *parts) callback() *workflowsfn.Client {
 // starter begins attempts: for the rule of notify-next, for devices that appear, for the queue of starts.
 func (p *parts) starter(store *workflowdb.Store, flows event.Flows) *workflow.Starter {
 	starter, err := workflow.NewStarter(workflow.StarterPorts{
-		Store: store, Controls: store, Machine: p.machine(), Orders: orders{p.executions(), p.log},
+		Store: store, Controls: store, Machine: p.machine(), Orders: p.orders(store),
 		Reports: p.reports(flows), Registry: p.things(), Flows: flows, Now: p.now, Who: who,
 	})
 	p.failed(err)
 	return starter
+}
+
+// orders are the owners of attempts: jobs, and campaigns.
+func (p *parts) orders(store *workflowdb.Store) workflow.Orders {
+	return workflow.Counted(orders{p.executions(), p.log}, store, p.now)
 }
 
 func (p *parts) store() *workflowdb.Store {

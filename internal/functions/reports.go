@@ -34,7 +34,7 @@ func (r reports) Report(ctx context.Context, e workflow.End) error {
 	if e.Unreported {
 		r.emf.count(metrics.UpgradesUnreported, "", "")
 	}
-	r.logger(ctx, logThing, e.Thing, logJob, e.Owner.Job).Info("operation ended from outside",
+	r.logger(ctx, logThing, e.Thing, whose(e.Owner)).Info("operation ended from outside",
 		"operation", e.Operation, "status", o.Status, "reason", o.Reason, "detail", o.Detail, "unreported",
 		e.Unreported)
 	return nil

@@ -87,7 +87,7 @@ func (p *parts) wake(ctx context.Context, starter *workflow.Starter, records []e
 		}
 		var started workflow.Started
 		if err == nil {
-			log = log.With(logThing, m.ThingName, logJob, m.Job)
+			log = log.With(logThing, m.ThingName, whose(m.Owner))
 			wake := starter.Wake
 			if m.Lost {
 				wake = starter.Recover

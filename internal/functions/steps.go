@@ -50,7 +50,7 @@ func (p *parts) takeStep(function string, addresses device.Addresses, names ...e
 	}
 	return func(ctx context.Context, in event.StepInput) (event.StepTaken, error) {
 		x := in.Input
-		log := p.logger(ctx, logThing, x.ThingName, logJob, x.Job, "execution", x.Execution, "step", in.Step)
+		log := p.logger(ctx, logThing, x.ThingName, whose(x.Owner), "execution", x.Execution, "step", in.Step)
 		if len(names) > 0 && !slices.Contains(names, in.Step) || in.Step == "" || in.TaskToken == "" ||
 			x.ThingName == "" {
 			err := fmt.Errorf("%s: step %q, with or without a task token, is not for this function", function, in.Step)

@@ -86,7 +86,7 @@ type Finished struct {
 }
 
 // Finish has the flow judge the end of an execution, and reports the outcome: first to
-// the job execution, then to the world, then to the thing. known is what was known of
+// the job execution, if its owner is a job, then to the world, then to the thing. known is what was known of
 // the device then; owned, that the execution had the device until now: another's end
 // is not told where the job execution has one. It may be repeated. What AWS IoT has ended already stays as it is,
 // and its status is then the outcome's. Where AWS IoT does not tell how a terminal
@@ -114,6 +114,9 @@ func (f *Finisher) Finish(ctx context.Context, in event.FinalizeInput, known eve
 		o.Seconds = math.Round(f.Now().Sub(started).Seconds()*1000) / 1000
 	}
 	done := Finished{Phases: c.Phases}
+	if !owned && x.Job == "" {
+		return Finished{Outcome: o, Elsewhere: true}, nil
+	}
 	if !owned {
 		status, err := f.Executions.Status(ctx, x.ThingName, x.Job, x.ExecutionNumber)
 		if err != nil && !errors.Is(err, ErrOver) {
@@ -123,8 +126,10 @@ func (f *Finisher) Finish(ctx context.Context, in event.FinalizeInput, known eve
 			return Finished{Outcome: o, Elsewhere: true}, nil
 		}
 	}
-	if done.Unsaid, err = f.tellJob(ctx, &o); err != nil {
-		return fail(err)
+	if x.Job != "" { // another owner has counted it with the device's release
+		if done.Unsaid, err = f.tellJob(ctx, &o); err != nil {
+			return fail(err)
+		}
 	}
 	o.Event = flow.Succeeded
 	if o.Status != event.StatusSucceeded {

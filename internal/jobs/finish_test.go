@@ -294,3 +294,22 @@ func TestFinishIsWorthARetry(t *testing.T) {
 		t.Errorf("an operation that nobody knows: %v", err)
 	}
 }
+
+func TestAnEndThatIsNoJobsIsToldToTheWorldAndTheThing(t *testing.T) {
+	e := &ends{}
+	in := over()
+	in.Input.Owner = event.CampaignOwner("fall")
+	c := event.Conclusion{Status: event.StatusFailed, Reason: event.DeviceNoReport,
+		Attributes: map[string]string{"version": "1"}}
+	done, err := e.finisher(c, nil).Finish(t.Context(), in, event.DeviceState{}, true)
+	if err != nil || done.Elsewhere || e.order != "world thing " {
+		t.Fatalf("%+v, %v, told %q", done, err, e.order)
+	}
+	if o := e.published[0]; o.Campaign != "fall" || o.Job != "" || o.Reason != event.DeviceNoReport {
+		t.Errorf("published %+v", o)
+	}
+	if done, err = e.finisher(c, nil).Finish(t.Context(), in, event.DeviceState{}, false); err != nil ||
+		!done.Elsewhere {
+		t.Errorf("of an execution that had lost its device: %+v, %v", done, err)
+	}
+}

@@ -146,7 +146,7 @@ func gated(ctx context.Context, controls Controls, flow event.Flow, t event.Turn
 	case !holds:
 		return m, nil
 	case held.State == event.ControlStopped && whose == owner:
-		return event.Move{Failed: event.Failf(event.JobHeld, "%s ended (%s) before step %s", owner, held.Why, t.Step)},
+		return event.Move{Failed: event.Failf(owner.Held(), "%s ended (%s) before step %s", owner, held.Why, t.Step)},
 			nil
 	case flow.Hold == nil:
 		return m, nil

@@ -13,6 +13,7 @@
 //	control.go   flags: who may go on, who was refused; Controller: changes them
 //	park.go      Parker: ends an execution whose attempt goes on later; when that is
 //	tick.go      Ticker: does what is done by the clock
+//	stand.go     campaigns count their devices by where each stands; Carrier: lets devices begin without a job
 //	sweep.go     finds attempts on which nobody works
 //	end.go       Ender: ends an execution whose owner has ended the attempt;
 //	             Releaser: frees the device of an execution that came to its end
@@ -28,9 +29,11 @@
 //	                    PENDING#<owner>            an attempt that waits for the device, or for its time
 //	                    AWAIT#<step>               a task that waits: token, conversation
 //	                    NEWS#<kind>#<command key>  news that came before anyone waited for it
+//	                    CAMPAIGN#<id>              where the device stands with a campaign
 //	PK ENDPOINT#<id>    SK OWNER                   the thing that an endpoint belongs to
 //	PK CONTROL#<owner>  SK CONTROL                 a flag: whether the owner's attempts may go on
 //	PK STOP             SK CONTROL                 the flag of everything
+//	PK COUNT#<campaign>#<shard>         SK COUNT   how many devices stand where, changed with their standings
 //	PK DUE#<minute>#<hash mod 16>       SK <thing>#<owner>   a hint that PENDING may begin then
 //	PK TICK             SK LEASE                   which tick is at work, and the last minute whose hints are done
 //	                    LIFTED#<flag's PK>         a flag was lifted: those who knocked are to be woken

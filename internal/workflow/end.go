@@ -42,6 +42,9 @@ func (w *Releaser) Release(ctx context.Context, end event.FinalizeInput) (d Devi
 			return fail(ErrEnding)
 		}
 		d.Learnt = fresh(d.State.Facts, learnt)
+		if d.Shift, err = w.shift(end, d, owned); err != nil {
+			return fail(err)
+		}
 		err = w.Store.Release(ctx, d, in.Execution, attemptOf(in))
 		if !errors.Is(err, ErrChanged) {
 			break
@@ -57,6 +60,29 @@ func (w *Releaser) Release(ctx context.Context, end event.FinalizeInput) (d Devi
 		d.State.Facts = facts
 	}
 	return d, owned, nil
+}
+
+// shift is where the device of a campaign stands at the end of its execution. One that
+// was taken from its execution is at its end all the same, unless it is parked.
+func (w *Releaser) shift(end event.FinalizeInput, d Device, owned bool) (*event.Shift, error) {
+	in := end.Input
+	s, ok := d.standing(in.Owner)
+	if !ok || !owned && s.State != event.StandRunning {
+		return nil, nil
+	}
+	if _, waits := d.pending(in.Owner); waits && !owned {
+		return nil, nil
+	}
+	flow, ok := w.Flows.Find(in.Operation)
+	if !ok {
+		return nil, fmt.Errorf("no flow is called %q", in.Operation)
+	}
+	c, err := flow.Judge(end, d.State)
+	if err != nil {
+		return nil, err
+	}
+	state, name := stands(c.Status, c.Reason)
+	return d.shift(in.Owner, in.ExecutionNumber, state, name, w.Now()), nil
 }
 
 // fresh are the facts that are not known yet.

@@ -110,6 +110,7 @@ func (w *Parker) Park(ctx context.Context, in event.ExecutionInput, park event.P
 		if p.Gated = park.Gated && in.Window != nil; p.Gated {
 			p.gate(d, now)
 		}
+		d.Shift = d.shift(in.Owner, in.ExecutionNumber, event.StandWaiting, "", now)
 		err = w.Store.Park(ctx, d, in.Execution, p, p.due(in.ThingName, now))
 		if err == nil {
 			return p, true, nil

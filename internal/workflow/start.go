@@ -223,8 +223,8 @@ func (w *Starter) start(ctx context.Context, d Device, p Pending) (Started, erro
 		if !errors.Is(err, ErrClaimed) {
 			return out, err
 		}
-		// The claim changed hands, or was released, since it was read: nobody
-		// would come back for PENDING, so look again.
+		// The claim changed hands, or was released, since it was read, or the device
+		// stands otherwise: nobody would come back for PENDING, so look again.
 		if i == attempts {
 			return out, err
 		}
@@ -253,6 +253,13 @@ func (w *Starter) tryStart(ctx context.Context, d Device, p Pending) (Started, e
 		Owner: p.Owner, ExecutionNumber: p.ExecutionNumber, Lap: p.Lap, Operation: p.Operation,
 		Execution: in.Execution,
 		ClaimedAt: now, Deadline: deadline, ExpiresAt: deadline.Add(7 * linger),
+	}
+	if d.over(p.Owner, p.ExecutionNumber) {
+		out.Did = StartOver
+		if err := w.Store.DropPending(ctx, d.Thing, p.Identity()); err != nil {
+			return fail(err)
+		}
+		return out, nil
 	}
 	held, ok, err := passes(ctx, w.Controls, d.Thing, p.Owner, now)
 	switch {
@@ -287,7 +294,11 @@ func (w *Starter) tryStart(ctx context.Context, d Device, p Pending) (Started, e
 		}
 		dead, out.Unreported = d.Claim, unreported
 	}
+	claim.Shift = d.shift(p.Owner, p.ExecutionNumber, event.StandRunning, "", now)
 	err = w.Store.Claim(ctx, d.Thing, claim, dead)
+	if errors.Is(err, ErrChanged) {
+		err = ErrClaimed
+	}
 	if err != nil {
 		return fail(err)
 	}
@@ -369,7 +380,7 @@ func (w *Starter) busy(ctx context.Context, thing event.ThingName, p Pending, ou
 		if err = w.over(ctx, thing, p, *over); err == nil {
 			err = w.Store.DropPending(ctx, thing, p.Identity())
 		}
-	case p.Parked() || p.Gated:
+	case p.Parked() || p.Gated || p.Owner.Campaign != "": // a campaign names nobody again
 		err = w.postpone(ctx, thing, p, p.due(thing, w.Now()))
 	}
 	if err != nil {
@@ -404,7 +415,7 @@ func (w *Starter) hold(
 		}
 	}
 	out.Did = StartHeld
-	f := event.Failf(event.JobHeld, "%s ended (%s) before it began", in.Owner, held.Why)
+	f := event.Failf(in.Owner.Held(), "%s ended (%s) before it began", in.Owner, held.Why)
 	if p.Parked() {
 		// Who hears that the job execution is rejected has nothing to report.
 		f.Detail = fmt.Sprintf("%s ended (%s) while the device waited", in.Owner, held.Why)
@@ -464,9 +475,18 @@ func (w *Starter) reject(ctx context.Context, thing event.ThingName, owner event
 
 // abandon gives back what start took.
 func (w *Starter) abandon(ctx context.Context, thing event.ThingName, in event.ExecutionInput) error {
-	d, err := w.Store.Load(ctx, thing)
-	if err != nil {
-		return err
+	const attempts = 4
+	for i := 1; ; i++ {
+		d, err := w.Store.Load(ctx, thing)
+		if err != nil {
+			return err
+		}
+		if p, ok := d.pending(in.Owner); ok && p.Identity().After(attemptOf(in)) {
+			d.Shift = d.shift(in.Owner, in.ExecutionNumber, event.StandWaiting, "", w.Now())
+		}
+		err = w.Store.Release(ctx, d, in.Execution, attemptOf(in))
+		if !errors.Is(err, ErrChanged) || d.Shift == nil || i == attempts {
+			return err
+		}
 	}
-	return w.Store.Release(ctx, d, in.Execution, attemptOf(in))
 }

@@ -82,6 +82,8 @@ type Claim struct {
 	Seen            map[event.Step]string // digests of all tokens of each step: a late copy is known
 	Attempt         string                // the latest StepInput.Attempt that was registered
 	Taken           []Taking              // of news that one task alone may take, the latest
+	// Shift is written with a claim that is made: the device is at work from then on.
+	Shift *event.Shift
 }
 
 // Taking says which entry into which state took a piece of news.
@@ -185,8 +187,13 @@ type Device struct {
 	Pending []Pending
 	Awaits  []Await
 	News    []event.DeviceEvent
+	// Standings are where it stands with campaigns.
+	Standings []event.Standing
 	// Learnt are facts for its STATE that are not there yet: Store's Release notes them.
 	Learnt map[string]string
+	// Shift is written with its end by Store's Release, or Park: where the device stands
+	// then.
+	Shift *event.Shift
 }
 
 // await finds the task that an event may concern.
@@ -253,7 +260,8 @@ type Store interface {
 	// in this lap, or another reports it than p says.
 	EndPending(ctx context.Context, thing event.ThingName, p Pending, e Ending) error
 	// Claim takes a free device, or one whose claim is the very one given as
-	// dead, or one that this execution has already; else ErrClaimed.
+	// dead, or one that this execution has already; else ErrClaimed. With it goes the
+	// claim's Shift: ErrChanged if the device stands otherwise.
 	Claim(ctx context.Context, thing event.ThingName, c Claim, dead *Claim) error
 	// Register writes a step's wait; ErrChanged unless the claim is this
 	// execution's and at this revision.
@@ -289,7 +297,8 @@ type Store interface {
 	// PENDING item up to this lap, and notes what d has learnt if the claim was there.
 	// What is not there is no error;
 	// what belongs to another execution stays. ErrChanged if somebody is at ending
-	// the execution who was not when d was loaded.
+	// the execution who was not when d was loaded, or if its Shift cannot be: the device
+	// stands otherwise.
 	Release(ctx context.Context, d Device, execution string, a Attempt) error
 	// Park removes the same, puts PENDING of the next lap, and leaves a hint for the
 	// tick; ErrChanged unless the claim is the execution's and as d was loaded.

@@ -31,7 +31,7 @@ func ErrorNames() []event.ErrorName {
 	return []event.ErrorName{
 		event.DeviceOffline, event.DeviceBusy, event.DeviceRefused, event.DeviceNoReport, CommandFailed,
 		OperationDuplicate, OperationNotEligible, TaskInvalid, TaskTooLarge,
-		event.ControllerFailed, event.JobCanceled, event.JobTimedOut, event.JobHeld,
+		event.ControllerFailed, event.JobCanceled, event.JobTimedOut, event.JobHeld, event.CampaignHeld,
 	}
 }
 

@@ -22,7 +22,7 @@ func ErrorNames() []event.ErrorName {
 		UpgradeUpToDate, UpgradeNotEligible, UpgradeDuplicate,
 		DownloadFailed, DownloadChecksumMismatch, ActivateFailed,
 		VerifyWrongVersion, RollbackFailed, event.ControllerFailed, event.JobCanceled, event.JobTimedOut,
-		event.JobHeld,
+		event.JobHeld, event.CampaignHeld,
 	}
 }
 

@@ -46,7 +46,7 @@ func (t *Topic) Publish(ctx context.Context, o event.Outcome) error {
 	}
 	attributes := map[string]types.MessageAttributeValue{}
 	values := map[string]string{event.AttributeEvent: o.Event, event.AttributeJob: string(o.Job),
-		event.AttributeReason: string(o.Reason)}
+		event.AttributeCampaign: string(o.Campaign), event.AttributeReason: string(o.Reason)}
 	for _, name := range o.Filters {
 		values[name] = o.Details[name]
 	}

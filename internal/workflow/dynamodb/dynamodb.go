@@ -306,6 +306,8 @@ func add(d *workflow.Device, i item) error {
 			return err
 		}
 		d.News = append(d.News, ev)
+	case strings.HasPrefix(sk, skStanding):
+		d.Standings = append(d.Standings, standing(&r))
 	}
 	return r.err
 }
@@ -359,6 +361,12 @@ func (st *Store) Claim(ctx context.Context, thing event.ThingName, c workflow.Cl
 			" claimedAt = :at, deadline = :deadline, expiresAt = :x REMOVE tries, seen, attempt, taken, endingBy, " +
 			"endingAt"
 		values[":dead"] = s(dead.Execution)
+	}
+	if c.Shift != nil {
+		return st.claimCounted(ctx, thing, &types.Update{
+			TableName: &st.table, Key: key(devicePK(thing), skClaim),
+			UpdateExpression: &set, ConditionExpression: &condition, ExpressionAttributeValues: values,
+		}, *c.Shift)
 	}
 	_, err := st.api.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName: &st.table, Key: key(devicePK(thing), skClaim),
@@ -688,7 +696,7 @@ func (st *Store) Release(ctx context.Context, d workflow.Device, execution strin
 			return workflow.ErrChanged
 		}
 		err := st.release(ctx, d, execution, a)
-		if !errors.Is(err, workflow.ErrChanged) || attempt == 4 {
+		if !errors.Is(err, workflow.ErrChanged) || d.Shift != nil || attempt == 4 {
 			return err
 		}
 		if d, err = st.Load(ctx, d.Thing); err != nil {
@@ -699,7 +707,10 @@ func (st *Store) Release(ctx context.Context, d workflow.Device, execution strin
 }
 
 func (st *Store) release(ctx context.Context, d workflow.Device, execution string, a workflow.Attempt) error {
-	writes := st.freeing(d, execution, 99)
+	writes := st.freeing(d, execution, 97)
+	if d.Shift != nil {
+		writes = append(writes, st.shifting(d.Thing, *d.Shift)...)
+	}
 	for _, p := range d.Pending {
 		if p.Owner == a.Owner && !p.Identity().After(a) {
 			writes = append(writes, st.deletePending(devicePK(d.Thing), a))

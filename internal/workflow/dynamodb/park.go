@@ -103,7 +103,10 @@ func (st *Store) Park(ctx context.Context, d workflow.Device, execution string, 
 	if d.Claim == nil || d.Claim.Execution != execution {
 		return workflow.ErrChanged
 	}
-	writes := st.freeing(d, execution, 97)
+	writes := st.freeing(d, execution, 95)
+	if d.Shift != nil {
+		writes = append(writes, st.shifting(d.Thing, *d.Shift)...)
+	}
 	writes = append(writes, types.TransactWriteItem{Put: &types.Put{
 		TableName: &st.table, Item: i, ConditionExpression: aws.String(upTo), ExpressionAttributeValues: upToValues(
 			p.Identity()),

@@ -18,6 +18,7 @@ type Kept interface {
 	workflow.Store
 	workflow.Controls
 	workflow.Ticks
+	workflow.Standings
 }
 
 // ticks holds Ticks, whose flags are untouched, to what workflow expects of them.
@@ -216,6 +217,7 @@ func Contract(t *testing.T, s Kept) {
 	}
 
 	parking(t, s)
+	standings(t, s)
 
 	c := workflow.Claim{Owner: j, ExecutionNumber: 2, Operation: "o", Execution: "x2", ClaimedAt: now,
 		Deadline: now.Add(time.Hour), ExpiresAt: now.Add(2 * time.Hour)}

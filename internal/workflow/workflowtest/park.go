@@ -20,6 +20,9 @@ func (s *Store) Park(_ context.Context, d workflow.Device, execution string, v w
 		if old, ok := p.pending[v.Owner]; ok && old.Identity().After(v.Identity()) {
 			return workflow.ErrChanged
 		}
+		if err := p.shift(d.Shift); err != nil {
+			return err
+		}
 		p.free(execution)
 		p.pending[v.Owner] = v
 		s.putDue(due)

@@ -28,6 +28,7 @@ type partition struct {
 	pending    map[event.Owner]workflow.Pending
 	awaits     map[event.Step]workflow.Await
 	news       map[string]event.DeviceEvent
+	standings  map[event.CampaignID]event.Standing
 }
 
 // Store is a workflow.Store.
@@ -96,18 +97,22 @@ func (s *Store) do(op string, thing event.ThingName, f func(p *partition) error)
 	if s.devices == nil {
 		s.devices, s.owners = map[event.ThingName]*partition{}, map[event.EndpointID]event.ThingName{}
 	}
-	p := s.devices[thing]
-	if p == nil {
-		p = &partition{pending: map[event.Owner]workflow.Pending{}, awaits: map[event.Step]workflow.Await{},
-			news: map[string]event.DeviceEvent{}}
-		s.devices[thing] = p
-	}
-	err := f(p)
+	err := f(s.partition(thing))
 	s.mu.Unlock()
 	if err == nil && after != nil {
 		return after(op)
 	}
 	return err
+}
+
+func (s *Store) partition(thing event.ThingName) *partition {
+	p := s.devices[thing]
+	if p == nil {
+		p = &partition{pending: map[event.Owner]workflow.Pending{}, awaits: map[event.Step]workflow.Await{},
+			news: map[string]event.DeviceEvent{}, standings: map[event.CampaignID]event.Standing{}}
+		s.devices[thing] = p
+	}
+	return p
 }
 
 // Load implements workflow.Store.
@@ -131,6 +136,9 @@ func (s *Store) Load(_ context.Context, thing event.ThingName) (d workflow.Devic
 		}
 		for _, v := range p.news {
 			d.News = append(d.News, v)
+		}
+		for _, id := range slices.Sorted(maps.Keys(p.standings)) {
+			d.Standings = append(d.Standings, p.standings[id])
 		}
 		sort.Slice(d.Pending, func(i, j int) bool { return d.Pending[i].Owner.Key() < d.Pending[j].Owner.Key() })
 		sort.Slice(d.Awaits, func(i, j int) bool { return d.Awaits[i].Step < d.Awaits[j].Step })
@@ -170,11 +178,14 @@ func (s *Store) Claim(_ context.Context, thing event.ThingName, c workflow.Claim
 		case old == nil:
 			c.Rev = 1
 		case old.Execution == c.Execution:
-			return nil
+			return p.shift(c.Shift)
 		default:
 			return workflow.ErrClaimed
 		}
-		c.Tries, c.Seen, c.Ending, c.Attempt, c.Taken = nil, nil, nil, "", nil
+		if err := p.shift(c.Shift); err != nil {
+			return err
+		}
+		c.Tries, c.Seen, c.Ending, c.Attempt, c.Taken, c.Shift = nil, nil, nil, "", nil, nil
 		p.claim = &c
 		return nil
 	})
@@ -344,6 +355,9 @@ func (s *Store) Release(_ context.Context, d workflow.Device, execution string, 
 	return s.do("Release", d.Thing, func(p *partition) error {
 		if p.claim != nil && p.claim.Execution == execution && !workflow.SameEnding(p.claim, d.Claim) {
 			return workflow.ErrChanged
+		}
+		if err := p.shift(d.Shift); err != nil {
+			return err
 		}
 		if p.claim != nil && p.claim.Execution == execution {
 			p.learn(d.Learnt)

@@ -1,0 +1,280 @@
+package dynamodb
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/workflow"
+)
+
+// Where a device stands with a campaign is an item of its partition. How many stand where
+// is counted in COUNT#<campaign>#<shard>, each shard a partition of its own, one attribute
+// for each place: what changes a standing changes the count in the same transaction, so
+// that every reading of a shard adds up, and with it every sum.
+const (
+	skStanding = "CAMPAIGN#"
+	skCount    = "COUNT"
+)
+
+func countPK(id event.CampaignID, shard int) string {
+	return "COUNT#" + string(id) + "#" + strconv.Itoa(shard)
+}
+
+// standingLife is for those who ask after a campaign is over.
+const standingLife = 400 * 24 * time.Hour
+
+func standingKey(thing event.ThingName, id event.CampaignID) item {
+	return key(devicePK(thing), skStanding+string(id))
+}
+
+func standing(r *reading) event.Standing {
+	return event.Standing{
+		Campaign: event.CampaignID(strings.TrimPrefix(text(r.item, "SK"), skStanding)), Attempt: r.number("attempt"),
+		State: event.StandState(text(r.item, "state")), Error: event.ErrorName(text(r.item, "error")),
+		Wave: int(r.number("wave")), Model: text(r.item, "model"), Shard: int(r.number("shard")),
+		Rev: r.number("rev"), At: r.moment("at"),
+	}
+}
+
+func standingItem(thing event.ThingName, st event.Standing) item {
+	i := standingKey(thing, st.Campaign)
+	i["v"], i["attempt"], i["state"], i["wave"] = n(form), n(st.Attempt), s(string(st.State)), n(int64(st.Wave))
+	i["shard"], i["rev"], i["at"] = n(int64(st.Shard)), n(st.Rev), n(st.At.UnixMilli())
+	i["expiresAt"] = n(st.At.Add(standingLife).Unix())
+	if st.Error != "" {
+		i["error"] = s(string(st.Error))
+	}
+	if st.Model != "" {
+		i["model"] = s(st.Model)
+	}
+	return i
+}
+
+// shifting writes a change of a standing, and of its count.
+func (st *Store) shifting(thing event.ThingName, shift event.Shift) []types.TransactWriteItem {
+	to := shift.To
+	put := &types.Put{TableName: &st.table}
+	if shift.From == nil {
+		to.Rev = 1
+		put.ConditionExpression = aws.String("attribute_not_exists(PK)")
+	} else {
+		to.Rev = shift.From.Rev + 1
+		put.ConditionExpression = aws.String("rev = :rev")
+		put.ExpressionAttributeValues = item{":rev": n(shift.From.Rev)}
+	}
+	put.Item = standingItem(thing, to)
+	deltas := map[string]int{}
+	if shift.From != nil {
+		count(deltas, *shift.From, -1)
+	}
+	count(deltas, to, 1)
+	return []types.TransactWriteItem{{Put: put}, st.counting(to.Campaign, to.Shard, deltas)}
+}
+
+// Names of a count's attributes: a wave's begin with its number.
+const runningModel = "RUNNING "
+
+func place(p event.Place) string {
+	return strings.TrimSpace(strconv.Itoa(p.Wave) + " " + string(p.State) + " " + string(p.Error))
+}
+
+func parsePlace(name string) (p event.Place, ok bool) {
+	words := strings.SplitN(name, " ", 3)
+	if len(words) < 2 {
+		return p, false
+	}
+	wave, err := strconv.Atoi(words[0])
+	if err != nil {
+		return p, false
+	}
+	p = event.Place{Wave: wave, State: event.StandState(words[1])}
+	if len(words) == 3 {
+		p.Error = event.ErrorName(words[2])
+	}
+	return p, true
+}
+
+func count(deltas map[string]int, st event.Standing, by int) {
+	deltas[place(st.Place())] += by
+	if st.State == event.StandRunning {
+		deltas[runningModel+st.Model] += by
+	}
+}
+
+// counting adds to a shard's counts.
+func (st *Store) counting(id event.CampaignID, shard int, deltas map[string]int) types.TransactWriteItem {
+	add, names, values := "", map[string]string{}, item{}
+	for k, name := range slices.Sorted(maps.Keys(deltas)) {
+		if deltas[name] == 0 {
+			continue
+		}
+		at := strconv.Itoa(k)
+		if add != "" {
+			add += ", "
+		}
+		add += "#c" + at + " :c" + at
+		names["#c"+at], values[":c"+at] = name, n(int64(deltas[name]))
+	}
+	values[":form"] = n(form)
+	set := "SET v = :form"
+	if add != "" {
+		set += " ADD " + add
+	} else {
+		names = nil
+	}
+	return types.TransactWriteItem{Update: &types.Update{
+		TableName: &st.table, Key: key(countPK(id, shard), skCount), UpdateExpression: &set,
+		ExpressionAttributeNames: names, ExpressionAttributeValues: values,
+	}}
+}
+
+// claimCounted is Claim of a device that is counted.
+func (st *Store) claimCounted(ctx context.Context, thing event.ThingName, claim *types.Update, shift event.Shift,
+) error {
+	writes := append([]types.TransactWriteItem{{Update: claim}}, st.shifting(thing, shift)...)
+	_, err := st.api.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: writes})
+	if canceled, ok := errors.AsType[*types.TransactionCanceledException](err); ok {
+		for i, r := range canceled.CancellationReasons {
+			if aws.ToString(r.Code) != conditionFailed {
+				continue
+			}
+			if i == 0 {
+				return workflow.ErrClaimed
+			}
+			return workflow.ErrChanged
+		}
+	}
+	return wrap("Claim", err)
+}
+
+// Admit implements workflow.Standings.
+func (st *Store) Admit(ctx context.Context, all []workflow.Admission) error {
+	deltas := map[string]int{}
+	var writes []types.TransactWriteItem
+	for _, a := range all {
+		a.Standing.Rev = 1
+		count(deltas, a.Standing, 1)
+		pending, err := pendingItem(a.Thing, a.Pending)
+		if err != nil {
+			return wrap("Admit", err)
+		}
+		writes = append(writes,
+			types.TransactWriteItem{Put: &types.Put{
+				TableName: &st.table, Item: standingItem(a.Thing, a.Standing),
+				ConditionExpression: aws.String("attribute_not_exists(PK)"),
+			}},
+			types.TransactWriteItem{Put: &types.Put{
+				TableName: &st.table, Item: pending, ConditionExpression: aws.String("attribute_not_exists(PK)"),
+			}})
+	}
+	if len(writes) == 0 {
+		return nil
+	}
+	first := all[0].Standing
+	return st.transact(ctx, "Admit", append(writes, st.counting(first.Campaign, first.Shard, deltas)))
+}
+
+// Stand implements workflow.Standings.
+func (st *Store) Stand(ctx context.Context, thing event.ThingName, shift event.Shift, drop *workflow.Attempt) error {
+	writes := st.shifting(thing, shift)
+	if drop != nil {
+		writes = append(writes, st.deletePending(devicePK(thing), *drop))
+	}
+	return st.transact(ctx, "Stand", writes)
+}
+
+// Retry implements workflow.Standings.
+func (st *Store) Retry(ctx context.Context, thing event.ThingName, shift event.Shift, p workflow.Pending) error {
+	pending, err := pendingItem(thing, p)
+	if err != nil {
+		return wrap("Retry", err)
+	}
+	return st.transact(ctx, "Retry", append(st.shifting(thing, shift),
+		types.TransactWriteItem{Put: &types.Put{TableName: &st.table, Item: pending}}))
+}
+
+// mostKeys is how many items BatchGetItem reads (DynamoDB API reference).
+const mostKeys = 100
+
+// Standings implements workflow.Standings.
+func (st *Store) Standings(ctx context.Context, id event.CampaignID, things []event.ThingName) (
+	map[event.ThingName]event.Standing, error) {
+	found := make(map[event.ThingName]event.Standing, len(things))
+	keys := make([]item, len(things))
+	for i, thing := range things {
+		keys[i] = standingKey(thing, id)
+	}
+	err := st.batch(ctx, "Standings", keys, func(r *reading) {
+		thing := event.ThingName(strings.TrimPrefix(text(r.item, "PK"), devicePK("")))
+		found[thing] = standing(r)
+	})
+	return found, err
+}
+
+// Counts implements workflow.Standings.
+func (st *Store) Counts(ctx context.Context, id event.CampaignID, shards int) (event.Counts, error) {
+	c := event.Counts{Tally: event.Tally{}, Running: map[string]int{}}
+	keys := make([]item, shards)
+	for i := range keys {
+		keys[i] = key(countPK(id, i), skCount)
+	}
+	err := st.batch(ctx, "Counts", keys, func(r *reading) {
+		for name := range r.item {
+			if model, ok := strings.CutPrefix(name, runningModel); ok {
+				c.Running[model] += int(r.number(name))
+			} else if p, ok := parsePlace(name); ok {
+				c.Tally[p] += int(r.number(name))
+			}
+		}
+	})
+	for p, n := range c.Tally {
+		if n == 0 {
+			delete(c.Tally, p)
+		}
+	}
+	for model, n := range c.Running {
+		if n == 0 {
+			delete(c.Running, model)
+		}
+	}
+	return c, err
+}
+
+// batch reads items strongly consistent.
+func (st *Store) batch(ctx context.Context, op string, keys []item, take func(*reading)) error {
+	for len(keys) > 0 {
+		page := keys[:min(len(keys), mostKeys)]
+		keys = keys[len(page):]
+		const attempts = 4 // of keys that were left out for want of throughput, or of room
+		for left := attempts; len(page) > 0; left-- {
+			if left == 0 {
+				return wrap(op, errors.New("DynamoDB leaves items unread"))
+			}
+			out, err := st.api.BatchGetItem(ctx,
+				&dynamodb.BatchGetItemInput{RequestItems: map[string]types.KeysAndAttributes{
+					st.table: {Keys: page, ConsistentRead: aws.Bool(true)},
+				}})
+			if err != nil {
+				return wrap(op, err)
+			}
+			for _, i := range out.Responses[st.table] {
+				r := reading{item: i}
+				if take(&r); r.err != nil {
+					return r.err
+				}
+			}
+			page = out.UnprocessedKeys[st.table].Keys
+		}
+	}
+	return nil
+}

@@ -1,0 +1,150 @@
+package workflow_test
+
+import (
+	"context"
+	"maps"
+	"testing"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/workflow"
+)
+
+const fall = event.CampaignID("fall")
+
+// woken are the wakes of a queue.
+type woken struct{ all []workflow.Wake }
+
+func (w *woken) Wake(_ context.Context, wakes []workflow.Wake) error {
+	w.all = append(w.all, wakes...)
+	return nil
+}
+
+// counting is a rig whose owner is a campaign.
+func counting(t *testing.T) (*rig, *workflow.Carrier, *woken) {
+	r, queue := newRig(t), &woken{}
+	now := func() time.Time { return r.now }
+	r.Starter.Orders = workflow.Counted(orders{r}, r.store, now)
+	return r, &workflow.Carrier{Store: r.store, Waker: queue, Flows: r.Starter.Flows, Now: now}, queue
+}
+
+func entrant(thing event.ThingName) workflow.Entrant {
+	return workflow.Entrant{Thing: thing, Document: doc, Standing: event.Standing{Campaign: fall, Attempt: 1,
+		State: event.StandAdmitted, Shard: 1, Model: "M"}}
+}
+
+// counts are those of the campaign.
+func (r *rig) counts(want map[event.StandState]int) {
+	r.t.Helper()
+	c, err := r.store.Counts(r.t.Context(), fall, 4)
+	r.must(err)
+	got := map[event.StandState]int{}
+	for p, n := range c.Tally {
+		got[p.State] += n
+	}
+	if !maps.Equal(got, want) {
+		r.t.Errorf("devices stand %v, want %v", got, want)
+	}
+}
+
+func TestADeviceOfACampaignIsCountedWithItsClaimAndItsRelease(t *testing.T) {
+	r, carrier, queue := counting(t)
+	r.greeted()
+	for range 2 { // twice is once
+		n, skipped, err := carrier.Admit(t.Context(), []workflow.Entrant{entrant("rg-1"), entrant("rg-2")}, time.Minute)
+		if err != nil || n != 2 || skipped != 0 {
+			t.Fatalf("admitted %d, skipped %d, %v", n, skipped, err)
+		}
+		r.counts(map[event.StandState]int{event.StandAdmitted: 2})
+	}
+	if len(queue.all) != 4 || queue.all[1].After != 30*time.Second {
+		t.Errorf("woken %+v", queue.all)
+	}
+	owner := event.CampaignOwner(fall)
+	s, err := r.Wake(t.Context(), "rg-1", owner)
+	if err != nil || s.Did != workflow.StartBegun {
+		t.Fatal(s, err)
+	}
+	if s, err := r.Wake(t.Context(), "rg-2", owner); err != nil || s.Did != workflow.StartPending {
+		t.Fatal("a device that is away:", s, err)
+	}
+	r.expect("no job hears of it", "start")
+	r.counts(map[event.StandState]int{event.StandAdmitted: 1, event.StandRunning: 1})
+	if s, err := r.Wake(t.Context(), "rg-1", owner); err != nil || s.Did != workflow.StartBegun {
+		t.Fatal("woken again:", s, err)
+	}
+
+	d := r.load()
+	in := event.NewExecutionInput(owner, "rg-1", 1, operation, d.Pending[0].Plan)
+	releaser := &workflow.Releaser{Store: r.store, Flows: r.Starter.Flows, Now: func() time.Time { return r.now }}
+	for i, want := range []bool{true, false} {
+		if _, owned, err := releaser.Release(t.Context(), event.FinalizeInput{Input: in}); err != nil || owned != want {
+			t.Fatalf("release %d: owned %t, %v", i, owned, err)
+		}
+		r.counts(map[event.StandState]int{event.StandAdmitted: 1, event.StandSucceeded: 1})
+	}
+	// A late copy of what woke it begins nothing.
+	r.must(r.store.PutPending(t.Context(), "rg-1", d.Pending[0]))
+	if s, err := r.Wake(t.Context(), "rg-1", owner); err != nil || s.Did != workflow.StartOver {
+		t.Fatal("a late copy:", s, err)
+	}
+	if left := r.store.Residue(); len(left) != 1 || left[0] != "rg-2 PENDING#campaign:fall" {
+		t.Errorf("left %q", left)
+	}
+}
+
+func TestADeviceOfACampaignThatWasStoppedIsHeld(t *testing.T) {
+	r, carrier, _ := counting(t)
+	r.greeted()
+	_, _, err := carrier.Admit(t.Context(), []workflow.Entrant{entrant("rg-1")}, 0)
+	r.must(err)
+	owner := event.CampaignOwner(fall)
+	r.set(owner, event.ControlStopped)
+	if s, err := r.Wake(t.Context(), "rg-1", owner); err != nil || s.Did != workflow.StartHeld {
+		t.Fatal(s, err)
+	}
+	r.expect("held", "report campaign:fall REJECTED Campaign.Held")
+	r.counts(map[event.StandState]int{event.StandHeld: 1})
+	r.clean("held")
+	// Once more, when it may.
+	if ok, err := carrier.Again(t.Context(), entrant("rg-1"), 1); err != nil || ok {
+		t.Fatalf("beyond its last attempt: %t, %v", ok, err)
+	}
+	if ok, err := carrier.Again(t.Context(), entrant("rg-1"), 2); err != nil || !ok {
+		t.Fatalf("again: %t, %v", ok, err)
+	}
+	r.counts(map[event.StandState]int{event.StandAdmitted: 1})
+}
+
+func TestOnlyWhatIsNotAtWorkIsWithdrawn(t *testing.T) {
+	r, carrier, _ := counting(t)
+	r.greeted()
+	_, _, err := carrier.Admit(t.Context(), []workflow.Entrant{entrant("rg-1"), entrant("rg-2")}, 0)
+	r.must(err)
+	_, err = r.Wake(t.Context(), "rg-1", event.CampaignOwner(fall))
+	r.must(err)
+	for thing, want := range map[event.ThingName]bool{"rg-1": false, "rg-2": true, "rg-3": false} {
+		if ok, err := carrier.Withdraw(t.Context(), thing, fall, event.StandWithdrawn); err != nil || ok != want {
+			t.Errorf("%s: %t, %v", thing, ok, err)
+		}
+	}
+	r.counts(map[event.StandState]int{event.StandRunning: 1, event.StandWithdrawn: 1})
+}
+
+func TestADeviceThatAnotherHasIsWokenLater(t *testing.T) {
+	r, carrier, _ := counting(t)
+	r.greeted()
+	if s, err := r.Offer(t.Context(), "rg-1", fw2, 1, doc); err != nil || s.Did != workflow.StartBegun {
+		t.Fatal(s, err)
+	}
+	_, _, err := carrier.Admit(t.Context(), []workflow.Entrant{entrant("rg-1")}, 0)
+	r.must(err)
+	if s, err := r.Wake(t.Context(), "rg-1", event.CampaignOwner(fall)); err != nil || s.Did != workflow.StartBusy {
+		t.Fatal(s, err)
+	}
+	due, _, err := r.store.Due(t.Context(), r.now.Truncate(time.Minute).Add(3*time.Minute), 10)
+	if err != nil || len(due) != 1 || due[0].Owner != event.CampaignOwner(fall) {
+		t.Errorf("due %+v, %v", due, err)
+	}
+	r.counts(map[event.StandState]int{event.StandAdmitted: 1})
+}

@@ -1,0 +1,128 @@
+package workflowtest
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/workflow"
+)
+
+// standings holds Standings, and what a Store writes of them, to what workflow expects.
+func standings(t *testing.T, s Kept) {
+	t.Helper()
+	ctx, at := context.Background(), time.UnixMilli(1795334400000).UTC()
+	const id, shards = event.CampaignID("fall"), 4
+	owner := event.CampaignOwner(id)
+	must := func(err, want error) {
+		t.Helper()
+		if !errors.Is(err, want) {
+			t.Fatalf("got error %v, want %v", err, want)
+		}
+	}
+	counts := func(want event.Tally, running map[string]int) {
+		t.Helper()
+		got, err := s.Counts(ctx, id, shards)
+		must(err, nil)
+		if !reflect.DeepEqual(got.Tally, want) || !reflect.DeepEqual(got.Running, running) {
+			t.Fatalf("counts %+v, want %v, %v", got, want, running)
+		}
+	}
+	admission := func(thing event.ThingName, wave int) workflow.Admission {
+		return workflow.Admission{
+			Thing: thing, Standing: event.Standing{
+				Campaign: id, Attempt: 1, State: event.StandAdmitted, Wave: wave, Model: "M 1", Shard: 3, At: at,
+			},
+			Pending: workflow.Pending{Owner: owner, ExecutionNumber: 1, Operation: "o", At: at,
+				ExpiresAt: at.Add(time.Hour)},
+		}
+	}
+	load := func(thing event.ThingName) (workflow.Device, event.Standing) {
+		t.Helper()
+		d, err := s.Load(ctx, thing)
+		must(err, nil)
+		if len(d.Standings) != 1 {
+			t.Fatalf("thing %s stands at %+v", thing, d.Standings)
+		}
+		return d, d.Standings[0]
+	}
+	admitted, running := event.Place{State: event.StandAdmitted}, event.Place{State: event.StandRunning}
+	failed := event.Place{State: event.StandFailed, Error: "Download.Failed"}
+
+	counts(event.Tally{}, map[string]int{})
+	must(s.Admit(ctx, []workflow.Admission{admission("c1", 0), admission("c2", 0)}), nil)
+	must(s.Admit(ctx, []workflow.Admission{admission("c3", 1), admission("c1", 0)}), workflow.ErrChanged)
+	counts(event.Tally{admitted: 2}, map[string]int{})
+	have, err := s.Standings(ctx, id, []event.ThingName{"c1", "c3"})
+	must(err, nil)
+	want := admission("c1", 0).Standing
+	want.Rev = 1
+	if !reflect.DeepEqual(have, map[event.ThingName]event.Standing{"c1": want}) {
+		t.Fatalf("standings %+v", have)
+	}
+	d, first := load("c1")
+	if len(d.Pending) != 1 || d.Pending[0].Owner != owner {
+		t.Fatalf("pending %+v", d.Pending)
+	}
+
+	// With the claim it runs; a claim that fails changes nothing.
+	c := workflow.Claim{Owner: owner, ExecutionNumber: 1, Operation: "o", Execution: "x", ClaimedAt: at,
+		Deadline: at.Add(time.Hour), ExpiresAt: at.Add(time.Hour)}
+	c.Shift = &event.Shift{From: &first, To: first.In(event.StandRunning, "", at)}
+	must(s.Claim(ctx, "c1", c, nil), nil)
+	must(s.Claim(ctx, "c1", c, nil), workflow.ErrChanged) // it stands otherwise by now
+	other := c
+	other.Execution = "y"
+	must(s.Claim(ctx, "c1", other, nil), workflow.ErrClaimed)
+	counts(event.Tally{admitted: 1, running: 1}, map[string]int{"M 1": 1})
+
+	// Its end and the release are one.
+	d, now := load("c1")
+	stale := first
+	d.Shift = &event.Shift{From: &stale, To: first.In(event.StandSucceeded, "", at)}
+	must(s.Release(ctx, d, "x", workflow.Attempt{Owner: owner, Number: 1}), workflow.ErrChanged)
+	d.Shift = &event.Shift{From: &now, To: now.In(event.StandFailed, "Download.Failed", at)}
+	must(s.Release(ctx, d, "x", workflow.Attempt{Owner: owner, Number: 1}), nil)
+	counts(event.Tally{admitted: 1, failed: 1}, map[string]int{})
+	d, now = load("c1")
+	if d.Claim != nil || len(d.Pending) != 0 || now.Error != "Download.Failed" || now.Rev != 3 {
+		t.Fatalf("after its end: %+v", d)
+	}
+
+	// Once more, and back.
+	to := now.In(event.StandAdmitted, "", at)
+	to.Attempt = 2
+	p := admission("c1", 0).Pending
+	p.ExecutionNumber = 2
+	must(s.Retry(ctx, "c1", event.Shift{From: &now, To: to}, p), nil)
+	must(s.Retry(ctx, "c1", event.Shift{From: &now, To: to}, p), workflow.ErrChanged)
+	d, now = load("c1")
+	if now.Attempt != 2 || now.Error != "" || len(d.Pending) != 1 || d.Pending[0].ExecutionNumber != 2 {
+		t.Fatalf("once more: %+v", d)
+	}
+	gone := event.Shift{From: &now, To: now.In(event.StandWithdrawn, "", at)}
+	must(s.Stand(ctx, "c1", gone, &workflow.Attempt{Owner: owner, Number: 2}), nil)
+	must(s.Stand(ctx, "c1", gone, nil), workflow.ErrChanged)
+	if d, _ = load("c1"); len(d.Pending) != 0 {
+		t.Fatalf("withdrawn: %+v", d.Pending)
+	}
+	counts(event.Tally{admitted: 1, {State: event.StandWithdrawn}: 1}, map[string]int{})
+
+	// Who parks waits.
+	_, first = load("c2")
+	c.Execution, c.Shift = "z", &event.Shift{From: &first, To: first.In(event.StandRunning, "", at)}
+	must(s.Claim(ctx, "c2", c, nil), nil)
+	d, now = load("c2")
+	d.Shift = &event.Shift{From: &now, To: now.In(event.StandWaiting, "", at)}
+	p = admission("c2", 0).Pending
+	p.Lap = 1
+	must(s.Park(ctx, d, "z", p, workflow.Due{At: at.Truncate(time.Minute), Thing: "c2", Owner: owner}), nil)
+	counts(event.Tally{{State: event.StandWaiting}: 1, {State: event.StandWithdrawn}: 1}, map[string]int{})
+	d, now = load("c2")
+	must(s.Stand(ctx, "c2", event.Shift{From: &now, To: now.In(event.StandHeld, "", at)},
+		&workflow.Attempt{Owner: owner, Number: 1, Lap: 1}), nil)
+	must(s.Done(ctx, []workflow.Due{{At: at.Truncate(time.Minute), Thing: "c2", Owner: owner}}), nil)
+}

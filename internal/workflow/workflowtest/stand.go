@@ -1,0 +1,110 @@
+package workflowtest
+
+import (
+	"context"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/workflow"
+)
+
+// shift changes a standing, if it is as it was.
+func (p *partition) shift(s *event.Shift) error {
+	if s == nil {
+		return nil
+	}
+	now, there := p.standings[s.To.Campaign]
+	if s.From == nil && there || s.From != nil && (!there || now.Rev != s.From.Rev) {
+		return workflow.ErrChanged
+	}
+	to := s.To
+	to.Rev = now.Rev + 1
+	p.standings[to.Campaign] = to
+	return nil
+}
+
+// Admit implements workflow.Standings.
+func (s *Store) Admit(_ context.Context, all []workflow.Admission) error {
+	return s.do("Admit", "", func(*partition) error {
+		for _, a := range all {
+			if p := s.devices[a.Thing]; p != nil {
+				if _, there := p.standings[a.Standing.Campaign]; there {
+					return workflow.ErrChanged
+				}
+				if _, there := p.pending[a.Pending.Owner]; there {
+					return workflow.ErrChanged
+				}
+			}
+		}
+		for _, a := range all {
+			p := s.partition(a.Thing)
+			a.Standing.Rev = 1
+			p.standings[a.Standing.Campaign], p.pending[a.Pending.Owner] = a.Standing, a.Pending
+		}
+		return nil
+	})
+}
+
+// Stand implements workflow.Standings.
+func (s *Store) Stand(_ context.Context, thing event.ThingName, shift event.Shift, drop *workflow.Attempt) error {
+	return s.do("Stand", thing, func(p *partition) error {
+		if drop != nil {
+			if old, ok := p.pending[drop.Owner]; ok && old.Identity().After(*drop) {
+				return workflow.ErrChanged
+			}
+		}
+		if err := p.shift(&shift); err != nil {
+			return err
+		}
+		if drop != nil {
+			p.drop(*drop)
+		}
+		return nil
+	})
+}
+
+// Retry implements workflow.Standings.
+func (s *Store) Retry(_ context.Context, thing event.ThingName, shift event.Shift, pending workflow.Pending) error {
+	return s.do("Retry", thing, func(p *partition) error {
+		if err := p.shift(&shift); err != nil {
+			return err
+		}
+		p.pending[pending.Owner] = pending
+		return nil
+	})
+}
+
+// Standings implements workflow.Standings.
+func (s *Store) Standings(_ context.Context, id event.CampaignID, things []event.ThingName) (
+	found map[event.ThingName]event.Standing, err error) {
+	found = map[event.ThingName]event.Standing{}
+	err = s.do("Standings", "", func(*partition) error {
+		for _, thing := range things {
+			if p := s.devices[thing]; p != nil {
+				if st, there := p.standings[id]; there {
+					found[thing] = st
+				}
+			}
+		}
+		return nil
+	})
+	return found, err
+}
+
+// Counts implements workflow.Standings.
+func (s *Store) Counts(_ context.Context, id event.CampaignID, _ int) (c event.Counts, err error) {
+	c = event.Counts{Tally: event.Tally{}, Running: map[string]int{}}
+	err = s.do("Counts", "", func(*partition) error {
+		for _, p := range s.devices {
+			st, there := p.standings[id]
+			if !there {
+				continue
+			}
+			c.Tally[st.Place()]++
+			if st.State == event.StandRunning {
+				c.Running[st.Model]++
+			}
+		}
+		return nil
+	})
+	return c, err
+}
