@@ -143,57 +143,6 @@ func TestNothingNamesTheMachineItWasWrittenOn(t *testing.T) {
 	}
 }
 
-// mayCampaign are the files that name a campaign, beside the tag of that name.
-var mayCampaign = map[string]string{
-	"infra/app/jobs.go":               "the tag Campaign of jobs",
-	"infra/app/parameters.go":         "the parameter of the tag Campaign",
-	"infra/testdata/template.json":    "the tag Campaign of jobs",
-	"internal/archtest/words_test.go": "this test",
-}
-
-// TestCampaignsAreToCome: a campaign is a fleet's, over days, and is not built yet; what
-// create-job makes is a job. The word is kept for it, in code and pages. Only the tag
-// Campaign, by which an operator allocates cost, is there already. Whoever builds
-// campaigns takes this test out.
-func TestCampaignsAreToCome(t *testing.T) {
-	tr := theTree(t)
-	names := slices.Clone(tr.others)
-	for _, f := range tr.files {
-		names = append(names, f.name)
-	}
-	used := map[string]bool{}
-	for _, name := range names {
-		if name == ".git" || !isText(name) {
-			continue
-		}
-		b, err := os.ReadFile(filepath.Join(tr.root, filepath.FromSlash(name)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if strings.Contains(strings.ToLower(name), "campaign") {
-			t.Errorf("%s: its name says campaign; what there is are jobs", name)
-		}
-		for i, line := range strings.Split(string(b), "\n") {
-			for _, tag := range []string{`"Campaign"`, "`Campaign`", "tag Campaign"} {
-				line = strings.ReplaceAll(line, tag, "")
-			}
-			if !strings.Contains(strings.ToLower(line), "campaign") {
-				continue
-			}
-			if _, ok := mayCampaign[name]; ok {
-				used[name] = true
-				continue
-			}
-			t.Errorf("%s:%d: says campaign; what there is are jobs", name, i+1)
-		}
-	}
-	for name, because := range mayCampaign {
-		if !used[name] {
-			t.Errorf("table mayCampaign: %s (%s) does not need its exception any more", name, because)
-		}
-	}
-}
-
 // isText tells whether a file is one that people write, by its name.
 func isText(name string) bool {
 	switch path.Ext(name) {

@@ -57,8 +57,8 @@ func (o *Outcome) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &all); err != nil {
 		return err
 	}
-	for _, name := range []string{"event", "jobId", "campaignId", "thingName", "executionNumber", "status", "reason", "detail",
-		"seconds"} {
+	for _, name := range []string{"event", "jobId", "campaignId", "thingName", "executionNumber", "status", "reason",
+		"detail", "seconds"} {
 		delete(all, name)
 	}
 	for name, v := range all {

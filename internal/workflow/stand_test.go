@@ -51,7 +51,8 @@ func TestADeviceOfACampaignIsCountedWithItsClaimAndItsRelease(t *testing.T) {
 	r, carrier, queue := counting(t)
 	r.greeted()
 	for range 2 { // twice is once
-		n, skipped, err := carrier.Admit(t.Context(), []workflow.Entrant{entrant("rg-1"), entrant("rg-2")}, time.Minute)
+		both := []workflow.Entrant{entrant("rg-1"), entrant("rg-2")}
+		n, skipped, err := carrier.Admit(t.Context(), both, time.Minute)
 		if err != nil || n != 2 || skipped != 0 {
 			t.Fatalf("admitted %d, skipped %d, %v", n, skipped, err)
 		}
@@ -78,7 +79,8 @@ func TestADeviceOfACampaignIsCountedWithItsClaimAndItsRelease(t *testing.T) {
 	in := event.NewExecutionInput(owner, "rg-1", 1, operation, d.Pending[0].Plan)
 	releaser := &workflow.Releaser{Store: r.store, Flows: r.Starter.Flows, Now: func() time.Time { return r.now }}
 	for i, want := range []bool{true, false} {
-		if _, owned, err := releaser.Release(t.Context(), event.FinalizeInput{Input: in}); err != nil || owned != want {
+		_, owned, err := releaser.Release(t.Context(), event.FinalizeInput{Input: in})
+		if err != nil || owned != want {
 			t.Fatalf("release %d: owned %t, %v", i, owned, err)
 		}
 		r.counts(map[event.StandState]int{event.StandAdmitted: 1, event.StandSucceeded: 1})

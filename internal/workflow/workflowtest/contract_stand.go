@@ -50,7 +50,7 @@ func standings(t *testing.T, s Kept) {
 		return d, d.Standings[0]
 	}
 	admitted, running := event.Place{State: event.StandAdmitted}, event.Place{State: event.StandRunning}
-	failed := event.Place{State: event.StandFailed, Error: "Download.Failed"}
+	failed := event.Place{State: event.StandFailed, Error: "Blink.Failed"}
 
 	counts(event.Tally{}, map[string]int{})
 	must(s.Admit(ctx, []workflow.Admission{admission("c1", 0), admission("c2", 0)}), nil)
@@ -84,11 +84,11 @@ func standings(t *testing.T, s Kept) {
 	stale := first
 	d.Shift = &event.Shift{From: &stale, To: first.In(event.StandSucceeded, "", at)}
 	must(s.Release(ctx, d, "x", workflow.Attempt{Owner: owner, Number: 1}), workflow.ErrChanged)
-	d.Shift = &event.Shift{From: &now, To: now.In(event.StandFailed, "Download.Failed", at)}
+	d.Shift = &event.Shift{From: &now, To: now.In(event.StandFailed, "Blink.Failed", at)}
 	must(s.Release(ctx, d, "x", workflow.Attempt{Owner: owner, Number: 1}), nil)
 	counts(event.Tally{admitted: 1, failed: 1}, map[string]int{})
 	d, now = load("c1")
-	if d.Claim != nil || len(d.Pending) != 0 || now.Error != "Download.Failed" || now.Rev != 3 {
+	if d.Claim != nil || len(d.Pending) != 0 || now.Error != "Blink.Failed" || now.Rev != 3 {
 		t.Fatalf("after its end: %+v", d)
 	}
 
