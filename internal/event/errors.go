@@ -20,7 +20,7 @@ const (
 	ControllerFailed ErrorName = "Controller.Failed"
 	JobCanceled      ErrorName = "Job.Canceled"  // an operator or an abort criterion ended it
 	JobTimedOut      ErrorName = "Job.TimedOut"  // AWS IoT's in-progress timer ran out
-	JobHeld          ErrorName = "Job.Held"      // its job ended before it went on: nothing more is asked of the device
+	JobHeld          ErrorName = "Job.Held"      // its job ended before it went on
 	CampaignHeld     ErrorName = "Campaign.Held" // the same, of a campaign: no failure for its gate
 )
 
