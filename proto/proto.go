@@ -2,7 +2,8 @@
 // from them (usprecord, uspmsg) and the descriptor set.
 //
 // The schemas are wire-compatible with TR-369 protocol version 1.4 and with the
-// versions before it. `make proto` (go generate ./proto/...) rewrites what is
+// versions before it; a test compares every name, number and type with release 1.4.1.
+// What a later version adds is kept as unknown fields. `make proto` (go generate ./proto/...) rewrites what is
 // generated; `go run ./proto/generate -check` fails when something is stale.
 package proto
 

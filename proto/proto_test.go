@@ -1,6 +1,9 @@
 package proto_test
 
 import (
+	"fmt"
+	"os"
+	"strings"
 	"testing"
 
 	gproto "google.golang.org/protobuf/proto"
@@ -42,41 +45,77 @@ func TestDescriptorSetIsThatOfTheGoCode(t *testing.T) {
 	}
 }
 
-// Names, numbers and types that other implementations depend on, beyond what
-// recordings show: a sample of each kind, by hand from TR-369.
+// Every name, number and type is that of USP release 1.4.1, and there is no other.
 func TestNumbersAreTheStandards(t *testing.T) {
-	for _, c := range []struct {
-		message protoreflect.ProtoMessage
-		field   protoreflect.Name
-		number  protoreflect.FieldNumber
-		kind    protoreflect.Kind
-	}{
-		{&usprecord.Record{}, "mqtt_connect", 10, protoreflect.MessageKind},
-		{&usprecord.Record{}, "uds_connect", 13, protoreflect.MessageKind},
-		{&usprecord.NoSessionContextRecord{}, "payload", 2, protoreflect.BytesKind},
-		{&usprecord.SessionContextRecord{}, "payloadrec_sar_state", 6, protoreflect.EnumKind},
-		{&usprecord.DisconnectRecord{}, "reason_code", 2, protoreflect.Fixed32Kind},
-		{&uspmsg.Request{}, "deregister", 11, protoreflect.MessageKind},
-		{&uspmsg.Response{}, "get_supported_protocol_resp", 9, protoreflect.MessageKind},
-		{&uspmsg.Error{}, "err_code", 1, protoreflect.Fixed32Kind},
-		{&uspmsg.Get{}, "max_depth", 2, protoreflect.Fixed32Kind},
-		{&uspmsg.GetSupportedDM{}, "return_unique_key_sets", 6, protoreflect.BoolKind},
-		{&uspmsg.GetSupportedDMResp_SupportedObjectResult{}, "divergent_paths", 7, protoreflect.StringKind},
-		{&uspmsg.GetSupportedDMResp_SupportedObjectResult{}, "unique_key_sets", 8, protoreflect.MessageKind},
-		{&uspmsg.GetSupportedDMResp_SupportedCommandResult{}, "command_type", 4, protoreflect.EnumKind},
-		{&uspmsg.Notify_OnBoardRequest{}, "agent_supported_protocol_versions", 4, protoreflect.StringKind},
-		{&uspmsg.Notify_OperationComplete{}, "cmd_failure", 5, protoreflect.MessageKind},
-		{&uspmsg.OperateResp_OperationResult{}, "cmd_failure", 4, protoreflect.MessageKind},
-		{&uspmsg.RegisterResp_RegisteredPathResult_OperationStatus_OperationSuccess{}, "registered_path", 1,
-			protoreflect.StringKind},
-	} {
-		f := c.message.ProtoReflect().Descriptor().Fields().ByName(c.field)
-		if f == nil || f.Number() != c.number || f.Kind() != c.kind {
-			t.Errorf("%s.%s is %v", c.message.ProtoReflect().Descriptor().FullName(), c.field, f)
+	text, err := os.ReadFile("testdata/usp-1.4.1.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	standards := map[string]bool{}
+	for line := range strings.Lines(string(text)) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			standards[line] = true
 		}
 	}
-	if uspmsg.Header_NOTIFY_RESP != 16 || uspmsg.Header_DEREGISTER_RESP != 22 ||
-		usprecord.MQTTConnectRecord_V3_1_1 != 0 {
-		t.Error("enum numbers")
+	if len(standards) < 380 {
+		t.Fatalf("only %d lines", len(standards))
 	}
+	ours := map[string]bool{}
+	for _, f := range []protoreflect.FileDescriptor{usprecord.File_usp_record_proto, uspmsg.File_usp_msg_proto} {
+		describe(ours, f.Messages(), f.Enums())
+	}
+	for line := range standards {
+		if !ours[line] {
+			t.Errorf("we lack %s", line)
+		}
+	}
+	for line := range ours {
+		if !standards[line] {
+			t.Errorf("the standard has no %s", line)
+		}
+	}
+}
+
+// describe writes down messages and enums as the table has them.
+func describe(lines map[string]bool, messages protoreflect.MessageDescriptors, enums protoreflect.EnumDescriptors) {
+	for i := range enums.Len() {
+		e := enums.Get(i)
+		lines["enum "+string(e.FullName())] = true
+		for j := range e.Values().Len() {
+			v := e.Values().Get(j)
+			lines[fmt.Sprintf("%s.%s = %d", e.FullName(), v.Name(), v.Number())] = true
+		}
+	}
+	for i := range messages.Len() {
+		m := messages.Get(i)
+		if m.IsMapEntry() {
+			continue
+		}
+		lines["message "+string(m.FullName())] = true
+		for j := range m.Fields().Len() {
+			f := m.Fields().Get(j)
+			what := typeOf(f)
+			switch {
+			case f.IsMap():
+				what = fmt.Sprintf("map<%s, %s>", typeOf(f.MapKey()), typeOf(f.MapValue()))
+			case f.IsList():
+				what = "repeated " + what
+			}
+			if of := f.ContainingOneof(); of != nil {
+				what += " in " + string(of.Name())
+			}
+			lines[fmt.Sprintf("%s = %d %s", f.FullName(), f.Number(), what)] = true
+		}
+		describe(lines, m.Messages(), m.Enums())
+	}
+}
+
+func typeOf(f protoreflect.FieldDescriptor) string {
+	switch {
+	case f.Message() != nil:
+		return string(f.Message().FullName())
+	case f.Enum() != nil:
+		return string(f.Enum().FullName())
+	}
+	return f.Kind().String()
 }

@@ -201,6 +201,8 @@ func (d *device) receive(lambdas *functions, account *account, w *workflow, noti
 		notify.publishOutcome(),
 		// Which endpoint the registry says that a thing is, at its first greeting.
 		allow("KnowEndpoint", []string{"iot:DescribeThing"}, *sub(anyThing)),
+		// What a device says that it runs while no upgrade is at work on it.
+		allow("RecordReportedVersion", []string{"iot:UpdateThing"}, *sub(anyThing)),
 		allow("TakeMessages", []string{
 			"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility",
 		}, d.queue.AttrArn()))...)

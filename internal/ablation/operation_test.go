@@ -94,10 +94,22 @@ func (s stage) beginOperation(ctx context.Context, job, thing string, answerSeco
 // operated is an operation that comes to its end, and one that is cancelled.
 func (s stage) operated(ctx context.Context) error {
 	thing := simulator.ThingName(busy)
+	// The operation restarts the device, which is asked what it runs: the registry is wrong.
+	if err := s.call(ctx, "iot", "UpdateThing", map[string]any{"thingName": thing, "attributePayload": map[string]any{
+		"attributes": map[string]string{"firmwareVersion": "0.0.0"}, "merge": true}}, nil); err != nil {
+		return err
+	}
 	if err := s.beginOperation(ctx, "operated", thing, 60); err != nil {
 		return err
 	}
 	if err := s.execution(ctx, "operated", thing, "SUCCEEDED"); err != nil {
+		return err
+	}
+	if err := s.until(ctx, "the version in the registry", func() (bool, error) {
+		var out struct{ Attributes map[string]string }
+		err := s.call(ctx, "iot", "DescribeThing", map[string]string{"thingName": thing}, &out)
+		return out.Attributes["firmwareVersion"] == "2.0.0", err
+	}); err != nil {
 		return err
 	}
 	if err := s.beginOperation(ctx, "stopped", thing, 60); err != nil {

@@ -76,6 +76,19 @@ func (id EndpointID) Attribute() string { return strings.ReplaceAll(string(id), 
 // EndpointOfAttribute reads what Attribute wrote.
 func EndpointOfAttribute(v string) EndpointID { return EndpointID(strings.ReplaceAll(v, "@", "%")) }
 
+// AttributeValue is a text as the value of a thing's attribute may be,
+// [a-zA-Z0-9_.,@/:#=\[\]-]* of at most 800 characters: others become _.
+func AttributeValue(s string) string {
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', strings.ContainsRune("_.,@/:#=[]-", r):
+			return r
+		}
+		return '_'
+	}, s)
+	return s[:min(len(s), 800)]
+}
+
 // ProbeThing is the thing whose pending job executions prepare-account asks for, to
 // learn whether an endpoint is the jobs data plane's. It need not exist.
 const ProbeThing = "fleetstep-endpoint-probe"

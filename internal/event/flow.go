@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -45,8 +47,20 @@ type Flow struct {
 	// Judge says how an execution ended, and what is to be reported of it.
 	Judge func(in FinalizeInput, known DeviceState) (Conclusion, error)
 	// Learn is what the results of an execution say of its device, for its facts; nil
-	// if nothing. It is noted as the device is given back.
-	Learn func(in FinalizeInput) map[string]string
+	// if nothing. It is noted as the device is given back; known is the device until then.
+	Learn func(in FinalizeInput, known DeviceState) map[string]string
+	// Overhear is what an event says of a device on which this operation is not at work;
+	// nil if that is nothing to the operation.
+	Overhear func(known DeviceState, ev DeviceEvent) Overheard
+}
+
+// Overheard is what an event says of a device on which an operation is not at work. It
+// may be done twice.
+type Overheard struct {
+	// Attributes are merged into the thing's; if the registry takes them, Facts are noted.
+	Attributes, Facts map[string]string
+	// Ask is sent to the device, if not nil. Its answer is overheard, too.
+	Ask Outgoing
 }
 
 // Plan is what a flow makes of a document.
@@ -108,6 +122,15 @@ func NewFlows(flows ...Flow) (Flows, error) {
 func (fs Flows) Find(o Operation) (Flow, bool) {
 	f, ok := fs.flows[o]
 	return f, ok
+}
+
+// All are the flows, in order of their operations.
+func (fs Flows) All() []Flow {
+	all := make([]Flow, 0, len(fs.flows))
+	for _, o := range slices.Sorted(maps.Keys(fs.flows)) {
+		all = append(all, fs.flows[o])
+	}
+	return all
 }
 
 // Len is how many there are.

@@ -194,6 +194,10 @@ func (h *deviceMessages) tell(e entry) Handled {
 	if got.Owner != (event.Owner{}) {
 		log = log.With(whose(got.Owner), "step", got.Step)
 	}
+	if got.Unset != nil {
+		log.Error("attributes of the thing not set", "error", got.Unset.Error())
+		h.emf.count(metrics.ThingsNotUpdated, "", "")
+	}
 	if got.Failure != nil {
 		log = log.With("error", got.Failure.Name, "detail", got.Failure.Detail)
 	}

@@ -47,8 +47,11 @@ func TestWhatFailsOfABatchComesAgain(t *testing.T) {
 			ReceivedAt: w.now.UnixMilli(), VersionNumber: 1}
 	}
 	requests := 0
-	w.store.Before = func(string) error {
-		if requests++; requests == 2 || requests == 3 {
+	w.store.Before = func(op string) error {
+		if op == "Presence" {
+			requests++
+		}
+		if op == "Presence" && (requests == 2 || requests == 3) {
 			return workflowtest.ErrCrash
 		}
 		return nil

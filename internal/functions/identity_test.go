@@ -76,6 +76,9 @@ func (w *world) claim(thing event.ThingName, r *usp.Record) (refused bool) {
 		w.t.Fatal(err)
 	}
 	w.now = w.now.Add(time.Second)
+	if a := w.agents[thing]; a == nil || a.deaf { // what is asked of it is lost
+		w.agents[thing] = &agent{endpoint: r.From, deaf: true}
+	}
 	out := w.devices.take(context.Background(), []event.DeviceMessage{{
 		Topic: w.topics.Controller.Expand(string(thing), controllerID), ThingName: string(thing),
 		ClientID: string(thing),

@@ -802,6 +802,7 @@ type agent struct {
 	thing    event.ThingName
 	endpoint usp.EndpointID
 	online   bool
+	deaf     bool // nobody plays it: what is asked of it is lost
 	presence int64
 	software string
 	active   int

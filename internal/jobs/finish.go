@@ -144,7 +144,7 @@ func (f *Finisher) Finish(ctx context.Context, in event.FinalizeInput, known eve
 		if c.Attributes[name] == "" {
 			continue
 		}
-		err := f.Registry.SetAttribute(ctx, x.ThingName, name, attribute(c.Attributes[name]))
+		err := f.Registry.SetAttribute(ctx, x.ThingName, name, event.AttributeValue(c.Attributes[name]))
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			unset = append(unset, err)
 		}
@@ -195,19 +195,4 @@ func overrule(o *event.Outcome, status event.JobStatus) {
 		return // our own report, repeated
 	}
 	o.Status = o.Reason.Status()
-}
-
-// attribute keeps what a thing's attribute may hold: [a-zA-Z0-9_.,@/:#=\[\]-]*.
-func attribute(s string) string {
-	s = strings.Map(func(r rune) rune {
-		switch {
-		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', strings.ContainsRune("_.,@/:#=[]-", r):
-			return r
-		}
-		return '_'
-	}, s)
-	if len(s) > 800 {
-		s = s[:800]
-	}
-	return s
 }

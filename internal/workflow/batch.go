@@ -85,7 +85,7 @@ func (r Received) wrote() bool {
 	case FateRefused, FateStale, FateDropped:
 		return false
 	case FateIgnored, FateUnclaimed:
-		return r.Greeted || r.gone || len(r.Started) > 0
+		return r.Greeted || r.gone || r.told || len(r.Started) > 0
 	}
 	return true
 }

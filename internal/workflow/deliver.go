@@ -43,6 +43,7 @@ type Delivery struct {
 	Failure *event.Failure // with FateResumed, unless the step succeeded
 
 	kept bool // the event is in NEWS
+	told bool // it said something of the device, which is noted
 	gone bool // the claim that was loaded is gone
 }
 

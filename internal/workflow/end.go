@@ -27,10 +27,7 @@ func (w *Releaser) Release(ctx context.Context, end event.FinalizeInput) (d Devi
 	fail := func(err error) (Device, bool, error) {
 		return d, false, fmt.Errorf("workflow.Release: thing %s, %s: %w", in.ThingName, in.Owner, err)
 	}
-	var learnt map[string]string
-	if flow, ok := w.Flows.Find(in.Operation); ok && flow.Learn != nil {
-		learnt = flow.Learn(end)
-	}
+	flow, _ := w.Flows.Find(in.Operation)
 	for range closeAttempts {
 		if d, err = w.Store.Load(ctx, in.ThingName); err != nil {
 			return fail(err)
@@ -41,7 +38,9 @@ func (w *Releaser) Release(ctx context.Context, end event.FinalizeInput) (d Devi
 		if owned && d.Claim.foreign("", w.Now()) {
 			return fail(ErrEnding)
 		}
-		d.Learnt = fresh(d.State.Facts, learnt)
+		if flow.Learn != nil {
+			d.Learnt = fresh(d.State.Facts, flow.Learn(end, d.State))
+		}
 		if d.Shift, err = w.shift(end, d, owned); err != nil {
 			return fail(err)
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/event"
@@ -54,6 +56,7 @@ type Received struct {
 	Greeted bool           // it showed that the agent is there
 	Refused *event.Refused // with FateRefused: why
 	Started []Started      // what was pending, and was to be started
+	Unset   error          // an attribute of the thing that the registry did not take
 }
 
 // Presence notes what the broker says of a thing's connection, and starts what is
@@ -106,7 +109,50 @@ func refuse(reason, detail string) (Received, error) {
 
 // record takes a record, d being its device as just loaded. Of a surplus one
 // nothing is taken; its agent gets the answer that it wants.
-func (w *Inbox) record(ctx context.Context, d Device, in event.Inbound, surplus bool) (out Received, err error) {
+func (w *Inbox) record(ctx context.Context, d Device, in event.Inbound, surplus bool) (Received, error) {
+	out, err := w.taken(ctx, d, in, surplus)
+	if err != nil || out.Fate == FateRefused || out.Fate == FateDropped || out.Fate == FateStale {
+		return out, err
+	}
+	err = w.overhear(ctx, d, in, &out)
+	return out, err
+}
+
+// overhear notes what an event says of a device to operations that are not at work on
+// it, d being the device before. What the registry does not take is no reason for the
+// event to come again; it is tried with the next.
+func (w *Inbox) overhear(ctx context.Context, d Device, in event.Inbound, out *Received) error {
+	fail := func(err error) error {
+		return fmt.Errorf("workflow.Inbox: thing %s, %s overheard: %w", d.Thing, in.Event.Kind, err)
+	}
+	for _, flow := range w.Flows.All() {
+		if flow.Overhear == nil || d.Claim != nil && d.Claim.Operation == flow.Operation {
+			continue
+		}
+		heard := flow.Overhear(d.State, in.Event)
+		var unset []error
+		for _, name := range slices.Sorted(maps.Keys(heard.Attributes)) {
+			if err := w.Registry.SetAttribute(ctx, d.Thing, name, heard.Attributes[name]); err != nil {
+				unset = append(unset, err)
+			}
+		}
+		out.Unset = errors.Join(out.Unset, errors.Join(unset...))
+		if facts := fresh(d.State.Facts, heard.Facts); len(facts) > 0 && len(unset) == 0 {
+			if err := w.Store.Learn(ctx, d.Thing, facts); err != nil {
+				return fail(err)
+			}
+			out.told = true
+		}
+		if heard.Ask != nil {
+			if err := w.Sender.Send(ctx, d.Thing, reachedBy(d.State, in), heard.Ask); err != nil {
+				return fail(err)
+			}
+		}
+	}
+	return nil
+}
+
+func (w *Inbox) taken(ctx context.Context, d Device, in event.Inbound, surplus bool) (out Received, err error) {
 	ev := in.Event
 	if in.Greets {
 		return w.greeting(ctx, d, in)
@@ -218,9 +264,14 @@ func (w *Inbox) answer(ctx context.Context, to event.DeviceState, in event.Inbou
 	if in.Answer == nil {
 		return nil
 	}
+	return w.Sender.Send(ctx, in.Thing, reachedBy(to, in), in.Answer)
+}
+
+// reachedBy is a device as its record says that it is reached.
+func reachedBy(to event.DeviceState, in event.Inbound) event.DeviceState {
 	to.Endpoint, to.Legacy = in.Endpoint, to.Legacy || in.Legacy
 	if in.AgentTopic != "" {
 		to.AgentTopic = in.AgentTopic
 	}
-	return w.Sender.Send(ctx, in.Thing, to, in.Answer)
+	return to
 }

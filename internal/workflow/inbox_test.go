@@ -27,7 +27,7 @@ func greets(at time.Time) event.Inbound {
 func TestPresenceStartsWhatIsPending(t *testing.T) {
 	r := newRig(t)
 	if got, err := r.Presence(t.Context(), "rg-1", workflow.Presence{Connected: true, Version: 1, At: r.now}); err !=
-		nil || got.Fate != workflow.FateStale {
+		nil || got.Fate != workflow.FateNoted || len(got.Started) > 0 {
 		t.Errorf("of a client that never greeted: %+v, %v", got, err)
 	}
 	r.greeted()
@@ -297,4 +297,44 @@ func TestOutcomesAreWords(t *testing.T) {
 	if len(seen) != 7+11+7 {
 		t.Errorf("%d words: %v", len(seen), seen)
 	}
+}
+
+// What a device says while an operation is not at work on it, the operation may have
+// noted, and ask more. Of its own devices it hears by its conversations.
+func TestWhatAnIdleDeviceSaysIsOverheard(t *testing.T) {
+	r := newRig(t)
+	r.heard = map[event.Kind]event.Overheard{
+		event.KindBooted: {Ask: "what runs?"},
+		event.KindAnswer: {Attributes: map[string]string{"colour": "red"}, Facts: map[string]string{"colour": "red"}},
+	}
+	ev := booted
+	ev.At = r.now
+	if _, err := r.Record(t.Context(), record(ev)); err != nil { // of one that never greeted
+		t.Fatal(err)
+	}
+	r.expect("first confirmed, then asked", "send rg-1 confirm", "send rg-1 what runs?")
+	answer := record(event.DeviceEvent{Kind: event.KindAnswer, At: r.now.Add(time.Second), Answer: &event.Answer{}})
+	answer.Answer = nil
+	broken := errors.New("broken")
+	r.fail["attribute"] = broken
+	got, err := r.Record(t.Context(), answer)
+	if err != nil || !errors.Is(got.Unset, broken) || len(r.load().State.Facts) > 0 {
+		t.Errorf("what the registry does not take is not noted: %+v, %v", got, err)
+	}
+	delete(r.fail, "attribute")
+	r.expect("tried", "attribute rg-1 colour red")
+	results := r.Batch(t.Context(), []workflow.Message{
+		{Thing: "rg-1", At: answer.Event.At, Record: answer}, {Thing: "rg-1", At: answer.Event.At, Record: answer},
+	})
+	if results[0].Err != nil || results[1].Err != nil || r.load().State.Facts["colour"] != "red" {
+		t.Errorf("%+v, %v", results, r.load().State.Facts)
+	}
+	r.expect("told by each copy", "attribute rg-1 colour red", "attribute rg-1 colour red")
+
+	r, _ = owned(t)
+	r.heard = map[event.Kind]event.Overheard{event.KindBooted: {Ask: "what runs?"}}
+	if _, err := r.Record(t.Context(), record(booted)); err != nil {
+		t.Fatal(err)
+	}
+	r.expect("its own", "send rg-1 confirm")
 }

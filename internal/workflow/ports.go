@@ -13,6 +13,9 @@ import (
 type Registry interface {
 	// Thing is what the registry says of a thing; nothing if it has no entry.
 	Thing(ctx context.Context, thing event.ThingName) (Entry, error)
+	// SetAttribute sets an attribute of a thing, others stay. One that has no entry is no
+	// error.
+	SetAttribute(ctx context.Context, thing event.ThingName, name, value string) error
 }
 
 // Entry is what the registry says of a thing, "" where it says nothing.

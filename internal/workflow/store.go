@@ -280,8 +280,12 @@ type Store interface {
 	// so that nobody registers or releases without having seen it.
 	PutNews(ctx context.Context, thing event.ThingName, execution string, ev event.DeviceEvent,
 		expires time.Time) error
-	// Presence notes what the broker says of a device that has greeted before;
-	// ErrStale if more recent is known, or nothing at all.
+	// Learn adds to the facts of a device.
+	Learn(ctx context.Context, thing event.ThingName, learnt map[string]string) error
+	// Presence notes what the broker says of a client; ErrStale if more recent is
+	// known. What it says of one that never greeted is kept for a day, so that the
+	// greeting of a connection that is over already is known to be late; it is one
+	// request more.
 	Presence(ctx context.Context, thing event.ThingName, p Presence) error
 	// Greet notes that a thing's endpoint is there; ErrForeign unless it is known
 	// as that thing's, ErrStale if a later absence is known.

@@ -37,6 +37,7 @@ type rig struct {
 	open    []workflow.Open           // what is open
 	window  *event.Window             // of attempts: they begin in it only
 	says    map[event.Kind]event.Move // what they say to an event
+	heard   map[event.Kind]event.Overheard
 }
 
 func newRig(t *testing.T) *rig {
@@ -109,6 +110,7 @@ func (r *rig) flow() event.Flow {
 		Judge: func(event.FinalizeInput, event.DeviceState) (event.Conclusion, error) {
 			return event.Conclusion{Status: event.StatusSucceeded}, nil
 		},
+		Overhear: func(_ event.DeviceState, ev event.DeviceEvent) event.Overheard { return r.heard[ev.Kind] },
 	}
 }
 
@@ -218,6 +220,10 @@ func (r *rig) Thing(_ context.Context, thing event.ThingName) (workflow.Entry, e
 		return workflow.Entry{Endpoint: "os::9"}, r.fail["registry"]
 	}
 	return workflow.Entry{Zone: r.zone}, r.fail["registry"]
+}
+
+func (r *rig) SetAttribute(_ context.Context, thing event.ThingName, name, value string) error {
+	return r.record("attribute", string(thing), name, value)
 }
 
 func (r *rig) Send(_ context.Context, thing event.ThingName, to event.DeviceState, m event.Outgoing) error {
@@ -802,7 +808,7 @@ func TestReleaseLeavesNothing(t *testing.T) {
 
 func (r *rig) releaser() *workflow.Releaser {
 	flow := r.flow()
-	flow.Learn = func(in event.FinalizeInput) (learnt map[string]string) {
+	flow.Learn = func(in event.FinalizeInput, _ event.DeviceState) (learnt map[string]string) {
 		if len(in.Results) > 0 {
 			r.must(json.Unmarshal(in.Results, &learnt))
 		}

@@ -187,7 +187,7 @@ func (c *talk) learns(verified any) map[string]string {
 	}
 	in := c.input()
 	in.Input.Execution = "x"
-	return c.flow.Learn(event.FinalizeInput{Input: in.Input, Results: in.Results})
+	return c.flow.Learn(event.FinalizeInput{Input: in.Input, Results: in.Results}, event.DeviceState{})
 }
 
 func (c *talk) took(m event.Move, err error) event.Move {

@@ -45,22 +45,39 @@ func (*Flow) Judge(in event.FinalizeInput, known event.DeviceState) (event.Concl
 	return c, nil
 }
 
-// Learn is what Verify has seen. Results that cannot be read teach nothing; Judge says
-// that they cannot.
-func (*Flow) Learn(in event.FinalizeInput) map[string]string {
+// Learn is what Verify has seen, and what Judge has the registry say. Results that
+// cannot be read teach nothing; Judge says that they cannot.
+func (*Flow) Learn(in event.FinalizeInput, known event.DeviceState) map[string]string {
 	var r results
 	m := memory{}
-	if json.Unmarshal(in.Results, &r) != nil || r.Verify == nil || json.Unmarshal(in.Input.Document,
+	if len(in.Results) > 0 && json.Unmarshal(in.Results, &r) != nil || json.Unmarshal(in.Input.Document,
 		&m.Document) != nil {
 		return nil
 	}
-	learnt := facts(r.Verify.SoftwareVersion, r.Verify.Active.Path)
+	if r.Verify == nil {
+		return entered(known, time.Time{}, known.Facts[factSoftware])
+	}
+	learnt := with(facts(r.Verify.SoftwareVersion, r.Verify.Active.Path),
+		entered(known, r.Verify.At, r.Verify.SoftwareVersion))
 	if r.Inspect != nil && r.Download != nil && r.Verify.Active.Path == r.Inspect.Target.Path {
 		m.Active, m.Target = r.Inspect.Active, r.Inspect.Target
 		// It took the download, and came back with it.
 		learnt = with(learnt, turn{t: event.Turn{Execution: in.Input.Execution, Now: r.Verify.At}, m: m}.proof())
 	}
 	return learnt
+}
+
+// entered is the fact that the registry says another version from now on than it was
+// told outside of an execution, if it was told any.
+func entered(known event.DeviceState, at time.Time, version string) map[string]string {
+	told, before := entry(known)
+	if before == "" || version == "" || version == before {
+		return nil
+	}
+	if at.Before(told) {
+		at = told
+	}
+	return map[string]string{factEntered: enter(at, version)}
 }
 
 // status is the job status that an error leads to; no name is a success.

@@ -69,6 +69,7 @@ const (
 const (
 	factSoftware = "softwareVersion"
 	factActive   = "activeImage" // path
+	factEntered  = "registered"  // when the device said which version, and that: see Overhear
 	factBank     = "bank "       // and the path of an image: what was downloaded there, with the proof
 )
 

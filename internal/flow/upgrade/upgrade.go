@@ -9,6 +9,7 @@
 //	look.go          what a Get showed, and what that means for an upgrade
 //	park.go          what an upgrade that goes on later remembers
 //	judge.go         how an upgrade ended, and what is reported of it
+//	overhear.go      what a device says of its version while no upgrade is at work
 //
 // A conversation is a function of its memory and one event. It never waits: the answer
 // to its request comes back as an event. Its rules come from what real agents do:
@@ -50,6 +51,7 @@ func New(controller event.EndpointID) event.Flow {
 		},
 		Played: UpgradeDuplicate, Unfit: UpgradeNotEligible, Succeeded: OutcomeSuccess, Failed: OutcomeFail,
 		Plan: f.Plan, Begin: f.Begin, Continue: f.Continue, Hold: f.Hold, Judge: f.Judge, Learn: f.Learn,
+		Overhear: f.Overhear,
 	}
 }
 

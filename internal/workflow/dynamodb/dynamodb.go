@@ -514,6 +514,16 @@ func (st *Store) learning(pk string, learnt map[string]string) types.TransactWri
 	}}
 }
 
+// Learn implements workflow.Store.
+func (st *Store) Learn(ctx context.Context, thing event.ThingName, learnt map[string]string) error {
+	u := st.learning(devicePK(thing), learnt).Update
+	_, err := st.api.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: u.TableName, Key: u.Key, UpdateExpression: u.UpdateExpression,
+		ExpressionAttributeNames: u.ExpressionAttributeNames, ExpressionAttributeValues: u.ExpressionAttributeValues,
+	})
+	return wrap("Learn", err)
+}
+
 // PutNews implements workflow.Store.
 func (st *Store) PutNews(ctx context.Context, thing event.ThingName, execution string, ev event.DeviceEvent,
 	expires time.Time) error {
@@ -555,28 +565,42 @@ func (st *Store) Presence(ctx context.Context, thing event.ThingName, p workflow
 	} else {
 		newer += " OR presenceVersion = :v"
 	}
-	// Clients that are no agents have presence too, and no STATE.
-	condition := "attribute_exists(PK) AND (" + newer + ")"
+	newer = " AND (" + newer + ")"
 	if !p.Connected {
-		condition += " AND (attribute_not_exists(seenAt) OR seenAt <= :at)"
+		newer += " AND (attribute_not_exists(seenAt) OR seenAt <= :at)"
 	}
-	_, err := st.api.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+	set := "SET v = :form, connected = :c, presenceVersion = :v, presenceAt = :at, seenAt = :at"
+	update := &dynamodb.UpdateItemInput{
 		TableName: &st.table, Key: key(devicePK(thing), skState),
-		UpdateExpression: aws.String(
-			"SET v = :form, connected = :c, presenceVersion = :v, presenceAt = :at, seenAt = :at"),
-		ConditionExpression: &condition, ExpressionAttributeValues: values,
-	})
+		UpdateExpression: &set, ConditionExpression: aws.String("attribute_exists(endpointId)" + newer),
+		ExpressionAttributeValues:           values,
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	}
+	_, err := st.api.UpdateItem(ctx, update)
+	if failed, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok &&
+		text(failed.Item, "endpointId") == "" {
+		// Its greeting may still come, though the connection is over. Clients that are no
+		// agents have presence too, and never greet: their items go.
+		values[":gone"] = n(p.At.Add(strangerLife).Unix())
+		set += ", expiresAt = :gone"
+		update.ConditionExpression = aws.String("attribute_not_exists(endpointId)" + newer)
+		_, err = st.api.UpdateItem(ctx, update)
+	}
 	if refused(err) {
 		return workflow.ErrStale
 	}
 	return wrap("Presence", err)
 }
 
+// strangerLife is how long the presence of a client that never greeted is kept: longer
+// than any message of a rule is late (a dead letter that is sent again excepted).
+const strangerLife = 24 * time.Hour
+
 // Greet implements workflow.Store.
 func (st *Store) Greet(ctx context.Context, thing event.ThingName, g workflow.Greeting) error {
 	_, err := st.api.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName: &st.table, Key: key(devicePK(thing), skState),
-		UpdateExpression:                    aws.String("SET " + greets),
+		UpdateExpression:                    aws.String("SET " + greets + stays),
 		ConditionExpression:                 aws.String("endpointId = :id AND " + notGone),
 		ExpressionAttributeValues:           greeting(g),
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
@@ -593,6 +617,7 @@ func (st *Store) Greet(ctx context.Context, thing event.ThingName, g workflow.Gr
 // What a greeting writes, and what keeps a late one from writing it.
 const (
 	greets  = "v = :form, connected = :yes, seenAt = :at, legacy = :legacy, agentTopic = :topic"
+	stays   = " REMOVE expiresAt" // which STATE has before the first greeting (Presence)
 	notGone = "(attribute_not_exists(seenAt) OR seenAt <= :at OR connected = :yes)"
 )
 
@@ -624,7 +649,7 @@ func (st *Store) Bind(ctx context.Context, thing event.ThingName, g workflow.Gre
 	writes := []types.TransactWriteItem{
 		{Update: &types.Update{
 			TableName: &st.table, Key: key(devicePK(thing), skState),
-			UpdateExpression:          aws.String("SET endpointId = :id, " + greets),
+			UpdateExpression:          aws.String("SET endpointId = :id, " + greets + stays),
 			ConditionExpression:       aws.String("(" + mine + ") AND " + notGone),
 			ExpressionAttributeValues: values, ReturnValuesOnConditionCheckFailure: old,
 		}},

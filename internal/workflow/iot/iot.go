@@ -20,6 +20,8 @@ import (
 type API interface {
 	DescribeThing(ctx context.Context, in *iot.DescribeThingInput, opts ...func(*iot.Options)) (
 		*iot.DescribeThingOutput, error)
+	UpdateThing(ctx context.Context, in *iot.UpdateThingInput, opts ...func(*iot.Options)) (
+		*iot.UpdateThingOutput, error)
 }
 
 // Things is a workflow.Registry.
@@ -41,4 +43,21 @@ func (t *Things) Thing(ctx context.Context, thing event.ThingName) (workflow.Ent
 		Endpoint: event.EndpointOfAttribute(out.Attributes[event.ThingEndpointAttribute]),
 		Zone:     out.Attributes[event.ThingZoneAttribute],
 	}, nil
+}
+
+// SetAttribute implements workflow.Registry. UpdateThing merges, so that attributes of
+// others stay. A thing that has the value already is left alone.
+func (t *Things) SetAttribute(ctx context.Context, thing event.ThingName, name, value string) error {
+	value = event.AttributeValue(value)
+	out, err := t.api.DescribeThing(ctx, &iot.DescribeThingInput{ThingName: aws.String(string(thing))})
+	if err == nil && out.Attributes[name] != value {
+		_, err = t.api.UpdateThing(ctx, &iot.UpdateThingInput{
+			ThingName:        aws.String(string(thing)),
+			AttributePayload: &types.AttributePayload{Attributes: map[string]string{name: value}, Merge: true},
+		})
+	}
+	if _, missing := errors.AsType[*types.ResourceNotFoundException](err); err != nil && !missing {
+		return fmt.Errorf("registry.SetAttribute: %w", err)
+	}
+	return nil
 }

@@ -3,6 +3,7 @@ package iot
 import (
 	"context"
 	"errors"
+	"maps"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/service/iot"
@@ -24,6 +25,40 @@ func (t things) DescribeThing(_ context.Context, in *iot.DescribeThingInput, _ .
 		return nil, &types.ResourceNotFoundException{}
 	}
 	return &iot.DescribeThingOutput{Attributes: attributes}, nil
+}
+
+func (t things) UpdateThing(_ context.Context, in *iot.UpdateThingInput, _ ...func(*iot.Options)) (
+	*iot.UpdateThingOutput, error) {
+	if t[*in.ThingName]["full"] != "" {
+		return nil, errors.New("too many attributes")
+	}
+	if !in.AttributePayload.Merge {
+		t[*in.ThingName] = nil
+	}
+	maps.Copy(t[*in.ThingName], in.AttributePayload.Attributes)
+	t[*in.ThingName]["written"] += "x"
+	return &iot.UpdateThingOutput{}, nil
+}
+
+func TestAnAttributeIsSetOnce(t *testing.T) {
+	all := things{"rg-1": {"tz": "UTC"}, "rg-2": {"full": "yes"}}
+	r := New(all)
+	for range 2 {
+		if err := r.SetAttribute(t.Context(), "rg-1", "colour", "dark red"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := all["rg-1"]; got["colour"] != "dark_red" || got["tz"] != "UTC" || got["written"] != "x" {
+		t.Errorf("%v", got)
+	}
+	if err := r.SetAttribute(t.Context(), "rg-9", "a", "b"); err != nil {
+		t.Errorf("a thing that is not there: %v", err)
+	}
+	for _, thing := range []event.ThingName{"rg-2", "broken"} {
+		if err := r.SetAttribute(t.Context(), thing, "a", "b"); err == nil {
+			t.Errorf("%s: no error", thing)
+		}
+	}
 }
 
 func TestAThingHasItsEndpointAndZoneAsAttributes(t *testing.T) {

@@ -150,8 +150,8 @@ func Contract(t *testing.T, s Kept) {
 	const inspect = event.Step("INSPECT")
 	j, k := event.JobOwner("j"), event.JobOwner("k")
 
-	// Presence of a client that never greeted is nobody's.
-	must(s.Presence(ctx, "t1", workflow.Presence{Connected: true, Version: 1, At: now}), workflow.ErrStale)
+	// Presence that comes before the first greeting is kept.
+	must(s.Presence(ctx, "t1", workflow.Presence{Connected: true, Version: 1, At: now}), nil)
 	owned := func(err error, by event.ThingName) {
 		t.Helper()
 		must(err, workflow.ErrForeign)
@@ -163,8 +163,40 @@ func Contract(t *testing.T, s Kept) {
 	a1, b1 := workflow.Greeting{Endpoint: "self::a", At: now, AgentTopic: "x"},
 		workflow.Greeting{Endpoint: "self::b", At: now}
 	must(s.Greet(ctx, "t1", a1), workflow.ErrForeign)
-	if load("t1").Known {
-		t.Fatal("a thing is known whose endpoint is not")
+	if d := load("t1"); !d.State.Connected || d.State.Reachable() {
+		t.Fatalf("a thing whose endpoint is not known: %+v", d.State)
+	}
+	// A first connection that is over before its greeting has come, in each order in
+	// which a queue may tell of it.
+	short := now.Add(30 * time.Millisecond)
+	comes := func(thing event.ThingName) error {
+		return s.Presence(ctx, thing, workflow.Presence{Connected: true, Version: 1, At: now})
+	}
+	goes := func(thing event.ThingName) error {
+		return s.Presence(ctx, thing, workflow.Presence{Version: 1, At: short})
+	}
+	greets := func(thing event.ThingName) error {
+		return s.Bind(ctx, thing, workflow.Greeting{Endpoint: event.EndpointID("self::" + thing),
+			At: now.Add(10 * time.Millisecond)}, workflow.Binding{})
+	}
+	for thing, order := range map[event.ThingName][]func(event.ThingName) error{
+		"brief-1": {comes, greets, goes}, "brief-2": {comes, goes, greets}, "brief-3": {goes, comes, greets},
+		"brief-4": {goes, greets, comes}, "brief-5": {greets, goes, comes}, "brief-6": {greets, comes, goes},
+	} {
+		for _, tell := range order {
+			if err := tell(thing); err != nil && !errors.Is(err, workflow.ErrStale) {
+				t.Fatalf("%s: %v", thing, err)
+			}
+		}
+		if d := load(thing); d.State.Connected || d.State.Reachable() {
+			t.Fatalf("%s: connected after its loss: %+v", thing, d.State)
+		}
+		// The next connection is as any other.
+		must(s.Bind(ctx, thing, workflow.Greeting{Endpoint: event.EndpointID("self::" + thing),
+			At: now.Add(time.Minute)}, workflow.Binding{}), nil)
+		if d := load(thing); !d.State.Reachable() {
+			t.Fatalf("%s: not there though it has greeted: %+v", thing, d.State)
+		}
 	}
 	must(s.Bind(ctx, "t1", a1, workflow.Binding{}), nil)
 	must(s.Bind(ctx, "t1", a1, workflow.Binding{}), nil)

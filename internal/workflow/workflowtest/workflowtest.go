@@ -265,6 +265,14 @@ func (p *partition) learn(learnt map[string]string) {
 	p.state.Facts, p.known = facts, true
 }
 
+// Learn implements workflow.Store.
+func (s *Store) Learn(_ context.Context, thing event.ThingName, learnt map[string]string) error {
+	return s.do("Learn", thing, func(p *partition) error {
+		p.learn(learnt)
+		return nil
+	})
+}
+
 // PutNews implements workflow.Store.
 func (s *Store) PutNews(_ context.Context, thing event.ThingName, execution string, ev event.DeviceEvent,
 	_ time.Time) error {
@@ -284,9 +292,10 @@ func (s *Store) Presence(_ context.Context, thing event.ThingName, v workflow.Pr
 		newer := !p.presence || p.state.PresenceVersion < v.Version || p.presenceAt.Before(v.At.Add(-time.Hour)) ||
 			p.state.PresenceVersion == v.Version &&
 				(!v.Connected || p.state.Connected && p.presenceAt.Equal(v.At))
-		if !p.known || !newer || !v.Connected && p.state.SeenAt.After(v.At) {
+		if !newer || !v.Connected && p.state.SeenAt.After(v.At) {
 			return workflow.ErrStale
 		}
+		p.known = true
 		p.state.Connected, p.state.PresenceVersion, p.state.SeenAt = v.Connected, v.Version, v.At
 		p.presence, p.presenceAt = true, v.At
 		return nil
