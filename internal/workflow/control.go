@@ -117,21 +117,27 @@ func passes(ctx context.Context, controls Controls, thing event.ThingName, owner
 	if !holds || held.State == event.ControlStopped {
 		return held, !holds, nil
 	}
-	if err := controls.Knock(ctx, whose, Knock{Thing: thing, Owner: owner, At: now}); err != nil {
-		return held, false, err
-	}
-	// Rule 1 between KNOCK and CONTROL: whoever lifts the flag writes it first and
-	// reads who knocked after.
-	if flags, err = controls.Flags(ctx, owner); err != nil {
+	flags, err = knock(ctx, controls, whose, Knock{Thing: thing, Owner: owner, At: now})
+	if err != nil {
 		return held, false, err
 	}
 	held, _, holds = flags.Holds(owner)
 	return held, !holds, nil
 }
 
+// knock notes that a pause keeps an attempt, and reads its flags again. Rule 1 between
+// KNOCK and CONTROL: whoever lifts the flag writes it first and reads who knocked after.
+func knock(ctx context.Context, controls Controls, whose event.Owner, k Knock) (Flags, error) {
+	if err := controls.Knock(ctx, whose, k); err != nil {
+		return Flags{}, err
+	}
+	return controls.Flags(ctx, k.Owner)
+}
+
 // gated is a move as the flag lets it be: a command that is not sent yet is not sent
 // to a device whose owner is held. Where that is for good the attempt ends; where it
-// is paused it is parked, if its flow knows how, and goes on when it is resumed.
+// is paused it is parked, if its flow knows how, and has knocked: it is woken when the
+// flag is lifted. Where that is before it is parked the hint of its PENDING wakes it.
 func gated(ctx context.Context, controls Controls, flow event.Flow, t event.Turn, owner event.Owner, m event.Move) (
 	event.Move, error) {
 	if m.Send == nil || !m.Once || m.Ends() || !m.Gate && !isGate(flow, t.Step) {
@@ -142,6 +148,12 @@ func gated(ctx context.Context, controls Controls, flow event.Flow, t event.Turn
 		return m, err
 	}
 	held, whose, holds := flags.Holds(owner)
+	if holds && held.State != event.ControlStopped && flow.Hold != nil {
+		if flags, err = knock(ctx, controls, whose, Knock{Thing: t.Thing, Owner: owner, At: t.Now}); err != nil {
+			return m, err
+		}
+		held, whose, holds = flags.Holds(owner)
+	}
 	switch {
 	case !holds:
 		return m, nil

@@ -122,12 +122,13 @@ func TestAPauseHoldsWhatHasBegun(t *testing.T) {
 		step  event.Step
 		move  event.Move
 		want  []string
+		parks bool
 	}{
-		{"a command of a gate", fw2, second, command, []string{"fail tok Next.Park"}},
+		{"a command of a gate", fw2, second, command, []string{"fail tok Next.Park"}, true},
 		{"a command of a gate, by the flag of everything", workflow.Everyone, second, command,
-			[]string{"fail tok Next.Park"}},
-		{"a question of a gate", fw2, second, event.Move{Send: "look", State: memory}, []string{"send rg-1 look"}},
-		{"a command of a step that is no gate", fw2, third, command, []string{"send rg-1 reset"}},
+			[]string{"fail tok Next.Park"}, true},
+		{"a question of a gate", fw2, second, event.Move{Send: "look", State: memory}, []string{"send rg-1 look"}, false},
+		{"a command of a step that is no gate", fw2, third, command, []string{"send rg-1 reset"}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r, in := owned(t)
@@ -136,6 +137,7 @@ func TestAPauseHoldsWhatHasBegun(t *testing.T) {
 			_, err := r.Await(t.Context(), step(in, c.step, "tok"))
 			r.must(err)
 			r.expect("when the step begins", c.want...)
+			r.knocks("when the step begins", c.whose, c.parks)
 
 			r, in = owned(t)
 			r.begin = event.Move{State: memory}
@@ -146,6 +148,57 @@ func TestAPauseHoldsWhatHasBegun(t *testing.T) {
 			_, err = r.Deliver(t.Context(), r.load(), booted, nothing)
 			r.must(err)
 			r.expect("when the device has news", c.want...)
+			r.knocks("when the device has news", c.whose, c.parks)
+		})
+	}
+}
+
+// knocks holds a flag to whether the thing has knocked at it.
+func (r *rig) knocks(when string, whose event.Owner, want bool) {
+	r.t.Helper()
+	if k, knocked := r.store.Knocked(whose)["rg-1"]; knocked != want || want && k.Owner != fw2 {
+		r.t.Errorf("%s: who knocked: %+v", when, r.store.Knocked(whose))
+	}
+}
+
+// TestWhatIsHeldAtAGateIsWokenWhenItsPauseIsLifted, long before the clock would look at
+// it by itself.
+func TestWhatIsHeldAtAGateIsWokenWhenItsPauseIsLifted(t *testing.T) {
+	r, in := owned(t)
+	r.set(fw2, event.ControlPaused)
+	r.begin = event.Move{Send: "reset", Once: true, State: memory}
+	_, err := r.Await(t.Context(), step(in, second, "tok"))
+	r.must(err)
+	r.expect("held", "fail tok Next.Park")
+	if _, parked := r.park(in, event.Park{}); !parked {
+		t.Fatal("not parked")
+	}
+	r.set(fw2, event.ControlRunning)
+	if woken := r.wakes(time.Minute); len(woken) != 1 || woken[0].Thing != "rg-1" || woken[0].Owner != fw2 {
+		t.Fatalf("the next tick wakes %+v", woken)
+	}
+	r.wake(workflow.StartBegun)
+}
+
+// TestAGateIsReadAgainAfterTheKnock: the flag is changed in between.
+func TestAGateIsReadAgainAfterTheKnock(t *testing.T) {
+	for state, want := range map[event.ControlState]string{
+		event.ControlRunning: "send rg-1 reset", event.ControlStopped: "fail tok Job.Held",
+	} {
+		t.Run(string(state), func(t *testing.T) {
+			r, in := owned(t)
+			r.set(fw2, event.ControlPaused)
+			r.store.Before = func(op string) error {
+				if op == "Knock" {
+					r.store.Before = nil
+					r.set(fw2, state)
+				}
+				return nil
+			}
+			r.begin = event.Move{Send: "reset", Once: true, State: memory}
+			_, err := r.Await(t.Context(), step(in, second, "tok"))
+			r.must(err)
+			r.expect("after the knock", want)
 		})
 	}
 }
