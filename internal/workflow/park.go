@@ -64,7 +64,11 @@ const mostMargin = 5 * time.Minute
 // seconds.
 func point(thing event.ThingName, opens, closes time.Time) time.Time {
 	length := closes.Sub(opens)
-	length -= min(length/10, mostMargin)
+	margin := min(length/10, mostMargin)
+	if length >= 2*time.Minute {
+		margin = max(margin, time.Minute) // those of the last minute are spread over it
+	}
+	length -= margin
 	sum := sha256.Sum256([]byte(thing))
 	into := time.Duration(binary.BigEndian.Uint64(sum[:8]) % uint64(length))
 	at := opens.Add(into).Truncate(time.Minute)

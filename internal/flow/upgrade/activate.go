@@ -25,13 +25,18 @@ func (f *Flow) beginActivate(t event.Turn, m memory) (event.Move, error) {
 	return move, nil
 }
 
+// leastWindow is how much of a window is to be left for Activate() to be asked: it takes
+// a moment to reach the device, and one whose TimeWindow has no second is refused.
+const leastWindow = 10 * time.Second
+
 // window is how long from now the device may restart; ok is false if it may not now.
 func (s turn) window() (end time.Duration, ok bool) {
 	if s.m.Window == nil {
 		return time.Duration(s.m.Document.Timeouts.RebootSeconds) * time.Second, true
 	}
 	opens, closes := s.m.Window.Of(s.t.Device).Next(s.t.Now)
-	return closes.Sub(s.t.Now), !opens.After(s.t.Now)
+	end = closes.Sub(s.t.Now)
+	return end, !opens.After(s.t.Now) && end >= leastWindow
 }
 
 func (s turn) askActivate() event.Move {
