@@ -166,6 +166,7 @@ func calls(p *parts) map[string]func(context.Context) error {
 		"Things": func(ctx context.Context) error {
 			return ignore(control.Things(ctx, "arn:aws:iot:us-east-1:123456789012:thinggroup/g", 1))
 		},
+		"Open":         func(ctx context.Context) error { _, _, err := control.Open(ctx, "", at, 1); return err },
 		"SetAttribute": func(ctx context.Context) error { return control.SetAttribute(ctx, "t", "a", "1") },
 
 		"Update": func(ctx context.Context) error {
@@ -173,6 +174,7 @@ func calls(p *parts) map[string]func(context.Context) error {
 		},
 		"Cancel": func(ctx context.Context) error { return executions.Cancel(ctx, "t", "j", 1, nil) },
 		"Status": func(ctx context.Context) error { return ignore(executions.Status(ctx, "t", "j", 1)) },
+		"Next":   func(ctx context.Context) error { return ignore(executions.Next(ctx, "t")) },
 		"Send": func(ctx context.Context) error {
 			to := event.DeviceState{Endpoint: "os::1"}
 			return p.sender(device.NoAddresses{}).Send(ctx, "t", to, &device.Get{ID: "m"})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/jobs"
@@ -63,11 +64,14 @@ func (j orders) Next(ctx context.Context, thing event.ThingName) (*workflow.Offe
 }
 
 // backlog is the open job executions as workflow needs them.
-type backlog struct{ *iotjobs.Control }
+type backlog struct {
+	*iotjobs.Control
+	now func() time.Time
+}
 
 // Open implements workflow.Backlog.
 func (b backlog) Open(ctx context.Context, cursor string, most int) ([]workflow.Open, string, error) {
-	page, next, err := b.Control.Open(ctx, cursor, most)
+	page, next, err := b.Control.Open(ctx, cursor, b.now(), most)
 	open := make([]workflow.Open, len(page))
 	for i, x := range page {
 		open[i] = workflow.Open{Thing: x.Thing, Owner: event.JobOwner(x.Job), Since: x.Since}

@@ -28,7 +28,7 @@ func NewTick(ctx context.Context, env Env, cfg aws.Config, now func() time.Time)
 	p := newParts(ctx, env, cfg, now)
 	store := p.store()
 	ticker, err := workflow.NewTicker(workflow.TickerPorts{Ticks: store, Controls: store, Waker: p.waker(),
-		Store: store, Backlog: backlog{p.control("")}, Now: p.now})
+		Store: store, Backlog: backlog{p.control(""), p.now}, Now: p.now})
 	p.failed(err)
 	if err := p.err("tick"); err != nil {
 		return nil, err
