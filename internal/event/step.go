@@ -57,6 +57,8 @@ func (o Owner) Held() ErrorName {
 // ExecutionInput is the input of an execution, written when it is started. It is
 // a function of the attempt alone, so that starting twice is starting once.
 type ExecutionInput struct {
+	// Form is inputForm, or that of an earlier version; 0 is of before they had numbers.
+	Form int `json:"v,omitempty"`
 	Owner
 	ThingName       ThingName       `json:"thingName"`
 	ExecutionNumber int64           `json:"executionNumber"`
@@ -72,10 +74,28 @@ type ExecutionInput struct {
 	Window *Window `json:"window,omitempty"`
 }
 
+// inputForm is the form in which this program writes the inputs of executions. It reads
+// those up to it: an execution may have been started by an earlier version.
+const inputForm = 1
+
+// UnmarshalJSON refuses the input of a later version with a FormError.
+func (in *ExecutionInput) UnmarshalJSON(b []byte) error {
+	type plain ExecutionInput
+	var read plain
+	if err := json.Unmarshal(b, &read); err != nil {
+		return err
+	}
+	if err := CheckForm("input of execution "+read.Execution, read.Form, inputForm); err != nil {
+		return err
+	}
+	*in = ExecutionInput(read)
+	return nil
+}
+
 // NewExecutionInput builds the input of the first lap of one attempt on one device.
 func NewExecutionInput(o Owner, thing ThingName, number int64, operation Operation, p Plan) ExecutionInput {
 	return ExecutionInput{
-		Owner: o, ThingName: thing, ExecutionNumber: number, Execution: ExecutionName(o, thing, number, 0),
+		Form: inputForm, Owner: o, ThingName: thing, ExecutionNumber: number, Execution: ExecutionName(o, thing, number, 0),
 		Operation: operation, Document: p.Document, Timeouts: p.Timeouts, Window: p.Window,
 	}
 }

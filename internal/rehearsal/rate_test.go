@@ -29,7 +29,7 @@ func TestAParkedUpgradeCostsWhatItMay(t *testing.T) {
 }`), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	s, out, err := play(t, Config{Devices: 150, Seed: 5, Event: event, at: start.Add(110*time.Minute)})
+	s, out, err := play(t, Config{Devices: 150, Seed: 5, Event: event, at: start.Add(110 * time.Minute)})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

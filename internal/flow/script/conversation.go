@@ -46,8 +46,13 @@ const clocks = time.Second
 // 256 KiB as the output of a state, and an author wants to keep some beside it.
 const mostAnswer = 240 << 10
 
+// memoryForm is the form in which this program writes memory. It reads those up to it:
+// one that waits may have begun under an earlier version.
+const memoryForm = 1
+
 // memory is what a conversation keeps between its turns.
 type memory struct {
+	Form    int       `json:"v"`
 	Task    task      `json:"task"`
 	Asked   int       `json:"asked,omitempty"` // number of the request that is outstanding
 	For     string    `json:"for,omitempty"`   // what it is for; "" if none is
@@ -73,7 +78,16 @@ type memory struct {
 	Repair []device.Object `json:"repair,omitempty"`
 }
 
+// readMemory reads what save wrote, this version's or an earlier one's.
+func readMemory(step event.Step, raw json.RawMessage) (m memory, err error) {
+	if err := json.Unmarshal(raw, &m); err != nil {
+		return memory{}, fmt.Errorf("step %s: memory: %w", step, err)
+	}
+	return m, event.CheckForm("memory of step "+string(step), m.Form, memoryForm)
+}
+
 func (m memory) save() json.RawMessage {
+	m.Form = memoryForm
 	b, err := json.Marshal(m)
 	if err != nil {
 		return json.RawMessage("{}") // unreachable: plain values only
@@ -127,7 +141,9 @@ func (f *flow) begin(_ context.Context, t event.Turn, in event.StepInput) (event
 	s := &turn{f, t, memory{Task: work}}
 	if work.Task == Operate {
 		s.m.Key = event.StepKey(t.Execution, t.Step, t.Tries[t.Step])
-		operating{s}.adopt()
+		if err := (operating{s}).adopt(); err != nil {
+			return event.Move{}, fmt.Errorf("script: %w", err)
+		}
 	}
 	var move event.Move
 	if !t.Device.Reachable() {
@@ -148,9 +164,9 @@ func (f *flow) begin(_ context.Context, t event.Turn, in event.StepInput) (event
 
 // next takes the next event.
 func (f *flow) next(t event.Turn, ev event.DeviceEvent) (event.Move, error) {
-	var m memory
-	if err := json.Unmarshal(t.State, &m); err != nil {
-		return event.Move{}, fmt.Errorf("script: step %s: memory: %w", t.Step, err)
+	m, err := readMemory(t.Step, t.State)
+	if err != nil {
+		return event.Move{}, fmt.Errorf("script: %w", err)
 	}
 	s := &turn{f, t, m}
 	switch ev.Kind {

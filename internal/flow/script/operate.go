@@ -1,7 +1,6 @@
 package script
 
 import (
-	"encoding/json"
 	"strconv"
 	"time"
 
@@ -33,13 +32,16 @@ func (s operating) needs() []device.Subscription {
 // failed, or its state ran out of time, and the command may be under way. Not where a look
 // has shown no trace of it, or the device was busy: that try may have ended so, and this one
 // be the Retry.
-func (s operating) adopt() {
-	var was memory
-	if len(s.t.Before) == 0 || json.Unmarshal(s.t.Before, &was) != nil || was.GivenAt.IsZero() ||
-		was.Lost > 0 || was.Busy {
-		return
+func (s operating) adopt() error {
+	if len(s.t.Before) == 0 {
+		return nil
+	}
+	was, err := readMemory(s.t.Step, s.t.Before)
+	if err != nil || was.GivenAt.IsZero() || was.Lost > 0 || was.Busy {
+		return err
 	}
 	s.m.Key, s.m.GivenAt, s.m.Accepted, s.m.Output = was.Key, was.GivenAt, was.Accepted, was.Output
+	return nil
 }
 
 func (s operating) open() event.Move {

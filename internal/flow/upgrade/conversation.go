@@ -45,8 +45,13 @@ const faultInterrupted = "reboot"
 // comes and goes, and no device is at fault for that.
 const mostSends = 16
 
+// memoryForm is the form in which this program writes memory. It reads those up to it:
+// one that waits may have begun under an earlier version.
+const memoryForm = 1
+
 // memory is what a conversation keeps between its turns.
 type memory struct {
+	Form       int             `json:"v"`
 	Document   Document        `json:"document"`
 	Active     Image           `json:"active,omitzero"` // before the upgrade
 	Target     Image           `json:"target,omitzero"` // as Inspect saw it
@@ -74,7 +79,16 @@ type memory struct {
 	Resumed    resumption      `json:"resumed,omitzero"`  // what the lap before told
 }
 
+// readMemory reads what save wrote, this version's or an earlier one's.
+func readMemory(t event.Turn) (m memory, err error) {
+	if err := json.Unmarshal(t.State, &m); err != nil {
+		return memory{}, fmt.Errorf("step %s: memory: %w", t.Step, err)
+	}
+	return m, event.CheckForm("memory of step "+string(t.Step), m.Form, memoryForm)
+}
+
 func (m memory) save() json.RawMessage {
+	m.Form = memoryForm
 	b, err := json.Marshal(m)
 	if err != nil {
 		return json.RawMessage("{}") // unreachable: plain values only
@@ -146,9 +160,9 @@ func (f *Flow) Begin(_ context.Context, t event.Turn, step event.StepInput) (eve
 
 // Continue takes the next event.
 func (f *Flow) Continue(t event.Turn, ev event.DeviceEvent) (event.Move, error) {
-	var m memory
-	if err := json.Unmarshal(t.State, &m); err != nil {
-		return event.Move{}, fmt.Errorf("upgrade.Continue: step %s: memory: %w", t.Step, err)
+	m, err := readMemory(t)
+	if err != nil {
+		return event.Move{}, fmt.Errorf("upgrade.Continue: %w", err)
 	}
 	s := turn{f, t, m}
 	switch t.Step {

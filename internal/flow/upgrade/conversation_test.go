@@ -356,7 +356,7 @@ func TestConversations(t *testing.T) {
 		}
 		return c
 	}
-	park2 := `park, gated {"staged":"` + image2 + `"}`
+	park2 := `park, gated {"v":1,"staged":"` + image2 + `"}`
 	for _, row := range []row{
 		// Inspect.
 		{"goes on with the image that is staged", upgrade.Inspect, func(c *talk) event.Move {
@@ -475,7 +475,7 @@ func TestConversations(t *testing.T) {
 			c.turn.Now = noon.Add(90 * time.Minute)
 			c.turn.Device.Facts = map[string]string{event.FactZone: "CET-1CEST,M3.5.0,M10.5.0/3"}
 			return c.window().begin()
-		}, "park, gated {}"},
+		}, `park, gated {"v":1}`},
 		{"does not wait, activation apart", upgrade.Download, func(c *talk) event.Move {
 			return c.window().separate().begin()
 		}, "operate 2.Download(), once"},
@@ -646,15 +646,20 @@ func TestConversations(t *testing.T) {
 			c.separate().window().again().begin()
 			return c.on(c.shows(staged))
 		}, park2},
+		{"waits for the next window, at the end of this one", upgrade.Activate, func(c *talk) event.Move {
+			c = c.separate().window()
+			c.turn.Now = noon.Add(2*time.Hour - 500*time.Millisecond)
+			return c.begin()
+		}, park2},
 		{"waits for the window, where the restart was cut", upgrade.Activate, func(c *talk) event.Move {
 			return c.window().begin()
 		}, park2},
 		{"waits for the window, after it tried in vain", upgrade.Activate, func(c *talk) event.Move {
 			return c.window().activated().set("activate", upgrade.Accepted{CommandKey: a, Pass: 1, At: noon}).begin()
-		}, `park, gated {"staged":"` + image2 + `","passes":1}`},
+		}, `park, gated {"v":1,"staged":"` + image2 + `","passes":1}`},
 		{"waits for the window, after a lap before tried in vain", upgrade.Activate, func(c *talk) event.Move {
 			return c.separate().window().resumed().begin()
-		}, `park, gated {"staged":"` + image2 + `","passes":2}`},
+		}, `park, gated {"v":1,"staged":"` + image2 + `","passes":2}`},
 		{"is taken, in the window", upgrade.Activate, func(c *talk) event.Move {
 			c.turn.Now = noon.Add(90 * time.Minute)
 			c.separate().window().begin()
@@ -1320,11 +1325,11 @@ func TestHold(t *testing.T) {
 		talk func(c *talk) *talk
 		want event.Park
 	}{
-		{upgrade.Download, func(c *talk) *talk { return c }, event.Park{Resume: json.RawMessage(`{}`)}},
-		{upgrade.Download, func(c *talk) *talk { return c.window() }, event.Park{Gated: true, Resume: json.RawMessage(`{}`)}},
-		{upgrade.Download, func(c *talk) *talk { return c.window().separate() }, event.Park{Resume: json.RawMessage(`{}`)}},
-		{upgrade.Download, func(c *talk) *talk { return c.resumed() }, event.Park{Resume: json.RawMessage(`{"passes":2}`)}},
-		{upgrade.Activate, func(c *talk) *talk { return c.separate() }, event.Park{Resume: json.RawMessage(`{"staged":"` + image2 + `"}`)}},
+		{upgrade.Download, func(c *talk) *talk { return c }, event.Park{Resume: json.RawMessage(`{"v":1}`)}},
+		{upgrade.Download, func(c *talk) *talk { return c.window() }, event.Park{Gated: true, Resume: json.RawMessage(`{"v":1}`)}},
+		{upgrade.Download, func(c *talk) *talk { return c.window().separate() }, event.Park{Resume: json.RawMessage(`{"v":1}`)}},
+		{upgrade.Download, func(c *talk) *talk { return c.resumed() }, event.Park{Resume: json.RawMessage(`{"v":1,"passes":2}`)}},
+		{upgrade.Activate, func(c *talk) *talk { return c.separate() }, event.Park{Resume: json.RawMessage(`{"v":1,"staged":"` + image2 + `"}`)}},
 	} {
 		talk := c.talk(newTalk(t, c.step))
 		talk.turn.Now = noon.Add(90 * time.Minute) // in the window

@@ -10,8 +10,13 @@ import (
 // Park: what an attempt that goes on later remembers of this execution. Its next one
 // begins at Inspect, as each does.
 
+// resumptionForm is the form in which this program writes resumptions. It reads those up
+// to it.
+const resumptionForm = 1
+
 // resumption is what a lap of an upgrade tells the next.
 type resumption struct {
+	Form int `json:"v,omitempty"`
 	// Staged is the path of the image that is complete and waits to be activated; ""
 	// if there is none.
 	Staged string `json:"staged,omitempty"`
@@ -26,7 +31,7 @@ func readResumption(in event.ExecutionInput) (r resumption, err error) {
 	if err := json.Unmarshal(in.Resume, &r); err != nil {
 		return r, fmt.Errorf("upgrade: lap %d: what the lap before left: %w", in.Lap, err)
 	}
-	return r, nil
+	return r, event.CheckForm(fmt.Sprintf("what the lap before lap %d left", in.Lap), r.Form, resumptionForm)
 }
 
 // park is the end of this lap.
@@ -35,6 +40,7 @@ func (s turn) park(staged bool) event.Park {
 	if staged {
 		r = resumption{Staged: s.m.Target.Path, Passes: s.m.Passes}
 	}
+	r.Form = resumptionForm
 	b, err := json.Marshal(r)
 	if err != nil {
 		b = nil // unreachable: plain values only
@@ -44,9 +50,9 @@ func (s turn) park(staged bool) event.Park {
 
 // Hold is the end of a lap whose command a pause keeps from being sent.
 func (f *Flow) Hold(t event.Turn) (event.Park, error) {
-	var m memory
-	if err := json.Unmarshal(t.State, &m); err != nil {
-		return event.Park{}, fmt.Errorf("upgrade.Hold: step %s: memory: %w", t.Step, err)
+	m, err := readMemory(t)
+	if err != nil {
+		return event.Park{}, fmt.Errorf("upgrade.Hold: %w", err)
 	}
 	return turn{f, t, m}.park(t.Step == Activate), nil
 }

@@ -62,7 +62,10 @@ func (st *Store) Flags(ctx context.Context, owner event.Owner) (workflow.Flags, 
 			return flags, wrap("Flags", err)
 		}
 		for _, i := range out.Responses[st.table] {
-			r := reading{item: i}
+			r, err := known(i)
+			if err != nil {
+				return flags, err
+			}
 			c := workflow.Control{
 				State: event.ControlState(text(i, "state")), Rev: r.number("rev"), Who: text(i, "who"),
 				Why: text(i, "why"), At: r.moment("at"),

@@ -216,11 +216,25 @@ func (st *Store) Load(ctx context.Context, thing event.ThingName) (workflow.Devi
 	}
 }
 
-// form is the version of the items that this program writes, in their attribute v.
-// It reads no other: items live as long as an execution, and executions that began
-// under another form are to end under it. What is known of a device (STATE, OWNER)
-// was of one form ever since, with v or without.
+// form is the version of the items that this program writes, in their attribute v. It
+// reads those up to it, which are one as yet, and refuses others by event.FormError: a
+// later version wrote them, and what is asked of them waits for one that knows them.
+// Without v are STATE and OWNER of before there were forms. testdata/stored has items of
+// every form, which a test reads.
 const form = 1
+
+// known is an item that this program can read.
+func known(i item) (reading, error) {
+	r := reading{item: i}
+	v, sk := r.number("v"), text(i, "SK")
+	switch {
+	case r.err != nil:
+		return r, r.err
+	case v == 0 && sk != skState && sk != skOwner:
+		return r, fmt.Errorf("workflow/dynamodb: item %s of %s has no form, attribute v", sk, text(i, "PK"))
+	}
+	return r, wrap("read", event.CheckForm("item "+sk+" of "+text(i, "PK"), int(v), form))
+}
 
 // factPrefix begins the names of STATE's attributes that hold facts.
 const factPrefix = "fact."
@@ -243,12 +257,9 @@ func facts(i item) map[string]string {
 
 func add(d *workflow.Device, i item) error {
 	sk := text(i, "SK")
-	r := reading{item: i}
-	if v := r.number("v"); r.err != nil {
-		return r.err
-	} else if v != form && (v != 0 || sk != skState) {
-		return fmt.Errorf("workflow/dynamodb: item %s of %s is of form %d; this program reads form %d", sk,
-			d.Thing, v, form)
+	r, err := known(i)
+	if err != nil {
+		return err
 	}
 	switch {
 	case sk == skState:
@@ -318,10 +329,14 @@ func (st *Store) PutPending(ctx context.Context, thing event.ThingName, p workfl
 	if err != nil {
 		return wrap("PutPending", err)
 	}
+	values := upToValues(p.Identity())
+	values[":form"] = n(form)
 	_, err = st.api.PutItem(ctx, &dynamodb.PutItemInput{
 		TableName: &st.table, Item: i,
-		// A late copy of an earlier attempt does not hide the later one.
-		ConditionExpression: aws.String(upTo), ExpressionAttributeValues: upToValues(p.Identity()),
+		// A late copy of an earlier attempt does not hide the later one, nor what a later version of this program
+		// has written.
+		ConditionExpression:       aws.String("(" + upTo + ") AND (attribute_not_exists(PK) OR v <= :form)"),
+		ExpressionAttributeValues: values,
 	})
 	if refused(err) {
 		return nil
@@ -569,7 +584,7 @@ func (st *Store) Presence(ctx context.Context, thing event.ThingName, p workflow
 	if !p.Connected {
 		newer += " AND (attribute_not_exists(seenAt) OR seenAt <= :at)"
 	}
-	set := "SET v = :form, connected = :c, presenceVersion = :v, presenceAt = :at, seenAt = :at"
+	set := "SET v = if_not_exists(v, :form), connected = :c, presenceVersion = :v, presenceAt = :at, seenAt = :at"
 	update := &dynamodb.UpdateItemInput{
 		TableName: &st.table, Key: key(devicePK(thing), skState),
 		UpdateExpression: &set, ConditionExpression: aws.String("attribute_exists(endpointId)" + newer),
@@ -616,7 +631,7 @@ func (st *Store) Greet(ctx context.Context, thing event.ThingName, g workflow.Gr
 
 // What a greeting writes, and what keeps a late one from writing it.
 const (
-	greets  = "v = :form, connected = :yes, seenAt = :at, legacy = :legacy, agentTopic = :topic"
+	greets  = "v = if_not_exists(v, :form), connected = :yes, seenAt = :at, legacy = :legacy, agentTopic = :topic"
 	stays   = " REMOVE expiresAt" // which STATE has before the first greeting (Presence)
 	notGone = "(attribute_not_exists(seenAt) OR seenAt <= :at OR connected = :yes)"
 )

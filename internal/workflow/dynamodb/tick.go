@@ -2,6 +2,7 @@ package dynamodb
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -23,15 +24,20 @@ const (
 func (st *Store) Lease(ctx context.Context, holder string, now, until time.Time) (workflow.Lease, error) {
 	out, err := st.api.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName: &st.table, Key: key(tickPK, skLease), ReturnValues: types.ReturnValueAllNew,
-		UpdateExpression:         aws.String("SET v = :v, holder = :holder, #until = :until ADD fence :one"),
-		ConditionExpression:      aws.String("attribute_not_exists(PK) OR #until <= :now"),
+		UpdateExpression: aws.String("SET v = :v, holder = :holder, #until = :until ADD fence :one"),
+		// The lease of a later version is not written over.
+		ConditionExpression:      aws.String("attribute_not_exists(PK) OR #until <= :now AND v <= :v"),
 		ExpressionAttributeNames: map[string]string{"#until": "until"},
 		ExpressionAttributeValues: item{
 			":v": n(form), ":holder": s(holder), ":until": n(until.UnixMilli()), ":one": n(1),
 			":now": n(now.UnixMilli()),
 		},
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	})
-	if refused(err) {
+	if failed, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
+		if _, err := known(failed.Item); err != nil && len(failed.Item) > 0 {
+			return workflow.Lease{}, err
+		}
 		return workflow.Lease{}, workflow.ErrLeased
 	}
 	if err != nil {
@@ -70,7 +76,10 @@ func (st *Store) Lifted(ctx context.Context) ([]workflow.Lifted, error) {
 	}
 	var found []workflow.Lifted
 	for _, i := range out.Items {
-		r := reading{item: i}
+		r, err := known(i)
+		if err != nil {
+			return nil, err
+		}
 		found = append(found, workflow.Lifted{Whose: event.OwnerOf(text(i, "ownerKey")), Rev: r.number("rev")})
 		if r.err != nil {
 			return nil, r.err
@@ -114,7 +123,10 @@ func (st *Store) shards(ctx context.Context, op string, shards, most int, pk fun
 			}
 			left -= len(out.Items)
 			for _, i := range out.Items {
-				r := reading{item: i}
+				r, err := known(i)
+				if err != nil {
+					return false, err
+				}
 				if take(&r); r.err != nil {
 					return false, r.err
 				}
