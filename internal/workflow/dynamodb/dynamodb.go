@@ -517,7 +517,7 @@ func (st *Store) Finish(ctx context.Context, thing event.ThingName, a workflow.A
 
 // learning adds facts to what is known of a device.
 func (st *Store) learning(pk string, learnt map[string]string) types.TransactWriteItem {
-	set, names, values := "SET v = :form", map[string]string{}, item{":form": n(form)}
+	set, names, values := "SET v = if_not_exists(v, :form)", map[string]string{}, item{":form": n(form)}
 	for k, name := range slices.Sorted(maps.Keys(learnt)) {
 		at := strconv.Itoa(k)
 		set += ", #f" + at + " = :f" + at

@@ -268,7 +268,10 @@ func (st *Store) batch(ctx context.Context, op string, keys []item, take func(*r
 				return wrap(op, err)
 			}
 			for _, i := range out.Responses[st.table] {
-				r := reading{item: i}
+				r, err := known(i)
+				if err != nil {
+					return err
+				}
 				if take(&r); r.err != nil {
 					return r.err
 				}
