@@ -95,7 +95,8 @@ func (in *ExecutionInput) UnmarshalJSON(b []byte) error {
 // NewExecutionInput builds the input of the first lap of one attempt on one device.
 func NewExecutionInput(o Owner, thing ThingName, number int64, operation Operation, p Plan) ExecutionInput {
 	return ExecutionInput{
-		Form: inputForm, Owner: o, ThingName: thing, ExecutionNumber: number, Execution: ExecutionName(o, thing, number, 0),
+		Form: inputForm, Owner: o, ThingName: thing, ExecutionNumber: number,
+		Execution: ExecutionName(o, thing, number, 0),
 		Operation: operation, Document: p.Document, Timeouts: p.Timeouts, Window: p.Window,
 	}
 }

@@ -127,7 +127,8 @@ func TestAPauseHoldsWhatHasBegun(t *testing.T) {
 		{"a command of a gate", fw2, second, command, []string{"fail tok Next.Park"}, true},
 		{"a command of a gate, by the flag of everything", workflow.Everyone, second, command,
 			[]string{"fail tok Next.Park"}, true},
-		{"a question of a gate", fw2, second, event.Move{Send: "look", State: memory}, []string{"send rg-1 look"}, false},
+		{"a question of a gate", fw2, second, event.Move{Send: "look", State: memory}, []string{"send rg-1 look"},
+			false},
 		{"a command of a step that is no gate", fw2, third, command, []string{"send rg-1 reset"}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
