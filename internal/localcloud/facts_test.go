@@ -584,6 +584,79 @@ var checks = map[string]func(*lives){
 		}
 	},
 
+	"dynamodb-index-late": func(l *lives) {
+		l.indexed()
+		l.call("dynamodb", "PutItem", putG(1), nil)
+		count := func() (out struct{ Count int }) {
+			l.call("dynamodb", "Query", byG(), &out)
+			return out
+		}
+		l.want("at the moment of the write", fmt.Sprint(count().Count), "0")
+		l.sched.RunFor(time.Second)
+		l.want("a second later", fmt.Sprint(count().Count), "1")
+	},
+	"dynamodb-index-consistent": func(l *lives) {
+		l.indexed()
+		l.refused("dynamodb", "Query", byG("ConsistentRead", true), "ValidationException",
+			"Consistent reads are not supported on global secondary indexes")
+	},
+	"dynamodb-index-permission": func(l *lives) {
+		l.indexed()
+		const arn = "arn:aws:dynamodb:us-east-1:" + account + ":table/things"
+		role := awsapi.Identity{Account: account, ARN: "arn:aws:sts::" + account + ":assumed-role/some/f",
+			RoleARN: "arn:aws:iam::" + account + ":role/some"}
+		l.call("iam", "CreateRole", map[string]any{"RoleName": "some", "AssumeRolePolicyDocument": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]}`}, nil)
+		for _, may := range []struct{ on, code string }{{arn, "AccessDeniedException"}, {arn + "/index/byG", ""},
+			{arn + "/index/*", ""}} {
+			l.call("iam", "PutRolePolicy", map[string]any{"RoleName": "some", "PolicyName": "p", "PolicyDocument": `{
+				"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["dynamodb:Query","dynamodb:Scan"],
+				"Resource":"` + may.on + `"}]}`}, nil)
+			err := awsapi.CallInto(l.t.Context(), l.cloud.Door(), role, "dynamodb", "Query", byG(), nil)
+			l.want("with a permission for "+may.on, awsapi.Code(err), may.code)
+			err = awsapi.CallInto(l.t.Context(), l.cloud.Door(), role, "dynamodb", "Scan",
+				map[string]any{"TableName": "things", "IndexName": "byG"}, nil)
+			l.want("a scan with a permission for "+may.on, awsapi.Code(err), may.code)
+		}
+	},
+	"dynamodb-index-one-at-a-time": func(l *lives) {
+		l.indexed()
+		create := func(name string) map[string]any {
+			return map[string]any{"TableName": "things",
+				"AttributeDefinitions": []any{map[string]any{"AttributeName": "g", "AttributeType": "S"}},
+				"GlobalSecondaryIndexUpdates": []any{map[string]any{"Create": map[string]any{"IndexName": name,
+					"KeySchema":  []any{map[string]any{"AttributeName": "g", "KeyType": "HASH"}},
+					"Projection": map[string]any{"ProjectionType": "ALL"}}}}}
+		}
+		l.call("dynamodb", "UpdateTable", create("second"), nil)
+		l.refused("dynamodb", "UpdateTable", create("third"), "LimitExceededException",
+			"Subscriber limit exceeded: Only 1 online index can be created or deleted simultaneously per table")
+		l.sched.RunFor(time.Minute)
+		l.call("dynamodb", "UpdateTable", create("third"), nil)
+	},
+	"dynamodb-index-projection": func(l *lives) {
+		l.indexed()
+		l.refused("dynamodb", "Query", byG("ProjectionExpression", "PK, v"), "ValidationException",
+			"One or more parameter values were invalid: Global secondary index byG does not project [v]")
+		l.refused("dynamodb", "Query", byG("FilterExpression", "attribute_exists(v)"), "ValidationException",
+			"Secondary index byG does not project one or more filter attributes: [v]")
+	},
+	"dynamodb-index-key-type": func(l *lives) {
+		l.indexed()
+		in := putG(1)
+		in["Item"].(map[string]any)["g"] = map[string]any{"N": "1"}
+		l.refused("dynamodb", "PutItem", in, "ValidationException",
+			"One or more parameter values were invalid: Type mismatch for Index Key g Expected: S Actual: N "+
+				"IndexName: byG")
+	},
+	"dynamodb-index-empty-key": func(l *lives) {
+		l.indexed()
+		in := putG(1)
+		in["Item"].(map[string]any)["g"] = text("")
+		l.refused("dynamodb", "TransactWriteItems", map[string]any{"TransactItems": []any{map[string]any{"Put": in}}},
+			"ValidationException", "A value specified for a secondary index key is not supported. The AttributeValue "+
+				"for a key attribute cannot contain an empty string value. IndexName: byG, IndexKey: g")
+	},
+
 	// SQS.
 	"sqs-receive-most": func(l *lives) {
 		l.refused("sqs", "ReceiveMessage", map[string]any{"QueueUrl": l.queue("q"), "MaxNumberOfMessages": 11},

@@ -29,6 +29,7 @@ var samples = map[string]any{
 		"l":   {Kind: expr.L, List: []expr.Value{{Kind: expr.BOOL, Bool: true}, {Kind: expr.NULL}}},
 		"m":   {Kind: expr.M, Map: map[string]expr.Value{"k": {Kind: expr.S, Str: "v"}}},
 	},
+	"dynamodb.entry": expr.Item{"PK": {Kind: expr.S, Str: "DEVICE#rg-1"}, "g": {Kind: expr.S, Str: "wave#1"}},
 }
 
 // TestStoredFormsAreAsRecorded holds the form of every record of every service:

@@ -51,6 +51,7 @@ func (r *rig) reads(made map[string]string) []call {
 		{"dynamodb", "Query", in{"TableName": "table", "KeyConditionExpression": "k = :k",
 			"ExpressionAttributeValues": in{":k": in{"S": "1"}}}},
 		{"dynamodb", "Scan", in{"TableName": "table"}},
+		{"dynamodb", "Scan", in{"TableName": "table", "IndexName": "index"}},
 		{"iam", "GetRole", in{"RoleName": "all"}},
 		{"iam", "ListRoles", nil},
 		{"iam", "ListUsers", nil},
@@ -100,7 +101,9 @@ func (r *rig) furnish(must func(service, operation string, in in) map[string]any
 	role := "arn:aws:iam::" + account + ":role/all"
 	must("dynamodb", "CreateTable", in{"TableName": "table", "BillingMode": "PAY_PER_REQUEST",
 		"AttributeDefinitions": []in{{"AttributeName": "k", "AttributeType": "S"}},
-		"KeySchema":            []in{{"AttributeName": "k", "KeyType": "HASH"}}})
+		"KeySchema":            []in{{"AttributeName": "k", "KeyType": "HASH"}},
+		"GlobalSecondaryIndexes": []in{{"IndexName": "index", "Projection": in{"ProjectionType": "ALL"},
+			"KeySchema": []in{{"AttributeName": "k", "KeyType": "HASH"}}}}})
 	for i := range 3 {
 		must("dynamodb", "PutItem", in{"TableName": "table", "Item": in{"k": in{"S": fmt.Sprint(i)}}})
 	}

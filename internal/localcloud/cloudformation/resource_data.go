@@ -21,19 +21,22 @@ var projection = object(members{"NonKeyAttributes": texts, "ProjectionType": tex
 
 var throughput = object(members{"ReadCapacityUnits": number, "WriteCapacityUnits": number})
 
+var secondaryIndex = members{
+	"IndexName": text, "KeySchema": keySchema, "Projection": projection, "ProvisionedThroughput": throughput,
+}
+
+// table: attributes and indexes are changed by tableProvider.
 var table = kind{
 	service: "dynamodb", create: "CreateTable", key: "TableName", name: naming{property: "TableName", max: 255},
 	required: []string{"KeySchema"},
 	properties: members{
 		"TableName": text,
 		"AttributeDefinitions": listOf(object(members{"AttributeName": text, "AttributeType": text})).
-			unbuiltInPlace(),
-		"KeySchema":             keySchema,
-		"BillingMode":           text.by("UpdateTable"),
-		"ProvisionedThroughput": throughput.by("UpdateTable"),
-		"GlobalSecondaryIndexes": listOf(object(members{
-			"IndexName": text, "KeySchema": keySchema, "Projection": projection, "ProvisionedThroughput": throughput,
-		})).unbuiltInPlace(),
+			by("UpdateTable").orElse([]any{}),
+		"KeySchema":              keySchema,
+		"BillingMode":            text.by("UpdateTable"),
+		"ProvisionedThroughput":  throughput.by("UpdateTable"),
+		"GlobalSecondaryIndexes": listOf(object(secondaryIndex)).by("UpdateTable").orElse([]any{}),
 		"LocalSecondaryIndexes": listOf(object(members{"IndexName": text, "KeySchema": keySchema,
 			"Projection": projection})),
 		"StreamSpecification": object(members{"StreamViewType": text}).unbuiltInPlace(),
@@ -51,6 +54,11 @@ var table = kind{
 			if stream, ok := in["StreamSpecification"].(map[string]any); ok {
 				stream["StreamEnabled"] = true
 			}
+			return nil
+		},
+		"UpdateTable": func(_ Request, in map[string]any) error {
+			delete(in, indexes)
+			delete(in, definitions)
 			return nil
 		},
 	},

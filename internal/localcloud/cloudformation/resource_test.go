@@ -214,6 +214,8 @@ func TestReplacementsAreAWSs(t *testing.T) {
 			k = p.bound
 		case machine:
 			k = p.bound
+		case tableProvider:
+			k = p.bound
 		default:
 			t.Fatalf("%s is made by a %T", name, p)
 		}

@@ -55,6 +55,7 @@ func New(config Config) *Service {
 		busy: map[string]*scheduler.Gate{}}
 	s.providers = map[string]Provider{
 		"AWS::CloudFormation::CustomResource": custom{s},
+		"AWS::DynamoDB::Table":                tableProvider{bound{table, s}},
 		"AWS::IAM::ManagedPolicy":             managedPolicy{s},
 		"AWS::IAM::Policy":                    inlineRolePolicy{s},
 		"AWS::IAM::Role":                      role{bound{roleKind, s}},
@@ -69,7 +70,6 @@ func New(config Config) *Service {
 	for name, k := range map[string]kind{
 		"AWS::CloudWatch::Alarm":                  alarm,
 		"AWS::CloudWatch::Dashboard":              dashboard,
-		"AWS::DynamoDB::Table":                    table,
 		"AWS::IoT::JobTemplate":                   jobTemplate,
 		"AWS::IoT::TopicRule":                     topicRule,
 		"AWS::Lambda::EventInvokeConfig":          eventInvokeConfig,

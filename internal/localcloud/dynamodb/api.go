@@ -39,8 +39,8 @@ func (s *Service) API() awsapi.Service {
 			awsapi.Op("GetItem", s.getItem, on(s, func(in *getIn) string { return in.TableName })),
 			awsapi.Op("UpdateItem", s.updateItem, on(s, func(in *updateIn) string { return in.TableName })),
 			awsapi.Op("DeleteItem", s.deleteItem, on(s, func(in *deleteIn) string { return in.TableName })),
-			awsapi.Op("Query", s.query, on(s, func(in *queryIn) string { return in.TableName })),
-			awsapi.Op("Scan", s.scan, on(s, func(in *scanIn) string { return in.TableName })),
+			awsapi.Op("Query", s.query, onPage(s, func(in *queryIn) *page { return &in.page })),
+			awsapi.Op("Scan", s.scan, onPage(s, func(in *scanIn) *page { return &in.page })),
 			awsapi.Op("BatchGetItem", s.batchGet, awsapi.On(func(_ *awsapi.Call, in *batchGetIn) []string {
 				var arns []string
 				for _, name := range slices.Sorted(maps.Keys(in.RequestItems)) {
@@ -72,4 +72,16 @@ func (s *Service) API() awsapi.Service {
 // on names the table an operation touches.
 func on[In any](s *Service, name func(in *In) string) awsapi.Option {
 	return awsapi.On(func(_ *awsapi.Call, in *In) []string { return []string{s.arn(tableName(name(in)))} })
+}
+
+// onPage names the table, or the index of it, that a page is read from.
+func onPage[In any](s *Service, of func(in *In) *page) awsapi.Option {
+	return awsapi.On(func(_ *awsapi.Call, in *In) []string {
+		p := of(in)
+		arn := s.arn(tableName(p.TableName))
+		if p.IndexName != "" {
+			arn += "/index/" + p.IndexName
+		}
+		return []string{arn}
+	})
 }

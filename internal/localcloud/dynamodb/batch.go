@@ -64,7 +64,7 @@ func (s *Service) batchGet(_ context.Context, c *awsapi.Call, in *batchGetIn) (*
 			k := in.RequestItems[name]
 			found := []expr.Item{}
 			seen := map[string]bool{}
-			units := 0.0
+			var used units
 			var t *table
 			for i, key := range k.Keys {
 				if total > maxBatchBytes {
@@ -88,13 +88,13 @@ func (s *Service) batchGet(_ context.Context, c *awsapi.Call, in *batchGetIn) (*
 				}
 				seen[id] = true
 				total += size
-				units += readUnits(size, k.ConsistentRead)
+				used.table += readUnits(size, k.ConsistentRead)
 				if item != nil {
 					found = append(found, item)
 				}
 			}
 			out.Responses[tableName(name)] = found
-			if c := consumed(in.ReturnConsumedCapacity, t, units); c != nil {
+			if c := consumed(in.ReturnConsumedCapacity, t, used, 1); c != nil {
 				out.ConsumedCapacity = append(out.ConsumedCapacity, c)
 			}
 		}
@@ -134,7 +134,7 @@ func (s *Service) batchWrite(_ context.Context, _ *awsapi.Call, in *batchWriteIn
 	return out, s.Store.Update(func(tx *store.Tx) error {
 		for _, name := range slices.Sorted(maps.Keys(in.RequestItems)) {
 			seen := map[string]bool{}
-			units := 0.0
+			var used units
 			var t *table
 			for _, w := range in.RequestItems[name] {
 				c := &change{table: name}
@@ -164,12 +164,12 @@ func (s *Service) batchWrite(_ context.Context, _ *awsapi.Call, in *batchWriteIn
 					return errValidation("Provided list of item keys contains duplicates")
 				}
 				seen[id] = true
-				units += writeUnits(old, now)
+				used.add(written(in.ReturnConsumedCapacity, t, old, now))
 			}
 			if t == nil {
 				return errValidation("RequestItems.%s must have at least one member", name)
 			}
-			if c := consumed(in.ReturnConsumedCapacity, t, units); c != nil {
+			if c := consumed(in.ReturnConsumedCapacity, t, used, 1); c != nil {
 				out.ConsumedCapacity = append(out.ConsumedCapacity, c)
 			}
 		}
@@ -319,9 +319,12 @@ func (s *Service) transact(tx *store.Tx, changes []*change, capacity string, out
 		_, old, now, err := s.apply(tx, c)
 		reasons[i].Code = "None"
 		e, ours := errors.AsType[*awsapi.Error](err)
+		if _, whole := errors.AsType[requestError](err); whole {
+			return err
+		}
 		switch {
 		case err == nil:
-			if u := consumed(capacity, t, 2*writeUnits(old, now)); u != nil {
+			if u := consumed(capacity, t, written(capacity, t, old, now), 2); u != nil {
 				out.ConsumedCapacity = append(out.ConsumedCapacity, u)
 			}
 		case ours && e.Code == "ConditionalCheckFailedException":
@@ -374,7 +377,7 @@ func (s *Service) transactGet(ctx context.Context, call *awsapi.Call, in *transa
 				return err
 			}
 			out.Responses = append(out.Responses, getOut{Item: found})
-			if u := consumed(in.ReturnConsumedCapacity, t, 2*readUnits(size, true)); u != nil {
+			if u := consumed(in.ReturnConsumedCapacity, t, units{table: readUnits(size, true)}, 2); u != nil {
 				out.ConsumedCapacity = append(out.ConsumedCapacity, u)
 			}
 		}

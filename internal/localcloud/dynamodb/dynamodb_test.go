@@ -118,7 +118,7 @@ func TestBadRequestsAreRefused(t *testing.T) {
 	for _, r := range []struct{ operation, in, code, text string }{
 		{"CreateTable", createT, "ResourceInUseException", "Table already exists: tbl"},
 		{"CreateTable", strings.Replace(createT, `"tbl"`, `"x"`, 1), "ValidationException", "TableName"},
-		{"CreateTable", strings.Replace(createT, `{"TableName":"tbl"`, `{"TableName":"other","GlobalSecondaryIndexes":[{}]`, 1), "NotImplemented", "GlobalSecondaryIndexes"},
+		{"CreateTable", strings.Replace(createT, `{"TableName":"tbl"`, `{"TableName":"other","LocalSecondaryIndexes":[{}]`, 1), "NotImplemented", "LocalSecondaryIndexes"},
 		{"DescribeTable", `{"TableName":"nosuch"}`, "ResourceNotFoundException", "Table: nosuch not found"},
 		{"PutItem", `{"TableName":"nosuch","Item":{}}`, "ResourceNotFoundException", ""},
 		{"PutItem", `{"TableName":"tbl","Item":{"PK":{"S":"a"}}}`, "ValidationException", "Missing the key SK in the item"},
@@ -129,7 +129,7 @@ func TestBadRequestsAreRefused(t *testing.T) {
 		{"PutItem", `{"TableName":"tbl","Item":{},"Expected":{}}`, "NotImplemented", "Expected"},
 		{"GetItem", `{"TableName":"tbl","Key":{"PK":{"S":"a"}}}`, "ValidationException", "does not match the schema"},
 		{"Query", `{"TableName":"tbl"}`, "ValidationException", "KeyConditionExpression"},
-		{"Query", `{"TableName":"tbl","IndexName":"i"}`, "NotImplemented", "IndexName"},
+		{"Query", `{"TableName":"tbl","IndexName":"i"}`, "ValidationException", "does not have the specified index: i"},
 		{"Query", `{"TableName":"tbl","KeyConditionExpression":"PK = :p","ExpressionAttributeValues":{":p":{"N":"1"}}}`, "ValidationException", "does not match schema type"},
 		{"Scan", `{"TableName":"tbl","Segment":3,"TotalSegments":3}`, "ValidationException", "Segment"},
 		{"PutItem", strings.TrimSuffix(put("a", 1, ""), "}") + `,"ExpressionAttributeValues":{":x":{"S":"y"}}}`, "ValidationException", "unused in expressions: keys: {:x}"},

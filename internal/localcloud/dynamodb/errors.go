@@ -29,6 +29,16 @@ func asValidation(err error) error {
 	return err
 }
 
+// requestError is an error of one action that is the whole transaction's: it is no reason for a cancellation.
+type requestError struct{ err *awsapi.Error }
+
+func (e requestError) Error() string { return e.err.Error() }
+
+// Unwrap gives the error as it is answered.
+func (e requestError) Unwrap() error { return e.err }
+
+func ofTheRequest(e *awsapi.Error) error { return requestError{e} }
+
 // reason is why one action of a transaction kept it from happening.
 type reason struct {
 	Code    string    `json:"Code"`

@@ -2,6 +2,8 @@ package dynamodb
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/dynamodb/expr"
@@ -47,15 +49,78 @@ func (r replaced) check() error {
 
 // consumption is what an operation reports under ReturnConsumedCapacity.
 type consumption struct {
-	TableName     string  `json:"TableName"`
+	TableName              string              `json:"TableName"`
+	CapacityUnits          float64             `json:"CapacityUnits"`
+	Table                  *capacity           `json:"Table,omitempty"`
+	GlobalSecondaryIndexes map[string]capacity `json:"GlobalSecondaryIndexes,omitempty"`
+}
+
+type capacity struct {
 	CapacityUnits float64 `json:"CapacityUnits"`
 }
 
-func consumed(want string, t *table, units float64) *consumption {
-	if want != "TOTAL" && want != "INDEXES" {
+// units are the capacity units that an operation consumes: of the table, and of its indexes by name.
+type units struct {
+	table   float64
+	indexes map[string]float64
+}
+
+func (u *units) add(v units) {
+	u.table += v.table
+	for _, name := range slices.Sorted(maps.Keys(v.indexes)) {
+		u.addIndex(name, v.indexes[name])
+	}
+}
+
+func (u *units) addIndex(name string, n float64) {
+	if u.indexes == nil {
+		u.indexes = map[string]float64{}
+	}
+	u.indexes[name] += n
+}
+
+func wants(capacity string) bool { return capacity == "TOTAL" || capacity == "INDEXES" }
+
+// consumed reports what was consumed, times a factor: a transaction consumes the double.
+func consumed(want string, t *table, u units, times float64) *consumption {
+	if !wants(want) {
 		return nil
 	}
-	return &consumption{t.Name, units}
+	c := &consumption{TableName: t.Name, CapacityUnits: times * u.table}
+	for _, name := range slices.Sorted(maps.Keys(u.indexes)) {
+		n := u.indexes[name]
+		c.CapacityUnits += times * n
+		if want == "INDEXES" {
+			if c.GlobalSecondaryIndexes == nil {
+				c.GlobalSecondaryIndexes = map[string]capacity{}
+			}
+			c.GlobalSecondaryIndexes[name] = capacity{times * n}
+		}
+	}
+	if want == "INDEXES" {
+		c.Table = &capacity{times * u.table}
+	}
+	return c
+}
+
+// written are the units of a write, if anybody wants to know.
+func written(want string, t *table, old, item expr.Item) (u units) {
+	if !wants(want) {
+		return u
+	}
+	u.table = writeUnits(old, item)
+	for i := range t.Indexes {
+		x := &t.Indexes[i]
+		before, after := x.entry(t, old), x.entry(t, item)
+		switch {
+		case !x.takes() || x.same(t, before, after):
+		case before != nil && after != nil && !slices.Equal(x.entryKey(t, before), x.entryKey(t, after)):
+			u.addIndex(x.Name, writeUnits(before, nil)+writeUnits(nil, after)) // one is deleted, one is put
+		default:
+			u.addIndex(x.Name, writeUnits(before, after))
+		}
+	}
+	return u
 }
 
 func writeUnits(old, item expr.Item) float64 {
@@ -96,7 +161,7 @@ func (t *table) checkKey(item expr.Item, only bool) error {
 			return errValidation("One or more parameter values are not valid. The AttributeValue for a key "+
 				"attribute cannot contain an empty string value. Key: %s", k.Name)
 		}
-		if limit := []int{maxPartitionKey, maxSortKey}[i]; len(v.Str) > limit {
+		if limit := keyLimits[i]; len(v.Str) > limit {
 			return errValidation("One or more parameter values were invalid: Size of %s has exceeded the maximum "+
 				"size limit of %d bytes", []string{"hashkey", "rangekey"}[i], limit)
 		}
@@ -153,6 +218,11 @@ func (s *Service) apply(tx *store.Tx, c *change) (t *table, old, now expr.Item, 
 	if err := t.checkKey(key, only); err != nil {
 		return t, nil, nil, err
 	}
+	if c.item != nil {
+		if err := t.checkIndexKeys(c.item, false, func(string) bool { return true }); err != nil {
+			return t, nil, nil, err
+		}
+	}
 	old, ok, err := items.Get(tx, t.itemKey(key)...)
 	if err != nil {
 		return t, nil, nil, err
@@ -195,6 +265,9 @@ func (s *Service) apply(tx *store.Tx, c *change) (t *table, old, now expr.Item, 
 			return t, nil, nil, asValidation(err)
 		}
 		if err := checkItem(now); err != nil {
+			return t, nil, nil, err
+		}
+		if err := t.checkIndexKeys(now, true, c.update.Changes); err != nil {
 			return t, nil, nil, err
 		}
 	}
@@ -258,7 +331,7 @@ func (s *Service) changeAlone(c *change, capacity string) (out *writeOut, old, n
 		var t *table
 		var err error
 		if t, old, now, err = s.apply(tx, c); err == nil {
-			out.ConsumedCapacity = consumed(capacity, t, writeUnits(old, now))
+			out.ConsumedCapacity = consumed(capacity, t, written(capacity, t, old, now), 1)
 		}
 		return err
 	})
@@ -436,7 +509,8 @@ func (s *Service) getItem(_ context.Context, c *awsapi.Call, in *getIn) (*getOut
 		t, item, size, err := s.read(tx, c, in)
 		if err == nil {
 			out.Item = item
-			out.ConsumedCapacity = consumed(in.ReturnConsumedCapacity, t, readUnits(size, in.ConsistentRead))
+			out.ConsumedCapacity = consumed(in.ReturnConsumedCapacity, t,
+				units{table: readUnits(size, in.ConsistentRead)}, 1)
 		}
 		return err
 	})

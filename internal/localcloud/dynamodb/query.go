@@ -2,6 +2,7 @@ package dynamodb
 
 import (
 	"context"
+	"iter"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/dynamodb/expr"
@@ -51,14 +52,15 @@ type plan struct {
 }
 
 func (p *page) plan() (*plan, error) {
-	if p.IndexName != "" {
-		return nil, awsapi.NotBuilt("secondary indexes (IndexName)")
-	}
 	if err := p.replaced.check(); err != nil {
 		return nil, err
 	}
-	if err := oneOf("Select", p.Select, "ALL_ATTRIBUTES", "SPECIFIC_ATTRIBUTES", "COUNT"); err != nil {
+	if err := oneOf("Select", p.Select, "ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES", "SPECIFIC_ATTRIBUTES",
+		"COUNT"); err != nil {
 		return nil, err
+	}
+	if p.Select == "ALL_PROJECTED_ATTRIBUTES" && p.IndexName == "" {
+		return nil, errValidation("ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName")
 	}
 	if p.Limit != nil && *p.Limit < 1 {
 		return nil, errValidation("Limit: %d must be at least 1", *p.Limit)
@@ -74,10 +76,112 @@ func (p *page) plan() (*plan, error) {
 	return pl, err
 }
 
+// source is what a page is read from: a table, or one of its indexes.
+type source struct {
+	t               *table
+	x               *index // nil: the table itself
+	partition, sort keyAttribute
+}
+
+// source finds what a request reads, and checks that it may be read so.
+func (s *Service) source(tx *store.Tx, in *page, pl *plan) (src source, err error) {
+	t, err := s.findShared(tx, in.TableName)
+	if err != nil {
+		return src, err
+	}
+	if in.IndexName == "" {
+		return source{t, nil, t.Partition, t.Sort}, nil
+	}
+	x := t.index(in.IndexName)
+	switch {
+	case x == nil || x.Phase == deleting:
+		return src, errValidation("The table does not have the specified index: %s", in.IndexName)
+	case in.ConsistentRead:
+		return src, errValidation("Consistent reads are not supported on global secondary indexes")
+	case x.Phase != active:
+		return src, errValidation("Cannot read from backfilling global secondary index: %s", x.Name)
+	case in.Select == "ALL_ATTRIBUTES" && x.Projection != "ALL":
+		return src, invalid("Select type ALL_ATTRIBUTES is not supported for global secondary index %s because its "+
+			"projection type is not ALL", x.Name)
+	}
+	var missing []string
+	for _, p := range pl.paths {
+		if !x.projects(t, p.Root()) {
+			missing = append(missing, p.Root())
+		}
+	}
+	if len(missing) > 0 {
+		return src, invalid("Global secondary index %s does not project %s", x.Name, list(missing))
+	}
+	if pl.filter != nil {
+		for _, name := range pl.filter.Attributes() {
+			if !x.projects(t, name) {
+				missing = append(missing, name)
+			}
+		}
+	}
+	if len(missing) > 0 {
+		return src, invalid("Secondary index %s does not project one or more filter attributes: %s", x.Name,
+			list(missing))
+	}
+	return source{t, x, x.Partition, x.Sort}, nil
+}
+
+// key are the attributes of a LastEvaluatedKey: of an index's, its keys and the table's.
+func (src source) key(item expr.Item) expr.Item {
+	k := src.t.key(item)
+	if src.x != nil {
+		for _, a := range src.x.keys() {
+			k[a.Name] = item[a.Name]
+		}
+	}
+	return k
+}
+
+// storeKey is where an item lies in the source, without the id that all of it have.
+func (src source) storeKey(item expr.Item) []string {
+	if src.x != nil {
+		return src.x.entryKey(src.t, item)[1:]
+	}
+	return src.t.itemKey(item)[1:]
+}
+
+// checkStart checks an ExclusiveStartKey.
+func (src source) checkStart(start expr.Item) error {
+	if src.x == nil {
+		return src.t.checkKey(start, true)
+	}
+	own := expr.Item{}
+	for _, k := range src.x.keys() {
+		v, ok := start[k.Name]
+		if !ok || v.Kind != k.Kind || v.Str == "" {
+			return errValidation("The provided key element does not match the schema")
+		}
+		own[k.Name] = v
+	}
+	rest := expr.Item{}
+	for name, v := range start {
+		if _, is := own[name]; !is || name == src.t.Partition.Name || name == src.t.Sort.Name {
+			rest[name] = v
+		}
+	}
+	return src.t.checkKey(rest, true)
+}
+
+func (s *Service) rows(tx *store.Tx, c *awsapi.Call, src source,
+	q store.Query) iter.Seq2[store.Row[expr.Item], error] {
+	if src.x == nil {
+		q.Prefix = append([]string{src.t.ID}, q.Prefix...)
+		return items.Scan(tx, q)
+	}
+	q.Prefix = append([]string{src.x.ID}, q.Prefix...)
+	return s.scanIndex(tx, src.t, src.x, q, c.Identity.Root)
+}
+
 // collect takes items from a scan until the page is full. It stops the scan
 // when next returns false.
 type collector struct {
-	t     *table
+	source
 	in    *page
 	plan  *plan
 	out   *pageOut
@@ -98,7 +202,7 @@ func (c *collector) take(item expr.Item) bool {
 		}
 	}
 	if c.in.Limit != nil && c.out.ScannedCount >= *c.in.Limit || c.bytes >= maxPage {
-		c.out.LastEvaluatedKey = c.t.key(item)
+		c.out.LastEvaluatedKey = c.key(item)
 		return false
 	}
 	return true
@@ -111,17 +215,23 @@ func (c *collector) finish() {
 		}
 		c.out.Items = &c.items
 	}
-	c.out.ConsumedCapacity = consumed(c.in.ReturnConsumedCapacity, c.t, readUnits(c.bytes, c.in.ConsistentRead))
+	used := units{}
+	if n := readUnits(c.bytes, c.in.ConsistentRead); c.x == nil {
+		used.table = n
+	} else {
+		used.addIndex(c.x.Name, n)
+	}
+	c.out.ConsumedCapacity = consumed(c.in.ReturnConsumedCapacity, c.t, used, 1)
 }
 
-func (s *Service) query(_ context.Context, _ *awsapi.Call, in *queryIn) (*pageOut, error) {
+func (s *Service) query(_ context.Context, call *awsapi.Call, in *queryIn) (*pageOut, error) {
 	pl, err := in.plan()
 	if err != nil {
 		return nil, err
 	}
 	out := &pageOut{}
 	return out, s.Store.View(func(tx *store.Tx) error {
-		t, err := s.findShared(tx, in.TableName)
+		src, err := s.source(tx, &in.page, pl)
 		if err != nil {
 			return err
 		}
@@ -129,17 +239,17 @@ func (s *Service) query(_ context.Context, _ *awsapi.Call, in *queryIn) (*pageOu
 			return errValidation("Either the KeyConditions or KeyConditionExpression parameter must be specified " +
 				"in the request.")
 		}
-		k, err := expr.ParseKeyCondition(in.KeyConditionExpression, pl.names, t.Partition.Name, t.Sort.Name)
+		k, err := expr.ParseKeyCondition(in.KeyConditionExpression, pl.names, src.partition.Name, src.sort.Name)
 		if err != nil {
 			return asValidation(err)
 		}
 		if err := pl.names.Unused(); err != nil {
 			return asValidation(err)
 		}
-		if err := checkCondition(t, k); err != nil {
+		if err := checkCondition(src, k); err != nil {
 			return err
 		}
-		q := store.Query{Prefix: []string{t.ID, orderedKey(k.Partition)}}
+		q := store.Query{Prefix: []string{orderedKey(k.Partition)}}
 		q.Reverse = in.ScanIndexForward != nil && !*in.ScanIndexForward
 		if k.Op == "begins_with" {
 			q.Begins = k.Values[0].Str
@@ -151,22 +261,22 @@ func (s *Service) query(_ context.Context, _ *awsapi.Call, in *queryIn) (*pageOu
 			q.From = []string{orderedKey(k.Values[0])}
 		}
 		if start := in.ExclusiveStartKey; start != nil {
-			if err := t.checkKey(start, true); err != nil {
-				return errValidation("The provided starting key is invalid: %s", awsapi.AsError(err).Message)
+			if err := src.checkStart(start); err != nil {
+				return errStart(err)
 			}
-			if !start[t.Partition.Name].Equal(k.Partition) {
+			if !start[src.partition.Name].Equal(k.Partition) {
 				return errValidation("The provided starting key is outside query boundaries based on provided " +
 					"conditions")
 			}
-			q.After = t.itemKey(start)[2:]
+			q.After = src.storeKey(start)[1:]
 		}
-		c := &collector{t: t, in: &in.page, plan: pl, out: out}
+		c := &collector{source: src, in: &in.page, plan: pl, out: out}
 		passed := false
-		for row, err := range items.Scan(tx, q) {
+		for row, err := range s.rows(tx, call, src, q) {
 			if err != nil {
 				return err
 			}
-			if t.Sort.Name != "" && !k.Matches(row.Value[t.Sort.Name]) {
+			if src.sort.Name != "" && !k.Matches(row.Value[src.sort.Name]) {
 				if passed { // the matching keys lie together
 					break
 				}
@@ -182,21 +292,25 @@ func (s *Service) query(_ context.Context, _ *awsapi.Call, in *queryIn) (*pageOu
 	})
 }
 
-func checkCondition(t *table, k *expr.KeyCondition) error {
+func errStart(err error) error {
+	return errValidation("The provided starting key is invalid: %s", awsapi.AsError(err).Message)
+}
+
+func checkCondition(src source, k *expr.KeyCondition) error {
 	mismatch := errValidation(
 		"One or more parameter values were invalid: Condition parameter type does not match schema type")
-	if k.Partition.Kind != t.Partition.Kind {
+	if k.Partition.Kind != src.partition.Kind {
 		return mismatch
 	}
 	for _, v := range k.Values {
-		if v.Kind != t.Sort.Kind || k.Op == "begins_with" && v.Kind == expr.N {
+		if v.Kind != src.sort.Kind || k.Op == "begins_with" && v.Kind == expr.N {
 			return mismatch
 		}
 	}
 	return nil
 }
 
-func (s *Service) scan(_ context.Context, _ *awsapi.Call, in *scanIn) (*pageOut, error) {
+func (s *Service) scan(_ context.Context, call *awsapi.Call, in *scanIn) (*pageOut, error) {
 	pl, err := in.plan()
 	if err != nil {
 		return nil, err
@@ -218,19 +332,19 @@ func (s *Service) scan(_ context.Context, _ *awsapi.Call, in *scanIn) (*pageOut,
 	}
 	out := &pageOut{}
 	return out, s.Store.View(func(tx *store.Tx) error {
-		t, err := s.findShared(tx, in.TableName)
+		src, err := s.source(tx, &in.page, pl)
 		if err != nil {
 			return err
 		}
-		q := store.Query{Prefix: []string{t.ID}}
+		q := store.Query{}
 		if start := in.ExclusiveStartKey; start != nil {
-			if err := t.checkKey(start, true); err != nil {
-				return errValidation("The provided starting key is invalid: %s", awsapi.AsError(err).Message)
+			if err := src.checkStart(start); err != nil {
+				return errStart(err)
 			}
-			q.After = t.itemKey(start)[1:]
+			q.After = src.storeKey(start)
 		}
-		c := &collector{t: t, in: &in.page, plan: pl, out: out}
-		for row, err := range items.Scan(tx, q) {
+		c := &collector{source: src, in: &in.page, plan: pl, out: out}
+		for row, err := range s.rows(tx, call, src, q) {
 			if err != nil {
 				return err
 			}

@@ -31,7 +31,8 @@ type Config struct {
 type Service struct {
 	Config
 
-	past past
+	past   past
+	behind behind
 
 	mu     sync.Mutex
 	sweep  *scheduler.Timer // set for the next expiry
@@ -41,7 +42,7 @@ type Service struct {
 // New returns the service over what the store holds.
 func New(c Config) *Service { return &Service{Config: c} }
 
-// Start resumes the deletion of expired items and of client request tokens.
+// Start resumes the deletion of expired items and of client request tokens, and the work on indexes.
 func (s *Service) Start(context.Context) error {
 	err := s.Store.View(func(tx *store.Tx) error {
 		for row, err := range requests.Scan(tx, store.Query{}) {
@@ -53,6 +54,9 @@ func (s *Service) Start(context.Context) error {
 		return nil
 	})
 	if err != nil {
+		return err
+	}
+	if err := s.resumeIndexes(); err != nil {
 		return err
 	}
 	return s.nextSweep()
@@ -72,8 +76,8 @@ func (s *Service) nextSweep() error {
 	})
 }
 
-// Residue is empty: nothing here is ever under way.
-func (s *Service) Residue(context.Context) []string { return nil }
+// Residue are the indexes that are being made or deleted.
+func (s *Service) Residue(context.Context) []string { return s.indexesUnderWay() }
 
 func (s *Service) arn(name string) string {
 	return "arn:aws:dynamodb:" + s.Region + ":" + s.Account + ":table/" + name
@@ -116,6 +120,9 @@ func (s *Service) write(tx *store.Tx, t *table, old, item expr.Item) error {
 	if err := s.account(tx, t, old, item, key); err != nil {
 		return err
 	}
+	if err := s.reindex(tx, t, old, item); err != nil {
+		return err
+	}
 	s.overwritten(tx, key, old)
 	return items.Put(tx, item, key...)
 }
@@ -124,6 +131,9 @@ func (s *Service) write(tx *store.Tx, t *table, old, item expr.Item) error {
 func (s *Service) remove(tx *store.Tx, t *table, old expr.Item) error {
 	key := t.itemKey(old)
 	if err := s.account(tx, t, old, nil, key); err != nil {
+		return err
+	}
+	if err := s.reindex(tx, t, old, nil); err != nil {
 		return err
 	}
 	s.overwritten(tx, key, old)
@@ -218,12 +228,13 @@ func (s *Service) deleteExpired() {
 				}
 				due = append(due, row.Key)
 			}
+			indexed, err := indexedTables(tx)
 			for _, key := range due {
-				if err := s.expire(tx, key, now); err != nil {
-					return err
+				if err == nil {
+					err = s.expire(tx, key, indexed[key[1]], now)
 				}
 			}
-			return nil
+			return err
 		})
 		if err != nil || !more {
 			s.Scheduler.Failed("dynamodb time to live", err)
@@ -233,7 +244,22 @@ func (s *Service) deleteExpired() {
 	s.Scheduler.Failed("dynamodb time to live", s.nextSweep())
 }
 
-func (s *Service) expire(tx *store.Tx, key []string, now time.Time) error {
+// indexedTables are the tables that have indexes, by ID.
+func indexedTables(tx *store.Tx) (map[string]*table, error) {
+	indexed := map[string]*table{}
+	for row, err := range tables.Scan(tx, store.Query{}) {
+		if err != nil {
+			return nil, err
+		}
+		if len(row.Value.Indexes) > 0 {
+			indexed[row.Value.ID] = &row.Value
+		}
+	}
+	return indexed, nil
+}
+
+// expire deletes an item whose time to live is over; t is nil if its table has no indexes.
+func (s *Service) expire(tx *store.Tx, key []string, t *table, now time.Time) error {
 	if err := expiries.Delete(tx, key...); err != nil {
 		return err
 	}
@@ -249,6 +275,11 @@ func (s *Service) expire(tx *store.Tx, key []string, now time.Time) error {
 	c.Bytes -= int64(item.Size())
 	if err := counters.Put(tx, c, key[1]); err != nil {
 		return err
+	}
+	if t != nil {
+		if err := s.reindex(tx, t, item, nil); err != nil {
+			return err
+		}
 	}
 	return items.Delete(tx, key[1:]...)
 }

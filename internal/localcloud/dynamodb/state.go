@@ -14,10 +14,12 @@ var (
 	tables = store.NewTable[table]("dynamodb.table").Versions(store.JSON) // key: name
 	// key: table id, partition key, sort key
 	items = store.NewTable[expr.Item]("dynamodb.item")
+	// key: index id, partition and sort key of the index, partition and sort key of the table
+	entries = store.NewTable[expr.Item]("dynamodb.entry")
 	// key: epoch seconds, table id, partition key, sort key
 	expiries = store.NewTable[[]byte]("dynamodb.expiry")
 	requests = store.NewTable[request]("dynamodb.request").Versions(store.JSON) // key: client request token
-	counters = store.NewTable[counter]("dynamodb.count")                        // key: table id
+	counters = store.NewTable[counter]("dynamodb.count")                        // key: table or index id
 )
 
 // table is a table's description. Its items lie under its ID, so that a new
@@ -36,6 +38,7 @@ type table struct {
 	Class       string
 	SSE         *sseDescription
 	Tags        map[string]string
+	Indexes     []index `json:",omitempty"`
 }
 
 type keyAttribute struct {

@@ -2,6 +2,8 @@ package dynamodb
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -53,7 +55,7 @@ type createTableIn struct {
 	DeletionProtectionEnabled bool                  `json:"DeletionProtectionEnabled,omitempty"`
 	TableClass                string                `json:"TableClass,omitempty"`
 	SSESpecification          *sseSpecification     `json:"SSESpecification,omitempty"`
-	GlobalSecondaryIndexes    []any                 `json:"GlobalSecondaryIndexes,omitempty"`
+	GlobalSecondaryIndexes    []indexIn             `json:"GlobalSecondaryIndexes,omitempty"`
 	LocalSecondaryIndexes     []any                 `json:"LocalSecondaryIndexes,omitempty"`
 	StreamSpecification       *struct {
 		StreamEnabled bool `json:"StreamEnabled"`
@@ -84,6 +86,7 @@ type tableDescription struct {
 	DeletionProtectionEnabled bool                  `json:"DeletionProtectionEnabled"`
 	TableClassSummary         *tableClassSummary    `json:"TableClassSummary,omitempty"`
 	SSEDescription            *sseDescription       `json:"SSEDescription,omitempty"`
+	GlobalSecondaryIndexes    []indexDescription    `json:"GlobalSecondaryIndexes,omitempty"`
 }
 
 type tableDescriptionOut struct {
@@ -104,17 +107,26 @@ func (s *Service) describe(tx *store.Tx, t *table, status string) (tableDescript
 	c, _, err := counters.Get(tx, t.ID)
 	d := tableDescription{
 		TableName: t.Name, TableArn: s.arn(t.Name), TableID: t.ID, TableStatus: status,
-		CreationDateTime:     awsapi.Time{Time: t.Created},
-		AttributeDefinitions: []attributeDefinition{{t.Partition.Name, string(t.Partition.Kind)}},
-		KeySchema:            []keySchemaElement{{t.Partition.Name, "HASH"}},
+		CreationDateTime: awsapi.Time{Time: t.Created},
+		KeySchema:        keySchema(t.Partition, t.Sort),
 		ProvisionedThroughput: throughput{
 			ReadCapacityUnits: t.Read, WriteCapacityUnits: t.Write,
 		},
 		ItemCount: c.Items, TableSizeBytes: c.Bytes, DeletionProtectionEnabled: t.Protected, SSEDescription: t.SSE,
 	}
-	if t.Sort.Name != "" {
-		d.AttributeDefinitions = append(d.AttributeDefinitions, attributeDefinition{t.Sort.Name, string(t.Sort.Kind)})
-		d.KeySchema = append(d.KeySchema, keySchemaElement{t.Sort.Name, "RANGE"})
+	kinds := t.attributes()
+	for _, name := range slices.Sorted(maps.Keys(kinds)) {
+		d.AttributeDefinitions = append(d.AttributeDefinitions, attributeDefinition{name, string(kinds[name])})
+	}
+	for i := range t.Indexes {
+		x, err := s.describeIndex(tx, t, &t.Indexes[i])
+		if err != nil {
+			return d, err
+		}
+		if status == "CREATING" { // the indexes of a new table come with it
+			x.IndexStatus = status
+		}
+		d.GlobalSecondaryIndexes = append(d.GlobalSecondaryIndexes, x)
 	}
 	if t.BillingMode == "PAY_PER_REQUEST" {
 		d.BillingModeSummary = &billingModeSummary{t.BillingMode}
@@ -130,8 +142,6 @@ func (s *Service) createTable(_ context.Context, _ *awsapi.Call, in *createTable
 	case !validTableName.MatchString(in.TableName):
 		return nil, errValidation(
 			"TableName: %q must be 3 to 255 characters long and of a-z, A-Z, 0-9, '_', '-' and '.'", in.TableName)
-	case len(in.GlobalSecondaryIndexes) > 0:
-		return nil, awsapi.NotBuilt("global secondary indexes (GlobalSecondaryIndexes)")
 	case len(in.LocalSecondaryIndexes) > 0:
 		return nil, awsapi.NotBuilt("local secondary indexes (LocalSecondaryIndexes)")
 	case in.StreamSpecification != nil && in.StreamSpecification.StreamEnabled:
@@ -139,11 +149,18 @@ func (s *Service) createTable(_ context.Context, _ *awsapi.Call, in *createTable
 	case in.ResourcePolicy != "":
 		return nil, awsapi.NotBuilt("DynamoDB resource policies (ResourcePolicy)")
 	}
+	for i := range in.GlobalSecondaryIndexes {
+		if err := in.GlobalSecondaryIndexes[i].checkShape(fmt.Sprintf("globalSecondaryIndexes.%d.member",
+			i+1)); err != nil {
+			return nil, err
+		}
+	}
 	t := table{
 		Name: in.TableName, ID: s.Scheduler.UUID(), Created: s.Scheduler.Now(), BillingMode: in.BillingMode,
 		Protected: in.DeletionProtectionEnabled, Class: in.TableClass, Tags: map[string]string{},
 	}
-	if err := t.setKeys(in); err != nil {
+	kinds, err := t.setKeys(in)
+	if err != nil {
 		return nil, err
 	}
 	switch t.BillingMode {
@@ -161,6 +178,9 @@ func (s *Service) createTable(_ context.Context, _ *awsapi.Call, in *createTable
 		t.Read, t.Write = in.ProvisionedThroughput.ReadCapacityUnits, in.ProvisionedThroughput.WriteCapacityUnits
 	default:
 		return nil, errValidation("BillingMode: %q is neither PROVISIONED nor PAY_PER_REQUEST", t.BillingMode)
+	}
+	if err := s.setIndexes(&t, in, kinds); err != nil {
+		return nil, err
 	}
 	if e := in.SSESpecification; e != nil && e.Enabled {
 		t.SSE = &sseDescription{"ENABLED", "KMS"}
@@ -184,43 +204,68 @@ func (s *Service) createTable(_ context.Context, _ *awsapi.Call, in *createTable
 	})
 }
 
-func (t *table) setKeys(in *createTableIn) error {
+func kindsOf(definitions []attributeDefinition) (map[string]expr.Kind, error) {
 	kinds := map[string]expr.Kind{}
-	for _, a := range in.AttributeDefinitions {
+	for _, a := range definitions {
+		if _, twice := kinds[a.AttributeName]; twice {
+			return nil, errValidation("Attribute Name is duplicated: %s", a.AttributeName)
+		}
 		switch k := expr.Kind(a.AttributeType); k {
 		case expr.S, expr.N, expr.B:
 			kinds[a.AttributeName] = k
 		default:
-			return errValidation("AttributeDefinitions: type %q of %s is none of S, N, B", a.AttributeType,
+			return nil, errValidation("AttributeDefinitions: type %q of %s is none of S, N, B", a.AttributeType,
 				a.AttributeName)
 		}
 	}
+	return kinds, nil
+}
+
+// setKeys sets the keys of a new table. Each attribute that is defined is a key of the table or of an index.
+func (t *table) setKeys(in *createTableIn) (map[string]expr.Kind, error) {
+	kinds, err := kindsOf(in.AttributeDefinitions)
+	if err != nil {
+		return nil, err
+	}
+	used := map[string]bool{}
 	for i, k := range in.KeySchema {
 		kind, ok := kinds[k.AttributeName]
 		if !ok {
-			return errValidation("One or more parameter values were invalid: Some index key attributes are not "+
-				"defined in AttributeDefinitions. Keys: [%s], AttributeDefinitions: %v", k.AttributeName,
-				slices.Sorted(maps.Keys(kinds)))
+			return nil, invalid("Some index key attributes are not defined in AttributeDefinitions. Keys: [%s], "+
+				"AttributeDefinitions: %s", k.AttributeName, list(slices.Sorted(maps.Keys(kinds))))
 		}
-		delete(kinds, k.AttributeName)
+		used[k.AttributeName] = true
 		switch {
 		case i == 0 && k.KeyType == "HASH":
 			t.Partition = keyAttribute{k.AttributeName, kind}
 		case i == 1 && k.KeyType == "RANGE":
 			t.Sort = keyAttribute{k.AttributeName, kind}
 		default:
-			return errValidation("Invalid KeySchema: the first KeySchemaElement must be HASH, the second, if any, " +
-				"RANGE")
+			return nil, errValidation("Invalid KeySchema: the first KeySchemaElement must be HASH, the second, if " +
+				"any, RANGE")
 		}
 	}
 	if t.Partition.Name == "" {
-		return errValidation("No Hash Key specified in schema.  All Dynamo DB tables must have exactly one hash key")
+		return nil, errValidation(
+			"No Hash Key specified in schema.  All Dynamo DB tables must have exactly one hash key")
 	}
-	if len(kinds) > 0 {
-		return errValidation("One or more parameter values were invalid: Number of attributes in KeySchema does " +
-			"not exactly match number of attributes defined in AttributeDefinitions")
+	for _, x := range in.GlobalSecondaryIndexes {
+		for _, k := range x.KeySchema {
+			used[k.AttributeName] = true
+		}
 	}
-	return nil
+	for _, name := range slices.Sorted(maps.Keys(kinds)) {
+		switch {
+		case used[name]:
+		case len(in.GlobalSecondaryIndexes) > 0:
+			return nil, invalid("Some AttributeDefinitions are not used. AttributeDefinitions: %s, keys used: %s",
+				list(slices.Sorted(maps.Keys(kinds))), list(slices.Sorted(maps.Keys(used))))
+		default:
+			return nil, invalid("Number of attributes in KeySchema does not exactly match number of attributes " +
+				"defined in AttributeDefinitions")
+		}
+	}
+	return kinds, nil
 }
 
 func (s *Service) describeTable(_ context.Context, _ *awsapi.Call, in *tableRef) (*describeTableOut, error) {
@@ -234,7 +279,7 @@ func (s *Service) describeTable(_ context.Context, _ *awsapi.Call, in *tableRef)
 		if err != nil {
 			return err
 		}
-		out.Table, err = s.describe(tx, t, "ACTIVE")
+		out.Table, err = s.describe(tx, t, t.status())
 		return err
 	})
 }
@@ -251,11 +296,19 @@ func (s *Service) deleteTable(_ context.Context, _ *awsapi.Call, in *tableRef) (
 			return errValidation("Resource cannot be deleted as it is currently protected against deletion. " +
 				"Disable deletion protection first.")
 		}
+		if t.busy() != nil {
+			return errInUse("Cannot delete table while indexes are being created, updated, or deleted.")
+		}
 		if out.TableDescription, err = s.describe(tx, t, "DELETING"); err != nil {
 			return err
 		}
 		if err := items.DeleteAll(tx, t.ID); err != nil {
 			return err
+		}
+		for _, x := range t.Indexes {
+			if err := errors.Join(entries.DeleteAll(tx, x.ID), counters.Delete(tx, x.ID)); err != nil {
+				return err
+			}
 		}
 		if err := counters.Delete(tx, t.ID); err != nil {
 			return err
@@ -271,15 +324,19 @@ type updateTableIn struct {
 	ProvisionedThroughput       *throughput           `json:"ProvisionedThroughput,omitempty"`
 	DeletionProtectionEnabled   *bool                 `json:"DeletionProtectionEnabled,omitempty"`
 	TableClass                  string                `json:"TableClass,omitempty"`
-	GlobalSecondaryIndexUpdates []any                 `json:"GlobalSecondaryIndexUpdates,omitempty"`
+	GlobalSecondaryIndexUpdates []indexUpdate         `json:"GlobalSecondaryIndexUpdates,omitempty"`
 	ReplicaUpdates              []any                 `json:"ReplicaUpdates,omitempty"`
 	StreamSpecification         any                   `json:"StreamSpecification,omitempty"`
 	SSESpecification            *sseSpecification     `json:"SSESpecification,omitempty"`
 }
 
 func (s *Service) updateTable(_ context.Context, _ *awsapi.Call, in *updateTableIn) (*tableDescriptionOut, error) {
-	if len(in.GlobalSecondaryIndexUpdates) > 0 || len(in.ReplicaUpdates) > 0 || in.StreamSpecification != nil {
-		return nil, awsapi.NotBuilt("UpdateTable of indexes, replicas and streams")
+	if len(in.ReplicaUpdates) > 0 || in.StreamSpecification != nil {
+		return nil, awsapi.NotBuilt("UpdateTable of replicas and streams")
+	}
+	made, err := in.checkIndexUpdates()
+	if err != nil {
+		return nil, err
 	}
 	out := &tableDescriptionOut{}
 	return out, s.Store.Update(func(tx *store.Tx) error {
@@ -287,11 +344,11 @@ func (s *Service) updateTable(_ context.Context, _ *awsapi.Call, in *updateTable
 		if err != nil {
 			return err
 		}
-		if in.BillingMode != "" {
-			t.BillingMode = in.BillingMode
+		if err := t.setBillingMode(in); err != nil {
+			return err
 		}
-		if in.BillingMode == "PAY_PER_REQUEST" {
-			t.Read, t.Write = 0, 0
+		if err := s.updateIndexes(tx, t, in, made); err != nil {
+			return err
 		}
 		if p := in.ProvisionedThroughput; p != nil {
 			t.Read, t.Write = p.ReadCapacityUnits, p.WriteCapacityUnits
@@ -311,9 +368,38 @@ func (s *Service) updateTable(_ context.Context, _ *awsapi.Call, in *updateTable
 		if err := tables.Put(tx, *t, t.Name); err != nil {
 			return err
 		}
-		out.TableDescription, err = s.describe(tx, t, "ACTIVE")
+		out.TableDescription, err = s.describe(tx, t, t.status())
 		return err
 	})
+}
+
+// setBillingMode changes how the table, and with it its indexes, is paid for.
+func (t *table) setBillingMode(in *updateTableIn) error {
+	switch in.BillingMode {
+	case "":
+		return nil
+	case "PAY_PER_REQUEST":
+		t.Read, t.Write = 0, 0
+		for i := range t.Indexes {
+			t.Indexes[i].Read, t.Indexes[i].Write = 0, 0
+		}
+	case "PROVISIONED":
+		if t.BillingMode == in.BillingMode {
+			return nil
+		}
+		for _, x := range t.Indexes {
+			given := slices.ContainsFunc(in.GlobalSecondaryIndexUpdates, func(u indexUpdate) bool {
+				return u.Update != nil && u.Update.IndexName == x.Name
+			})
+			if !given {
+				return invalid("ProvisionedThroughput must be specified for index: %s", x.Name)
+			}
+		}
+	default:
+		return errValidation("BillingMode: %q is neither PROVISIONED nor PAY_PER_REQUEST", in.BillingMode)
+	}
+	t.BillingMode = in.BillingMode
+	return nil
 }
 
 type listTablesIn struct {

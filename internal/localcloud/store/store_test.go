@@ -169,6 +169,17 @@ func TestScans(t *testing.T) {
 				if s := strings.Join(got, " "); s != c.want {
 					t.Errorf("%s: got %q, want %q", c.name, s, c.want)
 				}
+				var taken []string
+				for _, key := range [][]string{{"p", "a"}, {"p", "ab"}, {"p", "b"}, {"p", "c"}, {"q", "a"}} {
+					if c.q.Takes(key) {
+						taken = append(taken, key[1])
+					}
+				}
+				slices.Sort(got)
+				if s := strings.ReplaceAll(strings.Join(got, " "), "q", "a"); len(taken) != len(got) ||
+					len(c.q.Prefix) > 0 && strings.Join(taken, " ") != s {
+					t.Errorf("%s: takes %v of %s", c.name, taken, s)
+				}
 			}
 			if err := db.Update(func(tx *Tx) error { return notes.DeleteAll(tx, "p") }); err != nil {
 				t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -150,6 +151,27 @@ type Query struct {
 	After   []string // whole key after Prefix: records beyond this key, in the order of the scan
 	Before  []string // whole key after Prefix: only records below this key
 	Reverse bool
+}
+
+// Takes reports whether the record under a key is among those of the query.
+func (q Query) Takes(key []string) bool {
+	n := len(q.Prefix)
+	if len(key) < n || !slices.Equal(key[:n], q.Prefix) {
+		return false
+	}
+	rest := key[n:]
+	if q.Begins != "" && (len(rest) == 0 || !strings.HasPrefix(rest[0], q.Begins)) {
+		return false
+	}
+	switch {
+	case q.Before != nil && slices.Compare(rest, q.Before) >= 0:
+		return false
+	case q.After != nil && q.Reverse:
+		return slices.Compare(rest, q.After) < 0 && (q.From == nil || slices.Compare(rest, q.From) >= 0)
+	case q.After != nil:
+		return slices.Compare(rest, q.After) > 0
+	}
+	return q.From == nil || slices.Compare(rest, q.From) >= 0
 }
 
 // Page makes the entries of a page of a listing from the rows of a query, at most size of them. entry returns false

@@ -15,9 +15,10 @@
 //	duplicated  a queue's message, a rule's action, a notification of a topic or an
 //	            asynchronous invocation comes twice (sqs, topicrule, sns, lambda)
 //	reordered   it is held back for some seconds, and others overtake it
-//	late        it comes minutes later; a call's answer, seconds later
+//	late        it comes minutes later; a call's answer, seconds later; an index shows a write then
 //	lost        a notification of a job, or of a client's presence, comes to nobody (iotdataplane)
-//	stale       an eventually consistent read is answered as of a moment ago (dynamodb, sfn)
+//	stale       an eventually consistent read is answered as of a moment ago, an index shows a write seconds
+//	            later (dynamodb, sfn)
 //	cut         the connection of an MQTT client breaks at a message (iotdataplane)
 //
 // There is no weather before Begin, so that stacks are deployed in peace, and

@@ -122,6 +122,18 @@ func (w *Weather) Delay(what string) time.Duration {
 	return 0
 }
 
+// Lag draws by how much longer than on a good day readers do not see a change: not at all, some seconds (stale) or
+// some minutes (late).
+func (w *Weather) Lag(what string) time.Duration {
+	switch {
+	case w.Draw(Stale, what):
+		return w.between(100*time.Millisecond, 10*time.Second)
+	case w.Draw(Late, what):
+		return w.between(5*time.Second, w.atMost(3*time.Minute))
+	}
+	return 0
+}
+
 // Later draws how long after the first a second copy comes: mostly soon, and
 // sometimes when all is over.
 func (w *Weather) Later() time.Duration {

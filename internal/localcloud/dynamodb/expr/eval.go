@@ -56,6 +56,29 @@ func (o operand) eval(item Item) (Value, bool) {
 	return Value{Kind: N, Str: strconv.Itoa(n)}, true
 }
 
+// Attributes are the attributes that a condition looks at, each once, by name.
+func (c *Condition) Attributes() []string {
+	var names []string
+	c.attributes(func(name string) {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	})
+	slices.Sort(names)
+	return names
+}
+
+func (c *Condition) attributes(found func(name string)) {
+	for _, o := range c.operands {
+		if o.path != nil {
+			found(o.path.Root())
+		}
+	}
+	for _, a := range c.args {
+		a.attributes(found)
+	}
+}
+
 // Eval reports whether an item (nil: there is none) meets the condition.
 func (c *Condition) Eval(item Item) bool {
 	switch c.op {

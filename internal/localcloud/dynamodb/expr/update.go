@@ -79,6 +79,11 @@ func (u *Update) Paths() []Path {
 	return paths
 }
 
+// Changes reports whether the update writes an attribute, or into it.
+func (u *Update) Changes(attribute string) bool {
+	return slices.ContainsFunc(u.actions, func(a action) bool { return a.path.Root() == attribute })
+}
+
 func (p *parser) action(clause string) (a action, err error) {
 	a.clause = clause
 	if a.path, err = p.path(); err != nil {
