@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
@@ -453,6 +455,23 @@ func TestMessagesComeInBatches(t *testing.T) {
 	if low := tpl.Parameters["MessageConcurrency"]["MinValue"]; low != float64(2) {
 		t.Errorf("MaximumConcurrency is at least 2, the parameter %v", low)
 	}
+	// No poller is throttled: what is reserved is what the mapping may start.
+	for function, want := range map[string]any{
+		"HandleDeviceMessageFunction": []any{"ReservesMessages", "MessageConcurrency"},
+		"StartUpgradeFunction":        []any{"ReservesStarts", "StartReservedConcurrency"},
+		"FinalizeFunction":            []any{"ReservesSteps", "StepReservedConcurrency"},
+		"SendUspOperateFunction":      []any{"ReservesSteps", "StepReservedConcurrency"},
+	} {
+		p := tpl.Resources[function].Properties
+		if got := []any{at(p, "ReservedConcurrentExecutions", "Fn::If", 0),
+			at(p, "ReservedConcurrentExecutions", "Fn::If", 1, "Ref")}; !reflect.DeepEqual(got, want) {
+			t.Errorf("%s reserves %v, want %v", function, got, want)
+		}
+	}
+	if s := sources["StartMapping"].Properties; at(s, "ScalingConfig", "Fn::If", 0) != "ReservesStarts" ||
+		at(s, "ScalingConfig", "Fn::If", 1, "MaximumConcurrency", "Ref") != "StartReservedConcurrency" {
+		t.Errorf("the mapping of starts scales by %s", text(s["ScalingConfig"]))
+	}
 	queue := tpl.Resources["MessageQueue"].Properties
 	visible, _ := queue["VisibilityTimeout"].(float64)
 	timeout, _ := tpl.Resources["HandleDeviceMessageFunction"].Properties["Timeout"].(float64)
@@ -739,5 +758,42 @@ func TestTemplateNeedsNothingButItsParameters(t *testing.T) {
 	}
 	if got := slices.Sorted(maps.Keys(tpl.Outputs)); !slices.Equal(got, want) {
 		t.Errorf("outputs %v, want %v", got, want)
+	}
+}
+
+// TestAnAnswerSurvivesOneRedelivery: a message whose function died comes again when the
+// queue's visibility timeout has passed, before the step that waits for it gives up.
+func TestAnAnswerSurvivesOneRedelivery(t *testing.T) {
+	tpl := parse(t)
+	number := func(of map[string]any, name string) time.Duration {
+		n, ok := of[name].(float64)
+		if !ok {
+			t.Fatalf("%s is %v", name, of[name])
+		}
+		return time.Duration(n) * time.Second
+	}
+	window := number(tpl.Parameters["MessageWindowSeconds"], "Default")
+	again := window + number(tpl.Resources["MessageQueue"].Properties, "VisibilityTimeout") + window +
+		number(tpl.Resources["HandleDeviceMessageFunction"].Properties, "Timeout")
+	const device = 15 * time.Second // for itself, and for the network
+	answers := map[string]time.Duration{"an upgrade": upgrade.DefaultAnswer}
+	for _, name := range []string{"collect", "reboot", "set-parameters"} {
+		b, err := fs.ReadFile(statemachines.Files(), name+".schema.json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var schema struct {
+			Properties struct{ AnswerSeconds map[string]any }
+		}
+		if err := json.Unmarshal(b, &schema); err != nil {
+			t.Fatal(err)
+		}
+		answers[name] = number(schema.Properties.AnswerSeconds, "default")
+	}
+	for what, has := range answers {
+		if has < again+device {
+			t.Errorf("%s waits %v for an answer, which may take %v in the queue and %v of the device", what, has,
+				again, device)
+		}
 	}
 }

@@ -13,15 +13,16 @@ import (
 
 // clock is what runs by the clock, tick, and the queue by which it has attempts started.
 type clock struct {
-	scope  constructs.Construct
-	starts awssqs.CfnQueue
+	scope      constructs.Construct
+	starts     awssqs.CfnQueue
+	parameters *parameters
 }
 
 // Of the queue of starts: how many messages come at once, and how often one comes before it is a dead letter.
 const startBatch, startReceives = 10, 10
 
 func newClock(stack awscdk.Stack, notify *notifications, p *parameters) *clock {
-	c := &clock{scope: constructs.NewConstruct(stack, jsii.String("Clock"))}
+	c := &clock{scope: constructs.NewConstruct(stack, jsii.String("Clock")), parameters: p}
 	c.starts = named("StartQueue", awssqs.NewCfnQueue(c.scope, jsii.String("Starts"), &awssqs.CfnQueueProps{
 		// Six times the function's timeout, as AWS advises (Lambda Developer Guide, "Using Lambda with Amazon SQS").
 		VisibilityTimeout:      jsii.Number(6 * specOf("start-upgrade").timeout),
@@ -47,6 +48,10 @@ func (c *clock) start(function awslambda.CfnFunction) {
 		&awslambda.CfnEventSourceMappingProps{
 			FunctionName: function.Ref(), EventSourceArn: c.starts.AttrArn(), BatchSize: jsii.Number(startBatch),
 			FunctionResponseTypes: jsii.Strings("ReportBatchItemFailures"),
+			// Without it pollers would be throttled, and receive messages in vain until they are dead letters.
+			ScalingConfig: c.parameters.startsReserved.choose(map[string]any{
+				"MaximumConcurrency": c.parameters.startConcurrency.ValueAsString(),
+			}, awscdk.Aws_NO_VALUE()),
 		}))
 }
 

@@ -63,12 +63,14 @@ type functions struct {
 	createJob string
 	notify    *notifications
 	key       encryption
+	reserved  map[string]any
 	made      map[string]*awslambda.CfnFunctionProps // by name
 }
 
 func newFunctions(stack awscdk.Stack, assets, createJob string, notify *notifications, p *parameters) *functions {
 	return &functions{scope: constructs.NewConstruct(stack, jsii.String("Functions")), assets: assets,
-		createJob: createJob, notify: notify, key: p.key, made: map[string]*awslambda.CfnFunctionProps{}}
+		createJob: createJob, notify: notify, key: p.key,
+		reserved: p.reserved, made: map[string]*awslambda.CfnFunctionProps{}}
 }
 
 // add makes the function with its role and log group.
@@ -99,6 +101,9 @@ func (f *functions) add(name string, environment map[string]*string, statements 
 		LoggingConfig: &awslambda.CfnFunction_LoggingConfigProperty{LogGroup: group.Ref()},
 		Environment:   &awslambda.CfnFunction_EnvironmentProperty{Variables: variables(environment)},
 		KmsKeyArn:     f.key.orNone(),
+	}
+	if reserved := f.reserved[name]; reserved != nil {
+		props.ReservedConcurrentExecutions = awscdk.Token_AsNumber(reserved)
 	}
 	if spec.async {
 		statements = append(statements, allow("DeadLetters", []string{"sqs:SendMessage"},

@@ -45,6 +45,9 @@ type parameters struct {
 	requireSignature     awscdk.CfnParameter
 	messageWindow        awscdk.CfnParameter
 	messageConcurrency   awscdk.CfnParameter
+	startConcurrency     awscdk.CfnParameter
+	startsReserved       choice         // startConcurrency is one
+	reserved             map[string]any // the reserved concurrency of functions that may have one, by name
 	imageBaseURL         awscdk.CfnParameter
 	imageKeyPair         awscdk.CfnParameter
 	imageKeyParameter    awscdk.CfnParameter
@@ -91,6 +94,34 @@ func newParameters(stack awscdk.Stack) *parameters {
 	given := func(p awscdk.CfnParameter) awscdk.ICfnRuleConditionExpression {
 		return awscdk.Fn_ConditionNot(awscdk.Fn_ConditionEquals(p.ValueAsString(), jsii.String("")))
 	}
+	concurrency := number("MessageConcurrency", 100, 2, 1000,
+		"Invocations of handle-device-message at the same time, at most")
+	messagesReserved := awscdk.NewCfnParameter(stack, jsii.String("ReserveMessageConcurrency"),
+		&awscdk.CfnParameterProps{
+			Type: jsii.String("String"), Default: "false", AllowedValues: jsii.Strings("false", "true"),
+			Description: jsii.String("true: MessageConcurrency of the account's concurrent executions are kept for " +
+				"handle-device-message, whatever else runs. docs/deploy.md"),
+		})
+	// A mapping starts two invocations at least.
+	starts := text("StartReservedConcurrency", "0", `^(0|[2-9]|[1-9][0-9]{1,2}|1000)$`, "0, or from 2 to 1000",
+		"Concurrent executions of the account that are kept for start-upgrade; 0 for none")
+	steps := number("StepReservedConcurrency", 0, 0, 1000, "Concurrent executions of the account that are kept for "+
+		"each of the functions of states (send-usp-operate, await-firmware-report, verify-version, usp-task, "+
+		"finalize); 0 for none")
+	not := func(p awscdk.CfnParameter, value string) awscdk.ICfnRuleConditionExpression {
+		return awscdk.Fn_ConditionNot(awscdk.Fn_ConditionEquals(p.ValueAsString(), jsii.String(value)))
+	}
+	startsReserved := newChoice(stack, "ReservesStarts", not(starts, "0"))
+	reserved := map[string]any{
+		"handle-device-message": newChoice(stack, "ReservesMessages", not(messagesReserved, "false")).
+			choose(concurrency.ValueAsNumber(), awscdk.Aws_NO_VALUE()),
+		"start-upgrade": startsReserved.choose(starts.ValueAsString(), awscdk.Aws_NO_VALUE()),
+	}
+	stepsReserved := newChoice(stack, "ReservesSteps", not(steps, "0"))
+	for _, name := range []string{"send-usp-operate", "await-firmware-report", "verify-version", "usp-task",
+		"finalize"} {
+		reserved[name] = stepsReserved.choose(steps.ValueAsNumber(), awscdk.Aws_NO_VALUE())
+	}
 	distributed := awscdk.NewCfnCondition(stack, jsii.String("HasDistribution"),
 		&awscdk.CfnConditionProps{Expression: given(base)})
 	awscdk.NewCfnRule(stack, jsii.String("SignedUrls"), &awscdk.CfnRuleProps{
@@ -125,8 +156,7 @@ func newParameters(stack awscdk.Stack) *parameters {
 		messageWindow: number("MessageWindowSeconds", 1, 0, 300,
 			"How long messages of devices are gathered for one invocation: the more, the fewer invocations, and "+
 				"the later each message"),
-		messageConcurrency: number("MessageConcurrency", 100, 2, 1000,
-			"Invocations of handle-device-message at the same time, at most"),
+		messageConcurrency: concurrency, startConcurrency: starts, startsReserved: startsReserved, reserved: reserved,
 		campaign:   text("Campaign", "none", tag, tagRule, "Value of the tag Campaign on all resources"),
 		costCenter: text("CostCenter", "none", tag, tagRule, "Value of the tag CostCenter on all resources"),
 		sourceHosts: text("SourceHosts", "",

@@ -323,3 +323,44 @@ func TestStackGoesWithDevicesAttached(t *testing.T) {
 	w.must(t, "iot", "GetPolicy", map[string]any{"policyName": out["DevicePolicyName"]})
 	w.must(t, "dynamodb", "DescribeTable", map[string]any{"TableName": out["TableName"]})
 }
+
+// TestConcurrencyIsReservedWhereItIsAskedFor, and given back where it is not any more.
+func TestConcurrencyIsReservedWhereItIsAskedFor(t *testing.T) {
+	w := newCloud(t)
+	for _, c := range []struct {
+		parameters map[string]string
+		want       map[string]string // by function
+		starts     string            // at the same time, at most, by the mapping
+	}{
+		{nil, map[string]string{"handle-device-message": "none", "start-upgrade": "none", "finalize": "none",
+			"tick": "none"}, "none"},
+		{map[string]string{"ReserveMessageConcurrency": "true", "MessageConcurrency": "40",
+			"StartReservedConcurrency": "20", "StepReservedConcurrency": "30"},
+			map[string]string{"handle-device-message": "40", "start-upgrade": "20", "send-usp-operate": "30",
+				"await-firmware-report": "30", "verify-version": "30", "usp-task": "30", "finalize": "30",
+				"tick": "none"},
+			"20"},
+		{nil, map[string]string{"handle-device-message": "none", "start-upgrade": "none", "finalize": "none"}, "none"},
+	} {
+		w.deploy(t, stack, infra.Template, c.parameters)
+		none := func(v any) string {
+			if v == nil {
+				return "none"
+			}
+			return fmt.Sprint(v)
+		}
+		for function, want := range c.want {
+			out := w.must(t, "lambda", "GetFunctionConcurrency",
+				map[string]any{"FunctionName": stack + "-" + function})
+			if got := none(out["ReservedConcurrentExecutions"]); got != want {
+				t.Errorf("with %v: %s reserves %s, want %s", c.parameters, function, got, want)
+			}
+		}
+		mapping := w.must(t, "lambda", "GetEventSourceMapping",
+			map[string]any{"UUID": w.resources(t, stack)["StartMapping"]})
+		scaling, _ := mapping["ScalingConfig"].(map[string]any)
+		if got := none(scaling["MaximumConcurrency"]); got != c.starts {
+			t.Errorf("with %v: the queue of starts has %s invocations at a time, want %s", c.parameters, got, c.starts)
+		}
+	}
+}

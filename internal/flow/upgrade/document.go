@@ -15,8 +15,10 @@ const Operation event.Operation = "firmware-upgrade"
 
 // Defaults of a job document's times, filled in by start-upgrade. DefaultJob is
 // used where neither payload nor job template sets AWS IoT's in-progress timer.
+// DefaultAnswer outlasts one message that the queue of messages hands over again
+// (docs/reliability.md).
 const (
-	DefaultAnswer   = 60 * time.Second
+	DefaultAnswer   = 90 * time.Second
 	DefaultDownload = time.Hour
 	DefaultReboot   = 15 * time.Minute
 	DefaultJob      = 24 * time.Hour
