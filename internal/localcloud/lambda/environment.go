@@ -1,7 +1,6 @@
 package lambda
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -40,9 +39,16 @@ type environment struct {
 	last     *work           // the one before; what is printed late is its own
 	next     *scheduler.Gate // opened when work is assigned; nil if nobody asks
 	asked    bool            // the runtime has asked for its first invocation
+	began    func()          // the process has begun, or never will
+	startup  time.Duration   // until it asked; told once
 	held     []LogLine       // printed before the first invocation
+	heldSize int
+	most     int64 // bytes of memory that were seen
 	initFail *FunctionError
 }
+
+// maxHeld is how much is kept of what a process prints before its first invocation.
+const maxHeld = 1 << 20
 
 // work is the invocation that an environment has.
 type work struct {
@@ -53,6 +59,7 @@ type work struct {
 	result Result
 	taken  bool // handed to the runtime
 	ended  bool
+	memory *scheduler.Timer // looks at the memory of the process
 }
 
 func (p *Process) newEnvironment(ctx context.Context, f Function, po *pool, id awsapi.Identity) (*environment, error) {
@@ -66,27 +73,35 @@ func (p *Process) newEnvironment(ctx context.Context, f Function, po *pool, id a
 		return nil, err
 	}
 	// The Runtime API has no other authentication than that only the
-	// environment can reach it; a port of its own for each is the nearest.
+	// environment can reach it. Here each has a port of its own, and a path that
+	// nobody else knows.
+	began, err := p.awaitTurn(ctx)
+	if err != nil {
+		return nil, err
+	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
+		began()
 		return nil, fmt.Errorf("lambda: listen for the Runtime API: %w", err)
 	}
 	env := &environment{
-		p: p, f: f, pool: po, started: s.Now(), accessKey: key,
+		p: p, f: f, pool: po, started: s.Now(), accessKey: key, began: began,
 		stream: s.Now().Format("2006/01/02") + "/[" + f.version() + "]" + strings.ReplaceAll(s.UUID(), "-", ""),
 	}
 	// bootstrap is started by its absolute path, in the folder of the code.
 	path, err := filepath.Abs(filepath.Join(dir, "bootstrap"))
 	if err != nil {
+		began()
 		return nil, errors.Join(err, listener.Close())
 	}
+	own := "/" + strings.ReplaceAll(s.UUID(), "-", "")
 	env.cmd = exec.Command(path)
 	env.cmd.Dir = filepath.Dir(path)
 	env.cmd.SysProcAttr = processAttributes()
 	env.cmd.Env = []string{
 		"AWS_ACCESS_KEY_ID=" + key, "AWS_SECRET_ACCESS_KEY=" + secret, "AWS_SESSION_TOKEN=" + token,
 		"AWS_REGION=" + p.c.Region, "AWS_DEFAULT_REGION=" + p.c.Region, "AWS_ENDPOINT_URL=" + p.c.Endpoint,
-		"AWS_LAMBDA_RUNTIME_API=" + listener.Addr().String(),
+		"AWS_LAMBDA_RUNTIME_API=" + listener.Addr().String() + own,
 		"AWS_LAMBDA_FUNCTION_NAME=" + f.Name, "AWS_LAMBDA_FUNCTION_VERSION=" + f.version(),
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE=" + strconv.Itoa(f.MemoryMB), "AWS_LAMBDA_INITIALIZATION_TYPE=on-demand",
 		"AWS_LAMBDA_LOG_GROUP_NAME=" + f.LogGroup, "AWS_LAMBDA_LOG_STREAM_NAME=" + env.stream,
@@ -101,6 +116,7 @@ func (p *Process) newEnvironment(ctx context.Context, f Function, po *pool, id a
 	}
 	out, w, err := os.Pipe()
 	if err != nil {
+		began()
 		return nil, errors.Join(err, listener.Close())
 	}
 	env.cmd.Stdout, env.cmd.Stderr = w, w
@@ -108,6 +124,7 @@ func (p *Process) newEnvironment(ctx context.Context, f Function, po *pool, id a
 		_ = w.Close()
 		_ = out.Close()
 		_ = listener.Close()
+		began()
 		env.isDead = true
 		env.initFail = &FunctionError{Type: "Runtime.InvalidEntrypoint",
 			Message: fmt.Sprintf("RequestId: %s Error: Couldn't find valid bootstrap(s): %v", s.UUID(), err)}
@@ -119,7 +136,7 @@ func (p *Process) newEnvironment(ctx context.Context, f Function, po *pool, id a
 	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/response", env.serveResponse)
 	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/error", env.serveError)
 	mux.HandleFunc("POST /2018-06-01/runtime/init/error", env.serveInitError)
-	env.server = &http.Server{Handler: mux}
+	env.server = &http.Server{Handler: onlyFor(listener.Addr().String(), own, mux)}
 	s.Go("lambda runtime API of "+f.Name, func() {
 		if err := env.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			s.Failed("lambda runtime API of "+f.Name, err)
@@ -128,6 +145,8 @@ func (p *Process) newEnvironment(ctx context.Context, f Function, po *pool, id a
 	s.Go("lambda output of "+f.Name, func() { env.readOutput(out) })
 	s.Go("lambda process of "+f.Name, func() {
 		err := env.cmd.Wait()
+		s.Failed("lambda process of "+f.Name, killAll(env.cmd)) // what it has left behind
+		began()
 		_ = env.server.Close()
 		env.ended(err)
 		p.removeEnvironment(env)
@@ -153,7 +172,7 @@ func (e *environment) kill() {
 	e.isDead = true
 	e.mu.Unlock()
 	if !was && e.cmd.Process != nil {
-		_ = e.cmd.Process.Kill()
+		e.p.c.Scheduler.Failed("lambda process of "+e.f.Name, killAll(e.cmd))
 	}
 }
 
@@ -166,8 +185,10 @@ func (p *Process) removeEnvironment(e *environment) {
 
 // run gives the environment an invocation and waits for its end. retry says
 // that the process had died before it took the invocation, through no fault of
-// the function.
-func (e *environment) run(ctx context.Context, inv Invocation) (result Result, retry bool, err error) {
+// the function, or that it did not start in time (errSlowStart); late says that
+// the start counts as part of the invocation.
+func (e *environment) run(ctx context.Context, inv Invocation, late bool) (result Result, retry bool, err error) {
+	s := e.p.c.Scheduler
 	e.mu.Lock()
 	if e.initFail != nil {
 		defer e.mu.Unlock()
@@ -177,34 +198,102 @@ func (e *environment) run(ctx context.Context, inv Invocation) (result Result, r
 		e.mu.Unlock()
 		return Result{}, true, nil
 	}
-	w := &work{inv: inv, handed: e.p.c.Scheduler.NewGate(), done: e.p.c.Scheduler.NewGate()}
+	w := &work{inv: inv, handed: s.NewGate(), done: s.NewGate()}
 	e.work = w
-	for _, line := range e.held {
-		inv.Log(line)
-	}
-	e.held = nil
+	starts, limit := !e.asked, max(e.f.Timeout, e.p.initLimit)
+	held := e.held
+	e.held, e.heldSize = nil, 0
 	if e.next != nil {
 		e.next.Open()
 		e.next = nil
 	}
+	e.watch(w)
 	e.mu.Unlock()
-	if err = e.within(ctx, max(e.f.Timeout, initLimit), w.handed); err == nil {
-		err = e.within(ctx, e.f.Timeout, w.done)
+	for _, line := range held {
+		inv.Log(line)
 	}
-	if err != nil {
+	if starts && late {
+		w.began, limit = e.started, e.f.Timeout
+	} else if starts {
+		limit = e.p.initLimit
+	}
+	if starts {
+		limit -= s.Now().Sub(e.started)
+	}
+	if err = e.within(ctx, limit, w.handed); err == nil {
+		limit = e.f.Timeout
+		if starts && late {
+			limit -= s.Now().Sub(e.started)
+		}
+		err = e.within(ctx, limit, w.done)
+	} else if starts && errors.Is(err, ErrTimedOut) {
+		e.reportStart(w, late)
+		if !late {
+			err, retry = errSlowStart, true
+		}
+	}
+	if err == nil && w.result.OutOfMemory || err != nil {
 		e.kill()
 	}
+	most := mostMemoryOf(e.pid())
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	w.memory.Stop()
 	e.last = w
 	if e.work == w {
 		e.work = nil
 	}
+	e.most = max(e.most, most)
 	if err != nil && !w.ended {
-		return Result{Stream: e.stream, Began: w.began}, false, err
+		return Result{Stream: e.stream, Began: w.began, Memory: e.most}, retry, err
 	}
-	w.result.Began = w.began
+	w.result.Began, w.result.Memory = w.began, e.most
+	if !late {
+		w.result.Init = e.startup
+	}
+	e.startup = 0
 	return w.result, false, nil
+}
+
+// reportStart tells in the log that the environment did not start in time.
+func (e *environment) reportStart(w *work, late bool) {
+	s := e.p.c.Scheduler
+	phase := "init"
+	if late {
+		phase = "invoke"
+	}
+	now := s.Now()
+	w.inv.Log(LogLine{Stream: e.stream, Time: now, Text: fmt.Sprintf(
+		"INIT_REPORT Init Duration: %.2f ms\tPhase: %s\tStatus: timeout", milliseconds(now.Sub(e.started)), phase)})
+}
+
+func (e *environment) pid() int {
+	if e.cmd.Process == nil {
+		return 0
+	}
+	return e.cmd.Process.Pid
+}
+
+// watch ends the environment if it uses more memory than the function has; e.mu
+// is held.
+func (e *environment) watch(w *work) {
+	w.memory = e.p.c.Scheduler.After(memoryPause, "lambda memory of "+e.f.Name, func() {
+		now := memoryOf(e.pid())
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.most = max(e.most, now)
+		switch {
+		case w.ended || e.isDead || e.work != w:
+		case now > int64(e.f.MemoryMB)<<20:
+			r := failed(&FunctionError{Type: "Runtime.ExitError",
+				Message: "RequestId: " + w.inv.RequestID + " Error: Runtime exited with error: signal: killed"},
+				e.stream)
+			r.OutOfMemory = true
+			e.finish(w, r)
+		default:
+			e.watch(w)
+		}
+	})
 }
 
 // within waits for a gate; ErrTimedOut once d has passed.
@@ -255,13 +344,13 @@ func (e *environment) ended(err error) {
 
 func (e *environment) readOutput(out io.ReadCloser) {
 	defer func() { _ = out.Close() }()
-	r := bufio.NewReaderSize(out, 64<<10)
+	cut := lines{line: e.print}
+	buffer := make([]byte, 64<<10)
 	for {
-		text, err := r.ReadString('\n')
-		if text = strings.TrimRight(text, "\r\n"); text != "" {
-			e.print(text)
-		}
+		n, err := out.Read(buffer)
+		cut.write(buffer[:n])
 		if err != nil {
+			cut.end()
 			return
 		}
 	}
@@ -277,8 +366,8 @@ func (e *environment) print(text string) {
 		w = e.last
 	}
 	if w == nil {
-		if len(e.held) < 1000 {
-			e.held = append(e.held, line)
+		if size := len(text) + eventOverhead; e.heldSize+size <= maxHeld {
+			e.held, e.heldSize = append(e.held, line), e.heldSize+size
 		}
 		e.mu.Unlock()
 		return

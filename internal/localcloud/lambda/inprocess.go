@@ -1,7 +1,6 @@
 package lambda
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -149,9 +148,9 @@ type lineWriter struct {
 	s      *scheduler.Scheduler
 	stream string
 
-	mu   sync.Mutex
-	rest []byte
-	log  func(LogLine)
+	mu  sync.Mutex
+	cut lines
+	log func(LogLine)
 }
 
 func (w *lineWriter) to(log func(LogLine)) {
@@ -162,22 +161,13 @@ func (w *lineWriter) to(log func(LogLine)) {
 
 func (w *lineWriter) Write(p []byte) (int, error) {
 	w.mu.Lock()
-	w.rest = append(w.rest, p...)
-	var lines []LogLine
-	for {
-		i := bytes.IndexByte(w.rest, '\n')
-		if i < 0 {
-			break
-		}
-		if text := strings.TrimRight(string(w.rest[:i]), "\r"); text != "" {
-			lines = append(lines, LogLine{Stream: w.stream, Time: w.s.Now(), Text: text})
-		}
-		w.rest = w.rest[i+1:]
-	}
+	var list []LogLine
+	w.cut.line = func(text string) { list = append(list, LogLine{Stream: w.stream, Time: w.s.Now(), Text: text}) }
+	w.cut.write(p)
 	log := w.log
 	w.mu.Unlock()
 	if log != nil {
-		for _, l := range lines {
+		for _, l := range list {
 			log(l)
 		}
 	}

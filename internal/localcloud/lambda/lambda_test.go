@@ -7,12 +7,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	runtimepkg "runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -56,9 +61,40 @@ func handle(ctx context.Context, r request) (map[string]string, error) {
 			time.Sleep(20 * time.Millisecond) // the answer is away by then
 			fmt.Println("printed late")
 		}()
+	case "print much":
+		line := strings.Repeat("x", 9_999) + "\n"
+		for range 4 << 10 { // 40 MB
+			fmt.Print(line)
+		}
+	case "print one line":
+		for range 400 {
+			fmt.Print(strings.Repeat("y", 1000))
+		}
+		fmt.Println()
+	case "leave a child":
+		child := exec.Command("sleep", "600")
+		if err := child.Start(); err != nil {
+			return nil, err
+		}
+		fmt.Println("child", child.Process.Pid, ".")
+		<-make(chan struct{})
+	case "eat":
+		var eaten [][]byte
+		for {
+			b := make([]byte, 16<<20)
+			for i := 0; i < len(b); i += 512 {
+				b[i] = 1
+			}
+			eaten = append(eaten, b)
+			if len(eaten) > 64 { // a gibibyte, should nobody stop it
+				select {}
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
 	case "env":
 		return map[string]string{"key": os.Getenv("AWS_ACCESS_KEY_ID"), "own": os.Getenv("OWN"),
-			"endpoint": os.Getenv("AWS_ENDPOINT_URL"), "pid": fmt.Sprint(os.Getpid())}, nil
+			"endpoint": os.Getenv("AWS_ENDPOINT_URL"), "pid": fmt.Sprint(os.Getpid()),
+			"api": os.Getenv("AWS_LAMBDA_RUNTIME_API")}, nil
 	}
 	return map[string]string{"did": r.Do}, nil
 }
@@ -254,6 +290,206 @@ func TestLinesPrintedAfterTheAnswerAreLogged(t *testing.T) {
 		}
 	case <-time.After(10 * time.Second):
 		t.Fatal("the line never reached the log")
+	}
+}
+
+// printed are the lines that the log group has got.
+func (c *cloud) printed() (lines []string) {
+	c.t.Helper()
+	for _, call := range c.find("cloudwatchlogs:PutLogEvents ") {
+		var in putLogEvents
+		if err := json.Unmarshal([]byte(call[strings.Index(call, "{"):]), &in); err != nil {
+			c.t.Fatal(err)
+		}
+		size := 0
+		for _, e := range in.LogEvents {
+			size += len(e.Message) + eventOverhead
+			lines = append(lines, e.Message)
+		}
+		if size > 1<<20 || len(in.LogEvents) > 10_000 {
+			c.t.Errorf("a batch has %d events of %d bytes", len(in.LogEvents), size)
+		}
+	}
+	return lines
+}
+
+func TestWhatAFunctionPrintsIsBounded(t *testing.T) {
+	c := processCloud(t)
+	c.create(nil)
+	if out := c.invoke("print much"); out.FunctionError != "" {
+		t.Fatalf("got %s", out.Payload)
+	}
+	kept, told := 0, ""
+	for _, line := range c.printed() {
+		if strings.HasPrefix(line, "xxx") {
+			kept += len(line) + eventOverhead
+		}
+		if strings.Contains(line, "platform.logsDropped") {
+			told = line
+		}
+	}
+	if kept < maxPrinted-20_000 || kept > maxPrinted {
+		t.Errorf("%d bytes are kept, want nearly %d", kept, maxPrinted)
+	}
+	var dropped struct {
+		Record struct{ DroppedBytes, DroppedRecords int }
+	}
+	if err := json.Unmarshal([]byte(told), &dropped); err != nil || dropped.Record.DroppedRecords == 0 ||
+		dropped.Record.DroppedRecords+kept/(9_999+eventOverhead) < 4<<10 {
+		t.Errorf("%d bytes are kept, and dropped are %q: %v", kept, told, err)
+	}
+	if out := c.invoke("print one line"); out.FunctionError != "" {
+		t.Fatalf("got %s", out.Payload)
+	}
+	var sizes []int
+	for _, line := range c.printed() {
+		if strings.HasPrefix(line, "yyy") {
+			sizes = append(sizes, len(line))
+		}
+	}
+	if !slices.Equal(sizes, []int{maxLine, 400_000 - maxLine}) {
+		t.Errorf("a line of 400,000 bytes is logged as %v", sizes)
+	}
+}
+
+func TestAKilledFunctionLeavesNoChildren(t *testing.T) {
+	c := processCloud(t)
+	c.create(map[string]any{"Timeout": 1})
+	out := c.invoke("leave a child")
+	if !strings.Contains(string(out.Payload), "timed out") {
+		t.Fatalf("got %s", out.Payload)
+	}
+	m := regexp.MustCompile(`child (\d+)`).FindStringSubmatch(strings.Join(c.printed(), "\n"))
+	if m == nil {
+		t.Fatalf("no child: %v", c.printed())
+	}
+	pid, err := strconv.Atoi(m[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for began := time.Now(); ; runtimepkg.Gosched() {
+		// It is nobody's child any more: it stays as a zombie where nobody collects those.
+		state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if syscall.Kill(pid, 0) != nil || err == nil && strings.Contains(string(state), ") Z ") {
+			return
+		}
+		if time.Since(began) > 10*time.Second {
+			t.Fatalf("the child %d is there still: %s", pid, state)
+		}
+	}
+}
+
+func TestAFunctionHasNoMoreMemoryThanItsSize(t *testing.T) {
+	if runtimepkg.GOOS != "linux" {
+		t.Skip("the system does not tell how much memory a process has")
+	}
+	c := processCloud(t)
+	c.create(map[string]any{"MemorySize": 200, "Timeout": 30})
+	out := c.invoke("eat")
+	if want := "Runtime exited with error: signal: killed"; !strings.Contains(string(out.Payload), want) {
+		t.Fatalf("got %s, want %s", out.Payload, want)
+	}
+	report := c.report()
+	for _, want := range []string{"Memory Size: 200 MB\tMax Memory Used: 200 MB\t",
+		"Status: error\tError Type: Runtime.OutOfMemory"} {
+		if !strings.Contains(report, want) {
+			t.Errorf("the report %q lacks %q", report, want)
+		}
+	}
+	if out := c.invoke("work"); out.FunctionError != "" {
+		t.Errorf("the next invocation failed: %s", out.Payload)
+	}
+}
+
+// report is the last REPORT line.
+func (c *cloud) report() (last string) {
+	for _, line := range c.printed() {
+		if strings.HasPrefix(line, "REPORT ") {
+			last = line
+		}
+	}
+	return last
+}
+
+func TestTheReportIsAsAWSWritesIt(t *testing.T) {
+	c := processCloud(t)
+	c.create(nil)
+	number := `[0-9]+\.[0-9]{2} ms`
+	head := `^REPORT RequestId: \S+\tDuration: ` + number + `\tBilled Duration: [0-9]+ ms\tMemory Size: 128 MB\t`
+	if runtimepkg.GOOS == "linux" {
+		head += `Max Memory Used: [1-9][0-9]* MB\t`
+	}
+	for _, step := range []struct{ do, want string }{
+		{"work", head + `Init Duration: ` + number + `\t$`},
+		{"fail", head + `$`},
+		{"exit", head + `Status: error\tError Type: Runtime.ExitError\t$`},
+	} {
+		c.invoke(step.do)
+		if got := c.report(); !regexp.MustCompile(step.want).MatchString(got) {
+			t.Errorf("%s: got %q, want %s", step.do, got, step.want)
+		}
+	}
+}
+
+// TestTheRuntimeAPIIsTheEnvironmentsOwn: another process that has found the port gets no invocation.
+func TestTheRuntimeAPIIsTheEnvironmentsOwn(t *testing.T) {
+	c := processCloud(t)
+	c.create(nil)
+	var env map[string]string
+	if err := json.Unmarshal(c.invoke("env").Payload, &env); err != nil {
+		t.Fatal(err)
+	}
+	host, secret, ok := strings.Cut(env["api"], "/")
+	if !ok || len(secret) < 20 {
+		t.Fatalf("the function has the address %q", env["api"])
+	}
+	const next = "/2018-06-01/runtime/invocation/next"
+	for _, r := range []struct{ name, path, host string }{
+		{"without the secret", next, host}, {"with another", "/" + strings.Repeat("A", len(secret)) + next, host},
+		{"with a part of it", "/" + secret[:10] + next, host}, {"with the secret alone", "/" + secret, "rebound.test"},
+		{"under another name", "/" + secret + next, "rebound.test"},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+host+r.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = r.host
+		answer, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+		if answer.StatusCode != http.StatusForbidden {
+			t.Errorf("%s: %s", r.name, answer.Status)
+		}
+	}
+	if out := c.invoke("work"); out.FunctionError != "" {
+		t.Errorf("afterwards: %s", out.Payload)
+	}
+}
+
+// TestAnEnvironmentStartsInTime: the first process that does not is ended after the limit, the second after the
+// function's timeout, however slow they are.
+func TestAnEnvironmentStartsInTime(t *testing.T) {
+	c := processCloud(t)
+	c.svc.Executor.(*Process).initLimit = 300 * time.Millisecond
+	c.create(map[string]any{"Timeout": 1,
+		"Environment": map[string]any{"Variables": map[string]string{"STARTS_AFTER": "10m"}}})
+	if out := c.invoke("work"); !strings.Contains(string(out.Payload), "timed out after 1.00 seconds") {
+		t.Errorf("got %s", out.Payload)
+	}
+	var starts []string
+	for _, line := range c.printed() {
+		if strings.HasPrefix(line, "INIT_REPORT ") {
+			starts = append(starts, line[strings.Index(line, "\t"):])
+		}
+	}
+	if !slices.Equal(starts, []string{"\tPhase: init\tStatus: timeout", "\tPhase: invoke\tStatus: timeout"}) {
+		t.Errorf("got %q", starts)
+	}
+	if got := c.report(); !strings.Contains(got, "\tStatus: timeout\t") || strings.Contains(got, "Init Duration") ||
+		!strings.Contains(got, "Duration: 10") {
+		t.Errorf("the report: %q", got)
 	}
 }
 

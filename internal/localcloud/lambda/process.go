@@ -3,6 +3,7 @@ package lambda
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"time"
 
@@ -21,10 +22,17 @@ const (
 	credentialsFor = 12 * time.Hour
 	environmentAge = 6 * time.Hour // then an environment is replaced, well before its credentials end
 	// initLimit is how long a process may take to ask for its first invocation,
-	// which is no part of the function's timeout. Lambda's is 10 s; here many
-	// processes may begin at once on a machine that is busy.
-	initLimit = time.Minute
+	// which is no part of the function's timeout. One that takes longer is ended,
+	// and another started within that timeout (developer guide, "Lambda execution
+	// environment", 2026-11). At most maxStarting processes begin at once, so that
+	// a busy machine keeps to the limit.
+	initLimit = 10 * time.Second
+	// memoryPause is how often the memory of a process is looked at.
+	memoryPause = 200 * time.Millisecond
 )
+
+// maxStarting is how many processes begin at once.
+var maxStarting = max(4, 2*runtime.NumCPU())
 
 // ProcessConfig is what the Process executor needs.
 type ProcessConfig struct {
@@ -52,6 +60,16 @@ type Process struct {
 	all    map[*environment]bool
 	queued map[string]int // invocations that wait for an environment, by function name; "" for all
 	closed bool
+
+	initLimit time.Duration
+	starting  int // processes that have not asked for an invocation yet
+	turns     []*turn
+}
+
+// turn is a process that waits for its turn to begin.
+type turn struct {
+	gate *scheduler.Gate
+	gone bool
 }
 
 // pool holds the environments of one revision of a function.
@@ -79,22 +97,70 @@ func NewProcess(c ProcessConfig) *Process {
 	if c.IdleFor == 0 {
 		c.IdleFor = 10 * time.Minute
 	}
-	return &Process{c: c, pools: map[string]*pool{}, all: map[*environment]bool{}, queued: map[string]int{}}
+	return &Process{c: c, pools: map[string]*pool{}, all: map[*environment]bool{}, queued: map[string]int{},
+		initLimit: initLimit}
 }
 
 // Invoke implements Executor.
 func (p *Process) Invoke(ctx context.Context, f Function, inv Invocation) (Result, error) {
+	late := false // a process has not started in time: the next one starts within the function's timeout
 	for {
 		env, err := p.acquire(ctx, f, inv)
 		if err != nil {
 			return Result{}, err
 		}
-		result, retry, err := env.run(ctx, inv)
+		result, retry, err := env.run(ctx, inv, late)
 		p.release(f, env)
+		late = late || errors.Is(err, errSlowStart)
 		if !retry {
 			return result, err
 		}
 	}
+}
+
+// errSlowStart is the error of an environment that did not start in time.
+var errSlowStart = errors.New("lambda: the environment took too long to start")
+
+// awaitTurn waits until a process may begin; done is called once it has.
+func (p *Process) awaitTurn(ctx context.Context) (done func(), err error) {
+	var once sync.Once
+	done = func() { once.Do(p.nextTurn) }
+	p.mu.Lock()
+	if p.starting < maxStarting {
+		p.starting++
+		p.mu.Unlock()
+		return done, nil
+	}
+	t := &turn{gate: p.c.Scheduler.NewGate()}
+	p.turns = append(p.turns, t)
+	p.mu.Unlock()
+	err = t.gate.Wait(ctx)
+	p.mu.Lock()
+	t.gone = true
+	opened, closed := t.gate.Opened(), p.closed
+	p.mu.Unlock()
+	if err == nil && closed {
+		err = errClosed
+	}
+	if err != nil && opened {
+		done()
+	}
+	return done, err
+}
+
+// nextTurn lets the next process begin.
+func (p *Process) nextTurn() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(p.turns) > 0 {
+		t := p.turns[0]
+		p.turns = p.turns[1:]
+		if !t.gone {
+			t.gate.Open()
+			return
+		}
+	}
+	p.starting--
 }
 
 // Waiting implements Executor.
@@ -289,6 +355,10 @@ func (p *Process) Close() {
 	for _, po := range p.pools {
 		p.retire(po)
 	}
+	for _, t := range p.turns {
+		t.gate.Open()
+	}
+	p.turns = nil
 	for env := range p.all { // those at work: their invocations end with the process
 		env.kill()
 	}

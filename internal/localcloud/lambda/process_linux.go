@@ -1,8 +1,60 @@
 package lambda
 
-import "syscall"
+import (
+	"bytes"
+	"os"
+	"strconv"
+	"syscall"
+)
 
-// processAttributes has a function's process die with us.
+// processAttributes has a function's process die with us, and lead a group of its own.
 func processAttributes() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+}
+
+// memoryOf is what a process and those that it has started hold of the machine's memory, in bytes; 0 if the system
+// does not tell.
+func memoryOf(pid int) int64 {
+	dir := "/proc/" + strconv.Itoa(pid)
+	n := statusOf(pid, "VmRSS:")
+	threads, err := os.ReadDir(dir + "/task")
+	if err != nil {
+		return n
+	}
+	for _, thread := range threads {
+		children, err := os.ReadFile(dir + "/task/" + thread.Name() + "/children")
+		if err != nil {
+			continue
+		}
+		for _, child := range bytes.Fields(children) {
+			if id, err := strconv.Atoi(string(child)); err == nil {
+				n += memoryOf(id)
+			}
+		}
+	}
+	return n
+}
+
+// mostMemoryOf is the most that a process itself has held.
+func mostMemoryOf(pid int) int64 { return statusOf(pid, "VmHWM:") }
+
+// statusOf reads a size of /proc/PID/status, in bytes.
+func statusOf(pid int, name string) int64 {
+	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		return 0
+	}
+	_, after, found := bytes.Cut(status, []byte("\n"+name))
+	if !found {
+		return 0
+	}
+	fields := bytes.Fields(after)
+	if len(fields) == 0 {
+		return 0
+	}
+	n, err := strconv.ParseInt(string(fields[0]), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n << 10
 }

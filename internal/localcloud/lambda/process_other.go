@@ -1,9 +1,14 @@
-//go:build !linux
+//go:build !unix
 
 package lambda
 
-import "syscall"
+import (
+	"os/exec"
+	"syscall"
+)
 
-// processAttributes is empty where no signal on the parent's death is to be
-// had: there the runtime ends itself when the Runtime API is gone.
+// processAttributes is empty where there are no groups of processes.
 func processAttributes() *syscall.SysProcAttr { return nil }
+
+// killAll ends a function's process; what that has started may stay.
+func killAll(cmd *exec.Cmd) error { return cmd.Process.Kill() }

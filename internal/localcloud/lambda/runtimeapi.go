@@ -1,6 +1,7 @@
 package lambda
 
 import (
+	"crypto/subtle"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -17,9 +18,28 @@ const (
 	headerTrace     = "Lambda-Runtime-Trace-Id"
 )
 
+// onlyFor answers who knows the secret that the paths begin with, and says by
+// its Host header that it means this address: no other process, and no web page
+// that a name of its own leads here.
+func onlyFor(host, secret string, api http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		known := len(r.URL.Path) > len(secret) &&
+			subtle.ConstantTimeCompare([]byte(r.URL.Path[:len(secret)]), []byte(secret)) == 1
+		if !known || r.Host != host {
+			http.Error(w, "this is the Runtime API of one function's environment; its address is in its "+
+				"AWS_LAMBDA_RUNTIME_API", http.StatusForbidden)
+			return
+		}
+		http.StripPrefix(secret, api).ServeHTTP(w, r)
+	})
+}
+
 func (e *environment) serveNext(w http.ResponseWriter, r *http.Request) {
+	e.began()
 	e.mu.Lock()
-	e.asked = true
+	if !e.asked {
+		e.asked, e.startup = true, e.p.c.Scheduler.Now().Sub(e.started)
+	}
 	for e.work == nil || e.work.taken {
 		if e.isDead {
 			e.mu.Unlock()
@@ -34,7 +54,10 @@ func (e *environment) serveNext(w http.ResponseWriter, r *http.Request) {
 		}
 		e.mu.Lock()
 	}
-	e.work.taken, e.work.began = true, e.p.c.Scheduler.Now()
+	e.work.taken = true
+	if e.work.began.IsZero() {
+		e.work.began = e.p.c.Scheduler.Now()
+	}
 	inv, deadline := e.work.inv, e.work.began.Add(e.f.Timeout)
 	e.work.handed.Open()
 	e.mu.Unlock()

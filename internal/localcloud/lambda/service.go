@@ -2,7 +2,6 @@ package lambda
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -79,6 +78,10 @@ type Result struct {
 	Failure *FunctionError // nil if the function succeeded
 	Stream  string         // log stream of the environment
 	Began   time.Time      // when the function was handed the invocation; zero if it never was
+	// Init is how long the environment took to start, with the first result that it gives.
+	Init        time.Duration
+	Memory      int64 // the most that the environment has used, in bytes; 0 if that is not known
+	OutOfMemory bool  // it was ended because it used more than the function's MemorySize
 }
 
 // Config is what the service needs.
@@ -276,22 +279,24 @@ func (s *Service) run(ctx context.Context, f Function, requestID string, payload
 	if !result.Began.IsZero() {
 		took = now.Sub(result.Began)
 	}
-	if errors.Is(err, ErrTimedOut) {
+	timedOut := errors.Is(err, ErrTimedOut)
+	if timedOut {
 		failure := &FunctionError{
 			Type: "Sandbox.Timedout",
 			Message: fmt.Sprintf("RequestId: %s Error: Task timed out after %.2f seconds", requestID,
 				f.Timeout.Seconds()),
 		}
-		result, err = failed(failure, result.Stream), nil
+		// What it took to start, and the memory that it used, stay.
+		result.Payload, result.Failure, err = failed(failure, "").Payload, failure, nil
 		log.system(fmt.Sprintf("%s %s Task timed out after %.2f seconds", now.Format("2006-01-02T15:04:05.000Z"),
 			requestID, f.Timeout.Seconds()))
 	}
-	ms := float64(took.Microseconds()) / 1000
-	log.stream = result.Stream
+	ms := milliseconds(took)
+	log.setStream(result.Stream)
+	log.dropped()
 	log.system("END RequestId: " + requestID)
-	log.system(fmt.Sprintf("REPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %d ms\tMemory Size: %d MB",
-		requestID, ms, int(ms)+1, f.MemoryMB))
-	log.flush(ctx)
+	log.system(report(f, requestID, took, result, timedOut))
+	log.over(ctx)
 	s.count(f, "Invocations", 1)
 	s.count(f, "Duration", ms)
 	errs := 0.0
@@ -506,102 +511,4 @@ func (s *Service) deliver(ctx context.Context, id awsapi.Identity, arn string, b
 	default:
 		return awsapi.NotBuilt("Lambda destinations of the service " + parts[2])
 	}
-}
-
-// logTail is how much of the log an Invoke with LogType Tail returns.
-const logTail = 4 << 10
-
-// invocationLog gathers what one invocation prints.
-type invocationLog struct {
-	s  *Service
-	f  Function
-	id awsapi.Identity
-
-	stream string // of the environment that ran; set before the first flush
-
-	mu      sync.Mutex
-	lines   []LogLine
-	flushed int // of the lines
-	done    bool
-}
-
-func (s *Service) newLog(f Function, id awsapi.Identity) *invocationLog {
-	return &invocationLog{s: s, f: f, id: id}
-}
-
-func (l *invocationLog) system(text string) { l.add(LogLine{Time: l.s.Scheduler.Now(), Text: text}) }
-
-func (l *invocationLog) add(line LogLine) {
-	l.mu.Lock()
-	late := l.done
-	l.lines = append(l.lines, line)
-	l.mu.Unlock()
-	if late {
-		l.flush(context.Background())
-	}
-}
-
-// tail is the end of the log in base64, as Invoke returns it.
-func (l *invocationLog) tail() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var text []byte
-	for _, line := range l.lines {
-		text = append(append(text, line.Text...), '\n')
-	}
-	return base64.StdEncoding.EncodeToString(text[max(0, len(text)-logTail):])
-}
-
-// logEvent is a member of PutLogEvents' logEvents.
-type logEvent struct {
-	Timestamp int64  `json:"timestamp"`
-	Message   string `json:"message"`
-}
-
-type putLogEvents struct {
-	LogGroupName  string     `json:"logGroupName"`
-	LogStreamName string     `json:"logStreamName"`
-	LogEvents     []logEvent `json:"logEvents"`
-}
-
-// flush hands the lines to CloudWatch Logs as the function's role. Lines that
-// the service itself wrote go to the stream of the environment that ran.
-func (l *invocationLog) flush(ctx context.Context) {
-	l.mu.Lock()
-	lines := l.lines[l.flushed:]
-	l.flushed = len(l.lines)
-	l.done = true
-	l.mu.Unlock()
-	stream := l.stream
-	if len(lines) == 0 {
-		return
-	}
-	if stream == "" { // no environment ran
-		stream = l.s.Scheduler.Now().Format("2006/01/02") + "/[" + l.f.version() + "]" +
-			strings.ReplaceAll(l.f.RevisionID, "-", "")
-	}
-	s, group := l.s, l.f.LogGroup
-	s.mu.Lock()
-	made := s.streams[group+" "+stream]
-	s.streams[group+" "+stream] = true
-	s.mu.Unlock()
-	if !made {
-		_, err := s.Caller.Call(ctx, l.id, "cloudwatchlogs", "CreateLogStream",
-			map[string]string{"logGroupName": group, "logStreamName": stream})
-		if awsapi.Code(err) == "ResourceNotFoundException" {
-			if _, err = s.Caller.Call(ctx, l.id, "cloudwatchlogs", "CreateLogGroup",
-				map[string]string{"logGroupName": group}); err == nil {
-				_, err = s.Caller.Call(ctx, l.id, "cloudwatchlogs", "CreateLogStream",
-					map[string]string{"logGroupName": group, "logStreamName": stream})
-			}
-		}
-		if err != nil && awsapi.Code(err) != "ResourceAlreadyExistsException" {
-			return // as on AWS: no permission, no log
-		}
-	}
-	in := putLogEvents{group, stream, make([]logEvent, len(lines))}
-	for i, line := range lines {
-		in.LogEvents[i] = logEvent{line.Time.UnixMilli(), line.Text}
-	}
-	_, _ = s.Caller.Call(ctx, l.id, "cloudwatchlogs", "PutLogEvents", &in)
 }
