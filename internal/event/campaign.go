@@ -1,6 +1,11 @@
 package event
 
-import "time"
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+)
 
 // CampaignID names a campaign: [a-zA-Z0-9_-]{1,64}.
 type CampaignID string
@@ -98,4 +103,115 @@ func (t Tally) Sum(of func(Place) bool) (n int) {
 type Counts struct {
 	Tally   Tally
 	Running map[string]int // devices at work, by model
+}
+
+// CampaignVerb is what an operator asks of a campaign.
+type CampaignVerb string
+
+// The verbs, by the function whose permission each needs.
+const (
+	VerbApprove CampaignVerb = "approve" // approve-campaign: the wave that waits may begin
+	VerbDeny    CampaignVerb = "deny"    // it may not, and the campaign ends
+
+	VerbPauseCampaign  CampaignVerb = "pause"   // control-campaign: nothing begins
+	VerbResumeCampaign CampaignVerb = "resume"  // it goes on, also after a gate that asks
+	VerbSkip           CampaignVerb = "skip"    // the bake is over
+	VerbExclude        CampaignVerb = "exclude" // devices are taken out
+	VerbRetry          CampaignVerb = "retry"   // devices that ended badly begin again
+
+	VerbAbort CampaignVerb = "abort" // abort-campaign: for good
+)
+
+// CampaignRequest is the payload of the functions of those verbs.
+type CampaignRequest struct {
+	Verb     CampaignVerb `json:"verb"`
+	Campaign CampaignID   `json:"campaignId"`
+	Why      string       `json:"why,omitempty"`
+	Wave     string       `json:"wave,omitempty"`        // approve, deny, retry: only this one
+	Failures *int         `json:"acknowledge,omitempty"` // resume: how many failures the operator has seen
+	Things   []ThingName  `json:"things,omitempty"`      // exclude
+	Error    ErrorName    `json:"error,omitempty"`       // retry: devices that failed so; "" is any
+	Model    string       `json:"model,omitempty"`       // retry: devices of this one; "" is any
+	Proof    string       `json:"proof,omitempty"`       // see ControlRequest
+}
+
+// Subject is what a proof is for: this very request.
+func (r CampaignRequest) Subject() string {
+	things := make([]string, len(r.Things))
+	for i, thing := range r.Things {
+		things[i] = string(thing)
+	}
+	failures := ""
+	if r.Failures != nil {
+		failures = itoa(int64(*r.Failures))
+	}
+	return digest(append([]string{
+		string(r.Verb), string(r.Campaign), r.Why, r.Wave, failures, string(r.Error), r.Model,
+	}, things...)...)
+}
+
+// CreateCampaignRequest is the payload of create-campaign around the operator's own.
+type CreateCampaignRequest struct {
+	Campaign json.RawMessage `json:"campaign"`
+	Plan     bool            `json:"plan,omitempty"` // only say what it would come to
+	Proof    string          `json:"proof,omitempty"`
+}
+
+// Subject is what a proof is for.
+func (r CreateCampaignRequest) Subject() string {
+	if r.Plan {
+		return digest("plan", string(r.Campaign))
+	}
+	return digest("create", string(r.Campaign))
+}
+
+// DescribeCampaignRequest is the payload of describe-campaign: a list without an id.
+type DescribeCampaignRequest struct {
+	Campaign CampaignID `json:"campaignId,omitempty"`
+	Report   bool       `json:"report,omitempty"` // the report of one that is over
+	Log      bool       `json:"log,omitempty"`    // what was done to it
+}
+
+// mostThings is how many devices one request excludes.
+const mostThings = 1000
+
+// Check tells all that is wrong with a request to a function that takes some verbs.
+func (r CampaignRequest) Check(verbs ...CampaignVerb) error {
+	var problems Problems
+	add := func(path string, value any, allowed string) {
+		problems = append(problems, Problem{Path: path, Value: value, Allowed: allowed})
+	}
+	if !slices.Contains(verbs, r.Verb) {
+		var names []string
+		for _, v := range verbs {
+			names = append(names, string(v))
+		}
+		add("$.verb", string(r.Verb), "one of "+strings.Join(names, ", "))
+	}
+	if !jobIDForm.MatchString(string(r.Campaign)) {
+		add("$.campaignId", string(r.Campaign), "a campaign's id: 1 to 64 of a-z A-Z 0-9 _ -")
+	}
+	if r.Why == "" && (r.Verb == VerbDeny || r.Verb == VerbPauseCampaign || r.Verb == VerbAbort ||
+		r.Verb == VerbExclude) || len(r.Why) > mostControlText {
+		add("$.why", r.Why, "the reason, for the record, of up to 1024 bytes")
+	}
+	if len(r.Proof) > mostProof {
+		add("$.proof", len(r.Proof), "up to 4096 bytes")
+	}
+	if (len(r.Things) > 0) != (r.Verb == VerbExclude) || len(r.Things) > mostThings {
+		add("$.things", len(r.Things), "with exclude: the names of 1 to 1000 things")
+	}
+	if r.Failures != nil && (r.Verb != VerbResumeCampaign || *r.Failures < 0) {
+		add("$.acknowledge", *r.Failures, "with resume: how many failures were seen")
+	}
+	if (r.Error != "" || r.Model != "") && r.Verb != VerbRetry {
+		add("$.error", string(r.Error), "with retry: an error name, or a model")
+	}
+	if r.Wave != "" && r.Verb != VerbRetry && r.Verb != VerbApprove && r.Verb != VerbDeny {
+		add("$.wave", r.Wave, "with approve, deny and retry: the name of a wave")
+	}
+	if len(problems) > 0 {
+		return problems.Sorted()
+	}
+	return nil
 }

@@ -17,7 +17,38 @@ type Window struct {
 	// Registered is set where Zone is the device's by the registry: what the device
 	// itself reports does not count then. Many report UTC, whatever their walls show.
 	Registered bool `json:"registered,omitempty"`
+	// Days are the days of the week on which it opens, as MON; none is every day.
+	Days []Day `json:"days,omitempty"`
+	// Except are dates on no moment of which it is open.
+	Except []Dates `json:"except,omitempty"`
+	// Or are other hours in the same zone, with the same exceptions.
+	Or []Hours `json:"or,omitempty"`
 }
+
+// Hours are a time of day on days of the week.
+type Hours struct {
+	Start string `json:"start"`
+	End   string `json:"end"`
+	Days  []Day  `json:"days,omitempty"`
+}
+
+// Day is a day of the week, as MON.
+type Day string
+
+// Days are the days of the week, from Sunday as time.Weekday has them.
+func Days() []Day { return []Day{"SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"} }
+
+// Dates are days, the last one among them, as 2006-01-02.
+type Dates struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+// Never is when a window opens that does not open within a year and a day.
+var Never = time.Date(9999, time.January, 1, 0, 0, 0, 0, time.UTC)
+
+// mostDays is how far ahead a window is looked for.
+const mostDays = 367
 
 // Of is the same window in the time of a device.
 func (w Window) Of(s DeviceState) Window {
@@ -35,32 +66,80 @@ func (w Window) In(zone string) Window {
 	return w
 }
 
-// Next gives the window that now lies in, or else the next one. Where a change of the
-// clock skips a time of day, the window begins or ends at the change. Where a time of
-// day comes twice, the window begins at its second occurrence and ends at its first:
-// no moment in it is outside of the hours that were asked for.
+// Next gives the window that now lies in, or else the next one; Never where there is
+// none. Where a change of the clock skips a time of day, the window begins or ends at the
+// change. Where a time of day comes twice, the window begins at its second occurrence and
+// ends at its first: no moment in it is outside of the hours that were asked for. Excepted
+// dates cut it.
 func (w Window) Next(now time.Time) (opens, closes time.Time) {
 	loc, ok := location(w.Zone)
 	if !ok {
 		loc = time.UTC
 	}
-	from, to := minuteOfDay(w.Start), minuteOfDay(w.End)
+	opens, closes = w.next(Hours{Start: w.Start, End: w.End, Days: w.Days}, loc, now)
+	for _, h := range w.Or {
+		if o, c := w.next(h, loc, now); o.Before(opens) {
+			opens, closes = o, c
+		}
+	}
+	return opens, closes
+}
+
+func (w Window) next(h Hours, loc *time.Location, now time.Time) (opens, closes time.Time) {
+	from, to := minuteOfDay(h.Start), minuteOfDay(h.End)
 	if to <= from {
 		to += 24 * 60
 	}
 	today := now.In(loc)
-	for day := -1; ; day++ {
+	for day := -1; day < mostDays; day++ {
 		year, month, date := today.Date()
+		if !h.on(time.Date(year, month, date+day, 12, 0, 0, 0, loc).Weekday()) {
+			continue
+		}
 		_, opens = occurrences(loc, year, month, date+day, from)
 		first, last := occurrences(loc, year, month, date+day, to)
 		if closes = first; !closes.After(opens) {
 			closes = last // both are in the hour that comes twice
 		}
+		opens, closes = w.cut(opens, closes, loc)
 		// A day on which it does not open at all has none.
 		if closes.After(opens) && closes.After(now) {
 			return opens, closes
 		}
 	}
+	return Never, Never
+}
+
+func (h Hours) on(day time.Weekday) bool {
+	for _, d := range h.Days {
+		if d == Days()[day] {
+			return true
+		}
+	}
+	return len(h.Days) == 0
+}
+
+// cut takes excepted dates from a window: what is left before them, or else after them.
+func (w Window) cut(opens, closes time.Time, loc *time.Location) (time.Time, time.Time) {
+	for range len(w.Except) {
+		for _, d := range w.Except {
+			from, err1 := time.ParseInLocation(time.DateOnly, d.From, loc)
+			to, err2 := time.ParseInLocation(time.DateOnly, d.To, loc)
+			if err1 != nil || err2 != nil {
+				continue // whoever checked what holds the Window has said so
+			}
+			to = to.AddDate(0, 0, 1)
+			if !from.Before(closes) || !to.After(opens) {
+				continue
+			}
+			if from.After(opens) {
+				closes = from
+			} else {
+				opens = to
+			}
+		}
+	}
+	return opens, closes
 }
 
 // minuteOfDay reads "15:04"; the check of what holds a Window has seen that it is one.

@@ -118,3 +118,38 @@ func TestZones(t *testing.T) {
 		t.Errorf("in Tokyo: %+v", w)
 	}
 }
+
+func TestWindowOnSomeDays(t *testing.T) {
+	const form = "2006-01-02T15:04Z07:00"
+	night := event.Window{Start: "22:00", End: "04:00", Zone: "Europe/Berlin", Days: []event.Day{"FRI", "SAT"}}
+	shut := night
+	shut.Except = []event.Dates{{From: "2026-12-05", To: "2026-12-06"}, {From: "2026-12-11", To: "2026-12-12"}}
+	both := shut
+	both.Or = []event.Hours{{Start: "12:00", End: "13:00", Days: []event.Day{"WED"}}}
+	always := event.Window{Start: "00:00", End: "00:00", Except: []event.Dates{{From: "2026-12-24", To: "2026-12-26"}}}
+	never := event.Window{Start: "00:00", End: "00:00", Except: []event.Dates{{From: "2026-01-01", To: "2029-01-01"}}}
+	for _, c := range []struct {
+		name               string
+		w                  event.Window
+		now, opens, closes string
+	}{
+		{"a Monday", night, "2026-11-30T12:00Z", "2026-12-04T21:00Z", "2026-12-05T03:00Z"},
+		{"after midnight it is the day before's", night, "2026-12-05T01:00Z", "2026-12-04T21:00Z",
+			"2026-12-05T03:00Z"},
+		{"cut at midnight, and none on Saturday", shut, "2026-11-30T12:00Z", "2026-12-04T21:00Z", "2026-12-04T23:00Z"},
+		{"both nights fall into exceptions", shut, "2026-12-05T00:00Z", "2026-12-12T23:00Z", "2026-12-13T03:00Z"},
+		{"at noon as well", both, "2026-12-05T00:00Z", "2026-12-09T11:00Z", "2026-12-09T12:00Z"},
+		{"all day, to the exception", always, "2026-12-23T10:00Z", "2026-12-23T00:00Z", "2026-12-24T00:00Z"},
+		{"all day, from it on", always, "2026-12-24T10:00Z", "2026-12-27T00:00Z", "2026-12-28T00:00Z"},
+		{"not within a year", never, "2026-12-24T10:00Z", "9999-01-01T00:00Z", "9999-01-01T00:00Z"},
+	} {
+		now, err := time.Parse(form, c.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		opens, closes := c.w.Next(now)
+		if got := opens.UTC().Format(form) + " " + closes.UTC().Format(form); got != c.opens+" "+c.closes {
+			t.Errorf("%s: %s, want %s %s", c.name, got, c.opens, c.closes)
+		}
+	}
+}

@@ -270,10 +270,12 @@ func (c *Carrier) admission(e Entrant) (Admission, error) {
 	if e.Window != nil {
 		plan.Window = e.Window
 	}
+	// An operation that cannot wait within is not begun outside.
+	gated := plan.Window != nil && (plan.WindowStarts || flow.Hold == nil)
 	now := c.Now()
 	p := Pending{
 		Owner: owner, ExecutionNumber: e.Standing.Attempt, Operation: flow.Operation, Plan: plan, At: now,
-		ExpiresAt: now.Add(pendingLife), Gated: plan.Window != nil && plan.WindowStarts,
+		ExpiresAt: now.Add(pendingLife), Gated: gated,
 	}
 	return Admission{Thing: e.Thing, Standing: e.Standing, Pending: p}, nil
 }

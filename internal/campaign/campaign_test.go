@@ -1,0 +1,501 @@
+package campaign_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/campaign"
+	"github.com/fleetstep/fleetstep/internal/event"
+)
+
+const three = `{"campaignId": "fall", "images": [{"firmware": {"version": "2.0.0"}}], "targets": {"groups": ["demo"]},
+	"rate": 20, "gate": {"success": 0.8}, "waves": [{"name": "canary", "count": 15, "bakeMinutes": 10},
+	{"name": "early", "count": 20, "bakeMinutes": 5, "approval": true}, {"name": "rest", "bakeMinutes": 1}]}`
+
+// do is a verb, twice.
+func (w *world) do(r event.CampaignRequest, who string) campaign.Done {
+	w.t.Helper()
+	first, err := w.controller().Do(w.t.Context(), r, who)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if r.Verb == event.VerbRetry {
+		return first
+	}
+	if again, err := w.controller().Do(w.t.Context(), r, who); err != nil || again.Changed {
+		w.t.Fatalf("%s again: %+v, %v", r.Verb, again, err)
+	}
+	return first
+}
+
+func TestACampaignOfThreeWaves(t *testing.T) {
+	w := newWorld(t, 60)
+	c := w.create(three)
+	asked := 0
+	end := w.play(c.ID, 3*time.Hour, func(c campaign.Campaign) {
+		if c.Phase == campaign.Approval {
+			if asked++; asked == 30 {
+				d := w.do(event.CampaignRequest{Verb: event.VerbApprove, Campaign: c.ID}, "arn:other")
+				if !d.Changed || d.Wave != "early" {
+					t.Errorf("approved %+v", d)
+				}
+			}
+		}
+	})
+	if end.Verdict != campaign.Completed {
+		t.Fatalf("ended %+v", end)
+	}
+	c = w.load("fall")
+	if c.State != campaign.Completed || c.Token != "" || c.Waves[1].Approved.Who != "arn:other" {
+		t.Errorf("record %+v", c)
+	}
+	for i, w := range c.Waves {
+		if w.Verdict.Outcome != campaign.Pass || w.Verdict.N != w.Size {
+			t.Errorf("wave %s: %+v", w.Name, w.Verdict)
+		}
+		if i > 0 && !w.Began.After(c.Waves[i-1].Ended.Add(-time.Minute)) {
+			t.Errorf("wave %s began at %s, before the end of the one before, %s", w.Name, w.Began, c.Waves[i-1].Ended)
+		}
+		if got := w.Ended.Sub(w.Baking); got < time.Duration(w.BakeMinutes)*time.Minute {
+			t.Errorf("wave %s baked for %s", w.Name, got)
+		}
+	}
+	for minute, n := range w.admitted {
+		if n > 20 {
+			t.Errorf("%d devices at %s, at a rate of 20", n, minute)
+		}
+	}
+	var events []string
+	for _, n := range w.notices {
+		events = append(events, n.Event)
+	}
+	if !slices.Equal(slices.Compact(events), []string{campaign.NoticeApproval, campaign.NoticeCompleted}) {
+		t.Errorf("told %q", events)
+	}
+	b, err := w.Document(t.Context(), "fall", campaign.ReportDocument)
+	var r campaign.Report
+	if err = errors.Join(err, json.Unmarshal(b, &r)); err != nil || r.Devices.Succeeded != 60 || len(r.LeftOver) > 0 {
+		t.Errorf("report %+v, %v", r, err)
+	}
+	log, _ := w.Log(t.Context(), "fall")
+	var verbs []string
+	for _, e := range log {
+		verbs = append(verbs, e.Verb)
+	}
+	if want := []string{"create", "gate pass", "approve", "gate pass", "gate pass", "COMPLETED"}; !slices.Equal(verbs,
+		want) {
+		t.Errorf("log %q, want %q", verbs, want)
+	}
+	if _, err := w.controller().Do(t.Context(), event.CampaignRequest{Verb: event.VerbPauseCampaign, Campaign: "fall"},
+		"x"); !errors.Is(err, campaign.ErrOver) {
+		t.Errorf("pause of one that is over: %v", err)
+	}
+}
+
+// TestABadImageHaltsInTheCanary: most fail, and no device of another wave is ever told.
+func TestABadImageHaltsInTheCanary(t *testing.T) {
+	w := newWorld(t, 60)
+	for _, d := range w.devices {
+		w.fails[d.Thing] = "Verify.WrongVersion"
+	}
+	c := w.create(three)
+	end := w.play(c.ID, 3*time.Hour, nil)
+	if end.Verdict != campaign.Halted {
+		t.Fatalf("ended %+v", end)
+	}
+	c = w.load("fall")
+	if c.HaltedIn != "canary" || c.Waves[0].Cut == "" || len(c.Waves[0].First) == 0 ||
+		c.Waves[0].First[0].Error != "Verify.WrongVersion" || w.flag != event.ControlStopped {
+		t.Errorf("halted %+v, flag %s", c, w.flag)
+	}
+	for thing, s := range w.stands {
+		if s.Wave != 0 || !s.State.Over() {
+			t.Errorf("%s stands %+v", thing, s)
+		}
+	}
+}
+
+// TestAFewFailuresAreAskedAbout: not enough to halt, and too many to go on.
+func TestAFewFailuresAreAskedAbout(t *testing.T) {
+	for name, verb := range map[string]event.CampaignVerb{"and it goes on": event.VerbResumeCampaign,
+		"and it ends": event.VerbAbort} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 60)
+			c := w.create(`{"campaignId": "fall", "images": [{"firmware": {"version": "2.0.0"}}],
+				"targets": {"groups": ["demo"]}, "gate": {"success": 0.8},
+				"waves": [{"name": "canary", "count": 20, "bakeMinutes": 0}, {"name": "rest", "bakeMinutes": 0}]}`)
+			failing := 0
+			hold := 0
+			end := w.play(c.ID, 3*time.Hour, func(c campaign.Campaign) {
+				for thing, s := range w.stands {
+					if s.Wave == 0 && failing < 3 && w.fails[thing] == "" {
+						w.fails[thing] = "Download.Failed"
+						failing++
+					}
+				}
+				if c.Phase != campaign.Hold {
+					return
+				}
+				if w.flag != event.ControlPaused || c.State != campaign.Held || c.Why == "" {
+					t.Errorf("held %+v, flag %s", c, w.flag)
+				}
+				if hold++; hold > 1 {
+					return
+				}
+				r := event.CampaignRequest{Verb: verb, Campaign: c.ID, Why: "seen"}
+				if verb == event.VerbResumeCampaign {
+					var problems event.Problems
+					if _, err := w.controller().Do(t.Context(), r, "me"); !errors.As(err, &problems) {
+						t.Errorf("resumed without a word on failures: %v", err)
+					}
+					n := 2
+					r.Failures = &n
+					if _, err := w.controller().Do(t.Context(), r, "me"); !errors.As(err, &problems) {
+						t.Errorf("resumed with a wrong word on failures: %v", err)
+					}
+					n = 3
+				}
+				w.do(r, "me")
+			})
+			want := campaign.Completed
+			if verb == event.VerbAbort {
+				want = campaign.Aborted
+			}
+			if end.Verdict != want {
+				t.Errorf("ended %+v, want %s", end, want)
+			}
+			c = w.load("fall")
+			if v := c.Waves[0].Verdict; v.Outcome != campaign.Inconclusive || v.Failed != 3 {
+				t.Errorf("gate %+v", v)
+			}
+		})
+	}
+}
+
+func TestAPauseLetsNothingBegin(t *testing.T) {
+	w := newWorld(t, 60)
+	c := w.create(three)
+	minute, before := 0, 0
+	end := w.play(c.ID, 6*time.Hour, func(c campaign.Campaign) {
+		minute++
+		switch {
+		case c.Phase == campaign.Approval:
+			w.do(event.CampaignRequest{Verb: event.VerbApprove, Campaign: c.ID, Wave: "early"}, "me")
+		case minute == 20:
+			before = len(w.stands)
+		}
+	})
+	if end.Verdict != campaign.Completed || before == 0 {
+		t.Fatalf("ended %+v", end)
+	}
+
+	w = newWorld(t, 60)
+	c = w.create(three)
+	minute = 0
+	var paused, resumed int
+	end = w.play(c.ID, 6*time.Hour, func(c campaign.Campaign) {
+		minute++
+		switch {
+		case c.Phase == campaign.Approval:
+			w.do(event.CampaignRequest{Verb: event.VerbApprove, Campaign: c.ID}, "me")
+		case c.Phase == campaign.Admit && c.Current == 2 && paused == 0:
+			w.do(event.CampaignRequest{Verb: event.VerbPauseCampaign, Campaign: c.ID, Why: "wait"}, "me")
+			paused, before = minute, len(w.stands)
+		case paused > 0 && minute == paused+60:
+			if len(w.stands) != before {
+				t.Errorf("%d devices were admitted while it was paused", len(w.stands)-before)
+			}
+			w.do(event.CampaignRequest{Verb: event.VerbResumeCampaign, Campaign: c.ID, Why: "go on"}, "me")
+			resumed = minute
+		}
+	})
+	if end.Verdict != campaign.Completed || resumed == 0 {
+		t.Errorf("ended %+v", end)
+	}
+	if c = w.load("fall"); c.Waves[2].Idle < 55*time.Minute {
+		t.Errorf("its time ran on: idle for %s", c.Waves[2].Idle)
+	}
+}
+
+func TestABakeIsSkippedAndADeviceTakenOut(t *testing.T) {
+	w := newWorld(t, 60)
+	c := w.create(`{"campaignId": "fall", "images": [{"firmware": {"version": "2.0.0"}}],
+		"targets": {"groups": ["demo"]}, "gate": {"success": 0.8},
+		"waves": [{"name": "canary", "count": 20, "bakeMinutes": 10000}, {"name": "rest", "bakeMinutes": 0}]}`)
+	out := w.do(event.CampaignRequest{Verb: event.VerbExclude, Campaign: "fall", Why: "on loan",
+		Things: []event.ThingName{"rg-000007", "rg-000008", "nobody"}}, "me")
+	if out.Devices != 2 || out.Left != 1 {
+		t.Errorf("excluded %+v", out)
+	}
+	if _, err := w.controller().Do(t.Context(), event.CampaignRequest{Verb: event.VerbSkip, Campaign: "fall"},
+		"me"); !errors.Is(err, campaign.ErrNothingToDo) {
+		t.Errorf("skipped what does not bake: %v", err)
+	}
+	skipped := false
+	end := w.play(c.ID, 6*time.Hour, func(c campaign.Campaign) {
+		if c.Phase == campaign.Bake && !skipped {
+			skipped = w.do(event.CampaignRequest{Verb: event.VerbSkip, Campaign: "fall"}, "me").Changed
+		}
+	})
+	if end.Verdict != campaign.Completed || w.stands["rg-000007"].State != event.StandWithdrawn {
+		t.Errorf("ended %+v, excluded stands %+v", end, w.stands["rg-000007"])
+	}
+	r, err := campaign.NewReport(t.Context(), w, w, w.load("fall"))
+	if err != nil || len(r.LeftOver) != 2 || r.Devices.Succeeded != 58 {
+		t.Errorf("report %+v, %v", r, err)
+	}
+}
+
+// TestDevicesThatAreAwayEndTheWaveAtItsTime: of all that are away nothing is known, so that
+// an operator is asked; in the end they are what is left over.
+func TestDevicesThatAreAwayEndTheWaveAtItsTime(t *testing.T) {
+	w := newWorld(t, 40)
+	for _, d := range w.devices {
+		w.away[d.Thing] = true
+	}
+	c := w.create(`{"campaignId": "fall", "images": [{"firmware": {"version": "2.0.0"}}],
+		"targets": {"groups": ["demo"]}, "gate": {"success": 0.8}, "waves": [
+		{"name": "canary", "count": 20, "bakeMinutes": 0, "maxHours": 2},
+		{"name": "rest", "bakeMinutes": 0, "maxHours": 1}]}`)
+	end := w.play(c.ID, 30*time.Hour, func(c campaign.Campaign) {
+		if c.Phase == campaign.Hold && c.Answer == nil {
+			_, err := w.controller().Do(t.Context(), event.CampaignRequest{Verb: event.VerbResumeCampaign,
+				Campaign: "fall"}, "me")
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	c = w.load("fall")
+	if end.Verdict != campaign.Completed || !c.Waves[0].Late || c.Waves[0].Verdict.N != 0 ||
+		c.Waves[0].Verdict.Outcome != campaign.Inconclusive {
+		t.Errorf("ended %+v, %+v", end, c.Waves[0])
+	}
+	r, err := campaign.NewReport(t.Context(), w, w, c)
+	if err != nil || len(r.LeftOver) != 40 || r.Devices.Withdrawn != 40 {
+		t.Errorf("report %+v, %v", r, err)
+	}
+}
+
+func TestAWaveThatIsDeniedEndsTheCampaign(t *testing.T) {
+	w := newWorld(t, 60)
+	c := w.create(three)
+	end := w.play(c.ID, 6*time.Hour, func(c campaign.Campaign) {
+		if c.Phase == campaign.Approval && c.Answer == nil {
+			w.do(event.CampaignRequest{Verb: event.VerbDeny, Campaign: "fall", Why: "not today"}, "me")
+		}
+	})
+	if end.Verdict != campaign.Aborted || end.Why != "denied by me: not today" {
+		t.Errorf("ended %+v", end)
+	}
+}
+
+func TestWhoCreatedDoesNotApprove(t *testing.T) {
+	payload := `{"campaignId": "fall", "images": [{"firmware": {"version": "2.0.0"}}], "targets": {"groups": ["d"]},
+		"approval": {"fourEyes": true}, "waves": [{"name": "all", "approval": true, "bakeMinutes": 0}]}`
+	w := newWorld(t, 10)
+	if _, err := w.creator().Create(t.Context(), []byte(payload), event.Nobody, false); !errors.Is(err,
+		campaign.ErrUnproved) {
+		t.Errorf("created by nobody: %v", err)
+	}
+	c := w.create(payload)
+	end := w.play(c.ID, 6*time.Hour, func(c campaign.Campaign) {
+		if c.Phase != campaign.Approval || c.Answer != nil {
+			return
+		}
+		approve := event.CampaignRequest{Verb: event.VerbApprove, Campaign: "fall"}
+		if _, err := w.controller().Do(t.Context(), approve, "arn:creator"); !errors.Is(err, campaign.ErrFourEyes) {
+			t.Errorf("approved by its creator: %v", err)
+		}
+		if _, err := w.controller().Do(t.Context(), approve, event.Nobody); !errors.Is(err, campaign.ErrUnproved) {
+			t.Errorf("approved by nobody: %v", err)
+		}
+		w.do(approve, "arn:other")
+	})
+	if end.Verdict != campaign.Completed {
+		t.Errorf("ended %+v", end)
+	}
+}
+
+func TestFailuresAreTriedAgain(t *testing.T) {
+	w := newWorld(t, 60)
+	w.fails["rg-000001"], w.fails["rg-000002"] = "Download.Failed", "Device.Busy"
+	c := w.create(`{"campaignId": "fall", "images": [{"firmware": {"version": "2.0.0"}}], "targets": {"groups": ["d"]},
+		"gate": {"success": 0.6}, "attempts": 2, "waves": [{"name": "all", "bakeMinutes": 30}]}`)
+	retried := 0
+	w.play(c.ID, 6*time.Hour, func(c campaign.Campaign) {
+		if c.Phase != campaign.Bake || retried > 0 {
+			return
+		}
+		delete(w.fails, "rg-000001")
+		for wave, want := range map[string]int{"none": 0, "all": 1} {
+			out := w.do(event.CampaignRequest{Verb: event.VerbRetry, Campaign: "fall", Error: "Download.Failed",
+				Wave: wave}, "me")
+			if out.Devices != want {
+				t.Errorf("retried %+v in wave %s", out, wave)
+			}
+			retried += out.Devices
+		}
+	})
+	if s := w.stands["rg-000001"]; s.State != event.StandSucceeded || s.Attempt != 2 {
+		t.Errorf("tried again: %+v", s)
+	}
+	if s := w.stands["rg-000002"]; s.State != event.StandFailed || s.Attempt != 1 {
+		t.Errorf("not tried again: %+v", s)
+	}
+}
+
+// TestBudgetAndPriority: the first of two campaigns takes what there is of a model.
+func TestBudgetAndPriority(t *testing.T) {
+	w := newWorld(t, 60)
+	for i := range w.devices {
+		w.devices[i].Model = "M"
+	}
+	const payload = `{"campaignId": "%s", "images": [{"firmware": {"version": "2.0.0"}}], "targets": {"groups": ["d"]},
+		"priority": %d, "budget": 10, "rate": 30, "waves": [{"name": "all", "bakeMinutes": 0}]}`
+	low := w.create(fmt.Sprintf(payload, "low", 1))
+	high := w.create(fmt.Sprintf(payload, "high", 2))
+	for _, c := range []campaign.Campaign{low, high} {
+		if _, err := w.machine().Take(t.Context(), campaign.StepInput{Step: campaign.StepWave, Campaign: c.ID,
+			Token: event.TaskToken(c.ID)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := w.driver().Tick(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if c := w.load("high"); c.Waves[0].Admitted != 10 || c.Last["M"] != 10 {
+		t.Errorf("the first has %+v", c.Waves[0])
+	}
+	if c := w.load("low"); c.Waves[0].Admitted != 0 {
+		t.Errorf("the second has %+v", c.Waves[0])
+	}
+}
+
+// TestDevicesBeginInTheirWindow: of two zones, over a blackout day.
+func TestDevicesBeginInTheirWindow(t *testing.T) {
+	w := newWorld(t, 40)
+	for i := range w.devices {
+		w.devices[i].Zone = []string{"Europe/Berlin", "America/New_York"}[i%2]
+	}
+	c := w.create(`{"campaignId": "fall", "images": [{"firmware": {"version": "2.0.0"}}], "targets": {"groups": ["d"]},
+		"windows": [{"from": "02:00", "to": "04:00"}], "blackout": [{"from": "2026-12-01", "to": "2026-12-01"}],
+		"rate": 1, "waves": [{"name": "all", "bakeMinutes": 0, "maxHours": 100}]}`)
+	w.play(c.ID, 100*time.Hour, nil)
+	zones := map[event.ThingName]string{}
+	for _, d := range w.devices {
+		zones[d.Thing] = d.Zone
+	}
+	for thing, s := range w.stands {
+		loc, err := time.LoadLocation(zones[thing])
+		if err != nil {
+			t.Fatal(err)
+		}
+		// It stands so since its end, which is three minutes after it was admitted.
+		begun := s.At.Add(-5 * time.Minute).In(loc)
+		if begun.Day() == 1 || begun.Hour() < 1 || begun.Hour() > 3 {
+			t.Errorf("%s in %s began at %s", thing, zones[thing], begun)
+		}
+	}
+	if len(w.stands) != 40 {
+		t.Errorf("%d devices", len(w.stands))
+	}
+}
+
+// TestACrashAtAnyWriteChangesNothingOfTheEnd: each write of a record fails once.
+func TestACrashAtAnyWriteChangesNothingOfTheEnd(t *testing.T) {
+	crash := errors.New("crashed here")
+	for at := 1; ; at++ {
+		w := newWorld(t, 60)
+		writes, crashed := 0, false
+		c := w.create(three)
+		w.Before = func(string) error {
+			if writes++; writes == at {
+				crashed = true
+				return crash
+			}
+			return nil
+		}
+		again := func(err error) bool { return errors.Is(err, crash) }
+		end := w.playing(c.ID, again)
+		if end.Verdict != campaign.Completed {
+			t.Fatalf("write %d fails: ended %+v", at, end)
+		}
+		counts, _ := w.Counts(context.Background(), "fall", 4)
+		got := map[event.StandState]int{}
+		for p, n := range counts.Tally {
+			got[p.State] += n
+		}
+		if !maps.Equal(got, map[event.StandState]int{event.StandSucceeded: 60}) {
+			t.Fatalf("write %d fails: %v", at, got)
+		}
+		if !crashed {
+			return
+		}
+	}
+}
+
+// playing plays a campaign whose calls may fail, and are then made again, as Step Functions
+// and the clock do.
+func (w *world) playing(id event.CampaignID, again func(error) bool) campaign.StepAnswer {
+	w.t.Helper()
+	take := func(in campaign.StepInput) campaign.StepAnswer {
+		for {
+			a, err := w.machine().Take(w.t.Context(), in)
+			if err == nil {
+				return a
+			}
+			if !again(err) {
+				w.t.Fatal(err)
+			}
+		}
+	}
+	tokens := 0
+	await := func(step campaign.Step, wave int, next string) string {
+		tokens++
+		token := event.TaskToken(fmt.Sprintf("token-%d", tokens))
+		take(campaign.StepInput{Step: step, Campaign: id, Wave: wave, Token: token, Next: next})
+		for range 1000 {
+			if a, ok := w.answers[token]; ok {
+				return a.Next
+			}
+			if step == campaign.StepApproval {
+				r := event.CampaignRequest{Verb: event.VerbApprove, Campaign: id}
+				_, err := w.controller().Do(w.t.Context(), r, "me")
+				if err != nil && !again(err) {
+					w.t.Fatal(err)
+				}
+			}
+			for thing, s := range w.stands {
+				switch s.State {
+				case event.StandAdmitted:
+					w.stands[thing] = s.In(event.StandRunning, "", w.now)
+				case event.StandRunning:
+					w.stands[thing] = s.In(event.StandSucceeded, "", w.now)
+				}
+			}
+			if _, err := w.driver().Tick(w.t.Context()); err != nil && !again(err) {
+				w.t.Fatal(err)
+			}
+			w.now = w.now.Add(time.Minute)
+		}
+		w.t.Fatalf("%v: %s of wave %d", errStuck, step, wave)
+		return ""
+	}
+	next := campaign.NextGo
+	for wave := 0; wave < 3 && next == campaign.NextGo; wave++ {
+		if wave == 1 {
+			await(campaign.StepApproval, wave, "")
+		}
+		await(campaign.StepWave, wave, "")
+		next = take(campaign.StepInput{Step: campaign.StepGate, Campaign: id, Wave: wave}).Next
+	}
+	await(campaign.StepClose, 0, next)
+	return take(campaign.StepInput{Step: campaign.StepReport, Campaign: id})
+}

@@ -1,0 +1,375 @@
+package campaign
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+)
+
+// ControllerPorts are what a Controller needs.
+type ControllerPorts struct {
+	Store    Store
+	Manifest Manifest
+	Counts   Counts
+	Flags    Flags
+	Carrier  Carrier
+	Callback Callback
+	Now      func() time.Time
+}
+
+// Controller does what operators ask. Each verb may be repeated: what was done is not done
+// again, and the answer says so.
+type Controller struct{ ControllerPorts }
+
+// Done is what a verb came to.
+type Done struct {
+	Campaign event.CampaignID   `json:"campaignId"`
+	Verb     event.CampaignVerb `json:"verb"`
+	Changed  bool               `json:"changed"`
+	State    State              `json:"state"`
+	Wave     string             `json:"wave,omitempty"`
+	Devices  int                `json:"devices,omitempty"` // of exclude and retry: how many
+	Left     int                `json:"left,omitempty"`    // of exclude: those at work, over, or in no wave
+}
+
+// Do does what a request asks, which was checked, for somebody.
+func (w *Controller) Do(ctx context.Context, r event.CampaignRequest, who string) (Done, error) {
+	out := Done{Campaign: r.Campaign, Verb: r.Verb}
+	var err error
+	switch r.Verb {
+	case event.VerbApprove, event.VerbDeny:
+		err = w.decide(ctx, r, who, &out)
+	case event.VerbPauseCampaign:
+		err = w.pause(ctx, r, who, &out)
+	case event.VerbResumeCampaign:
+		err = w.resume(ctx, r, who, &out)
+	case event.VerbSkip:
+		err = w.skip(ctx, r, who, &out)
+	case event.VerbAbort:
+		err = w.abort(ctx, r, who, &out)
+	case event.VerbExclude:
+		err = w.exclude(ctx, r, who, &out)
+	case event.VerbRetry:
+		err = w.retry(ctx, r, who, &out)
+	default:
+		err = fmt.Errorf("there is no verb %q", r.Verb)
+	}
+	if err != nil {
+		if problems, ok := errors.AsType[event.Problems](err); ok {
+			return out, problems
+		}
+		return out, fmt.Errorf("campaign.%s: %s: %w", r.Verb, r.Campaign, err)
+	}
+	return out, nil
+}
+
+func (w *Controller) entry(r event.CampaignRequest, who, wave string) Entry {
+	return Entry{At: w.Now(), Verb: string(r.Verb), Who: who, Why: r.Why, Wave: wave}
+}
+
+// decide is an operator's word on a wave that waits for it.
+func (w *Controller) decide(ctx context.Context, r event.CampaignRequest, who string, out *Done) error {
+	c, err := change(ctx, w.Store, r.Campaign, func(c *Campaign) ([]Entry, error) {
+		*out = Done{Campaign: r.Campaign, Verb: r.Verb, State: c.State}
+		if r.Wave != "" {
+			for _, one := range c.Waves {
+				if one.Name == r.Wave && one.Approved != nil && r.Verb == event.VerbApprove {
+					out.Wave = one.Name
+					return nil, nil // it was, and may be over by now
+				}
+			}
+		}
+		if r.Verb == event.VerbDeny && (c.State == Aborting || c.State == Aborted) {
+			return nil, nil
+		}
+		if c.State.Over() {
+			return nil, ErrOver
+		}
+		if c.Phase != Approval || c.Current >= len(c.Waves) || r.Wave != "" && c.wave().Name != r.Wave {
+			if c.Current < len(c.Waves) && c.wave().Approved != nil && r.Verb == event.VerbApprove && r.Wave == "" {
+				out.Wave = c.wave().Name
+				return nil, nil
+			}
+			return nil, fmt.Errorf("%w: no such wave waits for approval", ErrNothingToDo)
+		}
+		if c.Request.FourEyes && r.Verb == event.VerbApprove {
+			switch who {
+			case event.Nobody:
+				return nil, ErrUnproved
+			case c.By:
+				return nil, ErrFourEyes
+			}
+		}
+		one := c.wave()
+		out.Wave = one.Name
+		if c.Answer != nil {
+			return nil, nil
+		}
+		e := w.entry(r, who, one.Name)
+		if r.Verb == event.VerbDeny {
+			c.State, c.Why = Aborting, "denied by "+who+": "+r.Why
+			c.answer(Answer{Next: NextAbort, Why: c.Why})
+		} else {
+			one.Approved = &e
+			c.answer(Answer{Next: NextGo})
+		}
+		out.Changed, out.State = true, c.State
+		return []Entry{e}, nil
+	})
+	if err != nil {
+		return err
+	}
+	return respond(ctx, w.Store, w.Callback, c)
+}
+
+// pause sets the flag first: once it has returned, nothing begins but what had read the flag
+// before.
+func (w *Controller) pause(ctx context.Context, r event.CampaignRequest, who string, out *Done) error {
+	c, err := w.Store.Load(ctx, r.Campaign)
+	if err != nil {
+		return err
+	}
+	if out.State = c.State; c.State.Over() {
+		return ErrOver
+	}
+	own, _, err := w.Flags.Flag(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	if own == event.ControlStopped {
+		return ErrOver
+	}
+	if own == event.ControlPaused {
+		return nil
+	}
+	if err := w.Flags.SetFlag(ctx, c.ID, event.ControlPaused, who, r.Why); err != nil {
+		return err
+	}
+	out.Changed = true
+	return w.note(ctx, r, who)
+}
+
+func (w *Controller) note(ctx context.Context, r event.CampaignRequest, who string) error {
+	_, err := change(ctx, w.Store, r.Campaign, func(*Campaign) ([]Entry, error) {
+		return []Entry{w.entry(r, who, "")}, nil
+	})
+	return err
+}
+
+// resume goes on, and says that the failures until now are known.
+func (w *Controller) resume(ctx context.Context, r event.CampaignRequest, who string, out *Done) error {
+	c, err := w.Store.Load(ctx, r.Campaign)
+	if err != nil {
+		return err
+	}
+	if out.State = c.State; c.State.Over() {
+		return ErrOver
+	}
+	counts, err := w.Counts.Counts(ctx, c.ID, c.Shards)
+	if err != nil {
+		return err
+	}
+	failed := NumbersOf(counts.Tally, -1, c.Total)
+	if n := failed.Failures(); r.Failures != nil && *r.Failures != n {
+		return event.Problems{{Path: "$.acknowledge", Value: *r.Failures,
+			Allowed: fmt.Sprintf("%d: so many devices have failed by now", n)}}
+	}
+	own, _, err := w.Flags.Flag(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	held := c.Phase == Hold && c.Answer == nil
+	if own == event.ControlStopped {
+		return ErrOver
+	}
+	if held && failed.Failures() > 0 && r.Failures == nil {
+		return event.Problems{{Path: "$.acknowledge",
+			Allowed: fmt.Sprintf("%d: after a gate that asks, the failures that were seen", failed.Failures())}}
+	}
+	if !held && own != event.ControlPaused {
+		return nil
+	}
+	c, err = change(ctx, w.Store, r.Campaign, func(c *Campaign) ([]Entry, error) {
+		if r.Failures != nil {
+			c.Acknowledged = map[event.ErrorName]int{}
+			for p, n := range counts.Tally {
+				if p.State == event.StandFailed && c.Current < len(c.Waves) && p.Wave == c.Current {
+					c.Acknowledged[p.Error] += n
+				}
+			}
+		}
+		if c.Phase == Hold && c.Answer == nil {
+			c.State, c.Why, c.Acknowledged = Running, "", nil // the next wave counts anew
+			c.answer(Answer{Next: NextGo})
+		}
+		out.State = c.State
+		return []Entry{w.entry(r, who, "")}, nil
+	})
+	if err != nil {
+		return err
+	}
+	out.Changed = true
+	if err := w.Flags.SetFlag(ctx, c.ID, event.ControlRunning, who, r.Why); err != nil {
+		return err
+	}
+	return respond(ctx, w.Store, w.Callback, c)
+}
+
+// skip ends the bake of the wave.
+func (w *Controller) skip(ctx context.Context, r event.CampaignRequest, who string, out *Done) error {
+	_, err := change(ctx, w.Store, r.Campaign, func(c *Campaign) ([]Entry, error) {
+		if out.State = c.State; c.State.Over() {
+			return nil, ErrOver
+		}
+		if c.Phase != Bake {
+			return nil, fmt.Errorf("%w: no wave bakes", ErrNothingToDo)
+		}
+		out.Wave = c.wave().Name
+		if c.Skip || c.Answer != nil {
+			return nil, nil
+		}
+		c.Skip, out.Changed = true, true
+		return []Entry{w.entry(r, who, c.wave().Name)}, nil
+	})
+	return err
+}
+
+// abort ends a campaign: what has begun is held before its next command.
+func (w *Controller) abort(ctx context.Context, r event.CampaignRequest, who string, out *Done) error {
+	c, err := w.Store.Load(ctx, r.Campaign)
+	if err != nil {
+		return err
+	}
+	out.State = c.State
+	switch c.State {
+	case Aborted:
+		return nil
+	case Completed, Halted:
+		return ErrOver
+	}
+	if err := w.Flags.SetFlag(ctx, c.ID, event.ControlStopped, who, r.Why); err != nil && !errors.Is(err, ErrOver) {
+		return err
+	}
+	c, err = change(ctx, w.Store, r.Campaign, func(c *Campaign) ([]Entry, error) {
+		if out.State = c.State; c.State.Over() || c.State == Aborting || c.State == Halting {
+			return nil, nil
+		}
+		c.State, c.Why = Aborting, "aborted by "+who+": "+r.Why
+		out.State, out.Changed = c.State, true
+		if c.Phase != Close && c.Token != "" {
+			c.answer(Answer{Next: NextAbort, Why: c.Why})
+		}
+		return []Entry{w.entry(r, who, "")}, nil
+	})
+	if err != nil {
+		return err
+	}
+	return respond(ctx, w.Store, w.Callback, c)
+}
+
+// exclude takes devices out, those that have not begun and those that were to.
+func (w *Controller) exclude(ctx context.Context, r event.CampaignRequest, who string, out *Done) error {
+	c, err := w.Store.Load(ctx, r.Campaign)
+	if err != nil {
+		return err
+	}
+	if out.State = c.State; c.State.Over() {
+		return ErrOver
+	}
+	wanted := map[event.ThingName]bool{}
+	for _, thing := range r.Things {
+		wanted[thing] = true
+	}
+	for wave := range c.Waves {
+		err := walk(ctx, w.Manifest, c, wave, func(_ Part, members []Member) (bool, error) {
+			for _, m := range members {
+				if !wanted[m.Thing] {
+					continue
+				}
+				delete(wanted, m.Thing)
+				s := c.standing(m, wave, 1, event.StandWithdrawn, w.Now())
+				changed, err := w.Carrier.Exclude(ctx, s, m.Thing)
+				if err == nil && !changed {
+					changed, err = w.Carrier.Withdraw(ctx, m.Thing, c.ID, event.StandWithdrawn)
+				}
+				if err != nil {
+					return false, err
+				}
+				if changed {
+					out.Devices++
+				} else {
+					out.Left++
+				}
+			}
+			return len(wanted) > 0, nil
+		})
+		if err != nil || len(wanted) == 0 {
+			if err != nil {
+				return err
+			}
+			break
+		}
+	}
+	out.Left += len(wanted)
+	if out.Changed = out.Devices > 0; !out.Changed {
+		return nil
+	}
+	return w.note(ctx, r, who)
+}
+
+// retry lets devices begin again that have failed, as the request says which, up to so many
+// attempts as the campaign allows: those beyond are left as they are.
+func (w *Controller) retry(ctx context.Context, r event.CampaignRequest, who string, out *Done) error {
+	c, err := w.Store.Load(ctx, r.Campaign)
+	if err != nil {
+		return err
+	}
+	out.State = c.State
+	if c.State != Running && c.State != Held {
+		return ErrOver
+	}
+	for wave := range c.Waves {
+		one := c.Waves[wave]
+		if r.Wave != "" && one.Name != r.Wave || one.Began.IsZero() {
+			continue
+		}
+		err := walk(ctx, w.Manifest, c, wave, func(at Part, members []Member) (bool, error) {
+			zone := one.Classes[at.Class].Zone
+			for len(members) > 0 {
+				page := members[:min(len(members), 100)]
+				members = members[len(page):]
+				standings, err := w.Counts.Standings(ctx, c.ID, things(page))
+				if err != nil {
+					return false, err
+				}
+				for _, m := range page {
+					s, ok := standings[m.Thing]
+					if !ok || s.State != event.StandFailed || r.Error != "" && s.Error != r.Error ||
+						r.Model != "" && m.Model != r.Model {
+						continue
+					}
+					changed, err := w.Carrier.Again(ctx, c.entrant(m, wave, 1, zone, w.Now()), c.Request.Attempts)
+					if err != nil {
+						return false, err
+					}
+					if changed {
+						out.Devices++
+					} else {
+						out.Left++
+					}
+				}
+			}
+			return true, nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if out.Changed = out.Devices > 0; !out.Changed {
+		return nil
+	}
+	return w.note(ctx, r, who)
+}

@@ -1,0 +1,287 @@
+package campaign
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+)
+
+// DriverPorts are what a Driver needs.
+type DriverPorts struct {
+	Store    Store
+	Manifest Manifest
+	Counts   Counts
+	Flags    Flags
+	Carrier  Carrier
+	Callback Callback
+	Now      func() time.Time
+}
+
+// Driver does what is done by the clock, once a minute, one at a time: nobody else admits.
+type Driver struct{ DriverPorts }
+
+// Driven says what a tick has done.
+type Driven struct {
+	Open     int // campaigns
+	Admitted int
+	Closed   int // devices that were taken out at the end of a campaign
+}
+
+// StartsPerMinute is how many devices all campaigns let begin in a minute.
+const StartsPerMinute = 1000
+
+// tick is one minute.
+const tick = time.Minute
+
+// mostClosed is how many devices are taken out in a minute at the end of campaigns.
+const mostClosed = 2000
+
+// Tick does the work of one minute. A campaign that fails does not keep others from
+// theirs: those of higher priority come first, then the older ones.
+func (d *Driver) Tick(ctx context.Context) (out Driven, err error) {
+	ids, err := d.Store.Open(ctx)
+	if err != nil {
+		return out, fmt.Errorf("campaign.Tick: %w", err)
+	}
+	var open []Campaign
+	var errs []error
+	all := models{working: map[string]int{}}
+	counts := map[event.CampaignID]event.Counts{}
+	for _, id := range ids {
+		c, err := d.Store.Load(ctx, id)
+		if err == nil && !c.State.Over() {
+			counts[id], err = d.Counts.Counts(ctx, id, c.Shards)
+		}
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if c.State.Over() {
+			continue
+		}
+		open = append(open, c)
+		for model, n := range counts[id].Running {
+			all.working[model] += n
+		}
+		for model, n := range c.Last { // they are about to begin
+			all.working[model] += n
+		}
+	}
+	slices.SortStableFunc(open, func(a, b Campaign) int {
+		return cmp.Or(cmp.Compare(b.Request.Priority, a.Request.Priority), a.Created.Compare(b.Created))
+	})
+	out.Open = len(open)
+	left, closing := StartsPerMinute, mostClosed
+	for _, c := range open {
+		if err := d.one(ctx, c, counts[c.ID], all, &left, &closing, &out); err != nil {
+			errs = append(errs, fmt.Errorf("campaign.Tick: %s: %w", c.ID, err))
+		}
+	}
+	return out, errors.Join(errs...)
+}
+
+// one does the work of one campaign.
+func (d *Driver) one(ctx context.Context, c Campaign, counts event.Counts, all models, left, closing *int,
+	out *Driven) error {
+	if c.Answer != nil {
+		return respond(ctx, d.Store, d.Callback, c) // whoever decided it did not come to say so
+	}
+	var err error
+	switch c.Phase {
+	case Admit, Bake:
+		err = d.drive(ctx, c, counts, all, left, out)
+	case Close:
+		err = d.closing(ctx, c, counts, closing, out)
+	}
+	return err
+}
+
+// drive brings a wave on its way.
+func (d *Driver) drive(ctx context.Context, c Campaign, counts event.Counts, all models, left *int, out *Driven,
+) error {
+	now := d.Now()
+	own, everything, err := d.Flags.Flag(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	paused := everything || own != "" && own != event.ControlRunning
+	wave := c.Current
+	numbers := NumbersOf(counts.Tally, wave, c.Waves[wave].Size)
+	next := c // what the record is to be
+	next.Waves = slices.Clone(c.Waves)
+	w := &next.Waves[wave]
+	w.Cursors, next.Last = slices.Clone(w.Cursors), nil
+	if why := w.Gate.Halts(numbers.Sample(), c.Acknowledged); why != "" && w.Cut == "" {
+		w.Cut = why
+	}
+	switch {
+	case w.Cut != "":
+		w.Ended = now
+		next.answer(Answer{Next: NextGo, Why: w.Cut}) // to the gate, which halts
+	case c.Phase == Admit:
+		if paused {
+			w.Idle += tick
+		} else if err := d.admit(ctx, &next, all, left, out); err != nil {
+			return err
+		}
+		late := now.Sub(w.Began)-w.Idle >= time.Duration(w.MaxHours)*time.Hour
+		// Those of this minute are not counted yet.
+		if over := w.exhausted() && next.Last == nil && numbers.IsOver(); over || late {
+			w.Late = late && !over
+			next.Phase, w.Baking = Bake, now
+		}
+	}
+	if next.Phase == Bake && next.Answer == nil &&
+		(c.Skip || now.Sub(w.Baking) >= time.Duration(w.BakeMinutes)*time.Minute) {
+		w.Ended = now
+		next.answer(Answer{Next: NextGo})
+	}
+	saved, err := change(ctx, d.Store, c.ID, func(to *Campaign) ([]Entry, error) {
+		if to.Token != c.Token || to.Answer != nil {
+			return nil, nil // an operator was faster; those who were admitted are admitted, and found again
+		}
+		to.Phase, to.Last, to.Answer = next.Phase, next.Last, next.Answer
+		to.Waves[wave] = *w
+		return nil, nil
+	})
+	if err != nil {
+		return err
+	}
+	return respond(ctx, d.Store, d.Callback, saved)
+}
+
+// admit lets devices of the current wave begin. Its cursors move when they are admitted:
+// where a tick dies in between, the next one finds them admitted, and wakes them again.
+func (d *Driver) admit(ctx context.Context, c *Campaign, all models, left *int, out *Driven) error {
+	w := c.wave()
+	now := d.Now()
+	room := Room(c.Request.Rate, *left)
+	var entrants []Entrant
+	last := map[string]int{}
+	for class := range w.Classes {
+		zone := w.Classes[class].Zone
+		if !c.Request.admissible(zone, now) {
+			continue
+		}
+		for w.Cursors[class] < w.Classes[class].Count && len(entrants) < room {
+			at := Part{Campaign: c.ID, Wave: c.Current, Class: class, Number: w.Cursors[class] / PartSize}
+			members, err := d.Manifest.Part(ctx, at)
+			if err != nil {
+				return fmt.Errorf("manifest of wave %s: %w", w.Name, err)
+			}
+			members = members[w.Cursors[class]%PartSize:]
+			full := false
+			for _, m := range members {
+				if len(entrants) == room {
+					break
+				}
+				if r := all.room(c.Request, m.Model); r >= 0 && r <= last[m.Model] {
+					full = true
+					break
+				}
+				entrants = append(entrants, c.entrant(m, c.Current, 1, zone, now))
+				last[m.Model]++
+				w.Cursors[class]++
+				w.Admitted++
+			}
+			if full || len(members) == 0 {
+				break
+			}
+		}
+	}
+	if len(entrants) == 0 {
+		return nil
+	}
+	n, _, err := d.Carrier.Admit(ctx, entrants, tick-5*time.Second)
+	if err != nil {
+		return err
+	}
+	*left -= len(entrants)
+	out.Admitted += n
+	for model, n := range last {
+		all.working[model] += n
+	}
+	c.Last = maps.Clone(last)
+	return nil
+}
+
+// entrant is a device as it is let in.
+func (c *Campaign) entrant(m Member, wave int, attempt int64, zone string, now time.Time) Entrant {
+	return Entrant{
+		Thing: m.Thing, Document: c.Documents[m.Image], Window: c.Request.window(zone),
+		Standing: c.standing(m, wave, attempt, event.StandAdmitted, now),
+	}
+}
+
+func (c *Campaign) standing(m Member, wave int, attempt int64, s event.StandState, now time.Time) event.Standing {
+	return event.Standing{
+		Campaign: c.ID, Attempt: attempt, State: s, Wave: wave, Model: m.Model,
+		Shard: int(hashOf(c.ID, m.Thing) % uint64(max(1, c.Shards))), At: now,
+	}
+}
+
+// closing takes out what has not begun, and waits until all else has come to its end.
+func (d *Driver) closing(ctx context.Context, c Campaign, counts event.Counts, budget *int, out *Driven) error {
+	total := NumbersOf(counts.Tally, -1, c.Total)
+	if total.Open() > 0 {
+		to := event.StandHeld
+		if c.State == Finishing {
+			to = event.StandWithdrawn
+		}
+		for wave := range c.Waves {
+			n := NumbersOf(counts.Tally, wave, c.Waves[wave].Size)
+			if n.Admitted+n.Waiting == 0 || *budget <= 0 {
+				continue
+			}
+			if err := d.withdraw(ctx, c, wave, to, budget, out); err != nil {
+				return err
+			}
+		}
+		return nil // the next minute looks again
+	}
+	saved, err := change(ctx, d.Store, c.ID, func(to *Campaign) ([]Entry, error) {
+		if to.Token == c.Token {
+			to.answer(Answer{Next: NextGo})
+		}
+		return nil, nil
+	})
+	if err != nil {
+		return err
+	}
+	return respond(ctx, d.Store, d.Callback, saved)
+}
+
+func (d *Driver) withdraw(ctx context.Context, c Campaign, wave int, to event.StandState, budget *int, out *Driven,
+) error {
+	return walk(ctx, d.Manifest, c, wave, func(_ Part, members []Member) (bool, error) {
+		for len(members) > 0 && *budget > 0 {
+			page := members[:min(len(members), 100)]
+			members = members[len(page):]
+			standings, err := d.Counts.Standings(ctx, c.ID, things(page))
+			if err != nil {
+				return false, err
+			}
+			for _, m := range page {
+				s, ok := standings[m.Thing]
+				if !ok || s.State != event.StandAdmitted && s.State != event.StandWaiting {
+					continue
+				}
+				changed, err := d.Carrier.Withdraw(ctx, m.Thing, c.ID, to)
+				if err != nil {
+					return false, err
+				}
+				if changed {
+					out.Closed++
+				}
+				*budget--
+			}
+		}
+		return *budget > 0, nil
+	})
+}

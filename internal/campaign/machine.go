@@ -1,0 +1,366 @@
+package campaign
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+)
+
+// Step is a state of statemachines/firmware-campaign.asl.json that calls a function.
+type Step string
+
+// The steps. Those that wait have a task token.
+const (
+	StepApproval Step = "APPROVAL" // waits
+	StepWave     Step = "WAVE"     // waits
+	StepGate     Step = "GATE"
+	StepHold     Step = "HOLD"  // waits
+	StepClose    Step = "CLOSE" // waits
+	StepReport   Step = "REPORT"
+)
+
+// MachineInput is the input of an execution: what its Choices need.
+type MachineInput struct {
+	Campaign event.CampaignID `json:"campaignId"`
+	Waves    []MachineWave    `json:"waves"`
+}
+
+// MachineWave is a wave in it.
+type MachineWave struct {
+	Name     string `json:"name"`
+	Approval bool   `json:"approval"`
+}
+
+// StepInput is what a state hands to its function.
+type StepInput struct {
+	Step     Step             `json:"step"`
+	Campaign event.CampaignID `json:"campaignId"`
+	Wave     int              `json:"wave"`
+	Token    event.TaskToken  `json:"taskToken,omitempty"`
+	Next     string           `json:"next,omitempty"` // with CLOSE: what it was told before
+}
+
+// StepAnswer is a function's answer. A state that waits does not look at it.
+type StepAnswer struct {
+	Next    string `json:"next"`
+	Verdict State  `json:"verdict,omitempty"` // of REPORT
+	Why     string `json:"why,omitempty"`
+}
+
+// MachinePorts are what a Machine needs.
+type MachinePorts struct {
+	Store    Store
+	Manifest Manifest
+	Counts   Counts
+	Flags    Flags
+	Callback Callback
+	Bulletin Bulletin
+	Now      func() time.Time
+}
+
+// Machine takes the steps of a campaign's execution.
+type Machine struct{ MachinePorts }
+
+// ErrStep: the state machine hands over what cannot be.
+type stepError struct{ in StepInput }
+
+func (e stepError) Error() string {
+	return fmt.Sprintf("step %s of wave %d: there is no such step, or wave", e.in.Step, e.in.Wave)
+}
+
+// Take takes a step. One that waits is registered in the record, and answered later; twice
+// is once.
+func (m *Machine) Take(ctx context.Context, in StepInput) (StepAnswer, error) {
+	fail := func(err error) (StepAnswer, error) {
+		return StepAnswer{}, fmt.Errorf("campaign.Take: %s, step %s: %w", in.Campaign, in.Step, err)
+	}
+	var err error
+	var answer StepAnswer
+	switch in.Step {
+	case StepApproval:
+		err = m.wait(ctx, in, Approval)
+	case StepWave:
+		err = m.wait(ctx, in, Admit)
+	case StepHold:
+		err = m.wait(ctx, in, Hold)
+	case StepClose:
+		err = m.wait(ctx, in, Close)
+	case StepGate:
+		answer, err = m.gate(ctx, in)
+	case StepReport:
+		answer, err = m.report(ctx, in)
+	default:
+		err = stepError{in}
+	}
+	if err != nil {
+		return fail(err)
+	}
+	return answer, nil
+}
+
+// wait registers a step that waits.
+func (m *Machine) wait(ctx context.Context, in StepInput, phase Phase) error {
+	repeated := false
+	c, err := change(ctx, m.Store, in.Campaign, func(c *Campaign) ([]Entry, error) {
+		if in.Wave < 0 || in.Wave >= len(c.Waves) && phase != Close {
+			return nil, stepError{in}
+		}
+		if repeated = c.Token == string(in.Token); repeated {
+			return nil, nil
+		}
+		c.Token, c.Phase, c.Answer, c.Answered, c.Skip = string(in.Token), phase, nil, false, false
+		now := m.Now()
+		switch phase {
+		case Approval:
+			c.Current = in.Wave
+		case Admit:
+			c.Current = in.Wave
+			w := c.wave()
+			if w.Began.IsZero() {
+				w.Began, w.Cursors = now, make([]int, len(w.Classes))
+			}
+		case Hold:
+			c.State = Held
+		case Close:
+			c.close(in.Next)
+		}
+		if (c.State == Aborting || c.State == Halting) && phase != Close {
+			c.answer(Answer{Next: NextAbort, Why: c.Why})
+		}
+		return nil, nil
+	})
+	if err != nil {
+		return err
+	}
+	switch phase {
+	case Approval, Hold:
+		kind := NoticeApproval
+		if phase == Hold {
+			kind = NoticeHeld
+		}
+		if !repeated {
+			if err := m.announce(ctx, c, kind); err != nil {
+				return err
+			}
+		}
+		if phase == Hold {
+			err := m.Flags.SetFlag(ctx, c.ID, event.ControlPaused, "campaign", "it asks whether to go on: "+c.Why)
+			if err != nil {
+				return err
+			}
+		}
+	case Close:
+		// What has not begun, and what has and is at no command yet, goes no further.
+		if c.State != Finishing {
+			err := m.Flags.SetFlag(ctx, c.ID, event.ControlStopped, "campaign", c.Why)
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return respond(ctx, m.Store, m.Callback, c)
+}
+
+// close is how a campaign comes to its end, by what it was told.
+func (c *Campaign) close(next string) {
+	switch {
+	case c.State == Aborting || c.State == Halting:
+	case next == NextHalt:
+		c.State = Halting
+	case next == NextAbort:
+		c.State = Aborting
+	default:
+		c.State = Finishing
+	}
+}
+
+// respond tells the step that waits, if there is an answer to it. It was decided, and
+// stored, before: telling it again does no harm.
+func respond(ctx context.Context, s Store, cb Callback, c Campaign) error {
+	if c.Answer == nil || c.Token == "" || c.Answered {
+		return nil
+	}
+	token := c.Token
+	if err := cb.Succeed(ctx, event.TaskToken(token), c.Answer); err != nil {
+		return fmt.Errorf("campaign %s: answer to %s: %w", c.ID, c.Phase, err)
+	}
+	_, err := change(ctx, s, c.ID, func(c *Campaign) ([]Entry, error) {
+		if c.Token == token {
+			c.Token, c.Answered = "", true
+		}
+		return nil, nil
+	})
+	return err
+}
+
+// gate judges a wave, once.
+func (m *Machine) gate(ctx context.Context, in StepInput) (StepAnswer, error) {
+	c, err := m.Store.Load(ctx, in.Campaign)
+	if err != nil {
+		return StepAnswer{}, err
+	}
+	if in.Wave < 0 || in.Wave >= len(c.Waves) {
+		return StepAnswer{}, stepError{in}
+	}
+	if v := c.Waves[in.Wave].Verdict; v == nil {
+		counts, err := m.Counts.Counts(ctx, c.ID, c.Shards)
+		if err != nil {
+			return StepAnswer{}, err
+		}
+		w := c.Waves[in.Wave]
+		numbers := NumbersOf(counts.Tally, in.Wave, w.Size)
+		verdict := w.Gate.Judge(numbers.Sample(), c.Acknowledged)
+		var first []Offender
+		if numbers.Failures() > 0 {
+			if first, err = offenders(ctx, m.Manifest, m.Counts, c, in.Wave); err != nil {
+				return StepAnswer{}, err
+			}
+		}
+		c, err = change(ctx, m.Store, in.Campaign, func(c *Campaign) ([]Entry, error) {
+			w := &c.Waves[in.Wave]
+			if w.Verdict != nil {
+				return nil, nil
+			}
+			w.Verdict, w.First = &verdict, first
+			if w.Ended.IsZero() {
+				w.Ended = m.Now()
+			}
+			last := in.Wave == len(c.Waves)-1
+			if verdict.Outcome == Fail || verdict.Outcome == Inconclusive && !last {
+				c.Why = fmt.Sprintf("wave %s: %s", w.Name, verdict.Why)
+			}
+			if verdict.Outcome == Fail {
+				c.HaltedIn = w.Name
+			}
+			return []Entry{{At: m.Now(), Verb: "gate " + string(verdict.Outcome), Who: "campaign", Why: verdict.Why,
+				Wave: w.Name, N: verdict.N}}, nil
+		})
+		if err != nil {
+			return StepAnswer{}, err
+		}
+	}
+	last := in.Wave == len(c.Waves)-1
+	v := c.Waves[in.Wave].Verdict
+	switch {
+	case v.Outcome == Fail:
+		return StepAnswer{Next: NextHalt, Why: v.Why}, nil
+	case last:
+		return StepAnswer{Next: NextClose, Why: v.Why}, nil
+	case v.Outcome == Inconclusive:
+		return StepAnswer{Next: NextHold, Why: v.Why}, nil
+	}
+	return StepAnswer{Next: NextGo, Why: v.Why}, nil
+}
+
+// mostOffenders is how many devices that failed are named.
+const mostOffenders = 10
+
+// offenders are the first devices of a wave that failed, in the order of the manifest.
+func offenders(ctx context.Context, manifest Manifest, counts Counts, c Campaign, wave int) (found []Offender,
+	err error) {
+	err = walk(ctx, manifest, c, wave, func(_ Part, members []Member) (bool, error) {
+		for len(members) > 0 {
+			page := members[:min(len(members), 100)]
+			members = members[len(page):]
+			standings, err := counts.Standings(ctx, c.ID, things(page))
+			if err != nil {
+				return false, err
+			}
+			for _, m := range page {
+				if s, ok := standings[m.Thing]; ok && s.State == event.StandFailed {
+					found = append(found, Offender{Thing: m.Thing, Model: m.Model, Error: s.Error})
+					if len(found) == mostOffenders {
+						return false, nil
+					}
+				}
+			}
+		}
+		return true, nil
+	})
+	return found, err
+}
+
+func things(members []Member) []event.ThingName {
+	names := make([]event.ThingName, len(members))
+	for i, m := range members {
+		names[i] = m.Thing
+	}
+	return names
+}
+
+// walk reads the parts of a wave in order, until f says that it has enough.
+func walk(ctx context.Context, manifest Manifest, c Campaign, wave int, f func(Part, []Member) (more bool, err error),
+) error {
+	for class, k := range c.Waves[wave].Classes {
+		for number := 0; number*PartSize < k.Count; number++ {
+			at := Part{Campaign: c.ID, Wave: wave, Class: class, Number: number}
+			members, err := manifest.Part(ctx, at)
+			if err != nil {
+				return fmt.Errorf("manifest of wave %d: %w", wave, err)
+			}
+			if more, err := f(at, members); err != nil || !more {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// report ends a campaign.
+func (m *Machine) report(ctx context.Context, in StepInput) (StepAnswer, error) {
+	c, err := change(ctx, m.Store, in.Campaign, func(c *Campaign) ([]Entry, error) {
+		if c.State.Over() {
+			return nil, nil
+		}
+		switch c.State {
+		case Halting:
+			c.State = Halted
+		case Aborting:
+			c.State = Aborted
+		default:
+			c.State = Completed
+		}
+		c.Ended, c.Phase, c.Token = m.Now(), "", ""
+		return []Entry{{At: m.Now(), Verb: string(c.State), Who: "campaign", Why: c.Why}}, nil
+	})
+	if err != nil {
+		return StepAnswer{}, err
+	}
+	report, err := NewReport(ctx, m.Manifest, m.Counts, c)
+	if err != nil {
+		return StepAnswer{}, err
+	}
+	b, err := json.Marshal(report)
+	if err != nil {
+		return StepAnswer{}, err
+	}
+	if err := m.Manifest.PutDocument(ctx, c.ID, ReportDocument, b); err != nil {
+		return StepAnswer{}, err
+	}
+	kinds := map[State]string{Completed: NoticeCompleted, Halted: NoticeHalted, Aborted: NoticeAborted}
+	if err := m.announce(ctx, c, kinds[c.State]); err != nil {
+		return StepAnswer{}, err
+	}
+	return StepAnswer{Verdict: c.State, Why: c.Why}, nil
+}
+
+func (m *Machine) announce(ctx context.Context, c Campaign, kind string) error {
+	counts, err := m.Counts.Counts(ctx, c.ID, c.Shards)
+	if err != nil {
+		return err
+	}
+	n := Notice{
+		Event: kind, Campaign: c.ID, Why: c.Why, Devices: NumbersOf(counts.Tally, -1, c.Total), At: m.Now(),
+	}
+	if c.Current < len(c.Waves) {
+		w := c.wave()
+		n.Wave, n.Verdict, n.First = w.Name, w.Verdict, w.First
+		if kind == NoticeApproval && c.Current > 0 {
+			n.Verdict = c.Waves[c.Current-1].Verdict
+		}
+	}
+	return m.Bulletin.Announce(ctx, n)
+}

@@ -1,0 +1,369 @@
+package campaign_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/fleetstep/fleetstep/internal/campaign"
+	"github.com/fleetstep/fleetstep/internal/event"
+)
+
+func parse(t interface{ Fatal(...any) }, text string) campaign.Request {
+	r, err := campaign.Parse([]byte(text), forms(), "firmware")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+const simple = `"images": [{"firmware": {"version": "2.0.0"}}], "targets": {"groups": ["demo"]}`
+
+// members reads the whole manifest of a campaign.
+func (w *world) members(c campaign.Campaign) (waves [][]campaign.Member) {
+	w.t.Helper()
+	for i, one := range c.Waves {
+		var all []campaign.Member
+		for class, k := range one.Classes {
+			n := 0
+			for part := 0; n < k.Count; part++ {
+				list, err := w.Part(w.t.Context(), campaign.Part{Campaign: c.ID, Wave: i, Class: class, Number: part})
+				if err != nil || len(list) == 0 {
+					w.t.Fatalf("wave %d, class %d, part %d: %v", i, class, part, err)
+				}
+				n += len(list)
+				all = append(all, list...)
+			}
+		}
+		waves = append(waves, all)
+	}
+	return waves
+}
+
+// TestEveryDeviceIsInOneWave: whatever the waves, and the same the second time.
+func TestEveryDeviceIsInOneWave(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(1, 700).Draw(t, "devices")
+		waves := rapid.IntRange(1, 5).Draw(t, "waves")
+		success := rapid.SampledFrom([]string{"0.5", "0.8", "0.9", "0.95", "0.99"}).Draw(t, "success")
+		var list []string
+		for i := range waves {
+			size := fmt.Sprintf(`, "percent": %d`, rapid.IntRange(1, 20).Draw(t, "percent"))
+			if rapid.Bool().Draw(t, "count") {
+				size = fmt.Sprintf(`, "count": %d`, rapid.IntRange(1, 500).Draw(t, "many"))
+				if rapid.Bool().Draw(t, "per model") {
+					size += `, "perModel": true`
+				}
+			}
+			if i == waves-1 && rapid.Bool().Draw(t, "rest") {
+				size = ""
+			}
+			list = append(list, fmt.Sprintf(`{"name": "w%d"%s}`, i, size))
+		}
+		r := parse(t, `{"campaignId": "c", `+simple+`, "rate": 1000, "gate": {"success": `+success+`}, "waves": [`+
+			strings.Join(list, ", ")+`]}`)
+		w := newWorld(nil, n)
+		p, problems := campaign.NewPlan(r, "c", w.devices, noon)
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		backward := slices.Clone(w.devices)
+		slices.Reverse(backward)
+		again, _ := campaign.NewPlan(r, "c", backward, noon)
+		if fmt.Sprint(p) != fmt.Sprint(again) {
+			t.Fatal("in another order another plan")
+		}
+		sum := 0
+		for i, one := range p.Waves {
+			if one.Size < 1 || i < len(p.Waves)-1 && one.Size < one.Needs {
+				t.Errorf("wave %s has %d devices, and needs %d", one.Name, one.Size, one.Needs)
+			}
+			sum += one.Size
+		}
+		if sum != n || p.Total != n {
+			t.Errorf("%d devices in waves of %d, %d", sum, n, p.Total)
+		}
+	})
+}
+
+// TestACanaryIsAFairSample: of each model there is its share, give or take one.
+func TestACanaryIsAFairSample(t *testing.T) {
+	w := newWorld(t, 3000)
+	models := map[string]int{}
+	for i := range w.devices {
+		switch {
+		case i < 30:
+			w.devices[i].Model = "rare"
+		case i < 1000:
+			w.devices[i].Model = "some"
+		default:
+			w.devices[i].Model = "most"
+		}
+		models[w.devices[i].Model]++
+	}
+	c := w.create(`{"campaignId": "c", ` + simple + `, "waves": [{"name": "a", "percent": 10},
+		{"name": "b", "percent": 10},
+		{"name": "c"}]}`)
+	seen := map[event.ThingName]bool{}
+	for i, members := range w.members(c) {
+		got := map[string]int{}
+		for _, m := range members {
+			got[m.Model]++
+			if seen[m.Thing] {
+				t.Errorf("%s is there twice", m.Thing)
+			}
+			seen[m.Thing] = true
+		}
+		for model, n := range models {
+			want := n * len(members) / 3000
+			if d := got[model] - want; d < -1 || d > 1 {
+				t.Errorf("wave %d has %d of model %s, want %d", i, got[model], model, want)
+			}
+		}
+	}
+	if len(seen) != 3000 {
+		t.Errorf("%d devices", len(seen))
+	}
+}
+
+func TestDefaultWavesGrowToWhatTheirGatesNeed(t *testing.T) {
+	w := newWorld(t, 10000)
+	c := w.create(`{"campaignId": "c", ` + simple + `, "rate": 1000}`)
+	var sizes []int
+	for _, one := range c.Waves {
+		sizes = append(sizes, one.Size)
+	}
+	if !slices.Equal(sizes, []int{52, 100, 1000, 5000, 3848}) {
+		t.Errorf("waves of %v", sizes)
+	}
+	b, err := w.Document(t.Context(), "c", campaign.PlanDocument)
+	if err != nil || !strings.Contains(string(b), "wave canary has 52 devices instead of 10") {
+		t.Errorf("plan %s, %v", b, err)
+	}
+}
+
+func TestExactlyOneImageIsADevices(t *testing.T) {
+	r := parse(t, `{"targets": {"groups": ["demo"]}, "images": [
+		{"models": ["A"], "from": ["<2.0.0"], "firmware": {"version": "2.0.0"}},
+		{"models": ["A", "B"], "hardware": ["1.*"], "from": [">=2.0.0 <3.0.0"], "firmware": {"version": "3.0.0"}},
+		{"models": ["B"], "hardware": [">=1.5"], "firmware": {"version": "3.1.0"}},
+		{"models": ["C"], "allowDowngrade": true, "firmware": {"version": "1.0.0"}}]}`)
+	for _, c := range []struct {
+		d      campaign.Device
+		image  int
+		reason string
+	}{
+		{campaign.Device{Model: "A", Hardware: "1.2", Version: "1.9.9"}, 0, ""},
+		{campaign.Device{Model: "A", Hardware: "1.2", Version: "2.0.0"}, 1, ""},
+		{campaign.Device{Model: "A", Hardware: "2.0", Version: "2.0.0"}, -1, campaign.NoImage},
+		{campaign.Device{Model: "B", Hardware: "1.6", Version: "2.5.0"}, -1, campaign.ManyImages},
+		{campaign.Device{Model: "B", Hardware: "2.0", Version: "3.1.0"}, -1, campaign.RunsAlready},
+		{campaign.Device{Model: "B", Hardware: "2.0", Version: "3.10.0"}, -1, campaign.Downgrade},
+		{campaign.Device{Model: "B", Hardware: "2.0"}, 2, ""},
+		{campaign.Device{Model: "C", Version: "9"}, 3, ""},
+		{campaign.Device{Model: "D", Version: "9"}, -1, campaign.NoImage},
+	} {
+		if image, reason := r.Allot(c.d); image != c.image || reason != c.reason {
+			t.Errorf("%+v: image %d, %q, want %d, %q", c.d, image, reason, c.image, c.reason)
+		}
+	}
+}
+
+// TestWhatCannotFitIsRefused names the number that must change.
+func TestWhatCannotFitIsRefused(t *testing.T) {
+	for name, c := range map[string]struct{ payload, path string }{
+		"its rate is too small for a wave": {`"rate": 1, "waves": [{"name": "all", "maxHours": 1}]`,
+			"$.waves[0].maxHours"},
+		"its windows are too short": {`"rate": 10, "windows": [{"from": "02:00", "to": "02:10"}],
+			"waves": [{"name": "all", "maxHours": 30}]`, "$.waves[0].maxHours"},
+		"it ends too early": {`"end": "2026-11-30T13:00:00Z"`, "$.end"},
+		"it never opens": {`"blackout": [{"from": "2026-01-01", "to": "2029-01-01"}], "waves": [{"name": "all"}]`,
+			"$.waves[0].maxHours"},
+	} {
+		w := newWorld(t, 300)
+		_, err := w.creator().Create(t.Context(), []byte(`{"campaignId": "c", `+simple+`, `+c.payload+`}`), "me", true)
+		var problems event.Problems
+		if !errors.As(err, &problems) || problems[0].Path != c.path {
+			t.Errorf("%s: %v, want a problem at %s", name, err, c.path)
+		}
+	}
+}
+
+func TestATargetOfNobody(t *testing.T) {
+	w := newWorld(t, 3)
+	for i := range w.devices {
+		w.devices[i].Version = "2.0.0"
+	}
+	_, err := w.creator().Create(t.Context(), []byte(`{"campaignId": "c", `+simple+`}`), "me", false)
+	if err == nil || !strings.Contains(err.Error(), "3 devices found; 3: it runs that version already") {
+		t.Errorf("refused with %v", err)
+	}
+	c := w.create(`{"campaignId": "c", ` + simple + `, "allowEmpty": true}`)
+	if len(c.Waves) != 0 {
+		t.Errorf("waves %+v", c.Waves)
+	}
+	if end := w.play("c", 10, nil); end.Verdict != campaign.Completed {
+		t.Errorf("ended %+v", end)
+	}
+	w = newWorld(t, 1)
+	c = w.create(`{"campaignId": "c", ` + simple + `, "waves": [{"name": "a", "count": 5, "bakeMinutes": 0},
+		{"name": "b"}]}`)
+	if end := w.play("c", 1e12, nil); end.Verdict != campaign.Completed || len(c.Waves) != 1 {
+		t.Errorf("of one device: ended %+v, waves %+v", end, c.Waves)
+	}
+}
+
+func TestTheSameRequestMakesNothingNew(t *testing.T) {
+	w := newWorld(t, 60)
+	payload := []byte(`{` + simple + `}`)
+	plan, err := w.creator().Create(t.Context(), payload, "me", true)
+	if err != nil || plan.Plan == nil || plan.Plan.Total != 60 || len(w.started) != 0 {
+		t.Fatalf("planned %+v, %v", plan, err)
+	}
+	first, err := w.creator().Create(t.Context(), payload, "me", false)
+	if err != nil || first.Existed || !strings.HasPrefix(string(first.Campaign), "fw-2-0-0-") {
+		t.Fatalf("created %+v, %v", first, err)
+	}
+	again, err := w.creator().Create(t.Context(), payload, "you", false)
+	if err != nil || !again.Existed || again.Campaign != first.Campaign || again.Execution != first.Execution {
+		t.Errorf("again %+v, %v", again, err)
+	}
+	other := strings.Replace(string(payload), `"2.0.0"`, `"3.0.0"`, 1)
+	_, err = w.creator().Create(t.Context(), []byte(`{"campaignId": "`+string(first.Campaign)+`", `+other[1:]), "me",
+		false)
+	if !errors.Is(err, campaign.ErrConflict) {
+		t.Errorf("another under its id: %v", err)
+	}
+	if len(w.started) != 1 {
+		t.Errorf("started %d times", len(w.started))
+	}
+	var m map[string]any
+	c := w.load(first.Campaign)
+	if err := json.Unmarshal(c.Documents[0], &m); err != nil || m["operation"] != "firmware" || m["owner"] != "s" {
+		t.Errorf("document %s, %v", c.Documents[0], err)
+	}
+}
+
+// TestATargetThatIsNotThere: all mistakes of a payload, also those that only the account knows.
+func TestATargetThatIsNotThere(t *testing.T) {
+	w := newWorld(t, 60)
+	_, err := w.creator().Create(t.Context(), []byte(`{"images": [{"firmware": {"version": "missing"}}],
+		"targets": {"groups": ["nobody"]}}`), "me", false)
+	var problems event.Problems
+	if !errors.As(err, &problems) || len(problems) != 2 {
+		t.Errorf("%v", err)
+	}
+	w.noIndex = true
+	if _, err = w.creator().Create(t.Context(), []byte(`{`+simple+`}`), "me", false); !errors.As(err, &problems) ||
+		problems[0].Path != "$.targets.query" {
+		t.Errorf("without an index: %v", err)
+	}
+	w.noIndex = false
+	_, err = w.creator().Create(t.Context(), []byte(`{"operation": "blink", "input": {"times": 1},
+		"targets": {"things": ["a"]}}`), "me", false)
+	if !errors.As(err, &problems) || problems[0].Path != "$.timeouts" {
+		t.Errorf("an operation that takes too long: %v", err)
+	}
+}
+
+func TestVersions(t *testing.T) {
+	ordered := []string{"1", "1.0", "1.0.1", "1.2-rc", "1.2.0", "1.10.0", "2.0.0-beta", "2.0.0-beta-2", "10", "x"}
+	for i, a := range ordered {
+		for j, b := range ordered {
+			got := campaign.Compare(a, b)
+			if (got < 0) != (i < j) || (got > 0) != (i > j) {
+				if a == "1.2-rc" || b == "1.2-rc" {
+					continue // a text after a number: see TestRanges
+				}
+				t.Errorf("%s and %s: %d", a, b, got)
+			}
+		}
+	}
+	for text, want := range map[string]map[string]bool{
+		"<2.0.0":      {"1.9": true, "2.0.0": false, "2.0.1": false},
+		">=1.2 <2":    {"1.2": true, "1.10.3": true, "2": false, "1.1.9": false},
+		"1.2.*":       {"1.2": true, "1.2.7": true, "1.20": false},
+		"1.2.3":       {"1.2.3": true, "1.2.3.0": false},
+		"<=1.0 >=1.0": {"1.0": true, "1": false},
+		">1.0":        {"1.0": false, "1.0.1": true},
+		"=1.0":        {"1.0": true, "1.1": false},
+	} {
+		r, err := campaign.ParseRange(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for v, in := range want {
+			if r.Has(v) != in {
+				t.Errorf("%q has %s: %t", text, v, !in)
+			}
+		}
+	}
+	for _, text := range []string{"", "<", "<2.*", "a b!", "~1.2"} {
+		if _, err := campaign.ParseRange(text); err == nil {
+			t.Errorf("%q is a range", text)
+		}
+	}
+}
+
+func TestAllMistakesOfAPayloadAreTold(t *testing.T) {
+	_, err := campaign.Parse([]byte(`{
+		"campaignId": "a b", "images": [{"models": [7], "from": ["~1"], "firmware": {"version": "bad"}},
+		{"firmware": {}}],
+		"operation": "blink", "targets": {}, "rate": 0, "windows": [{"from": "25:00", "days": ["MON", "MON"]}],
+		"zone": "Nowhere", "blackout": [{"from": "2026-12-02", "to": "2026-12-01"}, {"from": "x"}], "priority": 101,
+		"start": "now", "approval": {"sixEyes": true}, "onFail": "undo", "attempts": 11, "colour": 1,
+		"gate": {"success": 1, "haltOn": {"x": 1, "Verify.WrongVersion": 0}, "notReturned": -1},
+		"waves": [{"name": "a"}, {"name": "a", "percent": 60, "count": 1}, {"percent": 50, "bakeMinutes": -1}]}`),
+		forms(), "firmware")
+	var problems event.Problems
+	if !errors.As(err, &problems) {
+		t.Fatal(err)
+	}
+	var paths []string
+	for _, p := range problems {
+		paths = append(paths, p.Path)
+	}
+	want := []string{
+		"$", "$.approval.sixEyes", "$.attempts", "$.blackout[0].to", "$.blackout[1].from", "$.blackout[1].to",
+		"$.campaignId", "$.colour", "$.gate.haltOn.Verify.WrongVersion", "$.gate.haltOn.x", "$.gate.notReturned",
+		"$.gate.success", "$.onFail", "$.priority", "$.rate", "$.start", "$.targets", "$.waves[0]", "$.waves[1]",
+		"$.waves[1].name", "$.waves[2].bakeMinutes", "$.waves[2].name", "$.waves[2].percent", "$.windows[0].days[1]",
+		"$.windows[0].from", "$.windows[0].to", "$.zone",
+	}
+	if !slices.Equal(paths, want) {
+		t.Errorf("problems at %q,\nwant %q", paths, want)
+	}
+	for payload, want := range map[string][]string{
+		`{"images": [{"models": [7], "from": ["~1"], "firmware": {"version": "bad"}}, {"firmware": {"version": "1"}}],
+			"targets": {"things": ["a b"], "groups": ["arn:x/y"]}, "activation": {"window": {}}, "input": {}}`: {
+			"$.activation.window", "$.images[0].firmware", "$.images[0].from[0]", "$.images[0].models[0]",
+			"$.images[1]", "$.input", "$.targets.groups[0]", "$.targets.things[0]"},
+		`{"images": [{"firmware": {"version": "1"}}, {"models": ["x"], "firmware": {"version": "1"}}],
+			"activation": "bad",
+			"targets": {"query": "*"}, "timeouts": {"downloadSeconds": 1, "x": 2}}`: {"$.activation", "$.images[0]",
+			"$.timeouts.downloadSeconds", "$.timeouts.x"},
+		`{"operation": "jump", "targets": {"query": "*"}}`:                    {"$.operation"},
+		`{"operation": "blink", "targets": {"query": "*"}, "input": 7}`:       {"$.input"},
+		`{"operation": "blink", "targets": {"query": "*"}, "activation": {}}`: {"$.activation", "$.input.times"},
+		`{"operation": "blink", "input": {"times": 1}}`:                       {"$.targets"},
+		`[]`: {"$"}, `{`: {"$"},
+	} {
+		_, err := campaign.Parse([]byte(payload), forms(), "firmware")
+		if !errors.As(err, &problems) {
+			t.Fatalf("%s: %v", payload, err)
+		}
+		got := map[string]bool{}
+		for _, p := range problems {
+			got[p.Path] = true
+		}
+		if paths := slices.Sorted(maps.Keys(got)); !slices.Equal(paths, want) {
+			t.Errorf("%s: problems at %q, want %q", payload, paths, want)
+		}
+	}
+}

@@ -1,0 +1,154 @@
+package campaign
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+)
+
+// Errors of the ports, and of this package, grouped by the moment they can occur.
+var (
+	// ErrNotFound: there is none of this id.
+	ErrNotFound = errors.New("there is none")
+	// ErrExists: there is one of this id.
+	ErrExists = errors.New("there is one already")
+	// ErrChanged: somebody else wrote first; load again.
+	ErrChanged = errors.New("changed since it was read")
+	// ErrConflict: the id is another campaign's.
+	ErrConflict = errors.New("the id is taken by another campaign")
+	// ErrOver: the campaign is over.
+	ErrOver = errors.New("the campaign is over")
+	// ErrNothingToDo: the verb is for another moment.
+	ErrNothingToDo = errors.New("there is nothing to do it to now")
+	// ErrFourEyes: who approves is who created.
+	ErrFourEyes = errors.New("whoever created a campaign does not approve it (approval.fourEyes)")
+	// ErrUnproved: a verb that is recorded needs a proof of who asks.
+	ErrUnproved = errors.New("it is not proved who asks")
+	// ErrNoIndex: AWS IoT's fleet indexing is not switched on, or not for what is asked.
+	ErrNoIndex = errors.New("fleet indexing does not index what this needs")
+)
+
+// Store keeps records. Reads are strongly consistent.
+type Store interface {
+	// Create stores a campaign that is not there; ErrExists.
+	Create(ctx context.Context, c Campaign) error
+	// Load reads one; ErrNotFound.
+	Load(ctx context.Context, id event.CampaignID) (Campaign, error)
+	// Save replaces one that is at c.Rev, which it raises, and appends to its log what
+	// was done; ErrChanged.
+	Save(ctx context.Context, c Campaign, done ...Entry) error
+	// Open lists the ids of those that are not over.
+	Open(ctx context.Context) ([]event.CampaignID, error)
+	// List lists all, the newest first.
+	List(ctx context.Context) ([]Summary, error)
+	// Log reads what was done, in order.
+	Log(ctx context.Context, id event.CampaignID) ([]Entry, error)
+}
+
+// Manifest keeps what was planned, and what is too large for a record.
+type Manifest interface {
+	// PutPart writes devices of one class of one wave; writing again replaces.
+	PutPart(ctx context.Context, at Part, devices []Member) error
+	// Part reads them; ErrNotFound.
+	Part(ctx context.Context, at Part) ([]Member, error)
+	// PutDocument and Document are for plan and report, by name.
+	PutDocument(ctx context.Context, id event.CampaignID, name string, document []byte) error
+	Document(ctx context.Context, id event.CampaignID, name string) ([]byte, error)
+}
+
+// Fleet finds devices.
+type Fleet interface {
+	// Find gives all that the targets name, each once, in pages; problems are the targets'
+	// own, as a group that is not there. ErrNoIndex.
+	Find(ctx context.Context, t Targets, page func([]Device) error) (event.Problems, error)
+}
+
+// Counts are of devices where they stand.
+type Counts interface {
+	// Counts reads a campaign's, of so many shards.
+	Counts(ctx context.Context, id event.CampaignID, shards int) (event.Counts, error)
+	// Standings reads where devices stand; one that stands nowhere is not there.
+	Standings(ctx context.Context, id event.CampaignID, things []event.ThingName) (
+		map[event.ThingName]event.Standing, error)
+}
+
+// Flags say whether devices may begin.
+type Flags interface {
+	// Flag is a campaign's, and whether everything is paused.
+	Flag(ctx context.Context, id event.CampaignID) (own event.ControlState, everything bool, err error)
+	// SetFlag sets it; ErrOver if it was stopped for good.
+	SetFlag(ctx context.Context, id event.CampaignID, s event.ControlState, who, why string) error
+}
+
+// Entrant is a device that may begin.
+type Entrant struct {
+	Thing    event.ThingName
+	Document json.RawMessage
+	Window   *event.Window
+	Standing event.Standing
+}
+
+// Carrier brings what a campaign wants to devices.
+type Carrier interface {
+	// Admit lets devices begin, evenly over a time; twice is once. admitted are those that
+	// stand admitted then, skipped those that stand elsewhere.
+	Admit(ctx context.Context, all []Entrant, over time.Duration) (admitted, skipped int, err error)
+	// Withdraw takes out a device that has not begun, or waits; changed is false if it is
+	// at work, or over.
+	Withdraw(ctx context.Context, thing event.ThingName, id event.CampaignID, to event.StandState) (changed bool,
+		err error)
+	// Exclude keeps a device that stands nowhere from ever being admitted; changed is false
+	// if it stands somewhere.
+	Exclude(ctx context.Context, s event.Standing, thing event.ThingName) (changed bool, err error)
+	// Again lets a device begin once more that has ended badly; changed is false if it has
+	// not, or has had so many attempts.
+	Again(ctx context.Context, e Entrant, most int64) (changed bool, err error)
+}
+
+// Callback answers the task of a step.
+type Callback interface {
+	// Succeed ends it; one that is over is no error.
+	Succeed(ctx context.Context, token event.TaskToken, output any) error
+}
+
+// Executions starts the state machine.
+type Executions interface {
+	// Start starts the execution of a campaign and returns its ARN; twice is once.
+	Start(ctx context.Context, in MachineInput) (arn string, err error)
+}
+
+// Bulletin tells people what happens.
+type Bulletin interface {
+	Announce(ctx context.Context, n Notice) error
+}
+
+// Notice is the message on the campaign topic.
+type Notice struct {
+	Event    string           `json:"event"`
+	Campaign event.CampaignID `json:"campaignId"`
+	Wave     string           `json:"wave,omitempty"`
+	Why      string           `json:"why,omitempty"`
+	Verdict  *Verdict         `json:"gate,omitempty"`
+	Devices  Numbers          `json:"devices"`
+	First    []Offender       `json:"first,omitempty"` // devices that failed
+	At       time.Time        `json:"at"`
+}
+
+// Events of notices.
+const (
+	NoticeApproval  = "CAMPAIGN_APPROVAL_REQUESTED"
+	NoticeHeld      = "CAMPAIGN_HELD"
+	NoticeHalted    = "CAMPAIGN_HALTED"
+	NoticeAborted   = "CAMPAIGN_ABORTED"
+	NoticeCompleted = "CAMPAIGN_COMPLETED"
+)
+
+// Offender is a device that failed.
+type Offender struct {
+	Thing event.ThingName `json:"thingName"`
+	Model string          `json:"model,omitempty"`
+	Error event.ErrorName `json:"error"`
+}

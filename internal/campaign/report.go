@@ -1,0 +1,107 @@
+package campaign
+
+import (
+	"context"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+)
+
+// Report is what is said of a campaign, on its way and at its end.
+type Report struct {
+	Campaign    event.CampaignID `json:"campaignId"`
+	State       State            `json:"state"`
+	Why         string           `json:"why,omitempty"`
+	HaltedIn    string           `json:"haltedIn,omitempty"`
+	Paused      bool             `json:"paused,omitempty"`
+	Phase       Phase            `json:"phase,omitempty"` // what it waits for
+	Wave        string           `json:"wave,omitempty"`  // the current one
+	Created     time.Time        `json:"created"`
+	By          string           `json:"by"`
+	Ended       *time.Time       `json:"ended,omitempty"`
+	Execution   string           `json:"executionArn,omitempty"`
+	Devices     Numbers          `json:"devices"`
+	NotEligible map[string]int   `json:"notEligible,omitempty"`
+	Waves       []WaveReport     `json:"waves"`
+	Log         []Entry          `json:"log,omitempty"`
+	// LeftOver are devices that never came to an end of their own: the target of the next
+	// campaign. Of many, the first.
+	LeftOver []event.ThingName `json:"leftOver,omitempty"`
+}
+
+// WaveReport is a wave, planned against actual.
+type WaveReport struct {
+	Name     string     `json:"name"`
+	Planned  int        `json:"planned"`
+	Needs    int        `json:"needs"`
+	Admitted int        `json:"admitted"`
+	Devices  Numbers    `json:"devices"`
+	Gate     *Verdict   `json:"gate,omitempty"`
+	First    []Offender `json:"first,omitempty"`
+	Cut      string     `json:"cut,omitempty"`
+	Late     bool       `json:"late,omitempty"`
+	Began    *time.Time `json:"began,omitempty"`
+	Baking   *time.Time `json:"baking,omitempty"`
+	Ended    *time.Time `json:"ended,omitempty"`
+	Approved *Entry     `json:"approved,omitempty"`
+}
+
+// mostLeftOver is how many devices a report names.
+const mostLeftOver = 1000
+
+// NewReport says how a campaign stands.
+func NewReport(ctx context.Context, manifest Manifest, counts Counts, c Campaign) (Report, error) {
+	all, err := counts.Counts(ctx, c.ID, c.Shards)
+	if err != nil {
+		return Report{}, err
+	}
+	r := Report{
+		Campaign: c.ID, State: c.State, Why: c.Why, HaltedIn: c.HaltedIn, Phase: c.Phase, Created: c.Created, By: c.By,
+		Ended: moment(c.Ended), Execution: c.Execution, Devices: NumbersOf(all.Tally, -1, c.Total),
+		NotEligible: c.Excluded, Waves: []WaveReport{}, Wave: c.Summary().Wave,
+	}
+	for i, w := range c.Waves {
+		r.Waves = append(r.Waves, WaveReport{
+			Name: w.Name, Planned: w.Size, Needs: w.Needs, Admitted: w.Admitted,
+			Devices: NumbersOf(all.Tally, i, w.Size), Gate: w.Verdict, First: w.First, Cut: w.Cut, Late: w.Late,
+			Began: moment(w.Began), Baking: moment(w.Baking), Ended: moment(w.Ended), Approved: w.Approved,
+		})
+	}
+	if !c.State.Over() {
+		return r, nil
+	}
+	for i := range c.Waves {
+		err := walk(ctx, manifest, c, i, func(_ Part, members []Member) (bool, error) {
+			for len(members) > 0 && len(r.LeftOver) < mostLeftOver {
+				page := members[:min(len(members), 100)]
+				members = members[len(page):]
+				standings, err := counts.Standings(ctx, c.ID, things(page))
+				if err != nil {
+					return false, err
+				}
+				for _, m := range page {
+					s, ok := standings[m.Thing]
+					left := !ok || s.State == event.StandWithdrawn || s.State == event.StandHeld
+					if left && len(r.LeftOver) < mostLeftOver {
+						r.LeftOver = append(r.LeftOver, m.Thing)
+					}
+				}
+			}
+			return len(r.LeftOver) < mostLeftOver, nil
+		})
+		if err != nil {
+			return r, err
+		}
+		if r.Devices.Planned+r.Devices.Held+r.Devices.Withdrawn == len(r.LeftOver) {
+			break // these are all
+		}
+	}
+	return r, nil
+}
+
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}

@@ -1,0 +1,366 @@
+package campaign_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/campaign"
+	"github.com/fleetstep/fleetstep/internal/campaign/campaigntest"
+	"github.com/fleetstep/fleetstep/internal/event"
+)
+
+// noon is when everything here begins, a Monday.
+var noon = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+
+// world is a campaign's surroundings: devices that do what they are told, or fail, and a
+// state machine that is played by hand.
+type world struct {
+	*campaigntest.Memory
+	t         *testing.T
+	now       time.Time
+	devices   []campaign.Device
+	stands    map[event.ThingName]event.Standing
+	flag      event.ControlState
+	all       bool // everything is paused
+	away      map[event.ThingName]bool
+	fails     map[event.ThingName]event.ErrorName
+	answers   map[event.TaskToken]campaign.Answer
+	notices   []campaign.Notice
+	started   []campaign.MachineInput
+	admitted  map[string]int // by minute
+	at        map[event.ThingName]time.Time
+	noIndex   bool
+	callbacks int
+	failing   error // of the callback
+}
+
+func newWorld(t *testing.T, devices int) *world {
+	w := &world{Memory: &campaigntest.Memory{}, t: t, now: noon, stands: map[event.ThingName]event.Standing{},
+		away: map[event.ThingName]bool{}, fails: map[event.ThingName]event.ErrorName{},
+		answers: map[event.TaskToken]campaign.Answer{}, admitted: map[string]int{},
+		at: map[event.ThingName]time.Time{}}
+	for i := range devices {
+		w.devices = append(w.devices, campaign.Device{Thing: event.ThingName(fmt.Sprintf("rg-%06d", i+1)),
+			Model: fmt.Sprintf("M%d", i%3), Version: "1.0.0"})
+	}
+	return w
+}
+
+func (w *world) clock() time.Time { return w.now }
+
+// Find implements campaign.Fleet.
+func (w *world) Find(_ context.Context, targets campaign.Targets, page func([]campaign.Device) error) (event.Problems,
+	error) {
+	if w.noIndex {
+		return nil, campaign.ErrNoIndex
+	}
+	if slices.Contains(targets.Groups, "nobody") {
+		return event.Problems{{Path: "$.targets.groups[0]", Value: "nobody", Allowed: "a group that is there"}}, nil
+	}
+	return nil, page(w.devices)
+}
+
+// Counts implements campaign.Counts.
+func (w *world) Counts(context.Context, event.CampaignID, int) (event.Counts, error) {
+	c := event.Counts{Tally: event.Tally{}, Running: map[string]int{}}
+	for _, s := range w.stands {
+		c.Tally[s.Place()]++
+		if s.State == event.StandRunning {
+			c.Running[s.Model]++
+		}
+	}
+	return c, nil
+}
+
+// Standings implements campaign.Counts.
+func (w *world) Standings(_ context.Context, _ event.CampaignID, things []event.ThingName) (
+	map[event.ThingName]event.Standing, error) {
+	found := map[event.ThingName]event.Standing{}
+	for _, thing := range things {
+		if s, ok := w.stands[thing]; ok {
+			found[thing] = s
+		}
+	}
+	return found, nil
+}
+
+// Flag implements campaign.Flags.
+func (w *world) Flag(context.Context, event.CampaignID) (event.ControlState, bool, error) {
+	return w.flag, w.all, nil
+}
+
+// SetFlag implements campaign.Flags.
+func (w *world) SetFlag(_ context.Context, _ event.CampaignID, s event.ControlState, _, _ string) error {
+	if w.flag == event.ControlStopped && s != event.ControlStopped {
+		return campaign.ErrOver
+	}
+	w.flag = s
+	return nil
+}
+
+// Admit implements campaign.Carrier.
+func (w *world) Admit(_ context.Context, all []campaign.Entrant, _ time.Duration) (admitted, skipped int, err error) {
+	for _, e := range all {
+		if s, ok := w.stands[e.Thing]; ok {
+			if s.State == event.StandAdmitted {
+				admitted++
+			} else {
+				skipped++
+			}
+			continue
+		}
+		admitted++
+		w.stands[e.Thing], w.at[e.Thing] = e.Standing, w.now
+		w.admitted[w.now.Format("15:04")]++
+	}
+	return admitted, skipped, nil
+}
+
+// Withdraw implements campaign.Carrier.
+func (w *world) Withdraw(_ context.Context, thing event.ThingName, _ event.CampaignID, to event.StandState) (bool,
+	error) {
+	s, ok := w.stands[thing]
+	if !ok || s.State != event.StandAdmitted && s.State != event.StandWaiting {
+		return false, nil
+	}
+	w.stands[thing] = s.In(to, "", w.now)
+	return true, nil
+}
+
+// Exclude implements campaign.Carrier.
+func (w *world) Exclude(_ context.Context, s event.Standing, thing event.ThingName) (bool, error) {
+	if _, ok := w.stands[thing]; ok {
+		return false, nil
+	}
+	w.stands[thing] = s
+	return true, nil
+}
+
+// Again implements campaign.Carrier.
+func (w *world) Again(_ context.Context, e campaign.Entrant, most int64) (bool, error) {
+	s := w.stands[e.Thing]
+	if s.State != event.StandFailed || s.Attempt >= most {
+		return false, nil
+	}
+	s = s.In(event.StandAdmitted, "", w.now)
+	s.Attempt++
+	w.stands[e.Thing] = s
+	return true, nil
+}
+
+// Succeed implements campaign.Callback.
+func (w *world) Succeed(_ context.Context, token event.TaskToken, output any) error {
+	w.callbacks++
+	if w.failing != nil {
+		return w.failing
+	}
+	if _, over := w.answers[token]; !over {
+		w.answers[token] = *output.(*campaign.Answer)
+	}
+	return nil
+}
+
+// Start implements campaign.Executions.
+func (w *world) Start(_ context.Context, in campaign.MachineInput) (string, error) {
+	w.started = append(w.started, in)
+	return "arn:x:" + string(in.Campaign), nil
+}
+
+// Announce implements campaign.Bulletin.
+func (w *world) Announce(_ context.Context, n campaign.Notice) error {
+	w.notices = append(w.notices, n)
+	return nil
+}
+
+// blink is an operation, and firmware another with images.
+func forms() []event.Form {
+	read := func(at string, m map[string]any) (event.Input, event.Problems) {
+		var problems event.Problems
+		if f, ok := m["firmware"].(map[string]any); !ok || f["version"] == "bad" {
+			problems = event.Problems{{Path: at + ".firmware", Value: m["firmware"], Allowed: "an image"}}
+		}
+		if m["activation"] == "bad" {
+			problems = append(problems, event.Problem{Path: at + ".activation", Value: "bad",
+				Allowed: "an activation"})
+		}
+		b, _ := json.Marshal(m["firmware"])
+		return event.Input{At: at, Members: map[string]json.RawMessage{"firmware": b}, Prefix: "fw-2-0-0"}, problems
+	}
+	complete := func(_ context.Context, in event.Input) (event.Input, event.Problems, error) {
+		if string(in.Members["firmware"]) == `{"version":"missing"}` {
+			return in, event.Problems{{Path: in.At + ".firmware.version", Value: "missing", Allowed: "one image"}}, nil
+		}
+		return in, nil, nil
+	}
+	needs := func(json.RawMessage) (time.Duration, error) { return 2 * time.Hour, nil }
+	return []event.Form{
+		{Operation: "firmware", One: "an upgrade", Read: read, Complete: complete, Needs: needs,
+			Timeouts: []event.Timeout{{Name: "downloadSeconds", Low: 10, High: 1000, Default: 600}}},
+		{Operation: "blink", Complete: complete,
+			Read: func(at string, m map[string]any) (event.Input, event.Problems) {
+				if m["times"] == nil {
+					return event.Input{}, event.Problems{{Path: at + ".times", Allowed: "how often"}}
+				}
+				return event.Input{At: at, Members: map[string]json.RawMessage{"times": json.RawMessage("1")}}, nil
+			},
+			Needs: func(json.RawMessage) (time.Duration, error) { return 8 * 24 * time.Hour, nil }},
+	}
+}
+
+func (w *world) creator() *campaign.Creator {
+	return &campaign.Creator{CreatorPorts: campaign.CreatorPorts{Store: w, Manifest: w, Fleet: w, Executions: w,
+		Forms: forms(), Images: "firmware", Stack: "s", Now: w.clock}}
+}
+
+func (w *world) machine() *campaign.Machine {
+	return &campaign.Machine{MachinePorts: campaign.MachinePorts{Store: w, Manifest: w, Counts: w, Flags: w,
+		Callback: w, Bulletin: w, Now: w.clock}}
+}
+
+func (w *world) driver() *campaign.Driver {
+	return &campaign.Driver{DriverPorts: campaign.DriverPorts{Store: w, Manifest: w, Counts: w, Flags: w, Carrier: w,
+		Callback: w, Now: w.clock}}
+}
+
+func (w *world) controller() *campaign.Controller {
+	return &campaign.Controller{ControllerPorts: campaign.ControllerPorts{Store: w, Manifest: w, Counts: w, Flags: w,
+		Carrier: w, Callback: w, Now: w.clock}}
+}
+
+func (w *world) create(payload string) campaign.Campaign {
+	w.t.Helper()
+	out, err := w.creator().Create(w.t.Context(), []byte(payload), "arn:creator", false)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return w.load(out.Campaign)
+}
+
+func (w *world) load(id event.CampaignID) campaign.Campaign {
+	w.t.Helper()
+	c, err := w.Load(w.t.Context(), id)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return c
+}
+
+// minute lets devices work for a minute, and the clock tick: who was admitted begins in the
+// first minute, and is done in the third.
+func (w *world) minute() {
+	w.t.Helper()
+	for thing, s := range w.stands {
+		switch since := w.now.Sub(w.at[thing]); {
+		case s.State == event.StandAdmitted && !w.away[thing] && w.flag != event.ControlPaused && !w.all:
+			to := event.StandRunning
+			if w.flag == event.ControlStopped {
+				to = event.StandHeld
+			}
+			w.stands[thing], w.at[thing] = s.In(to, "", w.now), w.now
+		case s.State == event.StandRunning && since >= 2*time.Minute:
+			to := event.StandSucceeded
+			if w.fails[thing] != "" {
+				to = event.StandFailed
+			}
+			w.stands[thing] = s.In(to, w.fails[thing], w.now)
+		}
+	}
+	if _, err := w.driver().Tick(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
+	w.sums()
+	w.now = w.now.Add(time.Minute)
+}
+
+// sums sees that every device is in exactly one place.
+func (w *world) sums() {
+	w.t.Helper()
+	all, err := w.List(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, s := range all {
+		c := w.load(s.ID)
+		counts, _ := w.Counts(w.t.Context(), c.ID, c.Shards)
+		planned := 0
+		for i, one := range c.Waves {
+			n := campaign.NumbersOf(counts.Tally, i, one.Size)
+			if n.Planned < 0 || n.Total() != one.Size {
+				w.t.Fatalf("wave %s of %d devices: %+v", one.Name, one.Size, n)
+			}
+			planned += n.Planned
+		}
+		if n := campaign.NumbersOf(counts.Tally, -1, c.Total); n.Planned != planned || n.Total() != c.Total {
+			w.t.Fatalf("%d devices: %+v", c.Total, n)
+		}
+	}
+}
+
+// errStuck: the campaign's execution waits for longer than it may.
+var errStuck = errors.New("the execution waits for too long")
+
+// play is the state machine, as statemachines/firmware-campaign.asl.json has it. on is
+// called while it waits, each minute, before the clock ticks.
+func (w *world) play(id event.CampaignID, most time.Duration, on func(campaign.Campaign)) campaign.StepAnswer {
+	w.t.Helper()
+	m, tokens := w.machine(), 0
+	in := w.started[0]
+	await := func(step campaign.Step, wave int, next string) campaign.Answer {
+		w.t.Helper()
+		tokens++
+		token := event.TaskToken(fmt.Sprintf("token-%d", tokens))
+		for range 2 { // a copy of the invocation
+			if _, err := m.Take(w.t.Context(), campaign.StepInput{Step: step, Campaign: id, Wave: wave, Token: token,
+				Next: next}); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+		for begun := w.now; ; {
+			if a, ok := w.answers[token]; ok {
+				return a
+			}
+			if w.now.Sub(begun) > most {
+				w.t.Fatalf("%v: %s of wave %d: %+v", errStuck, step, wave, w.load(id))
+			}
+			if on != nil {
+				on(w.load(id))
+			}
+			w.minute()
+		}
+	}
+	take := func(step campaign.Step, wave int) campaign.StepAnswer {
+		w.t.Helper()
+		var a campaign.StepAnswer
+		for range 2 {
+			var err error
+			if a, err = m.Take(w.t.Context(), campaign.StepInput{Step: step, Campaign: id, Wave: wave}); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+		return a
+	}
+	next, wave := campaign.NextGo, 0
+	for ; wave < len(in.Waves) && next == campaign.NextGo; wave++ {
+		if in.Waves[wave].Approval {
+			if a := await(campaign.StepApproval, wave, ""); a.Next != campaign.NextGo {
+				next = a.Next
+				break
+			}
+		}
+		if a := await(campaign.StepWave, wave, ""); a.Next != campaign.NextGo {
+			next = a.Next
+			break
+		}
+		g := take(campaign.StepGate, wave)
+		if next = g.Next; next == campaign.NextHold {
+			next = await(campaign.StepHold, wave, "").Next
+		}
+	}
+	await(campaign.StepClose, 0, next)
+	return take(campaign.StepReport, 0)
+}
