@@ -61,9 +61,8 @@ test-restart: build ## kill -9 at 30 random moments of a 100-device job
 
 test-crash: ## end the cloud at each write of a job and of a state machine, in virtual time
 	FLEETSTEP_CRASHES=all $(GO) test -count=1 -timeout 60m -v -run Survive ./internal/localcloud
-	FLEETSTEP_CRASHES=all $(GO) test -count=1 -timeout 60m -v -run Survive -skip OperationsSurviveCrashes \
-		./internal/rehearsal -rapid.checks=1500
-	$(GO) test -count=1 -timeout 60m -v -run OperationsSurviveCrashes ./internal/rehearsal -rapid.checks=60
+	FLEETSTEP_CRASHES=all $(GO) test -count=1 -timeout 60m -v -run FailedCreation ./internal/localcloud/cloudformation
+	FLEETSTEP_CRASHES=all $(GO) test -count=1 -timeout 90m -v -run Survive ./internal/rehearsal -rapid.checks=1500
 
 test-windows: ## a fleet that waits for its window, over midnight, in three time zones: DEVICES=20000
 	FLEETSTEP_FLEET=$(if $(filter command line,$(origin DEVICES)),$(DEVICES),20000) $(GO) test -count=1 -timeout 60m -v \

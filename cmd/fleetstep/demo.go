@@ -83,6 +83,7 @@ func runDemo(ctx context.Context, d trial.Config, lambdaDir, dataDir string, mor
 	if err != nil {
 		return err
 	}
+	cli.WithPlainBodies(&d.AWS)
 	if d.RootCAs, err = rootCAs(where.CA); err != nil {
 		return err
 	}

@@ -84,7 +84,11 @@ func Explain(err error) string {
 // New returns the root command; more are added to it by the caller.
 func New(env *Env) *cobra.Command {
 	if env.Load == nil {
-		env.Load = func(ctx context.Context) (aws.Config, error) { return config.LoadDefaultConfig(ctx) }
+		env.Load = func(ctx context.Context) (aws.Config, error) {
+			cfg, err := config.LoadDefaultConfig(ctx)
+			WithPlainBodies(&cfg)
+			return cfg, err
+		}
 	}
 	if env.Now == nil {
 		env.Now = time.Now

@@ -269,6 +269,7 @@ func TestSmokeTellsTheHop(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds and runs programs")
 	}
+	t.Parallel() // it mostly waits
 	b := newBench(t)
 	for i, f := range faults() {
 		t.Run(strings.ReplaceAll(f.name, " ", "-"), func(t *testing.T) {

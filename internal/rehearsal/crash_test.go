@@ -422,11 +422,15 @@ func TestJobsSurviveCrashes(t *testing.T) {
 	})
 }
 
+// checksAreSaid tells whether the command line says how many checks; few itself must not count as that.
+var checksAreSaid = sync.OnceValue(func() (said bool) {
+	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "rapid.checks" })
+	return said
+})
+
 // few has a property checked so often, unless -rapid.checks says how often.
 func few(t *testing.T, checks int) {
-	said := false
-	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "rapid.checks" })
-	if said {
+	if checksAreSaid() {
 		return
 	}
 	usual := flag.Lookup("rapid.checks").Value.String()

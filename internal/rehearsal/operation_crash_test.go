@@ -157,7 +157,7 @@ func TestAnOperationSurvivesACrashAtEachWrite(t *testing.T) {
 
 func TestOperationsSurviveCrashes(t *testing.T) {
 	base := operationStage(t)
-	few(t, 1) // each takes twenty seconds of processor time
+	few(t, 10)
 	rapid.Check(t, func(t *rapid.T) {
 		seed := rapid.Uint64Range(1, 1000).Draw(t, "seed")
 		crashes := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) crash {

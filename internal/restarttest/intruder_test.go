@@ -35,6 +35,7 @@ import (
 // that can be guessed: names, endpoint ids, command keys, message ids. It is
 // refused and counted, and the upgrades end as if it was not there.
 func TestIntruders(t *testing.T) {
+	t.Parallel()
 	_, where := newCloud(t)
 	c := newFleetOff(t, where, 3, "", 1, brisk)
 	m := c.intruder("mallory", endpointOf)

@@ -10,6 +10,7 @@ import (
 // TestRestarts: whatever moments a cloud is killed at, the job goes on
 // where it was and ends as it would have.
 func TestRestarts(t *testing.T) {
+	t.Parallel() // it mostly waits, as intruders do
 	kills := int(number(t, "FLEETSTEP_RESTARTS", 5))
 	devices, most, pace := 30, 1500*time.Millisecond, brisk
 	if kills > 5 {
