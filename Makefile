@@ -5,6 +5,8 @@ FAULTS ?=
 WEATHER ?= none
 EVENT ?= $(if $(FAULTS),events/create-job-quick.json,$(PLAIN))
 PLAIN = events/create-job.json
+# Anything: the devices are new, and are onboarded before the job.
+ONBOARD ?=
 # Another operation than the upgrade, of a folder WORKFLOWS= or our own.
 OPERATION ?=
 INPUT ?= {}
@@ -38,11 +40,11 @@ export CGO_ENABLED = 0
 	lint-template bench bench-compare bench-baseline bench-jsonata fuzz clean
 
 run: build ## one whole job on this machine: DEVICES=25 EVENT=file FAULTS=all, OPERATION=reboot INPUT=json WORKFLOWS=folder
-	bin/fleetstep demo --devices $(DEVICES) $(JOB) --faults "$(FAULTS)" --weather $(WEATHER)
+	bin/fleetstep demo --devices $(DEVICES) $(JOB) --faults "$(FAULTS)" --weather $(WEATHER) $(if $(ONBOARD),--onboard)
 
 rehearse: ## a job in virtual time, without sockets: DEVICES=10000 SEED=7 FAULTS=all
 	$(BUILD) -o bin/fleetstep ./cmd/fleetstep
-	bin/fleetstep rehearse --devices $(DEVICES) --seed $(SEED) $(JOB) --faults "$(FAULTS)" --weather $(WEATHER)
+	bin/fleetstep rehearse --devices $(DEVICES) --seed $(SEED) $(JOB) --faults "$(FAULTS)" --weather $(WEATHER) $(if $(ONBOARD),--onboard)
 
 build: $(FUNCTIONS:%=build-%) ## bin/fleetstep, and the functions for this machine beside it
 	$(BUILD) -o bin/fleetstep ./cmd/fleetstep

@@ -353,11 +353,11 @@ func TestFunctionsHaveTheirEnvironment(t *testing.T) {
 		"FinalizeFunction": {environment.Table, environment.Operations, environment.OutcomeTopic,
 			environment.JobsEndpoint},
 		"HandleDeviceMessageFunction": append(append(images(), environment.Operations,
-			environment.StateMachines, environment.OutcomeTopic, environment.JobsEndpoint, environment.MessageQueue),
-			talk...),
+			environment.StateMachines, environment.OutcomeTopic, environment.JobsEndpoint, environment.MessageQueue,
+			environment.OnboardingPerMinute), talk...),
 		"HandleJobEventFunction": {environment.Table, environment.Operations, environment.StateMachines,
 			environment.OutcomeTopic, environment.JobsEndpoint},
-		"TickFunction":           {environment.Table, environment.StartQueue},
+		"TickFunction":           {environment.Table, environment.StartQueue, environment.OnboardingPerMinute},
 		"ControlFunction":        {environment.Table},
 		"PrepareAccountFunction": nil,
 	}
@@ -490,7 +490,7 @@ func TestMetricsAreOurs(t *testing.T) {
 	dimensions := map[string]string{ // dimension
 		metrics.Ticks: "", metrics.UpgradesStarted: "", metrics.UpgradesPending: "", metrics.UpgradeDuration: "",
 		metrics.UpgradesParked: "", metrics.UpgradesFound: "", metrics.UpgradesOver: "", metrics.ReportsFailing: "",
-		metrics.DetailsRefused: "", metrics.ThingsNotUpdated: "",
+		metrics.DetailsRefused: "", metrics.ThingsNotUpdated: "", metrics.DevicesOnboarded: metrics.Result,
 		metrics.UpgradesUnreported: "", metrics.DroppedNews: "",
 		metrics.DevicesFinished: metrics.Result, metrics.Failures: metrics.Reason,
 		metrics.PhaseReached: metrics.Phase, metrics.PhaseDuration: metrics.Phase,

@@ -42,7 +42,11 @@ SUMMARY {...}. Exit code 0 only if every device ended as it should.`,
 			if err := checkOperation(d.Operation); err != nil {
 				return err
 			}
-			return runDemo(c.Context(), d, lambdaDir, dataDir, "--workflows", workflows, "--weather", weather,
+			rate := "OnboardingPerMinute=0" // the registry knows the devices
+			if d.Onboard {
+				rate = "OnboardingPerMinute=3000"
+			}
+			return runDemo(c.Context(), d, lambdaDir, dataDir, "--parameter", rate, "--workflows", workflows, "--weather", weather,
 				"--weather-seed",
 				strconv.FormatUint(d.Seed, 10), "--quotas", quotas)
 		},
@@ -52,6 +56,7 @@ SUMMARY {...}. Exit code 0 only if every device ended as it should.`,
 	f.StringVar(&d.Event, "event", "events/create-job.json", "payload for create-job")
 	operationFlags(c, &d.Operation, &workflows)
 	f.StringVar(&d.Faults, "faults", "", "which agents are difficult (see: fleetstep simulate --list-faults)")
+	f.BoolVar(&d.Onboard, "onboard", false, "the devices are new, and are onboarded before the job: a minute or two")
 	f.Uint64Var(&d.Seed, "seed", 1, "seed of everything random")
 	f.IntVar(&d.Image, "image-size", 256<<10, "bytes of the firmware image")
 	f.DurationVar(&d.Timeout, "timeout", 10*time.Minute, "give up on the job after this time")

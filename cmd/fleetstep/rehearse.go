@@ -59,6 +59,7 @@ that repeats it.`,
 	f.StringVar(&events, "weather-events", "", "numbers of the weather's events that happen (default all)")
 	f.DurationVar(&r.Shrink, "shrink", 0, "after a failure look so long for a smaller rehearsal that fails")
 	f.StringVar(&account, "quotas", "none", "whose quotas hold: none, default, new-account")
+	f.BoolVar(&r.Onboard, "onboard", false, "the devices are new, and are onboarded before the job")
 	f.Uint64Var(&r.Seed, "seed", 1, "seed of everything random")
 	f.StringVar(&r.Faults, "faults", "", "which agents are difficult (see: fleetstep simulate --list-faults)")
 	f.StringVar(&r.Event, "event", "events/create-job.json", "payload for create-job")

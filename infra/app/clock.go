@@ -56,9 +56,10 @@ func (c *clock) start(function awslambda.CfnFunction) {
 }
 
 // tick makes the function and has it called every minute.
-func (c *clock) tick(lambdas *functions, w *workflow) {
+func (c *clock) tick(lambdas *functions, w *workflow, p *parameters) {
 	tick := lambdas.add("tick", map[string]*string{environment.Table: w.table.Ref(),
-		environment.StartQueue: c.starts.Ref()},
+		environment.StartQueue:          c.starts.Ref(),
+		environment.OnboardingPerMinute: p.onboardingPerMinute.ValueAsString()},
 		allow("TickItems", []string{
 			"dynamodb:Query", "dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem",
 			"dynamodb:BatchWriteItem",

@@ -189,6 +189,7 @@ func (d *device) receive(lambdas *functions, account *account, w *workflow, noti
 	variables[environment.Operations] = w.names()
 	variables[environment.OutcomeTopic] = notify.outcomes.Ref()
 	variables[environment.MessageQueue] = d.queue.Ref()
+	variables[environment.OnboardingPerMinute] = p.onboardingPerMinute.ValueAsString()
 	maps.Copy(variables, d.addresses(p))
 	handle := lambdas.add("handle-device-message", variables, append(append(startUpgrade(), jobExecutions()...),
 		w.items(), w.readFlags(),

@@ -133,7 +133,7 @@ func newStack(app awscdk.App, name, assets, createJob string, operations *operat
 	workflow := newWorkflow(stack, lambdas, account, device, notify, operations, p)
 	clock := newClock(stack, notify, p)
 	jobs := newJobs(stack, lambdas, account, device, workflow, clock, notify, p)
-	clock.tick(lambdas, workflow)
+	clock.tick(lambdas, workflow, p)
 	device.receive(lambdas, account, workflow, notify, p)
 	dashboard := newObservability(stack, notify, operations, p)
 	tag(stack, p)

@@ -11,6 +11,7 @@ import (
 
 	resources "github.com/fleetstep/fleetstep/infra/operation"
 	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/flow/onboard"
 	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
 	"github.com/fleetstep/fleetstep/internal/functions/metrics"
 )
@@ -92,6 +93,14 @@ func dashboardBody(operations []string) string {
 		}},
 		others("Other operations: executions", operations),
 		others("Other operations: executions failed", operations),
+	)
+	onboarding := "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:${AWS::StackName}-" +
+		string(onboard.Operation)
+	d.charts(
+		chart{title: "Devices onboarded, by result", stacked: true, stat: "Sum", rows: ours(metrics.DevicesOnboarded,
+			metrics.Result, metrics.Results, nil)},
+		chart{title: "Onboarding: executions", stat: "Sum", rows: perItem("AWS/States", []string{"ExecutionsStarted",
+			"ExecutionsSucceeded", "ExecutionsFailed", "ExecutionsAborted"}, "StateMachineArn", []string{onboarding})},
 	)
 	d.charts(
 		chart{title: "Workflows", stat: "Sum", rows: perItem("AWS/States", []string{"ExecutionsStarted",

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	resources "github.com/fleetstep/fleetstep/infra/operation"
+	"github.com/fleetstep/fleetstep/internal/flow/onboard"
 	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
 	"github.com/fleetstep/fleetstep/internal/operation"
 	"github.com/fleetstep/fleetstep/statemachines"
@@ -30,7 +32,7 @@ type operations struct {
 func loadOperations(app awscdk.App) (*operations, error) {
 	o := &operations{}
 	var err error
-	if o.all, err = operation.Load(statemachines.Files(), upgrade.Operation); err != nil {
+	if o.all, err = operation.Load(statemachines.Files(), upgrade.Operation, onboard.Operation); err != nil {
 		return nil, err
 	}
 	o.folder, _ = app.Node().TryGetContext(jsii.String("workflows")).(string)
@@ -42,7 +44,7 @@ func loadOperations(app awscdk.App) (*operations, error) {
 		return nil, fmt.Errorf("%s: %w", o.folder, err)
 	}
 	for _, own := range more {
-		if own.Name == upgrade.Operation || slices.Contains(o.names(), string(own.Name)) {
+		if own.Name == upgrade.Operation || own.Name == onboard.Operation || slices.Contains(o.names(), string(own.Name)) {
 			return nil, fmt.Errorf("%s: there is an operation %s already", o.folder, own.Name)
 		}
 		o.own = append(o.own, string(own.Name))
@@ -65,8 +67,16 @@ func (o *operations) variable() *string { return jsii.String(strings.Join(o.name
 // include makes their resources, as package operation has them.
 func (o *operations) include(stack awscdk.Stack, tasks resources.Tasks) error {
 	scope := constructs.NewConstruct(stack, jsii.String("Operations"))
-	for _, one := range o.all {
-		all, err := resources.Resources(string(one.Name), one.Machine, tasks)
+	unasked, err := fs.ReadFile(statemachines.Files(), string(onboard.Operation)+operation.MachineFile)
+	if err != nil {
+		return err
+	}
+	for _, one := range append(slices.Clone(o.all), operation.Operation{Name: onboard.Operation, Machine: unasked}) {
+		of := resources.Resources
+		if one.Name == onboard.Operation {
+			of = resources.UnaskedResources
+		}
+		all, err := of(string(one.Name), one.Machine, tasks)
 		if err != nil {
 			return err
 		}

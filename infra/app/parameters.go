@@ -48,6 +48,7 @@ type parameters struct {
 	startConcurrency     awscdk.CfnParameter
 	startsReserved       choice         // startConcurrency is one
 	reserved             map[string]any // the reserved concurrency of functions that may have one, by name
+	onboardingPerMinute  awscdk.CfnParameter
 	imageBaseURL         awscdk.CfnParameter
 	imageKeyPair         awscdk.CfnParameter
 	imageKeyParameter    awscdk.CfnParameter
@@ -157,6 +158,8 @@ func newParameters(stack awscdk.Stack) *parameters {
 			"How long messages of devices are gathered for one invocation: the more, the fewer invocations, and "+
 				"the later each message"),
 		messageConcurrency: concurrency, startConcurrency: starts, startsReserved: startsReserved, reserved: reserved,
+		onboardingPerMinute: number("OnboardingPerMinute", 600, 0, 3000,
+			"Devices that appear for the first time are asked what they are, so many in a minute at most; 0 for none"),
 		campaign:   text("Campaign", "none", tag, tagRule, "Value of the tag Campaign on all resources"),
 		costCenter: text("CostCenter", "none", tag, tagRule, "Value of the tag CostCenter on all resources"),
 		sourceHosts: text("SourceHosts", "",

@@ -56,13 +56,22 @@ func document(statements ...any) object {
 	return object{"Version": "2012-10-17", "Statement": statements}
 }
 
-// users are the functions that do something with an operation's executions: by the logical id of their role, what.
-// beats is whether it asks if a task still waits.
-var users = map[string]struct{ starts, looks, resumes, beats bool }{
-	"StartUpgradeRole":        {starts: true, looks: true},
-	"HandleDeviceMessageRole": {starts: true, looks: true, resumes: true, beats: true},
-	"HandleJobEventRole":      {looks: true},
+// user is what a function does with an operation's executions. beats is whether it asks if a task still waits.
+type user struct{ starts, looks, stops, resumes, beats bool }
+
+// users are those functions, by the logical id of their role.
+var users = map[string]user{
+	"StartUpgradeRole":        {starts: true, looks: true, stops: true},
+	"HandleDeviceMessageRole": {starts: true, looks: true, stops: true, resumes: true, beats: true},
+	"HandleJobEventRole":      {looks: true, stops: true},
 	"UspTaskRole":             {resumes: true},
+}
+
+// unaskedUsers are those of the operation that nobody asks for. It begins by the queue of starts alone, yields its
+// device to whatever else is done to that, and has one task, which only an answer of the device ends.
+var unaskedUsers = map[string]user{
+	"StartUpgradeRole":        {starts: true, looks: true, stops: true},
+	"HandleDeviceMessageRole": {stops: true, resumes: true},
 }
 
 // ID is what the logical ids of an operation's resources begin with: "SetParameters" of "set-parameters".
@@ -92,6 +101,15 @@ func anyVersion(function string) object {
 // Resources are those of one operation, by logical id. name is the operation's, asl its state machine's document.
 // They have the form of a template in JSON as encoding/json reads it.
 func Resources(name string, asl []byte, tasks Tasks) (map[string]any, error) {
+	return resources(name, asl, tasks, users)
+}
+
+// UnaskedResources are those of the operation that nobody asks for.
+func UnaskedResources(name string, asl []byte, tasks Tasks) (map[string]any, error) {
+	return resources(name, asl, tasks, unaskedUsers)
+}
+
+func resources(name string, asl []byte, tasks Tasks, users map[string]user) (map[string]any, error) {
 	definition, err := compact(asl)
 	if err != nil {
 		return nil, fmt.Errorf("operation %s: %w", name, err)
@@ -192,9 +210,15 @@ func Resources(name string, asl []byte, tasks Tasks) (map[string]any, error) {
 		if user.starts {
 			may = append(may, allow("Start", []string{"states:StartExecution"}, sub(machine)))
 		}
+		var over []string
 		if user.looks {
-			may = append(may, allow("TakeOver", []string{"states:DescribeExecution", "states:StopExecution"},
-				sub(executions)))
+			over = append(over, "states:DescribeExecution")
+		}
+		if user.stops {
+			over = append(over, "states:StopExecution")
+		}
+		if over != nil {
+			may = append(may, allow("TakeOver", over, sub(executions)))
 		}
 		if user.resumes {
 			may = append(may, allow("ResumeTask", resuming(user.beats), sub(machine)))

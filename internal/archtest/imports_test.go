@@ -37,6 +37,8 @@ var only = []struct {
 		"an operation speaks in device's plain words, and nobody's else; it counts its own states"},
 	{"internal/flow/script", []string{event, "internal/device"},
 		"an operation speaks in device's plain words, and nobody's else"},
+	{"internal/flow/onboard", []string{event, "internal/device"},
+		"an operation speaks in device's plain words, and nobody's else"},
 	{"internal/operation", []string{event, "internal/payload", "github.com/santhosh-tekuri/jsonschema/..."},
 		"it reads two files, and does no I/O"},
 	{"infra/operation", []string{"internal/operation"}, "resources are data, of what a folder has"},
@@ -54,7 +56,7 @@ var only = []struct {
 	{"infra", nil, "the template is data"},
 	{"infra/app", []string{"github.com/aws/aws-cdk-go/...", "github.com/aws/constructs-go/...",
 		"github.com/aws/jsii-runtime-go", "statemachines", event, "infra/operation", "internal/operation",
-		"internal/flow/upgrade", "internal/functions/environment", "internal/functions/metrics"},
+		"internal/flow/onboard", "internal/flow/upgrade", "internal/functions/environment", "internal/functions/metrics"},
 		"the stack needs the CDK, the state machines, and the names of rules, variables, metrics and a dashboard's " +
 			"phases"},
 	{"proto", nil, "the descriptor set is data"},

@@ -18,8 +18,11 @@ import (
 	"github.com/fleetstep/fleetstep/statemachines"
 )
 
-// upgrade is the operation that is not only ASL.
-const upgrade event.Operation = "firmware-upgrade"
+// The operations that are not only ASL.
+const (
+	upgrade    event.Operation = "firmware-upgrade"
+	onboarding event.Operation = "device-onboarding"
+)
 
 func workflow(env *Env) *cobra.Command {
 	c := &cobra.Command{
@@ -220,7 +223,7 @@ func workflowList(env *Env) *cobra.Command {
 
 // known are the workflows that the program brings, and those of a folder.
 func known(folder string) ([]operation.Operation, error) {
-	all, err := operation.Load(statemachines.Files(), upgrade)
+	all, err := operation.Load(statemachines.Files(), upgrade, onboarding)
 	if err != nil || folder == "" {
 		return all, err
 	}

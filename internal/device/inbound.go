@@ -210,6 +210,7 @@ func readNotification(ev *event.DeviceEvent, n usp.Notification) {
 			b = usp.Boot{Cause: n.Params["Cause"], CommandKey: n.Params["CommandKey"]}
 		}
 		ev.CommandKey, ev.Cause, ev.FirmwareUpdated = b.CommandKey, b.Cause, b.FirmwareUpdated
+		ev.Reset = b.Cause == usp.CauseLocalFactoryReset || b.Cause == usp.CauseRemoteFactoryReset
 	case n.Kind == usp.KindEvent && n.Path == usp.EventTransferComplete:
 		ev.Kind = event.KindTransferComplete
 		t, err := usp.ReadTransferComplete(n.Params)
@@ -219,6 +220,8 @@ func readNotification(ev *event.DeviceEvent, n usp.Notification) {
 		} else if t.FaultCode != 0 {
 			ev.Fault = &event.Fault{Code: int(t.FaultCode), Text: t.FaultString}
 		}
+	case n.Kind == usp.KindOnBoardRequest:
+		ev.Kind = event.KindOnBoardRequest
 	case n.Kind == usp.KindOperationComplete:
 		ev.Kind, ev.CommandKey, ev.CommandPath = event.KindCommandComplete, n.CommandKey, n.Path
 		ev.Fault, ev.Output, ev.Path = fault(n.Failure), n.Output, ""

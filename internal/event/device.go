@@ -15,6 +15,7 @@ const (
 	KindAnswer           Kind = "ANSWER"            // to a request of ours
 	KindEvent            Kind = "EVENT"             // another event of the data model
 	KindValueChanged     Kind = "VALUE_CHANGED"     // a parameter has another value
+	KindOnBoardRequest   Kind = "ON_BOARD_REQUEST"  // it introduces itself
 	KindOther            Kind = "OTHER"             // news that nobody waits for
 )
 
@@ -49,6 +50,7 @@ type DeviceEvent struct {
 	Output map[string]string `json:"output,omitempty"`
 
 	Cause           string `json:"cause,omitempty"`           // of a restart
+	Reset           bool   `json:"reset,omitempty"`           // of a restart: to the settings of the factory
 	FirmwareUpdated bool   `json:"firmwareUpdated,omitempty"` // of a restart: not a proof
 
 	Answer *Answer `json:"answer,omitempty"`

@@ -65,9 +65,23 @@ const ThingEndpointAttribute = "endpointId"
 // they are only what devices report.
 const ThingZoneAttribute = "tz"
 
-// FactZone is the name of the fact in a device's state that is its time zone, as it
-// reports it.
-const FactZone = "zone"
+// Thing attributes by which groups find devices: what a device runs, and its model.
+const (
+	ThingFirmwareAttribute = "firmwareVersion"
+	ThingModelAttribute    = "model"
+)
+
+// ThingAttributes are the attributes that are ours to set, the most useful first: a thing
+// without a type holds three, and others may have taken some.
+// Source: AWS General Reference, "AWS IoT Core endpoints and quotas" (read 2026-11).
+var ThingAttributes = []string{ThingFirmwareAttribute, ThingEndpointAttribute, ThingModelAttribute}
+
+// Names of facts in a device's state that several operations know.
+const (
+	FactZone     = "zone"            // its time zone, as it reports it
+	FactSoftware = "softwareVersion" // last proved to run
+	FactBank     = "bank "           // and the path of an image: what was downloaded there, with the proof
+)
 
 // Attribute is the endpoint id as a thing's attribute may hold it: with @ in
 // place of %. No endpoint id has an @ (R-ARC.3, R-ARC.4), so that nothing is lost.

@@ -46,6 +46,10 @@ type Flow struct {
 	Continue func(t Turn, ev DeviceEvent) (Move, error)
 	// Judge says how an execution ended, and what is to be reported of it.
 	Judge func(in FinalizeInput, known DeviceState) (Conclusion, error)
+	// Wants reports whether the operation is to be done to a device without anybody's
+	// asking: ev is what shows that it is there, or only the moment at which it may begin.
+	// learnt is noted of the device when it is. Nil: only who asks for it gets it.
+	Wants func(known DeviceState, ev DeviceEvent) (learnt map[string]string, wanted bool)
 	// Learn is what the results of an execution say of its device, for its facts; nil
 	// if nothing. It is noted as the device is given back; known is the device until then.
 	Learn func(in FinalizeInput, known DeviceState) map[string]string
@@ -61,6 +65,14 @@ type Overheard struct {
 	Attributes, Facts map[string]string
 	// Ask is sent to the device, if not nil. Its answer is overheard, too.
 	Ask Outgoing
+}
+
+// Outcome is the name of the outcome with which an execution ended so.
+func (f Flow) Outcome(s JobStatus) string {
+	if s == StatusSucceeded {
+		return f.Succeeded
+	}
+	return f.Failed
 }
 
 // Plan is what a flow makes of a document.
@@ -93,8 +105,9 @@ type Conclusion struct {
 
 // Flows are the operations that a program knows.
 type Flows struct {
-	flows map[Operation]Flow
-	stack string
+	flows   map[Operation]Flow
+	stack   string
+	unasked Operation // that of the one with Wants; "" for none
 }
 
 // NewFlows is a set of flows. A flow that lacks something, or two of one name, are
@@ -110,10 +123,15 @@ func NewFlows(flows ...Flow) (Flows, error) {
 			return Flows{}, fmt.Errorf("two flows are called %s", f.Operation)
 		case f.Plan == nil, f.Begin == nil, f.Continue == nil, f.Judge == nil:
 			return Flows{}, fmt.Errorf("flow %s needs Plan, Begin, Continue and Judge", f.Operation)
+		case f.Wants != nil && all.unasked != "":
+			return Flows{}, fmt.Errorf("flows %s and %s both want devices that appear", all.unasked, f.Operation)
 		case f.Played == "", f.Unfit == "", f.Succeeded == "", f.Failed == "":
 			return Flows{}, fmt.Errorf("flow %s needs the names Played, Unfit, Succeeded and Failed", f.Operation)
 		}
 		all.flows[f.Operation] = f
+		if f.Wants != nil {
+			all.unasked = f.Operation
+		}
 	}
 	return all, nil
 }
@@ -132,6 +150,9 @@ func (fs Flows) All() []Flow {
 	}
 	return all
 }
+
+// Unasked is the flow that is done to devices that appear.
+func (fs Flows) Unasked() (Flow, bool) { return fs.Find(fs.unasked) }
 
 // Len is how many there are.
 func (fs Flows) Len() int { return len(fs.flows) }

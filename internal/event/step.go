@@ -12,19 +12,30 @@ import (
 // flow's.
 type Step string
 
-// Owner is on whose behalf an operation is done to a device: a job or a campaign.
+// Owner is on whose behalf an operation is done to a device: a job or a campaign; or,
+// where it is an Arrival, the stack itself, which does it to a device that appears.
 // Owners are compared by ==.
 type Owner struct {
 	Job      JobID      `json:"jobId,omitempty"`
 	Campaign CampaignID `json:"campaignId,omitempty"`
+	Arrival  bool       `json:"arrival,omitempty"`
 }
 
 // JobOwner is the owner that a job is.
 func JobOwner(id JobID) Owner { return Owner{Job: id} }
 
+// ArrivalOwner is the owner of what the stack does to devices that appear.
+func ArrivalOwner() Owner { return Owner{Arrival: true} }
+
+// arrivalKey is no job id: those have no colon.
+const arrivalKey = "arrival:"
+
 // Key tells owners apart, in keys of items and in names of executions.
 func (o Owner) Key() string {
-	if o.Campaign != "" {
+	switch {
+	case o.Arrival:
+		return arrivalKey
+	case o.Campaign != "":
 		return campaignKey + string(o.Campaign)
 	}
 	return string(o.Job)
@@ -32,6 +43,9 @@ func (o Owner) Key() string {
 
 // OwnerOf is the owner with this key.
 func OwnerOf(key string) Owner {
+	if key == arrivalKey {
+		return ArrivalOwner()
+	}
 	if id, ok := strings.CutPrefix(key, campaignKey); ok {
 		return CampaignOwner(CampaignID(id))
 	}
@@ -40,7 +54,10 @@ func OwnerOf(key string) Owner {
 
 // String is for logs and errors.
 func (o Owner) String() string {
-	if o.Campaign != "" {
+	switch {
+	case o.Arrival:
+		return "its arrival"
+	case o.Campaign != "":
 		return "campaign " + string(o.Campaign)
 	}
 	return "job " + string(o.Job)

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/flow/onboard"
 	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
 	"github.com/fleetstep/fleetstep/internal/functions/environment"
 	"github.com/fleetstep/fleetstep/internal/jobs"
@@ -73,7 +74,7 @@ func (p *parts) forms() []event.Form {
 	forms := []event.Form{
 		upgrade.NewForm(p.images(p.must(environment.FirmwareBucket)), p.rules()),
 	}
-	scripts, err := operation.Load(statemachines.Files(), upgrade.Operation)
+	scripts, err := operation.Load(statemachines.Files(), upgrade.Operation, onboard.Operation)
 	p.failed(err)
 	if p.env.Operations != nil {
 		more, err := operation.Load(p.env.Operations)

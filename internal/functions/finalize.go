@@ -89,6 +89,10 @@ func NewFinalize(ctx context.Context, env Env, cfg aws.Config, now func() time.T
 }
 
 func (p *parts) finished(operation event.Operation, o event.Outcome) {
+	if o.Arrival {
+		p.emf.count(metrics.DevicesOnboarded, metrics.Result, string(o.Status))
+		return
+	}
 	p.emf.count(metrics.DevicesFinished, metrics.Result, string(o.Status))
 	if o.Status != event.StatusSucceeded {
 		p.emf.count(metrics.Failures, metrics.Reason, string(o.Reason))

@@ -39,6 +39,7 @@ func NewHandleDeviceMessage(ctx context.Context, env Env, cfg aws.Config, now fu
 	inbox, err := workflow.NewInbox(workflow.InboxPorts{
 		Store: store, Controls: store, Callback: p.callback(), Registry: p.things(), Sender: p.sender(p.addresses()),
 		Starter: p.starter(store, flows), Flows: flows, Now: p.now, Parallel: p.env.Parallel,
+		Arrivals: p.onboardingPerMinute() > 0,
 	})
 	p.failed(err)
 	h := &deviceMessages{parts: p, controller: controller, topics: p.topics(), inbox: inbox, queue: p.queue()}

@@ -13,7 +13,8 @@ import (
 	"github.com/fleetstep/fleetstep/internal/workflow"
 )
 
-// orders are job executions as workflow needs them.
+// orders are job executions as workflow needs them. What nobody has asked for is nobody's
+// to end, and nobody's to hear of.
 type orders struct {
 	jobs.Executions
 	log *slog.Logger
@@ -21,6 +22,9 @@ type orders struct {
 
 // Begin implements workflow.Orders.
 func (j orders) Begin(ctx context.Context, thing event.ThingName, owner event.Owner, number int64) error {
+	if owner.Arrival {
+		return nil
+	}
 	// What AWS IoT itself ends, nobody can tell a reason any more: this one stays.
 	err := j.Update(ctx, thing, owner.Job, number, event.StatusInProgress, map[string]string{"reason": jobs.Begun})
 	if errors.Is(err, jobs.ErrOver) {
@@ -32,6 +36,9 @@ func (j orders) Begin(ctx context.Context, thing event.ThingName, owner event.Ow
 // Over implements workflow.Orders.
 func (j orders) Over(ctx context.Context, thing event.ThingName, owner event.Owner, number int64) (
 	*event.Failure, error) {
+	if owner.Arrival {
+		return nil, nil
+	}
 	status, err := j.Status(ctx, thing, owner.Job, number)
 	switch {
 	case errors.Is(err, jobs.ErrTerminal):
@@ -82,6 +89,9 @@ func (b backlog) Open(ctx context.Context, cursor string, most int) ([]workflow.
 // Reject implements workflow.Orders.
 func (j orders) Reject(ctx context.Context, thing event.ThingName, owner event.Owner, number int64,
 	f event.Failure) error {
+	if owner.Arrival {
+		return nil
+	}
 	a := jobs.Attempt{Thing: thing, Job: owner.Job, Number: number}
 	unsaid, err := jobs.Report(ctx, j.Executions, a, event.StatusRejected, f.Name, f.Detail, nil)
 	if unsaid != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -26,6 +27,7 @@ import (
 	devicesqs "github.com/fleetstep/fleetstep/internal/device/sqs"
 	devicessm "github.com/fleetstep/fleetstep/internal/device/ssm"
 	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/flow/onboard"
 	"github.com/fleetstep/fleetstep/internal/flow/script"
 	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
 	upgrades3 "github.com/fleetstep/fleetstep/internal/flow/upgrade/s3"
@@ -100,6 +102,17 @@ func (p *parts) must(name string) string {
 	return v
 }
 
+// onboardingPerMinute is how many devices that appear are onboarded in a minute.
+func (p *parts) onboardingPerMinute() int {
+	text := p.must(environment.OnboardingPerMinute)
+	n, err := strconv.Atoi(text)
+	if text != "" && (err != nil || n < 0) {
+		p.failed(fmt.Errorf("environment variable %s is %q: a whole number, 0 or more, is needed",
+			environment.OnboardingPerMinute, text))
+	}
+	return n
+}
+
 // endpoint is the address of a data plane of AWS IoT, which prepare-account has
 // found when the stack was made. Where the SDK is told of an endpoint for all
 // services, it is that.
@@ -125,6 +138,7 @@ func (p *parts) scripts() (all []event.Operation) {
 // that talk to devices.
 func (p *parts) flows(controller usp.EndpointID) event.Flows {
 	all := []event.Flow{upgrade.New(event.EndpointID(controller))}
+	all = append(all, onboard.New(event.EndpointID(controller), upgrade.Subscriptions()))
 	for _, o := range p.scripts() {
 		all = append(all, script.New(o, event.EndpointID(controller)))
 	}
@@ -137,7 +151,9 @@ func (p *parts) flows(controller usp.EndpointID) event.Flows {
 func (p *parts) machine() *workflowsfn.Client {
 	prefix := p.must(environment.StateMachines)
 	machine := func(o event.Operation) string { return prefix + string(o) + ":" + environment.Live }
-	machines := map[event.Operation]string{upgrade.Operation: machine(upgrade.Operation)}
+	machines := map[event.Operation]string{
+		upgrade.Operation: machine(upgrade.Operation), onboard.Operation: machine(onboard.Operation),
+	}
 	for _, o := range p.scripts() {
 		machines[o] = machine(o)
 	}

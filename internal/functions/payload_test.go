@@ -22,6 +22,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/flow/onboard"
 	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
 	"github.com/fleetstep/fleetstep/internal/functions/environment"
 	"github.com/fleetstep/fleetstep/internal/jobs"
@@ -242,7 +243,7 @@ func FuzzPayload(f *testing.F) {
 // TestSamplesOfOperations: each shipped operation that is only ASL has a sample, which is right, and wrong once its
 // input is another's.
 func TestSamplesOfOperations(t *testing.T) {
-	scripts, err := operation.Load(statemachines.Files(), upgrade.Operation)
+	scripts, err := operation.Load(statemachines.Files(), upgrade.Operation, onboard.Operation)
 	if err != nil {
 		t.Fatal(err)
 	}

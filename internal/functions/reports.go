@@ -22,6 +22,9 @@ func (p *parts) reports(flows event.Flows) reports { return reports{p, p.outcome
 
 // Report implements workflow.Reports.
 func (r reports) Report(ctx context.Context, e workflow.End) error {
+	if e.Owner.Arrival {
+		return nil
+	}
 	flow, _ := r.flows.Find(e.Operation)
 	o := event.Outcome{
 		Event: flow.Failed, Owner: e.Owner, ThingName: e.Thing, ExecutionNumber: e.ExecutionNumber,

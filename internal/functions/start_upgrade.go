@@ -59,6 +59,9 @@ func NewStartUpgrade(ctx context.Context, env Env, cfg aws.Config, now func() ti
 }
 
 func (p *parts) started(s workflow.Started) {
+	if s.Owner.Arrival {
+		return // it is counted at its end
+	}
 	if s.Unreported {
 		p.emf.count(metrics.UpgradesUnreported, "", "")
 	}

@@ -114,6 +114,15 @@ func (f *Finisher) Finish(ctx context.Context, in event.FinalizeInput, known eve
 		o.Seconds = math.Round(f.Now().Sub(started).Seconds()*1000) / 1000
 	}
 	done := Finished{Phases: c.Phases}
+	if x.Arrival {
+		// Nobody waits to hear of it.
+		if done.Elsewhere = !owned; owned {
+			done.Unset = f.setAttributes(ctx, x.ThingName, c.Attributes)
+		}
+		o.Event = flow.Outcome(o.Status)
+		done.Outcome = o
+		return done, nil
+	}
 	if !owned && x.Job == "" {
 		return Finished{Outcome: o, Elsewhere: true}, nil
 	}
@@ -131,26 +140,37 @@ func (f *Finisher) Finish(ctx context.Context, in event.FinalizeInput, known eve
 			return fail(err)
 		}
 	}
-	o.Event = flow.Succeeded
-	if o.Status != event.StatusSucceeded {
-		o.Event = flow.Failed
-	}
+	o.Event = flow.Outcome(o.Status)
 	if err := f.Outcomes.Publish(ctx, o); err != nil {
 		return fail(err)
 	}
 	done.Outcome = o
+	done.Unset = f.setAttributes(ctx, x.ThingName, c.Attributes)
+	return done, nil
+}
+
+// setAttributes sets those that have a value, the most useful first: a thing without a
+// type holds few.
+func (f *Finisher) setAttributes(ctx context.Context, thing event.ThingName, attributes map[string]string) error {
+	rank := func(name string) int {
+		if i := slices.Index(event.ThingAttributes, name); i >= 0 {
+			return i
+		}
+		return len(event.ThingAttributes)
+	}
+	names := slices.Sorted(maps.Keys(attributes))
+	slices.SortStableFunc(names, func(a, b string) int { return rank(a) - rank(b) })
 	var unset []error
-	for _, name := range slices.Sorted(maps.Keys(c.Attributes)) {
-		if c.Attributes[name] == "" {
+	for _, name := range names {
+		if attributes[name] == "" {
 			continue
 		}
-		err := f.Registry.SetAttribute(ctx, x.ThingName, name, event.AttributeValue(c.Attributes[name]))
+		err := f.Registry.SetAttribute(ctx, thing, name, event.AttributeValue(attributes[name]))
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			unset = append(unset, err)
 		}
 	}
-	done.Unset = errors.Join(unset...)
-	return done, nil
+	return errors.Join(unset...)
 }
 
 // tellJob reports an outcome to its job execution, and makes it the one that the job

@@ -313,3 +313,28 @@ func TestAnEndThatIsNoJobsIsToldToTheWorldAndTheThing(t *testing.T) {
 		t.Errorf("of an execution that had lost its device: %+v, %v", done, err)
 	}
 }
+
+// What the stack did by itself is no job's: the thing alone hears of it, the most useful
+// attribute first.
+func TestFinishOfAnArrivalTellsTheThingAlone(t *testing.T) {
+	in := over()
+	in.Input.Owner = event.ArrivalOwner()
+	c := event.Conclusion{Status: event.StatusSucceeded, Attributes: map[string]string{
+		"model": "GW-1", "endpointId": "os::1", "firmwareVersion": "1.0.0", "another": "x",
+	}}
+	e := &ends{set: errors.New("three attributes")}
+	done, err := e.finisher(c, nil).Finish(t.Context(), in, event.DeviceState{}, true)
+	if err != nil || done.Elsewhere || done.Outcome.Event != "REBOOT_SUCCESS" || !done.Outcome.Arrival ||
+		done.Unset == nil || e.calls != 0 || len(e.published) != 0 {
+		t.Fatalf("%+v, %v, told %s", done, err, e.order)
+	}
+	if want := []string{"firmwareVersion=1.0.0", "endpointId=os::1", "model=GW-1", "another=x"}; !slices.Equal(
+		e.attributes, want) {
+		t.Errorf("attributes %v, want %v", e.attributes, want)
+	}
+	e = &ends{}
+	if done, err := e.finisher(c, nil).Finish(t.Context(), in, event.DeviceState{}, false); err != nil ||
+		!done.Elsewhere || e.order != "" {
+		t.Errorf("of an execution whose device was taken: %+v, %v, told %s", done, err, e.order)
+	}
+}

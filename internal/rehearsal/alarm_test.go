@@ -80,7 +80,7 @@ func TestAlarmsOfOurMetrics(t *testing.T) {
 	} {
 		t.Run(c.alarm+" "+c.name, func(t *testing.T) {
 			w := newCloud(t)
-			w.deploy(t, stack, infra.Template, nil)
+			w.deploy(t, stack, infra.Template, settled)
 			for range 18 {
 				for _, d := range c.data {
 					in := map[string]any{"MetricName": d.metric, "Value": d.count}
@@ -203,7 +203,7 @@ func TestAlarmsOfTheMachinery(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newCloud(t)
-			w.deploy(t, stack, infra.Template, nil)
+			w.deploy(t, stack, infra.Template, settled)
 			w.pass(t, 10*time.Minute)
 			for _, alarm := range c.alarms {
 				if got := w.state(t, alarm); got != "OK" {

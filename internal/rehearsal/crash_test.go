@@ -59,7 +59,7 @@ var stage = sync.OnceValues(func() (*world, error) {
 	if err := w.open(ctx); err != nil {
 		return nil, err
 	}
-	if _, err := w.cloud.Deploy(ctx, stack, infra.Template, nil); err != nil {
+	if _, err := w.cloud.Deploy(ctx, stack, infra.Template, settled); err != nil {
 		return nil, err
 	}
 	outputs, err := w.outputs(ctx)
@@ -89,7 +89,7 @@ func (w *world) outputs(ctx context.Context) (map[string]string, error) {
 	if template == nil {
 		template = infra.Template
 	}
-	return w.cloud.Deploy(ctx, stack, template, nil) // changes nothing if it is there
+	return w.cloud.Deploy(ctx, stack, template, settled) // changes nothing if it is there
 }
 
 func (w *world) plan(ctx context.Context) (trial.Plan, error) {

@@ -19,7 +19,7 @@ import (
 // tries to be somebody else.
 func TestAFlagSaysWhoSetIt(t *testing.T) {
 	w := newCloud(t)
-	w.deploy(t, stack, infra.Template, nil)
+	w.deploy(t, stack, infra.Template, settled)
 	ctx := t.Context()
 	user := func(name string) aws.Config {
 		w.must(t, "iam", "CreateUser", map[string]any{"UserName": name})

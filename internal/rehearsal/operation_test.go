@@ -64,7 +64,7 @@ func operate(t testing.TB, seed uint64, devices int, faults string, fault localc
 	}
 	must(p.open(p.ctx))
 	var err error
-	p.outputs, err = p.cloud.Deploy(p.ctx, stack, withOperations(t), nil)
+	p.outputs, err = p.cloud.Deploy(p.ctx, stack, withOperations(t), settled)
 	must(err)
 	plan := trial.Plan{Policy: p.outputs["DevicePolicyName"], Group: "demo",
 		Controller: usp.EndpointID(p.outputs["ControllerEndpointId"]), Seed: seed}

@@ -30,6 +30,9 @@ type Config struct {
 	// each as internal/operation has them. "" is none.
 	Workflows string
 	Image     int // bytes of the firmware image
+	// Onboard has the devices be new to the registry: they are onboarded before the job.
+	// Else nobody asks them what they are.
+	Onboard bool
 	// Timeout is the virtual time after which the job is given up: 8 days,
 	// more than a job execution may take.
 	Timeout time.Duration
@@ -112,6 +115,9 @@ func (c Config) command() string {
 	if c.Workflows != "" {
 		fmt.Fprintf(&b, " --workflows %q", c.Workflows)
 	}
+	if c.Onboard {
+		b.WriteString(" --onboard")
+	}
 	if !c.Weather.Fair() {
 		fmt.Fprintf(&b, " --weather %s", c.Weather)
 	}
@@ -167,7 +173,7 @@ func run(ctx context.Context, c Config) (summary *Summary, err error) {
 	if c.opened != nil {
 		c.opened(w)
 	}
-	if _, err := w.cloud.Deploy(ctx, stack, template, nil); err != nil {
+	if _, err := w.cloud.Deploy(ctx, stack, template, c.parameters()); err != nil {
 		return nil, fmt.Errorf("deploy the stack %s: %w", stack, err)
 	}
 	w.cloud.BeginWeather()
@@ -179,7 +185,7 @@ func run(ctx context.Context, c Config) (summary *Summary, err error) {
 	}
 	err = trial.Run(ctx, trial.Config{
 		Env: &env, AWS: w.operator(), Stack: stack, Devices: c.Devices, Event: c.Event,
-		Operation: c.Operation, Faults: c.Faults, Seed: c.Seed,
+		Operation: c.Operation, Faults: c.Faults, Seed: c.Seed, Onboard: c.Onboard,
 		Image: c.Image, Timeout: c.Timeout, World: w, Every: c.Every, Patience: patience,
 		Summarize: func(ctx context.Context, s trial.Summary) (any, error) {
 			if c.over != nil {
@@ -200,6 +206,16 @@ func run(ctx context.Context, c Config) (summary *Summary, err error) {
 		},
 	})
 	return summary, err
+}
+
+// settled are the parameters of a stack whose devices are known already.
+var settled = map[string]string{"OnboardingPerMinute": "0"}
+
+func (c Config) parameters() map[string]string {
+	if c.Onboard {
+		return nil
+	}
+	return settled
 }
 
 // template is the stack's, with the operations of Workflows in it.

@@ -42,7 +42,9 @@ func newCloud(t *testing.T) *world {
 
 func (w *world) deploy(t *testing.T, name string, template []byte, parameters map[string]string) map[string]string {
 	t.Helper()
-	out, err := w.cloud.Deploy(t.Context(), name, template, parameters)
+	all := maps.Clone(settled)
+	maps.Copy(all, parameters)
+	out, err := w.cloud.Deploy(t.Context(), name, template, all)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +96,7 @@ func environment(t *testing.T, w *world, function string) map[string]any {
 // template, and refuses to replace one that keeps its name.
 func TestJobTemplateIsReplaced(t *testing.T) {
 	w := newCloud(t)
-	w.deploy(t, stack, infra.Template, nil)
+	w.deploy(t, stack, infra.Template, settled)
 	before, _ := environment(t, w, stack+"-create-job")["JOB_TEMPLATE_ID"].(string)
 
 	var template map[string]any
@@ -110,13 +112,13 @@ func TestJobTemplateIsReplaced(t *testing.T) {
 		}
 		return b
 	}
-	if _, err := w.cloud.Deploy(t.Context(), stack, changed(), nil); err == nil ||
+	if _, err := w.cloud.Deploy(t.Context(), stack, changed(), settled); err == nil ||
 		!strings.Contains(err.Error(), "custom-named resource requires replacing. Rename "+before) {
 		t.Fatalf("another content under the same name: %v", err)
 	}
 	// What infra/app does: see TestJobTemplateIsNamedAfterItsContent there.
 	properties["JobTemplateId"] = map[string]any{"Fn::Sub": "${AWS::StackName}-firmware-upgrade-00c0ffee"}
-	w.deploy(t, stack, changed(), nil)
+	w.deploy(t, stack, changed(), settled)
 
 	after := environment(t, w, stack+"-create-job")["JOB_TEMPLATE_ID"]
 	if after != stack+"-firmware-upgrade-00c0ffee" {
@@ -142,7 +144,7 @@ func TestJobTemplateIsReplaced(t *testing.T) {
 func TestTwoStacksShareNothing(t *testing.T) {
 	const other = "other-stack"
 	w := newCloud(t)
-	w.deploy(t, stack, infra.Template, nil)
+	w.deploy(t, stack, infra.Template, settled)
 	w.deploy(t, other, infra.Template, map[string]string{"ControllerEndpointId": "self::other"})
 
 	first, second := w.resources(t, stack), w.resources(t, other)
@@ -158,7 +160,7 @@ func TestTwoStacksShareNothing(t *testing.T) {
 	}
 	// the same in an account
 	ours := []string{"LOG_LEVEL", "AGENT_TOPIC", "CONTROLLER_TOPIC", "IOT_DATA_ENDPOINT", "IOT_JOBS_ENDPOINT",
-		"OPERATIONS",
+		"OPERATIONS", "ONBOARDING_PER_MINUTE",
 		// parameters as they are by default
 		"SOURCE_HOSTS", "SIGNING_KEYS", "REQUIRE_SIGNATURE", "IMAGE_BASE_URL",
 		"IMAGE_KEY_PAIR_ID", "IMAGE_KEY_PARAMETER"}
@@ -315,7 +317,7 @@ func (w *world) destroy(t *testing.T, name string) {
 // TestStackGoesWithDevicesAttached: AWS IoT deletes no policy that is attached to a certificate, so it stays.
 func TestStackGoesWithDevicesAttached(t *testing.T) {
 	w := newCloud(t)
-	out := w.deploy(t, stack, infra.Template, nil)
+	out := w.deploy(t, stack, infra.Template, settled)
 	certificate := w.must(t, "iot", "CreateKeysAndCertificate", map[string]any{"setAsActive": true})
 	w.must(t, "iot", "AttachPolicy", map[string]any{"policyName": out["DevicePolicyName"],
 		"target": certificate["certificateArn"]})

@@ -54,7 +54,7 @@ func TestAnUpgradeOfTheStackInTheMiddleOfAJob(t *testing.T) {
 				return err
 			}
 			if len(starts) >= 20 { // the first minute's
-				if _, err := w.cloud.Deploy(ctx, stack, second, nil); err != nil {
+				if _, err := w.cloud.Deploy(ctx, stack, second, settled); err != nil {
 					return err
 				}
 				deployed = sched.Now()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	"github.com/aws/aws-sdk-go-v2/service/iot"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/fleetstep/fleetstep/internal/cli"
@@ -34,9 +35,12 @@ type Config struct {
 	// Operation is what the job does where it is set, instead of Event.
 	Operation Operation
 	Faults    string // as simulator.ParseFaults reads them
-	Seed      uint64
-	Image     int           // bytes of the firmware image
-	Timeout   time.Duration // for the job
+	// Onboard has the devices be new to the registry, and waits until those who can be
+	// are onboarded.
+	Onboard bool
+	Seed    uint64
+	Image   int           // bytes of the firmware image
+	Timeout time.Duration // for the job
 
 	// World is where the job is played; nil is over the network, by Broker,
 	// RootCAs and Inspect.
@@ -72,6 +76,7 @@ type Plan struct {
 	Controller    usp.EndpointID
 	Faults        simulator.Faults
 	Seed          uint64
+	New           bool // the registry does not know yet what they run
 }
 
 // Endpoint is the endpoint id that a thing's device will have.
@@ -81,9 +86,17 @@ func (p Plan) Endpoint(thing string) event.EndpointID {
 
 // Attributes are what the registry says of a thing.
 func (p Plan) Attributes(thing string) map[string]string {
-	all := runs(simulator.FactoryVersion)
+	all := p.runs()
 	all[event.ThingEndpointAttribute] = p.Endpoint(thing).Attribute()
 	return all
+}
+
+// runs is what the registry knows of what the devices run.
+func (p Plan) runs() map[string]string {
+	if p.New {
+		return map[string]string{}
+	}
+	return runs(simulator.FactoryVersion)
 }
 
 // runs is the attribute by which a dynamic thing group finds devices of a version.
@@ -132,6 +145,7 @@ func Run(ctx context.Context, c Config) error {
 	fleet, by, err := r.world().Fleet(ctx, Plan{
 		Things: r.things, Policy: r.outputs["DevicePolicyName"], Group: r.group,
 		Controller: usp.EndpointID(r.outputs["ControllerEndpointId"]), Faults: r.plan, Seed: r.Seed,
+		New: r.Onboard,
 	})
 	if err != nil {
 		return err
@@ -139,6 +153,9 @@ func Run(ctx context.Context, c Config) error {
 	fleet.Start()
 	defer fleet.Stop()
 	if err := r.connected(ctx, fleet, by); err != nil {
+		return err
+	}
+	if err := r.onboarded(ctx); err != nil {
 		return err
 	}
 	if r.before, err = r.world().Calls(ctx); err != nil {
@@ -212,6 +229,44 @@ func (r *run) connected(ctx context.Context, fleet *simulator.Fleet, by string) 
 			return fmt.Errorf("only %d of %d agents could connect over %s", n, want, by)
 		}
 		if err := r.Env.Sleep(ctx, 50*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// onboarded waits until the registry knows the model of those who can tell it: the
+// healthy ones.
+func (r *run) onboarded(ctx context.Context) error {
+	if !r.Onboard {
+		return nil
+	}
+	var missing []string
+	for i, thing := range r.things {
+		if r.faults[i] == nil {
+			missing = append(missing, thing)
+		}
+	}
+	healthy := len(missing)
+	// The clock comes once a minute, and has so many begun as the stack allows.
+	for deadline := r.Env.Now().Add(5*time.Minute + time.Duration(r.Devices)*100*time.Millisecond); ; {
+		for len(missing) > 0 {
+			out, err := r.iot.DescribeThing(ctx, &iot.DescribeThingInput{ThingName: &missing[0]})
+			if err != nil {
+				return err
+			}
+			if out.Attributes[event.ThingModelAttribute] == "" {
+				break // the next look
+			}
+			missing = missing[1:]
+		}
+		if len(missing) == 0 {
+			r.printf("%d devices onboarded", healthy)
+			return nil
+		}
+		if r.Env.Now().After(deadline) {
+			return fmt.Errorf("%d of %d healthy devices were not onboarded", len(missing), healthy)
+		}
+		if err := r.Env.Sleep(ctx, r.every()); err != nil {
 			return err
 		}
 	}

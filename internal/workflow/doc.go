@@ -10,6 +10,7 @@
 //	batch.go     Inbox: takes many messages at once, as a queue hands them over
 //	deliver.go   Inbox: hands the news in a record to the task that waits for it
 //	greeting.go  Inbox: finds out which thing an endpoint belongs to
+//	arrival.go   what nobody asks for, and is done to devices that appear
 //	control.go   flags: who may go on, who was refused; Controller: changes them
 //	park.go      Parker: ends an execution whose attempt goes on later; when that is
 //	tick.go      Ticker: does what is done by the clock
@@ -37,6 +38,7 @@
 //	PK DUE#<minute>#<hash mod 16>       SK <thing>#<owner>   a hint that PENDING may begin then
 //	PK TICK             SK LEASE                   which tick is at work, and the last minute whose hints are done
 //	                    LIFTED#<flag's PK>         a flag was lifted: those who knocked are to be woken
+//	PK ARRIVAL#<hash mod 8>             SK <thing>           it has appeared, and is to be received
 //	PK KNOCK#<flag's PK>#<hash mod 64>  SK <thing>#<owner>   refused by that flag
 //
 // Every read is one strongly consistent query of a device's own partition, a few

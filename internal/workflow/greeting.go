@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -39,7 +41,8 @@ func (w *Inbox) greet(ctx context.Context, d Device, g Greeting) error {
 	case d.State.Endpoint != "":
 		return foreign("it greeted as %s before, now as %s", d.State.Endpoint, g.Endpoint)
 	}
-	b := Binding{Before: d.State.Endpoint}
+	// What was found out is of another device.
+	b := Binding{Before: d.State.Endpoint, Forget: slices.Sorted(maps.Keys(d.State.Facts))}
 	err = w.Store.Bind(ctx, d.Thing, g, b)
 	var owned *OwnedError
 	if errors.As(err, &owned) && registered == g.Endpoint {

@@ -21,6 +21,8 @@ type InboxPorts struct {
 	Starter  *Starter
 	Flows    event.Flows
 	Now      func() time.Time
+	// Arrivals is whether devices that appear have done to them what nobody asks for.
+	Arrivals bool
 	// Parallel calls do with 0 to n-1, n being 1 or more, at the same time where it can, and returns
 	// when all have returned.
 	Parallel func(n int, do func(i int))
@@ -177,6 +179,12 @@ func (w *Inbox) taken(ctx context.Context, d Device, in event.Inbound, surplus b
 	if d.State.Endpoint == "" || !d.State.Connected && d.Claim == nil && ev.At.After(d.State.SeenAt) {
 		return w.greeting(ctx, d, in)
 	}
+	if ev.Kind == event.KindBooted || ev.Kind == event.KindOnBoardRequest {
+		// Before it is answered: it says so once.
+		if err := w.arrived(ctx, d, ev); err != nil {
+			return out, err
+		}
+	}
 	out.Delivery, err = w.Deliver(ctx, d, ev, func() error { return w.answer(ctx, d.State, in) })
 	if err != nil {
 		return out, err
@@ -220,7 +228,13 @@ func (w *Inbox) greeting(ctx context.Context, d Device, in event.Inbound) (out R
 		d.State.Endpoint, d.State.Legacy, d.State.AgentTopic, d.State.Connected = in.Endpoint, in.Legacy,
 			in.AgentTopic, true
 	}
+	if d.State.Endpoint != in.Endpoint {
+		d.State.Facts = nil // they were another device's
+	}
 	atEndpoint(&d)
+	if err := w.arrived(ctx, d, in.Event); err != nil {
+		return out, err
+	}
 	if d.Claim == nil && len(d.Pending) == 0 {
 		if err := w.answer(ctx, d.State, in); err != nil {
 			return out, err

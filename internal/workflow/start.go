@@ -200,6 +200,9 @@ func (w *Starter) Wake(ctx context.Context, thing event.ThingName, owner event.O
 	if err != nil {
 		return Started{Owner: owner}, fmt.Errorf("workflow.Wake: thing %s, %s: %w", thing, owner, err)
 	}
+	if owner.Arrival {
+		return w.receive(ctx, d)
+	}
 	p, ok := d.pending(owner)
 	switch {
 	case !ok:
@@ -281,7 +284,7 @@ func (w *Starter) tryStart(ctx context.Context, d Device, p Pending) (Started, e
 	}
 	var dead *Claim
 	if d.Claim != nil && d.Claim.Execution != in.Execution {
-		ok, unreported, err := w.takeable(ctx, d)
+		ok, unreported, err := w.free(ctx, d, p.Owner)
 		if errors.Is(err, ErrChanged) {
 			return fail(ErrClaimed)
 		}
@@ -434,6 +437,19 @@ func (w *Starter) hold(
 		return fail(err)
 	}
 	return nil
+}
+
+// free reports whether an owner's attempt may take a device from the execution that has
+// it. What the stack does by itself takes nothing from anybody, and yields to all.
+func (w *Starter) free(ctx context.Context, d Device, owner event.Owner) (ok, unreported bool, err error) {
+	switch {
+	case d.Claim.Owner.Arrival && !owner.Arrival:
+		return true, false, w.yields(ctx, d, owner)
+	case owner.Arrival && !d.Claim.Owner.Arrival:
+		return false, false, nil
+	}
+	ok, unreported, err = w.takeable(ctx, d)
+	return ok, unreported && !owner.Arrival, err
 }
 
 // takeable reports whether the claim of a device is a dead owner's: its attempt is

@@ -294,6 +294,8 @@ type Store interface {
 	// it is another's than b says, ErrForeign if the thing has another than b
 	// says, ErrStale if a later absence is known.
 	Bind(ctx context.Context, thing event.ThingName, g Greeting, b Binding) error
+	// Arrive notes that a device has appeared, and what was learnt of it with that.
+	Arrive(ctx context.Context, a Arrival, learnt map[string]string) error
 	// End notes in a claim who is at ending its execution from outside; ErrChanged
 	// unless the claim is at this revision, which it raises.
 	End(ctx context.Context, thing event.ThingName, c Claim, e Ending) error
@@ -328,6 +330,7 @@ type Greeting struct {
 type Binding struct {
 	Before event.EndpointID // that the thing was; "" for none
 	From   event.ThingName  // whose the endpoint was; "" for nobody's
+	Forget []string         // names of facts that are not the new endpoint's
 }
 
 // OwnedError is an ErrForeign of an endpoint that is another thing's.

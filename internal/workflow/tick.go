@@ -30,7 +30,8 @@ type Lease struct {
 	Fence  int64 // rises with each lease: what an earlier holder still writes is refused
 	// Minute is the last one whose hints are done; zero before the first.
 	Minute time.Time
-	Sweep  string // where the next tick goes on to look at open attempts
+	// Where the next tick goes on: to look at open attempts, and to receive arrivals.
+	Sweep, Arrivals string
 }
 
 // ErrLeased: another tick is at work.
@@ -40,8 +41,8 @@ var ErrLeased = errors.New("another tick is at work")
 type Ticks interface {
 	// Lease takes the lease for holder, until then; ErrLeased while another has it.
 	Lease(ctx context.Context, holder string, now, until time.Time) (Lease, error)
-	// Return gives a lease back, and keeps its Minute and Sweep; one that is another's by now is
-	// no error.
+	// Return gives a lease back, and keeps its Minute, Sweep and Arrivals; one that is
+	// another's by now is no error.
 	Return(ctx context.Context, l Lease) error
 	// Lifted lists the flags that were lifted and at which somebody may have
 	// knocked. A flag that holds again is not among them.
@@ -53,6 +54,11 @@ type Ticks interface {
 	Answer(ctx context.Context, whose event.Owner, k Knock) error
 	// Forget removes a flag from those that were lifted, unless it was lifted anew.
 	Forget(ctx context.Context, l Lifted) error
+	// Arrivals reads up to so many arrivals, from a cursor of before on, or "": each once,
+	// round and round. next is where the following ones begin.
+	Arrivals(ctx context.Context, after string, most int) (found []Arrival, next string, err error)
+	// Admitted removes an arrival, unless it was written anew since it was read.
+	Admitted(ctx context.Context, a Arrival) error
 	// Due reads up to so many hints of a minute; more is false if these are all.
 	Due(ctx context.Context, minute time.Time, most int) (due []Due, more bool, err error)
 	// Done removes hints.
@@ -89,6 +95,9 @@ type TickerPorts struct {
 	Store    Store
 	Backlog  Backlog
 	Now      func() time.Time
+	// ArrivalsPerMinute is how many of the devices that have appeared are received in a
+	// minute; 0 is none.
+	ArrivalsPerMinute int
 }
 
 // Ticker does what is done by the clock, once a minute.
@@ -104,9 +113,10 @@ func NewTicker(p TickerPorts) (*Ticker, error) {
 
 // Ticked says what a tick has done.
 type Ticked struct {
-	Woken int // those who had knocked
-	Due   int // those whose time had come
-	Lost  int // those on which nobody seemed to work
+	Woken   int // those who had knocked
+	Due     int // those whose time had come
+	Lost    int // those on which nobody seemed to work
+	Arrived int // those who had appeared
 }
 
 // Tick does the work of one minute. ErrLeased if another does it: the clock calls
@@ -118,7 +128,8 @@ func (w *Ticker) Tick(ctx context.Context, holder string) (out Ticked, err error
 	if err != nil {
 		return out, fmt.Errorf("workflow.Tick: %w", err)
 	}
-	errs := []error{w.drain(ctx, &out), w.due(ctx, &lease, &out), w.sweep(ctx, &lease, &out)}
+	errs := []error{w.drain(ctx, &out), w.due(ctx, &lease, &out), w.sweep(ctx, &lease, &out),
+		w.receive(ctx, &lease, &out)}
 	errs = append(errs, w.Ticks.Return(ctx, lease))
 	if err := errors.Join(errs...); err != nil {
 		return out, fmt.Errorf("workflow.Tick: %w", err)

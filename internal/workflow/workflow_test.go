@@ -36,6 +36,8 @@ type rig struct {
 	next    *workflow.Offer           // what is next for the device, as its owner has it
 	open    []workflow.Open           // what is open
 	window  *event.Window             // of attempts: they begin in it only
+	wanted  bool                      // devices that appear are to have unasked done to them
+	noted   map[string]string         // of a device that appears
 	says    map[event.Kind]event.Move // what they say to an event
 	heard   map[event.Kind]event.Overheard
 }
@@ -46,7 +48,7 @@ func newRig(t *testing.T) *rig {
 		running: map[string]bool{}, over: map[int64]bool{}, dead: map[event.TaskToken]bool{}, fail: map[string]error{},
 		says: map[event.Kind]event.Move{},
 	}
-	flows, err := event.NewFlows(r.flow())
+	flows, err := event.NewFlows(r.flow(), r.unasked())
 	r.must(err)
 	now := func() time.Time { return r.now }
 	r.Starter, err = workflow.NewStarter(workflow.StarterPorts{Store: r.store, Controls: r.store, Machine: r,
@@ -61,7 +63,7 @@ func newRig(t *testing.T) *rig {
 	r.Inbox, err = workflow.NewInbox(workflow.InboxPorts{
 		Store: r.store, Controls: r.store, Callback: r, Registry: r, Sender: r, Starter: r.Starter,
 		Flows: flows, Now: now,
-		Parallel: oneByOne,
+		Parallel: oneByOne, Arrivals: true,
 	})
 	r.must(err)
 	return r
@@ -112,6 +114,25 @@ func (r *rig) flow() event.Flow {
 		},
 		Overhear: func(_ event.DeviceState, ev event.DeviceEvent) event.Overheard { return r.heard[ev.Kind] },
 	}
+}
+
+// welcome is the operation that nobody asks for.
+const welcome event.Operation = "welcome"
+
+func (r *rig) unasked() event.Flow {
+	f := r.flow()
+	f.Operation, f.Commands, f.Gates, f.Hold = welcome, nil, nil, nil
+	f.Plan = func(json.RawMessage) (event.Plan, error) {
+		return event.Plan{Document: json.RawMessage(`{}`), Timeouts: json.RawMessage(`{}`), Lasts: time.Hour},
+			r.fail["plan"]
+	}
+	f.Wants = func(_ event.DeviceState, ev event.DeviceEvent) (map[string]string, bool) {
+		if ev.Reset {
+			return r.noted, true
+		}
+		return nil, r.wanted
+	}
+	return f
 }
 
 func (r *rig) record(words ...string) error {

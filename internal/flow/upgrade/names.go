@@ -62,15 +62,15 @@ const (
 	OutcomeFail       = "FIRMWARE_UPGRADE_FAIL"
 	DetailFirmware    = "firmwareVersion" // the version wanted
 	DetailSoftware    = "softwareVersion" // last proved to run
-	AttributeFirmware = "firmwareVersion"
+	AttributeFirmware = event.ThingFirmwareAttribute
 )
 
 // Names of facts in a device's state.
 const (
-	factSoftware = "softwareVersion"
+	factSoftware = event.FactSoftware
 	factActive   = "activeImage" // path
 	factEntered  = "registered"  // when the device said which version, and that: see Overhear
-	factBank     = "bank "       // and the path of an image: what was downloaded there, with the proof
+	factBank     = event.FactBank
 )
 
 func facts(software, active string) map[string]string {

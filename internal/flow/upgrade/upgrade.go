@@ -30,6 +30,8 @@
 package upgrade
 
 import (
+	"slices"
+
 	"github.com/fleetstep/fleetstep/internal/device"
 	"github.com/fleetstep/fleetstep/internal/event"
 )
@@ -54,6 +56,9 @@ func New(controller event.EndpointID) event.Flow {
 		Overhear: f.Overhear,
 	}
 }
+
+// Subscriptions are those that an agent needs before its upgrade can be followed.
+func Subscriptions() []device.Subscription { return slices.Clone(subscriptions) }
 
 // subscriptions are those without which no step hears anything. Command paths have
 // a wildcard for the instance: an object path is refused by Add (03f).

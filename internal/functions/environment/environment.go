@@ -28,6 +28,8 @@ const (
 	ImageKeyPair       = "IMAGE_KEY_PAIR_ID"   // with it
 	ImageKeyParameter  = "IMAGE_KEY_PARAMETER" // with it
 	LogLevel           = "LOG_LEVEL"
+
+	OnboardingPerMinute = "ONBOARDING_PER_MINUTE" // how many devices that appear are onboarded; 0 for none
 )
 
 // Live is the alias of every state machine by which executions are started: a deployment moves it to the new version.

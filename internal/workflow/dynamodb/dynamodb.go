@@ -660,11 +660,20 @@ func (st *Store) Bind(ctx context.Context, thing event.ThingName, g workflow.Gre
 		free += " OR thing = :from"
 		owners[":from"] = s(string(b.From))
 	}
+	forget, forgotten := "", map[string]string(nil)
+	for i, name := range b.Forget {
+		at := "#f" + strconv.Itoa(i)
+		if forget += ", " + at; forgotten == nil {
+			forgotten = map[string]string{}
+		}
+		forgotten[at] = factPrefix + name
+	}
 	old := types.ReturnValuesOnConditionCheckFailureAllOld
 	writes := []types.TransactWriteItem{
 		{Update: &types.Update{
 			TableName: &st.table, Key: key(devicePK(thing), skState),
-			UpdateExpression:          aws.String("SET endpointId = :id, " + greets + stays),
+			UpdateExpression:          aws.String("SET endpointId = :id, " + greets + stays + forget),
+			ExpressionAttributeNames:  forgotten,
 			ConditionExpression:       aws.String("(" + mine + ") AND " + notGone),
 			ExpressionAttributeValues: values, ReturnValuesOnConditionCheckFailure: old,
 		}},

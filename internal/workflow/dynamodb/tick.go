@@ -45,18 +45,19 @@ func (st *Store) Lease(ctx context.Context, holder string, now, until time.Time)
 	}
 	r := reading{item: out.Attributes}
 	return workflow.Lease{Holder: holder, Until: until, Fence: r.number("fence"), Minute: r.moment("minute"),
-		Sweep: text(out.Attributes, "sweep")}, r.err
+		Sweep: text(out.Attributes, "sweep"), Arrivals: text(out.Attributes, "arrivals")}, r.err
 }
 
 // Return implements workflow.Ticks.
 func (st *Store) Return(ctx context.Context, l workflow.Lease) error {
 	_, err := st.api.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName: &st.table, Key: key(tickPK, skLease),
-		UpdateExpression:         aws.String("SET #until = :free, #minute = :minute, sweep = :sweep"),
+		UpdateExpression: aws.String(
+			"SET #until = :free, #minute = :minute, sweep = :sweep, arrivals = :arrivals"),
 		ConditionExpression:      aws.String("fence = :fence"),
 		ExpressionAttributeNames: map[string]string{"#until": "until", "#minute": "minute"}, // reserved words
 		ExpressionAttributeValues: item{":free": n(0), ":fence": n(l.Fence), ":minute": n(millis(l.Minute)),
-			":sweep": s(l.Sweep)},
+			":sweep": s(l.Sweep), ":arrivals": s(l.Arrivals)},
 	})
 	if refused(err) {
 		return nil

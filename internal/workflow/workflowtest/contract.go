@@ -132,6 +132,7 @@ func flags(t *testing.T, s workflow.Controls) {
 func Contract(t *testing.T, s Kept) {
 	flags(t, s)
 	ticks(t, s)
+	arrivals(t, s)
 	ctx := context.Background()
 	now := time.UnixMilli(1795334400000).UTC()
 	must := func(err, want error) {
@@ -228,7 +229,12 @@ func Contract(t *testing.T, s Kept) {
 
 	// A thing gets another endpoint, and gives it to yet another thing.
 	late := func(g workflow.Greeting) workflow.Greeting { g.At = now.Add(3 * time.Hour); return g }
-	must(s.Bind(ctx, "t1", late(b1), workflow.Binding{Before: "self::a"}), nil)
+	must(s.Arrive(ctx, workflow.Arrival{Thing: "t1", At: now}, map[string]string{"of": "a", "other": "fact"}), nil)
+	must(s.Admitted(ctx, workflow.Arrival{Thing: "t1", At: now}), nil)
+	must(s.Bind(ctx, "t1", late(b1), workflow.Binding{Before: "self::a", Forget: []string{"of", "none"}}), nil)
+	if facts := load("t1").State.Facts; len(facts) != 1 || facts["other"] != "fact" {
+		t.Fatalf("facts of the endpoint before: %v", facts)
+	}
 	must(s.Bind(ctx, "t3", a1, workflow.Binding{}), nil) // it is free again
 	owned(s.Bind(ctx, "t4", b1, workflow.Binding{}), "t1")
 	must(s.Bind(ctx, "t4", b1, workflow.Binding{From: "t1"}), nil)

@@ -41,6 +41,7 @@ type Store struct {
 	lifted   map[event.Owner]int64
 	lease    workflow.Lease
 	due      []workflow.Due
+	arrivals map[event.ThingName]workflow.Arrival
 	requests int
 	// Before is called before each request, with its name; an error is the
 	// request's, and nothing happens. Nil does nothing.
@@ -338,6 +339,12 @@ func (s *Store) Bind(_ context.Context, thing event.ThingName, g workflow.Greeti
 		}
 		if before != g.Endpoint {
 			delete(s.owners, before)
+		}
+		if len(b.Forget) > 0 {
+			p.state.Facts = maps.Clone(p.state.Facts)
+			for _, name := range b.Forget {
+				delete(p.state.Facts, name)
+			}
 		}
 		if from := s.devices[b.From]; from != nil && b.From != thing {
 			from.state.Endpoint = ""
