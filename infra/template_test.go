@@ -173,7 +173,7 @@ var wide = map[string]string{
 // wildcards are those of wide, and what the operations have of their own.
 func wildcards(t *testing.T) map[string]string {
 	all := maps.Clone(wide)
-	for _, name := range operations(t) {
+	for _, name := range append(operations(t), "device-onboarding") {
 		all["arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:${AWS::StackName}-"+name+":*"] =
 			"the executions of this state machine"
 	}

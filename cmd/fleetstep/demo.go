@@ -46,8 +46,8 @@ SUMMARY {...}. Exit code 0 only if every device ended as it should.`,
 			if d.Onboard {
 				rate = "OnboardingPerMinute=3000"
 			}
-			return runDemo(c.Context(), d, lambdaDir, dataDir, "--parameter", rate, "--workflows", workflows, "--weather", weather,
-				"--weather-seed",
+			return runDemo(c.Context(), d, lambdaDir, dataDir, "--parameter", rate, "--workflows", workflows,
+				"--weather", weather, "--weather-seed",
 				strconv.FormatUint(d.Seed, 10), "--quotas", quotas)
 		},
 	}

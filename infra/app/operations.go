@@ -44,7 +44,8 @@ func loadOperations(app awscdk.App) (*operations, error) {
 		return nil, fmt.Errorf("%s: %w", o.folder, err)
 	}
 	for _, own := range more {
-		if own.Name == upgrade.Operation || own.Name == onboard.Operation || slices.Contains(o.names(), string(own.Name)) {
+		if own.Name == upgrade.Operation || own.Name == onboard.Operation ||
+			slices.Contains(o.names(), string(own.Name)) {
 			return nil, fmt.Errorf("%s: there is an operation %s already", o.folder, own.Name)
 		}
 		o.own = append(o.own, string(own.Name))

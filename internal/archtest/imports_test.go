@@ -56,7 +56,8 @@ var only = []struct {
 	{"infra", nil, "the template is data"},
 	{"infra/app", []string{"github.com/aws/aws-cdk-go/...", "github.com/aws/constructs-go/...",
 		"github.com/aws/jsii-runtime-go", "statemachines", event, "infra/operation", "internal/operation",
-		"internal/flow/onboard", "internal/flow/upgrade", "internal/functions/environment", "internal/functions/metrics"},
+		"internal/flow/onboard", "internal/flow/upgrade", "internal/functions/environment",
+		"internal/functions/metrics"},
 		"the stack needs the CDK, the state machines, and the names of rules, variables, metrics and a dashboard's " +
 			"phases"},
 	{"proto", nil, "the descriptor set is data"},

@@ -121,7 +121,7 @@ const welcome event.Operation = "welcome"
 
 func (r *rig) unasked() event.Flow {
 	f := r.flow()
-	f.Operation, f.Commands, f.Gates, f.Hold = welcome, nil, nil, nil
+	f.Operation, f.Commands, f.Gates, f.Hold, f.Overhear = welcome, nil, nil, nil, nil
 	f.Plan = func(json.RawMessage) (event.Plan, error) {
 		return event.Plan{Document: json.RawMessage(`{}`), Timeouts: json.RawMessage(`{}`), Lasts: time.Hour},
 			r.fail["plan"]

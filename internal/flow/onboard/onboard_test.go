@@ -189,11 +189,12 @@ func TestWhoIsWanted(t *testing.T) {
 		learnt map[string]string
 		wanted bool
 	}{
-		"nothing is known of it":    {known: known(nil), wanted: true},
-		"it was asked":              {known: known(done)},
-		"it restarts":               {known: known(done), ev: event.DeviceEvent{Kind: event.KindBooted}},
-		"another board":             {known: known(map[string]string{"onboarded": "os::2"}), wanted: true},
-		"it was reset":              {known(done), event.DeviceEvent{Kind: event.KindBooted, Reset: true}, reset, true},
+		"nothing is known of it": {known: known(nil), wanted: true},
+		"it was asked":           {known: known(done)},
+		"it restarts":            {known: known(done), ev: event.DeviceEvent{Kind: event.KindBooted}},
+		"another board":          {known: known(map[string]string{"onboarded": "os::2"}), wanted: true},
+		"it was reset": {known(done), event.DeviceEvent{Kind: event.KindBooted, Reset: true}, reset,
+			true},
 		"it introduces itself":      {known(done), event.DeviceEvent{Kind: event.KindOnBoardRequest}, forgets, true},
 		"it failed an hour ago":     {known: known(map[string]string{"onboardingFail": hour}), wanted: true},
 		"it failed a moment ago":    {known: known(map[string]string{"onboardingFail": noon.Format(time.RFC3339)})},
@@ -231,7 +232,8 @@ func TestHowItEnds(t *testing.T) {
 	if err != nil || c.Status != event.StatusFailed || c.Reason != event.DeviceNoReport || len(c.Attributes) > 0 {
 		t.Errorf("%+v, %v", c, err)
 	}
-	if got := flow.Learn(in, event.DeviceState{}); !maps.Equal(got, map[string]string{"onboardingFail": in.StartedAt}) {
+	if got := flow.Learn(in, event.DeviceState{}); !maps.Equal(got,
+		map[string]string{"onboardingFail": in.StartedAt}) {
 		t.Errorf("learnt of a failure %v", got)
 	}
 	in.Failure = nil
