@@ -2,6 +2,8 @@ package rehearsal
 
 import (
 	"fmt"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -17,25 +19,34 @@ import (
 // it before the job begins, whose upgrades end as they always do.
 func TestNewDevicesAreOnboarded(t *testing.T) {
 	t.Parallel()
-	bad, err := localcloud.ParseWeather("bad", "", 2)
+	onboarded(t, Config{Devices: 40, Seed: 2, Faults: "all"})
+}
+
+func TestNewDevicesOutliveBadWeather(t *testing.T) {
+	n, err := strconv.Atoi(os.Getenv(weatherSeeds))
 	if err != nil {
-		t.Fatal(err)
+		t.Skip("make test-weather plays it")
 	}
-	for name, c := range map[string]Config{
-		"with every fault":     {Devices: 40, Seed: 2, Faults: "all"},
-		"in the worst weather": {Devices: 12, Seed: 2, Weather: bad, Timeout: 24 * time.Hour},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			c.Onboard = true
-			_, out, err := play(t, c)
+	for seed := range uint64(n) {
+		t.Run(fmt.Sprintf("seed %d", seed+1), func(t *testing.T) {
+			bad, err := localcloud.ParseWeather("bad", "", seed+1)
 			if err != nil {
-				t.Fatalf("%v\n%s", err, out)
+				t.Fatal(err)
 			}
-			if !strings.Contains(out, " devices onboarded\n") {
-				t.Errorf("nobody was onboarded:\n%s", out)
-			}
+			onboarded(t, Config{Devices: 40, Seed: seed + 1, Weather: bad, Timeout: 24 * time.Hour})
 		})
+	}
+}
+
+func onboarded(t *testing.T, c Config) {
+	t.Helper()
+	c.Onboard = true
+	_, out, err := play(t, c)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if !strings.Contains(out, " devices onboarded\n") {
+		t.Errorf("nobody was onboarded:\n%s", out)
 	}
 }
 

@@ -87,7 +87,10 @@ func (st *Store) arrivals(ctx context.Context, condition string, values item, mo
 			return nil, wrap("Arrivals", err)
 		}
 		for _, i := range out.Items {
-			r := reading{item: i}
+			r, err := known(i)
+			if err != nil {
+				return nil, err
+			}
 			found = append(found, workflow.Arrival{Thing: event.ThingName(text(i, "thing")), At: r.moment("at")})
 			if r.err != nil {
 				return nil, r.err
