@@ -36,7 +36,7 @@ BUILD := $(GO) build -tags lambda.norpc -ldflags "-s -w"
 
 export CGO_ENABLED = 0
 
-.PHONY: run rehearse build test test-race test-restart test-crash test-windows stored-forms test-disk test-upgrade test-ablation test-deploy lint fmt dist proto synth synth-check deploy smoke build-lambdas \
+.PHONY: run rehearse build test test-race test-restart test-crash test-windows test-flood stored-forms test-disk test-upgrade test-ablation test-deploy lint fmt dist proto synth synth-check deploy smoke build-lambdas \
 	lint-template bench bench-compare bench-baseline bench-jsonata fuzz clean
 
 run: build ## one whole job on this machine: DEVICES=25 EVENT=file FAULTS=all, OPERATION=reboot INPUT=json WORKFLOWS=folder
@@ -69,6 +69,9 @@ test-crash: ## end the cloud at each write of a job and of a state machine, in v
 test-windows: ## a fleet that waits for its window, over midnight, in three time zones: DEVICES=20000
 	FLEETSTEP_FLEET=$(if $(filter command line,$(origin DEVICES)),$(DEVICES),20000) $(GO) test -count=1 -timeout 60m -v \
 		-run TestAFleetWaitsForItsWindow ./internal/rehearsal
+
+test-flood: ## three devices flood their topics beside a job for 50
+	FLEETSTEP_FLOOD=all $(GO) test -count=1 -timeout 30m -v -run TestThreeFloodsBesideAJob ./internal/rehearsal
 
 stored-forms: ## samples of what is stored, under NAME=form-2, for the tests that read them; before a form changes
 	FLEETSTEP_STORED=$(NAME) $(GO) test -count=1 -v -run TestStoredFormsAreSampled ./internal/rehearsal

@@ -274,7 +274,7 @@ func TestEveryAlarmIsInTheRunbook(t *testing.T) {
 // TestMetricsAreAWSs holds the metrics of AWS's services that alarms read to the names and sets of
 // dimensions under which they are published: a metric that is asked for by other dimensions is
 // another one, without data. Sources, read 2026-11: AWS IoT Developer Guide, "AWS IoT metrics and
-// dimensions" (rule metrics, rule action metrics); AWS Lambda Developer Guide, "Types of metrics
+// dimensions" (rule, rule action and message broker metrics); AWS Lambda Developer Guide, "Types of metrics
 // for Lambda functions"; AWS Step Functions Developer Guide, "Monitoring Step Functions metrics
 // using CloudWatch"; Amazon DynamoDB Developer Guide, "DynamoDB metrics and dimensions"; Amazon SQS
 // Developer Guide, "Available CloudWatch metrics for Amazon SQS".
@@ -288,6 +288,7 @@ func TestMetricsAreAWSs(t *testing.T) {
 		"AWS/States ExecutionsTimedOut": "StateMachineArn",
 		"AWS/States ExecutionThrottled": "StateMachineArn", "AWS/States ThrottledEvents": "APIName",
 		"AWS/DynamoDB ReadThrottleEvents": "TableName", "AWS/DynamoDB WriteThrottleEvents": "TableName",
+		"AWS/IoT PublishIn.Throttle":                 "Protocol",
 		"AWS/SQS ApproximateNumberOfMessagesVisible": "QueueName",
 		"AWS/SQS ApproximateAgeOfOldestMessage":      "QueueName",
 	}

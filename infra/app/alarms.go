@@ -183,6 +183,16 @@ func deviceAlarms() []alarm {
 		description: "Records of devices are refused for 15 minutes on end: a device is provisioned wrongly, or " +
 			"pretends to be another. The log of handle-device-message says which and why.",
 		metrics: total("refused", "records", records), comparison: "GreaterThanThreshold", threshold: jsii.Number(0),
+	}, {
+		id: "FloodAlarm", name: "flooding-devices", periods: 1,
+		description: "Devices say more than they are listened to: within five minutes AWS IoT or " +
+			"handle-device-message dropped more than 100 messages. The log of handle-device-message names them.",
+		// AWS IoT counts what a client publishes beyond 100 messages a second, of all clients of the account.
+		metrics: total("dropped", "messages", []any{
+			query("m1", metricsNamespace, metrics.DroppedNews, "Sum", minutes5, nil),
+			query("m2", "AWS/IoT", "PublishIn.Throttle", "Sum", minutes5, map[string]string{"Protocol": "MQTT"}),
+		}),
+		comparison: "GreaterThanThreshold", threshold: jsii.Number(100),
 	}}
 }
 

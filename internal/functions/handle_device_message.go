@@ -135,8 +135,18 @@ func (h *deviceMessages) take(ctx context.Context, list []event.DeviceMessage) [
 		entries[of[i]].got = got
 	}
 	out := make([]Handled, len(list))
+	dropped := map[string]int{}
 	for i, e := range entries {
 		out[i] = h.tell(e)
+		if out[i].Did == workflow.FateDropped.String() && e.got.Err == nil {
+			dropped[list[i].ThingName]++
+		}
+	}
+	for i, e := range entries { // once for each device: it floods the log as well
+		if n := dropped[list[i].ThingName]; n > 0 {
+			e.log.Warn("device messages dropped: the device says too much at once", "messages", n)
+			delete(dropped, list[i].ThingName)
+		}
 	}
 	return out
 }
@@ -212,7 +222,6 @@ func (h *deviceMessages) tell(e entry) Handled {
 		log.Error("device message not handled", "failure", err.Error())
 	case got.Fate == workflow.FateDropped:
 		h.emf.count(metrics.DroppedNews, "", "")
-		log.Warn("device message dropped: the device says too much at once")
 	case got.Fate == workflow.FateStale:
 		log.Debug("device message stale")
 	default:

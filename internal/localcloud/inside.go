@@ -3,6 +3,7 @@ package localcloud
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"iter"
 	"time"
@@ -201,9 +202,14 @@ func (m *MQTTConnection) Subscribe(ctx context.Context, filter string) error {
 	return err
 }
 
-// Publish hands a message to the broker and does not wait for it to be taken.
+// Publish hands a message to the broker and does not wait for it to be taken. A client
+// that is refused is disconnected, as over the network.
 func (m *MQTTConnection) Publish(ctx context.Context, message Message) error {
-	return m.c.Submit(ctx, message, nil)
+	err := m.c.Submit(ctx, message, nil)
+	if r, ok := errors.AsType[*iotdataplane.Refusal](err); ok {
+		m.c.Disconnect(ctx, r.Reason)
+	}
+	return err
 }
 
 // Disconnect ends the connection as a client does that says so.
