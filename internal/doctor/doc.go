@@ -3,6 +3,7 @@
 // the same on AWS and on a local cloud; where it may not look, that is the finding.
 //
 // The checks go from the outside in: credentials, the stack, what belongs to the account
-// and has no resource of the stack, the way of a device's message, what has piled up.
+// and has no resource of the stack, the way of a device's message, what has piled up. A check
+// is a function in checks.go; doctor.go has their order.
 // Package smoke begins with those of Standing and then tries the way itself.
 package doctor

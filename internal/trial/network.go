@@ -30,7 +30,7 @@ type network struct{ *run }
 func (n network) Fleet(ctx context.Context, p Plan) (*simulator.Fleet, string, error) {
 	provisioned, err := provision.Devices(ctx, n.iot, provision.Fleet{
 		Things: p.Things, Policy: p.Policy, Group: p.Group, Endpoint: p.Endpoint,
-		Attributes: p.runs(),
+		Attributes: p.registered(),
 	})
 	if err != nil {
 		return nil, "", err

@@ -6,13 +6,15 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/iot"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
 
 	"github.com/fleetstep/fleetstep/internal/cli"
 	"github.com/fleetstep/fleetstep/internal/event"
@@ -20,13 +22,13 @@ import (
 	"github.com/fleetstep/fleetstep/internal/usp"
 )
 
-// Config says what to run, and on what.
+// Config says what to run, and on which cloud.
 type Config struct {
 	Env     *cli.Env
 	AWS     aws.Config
 	Broker  string         // mqtts://host:port
 	RootCAs *x509.CertPool // of the broker; nil: the machine's
-	// Inspect is the address below which a local cloud tells what is no AWS API; "" if it is none.
+	// Inspect is the address of a local cloud's answers that are no AWS API; "" on AWS.
 	Inspect string
 
 	Stack   string
@@ -35,8 +37,8 @@ type Config struct {
 	// Operation is what the job does where it is set, instead of Event.
 	Operation Operation
 	Faults    string // as simulator.ParseFaults reads them
-	// Onboard has the devices be new to the registry, and waits until those who can be
-	// are onboarded.
+	// Onboard makes devices that the registry knows nothing of, and has Run wait until
+	// the healthy ones are onboarded.
 	Onboard bool
 	Seed    uint64
 	Image   int           // bytes of the firmware image
@@ -45,10 +47,9 @@ type Config struct {
 	// World is where the job is played; nil is over the network, by Broker,
 	// RootCAs and Inspect.
 	World World
-	// Every is how often the job is looked at; 0 is four times a second.
+	// Every is the time between two looks at the job; 0 is 250 ms.
 	Every time.Duration
-	// Patience is how long work may go on after the job's end; 0 is what the retries
-	// of an asynchronous invocation take.
+	// Patience is how long work may go on after the job's end; 0 is residueWait.
 	Patience time.Duration
 	// Summarize makes the document of the last line; nil leaves the Summary as
 	// it is.
@@ -58,14 +59,14 @@ type Config struct {
 // World is where a job is played other than over the network.
 type World interface {
 	// Fleet makes AWS IoT know the things of a plan and returns their agents,
-	// switched off, and how they connect, in a word or two.
+	// switched off, and a name for their transport.
 	Fleet(ctx context.Context, p Plan) (fleet *simulator.Fleet, by string, err error)
-	// Residue lists what the cloud has under way.
+	// Residue lists the cloud's unfinished work.
 	Residue(ctx context.Context) ([]string, error)
 	// Transitions is the average number of state transitions of the executions
 	// of a state machine that were upgrades (see Transitions).
 	Transitions(ctx context.Context, stateMachineARN string) (float64, error)
-	// Calls lists what roles have called until now; nothing where nobody counts.
+	// Calls counts the calls of roles until now; empty where the cloud does not count.
 	Calls(ctx context.Context) ([]Calls, error)
 }
 
@@ -76,7 +77,7 @@ type Plan struct {
 	Controller    usp.EndpointID
 	Faults        simulator.Faults
 	Seed          uint64
-	New           bool // the registry does not know yet what they run
+	New           bool // the registry does not know what they run
 }
 
 // Endpoint is the endpoint id that a thing's device will have.
@@ -86,23 +87,25 @@ func (p Plan) Endpoint(thing string) event.EndpointID {
 
 // Attributes are what the registry says of a thing.
 func (p Plan) Attributes(thing string) map[string]string {
-	all := p.runs()
+	all := p.registered()
 	all[event.ThingEndpointAttribute] = p.Endpoint(thing).Attribute()
 	return all
 }
 
-// runs is what the registry knows of what the devices run.
-func (p Plan) runs() map[string]string {
+// registered are the attributes that say what the devices run, if the registry knows it.
+func (p Plan) registered() map[string]string {
 	if p.New {
 		return map[string]string{}
 	}
-	return runs(simulator.FactoryVersion)
+	return firmwareAttribute(simulator.FactoryVersion)
 }
 
-// runs is the attribute by which a dynamic thing group finds devices of a version.
-// It is Finalize that keeps it (package upgrade); a device that was never upgraded
-// has it from whoever provisioned it.
-func runs(version string) map[string]string { return map[string]string{"firmwareVersion": version} }
+// firmwareAttribute is the thing attribute by which a dynamic thing group finds devices
+// of a version. A device has it from its provisioning; after that, Finalize keeps it up
+// to date (package upgrade).
+func firmwareAttribute(version string) map[string]string {
+	return map[string]string{"firmwareVersion": version}
+}
 
 // Summary is the last line's document.
 type Summary struct {
@@ -117,7 +120,28 @@ type Summary struct {
 	PerUpgrade PerUpgrade `json:"perUpgrade"`
 }
 
-// run is a trial on its way.
+// clients are the services that a trial talks to.
+type clients struct {
+	cloudformation *cloudformation.Client
+	dynamodb       *dynamodb.Client
+	iot            *iot.Client
+	lambda         *lambda.Client
+	s3             *s3.Client
+	sfn            *sfn.Client
+}
+
+func newClients(cfg aws.Config) clients {
+	return clients{
+		cloudformation: cloudformation.NewFromConfig(cfg),
+		dynamodb:       dynamodb.NewFromConfig(cfg),
+		iot:            iot.NewFromConfig(cfg),
+		lambda:         lambda.NewFromConfig(cfg),
+		s3:             s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = cfg.BaseEndpoint != nil }),
+		sfn:            sfn.NewFromConfig(cfg),
+	}
+}
+
+// run is a trial that is running.
 type run struct {
 	Config
 	clients
@@ -131,11 +155,12 @@ type run struct {
 	faults    []*simulator.Fault // by device, nil for the healthy ones
 	things    []string
 	start     time.Time
-	before    []Calls // until then
+	// callsBefore are the counts when the job was created.
+	callsBefore []Calls
 }
 
-// Run plays a trial. It returns cli.ErrFailed if a device ended
-// otherwise than it should, or something was left behind.
+// Run plays a trial. It returns cli.ErrFailed if a device did not end
+// as it should, or something was left behind.
 func Run(ctx context.Context, c Config) error {
 	r := &run{Config: c, clients: newClients(c.AWS)}
 	if err := r.prepare(ctx); err != nil {
@@ -152,13 +177,13 @@ func Run(ctx context.Context, c Config) error {
 	}
 	fleet.Start()
 	defer fleet.Stop()
-	if err := r.connected(ctx, fleet, by); err != nil {
+	if err := r.awaitAgents(ctx, fleet, by); err != nil {
 		return err
 	}
-	if err := r.onboarded(ctx); err != nil {
+	if err := r.awaitOnboarding(ctx); err != nil {
 		return err
 	}
-	if r.before, err = r.world().Calls(ctx); err != nil {
+	if r.callsBefore, err = r.world().Calls(ctx); err != nil {
 		return err
 	}
 	r.start = r.Env.Now()
@@ -212,8 +237,8 @@ func (r *run) prepare(ctx context.Context) error {
 	return err
 }
 
-// connected waits until the devices that should be there at the start are.
-func (r *run) connected(ctx context.Context, fleet *simulator.Fleet, by string) error {
+// awaitAgents waits until the devices that should be there at the start are.
+func (r *run) awaitAgents(ctx context.Context, fleet *simulator.Fleet, by string) error {
 	want := r.Devices
 	for _, f := range r.faults {
 		if f != nil && f.Name == "offline-at-start" {
@@ -234,9 +259,9 @@ func (r *run) connected(ctx context.Context, fleet *simulator.Fleet, by string) 
 	}
 }
 
-// onboarded waits until the registry knows the model of those who can tell it: the
-// healthy ones.
-func (r *run) onboarded(ctx context.Context) error {
+// awaitOnboarding waits until the registry knows the model of each healthy device. A
+// device with a fault need not be able to tell it.
+func (r *run) awaitOnboarding(ctx context.Context) error {
 	if !r.Onboard {
 		return nil
 	}
@@ -247,7 +272,7 @@ func (r *run) onboarded(ctx context.Context) error {
 		}
 	}
 	healthy := len(missing)
-	// The clock comes once a minute, and has so many begun as the stack allows.
+	// The clock starts a limited number of onboardings each minute.
 	for deadline := r.Env.Now().Add(5*time.Minute + time.Duration(r.Devices)*100*time.Millisecond); ; {
 		for len(missing) > 0 {
 			out, err := r.iot.DescribeThing(ctx, &iot.DescribeThingInput{ThingName: &missing[0]})
@@ -266,13 +291,13 @@ func (r *run) onboarded(ctx context.Context) error {
 		if r.Env.Now().After(deadline) {
 			return fmt.Errorf("%d of %d healthy devices were not onboarded", len(missing), healthy)
 		}
-		if err := r.Env.Sleep(ctx, r.every()); err != nil {
+		if err := r.Env.Sleep(ctx, r.pollInterval()); err != nil {
 			return err
 		}
 	}
 }
 
-func (r *run) every() time.Duration {
+func (r *run) pollInterval() time.Duration {
 	if r.Every > 0 {
 		return r.Every
 	}
@@ -294,7 +319,7 @@ func (r *run) watch(ctx context.Context, job string) (*cli.State, error) {
 		case r.Env.Now().Sub(r.start) > r.Timeout:
 			return s, nil // the summary tells who is missing
 		}
-		if err := r.Env.Sleep(ctx, r.every()); err != nil {
+		if err := r.Env.Sleep(ctx, r.pollInterval()); err != nil {
 			return nil, err
 		}
 	}
@@ -308,28 +333,28 @@ func (r *run) conclude(ctx context.Context, s *cli.State, fleet *simulator.Fleet
 	if err != nil {
 		return err
 	}
-	complaints := r.judge(s, failures, fleet)
+	problems := r.judge(s, failures, fleet)
 	left, err := r.residue(ctx)
 	if err != nil {
 		return err
 	}
-	complaints = append(complaints, left...)
+	problems = append(problems, left...)
 	after, err := r.world().Calls(ctx)
 	if err != nil {
 		return err
 	}
-	took := perUpgrade(r.before, after, r.Stack, s.Counts.Total())
-	if took.Transitions, err = r.world().Transitions(ctx, r.machine); err != nil {
+	average := perUpgrade(r.callsBefore, after, r.Stack, s.Counts.Total())
+	if average.Transitions, err = r.world().Transitions(ctx, r.machine); err != nil {
 		return err
 	}
-	for _, c := range complaints {
+	for _, c := range problems {
 		r.printf("PROBLEM: %s", c)
 	}
 	summary := Summary{
 		JobID: s.JobID, Devices: r.Devices, Succeeded: s.Counts.Succeeded, Failed: s.Counts.Failed,
 		Rejected: s.Counts.Rejected,
 		TimedOut: s.Counts.TimedOut, Canceled: s.Counts.Canceled,
-		Seconds: float64(int(seconds*10+0.5)) / 10, PerUpgrade: took,
+		Seconds: float64(int(seconds*10+0.5)) / 10, PerUpgrade: average,
 	}
 	var document any = summary
 	if r.Summarize != nil {
@@ -342,74 +367,8 @@ func (r *run) conclude(ctx context.Context, s *cli.State, fleet *simulator.Fleet
 		return err
 	}
 	r.printf("SUMMARY %s", line)
-	if len(complaints) > 0 {
+	if len(problems) > 0 {
 		return cli.ErrFailed
 	}
 	return nil
-}
-
-// judge lists the devices that ended otherwise than they should, and tells of
-// each failure that was expected.
-func (r *run) judge(s *cli.State, failures []cli.Failure, fleet *simulator.Fleet) []string {
-	var complaints []string
-	if !s.Ended() {
-		complaints = append(complaints, fmt.Sprintf("the job is not over after %s: %s, %s", r.Timeout,
-			s.Status, s.Counts))
-	}
-	if s.Counts.Total() != r.Devices {
-		complaints = append(complaints, fmt.Sprintf("the job reached %d devices of %d", s.Counts.Total(), r.Devices))
-	}
-	failed := map[string]cli.Failure{}
-	for _, f := range failures {
-		failed[f.Thing] = f
-	}
-	facts := fleet.Facts()
-	for i, thing := range r.things {
-		fault := r.faults[i]
-		f, bad := failed[thing]
-		name := "healthy"
-		if fault != nil {
-			name = "fault " + fault.Name
-		}
-		outcome := "succeeded"
-		if bad {
-			outcome = strings.TrimSpace(f.Status + " " + f.Reason)
-		}
-		if fault != nil || bad {
-			r.printf("  %s (%s): %s", thing, name, outcome)
-		}
-		right := !bad
-		if fault != nil {
-			// A failure without a reason is none that was expected.
-			right = !bad && fault.Succeeds() || bad && f.Reason != "" && fault.Expects(f.Reason)
-			if r.operation != upgrade { // what faults lead to is known of upgrades only
-				right = !bad || f.Reason != ""
-			}
-		}
-		switch {
-		case !right && fault == nil:
-			complaints = append(complaints, fmt.Sprintf("%s is healthy and ended with %s: %s", thing,
-				outcome, f.Detail))
-		case !right:
-			complaints = append(complaints, fmt.Sprintf("%s (%s) ended with %s %s; expected %s", thing, name, outcome,
-				f.Detail, expectation(fault)))
-		case r.operation != upgrade:
-		case fault != nil && !facts[i].Fired:
-			complaints = append(complaints, fmt.Sprintf("%s (%s) never showed its fault", thing, name))
-		case f.Reason == "Verify.WrongVersion" && facts[i].Version != facts[i].Factory:
-			complaints = append(complaints, fmt.Sprintf("%s (%s) was to go back, and runs %s", thing, name,
-				facts[i].Version))
-		case !bad && facts[i].Version != r.version:
-			complaints = append(complaints, fmt.Sprintf("%s is said to have succeeded and runs %s", thing,
-				facts[i].Version))
-		}
-	}
-	return complaints
-}
-
-func expectation(f *simulator.Fault) string {
-	if f.Succeeds() {
-		return "success"
-	}
-	return f.Ends
 }

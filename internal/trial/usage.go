@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// PerUpgrade is what the job took for each of its devices, on average, from the
-// moment at which it was created. What is done by the minute (tick) or for an operator
-// (create-job, control) is no device's.
+// PerUpgrade is the average for one device of the job, counted from the moment at which
+// the job was created. Functions that run each minute (tick) or for an operator
+// (create-job, control) do not count.
 type PerUpgrade struct {
 	Invocations float64 `json:"invocations"` // of functions
 	// Requests to DynamoDB, each attempt and each transaction being one.
@@ -28,8 +28,8 @@ type Calls struct {
 	Count     int64  `json:"count"`
 }
 
-// nobodys are the functions of a stack that run for no device.
-var nobodys = map[string]bool{"tick": true, "create-job": true, "control": true, "prepare-account": true}
+// forNoDevice are the functions of a stack that run for no device.
+var forNoDevice = map[string]bool{"tick": true, "create-job": true, "control": true, "prepare-account": true}
 
 var reads = map[string]bool{"GetItem": true, "BatchGetItem": true, "Query": true, "Scan": true,
 	"TransactGetItems": true}
@@ -41,7 +41,7 @@ var writes = map[string]bool{
 // ruleSession is the name under which the rules of AWS IoT call.
 const ruleSession = "iot-rule"
 
-// perUpgrade compares the calls of before a job with those of after it.
+// perUpgrade compares the counts of calls before a job with those after it.
 func perUpgrade(before, after []Calls, stack string, devices int) (out PerUpgrade) {
 	if devices == 0 {
 		return out
@@ -58,7 +58,7 @@ func perUpgrade(before, after []Calls, stack string, devices int) (out PerUpgrad
 		switch {
 		case c.By == ruleSession && c.Service == "sqs" && c.Operation == "SendMessage":
 			messages += n
-		case !ours || nobodys[function]:
+		case !ours || forNoDevice[function]:
 		case c.Service == "lambda" && c.Operation == "Invoke":
 			out.Invocations += n
 			if function == "handle-device-message" {

@@ -12,12 +12,17 @@ import (
 
 // Key is a public key that verifies signatures of images: ECDSA on P-256, whose
 // signature is ASN.1, or Ed25519. What is signed is the image's SHA-256, its 32
-// bytes: for ECDSA as the digest, for Ed25519 as the message.
+// bytes: for ECDSA as the digest, for Ed25519 as the message. finder checks the
+// signature of a payload (image.go).
+//
+// ECDSA:
 //
 //	openssl dgst -sha256 -sign ecdsa.pem image | base64 -w0
 //
-// openssl dgst -sha256 -binary image > digest; openssl pkeyutl -sign -rawin -inkey ed25519.pem -in
-// digest | base64 -w0
+// Ed25519:
+//
+//	openssl dgst -sha256 -binary image > digest
+//	openssl pkeyutl -sign -rawin -inkey ed25519.pem -in digest | base64 -w0
 type Key struct{ public any }
 
 // ParseKeys reads public keys, separated by commas: each in base64, the DER of its

@@ -1,7 +1,8 @@
 // Package iot is AWS IoT Core's control plane: the registry (things, types,
 // static and dynamic groups), certificates, policies, fleet indexing, event
 // configurations and, in the package jobs below it, jobs. It also tells the
-// broker who a client is (Authenticate) and what it may do (Authorize).
+// broker who a client is (Authenticate) and what it may do (Authorize); both are
+// in clients.go, with the step from a certificate to its thing.
 //
 // # Who a client is
 //

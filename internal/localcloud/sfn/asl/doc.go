@@ -9,6 +9,11 @@
 // Host. Of an execution only the branches and what they wait for are kept, never
 // its history.
 //
+// By subject: checking and planning a definition (compile*.go, diagnostics.go, warnings.go);
+// moving a Run (run.go, branch.go, finish.go, redrive.go); what each type of state does
+// (states.go, task.go, choice.go, wait.go, map*.go); JSONata expressions, with the limits of
+// one evaluation (expression.go), and JSONPath templates (template.go); TestState (single.go).
+//
 // Events carry the ids and previousEventIds of AWS. Event links follow the
 // recordings: the entry of the first state points to 0, a Map state's exit points
 // to its last iteration, an evaluation error to the event before its state.

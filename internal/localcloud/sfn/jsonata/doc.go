@@ -23,7 +23,8 @@
 // Limits bound depth, work and memory of one evaluation by counting, never by
 // a clock, so that an evaluation ends the same way wherever it runs. One that
 // goes too far fails with U1001; none can take the process down. Regular
-// expressions have an engine of our own for that reason.
+// expressions have an engine of our own for that reason. The limits of Step
+// Functions are expressionLimits in package asl (expression.go).
 //
 // # Profiles
 //

@@ -4,42 +4,14 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"iter"
-	"math"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-	"github.com/aws/aws-sdk-go-v2/service/iot"
-	"github.com/aws/aws-sdk-go-v2/service/lambda"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	sfntypes "github.com/aws/aws-sdk-go-v2/service/sfn/types"
 )
-
-// clients are the services that a trial talks to.
-type clients struct {
-	cloudformation *cloudformation.Client
-	dynamodb       *dynamodb.Client
-	iot            *iot.Client
-	lambda         *lambda.Client
-	s3             *s3.Client
-	sfn            *sfn.Client
-}
-
-func newClients(cfg aws.Config) clients {
-	return clients{
-		cloudformation: cloudformation.NewFromConfig(cfg),
-		dynamodb:       dynamodb.NewFromConfig(cfg),
-		iot:            iot.NewFromConfig(cfg),
-		lambda:         lambda.NewFromConfig(cfg),
-		s3:             s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = cfg.BaseEndpoint != nil }),
-		sfn:            sfn.NewFromConfig(cfg),
-	}
-}
 
 // residueWait is how long work may go on after the job's end: an asynchronous
 // invocation that failed is tried again after one minute, and after two more.
@@ -51,7 +23,7 @@ const residueWait = 200 * time.Second
 func (r *run) residue(ctx context.Context) ([]string, error) {
 	deadline := r.Env.Now().Add(cmp.Or(r.Patience, residueWait))
 	for {
-		left, err := r.left(ctx)
+		left, err := r.listResidue(ctx)
 		if err != nil || len(left) == 0 || r.Env.Now().After(deadline) {
 			return left, err
 		}
@@ -61,7 +33,7 @@ func (r *run) residue(ctx context.Context) ([]string, error) {
 	}
 }
 
-func (r *run) left(ctx context.Context) ([]string, error) {
+func (r *run) listResidue(ctx context.Context) ([]string, error) {
 	var left []string
 	executions := sfn.NewListExecutionsPaginator(r.sfn, &sfn.ListExecutionsInput{
 		StateMachineArn: &r.machine, StatusFilter: sfntypes.ExecutionStatusRunning,
@@ -108,38 +80,4 @@ func text(v types.AttributeValue) string {
 		return s.Value
 	}
 	return "?"
-}
-
-// Transitions counts the state transitions of executions, retries included, as
-// AWS counts them. Executions in which a task failed for good were no upgrades
-// and do not count.
-type Transitions struct{ sum, upgrades int }
-
-// Add takes the types of the events of an execution that succeeded.
-func (t *Transitions) Add(kinds iter.Seq[string]) {
-	entered, tasks, scheduled, last := 0, 0, 0, ""
-	for kind := range kinds {
-		switch {
-		case strings.HasSuffix(kind, "StateEntered"):
-			entered++
-			if kind == "TaskStateEntered" {
-				tasks++
-			}
-		case kind == "TaskScheduled":
-			scheduled++
-		case kind == "TaskStateExited" && (last == "TaskFailed" || last == "TaskTimedOut"):
-			return
-		}
-		last = kind
-	}
-	t.sum += entered + max(0, scheduled-tasks)
-	t.upgrades++
-}
-
-// PerUpgrade is the average so far, to two places; 0 of none.
-func (t *Transitions) PerUpgrade() float64 {
-	if t.upgrades == 0 {
-		return 0
-	}
-	return math.Round(100*float64(t.sum)/float64(t.upgrades)) / 100
 }

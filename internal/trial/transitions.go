@@ -1,0 +1,41 @@
+package trial
+
+import (
+	"iter"
+	"math"
+	"strings"
+)
+
+// Transitions counts the state transitions of executions, retries included, as
+// AWS counts them. Executions in which a task failed for good were no upgrades
+// and do not count.
+type Transitions struct{ sum, upgrades int }
+
+// Add takes the types of the events of an execution that succeeded.
+func (t *Transitions) Add(kinds iter.Seq[string]) {
+	entered, tasks, scheduled, last := 0, 0, 0, ""
+	for kind := range kinds {
+		switch {
+		case strings.HasSuffix(kind, "StateEntered"):
+			entered++
+			if kind == "TaskStateEntered" {
+				tasks++
+			}
+		case kind == "TaskScheduled":
+			scheduled++
+		case kind == "TaskStateExited" && (last == "TaskFailed" || last == "TaskTimedOut"):
+			return
+		}
+		last = kind
+	}
+	t.sum += entered + max(0, scheduled-tasks)
+	t.upgrades++
+}
+
+// PerUpgrade is the average so far, to two places; 0 of none.
+func (t *Transitions) PerUpgrade() float64 {
+	if t.upgrades == 0 {
+		return 0
+	}
+	return math.Round(100*float64(t.sum)/float64(t.upgrades)) / 100
+}
