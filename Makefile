@@ -81,6 +81,10 @@ test-disk: ## a disk that fills up: the store over each failing call, and a real
 	$(GO) test -count=1 -run 'FailedWrites|NewWork' ./internal/localcloud/store ./internal/localcloud
 	FLEETSTEP_DISK=tmpfs unshare -rm $(GO) test -count=1 -v -run TestFullDisk ./cmd/fleetstep
 
+.PHONY: test-uploads
+test-uploads: ## ten multipart uploads of 200 MB to S3 at once, and the memory that they take (needs 6 GB of disk)
+	FLEETSTEP_UPLOADS=10x200 $(GO) test -count=1 -v -run TestUploadsTakeLittleMemory ./internal/localcloud/s3
+
 .PHONY: test-weather test-mutations
 test-weather: ## 200 jobs of 300 devices on bad days, in virtual time
 	FLEETSTEP_WEATHER_SEEDS=200 $(GO) test -count=1 -timeout 4h -v -run BadWeather ./internal/rehearsal

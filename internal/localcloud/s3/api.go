@@ -240,7 +240,8 @@ type deleteObjectOut struct {
 
 func (s *Service) deleteObject(_ context.Context, _ *awsapi.Call, in *objectRef) (*deleteObjectOut, error) {
 	if in.VersionID != "" {
-		return &deleteObjectOut{VersionID: in.VersionID}, s.dropVersion(in.Bucket, in.Key, in.VersionID)
+		v, err := s.dropVersion(in.Bucket, in.Key, in.VersionID)
+		return &deleteObjectOut{DeleteMarker: v.Deleted, VersionID: in.VersionID}, err
 	}
 	marker, err := s.drop(in.Bucket, in.Key)
 	if err != nil || marker.ID == "" {

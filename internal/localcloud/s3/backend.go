@@ -1,7 +1,6 @@
 package s3
 
 import (
-	"encoding/hex"
 	"errors"
 	"io"
 	"net/http"
@@ -26,6 +25,7 @@ type backend struct{ s *Service }
 var (
 	_ gofakes3.Backend          = (*backend)(nil)
 	_ gofakes3.VersionedBackend = (*backend)(nil)
+	_ gofakes3.MultipartBackend = (*backend)(nil)
 )
 
 func (b *backend) ListBuckets() (list []gofakes3.BucketInfo, err error) {
@@ -71,9 +71,6 @@ func (b *backend) object(key string, v version, want *gofakes3.ObjectRangeReques
 		o.Metadata[k] = h
 	}
 	o.Metadata["Last-Modified"] = v.Modified.UTC().Format(http.TimeFormat)
-	if v.ID != "null" {
-		o.VersionID = gofakes3.VersionID(v.ID)
-	}
 	var err error
 	if o.Range, err = want.Range(v.Size); err != nil || !withBody {
 		return o, err
@@ -109,11 +106,12 @@ func (b *backend) get(bucketName, key, id string, want *gofakes3.ObjectRangeRequ
 	return b.object(key, v, want, withBody)
 }
 
+// GetObject and HeadObject may have a version in the key.
 func (b *backend) GetObject(bucketName, key string, want *gofakes3.ObjectRangeRequest) (*gofakes3.Object, error) {
-	return b.get(bucketName, key, "", want, true)
+	key, id, _ := strings.Cut(key, string(versionMark))
+	return b.get(bucketName, key, id, want, true)
 }
 
-// HeadObject and the source of CopyObject may have a version in the key.
 func (b *backend) HeadObject(bucketName, key string) (*gofakes3.Object, error) {
 	key, id, _ := strings.Cut(key, string(versionMark))
 	return b.get(bucketName, key, id, nil, false)
@@ -128,15 +126,17 @@ func (b *backend) HeadObjectVersion(bucketName, key string, id gofakes3.VersionI
 	return b.get(bucketName, key, string(id), nil, false)
 }
 
-func (b *backend) DeleteObject(bucketName, key string) (gofakes3.ObjectDeleteResult, error) {
-	marker, err := b.s.drop(bucketName, key)
-	return gofakes3.ObjectDeleteResult{IsDeleteMarker: marker.Deleted, VersionID: gofakes3.VersionID(marker.ID)},
-		toLibrary(err)
+// DeleteObject, DeleteObjectVersion and CopyObject are not asked for: see versions.go.
+func (b *backend) DeleteObject(string, string) (gofakes3.ObjectDeleteResult, error) {
+	return gofakes3.ObjectDeleteResult{}, gofakes3.ErrNotImplemented
 }
 
-func (b *backend) DeleteObjectVersion(bucketName, key string,
-	id gofakes3.VersionID) (gofakes3.ObjectDeleteResult, error) {
-	return gofakes3.ObjectDeleteResult{VersionID: id}, toLibrary(b.s.dropVersion(bucketName, key, string(id)))
+func (b *backend) DeleteObjectVersion(string, string, gofakes3.VersionID) (gofakes3.ObjectDeleteResult, error) {
+	return gofakes3.ObjectDeleteResult{}, gofakes3.ErrNotImplemented
+}
+
+func (b *backend) CopyObject(string, string, string, string, map[string]string) (gofakes3.CopyObjectResult, error) {
+	return gofakes3.CopyObjectResult{}, gofakes3.ErrNotImplemented
 }
 
 func (b *backend) DeleteMulti(bucketName string, keys ...string) (gofakes3.MultiDeleteResult, error) {
@@ -153,7 +153,7 @@ func (b *backend) DeleteMultiVersions(bucketName string,
 	for _, o := range ids {
 		var err error
 		if o.VersionID != "" {
-			err = b.s.dropVersion(bucketName, o.Key, o.VersionID)
+			_, err = b.s.dropVersion(bucketName, o.Key, o.VersionID)
 		} else {
 			_, err = b.s.drop(bucketName, o.Key)
 		}
@@ -175,34 +175,34 @@ var kept = map[string]bool{
 	"X-Amz-Checksum-Crc32c": true, "X-Amz-Checksum-Crc64nvme": true,
 }
 
-func (b *backend) PutObject(bucketName, key string, meta map[string]string, r io.Reader, _ int64,
-	conditions *gofakes3.PutConditions) (gofakes3.PutObjectResult, error) {
+// objectHeader are the headers of an upload that are its object's.
+func objectHeader(meta map[string]string) map[string]string {
 	header := map[string]string{}
 	for k, v := range meta {
 		if kept[k] || strings.HasPrefix(k, "X-Amz-Meta-") {
 			header[k] = v
 		}
 	}
-	v, err := b.s.put(bucketName, key, header, r, conditions)
-	result := gofakes3.PutObjectResult{}
-	if v.ID != "null" {
-		result.VersionID = gofakes3.VersionID(v.ID)
-	}
-	return result, toLibrary(err)
+	return header
 }
 
-func (b *backend) CopyObject(fromBucket, fromKey, toBucket, toKey string, meta map[string]string) (
-	gofakes3.CopyObjectResult, error) {
-	fromKey, id, _ := strings.Cut(fromKey, string(versionMark))
-	o, err := b.get(fromBucket, fromKey, id, nil, true)
+func (b *backend) PutObject(bucketName, key string, meta map[string]string, r io.Reader, _ int64,
+	conditions *gofakes3.PutConditions) (gofakes3.PutObjectResult, error) {
+	v, err := b.s.put(bucketName, key, objectHeader(meta), r, conditions)
 	if err != nil {
-		return gofakes3.CopyObjectResult{}, err
+		return gofakes3.PutObjectResult{}, toLibrary(err)
 	}
-	defer func() { _ = o.Contents.Close() }()
-	if _, err := b.PutObject(toBucket, toKey, meta, o.Contents, o.Size, nil); err != nil {
-		return gofakes3.CopyObjectResult{}, err
+	id, err := b.told(bucketName, v)
+	return gofakes3.PutObjectResult{VersionID: id}, toLibrary(err)
+}
+
+// told is the version that is told of, if any is: of a bucket that has, or had, versions.
+func (b *backend) told(bucketName string, v version) (gofakes3.VersionID, error) {
+	of, err := b.s.bucket(bucketName)
+	if err != nil || of.Versioning == "" {
+		return "", err
 	}
-	return gofakes3.CopyObjectResult{ETag: `"` + hex.EncodeToString(o.Hash) + `"`, LastModified: gofakes3.NewContentTime(b.s.Scheduler.Now())}, nil
+	return gofakes3.VersionID(v.ID), nil
 }
 
 func (b *backend) VersioningConfiguration(name string) (gofakes3.VersioningConfiguration, error) {

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/johannesboyne/gofakes3"
+
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -50,8 +52,10 @@ func (s *Service) create(name string) error {
 	})
 }
 
+// dropBucket deletes a bucket without objects, and the uploads to it that were not completed.
 func (s *Service) dropBucket(name string) error {
-	return s.Store.Update(func(tx *store.Tx) error {
+	var bodies []string
+	err := s.Store.Update(func(tx *store.Tx) error {
 		if _, err := findBucket(tx, name); err != nil {
 			return err
 		}
@@ -61,8 +65,26 @@ func (s *Service) dropBucket(name string) error {
 			}
 			return errNotEmpty
 		}
+		var begun [][]string
+		for row, err := range uploads.Scan(tx, store.Query{Prefix: []string{name}}) {
+			if err != nil {
+				return err
+			}
+			begun = append(begun, row.Key)
+		}
+		for _, k := range begun {
+			left, err := end(tx, k[0], k[1], gofakes3.UploadID(k[2]))
+			if err != nil {
+				return err
+			}
+			bodies = append(bodies, left...)
+		}
 		return buckets.Delete(tx, name)
 	})
+	if err == nil {
+		s.discardAll(bodies)
+	}
+	return err
 }
 
 func (s *Service) change(name string, fn func(b *bucket)) error {

@@ -78,3 +78,39 @@ func TestChecksumsAreVerified(t *testing.T) {
 		}
 	}
 }
+
+// TestMalformedChunksAreRefused: whatever stands where a chunk begins, no more of it is read than a chunk's header
+// has.
+func TestMalformedChunksAreRefused(t *testing.T) {
+	c := newCloud(t, nil)
+	long := strings.Repeat("x", 1<<20)
+	for name, body := range map[string]string{
+		"no size": "\r\nabc\r\n", "no number": "xyz\r\nabc\r\n", "negative": "-3\r\nabc\r\n",
+		"too long": "3;" + long + "\r\nabc\r\n",
+		"no end":   "3\r\nabc", "another size": "2\r\nabc\r\n0\r\n\r\n", "cut off": "3\r\nab",
+		"a line without end": long,
+		"less than stated":   "2\r\nab\r\n0\r\n\r\n", "more than stated": "4\r\nabcd\r\n0\r\n\r\n",
+		"a long trailer": "3\r\nabc\r\n0\r\nx-amz-checksum-crc32:" + long + "\r\n\r\n",
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, c.url+"/firmware/chunks",
+			strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("X-Amz-Content-Sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER")
+		r.Header.Set("X-Amz-Decoded-Content-Length", "3")
+		r.Header.Set("Content-Encoding", "aws-chunked")
+		r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=x/x/us-east-1/s3/aws4_request")
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+		if answer.StatusCode != http.StatusBadRequest {
+			t.Errorf("%s: %s", name, answer.Status)
+		}
+	}
+	if n := c.bodies(); n != 0 {
+		t.Errorf("%d bodies are on the disk", n)
+	}
+}

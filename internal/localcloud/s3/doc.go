@@ -11,8 +11,8 @@
 // the object's record; without a BlobDir they are in the store. Bodies whose
 // record was never written are removed at Start.
 //
-// A multipart upload is kept in memory until it is completed: a restart
-// abandons it, and the client's next part fails with NoSuchUpload.
+// The parts of a multipart upload are bodies too, until it is completed or
+// aborted; a restart changes nothing.
 //
 // Source: Amazon S3 API reference 2006-03-01.
 package s3

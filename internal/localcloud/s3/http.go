@@ -12,7 +12,10 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/johannesboyne/gofakes3"
+
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
 // subresources that the library serves.
@@ -52,15 +55,37 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request) {
 		writeError(w, r, c.RequestID, err)
 		return
 	}
+	if strings.ContainsRune(key, versionMark) {
+		writeError(w, r, c.RequestID, errS3("InvalidArgument", 400, "a key has no character U+0000"))
+		return
+	}
+	answer := &status{ResponseWriter: w}
 	if key != "" && (r.Method == http.MethodGet || r.Method == http.MethodHead) && !query.Has("uploadId") {
-		// Who may not list the bucket does not learn that a key is missing.
-		_, err := s.find(bucketName, key, query.Get("versionId"))
-		if awsapi.Code(err) == "NoSuchKey" {
-			if denied := c.Authorize(r.Context(), "s3:ListBucket", arn(bucketName, ""), nil); denied != nil {
-				writeError(w, r, c.RequestID, denied)
-				return
-			}
+		if err := s.prepareRead(answer, r, c, bucketName, key, query); err != nil {
+			writeError(w, r, c.RequestID, err)
+			return
 		}
+	}
+	if key != "" && !query.Has("uploadId") && !query.Has("uploads") {
+		w.Header().Set("X-Amz-Request-Id", c.RequestID)
+		var err error
+		switch copies := r.Header.Get(headerSource) != ""; {
+		case r.Method == http.MethodDelete:
+			err = s.serveDelete(w, bucketName, key, query)
+		case r.Method == http.MethodPut && copies:
+			err = s.serveCopy(w, r, bucketName, key)
+		default:
+			err = errNotOurs
+		}
+		if !errors.Is(err, errNotOurs) {
+			if err != nil {
+				writeError(w, r, c.RequestID, err)
+			}
+			return
+		}
+	} else if r.Header.Get(headerSource) != "" {
+		writeError(w, r, c.RequestID, awsapi.NotBuilt("UploadPartCopy (x-amz-copy-source of a part)"))
+		return
 	}
 	if r.Method == http.MethodPut || r.Method == http.MethodPost {
 		if err := unchunk(r); err != nil {
@@ -74,14 +99,6 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	if strings.ContainsRune(key, versionMark) {
-		writeError(w, r, c.RequestID, errS3("InvalidArgument", 400, "a key has no character U+0000"))
-		return
-	}
-	if err := markVersion(r, bucketName, key, query); err != nil {
-		writeError(w, r, c.RequestID, err)
-		return
-	}
 	// The presigning parameters are no subresources.
 	for name := range query {
 		if strings.HasPrefix(name, "X-Amz-") && !served[name] {
@@ -89,26 +106,92 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	r.URL.RawQuery = query.Encode()
-	answer := &status{ResponseWriter: w}
 	s.library.ServeHTTP(answer, r)
 	answer.end()
 }
 
-// status puts right the status of errors whose code the library does not know: it
-// answers them with 500.
+// errNotOurs says that the library serves a request.
+var errNotOurs = errors.New("s3: the library's")
+
+// prepareRead has the library read the version that is asked for, and tells of it what the library does not.
+func (s *Service) prepareRead(w *status, r *http.Request, c *awsapi.Call, bucketName, key string,
+	query url.Values) error {
+	id := query.Get("versionId")
+	v, err := s.find(bucketName, key, id)
+	if awsapi.Code(err) == "NoSuchKey" {
+		// Who may not list the bucket does not learn that a key is missing.
+		if denied := c.Authorize(r.Context(), "s3:ListBucket", arn(bucketName, ""), nil); denied != nil {
+			return denied
+		}
+		return s.missing(w, bucketName, key)
+	}
+	if err != nil {
+		return err
+	}
+	if v.Deleted {
+		return s.marker(w, key, v, true)
+	}
+	if err := s.tellVersion(w, headerVersion, bucketName, v.ID); err != nil {
+		return err
+	}
+	if v.Parts > 0 { // the library makes an ETag of the hash alone
+		w.etag = etag(v)
+		for _, name := range []string{"If-None-Match", "If-Match"} {
+			if given := r.Header.Get(name); given != "" {
+				r.Header.Set(name, strings.ReplaceAll(given, w.etag, quoted(v.MD5)))
+			}
+		}
+	}
+	if id != "" { // the library drops the version of a HEAD, and "null"
+		query.Del("versionId")
+		r.URL.Path, r.URL.RawPath = "/"+bucketName+"/"+key+string(versionMark)+id, ""
+	}
+	return nil
+}
+
+// missing is the error of an object that is not there, or whose newest version is a delete marker.
+func (s *Service) missing(w http.ResponseWriter, bucketName, key string) error {
+	var v version
+	err := s.Store.View(func(tx *store.Tx) (err error) {
+		v, _, err = latest(tx, bucketName, key)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if v.Deleted {
+		return s.marker(w, key, v, false)
+	}
+	return errNoKey(key)
+}
+
+// status puts right what the library answers: the status of errors whose code it
+// does not know, for which it has 500, and the ETag of an object of parts.
 type status struct {
 	http.ResponseWriter
+	etag  string
+	begun bool
 	held  bool // an answer with 500, until its end
 	wrote bytes.Buffer
 }
 
+// badRequests are codes that the library does not know; their status is 400.
+var badRequests = []string{contentMismatch, "EntityTooSmall", "EntityTooLarge"}
+
 func (s *status) WriteHeader(code int) {
+	s.begun = true
+	if s.etag != "" && s.Header().Get("ETag") != "" {
+		s.Header().Set("ETag", s.etag)
+	}
 	if s.held = code == http.StatusInternalServerError; !s.held {
 		s.ResponseWriter.WriteHeader(code)
 	}
 }
 
 func (s *status) Write(b []byte) (int, error) {
+	if !s.begun {
+		s.WriteHeader(http.StatusOK)
+	}
 	if s.held {
 		return s.wrote.Write(b)
 	}
@@ -116,37 +199,24 @@ func (s *status) Write(b []byte) (int, error) {
 }
 
 func (s *status) end() {
+	if !s.begun {
+		s.WriteHeader(http.StatusOK)
+	}
 	if !s.held {
 		return
 	}
 	code := http.StatusInternalServerError
-	if bytes.Contains(s.wrote.Bytes(), []byte("<Code>"+contentMismatch+"</Code>")) {
-		code = http.StatusBadRequest
+	for _, known := range badRequests {
+		if bytes.Contains(s.wrote.Bytes(), []byte("<Code>"+known+"</Code>")) {
+			code = http.StatusBadRequest
+		}
 	}
 	s.ResponseWriter.WriteHeader(code)
 	_, _ = s.ResponseWriter.Write(s.wrote.Bytes()) // the client is gone if this fails
 }
 
-// versionMark separates a key from a version on the way through the library, which
-// drops the version of HeadObject and of the source of CopyObject.
+// versionMark separates a key from a version on the way through the library.
 const versionMark = '\x00'
-
-func markVersion(r *http.Request, bucketName, key string, query url.Values) error {
-	if id := query.Get("versionId"); id != "" && r.Method == http.MethodHead && key != "" {
-		query.Del("versionId")
-		r.URL.Path, r.URL.RawPath = "/"+bucketName+"/"+key+string(versionMark)+id, ""
-	}
-	source, after, found := strings.Cut(r.Header.Get("X-Amz-Copy-Source"), "?")
-	if !found {
-		return nil
-	}
-	parameters, err := url.ParseQuery(after)
-	if id := parameters.Get("versionId"); err == nil && id != "" && len(parameters) == 1 {
-		r.Header.Set("X-Amz-Copy-Source", source+url.QueryEscape(string(versionMark)+id))
-		return nil
-	}
-	return errS3("InvalidArgument", 400, "X-Amz-Copy-Source: after the key comes nothing but ?versionId=")
-}
 
 // authorize asks for the permission that a request needs.
 func (s *Service) authorize(c *awsapi.Call, r *http.Request, bucketName, key string, query url.Values) error {
@@ -191,17 +261,16 @@ func (s *Service) authorize(c *awsapi.Call, r *http.Request, bucketName, key str
 		}
 		return may("s3:DeleteObject"+version, arn(bucketName, key))
 	default:
-		if source := r.Header.Get("X-Amz-Copy-Source"); source != "" {
-			source, _, versioned := strings.Cut(source, "?")
-			from, err := url.PathUnescape(source)
-			if err != nil || strings.ContainsRune(from, versionMark) {
-				return errS3("InvalidArgument", 400, "X-Amz-Copy-Source %q is no bucket and key", source)
+		if source := r.Header.Get(headerSource); source != "" {
+			fromBucket, fromKey, id, err := copySource(source)
+			if err != nil {
+				return err
 			}
 			action := "s3:GetObject"
-			if versioned {
+			if id != "" {
 				action = "s3:GetObjectVersion"
 			}
-			if err := may(action, "arn:aws:s3:::"+strings.TrimPrefix(from, "/")); err != nil {
+			if err := may(action, arn(fromBucket, fromKey)); err != nil {
 				return err
 			}
 		}
@@ -248,7 +317,7 @@ func unchunk(r *http.Request) error {
 	if err != nil || size < 0 {
 		return errS3("MissingContentLength", 411, "You must provide the X-Amz-Decoded-Content-Length HTTP header.")
 	}
-	r.Body = &chunked{r: bufio.NewReader(r.Body), closer: r.Body, header: r.Header}
+	r.Body = &chunked{r: bufio.NewReader(r.Body), closer: r.Body, header: r.Header, size: size}
 	r.ContentLength = size
 	r.Header.Set("Content-Length", strconv.FormatInt(size, 10))
 	r.Header.Set("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD")
@@ -273,11 +342,13 @@ type chunked struct {
 	r      *bufio.Reader
 	closer io.Closer
 	header http.Header
-	left   int64
+	size   int64 // of the whole body, as the client states
+	read   int64
+	left   int64 // of the chunk
 	done   bool
 }
 
-var errChunk = errors.New("s3: malformed aws-chunked body")
+var errChunk = gofakes3.ErrorMessage(gofakes3.ErrIncompleteBody, "The request body is not as aws-chunked encodes one")
 
 func (c *chunked) Read(p []byte) (int, error) {
 	if c.done {
@@ -295,8 +366,9 @@ func (c *chunked) Read(p []byte) (int, error) {
 		}
 		if c.left == 0 {
 			c.done = true
-			trailer, err := textproto.NewReader(c.r).ReadMIMEHeader()
-			if err != nil && !errors.Is(err, io.EOF) {
+			rest := &io.LimitedReader{R: c.r, N: maxTrailer}
+			trailer, err := textproto.NewReader(bufio.NewReader(rest)).ReadMIMEHeader()
+			if err != nil && !errors.Is(err, io.EOF) || rest.N == 0 || c.read != c.size {
 				return 0, errChunk
 			}
 			for name := range trailer {
@@ -308,25 +380,29 @@ func (c *chunked) Read(p []byte) (int, error) {
 		}
 	}
 	n, err := c.r.Read(p[:min(int64(len(p)), c.left)])
-	c.left -= int64(n)
+	c.left, c.read = c.left-int64(n), c.read+int64(n)
 	if err == nil && c.left == 0 {
 		var end string
 		if end, err = c.line(); err == nil && end != "" {
 			err = errChunk
 		}
 	}
-	if errors.Is(err, io.EOF) {
-		err = io.ErrUnexpectedEOF
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = errChunk
 	}
 	return n, err
 }
 
+// maxTrailer bounds the headers after the last chunk.
+const maxTrailer = 8 << 10
+
+// line reads the line before or after a chunk, which fits the reader's buffer.
 func (c *chunked) line() (string, error) {
-	line, err := c.r.ReadString('\n')
+	line, err := c.r.ReadSlice('\n')
 	if err != nil || len(line) > 1024 {
 		return "", errChunk
 	}
-	return strings.TrimRight(line, "\r\n"), nil
+	return strings.TrimRight(string(line), "\r\n"), nil
 }
 
 func (c *chunked) Close() error { return c.closer.Close() }

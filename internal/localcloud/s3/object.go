@@ -2,7 +2,7 @@ package s3
 
 import (
 	"encoding/base64"
-	"encoding/hex"
+	"fmt"
 	"io"
 	"strings"
 
@@ -11,7 +11,12 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
-func etag(v version) string { return `"` + hex.EncodeToString(v.MD5) + `"` }
+func etag(v version) string {
+	if v.Parts > 0 {
+		return fmt.Sprintf(`"%x-%d"`, v.MD5, v.Parts)
+	}
+	return quoted(v.MD5)
+}
 
 // find returns a version of an object: the newest if id is "".
 func (s *Service) find(bucketName, key, id string) (v version, err error) {
@@ -65,32 +70,9 @@ func (s *Service) put(bucketName, key string, header map[string]string, r io.Rea
 // add makes v the newest version of an object.
 func (s *Service) add(bucketName, key string, v *version, conditions *gofakes3.PutConditions) error {
 	var replaced string
-	err := s.Store.Update(func(tx *store.Tx) error {
-		b, err := findBucket(tx, bucketName)
-		if err != nil {
-			return err
-		}
-		old, ok, err := latest(tx, bucketName, key)
-		if err != nil {
-			return err
-		}
-		if conditions != nil {
-			if err := gofakes3.CheckPutConditions(conditions, &gofakes3.ConditionalObjectInfo{Exists: ok,
-				Hash: old.MD5}); err != nil {
-				return err
-			}
-		}
-		b.Next++
-		v.Number, v.ID = b.Next, "null"
-		if b.Versioning == "Enabled" {
-			v.ID = strings.ReplaceAll(s.Scheduler.UUID(), "-", "")
-		} else if replaced, err = removeVersion(tx, bucketName, key, "null"); err != nil {
-			return err
-		}
-		if err := buckets.Put(tx, b, bucketName); err != nil {
-			return err
-		}
-		return versions.Put(tx, *v, bucketName, key, countDown(v.Number))
+	err := s.Store.Update(func(tx *store.Tx) (err error) {
+		replaced, err = s.addTo(tx, bucketName, key, v, conditions)
+		return err
 	})
 	if err == nil {
 		s.discard(replaced)
@@ -98,32 +80,68 @@ func (s *Service) add(bucketName, key string, v *version, conditions *gofakes3.P
 	return err
 }
 
-// removeVersion deletes one version's record and returns its blob.
-func removeVersion(tx *store.Tx, bucketName, key, id string) (blob string, err error) {
-	for row, err := range versions.Scan(tx, store.Query{Prefix: []string{bucketName, key}}) {
-		if err != nil {
+// addTo is add in a transaction; it returns the body that is no object's any more.
+func (s *Service) addTo(tx *store.Tx, bucketName, key string, v *version,
+	conditions *gofakes3.PutConditions) (replaced string, err error) {
+	b, err := findBucket(tx, bucketName)
+	if err != nil {
+		return "", err
+	}
+	old, ok, err := latest(tx, bucketName, key)
+	if err != nil {
+		return "", err
+	}
+	if conditions != nil {
+		if err := gofakes3.CheckPutConditions(conditions, &gofakes3.ConditionalObjectInfo{Exists: ok,
+			Hash: old.MD5}); err != nil {
 			return "", err
 		}
-		if row.Value.ID == id {
-			return row.Value.Blob, versions.Delete(tx, row.Key...)
-		}
 	}
-	return "", nil
+	b.Next++
+	v.Number, v.ID = b.Next, "null"
+	if b.Versioning == "Enabled" {
+		v.ID = strings.ReplaceAll(s.Scheduler.UUID(), "-", "")
+	} else if replaced, err = removeVersion(tx, bucketName, key, "null"); err != nil {
+		return "", err
+	}
+	if err := buckets.Put(tx, b, bucketName); err != nil {
+		return "", err
+	}
+	return replaced, versions.Put(tx, *v, bucketName, key, countDown(v.Number))
 }
 
-func (s *Service) dropVersion(bucketName, key, id string) error {
-	blob := ""
-	err := s.Store.Update(func(tx *store.Tx) (err error) {
+// removeVersion deletes one version's record and returns its blob.
+func removeVersion(tx *store.Tx, bucketName, key, id string) (blob string, err error) {
+	v, err := takeVersion(tx, bucketName, key, id)
+	return v.Blob, err
+}
+
+// takeVersion deletes one version's record and returns it; the zero version if there is none.
+func takeVersion(tx *store.Tx, bucketName, key, id string) (version, error) {
+	for row, err := range versions.Scan(tx, store.Query{Prefix: []string{bucketName, key}}) {
+		if err != nil {
+			return version{}, err
+		}
+		if row.Value.ID == id {
+			return row.Value, versions.Delete(tx, row.Key...)
+		}
+	}
+	return version{}, nil
+}
+
+// dropVersion deletes a version, if it is there, and returns what it was.
+func (s *Service) dropVersion(bucketName, key, id string) (v version, err error) {
+	err = s.Store.Update(func(tx *store.Tx) (err error) {
 		if _, err := findBucket(tx, bucketName); err != nil {
 			return err
 		}
-		blob, err = removeVersion(tx, bucketName, key, id)
+		v, err = takeVersion(tx, bucketName, key, id)
 		return err
 	})
 	if err == nil {
-		s.discard(blob)
+		s.discard(v.Blob)
 	}
-	return err
+	return v, err
 }
 
 // drop deletes an object: with versioning it writes a delete marker and
@@ -134,7 +152,8 @@ func (s *Service) drop(bucketName, key string) (marker version, err error) {
 		return marker, err
 	}
 	if b.Versioning == "" {
-		return marker, s.dropVersion(bucketName, key, "null")
+		_, err = s.dropVersion(bucketName, key, "null")
+		return marker, err
 	}
 	marker = version{Deleted: true, Modified: s.Scheduler.Now()}
 	return marker, s.add(bucketName, key, &marker, nil)

@@ -208,32 +208,6 @@ func TestVersionsStayUntilDeletedByID(t *testing.T) {
 	}
 }
 
-func TestMultipartUpload(t *testing.T) {
-	c := newCloud(t, nil)
-	key := &sdk.CreateMultipartUploadInput{Bucket: aws.String("firmware"), Key: aws.String("big")}
-	up, err := c.CreateMultipartUpload(t.Context(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var parts []types.CompletedPart
-	for i, size := range []int{5 << 20, 10} {
-		p, err := c.UploadPart(t.Context(), &sdk.UploadPartInput{Bucket: key.Bucket, Key: key.Key,
-			UploadId: up.UploadId, PartNumber: aws.Int32(int32(i + 1)), Body: bytes.NewReader(make([]byte, size))})
-		if err != nil {
-			t.Fatal(err)
-		}
-		parts = append(parts, types.CompletedPart{ETag: p.ETag, PartNumber: aws.Int32(int32(i + 1))})
-	}
-	if _, err := c.CompleteMultipartUpload(t.Context(), &sdk.CompleteMultipartUploadInput{Bucket: key.Bucket,
-		Key: key.Key, UploadId: up.UploadId, MultipartUpload: &types.CompletedMultipartUpload{Parts: parts}}); err !=
-		nil {
-		t.Fatal(err)
-	}
-	if n := len(c.get("big", nil)); n != 5<<20+10 {
-		t.Errorf("%d bytes", n)
-	}
-}
-
 func TestDefaultEncryptionIsTold(t *testing.T) {
 	c := newCloud(t, nil)
 	algorithm := func() types.ServerSideEncryption {

@@ -37,7 +37,7 @@ func New(c Config) (*Service, error) {
 	return s, nil
 }
 
-// Start removes bodies that belong to no object: uploads that a crash cut off.
+// Start removes bodies that belong to no object and no part of one: uploads that a crash cut off.
 func (s *Service) Start(context.Context) error {
 	if s.BlobDir == "" {
 		return nil
@@ -45,6 +45,12 @@ func (s *Service) Start(context.Context) error {
 	used := map[string]bool{}
 	err := s.Store.View(func(tx *store.Tx) error {
 		for row, err := range versions.Scan(tx, store.Query{}) {
+			if err != nil {
+				return err
+			}
+			used[row.Value.Blob] = true
+		}
+		for row, err := range parts.Scan(tx, store.Query{}) {
 			if err != nil {
 				return err
 			}

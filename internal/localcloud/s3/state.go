@@ -37,7 +37,8 @@ type version struct {
 	Number   uint64
 	Deleted  bool // a delete marker
 	Size     int64
-	MD5      []byte
+	MD5      []byte // of the body; of the MD5s of its parts if it has parts
+	Parts    int    `json:",omitempty"` // in which it was uploaded; 0 if at once
 	SHA256   []byte
 	Modified time.Time
 	Header   map[string]string // Content-Type, X-Amz-Meta-...

@@ -1,0 +1,155 @@
+package s3
+
+import (
+	"encoding/xml"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+)
+
+// What the library does not do, or not by versions as S3 does: reads of delete markers, deletions and copies.
+//
+// Source: Amazon S3 User Guide, "Working with delete markers", "Retrieving object versions"; API reference, GetObject,
+// DeleteObject, CopyObject (2026-11).
+
+const (
+	headerVersion       = "X-Amz-Version-Id"
+	headerDeleteMarker  = "X-Amz-Delete-Marker"
+	headerSource        = "X-Amz-Copy-Source"
+	headerSourceVersion = "X-Amz-Copy-Source-Version-Id"
+)
+
+// tellVersion names the version of an object in a bucket that has, or had, versions.
+func (s *Service) tellVersion(w http.ResponseWriter, header, bucketName, id string) error {
+	b, err := s.bucket(bucketName)
+	if err == nil && b.Versioning != "" && id != "" {
+		w.Header().Set(header, id)
+	}
+	return err
+}
+
+// marker answers a read of a delete marker: by its version it is no object that can be read, as the newest it is as if
+// there were no object.
+func (s *Service) marker(w http.ResponseWriter, key string, v version, named bool) error {
+	w.Header().Set(headerDeleteMarker, "true")
+	w.Header().Set(headerVersion, v.ID)
+	if named {
+		w.Header().Set("Allow", http.MethodDelete)
+		return errS3("MethodNotAllowed", 405, "The specified method is not allowed against this resource.")
+	}
+	return errNoKey(key)
+}
+
+// serveDelete deletes an object, or one version of it.
+func (s *Service) serveDelete(w http.ResponseWriter, bucketName, key string, query url.Values) error {
+	if query.Has("versionId") {
+		id := query.Get("versionId")
+		v, err := s.dropVersion(bucketName, key, id)
+		if err != nil {
+			return err
+		}
+		if v.Deleted {
+			w.Header().Set(headerDeleteMarker, "true")
+		}
+		if err := s.tellVersion(w, headerVersion, bucketName, id); err != nil {
+			return err
+		}
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	marker, err := s.drop(bucketName, key)
+	if err != nil {
+		return err
+	}
+	if marker.Deleted {
+		w.Header().Set(headerDeleteMarker, "true")
+		w.Header().Set(headerVersion, marker.ID)
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// copySource takes the source of a copy apart.
+func copySource(header string) (bucketName, key, id string, err error) {
+	path, parameters, versioned := strings.Cut(header, "?")
+	path, err = url.PathUnescape(path)
+	bucketName, key, found := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	if err != nil || !found || bucketName == "" || key == "" {
+		return "", "", "", errS3("InvalidArgument", 400, "X-Amz-Copy-Source %q is no bucket and key", header)
+	}
+	if !versioned {
+		return bucketName, key, "", nil
+	}
+	query, err := url.ParseQuery(parameters)
+	if id = query.Get("versionId"); err != nil || id == "" || len(query) != 1 {
+		return "", "", "", errS3("InvalidArgument", 400, "X-Amz-Copy-Source: after the key comes nothing but "+
+			"?versionId=")
+	}
+	return bucketName, key, id, nil
+}
+
+// serveCopy makes an object of another, or of a version of one.
+func (s *Service) serveCopy(w http.ResponseWriter, r *http.Request, bucketName, key string) error {
+	fromBucket, fromKey, id, err := copySource(r.Header.Get(headerSource))
+	if err != nil {
+		return err
+	}
+	v, err := s.find(fromBucket, fromKey, id)
+	if err != nil {
+		return err
+	}
+	if v.Deleted {
+		return errS3("InvalidRequest", 400, "The source of a copy request may not specifically refer to a delete "+
+			"marker by version id.")
+	}
+	for name := range r.Header {
+		if strings.HasPrefix(name, "X-Amz-Copy-Source-If-") {
+			return awsapi.NotBuilt("the condition " + strings.ToLower(name) + " of CopyObject")
+		}
+	}
+	header := v.Header
+	switch directive := r.Header.Get("X-Amz-Metadata-Directive"); directive {
+	case "", "COPY":
+		if fromBucket == bucketName && fromKey == key && id == "" {
+			return errS3("InvalidRequest", 400, "This copy request is illegal because it is trying to copy an object "+
+				"to itself without changing the object's metadata, storage class, website redirect location or "+
+				"encryption attributes.")
+		}
+	case "REPLACE":
+		given := map[string]string{}
+		for name := range r.Header {
+			given[name] = r.Header.Get(name)
+		}
+		header = objectHeader(given)
+	default:
+		return errS3("InvalidArgument", 400, "Unknown metadata directive.")
+	}
+	body, err := s.open(v.Blob)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = body.Close() }()
+	made, err := s.put(bucketName, key, header, body, nil)
+	if err != nil {
+		return err
+	}
+	if err := s.tellVersion(w, headerSourceVersion, fromBucket, v.ID); err != nil {
+		return err
+	}
+	if err := s.tellVersion(w, headerVersion, bucketName, made.ID); err != nil {
+		return err
+	}
+	b, err := xml.Marshal(struct {
+		XMLName      xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ CopyObjectResult"`
+		ETag         string
+		LastModified string
+	}{ETag: etag(made), LastModified: made.Modified.UTC().Format("2006-01-02T15:04:05.000Z")})
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/xml")
+	_, _ = w.Write(append([]byte(xml.Header), b...)) // the client is gone if this fails
+	return nil
+}
