@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/johannesboyne/gofakes3"
 
@@ -17,25 +16,6 @@ import (
 const (
 	minPart = 5 << 20 // but for the last one
 	maxPart = 5 << 30
-)
-
-// upload is a multipart upload that is under way. Its parts are bodies of their own, which become one when it is
-// completed.
-type upload struct {
-	Initiated time.Time
-	Header    map[string]string // of the object
-}
-
-type part struct {
-	Size     int64
-	MD5      []byte
-	Modified time.Time
-	Blob     string
-}
-
-var (
-	uploads = store.NewTable[upload]("s3.upload").Versions(store.JSON) // key: bucket, key, upload id
-	parts   = store.NewTable[part]("s3.part").Versions(store.JSON)     // key: upload id, part number
 )
 
 func quoted(sum []byte) string { return `"` + hex.EncodeToString(sum) + `"` }

@@ -18,7 +18,9 @@ var (
 	buckets = store.NewTable[bucket]("s3.bucket").Versions(store.JSON) // key: name
 	// key: bucket, key, number counted down: the newest version first
 	versions = store.NewTable[version]("s3.object").Versions(store.JSON)
-	blobs    = store.NewTable[[]byte]("s3.blob") // key: blob id; only without a BlobDir
+	uploads  = store.NewTable[upload]("s3.upload").Versions(store.JSON) // key: bucket, key, upload id
+	parts    = store.NewTable[part]("s3.part").Versions(store.JSON)     // key: upload id, part number
+	blobs    = store.NewTable[[]byte]("s3.blob")                        // key: blob id; only without a BlobDir
 )
 
 type bucket struct {
@@ -42,6 +44,20 @@ type version struct {
 	SHA256   []byte
 	Modified time.Time
 	Header   map[string]string // Content-Type, X-Amz-Meta-...
+	Blob     string
+}
+
+// upload is a multipart upload that is under way. Its parts are bodies of their own, which become one when it is
+// completed.
+type upload struct {
+	Initiated time.Time
+	Header    map[string]string // of the object
+}
+
+type part struct {
+	Size     int64
+	MD5      []byte
+	Modified time.Time
 	Blob     string
 }
 

@@ -2,8 +2,10 @@ package s3
 
 import (
 	"encoding/xml"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
@@ -104,7 +106,7 @@ func (s *Service) serveCopy(w http.ResponseWriter, r *http.Request, bucketName, 
 		return errS3("InvalidRequest", 400, "The source of a copy request may not specifically refer to a delete "+
 			"marker by version id.")
 	}
-	for name := range r.Header {
+	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
 		if strings.HasPrefix(name, "X-Amz-Copy-Source-If-") {
 			return awsapi.NotBuilt("the condition " + strings.ToLower(name) + " of CopyObject")
 		}
@@ -150,6 +152,6 @@ func (s *Service) serveCopy(w http.ResponseWriter, r *http.Request, bucketName, 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/xml")
-	_, _ = w.Write(append([]byte(xml.Header), b...)) // the client is gone if this fails
+	_, _ = w.Write(append([]byte(xml.Header), b...))
 	return nil
 }
