@@ -151,6 +151,10 @@ func TestASuccessIsCheap(t *testing.T) {
 	if p := path(map[string]string{"Verify": "Next.Soak"}); !slices.Contains(p, "Soak") {
 		t.Errorf("no Soak in %v", p)
 	}
+	parked := []string{"Inspect", "Verify", "Finalize"}
+	if p := path(map[string]string{"Inspect": "Next.Verify"}); !slices.Equal(p, parked) {
+		t.Errorf("after a soak that was parked: %v", p)
+	}
 	if p := path(map[string]string{"Verify": "Verify.WrongVersion"}); !slices.Contains(p, "Rollback") {
 		t.Errorf("no Rollback in %v", p)
 	}

@@ -9,6 +9,11 @@ type Park struct {
 	Why string `json:"why,omitempty"`
 	// Gated has the next lap begin in the attempt's window only.
 	Gated bool `json:"gated,omitempty"`
+	// Seconds is how long the next lap waits at least, where it is not gated.
+	Seconds int `json:"seconds,omitempty"`
+	// Looks says that the attempt has done to the device what it does, and only looks in
+	// its next lap: no flag keeps it from that.
+	Looks bool `json:"looks,omitempty"`
 	// Resume is what the flow tells itself for the next lap.
 	Resume json.RawMessage `json:"resume,omitempty"`
 }

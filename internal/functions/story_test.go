@@ -71,6 +71,20 @@ var stories = []struct {
 		d.Activation.SoakSeconds = 60
 	}, status: event.StatusSucceeded,
 		visits: "Inspect Download AwaitReport Verify Soak Verify Finalize", downloads: 1},
+	{name: "success after a long soak, outside of executions", doc: func(d *upgrade.Document) {
+		d.Activation.SoakSeconds = 2 * 3600
+	}, status: event.StatusSucceeded,
+		visits: "Inspect Download AwaitReport Verify Finalize", downloads: 1},
+	{name: "its job is cancelled while it soaks", doc: func(d *upgrade.Document) {
+		d.Activation.SoakSeconds = 2 * 3600
+	}, play: func(w *world, a *agent) {
+		w.after(time.Hour, func() { w.control(event.ControlStopped) })
+	}, status: event.StatusSucceeded, downloads: 1},
+	{name: "falls back while it soaks", doc: func(d *upgrade.Document) {
+		d.Activation.SoakSeconds = 2 * 3600
+	}, play: func(w *world, a *agent) {
+		w.after(time.Hour, func() { a.active, a.software = 1, "1.0.0" })
+	}, status: event.StatusFailed, reason: upgrade.ActivateFailed, downloads: 1},
 	{name: "activation in a window", doc: windowed, visits: "Inspect Download AwaitReport Activate Finalize",
 		status: event.StatusSucceeded, downloads: 1},
 	{name: "its job is paused before it activates, and resumed", doc: separate, play: func(w *world, a *agent) {

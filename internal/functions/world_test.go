@@ -442,6 +442,9 @@ func (w *world) end(token event.TaskToken, name, cause string) bool {
 				" " + cause}
 		case c.Next == "Finalize" || c.Next == "FinalizeFailed" || c.Next == "Rollback":
 			x.data["failure"] = map[string]any{"state": x.state, "error": name, "cause": cause}
+		case name == string(upgrade.NextVerify):
+			w.into(w.parse(cause), &x.data)
+			x.data["soaked"] = true
 		case c.Next == "Verify":
 			x.data["overdue"] = true
 		case x.state == "Inspect": // to Activate

@@ -268,6 +268,47 @@ func TestDevicesWaitForTheirWindows(t *testing.T) {
 	}
 }
 
+// TestALongSoakIsParked: no execution is open while new versions prove themselves for two
+// hours.
+func TestALongSoakIsParked(t *testing.T) {
+	event := filepath.Join(t.TempDir(), "soak.json")
+	if err := os.WriteFile(event, []byte(`{
+  "firmware": {"version": "2.0.0"}, "activation": {"soakSeconds": 7200},
+  "targets": ["arn:aws:iot:us-east-1:123456789012:thinggroup/demo"], "abort": {"criteriaList": []}
+}`), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	var laps map[string][]lap
+	var out bytes.Buffer
+	summary, err := Run(t.Context(), Config{
+		Env: &cli.Env{Out: &out, Err: &out}, Devices: 12, Seed: 5, Event: event, Image: 1 << 10, Every: time.Minute,
+		Faults: "delay=1,duplicate-all=1,cut-before-restart=1",
+		over: func(ctx context.Context, w *world, _ string) (err error) {
+			laps, err = w.laps(ctx)
+			return err
+		},
+	})
+	if err != nil || summary.Succeeded != 12 {
+		t.Fatalf("%v, %+v\n%s", err, summary, last(out.String()))
+	}
+	for thing, of := range laps {
+		slices.SortFunc(of, func(a, b lap) int { return a.input.Lap - b.input.Lap })
+		if len(of) != 2 {
+			t.Errorf("%s has %d laps, want 2", thing, len(of))
+			continue
+		}
+		for _, l := range of {
+			if open := l.ended.Sub(l.began); open > 5*time.Minute {
+				t.Errorf("%s: an execution was open for %v", thing, open)
+			}
+		}
+		soaked := of[1].began.Sub(of[0].ended)
+		if soaked < 2*time.Hour-time.Minute || soaked > 2*time.Hour+5*time.Minute {
+			t.Errorf("%s soaked for %v, want two hours", thing, soaked)
+		}
+	}
+}
+
 // TestAFleetWaitsForItsWindow plays as many devices as FLEETSTEP_FLEET says: 20,000 with
 // "make test-windows".
 func TestAFleetWaitsForItsWindow(t *testing.T) {
@@ -275,7 +316,12 @@ func TestAFleetWaitsForItsWindow(t *testing.T) {
 	if err != nil {
 		t.Skip("FLEETSTEP_FLEET does not say how many devices")
 	}
-	fleetInWindows{
-		devices, "SEPARATE", time.Date(2026, 1, 5, 18, 0, 0, 0, time.UTC), [2]string{"23:00", "01:00"}, "", 0,
-	}.play(t)
+	evening := time.Date(2026, 1, 5, 18, 0, 0, 0, time.UTC)
+	t.Run("over midnight", func(t *testing.T) {
+		fleetInWindows{devices, "SEPARATE", evening, [2]string{"23:00", "01:00"}, "", 0}.play(t)
+	})
+	change := time.Date(2026, 3, 28, 19, 0, 0, 0, time.UTC)
+	t.Run("over a change to daylight saving", func(t *testing.T) { // a tenth, of which one night is enough
+		fleetInWindows{max(60, devices/10), "SEPARATE", change, [2]string{"01:00", "03:30"}, "", 0}.play(t)
+	})
 }

@@ -47,7 +47,7 @@ func (p *Pending) gate(d Device, now time.Time) {
 // again. One whose window has closed waits for the next, unless it is in that by now.
 func (p *Pending) waits(d Device, now time.Time) (bool, Due) {
 	if !p.Gated || p.Plan.Window == nil {
-		return false, Due{}
+		return now.Before(p.NotBefore), p.due(d.Thing, now)
 	}
 	if !now.Before(p.NotAfter) {
 		p.gate(d, now)
@@ -110,11 +110,16 @@ func (w *Parker) Park(ctx context.Context, in event.ExecutionInput, park event.P
 			Owner: in.Owner, ExecutionNumber: in.ExecutionNumber, Lap: in.Lap + 1, Operation: in.Operation,
 			Plan: event.Plan{Document: in.Document, Timeouts: in.Timeouts, Window: in.Window},
 			At:   now, Deadline: d.Claim.Deadline, ExpiresAt: d.Claim.Deadline.Add(7 * linger), Resume: park.Resume,
+			Looks: park.Looks,
 		}
 		if p.Gated = park.Gated && in.Window != nil; p.Gated {
 			p.gate(d, now)
+		} else if park.Seconds > 0 {
+			p.NotBefore = now.Add(time.Duration(park.Seconds) * time.Second)
 		}
-		d.Shift = d.shift(in.Owner, in.ExecutionNumber, event.StandWaiting, "", now)
+		if !p.Looks { // else it runs on, as far as anybody counts
+			d.Shift = d.shift(in.Owner, in.ExecutionNumber, event.StandWaiting, "", now)
+		}
 		err = w.Store.Park(ctx, d, in.Execution, p, p.due(in.ThingName, now))
 		if err == nil {
 			return p, true, nil

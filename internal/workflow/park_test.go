@@ -389,3 +389,25 @@ func TestParkSaysWhatItCannotDo(t *testing.T) {
 		t.Errorf("somebody is about to end it: %t, %v", parked, err)
 	}
 }
+
+// TestAnAttemptThatOnlyLooksWaitsForItsTime, whatever its flag says, and nobody looks after
+// it meanwhile.
+func TestAnAttemptThatOnlyLooksWaitsForItsTime(t *testing.T) {
+	r, _ := parked(t, event.Park{Seconds: 2 * 3600, Looks: true})
+	began := r.now
+	r.wake(workflow.StartWaiting)
+	r.set(fw2, event.ControlStopped)
+	r.now = began.Add(90 * time.Minute)
+	r.wake(workflow.StartWaiting)
+	woken := r.wakes(time.Hour)
+	if len(woken) != 1 || woken[0].Lost {
+		t.Fatalf("woken: %+v", woken)
+	}
+	if at := r.now.Add(woken[0].After); at.Before(began.Add(2*time.Hour)) || at.After(began.Add(2*time.Hour+
+		2*time.Minute)) {
+		t.Errorf("woken at %s, it was parked at %s", at, began)
+	}
+	r.now = r.now.Add(woken[0].After)
+	r.wake(workflow.StartBegun)
+	r.expect("it goes on though its owner is over", "start")
+}

@@ -57,6 +57,7 @@ type Pending struct {
 	// and what its flow is told.
 	Deadline time.Time
 	Resume   json.RawMessage
+	Looks    bool    // its next lap only looks: no flag keeps it
 	Ending   *Ending // who reports its end, nil for nobody
 }
 

@@ -132,7 +132,7 @@ func (d Device) attended(owner event.Owner, now time.Time) bool {
 	switch {
 	case !waits:
 		return false
-	case p.Gated:
+	case p.Gated || !p.NotBefore.IsZero():
 		return now.Sub(p.NotBefore) < sweepLong || !d.State.Reachable()
 	}
 	return !d.State.Reachable() || now.Sub(p.At) < sweepLong

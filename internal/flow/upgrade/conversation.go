@@ -73,6 +73,7 @@ type memory struct {
 	Add        []device.Object `json:"add,omitempty"`    // Subscriptions, after others are removed
 	Repair     []device.Object `json:"repair,omitempty"` // after that
 	Soaked     bool            `json:"soaked,omitempty"`
+	Soaking    *results        `json:"soaking,omitempty"` // of the steps before, where it is parked to soak
 	Overdue    bool            `json:"overdue,omitempty"`
 	Renewed    bool            `json:"renewed,omitempty"` // it was given a second address
 	Window     *event.Window   `json:"window,omitempty"`  // in the device's time
@@ -138,6 +139,9 @@ func (f *Flow) Begin(_ context.Context, t event.Turn, step event.StepInput) (eve
 			m.Passes = in.Activate.Pass
 		case step.Step == Activate:
 			m.Passes = m.Resumed.Passes
+		}
+		if step.Step == Verify && m.Document.soaks() && !m.Soaked {
+			m.Soaking = &results{Inspect: in.Inspect, Download: in.Download, Activate: in.Activate, Report: in.Report}
 		}
 		m.Active, m.Target, m.Previous = in.Inspect.Active, in.Inspect.Target, in.Inspect.SoftwareVersion
 	}

@@ -1017,6 +1017,14 @@ func TestConversations(t *testing.T) {
 			c.document(func(d *upgrade.Document) { d.Activation.SoakSeconds = 9 }).begin()
 			return c.on(c.shows(upgraded))
 		}, "Next.Soak"},
+		{"runs it, and is to prove it for long", upgrade.Verify, func(c *talk) event.Move {
+			c.document(func(d *upgrade.Document) { d.Activation.SoakSeconds = 7200 }).begin()
+			move := c.on(c.shows(upgraded))
+			if p := move.Park; p != nil && p.Seconds == 7200 && p.Looks && !p.Gated {
+				p.Resume = nil
+			}
+			return move
+		}, "park, "},
 		{"runs it still", upgrade.Verify, func(c *talk) event.Move {
 			c.document(func(d *upgrade.Document) { d.Activation.SoakSeconds = 9 }).set("soaked", true).begin()
 			return c.on(c.shows(upgraded))
@@ -1341,5 +1349,39 @@ func TestHold(t *testing.T) {
 	}
 	if _, err := newTalk(t, upgrade.Download).flow.Hold(event.Turn{State: json.RawMessage("x")}); err == nil {
 		t.Error("a memory that cannot be read is held")
+	}
+}
+
+// A soak that is parked goes on at Verify, with what the steps before it had found; for a
+// version that knows nothing of it that is no upgrade of another kind.
+func TestASoakGoesOnAtVerify(t *testing.T) {
+	c := newTalk(t, upgrade.Verify).document(func(d *upgrade.Document) { d.Activation.SoakSeconds = 7200 })
+	c.begin()
+	park := c.on(c.shows(upgraded)).Park
+	if park == nil {
+		t.Fatal("not parked")
+	}
+	var form struct{ V int }
+	if err := json.Unmarshal(park.Resume, &form); err != nil || form.V != 2 {
+		t.Errorf("what the lap leaves is of form %d: %v", form.V, err)
+	}
+	next := newTalk(t, upgrade.Inspect).document(func(d *upgrade.Document) { d.Activation.SoakSeconds = 7200 })
+	next.in.Lap, next.in.Resume = 1, park.Resume
+	move := next.begin()
+	if move.Send != nil || move.Failed == nil || move.Failed.Name != upgrade.NextVerify {
+		t.Fatalf("Inspect: %+v", move)
+	}
+	var results map[string]any
+	if err := json.Unmarshal([]byte(move.Failed.Detail), &results); err != nil || results["inspect"] == nil {
+		t.Fatalf("it goes on with %s: %v", move.Failed.Detail, err)
+	}
+	verify := newTalk(t, upgrade.Verify).document(func(d *upgrade.Document) { d.Activation.SoakSeconds = 7200 })
+	verify.set("soaked", true)
+	for name, v := range results {
+		verify.set(name, v)
+	}
+	verify.begin()
+	if move := verify.on(verify.shows(upgraded)); move.Done == nil {
+		t.Errorf("Verify: %+v", move)
 	}
 }

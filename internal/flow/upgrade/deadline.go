@@ -26,6 +26,10 @@ const dayOfWindow = 24 * 60 * 60
 // the stack. Only what waits for the device lasts as long as its state may.
 const invocation = 30
 
+// wakes is how long after its time a parked attempt may be woken, in seconds: those of a
+// minute are spread over it, and where they are too many they come in one of the next.
+const wakes = 5 * 60
+
 // retrier is a member of a state's Retry.
 type retrier struct {
 	ErrorEquals                                   []string
@@ -86,11 +90,16 @@ func longest(doc Document) (time.Duration, error) {
 		parked = lasts(retry["Activate"], steps.AnswerSeconds) + lasts(retry["Finalize"], steps.FinalizeSeconds) +
 			lasts(retry["Inspect"], steps.AnswerSeconds)
 	}
+	lingers := 0 // of a soak
+	if doc.soaks() {
+		lingers = lasts(retry["Finalize"], steps.FinalizeSeconds) + wakes +
+			lasts(retry["Inspect"], steps.AnswerSeconds)
+	}
 	seconds := lasts(retry["Inspect"], steps.AnswerSeconds) +
 		mostDownloads*(lasts(retry["Download"], steps.AnswerSeconds)+lasts(retry["AwaitReport"], downloaded)) +
 		mostActivations*(parked+lasts(retry["Activate"], steps.AnswerSeconds)+lasts(retry["AwaitReport"], activated)) +
 		mostVerifies*lasts(retry["Verify"], steps.AnswerSeconds) +
-		steps.SoakSeconds +
+		steps.SoakSeconds + lingers +
 		lasts(retry["Rollback"], steps.RollbackSeconds) +
 		max(lasts(retry["Finalize"], steps.FinalizeSeconds), lasts(retry["FinalizeFailed"], steps.FinalizeSeconds))
 	return time.Duration(seconds) * time.Second, nil

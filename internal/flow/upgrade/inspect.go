@@ -11,6 +11,11 @@ import (
 
 func (f *Flow) beginInspect(t event.Turn, m memory) (event.Move, error) {
 	s := turn{f, t, m}
+	if m.Resumed.Soaking != nil {
+		move := s.soaked()
+		move.State = m.save()
+		return move, nil
+	}
 	move := s.inspectLook(forLook)
 	move.State = m.save()
 	return move, nil

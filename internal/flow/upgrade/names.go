@@ -34,6 +34,7 @@ const (
 	NextRenewal  event.ErrorName = "Next.Renewal"  // ask for the image again, by a new address
 	NextActivate event.ErrorName = "Next.Activate" // the image is there, not yet activated
 	NextSoak     event.ErrorName = "Next.Soak"     // verified; wait, then look once more
+	NextVerify   event.ErrorName = "Next.Verify"   // it has soaked outside of an execution
 )
 
 // The steps.

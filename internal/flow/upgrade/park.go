@@ -3,6 +3,7 @@ package upgrade
 import (
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/fleetstep/fleetstep/internal/event"
 )
@@ -12,7 +13,12 @@ import (
 
 // resumptionForm is the form in which this program writes resumptions. It reads those up
 // to it.
-const resumptionForm = 1
+const (
+	resumptionForm = 2
+	// plainResumption is the form of those without Soaking: a version that knows no other
+	// goes on with them as this one does.
+	plainResumption = 1
+)
 
 // resumption is what a lap of an upgrade tells the next.
 type resumption struct {
@@ -22,7 +28,19 @@ type resumption struct {
 	Staged string `json:"staged,omitempty"`
 	// Passes is how often it was activated in vain.
 	Passes int `json:"passes,omitempty"`
+	// Soaking is what the steps have found of an upgrade that soaks: the next lap verifies
+	// once more, and does nothing else.
+	Soaking *results `json:"soaking,omitempty"`
 }
+
+// mostWait is how long an execution is kept open for a soak. A longer one is parked: open
+// executions are an account's quota.
+const mostWait = time.Hour
+
+// soaks reports whether the attempt is parked for its soak.
+func (d Document) soaks() bool { return d.soak() > mostWait }
+
+func (d Document) soak() time.Duration { return time.Duration(d.Activation.SoakSeconds) * time.Second }
 
 func readResumption(in event.ExecutionInput) (r resumption, err error) {
 	if len(in.Resume) == 0 {
@@ -40,12 +58,38 @@ func (s turn) park(staged bool) event.Park {
 	if staged {
 		r = resumption{Staged: s.m.Target.Path, Passes: s.m.Passes}
 	}
-	r.Form = resumptionForm
+	return event.Park{Gated: s.m.Window != nil && (staged || !s.m.separate()), Resume: r.save(plainResumption)}
+}
+
+func (r resumption) save(form int) json.RawMessage {
+	r.Form = form
 	b, err := json.Marshal(r)
 	if err != nil {
-		b = nil // unreachable: plain values only
+		return nil // unreachable: plain values only
 	}
-	return event.Park{Gated: s.m.Window != nil && (staged || !s.m.separate()), Resume: b}
+	return b
+}
+
+// soak ends this lap with the wanted version running. The next one comes when it has run
+// for long enough.
+func (s turn) soak(v view) event.Move {
+	r := resumption{Passes: s.m.Resumed.Passes, Soaking: s.m.Soaking}
+	return event.Move{
+		Park: &event.Park{
+			Why: "soaks: runs " + v.software, Seconds: s.m.Document.Activation.SoakSeconds, Looks: true,
+			Resume: r.save(resumptionForm),
+		},
+		Learnt: v.learnt(),
+	}
+}
+
+// soaked goes on with an upgrade that has soaked while it was parked.
+func (s turn) soaked() event.Move {
+	b, err := json.Marshal(s.m.Resumed.Soaking)
+	if err != nil {
+		return s.fail(event.ControllerFailed, "what the lap before left: %s", err) // unreachable: plain values only
+	}
+	return event.Move{Failed: &event.Failure{Name: NextVerify, Detail: string(b)}}
 }
 
 // Hold is the end of a lap whose command a pause keeps from being sent.

@@ -69,7 +69,8 @@ func TestAMemoryOfALaterVersionIsRefused(t *testing.T) {
 	if _, err := f.Hold(event.Turn{Step: Download, State: later}); !errors.As(err, &unknown) {
 		t.Errorf("held: %v", err)
 	}
-	in := event.NewExecutionInput(event.JobOwner("j"), "t", 1, Operation, event.Plan{}).InLap(1, later)
+	in := event.NewExecutionInput(event.JobOwner("j"), "t", 1, Operation, event.Plan{}).InLap(1,
+		json.RawMessage(`{"v":3}`))
 	if _, err := readResumption(in); !errors.As(err, &unknown) {
 		t.Errorf("what the lap before left: %v", err)
 	}

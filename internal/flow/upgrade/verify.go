@@ -33,6 +33,9 @@ func (s turn) verify(ev event.DeviceEvent) event.Move {
 	}
 	if v.runs(s.m.version()) {
 		if s.m.Document.Activation.SoakSeconds > 0 && !s.m.Soaked {
+			if s.m.Soaking != nil {
+				return s.soak(v)
+			}
 			return s.failWith(v, NextSoak, "runs %s", v.software)
 		}
 		// What it proves is noted as the device is given back: Learn.

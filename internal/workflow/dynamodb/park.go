@@ -59,6 +59,9 @@ func pendingItem(thing event.ThingName, p workflow.Pending) (item, error) {
 	}
 	i["gated"], i["notBefore"], i["notAfter"] = flag(p.Gated), n(millis(p.NotBefore)), n(millis(p.NotAfter))
 	i["deadline"] = n(millis(p.Deadline))
+	if p.Looks {
+		i["looks"] = flag(true)
+	}
 	if len(p.Resume) > 0 {
 		i["resume"] = s(string(p.Resume))
 	}
@@ -77,7 +80,7 @@ func pending(i item, owner event.Owner, r *reading) (workflow.Pending, error) {
 		At: r.moment("at"), ExpiresAt: time.Unix(r.number("expiresAt"), 0).UTC(),
 		Gated: truth(i, "gated"), NotBefore: r.moment("notBefore"), NotAfter: r.moment("notAfter"),
 		Deadline: r.moment("deadline"),
-		Resume:   raw(i, "resume"),
+		Resume:   raw(i, "resume"), Looks: truth(i, "looks"),
 	}
 	if by := text(i, "endingBy"); by != "" {
 		p.Ending = &workflow.Ending{By: by, At: r.moment("endingAt")}

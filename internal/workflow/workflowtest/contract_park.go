@@ -49,6 +49,7 @@ func parking(t *testing.T, s Kept) {
 			Window: &event.Window{Start: "02:00", End: "04:00", Zone: "Asia/Tokyo"},
 		},
 		Gated: true, NotBefore: at, NotAfter: at.Add(time.Minute), Deadline: at.Add(time.Hour), Resume: json.RawMessage(`{"c":1}`),
+		Looks: true,
 	}
 	due := workflow.Due{At: minute, Thing: thing, Owner: j}
 	must(s.Park(ctx, d, "x", next, due), workflow.ErrChanged) // it has registered since
