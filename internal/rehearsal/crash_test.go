@@ -116,6 +116,8 @@ type outage struct {
 	left    *localcloud.Store // what a crash left, until the cloud is opened over it
 	down    time.Duration
 	took    time.Duration // from the job's creation to its end
+	// meanwhile is done between the creation of the job and the wait for its end.
+	meanwhile func() error
 
 	iot    *iot.Client
 	lambda *lambda.Client
@@ -124,6 +126,20 @@ type outage struct {
 // playCrashes plays a job to its end. An error tells what is wrong with it.
 // The job has no window, or one that opens a while after its beginning.
 func playCrashes(seed uint64, faultList string, crashes []crash, opens time.Duration) (s *outage, err error) {
+	return playThrough(seed, faultList, crashes, func(s *outage) map[string]any {
+		if opens == 0 {
+			return nil
+		}
+		from := s.sched.Now().Add(opens)
+		return map[string]any{"mode": "SEPARATE", "window": map[string]string{
+			"start": from.Format("15:04"), "end": from.Add(time.Hour).Format("15:04"),
+		}}
+	})
+}
+
+// playThrough plays a job with such an activation; prepare may set what is done meanwhile.
+func playThrough(seed uint64, faultList string, crashes []crash, prepare func(s *outage) (activation map[string]any)) (
+	s *outage, err error) {
 	base, err := stage()
 	if err != nil {
 		return nil, err
@@ -160,11 +176,8 @@ func playCrashes(seed uint64, faultList string, crashes []crash, opens time.Dura
 		"abort":    map[string]any{"criteriaList": []any{}},
 		"timeouts": map[string]int{"answerSeconds": 20, "downloadSeconds": 60, "rebootSeconds": 60},
 	}
-	if opens > 0 {
-		from := s.sched.Now().Add(opens)
-		members["activation"] = map[string]any{"mode": "SEPARATE", "window": map[string]string{
-			"start": from.Format("15:04"), "end": from.Add(time.Hour).Format("15:04"),
-		}}
+	if activation := prepare(s); activation != nil {
+		members["activation"] = activation
 	}
 	payload, err := json.Marshal(members)
 	if err != nil {
@@ -187,6 +200,11 @@ func (s *outage) play(create func() error) error {
 		return err == nil, fmt.Sprint(err)
 	}); err != nil {
 		return err
+	}
+	if s.meanwhile != nil {
+		if err := s.meanwhile(); err != nil {
+			return err
+		}
 	}
 	if err := s.until("the job ends", func() (bool, string) {
 		state, err := cli.Describe(s.ctx, s.iot, crashJob)
@@ -287,6 +305,9 @@ func (s *outage) itemsOf(table string) (left []string, err error) {
 	for _, item := range out.Items {
 		switch kind, _, _ := strings.Cut(item["SK"].S, "#"); kind {
 		case "CLAIM", "AWAIT", "PENDING", "NEWS":
+			left = append(left, "item "+item["PK"].S+" "+item["SK"].S)
+		}
+		if strings.HasPrefix(item["PK"].S, "KNOCK#") || strings.HasPrefix(item["SK"].S, "LIFTED#") {
 			left = append(left, "item "+item["PK"].S+" "+item["SK"].S)
 		}
 	}
@@ -481,6 +502,68 @@ func TestParkedUpgradesSurviveACrashAtEachWrite(t *testing.T) {
 			t.Errorf("%s\ntook %s: a device missed its window", strings.Join(s.log, "\n"), s.took)
 		case len(s.log) == 0:
 			if n < 500 {
+				t.Errorf("the job makes %d writes only: this test looks at another one", n)
+			}
+			return
+		}
+	}
+}
+
+// pausing pauses the job after a while, and resumes it after five minutes. Nobody is told
+// anything meanwhile.
+func (s *outage) pausing(after time.Duration) func() error {
+	control := func(verb string) error {
+		return s.until("the job is to "+verb, func() (bool, string) {
+			err := s.control(s.ctx, verb, crashJob)
+			return err == nil, fmt.Sprint(err)
+		})
+	}
+	pass := func(d time.Duration) error {
+		began := s.sched.Now()
+		return s.until("time has passed", func() (bool, string) { return s.sched.Now().Sub(began) >= d, "" })
+	}
+	commands := func() (n int) {
+		for _, f := range s.fleet.Facts() {
+			n += f.Operates
+		}
+		return n
+	}
+	return func() error {
+		if err := errors.Join(pass(after), control("pause"), pass(15*time.Second)); err != nil {
+			return err
+		}
+		before := commands()
+		if err := pass(285 * time.Second); err != nil {
+			return err
+		}
+		if now := commands(); now != before {
+			return fmt.Errorf("%d commands had been given when the pause began, %d at its end", before, now)
+		}
+		return control("resume")
+	}
+}
+
+// TestAPausedJobSurvivesACrashAtEachWrite: pausing and resuming it, too, at whatever write
+// the cloud dies, with FLEETSTEP_CRASHES=all; else at some. Who was held goes on.
+func TestAPausedJobSurvivesACrashAtEachWrite(t *testing.T) {
+	step := 251
+	if os.Getenv("FLEETSTEP_CRASHES") == "all" {
+		step = 1
+	}
+	for n := 1; ; n += step {
+		s, err := playThrough(1, "", []crash{{write: n, lost: n%2 == 0}}, func(s *outage) map[string]any {
+			s.meanwhile = s.pausing(time.Duration(n%5) * time.Second)
+			return map[string]any{"mode": "SEPARATE"}
+		})
+		switch {
+		case err != nil:
+			t.Errorf("%s\n%v", strings.Join(s.log, "\n"), err)
+		case s.took > 5*time.Minute+4*time.Minute+patience:
+			t.Errorf("%s\ntook %s: somebody was not woken", strings.Join(s.log, "\n"), s.took)
+		case s.took < 5*time.Minute:
+			t.Errorf("%s\ntook %s: nobody was held", strings.Join(s.log, "\n"), s.took)
+		case len(s.log) == 0:
+			if n < 300 {
 				t.Errorf("the job makes %d writes only: this test looks at another one", n)
 			}
 			return

@@ -120,15 +120,28 @@ const (
 	forRepair    = "set"
 )
 
+// memoryForm is the form in which this program writes memory. It reads those up to it.
+const memoryForm = 1
+
 // memory is what the conversation keeps between its turns.
 type memory struct {
+	Form   int             `json:"v"`
 	Since  time.Time       `json:"since"` // older connections are no news
 	Seen   *Seen           `json:"seen,omitempty"`
 	Add    []device.Object `json:"add,omitempty"`    // Subscriptions, after others are removed
 	Repair []device.Object `json:"repair,omitempty"` // after that
 }
 
+// readMemory reads what save wrote, this version's or an earlier one's.
+func readMemory(t event.Turn) (m memory, err error) {
+	if err := json.Unmarshal(t.State, &m); err != nil {
+		return memory{}, fmt.Errorf("memory: %w", err)
+	}
+	return m, event.CheckForm("memory of step "+string(t.Step), m.Form, memoryForm)
+}
+
 func (m memory) save() json.RawMessage {
+	m.Form = memoryForm
 	b, err := json.Marshal(m)
 	if err != nil {
 		return json.RawMessage("{}") // unreachable: plain values only
@@ -162,9 +175,9 @@ func (f *Flow) Begin(_ context.Context, t event.Turn, _ event.StepInput) (event.
 
 // Continue takes the next event.
 func (f *Flow) Continue(t event.Turn, ev event.DeviceEvent) (event.Move, error) {
-	var m memory
-	if err := json.Unmarshal(t.State, &m); err != nil {
-		return event.Move{}, fmt.Errorf("onboard.Continue: memory: %w", err)
+	m, err := readMemory(t)
+	if err != nil {
+		return event.Move{}, fmt.Errorf("onboard.Continue: %w", err)
 	}
 	s := turn{f, t, m}
 	switch ev.Kind {
