@@ -1,9 +1,11 @@
 # The verbs of this repository. Needed: Go and make; Node.js for synth and deploy only; Python for lint-template only.
 DEVICES ?= 25
 FAULTS ?=
+# Models of devices: all, or names (bin/fleetstep simulate --list-profiles).
+PROFILES ?=
 # What AWS does on bad days: none, bad, or kinds of it (docs/weather.md).
 WEATHER ?= none
-EVENT ?= $(if $(FAULTS),events/create-job-quick.json,$(PLAIN))
+EVENT ?= $(if $(FAULTS)$(PROFILES),events/create-job-quick.json,$(PLAIN))
 PLAIN = events/create-job.json
 # Anything: the devices are new, and are onboarded before the job.
 ONBOARD ?=
@@ -39,12 +41,14 @@ export CGO_ENABLED = 0
 .PHONY: run rehearse build test test-race test-restart test-crash test-windows test-flood stored-forms test-disk test-upgrade test-ablation test-deploy lint fmt dist proto synth synth-check deploy smoke build-lambdas \
 	lint-template bench bench-compare bench-baseline bench-jsonata fuzz clean
 
-run: build ## one whole job on this machine: DEVICES=25 EVENT=file FAULTS=all, OPERATION=reboot INPUT=json WORKFLOWS=folder
-	bin/fleetstep demo --devices $(DEVICES) $(JOB) --faults "$(FAULTS)" --weather $(WEATHER) $(if $(ONBOARD),--onboard)
+run: build ## one whole job on this machine: DEVICES=25 EVENT=file FAULTS=all PROFILES=all, OPERATION=reboot INPUT=json WORKFLOWS=folder
+	bin/fleetstep demo --devices $(DEVICES) $(JOB) --faults "$(FAULTS)" --profiles "$(PROFILES)" --weather $(WEATHER) \
+		$(if $(ONBOARD),--onboard)
 
-rehearse: ## a job in virtual time, without sockets: DEVICES=10000 SEED=7 FAULTS=all
+rehearse: ## a job in virtual time, without sockets: DEVICES=10000 SEED=7 FAULTS=all PROFILES=all
 	$(BUILD) -o bin/fleetstep ./cmd/fleetstep
-	bin/fleetstep rehearse --devices $(DEVICES) --seed $(SEED) $(JOB) --faults "$(FAULTS)" --weather $(WEATHER) $(if $(ONBOARD),--onboard)
+	bin/fleetstep rehearse --devices $(DEVICES) --seed $(SEED) $(JOB) --faults "$(FAULTS)" --profiles "$(PROFILES)" \
+		--weather $(WEATHER) $(if $(ONBOARD),--onboard)
 
 build: $(FUNCTIONS:%=build-%) ## bin/fleetstep, and the functions for this machine beside it
 	$(BUILD) -o bin/fleetstep ./cmd/fleetstep
@@ -84,6 +88,10 @@ test-disk: ## a disk that fills up: the store over each failing call, and a real
 .PHONY: test-uploads
 test-uploads: ## ten multipart uploads of 200 MB to S3 at once, and the memory that they take (needs 6 GB of disk)
 	FLEETSTEP_UPLOADS=10x200 $(GO) test -count=1 -v -run TestUploadsTakeLittleMemory ./internal/localcloud/s3
+
+.PHONY: test-profiles
+test-profiles: ## every fault on every model of devices, in virtual time
+	FLEETSTEP_PROFILES=all $(GO) test -count=1 -timeout 60m -v -run EveryFaultOnEveryProfile ./internal/rehearsal
 
 .PHONY: test-weather test-mutations
 test-weather: ## 200 jobs of 300 devices on bad days, in virtual time

@@ -57,6 +57,8 @@ SUMMARY {...}. Exit code 0 only if every device ended as it should.`,
 	operationFlags(c, &d.Operation, &workflows)
 	f.StringVar(&d.Faults, "faults", "", "which agents are difficult (see: fleetstep simulate --list-faults)")
 	f.BoolVar(&d.Onboard, "onboard", false, "the devices are new, and are onboarded before the job: a minute or two")
+	f.StringVar(&d.Profiles, "profiles", "",
+		"of which models agents are (see: fleetstep simulate --list-profiles)")
 	f.Uint64Var(&d.Seed, "seed", 1, "seed of everything random")
 	f.IntVar(&d.Image, "image-size", 256<<10, "bytes of the firmware image")
 	f.DurationVar(&d.Timeout, "timeout", 10*time.Minute, "give up on the job after this time")

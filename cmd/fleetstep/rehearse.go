@@ -62,6 +62,8 @@ that repeats it.`,
 	f.BoolVar(&r.Onboard, "onboard", false, "the devices are new, and are onboarded before the job")
 	f.Uint64Var(&r.Seed, "seed", 1, "seed of everything random")
 	f.StringVar(&r.Faults, "faults", "", "which agents are difficult (see: fleetstep simulate --list-faults)")
+	f.StringVar(&r.Profiles, "profiles", "",
+		"of which models agents are (see: fleetstep simulate --list-profiles)")
 	f.StringVar(&r.Event, "event", "events/create-job.json", "payload for create-job")
 	operationFlags(c, &r.Operation, &r.Workflows)
 	f.IntVar(&r.Image, "image-size", 16<<10, "bytes of the firmware image")

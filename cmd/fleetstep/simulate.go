@@ -26,23 +26,27 @@ import (
 
 // simulate are the flags of "fleetstep simulate".
 type simulate struct {
-	devices                                          int
-	faults, group, policy, broker, ca, version, ctrl string
-	seed                                             uint64
+	devices                                                    int
+	faults, profiles, group, policy, broker, ca, version, ctrl string
+	seed                                                       uint64
 }
 
 func simulateCommand(env *cli.Env) *cobra.Command {
 	var s simulate
-	var list bool
+	var list, models bool
 	c := &cobra.Command{
 		Use:   "simulate",
 		Short: "Connect simulated USP agents",
 		Long: `Makes AWS IoT know simulated devices (thing, certificate, device policy, thing
-group) and connects them as USP agents over MQTT 5 with mutual TLS, until Ctrl-C.
+group) and connects them as USP agents over MQTT with mutual TLS, until Ctrl-C.
 They behave like a real agent: subscriptions, notifications with retries, a real
-download with checksum, reboot, and the faults that --faults gives them.`,
+download with checksum, reboot, and the faults that --faults gives them. --profiles
+makes them models that differ from the recorded one: by name, or by the quirks that
+fleetstep agent doctor finds, joined by +.`,
 		Example: `  fleetstep simulate --devices 25
   fleetstep simulate --devices 100 --faults 404=2,bad-checksum,boot-fails=3
+  fleetstep simulate --devices 40 --profiles all
+  fleetstep simulate --profiles one-image+status-active=5,mqtt-3.1.1=5
   fleetstep simulate --list-faults`,
 		Args: cli.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -52,13 +56,21 @@ download with checksum, reboot, and the faults that --faults gives them.`,
 				}
 				return nil
 			}
+			if models {
+				for _, p := range simulator.AllProfiles {
+					fmt.Fprintf(env.Out, "%-22s %s\n", p.Name, p.Description)
+				}
+				return nil
+			}
 			return s.run(c.Context(), env)
 		},
 	}
 	f := c.Flags()
 	f.IntVar(&s.devices, "devices", 25, "number of devices")
 	f.StringVar(&s.faults, "faults", "", "which devices are difficult: names with =COUNT or @DEVICE, or all")
+	f.StringVar(&s.profiles, "profiles", "", "of which models devices are: names with =COUNT or @DEVICE, or all")
 	f.BoolVar(&list, "list-faults", false, "list the faults and end")
+	f.BoolVar(&models, "list-profiles", false, "list the profiles and end")
 	f.StringVar(&s.group, "group", "demo", "thing group of the devices, made if missing")
 	f.StringVar(&s.policy, "policy", "fleetstep-device",
 		"AWS IoT policy of the devices (output DevicePolicyName of the stack)")
@@ -79,8 +91,16 @@ func (s *simulate) run(ctx context.Context, env *cli.Env) error {
 	if s.devices < 1 {
 		return cli.UsageError{Err: fmt.Errorf("--devices: %d; at least 1 is needed", s.devices)}
 	}
-	if _, err := faults.Assign(s.devices, s.seed); err != nil {
+	assigned, err := faults.Assign(s.devices, s.seed)
+	if err != nil {
 		return cli.UsageError{Err: fmt.Errorf("--faults: %w", err)}
+	}
+	profiles, err := simulator.ParseProfiles(s.profiles)
+	if err == nil {
+		_, err = profiles.Assign(assigned, s.seed)
+	}
+	if err != nil {
+		return cli.UsageError{Err: fmt.Errorf("--profiles: %w", err)}
 	}
 	cfg, err := env.Load(ctx)
 	if err != nil {
@@ -122,7 +142,8 @@ func (s *simulate) run(ctx context.Context, env *cli.Env) error {
 	fleet, err := simulator.NewFleet(simulator.FleetConfig{
 		Settings: simulator.Settings{Transport: transport, HTTP: http.DefaultClient, PublishQoS: 1,
 			Controller: usp.EndpointID(s.ctrl), Version: s.version},
-		Devices: s.devices, Seed: s.seed, Faults: faults, StartWithin: time.Duration(s.devices) * 5 * time.Millisecond,
+		Devices: s.devices, Seed: s.seed, Faults: faults, Profiles: profiles,
+		StartWithin: time.Duration(s.devices) * 5 * time.Millisecond,
 	})
 	if err != nil {
 		return err

@@ -13,6 +13,8 @@ const (
 	CodeDenied             = int(usp.RequestDenied)
 	CodeDuplicate          = int(usp.DuplicateUniqueKey) // of an object to add: it is there
 	CodeObjectDoesNotExist = int(usp.ObjectDoesNotExist)
+	// of a command: its arguments are not taken
+	CodeBadArguments, CodeInvalidArguments = int(usp.InvalidCommandArgs), int(usp.InvalidArguments)
 )
 
 // Row is one object of a table, with its parameters by their names.

@@ -97,7 +97,7 @@ func (w *world) build(p trial.Plan) (err error) {
 			Clock: clock{w.sched}, Transport: transport{w}, HTTP: firmware, PublishQoS: 1, Controller: p.Controller,
 			Zone: w.zone,
 		},
-		Things: p.Things, Seed: p.Seed, Faults: p.Faults,
+		Things: p.Things, Seed: p.Seed, Faults: p.Faults, Profiles: p.Profiles,
 		StartWithin: time.Duration(len(p.Things)) * 5 * time.Millisecond,
 	})
 	return err

@@ -78,6 +78,7 @@ func TestFaultMatrixIsWhatTheRecordShows(t *testing.T) {
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", name, does, ends, strings.Join(seen, "<br>"))
 	}
+	b.WriteString(byProfile())
 	if os.Getenv(behaviourRewrite) != "" {
 		if err := os.WriteFile(matrixFile, b.Bytes(), 0o666); err != nil {
 			t.Fatal(err)
@@ -91,6 +92,35 @@ func TestFaultMatrixIsWhatTheRecordShows(t *testing.T) {
 	if !bytes.Equal(was, b.Bytes()) {
 		t.Errorf("%s is not what the table and the record say; %s=1 writes it", matrixFile, behaviourRewrite)
 	}
+}
+
+// byProfile is the part of the page that is about models.
+func byProfile() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n## By model\n\n"+
+		"Models are data too (`internal/simulator/profile.go`; `--profiles` of `fleetstep demo`, `rehearse` and "+
+		"`simulate`).\n"+
+		"A fault on a model ends as above but where this table says otherwise (`internal/simulator/outcome.go`). "+
+		"*Never* is a\n"+
+		"fault that cannot take effect on the model. `make test-profiles` plays each of the %d combinations, each "+
+		"of them with\n"+
+		"automatic and with separate activation; `internal/rehearsal/testdata/profiles.txt` has how they ended.\n\n"+
+		"| model | what it is | quirks | ends otherwise | never |\n| --- | --- | --- | --- | --- |\n",
+		len(combinations()))
+	for _, p := range simulator.AllProfiles {
+		var otherwise, never []string
+		for _, f := range simulator.AllFaults {
+			switch o := f.On(p); {
+			case !o.Applies:
+				never = append(never, f.Name)
+			case o.Ends != f.Ends:
+				otherwise = append(otherwise, fmt.Sprintf("%s: `%s`", f.Name, o.Ends))
+			}
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", p.Name, p.Description,
+			strings.ReplaceAll(p.Quirks().String(), ",", ", "), strings.Join(otherwise, ", "), strings.Join(never, ", "))
+	}
+	return b.String()
 }
 
 // TestPageOnAgentsNamesTestsThatExist holds docs/usp.md to the tests.

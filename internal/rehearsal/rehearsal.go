@@ -23,7 +23,9 @@ type Config struct {
 	Devices int
 	Seed    uint64
 	Faults  string // as simulator.ParseFaults reads them
-	Event   string // file with create-job's payload
+	// Profiles are the models of the devices, as simulator.ParseProfiles reads them.
+	Profiles string
+	Event    string // file with create-job's payload
 	// Operation is what the job does where it is set, instead of Event.
 	Operation trial.Operation
 	// Workflows is a folder with operations beside those of the template: the files of
@@ -107,6 +109,9 @@ func Run(ctx context.Context, c Config) (*Summary, error) {
 func (c Config) command() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "fleetstep rehearse --devices %d --seed %d --faults %q", c.Devices, c.Seed, c.Faults)
+	if c.Profiles != "" {
+		fmt.Fprintf(&b, " --profiles %q", c.Profiles)
+	}
 	if c.Operation.Name != "" {
 		fmt.Fprintf(&b, " --operation %s --input %q", c.Operation.Name, c.Operation.Input)
 	} else {
@@ -185,7 +190,7 @@ func run(ctx context.Context, c Config) (summary *Summary, err error) {
 	}
 	err = trial.Run(ctx, trial.Config{
 		Env: &env, AWS: w.operator(), Stack: stack, Devices: c.Devices, Event: c.Event,
-		Operation: c.Operation, Faults: c.Faults, Seed: c.Seed, Onboard: c.Onboard,
+		Operation: c.Operation, Faults: c.Faults, Profiles: c.Profiles, Seed: c.Seed, Onboard: c.Onboard,
 		Image: c.Image, Timeout: c.Timeout, World: w, Every: c.Every, Patience: patience,
 		Summarize: func(ctx context.Context, s trial.Summary) (any, error) {
 			if c.over != nil {

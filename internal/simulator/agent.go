@@ -27,6 +27,7 @@ type Facts struct {
 	Thing      string
 	EndpointID usp.EndpointID
 	Fault      string // name, empty if healthy
+	Profile    string // name, empty if it has none of its own
 	Phase      Phase
 	Version    string // of the running image
 	Factory    string // version it was made with
@@ -50,6 +51,7 @@ func (f Facts) Upgraded() bool { return f.Version != f.Factory }
 // Agent is one simulated device. Use Start, once.
 type Agent struct {
 	s     *Settings
+	p     *Profile
 	id    Identity
 	topic string // where it listens
 	to    string // where the controller does
@@ -73,7 +75,7 @@ type Agent struct {
 
 	subscriptions []*subscription
 	requests      []*request // rows of the Request table
-	images        [2]image
+	images        []image
 	active        int // instance of the running image
 	boot          int // instance to boot next
 	running       ImageHeader
@@ -85,6 +87,8 @@ type Agent struct {
 	watching  bool                   // a ValueChange poll is due
 	rebootFor *rebootReason          // as soon as everything is sent
 	activate  *request               // to be reported after the boot
+	traffic   time.Time              // fault nat-drops-idle: the last packet,
+	forgot    int                    // and how often the connection was forgotten
 }
 
 type rebootReason struct {
@@ -116,21 +120,47 @@ func newAgent(s *Settings, id Identity) *Agent {
 	}
 	a := &Agent{
 		s: s, id: id,
-		topic: s.AgentTopic.Expand(id.Thing, s.Controller),
-		to:    s.ControllerTopic.Expand(id.Thing, s.Controller),
-		rng:   rand.New(rand.NewPCG(id.Seed, 0x5eed)),
-		facts: Facts{Thing: id.Thing, EndpointID: id.EndpointID, Phase: Off, Version: s.Version, Factory: s.Version},
-		images: [2]image{
-			{name: "factory-image", header: ImageHeader{Version: s.Version, Boots: true}, status: usp.StatusAvailable,
-				available: true},
-			{status: usp.StatusNoImage},
-		},
+		topic:  s.AgentTopic.Expand(id.Thing, s.Controller),
+		to:     s.ControllerTopic.Expand(id.Thing, s.Controller),
+		rng:    rand.New(rand.NewPCG(id.Seed, 0x5eed)),
+		facts:  Facts{Thing: id.Thing, EndpointID: id.EndpointID, Phase: Off, Version: s.Version, Factory: s.Version},
+		p:      &s.Profile,
 		active: 1, boot: 1, lastVersion: s.Version, keepAlive: factoryKeepAlive,
 	}
 	if id.Fault != nil {
 		a.facts.Fault = id.Fault.Name
 	}
+	if id.Profile != nil {
+		a.p, a.facts.Profile = id.Profile, id.Profile.Name
+	}
+	a.images = make([]image, max(a.p.Images, 1))
+	if a.p.Images == 0 {
+		a.images = make([]image, 2)
+	}
+	for i := range a.images {
+		a.images[i].status = usp.StatusNoImage
+	}
+	a.images[0] = image{name: "factory-image", header: ImageHeader{Version: s.Version, Boots: true},
+		status: usp.StatusAvailable, available: true}
 	return a
+}
+
+// other is the image to download into: not the running one, where there is another.
+func (a *Agent) other() int {
+	for i := range a.images {
+		if i+1 != a.active {
+			return i + 1
+		}
+	}
+	return a.active
+}
+
+// now is the device's clock.
+func (a *Agent) now() time.Time {
+	if a.fires(WrongClock) {
+		return time.Unix(0, 0).Add(a.s.Clock.Now().Sub(a.booted))
+	}
+	return a.s.Clock.Now()
 }
 
 // Start switches the agent on. A second call does nothing.
@@ -145,14 +175,19 @@ func (a *Agent) Start() {
 			a.powerOn(rebootReason{cause: usp.CauseLocalFactoryReset, reason: "Unknown"})
 			if a.has(BusyWithAnother) {
 				a.requests = []*request{{
-					instance: 1, command: usp.FirmwareImage(2) + "Download()", key: "another", image: 2,
+					instance: 1, command: usp.FirmwareImage(a.other()) + "Download()", key: "another", image: a.other(),
 					download: &transfer{}, foreign: true,
 				}}
 			}
 		}
-		if a.fires(OfflineAtStart) {
+		switch {
+		case a.fires(OfflineAtStart):
 			a.setPhase(Offline)
 			a.after(a.s.Timing.OfflineAtStart, begin)
+			return
+		case a.p.Sleeps: // it wakes at a time of its own
+			a.setPhase(Offline)
+			a.after(a.between(0, a.s.Timing.Asleep), begin)
 			return
 		}
 		begin()
@@ -253,8 +288,8 @@ func (a *Agent) connect() {
 	ctx := a.power
 	c := Connection{ClientID: a.id.Thing, EndpointID: a.id.EndpointID, Topic: a.topic}
 	version := usprecord.MQTTConnectRecord_V5
-	if a.s.MQTT311 {
-		c.EndpointID, c.Topic = "", a.topic+"/#" // R-MQTT.15
+	if a.p.MQTT311 {
+		c.MQTT311, c.EndpointID, c.Topic = true, "", a.topic+"/#" // R-MQTT.15
 		version = usprecord.MQTTConnectRecord_V3_1_1
 	}
 	a.s.Clock.Go(func() {
@@ -268,15 +303,16 @@ func (a *Agent) connect() {
 			case err != nil:
 				a.reconnect(a.backoff())
 			default:
-				a.attempts, a.session = 0, session
+				a.attempts, a.session, a.traffic = 0, session, a.s.Clock.Now()
 				a.setFacts(func(f *Facts) { f.Connects++ })
 				a.updatePhase()
 				// R-MTP.6: before any other record.
 				hello := usp.NewMQTTConnect(a.id.EndpointID, a.s.Controller, version, a.topic)
-				if payload, err := hello.Encode(); err == nil {
+				if payload, err := a.encode(hello); err == nil {
 					a.publish(outgoing{topic: a.to, payload: payload, failed: 2}) // the next connection has its own
 				}
 				a.flush()
+				a.whileConnected()
 			}
 		})
 	})
@@ -314,9 +350,15 @@ type link struct {
 
 func (l *link) Received(p Publish) {
 	l.agent.do(func() {
-		if l.agent.connection == l.connection {
-			l.agent.receive(p)
+		if l.agent.connection != l.connection {
+			return
 		}
+		if l.agent.forgotten() {
+			l.agent.fires(DropsIdle)
+			return
+		}
+		l.agent.traffic = l.agent.s.Clock.Now()
+		l.agent.receive(p)
 	})
 }
 
@@ -330,7 +372,7 @@ func (l *link) Lost(error) {
 
 // send queues a record and sends what it can.
 func (a *Agent) send(topic string, r *usp.Record) {
-	if payload, err := r.Encode(); err == nil {
+	if payload, err := a.encode(r); err == nil {
 		a.outbox = append(a.outbox, outgoing{topic: topic, payload: payload})
 		a.flush()
 	}
@@ -380,11 +422,17 @@ func (a *Agent) publish(out outgoing) {
 		ContentType:   usp.ContentType, // R-MQTT.27
 		ResponseTopic: a.topic,         // R-MQTT.22
 	}
-	if a.s.MQTT311 {
+	if a.p.MQTT311 {
 		p.Topic, p.ContentType, p.ResponseTopic = usp.JoinReplyTo(out.topic, a.topic), "", "" // R-MQTT.24
 	}
 	var err error
-	if a.fires(Garbage) {
+	if a.forgotten() { // its TCP finds out, and it says it again on the next connection
+		a.fires(DropsIdle)
+		a.forgot++
+		err = errForgotten
+	}
+	a.traffic = a.s.Clock.Now()
+	if err == nil && a.fires(Garbage) {
 		noise := p
 		noise.Payload = []byte("\xff\xfe this is no record")
 		err = a.session.Publish(noise)
@@ -423,7 +471,7 @@ func (a *Agent) reboot(why rebootReason) {
 func (a *Agent) restart(why rebootReason) {
 	a.powerOff()
 	a.setPhase(Rebooting)
-	if a.boot != a.active && a.fires(NeverReturns) {
+	if a.starts() && (a.fires(NeverReturns) || len(a.images) == 1 && a.bricks()) {
 		return
 	}
 	a.after(a.s.Timing.Boot, func() { a.powerOn(why) })
@@ -490,11 +538,17 @@ func (a *Agent) reportAfterBoot(interrupted []*request, activated *request, fail
 		case r == activated:
 			a.complete(r, failure)
 		case r.foreign: // of no concern to this controller
-		case r.download != nil && a.s.ResumeDownloads:
+		case r.download != nil && (a.p.Interrupted == Restarts || a.p.Interrupted == Resumes):
 			a.requests = append(a.requests, r)
 			a.download(r)
+		case r.download != nil && a.p.Interrupted == Forgets:
+			img := &a.images[r.image-1]
+			*img = image{header: img.header, status: usp.StatusNoImage}
+			if r.image != a.active {
+				img.header = ImageHeader{}
+			}
 		default:
-			if r.download != nil {
+			if r.download != nil && a.p.Interrupted != Sticks {
 				a.images[r.image-1].status = usp.StatusDownloadFailed
 			}
 			a.complete(r, usp.CommandFailure.Errorf("%s did not complete before reboot", r.command))

@@ -250,7 +250,7 @@ func TestAgentAnswersLikeTheRealOne(t *testing.T) {
 		{flow: "03d"},
 		{flow: "03e", settings: none},
 		{flow: "03f", settings: none},
-		{flow: "03g", settings: func(s *Settings) { s.CompletionFirst = true }},
+		{flow: "03g", settings: func(s *Settings) { s.Profile.CompletionFirst = true }},
 		{flow: "03h", settings: func(s *Settings) {
 			s.Subscriptions = []Subscription{s.Subscriptions[0], {ID: "done", NotifType: usp.KindOperationComplete,
 				ReferenceList: "Device.DeviceInfo.FirmwareImage.", Enable: true, Persistent: true, NotifRetry: true}}
@@ -268,20 +268,20 @@ func TestAgentAnswersLikeTheRealOne(t *testing.T) {
 			"content before any reboot"}},
 		{flow: "06b", prepare: oldImage},
 		{flow: "06c", anyOrder: true, prepare: oldImage, settings: func(s *Settings) { s.MaxDownloads = 2 }},
-		{flow: "06d", settings: func(s *Settings) { s.ShowActive = true }},
+		{flow: "06d", settings: func(s *Settings) { s.Profile.ShowActive = true }},
 		// the wait is random; it was 7 s
 		{flow: "07a", settings: func(s *Settings) { s.Timing.ConnectRetry = 3500 * time.Millisecond }},
 		{flow: "07b"},
-		{flow: "07c", settings: func(s *Settings) { s.ResumeDownloads = true }},
+		{flow: "07c", settings: func(s *Settings) { s.Profile.Interrupted = Restarts }},
 		{flow: "07d"},
 		{flow: "07e", settings: func(s *Settings) { s.MaxDownloads = 5 }},
 		{flow: "08"},
-		{flow: "10a", settings: func(s *Settings) { s.MQTT311 = true }},
+		{flow: "10a", settings: func(s *Settings) { s.Profile.MQTT311 = true }},
 		{flow: "11a"},
 		{flow: "11c2"},
 		{flow: "11d", settings: func(s *Settings) { s.Timing.BeforeReboot = 5 * time.Second }},
 		{flow: "11d2"},
-		{flow: "11f4", settings: func(s *Settings) { s.ResumeDownloads = true }},
+		{flow: "11f4", settings: func(s *Settings) { s.Profile.Interrupted = Restarts }},
 		{flow: "11g", settings: none},
 		{flow: "11h"},
 	} {
@@ -341,8 +341,8 @@ func replay(t *testing.T, lines []recorded, settings func(*Settings), prepare fu
 	}
 	var got []string
 	for _, p := range b.sent {
-		if !s.MQTT311 && (p.ContentType != usp.ContentType || p.ResponseTopic != "usp/agent/cpe-0001/in") ||
-			s.MQTT311 && (p.ContentType != "" || p.ResponseTopic != "") || p.QoS != 1 {
+		if !s.Profile.MQTT311 && (p.ContentType != usp.ContentType || p.ResponseTopic != "usp/agent/cpe-0001/in") ||
+			s.Profile.MQTT311 && (p.ContentType != "" || p.ResponseTopic != "") || p.QoS != 1 {
 			t.Errorf("publish with the properties %q, %q and QoS %d", p.ContentType, p.ResponseTopic, p.QoS)
 		}
 		if text, id := normalRecord(t, p.Payload); skip[id] == "" {

@@ -21,10 +21,7 @@ type Settings struct {
 	AgentTopic      usp.TopicTemplate // usp/v1/agent/{thing}
 	ControllerTopic usp.TopicTemplate // usp/v1/controller/{controller}/from/{thing}
 	PublishQoS      byte              // of what agents send; they subscribe at QoS 0 whatever it is
-	// MQTT311 makes agents behave as with MQTT 3.1.1: no properties, the reply
-	// topic appended to the topic (R-MQTT.24), a wildcard in the subscription.
-	// The packets are those of MQTT 5 all the same.
-	MQTT311 bool
+	Profile         Profile           // of agents whose Identity has none
 
 	// Factory configuration.
 	Version        string         // 1.0.0: of the running image
@@ -42,11 +39,8 @@ type Settings struct {
 	Timing Timing
 
 	// The vendor's choices.
-	MaxDownloads    int  // 1: more at a time are refused by 7005
-	ShowActive      bool // Status of the running image is Active, not Available
-	CompletionFirst bool // OperationComplete before TransferComplete!
-	ResumeDownloads bool // begin interrupted downloads again after a boot
-	ImageCapacity   int64
+	MaxDownloads  int // 1: more at a time are refused by 7005
+	ImageCapacity int64
 }
 
 // Timing is how long things take. Every duration of a pair is drawn between its
@@ -65,6 +59,11 @@ type Timing struct {
 	DelayFault     time.Duration // 2 s: most that fault delay holds a message
 	SlowLink       time.Duration // 20 s: what fault slow-link adds to a transfer
 	Busy           time.Duration // 20 s: how long fault busy-with-another is busy after it was first seen to be
+	SlowFlash      time.Duration // 20 s: what fault slow-flash takes to write an image
+	Idle           time.Duration // 1 s: after so long without a packet fault nat-drops-idle loses what comes ...
+	Ping           time.Duration // 20 s: ... until the agent finds out by a ping, which it sends so often
+	// 10 min and 23 h 50 min: how long an agent that sleeps is connected, and away
+	Awake, Asleep time.Duration
 }
 
 // Subscription is a row of Device.LocalAgent.Subscription.{i}. for the
@@ -86,7 +85,8 @@ type Identity struct {
 	EndpointID usp.EndpointID
 	Serial     string // default: Thing
 	Seed       uint64
-	Fault      *Fault // nil: healthy
+	Fault      *Fault   // nil: healthy
+	Profile    *Profile // nil: that of the Settings
 }
 
 func (s *Settings) withDefaults() (*Settings, error) {
@@ -127,6 +127,11 @@ func (s *Settings) withDefaults() (*Settings, error) {
 	def(&out.Timing.DelayFault, 2*time.Second)
 	def(&out.Timing.SlowLink, 20*time.Second)
 	def(&out.Timing.Busy, 20*time.Second)
+	def(&out.Timing.SlowFlash, 20*time.Second)
+	def(&out.Timing.Idle, time.Second)
+	def(&out.Timing.Ping, 20*time.Second)
+	def(&out.Timing.Awake, 10*time.Minute)
+	def(&out.Timing.Asleep, 24*time.Hour-10*time.Minute)
 	if out.Zone == nil {
 		out.Zone = func(string) string { return "UTC0" }
 	}

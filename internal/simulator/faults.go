@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -26,19 +25,12 @@ type Fault struct {
 // Fault is a healthy device.
 func (f *Fault) Succeeds() bool { return f == nil || f.Ends == "" }
 
-// Expects tells whether an upgrade of a device with this fault ends so: errorName is
-// empty for success.
-func (f *Fault) Expects(errorName string) bool {
-	if f == nil {
-		return errorName == ""
-	}
-	return errorName == f.Ends
-}
+// Expects tells whether an upgrade of a recorded device with this fault ends so:
+// errorName is empty for success.
+func (f *Fault) Expects(errorName string) bool { return errorName == f.On(nil).Ends }
 
 // Allows is Expects where the cloud itself is disturbed.
-func (f *Fault) Allows(errorName string) bool {
-	return f.Expects(errorName) || f != nil && slices.Contains(f.Disturbed, errorName)
-}
+func (f *Fault) Allows(errorName string) bool { return f.On(nil).Allows(errorName) }
 
 // Names of faults.
 const (
@@ -68,6 +60,9 @@ const (
 	BusyWithAnother       = "busy-with-another"
 	SubscriptionChanged   = "subscription-changed"
 	Forbidden             = "403"
+	SlowFlash             = "slow-flash"
+	DropsIdle             = "nat-drops-idle"
+	WrongClock            = "wrong-clock"
 )
 
 // AllFaults is every fault there is, in a fixed order.
@@ -102,6 +97,9 @@ var AllFaults = []*Fault{
 	{BusyWithAnother, "downloads something for another controller when the upgrade begins", "", nil},
 	{SubscriptionChanged, "another controller switches off the Subscriptions that tell of a download's end", "", nil},
 	{Forbidden, "its first transfer ends with HTTP status 403: the address has expired", "", nil},
+	{SlowFlash, "writes the image for long when it has it", "", nil},
+	{DropsIdle, "is behind a router that forgets idle connections, five times: what comes then is lost", "", nil},
+	{WrongClock, "begins each boot on 1970-01-01, and so uses its message ids again (24)", "", nil},
 }
 
 // FaultNamed finds a fault, nil if there is none of that name. "not-found" is

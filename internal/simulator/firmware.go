@@ -39,6 +39,7 @@ func (a *Agent) bootImage() *usp.Error {
 		if img.available {
 			a.running = img.header
 		} // else it was overwritten in vain, and what runs is still in memory
+		a.mislabel()
 		return nil
 	}
 	if a.images[old-1].header.Version != "" {
@@ -55,16 +56,31 @@ func (a *Agent) bootImage() *usp.Error {
 		return usp.CommandFailure.Errorf("activation failed: %s", why)
 	}
 	a.active, a.running = want, img.header
-	if img.header.Version != a.s.Version && (a.fires(WrongVersion) || a.has(CutInRollback)) {
+	a.mislabel()
+	return nil
+}
+
+// mislabel is what a new image does that reports another version than it is.
+func (a *Agent) mislabel() {
+	if a.running.Version != a.s.Version && (a.fires(WrongVersion) || a.has(CutInRollback)) {
 		a.running.Version += "-mislabelled"
 	}
-	return nil
+}
+
+// bricks tells whether the image that is to start does not: with no other to fall back
+// to, the device does not come back.
+func (a *Agent) bricks() bool { return !a.images[a.boot-1].header.Boots || a.fires(BootFails) }
+
+// starts tells whether the next boot is the first of an image.
+func (a *Agent) starts() bool {
+	img := a.images[a.boot-1]
+	return a.boot != a.active || len(a.images) == 1 && img.available && img.header != a.running
 }
 
 // status is what the Status parameter shows.
 func (a *Agent) status(instance int) string {
 	img := a.images[instance-1]
-	if a.s.ShowActive && instance == a.active && img.status == usp.StatusAvailable {
+	if a.p.ShowActive && instance == a.active && img.status == usp.StatusAvailable {
 		return usp.StatusActive
 	}
 	return img.status
@@ -135,10 +151,15 @@ func (a *Agent) download(r *request) {
 	} else {
 		*img = image{status: usp.StatusDownloading}
 	}
-	t.started = a.s.Clock.Now()
+	resumes := a.p.Interrupted == Resumes && !t.started.IsZero()
+	t.started = a.now()
+	began := a.s.Clock.Now()
 	takes := a.between(a.s.Timing.Download[0], a.s.Timing.Download[1])
 	if a.fires(SlowLink) || a.has(OldNews) {
 		takes += a.s.Timing.SlowLink
+	}
+	if resumes {
+		takes /= 2
 	}
 	a.setFacts(func(f *Facts) { f.Downloads++ })
 	a.updatePhase()
@@ -153,7 +174,7 @@ func (a *Agent) download(r *request) {
 			if a.generation != generation {
 				return
 			}
-			a.after(takes-a.s.Clock.Now().Sub(t.started), func() { a.downloaded(r, got) })
+			a.after(takes-a.s.Clock.Now().Sub(began), func() { a.written(r, got) })
 		})
 	})
 }
@@ -256,6 +277,16 @@ type brokenPipe struct{}
 
 func (brokenPipe) Read([]byte) (int, error) { return 0, fmt.Errorf("connection reset by peer") }
 
+// written writes what was transferred into the flash.
+func (a *Agent) written(r *request, got fetched) {
+	if got.err == nil && a.firesOnce(SlowFlash) {
+		a.images[r.image-1].status = usp.StatusValidating
+		a.after(a.s.Timing.SlowFlash, func() { a.downloaded(r, got) })
+		return
+	}
+	a.downloaded(r, got)
+}
+
 // downloaded ends a transfer, and reboots into the image if that was asked for.
 func (a *Agent) downloaded(r *request, got fetched) {
 	t, img := r.download, &a.images[r.image-1]
@@ -268,13 +299,13 @@ func (a *Agent) downloaded(r *request, got fetched) {
 	fault := usp.TransferComplete{
 		Command: r.command, CommandKey: r.key, Requestor: a.s.Controller, TransferType: "Download",
 		Affected: strings.TrimSuffix(usp.FirmwareImage(r.image), "."), TransferURL: t.url,
-		StartTime: t.started, CompleteTime: a.s.Clock.Now(),
+		StartTime: t.started, CompleteTime: a.now(),
 	}
 	if got.err != nil {
 		fault.FaultCode, fault.FaultString = got.err.Code, got.err.Message
 	}
 	done := usp.Notification{Kind: usp.KindEvent, Path: usp.EventTransferComplete, Params: fault.Params()}
-	first := a.s.CompletionFirst || a.fires(Reorder)
+	first := a.p.CompletionFirst || a.fires(Reorder)
 	if !first {
 		a.notify(done)
 	}
@@ -287,11 +318,12 @@ func (a *Agent) downloaded(r *request, got fetched) {
 		a.powerCut()
 		return
 	}
-	if got.err == nil && t.autoActivate && a.firesOnce(CutBeforeRestart) {
+	activates := got.err == nil && t.autoActivate && !a.p.NoAutoActivate
+	if activates && a.firesOnce(CutBeforeRestart) {
 		a.powerCut()
 		return
 	}
-	if got.err == nil && t.autoActivate {
+	if activates {
 		a.after(a.s.Timing.BeforeReboot, func() {
 			a.boot = r.image // a restart before this loses the activation (11d)
 			a.reboot(rebootReason{cause: usp.CauseRemoteReboot, key: r.key, reason: "Firmware auto-activation"})
@@ -350,6 +382,9 @@ func (a *Agent) window(args map[string]string) (time.Duration, *usp.Error) {
 		if wait := time.Duration(start) * time.Second; first < 0 || wait < first {
 			first = wait
 		}
+	}
+	if len(seen) > 0 && a.p.NoTimeWindow {
+		return 0, bad("Activate() takes no time window")
 	}
 	if len(seen) > 1 {
 		return 0, bad("Activate() takes one time window, not %d", len(seen))

@@ -16,6 +16,8 @@ type FleetConfig struct {
 	Things []string
 	Seed   uint64
 	Faults Faults
+	// Profiles are the models of the devices.
+	Profiles Profiles
 	// StartWithin spreads the first connections over this time.
 	StartWithin time.Duration
 }
@@ -54,6 +56,10 @@ func NewFleet(c FleetConfig) (*Fleet, error) {
 	if err != nil {
 		return nil, err
 	}
+	profiles, err := c.Profiles.Assign(faults, c.Seed)
+	if err != nil {
+		return nil, err
+	}
 	f := &Fleet{settings: s, within: c.StartWithin, byThing: make(map[string]*Agent, c.Devices),
 		rng: rand.New(rand.NewPCG(c.Seed, 0xf1ee7))}
 	for i := range c.Devices {
@@ -61,7 +67,8 @@ func NewFleet(c FleetConfig) (*Fleet, error) {
 		if c.Things != nil {
 			thing = c.Things[i]
 		}
-		id := Identity{Thing: thing, EndpointID: EndpointIDOf(s.OUI, thing), Seed: f.rng.Uint64(), Fault: faults[i]}
+		id := Identity{Thing: thing, EndpointID: EndpointIDOf(s.OUI, thing), Seed: f.rng.Uint64(), Fault: faults[i],
+			Profile: profiles[i]}
 		if err := id.EndpointID.Validate(); err != nil {
 			return nil, err
 		}

@@ -278,7 +278,7 @@ var model = func() []*object {
 					if s.created.IsZero() {
 						return ""
 					}
-					return usp.FormatTime(s.created)
+					return usp.FormatTime(s.dated)
 				}),
 				sub("NotifType", tString, true, func(s *subscription) string { return string(s.NotifType) }),
 				sub("ReferenceList", tString, true, func(s *subscription) string { return s.ReferenceList }),
@@ -314,11 +314,18 @@ var model = func() []*object {
 			ro("SerialNumber", tString, func(a *Agent, _ []int) string { return a.id.Serial }),
 			ro("ActiveFirmwareImage", tString, func(a *Agent, _ []int) string { return imagePath(a.active) }),
 			bootImage,
-			ro("MaxNumberOfActivateTimeWindows", tUnsigned, text("1")),
-			ro("FirmwareImageNumberOfEntries", tUnsigned, text("2")),
+			ro("MaxNumberOfActivateTimeWindows", tUnsigned, func(a *Agent, _ []int) string {
+				if a.p.NoTimeWindow {
+					return "0"
+				}
+				return "1"
+			}),
+			ro("FirmwareImageNumberOfEntries", tUnsigned, func(a *Agent, _ []int) string {
+				return itoa(len(a.images))
+			}),
 		}},
 		{path: usp.FirmwareImages + "{i}.", keys: [][]string{{"Alias"}},
-			rows: func(*Agent, []int) []int { return []int{1, 2} },
+			rows: func(a *Agent, _ []int) []int { return count(len(a.images)) },
 			commands: []command{
 				{"Download()", []string{"URL", "AutoActivate", "Username", "Password", "FileSize", "CheckSumAlgorithm",
 					"CheckSum", "CommandKey"}, true},
@@ -340,7 +347,12 @@ var model = func() []*object {
 			commands: []command{{name: "ForceReconnect()"}},
 			params: []param{rowAlias, ro("Enable", tBoolean, text("true")),
 				ro("ClientID", tString, func(a *Agent, _ []int) string { return a.id.Thing }),
-				ro("ProtocolVersion", tString, text("5.0")),
+				ro("ProtocolVersion", tString, func(a *Agent, _ []int) string {
+					if a.p.MQTT311 {
+						return "3.1.1"
+					}
+					return "5.0"
+				}),
 				ro("ConnectRetryTime", tUnsigned, func(a *Agent, _ []int) string {
 					return itoa(int(a.s.Timing.ConnectRetry.Seconds()))
 				}),

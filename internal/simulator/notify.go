@@ -20,7 +20,9 @@ type unanswered struct {
 // notify sends a notification to each Subscription that it matches, on its own
 // (R-NOT.1), with its own message id.
 func (a *Agent) notify(n usp.Notification) {
-	if n.Kind == usp.KindOperationComplete && a.fires(LosesOperComplete) ||
+	if n.Kind == usp.KindOperationComplete && a.p.NoOperationComplete ||
+		n.Path == usp.EventTransferComplete && a.p.NoTransferComplete ||
+		n.Kind == usp.KindOperationComplete && a.fires(LosesOperComplete) ||
 		n.Path == usp.EventTransferComplete && a.fires(LosesTransferComplete) {
 		return
 	}
@@ -41,8 +43,8 @@ func (a *Agent) notify(n usp.Notification) {
 func (a *Agent) sendNotification(n usp.Notification, expiration uint32) {
 	a.counters[n.Kind]++
 	now := a.s.Clock.Now()
-	n.ID = fmt.Sprintf("%s-%s-%d", n.Kind, usp.FormatTime(now), a.counters[n.Kind])
-	payload, err := usp.NewRecord(a.from(), a.s.Controller, n.Message()).Encode()
+	n.ID = fmt.Sprintf("%s-%s-%d", n.Kind, usp.FormatTime(a.now()), a.counters[n.Kind])
+	payload, err := a.encode(usp.NewRecord(a.from(), a.s.Controller, n.Message()))
 	if err != nil {
 		return
 	}
@@ -100,7 +102,7 @@ func (a *Agent) onBoard() {
 		Kind: usp.KindOnBoardRequest, SendResp: true,
 		OnBoard: &uspmsg.Notify_OnBoardRequest{
 			Oui: a.s.OUI, ProductClass: a.s.ProductClass, SerialNumber: a.id.Serial,
-			AgentSupportedProtocolVersions: usp.SupportedVersions,
+			AgentSupportedProtocolVersions: a.versions(),
 		},
 	}, 0)
 }

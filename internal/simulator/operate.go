@@ -124,7 +124,7 @@ func (a *Agent) operate(t target, op *uspmsg.Operate) (r *request, then func(), 
 		r := a.begin(t, key)
 		return r, func() {
 			a.created(r)
-			back := r.image == 1 && a.running.Version != a.s.Version
+			back := r.image != a.active && a.running.Version != a.s.Version
 			if !back && a.firesOnce(CutBeforeRestart) || back && a.firesOnce(CutInRollback) {
 				a.after(a.s.Timing.BeforeReboot/2, a.powerCut)
 				return

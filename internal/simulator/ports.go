@@ -47,6 +47,7 @@ type Connection struct {
 	ClientID   string
 	EndpointID usp.EndpointID // as the user property usp-endpoint-id (R-MQTT.13); empty: not sent
 	Topic      string         // to subscribe to, at QoS 0
+	MQTT311    bool           // it speaks MQTT 3.1.1
 }
 
 // Session is an open connection.

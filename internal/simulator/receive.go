@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/usp"
@@ -20,7 +21,7 @@ func (a *Agent) receive(p Publish) {
 	if p.ResponseTopic != "" { // R-MQTT.23: wherever that points
 		reply = p.ResponseTopic
 	}
-	if _, topic, ok := usp.SplitReplyTo(p.Topic); ok && a.s.MQTT311 { // R-MQTT.26
+	if _, topic, ok := usp.SplitReplyTo(p.Topic); ok && a.p.MQTT311 { // R-MQTT.26
 		reply = topic
 	}
 	switch {
@@ -56,7 +57,7 @@ func (a *Agent) receiveMessage(m *uspmsg.Msg, reply string) {
 		a.answer(reply, usp.New(id, handleGetSupportedDM(b)))
 	case *uspmsg.GetSupportedProtocol:
 		a.answer(reply, usp.New(id,
-			&uspmsg.GetSupportedProtocolResp{AgentSupportedProtocolVersions: usp.SupportedVersions}))
+			&uspmsg.GetSupportedProtocolResp{AgentSupportedProtocolVersions: a.versions()}))
 	case *uspmsg.Set:
 		resp, e := a.handleSet(b)
 		answerOr(a, reply, id, resp, e)
@@ -144,7 +145,7 @@ func (a *Agent) addRow(c *uspmsg.Add_CreateObject, partial bool) (*uspmsg.AddRes
 	for _, s := range a.subscriptions {
 		instance = max(instance, s.instance+1)
 	}
-	s := &subscription{instance: instance, alias: a.alias(instance), created: a.s.Clock.Now()}
+	s := &subscription{instance: instance, alias: a.alias(instance), created: a.s.Clock.Now(), dated: a.now()}
 	var errs []*uspmsg.AddResp_ParameterError
 	tolerate := func(param string, required bool, e *usp.Error) bool {
 		if !partial || required {
@@ -182,7 +183,7 @@ func (a *Agent) addRow(c *uspmsg.Add_CreateObject, partial bool) (*uspmsg.AddRes
 func (a *Agent) handleSet(set *uspmsg.Set) (*uspmsg.SetResp, *usp.Error) {
 	a.setFacts(func(f *Facts) { f.Sets++ })
 	// For all or nothing the old state is kept; rows are changed in copies.
-	boot, images, before, keepAlive := a.boot, a.images, a.subscriptions, a.keepAlive
+	boot, images, before, keepAlive := a.boot, slices.Clone(a.images), a.subscriptions, a.keepAlive
 	a.subscriptions = make([]*subscription, len(before))
 	for i, s := range before {
 		row := *s

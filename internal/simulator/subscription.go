@@ -15,6 +15,7 @@ type subscription struct {
 	instance   int
 	alias      string
 	created    time.Time // zero: from the factory
+	dated      time.Time // the same by its own clock
 	references []usp.Path
 	seen       [][2]string // ValueChange: the values last looked at
 }

@@ -25,11 +25,15 @@ func (r *run) judge(s *cli.State, failures []cli.Failure, fleet *simulator.Fleet
 	}
 	facts := fleet.Facts()
 	for i, thing := range r.things {
-		fault := r.faults[i]
+		fault, profile := r.faults[i], r.profiles[i]
+		expected := fault.On(profile)
 		f, bad := failed[thing]
 		name := "healthy"
 		if fault != nil {
 			name = "fault " + fault.Name
+		}
+		if profile != nil {
+			name += ", profile " + profile.Name
 		}
 		outcome := "succeeded"
 		if bad {
@@ -41,7 +45,7 @@ func (r *run) judge(s *cli.State, failures []cli.Failure, fleet *simulator.Fleet
 		right := !bad
 		if fault != nil {
 			// A failure without a reason is none that was expected.
-			right = !bad && fault.Succeeds() || bad && f.Reason != "" && fault.Expects(f.Reason)
+			right = !bad && expected.Succeeds() || bad && f.Reason != "" && f.Reason == expected.Ends
 			if r.operation != upgrade { // what faults lead to is known of upgrades only
 				right = !bad || f.Reason != ""
 			}
@@ -52,7 +56,7 @@ func (r *run) judge(s *cli.State, failures []cli.Failure, fleet *simulator.Fleet
 				outcome, f.Detail))
 		case !right:
 			problems = append(problems, fmt.Sprintf("%s (%s) ended with %s %s; expected %s", thing, name, outcome,
-				f.Detail, expectation(fault)))
+				f.Detail, expectation(expected)))
 		case r.operation != upgrade:
 		case fault != nil && !facts[i].Fired:
 			problems = append(problems, fmt.Sprintf("%s (%s) never showed its fault", thing, name))
@@ -67,9 +71,43 @@ func (r *run) judge(s *cli.State, failures []cli.Failure, fleet *simulator.Fleet
 	return problems
 }
 
-func expectation(f *simulator.Fault) string {
-	if f.Succeeds() {
+func expectation(o simulator.Outcome) string {
+	if o.Succeeds() {
 		return "success"
 	}
-	return f.Ends
+	return o.Ends
+}
+
+// byModel counts how the devices ended; nil where nobody asked for models or faults.
+func (r *run) byModel(failures []cli.Failure) map[string]map[string]map[string]int {
+	if r.Faults == "" && r.Profiles == "" {
+		return nil
+	}
+	ended := map[string]string{}
+	for _, f := range failures {
+		if ended[f.Thing] = f.Reason; f.Reason == "" {
+			ended[f.Thing] = f.Status
+		}
+	}
+	models := map[string]map[string]map[string]int{}
+	for i, thing := range r.things {
+		profile, fault, end := simulator.AllProfiles[0].Name, "healthy", "success"
+		if r.profiles[i] != nil {
+			profile = r.profiles[i].Name
+		}
+		if r.faults[i] != nil {
+			fault = r.faults[i].Name
+		}
+		if reason, bad := ended[thing]; bad {
+			end = reason
+		}
+		if models[profile] == nil {
+			models[profile] = map[string]map[string]int{}
+		}
+		if models[profile][fault] == nil {
+			models[profile][fault] = map[string]int{}
+		}
+		models[profile][fault][end]++
+	}
+	return models
 }

@@ -50,8 +50,10 @@ func (n network) Fleet(ctx context.Context, p Plan) (*simulator.Fleet, string, e
 	}
 	fleet, err := simulator.NewFleet(simulator.FleetConfig{
 		Settings: simulator.Settings{Transport: transport, HTTP: http.DefaultClient, PublishQoS: 1,
-			Controller: p.Controller},
-		Things: p.Things, Seed: p.Seed, Faults: p.Faults,
+			Controller: p.Controller,
+			// A day of one who sleeps is a minute here.
+			Timing: simulator.Timing{Awake: 30 * time.Second, Asleep: 30 * time.Second}},
+		Things: p.Things, Seed: p.Seed, Faults: p.Faults, Profiles: p.Profiles,
 		StartWithin: time.Duration(len(p.Things)) * 5 * time.Millisecond,
 	})
 	return fleet, n.Broker, err

@@ -37,6 +37,7 @@ type Config struct {
 	// Operation is what the job does where it is set, instead of Event.
 	Operation Operation
 	Faults    string // as simulator.ParseFaults reads them
+	Profiles  string // as simulator.ParseProfiles reads them
 	// Onboard makes devices that the registry knows nothing of, and has Run wait until
 	// the healthy ones are onboarded.
 	Onboard bool
@@ -76,6 +77,7 @@ type Plan struct {
 	Policy, Group string
 	Controller    usp.EndpointID
 	Faults        simulator.Faults
+	Profiles      simulator.Profiles
 	Seed          uint64
 	New           bool // the registry does not know what they run
 }
@@ -118,6 +120,10 @@ type Summary struct {
 	Canceled   int        `json:"canceled"`
 	Seconds    float64    `json:"seconds"`
 	PerUpgrade PerUpgrade `json:"perUpgrade"`
+	// Models counts, where models or faults were asked for, how their devices ended: by
+	// profile, "reference" for the recorded device, and fault, "healthy" for none, then by reason,
+	// "success" for none.
+	Models map[string]map[string]map[string]int `json:"models,omitempty"`
 }
 
 // clients are the services that a trial talks to.
@@ -152,7 +158,9 @@ type run struct {
 	version   string // of an upgrade
 	group     string
 	plan      simulator.Faults
-	faults    []*simulator.Fault // by device, nil for the healthy ones
+	models    simulator.Profiles
+	faults    []*simulator.Fault   // by device, nil for the healthy ones
+	profiles  []*simulator.Profile // by device, nil for the recorded one
 	things    []string
 	start     time.Time
 	// callsBefore are the counts when the job was created.
@@ -169,7 +177,8 @@ func Run(ctx context.Context, c Config) error {
 	r.printf("%d simulated agents; provisioning things and certificates", c.Devices)
 	fleet, by, err := r.world().Fleet(ctx, Plan{
 		Things: r.things, Policy: r.outputs["DevicePolicyName"], Group: r.group,
-		Controller: usp.EndpointID(r.outputs["ControllerEndpointId"]), Faults: r.plan, Seed: r.Seed,
+		Controller: usp.EndpointID(r.outputs["ControllerEndpointId"]), Faults: r.plan,
+		Profiles: r.models, Seed: r.Seed,
 		New: r.Onboard,
 	})
 	if err != nil {
@@ -210,6 +219,12 @@ func (r *run) prepare(ctx context.Context) error {
 	if r.faults, err = r.plan.Assign(r.Devices, r.Seed); err != nil {
 		return cli.UsageError{Err: err}
 	}
+	if r.models, err = simulator.ParseProfiles(r.Profiles); err != nil {
+		return cli.UsageError{Err: err}
+	}
+	if r.profiles, err = r.models.Assign(r.faults, r.Seed); err != nil {
+		return cli.UsageError{Err: err}
+	}
 	for i := range r.Devices {
 		r.things = append(r.things, simulator.ThingName(i+1))
 	}
@@ -240,8 +255,8 @@ func (r *run) prepare(ctx context.Context) error {
 // awaitAgents waits until the devices that should be there at the start are.
 func (r *run) awaitAgents(ctx context.Context, fleet *simulator.Fleet, by string) error {
 	want := r.Devices
-	for _, f := range r.faults {
-		if f != nil && f.Name == "offline-at-start" {
+	for i, f := range r.faults {
+		if f != nil && f.Name == simulator.OfflineAtStart || r.profiles[i] != nil && r.profiles[i].Sleeps {
 			want--
 		}
 	}
@@ -355,6 +370,7 @@ func (r *run) conclude(ctx context.Context, s *cli.State, fleet *simulator.Fleet
 		Rejected: s.Counts.Rejected,
 		TimedOut: s.Counts.TimedOut, Canceled: s.Counts.Canceled,
 		Seconds: float64(int(seconds*10+0.5)) / 10, PerUpgrade: average,
+		Models: r.byModel(failures),
 	}
 	var document any = summary
 	if r.Summarize != nil {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/device"
 	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/quirk"
 )
 
 // Activate: have a complete image started, now or in a window.
@@ -51,7 +52,26 @@ func (s turn) askActivate() event.Move {
 	// Whether Activate() is taken without a window differs by agent; with one it
 	// always is.
 	s.m.Blocked = nil
-	return s.command(s.m.Target.Path+commandActivate, timeWindow(0, end), nil)
+	return s.command(s.m.Target.Path+commandActivate, s.timeWindow(0, end), nil)
+}
+
+// timeWindow is the argument of Activate() that says when to restart; none for a device
+// that takes none, and then restarts at once.
+func (s turn) timeWindow(start, end time.Duration) map[string]string {
+	if s.m.Plain || s.m.Quirks.Has(quirk.NoTimeWindow) {
+		return nil
+	}
+	return timeWindow(start, end)
+}
+
+// plain asks again without a window where a device does not take its arguments.
+func (s turn) plain(f event.Fault, ask func(turn) event.Move) (again event.Move, ok bool) {
+	if s.m.Plain || s.m.Quirks.Has(quirk.NoTimeWindow) ||
+		f.Code != device.CodeBadArguments && f.Code != device.CodeInvalidArguments {
+		return again, false
+	}
+	s.m.Plain = true
+	return ask(s), true
 }
 
 func timeWindow(start, end time.Duration) map[string]string {
@@ -105,6 +125,9 @@ func (s turn) activate(ev event.DeviceEvent) event.Move {
 	why := s.purpose(a)
 	if why == forCommand {
 		accepted, f := device.Taken(a)
+		if again, ok := s.plain(f, turn.askActivate); ok {
+			return again
+		}
 		switch {
 		case accepted:
 			return s.activating(s.key(), ev, false)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/device"
 	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/quirk"
 )
 
 // What a request is for; the end of its message id, so that its answer says so by
@@ -78,6 +79,8 @@ type memory struct {
 	Renewed    bool            `json:"renewed,omitempty"` // it was given a second address
 	Window     *event.Window   `json:"window,omitempty"`  // in the device's time
 	Resumed    resumption      `json:"resumed,omitzero"`  // what the lap before told
+	Quirks     quirk.List      `json:"quirks,omitempty"`  // of its model
+	Plain      bool            `json:"plain,omitempty"`   // it takes no window in Activate()
 }
 
 // readMemory reads what save wrote, this version's or an earlier one's.
@@ -98,8 +101,11 @@ func (m memory) save() json.RawMessage {
 }
 
 func (m memory) version() string { return m.Document.Firmware.Version }
+
+// separate reports whether the image is activated by a command of its own: as was asked
+// for, or since the model knows no other way.
 func (m memory) separate() bool {
-	return m.Document.Activation.Mode == ActivateSeparate
+	return m.Document.Activation.Mode == ActivateSeparate || m.Quirks.Has(quirk.NoAutoActivate) && !m.single()
 }
 func (m memory) single() bool { return m.Target.Path == m.Active.Path }
 
@@ -116,7 +122,7 @@ func (f *Flow) Begin(_ context.Context, t event.Turn, step event.StepInput) (eve
 		return event.Move{}, err
 	}
 	m := memory{
-		Document: in.document, Since: t.Now, Soaked: in.Soaked, Overdue: in.Overdue, Renewed: in.Renewed,
+		Document: in.document, Since: t.Now, Soaked: in.Soaked, Overdue: in.overdue(), Renewed: in.Renewed,
 		Window: step.Input.Window,
 	}
 	if m.Resumed, err = readResumption(step.Input); err != nil {
@@ -143,6 +149,7 @@ func (f *Flow) Begin(_ context.Context, t event.Turn, step event.StepInput) (eve
 		if step.Step == Verify && m.Document.soaks() && !m.Soaked {
 			m.Soaking = &results{Inspect: in.Inspect, Download: in.Download, Activate: in.Activate, Report: in.Report}
 		}
+		m.Quirks = in.Inspect.Quirks
 		m.Active, m.Target, m.Previous = in.Inspect.Active, in.Inspect.Target, in.Inspect.SoftwareVersion
 	}
 	switch step.Step {

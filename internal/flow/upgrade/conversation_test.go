@@ -12,6 +12,7 @@ import (
 	"github.com/fleetstep/fleetstep/internal/device"
 	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
+	"github.com/fleetstep/fleetstep/internal/quirk"
 )
 
 const (
@@ -161,6 +162,13 @@ func (c *talk) window() *talk {
 func (c *talk) resumed() *talk {
 	c.in.Lap, c.in.Resume = 1, json.RawMessage(`{"staged":"`+image2+`","passes":2}`)
 	return c
+}
+
+// quirks has the device's model have them.
+func (c *talk) quirks(quirks ...quirk.Quirk) *talk {
+	i := c.results["inspect"].(upgrade.Inspection)
+	i.Quirks = quirk.Of(quirks...)
+	return c.set("inspect", i)
 }
 
 func (c *talk) document(change func(*upgrade.Document)) *talk { change(&c.doc); return c }
@@ -666,6 +674,45 @@ func TestConversations(t *testing.T) {
 			c.turn.Now = noon.Add(90*time.Minute - time.Second)
 			return c.on(c.taken())
 		}, "accepted " + a + " 2700"},
+		{"takes no window", upgrade.Activate, func(c *talk) event.Move {
+			c.begin()
+			m := c.on(refused(c, 7027))
+			if o, ok := m.Send.(*device.Operate); !ok || len(o.Args) != 0 || o.Key == c.key(upgrade.Activate, 1) {
+				c.t.Errorf("sends %+v", m.Send)
+			}
+			return m
+		}, "operate 2.Activate(), once"},
+		{"takes no arguments at all", upgrade.Activate, func(c *talk) event.Move {
+			c.begin()
+			c.on(refused(c, 7004))
+			return c.on(refused(c, 7027))
+		}, "Device.Refused"},
+		{"is known to take no window", upgrade.Activate, func(c *talk) event.Move {
+			m := c.quirks(quirk.NoTimeWindow).begin()
+			if o, ok := m.Send.(*device.Operate); !ok || len(o.Args) != 0 {
+				c.t.Errorf("sends %+v", m.Send)
+			}
+			return c.on(refused(c, 7027))
+		}, "Device.Refused"},
+		{"is known to ignore AutoActivate", upgrade.Download, func(c *talk) event.Move {
+			m := c.quirks(quirk.NoAutoActivate).begin()
+			if o, ok := m.Send.(*device.Operate); !ok || o.Args["AutoActivate"] != "false" {
+				c.t.Errorf("sends %+v", m.Send)
+			}
+			return c.on(c.taken())
+		}, fmt.Sprintf("accepted %s %d", event.StepKey("x", upgrade.Download, 1),
+			upgrade.Timeouts{}.WithDefaults().DownloadSeconds)},
+		{"is known to ignore AutoActivate, and has the image", upgrade.AwaitReport, func(c *talk) event.Move {
+			c.quirks(quirk.NoAutoActivate).begin()
+			return c.on(news(event.KindTransferComplete, d, nil))
+		}, "Next.Activate"},
+		{"is known to ignore AutoActivate, and has one image", upgrade.Download, func(c *talk) event.Move {
+			m := c.single().quirks(quirk.NoAutoActivate).begin()
+			if o, ok := m.Send.(*device.Operate); !ok || o.Args["AutoActivate"] != "true" {
+				c.t.Errorf("sends %+v", m.Send)
+			}
+			return m
+		}, "operate 1.Download(), once"},
 		{"is refused by 7002, and boots without it", upgrade.Activate, func(c *talk) event.Move {
 			c.separate().begin()
 			return c.on(refused(c, device.CodeDenied))
@@ -1057,6 +1104,20 @@ func TestConversations(t *testing.T) {
 			c.set("overdue", true).begin()
 			return c.on(c.shows(staged))
 		}, "Next.Activate"},
+		{"was late with its download, and restarted with the old one after Activate()", upgrade.Verify,
+			func(c *talk) event.Move {
+				c.activated().set("overdue", true).set("report", upgrade.Report{At: noon.Add(time.Minute)}).begin()
+				return c.on(c.shows(staged))
+			}, "Activate.Failed"},
+		{"was late with its download, and then with its restart", upgrade.Verify, func(c *talk) event.Move {
+			c.activated().set("overdue", true).set("report", upgrade.Report{At: noon.Add(-time.Minute)}).begin()
+			return c.on(c.shows(staged))
+		}, "Device.NoReport"},
+		{"left its status behind as it restarted", upgrade.AwaitReport, func(c *talk) event.Move {
+			c.begin()
+			c.on(booted)
+			return c.on(c.shows(with("Downloading")))
+		}, "Next.Download"},
 		{"is late", upgrade.Verify, func(c *talk) event.Move {
 			c.set("overdue", true).begin()
 			return c.on(c.shows(old))

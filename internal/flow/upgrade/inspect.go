@@ -94,7 +94,7 @@ func (s turn) inspected(a *event.Answer, ev event.DeviceEvent) event.Move {
 		return s.failWith(v, UpgradeNotEligible, "the device has one image only, which cannot be activated separately")
 	}
 	s.m.Inspection = &Inspection{SoftwareVersion: v.software, Active: v.active, Target: target,
-		Zone: a.Params[localTimeZone], At: ev.At}
+		Zone: a.Params[localTimeZone], Quirks: s.m.Quirks, At: ev.At}
 	missing := device.CompareSubscriptions(s.f.controller, a, subscriptions)
 	s.m.Add, s.m.Repair = missing.Add, missing.Repair
 	if len(missing.Remove) > 0 {

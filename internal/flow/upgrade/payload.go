@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/quirk"
 )
 
 // StepTimeouts are what the state machine puts into TimeoutSeconds.
@@ -62,6 +63,12 @@ type stepInput struct {
 	document Document
 }
 
+// overdue reports whether the last report that was waited for did not come: one that was
+// late before a later command says nothing of what came of that.
+func (in stepInput) overdue() bool {
+	return in.Overdue && (in.Activate == nil || in.Report == nil || !in.Report.At.After(in.Activate.At))
+}
+
 func readStep(step event.StepInput) (in stepInput, err error) {
 	if len(step.Results) > 0 {
 		if err := json.Unmarshal(step.Results, &in); err != nil {
@@ -84,11 +91,13 @@ type Image struct {
 
 // Inspection is the result of Inspect.
 type Inspection struct {
-	SoftwareVersion string    `json:"softwareVersion"`
-	Active          Image     `json:"active"`         // what runs, and what a rollback goes back to
-	Target          Image     `json:"target"`         // where the new image goes
-	Zone            string    `json:"zone,omitempty"` // the device's, as it reports it
-	At              time.Time `json:"at"`
+	SoftwareVersion string `json:"softwareVersion"`
+	Active          Image  `json:"active"`         // what runs, and what a rollback goes back to
+	Target          Image  `json:"target"`         // where the new image goes
+	Zone            string `json:"zone,omitempty"` // the device's, as it reports it
+	// Quirks are those of its model, as the agent doctor has found them.
+	Quirks quirk.List `json:"quirks,omitempty"`
+	At     time.Time  `json:"at"`
 }
 
 // Accepted is the result of Download and of Activate: the device took the command.

@@ -127,7 +127,10 @@ func (s turn) reportLook(ev event.DeviceEvent) event.Move {
 		move.Learnt = v.learnt()
 		return move
 	}
-	atWork := i.Status == statusDownloading || i.Status == statusValidating
+	restarted := why == forRestart || s.m.Restarted
+	// After a restart a status may be left over from before: what is at work is in the
+	// table of commands.
+	atWork := !restarted && (i.Status == statusDownloading || i.Status == statusValidating)
 	for _, command := range []string{commandDownload, commandActivate} {
 		r, busy := v.busy(command)
 		// What another is at says nothing about a failure of ours.
@@ -137,7 +140,6 @@ func (s turn) reportLook(ev event.DeviceEvent) event.Move {
 		return s.looked(why)
 	}
 	complete := s.complete(v)
-	restarted := why == forRestart || s.m.Restarted
 	if why == forFault || s.m.Fault != nil {
 		switch {
 		case s.m.Activate != "":

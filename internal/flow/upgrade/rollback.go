@@ -32,7 +32,7 @@ func (f *Flow) beginRollback(t event.Turn, m memory) (event.Move, error) {
 func (s turn) askRollback() event.Move {
 	end := time.Duration(s.m.Document.Timeouts.RebootSeconds) * time.Second
 	s.m.Blocked = nil
-	return s.command(s.m.Active.Path+commandActivate, timeWindow(0, end), nil)
+	return s.command(s.m.Active.Path+commandActivate, s.timeWindow(0, end), nil)
 }
 
 func (s turn) rollback(ev event.DeviceEvent) event.Move {
@@ -63,6 +63,9 @@ func (s turn) rollback(ev event.DeviceEvent) event.Move {
 	why := s.purpose(a)
 	if why == forCommand {
 		if accepted, f := device.Taken(a); !accepted {
+			if again, ok := s.plain(f, turn.askRollback); ok {
+				return again
+			}
 			switch {
 			case f.Code == device.CodeBusy:
 				return event.Move{}
