@@ -13,7 +13,8 @@ func TestListsAreReadAsTheyAreWritten(t *testing.T) {
 		{"one-image,two-images,,none", "", `"two-images", "none"`},
 	} {
 		l, err := Parse(c.text)
-		if l.String() != c.want || (err == nil) != (c.bad == "") || err != nil && !strings.Contains(err.Error(), c.bad) {
+		if l.String() != c.want || (err == nil) != (c.bad == "") ||
+			err != nil && !strings.Contains(err.Error(), c.bad) {
 			t.Errorf("%q: %q, %v", c.text, l, err)
 		}
 	}

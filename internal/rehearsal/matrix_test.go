@@ -118,7 +118,8 @@ func byProfile() string {
 			}
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", p.Name, p.Description,
-			strings.ReplaceAll(p.Quirks().String(), ",", ", "), strings.Join(otherwise, ", "), strings.Join(never, ", "))
+			strings.ReplaceAll(p.Quirks().String(), ",", ", "), strings.Join(otherwise, ", "),
+			strings.Join(never, ", "))
 	}
 	return b.String()
 }

@@ -112,7 +112,8 @@ func TestEveryFaultOnEveryProfile(t *testing.T) {
 	// One image cannot be activated separately; and who hears nothing of a device's download waits until the device
 	// sleeps again, where it does not restart of itself.
 	two := slices.DeleteFunc(slices.Clone(all), func(c combination) bool {
-		return c.profile.Images == 1 || c.profile.Sleeps && c.fault != nil && c.fault.Name == simulator.SubscriptionChanged
+		return c.profile.Images == 1 ||
+			c.profile.Sleeps && c.fault != nil && c.fault.Name == simulator.SubscriptionChanged
 	})
 	separate := filepath.Join(t.TempDir(), "event.json")
 	if err := os.WriteFile(separate, []byte(`{

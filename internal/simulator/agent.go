@@ -174,8 +174,9 @@ func (a *Agent) Start() {
 		begin := func() {
 			a.powerOn(rebootReason{cause: usp.CauseLocalFactoryReset, reason: "Unknown"})
 			if a.has(BusyWithAnother) {
+				image := a.other()
 				a.requests = []*request{{
-					instance: 1, command: usp.FirmwareImage(a.other()) + "Download()", key: "another", image: a.other(),
+					instance: 1, command: usp.FirmwareImage(image) + "Download()", key: "another", image: image,
 					download: &transfer{}, foreign: true,
 				}}
 			}

@@ -177,7 +177,7 @@ func ParseProfiles(text string) (Profiles, error) {
 		}
 		switch {
 		case name == "all" && (counted || placed):
-			errs = append(errs, errors.New("profile all: it is for all devices that have no other; it takes no number"))
+			errs = append(errs, errors.New("profile all: it is for all devices without another, and takes no number"))
 		case name == "all":
 			out.all = true
 		case profile == nil:
