@@ -188,6 +188,7 @@ func (d *device) receive(lambdas *functions, account *account, w *workflow, noti
 	variables[environment.StateMachines] = sub(stateMachines)
 	variables[environment.Operations] = w.names()
 	variables[environment.OutcomeTopic] = notify.outcomes.Ref()
+	variables[environment.EventTopic] = notify.eventTopic(p)
 	variables[environment.MessageQueue] = d.queue.Ref()
 	variables[environment.OnboardingPerMinute] = p.onboardingPerMinute.ValueAsString()
 	maps.Copy(variables, d.addresses(p))

@@ -49,7 +49,7 @@ func newJobs(stack awscdk.Stack, lambdas *functions, account *account, device *d
 			environment.Table: w.table.Ref(), environment.StateMachines: sub(stateMachines),
 			environment.Operations:   w.names(),
 			environment.JobsEndpoint: account.jobs,
-			environment.OutcomeTopic: notify.outcomes.Ref(),
+			environment.OutcomeTopic: notify.outcomes.Ref(), environment.EventTopic: notify.eventTopic(p),
 		},
 		append(append(startUpgrade(), jobExecutions()...), w.items(), w.readFlags(), readZone(), clock.starting(),
 			notify.publishOutcome())...)
@@ -62,7 +62,7 @@ func newJobs(stack awscdk.Stack, lambdas *functions, account *account, device *d
 		map[string]*string{
 			environment.Table: w.table.Ref(), environment.StateMachines: sub(stateMachines),
 			environment.Operations:   w.names(),
-			environment.OutcomeTopic: notify.outcomes.Ref(),
+			environment.OutcomeTopic: notify.outcomes.Ref(), environment.EventTopic: notify.eventTopic(p),
 			environment.JobsEndpoint: account.jobs,
 		},
 		w.readFlags(),

@@ -135,6 +135,7 @@ func newStack(app awscdk.App, name, assets, createJob string, operations *operat
 	jobs := newJobs(stack, lambdas, account, device, workflow, clock, notify, p)
 	clock.tick(lambdas, workflow, p)
 	device.receive(lambdas, account, workflow, notify, p)
+	notify.tellEvents(notify.scope, p)
 	dashboard := newObservability(stack, notify, operations, p)
 	tag(stack, p)
 	// What they make has its tags already.
@@ -152,6 +153,8 @@ func newStack(app awscdk.App, name, assets, createJob string, operations *operat
 	output(stack, "DevicePolicyName", "The AWS IoT policy to attach to the certificate of each device",
 		device.policy.Ref())
 	output(stack, "OutcomeTopicArn", "SNS topic of finished upgrades, one message for each", notify.outcomes.Ref())
+	output(stack, "EventTopicArn", "SNS topic of what becomes of devices, for other systems",
+		notify.events.Ref()).SetCondition(p.domainEvents)
 	output(stack, "JobTopicArn", "SNS topic of jobs that ended", notify.jobs.Ref())
 	output(stack, "AlarmTopicArn", "SNS topic of the alarms", notify.alarms.Ref())
 	output(stack, "DeadLetterQueueUrl", "Messages that no rule action or function could process",
@@ -165,9 +168,9 @@ func newStack(app awscdk.App, name, assets, createJob string, operations *operat
 	return stack, nil
 }
 
-func output(stack awscdk.Stack, name, description string, value *string) {
+func output(stack awscdk.Stack, name, description string, value *string) awscdk.CfnOutput {
 	// A parameter and an output may share a name, constructs may not.
-	named(name, awscdk.NewCfnOutput(stack, jsii.String(name+"Output"),
+	return named(name, awscdk.NewCfnOutput(stack, jsii.String(name+"Output"),
 		&awscdk.CfnOutputProps{Description: &description, Value: value}))
 }
 

@@ -22,6 +22,7 @@ type notifications struct {
 	outcomes awssns.CfnTopic
 	jobs     awssns.CfnTopic
 	alarms   awssns.CfnTopic
+	events   awssns.CfnTopic // of domain events, where they are asked for
 	// deadLetters are what rules could not deliver and functions could not process,
 	// messageDeadLetters what was received from the queue of messages too often: AWS moves letters
 	// back only from a queue that has them from a queue.
@@ -29,6 +30,7 @@ type notifications struct {
 	messageDeadLetters awssqs.CfnQueue
 	errorRole          awsiam.CfnRole // of the rules' error actions
 	key                encryption
+	scope              constructs.Construct
 }
 
 func newNotifications(stack awscdk.Stack, p *parameters) *notifications {
@@ -43,8 +45,11 @@ func newNotifications(stack awscdk.Stack, p *parameters) *notifications {
 		outcomes: topic("OutcomeTopic", "Fleetstep upgrades"),
 		jobs:     topic("JobTopic", "Fleetstep jobs"),
 		alarms:   topic("AlarmTopic", "Fleetstep alarms"),
+		events:   topic("EventTopic", "Fleetstep domain events"),
 		key:      p.key,
+		scope:    scope,
 	}
+	n.events.CfnOptions().SetCondition(p.domainEvents)
 	n.deadLetters = n.queue(scope, "DeadLetterQueue", "DeadLetters", &awssqs.CfnQueueProps{})
 	n.messageDeadLetters = n.queue(scope, "MessageDeadLetterQueue", "MessageDeadLetters", &awssqs.CfnQueueProps{})
 	named("AlarmTopicPolicy", awssns.NewCfnTopicPolicy(scope, jsii.String("AlarmTopicPolicy"),
@@ -80,6 +85,26 @@ func newNotifications(stack awscdk.Stack, p *parameters) *notifications {
 // publishOutcome is for functions that may end an upgrade, or find one that nobody ended.
 func (n *notifications) publishOutcome() statement {
 	return allow("PublishOutcome", []string{"sns:Publish"}, n.outcomes.Ref())
+}
+
+// tellEvents lets the functions that hear of what becomes of devices tell other systems. It is beside their roles, as
+// nobody pays for the events of a stack that are not asked for.
+func (n *notifications) tellEvents(scope constructs.Construct, p *parameters) {
+	var roles []*string
+	for _, name := range []string{"send-usp-operate", "await-firmware-report", "start-upgrade",
+		"handle-device-message", "handle-job-event", "finalize"} {
+		roles = append(roles, awscdk.Fn_Ref(jsii.String(specOf(name).id+"Role")))
+	}
+	named("EventPolicy", awsiam.NewCfnPolicy(scope, jsii.String("EventPolicy"), &awsiam.CfnPolicyProps{
+		PolicyName:     jsii.String("domain-events"),
+		PolicyDocument: document(allow("TellEvents", []string{"sns:Publish"}, n.events.Ref())),
+		Roles:          &roles,
+	})).CfnOptions().SetCondition(p.domainEvents)
+}
+
+// eventTopic is what functions are told of the topic of domain events: nothing where there is none.
+func (n *notifications) eventTopic(p *parameters) *string {
+	return awscdk.Token_AsString(awscdk.Fn_ConditionIf(jsii.String(hasEvents), n.events.Ref(), jsii.String("")), nil)
 }
 
 // queue is a queue that keeps what nobody gets to for as long as SQS can.

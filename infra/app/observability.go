@@ -90,6 +90,7 @@ func dashboardBody(operations []string) string {
 			{metricsNamespace, metrics.UpgradesUnreported, map[string]any{"label": "found over without a report"}},
 			{metricsNamespace, metrics.DetailsRefused, map[string]any{"label": "details that AWS IoT refused"}},
 			{metricsNamespace, metrics.ThingsNotUpdated, map[string]any{"label": "things that could not be updated"}},
+			{metricsNamespace, metrics.EventsUntold, map[string]any{"label": "domain events that were not told"}},
 		}},
 		others("Other operations: executions", operations),
 		others("Other operations: executions failed", operations),

@@ -49,6 +49,8 @@ type parameters struct {
 	startsReserved       choice         // startConcurrency is one
 	reserved             map[string]any // the reserved concurrency of functions that may have one, by name
 	onboardingPerMinute  awscdk.CfnParameter
+	eventsWanted         awscdk.CfnParameter
+	domainEvents         awscdk.CfnCondition // other systems are told what becomes of devices
 	imageBaseURL         awscdk.CfnParameter
 	imageKeyPair         awscdk.CfnParameter
 	imageKeyParameter    awscdk.CfnParameter
@@ -132,7 +134,16 @@ func newParameters(stack awscdk.Stack) *parameters {
 			{Assert: given(secret), AssertDescription: jsii.String("ImageBaseUrl needs ImageKeyParameter")},
 		},
 	})
+	events := awscdk.NewCfnParameter(stack, jsii.String("DomainEvents"), &awscdk.CfnParameterProps{
+		Type: jsii.String("String"), Default: "false", AllowedValues: jsii.Strings("false", "true"),
+		Description: jsii.String("true: what becomes of each device is published on the topic of output " +
+			"EventTopicArn, about six messages for an upgrade. docs/events.md"),
+	})
+	domainEvents := awscdk.NewCfnCondition(stack, jsii.String(hasEvents), &awscdk.CfnConditionProps{
+		Expression: awscdk.Fn_ConditionEquals(events.ValueAsString(), jsii.String("true")),
+	})
 	return &parameters{
+		eventsWanted: events, domainEvents: domainEvents,
 		imageBaseURL: base, imageKeyPair: pair, imageKeyParameter: secret, distributed: distributed,
 		// The topic of the controller is a filter of a rule and of a policy: nothing that is a
 		// wildcard there. 64 characters leave room for a thing name of 128 in AWS IoT's 256 bytes
@@ -182,6 +193,9 @@ func newParameters(stack awscdk.Stack) *parameters {
 		},
 	}
 }
+
+// hasEvents is the condition under which there are domain events.
+const hasEvents = "HasDomainEvents"
 
 // choice is a condition of the template.
 type choice struct{ condition string }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -47,9 +48,13 @@ func newWorkflow(stack awscdk.Stack, lambdas *functions, account *account, devic
 
 	publish := allow("SendToAgent", []string{"iot:Publish"}, *sub(agentTopics))
 
+	sendEnvironment[environment.EventTopic] = notify.eventTopic(p)
+	awaitEnvironment := maps.Clone(usp)
+	awaitEnvironment[environment.EventTopic] = notify.eventTopic(p)
+
 	send := lambdas.add("send-usp-operate", sendEnvironment, w.items(), w.readFlags(), publish,
 		device.readImages(), resumeTask())
-	await := lambdas.add("await-firmware-report", usp, w.items(), publish, resumeTask())
+	await := lambdas.add("await-firmware-report", awaitEnvironment, w.items(), publish, resumeTask())
 	// Only an answer ends Verify, and answers meet the task in handle-device-message.
 	verify := lambdas.add("verify-version", usp, w.items(), publish)
 	// What resumes its tasks comes with their state machines: package operation.
@@ -60,6 +65,7 @@ func newWorkflow(stack awscdk.Stack, lambdas *functions, account *account, devic
 		map[string]*string{
 			environment.Table: w.table.Ref(), environment.OutcomeTopic: notify.outcomes.Ref(),
 			environment.JobsEndpoint: account.jobs, environment.Operations: w.names(),
+			environment.EventTopic: notify.eventTopic(p),
 		},
 		// With what it has learnt of the device, or to park.
 		append(jobExecutions(), w.release("dynamodb:UpdateItem", "dynamodb:PutItem"),
@@ -73,14 +79,16 @@ func newWorkflow(stack awscdk.Stack, lambdas *functions, account *account, devic
 	ofDevices := []*string{p.key.arn, p.controllerEndpointID.ValueAsString()}
 	ofImages := append([]*string{p.imageBaseURL.ValueAsString(), p.imageKeyPair.ValueAsString(),
 		p.imageKeyParameter.ValueAsString()}, ofDevices...)
-	finalized := lambdas.publish("finalize", finalize, p.key.arn, account.jobs)
+	events := p.eventsWanted.ValueAsString()
+	finalized := lambdas.publish("finalize", finalize, p.key.arn, account.jobs, events)
 	w.tasks = resources.Tasks{
 		UspTask: lambdas.publish("usp-task", uspTask, ofDevices...).id, Finalize: finalized.id,
 	}
 	steps := []step{
-		{"SendUspOperateArn", "send-usp-operate", lambdas.publish("send-usp-operate", send, ofImages...)},
+		{"SendUspOperateArn", "send-usp-operate", lambdas.publish("send-usp-operate", send,
+			append(ofImages, events)...)},
 		{"AwaitFirmwareReportArn", "await-firmware-report", lambdas.publish("await-firmware-report", await,
-			ofDevices...)},
+			append(slices.Clone(ofDevices), events)...)},
 		{"VerifyVersionArn", "verify-version", lambdas.publish("verify-version", verify, ofDevices...)},
 		{"FinalizeArn", "finalize", finalized},
 	}

@@ -104,6 +104,8 @@ var never = []struct {
 		"an adapter knows one outside system"},
 	{"internal/workflow/sqs", []string{"internal/workflow/dynamodb", "internal/workflow/stepfunctions",
 		"internal/workflow/iot"}, "an adapter knows one outside system"},
+	{"internal/workflow/sns", []string{"internal/workflow/dynamodb", "internal/workflow/stepfunctions",
+		"internal/workflow/sqs", "internal/workflow/iot"}, "an adapter knows one outside system"},
 	{"internal/workflow/iot", []string{"internal/workflow/dynamodb", "internal/workflow/stepfunctions"},
 		"an adapter knows one outside system"},
 
@@ -200,7 +202,8 @@ var alone = []struct {
 	{"github.com/spf13/cobra", []string{"internal/cli", "cmd/..."}, "commands are one place's business"},
 	{sdk, []string{
 		"internal/jobs/iotjobs", "internal/jobs/sns", "internal/workflow/dynamodb",
-		"internal/workflow/stepfunctions", "internal/workflow/iot", "internal/workflow/sqs", "internal/workflow/sts",
+		"internal/workflow/stepfunctions", "internal/workflow/iot", "internal/workflow/sqs", "internal/workflow/sns",
+		"internal/workflow/sts",
 		"internal/device/iotdataplane", "internal/device/sqs", "internal/device/s3",
 		"internal/device/cloudfront", "internal/device/ssm",
 		"internal/flow/upgrade/s3",

@@ -141,7 +141,7 @@ type ready struct {
 func (w *world) start(ts *testscript.TestScript, flags []string) {
 	w.cloud = run(ts, "fleetstep",
 		append([]string{"local", "--port", "0", "--mqtt-port", "-1", "--mqtts-port", "0", "--data-dir",
-			ts.MkAbs("data")}, flags...)...)
+			ts.MkAbs("data"), "--parameter", "OnboardingPerMinute=0"}, flags...)...)
 	var r ready
 	ts.Check(json.Unmarshal([]byte(w.cloud.line(ts, regexp.MustCompile(`^\{`))), &r))
 	for key, value := range map[string]string{

@@ -13,6 +13,7 @@
 //	device.go    device events: a device's news in plain words
 //	inbound.go   a record from a device in plain words, or why it is refused
 //	outcome.go   how an operation ended
+//	domain.go    what other systems are told of a device
 //	control.go   pausing and going on, of a job or of everything
 //	campaign.go  where a device stands with a campaign, and how that is counted
 //	errors.go    the error names of any operation, and the statuses of jobs

@@ -101,6 +101,8 @@ type Conclusion struct {
 	Attributes map[string]string
 	// Phases are the seconds that phases took, by an operator's name.
 	Phases map[string]float64
+	// Tells are the names of domain events that the end is for other systems.
+	Tells []string
 }
 
 // Flows are the operations that a program knows.

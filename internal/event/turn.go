@@ -58,6 +58,8 @@ type Move struct {
 	Failed *Failure
 	// Park ends the task too, and the execution: the attempt goes on later.
 	Park *Park
+	// Tells are the names of domain events that the move is for other systems.
+	Tells []string
 	// Learnt is what was found out about the device, for its DeviceState's Facts.
 	// It is noted only with a move that begins the task, as part of a request that is
 	// made anyway, or that ends it, which is a request more.

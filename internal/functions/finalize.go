@@ -27,6 +27,7 @@ func NewFinalize(ctx context.Context, env Env, cfg aws.Config, now func() time.T
 		Executions: p.executions(), Registry: p.control(""), Outcomes: p.outcomes(), Flows: flows,
 		Now: p.now,
 	}
+	tell := p.announcer()
 	if err := p.err("finalize"); err != nil {
 		return nil, err
 	}
@@ -47,6 +48,8 @@ func NewFinalize(ctx context.Context, env Env, cfg aws.Config, now func() time.T
 			}
 			if parked {
 				p.emf.count(metrics.UpgradesParked, "", "")
+				tell.Announce(ctx, event.NewDomainEvent(event.EventParked, p.now(), x.Owner, x.ThingName,
+					x.ExecutionNumber, x.Operation))
 				log.Info("parked", "why", in.Park.Why, "notBefore", pending.NotBefore, "notAfter", pending.NotAfter)
 			}
 			return event.Outcome{
@@ -70,6 +73,12 @@ func NewFinalize(ctx context.Context, env Env, cfg aws.Config, now func() time.T
 			return o, nil
 		}
 		p.finished(x.Operation, o)
+		for _, name := range done.Tells {
+			e := event.NewDomainEvent(name, p.now(), x.Owner, x.ThingName, x.ExecutionNumber, x.Operation)
+			e.Details = o.Details
+			tell.Announce(ctx, e)
+		}
+		tell.over(ctx, x.Operation, o)
 		for phase, seconds := range done.Phases {
 			p.emf.seconds(metrics.PhaseDuration, seconds, metrics.Phase, phase)
 		}

@@ -38,7 +38,8 @@ func NewHandleDeviceMessage(ctx context.Context, env Env, cfg aws.Config, now fu
 	flows := p.flows(controller)
 	inbox, err := workflow.NewInbox(workflow.InboxPorts{
 		Store: store, Controls: store, Callback: p.callback(), Registry: p.things(), Sender: p.sender(p.addresses()),
-		Starter: p.starter(store, flows), Flows: flows, Now: p.now, Parallel: p.env.Parallel,
+		Announce: p.announcer(),
+		Starter:  p.starter(store, flows), Flows: flows, Now: p.now, Parallel: p.env.Parallel,
 		Arrivals: p.onboardingPerMinute() > 0,
 	})
 	p.failed(err)

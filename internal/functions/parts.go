@@ -169,7 +169,7 @@ func (p *parts) callback() *workflowsfn.Client {
 func (p *parts) starter(store *workflowdb.Store, flows event.Flows) *workflow.Starter {
 	starter, err := workflow.NewStarter(workflow.StarterPorts{
 		Store: store, Controls: store, Machine: p.machine(), Orders: p.orders(store),
-		Reports: p.reports(flows), Registry: p.things(), Flows: flows, Now: p.now, Who: who,
+		Reports: p.reports(flows), Registry: p.things(), Announce: p.announcer(), Flows: flows, Now: p.now, Who: who,
 	})
 	p.failed(err)
 	return starter

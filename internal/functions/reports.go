@@ -34,6 +34,7 @@ func (r reports) Report(ctx context.Context, e workflow.End) error {
 		return err
 	}
 	r.finished(e.Operation, o)
+	r.announcer().over(ctx, e.Operation, o)
 	if e.Unreported {
 		r.emf.count(metrics.UpgradesUnreported, "", "")
 	}

@@ -42,7 +42,8 @@ func (p *parts) takeStep(function string, addresses device.Addresses, names ...e
 	flows := p.flows(p.controller())
 	store := p.store()
 	steps, err := workflow.NewSteps(workflow.StepsPorts{
-		Store: store, Controls: store, Callback: p.callback(), Sender: p.sender(addresses), Flows: flows, Now: p.now,
+		Store: store, Controls: store, Callback: p.callback(), Sender: p.sender(addresses),
+		Announce: p.announcer(), Flows: flows, Now: p.now,
 	})
 	p.failed(err)
 	if err := p.err(function); err != nil {

@@ -70,6 +70,7 @@ type world struct {
 	flags     int // reads of flags so far: one for each attempt or command that begins
 	queue     []event.DeviceMessage
 	published []event.Outcome
+	told      []event.DomainEvent
 
 	invocations int
 	releaser    *workflow.Releaser
@@ -77,6 +78,9 @@ type world struct {
 	ticker      *workflow.Ticker
 	ticking     bool
 }
+
+// Announce implements workflow.Announcer.
+func (w *world) Announce(_ context.Context, e event.DomainEvent) { w.told = append(w.told, e) }
 
 // turn is a handler that runs until its next request.
 type turn struct {
@@ -210,17 +214,17 @@ func newWorld(t testing.TB, seed uint64) *world {
 	flows, err := event.NewFlows(upgrade.New(event.EndpointID(controllerID)))
 	q.failed(err)
 	w.steps, err = workflow.NewSteps(workflow.StepsPorts{Store: w.store, Controls: w.store, Callback: w, Sender: w,
-		Flows: flows, Now: now})
+		Announce: w, Flows: flows, Now: now})
 	q.failed(err)
 	w.offers, err = workflow.NewStarter(workflow.StarterPorts{Store: w.store, Controls: w.store, Machine: w,
-		Orders: orders{w, slog.New(slog.DiscardHandler)}, Reports: reports{q, w, flows}, Registry: w, Flows: flows,
-		Now: now, Who: w.who})
+		Orders: orders{w, slog.New(slog.DiscardHandler)}, Reports: reports{q, w, flows}, Registry: w, Announce: w,
+		Flows: flows, Now: now, Who: w.who})
 	q.failed(err)
 	w.ender, err = workflow.NewEnder(workflow.EnderPorts{Store: w.store, Machine: w,
 		Orders: orders{w, slog.New(slog.DiscardHandler)}, Reports: reports{q, w, flows}, Now: now, Who: w.who})
 	q.failed(err)
 	inbox, err := workflow.NewInbox(workflow.InboxPorts{
-		Store: w.store, Controls: w.store, Callback: w, Registry: w, Sender: w, Starter: w.offers,
+		Store: w.store, Controls: w.store, Callback: w, Registry: w, Sender: w, Announce: w, Starter: w.offers,
 		Flows: flows, Now: now,
 		Parallel: func(n int, do func(i int)) {
 			for i := range n {

@@ -77,6 +77,7 @@ type Finisher struct {
 type Finished struct {
 	Outcome event.Outcome
 	Phases  map[string]float64 // seconds, by an operator's name
+	Tells   []string           // as the flow's Conclusion
 	// Elsewhere is set where nothing was told: somebody else has ended the attempt, and
 	// told of it.
 	Elsewhere bool
@@ -113,7 +114,7 @@ func (f *Finisher) Finish(ctx context.Context, in event.FinalizeInput, known eve
 	if started, err := time.Parse(time.RFC3339, in.StartedAt); err == nil {
 		o.Seconds = math.Round(f.Now().Sub(started).Seconds()*1000) / 1000
 	}
-	done := Finished{Phases: c.Phases}
+	done := Finished{Phases: c.Phases, Tells: c.Tells}
 	if x.Arrival {
 		// Nobody waits to hear of it.
 		if done.Elsewhere = !owned; owned {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 	"time"
@@ -62,10 +63,13 @@ type Config struct {
 	// For tests: when it begins, and in which time zones the devices say that they are.
 	at   time.Time
 	zone func(thing string) string
-	// For tests that record: opened has the world before anything is deployed,
+	with map[string]string // parameters of the stack
+	// For tests that record: opened has the world before anything is deployed, deployed
+	// the stack's outputs,
 	// over when the job has come to its end.
-	opened func(*world)
-	over   func(ctx context.Context, w *world, job string) error
+	opened   func(*world)
+	deployed func(outputs map[string]string)
+	over     func(ctx context.Context, w *world, job string) error
 }
 
 // Summary is the last line's document.
@@ -178,8 +182,12 @@ func run(ctx context.Context, c Config) (summary *Summary, err error) {
 	if c.opened != nil {
 		c.opened(w)
 	}
-	if _, err := w.cloud.Deploy(ctx, stack, template, c.parameters()); err != nil {
+	outputs, err := w.cloud.Deploy(ctx, stack, template, c.parameters())
+	if err != nil {
 		return nil, fmt.Errorf("deploy the stack %s: %w", stack, err)
+	}
+	if c.deployed != nil {
+		c.deployed(outputs)
 	}
 	w.cloud.BeginWeather()
 	fmt.Fprintf(env.Out, "local cloud in virtual time, seed %d, ready in %d ms\n", c.Seed,
@@ -217,10 +225,14 @@ func run(ctx context.Context, c Config) (summary *Summary, err error) {
 var settled = map[string]string{"OnboardingPerMinute": "0"}
 
 func (c Config) parameters() map[string]string {
-	if c.Onboard {
-		return nil
+	all := maps.Clone(c.with)
+	if all == nil {
+		all = map[string]string{}
 	}
-	return settled
+	if !c.Onboard {
+		maps.Copy(all, settled)
+	}
+	return all
 }
 
 // template is the stack's, with the operations of Workflows in it.

@@ -123,7 +123,8 @@ func freePort(t *testing.T) int {
 // start starts the process and does not wait for it.
 func (c *cloud) start() error {
 	c.cmd = exec.Command(filepath.Join(c.bin, "fleetstep"), "local", "--data-dir", c.dir,
-		"--port", strconv.Itoa(c.http), "--mqtt-port", "-1", "--mqtts-port", strconv.Itoa(c.mqtt))
+		"--port", strconv.Itoa(c.http), "--mqtt-port", "-1", "--mqtts-port", strconv.Itoa(c.mqtt),
+		"--parameter", "OnboardingPerMinute=0") // the registry knows the devices
 	c.cmd.Stderr = c.log
 	out, err := c.cmd.StdoutPipe()
 	if err != nil {

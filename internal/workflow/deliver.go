@@ -159,6 +159,7 @@ func (w *Inbox) turn(
 			return out, false, ack() // a copy of what another task took
 		}
 	}
+	announce(ctx, w.Announce, m, ev.At, a.Owner, d.Thing, d.Claim.ExecutionNumber, d.Claim.Operation)
 	if m.KeepNews {
 		err := w.Store.PutNews(ctx, d.Thing, d.Claim.Execution, ev, d.Claim.Deadline.Add(linger))
 		if errors.Is(err, ErrGone) {

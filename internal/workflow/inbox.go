@@ -18,6 +18,7 @@ type InboxPorts struct {
 	Callback Callback
 	Registry Registry
 	Sender   Sender
+	Announce Announcer
 	Starter  *Starter
 	Flows    event.Flows
 	Now      func() time.Time

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"time"
 
 	"github.com/fleetstep/fleetstep/internal/event"
 )
@@ -69,6 +70,21 @@ var ErrOver = errors.New("its owner has ended the attempt")
 // Sender sends a message to a device; delivery is not assured.
 type Sender interface {
 	Send(ctx context.Context, thing event.ThingName, to event.DeviceState, m event.Outgoing) error
+}
+
+// Announcer tells other systems what becomes of devices. What cannot be told is its own
+// to note: nobody's work depends on it.
+type Announcer interface {
+	Announce(ctx context.Context, e event.DomainEvent)
+}
+
+// announce tells what a move is for other systems. It is before the move is made: who
+// dies of that, or meets another, tells it again.
+func announce(ctx context.Context, to Announcer, m event.Move, at time.Time, owner event.Owner,
+	thing event.ThingName, number int64, operation event.Operation) {
+	for _, name := range m.Tells {
+		to.Announce(ctx, event.NewDomainEvent(name, at, owner, thing, number, operation))
+	}
 }
 
 // complete returns an error that names each port that a struct of ports lacks.

@@ -26,6 +26,7 @@ type StarterPorts struct {
 	Orders   Orders
 	Reports  Reports
 	Registry Registry
+	Announce Announcer
 	Flows    event.Flows
 	Now      func() time.Time
 	// Who names an invocation, the same for its repetitions.
@@ -347,6 +348,10 @@ func (w *Starter) tryStart(ctx context.Context, d Device, p Pending) (Started, e
 		return fail(err)
 	}
 	out.Did = StartBegun
+	if p.Lap == 0 {
+		w.Announce.Announce(ctx,
+			event.NewDomainEvent(event.EventStarted, now, p.Owner, d.Thing, p.ExecutionNumber, p.Operation))
+	}
 	return out, nil
 }
 

@@ -20,6 +20,7 @@ type StepsPorts struct {
 	Controls Controls
 	Callback Callback
 	Sender   Sender
+	Announce Announcer
 	Flows    event.Flows
 	Now      func() time.Time
 }
@@ -143,6 +144,7 @@ func (w *Steps) await(ctx context.Context, in event.StepInput) (Taken, error) {
 		return TakenNot, err
 	}
 	move.Learnt = nil // it is noted
+	announce(ctx, w.Announce, move, now, x.Owner, x.ThingName, x.ExecutionNumber, claim.Operation)
 	if move.Ends() {
 		return TakenFinished, w.finish(ctx, x.ThingName, a, move)
 	}
@@ -214,6 +216,9 @@ func (w *Steps) read(ctx context.Context, flow event.Flow, d Device, turn event.
 		m, err := flow.Continue(turn, ev)
 		if err != nil {
 			return false, err
+		}
+		if d.Claim != nil {
+			announce(ctx, w.Announce, m, ev.At, a.Owner, d.Thing, d.Claim.ExecutionNumber, d.Claim.Operation)
 		}
 		if m.Ends() {
 			ok, err := take(ctx, w.Store, d, *a, m.Takes)

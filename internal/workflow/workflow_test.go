@@ -36,6 +36,7 @@ type rig struct {
 	next    *workflow.Offer           // what is next for the device, as its owner has it
 	open    []workflow.Open           // what is open
 	window  *event.Window             // of attempts: they begin in it only
+	told    []event.DomainEvent       // to other systems
 	wanted  bool                      // devices that appear are to have unasked done to them
 	noted   map[string]string         // of a device that appears
 	says    map[event.Kind]event.Move // what they say to an event
@@ -52,16 +53,16 @@ func newRig(t *testing.T) *rig {
 	r.must(err)
 	now := func() time.Time { return r.now }
 	r.Starter, err = workflow.NewStarter(workflow.StarterPorts{Store: r.store, Controls: r.store, Machine: r,
-		Orders: orders{r}, Reports: r, Registry: r, Flows: flows, Now: now, Who: r.who})
+		Orders: orders{r}, Reports: r, Registry: r, Announce: r, Flows: flows, Now: now, Who: r.who})
 	r.must(err)
 	r.Steps, err = workflow.NewSteps(workflow.StepsPorts{Store: r.store, Controls: r.store, Callback: r, Sender: r,
-		Flows: flows, Now: now})
+		Announce: r, Flows: flows, Now: now})
 	r.must(err)
 	r.Ender, err = workflow.NewEnder(workflow.EnderPorts{Store: r.store, Machine: r, Orders: orders{r}, Reports: r,
 		Now: now, Who: r.who})
 	r.must(err)
 	r.Inbox, err = workflow.NewInbox(workflow.InboxPorts{
-		Store: r.store, Controls: r.store, Callback: r, Registry: r, Sender: r, Starter: r.Starter,
+		Store: r.store, Controls: r.store, Callback: r, Registry: r, Sender: r, Announce: r, Starter: r.Starter,
 		Flows: flows, Now: now,
 		Parallel: oneByOne, Arrivals: true,
 	})
@@ -250,6 +251,9 @@ func (r *rig) SetAttribute(_ context.Context, thing event.ThingName, name, value
 func (r *rig) Send(_ context.Context, thing event.ThingName, to event.DeviceState, m event.Outgoing) error {
 	return r.record("send", string(thing), m.(string))
 }
+
+// Announce implements workflow.Announcer.
+func (r *rig) Announce(_ context.Context, e event.DomainEvent) { r.told = append(r.told, e) }
 
 // expect compares what was done since the last time.
 func (r *rig) expect(what string, want ...string) {

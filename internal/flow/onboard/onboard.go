@@ -39,6 +39,7 @@ const Look event.Step = "Look"
 const (
 	OutcomeSuccess                 = "DEVICE_ONBOARDING_SUCCESS"
 	OutcomeFail                    = "DEVICE_ONBOARDING_FAIL"
+	EventOnboarded                 = "Onboarded"            // the domain event
 	Duplicate      event.ErrorName = "Onboarding.Duplicate" // this attempt was played before
 	Unfit          event.ErrorName = "Onboarding.Unfit"     // never: its document is its own
 )
@@ -284,6 +285,7 @@ func (*Flow) Judge(in event.FinalizeInput, known event.DeviceState) (event.Concl
 			FactManufacturer: r.Look.Manufacturer, FactModel: r.Look.Model, FactHardware: r.Look.HardwareVersion,
 			event.FactSoftware: r.Look.SoftwareVersion,
 		}
+		c.Tells = []string{EventOnboarded}
 		c.Attributes = map[string]string{
 			event.ThingFirmwareAttribute: r.Look.SoftwareVersion, event.ThingModelAttribute: r.Look.Model,
 			event.ThingEndpointAttribute: r.Look.Endpoint.Attribute(),

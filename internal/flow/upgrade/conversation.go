@@ -152,7 +152,13 @@ func (f *Flow) Begin(_ context.Context, t event.Turn, step event.StepInput) (eve
 		m.Quirks = in.Inspect.Quirks
 		m.Active, m.Target, m.Previous = in.Inspect.Active, in.Inspect.Target, in.Inspect.SoftwareVersion
 	}
-	switch step.Step {
+	move, err := f.begin(step.Step, t, m, in)
+	move.Tells = tells(step.Step, m, event.DeviceEvent{}, move)
+	return move, err
+}
+
+func (f *Flow) begin(step event.Step, t event.Turn, m memory, in stepInput) (event.Move, error) {
+	switch step {
 	case Inspect:
 		return f.beginInspect(t, m)
 	case Download:
@@ -166,7 +172,7 @@ func (f *Flow) Begin(_ context.Context, t event.Turn, step event.StepInput) (eve
 	case Rollback:
 		return f.beginRollback(t, m)
 	}
-	return event.Move{}, fmt.Errorf("upgrade.Begin: unknown step %q", step.Step)
+	return event.Move{}, fmt.Errorf("upgrade.Begin: unknown step %q", step)
 }
 
 // Continue takes the next event.
@@ -175,22 +181,25 @@ func (f *Flow) Continue(t event.Turn, ev event.DeviceEvent) (event.Move, error) 
 	if err != nil {
 		return event.Move{}, fmt.Errorf("upgrade.Continue: %w", err)
 	}
-	s := turn{f, t, m}
+	s, move := turn{f, t, m}, event.Move{}
 	switch t.Step {
 	case Inspect:
-		return s.inspect(ev), nil
+		move = s.inspect(ev)
 	case Download:
-		return s.download(ev), nil
+		move = s.download(ev)
 	case Activate:
-		return s.activate(ev), nil
+		move = s.activate(ev)
 	case AwaitReport:
-		return s.report(ev), nil
+		move = s.report(ev)
 	case Verify:
-		return s.verify(ev), nil
+		move = s.verify(ev)
 	case Rollback:
-		return s.rollback(ev), nil
+		move = s.rollback(ev)
+	default:
+		return event.Move{}, fmt.Errorf("upgrade.Continue: unknown step %q", t.Step)
 	}
-	return event.Move{}, fmt.Errorf("upgrade.Continue: unknown step %q", t.Step)
+	move.Tells = tells(t.Step, m, ev, move)
+	return move, nil
 }
 
 // turn is one turn of a conversation.

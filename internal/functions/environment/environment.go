@@ -15,6 +15,7 @@ const (
 	AgentTopic         = "AGENT_TOPIC"
 	ControllerTopic    = "CONTROLLER_TOPIC"
 	OutcomeTopic       = "OUTCOME_TOPIC_ARN"
+	EventTopic         = "EVENT_TOPIC_ARN"   // of domain events; "" for none
 	MessageQueue       = "MESSAGE_QUEUE_URL" // of what devices say
 	DataEndpoint       = "IOT_DATA_ENDPOINT" // URL
 	JobsEndpoint       = "IOT_JOBS_ENDPOINT" // URL

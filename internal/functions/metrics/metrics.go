@@ -29,6 +29,7 @@ const (
 	RefusedRecords     = "RefusedRecords"     // count; Reason = one of event's Refused constants
 	DeviceMessages     = "DeviceMessages"     // count; Kind = an event.Kind
 	DroppedNews        = "DroppedNews"        // count: what devices said beyond what is taken of one at once
+	EventsUntold       = "EventsUntold"       // count: domain events that could not be published
 	DevicesOnboarded   = "DevicesOnboarded"   // count; Result = one of Results
 	Ticks              = "Ticks"              // count: minutes of which the tick did the work
 )
