@@ -754,8 +754,8 @@ func TestTemplateNeedsNothingButItsParameters(t *testing.T) {
 	}
 	want := []string{
 		"AlarmTopicArn", "ControllerEndpointId", "CreateJobFunctionName", "DashboardName", "DeadLetterQueueUrl",
-		"DevicePolicyName", "FirmwareBucketName", "JobTopicArn", "MessageDeadLetterQueueUrl", "MessageQueueUrl",
-		"OutcomeTopicArn", "ResultsBucketName", "StateMachineArn", "TableName",
+		"DevicePolicyName", "EventTopicArn", "FirmwareBucketName", "JobTopicArn", "MessageDeadLetterQueueUrl",
+		"MessageQueueUrl", "OutcomeTopicArn", "ResultsBucketName", "StateMachineArn", "TableName",
 	}
 	if got := slices.Sorted(maps.Keys(tpl.Outputs)); !slices.Equal(got, want) {
 		t.Errorf("outputs %v, want %v", got, want)

@@ -211,7 +211,8 @@ func TestWhoTellsMayTell(t *testing.T) {
 				`{"jobId":"proof","firmware":{"version":"2.0.0","versionIsProof":true},"targets":` + target(1) + `}`,
 				`{"jobId":"ended","operation":"reboot","input":{},"targets":` + target(3) + `}`,
 			} {
-				if _, err := cli.CreateJob(ctx, lambda.NewFromConfig(w.operator()), stack, []byte(payload)); err != nil {
+				if _, err := cli.CreateJob(ctx, lambda.NewFromConfig(w.operator()), stack,
+					[]byte(payload)); err != nil {
 					return err
 				}
 			}

@@ -160,7 +160,7 @@ func TestTwoStacksShareNothing(t *testing.T) {
 	}
 	// the same in an account
 	ours := []string{"LOG_LEVEL", "AGENT_TOPIC", "CONTROLLER_TOPIC", "IOT_DATA_ENDPOINT", "IOT_JOBS_ENDPOINT",
-		"OPERATIONS", "ONBOARDING_PER_MINUTE",
+		"OPERATIONS", "ONBOARDING_PER_MINUTE", "EVENT_TOPIC_ARN",
 		// parameters as they are by default
 		"SOURCE_HOSTS", "SIGNING_KEYS", "REQUIRE_SIGNATURE", "IMAGE_BASE_URL",
 		"IMAGE_KEY_PAIR_ID", "IMAGE_KEY_PARAMETER"}
