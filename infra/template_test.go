@@ -491,7 +491,7 @@ func TestMetricsAreOurs(t *testing.T) {
 		metrics.Ticks: "", metrics.UpgradesStarted: "", metrics.UpgradesPending: "", metrics.UpgradeDuration: "",
 		metrics.UpgradesParked: "", metrics.UpgradesFound: "", metrics.UpgradesOver: "", metrics.ReportsFailing: "",
 		metrics.DetailsRefused: "", metrics.ThingsNotUpdated: "", metrics.DevicesOnboarded: metrics.Result,
-		metrics.EventsUntold: "",
+		metrics.EventsUntold:       "",
 		metrics.UpgradesUnreported: "", metrics.DroppedNews: "",
 		metrics.DevicesFinished: metrics.Result, metrics.Failures: metrics.Reason,
 		metrics.PhaseReached: metrics.Phase, metrics.PhaseDuration: metrics.Phase,
