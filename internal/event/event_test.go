@@ -56,10 +56,12 @@ var shapes = map[string]any{
 	"usp-task-delete.json": nil, "usp-task-delete.response.json": nil,
 	"usp-task-operate.json": nil, "usp-task-operate.response.json": nil,
 	"usp-task-await.json": nil, "usp-task-await.response.json": nil,
-	"usp-task-finalize.json":        nil,
-	"finalize-succeeded.json":       event.FinalizeInput{},
-	"finalize-failed.json":          event.FinalizeInput{},
-	"outcome.json":                  event.Outcome{},
+	"usp-task-finalize.json":     nil,
+	"finalize-succeeded.json":    event.FinalizeInput{},
+	"finalize-failed.json":       event.FinalizeInput{},
+	"outcome.json":               event.Outcome{},
+	"domain-event-finished.json": event.DomainEvent{}, "domain-event-downloaded.json": event.DomainEvent{},
+	"domain-event-onboarded.json":   event.DomainEvent{},
 	"usp-message-boot.json":         event.DeviceMessage{},
 	"usp-message-mqtt-connect.json": event.DeviceMessage{},
 	"presence-connected.json":       event.DeviceMessage{},
@@ -92,7 +94,7 @@ func TestEverySampleHasItsShape(t *testing.T) {
 			}
 			// What we write ourselves comes out as it went in.
 			switch shape.(type) {
-			case event.ExecutionInput, event.Outcome:
+			case event.ExecutionInput, event.Outcome, event.DomainEvent:
 				var want, got any
 				b, err := json.Marshal(v.Interface())
 				if err != nil {
