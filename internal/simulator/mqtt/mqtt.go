@@ -1,6 +1,6 @@
-// Package mqtt is the simulator's Transport over real MQTT 5 connections: TCP
-// with a user name, or TLS with a client certificate, one connection per agent
-// and thousands per process.
+// Package mqtt is the simulator's Transport over real connections of MQTT 5, or of
+// 3.1.1 for agents that speak that (legacy.go): TCP with a user name, or TLS with a
+// client certificate, one connection per agent and thousands per process.
 //
 // A connection subscribes the agent's topic at QoS 0 and has no last will and no
 // session that outlives it, as real agents have it. Connect waits for the SUBACK
@@ -8,7 +8,8 @@
 // when the message is written; it does not wait for a PUBACK. Reconnecting is
 // the agent's business. All methods are safe for concurrent use.
 //
-// Source: TR-369, section "MQTT Binding"; MQTT 5.0.
+// Source: TR-369, section "MQTT Binding"; MQTT 5.0; MQTT 3.1.1; AWS IoT developer guide,
+// "Device communication protocols" (ALPN), read 2026-11-30.
 package mqtt
 
 import (
@@ -31,8 +32,8 @@ import (
 // Config says where the broker is and how agents prove who they are.
 type Config struct {
 	// Broker is tcp://host:port (or mqtt://) or tls://host:port (or mqtts://).
-	// Over TLS to port 443 the protocol x-amzn-mqtt-ca is asked for, as AWS IoT
-	// Core wants it.
+	// Over TLS to port 443 the application protocol (ALPN) x-amzn-mqtt-ca is asked
+	// for, as AWS IoT Core wants it; on another port, with ?alpn=x-amzn-mqtt-ca.
 	Broker string
 	// Credentials are those of a client; nil: none.
 	Credentials func(clientID string) (Credentials, error)
@@ -55,7 +56,12 @@ type Transport struct {
 	address string
 	host    string
 	tls     bool
+	alpn    []string
 }
+
+// ALPN is the application protocol by which AWS IoT Core takes MQTT with a client
+// certificate on port 443.
+const ALPN = "x-amzn-mqtt-ca"
 
 var _ simulator.Transport = (*Transport)(nil)
 
@@ -84,6 +90,14 @@ func New(c Config) (*Transport, error) {
 		return nil, fmt.Errorf("mqtt: broker %q has no host", c.Broker)
 	}
 	t.address = net.JoinHostPort(t.host, port)
+	if name := u.Query().Get("alpn"); name != "" {
+		t.alpn = []string{name}
+	} else if port == "443" {
+		t.alpn = []string{ALPN}
+	}
+	if len(t.alpn) > 0 && !t.tls {
+		return nil, fmt.Errorf("mqtt: broker %q: an application protocol needs tls://", c.Broker)
+	}
 	if t.config.KeepAlive == 0 {
 		t.config.KeepAlive = time.Minute
 	}
@@ -118,6 +132,9 @@ func (t *Transport) Connect(ctx context.Context, c simulator.Connection,
 	conn, err := t.dial(ctx, credentials)
 	if err != nil {
 		return nil, fmt.Errorf("mqtt: connect %s: %w", c.ClientID, err)
+	}
+	if c.MQTT311 {
+		return t.connectLegacy(ctx, conn, c, credentials, h)
 	}
 	s := &session{conn: conn, timeout: t.config.Timeout}
 	lost := func(err error) {
@@ -200,12 +217,10 @@ func (t *Transport) dial(ctx context.Context, c Credentials) (net.Conn, error) {
 	if !t.tls {
 		return (&net.Dialer{}).DialContext(ctx, "tcp", t.address)
 	}
-	config := &tls.Config{ServerName: t.host, RootCAs: t.config.RootCAs, MinVersion: tls.VersionTLS12}
+	config := &tls.Config{ServerName: t.host, RootCAs: t.config.RootCAs, MinVersion: tls.VersionTLS12,
+		NextProtos: t.alpn}
 	if c.Certificate != nil {
 		config.Certificates = []tls.Certificate{*c.Certificate}
-	}
-	if _, port, _ := net.SplitHostPort(t.address); port == "443" {
-		config.NextProtos = []string{"x-amzn-mqtt-ca"}
 	}
 	conn, err := (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", t.address)
 	if err != nil {

@@ -116,6 +116,12 @@ func (w *watcher) next(t *testing.T) (*usp.Record, packets.Packet) {
 // One device over a real broker and a real HTTP server, from its first record to
 // its boot into the new image.
 func TestUpgradeOverRealMQTT(t *testing.T) {
+	for name, legacy := range map[string]bool{"5": false, "3.1.1": true} {
+		t.Run(name, func(t *testing.T) { upgradeOverRealMQTT(t, legacy) })
+	}
+}
+
+func upgradeOverRealMQTT(t *testing.T, legacy bool) {
 	image := simulator.MakeImage("2.0.0", 300_000, 1)
 	files := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write(image)
@@ -133,6 +139,7 @@ func TestUpgradeOverRealMQTT(t *testing.T) {
 		Devices: 1,
 		Settings: simulator.Settings{
 			Transport: transport, HTTP: files.Client(), Controller: "self::fleetstep", PublishQoS: 1,
+			Profile: simulator.Profile{MQTT311: legacy},
 			Subscriptions: []simulator.Subscription{
 				{ID: "boot", NotifType: usp.KindEvent, ReferenceList: "Device.Boot!", Enable: true, Persistent: true},
 				{ID: "done", NotifType: usp.KindOperationComplete,
@@ -153,15 +160,24 @@ func TestUpgradeOverRealMQTT(t *testing.T) {
 		r.From != "os::012345-rg-000001" {
 		t.Fatalf("first record %+v", r)
 	}
-	if p.TopicName != "usp/v1/controller/self::fleetstep/from/rg-000001" || p.Properties.ContentType != "usp.msg" ||
-		p.Properties.ResponseTopic != "usp/v1/agent/rg-000001" || p.FixedHeader.Retain {
+	topic, contentType, responseTopic := "usp/v1/controller/self::fleetstep/from/rg-000001", "usp.msg",
+		"usp/v1/agent/rg-000001"
+	if legacy {
+		topic, contentType, responseTopic = topic+"/reply-to=usp%2Fv1%2Fagent%2Frg-000001", "", ""
+	}
+	if p.TopicName != topic || p.Properties.ContentType != contentType ||
+		p.Properties.ResponseTopic != responseTopic || p.FixedHeader.Retain || p.FixedHeader.Qos != 1 {
 		t.Errorf("publish on %s with %+v", p.TopicName, p.Properties)
 	}
 	w.mu.Lock()
 	connect := w.connect["rg-000001"]
 	w.mu.Unlock()
-	if connect.Connect.WillFlag || string(connect.Connect.Username) != "device" || connect.ProtocolVersion != 5 ||
-		!slices.Contains(connect.Properties.User, packets.UserProperty{Key: "usp-endpoint-id",
+	version := byte(5)
+	if legacy {
+		version = 4
+	}
+	if connect.Connect.WillFlag || string(connect.Connect.Username) != "device" || connect.ProtocolVersion != version ||
+		!legacy && !slices.Contains(connect.Properties.User, packets.UserProperty{Key: "usp-endpoint-id",
 			Val: "os::012345-rg-000001"}) {
 		t.Errorf("CONNECT %+v", connect)
 	}
@@ -210,6 +226,11 @@ func TestUpgradeOverRealMQTT(t *testing.T) {
 	}
 
 	// It is told to reconnect, in a message that arrives on that connection.
+	if legacy { // at QoS 1, which the subscription lowers to 0
+		if err := broker.Publish("usp/v1/agent/rg-000001/x", []byte("no record"), false, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
 	payload, err = usp.NewRecord("self::fleetstep", "os::012345-rg-000001",
 		usp.NewOperate("op-2", "Device.MQTT.Client.1.ForceReconnect()", "", true, nil)).Encode()
 	if err != nil {
@@ -354,8 +375,54 @@ func certificate(t *testing.T, name string, parent *x509.Certificate, parentKey 
 	return cert, key
 }
 
+// A broker on another port than 443 may be told the application protocol all the same.
+func TestTheApplicationProtocolIsAskedFor(t *testing.T) {
+	ca, caKey := certificate(t, "ca", nil, nil)
+	serverCert, serverKey := certificate(t, "127.0.0.1", ca, caKey)
+	pool := x509.NewCertPool()
+	pool.AddCert(ca)
+	asked := make(chan []string, 2)
+	secure := &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{serverCert.Raw}, PrivateKey: serverKey}},
+		NextProtos: []string{mqtt.ALPN}}
+	secure.GetConfigForClient = func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+		asked <- h.SupportedProtos
+		return nil, nil
+	}
+	_, _, address := start(t, secure)
+	for query, want := range map[string][]string{"": nil, "?alpn=x-amzn-mqtt-ca": {"x-amzn-mqtt-ca"}} {
+		for _, legacy := range []bool{false, true} {
+			transport, err := mqtt.New(mqtt.Config{Broker: "mqtts://" + address + query, RootCAs: pool})
+			if err != nil {
+				t.Fatal(err)
+			}
+			h := &listener{make(chan error, 1), make(chan simulator.Publish, 1)}
+			session, err := transport.Connect(t.Context(), simulator.Connection{ClientID: "rg-1", Topic: "in",
+				MQTT311: legacy}, h)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := <-asked; !slices.Equal(got, want) {
+				t.Errorf("%q: asked for %q", query, got)
+			}
+			if err := session.Publish(simulator.Publish{Topic: "in", Payload: []byte("x"), QoS: 1}); err != nil {
+				t.Fatal(err)
+			}
+			if p := <-h.received; string(p.Payload) != "x" {
+				t.Errorf("%+v", p)
+			}
+			if err := errors.Join(session.Close(true), session.Close(false)); err != nil {
+				t.Error(err)
+			}
+			if err := session.Publish(simulator.Publish{Topic: "in"}); err == nil {
+				t.Error("a closed session publishes")
+			}
+		}
+	}
+}
+
 func TestBadConfigurations(t *testing.T) {
-	for _, broker := range []string{"", "host:1883", "http://host", "tcp://", "tls://:8883"} {
+	for _, broker := range []string{"", "host:1883", "http://host", "tcp://", "tls://:8883",
+		"tcp://host:443", "tcp://host?alpn=x"} {
 		if _, err := mqtt.New(mqtt.Config{Broker: broker}); err == nil {
 			t.Errorf("broker %q is taken", broker)
 		}
@@ -370,8 +437,10 @@ func TestBadConfigurations(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := &listener{make(chan error, 1), nil}
-	if _, err := transport.Connect(context.Background(), simulator.Connection{ClientID: "x", Topic: "t"},
-		h); err == nil {
-		t.Error("a connection that ends at once is a session")
+	for _, legacy := range []bool{false, true} {
+		if _, err := transport.Connect(context.Background(), simulator.Connection{ClientID: "x", Topic: "t",
+			MQTT311: legacy}, h); err == nil {
+			t.Error("a connection that ends at once is a session")
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -96,13 +97,26 @@ func (b *Broker) add(l net.Listener) error {
 	return b.server.AddListener(listeners.NewNet("listener-"+strconv.Itoa(b.count), l))
 }
 
+// alpn is the application protocol of MQTT with a client certificate: port 443 takes no
+// other, other ports none as well.
+// Source: AWS IoT developer guide, "Device communication protocols", read 2026-11-30.
+const alpn = "x-amzn-mqtt-ca"
+
 // ListenTLS serves clients over TLS. A client has to show a certificate; who
 // it belongs to is for the core's Devices to say.
 func (b *Broker) ListenTLS(l net.Listener, config *tls.Config) error {
 	c := config.Clone()
 	c.ClientAuth = max(c.ClientAuth, tls.RequireAnyClientCert)
 	if len(c.NextProtos) == 0 {
-		c.NextProtos = []string{"x-amzn-mqtt-ca", "mqtt"}
+		c.NextProtos = []string{alpn, "mqtt"}
+	}
+	if _, port, err := net.SplitHostPort(l.Addr().String()); err == nil && port == "443" {
+		c.VerifyConnection = func(s tls.ConnectionState) error {
+			if s.NegotiatedProtocol != alpn {
+				return fmt.Errorf("broker: port 443 takes MQTT with a certificate by the application protocol %s", alpn)
+			}
+			return nil
+		}
 	}
 	return b.add(tls.NewListener(b.entrance.Listener("mqtts", l, helloTime), c))
 }

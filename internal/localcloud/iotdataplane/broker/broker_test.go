@@ -483,6 +483,60 @@ func TestMutualTLS(t *testing.T) {
 	}
 }
 
+// at443 is a listener that says that its port is 443.
+type at443 struct{ net.Listener }
+
+func (at443) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 443} }
+
+// On port 443 AWS IoT Core wants MQTT with a certificate to name its application protocol; on others it need not.
+func TestPort443WantsItsApplicationProtocol(t *testing.T) {
+	certificate, x := selfSigned(t, "thing-certificate")
+	pool := x509.NewCertPool()
+	pool.AddCert(x)
+	for name, c := range map[string]struct {
+		port443 bool
+		offers  []string
+		refused bool
+	}{
+		"443 with it": {true, []string{"x-amzn-mqtt-ca"}, false}, "443 with none": {true, nil, true},
+		"443 with another": {true, []string{"mqtt"}, true}, "8883 with none": {false, nil, false},
+		"8883 with it": {false, []string{"x-amzn-mqtt-ca"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			address := l.Addr().String()
+			if c.port443 {
+				l = at443{l}
+			}
+			s := open(t, store.Memory(), nil, func(b *broker.Broker) {
+				if err := b.ListenTLS(l, &tls.Config{Certificates: []tls.Certificate{certificate}}); err != nil {
+					t.Fatal(err)
+				}
+			})
+			conn, err := tls.Dial("tcp", address, &tls.Config{RootCAs: pool, ServerName: "localhost",
+				Certificates: []tls.Certificate{certificate}, NextProtos: c.offers})
+			if c.refused {
+				if err == nil { // TLS 1.3 tells with the first bytes that are read
+					_, err = conn.Read(make([]byte, 1))
+				}
+				if err == nil || errors.Is(err, io.EOF) {
+					t.Errorf("it was let in: %v", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, _, _, ack := s.client(conn, "thing", nil); ack.ReasonCode != 0 {
+				t.Errorf("CONNACK %x", ack.ReasonCode)
+			}
+		})
+	}
+}
+
 func selfSigned(t *testing.T, name string) (tls.Certificate, *x509.Certificate) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
