@@ -82,7 +82,8 @@ func (t *Transport) connectLegacy(ctx context.Context, conn net.Conn, c simulato
 			early = append(early, ack)
 			continue
 		}
-		if err == nil && ack.FixedHeader.Type == packets.Suback && len(ack.ReasonCodes) == 1 && ack.ReasonCodes[0] < 0x80 {
+		if err == nil && ack.FixedHeader.Type == packets.Suback && len(ack.ReasonCodes) == 1 &&
+			ack.ReasonCodes[0] < 0x80 {
 			break
 		}
 		if err == nil {

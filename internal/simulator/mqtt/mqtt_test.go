@@ -176,7 +176,8 @@ func upgradeOverRealMQTT(t *testing.T, legacy bool) {
 	if legacy {
 		version = 4
 	}
-	if connect.Connect.WillFlag || string(connect.Connect.Username) != "device" || connect.ProtocolVersion != version ||
+	if connect.Connect.WillFlag || string(connect.Connect.Username) != "device" ||
+		connect.ProtocolVersion != version ||
 		!legacy && !slices.Contains(connect.Properties.User, packets.UserProperty{Key: "usp-endpoint-id",
 			Val: "os::012345-rg-000001"}) {
 		t.Errorf("CONNECT %+v", connect)
@@ -382,8 +383,8 @@ func TestTheApplicationProtocolIsAskedFor(t *testing.T) {
 	pool := x509.NewCertPool()
 	pool.AddCert(ca)
 	asked := make(chan []string, 2)
-	secure := &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{serverCert.Raw}, PrivateKey: serverKey}},
-		NextProtos: []string{mqtt.ALPN}}
+	secure := &tls.Config{NextProtos: []string{mqtt.ALPN},
+		Certificates: []tls.Certificate{{Certificate: [][]byte{serverCert.Raw}, PrivateKey: serverKey}}}
 	secure.GetConfigForClient = func(h *tls.ClientHelloInfo) (*tls.Config, error) {
 		asked <- h.SupportedProtos
 		return nil, nil

@@ -113,7 +113,7 @@ func (b *Broker) ListenTLS(l net.Listener, config *tls.Config) error {
 	if _, port, err := net.SplitHostPort(l.Addr().String()); err == nil && port == "443" {
 		c.VerifyConnection = func(s tls.ConnectionState) error {
 			if s.NegotiatedProtocol != alpn {
-				return fmt.Errorf("broker: port 443 takes MQTT with a certificate by the application protocol %s", alpn)
+				return fmt.Errorf("broker: port 443 takes MQTT by the application protocol %s alone", alpn)
 			}
 			return nil
 		}
