@@ -56,12 +56,16 @@ func (w *Inbox) Batch(ctx context.Context, messages []Message) []Result {
 
 // share takes the messages of one thing.
 func (w *Inbox) share(ctx context.Context, messages []Message, share []int, results []Result) {
-	surplus := surplus(messages, share)
+	surplus, greets := surplus(messages, share), lastGreeting(messages, share)
 	var d *Device // as it is now, nil if it is to be loaded
 	for _, i := range share {
 		m, out := messages[i], &results[i]
 		if m.Presence != nil {
 			out.Received, d, out.Err = w.presence(ctx, m.Thing, *m.Presence)
+			continue
+		}
+		if m.Record.Greets && i != greets {
+			out.Fate = FateStale // each costs requests, and the last says all
 			continue
 		}
 		if d == nil {
@@ -88,6 +92,17 @@ func (r Received) wrote() bool {
 		return r.Greeted || r.gone || r.told || len(r.Started) > 0
 	}
 	return true
+}
+
+// lastGreeting is the last message that opens a connection.
+func lastGreeting(messages []Message, share []int) int {
+	last := -1
+	for _, i := range share {
+		if m := messages[i]; m.Presence == nil && m.Record.Greets {
+			last = i
+		}
+	}
+	return last
 }
 
 // surplus finds the news beyond mostNews: of what a device says again and again,

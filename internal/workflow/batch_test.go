@@ -144,3 +144,32 @@ func TestAFloodOfNewsIsAnsweredAndDropped(t *testing.T) {
 		t.Errorf("a flood in another's name: %v, %d answers", got[3].Fate, len(r.log))
 	}
 }
+
+// TestAFloodOfGreetingsIsOne: a device that opens its connection again and again costs no
+// more than one that does so once. The last counts.
+func TestAFloodOfGreetingsIsOne(t *testing.T) {
+	r := newRig(t)
+	r.greeted()
+	var batch []workflow.Message
+	for i := range 10 {
+		in := record(event.DeviceEvent{Kind: event.KindConnected, At: r.now.Add(time.Duration(10-i) * time.Minute)})
+		in.Greets, in.AgentTopic, in.Answer = true, fmt.Sprint("topic/", 10-i), nil
+		batch = append(batch, message(in))
+	}
+	greetings := r.count("Greet")
+	for i, got := range r.Batch(t.Context(), batch) {
+		want := workflow.FateStale
+		if i == 0 { // the rule saw it last
+			want = workflow.FateNoted
+		}
+		if got.Err != nil || got.Fate != want {
+			t.Errorf("greeting %d: %v, %v, want %v", i, got.Fate, got.Err, want)
+		}
+	}
+	if n := greetings(); n != 1 {
+		t.Errorf("%d greetings were written", n)
+	}
+	if topic := r.load().State.AgentTopic; topic != "topic/10" {
+		t.Errorf("its topic is %s", topic)
+	}
+}
