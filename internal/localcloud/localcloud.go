@@ -188,12 +188,14 @@ func New(c Config) (*Cloud, error) {
 		Platform:     given,
 		ResponseURLs: cl.responses, Roles: cl.iam, Hosts: []string{host(c.Endpoint)},
 	})
+	keys := kms.New(kms.Config{Platform: given})
+	cl.door.UseKeys(keys)
 	cl.services = []service{
 		cl.iam, cl.sts, logs, cl.metrics, objects,
 		dynamodb.New(dynamodb.Config{Platform: given}),
 		queues,
 		sns.New(sns.Config{Platform: given, Endpoint: c.Endpoint}),
-		kms.New(kms.Config{Platform: given}),
+		keys,
 		ssm.New(ssm.Config{Platform: given}),
 		cl.lambda, machines,
 		eventbridgescheduler.New(eventbridgescheduler.Config{

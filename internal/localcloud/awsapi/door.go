@@ -50,6 +50,7 @@ type Door struct {
 	signing  map[string][]*Service
 	routes   map[*Service]*router
 	order    []*Service // as added
+	keys     Keys
 }
 
 // Config is what a Door needs.
@@ -143,7 +144,7 @@ func (d *Door) newCall(s *Service, o *Operation, id Identity) *Call {
 		Service: s, Identity: id,
 		Region: d.config.Region, Account: d.config.Account,
 		RequestID:  d.config.Scheduler.UUID(),
-		authorizer: d.config.Authorizer,
+		authorizer: d.config.Authorizer, keys: d.keys,
 	}
 	if o != nil {
 		c.Operation = o.Name

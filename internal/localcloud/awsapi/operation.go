@@ -57,6 +57,8 @@ type Service struct {
 	// if it has none. Nil for services without resource policies.
 	// An error fails the call: a policy that cannot be read may deny it.
 	ResourcePolicy func(resourceARN string) (string, error)
+	// Encryption is how the service uses customers' KMS keys; nil where it uses none.
+	Encryption *Encryption
 	// HTTP, if set, answers requests that no Operation's route matches: for
 	// a protocol served by a library (S3). It finds the *Call of the request,
 	// which is authenticated but not authorised, with CallFrom.
@@ -185,6 +187,7 @@ type Call struct {
 	Host string
 
 	authorizer Authorizer
+	keys       Keys
 }
 
 // ARN makes the ARN of a resource in the call's account and region:
@@ -193,9 +196,18 @@ func (c *Call) ARN(service, resource string) string {
 	return "arn:aws:" + service + ":" + c.Region + ":" + c.Account + ":" + resource
 }
 
-// Authorize asks whether the caller may do a further action; the error is
+// Authorize asks whether the caller may do a further action, also with the key of the resource; the error is
 // AWS's denial. Operations that touch more than one kind of resource use it.
 func (c *Call) Authorize(ctx context.Context, action, resource string, conditions map[string][]string) error {
+	if err := c.Permit(ctx, action, resource, conditions); err != nil {
+		return err
+	}
+	return c.useKey(ctx, action, resource)
+}
+
+// Permit is Authorize for what needs no key: S3 tells of an object what it tells to who may read it, and
+// decrypts nothing.
+func (c *Call) Permit(ctx context.Context, action, resource string, conditions map[string][]string) error {
 	if c.authorizer == nil {
 		return nil
 	}

@@ -13,7 +13,7 @@ import (
 
 // Tables, buckets, queues and topics.
 
-const unusedEncryption = "what is stored is as safe as the data folder; there is no key service"
+const unusedEncryption = "what is stored is as safe as the data folder; functions and logs do not use keys"
 
 var keySchema = listOf(object(members{"AttributeName": text, "KeyType": text}))
 
@@ -46,8 +46,9 @@ var table = kind{
 			set("UpdateContinuousBackups"),
 		"DeletionProtectionEnabled": boolean.by("UpdateTable").orElse(false),
 		"TableClass":                unused("there is one kind of storage"),
-		"SSESpecification":          unused(unusedEncryption),
-		"Tags":                      tagList,
+		"SSESpecification": object(members{"SSEEnabled": boolean.as("Enabled"), "SSEType": text,
+			"KMSMasterKeyId": text}).by("UpdateTable").orElse(map[string]any{"Enabled": false}),
+		"Tags": tagList,
 	},
 	build: map[string]func(Request, map[string]any) error{
 		"CreateTable": func(_ Request, in map[string]any) error {
@@ -177,8 +178,8 @@ var queue = kind{
 		"VisibilityTimeout":             number.by("SetQueueAttributes").orElse(json.Number("30")),
 		"RedrivePolicy":                 jsonText.by("SetQueueAttributes").orElse(""),
 		"RedriveAllowPolicy":            jsonText.by("SetQueueAttributes").orElse(""),
-		"SqsManagedSseEnabled":          unused(unusedEncryption),
-		"KmsMasterKeyId":                unused(unusedEncryption),
+		"SqsManagedSseEnabled":          boolean.by("SetQueueAttributes").orElse(true),
+		"KmsMasterKeyId":                text.by("SetQueueAttributes").orElse(""),
 		"Tags":                          tagMap.as("tags"),
 	},
 	build: map[string]func(Request, map[string]any) error{
@@ -207,14 +208,23 @@ var topic = kind{
 		"DisplayName":      text.by("SetTopicAttributes").orElse(""),
 		"SignatureVersion": text.unbuiltInPlace(),
 		"TracingConfig":    unused("there is no X-Ray"),
-		"KmsMasterKeyId":   unused(unusedEncryption),
+		"KmsMasterKeyId":   text.by("SetTopicAttributes").orElse(""),
 		"Tags":             tagList,
 	},
 	build: map[string]func(Request, map[string]any) error{
 		"CreateTopic": func(_ Request, in map[string]any) error { return attributesAsMap(in, "Name", "Tags") },
 		"SetTopicAttributes": func(_ Request, in map[string]any) error {
-			in["AttributeName"], in["AttributeValue"] = "DisplayName", in["DisplayName"]
-			delete(in, "DisplayName")
+			set := false
+			for _, name := range []string{"DisplayName", "KmsMasterKeyId"} {
+				value, ok := in[name]
+				switch {
+				case ok && set:
+					return awsapi.NotBuilt("a change of a topic's DisplayName and KmsMasterKeyId at once")
+				case ok:
+					in["AttributeName"], in["AttributeValue"], set = name, value, true
+				}
+				delete(in, name)
+			}
 			return nil
 		},
 	},

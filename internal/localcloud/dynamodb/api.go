@@ -13,7 +13,7 @@ func (s *Service) API() awsapi.Service {
 	return awsapi.Service{
 		Fault: awsapi.Word{Code: "InternalServerError", Status: 500},
 		ID:    "dynamodb", Signing: "dynamodb", Prefix: "dynamodb", Target: "DynamoDB_20120810",
-		Protocols: []awsapi.Protocol{awsapi.JSON10},
+		Protocols: []awsapi.Protocol{awsapi.JSON10}, Encryption: s.encryption(),
 		Operations: []awsapi.Operation{
 			awsapi.Op("CreateTable", s.createTable, on(s, func(in *createTableIn) string { return in.TableName })),
 			awsapi.Op("DescribeTable", s.describeTable, on(s, func(in *tableRef) string { return in.TableName })),

@@ -41,8 +41,9 @@ type sseSpecification struct {
 }
 
 type sseDescription struct {
-	Status  string `json:"Status"`
-	SSEType string `json:"SSEType"`
+	Status          string `json:"Status"`
+	SSEType         string `json:"SSEType"`
+	KMSMasterKeyARN string `json:"KMSMasterKeyArn,omitempty"`
 }
 
 type createTableIn struct {
@@ -137,7 +138,7 @@ func (s *Service) describe(tx *store.Tx, t *table, status string) (tableDescript
 	return d, err
 }
 
-func (s *Service) createTable(_ context.Context, _ *awsapi.Call, in *createTableIn) (*tableDescriptionOut, error) {
+func (s *Service) createTable(ctx context.Context, c *awsapi.Call, in *createTableIn) (*tableDescriptionOut, error) {
 	switch {
 	case !validTableName.MatchString(in.TableName):
 		return nil, errValidation(
@@ -182,8 +183,8 @@ func (s *Service) createTable(_ context.Context, _ *awsapi.Call, in *createTable
 	if err := s.setIndexes(&t, in, kinds); err != nil {
 		return nil, err
 	}
-	if e := in.SSESpecification; e != nil && e.Enabled {
-		t.SSE = &sseDescription{"ENABLED", "KMS"}
+	if t.SSE, err = s.encrypted(ctx, c, in.SSESpecification, t.Name); err != nil {
+		return nil, err
 	}
 	for _, tag := range in.Tags {
 		t.Tags[tag.Key] = tag.Value
@@ -330,11 +331,15 @@ type updateTableIn struct {
 	SSESpecification            *sseSpecification     `json:"SSESpecification,omitempty"`
 }
 
-func (s *Service) updateTable(_ context.Context, _ *awsapi.Call, in *updateTableIn) (*tableDescriptionOut, error) {
+func (s *Service) updateTable(ctx context.Context, c *awsapi.Call, in *updateTableIn) (*tableDescriptionOut, error) {
 	if len(in.ReplicaUpdates) > 0 || in.StreamSpecification != nil {
 		return nil, awsapi.NotBuilt("UpdateTable of replicas and streams")
 	}
 	made, err := in.checkIndexUpdates()
+	if err != nil {
+		return nil, err
+	}
+	encrypted, err := s.encrypted(ctx, c, in.SSESpecification, in.TableName)
 	if err != nil {
 		return nil, err
 	}
@@ -359,11 +364,8 @@ func (s *Service) updateTable(_ context.Context, _ *awsapi.Call, in *updateTable
 		if in.TableClass != "" {
 			t.Class = in.TableClass
 		}
-		if e := in.SSESpecification; e != nil {
-			t.SSE = nil
-			if e.Enabled {
-				t.SSE = &sseDescription{"ENABLED", "KMS"}
-			}
+		if in.SSESpecification != nil {
+			t.SSE = encrypted
 		}
 		if err := tables.Put(tx, *t, t.Name); err != nil {
 			return err

@@ -316,6 +316,7 @@ func (s *Service) createKey(ctx context.Context, c *awsapi.Call, in *createKeyIn
 	if err := s.config.Store.Update(func(tx *store.Tx) error { return keys.Put(tx, k, k.ID) }); err != nil {
 		return nil, err
 	}
+	s.own.Store(true)
 	return &keyOut{s.metadata(k)}, nil
 }
 

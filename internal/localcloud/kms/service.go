@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
@@ -25,13 +26,16 @@ type Config struct {
 }
 
 // Service is AWS KMS.
-type Service struct{ config Config }
+type Service struct {
+	config Config
+	own    atomic.Bool // the account has a key of its own
+}
 
 // New returns the service.
-func New(config Config) *Service { return &Service{config} }
+func New(config Config) *Service { return &Service{config: config} }
 
 // Start implements the services' life cycle; nothing is ever under way.
-func (s *Service) Start(context.Context) error { return nil }
+func (s *Service) Start(context.Context) error { return s.counted() }
 
 // Residue implements the services' residue check; nothing is ever unfinished.
 func (s *Service) Residue(context.Context) []string { return nil }

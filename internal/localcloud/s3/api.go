@@ -22,6 +22,7 @@ func (s *Service) API() awsapi.Service {
 		DeniedCode:     "AccessDenied",
 		DenialTerms:    func(action, resource string) (string, string) { return action, `"` + resource + `"` },
 		ResourcePolicy: s.resourcePolicy,
+		Encryption:     s.encryption(),
 		HTTP:           http.HandlerFunc(s.serve),
 		Operations: []awsapi.Operation{
 			awsapi.Op("CreateBucket", s.createBucket, awsapi.On(func(_ *awsapi.Call, in *bucketRef) []string {

@@ -254,6 +254,9 @@ func (s *Service) authorize(c *awsapi.Call, r *http.Request, bucketName, key str
 		if query.Has("uploadId") {
 			return may("s3:ListMultipartUploadParts", arn(bucketName, key))
 		}
+		if r.Method == http.MethodHead {
+			return c.Permit(r.Context(), "s3:GetObject"+version, arn(bucketName, key), nil)
+		}
 		return may("s3:GetObject"+version, arn(bucketName, key))
 	case http.MethodDelete:
 		if query.Has("uploadId") {

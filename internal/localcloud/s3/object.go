@@ -97,6 +97,10 @@ func (s *Service) addTo(tx *store.Tx, bucketName, key string, v *version,
 			return "", err
 		}
 	}
+	if v.Header == nil {
+		v.Header = map[string]string{}
+	}
+	b.Encryption.mark(v.Header)
 	b.Next++
 	v.Number, v.ID = b.Next, "null"
 	if b.Versioning == "Enabled" {

@@ -19,6 +19,7 @@ func (s *Service) API() awsapi.Service {
 			return "SNS:" + strings.TrimPrefix(action, "sns:"), resource
 		},
 		ResourcePolicy: s.resourcePolicy,
+		Encryption:     s.encryption(),
 		Unbuilt: strings.Fields(`AddPermission RemovePermission CheckIfPhoneNumberIsOptedOut CreatePlatformApplication CreatePlatformEndpoint
 			CreateSMSSandboxPhoneNumber DeleteEndpoint DeletePlatformApplication DeleteSMSSandboxPhoneNumber GetDataProtectionPolicy
 			GetEndpointAttributes GetPlatformApplicationAttributes GetSMSAttributes GetSMSSandboxAccountStatus

@@ -83,7 +83,7 @@ func setTopicAttribute(t *topic, name, value string) error {
 		if len(value) > 100 {
 			return invalid("DisplayName Reason: must be at most 100 characters")
 		}
-	case "KmsMasterKeyId": // nothing is encrypted here, the name is kept
+	case "KmsMasterKeyId": // AWS does not look for the key either
 	case "TracingConfig":
 		if value != "PassThrough" && value != "Active" {
 			return invalid("TracingConfig")

@@ -20,6 +20,7 @@ func (s *Service) API() awsapi.Service {
 		Namespace:   "http://queue.amazonaws.com/doc/2012-11-05/", Version: "2012-11-05",
 		ResourcePolicy: s.resourcePolicy,
 		Unbuilt:        []string{"AddPermission", "RemovePermission"},
+		Encryption:     s.encryption(),
 		Operations: []awsapi.Operation{
 			awsapi.Op("CreateQueue", s.createQueue, awsapi.On(func(_ *awsapi.Call, in *createQueueIn) []string {
 				return []string{s.arn(in.QueueName)}

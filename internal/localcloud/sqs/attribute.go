@@ -90,7 +90,7 @@ func (s *Service) setAttributes(tx *store.Tx, q *queue, attributes map[string]st
 					"You can use one type of server-side encryption (SSE) at one time. You can either enable KMS "+
 						"SSE or SQS SSE.")
 			}
-		case "KmsMasterKeyId": // nothing is encrypted here, the name is kept
+		case "KmsMasterKeyId": // AWS does not look for the key either
 			if value != "" {
 				delete(q.Attributes, "SqsManagedSseEnabled")
 			}
