@@ -16,6 +16,7 @@ import (
 	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
 	"github.com/fleetstep/fleetstep/internal/functions/environment"
 	"github.com/fleetstep/fleetstep/internal/functions/metrics"
+	"github.com/fleetstep/fleetstep/internal/usp"
 	"github.com/fleetstep/fleetstep/statemachines"
 )
 
@@ -251,6 +252,9 @@ func arn(v any) string {
 		}
 		if id, ok := v["Ref"].(string); ok {
 			return "${" + id + "}"
+		}
+		if _, usual := chosen(v, "HasSampleTopics"); usual != nil {
+			return arn(usual) // the other is held to it by TestTopicsAreThoseOfALayout
 		}
 		if id, ok := at(v, "Fn::GetAtt", 0).(string); ok {
 			return "${" + id + "}"
@@ -610,12 +614,16 @@ func TestBucketIsPrivateEncryptedAndTLSOnly(t *testing.T) {
 func TestDeviceUsesOnlyItsOwnTopics(t *testing.T) {
 	const prefix = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:"
 	const own = "${!iot:Connection.Thing.ThingName}"
-	allowed := map[string][]string{
-		"iot:Connect":   {"client/" + own},
-		"iot:Subscribe": {"topicfilter/usp/v1/agent/" + own, "topicfilter/usp/v1/agent/" + own + "/#"},
-		"iot:Receive":   {"topic/usp/v1/agent/" + own, "topic/usp/v1/agent/" + own + "/*"},
-		"iot:Publish": {"topic/usp/v1/controller/${ControllerEndpointId}/from/" + own,
-			"topic/usp/v1/controller/${ControllerEndpointId}/from/" + own + "/*"},
+	allowed := map[string][]string{"iot:Connect": {"client/" + own}}
+	for _, l := range usp.Layouts {
+		agent, to := l.Agent.Expand(own, ""), l.Controller.Expand(own, "${ControllerEndpointId}")
+		for action, topics := range map[string][]string{
+			"iot:Subscribe": {"topicfilter/" + agent, "topicfilter/" + agent + "/#"},
+			"iot:Receive":   {"topic/" + agent, "topic/" + agent + "/*"},
+			"iot:Publish":   {"topic/" + to, "topic/" + to + "/*"},
+		} {
+			allowed[action] = append(allowed[action], topics...)
+		}
 	}
 	statements := list(at(parse(t).Resources["DevicePolicy"].Properties, "PolicyDocument", "Statement"))
 	if len(statements) != len(allowed) {
@@ -624,9 +632,18 @@ func TestDeviceUsesOnlyItsOwnTopics(t *testing.T) {
 	for _, s := range statements {
 		for _, a := range list(at(s, "Action")) {
 			for _, r := range list(at(s, "Resource")) {
-				resource, _ := strings.CutPrefix(fmt.Sprint(at(r, "Fn::Sub")), prefix)
-				if !slices.Contains(allowed[a.(string)], resource) {
-					t.Errorf("a device may %v on %s", a, resource)
+				arms := []any{r}
+				if with, without := chosen(r, "HasSampleTopics"); without != nil {
+					arms = []any{with, without}
+				}
+				for i, arm := range arms {
+					resource, _ := strings.CutPrefix(fmt.Sprint(at(arm, "Fn::Sub")), prefix)
+					of := usp.Layouts[len(usp.Layouts)-1-i]
+					if !slices.Contains(allowed[a.(string)], resource) ||
+						len(arms) > 1 && !strings.Contains(resource, strings.Split(string(of.Agent), "{")[0]) &&
+							!strings.Contains(resource, strings.Split(string(of.Controller), "{")[0]) {
+						t.Errorf("a device may %v on %s", a, resource)
+					}
 				}
 			}
 			if a == "iot:Connect" && at(s, "Condition", "Bool", "iot:Connection.Thing.IsAttached") != "true" {
@@ -753,7 +770,7 @@ func TestTemplateNeedsNothingButItsParameters(t *testing.T) {
 		}
 	}
 	want := []string{
-		"AlarmTopicArn", "ControllerEndpointId", "CreateJobFunctionName", "DashboardName", "DeadLetterQueueUrl",
+		"AgentTopic", "AlarmTopicArn", "ControllerEndpointId", "ControllerTopic", "CreateJobFunctionName", "DashboardName", "DeadLetterQueueUrl",
 		"DevicePolicyName", "EventTopicArn", "FirmwareBucketName", "JobTopicArn", "MessageDeadLetterQueueUrl",
 		"MessageQueueUrl", "OutcomeTopicArn", "ResultsBucketName", "StateMachineArn", "TableName",
 	}
@@ -796,5 +813,50 @@ func TestAnAnswerSurvivesOneRedelivery(t *testing.T) {
 			t.Errorf("%s waits %v for an answer, which may take %v in the queue and %v of the device", what, has,
 				again, device)
 		}
+	}
+}
+
+// TestTopicsAreThoseOfALayout: what is chosen by the parameter TopicLayout is a layout's as a whole, the same text but
+// for that.
+func TestTopicsAreThoseOfALayout(t *testing.T) {
+	tpl := parse(t)
+	for _, name := range []string{"AgentTopic", "ControllerTopic"} {
+		sample, usual := chosen(tpl.Outputs[name].Value, "HasSampleTopics")
+		of := func(l usp.Layout) any {
+			if name == "AgentTopic" {
+				return string(l.Agent)
+			}
+			return string(l.Controller)
+		}
+		if usual != of(usp.Layouts[0]) || sample != of(usp.Layouts[1]) {
+			t.Errorf("%s is %v or %v", name, usual, sample)
+		}
+	}
+	sample, usual := chosen(at(tpl.Resources["UspMessageRule"].Properties, "TopicRulePayload", "Sql"), "HasSampleTopics")
+	for _, c := range []struct{ sql, thing, from string }{
+		{fmt.Sprint(at(usual, "Fn::Sub")), "topic(6)", "usp/v1/controller/${ControllerEndpointId}/from/#"},
+		{fmt.Sprint(at(sample, "Fn::Sub")), "topic(4)", "controllers/${ControllerEndpointId}/agents/#"},
+	} {
+		if !strings.Contains(c.sql, c.thing+" AS thingName") || !strings.HasSuffix(c.sql, " FROM '"+c.from+"'") {
+			t.Errorf("the rule is %s", c.sql)
+		}
+	}
+	seen := 0
+	for id, r := range tpl.Resources {
+		for _, p := range list(r.Properties["Policies"]) {
+			for _, s := range list(at(p, "PolicyDocument", "Statement")) {
+				if at(s, "Sid") != "SendToAgent" {
+					continue
+				}
+				seen++
+				sample, usual := chosen(at(s, "Resource", 0), "HasSampleTopics")
+				if !strings.HasSuffix(arn(usual), ":topic/usp/v1/agent/*") || !strings.HasSuffix(arn(sample), ":topic/agents/*") {
+					t.Errorf("%s sends to %s or %s", id, arn(usual), arn(sample))
+				}
+			}
+		}
+	}
+	if seen != 5 {
+		t.Errorf("%d functions send to agents", seen)
 	}
 }

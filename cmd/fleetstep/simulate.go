@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,6 +29,7 @@ import (
 type simulate struct {
 	devices                                                    int
 	faults, profiles, group, policy, broker, ca, version, ctrl string
+	topics                                                     string
 	seed                                                       uint64
 }
 
@@ -78,6 +80,7 @@ fleetstep agent doctor finds, joined by +.`,
 	f.StringVar(&s.ca, "ca", "", "file of the CA that signs the broker's certificate (default: the machine's)")
 	f.StringVar(&s.ctrl, "controller", "self::fleetstep",
 		"endpoint id of the controller (output ControllerEndpointId of the stack)")
+	f.StringVar(&s.topics, "topics", usp.Layouts[0].Name, "how topics are named, as the stack's parameter TopicLayout")
 	f.StringVar(&s.version, "firmware", simulator.FactoryVersion, "version that the devices run at first")
 	f.Uint64Var(&s.seed, "seed", 1, "seed of everything random")
 	return c
@@ -102,6 +105,11 @@ func (s *simulate) run(ctx context.Context, env *cli.Env) error {
 	if err != nil {
 		return cli.UsageError{Err: fmt.Errorf("--profiles: %w", err)}
 	}
+	i := slices.IndexFunc(usp.Layouts, func(l usp.Layout) bool { return l.Name == s.topics })
+	if i < 0 {
+		return cli.UsageError{Err: fmt.Errorf("--topics: %q; usp or wme is needed, as the stack's TopicLayout", s.topics)}
+	}
+	topics := usp.Layouts[i]
 	cfg, err := env.Load(ctx)
 	if err != nil {
 		return err
@@ -141,7 +149,8 @@ func (s *simulate) run(ctx context.Context, env *cli.Env) error {
 	}
 	fleet, err := simulator.NewFleet(simulator.FleetConfig{
 		Settings: simulator.Settings{Transport: transport, HTTP: http.DefaultClient, PublishQoS: 1,
-			Controller: usp.EndpointID(s.ctrl), Version: s.version},
+			Controller: usp.EndpointID(s.ctrl), Version: s.version,
+			AgentTopic: topics.Agent, ControllerTopic: topics.Controller},
 		Devices: s.devices, Seed: s.seed, Faults: faults, Profiles: profiles,
 		StartWithin: time.Duration(s.devices) * 5 * time.Millisecond,
 	})

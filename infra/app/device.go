@@ -1,7 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"maps"
+	"slices"
+	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
@@ -13,6 +16,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"github.com/fleetstep/fleetstep/internal/functions/environment"
+	"github.com/fleetstep/fleetstep/internal/usp"
 )
 
 // device is what the devices touch: the topics that the policy opens to them, the images that they fetch, and the
@@ -24,19 +28,12 @@ type device struct {
 	queue  awssqs.CfnQueue // of what the devices say
 }
 
-const (
-	// agentTopic and controllerTopic are the topics of TR-369's MQTT binding as the functions read them: {thing} and
-	// {controller} are replaced.
-	agentTopic      = "usp/v1/agent/{thing}"
-	controllerTopic = "usp/v1/controller/{controller}/from/{thing}"
-)
-
 func newDevice(stack awscdk.Stack, p *parameters) *device {
 	d := &device{scope: constructs.NewConstruct(stack, jsii.String("Device"))}
 	d.bucket = newBucket(d.scope, p)
 	d.policy = named("DevicePolicy", awsiot.NewCfnPolicy(d.scope, jsii.String("Policy"), &awsiot.CfnPolicyProps{
 		PolicyName:     sub("${AWS::StackName}-device"),
-		PolicyDocument: devicePolicy(),
+		PolicyDocument: devicePolicy(p),
 	}))
 	// AWS IoT deletes no policy that is attached to a certificate, and devices are to outlive a stack.
 	d.policy.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN_ON_UPDATE_OR_DELETE, nil)
@@ -95,28 +92,66 @@ func privateBucket(scope constructs.Construct, id, path, policy string, p *param
 // devicePolicy lets a device connect as the thing that its certificate is attached to, and use that thing's topics.
 // What agents and controller append to topics with MQTT 3.1.1 (/reply-to=..., TR-369 R-MQTT.24) is below its own name,
 // and so is what such an agent subscribes to (R-MQTT.15).
-func devicePolicy() map[string]any {
+func devicePolicy(p *parameters) map[string]any {
 	const (
 		prefix = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:"
 		thing  = "${!iot:Connection.Thing.ThingName}" // ${! is a literal ${ to Fn::Sub
-		agent  = "/usp/v1/agent/" + thing
-		to     = "/usp/v1/controller/${ControllerEndpointId}/from/" + thing
 	)
-	allow := func(sid string, actions []string, resources ...string) map[string]any {
-		var list []any
-		for _, r := range resources {
-			list = append(list, sub(prefix+r))
-		}
-		return map[string]any{"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": list}
+	allow := func(sid, action string, resources ...any) map[string]any {
+		return map[string]any{"Sid": sid, "Effect": "Allow", "Action": []string{action}, "Resource": resources}
 	}
-	connect := allow("ConnectAsItself", []string{"iot:Connect"}, "client/"+thing)
+	// own is a resource of the thing's own topics: agent's or controller's of a layout, with what comes before and
+	// after.
+	own := func(template func(usp.Layout) usp.TopicTemplate, kind, below string) *string {
+		return p.topics.either(func(l usp.Layout) string {
+			return prefix + kind + "/" + template(l).Expand(thing, "${ControllerEndpointId}") + below
+		})
+	}
+	agent := func(l usp.Layout) usp.TopicTemplate { return l.Agent }
+	to := func(l usp.Layout) usp.TopicTemplate { return l.Controller }
+	connect := allow("ConnectAsItself", "iot:Connect", sub(prefix+"client/"+thing))
 	connect["Condition"] = map[string]any{"Bool": map[string]any{"iot:Connection.Thing.IsAttached": "true"}}
 	return map[string]any{"Version": "2012-10-17", "Statement": []any{
 		connect,
-		allow("SubscribeOwnTopic", []string{"iot:Subscribe"}, "topicfilter"+agent, "topicfilter"+agent+"/#"),
-		allow("ReceiveOwnTopic", []string{"iot:Receive"}, "topic"+agent, "topic"+agent+"/*"),
-		allow("PublishAsItself", []string{"iot:Publish"}, "topic"+to, "topic"+to+"/*"),
+		allow("SubscribeOwnTopic", "iot:Subscribe", own(agent, "topicfilter", ""), own(agent, "topicfilter", "/#")),
+		allow("ReceiveOwnTopic", "iot:Receive", own(agent, "topic", ""), own(agent, "topic", "/*")),
+		allow("PublishAsItself", "iot:Publish", own(to, "topic", ""), own(to, "topic", "/*")),
 	}}
+}
+
+// layout is which of the layouts a stack's topics have.
+type layout struct{ choice }
+
+// either is a text with parameters, as each layout has it.
+func (c layout) either(of func(usp.Layout) string) *string {
+	return awscdk.Token_AsString(c.choose(sub(of(usp.Layouts[1])), sub(of(usp.Layouts[0]))), nil)
+}
+
+// fixed is either for a text without parameters.
+func (c layout) fixed(of func(usp.Layout) string) *string {
+	return awscdk.Token_AsString(c.choose(of(usp.Layouts[1]), of(usp.Layouts[0])), nil)
+}
+
+// agents is the ARN of the topics of all agents: what comes before the thing's name.
+func (c layout) agents() *string {
+	return c.either(func(l usp.Layout) string {
+		before, _, _ := strings.Cut(string(l.Agent), "{thing}")
+		return "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:topic/" + before + "*"
+	})
+}
+
+// records is the statement that hears agents. The record travels as base64: a rule cannot put binary payloads into
+// JSON. What MQTT 3.1.1 appends to a topic is heard, too.
+func (c layout) records() *string {
+	return c.either(func(l usp.Layout) string {
+		levels := strings.Split(string(l.Controller), "/")
+		at := slices.Index(levels, "{thing}")
+		from := strings.ReplaceAll(strings.Join(levels[:at], "/"), "{controller}", "${ControllerEndpointId}")
+		return fmt.Sprintf("SELECT encode(*, 'base64') AS record, topic() AS topic, topic(%d) AS thingName,"+
+			" clientid() AS clientId, principal() AS principal, timestamp() AS receivedAt,"+
+			" get_mqtt_property('content_type') AS contentType,"+
+			" get_mqtt_property('response_topic') AS responseTopic FROM '%s/#'", at+1, from)
+	})
 }
 
 // images is the ARN of every object of the bucket.
@@ -154,8 +189,8 @@ func (d *device) signAddresses(p *parameters) {
 func (d *device) environment(account *account, p *parameters) map[string]*string {
 	return map[string]*string{
 		environment.ControllerEndpoint: p.controllerEndpointID.ValueAsString(),
-		environment.AgentTopic:         jsii.String(agentTopic),
-		environment.ControllerTopic:    jsii.String(controllerTopic),
+		environment.AgentTopic:         p.topics.fixed(func(l usp.Layout) string { return string(l.Agent) }),
+		environment.ControllerTopic:    p.topics.fixed(func(l usp.Layout) string { return string(l.Controller) }),
 		environment.DataEndpoint:       account.data,
 	}
 }
@@ -196,7 +231,7 @@ func (d *device) receive(lambdas *functions, account *account, w *workflow, noti
 		w.items(), w.readFlags(),
 		// A command is given again only while its task waits.
 		resumeTask("states:SendTaskHeartbeat"),
-		allow("SendToAgent", []string{"iot:Publish"}, *sub(agentTopics)),
+		allow("SendToAgent", []string{"iot:Publish"}, p.topics.agents()),
 		// To whom it sends Download() again, it gives a new address.
 		d.readImages(),
 		// Of an upgrade that was ended while nobody heard of it, found as its device appears for the next.
@@ -222,20 +257,15 @@ func (d *device) receive(lambdas *functions, account *account, w *workflow, noti
 		}))
 	send := role(d.scope, "MessageRuleRole", "iot.amazonaws.com", "What the rules may do that hear the devices",
 		allow("QueueMessage", []string{"sqs:SendMessage"}, d.queue.AttrArn()))
-	rule := func(id, suffix, description, sql string) {
+	rule := func(id, suffix, description string, sql *string) {
 		notify.topicRule(d.scope, id, suffix, description, &awsiot.CfnTopicRule_ActionProperty{
 			Sqs: &awsiot.CfnTopicRule_SqsActionProperty{QueueUrl: d.queue.Ref(), RoleArn: send.AttrArn(),
 				UseBase64: jsii.Bool(false)},
 		}, sql)
 	}
-	// The record travels as base64: a rule cannot put binary payloads into JSON.
-	rule("UspMessage", "usp_message", "USP records from agents",
-		"SELECT encode(*, 'base64') AS record, topic() AS topic, topic(6) AS thingName, clientid() AS clientId,"+
-			" principal() AS principal, timestamp() AS receivedAt, get_mqtt_property('content_type') AS contentType,"+
-			" get_mqtt_property('response_topic') AS responseTopic"+
-			" FROM 'usp/v1/controller/${ControllerEndpointId}/from/#'")
-	rule("Presence", "presence", "Devices that connect and disconnect",
+	rule("UspMessage", "usp_message", "USP records from agents", p.topics.records())
+	rule("Presence", "presence", "Devices that connect and disconnect", jsii.String(
 		"SELECT clientId AS clientId, thingName AS thingName, eventType AS presence, timestamp AS receivedAt,"+
 			" versionNumber AS versionNumber, disconnectReason AS disconnectReason, topic() AS topic"+
-			" FROM '$aws/events/presence/+/+' WHERE topic(4) = 'connected' OR topic(4) = 'disconnected'")
+			" FROM '$aws/events/presence/+/+' WHERE topic(4) = 'connected' OR topic(4) = 'disconnected'"))
 }

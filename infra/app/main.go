@@ -22,6 +22,8 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/jsii-runtime-go"
+
+	"github.com/fleetstep/fleetstep/internal/usp"
 )
 
 func main() {
@@ -163,6 +165,10 @@ func newStack(app awscdk.App, name, assets, createJob string, operations *operat
 	output(stack, "MessageDeadLetterQueueUrl", "Messages of devices that were tried ten times",
 		notify.messageDeadLetters.Ref())
 	output(stack, "DashboardName", "The CloudWatch dashboard of the fleet", dashboard.Ref())
+	output(stack, "AgentTopic", "Where an agent listens, with {thing} for its thing's name",
+		p.topics.fixed(func(l usp.Layout) string { return string(l.Agent) }))
+	output(stack, "ControllerTopic", "Where agents publish, with {thing} and {controller}",
+		p.topics.fixed(func(l usp.Layout) string { return string(l.Controller) }))
 	output(stack, "ControllerEndpointId", "The USP endpoint id that the devices know this controller by",
 		p.controllerEndpointID.ValueAsString())
 	return stack, nil

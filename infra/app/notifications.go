@@ -124,10 +124,10 @@ func (n *notifications) jobEnds(scope constructs.Construct) {
 	n.topicRule(scope, "JobEnd", "job_end", "Ends of jobs, for people", &awsiot.CfnTopicRule_ActionProperty{
 		Sns: &awsiot.CfnTopicRule_SnsActionProperty{TargetArn: n.jobs.Ref(), RoleArn: publisher.AttrArn(),
 			MessageFormat: jsii.String("RAW")},
-	}, "SELECT jobId AS jobId, status AS status, description AS description, targets AS targets, completedAt AS "+
+	}, jsii.String("SELECT jobId AS jobId, status AS status, description AS description, targets AS targets, completedAt AS "+
 		"completedAt,"+
 		" jobProcessDetails AS devices FROM '$aws/events/job/+/+'"+
-		" WHERE topic(5) = 'completed' OR topic(5) = 'canceled' OR topic(5) = 'deleted'")
+		" WHERE topic(5) = 'completed' OR topic(5) = 'canceled' OR topic(5) = 'deleted'"))
 }
 
 // rule is a topic rule that invokes a function.
@@ -135,7 +135,7 @@ func (n *notifications) rule(scope constructs.Construct, id, suffix, description
 	function awslambda.CfnFunction, sql string) {
 	rule := n.topicRule(scope, id, suffix, description, &awsiot.CfnTopicRule_ActionProperty{
 		Lambda: &awsiot.CfnTopicRule_LambdaActionProperty{FunctionArn: function.AttrArn()},
-	}, sql)
+	}, sqlText(sql))
 	named(id+"Permission", awslambda.NewCfnPermission(scope, jsii.String(id+"Permission"),
 		&awslambda.CfnPermissionProps{
 			Action:        jsii.String("lambda:InvokeFunction"),
@@ -149,13 +149,13 @@ func (n *notifications) rule(scope constructs.Construct, id, suffix, description
 // topicRule is a topic rule with one action, and the dead-letter queue for what cannot be delivered. Its name is the
 // stack's, with _ for - as rule names have it, and the suffix.
 func (n *notifications) topicRule(scope constructs.Construct, id, suffix, description string,
-	action *awsiot.CfnTopicRule_ActionProperty, sql string) awsiot.CfnTopicRule {
+	action *awsiot.CfnTopicRule_ActionProperty, sql *string) awsiot.CfnTopicRule {
 	return named(id+"Rule", awsiot.NewCfnTopicRule(scope, jsii.String(id), &awsiot.CfnTopicRuleProps{
 		RuleName: ruleName(suffix),
 		TopicRulePayload: &awsiot.CfnTopicRule_TopicRulePayloadProperty{
 			Description:      &description,
 			AwsIotSqlVersion: jsii.String("2016-03-23"),
-			Sql:              sqlText(sql),
+			Sql:              sql,
 			RuleDisabled:     jsii.Bool(false),
 			Actions:          []any{action},
 			ErrorAction: &awsiot.CfnTopicRule_ActionProperty{

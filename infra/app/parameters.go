@@ -6,6 +6,8 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/jsii-runtime-go"
+
+	"github.com/fleetstep/fleetstep/internal/usp"
 )
 
 // defaultStackName is the stack's name where the context says nothing else.
@@ -49,6 +51,8 @@ type parameters struct {
 	startsReserved       choice         // startConcurrency is one
 	reserved             map[string]any // the reserved concurrency of functions that may have one, by name
 	onboardingPerMinute  awscdk.CfnParameter
+	topicLayout          awscdk.CfnParameter
+	topics               layout
 	eventsWanted         awscdk.CfnParameter
 	domainEvents         awscdk.CfnCondition // other systems are told what becomes of devices
 	imageBaseURL         awscdk.CfnParameter
@@ -142,7 +146,18 @@ func newParameters(stack awscdk.Stack) *parameters {
 	domainEvents := awscdk.NewCfnCondition(stack, jsii.String(hasEvents), &awscdk.CfnConditionProps{
 		Expression: awscdk.Fn_ConditionEquals(events.ValueAsString(), jsii.String("true")),
 	})
+	var layouts []*string
+	for _, l := range usp.Layouts {
+		layouts = append(layouts, jsii.String(l.Name))
+	}
+	topics := awscdk.NewCfnParameter(stack, jsii.String("TopicLayout"), &awscdk.CfnParameterProps{
+		Type: jsii.String("String"), Default: usp.Layouts[0].Name, AllowedValues: &layouts,
+		Description: jsii.String("How the topics are named on which agents and controller speak: usp for usp/v1/..., " +
+			"wme for those of AWS's sample. Devices are configured with them: docs/deploy.md"),
+	})
 	return &parameters{
+		topicLayout: topics, topics: layout{newChoice(stack, "HasSampleTopics",
+			awscdk.Fn_ConditionEquals(topics.ValueAsString(), jsii.String(usp.Layouts[1].Name)))},
 		eventsWanted: events, domainEvents: domainEvents,
 		imageBaseURL: base, imageKeyPair: pair, imageKeyParameter: secret, distributed: distributed,
 		// The topic of the controller is a filter of a rule and of a policy: nothing that is a

@@ -14,7 +14,6 @@ const (
 	anyGroup      = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:thinggroup/*"
 	anyJob        = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:job/*"
 	jobTemplate   = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:jobtemplate/" + jobTemplatePrefix + "*"
-	agentTopics   = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:topic/usp/v1/agent/*"
 	stateMachines = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:${AWS::StackName}-"
 	stateMachine  = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:" +
 		"${AWS::StackName}-firmware-upgrade"

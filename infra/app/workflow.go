@@ -46,7 +46,7 @@ func newWorkflow(stack awscdk.Stack, lambdas *functions, account *account, devic
 		sendEnvironment[name] = value
 	}
 
-	publish := allow("SendToAgent", []string{"iot:Publish"}, *sub(agentTopics))
+	publish := allow("SendToAgent", []string{"iot:Publish"}, p.topics.agents())
 
 	sendEnvironment[environment.EventTopic] = notify.eventTopic(p)
 	awaitEnvironment := maps.Clone(usp)
@@ -76,7 +76,7 @@ func newWorkflow(stack awscdk.Stack, lambdas *functions, account *account, devic
 
 	// What of their settings is not in the template. The endpoint of AWS IoT's data plane is not either, and is an
 	// account's for good.
-	ofDevices := []*string{p.key.arn, p.controllerEndpointID.ValueAsString()}
+	ofDevices := []*string{p.key.arn, p.controllerEndpointID.ValueAsString(), p.topicLayout.ValueAsString()}
 	ofImages := append([]*string{p.imageBaseURL.ValueAsString(), p.imageKeyPair.ValueAsString(),
 		p.imageKeyParameter.ValueAsString()}, ofDevices...)
 	events := p.eventsWanted.ValueAsString()

@@ -363,6 +363,10 @@ func policy(ctx context.Context, p *patient) ([]Finding, error) {
 		return nil, err
 	}
 	topic := "/controller/" + p.Outputs["ControllerEndpointId"] + "/from/"
+	if named := p.Outputs["ControllerTopic"]; named != "" {
+		topic, _, _ = strings.Cut(named, "{thing}")
+		topic = strings.ReplaceAll(topic, "{controller}", p.Outputs["ControllerEndpointId"])
+	}
 	if !strings.Contains(aws.ToString(out.PolicyDocument), topic) {
 		return []Finding{problem("set the version of the stack as default (aws iot list-policy-versions, "+
 			"set-default-policy-version)",

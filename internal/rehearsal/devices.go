@@ -95,6 +95,7 @@ func (w *world) build(p trial.Plan) (err error) {
 	w.fleet, err = simulator.NewFleet(simulator.FleetConfig{
 		Settings: simulator.Settings{
 			Clock: clock{w.sched}, Transport: transport{w}, HTTP: firmware, PublishQoS: 1, Controller: p.Controller,
+			AgentTopic: p.Topics.Agent, ControllerTopic: p.Topics.Controller,
 			Zone: w.zone,
 		},
 		Things: p.Things, Seed: p.Seed, Faults: p.Faults, Profiles: p.Profiles,
@@ -187,7 +188,7 @@ func (t transport) Connect(ctx context.Context, c simulator.Connection,
 	if certificate == nil {
 		return nil, fmt.Errorf("rehearsal: no certificate for %s", c.ClientID)
 	}
-	l := &link{ctx: context.WithoutCancel(ctx), sched: t.w.sched, handler: h}
+	l := &link{ctx: context.WithoutCancel(ctx), sched: t.w.sched, handler: h, topic: c.Topic}
 	life := t.w.life
 	conn, err := t.w.cloud.Connect(ctx, localcloud.MQTTClient{
 		ID: c.ClientID, Certificate: certificate,
@@ -223,6 +224,7 @@ type link struct {
 	ctx     context.Context
 	sched   *localcloud.Scheduler
 	handler simulator.Handler
+	topic   string // at which the agent listens
 	conn    *localcloud.MQTTConnection
 	closed  bool
 }

@@ -105,10 +105,10 @@ func (s *Settings) withDefaults() (*Settings, error) {
 		out.Clock = RealClock()
 	}
 	if out.AgentTopic == "" {
-		out.AgentTopic = "usp/v1/agent/{thing}"
+		out.AgentTopic = usp.Layouts[0].Agent
 	}
 	if out.ControllerTopic == "" {
-		out.ControllerTopic = "usp/v1/controller/{controller}/from/{thing}"
+		out.ControllerTopic = usp.Layouts[0].Controller
 	}
 	str(&out.Version, FactoryVersion)
 	str(&out.Manufacturer, "Fleetstep")

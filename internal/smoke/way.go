@@ -95,7 +95,9 @@ func (r *run) device(ctx context.Context) (string, error) {
 	r.transport = &watched{Transport: transport}
 	r.fleet, err = simulator.NewFleet(simulator.FleetConfig{Things: []string{r.thing}, Seed: 1,
 		Settings: simulator.Settings{Transport: r.transport, HTTP: http.DefaultClient, PublishQoS: 1,
-			Controller: usp.EndpointID(r.stack.Outputs["ControllerEndpointId"])}})
+			Controller:      usp.EndpointID(r.stack.Outputs["ControllerEndpointId"]),
+			AgentTopic:      usp.TopicTemplate(r.stack.Outputs["AgentTopic"]),
+			ControllerTopic: usp.TopicTemplate(r.stack.Outputs["ControllerTopic"])}})
 	return fmt.Sprintf("thing %s with a certificate under policy %s", r.thing, policy), err
 }
 

@@ -50,7 +50,7 @@ func (n network) Fleet(ctx context.Context, p Plan) (*simulator.Fleet, string, e
 	}
 	fleet, err := simulator.NewFleet(simulator.FleetConfig{
 		Settings: simulator.Settings{Transport: transport, HTTP: http.DefaultClient, PublishQoS: 1,
-			Controller: p.Controller,
+			Controller: p.Controller, AgentTopic: p.Topics.Agent, ControllerTopic: p.Topics.Controller,
 			// A day of one who sleeps is a minute here.
 			Timing: simulator.Timing{Awake: 30 * time.Second, Asleep: 30 * time.Second}},
 		Things: p.Things, Seed: p.Seed, Faults: p.Faults, Profiles: p.Profiles,

@@ -76,10 +76,18 @@ type Plan struct {
 	Things        []string
 	Policy, Group string
 	Controller    usp.EndpointID
-	Faults        simulator.Faults
-	Profiles      simulator.Profiles
-	Seed          uint64
-	New           bool // the registry does not know what they run
+	// Topics are the stack's; the zero value is the default layout.
+	Topics   usp.Layout
+	Faults   simulator.Faults
+	Profiles simulator.Profiles
+	Seed     uint64
+	New      bool // the registry does not know what they run
+}
+
+// Topics is the layout of a stack, by its outputs.
+func Topics(outputs map[string]string) usp.Layout {
+	return usp.Layout{Agent: usp.TopicTemplate(outputs["AgentTopic"]),
+		Controller: usp.TopicTemplate(outputs["ControllerTopic"])}
 }
 
 // Endpoint is the endpoint id that a thing's device will have.
@@ -177,7 +185,7 @@ func Run(ctx context.Context, c Config) error {
 	r.printf("%d simulated agents; provisioning things and certificates", c.Devices)
 	fleet, by, err := r.world().Fleet(ctx, Plan{
 		Things: r.things, Policy: r.outputs["DevicePolicyName"], Group: r.group,
-		Controller: usp.EndpointID(r.outputs["ControllerEndpointId"]), Faults: r.plan,
+		Controller: usp.EndpointID(r.outputs["ControllerEndpointId"]), Topics: Topics(r.outputs), Faults: r.plan,
 		Profiles: r.models, Seed: r.Seed,
 		New: r.Onboard,
 	})

@@ -37,6 +37,20 @@ func SplitReplyTo(topic string) (base, reply string, ok bool) {
 // device's thing and of the controller's endpoint ID.
 type TopicTemplate string
 
+// Layout is how the topics of a stack are named.
+type Layout struct {
+	Name              string
+	Agent, Controller TopicTemplate // where an agent, and the controller, is reached
+}
+
+// Layouts are those that a stack may have (infra/app's parameter TopicLayout); the first
+// is the default.
+var Layouts = []Layout{
+	{"usp", "usp/v1/agent/{thing}", "usp/v1/controller/{controller}/from/{thing}"},
+	// of AWS's sample "IoT Workflow Management and Execution"
+	{"wme", "agents/{thing}/usp/request", "controllers/{controller}/agents/{thing}/response"},
+}
+
 // Expand fills in the names.
 func (t TopicTemplate) Expand(thing string, controller EndpointID) string {
 	return strings.NewReplacer("{thing}", thing, "{controller}", string(controller)).Replace(string(t))
