@@ -770,7 +770,8 @@ func TestTemplateNeedsNothingButItsParameters(t *testing.T) {
 		}
 	}
 	want := []string{
-		"AgentTopic", "AlarmTopicArn", "ControllerEndpointId", "ControllerTopic", "CreateJobFunctionName", "DashboardName", "DeadLetterQueueUrl",
+		"AgentTopic", "AlarmTopicArn", "ControllerEndpointId", "ControllerTopic", "CreateJobFunctionName",
+		"DashboardName", "DeadLetterQueueUrl",
 		"DevicePolicyName", "EventTopicArn", "FirmwareBucketName", "JobTopicArn", "MessageDeadLetterQueueUrl",
 		"MessageQueueUrl", "OutcomeTopicArn", "ResultsBucketName", "StateMachineArn", "TableName",
 	}
@@ -832,7 +833,8 @@ func TestTopicsAreThoseOfALayout(t *testing.T) {
 			t.Errorf("%s is %v or %v", name, usual, sample)
 		}
 	}
-	sample, usual := chosen(at(tpl.Resources["UspMessageRule"].Properties, "TopicRulePayload", "Sql"), "HasSampleTopics")
+	sql := at(tpl.Resources["UspMessageRule"].Properties, "TopicRulePayload", "Sql")
+	sample, usual := chosen(sql, "HasSampleTopics")
 	for _, c := range []struct{ sql, thing, from string }{
 		{fmt.Sprint(at(usual, "Fn::Sub")), "topic(6)", "usp/v1/controller/${ControllerEndpointId}/from/#"},
 		{fmt.Sprint(at(sample, "Fn::Sub")), "topic(4)", "controllers/${ControllerEndpointId}/agents/#"},
@@ -850,7 +852,8 @@ func TestTopicsAreThoseOfALayout(t *testing.T) {
 				}
 				seen++
 				sample, usual := chosen(at(s, "Resource", 0), "HasSampleTopics")
-				if !strings.HasSuffix(arn(usual), ":topic/usp/v1/agent/*") || !strings.HasSuffix(arn(sample), ":topic/agents/*") {
+				if !strings.HasSuffix(arn(usual), ":topic/usp/v1/agent/*") ||
+					!strings.HasSuffix(arn(sample), ":topic/agents/*") {
 					t.Errorf("%s sends to %s or %s", id, arn(usual), arn(sample))
 				}
 			}

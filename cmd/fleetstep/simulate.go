@@ -107,7 +107,8 @@ func (s *simulate) run(ctx context.Context, env *cli.Env) error {
 	}
 	i := slices.IndexFunc(usp.Layouts, func(l usp.Layout) bool { return l.Name == s.topics })
 	if i < 0 {
-		return cli.UsageError{Err: fmt.Errorf("--topics: %q; usp or wme is needed, as the stack's TopicLayout", s.topics)}
+		return cli.UsageError{Err: fmt.Errorf("--topics: %q; usp or wme is needed, as the stack's TopicLayout",
+			s.topics)}
 	}
 	topics := usp.Layouts[i]
 	cfg, err := env.Load(ctx)

@@ -124,8 +124,8 @@ func (n *notifications) jobEnds(scope constructs.Construct) {
 	n.topicRule(scope, "JobEnd", "job_end", "Ends of jobs, for people", &awsiot.CfnTopicRule_ActionProperty{
 		Sns: &awsiot.CfnTopicRule_SnsActionProperty{TargetArn: n.jobs.Ref(), RoleArn: publisher.AttrArn(),
 			MessageFormat: jsii.String("RAW")},
-	}, jsii.String("SELECT jobId AS jobId, status AS status, description AS description, targets AS targets, completedAt AS "+
-		"completedAt,"+
+	}, jsii.String("SELECT jobId AS jobId, status AS status, description AS description, targets AS targets,"+
+		" completedAt AS completedAt,"+
 		" jobProcessDetails AS devices FROM '$aws/events/job/+/+'"+
 		" WHERE topic(5) = 'completed' OR topic(5) = 'canceled' OR topic(5) = 'deleted'"))
 }

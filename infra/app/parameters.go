@@ -152,8 +152,8 @@ func newParameters(stack awscdk.Stack) *parameters {
 	}
 	topics := awscdk.NewCfnParameter(stack, jsii.String("TopicLayout"), &awscdk.CfnParameterProps{
 		Type: jsii.String("String"), Default: usp.Layouts[0].Name, AllowedValues: &layouts,
-		Description: jsii.String("How the topics are named on which agents and controller speak: usp for usp/v1/..., " +
-			"wme for those of AWS's sample. Devices are configured with them: docs/deploy.md"),
+		Description: jsii.String("How the topics are named on which agents and controller speak: usp for " +
+			"usp/v1/..., wme for those of AWS's sample. Devices are configured with them: docs/deploy.md"),
 	})
 	return &parameters{
 		topicLayout: topics, topics: layout{newChoice(stack, "HasSampleTopics",
