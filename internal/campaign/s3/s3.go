@@ -1,0 +1,151 @@
+// Package s3 keeps manifests, plans and reports of campaigns in a bucket
+// (campaign.Manifest), and reads files of devices (Devices).
+//
+//	campaigns/<id>/wave-<n>/class-<n>/part-<n>.json   a list of campaign.Member, at most 1,000
+//	campaigns/<id>/plan.json, report.json
+//
+// Writing a part again replaces it by the same. Safe for concurrent use.
+package s3
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/fleetstep/fleetstep/internal/campaign"
+	"github.com/fleetstep/fleetstep/internal/event"
+)
+
+// API is the part of S3 that is used.
+type API interface {
+	PutObject(ctx context.Context, in *s3.PutObjectInput, opts ...func(*s3.Options)) (*s3.PutObjectOutput, error)
+	GetObject(ctx context.Context, in *s3.GetObjectInput, opts ...func(*s3.Options)) (*s3.GetObjectOutput, error)
+}
+
+// Bucket is a campaign.Manifest.
+type Bucket struct {
+	api    API
+	bucket string
+}
+
+// New is a manifest in a bucket.
+func New(api API, bucket string) *Bucket { return &Bucket{api, bucket} }
+
+// Prefix begins the keys of all that is kept.
+const Prefix = "campaigns/"
+
+func partKey(p campaign.Part) string {
+	return fmt.Sprintf("%s%s/wave-%d/class-%d/part-%d.json", Prefix, p.Campaign, p.Wave, p.Class, p.Number)
+}
+
+func documentKey(id event.CampaignID, name string) string { return Prefix + string(id) + "/" + name }
+
+// PutPart implements campaign.Manifest.
+func (b *Bucket) PutPart(ctx context.Context, at campaign.Part, members []campaign.Member) error {
+	text, err := json.Marshal(members)
+	if err != nil {
+		return fmt.Errorf("campaign/s3.PutPart: %w", err)
+	}
+	return b.put(ctx, partKey(at), text)
+}
+
+// Part implements campaign.Manifest.
+func (b *Bucket) Part(ctx context.Context, at campaign.Part) (members []campaign.Member, err error) {
+	text, err := b.get(ctx, b.bucket, partKey(at))
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(text, &members); err != nil {
+		return nil, fmt.Errorf("campaign/s3.Part: %s: %w", partKey(at), err)
+	}
+	return members, nil
+}
+
+// PutDocument implements campaign.Manifest.
+func (b *Bucket) PutDocument(ctx context.Context, id event.CampaignID, name string, document []byte) error {
+	return b.put(ctx, documentKey(id, name), document)
+}
+
+// Document implements campaign.Manifest.
+func (b *Bucket) Document(ctx context.Context, id event.CampaignID, name string) ([]byte, error) {
+	return b.get(ctx, b.bucket, documentKey(id, name))
+}
+
+func (b *Bucket) put(ctx context.Context, key string, text []byte) error {
+	_, err := b.api.PutObject(ctx, &s3.PutObjectInput{Bucket: &b.bucket, Key: &key, Body: bytes.NewReader(text),
+		ContentType: aws.String("application/json")})
+	if err != nil {
+		return fmt.Errorf("campaign/s3: put %s: %w", key, err)
+	}
+	return nil
+}
+
+func (b *Bucket) get(ctx context.Context, bucket, key string) ([]byte, error) {
+	out, err := b.api.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key})
+	if err != nil {
+		// Without ListBucket S3 says 403 of what is not there; the function has it.
+		if answer, ok := errors.AsType[*awshttp.ResponseError](err); ok &&
+			answer.HTTPStatusCode() == http.StatusNotFound {
+			return nil, fmt.Errorf("s3://%s/%s: %w", bucket, key, campaign.ErrNotFound)
+		}
+		return nil, fmt.Errorf("campaign/s3: get %s: %w", key, err)
+	}
+	text, err := io.ReadAll(out.Body)
+	if err = errors.Join(err, out.Body.Close()); err != nil {
+		return nil, fmt.Errorf("campaign/s3: get %s: %w", key, err)
+	}
+	return text, nil
+}
+
+// mostLine is how long a line of a file may be.
+const mostLine = 64 << 10
+
+// Devices reads a file, s3://bucket/key, of a line of JSON for each device, as campaign.Device
+// has it. problems are the file's own; at most ten lines are told.
+func (b *Bucket) Devices(ctx context.Context, file string, page func([]campaign.Device) error) (
+	problems event.Problems, err error) {
+	bucket, key, _ := strings.Cut(strings.TrimPrefix(file, "s3://"), "/")
+	text, err := b.get(ctx, bucket, key)
+	if errors.Is(err, campaign.ErrNotFound) {
+		return event.Problems{{Path: "$.targets.file", Value: file, Allowed: "an object that exists"}}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var all []campaign.Device
+	lines := bufio.NewScanner(bytes.NewReader(text))
+	lines.Buffer(nil, mostLine)
+	for k := 1; lines.Scan() && len(problems) < 10; k++ {
+		line := bytes.TrimSpace(lines.Bytes())
+		if len(line) == 0 {
+			continue
+		}
+		var d campaign.Device
+		decoder := json.NewDecoder(bytes.NewReader(line))
+		decoder.DisallowUnknownFields()
+		if err := decoder.Decode(&d); err != nil || d.Thing == "" {
+			problems = append(problems, event.Problem{Path: fmt.Sprintf("$.targets.file, line %d", k),
+				Value:   string(line),
+				Allowed: `an object with thingName, and what is known of model, hardware, version and zone`})
+			continue
+		}
+		all = append(all, d)
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("campaign/s3: %s: %w", file, err)
+	}
+	if len(problems) > 0 {
+		return problems, nil
+	}
+	return nil, page(all)
+}
