@@ -232,14 +232,15 @@ func TestOnlyPresenceIsTakenForPresence(t *testing.T) {
 	}
 }
 
-// TestNobodyGetsAnEmailForEachDevice: e-mail is for alarms and for jobs that ended.
+// TestNobodyGetsAnEmailForEachDevice: e-mail is for alarms, for jobs that ended, and for campaigns.
 func TestNobodyGetsAnEmailForEachDevice(t *testing.T) {
 	got := map[string]any{}
 	for id, s := range parse(t).of("AWS::SNS::Subscription") {
 		got[id] = at(s.Properties, "TopicArn", "Ref")
 	}
-	if want := (map[string]any{"AlarmEmailSubscription": "AlarmTopic", "JobEmailSubscription": "JobTopic"}); text(
-		got) != text(want) {
+	want := map[string]any{"AlarmEmailSubscription": "AlarmTopic", "JobEmailSubscription": "JobTopic",
+		"CampaignEmailSubscription": "CampaignTopic"}
+	if text(got) != text(want) {
 		t.Errorf("subscriptions are %v, want %v", got, want)
 	}
 }
@@ -341,8 +342,14 @@ func TestMetricsAreAWSs(t *testing.T) {
 			return strings.Contains(text(tpl.Resources[alarm].Properties["Metrics"]), `"`+name+`"`)
 		}
 		for _, of := range []string{"ErrorAlarm", "ThrottleAlarm"} {
-			if watches("Function"+of) == watches("Verb"+of) {
-				t.Errorf("want one of Function%s and Verb%s to watch %s", of, of, id)
+			n := 0
+			for _, which := range []string{"Function", "Verb", "Campaign"} {
+				if watches(which + of) {
+					n++
+				}
+			}
+			if n != 1 {
+				t.Errorf("want one of Function%s, Verb%s and Campaign%s to watch %s, not %d", of, of, of, id, n)
 			}
 		}
 	}

@@ -2,13 +2,14 @@
 // template, the tests and the programs all speak of the same bytes. The
 // documents are data: nothing here interprets them.
 //
-// firmware-upgrade.asl.json is the upgrade's. Every other <operation>.asl.json has a
+// firmware-upgrade.asl.json is the upgrade's, firmware-campaign.asl.json that of campaigns.
+// Every other <operation>.asl.json has a
 // <operation>.schema.json beside it, the JSON Schema of its input: these two files are
 // all that an operation of its kind is, and it is found by its name alone.
 //
 // The only placeholders are those of CloudFormation's DefinitionSubstitutions: ARNs of
 // functions, ${SendUspOperateArn}, ${AwaitFirmwareReportArn}, ${VerifyVersionArn} and
-// ${FinalizeArn} of the upgrade; ${UspTaskArn}, ${FinalizeArn} and a bucket,
+// ${FinalizeArn} of the upgrade; ${RunCampaignArn} of campaigns; ${UspTaskArn}, ${FinalizeArn} and a bucket,
 // ${ResultsBucket}, of the others. Everything else, timeouts included, comes from the
 // execution's input (event.ExecutionInput).
 package statemachines
@@ -23,8 +24,17 @@ import (
 //go:embed firmware-upgrade.asl.json
 var FirmwareUpgrade string
 
+// FirmwareCampaign leads a fleet through a campaign: firmware-campaign.asl.json. It is no
+// operation: it does nothing to a device itself.
+//
+//go:embed firmware-campaign.asl.json
+var FirmwareCampaign string
+
+// Campaign is the name of FirmwareCampaign's document and state machine.
+const Campaign = "firmware-campaign"
+
 //go:embed *.json
 var files embed.FS
 
-// Files are the documents of all operations, by name.
+// Files are the documents, by name: those of all operations, and Campaign's.
 func Files() fs.FS { return files }

@@ -66,6 +66,7 @@ that repeats it.`,
 		"of which models agents are (see: fleetstep simulate --list-profiles)")
 	f.StringVar(&r.Event, "event", "events/create-job.json", "payload for create-job")
 	operationFlags(c, &r.Operation, &r.Workflows)
+	campaignFlags(c, &r.Campaign)
 	f.IntVar(&r.Image, "image-size", 16<<10, "bytes of the firmware image")
 	f.DurationVar(&r.Timeout, "timeout", 0, "give up on the job after this virtual time (default 8 days)")
 	f.DurationVar(&r.Every, "every", 0, "look at the job this often in virtual time (default 10 s)")

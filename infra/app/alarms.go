@@ -156,6 +156,14 @@ func upgradeAlarms(p *parameters) []alarm {
 			comparison: "GreaterThanThreshold", threshold: jsii.Number(0),
 		},
 		{
+			id: "CampaignHaltedAlarm", name: "campaign-halted", periods: 1,
+			description: "A campaign was halted by the gate of a wave: fleetstep campaign describe says why, and" +
+				" which devices failed first.",
+			metrics: []any{returned(query("m1", metricsNamespace, metrics.CampaignsEnded, "Sum", minutes5,
+				map[string]string{metrics.Result: metrics.Halted}))},
+			comparison: "GreaterThanThreshold", threshold: jsii.Number(0),
+		},
+		{
 			id: "DownloadSlowAlarm", name: "download-slow", periods: 3,
 			description: "The slowest tenth of the downloads takes longer than DownloadSlowSeconds for 15 minutes.",
 			metrics:     download("p90"), comparison: "GreaterThanThreshold",
@@ -201,9 +209,11 @@ func machineryAlarms() []alarm {
 	// An alarm has at most ten metrics. Functions that somebody invokes by hand tell him of their errors themselves.
 	var functions, verbs []string
 	for _, spec := range functionSpecs {
-		if spec.verb {
+		switch {
+		case spec.verb:
 			verbs = append(verbs, spec.name)
-		} else {
+		case spec.name == campaignSteps: // it has an alarm of its own
+		default:
 			functions = append(functions, spec.name)
 		}
 	}
@@ -280,6 +290,18 @@ func machineryAlarms() []alarm {
 			id: "VerbThrottleAlarm", name: "verb-throttles", periods: 2,
 			description: "Lambda turns operators' calls away: the account's concurrent executions are used up.",
 			metrics:     total("throttles", "calls", ofFunctions("Throttles", "Sum", verbs...)),
+			threshold:   jsii.Number(0),
+		},
+		{
+			id: "CampaignErrorAlarm", name: "campaign-errors", periods: 2,
+			description: "The function of campaigns' steps fails: campaigns stand still.",
+			metrics:     total("errors", "errors", ofFunctions("Errors", "Sum", campaignSteps)),
+			threshold:   jsii.Number(0),
+		},
+		{
+			id: "CampaignThrottleAlarm", name: "campaign-throttles", periods: 2,
+			description: "Lambda turns the steps of campaigns away: the account's concurrent executions are used up.",
+			metrics:     total("throttles", "calls", ofFunctions("Throttles", "Sum", campaignSteps)),
 			threshold:   jsii.Number(0),
 		},
 		{

@@ -58,12 +58,16 @@ func (c *clock) start(function awslambda.CfnFunction) {
 // tick makes the function and has it called every minute.
 func (c *clock) tick(lambdas *functions, w *workflow, p *parameters) {
 	tick := lambdas.add("tick", map[string]*string{environment.Table: w.table.Ref(),
-		environment.StartQueue:          c.starts.Ref(),
+		environment.StartQueue: c.starts.Ref(), environment.Operations: w.names(),
+		environment.CampaignBucket:      w.results.Ref(),
 		environment.OnboardingPerMinute: p.onboardingPerMinute.ValueAsString()},
 		allow("TickItems", []string{
 			"dynamodb:Query", "dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem",
 			"dynamodb:BatchWriteItem",
+			// of campaigns, and of devices that they admit
+			"dynamodb:GetItem", "dynamodb:PutItem",
 		}, w.table.AttrArn()),
+		w.manifests("ReadManifest", "s3:GetObject"), answerCampaign(),
 		allow("SendStarts", []string{"sqs:SendMessage"}, c.starts.AttrArn()),
 		// Job executions on which nobody works.
 		allowWithoutResource("ListJobs", "AWS IoT lists the jobs of the account", "iot:ListJobs"),

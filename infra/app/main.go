@@ -135,6 +135,7 @@ func newStack(app awscdk.App, name, assets, createJob string, operations *operat
 	workflow := newWorkflow(stack, lambdas, account, device, notify, operations, p)
 	clock := newClock(stack, notify, p)
 	jobs := newJobs(stack, lambdas, account, device, workflow, clock, notify, p)
+	campaigns := newCampaigns(stack, lambdas, device, workflow, clock, notify, p)
 	clock.tick(lambdas, workflow, p)
 	device.receive(lambdas, account, workflow, notify, p)
 	notify.tellEvents(notify.scope, p)
@@ -158,6 +159,8 @@ func newStack(app awscdk.App, name, assets, createJob string, operations *operat
 	output(stack, "EventTopicArn", "SNS topic of what becomes of devices, for other systems",
 		notify.events.Ref()).SetCondition(p.domainEvents)
 	output(stack, "JobTopicArn", "SNS topic of jobs that ended", notify.jobs.Ref())
+	output(stack, "CampaignStateMachineArn", "The workflow of a campaign", campaigns.stateMachine.Ref())
+	output(stack, "CampaignTopicArn", "SNS topic of campaigns that ask, halt or end", notify.campaigns.Ref())
 	output(stack, "AlarmTopicArn", "SNS topic of the alarms", notify.alarms.Ref())
 	output(stack, "DeadLetterQueueUrl", "Messages that no rule action or function could process",
 		notify.deadLetters.Ref())

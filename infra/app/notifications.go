@@ -23,6 +23,8 @@ type notifications struct {
 	jobs     awssns.CfnTopic
 	alarms   awssns.CfnTopic
 	events   awssns.CfnTopic // of domain events, where they are asked for
+	// campaigns has approvals to give, halts and ends of campaigns, for people.
+	campaigns awssns.CfnTopic
 	// deadLetters are what rules could not deliver and functions could not process,
 	// messageDeadLetters what was received from the queue of messages too often: AWS moves letters
 	// back only from a queue that has them from a queue.
@@ -48,6 +50,8 @@ func newNotifications(stack awscdk.Stack, p *parameters) *notifications {
 		events:   topic("EventTopic", "Fleetstep domain events"),
 		key:      p.key,
 		scope:    scope,
+
+		campaigns: topic("CampaignTopic", "Fleetstep campaigns"),
 	}
 	n.events.CfnOptions().SetCondition(p.domainEvents)
 	n.deadLetters = n.queue(scope, "DeadLetterQueue", "DeadLetters", &awssqs.CfnQueueProps{})
@@ -79,6 +83,7 @@ func newNotifications(stack awscdk.Stack, p *parameters) *notifications {
 	}
 	email("AlarmEmail", n.alarms, p.alarmEmail)
 	email("JobEmail", n.jobs, p.jobEmail)
+	email("CampaignEmail", n.campaigns, p.campaignEmail)
 	return n
 }
 

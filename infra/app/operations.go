@@ -32,7 +32,8 @@ type operations struct {
 func loadOperations(app awscdk.App) (*operations, error) {
 	o := &operations{}
 	var err error
-	if o.all, err = operation.Load(statemachines.Files(), upgrade.Operation, onboard.Operation); err != nil {
+	if o.all, err = operation.Load(statemachines.Files(), upgrade.Operation, onboard.Operation,
+		statemachines.Campaign); err != nil {
 		return nil, err
 	}
 	o.folder, _ = app.Node().TryGetContext(jsii.String("workflows")).(string)

@@ -35,6 +35,7 @@ type parameters struct {
 	controllerEndpointID awscdk.CfnParameter
 	alarmEmail           awscdk.CfnParameter
 	jobEmail             awscdk.CfnParameter
+	campaignEmail        awscdk.CfnParameter
 	downloadSlow         awscdk.CfnParameter
 	downloadFast         awscdk.CfnParameter
 	failurePercent       awscdk.CfnParameter
@@ -169,6 +170,8 @@ func newParameters(stack awscdk.Stack) *parameters {
 		alarmEmail: text("AlarmEmail", "", email, emailRule, "Who is told of alarms by e-mail; empty for nobody"),
 		jobEmail: text("JobEmail", "", email, emailRule,
 			"Who is told by e-mail of jobs that ended; empty for nobody"),
+		campaignEmail: text("CampaignEmail", "", email, emailRule,
+			"Who is told by e-mail of campaigns that ask for approval, halt or end; empty for nobody"),
 		downloadSlow: number("DownloadSlowSeconds", 1800, 1, 604800,
 			"Alarm when the slowest tenth of the downloads takes longer than this"),
 		downloadFast: number("DownloadFastSeconds", 0, 0, 3600,

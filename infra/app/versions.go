@@ -62,15 +62,15 @@ func invokeVersions(name string) *string {
 }
 
 // publishMachine makes a version of each revision of a state machine, and moves the alias to it.
-func publishMachine(scope constructs.Construct, machine awsstepfunctions.CfnStateMachine) {
-	version := named("StateMachineVersion", awsstepfunctions.NewCfnStateMachineVersion(scope, jsii.String("Version"),
+func publishMachine(scope constructs.Construct, id string, machine awsstepfunctions.CfnStateMachine) {
+	version := named(id+"Version", awsstepfunctions.NewCfnStateMachineVersion(scope, jsii.String("Version"),
 		&awsstepfunctions.CfnStateMachineVersionProps{
 			StateMachineArn: machine.Ref(),
 			// Another revision replaces the version: it is published anew.
 			StateMachineRevisionId: machine.AttrStateMachineRevisionId(),
 		}))
 	version.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN_ON_UPDATE_OR_DELETE, nil)
-	named("StateMachineAlias", awsstepfunctions.NewCfnStateMachineAlias(scope, jsii.String("Alias"),
+	named(id+"Alias", awsstepfunctions.NewCfnStateMachineAlias(scope, jsii.String("Alias"),
 		&awsstepfunctions.CfnStateMachineAliasProps{
 			Name:        jsii.String(environment.Live),
 			Description: jsii.String("Executions are started by it"),

@@ -92,8 +92,11 @@ func newWorkflow(stack awscdk.Stack, lambdas *functions, account *account, devic
 		{"VerifyVersionArn", "verify-version", lambdas.publish("verify-version", verify, ofDevices...)},
 		{"FinalizeArn", "finalize", finalized},
 	}
-	w.stateMachine = newStateMachine(scope, steps, p)
-	publishMachine(scope, w.stateMachine)
+	w.stateMachine = newStateMachine(scope, machineSpec{
+		id: "StateMachine", name: "firmware-upgrade", document: statemachines.FirmwareUpgrade,
+		may: "What the firmware upgrade may do",
+	}, steps, p)
+	publishMachine(scope, "StateMachine", w.stateMachine)
 	return w
 }
 
@@ -151,10 +154,18 @@ type step struct {
 	version                published
 }
 
-func newStateMachine(scope constructs.Construct, steps []step, p *parameters) awsstepfunctions.CfnStateMachine {
-	logs := named("StateMachineLogGroup", awslogs.NewCfnLogGroup(scope, jsii.String("Logs"), &awslogs.CfnLogGroupProps{
+// machineSpec is what a state machine has of its own.
+type machineSpec struct {
+	id, name string // logical ids begin with the one; the other is the last part of its name
+	document string // of package statemachines
+	may      string // describes its role
+}
+
+func newStateMachine(scope constructs.Construct, spec machineSpec, steps []step, p *parameters,
+) awsstepfunctions.CfnStateMachine {
+	logs := named(spec.id+"LogGroup", awslogs.NewCfnLogGroup(scope, jsii.String("Logs"), &awslogs.CfnLogGroupProps{
 		// States logs of all accounts share one resource policy; groups under this prefix do not count in its size.
-		LogGroupName:    sub("/aws/vendedlogs/states/${AWS::StackName}-firmware-upgrade"),
+		LogGroupName:    sub("/aws/vendedlogs/states/${AWS::StackName}-" + spec.name),
 		RetentionInDays: jsii.Number(retentionDays),
 		KmsKeyId:        p.key.orNone(),
 	}))
@@ -165,10 +176,10 @@ func newStateMachine(scope constructs.Construct, steps []step, p *parameters) aw
 		substitutions[s.substitution] = s.version.arn
 	}
 	// The integrations of Step Functions have the partition in their names, as everything has.
-	definition := strings.ReplaceAll(compact([]byte(statemachines.FirmwareUpgrade)), "arn:aws:states:::",
+	definition := strings.ReplaceAll(compact([]byte(spec.document)), "arn:aws:states:::",
 		"arn:${Partition}:states:::")
 	substitutions["Partition"] = awscdk.Aws_PARTITION()
-	role := role(scope, "StateMachineRole", "states.amazonaws.com", "What the firmware upgrade may do",
+	role := role(scope, spec.id+"Role", "states.amazonaws.com", spec.may,
 		allow("InvokeSteps", []string{"lambda:InvokeFunction"}, arns...),
 		allowWithoutResource("LogDelivery",
 			"log deliveries and the resource policies of CloudWatch Logs have no resources",
@@ -178,9 +189,9 @@ func newStateMachine(scope constructs.Construct, steps []step, p *parameters) aw
 		allowWithoutResource("Tracing", "X-Ray has no resources for segments and sampling",
 			"xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules", "xray:GetSamplingTargets"))
 
-	machine := named("StateMachine", awsstepfunctions.NewCfnStateMachine(scope, jsii.String("StateMachine"),
+	machine := named(spec.id, awsstepfunctions.NewCfnStateMachine(scope, jsii.String("StateMachine"),
 		&awsstepfunctions.CfnStateMachineProps{
-			StateMachineName:        sub("${AWS::StackName}-firmware-upgrade"),
+			StateMachineName:        sub("${AWS::StackName}-" + spec.name),
 			StateMachineType:        jsii.String("STANDARD"),
 			RoleArn:                 role.AttrArn(),
 			DefinitionString:        &definition,

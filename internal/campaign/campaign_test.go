@@ -48,7 +48,7 @@ func TestACampaignOfThreeWaves(t *testing.T) {
 			}
 		}
 	})
-	if end.Verdict != campaign.Completed {
+	if campaign.State(end.Next) != campaign.Completed {
 		t.Fatalf("ended %+v", end)
 	}
 	c = w.load("fall")
@@ -106,7 +106,7 @@ func TestABadImageHaltsInTheCanary(t *testing.T) {
 	}
 	c := w.create(three)
 	end := w.play(c.ID, 3*time.Hour, nil)
-	if end.Verdict != campaign.Halted {
+	if campaign.State(end.Next) != campaign.Halted {
 		t.Fatalf("ended %+v", end)
 	}
 	c = w.load("fall")
@@ -167,7 +167,7 @@ func TestAFewFailuresAreAskedAbout(t *testing.T) {
 			if verb == event.VerbAbort {
 				want = campaign.Aborted
 			}
-			if end.Verdict != want {
+			if campaign.State(end.Next) != want {
 				t.Errorf("ended %+v, want %s", end, want)
 			}
 			c = w.load("fall")
@@ -191,7 +191,7 @@ func TestAPauseLetsNothingBegin(t *testing.T) {
 			before = len(w.stands)
 		}
 	})
-	if end.Verdict != campaign.Completed || before == 0 {
+	if campaign.State(end.Next) != campaign.Completed || before == 0 {
 		t.Fatalf("ended %+v", end)
 	}
 
@@ -215,7 +215,7 @@ func TestAPauseLetsNothingBegin(t *testing.T) {
 			resumed = minute
 		}
 	})
-	if end.Verdict != campaign.Completed || resumed == 0 {
+	if campaign.State(end.Next) != campaign.Completed || resumed == 0 {
 		t.Errorf("ended %+v", end)
 	}
 	if c = w.load("fall"); c.Waves[2].Idle < 55*time.Minute {
@@ -243,7 +243,7 @@ func TestABakeIsSkippedAndADeviceTakenOut(t *testing.T) {
 			skipped = w.do(event.CampaignRequest{Verb: event.VerbSkip, Campaign: "fall"}, "me").Changed
 		}
 	})
-	if end.Verdict != campaign.Completed || w.stands["rg-000007"].State != event.StandWithdrawn {
+	if campaign.State(end.Next) != campaign.Completed || w.stands["rg-000007"].State != event.StandWithdrawn {
 		t.Errorf("ended %+v, excluded stands %+v", end, w.stands["rg-000007"])
 	}
 	r, err := campaign.NewReport(t.Context(), w, w, w.load("fall"))
@@ -273,7 +273,7 @@ func TestDevicesThatAreAwayEndTheWaveAtItsTime(t *testing.T) {
 		}
 	})
 	c = w.load("fall")
-	if end.Verdict != campaign.Completed || !c.Waves[0].Late || c.Waves[0].Verdict.N != 0 ||
+	if campaign.State(end.Next) != campaign.Completed || !c.Waves[0].Late || c.Waves[0].Verdict.N != 0 ||
 		c.Waves[0].Verdict.Outcome != campaign.Inconclusive {
 		t.Errorf("ended %+v, %+v", end, c.Waves[0])
 	}
@@ -291,7 +291,7 @@ func TestAWaveThatIsDeniedEndsTheCampaign(t *testing.T) {
 			w.do(event.CampaignRequest{Verb: event.VerbDeny, Campaign: "fall", Why: "not today"}, "me")
 		}
 	})
-	if end.Verdict != campaign.Aborted || end.Why != "denied by me: not today" {
+	if campaign.State(end.Next) != campaign.Aborted || end.Why != "denied by me: not today" {
 		t.Errorf("ended %+v", end)
 	}
 }
@@ -318,7 +318,7 @@ func TestWhoCreatedDoesNotApprove(t *testing.T) {
 		}
 		w.do(approve, "arn:other")
 	})
-	if end.Verdict != campaign.Completed {
+	if campaign.State(end.Next) != campaign.Completed {
 		t.Errorf("ended %+v", end)
 	}
 }
@@ -424,7 +424,7 @@ func TestACrashAtAnyWriteChangesNothingOfTheEnd(t *testing.T) {
 		}
 		again := func(err error) bool { return errors.Is(err, crash) }
 		end := w.playing(c.ID, again)
-		if end.Verdict != campaign.Completed {
+		if campaign.State(end.Next) != campaign.Completed {
 			t.Fatalf("write %d fails: ended %+v", at, end)
 		}
 		counts, _ := w.Counts(context.Background(), "fall", 4)

@@ -41,13 +41,13 @@ type StepInput struct {
 	Wave     int              `json:"wave"`
 	Token    event.TaskToken  `json:"taskToken,omitempty"`
 	Next     string           `json:"next,omitempty"` // with CLOSE: what it was told before
+	Why      string           `json:"why,omitempty"`  // with CLOSE: why
 }
 
 // StepAnswer is a function's answer. A state that waits does not look at it.
 type StepAnswer struct {
-	Next    string `json:"next"`
-	Verdict State  `json:"verdict,omitempty"` // of REPORT
-	Why     string `json:"why,omitempty"`
+	Next string `json:"next"` // of REPORT: the State
+	Why  string `json:"why,omitempty"`
 }
 
 // MachinePorts are what a Machine needs.
@@ -126,6 +126,9 @@ func (m *Machine) wait(ctx context.Context, in StepInput, phase Phase) error {
 			c.State = Held
 		case Close:
 			c.close(in.Next)
+			if c.Why == "" && c.State != Finishing {
+				c.Why = in.Why
+			}
 		}
 		if (c.State == Aborting || c.State == Halting) && phase != Close {
 			c.answer(Answer{Next: NextAbort, Why: c.Why})
@@ -344,7 +347,7 @@ func (m *Machine) report(ctx context.Context, in StepInput) (StepAnswer, error) 
 	if err := m.announce(ctx, c, kinds[c.State]); err != nil {
 		return StepAnswer{}, err
 	}
-	return StepAnswer{Verdict: c.State, Why: c.Why}, nil
+	return StepAnswer{Next: string(c.State), Why: c.Why}, nil
 }
 
 func (m *Machine) announce(ctx context.Context, c Campaign, kind string) error {

@@ -208,13 +208,13 @@ func TestATargetOfNobody(t *testing.T) {
 	if len(c.Waves) != 0 {
 		t.Errorf("waves %+v", c.Waves)
 	}
-	if end := w.play("c", 10, nil); end.Verdict != campaign.Completed {
+	if end := w.play("c", 10, nil); campaign.State(end.Next) != campaign.Completed {
 		t.Errorf("ended %+v", end)
 	}
 	w = newWorld(t, 1)
 	c = w.create(`{"campaignId": "c", ` + simple + `, "waves": [{"name": "a", "count": 5, "bakeMinutes": 0},
 		{"name": "b"}]}`)
-	if end := w.play("c", 1e12, nil); end.Verdict != campaign.Completed || len(c.Waves) != 1 {
+	if end := w.play("c", 1e12, nil); campaign.State(end.Next) != campaign.Completed || len(c.Waves) != 1 {
 		t.Errorf("of one device: ended %+v, waves %+v", end, c.Waves)
 	}
 }

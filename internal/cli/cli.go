@@ -129,7 +129,7 @@ AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY.`,
 	group(job)
 	job.AddCommand(jobCreate(env), jobList(env), jobDescribe(env), jobWatch(env), jobCancel(env), jobPause(env),
 		jobResume(env))
-	root.AddCommand(job, stopAll(env), startAll(env), deadletter(env), workflow(env))
+	root.AddCommand(job, campaign(env), stopAll(env), startAll(env), deadletter(env), workflow(env))
 	return root
 }
 

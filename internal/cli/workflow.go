@@ -223,7 +223,7 @@ func workflowList(env *Env) *cobra.Command {
 
 // known are the workflows that the program brings, and those of a folder.
 func known(folder string) ([]operation.Operation, error) {
-	all, err := operation.Load(statemachines.Files(), upgrade, onboarding)
+	all, err := operation.Load(statemachines.Files(), upgrade, onboarding, statemachines.Campaign)
 	if err != nil || folder == "" {
 		return all, err
 	}

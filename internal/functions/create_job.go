@@ -74,7 +74,7 @@ func (p *parts) forms() []event.Form {
 	forms := []event.Form{
 		upgrade.NewForm(p.images(p.must(environment.FirmwareBucket)), p.rules()),
 	}
-	scripts, err := operation.Load(statemachines.Files(), upgrade.Operation, onboard.Operation)
+	scripts, err := operation.Load(statemachines.Files(), upgrade.Operation, onboard.Operation, statemachines.Campaign)
 	p.failed(err)
 	if p.env.Operations != nil {
 		more, err := operation.Load(p.env.Operations)

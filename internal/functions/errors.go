@@ -6,6 +6,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda/messages"
 
+	"github.com/fleetstep/fleetstep/internal/campaign"
 	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/jobs"
 	"github.com/fleetstep/fleetstep/internal/workflow"
@@ -13,13 +14,18 @@ import (
 
 // Error types of functions that are no event.ErrorName.
 const (
-	TypeInvalidPayload = "InvalidPayload" // create-job: the message lists every mistake
-	TypeJobConflict    = "JobConflict"    // create-job: the job id is taken by another job
-	TypeEmptyTarget    = "EmptyTarget"    // create-job: no device is in the target
-	TypeJobOver        = "JobOver"        // control: the job is over, and cannot be paused or resumed
-	TypeUnproved       = "Unproved"       // control: the request's proof of who asks is none
-	TypeTransient      = "Transient"      // worth a retry, which the state machine makes
-	TypePermanent      = "Permanent"      // AWS would answer a retry in the same way
+	TypeInvalidPayload = "InvalidPayload"   // create-job: the message lists every mistake
+	TypeJobConflict    = "JobConflict"      // create-job: the job id is taken by another job
+	TypeEmptyTarget    = "EmptyTarget"      // create-job: no device is in the target
+	TypeJobOver        = "JobOver"          // control: the job is over, and cannot be paused or resumed
+	TypeUnproved       = "Unproved"         // control: the request's proof of who asks is none
+	TypeNoCampaign     = "CampaignNotFound" // there is no such campaign
+	TypeCampaignTaken  = "CampaignConflict" // create-campaign: the id is another campaign's
+	TypeCampaignOver   = "CampaignOver"     // the campaign is over
+	TypeNothingToDo    = "NothingToDo"      // a verb that is for another moment
+	TypeFourEyes       = "FourEyes"         // approve-campaign: whoever created it does not approve it
+	TypeTransient      = "Transient"        // worth a retry, which the state machine makes
+	TypePermanent      = "Permanent"        // AWS would answer a retry in the same way
 )
 
 // permanent are the codes of AWS's answers that a retry does not change: the
@@ -58,7 +64,17 @@ func named(err error) error {
 		name = string(event.JobCanceled)
 	case errors.Is(err, workflow.ErrStopped):
 		name = TypeJobOver
-	case errors.Is(err, workflow.ErrUnproved):
+	case errors.Is(err, campaign.ErrNotFound):
+		name = TypeNoCampaign
+	case errors.Is(err, campaign.ErrConflict):
+		name = TypeCampaignTaken
+	case errors.Is(err, campaign.ErrOver):
+		name = TypeCampaignOver
+	case errors.Is(err, campaign.ErrNothingToDo):
+		name = TypeNothingToDo
+	case errors.Is(err, campaign.ErrFourEyes):
+		name = TypeFourEyes
+	case errors.Is(err, workflow.ErrUnproved), errors.Is(err, campaign.ErrUnproved):
 		name = TypeUnproved
 	case errors.As(err, &problems):
 		name = TypeInvalidPayload

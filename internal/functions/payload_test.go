@@ -243,7 +243,7 @@ func FuzzPayload(f *testing.F) {
 // TestSamplesOfOperations: each shipped operation that is only ASL has a sample, which is right, and wrong once its
 // input is another's.
 func TestSamplesOfOperations(t *testing.T) {
-	scripts, err := operation.Load(statemachines.Files(), upgrade.Operation, onboard.Operation)
+	scripts, err := operation.Load(statemachines.Files(), upgrade.Operation, onboard.Operation, statemachines.Campaign)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,9 +33,11 @@ func NewTick(ctx context.Context, env Env, cfg aws.Config, now func() time.Time)
 		Store: store, Backlog: backlog{p.control(""), p.now}, Now: p.now,
 		ArrivalsPerMinute: p.onboardingPerMinute()})
 	p.failed(err)
+	drive := p.driver(store)
 	if err := p.err("tick"); err != nil {
 		return nil, err
 	}
+	ticker.Also = drive
 	return func(ctx context.Context) (Ticked, error) {
 		log := p.logger(ctx)
 		holder := "tick"

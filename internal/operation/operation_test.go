@@ -49,7 +49,7 @@ func paths(problems event.Problems) string {
 }
 
 func TestShippedOperationsAreWhole(t *testing.T) {
-	all, err := operation.Load(statemachines.Files(), "firmware-upgrade", "device-onboarding")
+	all, err := operation.Load(statemachines.Files(), "firmware-upgrade", "device-onboarding", statemachines.Campaign)
 	if err != nil || len(all) < 3 {
 		t.Fatalf("%d operations, %v", len(all), err)
 	}

@@ -40,6 +40,12 @@ var makers = map[string]maker{
 	"control":               handler(functions.NewControl),
 	"tick":                  handler(functions.NewTick),
 	"prepare-account":       handler(functions.NewPrepareAccount),
+	"create-campaign":       handler(functions.NewCreateCampaign),
+	"approve-campaign":      handler(functions.NewApproveCampaign),
+	"control-campaign":      handler(functions.NewControlCampaign),
+	"abort-campaign":        handler(functions.NewAbortCampaign),
+	"describe-campaign":     handler(functions.NewDescribeCampaign),
+	"run-campaign":          handler(functions.NewRunCampaign),
 }
 
 // function implements localcloud.Config.InProcess.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"github.com/fleetstep/fleetstep/infra"
 	"github.com/fleetstep/fleetstep/infra/operation"
@@ -29,6 +30,8 @@ type Config struct {
 	Event    string // file with create-job's payload
 	// Operation is what the job does where it is set, instead of Event.
 	Operation trial.Operation
+	// Campaign is played instead of a job where its File is set.
+	Campaign trial.Campaign
 	// Workflows is a folder with operations beside those of the template: the files of
 	// each as internal/operation has them. "" is none.
 	Workflows string
@@ -70,6 +73,8 @@ type Config struct {
 	opened   func(*world)
 	deployed func(outputs map[string]string)
 	over     func(ctx context.Context, w *world, job string) error
+	// played has the summary of a campaign, nil if it did not come that far.
+	played func(*CampaignSummary)
 }
 
 // Summary is the last line's document.
@@ -83,6 +88,15 @@ type Summary struct {
 	// was used; nil where there were none.
 	Weather *localcloud.WeatherReport `json:"weather,omitempty"`
 	Quotas  *localcloud.QuotaReport   `json:"quotas,omitempty"`
+}
+
+// CampaignSummary is the last line's document of a campaign.
+type CampaignSummary struct {
+	trial.CampaignSummary
+	VirtualSeconds float64                   `json:"virtualSeconds"`
+	PeakMemoryMiB  int                       `json:"peakMemoryMiB"`
+	Weather        *localcloud.WeatherReport `json:"weather,omitempty"`
+	Quotas         *localcloud.QuotaReport   `json:"quotas,omitempty"`
 }
 
 // The account that is played, and the names in it.
@@ -196,10 +210,27 @@ func run(ctx context.Context, c Config) (summary *Summary, err error) {
 	if !c.Weather.Fair() {
 		patience = lateCopies
 	}
+	var campaign *CampaignSummary
+	var operator *aws.Config
+	if c.Campaign.File != "" {
+		if operator, err = w.somebody(ctx, "operator"); err != nil {
+			return nil, err
+		}
+	}
 	err = trial.Run(ctx, trial.Config{
 		Env: &env, AWS: w.operator(), Stack: stack, Devices: c.Devices, Event: c.Event,
 		Operation: c.Operation, Faults: c.Faults, Profiles: c.Profiles, Seed: c.Seed, Onboard: c.Onboard,
-		Image: c.Image, Timeout: c.Timeout, World: w, Every: c.Every, Patience: patience,
+		Image: c.Image, Timeout: c.Timeout, World: w, Every: c.Every, Patience: patience, Campaign: c.Campaign,
+		Operator: operator,
+		SummarizeCampaign: func(ctx context.Context, s trial.CampaignSummary) (any, error) {
+			virtual := s.Seconds
+			s.Seconds = float64(time.Since(began).Milliseconds()/10) / 100
+			campaign = &CampaignSummary{
+				CampaignSummary: s, VirtualSeconds: virtual, PeakMemoryMiB: int(peakMemory() >> 20),
+				Weather: w.cloud.WeatherReport(), Quotas: w.cloud.QuotaReport(),
+			}
+			return campaign, nil
+		},
 		Summarize: func(ctx context.Context, s trial.Summary) (any, error) {
 			if c.over != nil {
 				if err := c.over(ctx, w, s.JobID); err != nil {
@@ -218,6 +249,9 @@ func run(ctx context.Context, c Config) (summary *Summary, err error) {
 			return summary, nil
 		},
 	})
+	if c.played != nil {
+		c.played(campaign)
+	}
 	return summary, err
 }
 
@@ -261,6 +295,21 @@ func (w *world) open(ctx context.Context) (err error) {
 		w.witness(w.cloud, w.sched)
 	}
 	return w.cloud.Start(ctx)
+}
+
+// somebody is a user of the account with keys of its own, who can prove who it is.
+func (w *world) somebody(ctx context.Context, name string) (*aws.Config, error) {
+	if err := w.call(ctx, "iam", "CreateUser", map[string]any{"UserName": name}, nil); err != nil {
+		return nil, err
+	}
+	var made struct {
+		AccessKey struct{ AccessKeyID, SecretAccessKey string }
+	}
+	if err := w.call(ctx, "iam", "CreateAccessKey", map[string]any{"UserName": name}, &made); err != nil {
+		return nil, err
+	}
+	return &aws.Config{Region: region, Credentials: credentials.NewStaticCredentialsProvider(
+		made.AccessKey.AccessKeyID, made.AccessKey.SecretAccessKey, "")}, nil
 }
 
 // operator is the configuration of one who may do everything.

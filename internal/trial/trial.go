@@ -55,6 +55,12 @@ type Config struct {
 	// Summarize makes the document of the last line; nil leaves the Summary as
 	// it is.
 	Summarize func(context.Context, Summary) (any, error)
+	// Campaign plays a campaign instead of a job, where its File is set.
+	Campaign Campaign
+	// Operator is who is proved to ask for what is done to a campaign; nil is whoever AWS is.
+	Operator *aws.Config
+	// SummarizeCampaign is Summarize for a campaign.
+	SummarizeCampaign func(context.Context, CampaignSummary) (any, error)
 }
 
 // World is where a job is played other than over the network.
@@ -82,6 +88,8 @@ type Plan struct {
 	Profiles simulator.Profiles
 	Seed     uint64
 	New      bool // the registry does not know what they run
+	// Model is that of a thing, as the registry has it; nil is of none.
+	Model func(thing string) string
 }
 
 // Topics is the layout of a stack, by its outputs.
@@ -99,6 +107,9 @@ func (p Plan) Endpoint(thing string) event.EndpointID {
 func (p Plan) Attributes(thing string) map[string]string {
 	all := p.registered()
 	all[event.ThingEndpointAttribute] = p.Endpoint(thing).Attribute()
+	if p.Model != nil {
+		all["model"] = p.Model(thing)
+	}
 	return all
 }
 
@@ -179,6 +190,9 @@ type run struct {
 // as it should, or something was left behind.
 func Run(ctx context.Context, c Config) error {
 	r := &run{Config: c, clients: newClients(c.AWS)}
+	if c.Campaign.File != "" {
+		return r.campaign(ctx)
+	}
 	if err := r.prepare(ctx); err != nil {
 		return err
 	}

@@ -29,7 +29,11 @@ type Calls struct {
 }
 
 // forNoDevice are the functions of a stack that run for no device.
-var forNoDevice = map[string]bool{"tick": true, "create-job": true, "control": true, "prepare-account": true}
+var forNoDevice = map[string]bool{
+	"tick": true, "create-job": true, "control": true, "prepare-account": true, "create-campaign": true,
+	"approve-campaign": true, "control-campaign": true, "abort-campaign": true, "describe-campaign": true,
+	"run-campaign": true,
+}
 
 var reads = map[string]bool{"GetItem": true, "BatchGetItem": true, "Query": true, "Scan": true,
 	"TransactGetItems": true}

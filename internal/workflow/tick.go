@@ -101,14 +101,18 @@ type TickerPorts struct {
 }
 
 // Ticker does what is done by the clock, once a minute.
-type Ticker struct{ TickerPorts }
+type Ticker struct {
+	TickerPorts
+	// Also is done by the same tick, under its lease; nil is nothing.
+	Also func(context.Context) error
+}
 
 // NewTicker checks that nothing is missing.
 func NewTicker(p TickerPorts) (*Ticker, error) {
 	if err := complete("workflow.Ticker", p); err != nil {
 		return nil, err
 	}
-	return &Ticker{p}, nil
+	return &Ticker{TickerPorts: p}, nil
 }
 
 // Ticked says what a tick has done.
@@ -130,6 +134,9 @@ func (w *Ticker) Tick(ctx context.Context, holder string) (out Ticked, err error
 	}
 	errs := []error{w.drain(ctx, &out), w.due(ctx, &lease, &out), w.sweep(ctx, &lease, &out),
 		w.receive(ctx, &lease, &out)}
+	if w.Also != nil {
+		errs = append(errs, w.Also(ctx))
+	}
 	errs = append(errs, w.Ticks.Return(ctx, lease))
 	if err := errors.Join(errs...); err != nil {
 		return out, fmt.Errorf("workflow.Tick: %w", err)

@@ -15,7 +15,9 @@ const (
 	AgentTopic         = "AGENT_TOPIC"
 	ControllerTopic    = "CONTROLLER_TOPIC"
 	OutcomeTopic       = "OUTCOME_TOPIC_ARN"
-	EventTopic         = "EVENT_TOPIC_ARN"   // of domain events; "" for none
+	EventTopic         = "EVENT_TOPIC_ARN" // of domain events; "" for none
+	CampaignTopic      = "CAMPAIGN_TOPIC_ARN"
+	CampaignBucket     = "CAMPAIGN_BUCKET"   // of manifests, plans and reports
 	MessageQueue       = "MESSAGE_QUEUE_URL" // of what devices say
 	DataEndpoint       = "IOT_DATA_ENDPOINT" // URL
 	JobsEndpoint       = "IOT_JOBS_ENDPOINT" // URL

@@ -32,6 +32,7 @@ const (
 	EventsUntold       = "EventsUntold"       // count: domain events that could not be published
 	DevicesOnboarded   = "DevicesOnboarded"   // count; Result = one of Results
 	Ticks              = "Ticks"              // count: minutes of which the tick did the work
+	CampaignsEnded     = "CampaignsEnded"     // count; Result = one of CampaignResults
 )
 
 // FailingTries is how often in a row a report fails before it counts as failing:
@@ -55,6 +56,16 @@ const (
 	TimedOut  = string(event.StatusTimedOut)
 	Canceled  = string(event.StatusCanceled)
 )
+
+// Values of Result of CampaignsEnded.
+const (
+	Completed = "COMPLETED"
+	Halted    = "HALTED"
+	Aborted   = "ABORTED"
+)
+
+// CampaignResults lists the values of Result of CampaignsEnded.
+var CampaignResults = []string{Completed, Halted, Aborted}
 
 // Results lists the values of Result.
 var Results = []string{Succeeded, Failed, Rejected, TimedOut, Canceled}

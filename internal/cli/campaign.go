@@ -1,0 +1,586 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/spf13/cobra"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+)
+
+// The functions of campaigns, by the last part of their names.
+const (
+	createCampaign   = "create-campaign"
+	describeCampaign = "describe-campaign"
+)
+
+// verbFunctions are the functions that take an operator's verbs.
+var verbFunctions = map[event.CampaignVerb]string{
+	event.VerbApprove: "approve-campaign", event.VerbDeny: "approve-campaign",
+	event.VerbPauseCampaign: "control-campaign", event.VerbResumeCampaign: "control-campaign",
+	event.VerbSkip: "control-campaign", event.VerbExclude: "control-campaign", event.VerbRetry: "control-campaign",
+	event.VerbAbort: "abort-campaign",
+}
+
+// Campaigns reaches the functions of a stack, as whoever a configuration is of.
+type Campaigns struct {
+	AWS   aws.Config
+	Stack string
+	Now   func() time.Time
+	// Asker is who is proved to ask, where that is another than makes the calls.
+	Asker *aws.Config
+}
+
+func (c Campaigns) prove(ctx context.Context, subject string) (string, error) {
+	if c.Asker != nil {
+		return Prove(ctx, *c.Asker, subject, c.Now())
+	}
+	return Prove(ctx, c.AWS, subject, c.Now())
+}
+
+// NumbersView are how many devices stand where.
+type NumbersView struct {
+	Planned, Admitted, Waiting, Running, Succeeded, Held, Withdrawn int
+
+	Failed map[string]int
+}
+
+// Failures is how many failed.
+func (n NumbersView) Failures() (all int) {
+	for _, k := range n.Failed {
+		all += k
+	}
+	return all
+}
+
+// String is a line.
+func (n NumbersView) String() string {
+	text := fmt.Sprintf("%d planned, %d admitted, %d waiting, %d running, %d succeeded, %d failed", n.Planned,
+		n.Admitted, n.Waiting, n.Running, n.Succeeded, n.Failures())
+	if n.Held+n.Withdrawn > 0 {
+		text += fmt.Sprintf(", %d held, %d withdrawn", n.Held, n.Withdrawn)
+	}
+	return text
+}
+
+// VerdictView is a gate's.
+type VerdictView struct {
+	Verdict, Why string
+	Lower, Upper float64
+	N            int
+}
+
+// CampaignView is a campaign as the commands show it.
+type CampaignView struct {
+	CampaignID, State, Why, HaltedIn, Phase, Wave, By string
+
+	Paused    bool
+	Created   time.Time
+	Ended     *time.Time
+	Execution string `json:"executionArn"`
+	Devices   NumbersView
+	Waves     []struct {
+		Name, Cut string
+
+		Planned, Needs       int
+		Admitted             int
+		Devices              NumbersView
+		Gate                 *VerdictView
+		Late                 bool
+		Began, Baking, Ended *time.Time
+		First                []struct{ ThingName, Model, Error string }
+	}
+	Log []struct {
+		At                   time.Time
+		Verb, Who, Why, Wave string
+		Devices              int
+	}
+	LeftOver []string
+}
+
+// Over reports whether the campaign changes no more.
+func (c CampaignView) Over() bool {
+	return slices.Contains([]string{"COMPLETED", "HALTED", "ABORTED"}, c.State)
+}
+
+func (c Campaigns) invoke(ctx context.Context, function string, r any) (json.RawMessage, error) {
+	payload, err := json.Marshal(r)
+	if err != nil {
+		return nil, err
+	}
+	return call(ctx, lambda.NewFromConfig(c.AWS), c.Stack+"-"+function, payload)
+}
+
+// Create makes a campaign of a payload, or with plan only says what it would come to.
+func (c Campaigns) Create(ctx context.Context, payload []byte, plan bool) (json.RawMessage, error) {
+	if !json.Valid(payload) {
+		return nil, UsageError{errors.New("the payload is no JSON")}
+	}
+	r := event.CreateCampaignRequest{Campaign: payload, Plan: plan}
+	// What the function gets is compact: the proof is of that.
+	compact, err := json.Marshal(r.Campaign)
+	if err != nil {
+		return nil, err
+	}
+	r.Campaign = compact
+	if r.Proof, err = c.prove(ctx, r.Subject()); err != nil {
+		return nil, err
+	}
+	return c.invoke(ctx, createCampaign, r)
+}
+
+// Do is a verb.
+func (c Campaigns) Do(ctx context.Context, r event.CampaignRequest) (json.RawMessage, error) {
+	var err error
+	if r.Proof, err = c.prove(ctx, r.Subject()); err != nil {
+		return nil, err
+	}
+	return c.invoke(ctx, verbFunctions[r.Verb], r)
+}
+
+// Describe tells of one campaign.
+func (c Campaigns) Describe(ctx context.Context, id string, log bool) (CampaignView, json.RawMessage, error) {
+	var view CampaignView
+	r := event.DescribeCampaignRequest{Campaign: event.CampaignID(id), Log: log}
+	out, err := c.invoke(ctx, describeCampaign, r)
+	if err != nil {
+		return view, nil, err
+	}
+	var answer struct{ Campaign json.RawMessage }
+	if err := json.Unmarshal(out, &answer); err != nil || answer.Campaign == nil {
+		return view, nil, fmt.Errorf("%s-%s answered %s, which has no campaign", c.Stack, describeCampaign, out)
+	}
+	if err := json.Unmarshal(answer.Campaign, &view); err != nil {
+		return view, nil, fmt.Errorf("%s-%s: %w", c.Stack, describeCampaign, err)
+	}
+	return view, answer.Campaign, nil
+}
+
+// campaignFlags are those that every command of campaigns has.
+type campaignFlags struct {
+	env   *Env
+	stack string
+	json  bool
+}
+
+func (f *campaignFlags) on(c *cobra.Command) *cobra.Command {
+	c.Flags().StringVar(&f.stack, "stack", "fleetstep", "name of the deployed stack")
+	c.Flags().BoolVar(&f.json, "json", false, "print the answer as JSON")
+	return c
+}
+
+func (f *campaignFlags) campaigns(ctx context.Context) (Campaigns, error) {
+	cfg, err := f.env.Load(ctx)
+	return Campaigns{AWS: cfg, Stack: f.stack, Now: f.env.Now}, err
+}
+
+func campaign(env *Env) *cobra.Command {
+	c := &cobra.Command{Use: "campaign",
+		Short: "Plan, create, watch and steer campaigns: a fleet over days, wave by wave"}
+	group(c)
+	c.AddCommand(campaignCreate(env, false), campaignCreate(env, true), campaignList(env), campaignDescribe(env),
+		campaignWatch(env), campaignReport(env))
+	for _, v := range campaignVerbs {
+		c.AddCommand(campaignVerb(env, v))
+	}
+	return c
+}
+
+func oneCampaign(c *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return UsageError{fmt.Errorf("%s takes one argument, the campaign id (see %s --help)", c.CommandPath(),
+			c.CommandPath())}
+	}
+	return nil
+}
+
+func campaignCreate(env *Env, plan bool) *cobra.Command {
+	f := &campaignFlags{env: env}
+	var file string
+	c := &cobra.Command{
+		Use: "create --file FILE", Short: "Create a campaign from a payload, and begin it",
+		Long: `Plans a campaign and creates it, by invoking the stack's create-campaign function.
+The same payload twice gives the same campaign, and says that it existed. All
+mistakes of a payload are told at once, each with its path, those of the plan
+among them: what cannot fit is refused, with the number that must change.`,
+		Example: "  fleetstep campaign create --file events/create-campaign-demo.json",
+		Args:    NoArgs,
+	}
+	if plan {
+		c.Use, c.Short = "plan --file FILE", "Say what a campaign would come to, and create nothing"
+		c.Long = `Says how large each wave would be, how long it would take, what it would cost, which
+devices are not eligible and why, and what cannot fit. Nothing is created.`
+		c.Example = "  fleetstep campaign plan --file events/create-campaign.json"
+	}
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if file == "" {
+			return UsageError{errors.New("give --file, - for standard input")}
+		}
+		payload, err := os.ReadFile(file)
+		if file == "-" {
+			payload, err = io.ReadAll(env.In)
+		}
+		if err != nil {
+			return err
+		}
+		api, err := f.campaigns(c.Context())
+		if err != nil {
+			return err
+		}
+		out, err := api.Create(c.Context(), payload, plan)
+		if err != nil {
+			return err
+		}
+		if f.json {
+			return env.json(out)
+		}
+		var made struct {
+			CampaignID string
+			Existed    bool
+			State      string
+			Plan       *planView
+		}
+		if err := json.Unmarshal(out, &made); err != nil || made.CampaignID == "" {
+			return fmt.Errorf("%s-%s answered %s, which has no campaign", f.stack, createCampaign, out)
+		}
+		if made.Plan != nil {
+			made.Plan.print(env.Out)
+		}
+		switch {
+		case plan:
+		case made.Existed:
+			fmt.Fprintf(env.Out, "campaign %s existed, %s\n", made.CampaignID, made.State)
+		default:
+			fmt.Fprintf(env.Out, "campaign %s begins\n", made.CampaignID)
+		}
+		return nil
+	}
+	c.Flags().StringVarP(&file, "file", "f", "", "payload as a JSON file, - for standard input")
+	return f.on(c)
+}
+
+// planView is a plan as it is shown.
+type planView struct {
+	Total       int
+	NotEligible map[string]int
+	Waves       []struct {
+		Name                                               string
+		Asked, Size, Needs, Minutes, BakeMinutes, MaxHours int
+		Approval                                           bool
+		Gate                                               struct{ Success float64 }
+	}
+	Notes    []string
+	Estimate struct {
+		Minutes     int
+		Dollars     float64
+		Limit, Ends string
+	}
+}
+
+func (p *planView) print(out io.Writer) {
+	fmt.Fprintf(out, "%d devices\n", p.Total)
+	for _, reason := range sortedKeys(p.NotEligible) {
+		fmt.Fprintf(out, "%d devices not eligible: %s\n", p.NotEligible[reason], reason)
+	}
+	for _, w := range p.Waves {
+		approval := ""
+		if w.Approval {
+			approval = ", after an approval"
+		}
+		fmt.Fprintf(out, "wave %s: %d devices in %d minutes, %d minutes to bake; its gate of %.1f %% needs %d%s\n",
+			w.Name, w.Size, w.Minutes, w.BakeMinutes, 100*w.Gate.Success, w.Needs, approval)
+	}
+	for _, note := range p.Notes {
+		fmt.Fprintln(out, "note: "+note)
+	}
+	fmt.Fprintf(out, "about %s without approvals, until %s; about $%.2f beside egress; first limit: %s\n",
+		time.Duration(p.Estimate.Minutes)*time.Minute, p.Estimate.Ends, p.Estimate.Dollars, p.Estimate.Limit)
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	var keys []string
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func campaignList(env *Env) *cobra.Command {
+	f := &campaignFlags{env: env}
+	c := &cobra.Command{Use: "list", Short: "List campaigns, the newest first", Args: NoArgs}
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		api, err := f.campaigns(c.Context())
+		if err != nil {
+			return err
+		}
+		out, err := api.invoke(c.Context(), describeCampaign, event.DescribeCampaignRequest{})
+		if err != nil {
+			return err
+		}
+		var answer struct {
+			Campaigns []struct {
+				CampaignID, State, Wave, By string
+				Devices, Priority           int
+				Created                     time.Time
+			}
+		}
+		if err := json.Unmarshal(out, &answer); err != nil {
+			return err
+		}
+		if f.json {
+			return env.json(answer.Campaigns)
+		}
+		for _, one := range answer.Campaigns {
+			fmt.Fprintf(env.Out, "%s  %s  %d devices  %s  %s  %s\n", one.CampaignID, one.State, one.Devices, one.Wave,
+				one.Created.UTC().Format(time.RFC3339), one.By)
+		}
+		return nil
+	}
+	return f.on(c)
+}
+
+func campaignDescribe(env *Env) *cobra.Command {
+	f := &campaignFlags{env: env}
+	c := &cobra.Command{Use: "describe CAMPAIGN",
+		Short: "Tell how a campaign stands: its waves, their gates, and what was done by whom", Args: oneCampaign}
+	c.RunE = func(c *cobra.Command, args []string) error {
+		api, err := f.campaigns(c.Context())
+		if err != nil {
+			return err
+		}
+		view, raw, err := api.Describe(c.Context(), args[0], true)
+		if err != nil {
+			return err
+		}
+		if f.json {
+			return env.json(raw)
+		}
+		view.print(env.Out)
+		return nil
+	}
+	return f.on(c)
+}
+
+func campaignReport(env *Env) *cobra.Command {
+	f := &campaignFlags{env: env}
+	c := &cobra.Command{Use: "report CAMPAIGN",
+		Short: "Tell what became of a campaign that is over, and which devices are left over", Args: oneCampaign}
+	c.RunE = func(c *cobra.Command, args []string) error {
+		api, err := f.campaigns(c.Context())
+		if err != nil {
+			return err
+		}
+		view, raw, err := api.Describe(c.Context(), args[0], true)
+		switch {
+		case err != nil:
+			return err
+		case !view.Over():
+			return fmt.Errorf("campaign %s is %s: there is a report when it is over", args[0], view.State)
+		case f.json:
+			return env.json(raw)
+		}
+		view.print(env.Out)
+		for _, thing := range view.LeftOver {
+			fmt.Fprintln(env.Out, "left over: "+thing)
+		}
+		return nil
+	}
+	return f.on(c)
+}
+
+func (c CampaignView) print(out io.Writer) {
+	fmt.Fprintln(out, c.line())
+	fmt.Fprintf(out, "created %s by %s\n", c.Created.UTC().Format(time.RFC3339), c.By)
+	for _, w := range c.Waves {
+		fmt.Fprintf(out, "wave %s of %d: %s\n", w.Name, w.Planned, w.Devices)
+		for _, name := range sortedKeys(w.Devices.Failed) {
+			fmt.Fprintf(out, "  %d × %s\n", w.Devices.Failed[name], name)
+		}
+		if w.Gate != nil {
+			fmt.Fprintf(out, "  gate: %s, %s\n", w.Gate.Verdict, w.Gate.Why)
+		}
+		for _, d := range w.First {
+			fmt.Fprintf(out, "  %s %s\n", d.ThingName, d.Error)
+		}
+	}
+	for _, e := range c.Log {
+		fmt.Fprintln(out, strings.TrimSpace(fmt.Sprintf("%s %s %s by %s %s", e.At.UTC().Format(time.RFC3339), e.Verb,
+			e.Wave, e.Who, e.Why)))
+	}
+}
+
+// line is a campaign in a line.
+func (c CampaignView) line() string {
+	text := "campaign " + c.CampaignID + " " + c.State
+	if c.Paused {
+		text += ", paused"
+	}
+	if c.Wave != "" {
+		text += ", wave " + c.Wave + " " + strings.ToLower(c.Phase)
+	}
+	text += ": " + c.Devices.String()
+	if c.Why != "" {
+		text += "; " + c.Why
+	}
+	return text
+}
+
+func campaignWatch(env *Env) *cobra.Command {
+	f := &campaignFlags{env: env}
+	c := &cobra.Command{Use: "watch CAMPAIGN", Short: "Stay, and show what changes, until a campaign is over",
+		Long: `Shows a line whenever something changes. Exit code 0 if the campaign was completed,
+1 if it was halted or aborted.`, Args: oneCampaign}
+	c.RunE = func(c *cobra.Command, args []string) error {
+		api, err := f.campaigns(c.Context())
+		if err != nil {
+			return err
+		}
+		for last := ""; ; {
+			view, raw, err := api.Describe(c.Context(), args[0], false)
+			if err != nil {
+				return err
+			}
+			if line := view.line(); line != last {
+				last = line
+				if f.json {
+					err = env.json(raw)
+				} else {
+					_, err = fmt.Fprintln(env.Out, line)
+				}
+				if err != nil {
+					return err
+				}
+			}
+			switch {
+			case view.State == "COMPLETED":
+				return nil
+			case view.Over():
+				return ErrFailed
+			}
+			if err := env.Sleep(c.Context(), 2*time.Second); err != nil {
+				return err
+			}
+		}
+	}
+	return f.on(c)
+}
+
+// verb is a command of one of an operator's verbs.
+type verb struct {
+	verb                 event.CampaignVerb
+	use, short, long     string
+	why                  bool // needed
+	wave, failures, fail bool // flags that it has
+	things               bool // its arguments after the first are things
+}
+
+var campaignVerbs = []verb{
+	{verb: event.VerbApprove, use: "approve CAMPAIGN", short: "Let the wave begin that waits for approval", wave: true,
+		long: "Where the campaign has approval.fourEyes, whoever created it cannot approve."},
+	{verb: event.VerbDeny, use: "deny CAMPAIGN --why REASON", why: true, wave: true,
+		short: "Refuse the wave that waits for approval, and end the campaign"},
+	{verb: event.VerbPauseCampaign, use: "pause CAMPAIGN --why REASON", why: true,
+		short: "Let no further device begin, until the campaign is resumed",
+		long: "When it has returned nothing begins any more. Devices at work wait before their next command that\n" +
+			"changes them; the time of the wave stands still."},
+	{verb: event.VerbResumeCampaign, use: "resume CAMPAIGN", failures: true,
+		short: "Go on after a pause, or after a gate that asks",
+		long: "--acknowledge says how many failures you have seen. After a gate that asks it is needed, and must\n" +
+			"be right: what has failed meanwhile is not waved through."},
+	{verb: event.VerbSkip, use: "skip CAMPAIGN", short: "End the bake of the wave"},
+	{verb: event.VerbAbort, use: "abort CAMPAIGN --why REASON", why: true, short: "End a campaign for good",
+		long: "Nothing begins any more. Devices at work get no further command that changes them: what was\n" +
+			"activated is seen to its end, what was only downloaded stays harmless."},
+	{verb: event.VerbExclude, use: "exclude CAMPAIGN THING... --why REASON", why: true, things: true,
+		short: "Take devices out that have not begun"},
+	{verb: event.VerbRetry, use: "retry CAMPAIGN", wave: true, fail: true,
+		short: "Let devices begin again that have failed",
+		long:  "All of them, or those of an error, a model or a wave, up to the campaign's attempts."},
+}
+
+func campaignVerb(env *Env, v verb) *cobra.Command {
+	f := &campaignFlags{env: env}
+	r := event.CampaignRequest{Verb: v.verb}
+	var failures int
+	var name string
+	c := &cobra.Command{Use: v.use, Short: v.short, Long: v.short + ".", Args: oneCampaign}
+	if v.long != "" {
+		c.Long += "\n\n" + v.long
+	}
+	if v.things {
+		c.Args = func(c *cobra.Command, args []string) error {
+			if len(args) < 2 {
+				return UsageError{fmt.Errorf("%s takes the campaign id, and things (see %s --help)", c.CommandPath(),
+					c.CommandPath())}
+			}
+			return nil
+		}
+	}
+	c.RunE = func(c *cobra.Command, args []string) error {
+		r.Campaign, r.Error = event.CampaignID(args[0]), event.ErrorName(name)
+		for _, thing := range args[1:] {
+			r.Things = append(r.Things, event.ThingName(thing))
+		}
+		if v.why && r.Why == "" {
+			return UsageError{errors.New("give --why, for the record")}
+		}
+		if c.Flags().Changed("acknowledge") {
+			r.Failures = &failures
+		}
+		api, err := f.campaigns(c.Context())
+		if err != nil {
+			return err
+		}
+		out, err := api.Do(c.Context(), r)
+		if err != nil {
+			return err
+		}
+		if f.json {
+			return env.json(out)
+		}
+		var done struct {
+			Changed     bool
+			State, Wave string
+			Devices     int
+			Left        int
+		}
+		if err := json.Unmarshal(out, &done); err != nil {
+			return err
+		}
+		text := fmt.Sprintf("campaign %s: %s", args[0], v.verb)
+		if done.Wave != "" {
+			text += " wave " + done.Wave
+		}
+		if v.things || v.fail {
+			text += fmt.Sprintf(" of %d devices; %d were left as they are", done.Devices, done.Left)
+		}
+		if !done.Changed {
+			text += ": nothing to do"
+		}
+		fmt.Fprintln(env.Out, text)
+		return nil
+	}
+	c.Flags().StringVar(&r.Why, "why", "", "why, for the record")
+	if v.wave {
+		c.Flags().StringVar(&r.Wave, "wave", "", "only this wave")
+	}
+	if v.failures {
+		c.Flags().IntVar(&failures, "acknowledge", 0, "how many failures you have seen")
+	}
+	if v.fail {
+		c.Flags().StringVar(&name, "error", "", "only devices that failed so, as Download.Failed")
+		c.Flags().StringVar(&r.Model, "model", "", "only devices of this model")
+	}
+	return f.on(c)
+}

@@ -1,0 +1,164 @@
+package rehearsal
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/campaign"
+	"github.com/fleetstep/fleetstep/internal/cli"
+	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/trial"
+)
+
+// lead plays a campaign and returns its summary and all that was printed.
+func lead(t *testing.T, c Config) (*CampaignSummary, string, error) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	c.Env = &cli.Env{Out: &out, Err: &errs}
+	if c.Campaign.File == "" {
+		c.Campaign.File = "../../events/create-campaign-demo.json"
+	}
+	if c.Image == 0 {
+		c.Image = 4 << 10
+	}
+	if c.Every == 0 {
+		c.Every = time.Minute
+	}
+	var s *CampaignSummary
+	c.played = func(got *CampaignSummary) { s = got }
+	_, err := Run(t.Context(), c)
+	return s, out.String() + errs.String(), err
+}
+
+// payload writes a payload into a file.
+func payload(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "campaign.json")
+	if err := os.WriteFile(file, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// TestCampaignsEndAsTheyShould: the demo's three waves, with good images and bad ones. What must hold at every moment
+// (counts that add up, no wave before its gate) and at the end (every device as it is said to be, nothing left) the
+// trial looks at itself.
+func TestCampaignsEndAsTheyShould(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		config   Config
+		verdict  string
+		haltedIn string
+		blast    int // devices that a bad image may reach
+	}{
+		{"a good image", Config{Devices: 24}, "completed", "", 0},
+		{"a bad image", Config{Devices: 20, Campaign: trial.Campaign{BadImage: "2.0.0:100%"}}, "halted", "canary", 12},
+		{"an image that is bad on a third", Config{Devices: 40, Campaign: trial.Campaign{BadImage: "2.0.0:35%"}},
+			"halted", "", 30},
+		{"a wave that is denied", Config{Devices: 13, Campaign: trial.Campaign{Approve: "deny"}}, "aborted", "", 0},
+		{"one device", Config{Devices: 1}, "completed", "", 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.config.Seed, c.config.Campaign.Expect = 7, c.verdict
+			s, out, err := lead(t, c.config)
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			if c.haltedIn != "" && s.HaltedWave != c.haltedIn || s.BlastRadius > c.blast {
+				t.Errorf("halted in %q, %d devices were sent a bad image: %s", s.HaltedWave, s.BlastRadius, out)
+			}
+			if s.HistoryEventsPerWave > 40 || s.HistoryEventsPerWave < 10 {
+				t.Errorf("%d events of history for a wave", s.HistoryEventsPerWave)
+			}
+			if c.verdict == "completed" && s.PerUpgrade.Transitions > 6 {
+				t.Errorf("%v transitions for an upgrade", s.PerUpgrade.Transitions)
+			}
+		})
+	}
+}
+
+// TestACampaignIsPausedAndResumed in its last wave, by the functions: nothing begins from the moment on at which the
+// pause has returned, and all do when it is resumed.
+func TestACampaignIsPausedAndResumed(t *testing.T) {
+	file := payload(t, `{"campaignId": "p", "images": [{"firmware": {"version": "2.0.0"}}],
+		"targets": {"groups": ["demo"]}, "rate": 10, "gate": {"success": 0.8},
+		"waves": [{"name": "canary", "count": 12, "bakeMinutes": 0}, {"name": "rest", "bakeMinutes": 0}]}`)
+	var w *world
+	c := Config{Devices: 40, Seed: 3, Campaign: trial.Campaign{File: file}}
+	c.opened = func(opened *world) {
+		w = opened
+		w.sched.Go("an operator", func() {
+			ctx := context.Background()
+			api := cli.Campaigns{AWS: w.operator(), Stack: stack, Now: w.sched.Now}
+			report := func() cli.CampaignView {
+				v, _, err := api.Describe(ctx, "p", false)
+				if err != nil && !strings.Contains(err.Error(), "CampaignNotFound") &&
+					!strings.Contains(err.Error(), "ResourceNotFound") {
+					t.Error(err)
+				}
+				return v
+			}
+			for report().Wave != "rest" || report().Devices.Succeeded < 15 {
+				_ = w.sched.Sleep(ctx, 10*time.Second)
+			}
+			if api.Asker == nil {
+				who, err := w.somebody(ctx, "ann")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				api.Asker = who
+			}
+			do := func(r event.CampaignRequest) {
+				r.Campaign, r.Why = "p", "a test"
+				if _, err := api.Do(ctx, r); err != nil {
+					t.Error(err)
+				}
+			}
+			do(event.CampaignRequest{Verb: event.VerbPauseCampaign})
+			_ = w.sched.Sleep(ctx, 10*time.Second)
+			before := report()
+			_ = w.sched.Sleep(ctx, 30*time.Minute)
+			after := report()
+			begun := func(v cli.CampaignView) int {
+				d := v.Devices
+				return d.Running + d.Waiting + d.Succeeded + d.Failures()
+			}
+			if begun(before) != begun(after) || !after.Paused || after.Devices.Planned == 0 {
+				t.Errorf("paused: %s; half an hour later: %s", before.Devices, after.Devices)
+			}
+			do(event.CampaignRequest{Verb: event.VerbResumeCampaign})
+		})
+	}
+	s, out, err := lead(t, c)
+	if err != nil || s.Succeeded != 40 {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if s.VirtualSeconds < 1800 {
+		t.Errorf("it was not paused:\n%s", out)
+	}
+}
+
+// TestDevicesOfACampaignThatAreAwayAreLeftOver: things that no agent is behind. Their wave is over at its time, its
+// gate asks, and when the operator has said to go on, and the last wave is over too, they are withdrawn: nothing is open.
+func TestDevicesOfACampaignThatAreAwayAreLeftOver(t *testing.T) {
+	file := payload(t, `{"campaignId": "away", "images": [{"firmware": {"version": "2.0.0"}}],
+		"targets": {"things": ["ghost-1", "ghost-2", "ghost-3", "ghost-4", "ghost-5"]}, "gate": {"success": 0.5},
+		"waves": [{"name": "canary", "count": 3, "bakeMinutes": 0, "maxHours": 1},
+		{"name": "rest", "bakeMinutes": 0, "maxHours": 1}]}`)
+	c := Config{Devices: 1, Seed: 3, Campaign: trial.Campaign{File: file}}
+	c.opened = func(w *world) {
+		for _, ghost := range []string{"ghost-1", "ghost-2", "ghost-3", "ghost-4", "ghost-5"} {
+			w.must(t, "iot", "CreateThing", map[string]any{"thingName": ghost})
+		}
+	}
+	s, out, err := lead(t, c)
+	if err != nil || s.Withdrawn != 5 || s.Waves[0].Gate.Outcome != campaign.Inconclusive {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
