@@ -145,7 +145,7 @@ func TestACampaignIsPausedAndResumed(t *testing.T) {
 }
 
 // TestDevicesOfACampaignThatAreAwayAreLeftOver: things that no agent is behind. Their wave is over at its time, its
-// gate asks, and when the operator has said to go on, and the last wave is over too, they are withdrawn: nothing is open.
+// gate asks, and when the operator has said to go on, and the last wave is over too, they are withdrawn.
 func TestDevicesOfACampaignThatAreAwayAreLeftOver(t *testing.T) {
 	file := payload(t, `{"campaignId": "away", "images": [{"firmware": {"version": "2.0.0"}}],
 		"targets": {"things": ["ghost-1", "ghost-2", "ghost-3", "ghost-4", "ghost-5"]}, "gate": {"success": 0.5},
