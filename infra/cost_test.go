@@ -18,8 +18,9 @@ const (
 	minutes     = 30 * 24 * 60
 	// Lambda keeps five pollers at a queue, each of which asks for 20 seconds.
 	pollers, polls = 5, 3
-	// Taken for a tick that finds nothing: 60 ms, 10 reads and 2 writes of the table.
-	tickSeconds, tickReads, tickWrites = 0.06, 10, 2
+	// Taken for a tick that finds nothing: 60 ms, 26 reads and 2 writes of the table: one of lifted flags, 16 of
+	// hints, eight of arrivals.
+	tickSeconds, tickReads, tickWrites = 0.06, 26, 2
 	readUnit, writeUnit                = 0.125 / 1e6, 0.625 / 1e6
 )
 
@@ -28,7 +29,11 @@ func TestWhatAnIdleStackCosts(t *testing.T) {
 	tpl := parse(t)
 	metrics := 0
 	alarms := tpl.of("AWS::CloudWatch::Alarm")
-	for _, a := range alarms {
+	for id, a := range alarms {
+		if a.Condition != "" {
+			delete(alarms, id) // nobody has asked for it
+			continue
+		}
 		list, _ := a.Properties["Metrics"].([]any)
 		if list == nil {
 			metrics++

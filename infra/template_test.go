@@ -166,8 +166,11 @@ var wide = map[string]string{
 	"arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:topic/usp/v1/controller/${ControllerEndpointId}/" +
 		"from/" +
 		"${!iot:Connection.Thing.ThingName}/*": "what MQTT 3.1.1 appends",
-	"${FirmwareBucket}/*": "the objects of the bucket",
-	"${ResultsBucket}/*":  "the objects of the bucket",
+	"${FirmwareBucket}/*":   "the objects of the bucket",
+	"${ResultsBucket}/*":    "the objects of the bucket",
+	"${DescriptorBucket}/*": "the objects of the bucket",
+	"arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:topic/${AWS::StackName}/" +
+		"notifications/*": "one topic for each device",
 	"arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:jobtemplate/" +
 		"${AWS::StackName}-firmware-upgrade-*": "its name changes with its content",
 }
@@ -396,8 +399,8 @@ func TestFunctionsHaveTheirEnvironment(t *testing.T) {
 func TestEveryRuleHasADeadLetterQueueAndMayInvoke(t *testing.T) {
 	tpl := parse(t)
 	rules := tpl.of("AWS::IoT::TopicRule")
-	if len(rules) != 6 {
-		t.Errorf("%d rules, want 6", len(rules))
+	if len(rules) != 7 {
+		t.Errorf("%d rules, want 7", len(rules))
 	}
 	queued := 0
 	for id, rule := range rules {
@@ -420,6 +423,12 @@ func TestEveryRuleHasADeadLetterQueueAndMayInvoke(t *testing.T) {
 				t.Errorf("%s fills %v: only what devices say is queued", id, url)
 			}
 			queued++
+			continue
+		}
+		if at(payload, "Actions", 0, "Republish") != nil {
+			if id != "UspNotificationRule" || rule.Condition != "HasJsonNotifications" {
+				t.Errorf("%s publishes messages again, though nobody asked for it", id)
+			}
 			continue
 		}
 		function := fmt.Sprint(at(payload, "Actions", 0, "Lambda", "FunctionArn", "Fn::GetAtt", 0))
@@ -777,7 +786,8 @@ func TestTemplateNeedsNothingButItsParameters(t *testing.T) {
 	}
 	for id, r := range tpl.Resources {
 		switch {
-		case r.Type == "AWS::CDK::Metadata", strings.HasPrefix(r.Type, "Custom::") && r.Type != "Custom::IoTAccount":
+		case r.Type == "AWS::CDK::Metadata", strings.HasPrefix(r.Type, "Custom::") && r.Type != "Custom::IoTAccount" &&
+			r.Type != "Custom::UspDescriptors":
 			t.Errorf("%s: a %s of the CDK's own", id, r.Type)
 		case r.Type == "AWS::SNS::Subscription" && r.Condition == "":
 			t.Errorf("%s is made although nobody asked for it", id)

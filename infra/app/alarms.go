@@ -48,19 +48,23 @@ func newAlarms(scope constructs.Construct, notify *notifications, p *parameters)
 	all = append(all, deviceAlarms()...)
 	all = append(all, machineryAlarms()...)
 	for _, a := range all {
-		named(a.id, awscloudwatch.NewCfnAlarm(scope, &a.id, &awscloudwatch.CfnAlarmProps{
-			AlarmName:          sub("${AWS::StackName}-" + a.name),
-			AlarmDescription:   &a.description,
-			Metrics:            a.metrics,
-			ComparisonOperator: &a.comparison,
-			Threshold:          a.threshold,
-			EvaluationPeriods:  &a.periods,
-			DatapointsToAlarm:  &a.periods,
-			TreatMissingData:   jsii.String(cmp.Or(a.missing, "notBreaching")),
-			AlarmActions:       &[]any{notify.alarms.Ref()},
-			OkActions:          &[]any{notify.alarms.Ref()},
-		}))
+		newAlarm(scope, notify, a)
 	}
+}
+
+func newAlarm(scope constructs.Construct, notify *notifications, a alarm) awscloudwatch.CfnAlarm {
+	return named(a.id, awscloudwatch.NewCfnAlarm(scope, &a.id, &awscloudwatch.CfnAlarmProps{
+		AlarmName:          sub("${AWS::StackName}-" + a.name),
+		AlarmDescription:   &a.description,
+		Metrics:            a.metrics,
+		ComparisonOperator: &a.comparison,
+		Threshold:          a.threshold,
+		EvaluationPeriods:  &a.periods,
+		DatapointsToAlarm:  &a.periods,
+		TreatMissingData:   jsii.String(cmp.Or(a.missing, "notBreaching")),
+		AlarmActions:       &[]any{notify.alarms.Ref()},
+		OkActions:          &[]any{notify.alarms.Ref()},
+	}))
 }
 
 // upgradeAlarms tell of upgrades that go wrong, or do not go.

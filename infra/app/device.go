@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -144,13 +143,10 @@ func (c layout) agents() *string {
 // JSON. What MQTT 3.1.1 appends to a topic is heard, too.
 func (c layout) records() *string {
 	return c.either(func(l usp.Layout) string {
-		levels := strings.Split(string(l.Controller), "/")
-		at := slices.Index(levels, "{thing}")
-		from := strings.ReplaceAll(strings.Join(levels[:at], "/"), "{controller}", "${ControllerEndpointId}")
 		return fmt.Sprintf("SELECT encode(*, 'base64') AS record, topic() AS topic, topic(%d) AS thingName,"+
 			" clientid() AS clientId, principal() AS principal, timestamp() AS receivedAt,"+
 			" get_mqtt_property('content_type') AS contentType,"+
-			" get_mqtt_property('response_topic') AS responseTopic FROM '%s/#'", at+1, from)
+			" get_mqtt_property('response_topic') AS responseTopic FROM '%s'", thingLevel(l), from(l))
 	})
 }
 

@@ -138,6 +138,7 @@ func newStack(app awscdk.App, name, assets, createJob string, operations *operat
 	campaigns := newCampaigns(stack, lambdas, device, workflow, clock, notify, p)
 	clock.tick(lambdas, workflow, p)
 	device.receive(lambdas, account, workflow, notify, p)
+	newNotificationRule(stack, notify, p)
 	notify.tellEvents(notify.scope, p)
 	dashboard := newObservability(stack, notify, operations, p)
 	tag(stack, p)

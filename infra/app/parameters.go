@@ -54,6 +54,7 @@ type parameters struct {
 	onboardingPerMinute  awscdk.CfnParameter
 	topicLayout          awscdk.CfnParameter
 	topics               layout
+	jsonNotifications    awscdk.CfnCondition // what agents notify is published again as JSON
 	eventsWanted         awscdk.CfnParameter
 	domainEvents         awscdk.CfnCondition // other systems are told what becomes of devices
 	imageBaseURL         awscdk.CfnParameter
@@ -147,6 +148,15 @@ func newParameters(stack awscdk.Stack) *parameters {
 	domainEvents := awscdk.NewCfnCondition(stack, jsii.String(hasEvents), &awscdk.CfnConditionProps{
 		Expression: awscdk.Fn_ConditionEquals(events.ValueAsString(), jsii.String("true")),
 	})
+	inJSON := awscdk.NewCfnParameter(stack, jsii.String("JsonNotifications"), &awscdk.CfnParameterProps{
+		Type: jsii.String("String"), Default: "false", AllowedValues: jsii.Strings("false", "true"),
+		Description: jsii.String("true: a rule decodes what agents notify and publishes it as JSON, on " +
+			"<stack>/notifications/<thing>. docs/events.md"),
+	})
+	jsonNotifications := awscdk.NewCfnCondition(stack, jsii.String("HasJsonNotifications"),
+		&awscdk.CfnConditionProps{
+			Expression: awscdk.Fn_ConditionEquals(inJSON.ValueAsString(), jsii.String("true")),
+		})
 	var layouts []*string
 	for _, l := range usp.Layouts {
 		layouts = append(layouts, jsii.String(l.Name))
@@ -159,7 +169,7 @@ func newParameters(stack awscdk.Stack) *parameters {
 	return &parameters{
 		topicLayout: topics, topics: layout{newChoice(stack, "HasSampleTopics",
 			awscdk.Fn_ConditionEquals(topics.ValueAsString(), jsii.String(usp.Layouts[1].Name)))},
-		eventsWanted: events, domainEvents: domainEvents,
+		jsonNotifications: jsonNotifications, eventsWanted: events, domainEvents: domainEvents,
 		imageBaseURL: base, imageKeyPair: pair, imageKeyParameter: secret, distributed: distributed,
 		// The topic of the controller is a filter of a rule and of a policy: nothing that is a
 		// wildcard there. 64 characters leave room for a thing name of 128 in AWS IoT's 256 bytes

@@ -61,7 +61,7 @@ var only = []struct {
 	{"infra/app", []string{"github.com/aws/aws-cdk-go/...", "github.com/aws/constructs-go/...",
 		"github.com/aws/jsii-runtime-go", "statemachines", event, "infra/operation", "internal/operation",
 		"internal/flow/onboard", "internal/flow/upgrade", "internal/functions/environment",
-		"internal/functions/metrics", "internal/usp"},
+		"internal/functions/metrics", "internal/usp", "proto"},
 		"the stack needs the CDK, the state machines, and the names of rules, variables, metrics and a dashboard's " +
 			"phases, topics"},
 	{"proto", nil, "the descriptor set is data"},

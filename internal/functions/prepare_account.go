@@ -14,10 +14,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iot"
 	"github.com/aws/aws-sdk-go-v2/service/iot/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/functions/environment"
 	"github.com/fleetstep/fleetstep/internal/jobs/iotjobs"
+	"github.com/fleetstep/fleetstep/proto"
 )
 
 // PrepareAccount is the handler of prepare-account, a custom resource.
@@ -64,6 +66,8 @@ func answered(client aws.HTTPClient, handle cfn.CustomResourceFunction) PrepareA
 // for. AWS IoT's event configurations are off by default; they belong to the
 // account, so that deleting the stack leaves them. The endpoints of its data planes
 // are looked up once, here, and handed to the functions as environment variables.
+// Another resource of it has USP's descriptor set put into a bucket, for a topic rule
+// that decodes.
 func NewPrepareAccount(ctx context.Context, env Env, cfg aws.Config, now func() time.Time) (PrepareAccount, error) {
 	p := newParts(ctx, env, cfg, now)
 	api := iot.NewFromConfig(p.cfg)
@@ -76,13 +80,27 @@ func NewPrepareAccount(ctx context.Context, env Env, cfg aws.Config, now func() 
 			id = "aws-iot-account"
 		}
 		log := p.logger(ctx)
-		if e.RequestType == cfn.RequestDelete {
-			log.Info("event configurations left as they are")
-			return id, nil, nil
-		}
 		fail := func(what string, err error) (string, map[string]any, error) {
 			log.Error(what, "error", err.Error())
 			return id, nil, fmt.Errorf("prepare-account: %w", err)
+		}
+		if bucket, ok := e.ResourceProperties[environment.DescriptorBucket].(string); ok {
+			key, _ := e.ResourceProperties[environment.DescriptorKey].(string)
+			id = bucket + "/" + key
+			if e.RequestType == cfn.RequestDelete {
+				log.Info("descriptor set left where it is", "bucket", bucket, "key", key)
+				return e.PhysicalResourceID, nil, nil
+			}
+			if _, err := p.s3().PutObject(ctx, &s3.PutObjectInput{Bucket: &bucket, Key: &key,
+				Body: bytes.NewReader(proto.DescriptorSet)}); err != nil {
+				return fail("descriptor set not put", err)
+			}
+			log.Info("descriptor set put", "bucket", bucket, "key", key)
+			return id, nil, nil
+		}
+		if e.RequestType == cfn.RequestDelete {
+			log.Info("event configurations left as they are")
+			return id, nil, nil
 		}
 		if _, err := api.UpdateEventConfigurations(ctx, &iot.UpdateEventConfigurationsInput{
 			EventConfigurations: map[string]types.Configuration{

@@ -43,4 +43,7 @@ const Live = "live"
 const (
 	AccountJobsEndpoint = "JobsEndpoint" // property: a host, "" to find it; attribute: a URL
 	AccountDataEndpoint = "DataEndpoint" // attribute: a URL
+
+	DescriptorBucket = "DescriptorBucket" // properties of another custom resource: where USP's descriptor set goes
+	DescriptorKey    = "DescriptorKey"
 )
