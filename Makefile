@@ -106,6 +106,12 @@ test-ablation: ## a rehearsal to its end without each part of each policy
 test-deploy: build ## bootstrap, deploy, update and destroy on the local cloud by the CDK's, AWS's and SAM's CLI
 	CDK=$(CDK) AWS_CLI=$(AWS_CLI) SAM=$(SAM) .ci/deploy
 
+.PHONY: deploy-clients lint-clients
+deploy-clients: ## install the clients of test-deploy
+	CDK=$(CDK) AWS_CLI=$(AWS_CLI) SAM=$(SAM) .ci/deploy clients
+
+lint-clients: .build/venv/$(CFN_LINT).$(CHECKOV) ## install cfn-lint and checkov
+
 lint: .build/bin/golangci-lint ## formatting, vet, staticcheck and the other linters of .golangci.yml; freshness of generated code
 	.build/bin/golangci-lint run ./...
 	$(GO) run ./proto/generate -check
