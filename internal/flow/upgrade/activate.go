@@ -22,6 +22,11 @@ func (f *Flow) beginActivate(t event.Turn, m memory) (event.Move, error) {
 	if move.State == nil {
 		move.State = m.save()
 	}
+	// Nobody comes here without the image being there. This is noted with the step's
+	// beginning: who parks it, or what dies between two steps, loses no word of it.
+	if (m.Download != "" || t.Tries[Download] > 0) && !s.proven() {
+		move.Learnt = with(s.proof(), move.Learnt)
+	}
 	move.Commands = pending(t, Activate, m.Target.Path+commandActivate, m.Activate)
 	return move, nil
 }

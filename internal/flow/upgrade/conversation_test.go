@@ -1333,12 +1333,19 @@ func TestDownloadSaysWhatTheImageIs(t *testing.T) {
 // is asked for.
 func TestWhatLiesInABankIsNotedWithItsProof(t *testing.T) {
 	bank := "bank " + image2
-	c := newTalk(t, upgrade.AwaitReport).separate()
-	m := c.begun().on(news(event.KindTransferComplete, c.key(upgrade.Download, 1), nil))
+	c := newTalk(t, upgrade.Activate).separate().tried(upgrade.Download, 1)
+	m := c.begin()
 	var proof struct{ Version, SHA256, By string }
 	if err := json.Unmarshal([]byte(m.Learnt[bank]), &proof); err != nil || proof.Version != "2" ||
 		proof.SHA256 != "ab" || proof.By != "x" {
 		t.Errorf("complete: learnt %v (%v)", m.Learnt, err)
+	}
+	noted := newTalk(t, upgrade.Activate).separate().staged().tried(upgrade.Download, 1).proven("ab")
+	if m = noted.begin(); m.Learnt[bank] != "" {
+		t.Errorf("complete, and noted before: learnt %v", m.Learnt)
+	}
+	if m = newTalk(t, upgrade.Activate).separate().begin(); m.Learnt[bank] != "" {
+		t.Errorf("not downloaded by this execution: learnt %v", m.Learnt)
 	}
 	c = newTalk(t, upgrade.Verify)
 	c.begin()

@@ -102,9 +102,7 @@ func (s turn) transferred(ev event.DeviceEvent) event.Move {
 		return s.faulted(ev)
 	}
 	if s.m.separate() {
-		move := s.fail(NextActivate, "image %s is complete", s.m.Target.Path)
-		move.Learnt = s.proof()
-		return move
+		return s.fail(NextActivate, "image %s is complete", s.m.Target.Path) // noted as Activate begins
 	}
 	if s.m.Arrived != nil {
 		return event.Move{}
@@ -155,7 +153,7 @@ func (s turn) reportLook(ev event.DeviceEvent) event.Move {
 		return s.failWith(v, ActivateFailed, "image %s: %s %s", i.Path, i.Status, i.BootLog)
 	case complete && s.m.separate() && s.m.Activate == "":
 		move := s.fail(NextActivate, "image %s is complete", i.Path)
-		move.Learnt = with(v.learnt(), s.proof())
+		move.Learnt = v.learnt()
 		return move
 	case complete && restarted:
 		// It restarted for another reason, before the image could start, and
