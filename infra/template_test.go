@@ -316,7 +316,7 @@ func TestEveryFunctionIsComplete(t *testing.T) {
 			t.Errorf("%s: no tracing", id)
 		}
 		most := 300.0
-		if name == "create-campaign" { // it reads a page of the index for each 500 devices
+		if name == "create-campaign" { // it reads a page of the index for each 100 devices
 			most = 900
 		}
 		if s, _ := p["Timeout"].(float64); s < 10 || s > most {

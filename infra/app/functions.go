@@ -49,7 +49,7 @@ var functionSpecs = []functionSpec{
 	{"handle-job-event", "HandleJobEvent",
 		"Ends the workflow of a job execution that was cancelled, deleted or timed out", 30, 256, true, false},
 	{"control", "Control", "Pauses and resumes a job, or everything", 30, 256, false, true},
-	// It reads what create-job reads, and a page of the index is 500 devices of up to a million.
+	// It reads what create-job reads, and a page of the index is 100 devices of up to a million, 15 pages a second.
 	{"create-campaign", "CreateCampaign", "Plans a campaign, and creates it", 900, 3008, false, true},
 	{"approve-campaign", "ApproveCampaign", "Says whether a wave of a campaign may begin", 30, 256, false, true},
 	{"control-campaign", "ControlCampaign",

@@ -56,6 +56,9 @@ func missed(t *testing.T, c cut) {
 	if ofArrivals(c.statement.resource) {
 		with, story = arrivals, appearing
 	}
+	if ofCampaigns(c) {
+		with, story = leading(t), campaigning
+	}
 	o := play(t, without(t, c), with, !thorough(), story)
 	if len(o.denied) == 0 && len(o.said) == 0 && o.err == nil {
 		t.Fatalf("nothing went wrong without it")

@@ -2,6 +2,7 @@ package ablation
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -74,7 +75,7 @@ func play(t *testing.T, template []byte, c rehearsal.Config, enough bool, story 
 	var out bytes.Buffer
 	c.Env = &cli.Env{Out: &out, Err: &out}
 	c.Template, c.Event, c.Image = template, event(t), 1<<10
-	c.Timeout, c.Every = time.Hour, 30*time.Second
+	c.Timeout, c.Every = cmp.Or(c.Timeout, time.Hour), 30*time.Second
 	var cloud *localcloud.Cloud
 	ended, told := false, errors.New("not at its end when the job was")
 	c.Witness = func(cl *localcloud.Cloud, sched *localcloud.Scheduler) {

@@ -2,7 +2,7 @@
 // groups, and things of a query of the fleet index. What is known of a device are attributes
 // of its thing: model, hardwareVersion, firmwareVersion, tz.
 //
-// With fleet indexing a page of 500 things comes with its attributes; without it each thing
+// With fleet indexing a page of 100 things comes with its attributes; without it each thing
 // of a group is described, of which there may be MostDescribed. Sources: AWS IoT API
 // reference, SearchIndex, ListThingsInThingGroup, DescribeThing, GetIndexingConfiguration
 // (read 2026-11).
@@ -55,7 +55,7 @@ const MostDescribed = 5000
 // Limits of pages (AWS IoT API reference).
 const (
 	mostListed = 250
-	mostFound  = 500
+	mostFound  = 100
 )
 
 func device(name *string, attributes map[string]string) campaign.Device {

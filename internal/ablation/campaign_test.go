@@ -1,0 +1,183 @@
+package ablation
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/rehearsal"
+	"github.com/fleetstep/fleetstep/internal/trial"
+)
+
+// leading is the rehearsal whose story needs every permission of campaigns: its gate asks, its operator approves. The
+// second device does not boot the image, whoever it is tried by.
+func leading(t *testing.T) rehearsal.Config {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "campaign.json")
+	if err := os.WriteFile(path, []byte(`{"campaignId": "main", "images": [{"firmware": {"version": "2.0.0"}}],
+		"targets": {"groups": ["demo"], "things": ["ghost-1"]}, "gate": {"success": 0.8}, "attempts": 2,
+		"timeouts": {"answerSeconds": 10, "downloadSeconds": 60, "rebootSeconds": 30},
+		"waves": [{"name": "canary", "count": 12, "bakeMinutes": 5, "maxHours": 1},
+		{"name": "rest", "bakeMinutes": 0, "maxHours": 1, "approval": true}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return rehearsal.Config{Devices: 15, Seed: 7, Faults: "boot-fails=3", Campaign: trial.Campaign{File: path},
+		Timeout: 12 * time.Hour}
+}
+
+// ofCampaigns reports whether a permission is for campaigns alone.
+func ofCampaigns(c cut) bool {
+	if strings.Contains(c.statement.resource, "Campaign") {
+		return true
+	}
+	if c.statement.resource != "TickRole" {
+		return false
+	}
+	return slices.Contains([]string{"ReadManifest", "AnswerCampaign"}, c.sid) ||
+		slices.Contains([]string{"dynamodb:GetItem", "dynamodb:PutItem"}, c.action)
+}
+
+func TestWithEveryStatementCampaignsAreLed(t *testing.T) {
+	t.Parallel()
+	o := play(t, template(t), leading(t), false, campaigning)
+	if len(o.denied) > 0 || len(o.said) > 0 || o.err != nil {
+		t.Errorf("%v\n%s\n%s", o.err, o.all(), o.printed)
+	}
+}
+
+// view is what describe-campaign says of one.
+type view struct {
+	State, Phase string
+	Devices      struct {
+		Planned, Admitted, Running, Succeeded, Withdrawn int
+		Failed                                           map[string]int
+	}
+}
+
+func (s stage) campaign(ctx context.Context, id string) (view, error) {
+	var out struct{ Campaign view }
+	err := s.invoke(ctx, "describe-campaign", "RequestResponse", map[string]any{"campaignId": id, "log": true}, &out)
+	if err != nil && (strings.Contains(err.Error(), "CampaignNotFound") ||
+		strings.Contains(err.Error(), "Function not found")) { // it is being deployed
+		return view{}, nil
+	}
+	return out.Campaign, err
+}
+
+// comes asks every ten seconds, for at most two hours of the story's time.
+func (s stage) comes(ctx context.Context, id, what string, is func(view) bool) error {
+	for range 720 {
+		v, err := s.campaign(ctx, id)
+		if err != nil || is(v) {
+			return err
+		}
+		if err := s.sched.Sleep(ctx, 10*time.Second); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("campaign %s: %s never came", id, what)
+}
+
+func (s stage) do(ctx context.Context, function, id, verb string, with map[string]any) error {
+	in := map[string]any{"verb": verb, "campaignId": id, "why": "the story"}
+	for k, v := range with {
+		in[k] = v
+	}
+	return s.invoke(ctx, function, "RequestResponse", in, nil)
+}
+
+func (s stage) lead(ctx context.Context, payload string) error {
+	return s.invoke(ctx, "create-campaign", "RequestResponse", map[string]any{"campaign": json.RawMessage(payload)}, nil)
+}
+
+// campaigning is what operators do beside a campaign that the rehearsal leads.
+func campaigning(ctx context.Context, s stage) error {
+	for k := range 6 {
+		if err := s.call(ctx, "iot", "CreateThing", map[string]any{"thingName": fmt.Sprintf("ghost-%d", k+1)},
+			nil); err != nil {
+			return err
+		}
+	}
+	if err := s.comes(ctx, "main", "its first wave", func(v view) bool { return v.Phase == "ADMIT" }); err != nil {
+		return err
+	}
+	if err := s.call(ctx, "iot", "UpdateIndexingConfiguration", map[string]any{"thingIndexingConfiguration": map[string]any{
+		"thingIndexingMode": "REGISTRY"}}, nil); err != nil {
+		return err
+	}
+	if err := s.invoke(ctx, "describe-campaign", "RequestResponse", map[string]any{}, nil); err != nil {
+		return err
+	}
+	// Nobody is behind the second's devices. One is taken out before it is admitted, one after.
+	const away = `"images": [{"firmware": {"version": "2.0.0"}}], "targets": {"query": "thingName:ghost-*"}, "rate": 3,
+		"gate": {"success": 0.5}`
+	if err := s.lead(ctx, `{"campaignId": "second", `+away+`, "waves": [{"name": "all", "maxHours": 5}]}`); err != nil {
+		return err
+	}
+	if err := s.comes(ctx, "second", "some are admitted", func(v view) bool { return v.Devices.Admitted > 0 }); err != nil {
+		return err
+	}
+	ghosts := []string{"ghost-1", "ghost-2", "ghost-3", "ghost-4", "ghost-5", "ghost-6"}
+	for _, verb := range []struct {
+		verb string
+		with map[string]any
+	}{{"pause", nil}, {"exclude", map[string]any{"things": ghosts}}, {"resume", nil}} {
+		if err := s.do(ctx, "control-campaign", "second", verb.verb, verb.with); err != nil {
+			return err
+		}
+	}
+	// A wave that was approved is aborted before it has begun.
+	if err := s.lead(ctx, `{"campaignId": "third", `+away+
+		`, "waves": [{"name": "all", "maxHours": 5, "approval": true}]}`); err != nil {
+		return err
+	}
+	if err := s.comes(ctx, "third", "an approval", func(v view) bool { return v.Phase == "APPROVAL" }); err != nil {
+		return err
+	}
+	resume, err := s.pause(ctx, "run-campaign")
+	if err != nil {
+		return err
+	}
+	if err := s.do(ctx, "approve-campaign", "third", "approve", nil); err != nil {
+		return err
+	}
+	if err := s.sched.Sleep(ctx, 2*time.Second); err != nil {
+		return err
+	}
+	if err := s.do(ctx, "abort-campaign", "third", "abort", nil); err != nil {
+		return err
+	}
+	if err := resume(); err != nil {
+		return err
+	}
+	if err := s.comes(ctx, "third", "its end", func(v view) bool { return v.State == "ABORTED" }); err != nil {
+		return err
+	}
+	// One is aborted on its way.
+	if err := s.lead(ctx, `{"campaignId": "fourth", `+away+`, "waves": [{"name": "all", "maxHours": 5}]}`); err != nil {
+		return err
+	}
+	if err := s.comes(ctx, "fourth", "some are admitted", func(v view) bool { return v.Devices.Admitted > 0 }); err != nil {
+		return err
+	}
+	if err := s.do(ctx, "abort-campaign", "fourth", "abort", nil); err != nil {
+		return err
+	}
+	if err := s.comes(ctx, "fourth", "its end", func(v view) bool { return v.State == "ABORTED" }); err != nil {
+		return err
+	}
+	if _, err := s.campaign(ctx, "fourth"); err != nil { // and who is left over
+		return err
+	}
+	// What failed in the canary begins again while its gate asks.
+	if err := s.comes(ctx, "main", "its gate asks", func(v view) bool { return v.Phase == "HOLD" }); err != nil {
+		return err
+	}
+	return s.do(ctx, "control-campaign", "main", "retry", map[string]any{"error": "Activate.Failed"})
+}
