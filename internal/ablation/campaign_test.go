@@ -93,7 +93,8 @@ func (s stage) do(ctx context.Context, function, id, verb string, with map[strin
 }
 
 func (s stage) lead(ctx context.Context, payload string) error {
-	return s.invoke(ctx, "create-campaign", "RequestResponse", map[string]any{"campaign": json.RawMessage(payload)}, nil)
+	in := map[string]any{"campaign": json.RawMessage(payload)}
+	return s.invoke(ctx, "create-campaign", "RequestResponse", in, nil)
 }
 
 // campaigning is what operators do beside a campaign that the rehearsal leads.
@@ -107,8 +108,9 @@ func campaigning(ctx context.Context, s stage) error {
 	if err := s.comes(ctx, "main", "its first wave", func(v view) bool { return v.Phase == "ADMIT" }); err != nil {
 		return err
 	}
-	if err := s.call(ctx, "iot", "UpdateIndexingConfiguration", map[string]any{"thingIndexingConfiguration": map[string]any{
-		"thingIndexingMode": "REGISTRY"}}, nil); err != nil {
+	if err := s.call(ctx, "iot", "UpdateIndexingConfiguration", map[string]any{
+		"thingIndexingConfiguration": map[string]any{"thingIndexingMode": "REGISTRY"},
+	}, nil); err != nil {
 		return err
 	}
 	if err := s.invoke(ctx, "describe-campaign", "RequestResponse", map[string]any{}, nil); err != nil {
@@ -117,10 +119,12 @@ func campaigning(ctx context.Context, s stage) error {
 	// Nobody is behind the second's devices. One is taken out before it is admitted, one after.
 	const away = `"images": [{"firmware": {"version": "2.0.0"}}], "targets": {"query": "thingName:ghost-*"}, "rate": 3,
 		"gate": {"success": 0.5}`
-	if err := s.lead(ctx, `{"campaignId": "second", `+away+`, "waves": [{"name": "all", "maxHours": 5}]}`); err != nil {
+	const oneWave = `, "waves": [{"name": "all", "maxHours": 5}]}`
+	admitted := func(v view) bool { return v.Devices.Admitted > 0 }
+	if err := s.lead(ctx, `{"campaignId": "second", `+away+oneWave); err != nil {
 		return err
 	}
-	if err := s.comes(ctx, "second", "some are admitted", func(v view) bool { return v.Devices.Admitted > 0 }); err != nil {
+	if err := s.comes(ctx, "second", "some are admitted", admitted); err != nil {
 		return err
 	}
 	ghosts := []string{"ghost-1", "ghost-2", "ghost-3", "ghost-4", "ghost-5", "ghost-6"}
@@ -160,10 +164,10 @@ func campaigning(ctx context.Context, s stage) error {
 		return err
 	}
 	// One is aborted on its way.
-	if err := s.lead(ctx, `{"campaignId": "fourth", `+away+`, "waves": [{"name": "all", "maxHours": 5}]}`); err != nil {
+	if err := s.lead(ctx, `{"campaignId": "fourth", `+away+oneWave); err != nil {
 		return err
 	}
-	if err := s.comes(ctx, "fourth", "some are admitted", func(v view) bool { return v.Devices.Admitted > 0 }); err != nil {
+	if err := s.comes(ctx, "fourth", "some are admitted", admitted); err != nil {
 		return err
 	}
 	if err := s.do(ctx, "abort-campaign", "fourth", "abort", nil); err != nil {
