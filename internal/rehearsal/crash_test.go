@@ -461,13 +461,23 @@ func few(t *testing.T, checks int) {
 	t.Cleanup(func() { _ = flag.Set("rapid.checks", usual) })
 }
 
+// crashStep is how many writes lie between two at which a test has the cloud die: usual,
+// or what FLEETSTEP_CRASHES says, "all" being 1.
+func crashStep(usual int) int {
+	said := os.Getenv("FLEETSTEP_CRASHES")
+	if n, err := strconv.Atoi(said); err == nil && n > 0 {
+		return n
+	}
+	if said == "all" {
+		return 1
+	}
+	return usual
+}
+
 // TestAJobSurvivesACrashAtEachWrite looks at all writes of a job for
 // healthy devices, with FLEETSTEP_CRASHES=all; else at some.
 func TestAJobSurvivesACrashAtEachWrite(t *testing.T) {
-	step := 61
-	if os.Getenv("FLEETSTEP_CRASHES") == "all" {
-		step = 1
-	}
+	step := crashStep(61)
 	for n := 1; ; n += step {
 		for _, lost := range []bool{false, true} {
 			s, err := survive(1, "", []crash{{write: n, lost: lost}})
@@ -489,10 +499,7 @@ func TestAJobSurvivesACrashAtEachWrite(t *testing.T) {
 // wait for their window outside of executions, with FLEETSTEP_CRASHES=all; else at
 // some. None is missed in the window, none downloads twice, nothing is left.
 func TestParkedUpgradesSurviveACrashAtEachWrite(t *testing.T) {
-	step := 251
-	if os.Getenv("FLEETSTEP_CRASHES") == "all" {
-		step = 1
-	}
+	step := crashStep(251)
 	for n := 1; ; n += step {
 		s, err := playCrashes(1, "", []crash{{write: n, lost: n%2 == 0}}, 10*time.Minute)
 		switch {
@@ -546,10 +553,7 @@ func (s *outage) pausing(after time.Duration) func() error {
 // TestAPausedJobSurvivesACrashAtEachWrite: pausing and resuming it, too, at whatever write
 // the cloud dies, with FLEETSTEP_CRASHES=all; else at some. Who was held goes on.
 func TestAPausedJobSurvivesACrashAtEachWrite(t *testing.T) {
-	step := 251
-	if os.Getenv("FLEETSTEP_CRASHES") == "all" {
-		step = 1
-	}
+	step := crashStep(251)
 	for n := 1; ; n += step {
 		s, err := playThrough(1, "", []crash{{write: n, lost: n%2 == 0}}, func(s *outage) map[string]any {
 			s.meanwhile = s.pausing(time.Duration(n%5) * time.Second)
@@ -582,10 +586,7 @@ func TestStackSurvivesCrashes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	step := 9
-	if os.Getenv("FLEETSTEP_CRASHES") == "all" {
-		step = 1
-	}
+	step := crashStep(9)
 	for n := 1; ; n += step {
 		w := &world{sched: localcloud.NewVirtual(1, start), seed: 1, store: localcloud.NewMemoryStore()}
 		var left *localcloud.Store
