@@ -248,6 +248,8 @@ var behind = []struct{ who, what, because string }{
 	{"internal/campaign/dynamodb", "internal/localcloud/store", "where it keeps its tables"},
 	{"internal/workflow/dynamodb", "internal/localcloud/scheduler", "its clock"},
 	{"internal/workflow/dynamodb", "internal/localcloud/store", "where it keeps its tables"},
+	{"internal/badinput", "internal/localcloud/store", "it counts the changes that refused requests make"},
+	{"internal/badinput", "internal/localcloud/scheduler", "its clouds have clocks, and its MQTT clients real time"},
 	{"internal/bench", "internal/localcloud/store", "it measures a store on disk"},
 	{"internal/bench", "internal/localcloud/scheduler", "it measures in real time"},
 }

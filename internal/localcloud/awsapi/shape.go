@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -146,6 +147,12 @@ func serialization(format string, args ...any) *Error {
 	return Errorf("SerializationException", format, args...)
 }
 
+// coded is an error whose type knows AWS's code for it.
+type coded interface {
+	error
+	AWSCode() string
+}
+
 // decodeJSON reads a JSON body into v, a pointer. No body is an empty object.
 func decodeJSON(body []byte, v any) error {
 	if len(bytes.TrimSpace(body)) == 0 {
@@ -157,6 +164,9 @@ func decodeJSON(body []byte, v any) error {
 	}
 	if e, ok := err.(*Error); ok {
 		return e
+	}
+	if e, ok := errors.AsType[coded](err); ok { // a value that reads itself
+		return Errorf(e.AWSCode(), "%s", e.Error())
 	}
 	if e, ok := err.(*json.UnmarshalTypeError); ok {
 		got := map[string]string{

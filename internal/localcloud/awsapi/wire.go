@@ -133,6 +133,12 @@ func (q *request) dispatch() error {
 			q.protocol, q.name = Query, q.form.Get("Action")
 			return q.queryService(candidates)
 		}
+		if len(candidates) > 0 && !slices.ContainsFunc(candidates, func(s *Service) bool {
+			return !slices.Equal(s.Protocols, []Protocol{Query})
+		}) {
+			q.protocol, q.service = Query, candidates[0]
+			return Errorf("MissingAction", "Missing Action parameter").WithStatus(http.StatusBadRequest)
+		}
 	}
 	return q.restService(signing, candidates)
 }
@@ -145,7 +151,7 @@ func (q *request) queryService(candidates []*Service) error {
 		candidates = slices.Clone(q.door.order)
 	}
 	for _, s := range candidates {
-		if slices.Contains(s.Protocols, Query) && (s.Version == version || len(candidates) == 1) {
+		if slices.Contains(s.Protocols, Query) && (s.Version == version || version == "" && len(candidates) == 1) {
 			q.service = s
 			return nil
 		}
@@ -418,6 +424,9 @@ func (q *request) authenticationError(err error) error {
 			e.Code = "AccessDenied"
 		case CodeIncomplete:
 			e.Code, e.Status = "AuthorizationHeaderMalformed", http.StatusBadRequest
+			if q.r.Header.Get("Authorization") == "" {
+				e.Code = "AuthorizationQueryParametersError"
+			}
 		}
 		return e
 	}

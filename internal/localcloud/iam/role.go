@@ -35,6 +35,10 @@ func checkSession(seconds int) error {
 }
 
 func (s *Service) createRole(_ ctx, _ call, in *createRoleIn) (*roleOut, error) {
+	if in.AssumeRolePolicyDocument == "" {
+		return nil, invalid("1 validation error detected: Value null at 'assumeRolePolicyDocument' failed to " +
+			"satisfy constraint: Member must not be null")
+	}
 	if err := checkTrust(in.AssumeRolePolicyDocument); err != nil {
 		return nil, err
 	}

@@ -175,8 +175,11 @@ type status struct {
 	wrote bytes.Buffer
 }
 
-// badRequests are codes that the library does not know; their status is 400.
-var badRequests = []string{contentMismatch, "EntityTooSmall", "EntityTooLarge"}
+// statuses are those of the codes that the library does not know.
+var statuses = map[string]int{
+	contentMismatch: http.StatusBadRequest, "EntityTooSmall": http.StatusBadRequest,
+	"EntityTooLarge": http.StatusBadRequest, "BucketAlreadyOwnedByYou": http.StatusConflict,
+}
 
 func (s *status) WriteHeader(code int) {
 	s.begun = true
@@ -206,10 +209,10 @@ func (s *status) end() {
 		return
 	}
 	code := http.StatusInternalServerError
-	for _, known := range badRequests {
-		if bytes.Contains(s.wrote.Bytes(), []byte("<Code>"+known+"</Code>")) {
-			code = http.StatusBadRequest
-		}
+	_, after, _ := strings.Cut(s.wrote.String(), "<Code>")
+	named, _, _ := strings.Cut(after, "</Code>")
+	if known, ok := statuses[named]; ok {
+		code = known
 	}
 	s.ResponseWriter.WriteHeader(code)
 	_, _ = s.ResponseWriter.Write(s.wrote.Bytes()) // the client is gone if this fails

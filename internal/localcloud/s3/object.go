@@ -51,6 +51,18 @@ func (s *Service) put(bucketName, key string, header map[string]string, r io.Rea
 	if _, err := s.bucket(bucketName); err != nil {
 		return version{}, err
 	}
+	if conditions != nil { // before the body is taken, and again when it is there
+		err := s.Store.View(func(tx *store.Tx) error {
+			old, ok, err := latest(tx, bucketName, key)
+			if err != nil {
+				return err
+			}
+			return holds(conditions, old, ok)
+		})
+		if err != nil {
+			return version{}, err
+		}
+	}
 	b, err := s.save(r)
 	if err != nil {
 		return version{}, err
@@ -65,6 +77,11 @@ func (s *Service) put(bucketName, key string, header map[string]string, r io.Rea
 		s.discard(b.id)
 	}
 	return v, err
+}
+
+// holds checks the conditions of an upload against the newest version, if there is one.
+func holds(conditions *gofakes3.PutConditions, old version, is bool) error {
+	return gofakes3.CheckPutConditions(conditions, &gofakes3.ConditionalObjectInfo{Exists: is, Hash: old.MD5})
 }
 
 // add makes v the newest version of an object.
@@ -92,8 +109,7 @@ func (s *Service) addTo(tx *store.Tx, bucketName, key string, v *version,
 		return "", err
 	}
 	if conditions != nil {
-		if err := gofakes3.CheckPutConditions(conditions, &gofakes3.ConditionalObjectInfo{Exists: ok,
-			Hash: old.MD5}); err != nil {
+		if err := holds(conditions, old, ok); err != nil {
 			return "", err
 		}
 	}

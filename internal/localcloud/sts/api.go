@@ -2,6 +2,7 @@ package sts
 
 import (
 	"context"
+	"regexp"
 	"strings"
 	"time"
 
@@ -82,6 +83,8 @@ func (s *Service) getCallerIdentity(_ context.Context, c *awsapi.Call, _ *none) 
 	return &callerIdentityOut{c.Identity.UserID, c.Identity.Account, c.Identity.ARN}, nil
 }
 
+var sessionName = regexp.MustCompile(`^[\w+=,.@-]*$`)
+
 func (s *Service) assumeRole(ctx context.Context, c *awsapi.Call, in *assumeRoleIn) (*assumeRoleOut, error) {
 	if in.RoleArn == "" || !strings.Contains(in.RoleArn, ":role/") {
 		return nil, invalid("%s is invalid", in.RoleArn)
@@ -90,6 +93,10 @@ func (s *Service) assumeRole(ctx context.Context, c *awsapi.Call, in *assumeRole
 		return nil, invalid("1 validation error detected: Value '%s' at 'roleSessionName' failed to satisfy "+
 			"constraint: "+
 			"Member must have length between 2 and 64", in.RoleSessionName)
+	}
+	if !sessionName.MatchString(in.RoleSessionName) {
+		return nil, invalid("1 validation error detected: Value '%s' at 'roleSessionName' failed to satisfy "+
+			"constraint: Member must satisfy regular expression pattern: [\\w+=,.@-]*", in.RoleSessionName)
 	}
 	switch {
 	case in.Policy != "" || len(in.PolicyArns) > 0:

@@ -174,15 +174,19 @@ func readSignature(r *http.Request) (sig signature, err error) {
 }
 
 func (s *Service) checkDates(r *http.Request, sig signature, now time.Time) error {
-	if s.config.Scheduler.Virtual() && !s.config.VirtualDates {
-		return nil
-	}
 	f := func(t time.Time) string { return t.Format(basicTime) }
+	seconds := 0
 	if sig.presigned {
-		seconds, err := strconv.Atoi(r.URL.Query().Get("X-Amz-Expires"))
+		var err error
+		seconds, err = strconv.Atoi(r.URL.Query().Get("X-Amz-Expires"))
 		if err != nil || seconds < 1 || time.Duration(seconds)*time.Second > longestPresigned {
 			return incomplete("X-Amz-Expires must be a number of seconds between 1 and 604800")
 		}
+	}
+	if s.config.Scheduler.Virtual() && !s.config.VirtualDates {
+		return nil
+	}
+	if sig.presigned {
 		if now.After(sig.when.Add(time.Duration(seconds) * time.Second)) {
 			return awsapi.Errorf(awsapi.CodeRequestExpired, "Request has expired")
 		}

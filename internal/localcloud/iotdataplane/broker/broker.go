@@ -169,6 +169,13 @@ func (h *hook) Provides(what byte) bool {
 func (h *hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 	b := h.b
 	cl.Properties.Will = mqtt.Will{} // the core publishes wills
+	if malformed(pk) {
+		if pk.ProtocolVersion < 5 {
+			return packets.ErrMalformedPacket // MQTT 3.1.1 has no answer to it
+		}
+		return errors.Join(packets.ErrMalformedPacket,
+			b.server.SendConnack(cl, packets.ErrMalformedPacket, false, nil))
+	}
 	b.keepAlive(cl)
 	p := &peer{
 		b: b, client: cl, version: cl.Properties.ProtocolVersion, maxSize: pk.Properties.MaximumPacketSize,
@@ -202,6 +209,29 @@ func (h *hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 	// must not do it again in its own way.
 	b.server.Clients.Delete(cl.ID)
 	return nil
+}
+
+// malformed reports what the library lets pass in a CONNECT: flags of a last will that is not there, and in MQTT
+// 3.1.1 a password without a name [MQTT-3.1.2-22] and bytes behind the last field.
+func malformed(pk packets.Packet) bool {
+	c := pk.Connect
+	if !c.WillFlag && c.WillQos != 0 {
+		return true
+	}
+	if pk.ProtocolVersion >= 5 {
+		return false
+	}
+	length := 12 + len(c.ClientIdentifier)
+	if c.WillFlag {
+		length += 4 + len(c.WillTopic) + len(c.WillPayload)
+	}
+	if c.UsernameFlag {
+		length += 2 + len(c.Username)
+	}
+	if c.PasswordFlag {
+		length += 2 + len(c.Password)
+	}
+	return length != pk.FixedHeader.Remaining || c.PasswordFlag && !c.UsernameFlag
 }
 
 // connack is the code that tells a client of a version why it is refused.
@@ -305,6 +335,9 @@ func (h *hook) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) packets.Packet
 	if pk.FixedHeader.Type != packets.Connack {
 		return pk
 	}
+	if pk.ReasonCode >= 0x80 && pk.ProtocolVersion != 5 {
+		return refusal(pk)
+	}
 	p := h.b.peer(cl)
 	if p == nil || pk.ReasonCode >= 0x80 {
 		return pk
@@ -315,6 +348,20 @@ func (h *hook) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) packets.Packet
 	pk.Properties.SubIDAvailable, pk.Properties.SubIDAvailableFlag = 0, true
 	if expiry := uint32(p.conn.SessionExpiry() / time.Second); expiry != cl.Properties.Props.SessionExpiryInterval {
 		pk.Properties.SessionExpiryInterval, pk.Properties.SessionExpiryIntervalFlag = expiry, true
+	}
+	return pk
+}
+
+// refusal is the CONNACK of MQTT 3.1.1 to a CONNECT that the library refuses; to one that breaks the protocol there is
+// none, and the connection is closed.
+func refusal(pk packets.Packet) packets.Packet {
+	switch pk.Properties.ReasonString {
+	case packets.ErrProtocolViolationProtocolVersion.Reason:
+		pk.ReasonCode = packets.Err3UnsupportedProtocolVersion.Code
+	case packets.ErrUnspecifiedError.Reason: // what it has for a session to keep under no name [MQTT-3.1.3-8]
+		pk.ReasonCode = packets.Err3ClientIdentifierNotValid.Code
+	default:
+		return packets.Packet{} // cannot be written
 	}
 	return pk
 }
@@ -385,7 +432,10 @@ func (h *hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet,
 		}
 		return pk, nil
 	default:
-		return pk, nil
+		if pk.FixedHeader.Type != packets.Pingreq || pk.FixedHeader.Remaining == 0 {
+			return pk, nil
+		}
+		p.refuse(packets.ErrMalformedPacket, iotdataplane.ReasonClientError)
 	}
 	return absorbed, nil
 }
