@@ -29,7 +29,7 @@ func run(ctx context.Context, args []string) error {
 		States: checkStates}
 	root := cli.New(env)
 	root.AddCommand(localCommand(env), simulateCommand(env), demoCommand(env), rehearseCommand(env),
-		doctorCommand(env), smokeCommand(env))
+		doctorCommand(env), smokeCommand(env), agentCommand(env))
 	root.SetArgs(args)
 	return root.ExecuteContext(ctx)
 }

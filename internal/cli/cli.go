@@ -124,18 +124,18 @@ AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return UsageError{fmt.Errorf("%w (see %s --help)", err, c.CommandPath())}
 	})
-	group(root)
+	Group(root)
 	job := &cobra.Command{Use: "job", Short: "Create, list, describe, watch, pause, resume and cancel jobs"}
-	group(job)
+	Group(job)
 	job.AddCommand(jobCreate(env), jobList(env), jobDescribe(env), jobWatch(env), jobCancel(env), jobPause(env),
 		jobResume(env))
 	root.AddCommand(job, campaign(env), stopAll(env), startAll(env), deadletter(env), workflow(env))
 	return root
 }
 
-// group makes a command that only holds others: alone it shows its help, and an
+// Group makes a command that only holds others: alone it shows its help, and an
 // argument is a command that does not exist.
-func group(c *cobra.Command) {
+func Group(c *cobra.Command) {
 	c.SuggestionsMinimumDistance = 2
 	c.DisableFlagsInUseLine = true
 	c.Args = func(c *cobra.Command, args []string) error {

@@ -20,7 +20,7 @@ func deadletter(env *Env) *cobra.Command {
 times, and what a rule could not deliver or a function failed at three times.
 Mend the cause first: "show" tells it.`,
 	}
-	group(c)
+	Group(c)
 	c.AddCommand(deadletterList(env), deadletterShow(env), deadletterRedrive(env), deadletterDelete(env))
 	return c
 }

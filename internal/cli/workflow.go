@@ -32,7 +32,7 @@ func workflow(env *Env) *cobra.Command {
 are those of the function usp-task, and NAME.schema.json, the JSON Schema of its
 input. docs/workflows.md has the whole way from an idea to a job.`,
 	}
-	group(c)
+	Group(c)
 	c.AddCommand(workflowNew(env), workflowValidate(env), workflowList(env), workflowDescribe(env))
 	return c
 }

@@ -80,6 +80,7 @@ var ThingAttributes = []string{ThingFirmwareAttribute, ThingEndpointAttribute, T
 // Names of facts in a device's state that several operations know.
 const (
 	FactZone     = "zone"            // its time zone, as it reports it
+	FactModel    = "model"           // as it reports it
 	FactSoftware = "softwareVersion" // last proved to run
 	FactBank     = "bank "           // and the path of an image: what was downloaded there, with the proof
 )

@@ -30,6 +30,8 @@ type Flow struct {
 	// Hold is a Park for an attempt whose owner is paused before the command of a
 	// gate. Without it a pause holds only what has not begun.
 	Hold func(t Turn) (Park, error)
+	// Models is the step that is told of the quirks of its device's model; "" for none.
+	Models Step
 	// Phases are an operator's names of steps; a step without one is part of
 	// another.
 	Phases map[Step]string

@@ -20,6 +20,9 @@ type Turn struct {
 	// Before is, at the beginning, the memory of the try before of the same entry into
 	// this state, if that did not come to its end.
 	Before json.RawMessage
+	// Quirks are, as the flow's step Models begins, those that were found of the device's
+	// model.
+	Quirks []string
 	Now    time.Time
 }
 

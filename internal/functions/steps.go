@@ -14,6 +14,7 @@ import (
 	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
 	"github.com/fleetstep/fleetstep/internal/functions/metrics"
 	"github.com/fleetstep/fleetstep/internal/workflow"
+	workflowdb "github.com/fleetstep/fleetstep/internal/workflow/dynamodb"
 )
 
 // TakeStep is the handler of a function that a state waits for by a task token.
@@ -43,7 +44,7 @@ func (p *parts) takeStep(function string, addresses device.Addresses, names ...e
 	store := p.store()
 	steps, err := workflow.NewSteps(workflow.StepsPorts{
 		Store: store, Controls: store, Callback: p.callback(), Sender: p.sender(addresses),
-		Announce: p.announcer(), Flows: flows, Now: p.now,
+		Announce: p.announcer(), Models: &workflowdb.Models{Store: store, Now: p.now}, Flows: flows, Now: p.now,
 	})
 	p.failed(err)
 	if err := p.err(function); err != nil {

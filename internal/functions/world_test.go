@@ -214,7 +214,7 @@ func newWorld(t testing.TB, seed uint64) *world {
 	flows, err := event.NewFlows(upgrade.New(event.EndpointID(controllerID)))
 	q.failed(err)
 	w.steps, err = workflow.NewSteps(workflow.StepsPorts{Store: w.store, Controls: w.store, Callback: w, Sender: w,
-		Announce: w, Flows: flows, Now: now})
+		Announce: w, Models: w, Flows: flows, Now: now})
 	q.failed(err)
 	w.offers, err = workflow.NewStarter(workflow.StarterPorts{Store: w.store, Controls: w.store, Machine: w,
 		Orders: orders{w, slog.New(slog.DiscardHandler)}, Reports: reports{q, w, flows}, Registry: w, Announce: w,
@@ -677,6 +677,9 @@ func (w *world) Thing(_ context.Context, thing event.ThingName) (workflow.Entry,
 	w.pause()
 	return workflow.Entry{Endpoint: w.things[thing]}, w.crash()
 }
+
+// Quirks says that nothing was found of any model.
+func (w *world) Quirks(context.Context, string) ([]string, error) { return nil, w.crash() }
 
 func (w *world) SetAttribute(context.Context, event.ThingName, string, string) error { return nil }
 

@@ -25,6 +25,12 @@ type Entry struct {
 	Zone     string // its time zone
 }
 
+// Models knows what was found of models of devices.
+type Models interface {
+	// Quirks are those of a model; none where nothing is known of it.
+	Quirks(ctx context.Context, model string) ([]string, error)
+}
+
 // Callback resumes tasks.
 type Callback interface {
 	// Succeed and Fail end a task. ErrDeadToken if it is over already.

@@ -21,6 +21,7 @@ type StepsPorts struct {
 	Callback Callback
 	Sender   Sender
 	Announce Announcer
+	Models   Models
 	Flows    event.Flows
 	Now      func() time.Time
 }
@@ -121,11 +122,16 @@ func (w *Steps) await(ctx context.Context, in event.StepInput) (Taken, error) {
 			turn.Before = old.State
 		}
 	}
+	if model := d.State.Facts[event.FactModel]; model != "" && in.Step == flow.Models {
+		if turn.Quirks, err = w.Models.Quirks(ctx, model); err != nil {
+			return TakenNot, err
+		}
+	}
 	move, err := flow.Begin(ctx, turn, in)
 	if err != nil {
 		return TakenNot, err
 	}
-	turn.Before = nil
+	turn.Before, turn.Quirks = nil, nil
 	a := Await{
 		Step: in.Step, Token: in.TaskToken, Owner: x.Owner, Execution: x.Execution,
 		Messages: turn.Messages, Commands: move.Commands, State: move.State, Attempt: in.Attempt,

@@ -41,6 +41,7 @@ type rig struct {
 	noted   map[string]string         // of a device that appears
 	says    map[event.Kind]event.Move // what they say to an event
 	heard   map[event.Kind]event.Overheard
+	quirks  []string // that the last conversation began with
 }
 
 func newRig(t *testing.T) *rig {
@@ -56,7 +57,7 @@ func newRig(t *testing.T) *rig {
 		Orders: orders{r}, Reports: r, Registry: r, Announce: r, Flows: flows, Now: now, Who: r.who})
 	r.must(err)
 	r.Steps, err = workflow.NewSteps(workflow.StepsPorts{Store: r.store, Controls: r.store, Callback: r, Sender: r,
-		Announce: r, Flows: flows, Now: now})
+		Announce: r, Models: r, Flows: flows, Now: now})
 	r.must(err)
 	r.Ender, err = workflow.NewEnder(workflow.EnderPorts{Store: r.store, Machine: r, Orders: orders{r}, Reports: r,
 		Now: now, Who: r.who})
@@ -100,7 +101,9 @@ func (r *rig) flow() event.Flow {
 			}
 			return event.Plan{Document: document, Timeouts: json.RawMessage(`{}`), Lasts: 24 * time.Hour, Window: r.window, WindowStarts: true}, nil
 		},
-		Begin: func(context.Context, event.Turn, event.StepInput) (event.Move, error) {
+		Models: first,
+		Begin: func(_ context.Context, t event.Turn, _ event.StepInput) (event.Move, error) {
+			r.quirks = t.Quirks
 			return r.begin, r.fail["talk"]
 		},
 		Continue: func(_ event.Turn, ev event.DeviceEvent) (event.Move, error) {
@@ -242,6 +245,14 @@ func (r *rig) Thing(_ context.Context, thing event.ThingName) (workflow.Entry, e
 		return workflow.Entry{Endpoint: "os::9"}, r.fail["registry"]
 	}
 	return workflow.Entry{Zone: r.zone}, r.fail["registry"]
+}
+
+// Quirks are those of the one model that is known.
+func (r *rig) Quirks(_ context.Context, model string) ([]string, error) {
+	if model != "GW-1" {
+		return nil, r.fail["models"]
+	}
+	return []string{"slow"}, r.record("models", model)
 }
 
 func (r *rig) SetAttribute(_ context.Context, thing event.ThingName, name, value string) error {
@@ -982,5 +993,28 @@ func TestMatches(t *testing.T) {
 	}
 	if (workflow.Await{}).Matches(event.DeviceEvent{Kind: event.KindAnswer, Answer: &event.Answer{MessageID: "m"}}) {
 		t.Error("a task that asked nothing takes an answer")
+	}
+}
+
+// A conversation begins with what is known of its device's model, where the flow asks for it.
+func TestAConversationKnowsTheQuirksOfTheModel(t *testing.T) {
+	r, in := owned(t)
+	r.begin = event.Move{State: memory}
+	for of, want := range map[event.Step]int{first: 0, second: 0} {
+		if _, err := r.Await(t.Context(), step(in, of, event.TaskToken(of+" without"))); err != nil || len(r.quirks) != want {
+			t.Errorf("%s, of a device whose model is not known: %v, %v", of, r.quirks, err)
+		}
+	}
+	r.must(r.store.Learn(t.Context(), "rg-1", map[string]string{event.FactModel: "GW-1"}))
+	for of, want := range map[event.Step]int{first: 1, second: 0} {
+		if _, err := r.Await(t.Context(), step(in, of, event.TaskToken(of+" with"))); err != nil || len(r.quirks) != want {
+			t.Errorf("%s: %v, %v", of, r.quirks, err)
+		}
+	}
+	r.must(r.store.Learn(t.Context(), "rg-1", map[string]string{event.FactModel: "GW-2"}))
+	broken := errors.New("broken")
+	r.fail["models"] = broken
+	if _, err := r.Await(t.Context(), step(in, first, "broken")); !errors.Is(err, broken) {
+		t.Errorf("got %v", err)
 	}
 }

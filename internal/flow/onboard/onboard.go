@@ -49,7 +49,7 @@ const (
 	factDone         = "onboarded"      // as which endpoint id
 	factFailed       = "onboardingFail" // when it did not succeed last
 	FactManufacturer = "manufacturer"
-	FactModel        = "model"
+	FactModel        = event.FactModel
 	FactHardware     = "hardwareVersion"
 	FactSerial       = "serialNumber"
 )

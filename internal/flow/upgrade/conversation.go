@@ -128,6 +128,10 @@ func (f *Flow) Begin(_ context.Context, t event.Turn, step event.StepInput) (eve
 	if m.Resumed, err = readResumption(step.Input); err != nil {
 		return event.Move{}, err
 	}
+	for _, q := range t.Quirks { // those that are not known are a later program's
+		m.Quirks = append(m.Quirks, quirk.Quirk(q))
+	}
+	m.Quirks = quirk.Of(m.Quirks...)
 	if step.Step != Inspect {
 		if in.Inspect == nil {
 			return event.Move{}, fmt.Errorf("upgrade.Begin: step %s without the result of Inspect", step.Step)

@@ -48,6 +48,7 @@ func New(controller event.EndpointID) event.Flow {
 		Operation: Operation,
 		Commands:  []event.Step{Download, Activate, Rollback},
 		Gates:     []event.Step{Download, Activate}, // a rollback is never held: it undoes
+		Models:    Inspect,
 		Phases: map[event.Step]string{
 			Inspect: PhaseInspect, Download: PhaseDownload, Activate: PhaseActivate, Verify: PhaseVerify,
 		},
