@@ -187,7 +187,7 @@ func (f *campaignFlags) campaigns(ctx context.Context) (Campaigns, error) {
 func campaign(env *Env) *cobra.Command {
 	c := &cobra.Command{Use: "campaign",
 		Short: "Plan, create, watch and steer campaigns: a fleet over days, wave by wave"}
-	group(c)
+	Group(c)
 	c.AddCommand(campaignCreate(env, false), campaignCreate(env, true), campaignList(env), campaignDescribe(env),
 		campaignWatch(env), campaignReport(env))
 	for _, v := range campaignVerbs {
