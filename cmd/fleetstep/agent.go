@@ -203,7 +203,7 @@ func (f *agentDoctor) ward(ctx context.Context, cfg aws.Config) (*ward, error) {
 		w.endpoint = usp.EndpointID(event.EndpointOfAttribute(thing.Attributes[event.ThingEndpointAttribute]))
 	}
 	if w.endpoint == "" {
-		return nil, fmt.Errorf("the endpoint id of thing %s is not known: it has never greeted, and has no attribute %s",
+		return nil, fmt.Errorf("the endpoint id of thing %s is not known: it never greeted, and has no attribute %s",
 			f.thing, event.ThingEndpointAttribute)
 	}
 	controller := usp.EndpointID(w.outputs["ControllerEndpointId"])

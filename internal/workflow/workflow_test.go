@@ -1001,13 +1001,15 @@ func TestAConversationKnowsTheQuirksOfTheModel(t *testing.T) {
 	r, in := owned(t)
 	r.begin = event.Move{State: memory}
 	for of, want := range map[event.Step]int{first: 0, second: 0} {
-		if _, err := r.Await(t.Context(), step(in, of, event.TaskToken(of+" without"))); err != nil || len(r.quirks) != want {
+		_, err := r.Await(t.Context(), step(in, of, event.TaskToken(of+" without")))
+		if err != nil || len(r.quirks) != want {
 			t.Errorf("%s, of a device whose model is not known: %v, %v", of, r.quirks, err)
 		}
 	}
 	r.must(r.store.Learn(t.Context(), "rg-1", map[string]string{event.FactModel: "GW-1"}))
 	for of, want := range map[event.Step]int{first: 1, second: 0} {
-		if _, err := r.Await(t.Context(), step(in, of, event.TaskToken(of+" with"))); err != nil || len(r.quirks) != want {
+		_, err := r.Await(t.Context(), step(in, of, event.TaskToken(of+" with")))
+		if err != nil || len(r.quirks) != want {
 			t.Errorf("%s: %v, %v", of, r.quirks, err)
 		}
 	}

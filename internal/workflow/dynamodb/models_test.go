@@ -20,7 +20,7 @@ func TestModelsAreRemembered(t *testing.T) {
 		}
 	}
 	expect("GW-1")
-	if err := st.PutModel(t.Context(), "GW-1", []string{"one-image", "no-time-window"}, "rg-1", now); err != nil {
+	if err := st.PutModel(t.Context(), "GW-1", []string{"blinks", "no-time-window"}, "rg-1", now); err != nil {
 		t.Fatal(err)
 	}
 	if err := st.PutModel(t.Context(), "GW-2", nil, "rg-2", now); err != nil {
@@ -28,7 +28,7 @@ func TestModelsAreRemembered(t *testing.T) {
 	}
 	expect("GW-1")
 	now = now.Add(61 * time.Second)
-	expect("GW-1", "one-image", "no-time-window")
+	expect("GW-1", "blinks", "no-time-window")
 	expect("GW-2")
 	expect("GW-1 ") // another name is another model
 }
