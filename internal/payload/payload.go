@@ -18,8 +18,10 @@ import (
 	"github.com/fleetstep/fleetstep/internal/event"
 )
 
-// Decode reads one JSON document, numbers as they are written.
+// Decode reads one JSON document, numbers as they are written. A member that is there twice is a mistake: which of the
+// two was meant, nobody knows.
 func Decode(payload []byte) (any, event.Problems) {
+	var problems event.Problems
 	d := json.NewDecoder(bytes.NewReader(payload))
 	d.UseNumber()
 	var tree any
@@ -29,7 +31,42 @@ func Decode(payload []byte) (any, event.Problems) {
 	if _, err := d.Token(); err != io.EOF {
 		return nil, event.Problems{{Path: "$", Allowed: "one JSON object and nothing after it"}}
 	}
+	d = json.NewDecoder(bytes.NewReader(payload))
+	d.UseNumber()
+	if err := twice(d, "$", &problems); err != nil {
+		return nil, event.Problems{{Path: "$", Allowed: "a JSON object: " + err.Error()}}
+	}
+	if problems != nil {
+		return nil, problems
+	}
 	return tree, nil
+}
+
+// twice adds the members that the next value of a document has twice. That the document is one, Decode has seen.
+func twice(d *json.Decoder, at string, problems *event.Problems) error {
+	begin, err := d.Token()
+	if err != nil || begin != json.Delim('{') && begin != json.Delim('[') {
+		return err
+	}
+	seen := map[any]bool{}
+	for i := 0; d.More(); i++ {
+		within := fmt.Sprintf("%s[%d]", at, i)
+		if begin == json.Delim('{') {
+			name, err := d.Token()
+			if err != nil {
+				return err
+			}
+			if within = fmt.Sprintf("%s.%v", at, name); seen[name] {
+				*problems = append(*problems, event.Problem{Path: within, Value: name, Allowed: "each member once"})
+			}
+			seen[name] = true
+		}
+		if err := twice(d, within, problems); err != nil {
+			return err
+		}
+	}
+	_, err = d.Token() // its end
+	return err
 }
 
 // Into writes a checked value into a Go value: whole numbers as integers, since 10.0 is
