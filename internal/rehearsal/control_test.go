@@ -72,22 +72,11 @@ func (w *world) taken(ctx context.Context) (all []time.Time, err error) {
 			if err != nil {
 				return nil, err
 			}
-			raw, err := json.Marshal(event)
-			if err != nil {
-				return nil, err
-			}
-			var h struct {
-				Timestamp                float64
-				StateEnteredEventDetails struct{ Name string }
-			}
-			if err := json.Unmarshal(raw, &h); err != nil {
-				return nil, err
-			}
-			if h.StateEnteredEventDetails.Name != "" {
-				state = h.StateEnteredEventDetails.Name
+			if entered := event.StateEntered; entered != nil {
+				state = entered.Name
 			}
 			if event.Type == "TaskSucceeded" && (state == "Download" || state == "Activate") {
-				all = append(all, time.UnixMilli(int64(h.Timestamp*1000)))
+				all = append(all, event.Timestamp.UTC())
 			}
 		}
 	}

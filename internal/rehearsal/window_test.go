@@ -41,26 +41,14 @@ func (w *world) laps(ctx context.Context) (map[string][]lap, error) {
 			if err != nil {
 				return nil, err
 			}
-			raw, err := json.Marshal(event)
-			if err != nil {
-				return nil, err
-			}
-			var h struct {
-				Timestamp                    float64
-				ExecutionStartedEventDetails struct{ Input string }
-				StateEnteredEventDetails     struct{ Name string }
-			}
-			if err := json.Unmarshal(raw, &h); err != nil {
-				return nil, err
-			}
-			l.ended = time.UnixMilli(int64(h.Timestamp * 1000)).UTC()
-			if h.ExecutionStartedEventDetails.Input != "" {
+			l.ended = event.Timestamp.UTC()
+			if started := event.ExecutionStarted; started != nil && started.Input != nil {
 				l.began = l.ended
-				if err := json.Unmarshal([]byte(h.ExecutionStartedEventDetails.Input), &l.input); err != nil {
+				if err := json.Unmarshal([]byte(*started.Input), &l.input); err != nil {
 					return nil, err
 				}
 			}
-			if h.StateEnteredEventDetails.Name == "Activate" {
+			if entered := event.StateEntered; entered != nil && entered.Name == "Activate" {
 				l.activated = l.ended
 			}
 		}
