@@ -203,6 +203,8 @@ func run(ctx context.Context, c Config) (summary *Summary, err error) {
 	if c.deployed != nil {
 		c.deployed(outputs)
 	}
+	// The same devices in the same order, however many resources the template has.
+	sched.Anew(c.Seed)
 	w.cloud.BeginWeather()
 	fmt.Fprintf(env.Out, "local cloud in virtual time, seed %d, ready in %d ms\n", c.Seed,
 		time.Since(began).Milliseconds())

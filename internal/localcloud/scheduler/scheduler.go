@@ -23,7 +23,9 @@ var ErrDeadlock = errors.New("scheduler: nothing left to run, the wait would nev
 // virtual mode. Make one with NewReal or NewVirtual.
 type Scheduler struct {
 	virtual bool
-	rnd     *rand.Rand // guarded by rndMu through lockedSource
+	rnd     *rand.Rand    // over draws
+	draws   *lockedSource // numbers that decide something
+	bytes   *lockedSource // ids, nonces and keys; apart, so that one id more does not decide otherwise
 	started time.Time
 
 	mu     sync.Mutex
@@ -80,9 +82,21 @@ func NewVirtual(seed uint64, start time.Time) *Scheduler {
 	return s
 }
 
+// Anew makes a virtual scheduler draw from a seed as if nothing had been drawn yet: what follows does not
+// depend on how much was made before, as by a deployment. Ids go on, so that none comes twice.
+func (s *Scheduler) Anew(seed uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.virtual {
+		s.draws.again(rand.NewPCG(seed, 0x9e3779b97f4a7c15))
+		s.order = rand.New(rand.NewPCG(seed, 0xda942042e4dd58b5))
+	}
+}
+
 func newScheduler(a, b uint64) *Scheduler {
+	draws := &lockedSource{src: rand.NewPCG(a, b)}
 	return &Scheduler{
-		rnd:    rand.New(&lockedSource{src: rand.NewPCG(a, b)}),
+		rnd: rand.New(draws), draws: draws, bytes: &lockedSource{src: rand.NewPCG(a, ^b)},
 		live:   map[*task]struct{}{},
 		timers: map[*Timer]struct{}{},
 	}
@@ -91,6 +105,12 @@ func newScheduler(a, b uint64) *Scheduler {
 type lockedSource struct {
 	mu  sync.Mutex
 	src rand.Source
+}
+
+func (l *lockedSource) again(src rand.Source) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.src = src
 }
 
 func (l *lockedSource) Uint64() uint64 {
@@ -141,7 +161,7 @@ func (s *Scheduler) Read(p []byte) (int, error) {
 	}
 	for i := 0; i < len(p); i += 8 {
 		var w [8]byte
-		binary.LittleEndian.PutUint64(w[:], s.rnd.Uint64())
+		binary.LittleEndian.PutUint64(w[:], s.bytes.Uint64())
 		copy(p[i:], w[:])
 	}
 	return len(p), nil

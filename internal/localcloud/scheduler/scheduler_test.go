@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -164,5 +165,42 @@ func BenchmarkVirtual(b *testing.B) {
 			s.Go("task", run)
 			s.Run(nil)
 		})
+	}
+}
+
+// TestIdsDecideNothing: one id more, or a larger deployment before, leaves what is drawn afterwards as it is.
+func TestIdsDecideNothing(t *testing.T) {
+	draws := func(ids, before int, anew bool) (all []uint64, ran []int, last string) {
+		s := NewVirtual(7, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+		for range before {
+			s.Rand().Uint64()
+			s.Go("before", func() {})
+		}
+		s.RunFor(time.Second)
+		if anew {
+			s.Anew(7)
+		}
+		for range ids {
+			last = s.UUID()
+		}
+		for i := range 20 {
+			all = append(all, s.Rand().Uint64())
+			s.Go("after", func() { ran = append(ran, i) })
+		}
+		s.RunFor(time.Second)
+		return all, ran, last
+	}
+	want, order, _ := draws(0, 0, false)
+	if got, ran, _ := draws(3, 0, false); !slices.Equal(got, want) || !slices.Equal(ran, order) {
+		t.Errorf("after three ids %v in the order %v, want %v in the order %v", got, ran, want, order)
+	}
+	if got, ran, _ := draws(3, 9, true); !slices.Equal(got, want) || !slices.Equal(ran, order) {
+		t.Errorf("anew %v in the order %v, want %v in the order %v", got, ran, want, order)
+	}
+	if got, _, _ := draws(0, 9, false); slices.Equal(got, want) {
+		t.Error("nine draws before make no difference: this test compares nothing")
+	}
+	if _, _, id := draws(1, 0, true); id != func() string { _, _, id := draws(1, 9, true); return id }() {
+		t.Error("an id depends on what was drawn")
 	}
 }
