@@ -27,9 +27,10 @@ type Flow struct {
 	// News are the kinds of news, beside restarts and the ends of Commands, that are kept
 	// for a step to come.
 	News []Kind
-	// Hold is a Park for an attempt whose owner is paused before the command of a
-	// gate. Without it a pause holds only what has not begun.
-	Hold func(t Turn) (Park, error)
+	// Hold is a Park for an attempt whose owner is paused before the command of a gate,
+	// which is in the memory of t already; ok is false where it cannot be begun anew any
+	// more, and goes on. Without it a pause holds only what has not begun.
+	Hold func(t Turn) (park Park, ok bool, err error)
 	// Models is the step that is told of the quirks of its device's model; "" for none.
 	Models Step
 	// Phases are an operator's names of steps; a step without one is part of

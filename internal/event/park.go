@@ -1,6 +1,9 @@
 package event
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"fmt"
+)
 
 // Park ends an execution for now, where what the attempt waits for may be hours away:
 // no execution is open meanwhile. The attempt goes on in another one, its next lap.
@@ -16,6 +19,18 @@ type Park struct {
 	Looks bool `json:"looks,omitempty"`
 	// Resume is what the flow tells itself for the next lap.
 	Resume json.RawMessage `json:"resume,omitempty"`
+}
+
+// Park is the Park that travelled as what was caught; nil if that was another error.
+func (c Caught) Park() (*Park, error) {
+	if ErrorName(c.Error) != NextPark {
+		return nil, nil
+	}
+	var p Park
+	if err := json.Unmarshal([]byte(c.Cause), &p); err != nil {
+		return nil, fmt.Errorf("%s: its cause: %w", NextPark, err)
+	}
+	return &p, nil
 }
 
 // Failure is a Park as it travels through the state machine: a signpost whose cause is

@@ -20,6 +20,8 @@ type Turn struct {
 	// Before is, at the beginning, the memory of the try before of the same entry into
 	// this state, if that did not come to its end.
 	Before json.RawMessage
+	// Last is, at the beginning, the memory of the task before, of whatever step.
+	Last json.RawMessage
 	// Quirks are, as the flow's step Models begins, those that were found of the device's
 	// model.
 	Quirks []string

@@ -41,6 +41,14 @@ func NewFinalize(ctx context.Context, env Env, cfg aws.Config, now func() time.T
 			}
 			return event.Outcome{}, named(err)
 		}
+		if in.Park == nil && in.Failure != nil {
+			// A state machine that knows no Next.Park catches it as any error.
+			park, err := in.Failure.Park()
+			if err != nil {
+				return fail("not parked", err)
+			}
+			in.Park = park
+		}
 		if in.Park != nil {
 			pending, parked, err := parker.Park(ctx, x, *in.Park)
 			if err != nil {

@@ -137,7 +137,8 @@ func knock(ctx context.Context, controls Controls, whose event.Owner, k Knock) (
 // gated is a move as the flag lets it be: a command that is not sent yet is not sent
 // to a device whose owner is held. Where that is for good the attempt ends; where it
 // is paused it is parked, if its flow knows how, and has knocked: it is woken when the
-// flag is lifted. Where that is before it is parked the hint of its PENDING wakes it.
+// flag is lifted. Where that is before it is parked the hint of its PENDING wakes it. One
+// that cannot be begun anew goes on: what a device has half of is finished.
 func gated(ctx context.Context, controls Controls, flow event.Flow, t event.Turn, owner event.Owner, m event.Move) (
 	event.Move, error) {
 	if m.Send == nil || !m.Once || m.Ends() || !m.Gate && !isGate(flow, t.Step) {
@@ -163,8 +164,11 @@ func gated(ctx context.Context, controls Controls, flow event.Flow, t event.Turn
 	case flow.Hold == nil:
 		return m, nil
 	}
-	park, err := flow.Hold(t)
-	if err != nil {
+	if m.State != nil {
+		t.State = m.State
+	}
+	park, ok, err := flow.Hold(t)
+	if err != nil || !ok {
 		return m, err
 	}
 	park.Why = strings.TrimSpace("paused before step " + string(t.Step) + ": " + held.Why)

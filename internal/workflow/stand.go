@@ -271,7 +271,7 @@ func (c *Carrier) admission(e Entrant) (Admission, error) {
 		plan.Window = e.Window
 	}
 	// An operation that cannot wait within is not begun outside.
-	gated := plan.Window != nil && (plan.WindowStarts || flow.Hold == nil)
+	gated := plan.Window != nil && (plan.WindowStarts || len(flow.Gates) == 0)
 	now := c.Now()
 	p := Pending{
 		Owner: owner, ExecutionNumber: e.Standing.Attempt, Operation: flow.Operation, Plan: plan, At: now,

@@ -117,7 +117,11 @@ func (w *Steps) await(ctx context.Context, in event.StepInput) (Taken, error) {
 		Execution: x.Execution,
 		Messages:  event.MessagePrefix(x.Execution, in.Step, claim.Tries[in.Step]),
 	}
+	last := ""
 	for _, old := range d.Awaits {
+		if old.Execution == x.Execution && old.Attempt >= last {
+			turn.Last, last = old.State, old.Attempt
+		}
 		if in.Attempt != "" && old.Step == in.Step && event.EntryOf(old.Attempt) == event.EntryOf(in.Attempt) {
 			turn.Before = old.State
 		}
@@ -131,7 +135,7 @@ func (w *Steps) await(ctx context.Context, in event.StepInput) (Taken, error) {
 	if err != nil {
 		return TakenNot, err
 	}
-	turn.Before, turn.Quirks = nil, nil
+	turn.Before, turn.Last, turn.Quirks = nil, nil, nil
 	a := Await{
 		Step: in.Step, Token: in.TaskToken, Owner: x.Owner, Execution: x.Execution,
 		Messages: turn.Messages, Commands: move.Commands, State: move.State, Attempt: in.Attempt,
@@ -195,7 +199,7 @@ func (w *Steps) collect(ctx context.Context, flow event.Flow, turn event.Turn, d
 		case move.Send == nil:
 			return TakenWaiting, nil
 		}
-		turn.State = a.State
+		turn.State, move.State = a.State, nil
 		if move, err = gated(ctx, w.Controls, flow, turn, a.Owner, move); err != nil {
 			return TakenNot, err
 		}

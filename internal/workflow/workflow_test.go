@@ -37,6 +37,7 @@ type rig struct {
 	open    []workflow.Open           // what is open
 	window  *event.Window             // of attempts: they begin in it only
 	told    []event.DomainEvent       // to other systems
+	unheld  bool                      // what has begun goes on through a pause
 	wanted  bool                      // devices that appear are to have unasked done to them
 	noted   map[string]string         // of a device that appears
 	says    map[event.Kind]event.Move // what they say to an event
@@ -89,8 +90,8 @@ func oneByOne(n int, do func(i int)) {
 // flow is an operation that says what the rig says.
 func (r *rig) flow() event.Flow {
 	return event.Flow{
-		Hold: func(t event.Turn) (event.Park, error) {
-			return event.Park{Resume: json.RawMessage(`{"at":"` + string(t.Step) + `"}`)}, r.fail["hold"]
+		Hold: func(t event.Turn) (event.Park, bool, error) {
+			return event.Park{Resume: json.RawMessage(`{"at":"` + string(t.Step) + `"}`)}, !r.unheld, r.fail["hold"]
 		},
 		Operation: operation, Commands: []event.Step{second}, Gates: []event.Step{second}, Played: "Blink.Duplicate",
 		Unfit:     "Blink.Unfit",

@@ -58,6 +58,8 @@ type memory struct {
 	For     string    `json:"for,omitempty"`   // what it is for; "" if none is
 	SentAt  time.Time `json:"sentAt,omitzero"`
 	Changed bool      `json:"changed,omitempty"` // a request to change the device was sent
+	First   int       `json:"first,omitempty"`   // number of the first such request
+	Begun   bool      `json:"begun,omitempty"`   // a task before made one, or may have
 
 	// ADD: what was found or made, by number; DELETE: what is gone.
 	Made      map[int]Object `json:"made,omitempty"`
@@ -139,6 +141,13 @@ func (f *flow) begin(_ context.Context, t event.Turn, in event.StepInput) (event
 		return event.Move{Failed: failure, State: memory{}.save()}, nil
 	}
 	s := &turn{f, t, memory{Task: work}}
+	if len(t.Last) > 0 {
+		was, err := readMemory(t.Step, t.Last)
+		if err != nil {
+			return event.Move{}, fmt.Errorf("script: the task before: %w", err)
+		}
+		s.m.Begun = was.Begun || was.Changed
+	}
 	if work.Task == Operate {
 		s.m.Key = event.StepKey(t.Execution, t.Step, t.Tries[t.Step])
 		if err := (operating{s}).adopt(); err != nil {
@@ -160,6 +169,17 @@ func (f *flow) begin(_ context.Context, t event.Turn, in event.StepInput) (event
 		move.Commands = map[string]string{s.m.Key: work.Command}
 	}
 	return move, nil
+}
+
+// hold parks an execution that a pause keeps from its first change of the device: it
+// begins anew, as if nothing had happened. One that has changed the device goes on to its
+// end, as nobody but its author knows what half of it is.
+func (f *flow) hold(t event.Turn) (park event.Park, ok bool, err error) {
+	m, err := readMemory(t.Step, t.State)
+	if err != nil {
+		return event.Park{}, false, fmt.Errorf("script: %w", err)
+	}
+	return event.Park{}, !m.Begun && m.First == m.Asked, nil
 }
 
 // next takes the next event.
@@ -231,7 +251,9 @@ func (s *turn) ask(why string, request event.Outgoing) event.Move {
 
 // change is ask for a request that changes the device.
 func (s *turn) change(why string, request event.Outgoing) event.Move {
-	s.m.Changed = true
+	if !s.m.Changed {
+		s.m.Changed, s.m.First = true, s.m.Asked+1
+	}
 	move := s.ask(why, request)
 	move.Gate = !s.m.Task.Undoes && !move.Ends()
 	return move

@@ -46,7 +46,7 @@ func New(operation event.Operation, controller event.EndpointID) event.Flow {
 		},
 		Played: OperationDuplicate, Unfit: OperationNotEligible,
 		Succeeded: outcome + "_SUCCESS", Failed: outcome + "_FAIL",
-		Plan: f.plan, Begin: f.begin, Continue: f.next, Judge: f.judge,
+		Plan: f.plan, Begin: f.begin, Continue: f.next, Hold: f.hold, Judge: f.judge,
 	}
 }
 

@@ -1410,12 +1410,12 @@ func TestHold(t *testing.T) {
 		talk := c.talk(newTalk(t, c.step))
 		talk.turn.Now = noon.Add(90 * time.Minute) // in the window
 		talk.begin()
-		got, err := talk.flow.Hold(talk.turn)
+		got, _, err := talk.flow.Hold(talk.turn)
 		if err != nil || !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: %+v, %v, want %+v", c.step, got, err, c.want)
 		}
 	}
-	if _, err := newTalk(t, upgrade.Download).flow.Hold(event.Turn{State: json.RawMessage("x")}); err == nil {
+	if _, _, err := newTalk(t, upgrade.Download).flow.Hold(event.Turn{State: json.RawMessage("x")}); err == nil {
 		t.Error("a memory that cannot be read is held")
 	}
 }

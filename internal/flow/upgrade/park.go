@@ -93,10 +93,10 @@ func (s turn) soaked() event.Move {
 }
 
 // Hold is the end of a lap whose command a pause keeps from being sent.
-func (f *Flow) Hold(t event.Turn) (event.Park, error) {
+func (f *Flow) Hold(t event.Turn) (park event.Park, ok bool, err error) {
 	m, err := readMemory(t)
 	if err != nil {
-		return event.Park{}, fmt.Errorf("upgrade.Hold: %w", err)
+		return event.Park{}, false, fmt.Errorf("upgrade.Hold: %w", err)
 	}
-	return turn{f, t, m}.park(t.Step == Activate), nil
+	return turn{f, t, m}.park(t.Step == Activate), true, nil
 }

@@ -66,7 +66,7 @@ func TestAMemoryOfALaterVersionIsRefused(t *testing.T) {
 	if !errors.As(err, &unknown) || unknown.Form != 2 || !strings.Contains(unknown.What, string(Download)) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := f.Hold(event.Turn{Step: Download, State: later}); !errors.As(err, &unknown) {
+	if _, _, err := f.Hold(event.Turn{Step: Download, State: later}); !errors.As(err, &unknown) {
 		t.Errorf("held: %v", err)
 	}
 	in := event.NewExecutionInput(event.JobOwner("j"), "t", 1, Operation, event.Plan{}).InLap(1,
