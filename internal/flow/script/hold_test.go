@@ -14,7 +14,8 @@ func TestAPauseParksWhatHasChangedNothing(t *testing.T) {
 	flow := script.New("test", controller)
 	turn := func(last json.RawMessage) event.Turn {
 		return event.Turn{Thing: "rg-1", Execution: "x", Step: "Ask", Messages: "m-",
-			Tries: map[event.Step]int{"Ask": 1}, Now: noon, Device: event.DeviceState{Endpoint: "os::1", Connected: true}, Last: last}
+			Tries: map[event.Step]int{"Ask": 1}, Now: noon, Last: last,
+			Device: event.DeviceState{Endpoint: "os::1", Connected: true}}
 	}
 	begin := func(task string, last json.RawMessage) event.Move {
 		t.Helper()
