@@ -40,7 +40,7 @@ var shapes = map[string]any{
 	"create-job-reboot.json":         nil, // by internal/functions: TestSamplesOfOperations
 	"create-job-set-parameters.json": nil,
 	"create-job-collect.json":        nil,
-	"create-campaign-demo.json":      nil, // by internal/trial: a rehearsal plays it
+	"create-campaign-demo.json":      nil, // by internal/rehearsal, which plays it
 	"job-document.json":              nil, // by flow/upgrade: TestTheSampleOfADocumentIsOne
 	"notify-next.json":               event.NotifyNext{},
 	"execution-input.json":           event.ExecutionInput{},

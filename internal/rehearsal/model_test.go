@@ -70,3 +70,13 @@ func keep(t *testing.T, w *world, quirks string) {
 	}
 	t.Error("there is no table")
 }
+
+// A deadline begins when the device is there, not when the job was made: one that is
+// connected ten minutes a day, and came hours later, has its whole time.
+func TestADeviceThatComesADayLaterHasItsWholeTime(t *testing.T) {
+	s, out, err := play(t, Config{Devices: 1, Seed: 4, Profiles: "sleeps",
+		Event: "../../events/create-job-quick.json"}) // whose upgrade has two minutes
+	if err != nil || s.Succeeded != 1 || s.VirtualSeconds < 3*3600 {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
