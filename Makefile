@@ -13,7 +13,14 @@ ONBOARD ?=
 OPERATION ?=
 INPUT ?= {}
 WORKFLOWS ?=
-JOB = $(if $(OPERATION),--operation $(OPERATION) --input '$(INPUT)' $(if $(WORKFLOWS),--workflows $(WORKFLOWS)),--event $(EVENT))
+# A payload of create-campaign: a campaign instead of a job. APPROVE= is what its operator does: auto (after 10 minutes),
+# deny, at=DURATION; BAD_IMAGE= VERSION:SHARE, an image that does not boot everywhere; EXPECT= the verdict.
+CAMPAIGN ?=
+BAD_IMAGE ?=
+APPROVE ?= at=2s
+EXPECT ?= $(if $(BAD_IMAGE),halted,completed)
+JOB = $(if $(CAMPAIGN),--campaign $(CAMPAIGN) --approve $(APPROVE) --expect $(EXPECT) $(if $(BAD_IMAGE),--bad-image $(BAD_IMAGE)),$(ANYJOB))
+ANYJOB = $(if $(OPERATION),--operation $(OPERATION) --input '$(INPUT)' $(if $(WORKFLOWS),--workflows $(WORKFLOWS)),--event $(EVENT))
 # A rollout begins with 20 devices a minute; create-job-fast.json begins with 1,000.
 run: PLAIN = $(if $(shell test $(DEVICES) -gt 20 && echo many),events/create-job-fast.json,events/create-job.json)
 
@@ -41,7 +48,7 @@ export CGO_ENABLED = 0
 .PHONY: run rehearse build test test-race test-restart test-crash test-windows test-flood stored-forms test-disk test-upgrade test-ablation test-deploy lint fmt dist proto synth synth-check deploy smoke build-lambdas \
 	lint-template bench bench-compare bench-baseline bench-jsonata fuzz clean
 
-run: build ## one whole job on this machine: DEVICES=25 EVENT=file FAULTS=all PROFILES=all, OPERATION=reboot INPUT=json WORKFLOWS=folder
+run: build ## one whole job on this machine: DEVICES=25 EVENT=file FAULTS=all PROFILES=all, OPERATION=reboot INPUT=json WORKFLOWS=folder, CAMPAIGN=events/create-campaign-demo.json
 	bin/fleetstep demo --devices $(DEVICES) $(JOB) --faults "$(FAULTS)" --profiles "$(PROFILES)" --weather $(WEATHER) \
 		$(if $(ONBOARD),--onboard)
 

@@ -39,6 +39,9 @@ SUMMARY {...}. Exit code 0 only if every device ended as it should.`,
 				return cli.UsageError{Err: fmt.Errorf("--devices: %d; at least 1 is needed", d.Devices)}
 			}
 			d.Env = env
+			if d.Campaign.File != "" && !c.Flags().Changed("timeout") {
+				d.Timeout = time.Hour // its waves begin by the minute
+			}
 			if err := checkOperation(d.Operation); err != nil {
 				return err
 			}
@@ -55,6 +58,7 @@ SUMMARY {...}. Exit code 0 only if every device ended as it should.`,
 	f.IntVar(&d.Devices, "devices", 25, "number of simulated agents")
 	f.StringVar(&d.Event, "event", "events/create-job.json", "payload for create-job")
 	operationFlags(c, &d.Operation, &workflows)
+	campaignFlags(c, &d.Campaign)
 	f.StringVar(&d.Faults, "faults", "", "which agents are difficult (see: fleetstep simulate --list-faults)")
 	f.BoolVar(&d.Onboard, "onboard", false, "the devices are new, and are onboarded before the job: a minute or two")
 	f.StringVar(&d.Profiles, "profiles", "",

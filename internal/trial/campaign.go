@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,7 +35,7 @@ type Campaign struct {
 	BadImage, BadModel string
 	// Approve is auto (after ten minutes), deny, or at=DURATION after it was asked for.
 	Approve string
-	// OnHold is what the operator says after ten minutes where a gate asks: continue, abort.
+	// OnHold is what the operator says, as late, where a gate asks: continue, abort.
 	OnHold string
 	// Expect is the verdict that makes the trial a success: completed, halted, aborted.
 	Expect string
@@ -122,7 +123,11 @@ func (r *run) campaign(ctx context.Context) error {
 		return err
 	}
 	p.start = p.Env.Now()
-	out, err := p.api.Create(ctx, p.payload, false)
+	var out json.RawMessage
+	err = p.persist(ctx, func() (err error) {
+		out, err = p.api.Create(ctx, p.payload, false)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -257,13 +262,36 @@ func (p *played) difficult() error {
 	return err
 }
 
-func (p *played) describe(ctx context.Context) (campaign.Report, error) {
-	var r campaign.Report
-	_, raw, err := p.api.Describe(ctx, p.id, false)
-	if err == nil {
-		err = json.Unmarshal(raw, &r)
+// passing are errors of a function that an operator meets with another try: it died, or
+// AWS turned it away. Every verb may be repeated.
+var passing = []string{"Runtime.ExitError", "Sandbox.Timedout", "Transient", "TooManyRequestsException",
+	"ServiceException"}
+
+// persist makes a call until it is answered.
+func (p *played) persist(ctx context.Context, call func() error) error {
+	const most = 20
+	for i := 1; ; i++ {
+		err := call()
+		if err == nil || i == most || !slices.ContainsFunc(passing, func(name string) bool {
+			return strings.Contains(err.Error(), name)
+		}) {
+			return err
+		}
+		if err := p.Env.Sleep(ctx, 2*time.Second); err != nil {
+			return err
+		}
 	}
-	return r, err
+}
+
+func (p *played) describe(ctx context.Context) (r campaign.Report, err error) {
+	return r, p.persist(ctx, func() error {
+		_, raw, err := p.api.Describe(ctx, p.id, false)
+		if err == nil {
+			r = campaign.Report{}
+			err = json.Unmarshal(raw, &r)
+		}
+		return err
+	})
 }
 
 // watch looks at the campaign until it is over, and is its operator.
@@ -335,11 +363,7 @@ func (p *played) operate(ctx context.Context, r campaign.Report) error {
 	if p.asked[key].IsZero() {
 		p.asked[key] = now
 	}
-	takes := p.approve
-	if r.Phase == campaign.Hold {
-		takes = operatorTakes
-	}
-	if now.Sub(p.asked[key]) < takes {
+	if now.Sub(p.asked[key]) < p.approve {
 		return nil
 	}
 	v := event.CampaignRequest{Campaign: event.CampaignID(p.id), Verb: event.VerbApprove, Why: "the trial's operator"}
@@ -351,7 +375,10 @@ func (p *played) operate(ctx context.Context, r campaign.Report) error {
 	case r.Phase == campaign.Hold:
 		v.Verb, v.Failures = event.VerbResumeCampaign, &failed
 	}
-	_, err := p.api.Do(ctx, v)
+	err := p.persist(ctx, func() error {
+		_, err := p.api.Do(ctx, v)
+		return err
+	})
 	if err != nil && (strings.Contains(err.Error(), "NothingToDo") ||
 		strings.Contains(err.Error(), "InvalidPayload")) {
 		return nil // it has gone on since, or more have failed: the next look sees
@@ -489,7 +516,8 @@ func (p *played) judgeDevices(ctx context.Context, fleet *simulator.Fleet, s *Ca
 			p.problem("%s is healthy and failed with %s", thing, st.Error)
 		case st.State == event.StandFailed && !expected.Allows(string(st.Error)):
 			p.problem("%s (%s) failed with %s; expected %s", thing, name, st.Error, expectation(expected))
-		case fault == nil && f.Completed > 1 && st.Attempt == 1:
+		// In bad weather what is lost is asked for again.
+		case fault == nil && f.Completed > 1 && st.Attempt == 1 && p.Patience == 0:
 			p.problem("%s is healthy and downloaded %d times", thing, f.Completed)
 		}
 	}

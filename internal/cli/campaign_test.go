@@ -1,0 +1,150 @@
+package cli
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+)
+
+func invoking(function string) string {
+	return "POST /2015-03-31/functions/fleetstep-" + function + "/invocations"
+}
+
+const described = `{"campaign": {"campaignId": "fall", "state": "%s", "phase": "BAKE", "wave": "canary",
+	"paused": true, "created": "2026-11-22T11:00:00Z", "by": "arn:ann",
+	"devices": {"planned": 3, "succeeded": 1, "failed": {"A.B": 2}},
+	"waves": [{"name": "canary", "planned": 3, "gate": {"verdict": "fail", "why": "2 of 3 failed"},
+	"devices": {"succeeded": 1, "failed": {"A.B": 2}}, "first": [{"thingName": "rg-1", "error": "A.B"}]}],
+	"log": [{"at": "2026-11-22T11:00:00Z", "verb": "create", "who": "arn:ann"}], "leftOver": ["rg-9"]}}`
+
+func stateOf(state string) string { return strings.Replace(described, "%s", state, 1) }
+
+// TestEachVerbOfACampaignIsAsked: its function, its request, proved, and what is printed.
+func TestEachVerbOfACampaignIsAsked(t *testing.T) {
+	seven := 7
+	for _, c := range []struct {
+		args     string
+		function string
+		want     event.CampaignRequest
+		answer   string
+		out      string
+	}{
+		{"approve fall --wave early", "approve-campaign", event.CampaignRequest{Verb: "approve", Wave: "early"},
+			`{"changed": true, "wave": "early"}`, "campaign fall: approve wave early\n"},
+		{"deny fall --why no", "approve-campaign", event.CampaignRequest{Verb: "deny", Why: "no"}, `{"changed": true}`,
+			"campaign fall: deny\n"},
+		{"pause fall --why storm", "control-campaign", event.CampaignRequest{Verb: "pause", Why: "storm"},
+			`{"changed": false}`, "campaign fall: pause: nothing to do\n"},
+		{"resume fall --acknowledge 7", "control-campaign", event.CampaignRequest{Verb: "resume", Failures: &seven},
+			`{"changed": true}`, "campaign fall: resume\n"},
+		{"skip fall", "control-campaign", event.CampaignRequest{Verb: "skip"}, `{"changed": true}`,
+			"campaign fall: skip\n"},
+		{"exclude fall a b --why loan", "control-campaign", event.CampaignRequest{Verb: "exclude", Why: "loan",
+			Things: []event.ThingName{"a", "b"}}, `{"changed": true, "devices": 1, "left": 1}`,
+			"campaign fall: exclude of 1 devices; 1 were left as they are\n"},
+		{"retry fall --error A.B --model M", "control-campaign", event.CampaignRequest{Verb: "retry", Error: "A.B",
+			Model: "M"}, `{"changed": true, "devices": 2}`,
+			"campaign fall: retry of 2 devices; 0 were left as they are\n"},
+		{"abort fall --why bad", "abort-campaign", event.CampaignRequest{Verb: "abort", Why: "bad"},
+			`{"changed": true}`, "campaign fall: abort\n"},
+	} {
+		r := run(t, setup{answers: map[string][]answer{invoking(c.function): ok(c.answer)}},
+			append([]string{"campaign"}, strings.Fields(c.args)...)...)
+		if r.code != 0 || r.out != c.out {
+			t.Errorf("%s: code %d, %q, %s", c.args, r.code, r.out, r.text)
+			continue
+		}
+		var got event.CampaignRequest
+		if err := json.Unmarshal([]byte(r.bodies[0]), &got); err != nil || got.Proof == "" {
+			t.Errorf("%s: asked %s, %v", c.args, r.bodies[0], err)
+		}
+		c.want.Campaign = "fall"
+		if got.Subject() != c.want.Subject() {
+			t.Errorf("%s: asked %+v", c.args, got)
+		}
+		if err := got.Check(got.Verb); err != nil {
+			t.Errorf("%s: %v", c.args, err)
+		}
+	}
+}
+
+func TestCampaignCommandsSayWhatIsMissing(t *testing.T) {
+	for _, args := range []string{"pause fall", "abort fall", "exclude fall --why x", "approve", "create", "plan",
+		"describe", "watch a b"} {
+		if r := run(t, setup{}, append([]string{"campaign"}, strings.Fields(args)...)...); r.code != 2 {
+			t.Errorf("%s: code %d, %s", args, r.code, r.text)
+		}
+	}
+}
+
+func TestACampaignIsCreatedFromAFile(t *testing.T) {
+	const plan = `"plan": {"total": 60, "notEligible": {"no image is for it": 2}, "notes": ["wave a has 52 devices"],
+		"waves": [{"name": "a", "size": 52, "minutes": 1, "bakeMinutes": 60, "needs": 52, "approval": true,
+		"gate": {"success": 0.95}}], "estimate": {"minutes": 61, "dollars": 0.02, "limit": "x", "ends": "y"}}`
+	answers := func(more string) map[string][]answer {
+		return map[string][]answer{invoking("create-campaign"): ok(`{"campaignId": "fall", ` + more + `}`)}
+	}
+	r := run(t, setup{answers: answers(`"state": "RUNNING", ` + plan), in: `{"images": [], "from": "<2"}`}, "campaign",
+		"create", "--file", "-")
+	if r.code != 0 || !strings.Contains(r.out, "campaign fall begins\n") ||
+		!strings.Contains(r.out, "wave a: 52 devices") {
+		t.Errorf("code %d, %s%s", r.code, r.out, r.text)
+	}
+	var got event.CreateCampaignRequest
+	if err := json.Unmarshal([]byte(r.bodies[0]), &got); err != nil || got.Plan || got.Proof == "" {
+		t.Errorf("asked %s, %v", r.bodies[0], err)
+	}
+	r = run(t, setup{answers: answers(plan), in: `{}`}, "campaign", "plan", "--file", "-")
+	if r.code != 0 || strings.Contains(r.out, "begins") ||
+		!strings.Contains(r.out, "2 devices not eligible: no image") {
+		t.Errorf("code %d, %s%s", r.code, r.out, r.text)
+	}
+	r = run(t, setup{answers: answers(`"existed": true, "state": "HELD"`), in: `{}`}, "campaign", "create", "-f", "-")
+	if r.code != 0 || r.out != "campaign fall existed, HELD\n" {
+		t.Errorf("code %d, %s%s", r.code, r.out, r.text)
+	}
+	if r = run(t, setup{in: `{`}, "campaign", "create", "-f", "-"); r.code != 2 {
+		t.Errorf("no JSON: code %d, %s", r.code, r.text)
+	}
+}
+
+func TestACampaignIsDescribedAndWatched(t *testing.T) {
+	answers := func(states ...string) map[string][]answer {
+		var list []string
+		for _, s := range states {
+			list = append(list, stateOf(s))
+		}
+		return map[string][]answer{invoking("describe-campaign"): ok(list...)}
+	}
+	r := run(t, setup{answers: answers("RUNNING")}, "campaign", "describe", "fall")
+	for _, part := range []string{"campaign fall RUNNING, paused, wave canary bake: 3 planned",
+		"gate: fail, 2 of 3 failed",
+		"2 × A.B", "rg-1 A.B", "create  by arn:ann"} {
+		if !strings.Contains(r.out, part) {
+			t.Errorf("described without %q: %s%s", part, r.out, r.text)
+		}
+	}
+	if r = run(t, setup{answers: answers("RUNNING", "RUNNING", "HELD", "COMPLETED")}, "campaign", "watch",
+		"fall"); r.code != 0 || strings.Count(r.out, "\n") != 3 {
+		t.Errorf("watched: code %d, %s", r.code, r.out)
+	}
+	if r = run(t, setup{answers: answers("HALTED")}, "campaign", "watch", "fall", "--json"); r.code != 1 ||
+		!strings.Contains(r.out, `"state": "HALTED"`) {
+		t.Errorf("halted: code %d, %s", r.code, r.out)
+	}
+	if r = run(t, setup{answers: answers("HALTED")}, "campaign", "report", "fall"); r.code != 0 ||
+		!strings.Contains(r.out, "left over: rg-9\n") {
+		t.Errorf("report: code %d, %s", r.code, r.out)
+	}
+	if r = run(t, setup{answers: answers("RUNNING")}, "campaign", "report", "fall"); r.code != 1 {
+		t.Errorf("a report before the end: code %d, %s", r.code, r.out)
+	}
+	r = run(t, setup{answers: map[string][]answer{invoking("describe-campaign"): ok(`{"campaigns": [{
+		"campaignId": "fall", "state": "HELD", "devices": 60, "wave": "early", "created": "2026-11-22T11:00:00Z", "by": "arn:ann"}]}`)}},
+		"campaign", "list")
+	if r.code != 0 || r.out != "fall  HELD  60 devices  early  2026-11-22T11:00:00Z  arn:ann\n" {
+		t.Errorf("list: code %d, %q%s", r.code, r.out, r.text)
+	}
+}

@@ -1,0 +1,101 @@
+package functions
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"pgregory.net/rapid"
+
+	"github.com/fleetstep/fleetstep/internal/campaign"
+	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
+)
+
+func campaignSchema(t testing.TB) *jsonschema.Schema {
+	t.Helper()
+	s, err := jsonschema.NewCompiler().Compile(filepath.Join(samples, "schema", "create-campaign.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func parseCampaign(payload []byte) (campaign.Request, error) {
+	return campaign.Parse(payload, []event.Form{upgrade.NewForm(nil, upgrade.Rules{})}, upgrade.Operation)
+}
+
+func TestSamplesOfCampaigns(t *testing.T) {
+	s := campaignSchema(t)
+	r, err := parseCampaign(sample(t, "create-campaign.json"))
+	if err != nil || len(r.Images) != 2 || len(r.Windows) != 2 || !r.FourEyes || r.Waves[0].Gate.NotReturned != 3 ||
+		r.Waves[1].Gate.Success != 0.98 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	demo, err := parseCampaign(sample(t, "create-campaign-demo.json"))
+	if err != nil || len(demo.Waves) != 3 || !demo.Waves[1].Approval {
+		t.Errorf("%+v, %v", demo, err)
+	}
+	for _, name := range []string{"create-campaign.json", "create-campaign-demo.json"} {
+		if !accepts(s, sample(t, name)) {
+			t.Errorf("the schema refuses %s", name)
+		}
+	}
+}
+
+// TestTheSchemaOfCampaignsAgreesWithValidation: what the schema refuses validation refuses, and what validation
+// refuses the schema does, but for what it says that it cannot hold.
+func TestTheSchemaOfCampaignsAgreesWithValidation(t *testing.T) {
+	s := campaignSchema(t)
+	values := []any{
+		nil, true, 0, 1, -1, 1.5, 0.5, 0.95, 0.9999, 5, 7, 100, 1000, 1001, 1e9, "", "x", "2.0.0", "02:00", "24:00",
+		"halt", "MON", "Europe/Berlin", "s3://bucket/key", []any{}, []any{"x"}, map[string]any{},
+		map[string]any{"success": 0.9}, map[string]any{"from": "02:00", "to": "03:00"},
+		map[string]any{"name": "w", "count": 1},
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		var tree any
+		name := rapid.SampledFrom([]string{"create-campaign.json", "create-campaign-demo.json"}).Draw(t, "base")
+		b, err := os.ReadFile(filepath.Join(samples, name))
+		if err != nil || json.Unmarshal(b, &tree) != nil {
+			t.Fatal(name, err)
+		}
+		for i := rapid.IntRange(0, 2).Draw(t, "changes"); i > 0; i-- {
+			mutate(t, tree, values)
+		}
+		payload, err := json.Marshal(tree)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = parseCampaign(payload)
+		var problems event.Problems
+		if err != nil && !errors.As(err, &problems) {
+			t.Fatalf("%s: %v is not a list of problems", payload, err)
+		}
+		if ok := accepts(s, payload); ok != (err == nil) && !(ok && beyondCampaignSchema(problems)) {
+			t.Fatalf("schema says %v, validation says %v, of %s", ok, err, payload)
+		}
+	})
+}
+
+// beyondCampaignSchema reports whether something is wrong that the schema says it cannot hold.
+func beyondCampaignSchema(problems event.Problems) bool {
+	for _, p := range problems {
+		for _, part := range []string{".firmware", "$.activation", ".blackout", "$.zone", "$.start", "$.end", ".from[",
+			".timeouts", ".percent", "$.operation", "$.input"} {
+			if strings.Contains(p.Path, part) {
+				return true
+			}
+		}
+		for _, text := range []string{"another name than the waves", "only the last wave", "of several images"} {
+			if strings.Contains(p.Allowed, text) {
+				return true
+			}
+		}
+	}
+	return false
+}
