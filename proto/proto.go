@@ -1,10 +1,10 @@
 // Package proto holds the USP schemas: the .proto files, the Go code generated
 // from them (usprecord, uspmsg) and the descriptor set.
 //
-// The schemas are wire-compatible with TR-369 protocol version 1.4 and with the
-// versions before it; a test compares every name, number and type with release 1.4.1.
-// What a later version adds is kept as unknown fields. `make proto` (go generate ./proto/...) rewrites what is
-// generated; `go run ./proto/generate -check` fails when something is stale.
+// The schemas are wire-compatible with TR-369 protocol version 1.4 and earlier. A test
+// compares every name, number and type with release 1.4.1. Fields of later versions are kept
+// as unknown fields. `make proto` (go generate ./proto/...) rewrites the generated files; `go
+// run ./proto/generate -check` fails if one is stale.
 package proto
 
 import _ "embed"

@@ -1,11 +1,10 @@
-// Package statemachines embeds the Amazon States Language documents, so that the
-// template, the tests and the programs all speak of the same bytes. The
-// documents are data: nothing here interprets them.
+// Package statemachines embeds the Amazon States Language documents, so that the template, the
+// tests and the programs use the same bytes. The documents are data; nothing here interprets
+// them.
 //
-// firmware-upgrade.asl.json is the upgrade's, firmware-campaign.asl.json that of campaigns.
-// Every other <operation>.asl.json has a
-// <operation>.schema.json beside it, the JSON Schema of its input: these two files are
-// all that an operation of its kind is, and it is found by its name alone.
+// firmware-upgrade.asl.json is the upgrade, firmware-campaign.asl.json the campaign. Every
+// other <operation>.asl.json has a <operation>.schema.json beside it, the JSON Schema of its
+// input. Such an operation has no other files and is found by its name.
 //
 // The only placeholders are those of CloudFormation's DefinitionSubstitutions: ARNs of
 // functions, ${SendUspOperateArn}, ${AwaitFirmwareReportArn}, ${VerifyVersionArn} and

@@ -1,15 +1,16 @@
-// Command app is the CDK app: it synthesizes one stack, "fleetstep" or what the context value
-// "stackName" says, one construct per bounded context (jobs.go, workflow.go, device.go) and one for
-// what the operator sees (observability.go).
+// Command app is the CDK app. It synthesizes one stack, named "fleetstep" or by the context
+// value "stackName". Each bounded context has a construct (jobs.go, workflow.go, device.go),
+// and so has what the operator sees (observability.go).
 //
-// The CDK CLI runs it without flags and finds the cloud assembly where CDK_OUTDIR says (see infra/cdk.json). By hand:
+// The CDK CLI runs it without flags and reads the cloud assembly from the folder in CDK_OUTDIR
+// (see infra/cdk.json). By hand:
 //
 //	go run ./infra/app -placeholder-assets -write infra/testdata/template.json   refresh the committed template
 //	go run ./infra/app -placeholder-assets -check infra/testdata/template.json   exit 1 when it is stale
 //
-// The code of the functions is taken from the folders <assets>/<function>/bootstrap, where <assets> is, in this order,
-// FLEETSTEP_ASSETS, the CDK context value "assets", or .build/lambda beside go.mod. Node.js must be installed: the
-// CDK's engine is JavaScript.
+// The code of the functions is read from <assets>/<function>/bootstrap. The folder <assets> is
+// FLEETSTEP_ASSETS, or else the CDK context value "assets", or else .build/lambda beside
+// go.mod. Node.js must be installed: the CDK's engine is JavaScript.
 package main
 
 import (

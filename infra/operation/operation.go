@@ -1,7 +1,8 @@
-// Package operation makes the resources of operations that are only ASL, as plain CloudFormation: for each a state
-// machine with its role, log group and alarm, and what the functions of the stack may do with it. The CDK app includes
-// them as they are; a program that starts from the committed template merges them into it. So an operation that is
-// given by a folder is deployed in the same way as one that lies in statemachines/.
+// Package operation makes the resources of operations that are only ASL, as plain
+// CloudFormation: for each a state machine with its role, log group and alarm, and the
+// permissions of the stack's functions for it. The CDK app includes them unchanged. A program
+// that starts from the committed template merges them into it. So an operation of a folder is
+// deployed in the same way as one in statemachines/.
 package operation
 
 import (

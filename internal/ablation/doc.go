@@ -4,9 +4,9 @@
 // it. Something must then go wrong, and the error must name the action that is missing
 // and the role that needs it. With every permission in place nothing is denied.
 //
-// If nothing goes wrong without a permission, either story_test.go and scene_test.go
-// lack the scene that needs it, or it does not belong in the template.
+// If nothing goes wrong without a permission, then the scene that needs it is missing in
+// story_test.go or scene_test.go, or the permission does not belong in the template.
 //
-// Plain go test ends each rehearsal at the first denial. FLEETSTEP_ABLATION=all plays
-// each to its end, and leaves out whole statements too.
+// Plain go test ends each rehearsal at the first denial. FLEETSTEP_ABLATION=all runs each to
+// its end, and also leaves out whole statements.
 package ablation

@@ -3,11 +3,11 @@
 // holds benchmarks only. "make bench" runs them with those of the packages;
 // docs/performance.md has the results.
 //
-// Client and cloud share the machine and the process, so the SDK's work is part of every
-// figure. BenchmarkCannedServer has the rate that is possible at most: it serves prepared
-// answers. of-canned is a row's share of that rate, measured right after the row;
-// of-canned-cpu is the same share by processor time. Experiments with many executions,
-// waiting or finished, run once, and with -short at a tenth of their size.
+// Client and cloud share the machine and the process, so every figure contains the SDK's work.
+// BenchmarkCannedServer measures the highest possible rate: it serves prepared answers.
+// of-canned is a row's share of that rate, measured right after the row; of-canned-cpu is the
+// same share by processor time. Experiments with many executions, waiting or finished, run
+// once, and with -short at a tenth of their size.
 //
 // BenchmarkReady starts bin/fleetstep, which "make build" makes.
 package bench

@@ -1,30 +1,30 @@
-// Package campaign decides what becomes of a fleet over days: which devices may begin,
-// when, and whether what was seen of them is reason to go on.
+// Package campaign runs a fleet's upgrade over days. It decides which devices may begin, when
+// they may, and whether the results so far allow it to continue.
 //
-//	request.go    what an operator asks for; all mistakes are told at once
+//	request.go    what an operator asks for; all mistakes at once
 //	version.go    ranges of versions
-//	plan.go       who takes part, in which wave: a fair sample of models, the same each time
+//	plan.go       which devices take part, and in which wave: a fair sample of models, always the same
 //	gate.go       whether a wave was good: pass, fail, inconclusive
-//	counts.go     what the counts of devices say of a wave
-//	admission.go  how many may begin in this minute, and of which zone
+//	counts.go     a wave's results, from the counts of devices
+//	admission.go  how many devices may begin in this minute, and in which zone
 //	record.go     a campaign as it is stored, and how it is changed
 //	create.go     Creator: makes a campaign of a request, or only its plan
 //	machine.go    Machine: the steps of statemachines/firmware-campaign.asl.json
-//	driver.go     Driver: does what is done by the clock
-//	control.go    Controller: the verbs of operators
-//	report.go     what is said of a campaign
-//	ports.go      what the package needs of others
+//	driver.go     Driver: the work of the clock
+//	control.go    Controller: the commands of operators
+//	report.go     the report of a campaign
+//	ports.go      the interfaces that the package needs
 //
-// A campaign is one execution of a state machine, which waits by task tokens: for an
-// approval, for the end of a wave, for an operator's word. What it waits for is found by
-// the clock (Driver) or said by an operator (Controller); both write it into the record
-// first and answer the token after, so that doing so twice is doing so once.
+// A campaign is one execution of a state machine, which waits by task tokens: for an approval,
+// for the end of a wave, or for an operator's command. The clock (Driver) notices that a wave
+// has ended; operators act through the Controller. Both first write the result into the record
+// and then answer the token, so that repeating it has no second effect.
 //
-// Devices are counted where they stand (event.Standing), in the transactions that change
-// them. The record holds no number of devices but those of the plan and of what was
-// admitted: whatever a gate decides comes from those counts, all of which always add up.
+// Devices are counted by where they stand (event.Standing), in the transactions that change
+// their standing. The record has no numbers of devices except those of the plan and of
+// admission. A gate decides from the counts, which always add up.
 //
-// The record (Campaign) is one item, changed on condition of its revision. Its task token
-// is a secret, and goes when the step is over. Times are UTC. Everything is safe for
+// The record (Campaign) is one item, changed on condition of its revision. Its task token is a
+// secret and is deleted when the step is over. Times are UTC. Everything is safe for
 // concurrent use.
 package campaign

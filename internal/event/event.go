@@ -1,32 +1,30 @@
-// Package event is the vocabulary of Fleetstep: what at least two of its contexts
-// (jobs, workflow, device) and flows say to each other. Read this package first.
-// A word that only one of them uses lives there.
+// Package event is the vocabulary of Fleetstep: the types that at least two of its contexts
+// (jobs, workflow, device) and flows share. Read this package first. A type that only one of
+// them uses is in its package.
 //
-// It holds words only. It reads no environment, calls nothing and imports the
-// standard library alone, so that each context can depend on it and none on
-// another. The files are one per subject:
+// It has types and pure functions only. It reads no environment and imports the standard
+// library alone, so that every context can depend on it. The files are one per subject:
 //
 //	event.go     the identifiers, and the names made from them
 //	flow.go      an operation as the contexts know it
 //	step.go      what the state machine hands to the functions
-//	turn.go      a conversation's turn, and its move
-//	device.go    device events: a device's news in plain words
-//	inbound.go   a record from a device in plain words, or why it is refused
+//	turn.go      one turn of a conversation: what a flow is given, and the move that it returns
+//	device.go    device events: news and answers of a device
+//	inbound.go   a decoded record of a device, or why it is refused
 //	outcome.go   how an operation ended
-//	domain.go    what other systems are told of a device
-//	control.go   pausing and going on, of a job or of everything
-//	campaign.go  where a device stands with a campaign, and how that is counted
+//	domain.go    the events about a device that are published for other systems
+//	control.go   flags that pause and resume a job, or everything
+//	campaign.go  where a device stands in a campaign, and how that is counted
 //	errors.go    the error names of any operation, and the statuses of jobs
 //	rule.go      what the topic rules hand to the functions
 //	form.go      how create-job's payload asks for an operation
-//	window.go    when a device may be disturbed, in its own time
-//	park.go      an attempt that goes on later, in another execution
-//	problem.go   validation problems, all of a payload at once
+//	window.go    when a device may be disturbed, in its own time zone
+//	park.go      an attempt that continues later, in another execution
+//	problem.go   mistakes in a payload, all at once
 //
-// Durations in payloads are whole numbers whose unit is in the name
-// (downloadSeconds, jobMinutes). Times are RFC 3339 in UTC in what we write and
-// epoch milliseconds in what topic rules write. Nothing here is mutable after
-// construction; all of it is safe to share.
+// Durations in payloads are whole numbers whose unit is in the name (downloadSeconds,
+// jobMinutes). Times are RFC 3339 in UTC in what we write, and epoch milliseconds in what
+// topic rules write. Values do not change after they are made and are safe to share.
 package event
 
 import (

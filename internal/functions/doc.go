@@ -8,16 +8,15 @@
 // error names of package event, InvalidPayload and JobConflict of create-job, and
 // Transient for every error that is worth a retry.
 //
-// Environment variables are named in package environment; one that is missing is an
-// error of the constructor that names it. Clients are made from cfg alone: a
-// BaseEndpoint in it (AWS_ENDPOINT_URL) wins everywhere, also over the endpoints of
-// the IoT data planes among the variables. Making a handler calls no service. Time
-// comes from now. Nothing is random: every name and id is derived.
+// Environment variables are named in package environment. If one is missing, the constructor
+// fails and names it. Clients are made from cfg alone: a BaseEndpoint in it (AWS_ENDPOINT_URL)
+// overrides every other endpoint, also those of the IoT data planes in the environment. A
+// constructor calls no service. Time comes from now. Nothing is random: every name and id is
+// derived.
 //
-// Beside the handlers: env.go is what a function finds around it, parts.go makes the
-// clients and adapters that handlers are joined from, orders.go shows job executions to
-// package workflow.
+// Beside the handlers: env.go is the environment of a function, parts.go makes the clients and
+// adapters, orders.go gives package workflow the job executions.
 //
-// Each invocation writes one JSON log line per decision and its metrics (EMF) to
-// Env.Stdout. Neither holds a token or an address of an image.
+// Each invocation writes one JSON log line per decision and its metrics (EMF) to Env.Stdout.
+// Neither contains a token or the URL of an image.
 package functions

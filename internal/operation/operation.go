@@ -1,17 +1,16 @@
-// Package operation reads operations that are only ASL. One is two files: <name>.asl.json,
-// its state machine, whose tasks are primitives of the function usp-task and which ends by
-// the function finalize; and <name>.schema.json, a JSON Schema of its input.
+// Package operation reads operations that are only ASL. An operation is two files:
+// <name>.asl.json, its state machine, whose tasks are those of the function usp-task and which
+// ends by the function finalize; and <name>.schema.json, a JSON Schema of its input.
 //
 //	operation.go  the two files; an operation's form in create-job's payload
-//	schema.go     an input held to its schema, all mistakes at once
-//	machine.go    the states, and what follows which
-//	check.go      what a state machine must keep to, beside the States Language's own rules
+//	schema.go     checks an input against its schema, all mistakes at once
+//	machine.go    the states, and which follows which
+//	check.go      the rules for a state machine, beside those of the States Language
 //	longest.go    how long an execution may take
 //	picture.go    the states as text and as SVG
 //
-// It does no I/O but on the fs.FS that it is given, and knows nothing of what a task says to
-// a device: that is flow/script's. Mistakes are event.Problems, whose paths are places in
-// the file or in the payload.
+// It does no I/O except on the given fs.FS. What a task sends to a device is in flow/script.
+// Mistakes are event.Problems, whose paths are places in the file or in the payload.
 package operation
 
 import (

@@ -1,8 +1,8 @@
-// Package payload checks what the JSON of an operator says, and names all its mistakes
-// at once. A Checker is given values as encoding/json decodes them with UseNumber, and
-// collects an event.Problem for each that is not as it should be: its path, the value,
-// and what is allowed. It is what package jobs and the flows check create-job's payloads with; a test of package
-// functions (payload_test.go) compares them with the JSON Schema in events/schema.
+// Package payload checks an operator's JSON and lists all its mistakes at once. A Checker is
+// given values as encoding/json decodes them with UseNumber. For each mistake it collects an
+// event.Problem: its path, the value, and what is allowed. Package jobs and the flows check
+// create-job's payloads with it. A test of package functions (payload_test.go) compares the
+// checks with the JSON Schema in events/schema.
 package payload
 
 import (

@@ -1,12 +1,11 @@
-// Package provision registers devices in AWS IoT: for each a thing, a certificate with
-// the device policy, and membership of a thing group. It is for simulated devices and
-// for a bench, on AWS or on the local cloud. A factory has its own process.
+// Package provision registers devices in AWS IoT: for each a thing, a certificate with the
+// device policy, and membership of a thing group. It is for simulated devices and for trials
+// on a bench, on AWS or on the local cloud. Factories have their own process.
 //
-// A device's key never leaves this process: a certificate signing request is
-// sent, and AWS IoT's certificate comes back. Everything may be repeated; a
-// thing that exists is kept and gets a further certificate. A thing's attribute
-// endpointId says which USP endpoint is behind it, so that no other can be it, and
-// others that the caller gives are set beside it.
+// A device's key never leaves this process: it sends a certificate signing request and gets
+// AWS IoT's certificate. Everything may be repeated; a thing that exists is kept and gets a
+// further certificate. The thing's attribute endpointId names the USP endpoint of its device,
+// so that no other device can use it. The caller may give further attributes.
 //
 // Source: AWS IoT Core developer guide, "Create AWS IoT client certificates".
 package provision

@@ -1,10 +1,9 @@
-// Package quirk names the ways in which a model of devices differs from what the data
-// model of firmware images promises, or from what most do. They are found by the agent
-// doctor, kept for a model, heeded by the upgrade, and played by simulated devices: all
-// of them say these words.
+// Package quirk names the differences of a device model from the data model of firmware
+// images, or from most devices. The agent doctor finds them, they are stored for a model, the
+// upgrade takes them into account, and simulated devices play them. All use these names.
 //
-// It holds words only, and imports the standard library alone.
-// Source: TR-181 FirmwareImage; what the reference agent leaves to vendors.
+// It has names only, and imports the standard library alone. Source: TR-181 FirmwareImage;
+// what the reference agent leaves to vendors.
 package quirk
 
 import (

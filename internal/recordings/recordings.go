@@ -1,12 +1,10 @@
-// Package recordings finds what was recorded of the real world (histories of AWS,
-// captures of a real USP agent) for the tests that compare us with it, and lets
-// them say how many cases they played.
+// Package recordings finds recordings (histories of AWS, captures of a real USP agent) for the
+// tests that compare with them, and counts the cases that the tests ran.
 //
-// The recordings lie in a folder "shared" beside the repository, or where the
-// environment variable FLEETSTEP_RECORDED_DIR says. A clone may not have them:
-// then such a test is skipped, and make test says so in its last lines. With
-// FLEETSTEP_RECORDED=required, as .ci/run sets it, a test without its recordings
-// fails.
+// The recordings are in a folder "shared" beside the repository, or in the folder that the
+// environment variable FLEETSTEP_RECORDED_DIR names. A clone may not have them. Then such a
+// test is skipped, and the last lines of make test say so. With FLEETSTEP_RECORDED=required,
+// as .ci/run sets it, a test without its recordings fails.
 package recordings
 
 import (

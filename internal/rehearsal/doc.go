@@ -1,7 +1,7 @@
-// Package rehearsal plays a job in virtual time, in one process and without
-// sockets: before a launch, and in tests. The local cloud, the template, the
-// state machine, the rules and the Lambda handlers are those of any other run;
-// the agents are the simulator's. Only what lies between them differs:
+// Package rehearsal runs a job in virtual time, in one process and without sockets: before a
+// launch, and in tests. The local cloud, the template, the state machine, the rules and the
+// Lambda handlers are those of any other run; the agents are the simulator's. Only the
+// connections between them differ:
 //
 //   - Time and the order of tasks are the scheduler's in virtual mode. Hours
 //     pass in seconds, and one seed is one run, on any machine.
@@ -14,15 +14,15 @@
 //   - Agents attach to the broker's core (devices.go), each under its own
 //     certificate, and the same policies apply.
 //
-// All of it enters the local cloud by package localcloud, and nothing below it.
+// It uses the local cloud through package localcloud and nothing below it.
 //
-// Run prints what trial.Run prints. Its SUMMARY has more members: digest, the SHA-256 of
-// all execution histories and final states, which is the same for two runs of one seed;
-// virtualSeconds, how long the job took; seconds, how long the rehearsal took;
-// peakMemoryMiB, the most that the process has used so far. A run that fails prints the
-// command that repeats it to Env.Err.
+// Run prints what trial.Run prints. Its SUMMARY has more members: digest, the SHA-256 of all
+// execution histories and final states, which is the same for two runs of one seed;
+// virtualSeconds, how long the job took; seconds, how long the rehearsal took; peakMemoryMiB,
+// the most that the process has used so far. If a run fails, it prints the command that
+// repeats it to Env.Err.
 //
-// While the job runs there are no goroutines but the scheduler's. Afterwards all
-// processors read histories. Run may be called from several goroutines. A cancelled
-// context ends it at the next look at the job.
+// While the job runs there are no goroutines except the scheduler's. Afterwards all processors
+// read histories. Run may be called from several goroutines. A cancelled context ends it at
+// the next look at the job.
 package rehearsal

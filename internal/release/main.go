@@ -1,10 +1,9 @@
 // Command release builds the archives that make dist offers: the program and the
 // functions beside it, for linux, macOS and Windows on amd64 and arm64.
 //
-// The same commit gives the same bytes on every machine with the same Go: paths
-// are trimmed, times are the commit's, entries are sorted and owned by nobody.
-// SHA256SUMS names them all, so that two builds are compared by one file. An
-// archive holds
+// The same commit gives the same bytes on every machine with the same Go: paths are trimmed,
+// times are the commit's, entries are sorted and have no owner. SHA256SUMS has the sums of all
+// archives, so that two builds can be compared by one file. An archive has
 //
 //	fleetstep-<version>-<os>-<arch>/
 //	    fleetstep                  fleetstep.exe on Windows

@@ -12,7 +12,7 @@
 //	FLEETSTEP_RESTART_FAULTS=…  difficult devices, as simulator.ParseFaults reads them
 //	FLEETSTEP_BIN=…/bin         programs already built; built by the test if not set
 //
-// TestIntruders lets devices pretend to be others while a job runs.
+// TestIntruders lets devices act as other devices while a job runs.
 //
 // The tests are skipped with -short. They wait in real time, because they look at
 // processes. Their limits are far beyond what a slow machine needs.

@@ -1,8 +1,8 @@
-// Package workflow owns executions and task tokens: which execution has a device, and
-// which task waits for which news of it. News and tasks find each other although
-// everything arrives at least once, in any order. The package knows neither USP nor any
-// operation. What to say to a device, and what follows from its answer, is decided by an
-// event.Flow. The document of an attempt names the flow; the device's claim records it.
+// Package workflow owns executions and task tokens: which execution has a device, and which
+// task waits for which news of it. News and tasks find each other although everything arrives
+// at least once, in any order. The package knows neither USP nor any operation. An event.Flow
+// decides what to send to a device and what follows from its answer. The document of an
+// attempt names the flow; the device's claim records it.
 //
 //	start.go     Starter: begins an attempt, now or when its device appears
 //	steps.go     Steps: a step's function registers its task
@@ -10,12 +10,12 @@
 //	batch.go     Inbox: takes many messages at once, as a queue hands them over
 //	deliver.go   Inbox: hands the news in a record to the task that waits for it
 //	greeting.go  Inbox: finds out which thing an endpoint belongs to
-//	arrival.go   what nobody asks for, and is done to devices that appear
-//	control.go   flags: who may go on, who was refused; Controller: changes them
-//	park.go      Parker: ends an execution whose attempt goes on later; when that is
-//	tick.go      Ticker: does what is done by the clock
+//	arrival.go   devices that appear, for operations that start by themselves
+//	control.go   flags: which attempts may continue, which were held; Controller: changes them
+//	park.go      Parker: ends an execution whose attempt continues later, and decides when
+//	tick.go      Ticker: the work of each minute
 //	stand.go     campaigns count their devices by where each stands; Carrier: lets devices begin without a job
-//	sweep.go     finds attempts on which nobody works
+//	sweep.go     finds attempts without an execution
 //	end.go       Ender: ends an execution whose owner has ended the attempt;
 //	             Releaser: frees the device of an execution that came to its end
 //	close.go     decides which of several callers reports that an attempt is over
@@ -29,20 +29,20 @@
 //	                    CLAIM                      the execution that owns the device, and its operation
 //	                    PENDING#<owner>            an attempt that waits for the device, or for its time
 //	                    AWAIT#<step>               a task that waits: token, conversation
-//	                    NEWS#<kind>#<command key>  news that came before anyone waited for it
+//	                    NEWS#<kind>#<command key>  news that came before a task waited for it
 //	                    CAMPAIGN#<id>              where the device stands with a campaign
 //	PK ENDPOINT#<id>    SK OWNER                   the thing that an endpoint belongs to
-//	PK CONTROL#<owner>  SK CONTROL                 a flag: whether the owner's attempts may go on
-//	PK STOP             SK CONTROL                 the flag of everything
+//	PK CONTROL#<owner>  SK CONTROL                 a flag: whether the owner's attempts may continue
+//	PK STOP             SK CONTROL                 the flag for everything
 //	PK COUNT#<campaign>#<shard>         SK COUNT   how many devices stand where, changed with their standings
-//	PK DUE#<minute>#<hash mod 16>       SK <thing>#<owner>   a hint that PENDING may begin then
-//	PK TICK             SK LEASE                   which tick is at work, and the last minute whose hints are done
-//	                    LIFTED#<flag's PK>         a flag was lifted: those who knocked are to be woken
-//	PK ARRIVAL#<hash mod 8>             SK <thing>           it has appeared, and is to be received
-//	PK KNOCK#<flag's PK>#<hash mod 64>  SK <thing>#<owner>   refused by that flag
+//	PK DUE#<minute>#<hash mod 16>       SK <thing>#<owner>   PENDING may begin in that minute
+//	PK TICK             SK LEASE                   which tick is at work, and the last minute that is done
+//	                    LIFTED#<flag's PK>         a flag was lifted: the devices under KNOCK are to be started
+//	PK ARRIVAL#<hash mod 8>             SK <thing>           a device that has appeared
+//	PK KNOCK#<flag's PK>#<hash mod 64>  SK <thing>#<owner>   an attempt that the flag holds
 //
-// Every read is one strongly consistent query of a device's own partition, a few
-// kilobytes whatever the size of the job.
+// Every read is one strongly consistent query of a device's own partition: a few kilobytes,
+// whatever the size of the job.
 //
 // # The four rules
 //
@@ -51,30 +51,29 @@
 //     to NEWS, and then AWAIT is read again. So at least one of the two sees the other,
 //     in every interleaving. The same holds for PENDING, written before STATE is read,
 //     and STATE.connected, written before PENDING is read; and for KNOCK, written before
-//     CONTROL is read once more, and CONTROL, written before the tick reads who knocked.
-//     News that one task alone may take is noted in the claim before the task is told:
-//     by which entry into which state, whose next try may take it again.
+//     CONTROL is read once more, and CONTROL, written before the tick reads KNOCK.
+//     News that only one task may take is noted in the claim before the task is resumed,
+//     with the entry into the state, whose next try may take it again.
 //     An attempt that waits for its time, or for another to be done with its device,
-//     has a DUE hint in a minute that the tick has not read yet.
+//     has a DUE item in a minute that the tick has not read yet.
 //  2. No double effect. A task is resumed first; its AWAIT goes as the next step is
 //     registered, or the device released. A second resume finds a dead token, which is
 //     no error. A message that must not be sent twice is sent only by the caller that
 //     wrote the conversation's next revision, and only while its task is not over.
-//     Attempts of steps are ordered where the state machine tells: one that is late
+//     Tries of a step are ordered if the state machine numbers them: a late one
 //     registers nothing, and a task that is over changes no device.
 //  3. No crossed wires. Await.Matches compares message id, or command key and
 //     command path; the thing is the partition.
 //  4. No orphans. AWAIT is written only under the execution's own CLAIM, in one
 //     transaction, and both go together.
 //
-// An attempt may have several executions, one after the other: its laps. Their order
-// is that of execution number and lap, and nothing of an earlier one removes or hides
-// what is of a later one.
+// An attempt may have several executions, one after the other: its laps. They are ordered by
+// execution number and lap. An earlier one never removes or hides what a later one wrote.
 //
 // All methods are safe for concurrent use and may be repeated after any error.
 //
-// Errors: ErrGone when the execution no longer owns the device (its owner ended it);
-// ErrAgain for a message that must be delivered once more. Every other error comes
-// from a port and is worth a retry. Time comes from the injected clock. As a last
-// resort items expire, well after their use.
+// Errors: ErrGone if the execution no longer owns the device, because its owner ended it;
+// ErrAgain for a message that must be delivered once more. Every other error comes from a port
+// and is worth a retry. Time comes from the injected clock. As a last resort items expire,
+// well after their use.
 package workflow

@@ -1,4 +1,5 @@
-// Command await-firmware-report waits for what a device reports by itself.
+// Command await-firmware-report waits until a device reports the end of its download or
+// activation.
 package main
 
 import "github.com/fleetstep/fleetstep/internal/functions"

@@ -1,4 +1,5 @@
-// Command handle-device-message takes what devices and the broker say.
+// Command handle-device-message handles the messages of devices and the presence events of the
+// broker.
 package main
 
 import "github.com/fleetstep/fleetstep/internal/functions"

@@ -1,4 +1,4 @@
-// Command handle-job-event takes what AWS IoT says about jobs and job executions.
+// Command handle-job-event handles the events of AWS IoT about jobs and job executions.
 package main
 
 import "github.com/fleetstep/fleetstep/internal/functions"

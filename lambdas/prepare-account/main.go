@@ -1,5 +1,5 @@
-// Command prepare-account is a custom resource: it switches on AWS IoT's job events and finds the
-// data planes' endpoints.
+// Command prepare-account is a custom resource: it enables AWS IoT's job events and finds the
+// endpoints of the data planes.
 package main
 
 import "github.com/fleetstep/fleetstep/internal/functions"

@@ -1,4 +1,5 @@
-// Command send-usp-operate gives a device the command of a step: Inspect, Download, Activate, Rollback.
+// Command send-usp-operate sends a device the command of a step: Inspect, Download, Activate
+// or Rollback.
 package main
 
 import "github.com/fleetstep/fleetstep/internal/functions"

@@ -1,4 +1,5 @@
-// Command start-upgrade starts the upgrade of a device that is named a next job execution.
+// Command start-upgrade starts the upgrade of a device when its next job execution is
+// announced.
 package main
 
 import "github.com/fleetstep/fleetstep/internal/functions"

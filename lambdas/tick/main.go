@@ -1,4 +1,4 @@
-// Command tick does what is done by the clock, once a minute.
+// Command tick does the work of each minute.
 package main
 
 import "github.com/fleetstep/fleetstep/internal/functions"

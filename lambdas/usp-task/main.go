@@ -1,4 +1,4 @@
-// Command usp-task takes the tasks of operations that are only a state machine.
+// Command usp-task runs the tasks of operations that are only a state machine.
 package main
 
 import "github.com/fleetstep/fleetstep/internal/functions"

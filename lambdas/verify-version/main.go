@@ -1,4 +1,4 @@
-// Command verify-version asks a device which version it runs.
+// Command verify-version asks a device for its firmware version.
 package main
 
 import "github.com/fleetstep/fleetstep/internal/functions"

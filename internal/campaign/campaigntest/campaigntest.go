@@ -1,5 +1,5 @@
-// Package campaigntest has a Store and a Manifest of campaign in memory, and contracts that
-// test every implementation of them (Stores, Manifests). Safe for concurrent use.
+// Package campaigntest has a Store and a Manifest of campaign in memory, and contracts
+// (Stores, Manifests) that test every implementation of them. Safe for concurrent use.
 package campaigntest
 
 import (

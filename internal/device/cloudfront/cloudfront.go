@@ -1,14 +1,13 @@
-// Package cloudfront makes addresses of files (device.Addresses) at a CloudFront
-// distribution before the bucket: signed URLs with a canned policy, by a private key whose
-// public key is in a key group that the distribution trusts. Keys are RSA of 2,048 bits or
-// ECDSA P-256, in PEM (PKCS #1, SEC 1 or PKCS #8).
+// Package cloudfront makes URLs of files (device.Addresses) at a CloudFront distribution for
+// the bucket: signed URLs with a canned policy. The private key signs them; its public key is
+// in a key group that the distribution trusts. Keys are RSA of 2,048 bits or ECDSA P-256, in
+// PEM (PKCS #1, SEC 1 or PKCS #8).
 //
 // A file's path is its key; its version is the query parameter versionId, which the
 // distribution must pass on to S3. The signature covers it.
 //
-// A Signer is safe for concurrent use. It reads its key when first asked for an address,
-// and again after some minutes, so that a key can be replaced. No error holds a key or an
-// address.
+// A Signer is safe for concurrent use. It reads its key for the first URL, and again after
+// some minutes, so that the key can be replaced. No error contains a key or a URL.
 //
 // Source: Amazon CloudFront Developer Guide, "Create a signed URL using a canned policy" and
 // "Specify signers that can create signed URLs and signed cookies" (read 2026-11).

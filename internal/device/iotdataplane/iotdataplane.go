@@ -1,8 +1,7 @@
-// Package iotdataplane sends USP messages to agents over AWS IoT Core: the controller's
-// side of TR-369's MQTT binding, over the broker's HTTP API. A message is put into a
-// record and published at QoS 1, never retained: a retained request would run
-// again on each reconnect. Agents subscribe at QoS 0, so a message may be lost all the
-// same.
+// Package iotdataplane sends USP messages to agents over AWS IoT Core: the controller's side
+// of TR-369's MQTT binding, over the broker's HTTP API. A message is put into a record and
+// published at QoS 1. It is never retained, because a retained request would run again on each
+// reconnect. Agents subscribe at QoS 0, so a message may still be lost.
 //
 // MQTT 5 agents get response topic and content type as properties, MQTT 3.1.1
 // agents the response topic at the end of the topic (R-MQTT.24).

@@ -1,6 +1,6 @@
-// Package s3 makes the addresses from which agents fetch files (device.Addresses): presigned
-// URLs of S3. Who has one may read the object, as the caller's role may. They never go into
-// a log line.
+// Package s3 makes the URLs from which agents fetch files (device.Addresses): presigned URLs
+// of S3. Whoever has such a URL may read the object with the rights of the caller's role. URLs
+// never go into a log line.
 package s3
 
 import (

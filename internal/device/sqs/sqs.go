@@ -1,7 +1,7 @@
-// Package sqs is the queue of the messages of devices in Amazon SQS: a
-// device.Queue. It takes up to ten messages a call, as a batch of the event source
-// mapping has, and waits in whole seconds. Errors are the SDK's, or name what SQS
-// refused of a batch; nothing is lost by them.
+// Package sqs is the queue of device messages in Amazon SQS: a device.Queue. It postpones up
+// to ten messages in a call, as many as a batch of the event source mapping has. Delays are in
+// whole seconds. Errors are the SDK's, or name the entries of a batch that SQS refused. A
+// message that was not postponed is not lost: it comes again after the visibility timeout.
 package sqs
 
 import (

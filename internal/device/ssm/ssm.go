@@ -1,5 +1,5 @@
-// Package ssm reads the private key that signs addresses (cloudfront.Keys) from a
-// parameter of the SSM Parameter Store, a SecureString.
+// Package ssm reads the private key that signs URLs (cloudfront.Keys) from the SSM Parameter
+// Store, where it is a SecureString.
 package ssm
 
 import (

@@ -1,20 +1,19 @@
-// Package onboard is the operation device-onboarding: what is done to a device that
-// appears for the first time, without anybody's asking. statemachines/device-onboarding.asl.json
-// has its states; this package decides what its one step says to the device.
+// Package onboard is the operation device-onboarding. It runs by itself for a device that
+// appears for the first time. statemachines/device-onboarding.asl.json has its states; this
+// package decides what its only step sends to the device.
 //
-// It looks at what the device is and runs, and leaves the Subscriptions there without
-// which no later operation hears anything. What it saw becomes facts of the device, and
-// attributes of its thing, by which thing groups find it: before its first upgrade a
-// device is in no group of its version otherwise.
+// It reads the device's model and versions, and adds the Subscriptions that every later
+// operation needs to get news. What it reads becomes facts of the device and attributes of its
+// thing. Dynamic thing groups find the device by them, also before its first upgrade.
 //
-// It is wanted by a device at its first greeting, again under another endpoint id (a new
-// board), after a reset to the settings of the factory, as far as the device tells of
-// one (a Boot! with its cause, or an OnBoardRequest), and an hour after it has failed.
-// A reset also takes the proof of what lies in its images.
+// A device is onboarded when it connects for the first time, when it has another endpoint id
+// (a new board), after a factory reset that it reports (a Boot! with this cause, or an
+// OnBoardRequest), and an hour after an onboarding that failed. A factory reset also deletes
+// the record of which images were downloaded to it.
 //
-// What it asks may be asked again without harm, so that it yields to any other operation
-// at any time. Errors in a conversation are event.Failures. A Flow is safe for concurrent
-// use. Sources: TR-369 1.4, "Notify" (OnBoardRequest); TR-181, Device.Boot! (Cause).
+// Its requests can be repeated without harm, so it gives way to any other operation at any
+// time. Errors in a conversation are event.Failures. A Flow is safe for concurrent use.
+// Sources: TR-369 1.4, "Notify" (OnBoardRequest); TR-181, Device.Boot! (Cause).
 package onboard
 
 import (

@@ -1,22 +1,22 @@
-// Package script is every operation that is nothing but a state machine. Its author
-// writes statemachines/<operation>.asl.json and the schema of its input, and no Go. The
-// states hand tasks to the function usp-task; this package decides what a task says to
-// a device and what follows from the answers.
+// Package script runs the operations that are only a state machine. Their author writes
+// statemachines/<operation>.asl.json and the schema of its input, and no Go. The states hand
+// tasks to the function usp-task. This package decides what a task sends to a device and what
+// follows from the answers.
 //
 //	names.go         the tasks, their error names, the names of outcomes
-//	payload.go       what a state hands over for a task, and what it gets for it
+//	payload.go       the payload of a task, and its result
 //	conversation.go  what all conversations have in common; a file per task beside it:
 //	get.go set.go add.go delete.go operate.go await.go
-//	judge.go         FINALIZE: how an execution ended, and what is reported of it
+//	judge.go         FINALIZE: how an execution ended, and what is reported
 //
-// A conversation is a function of its memory and one event, and never waits. One request
-// is outstanding at a time, and only its answer counts: each request has an id of its
-// own, which is in the memory before it is sent. What may have been lost is found by an
-// event: the device came back or restarted after the request, or the answer to the one
-// before comes again. Then GET asks again; SET reads, and sets what differs; ADD and
-// DELETE look for the object by its unique keys; OPERATE looks for a trace of its
-// command and never gives it twice in one task. To a device that is away nothing is sent
-// before it is back, until the state's timeout.
+// A conversation is a function of its memory and one event, and never waits. It has one
+// request at a time, and only its answer counts: each request has an id of its own, which is
+// written to the memory before the request is sent. That a request or an answer may have been
+// lost is noticed by an event: the device came back or restarted after the request, or the
+// answer to an earlier one comes again. Then GET asks again. SET reads, and sets what differs.
+// ADD and DELETE look for the object by its unique keys. OPERATE looks for a trace of its
+// command, and sends it only once in a task. While the device is away nothing is sent; the
+// conversation waits for it until the state's timeout.
 //
 // Errors in a conversation are event.Failures. All of it is safe for concurrent use.
 // Sources: TR-369 1.4 and TR-181. Numbers such as 07a in comments are those of captures

@@ -1,15 +1,16 @@
-// Package upgrade is the operation firmware-upgrade, with all that only it needs.
-// statemachines/firmware-upgrade.asl.json has its states; this package decides what
-// they say to a device and what follows from the answers.
+// Package upgrade is the operation firmware-upgrade, with everything that is special to it.
+// statemachines/firmware-upgrade.asl.json has its states; this package decides what they send
+// to a device and what follows from the answers.
 //
 //	names.go         its steps, error names, phases and outcomes; its part of TR-181
 //	payload.go       its document and the results of its steps
 //	conversation.go  what all conversations have in common; a file per step beside it:
 //	inspect.go download.go report.go activate.go verify.go rollback.go
-//	look.go          what a Get showed, and what that means for an upgrade
-//	park.go          what an upgrade that goes on later remembers
-//	judge.go         how an upgrade ended, and what is reported of it
-//	overhear.go      what a device says of its version while no upgrade is at work
+//	look.go          reads a Get, and what it means for an upgrade
+//	park.go          what a parked upgrade remembers
+//	image.go signature.go  the image of a payload: found, hashed, and its signature checked
+//	judge.go         how an upgrade ended, and what is reported
+//	overhear.go      what a device reports of its version while no upgrade is at work
 //
 // A conversation is a function of its memory and one event. It never waits: the answer
 // to its request comes back as an event. Its rules come from what real agents do:

@@ -1,6 +1,6 @@
-// Package metrics names the metrics that the Lambda functions write and that the
-// stack's dashboard and alarms read (infra/app). The only dimension of a metric,
-// where it has one at all, is named beside it: its values are few and fixed.
+// Package metrics names the metrics that the Lambda functions write and that the stack's
+// dashboard and alarms read (infra/app). A metric has at most one dimension, which is named
+// beside it and has few and fixed values.
 package metrics
 
 import "github.com/fleetstep/fleetstep/internal/event"

@@ -1,8 +1,7 @@
-// Package sns publishes how operations ended, on an SNS topic (jobs.Outcomes).
-// The message is the event.Outcome as JSON. Its attributes event, jobId, reason and
-// those that the flow names are for the filter policies of subscriptions. A message may
-// be published twice; two messages with the same jobId, thingName and executionNumber
-// are copies.
+// Package sns publishes how operations ended, on an SNS topic (jobs.Outcomes). The message is
+// the event.Outcome as JSON. Filter policies of subscriptions can use its attributes: event,
+// jobId, reason, and those that the flow names. A message may be published twice; messages
+// with the same jobId, thingName and executionNumber are copies.
 package sns
 
 import (

@@ -1,6 +1,5 @@
-// Command summary turns "go test -json" into what a person reads, and ends with
-// how many recorded cases passed. It exits with 1 if a test failed. Used by
-// make test.
+// Command summary turns the output of "go test -json" into text, and ends with the number of
+// recorded cases that passed. It exits with 1 if a test failed. make test uses it.
 package main
 
 import (

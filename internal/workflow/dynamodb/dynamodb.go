@@ -1,14 +1,13 @@
-// Package dynamodb keeps what workflow knows of devices in DynamoDB: a
-// workflow.Store over one table with keys PK and SK. The package comment of workflow
-// describes its items and rules. What conditions compare are attributes of their own;
-// the rest is JSON in one attribute. Times are epoch milliseconds, except expiresAt,
-// which DynamoDB's TTL wants in seconds.
+// Package dynamodb stores the items of package workflow in DynamoDB: a workflow.Store over one
+// table with keys PK and SK. The package comment of workflow describes the items and rules.
+// Attributes that conditions compare are attributes of their own; the rest is JSON in one
+// attribute. Times are epoch milliseconds, except expiresAt, which DynamoDB's TTL needs in
+// seconds.
 //
-// Each method is one request, except that Release asks again when it lost a race. Only
-// a failed condition becomes an error of package workflow. A conflict with another
-// transaction says nothing about a condition: a client made with Options tries again
-// after a random wait, and then returns the SDK's error. Every such error is worth a
-// retry.
+// Each method is one request, except that Release reads again after a lost race. Only a failed
+// condition becomes an error of package workflow. A conflict with another transaction does not
+// mean that a condition failed: a client made with Options tries again after a random wait,
+// and then returns the SDK's error. Every such error is worth a retry.
 package dynamodb
 
 import (

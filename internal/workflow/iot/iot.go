@@ -1,6 +1,5 @@
-// Package iot is the AWS IoT registry as workflow needs it: which endpoint a thing is,
-// and in which time zone it is (workflow.Registry), by the thing's attributes
-// endpointId and tz.
+// Package iot reads the AWS IoT registry for workflow (workflow.Registry): the endpoint id and
+// the time zone of a thing, from its attributes endpointId and tz.
 package iot
 
 import (

@@ -1,6 +1,6 @@
-// Package sns publishes domain events on an SNS topic, each as a message: the
-// event.DomainEvent as JSON. Its attributes event, operation, outcome, reason and jobId
-// are for the filter policies of subscriptions.
+// Package sns publishes domain events on an SNS topic. The message is the event.DomainEvent as
+// JSON. Filter policies of subscriptions can use its attributes event, operation, outcome,
+// reason and jobId.
 package sns
 
 import (

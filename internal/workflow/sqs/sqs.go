@@ -1,6 +1,6 @@
-// Package sqs is the queue of attempts that are to be started (workflow.Waker),
-// whose messages an event source mapping hands to their function. A message that
-// the queue did not take is an error, which is worth a retry of them all.
+// Package sqs is the queue of attempts to start (workflow.Waker). An event source mapping
+// hands its messages to their function. If the queue does not accept a message, the error is
+// worth a retry of all of them.
 package sqs
 
 import (

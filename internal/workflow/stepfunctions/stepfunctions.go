@@ -1,7 +1,7 @@
-// Package stepfunctions is Step Functions as workflow needs it: tasks resumed by
-// their tokens (workflow.Callback) and executions by name (workflow.Machine).
-// A token that is over, and an execution that is unknown or over, are told apart
-// from errors worth a retry; tokens never appear in an error's text.
+// Package stepfunctions calls Step Functions for workflow: it resumes tasks by their tokens
+// (workflow.Callback) and handles executions by name (workflow.Machine). A token that is over,
+// and an execution that is unknown or over, have errors of their own, apart from those worth a
+// retry. No error contains a token.
 package stepfunctions
 
 import (

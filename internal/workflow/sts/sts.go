@@ -1,9 +1,9 @@
-// Package sts asks AWS STS who somebody is: workflow.Identities. A caller proves who
-// it is by a GetCallerIdentity request that it has presigned and that is sent here,
-// as aws-iam-authenticator does for Kubernetes. What the caller may choose is nothing
-// but its credentials: the host is the region's STS, the request is that one, it is
-// at most 60 seconds old, and a header that it has signed names what the proof is for,
-// so that it proves nothing else. The secret never leaves the caller.
+// Package sts asks AWS STS for the identity of a caller (workflow.Identities). A caller proves
+// its identity by a presigned GetCallerIdentity request that is sent here, as
+// aws-iam-authenticator does for Kubernetes. The caller chooses only its credentials. The host
+// must be the region's STS, the request must be this one and at most 60 seconds old, and a
+// signed header names the purpose, so that the proof is of no use elsewhere. The secret never
+// leaves the caller.
 package sts
 
 import (

@@ -1,6 +1,7 @@
-// Package workflowtest has a Store of workflow in memory, with the same conditions as
-// the table's, and a contract (Contract) that tests every Store for them. Store counts
-// its requests, and can stop at one of them as a crashed function would. Safe for concurrent use.
+// Package workflowtest has a Store of workflow in memory, with the same conditions as the
+// table's, and a contract (Contract) that tests every Store for them. The Store counts its
+// requests, and can stop at one of them as a function that crashes would. Safe for concurrent
+// use.
 package workflowtest
 
 import (
