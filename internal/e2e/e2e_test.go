@@ -80,7 +80,8 @@ func build(root, bin string) error {
 
 // TestScriptsAreNamedBySubject: job_cancel.txtar is found under job.
 func TestScriptsAreNamedBySubject(t *testing.T) {
-	subjects := map[string]bool{"doctor": true, "job": true, "local": true, "simulate": true, "deadletter": true}
+	subjects := map[string]bool{"agent": true, "doctor": true, "job": true,
+		"local": true, "simulate": true, "deadletter": true}
 	names, err := fs.Glob(os.DirFS("testdata"), "*.txtar")
 	if err != nil || len(names) == 0 {
 		t.Fatal("no scripts", err)
