@@ -40,6 +40,12 @@ func TestEveryRetrierNamesWhatLambdaSays(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatal(files, err)
 	}
+	// What others begin with, too.
+	examples, err := filepath.Glob("../examples/workflows/*.asl.json")
+	if err != nil || len(examples) == 0 {
+		t.Fatal(examples, err)
+	}
+	files = append(append(files, examples...), "../internal/operation/skeleton.asl.json")
 	for _, name := range files {
 		b, err := os.ReadFile(name)
 		if err != nil {
