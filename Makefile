@@ -45,7 +45,7 @@ BUILD := $(GO) build -tags lambda.norpc -ldflags "-s -w"
 
 export CGO_ENABLED = 0
 
-.PHONY: run rehearse build test test-race test-restart test-crash test-windows test-flood stored-forms test-disk test-upgrade test-ablation test-deploy lint fmt dist proto synth synth-check deploy smoke build-lambdas \
+.PHONY: run rehearse build test test-race test-restart test-crash test-campaigns test-windows test-flood stored-forms test-disk test-upgrade test-ablation test-deploy lint fmt dist proto synth synth-check deploy smoke build-lambdas \
 	lint-template bench bench-compare bench-baseline bench-jsonata fuzz clean
 
 run: build ## one whole job on this machine: DEVICES=25 EVENT=file FAULTS=all PROFILES=all, OPERATION=reboot INPUT=json WORKFLOWS=folder, CAMPAIGN=events/create-campaign-demo.json
@@ -76,6 +76,9 @@ test-crash: ## end the cloud at each write of a job and of a state machine, in v
 	FLEETSTEP_CRASHES=all $(GO) test -count=1 -timeout 60m -v -run Survive ./internal/localcloud
 	FLEETSTEP_CRASHES=all $(GO) test -count=1 -timeout 60m -v -run FailedCreation ./internal/localcloud/cloudformation
 	FLEETSTEP_CRASHES=all $(GO) test -count=1 -timeout 90m -v -run Survive ./internal/rehearsal -rapid.checks=1500
+
+test-campaigns: ## campaigns of every kind, and SEEDS=10 with every fault, a third of them in bad weather
+	FLEETSTEP_CAMPAIGNS=$(or $(SEEDS),10) $(GO) test -count=1 -timeout 120m -run Campaign ./internal/rehearsal
 
 test-windows: ## a fleet that waits for its window, over midnight, in three time zones: DEVICES=20000
 	FLEETSTEP_FLEET=$(if $(filter command line,$(origin DEVICES)),$(DEVICES),20000) $(GO) test -count=1 -timeout 60m -v \

@@ -499,3 +499,32 @@ func (w *world) playing(id event.CampaignID, again func(error) bool) campaign.St
 	await(campaign.StepClose, 0, next)
 	return take(campaign.StepInput{Step: campaign.StepReport, Campaign: id})
 }
+
+// TestACampaignHasABeginningAndAnEnd: nothing is admitted before its start, whose waiting is no wave's time, nor after
+// its end, when what is left is left over.
+func TestACampaignHasABeginningAndAnEnd(t *testing.T) {
+	w := newWorld(t, 60)
+	c := w.create(`{"campaignId": "fall", "images": [{"firmware": {"version": "2.0.0"}}], "targets": {"groups": ["d"]},
+		"rate": 10, "start": "2026-12-02T12:00:00Z", "end": "2026-12-02T12:10:00Z", "gate": {"success": 0.5},
+		"waves": [{"name": "all", "bakeMinutes": 0, "maxHours": 1}]}`)
+	for _, d := range w.devices[:30] {
+		w.away[d.Thing] = true
+	}
+	end := w.play(c.ID, 60*time.Hour, nil)
+	if campaign.State(end.Next) != campaign.Completed {
+		t.Fatalf("ended %+v", end)
+	}
+	c = w.load("fall")
+	if got := c.Waves[0].Ended; got.Before(*c.Request.End) || got.After(c.Request.End.Add(2*time.Minute)) {
+		t.Errorf("its wave ended at %s", got)
+	}
+	for minute := range w.admitted {
+		if minute < "12:00" || minute > "12:10" {
+			t.Errorf("devices were admitted at %s", minute)
+		}
+	}
+	r, err := campaign.NewReport(t.Context(), w, w, c)
+	if err != nil || r.Devices.Succeeded != 30 || len(r.LeftOver) != 30 {
+		t.Errorf("report %+v, %v", r, err)
+	}
+}

@@ -125,12 +125,14 @@ func (d *Driver) drive(ctx context.Context, c Campaign, counts event.Counts, all
 		w.Ended = now
 		next.answer(Answer{Next: NextGo, Why: w.Cut}) // to the gate, which halts
 	case c.Phase == Admit:
-		if paused {
-			w.Idle += tick
+		r := c.Request
+		if paused || r.Start != nil && now.Before(*r.Start) {
+			w.Idle += tick // its time stands still
 		} else if err := d.admit(ctx, &next, all, left, out); err != nil {
 			return err
 		}
-		late := now.Sub(w.Began)-w.Idle >= time.Duration(w.MaxHours)*time.Hour
+		late := now.Sub(w.Began)-w.Idle >= time.Duration(w.MaxHours)*time.Hour ||
+			r.End != nil && !now.Before(*r.End)
 		// Those of this minute are not counted yet.
 		if over := w.exhausted() && next.Last == nil && numbers.IsOver(); over || late {
 			w.Late = late && !over

@@ -121,6 +121,7 @@ func (m *Machine) wait(ctx context.Context, in StepInput, phase Phase) error {
 			w := c.wave()
 			if w.Began.IsZero() {
 				w.Began, w.Cursors = now, make([]int, len(w.Classes))
+				c.Acknowledged = nil // they were of the wave before
 			}
 		case Hold:
 			c.State = Held

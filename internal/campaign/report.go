@@ -70,7 +70,11 @@ func NewReport(ctx context.Context, manifest Manifest, counts Counts, c Campaign
 	if !c.State.Over() {
 		return r, nil
 	}
+	leftOver := r.Devices.Planned + r.Devices.Held + r.Devices.Withdrawn
 	for i := range c.Waves {
+		if len(r.LeftOver) >= min(leftOver, mostLeftOver) {
+			break // these are all
+		}
 		err := walk(ctx, manifest, c, i, func(_ Part, members []Member) (bool, error) {
 			for len(members) > 0 && len(r.LeftOver) < mostLeftOver {
 				page := members[:min(len(members), 100)]
@@ -87,13 +91,10 @@ func NewReport(ctx context.Context, manifest Manifest, counts Counts, c Campaign
 					}
 				}
 			}
-			return len(r.LeftOver) < mostLeftOver, nil
+			return len(r.LeftOver) < min(leftOver, mostLeftOver), nil
 		})
 		if err != nil {
 			return r, err
-		}
-		if r.Devices.Planned+r.Devices.Held+r.Devices.Withdrawn == len(r.LeftOver) {
-			break // these are all
 		}
 	}
 	return r, nil

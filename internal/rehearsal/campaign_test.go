@@ -5,6 +5,8 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +14,8 @@ import (
 	"github.com/fleetstep/fleetstep/internal/campaign"
 	"github.com/fleetstep/fleetstep/internal/cli"
 	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/localcloud"
+	"github.com/fleetstep/fleetstep/internal/simulator"
 	"github.com/fleetstep/fleetstep/internal/trial"
 )
 
@@ -45,6 +49,17 @@ func payload(t *testing.T, text string) string {
 	return file
 }
 
+// campaigns is the environment variable with which campaigns are tried for minutes (make test-campaigns): a number of
+// seeds.
+const campaigns = "FLEETSTEP_CAMPAIGNS"
+
+func thoroughly(t *testing.T) {
+	t.Helper()
+	if os.Getenv(campaigns) == "" {
+		t.Skip("it takes a while: make test-campaigns")
+	}
+}
+
 // TestCampaignsEndAsTheyShould: the demo's three waves, with good images and bad ones. What must hold at every moment
 // (counts that add up, no wave before its gate) and at the end (every device as it is said to be, nothing left) the
 // trial looks at itself.
@@ -55,15 +70,21 @@ func TestCampaignsEndAsTheyShould(t *testing.T) {
 		verdict  string
 		haltedIn string
 		blast    int // devices that a bad image may reach
+		long     bool
 	}{
-		{"a good image", Config{Devices: 24}, "completed", "", 0},
-		{"a bad image", Config{Devices: 20, Campaign: trial.Campaign{BadImage: "2.0.0:100%"}}, "halted", "canary", 12},
+		{"a good image", Config{Devices: 24}, "completed", "", 0, false},
+		{"a bad image", Config{Devices: 20, Campaign: trial.Campaign{BadImage: "2.0.0:100%"}}, "halted", "canary", 12,
+			false},
 		{"an image that is bad on a third", Config{Devices: 40, Campaign: trial.Campaign{BadImage: "2.0.0:35%"}},
-			"halted", "", 30},
-		{"a wave that is denied", Config{Devices: 13, Campaign: trial.Campaign{Approve: "deny"}}, "aborted", "", 0},
-		{"one device", Config{Devices: 1}, "completed", "", 0},
+			"halted", "", 30, true},
+		{"a wave that is denied", Config{Devices: 13, Campaign: trial.Campaign{Approve: "deny"}}, "aborted", "", 0,
+			true},
+		{"one device", Config{Devices: 1}, "completed", "", 0, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if c.long {
+				thoroughly(t)
+			}
 			c.config.Seed, c.config.Campaign.Expect = 7, c.verdict
 			s, out, err := lead(t, c.config)
 			if err != nil {
@@ -88,6 +109,7 @@ func TestACampaignIsPausedAndResumed(t *testing.T) {
 	file := payload(t, `{"campaignId": "p", "images": [{"firmware": {"version": "2.0.0"}}],
 		"targets": {"groups": ["demo"]}, "rate": 10, "gate": {"success": 0.8},
 		"waves": [{"name": "canary", "count": 12, "bakeMinutes": 0}, {"name": "rest", "bakeMinutes": 0}]}`)
+	thoroughly(t)
 	var w *world
 	c := Config{Devices: 40, Seed: 3, Campaign: trial.Campaign{File: file}}
 	c.opened = func(opened *world) {
@@ -160,5 +182,129 @@ func TestDevicesOfACampaignThatAreAwayAreLeftOver(t *testing.T) {
 	s, out, err := lead(t, c)
 	if err != nil || s.Withdrawn != 5 || s.Waves[0].Gate.Outcome != campaign.Inconclusive {
 		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// TestTwoCampaignsAtOnceUpgradeNobodyTwice: both want all devices, and one image. The trial holds the first's devices
+// to one download each; the second finds them up to date, or waits for the first to be done with them.
+func TestTwoCampaignsAtOnceUpgradeNobodyTwice(t *testing.T) {
+	const of = `"images": [{"firmware": {"version": "2.0.0"}}], "targets": {"groups": ["demo"]},
+		"gate": {"success": 0.5}, "waves": [{"name": "all", "bakeMinutes": 5}]`
+	file := payload(t, `{"campaignId": "first", "priority": 90, `+of+`}`)
+	c := Config{Devices: 20, Seed: 3, Campaign: trial.Campaign{File: file}}
+	var second cli.CampaignView
+	c.opened = func(w *world) {
+		w.sched.Go("another operator", func() {
+			ctx := context.Background()
+			api := cli.Campaigns{AWS: w.operator(), Stack: stack, Now: w.sched.Now}
+			for { // until the first is there
+				if v, _, err := api.Describe(ctx, "first", false); err == nil && v.Phase != "" {
+					break
+				}
+				_ = w.sched.Sleep(ctx, 100*time.Millisecond)
+			}
+			who, err := w.somebody(ctx, "bob")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			api.Asker = who
+			if _, err := api.Create(ctx, []byte(`{"campaignId": "second", `+of+`}`), false); err != nil {
+				t.Error(err)
+			}
+			for range 60 {
+				_ = w.sched.Sleep(ctx, 10*time.Second)
+				if v, _, err := api.Describe(ctx, "second", false); err == nil {
+					second = v
+				}
+			}
+		})
+	}
+	s, out, err := lead(t, c)
+	if err != nil || s.Succeeded != 20 {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if d := second.Devices; d.Succeeded != 20 || d.Failures() > 0 {
+		t.Errorf("the second: %s", second.Devices)
+	}
+}
+
+// TestDevicesOfACampaignBeginInTheirOwnWindow: of three zones that the devices themselves report, over the change of
+// Berlin's clocks; the first day is one on which nothing may begin.
+func TestDevicesOfACampaignBeginInTheirOwnWindow(t *testing.T) {
+	thoroughly(t)
+	zones := []string{"Europe/Berlin", "America/New_York", "Asia/Tokyo"}
+	file := payload(t, `{"campaignId": "night", "images": [{"firmware": {"version": "2.0.0"}}],
+		"targets": {"groups": ["demo"]}, "gate": {"success": 0.5}, "rate": 100,
+		"windows": [{"from": "03:00", "to": "05:00"}], "blackout": [{"from": "2026-03-28", "to": "2026-03-28"}],
+		"waves": [{"name": "all", "bakeMinutes": 0, "maxHours": 90}]}`)
+	c := Config{Devices: 9, Seed: 3, Every: time.Hour, Campaign: trial.Campaign{File: file}}
+	c.at = time.Date(2026, time.March, 28, 0, 30, 0, 0, time.UTC)
+	zone := func(thing string) string { return zones[int(thing[len(thing)-1]-'0')%len(zones)] }
+	c.zone = zone
+	begun := map[string]time.Time{}
+	c.opened = func(w *world) {
+		w.sched.Go("a witness", func() {
+			ctx := context.Background()
+			for range 3 * 24 * 30 {
+				_ = w.sched.Sleep(ctx, 2*time.Minute)
+				if w.fleet == nil {
+					continue
+				}
+				for _, f := range w.fleet.Facts() {
+					if f.Downloads > 0 && begun[f.Thing].IsZero() {
+						begun[f.Thing] = w.sched.Now()
+					}
+				}
+			}
+		})
+	}
+	s, out, err := lead(t, c)
+	if err != nil || s.Succeeded != 9 {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for thing, at := range begun {
+		loc, err := time.LoadLocation(zone(thing))
+		if err != nil {
+			t.Fatal(err)
+		}
+		local := at.In(loc)
+		if minute := local.Hour()*60 + local.Minute(); minute < 180 || minute > 305 || local.Day() == 28 {
+			t.Errorf("%s in %s began at %s", thing, loc, local)
+		}
+	}
+	if len(begun) != 9 {
+		t.Errorf("%d devices were seen to begin", len(begun))
+	}
+}
+
+// TestManyCampaigns: seeds with every fault, a third of them in bad weather. What must hold the trial looks at itself.
+func TestManyCampaigns(t *testing.T) {
+	thoroughly(t)
+	seeds, err := strconv.Atoi(os.Getenv(campaigns))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := payload(t, `{"campaignId": "many", "images": [{"firmware": {"version": "2.0.0"}}],
+		"targets": {"groups": ["demo"]}, "rate": 300, "gate": {"success": 0.6, "haltOn": {}, "notReturned": 0},
+		"waves": [{"name": "canary", "count": 20, "bakeMinutes": 10},
+		{"name": "early", "percent": 30, "bakeMinutes": 5, "approval": true}, {"name": "rest", "bakeMinutes": 5}]}`)
+	for seed := range seeds {
+		t.Run(strconv.Itoa(seed+1), func(t *testing.T) {
+			// In bad weather without the fault that TestUpgradesOutliveBadWeather leaves out, too.
+			c := Config{Devices: 200, Seed: uint64(seed + 1), Faults: "all", Every: 5 * time.Minute,
+				Campaign: trial.Campaign{File: file, Models: 3}}
+			if seed%3 == 2 {
+				if c.Weather, err = localcloud.ParseWeather("bad", "", c.Seed); err != nil {
+					t.Fatal(err)
+				}
+				c.Faults = strings.Join(slices.DeleteFunc(faultNames("all"), func(name string) bool {
+					return name == simulator.Blocked
+				}), ",")
+			}
+			if _, out, err := lead(t, c); err != nil {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
 	}
 }
