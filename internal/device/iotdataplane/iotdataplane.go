@@ -14,6 +14,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iotdataplane"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/fleetstep/fleetstep/internal/device"
 	"github.com/fleetstep/fleetstep/internal/event"
@@ -70,8 +71,35 @@ func (s *Sender) Send(ctx context.Context, thing event.ThingName, to event.Devic
 		in.ContentType, in.ResponseTopic = aws.String(usp.ContentType), &reply
 	}
 	in.Topic = &topic
-	if _, err := s.api.Publish(ctx, in); err != nil {
+	if _, err := s.api.Publish(ctx, in, once(m)...); err != nil {
 		return fail(err)
 	}
 	return nil
+}
+
+// once has the SDK not repeat a command that may have been published: a device runs it
+// twice. Whoever sent it looks first. What was refused, as too much, is tried again; so is
+// a request that may come twice.
+func once(m event.Outgoing) []func(*iotdataplane.Options) {
+	if _, command := m.(*device.Operate); !command {
+		return nil
+	}
+	return []func(*iotdataplane.Options){func(o *iotdataplane.Options) { o.Retryer = refusals{o.Retryer} }}
+}
+
+// refusals is a Retryer for what was certainly not done.
+type refusals struct{ aws.Retryer }
+
+// IsErrorRetryable implements aws.Retryer.
+func (r refusals) IsErrorRetryable(err error) bool {
+	answered, ok := errors.AsType[*smithyhttp.ResponseError](err)
+	return ok && answered.HTTPStatusCode() < 500 && r.Retryer.IsErrorRetryable(err)
+}
+
+// GetAttemptToken implements aws.RetryerV2.
+func (r refusals) GetAttemptToken(ctx context.Context) (func(error) error, error) {
+	if v2, ok := r.Retryer.(aws.RetryerV2); ok {
+		return v2.GetAttemptToken(ctx)
+	}
+	return r.GetInitialToken(), nil
 }

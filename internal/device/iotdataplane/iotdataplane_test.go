@@ -191,3 +191,26 @@ func TestRefusalsArePassedOn(t *testing.T) {
 		}
 	})
 }
+
+// A command that may have been published is not published again: a device runs it twice.
+func TestACommandIsSentOnce(t *testing.T) {
+	to := event.DeviceState{Endpoint: "os::012345-1"}
+	command := &device.Operate{ID: "m-1", Command: "Device.Reboot()", Key: "k"}
+	for name, c := range map[string]struct {
+		m    event.Outgoing
+		fate answer
+		want int // requests
+	}{
+		"a command, with a failure":       {command, answer{500, "InternalFailureException"}, 1},
+		"a command, unavailable":          {command, answer{503, "ServiceUnavailableException"}, 1},
+		"a command, too many of them":     {command, answer{429, "ThrottlingException"}, 2},
+		"another request, with a failure": {request(), answer{500, "InternalFailureException"}, 2},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b, err := send(t, to, c.m, c.fate, answer{status: 200})
+			if len(b.requests) != c.want || (err != nil) != (c.want == 1) {
+				t.Errorf("%s: %d requests, %v; want %d", name, len(b.requests), err, c.want)
+			}
+		})
+	}
+}

@@ -64,6 +64,58 @@ func TestTableKeepsTheContractAmongConflicts(t *testing.T) {
 	}
 }
 
+// DynamoDB may have done what it answers with 500: the SDK asks again, and finds what it
+// did before. Who calls could not tell that from another who was quicker.
+func TestAnUnansweredWriteIsFoundDone(t *testing.T) {
+	var lose bool
+	st := newStore(t, localWith(t, awsapi.Config{Around: func(_ context.Context, c *awsapi.Call, _ any,
+		run func() (any, error)) (any, error) {
+		out, err := run()
+		if lose && err == nil && c.Operation != "Query" {
+			lose = false
+			return nil, c.Service.Broken()
+		}
+		return out, err
+	}}))
+	ctx, at := t.Context(), time.Unix(1_700_000_000, 0)
+	owner := event.JobOwner("j")
+	claim := workflow.Claim{Owner: owner, ExecutionNumber: 1, Execution: "e", ClaimedAt: at, Deadline: at,
+		ExpiresAt: at}
+	await := workflow.Await{Step: "INSPECT", Token: "token", Owner: owner, Execution: "e", Rev: 1, Since: at,
+		ExpiresAt: at}
+	for _, step := range []struct {
+		name string
+		call func() error
+		want error // of the same once more
+	}{
+		{"Claim", func() error { return st.Claim(ctx, "t", claim, nil) }, nil},
+		{"Register", func() error {
+			d, err := st.Load(ctx, "t")
+			if err != nil {
+				return err
+			}
+			if len(d.Awaits) == 0 {
+				claim.Rev = d.Claim.Rev
+			}
+			return st.Register(ctx, "t", workflow.Registration{Claim: claim, Await: await})
+		}, workflow.ErrChanged},
+		{"Advance", func() error { return st.Advance(ctx, "t", await) }, workflow.ErrChanged},
+		{"Lease", func() error {
+			_, err := st.Lease(ctx, "me", at, at.Add(time.Minute))
+			return err
+		}, workflow.ErrLeased},
+	} {
+		lose = true
+		if err := step.call(); err != nil || lose {
+			t.Errorf("%s, its answer lost: %v (lost: %v)", step.name, err, !lose)
+		}
+		lose = false
+		if err := step.call(); !errors.Is(err, step.want) {
+			t.Errorf("%s once more: %v, want %v", step.name, err, step.want)
+		}
+	}
+}
+
 // A conflict that lasts is no failed condition: whoever asked must ask again.
 func TestConflictIsNoFailedCondition(t *testing.T) {
 	st := newStore(t, local(t, (&contention{times: 1 << 30}).fault))

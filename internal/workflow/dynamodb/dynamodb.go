@@ -12,6 +12,7 @@ package dynamodb
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -468,15 +469,18 @@ func (st *Store) Take(ctx context.Context, thing event.ThingName, c workflow.Cla
 	return wrap("Take", err)
 }
 
-// Advance implements workflow.Store.
+// Advance implements workflow.Store. by is this very write: when it was done and its
+// answer was lost, the SDK's next try finds it so.
 func (st *Store) Advance(ctx context.Context, thing event.ThingName, a workflow.Await) error {
 	_, err := st.api.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName: &st.table, Key: key(devicePK(thing), skAwait+string(a.Step)),
-		UpdateExpression:         aws.String("SET #state = :state, rev = rev + :one"),
-		ConditionExpression:      aws.String("#token = :token AND rev = :rev"),
-		ExpressionAttributeNames: map[string]string{"#state": "state", "#token": "token"}, // reserved words
+		UpdateExpression:    aws.String("SET #state = :state, rev = :next, #by = :by"),
+		ConditionExpression: aws.String("#token = :token AND (rev = :rev OR rev = :next AND #by = :by)"),
+		// reserved words
+		ExpressionAttributeNames: map[string]string{"#state": "state", "#token": "token", "#by": "by"},
 		ExpressionAttributeValues: item{
-			":state": s(string(a.State)), ":one": n(1), ":token": s(string(a.Token)), ":rev": n(int64(a.Rev)),
+			":state": s(string(a.State)), ":token": s(string(a.Token)), ":rev": n(int64(a.Rev)),
+			":next": n(int64(a.Rev) + 1), ":by": s(rand.Text()),
 		},
 	})
 	if refused(err) {

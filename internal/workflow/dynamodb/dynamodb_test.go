@@ -61,11 +61,18 @@ func newStore(t *testing.T, url string) *workflowdb.Store {
 // local is the address of the local cloud's DynamoDB, with its faults.
 func local(t *testing.T, fault awsapi.Fault) string {
 	t.Helper()
+	return localWith(t, awsapi.Config{Fault: fault})
+}
+
+// localWith is local behind another door.
+func localWith(t *testing.T, c awsapi.Config) string {
+	t.Helper()
 	sched := scheduler.NewReal()
 	var given localdynamodb.Config
 	given.Scheduler, given.Store, given.Account, given.Region = sched, store.Memory(), "123456789012", "us-east-1"
 	service := localdynamodb.New(given)
-	door := awsapi.New(awsapi.Config{Scheduler: sched, Account: "123456789012", Region: "us-east-1", Fault: fault})
+	c.Scheduler, c.Account, c.Region = sched, given.Account, given.Region
+	door := awsapi.New(c)
 	door.Add(service.API())
 	if err := service.Start(t.Context()); err != nil {
 		t.Fatal(err)

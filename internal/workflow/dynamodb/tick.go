@@ -2,6 +2,7 @@ package dynamodb
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"time"
 
@@ -24,13 +25,14 @@ const (
 func (st *Store) Lease(ctx context.Context, holder string, now, until time.Time) (workflow.Lease, error) {
 	out, err := st.api.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName: &st.table, Key: key(tickPK, skLease), ReturnValues: types.ReturnValueAllNew,
-		UpdateExpression: aws.String("SET v = :v, holder = :holder, #until = :until ADD fence :one"),
-		// The lease of a later version is not written over.
-		ConditionExpression:      aws.String("attribute_not_exists(PK) OR #until <= :now AND v <= :v"),
-		ExpressionAttributeNames: map[string]string{"#until": "until"},
+		UpdateExpression: aws.String("SET v = :v, holder = :holder, #until = :until, #by = :by ADD fence :one"),
+		// The lease of a later version is not written over. by is this very write: one that was
+		// done, and its answer lost, is asked for again.
+		ConditionExpression:      aws.String("attribute_not_exists(PK) OR #until <= :now AND v <= :v OR #by = :by"),
+		ExpressionAttributeNames: map[string]string{"#until": "until", "#by": "by"},
 		ExpressionAttributeValues: item{
 			":v": n(form), ":holder": s(holder), ":until": n(until.UnixMilli()), ":one": n(1),
-			":now": n(now.UnixMilli()),
+			":now": n(now.UnixMilli()), ":by": s(rand.Text()),
 		},
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	})
