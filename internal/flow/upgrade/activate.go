@@ -138,7 +138,7 @@ func (s turn) activate(ev event.DeviceEvent) event.Move {
 			return s.activating(s.key(), ev, false)
 		case f.Code == device.CodeBusy:
 			return s.look(forBusy)
-		case f.Code == device.CodeDenied && s.m.Blocked == nil:
+		case s.mayBoot(f):
 			return s.boot(s.m.Target.Path, f)
 		case f.Code == device.CodeCommandFailure:
 			// Not a refusal: it tried, and the image cannot be activated (05b).
@@ -147,7 +147,7 @@ func (s turn) activate(ev event.DeviceEvent) event.Move {
 		return refusal(f)
 	}
 	if why == forNothing {
-		return ignore
+		return s.superseded()
 	}
 	if why == forBank {
 		return s.booting(a)

@@ -65,10 +65,12 @@ type memory struct {
 	Arrived    *time.Time      `json:"arrived,omitempty"`
 	Fault      *event.Fault    `json:"fault,omitempty"`
 	FaultAt    time.Time       `json:"faultAt,omitzero"`
+	FaultID    string          `json:"faultId,omitempty"`   // of the news that told it
 	Faults     int             `json:"faults,omitempty"`    // how many in this try of the step
 	Restarted  bool            `json:"restarted,omitempty"` // and no look since then
 	Cut        bool            `json:"cut,omitempty"`       // it restarted in this try, not by our command
 	Blocked    *event.Fault    `json:"blocked,omitempty"`   // how it refuses every command that takes time
+	BlockedAt  int             `json:"blockedAt,omitempty"` // Sends of the command that it refused so
 	Passes     int             `json:"passes,omitempty"`    // of Download or Activate before
 	Inspection *Inspection     `json:"inspection,omitempty"`
 	Add        []device.Object `json:"add,omitempty"`    // Subscriptions, after others are removed
@@ -143,7 +145,7 @@ func (f *Flow) Begin(_ context.Context, t event.Turn, step event.StepInput) (eve
 			m.Activate = in.Activate.CommandKey
 		}
 		switch {
-		case step.Step == Download && in.Download != nil:
+		case (step.Step == Download || step.Step == Verify) && in.Download != nil:
 			m.Passes = in.Download.Pass
 		case step.Step == Activate && in.Activate != nil:
 			m.Passes = in.Activate.Pass
@@ -226,6 +228,20 @@ func (s turn) purpose(a *event.Answer) string {
 	return why
 }
 
+// superseded takes an answer to a request from before the last command. Soon after that
+// it is a copy. Later it may come again because whoever took it could not send the
+// command, or was ended before it did, which a look tells.
+func (s turn) superseded() event.Move {
+	if s.m.Sent == nil || s.t.Now.Sub(*s.m.Sent) < sentLately {
+		return ignore
+	}
+	return s.look(forReturn)
+}
+
+// sentLately is how long a command may be on its way from whoever wrote that it is given.
+// The queue brings a message that failed again after 2 s at the earliest.
+const sentLately = 1500 * time.Millisecond
+
 // roundMark stands in a message id before the number of commands given until then.
 const roundMark = "@"
 
@@ -294,12 +310,16 @@ func (s turn) key() string {
 func (s turn) last(ev event.DeviceEvent) bool { return s.m.Sends > 0 && ev.CommandKey == s.key() }
 
 // faulted takes news of a failure, which is no verdict: the command may have been
-// ended by a restart (07b, 11a, 11c). A look tells.
+// ended by a restart (07b, 11a, 11c). A look tells. The same news that comes again may
+// be that whoever took it was ended before it could look.
 func (s turn) faulted(ev event.DeviceEvent) event.Move {
+	if s.m.Fault != nil && ev.ID != "" && ev.ID == s.m.FaultID {
+		return s.look(forFault)
+	}
 	if s.m.Fault != nil && s.t.Now.Sub(s.m.FaultAt) < lookAgain {
 		return event.Move{}
 	}
-	s.m.Fault, s.m.FaultAt = ev.Fault, s.t.Now
+	s.m.Fault, s.m.FaultAt, s.m.FaultID = ev.Fault, s.t.Now, ev.ID
 	s.m.Faults++
 	move := s.look(forFault)
 	move.State, move.Once = s.m.save(), true
@@ -311,10 +331,17 @@ func (s turn) faulted(ev event.DeviceEvent) event.Move {
 // transfer makes come together; an agent repeats one after 5 s at the earliest.
 const lookAgain = 4 * time.Second
 
+// mayBoot reports whether a refusal is one that boot is for: of the first command that
+// was refused, told once or more. Who took it before may have been ended before it could
+// ask; to be asked twice for the same image changes nothing.
+func (s turn) mayBoot(f event.Fault) bool {
+	return f.Code == device.CodeDenied && (s.m.Blocked == nil || s.m.BlockedAt == s.m.Sends)
+}
+
 // boot has an image started by a device that refuses Activate() for good: what it
 // does at once is not blocked (11l, 05f).
 func (s turn) boot(path string, blocked event.Fault) event.Move {
-	s.m.Blocked = &blocked
+	s.m.Blocked, s.m.BlockedAt = &blocked, s.m.Sends
 	return event.Move{
 		Send: &device.Set{ID: s.id(forBank), Objects: []device.Object{{Path: deviceInfo, Settings: []device.Setting{
 			{Param: bootFirmwareImage, Value: strings.TrimSuffix(path, "."), Required: true},

@@ -357,6 +357,8 @@ func TestConversations(t *testing.T) {
 	busy, failure := device.CodeBusy, &event.Fault{Code: 7022, Text: "404"}
 	forbidden := &event.Fault{Code: 7022,
 		Text: "Download failed: The requested URL returned error: 403 (http status 403)"}
+	unserved := &event.Fault{Code: 7022,
+		Text: "Download failed: The requested URL returned error: 503 (http status 503)"}
 	interrupted := &event.Fault{Code: device.CodeCommandFailure, Text: "did not complete before reboot"}
 	sixteen := func(c *talk) *talk {
 		for range 16 {
@@ -616,9 +618,13 @@ func TestConversations(t *testing.T) {
 			return c.on(c.shows(with("DownloadFailed")))
 		}, "operate 2.Download(), once"},
 		{"has failed in every try", upgrade.Download, func(c *talk) event.Move {
-			c.tried(upgrade.Download, 4).begin()
+			c.set("download", upgrade.Accepted{CommandKey: d, Pass: 4, At: noon}).tried(upgrade.Download, 5).begin()
 			return c.on(c.shows(with("DownloadFailed")))
 		}, "Download.Failed"},
+		{"has failed, whatever the tries of its function", upgrade.Download, func(c *talk) event.Move {
+			c.tried(upgrade.Download, 5).begin()
+			return c.on(c.shows(with("DownloadFailed")))
+		}, "operate 2.Download(), once"},
 		{"was another image", upgrade.Download, func(c *talk) event.Move {
 			c.again().begin()
 			return c.on(c.shows(with("ValidationFailed")))
@@ -728,6 +734,25 @@ func TestConversations(t *testing.T) {
 			c.on(c.taken())
 			return c.on(c.taken())
 		}, "accepted " + event.SendKey("x", upgrade.Activate, 1, 2) + " 900"},
+		{"is refused by 7002, told again before it could boot without it", upgrade.Activate, func(c *talk) event.Move {
+			c.separate().begin()
+			refusal := refused(c, device.CodeDenied)
+			c.on(refusal)
+			return c.on(refusal)
+		}, "set 1, once"},
+		{"is refused by 7002, told again when it restarts", upgrade.Activate, func(c *talk) event.Move {
+			c.separate().begin()
+			refusal := refused(c, device.CodeDenied)
+			c.on(refusal)
+			c.on(c.taken())
+			return c.on(refusal)
+		}, "ignored"},
+		{"is refused by 7002, and so is the restart", upgrade.Activate, func(c *talk) event.Move {
+			c.separate().begin()
+			c.on(refused(c, device.CodeDenied))
+			c.on(c.taken())
+			return c.on(refused(c, device.CodeDenied))
+		}, "Device.Refused"},
 		{"is refused by 7002, and in every other way", upgrade.Activate, func(c *talk) event.Move {
 			c.separate().begin()
 			c.on(refused(c, device.CodeDenied))
@@ -929,6 +954,23 @@ func TestConversations(t *testing.T) {
 			c.then(news(event.KindTransferComplete, d, forbidden))
 			return c.on(c.shows(with("DownloadFailed")))
 		}, "Download.Failed"},
+		{"was not served the image", upgrade.AwaitReport, func(c *talk) event.Move {
+			c.begun().then(news(event.KindTransferComplete, d, unserved))
+			return c.on(c.shows(with("DownloadFailed")))
+		}, "Next.Download"},
+		{"was not served the image, to be activated later", upgrade.AwaitReport, func(c *talk) event.Move {
+			c.separate().begun().then(news(event.KindCommandComplete, d, unserved))
+			return c.on(c.shows(with("DownloadFailed")))
+		}, "Next.Download"},
+		{"was not served it in its last try", upgrade.AwaitReport, func(c *talk) event.Move {
+			c.set("download", upgrade.Accepted{CommandKey: d, Pass: 4, At: noon}).begun()
+			c.then(news(event.KindTransferComplete, d, unserved))
+			return c.on(c.shows(with("DownloadFailed")))
+		}, "Download.Failed"},
+		{"got 503 bytes of it", upgrade.AwaitReport, func(c *talk) event.Move {
+			c.begun().then(news(event.KindTransferComplete, d, &event.Fault{Code: 7022, Text: "ended after 503 bytes"}))
+			return c.on(c.shows(with("DownloadFailed")))
+		}, "Download.Failed"},
 		{"has an image that is not the one, whatever the address", upgrade.AwaitReport, func(c *talk) event.Move {
 			c.begun().then(news(event.KindTransferComplete, d, forbidden))
 			return c.on(c.shows(with("ValidationFailed")))
@@ -980,6 +1022,11 @@ func TestConversations(t *testing.T) {
 			return c.begun().then(news(event.KindTransferComplete, d, failure)).on(news(event.KindCommandComplete,
 				d, failure))
 		}, "nothing"},
+		{"has failed, and the very same is delivered again", upgrade.AwaitReport, func(c *talk) event.Move {
+			told := news(event.KindTransferComplete, d, failure)
+			told.ID = "n"
+			return c.begun().then(told).on(told)
+		}, "get fault@0"},
 		{"has failed, told again much later", upgrade.AwaitReport, func(c *talk) event.Move {
 			c.begun().then(news(event.KindTransferComplete, d, failure))
 			c.turn.Now = c.turn.Now.Add(5 * time.Second)
@@ -1092,10 +1139,18 @@ func TestConversations(t *testing.T) {
 			c.set("overdue", true).begin()
 			return c.on(c.shows(old.at("Download()", d)))
 		}, "Device.NoReport"},
-		{"is late, and has failed", upgrade.Verify, func(c *talk) event.Move {
+		{"is late, and has failed without a word", upgrade.Verify, func(c *talk) event.Move {
 			c.set("overdue", true).begin()
 			return c.on(c.shows(with("DownloadFailed")))
+		}, "Next.Download"},
+		{"is late, and has failed without a word for the last time", upgrade.Verify, func(c *talk) event.Move {
+			c.set("download", upgrade.Accepted{CommandKey: d, Pass: 4, At: noon}).set("overdue", true).begin()
+			return c.on(c.shows(with("DownloadFailed")))
 		}, "Download.Failed"},
+		{"is late, and has another image than was asked for", upgrade.Verify, func(c *talk) event.Move {
+			c.set("overdue", true).begin()
+			return c.on(c.shows(with("ValidationFailed")))
+		}, "Download.ChecksumMismatch"},
 		{"is late, and has an image of that version, which is no proof", upgrade.Verify, func(c *talk) event.Move {
 			c.staged().set("overdue", true).begin()
 			return c.on(c.shows(staged))
@@ -1186,6 +1241,12 @@ func TestConversations(t *testing.T) {
 			c.on(refused(c, device.CodeDenied))
 			return c.on(c.taken())
 		}, "operate Device.Reboot(), once"},
+		{"is refused by 7002, told again before it could boot without it", upgrade.Rollback, func(c *talk) event.Move {
+			c.begin()
+			refusal := refused(c, device.CodeDenied)
+			c.on(refusal)
+			return c.on(refusal)
+		}, "set 1, once"},
 		{"looks after a restart", upgrade.Rollback, func(c *talk) event.Move {
 			return c.begun().on(booted)
 		}, "get boot@1"},
@@ -1204,6 +1265,20 @@ func TestConversations(t *testing.T) {
 		{"does not heed an old look", upgrade.Rollback, func(c *talk) event.Move {
 			return c.begun().on(named("return@0", event.Answer{Params: old.params()}))
 		}, "ignored"},
+		{"gets an answer again that led to a command just now", upgrade.Rollback, func(c *talk) event.Move {
+			c.begun().on(booted)
+			answer := c.shows(other)
+			c.on(answer)
+			return c.on(answer)
+		}, "ignored"},
+		{"gets an answer again that led to a command, which may not have been sent", upgrade.Rollback,
+			func(c *talk) event.Move {
+				c.begun().on(booted)
+				answer := c.shows(other)
+				c.on(answer)
+				c.turn.Now = c.turn.Now.Add(time.Minute)
+				return c.on(answer)
+			}, "get return@2"},
 		{"may not be looked at", upgrade.Rollback, func(c *talk) event.Move {
 			c.begun().then(booted)
 			return c.on(c.faults(7006))
@@ -1356,6 +1431,11 @@ func TestWhatLiesInABankIsNotedWithItsProof(t *testing.T) {
 	c.begin()
 	if learnt := c.learns(c.on(c.shows(upgraded)).Done); learnt[bank] != "" || learnt["softwareVersion"] != "2" {
 		t.Errorf("without a checksum: learnt %v", learnt)
+	}
+	c = newTalk(t, upgrade.AwaitReport)
+	c.begun().then(booted)
+	if m = c.on(c.shows(staged)); m.Failed == nil || m.Failed.Name != upgrade.NextActivate || m.Learnt[bank] == "" {
+		t.Errorf("complete after a restart: %s, learnt %v", told(m), m.Learnt)
 	}
 	if learnt := newTalk(t, upgrade.Verify).learns(nil); learnt != nil {
 		t.Errorf("not verified: learnt %v", learnt)

@@ -15,7 +15,7 @@ import (
 const (
 	mostDownloads   = mostTries     // the device restarted in the middle
 	mostActivations = mostTries - 1 // it restarted before the image could start
-	mostVerifies    = 3             // overdue; before the soak; after it
+	mostVerifies    = 2 + mostTries // overdue, each download; before the soak; after it
 )
 
 // dayOfWindow is the longest wait for an activation window, that for its beginning

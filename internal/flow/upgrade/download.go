@@ -116,7 +116,7 @@ func (s turn) download(ev event.DeviceEvent) event.Move {
 		return refusal(f)
 	}
 	if why == forNothing {
-		return ignore
+		return s.superseded()
 	}
 	if a.Fault != nil {
 		return refusal(*a.Fault)
@@ -140,7 +140,8 @@ func (s turn) download(ev event.DeviceEvent) event.Move {
 	if i := v.image(path); s.t.Tries[Download] > 1 && i.Status != s.m.Target.Status {
 		// A transfer that failed may have been cut by a restart, whose news was lost
 		// or told another step (07b, 07d): it is asked for again.
-		again := i.Status == statusDownloadFailed && s.t.Tries[Download] < mostTries
+		// How often its function was tried says nothing of the device.
+		again := i.Status == statusDownloadFailed && s.m.Passes < mostTries
 		if name := broken(i); !again && (name == DownloadFailed || name == DownloadChecksumMismatch) {
 			return s.failWith(v, name, "image %s is %s", path, i.Status)
 		}

@@ -175,7 +175,9 @@ func (s turn) activateAgain(v view, i Image, format string, args ...any) event.M
 		return s.failWith(v, ActivateFailed, "image %s (%s) does not become active: "+format,
 			append([]any{i.Path, i.Status}, args...)...)
 	}
-	return s.fail(NextActivate, format, args...)
+	move := s.fail(NextActivate, format, args...)
+	move.Learnt = with(v.learnt(), s.proof())
+	return move
 }
 
 // failedActivation tells an activation that a restart has ended, or that fails for
@@ -213,12 +215,19 @@ func (s turn) failedTransfer(v view, i Image) event.Move {
 	if name == DownloadFailed && s.refusedAddress(f) {
 		return s.fail(NextRenewal, "%d %s", f.Code, f.Text)
 	}
+	if name == DownloadFailed && serverFailed.MatchString(f.Text) && max(s.m.Passes, 1) < mostTries {
+		return s.fail(NextDownload, "%d %s", f.Code, f.Text)
+	}
 	return s.failWith(v, name, "%d %s (image is %s)", f.Code, f.Text, i.Status)
 }
 
 // forbidden is HTTP's status in the text of a failed transfer, which is the vendor's:
 // "(http status 401)" (04).
 var forbidden = regexp.MustCompile(`\b403\b`)
+
+// serverFailed is the text of a transfer that whoever has the image could not serve now:
+// S3 asks to try again after 500 and 503.
+var serverFailed = regexp.MustCompile(`(?i)\bstatus:? 5\d\d\b`)
 
 // refusedAddress reports whether a transfer failed because an address of ours was not
 // taken, and a new one may help: it may have expired before the device came to it.

@@ -69,7 +69,7 @@ func (s turn) rollback(ev event.DeviceEvent) event.Move {
 			switch {
 			case f.Code == device.CodeBusy:
 				return event.Move{}
-			case f.Code == device.CodeDenied && s.m.Blocked == nil:
+			case s.mayBoot(f):
 				return s.boot(s.m.Active.Path, f)
 			}
 			return s.fail(RollbackFailed, "%d %s", f.Code, f.Text)
@@ -77,7 +77,7 @@ func (s turn) rollback(ev event.DeviceEvent) event.Move {
 		return event.Move{} // taken; now it restarts
 	}
 	if why == forNothing {
-		return ignore
+		return s.superseded()
 	}
 	if why == forBank {
 		return s.booting(a)

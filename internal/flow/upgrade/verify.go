@@ -63,6 +63,10 @@ func (s turn) unverified(v view) event.Move {
 			return s.failWith(v, event.DeviceNoReport, "%s is still under way", r.Command)
 		}
 		if name := broken(target); name != "" && target.Status != s.m.Target.Status {
+			if target.Status == statusDownloadFailed && s.m.Activate == "" && s.m.Passes < mostTries {
+				// It did not say why; whoever has the image may not have served it.
+				return s.fail(NextDownload, "image %s is %s, without a word", target.Path, target.Status)
+			}
 			return s.failWith(v, name, "image %s is %s %s", target.Path, target.Status, target.BootLog)
 		}
 		if s.complete(v) && s.t.Tries[Activate] == 0 {
