@@ -38,6 +38,7 @@ const (
 const (
 	WeatherThrottled = weather.Throttled
 	WeatherLost      = weather.Lost
+	WeatherCut       = weather.Cut
 )
 
 // ParseWeather reads what the weather is like (none, bad, or kinds of it) and the

@@ -3,13 +3,19 @@ package localcloud_test
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+
 	"github.com/fleetstep/fleetstep/internal/localcloud"
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iotdataplane"
+	"github.com/fleetstep/fleetstep/internal/localcloud/weather"
 )
 
 // under is a cloud in which the kinds of weather happen always, or at the rate that
@@ -64,6 +70,37 @@ func TestEachKindIsInItsServicesWords(t *testing.T) {
 		l.call("dynamodb", "GetItem", map[string]any{"TableName": "things", "Key": key(1)}, &found)
 		if done := found.Item != nil; done != (row.kind == "unanswered") {
 			t.Errorf("%s %s:%s was done: %v", row.kind, row.service, row.operation, done)
+		}
+	}
+}
+
+// What a device downloads by an address that a function has signed fails, too; no
+// function dies of it.
+func TestDownloadsByAPresignedAddressFail(t *testing.T) {
+	for kinds, want := range map[string]int{"throttled=1": 503, "failed=1": 500, "killed=1,conflicts=1": 404} {
+		l := under(t, kinds)
+		who := l.someone()
+		l.call("s3", "CreateBucket", map[string]any{"Bucket": "firmware"}, nil)
+		l.cloud.BeginWeather()
+		key, secret, token, err := l.cloud.Credentials(t.Context(), who, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet,
+			"http://127.0.0.1/firmware/2.bin?X-Amz-Expires=600", http.NoBody)
+		signed, _, err := v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true }).PresignHTTP(t.Context(),
+			aws.Credentials{AccessKeyID: key, SecretAccessKey: secret, SessionToken: token}, r, "UNSIGNED-PAYLOAD", "s3",
+			"us-east-1", l.sched.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := httptest.NewRecorder()
+		l.cloud.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, signed, http.NoBody))
+		if w.Code != want {
+			t.Errorf("%s: a download is answered with %d, want %d: %s", kinds, w.Code, want, w.Body)
+		}
+		if n := l.cloud.WeatherReport().Asked(weather.Killed); n != 0 {
+			t.Errorf("%s: %d functions could have died of a download", kinds, n)
 		}
 	}
 }

@@ -362,12 +362,17 @@ func (q *request) pass() error {
 		q.service.HTTP.ServeHTTP(q.w, q.r.WithContext(context.WithValue(ctx, callKey{}, c)))
 		return nil, nil
 	}
-	var err error
-	if around := q.door.config.Around; around == nil || q.query.Has("X-Amz-Signature") {
-		_, err = serve()
-	} else {
-		_, err = around(ctx, c, nil, serve)
+	around := q.door.config.Around
+	if around == nil {
+		_, err := serve()
+		return err
 	}
+	if q.query.Has("X-Amz-Signature") { // it is not its signer who asks
+		asked := *c
+		asked.AccessKey = ""
+		c = &asked
+	}
+	_, err := around(ctx, c, nil, serve)
 	return err
 }
 

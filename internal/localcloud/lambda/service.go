@@ -205,6 +205,7 @@ func (s *Service) admit(f Function) error {
 	if s.Weather.Draw(weather.Short, f.Name) {
 		return errThrottled("ConcurrentInvocationLimitExceeded")
 	}
+	s.Weather.Invoked()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	limit := s.Quotas.Concurrency()
@@ -375,6 +376,9 @@ func (s *Service) runEvent(requestID string, e event) {
 		s.conclude(ctx, f, requestID, e, Result{}, "EventAgeExceeded")
 		return
 	}
+	if e.Attempts >= retries {
+		ctx = weather.Spare(ctx)
+	}
 	result, _, err := s.run(ctx, f, requestID, e.Payload)
 	if err == nil {
 		// "The time between when Lambda successfully queues the event and when the function is
@@ -386,15 +390,11 @@ func (s *Service) runEvent(requestID string, e event) {
 	case err != nil: // throttled or an error of the service: the event stays, with growing delays
 		// 1 s, 2 s, 4 s, …: each a second longer than all so far.
 		e.Next = now.Add(min(time.Second+now.Sub(e.Received), 5*time.Minute))
-	case result.Failure == nil && s.Weather.Draw(weather.Duplicated, "invocation of "+f.Name):
-		// At least once: the same event again, with the same id, before its end is noted.
-		s.Scheduler.After(s.Weather.Later(), "lambda event "+e.Function+", its copy", func() {
-			if copied, _, err := s.run(ctx, f, requestID, e.Payload); err == nil {
-				result = copied // the last one is told of
-			}
-			s.conclude(ctx, f, requestID, e, result, "Success")
-		})
-		return
+	case result.Failure == nil && !e.Copy && s.Weather.Draw(weather.Duplicated, "invocation of "+f.Name):
+		// At least once: the same event again, with the same id, before its end is noted. A
+		// copy that fails is tried again, as the first would be.
+		e.Copy = true
+		e.Next = now.Add(s.Weather.Later())
 	case result.Failure == nil:
 		s.conclude(ctx, f, requestID, e, result, "Success")
 		return

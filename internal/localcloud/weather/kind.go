@@ -39,7 +39,7 @@ func (k Kind) String() string { return names[k] }
 // bad is a bad day: the share of what could be hit that is. A function makes some
 // calls in each invocation, and a device has some dozens of messages in an upgrade.
 var bad = Rates{
-	Throttled: 0.03, Conflicts: 0.04, Failed: 0.01, Unanswered: 0.015, Killed: 0.006, Short: 0.02,
+	Throttled: 0.03, Conflicts: 0.04, Failed: 0.015, Unanswered: 0.015, Killed: 0.003, Short: 0.02,
 	Duplicated: 0.04, Reordered: 0.05, Late: 0.02, Lost: 0.03, Stale: 0.2, Cut: 0.003,
 }
 

@@ -95,7 +95,9 @@ func (w *Weather) Draw(k Kind, what string) bool {
 	if !w.begun || rate == 0 {
 		return false
 	}
-	w.asked[k]++
+	if k != Killed { // which invocations count, not their calls
+		w.asked[k]++
+	}
 	if w.draws.Float64() >= rate {
 		return false
 	}
@@ -108,6 +110,18 @@ func (w *Weather) Draw(k Kind, what string) bool {
 		w.events = append(w.events, Event{w.number, k, w.config.Scheduler.Now(), what})
 	}
 	return true
+}
+
+// Invoked counts an invocation of a function: it could be killed, at each of its calls.
+func (w *Weather) Invoked() {
+	if w == nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.begun && w.config.Rates[Killed] > 0 {
+		w.asked[Killed]++
+	}
 }
 
 // Delay draws how long something that is to be delivered is held back: not at

@@ -272,7 +272,7 @@ func (d *delivery) act(ctx context.Context, actions []action) []failure {
 	for attempt := 0; len(actions) > 0; attempt++ {
 		var retries []action
 		for _, a := range actions {
-			resource, err := a.run(ctx, d)
+			resource, err := a.run(spared(ctx, attempt), d)
 			if err == nil {
 				d.s.count("Success", counter{rule: d.rule.Name, action: a.kind()})
 				continue
@@ -293,6 +293,14 @@ func (d *delivery) act(ctx context.Context, actions []action) []failure {
 		}
 	}
 	return failures
+}
+
+// spared has the weather spare the last attempt.
+func spared(ctx context.Context, attempt int) context.Context {
+	if attempt < len(retryAfter) {
+		return ctx
+	}
+	return weather.Spare(ctx)
 }
 
 // errorMessage is what an error action gets.
@@ -336,7 +344,7 @@ func (d *delivery) report(ctx context.Context, failures []failure) {
 // retry runs one action with the usual attempts.
 func (d *delivery) retry(ctx context.Context, a action) error {
 	for attempt := 0; ; attempt++ {
-		_, err := a.run(ctx, d)
+		_, err := a.run(spared(ctx, attempt), d)
 		if err == nil || !passing(err) || attempt >= len(retryAfter) {
 			return err
 		}
