@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -25,7 +26,9 @@ device ended as it should and nothing is left behind.
 
 One seed is one run: the digest in the summary, over all execution histories and
 final states, is the same on any machine. A run that fails prints the command
-that repeats it.`,
+that repeats it, and is then made smaller for as long as --shrink says: fewer
+devices, faults and events of the weather that still fail, and the command for
+these.`,
 		Example: `  fleetstep rehearse --devices 1000 --seed 7 --faults all
   fleetstep rehearse --devices 200 --event my-job.json
   fleetstep rehearse --operation set-parameters --input '{"parameters": {"Device.MQTT.Client.1.KeepAliveTime": 300}}'`,
@@ -57,7 +60,8 @@ that repeats it.`,
 	f.IntVar(&r.Devices, "devices", 100, "number of simulated agents")
 	f.StringVar(&kinds, "weather", "none", "what AWS does on bad days: none, bad, or kinds of it (docs/weather.md)")
 	f.StringVar(&events, "weather-events", "", "numbers of the weather's events that happen (default all)")
-	f.DurationVar(&r.Shrink, "shrink", 0, "after a failure look so long for a smaller rehearsal that fails")
+	f.DurationVar(&r.Shrink, "shrink", time.Minute,
+		"after a failure look so long at most for a smaller rehearsal that fails; 0 does not")
 	f.StringVar(&account, "quotas", "none", "whose quotas hold: none, default, new-account")
 	f.BoolVar(&r.Onboard, "onboard", false, "the devices are new, and are onboarded before the job")
 	f.Uint64Var(&r.Seed, "seed", 1, "seed of everything random")

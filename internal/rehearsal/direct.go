@@ -58,6 +58,10 @@ var outputs = map[string]map[string]func() any{
 
 func newOutput[Output any]() any { return new(Output) }
 
+// tokenFill is the SDK's middleware that gives a call its token, by which AWS knows it
+// again when it is repeated.
+const tokenFill = "OperationIdempotencyTokenAutoFill"
+
 // intercept is an API option that puts a direct call before a client's stack.
 func (c client) intercept(service string) func(*middleware.Stack) error {
 	return func(stack *middleware.Stack) error {
@@ -65,7 +69,11 @@ func (c client) intercept(service string) func(*middleware.Stack) error {
 		if output == nil || c.door == nil {
 			return nil
 		}
-		return stack.Initialize.Add(direct{c.door, *c.as, service, stack.ID(), output}, middleware.Before)
+		at := direct{c.door, *c.as, service, stack.ID(), output}
+		if _, has := stack.Initialize.Get(tokenFill); has && c.repeats {
+			return stack.Initialize.Insert(at, tokenFill, middleware.After)
+		}
+		return stack.Initialize.Add(at, middleware.Before)
 	}
 }
 

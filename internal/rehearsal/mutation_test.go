@@ -6,46 +6,147 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
 
-// mutation switches off the mending of a defect: a text of a file is replaced.
+// mutation switches off the mending of a defect: texts of files are replaced.
 type mutation struct {
-	defect, file, text, by string
-	weather                string // in which it is to be missed
+	defect        string
+	edits         []edit
+	tale, weather string // in which it is to be missed
 }
+
+// edit replaces a text of a file.
+type edit struct{ file, text, by string }
+
+// sweepless has the tick not look for attempts on which nobody works.
+var sweepless = edit{"internal/workflow/tick.go", `, w.sweep(ctx, &lease, &out)}`, `}`}
 
 var mutations = []mutation{
 	{
-		"a function whose process was killed is not tried again", "infra/testdata/template.json",
-		`\"Runtime.ExitError\",`, ``, "killed=0.03",
+		"a function whose process was killed is not tried again",
+		[]edit{{"infra/testdata/template.json", `\"Runtime.ExitError\",`, ``}}, "job", "killed=0.03",
 	},
 	{
-		"presence that is told again is stale", "internal/workflow/dynamodb/dynamodb.go",
-		`newer += " OR presenceVersion = :v AND connected = :c AND presenceAt = :at"`, `newer += ""`, "unanswered=0.3",
+		"presence that is told again is stale", []edit{{
+			"internal/workflow/dynamodb/dynamodb.go",
+			`newer += " OR presenceVersion = :v AND connected = :c AND presenceAt = :at"`, `newer += ""`,
+		}}, "job", "unanswered=0.3",
 	},
 	{
-		"a transaction that meets another is given up", "internal/workflow/dynamodb/dynamodb.go",
-		`case conflict, overThroughput, throttled:`, `case overThroughput, throttled:`, "conflicts=0.3",
+		"a transaction that meets another is given up", []edit{{
+			"internal/workflow/dynamodb/dynamodb.go", `case conflict, overThroughput, throttled:`,
+			`case overThroughput, throttled:`,
+		}}, "job", "conflicts=0.3",
 	},
 	{
-		"news that no step waits for is not kept", "internal/workflow/deliver.go",
-		`		err = w.Store.PutNews(ctx, d.Thing, d.Claim.Execution, ev, d.Claim.Deadline.Add(linger))
+		"news that no step waits for is not kept", []edit{{
+			"internal/workflow/deliver.go",
+			`		err = w.Store.PutNews(ctx, d.Thing, d.Claim.Execution, ev, d.Claim.Deadline.Add(linger))
 	}
 	if errors.Is(err, ErrGone) {`, `	}
-	if errors.Is(err, ErrGone) {`, "reordered=0.5,late=0.1",
+	if errors.Is(err, ErrGone) {`,
+		}}, "job", "reordered=0.5,late=0.1",
+	},
+	{
+		"nobody looks for an attempt whose notification was lost", []edit{
+			sweepless,
+			{"internal/workflow/inbox.go", `if d.Claim == nil && w.asks.allows(w.Now()) {`, `if false {`},
+		}, "job", "lost=0.3",
+	},
+	{"the clock does not look for attempts on which nobody works", []edit{sweepless}, "job", "lost=0.3"},
+	{
+		"the lease of a tick that was killed does not end", []edit{{
+			"internal/workflow/dynamodb/tick.go", `":now": n(now.UnixMilli()), `, `":now": n(0), `,
+		}}, "window", "killed=0.05",
+	},
+	{
+		"who knocked at a flag is forgotten before it is woken", []edit{{
+			"internal/workflow/tick.go",
+			`	if err := w.Waker.Wake(ctx, wakes); err != nil {
+		return err
+	}
+	out.Woken += len(knocks)
+	for _, k := range knocks {
+		if err := w.Ticks.Answer(ctx, l.Whose, k); err != nil {
+			return err
+		}
+	}
+`,
+			`	for _, k := range knocks {
+		if err := w.Ticks.Answer(ctx, l.Whose, k); err != nil {
+			return err
+		}
+	}
+	if err := w.Waker.Wake(ctx, wakes); err != nil {
+		return err
+	}
+	out.Woken += len(knocks)
+`,
+		}}, "pause", "killed=0.1",
+	},
+	{
+		"a flag is not read before a command", []edit{{
+			"internal/workflow/control.go", `	case !holds:
+		return m, nil
+`, `	case true:
+		return m, nil
+`,
+		}}, "pause", "late=0.1",
+	},
+	{
+		"the hints of parked attempts are removed before they are woken", []edit{{
+			"internal/workflow/tick.go", `	if err := w.Waker.Wake(ctx, wakes); err != nil {
+		return err
+	}
+	if err := w.Ticks.Done(ctx, hints); err != nil {
+		return err
+	}
+`, `	if err := w.Ticks.Done(ctx, hints); err != nil {
+		return err
+	}
+	if err := w.Waker.Wake(ctx, wakes); err != nil {
+		return err
+	}
+`,
+		}}, "window", "killed=0.1",
 	},
 }
 
-// mutationsAll is the environment variable that has every mutation played; make
-// test-mutations sets it.
+// mutationsAll is the environment variable that has every mutation played, or those of
+// which it is a part of the defect; make test-mutations sets it to "all".
 const mutationsAll = "FLEETSTEP_MUTATIONS"
 
+// mutationTale is set for the program that a mutation was built into: a tale, a seed
+// and the weather, separated by spaces.
+const mutationTale = "FLEETSTEP_TALE"
+
+// TestTaleOfAMutation plays one tale; a program that a mutation was built into is
+// told which.
+func TestTaleOfAMutation(t *testing.T) {
+	words := strings.Fields(os.Getenv(mutationTale))
+	if len(words) != 3 {
+		t.Skip(mutationTale + " names no tale, seed and weather")
+	}
+	seed, err := strconv.ParseUint(words[1], 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	y, err := taleNamed(words[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := y.play(t.Context(), t.TempDir(), seed, words[2], nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestMendingsAreMissed switches each mending off: bad weather must find the defect
-// again, in one of twenty seeds. Otherwise the weather does not try what it is said to
-// try. Without make test-mutations it looks only whether each mending is still where it
-// is looked for.
+// again, in one of twenty seeds, of which the same seed says nothing where it is mended.
+// Otherwise the weather does not try what it is said to try. Without make test-mutations
+// it looks only whether each mending is still where it is looked for.
 func TestMendingsAreMissed(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -53,53 +154,89 @@ func TestMendingsAreMissed(t *testing.T) {
 	}
 	for _, m := range mutations {
 		t.Run(m.defect, func(t *testing.T) {
-			b, err := os.ReadFile(filepath.Join(root, m.file))
+			y, err := taleNamed(m.tale)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !strings.Contains(string(b), m.text) {
-				t.Fatalf("%s has no %q any more", m.file, m.text)
-			}
-			if os.Getenv(mutationsAll) == "" {
+			changed := m.changed(t, root)
+			if only := os.Getenv(mutationsAll); only == "" || only != "all" && !strings.Contains(m.defect, only) {
 				return
 			}
-			program := m.build(t, root, strings.ReplaceAll(string(b), m.text, m.by))
-			for seed := 1; seed <= 20; seed++ {
-				cmd := exec.CommandContext(t.Context(), program, "rehearse", "--devices", "35", "--faults", "all",
-					"--seed", fmt.Sprint(seed), "--event", "events/create-job-faults.json", "--timeout", "12h",
-					"--weather", m.weather)
-				cmd.Dir = root
+			program := build(t, root, changed)
+			for seed := uint64(1); seed <= 20; seed++ {
+				cmd := exec.CommandContext(t.Context(), program, "-test.run", "^TestTaleOfAMutation$")
+				cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d %s", mutationTale, m.tale, seed, m.weather))
 				out, err := cmd.CombinedOutput()
-				if err != nil && strings.Contains(string(out), "PROBLEM: ") {
-					t.Logf("seed %d misses it", seed)
-					return
+				if err == nil {
+					continue
 				}
-				if err != nil {
+				if !strings.Contains(string(out), "--- FAIL: TestTaleOfAMutation") || strings.Contains(string(out), "panic:") {
 					t.Fatalf("seed %d: %v\n%s", seed, err, out)
 				}
+				if _, err := y.play(t.Context(), t.TempDir(), seed, m.weather, nil); err != nil {
+					t.Fatalf("seed %d fails with the mending, too: %v", seed, err)
+				}
+				t.Logf("seed %d misses it: %s", seed, firstProblem(string(out)))
+				return
 			}
 			t.Errorf("no seed of twenty misses it, in weather %s", m.weather)
 		})
 	}
 }
 
-// build builds the program with the file's text in place of what it has.
-func (m mutation) build(t *testing.T, root, text string) (program string) {
+// firstProblem is the first line of a failure that says what it is.
+func firstProblem(out string) string {
+	for line := range strings.Lines(out) {
+		if strings.Contains(line, "PROBLEM: ") {
+			return strings.TrimSpace(line)
+		}
+	}
+	return last(out)
+}
+
+// changed are the files that a mutation changes, by path below the root.
+func (m mutation) changed(t *testing.T, root string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	for _, e := range m.edits {
+		text, ok := files[e.file]
+		if !ok {
+			b, err := os.ReadFile(filepath.Join(root, e.file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			text = string(b)
+		}
+		if !strings.Contains(text, e.text) {
+			t.Fatalf("%s has no %q any more", e.file, e.text)
+		}
+		files[e.file] = strings.ReplaceAll(text, e.text, e.by)
+	}
+	return files
+}
+
+// build builds this package's tests with other files in place of those that there are.
+func build(t *testing.T, root string, changed map[string]string) (program string) {
 	t.Helper()
 	dir := t.TempDir()
-	changed, overlay := filepath.Join(dir, filepath.Base(m.file)), filepath.Join(dir, "overlay.json")
-	program = filepath.Join(dir, "fleetstep")
-	b, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(root, m.file): changed}})
+	program = filepath.Join(dir, "rehearsal.test")
+	replace := map[string]string{}
+	write := func(name string, content []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	for file, text := range changed {
+		replace[filepath.Join(root, file)] = write(strings.ReplaceAll(file, "/", "_"), []byte(text))
+	}
+	b, err := json.Marshal(map[string]any{"Replace": replace})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, content := range map[string][]byte{changed: []byte(text), overlay: b} {
-		if err := os.WriteFile(name, content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-tags", "lambda.norpc", "-overlay", overlay, "-o", program,
-		"./cmd/fleetstep")
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-c", "-overlay", write("overlay.json", b), "-o", program,
+		"./internal/rehearsal")
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

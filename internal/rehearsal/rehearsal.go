@@ -144,6 +144,12 @@ func (c Config) command() string {
 	if !c.Weather.Fair() {
 		fmt.Fprintf(&b, " --weather %s", c.Weather)
 	}
+	if c.Timeout > 0 {
+		fmt.Fprintf(&b, " --timeout %s", c.Timeout)
+	}
+	if c.Every > 0 {
+		fmt.Fprintf(&b, " --every %s", c.Every)
+	}
 	if only := c.Weather.Events(); only != "" {
 		fmt.Fprintf(&b, " --weather-events %s", only)
 	}
@@ -223,7 +229,7 @@ func run(ctx context.Context, c Config) (summary *Summary, err error) {
 		Env: &env, AWS: w.operator(), Stack: stack, Devices: c.Devices, Event: c.Event,
 		Operation: c.Operation, Faults: c.Faults, Profiles: c.Profiles, Seed: c.Seed, Onboard: c.Onboard,
 		Image: c.Image, Timeout: c.Timeout, World: w, Every: c.Every, Patience: patience, Campaign: c.Campaign,
-		Operator: operator,
+		Operator: operator, Disturbed: !c.Weather.Fair(),
 		SummarizeCampaign: func(ctx context.Context, s trial.CampaignSummary) (any, error) {
 			virtual := s.Seconds
 			s.Seconds = float64(time.Since(began).Milliseconds()/10) / 100

@@ -27,9 +27,11 @@ type shrinker struct {
 // is over. c has failed. It tells on c.Env.Err what it finds, at last the command that
 // repeats it.
 func Shrink(ctx context.Context, c Config, atMost time.Duration) Config {
-	until := time.Now().Add(atMost)
+	fmt.Fprintf(c.Env.Err, "looking for a smaller rehearsal that fails, for %s at most (--shrink 0 does not)\n", atMost)
+	ctx, cancel := context.WithTimeout(ctx, atMost)
+	defer cancel()
 	s := shrinker{
-		over: func() bool { return ctx.Err() != nil || time.Now().After(until) },
+		over: func() bool { return ctx.Err() != nil },
 		fails: func(c Config) (bool, []int) {
 			c.Env = &cli.Env{Out: io.Discard, Err: io.Discard}
 			var events []int
@@ -47,12 +49,11 @@ func Shrink(ctx context.Context, c Config, atMost time.Duration) Config {
 					events = append(events, e.Number)
 				}
 			}
-			return errors.Is(err, cli.ErrFailed), events
+			return ctx.Err() == nil && errors.Is(err, cli.ErrFailed), events
 		},
 	}
 	small := s.shrink(c)
-	fmt.Fprintf(c.Env.Err, "%d smaller rehearsals were played; the smallest that fails: %s\n", s.plays,
-		small.command())
+	fmt.Fprintf(c.Env.Err, "of %d rehearsals the smallest that fails: %s\n", s.plays+1, small.command())
 	return small
 }
 

@@ -34,6 +34,7 @@ type client struct {
 	handler http.Handler
 	as      *localcloud.Identity
 	door    door // nil: every call takes the wire
+	repeats bool // calls fail and are repeated: they bear their tokens
 }
 
 // Do implements the HTTP client of the SDK and of the agents.
@@ -97,7 +98,7 @@ func (w *recorder) ReadFrom(r io.Reader) (int64, error) {
 
 // client calls the cloud as id.
 func (w *world) client(id localcloud.Identity) client {
-	return client{w.handler, &id, w.door}
+	return client{w.handler, &id, w.door, !w.weather.Fair() || w.fault != nil}
 }
 
 func rootClient(w *world) client {

@@ -45,7 +45,8 @@ func (r *run) judge(s *cli.State, failures []cli.Failure, fleet *simulator.Fleet
 		right := !bad
 		if fault != nil {
 			// A failure without a reason is none that was expected.
-			right = !bad && expected.Succeeds() || bad && f.Reason != "" && f.Reason == expected.Ends
+			as := f.Reason == expected.Ends || r.Disturbed && expected.Allows(f.Reason)
+			right = !bad && expected.Succeeds() || bad && f.Reason != "" && as
 			if r.operation != upgrade { // what faults lead to is known of upgrades only
 				right = !bad || f.Reason != ""
 			}

@@ -52,6 +52,9 @@ type Config struct {
 	Every time.Duration
 	// Patience is how long work may go on after the job's end; 0 is residueWait.
 	Patience time.Duration
+	// Disturbed is set where the cloud loses messages: a device's absence, say, which
+	// gives its failure another name.
+	Disturbed bool
 	// Summarize makes the document of the last line; nil leaves the Summary as
 	// it is.
 	Summarize func(context.Context, Summary) (any, error)
