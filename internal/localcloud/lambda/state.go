@@ -137,5 +137,5 @@ type event struct {
 	Received  time.Time
 	Attempts  int       // runs that ended with an error of the function
 	Next      time.Time // not to be run before
-	Copy      bool      `json:",omitempty"` // it has succeeded once
+	Copy      bool      `json:"-"` // it has succeeded once; a restart forgets that
 }
