@@ -88,14 +88,15 @@ func TestDownloadsByAPresignedAddressFail(t *testing.T) {
 		}
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet,
 			"http://127.0.0.1/firmware/2.bin?X-Amz-Expires=600", http.NoBody)
-		signed, _, err := v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true }).PresignHTTP(t.Context(),
-			aws.Credentials{AccessKeyID: key, SecretAccessKey: secret, SessionToken: token}, r, "UNSIGNED-PAYLOAD", "s3",
-			"us-east-1", l.sched.Now())
+		signer := v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true })
+		as := aws.Credentials{AccessKeyID: key, SecretAccessKey: secret, SessionToken: token}
+		signed, _, err := signer.PresignHTTP(t.Context(), as, r, "UNSIGNED-PAYLOAD", "s3", "us-east-1", l.sched.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
 		w := httptest.NewRecorder()
-		l.cloud.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, signed, http.NoBody))
+		r = httptest.NewRequestWithContext(t.Context(), http.MethodGet, signed, http.NoBody)
+		l.cloud.Handler().ServeHTTP(w, r)
 		if w.Code != want {
 			t.Errorf("%s: a download is answered with %d, want %d: %s", kinds, w.Code, want, w.Body)
 		}

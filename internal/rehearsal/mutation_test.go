@@ -170,7 +170,8 @@ func TestMendingsAreMissed(t *testing.T) {
 				if err == nil {
 					continue
 				}
-				if !strings.Contains(string(out), "--- FAIL: TestTaleOfAMutation") || strings.Contains(string(out), "panic:") {
+				failed := strings.Contains(string(out), "--- FAIL: TestTaleOfAMutation")
+				if !failed || strings.Contains(string(out), "panic:") {
 					t.Fatalf("seed %d: %v\n%s", seed, err, out)
 				}
 				if _, err := y.play(t.Context(), t.TempDir(), seed, m.weather, nil); err != nil {

@@ -27,7 +27,8 @@ type shrinker struct {
 // is over. c has failed. It tells on c.Env.Err what it finds, at last the command that
 // repeats it.
 func Shrink(ctx context.Context, c Config, atMost time.Duration) Config {
-	fmt.Fprintf(c.Env.Err, "looking for a smaller rehearsal that fails, for %s at most (--shrink 0 does not)\n", atMost)
+	fmt.Fprintf(c.Env.Err, "looking for a smaller rehearsal that fails, for %s at most (--shrink 0 does not)\n",
+		atMost)
 	ctx, cancel := context.WithTimeout(ctx, atMost)
 	defer cancel()
 	s := shrinker{

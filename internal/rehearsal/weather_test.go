@@ -37,8 +37,8 @@ func seedsOf(text string) (seeds []uint64, err error) {
 	from, err := strconv.ParseUint(first, 10, 64)
 	to, err2 := strconv.ParseUint(last, 10, 64)
 	if err = errors.Join(err, err2); err != nil || from > to {
-		return nil, fmt.Errorf("%s: %q is neither a number of seeds nor a first and a last one: %w", weatherSeeds, text,
-			err)
+		return nil, fmt.Errorf("%s: %q is neither a number of seeds nor a first and a last one: %w", weatherSeeds,
+			text, err)
 	}
 	for seed := from; seed <= to; seed++ {
 		seeds = append(seeds, seed)
@@ -86,7 +86,7 @@ func TestUpgradesOutliveBadWeather(t *testing.T) {
 				}
 			}
 			if testing.Verbose() {
-				t.Logf("%.1f s, %v virtual; %s", s.Seconds, time.Duration(s.VirtualSeconds)*time.Second, summaryOf(out))
+				t.Logf("%.1f s, %.0f s virtual; %s", s.Seconds, s.VirtualSeconds, summaryOf(out))
 			}
 		})
 	}
@@ -313,7 +313,8 @@ func TestMendingsOfTheTemplateAreMissed(t *testing.T) {
 			}
 			y := tales[0]
 			y.faults = "" // no failure but the defect's
-			if _, err := y.play(t.Context(), t.TempDir(), m.seed, m.weather, infra.Versioned([]byte(template))); err == nil {
+			changed := infra.Versioned([]byte(template))
+			if _, err := y.play(t.Context(), t.TempDir(), m.seed, m.weather, changed); err == nil {
 				t.Errorf("seed %d does not miss it", m.seed)
 			}
 		})

@@ -968,7 +968,8 @@ func TestConversations(t *testing.T) {
 			return c.on(c.shows(with("DownloadFailed")))
 		}, "Download.Failed"},
 		{"got 503 bytes of it", upgrade.AwaitReport, func(c *talk) event.Move {
-			c.begun().then(news(event.KindTransferComplete, d, &event.Fault{Code: 7022, Text: "ended after 503 bytes"}))
+			ended := &event.Fault{Code: 7022, Text: "ended after 503 bytes"}
+			c.begun().then(news(event.KindTransferComplete, d, ended))
 			return c.on(c.shows(with("DownloadFailed")))
 		}, "Download.Failed"},
 		{"has an image that is not the one, whatever the address", upgrade.AwaitReport, func(c *talk) event.Move {
