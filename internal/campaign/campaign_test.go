@@ -528,3 +528,17 @@ func TestACampaignHasABeginningAndAnEnd(t *testing.T) {
 		t.Errorf("report %+v, %v", r, err)
 	}
 }
+
+// TestACampaignDoesNotWaitForALostDeviceForEver: its execution has ended without a report.
+func TestACampaignDoesNotWaitForALostDeviceForEver(t *testing.T) {
+	w := newWorld(t, 3)
+	c := w.create(`{"campaignId": "fall", "images": [{"firmware": {"version": "2.0.0"}}], "targets": {"groups": ["d"]},
+		"gate": {"success": 0.5}, "waves": [{"name": "all", "bakeMinutes": 0, "maxHours": 1}]}`)
+	w.lost = "rg-000002"
+	end := w.play(c.ID, 8*24*time.Hour, nil)
+	r, err := campaign.NewReport(t.Context(), w, w, w.load("fall"))
+	if err != nil || campaign.State(end.Next) != campaign.Completed || r.Devices.Running != 1 ||
+		r.Devices.Succeeded != 2 {
+		t.Errorf("ended %+v, %+v, %v", end, r.Devices, err)
+	}
+}

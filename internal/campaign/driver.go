@@ -231,7 +231,10 @@ func (c *Campaign) standing(m Member, wave int, attempt int64, s event.StandStat
 // closing takes out what has not begun, and waits until all else has come to its end.
 func (d *Driver) closing(ctx context.Context, c Campaign, counts event.Counts, budget *int, out *Driven) error {
 	total := NumbersOf(counts.Tally, -1, c.Total)
-	if total.Open() > 0 {
+	// No device is at work for longer: an execution that ended without a report is told of by an alarm, and its device
+	// stands as running in the report.
+	lost := total.Admitted+total.Waiting == 0 && d.Now().Sub(c.Closing) > (mostMinutes+60)*time.Minute
+	if total.Open() > 0 && !lost {
 		to := event.StandHeld
 		if c.State == Finishing {
 			to = event.StandWithdrawn

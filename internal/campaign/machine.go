@@ -127,6 +127,9 @@ func (m *Machine) wait(ctx context.Context, in StepInput, phase Phase) error {
 			c.State = Held
 		case Close:
 			c.close(in.Next)
+			if c.Closing.IsZero() {
+				c.Closing = now
+			}
 			if c.Why == "" && c.State != Finishing {
 				c.Why = in.Why
 			}

@@ -67,8 +67,8 @@ type Campaign struct {
 	Why          string                  `json:"why,omitempty"` // of its state
 	HaltedIn     string                  `json:"haltedIn,omitempty"`
 	Ended        time.Time               `json:"ended,omitzero"`
-	Swept        int                     `json:"swept,omitempty"` // parts that were closed
-	Last         map[string]int          `json:"last,omitempty"`  // admitted by the last tick, by model
+	Closing      time.Time               `json:"closing,omitzero"` // since when what has begun comes to its end
+	Last         map[string]int          `json:"last,omitempty"`   // admitted by the last tick, by model
 }
 
 // WaveRun is a wave on its way.

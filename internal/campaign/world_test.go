@@ -36,7 +36,8 @@ type world struct {
 	at        map[event.ThingName]time.Time
 	noIndex   bool
 	callbacks int
-	failing   error // of the callback
+	failing   error           // of the callback
+	lost      event.ThingName // never comes to its end
 }
 
 func newWorld(t *testing.T, devices int) *world {
@@ -262,6 +263,7 @@ func (w *world) minute() {
 				to = event.StandHeld
 			}
 			w.stands[thing], w.at[thing] = s.In(to, "", w.now), w.now
+		case thing == w.lost && s.State == event.StandRunning:
 		case s.State == event.StandRunning && since >= 2*time.Minute:
 			to := event.StandSucceeded
 			if w.fails[thing] != "" {
