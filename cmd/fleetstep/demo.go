@@ -38,7 +38,7 @@ SUMMARY {...}. Exit code 0 only if every device ended as it should.`,
 			if d.Devices < 1 {
 				return cli.UsageError{Err: fmt.Errorf("--devices: %d; at least 1 is needed", d.Devices)}
 			}
-			d.Env = env
+			d.Env, d.Disturbed = env, weather != "none" && weather != ""
 			if d.Campaign.File != "" && !c.Flags().Changed("timeout") {
 				d.Timeout = time.Hour // its waves begin by the minute
 			}

@@ -343,6 +343,45 @@ func TestFaultsEndAsTheyShould(t *testing.T) {
 	}
 }
 
+// Where the cloud loses messages a fault may end otherwise, if it says so. The summary
+// counts by model and fault.
+func TestFaultsOfModelsEndAsTheyShould(t *testing.T) {
+	for name, c := range map[string]struct {
+		reason    string
+		disturbed bool
+		problem   string
+	}{
+		"as declared":                     {"Device.NoReport", false, ""},
+		"as declared, though disturbed":   {"Device.NoReport", true, ""},
+		"as it may, since disturbed":      {"Device.Offline", true, ""},
+		"as it may only where disturbed":  {"Device.Offline", false, "expected Device.NoReport"},
+		"as it may not, though disturbed": {"Download.Failed", true, "expected Device.NoReport"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cloud := over(t, 2, 1)
+			cloud.failed("FAILED", c.reason, simulator.ThingName(1))
+			out, err := play(t, cloud, &place{version: "2.0.0"}, func(cfg *Config) {
+				cfg.Faults, cfg.Profiles, cfg.Disturbed = "wrong-endpoint-id@1", "boot-only@1,one-image@2", c.disturbed
+			})
+			counted := `"models":{"boot-only":{"wrong-endpoint-id":{"` + c.reason +
+				`":1}},"one-image":{"healthy":{"success":1}},"reference":{"healthy":{"success":1}}}`
+			if !strings.Contains(out, counted) {
+				t.Errorf("the summary lacks %s\n%s", counted, out)
+			}
+			if c.problem == "" && (err != nil || strings.Contains(out, "PROBLEM")) ||
+				c.problem != "" && (!errors.Is(err, cli.ErrFailed) || !strings.Contains(out, c.problem)) {
+				t.Errorf("%v, want %q\n%s", err, c.problem, out)
+			}
+		})
+	}
+	_, err := play(t, over(t, 3, 0), &place{}, func(cfg *Config) {
+		cfg.Faults, cfg.Profiles = "loses-oper-complete@1", "boot-only@1"
+	})
+	if cli.ExitCode(err) != 2 {
+		t.Errorf("a fault that cannot take effect on its model: %v", err)
+	}
+}
+
 func TestItEndsBeforeItBegins(t *testing.T) {
 	bad := filepath.Join(t.TempDir(), "bad.json")
 	if err := os.WriteFile(bad, []byte(`{`), 0o600); err != nil {
