@@ -224,7 +224,7 @@ func (c *Campaign) entrant(m Member, wave int, attempt int64, zone string, now t
 func (c *Campaign) standing(m Member, wave int, attempt int64, s event.StandState, now time.Time) event.Standing {
 	return event.Standing{
 		Campaign: c.ID, Attempt: attempt, State: s, Wave: wave, Model: m.Model,
-		Shard: int(hashOf(c.ID, m.Thing) % uint64(max(1, c.Shards))), At: now,
+		Shard: int(hashOf(c.ID, m.Thing) % uint64(max(1, c.Shards))), At: now, Again: c.Request.Retry,
 	}
 }
 

@@ -317,6 +317,7 @@ func TestAllMistakesOfAPayloadAreTold(t *testing.T) {
 		{"firmware": {}}],
 		"operation": "blink", "targets": {}, "rate": 0, "windows": [{"from": "25:00", "days": ["MON", "MON"]}],
 		"zone": "Nowhere", "blackout": [{"from": "2026-12-02", "to": "2026-12-01"}, {"from": "x"}], "priority": 101,
+		"retry": [{"error": "x", "times": 5}, {"error": "Verify.WrongVersion"}, {}],
 		"start": "now", "approval": {"sixEyes": true}, "onFail": "undo", "attempts": 11, "colour": 1,
 		"gate": {"success": 1, "haltOn": {"x": 1, "Verify.WrongVersion": 0}, "notReturned": -1},
 		"waves": [{"name": "a"}, {"name": "a", "percent": 60, "count": 1}, {"percent": 50, "bakeMinutes": -1}]}`),
@@ -332,7 +333,8 @@ func TestAllMistakesOfAPayloadAreTold(t *testing.T) {
 	want := []string{
 		"$", "$.approval.sixEyes", "$.attempts", "$.blackout[0].to", "$.blackout[1].from", "$.blackout[1].to",
 		"$.campaignId", "$.colour", "$.gate.haltOn.Verify.WrongVersion", "$.gate.haltOn.x", "$.gate.notReturned",
-		"$.gate.success", "$.onFail", "$.priority", "$.rate", "$.start", "$.targets", "$.waves[0]", "$.waves[1]",
+		"$.gate.success", "$.onFail", "$.priority", "$.rate",
+		"$.retry[0].error", "$.retry[0].times", "$.retry[2].error", "$.start", "$.targets", "$.waves[0]", "$.waves[1]",
 		"$.waves[1].name", "$.waves[2].bakeMinutes", "$.waves[2].name", "$.waves[2].percent", "$.windows[0].days[1]",
 		"$.windows[0].from", "$.windows[0].to", "$.zone",
 	}

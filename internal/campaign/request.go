@@ -30,6 +30,7 @@ type Request struct {
 	OnFail     string           `json:"onFail"`
 	Budget     int              `json:"budget,omitempty"` // devices of a model at work at the same time; 0 is no limit
 	Attempts   int64            `json:"attempts"`         // of a device, the first among them
+	Retry      []event.Again    `json:"retry,omitempty"`
 	Priority   int              `json:"priority"`
 	Start      *time.Time       `json:"start,omitempty"`
 	End        *time.Time       `json:"end,omitempty"`
@@ -114,7 +115,8 @@ const (
 // members are those of a payload.
 var members = []string{
 	"campaignId", "operation", "input", "images", "activation", "targets", "allowEmpty", "waves", "rate", "windows",
-	"zone", "blackout", "gate", "onFail", "budget", "attempts", "priority", "start", "end", "approval", "timeouts",
+	"zone", "blackout", "gate", "onFail", "budget", "attempts", "retry", "priority", "start", "end", "approval",
+	"timeouts",
 }
 
 // Parse reads a payload. One with mistakes gives event.Problems: all of them at once.
@@ -150,6 +152,7 @@ func Parse(document []byte, forms []event.Form, images event.Operation) (Request
 	attempts := int(r.Attempts)
 	number("attempts", 1, 10, &attempts)
 	r.Attempts = int64(attempts)
+	r.retry(c, m)
 	c.Choice("$", m, "onFail", "halt")
 	if v, ok := m["approval"]; ok {
 		if o, ok := c.Object("$.approval", v, "fourEyes"); ok {
@@ -482,6 +485,39 @@ func (r *Request) when(c *payload.Checker, m map[string]any) {
 	r.Start, r.End = moment("start"), moment("end")
 	if r.Start != nil && r.End != nil && !r.End.After(*r.Start) {
 		c.Add("$.end", m["end"], "a time after start")
+	}
+}
+
+// retry reads what is tried again by itself.
+func (r *Request) retry(c *payload.Checker, m map[string]any) {
+	list, _ := c.List("$", m, "retry", 1, mostItems, "errors")
+	for i, v := range list {
+		at := fmt.Sprintf("$.retry[%d]", i)
+		o, ok := c.Object(at, v, "error", "times", "minutes")
+		if !ok {
+			continue
+		}
+		const form = "the name of an error, as Download.Failed"
+		one := event.Again{Times: 1, Minutes: 30}
+		c.Require(at, o, "error", form)
+		name, _ := c.Text(at, o, "error", nameForm, form)
+		one.Error = event.ErrorName(name)
+		if n, ok := c.Number(at, o, "times", 1, 9, 1); ok {
+			one.Times = int(n)
+		}
+		if int64(one.Times) >= r.Attempts {
+			c.Add(at+".times", one.Times, "fewer than attempts, which are %d with the first", r.Attempts)
+		}
+		if n, ok := c.Number(at, o, "minutes", 1, 1440, 1); ok {
+			one.Minutes = int(n)
+		}
+		for _, w := range r.Waves {
+			if _, halts := w.Gate.HaltOn[one.Error]; halts && name != "" {
+				c.Add(at+".error", name, "an error that does not halt: haltOn of wave %s has it", w.Name)
+				break
+			}
+		}
+		r.Retry = append(r.Retry, one)
 	}
 }
 

@@ -3,6 +3,7 @@ package event
 import (
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -58,6 +59,34 @@ type Standing struct {
 	Shard    int       // of the counts
 	Rev      int64     // of the item; 0: there is none
 	At       time.Time // of the last change
+	// Again are failures after which it begins once more by itself.
+	Again []Again
+}
+
+// Again is a failure that is tried again: how often, and how long after the first one. The
+// wait doubles each time, up to a day, and each device has its own, half as long to half
+// as long again.
+type Again struct {
+	Error   ErrorName `json:"error"`
+	Times   int       `json:"times"`
+	Minutes int       `json:"minutes"`
+}
+
+// Tries says whether a device that has failed begins once more, and after which time.
+func (s Standing) Tries(thing ThingName, name ErrorName) (after time.Duration, again bool) {
+	for _, a := range s.Again {
+		if a.Error != name || s.Attempt > int64(a.Times) {
+			continue
+		}
+		wait := time.Duration(a.Minutes) * time.Minute << min(s.Attempt-1, 10)
+		wait = min(wait, 24*time.Hour)
+		part, err := strconv.ParseUint(digest(string(s.Campaign), string(thing), itoa(s.Attempt))[:4], 16, 32)
+		if err != nil {
+			part = 0x8000 // unreachable: a digest is hexadecimal
+		}
+		return wait/2 + wait*time.Duration(part)/0x10000, true
+	}
+	return 0, false
 }
 
 // In is the same device in another state.

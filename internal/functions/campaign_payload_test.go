@@ -91,7 +91,8 @@ func beyondCampaignSchema(problems event.Problems) bool {
 				return true
 			}
 		}
-		for _, text := range []string{"another name than the waves", "only the last wave", "of several images"} {
+		for _, text := range []string{"another name than the waves", "only the last wave", "of several images",
+			"fewer than attempts", "does not halt"} {
 			if strings.Contains(p.Allowed, text) {
 				return true
 			}

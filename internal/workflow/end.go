@@ -44,7 +44,15 @@ func (w *Releaser) Release(ctx context.Context, end event.FinalizeInput) (d Devi
 		if d.Shift, err = w.shift(end, d, owned); err != nil {
 			return fail(err)
 		}
-		err = w.Store.Release(ctx, d, in.Execution, attemptOf(in))
+		var again *Pending
+		if again, err = w.again(d, in); err != nil {
+			return fail(err)
+		}
+		if again != nil {
+			err = w.Store.Park(ctx, d, in.Execution, *again, again.due(d.Thing, w.Now()))
+		} else {
+			err = w.Store.Release(ctx, d, in.Execution, attemptOf(in))
+		}
 		if !errors.Is(err, ErrChanged) {
 			break
 		}
@@ -59,6 +67,43 @@ func (w *Releaser) Release(ctx context.Context, end event.FinalizeInput) (d Devi
 		d.State.Facts = facts
 	}
 	return d, owned, nil
+}
+
+// again is the next attempt of a device that has failed, where its campaign tries that again:
+// it waits outside of executions until its time. Then d's Shift says so.
+func (w *Releaser) again(d Device, in event.ExecutionInput) (*Pending, error) {
+	if d.Shift == nil || d.Shift.To.State != event.StandFailed || d.Claim == nil || d.Claim.Execution != in.Execution {
+		return nil, nil
+	}
+	after, ok := d.Shift.From.Tries(d.Thing, d.Shift.To.Error)
+	if !ok {
+		return nil, nil
+	}
+	flow, ok := w.Flows.Find(in.Operation)
+	if !ok {
+		return nil, fmt.Errorf("no flow is called %q", in.Operation)
+	}
+	plan, err := flow.Plan(in.Document)
+	if err != nil {
+		return nil, err
+	}
+	plan.Window = in.Window
+	now := w.Now()
+	later := now.Add(after)
+	p := Pending{
+		Owner: in.Owner, ExecutionNumber: in.ExecutionNumber + 1, Operation: in.Operation, Plan: plan, At: now,
+		ExpiresAt: now.Add(pendingLife), Gated: plan.Window != nil && (plan.WindowStarts || flow.Hold == nil),
+	}
+	if p.Gated {
+		p.gate(d, later)
+	}
+	if p.NotBefore.Before(later) {
+		p.NotBefore = later
+	}
+	to := d.Shift.From.In(event.StandWaiting, "", now)
+	to.Attempt++
+	d.Shift.To = to
+	return &p, nil
 }
 
 // shift is where the device of a campaign stands at the end of its execution. One that

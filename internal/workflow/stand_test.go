@@ -150,3 +150,48 @@ func TestADeviceThatAnotherHasIsWokenLater(t *testing.T) {
 	}
 	r.counts(map[event.StandState]int{event.StandAdmitted: 1})
 }
+
+// TestAFailureIsTriedAgainByItself: the device waits, and begins its next attempt when its time has come, as often as
+// its campaign says.
+func TestAFailureIsTriedAgainByItself(t *testing.T) {
+	r, carrier, _ := counting(t)
+	r.greeted()
+	e := entrant("rg-1")
+	e.Standing.Again = []event.Again{{Error: event.DeviceBusy, Times: 2, Minutes: 30}}
+	_, _, err := carrier.Admit(t.Context(), []workflow.Entrant{e}, 0)
+	r.must(err)
+	flow := r.flow()
+	flow.Judge = func(event.FinalizeInput, event.DeviceState) (event.Conclusion, error) {
+		return event.Conclusion{Status: event.StatusFailed, Reason: event.DeviceBusy}, nil
+	}
+	flows, err := event.NewFlows(flow)
+	r.must(err)
+	releaser := &workflow.Releaser{Store: r.store, Flows: flows, Now: func() time.Time { return r.now }}
+	owner := event.CampaignOwner(fall)
+	for attempt := int64(1); attempt <= 3; attempt++ {
+		if s, err := r.Wake(t.Context(), "rg-1", owner); err != nil || s.Did != workflow.StartBegun {
+			t.Fatalf("attempt %d: %v, %v", attempt, s, err)
+		}
+		r.counts(map[event.StandState]int{event.StandRunning: 1})
+		in := event.NewExecutionInput(owner, "rg-1", attempt, operation, event.Plan{Document: doc})
+		for range 2 { // a copy changes nothing
+			_, _, err := releaser.Release(t.Context(), event.FinalizeInput{Input: in})
+			r.must(err)
+		}
+		if attempt == 3 {
+			break
+		}
+		r.counts(map[event.StandState]int{event.StandWaiting: 1})
+		if s, err := r.Wake(t.Context(), "rg-1", owner); err != nil || s.Did != workflow.StartWaiting {
+			t.Fatalf("before its time: %v, %v", s, err)
+		}
+		d := r.load()
+		wait := d.Pending[0].NotBefore.Sub(r.now)
+		if least := time.Duration(15<<(attempt-1)) * time.Minute; wait < least || wait > 3*least {
+			t.Errorf("attempt %d waits %s", attempt+1, wait)
+		}
+		r.now = d.Pending[0].NotBefore
+	}
+	r.counts(map[event.StandState]int{event.StandFailed: 1})
+	r.clean("after its last attempt")
+}

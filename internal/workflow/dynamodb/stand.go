@@ -38,12 +38,16 @@ func standingKey(thing event.ThingName, id event.CampaignID) item {
 }
 
 func standing(r *reading) event.Standing {
-	return event.Standing{
+	st := event.Standing{
 		Campaign: event.CampaignID(strings.TrimPrefix(text(r.item, "SK"), skStanding)), Attempt: r.number("attempt"),
 		State: event.StandState(text(r.item, "state")), Error: event.ErrorName(text(r.item, "error")),
 		Wave: int(r.number("wave")), Model: text(r.item, "model"), Shard: int(r.number("shard")),
 		Rev: r.number("rev"), At: r.moment("at"),
 	}
+	if err := parse(r.item, "again", &st.Again); err != nil && r.err == nil {
+		r.err = err
+	}
+	return st
 }
 
 func standingItem(thing event.ThingName, st event.Standing) item {
@@ -56,6 +60,11 @@ func standingItem(thing event.ThingName, st event.Standing) item {
 	}
 	if st.Model != "" {
 		i["model"] = s(st.Model)
+	}
+	if len(st.Again) > 0 {
+		if again, err := js(st.Again); err == nil { // unreachable: plain values only
+			i["again"] = again
+		}
 	}
 	return i
 }
