@@ -40,8 +40,6 @@ var differs = []struct {
 	{OldImage, quirk.List{quirk.OneImage}, never},
 	{WrongVersion, quirk.List{quirk.OneImage}, "Rollback.Failed"},
 	{CutInRollback, quirk.List{quirk.OneImage}, never},
-	// Only the text of the news tells that it is the address, which a new one would mend.
-	{Forbidden, quirk.List{quirk.NoTransferComplete, quirk.NoOperationComplete}, "Download.Failed"},
 	// What is never sent cannot be lost.
 	{LosesTransferComplete, quirk.List{quirk.NoTransferComplete}, never},
 	{LosesOperComplete, quirk.List{quirk.NoOperationComplete}, never},
