@@ -294,10 +294,16 @@ func TestCommittedTemplateDeploys(t *testing.T) {
 		}
 	}
 
-	definition := w.cloud.of("sfn:CreateStateMachine")[0].Input["definition"].(string)
-	if strings.Contains(definition, "${") ||
-		!strings.Contains(definition, "arn:aws:lambda:us-east-1:123456789012:function:fleetstep-finalize") {
-		t.Errorf("definition not substituted: %s", definition)
+	machines := w.cloud.of("sfn:CreateStateMachine")
+	if len(machines) == 0 {
+		t.Error("no state machines")
+	}
+	for _, c := range machines {
+		definition := c.Input["definition"].(string)
+		if strings.Contains(definition, "${") ||
+			!strings.Contains(definition, "arn:aws:lambda:us-east-1:123456789012:function:fleetstep-") {
+			t.Errorf("definition of %s not substituted: %s", c.Input["name"], definition)
+		}
 	}
 	for _, c := range w.cloud.of("iot:CreateTopicRule") {
 		if name := c.Input["ruleName"].(string); !strings.HasPrefix(name, "fleetstep_") {
