@@ -1,17 +1,15 @@
-// Package localcloud is the part of AWS that a serverless IoT application
-// needs, in one process: a general, small and faithful implementation of the
-// services, behind one HTTP door that speaks their own protocols, and an MQTT
-// broker. It knows nothing of the application; that comes as a CloudFormation
-// template and as Lambda functions.
+// Package localcloud is the part of AWS that a serverless IoT application needs, in one
+// process: small and faithful implementations of the services behind one HTTP port with their
+// own protocols, and an MQTT broker. It knows nothing of the application, which comes as a
+// CloudFormation template and as Lambda functions.
 //
-// A Cloud is made with New, resumed with Start, given a template with Deploy
-// and reached over the network with Serve (real time) or by calls from inside
-// (virtual time). Everything acknowledged is in Config.Store; a Cloud over the
-// same store goes on where the last one was, however that ended.
+// A Cloud is made by New, continued by Start, and gets a template by Deploy. It is reached
+// over the network by Serve (real time) or by calls from inside the process (virtual time).
+// Everything acknowledged is in Config.Store. A Cloud with the same store continues where the
+// last one was, however that one ended.
 //
-// This file builds the services and gives each the ports it asks for; ports.go
-// holds what lies between two of them. What differs from AWS is said in each
-// service's package comment.
+// This file builds the services and gives each the ports that it needs; ports.go has what
+// connects two of them. The package comment of each service has its differences from AWS.
 package localcloud
 
 import (

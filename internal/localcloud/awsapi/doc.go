@@ -1,9 +1,8 @@
-// Package awsapi is the wire between AWS clients and the services of the local
-// cloud. A service describes its operations as values (Service, Operation);
-// this package decodes requests into them, finds out who calls, asks whether
-// the caller may, runs the operation and encodes the answer, in each protocol
-// that AWS uses: AWS JSON 1.0 and 1.1, REST-JSON, REST-XML, Query and
-// Smithy RPC v2 CBOR.
+// Package awsapi has the protocols between AWS clients and the services of the local cloud. A
+// service describes its operations as values (Service, Operation). This package decodes
+// requests into them, finds out who calls, asks whether the caller may, runs the operation and
+// encodes the answer. It does so in each protocol that AWS uses: AWS JSON 1.0 and 1.1,
+// REST-JSON, REST-XML, Query and Smithy RPC v2 CBOR.
 //
 // Input and output of an operation are Go structs. A member's name is its json
 // tag, spelled as AWS spells it on the wire. Further tags bind REST members:
@@ -23,6 +22,6 @@
 // are []byte: base64 in JSON and XML. Absent members are nil pointers, maps,
 // slices, or zero values with omitempty.
 //
-// Services call each other through Caller, with the identity they act under,
-// and meet the same authorisation as a request from outside.
+// Services call each other through Caller, with the identity they act under, and get the same
+// authorisation as a request from outside.
 package awsapi

@@ -9,20 +9,19 @@
 //
 // # From publish to acknowledgement
 //
-// Messages are accepted in batches, in the order in which they came. For one
-// batch there is at most one transaction, which holds everything that must
-// survive: the retained message, the copies for persistent sessions, the rules
-// engine's outbox rows. Only then is a message acknowledged, handed to
-// connected clients, to the rules engine and to reserved topics. A message that
-// leaves no trace in the store (QoS 0, or nobody wants it) costs no
+// Messages are accepted in batches, in the order in which they came. A batch has at most one
+// transaction, with everything that must survive: the retained message, the copies for
+// persistent sessions, the rows of the rules engine's outbox. After it the message is
+// acknowledged and handed to connected clients, the rules engine and reserved topics. A
+// message that leaves nothing in the store (QoS 0, or without a receiver) needs no
 // transaction.
 //
-// A copy for a persistent session stays in the store until its client has acknowledged
-// it. When the client comes back, also after a restart, the copies that are left are sent
-// in order, each under a new packet identifier. A copy that came before the last
-// connection ended may have been sent already, and is marked as a duplicate. After a
-// restart, clients that were connected are reported as disconnected and their last wills
-// are published; their sessions wait for them.
+// A copy for a persistent session stays in the store until its client has acknowledged it.
+// When the client comes back, also after a restart, the remaining copies are sent in order,
+// each with a new packet identifier. A copy from before the end of the last connection may
+// have been sent already and is marked as a duplicate. After a restart, clients that were
+// connected are reported as disconnected and their last wills are published; their sessions
+// stay.
 //
 // # What differs from MQTT, as on AWS
 //

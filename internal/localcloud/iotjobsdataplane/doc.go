@@ -6,17 +6,17 @@
 //	$aws/things/T/jobs/get          $aws/things/T/jobs/start-next
 //	$aws/things/T/jobs/J/get        $aws/things/T/jobs/J/update      (J may be $next in get)
 //
-// whose answers (.../accepted, .../rejected) go to the asking client alone. The
-// job executions themselves are kept behind the port Executions.
+// whose answers (.../accepted, .../rejected) go to the asking client alone. The port
+// Executions gives the job executions themselves.
 //
-// Times are epoch seconds. HTTP answers carry jobDocument as a string, MQTT
-// answers as an object. Refusals are *Rejection values: on MQTT their code is
-// sent as it is, on HTTP it becomes the exception of the API model.
+// Times are epoch seconds. HTTP answers have jobDocument as a string, MQTT answers as an
+// object. Refusals are *Rejection values: MQTT sends their code unchanged, HTTP the exception
+// of the API model.
 //
-// An update of a terminal execution is refused with InvalidStateTransition and
-// a device's describe of one with TerminalStateReached, as the ErrorCode page
-// of the developer guide words them. VersionMismatch has no exception in the
-// HTTP model; it is answered as InvalidStateTransitionException.
+// An update of a terminal execution is refused with InvalidStateTransition, and a device's
+// describe of one with TerminalStateReached, as in the ErrorCode page of the developer guide.
+// VersionMismatch has no exception in the HTTP model; the answer is
+// InvalidStateTransitionException.
 //
 // Source: AWS IoT developer guide, "Jobs MQTT API" and "Jobs device MQTT and
 // HTTPS APIs"; API model iot-jobs-data.

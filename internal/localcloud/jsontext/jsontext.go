@@ -1,6 +1,6 @@
-// Package jsontext writes JSON as AWS's services do: nothing is escaped that
-// need not be, so that <, > and & stay as they are. It is a leaf that the wire
-// and the languages share; each of them writes values of its own kinds.
+// Package jsontext writes JSON as AWS's services do: it escapes only what must be escaped, so
+// <, > and & stay unchanged. It imports nothing of the local cloud; the protocols and the
+// languages share it. Each of them writes its own kinds of values.
 package jsontext
 
 import (

@@ -1,11 +1,11 @@
-// Package kms is AWS Key Management Service: symmetric keys, RSA and elliptic-curve keys, and keys for HMAC, with real
-// cryptography by Go's standard library. The keys lie in the store of the local cloud, as plain as
-// all else there: what is encrypted is as safe as the data folder.
+// Package kms is AWS Key Management Service: symmetric keys, RSA and elliptic-curve keys, and
+// keys for HMAC, with real cryptography of Go's standard library. The keys are in the store of
+// the local cloud, not encrypted. What they encrypt is as safe as the data folder.
 //
-// A key's policy decides first, as on AWS. The policies of a role or user count only if
-// the key's policy gives the decision to the account; without that not even the account's
-// root may use the key. The keys alias/aws/<service> are made at their first use and open
-// to that service alone, on behalf of its callers.
+// A key's policy decides first, as on AWS. The policies of a role or user count only if the
+// key's policy gives the decision to the account; otherwise even the account's root may not
+// use the key. The keys alias/aws/<service> are made at their first use. Only that service may
+// use them, on behalf of its callers.
 //
 // A ciphertext of a symmetric key is: version (1 byte, 1), key id (36 bytes), number of the backing key (4 bytes, big
 // endian), nonce (12 bytes), AES-256-GCM with the encryption context as additional data: each pair, sorted by key, as
@@ -13,8 +13,9 @@
 // scheduler, so that one seed is one run; asymmetric ones come from the Go library, which draws on
 // its own.
 //
-// A key that is to be deleted is gone at its deletion date, and automatic rotation happens at the first use after its
-// time: both are looked at, nothing waits for them. Rotation adds a backing key; older ciphertexts stay readable.
+// A key that is scheduled for deletion is gone at its deletion date, and automatic rotation
+// happens at the first use after its time. There are no timers; both dates are checked at each
+// use. Rotation adds a backing key; older ciphertexts stay readable.
 //
 // Errors are AWS's codes with status 400 (errors.go). The service is safe for concurrent use.
 //

@@ -1,6 +1,6 @@
-// Package platform is what every service of the local cloud stands on. It is
-// declared once: services ask for the same things by the same names, and for
-// more only in a Config of their own.
+// Package platform has what every service of the local cloud needs. It is declared once, so
+// that all services have the same names for the same things. What only one service needs is in
+// that service's Config.
 package platform
 
 import (

@@ -1,13 +1,13 @@
-// Package quotas holds the local cloud to what an account may do on AWS: so many
-// calls a second of each operation, with the burst that its token bucket allows,
-// and so many functions at once. What is more is refused as that service refuses
-// it; a client that tries again, as the SDKs do, gets through a little later.
+// Package quotas limits the local cloud to the quotas of an AWS account: calls a second of
+// each operation, with the burst of its token bucket, and functions at once. More calls are
+// refused as that service refuses them. A client that tries again, as the SDKs do, succeeds a
+// little later.
 //
-// table.go has the quotas, each with the page that gives it. The account is one of
-// us-east-1, as it is made by default, or a new one, which AWS lets do less.
+// table.go has the quotas, each with its source. The account is a default account of
+// us-east-1, or a new one, for which AWS allows less.
 //
-// A bucket is refilled on the scheduler's clock. What the account's root asks from
-// inside the process does not count: it is who builds a rehearsal's world.
+// A bucket is refilled by the scheduler's clock. Calls of the account's root from inside the
+// process do not count, because they build the world of a rehearsal.
 //
-// Report says for each quota how near it the busiest second came.
+// Report has the highest use of each quota.
 package quotas

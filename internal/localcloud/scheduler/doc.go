@@ -12,16 +12,15 @@
 //     One seed is one run, on any machine and with any GOMAXPROCS, as long as
 //     all waiting goes through this package.
 //
-// Waiting is done with Sleep and Gate.Wait only. Never hold a mutex across
-// either: in virtual mode the next task would block the only runner. Channels,
-// sync.WaitGroup and context deadlines of the standard library must not be used
-// to wait for another task; use a Gate, and WithTimeout for deadlines.
+// Only Sleep and Gate.Wait wait. Never hold a mutex across either: in virtual mode the next
+// task would block the only runner. Do not use channels, sync.WaitGroup or context deadlines
+// of the standard library to wait for another task. Use a Gate, and WithTimeout for deadlines.
 //
 // In virtual mode Sleep and Gate.Wait may also be called from outside any task
 // (a test, a command): they then run the loop until the wait is over. Tasks and
 // timers of equal time run in an order drawn from the seed.
 //
-// Failed is where the error of a task goes that nobody waits for.
+// Failed takes the error of a task that nothing waits for.
 //
 // All methods are safe for concurrent use. A panic in a task is not recovered.
 package scheduler

@@ -2,25 +2,22 @@
 // out to SQS queues, Lambda functions and HTTP endpoints on this machine. It
 // answers the Query protocol.
 //
-// Publish writes one delivery per subscription that wants the message (filter
-// policies: package filterpolicy) into the store together with the answer, so
-// that nothing acknowledged is lost; Start goes on with what was left. A
-// delivery acts as the service principal sns.amazonaws.com for the topic, so
-// that the policy of the queue or function must allow it.
+// Publish stores one delivery for each subscription that wants the message (filter policies:
+// package filterpolicy) before it answers, so that nothing acknowledged is lost. After a
+// restart Start continues them. A delivery acts as the service principal sns.amazonaws.com for
+// the topic, so the policy of the queue or function must allow it.
 //
-// A delivery that fails for a reason on the receiver's side that time can cure
-// (status 429 or 5xx, no connection) is tried again: to queues and functions
-// at once three times, then after 1 s twice, then 10 times from 1 s to 20 s,
-// then every 20 s, 100,015 times in all; to HTTP three times every 20 s, or as
-// the healthyRetryPolicy of the subscription's DeliveryPolicy says. Other
-// failures, and the last one, send the message to the subscription's
-// dead-letter queue, or drop it if there is none. Subscribers see a message at
-// least once, in any order.
+// A delivery is tried again if it fails for a reason of the receiver that can pass (status 429
+// or 5xx, no connection). To queues and functions these are three times at once, then twice
+// after 1 s, then 10 times from 1 s to 20 s, then every 20 s, 100,015 times in all. To HTTP it
+// is three times every 20 s, or as the healthyRetryPolicy of the subscription's DeliveryPolicy
+// says. After another failure, or the last one, the message goes to the subscription's
+// dead-letter queue, or is dropped if there is none. Subscribers get a message at least once,
+// in any order.
 //
-// Subscriptions by email and SMS are kept as pending and nothing is ever sent
-// to them. HTTP endpoints must be on a loopback address and confirm with the
-// token they are sent. Messages carry no valid Signature: it is empty, as the
-// key is AWS's.
+// Subscriptions by email and SMS stay pending and get no messages. HTTP endpoints must be on a
+// loopback address and confirm with the token they are sent. The Signature of messages is
+// empty, because the key is AWS's.
 //
 // Not built: FIFO topics, mobile push, Firehose, data protection, SMS.
 //

@@ -2,26 +2,22 @@
 // visibility timeouts, long polling, retention and dead-letter queues. It
 // answers AWS JSON 1.0 and the older Query protocol.
 //
-// A queue's URL is http://HOST/ACCOUNT/NAME, where HOST is the address under
-// which the caller reached the local cloud; only account and name count when
-// a URL comes back. The Policy attribute is the queue's resource policy.
+// A queue's URL is http://HOST/ACCOUNT/NAME. HOST is the address under which the caller
+// reached the local cloud. When a caller sends the URL back, only account and name count. The
+// Policy attribute is the queue's resource policy.
 //
-// Messages are in the store before their sending is answered, and a received
-// message's new visibility is too, so that a restart neither loses a message
-// nor shows one again before its time. Messages come roughly in the order in
-// which they become visible. One that has been received maxReceiveCount times
-// moves to the dead-letter queue at the next receive that meets it; a message
-// move task takes it back. Messages past their retention are removed when the
-// queue is next used. On a queue whose messages have groups, quiet groups come
-// before noisy ones.
+// A message is stored before its sending is answered, and so is the new visibility of a
+// received message. A restart neither loses a message nor shows it again before its time.
+// Messages come roughly in the order in which they become visible. A message that has been
+// received maxReceiveCount times moves to the dead-letter queue at the next receive; a message
+// move task brings it back. Messages past their retention are removed when the queue is next
+// used. If a queue's messages have groups, quiet groups come before noisy ones.
 //
-// Watch and NextVisible let another service take messages as they come, without
-// asking again and again.
+// With Watch and NextVisible another service takes messages as they come, without polling.
 //
-// Limits are AWS's: 10 messages per batch, 1 MiB per message and batch, 20 s of
-// polling, 12 h of visibility, 15 min of delay; the number of messages in flight has
-// none. A name can be used again at once after DeleteQueue, where AWS has it
-// wait 60 s.
+// Limits are AWS's: 10 messages per batch, 1 MiB per message and batch, 20 s of polling, 12 h
+// of visibility, 15 min of delay. The number of messages in flight has no limit. A name can be
+// used again at once after DeleteQueue, where AWS requires 60 s.
 //
 // Not built: FIFO queues, AddPermission.
 //

@@ -1,10 +1,11 @@
-// Package ssm is the Parameter Store of AWS Systems Manager: String, StringList and SecureString parameters with
-// versions, labels, hierarchies, tags and patterns. Secure strings are encrypted by the KMS key that they name, or by
-// alias/aws/ssm, as the caller, so that who may not use the key gets no value.
+// Package ssm is the Parameter Store of AWS Systems Manager: String, StringList and
+// SecureString parameters with versions, labels, hierarchies, tags and patterns. Secure
+// strings are encrypted with the KMS key that they name, or with alias/aws/ssm, on behalf of
+// the caller: a caller that may not use the key gets no value.
 //
-// A value has at most 4,096 characters, 8,192 in the advanced tier. 100 versions of a parameter are
-// kept; the oldest goes with the next one, unless it has a label, which is an error. All answers
-// are consistent at once, where AWS's may lag.
+// A value has at most 4,096 characters, 8,192 in the advanced tier. A parameter keeps 100
+// versions. The next one deletes the oldest, unless that has a label, which is an error. All
+// answers are consistent at once, where AWS's may lag.
 //
 // Errors are AWS's codes with status 400: ParameterNotFound, ParameterAlreadyExists, ParameterVersionNotFound,
 // ValidationException, ... (errors.go). The service is safe for concurrent use.

@@ -1,5 +1,5 @@
-// Package sts is the AWS Security Token Service: it knows who calls. It checks
-// the signature of every request and issues temporary credentials.
+// Package sts is the AWS Security Token Service. It finds out who calls: it checks the
+// signature of every request and issues temporary credentials.
 //
 // A Service answers the STS API (Query protocol) and is
 //   - the awsapi.Authenticator: it verifies Signature Version 4 in the
@@ -12,13 +12,12 @@
 // The operator's access key (Config, by default "test" with secret "test")
 // is the account's root. Access keys of IAM users come from Keys.
 //
-// A signature is good for 15 minutes around its time, a presigned URL for as
-// long as it says, at most seven days. On a virtual clock neither is checked,
-// unless Config.VirtualDates is set, because clients sign with the machine's.
+// A signature is valid for 15 minutes around its time, a presigned URL for as long as it says,
+// at most seven days. With a virtual clock neither is checked, unless Config.VirtualDates is
+// set, because clients sign with the machine's clock.
 //
-// Errors of Authenticate carry the codes of awsapi (CodeInvalidToken, ...).
-// Secrets and tokens appear in no error and no log. All methods are safe for
-// concurrent use.
+// Errors of Authenticate have the codes of awsapi (CodeInvalidToken, ...). No error and no log
+// contains a secret or a token. All methods are safe for concurrent use.
 //
 // Source: AWS Signature Version 4 ("Create a signed AWS API request", "Amazon
 // S3: Signature Calculations for the Authorization Header"), STS API Reference.

@@ -1,10 +1,9 @@
-// Package weather lets the local cloud fail as AWS does on bad days and in large
-// accounts. It is drawn from a seed: the same seed in virtual time is the same
-// weather.
+// Package weather makes the local cloud fail as AWS does on bad days and in large accounts.
+// The failures are drawn from a seed: in virtual time the same seed gives the same weather.
 //
-// A Weather has kinds, and each kind a rate. Who could be hit asks Draw with the
-// kind, which counts the question and says whether it happens this time; what
-// happens then is the asker's to do, in the words of its service:
+// A Weather has kinds, and each kind has a rate. A service that could fail calls Draw with the
+// kind. Draw counts the call and decides whether the failure happens this time; the service
+// then fails in its own words:
 //
 //	throttled   a call is refused: more than the service allows (Around)
 //	conflicts   a write to DynamoDB meets another transaction (Around)
@@ -21,12 +20,12 @@
 //	            later (dynamodb, sfn)
 //	cut         the connection of an MQTT client breaks at a message (iotdataplane)
 //
-// There is no weather before Begin, so that stacks are deployed in peace, and
-// none for the account's root, who looks on: what is tried is what the account's
-// roles and AWS's own services do. A nil Weather is fair.
+// There is no weather before Begin, so that stacks are deployed without failures, and none for
+// the account's root, which observes. What is tested is what the account's roles and AWS's own
+// services do. A nil Weather has no failures.
 //
-// Events, those that happened, are numbered as they are drawn; Config.Only lets
-// just some of them happen, which is how a failing run is made small.
+// Events are the failures that happened, numbered as they are drawn. With Config.Only just
+// some of them happen, which is how a failing run is reduced.
 //
-// What each kind stands for on AWS is told, with sources, in docs/weather.md.
+// docs/weather.md has what each kind stands for on AWS, with sources.
 package weather

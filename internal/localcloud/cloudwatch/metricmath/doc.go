@@ -3,14 +3,14 @@
 //	IF(total > 10, 100 * failed / total, 0)
 //	SUM(METRICS("wave"))
 //
-// Parse makes a tree of a source once; Expr.Eval computes it over an Env,
-// which holds the series that the expression names. The package does no I/O.
+// Parse makes a tree of an expression once; Expr.Eval computes it with an Env, which has the
+// series that the expression names. The package does no I/O.
 //
-// A value is a scalar, a series or a list of series. Series are sorted by time
-// (seconds since the epoch). Arithmetic and comparison join two series where
-// both have a point; what is not a finite number (a division by zero, say) is
-// no point. A comparison is 1 or 0. AND binds stronger than OR; comparison is
-// stronger than both; ^ is strongest and associates to the right.
+// A value is a scalar, a series or a list of series. Series are sorted by time (seconds since
+// the epoch). Arithmetic and comparison of two series use the times at which both have a
+// point. A result that is not a finite number, such as a division by zero, is no point. A
+// comparison is 1 or 0. AND binds more tightly than OR, comparison more tightly than both. ^
+// binds most tightly and associates to the right.
 //
 // Functions: ABS AVG CEIL DATAPOINT_COUNT DATE DAY DIFF DIFF_TIME EPOCH FILL
 // FLOOR HOUR IF LOG LOG10 MAX METRICS METRIC_COUNT MIN MINUTE MONTH PERIOD RATE

@@ -6,9 +6,8 @@
 // 9.99...E+125; they are kept in a canonical spelling.
 //
 // An expression is parsed together with its ExpressionAttributeNames and
-// ExpressionAttributeValues; a name or value that no expression of a request
-// uses is an error, which Names.Unused finds. Errors are *Error and carry the
-// text of AWS's ValidationException.
+// ExpressionAttributeValues. A name or value that no expression of a request uses is an error;
+// Names.Unused finds them. Errors are *Error and have the text of AWS's ValidationException.
 //
 // Stages: lex.go, parse.go (trees), eval.go (conditions), update.go (actions).
 //

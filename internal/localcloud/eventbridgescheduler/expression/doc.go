@@ -1,5 +1,5 @@
-// Package expression is the language of EventBridge Scheduler's schedule
-// expressions: it says when a schedule is due. It is pure.
+// Package expression is the language of EventBridge Scheduler's schedule expressions, which
+// say when a schedule is due. It does no I/O.
 //
 //	rate(value unit)                      unit: minute(s), hour(s), day(s); a day is 24 hours
 //	cron(minutes hours day-of-month month day-of-week year)
@@ -13,16 +13,15 @@
 // (the last Friday of the month) or 3#2 (the second Tuesday). Years are 1970 to
 // 2199.
 //
-// cron and at are in the time zone of the schedule. A local time that a change
-// of clocks leaves out is skipped by cron, and moved forward by the gap for at;
-// one that comes twice counts the first time only. rate counts elapsed time and
-// knows no change of clocks.
+// cron and at are in the time zone of the schedule. If a change of clocks skips a local time,
+// cron skips it and at moves it forward by the gap. If a local time comes twice, the first
+// counts. rate counts elapsed time and ignores changes of clocks.
 //
 // The error of Parse is ErrInvalid. An Expression does not change and may be
 // used concurrently.
 //
-// What AWS's documentation leaves open: a range that runs over its end
-// (FRI-MON) is refused; W does not leave its month; at in a gap is moved.
+// AWS's documentation does not say these: a range that runs over its end (FRI-MON) is refused;
+// W does not leave its month; at in a gap is moved.
 //
 // Source: EventBridge Scheduler User Guide, "Schedule types in EventBridge
 // Scheduler" (read 2026-11).

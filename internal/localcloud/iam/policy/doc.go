@@ -1,6 +1,6 @@
-// Package policy is the language of AWS policies: it parses policy documents
-// and says what they decide about a request. It knows no service and no state;
-// iam, iot and every service with resource policies use it.
+// Package policy is the language of AWS policies. It parses policy documents and decides about
+// a request (evaluate.go). It knows no service and has no state; iam, iot and every service
+// with resource policies use it.
 //
 // Parse compiles a document once. Evaluate takes compiled documents and a
 // Request: action, resource, principal and the values of condition keys and
@@ -13,10 +13,10 @@
 // colons too. The value of a variable such as ${aws:username} is taken
 // literally. In documents of a version before 2012-10-17, ${...} is plain text.
 //
-// A variable with no value, or with more than one, makes the pattern match
-// nothing; under NotResource and in a condition it makes the whole statement
-// match nothing, so that a Deny cannot be widened by it. ${key, 'default'}
-// gives a variable a default, and ${*}, ${?} and ${$} are the characters.
+// A pattern with a variable that has no value, or more than one, matches nothing. Under
+// NotResource and in a condition the whole statement then matches nothing, so that a Deny does
+// not become wider. ${key, 'default'} gives a variable a default, and ${*}, ${?} and ${$} are
+// the characters.
 //
 // Errors of Parse and of the Check methods are *awsapi.Error with code
 // MalformedPolicyDocument and AWS's wording where it is known.

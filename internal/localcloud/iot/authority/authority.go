@@ -1,9 +1,11 @@
-// Package authority is the certificate authority of the local cloud, in place of AWS's own: it signs certificates of
-// devices and of the broker's listener, and makes the RSA keys that CreateKeysAndCertificate hands out.
+// Package authority is the certificate authority of the local cloud. It signs the certificates
+// of devices and of the broker's listener, and makes the RSA keys that
+// CreateKeysAndCertificate returns.
 //
-// Keys follow from the randomness that is given, and signatures from what is signed, so that virtual runs repeat.
-// Certificates of devices end when AWS's do, at the end of 2049; a listener's are good for a year. There is no I/O but
-// reading randomness. Safe for concurrent use if the source of randomness is.
+// Keys depend only on the given randomness, and signatures only on what is signed, so that
+// runs in virtual time repeat. Certificates of devices expire at the end of 2049, as AWS's do;
+// a listener's is valid for a year. The only I/O is reading randomness. The package is safe
+// for concurrent use if the source of randomness is.
 //
 // Source: AWS IoT developer guide, "Create AWS IoT client certificates"; RFC 6979.
 package authority

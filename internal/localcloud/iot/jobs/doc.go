@@ -1,34 +1,32 @@
-// Package jobs is AWS IoT Jobs: the control plane's operations (CreateJob to
-// DeleteJobTemplate) and the job executions behind them, which
-// iotjobsdataplane shows to devices.
+// Package jobs is AWS IoT Jobs: the operations of the control plane (CreateJob to
+// DeleteJobTemplate) and the job executions behind them, which iotjobsdataplane shows to
+// devices.
 //
 // # How a job goes
 //
-// A job works itself off in steps, each a transaction of at most a thousand
-// things, and its record says which step is next and when (work, nextAt):
+// A job proceeds in steps. Each is a transaction of at most a thousand things, and the job's
+// record has the next step and its time (work, nextAt):
 //
-//	resolve   members of the target groups are written down as waiting targets
+//	resolve   members of the target groups are stored as waiting targets
 //	roll out  once a minute, as many waiting targets as the rate allows get a
 //	          QUEUED execution and a notification
 //	cancel    a thousand executions a minute become CANCELED
 //	delete    executions, then the job, are removed
 //
-// Due steps and timeouts of executions are rows of one table in the order of
-// their time, under a single timer; Start sets the timer again after a restart,
-// and steps that fell due meanwhile run at once.
+// Due steps and timeouts of executions are rows of one table in the order of their time, with
+// a single timer. After a restart Start sets the timer again, and steps that became due
+// meanwhile run at once.
 //
-// Three parts do no I/O and are packages of their own: the configurations of a
-// job, their limits and arithmetic (configuration), its document with
-// placeholders (document), and the rules for details of a status
-// (statusdetails).
+// Three parts do no I/O and are packages of their own: the configurations of a job, their
+// limits and arithmetic (configuration), its document with placeholders (document), and the
+// rules for status details (statusdetails).
 //
 // # Limits and rates
 //
-// Without a rollout configuration, and as the ceiling of an exponential rate
-// without maximumPerMinute, the rate is 1,000 things a minute, the account
-// quota. A job needs no scan to answer a question: there are a tally per job
-// and indexes by job, by status and by thing. Counts are of the latest
-// execution of each thing. Jobs in progress at once are not limited.
+// Without a rollout configuration the rate is 1,000 things a minute, the account quota. This
+// is also the highest exponential rate if there is no maximumPerMinute. No answer needs a
+// scan: there is a tally per job, and there are indexes by job, by status and by thing. Counts
+// are of the latest execution of each thing. The number of jobs in progress is not limited.
 //
 // # What AWS leaves open, and what is done here
 //

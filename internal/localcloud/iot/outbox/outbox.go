@@ -1,11 +1,10 @@
-// Package outbox keeps messages that a transaction decided to send until they
-// are sent. A message is added inside the transaction that decides it, is
-// delivered after that transaction is durable, and is deleted once delivered:
-// a crash in between delivers it again, none is lost.
+// Package outbox stores messages until they are delivered. A message is added in the
+// transaction that decides to send it, is delivered after that transaction is durable, and is
+// deleted after delivery. A crash in between delivers it again; none is lost.
 //
-// Messages are delivered one at a time in the order of their transactions. A
-// delivery that fails is tried again after a second, ten times in all, and is
-// then dropped so that it does not hold up those behind it.
+// Messages are delivered one at a time in the order of their transactions. A delivery that
+// fails is tried again after a second, ten times in all, and is then dropped so that it does
+// not block those behind it.
 package outbox
 
 import (

@@ -1,6 +1,7 @@
-// Package policyvariables is the variables of AWS IoT policies for one client: what ${iot:ClientId},
-// ${iot:Connection.Thing.ThingName}, ${iot:Certificate.Subject.CommonName} and the others stand for. A variable
-// without a value is not in the map, so that a statement that needs it matches nothing. There is no I/O.
+// Package policyvariables computes the variables of AWS IoT policies for one client: the
+// values of ${iot:ClientId}, ${iot:Connection.Thing.ThingName},
+// ${iot:Certificate.Subject.CommonName} and others. A variable without a value is not in the
+// map, so that a statement that needs it matches nothing. There is no I/O.
 //
 // Source: AWS IoT Core developer guide, "AWS IoT Core policy variables" (basic, thing, X.509 certificate).
 package policyvariables

@@ -1,6 +1,6 @@
-// Package registry holds AWS IoT's rules for what its thing registry takes: the
-// names of things, thing types and thing groups, their descriptions and
-// attributes. It keeps no state and does no I/O.
+// Package registry has AWS IoT's rules for the thing registry: the names of things, thing
+// types and thing groups, their descriptions and attributes. It keeps no state and does no
+// I/O.
 //
 // Lengths are characters. An error names every fault, in the order of the
 // attributes' names; callers answer it as InvalidRequestException.

@@ -1,7 +1,6 @@
-// Package limit does the arithmetic of AWS IoT Core's quotas for one
-// connection: how much may pass now, how long to wait, and who has gone too far
-// for too long. It keeps no clock: callers say what time it is. Values are used by
-// one goroutine at a time.
+// Package limit computes AWS IoT Core's quotas for one connection: how much may pass now, how
+// long to wait, and whether a client has been beyond its limit for too long. It keeps no
+// clock; callers give the time. Values are used by one goroutine at a time.
 package limit
 
 import "time"

@@ -1,14 +1,14 @@
-// Package apimodel knows the shapes of the outputs of AWS operations, so that
-// TestState can check mocked results as AWS does.
+// Package apimodel has the shapes of the outputs of AWS operations, so that TestState can
+// check mocked results as AWS does.
 //
-// Check takes a value of package document whose members are spelled as Step
-// Functions shows them (first letter in upper case) and says what is wrong with
-// it in AWS's words, "" if nothing. An operation that is not known is not
-// checked. Lengths are in characters, of blobs in bytes of their text.
+// Check takes a value of package document with members as Step Functions shows them (first
+// letter in upper case). It returns what is wrong with it in AWS's words, "" if nothing. An
+// unknown operation is not checked. Lengths are in characters, those of blobs in bytes of
+// their text.
 //
-// Action and Prefix know the names of all services that Step Functions can call
-// as SDK integrations, and of their operations; Required knows the members that
-// the input of an operation must have.
+// Action and Prefix have the names of all services that Step Functions can call as SDK
+// integrations, and of their operations. Required has the required members of an operation's
+// input.
 //
 // The shapes are read from outputs.json.gz at the first check, the names from
 // actions.json.gz, the required members from required.json.gz; generate.py writes

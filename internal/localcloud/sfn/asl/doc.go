@@ -1,13 +1,12 @@
 // Package asl is the Amazon States Language: Compile checks a definition and
 // plans it once; a Run interprets one execution of it.
 //
-// A Run is a state machine without I/O. It is moved by Start, Complete, Submit,
-// Heartbeat, Tick and Abort; each runs until every branch waits for something,
-// appends events to the Run's Events and leaves task calls in its Calls. The
-// caller stores Snapshot and events together, then makes the calls; Resume turns
-// a snapshot back into a Run. Time, randomness and the account come in through
-// Host. Of an execution only the branches and what they wait for are kept, never
-// its history.
+// A Run is a state machine without I/O. Start, Complete, Submit, Heartbeat, Tick and Abort
+// move it. Each runs until every branch waits for something, appends events to the Run's
+// Events and leaves task calls in its Calls. The caller stores Snapshot and events together
+// and then makes the calls. Resume turns a snapshot back into a Run. Time, randomness and the
+// account come from Host. A Run keeps the branches and what they wait for, but not its
+// history.
 //
 // By subject: checking and planning a definition (compile*.go, diagnostics.go, warnings.go);
 // moving a Run (run.go, branch.go, finish.go, redrive.go); what each type of state does

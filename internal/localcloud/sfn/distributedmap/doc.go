@@ -1,6 +1,6 @@
-// Package distributedmap is what a distributed Map state reads its items from and writes its results to, as bytes and
-// documents: objects that an ItemReader fetches, manifests that name further ones, and the files and manifest of a
-// ResultWriter. Package sfn fetches and stores them; here is no I/O.
+// Package distributedmap has the formats of a distributed Map state, as bytes and documents:
+// objects that an ItemReader fetches, manifests that name further ones, and the files and the
+// manifest of a ResultWriter. Package sfn fetches and stores them; this package does no I/O.
 //
 //	reader.go   what is fetched: Unzip, Inventory, Athena, Listing
 //	writer.go   what is stored: Results, Files, Manifest

@@ -1,6 +1,6 @@
-// Package history is the execution history of Step Functions in the form of the API: events written as JSON and read
-// again, the events of one move collected for the store, and the lines that they make in a log. There is no I/O; the
-// store and the log group are package sfn's.
+// Package history is the execution history of Step Functions in the form of the API: it writes
+// events as JSON and reads them, collects the events of one move for the store, and makes
+// their log lines. There is no I/O; package sfn has the store and the log group.
 //
 //	event.go      Event: an event as GetExecutionHistory shows it
 //	append.go     Append: an asl.Event in that form

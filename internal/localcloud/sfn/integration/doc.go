@@ -1,10 +1,10 @@
-// Package integration is the tables of Step Functions' service integrations: which operation the Resource of a task
-// leads to, how its parameters are read, how the answer is shown, and under which names errors are told. Package sfn
-// makes the calls; here is no I/O.
+// Package integration has the tables of Step Functions' service integrations: the operation
+// that a task's Resource calls, how its parameters are read, how its answer is shown, and the
+// names of its errors. Package sfn makes the calls; this package does no I/O.
 //
 //	target.go       TargetOf: service and operation; the optimized integrations
 //	failure.go      Failure: the error of a call as a task's error and cause
-//	parameters.go   Parameters and Blobs: what becomes text or base64 on the way out
+//	parameters.go   Parameters and Blobs: which members become text or base64 in a call
 //	answer.go       Shown, AddMetadata, Payload: the answer as a task's result
 //	execution.go    Execution: an execution as a task's result, for .sync and Map Runs
 //

@@ -1,5 +1,5 @@
-// Package intrinsic is the intrinsic functions of the Amazon States Language,
-// such as States.Format('Hello {}', $.name).
+// Package intrinsic has the intrinsic functions of the Amazon States Language, such as
+// States.Format('Hello {}', $.name).
 //
 // A call is parsed once (Parse) and evaluated with an Env, which resolves paths
 // and gives randomness. Values are those of package document. Arguments are

@@ -1,5 +1,5 @@
-// Package jsonata evaluates JSONata 2.0.6, the query and transformation
-// language of Step Functions, by its own means.
+// Package jsonata evaluates JSONata 2.0.6, the query and transformation language of Step
+// Functions.
 //
 // # Use
 //
@@ -20,17 +20,17 @@
 //
 // # Limits
 //
-// Limits bound depth, work and memory of one evaluation by counting, never by
-// a clock, so that an evaluation ends the same way wherever it runs. One that
-// goes too far fails with U1001; none can take the process down. Regular
-// expressions have an engine of our own for that reason. The limits of Step
-// Functions are expressionLimits in package asl (expression.go).
+// Limits bound depth, work and memory of one evaluation. They count and use no clock, so that
+// an evaluation ends the same way on every machine. An evaluation beyond a limit fails with
+// U1001, and none can exhaust the process. For this reason there is an own engine for regular
+// expressions. The limits of Step Functions are expressionLimits in package asl
+// (expression.go).
 //
 // # Profiles
 //
-// The library of functions is a matter of Compile: StepFunctions gives the one
-// that AWS has. Clock, randomness and UUIDs come from the Runtime of the
-// evaluation; without one, the functions that need them fail.
+// Compile is given the library of functions; StepFunctions returns AWS's. Clock, randomness
+// and UUIDs come from the Runtime of the evaluation. Without one, the functions that need them
+// fail.
 //
 // # Errors
 //

@@ -1,5 +1,5 @@
-// Package names is the names and ARNs of Step Functions: which names are allowed, what an ARN names, and how one is
-// put together. It does no I/O.
+// Package names has the names and ARNs of Step Functions: which names are allowed, what an ARN
+// refers to, and how it is built. It does no I/O.
 //
 //	arn:aws:states:REGION:ACCOUNT:stateMachine:NAME[:VERSION or ALIAS]
 //	arn:aws:states:REGION:ACCOUNT:execution:MACHINE:NAME

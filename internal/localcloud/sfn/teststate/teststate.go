@@ -1,5 +1,6 @@
-// Package teststate is the operation TestState: what may be asked of a single state, with or without a mock, and how
-// its outcome is shown. Package sfn makes the call of a task that has no mock; here is no I/O.
+// Package teststate is the operation TestState: it checks the request for a single state, with
+// or without a mock, and shows the outcome. Package sfn calls the task if there is no mock;
+// this package does no I/O.
 //
 // Errors are AWS's (ValidationException, InvalidDefinition, InvalidExecutionInput). Source: Step Functions API
 // reference, TestState; developer guide, "Using TestState API to test a state".

@@ -1,9 +1,8 @@
-// Package filterpolicy is the language of SNS subscription filter policies: it
-// says which messages a subscription wants. It is pure.
+// Package filterpolicy is the language of SNS subscription filter policies, which decide about
+// the messages that a subscription gets. It does no I/O.
 //
-// Parse reads a policy once for its scope; MatchAttributes and MatchBody then
-// decide. All keys of a policy must match; a key matches if one of its
-// conditions does:
+// Parse reads a policy for its scope; MatchAttributes and MatchBody then decide about
+// messages. All keys of a policy must match. A key matches if one of its conditions does:
 //
 //	"text", 7, true, null             equal
 //	{"prefix": "a"} {"suffix": "z"}   begins, ends with
@@ -17,10 +16,10 @@
 //	{"exists": false}                 the key is absent (true: present)
 //	"$or": [{...}, {...}]             one of the policies matches
 //
-// In the scope MessageAttributes keys name message attributes: String, Number
-// and String.Array ones; Binary ones count as absent. In the scope MessageBody
-// keys may nest, as the message does; a message that is no JSON object never
-// matches. Where the message has a list, one of its elements must match.
+// In the scope MessageAttributes, keys name message attributes: String, Number and
+// String.Array; Binary attributes count as absent. In the scope MessageBody, keys may nest, as
+// the message does; a message that is not a JSON object never matches. If the message has a
+// list, one of its elements must match.
 //
 // Errors of Parse are AWS's text after "Invalid parameter: FilterPolicy: ".
 // A Policy does not change and may be used concurrently.
