@@ -83,7 +83,7 @@ func TestAnOutsidePairOutlivesBadWeather(t *testing.T) {
 				}
 				return insist(func() error { return w.control(ctx, "resume", job) })
 			}
-			_, out, _ := play(t, Config{
+			_, out, err := play(t, Config{
 				Devices: 100, Seed: seed + 1, Event: payload, Workflows: "../../examples/workflows", Weather: bad,
 				Faults:  "delay=5,offline-at-start=5,duplicate-all=5,reorder=5,garbage=5",
 				Timeout: 24 * time.Hour, opened: func(x *world) { w = x },
@@ -109,7 +109,7 @@ func TestAnOutsidePairOutlivesBadWeather(t *testing.T) {
 				t.Errorf("%d of 100 devices failed", failed)
 			}
 			if t.Failed() || !strings.Contains(out, "SUMMARY ") {
-				t.Errorf("%s", last(out))
+				t.Errorf("%v\n%s", err, last(out))
 			}
 		})
 	}
