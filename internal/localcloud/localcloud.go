@@ -22,6 +22,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -314,13 +315,16 @@ func (c *Cloud) Handler() http.Handler {
 	mux := http.NewServeMux()
 	c.inspect(mux)
 	mux.Handle(responsePath, c.responses)
-	mux.Handle("/", c.door)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := c.started.Wait(r.Context()); err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
 		}
-		mux.ServeHTTP(w, r)
+		if strings.HasPrefix(r.URL.Path, "/_localcloud/") {
+			mux.ServeHTTP(w, r)
+			return
+		}
+		c.door.ServeHTTP(w, r) // not by the mux, which takes keys of S3 for paths
 	})
 }
 

@@ -197,13 +197,12 @@ func (s *Service) headObject(_ context.Context, _ *awsapi.Call, in *objectRef) (
 
 // getObject returns a whole object, for other services.
 func (s *Service) getObject(_ context.Context, _ *awsapi.Call, in *objectRef) (*objectOut, error) {
-	v, err := s.find(in.Bucket, in.Key, in.VersionID)
+	v, r, err := s.findOpen(in.Bucket, in.Key, in.VersionID)
 	if err != nil {
 		return nil, err
 	}
-	r, err := s.open(v.Blob)
-	if err != nil {
-		return nil, err
+	if v.Deleted {
+		return nil, errNoKey(in.Key)
 	}
 	defer func() { _ = r.Close() }()
 	out := describe(v)

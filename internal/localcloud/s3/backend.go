@@ -62,8 +62,8 @@ func (b *backend) DeleteBucket(name string) error { return toLibrary(b.s.dropBuc
 
 func (b *backend) ForceDeleteBucket(name string) error { return toLibrary(b.s.dropBucket(name)) }
 
-// object makes the library's form of a version, with its body if asked for.
-func (b *backend) object(key string, v version, want *gofakes3.ObjectRangeRequest, withBody bool) (
+// object makes the library's form of a version, with its body if there is one. What it does not hand on it closes.
+func (b *backend) object(key string, v version, want *gofakes3.ObjectRangeRequest, r io.ReadSeekCloser) (
 	*gofakes3.Object, error) {
 	o := &gofakes3.Object{Name: key, Metadata: map[string]string{}, Size: v.Size, Hash: v.MD5,
 		Contents: io.NopCloser(strings.NewReader(""))}
@@ -72,17 +72,16 @@ func (b *backend) object(key string, v version, want *gofakes3.ObjectRangeReques
 	}
 	o.Metadata["Last-Modified"] = v.Modified.UTC().Format(http.TimeFormat)
 	var err error
-	if o.Range, err = want.Range(v.Size); err != nil || !withBody {
+	if o.Range, err = want.Range(v.Size); r == nil {
 		return o, err
 	}
-	r, err := b.s.open(v.Blob)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, r.Close())
 	}
 	o.Contents = r
 	if o.Range != nil {
 		if _, err := r.Seek(o.Range.Start, io.SeekStart); err != nil {
-			return nil, err
+			return nil, errors.Join(err, r.Close())
 		}
 		o.Contents = limited{io.LimitReader(r, o.Range.Length), r}
 	}
@@ -96,14 +95,21 @@ type limited struct {
 
 func (b *backend) get(bucketName, key, id string, want *gofakes3.ObjectRangeRequest, withBody bool) (
 	*gofakes3.Object, error) {
-	v, err := b.s.find(bucketName, key, id)
+	find := b.s.findOpen
+	if !withBody {
+		find = func(bucketName, key, id string) (version, io.ReadSeekCloser, error) {
+			v, err := b.s.find(bucketName, key, id)
+			return v, nil, err
+		}
+	}
+	v, body, err := find(bucketName, key, id)
 	if err != nil {
 		return nil, toLibrary(err)
 	}
 	if v.Deleted {
 		return nil, gofakes3.KeyNotFound(key)
 	}
-	return b.object(key, v, want, withBody)
+	return b.object(key, v, want, body)
 }
 
 // GetObject and HeadObject may have a version in the key.

@@ -2,8 +2,10 @@ package s3
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 
 	"github.com/johannesboyne/gofakes3"
@@ -43,6 +45,21 @@ func (s *Service) find(bucketName, key, id string) (v version, err error) {
 		return errNoVersion
 	})
 	return v, err
+}
+
+// findOpen is find, with the body. One that is replaced between the two is looked for again.
+func (s *Service) findOpen(bucketName, key, id string) (version, io.ReadSeekCloser, error) {
+	for before := ""; ; {
+		v, err := s.find(bucketName, key, id)
+		if err != nil || v.Deleted {
+			return v, nil, err
+		}
+		body, err := s.open(v.Blob)
+		if !errors.Is(err, fs.ErrNotExist) || v.Blob == before {
+			return v, body, err
+		}
+		before = v.Blob
+	}
 }
 
 // put stores an object. Conditions are checked in the same transaction.

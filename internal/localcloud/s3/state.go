@@ -116,14 +116,18 @@ func (s *Service) discard(blob string) {
 	s.Scheduler.Failed("s3 removal of a body", err)
 }
 
-// open returns a body for reading.
+// open returns a body for reading; fs.ErrNotExist if there is none.
 func (s *Service) open(blob string) (io.ReadSeekCloser, error) {
 	if s.BlobDir != "" {
 		return os.Open(s.path(blob))
 	}
 	var data []byte
-	err := s.Store.View(func(tx *store.Tx) (err error) {
-		data, _, err = blobs.Get(tx, blob)
+	err := s.Store.View(func(tx *store.Tx) error {
+		var ok bool
+		var err error
+		if data, ok, err = blobs.Get(tx, blob); err == nil && !ok {
+			err = fs.ErrNotExist
+		}
 		return err
 	})
 	return nopCloser{bytes.NewReader(data)}, err

@@ -98,9 +98,12 @@ func (s *Service) serveCopy(w http.ResponseWriter, r *http.Request, bucketName, 
 	if err != nil {
 		return err
 	}
-	v, err := s.find(fromBucket, fromKey, id)
+	v, body, err := s.findOpen(fromBucket, fromKey, id)
 	if err != nil {
 		return err
+	}
+	if body != nil {
+		defer func() { _ = body.Close() }()
 	}
 	if v.Deleted {
 		return errS3("InvalidRequest", 400, "The source of a copy request may not specifically refer to a delete "+
@@ -128,11 +131,6 @@ func (s *Service) serveCopy(w http.ResponseWriter, r *http.Request, bucketName, 
 	default:
 		return errS3("InvalidArgument", 400, "Unknown metadata directive.")
 	}
-	body, err := s.open(v.Blob)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = body.Close() }()
 	made, err := s.put(bucketName, key, header, body, nil)
 	if err != nil {
 		return err

@@ -223,3 +223,39 @@ func TestCopiesKeepOrReplaceTheHeaders(t *testing.T) {
 		}
 	}
 }
+
+// TestAnObjectThatIsReplacedIsRead: who reads while another writes gets one of the two objects, whole.
+func TestAnObjectThatIsReplacedIsRead(t *testing.T) {
+	for name, memory := range map[string]bool{"bodies in memory": true, "bodies on the disk": false} {
+		t.Run(name, func(t *testing.T) {
+			c := newCloud(t, nil)
+			if memory {
+				c.svc.BlobDir = ""
+			}
+			body := strings.Repeat("x", 1<<12)
+			c.put("k", body)
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				for range 200 {
+					_, err := c.PutObject(t.Context(), &sdk.PutObjectInput{Bucket: aws.String("firmware"),
+						Key: aws.String("k"), Body: strings.NewReader(body)})
+					if err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			}()
+			for reading := true; reading; {
+				select {
+				case <-done:
+					reading = false
+				default:
+				}
+				if got := c.get("k", nil); got != body {
+					t.Fatalf("%d bytes are read", len(got))
+				}
+			}
+		})
+	}
+}
