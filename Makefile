@@ -99,6 +99,11 @@ test-disk: ## a disk that fills up: the store over each failing call, and a real
 test-uploads: ## ten multipart uploads of 200 MB to S3 at once, and the memory that they take (needs 6 GB of disk)
 	FLEETSTEP_UPLOADS=10x200 $(GO) test -count=1 -v -run TestUploadsTakeLittleMemory ./internal/localcloud/s3
 
+.PHONY: soak
+SECONDS ?= 600
+soak: ## the local cloud under mixed requests for SECONDS (600): memory, how long reads take, throttling
+	FLEETSTEP_SOAK=$(SECONDS) $(GO) test -count=1 -timeout 0 -v -run TestSoak ./internal/bench
+
 .PHONY: test-profiles
 test-profiles: ## every fault on every model of devices, in virtual time
 	FLEETSTEP_PROFILES=all $(GO) test -count=1 -timeout 60m -v -run EveryFaultOnEveryProfile ./internal/rehearsal

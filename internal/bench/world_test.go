@@ -34,7 +34,9 @@ var ctx = context.Background()
 
 // world is a cloud behind its door, and clients of it.
 type world struct {
-	b        *testing.B
+	b        testing.TB
+	cloud    *localcloud.Cloud
+	endpoint string
 	dynamodb *dynamodb.Client
 	sfn      *sfn.Client
 	iam      *iam.Client
@@ -43,7 +45,13 @@ type world struct {
 	tokens   chan string // what the function "tokens" was given
 }
 
-func newWorld(b *testing.B) *world {
+func newWorld(b testing.TB) *world {
+	b.Helper()
+	return newWorldOf(b, localcloud.NoQuotas)
+}
+
+// newWorldOf is a world whose account is held to quotas from BeginWeather on.
+func newWorldOf(b testing.TB, quotas localcloud.Quotas) *world {
 	b.Helper()
 	w := &world{b: b, tokens: make(chan string, 1<<20)}
 	db, err := store.Open(b.TempDir())
@@ -53,13 +61,14 @@ func newWorld(b *testing.B) *world {
 	endpoint := "http://" + listener.Addr().String()
 	cloud, err := localcloud.New(localcloud.Config{
 		Scheduler: scheduler.NewReal(), Store: db, Account: account, Region: "us-east-1", Endpoint: endpoint,
-		MQTTEndpoint: "localhost",
+		MQTTEndpoint: "localhost", Quotas: quotas,
 		InProcess: func(context.Context, *localcloud.Cloud, localcloud.Function,
 			localcloud.Identity) (localcloud.Handler, error) {
 			return w, nil
 		},
 	})
 	must(b, err)
+	w.cloud = cloud
 	cloud.ServeHTTP(listener)
 	must(b, cloud.Start(ctx))
 	b.Cleanup(func() {
@@ -68,6 +77,7 @@ func newWorld(b *testing.B) *world {
 		_ = cloud.Close(ended) // what waits for a token is still there
 		_ = db.Close()
 	})
+	w.endpoint = endpoint
 	w.connect(endpoint)
 	role, err := w.iam.CreateRole(ctx, &iam.CreateRoleInput{
 		RoleName: aws.String("all"),
@@ -91,14 +101,18 @@ func newWorld(b *testing.B) *world {
 // costs the connection (the SDK closes the body that net/http still reads), and
 // an answer of many kilobytes that is still under way is lost with it.
 func (w *world) connect(endpoint string) {
-	c := aws.Config{
+	c := config(endpoint)
+	w.dynamodb, w.sfn, w.iam, w.lambda = dynamodb.NewFromConfig(c), sfn.NewFromConfig(c), iam.NewFromConfig(c),
+		lambdaapi.NewFromConfig(c)
+}
+
+func config(endpoint string) aws.Config {
+	return aws.Config{
 		Region: "us-east-1", BaseEndpoint: &endpoint,
 		Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
 		HTTPClient: awshttp.NewBuildableClient().
 			WithTransportOptions(func(t *http.Transport) { t.MaxIdleConns, t.MaxIdleConnsPerHost = 256, 256 }),
 	}
-	w.dynamodb, w.sfn, w.iam, w.lambda = dynamodb.NewFromConfig(c), sfn.NewFromConfig(c), iam.NewFromConfig(c),
-		lambdaapi.NewFromConfig(c)
 }
 
 // Invoke implements lambda.Handler: the function "tokens".
@@ -243,7 +257,7 @@ const (
 	cannedStart   = `{"executionArn":"arn:aws:states:us-east-1:123456789012:execution:m:e","startDate":1700000000}`
 )
 
-func must(b *testing.B, err error) {
+func must(b testing.TB, err error) {
 	b.Helper()
 	if err != nil {
 		b.Fatal(err)
@@ -251,7 +265,7 @@ func must(b *testing.B, err error) {
 }
 
 // canned answers every request with one body.
-func canned(b *testing.B, contentType, body string) string {
+func canned(b testing.TB, contentType, body string) string {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(b, err)
 	server := &http.Server{ReadHeaderTimeout: time.Minute,
