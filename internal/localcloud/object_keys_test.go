@@ -22,8 +22,8 @@ func TestKeysAreTakenAsTheyAre(t *testing.T) {
 	if _, err := c.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: bucket}); err != nil {
 		t.Fatal(err)
 	}
-	keys := []string{"a//b", "a/b", "/a", "//a", "a/", "a//", "a/../b", "a/./b", "./a", "a/..", "a/.", "...", "%2e%2e/a",
-		"a%2Fb", "a b+c", "a\\b", "ä/ö", "?a#b", "_localcloud/health"}
+	keys := []string{"a//b", "a/b", "/a", "//a", "a/", "a//", "a/../b", "a/./b", "./a", "a/..", "a/.", "...",
+		"%2e%2e/a", "a%2Fb", "a b+c", "a\\b", "ä/ö", "?a#b", "_localcloud/health"}
 	for _, key := range keys {
 		if _, err := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: bucket, Key: &key,
 			Body: strings.NewReader("of " + key)}); err != nil {

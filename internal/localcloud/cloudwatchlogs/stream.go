@@ -84,6 +84,10 @@ type describeStreamsOut struct {
 func (s *Service) describeStreams(_ context.Context, _ *awsapi.Call,
 	in *describeStreamsIn) (*describeStreamsOut, error) {
 	name := groupName(in.LogGroupName + in.LogGroupIdentifier)
+	if in.OrderBy != "" && in.OrderBy != "LogStreamName" && in.OrderBy != "LastEventTime" {
+		return nil, errInvalid("1 validation error detected: Value '%s' at 'orderBy' failed to satisfy constraint: "+
+			"Member must satisfy enum value set: [LastEventTime, LogStreamName]", in.OrderBy)
+	}
 	if in.OrderBy == "LastEventTime" && in.Prefix != "" {
 		return nil, errInvalid("Cannot order by LastEventTime with a logStreamNamePrefix.")
 	}

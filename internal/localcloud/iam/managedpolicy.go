@@ -128,6 +128,10 @@ func (s *Service) deletePolicy(_ ctx, _ call, in *policyIn) (*none, error) {
 }
 
 func (s *Service) listPolicies(_ ctx, _ call, in *listPoliciesIn) (*listPoliciesOut, error) {
+	if !slices.Contains([]string{"", "All", "AWS", "Local"}, in.Scope) {
+		return nil, invalid("1 validation error detected: Value '%s' at 'scope' failed to satisfy constraint: Member "+
+			"must satisfy enum value set: [All, AWS, Local]", in.Scope)
+	}
 	var all []policyShape
 	err := s.config.Store.View(func(tx *store.Tx) error {
 		var list []managedPolicy

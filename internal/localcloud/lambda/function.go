@@ -246,6 +246,9 @@ type listFunctionsOut struct {
 }
 
 func (s *Service) listFunctions(_ context.Context, _ *awsapi.Call, in *listFunctionsIn) (*listFunctionsOut, error) {
+	if in.FunctionVersion != "" && in.FunctionVersion != "ALL" {
+		return nil, invalidMember("functionVersion", in.FunctionVersion, "Member must satisfy enum value set: [ALL]")
+	}
 	most := 50
 	if in.MaxItems > 0 {
 		most = min(in.MaxItems, 50)

@@ -76,7 +76,10 @@ func (b *backend) object(key string, v version, want *gofakes3.ObjectRangeReques
 		return o, err
 	}
 	if err != nil {
-		return nil, errors.Join(err, r.Close())
+		if closed := r.Close(); closed != nil {
+			return nil, closed
+		}
+		return nil, err // as the library knows it
 	}
 	o.Contents = r
 	if o.Range != nil {

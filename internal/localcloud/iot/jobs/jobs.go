@@ -184,6 +184,12 @@ func (s *Service) listJobs(_ context.Context, _ *awsapi.Call, in *listJobsIn) (*
 	if in.NamespaceID != "" || in.ThingGroupID != "" {
 		return nil, awsapi.NotBuilt("ListJobs with namespaceId or thingGroupId")
 	}
+	if err := oneOf("status", in.Status, InProgress, Canceled, Completed, DeletionInProgress, Scheduled); err != nil {
+		return nil, err
+	}
+	if err := oneOf("targetSelection", in.TargetSelection, snapshotSelection, continuousSelection); err != nil {
+		return nil, err
+	}
 	p, err := newPage(in.MaxResults, in.NextToken, 2)
 	if err != nil {
 		return nil, err

@@ -53,6 +53,9 @@ func (s *Statement) CompileTemplate(source string) (*Template, error) {
 // Plain is the text of a template without substitutions.
 func (t *Template) Plain() (string, bool) { return t.texts[0], len(t.nodes) == 0 }
 
+// Texts are the parts between the substitutions.
+func (t *Template) Texts() []string { return t.texts }
+
 // Source is the template as written.
 func (t *Template) Source() string { return t.source }
 

@@ -6,10 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/iot/rulesql"
+	"github.com/fleetstep/fleetstep/internal/localcloud/iotdataplane/topic"
 )
 
 // republishAction publishes the result as another message.
@@ -54,6 +56,9 @@ func makeRepublish(_ *Service, r *rule, parameters json.RawMessage) (action, err
 		"payloadFormatIndicator", h.PayloadFormatIndicator, &a.format, "contentType", h.ContentType, &a.contentType,
 		"responseTopic", h.ResponseTopic, &a.response, "correlationData", h.CorrelationData, &a.data,
 		"messageExpiry", h.MessageExpiry, &a.expiry))
+	if err == nil && slices.ContainsFunc(a.topic.Texts(), topic.Wild) {
+		err = fmt.Errorf("topic %q is a filter: nothing is published to one", p.Topic)
+	}
 	for _, u := range h.UserProperties {
 		var k, v *rulesql.Template
 		err = errors.Join(err, templates(r, "!userProperties key", u.Key, &k, "userProperties value", u.Value, &v))
