@@ -142,12 +142,3 @@ func TestNothingNamesTheMachineItWasWrittenOn(t *testing.T) {
 		}
 	}
 }
-
-// isText tells whether a file is one that people write, by its name.
-func isText(name string) bool {
-	switch path.Ext(name) {
-	case ".go", ".md", ".json", ".txtar", ".yml", ".yaml", ".py", ".proto", ".txt":
-		return true
-	}
-	return path.Base(name) == "Makefile" || name == ".ci/run"
-}

@@ -557,3 +557,32 @@ func TestEnded(t *testing.T) {
 		t.Errorf("got %s", c)
 	}
 }
+
+// TestAFunctionThatDiedIsAskedAgain: its process was killed, or its time was up. What was asked may be asked twice.
+func TestAFunctionThatDiedIsAskedAgain(t *testing.T) {
+	failed := func(kind string) answer {
+		return answer{200, map[string]string{"X-Amz-Function-Error": "Unhandled"},
+			`{"errorType":"` + kind + `","errorMessage":"RequestId: 1 it ended"}`}
+	}
+	killed, late := failed("Runtime.ExitError"), failed("Sandbox.Timedout")
+	made := answer{status: 200, body: `{"jobId":"fw-1","jobArn":"arn"}`}
+	for _, c := range []struct {
+		answers []answer
+		code    int
+		asked   int
+	}{
+		{[]answer{killed, made}, 0, 2}, {[]answer{late, killed, made}, 0, 3},
+		{[]answer{killed, killed, killed, made}, 1, 3},
+		{[]answer{failed("JobOver"), made}, 1, 1},
+	} {
+		r := run(t, setup{answers: map[string][]answer{invoke: c.answers}, in: "{}"}, "job", "create", "--file", "-")
+		if r.code != c.code || len(r.asked) != c.asked {
+			t.Errorf("%v: exit code %d after %d invocations: %s", c.answers, r.code, len(r.asked), r.text)
+		}
+		for _, body := range r.bodies {
+			if body != r.bodies[0] {
+				t.Errorf("it was asked %s, and then %s", r.bodies[0], body)
+			}
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -140,23 +141,32 @@ func CreateJob(ctx context.Context, api *lambda.Client, stack string, payload []
 	return &created, nil
 }
 
-// call invokes a function of a stack. The function's own error is returned with
-// its message as it is.
+// died are the errors of a function that did not come to its end: its process was killed, or its time was up.
+// It may have done what it was asked.
+var died = []string{"Runtime.ExitError", "Sandbox.Timedout"}
+
+// call invokes a function of a stack, again where it died: whatever an operator asks may be asked twice. The
+// function's own error is returned with its message as it is.
 func call(ctx context.Context, api *lambda.Client, name string, payload []byte) ([]byte, error) {
-	out, err := api.Invoke(ctx, &lambda.InvokeInput{FunctionName: &name, Payload: payload})
-	if err != nil {
-		return nil, fmt.Errorf("invoke %s: %w", name, err)
-	}
-	if aws.ToString(out.FunctionError) != "" {
+	for try := 1; ; try++ {
+		out, err := api.Invoke(ctx, &lambda.InvokeInput{FunctionName: &name, Payload: payload})
+		if err != nil {
+			return nil, fmt.Errorf("invoke %s: %w", name, err)
+		}
+		if aws.ToString(out.FunctionError) == "" {
+			return out.Payload, nil
+		}
 		var failure struct{ ErrorType, ErrorMessage string }
 		if err := json.Unmarshal(out.Payload, &failure); err != nil {
 			return nil, fmt.Errorf("%s failed: %s", name, out.Payload)
 		}
-		err := fmt.Errorf("%s: %s", failure.ErrorType, failure.ErrorMessage)
+		if slices.Contains(died, failure.ErrorType) && try < 3 {
+			continue
+		}
+		err = fmt.Errorf("%s: %s", failure.ErrorType, failure.ErrorMessage)
 		if failure.ErrorType == "EmptyTarget" {
 			return nil, NobodyError{err}
 		}
 		return nil, err
 	}
-	return out.Payload, nil
 }
