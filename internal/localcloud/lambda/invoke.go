@@ -6,6 +6,7 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
+	"github.com/fleetstep/fleetstep/internal/localcloud/weather"
 )
 
 type invokeIn struct {
@@ -58,6 +59,9 @@ func (s *Service) invoke(ctx context.Context, c *awsapi.Call, in *invokeIn) (*in
 	}
 	if len(payload) > maxSyncPayload {
 		return nil, errTooLarge(len(payload), maxSyncPayload)
+	}
+	if c.Identity.Root {
+		ctx = weather.Spare(ctx) // who looks on may invoke, too
 	}
 	result, log, err := s.run(ctx, f, c.RequestID, payload)
 	if err != nil {
