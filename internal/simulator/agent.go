@@ -87,8 +87,10 @@ type Agent struct {
 	watching  bool                   // a ValueChange poll is due
 	rebootFor *rebootReason          // as soon as everything is sent
 	activate  *request               // to be reported after the boot
-	traffic   time.Time              // fault nat-drops-idle: the last packet,
-	forgot    int                    // and how often the connection was forgotten
+	// activating is set between the end of a download and the restart that it leads to.
+	activating bool
+	traffic    time.Time // fault nat-drops-idle: the last packet,
+	forgot     int       // and how often the connection was forgotten
 }
 
 type rebootReason struct {
@@ -494,6 +496,7 @@ func (a *Agent) powerOff() {
 		u.stop()
 	}
 	a.waiting, a.outbox, a.held, a.attempts, a.rebootFor, a.watching = nil, nil, 0, 0, nil, false
+	a.activating = false
 }
 
 // powerOn boots: chooses the image, tells what happened, connects.

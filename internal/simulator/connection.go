@@ -93,7 +93,7 @@ func (a *Agent) sleepLater(connection int, awake time.Duration) {
 	a.after(awake, func() {
 		switch {
 		case a.connection != connection || a.session == nil:
-		case len(a.requests) > 0 || a.rebootFor != nil || len(a.waiting) > 0 && awake > time.Minute:
+		case len(a.requests) > 0 || a.activating || a.rebootFor != nil || len(a.waiting) > 0 && awake > time.Minute:
 			a.sleepLater(connection, time.Minute)
 		default:
 			a.hangUp(a.session, false)

@@ -324,6 +324,7 @@ func (a *Agent) downloaded(r *request, got fetched) {
 		return
 	}
 	if activates {
+		a.activating = true
 		a.after(a.s.Timing.BeforeReboot, func() {
 			a.boot = r.image // a restart before this loses the activation (11d)
 			a.reboot(rebootReason{cause: usp.CauseRemoteReboot, key: r.key, reason: "Firmware auto-activation"})
