@@ -75,15 +75,15 @@ func TestSoak(t *testing.T) {
 }
 
 type soak struct {
-	t                       *testing.T
-	w                       *world
-	dynamodb                *dynamodb.Client
-	s3                      *s3.Client
-	sqs                     *sqs.Client
-	sfn, prepared           *sfn.Client
-	machine, queue          string
-	took                    map[string]*histogram
-	started, throttled, all atomic.Int64
+	t                  *testing.T
+	w                  *world
+	dynamodb           *dynamodb.Client
+	s3                 *s3.Client
+	sqs                *sqs.Client
+	sfn, prepared      *sfn.Client
+	machine, queue     string
+	took               map[string]*histogram
+	started, throttled atomic.Int64
 }
 
 const soakItems = 2000

@@ -50,7 +50,9 @@ var Never = time.Date(9999, time.January, 1, 0, 0, 0, 0, time.UTC)
 // mostDays is how far ahead a window is looked for.
 const mostDays = 367
 
-// Of is the same window in the time of a device.
+// Of is the same window in the time of a device: the registry's zone, which whoever made
+// the window has set (workflow's start.go, campaign's request.go), or else FactZone, which
+// the upgrade (inspect.go) and the onboarding learn.
 func (w Window) Of(s DeviceState) Window {
 	if w.Registered {
 		return w

@@ -19,15 +19,18 @@ const residueWait = 200 * time.Second
 
 // residue lists what a finished job must not leave behind: open
 // executions, claims, tokens, pending items, news, undelivered messages. It
-// asks until nothing is left or that time has passed.
+// asks until nothing is left or that time has passed, after ten seconds less and less often.
 func (r *run) residue(ctx context.Context) ([]string, error) {
 	deadline := r.Env.Now().Add(cmp.Or(r.Patience, residueWait))
-	for {
+	for look, pause := 1, 250*time.Millisecond; ; look++ {
 		left, err := r.listResidue(ctx)
 		if err != nil || len(left) == 0 || r.Env.Now().After(deadline) {
 			return left, err
 		}
-		if err := r.Env.Sleep(ctx, 250*time.Millisecond); err != nil {
+		if look > 40 {
+			pause = min(2*pause, time.Minute)
+		}
+		if err := r.Env.Sleep(ctx, pause); err != nil {
 			return nil, err
 		}
 	}

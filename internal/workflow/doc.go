@@ -9,8 +9,8 @@
 //	inbox.go     Inbox: takes records of devices, and their presence
 //	batch.go     Inbox: takes many messages at once, as a queue hands them over
 //	deliver.go   Inbox: hands the news in a record to the task that waits for it
-//	greeting.go  Inbox: finds out which thing an endpoint belongs to
-//	arrival.go   devices that appear, for operations that start by themselves
+//	greeting.go  Inbox: notes that an agent is there, and at first which thing its endpoint belongs to
+//	arrival.go   devices that are to be onboarded: notes them, and has them begun
 //	control.go   flags: which attempts may continue, which were held; Controller: changes them
 //	park.go      Parker: ends an execution whose attempt continues later, and decides when
 //	tick.go      Ticker: the work of each minute

@@ -8,7 +8,8 @@ import (
 )
 
 // SET: write, all or none. After a lost answer it reads first: what has come to be so is
-// not written again.
+// not written again. One that undoes is let through where the owner is held (change in
+// conversation.go).
 
 type setting struct{ *turn }
 

@@ -12,7 +12,7 @@
 // record was never written are removed at Start.
 //
 // The parts of a multipart upload are bodies too, until it is completed or
-// aborted; a restart changes nothing.
+// aborted (multipart.go); a restart changes nothing.
 //
 // Source: Amazon S3 API reference 2006-03-01.
 package s3
