@@ -201,7 +201,8 @@ func (s *Service) install(c *Connection, o Options) (old *Connection, err error)
 	return old, err
 }
 
-// mayPublish checks a client's message against the limits and its policies.
+// mayPublish checks a client's message: its form and size, and the client's policies. How
+// fast it may publish is admitMessage's (limits.go).
 func (s *Service) mayPublish(ctx context.Context, p Principal, m *Message) error {
 	if err := m.check(); err != nil {
 		return err
