@@ -69,8 +69,8 @@ test: ## all tests; the last lines say how many recorded cases passed
 test-race: ## tests with the race detector (needs a C compiler): RACE=packages
 	CGO_ENABLED=1 $(GO) test -race $(RACE)
 
-test-restart: build ## kill -9 at 30 random moments of a 100-device job
-	FLEETSTEP_BIN=$(CURDIR)/bin FLEETSTEP_RESTARTS=30 $(GO) test -count=1 -timeout 20m -v -run TestRestarts ./internal/restarttest
+test-restart: build ## kill -9 at 30 random moments of a 100-device job, and while a job is paused
+	FLEETSTEP_BIN=$(CURDIR)/bin FLEETSTEP_RESTARTS=30 $(GO) test -count=1 -timeout 20m -v -run 'TestRestarts|UnderKills' ./internal/restarttest
 
 test-crash: ## end the cloud at each write of a job and of a state machine, in virtual time
 	FLEETSTEP_CRASHES=all $(GO) test -count=1 -timeout 60m -v -run Survive ./internal/localcloud

@@ -49,6 +49,7 @@ type fleet struct {
 	where ready
 	roots *x509.CertPool
 
+	config   aws.Config
 	iot      *iot.Client
 	lambda   *lambda.Client
 	sfn      *sfn.Client
@@ -110,7 +111,7 @@ func newFleetOff(t *testing.T, where ready, devices int, faultList string, seed 
 	}
 	c.iot, c.lambda, c.sfn, c.dynamodb = iot.NewFromConfig(cfg), lambda.NewFromConfig(cfg), sfn.NewFromConfig(cfg),
 		dynamodb.NewFromConfig(cfg)
-	c.metrics = cloudwatch.NewFromConfig(cfg)
+	c.metrics, c.config = cloudwatch.NewFromConfig(cfg), cfg
 	bucket := s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = true })
 	_, err = bucket.PutObject(ctx, &s3.PutObjectInput{
 		Bucket: aws.String(where.Outputs["FirmwareBucketName"]), Key: aws.String(version + "/gateway.bin"),
