@@ -363,8 +363,8 @@ func (e *examination) fetched(ctx context.Context, target, key string) error {
 	}
 }
 
-// back waits until the device has restarted: it greets, or tells that it booted.
-func (e *examination) back(ctx context.Context, before int, most time.Duration) (bool, error) {
+// awaitRestart waits until the device has restarted: it greets, or tells that it booted.
+func (e *examination) awaitRestart(ctx context.Context, before int, most time.Duration) (bool, error) {
 	ok, err := e.until(ctx, most, func() bool { return e.boots+e.greeting > before })
 	if err != nil || !ok {
 		return ok, err
@@ -391,7 +391,7 @@ func (e *examination) interrupted(ctx context.Context) error {
 	if err := e.send(ctx, usp.NewOperate(id, usp.CommandReboot, id, true, nil)); err != nil {
 		return err
 	}
-	if ok, err := e.back(ctx, before, e.Restart); err != nil {
+	if ok, err := e.awaitRestart(ctx, before, e.Restart); err != nil {
 		return err
 	} else if !ok {
 		return e.stop("interrupted", "it did not come back from Reboot() within %s", e.Restart)
@@ -457,7 +457,7 @@ func (e *examination) activations(ctx context.Context) error {
 			return e.stop("auto-activate", "the download was not complete after %s", e.Transfer)
 		}
 	}
-	if _, err := e.back(ctx, before, e.Restart); err != nil {
+	if _, err := e.awaitRestart(ctx, before, e.Restart); err != nil {
 		return err
 	}
 	if s, err = e.look(ctx); err != nil {
@@ -519,7 +519,7 @@ func (e *examination) activate(ctx context.Context, image, version string) error
 	if !asked {
 		e.differs(quirk.NoTimeWindow, false, "Activate() takes a TimeWindow")
 	}
-	if ok, err := e.back(ctx, before, e.Restart); err != nil {
+	if ok, err := e.awaitRestart(ctx, before, e.Restart); err != nil {
 		return err
 	} else if !ok {
 		return e.stop("activate", "it did not restart within %s of Activate()", e.Restart)

@@ -28,20 +28,20 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-func credentials(ctx context.Context, p *patient) ([]Finding, error) {
+func credentials(ctx context.Context, p *probe) ([]Finding, error) {
 	if p.AWS.Region == "" {
 		return []Finding{problem("set AWS_REGION, or the region of the profile", "there is no region")}, nil
 	}
 	out, err := p.sts.GetCallerIdentity(ctx, nil)
 	if err != nil {
 		return []Finding{problem("check AWS_PROFILE, AWS_ACCESS_KEY_ID and AWS_ENDPOINT_URL: nobody was recognised",
-			"%s", Say(err))}, nil
+			"%s", DescribeError(err))}, nil
 	}
 	p.Account, p.Caller = aws.ToString(out.Account), aws.ToString(out.Arn)
-	return well("%s in %s", p.Caller, p.AWS.Region), nil
+	return passed("%s in %s", p.Caller, p.AWS.Region), nil
 }
 
-func stack(ctx context.Context, p *patient) ([]Finding, error) {
+func stack(ctx context.Context, p *probe) ([]Finding, error) {
 	out, err := p.cloudformation.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &p.Stack})
 	if api, ok := errors.AsType[smithy.APIError](err); ok && api.ErrorCode() == "ValidationError" {
 		return []Finding{problem("give its name, or deploy it: make deploy", "%s", api.ErrorMessage())}, nil
@@ -86,11 +86,11 @@ func stack(ctx context.Context, p *patient) ([]Finding, error) {
 		}
 		return []Finding{f}, nil
 	}
-	return well("%s is %s, %d resources", p.Stack, p.Status, len(p.Resources)), nil
+	return passed("%s is %s, %d resources", p.Stack, p.Status, len(p.Resources)), nil
 }
 
 // firstFailure is the first event of the stack's last operation that says what failed.
-func firstFailure(ctx context.Context, p *patient) (string, error) {
+func firstFailure(ctx context.Context, p *probe) (string, error) {
 	pages := cloudformation.NewDescribeStackEventsPaginator(p.cloudformation,
 		&cloudformation.DescribeStackEventsInput{StackName: &p.Stack})
 	why := ""
@@ -114,9 +114,9 @@ func firstFailure(ctx context.Context, p *patient) (string, error) {
 }
 
 // versions compares the stack's template with that of this command, by what they have.
-func versions(ctx context.Context, p *patient) ([]Finding, error) {
+func versions(ctx context.Context, p *probe) ([]Finding, error) {
 	if p.Template == nil {
-		return well("nothing to compare with"), nil
+		return passed("nothing to compare with"), nil
 	}
 	out, err := p.cloudformation.GetTemplate(ctx, &cloudformation.GetTemplateInput{StackName: &p.Stack})
 	if err != nil {
@@ -145,7 +145,7 @@ func versions(ctx context.Context, p *patient) ([]Finding, error) {
 		}
 	}
 	if len(differ) == 0 {
-		return well("the stack is of this command's version"), nil
+		return passed("the stack is of this command's version"), nil
 	}
 	more := ""
 	if n := len(differ) - 5; n > 0 {
@@ -185,7 +185,7 @@ func contents(template []byte) (map[string]json.RawMessage, error) {
 	return all, nil
 }
 
-func events(ctx context.Context, p *patient) ([]Finding, error) {
+func events(ctx context.Context, p *probe) ([]Finding, error) {
 	out, err := p.iot.DescribeEventConfigurations(ctx, nil)
 	if err != nil {
 		return nil, err
@@ -197,7 +197,7 @@ func events(ctx context.Context, p *patient) ([]Finding, error) {
 		}
 	}
 	if off == nil {
-		return well("AWS IoT tells of jobs and job executions"), nil
+		return passed("AWS IoT tells of jobs and job executions"), nil
 	}
 	return []Finding{problem("aws iot update-event-configurations --event-configurations "+
 			"'JOB={Enabled=true},JOB_EXECUTION={Enabled=true}'",
@@ -206,7 +206,7 @@ func events(ctx context.Context, p *patient) ([]Finding, error) {
 		nil
 }
 
-func indexing(ctx context.Context, p *patient) ([]Finding, error) {
+func indexing(ctx context.Context, p *probe) ([]Finding, error) {
 	out, err := p.iot.GetIndexingConfiguration(ctx, nil)
 	if err != nil {
 		return nil, err
@@ -221,13 +221,13 @@ func indexing(ctx context.Context, p *patient) ([]Finding, error) {
 				"fleet indexing is off: dynamic thing groups, by firmware say, stay empty")},
 			nil
 	}
-	return well("fleet indexing is %s", mode), nil
+	return passed("fleet indexing is %s", mode), nil
 }
 
 // function is the physical name of one of the stack's functions.
-func (p *patient) function(name string) string { return p.Stack + "-" + name }
+func (p *probe) function(name string) string { return p.Stack + "-" + name }
 
-func endpoint(ctx context.Context, p *patient) ([]Finding, error) {
+func endpoint(ctx context.Context, p *probe) ([]Finding, error) {
 	config, err := p.lambda.GetFunctionConfiguration(ctx,
 		&lambda.GetFunctionConfigurationInput{FunctionName: aws.String(p.function("start-upgrade"))})
 	if err != nil {
@@ -258,10 +258,10 @@ func endpoint(ctx context.Context, p *patient) ([]Finding, error) {
 	if err := conn.Close(); err != nil {
 		return nil, err
 	}
-	return well("the functions call AWS IoT jobs at %s", address), nil
+	return passed("the functions call AWS IoT jobs at %s", address), nil
 }
 
-func functions(ctx context.Context, p *patient) ([]Finding, error) {
+func functions(ctx context.Context, p *probe) ([]Finding, error) {
 	var list []Finding
 	all := p.Of("AWS::Lambda::Function")
 	for _, name := range all {
@@ -288,12 +288,12 @@ func functions(ctx context.Context, p *patient) ([]Finding, error) {
 		}
 	}
 	if list == nil {
-		list = well("%d functions are ready", len(all))
+		list = passed("%d functions are ready", len(all))
 	}
 	return list, nil
 }
 
-func rules(ctx context.Context, p *patient) ([]Finding, error) {
+func rules(ctx context.Context, p *probe) ([]Finding, error) {
 	var list []Finding
 	all := p.Of("AWS::IoT::TopicRule")
 	for _, name := range all {
@@ -310,12 +310,12 @@ func rules(ctx context.Context, p *patient) ([]Finding, error) {
 		}
 	}
 	if list == nil {
-		list = well("%d topic rules are enabled", len(all))
+		list = passed("%d topic rules are enabled", len(all))
 	}
 	return list, nil
 }
 
-func queues(ctx context.Context, p *patient) ([]Finding, error) {
+func queues(ctx context.Context, p *probe) ([]Finding, error) {
 	var list []Finding
 	all := p.Of("AWS::Lambda::EventSourceMapping")
 	for _, id := range all {
@@ -337,13 +337,13 @@ func queues(ctx context.Context, p *patient) ([]Finding, error) {
 		return list, err
 	}
 	if list == nil {
-		list = well("%d queues are read; %d messages of devices wait", len(all), waiting)
+		list = passed("%d queues are read; %d messages of devices wait", len(all), waiting)
 	}
 	return list, nil
 }
 
 // depth is about how many messages a queue has.
-func (p *patient) depth(ctx context.Context, queue string) (int, error) {
+func (p *probe) depth(ctx context.Context, queue string) (int, error) {
 	out, err := p.sqs.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{QueueUrl: &queue,
 		AttributeNames: []sqstypes.QueueAttributeName{sqstypes.QueueAttributeNameApproximateNumberOfMessages}})
 	if err != nil {
@@ -352,7 +352,7 @@ func (p *patient) depth(ctx context.Context, queue string) (int, error) {
 	return strconv.Atoi(out.Attributes[string(sqstypes.QueueAttributeNameApproximateNumberOfMessages)])
 }
 
-func policy(ctx context.Context, p *patient) ([]Finding, error) {
+func policy(ctx context.Context, p *probe) ([]Finding, error) {
 	name := p.Outputs["DevicePolicyName"]
 	out, err := p.iot.GetPolicy(ctx, &iot.GetPolicyInput{PolicyName: &name})
 	if missing, ok := errors.AsType[*iottypes.ResourceNotFoundException](err); ok {
@@ -373,13 +373,13 @@ func policy(ctx context.Context, p *patient) ([]Finding, error) {
 			"version %s of the device policy %s does not allow devices to publish to …%s…",
 			aws.ToString(out.DefaultVersionId), name, topic)}, nil
 	}
-	return well("the device policy %s lets devices speak to %s", name, p.Outputs["ControllerEndpointId"]), nil
+	return passed("the device policy %s lets devices speak to %s", name, p.Outputs["ControllerEndpointId"]), nil
 }
 
-// young tells whether the stack is so new that its clock need not have ticked, nor its alarm have heard of it.
-func (p *patient) young() bool { return p.Now().Sub(p.Created) < 6*time.Minute }
+// justCreated tells whether the stack is so new that its clock need not have ticked, nor its alarm have heard of it.
+func (p *probe) justCreated() bool { return p.Now().Sub(p.Created) < 6*time.Minute }
 
-func tick(ctx context.Context, p *patient) ([]Finding, error) {
+func tick(ctx context.Context, p *probe) ([]Finding, error) {
 	now := p.Now()
 	out, err := p.cloudwatch.GetMetricStatistics(ctx, &cloudwatch.GetMetricStatisticsInput{
 		Namespace: aws.String("Fleetstep/" + p.Stack), MetricName: aws.String("Ticks"),
@@ -397,17 +397,17 @@ func tick(ctx context.Context, p *patient) ([]Finding, error) {
 		}
 	}
 	switch {
-	case newest.IsZero() && p.young():
+	case newest.IsZero() && p.justCreated():
 		return []Finding{note("look again in some minutes", "the clock has not ticked yet; the stack is new")}, nil
 	case newest.IsZero():
 		return []Finding{problem("look at the schedule "+p.function("tick")+
 			" (aws scheduler get-schedule) and at the log of the function of that name",
 			"the clock has not ticked for ten minutes: what waits for it waits on")}, nil
 	}
-	return well("the clock ticked at %s", newest.UTC().Format("15:04")), nil
+	return passed("the clock ticked at %s", newest.UTC().Format("15:04")), nil
 }
 
-func alarms(ctx context.Context, p *patient) ([]Finding, error) {
+func alarms(ctx context.Context, p *probe) ([]Finding, error) {
 	var list []Finding
 	n := 0
 	pages := cloudwatch.NewDescribeAlarmsPaginator(p.cloudwatch, &cloudwatch.DescribeAlarmsInput{
@@ -429,7 +429,7 @@ func alarms(ctx context.Context, p *patient) ([]Finding, error) {
 				short := strings.TrimPrefix(name, p.Stack+"-")
 				f := problem("docs/operations.md, alarm "+short, "alarm %s: %s", name,
 					aws.ToString(a.AlarmDescription))
-				if short == "tick-missing" && p.young() {
+				if short == "tick-missing" && p.justCreated() {
 					f.Level, f.Do = Note, "look again in some minutes"
 				}
 				list = append(list, f)
@@ -437,12 +437,12 @@ func alarms(ctx context.Context, p *patient) ([]Finding, error) {
 		}
 	}
 	if list == nil {
-		list = well("%d alarms, none in alarm", n)
+		list = passed("%d alarms, none in alarm", n)
 	}
 	return list, nil
 }
 
-func deadLetters(ctx context.Context, p *patient) ([]Finding, error) {
+func deadLetters(ctx context.Context, p *probe) ([]Finding, error) {
 	var list []Finding
 	for _, output := range []string{"DeadLetterQueueUrl", "MessageDeadLetterQueueUrl"} {
 		n, err := p.depth(ctx, p.Outputs[output])
@@ -455,7 +455,7 @@ func deadLetters(ctx context.Context, p *patient) ([]Finding, error) {
 		}
 	}
 	if list == nil {
-		list = well("there are no dead letters")
+		list = passed("there are no dead letters")
 	}
 	return list, nil
 }
@@ -465,7 +465,7 @@ const (
 	looksAt = 100                 // certificates: AWS describes ten a second
 )
 
-func certificates(ctx context.Context, p *patient) ([]Finding, error) {
+func certificates(ctx context.Context, p *probe) ([]Finding, error) {
 	var list []Finding
 	until := p.Now().Add(soon)
 	ends := func(kind, id string, v *iottypes.CertificateValidity) {
@@ -501,7 +501,7 @@ func certificates(ctx context.Context, p *patient) ([]Finding, error) {
 		if devices.NextMarker != nil {
 			first = "the first "
 		}
-		list = well("none of %s%d certificates of devices and %d of authorities ends within %d days", first,
+		list = passed("none of %s%d certificates of devices and %d of authorities ends within %d days", first,
 			len(devices.Certificates), len(authorities.Certificates), int(soon.Hours()/24))
 	}
 	return list, nil
@@ -520,7 +520,7 @@ const (
 	transitionMax = 5000  // a second
 )
 
-func quotas(ctx context.Context, p *patient) ([]Finding, error) {
+func quotas(ctx context.Context, p *probe) ([]Finding, error) {
 	out, err := p.lambda.GetAccountSettings(ctx, nil)
 	if err != nil {
 		return nil, err
@@ -539,7 +539,7 @@ func quotas(ctx context.Context, p *patient) ([]Finding, error) {
 	}
 	if p.Rate == 0 {
 		if list == nil {
-			list = well("%d concurrent executions; with --rate it is compared with what you plan", concurrency)
+			list = passed("%d concurrent executions; with --rate it is compared with what you plan", concurrency)
 		}
 		return list, nil
 	}
@@ -568,7 +568,7 @@ func quotas(ctx context.Context, p *patient) ([]Finding, error) {
 			q.have))
 	}
 	if list == nil {
-		list = well("%d devices a minute fit the account's concurrency and the default quotas", p.Rate)
+		list = passed("%d devices a minute fit the account's concurrency and the default quotas", p.Rate)
 	}
 	return list, nil
 }

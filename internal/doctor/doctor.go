@@ -70,8 +70,8 @@ type Config struct {
 	Now func() time.Time
 }
 
-// patient is a stack that is being looked at.
-type patient struct {
+// probe is a stack that is being looked at.
+type probe struct {
 	Config
 	cloudformation *cloudformation.Client
 	cloudwatch     *cloudwatch.Client
@@ -113,7 +113,7 @@ func (i Installed) Of(kind string) []string {
 
 type check struct {
 	name string
-	look func(context.Context, *patient) ([]Finding, error)
+	look func(context.Context, *probe) ([]Finding, error)
 	// ends says that nothing more can be said where it finds a problem.
 	ends bool
 }
@@ -141,7 +141,7 @@ func Examine(ctx context.Context, c Config, tell func(Finding), names ...string)
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	p := &patient{
+	p := &probe{
 		Config: c, cloudformation: cloudformation.NewFromConfig(c.AWS), cloudwatch: cloudwatch.NewFromConfig(c.AWS),
 		iot: iot.NewFromConfig(c.AWS), lambda: lambda.NewFromConfig(c.AWS), sqs: sqs.NewFromConfig(c.AWS),
 		sts: sts.NewFromConfig(c.AWS),
@@ -183,7 +183,7 @@ func Worst(list []Finding) Level {
 
 // cannotLook is the finding that a check could not be made.
 func cannotLook(err error) Finding {
-	return Finding{Level: Problem, Seen: "cannot look: " + Say(err), Do: Advise(err)}
+	return Finding{Level: Problem, Seen: "cannot look: " + DescribeError(err), Do: Advise(err)}
 }
 
 // Advise is what to do about an error of AWS's.
@@ -202,8 +202,8 @@ func Advise(err error) string {
 	return "mend this first, and try again"
 }
 
-// Say is an error of AWS's in one line: which operation, code and message.
-func Say(err error) string {
+// DescribeError is an error of AWS's in one line: which operation, code and message.
+func DescribeError(err error) string {
 	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		if op, ok := errors.AsType[*smithy.OperationError](err); ok {
 			return fmt.Sprintf("%s %s: %s: %s", op.Service(), op.Operation(), api.ErrorCode(), api.ErrorMessage())
@@ -213,7 +213,7 @@ func Say(err error) string {
 	return err.Error()
 }
 
-func well(format string, args ...any) []Finding {
+func passed(format string, args ...any) []Finding {
 	return []Finding{{Level: OK, Seen: fmt.Sprintf(format, args...)}}
 }
 

@@ -143,13 +143,13 @@ func New(c Config) (*Cloud, error) {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	closed := new(atomic.Bool)
-	c.Log = slog.New(quiet{c.Log.Handler(), closed})
+	c.Log = slog.New(closableLog{c.Log.Handler(), closed})
 	cl := &Cloud{config: c, closed: closed, started: c.Scheduler.NewGate(), calls: newCalls(),
 		responses: newResponses(c.Scheduler, c.Endpoint)}
 	c.Scheduler.OnFailure(cl.failed)
 	cl.entrance = entrance.New(c.Scheduler, c.Connections)
 	given := platform.Platform{Scheduler: c.Scheduler, Store: c.Store, Account: c.Account, Region: c.Region,
-		Log: c.Log, Weather: cl.sky(), Quotas: quotas.New(c.Scheduler, c.Quotas)}
+		Log: c.Log, Weather: cl.newWeather(), Quotas: quotas.New(c.Scheduler, c.Quotas)}
 	cl.weather, cl.quotas = given.Weather, given.Quotas
 	cl.iam = iam.New(iam.Config{Platform: given})
 	cl.sts = sts.New(sts.Config{Platform: given, Keys: cl.iam, Roles: cl.iam})

@@ -35,23 +35,23 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
-// quiet is a log that falls silent once the cloud closes: what is cut off then
+// closableLog is a log that falls silent once the cloud closes: what is cut off then
 // finds the store closed, and is no error.
-type quiet struct {
+type closableLog struct {
 	slog.Handler
 	closed *atomic.Bool
 }
 
-func (q quiet) Enabled(ctx context.Context, l slog.Level) bool {
+func (q closableLog) Enabled(ctx context.Context, l slog.Level) bool {
 	return !q.closed.Load() && q.Handler.Enabled(ctx, l)
 }
 
-func (q quiet) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return quiet{q.Handler.WithAttrs(attrs), q.closed}
+func (q closableLog) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return closableLog{q.Handler.WithAttrs(attrs), q.closed}
 }
 
-func (q quiet) WithGroup(name string) slog.Handler {
-	return quiet{q.Handler.WithGroup(name), q.closed}
+func (q closableLog) WithGroup(name string) slog.Handler {
+	return closableLog{q.Handler.WithGroup(name), q.closed}
 }
 
 // failures are those of work that nobody waits for, the first of each kind.

@@ -67,8 +67,8 @@ func (w Weather) String() string { return w.Rates.String() }
 // Events are the numbers of those that happen, as ParseWeather reads them.
 func (w Weather) Events() string { return weather.FormatEvents(w.Only) }
 
-// sky is the cloud's weather, nil where it is always fair.
-func (c *Cloud) sky() *weather.Weather {
+// newWeather is the cloud's weather, nil where it is always fair.
+func (c *Cloud) newWeather() *weather.Weather {
 	w := c.config.Weather
 	return weather.New(weather.Config{
 		Scheduler: c.config.Scheduler, Seed: w.Seed, Rates: w.Rates, Only: w.Only, Conflict: dynamodb.Conflict,

@@ -82,11 +82,11 @@ type Agent struct {
 	lastVersion   string // at the boot before
 	keepAlive     uint32 // as Device.MQTT.Client.1. says; nothing depends on it
 
-	counters  map[usp.NotificationKind]int
-	waiting   map[string]*unanswered // by message id
-	watching  bool                   // a ValueChange poll is due
-	rebootFor *rebootReason          // as soon as everything is sent
-	activate  *request               // to be reported after the boot
+	counters      map[usp.NotificationKind]int
+	waiting       map[string]*unanswered // by message id
+	pollingValues bool                   // a ValueChange poll is due
+	rebootFor     *rebootReason          // as soon as everything is sent
+	activate      *request               // to be reported after the boot
 	// activating is set between the end of a download and the restart that it leads to.
 	activating bool
 	traffic    time.Time // fault nat-drops-idle: the last packet,
@@ -147,8 +147,8 @@ func newAgent(s *Settings, id Identity) *Agent {
 	return a
 }
 
-// other is the image to download into: not the running one, where there is another.
-func (a *Agent) other() int {
+// downloadTarget is the image to download into: not the running one, where there is another.
+func (a *Agent) downloadTarget() int {
 	for i := range a.images {
 		if i+1 != a.active {
 			return i + 1
@@ -176,7 +176,7 @@ func (a *Agent) Start() {
 		begin := func() {
 			a.powerOn(rebootReason{cause: usp.CauseLocalFactoryReset, reason: "Unknown"})
 			if a.has(BusyWithAnother) {
-				image := a.other()
+				image := a.downloadTarget()
 				a.requests = []*request{{
 					instance: 1, command: usp.FirmwareImage(image) + "Download()", key: "another", image: image,
 					download: &transfer{}, foreign: true,
@@ -301,7 +301,7 @@ func (a *Agent) connect() {
 			switch {
 			case a.generation != generation || a.connection != connection:
 				if err == nil {
-					a.hangUp(session, false)
+					a.closeSession(session, false)
 				}
 			case err != nil:
 				a.reconnect(a.backoff())
@@ -356,7 +356,7 @@ func (l *link) Received(p Publish) {
 		if l.agent.connection != l.connection {
 			return
 		}
-		if l.agent.forgotten() {
+		if l.agent.connectionForgotten() {
 			l.agent.fires(DropsIdle)
 			return
 		}
@@ -429,7 +429,7 @@ func (a *Agent) publish(out outgoing) {
 		p.Topic, p.ContentType, p.ResponseTopic = usp.JoinReplyTo(out.topic, a.topic), "", "" // R-MQTT.24
 	}
 	var err error
-	if a.forgotten() { // its TCP finds out, and it says it again on the next connection
+	if a.connectionForgotten() { // its TCP finds out, and it says it again on the next connection
 		a.fires(DropsIdle)
 		a.forgot++
 		err = errForgotten
@@ -452,12 +452,12 @@ func (a *Agent) publish(out outgoing) {
 	if out.failed++; out.failed < 3 {
 		a.outbox = append(a.outbox, out)
 	}
-	a.hangUp(a.session, false)
+	a.closeSession(a.session, false)
 	a.reconnect(a.backoff())
 }
 
-// hangUp closes a session.
-func (a *Agent) hangUp(s Session, clean bool) {
+// closeSession closes a session.
+func (a *Agent) closeSession(s Session, clean bool) {
 	if err := s.Close(clean); err != nil {
 		a.setFacts(func(f *Facts) { f.Unclean++ })
 	}
@@ -474,7 +474,7 @@ func (a *Agent) reboot(why rebootReason) {
 func (a *Agent) restart(why rebootReason) {
 	a.powerOff()
 	a.setPhase(Rebooting)
-	if a.starts() && (a.fires(NeverReturns) || len(a.images) == 1 && a.bricks()) {
+	if a.startsNewImage() && (a.fires(NeverReturns) || len(a.images) == 1 && a.startFails()) {
 		return
 	}
 	a.after(a.s.Timing.Boot, func() { a.powerOn(why) })
@@ -489,13 +489,13 @@ func (a *Agent) powerOff() {
 		a.cut()
 	}
 	if a.session != nil {
-		a.hangUp(a.session, false)
+		a.closeSession(a.session, false)
 		a.session = nil
 	}
 	for _, u := range a.waiting {
 		u.stop()
 	}
-	a.waiting, a.outbox, a.held, a.attempts, a.rebootFor, a.watching = nil, nil, 0, 0, nil, false
+	a.waiting, a.outbox, a.held, a.attempts, a.rebootFor, a.pollingValues = nil, nil, 0, 0, nil, false
 	a.activating = false
 }
 
@@ -531,7 +531,7 @@ func (a *Agent) powerOn(why rebootReason) {
 		a.dropVolatile() // Boot! still went to them
 		a.reportAfterBoot(interrupted, activated, failure)
 	}
-	a.watch()
+	a.pollValueChanges()
 	a.connect()
 }
 

@@ -25,7 +25,7 @@ func BenchmarkIdleAgents(b *testing.B) {
 	for _, a := range fleet.agents {
 		a.do(func() {
 			for id := range a.waiting { // every Boot! is answered
-				a.answered(id)
+				a.handleNotifyResp(id)
 			}
 		})
 	}

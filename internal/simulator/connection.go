@@ -54,9 +54,9 @@ func (a *Agent) whileConnected() {
 	}
 }
 
-// forgotten tells whether a router on the way has forgotten the connection, as fault
+// connectionForgotten tells whether a router on the way has forgotten the connection, as fault
 // nat-drops-idle has it until the agent has learnt to ping more often.
-func (a *Agent) forgotten() bool {
+func (a *Agent) connectionForgotten() bool {
 	return a.has(DropsIdle) && a.forgot < mostForgotten && a.session != nil &&
 		a.s.Clock.Now().Sub(a.traffic) > a.s.Timing.Idle
 }
@@ -75,14 +75,14 @@ func (a *Agent) keepAliveLater(connection int) {
 		if a.connection != connection || a.session == nil {
 			return
 		}
-		if !a.forgotten() {
+		if !a.connectionForgotten() {
 			a.traffic = a.s.Clock.Now()
 			a.keepAliveLater(connection)
 			return
 		}
 		a.fires(DropsIdle)
 		a.forgot++
-		a.hangUp(a.session, false)
+		a.closeSession(a.session, false)
 		a.reconnect(a.backoff())
 	})
 }
@@ -96,7 +96,7 @@ func (a *Agent) sleepLater(connection int, awake time.Duration) {
 		case len(a.requests) > 0 || a.activating || a.rebootFor != nil || len(a.waiting) > 0 && awake > time.Minute:
 			a.sleepLater(connection, time.Minute)
 		default:
-			a.hangUp(a.session, false)
+			a.closeSession(a.session, false)
 			a.reconnect(a.s.Timing.Asleep)
 		}
 	})

@@ -39,7 +39,7 @@ func (a *Agent) bootImage() *usp.Error {
 		if img.available {
 			a.running = img.header
 		} // else it was overwritten in vain, and what runs is still in memory
-		a.mislabel()
+		a.applyWrongVersion()
 		return nil
 	}
 	if a.images[old-1].header.Version != "" {
@@ -56,23 +56,23 @@ func (a *Agent) bootImage() *usp.Error {
 		return usp.CommandFailure.Errorf("activation failed: %s", why)
 	}
 	a.active, a.running = want, img.header
-	a.mislabel()
+	a.applyWrongVersion()
 	return nil
 }
 
-// mislabel is what a new image does that reports another version than it is.
-func (a *Agent) mislabel() {
+// applyWrongVersion is what a new image does that reports another version than it is.
+func (a *Agent) applyWrongVersion() {
 	if a.running.Version != a.s.Version && (a.fires(WrongVersion) || a.has(CutInRollback)) {
 		a.running.Version += "-mislabelled"
 	}
 }
 
-// bricks tells whether the image that is to start does not: with no other to fall back
+// startFails tells whether the image that is to start does not: with no other to fall back
 // to, the device does not come back.
-func (a *Agent) bricks() bool { return !a.images[a.boot-1].header.Boots || a.fires(BootFails) }
+func (a *Agent) startFails() bool { return !a.images[a.boot-1].header.Boots || a.fires(BootFails) }
 
-// starts tells whether the next boot is the first of an image.
-func (a *Agent) starts() bool {
+// startsNewImage tells whether the next boot is the first of an image.
+func (a *Agent) startsNewImage() bool {
 	img := a.images[a.boot-1]
 	return a.boot != a.active || len(a.images) == 1 && img.available && img.header != a.running
 }
@@ -281,14 +281,14 @@ func (brokenPipe) Read([]byte) (int, error) { return 0, fmt.Errorf("connection r
 func (a *Agent) written(r *request, got fetched) {
 	if got.err == nil && a.firesOnce(SlowFlash) {
 		a.images[r.image-1].status = usp.StatusValidating
-		a.after(a.s.Timing.SlowFlash, func() { a.downloaded(r, got) })
+		a.after(a.s.Timing.SlowFlash, func() { a.endDownload(r, got) })
 		return
 	}
-	a.downloaded(r, got)
+	a.endDownload(r, got)
 }
 
-// downloaded ends a transfer, and reboots into the image if that was asked for.
-func (a *Agent) downloaded(r *request, got fetched) {
+// endDownload ends a transfer, and reboots into the image if that was asked for.
+func (a *Agent) endDownload(r *request, got fetched) {
 	t, img := r.download, &a.images[r.image-1]
 	if got.err != nil {
 		img.status = got.status

@@ -98,11 +98,11 @@ const (
 	factoryKeepAlive = 60
 )
 
-func one(*Agent, []int) []int { return []int{1} }
+func oneRow(*Agent, []int) []int { return []int{1} }
 
 func text(s string) func(*Agent, []int) string { return func(*Agent, []int) string { return s } }
 
-func ro(name string, kind uspmsg.GetSupportedDMResp_ParamValueType, get func(*Agent, []int) string) param {
+func readOnly(name string, kind uspmsg.GetSupportedDMResp_ParamValueType, get func(*Agent, []int) string) param {
 	return param{name: name, kind: kind, get: get}
 }
 
@@ -119,7 +119,7 @@ func rowOf(a *Agent, instance int) *subscription {
 	return &subscription{}
 }
 
-func sub(name string, kind uspmsg.GetSupportedDMResp_ParamValueType, writable bool,
+func subParam(name string, kind uspmsg.GetSupportedDMResp_ParamValueType, writable bool,
 	get func(*subscription) string) param {
 	p := param{name: name, kind: kind, get: func(a *Agent, in []int) string { return get(rowOf(a, in[0])) }}
 	if writable {
@@ -150,8 +150,8 @@ func boolean(b bool) string    { return strconv.FormatBool(b) }
 func itoa(n int) string        { return strconv.Itoa(n) }
 func unsigned(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
 
-func img(name string, kind uspmsg.GetSupportedDMResp_ParamValueType, get func(*Agent, int) string) param {
-	return ro(name, kind, func(a *Agent, in []int) string { return get(a, in[0]) })
+func imageParam(name string, kind uspmsg.GetSupportedDMResp_ParamValueType, get func(*Agent, int) string) param {
+	return readOnly(name, kind, func(a *Agent, in []int) string { return get(a, in[0]) })
 }
 
 func imagePath(instance int) string { return strings.TrimSuffix(usp.FirmwareImage(instance), ".") }
@@ -160,8 +160,8 @@ func upTime(a *Agent, _ []int) string {
 	return strconv.FormatInt(int64(a.s.Clock.Now().Sub(a.booted).Seconds()), 10)
 }
 
-func req(name string, get func(*Agent, *request) string) param {
-	return ro(name, tString, func(a *Agent, in []int) string {
+func requestParam(name string, get func(*Agent, *request) string) param {
+	return readOnly(name, tString, func(a *Agent, in []int) string {
 		for _, r := range a.requests {
 			if r.instance == in[0] {
 				return get(a, r)
@@ -172,7 +172,9 @@ func req(name string, get func(*Agent, *request) string) param {
 }
 
 var model = func() []*object {
-	available := img("Available", tBoolean, func(a *Agent, i int) string { return boolean(a.images[i-1].available) })
+	available := imageParam("Available", tBoolean, func(a *Agent, i int) string {
+		return boolean(a.images[i-1].available)
+	})
 	available.set = func(a *Agent, in []int, value string) *usp.Error {
 		v, err := usp.ParseBool(value)
 		if err != nil {
@@ -184,7 +186,7 @@ var model = func() []*object {
 		a.images[in[0]-1].available = v
 		return nil
 	}
-	bootImage := ro("BootFirmwareImage", tString, func(a *Agent, _ []int) string { return imagePath(a.boot) })
+	bootImage := readOnly("BootFirmwareImage", tString, func(a *Agent, _ []int) string { return imagePath(a.boot) })
 	bootImage.set = func(a *Agent, _ []int, value string) *usp.Error {
 		for i := range a.images {
 			if strings.TrimSuffix(value, ".") == imagePath(i+1) {
@@ -197,7 +199,7 @@ var model = func() []*object {
 		}
 		return usp.InvalidValue.Errorf("%q is not a firmware image", value)
 	}
-	keepAlive := ro("KeepAliveTime", tUnsigned, func(a *Agent, _ []int) string { return unsigned(a.keepAlive) })
+	keepAlive := readOnly("KeepAliveTime", tUnsigned, func(a *Agent, _ []int) string { return unsigned(a.keepAlive) })
 	keepAlive.set = func(a *Agent, _ []int, value string) *usp.Error {
 		v, err := strconv.ParseUint(value, 10, 16)
 		if err != nil {
@@ -215,50 +217,54 @@ var model = func() []*object {
 			events: []event{{"TransferComplete!", []string{"Command", "CommandKey", "Requestor", "TransferType",
 				"Affected", "TransferURL", "StartTime", "CompleteTime", "FaultCode", "FaultString"}}},
 			params: []param{
-				ro("UpTime", tUnsigned, upTime),
-				ro("SupportedProtocols", tString, text("MQTT")),
-				ro("SoftwareVersion", tString, text("1.0")),
-				ro("EndpointID", tString, func(a *Agent, _ []int) string { return string(a.id.EndpointID) }),
-				ro("ControllerNumberOfEntries", tUnsigned, text("1")),
-				ro("MTPNumberOfEntries", tUnsigned, text("1")),
-				ro("SubscriptionNumberOfEntries", tUnsigned, func(a *Agent, _ []int) string {
+				readOnly("UpTime", tUnsigned, upTime),
+				readOnly("SupportedProtocols", tString, text("MQTT")),
+				readOnly("SoftwareVersion", tString, text("1.0")),
+				readOnly("EndpointID", tString, func(a *Agent, _ []int) string { return string(a.id.EndpointID) }),
+				readOnly("ControllerNumberOfEntries", tUnsigned, text("1")),
+				readOnly("MTPNumberOfEntries", tUnsigned, text("1")),
+				readOnly("SubscriptionNumberOfEntries", tUnsigned, func(a *Agent, _ []int) string {
 					return itoa(len(a.subscribed()))
 				}),
-				ro("RequestNumberOfEntries", tUnsigned, func(a *Agent, _ []int) string {
+				readOnly("RequestNumberOfEntries", tUnsigned, func(a *Agent, _ []int) string {
 					return itoa(len(a.requests))
 				}),
 			}},
-		{path: usp.LocalAgent + "MTP.{i}.", rows: one, keys: [][]string{{"Alias"}},
-			params: []param{rowAlias, ro("Enable", tBoolean, text("true")), ro("Protocol", tString, text("MQTT")),
-				ro("Status", tString, text("Up"))}},
+		{path: usp.LocalAgent + "MTP.{i}.", rows: oneRow, keys: [][]string{{"Alias"}},
+			params: []param{rowAlias, readOnly("Enable", tBoolean, text("true")),
+				readOnly("Protocol", tString, text("MQTT")),
+				readOnly("Status", tString, text("Up"))}},
 		{path: usp.LocalAgent + "MTP.{i}.MQTT.", params: []param{
-			ro("Reference", tString, text(mqttClient)),
-			ro("ResponseTopicConfigured", tString, func(a *Agent, _ []int) string { return a.topic }),
-			ro("ResponseTopicDiscovered", tString, text("")),
-			ro("PublishQoS", tUnsigned, func(a *Agent, _ []int) string { return itoa(int(a.s.PublishQoS)) }),
+			readOnly("Reference", tString, text(mqttClient)),
+			readOnly("ResponseTopicConfigured", tString, func(a *Agent, _ []int) string { return a.topic }),
+			readOnly("ResponseTopicDiscovered", tString, text("")),
+			readOnly("PublishQoS", tUnsigned, func(a *Agent, _ []int) string { return itoa(int(a.s.PublishQoS)) }),
 		}},
-		{path: usp.Controllers + "{i}.", rows: one, keys: [][]string{{"EndpointID"}, {"Alias"}},
+		{path: usp.Controllers + "{i}.", rows: oneRow, keys: [][]string{{"EndpointID"}, {"Alias"}},
 			commands: []command{{name: "SendOnBoardRequest()"}},
-			params: []param{rowAlias, ro("Enable", tBoolean, text("true")),
-				ro("EndpointID", tString, func(a *Agent, _ []int) string { return string(a.s.Controller) }),
-				ro("MTPNumberOfEntries", tUnsigned, text("1")),
-				ro("USPNotifRetryMinimumWaitInterval", tUnsigned, func(a *Agent, _ []int) string {
+			params: []param{rowAlias, readOnly("Enable", tBoolean, text("true")),
+				readOnly("EndpointID", tString, func(a *Agent, _ []int) string { return string(a.s.Controller) }),
+				readOnly("MTPNumberOfEntries", tUnsigned, text("1")),
+				readOnly("USPNotifRetryMinimumWaitInterval", tUnsigned, func(a *Agent, _ []int) string {
 					return itoa(int(a.s.Timing.NotifRetry.Seconds()))
 				}),
-				ro("USPNotifRetryIntervalMultiplier", tUnsigned, text("2000")),
-				ro("BootParameterNumberOfEntries", tUnsigned, func(a *Agent, _ []int) string {
+				readOnly("USPNotifRetryIntervalMultiplier", tUnsigned, text("2000")),
+				readOnly("BootParameterNumberOfEntries", tUnsigned, func(a *Agent, _ []int) string {
 					return itoa(len(a.s.BootParameters))
 				}),
 			}},
 		{path: usp.Controllers + "{i}.BootParameter.{i}.", keys: [][]string{{"ParameterName"}, {"Alias"}},
 			rows: func(a *Agent, _ []int) []int { return count(len(a.s.BootParameters)) },
-			params: []param{rowAlias, ro("Enable", tBoolean, text("true")),
-				ro("ParameterName", tString, func(a *Agent, in []int) string { return a.s.BootParameters[in[1]-1] })}},
-		{path: usp.Controllers + "{i}.MTP.{i}.", rows: one, keys: [][]string{{"Alias"}},
-			params: []param{rowAlias, ro("Enable", tBoolean, text("true")), ro("Protocol", tString, text("MQTT"))}},
+			params: []param{rowAlias, readOnly("Enable", tBoolean, text("true")),
+				readOnly("ParameterName", tString, func(a *Agent, in []int) string {
+					return a.s.BootParameters[in[1]-1]
+				})}},
+		{path: usp.Controllers + "{i}.MTP.{i}.", rows: oneRow, keys: [][]string{{"Alias"}},
+			params: []param{rowAlias, readOnly("Enable", tBoolean, text("true")),
+				readOnly("Protocol", tString, text("MQTT"))}},
 		{path: usp.Controllers + "{i}.MTP.{i}.MQTT.", params: []param{
-			ro("Reference", tString, text(mqttClient)),
-			ro("Topic", tString, func(a *Agent, _ []int) string { return a.to }),
+			readOnly("Reference", tString, text(mqttClient)),
+			readOnly("Topic", tString, func(a *Agent, _ []int) string { return a.to }),
 		}},
 		{path: usp.Subscriptions + "{i}.", access: uspmsg.GetSupportedDMResp_OBJ_ADD_DELETE,
 			keys: [][]string{{"Recipient", "ID"}, {"Alias"}},
@@ -270,22 +276,24 @@ var model = func() []*object {
 				return all
 			},
 			params: []param{
-				sub("Alias", tString, true, func(s *subscription) string { return s.alias }),
-				sub("Enable", tBoolean, true, func(s *subscription) string { return boolean(s.Enable) }),
-				sub("Recipient", tString, false, func(*subscription) string { return recipient }),
-				sub("ID", tString, true, func(s *subscription) string { return s.ID }),
-				sub("CreationDate", tDateTime, false, func(s *subscription) string {
+				subParam("Alias", tString, true, func(s *subscription) string { return s.alias }),
+				subParam("Enable", tBoolean, true, func(s *subscription) string { return boolean(s.Enable) }),
+				subParam("Recipient", tString, false, func(*subscription) string { return recipient }),
+				subParam("ID", tString, true, func(s *subscription) string { return s.ID }),
+				subParam("CreationDate", tDateTime, false, func(s *subscription) string {
 					if s.created.IsZero() {
 						return ""
 					}
 					return usp.FormatTime(s.dated)
 				}),
-				sub("NotifType", tString, true, func(s *subscription) string { return string(s.NotifType) }),
-				sub("ReferenceList", tString, true, func(s *subscription) string { return s.ReferenceList }),
-				sub("Persistent", tBoolean, true, func(s *subscription) string { return boolean(s.Persistent) }),
-				sub("TimeToLive", tUnsigned, true, func(s *subscription) string { return unsigned(s.TimeToLive) }),
-				sub("NotifRetry", tBoolean, true, func(s *subscription) string { return boolean(s.NotifRetry) }),
-				sub("NotifExpiration", tUnsigned, true, func(s *subscription) string {
+				subParam("NotifType", tString, true, func(s *subscription) string { return string(s.NotifType) }),
+				subParam("ReferenceList", tString, true, func(s *subscription) string { return s.ReferenceList }),
+				subParam("Persistent", tBoolean, true, func(s *subscription) string { return boolean(s.Persistent) }),
+				subParam("TimeToLive", tUnsigned, true, func(s *subscription) string {
+					return unsigned(s.TimeToLive)
+				}),
+				subParam("NotifRetry", tBoolean, true, func(s *subscription) string { return boolean(s.NotifRetry) }),
+				subParam("NotifExpiration", tUnsigned, true, func(s *subscription) string {
 					return unsigned(s.NotifExpiration)
 				}),
 			}},
@@ -298,29 +306,29 @@ var model = func() []*object {
 				return all
 			},
 			params: []param{rowAlias,
-				req("Originator", func(a *Agent, _ *request) string { return string(a.s.Controller) }),
-				req("Command", func(_ *Agent, r *request) string { return r.command }),
-				req("CommandKey", func(_ *Agent, r *request) string { return r.key }),
-				req("Status", func(*Agent, *request) string { return "Active" }),
+				requestParam("Originator", func(a *Agent, _ *request) string { return string(a.s.Controller) }),
+				requestParam("Command", func(_ *Agent, r *request) string { return r.command }),
+				requestParam("CommandKey", func(_ *Agent, r *request) string { return r.key }),
+				requestParam("Status", func(*Agent, *request) string { return "Active" }),
 			}},
 		{path: usp.DeviceInfo, params: []param{
-			ro("SoftwareVersion", tString, func(a *Agent, _ []int) string { return a.running.Version }),
-			ro("ProductClass", tString, func(a *Agent, _ []int) string { return a.s.ProductClass }),
-			ro("Manufacturer", tString, func(a *Agent, _ []int) string { return a.s.Manufacturer }),
-			ro("ModelName", tString, func(a *Agent, _ []int) string { return a.s.ModelName }),
-			ro("HardwareVersion", tString, func(a *Agent, _ []int) string { return a.s.HardwareVersion }),
-			ro("UpTime", tUnsigned, upTime),
-			ro("ManufacturerOUI", tString, func(a *Agent, _ []int) string { return a.s.OUI }),
-			ro("SerialNumber", tString, func(a *Agent, _ []int) string { return a.id.Serial }),
-			ro("ActiveFirmwareImage", tString, func(a *Agent, _ []int) string { return imagePath(a.active) }),
+			readOnly("SoftwareVersion", tString, func(a *Agent, _ []int) string { return a.running.Version }),
+			readOnly("ProductClass", tString, func(a *Agent, _ []int) string { return a.s.ProductClass }),
+			readOnly("Manufacturer", tString, func(a *Agent, _ []int) string { return a.s.Manufacturer }),
+			readOnly("ModelName", tString, func(a *Agent, _ []int) string { return a.s.ModelName }),
+			readOnly("HardwareVersion", tString, func(a *Agent, _ []int) string { return a.s.HardwareVersion }),
+			readOnly("UpTime", tUnsigned, upTime),
+			readOnly("ManufacturerOUI", tString, func(a *Agent, _ []int) string { return a.s.OUI }),
+			readOnly("SerialNumber", tString, func(a *Agent, _ []int) string { return a.id.Serial }),
+			readOnly("ActiveFirmwareImage", tString, func(a *Agent, _ []int) string { return imagePath(a.active) }),
 			bootImage,
-			ro("MaxNumberOfActivateTimeWindows", tUnsigned, func(a *Agent, _ []int) string {
+			readOnly("MaxNumberOfActivateTimeWindows", tUnsigned, func(a *Agent, _ []int) string {
 				if a.p.NoTimeWindow {
 					return "0"
 				}
 				return "1"
 			}),
-			ro("FirmwareImageNumberOfEntries", tUnsigned, func(a *Agent, _ []int) string {
+			readOnly("FirmwareImageNumberOfEntries", tUnsigned, func(a *Agent, _ []int) string {
 				return itoa(len(a.images))
 			}),
 		}},
@@ -333,35 +341,35 @@ var model = func() []*object {
 					"TimeWindow.{i}.UserMessage", "TimeWindow.{i}.MaxRetries"}, true},
 			},
 			params: []param{rowAlias,
-				img("Name", tString, func(a *Agent, i int) string { return a.images[i-1].name }),
-				img("Version", tString, func(a *Agent, i int) string { return a.images[i-1].header.Version }),
+				imageParam("Name", tString, func(a *Agent, i int) string { return a.images[i-1].name }),
+				imageParam("Version", tString, func(a *Agent, i int) string { return a.images[i-1].header.Version }),
 				available,
-				img("Status", tString, func(a *Agent, i int) string { return a.status(i) }),
-				img("BootFailureLog", tString, func(a *Agent, i int) string { return a.images[i-1].bootLog }),
+				imageParam("Status", tString, func(a *Agent, i int) string { return a.status(i) }),
+				imageParam("BootFailureLog", tString, func(a *Agent, i int) string { return a.images[i-1].bootLog }),
 			}},
-		{path: "Device.Time.", params: []param{ro("LocalTimeZone", tString, func(a *Agent, _ []int) string {
+		{path: "Device.Time.", params: []param{readOnly("LocalTimeZone", tString, func(a *Agent, _ []int) string {
 			return a.s.Zone(a.id.Thing)
 		})}},
-		{path: "Device.MQTT.", params: []param{ro("ClientNumberOfEntries", tUnsigned, text("1"))}},
-		{path: "Device.MQTT.Client.{i}.", rows: one, keys: [][]string{{"Alias"}},
+		{path: "Device.MQTT.", params: []param{readOnly("ClientNumberOfEntries", tUnsigned, text("1"))}},
+		{path: "Device.MQTT.Client.{i}.", rows: oneRow, keys: [][]string{{"Alias"}},
 			commands: []command{{name: "ForceReconnect()"}},
-			params: []param{rowAlias, ro("Enable", tBoolean, text("true")),
-				ro("ClientID", tString, func(a *Agent, _ []int) string { return a.id.Thing }),
-				ro("ProtocolVersion", tString, func(a *Agent, _ []int) string {
+			params: []param{rowAlias, readOnly("Enable", tBoolean, text("true")),
+				readOnly("ClientID", tString, func(a *Agent, _ []int) string { return a.id.Thing }),
+				readOnly("ProtocolVersion", tString, func(a *Agent, _ []int) string {
 					if a.p.MQTT311 {
 						return "3.1.1"
 					}
 					return "5.0"
 				}),
-				ro("ConnectRetryTime", tUnsigned, func(a *Agent, _ []int) string {
+				readOnly("ConnectRetryTime", tUnsigned, func(a *Agent, _ []int) string {
 					return itoa(int(a.s.Timing.ConnectRetry.Seconds()))
 				}),
-				ro("ConnectRetryIntervalMultiplier", tUnsigned, text("2000")),
-				ro("ConnectRetryMaxInterval", tUnsigned, func(a *Agent, _ []int) string {
+				readOnly("ConnectRetryIntervalMultiplier", tUnsigned, text("2000")),
+				readOnly("ConnectRetryMaxInterval", tUnsigned, func(a *Agent, _ []int) string {
 					return itoa(int(a.s.Timing.MaxRetry.Seconds()))
 				}),
 				keepAlive,
-				ro("Status", tString, text("Connected")), // who could read another?
+				readOnly("Status", tString, text("Connected")), // who could read another?
 			}},
 	}
 }()

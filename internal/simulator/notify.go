@@ -85,8 +85,8 @@ func (a *Agent) repeatLater(id string, u *unanswered) {
 	})
 }
 
-// answered takes a NotifyResp. Its subscription_id is not looked at.
-func (a *Agent) answered(id string) {
+// handleNotifyResp takes a NotifyResp. Its subscription_id is not looked at.
+func (a *Agent) handleNotifyResp(id string) {
 	if u := a.waiting[id]; u != nil {
 		if a.has(OldNews) && u.attempt < 3 {
 			return // lost: it tells it twice more
@@ -96,8 +96,8 @@ func (a *Agent) answered(id string) {
 	}
 }
 
-// onBoard introduces the device; it needs no Subscription.
-func (a *Agent) onBoard() {
+// sendOnBoardRequest introduces the device; it needs no Subscription.
+func (a *Agent) sendOnBoardRequest() {
 	a.sendNotification(usp.Notification{
 		Kind: usp.KindOnBoardRequest, SendResp: true,
 		OnBoard: &uspmsg.Notify_OnBoardRequest{
@@ -128,11 +128,11 @@ func (a *Agent) bootParameters() string {
 	return string(text)
 }
 
-// watch looks at the parameters of ValueChange Subscriptions every so often.
+// pollValueChanges looks at the parameters of ValueChange Subscriptions every so often.
 // Like the real agent's it is a poll: a value that comes and goes between two
 // looks is never reported.
-func (a *Agent) watch() {
-	if a.watching {
+func (a *Agent) pollValueChanges() {
+	if a.pollingValues {
 		return
 	}
 	any := false
@@ -142,19 +142,19 @@ func (a *Agent) watch() {
 	if !any {
 		return
 	}
-	a.watching = true
+	a.pollingValues = true
 	for _, s := range a.subscriptions {
 		if s.NotifType == usp.KindValueChange && s.seen == nil {
-			s.seen = a.watched(s)
+			s.seen = a.currentValues(s)
 		}
 	}
 	a.after(a.s.Timing.ValueChange, func() {
-		a.watching = false
+		a.pollingValues = false
 		for _, s := range a.subscribed() {
 			if !s.Enable || s.NotifType != usp.KindValueChange {
 				continue
 			}
-			now := a.watched(s)
+			now := a.currentValues(s)
 			for _, v := range now {
 				for _, old := range s.seen {
 					if old[0] == v[0] && old[1] != v[1] {
@@ -167,13 +167,13 @@ func (a *Agent) watch() {
 			}
 			s.seen = now
 		}
-		a.watch()
+		a.pollValueChanges()
 	})
 }
 
-// watched is the present value of each parameter that a Subscription is about,
+// currentValues is the present value of each parameter that a Subscription is about,
 // in the order of the data model.
-func (a *Agent) watched(s *subscription) [][2]string {
+func (a *Agent) currentValues(s *subscription) [][2]string {
 	var all [][2]string
 	for _, reference := range s.references {
 		found, e := a.get(reference.String(), 0)

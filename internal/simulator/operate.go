@@ -83,12 +83,12 @@ func (a *Agent) operate(t target, op *uspmsg.Operate) (r *request, then func(), 
 			a.reboot(rebootReason{usp.CauseRemoteFactoryReset, key, "Unknown"})
 		}, nil
 	case usp.Controllers + "{i}.SendOnBoardRequest()":
-		a.onBoard() // before the answer
+		a.sendOnBoardRequest() // before the answer
 		return nil, func() {}, nil
 	case "Device.MQTT.Client.{i}.ForceReconnect()":
 		return nil, func() {
 			if a.session != nil {
-				a.hangUp(a.session, true)
+				a.closeSession(a.session, true)
 				a.reconnect(a.s.Timing.ForceReconnect)
 			}
 		}, nil

@@ -28,7 +28,7 @@ func (a *Agent) receive(p Publish) {
 	case r.SessionContext != nil: // R-E2E.6a
 		a.send(reply, usp.NewDisconnect(a.from(), r.From, usp.SessionNotAllowed, "session contexts are not supported"))
 		if a.session != nil {
-			a.hangUp(a.session, true)
+			a.closeSession(a.session, true)
 			a.reconnect(a.backoff())
 		}
 	case r.Message != nil && r.Message.GetHeader() != nil:
@@ -48,7 +48,7 @@ func (a *Agent) receiveMessage(m *uspmsg.Msg, reply string) {
 	}
 	switch b := body.(type) {
 	case *uspmsg.NotifyResp:
-		a.answered(id)
+		a.handleNotifyResp(id)
 	case *uspmsg.Get:
 		a.answer(reply, usp.New(id, a.handleGet(b)))
 	case *uspmsg.GetInstances:
@@ -123,7 +123,7 @@ func (a *Agent) handleAdd(add *uspmsg.Add) (*uspmsg.AddResp, *usp.Error) {
 			s.Enable = false
 		}
 	}
-	a.watch()
+	a.pollValueChanges()
 	return resp, nil
 }
 
@@ -246,7 +246,7 @@ func (a *Agent) handleSet(set *uspmsg.Set) (*uspmsg.SetResp, *usp.Error) {
 				OperStatus: &uspmsg.SetResp_UpdatedObjectResult_OperationStatus_OperSuccess{OperSuccess: success},
 			}})
 	}
-	a.watch()
+	a.pollValueChanges()
 	return resp, nil
 }
 

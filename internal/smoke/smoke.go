@@ -209,7 +209,7 @@ func (r *run) hop(ctx context.Context, name string, patience time.Duration,
 		r.tell(Hop{Name: name, Level: doctor.OK, Seen: seen})
 		return nil
 	}
-	h := Hop{Name: name, Level: doctor.Problem, Seen: doctor.Say(err), Do: doctor.Advise(err)}
+	h := Hop{Name: name, Level: doctor.Problem, Seen: doctor.DescribeError(err), Do: doctor.Advise(err)}
 	if t, ok := errors.AsType[*trouble](err); ok {
 		h.Seen, h.Do = t.seen, t.do
 	}
@@ -251,7 +251,7 @@ func (r *run) remove(ctx context.Context) {
 	n := len(r.undo)
 	for _, u := range slices.Backward(r.undo) {
 		if err := u.do(ctx); err != nil {
-			r.report.Left = append(r.report.Left, u.what+": "+doctor.Say(err))
+			r.report.Left = append(r.report.Left, u.what+": "+doctor.DescribeError(err))
 		}
 	}
 	switch {

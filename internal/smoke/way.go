@@ -221,7 +221,7 @@ func (r *run) createJob(ctx context.Context) (string, error) {
 	}
 	created, err := cli.CreateJob(ctx, r.lambda, r.Stack, payload)
 	if err != nil {
-		return "", r.explain(context.WithoutCancel(ctx), doctor.Say(err), "create-job")
+		return "", r.explain(context.WithoutCancel(ctx), doctor.DescribeError(err), "create-job")
 	}
 	r.job = created.JobID
 	r.made("job "+r.job, r.removeJob)
@@ -452,7 +452,7 @@ func (r *run) explain(ctx context.Context, seen string, functions ...string) err
 		said, err := r.said(ctx, function)
 		switch {
 		case err != nil:
-			t.seen += fmt.Sprintf("; the log of %s cannot be read: %s", function, doctor.Say(err))
+			t.seen += fmt.Sprintf("; the log of %s cannot be read: %s", function, doctor.DescribeError(err))
 		case said != "":
 			t.seen += fmt.Sprintf("; %s says: %s", function, said)
 			t.do = "mend what the function says: a permission, a parameter, a quota"

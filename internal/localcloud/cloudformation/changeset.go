@@ -82,18 +82,18 @@ const afterApply = "{{changeSet:KNOWN_AFTER_APPLY}}"
 // changes foresees what a deployment would do, in the order in which it would. Nothing is touched.
 func (w *work) changes() ([]change, error) {
 	byID := map[string]change{}
-	foreseen := *w.scope
+	predicted := *w.scope
 	unknown := func(id string) bool {
 		c, ok := byID[id]
 		return ok && (c.Action == "Add" || c.Replacement == "True")
 	}
-	foreseen.resource = func(id string) (any, error) {
+	predicted.resource = func(id string) (any, error) {
 		if unknown(id) {
 			return afterApply, nil
 		}
 		return w.scope.resource(id)
 	}
-	foreseen.attribute = func(id, name string) (any, error) {
+	predicted.attribute = func(id, name string) (any, error) {
 		if unknown(id) {
 			return afterApply, nil
 		}
@@ -105,7 +105,7 @@ func (w *work) changes() ([]change, error) {
 		if !w.included(id) {
 			continue
 		}
-		c, err := w.foresee(ctx, &foreseen, id, byID)
+		c, err := w.predictChange(ctx, &predicted, id, byID)
 		if err != nil {
 			return nil, err
 		}
@@ -136,8 +136,8 @@ func contextOf(properties json.RawMessage) json.RawMessage {
 	return json.RawMessage(`{"Properties":` + string(properties) + `}`)
 }
 
-// foresee is what becomes of one resource; the zero change if nothing does.
-func (w *work) foresee(ctx context.Context, scope *scope, id string, byID map[string]change) (change, error) {
+// predictChange is what becomes of one resource; the zero change if nothing does.
+func (w *work) predictChange(ctx context.Context, scope *scope, id string, byID map[string]change) (change, error) {
 	declared := w.t.Resources[id]
 	evaluated, err := scope.value("Resources."+id+".Properties", mapOrEmpty(declared.Properties))
 	if err != nil {
@@ -187,7 +187,7 @@ func (w *work) foresee(ctx context.Context, scope *scope, id string, byID map[st
 			d.Change = "Remove"
 		}
 		d.Before, d.After = shown(before, had), shown(after, has)
-		if asks, ok := w.s.provider(declared.Type).(foreseer); ok && asks.needsReplacement(name, has) {
+		if asks, ok := w.s.provider(declared.Type).(replacementRules); ok && asks.needsReplacement(name, has) {
 			d.Recreation = "Always"
 			c.Replacement = "True"
 		}
@@ -265,8 +265,8 @@ func (w *work) cause(expression any, byID map[string]change) (source, causing st
 	return source, causing
 }
 
-// foreseer is a Provider that knows which properties cannot be changed in place.
-type foreseer interface {
+// replacementRules is a Provider that knows which properties cannot be changed in place.
+type replacementRules interface {
 	needsReplacement(property string, stays bool) bool
 }
 

@@ -105,7 +105,7 @@ func (s *Service) createChangeSet(ctx context.Context, c *awsapi.Call,
 	w := &work{s: s, stack: stack, as: c.Identity}
 	if !exists {
 		w.stack.Status, w.stack.Reason = reviewInProgress, "User Initiated"
-		w.tellStack("User Initiated")
+		w.recordStackEvent("User Initiated")
 	}
 	record.StackID = stack.ID
 	err = s.config.Store.Update(func(tx *store.Tx) error {
@@ -251,7 +251,7 @@ func (c change) shape(values bool) resourceChangeShape {
 }
 
 // executeChangeSet begins what a change set foresees. With it all change sets of the stack go, as
-// they foresee what is no longer so.
+// they predict what is no longer so.
 func (s *Service) executeChangeSet(ctx context.Context, call *awsapi.Call, in *changeSetRef) (*none, error) {
 	if in.RetainExceptOnCreate {
 		return nil, awsapi.NotBuilt("ExecuteChangeSet with RetainExceptOnCreate")
@@ -354,7 +354,7 @@ func (s *Service) listChangeSets(_ context.Context, _ *awsapi.Call, in *stackRef
 	return out, err
 }
 
-// needsReplacement implements foreseer.
+// needsReplacement implements replacementRules.
 func (k bound) needsReplacement(property string, stays bool) bool {
 	m := k.properties[property]
 	if property == "Tags" && k.tagging != nil || m.inPlace {

@@ -122,7 +122,7 @@ type work struct {
 	stack     stackRecord
 	updating  bool
 	unchanged bool
-	leave     func() // only of work that announce began
+	leave     func() // only of work that prepareDeployment began
 
 	mu      sync.Mutex // guards what follows; resources that do not need each other are made at once
 	records map[string]resourceRecord
@@ -277,7 +277,7 @@ func (w *work) begin() error {
 		w.stack.Status, w.stack.Changed = updateInProgress, w.s.config.Scheduler.Now()
 	}
 	w.stack.Imports = nil
-	w.tellStack("User Initiated")
+	w.recordStackEvent("User Initiated")
 	for i, id := range w.t.Order() {
 		if !w.included(id) {
 			continue
@@ -354,13 +354,13 @@ func (w *work) save() error {
 	})
 	if err == nil {
 		clear(w.dirty)
-		w.announced()
+		w.sendStackEvents()
 	}
 	return err
 }
 
-// announced hands the events that are now durable to the stack's topics. The caller holds w.mu.
-func (w *work) announced() {
+// sendStackEvents hands the events that are now durable to the stack's topics. The caller holds w.mu.
+func (w *work) sendStackEvents() {
 	list := w.unsaved
 	w.unsaved = nil
 	if len(list) == 0 || len(w.stack.Options.Notifications) == 0 {
@@ -426,15 +426,16 @@ func (w *work) apply(ctx context.Context, id string) error {
 	declared, rec := w.t.Resources[id], w.records[id]
 	w.mu.Unlock()
 	if err := ctx.Err(); err != nil {
-		return w.fell(rec, declared, "create", awsapi.Errorf("ValidationError", "Resource creation cancelled"))
+		return w.recordFailure(rec, declared, "create",
+			awsapi.Errorf("ValidationError", "Resource creation cancelled"))
 	}
 	properties, err := w.properties(ctx, id)
 	if err != nil {
-		return w.fell(rec, declared, "evaluate", err)
+		return w.recordFailure(rec, declared, "evaluate", err)
 	}
 	encoded, err := json.Marshal(properties)
 	if err != nil {
-		return w.fell(rec, declared, "evaluate", err)
+		return w.recordFailure(rec, declared, "evaluate", err)
 	}
 	provider := w.s.provider(declared.Type)
 	r := Request{
@@ -451,7 +452,7 @@ func (w *work) apply(ctx context.Context, id string) error {
 	if rec.exists() {
 		action = "update"
 		w.keepBefore(&rec)
-		w.tellResource(rec, updateInProgress, "", encoded)
+		w.recordResourceEvent(rec, updateInProgress, "", encoded)
 		if rec.Type == declared.Type {
 			made, err = provider.Update(ctx, r)
 		} else {
@@ -463,10 +464,10 @@ func (w *work) apply(ctx context.Context, id string) error {
 		case err != nil:
 			rec.Attempted = encoded
 		case made.PhysicalID != rec.PhysicalID:
-			w.outdate(&rec, declared)
+			w.setAsideReplaced(&rec, declared)
 		}
 	} else {
-		w.tellResource(rec, createInProgress, "", encoded)
+		w.recordResourceEvent(rec, createInProgress, "", encoded)
 		r.Resume = rec.Status != "" || w.adopts(declared)
 		r.PhysicalID, r.Attributes, r.Old = "", nil, nil
 		if made, err = provider.Create(ctx, r); err != nil && made.PhysicalID != "" {
@@ -476,18 +477,18 @@ func (w *work) apply(ctx context.Context, id string) error {
 		}
 	}
 	if err != nil {
-		return w.fell(rec, declared, action, err)
+		return w.recordFailure(rec, declared, action, err)
 	}
 	attributes, err := json.Marshal(made.Attributes)
 	if err != nil {
-		return w.fell(rec, declared, action, err)
+		return w.recordFailure(rec, declared, action, err)
 	}
 	rec.Type, rec.PhysicalID, rec.Properties, rec.Attributes, rec.Reason = declared.Type, made.PhysicalID, encoded,
 		attributes, ""
 	rec.Status, rec.Attempted, rec.Replacing = map[string]string{"create": createComplete,
 		"update": updateComplete}[action], nil, false
 	w.put(rec)
-	w.tellResource(rec, rec.Status, "", encoded)
+	w.recordResourceEvent(rec, rec.Status, "", encoded)
 	if _, own := provider.(custom); own || action == "update" {
 		// What a custom resource has done must not be asked for again. All else can be created twice, so that the
 		// records of a new stack are written together.
@@ -513,8 +514,8 @@ func (w *work) adopts(declared TemplateResource) bool {
 	return err != nil
 }
 
-// fell writes that a resource could not be made or changed.
-func (w *work) fell(rec resourceRecord, declared TemplateResource, action string, err error) error {
+// recordFailure writes that a resource could not be made or changed.
+func (w *work) recordFailure(rec resourceRecord, declared TemplateResource, action string, err error) error {
 	var call *failedCall
 	service := ""
 	if errors.As(err, &call) {
@@ -529,7 +530,7 @@ func (w *work) fell(rec resourceRecord, declared TemplateResource, action string
 		rec.Type = declared.Type
 	}
 	w.put(rec)
-	w.tellResource(rec, rec.Status, rec.Reason, nil)
+	w.recordResourceEvent(rec, rec.Status, rec.Reason, nil)
 	w.mu.Lock()
 	w.failed[rec.LogicalID] = creating
 	w.mu.Unlock()
@@ -543,7 +544,7 @@ func (w *work) replace(ctx context.Context, rec *resourceRecord, declared Templa
 		name == w.s.customName(rec.Type, r.Old) {
 		return Resource{}, errCustomNamed(name)
 	}
-	w.tellResource(*rec, updateInProgress,
+	w.recordResourceEvent(*rec, updateInProgress,
 		"Requested update requires the creation of a new physical resource; hence creating one.", nil)
 	r.Resume = rec.Replacing
 	rec.Replacing = true
@@ -562,13 +563,13 @@ func (w *work) replace(ctx context.Context, rec *resourceRecord, declared Templa
 		}
 		return made, err
 	}
-	w.outdate(rec, declared)
+	w.setAsideReplaced(rec, declared)
 	rec.Generation = r.Generation
 	return made, nil
 }
 
-// outdate puts the resource aside that a new one has taken the place of.
-func (w *work) outdate(rec *resourceRecord, declared TemplateResource) {
+// setAsideReplaced puts the resource aside that a new one has taken the place of.
+func (w *work) setAsideReplaced(rec *resourceRecord, declared TemplateResource) {
 	old := rec.version()
 	old.Retain = declared.UpdateReplacePolicy == "Retain"
 	rec.Stale = append(rec.Stale, old)
@@ -626,7 +627,7 @@ func (w *work) succeed(ctx context.Context) error {
 	var failures error
 	if w.updating {
 		w.stack.Status, w.stack.Reason = updateCleanup, ""
-		w.tellStack("")
+		w.recordStackEvent("")
 		if err := w.save(); err != nil {
 			return err
 		}
@@ -644,7 +645,7 @@ func (w *work) succeed(ctx context.Context) error {
 // conclude writes the status in which an operation ends.
 func (w *work) conclude(reason string) error {
 	w.stack.Reason, w.stack.Updated = reason, w.s.config.Scheduler.Now()
-	w.tellStack(reason)
+	w.recordStackEvent(reason)
 	switch w.stack.Status {
 	case createComplete, updateComplete, updateRollbackComplete:
 		w.dropUndo()

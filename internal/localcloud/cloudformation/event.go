@@ -45,14 +45,14 @@ func (w *work) record(e eventRecord) {
 	w.unsaved = append(w.unsaved, numbered{w.stack.Events, e})
 }
 
-// tellStack notes what became of the stack.
-func (w *work) tellStack(reason string) {
+// recordStackEvent notes what became of the stack.
+func (w *work) recordStackEvent(reason string) {
 	w.record(eventRecord{LogicalID: w.stack.Name, PhysicalID: w.stack.ID, Type: stackType, Status: w.stack.Status,
 		Reason: reason})
 }
 
-// tellResource notes what became of a resource.
-func (w *work) tellResource(r resourceRecord, status, reason string, properties json.RawMessage) {
+// recordResourceEvent notes what became of a resource.
+func (w *work) recordResourceEvent(r resourceRecord, status, reason string, properties json.RawMessage) {
 	w.record(eventRecord{
 		LogicalID: r.LogicalID, PhysicalID: r.PhysicalID, Type: r.Type, Status: status, Reason: reason,
 		Properties: properties,

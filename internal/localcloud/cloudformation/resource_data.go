@@ -312,7 +312,7 @@ func (p subscriptionProvider) Update(ctx context.Context, r Request) (Resource, 
 	return made, nil
 }
 
-// needsReplacement implements foreseer.
+// needsReplacement implements replacementRules.
 func (p subscriptionProvider) needsReplacement(property string, _ bool) bool {
 	_, inPlace := subscriptionAttributes[property]
 	return !inPlace

@@ -318,7 +318,7 @@ func (p managedPolicy) Update(ctx context.Context, r Request) (Resource, error) 
 	return made, nil
 }
 
-// needsReplacement implements foreseer.
+// needsReplacement implements replacementRules.
 func (p managedPolicy) needsReplacement(property string, _ bool) bool {
 	return property != "PolicyDocument" && property != "Roles"
 }

@@ -130,19 +130,19 @@ func (s *Service) resume(stack stackRecord) {
 	var err error
 	switch stack.Status {
 	case createInProgress, updateInProgress, updateCleanup:
-		err = s.goOn(ctx, id, stack)
+		err = s.resumeDeployment(ctx, id, stack)
 	case deleteInProgress:
 		err = s.Delete(ctx, id, stack.Name)
 	default:
-		err = s.goBack(ctx, id, stack.Name)
+		err = s.resumeRollback(ctx, id, stack.Name)
 	}
 	if err != nil && !errors.Is(err, store.ErrClosed) {
 		s.config.Log.Info("a stack operation was taken up and failed", "stack", stack.Name, "error", err)
 	}
 }
 
-// goOn takes up a creation or an update.
-func (s *Service) goOn(ctx context.Context, id awsapi.Identity, stack stackRecord) error {
+// resumeDeployment takes up a creation or an update.
+func (s *Service) resumeDeployment(ctx context.Context, id awsapi.Identity, stack stackRecord) error {
 	leave, err := s.enter(ctx, stack.Name)
 	if err != nil {
 		return err
@@ -164,8 +164,8 @@ func (s *Service) goOn(ctx context.Context, id awsapi.Identity, stack stackRecor
 	return w.execute(ctx, id)
 }
 
-// goBack takes up a rollback.
-func (s *Service) goBack(ctx context.Context, id awsapi.Identity, name string, skip ...string) error {
+// resumeRollback takes up a rollback.
+func (s *Service) resumeRollback(ctx context.Context, id awsapi.Identity, name string, skip ...string) error {
 	leave, err := s.enter(ctx, name)
 	if err != nil {
 		return err

@@ -204,7 +204,7 @@ func (s *Service) createStack(ctx context.Context, c *awsapi.Call, in *stackIn) 
 	if err := expands(d, in.Capabilities); err != nil {
 		return nil, err
 	}
-	w, err := s.announce(ctx, d)
+	w, err := s.prepareDeployment(ctx, d)
 	if err != nil {
 		return nil, err
 	}
@@ -213,8 +213,8 @@ func (s *Service) createStack(ctx context.Context, c *awsapi.Call, in *stackIn) 
 	})
 }
 
-// announce prepares a deployment that launch begins; leave of the work ends it.
-func (s *Service) announce(ctx context.Context, d Deployment) (*work, error) {
+// prepareDeployment prepares a deployment that launch begins; leave of the work ends it.
+func (s *Service) prepareDeployment(ctx context.Context, d Deployment) (*work, error) {
 	leave, err := s.enter(ctx, d.Name)
 	if err != nil {
 		return nil, err
@@ -282,7 +282,7 @@ func (s *Service) updateStack(ctx context.Context, c *awsapi.Call, in *stackIn) 
 	if err := expands(d, in.Capabilities); err != nil {
 		return nil, err
 	}
-	w, err := s.announce(ctx, d)
+	w, err := s.prepareDeployment(ctx, d)
 	if err != nil {
 		return nil, err
 	}
@@ -347,7 +347,7 @@ func (s *Service) deleteStack(ctx context.Context, c *awsapi.Call, in *deleteSta
 	if stack.Status != createInProgress { // else it is deleted once its creation has ended
 		w := &work{s: s, stack: stack, as: c.Identity}
 		w.stack.Status, w.stack.Reason = deleteInProgress, ""
-		w.tellStack("User Initiated")
+		w.recordStackEvent("User Initiated")
 		if err := w.save(); err != nil {
 			return nil, err
 		}
@@ -409,13 +409,13 @@ func (s *Service) startRollback(c *awsapi.Call, stack stackRecord, status string
 	w := &work{s: s, stack: stack, as: c.Identity}
 	w.stack.Status, w.stack.Reason, w.stack.Task = status, "User Initiated", task{Token: in.ClientRequestToken,
 		OnFailure: doRollback}
-	w.tellStack("User Initiated")
+	w.recordStackEvent("User Initiated")
 	if err := w.save(); err != nil {
 		return nil, err
 	}
 	id, skip := c.Identity, in.ResourcesToSkip
 	s.config.Scheduler.Go("cloudformation roll back "+stack.Name, func() {
-		s.report(stack.Name, s.goBack(context.Background(), id, stack.Name, skip...))
+		s.report(stack.Name, s.resumeRollback(context.Background(), id, stack.Name, skip...))
 	})
 	return &stackOut{stack.ID}, nil
 }

@@ -135,7 +135,7 @@ func (w *work) keepStackPolicy() error {
 		}
 		if err := p.may(action, c.LogicalID, c.Type); err != nil {
 			declared := w.t.Resources[c.LogicalID]
-			return w.fell(w.records[c.LogicalID], declared, "update", err)
+			return w.recordFailure(w.records[c.LogicalID], declared, "update", err)
 		}
 	}
 	return nil

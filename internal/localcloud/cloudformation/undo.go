@@ -16,8 +16,8 @@ import (
 
 // Rollback, clean-up and deletion.
 
-// goner is a physical resource that is to go.
-type goner struct {
+// removal is a physical resource that is to go.
+type removal struct {
 	id       string // logical
 	position int
 	resourceVersion
@@ -26,17 +26,17 @@ type goner struct {
 // cleanUp deletes, after an update, what was replaced and what the template no longer has. A resource that cannot be
 // deleted is told and forgotten: the update stays complete, as on AWS.
 func (w *work) cleanUp(ctx context.Context) error {
-	var list []goner
+	var list []removal
 	for _, id := range slices.Sorted(maps.Keys(w.records)) {
 		r := w.records[id]
 		for _, old := range r.Stale {
-			list = append(list, goner{id, r.Position, old})
+			list = append(list, removal{id, r.Position, old})
 		}
 		if !w.included(id) {
 			v := r.version()
 			v.Retain = retains(r.DeletionPolicy)
 			if r.exists() || r.PhysicalID != "" {
-				list = append(list, goner{id, r.Position, v})
+				list = append(list, removal{id, r.Position, v})
 			}
 		}
 	}
@@ -52,24 +52,24 @@ func (w *work) cleanUp(ctx context.Context) error {
 func retains(policy string) bool { return policy == "Retain" || policy == "RetainExceptOnCreate" }
 
 // removeAll deletes physical resources, those made last first, and goes on after a failure.
-func (w *work) removeAll(ctx context.Context, list []goner) error {
-	slices.SortStableFunc(list, func(a, b goner) int { return b.position - a.position })
+func (w *work) removeAll(ctx context.Context, list []removal) error {
+	slices.SortStableFunc(list, func(a, b removal) int { return b.position - a.position })
 	var failures error
 	for _, g := range list {
 		rec := resourceRecord{LogicalID: g.id, Type: g.Type, PhysicalID: g.PhysicalID}
 		if g.Retain {
-			w.tellResource(rec, deleteSkipped, "", nil)
+			w.recordResourceEvent(rec, deleteSkipped, "", nil)
 			continue
 		}
-		w.tellResource(rec, deleteInProgress, "", nil)
+		w.recordResourceEvent(rec, deleteInProgress, "", nil)
 		if err := w.remove(ctx, g); err != nil {
 			if errors.Is(err, store.ErrClosed) {
 				return err
 			}
 			failures = errors.Join(failures, err)
-			w.tellResource(rec, deleteFailed, w.deletionReason(err), nil)
+			w.recordResourceEvent(rec, deleteFailed, w.deletionReason(err), nil)
 		} else {
-			w.tellResource(rec, deleteComplete, "", nil)
+			w.recordResourceEvent(rec, deleteComplete, "", nil)
 		}
 		if err := w.save(); err != nil {
 			return err
@@ -87,7 +87,7 @@ func (w *work) deletionReason(err error) string {
 }
 
 // remove deletes one physical resource.
-func (w *work) remove(ctx context.Context, g goner) error {
+func (w *work) remove(ctx context.Context, g removal) error {
 	provider := w.s.provider(g.Type)
 	if provider == nil {
 		return &DeployError{w.stack.Name, g.id, g.Type, "delete", awsapi.NotBuilt("the resource type " + g.Type)}
@@ -109,7 +109,7 @@ func (w *work) rollBackCreate(ctx context.Context, reason string) error {
 	}
 	if w.stack.Status != rollbackInProgress {
 		w.stack.Status, w.stack.Reason = rollbackInProgress, strings.TrimSpace(reason)+" Rollback requested by user."
-		w.tellStack(w.stack.Reason)
+		w.recordStackEvent(w.stack.Reason)
 		if err := w.save(); err != nil {
 			return err
 		}
@@ -140,7 +140,7 @@ func (w *work) removeRecords(ctx context.Context, retained func(resourceRecord) 
 	needed := map[string]bool{}
 	for _, r := range list {
 		if needed[r.LogicalID] {
-			w.need(needed, r.LogicalID)
+			w.markNeeded(needed, r.LogicalID)
 			continue
 		}
 		if err := w.removeRecord(ctx, r, retained(r)); err != nil {
@@ -149,15 +149,15 @@ func (w *work) removeRecords(ctx context.Context, retained func(resourceRecord) 
 			}
 			failures = errors.Join(failures, err)
 			left = append(left, r.LogicalID)
-			w.need(needed, r.LogicalID)
+			w.markNeeded(needed, r.LogicalID)
 		}
 	}
 	slices.Sort(left)
 	return left, failures
 }
 
-// need marks what a resource needs.
-func (w *work) need(needed map[string]bool, id string) {
+// markNeeded marks what a resource needs.
+func (w *work) markNeeded(needed map[string]bool, id string) {
 	if w.t == nil {
 		return
 	}
@@ -172,25 +172,25 @@ func (w *work) removeRecord(ctx context.Context, r resourceRecord, retained bool
 		if old.Retain {
 			continue
 		}
-		if err := w.remove(ctx, goner{r.LogicalID, r.Position, old}); err != nil {
+		if err := w.remove(ctx, removal{r.LogicalID, r.Position, old}); err != nil {
 			return err
 		}
 	}
 	switch {
 	case retained && r.exists():
-		w.tellResource(r, deleteSkipped, "", nil)
+		w.recordResourceEvent(r, deleteSkipped, "", nil)
 	case r.exists() || r.PhysicalID != "":
-		w.tellResource(r, deleteInProgress, "", nil)
-		if err := w.remove(ctx, goner{r.LogicalID, r.Position, r.version()}); err != nil {
+		w.recordResourceEvent(r, deleteInProgress, "", nil)
+		if err := w.remove(ctx, removal{r.LogicalID, r.Position, r.version()}); err != nil {
 			if errors.Is(err, store.ErrClosed) {
 				return err
 			}
 			r.Status, r.Reason = deleteFailed, w.deletionReason(err)
 			w.put(r)
-			w.tellResource(r, deleteFailed, r.Reason, nil)
+			w.recordResourceEvent(r, deleteFailed, r.Reason, nil)
 			return errors.Join(err, w.save())
 		}
-		w.tellResource(r, deleteComplete, "", nil)
+		w.recordResourceEvent(r, deleteComplete, "", nil)
 	}
 	w.drop(r.LogicalID)
 	return w.save()
@@ -204,7 +204,7 @@ func (w *work) rollBackUpdate(ctx context.Context, reason string) error {
 	}
 	if w.stack.Status != updateRollbackInProgress && w.stack.Status != updateRollbackCleanup {
 		w.stack.Status, w.stack.Reason = updateRollbackInProgress, reason
-		w.tellStack(reason)
+		w.recordStackEvent(reason)
 		if err := w.save(); err != nil {
 			return err
 		}
@@ -218,23 +218,23 @@ func (w *work) rollBackUpdate(ctx context.Context, reason string) error {
 			"]. "))
 	}
 	w.stack.Status = updateRollbackCleanup
-	w.tellStack("")
+	w.recordStackEvent("")
 	w.stack.Template, w.stack.Original, w.stack.Parameters, w.stack.Fetched = before.Template, before.Original,
 		before.Parameters, before.Fetched
 	w.stack.Outputs, w.stack.Imports, w.stack.Options = before.Outputs, before.Imports, before.Options
 	if err := w.save(); err != nil {
 		return err
 	}
-	var list []goner
+	var list []removal
 	for _, id := range slices.Sorted(maps.Keys(w.records)) {
 		r := w.records[id]
 		for _, old := range r.Stale {
-			list = append(list, goner{id, r.Position, old})
+			list = append(list, removal{id, r.Position, old})
 		}
 		if r.New && (r.exists() || r.PhysicalID != "") {
 			v := r.version()
 			v.Retain = r.DeletionPolicy == "Retain"
-			list = append(list, goner{id, r.Position, v})
+			list = append(list, removal{id, r.Position, v})
 		}
 	}
 	failures := w.removeAll(ctx, list)
@@ -289,7 +289,7 @@ func (w *work) restore(ctx context.Context, r resourceRecord) error {
 		if attempted == nil {
 			attempted = r.Properties
 		}
-		w.tellResource(r, updateInProgress, "", before.Properties)
+		w.recordResourceEvent(r, updateInProgress, "", before.Properties)
 		made, err := w.s.provider(r.Type).Update(ctx, Request{
 			Stack: w.stack.Name, StackID: w.stack.ID, LogicalID: r.LogicalID, Type: r.Type, Generation: r.Generation,
 			Properties: decode(before.Properties), PhysicalID: r.PhysicalID, Attributes: decode(r.Attributes),
@@ -298,7 +298,7 @@ func (w *work) restore(ctx context.Context, r resourceRecord) error {
 		if err != nil {
 			r.Status, r.Reason = updateFailed, w.deletionReason(err)
 			w.put(r)
-			w.tellResource(r, updateFailed, r.Reason, nil)
+			w.recordResourceEvent(r, updateFailed, r.Reason, nil)
 			return errors.Join(&DeployError{w.stack.Name, r.LogicalID, r.Type, "roll back", err}, w.save())
 		}
 		if made.PhysicalID != before.PhysicalID { // a custom resource that has replaced itself
@@ -323,7 +323,7 @@ func (w *work) restore(ctx context.Context, r resourceRecord) error {
 	if !told {
 		return nil
 	}
-	w.tellResource(r, updateComplete, "", nil)
+	w.recordResourceEvent(r, updateComplete, "", nil)
 	return w.save()
 }
 
@@ -364,7 +364,7 @@ func (s *Service) existing(name string) (*work, bool, error) {
 func (w *work) deleteAll(ctx context.Context) error {
 	if w.stack.Status != deleteInProgress {
 		w.stack.Status, w.stack.Reason = deleteInProgress, ""
-		w.tellStack("User Initiated")
+		w.recordStackEvent("User Initiated")
 	}
 	if err := w.save(); err != nil {
 		return err
@@ -392,7 +392,7 @@ func (w *work) deleteAll(ctx context.Context) error {
 func (w *work) removeStack() error {
 	w.stack.Status, w.stack.Reason, w.stack.Deleted = deleteComplete, "", w.s.config.Scheduler.Now()
 	w.stack.Before = nil
-	w.tellStack("")
+	w.recordStackEvent("")
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	err := w.s.config.Store.Update(func(tx *store.Tx) error {
@@ -408,7 +408,7 @@ func (w *work) removeStack() error {
 		return stacks.Delete(tx, w.stack.Name)
 	})
 	if err == nil {
-		w.announced()
+		w.sendStackEvents()
 	}
 	return err
 }

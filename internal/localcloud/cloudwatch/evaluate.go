@@ -129,7 +129,7 @@ func (s *Service) evaluate(name string, at time.Time) {
 		return // the store is closed
 	}
 	var a alarm
-	var o outlook
+	var o evaluationResult
 	found := false
 	err := s.Store.View(func(tx *store.Tx) (err error) {
 		if a, found, err = alarms.Get(tx, name); err != nil || !found {
@@ -161,8 +161,8 @@ func (s *Service) evaluate(name string, at time.Time) {
 	}
 }
 
-// outlook is what an evaluation finds.
-type outlook struct {
+// evaluationResult is what an evaluation finds.
+type evaluationResult struct {
 	state      string
 	reason     string
 	reasonData string
@@ -171,14 +171,14 @@ type outlook struct {
 }
 
 // stateAt computes the state of an alarm whose periods end at the time end.
-func stateAt(tx *store.Tx, c *alarmConfig, state string, end int64) (outlook, error) {
+func stateAt(tx *store.Tx, c *alarmConfig, state string, end int64) (evaluationResult, error) {
 	period, n := c.period(), c.EvaluationPeriods
 	plan, failed := newPlan(c.queries())
 	if failed != nil {
-		return outlook{state: state}, failed
+		return evaluationResult{state: state}, failed
 	}
 	from := end - (n+spare)*period
-	var o outlook
+	var o evaluationResult
 	for _, id := range plan.metricIDs() {
 		q := store.Query{Prefix: []string{id.Namespace, id.Name, id.Dims},
 			From: []string{store.Number(uint64(max(from, 0)))}}

@@ -21,8 +21,8 @@ const (
 	stepPause = 20 * time.Millisecond
 )
 
-// goOn sets the timer for the next step of an index once the transaction is done.
-func (s *Service) goOn(tx *store.Tx, table string, x *index) {
+// scheduleIndexStep sets the timer for the next step of an index once the transaction is done.
+func (s *Service) scheduleIndexStep(tx *store.Tx, table string, x *index) {
 	pause := stepPause
 	switch {
 	case x.Phase == allocating:
@@ -64,7 +64,7 @@ func (s *Service) step(name, id string) error {
 			case gone:
 				t.Indexes = append(t.Indexes[:i:i], t.Indexes[i+1:]...)
 			case x.Phase != active:
-				s.goOn(tx, name, x)
+				s.scheduleIndexStep(tx, name, x)
 			}
 			return tables.Put(tx, t, name)
 		}
@@ -153,7 +153,7 @@ func (s *Service) resumeIndexes() error {
 				return err
 			}
 			if x := row.Value.busy(); x != nil {
-				s.goOn(tx, row.Value.Name, x)
+				s.scheduleIndexStep(tx, row.Value.Name, x)
 			}
 		}
 		return nil

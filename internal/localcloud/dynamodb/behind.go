@@ -20,9 +20,9 @@ const (
 	mostBehind  = 50 * time.Millisecond
 )
 
-// behind is what readers of indexes do not see yet: for each index, the items that were written a moment ago, with
+// indexLag is what readers of indexes do not see yet: for each index, the items that were written a moment ago, with
 // what is shown in the place of each. It is of this process alone: after a restart the indexes have caught up.
-type behind struct {
+type indexLag struct {
 	mu    sync.Mutex
 	draws interface{ Int64N(n int64) int64 }
 	items map[string]map[string][]shown // by the index's ID and the item
@@ -50,7 +50,7 @@ func (s *Service) shownLater(tx *store.Tx, index, item string, before expr.Item)
 	tx.OnCommit(func() {
 		now := s.Scheduler.Now()
 		late := s.Weather.Lag("dynamodb:index")
-		b := &s.behind
+		b := &s.indexLag
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		if b.draws == nil { // apart from the scheduler's: without an index nothing is drawn
@@ -81,7 +81,7 @@ func later(a, b time.Time) time.Time {
 }
 
 // forget drops what everybody sees. A write that is shown very late keeps those after it a little longer.
-func (b *behind) forget(now time.Time) {
+func (b *indexLag) forget(now time.Time) {
 	for len(b.order) > 0 && !now.Before(b.order[0].until) {
 		w := b.order[0]
 		b.order = b.order[1:]
@@ -98,7 +98,7 @@ func (b *behind) forget(now time.Time) {
 }
 
 // of is what an index shows at a time of the items that it is behind with: their entries (nil: none), by item.
-func (b *behind) of(index string, now time.Time, root bool) map[string]expr.Item {
+func (b *indexLag) of(index string, now time.Time, root bool) map[string]expr.Item {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.forget(now)
@@ -124,7 +124,7 @@ func (b *behind) of(index string, now time.Time, root bool) map[string]expr.Item
 // scanIndex yields the entries of an index that a reader finds now, in the order of a query.
 func (s *Service) scanIndex(tx *store.Tx, t *table, x *index, q store.Query,
 	root bool) iter.Seq2[store.Row[expr.Item], error] {
-	behind := s.behind.of(x.ID, s.Scheduler.Now(), root)
+	behind := s.indexLag.of(x.ID, s.Scheduler.Now(), root)
 	if len(behind) == 0 {
 		return entries.Scan(tx, q)
 	}

@@ -8,8 +8,8 @@ import (
 // Entries of indexes. They are written in the transaction of the item that they are of; that a reader sees them late
 // is of behind.go.
 
-// takes reports whether writes to the table are written to the index.
-func (x *index) takes() bool { return x.Phase == active || x.Phase == backfilling }
+// acceptsWrites reports whether writes to the table are written to the index.
+func (x *index) acceptsWrites() bool { return x.Phase == active || x.Phase == backfilling }
 
 func (x *index) keys() []keyAttribute {
 	if x.Sort.Name == "" {
@@ -78,7 +78,7 @@ func (x *index) entryKey(t *table, e expr.Item) []string {
 func (s *Service) reindex(tx *store.Tx, t *table, old, item expr.Item) error {
 	for i := range t.Indexes {
 		x := &t.Indexes[i]
-		if !x.takes() {
+		if !x.acceptsWrites() {
 			continue
 		}
 		if err := s.reenter(tx, t, x, old, item); err != nil {
@@ -159,7 +159,7 @@ func (t *table) checkIndexKeys(item expr.Item, update bool, changed func(name st
 	of := ""
 	for i := range t.Indexes {
 		x := &t.Indexes[i]
-		if !x.takes() || of != "" && of < x.Name {
+		if !x.acceptsWrites() || of != "" && of < x.Name {
 			continue
 		}
 		if err := x.checkKeys(item, update, changed); err != nil {

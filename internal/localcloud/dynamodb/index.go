@@ -490,13 +490,13 @@ func (s *Service) createIndex(tx *store.Tx, t *table, in *indexIn, definitions [
 	}
 	x.Phase = allocating
 	t.Indexes = append(t.Indexes, x)
-	s.goOn(tx, t.Name, &x)
+	s.scheduleIndexStep(tx, t.Name, &x)
 	return nil
 }
 
 func (s *Service) deleteIndex(tx *store.Tx, t *table, x *index) error {
 	x.Phase, x.Cursor = deleting, nil
-	s.goOn(tx, t.Name, x)
+	s.scheduleIndexStep(tx, t.Name, x)
 	return nil
 }
 

@@ -98,7 +98,7 @@ func TestAnIndexShowsAWriteALittleLater(t *testing.T) {
 	want("at the moment of the deletion", "y", "1:moved")
 	c.settle()
 	want("after the deletion", "y", "")
-	if n := len(c.svc.behind.items); n != 0 {
+	if n := len(c.svc.indexLag.items); n != 0 {
 		t.Errorf("%d indexes are remembered as behind, with nothing written", n)
 	}
 }

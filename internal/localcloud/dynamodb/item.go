@@ -113,7 +113,7 @@ func written(want string, t *table, old, item expr.Item) (u units) {
 		x := &t.Indexes[i]
 		before, after := x.entry(t, old), x.entry(t, item)
 		switch {
-		case !x.takes() || x.same(t, before, after):
+		case !x.acceptsWrites() || x.same(t, before, after):
 		case before != nil && after != nil && !slices.Equal(x.entryKey(t, before), x.entryKey(t, after)):
 			u.addIndex(x.Name, writeUnits(before, nil)+writeUnits(nil, after)) // one is deleted, one is put
 		default:
@@ -493,7 +493,7 @@ func (s *Service) read(tx *store.Tx, c *awsapi.Call, in *getIn) (t *table, item 
 		return t, nil, 0, err
 	}
 	if !in.ConsistentRead {
-		if old, stale := s.stale(c, t.itemKey(in.Key)); stale {
+		if old, stale := s.drawStaleItem(c, t.itemKey(in.Key)); stale {
 			item, ok = old, old != nil
 		}
 	}

@@ -31,8 +31,8 @@ type Config struct {
 type Service struct {
 	Config
 
-	past   past
-	behind behind
+	overwrittenItems overwrittenItems
+	indexLag         indexLag
 
 	mu     sync.Mutex
 	sweep  *scheduler.Timer // set for the next expiry
@@ -123,7 +123,7 @@ func (s *Service) write(tx *store.Tx, t *table, old, item expr.Item) error {
 	if err := s.reindex(tx, t, old, item); err != nil {
 		return err
 	}
-	s.overwritten(tx, key, old)
+	s.recordOverwritten(tx, key, old)
 	return items.Put(tx, item, key...)
 }
 
@@ -136,7 +136,7 @@ func (s *Service) remove(tx *store.Tx, t *table, old expr.Item) error {
 	if err := s.reindex(tx, t, old, nil); err != nil {
 		return err
 	}
-	s.overwritten(tx, key, old)
+	s.recordOverwritten(tx, key, old)
 	return items.Delete(tx, key...)
 }
 

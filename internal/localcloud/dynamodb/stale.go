@@ -17,27 +17,27 @@ import (
 // "DynamoDB read consistency", 2026-11).
 const lag = time.Second
 
-// past is what items were before their last writes, for as long as a read may
+// overwrittenItems is what items were before their last writes, for as long as a read may
 // find it. It is kept in bad weather only.
-type past struct {
+type overwrittenItems struct {
 	mu     sync.Mutex
-	before map[string]earlier
+	before map[string]overwrittenItem
 	order  []string
 }
 
-type earlier struct {
+type overwrittenItem struct {
 	item expr.Item // nil: there was none
 	at   time.Time // when it was written over
 }
 
-// overwritten notes what an item was, once the write is done.
-func (s *Service) overwritten(tx *store.Tx, key []string, old expr.Item) {
+// recordOverwritten notes what an item was, once the write is done.
+func (s *Service) recordOverwritten(tx *store.Tx, key []string, old expr.Item) {
 	if s.Weather == nil {
 		return
 	}
 	tx.OnCommit(func() {
 		now, id := s.Scheduler.Now(), strings.Join(key, "\x00")
-		p := &s.past
+		p := &s.overwrittenItems
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		for len(p.order) > 0 && now.Sub(p.before[p.order[0]].at) >= lag {
@@ -45,22 +45,22 @@ func (s *Service) overwritten(tx *store.Tx, key []string, old expr.Item) {
 			p.order = p.order[1:]
 		}
 		if p.before == nil {
-			p.before = map[string]earlier{}
+			p.before = map[string]overwrittenItem{}
 		}
 		if _, ok := p.before[id]; !ok {
 			p.order = append(p.order, id)
-			p.before[id] = earlier{old, now}
+			p.before[id] = overwrittenItem{old, now}
 		}
 	})
 }
 
-// stale draws whether a read that is eventually consistent gets what an item was
+// drawStaleItem draws whether a read that is eventually consistent gets what an item was
 // a moment ago, and returns that.
-func (s *Service) stale(c *awsapi.Call, key []string) (old expr.Item, ok bool) {
+func (s *Service) drawStaleItem(c *awsapi.Call, key []string) (old expr.Item, ok bool) {
 	if s.Weather == nil || c.Identity.Root {
 		return nil, false
 	}
-	p := &s.past
+	p := &s.overwrittenItems
 	p.mu.Lock()
 	e, ok := p.before[strings.Join(key, "\x00")]
 	p.mu.Unlock()

@@ -25,7 +25,7 @@ func (s *Service) Assume(_ context.Context, roleARN, servicePrincipal, sourceARN
 		return awsapi.Identity{}, err
 	}
 	if decision != policy.Allow {
-		return awsapi.Identity{}, s.noted(mayNotAssume(servicePrincipal, roleARN))
+		return awsapi.Identity{}, s.recordDenial(mayNotAssume(servicePrincipal, roleARN))
 	}
 	return s.session(role, sessionName), nil
 }
@@ -55,7 +55,7 @@ func (s *Service) AssumeAs(_ context.Context, caller awsapi.Identity, roleARN, s
 	case decision == policy.Delegated && byIdentity == nil:
 	case decision == policy.Allow && (byIdentity == nil || !strings.Contains(byIdentity.Error(), "explicit deny")):
 	default:
-		return awsapi.Identity{}, 0, s.noted(mayNotAssume(caller.ARN, roleARN))
+		return awsapi.Identity{}, 0, s.recordDenial(mayNotAssume(caller.ARN, roleARN))
 	}
 	return s.session(role, sessionName), role.MaxSession, nil
 }

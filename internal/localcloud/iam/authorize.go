@@ -19,11 +19,11 @@ const maxDocuments = 4096
 
 // Authorize implements awsapi.Authorizer.
 func (s *Service) Authorize(_ context.Context, r awsapi.Request) error {
-	return s.noted(s.decide(r))
+	return s.recordDenial(s.decide(r))
 }
 
-// noted remembers a denial and returns it.
-func (s *Service) noted(err error) error {
+// recordDenial remembers a denial and returns it.
+func (s *Service) recordDenial(err error) error {
 	if e, ok := err.(*awsapi.Error); ok && e.Denial != nil {
 		s.denials.Add(*e.Denial)
 	}

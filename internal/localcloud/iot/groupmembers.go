@@ -61,7 +61,7 @@ func (s *Service) moved(tx *store.Tx, groupName, name string, t *thing, before [
 		return err
 	}
 	if !g.dynamic() {
-		if err := s.stale(tx, name); err != nil {
+		if err := s.markGroupsStale(tx, name); err != nil {
 			return err
 		}
 	}

@@ -22,8 +22,8 @@ func (s *Service) dynamicGroups() (map[string]*fleetindex.Query, []string) {
 	return maps.Clone(s.queries), slices.Sorted(maps.Keys(s.queries))
 }
 
-// stale has a thing's dynamic groups looked at once the transaction is durable.
-func (s *Service) stale(tx *store.Tx, name string) error {
+// markGroupsStale has a thing's dynamic groups looked at once the transaction is durable.
+func (s *Service) markGroupsStale(tx *store.Tx, name string) error {
 	s.mu.Lock()
 	n := len(s.queries)
 	s.mu.Unlock()

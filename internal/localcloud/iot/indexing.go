@@ -304,7 +304,7 @@ func (s *Service) Connectivity(_ context.Context, p Presence) error {
 		if err := connectivityTable.Put(tx, c, p.ClientID); err != nil {
 			return err
 		}
-		return s.stale(tx, p.ClientID)
+		return s.markGroupsStale(tx, p.ClientID)
 	})
 }
 

@@ -141,7 +141,7 @@ func (s *Service) putThing(tx *store.Tx, name string, old, t *thing) error {
 	if err := thingTable.Put(tx, *t, name); err != nil {
 		return err
 	}
-	return s.stale(tx, name)
+	return s.markGroupsStale(tx, name)
 }
 
 func (s *Service) thingEvent(tx *store.Tx, name string, t *thing, operation string) error {

@@ -58,7 +58,7 @@ func (s *Service) Attach(ctx context.Context, o Options, r Receiver) (*Connectio
 	}
 	if old != nil {
 		old.receiver.Ended(ReasonDuplicateClient)
-		s.farewell(ctx, old, ReasonDuplicateClient, false)
+		s.publishDisconnect(ctx, old, ReasonDuplicateClient, false)
 	}
 	return c, nil
 }
@@ -87,7 +87,7 @@ func (s *Service) admit(ctx context.Context, o Options) (*Connection, error) {
 		c.will = &w
 	}
 	if s.Devices == nil {
-		return c, s.tooSoon(o.ClientID)
+		return c, s.checkConnectRate(o.ClientID)
 	}
 	p, err := s.Devices.Authenticate(ctx, o.Hello)
 	if err != nil {
@@ -104,7 +104,7 @@ func (s *Service) admit(ctx context.Context, o Options) (*Connection, error) {
 		return nil, &Refusal{Reason: ReasonAuthError, Code: RefusedNotAuthorized,
 			Message: "not authorized to connect as " + o.ClientID, Cause: err}
 	}
-	return c, s.tooSoon(o.ClientID)
+	return c, s.checkConnectRate(o.ClientID)
 }
 
 // connectFailed publishes the event of an authenticated client that may not

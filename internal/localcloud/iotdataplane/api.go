@@ -168,7 +168,7 @@ func (s *Service) apiGetRetained(_ context.Context, _ *awsapi.Call, in *getRetai
 }
 
 func (s *Service) expired(r retainedRecord) bool {
-	_, alive := r.Message.aged(s.Scheduler.Now())
+	_, alive := r.Message.withRemainingExpiry(s.Scheduler.Now())
 	return !alive
 }
 

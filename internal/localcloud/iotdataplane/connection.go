@@ -54,12 +54,12 @@ type Connection struct {
 	missed   bool   // a stored copy came while loading
 	token    uint64
 	inflight map[uint64]uint64 // token to number of the stored copy
-	waiting  []parcel
+	waiting  []outgoingMessage
 	requests []Message
 	asking   bool
 }
 
-type parcel struct {
+type outgoingMessage struct {
 	message   Message
 	number    uint64
 	duplicate bool
@@ -132,15 +132,15 @@ func (c *Connection) load() {
 		}
 		c.mu.Unlock()
 		after = number
-		aged, alive := m.aged(s.Scheduler.Now())
+		aged, alive := m.withRemainingExpiry(s.Scheduler.Now())
 		if !alive || !s.mayReceive(c, m.Topic) {
-			s.removeCopies(doomed{id, number})
+			s.removeCopies(acknowledgedCopy{id, number})
 			continue
 		}
 		c.mu.Lock()
 		if !c.closed {
 			c.loaded = number
-			c.pass(parcel{aged, number, !m.ReceivedAt.After(c.before)})
+			c.pass(outgoingMessage{aged, number, !m.ReceivedAt.After(c.before)})
 		}
 		c.mu.Unlock()
 		if s.Scheduler.Sleep(context.Background(), storedInterval) != nil {
@@ -151,7 +151,7 @@ func (c *Connection) load() {
 
 // send hands a message to the client, or keeps it until there is room.
 func (c *Connection) send(m Message, number uint64, now time.Time) {
-	m, alive := m.aged(now)
+	m, alive := m.withRemainingExpiry(now)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -168,15 +168,15 @@ func (c *Connection) send(m Message, number uint64, now time.Time) {
 		if number > 0 && c.present {
 			return // load will find it in the store
 		}
-		c.waiting = append(c.waiting, parcel{message: m, number: number})
+		c.waiting = append(c.waiting, outgoingMessage{message: m, number: number})
 	default:
 		c.loaded = max(c.loaded, number)
-		c.pass(parcel{message: m, number: number})
+		c.pass(outgoingMessage{message: m, number: number})
 	}
 }
 
 // pass delivers within the client's window; c.mu is held.
-func (c *Connection) pass(p parcel) {
+func (c *Connection) pass(p outgoingMessage) {
 	if p.message.QoS == 0 {
 		c.receiver.Deliver(p.message, 0, false) // [MQTT-3.3.1-2]
 		return
@@ -210,7 +210,7 @@ func (c *Connection) Ack(token uint64) {
 	}
 	c.mu.Unlock()
 	if number > 0 {
-		c.s.removeCopies(doomed{c.session.id, number})
+		c.s.removeCopies(acknowledgedCopy{c.session.id, number})
 	}
 }
 
@@ -315,7 +315,7 @@ func (c *Connection) end(ctx context.Context, reason string, byClient bool) bool
 	}
 	mine, persistent := c.s.drop(c)
 	if !mine {
-		return false // taken over: whoever did it says farewell
+		return false // taken over: whoever did it publishes the end
 	}
 	if persistent {
 		c.s.mu.Lock()
@@ -330,6 +330,6 @@ func (c *Connection) end(ctx context.Context, reason string, byClient bool) bool
 	} else if c.stored { // the client wants nothing of it to outlive the connection
 		c.s.erase(c.session.id)
 	}
-	c.s.farewell(ctx, c, reason, byClient)
+	c.s.publishDisconnect(ctx, c, reason, byClient)
 	return true
 }

@@ -183,8 +183,8 @@ func (s *Service) room(sess *session, wants []Subscription) int {
 	return len(wants)
 }
 
-// tooSoon refuses a client ID that has connected just now.
-func (s *Service) tooSoon(id string) error {
+// checkConnectRate refuses a client ID that has connected just now.
+func (s *Service) checkConnectRate(id string) error {
 	s.throttle.Lock()
 	pass := s.throttle.connects.Pass(s.Scheduler.Now(), id)
 	s.throttle.Unlock()

@@ -66,9 +66,9 @@ func (m *Message) expiresAt() time.Time {
 	return m.ReceivedAt.Add(time.Duration(m.MessageExpiry) * time.Second)
 }
 
-// aged returns the message as it is sent at now: with what is left of its
+// withRemainingExpiry returns the message as it is sent at now: with what is left of its
 // life. ok is false once it has expired.
-func (m Message) aged(now time.Time) (_ Message, ok bool) {
+func (m Message) withRemainingExpiry(now time.Time) (_ Message, ok bool) {
 	end := m.expiresAt()
 	if end.IsZero() {
 		return m, true

@@ -139,7 +139,7 @@ func (s *Service) acceptBatch() (idle bool) {
 		s.log.Error("messages not accepted", "messages", len(batch), "error", err)
 	} else {
 		for i := range batch {
-			s.hand(&batch[i], now)
+			s.deliverAccepted(&batch[i], now)
 		}
 	}
 	s.accept.Lock()
@@ -297,8 +297,8 @@ func (b *submission) save(tx *store.Tx, now time.Time) error {
 	return nil
 }
 
-// hand passes an accepted message on.
-func (s *Service) hand(b *submission, now time.Time) {
+// deliverAccepted passes an accepted message on.
+func (s *Service) deliverAccepted(b *submission, now time.Time) {
 	if b.silent {
 		return
 	}
@@ -369,14 +369,14 @@ func (s *Service) answer(from *Connection, m Message) {
 	}
 }
 
-// doomed is a stored copy that its client has acknowledged.
-type doomed struct {
+// acknowledgedCopy is a stored copy that its client has acknowledged.
+type acknowledgedCopy struct {
 	client string
 	number uint64
 }
 
 // removeCopies removes acknowledged copies from the store, many at a time.
-func (s *Service) removeCopies(d ...doomed) {
+func (s *Service) removeCopies(d ...acknowledgedCopy) {
 	s.sweep.Lock()
 	s.sweep.pending = append(s.sweep.pending, d...)
 	start := !s.sweep.running

@@ -132,7 +132,7 @@ type Service struct {
 	}
 	sweep struct {
 		sync.Mutex
-		pending []doomed
+		pending []acknowledgedCopy
 		running bool
 	}
 }

@@ -4,8 +4,8 @@ import (
 	"context"
 )
 
-// farewell publishes the last will and the disconnected event.
-func (s *Service) farewell(ctx context.Context, c *Connection, reason string, byClient bool) {
+// publishDisconnect publishes the last will and the disconnected event.
+func (s *Service) publishDisconnect(ctx context.Context, c *Connection, reason string, byClient bool) {
 	c.mu.Lock()
 	will := c.will
 	c.mu.Unlock()

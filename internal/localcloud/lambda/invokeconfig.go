@@ -55,9 +55,9 @@ func (f *Function) setInvokeConfig(c invokeConfig) {
 	f.MaxRetries, f.MaxAge, f.OnSuccess, f.OnFailure = c.MaxRetries, c.MaxAge, c.OnSuccess, c.OnFailure
 }
 
-// destined is the ARN by which destinations and these configurations name the
+// destinationARN is the ARN by which destinations and these configurations name the
 // function: always with a qualifier.
-func (f Function) destined() string {
+func (f Function) destinationARN() string {
 	if f.Qualifier == "" {
 		return f.ARN + ":" + latest
 	}
@@ -130,7 +130,7 @@ func (s *Service) putInvokeConfig(tx *store.Tx, f Function, c invokeConfig) erro
 }
 
 func describeInvokeConfig(f Function, c invokeConfig) *eventInvokeConfigOut {
-	out := &eventInvokeConfigOut{LastModified: awsapi.Time{Time: c.Modified}, FunctionArn: f.destined(),
+	out := &eventInvokeConfigOut{LastModified: awsapi.Time{Time: c.Modified}, FunctionArn: f.destinationARN(),
 		MaximumRetry: c.MaxRetries, Destinations: &destinations{}}
 	if c.MaxAge > 0 {
 		age := int(c.MaxAge / time.Second)
@@ -156,7 +156,7 @@ func (s *Service) getEventInvokeConfig(_ context.Context, _ *awsapi.Call,
 		return nil, err
 	}
 	if f.invokeConfig().empty() {
-		return nil, errNotFound("The function %s doesn't have an EventInvokeConfig", f.destined())
+		return nil, errNotFound("The function %s doesn't have an EventInvokeConfig", f.destinationARN())
 	}
 	return describeInvokeConfig(f, f.invokeConfig()), nil
 }

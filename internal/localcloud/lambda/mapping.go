@@ -349,7 +349,7 @@ func (s *Service) createMapping(ctx context.Context, c *awsapi.Call, in *createM
 					"Please update or delete the existing mapping with UUID %s", m.Source, in.FunctionName, have.UUID)
 			}
 		}
-		return s.settleLater(tx, m)
+		return s.startTransition(tx, m)
 	})
 	if err != nil {
 		return nil, err
@@ -357,15 +357,15 @@ func (s *Service) createMapping(ctx context.Context, c *awsapi.Call, in *createM
 	return s.describeMapping(m), nil
 }
 
-// settleLater stores a mapping whose state is on its way, and has it get there.
+// startTransition stores a mapping whose state is on its way, and has it get there.
 // On AWS that takes up to a minute; here it is the next task that runs.
-func (s *Service) settleLater(tx *store.Tx, m mapping) error {
-	tx.OnCommit(func() { s.Scheduler.Go("lambda event source mapping "+m.UUID, func() { s.arrive(m.UUID) }) })
+func (s *Service) startTransition(tx *store.Tx, m mapping) error {
+	tx.OnCommit(func() { s.Scheduler.Go("lambda event source mapping "+m.UUID, func() { s.endTransition(m.UUID) }) })
 	return mappings.Put(tx, m, m.UUID)
 }
 
-// arrive ends a transition: the mapping is at work, at rest, or gone.
-func (s *Service) arrive(uuid string) {
+// endTransition ends a transition: the mapping is at work, at rest, or gone.
+func (s *Service) endTransition(uuid string) {
 	var m mapping
 	var there bool
 	err := s.Store.Update(func(tx *store.Tx) (err error) {
@@ -400,7 +400,7 @@ func (s *Service) resume(m mapping) {
 	case stateEnabled:
 		s.startSource(m)
 	default:
-		s.Scheduler.Go("lambda event source mapping "+m.UUID, func() { s.arrive(m.UUID) })
+		s.Scheduler.Go("lambda event source mapping "+m.UUID, func() { s.endTransition(m.UUID) })
 	}
 }
 
@@ -468,7 +468,7 @@ func (s *Service) updateMapping(ctx context.Context, c *awsapi.Call, in *updateM
 		if now.moving() || !now.Modified.Equal(before) {
 			return errInUse("update")
 		}
-		return s.settleLater(tx, m)
+		return s.startTransition(tx, m)
 	})
 	if err != nil {
 		return nil, err
@@ -486,7 +486,7 @@ func (s *Service) deleteMapping(_ context.Context, _ *awsapi.Call, in *mappingRe
 			return errInUse("delete")
 		}
 		m.State, m.Modified = stateDeleting, s.Scheduler.Now()
-		return s.settleLater(tx, m)
+		return s.startTransition(tx, m)
 	})
 	if err != nil {
 		return nil, err

@@ -156,8 +156,8 @@ type putLogEvents struct {
 	LogEvents     []logEvent `json:"logEvents"`
 }
 
-// over hands on what is left; what comes late is handed on at once.
-func (l *invocationLog) over(ctx context.Context) {
+// finish hands on what is left; what comes late is handed on at once.
+func (l *invocationLog) finish(ctx context.Context) {
 	l.mu.Lock()
 	l.done = true
 	l.mu.Unlock()

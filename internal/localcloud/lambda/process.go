@@ -285,12 +285,14 @@ func (p *Process) release(f Function, env *environment) {
 		}
 	}
 	po.idle = append(po.idle, env)
-	env.idleTimer = p.c.Scheduler.After(p.c.IdleFor, "idle lambda environment of "+f.Name, func() { p.reap(po, env) })
+	env.idleTimer = p.c.Scheduler.After(p.c.IdleFor, "idle lambda environment of "+f.Name, func() {
+		p.endIdle(po, env)
+	})
 	p.mu.Unlock()
 }
 
-// reap ends an environment that was idle for too long.
-func (p *Process) reap(po *pool, env *environment) {
+// endIdle ends an environment that was idle for too long.
+func (p *Process) endIdle(po *pool, env *environment) {
 	p.mu.Lock()
 	for i, e := range po.idle {
 		if e == env {

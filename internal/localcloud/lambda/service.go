@@ -162,7 +162,7 @@ func (s *Service) Close() {
 
 // Residue lists invocations that have not ended.
 func (s *Service) Residue(context.Context) []string {
-	left := s.working()
+	left := s.busySources()
 	err := s.Store.View(func(tx *store.Tx) error {
 		for row, err := range events.Scan(tx, store.Query{}) {
 			if err != nil {
@@ -297,7 +297,7 @@ func (s *Service) run(ctx context.Context, f Function, requestID string, payload
 	log.dropped()
 	log.system("END RequestId: " + requestID)
 	log.system(report(f, requestID, took, result, timedOut))
-	log.over(ctx)
+	log.finish(ctx)
 	s.count(f, "Invocations", 1)
 	s.count(f, "Duration", ms)
 	errs := 0.0
@@ -439,7 +439,7 @@ func (s *Service) conclude(ctx context.Context, f Function, requestID string, e 
 		record := map[string]any{
 			"version":   "1.0",
 			"timestamp": s.Scheduler.Now().Format("2006-01-02T15:04:05.000Z"),
-			"requestContext": map[string]any{"requestId": requestID, "functionArn": f.destined(),
+			"requestContext": map[string]any{"requestId": requestID, "functionArn": f.destinationARN(),
 				"condition": condition, "approximateInvokeCount": ran},
 			"requestPayload": asJSON(e.Payload),
 		}

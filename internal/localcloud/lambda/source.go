@@ -63,16 +63,16 @@ type source struct {
 	filters []*filterpolicy.Policy
 	stop    func() // ends the watch
 
-	mu        sync.Mutex
-	ended     bool
-	limit     int // pollers that may be busy
-	busy      int
-	gathering []*scheduler.Gate // of pollers that wait for more messages
-	missed    bool              // a message came and every poller was busy
-	growing   *scheduler.Timer
-	due       *scheduler.Timer // for the next message that becomes visible by itself
-	failures  int              // of calls, in a row
-	problem   string
+	mu            sync.Mutex
+	ended         bool
+	limit         int // pollers that may be busy
+	busy          int
+	gathering     []*scheduler.Gate // of pollers that wait for more messages
+	missed        bool              // a message came and every poller was busy
+	addingPollers *scheduler.Timer
+	due           *scheduler.Timer // for the next message that becomes visible by itself
+	failures      int              // of calls, in a row
+	problem       string
 }
 
 func (s *Service) startSource(m mapping) {
@@ -106,14 +106,14 @@ func (s *Service) stopSource(uuid string) {
 	defer x.mu.Unlock()
 	x.ended = true
 	x.due.Stop()
-	x.growing.Stop()
+	x.addingPollers.Stop()
 	for _, g := range x.gathering {
 		g.Open() // what was gathered is still worked on
 	}
 }
 
-// working lists the sources that have a batch.
-func (s *Service) working() (lines []string) {
+// busySources lists the sources that have a batch.
+func (s *Service) busySources() (lines []string) {
 	s.mu.Lock()
 	list := slices.SortedFunc(maps.Values(s.sources), func(a, b *source) int {
 		return strings.Compare(a.m.UUID, b.m.UUID)
@@ -163,7 +163,7 @@ func (x *source) wake() {
 	waiting := len(x.gathering)
 	if idle+waiting == 0 {
 		x.missed = true
-		x.growLater()
+		x.addPollersLater()
 		return
 	}
 	n := 0
@@ -179,14 +179,14 @@ func (x *source) wake() {
 	x.s.Scheduler.Go("lambda poller of "+x.m.FunctionARN, x.poll)
 }
 
-// growLater adds pollers a second from now, if all are still busy; x.mu is held.
-func (x *source) growLater() {
-	if x.growing != nil || x.limit >= x.most() {
+// addPollersLater adds pollers a second from now, if all are still busy; x.mu is held.
+func (x *source) addPollersLater() {
+	if x.addingPollers != nil || x.limit >= x.most() {
 		return
 	}
-	x.growing = x.s.Scheduler.After(time.Second, "lambda pollers of "+x.m.FunctionARN, func() {
+	x.addingPollers = x.s.Scheduler.After(time.Second, "lambda pollers of "+x.m.FunctionARN, func() {
 		x.mu.Lock()
-		x.growing = nil
+		x.addingPollers = nil
 		more := x.missed && !x.ended
 		n := 0
 		if more {
@@ -202,7 +202,7 @@ func (x *source) growLater() {
 			x.mu.Lock()
 			x.missed = true // whoever has time looks
 			if !x.ended && x.busy >= x.limit {
-				x.growLater()
+				x.addPollersLater()
 			}
 			x.mu.Unlock()
 		}
@@ -235,8 +235,8 @@ func (x *source) poll() {
 		}
 		if x.busy--; x.busy == 0 {
 			x.limit, x.missed = x.first(), false
-			x.growing.Stop()
-			x.growing = nil
+			x.addingPollers.Stop()
+			x.addingPollers = nil
 		}
 		x.mu.Unlock()
 		x.setTimer(err)
@@ -534,7 +534,7 @@ func (x *source) invoke(b *batch, records []received) {
 		case ctx.Err() != nil:
 			return
 		case awsapi.Code(err) == "TooManyRequestsException":
-			x.fewer()
+			x.removePoller()
 			until, err := x.s.visibility(ctx, b.role, x.m.Source)
 			if err != nil || x.s.Scheduler.Now().Add(pause).Sub(b.since) >= until {
 				return // the queue shows the messages again
@@ -545,7 +545,7 @@ func (x *source) invoke(b *batch, records []received) {
 			}
 		case err != nil || result.Failure != nil:
 			if !x.m.Partial {
-				x.fewer()
+				x.removePoller()
 			}
 			return
 		default:
@@ -565,8 +565,8 @@ func (x *source) invoke(b *batch, records []received) {
 	}
 }
 
-// fewer takes one poller away.
-func (x *source) fewer() {
+// removePoller takes one poller away.
+func (x *source) removePoller() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.limit = max(min(fewestPollers, x.most()), x.limit-1)

@@ -201,12 +201,12 @@ func (b *backend) PutObject(bucketName, key string, meta map[string]string, r io
 	if err != nil {
 		return gofakes3.PutObjectResult{}, toLibrary(err)
 	}
-	id, err := b.told(bucketName, v)
+	id, err := b.shownVersionID(bucketName, v)
 	return gofakes3.PutObjectResult{VersionID: id}, toLibrary(err)
 }
 
-// told is the version that is told of, if any is: of a bucket that has, or had, versions.
-func (b *backend) told(bucketName string, v version) (gofakes3.VersionID, error) {
+// shownVersionID is the version that is told of, if any is: of a bucket that has, or had, versions.
+func (b *backend) shownVersionID(bucketName string, v version) (gofakes3.VersionID, error) {
 	of, err := b.s.bucket(bucketName)
 	if err != nil || of.Versioning == "" {
 		return "", err

@@ -131,7 +131,7 @@ func (s *Service) prepareRead(w *status, r *http.Request, c *awsapi.Call, bucket
 	if v.Deleted {
 		return s.marker(w, key, v, true)
 	}
-	if err := s.tellVersion(w, headerVersion, bucketName, v.ID); err != nil {
+	if err := s.setVersionHeader(w, headerVersion, bucketName, v.ID); err != nil {
 		return err
 	}
 	if v.Parts > 0 { // the library makes an ETag of the hash alone

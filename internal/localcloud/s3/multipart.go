@@ -219,7 +219,7 @@ func (b *backend) CompleteMultipartUpload(bucketName, key string, id gofakes3.Up
 		return "", "", toLibrary(err)
 	}
 	b.s.discardAll(bodies)
-	made, err := b.told(bucketName, v)
+	made, err := b.shownVersionID(bucketName, v)
 	return made, etag(v), toLibrary(err)
 }
 

@@ -23,8 +23,8 @@ const (
 	headerSourceVersion = "X-Amz-Copy-Source-Version-Id"
 )
 
-// tellVersion names the version of an object in a bucket that has, or had, versions.
-func (s *Service) tellVersion(w http.ResponseWriter, header, bucketName, id string) error {
+// setVersionHeader names the version of an object in a bucket that has, or had, versions.
+func (s *Service) setVersionHeader(w http.ResponseWriter, header, bucketName, id string) error {
 	b, err := s.bucket(bucketName)
 	if err == nil && b.Versioning != "" && id != "" {
 		w.Header().Set(header, id)
@@ -55,7 +55,7 @@ func (s *Service) serveDelete(w http.ResponseWriter, bucketName, key string, que
 		if v.Deleted {
 			w.Header().Set(headerDeleteMarker, "true")
 		}
-		if err := s.tellVersion(w, headerVersion, bucketName, id); err != nil {
+		if err := s.setVersionHeader(w, headerVersion, bucketName, id); err != nil {
 			return err
 		}
 		w.WriteHeader(http.StatusNoContent)
@@ -135,10 +135,10 @@ func (s *Service) serveCopy(w http.ResponseWriter, r *http.Request, bucketName, 
 	if err != nil {
 		return err
 	}
-	if err := s.tellVersion(w, headerSourceVersion, fromBucket, v.ID); err != nil {
+	if err := s.setVersionHeader(w, headerSourceVersion, fromBucket, v.ID); err != nil {
 		return err
 	}
-	if err := s.tellVersion(w, headerVersion, bucketName, made.ID); err != nil {
+	if err := s.setVersionHeader(w, headerVersion, bucketName, made.ID); err != nil {
 		return err
 	}
 	b, err := xml.Marshal(struct {

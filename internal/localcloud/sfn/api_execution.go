@@ -187,14 +187,14 @@ func (s *Service) startSyncExecution(ctx context.Context, c *awsapi.Call, in *St
 	if err != nil {
 		return nil, err
 	}
-	e := s.ender(rec.key())
+	e := s.addEndWaiter(rec.key())
 	s.trace(ctx, c, rec, rev)
 	if err := s.begin(rec, rev, nil); err != nil {
-		s.unwait(rec.key(), e)
+		s.removeEndWaiter(rec.key(), e)
 		return nil, err
 	}
 	if err := e.gate.Wait(ctx); err != nil {
-		s.unwait(rec.key(), e)
+		s.removeEndWaiter(rec.key(), e)
 		return nil, err
 	}
 	rec = e.rec

@@ -63,7 +63,7 @@ func (s *Service) sendTaskSuccess(ctx context.Context, c *awsapi.Call, in *SendT
 		return nil, awsapi.Errorf("InvalidOutput", "Invalid Output: '%s'", asl.JSONProblem(*in.Output, err))
 	}
 	err = s.byToken(in.TaskToken, func(run *asl.Run, branch string, attempt int) error {
-		return s.settleTask(run, branch, attempt, asl.Result{Output: data})
+		return s.completeTask(run, branch, attempt, asl.Result{Output: data})
 	})
 	if err != nil {
 		return nil, err
@@ -71,9 +71,9 @@ func (s *Service) sendTaskSuccess(ctx context.Context, c *awsapi.Call, in *SendT
 	return &Empty{}, nil
 }
 
-// settleTask ends a task by its token. A callback that comes before the call of
+// completeTask ends a task by its token. A callback that comes before the call of
 // its task has answered counts as the answer.
-func (s *Service) settleTask(run *asl.Run, branch string, attempt int, res asl.Result) error {
+func (s *Service) completeTask(run *asl.Run, branch string, attempt int, res asl.Result) error {
 	if res.Failed {
 		if b, err := run.Waiter(branch, attempt); err == nil {
 			res.EventType = "TaskFailed"
@@ -110,7 +110,7 @@ func (s *Service) sendTaskFailure(ctx context.Context, c *awsapi.Call, in *SendT
 		return nil, err
 	}
 	err := s.byToken(in.TaskToken, func(run *asl.Run, branch string, attempt int) error {
-		return s.settleTask(run, branch, attempt, asl.Result{Failed: true, Error: in.Error, Cause: in.Cause})
+		return s.completeTask(run, branch, attempt, asl.Result{Failed: true, Error: in.Error, Cause: in.Cause})
 	})
 	if err != nil {
 		return nil, err

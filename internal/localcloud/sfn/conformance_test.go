@@ -642,7 +642,7 @@ func (c *conformanceCase) execution(b *bench) string {
 			return "start: " + err.Error()
 		}
 	} else if c.typ() == express {
-		e := &ender{gate: b.sched.NewGate()}
+		e := &endWaiter{gate: b.sched.NewGate()}
 		started, err := b.call("StartExecution", start)
 		if err != nil {
 			return "start: " + err.Error()

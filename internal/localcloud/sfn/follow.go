@@ -19,8 +19,8 @@ func (s *Service) after(rec *executionRecord, run *asl.Run, calls []asl.Call) {
 	s.call(rec, run, calls)
 }
 
-// followed does what follows a stored move.
-func (s *Service) followed(rec *executionRecord, rev *revisionRecord, run *asl.Run, events []asl.Event,
+// followMove does what follows a stored move.
+func (s *Service) followMove(rec *executionRecord, rev *revisionRecord, run *asl.Run, events []asl.Event,
 	calls []asl.Call) {
 	s.log(rec, rev, events)
 	s.call(rec, run, calls)
@@ -160,8 +160,8 @@ func (s *Service) ended(rec *executionRecord) {
 		asl.TimedOut: "ExecutionsTimedOut", asl.Aborted: "ExecutionsAborted"}[rec.Status], 1)
 	s.count(rec.machine(), "ExecutionTime", float64(rec.Stopped.Sub(rec.Started).Milliseconds()))
 	s.mu.Lock()
-	gates, awaited := s.enders[k], s.awaited[k]
-	delete(s.enders, k)
+	gates, awaited := s.endWaiters[k], s.awaited[k]
+	delete(s.endWaiters, k)
 	delete(s.awaited, k)
 	s.mu.Unlock()
 	for _, g := range gates {

@@ -199,13 +199,13 @@ func (s *Service) drain(name string) {
 				s.sched.Failed("sfn: deletion of state machine "+name, err)
 				return
 			}
-			e := s.ender(k)
+			e := s.addEndWaiter(k)
 			if _, o, _, err := s.load(k); err != nil {
 				s.sched.Failed("sfn: deletion of state machine "+name, err)
-				s.unwait(k, e)
+				s.removeEndWaiter(k, e)
 				return
 			} else if o == nil {
-				s.unwait(k, e)
+				s.removeEndWaiter(k, e)
 				continue
 			}
 			if e.gate.Wait(context.Background()) != nil {

@@ -250,27 +250,27 @@ func (s *Service) tick(k key, at time.Time) {
 	}))
 }
 
-// ender's gate is opened when an execution ends.
-func (s *Service) ender(k key) *ender {
-	e := &ender{gate: s.sched.NewGate()}
+// addEndWaiter gives a waiter whose gate is opened when an execution ends.
+func (s *Service) addEndWaiter(k key) *endWaiter {
+	e := &endWaiter{gate: s.sched.NewGate()}
 	s.mu.Lock()
-	s.enders[k] = append(s.enders[k], e)
+	s.endWaiters[k] = append(s.endWaiters[k], e)
 	s.mu.Unlock()
 	return e
 }
 
-// unwait takes a waiter back that is not needed.
-func (s *Service) unwait(k key, e *ender) {
+// removeEndWaiter takes a waiter back that is not needed.
+func (s *Service) removeEndWaiter(k key, e *endWaiter) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := s.enders[k]
+	list := s.endWaiters[k]
 	for i, other := range list {
 		if other == e {
-			s.enders[k] = append(list[:i:i], list[i+1:]...)
+			s.endWaiters[k] = append(list[:i:i], list[i+1:]...)
 		}
 	}
-	if len(s.enders[k]) == 0 {
-		delete(s.enders, k)
+	if len(s.endWaiters[k]) == 0 {
+		delete(s.endWaiters, k)
 	}
 }
 

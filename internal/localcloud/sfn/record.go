@@ -15,8 +15,8 @@ import (
 // as JSON.
 const executionForm = 1
 
-// seldom are the members that few executions have.
-type seldom struct {
+// rareMembers are the members that few executions have.
+type rareMembers struct {
 	Child    *child         `json:"child,omitempty"`
 	Redrives []redriveToken `json:"redriveTokens,omitempty"`
 }
@@ -45,7 +45,7 @@ func (r *executionRecord) AppendRecord(b []byte) []byte {
 	if r.Child == nil && r.Redrives == nil {
 		return w.b
 	}
-	rest, _ := json.Marshal(seldom{r.Child, r.Redrives}) // strings, numbers and times always encode
+	rest, _ := json.Marshal(rareMembers{r.Child, r.Redrives}) // strings, numbers and times always encode
 	return append(w.b, rest...)
 }
 
@@ -71,7 +71,7 @@ func (r *executionRecord) DecodeRecord(b []byte) error {
 	if in.rest == "" {
 		return nil
 	}
-	var more seldom
+	var more rareMembers
 	if err := json.Unmarshal([]byte(in.rest), &more); err != nil {
 		return errNotExecution
 	}

@@ -81,14 +81,14 @@ type Service struct {
 	sched *scheduler.Scheduler
 	db    *store.DB
 
-	mu      sync.Mutex
-	live    map[key]*live
-	plans   map[string]*plan    // compiled revisions, by machine/revision
-	current map[string]*current // state machines as they are now
-	changes int                 // of state machines
-	pollers map[string][]*scheduler.Gate
-	enders  map[key][]*ender
-	awaited map[key]bool // executions for which .sync tasks may wait
+	mu         sync.Mutex
+	live       map[key]*live
+	plans      map[string]*plan    // compiled revisions, by machine/revision
+	current    map[string]*current // state machines as they are now
+	changes    int                 // of state machines
+	pollers    map[string][]*scheduler.Gate
+	endWaiters map[key][]*endWaiter
+	awaited    map[key]bool // executions for which .sync tasks may wait
 	// lastStart is the latest start of an execution.
 	lastStart time.Time
 
@@ -109,8 +109,8 @@ type current struct {
 	revision *revisionRecord
 }
 
-// ender waits for the end of an execution.
-type ender struct {
+// endWaiter waits for the end of an execution.
+type endWaiter struct {
 	gate *scheduler.Gate
 	rec  *executionRecord
 }
@@ -127,8 +127,8 @@ type live struct {
 func New(config Config) *Service {
 	s := &Service{Config: config, sched: config.Scheduler, db: config.Store, live: map[key]*live{},
 		plans: map[string]*plan{}, current: map[string]*current{}, pollers: map[string][]*scheduler.Gate{},
-		enders: map[key][]*ender{}, awaited: map[key]bool{}}
-	s.follow = s.followed
+		endWaiters: map[key][]*endWaiter{}, awaited: map[key]bool{}}
+	s.follow = s.followMove
 	if s.Tasks == nil {
 		s.Tasks = &integrations{s}
 	}

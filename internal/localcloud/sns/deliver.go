@@ -53,7 +53,7 @@ func (s *Service) deliver(key []string) {
 		delay, again = retryDelay(d.Subscription, d.Attempts)
 	}
 	if failure != nil && !again {
-		s.bury(ctx, d, failure)
+		s.sendToDeadLetterQueue(ctx, d, failure)
 	}
 	err = s.config.Store.Update(func(tx *store.Tx) error { // a row that stays is tried again after a restart
 		if !again {
@@ -301,8 +301,8 @@ func (s *Service) event(sub subscription, n notification) ([]byte, error) {
 	return jsontext.Marshal(map[string][]record{"Records": {{"aws:sns", "1.0", s.arn(sub), m}}})
 }
 
-// bury gives a message that cannot be delivered to the dead-letter queue.
-func (s *Service) bury(ctx context.Context, d delivery, failure error) {
+// sendToDeadLetterQueue gives a message that cannot be delivered to the dead-letter queue.
+func (s *Service) sendToDeadLetterQueue(ctx context.Context, d delivery, failure error) {
 	dropped := func(err error) {
 		if s.config.Dropped != nil {
 			s.config.Dropped(s.arn(d.Subscription), d.Notification.ID, err)

@@ -315,7 +315,7 @@ func (s *Service) receive(in *receiveIn) (out *receiveOut, next time.Time, err e
 				switch {
 				case !now.Before(m.Sent.Add(retention)):
 				case target != "" && m.Count >= most:
-					if err := s.bury(tx, &q, target, m); err != nil {
+					if err := s.moveToDeadLetterQueue(tx, &q, target, m); err != nil {
 						return err
 					}
 				default:
@@ -342,9 +342,9 @@ func (s *Service) receive(in *receiveIn) (out *receiveOut, next time.Time, err e
 	return out, next, err
 }
 
-// bury moves a message to the dead-letter queue. If that is gone, the message
+// moveToDeadLetterQueue moves a message to the dead-letter queue. If that is gone, the message
 // stays and can be received again.
-func (s *Service) bury(tx *store.Tx, q *queue, target string, m message) error {
+func (s *Service) moveToDeadLetterQueue(tx *store.Tx, q *queue, target string, m message) error {
 	dead, err := getQueue(tx, nameOf(target))
 	if awsapi.Code(err) == "QueueDoesNotExist" {
 		return q.addAgain(tx, m, s.config.Scheduler.Now().Add(q.seconds("VisibilityTimeout")))

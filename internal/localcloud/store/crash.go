@@ -2,8 +2,8 @@ package store
 
 import "errors"
 
-// death is a crash that waits for its moment.
-type death struct {
+// plannedCrash is a crash that is to come.
+type plannedCrash struct {
 	updates int // that write something, until then; this one included
 	lost    bool
 	then    func(left *DB)
@@ -24,7 +24,7 @@ func (db *DB) CrashAt(n int, lost bool, then func(left *DB)) {
 	if db.disk != nil {
 		panic("store: CrashAt is for stores in memory")
 	}
-	db.crash = &death{n, lost, then}
+	db.crash = &plannedCrash{n, lost, then}
 }
 
 // UpdatesLeft is how many updates are left until the crash that CrashAt has set.
@@ -48,8 +48,8 @@ func (db *DB) Copy() *DB {
 	return &DB{memory: db.memory.Copy()}
 }
 
-// dies says whether the process ends at this update; db.mu is held.
-func (db *DB) dies(tx *Tx) bool {
+// crashesAt tells whether the process ends at this update; db.mu is held.
+func (db *DB) crashesAt(tx *Tx) bool {
 	if db.crash == nil || len(tx.undo) == 0 {
 		return false
 	}

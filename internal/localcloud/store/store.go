@@ -42,8 +42,8 @@ type DB struct {
 	disk   *pebble.DB
 	files  *disk // what disk lies on
 	memory *btree.Map[string, string]
-	crash  *death      // memory: see CrashAt
-	faults *readFaults // memory: see FailReads
+	crash  *plannedCrash // memory: see CrashAt
+	faults *readFaults   // memory: see FailReads
 }
 
 // Open opens the store in the folder dir, which is made if it is not there. A
@@ -223,7 +223,7 @@ func (db *DB) update(tx *Tx, fn func(tx *Tx) error) (err error) {
 		if err := fn(tx); err != nil {
 			return err
 		}
-		if db.dies(tx) {
+		if db.crashesAt(tx) {
 			committed, db.closed = !db.crash.lost, true
 			return errCrashed
 		}

@@ -14,7 +14,7 @@ func (w *Weather) Around(ctx context.Context, c *awsapi.Call, in any, run func()
 	if w == nil {
 		return run()
 	}
-	life := lifeOf(ctx)
+	life := lifeFromContext(ctx)
 	if life.Ended() {
 		return nil, errEnded
 	}
@@ -31,7 +31,7 @@ func (w *Weather) Around(ctx context.Context, c *awsapi.Call, in any, run func()
 		return nil, w.config.Conflict(in, w.draws.IntN(100))
 	}
 	out, err := run()
-	if w.kills(life, c, what) {
+	if w.drawKill(life, c, what) {
 		return nil, errEnded
 	}
 	if err != nil || !writes(c.Operation) {
@@ -78,8 +78,8 @@ var answersLate = map[string]bool{
 // No client tries it again.
 var errEnded = &awsapi.Error{Code: "FunctionEnded", Status: 400, Message: "the function that asks has been ended"}
 
-// kills draws whether the function that makes a call ends here, and ends it.
-func (w *Weather) kills(life *Life, c *awsapi.Call, what string) bool {
+// drawKill draws whether the function that makes a call ends here, and ends it.
+func (w *Weather) drawKill(life *Life, c *awsapi.Call, what string) bool {
 	if life == nil && (w.config.End == nil || c.AccessKey == "") {
 		return false
 	}
@@ -136,7 +136,7 @@ func Spare(ctx context.Context) context.Context { return context.WithValue(ctx, 
 
 func spared(ctx context.Context) bool { return ctx.Value(spareKey{}) != nil }
 
-func lifeOf(ctx context.Context) *Life {
+func lifeFromContext(ctx context.Context) *Life {
 	life, _ := ctx.Value(lifeKey{}).(*Life)
 	return life
 }

@@ -42,11 +42,11 @@ func (s *Service) fire() {
 	s.busy = true
 	s.armed = 0
 	s.mu.Unlock()
-	s.workOff()
+	s.runDue()
 }
 
-// workOff does what is due, then sets the timer for the rest.
-func (s *Service) workOff() {
+// runDue does what is due, then sets the timer for the rest.
+func (s *Service) runDue() {
 	for {
 		rows, next, err := s.dueRows()
 		if err == nil && len(rows) > 0 {
@@ -164,7 +164,7 @@ func (s *Service) Start(context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.busy = true
-	s.sched.Go("iot jobs", s.workOff)
+	s.sched.Go("iot jobs", s.runDue)
 	return nil
 }
 

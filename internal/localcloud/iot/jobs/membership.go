@@ -31,7 +31,7 @@ func (s *Service) Moved(tx *store.Tx, thing string, joined, left []string) error
 	if err != nil {
 		return err
 	}
-	return s.inside(tx, func(c *change) error {
+	return s.changeIn(tx, func(c *change) error {
 		for _, id := range joinedJobs {
 			if err := c.join(id, thing, now, joined); err != nil {
 				return err
@@ -126,7 +126,7 @@ func (s *Service) ThingDeleted(tx *store.Tx, thing string) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	return s.inside(tx, func(c *change) error {
+	return s.changeIn(tx, func(c *change) error {
 		for _, k := range keys {
 			e, ok, err := executionTable.Get(tx, k[0], thing, k[1])
 			if err != nil {

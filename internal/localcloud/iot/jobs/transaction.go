@@ -6,11 +6,11 @@ import (
 
 // change runs fn over jobs and executions in a transaction, and what follows from it.
 func (s *Service) change(fn func(c *change) error) error {
-	return s.db.Update(func(tx *store.Tx) error { return s.inside(tx, fn) })
+	return s.db.Update(func(tx *store.Tx) error { return s.changeIn(tx, fn) })
 }
 
-// inside is change within a transaction that goes on.
-func (s *Service) inside(tx *store.Tx, fn func(c *change) error) error {
+// changeIn is change within a transaction that goes on.
+func (s *Service) changeIn(tx *store.Tx, fn func(c *change) error) error {
 	now := s.sched.Now()
 	c := &change{s: s, tx: tx, now: now, ms: millis(now), jobs: map[string]*loaded{}, things: map[string]*watched{}}
 	if err := fn(c); err != nil {

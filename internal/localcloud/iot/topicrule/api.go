@@ -176,14 +176,14 @@ func (s *Service) replace(ctx context.Context, c *awsapi.Call, in *ruleInput) (*
 }
 
 func (s *Service) enable(_ context.Context, _ *awsapi.Call, in *nameInput) (*empty, error) {
-	return &empty{}, s.able(in.RuleName, false)
+	return &empty{}, s.setDisabled(in.RuleName, false)
 }
 
 func (s *Service) disable(_ context.Context, _ *awsapi.Call, in *nameInput) (*empty, error) {
-	return &empty{}, s.able(in.RuleName, true)
+	return &empty{}, s.setDisabled(in.RuleName, true)
 }
 
-func (s *Service) able(name string, disabled bool) error {
+func (s *Service) setDisabled(name string, disabled bool) error {
 	s.mu.RLock()
 	old := s.rules[name]
 	s.mu.RUnlock()

@@ -74,7 +74,7 @@ func (p *peer) publish(pk packets.Packet) {
 	id := pk.PacketID
 	p.enterRoom()
 	err := p.conn.Submit(context.Background(), m, func(err error) {
-		p.leaveOne()
+		p.messageDone()
 		if err != nil {
 			p.b.sched.Go("broker refuse", func() {
 				p.conn.Lost(context.Background(), iotdataplane.ReasonServerError)
@@ -87,7 +87,7 @@ func (p *peer) publish(pk packets.Packet) {
 	if err == nil {
 		return
 	}
-	p.leaveOne()
+	p.messageDone()
 	if errors.Is(err, iotdataplane.ErrDiscarded) {
 		return // and nothing is acknowledged
 	}
@@ -116,7 +116,7 @@ func (p *peer) enterRoom() {
 	}
 }
 
-func (p *peer) leaveOne() {
+func (p *peer) messageDone() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.underWay--; p.underWay < maxUnderWay/2 && p.room != nil {

@@ -94,8 +94,8 @@ type compiler struct {
 // the variables of a state that has one, its error output for those of a catcher.
 var always = []string{"input", "context"}
 
-// having reads a field in which $states has one member more.
-func (c *compiler) having(member string, read func()) {
+// withStatesMember reads a field in which $states has one member more.
+func (c *compiler) withStatesMember(member string, read func()) {
 	before := c.states
 	c.states = append(slices.Clip(always), member)
 	read()

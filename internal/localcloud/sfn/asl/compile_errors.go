@@ -146,11 +146,11 @@ func (c *compiler) catchers(s *State, o *document.Object, at string) {
 			case m.Name == "ResultPath" && !s.JSONata:
 				out.resultPath = c.reference(r, where)
 			case m.Name == "Output" && s.JSONata:
-				c.having("errorOutput", func() {
+				c.withStatesMember("errorOutput", func() {
 					out.output = c.jsonataTemplate(m.Value, field, "Catch["+fmt.Sprint(i)+"]/Output")
 				})
 			case m.Name == "Assign":
-				c.having("errorOutput", func() {
+				c.withStatesMember("errorOutput", func() {
 					out.assign, out.assignNames = c.assignment(r, s.JSONata, where, fmt.Sprintf("Catch[%d]/", i))
 				})
 			case m.Name == "Comment":

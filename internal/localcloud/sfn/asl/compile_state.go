@@ -96,7 +96,7 @@ func (c *compiler) state(name string, o *document.Object, at string) *State {
 		s.assign, s.assignNames = c.assignment(o, s.JSONata, at, "")
 	}
 	if s.Type == "Task" || s.Type == "Parallel" || s.Type == "Map" {
-		c.having("result", outcome)
+		c.withStatesMember("result", outcome)
 	} else {
 		outcome()
 	}

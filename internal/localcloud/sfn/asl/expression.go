@@ -31,7 +31,7 @@ func (c *compiler) expression(text, at, field string) node {
 	source := strings.TrimSpace(text[2 : len(text)-2])
 	e, err := jsonata.Compile(source, jsonata.StepFunctions())
 	if err != nil {
-		c.report(invalidJSONata, at, "%s", bare(err))
+		c.report(invalidJSONata, at, "%s", messageWithoutCode(err))
 		return literalNode{}
 	}
 	for _, what := range e.Context() {
@@ -67,8 +67,8 @@ func (c *compiler) expression(text, at, field string) node {
 	return n
 }
 
-// bare is an error's message without the code before it.
-func bare(err error) string {
+// messageWithoutCode is an error's message without the code before it.
+func messageWithoutCode(err error) string {
 	var e *jsonata.Error
 	if errors.As(err, &e) {
 		return e.Message

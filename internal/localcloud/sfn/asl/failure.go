@@ -47,7 +47,7 @@ func (r *Run) fail(b *Branch, f *Failure) {
 	}
 	for _, ct := range s.catch {
 		if f.matches(ct.Errors) {
-			r.caught(b, ct, f)
+			r.goToCatcher(b, ct, f)
 			return
 		}
 	}
@@ -58,7 +58,7 @@ func (r *Run) fail(b *Branch, f *Failure) {
 func (r *Run) failBranch(b *Branch, f *Failure) {
 	p := b.parent
 	if !f.kept && !r.Machine.Express {
-		r.keep(b)
+		r.keepForRedrive(b)
 	}
 	if p == nil {
 		r.emit(b, Event{Type: "ExecutionFailed", Error: f.Error, Cause: f.Cause})
@@ -171,8 +171,8 @@ func (r *Run) drop(p *Branch) {
 	r.queue = rest
 }
 
-// caught goes on at a catcher.
-func (r *Run) caught(b *Branch, ct *Catcher, f *Failure) {
+// goToCatcher goes on at a catcher.
+func (r *Run) goToCatcher(b *Branch, ct *Catcher, f *Failure) {
 	st := b.state()
 	s := r.scope(b)
 	output := f.output()

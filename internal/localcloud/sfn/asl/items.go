@@ -158,7 +158,7 @@ func objectItems(rd *reader, o *document.Object) ([]any, string) {
 		}
 		if rd.pointer != "" {
 			var problem string
-			if v, problem = pointed(v, rd.pointer); problem != "" {
+			if v, problem = followPointer(v, rd.pointer); problem != "" {
 				return nil, problem
 			}
 		}
@@ -193,8 +193,8 @@ func objectItems(rd *reader, o *document.Object) ([]any, string) {
 	return nil, "The InputType " + kind + " is not built in this local cloud."
 }
 
-// pointed follows a JSON Pointer (RFC 6901).
-func pointed(v any, pointer string) (any, string) {
+// followPointer follows a JSON Pointer (RFC 6901).
+func followPointer(v any, pointer string) (any, string) {
 	for _, part := range strings.Split(pointer, "/")[1:] {
 		part = strings.ReplaceAll(strings.ReplaceAll(part, "~1", "/"), "~0", "~")
 		found := false

@@ -190,7 +190,7 @@ func (r *Run) iteration(b *Branch, cursor int64) *Failure {
 	if st.distributed && st.batcher == nil {
 		s.item.source = b.source(i)
 	}
-	if f := s.narrowQuietly(); f != nil {
+	if f := s.narrowUntraced(); f != nil {
 		return f
 	}
 	input := ValueData(item)
@@ -218,7 +218,7 @@ func (r *Run) iteration(b *Branch, cursor int64) *Failure {
 	return nil
 }
 
-func (s *scope) narrowQuietly() *Failure {
+func (s *scope) narrowUntraced() *Failure {
 	trace := s.run.Trace
 	s.run.Trace = nil
 	f := s.narrow()

@@ -50,7 +50,7 @@ func (r *Run) childEnded(k *Branch, res Result) {
 		}
 	}
 	if !r.Machine.Express {
-		r.keepAs(p, Inside)
+		r.keepInPhase(p, Inside)
 	}
 	outer := &Failure{Error: ptr(errTolerance), Cause: ptr("The specified tolerated failure threshold was exceeded"),
 		kept: true}
@@ -76,7 +76,7 @@ type LostItem struct {
 func (r *Run) mapWrite(p *Branch) {
 	st := p.state()
 	s := r.scope(p)
-	f := s.narrowQuietly()
+	f := s.narrowUntraced()
 	var parameters any = &document.Object{}
 	if f == nil && st.writer.parameters != nil {
 		parameters, f = st.writer.parameters.eval(s)
@@ -101,7 +101,7 @@ func (r *Run) mapWritten(p *Branch, res Result) {
 	if res.Failed {
 		f := &Failure{Error: ptr("States.ResultWriterFailed"), Cause: res.Cause, kept: true}
 		if !r.Machine.Express {
-			r.keepAs(p, Writing)
+			r.keepInPhase(p, Writing)
 		}
 		r.mapRunEnd(p, Failed)
 		r.emit(p, Event{Type: "MapRunFailed", Error: f.Error, Cause: f.Cause})

@@ -8,12 +8,12 @@ import (
 // broken marks the branch whose error ended an execution.
 const broken Phase = "broken"
 
-// keep remembers the execution as it is, with its inside, in case the error of
+// keepForRedrive remembers the execution as it is, with its inside, in case the error of
 // this branch ends it: that is where a redrive goes on.
-func (r *Run) keep(b *Branch) { r.keepAs(b, broken) }
+func (r *Run) keepForRedrive(b *Branch) { r.keepInPhase(b, broken) }
 
-// keepAs remembers the execution with the branch in a phase.
-func (r *Run) keepAs(b *Branch, phase Phase) {
+// keepInPhase remembers the execution with the branch in a phase.
+func (r *Run) keepInPhase(b *Branch, phase Phase) {
 	before := b.Phase
 	b.Phase = phase
 	if text, err := json.Marshal(r.snapshot.Root); err == nil {

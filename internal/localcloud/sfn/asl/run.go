@@ -315,7 +315,7 @@ func (r *Run) Tick() {
 		case due(b.Wake) && b.Phase == Waiting:
 			r.clearWait(b)
 			b.before = b.Cursor
-			r.waited(b)
+			r.endWait(b)
 		case due(b.Wake) && b.Phase == Retrying:
 			r.clearWait(b)
 			b.before = b.Cursor

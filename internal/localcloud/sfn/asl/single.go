@@ -109,7 +109,7 @@ func Test(m *Machine, host Host, info Info, t Single, call func(Call) Result) Si
 		r.perform(b)
 		if r.Status == Running && b.Phase == Waiting {
 			r.clearWait(b)
-			r.waited(b)
+			r.endWait(b)
 		}
 	case "Task":
 		r.perform(b)
@@ -255,7 +255,7 @@ func (r *Run) failedSingle(b *Branch, f *Failure) {
 			out.CatchIndex, out.Error, out.Cause = &i, f.Error, f.Cause
 			out.RetryIndex = nil
 			r.single.caught = true
-			r.caught(b, ct, f)
+			r.goToCatcher(b, ct, f)
 			return
 		}
 	}

@@ -80,7 +80,7 @@ func (r *Run) wait(s *scope) *Failure {
 	b.Phase, b.Wake = Waiting, until
 	if !until.After(r.host.Now()) {
 		r.clearWait(b)
-		r.waited(b)
+		r.endWait(b)
 	}
 	return nil
 }
@@ -93,8 +93,8 @@ func plain(v any) string {
 	return document.Text(v)
 }
 
-// waited ends a Wait state.
-func (r *Run) waited(b *Branch) {
+// endWait ends a Wait state.
+func (r *Run) endWait(b *Branch) {
 	s := r.scope(b)
 	f := s.narrow()
 	if f == nil {

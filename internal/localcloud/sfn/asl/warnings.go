@@ -15,12 +15,12 @@ func Warnings(definition string) Diagnostics {
 	if err != nil {
 		return nil
 	}
-	w := &warner{}
+	w := &warningFinder{}
 	w.flow(v, "", false)
 	return w.found
 }
 
-type warner struct{ found Diagnostics }
+type warningFinder struct{ found Diagnostics }
 
 var dynamic = regexp.MustCompile(`^(\$\$?([.\[]|$)|States\.[A-Z]\w*\()`)
 
@@ -29,14 +29,14 @@ func looksDynamic(v any) bool {
 	return ok && dynamic.MatchString(s)
 }
 
-func (w *warner) warn(code, location, format string, args ...any) {
+func (w *warningFinder) warn(code, location, format string, args ...any) {
 	if len(w.found) == maxDiagnostics {
 		return
 	}
 	w.found = append(w.found, Diagnostic{"WARNING", code, fmt.Sprintf(format, args...), location})
 }
 
-func (w *warner) flow(v any, where string, jsonata bool) {
+func (w *warningFinder) flow(v any, where string, jsonata bool) {
 	flow, ok := v.(*document.Object)
 	if !ok {
 		return
@@ -62,7 +62,7 @@ func language(o *document.Object, jsonata bool) bool {
 	return jsonata
 }
 
-func (w *warner) state(st *document.Object, where string, outer bool) {
+func (w *warningFinder) state(st *document.Object, where string, outer bool) {
 	jsonata := language(st, outer)
 	for _, m := range st.Members() {
 		at := below(where, m.Name)
@@ -110,7 +110,7 @@ func (w *warner) state(st *document.Object, where string, outer bool) {
 }
 
 // field warns of a path in a field that takes none.
-func (w *warner) field(m document.Member, at string) {
+func (w *warningFinder) field(m document.Member, at string) {
 	if !strings.HasSuffix(m.Name, "Path") && looksDynamic(m.Value) {
 		w.warn("NO_PATH", at, "The value of the field '%s' looks like a path, but the name of the field does not "+
 			"end with 'Path'", m.Name)
@@ -118,7 +118,7 @@ func (w *warner) field(m document.Member, at string) {
 }
 
 // rule looks at a choice rule or a catcher.
-func (w *warner) rule(v any, where string) {
+func (w *warningFinder) rule(v any, where string) {
 	o, ok := v.(*document.Object)
 	if !ok {
 		return
@@ -144,7 +144,7 @@ func (w *warner) rule(v any, where string) {
 }
 
 // template looks at a payload template.
-func (w *warner) template(v any, where string) {
+func (w *warningFinder) template(v any, where string) {
 	switch v := v.(type) {
 	case *document.Object:
 		for _, m := range v.Members() {
@@ -171,7 +171,7 @@ func (w *warner) template(v any, where string) {
 }
 
 // static looks at the Result of a Pass state, in which nothing is evaluated.
-func (w *warner) static(v any, where string) {
+func (w *warningFinder) static(v any, where string) {
 	if looksDynamic(v) {
 		w.warn("PASS_RESULT_IS_STATIC", where, "The Result of a Pass state is static; a path in it is not evaluated")
 		return
