@@ -90,7 +90,8 @@ func TestAReadErrorIsNeverAShorterAnswer(t *testing.T) {
 				return nil
 			})
 			broke := met()
-			if err == nil && n != rows || broke != (err != nil) {
+			// The read that failed may be one of pebble's own, in the background: then the answer is whole.
+			if err == nil && n != rows || err != nil && !broke {
 				t.Fatalf("read %d failed (%v), reverse %v: %d rows of %d, error %v", at, broke, reverse, n, rows, err)
 			}
 			if broke {
