@@ -190,6 +190,7 @@ bench-compare: build ## shares and allocations beside the committed baseline, by
 	$(GO) run $(BENCHSTAT) -filter '.unit:(of-canned OR of-canned-cpu OR allocs/op)' internal/bench/testdata/baseline.txt .build/bench/new.txt
 
 bench-baseline: build ## write that baseline; on a machine with nothing else to do
+	@mkdir -p internal/bench/testdata
 	$(RATIOS) ./internal/bench ./internal/localcloud/sfn/asl > internal/bench/testdata/baseline.txt
 
 bench-jsonata: ## our JSONata beside the other Go engine and the reference implementation (needs npm)
