@@ -336,30 +336,23 @@ func (w *Controller) retry(ctx context.Context, r event.CampaignRequest, who str
 		if r.Wave != "" && one.Name != r.Wave || one.Began.IsZero() {
 			continue
 		}
-		err := walk(ctx, w.Manifest, c, wave, func(at Part, members []Member) (bool, error) {
+		err := walkStandings(ctx, w.Manifest, w.Counts, c, wave, func(at Part, page []Member, standings standings) (
+			bool, error) {
 			zone := one.Classes[at.Class].Zone
-			for len(members) > 0 {
-				page := members[:min(len(members), 100)]
-				members = members[len(page):]
-				standings, err := w.Counts.Standings(ctx, c.ID, things(page))
+			for _, m := range page {
+				s, ok := standings[m.Thing]
+				if !ok || s.State != event.StandFailed || r.Error != "" && s.Error != r.Error ||
+					r.Model != "" && m.Model != r.Model {
+					continue
+				}
+				changed, err := w.Carrier.Again(ctx, c.entrant(m, wave, 1, zone, w.Now()), c.Request.Attempts)
 				if err != nil {
 					return false, err
 				}
-				for _, m := range page {
-					s, ok := standings[m.Thing]
-					if !ok || s.State != event.StandFailed || r.Error != "" && s.Error != r.Error ||
-						r.Model != "" && m.Model != r.Model {
-						continue
-					}
-					changed, err := w.Carrier.Again(ctx, c.entrant(m, wave, 1, zone, w.Now()), c.Request.Attempts)
-					if err != nil {
-						return false, err
-					}
-					if changed {
-						out.Devices++
-					} else {
-						out.Left++
-					}
+				if changed {
+					out.Devices++
+				} else {
+					out.Left++
 				}
 			}
 			return true, nil

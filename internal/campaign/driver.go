@@ -264,28 +264,24 @@ func (d *Driver) closing(ctx context.Context, c Campaign, counts event.Counts, b
 
 func (d *Driver) withdraw(ctx context.Context, c Campaign, wave int, to event.StandState, budget *int, out *Driven,
 ) error {
-	return walk(ctx, d.Manifest, c, wave, func(_ Part, members []Member) (bool, error) {
-		for len(members) > 0 && *budget > 0 {
-			page := members[:min(len(members), 100)]
-			members = members[len(page):]
-			standings, err := d.Counts.Standings(ctx, c.ID, things(page))
+	if *budget <= 0 {
+		return nil
+	}
+	return walkStandings(ctx, d.Manifest, d.Counts, c, wave, func(_ Part, page []Member, standings standings) (bool,
+		error) {
+		for _, m := range page {
+			s, ok := standings[m.Thing]
+			if !ok || s.State != event.StandAdmitted && s.State != event.StandWaiting {
+				continue
+			}
+			changed, err := d.Carrier.Withdraw(ctx, m.Thing, c.ID, to)
 			if err != nil {
 				return false, err
 			}
-			for _, m := range page {
-				s, ok := standings[m.Thing]
-				if !ok || s.State != event.StandAdmitted && s.State != event.StandWaiting {
-					continue
-				}
-				changed, err := d.Carrier.Withdraw(ctx, m.Thing, c.ID, to)
-				if err != nil {
-					return false, err
-				}
-				if changed {
-					out.Closed++
-				}
-				*budget--
+			if changed {
+				out.Closed++
 			}
+			*budget--
 		}
 		return *budget > 0, nil
 	})

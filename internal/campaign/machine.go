@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/event"
@@ -268,20 +269,13 @@ const mostOffenders = 10
 // offenders are the first devices of a wave that failed, in the order of the manifest.
 func offenders(ctx context.Context, manifest Manifest, counts Counts, c Campaign, wave int) (found []Offender,
 	err error) {
-	err = walk(ctx, manifest, c, wave, func(_ Part, members []Member) (bool, error) {
-		for len(members) > 0 {
-			page := members[:min(len(members), 100)]
-			members = members[len(page):]
-			standings, err := counts.Standings(ctx, c.ID, things(page))
-			if err != nil {
-				return false, err
-			}
-			for _, m := range page {
-				if s, ok := standings[m.Thing]; ok && s.State == event.StandFailed {
-					found = append(found, Offender{Thing: m.Thing, Model: m.Model, Error: s.Error})
-					if len(found) == mostOffenders {
-						return false, nil
-					}
+	err = walkStandings(ctx, manifest, counts, c, wave, func(_ Part, page []Member, standings standings) (bool,
+		error) {
+		for _, m := range page {
+			if s, ok := standings[m.Thing]; ok && s.State == event.StandFailed {
+				found = append(found, Offender{Thing: m.Thing, Model: m.Model, Error: s.Error})
+				if len(found) == mostOffenders {
+					return false, nil
 				}
 			}
 		}
@@ -290,12 +284,28 @@ func offenders(ctx context.Context, manifest Manifest, counts Counts, c Campaign
 	return found, err
 }
 
-func things(members []Member) []event.ThingName {
-	names := make([]event.ThingName, len(members))
-	for i, m := range members {
-		names[i] = m.Thing
-	}
-	return names
+// standings are where devices stand; one that is not admitted has none.
+type standings = map[event.ThingName]event.Standing
+
+// walkStandings is walk, a hundred devices at a time with where they stand.
+func walkStandings(ctx context.Context, manifest Manifest, counts Counts, c Campaign, wave int,
+	look func(at Part, page []Member, standings standings) (more bool, err error)) error {
+	return walk(ctx, manifest, c, wave, func(at Part, members []Member) (bool, error) {
+		for page := range slices.Chunk(members, 100) {
+			names := make([]event.ThingName, len(page))
+			for i, m := range page {
+				names[i] = m.Thing
+			}
+			stand, err := counts.Standings(ctx, c.ID, names)
+			if err != nil {
+				return false, err
+			}
+			if more, err := look(at, page, stand); err != nil || !more {
+				return false, err
+			}
+		}
+		return true, nil
+	})
 }
 
 // walk reads the parts of a wave in order, until f says that it has enough.

@@ -152,3 +152,18 @@ type Offender struct {
 	Model string          `json:"model,omitempty"`
 	Error event.ErrorName `json:"error"`
 }
+
+// Once hands devices on that were not there before.
+func Once(page func([]Device) error) func([]Device) error {
+	seen := map[event.ThingName]bool{}
+	return func(all []Device) error {
+		var fresh []Device
+		for _, d := range all {
+			if !seen[d.Thing] {
+				seen[d.Thing] = true
+				fresh = append(fresh, d)
+			}
+		}
+		return page(fresh)
+	}
+}

@@ -75,20 +75,13 @@ func NewReport(ctx context.Context, manifest Manifest, counts Counts, c Campaign
 		if len(r.LeftOver) >= min(leftOver, mostLeftOver) {
 			break // these are all
 		}
-		err := walk(ctx, manifest, c, i, func(_ Part, members []Member) (bool, error) {
-			for len(members) > 0 && len(r.LeftOver) < mostLeftOver {
-				page := members[:min(len(members), 100)]
-				members = members[len(page):]
-				standings, err := counts.Standings(ctx, c.ID, things(page))
-				if err != nil {
-					return false, err
-				}
-				for _, m := range page {
-					s, ok := standings[m.Thing]
-					left := !ok || s.State == event.StandWithdrawn || s.State == event.StandHeld
-					if left && len(r.LeftOver) < mostLeftOver {
-						r.LeftOver = append(r.LeftOver, m.Thing)
-					}
+		err := walkStandings(ctx, manifest, counts, c, i, func(_ Part, page []Member, standings standings) (bool,
+			error) {
+			for _, m := range page {
+				s, ok := standings[m.Thing]
+				left := !ok || s.State == event.StandWithdrawn || s.State == event.StandHeld
+				if left && len(r.LeftOver) < mostLeftOver {
+					r.LeftOver = append(r.LeftOver, m.Thing)
 				}
 			}
 			return len(r.LeftOver) < min(leftOver, mostLeftOver), nil

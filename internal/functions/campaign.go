@@ -135,19 +135,12 @@ type fleet struct {
 // Find implements campaign.Fleet.
 func (f fleet) Find(ctx context.Context, t campaign.Targets, page func([]campaign.Device) error) (event.Problems,
 	error) {
-	seen := map[event.ThingName]bool{}
-	once := func(all []campaign.Device) error {
-		var fresh []campaign.Device
-		for _, d := range all {
-			if !seen[d.Thing] {
-				seen[d.Thing] = true
-				fresh = append(fresh, d)
-			}
-		}
-		return page(fresh)
+	if t.File == "" {
+		return f.things.Find(ctx, t, page)
 	}
+	once := campaign.Once(page)
 	problems, err := f.things.Find(ctx, t, once)
-	if err != nil || t.File == "" {
+	if err != nil {
 		return problems, err
 	}
 	more, err := f.files.Devices(ctx, t.File, once)

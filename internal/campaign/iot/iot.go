@@ -74,17 +74,7 @@ func notFound(err error) bool {
 // Find gives the devices of targets, but for those of a file, each once.
 func (t *Things) Find(ctx context.Context, targets campaign.Targets, page func([]campaign.Device) error) (
 	problems event.Problems, err error) {
-	seen := map[event.ThingName]bool{}
-	once := func(all []campaign.Device) error {
-		var fresh []campaign.Device
-		for _, d := range all {
-			if !seen[d.Thing] {
-				seen[d.Thing] = true
-				fresh = append(fresh, d)
-			}
-		}
-		return page(fresh)
-	}
+	once := campaign.Once(page)
 	indexed := false
 	if targets.Query != "" || len(targets.Groups) > 0 {
 		if indexed, err = t.indexed(ctx); err != nil {

@@ -51,16 +51,21 @@ func (c *Call) useKey(ctx context.Context, action, resource string) error {
 	return c.UseKey(ctx, key, uses...)
 }
 
+// Through is the caller, in what the service asks for on its behalf.
+func (c *Call) Through() Identity {
+	id := c.Identity
+	id.Via = c.Service.Prefix + "." + c.Region + ".amazonaws.com"
+	return id
+}
+
 // UseKey does with a customer's key what the actions of KMS say, as the caller through this service. An error
 // is worded by the service.
 func (c *Call) UseKey(ctx context.Context, key Key, actions ...string) error {
 	if c.keys == nil {
 		return nil
 	}
-	id := c.Identity
-	id.Via = c.Service.Prefix + "." + c.Region + ".amazonaws.com"
 	for _, action := range actions {
-		if err := c.keys.Use(ctx, id, key.ID, action, key.Context); err != nil {
+		if err := c.keys.Use(ctx, c.Through(), key.ID, action, key.Context); err != nil {
 			return c.Service.Encryption.Words(AsError(err))
 		}
 	}

@@ -65,17 +65,15 @@ func (s *Service) encrypted(ctx context.Context, c *awsapi.Call, in *sseSpecific
 	}
 	out.KMSMasterKeyARN = in.KMSMasterKeyID
 	key := awsapi.Key{ID: in.KMSMasterKeyID, Context: s.keyContext(table)}
-	if err := c.UseKey(ctx, key, "DescribeKey", "Decrypt"); err != nil || s.Caller == nil {
+	if err := c.UseKey(ctx, key, "Decrypt"); err != nil || s.Caller == nil {
 		return out, err
 	}
-	id := c.Identity
-	id.Via = "dynamodb." + s.Region + ".amazonaws.com"
 	var of struct {
 		KeyMetadata struct {
 			ARN string `json:"Arn"`
 		}
 	}
-	err := awsapi.CallInto(ctx, s.Caller, id, "kms", "DescribeKey", map[string]any{"KeyId": key.ID}, &of)
+	err := awsapi.CallInto(ctx, s.Caller, c.Through(), "kms", "DescribeKey", map[string]any{"KeyId": key.ID}, &of)
 	if err != nil {
 		return nil, keyError(awsapi.AsError(err))
 	}

@@ -122,20 +122,13 @@ func (s *Service) checkName(name string) error {
 	return nil
 }
 
-// via is the caller, through this service.
-func (s *Service) via(c *awsapi.Call) awsapi.Identity {
-	id := c.Identity
-	id.Via = "ssm." + s.config.Region + ".amazonaws.com"
-	return id
-}
-
 // defaultKey encrypts the secure strings that name no key.
 const defaultKey = "alias/aws/ssm"
 
 // seal encrypts the value of a secure string as the caller.
 func (s *Service) seal(ctx context.Context, c *awsapi.Call, name, key, value string) (string, error) {
 	var out struct{ CiphertextBlob []byte }
-	err := awsapi.CallInto(ctx, s.config.Caller, s.via(c), "kms", "Encrypt", map[string]any{
+	err := awsapi.CallInto(ctx, s.config.Caller, c.Through(), "kms", "Encrypt", map[string]any{
 		"KeyId": key, "Plaintext": []byte(value), "EncryptionContext": map[string]string{"PARAMETER_ARN": s.arn(name)},
 	}, &out)
 	return base64.StdEncoding.EncodeToString(out.CiphertextBlob), keyError(err)
@@ -148,7 +141,7 @@ func (s *Service) open(ctx context.Context, c *awsapi.Call, name, value string) 
 		return "", err
 	}
 	var out struct{ Plaintext []byte }
-	err = awsapi.CallInto(ctx, s.config.Caller, s.via(c), "kms", "Decrypt", map[string]any{
+	err = awsapi.CallInto(ctx, s.config.Caller, c.Through(), "kms", "Decrypt", map[string]any{
 		"CiphertextBlob": blob, "EncryptionContext": map[string]string{"PARAMETER_ARN": s.arn(name)},
 	}, &out)
 	return string(out.Plaintext), keyError(err)
