@@ -1,10 +1,8 @@
 package simulator
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strconv"
 	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/usp"
@@ -118,15 +116,7 @@ func FaultNamed(name string) *Fault {
 
 // Faults says how many devices of a fleet have which fault. The zero value is
 // none.
-type Faults struct {
-	drawn []drawnFault
-	fixed map[int]*Fault // by device number, from 1
-}
-
-type drawnFault struct {
-	fault *Fault
-	count int
-}
+type Faults struct{ placed[Fault] }
 
 // ParseFaults reads a list separated by commas:
 //
@@ -137,63 +127,33 @@ type drawnFault struct {
 //
 // All mistakes come in one error.
 func ParseFaults(text string) (Faults, error) {
-	f := Faults{fixed: map[int]*Fault{}}
-	var errs []error
-	for item := range strings.SplitSeq(text, ",") {
-		item = strings.TrimSpace(item)
-		if item == "" {
-			continue
-		}
-		name, at, placed := strings.Cut(item, "@")
-		name, number, counted := strings.Cut(name, "=")
-		if !counted {
-			number = "1"
-		}
-		n, err := strconv.Atoi(number)
-		fault := FaultNamed(name)
-		switch {
-		case fault == nil && name != "all":
+	f := Faults{placed[Fault]{fixed: map[int]*Fault{}}}
+	named := func(f *Fault) string { return f.Name }
+	err := eachItem(text, func(i item) error {
+		if i.name != "all" {
+			if fault := FaultNamed(i.name); fault != nil {
+				return f.add(i, fault, "fault", "has", named)
+			}
 			names := make([]string, len(AllFaults))
 			for i, f := range AllFaults {
 				names[i] = f.Name
 			}
-			errs = append(errs, fmt.Errorf("fault %q is none of: all, %s", name, strings.Join(names, ", ")))
-		case err != nil || n < 0:
-			errs = append(errs, fmt.Errorf("fault %s: %q is not a number of devices", name, number))
-		case placed && (counted || name == "all"):
-			errs = append(errs, fmt.Errorf("fault %s: either a number of devices or one device", item))
-		case placed:
-			device, err := strconv.Atoi(at)
-			switch {
-			case err != nil || device < 1:
-				errs = append(errs, fmt.Errorf("fault %s: %q is not the number of a device", name, at))
-			case f.fixed[device] != nil:
-				errs = append(errs, fmt.Errorf("fault %s: device %d already has %s", name, device,
-					f.fixed[device].Name))
-			default:
-				f.fixed[device] = fault
-			}
-		case name == "all":
-			for _, each := range AllFaults {
-				f.drawn = append(f.drawn, drawnFault{each, n})
-			}
-		default:
-			f.drawn = append(f.drawn, drawnFault{fault, n})
+			return fmt.Errorf("fault %q is none of: all, %s", i.name, strings.Join(names, ", "))
 		}
-	}
-	if len(errs) > 0 {
-		return Faults{}, errors.Join(errs...)
+		if i.isPlaced {
+			i.counted = true // all are not one device's
+		}
+		for _, each := range AllFaults {
+			if err := f.add(i, each, "fault", "has", named); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return Faults{}, err
 	}
 	return f, nil
-}
-
-// Count is how many devices have a fault.
-func (f Faults) Count() int {
-	n := len(f.fixed)
-	for _, d := range f.drawn {
-		n += d.count
-	}
-	return n
 }
 
 // Assign gives each of n devices its fault, nil for most. Equal arguments give
@@ -219,7 +179,7 @@ func (f Faults) Assign(n int, seed uint64) ([]*Fault, error) {
 	rng.Shuffle(len(free), func(i, j int) { free[i], free[j] = free[j], free[i] })
 	for _, d := range f.drawn {
 		for range d.count {
-			all[free[0]], free = d.fault, free[1:]
+			all[free[0]], free = d.what, free[1:]
 		}
 	}
 	return all, nil

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/quirk"
@@ -136,14 +135,8 @@ func ProfileWith(name string, quirks quirk.List) *Profile {
 // Profiles says how many devices of a fleet are of which model. The zero value is that
 // all are the recorded device.
 type Profiles struct {
-	drawn []drawnProfile
-	fixed map[int]*Profile // by device number, from 1
-	all   bool             // the rest is spread over all of them
-}
-
-type drawnProfile struct {
-	profile *Profile
-	count   int
+	placed[Profile]
+	all bool // the rest is spread over all of them
 }
 
 // ParseProfiles reads a list separated by commas:
@@ -156,69 +149,33 @@ type drawnProfile struct {
 //
 // The rest is the recorded device. All mistakes come in one error.
 func ParseProfiles(text string) (Profiles, error) {
-	out := Profiles{fixed: map[int]*Profile{}}
-	var errs []error
-	for item := range strings.SplitSeq(text, ",") {
-		item = strings.TrimSpace(item)
-		if item == "" {
-			continue
+	out := Profiles{placed: placed[Profile]{fixed: map[int]*Profile{}}}
+	err := eachItem(text, func(i item) error {
+		if i.name == "all" {
+			if out.all = !i.counted && !i.isPlaced; !out.all {
+				return errors.New("profile all: it is for all devices without another, and takes no number")
+			}
+			return nil
 		}
-		name, at, placed := strings.Cut(item, "@")
-		name, number, counted := strings.Cut(name, "=")
-		if !counted {
-			number = "1"
-		}
-		n, err := strconv.Atoi(number)
-		profile := ProfileNamed(name)
-		if profile == nil && strings.Contains(name, "+") {
-			if quirks, bad := quirk.Parse(strings.ReplaceAll(name, "+", ",")); bad == nil {
-				profile = ProfileWith(name, quirks)
+		profile := ProfileNamed(i.name)
+		if profile == nil && strings.Contains(i.name, "+") {
+			if quirks, bad := quirk.Parse(strings.ReplaceAll(i.name, "+", ",")); bad == nil {
+				profile = ProfileWith(i.name, quirks)
 			}
 		}
-		switch {
-		case name == "all" && (counted || placed):
-			errs = append(errs, errors.New("profile all: it is for all devices without another, and takes no number"))
-		case name == "all":
-			out.all = true
-		case profile == nil:
-			names := make([]string, len(AllProfiles))
-			for i, p := range AllProfiles {
-				names[i] = p.Name
-			}
-			errs = append(errs, fmt.Errorf("profile %q is none of: all, %s; nor quirks joined by +", name,
-				strings.Join(names, ", ")))
-		case err != nil || n < 0:
-			errs = append(errs, fmt.Errorf("profile %s: %q is not a number of devices", name, number))
-		case placed && counted:
-			errs = append(errs, fmt.Errorf("profile %s: either a number of devices or one device", item))
-		case placed:
-			device, err := strconv.Atoi(at)
-			switch {
-			case err != nil || device < 1:
-				errs = append(errs, fmt.Errorf("profile %s: %q is not the number of a device", name, at))
-			case out.fixed[device] != nil:
-				errs = append(errs, fmt.Errorf("profile %s: device %d already is %s", name, device,
-					out.fixed[device].Name))
-			default:
-				out.fixed[device] = profile
-			}
-		default:
-			out.drawn = append(out.drawn, drawnProfile{profile, n})
+		if profile != nil {
+			return out.add(i, profile, "profile", "is", func(p *Profile) string { return p.Name })
 		}
-	}
-	if len(errs) > 0 {
-		return Profiles{}, errors.Join(errs...)
+		names := make([]string, len(AllProfiles))
+		for i, p := range AllProfiles {
+			names[i] = p.Name
+		}
+		return fmt.Errorf("profile %q is none of: all, %s; nor quirks joined by +", i.name, strings.Join(names, ", "))
+	})
+	if err != nil {
+		return Profiles{}, err
 	}
 	return out, nil
-}
-
-// Count is how many devices are named, without those of all.
-func (s Profiles) Count() int {
-	n := len(s.fixed)
-	for _, d := range s.drawn {
-		n += d.count
-	}
-	return n
 }
 
 // Assign gives each device its profile, nil for the recorded device where nothing is
@@ -251,11 +208,11 @@ func (s Profiles) Assign(faults []*Fault, seed uint64) ([]*Profile, error) {
 	rng.Shuffle(len(free), func(i, j int) { free[i], free[j] = free[j], free[i] })
 	for _, d := range s.drawn {
 		for range d.count {
-			i := slices.IndexFunc(free, func(device int) bool { return faults[device].On(d.profile).Applies })
+			i := slices.IndexFunc(free, func(device int) bool { return faults[device].On(d.what).Applies })
 			if i < 0 {
-				return nil, fmt.Errorf("simulator: the faults leave too few devices for profile %s", d.profile.Name)
+				return nil, fmt.Errorf("simulator: the faults leave too few devices for profile %s", d.what.Name)
 			}
-			out[free[i]] = d.profile
+			out[free[i]] = d.what
 			free = slices.Delete(free, i, i+1)
 		}
 	}
