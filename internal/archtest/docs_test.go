@@ -84,3 +84,31 @@ func TestPathsInPagesExist(t *testing.T) {
 		}
 	}
 }
+
+// TestNamesInPagesExist: what a page says to be in a file is a word there.
+func TestNamesInPagesExist(t *testing.T) {
+	tr := theTree(t)
+	named := regexp.MustCompile("`([A-Za-z]+)`(?: and `([A-Za-z]+)`)? in `((?:cmd|infra|internal)/[a-z0-9_/]+\\.go)`")
+	n := 0
+	for name, text := range tr.markdown(t) {
+		if name == "CHANGELOG.md" {
+			continue
+		}
+		for _, m := range named.FindAllStringSubmatch(text, -1) {
+			b, err := os.ReadFile(filepath.Join(tr.root, filepath.FromSlash(m[3])))
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+			for _, word := range m[1:3] {
+				if word != "" && !regexp.MustCompile(`\b`+word+`\b`).Match(b) {
+					t.Errorf("%s says that %s is in %s", name, word, m[3])
+				}
+			}
+			n++
+		}
+	}
+	if n == 0 {
+		t.Error("no page says what is where any more")
+	}
+}
