@@ -5,7 +5,6 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,7 +14,6 @@ import (
 	"github.com/fleetstep/fleetstep/internal/cli"
 	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/localcloud"
-	"github.com/fleetstep/fleetstep/internal/simulator"
 	"github.com/fleetstep/fleetstep/internal/trial"
 )
 
@@ -291,16 +289,12 @@ func TestManyCampaigns(t *testing.T) {
 		{"name": "early", "percent": 30, "bakeMinutes": 5, "approval": true}, {"name": "rest", "bakeMinutes": 5}]}`)
 	for seed := range seeds {
 		t.Run(strconv.Itoa(seed+1), func(t *testing.T) {
-			// In bad weather without the fault that TestUpgradesOutliveBadWeather leaves out, too.
 			c := Config{Devices: 200, Seed: uint64(seed + 1), Faults: "all", Every: 5 * time.Minute,
 				Campaign: trial.Campaign{File: file, Models: 3}}
 			if seed%3 == 2 {
 				if c.Weather, err = localcloud.ParseWeather("bad", "", c.Seed); err != nil {
 					t.Fatal(err)
 				}
-				c.Faults = strings.Join(slices.DeleteFunc(faultNames("all"), func(name string) bool {
-					return name == simulator.Blocked
-				}), ",")
 			}
 			if _, out, err := lead(t, c); err != nil {
 				t.Errorf("%v\n%s", err, out)

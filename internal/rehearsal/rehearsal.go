@@ -130,7 +130,9 @@ func (c Config) command() string {
 	if c.Profiles != "" {
 		fmt.Fprintf(&b, " --profiles %q", c.Profiles)
 	}
-	if c.Operation.Name != "" {
+	if c.Campaign.File != "" {
+		c.campaignFlags(&b)
+	} else if c.Operation.Name != "" {
 		fmt.Fprintf(&b, " --operation %s --input %q", c.Operation.Name, c.Operation.Input)
 	} else {
 		fmt.Fprintf(&b, " --event %q --image-size %d", c.Event, c.Image)
@@ -157,6 +159,26 @@ func (c Config) command() string {
 		fmt.Fprintf(&b, " --quotas %s", c.Quotas)
 	}
 	return b.String()
+}
+
+// campaignFlags are those of the campaign that is played.
+func (c Config) campaignFlags(b *strings.Builder) {
+	p := c.Campaign
+	fmt.Fprintf(b, " --campaign %q --image-size %d", p.File, c.Image)
+	if p.Models > 0 {
+		fmt.Fprintf(b, " --models %d", p.Models)
+	}
+	for _, flag := range []struct{ name, value string }{
+		{"bad-image", p.BadImage}, {"bad-model", p.BadModel}, {"approve", p.Approve}, {"on-hold", p.OnHold},
+		{"expect", p.Expect},
+	} {
+		if flag.value != "" {
+			fmt.Fprintf(b, " --%s %q", flag.name, flag.value)
+		}
+	}
+	if p.ByHand {
+		b.WriteString(" --by-hand")
+	}
 }
 
 // lateCopies is how long after the job's end the weather may still bring copies of

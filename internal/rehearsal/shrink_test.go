@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud"
+	"github.com/fleetstep/fleetstep/internal/trial"
 )
 
 // A rehearsal that fails whenever three devices, one fault and two events of one kind
@@ -47,5 +48,17 @@ func TestReductionEndsWithItsTime(t *testing.T) {
 	}, fails: func(Config) (bool, []int) { t.Error("played"); return false, nil }}
 	if c := s.shrink(Config{Devices: 7, Faults: "reorder"}); c.Devices != 7 || c.Faults != "reorder" {
 		t.Errorf("reduced to %+v", c)
+	}
+}
+
+// What repeats a campaign names it, and how its operator behaves.
+func TestACampaignIsRepeatedByItsCommand(t *testing.T) {
+	c := Config{Devices: 40, Faults: "all", Seed: 3, Image: 1, Event: "e.json", Campaign: trial.Campaign{
+		File: "c.json", Models: 3, BadImage: "2.0.0:30%", Approve: "at=2s", OnHold: "abort", Expect: "halted",
+	}}
+	const want = `fleetstep rehearse --devices 40 --seed 3 --faults "all" --campaign "c.json" --image-size 1 --models 3 ` +
+		`--bad-image "2.0.0:30%" --approve "at=2s" --on-hold "abort" --expect "halted"`
+	if got := c.command(); got != want {
+		t.Errorf("%s\nwant %s", got, want)
 	}
 }

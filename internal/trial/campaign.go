@@ -491,37 +491,47 @@ func (p *played) judgeDevices(ctx context.Context, fleet *simulator.Fleet, s *Ca
 	}
 	bad := len(p.bad) > 0 || p.Campaign.BadModel != ""
 	for i, f := range fleet.Facts() {
-		thing, fault := p.things[i], p.faults[i]
-		st, stands := standings[thing]
-		expected := fault.On(p.profiles[i])
+		fault := p.faults[i]
 		if bad && f.Downloads > 0 && (fault != nil && fault.Name == bootFails || len(p.bad) > 0) {
 			s.BlastRadius++
 		}
-		name := "healthy"
-		if fault != nil {
-			name = "fault " + fault.Name
-		}
-		switch {
-		case !stands && (f.Downloads > 0 || f.Upgraded()):
-			p.problem("%s (%s) was never admitted, and downloaded %d times and runs %s", thing, name, f.Downloads,
-				f.Version)
-		case !stands:
-		case !st.State.Over():
-			p.problem("%s (%s) is %s at the end", thing, name, st.State)
-		case st.State == event.StandSucceeded && !p.wanted(f.Version):
-			p.problem("%s (%s) is said to have succeeded and runs %s", thing, name, f.Version)
-		case st.State == event.StandSucceeded && !expected.Succeeds():
-			p.problem("%s (%s) succeeded; expected %s", thing, name, expected.Ends)
-		case st.State == event.StandFailed && fault == nil:
-			p.problem("%s is healthy and failed with %s", thing, st.Error)
-		case st.State == event.StandFailed && !expected.Allows(string(st.Error)):
-			p.problem("%s (%s) failed with %s; expected %s", thing, name, st.Error, expectation(expected))
-		// In bad weather what is lost is asked for again.
-		case fault == nil && f.Completed > 1 && st.Attempt == 1 && p.Patience == 0:
-			p.problem("%s is healthy and downloaded %d times", thing, f.Completed)
+		st, stands := standings[p.things[i]]
+		if problem := p.judgeDevice(i, f, st, stands); problem != "" {
+			p.problem("%s", problem)
 		}
 	}
 	return nil
+}
+
+// judgeDevice is what is wrong with how a device stands, "" if nothing is.
+func (p *played) judgeDevice(i int, f simulator.Facts, st event.Standing, stands bool) string {
+	thing, fault := p.things[i], p.faults[i]
+	expected, name := fault.On(p.profiles[i]), "healthy"
+	if fault != nil {
+		name = "fault " + fault.Name
+	}
+	switch as := string(st.Error); {
+	case !stands && (f.Downloads > 0 || f.Upgraded()):
+		return fmt.Sprintf("%s (%s) was never admitted, and downloaded %d times and runs %s", thing, name, f.Downloads,
+			f.Version)
+	case !stands:
+	case !st.State.Over():
+		return fmt.Sprintf("%s (%s) is %s at the end", thing, name, st.State)
+	case st.State == event.StandSucceeded && !p.wanted(f.Version):
+		return fmt.Sprintf("%s (%s) is said to have succeeded and runs %s", thing, name, f.Version)
+	case st.State == event.StandSucceeded && !expected.Succeeds():
+		return fmt.Sprintf("%s (%s) succeeded; expected %s", thing, name, expected.Ends)
+	case st.State == event.StandFailed && fault == nil:
+		return fmt.Sprintf("%s is healthy and failed with %s", thing, as)
+	case st.State == event.StandFailed && as != expected.Ends && !(p.Disturbed && expected.Allows(as)):
+		return fmt.Sprintf("%s (%s) failed with %s; expected %s", thing, name, as, expectation(expected))
+	case fault != nil && !f.Fired && (st.State == event.StandSucceeded || st.State == event.StandFailed):
+		return fmt.Sprintf("%s (%s) never showed its fault", thing, name)
+	// Where the cloud loses messages, what is lost is asked for again.
+	case fault == nil && f.Completed > 1 && st.Attempt == 1 && !p.Disturbed:
+		return fmt.Sprintf("%s is healthy and downloaded %d times", thing, f.Completed)
+	}
+	return ""
 }
 
 func (p *played) wanted(version string) bool {
