@@ -12,8 +12,9 @@ import (
 
 // CreateActivityInput is the input of CreateActivity.
 type CreateActivityInput struct {
-	Name string `json:"name"`
-	Tags []Tag  `json:"tags"`
+	Name       string          `json:"name"`
+	Tags       []Tag           `json:"tags"`
+	Encryption *EncryptionConf `json:"encryptionConfiguration"`
 }
 
 // Activity is an activity.
@@ -28,6 +29,12 @@ func (s *Service) createActivity(ctx context.Context, c *awsapi.Call, in *Create
 	if !names.Valid(in.Name) {
 		return nil, invalidName(in.Name)
 	}
+	if len(in.Tags) > maxTags {
+		return nil, tooManyTags()
+	}
+	if err := checkEncryption(in.Encryption); err != nil {
+		return nil, err
+	}
 	out := &Activity{ActivityARN: s.arn(names.Activity, in.Name)}
 	err := s.db.Update(func(tx *store.Tx) error {
 		a, ok, err := activities.Get(tx, in.Name)
@@ -35,10 +42,13 @@ func (s *Service) createActivity(ctx context.Context, c *awsapi.Call, in *Create
 			return err
 		}
 		if !ok {
-			a = activityRecord{Name: in.Name, Created: s.sched.Now(), Tags: map[string]string{}}
+			a = activityRecord{Name: in.Name, Created: s.sched.Now(), Tags: map[string]string{},
+				Encryption: in.Encryption}
 			for _, t := range in.Tags {
 				a.Tags[t.Key] = t.Value
 			}
+		} else if !sameConfig(shownEncryption(a.Encryption), shownEncryption(in.Encryption)) {
+			return awsapi.Errorf("ActivityAlreadyExists", "Activity Already Exists: '%s'", out.ActivityARN)
 		}
 		out.CreationDate = awsapi.Time{Time: a.Created}
 		return activities.Put(tx, a, in.Name)
@@ -76,7 +86,7 @@ func (s *Service) findActivity(arn string) (*Activity, error) {
 		a, ok, err := activities.Get(tx, name)
 		if ok {
 			out = &Activity{s.arn(names.Activity, name), name, awsapi.Time{Time: a.Created},
-				&EncryptionConf{Type: "AWS_OWNED_KEY"}}
+				shownEncryption(a.Encryption)}
 		}
 		return err
 	})
@@ -169,8 +179,7 @@ func (s *Service) getActivityTask(ctx context.Context, c *awsapi.Call, in *GetAc
 			}
 		}
 		if gate.Wait(ctx) != nil {
-			empty := ""
-			return &GetActivityTaskOutput{TaskToken: &empty}, nil
+			return &GetActivityTaskOutput{}, nil
 		}
 		if _, err := s.findActivity(in.ActivityARN); err != nil {
 			return nil, err

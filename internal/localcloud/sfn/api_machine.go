@@ -8,6 +8,7 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/names"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
@@ -51,8 +52,8 @@ func (s *Service) createStateMachine(ctx context.Context, c *awsapi.Call, in *Cr
 	if in.VersionDescription != "" && !in.Publish {
 		return nil, validation("Version description can only be set when publish is true")
 	}
-	if len(in.Tags) > 50 {
-		return nil, awsapi.Errorf("TooManyTags", "Too many tags")
+	if len(in.Tags) > maxTags {
+		return nil, tooManyTags()
 	}
 	if err := compile(in.Definition, in.Type); err != nil {
 		return nil, err
@@ -82,8 +83,9 @@ func (s *Service) createStateMachine(ctx context.Context, c *awsapi.Call, in *Cr
 			if old.Deleting {
 				return awsapi.Errorf("StateMachineDeleting", "State Machine is being deleted: '%s'", arn)
 			}
-			if old.Type != in.Type || rev.Definition != in.Definition || !sameConfig(rev.Logging, in.Logging) ||
-				!sameConfig(rev.Tracing, in.Tracing) || !sameConfig(rev.Encryption, in.Encryption) {
+			if old.Type != in.Type || !sameDefinition(rev.Definition, in.Definition) ||
+				!sameConfig(rev.Logging, in.Logging) || !sameConfig(rev.Tracing, in.Tracing) ||
+				!sameConfig(rev.Encryption, in.Encryption) {
 				return awsapi.Errorf("StateMachineAlreadyExists", "State Machine Already Exists: '%s'", arn)
 			}
 			out.CreationDate = awsapi.Time{Time: old.Created}
@@ -120,6 +122,19 @@ func (s *Service) createStateMachine(ctx context.Context, c *awsapi.Call, in *Cr
 		return nil, err
 	}
 	return out, nil
+}
+
+// sameDefinition reports whether two definitions are the same JSON, however it is written.
+func sameDefinition(a, b string) bool {
+	if a == b {
+		return true
+	}
+	v, err := document.ParseString(a)
+	if err != nil {
+		return false
+	}
+	w, err := document.ParseString(b)
+	return err == nil && document.Equal(v, w)
 }
 
 // UpdateStateMachineInput is the input of UpdateStateMachine.
@@ -329,7 +344,7 @@ func (s *Service) describe(m machineRecord, rev revisionRecord, v *versionRecord
 		StateMachineARN: s.arn(names.StateMachine, m.Name), Name: m.Name, Status: "ACTIVE", Definition: rev.Definition,
 		RoleARN: rev.RoleARN,
 		Type:    m.Type, CreationDate: awsapi.TimeOf(m.Created), Logging: rev.Logging, Tracing: rev.Tracing,
-		Encryption: rev.Encryption,
+		Encryption: shownEncryption(rev.Encryption),
 	}
 	if m.Deleting {
 		out.Status = "DELETING"
@@ -339,9 +354,6 @@ func (s *Service) describe(m machineRecord, rev revisionRecord, v *versionRecord
 	}
 	if out.Tracing == nil {
 		out.Tracing = &TracingConfig{}
-	}
-	if out.Encryption == nil {
-		out.Encryption = &EncryptionConf{Type: "AWS_OWNED_KEY"}
 	}
 	if plan, err := s.plan(&rev, m.Type); err == nil {
 		out.VariableReferences = plan.References()

@@ -79,8 +79,8 @@ func (s *Service) tagResource(ctx context.Context, c *awsapi.Call, in *TagInput)
 		for _, t := range in.Tags {
 			tags[t.Key] = t.Value
 		}
-		if len(tags) > 50 {
-			return awsapi.Errorf("TooManyTags", "Too many tags")
+		if len(tags) > maxTags {
+			return tooManyTags()
 		}
 		return nil
 	})

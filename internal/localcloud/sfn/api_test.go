@@ -100,3 +100,49 @@ func TestMetadataOnly(t *testing.T) {
 		t.Errorf("%v", d)
 	}
 }
+
+// TestMachineIsMadeOnce: the same request again is answered again, however its definition is written; another role and
+// other tags are left aside.
+//
+// Source: Step Functions API reference, CreateStateMachine (read 2026-12).
+func TestMachineIsMadeOnce(t *testing.T) {
+	const (
+		plain = `{"StartAt":"A","States":{"A":{"Type":"Pass","Result":{"x":1,"y":[1,2]},"End":true}}}`
+		wide  = `{ "StartAt" : "A",
+			"States": {"A": {"Type": "Pass", "Result": {"x": 1, "y": [1, 2]}, "End": true}}}`
+		other = `{"States":{"A":{"End":true,"Result":{"y":[1,2],"x":1.0},"Type":"P\u0061ss"}},"StartAt":"A"}`
+		turns = `{"StartAt":"A","States":{"A":{"Type":"Pass","Result":{"x":1,"y":[2,1]},"End":true}}}`
+	)
+	w := virtual(t)
+	first := w.call("CreateStateMachine", map[string]any{"name": "m", "definition": plain, "roleArn": role})
+	w.sched.RunFor(time.Second)
+	for _, c := range []struct {
+		name string
+		in   map[string]any
+		code string
+	}{
+		{"as it was", map[string]any{"definition": plain}, ""},
+		{"with blanks", map[string]any{"definition": wide}, ""},
+		{"in another order", map[string]any{"definition": other}, ""},
+		{"with another role and tags", map[string]any{"definition": plain, "roleArn": role + "2",
+			"tags": []any{map[string]any{"key": "k", "value": "v"}}}, ""},
+		{"of the same type", map[string]any{"definition": plain, "type": "STANDARD"}, ""},
+		{"with another definition", map[string]any{"definition": turns}, "StateMachineAlreadyExists"},
+		{"of another type", map[string]any{"definition": plain, "type": "EXPRESS"}, "StateMachineAlreadyExists"},
+		{"with tracing", map[string]any{"definition": plain, "tracingConfiguration": map[string]any{"enabled": true}},
+			"StateMachineAlreadyExists"},
+	} {
+		in := map[string]any{"name": "m", "roleArn": role}
+		for k, v := range c.in {
+			in[k] = v
+		}
+		again, err := w.try("CreateStateMachine", in)
+		if awsapi.Code(err) != c.code || c.code == "" && mustJSON(again) != mustJSON(first) {
+			t.Errorf("%s: %v, %v", c.name, again, err)
+		}
+	}
+	d := w.call("DescribeStateMachine", map[string]any{"stateMachineArn": first["stateMachineArn"]})
+	if d["definition"] != plain || d["roleArn"] != role {
+		t.Errorf("%v", d)
+	}
+}

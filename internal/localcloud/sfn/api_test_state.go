@@ -2,6 +2,7 @@ package sfn
 
 import (
 	"context"
+	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
@@ -13,6 +14,19 @@ func (s *Service) testState(ctx context.Context, c *awsapi.Call, in *teststate.I
 	t, err := teststate.New(in)
 	if err != nil {
 		return nil, err
+	}
+	if in.RevealSecrets {
+		if err := c.Authorize(ctx, "states:RevealSecrets", "*", nil); err != nil {
+			return nil, err
+		}
+	}
+	if in.RoleARN != "" {
+		if !strings.HasPrefix(in.RoleARN, "arn:") {
+			return nil, invalidARN(names.WrongPrefix(in.RoleARN))
+		}
+		if err := c.Authorize(ctx, "iam:PassRole", in.RoleARN, passedHere); err != nil {
+			return nil, err
+		}
 	}
 	name, machine := s.sched.UUID(), s.sched.UUID()
 	info := asl.Info{

@@ -32,11 +32,24 @@ type EncryptionConf struct {
 	DataReuse int    `json:"kmsDataKeyReusePeriodSeconds,omitempty"`
 }
 
+// shownEncryption is a configuration as descriptions show it: that of AWS where there is none.
+func shownEncryption(e *EncryptionConf) *EncryptionConf {
+	if e == nil {
+		return &EncryptionConf{Type: "AWS_OWNED_KEY"}
+	}
+	return e
+}
+
 // Tag is a tag.
 type Tag struct {
 	Key   string `json:"key"`
 	Value string `json:"value"`
 }
+
+// maxTags is how many tags a resource may have.
+const maxTags = 50
+
+func tooManyTags() error { return awsapi.Errorf("TooManyTags", "Too many tags") }
 
 // checkEncryption refuses a configuration that says less or more than it must.
 func checkEncryption(e *EncryptionConf) error {

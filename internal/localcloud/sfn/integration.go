@@ -110,7 +110,7 @@ func (in *integrations) lambda(ctx context.Context, id awsapi.Identity, t Task) 
 		return in.failure(t, err)
 	}
 	if out.FunctionError != nil && *out.FunctionError != "" {
-		return integration.FunctionFailure(out.Payload)
+		return integration.InvocationFailure(out.Payload)
 	}
 	result := &document.Object{}
 	version := "$LATEST"

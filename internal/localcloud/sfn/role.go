@@ -22,14 +22,16 @@ var logDelivery = []string{
 var tracing = []string{"xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules",
 	"xray:GetSamplingTargets"}
 
+// passedHere says to whom a role is passed, as policies are asked.
+var passedHere = map[string][]string{"iam:PassedToService": {"states.amazonaws.com"}}
+
 // checkRole refuses a caller who may not pass the role, a role that Step
 // Functions may not assume, and one that may not deliver the logs that are asked
 // for. passed is "" where the caller names no role.
 func (s *Service) checkRole(ctx context.Context, c *awsapi.Call, machineARN, passed, roleARN string,
 	l *LoggingConfig) error {
 	if passed != "" {
-		if err := c.Authorize(ctx, "iam:PassRole", passed,
-			map[string][]string{"iam:PassedToService": {"states.amazonaws.com"}}); err != nil {
+		if err := c.Authorize(ctx, "iam:PassRole", passed, passedHere); err != nil {
 			return err
 		}
 	}

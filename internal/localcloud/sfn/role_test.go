@@ -129,3 +129,33 @@ func TestTracesAreAskedForAtEachStart(t *testing.T) {
 		}
 	}
 }
+
+// TestStateActsUnderARole: whoever tests a state must be allowed to pass the role, and to see secrets if they ask.
+//
+// Source: Step Functions Developer Guide, "Testing state machines with TestState API", IAM permissions (read 2026-12).
+func TestStateActsUnderARole(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		in    map[string]any
+		asked string
+		code  string
+	}{
+		{"a role", map[string]any{"roleArn": role}, "iam:PassRole", ""},
+		{"a role that may not be passed", map[string]any{"roleArn": role + "/not-passed"}, "iam:PassRole",
+			"AccessDeniedException"},
+		{"no role", map[string]any{}, "states:TestState", ""},
+		{"no ARN", map[string]any{"roleArn": "machine"}, "", "InvalidArn"},
+		{"secrets", map[string]any{"roleArn": role, "revealSecrets": true}, "states:RevealSecrets", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w, j := judged(t)
+			tt.in["definition"] = `{"Type":"Pass","End":true}`
+			if _, err := w.try("TestState", tt.in); awsapi.Code(err) != tt.code {
+				t.Errorf("%v", err)
+			}
+			if tt.asked != "" && !slices.Contains(j.asked, tt.asked) {
+				t.Errorf("asked for %v", j.asked)
+			}
+		})
+	}
+}

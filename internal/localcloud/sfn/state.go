@@ -137,9 +137,10 @@ type waiterRecord struct {
 
 // activityRecord is an activity.
 type activityRecord struct {
-	Name    string            `json:"name"`
-	Created time.Time         `json:"created"`
-	Tags    map[string]string `json:"tags,omitempty"`
+	Name       string            `json:"name"`
+	Created    time.Time         `json:"created"`
+	Tags       map[string]string `json:"tags,omitempty"`
+	Encryption *EncryptionConf   `json:"encryption,omitempty"`
 }
 
 // activityTask is a task that waits for a worker.

@@ -147,8 +147,8 @@ func (c *compiler) distributedFields(s *State, o *document.Object, at string) {
 				if r.config == nil {
 					c.fail(where+"/ReaderConfig", "Expected value of type Object")
 				} else {
-					r.maxItems = c.number(s, r.config, "MaxItems", where+"/ReaderConfig", math.MinInt32,
-						100000000, true)
+					r.maxItems = c.number(s, r.config, "MaxItems", where+"/ReaderConfig", 0, 100000000,
+						true)
 					c.readerConfig(r, where+"/ReaderConfig")
 				}
 			}

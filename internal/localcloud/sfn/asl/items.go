@@ -23,6 +23,9 @@ func (r *Run) mapReadBegin(s *scope) *Failure {
 	if f := s.limited(ValueData(args)); f != nil {
 		return f
 	}
+	if _, f := s.limit(); f != nil {
+		return f
+	}
 	r.emit(b, Event{Type: "MapStateStarted", Length: 0})
 	if f := r.mapRunBegin(s); f != nil {
 		return f
@@ -60,22 +63,11 @@ func (r *Run) mapRead(b *Branch, s *scope, res Result) {
 		return
 	}
 	list, sources, problem := readItems(s.state.reader, res.Output.Value())
-	if problem == "" && s.state.reader.maxItems.set {
-		n, f := s.integer(s.state.reader.maxItems)
-		switch {
-		case f != nil:
-			f.Error = ptr(errItemReader)
-			if v, found := s.state.reader.maxItems.value(s); found == nil && s.state.reader.maxItems.path != nil {
-				f.Cause = ptr(fmt.Sprintf(
-					"The MaxItemsPath field refers to value '%s' which is not a valid integer: %s", plain(v),
-					s.state.reader.maxItems.path.Source))
-			}
+	if problem == "" {
+		var f *Failure
+		if list, problem, f = s.firstItems(list); f != nil {
 			r.fail(b, f)
 			return
-		case n <= 0:
-			problem = "field MaxItems must be positive"
-		default:
-			list = list[:min(n, len(list))]
 		}
 	}
 	if problem != "" {
@@ -87,6 +79,42 @@ func (r *Run) mapRead(b *Branch, s *scope, res Result) {
 	if f := r.iterate(s, list); f != nil {
 		r.fail(b, f)
 	}
+}
+
+// limit is MaxItems of a Map state's ItemReader, 0 if there is none.
+func (s *scope) limit() (int64, *Failure) {
+	n := s.state.reader.maxItems
+	if !n.set {
+		return 0, nil
+	}
+	v, f := n.value(s)
+	if f != nil {
+		return 0, f
+	}
+	limit, ok := wholeNumber(v, n.path != nil)
+	switch {
+	case ok:
+		return limit, nil
+	case n.path == nil:
+		_, f := s.integer(n)
+		return 0, f
+	}
+	return 0, &Failure{Error: ptr(errItemReader), Cause: ptr(fmt.Sprintf(
+		"The MaxItemsPath field refers to value '%s' which is not a valid integer: %s", plain(v), n.path.Source))}
+}
+
+// firstItems are the items that MaxItems lets through: all of them where it is 0; problem says what is wrong with it.
+func (s *scope) firstItems(list []any) (first []any, problem string, f *Failure) {
+	limit, f := s.limit()
+	switch {
+	case f != nil:
+		return nil, "", f
+	case limit < 0:
+		return nil, "field MaxItems must be positive", nil
+	case limit == 0 || limit > int64(len(list)):
+		return list, "", nil
+	}
+	return list[:limit], "", nil
 }
 
 // ItemSource says where the items from an index on come from.

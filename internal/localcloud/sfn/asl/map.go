@@ -92,16 +92,12 @@ func (s *scope) integer(n numberField) (int, *Failure) {
 	if f != nil {
 		return 0, f
 	}
-	i, ok := document.Integer(v)
-	if !ok {
-		if text, isText := v.(string); isText && n.path != nil {
-			if parsed, err := strconv.Atoi(text); err == nil {
-				i, ok = int64(parsed), true
-			}
-		}
-	}
+	i, ok := wholeNumber(v, n.path != nil)
 	if !ok {
 		if e, isExpression := n.node.(exprNode); isExpression {
+			if _, isNumber := document.Number(v); isNumber {
+				return 0, e.wrongType(s, "integer", v)
+			}
 			return 0, e.wrongType(s, "number", v)
 		}
 		return 0, s.runtime("The %sPath field refers to value \"%s\" which is not a valid integer: %s", n.name,
@@ -111,6 +107,15 @@ func (s *scope) integer(n numberField) (int, *Failure) {
 		return 0, s.runtime("Expected non-negative integer for MaxConcurrency, got '%d' instead.", i)
 	}
 	return int(min(i, math.MaxInt32)), nil
+}
+
+// wholeNumber is the integer that a value is; what a path refers to may be the text of one.
+func wholeNumber(v any, text bool) (int64, bool) {
+	if s, ok := v.(string); ok && text {
+		n, err := strconv.ParseInt(s, 10, 64)
+		return n, err == nil
+	}
+	return document.Integer(v)
 }
 
 // mapStart begins the iterations.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/jsonata"
 )
 
@@ -127,7 +128,7 @@ type Run struct {
 	snapshot     Snapshot
 	host         Host
 	queue        []*Branch
-	fixedContext any
+	fixedContext *document.Object
 	single       *single
 	scratch      Event
 	kept         []byte

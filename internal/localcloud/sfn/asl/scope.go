@@ -104,6 +104,21 @@ type mapItem struct {
 	source string
 }
 
+// shown is the item as the context object has it.
+func (m *mapItem) shown() *document.Object {
+	o := document.NewObject(
+		document.Member{Name: "Index", Value: document.Int(int64(m.index))},
+		document.Member{Name: "Value", Value: m.value},
+	)
+	if m.key != nil {
+		o.Set("Key", *m.key)
+	}
+	if m.source != "" {
+		o.Set("Source", m.source)
+	}
+	return document.NewObject(document.Member{Name: "Item", Value: o})
+}
+
 func (s *scope) where() string {
 	if s.run.single != nil {
 		return ""
@@ -140,8 +155,11 @@ func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.
 
 // context is the context object.
 func (s *scope) context() any {
-	if s.run.fixedContext != nil {
-		return s.run.fixedContext
+	if fixed := s.run.fixedContext; fixed != nil {
+		if s.item == nil {
+			return fixed
+		}
+		return fixed.With("Map", s.item.shown())
 	}
 	if s.ctx != nil {
 		return s.ctx
@@ -187,17 +205,7 @@ func (s *scope) context() any {
 		}
 	}
 	if item != nil {
-		o := document.NewObject(
-			document.Member{Name: "Index", Value: document.Int(int64(item.index))},
-			document.Member{Name: "Value", Value: item.value},
-		)
-		if item.key != nil {
-			o.Set("Key", *item.key)
-		}
-		if item.source != "" {
-			o.Set("Source", item.source)
-		}
-		s.ctx.Set("Map", document.NewObject(document.Member{Name: "Item", Value: o}))
+		s.ctx.Set("Map", item.shown())
 	}
 	return s.ctx
 }

@@ -17,8 +17,8 @@ type Single struct {
 	Retries int
 	// FailedIterations is how many iterations of a Map state have failed.
 	FailedIterations int
-	// ReaderItems are the items that an ItemReader has read.
-	ReaderItems *Data
+	// ReaderData is what an ItemReader has read, as its source has it.
+	ReaderData *string
 }
 
 // SingleResult is what a test came to.
@@ -75,6 +75,11 @@ func (s *State) Branches() int { return len(s.branches) }
 // Kind is how the state's resource works.
 func (s *State) Kind() Resource { return s.resource }
 
+// ReadsJSON is false for a Map state with an ItemReader whose source is something other than JSON.
+func (s *State) ReadsJSON() bool {
+	return s.reader == nil || s.reader.manifest == "" && (s.reader.inputType == "" || s.reader.inputType == "JSON")
+}
+
 // Writes reports whether a Map state has a ResultWriter.
 func (s *State) Writes() bool { return s.writer != nil }
 
@@ -128,6 +133,9 @@ func Test(m *Machine, host Host, info Info, t Single, call func(Call) Result) Si
 	default:
 		r.perform(b)
 	}
+	if known := b.known(); known.Len() > 0 {
+		out.Inspection.Set("variables", known)
+	}
 	out.Status = r.Status
 	if r.single.caught && r.Status == Succeeded {
 		out.Status = CaughtError
@@ -142,95 +150,6 @@ func Test(m *Machine, host Host, info Info, t Single, call func(Call) Result) Si
 		out.Error, out.Cause = r.Error, r.Cause
 	}
 	return *out
-}
-
-// mocked runs a Map or Parallel state with what its inside is said to come to.
-func (r *Run) mocked(b *Branch, st *State) {
-	s := r.scope(b)
-	f := r.mockedInside(s)
-	if f == nil && r.single.Mock.Failed {
-		f = &Failure{Error: r.single.Mock.Error, Cause: r.single.Mock.Cause}
-	}
-	if f != nil {
-		r.fail(b, f)
-		return
-	}
-	r.single.quiet = "result"
-	r.succeed(b, r.single.Mock.Output)
-}
-
-func (r *Run) mockedInside(s *scope) *Failure {
-	st := s.state
-	if st.Type == "Parallel" {
-		trace := r.Trace
-		r.Trace = nil
-		defer func() { r.Trace = trace }()
-		if f := s.narrow(); f != nil {
-			return f
-		}
-		if n := st.parameters; n != nil {
-			if _, f := n.eval(s); f != nil {
-				return f
-			}
-		}
-		if n := st.arguments; n != nil {
-			if _, f := n.eval(s); f != nil {
-				return f
-			}
-		}
-		return nil
-	}
-	trace := r.Trace
-	if st.reader != nil {
-		r.Trace = nil
-	}
-	f := s.narrow()
-	r.Trace = trace
-	if f != nil {
-		return f
-	}
-	length := 0
-	if st.reader != nil {
-		if r.single.ReaderItems != nil {
-			list, _ := r.single.ReaderItems.Value().([]any)
-			length = len(list)
-		}
-	} else {
-		items, f := r.items(s)
-		if f != nil {
-			return f
-		}
-		length = len(items)
-	}
-	limit, f := s.integer(st.maxConcurrency)
-	if f != nil {
-		return f
-	}
-	r.trace("maxConcurrency", document.Int(int64(limit)))
-	tolerated, set := 0.0, false
-	if st.toleratedShare.set {
-		p, f := s.share(st.toleratedShare)
-		if f != nil {
-			return f
-		}
-		r.trace("toleratedFailurePercentage", document.Float(p))
-		tolerated, set = p/100*float64(length), true
-	}
-	if st.toleratedCount.set {
-		n, f := s.integer(st.toleratedCount)
-		if f != nil {
-			return f
-		}
-		r.trace("toleratedFailureCount", document.Int(int64(n)))
-		if !set || float64(n) < tolerated {
-			tolerated = float64(n)
-		}
-		set = true
-	}
-	if set && float64(r.single.FailedIterations) > tolerated && !r.single.Mock.Failed {
-		return &Failure{Error: ptr(errTolerance), Cause: ptr("The specified tolerated failure threshold was exceeded")}
-	}
-	return nil
 }
 
 // failedSingle takes the failure of a state under test.
@@ -260,12 +179,4 @@ func (r *Run) failedSingle(b *Branch, f *Failure) {
 		}
 	}
 	r.failBranch(b, f)
-}
-
-// pathSource is how messages about items spell a path.
-func pathSource(source string) string {
-	if len(source) > 1 && source[:2] == "$$" {
-		return source[1:]
-	}
-	return source
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
 )
 
 // Failure is an error of a call as Step Functions tells it.
@@ -59,4 +60,13 @@ func FunctionFailure(payload []byte) asl.Result {
 		e.ErrorType = "Lambda.Unknown"
 	}
 	return asl.Failing(e.ErrorType, string(payload))
+}
+
+// InvocationFailure is the error that a function returned to lambda:invoke, which tells it as it tells payloads: as
+// JSON without the blanks that the function wrote.
+func InvocationFailure(payload []byte) asl.Result {
+	if v, err := document.Parse(payload); err == nil {
+		payload = document.Append(nil, v)
+	}
+	return FunctionFailure(payload)
 }

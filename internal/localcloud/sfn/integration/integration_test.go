@@ -69,6 +69,21 @@ func TestErrorsHaveTheNamesOfTheirIntegration(t *testing.T) {
 	}
 }
 
+// TestCausesOfFunctionsThatFail: a function's ARN as Resource gives the error document as the function wrote it,
+// lambda:invoke gives it without blanks. Both are recorded (error_handling, task_lambda and task_service_lambda).
+func TestCausesOfFunctionsThatFail(t *testing.T) {
+	const payload = `{"errorMessage": "m", "errorType": "Mine", "stackTrace": ["  File \"x\", line 2\n"]}`
+	for want, got := range map[string]asl.Result{
+		payload: FunctionFailure([]byte(payload)),
+		`{"errorMessage":"m","errorType":"Mine","stackTrace":["  File \"x\", line 2\n"]}`: InvocationFailure([]byte(payload)),
+		`not JSON`: InvocationFailure([]byte(`not JSON`)),
+	} {
+		if *got.Cause != want {
+			t.Errorf("got %s, want %s", *got.Cause, want)
+		}
+	}
+}
+
 type wire struct {
 	Name string
 	Body []byte   `json:"body"`

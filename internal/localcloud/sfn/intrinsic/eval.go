@@ -264,18 +264,11 @@ func format(_ *Env, a []any) (any, string) {
 			if len(args) == 0 {
 				return nil, "There are more placeholders than arguments."
 			}
-			if s, ok := args[0].(string); ok {
-				b.WriteString(s)
-			} else {
-				text, ok := document.AppendLimit(nil, args[0], maxMade)
-				if !ok {
-					return nil, "The result is too long."
-				}
-				b.Write(text)
-			}
-			if b.Len() > maxMade {
+			text := shown(nil, args[0])
+			if len(text)+b.Len() > maxMade {
 				return nil, "The result is too long."
 			}
+			b.Write(text)
 			args = args[1:]
 		default:
 			b.WriteByte(c)
@@ -285,6 +278,39 @@ func format(_ *Env, a []any) (any, string) {
 		return nil, "There are more arguments than placeholders."
 	}
 	return b.String(), ""
+}
+
+// shown writes a value into the text of States.Format: a text without its quotes, also inside others; an object as
+// {name=value, name=value} and an array as [value, value], which is how Java writes its maps and lists; anything else
+// as JSON.
+func shown(b []byte, v any) []byte {
+	if len(b) > maxMade {
+		return b
+	}
+	switch v := v.(type) {
+	case string:
+		return append(b, v...)
+	case []any:
+		b = append(b, '[')
+		for i, e := range v {
+			if i > 0 {
+				b = append(b, ", "...)
+			}
+			b = shown(b, e)
+		}
+		return append(b, ']')
+	case *document.Object:
+		b = append(b, '{')
+		for i, m := range v.Members() {
+			if i > 0 {
+				b = append(b, ", "...)
+			}
+			b = append(append(b, m.Name...), '=')
+			b = shown(b, m.Value)
+		}
+		return append(b, '}')
+	}
+	return document.Append(b, v)
 }
 
 func partition(_ *Env, a []any) (any, string) {

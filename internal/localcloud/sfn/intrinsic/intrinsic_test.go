@@ -17,9 +17,12 @@ func env(doc any) *Env {
 }
 
 func TestFunctions(t *testing.T) {
-	doc, _ := document.ParseString(`{"n":[1,2,3,4],"s":"a,b;c","o":{"x":1},"f":1.5}`)
+	doc, _ := document.ParseString(`{"n":[1,2,3,4],"s":"a,b;c","o":{"x":1},"f":1.5,
+		"deep":{"a":1,"b":["x",null,{"c":true}],"d":1.50,"e":{},"f":[],"g":"é \"q\""}}`)
 	for _, c := range []struct{ call, want string }{
-		{`States.Format('\'{}\' \{\} {}', $.s, $.o)`, `"'a,b;c' {} {\"x\":1}"`},
+		{`States.Format('\'{}\' \{\} {}', $.s, $.o)`, `"'a,b;c' {} {x=1}"`},
+		{`States.Format('{}', $.deep)`, `"{a=1, b=[x, null, {c=true}], d=1.50, e={}, f=[], g=é \"q\"}"`},
+		{`States.Format('{}|{}', $.n, null)`, `"[1, 2, 3, 4]|null"`},
 		{`States.ArrayPartition($.n, 3)`, `[[1,2,3],[4]]`},
 		{`States.ArrayRange(1, 9, 4)`, `[1,5,9]`},
 		{`States.ArrayRange(3, 1, -1)`, `[3,2,1]`},

@@ -12,5 +12,9 @@
 // size(), min(), max(), avg(), sum(), stddev(), keys(), first(), last() at the
 // end.
 //
+// In quotes a backslash stands before what it does in JSON strings, or before a
+// character that is meant as such; in a name behind a dot, before the latter
+// only ($.foo\.bar; States Language, "Reference Paths").
+//
 // A Path is safe for concurrent use.
 package jsonpath

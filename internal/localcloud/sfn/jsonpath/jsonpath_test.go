@@ -49,6 +49,46 @@ func TestEval(t *testing.T) {
 	}
 }
 
+func TestEscapes(t *testing.T) {
+	const named = `{"a.b":1,"it's":2,"say \"hi\"":3,"back\\slash":4,"tab\there":5,"é😀":6,"a":{"[x]":7,"?y":8},"@z":9}`
+	doc, err := document.ParseString(named)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ path, want string }{
+		{`$.a\.b`, `1`},
+		{`$.\a\.\b`, `1`},
+		{`$.a.\[x\]`, `7`},
+		{`$.a.\?y`, `8`},
+		{`$.\@z`, `9`},
+		{`$['a.b']`, `1`},
+		{`$['it\'s']`, `2`},
+		{`$["it's"]`, `2`},
+		{`$['say "hi"']`, `3`},
+		{`$['say \"hi\"']`, `3`},
+		{`$["say \"hi\""]`, `3`},
+		{`$['back\\slash']`, `4`},
+		{`$.back\\slash`, `4`},
+		{`$['tab\there']`, `5`},
+		{`$['\u00e9\ud83d\ude00']`, `6`},
+		{`$['a\.b']`, `1`},
+	} {
+		p, err := Parse(c.path)
+		if err != nil {
+			t.Errorf("%s: %v", c.path, err)
+			continue
+		}
+		if v, err := p.Eval(doc); err != nil || document.Text(v) != c.want {
+			t.Errorf("%s: got %s, %v; want %s", c.path, document.Text(v), err, c.want)
+		}
+	}
+	for _, path := range []string{`$.a\`, `$['\u12']`, `$['\ud83d\uzzzz']`, `$['a\']`, `$.`, `$.a b`} {
+		if _, err := Parse(path); err == nil {
+			t.Errorf("%s is no error", path)
+		}
+	}
+}
+
 func TestMissing(t *testing.T) {
 	doc, _ := document.ParseString(`{"a":{"b":1}}`)
 	for _, c := range []struct{ path, want string }{

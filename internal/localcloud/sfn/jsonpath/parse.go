@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -167,16 +168,23 @@ func (p *parser) steps() (steps []step, function string, err error) {
 var functions = map[string]bool{"length": true, "size": true, "min": true, "max": true, "avg": true,
 	"sum": true, "stddev": true, "keys": true, "first": true, "last": true}
 
+// name reads a name behind a dot. A backslash takes from the character behind it any other meaning: $.foo\.bar.
 func (p *parser) name() string {
-	start := p.i
+	var b strings.Builder
 	for p.i < len(p.s) {
 		r, n := utf8.DecodeRuneInString(p.s[p.i:])
-		if strings.ContainsRune(".[]()*, \t\n'\"=<>!&|@?:$", r) || r == utf8.RuneError && n == 1 {
+		if r == '\\' {
+			if r, n = utf8.DecodeRuneInString(p.s[p.i+1:]); r == utf8.RuneError && n <= 1 {
+				break
+			}
+			p.i++
+		} else if strings.ContainsRune(".[]()*, \t\n'\"=<>!&|@?:$", r) || r == utf8.RuneError && n == 1 {
 			break
 		}
+		b.WriteString(p.s[p.i : p.i+n])
 		p.i += n
 	}
-	return p.s[start:p.i]
+	return b.String()
 }
 
 func (p *parser) bracket() (step, error) {
@@ -314,14 +322,58 @@ func (p *parser) quoted() (string, error) {
 			return b.String(), nil
 		case c == '\\' && p.i+1 < len(p.s):
 			p.i++
-			b.WriteByte(p.s[p.i])
-			p.i++
+			if err := p.escape(&b); err != nil {
+				return "", err
+			}
 		default:
 			b.WriteByte(c)
 			p.i++
 		}
 	}
 	return "", p.fail("unterminated quote")
+}
+
+// escape reads what follows a backslash in quotes: a letter as in JSON, or any other character, which stands for
+// itself.
+func (p *parser) escape(b *strings.Builder) error {
+	c := p.s[p.i]
+	p.i++
+	if i := strings.IndexByte("bfnrt", c); i >= 0 {
+		b.WriteByte("\b\f\n\r\t"[i])
+		return nil
+	}
+	if c != 'u' {
+		b.WriteByte(c)
+		return nil
+	}
+	r, err := p.unit()
+	if err != nil {
+		return err
+	}
+	if utf16.IsSurrogate(r) && strings.HasPrefix(p.s[p.i:], `\u`) {
+		p.i += len(`\u`)
+		low, err := p.unit()
+		if err != nil {
+			return err
+		}
+		r = utf16.DecodeRune(r, low)
+	}
+	b.WriteRune(r)
+	return nil
+}
+
+// unit reads the four digits of a \u.
+func (p *parser) unit() (rune, error) {
+	const digits = 4
+	if p.i+digits > len(p.s) {
+		return 0, p.fail("expected four hexadecimal digits")
+	}
+	n, err := strconv.ParseUint(p.s[p.i:p.i+digits], 16, 16)
+	if err != nil {
+		return 0, p.fail("expected four hexadecimal digits")
+	}
+	p.i += digits
+	return rune(n), nil
 }
 
 // condition is a filter: anything that is true or false of an element.

@@ -102,7 +102,7 @@ func New(in *Input) (*Test, error) {
 			return nil, validation("Invalid Context object provided: %s", problem)
 		}
 	}
-	if err := t.configure(in.Configuration); err != nil {
+	if err := t.configure(in.Configuration, st); err != nil {
 		return nil, err
 	}
 	if in.Mock != nil {
@@ -112,7 +112,7 @@ func New(in *Input) (*Test, error) {
 }
 
 // configure sets what has gone before the state.
-func (t *Test) configure(c *Configuration) (err error) {
+func (t *Test) configure(c *Configuration, st *asl.State) error {
 	if c == nil {
 		return nil
 	}
@@ -120,8 +120,8 @@ func (t *Test) configure(c *Configuration) (err error) {
 	if c.MapIterationFailureCount != nil {
 		t.Single.FailedIterations = *c.MapIterationFailureCount
 	}
-	if c.MapItemReaderData != nil {
-		if t.Single.ReaderItems, err = asl.ParseData(*c.MapItemReaderData); err != nil {
+	if t.Single.ReaderData = c.MapItemReaderData; c.MapItemReaderData != nil && st.ReadsJSON() {
+		if _, err := document.ParseString(*c.MapItemReaderData); err != nil {
 			return validation("MapItemReaderData must be valid JSON.")
 		}
 	}
