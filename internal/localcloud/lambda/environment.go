@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -31,6 +30,7 @@ type environment struct {
 	started   time.Time
 	cmd       *exec.Cmd
 	server    *http.Server
+	output    *pipe
 	idleTimer *scheduler.Timer
 
 	mu       sync.Mutex
@@ -142,7 +142,8 @@ func (p *Process) newEnvironment(ctx context.Context, f Function, po *pool, id a
 			s.Failed("lambda runtime API of "+f.Name, err)
 		}
 	})
-	s.Go("lambda output of "+f.Name, func() { env.readOutput(out) })
+	env.output = &pipe{file: out, cut: lines{line: env.print}}
+	s.Go("lambda output of "+f.Name, env.output.follow)
 	s.Go("lambda process of "+f.Name, func() {
 		err := env.cmd.Wait()
 		s.Failed("lambda process of "+f.Name, killAll(env.cmd)) // what it has left behind
@@ -189,6 +190,7 @@ func (p *Process) removeEnvironment(e *environment) {
 // the start counts as part of the invocation.
 func (e *environment) run(ctx context.Context, inv Invocation, late bool) (result Result, retry bool, err error) {
 	s := e.p.c.Scheduler
+	e.readRest() // is of the invocation before
 	e.mu.Lock()
 	if e.initFail != nil {
 		defer e.mu.Unlock()
@@ -236,6 +238,7 @@ func (e *environment) run(ctx context.Context, inv Invocation, late bool) (resul
 		e.kill()
 	}
 	most := mostMemoryOf(e.pid())
+	e.readRest()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	w.memory.Stop()
@@ -342,17 +345,10 @@ func (e *environment) ended(err error) {
 	}
 }
 
-func (e *environment) readOutput(out io.ReadCloser) {
-	defer func() { _ = out.Close() }()
-	cut := lines{line: e.print}
-	buffer := make([]byte, 64<<10)
-	for {
-		n, err := out.Read(buffer)
-		cut.write(buffer[:n])
-		if err != nil {
-			cut.end()
-			return
-		}
+// readRest reads what the process has printed by now.
+func (e *environment) readRest() {
+	if e.output != nil { // else there is no process
+		e.output.rest()
 	}
 }
 
@@ -361,9 +357,7 @@ func (e *environment) print(text string) {
 	e.mu.Lock()
 	w := e.work
 	if w == nil {
-		// The pipe is read beside the Runtime API: the end of what an
-		// invocation printed may come after its answer.
-		w = e.last
+		w = e.last // it was printed after the answer
 	}
 	if w == nil {
 		if size := len(text) + eventOverhead; e.heldSize+size <= maxHeld {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -58,6 +59,28 @@ func (l *lines) end() {
 		l.line(text)
 	}
 	l.rest = l.rest[:0]
+}
+
+// pipe is what a process prints. It is read beside the Runtime API, so that the process never waits for its answer to
+// be taken; and at the end of an invocation, so that all that was printed before the answer is of that invocation.
+type pipe struct {
+	file *os.File
+
+	mu     sync.Mutex // while what was read is handed on
+	cut    lines
+	buffer [64 << 10]byte
+}
+
+// mostRest is how much rest reads: more than a pipe holds, so that a process that prints without end does not keep its
+// invocation from ending.
+const mostRest = 1 << 20
+
+// end gives out the last line, and closes.
+func (p *pipe) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cut.end()
+	_ = p.file.Close()
 }
 
 // invocationLog gathers what one invocation prints.
