@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetstep/fleetstep/internal/cli"
+	"github.com/fleetstep/fleetstep/internal/plainbody"
 	"github.com/fleetstep/fleetstep/internal/trial"
 )
 
@@ -94,7 +95,7 @@ func runDemo(ctx context.Context, d trial.Config, lambdaDir, dataDir string, mor
 	if err != nil {
 		return err
 	}
-	cli.WithPlainBodies(&d.AWS)
+	plainbody.Use(&d.AWS)
 	if d.RootCAs, err = rootCAs(where.CA); err != nil {
 		return err
 	}

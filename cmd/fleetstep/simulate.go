@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -127,6 +128,18 @@ func (s *simulate) run(ctx context.Context, env *cli.Env) error {
 		}
 		s.broker = brokerURL(aws.ToString(out.EndpointAddress))
 	}
+	var certificates map[string]tls.Certificate
+	transport, err := mqtt.New(mqtt.Config{Broker: s.broker, RootCAs: roots, Credentials: func(thing string) (
+		mqtt.Credentials, error) {
+		c := certificates[thing]
+		return mqtt.Credentials{Certificate: &c}, nil
+	}})
+	if err != nil {
+		return err
+	}
+	if err := transport.Reach(ctx); err != nil {
+		return fmt.Errorf("no device can connect to %s, see --broker and --ca: %w", s.broker, err)
+	}
 	things := make([]string, s.devices)
 	for i := range things {
 		things[i] = simulator.ThingName(i + 1)
@@ -140,14 +153,7 @@ func (s *simulate) run(ctx context.Context, env *cli.Env) error {
 	if err != nil {
 		return err
 	}
-	transport, err := mqtt.New(mqtt.Config{Broker: s.broker, RootCAs: roots, Credentials: func(thing string) (
-		mqtt.Credentials, error) {
-		c := provisioned.Certificates[thing]
-		return mqtt.Credentials{Certificate: &c}, nil
-	}})
-	if err != nil {
-		return err
-	}
+	certificates = provisioned.Certificates
 	fleet, err := simulator.NewFleet(simulator.FleetConfig{
 		Settings: simulator.Settings{Transport: transport, HTTP: http.DefaultClient, PublishQoS: 1,
 			Controller: usp.EndpointID(s.ctrl), Version: s.version,
@@ -167,12 +173,16 @@ func (s *simulate) run(ctx context.Context, env *cli.Env) error {
 
 // report prints what the devices are at whenever it changes.
 func (s *simulate) report(ctx context.Context, env *cli.Env, fleet *simulator.Fleet) error {
-	last := simulator.Progress{}
+	last, said := simulator.Progress{}, ""
 	for {
 		if p := fleet.Progress(); p != last {
 			fmt.Fprintf(env.Out, "%d connected, %d downloading, %d rebooting, %d offline, %d off; %d upgraded\n",
 				p.Connected, p.Downloading, p.Rebooting, p.Offline, p.Off, p.Upgraded)
 			last = p
+		}
+		if err := fleet.Refusal(); err != nil && last.Connected == 0 && err.Error() != said {
+			said = err.Error()
+			fmt.Fprintf(env.Err, "fleetstep: no device is connected: %s\n", said)
 		}
 		if err := env.Sleep(ctx, time.Second); errors.Is(err, context.Canceled) {
 			return nil

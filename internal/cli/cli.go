@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/plainbody"
 )
 
 // Env is what commands act through.
@@ -86,7 +87,7 @@ func New(env *Env) *cobra.Command {
 	if env.Load == nil {
 		env.Load = func(ctx context.Context) (aws.Config, error) {
 			cfg, err := config.LoadDefaultConfig(ctx)
-			WithPlainBodies(&cfg)
+			plainbody.Use(&cfg)
 			return cfg, err
 		}
 	}

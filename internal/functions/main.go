@@ -13,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
+
+	"github.com/fleetstep/fleetstep/internal/plainbody"
 )
 
 // Constructor is the shape of every New<Name>.
@@ -42,8 +44,7 @@ const (
 // that fails is a function that does not start, and says why.
 func Main[H any](construct Constructor[H], limits Limits) {
 	ctx := context.Background()
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(limits.httpClient()),
-		config.WithRetryer(limits.retryer))
+	cfg, err := limits.load(ctx)
 	if err == nil {
 		var handler H
 		if handler, err = construct(ctx, OS(), cfg, time.Now); err == nil {
@@ -52,6 +53,13 @@ func Main[H any](construct Constructor[H], limits Limits) {
 	}
 	fmt.Fprintln(os.Stderr, err)
 	os.Exit(1)
+}
+
+// load is the configuration of every client of a function.
+func (l Limits) load(ctx context.Context) (aws.Config, error) {
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(l.httpClient()), config.WithRetryer(l.retryer))
+	plainbody.Use(&cfg)
+	return cfg, err
 }
 
 func (l Limits) httpClient() *awshttp.BuildableClient {

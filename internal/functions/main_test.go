@@ -2,12 +2,17 @@ package functions
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
 )
 
 func TestHandlerHearsOfTheDeadlineBeforeItsProcessEnds(t *testing.T) {
@@ -47,5 +52,33 @@ func TestHangingCallsEndWithinAFunctionsTime(t *testing.T) {
 		if tr.ResponseHeaderTimeout != l.Answer || tr.TLSHandshakeTimeout != min(dialTimeout, l.Answer) {
 			t.Errorf("answer %v, handshake %v", tr.ResponseHeaderTimeout, tr.TLSHandshakeTimeout)
 		}
+	}
+}
+
+type doer func(*http.Request) (*http.Response, error)
+
+func (d doer) Do(r *http.Request) (*http.Response, error) { return d(r) }
+
+// A closed body of a request ends plainly, so that no answer is lost (package plainbody).
+func TestFunctionsReadAnswersToTheirEnd(t *testing.T) {
+	cfg, err := Brisk.load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := false
+	cfg.Region, cfg.Credentials = "eu-west-1", credentials.NewStaticCredentialsProvider("test", "test", "")
+	cfg.RetryMaxAttempts, cfg.HTTPClient = 1, doer(func(r *http.Request) (*http.Response, error) {
+		asked = true
+		if err := r.Body.Close(); err != nil {
+			t.Error(err)
+		}
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			t.Errorf("a closed body tells net/http of %v", err)
+		}
+		return nil, errors.New("enough")
+	})
+	_, err = sns.NewFromConfig(cfg).Publish(t.Context(), &sns.PublishInput{Message: aws.String("x")})
+	if err == nil || !asked {
+		t.Errorf("asked %v: %v", asked, err)
 	}
 }

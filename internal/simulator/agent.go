@@ -60,6 +60,8 @@ type Agent struct {
 	work  []func()
 	busy  bool
 	facts Facts
+	// refusal is why the last connection could not be opened, nil once one is.
+	refusal error
 
 	// All below belongs to the queue: only functions given to do touch it.
 	rng        *rand.Rand
@@ -262,6 +264,19 @@ func (a *Agent) setFacts(change func(*Facts)) {
 	change(&a.facts)
 }
 
+func (a *Agent) setRefusal(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.refusal = err
+}
+
+// Refusal is why the agent's last connection could not be opened; nil if it could, or none was tried.
+func (a *Agent) Refusal() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.refusal
+}
+
 func (a *Agent) setPhase(p Phase) { a.setFacts(func(f *Facts) { f.Phase = p }) }
 
 // updatePhase works out the phase of an agent that has power.
@@ -304,8 +319,10 @@ func (a *Agent) connect() {
 					a.closeSession(session, false)
 				}
 			case err != nil:
+				a.setRefusal(err)
 				a.reconnect(a.backoff())
 			default:
+				a.setRefusal(nil)
 				a.attempts, a.session, a.traffic = 0, session, a.s.Clock.Now()
 				a.setFacts(func(f *Facts) { f.Connects++ })
 				a.updatePhase()

@@ -200,6 +200,14 @@ func TestReconnectBacksOff(t *testing.T) {
 			}
 			last, low = at, min(2*low, 2560*time.Second)
 		}
+		if w.a.Refusal() == nil {
+			t.Error("the agent does not say why it is not connected")
+		}
+		w.b.refuse(false)
+		w.wait(3 * time.Hour)
+		if err := w.a.Refusal(); err != nil {
+			t.Errorf("it is connected, and says %v", err)
+		}
 	})
 }
 

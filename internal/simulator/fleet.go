@@ -143,3 +143,13 @@ func (f *Fleet) Progress() Progress {
 	}
 	return p
 }
+
+// Refusal is why the first of those devices cannot connect that cannot; nil if all can.
+func (f *Fleet) Refusal() error {
+	for _, a := range f.agents {
+		if err := a.Refusal(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

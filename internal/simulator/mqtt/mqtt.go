@@ -107,6 +107,18 @@ func New(c Config) (*Transport, error) {
 	return t, nil
 }
 
+// Reach opens a connection without a client, and closes it: whether the broker is there, and shows a certificate of
+// its host that the roots vouch for.
+func (t *Transport) Reach(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, t.config.Timeout)
+	defer cancel()
+	conn, err := t.dial(ctx, Credentials{})
+	if err != nil {
+		return fmt.Errorf("mqtt: %w", err)
+	}
+	return conn.Close()
+}
+
 // session is one connection.
 type session struct {
 	client  *paho.Client
