@@ -53,9 +53,10 @@ func agentDoctorCommand(env *cli.Env) *cobra.Command {
 		Short: "Try one real device before its model joins a fleet",
 		Long: `Examines one device: whether it answers, which firmware images it shows, whether it
 takes Subscriptions; with --image, what news it sends of a download and in which
-order (the image that does not run is overwritten); with --disruptive, which
-restarts it several times, whether it activates when it is told to, and what
-becomes of a download that a restart ends. A device of two images runs its old
+order, and whether Cancel() stops one (the image that does not run is
+overwritten); with --disruptive, which restarts it several times, whether it
+activates when it is told to, with how many time windows, and what becomes of a
+download that a restart ends. A device of two images runs its old
 version in the end; one of a single image runs the new one.
 
 What differs from what the data model promises is a quirk. --save keeps the

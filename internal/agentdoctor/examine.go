@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -77,6 +79,8 @@ type examination struct {
 	quirks []quirk.Quirk
 	left   bool // a check could not be made
 	first  shown
+	// canCancel is set where its table of commands has Cancel(), or does not tell.
+	canCancel bool
 }
 
 // Run examines a device. The report is of as far as it came, also with an error.
@@ -211,6 +215,24 @@ func (e *examination) questions(ctx context.Context) error {
 	}
 	e.find("windows", OK, "says that Activate() takes %q windows",
 		s.Get(usp.DeviceInfo+"MaxNumberOfActivateTimeWindows"))
+	return e.hasCancel(ctx)
+}
+
+// hasCancel asks whether a command can be stopped: whether its Request has Cancel().
+func (e *examination) hasCancel(ctx context.Context) error {
+	m, err := e.ask(ctx, func(id string) *uspmsg.Msg { return usp.NewGetSupportedCommands(id, usp.Requests) })
+	if errors.Is(err, errSilent) {
+		e.canCancel = true // not known: it is tried
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	commands, ok := usp.ReadSupportedCommands(m)
+	e.canCancel = !ok || slices.Contains(commands, usp.Requests+"{i}."+usp.CommandCancel)
+	if !e.canCancel {
+		e.differs(quirk.CancelsCommands, false, "its commands have no Cancel()")
+	}
 	return nil
 }
 
@@ -315,6 +337,13 @@ func (e *examination) download(ctx context.Context) error {
 	if refused != nil {
 		return e.stop("download", "it refuses Download(): %s", refused)
 	}
+	if e.canCancel {
+		if stopped, err := e.cancel(ctx, target, key); err != nil {
+			return err
+		} else if stopped {
+			return e.download(ctx)
+		}
+	}
 	if err := e.fetched(ctx, target, key); err != nil {
 		return err
 	}
@@ -330,6 +359,46 @@ func (e *examination) download(ctx context.Context) error {
 		e.find("download", Problem, "it restarted, though AutoActivate was false")
 	}
 	return nil
+}
+
+// cancel has a download stopped, if the device can: then it is to be asked for again. It is
+// tried once.
+func (e *examination) cancel(ctx context.Context, target, key string) (stopped bool, err error) {
+	e.canCancel = false
+	s, err := e.look(ctx)
+	if err != nil {
+		return false, err
+	}
+	row := s.row(key)
+	if row == "" {
+		e.leave(string(quirk.CancelsCommands), "not tried: the download was over before it: try a larger image")
+		return false, nil
+	}
+	_, refused, err := e.command(ctx, row+usp.CommandCancel, nil)
+	switch {
+	case errors.Is(err, errSilent): // the row may be gone, and the answer lost
+	case err != nil:
+		return false, err
+	case refused != nil:
+		e.differs(quirk.CancelsCommands, false, "Cancel() of a download is refused: %s", refused)
+		return false, nil
+	}
+	done := func() news { return e.told(usp.KindOperationComplete, "", key) }
+	for end := e.Now().Add(e.Transfer); ; {
+		if _, err := e.until(ctx, e.Quiet, func() bool { return done().told() }); err != nil {
+			return false, err
+		}
+		if s, err = e.look(ctx); err != nil {
+			return false, err
+		}
+		if s.row(key) == "" || e.Now().After(end) {
+			break
+		}
+	}
+	stopped = s.row(key) == "" && !s.has(target, e.Image.Version)
+	e.differs(quirk.CancelsCommands, stopped, "after Cancel() of a download its image is %s; it was told as %s",
+		s.status(target), done().outcome())
+	return stopped, nil
 }
 
 // fetched waits until an image is complete, and a little longer for what is told of it.
@@ -482,46 +551,80 @@ func (e *examination) activations(ctx context.Context) error {
 	return e.activate(ctx, old, e.first.software())
 }
 
-// window is the argument of Activate() that controllers give.
-var window = map[string]string{
-	"TimeWindow.1.Start": "0", "TimeWindow.1.End": "600", "TimeWindow.1.Mode": "Immediately",
+// activations tried: with two time windows, with one as controllers give it, without.
+func (e *examination) windows() []map[string]string {
+	one := map[string]string{
+		"TimeWindow.1.Start": "0", "TimeWindow.1.End": "600", "TimeWindow.1.Mode": "Immediately",
+	}
+	two := maps.Clone(one)
+	two["TimeWindow.2.Start"] = strconv.Itoa(int(e.second() / time.Second))
+	two["TimeWindow.2.End"] = strconv.Itoa(int((e.second() + 10*time.Minute) / time.Second))
+	two["TimeWindow.2.Mode"] = "Immediately"
+	return []map[string]string{two, one, nil}
 }
 
-// activate has an image started, with a time window if the device takes one.
+// second is when the second window begins: the device has not started in the first by then.
+func (e *examination) second() time.Duration { return max(e.Restart, 10*time.Minute) + time.Minute }
+
+// activate has an image started, with time windows if the device takes them.
 func (e *examination) activate(ctx context.Context, image, version string) error {
 	before := e.boots + e.greeting
-	args := window
-	if slices.Contains(e.quirks, quirk.NoTimeWindow) {
-		args = nil
+	known := func(q quirk.Quirk) bool {
+		return slices.ContainsFunc(e.report.Findings, func(f Finding) bool { return f.Check == string(q) })
 	}
-	key, refused, err := e.command(ctx, image+usp.CommandActivate, args)
-	if err != nil {
-		return err
+	tries := e.windows()
+	switch {
+	case slices.Contains(e.quirks, quirk.NoTimeWindow):
+		tries = tries[2:]
+	case known(quirk.TwoTimeWindows):
+		tries = tries[1:]
 	}
-	asked := slices.ContainsFunc(e.report.Findings, func(f Finding) bool {
-		return f.Check == string(quirk.NoTimeWindow)
-	})
-	if refused != nil && args != nil &&
-		(refused.Code == usp.InvalidCommandArgs || refused.Code == usp.InvalidArguments) {
-		why := refused
-		if key, refused, err = e.command(ctx, image+usp.CommandActivate, nil); err != nil {
+	var key string
+	var refused, why *usp.Error
+	var err error
+	taken := 0
+	for ; taken < len(tries); taken++ {
+		key, refused, err = e.command(ctx, image+usp.CommandActivate, tries[taken])
+		if err != nil {
 			return err
 		}
-		if refused == nil {
-			e.differs(quirk.NoTimeWindow, true, "Activate() with a TimeWindow is refused (%s), without one taken",
-				why)
-			asked = true
+		if refused == nil || refused.Code != usp.InvalidCommandArgs && refused.Code != usp.InvalidArguments {
+			break
 		}
+		why = refused
 	}
 	if refused != nil {
 		return e.stop("activate", "it refuses Activate(): %s", refused)
 	}
-	if !asked {
-		e.differs(quirk.NoTimeWindow, false, "Activate() takes a TimeWindow")
+	args := tries[taken]
+	two := args["TimeWindow.2.Start"] != ""
+	if !known(quirk.NoTimeWindow) {
+		if args == nil {
+			e.differs(quirk.NoTimeWindow, true, "Activate() with a TimeWindow is refused (%s), without one taken", why)
+		} else {
+			e.differs(quirk.NoTimeWindow, false, "Activate() takes a TimeWindow")
+		}
 	}
+	late := false
 	if ok, err := e.awaitRestart(ctx, before, e.Restart); err != nil {
 		return err
-	} else if !ok {
+	} else if !ok && two {
+		late = true
+		if _, err := e.awaitRestart(ctx, before, e.second()+e.Restart); err != nil {
+			return err
+		}
+	}
+	if !known(quirk.TwoTimeWindows) {
+		switch {
+		case !two:
+			e.differs(quirk.TwoTimeWindows, false, "Activate() with two TimeWindows is refused (%s)", why)
+		case late:
+			e.differs(quirk.TwoTimeWindows, false, "Activate() takes two TimeWindows, and passes over the first")
+		default:
+			e.differs(quirk.TwoTimeWindows, true, "Activate() takes two TimeWindows, and starts in the first")
+		}
+	}
+	if e.boots+e.greeting == before {
 		return e.stop("activate", "it did not restart within %s of Activate()", e.Restart)
 	}
 	s, err := e.look(ctx)

@@ -213,6 +213,17 @@ func (c *conversation) told(kind usp.NotificationKind, path, key string) news {
 // told reports whether there was any.
 func (n news) told() bool { return n.order >= 0 }
 
+// outcome is how a command ended, as the news of it says.
+func (n news) outcome() string {
+	switch {
+	case !n.told():
+		return "nothing"
+	case n.Failure != nil:
+		return n.Failure.Error()
+	}
+	return "completed"
+}
+
 // shown is what a look at the device showed.
 type shown struct {
 	usp.Values
@@ -243,11 +254,14 @@ func (s shown) has(path, version string) bool {
 }
 
 // runs reports whether a command is under way.
-func (s shown) runs(key string) bool {
+func (s shown) runs(key string) bool { return s.row(key) != "" }
+
+// row is the path of the command that has this key, "" if none is under way.
+func (s shown) row(key string) string {
 	for _, r := range s.Rows(usp.Requests) {
 		if r.Params["CommandKey"] == key {
-			return true
+			return r.Path
 		}
 	}
-	return false
+	return ""
 }

@@ -23,6 +23,8 @@ const (
 	NoTransferComplete  Quirk = "no-transfer-complete"
 	NoOperationComplete Quirk = "no-operation-complete"
 	NoTimeWindow        Quirk = "no-time-window"
+	TwoTimeWindows      Quirk = "two-time-windows"
+	CancelsCommands     Quirk = "cancels-commands"
 	NoAutoActivate      Quirk = "no-auto-activate"
 	MQTT311             Quirk = "mqtt-3.1.1"
 	ResumesDownload     Quirk = "resumes-download"
@@ -43,6 +45,8 @@ var All = []struct {
 	{NoTransferComplete, "never sends TransferComplete!", false},
 	{NoOperationComplete, "never sends OperationComplete of Download() and Activate()", false},
 	{NoTimeWindow, "takes no TimeWindow in Activate()", true},
+	{TwoTimeWindows, "takes two TimeWindows in Activate()", true},
+	{CancelsCommands, "stops a command at work when told to by Cancel()", false},
 	{NoAutoActivate, "ignores AutoActivate of Download()", true},
 	{MQTT311, "speaks MQTT 3.1.1", false},
 	{ResumesDownload, "goes on with a download after a restart, and says nothing of it", true},

@@ -38,6 +38,7 @@ type distribution struct {
 	w      *world
 	public *rsa.PublicKey
 	served int
+	parts  []string // ranges that were served
 }
 
 // Do implements simulator.HTTPClient.
@@ -85,19 +86,29 @@ func (d *distribution) serve(out *httptest.ResponseRecorder, r *http.Request) er
 		return err
 	}
 	client := s3.NewFromConfig(d.w.operator(), func(o *s3.Options) { o.UsePathStyle = true })
-	object, err := client.GetObject(r.Context(), &s3.GetObjectInput{
+	in := &s3.GetObjectInput{
 		Bucket: &bucket.StackResourceDetail.PhysicalResourceID, Key: &key, VersionId: aws.String(q.Get("versionId")),
-	})
+	}
+	if asked := r.Header.Get("Range"); asked != "" {
+		in.Range = &asked
+	}
+	object, err := client.GetObject(r.Context(), in)
 	if err != nil {
 		return err
+	}
+	out.Header().Set("ETag", aws.ToString(object.ETag))
+	if object.ContentRange != nil {
+		d.parts = append(d.parts, *object.ContentRange)
+		out.Header().Set("Content-Range", *object.ContentRange)
+		out.WriteHeader(http.StatusPartialContent)
 	}
 	_, err = out.Body.ReadFrom(object.Body)
 	return errors.Join(err, object.Body.Close())
 }
 
 // distributed plays a job whose images come from a distribution, on a template that
-// change has changed. It answers how many addresses were served, and what was denied.
-func distributed(t *testing.T, change func(resources map[string]any)) (served int, denied []string, err error) {
+// change has changed. It answers the distribution, and what was denied.
+func distributed(t *testing.T, change func(resources map[string]any)) (d *distribution, denied []string, err error) {
 	t.Helper()
 	var template map[string]any
 	if err := json.Unmarshal(infra.Template, &template); err != nil {
@@ -117,9 +128,10 @@ func distributed(t *testing.T, change func(resources map[string]any)) (served in
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &distribution{public: &key.PublicKey}
+	d = &distribution{public: &key.PublicKey}
 	_, _, err = play(t, Config{
-		Devices: 4, Seed: 1, Faults: "403@1,reboot-in-download@2", Template: changed,
+		Devices: 4, Seed: 1, Faults: "403@1,reboot-in-download@2,reboot-in-download@3",
+		Profiles: "resumes-download@3", Template: changed,
 		opened: func(w *world) {
 			d.w, w.firmware = w, d
 			w.must(t, "ssm", "PutParameter", map[string]any{"Name": imageKey, "Type": "SecureString",
@@ -132,15 +144,19 @@ func distributed(t *testing.T, change func(resources map[string]any)) (served in
 			return nil
 		},
 	})
-	return d.served, denied, err
+	return d, denied, err
 }
 
 // TestDevicesFetchFromADistribution: a device that is sent Download() again has another
-// address, be it by send-usp-operate or by handle-device-message.
+// address, be it by send-usp-operate or by handle-device-message; one that goes on with a
+// transfer asks for the rest at the address that it has.
 func TestDevicesFetchFromADistribution(t *testing.T) {
-	served, denied, err := distributed(t, func(map[string]any) {})
-	if err != nil || len(denied) > 0 || served < 4 {
-		t.Errorf("%d addresses were served; %v, denied %v", served, err, denied)
+	d, denied, err := distributed(t, func(map[string]any) {})
+	if err != nil || len(denied) > 0 || d.served < 4 {
+		t.Errorf("%d addresses were served; %v, denied %v", d.served, err, denied)
+	}
+	if len(d.parts) != 1 || strings.HasPrefix(d.parts[0], "bytes 0-") {
+		t.Errorf("what a restart had ended went on with %q", d.parts)
 	}
 }
 

@@ -2,6 +2,7 @@ package rehearsal
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -147,5 +148,35 @@ func TestRecordOfProfilesIsWhole(t *testing.T) {
 			}
 		}
 		t.Errorf("the record has %d lines, want %d; %s=1 writes it", len(got), len(want), behaviourRewrite)
+	}
+}
+
+// asked watches what agents fetch.
+type asked struct {
+	simulator.HTTPClient
+	answers []string // ranges, and the statuses of their answers
+}
+
+func (a *asked) Do(r *http.Request) (*http.Response, error) {
+	out, err := a.HTTPClient.Do(r)
+	if span := r.Header.Get("Range"); span != "" && err == nil {
+		a.answers = append(a.answers, fmt.Sprint(span, " ", out.StatusCode))
+	}
+	return out, err
+}
+
+// A device that goes on with a transfer after a power cut asks the bucket for the rest, by
+// the address that it was given.
+func TestATransferGoesOnWhereItWas(t *testing.T) {
+	var a asked
+	s, out, err := play(t, Config{
+		Devices: 1, Seed: 1, Image: 16 << 10, Faults: "reboot-in-download@1", Profiles: "resumes-download@1",
+		opened: func(w *world) {
+			a.HTTPClient = client{handler: w.handler}
+			w.firmware = &a
+		},
+	})
+	if err != nil || s.Succeeded != 1 || !slices.Equal(a.answers, []string{"bytes=8192- 206"}) {
+		t.Errorf("asked for %q; %v\n%s", a.answers, err, out)
 	}
 }

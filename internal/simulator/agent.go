@@ -35,6 +35,7 @@ type Facts struct {
 	Connects  int  // connections opened
 	Boots     int  // times it booted, the first included
 	Downloads int  // transfers begun
+	Resumed   int  // of them those that went on where a restart had ended them
 	Completed int  // transfers that ended well
 	Operates  int  // commands it was given
 	Sets      int  // times it was told to change parameters
@@ -74,6 +75,7 @@ type Agent struct {
 	power      context.Context
 	cut        context.CancelFunc
 	booted     time.Time
+	off        time.Time // when its power last went
 
 	subscriptions []*subscription
 	requests      []*request // rows of the Request table
@@ -502,6 +504,7 @@ func (a *Agent) restart(why rebootReason) {
 func (a *Agent) powerOff() {
 	a.generation++
 	a.connection++
+	a.off = a.s.Clock.Now()
 	if a.cut != nil {
 		a.cut()
 	}

@@ -15,7 +15,7 @@
 //	agent.go                   the connection and the life of an agent
 //	receive.go model.go        what a message asks; the data model
 //	operate.go                 commands in general
-//	firmware.go                Download() and Activate() with its time windows, and booting
+//	transfer.go firmware.go    Download(); Activate() with its time windows, and booting
 //	notify.go subscription.go  what is reported
 //	faults.go                  what goes wrong on purpose
 //

@@ -54,7 +54,7 @@ func (a *Agent) resolve(text string, kind usp.PathKind) ([]target, *usp.Error) {
 	}
 	full := path.Schema()
 	o := schemaOf(full[:len(full)-len(path.Name)])
-	if o == nil || path.Kind != kind || !o.has(kind, path.Name) {
+	if o == nil || path.Kind != kind || !o.has(a.p, kind, path.Name) {
 		return nil, usp.UnsupportedPath.Errorf("%s is not in the data model", text)
 	}
 	found := a.expand(o, path.Segments, []target{{only: path.Name}}, 0)
@@ -252,7 +252,7 @@ func (a *Agent) handleGetInstances(get *uspmsg.GetInstances) *uspmsg.GetInstance
 	return resp
 }
 
-func handleGetSupportedDM(get *uspmsg.GetSupportedDM) *uspmsg.GetSupportedDMResp {
+func (a *Agent) handleGetSupportedDM(get *uspmsg.GetSupportedDM) *uspmsg.GetSupportedDMResp {
 	resp := &uspmsg.GetSupportedDMResp{}
 	for _, text := range get.GetObjPaths() {
 		result := &uspmsg.GetSupportedDMResp_RequestedObjectResult{ReqObjPath: text, DataModelInstUri: dataModelURI}
@@ -267,20 +267,20 @@ func handleGetSupportedDM(get *uspmsg.GetSupportedDM) *uspmsg.GetSupportedDMResp
 			if !ok || get.GetFirstLevelOnly() && strings.Count(strings.ReplaceAll(rest, "{i}.", ""), ".") > 1 {
 				continue
 			}
-			result.SupportedObjs = append(result.SupportedObjs, o.describe(get))
+			result.SupportedObjs = append(result.SupportedObjs, o.describe(a.p, get))
 		}
 	}
 	return resp
 }
 
-func (o *object) describe(get *uspmsg.GetSupportedDM) *uspmsg.GetSupportedDMResp_SupportedObjectResult {
+func (o *object) describe(p *Profile, get *uspmsg.GetSupportedDM) *uspmsg.GetSupportedDMResp_SupportedObjectResult {
 	out := &uspmsg.GetSupportedDMResp_SupportedObjectResult{SupportedObjPath: o.path, Access: o.access,
 		IsMultiInstance: o.rows != nil}
 	if get.GetReturnParams() {
-		for _, p := range o.params {
-			d := &uspmsg.GetSupportedDMResp_SupportedParamResult{ParamName: p.name, ValueType: p.kind,
+		for _, param := range o.params {
+			d := &uspmsg.GetSupportedDMResp_SupportedParamResult{ParamName: param.name, ValueType: param.kind,
 				ValueChange: uspmsg.GetSupportedDMResp_VALUE_CHANGE_ALLOWED}
-			if p.set != nil {
+			if param.set != nil {
 				d.Access = uspmsg.GetSupportedDMResp_PARAM_READ_WRITE
 			}
 			out.SupportedParams = append(out.SupportedParams, d)
@@ -288,6 +288,9 @@ func (o *object) describe(get *uspmsg.GetSupportedDM) *uspmsg.GetSupportedDMResp
 	}
 	if get.GetReturnCommands() {
 		for _, c := range o.commands {
+			if !c.of(p) {
+				continue
+			}
 			kind := uspmsg.GetSupportedDMResp_CMD_SYNC
 			if c.async {
 				kind = uspmsg.GetSupportedDMResp_CMD_ASYNC

@@ -46,7 +46,10 @@ type command struct {
 	name   string
 	inputs []string
 	async  bool
+	only   func(*Profile) bool // of which models it is; nil: of all
 }
+
+func (c command) of(p *Profile) bool { return c.only == nil || c.only(p) }
 
 type event struct {
 	name string
@@ -70,12 +73,12 @@ func (o *object) param(name string) *param {
 	return nil
 }
 
-func (o *object) has(kind usp.PathKind, name string) bool {
+func (o *object) has(p *Profile, kind usp.PathKind, name string) bool {
 	switch kind {
 	case usp.ParameterPath:
 		return o.param(name) != nil
 	case usp.CommandPath:
-		return slices.ContainsFunc(o.commands, func(c command) bool { return c.name == name })
+		return slices.ContainsFunc(o.commands, func(c command) bool { return c.name == name && c.of(p) })
 	case usp.EventPath:
 		return slices.ContainsFunc(o.events, func(e event) bool { return e.name == name })
 	}
@@ -307,8 +310,14 @@ var model = func() []*object {
 				requestParam("Originator", func(a *Agent, _ *request) string { return string(a.s.Controller) }),
 				requestParam("Command", func(_ *Agent, r *request) string { return r.command }),
 				requestParam("CommandKey", func(_ *Agent, r *request) string { return r.key }),
-				requestParam("Status", func(*Agent, *request) string { return "Active" }),
-			}},
+				requestParam("Status", func(_ *Agent, r *request) string {
+					if r.canceling {
+						return "Canceling"
+					}
+					return "Active"
+				}),
+			},
+			commands: []command{{name: usp.CommandCancel, only: func(p *Profile) bool { return p.Cancels }}}},
 		{path: usp.DeviceInfo, params: []param{
 			readOnly("SoftwareVersion", tString, func(a *Agent, _ []int) string { return a.running.Version }),
 			readOnly("ProductClass", tString, func(a *Agent, _ []int) string { return a.s.ProductClass }),
@@ -321,10 +330,7 @@ var model = func() []*object {
 			readOnly("ActiveFirmwareImage", tString, func(a *Agent, _ []int) string { return imagePath(a.active) }),
 			bootImage,
 			readOnly("MaxNumberOfActivateTimeWindows", tUnsigned, func(a *Agent, _ []int) string {
-				if a.p.NoTimeWindow {
-					return "0"
-				}
-				return "1"
+				return itoa(a.p.timeWindows())
 			}),
 			readOnly("FirmwareImageNumberOfEntries", tUnsigned, func(a *Agent, _ []int) string {
 				return itoa(len(a.images))
@@ -333,10 +339,10 @@ var model = func() []*object {
 		{path: usp.FirmwareImages + "{i}.", keys: [][]string{{"Alias"}},
 			rows: func(a *Agent, _ []int) []int { return count(len(a.images)) },
 			commands: []command{
-				{"Download()", []string{"URL", "AutoActivate", "Username", "Password", "FileSize", "CheckSumAlgorithm",
-					"CheckSum", "CommandKey"}, true},
-				{"Activate()", []string{"TimeWindow.{i}.Start", "TimeWindow.{i}.End", "TimeWindow.{i}.Mode",
-					"TimeWindow.{i}.UserMessage", "TimeWindow.{i}.MaxRetries"}, true},
+				{name: "Download()", inputs: []string{"URL", "AutoActivate", "Username", "Password", "FileSize",
+					"CheckSumAlgorithm", "CheckSum", "CommandKey"}, async: true},
+				{name: "Activate()", inputs: []string{"TimeWindow.{i}.Start", "TimeWindow.{i}.End",
+					"TimeWindow.{i}.Mode", "TimeWindow.{i}.UserMessage", "TimeWindow.{i}.MaxRetries"}, async: true},
 			},
 			params: []param{rowAlias,
 				imageParam("Name", tString, func(a *Agent, i int) string { return a.images[i-1].name }),

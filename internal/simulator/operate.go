@@ -16,6 +16,8 @@ type request struct {
 	image    int
 	download *transfer // nil for Activate()
 	foreign  bool      // another controller's
+	// canceling is set between a Cancel() and the end that it leads to.
+	canceling bool
 }
 
 func (r *request) path() string { return usp.Requests + itoa(r.instance) }
@@ -92,6 +94,12 @@ func (a *Agent) operate(t target, op *uspmsg.Operate) (r *request, then func(), 
 				a.reconnect(a.s.Timing.ForceReconnect)
 			}
 		}, nil
+	case usp.Requests + "{i}." + usp.CommandCancel:
+		r := a.requests[slices.IndexFunc(a.requests, func(r *request) bool { return r.instance == t.instances[0] })]
+		if r.canceling || r.download == nil && a.rebootFor != nil {
+			return nil, nil, usp.CommandFailure.Errorf("%s cannot be canceled any more", r.command)
+		}
+		return nil, func() { a.cancel(r) }, nil
 	case usp.FirmwareImages + "{i}.Download()":
 		if a.fires(Refuses) {
 			return nil, nil, usp.RequestDenied.Errorf("Download() is not allowed now")
@@ -135,8 +143,24 @@ func (a *Agent) operate(t target, op *uspmsg.Operate) (r *request, then func(), 
 	return nil, nil, usp.InternalError.Errorf("command %s is in the data model and nowhere else", t.path+t.only)
 }
 
+// cancel stops a command. TR-181: its Status is Canceling at once, then it is over.
+func (a *Agent) cancel(r *request) {
+	r.canceling = true
+	a.after(a.s.Timing.BeforeReboot, func() {
+		stopped := usp.CommandCanceled.Errorf("%s was canceled", r.command)
+		if r.download == nil {
+			a.finish(r, stopped)
+			return
+		}
+		a.endDownload(r, fetched{status: usp.StatusNoImage, err: stopped})
+	})
+}
+
 // activateNow reboots into the image of an Activate().
 func (a *Agent) activateNow(r *request) {
+	if r.canceling {
+		return
+	}
 	if img := a.images[r.image-1]; !img.available { // gone since, by a Download()
 		a.finish(r, usp.CommandFailure.Errorf("image %d is not available (Status %s)", r.image, a.status(r.image)))
 		return

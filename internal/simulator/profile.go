@@ -22,6 +22,8 @@ type Profile struct {
 	// News that it never sends.
 	NoTransferComplete, NoOperationComplete bool
 	NoTimeWindow                            bool // refuses Activate() with a TimeWindow (7027)
+	TwoTimeWindows                          bool // takes two of them; the recorded device takes one
+	Cancels                                 bool // stops a command when told to by Cancel() of its Request
 	NoAutoActivate                          bool // takes AutoActivate of Download() for false
 	Interrupted                             Interrupted
 	// MQTT311 makes agents speak MQTT 3.1.1: no properties, the reply topic appended to the topic (R-MQTT.24), a
@@ -60,6 +62,8 @@ var AllProfiles = []*Profile{
 	{Name: "boot-only", Description: "sends neither of them: Boot! is all that it tells", NoTransferComplete: true,
 		NoOperationComplete: true},
 	{Name: "no-time-window", Description: "takes no TimeWindow in Activate()", NoTimeWindow: true},
+	{Name: "two-time-windows", Description: "takes two TimeWindows in Activate()", TwoTimeWindows: true},
+	{Name: "cancels-commands", Description: "stops a command at work when told to", Cancels: true},
 	{Name: "no-auto-activate", Description: "ignores AutoActivate of Download()", NoAutoActivate: true},
 	{Name: "restarts-download", Description: "begins an interrupted download again, without a word",
 		Interrupted: Restarts},
@@ -75,6 +79,17 @@ var AllProfiles = []*Profile{
 	{Name: "worst", Description: "one image, Active, MQTT 3.1.1, tells of its restarts alone, forgets what they end",
 		Images: 1, ShowActive: true, MQTT311: true, NoTransferComplete: true, NoOperationComplete: true,
 		NoTimeWindow: true, Interrupted: Forgets},
+}
+
+// timeWindows is how many Activate() takes.
+func (p *Profile) timeWindows() int {
+	switch {
+	case p.NoTimeWindow:
+		return 0
+	case p.TwoTimeWindows:
+		return 2
+	}
+	return 1
 }
 
 // ProfileNamed finds a profile, nil if there is none of that name.
@@ -98,6 +113,7 @@ func (p *Profile) Quirks() quirk.List {
 		quirk.OneImage: p.Images == 1, quirk.StatusActive: p.ShowActive,
 		quirk.CompletionFirst:    p.CompletionFirst && !p.NoTransferComplete && !p.NoOperationComplete,
 		quirk.NoTransferComplete: p.NoTransferComplete, quirk.NoOperationComplete: p.NoOperationComplete,
+		quirk.TwoTimeWindows: p.TwoTimeWindows, quirk.CancelsCommands: p.Cancels,
 		quirk.NoTimeWindow: p.NoTimeWindow, quirk.NoAutoActivate: p.NoAutoActivate, quirk.MQTT311: p.MQTT311,
 		quirk.ResumesDownload: p.Interrupted == Restarts || p.Interrupted == Resumes,
 		quirk.ForgetsDownload: p.Interrupted == Forgets, quirk.StuckStatus: p.Interrupted == Sticks,
@@ -116,7 +132,8 @@ func ProfileWith(name string, quirks quirk.List) *Profile {
 		ShowActive: quirks.Has(quirk.StatusActive), CompletionFirst: quirks.Has(quirk.CompletionFirst),
 		NoTransferComplete: quirks.Has(quirk.NoTransferComplete), MQTT311: quirks.Has(quirk.MQTT311),
 		NoOperationComplete: quirks.Has(quirk.NoOperationComplete), NoTimeWindow: quirks.Has(quirk.NoTimeWindow),
-		NoAutoActivate: quirks.Has(quirk.NoAutoActivate),
+		NoAutoActivate: quirks.Has(quirk.NoAutoActivate), TwoTimeWindows: quirks.Has(quirk.TwoTimeWindows),
+		Cancels: quirks.Has(quirk.CancelsCommands),
 	}
 	switch {
 	case quirks.Has(quirk.ResumesDownload):

@@ -54,7 +54,7 @@ func (a *Agent) receiveMessage(m *uspmsg.Msg, reply string) {
 	case *uspmsg.GetInstances:
 		a.answer(reply, usp.New(id, a.handleGetInstances(b)))
 	case *uspmsg.GetSupportedDM:
-		a.answer(reply, usp.New(id, handleGetSupportedDM(b)))
+		a.answer(reply, usp.New(id, a.handleGetSupportedDM(b)))
 	case *uspmsg.GetSupportedProtocol:
 		a.answer(reply, usp.New(id,
 			&uspmsg.GetSupportedProtocolResp{AgentSupportedProtocolVersions: a.versions()}))

@@ -263,6 +263,29 @@ func NewGetSupportedProtocol(id string) *uspmsg.Msg {
 	return New(id, &uspmsg.GetSupportedProtocol{ControllerSupportedProtocolVersions: SupportedVersions})
 }
 
+// NewGetSupportedCommands asks which commands the objects below these paths have.
+func NewGetSupportedCommands(id string, paths ...string) *uspmsg.Msg {
+	return New(id, &uspmsg.GetSupportedDM{ObjPaths: paths, ReturnCommands: true})
+}
+
+// ReadSupportedCommands are the paths of the commands, with {i} for instances; ok is false
+// where the answer is another, or does not tell of a path.
+func ReadSupportedCommands(m *uspmsg.Msg) (commands []string, ok bool) {
+	body, ok := As[*uspmsg.GetSupportedDMResp](m)
+	if !ok {
+		return nil, false
+	}
+	for _, requested := range body.GetReqObjResults() {
+		ok = ok && requested.GetErrCode() == 0
+		for _, o := range requested.GetSupportedObjs() {
+			for _, c := range o.GetSupportedCommands() {
+				commands = append(commands, o.GetSupportedObjPath()+c.GetCommandName())
+			}
+		}
+	}
+	return commands, ok
+}
+
 // NewGetInstances asks which rows there are.
 func NewGetInstances(id string, firstLevelOnly bool, paths ...string) *uspmsg.Msg {
 	return New(id, &uspmsg.GetInstances{ObjPaths: paths, FirstLevelOnly: firstLevelOnly})

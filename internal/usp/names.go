@@ -16,6 +16,7 @@ const (
 
 	CommandDownload = "Download()" // on a FirmwareImage
 	CommandActivate = "Activate()" // on a FirmwareImage
+	CommandCancel   = "Cancel()"   // on a Request
 	CommandReboot   = "Device.Reboot()"
 
 	EventBoot             = "Device.Boot!"

@@ -72,6 +72,9 @@ func (b *backend) object(key string, v version, want *gofakes3.ObjectRangeReques
 	}
 	o.Metadata["Last-Modified"] = v.Modified.UTC().Format(http.TimeFormat)
 	var err error
+	if want != nil && want.FromEnd && want.End > v.Size { // the whole of it
+		want = &gofakes3.ObjectRangeRequest{FromEnd: true, End: v.Size}
+	}
 	if o.Range, err = want.Range(v.Size); r == nil {
 		return o, err
 	}

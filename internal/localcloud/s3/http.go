@@ -59,6 +59,9 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request) {
 		writeError(w, r, c.RequestID, errS3("InvalidArgument", 400, "a key has no character U+0000"))
 		return
 	}
+	if !understood(r.Header.Get("Range")) {
+		r.Header.Del("Range")
+	}
 	answer := &status{ResponseWriter: w}
 	if key != "" && (r.Method == http.MethodGet || r.Method == http.MethodHead) && !query.Has("uploadId") {
 		if err := s.prepareRead(answer, r, c, bucketName, key, query); err != nil {
@@ -108,6 +111,26 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request) {
 	r.URL.RawQuery = query.Encode()
 	s.library.ServeHTTP(answer, r)
 	answer.end()
+}
+
+// understood reports whether S3 heeds a Range: one range of bytes. With any other it answers
+// as if none had been given.
+func understood(header string) bool {
+	text, ok := strings.CutPrefix(header, "bytes=")
+	first, last, dash := strings.Cut(text, "-")
+	if !ok || !dash {
+		return false
+	}
+	number := func(s string) (uint64, bool) {
+		n, err := strconv.ParseUint(s, 10, 63)
+		return n, err == nil
+	}
+	end, hasEnd := number(last)
+	if first == "" { // the last bytes
+		return hasEnd
+	}
+	start, hasStart := number(first)
+	return hasStart && (last == "" || hasEnd && start <= end)
 }
 
 // errNotOurs says that the library serves a request.

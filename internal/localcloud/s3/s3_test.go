@@ -98,6 +98,50 @@ func code(err error) string {
 	return ""
 }
 
+// aws-facts s3-range.
+func TestRangesOfAnObject(t *testing.T) {
+	c := newCloud(t, nil)
+	c.put("image", "0123456789")
+	for _, row := range []struct {
+		asked, body, told string
+		status            int
+	}{
+		{"bytes=0-3", "0123", "bytes 0-3/10", 206}, {"bytes=4-", "456789", "bytes 4-9/10", 206},
+		{"bytes=0-", "0123456789", "bytes 0-9/10", 206}, {"bytes=8-99", "89", "bytes 8-9/10", 206},
+		{"bytes=-3", "789", "bytes 7-9/10", 206}, {"bytes=-30", "0123456789", "bytes 0-9/10", 206},
+		{"bytes=10-", "InvalidRange", "", 416}, {"bytes=40-50", "InvalidRange", "", 416},
+		{"bytes=-0", "InvalidRange", "", 416},
+		{"", "0123456789", "", 200}, {"bytes=5-2", "0123456789", "", 200}, {"bytes=x", "0123456789", "", 200},
+		{"bytes=1-2,4-5", "0123456789", "", 200}, {"lines=1-2", "0123456789", "", 200},
+		{"bytes=-", "0123456789", "", 200}, {"bytes=-1-4", "0123456789", "", 200},
+	} {
+		address, err := sdk.NewPresignClient(c.Client, func(o *sdk.PresignOptions) {
+			o.ClientOptions = append(o.ClientOptions, func(o *sdk.Options) { o.UsePathStyle = true })
+		}).PresignGetObject(t.Context(), &sdk.GetObjectInput{Bucket: aws.String("firmware"), Key: aws.String("image")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if row.asked != "" {
+			r.Header.Set("Range", row.asked)
+		}
+		out, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(out.Body)
+		_ = out.Body.Close()
+		right := string(b) == row.body || row.status == 416 && strings.Contains(string(b), row.body)
+		if err != nil || out.StatusCode != row.status || out.Header.Get("Content-Range") != row.told || !right {
+			t.Errorf("%q: %d %q %q, %v; want %d %q %q", row.asked, out.StatusCode, out.Header.Get("Content-Range"), b,
+				err, row.status, row.told, row.body)
+		}
+	}
+}
+
 func TestObjectsComeBackAsTheyWent(t *testing.T) {
 	c := newCloud(t, nil)
 	c.put("2.0.0/a b+ü.bin", "image")
