@@ -51,19 +51,21 @@ func agentDoctorCommand(env *cli.Env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "Try one real device before its model joins a fleet",
-		Long: `Examines one device: whether it answers, which firmware images it shows, whether it
-takes Subscriptions; with --image, what news it sends of a download and in which
-order, and whether Cancel() stops one (the image that does not run is
-overwritten); with --disruptive, which restarts it several times, whether it
-activates when it is told to, with how many time windows, and what becomes of a
-download that a restart ends. A device of two images runs its old
-version in the end; one of a single image runs the new one.
+		Long: `Examines one device: does it answer, which firmware images does it show, does it
+accept Subscriptions? With --image it also downloads an image, which overwrites the
+image that is not running. It checks which news the device sends and in which order,
+and whether Cancel() stops a download. With --disruptive it restarts the device
+several times. It checks whether the device activates an image when it is told to,
+with how many time windows, and what a restart does to a download. At the end a
+device with two images runs its old version, and a device with one image runs the
+new one.
 
-What differs from what the data model promises is a quirk. --save keeps the
-quirks for the device's model: upgrades heed them (no-time-window,
-no-auto-activate). fleetstep simulate --profiles plays them, joined by +.
+A quirk is a difference from what the data model promises. --save stores the quirks
+for the device's model; upgrades take account of no-time-window and
+no-auto-activate. fleetstep simulate --profiles simulates quirks, joined by +.
 
-Nothing else may be at work on the device. Exit code 1 if it cannot be upgraded.`,
+No operation may be at work on the device. Exit code 1 if the device cannot be
+upgraded.`,
 		Example: `  fleetstep agent doctor --thing gw-0001
   fleetstep agent doctor --thing gw-0001 --image 2.0.0 --disruptive --save`,
 		Args: cli.NoArgs,
@@ -72,9 +74,9 @@ Nothing else may be at work on the device. Exit code 1 if it cannot be upgraded.
 			case f.thing == "":
 				return cli.UsageError{Err: errors.New("--thing: name the device's thing")}
 			case f.disruptive && f.image == "":
-				return cli.UsageError{Err: errors.New("--disruptive: it needs an image to restart into (--image)")}
+				return cli.UsageError{Err: errors.New("--disruptive needs --image, the image to restart into")}
 			case f.quiet <= 0, f.restart <= 0:
-				return cli.UsageError{Err: fmt.Errorf("--quiet %s, --restart %s: more than 0 are needed", f.quiet,
+				return cli.UsageError{Err: fmt.Errorf("--quiet %s, --restart %s: want more than 0", f.quiet,
 					f.restart)}
 			}
 			// What was made is removed after Ctrl-C, too.
@@ -86,9 +88,9 @@ Nothing else may be at work on the device. Exit code 1 if it cannot be upgraded.
 	c.Flags().StringVar(&f.stack, "stack", "fleetstep", "name of the deployed stack")
 	c.Flags().StringVar(&f.thing, "thing", "", "name of the device's thing")
 	c.Flags().StringVar(&f.image, "image", "",
-		"version of an image in the stack's firmware bucket, other than the device runs, to try it with")
+		"version of an image in the stack's firmware bucket to test with; another than the device runs")
 	c.Flags().BoolVar(&f.disruptive, "disruptive", false, "the device may be restarted")
-	c.Flags().BoolVar(&f.save, "save", false, "keep the quirks for the device's model")
+	c.Flags().BoolVar(&f.save, "save", false, "store the quirks for the device's model")
 	c.Flags().BoolVar(&f.asJSON, "json", false, "print the report as JSON")
 	c.Flags().DurationVar(&f.quiet, "quiet", 15*time.Second, "how long to listen for news that may not come")
 	c.Flags().DurationVar(&f.restart, "restart", 5*time.Minute, "how long a restart may take")
@@ -196,7 +198,7 @@ func (f *agentDoctor) ward(ctx context.Context, cfg aws.Config) (*ward, error) {
 		return nil, err
 	}
 	if d.Claim != nil {
-		return nil, fmt.Errorf("%s is at work on thing %s (execution %s): come again when that is over",
+		return nil, fmt.Errorf("%s is at work on thing %s (execution %s): try again when it is over",
 			d.Claim.Operation, f.thing, d.Claim.Execution)
 	}
 	w.endpoint = usp.EndpointID(d.State.Endpoint)
@@ -204,8 +206,8 @@ func (f *agentDoctor) ward(ctx context.Context, cfg aws.Config) (*ward, error) {
 		w.endpoint = usp.EndpointID(event.EndpointOfAttribute(thing.Attributes[event.ThingEndpointAttribute]))
 	}
 	if w.endpoint == "" {
-		return nil, fmt.Errorf("the endpoint id of thing %s is not known: it never greeted, and has no attribute %s",
-			f.thing, event.ThingEndpointAttribute)
+		return nil, fmt.Errorf("the endpoint id of thing %s is not known: its device has sent no message yet, and "+
+			"the thing has no attribute %s", f.thing, event.ThingEndpointAttribute)
 	}
 	controller := usp.EndpointID(w.outputs["ControllerEndpointId"])
 	w.topic, w.legacy = d.State.AgentTopic, d.State.Legacy
@@ -227,7 +229,7 @@ func (f *agentDoctor) find(ctx context.Context, cfg aws.Config, w *ward) (*agent
 		return nil, err
 	}
 	if len(found) != 1 {
-		return nil, fmt.Errorf("--image %s: there are %d images in %s, and one is needed", f.image, len(found),
+		return nil, fmt.Errorf("--image %s: there are %d images in %s; want exactly one", f.image, len(found),
 			images.Where(f.image))
 	}
 	image, err := images.Describe(ctx, found[0])
@@ -242,7 +244,7 @@ func (f *agentDoctor) find(ctx context.Context, cfg aws.Config, w *ward) (*agent
 		}}, nil
 }
 
-// conclude tells the quirks, and keeps them.
+// conclude prints the quirks, and stores them.
 func (f *agentDoctor) conclude(ctx context.Context, env *cli.Env, w *ward, r agentdoctor.Report) error {
 	bad := false
 	for _, found := range r.Findings {
@@ -265,7 +267,7 @@ func (f *agentDoctor) conclude(ctx context.Context, env *cli.Env, w *ward, r age
 		}
 		fmt.Fprintf(env.Out, "quirks: %s%s\n", quirks, complete)
 		if len(r.Quirks) > 0 {
-			fmt.Fprintf(env.Out, "to play them: fleetstep simulate --profiles %s\n",
+			fmt.Fprintf(env.Out, "to simulate them: fleetstep simulate --profiles %s\n",
 				strings.ReplaceAll(quirks, ",", "+"))
 		}
 	}
@@ -276,9 +278,9 @@ func (f *agentDoctor) conclude(ctx context.Context, env *cli.Env, w *ward, r age
 		}
 		switch {
 		case bad:
-			return errors.New("nothing is kept of a device that cannot be upgraded")
+			return errors.New("nothing is saved: the device cannot be upgraded")
 		case model == "":
-			return fmt.Errorf("nothing is kept: neither the device nor thing %s tells the model", f.thing)
+			return fmt.Errorf("nothing is saved: neither the device nor thing %s names the model", f.thing)
 		}
 		words := make([]string, len(r.Quirks))
 		for i, q := range r.Quirks {
@@ -288,7 +290,7 @@ func (f *agentDoctor) conclude(ctx context.Context, env *cli.Env, w *ward, r age
 			return err
 		}
 		if !f.asJSON {
-			fmt.Fprintf(env.Out, "kept for the model %q\n", model)
+			fmt.Fprintf(env.Out, "saved for the model %q\n", model)
 		}
 	}
 	if bad {

@@ -27,23 +27,24 @@ func (l *local) check() error {
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if net.ParseIP(l.host) == nil && !hostRule.MatchString(l.host) {
-		wrong("--host %q is no address: an IP address or a name, 127.0.0.1 for this machine alone", l.host)
+		wrong("--host %q is not an address: want an IP address or a name; 127.0.0.1 is this machine only", l.host)
 	}
 	if !accountRule.MatchString(l.account) {
-		wrong("--account %q is no AWS account: twelve digits", l.account)
+		wrong("--account %q is not an AWS account: want twelve digits", l.account)
 	}
 	if !regionRule.MatchString(l.region) {
-		wrong("--region %q is no AWS region, such as us-east-1", l.region)
+		wrong("--region %q is not an AWS region: want one such as us-east-1", l.region)
 	}
 	if !stackRule.MatchString(l.stack) {
-		wrong("--stack %q is no name of a stack: a letter, then up to 127 letters, digits and hyphens", l.stack)
+		wrong("--stack %q is not a name of a stack: want a letter, then up to 127 letters, digits and hyphens",
+			l.stack)
 	}
 	for _, p := range []struct {
 		flag        string
 		port, least int
 	}{{"port", l.port, 0}, {"mqtt-port", l.mqttPort, -1}, {"mqtts-port", l.mqttsPort, -1}} {
 		if p.port < p.least || p.port > 65535 {
-			wrong("--%s %d is no port: %d to 65535", p.flag, p.port, p.least)
+			wrong("--%s %d is not a port: want %d to 65535", p.flag, p.port, p.least)
 		}
 	}
 	taken := map[int]string{}
@@ -57,16 +58,16 @@ func (l *local) check() error {
 		taken[p.port] = p.flag
 	}
 	if l.environments < 0 || l.environments > 1000 {
-		wrong("--max-environments %d: 1 to 1000, or 0 for the default", l.environments)
+		wrong("--max-environments %d: want 1 to 1000, or 0 for the default", l.environments)
 	}
 	if l.dataDir == "" {
-		wrong("--data-dir is empty: name a folder")
+		wrong("--data-dir is empty: want a folder")
 	}
 	return errors.Join(errs...)
 }
 
-// private makes the data folder, for its owner alone, also when it is there: it
-// holds keys. What it changes it says.
+// private makes the data folder, or an existing one, accessible to its owner only, because
+// it contains keys. It reports on w what it changes.
 func private(dir string, w io.Writer) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -82,11 +83,11 @@ func private(dir string, w io.Writer) error {
 		}
 		if _, err := os.Stat(filepath.Join(dir, "store")); err != nil && len(entries) > 0 {
 			return fmt.Errorf(
-				"--data-dir %s is open to others (%v), and holds what is not the local cloud's: name a folder of "+
-					"its own", dir, info.Mode().Perm())
+				"--data-dir %s is open to others (%v), and contains files that are not the local cloud's: name "+
+					"another folder", dir, info.Mode().Perm())
 		}
 		if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // a folder needs its x
-			return fmt.Errorf("--data-dir %s is open to others (%v), and cannot be closed: %w", dir,
+			return fmt.Errorf("--data-dir %s is open to others (%v), and cannot be made private: %w", dir,
 				info.Mode().Perm(), err)
 		}
 		fmt.Fprintf(w, "fleetstep: the data folder %s was open to others (%v); it is private now\n",
@@ -127,8 +128,9 @@ func checkCommand(env *cli.Env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "check",
 		Short: "Check the files of a local cloud that does not run",
-		Long: `Reads all that a data folder holds, changing nothing, and says what is damaged or
-missing and what it held. Exit code 1 tells that something is.`,
+		Long: `Reads everything in a data folder without changing it. Reports what is damaged or
+missing, and how many records can be read. Exit code 1 if something is damaged or
+missing.`,
 		Args: cli.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return checkDataDir(dir, env.Out) },
 	}
@@ -139,7 +141,7 @@ missing and what it held. Exit code 1 tells that something is.`,
 func checkDataDir(dir string, w io.Writer) error {
 	path := filepath.Join(dir, "store")
 	if _, err := os.Stat(path); err != nil {
-		return fmt.Errorf("%s is no data folder of a local cloud: %w", dir, err)
+		return fmt.Errorf("%s is not a data folder of a local cloud: %w", dir, err)
 	}
 	report, err := store.Check(path)
 	if err != nil {
@@ -150,7 +152,7 @@ func checkDataDir(dir string, w io.Writer) error {
 	}
 	fmt.Fprintf(w, "%d records of %d tables can be read\n", report.Records, report.Tables)
 	if len(report.Damage) > 0 {
-		return fmt.Errorf("%s is damaged; a copy of the folder, or an empty one, has to take its place", dir)
+		return fmt.Errorf("%s is damaged: replace it by a copy of the folder, or by an empty folder", dir)
 	}
 	return nil
 }

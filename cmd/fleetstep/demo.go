@@ -26,10 +26,10 @@ func demoCommand(env *cli.Env) *cobra.Command {
 	var lambdaDir, dataDir, workflows, weather, quotas string
 	c := &cobra.Command{
 		Use:   "demo",
-		Short: "Play one whole job on a local cloud of its own",
-		Long: `Plays one whole job on this machine: starts a local cloud on free ports with
-an empty data folder, uploads a firmware image that it makes, connects simulated
-agents, invokes create-job with a payload, shows the progress and ends with a line
+		Short: "Run one whole job on a separate local cloud",
+		Long: `Runs one whole job on this machine. It starts a local cloud on free ports with an
+empty data folder, makes and uploads a firmware image, connects simulated agents,
+invokes create-job with a payload, and shows the progress. The last line is
 SUMMARY {...}. Exit code 0 only if every device ended as it should.`,
 		Example: `  fleetstep demo --event events/create-job.json
   fleetstep demo --devices 40 --faults all --event events/create-job-quick.json
@@ -60,15 +60,15 @@ SUMMARY {...}. Exit code 0 only if every device ended as it should.`,
 	f.StringVar(&d.Event, "event", "events/create-job.json", "payload for create-job")
 	operationFlags(c, &d.Operation, &workflows)
 	campaignFlags(c, &d.Campaign)
-	f.StringVar(&d.Faults, "faults", "", "which agents are difficult (see: fleetstep simulate --list-faults)")
-	f.BoolVar(&d.Onboard, "onboard", false, "the devices are new, and are onboarded before the job: a minute or two")
+	f.StringVar(&d.Faults, "faults", "", "faults of the agents (see: fleetstep simulate --list-faults)")
+	f.BoolVar(&d.Onboard, "onboard", false, "the devices are new and are onboarded first, which takes a minute or two")
 	f.StringVar(&d.Profiles, "profiles", "",
-		"of which models agents are (see: fleetstep simulate --list-profiles)")
+		"models of the agents (see: fleetstep simulate --list-profiles)")
 	f.Uint64Var(&d.Seed, "seed", 1, "seed of everything random")
 	f.IntVar(&d.Image, "image-size", 256<<10, "bytes of the firmware image")
 	f.DurationVar(&d.Timeout, "timeout", 10*time.Minute, "give up on the job after this time")
-	f.StringVar(&weather, "weather", "none", "what AWS does on bad days: none, bad, or kinds of it (docs/weather.md)")
-	f.StringVar(&quotas, "quotas", "none", "whose quotas hold: none, default, new-account")
+	f.StringVar(&weather, "weather", "none", "failures of AWS to simulate: none, bad, or kinds (docs/weather.md)")
+	f.StringVar(&quotas, "quotas", "none", "quotas that apply: none, default, new-account")
 	f.StringVar(&lambdaDir, "lambda-dir", "",
 		"folder with a bootstrap for each function (default: lambda beside this program)")
 	f.StringVar(&dataDir, "data-dir", "", "data folder of the local cloud, kept afterwards (default: a temporary one)")
@@ -111,12 +111,12 @@ func operationFlags(c *cobra.Command, o *trial.Operation, workflows *string) {
 	f := c.Flags()
 	f.StringVar(&o.Name, "operation", "", "operation of the job, instead of --event (see: fleetstep workflow list)")
 	f.StringVar(&o.Input, "input", "", "input of the operation, in JSON (default {})")
-	f.StringVar(workflows, "workflows", "", "folder with operations of one's own: NAME.asl.json and NAME.schema.json")
+	f.StringVar(workflows, "workflows", "", "folder with your own operations: NAME.asl.json and NAME.schema.json")
 }
 
 func checkOperation(o trial.Operation) error {
 	if o.Input != "" && o.Name == "" {
-		return cli.UsageError{Err: errors.New("--input is for --operation")}
+		return cli.UsageError{Err: errors.New("--input needs --operation")}
 	}
 	return nil
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
-// diskAdvice says what a failure of the data folder's disk is and what to do.
+// diskAdvice is the text of a failure of the data folder's disk, with what to do.
 func diskAdvice(err error, dataDir string) string {
 	again := ", then start again with --data-dir " + dataDir + ": nothing that was acknowledged is lost"
 	do := ""
@@ -63,7 +63,7 @@ func (s *size) Set(text string) error {
 	}
 	n, err := strconv.ParseUint(strings.TrimSpace(digits), 10, 64)
 	if err != nil || n > math.MaxInt64>>shift {
-		return fmt.Errorf("%q is no size: a number of bytes, KiB, MiB or GiB, such as 64MiB", text)
+		return fmt.Errorf("%q is not a size: want a number of bytes, KiB, MiB or GiB, such as 64MiB", text)
 	}
 	*s = size(n << shift)
 	return nil

@@ -16,18 +16,18 @@ func doctorCommand(env *cli.Env) *cobra.Command {
 	var asJSON bool
 	command := &cobra.Command{
 		Use:   "doctor",
-		Short: "Say what keeps a deployed stack from working, and what to do",
-		Long: `Looks at a deployed stack and its account, on AWS or on the local cloud:
+		Short: "Find what keeps a deployed stack from working, and what to do",
+		Long: `Checks a deployed stack and its account, on AWS or on the local cloud:
 credentials, the stack and its version, job events, fleet indexing, endpoints,
 functions, rules, queues, the device policy, the clock, alarms, dead letters,
-certificates about to end, quotas against a planned rate. Changes nothing.
-Exit code 1 if something needs doing; notes alone are no reason.`,
+certificates that expire soon, and quotas for a planned rate. It changes nothing.
+Exit code 1 if there is a problem; notes do not count.`,
 		Example: `  fleetstep doctor
   fleetstep doctor --stack fleetstep-test --rate 2000 --json`,
 		Args: cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if c.Rate < 0 {
-				return cli.UsageError{Err: fmt.Errorf("--rate: %d; it is in devices a minute", c.Rate)}
+				return cli.UsageError{Err: fmt.Errorf("--rate: %d; want a number of devices a minute", c.Rate)}
 			}
 			var err error
 			if c.AWS, err = env.Load(cmd.Context()); err != nil {
@@ -56,7 +56,7 @@ Exit code 1 if something needs doing; notes alone are no reason.`,
 		},
 	}
 	command.Flags().StringVar(&c.Stack, "stack", "fleetstep", "name of the deployed stack")
-	command.Flags().IntVar(&c.Rate, "rate", 0, "devices a minute that are to be upgraded")
+	command.Flags().IntVar(&c.Rate, "rate", 0, "planned rate, in devices a minute")
 	command.Flags().BoolVar(&asJSON, "json", false, "print the findings as JSON")
 	return command
 }

@@ -54,12 +54,12 @@ func localCommand(env *cli.Env) *cobra.Command {
 		Short: "Run the local cloud in the foreground",
 		Long: `Runs the local cloud in the foreground: the AWS services that Fleetstep needs, in
 one process, with the stack deployed from its template. When it is ready it prints
-one line of JSON with its endpoints. Ctrl-C stops it; the same --data-dir goes on
-where it stopped, also after a crash.
+one line of JSON with its endpoints. Ctrl-C stops it. Started again with the same
+--data-dir it continues where it stopped, also after a crash.
 
 Any AWS client reaches it with AWS_ENDPOINT_URL set to the endpoint, the access
 key "test" and the secret "test". It listens on the loopback interface only,
-unless --host says otherwise.`,
+unless --host names another address.`,
 		Example: `  fleetstep local
   fleetstep local --port 0 --mqtt-port 0 --mqtts-port 0 --data-dir /tmp/cloud
   fleetstep local --template none          # an empty account, for state machines of your own`,
@@ -67,7 +67,7 @@ unless --host says otherwise.`,
 		RunE: func(c *cobra.Command, _ []string) error { return l.run(c.Context(), env) },
 	}
 	f := c.Flags()
-	f.StringVar(&l.dataDir, "data-dir", defaultDataDir(), "folder of everything that lasts")
+	f.StringVar(&l.dataDir, "data-dir", defaultDataDir(), "folder for all stored data")
 	f.StringVar(&l.lambdaDir, "lambda-dir", "",
 		"folder with a bootstrap for each function (default: lambda beside this program)")
 	f.StringVar(&l.host, "host", "127.0.0.1", "address to listen on")
@@ -77,21 +77,21 @@ unless --host says otherwise.`,
 	f.StringVar(&l.template, "template", "",
 		"CloudFormation template to deploy, none for an empty account (default: Fleetstep's own)")
 	f.StringVar(&l.workflows, "workflows", "",
-		"folder with operations of one's own: NAME.asl.json and NAME.schema.json")
+		"folder with your own operations: NAME.asl.json and NAME.schema.json")
 	f.StringVar(&l.stack, "stack", "fleetstep", "name of the stack")
 	f.StringToStringVar(&l.parameters, "parameter", nil, "parameter of the stack, as Name=Value; may be repeated")
-	f.StringVar(&l.region, "region", "us-east-1", "AWS region it plays")
-	f.StringVar(&l.account, "account", "123456789012", "AWS account it plays")
+	f.StringVar(&l.region, "region", "us-east-1", "AWS region that it simulates")
+	f.StringVar(&l.account, "account", "123456789012", "AWS account that it simulates")
 	f.IntVar(&l.environments, "max-environments", 0, "processes of one Lambda function at a time (default 16)")
 	f.BoolVar(&l.sync, "sync", false, "wait for the disk at each write, so that not even a power failure loses one")
 	l.minFree = 64 << 20
 	f.Var(&l.minFree, "min-free",
-		"free space of the disk below which new work is refused, as 64MiB or 1GiB; 0 refuses nothing")
+		"with less free space on the disk, new work is refused; such as 64MiB or 1GiB; 0 refuses nothing")
 	f.StringVar(&l.weather, "weather", "none",
-		"what AWS does on bad days: none, bad, or kinds of it (docs/weather.md)")
+		"failures of AWS to simulate: none, bad, or kinds (docs/weather.md)")
 	f.Uint64Var(&l.seed, "weather-seed", 1, "seed of the weather")
-	f.StringVar(&l.quotas, "quotas", "none", "whose quotas hold: none, default, new-account")
-	f.StringVar(&l.logLevel, "log-level", "warn", "what it says on standard error: debug, info, warn, error")
+	f.StringVar(&l.quotas, "quotas", "none", "quotas that apply: none, default, new-account")
+	f.StringVar(&l.logLevel, "log-level", "warn", "level of the log on standard error: debug, info, warn, error")
 	c.AddCommand(checkCommand(env))
 	return c
 }

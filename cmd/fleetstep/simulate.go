@@ -40,11 +40,11 @@ func simulateCommand(env *cli.Env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "simulate",
 		Short: "Connect simulated USP agents",
-		Long: `Makes AWS IoT know simulated devices (thing, certificate, device policy, thing
+		Long: `Registers simulated devices in AWS IoT (thing, certificate, device policy, thing
 group) and connects them as USP agents over MQTT with mutual TLS, until Ctrl-C.
 They behave like a real agent: subscriptions, notifications with retries, a real
-download with checksum, reboot, and the faults that --faults gives them. --profiles
-makes them models that differ from the recorded one: by name, or by the quirks that
+download with checksum, reboot. --faults gives them faults. --profiles makes them
+models that differ from the recorded one: by the name of a model, or by quirks that
 fleetstep agent doctor finds, joined by +.`,
 		Example: `  fleetstep simulate --devices 25
   fleetstep simulate --devices 100 --faults 404=2,bad-checksum,boot-fails=3
@@ -70,8 +70,8 @@ fleetstep agent doctor finds, joined by +.`,
 	}
 	f := c.Flags()
 	f.IntVar(&s.devices, "devices", 25, "number of devices")
-	f.StringVar(&s.faults, "faults", "", "which devices are difficult: names with =COUNT or @DEVICE, or all")
-	f.StringVar(&s.profiles, "profiles", "", "of which models devices are: names with =COUNT or @DEVICE, or all")
+	f.StringVar(&s.faults, "faults", "", "faults of the devices: names with =COUNT or @DEVICE, or all")
+	f.StringVar(&s.profiles, "profiles", "", "models of the devices: names with =COUNT or @DEVICE, or all")
 	f.BoolVar(&list, "list-faults", false, "list the faults and end")
 	f.BoolVar(&models, "list-profiles", false, "list the profiles and end")
 	f.StringVar(&s.group, "group", "demo", "thing group of the devices, made if missing")
@@ -81,7 +81,7 @@ fleetstep agent doctor finds, joined by +.`,
 	f.StringVar(&s.ca, "ca", "", "file of the CA that signs the broker's certificate (default: the machine's)")
 	f.StringVar(&s.ctrl, "controller", "self::fleetstep",
 		"endpoint id of the controller (output ControllerEndpointId of the stack)")
-	f.StringVar(&s.topics, "topics", usp.Layouts[0].Name, "how topics are named, as the stack's parameter TopicLayout")
+	f.StringVar(&s.topics, "topics", usp.Layouts[0].Name, "names of topics: usp or wme, as in the stack's TopicLayout")
 	f.StringVar(&s.version, "firmware", simulator.FactoryVersion, "version that the devices run at first")
 	f.Uint64Var(&s.seed, "seed", 1, "seed of everything random")
 	return c
@@ -108,7 +108,7 @@ func (s *simulate) run(ctx context.Context, env *cli.Env) error {
 	}
 	i := slices.IndexFunc(usp.Layouts, func(l usp.Layout) bool { return l.Name == s.topics })
 	if i < 0 {
-		return cli.UsageError{Err: fmt.Errorf("--topics: %q; usp or wme is needed, as the stack's TopicLayout",
+		return cli.UsageError{Err: fmt.Errorf("--topics: %q; want usp or wme, as in the stack's TopicLayout",
 			s.topics)}
 	}
 	topics := usp.Layouts[i]
@@ -209,7 +209,7 @@ func rootCAs(file string) (*x509.CertPool, error) {
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s holds no certificate in PEM form", file)
+		return nil, fmt.Errorf("%s contains no certificate in PEM form", file)
 	}
 	return pool, nil
 }

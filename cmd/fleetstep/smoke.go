@@ -32,38 +32,38 @@ func smokeCommand(env *cli.Env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "smoke",
 		Short: "Try a deployment on your own account: one device, one job, one upgrade",
-		Long: `Deploys a stack under a name of its own, connects one simulated agent over the
-account's broker and upgrades it by one job. Tells for each hop of the way what
-was seen there, and ends at the first that fails, with what to do. Removes
-everything, also after a failure or Ctrl-C. With --existing it tries a stack that
-is there, and removes only what it adds.
+		Long: `Deploys a stack with a new name, connects one simulated agent to the account's
+broker and upgrades it by one job. For each hop it prints what it saw. It ends at
+the first hop that fails, with what to do. It removes everything again, also after
+a failure or Ctrl-C. With --existing it tests an existing stack, and removes only
+what it added.
 
-It says beforehand what it will create, and asks, unless --yes. Exit code 0 if
+It first lists what it will create, and asks, unless --yes is given. Exit code 0 if
 every hop was passed and nothing was left behind.`,
 		Example: `  fleetstep smoke --lambda-dir .build/lambda
   fleetstep smoke --existing fleetstep --yes --out smoke.json`,
 		Args: cli.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c, env) },
 	}
-	c.Flags().StringVar(&f.stack, "stack", "", "name of the stack to make (default: fleetstep-smoke- and six digits)")
-	c.Flags().StringVar(&f.existing, "existing", "", "try this stack, and make none")
+	c.Flags().StringVar(&f.stack, "stack", "", "name of the new stack (default: fleetstep-smoke- and six digits)")
+	c.Flags().StringVar(&f.existing, "existing", "", "test this stack, and create none")
 	c.Flags().StringVar(&f.lambdaDir, "lambda-dir", "",
 		"folder with a bootstrap for each function (default: lambda beside this program)")
 	c.Flags().StringVar(&f.broker, "broker", "", "mqtts://host:port (default: the account's endpoint, port 8883)")
 	c.Flags().StringVar(&f.ca, "ca", "", "file of the CA that signs the broker's certificate (default: the machine's)")
 	c.Flags().BoolVar(&f.yes, "yes", false, "do not ask")
 	c.Flags().DurationVar(&f.patience, "patience", time.Minute,
-		"how long one hop may take; the deployment, ten times that")
+		"how long one hop may take; the deployment may take ten times as long")
 	c.Flags().StringVar(&f.out, "out", "", "write the report as JSON to this file, - for standard output")
 	return c
 }
 
 func (f *smokeFlags) run(c *cobra.Command, env *cli.Env) error {
 	if f.stack != "" && f.existing != "" {
-		return cli.UsageError{Err: fmt.Errorf("--stack makes a stack, --existing takes one: give one of them")}
+		return cli.UsageError{Err: fmt.Errorf("--stack creates a stack, --existing uses one: give only one of them")}
 	}
 	if f.patience <= 0 {
-		return cli.UsageError{Err: fmt.Errorf("--patience: %s; a hop needs time", f.patience)}
+		return cli.UsageError{Err: fmt.Errorf("--patience: %s; want more than 0", f.patience)}
 	}
 	config, err := env.Load(c.Context())
 	if err != nil {
@@ -93,10 +93,10 @@ func (f *smokeFlags) run(c *cobra.Command, env *cli.Env) error {
 		return err
 	}
 	if !f.yes {
-		fmt.Fprint(env.Out, "Go on? (yes) ")
+		fmt.Fprint(env.Out, "Continue? (yes) ")
 		answer, err := bufio.NewReader(env.In).ReadString('\n')
 		if strings.TrimSpace(answer) != "yes" {
-			return fmt.Errorf("nothing was made: the answer was not yes%s", because(err))
+			return fmt.Errorf("nothing was created: the answer was not yes%s", because(err))
 		}
 	}
 	report, err := smoke.Run(c.Context(), s)

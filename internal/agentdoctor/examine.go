@@ -192,7 +192,7 @@ func (e *examination) questions(ctx context.Context) error {
 	e.differs(quirk.MQTT311, e.legacy, "its topics are those of MQTT %s", map[bool]string{true: "3.1.1",
 		false: "5"}[e.legacy])
 	if s.software() == "" {
-		return e.stop("version", "it does not tell its %s, by which an upgrade is proved", usp.SoftwareVersion)
+		return e.stop("version", "it does not report its %s, which proves an upgrade", usp.SoftwareVersion)
 	}
 	if len(s.images) == 0 {
 		return e.stop("images", "it shows no %s", usp.FirmwareImages)
@@ -210,7 +210,7 @@ func (e *examination) questions(ctx context.Context) error {
 	e.differs(quirk.StatusActive, s.status(s.active) == usp.StatusActive, "the running image is %s",
 		s.status(s.active))
 	if rows := s.Rows(usp.Requests); len(rows) > 0 {
-		return e.stop("idle", "it works on %s, for whom is not known: come again when that is over",
+		return e.stop("idle", "it is at work on %s, and who asked for it is not known: try again when it is over",
 			rows[0].Params["Command"])
 	}
 	e.find("windows", OK, "says that Activate() takes %q windows",
@@ -288,7 +288,7 @@ func (e *examination) trials(ctx context.Context) error {
 		e.leave("download", "not tried: no image was given")
 		return nil
 	case e.Image.Version == e.first.software():
-		return e.stop("download", "the image is of the version that runs, %s: give another", e.Image.Version)
+		return e.stop("download", "the image has the version that runs already, %s: give another", e.Image.Version)
 	case single && !e.Disruptive:
 		e.leave("download", "not tried: it would overwrite the only image (--disruptive)")
 		return nil

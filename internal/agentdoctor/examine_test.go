@@ -210,7 +210,7 @@ func TestProblemsAreNoQuirks(t *testing.T) {
 		simulator.BadChecksum:     "download: it failed",
 		simulator.BootFails:       "auto-activate: it restarted and runs 1.0.0",
 		simulator.NeverReturns:    "answers: the device does not answer any more",
-		simulator.BusyWithAnother: "idle: it works on",
+		simulator.BusyWithAnother: "idle: it is at work on",
 		simulator.DuplicateAll:    "", simulator.Garbage: "", simulator.SlowFlash: "", simulator.WrongClock: "",
 	} {
 		t.Run(fault, func(t *testing.T) {

@@ -124,7 +124,7 @@ func (c Campaigns) invoke(ctx context.Context, function string, r any) (json.Raw
 // Create makes a campaign of a payload, or with plan only says what it would come to.
 func (c Campaigns) Create(ctx context.Context, payload []byte, plan bool) (json.RawMessage, error) {
 	if !json.Valid(payload) {
-		return nil, UsageError{errors.New("the payload is no JSON")}
+		return nil, UsageError{errors.New("the payload is not JSON")}
 	}
 	r := event.CreateCampaignRequest{Campaign: payload, Plan: plan}
 	// What the function gets is compact: the proof is of that.
@@ -186,7 +186,7 @@ func (f *campaignFlags) campaigns(ctx context.Context) (Campaigns, error) {
 
 func campaign(env *Env) *cobra.Command {
 	c := &cobra.Command{Use: "campaign",
-		Short: "Plan, create, watch and steer campaigns: a fleet over days, wave by wave"}
+		Short: "Plan, create, watch and control campaigns: a fleet over days, wave by wave"}
 	Group(c)
 	c.AddCommand(campaignCreate(env, false), campaignCreate(env, true), campaignList(env), campaignDescribe(env),
 		campaignWatch(env), campaignReport(env))
@@ -210,15 +210,15 @@ func campaignCreate(env *Env, plan bool) *cobra.Command {
 	c := &cobra.Command{
 		Use: "create --file FILE", Short: "Create a campaign from a payload, and begin it",
 		Long: `Plans a campaign and creates it, by invoking the stack's create-campaign function.
-The same payload twice gives the same campaign, and says that it existed. All
-mistakes of a payload are told at once, each with its path, those of the plan
-among them: what cannot fit is refused, with the number that must change.`,
+The same payload again gives the same campaign; the answer then says that it
+existed. All mistakes in the payload and in its plan are reported at once, each with
+its path. A campaign that cannot fit is refused, with the number that must change.`,
 		Example: "  fleetstep campaign create --file events/create-campaign-demo.json",
 		Args:    NoArgs,
 	}
 	if plan {
-		c.Use, c.Short = "plan --file FILE", "Say what a campaign would come to, and create nothing"
-		c.Long = `Says how large each wave would be, how long it would take, what it would cost, which
+		c.Use, c.Short = "plan --file FILE", "Show the plan of a campaign, and create nothing"
+		c.Long = `Shows how large each wave would be, how long it would take, what it would cost, which
 devices are not eligible and why, and what cannot fit. Nothing is created.`
 		c.Example = "  fleetstep campaign plan --file events/create-campaign.json"
 	}
@@ -303,7 +303,7 @@ func (p *planView) print(out io.Writer) {
 	for _, note := range p.Notes {
 		fmt.Fprintln(out, "note: "+note)
 	}
-	fmt.Fprintf(out, "about %s without approvals, until %s; about $%.2f beside egress; first limit: %s\n",
+	fmt.Fprintf(out, "about %s without approvals, until %s; about $%.2f without egress; first limit: %s\n",
 		time.Duration(p.Estimate.Minutes)*time.Minute, p.Estimate.Ends, p.Estimate.Dollars, p.Estimate.Limit)
 }
 
@@ -353,7 +353,7 @@ func campaignList(env *Env) *cobra.Command {
 func campaignDescribe(env *Env) *cobra.Command {
 	f := &campaignFlags{env: env}
 	c := &cobra.Command{Use: "describe CAMPAIGN",
-		Short: "Tell how a campaign stands: its waves, their gates, and what was done by whom", Args: oneCampaign}
+		Short: "Show a campaign: its waves, their gates, and who did what", Args: oneCampaign}
 	c.RunE = func(c *cobra.Command, args []string) error {
 		api, err := f.campaigns(c.Context())
 		if err != nil {
@@ -375,7 +375,7 @@ func campaignDescribe(env *Env) *cobra.Command {
 func campaignReport(env *Env) *cobra.Command {
 	f := &campaignFlags{env: env}
 	c := &cobra.Command{Use: "report CAMPAIGN",
-		Short: "Tell what became of a campaign that is over, and which devices are left over", Args: oneCampaign}
+		Short: "Show the result of a campaign that is over, and the devices that are left over", Args: oneCampaign}
 	c.RunE = func(c *cobra.Command, args []string) error {
 		api, err := f.campaigns(c.Context())
 		if err != nil {
@@ -438,7 +438,7 @@ func (c CampaignView) line() string {
 
 func campaignWatch(env *Env) *cobra.Command {
 	f := &campaignFlags{env: env}
-	c := &cobra.Command{Use: "watch CAMPAIGN", Short: "Stay, and show what changes, until a campaign is over",
+	c := &cobra.Command{Use: "watch CAMPAIGN", Short: "Show what changes, until a campaign is over",
 		Long: `Shows a line whenever something changes. Exit code 0 if the campaign was completed,
 1 if it was halted or aborted.`, Args: oneCampaign}
 	c.RunE = func(c *cobra.Command, args []string) error {
@@ -486,27 +486,27 @@ type verb struct {
 }
 
 var campaignVerbs = []verb{
-	{verb: event.VerbApprove, use: "approve CAMPAIGN", short: "Let the wave begin that waits for approval", wave: true,
-		long: "Where the campaign has approval.fourEyes, whoever created it cannot approve."},
+	{verb: event.VerbApprove, use: "approve CAMPAIGN", short: "Approve the wave that waits for approval", wave: true,
+		long: "If the campaign has approval.fourEyes, its creator cannot approve a wave."},
 	{verb: event.VerbDeny, use: "deny CAMPAIGN --why REASON", why: true, wave: true,
 		short: "Refuse the wave that waits for approval, and end the campaign"},
 	{verb: event.VerbPauseCampaign, use: "pause CAMPAIGN --why REASON", why: true,
-		short: "Let no further device begin, until the campaign is resumed",
-		long: "When it has returned nothing begins any more. Devices at work wait before their next command that\n" +
-			"changes them; the time of the wave stands still."},
+		short: "Hold the devices of a campaign until it is resumed",
+		long: "When the command has returned, no device begins. Devices at work wait before their next command\n" +
+			"that changes them. The time of the wave stands still."},
 	{verb: event.VerbResumeCampaign, use: "resume CAMPAIGN", failures: true,
-		short: "Go on after a pause, or after a gate that asks",
-		long: "--acknowledge says how many failures you have seen. After a gate that asks it is needed, and must\n" +
-			"be right: what has failed meanwhile is not waved through."},
+		short: "Continue after a pause, or after an inconclusive gate",
+		long: "--acknowledge is the number of failures that you have seen. After an inconclusive gate it is\n" +
+			"required and must be exact, so that later failures are not accepted unseen."},
 	{verb: event.VerbSkip, use: "skip CAMPAIGN", short: "End the bake of the wave"},
 	{verb: event.VerbAbort, use: "abort CAMPAIGN --why REASON", why: true, short: "End a campaign for good",
-		long: "Nothing begins any more. Devices at work get no further command that changes them: what was\n" +
-			"activated is seen to its end, what was only downloaded stays harmless."},
+		long: "No device begins. Devices at work get no further command that changes them. An image that was\n" +
+			"activated is verified; an image that was only downloaded does no harm."},
 	{verb: event.VerbExclude, use: "exclude CAMPAIGN THING... --why REASON", why: true, things: true,
-		short: "Take devices out that have not begun"},
+		short: "Remove devices that have not begun"},
 	{verb: event.VerbRetry, use: "retry CAMPAIGN", wave: true, fail: true,
-		short: "Let devices begin again that have failed",
-		long:  "All of them, or those of an error, a model or a wave, up to the campaign's attempts."},
+		short: "Start failed devices again",
+		long:  "All of them, or those with an error, of a model or in a wave, up to the campaign's attempts."},
 }
 
 func campaignVerb(env *Env, v verb) *cobra.Command {
@@ -533,7 +533,7 @@ func campaignVerb(env *Env, v verb) *cobra.Command {
 			r.Things = append(r.Things, event.ThingName(thing))
 		}
 		if v.why && r.Why == "" {
-			return UsageError{errors.New("give --why, for the record")}
+			return UsageError{errors.New("give --why, the reason for the record")}
 		}
 		if c.Flags().Changed("acknowledge") {
 			r.Failures = &failures
@@ -571,7 +571,7 @@ func campaignVerb(env *Env, v verb) *cobra.Command {
 		fmt.Fprintln(env.Out, text)
 		return nil
 	}
-	c.Flags().StringVar(&r.Why, "why", "", "why, for the record")
+	c.Flags().StringVar(&r.Why, "why", "", "reason, for the record")
 	if v.wave {
 		c.Flags().StringVar(&r.Wave, "wave", "", "only this wave")
 	}
@@ -579,7 +579,7 @@ func campaignVerb(env *Env, v verb) *cobra.Command {
 		c.Flags().IntVar(&failures, "acknowledge", 0, "how many failures you have seen")
 	}
 	if v.fail {
-		c.Flags().StringVar(&name, "error", "", "only devices that failed so, as Download.Failed")
+		c.Flags().StringVar(&name, "error", "", "only devices with this error, such as Download.Failed")
 		c.Flags().StringVar(&r.Model, "model", "", "only devices of this model")
 	}
 	return f.on(c)

@@ -191,7 +191,7 @@ func TestHelp(t *testing.T) {
 		"job list -h":         "--status IN_PROGRESS",
 		"job describe --help": "fleetstep job describe JOB",
 		"help job watch":      "fleetstep job watch JOB",
-		"job cancel --help":   "--force ends their workflow",
+		"job cancel --help":   "--force also ends the workflows of devices at work",
 	} {
 		r := run(t, setup{}, strings.Fields(args)...)
 		if r.code != 0 || !strings.Contains(r.out, want) || len(r.asked) > 0 {
@@ -513,9 +513,9 @@ func TestPauseAndResume(t *testing.T) {
 	const control = "POST /2015-03-31/functions/fleetstep-control/invocations"
 	for args, c := range map[string]struct{ sent, answer, out string }{
 		"job pause fw-2 --why x": {`"verb":"pause","jobId":"fw-2"`, `{"state":"PAUSED","changed":true,"rev":1,"why":"x"}`, "job fw-2 is paused: x\n"},
-		"job resume fw-2":        {`"verb":"resume","jobId":"fw-2"`, `{"state":"RUNNING","changed":false,"rev":0}`, "job fw-2 may go on already\n"},
+		"job resume fw-2":        {`"verb":"resume","jobId":"fw-2"`, `{"state":"RUNNING","changed":false,"rev":0}`, "job fw-2 was not paused\n"},
 		"stop-all --why x":       {`"verb":"stop-all","why":"x"`, `{"state":"PAUSED","changed":true,"rev":1,"why":"x"}`, "everything is paused: x\n"},
-		"start-all":              {`"verb":"start-all","why":""`, `{"state":"RUNNING","changed":true,"rev":2}`, "everything may go on\n"},
+		"start-all":              {`"verb":"start-all","why":""`, `{"state":"RUNNING","changed":true,"rev":2}`, "everything is resumed\n"},
 		"start-all --json":       {`"verb":"start-all","why":""`, `{"state":"RUNNING","changed":true,"rev":2}`, "{\n  \"state\": \"RUNNING\",\n  \"changed\": true,\n  \"rev\": 2\n}\n"},
 	} {
 		r := run(t, setup{answers: map[string][]answer{control: ok(c.answer)}}, strings.Fields(args)...)

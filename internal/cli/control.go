@@ -14,11 +14,12 @@ import (
 func jobPause(env *Env) *cobra.Command {
 	return controlCommand(env, event.VerbPause, &cobra.Command{
 		Use:   "pause JOB --why REASON",
-		Short: "Let no further device of a job begin, until it is resumed",
-		Long: `Pauses a job by invoking the stack's control function. When it has returned,
-no device begins any more; devices that are at work finish. AWS IoT goes on
-naming devices their job: they wait, and begin when the job is resumed. Its
-in-progress timer runs on for those that have begun.`,
+		Short: "Hold the devices of a job until it is resumed",
+		Long: `Pauses a job by invoking the stack's control function. When the command has
+returned, no device begins. Devices at work get no further command to download or
+to activate, and wait. AWS IoT still offers the job to devices; they wait, too. All
+of them continue when the job is resumed. The in-progress timers of devices that
+have begun keep running.`,
 		Example: `  fleetstep job pause fw-2-0-0-7a57f8c2b3c01f4e --why "model X loses its Wi-Fi"`,
 		Args:    oneJob,
 	})
@@ -27,7 +28,7 @@ in-progress timer runs on for those that have begun.`,
 func jobResume(env *Env) *cobra.Command {
 	return controlCommand(env, event.VerbResume, &cobra.Command{
 		Use:     "resume JOB",
-		Short:   "Let the devices of a paused job begin",
+		Short:   "Continue a paused job",
 		Example: `  fleetstep job resume fw-2-0-0-7a57f8c2b3c01f4e --why "it was the access point"`,
 		Args:    oneJob,
 	})
@@ -36,9 +37,9 @@ func jobResume(env *Env) *cobra.Command {
 func stopAll(env *Env) *cobra.Command {
 	return controlCommand(env, event.VerbStopAll, &cobra.Command{
 		Use:   "stop-all --why REASON",
-		Short: "Let no device of any job begin, until start-all",
-		Long: `Pauses everything that the stack does, whatever job it is of, by invoking its
-control function. A job that is paused by itself stays paused after start-all.`,
+		Short: "Hold the devices of all jobs until start-all",
+		Long: `Pauses everything that the stack does, for all jobs and campaigns, by invoking its
+control function. A job that was paused separately stays paused after start-all.`,
 		Example: `  fleetstep stop-all --why "the access network is being repaired"`,
 		Args:    NoArgs,
 	})
@@ -47,7 +48,7 @@ control function. A job that is paused by itself stays paused after start-all.`,
 func startAll(env *Env) *cobra.Command {
 	return controlCommand(env, event.VerbStartAll, &cobra.Command{
 		Use:   "start-all",
-		Short: "Let the devices begin that stop-all has kept",
+		Short: "Continue after stop-all",
 		Args:  NoArgs,
 	})
 }
@@ -62,7 +63,7 @@ func controlCommand(env *Env, verb event.Verb, c *cobra.Command) *cobra.Command 
 			r.JobID = event.JobID(args[0])
 		}
 		if why == "" && (verb == event.VerbPause || verb == event.VerbStopAll) {
-			return UsageError{errors.New("give --why, for those who find the devices waiting")}
+			return UsageError{errors.New("give --why, the reason that is shown for waiting devices")}
 		}
 		cfg, err := env.Load(c.Context())
 		if err != nil {
@@ -88,24 +89,26 @@ func controlCommand(env *Env, verb event.Verb, c *cobra.Command) *cobra.Command 
 		if asJSON {
 			return env.json(answer)
 		}
-		what, now := "everything", "may go on"
+		what, now := "everything", "is resumed"
 		if len(args) > 0 {
 			what = "job " + args[0]
 		}
-		if answer.State == event.ControlPaused {
+		switch {
+		case answer.State == event.ControlPaused && !answer.Changed:
+			now = "is paused already"
+		case answer.State == event.ControlPaused:
 			now = "is paused"
+		case !answer.Changed:
+			now = "was not paused"
 		}
-		if !answer.Changed {
-			now += " already"
-		}
-		if answer.Why != "" {
+		if answer.Why != "" && (answer.Changed || answer.State == event.ControlPaused) {
 			now += ": " + answer.Why
 		}
 		fmt.Fprintln(env.Out, what, now)
 		return nil
 	}
 	c.Flags().StringVar(&stack, "stack", "fleetstep", "name of the deployed stack")
-	c.Flags().StringVar(&why, "why", "", "why, for the record")
+	c.Flags().StringVar(&why, "why", "", "reason, for the record")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the answer as JSON")
 	return c
 }

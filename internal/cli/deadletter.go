@@ -16,9 +16,10 @@ func deadletter(env *Env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "deadletter",
 		Short: "List, show, redrive and delete messages that nobody could process",
-		Long: `Reads the two dead-letter queues of a stack: what was received from a queue ten
-times, and what a rule could not deliver or a function failed at three times.
-Mend the cause first: "show" tells it.`,
+		Long: `Reads the two dead-letter queues of a stack. They have the messages that were
+received from a queue ten times, and the events that a rule could not deliver or
+that a function failed to handle three times. Remove the cause first; "show" prints
+it.`,
 	}
 	Group(c)
 	c.AddCommand(deadletterList(env), deadletterShow(env), deadletterRedrive(env), deadletterDelete(env))
@@ -143,17 +144,17 @@ func deadletterRedrive(env *Env) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "redrive [LETTER...]",
-		Short: "Have dead letters processed again: all, or those that are named",
-		Long: `Has dead letters processed again. What came from a queue goes back to it, moved
-by SQS; what a function failed at, or a rule could not hand to its function, is
-given to the function again. Everything is made to come twice, so that this
-never does harm. Letters that cannot be processed again stay, with the reason,
-and the exit code is 1.`,
+		Short: "Process dead letters again: all, or those that are named",
+		Long: `Processes dead letters again. A message of a queue goes back to its queue, moved by
+SQS. An event that a function failed to handle, or that a rule could not hand to its
+function, is given to the function again. Processing a message twice does no harm.
+Letters that cannot be processed again stay, with the reason, and the exit code is
+1.`,
 		Example: `  fleetstep deadletter redrive --rate 50
   fleetstep deadletter redrive 2f6a1c0e`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if rate < 0 || rate > 500 {
-				return UsageError{fmt.Errorf("--rate: %d; 1 to 500, or 0 for as fast as SQS likes", rate)}
+				return UsageError{fmt.Errorf("--rate: %d; 1 to 500, or 0 for as fast as SQS can", rate)}
 			}
 			p, err := env.post(c.Context(), stack)
 			if err != nil {
@@ -184,7 +185,7 @@ and the exit code is 1.`,
 	}
 	stackFlag(c, &stack)
 	c.Flags().Int32Var(&rate, "rate", 0,
-		"messages a second that go back to their queues, at most; 0: as fast as SQS likes")
+		"messages a second that go back to their queues, at most; 0: as fast as SQS can")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
 }
@@ -237,11 +238,11 @@ func deadletterDelete(env *Env) *cobra.Command {
 	var stack string
 	c := &cobra.Command{
 		Use:     "delete LETTER...",
-		Short:   "Delete dead letters that are of no use any more",
+		Short:   "Delete dead letters that are no longer needed",
 		Example: `  fleetstep deadletter delete 2f6a1c0e`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return UsageError{fmt.Errorf("%s wants ids of letters or their beginnings (see %s --help)",
+				return UsageError{fmt.Errorf("%s takes ids of letters or their beginnings (see %s --help)",
 					c.CommandPath(), c.CommandPath())}
 			}
 			return nil

@@ -14,10 +14,12 @@ func jobCancel(env *Env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "cancel JOB",
 		Short: "Stop a job: no further device begins",
-		Long: `Cancels a job. Devices that have not begun do not begin; devices in the
-middle of their upgrade are not told to download or to activate any more, unless
-they were told already. --force ends their workflow and leaves them where they
-are.`,
+		Long: `Cancels a job. Devices that have not begun do not begin. Devices at work get no
+further command to download or to activate; an image that was already activated is
+verified.
+
+--force also ends the workflows of devices at work, and leaves these devices as
+they are.`,
 		Example: `  fleetstep job cancel fw-2-0-0-7a57f8c2b3c01f4e --comment "too many failures on model X"
   fleetstep job cancel fw-2-0-0-7a57f8c2b3c01f4e --force`,
 		Args: oneJob,
@@ -38,7 +40,7 @@ are.`,
 			return nil
 		},
 	}
-	c.Flags().BoolVar(&force, "force", false, "also end the devices that are in progress")
-	c.Flags().StringVar(&comment, "comment", "", "why, for the record")
+	c.Flags().BoolVar(&force, "force", false, "also end the workflows of devices at work")
+	c.Flags().StringVar(&comment, "comment", "", "reason, for the record")
 	return c
 }

@@ -20,12 +20,13 @@ func jobCreate(env *Env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "create",
 		Short: "Create a job from a payload, or from a version and a target",
-		Long: `Creates a job by invoking the stack's create-job function, and prints its
-job id. The same payload twice gives the same job, and says that it existed, and
-what has become of it. A target without devices makes no job: exit code 3.
+		Long: `Creates a job by invoking the stack's create-job function, and prints its job id.
+The same payload again gives the same job; the answer then says that it existed,
+and its status. A target without devices gives no job: exit code 3.
 
 The payload is a file, standard input (-), or made from --target and either
---firmware-version or --operation. All mistakes of a payload are told at once, each with its path.`,
+--firmware-version or --operation. All mistakes in a payload are reported at once,
+each with its path.`,
 		Example: `  fleetstep job create --file events/create-job.json
   fleetstep job create --firmware-version 2.0.0 --target arn:aws:iot:us-east-1:123456789012:thinggroup/demo --watch
   fleetstep job create --operation reboot --target arn:aws:iot:us-east-1:123456789012:thinggroup/demo`,
@@ -68,9 +69,9 @@ The payload is a file, standard input (-), or made from --target and either
 		"IMMEDIATE or MANUAL, or MAINTENANCE_WINDOW to restart the devices at night")
 	c.Flags().StringVar(&target, "target", "", "ARN of a thing or thing group")
 	c.Flags().StringVar(&selection, "target-selection", "",
-		"SNAPSHOT, the default, or CONTINUOUS for things that join the group later, too")
-	c.Flags().BoolVar(&allowEmpty, "allow-empty", false, "make the job even if no device is in the target")
-	c.Flags().BoolVarP(&watch, "watch", "w", false, "stay and show the progress")
+		"SNAPSHOT (default), or CONTINUOUS: also for things that join the group later")
+	c.Flags().BoolVar(&allowEmpty, "allow-empty", false, "create the job even if no device is in the target")
+	c.Flags().BoolVarP(&watch, "watch", "w", false, "wait and show the progress")
 	return c
 }
 
@@ -99,7 +100,7 @@ func createPayload(env *Env, file string, f shortForm, operation, input string) 
 	case operation != "" && f.TargetARN == "":
 		return nil, UsageError{errors.New("give --target with --operation")}
 	case operation != "" && !json.Valid([]byte(input)):
-		return nil, UsageError{fmt.Errorf("--input: %s is no JSON", input)}
+		return nil, UsageError{fmt.Errorf("--input: %s is not JSON", input)}
 	case operation != "":
 		return json.Marshal(namedForm{operation, json.RawMessage(input), []string{f.TargetARN}, f.TargetSelection,
 			f.AllowEmpty})

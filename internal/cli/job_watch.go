@@ -13,9 +13,9 @@ func jobWatch(env *Env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "watch JOB",
 		Short: "Show a job's progress until it ends",
-		Long: `Shows a job's progress until it ends: a bar on a terminal, otherwise a line
-whenever a number changes. Exits with 0 if every device succeeded, with 1 after
-listing those that did not, with 3 if there was none.`,
+		Long: `Shows a job's progress until it ends: a bar on a terminal, otherwise a line whenever
+a number changes. Exit code 0 if every device succeeded; 1 if not, after a list of
+the devices that did not; 3 if there was no device.`,
 		Example: "  fleetstep job watch fw-2-0-0-7a57f8c2b3c01f4e",
 		Args:    oneJob,
 		RunE:    func(c *cobra.Command, args []string) error { return watchJob(c.Context(), env, args[0]) },

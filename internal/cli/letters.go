@@ -184,7 +184,7 @@ func (p *post) interpret(l *letter) {
 		Execution *event.JobExecution `json:"execution"`
 	}
 	if json.Unmarshal(body, &m) != nil {
-		l.From, l.Why = "unknown", "it is not JSON of ours"
+		l.From, l.Why = "unknown", "it is not a message of this stack"
 		return
 	}
 	l.Thing = m.ThingName
@@ -275,7 +275,7 @@ func (p *post) remove(ctx context.Context, l letter) error {
 
 // errNoWayBack: what the letter tells of cannot be made again from it.
 var errNoWayBack = errors.New(
-	"a rule's letter lacks parts of what the rule hands on; the device has said the same again, or says more by now")
+	"a rule's letter lacks parts of what the rule hands on; the device has repeated the message, or sent newer ones")
 
 // reprocess has a letter processed once more, and deletes it.
 func (p *post) reprocess(ctx context.Context, l letter) error {
@@ -304,7 +304,7 @@ func (p *post) reprocess(ctx context.Context, l letter) error {
 }
 
 // move has SQS move all letters that came from queues back to them, so many a second
-// at most (0: as SQS likes), and waits for it.
+// at most (0: as fast as SQS can), and waits for it.
 func (p *post) move(ctx context.Context, rate int32) (moved int64, err error) {
 	name := types.QueueAttributeNameQueueArn
 	out, err := p.sqs.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{
@@ -327,7 +327,7 @@ func (p *post) move(ctx context.Context, rate int32) (moved int64, err error) {
 			return moved, err
 		}
 		if len(tasks.Results) == 0 {
-			return moved, errors.New("the message move task is not to be found")
+			return moved, errors.New("the message move task cannot be found")
 		}
 		task := tasks.Results[0]
 		moved = task.ApproximateNumberOfMessagesMoved

@@ -53,7 +53,7 @@ func TestLettersSayWhatTheyAre(t *testing.T) {
 		{"another rule", failed("other", "x", `{}`), "", nil, "rule my_stack_other", "", "LambdaAction: denied",
 			"", ""},
 		{"anything", `{"a":1}`, "", nil, "unknown", "", "", "", ""},
-		{"no JSON", `hello`, "", nil, "unknown", "", "it is not JSON of ours", "", ""},
+		{"no JSON", `hello`, "", nil, "unknown", "", "it is not a message of this stack", "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := types.Message{MessageId: aws.String("id"), Body: &c.body,

@@ -28,9 +28,9 @@ func workflow(env *Env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "workflow",
 		Short: "Write, check, list and draw workflows that are only a state machine",
-		Long: `A workflow that is only a state machine is two files: NAME.asl.json, whose tasks
-are those of the function usp-task, and NAME.schema.json, the JSON Schema of its
-input. docs/workflows.md has the whole way from an idea to a job.`,
+		Long: `A workflow that is only a state machine is two files: NAME.asl.json, with tasks of
+the function usp-task, and NAME.schema.json, the JSON Schema of its input.
+docs/workflows.md shows all steps from an idea to a job.`,
 	}
 	Group(c)
 	c.AddCommand(workflowNew(env), workflowValidate(env), workflowList(env), workflowDescribe(env))
@@ -41,7 +41,7 @@ func workflowNew(env *Env) *cobra.Command {
 	var dir string
 	c := &cobra.Command{
 		Use:     "new NAME",
-		Short:   "Write the two files of a workflow to begin with",
+		Short:   "Write the two files of a new workflow",
 		Example: "  fleetstep workflow new blink --dir workflows",
 		Args: func(c *cobra.Command, args []string) error {
 			return oneArgument(c, args, "a name")
@@ -81,10 +81,10 @@ func workflowValidate(env *Env) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "validate FILE...",
-		Short: "Tell all that is wrong with workflows, with places",
-		Long: `Checks state machine documents and the schemas beside them: the rules of the
-States Language, and those that keep a device's claim, its job and its report
-right. All mistakes are told at once. Exit code 1 if there are any.`,
+		Short: "List all mistakes in workflows, with their places",
+		Long: `Checks state machine documents and the schemas beside them, by the rules of the
+States Language and by the rules that protect a device's claim, its job and its
+report. All mistakes are reported at once. Exit code 1 if there are any.`,
 		Example: "  fleetstep workflow validate workflows/blink.asl.json",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -131,7 +131,7 @@ func (e *Env) validate(file string) (problems event.Problems, bounds string, err
 	base, ok := strings.CutSuffix(file, operation.MachineFile)
 	if !ok {
 		if base, ok = strings.CutSuffix(file, operation.SchemaFile); !ok {
-			return nil, "", UsageError{fmt.Errorf("%s is called neither NAME%s nor NAME%s", file,
+			return nil, "", UsageError{fmt.Errorf("the name of %s is neither NAME%s nor NAME%s", file,
 				operation.MachineFile,
 				operation.SchemaFile)}
 		}
@@ -171,7 +171,7 @@ func workflowList(env *Env) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "list",
-		Short: "List the workflows that this program brings, or those of a stack",
+		Short: "List the workflows of this program, or those of a stack",
 		Example: `  fleetstep workflow list
   fleetstep workflow list --stack fleetstep`,
 		Args: NoArgs,
@@ -215,7 +215,7 @@ func workflowList(env *Env) *cobra.Command {
 			return w.Flush()
 		},
 	}
-	c.Flags().StringVar(&stack, "stack", "", "list what this deployed stack has")
+	c.Flags().StringVar(&stack, "stack", "", "list the workflows of this deployed stack")
 	c.Flags().StringVar(&folder, "workflows", "", "folder with more workflows")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
@@ -285,7 +285,7 @@ func workflowDescribe(env *Env) *cobra.Command {
 			return err
 		},
 	}
-	c.Flags().StringVar(&stack, "stack", "", "the workflow as this deployed stack has it")
+	c.Flags().StringVar(&stack, "stack", "", "draw the workflow of this deployed stack")
 	c.Flags().BoolVar(&svg, "svg", false, "draw a picture")
 	return c
 }

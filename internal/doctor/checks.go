@@ -34,8 +34,8 @@ func credentials(ctx context.Context, p *probe) ([]Finding, error) {
 	}
 	out, err := p.sts.GetCallerIdentity(ctx, nil)
 	if err != nil {
-		return []Finding{problem("check AWS_PROFILE, AWS_ACCESS_KEY_ID and AWS_ENDPOINT_URL: nobody was recognised",
-			"%s", DescribeError(err))}, nil
+		return []Finding{problem("check AWS_PROFILE, AWS_ACCESS_KEY_ID and AWS_ENDPOINT_URL: the credentials are "+
+			"refused", "%s", DescribeError(err))}, nil
 	}
 	p.Account, p.Caller = aws.ToString(out.Account), aws.ToString(out.Arn)
 	return passed("%s in %s", p.Caller, p.AWS.Region), nil
@@ -79,7 +79,7 @@ func stack(ctx context.Context, p *probe) ([]Finding, error) {
 		if err != nil {
 			return nil, err
 		}
-		f := problem("mend what the event says and deploy again; a stack that is ROLLBACK_COMPLETE is deleted first",
+		f := problem("remove the cause, and deploy again; delete a stack that is ROLLBACK_COMPLETE first",
 			"%s is %s%s", p.Stack, p.Status, why)
 		if p.Status == "UPDATE_ROLLBACK_COMPLETE" { // it works, as it was before
 			f.Level = Note
@@ -274,7 +274,7 @@ func functions(ctx context.Context, p *probe) ([]Finding, error) {
 			return list, err
 		}
 		if out.State != "" && out.State != lambdatypes.StateActive && out.State != lambdatypes.StateInactive {
-			list = append(list, problem("mend that, or deploy again", "%s is %s: %s", name, out.State,
+			list = append(list, problem("remove the cause, or deploy again", "%s is %s: %s", name, out.State,
 				aws.ToString(out.StateReason)))
 		}
 		reserved, err := p.lambda.GetFunctionConcurrency(ctx,

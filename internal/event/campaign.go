@@ -222,7 +222,7 @@ func (r CampaignRequest) Check(verbs ...CampaignVerb) error {
 	}
 	if r.Why == "" && (r.Verb == VerbDeny || r.Verb == VerbPauseCampaign || r.Verb == VerbAbort ||
 		r.Verb == VerbExclude) || len(r.Why) > mostControlText {
-		add("$.why", r.Why, "the reason, for the record, of up to 1024 bytes")
+		add("$.why", r.Why, "the reason for the record, up to 1024 bytes")
 	}
 	if len(r.Proof) > mostProof {
 		add("$.proof", len(r.Proof), "up to 4096 bytes")

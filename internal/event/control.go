@@ -90,7 +90,7 @@ func (r ControlRequest) Check() error {
 		add("$.proof", len(r.Proof), "up to 4096 bytes")
 	}
 	if (r.Verb == VerbPause || r.Verb == VerbStopAll) && r.Why == "" || len(r.Why) > mostControlText {
-		add("$.why", r.Why, "the reason, for those who find the devices waiting, of up to 1024 bytes")
+		add("$.why", r.Why, "the reason, up to 1024 bytes; it is shown for waiting devices")
 	}
 	if len(problems) > 0 {
 		return problems

@@ -455,7 +455,7 @@ func (r *run) explain(ctx context.Context, seen string, functions ...string) err
 			t.seen += fmt.Sprintf("; the log of %s cannot be read: %s", function, doctor.DescribeError(err))
 		case said != "":
 			t.seen += fmt.Sprintf("; %s says: %s", function, said)
-			t.do = "mend what the function says: a permission, a parameter, a quota"
+			t.do = "remove the cause that the function names: a permission, a parameter, a quota"
 		}
 	}
 	_, found, err := doctor.Examine(ctx, doctor.Config{AWS: r.AWS, Stack: r.Stack, Now: r.Now},
