@@ -48,7 +48,7 @@ var floors = map[string][][]string{
 			"jobs.go", "redrive.go"},
 		{"integration.go", "machines.go"},
 		{"move.go"},
-		{"recorder.go", "api_history.go"},
+		{"histories.go", "api_history.go"},
 		{"logging.go", "map_runs.go", "plan.go", "role.go"},
 		{"failures.go", "names.go"},
 		{"record.go", "service.go", "token.go"},

@@ -21,7 +21,6 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -283,21 +282,6 @@ func (c *Cloud) Deploy(ctx context.Context, stack string, template []byte, param
 	map[string]string, error) {
 	return c.stacks.Deploy(ctx, awsapi.RootOf(c.config.Account), cloudformation.Deployment{Name: stack,
 		Template: template, Parameters: parameters})
-}
-
-// Residue lists, a line each, what is unfinished in any service; nothing is
-// left of a job that has ended. Timers that wait for their time, such as
-// an item's time to live, are not unfinished work. Work in the background that
-// failed is.
-func (c *Cloud) Residue(ctx context.Context) []string {
-	lines := []string{}
-	for _, s := range c.services {
-		lines = append(lines, s.Residue(ctx)...)
-	}
-	lines = append(lines, c.rules.Residue(ctx)...)
-	lines = append(lines, c.failures.list()...)
-	slices.Sort(lines)
-	return lines
 }
 
 // Listeners are where a cloud is reached; each may be nil.
