@@ -542,3 +542,174 @@ func TestACampaignDoesNotWaitForALostDeviceForEver(t *testing.T) {
 		t.Errorf("ended %+v, %+v, %v", end, r.Devices, err)
 	}
 }
+
+const stagedThree = `{"campaignId": "fall", "images": [{"firmware": {"version": "2.0.0"}}],
+	"targets": {"groups": ["demo"]}, "rate": 20, "gate": {"success": 0.5}, "stage": {"maxHours": 2},
+	"waves": [{"name": "canary", "count": 15, "bakeMinutes": 10}, {"name": "early", "count": 20, "bakeMinutes": 5,
+	"approval": true}, {"name": "rest", "bakeMinutes": 1}]}`
+
+// TestAllDevicesAreStagedBeforeTheFirstWave: one that is away gets its image with its wave, one whose download fails
+// counts in its wave, once.
+func TestAllDevicesAreStagedBeforeTheFirstWave(t *testing.T) {
+	w := newWorld(t, 60)
+	c := w.create(stagedThree)
+	canary := w.members(c)[0]
+	for _, m := range canary[:6] { // as many as halt a wave whose devices do not come back
+		w.fails[m.Thing] = event.DeviceNoReport
+	}
+	rest := w.members(c)[2]
+	w.away[rest[0].Thing], w.away[rest[1].Thing], w.away[rest[2].Thing], w.away[rest[3].Thing] = true, true, true, true
+	retried := false
+	end := w.play(c.ID, 3*time.Hour, func(c campaign.Campaign) {
+		counts, _ := w.Counts(t.Context(), c.ID, c.Shards)
+		n := campaign.NumbersOf(counts.Tally, -1, c.Total)
+		switch c.Phase {
+		case campaign.Staging:
+			if n.Succeeded > 0 {
+				t.Fatalf("activated in the stage: %+v", n)
+			}
+			if len(counts.Running) > 0 {
+				t.Fatalf("a download is no device in danger: %+v", counts.Running)
+			}
+			if n.Failures() == 6 && !retried {
+				delete(w.fails, canary[0].Thing)
+				out := w.do(event.CampaignRequest{Verb: event.VerbRetry, Campaign: c.ID, Wave: "canary"}, "me")
+				if retried = true; out.Devices != 6 {
+					t.Errorf("retried %+v", out)
+				}
+			}
+		case campaign.Approval:
+			if n.Succeeded > 15 || n.Staged < 35 {
+				t.Fatalf("before the second wave: %+v", n)
+			}
+			w.do(event.CampaignRequest{Verb: event.VerbApprove, Campaign: c.ID}, "me")
+		case campaign.Hold:
+			five := 5
+			w.do(event.CampaignRequest{Verb: event.VerbResumeCampaign, Campaign: c.ID, Failures: &five}, "me")
+		default:
+			for wave := c.Current + 1; wave < len(c.Waves); wave++ {
+				if n := campaign.NumbersOf(counts.Tally, wave, c.Waves[wave].Size); n.Succeeded > 0 {
+					t.Fatalf("wave %d activates in wave %d: %+v", wave, c.Current, n)
+				}
+			}
+			for _, m := range rest[:4] {
+				delete(w.away, m.Thing)
+			}
+		}
+	})
+	c = w.load("fall")
+	if campaign.State(end.Next) != campaign.Completed || !retried {
+		t.Fatalf("ended %+v, %+v", end, c)
+	}
+	if s := c.Stage; s.Admitted != 60 || !s.Late || s.Ended.Sub(s.Began) < 2*time.Hour {
+		t.Errorf("stage %+v", s)
+	}
+	if v := c.Waves[0].Verdict; v.N != 15 || v.Failed != 5 || v.Outcome == campaign.Fail {
+		t.Errorf("canary %+v", v)
+	}
+	for minute, n := range w.admitted {
+		if n > 20 {
+			t.Errorf("%d devices at %s, at a rate of 20", n, minute)
+		}
+	}
+	for thing, s := range w.stands {
+		if s.State != event.StandSucceeded && w.fails[thing] == "" || s.Stage && s.State != event.StandFailed {
+			t.Errorf("%s ends %+v", thing, s)
+		}
+	}
+	r, err := campaign.NewReport(t.Context(), w, w, c)
+	if err != nil || r.Stage == nil || r.Stage.Ended == nil || r.Devices.Staged != 0 {
+		t.Errorf("report %+v, %v", r.Stage, err)
+	}
+}
+
+// TestAStageThatFailsHaltsBeforeAnyWave, one that is aborted leaves images that do nothing, and one that is skipped
+// goes on.
+func TestAStageEndsEarly(t *testing.T) {
+	for name, one := range map[string]struct {
+		verb event.CampaignVerb
+		want campaign.State
+		fail event.ErrorName
+	}{
+		"halted": {"", campaign.Halted, "Verify.WrongVersion"}, "aborted": {event.VerbAbort, campaign.Aborted, ""},
+		"skipped": {event.VerbSkip, campaign.Completed, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 60)
+			c := w.create(stagedThree)
+			for _, m := range w.members(c)[2][:5] {
+				w.fails[m.Thing] = one.fail
+			}
+			minutes := 0
+			end := w.play(c.ID, 3*time.Hour, func(c campaign.Campaign) {
+				if minutes++; minutes == 4 && one.verb != "" {
+					w.do(event.CampaignRequest{Verb: one.verb, Campaign: c.ID, Why: "enough"}, "me")
+				}
+				if c.Phase == campaign.Approval {
+					w.do(event.CampaignRequest{Verb: event.VerbApprove, Campaign: c.ID}, "me")
+				}
+			})
+			c = w.load("fall")
+			counts, _ := w.Counts(t.Context(), c.ID, c.Shards)
+			n := campaign.NumbersOf(counts.Tally, -1, c.Total)
+			if campaign.State(end.Next) != one.want || n.Open() != 0 {
+				t.Fatalf("ended %+v, %+v", end, n)
+			}
+			if one.want == campaign.Completed {
+				if n.Succeeded != 60 {
+					t.Errorf("%+v", n)
+				}
+				return
+			}
+			if n.Succeeded != 0 || !c.Waves[0].Began.IsZero() {
+				t.Errorf("%+v, %+v", n, c.Waves[0])
+			}
+			if one.want == campaign.Halted && (c.HaltedIn != "stage" || c.Why != "stage: 5 × Verify.WrongVersion, "+
+				"and 5 halt") {
+				t.Errorf("halted in %q: %q", c.HaltedIn, c.Why)
+			}
+		})
+	}
+}
+
+// TestARetryIsNotOvertakenByItsWave: a wave that begins while failures of its stage are being tried again.
+func TestARetryIsNotOvertakenByItsWave(t *testing.T) {
+	w := newWorld(t, 60)
+	c := w.create(stagedThree)
+	failed := w.members(c)[0][0].Thing
+	w.fails[failed] = "Download.Failed"
+	var record campaign.Campaign
+	w.play(c.ID, 3*time.Hour, func(c campaign.Campaign) {
+		switch {
+		case c.Phase == campaign.Staging:
+			record = c
+		case c.Phase == campaign.Approval:
+			w.do(event.CampaignRequest{Verb: event.VerbApprove, Campaign: c.ID}, "me")
+		case c.Phase == campaign.Admit && c.Current == 0 && c.Waves[0].Admitted == 15 && w.fails[failed] != "":
+			delete(w.fails, failed)
+			controller := w.controller()
+			controller.Store = &stale{w, record, 1}
+			_, err := controller.Do(t.Context(), event.CampaignRequest{Verb: event.VerbRetry, Campaign: c.ID}, "me")
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	if s := w.stands[failed]; s.State != event.StandSucceeded || s.Attempt != 2 {
+		t.Errorf("it stands %+v", s)
+	}
+}
+
+// stale is a store whose first loads are of before.
+type stale struct {
+	*world
+	before campaign.Campaign
+	left   int
+}
+
+func (s *stale) Load(ctx context.Context, id event.CampaignID) (campaign.Campaign, error) {
+	if s.left--; s.left >= 0 {
+		return s.before, nil
+	}
+	return s.world.Load(ctx, id)
+}

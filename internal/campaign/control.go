@@ -196,7 +196,8 @@ func (w *Controller) resume(ctx context.Context, r event.CampaignRequest, who st
 		if r.Failures != nil {
 			c.Acknowledged = map[event.ErrorName]int{}
 			for p, n := range counts.Tally {
-				if p.State == event.StandFailed && c.Current < len(c.Waves) && p.Wave == c.Current {
+				if p.State == event.StandFailed && c.Current < len(c.Waves) &&
+					(p.Wave == c.Current || c.Phase == Staging) {
 					c.Acknowledged[p.Error] += n
 				}
 			}
@@ -218,21 +219,24 @@ func (w *Controller) resume(ctx context.Context, r event.CampaignRequest, who st
 	return respond(ctx, w.Store, w.Callback, c)
 }
 
-// skip ends the bake of the wave.
+// skip ends the bake of the wave, or the stage: who has no image yet downloads it with his wave.
 func (w *Controller) skip(ctx context.Context, r event.CampaignRequest, who string, out *Done) error {
 	_, err := change(ctx, w.Store, r.Campaign, func(c *Campaign) ([]Entry, error) {
 		if out.State = c.State; c.State.Over() {
 			return nil, ErrOver
 		}
-		if c.Phase != Bake {
+		switch c.Phase {
+		case Staging:
+		case Bake:
+			out.Wave = c.wave().Name
+		default:
 			return nil, fmt.Errorf("%w: no wave bakes", ErrNothingToDo)
 		}
-		out.Wave = c.wave().Name
 		if c.Skip || c.Answer != nil {
 			return nil, nil
 		}
 		c.Skip, out.Changed = true, true
-		return []Entry{w.entry(r, who, c.wave().Name)}, nil
+		return []Entry{w.entry(r, who, out.Wave)}, nil
 	})
 	return err
 }
@@ -331,9 +335,10 @@ func (w *Controller) retry(ctx context.Context, r event.CampaignRequest, who str
 	if c.State != Running && c.State != Held {
 		return ErrOver
 	}
+	staged := map[int][]Entrant{}
 	for wave := range c.Waves {
 		one := c.Waves[wave]
-		if r.Wave != "" && one.Name != r.Wave || one.Began.IsZero() {
+		if r.Wave != "" && one.Name != r.Wave || one.Began.IsZero() && c.Stage == nil {
 			continue
 		}
 		err := walkStandings(ctx, w.Manifest, w.Counts, c, wave, func(at Part, page []Member, standings standings) (
@@ -345,7 +350,8 @@ func (w *Controller) retry(ctx context.Context, r event.CampaignRequest, who str
 					r.Model != "" && m.Model != r.Model {
 					continue
 				}
-				changed, err := w.Carrier.Again(ctx, c.entrant(m, wave, 1, zone, w.Now()), c.Request.Attempts)
+				e := c.entrant(m, wave, 1, zone, w.Now())
+				changed, err := w.Carrier.Again(ctx, e, c.Request.Attempts)
 				if err != nil {
 					return false, err
 				}
@@ -354,6 +360,9 @@ func (w *Controller) retry(ctx context.Context, r event.CampaignRequest, who str
 				} else {
 					out.Left++
 				}
+				if changed && e.Standing.Stage {
+					staged[wave] = append(staged[wave], e)
+				}
 			}
 			return true, nil
 		})
@@ -361,8 +370,36 @@ func (w *Controller) retry(ctx context.Context, r event.CampaignRequest, who str
 			return err
 		}
 	}
+	if err := w.overtaken(ctx, c.ID, staged); err != nil {
+		return err
+	}
 	if out.Changed = out.Devices > 0; !out.Changed {
 		return nil
 	}
 	return w.note(ctx, r, who)
+}
+
+// overtaken lets devices go on that begin again to be staged, if their wave has begun meanwhile: it
+// may have passed them when they had failed. Either it finds them as they are now, or they are
+// found here.
+func (w *Controller) overtaken(ctx context.Context, id event.CampaignID, staged map[int][]Entrant) error {
+	if len(staged) == 0 {
+		return nil
+	}
+	c, err := w.Store.Load(ctx, id)
+	if err != nil {
+		return err
+	}
+	for wave, all := range staged {
+		if c.Waves[wave].Began.IsZero() {
+			continue
+		}
+		for i := range all {
+			all[i].Standing.Stage, all[i].Staged = false, true
+		}
+		if _, _, err := w.Carrier.Admit(ctx, all, 0); err != nil {
+			return err
+		}
+	}
+	return nil
 }

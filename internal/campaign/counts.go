@@ -11,6 +11,7 @@ type Numbers struct {
 	Admitted  int                     `json:"admitted"`
 	Waiting   int                     `json:"waiting"`
 	Running   int                     `json:"running"`
+	Staged    int                     `json:"staged"`
 	Succeeded int                     `json:"succeeded"`
 	Failed    map[event.ErrorName]int `json:"failed,omitempty"`
 	Held      int                     `json:"held"`
@@ -32,6 +33,8 @@ func NumbersOf(t event.Tally, wave, size int) Numbers {
 			n.Waiting += count
 		case event.StandRunning:
 			n.Running += count
+		case event.StandStaged:
+			n.Staged += count
 		case event.StandSucceeded:
 			n.Succeeded += count
 		case event.StandFailed:
@@ -60,7 +63,10 @@ func (n Numbers) Failures() (all int) {
 func (n Numbers) Over() int { return n.Succeeded + n.Failures() + n.Held + n.Withdrawn }
 
 // Open is how many have been admitted and have not come to an end.
-func (n Numbers) Open() int { return n.Admitted + n.Waiting + n.Running }
+func (n Numbers) Open() int { return n.Idle() + n.Running }
+
+// Idle is how many of those are not at work.
+func (n Numbers) Idle() int { return n.Admitted + n.Waiting + n.Staged }
 
 // Total is all of them.
 func (n Numbers) Total() int { return n.Planned + n.Open() + n.Over() }
@@ -71,6 +77,11 @@ func (n Numbers) Sample() Sample { return Sample{Succeeded: n.Succeeded, Failure
 // mostOver is the share of a wave's devices, in percent, that must have come to an end
 // for the wave to be over. The rest may be away for long; they are counted in it later.
 const mostOver = 95
+
+// IsStaged reports whether enough of all devices have their image, or have come to an end.
+func (n Numbers) IsStaged() bool {
+	return n.Planned <= 0 && 100*(n.Staged+n.Over()) >= mostOver*n.Total()
+}
 
 // IsOver reports whether enough of a wave has come to its end.
 func (n Numbers) IsOver() bool { return n.Planned <= 0 && 100*n.Over() >= mostOver*n.Total() }

@@ -111,6 +111,9 @@ func (w *Creator) Create(ctx context.Context, document []byte, who string, planO
 		ID: id, Hash: hash, State: Running, Request: r, Documents: documents, Created: w.Now(), By: who,
 		Total: plan.Total, Shards: shards(plan.Total), Excluded: plan.NotEligible,
 	}
+	if plan.Stage != nil {
+		c.Stage = &StageRun{PlannedStage: *plan.Stage}
+	}
 	for _, one := range plan.Waves {
 		c.Waves = append(c.Waves, WaveRun{PlannedWave: one})
 	}
@@ -144,7 +147,7 @@ func (w *Creator) existing(ctx context.Context, c Campaign, hash string) (Create
 
 func (w *Creator) start(ctx context.Context, c Campaign) (Created, error) {
 	if c.Execution == "" && !c.State.Over() {
-		in := MachineInput{Campaign: c.ID, Waves: []MachineWave{}}
+		in := MachineInput{Campaign: c.ID, Stage: c.Stage != nil && len(c.Waves) > 0, Waves: []MachineWave{}}
 		for _, one := range c.Waves {
 			in.Waves = append(in.Waves, MachineWave{Name: one.Name, Approval: one.Approval})
 		}

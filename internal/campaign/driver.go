@@ -94,6 +94,8 @@ func (d *Driver) one(ctx context.Context, c Campaign, counts event.Counts, all m
 	}
 	var err error
 	switch c.Phase {
+	case Staging:
+		err = d.stage(ctx, c, counts, left, out)
 	case Admit, Bake:
 		err = d.drive(ctx, c, counts, all, left, out)
 	case Close:
@@ -158,6 +160,104 @@ func (d *Driver) drive(ctx context.Context, c Campaign, counts event.Counts, all
 	return respond(ctx, d.Store, d.Callback, saved)
 }
 
+// stage lets devices of all waves download, in the order of waves.
+func (d *Driver) stage(ctx context.Context, c Campaign, counts event.Counts, left *int, out *Driven) error {
+	now := d.Now()
+	own, everything, err := d.Flags.Flag(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	paused := everything || own != "" && own != event.ControlRunning
+	next := c
+	run := *c.Stage
+	run.Cursors = nil
+	for _, of := range c.Stage.Cursors {
+		run.Cursors = append(run.Cursors, slices.Clone(of))
+	}
+	next.Stage = &run
+	r := c.Request
+	halted := ""
+	for i, w := range c.Waves {
+		// Nobody was told to restart: who is away is only away.
+		gate := w.Gate
+		gate.NotReturned = 0
+		if why := gate.Halts(NumbersOf(counts.Tally, i, w.Size).Sample(), c.Acknowledged); why != "" && halted == "" {
+			halted = why
+		}
+	}
+	admitted := 0
+	switch {
+	case halted != "":
+		run.Ended, next.HaltedIn, next.Why = now, stageName, stageName+": "+halted
+		next.answer(Answer{Next: NextHalt, Why: next.Why})
+	case paused || r.Start != nil && now.Before(*r.Start):
+		run.Idle += tick
+	default:
+		if admitted, err = d.admitStage(ctx, &next, left, out); err != nil {
+			return err
+		}
+	}
+	late := now.Sub(run.Began)-run.Idle >= time.Duration(run.MaxHours)*time.Hour || r.End != nil && !now.Before(*r.End)
+	all := NumbersOf(counts.Tally, -1, c.Total)
+	if over := run.Admitted >= c.Total && admitted == 0 && all.IsStaged(); (over || late || c.Skip) && next.Answer == nil {
+		run.Ended, run.Late = now, late && !over && !c.Skip
+		next.answer(Answer{Next: NextGo})
+	}
+	saved, err := change(ctx, d.Store, c.ID, func(to *Campaign) ([]Entry, error) {
+		if to.Token != c.Token || to.Answer != nil {
+			return nil, nil // an operator was faster
+		}
+		to.Stage, to.Last, to.Answer = &run, nil, next.Answer
+		to.HaltedIn, to.Why = next.HaltedIn, next.Why
+		return nil, nil
+	})
+	if err != nil {
+		return err
+	}
+	return respond(ctx, d.Store, d.Callback, saved)
+}
+
+// stageName is what halted in the stage, and in no wave.
+const stageName = "stage"
+
+// admitStage admits devices to their download. Its cursors move as those of admit do.
+func (d *Driver) admitStage(ctx context.Context, c *Campaign, left *int, out *Driven) (admitted int, err error) {
+	now, run := d.Now(), c.Stage
+	room := Room(c.Request.Rate, *left)
+	var entrants []Entrant
+	for wave := range c.Waves {
+		for class, k := range c.Waves[wave].Classes {
+			if !c.Request.stages(k.Zone, now) {
+				continue
+			}
+			for cursor := &run.Cursors[wave][class]; *cursor < k.Count && len(entrants) < room; {
+				at := Part{Campaign: c.ID, Wave: wave, Class: class, Number: *cursor / PartSize}
+				members, err := d.Manifest.Part(ctx, at)
+				if err != nil {
+					return 0, fmt.Errorf("manifest of wave %s: %w", c.Waves[wave].Name, err)
+				}
+				members = members[*cursor%PartSize:]
+				members = members[:min(len(members), room-len(entrants))]
+				for _, m := range members {
+					entrants = append(entrants, c.entrant(m, wave, 1, k.Zone, now))
+				}
+				*cursor += len(members)
+				run.Admitted += len(members)
+			}
+		}
+	}
+	if len(entrants) == 0 {
+		return 0, nil
+	}
+	n, _, err := d.Carrier.Admit(ctx, entrants, tick-5*time.Second)
+	if err != nil {
+		return 0, err
+	}
+	*left -= len(entrants)
+	out.Admitted += n
+	return len(entrants), nil
+}
+
 // admit lets devices of the current wave begin. Its cursors move when they are admitted:
 // where a tick dies in between, the next one finds them admitted, and wakes them again.
 func (d *Driver) admit(ctx context.Context, c *Campaign, all models, left *int, out *Driven) error {
@@ -213,11 +313,12 @@ func (d *Driver) admit(ctx context.Context, c *Campaign, all models, left *int, 
 	return nil
 }
 
-// entrant is a device as it is let in.
+// entrant is a device as it is let in: before its wave only to be staged.
 func (c *Campaign) entrant(m Member, wave int, attempt int64, zone string, now time.Time) Entrant {
 	return Entrant{
 		Thing: m.Thing, Document: c.Documents[m.Image], Window: c.Request.window(zone),
 		Standing: c.standing(m, wave, attempt, event.StandAdmitted, now),
+		Staged:   c.Stage != nil && !c.Waves[wave].Began.IsZero(),
 	}
 }
 
@@ -225,6 +326,7 @@ func (c *Campaign) standing(m Member, wave int, attempt int64, s event.StandStat
 	return event.Standing{
 		Campaign: c.ID, Attempt: attempt, State: s, Wave: wave, Model: m.Model,
 		Shard: int(hashOf(c.ID, m.Thing) % uint64(max(1, c.Shards))), At: now, Again: c.Request.Retry,
+		Stage: c.Stage != nil && c.Waves[wave].Began.IsZero(),
 	}
 }
 
@@ -233,7 +335,7 @@ func (d *Driver) closing(ctx context.Context, c Campaign, counts event.Counts, b
 	total := NumbersOf(counts.Tally, -1, c.Total)
 	// No device is at work for longer: an execution that ended without a report is told of by an alarm, and its device
 	// stands as running in the report.
-	lost := total.Admitted+total.Waiting == 0 && d.Now().Sub(c.Closing) > (mostMinutes+60)*time.Minute
+	lost := total.Idle() == 0 && d.Now().Sub(c.Closing) > (mostMinutes+60)*time.Minute
 	if total.Open() > 0 && !lost {
 		to := event.StandHeld
 		if c.State == Finishing {
@@ -241,7 +343,7 @@ func (d *Driver) closing(ctx context.Context, c Campaign, counts event.Counts, b
 		}
 		for wave := range c.Waves {
 			n := NumbersOf(counts.Tally, wave, c.Waves[wave].Size)
-			if n.Admitted+n.Waiting == 0 || *budget <= 0 {
+			if n.Idle() == 0 || *budget <= 0 {
 				continue
 			}
 			if err := d.withdraw(ctx, c, wave, to, budget, out); err != nil {
@@ -271,7 +373,7 @@ func (d *Driver) withdraw(ctx context.Context, c Campaign, wave int, to event.St
 		error) {
 		for _, m := range page {
 			s, ok := standings[m.Thing]
-			if !ok || s.State != event.StandAdmitted && s.State != event.StandWaiting {
+			if !ok || s.State.Over() || s.State == event.StandRunning {
 				continue
 			}
 			changed, err := d.Carrier.Withdraw(ctx, m.Thing, c.ID, to)

@@ -15,6 +15,7 @@ type Step string
 
 // The steps. Those that wait have a task token.
 const (
+	StepStage    Step = "STAGE"    // waits
 	StepApproval Step = "APPROVAL" // waits
 	StepWave     Step = "WAVE"     // waits
 	StepGate     Step = "GATE"
@@ -26,6 +27,7 @@ const (
 // MachineInput is the input of an execution: what its Choices need.
 type MachineInput struct {
 	Campaign event.CampaignID `json:"campaignId"`
+	Stage    bool             `json:"stage,omitempty"`
 	Waves    []MachineWave    `json:"waves"`
 }
 
@@ -81,6 +83,8 @@ func (m *Machine) Take(ctx context.Context, in StepInput) (StepAnswer, error) {
 	var err error
 	var answer StepAnswer
 	switch in.Step {
+	case StepStage:
+		err = m.wait(ctx, in, Staging)
 	case StepApproval:
 		err = m.wait(ctx, in, Approval)
 	case StepWave:
@@ -105,6 +109,16 @@ func (m *Machine) Take(ctx context.Context, in StepInput) (StepAnswer, error) {
 // wait registers a step that waits.
 func (m *Machine) wait(ctx context.Context, in StepInput, phase Phase) error {
 	repeated := false
+	var staged event.Counts // before a wave of what is staged
+	if phase == Admit {
+		c, err := m.Store.Load(ctx, in.Campaign)
+		if err == nil && c.Stage != nil && c.Token != string(in.Token) {
+			staged, err = m.Counts.Counts(ctx, c.ID, c.Shards)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	c, err := change(ctx, m.Store, in.Campaign, func(c *Campaign) ([]Entry, error) {
 		if in.Wave < 0 || in.Wave >= len(c.Waves) && phase != Close {
 			return nil, stepError{in}
@@ -115,6 +129,16 @@ func (m *Machine) wait(ctx context.Context, in StepInput, phase Phase) error {
 		c.Token, c.Phase, c.Answer, c.Answered, c.Skip = string(in.Token), phase, nil, false, false
 		now := m.Now()
 		switch phase {
+		case Staging:
+			if c.Stage == nil {
+				return nil, stepError{in}
+			}
+			if c.Stage.Began.IsZero() {
+				c.Stage.Began = now
+				for _, w := range c.Waves {
+					c.Stage.Cursors = append(c.Stage.Cursors, make([]int, len(w.Classes)))
+				}
+			}
 		case Approval:
 			c.Current = in.Wave
 		case Admit:
@@ -122,7 +146,9 @@ func (m *Machine) wait(ctx context.Context, in StepInput, phase Phase) error {
 			w := c.wave()
 			if w.Began.IsZero() {
 				w.Began, w.Cursors = now, make([]int, len(w.Classes))
-				c.Acknowledged = nil // they were of the wave before
+				// They were of the wave before. Those of the stage have not halted it, and count in
+				// the share.
+				c.Acknowledged = failures(staged.Tally, in.Wave)
 			}
 		case Hold:
 			c.State = Held
@@ -170,6 +196,11 @@ func (m *Machine) wait(ctx context.Context, in StepInput, phase Phase) error {
 		}
 	}
 	return respond(ctx, m.Store, m.Callback, c)
+}
+
+// failures are those of a wave, by name; nil if there are none.
+func failures(t event.Tally, wave int) map[event.ErrorName]int {
+	return NumbersOf(t, wave, 0).Failed
 }
 
 // close is how a campaign comes to its end, by what it was told.

@@ -56,12 +56,19 @@ type PlannedWave struct {
 	Minutes int     `json:"minutes"` // to admit it at the rate, windows counted
 }
 
+// PlannedStage is the stage with what it takes.
+type PlannedStage struct {
+	Stage
+	Minutes int `json:"minutes"` // to admit all devices at the rate, blackout dates counted
+}
+
 // Plan is what a request comes to.
 type Plan struct {
 	Campaign    event.CampaignID `json:"campaignId"`
 	Total       int              `json:"total"`
 	NotEligible map[string]int   `json:"notEligible,omitempty"` // by reason
 	Examples    map[string]Names `json:"examples,omitempty"`    // devices that are not eligible, by reason
+	Stage       *PlannedStage    `json:"stage,omitempty"`
 	Waves       []PlannedWave    `json:"waves"`
 	Notes       []string         `json:"notes,omitempty"`
 	Models      map[string]int   `json:"models,omitempty"`
@@ -290,8 +297,12 @@ type Estimate struct {
 // Dates are blackout dates.
 type Dates = event.Dates
 
-// perUpgrade is the measured cost of one upgrade (docs/performance.md), in dollars.
-const perUpgrade = 0.0003
+// perUpgrade is the measured cost of one upgrade (docs/performance.md), in dollars, and perStaged
+// that of one that is staged: it takes two executions.
+const (
+	perUpgrade = 0.0003
+	perStaged  = 0.0004
+)
 
 // mostStarts is the rate, in devices a second, at which the first quota breaks:
 // StartExecution of Standard workflows in the regions with the smaller quota (Step
@@ -305,6 +316,9 @@ func (p *Plan) estimate(r Request, now time.Time) (problems event.Problems) {
 		begins = *r.Start
 	}
 	at := begins
+	if r.Stage != nil {
+		at, problems = p.stage(r, begins)
+	}
 	for i := range p.Waves {
 		w := &p.Waves[i]
 		var ends time.Time
@@ -323,7 +337,11 @@ func (p *Plan) estimate(r Request, now time.Time) (problems event.Problems) {
 		at = ends.Add(time.Duration(w.BakeMinutes) * time.Minute)
 	}
 	p.Estimate.Minutes = int(math.Ceil(at.Sub(begins).Minutes()))
-	p.Estimate.Dollars = math.Round(float64(p.Total)*perUpgrade*100) / 100
+	each := perUpgrade
+	if r.Stage != nil {
+		each = perStaged
+	}
+	p.Estimate.Dollars = math.Round(float64(p.Total)*each*100) / 100
 	p.Estimate.Ends = at.UTC().Format(time.RFC3339)
 	p.Estimate.Limit = fmt.Sprintf("StartExecution, at %d devices a minute", 60*mostStarts)
 	for _, d := range r.Blackout {
@@ -339,6 +357,26 @@ func (p *Plan) estimate(r Request, now time.Time) (problems event.Problems) {
 		})
 	}
 	return problems
+}
+
+// stage says how long all devices take to download.
+func (p *Plan) stage(r Request, begins time.Time) (ends time.Time, problems event.Problems) {
+	all := PlannedWave{Size: p.Total}
+	for _, w := range p.Waves {
+		all.Classes = append(all.Classes, w.Classes...)
+	}
+	free := r
+	free.Windows = nil
+	ends = p.admits(free, all, begins)
+	p.Stage = &PlannedStage{Stage: *r.Stage, Minutes: int(math.Ceil(ends.Sub(begins).Minutes()))}
+	if p.Stage.Minutes > 60*r.Stage.MaxHours {
+		problems = append(problems, event.Problem{
+			Path: "$.stage.maxHours", Value: r.Stage.MaxHours,
+			Allowed: fmt.Sprintf("at least %d: at %d devices a minute all downloads take so long to begin; or a higher"+
+				" rate", (p.Stage.Minutes+59)/60, r.Rate),
+		})
+	}
+	return ends, problems
 }
 
 // admits is when the last device of a wave may begin at the earliest.

@@ -89,12 +89,13 @@ type Entrant struct {
 	Document json.RawMessage
 	Window   *event.Window
 	Standing event.Standing
+	Staged   bool // it was probably admitted before, to be staged only
 }
 
 // Carrier brings what a campaign wants to devices.
 type Carrier interface {
-	// Admit lets devices begin, evenly over a time; twice is once. admitted are those that
-	// stand admitted then, skipped those that stand elsewhere.
+	// Admit lets devices begin, evenly over a time; twice is once. Those that were to be staged
+	// only go on. admitted are those that begin or go on then, skipped those that stand elsewhere.
 	Admit(ctx context.Context, all []Entrant, over time.Duration) (admitted, skipped int, err error)
 	// Withdraw takes out a device that has not begun, or waits; changed is false if it is
 	// at work, or over.

@@ -34,6 +34,7 @@ type Phase string
 
 // The phases: each is a step of the state machine with a task token.
 const (
+	Staging  Phase = "STAGE"    // devices download, wave for wave, and wait
 	Approval Phase = "APPROVAL" // an operator's word before a wave
 	Admit    Phase = "ADMIT"    // devices begin, and most come to their end
 	Bake     Phase = "BAKE"     // the wave is looked at for a while longer
@@ -55,13 +56,14 @@ type Campaign struct {
 	Total     int               `json:"total"`
 	Shards    int               `json:"shards"`
 	Excluded  map[string]int    `json:"notEligible,omitempty"`
+	Stage     *StageRun         `json:"stage,omitempty"`
 	Waves     []WaveRun         `json:"waves"`
 	Current   int               `json:"current"`
 	Phase     Phase             `json:"phase,omitempty"`
 	Token     string            `json:"-"` // of the step that waits: a secret, and an attribute of its own
 	Answered  bool              `json:"answered,omitempty"`
 	Answer    *Answer           `json:"answer,omitempty"` // to the step that waits
-	Skip      bool              `json:"skip,omitempty"`   // the bake of this wave
+	Skip      bool              `json:"skip,omitempty"`   // the bake of this wave, or the stage
 	// Acknowledged are failures that an operator has seen and gone on with.
 	Acknowledged map[event.ErrorName]int `json:"acknowledged,omitempty"`
 	Why          string                  `json:"why,omitempty"` // of its state
@@ -69,6 +71,17 @@ type Campaign struct {
 	Ended        time.Time               `json:"ended,omitzero"`
 	Closing      time.Time               `json:"closing,omitzero"` // since when what has begun comes to its end
 	Last         map[string]int          `json:"last,omitempty"`   // admitted by the last tick, by model
+}
+
+// StageRun is the stage on its way, of a campaign that has one.
+type StageRun struct {
+	PlannedStage
+	Began    time.Time     `json:"began,omitzero"`
+	Idle     time.Duration `json:"idle,omitempty"` // of its time, because it was paused
+	Admitted int           `json:"admitted"`       // how far the manifest was gone through, all waves together
+	Cursors  [][]int       `json:"cursors"`        // by wave and class
+	Ended    time.Time     `json:"ended,omitzero"`
+	Late     bool          `json:"late,omitempty"` // it was over by its maxHours
 }
 
 // WaveRun is a wave on its way.

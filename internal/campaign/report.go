@@ -22,11 +22,21 @@ type Report struct {
 	Execution   string           `json:"executionArn,omitempty"`
 	Devices     Numbers          `json:"devices"`
 	NotEligible map[string]int   `json:"notEligible,omitempty"`
+	Stage       *StageReport     `json:"stage,omitempty"`
 	Waves       []WaveReport     `json:"waves"`
 	Log         []Entry          `json:"log,omitempty"`
 	// LeftOver are devices that never came to an end of their own: the target of the next
 	// campaign. Of many, the first.
 	LeftOver []event.ThingName `json:"leftOver,omitempty"`
+}
+
+// StageReport is the stage, planned against actual.
+type StageReport struct {
+	Planned  int        `json:"planned"`
+	Admitted int        `json:"admitted"`
+	Late     bool       `json:"late,omitempty"`
+	Began    *time.Time `json:"began,omitempty"`
+	Ended    *time.Time `json:"ended,omitempty"`
 }
 
 // WaveReport is a wave, planned against actual.
@@ -59,6 +69,10 @@ func NewReport(ctx context.Context, manifest Manifest, counts Counts, c Campaign
 		Campaign: c.ID, State: c.State, Why: c.Why, HaltedIn: c.HaltedIn, Phase: c.Phase, Created: c.Created, By: c.By,
 		Ended: moment(c.Ended), Execution: c.Execution, Devices: NumbersOf(all.Tally, -1, c.Total),
 		NotEligible: c.Excluded, Waves: []WaveReport{}, Wave: c.Summary().Wave,
+	}
+	if s := c.Stage; s != nil {
+		r.Stage = &StageReport{Planned: c.Total, Admitted: s.Admitted, Late: s.Late, Began: moment(s.Began),
+			Ended: moment(s.Ended)}
 	}
 	for i, w := range c.Waves {
 		r.Waves = append(r.Waves, WaveReport{

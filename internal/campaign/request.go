@@ -22,6 +22,7 @@ type Request struct {
 	Images     []Image          `json:"images"` // one without conditions for an operation without images
 	Targets    Targets          `json:"targets"`
 	AllowEmpty bool             `json:"allowEmpty,omitempty"`
+	Stage      *Stage           `json:"stage,omitempty"`
 	Waves      []Wave           `json:"waves"`
 	Rate       int              `json:"rate"` // devices a minute
 	Windows    []event.Hours    `json:"windows,omitempty"`
@@ -56,6 +57,11 @@ type Targets struct {
 	Things []event.ThingName `json:"things,omitempty"`
 	Query  string            `json:"query,omitempty"` // of AWS IoT's fleet index
 	File   string            `json:"file,omitempty"`  // s3://bucket/key, a line of JSON for each device
+}
+
+// Stage has all devices download before the first wave: waves activate then what is there.
+type Stage struct {
+	MaxHours int `json:"maxHours"`
 }
 
 // Wave is a part of a campaign.
@@ -114,7 +120,7 @@ const (
 
 // members are those of a payload.
 var members = []string{
-	"campaignId", "operation", "input", "images", "activation", "targets", "allowEmpty", "waves", "rate", "windows",
+	"campaignId", "operation", "input", "images", "activation", "targets", "allowEmpty", "stage", "waves", "rate", "windows",
 	"zone", "blackout", "gate", "onFail", "budget", "attempts", "retry", "priority", "start", "end", "approval",
 	"timeouts",
 }
@@ -136,6 +142,9 @@ func Parse(document []byte, forms []event.Form, images event.Operation) (Request
 	}
 	if id, ok := c.Text("$", m, "campaignId", idForm, allowedID); ok {
 		r.Campaign = event.CampaignID(id)
+	}
+	if v, ok := m["stage"]; ok {
+		r.stage(c, v)
 	}
 	r.what(c, m, forms)
 	r.whom(c, m)
@@ -165,6 +174,18 @@ func Parse(document []byte, forms []event.Form, images event.Operation) (Request
 	return r, nil
 }
 
+// stage reads how devices are staged.
+func (r *Request) stage(c *payload.Checker, v any) {
+	r.Stage = &Stage{MaxHours: DefaultMaxHours}
+	o, ok := c.Object("$.stage", v, "maxHours")
+	if !ok {
+		return
+	}
+	if n, ok := c.Number("$.stage", o, "maxHours", 1, 90*24, 1); ok {
+		r.Stage.MaxHours = int(n)
+	}
+}
+
 // what reads what is to be done: images, or an operation and its input.
 func (r *Request) what(c *payload.Checker, m map[string]any, forms []event.Form) {
 	_, named := m["operation"]
@@ -178,6 +199,9 @@ func (r *Request) what(c *payload.Checker, m map[string]any, forms []event.Form)
 		return
 	}
 	r.Operation = form.Operation
+	if r.Stage != nil && form.Staged == nil {
+		c.Add("$.stage", m["stage"], "nothing: %s does not download first and go on later", form.Operation)
+	}
 	if named {
 		own, ok := m["input"].(map[string]any)
 		if !ok {
@@ -268,7 +292,14 @@ func (r *Request) images(c *payload.Checker, m map[string]any, form event.Form) 
 		if activated {
 			own["activation"] = activation
 		}
-		in, problems := form.Read(at, own)
+		var in event.Input
+		var problems event.Problems
+		if r.Stage != nil && form.Staged != nil {
+			own, problems = form.Staged(at, own)
+		}
+		if len(problems) == 0 {
+			in, problems = form.Read(at, own)
+		}
 		for k := range problems { // it is told where it is written
 			problems[k].Path = strings.Replace(problems[k].Path, at+".activation", "$.activation", 1)
 		}
@@ -534,6 +565,13 @@ func (r Request) window(zone string) *event.Window {
 		w.Zone, w.Registered = zone, true
 	}
 	return &w
+}
+
+// stages reports whether devices of a zone may begin to download: no blackout date is for that
+// either, windows are for what disturbs a device.
+func (r Request) stages(zone string, now time.Time) bool {
+	r.Windows = nil
+	return r.admissible(zone, now)
 }
 
 // hash is the same for the same request.

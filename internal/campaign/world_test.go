@@ -71,7 +71,7 @@ func (w *world) Counts(context.Context, event.CampaignID, int) (event.Counts, er
 	c := event.Counts{Tally: event.Tally{}, Running: map[string]int{}}
 	for _, s := range w.stands {
 		c.Tally[s.Place()]++
-		if s.State == event.StandRunning {
+		if s.State == event.StandRunning && !s.Stage {
 			c.Running[s.Model]++
 		}
 	}
@@ -108,6 +108,13 @@ func (w *world) SetFlag(_ context.Context, _ event.CampaignID, s event.ControlSt
 func (w *world) Admit(_ context.Context, all []campaign.Entrant, _ time.Duration) (admitted, skipped int, err error) {
 	for _, e := range all {
 		if s, ok := w.stands[e.Thing]; ok {
+			if s.Stage && !s.State.Over() && !e.Standing.Stage {
+				if s.Stage = false; s.State == event.StandStaged {
+					s.State, w.at[e.Thing] = event.StandAdmitted, w.now
+				}
+				w.stands[e.Thing] = s
+				w.admitted[w.now.Format("15:04")]++
+			}
 			if s.State == event.StandAdmitted {
 				admitted++
 			} else {
@@ -126,7 +133,7 @@ func (w *world) Admit(_ context.Context, all []campaign.Entrant, _ time.Duration
 func (w *world) Withdraw(_ context.Context, thing event.ThingName, _ event.CampaignID, to event.StandState) (bool,
 	error) {
 	s, ok := w.stands[thing]
-	if !ok || s.State != event.StandAdmitted && s.State != event.StandWaiting {
+	if !ok || s.State != event.StandAdmitted && s.State != event.StandWaiting && s.State != event.StandStaged {
 		return false, nil
 	}
 	w.stands[thing] = s.In(to, "", w.now)
@@ -150,6 +157,7 @@ func (w *world) Again(_ context.Context, e campaign.Entrant, most int64) (bool, 
 	}
 	s = s.In(event.StandAdmitted, "", w.now)
 	s.Attempt++
+	s.Stage = e.Standing.Stage
 	w.stands[e.Thing] = s
 	return true, nil
 }
@@ -192,6 +200,12 @@ func forms() []event.Form {
 		b, _ := json.Marshal(m["firmware"])
 		return event.Input{At: at, Members: map[string]json.RawMessage{"firmware": b}, Prefix: "fw-2-0-0"}, problems
 	}
+	staged := func(at string, m map[string]any) (map[string]any, event.Problems) {
+		if m["activation"] == "at once" {
+			return m, event.Problems{{Path: at + ".activation", Value: m["activation"], Allowed: "later"}}
+		}
+		return m, nil
+	}
 	complete := func(_ context.Context, in event.Input) (event.Input, event.Problems, error) {
 		if string(in.Members["firmware"]) == `{"version":"missing"}` {
 			return in, event.Problems{{Path: in.At + ".firmware.version", Value: "missing", Allowed: "one image"}}, nil
@@ -200,7 +214,7 @@ func forms() []event.Form {
 	}
 	needs := func(json.RawMessage) (time.Duration, error) { return 2 * time.Hour, nil }
 	return []event.Form{
-		{Operation: "firmware", One: "an upgrade", Read: read, Complete: complete, Needs: needs,
+		{Operation: "firmware", One: "an upgrade", Read: read, Complete: complete, Needs: needs, Staged: staged,
 			Timeouts: []event.Timeout{{Name: "downloadSeconds", Low: 10, High: 1000, Default: 600}}},
 		{Operation: "blink", Complete: complete,
 			Read: func(at string, m map[string]any) (event.Input, event.Problems) {
@@ -266,6 +280,9 @@ func (w *world) minute() {
 		case thing == w.lost && s.State == event.StandRunning:
 		case s.State == event.StandRunning && since >= 2*time.Minute:
 			to := event.StandSucceeded
+			if s.Stage {
+				to = event.StandStaged
+			}
 			if w.fails[thing] != "" {
 				to = event.StandFailed
 			}
@@ -347,6 +364,9 @@ func (w *world) play(id event.CampaignID, most time.Duration, on func(campaign.C
 		return a
 	}
 	next, wave := campaign.NextGo, 0
+	if in.Stage {
+		next = await(campaign.StepStage, 0, "").Next
+	}
 	for ; wave < len(in.Waves) && next == campaign.NextGo; wave++ {
 		if in.Waves[wave].Approval {
 			if a := await(campaign.StepApproval, wave, ""); a.Next != campaign.NextGo {

@@ -50,7 +50,7 @@ func (c Campaigns) prove(ctx context.Context, subject string) (string, error) {
 
 // NumbersView are how many devices stand where.
 type NumbersView struct {
-	Planned, Admitted, Waiting, Running, Succeeded, Held, Withdrawn int
+	Planned, Admitted, Waiting, Running, Staged, Succeeded, Held, Withdrawn int
 
 	Failed map[string]int
 }
@@ -67,6 +67,9 @@ func (n NumbersView) Failures() (all int) {
 func (n NumbersView) String() string {
 	text := fmt.Sprintf("%d planned, %d admitted, %d waiting, %d running, %d succeeded, %d failed", n.Planned,
 		n.Admitted, n.Waiting, n.Running, n.Succeeded, n.Failures())
+	if n.Staged > 0 {
+		text += fmt.Sprintf(", %d staged", n.Staged)
+	}
 	if n.Held+n.Withdrawn > 0 {
 		text += fmt.Sprintf(", %d held, %d withdrawn", n.Held, n.Withdrawn)
 	}
@@ -89,7 +92,12 @@ type CampaignView struct {
 	Ended     *time.Time
 	Execution string `json:"executionArn"`
 	Devices   NumbersView
-	Waves     []struct {
+	Stage     *struct {
+		Planned, Admitted int
+		Late              bool
+		Began, Ended      *time.Time
+	}
+	Waves []struct {
 		Name, Cut string
 
 		Planned, Needs       int
@@ -279,6 +287,7 @@ type planView struct {
 		Approval                                           bool
 		Gate                                               struct{ Success float64 }
 	}
+	Stage    *struct{ Minutes, MaxHours int }
 	Notes    []string
 	Estimate struct {
 		Minutes     int
@@ -291,6 +300,9 @@ func (p *planView) print(out io.Writer) {
 	fmt.Fprintf(out, "%d devices\n", p.Total)
 	for _, reason := range sortedKeys(p.NotEligible) {
 		fmt.Fprintf(out, "%d devices not eligible: %s\n", p.NotEligible[reason], reason)
+	}
+	if s := p.Stage; s != nil {
+		fmt.Fprintf(out, "stage: all download in %d minutes, at most %d hours\n", s.Minutes, s.MaxHours)
 	}
 	for _, w := range p.Waves {
 		approval := ""
@@ -402,6 +414,10 @@ func campaignReport(env *Env) *cobra.Command {
 func (c CampaignView) print(out io.Writer) {
 	fmt.Fprintln(out, c.line())
 	fmt.Fprintf(out, "created %s by %s\n", c.Created.UTC().Format(time.RFC3339), c.By)
+	if s := c.Stage; s != nil {
+		fmt.Fprintf(out, "stage: %d of %d told to download, %d have their image and wait\n", s.Admitted, s.Planned,
+			c.Devices.Staged)
+	}
 	for _, w := range c.Waves {
 		fmt.Fprintf(out, "wave %s of %d: %s\n", w.Name, w.Planned, w.Devices)
 		for _, name := range sortedKeys(w.Devices.Failed) {

@@ -26,6 +26,7 @@ const (
 	StandAdmitted  StandState = "ADMITTED"  // it may begin, and has not
 	StandWaiting   StandState = "WAITING"   // it has begun, and waits outside of executions: paused, or for its time
 	StandRunning   StandState = "RUNNING"   // an execution works on it
+	StandStaged    StandState = "STAGED"    // it has its image, and waits outside of executions for its wave
 	StandSucceeded StandState = "SUCCEEDED" // it runs what it was to
 	StandFailed    StandState = "FAILED"    // it does not, and its Error says why
 	StandHeld      StandState = "HELD"      // its campaign was stopped before it got further
@@ -34,7 +35,7 @@ const (
 
 // StandStates are all of them, in the order of a device's way.
 func StandStates() []StandState {
-	return []StandState{StandAdmitted, StandWaiting, StandRunning, StandSucceeded, StandFailed, StandHeld,
+	return []StandState{StandAdmitted, StandWaiting, StandRunning, StandStaged, StandSucceeded, StandFailed, StandHeld,
 		StandWithdrawn}
 }
 
@@ -59,6 +60,9 @@ type Standing struct {
 	Shard    int       // of the counts
 	Rev      int64     // of the item; 0: there is none
 	At       time.Time // of the last change
+	// Stage has it only download: it is parked before it is activated, until its wave lets
+	// it go on.
+	Stage bool
 	// Again are failures after which it begins once more by itself.
 	Again []Again
 }
@@ -131,7 +135,7 @@ func (t Tally) Sum(of func(Place) bool) (n int) {
 // Counts are those of one campaign.
 type Counts struct {
 	Tally   Tally
-	Running map[string]int // devices at work, by model
+	Running map[string]int // devices at work, by model, those that only download left out
 }
 
 // CampaignVerb is what an operator asks of a campaign.

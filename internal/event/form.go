@@ -28,6 +28,10 @@ type Form struct {
 	// Read checks the operation's own members, which are at a path of the payload. All
 	// mistakes are told at once.
 	Read func(at string, members map[string]any) (Input, Problems)
+	// Staged completes members, before they are read, so that the operation can be held
+	// between bringing a device what it needs and using it; problems are members that
+	// forbid it. Nil: it cannot be held there.
+	Staged func(at string, members map[string]any) (map[string]any, Problems)
 	// Complete finds out what the payload leaves open and only the account knows. It is
 	// called once for each payload.
 	Complete func(ctx context.Context, in Input) (Input, Problems, error)

@@ -17,6 +17,8 @@ type Park struct {
 	// Looks says that the attempt has done to the device what it does, and only looks in
 	// its next lap: no flag keeps it from that.
 	Looks bool `json:"looks,omitempty"`
+	// Stage says that the attempt waits for its campaign: its wave lets it go on.
+	Stage bool `json:"stage,omitempty"`
 	// Resume is what the flow tells itself for the next lap.
 	Resume json.RawMessage `json:"resume,omitempty"`
 }

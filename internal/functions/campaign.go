@@ -94,7 +94,8 @@ func (p *parts) carrier(store *workflowdb.Store) carrier {
 }
 
 func entrant(e campaign.Entrant) workflow.Entrant {
-	return workflow.Entrant{Thing: e.Thing, Document: e.Document, Window: e.Window, Standing: e.Standing}
+	return workflow.Entrant{Thing: e.Thing, Document: e.Document, Window: e.Window, Standing: e.Standing,
+		Staged: e.Staged}
 }
 
 // Admit implements campaign.Carrier.

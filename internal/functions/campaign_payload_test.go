@@ -32,7 +32,7 @@ func parseCampaign(payload []byte) (campaign.Request, error) {
 func TestSamplesOfCampaigns(t *testing.T) {
 	s := campaignSchema(t)
 	r, err := parseCampaign(sample(t, "create-campaign.json"))
-	if err != nil || len(r.Images) != 2 || len(r.Windows) != 2 || !r.FourEyes || r.Waves[0].Gate.NotReturned != 3 ||
+	if err != nil || r.Stage == nil || r.Stage.MaxHours != 72 || len(r.Images) != 2 || len(r.Windows) != 2 || !r.FourEyes || r.Waves[0].Gate.NotReturned != 3 ||
 		r.Waves[1].Gate.Success != 0.98 {
 		t.Errorf("%+v, %v", r, err)
 	}
@@ -43,6 +43,30 @@ func TestSamplesOfCampaigns(t *testing.T) {
 	for _, name := range []string{"create-campaign.json", "create-campaign-demo.json"} {
 		if !accepts(s, sample(t, name)) {
 			t.Errorf("the schema refuses %s", name)
+		}
+	}
+}
+
+// TestAStagedImageIsActivatedByACommand: whatever else is said of its activation.
+func TestAStagedImageIsActivatedByACommand(t *testing.T) {
+	const of = `{"targets": {"groups": ["g"]}, "stage": {}, "images": [{"firmware": {"version": "2.0.0"}}]`
+	for activation, want := range map[string]string{
+		``:                                      `{"mode":"SEPARATE"}`,
+		`, "activation": {"soakSeconds": 60}`:   `{"mode":"SEPARATE","soakSeconds":60}`,
+		`, "activation": {"mode": "SEPARATE"}`:  `{"mode":"SEPARATE"}`,
+		`, "activation": {"mode": "AUTO"}`:      "$.activation.mode",
+		`, "activation": {"mode": "SOMETIMES"}`: "$.activation.mode",
+		`, "activation": 7`:                     "$.activation",
+	} {
+		r, err := parseCampaign([]byte(of + activation + "}"))
+		var problems event.Problems
+		switch {
+		case errors.As(err, &problems):
+			if len(problems) != 1 || problems[0].Path != want {
+				t.Errorf("%s: %v, want a problem at %s", activation, err, want)
+			}
+		case err != nil || string(r.Images[0].Input.Members["activation"]) != want:
+			t.Errorf("%s: %s, %v, want %s", activation, r.Images[0].Input.Members["activation"], err, want)
 		}
 	}
 }

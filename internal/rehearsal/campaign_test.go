@@ -276,6 +276,37 @@ func TestDevicesOfACampaignBeginInTheirOwnWindow(t *testing.T) {
 	}
 }
 
+// TestACampaignIsStaged: everybody downloads, then waves activate. Nobody runs the image before, and nobody downloads
+// twice: the trial looks. A bad image is met by its first wave, and lies on the others in vain.
+func TestACampaignIsStaged(t *testing.T) {
+	const of = `{"campaignId": "s", "images": [{"firmware": {"version": "2.0.0"}}], "targets": {"groups": ["demo"]},
+		"rate": 60, "gate": {"success": 0.8}, "stage": {"maxHours": 2}, "windows": [{"from": "06:30", "to": "08:00"}],
+		"waves": [{"name": "canary", "count": 12, "bakeMinutes": 1}, {"name": "rest", "bakeMinutes": 0}]}`
+	for _, c := range []struct {
+		name, verdict string
+		config        Config
+	}{
+		{"a good image", "completed", Config{Devices: 14}},
+		{"a bad image", "halted", Config{Devices: 14, Campaign: trial.Campaign{BadImage: "2.0.0:100%"}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.config.Campaign.File, c.config.Campaign.Expect = payload(t, of), c.verdict
+			c.config.Seed, c.config.at = 5, time.Date(2026, time.March, 2, 6, 0, 0, 0, time.UTC)
+			s, out, err := lead(t, c.config)
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			if s.Stage == nil || s.Stage.Peak != 14 || s.Stage.Ended == nil ||
+				s.Stage.Ended.After(time.Date(2026, time.March, 2, 6, 10, 0, 0, time.UTC)) {
+				t.Errorf("stage %+v", s.Stage)
+			}
+			if s.Waves[0].Began == nil || s.Failed > 12 || s.Failed > 0 != (c.verdict == "halted") {
+				t.Errorf("summary %s", out)
+			}
+		})
+	}
+}
+
 // TestManyCampaigns: seeds with every fault, a third of them in bad weather. What must hold the trial looks at itself.
 func TestManyCampaigns(t *testing.T) {
 	thoroughly(t)

@@ -56,12 +56,22 @@ type CampaignSummary struct {
 	Failed               int                `json:"failed"`
 	Held                 int                `json:"held"`
 	Withdrawn            int                `json:"withdrawn"`
+	Stage                *CampaignStage     `json:"stage,omitempty"`
 	Waves                []CampaignWave     `json:"waves"`
 	OpenExecutionsPeak   int                `json:"openExecutionsPeak"`
 	HistoryEventsPerWave int                `json:"historyEventsPerWave"`
 	Cost                 map[string]float64 `json:"cost"` // dollars for 1,000 upgrades, by carrier
 	Seconds              float64            `json:"seconds"`
 	PerUpgrade           PerUpgrade         `json:"perUpgrade"`
+}
+
+// CampaignStage is the stage in it, of a campaign that has one.
+type CampaignStage struct {
+	Planned  int        `json:"planned"`
+	Admitted int        `json:"admitted"`
+	Peak     int        `json:"stagedPeak"` // most devices that had their image and waited
+	Began    *time.Time `json:"began"`
+	Ended    *time.Time `json:"ended"`
 }
 
 // CampaignWave is a wave in it.
@@ -94,8 +104,10 @@ type played struct {
 	model    func(thing string) string
 	asked    map[string]time.Time // when the operator was asked, by wave and phase
 	peak     int
+	staged   int // most devices that were staged
 	shown    string
 	problems []string
+	fleet    *simulator.Fleet
 }
 
 // campaign plays a campaign.
@@ -114,6 +126,7 @@ func (r *run) campaign(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.fleet = fleet
 	fleet.Start()
 	defer fleet.Stop()
 	if err := p.awaitAgents(ctx, fleet, by); err != nil {
@@ -318,7 +331,7 @@ func (p *played) watch(ctx context.Context) (campaign.Report, error) {
 
 // look checks what must hold at every moment, and shows what changed.
 func (p *played) look(r campaign.Report) {
-	p.peak = max(p.peak, r.Devices.Running)
+	p.peak, p.staged = max(p.peak, r.Devices.Running), max(p.staged, r.Devices.Staged)
 	sum := 0
 	for i, w := range r.Waves {
 		sum += w.Planned
@@ -336,13 +349,20 @@ func (p *played) look(r campaign.Report) {
 	if r.Devices.Total() != sum || r.Devices.Planned < 0 {
 		p.problem("%d devices count %+v", sum, r.Devices)
 	}
+	if r.Phase == campaign.Staging {
+		for i, f := range p.fleet.Facts() {
+			if p.faults[i] == nil && f.Upgraded() {
+				p.problem("%s runs %s before the first wave", f.Thing, f.Version)
+			}
+		}
+	}
 	n := r.Devices
 	line := fmt.Sprintf("%s %s %s", r.State, r.Wave, r.Phase)
 	if line != p.shown {
 		p.shown = line
-		p.printf("%8s  %s: %d planned, %d admitted, %d waiting, %d running, %d succeeded, %d failed, %d held, "+
-			"%d withdrawn", p.Env.Now().Sub(p.start).Round(time.Second), strings.TrimSpace(line), n.Planned,
-			n.Admitted, n.Waiting, n.Running, n.Succeeded, n.Failures(), n.Held, n.Withdrawn)
+		p.printf("%8s  %s: %d planned, %d admitted, %d waiting, %d running, %d staged, %d succeeded, %d failed, "+
+			"%d held, %d withdrawn", p.Env.Now().Sub(p.start).Round(time.Second), strings.TrimSpace(line), n.Planned,
+			n.Admitted, n.Waiting, n.Running, n.Staged, n.Succeeded, n.Failures(), n.Held, n.Withdrawn)
 	}
 }
 
@@ -407,6 +427,9 @@ func (p *played) standings(ctx context.Context) (map[string]event.Standing, erro
 				attempt, _ = strconv.ParseInt(n.Value, 10, 64)
 			}
 			s := event.Standing{State: event.StandState(text(i["state"])), Attempt: attempt}
+			if n, ok := i["wave"].(*types.AttributeValueMemberN); ok {
+				s.Wave, _ = strconv.Atoi(n.Value)
+			}
 			if i["error"] != nil {
 				s.Error = event.ErrorName(text(i["error"]))
 			}
@@ -426,6 +449,10 @@ func (p *played) conclude(ctx context.Context, r campaign.Report, fleet *simulat
 	}
 	if r.State == campaign.Halted {
 		s.HaltReason = r.Why
+	}
+	if r.Stage != nil {
+		s.Stage = &CampaignStage{Planned: r.Stage.Planned, Admitted: r.Stage.Admitted, Peak: p.staged,
+			Began: r.Stage.Began, Ended: r.Stage.Ended}
 	}
 	for _, w := range r.Waves {
 		one := CampaignWave{Name: w.Name, Planned: w.Planned, Admitted: w.Admitted, Succeeded: w.Devices.Succeeded,
@@ -498,6 +525,9 @@ func (p *played) judgeDevices(ctx context.Context, fleet *simulator.Fleet, s *Ca
 		st, stands := standings[p.things[i]]
 		if problem := p.judgeDevice(i, f, st, stands); problem != "" {
 			p.problem("%s", problem)
+		}
+		if stands && f.Upgraded() && s.Waves[st.Wave].Began == nil {
+			p.problem("%s runs %s, and its wave has not begun", p.things[i], f.Version)
 		}
 	}
 	return nil

@@ -139,8 +139,11 @@ func knock(ctx context.Context, controls Controls, whose event.Owner, k Knock) (
 // is paused it is parked, if its flow knows how, and has knocked: it is woken when the
 // flag is lifted. Where that is before it is parked the hint of its PENDING wakes it. One
 // that cannot be begun anew goes on: what a device has half of is finished.
-func gated(ctx context.Context, controls Controls, flow event.Flow, t event.Turn, owner event.Owner, m event.Move) (
-	event.Move, error) {
+//
+// A device that is only staged is parked as well, before what puts it in danger. d is the device as
+// loaded: if its wave lets it go on meanwhile, Park finds that out.
+func gated(ctx context.Context, controls Controls, flow event.Flow, t event.Turn, owner event.Owner, d Device,
+	m event.Move) (event.Move, error) {
 	if m.Send == nil || !m.Once || m.Ends() || !m.Gate && !isGate(flow, t.Step) {
 		return m, nil
 	}
@@ -155,23 +158,43 @@ func gated(ctx context.Context, controls Controls, flow event.Flow, t event.Turn
 		}
 		held, whose, holds = flags.Holds(owner)
 	}
+	if !holds {
+		return staged(flow, t, owner, d, m)
+	}
 	switch {
-	case !holds:
-		return m, nil
 	case held.State == event.ControlStopped && whose == owner:
 		return event.Move{Failed: event.Failf(owner.Held(), "%s ended (%s) before step %s", owner, held.Why, t.Step)},
 			nil
 	case flow.Hold == nil:
 		return m, nil
 	}
-	if m.State != nil {
-		t.State = m.State
-	}
-	park, ok, err := flow.Hold(t)
+	park, ok, err := parked(flow, t, m)
 	if err != nil || !ok {
 		return m, err
 	}
 	park.Why = strings.TrimSpace("paused before step " + string(t.Step) + ": " + held.Why)
+	return event.Move{Park: &park}, nil
+}
+
+// parked is the Park of a move whose command is not sent.
+func parked(flow event.Flow, t event.Turn, m event.Move) (park event.Park, ok bool, err error) {
+	if m.State != nil {
+		t.State = m.State
+	}
+	return flow.Hold(t)
+}
+
+// staged is a move as it may be of a device that may only be staged.
+func staged(flow event.Flow, t event.Turn, owner event.Owner, d Device, m event.Move) (event.Move, error) {
+	s, ok := d.standing(owner)
+	if !ok || !s.Stage || !m.Danger || flow.Hold == nil {
+		return m, nil
+	}
+	park, ok, err := parked(flow, t, m)
+	if err != nil || !ok {
+		return m, err
+	}
+	park.Stage, park.Why = true, "staged: waits for its wave"
 	return event.Move{Park: &park}, nil
 }
 

@@ -112,15 +112,31 @@ func (w *Parker) Park(ctx context.Context, in event.ExecutionInput, park event.P
 			At:   now, Deadline: d.Claim.Deadline, ExpiresAt: d.Claim.Deadline.Add(7 * linger), Resume: park.Resume,
 			Looks: park.Looks,
 		}
-		if p.Gated = park.Gated && in.Window != nil; p.Gated {
+		if in.Owner.Campaign != "" {
+			// No timer of a campaign runs on: its next lap has all its time, whenever that is.
+			p.Plan.Lasts, p.Deadline = d.Claim.Deadline.Sub(d.Claim.ClaimedAt), time.Time{}
+			p.ExpiresAt = now.Add(pendingLife)
+		}
+		due := p.due(in.ThingName, now)
+		p.Gated = park.Gated && in.Window != nil
+		state := event.StandWaiting
+		s, stands := d.standing(in.Owner)
+		switch {
+		case stands && s.Stage && (park.Stage || park.Gated):
+			// Its wave lets it go on; then the window is looked at.
+			state, due = event.StandStaged, Due{}
+		case park.Stage: // it has, meanwhile
+		case p.Gated:
 			p.gate(d, now)
-		} else if park.Seconds > 0 {
+			due = p.due(in.ThingName, now)
+		case park.Seconds > 0:
 			p.NotBefore = now.Add(time.Duration(park.Seconds) * time.Second)
+			due = p.due(in.ThingName, now)
 		}
 		if !p.Looks { // else it runs on, as far as anybody counts
-			d.Shift = d.shift(in.Owner, in.ExecutionNumber, event.StandWaiting, "", now)
+			d.Shift = d.shift(in.Owner, in.ExecutionNumber, state, "", now)
 		}
-		err = w.Store.Park(ctx, d, in.Execution, p, p.due(in.ThingName, now))
+		err = w.Store.Park(ctx, d, in.Execution, p, due)
 		if err == nil {
 			return p, true, nil
 		}

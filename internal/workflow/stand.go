@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/event"
@@ -23,6 +24,9 @@ type Standings interface {
 	// Retry puts PENDING of a device that has ended, and changes its standing, as Admit
 	// does; ErrChanged unless the standing is as it was.
 	Retry(ctx context.Context, thing event.ThingName, s event.Shift, p Pending) error
+	// StandAll changes standings of devices, so many as MostShifted and of one shard: all or
+	// nothing; ErrChanged unless all are as they were.
+	StandAll(ctx context.Context, all []Shifted) error
 	// Standings reads those that things have with a campaign, strongly consistent.
 	Standings(ctx context.Context, id event.CampaignID, things []event.ThingName) (
 		map[event.ThingName]event.Standing, error)
@@ -33,6 +37,15 @@ type Standings interface {
 // MostAdmitted is how many devices are admitted at once: each is two items, their count
 // is one, and a transaction has 100 at most (DynamoDB API reference, TransactWriteItems).
 const MostAdmitted = 49
+
+// MostShifted is how many standings are changed at once: each is an item, their count one more.
+const MostShifted = 99
+
+// Shifted is a device whose standing changes.
+type Shifted struct {
+	Thing event.ThingName
+	Shift event.Shift
+}
 
 // Admission is a device that may begin.
 type Admission struct {
@@ -164,6 +177,8 @@ type Entrant struct {
 	Document []byte
 	Window   *event.Window // the campaign's, in the device's time where that is known
 	Standing event.Standing
+	// Staged says that the device was probably admitted before, to be staged only.
+	Staged bool
 }
 
 // Carrier lets devices begin without a job: PENDING, where a device stands, and a word
@@ -179,12 +194,14 @@ type Carrier struct {
 }
 
 // Admit lets devices begin, evenly over a time. Twice is once: those that were admitted
-// before are woken again, which is harmless. skipped are those that stand elsewhere.
+// before are woken again, which is harmless. Those that were to be staged go on. skipped are
+// those that stand elsewhere.
 func (c *Carrier) Admit(ctx context.Context, all []Entrant, over time.Duration) (admitted, skipped int, err error) {
 	fail := func(err error) (int, int, error) {
 		return admitted, skipped, fmt.Errorf("workflow.Admit: %w", err)
 	}
 	shards := map[int][]Admission{}
+	probably := map[event.ThingName]bool{}
 	var order []int
 	for _, e := range all {
 		a, err := c.admission(e)
@@ -195,13 +212,15 @@ func (c *Carrier) Admit(ctx context.Context, all []Entrant, over time.Duration) 
 		if shards[shard] == nil {
 			order = append(order, shard)
 		}
-		shards[shard] = append(shards[shard], a)
+		shards[shard], probably[e.Thing] = append(shards[shard], a), e.Staged
 	}
 	var wakes []Wake
 	for _, shard := range order {
 		for list := shards[shard]; len(list) > 0; {
 			n := min(len(list), MostAdmitted)
-			in, err := c.admit(ctx, list[:n])
+			in, err := c.admit(ctx, list[:n], slices.ContainsFunc(list[:n], func(a Admission) bool {
+				return probably[a.Thing]
+			}))
 			if err != nil {
 				return fail(err)
 			}
@@ -221,15 +240,17 @@ func (c *Carrier) Admit(ctx context.Context, all []Entrant, over time.Duration) 
 	return admitted, skipped, nil
 }
 
-// admit admits devices of one shard: together, or where one of them has a standing one
-// by one.
-func (c *Carrier) admit(ctx context.Context, all []Admission) (in []Admission, err error) {
-	err = c.Store.Admit(ctx, all)
-	if err == nil {
-		return all, nil
-	}
-	if !errors.Is(err, ErrChanged) {
-		return nil, err
+// admit admits devices of one shard: together, or where some of them have a standing those
+// that have none together, and of the others each by where it stands.
+func (c *Carrier) admit(ctx context.Context, all []Admission, look bool) (in []Admission, err error) {
+	if !look {
+		err = c.Store.Admit(ctx, all)
+		if err == nil {
+			return all, nil
+		}
+		if !errors.Is(err, ErrChanged) {
+			return nil, err
+		}
 	}
 	things := make([]event.ThingName, len(all))
 	for i, a := range all {
@@ -239,22 +260,81 @@ func (c *Carrier) admit(ctx context.Context, all []Admission) (in []Admission, e
 	if err != nil {
 		return nil, err
 	}
+	var fresh []Admission
+	var staged []Shifted
 	for _, a := range all {
 		s, stands := have[a.Thing]
-		if !stands {
-			switch err := c.Store.Admit(ctx, []Admission{a}); {
-			case errors.Is(err, ErrChanged): // since then
-				continue
-			case err != nil:
-				return nil, err
-			}
-			s = a.Standing
+		switch {
+		case !stands:
+			fresh = append(fresh, a)
+		case s.Stage && !s.State.Over() && !a.Standing.Stage:
+			staged = append(staged, Shifted{a.Thing, unstaged(s, c.Now())})
+		case s.State != event.StandAdmitted:
+			continue
 		}
-		if s.State == event.StandAdmitted {
-			in = append(in, a)
+		in = append(in, a)
+	}
+	if err := each(fresh, func(some []Admission) error { return c.Store.Admit(ctx, some) }); err != nil {
+		return nil, err
+	}
+	err = each(staged, func(some []Shifted) error {
+		err := c.Store.StandAll(ctx, some)
+		if errors.Is(err, ErrChanged) && len(some) == 1 {
+			return c.unstage(ctx, some[0].Thing, event.CampaignOwner(some[0].Shift.To.Campaign))
+		}
+		return err
+	})
+	return in, err
+}
+
+// each makes a change of several together, or if one of them is not as it was one by one. One
+// that is not even alone is somebody else's by now.
+func each[T any](all []T, change func([]T) error) error {
+	if len(all) == 0 {
+		return nil
+	}
+	err := change(all)
+	if !errors.Is(err, ErrChanged) || len(all) == 1 {
+		if errors.Is(err, ErrChanged) {
+			return nil
+		}
+		return err
+	}
+	for i := range all {
+		if err := change(all[i : i+1]); err != nil && !errors.Is(err, ErrChanged) {
+			return err
 		}
 	}
-	return in, nil
+	return nil
+}
+
+// unstaged lets a device go on that was only to be staged. One that has its image may begin anew;
+// one at work does not stop before it is activated.
+func unstaged(s event.Standing, now time.Time) event.Shift {
+	to := s
+	if s.State == event.StandStaged {
+		to = s.In(event.StandAdmitted, "", now)
+	}
+	to.Stage = false
+	return event.Shift{From: &s, To: to}
+}
+
+// unstage is unstaged of one device, that is at work.
+func (c *Carrier) unstage(ctx context.Context, thing event.ThingName, owner event.Owner) error {
+	for range closeAttempts {
+		d, err := c.Store.Load(ctx, thing)
+		if err != nil {
+			return err
+		}
+		s, ok := d.standing(owner)
+		if !ok || !s.Stage || s.State.Over() {
+			return nil
+		}
+		if err = c.Store.Stand(ctx, thing, unstaged(s, c.Now()), nil); !errors.Is(err, ErrChanged) {
+			return err
+		}
+	}
+	return fmt.Errorf("thing %s, %s: %w", thing, owner, ErrChanged)
 }
 
 func (c *Carrier) admission(e Entrant) (Admission, error) {
@@ -291,7 +371,7 @@ func (c *Carrier) Withdraw(ctx context.Context, thing event.ThingName, id event.
 			return false, fmt.Errorf("workflow.Withdraw: thing %s, %s: %w", thing, owner, err)
 		}
 		s, ok := d.standing(owner)
-		if !ok || s.State != event.StandAdmitted && s.State != event.StandWaiting ||
+		if !ok || s.State != event.StandAdmitted && s.State != event.StandWaiting && s.State != event.StandStaged ||
 			d.Claim != nil && d.Claim.Owner == owner {
 			return false, nil
 		}
@@ -327,6 +407,7 @@ func (c *Carrier) Again(ctx context.Context, e Entrant, most int64) (changed boo
 	}
 	to := s.In(event.StandAdmitted, "", c.Now())
 	to.Attempt++
+	to.Stage = e.Standing.Stage
 	e.Standing = to
 	a, err := c.admission(e)
 	if err != nil {

@@ -2,7 +2,9 @@ package workflow_test
 
 import (
 	"context"
+	"encoding/json"
 	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -194,4 +196,152 @@ func TestAFailureIsTriedAgainByItself(t *testing.T) {
 	}
 	r.counts(map[event.StandState]int{event.StandFailed: 1})
 	r.clean("after its last attempt")
+}
+
+// TestAStagedDeviceWaitsForItsWave: it is parked before what puts it in danger, begins by nothing that it does itself,
+// and goes on in its next lap when its wave lets it. What it downloads meanwhile it does at any time.
+func TestAStagedDeviceWaitsForItsWave(t *testing.T) {
+	r, carrier, queue := counting(t)
+	r.greeted()
+	r.window = &event.Window{Start: "13:00", End: "15:00"}
+	e, owner := entrant("rg-1"), event.CampaignOwner(fall)
+	e.Standing.Stage = true
+	admit := func(e workflow.Entrant) {
+		t.Helper()
+		if n, _, err := carrier.Admit(t.Context(), []workflow.Entrant{e}, 0); err != nil || n != 1 {
+			t.Fatal(n, err)
+		}
+	}
+	admit(e)
+	r.now = r.now.Add(90 * time.Minute)
+	wake := func(want workflow.Start) workflow.Started {
+		t.Helper()
+		s, err := r.Wake(t.Context(), "rg-1", owner)
+		if err != nil || s.Did != want {
+			t.Fatal(s, err)
+		}
+		return s
+	}
+	wake(workflow.StartBegun)
+	r.log = nil
+	in := event.NewExecutionInput(owner, "rg-1", 1, operation, event.Plan{Document: doc, Window: r.window})
+	r.begin = event.Move{Send: "download", Once: true, State: memory}
+	_, err := r.Await(t.Context(), step(in, second, "tok-1"))
+	r.must(err)
+	r.begin = event.Move{Send: "activate", Once: true, Danger: true, State: memory}
+	_, err = r.Await(t.Context(), step(in, second, "tok-2"))
+	r.must(err)
+	r.expect("what is no danger is sent", "send rg-1 download", "fail tok-2 Next.Park")
+
+	lasts := r.load().Claim.Deadline.Sub(r.load().Claim.ClaimedAt)
+	// Also where what it waits for next would be its window.
+	p, parked := r.park(in, event.Park{Gated: true, Resume: json.RawMessage(`{"a":1}`)})
+	if hints := r.store.Hints(); !parked || len(hints) != 0 || !p.NotBefore.IsZero() {
+		t.Fatalf("parked %+v, hints %+v", p, hints)
+	}
+	r.counts(map[event.StandState]int{event.StandStaged: 1})
+	// Whatever it does, and however long it waits.
+	r.now = r.now.Add(30*24*time.Hour - time.Hour)
+	wake(workflow.StartWaiting)
+	if s, err := r.Appear(t.Context(), r.load()); err != nil || len(s) != 1 || s[0].Did != workflow.StartWaiting {
+		t.Fatal(s, err)
+	}
+	if p := r.load().Pending[0]; !p.ExpiresAt.After(r.now) {
+		t.Errorf("it waits until %s", p.ExpiresAt)
+	}
+	r.expect("before its wave")
+
+	queue.all = nil
+	r.now = r.now.Add(2 * time.Hour)
+	e.Standing.Stage = false
+	for _, e.Staged = range []bool{true, false} { // twice is once, and a guess is a guess
+		admit(e)
+		r.counts(map[event.StandState]int{event.StandAdmitted: 1})
+	}
+	if len(queue.all) != 2 {
+		t.Errorf("woken %+v", queue.all)
+	}
+	r.running[in.Execution] = false
+	if s := wake(workflow.StartBegun); s.Lap != 1 {
+		t.Errorf("it goes on as %+v", s)
+	}
+	if d := r.load(); !d.Claim.Deadline.Equal(r.now.Add(lasts)) {
+		t.Errorf("at %s its time is over at %s", r.now, d.Claim.Deadline)
+	}
+	_, err = r.Await(t.Context(), step(in.InLap(1, nil), second, "tok-3"))
+	r.must(err)
+	r.expect("with its wave", "start", "send rg-1 activate")
+}
+
+// TestADeviceAtItsStageGoesOnWithItsWave: its wave comes while it downloads, or is about to be parked, and however it
+// is taken.
+func TestADeviceAtItsStageGoesOnWithItsWave(t *testing.T) {
+	for _, at := range []string{"it downloads", "it is about to be parked", "it is being parked", "others are parked"} {
+		t.Run(at, func(t *testing.T) {
+			r, carrier, _ := counting(t)
+			r.greeted()
+			owner := event.CampaignOwner(fall)
+			entrants := []workflow.Entrant{entrant("rg-1"), entrant("rg-2")}
+			for i := range entrants {
+				entrants[i].Standing.Stage = true
+			}
+			_, _, err := carrier.Admit(t.Context(), entrants, 0)
+			r.must(err)
+			_, err = r.Wake(t.Context(), "rg-1", owner)
+			r.must(err)
+			wave := func() {
+				t.Helper()
+				for i := range entrants {
+					entrants[i].Standing.Stage, entrants[i].Staged = false, true
+				}
+				n, skipped, err := carrier.Admit(t.Context(), entrants, 0)
+				if err != nil || n != 2 || skipped != 0 {
+					t.Fatal(n, skipped, err)
+				}
+			}
+			in := event.NewExecutionInput(owner, "rg-1", 1, operation, event.Plan{Document: doc})
+			r.begin = event.Move{Send: "activate", Once: true, Danger: true, State: memory}
+			r.log = nil
+			if at == "it downloads" {
+				wave()
+				_, err = r.Await(t.Context(), step(in, second, "tok"))
+				r.must(err)
+				r.expect(at, "send rg-1 activate")
+				return
+			}
+			_, err = r.Await(t.Context(), step(in, second, "tok"))
+			r.must(err)
+			r.expect(at, "fail tok Next.Park")
+			switch at {
+			case "it is about to be parked":
+				wave()
+			case "it is being parked": // between its loading and its writing
+				r.store.Before = func(op string) error {
+					if op == "Park" {
+						r.store.Before = nil
+						wave()
+					}
+					return nil
+				}
+			case "others are parked": // between the wave's looking and its writing
+				r.store.Before = func(op string) error {
+					if op == "StandAll" {
+						r.store.Before = nil
+						r.park(in, event.Park{Stage: true})
+					}
+					return nil
+				}
+				wave()
+				r.counts(map[event.StandState]int{event.StandAdmitted: 2})
+				return
+			}
+			r.park(in, event.Park{Stage: true})
+			r.counts(map[event.StandState]int{event.StandAdmitted: 1, event.StandWaiting: 1})
+			if hints := r.store.Hints(); !slices.ContainsFunc(hints, func(d workflow.Due) bool {
+				return d.Thing == "rg-1"
+			}) {
+				t.Errorf("nobody wakes it: %+v", hints)
+			}
+		})
+	}
 }

@@ -265,6 +265,10 @@ func (w *Starter) tryStart(ctx context.Context, d Device, p Pending) (Started, e
 		}
 		return out, nil
 	}
+	if s, ok := d.standing(p.Owner); ok && s.State == event.StandStaged {
+		out.Did = StartWaiting // for its wave
+		return out, nil
+	}
 	var held Control
 	var err error
 	if ok = p.Looks; !ok {

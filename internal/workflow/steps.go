@@ -200,7 +200,7 @@ func (w *Steps) collect(ctx context.Context, flow event.Flow, turn event.Turn, d
 			return TakenWaiting, nil
 		}
 		turn.State, move.State = a.State, nil
-		if move, err = gated(ctx, w.Controls, flow, turn, a.Owner, move); err != nil {
+		if move, err = gated(ctx, w.Controls, flow, turn, a.Owner, d, move); err != nil {
 			return TakenNot, err
 		}
 		if move.Ends() {
@@ -252,7 +252,7 @@ func (w *Steps) read(ctx context.Context, flow event.Flow, d Device, turn event.
 		}
 		if m.Send != nil {
 			// the later request replaces the first: it knows more
-			move.Send, move.Once, move.Gate = m.Send, m.Once, m.Gate
+			move.Send, move.Once, move.Gate, move.Danger = m.Send, m.Once, m.Gate, m.Danger
 		}
 	}
 	return false, nil

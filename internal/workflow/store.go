@@ -308,7 +308,7 @@ type Store interface {
 	// stands otherwise.
 	Release(ctx context.Context, d Device, execution string, a Attempt) error
 	// Park removes the same, puts PENDING of the next lap, and leaves a hint for the
-	// tick; ErrChanged unless the claim is the execution's and as d was loaded.
+	// tick, unless that is empty; ErrChanged unless the claim is the execution's and as d was loaded.
 	Park(ctx context.Context, d Device, execution string, p Pending, due Due) error
 }
 

@@ -256,6 +256,7 @@ func (s *turn) change(why string, request event.Outgoing) event.Move {
 	}
 	move := s.ask(why, request)
 	move.Gate = !s.m.Task.Undoes && !move.Ends()
+	move.Danger = move.Gate
 	return move
 }
 

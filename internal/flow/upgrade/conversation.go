@@ -111,6 +111,12 @@ func (m memory) separate() bool {
 }
 func (m memory) single() bool { return m.Target.Path == m.Active.Path }
 
+// dangerous reports whether the device may restart into another image after a move. A download
+// that activates itself is as an activation.
+func (m memory) dangerous(step event.Step, move event.Move) bool {
+	return move.Send != nil && (step == Activate || step == Download && !m.separate())
+}
+
 // staged reports whether the image to download into showed the wanted version before
 // anything was done: then its showing it proves nothing.
 func (m memory) staged() bool {
@@ -159,7 +165,7 @@ func (f *Flow) Begin(_ context.Context, t event.Turn, step event.StepInput) (eve
 		m.Active, m.Target, m.Previous = in.Inspect.Active, in.Inspect.Target, in.Inspect.SoftwareVersion
 	}
 	move, err := f.begin(step.Step, t, m, in)
-	move.Tells = tells(step.Step, m, event.DeviceEvent{}, move)
+	move.Tells, move.Danger = tells(step.Step, m, event.DeviceEvent{}, move), m.dangerous(step.Step, move)
 	return move, err
 }
 
@@ -204,7 +210,7 @@ func (f *Flow) Continue(t event.Turn, ev event.DeviceEvent) (event.Move, error) 
 	default:
 		return event.Move{}, fmt.Errorf("upgrade.Continue: unknown step %q", t.Step)
 	}
-	move.Tells = tells(t.Step, m, ev, move)
+	move.Tells, move.Danger = tells(t.Step, m, ev, move), m.dangerous(t.Step, move)
 	return move, nil
 }
 

@@ -59,7 +59,7 @@ func NewForm(images ImageStore, rules Rules) event.Form {
 			{Name: "rebootSeconds", Low: 10, High: 86400, Default: int(DefaultReboot / time.Second)},
 		},
 		One: "an upgrade", Beside: ", the activation window, the soak and all retries",
-		Read: readForm, Complete: finder{images, rules}.complete, Needs: needs,
+		Read: readForm, Staged: readStaged, Complete: finder{images, rules}.complete, Needs: needs,
 	}
 }
 
@@ -114,6 +114,25 @@ func readForm(at string, members map[string]any) (event.Input, event.Problems) {
 		return event.Input{}, event.Problems{{Path: at, Allowed: err.Error()}}
 	}
 	return in, nil
+}
+
+// readStaged has the image activated by a command of its own.
+func readStaged(at string, members map[string]any) (map[string]any, event.Problems) {
+	activation := map[string]any{"mode": string(ActivateSeparate)}
+	if v, ok := members["activation"]; ok {
+		given, ok := v.(map[string]any)
+		if !ok {
+			return members, nil // told by Read
+		}
+		maps.Copy(activation, given)
+	}
+	if activation["mode"] == string(ActivateAuto) {
+		return members, event.Problems{{Path: at + ".activation.mode", Value: activation["mode"],
+			Allowed: string(ActivateSeparate) + ", or nothing: with stage an image does not activate itself"}}
+	}
+	all := maps.Clone(members)
+	all["activation"] = activation
+	return all, nil
 }
 
 // withMembers is an input with members of the job document set.

@@ -113,7 +113,10 @@ func (st *Store) Park(ctx context.Context, d workflow.Device, execution string, 
 	writes = append(writes, types.TransactWriteItem{Put: &types.Put{
 		TableName: &st.table, Item: i, ConditionExpression: aws.String(upTo), ExpressionAttributeValues: upToValues(
 			p.Identity()),
-	}}, st.putDue(due))
+	}})
+	if due != (workflow.Due{}) {
+		writes = append(writes, st.putDue(due))
+	}
 	return st.transact(ctx, "Park", writes)
 }
 

@@ -42,7 +42,7 @@ func standing(r *reading) event.Standing {
 		Campaign: event.CampaignID(strings.TrimPrefix(text(r.item, "SK"), skStanding)), Attempt: r.number("attempt"),
 		State: event.StandState(text(r.item, "state")), Error: event.ErrorName(text(r.item, "error")),
 		Wave: int(r.number("wave")), Model: text(r.item, "model"), Shard: int(r.number("shard")),
-		Rev: r.number("rev"), At: r.moment("at"),
+		Rev: r.number("rev"), At: r.moment("at"), Stage: truth(r.item, "stage"),
 	}
 	if err := parse(r.item, "again", &st.Again); err != nil && r.err == nil {
 		r.err = err
@@ -61,6 +61,9 @@ func standingItem(thing event.ThingName, st event.Standing) item {
 	if st.Model != "" {
 		i["model"] = s(st.Model)
 	}
+	if st.Stage {
+		i["stage"] = flag(true)
+	}
 	if len(st.Again) > 0 {
 		if again, err := js(st.Again); err == nil { // unreachable: plain values only
 			i["again"] = again
@@ -71,6 +74,13 @@ func standingItem(thing event.ThingName, st event.Standing) item {
 
 // shifting writes a change of a standing, and of its count.
 func (st *Store) shifting(thing event.ThingName, shift event.Shift) []types.TransactWriteItem {
+	deltas := map[string]int{}
+	put := st.standing(thing, shift, deltas)
+	return []types.TransactWriteItem{put, st.counting(shift.To.Campaign, shift.To.Shard, deltas)}
+}
+
+// standing writes a change of a standing, and adds what it changes of its count.
+func (st *Store) standing(thing event.ThingName, shift event.Shift, deltas map[string]int) types.TransactWriteItem {
 	to := shift.To
 	put := &types.Put{TableName: &st.table}
 	if shift.From == nil {
@@ -82,12 +92,11 @@ func (st *Store) shifting(thing event.ThingName, shift event.Shift) []types.Tran
 		put.ExpressionAttributeValues = item{":rev": n(shift.From.Rev)}
 	}
 	put.Item = standingItem(thing, to)
-	deltas := map[string]int{}
 	if shift.From != nil {
 		count(deltas, *shift.From, -1)
 	}
 	count(deltas, to, 1)
-	return []types.TransactWriteItem{{Put: put}, st.counting(to.Campaign, to.Shard, deltas)}
+	return types.TransactWriteItem{Put: put}
 }
 
 // Names of a count's attributes: a wave's begin with its number.
@@ -115,7 +124,7 @@ func parsePlace(name string) (p event.Place, ok bool) {
 
 func count(deltas map[string]int, st event.Standing, by int) {
 	deltas[place(st.Place())] += by
-	if st.State == event.StandRunning {
+	if st.State == event.StandRunning && !st.Stage {
 		deltas[runningModel+st.Model] += by
 	}
 }
@@ -210,6 +219,20 @@ func (st *Store) Retry(ctx context.Context, thing event.ThingName, shift event.S
 	}
 	return st.transact(ctx, "Retry", append(st.shifting(thing, shift),
 		types.TransactWriteItem{Put: &types.Put{TableName: &st.table, Item: pending}}))
+}
+
+// StandAll implements workflow.Standings.
+func (st *Store) StandAll(ctx context.Context, all []workflow.Shifted) error {
+	if len(all) == 0 {
+		return nil
+	}
+	deltas := map[string]int{}
+	var writes []types.TransactWriteItem
+	for _, one := range all {
+		writes = append(writes, st.standing(one.Thing, one.Shift, deltas))
+	}
+	to := all[0].Shift.To
+	return st.transact(ctx, "StandAll", append(writes, st.counting(to.Campaign, to.Shard, deltas)))
 }
 
 // mostKeys is how many items BatchGetItem reads (DynamoDB API reference).

@@ -112,6 +112,35 @@ func standings(t *testing.T, s Kept) {
 	}
 	counts(event.Tally{admitted: 1, {State: event.StandWithdrawn}: 1}, map[string]int{})
 
+	// Several change together, or not at all; who is only staged is not at work.
+	staged := admission("c4", 1)
+	staged.Standing.Stage, staged.Standing.State, staged.Standing.Model = true, event.StandRunning, "M 2"
+	must(s.Admit(ctx, []workflow.Admission{staged, admission("c5", 1)}), nil)
+	counts(event.Tally{admitted: 1, {State: event.StandWithdrawn}: 1, {Wave: 1, State: event.StandAdmitted}: 1,
+		{Wave: 1, State: event.StandRunning}: 1}, map[string]int{})
+	_, four := load("c4")
+	_, five := load("c5")
+	if !four.Stage || five.Stage {
+		t.Fatalf("staged %+v, not staged %+v", four, five)
+	}
+	goes := four
+	goes.Stage = false
+	both := []workflow.Shifted{
+		{Thing: "c4", Shift: event.Shift{From: &four, To: goes}},
+		{Thing: "c5", Shift: event.Shift{From: &five, To: five.In(event.StandStaged, "", at)}},
+	}
+	must(s.StandAll(ctx, both), nil)
+	must(s.StandAll(ctx, both), workflow.ErrChanged)
+	must(s.StandAll(ctx, nil), nil)
+	counts(event.Tally{admitted: 1, {State: event.StandWithdrawn}: 1, {Wave: 1, State: event.StandStaged}: 1,
+		{Wave: 1, State: event.StandRunning}: 1}, map[string]int{"M 2": 1})
+	for thing, wave := range map[event.ThingName]int{"c4": 1, "c5": 1} {
+		_, now = load(thing)
+		must(s.Stand(ctx, thing, event.Shift{From: &now, To: now.In(event.StandWithdrawn, "", at)},
+			&workflow.Attempt{Owner: owner, Number: int64(wave)}), nil)
+	}
+	out := event.Place{Wave: 1, State: event.StandWithdrawn}
+
 	// Who parks waits.
 	_, first = load("c2")
 	c.Execution, c.Shift = "z", &event.Shift{From: &first, To: first.In(event.StandRunning, "", at)}
@@ -120,10 +149,12 @@ func standings(t *testing.T, s Kept) {
 	d.Shift = &event.Shift{From: &now, To: now.In(event.StandWaiting, "", at)}
 	p = admission("c2", 0).Pending
 	p.Lap = 1
-	must(s.Park(ctx, d, "z", p, workflow.Due{At: at.Truncate(time.Minute), Thing: "c2", Owner: owner}), nil)
-	counts(event.Tally{{State: event.StandWaiting}: 1, {State: event.StandWithdrawn}: 1}, map[string]int{})
+	must(s.Park(ctx, d, "z", p, workflow.Due{}), nil) // without a hint
+	counts(event.Tally{{State: event.StandWaiting}: 1, {State: event.StandWithdrawn}: 1, out: 2}, map[string]int{})
 	d, now = load("c2")
 	must(s.Stand(ctx, "c2", event.Shift{From: &now, To: now.In(event.StandHeld, "", at)},
 		&workflow.Attempt{Owner: owner, Number: 1, Lap: 1}), nil)
-	must(s.Done(ctx, []workflow.Due{{At: at.Truncate(time.Minute), Thing: "c2", Owner: owner}}), nil)
+	if due, _, err := s.Due(ctx, at.Truncate(time.Minute), 10); err != nil || len(due) != 0 {
+		t.Fatalf("hints %+v, %v", due, err)
+	}
 }

@@ -25,7 +25,9 @@ func (s *Store) Park(_ context.Context, d workflow.Device, execution string, v w
 		}
 		p.free(execution)
 		p.pending[v.Owner] = v
-		s.putDue(due)
+		if due != (workflow.Due{}) {
+			s.putDue(due)
+		}
 		return nil
 	})
 }

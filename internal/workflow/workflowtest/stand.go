@@ -73,6 +73,23 @@ func (s *Store) Retry(_ context.Context, thing event.ThingName, shift event.Shif
 	})
 }
 
+// StandAll implements workflow.Standings.
+func (s *Store) StandAll(_ context.Context, all []workflow.Shifted) error {
+	return s.do("StandAll", "", func(*partition) error {
+		for _, one := range all {
+			if now := s.partition(one.Thing).standings[one.Shift.To.Campaign]; now.Rev != one.Shift.From.Rev {
+				return workflow.ErrChanged
+			}
+		}
+		for _, one := range all {
+			if err := s.partition(one.Thing).shift(&one.Shift); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // Standings implements workflow.Standings.
 func (s *Store) Standings(_ context.Context, id event.CampaignID, things []event.ThingName) (
 	found map[event.ThingName]event.Standing, err error) {
@@ -100,7 +117,7 @@ func (s *Store) Counts(_ context.Context, id event.CampaignID, _ int) (c event.C
 				continue
 			}
 			c.Tally[st.Place()]++
-			if st.State == event.StandRunning {
+			if st.State == event.StandRunning && !st.Stage {
 				c.Running[st.Model]++
 			}
 		}
