@@ -623,7 +623,7 @@ func TestAllDevicesAreStagedBeforeTheFirstWave(t *testing.T) {
 	}
 }
 
-// TestAStageThatFailsHaltsBeforeAnyWave, one that is aborted leaves images that do nothing, and one that is skipped
+// TestAStageEndsEarly: one that fails halts before any wave, one that is aborted leaves images that do nothing, and one that is skipped
 // goes on.
 func TestAStageEndsEarly(t *testing.T) {
 	for name, one := range map[string]struct {

@@ -300,7 +300,7 @@ func TestACampaignIsStaged(t *testing.T) {
 				s.Stage.Ended.After(time.Date(2026, time.March, 2, 6, 10, 0, 0, time.UTC)) {
 				t.Errorf("stage %+v", s.Stage)
 			}
-			if s.Waves[0].Began == nil || s.Failed > 12 || s.Failed > 0 != (c.verdict == "halted") {
+			if s.Waves[0].Began == nil || s.BlastRadius > 12 || s.Failed > 0 != (c.verdict == "halted") {
 				t.Errorf("summary %s", out)
 			}
 		})

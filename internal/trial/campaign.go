@@ -50,7 +50,8 @@ type CampaignSummary struct {
 	HaltedWave string `json:"haltedWave,omitempty"`
 	HaltReason string `json:"haltReason,omitempty"`
 	Devices    int    `json:"devices"`
-	// BlastRadius counts devices that were sent a bad image.
+	// BlastRadius counts devices that were sent a bad image; where it is staged, those that were to
+	// run it.
 	BlastRadius          int                `json:"blastRadius"`
 	Succeeded            int                `json:"succeeded"`
 	Failed               int                `json:"failed"`
@@ -519,10 +520,15 @@ func (p *played) judgeDevices(ctx context.Context, fleet *simulator.Fleet, s *Ca
 	bad := len(p.bad) > 0 || p.Campaign.BadModel != ""
 	for i, f := range fleet.Facts() {
 		fault := p.faults[i]
-		if bad && f.Downloads > 0 && (fault != nil && fault.Name == bootFails || len(p.bad) > 0) {
+		st, stands := standings[p.things[i]]
+		sent := f.Downloads > 0
+		if s.Stage != nil { // that it lies there does no harm
+			sent = stands && (st.State == event.StandSucceeded || st.State == event.StandFailed) &&
+				s.Waves[st.Wave].Began != nil
+		}
+		if bad && sent && (fault != nil && fault.Name == bootFails || len(p.bad) > 0) {
 			s.BlastRadius++
 		}
-		st, stands := standings[p.things[i]]
 		if problem := p.judgeDevice(i, f, st, stands); problem != "" {
 			p.problem("%s", problem)
 		}
