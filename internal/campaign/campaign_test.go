@@ -623,8 +623,8 @@ func TestAllDevicesAreStagedBeforeTheFirstWave(t *testing.T) {
 	}
 }
 
-// TestAStageEndsEarly: one that fails halts before any wave, one that is aborted leaves images that do nothing, and one that is skipped
-// goes on.
+// TestAStageEndsEarly: one that fails halts before any wave, one that is aborted leaves images that do nothing, and
+// one that is skipped goes on.
 func TestAStageEndsEarly(t *testing.T) {
 	for name, one := range map[string]struct {
 		verb event.CampaignVerb

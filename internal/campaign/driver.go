@@ -199,7 +199,8 @@ func (d *Driver) stage(ctx context.Context, c Campaign, counts event.Counts, lef
 	}
 	late := now.Sub(run.Began)-run.Idle >= time.Duration(run.MaxHours)*time.Hour || r.End != nil && !now.Before(*r.End)
 	all := NumbersOf(counts.Tally, -1, c.Total)
-	if over := run.Admitted >= c.Total && admitted == 0 && all.IsStaged(); (over || late || c.Skip) && next.Answer == nil {
+	over := run.Admitted >= c.Total && admitted == 0 && all.IsStaged()
+	if (over || late || c.Skip) && next.Answer == nil {
 		run.Ended, run.Late = now, late && !over && !c.Skip
 		next.answer(Answer{Next: NextGo})
 	}

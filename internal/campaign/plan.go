@@ -372,8 +372,8 @@ func (p *Plan) stage(r Request, begins time.Time) (ends time.Time, problems even
 	if p.Stage.Minutes > 60*r.Stage.MaxHours {
 		problems = append(problems, event.Problem{
 			Path: "$.stage.maxHours", Value: r.Stage.MaxHours,
-			Allowed: fmt.Sprintf("at least %d: at %d devices a minute all downloads take so long to begin; or a higher"+
-				" rate", (p.Stage.Minutes+59)/60, r.Rate),
+			Allowed: fmt.Sprintf("at least %d: at %d devices a minute all downloads take so long to begin; or a "+
+				"higher rate", (p.Stage.Minutes+59)/60, r.Rate),
 		})
 	}
 	return ends, problems

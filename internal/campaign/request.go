@@ -120,9 +120,9 @@ const (
 
 // members are those of a payload.
 var members = []string{
-	"campaignId", "operation", "input", "images", "activation", "targets", "allowEmpty", "stage", "waves", "rate", "windows",
-	"zone", "blackout", "gate", "onFail", "budget", "attempts", "retry", "priority", "start", "end", "approval",
-	"timeouts",
+	"campaignId", "operation", "input", "images", "activation", "targets", "allowEmpty", "stage", "waves", "rate",
+	"windows", "zone", "blackout", "gate", "onFail", "budget", "attempts", "retry", "priority", "start", "end",
+	"approval", "timeouts",
 }
 
 // Parse reads a payload. One with mistakes gives event.Problems: all of them at once.

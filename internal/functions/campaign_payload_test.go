@@ -32,8 +32,8 @@ func parseCampaign(payload []byte) (campaign.Request, error) {
 func TestSamplesOfCampaigns(t *testing.T) {
 	s := campaignSchema(t)
 	r, err := parseCampaign(sample(t, "create-campaign.json"))
-	if err != nil || r.Stage == nil || r.Stage.MaxHours != 72 || len(r.Images) != 2 || len(r.Windows) != 2 || !r.FourEyes || r.Waves[0].Gate.NotReturned != 3 ||
-		r.Waves[1].Gate.Success != 0.98 {
+	if err != nil || r.Stage == nil || r.Stage.MaxHours != 72 || len(r.Images) != 2 || len(r.Windows) != 2 ||
+		!r.FourEyes || r.Waves[0].Gate.NotReturned != 3 || r.Waves[1].Gate.Success != 0.98 {
 		t.Errorf("%+v, %v", r, err)
 	}
 	demo, err := parseCampaign(sample(t, "create-campaign-demo.json"))

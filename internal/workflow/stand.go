@@ -308,8 +308,8 @@ func each[T any](all []T, change func([]T) error) error {
 	return nil
 }
 
-// unstaged lets a device go on that was only to be staged. One that has its image may begin anew;
-// one at work does not stop before it is activated.
+// unstaged lets a device go on that was only to be staged. One that is may begin anew; one at work
+// does not stop any more.
 func unstaged(s event.Standing, now time.Time) event.Shift {
 	to := s
 	if s.State == event.StandStaged {

@@ -199,7 +199,7 @@ func TestAFailureIsTriedAgainByItself(t *testing.T) {
 }
 
 // TestAStagedDeviceWaitsForItsWave: it is parked before what puts it in danger, begins by nothing that it does itself,
-// and goes on in its next lap when its wave lets it. What it downloads meanwhile it does at any time.
+// and goes on in its next lap when its wave lets it. What is no danger it is told at any time.
 func TestAStagedDeviceWaitsForItsWave(t *testing.T) {
 	r, carrier, queue := counting(t)
 	r.greeted()
@@ -225,13 +225,13 @@ func TestAStagedDeviceWaitsForItsWave(t *testing.T) {
 	wake(workflow.StartBegun)
 	r.log = nil
 	in := event.NewExecutionInput(owner, "rg-1", 1, operation, event.Plan{Document: doc, Window: r.window})
-	r.begin = event.Move{Send: "download", Once: true, State: memory}
+	r.begin = event.Move{Send: "prepare", Once: true, State: memory}
 	_, err := r.Await(t.Context(), step(in, second, "tok-1"))
 	r.must(err)
-	r.begin = event.Move{Send: "activate", Once: true, Danger: true, State: memory}
+	r.begin = event.Move{Send: "reset", Once: true, Danger: true, State: memory}
 	_, err = r.Await(t.Context(), step(in, second, "tok-2"))
 	r.must(err)
-	r.expect("what is no danger is sent", "send rg-1 download", "fail tok-2 Next.Park")
+	r.expect("what is no danger is sent", "send rg-1 prepare", "fail tok-2 Next.Park")
 
 	lasts := r.load().Claim.Deadline.Sub(r.load().Claim.ClaimedAt)
 	// Also where what it waits for next would be its window.
@@ -270,13 +270,14 @@ func TestAStagedDeviceWaitsForItsWave(t *testing.T) {
 	}
 	_, err = r.Await(t.Context(), step(in.InLap(1, nil), second, "tok-3"))
 	r.must(err)
-	r.expect("with its wave", "start", "send rg-1 activate")
+	r.expect("with its wave", "start", "send rg-1 reset")
 }
 
-// TestADeviceAtItsStageGoesOnWithItsWave: its wave comes while it downloads, or is about to be parked, and however it
-// is taken.
+// TestADeviceAtItsStageGoesOnWithItsWave: its wave comes while it is at work, or just as it is parked.
 func TestADeviceAtItsStageGoesOnWithItsWave(t *testing.T) {
-	for _, at := range []string{"it downloads", "it is about to be parked", "it is being parked", "others are parked"} {
+	for _, at := range []string{
+		"it is at work", "it is about to be parked", "it is being parked", "it is parked meanwhile",
+	} {
 		t.Run(at, func(t *testing.T) {
 			r, carrier, _ := counting(t)
 			r.greeted()
@@ -300,13 +301,13 @@ func TestADeviceAtItsStageGoesOnWithItsWave(t *testing.T) {
 				}
 			}
 			in := event.NewExecutionInput(owner, "rg-1", 1, operation, event.Plan{Document: doc})
-			r.begin = event.Move{Send: "activate", Once: true, Danger: true, State: memory}
+			r.begin = event.Move{Send: "reset", Once: true, Danger: true, State: memory}
 			r.log = nil
-			if at == "it downloads" {
+			if at == "it is at work" {
 				wave()
 				_, err = r.Await(t.Context(), step(in, second, "tok"))
 				r.must(err)
-				r.expect(at, "send rg-1 activate")
+				r.expect(at, "send rg-1 reset")
 				return
 			}
 			_, err = r.Await(t.Context(), step(in, second, "tok"))
@@ -323,7 +324,7 @@ func TestADeviceAtItsStageGoesOnWithItsWave(t *testing.T) {
 					}
 					return nil
 				}
-			case "others are parked": // between the wave's looking and its writing
+			case "it is parked meanwhile": // between the wave's looking and its writing
 				r.store.Before = func(op string) error {
 					if op == "StandAll" {
 						r.store.Before = nil
