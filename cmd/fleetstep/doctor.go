@@ -63,8 +63,8 @@ Exit code 1 if there is a problem; notes do not count.`,
 
 // tell prints a finding, and what to do below it.
 func tell(env *cli.Env, f doctor.Finding) {
-	fmt.Fprintf(env.Out, "%-8s %-13s %s\n", f.Level, f.Check, f.Seen)
+	fmt.Fprintf(env.Out, "%-8s %-20s %s\n", f.Level, f.Check, f.Seen)
 	if f.Do != "" {
-		fmt.Fprintf(env.Out, "%-8s %-13s do: %s\n", "", "", f.Do)
+		fmt.Fprintf(env.Out, "%-8s %-20s do: %s\n", "", "", f.Do)
 	}
 }

@@ -31,12 +31,12 @@ func smokeCommand(env *cli.Env) *cobra.Command {
 	var f smokeFlags
 	c := &cobra.Command{
 		Use:   "smoke",
-		Short: "Try a deployment on your own account: one device, one job, one upgrade",
+		Short: "Try a deployment on your own account: one device, one job, one campaign",
 		Long: `Deploys a stack with a new name, connects one simulated agent to the account's
-broker and upgrades it by one job. For each hop it prints what it saw. It ends at
-the first hop that fails, with what to do. It removes everything again, also after
-a failure or Ctrl-C. With --existing it tests an existing stack, and removes only
-what it added.
+broker and upgrades it by one job, and then by one campaign. For each hop it prints
+what it saw. It ends at the first hop that fails, with what to do. It removes
+everything again, also after a failure or Ctrl-C. With --existing it tests an
+existing stack, and removes only what it added.
 
 It first lists what it will create, and asks, unless --yes is given. Exit code 0 if
 every hop was passed and nothing was left behind.`,
@@ -53,7 +53,8 @@ every hop was passed and nothing was left behind.`,
 	c.Flags().StringVar(&f.ca, "ca", "", "file of the CA that signs the broker's certificate (default: the machine's)")
 	c.Flags().BoolVar(&f.yes, "yes", false, "do not ask")
 	c.Flags().DurationVar(&f.patience, "patience", time.Minute,
-		"how long one hop may take; the deployment may take ten times as long")
+		"how long one hop may take; the deployment may take ten times as long, what waits for the stack's clock "+
+			"three minutes longer")
 	c.Flags().StringVar(&f.out, "out", "", "write the report as JSON to this file, - for standard output")
 	return c
 }
@@ -81,7 +82,8 @@ func (f *smokeFlags) run(c *cobra.Command, env *cli.Env) error {
 	s := smoke.Config{
 		AWS: config, Stack: f.existing, Existing: f.existing != "", Template: infra.Template,
 		LambdaDir: findLambdas(f.lambdaDir), Broker: f.broker, RootCAs: roots, ID: id, Patience: f.patience,
-		Now: env.Now, Sleep: env.Sleep,
+		Clock: time.Minute,
+		Now:   env.Now, Sleep: env.Sleep,
 		Tell: func(h smoke.Hop) { tell(env, doctor.Finding{Check: h.Name, Level: h.Level, Seen: h.Seen, Do: h.Do}) },
 	}
 	if !s.Existing {
@@ -132,10 +134,12 @@ func because(err error) string {
 // month for each metric of an alarm, by the hour.
 func announce(env *cli.Env, s smoke.Config) error {
 	fmt.Fprintf(env.Out, "In region %s this creates, and removes again:\n", s.AWS.Region)
-	fmt.Fprintf(env.Out, "  thing smoke-%s with a certificate; one firmware image of 64 KiB; one job; one execution\n",
-		s.ID)
+	fmt.Fprintf(env.Out, "  thing smoke-%s with a certificate; two firmware images of 64 KiB; one job; one campaign; "+
+		"three executions\n", s.ID)
+	const lasts = "It takes about %d minutes, of which the campaign waits three for the stack's clock.\n"
 	if s.Existing {
-		fmt.Fprintf(env.Out, "  in the stack %s, which stays as it is\nIt costs less than $0.01.\n", s.Stack)
+		fmt.Fprintf(env.Out, "  in the stack %s, which stays as it is\n"+lasts, s.Stack, 4)
+		fmt.Fprintln(env.Out, "It costs less than $0.01.")
 		return nil
 	}
 	kinds, err := smoke.Plan(s.Template)
@@ -151,6 +155,7 @@ func announce(env *cli.Env, s smoke.Config) error {
 	fmt.Fprintf(env.Out, "  stack %s with %d resources:\n    %s\n", s.Stack, total, strings.Join(list, ", "))
 	fmt.Fprintf(env.Out, "  bucket %s-code-<account> with the functions' code\n", s.Stack)
 	fmt.Fprintln(env.Out, "It leaves one setting of the account on: AWS IoT's events of jobs and job executions.")
+	fmt.Fprintf(env.Out, lasts, 10)
 	fmt.Fprintln(env.Out, "It costs less than $0.05: alarms by the hour; all else is below a cent.")
 	return nil
 }

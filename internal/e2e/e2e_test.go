@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -21,10 +22,7 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bin := t.TempDir()
-	if err := build(root, bin); err != nil {
-		t.Fatal(err)
-	}
+	bin := programs(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                "testdata",
 		RequireUniqueNames: true,
@@ -45,6 +43,40 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 	})
+}
+
+// built are the programs that the tests of this package run, in a folder.
+var built = sync.OnceValues(func() (string, error) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		return "", err
+	}
+	bin, err := os.MkdirTemp("", "fleetstep-e2e-")
+	if err != nil {
+		return "", err
+	}
+	folder = bin
+	return bin, build(root, bin)
+})
+
+var folder string // of the programs, once they are built
+
+// programs is the folder of the programs; they are built once.
+func programs(t *testing.T) string {
+	t.Helper()
+	bin, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bin
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if folder != "" {
+		_ = os.RemoveAll(folder)
+	}
+	os.Exit(code)
 }
 
 // build puts the command and the functions into a folder as make build does.

@@ -1,6 +1,7 @@
 // Package smoke tries an installation with one thing, one certificate, one simulated agent
-// over the account's own broker, one image, one job and one upgrade. It reports what it saw at
-// each hop. The first hop that fails ends it, with its name and what to do.
+// over the account's own broker, one job and one campaign, which upgrade it one after the
+// other. It reports what it saw at each hop. The first hop that fails ends it, with its name
+// and what to do.
 //
 // It deploys a stack of its own or uses an existing one. At the end it removes whatever it
 // made, also after a failure or when its context is cancelled, and lists what could not be

@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 
 	"github.com/fleetstep/fleetstep/internal/doctor"
+	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/simulator"
 )
 
@@ -38,6 +39,8 @@ type Config struct {
 	ID string
 	// Patience is how long a hop may take; the deployment has ten times as long.
 	Patience time.Duration
+	// Clock is how often the stack's clock ticks, which lets a campaign go on.
+	Clock time.Duration
 	// Tell is told of each hop as it ends.
 	Tell  func(Hop)
 	Now   func() time.Time
@@ -92,8 +95,10 @@ type run struct {
 	fleet     *simulator.Fleet
 	transport *watched
 	began     time.Time // of this hop
+	prefix    string    // of the names of hops
 	job       string
-	execution string // ARN
+	owner     event.Owner // of the upgrade
+	execution string      // ARN
 	since     time.Time
 }
 
@@ -161,7 +166,10 @@ func (r *run) way(ctx context.Context) error {
 	if err := r.upgrade(ctx); err != nil {
 		return err
 	}
-	return r.hop(ctx, "report", r.Patience, r.reported)
+	if err := r.hop(ctx, "report", r.Patience, r.reported); err != nil {
+		return err
+	}
+	return r.campaign(ctx)
 }
 
 // look makes checks of the doctor's, each a hop.
@@ -186,6 +194,7 @@ func (r *run) look(ctx context.Context, names ...string) error {
 
 // tell adds a hop to the report.
 func (r *run) tell(h Hop) {
+	h.Name = r.prefix + h.Name
 	h.Seconds = float64(r.Now().Sub(r.began).Milliseconds()) / 1000
 	r.began = r.Now()
 	if h.Level == doctor.Problem && r.report.Failed == "" {
@@ -244,7 +253,7 @@ func (r *run) await(ctx context.Context, done func(context.Context) (bool, error
 func (r *run) remove(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removing)
 	defer cancel()
-	r.began = r.Now()
+	r.began, r.prefix = r.Now(), ""
 	if r.fleet != nil {
 		r.fleet.Stop()
 	}
