@@ -106,7 +106,7 @@ func upgradeAlarms(p *parameters) []alarm {
 		{
 			id: "RejectedRatioAlarm", name: "rejected-ratio", periods: 1,
 			description: "More upgrades are rejected than RejectedPercent allows, of at least 20 that finished " +
-				"within 15 minutes: the job is for other devices, or the image is.",
+				"within 15 minutes: the job or the image is meant for other devices.",
 			metrics: append([]any{
 				math("ratio", "IF(total >= 20, 100 * "+id(metrics.Rejected)+" / total, 0)", "rejected, percent"),
 				math("total", everyone, ""),
@@ -115,7 +115,7 @@ func upgradeAlarms(p *parameters) []alarm {
 		},
 		{
 			id: "RolloutStalledAlarm", name: "rollout-stalled", periods: 2,
-			description: "At least five upgrades began in each of two half hours, and none ended, well or badly.",
+			description: "At least five upgrades began in each of two half hours, and none has ended.",
 			// Where no upgrade ends there is no series of ends, and a formula that reads it has no
 			// point: SUM over a list counts what is there, and one end makes the sum negative.
 			metrics: append([]any{
@@ -128,8 +128,8 @@ func upgradeAlarms(p *parameters) []alarm {
 		{
 			id: "OverAlarm", name: "over", periods: 1,
 			description: "More than a tenth of the upgrades that were to begin, and at least 5 in 15 minutes, " +
-				"found their job execution over. After a cancelled job that is as it must be; else look who ends " +
-				"them, and at the endpoint of the jobs data plane.",
+				"found their job execution over. After a cancelled job this is normal. Otherwise find out who " +
+				"ends them, and check the endpoint of the jobs data plane.",
 			metrics: []any{
 				math("ratio", "IF(m1 >= 5, 100 * m1 / SUM([m1, m2]), 0)", "over, percent"),
 				query("m1", metricsNamespace, metrics.UpgradesOver, "Sum", minutes15, nil),
@@ -139,16 +139,16 @@ func upgradeAlarms(p *parameters) []alarm {
 		},
 		{
 			id: "ControllerFailedAlarm", name: "controller-failed", periods: 1,
-			description: "Upgrades end as Controller.Failed: functions, their permissions or the services that " +
-				"they need fail, not devices. No abort criterion counts them.",
+			description: "Upgrades end as Controller.Failed. The cause is a function, its permissions or a " +
+				"service that it needs, and not the devices. No abort criterion counts them.",
 			metrics: []any{returned(query("m1", metricsNamespace, metrics.Failures, "Sum", minutes5,
 				map[string]string{metrics.Reason: string(event.ControllerFailed)}))},
 			comparison: "GreaterThanThreshold", threshold: jsii.Number(0),
 		},
 		{
 			id: "StuckUpgradeAlarm", name: "stuck-upgrades", periods: 1,
-			description: "The ends of upgrades cannot be reported, try after try; or an execution ran into a " +
-				"deadline of its own, or was found over without a report.",
+			description: "The ends of upgrades could not be reported in several tries, or an execution timed " +
+				"out or ended without a report.",
 			// An execution that failed says nothing: so does every one whose upgrade failed and was reported.
 			metrics: []any{
 				math("stuck", "SUM([m1, m2, m3])", "executions"),
@@ -192,13 +192,14 @@ func deviceAlarms() []alarm {
 	}
 	return []alarm{{
 		id: "RefusedRecordAlarm", name: "refused-records", periods: 3,
-		description: "Records of devices are refused for 15 minutes on end: a device is provisioned wrongly, or " +
-			"pretends to be another. The log of handle-device-message says which and why.",
+		description: "Records of devices were refused during 15 minutes without a pause: a device is " +
+			"provisioned wrongly, or pretends to be another. The log of handle-device-message says which and " +
+			"why.",
 		metrics: total("refused", "records", records), comparison: "GreaterThanThreshold", threshold: jsii.Number(0),
 	}, {
 		id: "FloodAlarm", name: "flooding-devices", periods: 1,
-		description: "Devices say more than they are listened to: within five minutes AWS IoT or " +
-			"handle-device-message dropped more than 100 messages. The log of handle-device-message names them.",
+		description: "Devices send too much: within five minutes AWS IoT or handle-device-message dropped more " +
+			"than 100 messages. The log of handle-device-message names the devices.",
 		// AWS IoT counts what a client publishes beyond 100 messages a second, of all clients of the account.
 		metrics: total("dropped", "messages", []any{
 			query("m1", metricsNamespace, metrics.DroppedNews, "Sum", minutes5, nil),
@@ -246,7 +247,7 @@ func machineryAlarms() []alarm {
 		{
 			// The dead man's: where it does not tick everything waits in silence.
 			id: "TickAlarm", name: "tick-missing", periods: 5, missing: "breaching",
-			description: "The clock of the stack has not ticked for five minutes: what waits for it waits on.",
+			description: "The clock of the stack has not ticked for five minutes: no waiting device continues.",
 			metrics: []any{
 				math("silent", "IF(m1 >= 1, 0, 1)", "minutes without a tick"), query("m1", metricsNamespace,
 					metrics.Ticks, "Sum", minute, nil),
@@ -274,51 +275,53 @@ func machineryAlarms() []alarm {
 		},
 		{
 			id: "FunctionErrorAlarm", name: "function-errors", periods: 2,
-			description: "Functions fail. Their messages are tried three times and are then dead letters.",
+			description: "Functions fail. Their messages are tried three times, and then become dead letters.",
 			metrics:     total("errors", "errors", ofFunctions("Errors", "Sum", functions...)),
 			threshold:   jsii.Number(0),
 		},
 		{
 			id: "FunctionThrottleAlarm", name: "function-throttles", periods: 2,
-			description: "Lambda turns calls away: the account's concurrent executions are used up.",
+			description: "Lambda throttles functions: the account's concurrent executions are used up.",
 			metrics:     total("throttles", "calls", ofFunctions("Throttles", "Sum", functions...)),
 			threshold:   jsii.Number(0),
 		},
 		{
 			id: "VerbErrorAlarm", name: "verb-errors", periods: 2,
-			description: "Functions that an operator or a deployment invokes fail, for ten minutes; who invoked " +
-				"them was told why.",
+			description: "Functions that an operator or a deployment invokes have failed for ten minutes. " +
+				"Whoever invoked them got the error.",
 			metrics: total("errors", "errors", ofFunctions("Errors", "Sum", verbs...)), threshold: jsii.Number(0),
 		},
 		{
 			id: "VerbThrottleAlarm", name: "verb-throttles", periods: 2,
-			description: "Lambda turns operators' calls away: the account's concurrent executions are used up.",
-			metrics:     total("throttles", "calls", ofFunctions("Throttles", "Sum", verbs...)),
-			threshold:   jsii.Number(0),
+			description: "Lambda throttles operators' functions: the account's concurrent executions are used " +
+				"up.",
+			metrics:   total("throttles", "calls", ofFunctions("Throttles", "Sum", verbs...)),
+			threshold: jsii.Number(0),
 		},
 		{
 			id: "CampaignErrorAlarm", name: "campaign-errors", periods: 2,
-			description: "The function of campaigns' steps fails: campaigns stand still.",
+			description: "The function of campaigns' steps fails: campaigns do not continue.",
 			metrics:     total("errors", "errors", ofFunctions("Errors", "Sum", campaignSteps)),
 			threshold:   jsii.Number(0),
 		},
 		{
 			id: "CampaignThrottleAlarm", name: "campaign-throttles", periods: 2,
-			description: "Lambda turns the steps of campaigns away: the account's concurrent executions are used up.",
-			metrics:     total("throttles", "calls", ofFunctions("Throttles", "Sum", campaignSteps)),
-			threshold:   jsii.Number(0),
+			description: "Lambda throttles the steps of campaigns: the account's concurrent executions are used " +
+				"up.",
+			metrics:   total("throttles", "calls", ofFunctions("Throttles", "Sum", campaignSteps)),
+			threshold: jsii.Number(0),
 		},
 		{
 			id: "EventAgeAlarm", name: "event-age", periods: 2,
 			description: "Events of rules wait for more than a minute until their function gets them: upgrades " +
-				"begin late, and cancelled ones go on.",
+				"begin late, and cancelled ones continue.",
 			metrics:   greatest("age", "milliseconds", ofFunctions("AsyncEventAge", "Maximum", asyncNames()...)),
 			threshold: jsii.Number(60000),
 		},
 		{
 			id: "EventDropAlarm", name: "event-drops", periods: 1,
-			description: "Lambda gave up on events of rules, or could not even put them into the dead-letter " +
-				"queue: what is said of jobs is lost.",
+			description: "Lambda gave up on events of rules, or could not put them into the dead-letter queue: " +
+				"events of jobs are lost.",
 			metrics: total("drops", "events", append(ofFunctions("AsyncEventsDropped", "Sum", asyncNames()...),
 				ofFunctions("DeadLetterErrors", "Sum", asyncNames()...)...)),
 			threshold: jsii.Number(0),

@@ -142,8 +142,8 @@ func newParameters(stack awscdk.Stack) *parameters {
 	})
 	events := awscdk.NewCfnParameter(stack, jsii.String("DomainEvents"), &awscdk.CfnParameterProps{
 		Type: jsii.String("String"), Default: "false", AllowedValues: jsii.Strings("false", "true"),
-		Description: jsii.String("true: what becomes of each device is published on the topic of output " +
-			"EventTopicArn, about six messages for an upgrade. docs/events.md"),
+		Description: jsii.String("true: events of each device are published on the topic of output EventTopicArn, " +
+			"about six messages for an upgrade. docs/events.md"),
 	})
 	domainEvents := awscdk.NewCfnCondition(stack, jsii.String(hasEvents), &awscdk.CfnConditionProps{
 		Expression: awscdk.Fn_ConditionEquals(events.ValueAsString(), jsii.String("true")),
@@ -163,8 +163,8 @@ func newParameters(stack awscdk.Stack) *parameters {
 	}
 	topics := awscdk.NewCfnParameter(stack, jsii.String("TopicLayout"), &awscdk.CfnParameterProps{
 		Type: jsii.String("String"), Default: usp.Layouts[0].Name, AllowedValues: &layouts,
-		Description: jsii.String("How the topics are named on which agents and controller speak: usp for " +
-			"usp/v1/..., wme for those of AWS's sample. Devices are configured with them: docs/deploy.md"),
+		Description: jsii.String("Names of the topics of agents and controller: usp for usp/v1/..., wme for those " +
+			"of AWS's sample. Devices must be configured with them: docs/deploy.md"),
 	})
 	return &parameters{
 		topicLayout: topics, topics: layout{newChoice(stack, "HasSampleTopics",
@@ -177,11 +177,11 @@ func newParameters(stack awscdk.Stack) *parameters {
 		controllerEndpointID: text("ControllerEndpointId", "self::fleetstep", `^[A-Za-z0-9_.:%-]{1,64}$`,
 			"a USP endpoint id of at most 64 characters without / + # * ?",
 			"The USP endpoint id of the controller (TR-369 section 2.2)"),
-		alarmEmail: text("AlarmEmail", "", email, emailRule, "Who is told of alarms by e-mail; empty for nobody"),
+		alarmEmail: text("AlarmEmail", "", email, emailRule, "E-mail address for alarms; empty for none"),
 		jobEmail: text("JobEmail", "", email, emailRule,
-			"Who is told by e-mail of jobs that ended; empty for nobody"),
+			"E-mail address for jobs that ended; empty for none"),
 		campaignEmail: text("CampaignEmail", "", email, emailRule,
-			"Who is told by e-mail of campaigns that ask for approval, halt or end; empty for nobody"),
+			"E-mail address for campaigns that ask for approval, halt or end; empty for none"),
 		downloadSlow: number("DownloadSlowSeconds", 1800, 1, 604800,
 			"Alarm when the slowest tenth of the downloads takes longer than this"),
 		downloadFast: number("DownloadFastSeconds", 0, 0, 3600,
@@ -194,11 +194,11 @@ func newParameters(stack awscdk.Stack) *parameters {
 		rejectedPercent: number("RejectedPercent", 20, 1, 100,
 			"Alarm when more than this share of the finished upgrades was rejected"),
 		messageWindow: number("MessageWindowSeconds", 1, 0, 300,
-			"How long messages of devices are gathered for one invocation: the more, the fewer invocations, and "+
-				"the later each message"),
+			"Seconds to gather messages of devices for one invocation. More seconds give fewer invocations and "+
+				"later messages"),
 		messageConcurrency: concurrency, startConcurrency: starts, startsReserved: startsReserved, reserved: reserved,
 		onboardingPerMinute: number("OnboardingPerMinute", 600, 0, 3000,
-			"Devices that appear for the first time are asked what they are, so many in a minute at most; 0 for none"),
+			"New devices that are onboarded in a minute, at most; 0 for none"),
 		campaign:   text("Campaign", "none", tag, tagRule, "Value of the tag Campaign on all resources"),
 		costCenter: text("CostCenter", "none", tag, tagRule, "Value of the tag CostCenter on all resources"),
 		sourceHosts: text("SourceHosts", "",

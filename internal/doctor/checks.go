@@ -201,7 +201,7 @@ func events(ctx context.Context, p *probe) ([]Finding, error) {
 	}
 	return []Finding{problem("aws iot update-event-configurations --event-configurations "+
 			"'JOB={Enabled=true},JOB_EXECUTION={Enabled=true}'",
-			"AWS IoT does not tell of %s: a job that is cancelled or times out is not heard of",
+			"AWS IoT does not tell of %s: workflows of jobs that are cancelled or time out do not end",
 			strings.Join(off, ", "))},
 		nil
 }
@@ -252,7 +252,8 @@ func endpoint(ctx context.Context, p *probe) ([]Finding, error) {
 	dialer := net.Dialer{Timeout: 5 * time.Second}
 	conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
 	if err != nil {
-		return []Finding{problem(do, "the functions call AWS IoT jobs at %s, where nobody answers: %v", address, err)},
+		return []Finding{problem(do, "the functions call AWS IoT jobs at %s, which does not answer: %v", address,
+				err)},
 			nil
 	}
 	if err := conn.Close(); err != nil {
@@ -373,7 +374,7 @@ func policy(ctx context.Context, p *probe) ([]Finding, error) {
 			"version %s of the device policy %s does not allow devices to publish to …%s…",
 			aws.ToString(out.DefaultVersionId), name, topic)}, nil
 	}
-	return passed("the device policy %s lets devices speak to %s", name, p.Outputs["ControllerEndpointId"]), nil
+	return passed("the device policy %s allows devices to publish to %s", name, p.Outputs["ControllerEndpointId"]), nil
 }
 
 // justCreated tells whether the stack is so new that its clock need not have ticked, nor its alarm have heard of it.
@@ -398,11 +399,11 @@ func tick(ctx context.Context, p *probe) ([]Finding, error) {
 	}
 	switch {
 	case newest.IsZero() && p.justCreated():
-		return []Finding{note("look again in some minutes", "the clock has not ticked yet; the stack is new")}, nil
+		return []Finding{note("look again in a few minutes", "the clock has not ticked yet; the stack is new")}, nil
 	case newest.IsZero():
 		return []Finding{problem("look at the schedule "+p.function("tick")+
 			" (aws scheduler get-schedule) and at the log of the function of that name",
-			"the clock has not ticked for ten minutes: what waits for it waits on")}, nil
+			"the clock has not ticked for ten minutes: no waiting device continues")}, nil
 	}
 	return passed("the clock ticked at %s", newest.UTC().Format("15:04")), nil
 }
@@ -501,7 +502,7 @@ func certificates(ctx context.Context, p *probe) ([]Finding, error) {
 		if devices.NextMarker != nil {
 			first = "the first "
 		}
-		list = passed("none of %s%d certificates of devices and %d of authorities ends within %d days", first,
+		list = passed("none of %s%d certificates of devices and %d of CAs ends within %d days", first,
 			len(devices.Certificates), len(authorities.Certificates), int(soon.Hours()/24))
 	}
 	return list, nil
@@ -534,7 +535,7 @@ func quotas(ctx context.Context, p *probe) ([]Finding, error) {
 	}
 	var list []Finding
 	if concurrency < 100 {
-		list = append(list, note("ask for more: Service Quotas, Lambda, concurrent executions",
+		list = append(list, note("request more: Service Quotas, Lambda, concurrent executions",
 			"the account has %d concurrent executions of functions to share; a new one has 10", concurrency))
 	}
 	if p.Rate == 0 {
@@ -558,7 +559,7 @@ func quotas(ctx context.Context, p *probe) ([]Finding, error) {
 		if q.needed <= q.have {
 			continue
 		}
-		do := fmt.Sprintf("ask for more in Service Quotas, or run at %d devices a minute",
+		do := fmt.Sprintf("request more in Service Quotas, or run at %d devices a minute",
 			int(float64(p.Rate)*q.have/q.needed))
 		if q.fixed {
 			do = fmt.Sprintf("it is fixed: run at %d devices a minute", int(float64(p.Rate)*q.have/q.needed))

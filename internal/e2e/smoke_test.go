@@ -199,7 +199,7 @@ func faults() []fault {
 			seen: "Stack with id fleetstop does not exist"},
 		{name: "AWS IoT's events are off", hop: doctor.Events, seen: "JOB, JOB_EXECUTION",
 			make: func(b *bench) { b.events(false) }, mend: func(b *bench) { b.events(true) }},
-		{name: "wrong endpoint", hop: doctor.Endpoint, seen: "https://127.0.0.1:1, where nobody answers",
+		{name: "wrong endpoint", hop: doctor.Endpoint, seen: "https://127.0.0.1:1, which does not answer",
 			make: func(b *bench) { endpoint = b.endpoint("https://127.0.0.1:1") },
 			mend: func(b *bench) { b.endpoint(endpoint) }},
 		{name: "a function that may not run", hop: doctor.Functions, seen: "fleetstep-handle-device-message",

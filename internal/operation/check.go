@@ -60,7 +60,7 @@ func (c *checker) state(name string) {
 	at, s := c.place(name), c.States[name]
 	for _, w := range s.ways() {
 		if _, ok := c.States[w.to]; !ok {
-			c.add(at, w.to, "ways to states that there are")
+			c.add(at, w.to, "the name of a state that exists")
 		}
 	}
 	switch s.Type {
@@ -73,15 +73,14 @@ func (c *checker) state(name string) {
 		}
 	case "Wait":
 		if s.Timestamp != "" || s.TimestampPath != "" {
-			c.add(at, s.Timestamp+s.TimestampPath, "Seconds: how long a wait for a time of day is, nobody can add up")
+			c.add(at, s.Timestamp+s.TimestampPath, "Seconds: the length of a wait until a time of day is not known")
 			return
 		}
 		c.seconds(at+".Seconds", s.Seconds, s.SecondsPath)
 	case "Map", "Parallel":
 		if slices.ContainsFunc(s.inner(), machine.talks) {
 			c.add(at, s.Type,
-				"one task at a time: a device is asked one thing after the other, so that no task of it is in a Map"+
-					" or Parallel")
+				"no task of the device inside: a device does one thing at a time")
 		}
 	}
 	for _, text := range placeholders(s.Arguments, s.Parameters) {
@@ -163,7 +162,7 @@ func (c *checker) task(at string, s state) {
 		return
 	case partition(s.Resource) == putObject:
 		if bucket := s.call()["Bucket"]; bucket != resultsBucket {
-			c.add(at+".Arguments.Bucket", bucket, "%s: an operation writes there alone", resultsBucket)
+			c.add(at+".Arguments.Bucket", bucket, "%s: an operation may write only there", resultsBucket)
 		}
 	default:
 		c.add(at+".Resource", s.Resource, "%s with FunctionName %s, %s with FunctionName %s, or %s:"+
@@ -215,14 +214,14 @@ func caught(all [][]string) bool {
 	return slices.ContainsFunc(all, func(errors []string) bool { return slices.Contains(errors, "States.ALL") })
 }
 
-// behindFinalize: whatever way an execution takes, its end is reported, and then nothing
-// more is asked of the device, which may have been given to somebody else.
+// behindFinalize checks that every way through the states reports the end, and that no task of
+// the device follows, because the device may then belong to another execution.
 func (c *checker) behindFinalize() {
 	after := map[string]bool{} // states behind a FINALIZE
 	for name, reached := range c.reach(c.StartAt, true) {
 		s := c.States[name]
 		if reached && s.ends() && !s.isFinalize() {
-			c.add(c.place(name), orNil(s.Type), "an end behind FINALIZE: on some way there is none before it")
+			c.add(c.place(name), orNil(s.Type), "an end that is reached only through FINALIZE")
 		}
 	}
 	finalizes := 0
@@ -238,20 +237,20 @@ func (c *checker) behindFinalize() {
 		}
 	}
 	if finalizes == 0 {
-		c.add("$.States", nil, "a task FINALIZE, by which the end is reported")
+		c.add("$.States", nil, "a task FINALIZE, which reports the end")
 	}
 	met := c.reach(c.StartAt, false)
 	for _, name := range slices.Sorted(maps.Keys(c.States)) {
 		switch s := c.States[name]; {
 		case !met[name]:
-			c.add(c.place(name), orNil(s.Type), "a state that an execution can come to")
+			c.add(c.place(name), orNil(s.Type), "a state that an execution can reach")
 		case after[name] && (s.isDevice() || s.isFinalize()):
-			c.add(c.place(name), orNil(s.Type), "no task of the device behind FINALIZE, which gives the device back")
+			c.add(c.place(name), orNil(s.Type), "no task of the device after FINALIZE, which releases the device")
 		}
 	}
 }
 
-// reach are the states that can be come to from one; with stop, not through a FINALIZE.
+// reach are the states that can be reached from one; with stop, without passing a FINALIZE.
 func (c *checker) reach(from string, stop bool) map[string]bool {
 	seen := map[string]bool{}
 	var walk func(name string)
@@ -276,11 +275,11 @@ func (c *checker) reach(from string, stop bool) map[string]bool {
 func (c *checker) bounds(s *schema) {
 	if loop := c.loop(); loop != nil {
 		c.add(c.place(loop[0]), strings.Join(loop, " > "),
-			"no way back: how often it is taken, nobody can add up; a Retry repeats a state")
+			"no loop, because the number of its rounds cannot be computed; a Retry repeats a state")
 		return
 	}
 	if n := c.transitions(); n > mostTransitions {
-		c.add("$.States", n, "at most %d state transitions on the longest way, retries among them", mostTransitions)
+		c.add("$.States", n, "at most %d state transitions on the longest way, including retries", mostTransitions)
 	}
 	if c.problems != nil || s == nil {
 		return

@@ -266,7 +266,7 @@ func (r *run) remove(ctx context.Context) {
 	switch {
 	case n == 0:
 	case len(r.report.Left) == 0:
-		r.tell(Hop{Name: "removal", Level: doctor.OK, Seen: fmt.Sprintf("%d things that were made are gone", n)})
+		r.tell(Hop{Name: "removal", Level: doctor.OK, Seen: fmt.Sprintf("%d things that were created are removed", n)})
 	default:
 		r.tell(Hop{Name: "removal", Level: doctor.Problem, Seen: fmt.Sprintf("left behind: %s", r.report.Left),
 			Do: "remove them by hand"})

@@ -242,9 +242,9 @@ func (r *run) greeting(ctx context.Context) (string, error) {
 		endpoint, _ := state["endpointId"].(*dynamodbtypes.AttributeValueMemberS)
 		return connected != nil && connected.Value && endpoint != nil && endpoint.Value != "", nil
 	}, func(ctx context.Context) error {
-		return r.explain(ctx, "the device has greeted and the table knows nothing of it", "handle-device-message")
+		return r.explain(ctx, "the device has greeted, and the table has no item of it", "handle-device-message")
 	})
-	return "the device's greeting came by rule, queue and function into the table", err
+	return "the device's greeting reached the table, by rule, queue and function", err
 }
 
 func (r *run) image(ctx context.Context) (string, error) {
@@ -334,7 +334,7 @@ func (r *run) executionName() string {
 // start waits for the upgrade's execution.
 func (r *run) start(ctx context.Context) (string, error) {
 	err := r.await(ctx, r.found, func(ctx context.Context) error {
-		return r.explain(ctx, "AWS IoT has the job and no workflow was started for the device", "start-upgrade")
+		return r.explain(ctx, "AWS IoT has the job, but no workflow was started for the device", "start-upgrade")
 	})
 	return r.executionName(), err
 }
@@ -371,8 +371,8 @@ func (r *run) upgrade(ctx context.Context) error {
 		}
 		if strings.HasPrefix(s.failed, "Next.") {
 			// A signpost, and no failure; but the straight way has none.
-			r.tell(Hop{Name: s.name, Level: doctor.Note, Seen: "a detour: " + s.failed + ": " + s.cause + r.agent(),
-				Do: "look why: Next.Renewal, say, is an address of the image that was refused (the role of " +
+			r.tell(Hop{Name: s.name, Level: doctor.Note, Seen: "extra step: " + s.failed + ": " + s.cause + r.agent(),
+				Do: "find the reason: for example, Next.Renewal is a refused address of the image (the role of " +
 					"send-usp-operate, or the distribution)"})
 			continue
 		}
@@ -390,7 +390,7 @@ var functions = []string{"send-usp-operate", "await-firmware-report", "verify-ve
 func (r *run) stuck(ctx context.Context, states []state, i int) error {
 	name, seen := "upgrade", "no further state is entered"
 	if i < len(states) {
-		name, seen = states[i].name, "the upgrade waits here for the device, or for who should tell it"
+		name, seen = states[i].name, "the upgrade waits here for the device, or for a function that handles its news"
 		if states[i].failed != "" {
 			seen = "it is tried again and again: " + states[i].failed + ": " + states[i].cause
 		}
@@ -481,7 +481,7 @@ func (r *run) reported(ctx context.Context) (string, error) {
 		s, err = cli.Describe(ctx, r.iot, r.job)
 		return err == nil && s.Ended(), err
 	}, func(ctx context.Context) error {
-		return r.explain(ctx, fmt.Sprintf("the upgrade has ended, and job %s is not told: %s", r.job, s.Counts),
+		return r.explain(ctx, fmt.Sprintf("the upgrade has ended, but job %s was not told: %s", r.job, s.Counts),
 			"finalize")
 	})
 	if err != nil {
