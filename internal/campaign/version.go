@@ -1,6 +1,7 @@
 package campaign
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -8,37 +9,70 @@ import (
 )
 
 // Compare orders versions by their parts, which are between . - + and _: numbers as
-// numbers, all else as text, a number before a text. A version goes before one that has
-// more parts after the same.
+// numbers, all else as text. A version that goes on with the name of something that is
+// not released yet, such as rc or beta2, comes before the same without it; one that goes
+// on otherwise comes after it, with a number before with a text. The names and their
+// order are those of Maven (maven.apache.org/pom.html, "Version Order Specification")
+// and of Python's dev and pre (PEP 440).
 func Compare(a, b string) int {
 	one, two := partsOf(a), partsOf(b)
-	for i := range min(len(one), len(two)) {
-		if c := comparePart(one[i], two[i]); c != 0 {
+	for i := range max(len(one), len(two)) {
+		if c := comparePart(partAt(one, i), partAt(two, i)); c != 0 {
 			return c
 		}
 	}
-	return len(one) - len(two)
+	return 0
 }
 
 func partsOf(v string) []string {
 	return strings.FieldsFunc(v, func(r rune) bool { return strings.ContainsRune(".-+_", r) })
 }
 
-func comparePart(a, b string) int {
-	m, errA := strconv.ParseUint(a, 10, 64)
-	n, errB := strconv.ParseUint(b, 10, 64)
-	switch {
-	case errA == nil && errB == nil && m != n:
-		if m < n {
-			return -1
+// partAt is a part of a version; "" is none.
+func partAt(parts []string, i int) string {
+	if i < len(parts) {
+		return parts[i]
+	}
+	return ""
+}
+
+// unreleased are the names of what precedes a release, in their order.
+var unreleased = map[string]int{"dev": 1, "alpha": 2, "beta": 3, "milestone": 4, "pre": 5, "preview": 5, "rc": 5,
+	"cr": 5, "snapshot": 6}
+
+// Kinds of parts, in their order.
+const (
+	before = iota // of something unreleased
+	none          // the version has ended
+	numeral
+	text
+)
+
+// rank is where a part goes: its kind, the place of an unreleased one's name, and its
+// number (of an unreleased part the one at its end).
+func rank(part string) (kind, name int, number uint64) {
+	if part == "" {
+		return none, 0, 0
+	}
+	if n, err := strconv.ParseUint(part, 10, 64); err == nil {
+		return numeral, 0, n
+	}
+	word := strings.TrimRight(strings.ToLower(part), "0123456789")
+	if at, ok := unreleased[word]; ok {
+		n, err := strconv.ParseUint(part[len(word):], 10, 64)
+		if err == nil || len(word) == len(part) {
+			return before, at, n
 		}
-		return 1
-	case errA == nil && errB == nil:
-		return 0
-	case errA == nil:
-		return -1
-	case errB == nil:
-		return 1
+	}
+	return text, 0, 0
+}
+
+func comparePart(a, b string) int {
+	kindA, nameA, numberA := rank(a)
+	kindB, nameB, numberB := rank(b)
+	if c := cmp.Or(cmp.Compare(kindA, kindB), cmp.Compare(nameA, nameB), cmp.Compare(numberA, numberB)); c != 0 ||
+		kindA != text {
+		return c
 	}
 	return strings.Compare(a, b)
 }
@@ -71,8 +105,11 @@ func ParseRange(text string) (Range, error) {
 	return r, nil
 }
 
-// Has reports whether a version is in the range.
+// Has reports whether a version is in the range; one that is not known is in none.
 func (r Range) Has(version string) bool {
+	if version == "" {
+		return false
+	}
 	for _, c := range r {
 		order := Compare(version, c.version)
 		holds := false

@@ -8,7 +8,7 @@
 // Everything acknowledged is in Config.Store. A Cloud with the same store continues where the
 // last one was, however that one ended.
 //
-// This file builds the services and gives each the ports that it needs; ports.go has what
+// This file builds the services and gives each the ports that it needs; adapters.go has what
 // connects two of them. The package comment of each service has its differences from AWS.
 package localcloud
 

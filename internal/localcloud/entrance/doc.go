@@ -9,7 +9,8 @@
 //
 // Every phase of a connection has a limit of time. An MQTT client must finish TLS and CONNECT
 // within the handshake time given to Listener; after that the server sets its own deadline.
-// The body of an HTTP request must keep coming (see Handler).
+// The body of an HTTP request must keep coming (see Handler); the time for its head is that of
+// the http.Server, which ServeHTTP of package localcloud sets.
 //
 // Report has the numbers of accepted and refused connections. All methods are safe for
 // concurrent use.

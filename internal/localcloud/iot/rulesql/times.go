@@ -236,12 +236,12 @@ func readTime(text, p string) (ms int64, ok bool) {
 		}
 		switch letter {
 		case 'y', 'u':
-			if year, ok = number(n, max(wide, 4)); ok && n == 2 {
+			if n == 2 {
+				year, ok = number(2, 2)
 				year += 2000
+				break
 			}
-			if n == 2 && year >= 10000 {
-				return 0, false
-			}
+			year, ok = number(n, max(wide, 4))
 		case 'M', 'L':
 			switch {
 			case n >= 4:
