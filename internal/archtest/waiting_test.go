@@ -2,6 +2,7 @@ package archtest
 
 import (
 	"go/ast"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -42,6 +43,42 @@ func TestOnlyTheSchedulerWaits(t *testing.T) {
 	for name, because := range mayWait {
 		if !used[name] {
 			t.Errorf("table mayWait: %s (%s) does not need its exception any more", name, because)
+		}
+	}
+}
+
+// played are the packages of functions that a rehearsal plays in virtual time, which stands while one of them waits by
+// the machine's clock.
+const played = "internal/campaign/... internal/device/... internal/flow/... internal/functions/... " +
+	"internal/jobs/... internal/workflow/..."
+
+// ownWaits are the files of functions that wait by the machine's clock, and why.
+var ownWaits = map[string]string{
+	"internal/functions/main.go":         "the process of a function, which a rehearsal has not",
+	"internal/jobs/iotjobs/dataplane.go": "for as long as the SDK's Retryer says: that of a rehearsal has waited",
+}
+
+// TestFunctionsWaitBySDK: how long a function waits is said by the SDK's Retryer, or a port that has a clock.
+func TestFunctionsWaitBySDK(t *testing.T) {
+	tr, used := theTree(t), map[string]bool{}
+	for _, f := range tr.files {
+		if f.test || !slices.ContainsFunc(strings.Fields(played), func(p string) bool { return matches(p, f.pkg) }) {
+			continue
+		}
+		for _, u := range f.waits() {
+			if !slices.ContainsFunc([]string{".Sleep", ".After", ".NewT", ".Tick", ".With"}, func(w string) bool {
+				return strings.Contains(u.what, w)
+			}) {
+				continue // what time it is, and what is random, does not stop the clock
+			}
+			if used[f.name] = true; ownWaits[f.name] == "" {
+				t.Errorf("%s: %s; a rehearsal's clock stands meanwhile", tr.fset.Position(u.at.Pos()), u.what)
+			}
+		}
+	}
+	for name, because := range ownWaits {
+		if !used[name] {
+			t.Errorf("table ownWaits: %s (%s) does not need its exception any more", name, because)
 		}
 	}
 }

@@ -43,14 +43,19 @@ type Executions struct {
 	endpoint string
 	control  *iot.Client
 	signer   *v4.Signer
+	retryer  aws.Retryer
 	now      func() time.Time
 }
 
 // NewExecutions is the data plane at the account's endpoint, a URL; control is asked
 // whether it is right.
 func NewExecutions(cfg aws.Config, endpoint string, control *iot.Client, now func() time.Time) *Executions {
+	var retryer aws.Retryer = retry.NewStandard()
+	if cfg.Retryer != nil {
+		retryer = cfg.Retryer()
+	}
 	return &Executions{cfg: cfg, endpoint: strings.TrimSuffix(endpoint, "/"), control: control, signer: v4.NewSigner(),
-		now: now}
+		retryer: retryer, now: now}
 }
 
 // dataError is an error that the data plane answered.
@@ -254,32 +259,45 @@ func (e *Executions) host() string {
 	return host
 }
 
-// attempts is how often a call is made before its error is told.
-const attempts = 3
+// attempts is how often a call is made before its error is told, mostPause how long it waits before the next at most:
+// functions have ten seconds.
+const (
+	attempts  = 3
+	mostPause = 5 * time.Second
+)
 
-// call makes one call, again after throttling and passing faults.
+// call makes one call, again after throttling and passing faults. How long it waits is the SDK's to say.
 func (e *Executions) call(ctx context.Context, method, path string, query url.Values, body []byte, out any) error {
 	u := e.endpoint + path
 	if query != nil {
 		u += "?" + query.Encode()
 	}
-	backoff := retry.NewExponentialJitterBackoff(5 * time.Second)
-	for n := 0; ; n++ {
+	for n := 1; ; n++ {
 		again, err := e.once(ctx, method, u, body, out)
-		if !again || n == attempts-1 {
+		if !again || n == attempts {
 			return err
 		}
-		delay, e := backoff.BackoffDelay(n, err)
-		if e != nil {
+		pause, unsaid := e.retryer.RetryDelay(n, err)
+		if unsaid != nil {
 			return err
 		}
-		timer := time.NewTimer(delay)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return ctx.Err()
+		if err := e.wait(ctx, min(pause, mostPause)); err != nil {
+			return err
 		}
+	}
+}
+
+func (e *Executions) wait(ctx context.Context, pause time.Duration) error {
+	if pause <= 0 { // the Retryer has waited, by a clock of its own
+		return ctx.Err()
+	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

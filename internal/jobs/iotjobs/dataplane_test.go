@@ -66,7 +66,7 @@ func newExecutions(t *testing.T, answers ...answer) (*Executions, *transport) {
 	cfg := aws.Config{
 		Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", ""),
 		HTTPClient: tr,
-		Retryer:    func() aws.Retryer { return aws.NopRetryer{} },
+		Retryer:    func() aws.Retryer { return &waits{says: time.Second} },
 	}
 	return NewExecutions(cfg, "https://data.example/", iot.NewFromConfig(cfg), time.Now), tr
 }
@@ -200,6 +200,39 @@ func TestSuccessThatTellsOfAnErrorIsOne(t *testing.T) {
 			t.Errorf("%s: %v", body, err)
 		}
 	}
+}
+
+// waits is a Retryer that notes what it is asked, and waits by a clock of its own.
+type waits struct {
+	aws.NopRetryer
+	asked []int
+	says  time.Duration
+}
+
+func (w *waits) RetryDelay(attempt int, _ error) (time.Duration, error) {
+	w.asked = append(w.asked, attempt)
+	return w.says, nil
+}
+
+// How long to wait the SDK's Retryer says, as for every other call: who plays in another time than the machine's has
+// one that waits there. A call that waited by itself held virtual time up.
+func TestTheSDKSaysHowLongToWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for says, most := range map[time.Duration]time.Duration{0: 0, time.Second: 2 * time.Second,
+			time.Hour: 2 * mostPause} {
+			e, _ := newExecutions(t, answer{429, "ThrottlingException", `{}`}, answer{503, "", ``},
+				answer{200, "", `{}`})
+			w := &waits{says: says}
+			e.retryer = w
+			began := time.Now()
+			if err := e.Update(t.Context(), "t", "j", 3, event.StatusInProgress, nil); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(began); took != most || !slices.Equal(w.asked, []int{1, 2}) {
+				t.Errorf("told %v: waited %v, asked after attempts %v", says, took, w.asked)
+			}
+		}
+	})
 }
 
 func TestPassingFaultsAreTriedAgain(t *testing.T) {
