@@ -373,12 +373,22 @@ var checks = map[string]func(*lives){
 	},
 	"sfn-name-characters": func(l *lives) {
 		m := l.machine(passes)
-		for _, name := range []string{"a b", "a/b", "a:b", strings.Repeat("a", 81)} {
+		for _, name := range []string{"a b", "a/b", "a:b"} {
 			_, err := l.start(m, name, "{}")
 			l.want(name, awsapi.Code(err), "InvalidName")
 		}
 		_, err := l.start(m, strings.Repeat("a", 80), "{}")
 		l.want("80 characters", awsapi.Code(err), "")
+	},
+	"sfn-name-length": func(l *lives) {
+		m, name := l.machine(passes), strings.Repeat("a", 81)
+		_, err := l.start(m, name, "{}")
+		l.want("81 characters", awsapi.Code(err), "ValidationException")
+		if want := "1 validation error detected: Value '" + name + "' at 'name' failed to satisfy constraint: " +
+			"Member must " +
+			"have length less than or equal to 80"; err == nil || awsapi.AsError(err).Message != want {
+			l.t.Errorf("%v", err)
+		}
 	},
 	"sfn-jsonata-format-number": fails(`$formatNumber(1, "x")`, "D3086"),
 	"sfn-jsonata-base64":        fails(`$base64decode("!!!")`),

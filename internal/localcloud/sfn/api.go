@@ -1,9 +1,11 @@
 package sfn
 
 import (
+	"context"
 	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/constraint"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/names"
 )
 
@@ -17,120 +19,132 @@ func (s *Service) API() awsapi.Service {
 		ID:    "sfn", Signing: "states", Prefix: "states", Target: "AWSStepFunctions",
 		Protocols: []awsapi.Protocol{awsapi.JSON10},
 		Operations: []awsapi.Operation{
-			awsapi.Op("CreateStateMachine", s.createStateMachine,
+			op("CreateStateMachine", s.createStateMachine,
 				awsapi.On(func(c *awsapi.Call, in *CreateStateMachineInput) []string {
 					return onMachine(s.arn(names.StateMachine, in.Name))
 				})),
-			awsapi.Op("UpdateStateMachine", s.updateStateMachine,
+			op("UpdateStateMachine", s.updateStateMachine,
 				awsapi.On(func(c *awsapi.Call, in *UpdateStateMachineInput) []string {
 					return onMachine(in.StateMachineARN)
 				})),
-			awsapi.Op("DeleteStateMachine", s.deleteStateMachine, awsapi.On(machineRef)),
-			awsapi.Op("DescribeStateMachine", s.describeStateMachine, awsapi.On(machineRef)),
-			awsapi.Op("ListStateMachines", s.listStateMachines),
-			awsapi.Op("ValidateStateMachineDefinition", s.validateDefinition),
-			awsapi.Op("PublishStateMachineVersion", s.publishVersion,
+			op("DeleteStateMachine", s.deleteStateMachine, awsapi.On(machineRef)),
+			op("DescribeStateMachine", s.describeStateMachine, awsapi.On(machineRef)),
+			op("ListStateMachines", s.listStateMachines),
+			op("ValidateStateMachineDefinition", s.validateDefinition),
+			op("PublishStateMachineVersion", s.publishVersion,
 				awsapi.On(func(c *awsapi.Call, in *PublishVersionInput) []string {
 					return onMachine(in.StateMachineARN)
 				})),
-			awsapi.Op("DeleteStateMachineVersion", s.deleteVersion,
+			op("DeleteStateMachineVersion", s.deleteVersion,
 				awsapi.On(func(c *awsapi.Call, in *DeleteVersionInput) []string {
 					return onMachine(in.StateMachineVersionARN)
 				})),
-			awsapi.Op("ListStateMachineVersions", s.listVersions,
+			op("ListStateMachineVersions", s.listVersions,
 				awsapi.On(func(c *awsapi.Call, in *ListVersionsInput) []string {
 					return onMachine(in.StateMachineARN)
 				})),
-			awsapi.Op("CreateStateMachineAlias", s.createAlias,
-				awsapi.On(func(c *awsapi.Call, in *AliasInput) []string {
+			op("CreateStateMachineAlias", s.createAlias,
+				awsapi.On(func(c *awsapi.Call, in *CreateAliasInput) []string {
 					if len(in.Routing) == 0 {
 						return nil
 					}
 					return onMachine(in.Routing[0].StateMachineVersionARN)
 				})),
-			awsapi.Op("UpdateStateMachineAlias", s.updateAlias,
-				awsapi.On(func(c *awsapi.Call, in *AliasInput) []string {
+			op("UpdateStateMachineAlias", s.updateAlias,
+				awsapi.On(func(c *awsapi.Call, in *UpdateAliasInput) []string {
 					return onMachine(in.StateMachineAliasARN)
 				})),
-			awsapi.Op("DeleteStateMachineAlias", s.deleteAlias,
+			op("DeleteStateMachineAlias", s.deleteAlias,
 				awsapi.On(func(c *awsapi.Call, in *AliasRef) []string {
 					return onMachine(in.StateMachineAliasARN)
 				})),
-			awsapi.Op("DescribeStateMachineAlias", s.describeAlias,
+			op("DescribeStateMachineAlias", s.describeAlias,
 				awsapi.On(func(c *awsapi.Call, in *AliasRef) []string {
 					return onMachine(in.StateMachineAliasARN)
 				})),
-			awsapi.Op("ListStateMachineAliases", s.listAliases,
+			op("ListStateMachineAliases", s.listAliases,
 				awsapi.On(func(c *awsapi.Call, in *ListVersionsInput) []string {
 					return onMachine(in.StateMachineARN)
 				})),
-			awsapi.Op("TagResource", s.tagResource),
-			awsapi.Op("UntagResource", s.untagResource),
-			awsapi.Op("ListTagsForResource", s.listTags),
+			op("TagResource", s.tagResource),
+			op("UntagResource", s.untagResource),
+			op("ListTagsForResource", s.listTags),
 
-			awsapi.Op("TestState", s.testState),
-			awsapi.Op("RedriveExecution", s.redriveExecution,
+			op("TestState", s.testState),
+			op("RedriveExecution", s.redriveExecution,
 				awsapi.On(func(c *awsapi.Call, in *RedriveExecutionInput) []string {
 					return onMachine(in.ExecutionARN)
 				})),
-			awsapi.Op("ListMapRuns", s.listMapRuns, awsapi.On(func(c *awsapi.Call, in *ListMapRunsInput) []string {
+			op("ListMapRuns", s.listMapRuns, awsapi.On(func(c *awsapi.Call, in *ListMapRunsInput) []string {
 				return onMachine(in.ExecutionARN)
 			})),
-			awsapi.Op("DescribeMapRun", s.describeMapRun, awsapi.On(func(c *awsapi.Call, in *MapRunRef) []string {
+			op("DescribeMapRun", s.describeMapRun, awsapi.On(func(c *awsapi.Call, in *MapRunRef) []string {
 				return onMachine(in.MapRunARN)
 			})),
-			awsapi.Op("UpdateMapRun", s.updateMapRun, awsapi.On(func(c *awsapi.Call, in *UpdateMapRunInput) []string {
+			op("UpdateMapRun", s.updateMapRun, awsapi.On(func(c *awsapi.Call, in *UpdateMapRunInput) []string {
 				return onMachine(in.MapRunARN)
 			})),
-			awsapi.Op("StartExecution", s.startExecution,
+			op("StartExecution", s.startExecution,
 				awsapi.On(func(c *awsapi.Call, in *StartExecutionInput) []string {
 					return onMachine(in.StateMachineARN)
 				})),
-			awsapi.Op("StartSyncExecution", s.startSyncExecution,
+			op("StartSyncExecution", s.startSyncExecution,
 				awsapi.On(func(c *awsapi.Call, in *StartExecutionInput) []string {
 					return onMachine(in.StateMachineARN)
 				})),
-			awsapi.Op("StopExecution", s.stopExecution,
+			op("StopExecution", s.stopExecution,
 				awsapi.On(func(c *awsapi.Call, in *StopExecutionInput) []string {
 					return onMachine(in.ExecutionARN)
 				})),
-			awsapi.Op("DescribeExecution", s.describeExecution, awsapi.On(executionRef)),
-			awsapi.Op("DescribeStateMachineForExecution", s.describeForExecution, awsapi.On(executionRef)),
-			awsapi.Op("ListExecutions", s.listExecutions,
+			op("DescribeExecution", s.describeExecution, awsapi.On(executionRef)),
+			op("DescribeStateMachineForExecution", s.describeForExecution, awsapi.On(executionRef)),
+			op("ListExecutions", s.listExecutions,
 				awsapi.On(func(c *awsapi.Call, in *ListExecutionsInput) []string {
 					if in.StateMachineARN == "" {
 						return []string{"*"}
 					}
 					return onMachine(in.StateMachineARN)
 				})),
-			awsapi.Op("GetExecutionHistory", s.getHistory,
+			op("GetExecutionHistory", s.getHistory,
 				awsapi.On(func(c *awsapi.Call, in *GetHistoryInput) []string {
 					return onMachine(in.ExecutionARN)
 				})),
 
-			awsapi.Op("SendTaskSuccess", s.sendTaskSuccess,
+			op("SendTaskSuccess", s.sendTaskSuccess,
 				awsapi.On(func(c *awsapi.Call, in *SendTaskSuccessInput) []string {
 					return s.tokenResource(in.TaskToken)
 				})),
-			awsapi.Op("SendTaskFailure", s.sendTaskFailure,
+			op("SendTaskFailure", s.sendTaskFailure,
 				awsapi.On(func(c *awsapi.Call, in *SendTaskFailureInput) []string {
 					return s.tokenResource(in.TaskToken)
 				})),
-			awsapi.Op("SendTaskHeartbeat", s.sendTaskHeartbeat,
+			op("SendTaskHeartbeat", s.sendTaskHeartbeat,
 				awsapi.On(func(c *awsapi.Call, in *SendTaskHeartbeatInput) []string {
 					return s.tokenResource(in.TaskToken)
 				})),
 
-			awsapi.Op("CreateActivity", s.createActivity),
-			awsapi.Op("DeleteActivity", s.deleteActivity),
-			awsapi.Op("DescribeActivity", s.describeActivity),
-			awsapi.Op("ListActivities", s.listActivities),
-			awsapi.Op("GetActivityTask", s.getActivityTask,
+			op("CreateActivity", s.createActivity),
+			op("DeleteActivity", s.deleteActivity),
+			op("DescribeActivity", s.describeActivity),
+			op("ListActivities", s.listActivities),
+			op("GetActivityTask", s.getActivityTask,
 				awsapi.On(func(c *awsapi.Call, in *GetActivityTaskInput) []string {
 					return onMachine(in.ActivityARN)
 				})),
 		},
 	}
+}
+
+// op is an operation whose requests are first held to the API's model.
+func op[In, Out any](name string, handle func(ctx context.Context, c *awsapi.Call, in *In) (*Out, error),
+	options ...awsapi.Option) awsapi.Operation {
+	problem := constraint.Of[In]()
+	return awsapi.Op(name, func(ctx context.Context, c *awsapi.Call, in *In) (*Out, error) {
+		if p := problem(in); p != "" {
+			return nil, validation("%s", p)
+		}
+		return handle(ctx, c, in)
+	}, options...)
 }
 
 func machineRef(_ *awsapi.Call, in *StateMachineRef) []string { return []string{in.StateMachineARN} }

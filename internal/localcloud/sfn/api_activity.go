@@ -12,7 +12,7 @@ import (
 
 // CreateActivityInput is the input of CreateActivity.
 type CreateActivityInput struct {
-	Name       string          `json:"name"`
+	Name       string          `json:"name" api:"required,min=1,max=80"`
 	Tags       []Tag           `json:"tags"`
 	Encryption *EncryptionConf `json:"encryptionConfiguration"`
 }
@@ -61,7 +61,7 @@ func (s *Service) createActivity(ctx context.Context, c *awsapi.Call, in *Create
 
 // ActivityRef names an activity.
 type ActivityRef struct {
-	ActivityARN string `json:"activityArn"`
+	ActivityARN string `json:"activityArn" api:"required,min=1,max=256"`
 }
 
 func (s *Service) deleteActivity(ctx context.Context, c *awsapi.Call, in *ActivityRef) (*Empty, error) {
@@ -125,8 +125,8 @@ func (s *Service) listActivities(ctx context.Context, c *awsapi.Call, in *ListIn
 
 // GetActivityTaskInput is the input of GetActivityTask.
 type GetActivityTaskInput struct {
-	ActivityARN string `json:"activityArn"`
-	WorkerName  string `json:"workerName"`
+	ActivityARN string `json:"activityArn" api:"required,min=1,max=256"`
+	WorkerName  string `json:"workerName" api:"min=1,max=80"`
 }
 
 // GetActivityTaskOutput is the output of GetActivityTask; empty if there was no

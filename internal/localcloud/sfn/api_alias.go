@@ -2,7 +2,6 @@ package sfn
 
 import (
 	"context"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,37 +11,35 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
-// AliasInput is the input of CreateStateMachineAlias and UpdateStateMachineAlias.
-type AliasInput struct {
-	StateMachineAliasARN string  `json:"stateMachineAliasArn"`
-	Name                 string  `json:"name"`
-	Description          *string `json:"description"`
-	Routing              []Route `json:"routingConfiguration"`
+// CreateAliasInput is the input of CreateStateMachineAlias.
+type CreateAliasInput struct {
+	Description *string                        `json:"description" api:"max=256,hidden"`
+	Name        string                         `json:"name" api:"required,min=1,max=80,pattern=name"`
+	Routing     []RoutingConfigurationListItem `json:"routingConfiguration" api:"required,min=1,max=2"`
+}
+
+// UpdateAliasInput is the input of UpdateStateMachineAlias.
+type UpdateAliasInput struct {
+	StateMachineAliasARN string                         `json:"stateMachineAliasArn" api:"required,min=1,max=256"`
+	Description          *string                        `json:"description" api:"max=256,hidden"`
+	Routing              []RoutingConfigurationListItem `json:"routingConfiguration" api:"min=1,max=2"`
 }
 
 // Alias is an alias as it is described.
 type Alias struct {
-	StateMachineAliasARN string       `json:"stateMachineAliasArn,omitempty"`
-	Name                 string       `json:"name,omitempty"`
-	Description          *string      `json:"description,omitempty"`
-	Routing              []Route      `json:"routingConfiguration,omitempty"`
-	CreationDate         *awsapi.Time `json:"creationDate,omitempty"`
-	UpdateDate           *awsapi.Time `json:"updateDate,omitempty"`
+	StateMachineAliasARN string                         `json:"stateMachineAliasArn,omitempty"`
+	Name                 string                         `json:"name,omitempty"`
+	Description          *string                        `json:"description,omitempty"`
+	Routing              []RoutingConfigurationListItem `json:"routingConfiguration,omitempty"`
+	CreationDate         *awsapi.Time                   `json:"creationDate,omitempty"`
+	UpdateDate           *awsapi.Time                   `json:"updateDate,omitempty"`
 }
-
-// aliasPattern is the pattern of alias names as AWS gives it: not a number.
-const aliasPattern = `^(?=.*[a-zA-Z_\-\.])[a-zA-Z0-9_\-\.]+$`
-
-var aliasName = regexp.MustCompile(`^[a-zA-Z0-9_.-]+$`)
 
 // maxAliases is how many aliases a state machine may have.
 const maxAliases = 100
 
 // checkRouting returns the state machine that the routes belong to.
-func (s *Service) checkRouting(tx *store.Tx, routing []Route) (string, error) {
-	if len(routing) == 0 || len(routing) > 2 {
-		return "", validation("Routing configuration must have one or two entries")
-	}
+func (s *Service) checkRouting(tx *store.Tx, routing []RoutingConfigurationListItem) (string, error) {
 	machine, sum := "", 0
 	var plain, weights, all []string
 	seen := map[string]bool{}
@@ -56,7 +53,7 @@ func (s *Service) checkRouting(tx *store.Tx, routing []Route) (string, error) {
 			continue
 		}
 		if machine != "" && machine != name {
-			return "", validation("Routing configuration must contain versions of one state machine")
+			return "", invalidRouting("Routing configuration must contain versions of one state machine")
 		}
 		machine = name
 		sum += r.Weight
@@ -65,15 +62,16 @@ func (s *Service) checkRouting(tx *store.Tx, routing []Route) (string, error) {
 		seen[r.StateMachineVersionARN] = true
 	}
 	if plain != nil {
-		return "", validation("Routing configuration must contain state machine version ARNs. Received: [%s]",
+		return "", invalidRouting("Routing configuration must contain state machine version ARNs. Received: [%s]",
 			strings.Join(plain, ", "))
 	}
 	if len(seen) < len(all) {
-		return "", validation("Routing configuration must contain distinct state machine version ARNs. Received: [%s]",
+		return "", invalidRouting("Routing configuration must contain distinct state machine version ARNs. "+
+			"Received: [%s]",
 			strings.Join(all, ", "))
 	}
 	if sum != 100 {
-		return "", validation("Sum of routing configuration weights must equal 100. Received: [%s]",
+		return "", invalidRouting("Sum of routing configuration weights must equal 100. Received: [%s]",
 			strings.Join(weights, ", "))
 	}
 	for _, r := range routing {
@@ -88,23 +86,18 @@ func (s *Service) checkRouting(tx *store.Tx, routing []Route) (string, error) {
 	return machine, nil
 }
 
-func (s *Service) createAlias(ctx context.Context, c *awsapi.Call, in *AliasInput) (*Alias, error) {
-	if len(in.Name) > 80 {
-		return nil, validation("1 validation error detected: Value '%s' at 'name' failed to satisfy constraint: "+
-			"Member must have length less than or equal to 80", in.Name)
-	}
-	if !aliasName.MatchString(in.Name) || !strings.ContainsFunc(in.Name, func(r rune) bool {
-		return r < '0' || r > '9'
-	}) {
-		return nil, validation("1 validation error detected: Value '%s' at 'name' failed to satisfy constraint: "+
-			"Member must satisfy regular expression pattern: %s", in.Name, aliasPattern)
-	}
+func (s *Service) createAlias(ctx context.Context, c *awsapi.Call, in *CreateAliasInput) (*Alias, error) {
 	now := s.sched.Now()
 	out := &Alias{}
 	err := s.db.Update(func(tx *store.Tx) error {
 		machine, err := s.checkRouting(tx, in.Routing)
 		if err != nil {
 			return err
+		}
+		if m, _, err := machines.Get(tx, machine); err != nil {
+			return err
+		} else if m.Deleting {
+			return machineDeleting(s.arn(names.StateMachine, machine))
 		}
 		a := aliasRecord{Name: in.Name, Routing: in.Routing, Created: now, Updated: now}
 		if in.Description != nil {
@@ -143,13 +136,14 @@ func (s *Service) createAlias(ctx context.Context, c *awsapi.Call, in *AliasInpu
 	return out, nil
 }
 
-func (s *Service) updateAlias(ctx context.Context, c *awsapi.Call, in *AliasInput) (*Alias, error) {
+func (s *Service) updateAlias(ctx context.Context, c *awsapi.Call, in *UpdateAliasInput) (*Alias, error) {
 	machine, alias, err := machineName(in.StateMachineAliasARN)
 	if err != nil {
 		return nil, err
 	}
 	if in.Description == nil && in.Routing == nil {
-		return nil, validation("Either the description or the RoutingConfiguration must be specified")
+		return nil, refusal("MISSING_REQUIRED_PARAMETER",
+			"Either the description or the RoutingConfiguration must be specified")
 	}
 	out := &Alias{}
 	err = s.db.Update(func(tx *store.Tx) error {
@@ -161,8 +155,12 @@ func (s *Service) updateAlias(ctx context.Context, c *awsapi.Call, in *AliasInpu
 			return awsapi.Errorf("ResourceNotFound", "Request references a resource that does not exist.")
 		}
 		if in.Routing != nil {
-			if _, err := s.checkRouting(tx, in.Routing); err != nil {
+			owner, err := s.checkRouting(tx, in.Routing)
+			if err != nil {
 				return err
+			}
+			if owner != machine {
+				return invalidRouting("Routing configuration must contain versions of the state machine of the alias")
 			}
 			a.Routing = in.Routing
 		}
@@ -181,7 +179,7 @@ func (s *Service) updateAlias(ctx context.Context, c *awsapi.Call, in *AliasInpu
 
 // AliasRef names an alias.
 type AliasRef struct {
-	StateMachineAliasARN string `json:"stateMachineAliasArn"`
+	StateMachineAliasARN string `json:"stateMachineAliasArn" api:"required,min=1,max=256"`
 }
 
 func (s *Service) deleteAlias(ctx context.Context, c *awsapi.Call, in *AliasRef) (*Empty, error) {
@@ -254,7 +252,8 @@ func (s *Service) listAliases(ctx context.Context, c *awsapi.Call, in *ListVersi
 			func(row store.Row[aliasRecord]) (AliasItem, bool, error) {
 				a := row.Value
 				routes := version == 0 ||
-					slices.ContainsFunc(a.Routing, func(r Route) bool { return r.version() == version })
+					slices.ContainsFunc(a.Routing,
+						func(r RoutingConfigurationListItem) bool { return r.version() == version })
 				return AliasItem{s.arn(names.StateMachine, machine+":"+a.Name), awsapi.Time{Time: a.Created}},
 					routes, nil
 			})

@@ -16,11 +16,11 @@ import (
 
 // StartExecutionInput is the input of StartExecution and StartSyncExecution.
 type StartExecutionInput struct {
-	StateMachineARN string  `json:"stateMachineArn"`
-	Name            *string `json:"name"`
-	Input           *string `json:"input"`
-	TraceHeader     string  `json:"traceHeader"`
-	IncludedData    string  `json:"includedData"`
+	StateMachineARN string  `json:"stateMachineArn" api:"required,min=1,max=256"`
+	Name            *string `json:"name" api:"min=1,max=80"`
+	Input           *string `json:"input" api:"max=262144,bytes,hidden"`
+	TraceHeader     string  `json:"traceHeader" api:"max=256,pattern=ascii"`
+	IncludedData    string  `json:"includedData" api:"values=ALL_DATA|METADATA_ONLY"`
 }
 
 // StartExecutionOutput is the output of StartExecution.
@@ -67,17 +67,11 @@ func (s *Service) prepare(in *StartExecutionInput, typ string) (*executionRecord
 		}
 	}
 	if m.Deleting {
-		return nil, nil, awsapi.Errorf("StateMachineDeleting", "State Machine is being deleted: '%s'",
-			in.StateMachineARN)
+		return nil, nil, machineDeleting(in.StateMachineARN)
 	}
 	if typ != "" && m.Type != typ {
 		return nil, nil, awsapi.Errorf("StateMachineTypeNotSupported",
 			"This operation is not supported by this type of state machine")
-	}
-	if len(input) > asl.MaxData {
-		return nil, nil, validation(
-			"1 validation error detected: Value at 'input' failed to satisfy constraint: Member must have length " +
-				"less than or equal to 262144")
 	}
 	if input == "" {
 		return nil, nil, awsapi.Errorf("InvalidExecutionInput",
@@ -169,6 +163,7 @@ type SyncOutput struct {
 	InputDetails    *included      `json:"inputDetails,omitempty"`
 	Output          *string        `json:"output,omitempty"`
 	OutputDetails   *included      `json:"outputDetails,omitempty"`
+	TraceHeader     string         `json:"traceHeader,omitempty"`
 	Billing         billingDetails `json:"billingDetails"`
 }
 
@@ -204,8 +199,8 @@ func (s *Service) startSyncExecution(ctx context.Context, c *awsapi.Call, in *St
 		StartDate: awsapi.Time{Time: rec.Started}, StopDate: awsapi.Time{Time: rec.Stopped}, Status: rec.Status,
 		Error: rec.Error, Cause: rec.Cause,
 		Input: &rec.Input, InputDetails: &included{true}, Output: rec.Output,
-		OutputDetails: outputIncluded(rec.Output),
-		Billing:       billingDetails{max(100, (millis+99)/100*100), 64},
+		OutputDetails: outputIncluded(rec.Output), TraceHeader: rec.TraceHeader,
+		Billing: billingDetails{max(100, (millis+99)/100*100), 64},
 	}
 	if in.IncludedData == metadataOnly {
 		out.Input, out.InputDetails = nil, &included{}
@@ -225,9 +220,9 @@ func outputIncluded(output *string) *included {
 
 // StopExecutionInput is the input of StopExecution.
 type StopExecutionInput struct {
-	ExecutionARN string  `json:"executionArn"`
-	Error        *string `json:"error"`
-	Cause        *string `json:"cause"`
+	ExecutionARN string  `json:"executionArn" api:"required,min=1,max=256"`
+	Error        *string `json:"error" api:"max=256,hidden"`
+	Cause        *string `json:"cause" api:"max=32768,hidden"`
 }
 
 // StopExecutionOutput is the output of StopExecution.
@@ -237,9 +232,6 @@ type StopExecutionOutput struct {
 
 func (s *Service) stopExecution(ctx context.Context, c *awsapi.Call,
 	in *StopExecutionInput) (*StopExecutionOutput, error) {
-	if err := checkError(in.Error, in.Cause); err != nil {
-		return nil, err
-	}
 	k, err := standardOf(in.ExecutionARN)
 	if err != nil {
 		return nil, err
@@ -263,8 +255,8 @@ func (s *Service) stopExecution(ctx context.Context, c *awsapi.Call,
 
 // ExecutionRef names an execution.
 type ExecutionRef struct {
-	ExecutionARN string `json:"executionArn"`
-	IncludedData string `json:"includedData"`
+	ExecutionARN string `json:"executionArn" api:"required,min=1,max=256"`
+	IncludedData string `json:"includedData" api:"values=ALL_DATA|METADATA_ONLY"`
 }
 
 // Execution is an execution as it is described.
@@ -334,20 +326,20 @@ func (s *Service) describeExecution(ctx context.Context, c *awsapi.Call, in *Exe
 		InputDetails: &included{true},
 		Output:       rec.Output, OutputDetails: outputIncluded(rec.Output), Error: rec.Error, Cause: rec.Cause,
 		TraceHeader:          rec.TraceHeader,
-		StateMachineAliasARN: rec.Alias, RedriveCount: rec.RedriveCount, RedriveDate: awsapi.TimeOf(rec.Redriven),
+		StateMachineAliasARN: rec.Alias, StateMachineVersionARN: s.versionARN(rec),
+		RedriveCount: rec.RedriveCount, RedriveDate: awsapi.TimeOf(rec.Redriven),
 	}
 	if rec.Child != nil {
 		out.MapRunARN = rec.Child.MapRun
 	}
-	out.RedriveStatus, out.RedriveStatusReason = redriveStatus(rec)
+	if out.RedriveStatus, out.RedriveStatusReason, err = s.redriveStatus(rec); err != nil {
+		return nil, err
+	}
 	if in.IncludedData == metadataOnly {
 		out.Input, out.InputDetails, out.Error, out.Cause = nil, &included{}, nil, nil
 		if out.Output != nil {
 			out.Output, out.OutputDetails = nil, &included{}
 		}
-	}
-	if rec.Version != 0 {
-		out.StateMachineVersionARN = out.StateMachineARN + ":" + strconv.Itoa(rec.Version)
 	}
 	return out, nil
 }
@@ -384,12 +376,12 @@ func (s *Service) describeForExecution(ctx context.Context, c *awsapi.Call, in *
 
 // ListExecutionsInput is the input of ListExecutions.
 type ListExecutionsInput struct {
-	StateMachineARN string `json:"stateMachineArn"`
-	StatusFilter    string `json:"statusFilter"`
-	MaxResults      int    `json:"maxResults"`
-	NextToken       string `json:"nextToken"`
-	MapRunARN       string `json:"mapRunArn"`
-	RedriveFilter   string `json:"redriveFilter"`
+	StateMachineARN string `json:"stateMachineArn" api:"min=1,max=256"`
+	StatusFilter    string `json:"statusFilter" api:"values=RUNNING|SUCCEEDED|FAILED|TIMED_OUT|ABORTED|PENDING_REDRIVE"`
+	MaxResults      int    `json:"maxResults" api:"min=0,max=1000"`
+	NextToken       string `json:"nextToken" api:"min=1,max=3096"`
+	MapRunARN       string `json:"mapRunArn" api:"min=1,max=2000"`
+	RedriveFilter   string `json:"redriveFilter" api:"values=REDRIVEN|NOT_REDRIVEN"`
 }
 
 // ExecutionItem is an execution in a list.
@@ -417,24 +409,12 @@ type ListExecutionsOutput struct {
 // check refuses filters that AWS does not know.
 func (in *ListExecutionsInput) check() error {
 	if (in.MapRunARN == "") == (in.StateMachineARN == "") {
-		return validation("Exactly one of 'stateMachineArn' and 'mapRunArn' must be specified")
+		return refusal("MISSING_REQUIRED_PARAMETER", "Must provide a StateMachine ARN or MapRun ARN")
 	}
 	if in.StatusFilter == "PENDING_REDRIVE" && in.MapRunARN == "" {
 		return validation("The statusFilter PENDING_REDRIVE is only supported with a mapRunArn")
 	}
-	switch in.RedriveFilter {
-	case "", "REDRIVEN", "NOT_REDRIVEN":
-	default:
-		return validation("1 validation error detected: Value '%s' at 'redriveFilter' failed to satisfy "+
-			"constraint: Member must satisfy enum value set: [REDRIVEN, NOT_REDRIVEN]", in.RedriveFilter)
-	}
-	switch in.StatusFilter {
-	case "", asl.Running, asl.Succeeded, asl.Failed, asl.TimedOut, asl.Aborted, "PENDING_REDRIVE":
-		return nil
-	}
-	return validation("1 validation error detected: Value '%s' at 'statusFilter' failed to satisfy constraint: "+
-		"Member must satisfy enum value set: [RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED, PENDING_REDRIVE]",
-		in.StatusFilter)
+	return nil
 }
 
 // lists reports whether the filters let an execution through; qualifier is a version, an alias or "".
@@ -452,7 +432,7 @@ func (in *ListExecutionsInput) lists(rec *executionRecord, qualifier string) boo
 
 func (s *Service) listExecutions(ctx context.Context, c *awsapi.Call,
 	in *ListExecutionsInput) (*ListExecutionsOutput, error) {
-	p, err := newPageWith(in.MaxResults, in.NextToken, 3096)
+	p, err := newPage(in.MaxResults, in.NextToken)
 	if err != nil {
 		return nil, err
 	}
@@ -510,10 +490,8 @@ func (s *Service) item(rec *executionRecord) ExecutionItem {
 	out := ExecutionItem{
 		ExecutionARN: rec.ARN, StateMachineARN: s.arn(names.StateMachine, rec.machine()), Name: rec.name(),
 		Status: rec.Status, StartDate: awsapi.Time{Time: rec.Started}, StopDate: awsapi.TimeOf(rec.Stopped),
-		StateMachineAliasARN: rec.Alias, RedriveCount: rec.RedriveCount, RedriveDate: awsapi.TimeOf(rec.Redriven),
-	}
-	if rec.Version != 0 {
-		out.StateMachineVersionARN = out.StateMachineARN + ":" + strconv.Itoa(rec.Version)
+		StateMachineAliasARN: rec.Alias, StateMachineVersionARN: s.versionARN(rec),
+		RedriveCount: rec.RedriveCount, RedriveDate: awsapi.TimeOf(rec.Redriven),
 	}
 	if rec.Child != nil {
 		out.MapRunARN, out.ItemCount = rec.Child.MapRun, &rec.Child.Items
@@ -523,8 +501,8 @@ func (s *Service) item(rec *executionRecord) ExecutionItem {
 
 // RedriveExecutionInput is the input of RedriveExecution.
 type RedriveExecutionInput struct {
-	ExecutionARN string `json:"executionArn"`
-	ClientToken  string `json:"clientToken"`
+	ExecutionARN string `json:"executionArn" api:"required,min=1,max=256"`
+	ClientToken  string `json:"clientToken" api:"min=1,max=64,pattern=visible"`
 }
 
 // RedriveExecutionOutput is the output of RedriveExecution.

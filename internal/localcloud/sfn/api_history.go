@@ -12,10 +12,10 @@ import (
 
 // GetHistoryInput is the input of GetExecutionHistory.
 type GetHistoryInput struct {
-	ExecutionARN         string `json:"executionArn"`
-	MaxResults           int    `json:"maxResults"`
+	ExecutionARN         string `json:"executionArn" api:"required,min=1,max=256"`
+	MaxResults           int    `json:"maxResults" api:"min=0,max=1000"`
 	ReverseOrder         bool   `json:"reverseOrder"`
-	NextToken            string `json:"nextToken"`
+	NextToken            string `json:"nextToken" api:"min=1,max=1024"`
 	IncludeExecutionData *bool  `json:"includeExecutionData"`
 }
 

@@ -15,16 +15,16 @@ import (
 
 // CreateStateMachineInput is the input of CreateStateMachine.
 type CreateStateMachineInput struct {
-	Name               string          `json:"name"`
-	Definition         string          `json:"definition"`
-	RoleARN            string          `json:"roleArn"`
-	Type               string          `json:"type"`
+	Name               string          `json:"name" api:"required,min=1,max=80"`
+	Definition         string          `json:"definition" api:"required,min=1,max=1048576,bytes,hidden"`
+	RoleARN            string          `json:"roleArn" api:"required,min=1,max=256"`
+	Type               string          `json:"type" api:"values=STANDARD|EXPRESS"`
 	Logging            *LoggingConfig  `json:"loggingConfiguration"`
 	Tracing            *TracingConfig  `json:"tracingConfiguration"`
 	Encryption         *EncryptionConf `json:"encryptionConfiguration"`
 	Tags               []Tag           `json:"tags"`
 	Publish            bool            `json:"publish"`
-	VersionDescription string          `json:"versionDescription"`
+	VersionDescription string          `json:"versionDescription" api:"max=256,hidden"`
 }
 
 // CreateStateMachineOutput is the output of CreateStateMachine.
@@ -41,10 +41,6 @@ func (s *Service) createStateMachine(ctx context.Context, c *awsapi.Call, in *Cr
 	}
 	if in.Type == "" {
 		in.Type = "STANDARD"
-	}
-	if in.Type != "STANDARD" && in.Type != express {
-		return nil, validation("1 validation error detected: Value '%s' at 'type' failed to satisfy constraint: "+
-			"Member must satisfy enum value set: [STANDARD, EXPRESS]", in.Type)
 	}
 	if !strings.HasPrefix(in.RoleARN, "arn:") {
 		return nil, invalidARN(names.WrongPrefix(in.RoleARN))
@@ -81,7 +77,7 @@ func (s *Service) createStateMachine(ctx context.Context, c *awsapi.Call, in *Cr
 				return err
 			}
 			if old.Deleting {
-				return awsapi.Errorf("StateMachineDeleting", "State Machine is being deleted: '%s'", arn)
+				return machineDeleting(arn)
 			}
 			if old.Type != in.Type || !sameDefinition(rev.Definition, in.Definition) ||
 				!sameConfig(rev.Logging, in.Logging) || !sameConfig(rev.Tracing, in.Tracing) ||
@@ -139,14 +135,14 @@ func sameDefinition(a, b string) bool {
 
 // UpdateStateMachineInput is the input of UpdateStateMachine.
 type UpdateStateMachineInput struct {
-	StateMachineARN    string          `json:"stateMachineArn"`
-	Definition         string          `json:"definition"`
-	RoleARN            string          `json:"roleArn"`
+	StateMachineARN    string          `json:"stateMachineArn" api:"required,min=1,max=256"`
+	Definition         string          `json:"definition" api:"min=1,max=1048576,bytes,hidden"`
+	RoleARN            string          `json:"roleArn" api:"min=1,max=256"`
 	Logging            *LoggingConfig  `json:"loggingConfiguration"`
 	Tracing            *TracingConfig  `json:"tracingConfiguration"`
 	Encryption         *EncryptionConf `json:"encryptionConfiguration"`
 	Publish            bool            `json:"publish"`
-	VersionDescription string          `json:"versionDescription"`
+	VersionDescription string          `json:"versionDescription" api:"max=256,hidden"`
 }
 
 // UpdateStateMachineOutput is the output of UpdateStateMachine.
@@ -217,7 +213,7 @@ func (s *Service) updateStateMachine(ctx context.Context, c *awsapi.Call, in *Up
 			return noMachine(in.StateMachineARN)
 		}
 		if m.Deleting {
-			return awsapi.Errorf("StateMachineDeleting", "State Machine is being deleted: '%s'", in.StateMachineARN)
+			return machineDeleting(in.StateMachineARN)
 		}
 		rev, _, err := revisions.Get(tx, name, m.Revision)
 		if err != nil {
@@ -278,8 +274,8 @@ func (s *Service) updateStateMachine(ctx context.Context, c *awsapi.Call, in *Up
 
 // StateMachineRef names a state machine.
 type StateMachineRef struct {
-	StateMachineARN string `json:"stateMachineArn"`
-	IncludedData    string `json:"includedData"`
+	StateMachineARN string `json:"stateMachineArn" api:"required,min=1,max=256"`
+	IncludedData    string `json:"includedData" api:"values=ALL_DATA|METADATA_ONLY"`
 }
 
 func (s *Service) deleteStateMachine(ctx context.Context, c *awsapi.Call, in *StateMachineRef) (*Empty, error) {
@@ -429,10 +425,10 @@ func (s *Service) listStateMachines(ctx context.Context, c *awsapi.Call,
 
 // ValidateInput is the input of ValidateStateMachineDefinition.
 type ValidateInput struct {
-	Definition string `json:"definition"`
-	Type       string `json:"type"`
-	Severity   string `json:"severity"`
-	MaxResults int    `json:"maxResults"`
+	Definition string `json:"definition" api:"required,min=1,max=1048576,bytes,hidden"`
+	Type       string `json:"type" api:"values=STANDARD|EXPRESS"`
+	Severity   string `json:"severity" api:"values=ERROR|WARNING"`
+	MaxResults int    `json:"maxResults" api:"min=0,max=100"`
 }
 
 // DiagnosticItem is a finding.
@@ -452,20 +448,8 @@ type ValidateOutput struct {
 
 func (s *Service) validateDefinition(ctx context.Context, c *awsapi.Call, in *ValidateInput) (*ValidateOutput, error) {
 	n := in.MaxResults
-	if n < 0 || n > 100 {
-		return nil, validation("1 validation error detected: Value '%d' at 'maxResults' failed to satisfy "+
-			"constraint: Member must have value less than or equal to 100", n)
-	}
 	if n == 0 {
 		n = 100
-	}
-	switch {
-	case in.Type != "" && in.Type != express && in.Type != "STANDARD":
-		return nil, validation("1 validation error detected: Value '%s' at 'type' failed to satisfy constraint: "+
-			"Member must satisfy enum value set: [STANDARD, EXPRESS]", in.Type)
-	case in.Severity != "" && in.Severity != "ERROR" && in.Severity != "WARNING":
-		return nil, validation("1 validation error detected: Value '%s' at 'severity' failed to satisfy "+
-			"constraint: Member must satisfy enum value set: [ERROR, WARNING]", in.Severity)
 	}
 	_, ds := asl.Compile(in.Definition, in.Type == express)
 	out := &ValidateOutput{Result: "OK", Diagnostics: []DiagnosticItem{}}

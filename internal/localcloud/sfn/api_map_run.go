@@ -12,9 +12,9 @@ import (
 
 // ListMapRunsInput is the input of ListMapRuns.
 type ListMapRunsInput struct {
-	ExecutionARN string `json:"executionArn"`
-	MaxResults   int    `json:"maxResults"`
-	NextToken    string `json:"nextToken"`
+	ExecutionARN string `json:"executionArn" api:"required,min=1,max=256"`
+	MaxResults   int    `json:"maxResults" api:"min=0,max=1000"`
+	NextToken    string `json:"nextToken" api:"min=1,max=1024"`
 }
 
 // MapRunItem is a Map Run in a list.
@@ -65,7 +65,7 @@ func (s *Service) listMapRuns(ctx context.Context, c *awsapi.Call, in *ListMapRu
 
 // MapRunRef names a Map Run.
 type MapRunRef struct {
-	MapRunARN string `json:"mapRunArn"`
+	MapRunARN string `json:"mapRunArn" api:"required,min=1,max=2000"`
 }
 
 // MapRunCounts counts items or child executions.
@@ -130,10 +130,10 @@ func (s *Service) describeMapRun(ctx context.Context, c *awsapi.Call, in *MapRun
 
 // UpdateMapRunInput is the input of UpdateMapRun.
 type UpdateMapRunInput struct {
-	MapRunARN                  string   `json:"mapRunArn"`
-	MaxConcurrency             *int     `json:"maxConcurrency"`
-	ToleratedFailurePercentage *float64 `json:"toleratedFailurePercentage"`
-	ToleratedFailureCount      *int     `json:"toleratedFailureCount"`
+	MapRunARN                  string   `json:"mapRunArn" api:"required,min=1,max=2000"`
+	MaxConcurrency             *int     `json:"maxConcurrency" api:"min=0"`
+	ToleratedFailurePercentage *float64 `json:"toleratedFailurePercentage" api:"min=0,max=100"`
+	ToleratedFailureCount      *int     `json:"toleratedFailureCount" api:"min=0"`
 }
 
 func (s *Service) updateMapRun(ctx context.Context, c *awsapi.Call, in *UpdateMapRunInput) (*Empty, error) {
@@ -141,18 +141,12 @@ func (s *Service) updateMapRun(ctx context.Context, c *awsapi.Call, in *UpdateMa
 	if err != nil {
 		return nil, err
 	}
-	if in.MaxConcurrency != nil && *in.MaxConcurrency < 0 || in.ToleratedFailureCount != nil &&
-		*in.ToleratedFailureCount < 0 ||
-		in.ToleratedFailurePercentage != nil && (*in.ToleratedFailurePercentage < 0 ||
-			*in.ToleratedFailurePercentage > 100) {
-		return nil, validation("The limits of a Map Run must not be negative, and a percentage at most 100")
-	}
 	err = s.move(m.Execution, func(run *asl.Run) error {
 		return run.UpdateMapRun(in.MapRunARN, in.MaxConcurrency, in.ToleratedFailureCount,
 			in.ToleratedFailurePercentage)
 	})
 	if errors.Is(err, asl.ErrClosed) {
-		return nil, validation("The Map Run is not running: '%s'", in.MapRunARN)
+		return nil, refusal("CANNOT_UPDATE_COMPLETED_MAP_RUN", "The Map Run is not running: '%s'", in.MapRunARN)
 	}
 	if err != nil {
 		return nil, err

@@ -11,19 +11,19 @@ import (
 
 // TagInput is the input of TagResource.
 type TagInput struct {
-	ResourceARN string `json:"resourceArn"`
-	Tags        []Tag  `json:"tags"`
+	ResourceARN string `json:"resourceArn" api:"required,min=1,max=256"`
+	Tags        []Tag  `json:"tags" api:"required"`
 }
 
 // UntagInput is the input of UntagResource.
 type UntagInput struct {
-	ResourceARN string   `json:"resourceArn"`
-	TagKeys     []string `json:"tagKeys"`
+	ResourceARN string   `json:"resourceArn" api:"required,min=1,max=256"`
+	TagKeys     []string `json:"tagKeys" api:"required,each.min=1,each.max=128"`
 }
 
 // TagsInput is the input of ListTagsForResource.
 type TagsInput struct {
-	ResourceARN string `json:"resourceArn"`
+	ResourceARN string `json:"resourceArn" api:"required,min=1,max=256"`
 }
 
 // TagsOutput is the output of ListTagsForResource.

@@ -45,19 +45,11 @@ func (s *Service) byToken(token string, change func(run *asl.Run, branch string,
 
 // SendTaskSuccessInput is the input of SendTaskSuccess.
 type SendTaskSuccessInput struct {
-	TaskToken string  `json:"taskToken"`
-	Output    *string `json:"output"`
+	TaskToken string  `json:"taskToken" api:"required,min=1,max=2048"`
+	Output    *string `json:"output" api:"required,max=262144,bytes,hidden"`
 }
 
 func (s *Service) sendTaskSuccess(ctx context.Context, c *awsapi.Call, in *SendTaskSuccessInput) (*Empty, error) {
-	if in.Output == nil {
-		return nil, validation("1 validation error detected: Value null at 'output' failed to satisfy constraint: " +
-			"Member must not be null")
-	}
-	if len(*in.Output) > asl.MaxData {
-		return nil, validation("1 validation error detected: Value at 'output' failed to satisfy constraint: " +
-			"Member must have length less than or equal to 262144")
-	}
 	data, err := asl.ParseData(*in.Output)
 	if err != nil {
 		return nil, awsapi.Errorf("InvalidOutput", "Invalid Output: '%s'", asl.JSONProblem(*in.Output, err))
@@ -85,30 +77,14 @@ func (s *Service) completeTask(run *asl.Run, branch string, attempt int, res asl
 	return run.Complete(branch, attempt, res)
 }
 
-// checkError checks the lengths of an error and its cause.
-func checkError(name, cause *string) error {
-	if name != nil && len(*name) > 256 {
-		return validation("1 validation error detected: Value at 'error' failed to satisfy constraint: Member must " +
-			"have length less than or equal to 256")
-	}
-	if cause != nil && len(*cause) > 32768 {
-		return validation("1 validation error detected: Value at 'cause' failed to satisfy constraint: Member must " +
-			"have length less than or equal to 32768")
-	}
-	return nil
-}
-
 // SendTaskFailureInput is the input of SendTaskFailure.
 type SendTaskFailureInput struct {
-	TaskToken string  `json:"taskToken"`
-	Error     *string `json:"error"`
-	Cause     *string `json:"cause"`
+	TaskToken string  `json:"taskToken" api:"required,min=1,max=2048"`
+	Error     *string `json:"error" api:"max=256,hidden"`
+	Cause     *string `json:"cause" api:"max=32768,hidden"`
 }
 
 func (s *Service) sendTaskFailure(ctx context.Context, c *awsapi.Call, in *SendTaskFailureInput) (*Empty, error) {
-	if err := checkError(in.Error, in.Cause); err != nil {
-		return nil, err
-	}
 	err := s.byToken(in.TaskToken, func(run *asl.Run, branch string, attempt int) error {
 		return s.completeTask(run, branch, attempt, asl.Result{Failed: true, Error: in.Error, Cause: in.Cause})
 	})
@@ -120,7 +96,7 @@ func (s *Service) sendTaskFailure(ctx context.Context, c *awsapi.Call, in *SendT
 
 // SendTaskHeartbeatInput is the input of SendTaskHeartbeat.
 type SendTaskHeartbeatInput struct {
-	TaskToken string `json:"taskToken"`
+	TaskToken string `json:"taskToken" api:"required,min=1,max=2048"`
 }
 
 func (s *Service) sendTaskHeartbeat(ctx context.Context, c *awsapi.Call, in *SendTaskHeartbeatInput) (*Empty, error) {

@@ -21,6 +21,7 @@ func TestRequestsAreChecked(t *testing.T) {
 		return out
 	}
 	e := w.start(m, "e", `{}`)
+	long := strings.Repeat("x", 81)
 	pass, wait := `{"Type":"Pass","End":true}`, `{"Type":"Task","Resource":"arn:aws:states:::states:startExecution.sync:2","End":true}`
 	for _, c := range []struct {
 		name, op string
@@ -54,7 +55,62 @@ func TestRequestsAreChecked(t *testing.T) {
 		{"a name that Unicode has not", "CreateActivity", map[string]any{"name": "a\uffff"},
 			"InvalidName: Invalid Name: 'a\uffff'"},
 		{"nothing to list", "ListExecutions", map[string]any{},
-			"ValidationException: Exactly one of 'stateMachineArn' and 'mapRunArn' must be specified"},
+			"ValidationException: Must provide a StateMachine ARN or MapRun ARN"},
+		{"two things to list", "ListExecutions", map[string]any{"stateMachineArn": m, "mapRunArn": m},
+			"ValidationException: Must provide a StateMachine ARN or MapRun ARN"},
+		{"a long name", "StartExecution", map[string]any{"stateMachineArn": m, "name": long},
+			"ValidationException: 1 validation error detected: Value '" + long + "' at 'name' failed to satisfy " +
+				"constraint: Member must have length less than or equal to 80"},
+		{"three mistakes", "CreateStateMachine", map[string]any{"definition": passMachine, "roleArn": role,
+			"type":                    "FAST",
+			"encryptionConfiguration": map[string]any{"type": "NONE"}},
+			"ValidationException: 3 validation errors detected: Value '' at 'name' failed to satisfy constraint: " +
+				"Member " +
+				"must have length greater than or equal to 1; Value 'FAST' at 'type' failed to satisfy " +
+				"constraint: Member " +
+				"must satisfy enum value set: [STANDARD, EXPRESS]; Value 'NONE' at 'encryptionConfiguration.type' " +
+				"failed " +
+				"to satisfy constraint: Member must satisfy enum value set: [AWS_OWNED_KEY, " +
+				"CUSTOMER_MANAGED_KMS_KEY]"},
+		{"three routes", "CreateStateMachineAlias", map[string]any{"name": "a", "routingConfiguration": route(30,
+			30, 40)},
+			"ValidationException: 1 validation error detected: Value " +
+				"'[RoutingConfigurationListItem(stateMachineVersionArn=" + version.(string) +
+				", weight=30), RoutingConfigurationListItem(stateMachineVersionArn=" + version.(string) + ", " +
+				"weight=30), " +
+				"RoutingConfigurationListItem(stateMachineVersionArn=" + version.(string) + ", weight=40)]' at " +
+				"'routingConfiguration' failed to " +
+				"satisfy constraint: Member must have length less than or equal to 2"},
+		{"no routes", "CreateStateMachineAlias", map[string]any{"name": "a"},
+			"ValidationException: 1 validation error detected: Value null at 'routingConfiguration' failed to " +
+				"satisfy " +
+				"constraint: Member must not be null"},
+		{"a negative weight", "CreateStateMachineAlias", map[string]any{"name": "a",
+			"routingConfiguration": route(-1)},
+			"ValidationException: 1 validation error detected: Value '-1' at " +
+				"'routingConfiguration.1.member.weight' failed " +
+				"to satisfy constraint: Member must have value greater than or equal to 0"},
+		{"a level that there is not", "CreateStateMachine", map[string]any{"name": "l", "definition": passMachine,
+			"roleArn": role, "loggingConfiguration": map[string]any{"level": "SOME"}},
+			"ValidationException: 1 validation error detected: Value 'SOME' at 'loggingConfiguration.level' " +
+				"failed to " +
+				"satisfy constraint: Member must satisfy enum value set: [ALL, ERROR, FATAL, OFF]"},
+		{"a tag without a key", "TagResource", map[string]any{"resourceArn": m,
+			"tags": []any{map[string]any{"value": "v"}}},
+			"ValidationException: 1 validation error detected: Value '' at 'tags.1.member.key' failed to satisfy " +
+				"constraint: Member must have length greater than or equal to 1"},
+		{"no token", "SendTaskSuccess", map[string]any{},
+			"ValidationException: 2 validation errors detected: Value '' at 'taskToken' failed to satisfy " +
+				"constraint: Member " +
+				"must have length greater than or equal to 1; Value null at 'output' failed to satisfy " +
+				"constraint: Member " +
+				"must not be null"},
+		{"a way to check mocks that there is not", "TestState", map[string]any{"definition": wait,
+			"mock": map[string]any{
+				"result": "{}", "fieldValidationMode": "LAX"}},
+			"ValidationException: 1 validation error detected: Value 'LAX' at 'mock.fieldValidationMode' failed " +
+				"to satisfy " +
+				"constraint: Member must satisfy enum value set: [STRICT, PRESENT, NONE]"},
 		{"a filter that there is not", "ListExecutions", map[string]any{"stateMachineArn": m, "redriveFilter": "X"},
 			"ValidationException: 1 validation error detected: Value 'X' at 'redriveFilter' failed to satisfy " +
 				"constraint: Member must satisfy enum value set: [REDRIVEN, NOT_REDRIVEN]"},
@@ -144,5 +200,41 @@ func TestMachineIsMadeOnce(t *testing.T) {
 	d := w.call("DescribeStateMachine", map[string]any{"stateMachineArn": first["stateMachineArn"]})
 	if d["definition"] != plain || d["roleArn"] != role {
 		t.Errorf("%v", d)
+	}
+}
+
+func TestReasonsOfRefusals(t *testing.T) {
+	w := virtual(t)
+	m := w.create("m", passMachine)
+	version := w.call("PublishStateMachineVersion", map[string]any{"stateMachineArn": m})["stateMachineVersionArn"]
+	other := w.call("PublishStateMachineVersion", map[string]any{"stateMachineArn": w.create("n",
+		passMachine)})["stateMachineVersionArn"]
+	route := func(arn any, weight int) map[string]any {
+		return map[string]any{"stateMachineVersionArn": arn, "weight": weight}
+	}
+	alias := w.call("CreateStateMachineAlias", map[string]any{"name": "live",
+		"routingConfiguration": []any{route(version, 100)}})["stateMachineAliasArn"]
+	for _, c := range []struct {
+		op   string
+		in   map[string]any
+		want any
+	}{
+		{"CreateStateMachineAlias", map[string]any{"name": "a", "routingConfiguration": []any{route(version, 99)}},
+			"INVALID_ROUTING_CONFIGURATION"},
+		{"CreateStateMachineAlias", map[string]any{"name": "a", "routingConfiguration": []any{route(m, 100)}},
+			"INVALID_ROUTING_CONFIGURATION"},
+		{"CreateStateMachineAlias", map[string]any{"name": "a", "routingConfiguration": []any{route(version, 50),
+			route(other, 50)}}, "INVALID_ROUTING_CONFIGURATION"},
+		{"UpdateStateMachineAlias", map[string]any{"stateMachineAliasArn": alias,
+			"routingConfiguration": []any{route(other, 100)}}, "INVALID_ROUTING_CONFIGURATION"},
+		{"UpdateStateMachineAlias", map[string]any{"stateMachineAliasArn": alias}, "MISSING_REQUIRED_PARAMETER"},
+		{"ListExecutions", map[string]any{}, "MISSING_REQUIRED_PARAMETER"},
+		{"DescribeStateMachine", map[string]any{"stateMachineArn": m + "/label"}, "API_DOES_NOT_SUPPORT_LABELED_ARNS"},
+		{"ListExecutions", map[string]any{"stateMachineArn": m, "maxResults": 1001}, nil},
+	} {
+		_, err := w.try(c.op, c.in)
+		if e := awsapi.AsError(err); err == nil || e.Code != "ValidationException" || e.Fields["reason"] != c.want {
+			t.Errorf("%s %v: %v, want %v", c.op, c.in, err, c.want)
+		}
 	}
 }

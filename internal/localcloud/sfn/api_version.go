@@ -13,9 +13,9 @@ import (
 
 // PublishVersionInput is the input of PublishStateMachineVersion.
 type PublishVersionInput struct {
-	StateMachineARN string `json:"stateMachineArn"`
+	StateMachineARN string `json:"stateMachineArn" api:"required,min=1,max=256"`
 	RevisionID      string `json:"revisionId"`
-	Description     string `json:"description"`
+	Description     string `json:"description" api:"max=256,hidden"`
 }
 
 // PublishVersionOutput is the output of PublishStateMachineVersion.
@@ -39,6 +39,9 @@ func (s *Service) publishVersion(ctx context.Context, c *awsapi.Call,
 		if !ok {
 			return noMachine(in.StateMachineARN)
 		}
+		if m.Deleting {
+			return machineDeleting(in.StateMachineARN)
+		}
 		if in.RevisionID != "" && !(in.RevisionID == m.Revision || in.RevisionID == "INITIAL" && !m.Updated) {
 			return awsapi.Errorf("ConflictException",
 				"Failed to publish the State Machine version for revision %s. The current State Machine revision "+
@@ -57,7 +60,7 @@ func (s *Service) publishVersion(ctx context.Context, c *awsapi.Call,
 
 // DeleteVersionInput is the input of DeleteStateMachineVersion.
 type DeleteVersionInput struct {
-	StateMachineVersionARN string `json:"stateMachineVersionArn"`
+	StateMachineVersionARN string `json:"stateMachineVersionArn" api:"required,min=1,max=2000"`
 }
 
 func (s *Service) deleteVersion(ctx context.Context, c *awsapi.Call, in *DeleteVersionInput) (*Empty, error) {
@@ -97,9 +100,9 @@ func (s *Service) deleteVersion(ctx context.Context, c *awsapi.Call, in *DeleteV
 // ListVersionsInput is the input of ListStateMachineVersions and of
 // ListStateMachineAliases.
 type ListVersionsInput struct {
-	StateMachineARN string `json:"stateMachineArn"`
-	MaxResults      int    `json:"maxResults"`
-	NextToken       string `json:"nextToken"`
+	StateMachineARN string `json:"stateMachineArn" api:"required,min=1,max=256"`
+	MaxResults      int    `json:"maxResults" api:"min=0,max=1000"`
+	NextToken       string `json:"nextToken" api:"min=1,max=1024"`
 }
 
 // VersionItem is a version in a list.

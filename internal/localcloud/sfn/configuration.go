@@ -8,7 +8,7 @@ import (
 
 // LoggingConfig says where a state machine logs.
 type LoggingConfig struct {
-	Level                string           `json:"level,omitempty"`
+	Level                string           `json:"level,omitempty" api:"values=ALL|ERROR|FATAL|OFF"`
 	IncludeExecutionData bool             `json:"includeExecutionData"`
 	Destinations         []LogDestination `json:"destinations,omitzero"`
 }
@@ -16,7 +16,7 @@ type LoggingConfig struct {
 // LogDestination is a log group.
 type LogDestination struct {
 	CloudWatchLogsLogGroup struct {
-		LogGroupARN string `json:"logGroupArn,omitempty"`
+		LogGroupARN string `json:"logGroupArn,omitempty" api:"min=1,max=256"`
 	} `json:"cloudWatchLogsLogGroup"`
 }
 
@@ -27,9 +27,9 @@ type TracingConfig struct {
 
 // EncryptionConf is kept and shown; data is not encrypted here.
 type EncryptionConf struct {
-	Type      string `json:"type"`
-	KeyID     string `json:"kmsKeyId,omitempty"`
-	DataReuse int    `json:"kmsDataKeyReusePeriodSeconds,omitempty"`
+	Type      string `json:"type" api:"required,values=AWS_OWNED_KEY|CUSTOMER_MANAGED_KMS_KEY"`
+	KeyID     string `json:"kmsKeyId,omitempty" api:"min=1,max=2048"`
+	DataReuse int    `json:"kmsDataKeyReusePeriodSeconds,omitempty" api:"min=60,max=900"`
 }
 
 // shownEncryption is a configuration as descriptions show it: that of AWS where there is none.
@@ -42,8 +42,8 @@ func shownEncryption(e *EncryptionConf) *EncryptionConf {
 
 // Tag is a tag.
 type Tag struct {
-	Key   string `json:"key"`
-	Value string `json:"value"`
+	Key   string `json:"key" api:"required,min=1,max=128"`
+	Value string `json:"value" api:"max=256"`
 }
 
 // maxTags is how many tags a resource may have.
@@ -63,14 +63,8 @@ func checkEncryption(e *EncryptionConf) error {
 		if e.KeyID != "" || e.DataReuse != 0 {
 			return refuse("kmsKeyId and kmsDataKeyReusePeriodSeconds must not be set with the type AWS_OWNED_KEY.")
 		}
-	case e.Type != "CUSTOMER_MANAGED_KMS_KEY":
-		return validation("1 validation error detected: Value '%s' at 'encryptionConfiguration.type' failed to "+
-			"satisfy constraint: Member must satisfy enum value set: [AWS_OWNED_KEY, CUSTOMER_MANAGED_KMS_KEY]",
-			e.Type)
 	case e.KeyID == "":
 		return refuse("kmsKeyId must be set with the type CUSTOMER_MANAGED_KMS_KEY.")
-	case e.DataReuse != 0 && (e.DataReuse < 60 || e.DataReuse > 900):
-		return refuse("kmsDataKeyReusePeriodSeconds must be between 60 and 900.")
 	}
 	return nil
 }

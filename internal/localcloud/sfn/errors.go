@@ -12,6 +12,10 @@ func noMachine(arn string) error {
 	return awsapi.Errorf("StateMachineDoesNotExist", "State Machine Does Not Exist: '%s'", arn)
 }
 
+func machineDeleting(arn string) error {
+	return awsapi.Errorf("StateMachineDeleting", "State Machine is being deleted: '%s'", arn)
+}
+
 func noExecution(arn string) error {
 	return awsapi.Errorf("ExecutionDoesNotExist", "Execution Does Not Exist: '%s'", arn)
 }
@@ -30,6 +34,17 @@ func invalidName(name string) error {
 
 func validation(format string, args ...any) error {
 	return awsapi.Errorf("ValidationException", format, args...)
+}
+
+// refusal is a validation with the reason that the API has a word for.
+func refusal(reason, format string, args ...any) error {
+	e := awsapi.Errorf("ValidationException", format, args...)
+	e.Fields = map[string]any{"reason": reason}
+	return e
+}
+
+func invalidRouting(format string, args ...any) error {
+	return refusal("INVALID_ROUTING_CONFIGURATION", format, args...)
 }
 
 func invalidToken() error {

@@ -62,11 +62,6 @@ func (s *Service) checkLogging(ctx context.Context, l *LoggingConfig) error {
 	if l.Level == "" {
 		l.Level = history.LevelOff
 	}
-	switch l.Level {
-	case history.LevelOff, history.LevelAll, history.LevelError, history.LevelFatal:
-	default:
-		return awsapi.Errorf("InvalidLoggingConfiguration", "Invalid Logging Configuration: Log level is not valid.")
-	}
 	if l.Level != history.LevelOff && len(l.Destinations) == 0 || len(l.Destinations) > 1 {
 		return awsapi.Errorf("InvalidLoggingConfiguration",
 			"Invalid Logging Configuration: Must specify exactly one Log Destination.")

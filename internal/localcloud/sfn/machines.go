@@ -128,7 +128,7 @@ func (s *Service) selected(tx *store.Tx, arn string) (m machineRecord, rev revis
 }
 
 // pick chooses a version by the weights of an alias.
-func (s *Service) pick(routing []Route) int {
+func (s *Service) pick(routing []RoutingConfigurationListItem) int {
 	n := s.sched.Rand().IntN(100)
 	for _, r := range routing {
 		if n -= r.Weight; n < 0 {

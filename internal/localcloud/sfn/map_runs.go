@@ -14,10 +14,7 @@ func (s *Service) saveMapRuns(tx *store.Tx, rec *executionRecord, run *asl.Run) 
 	run.Branches(func(b *asl.Branch) {
 		if m, ok := asl.MapRunOf(b); ok {
 			if run.Status != asl.Running {
-				m.Status = run.Status
-				if m.Status == asl.TimedOut {
-					m.Status = asl.Aborted
-				}
+				m.Status = asl.Aborted // the execution ended elsewhere
 			}
 			now = append(now, m)
 		}

@@ -2,6 +2,7 @@ package sfn
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/names"
@@ -22,7 +23,8 @@ func machineName(arn string) (name, qualifier string, err error) {
 		return "", "", named(err)
 	}
 	if strings.Contains(name, "/") {
-		return "", "", validation("The operation does not support the ARN of a Map state: '%s'", arn)
+		return "", "", refusal("API_DOES_NOT_SUPPORT_LABELED_ARNS", "The operation does not support the ARN of a "+
+			"Map state: '%s'", arn)
 	}
 	return name, qualifier, nil
 }
@@ -58,6 +60,14 @@ func activityName(arn string) (string, bool) {
 
 func (s *Service) arn(kind, rest string) string {
 	return names.Account{Region: s.Region, ID: s.Account}.ARN(kind, rest)
+}
+
+// versionARN is the ARN of the version that an execution runs, "" if it was started by none.
+func (s *Service) versionARN(rec *executionRecord) string {
+	if rec.Version == 0 {
+		return ""
+	}
+	return s.arn(names.StateMachine, rec.machine()+":"+strconv.Itoa(rec.Version))
 }
 
 // executionARN is the ARN of an execution that has a history.

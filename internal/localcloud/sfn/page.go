@@ -16,23 +16,6 @@ type page struct {
 
 // newPage reads maxResults, which is 100 if it is 0 or absent, and nextToken.
 func newPage(maxResults int, nextToken string) (page, error) {
-	return newPageWith(maxResults, nextToken, 1024)
-}
-
-// newPageWith is newPage where AWS allows tokens of another length.
-func newPageWith(maxResults int, nextToken string, longest int) (page, error) {
-	refuse := func(value any, member, constraint string, limit int) (page, error) {
-		return page{}, validation("1 validation error detected: Value '%v' at '%s' failed to satisfy constraint: "+
-			"Member must have %s %d", value, member, constraint, limit)
-	}
-	switch {
-	case maxResults < 0:
-		return refuse(maxResults, "maxResults", "value greater than or equal to", 0)
-	case maxResults > 1000:
-		return refuse(maxResults, "maxResults", "value less than or equal to", 1000)
-	case len(nextToken) > longest:
-		return refuse(nextToken, "nextToken", "length less than or equal to", longest)
-	}
 	after, ok := awsapi.PageKey(nextToken)
 	if !ok {
 		return page{}, invalidToken()
@@ -58,8 +41,8 @@ func list[T, E any](tx *store.Tx, t store.Table[T], q store.Query, p page,
 
 // ListInput is the input of listings.
 type ListInput struct {
-	MaxResults int    `json:"maxResults"`
-	NextToken  string `json:"nextToken"`
+	MaxResults int    `json:"maxResults" api:"min=0,max=1000"`
+	NextToken  string `json:"nextToken" api:"min=1,max=1024"`
 }
 
 // metadataOnly is the includedData of requests that want no data.

@@ -66,6 +66,9 @@ func (s *Service) info(rec *executionRecord, rev *revisionRecord) asl.Info {
 		RoleARN: rev.RoleARN, Region: s.Region, Account: s.Account,
 		Started: rec.Started, Input: asl.TextData(rec.Input), RedriveCount: rec.RedriveCount, Redriven: rec.Redriven,
 	}
+	if rec.Version != 0 {
+		info.VersionARN, info.AliasARN = s.versionARN(rec), rec.Alias
+	}
 	if rec.Child != nil {
 		info.Around = rec.Child.Around
 	}

@@ -7,18 +7,58 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
-// redriveStatus says whether an execution can be redriven.
-func redriveStatus(rec *executionRecord) (status, reason string) {
+// Whether an execution can be redriven.
+const (
+	redrivableNow      = "REDRIVABLE"
+	redrivableByMapRun = "REDRIVABLE_BY_MAP_RUN"
+	notRedrivable      = "NOT_REDRIVABLE"
+)
+
+// redriveStatus says whether an execution can be redriven, and why not.
+//
+// Source: Step Functions API reference, DescribeExecution (redriveStatusReason), RedriveExecution.
+func (s *Service) redriveStatus(rec *executionRecord) (status, reason string, err error) {
 	switch rec.Status {
 	case asl.Running:
-		return "NOT_REDRIVABLE", "Execution is RUNNING and cannot be redriven"
+		return notRedrivable, "Execution is RUNNING and cannot be redriven", nil
 	case asl.Succeeded:
-		return "NOT_REDRIVABLE", "Execution is SUCCEEDED and cannot be redriven"
+		return notRedrivable, "Execution is SUCCEEDED and cannot be redriven", nil
+	}
+	m, err := s.newest(rec.Machine)
+	if err != nil {
+		return "", "", err
+	}
+	now := s.sched.Now()
+	switch {
+	case m != nil && m.machine.Deleting:
+		return notRedrivable, "State machine is in DELETING status", nil
+	case !rec.Started.AddDate(1, 0, 0).After(now):
+		return notRedrivable, "Execution has exceeded the max execution time", nil
+	case rec.Stopped.AddDate(0, 0, redriveDays).Before(now):
+		return notRedrivable, "Execution redrivable period exceeded", nil
+	}
+	if rec.Type != express {
+		snap, found, err := s.redrivable(rec.key())
+		if err != nil {
+			return "", "", err
+		}
+		if !found || snap.Next >= asl.MaxEvents {
+			return notRedrivable, "Execution history event limit exceeded", nil
+		}
 	}
 	if rec.Child != nil {
-		return "REDRIVABLE_BY_MAP_RUN", ""
+		return redrivableByMapRun, "", nil
 	}
-	return "REDRIVABLE", ""
+	return redrivableNow, "", nil
+}
+
+// redrivable is an execution as it was before the error that ended it.
+func (s *Service) redrivable(k key) (snap asl.Snapshot, found bool, err error) {
+	err = s.db.View(func(tx *store.Tx) (err error) {
+		snap, found, err = redrivable.Get(tx, k.Machine, k.Name)
+		return err
+	})
+	return snap, found, err
 }
 
 // redriveDays is how long after its end an execution can be redriven.
@@ -48,30 +88,19 @@ func (s *Service) redrive(k key, token string,
 			return r.At, "", nil
 		}
 	}
-	status, reason := redriveStatus(rec)
-	if status == "REDRIVABLE_BY_MAP_RUN" {
-		if change != nil {
-			status = "REDRIVABLE"
-		} else {
-			reason = "Execution is redrivable by its Map Run only"
-		}
-	}
-	if status == "REDRIVABLE" && rec.Stopped.AddDate(0, 0, redriveDays).Before(now) {
-		status, reason = "NOT_REDRIVABLE", "Execution redrivable period exceeded"
-	}
-	var snap asl.Snapshot
-	found := false
-	if err := s.db.View(func(tx *store.Tx) (err error) {
-		snap, found, err = redrivable.Get(tx, k.Machine, k.Name)
-		return err
-	}); err != nil {
+	status, reason, err := s.redriveStatus(rec)
+	if err != nil {
 		return at, "", err
 	}
-	if status == "REDRIVABLE" && (!found || snap.Next >= asl.MaxEvents-1) {
-		status, reason = "NOT_REDRIVABLE", "Execution history event limit exceeded"
+	if status == redrivableByMapRun && change == nil {
+		reason = "Execution is redrivable by its Map Run only"
 	}
-	if status != "REDRIVABLE" {
+	if reason != "" {
 		return at, reason, nil
+	}
+	snap, _, err := s.redrivable(k)
+	if err != nil {
+		return at, "", err
 	}
 	old := rec.Status
 	rec.RedriveCount++

@@ -71,7 +71,10 @@ func (in *integrations) results(executionARN, mapRunARN string) ([]integration.E
 	for i := range children {
 		rec := &children[i]
 		e := shownExecution(rec, in.s.arn(names.StateMachine, rec.machine()))
-		status, reason := redriveStatus(rec)
+		status, reason, err := in.s.redriveStatus(rec)
+		if err != nil {
+			return nil, err
+		}
 		e.Redrive = &integration.Redrive{Count: rec.RedriveCount, Status: status, Reason: reason}
 		out = append(out, e)
 	}

@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// Route is a version with its share of an alias's executions.
-type Route struct {
-	StateMachineVersionARN string `json:"stateMachineVersionArn"`
-	Weight                 int    `json:"weight"`
+// RoutingConfigurationListItem is a version with its share of an alias's executions.
+type RoutingConfigurationListItem struct {
+	StateMachineVersionARN string `json:"stateMachineVersionArn" api:"required,min=1,max=256"`
+	Weight                 int    `json:"weight" api:"min=0,max=100"`
 }
 
 // version is the number of the version, 0 where the ARN is none of a version.
-func (r Route) version() int {
+func (r RoutingConfigurationListItem) version() int {
 	return number(r.StateMachineVersionARN[strings.LastIndexByte(r.StateMachineVersionARN, ':')+1:])
 }
 

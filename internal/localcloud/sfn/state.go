@@ -42,11 +42,11 @@ type versionRecord struct {
 
 // aliasRecord routes to one or two versions.
 type aliasRecord struct {
-	Name        string    `json:"name"`
-	Description string    `json:"description"`
-	Routing     []Route   `json:"routing"`
-	Created     time.Time `json:"created"`
-	Updated     time.Time `json:"updated"`
+	Name        string                         `json:"name"`
+	Description string                         `json:"description"`
+	Routing     []RoutingConfigurationListItem `json:"routing"`
+	Created     time.Time                      `json:"created"`
+	Updated     time.Time                      `json:"updated"`
 }
 
 // executionRecord is what DescribeExecution tells.

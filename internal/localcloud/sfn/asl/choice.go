@@ -187,11 +187,11 @@ func matches(pattern, s string) bool {
 
 func (c *compiler) choiceState(s *State, o *document.Object, at string) {
 	v, ok := o.Get("Choices")
-	list, isArray := v.([]any)
-	if !ok {
+	var list []any
+	if ok {
+		list = c.elements(v, at+"/Choices")
+	} else {
 		c.fail(at, "These fields are required: [Choices]")
-	} else if !isArray || len(list) == 0 {
-		c.fail(at+"/Choices", "Expected a non-empty array")
 	}
 	if v, ok := o.Get("Default"); ok {
 		s.fallback = c.target(v, at+"/Default")
@@ -200,7 +200,7 @@ func (c *compiler) choiceState(s *State, o *document.Object, at string) {
 		where := fmt.Sprintf("%s/Choices[%d]", at, i)
 		r, ok := e.(*document.Object)
 		if !ok {
-			c.fail(where, "Expected value of type Object")
+			c.wrongType(where, "OBJECT")
 			continue
 		}
 		ch := &choice{}
@@ -274,17 +274,13 @@ func (c *compiler) rule(r *document.Object, at string, top bool, depth int) rule
 		case name == "Variable" || name == "Comment" || top && (name == "Next" || name == "Assign"):
 		case name == "And" || name == "Or":
 			found = append(found, name)
-			list, ok := m.Value.([]any)
-			if !ok || len(list) == 0 {
-				c.fail(field, "Expected a non-empty array")
-				continue
-			}
+			list := c.elements(m.Value, field)
 			var rules []rule
 			for i, e := range list {
 				where := element(field, i)
 				inner, ok := e.(*document.Object)
 				if !ok {
-					c.fail(where, "Expected value of type Object")
+					c.wrongType(where, "OBJECT")
 					continue
 				}
 				rules = append(rules, c.rule(inner, where, false, depth+1))
@@ -298,7 +294,7 @@ func (c *compiler) rule(r *document.Object, at string, top bool, depth int) rule
 			found = append(found, name)
 			inner, ok := m.Value.(*document.Object)
 			if !ok {
-				c.fail(field, "Expected value of type Object")
+				c.wrongType(field, "OBJECT")
 				continue
 			}
 			out = notRule{c.rule(inner, field, false, depth+1)}
@@ -363,7 +359,7 @@ func (c *compiler) operand(operator string, v any, at string) {
 		c.text(v, at)
 	case strings.HasPrefix(operator, "Numeric"):
 		if _, ok := document.Number(v); !ok {
-			c.fail(at, "Expected value of type Number")
+			c.wrongType(at, "NUMBER")
 		}
 	case strings.HasPrefix(operator, "Timestamp"):
 		if s, ok := v.(string); !ok {
@@ -373,7 +369,7 @@ func (c *compiler) operand(operator string, v any, at string) {
 		}
 	default:
 		if _, ok := v.(bool); !ok {
-			c.fail(at, "Expected value of type Boolean")
+			c.wrongType(at, "BOOLEAN")
 		}
 	}
 }

@@ -46,7 +46,7 @@ func Compile(definition string, express bool) (*Machine, Diagnostics) {
 	}
 	m := &Machine{Express: express}
 	c.machine = m
-	c.jsonata = c.language(o, "/", false)
+	c.language(o, "/", &c.jsonata)()
 	m.Flow = c.flow(o, "", true)
 	if c.diagnostics.Failed() {
 		return nil, c.diagnostics
@@ -68,7 +68,7 @@ func CompileState(definition string) (*Machine, Diagnostics) {
 	c := &compiler{names: map[string]bool{}, states: always, single: true}
 	m := &Machine{Flow: &Flow{StartAt: "StateName", States: map[string]*State{}}}
 	c.machine = m
-	c.jsonata = c.language(o, "/", false)
+	c.language(o, "/", &c.jsonata)()
 	m.States["StateName"] = c.state("StateName", o, "")
 	if c.diagnostics.Failed() {
 		return nil, c.diagnostics
@@ -116,6 +116,42 @@ func (c *compiler) fail(at, format string, args ...any) {
 	c.report(schemaFailed, at, format, args...)
 }
 
+// wrongType reports a value that is not of the type that the schema wants.
+func (c *compiler) wrongType(at, want string) { c.fail(at, "Expected value of type [%s]", want) }
+
+// notOneOf reports a value that is none of those that there are.
+func (c *compiler) notOneOf(at string, values ...string) {
+	c.fail(at, "Value should be one of the following: [%s]", strings.Join(values, ", "))
+}
+
+// within checks the bounds of a number.
+func (c *compiler) within(v any, at string, whole bool, low, high float64) {
+	f, isNumber := document.Number(v)
+	_, isInteger := document.Integer(v)
+	switch {
+	case whole && !isInteger:
+		c.wrongType(at, "INTEGER")
+	case !isNumber:
+		c.wrongType(at, "NUMBER")
+	case f < low:
+		c.fail(at, "Minimum value is %s", document.Float(low))
+	case f > high:
+		c.fail(at, "Maximum value is %s", document.Float(high))
+	}
+}
+
+// elements are those of an array that must have one.
+func (c *compiler) elements(v any, at string) []any {
+	list, ok := v.([]any)
+	switch {
+	case !ok:
+		c.wrongType(at, "ARRAY")
+	case len(list) == 0:
+		c.fail(at, "Value should not be empty")
+	}
+	return list
+}
+
 // unsupported reports a field that what is at the location cannot have.
 func (c *compiler) unsupported(at, name string) { c.fail(at, "Field '%s' is not supported", name) }
 
@@ -129,23 +165,23 @@ func (c *compiler) otherLanguage(at, name string, jsonata bool) {
 		name, other)
 }
 
-// language reads QueryLanguage; whole says that the machine is JSONata.
-func (c *compiler) language(o *document.Object, at string, whole bool) bool {
+// language reads QueryLanguage of the machine or of a state, which has the machine's if it has none of its own:
+// JSONPath where it is just that, and JSONata where it is anything else, also what there is not. The report of that
+// comes later than those of the fields that the language has.
+//
+// Source: github.com/floci-io/floci/issues/2968, measured on AWS (2026-09-02).
+func (c *compiler) language(o *document.Object, at string, jsonata *bool) (report func()) {
 	v, ok := o.Get("QueryLanguage")
-	if !ok {
-		return whole
+	if ok {
+		*jsonata = v != "JSONPath"
 	}
-	switch v {
-	case "JSONata":
-		return true
-	case "JSONPath":
-		if whole {
-			c.fail(at, "'QueryLanguage' can not be 'JSONPath' if set to 'JSONata' for whole state machine")
+	return func() {
+		if _, isText := v.(string); ok && !isText {
+			c.wrongType(join(at, "QueryLanguage"), "STRING")
+		} else if ok && v != "JSONPath" && v != "JSONata" {
+			c.notOneOf(join(at, "QueryLanguage"), "JSONPath", "JSONata")
 		}
-		return false
 	}
-	c.fail(join(at, "QueryLanguage"), "Value is not valid: should be one of [JSONPath, JSONata]")
-	return true
 }
 
 func join(at, name string) string { return strings.TrimSuffix(at, "/") + "/" + name }

@@ -8,17 +8,16 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
 )
 
+// maxDelay is the largest MaxDelaySeconds.
+const maxDelay = 31622400
+
 func (c *compiler) errorNames(v any, at string, last bool) []string {
-	list, ok := v.([]any)
-	if !ok || len(list) == 0 {
-		c.fail(at, "Expected a non-empty array of error names")
-		return nil
-	}
+	list := c.elements(v, at)
 	var names []string
 	for i, e := range list {
 		name, ok := e.(string)
 		if !ok {
-			c.fail(fmt.Sprintf("%s[%d]", at, i), "Expected value of type String")
+			c.wrongType(fmt.Sprintf("%s[%d]", at, i), "STRING")
 		}
 		if name == "States.ALL" {
 			if len(list) > 1 {
@@ -40,47 +39,39 @@ func (c *compiler) retriers(s *State, o *document.Object, at string) {
 	}
 	list, ok := v.([]any)
 	if !ok {
-		c.fail(at+"/Retry", "Expected value of type Array")
+		c.wrongType(at+"/Retry", "ARRAY")
 		return
 	}
 	for i, e := range list {
 		where := fmt.Sprintf("%s/Retry[%d]", at, i)
 		r, ok := e.(*document.Object)
 		if !ok {
-			c.fail(where, "Expected value of type Object")
+			c.wrongType(where, "OBJECT")
 			continue
 		}
 		out := &Retrier{Interval: 1, Attempts: 3, Backoff: 2}
 		for _, m := range r.Members() {
 			field := where + "/" + m.Name
 			f, _ := document.Number(m.Value)
-			n, whole := document.Integer(m.Value)
+			n, _ := document.Integer(m.Value)
 			switch m.Name {
 			case "ErrorEquals":
 				out.Errors = c.errorNames(m.Value, field, i == len(list)-1)
 			case "IntervalSeconds":
-				if !whole || n < 1 || n > maxSeconds {
-					c.fail(field, "Value is not an integer between 1 and %d", maxSeconds)
-				}
+				c.within(m.Value, field, true, 1, maxSeconds)
 				out.Interval = f
 			case "MaxAttempts":
-				if !whole || n < 0 || n > maxSeconds {
-					c.fail(field, "Value is not an integer between 0 and %d", maxSeconds)
-				}
+				c.within(m.Value, field, true, 0, maxSeconds)
 				out.Attempts = int(n)
 			case "BackoffRate":
-				if f < 1 {
-					c.fail(field, "Value is not a number of at least 1.0")
-				}
+				c.within(m.Value, field, false, 1, math.MaxFloat64)
 				out.Backoff = f
 			case "MaxDelaySeconds":
-				if !whole || n < 1 || n > 31622400 {
-					c.fail(field, "Value is not an integer between 1 and 31622400")
-				}
+				c.within(m.Value, field, true, 1, maxDelay)
 				out.MaxDelay = f
 			case "JitterStrategy":
 				if m.Value != "FULL" && m.Value != "NONE" {
-					c.fail(field, "Value is not valid: should be one of [FULL, NONE]")
+					c.notOneOf(field, "FULL", "NONE")
 				}
 				out.Full = m.Value == "FULL"
 			case "Comment":
@@ -116,14 +107,14 @@ func (c *compiler) catchers(s *State, o *document.Object, at string) {
 	}
 	list, ok := v.([]any)
 	if !ok {
-		c.fail(at+"/Catch", "Expected value of type Array")
+		c.wrongType(at+"/Catch", "ARRAY")
 		return
 	}
 	for i, e := range list {
 		where := fmt.Sprintf("%s/Catch[%d]", at, i)
 		r, ok := e.(*document.Object)
 		if !ok {
-			c.fail(where, "Expected value of type Object")
+			c.wrongType(where, "OBJECT")
 			continue
 		}
 		out := &Catcher{}

@@ -41,13 +41,11 @@ func (c *compiler) flow(o *document.Object, at string, top bool) *Flow {
 	}
 	if top {
 		if v, ok := o.Get("Version"); ok && v != "1.0" {
-			c.fail(at+"/Version", "Value is not valid: should be one of [1.0]")
+			c.notOneOf(at+"/Version", "1.0")
 		}
 		if v, ok := o.Get("TimeoutSeconds"); ok {
-			n, isInt := document.Integer(v)
-			if !isInt || n <= 0 || n > maxSeconds {
-				c.fail(at+"/TimeoutSeconds", "Value is not an integer between 1 and %d", maxSeconds)
-			}
+			n, _ := document.Integer(v)
+			c.within(v, at+"/TimeoutSeconds", true, 1, maxSeconds)
 			c.machine.Timeout = time.Duration(n) * time.Second
 		}
 	}
@@ -60,7 +58,7 @@ func (c *compiler) flow(o *document.Object, at string, top bool) *Flow {
 	}
 	states, ok := v.(*document.Object)
 	if !ok {
-		c.fail(at+"/States", "Expected value of type Object")
+		c.wrongType(at+"/States", "OBJECT")
 		return f
 	}
 	if states.Len() == 0 {
@@ -69,7 +67,9 @@ func (c *compiler) flow(o *document.Object, at string, top bool) *Flow {
 	for _, m := range states.Members() {
 		where := below(at+"/States", m.Name)
 		if len([]rune(m.Name)) > MaxName {
-			c.report(invalidName, where, "State name is longer than %d characters", MaxName)
+			c.report(invalidName, where, "Invalid State name: State '%s' exceeds the %d-character limit allowed "+
+				"by the "+
+				"service", m.Name, MaxName)
 		}
 		if c.names[m.Name] {
 			c.report(duplicateName, where, "Duplicate State name: %s", m.Name)
@@ -77,20 +77,22 @@ func (c *compiler) flow(o *document.Object, at string, top bool) *Flow {
 		c.names[m.Name] = true
 		body, ok := m.Value.(*document.Object)
 		if !ok {
-			c.fail(where, "Expected value of type Object")
+			c.wrongType(where, "OBJECT")
 			continue
 		}
 		f.States[m.Name] = c.state(m.Name, body, where)
 		f.names = append(f.names, m.Name)
 	}
-	c.transitions(f, at)
+	c.transitions(f, at, top)
 	return f
 }
 
 // transitions checks where states lead: that each target is there, that the
-// flow can end, and that each state can be reached. A flow that cannot end is not
-// asked which of its states are reached.
-func (c *compiler) transitions(f *Flow, at string) {
+// machine can end, and that each state can be reached. A machine that cannot end is
+// not asked which of its states are reached; a branch or an iteration need not end.
+//
+// Source: github.com/floci-io/floci/issues/2735, measured on AWS (2026-08-29).
+func (c *compiler) transitions(f *Flow, at string, top bool) {
 	reached := map[string]bool{}
 	var queue []string
 	visit := func(to, where string) {
@@ -128,7 +130,7 @@ func (c *compiler) transitions(f *Flow, at string) {
 			check(ct.Next, fmt.Sprintf("/Catch[%d]/Next", i))
 		}
 	}
-	if !end {
+	if top && !end {
 		c.diagnostics = append(c.diagnostics, Diagnostic{"ERROR", missingEnd, "Workflow has no terminal state", ""})
 		return
 	}
@@ -164,7 +166,7 @@ func (s *State) terminal() bool {
 func (c *compiler) text(v any, at string) string {
 	s, ok := v.(string)
 	if !ok {
-		c.fail(at, "Expected value of type String")
+		c.wrongType(at, "STRING")
 	}
 	return s
 }

@@ -24,15 +24,16 @@ func (c *compiler) mapState(s *State, o *document.Object, at string) {
 		return
 	}
 	if !isObject {
-		c.fail(at+"/"+name, "Expected value of type Object")
+		c.wrongType(at+"/"+name, "OBJECT")
 		return
 	}
 	if v, ok := body.Get("ProcessorConfig"); ok {
 		config, isObject := v.(*document.Object)
 		where := at + "/" + name + "/ProcessorConfig"
 		if !isObject {
-			c.fail(where, "Expected value of type Object")
+			c.wrongType(where, "OBJECT")
 		} else {
+			c.members(config, where, mapFields["ProcessorConfig"], s.JSONata, false)
 			mode, hasMode := config.Get("Mode")
 			kind, _ := config.Get("ExecutionType")
 			switch {
@@ -46,7 +47,7 @@ func (c *compiler) mapState(s *State, o *document.Object, at string) {
 					c.fail(where+"/Mode", "Express state machine does not support Distributed Map")
 				}
 			case hasMode && mode != "INLINE":
-				c.fail(where+"/Mode", "Value is not valid: should be one of [INLINE, DISTRIBUTED]")
+				c.notOneOf(where+"/Mode", "INLINE", "DISTRIBUTED")
 			}
 		}
 	}
@@ -71,7 +72,7 @@ func (c *compiler) mapState(s *State, o *document.Object, at string) {
 	if s.parameters != nil {
 		s.itemSelector, s.parameters = s.parameters, nil
 	}
-	s.maxConcurrency = c.number(s, o, "MaxConcurrency", at, 0, maxSeconds, true)
+	s.maxConcurrency = c.number(s, o, "MaxConcurrency", at, 0, math.MaxFloat64, true)
 	s.toleratedCount = c.number(s, o, "ToleratedFailureCount", at, 0, math.MaxInt32, true)
 	s.toleratedShare = c.number(s, o, "ToleratedFailurePercentage", at, 0, 100, false)
 	if v, ok := o.Get("Label"); ok {
@@ -103,6 +104,18 @@ func forbidden(r rune) bool {
 	return unicode.IsSpace(r) || unicode.IsControl(r) || strings.ContainsRune("?*<>{}[]:;,\\/|^~$#%&`\"", r)
 }
 
+// mapFields lists what the objects in a Map state may have: in both languages, in JSONPath, in JSONata.
+var mapFields = map[string][3][]string{
+	"ItemReader": {{"Resource", "ReaderConfig"}, {"Parameters"}, {"Arguments"}},
+	"ReaderConfig": {{"InputType", "CSVDelimiter", "CSVHeaderLocation", "CSVHeaders", "MaxItems", "ItemsPointer",
+		"ManifestType", "Transformation"}, {"MaxItemsPath"}, {}},
+	"ItemBatcher": {{"MaxItemsPerBatch", "MaxInputBytesPerBatch", "BatchInput"},
+		{"MaxItemsPerBatchPath", "MaxInputBytesPerBatchPath"}, {}},
+	"ResultWriter":    {{"Resource", "WriterConfig"}, {"Parameters"}, {"Arguments"}},
+	"WriterConfig":    {{"OutputType", "Transformation"}, {}, {}},
+	"ProcessorConfig": {{"Mode", "ExecutionType"}, {}, {}},
+}
+
 func (c *compiler) distributedFields(s *State, o *document.Object, at string) {
 	for _, n := range []string{"ItemReader", "ItemBatcher", "ResultWriter"} {
 		v, ok := o.Get(n)
@@ -112,9 +125,10 @@ func (c *compiler) distributedFields(s *State, o *document.Object, at string) {
 		where := at + "/" + n
 		body, isObject := v.(*document.Object)
 		if !isObject {
-			c.fail(where, "Expected value of type Object")
+			c.wrongType(where, "OBJECT")
 			continue
 		}
+		c.members(body, where, mapFields[n], s.JSONata, false)
 		if !s.distributed {
 			c.fail(where, "%s is only supported in Distributed Map", n)
 			continue
@@ -139,14 +153,16 @@ func (c *compiler) distributedFields(s *State, o *document.Object, at string) {
 			if v, ok := body.Get("Resource"); ok {
 				r.resource = c.resource(c.text(v, where+"/Resource"), where+"/Resource")
 				c.itemResource(r.resource, where+"/Resource", "getObject", "listObjectsV2")
+				c.requiredIn(body, parameters, r.resource.required(), s.JSONata, where)
 			} else {
 				c.fail(where, "These fields are required: [Resource]")
 			}
 			if v, ok := body.Get("ReaderConfig"); ok {
 				r.config, _ = v.(*document.Object)
 				if r.config == nil {
-					c.fail(where+"/ReaderConfig", "Expected value of type Object")
+					c.wrongType(where+"/ReaderConfig", "OBJECT")
 				} else {
+					c.members(r.config, where+"/ReaderConfig", mapFields["ReaderConfig"], s.JSONata, false)
 					r.maxItems = c.number(s, r.config, "MaxItems", where+"/ReaderConfig", 0, 100000000,
 						true)
 					c.readerConfig(r, where+"/ReaderConfig")
@@ -168,6 +184,7 @@ func (c *compiler) distributedFields(s *State, o *document.Object, at string) {
 			if exports {
 				w.resource = c.resource(c.text(v, where+"/Resource"), where+"/Resource")
 				c.itemResource(w.resource, where+"/Resource", "putObject")
+				c.requiredIn(body, parameters, []string{"Bucket"}, s.JSONata, where)
 			}
 			if _, has := body.Get(parameters); has != exports {
 				missing := "Resource"
@@ -178,8 +195,9 @@ func (c *compiler) distributedFields(s *State, o *document.Object, at string) {
 			}
 			if v, ok := body.Get("WriterConfig"); ok {
 				if w.config, _ = v.(*document.Object); w.config == nil {
-					c.fail(where+"/WriterConfig", "Expected value of type Object")
+					c.wrongType(where+"/WriterConfig", "OBJECT")
 				} else {
+					c.members(w.config, where+"/WriterConfig", mapFields["WriterConfig"], s.JSONata, false)
 					c.oneOf(w.config, where+"/WriterConfig", "OutputType", "JSON", "JSONL")
 					c.oneOf(w.config, where+"/WriterConfig", "Transformation", "NONE", "COMPACT", "FLATTEN")
 				}
@@ -206,7 +224,7 @@ func (c *compiler) oneOf(o *document.Object, at, name string, values ...string) 
 	}
 	text, _ := v.(string)
 	if !slices.Contains(values, text) {
-		c.fail(at+"/"+name, "Value is not valid: should be one of [%s]", strings.Join(values, ", "))
+		c.notOneOf(at+"/"+name, values...)
 	}
 	return text
 }

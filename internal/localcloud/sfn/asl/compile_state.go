@@ -53,23 +53,18 @@ func (c *compiler) state(name string, o *document.Object, at string) *State {
 			"Choice, Parallel, Map]")
 		return s
 	}
-	s.JSONata = c.language(o, at, c.jsonata)
+	s.JSONata = c.jsonata
+	reportLanguage := c.language(o, at, &s.JSONata)
+	// A machine in JSONata cannot have a state in JSONPath; of its fields nothing more is said.
+	reverted := c.jsonata && !s.JSONata
+	if reverted {
+		c.fail(at, "'QueryLanguage' can not be 'JSONPath' if set to 'JSONata' for whole state machine")
+	}
 	if v, ok := o.Get("Comment"); ok {
 		c.text(v, at+"/Comment")
 	}
-	for _, m := range o.Members() {
-		own, other := allowed[1], allowed[2]
-		if s.JSONata {
-			own, other = other, own
-		}
-		switch {
-		case slices.Contains(common, m.Name), slices.Contains(allowed[0], m.Name), slices.Contains(own, m.Name):
-		case slices.Contains(other, m.Name):
-			c.otherLanguage(at, m.Name, s.JSONata)
-		default:
-			c.unsupported(at, m.Name)
-		}
-	}
+	c.members(o, at, allowed, s.JSONata, reverted, common...)
+	reportLanguage()
 	c.next(s, o, at)
 	if s.JSONata {
 		if v, ok := o.Get("Arguments"); ok {
@@ -84,7 +79,7 @@ func (c *compiler) state(name string, o *document.Object, at string) *State {
 		}
 		if v, ok := o.Get("ResultSelector"); ok {
 			if _, isObject := v.(*document.Object); !isObject {
-				c.fail(at+"/ResultSelector", "Expected value of type Object")
+				c.wrongType(at+"/ResultSelector", "OBJECT")
 			}
 			s.resultSelector = c.pathTemplate(v, at+"/ResultSelector")
 		}
@@ -117,18 +112,17 @@ func (c *compiler) state(name string, o *document.Object, at string) *State {
 		c.task(s, o, at)
 	case "Parallel":
 		v, ok := o.Get("Branches")
-		list, isArray := v.([]any)
 		if !ok {
 			c.fail(at, "These fields are required: [Branches]")
-		} else if !isArray || len(list) == 0 {
-			c.fail(at+"/Branches", "Expected a non-empty array")
+			break
 		}
+		list := c.elements(v, at+"/Branches")
 		for i, b := range list {
 			where := fmt.Sprintf("%s/Branches[%d]", at, i)
 			if body, ok := b.(*document.Object); ok {
 				s.branches = append(s.branches, c.flow(body, where, false))
 			} else {
-				c.fail(where, "Expected value of type Object")
+				c.wrongType(where, "OBJECT")
 			}
 		}
 	case "Map":
@@ -139,6 +133,24 @@ func (c *compiler) state(name string, o *document.Object, at string) *State {
 		c.catchers(s, o, at)
 	}
 	return s
+}
+
+// members reports those that an object cannot have, of those that are allowed in both languages, in JSONPath and in
+// JSONata. Unless quiet, it reports those of the other language too.
+func (c *compiler) members(o *document.Object, at string, allowed [3][]string, jsonata, quiet bool, more ...string) {
+	own, other := allowed[1], allowed[2]
+	if jsonata {
+		own, other = other, own
+	}
+	for _, m := range o.Members() {
+		switch {
+		case slices.Contains(more, m.Name), slices.Contains(allowed[0], m.Name), slices.Contains(own, m.Name):
+		case !slices.Contains(other, m.Name):
+			c.unsupported(at, m.Name)
+		case !quiet:
+			c.otherLanguage(at, m.Name, jsonata)
+		}
+	}
 }
 
 func (c *compiler) next(s *State, o *document.Object, at string) {
@@ -171,7 +183,7 @@ func (c *compiler) path(o *document.Object, name, at string, null bool) *pathFie
 	}
 	text, ok := v.(string)
 	if !ok {
-		c.fail(at+"/"+name, "Expected value of type String")
+		c.wrongType(at+"/"+name, "STRING")
 		return nil
 	}
 	p, err := jsonpath.Parse(text)
@@ -206,7 +218,7 @@ func (c *compiler) assignment(o *document.Object, jsonata bool, at, within strin
 	at += "/Assign"
 	object, ok := v.(*document.Object)
 	if !ok {
-		c.fail(at, "Expected value of type Object")
+		c.wrongType(at, "OBJECT")
 		return nil, nil
 	}
 	var names []string
@@ -297,9 +309,7 @@ func (c *compiler) wait(s *State, o *document.Object, at string) {
 			s.seconds = c.expression(text, where, "Seconds")
 			return
 		}
-		if n, ok := document.Integer(v); !ok || n < 0 || n > maxSeconds {
-			c.fail(where, "Value is not an integer between 0 and %d", maxSeconds)
-		}
+		c.within(v, where, true, 0, maxSeconds)
 		s.seconds = literalNode{v}
 	case "Timestamp":
 		text := c.text(v, where)
@@ -328,6 +338,9 @@ func (c *compiler) number(s *State, o *document.Object, name, at string, low, hi
 	}
 	if okPath {
 		if p := c.path(o, name+"Path", at, false); p != nil {
+			if p.path != nil && !p.path.Definite() {
+				c.fail(at+"/"+name+"Path", "Value is not a valid Reference Path")
+			}
 			return numberField{set: true, name: name, node: p.node, path: p.path}
 		}
 		return numberField{}
@@ -339,12 +352,7 @@ func (c *compiler) number(s *State, o *document.Object, name, at string, low, hi
 	if text, isText := v.(string); isText && s.JSONata && isExpression(text) {
 		return numberField{set: true, name: name, node: c.expression(text, where, name)}
 	}
-	f, isNumber := document.Number(v)
-	if _, isInt := document.Integer(v); !isNumber || whole && !isInt {
-		c.fail(where, "Expected value of type Integer")
-	} else if f < low || f > high {
-		c.fail(where, "Value is not between %v and %v", document.Float(low), document.Float(high))
-	}
+	c.within(v, where, whole, low, high)
 	return numberField{set: true, name: name, node: literalNode{v}}
 }
 

@@ -25,7 +25,7 @@ func (c *compiler) task(s *State, o *document.Object, at string) {
 	if v, ok := o.Get("Credentials"); ok {
 		object, isObject := v.(*document.Object)
 		if !isObject {
-			c.fail(at+"/Credentials", "Expected value of type Object")
+			c.wrongType(at+"/Credentials", "OBJECT")
 			return
 		}
 		_, plain := object.Get("RoleArn")
@@ -53,16 +53,21 @@ func (c *compiler) required(s *State, o *document.Object, at string) {
 	if s.JSONata {
 		where = "Arguments"
 	}
-	v, _ := o.Get(where)
+	c.requiredIn(o, where, s.resource.required(), s.JSONata, at)
+}
+
+// requiredIn checks the members that the object in a field must have.
+func (c *compiler) requiredIn(o *document.Object, field string, names []string, jsonata bool, at string) {
+	v, _ := o.Get(field)
 	sent, ok := v.(*document.Object)
 	if !ok {
 		return
 	}
-	for _, name := range s.resource.required() {
+	for _, name := range names {
 		_, plain := sent.Get(name)
 		_, dynamic := sent.Get(name + ".$")
-		if !plain && !(dynamic && !s.JSONata) {
-			c.fail(at+"/"+where, "The field '%s' is required but was missing", name)
+		if !plain && !(dynamic && !jsonata) {
+			c.fail(at+"/"+field, "The field '%s' is required but was missing", name)
 		}
 	}
 }

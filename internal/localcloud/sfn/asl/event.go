@@ -28,6 +28,8 @@ type Event struct {
 	Location     string
 	State        string
 	RoleARN      string
+	VersionARN   string
+	AliasARN     string
 	MapRunARN    string
 	RedriveCount int
 }

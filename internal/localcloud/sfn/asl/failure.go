@@ -60,7 +60,8 @@ func (r *Run) failBranch(b *Branch, f *Failure) {
 	if !f.kept && !r.Machine.Express {
 		r.keepForRedrive(b)
 	}
-	if p == nil {
+	if p == nil || f.name() == errRuntime {
+		// Nothing catches States.Runtime: it ends the execution, wherever it arises.
 		r.emit(b, Event{Type: "ExecutionFailed", Error: f.Error, Cause: f.Cause})
 		if r.Status == Running {
 			r.Error, r.Cause = f.Error, f.Cause

@@ -69,6 +69,17 @@ func (r Resource) exists() bool {
 		r.Pattern == Sync2 && can&syncs2 != 0
 }
 
+// ownParameters are what a call must have where it is none of an API's model.
+//
+// Source: Step Functions Developer Guide, "Create API Gateway REST APIs with Step Functions", "Call HTTPS APIs in Step
+// Functions workflows", "Create and manage Amazon EKS clusters with Step Functions" (read 2026-11).
+var ownParameters = map[string][]string{
+	"apigateway:invoke": {"ApiEndpoint", "Method"},
+	"http:invoke":       {"ApiEndpoint", "Method"},
+	"eks:call":          {"ClusterName", "CertificateAuthority", "Endpoint", "Method", "Path"},
+	"eks:runJob":        {"ClusterName", "CertificateAuthority", "Endpoint", "Job"},
+}
+
 // modelled are the optimized integrations whose service has another name in the
 // API's model.
 var modelled = map[string]string{"states": "sfn", "events": "eventbridge"}
@@ -80,6 +91,9 @@ func (r Resource) required() []string {
 	}
 	if _, ok := optimized[r.Service][r.Action]; !ok {
 		return nil
+	}
+	if own, ok := ownParameters[r.Service+":"+r.Action]; ok {
+		return own
 	}
 	service := r.Service
 	if name, ok := modelled[service]; ok {

@@ -31,10 +31,13 @@ type Info struct {
 	ExecutionARN, ExecutionName string
 	MachineARN, MachineName     string
 	RoleARN, Region, Account    string
-	Started                     time.Time
-	Input                       *Data
-	RedriveCount                int
-	Redriven                    time.Time
+	// VersionARN and AliasARN are what the execution was started by, if not by the
+	// state machine itself.
+	VersionARN, AliasARN string
+	Started              time.Time
+	Input                *Data
+	RedriveCount         int
+	Redriven             time.Time
 	// Around are the iterations that a child execution of a Map Run is in.
 	Around []int
 }
@@ -187,7 +190,8 @@ func (r *Run) Start() {
 	r.deadline()
 	b := &Branch{State: r.Machine.StartAt, Input: r.Info.Input, flow: r.Machine.Flow}
 	r.snapshot.Root = b
-	r.emit(b, Event{Type: "ExecutionStarted", Input: r.Info.Input, RoleARN: r.Info.RoleARN})
+	r.emit(b, Event{Type: "ExecutionStarted", Input: r.Info.Input, RoleARN: r.Info.RoleARN,
+		VersionARN: r.Info.VersionARN, AliasARN: r.Info.AliasARN})
 	b.Cursor = 0
 	r.queue = append(r.queue, b)
 	r.advance()

@@ -57,7 +57,7 @@ func (w *warningFinder) flow(v any, where string, jsonata bool) {
 // language is the query language of an object inside one of another.
 func language(o *document.Object, jsonata bool) bool {
 	if q, ok := o.Get("QueryLanguage"); ok {
-		return q == "JSONata"
+		return q != "JSONPath"
 	}
 	return jsonata
 }

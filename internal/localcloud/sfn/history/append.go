@@ -80,6 +80,8 @@ func Append(b []byte, e *asl.Event) []byte {
 	case asl.ExecutionStarted:
 		data("input", e.Input)
 		text("roleArn", e.RoleARN)
+		text("stateMachineAliasArn", e.AliasARN)
+		text("stateMachineVersionArn", e.VersionARN)
 	case asl.ExecutionEnded, asl.OnlyOutput:
 		data("output", e.Output)
 	case asl.OnlyError:

@@ -74,6 +74,8 @@ type details struct {
 	HeartbeatInSeconds *int64            `json:"heartbeatInSeconds,omitempty"`
 	TaskCredentials    *taskCredentials  `json:"taskCredentials,omitempty"`
 	RoleARN            string            `json:"roleArn,omitempty"`
+	AliasARN           string            `json:"stateMachineAliasArn,omitempty"`
+	VersionARN         string            `json:"stateMachineVersionArn,omitempty"`
 	WorkerName         string            `json:"workerName,omitempty"`
 	MapRunARN          string            `json:"mapRunArn,omitempty"`
 	Location           string            `json:"location,omitempty"`

@@ -19,34 +19,37 @@ import (
 
 // Input is the input of TestState.
 type Input struct {
-	Definition      string         `json:"definition"`
-	RoleARN         string         `json:"roleArn"`
-	Input           *string        `json:"input"`
-	InspectionLevel string         `json:"inspectionLevel"`
+	Definition      string         `json:"definition" api:"required,min=1,max=1048576,bytes,hidden"`
+	RoleARN         string         `json:"roleArn" api:"min=1,max=256"`
+	Input           *string        `json:"input" api:"max=262144,bytes,hidden"`
+	InspectionLevel string         `json:"inspectionLevel" api:"values=INFO|DEBUG|TRACE"`
 	RevealSecrets   bool           `json:"revealSecrets"`
-	Variables       *string        `json:"variables"`
-	StateName       string         `json:"stateName"`
+	Variables       *string        `json:"variables" api:"max=262144,bytes,hidden"`
+	StateName       string         `json:"stateName" api:"min=1,max=80,hidden"`
 	Mock            *Mock          `json:"mock"`
-	Context         *string        `json:"context"`
+	Context         *string        `json:"context" api:"max=262144,bytes,hidden"`
 	Configuration   *Configuration `json:"stateConfiguration"`
 }
 
 // Mock is what a task is said to come to.
 type Mock struct {
-	Result      *string `json:"result"`
-	ErrorOutput *struct {
-		Error *string `json:"error"`
-		Cause *string `json:"cause"`
-	} `json:"errorOutput"`
-	FieldValidationMode string `json:"fieldValidationMode"`
+	Result              *string      `json:"result" api:"max=262144,bytes,hidden"`
+	ErrorOutput         *ErrorOutput `json:"errorOutput"`
+	FieldValidationMode string       `json:"fieldValidationMode" api:"values=STRICT|PRESENT|NONE"`
+}
+
+// ErrorOutput is the error that a task is said to fail with.
+type ErrorOutput struct {
+	Error *string `json:"error" api:"max=256,hidden"`
+	Cause *string `json:"cause" api:"max=32768,hidden"`
 }
 
 // Configuration is what has gone before the state.
 type Configuration struct {
-	RetrierRetryCount        int     `json:"retrierRetryCount"`
-	ErrorCausedByState       string  `json:"errorCausedByState"`
-	MapIterationFailureCount *int    `json:"mapIterationFailureCount"`
-	MapItemReaderData        *string `json:"mapItemReaderData"`
+	RetrierRetryCount        int     `json:"retrierRetryCount" api:"min=0"`
+	ErrorCausedByState       string  `json:"errorCausedByState" api:"min=1,max=80,hidden"`
+	MapIterationFailureCount *int    `json:"mapIterationFailureCount" api:"min=0"`
+	MapItemReaderData        *string `json:"mapItemReaderData" api:"max=262144,bytes,hidden"`
 }
 
 // Output is the output of TestState.
@@ -264,12 +267,6 @@ func checkMock(in *Input, st *asl.State) error {
 	}
 	if in.Mock.Result == nil && in.Mock.ErrorOutput == nil {
 		return validation("A test mock should have one of the following fields: [result, errorOutput].")
-	}
-	switch in.Mock.FieldValidationMode {
-	case "", "STRICT", "PRESENT", "NONE":
-	default:
-		return validation("1 validation error detected: Value '%s' at 'mock.fieldValidationMode' failed to satisfy "+
-			"constraint: Member must satisfy enum value set: [STRICT, PRESENT, NONE]", in.Mock.FieldValidationMode)
 	}
 	return nil
 }
