@@ -378,6 +378,38 @@ func TestBudgetAndPriority(t *testing.T) {
 	}
 }
 
+// TestABudgetIsOfTheCampaign over all its models, divided into shares that are all of it.
+func TestABudgetIsOfTheCampaign(t *testing.T) {
+	for _, budget := range []int{1, 7, 500, 501, 1234, 100000} {
+		w := newWorld(t, 3000)
+		c := w.create(fmt.Sprintf(`{"campaignId": "c", "images": [{"firmware": {"version": "2.0.0"}}],
+			"targets": {"groups": ["d"]}, "budget": %d, "rate": 1000, "waves": [{"name": "all"}]}`, budget))
+		step := campaign.StepInput{Step: campaign.StepWave, Campaign: c.ID, Token: "t"}
+		if _, err := w.machine().Take(t.Context(), step); err != nil {
+			t.Fatal(err)
+		}
+		for range 4 {
+			w.minute()
+			counts, _ := w.Counts(t.Context(), c.ID, c.Shards)
+			n := campaign.NumbersOf(counts.Tally, -1, c.Total)
+			if n.Running+n.Admitted > budget || n.Running+n.Admitted+n.Succeeded == 0 {
+				t.Fatalf("budget %d: %+v", budget, n)
+			}
+		}
+		shares := map[int]int{}
+		for _, s := range w.stands {
+			shares[s.Share] = s.Budget
+		}
+		sum := 0
+		for _, of := range shares {
+			sum += of
+		}
+		if sum > budget || len(shares) > 16 || budget > 500 && len(w.stands) > 500 && sum != budget {
+			t.Errorf("budget %d is divided into %v", budget, shares)
+		}
+	}
+}
+
 // TestDevicesBeginInTheirWindow: of two zones, over a blackout day.
 func TestDevicesBeginInTheirWindow(t *testing.T) {
 	w := newWorld(t, 40)

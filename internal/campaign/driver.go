@@ -86,6 +86,17 @@ func (d *Driver) Tick(ctx context.Context) (out Driven, err error) {
 	return out, errors.Join(errs...)
 }
 
+// working is how many devices of a campaign are at work, or were just let begin.
+func working(c Campaign, counts event.Counts) (n int) {
+	for _, of := range counts.Running {
+		n += of
+	}
+	for _, of := range c.Last {
+		n += of
+	}
+	return n
+}
+
 // one does the work of one campaign.
 func (d *Driver) one(ctx context.Context, c Campaign, counts event.Counts, all models, left, closing *int,
 	out *Driven) error {
@@ -130,7 +141,7 @@ func (d *Driver) drive(ctx context.Context, c Campaign, counts event.Counts, all
 		r := c.Request
 		if paused || r.Start != nil && now.Before(*r.Start) {
 			w.Idle += tick // its time stands still
-		} else if err := d.admit(ctx, &next, all, left, out); err != nil {
+		} else if err := d.admit(ctx, &next, all, working(c, counts), left, out); err != nil {
 			return err
 		}
 		late := now.Sub(w.Began)-w.Idle >= time.Duration(w.MaxHours)*time.Hour ||
@@ -261,7 +272,8 @@ func (d *Driver) admitStage(ctx context.Context, c *Campaign, left *int, out *Dr
 
 // admit lets devices of the current wave begin. Its cursors move when they are admitted:
 // where a tick dies in between, the next one finds them admitted, and wakes them again.
-func (d *Driver) admit(ctx context.Context, c *Campaign, all models, left *int, out *Driven) error {
+// own are its devices at work.
+func (d *Driver) admit(ctx context.Context, c *Campaign, all models, own int, left *int, out *Driven) error {
 	w := c.wave()
 	now := d.Now()
 	room := Room(c.Request.Rate, *left)
@@ -284,7 +296,7 @@ func (d *Driver) admit(ctx context.Context, c *Campaign, all models, left *int, 
 				if len(entrants) == room {
 					break
 				}
-				if r := all.room(c.Request, m.Model); r >= 0 && r <= last[m.Model] {
+				if r := all.room(c.Request, m.Model, own+len(entrants)-last[m.Model]); r >= 0 && r <= last[m.Model] {
 					full = true
 					break
 				}
@@ -324,8 +336,9 @@ func (c *Campaign) entrant(m Member, wave int, attempt int64, zone string, now t
 }
 
 func (c *Campaign) standing(m Member, wave int, attempt int64, s event.StandState, now time.Time) event.Standing {
+	budget, share := c.Request.share(c.ID, m.Thing)
 	return event.Standing{
-		Campaign: c.ID, Attempt: attempt, State: s, Wave: wave, Model: m.Model,
+		Campaign: c.ID, Attempt: attempt, State: s, Wave: wave, Model: m.Model, Budget: budget, Share: share,
 		Shard: int(hashOf(c.ID, m.Thing) % uint64(max(1, c.Shards))), At: now, Again: c.Request.Retry,
 		Stage: c.Stage != nil && c.Waves[wave].Began.IsZero(),
 	}

@@ -70,6 +70,8 @@ type Fleet interface {
 type Counts interface {
 	// Counts reads a campaign's, of so many shards.
 	Counts(ctx context.Context, id event.CampaignID, shards int) (event.Counts, error)
+	// InDanger reads how many of its devices are in danger, of so many shares of its budget.
+	InDanger(ctx context.Context, id event.CampaignID, shares int) (int, error)
 	// Standings reads where devices stand; one that stands nowhere is not there.
 	Standings(ctx context.Context, id event.CampaignID, things []event.ThingName) (
 		map[event.ThingName]event.Standing, error)

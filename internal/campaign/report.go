@@ -21,6 +21,7 @@ type Report struct {
 	Ended       *time.Time       `json:"ended,omitempty"`
 	Execution   string           `json:"executionArn,omitempty"`
 	Devices     Numbers          `json:"devices"`
+	Budget      *Budget          `json:"budget,omitempty"`
 	NotEligible map[string]int   `json:"notEligible,omitempty"`
 	Stage       *StageReport     `json:"stage,omitempty"`
 	Waves       []WaveReport     `json:"waves"`
@@ -28,6 +29,12 @@ type Report struct {
 	// LeftOver are devices that never came to an end of their own: the target of the next
 	// campaign. Of many, the first.
 	LeftOver []event.ThingName `json:"leftOver,omitempty"`
+}
+
+// Budget is how many devices of a campaign may be in danger, and how many are.
+type Budget struct {
+	Most     int `json:"most"`
+	InDanger int `json:"inDanger"`
 }
 
 // StageReport is the stage, planned against actual.
@@ -69,6 +76,13 @@ func NewReport(ctx context.Context, manifest Manifest, counts Counts, c Campaign
 		Campaign: c.ID, State: c.State, Why: c.Why, HaltedIn: c.HaltedIn, Phase: c.Phase, Created: c.Created, By: c.By,
 		Ended: moment(c.Ended), Execution: c.Execution, Devices: NumbersOf(all.Tally, -1, c.Total),
 		NotEligible: c.Excluded, Waves: []WaveReport{}, Wave: c.Summary().Wave,
+	}
+	if most := c.Request.Budget; most > 0 {
+		n, err := counts.InDanger(ctx, c.ID, c.Request.shares())
+		if err != nil {
+			return Report{}, err
+		}
+		r.Budget = &Budget{Most: most, InDanger: n}
 	}
 	if s := c.Stage; s != nil {
 		r.Stage = &StageReport{Planned: c.Total, Admitted: s.Admitted, Late: s.Late, Began: moment(s.Began),

@@ -29,7 +29,7 @@ type Request struct {
 	Zone       string           `json:"zone,omitempty"`
 	Blackout   []event.Dates    `json:"blackout,omitempty"`
 	OnFail     string           `json:"onFail"`
-	Budget     int              `json:"budget,omitempty"` // devices of a model at work at the same time; 0 is no limit
+	Budget     int              `json:"budget,omitempty"` // devices in danger at the same time; 0 is no limit
 	Attempts   int64            `json:"attempts"`         // of a device, the first among them
 	Retry      []event.Again    `json:"retry,omitempty"`
 	Priority   int              `json:"priority"`

@@ -38,6 +38,7 @@ type world struct {
 	callbacks int
 	failing   error           // of the callback
 	lost      event.ThingName // never comes to its end
+	danger    int
 }
 
 func newWorld(t *testing.T, devices int) *world {
@@ -77,6 +78,9 @@ func (w *world) Counts(context.Context, event.CampaignID, int) (event.Counts, er
 	}
 	return c, nil
 }
+
+// InDanger implements campaign.Counts.
+func (w *world) InDanger(context.Context, event.CampaignID, int) (int, error) { return w.danger, nil }
 
 // Standings implements campaign.Counts.
 func (w *world) Standings(_ context.Context, _ event.CampaignID, things []event.ThingName) (

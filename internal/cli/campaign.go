@@ -92,6 +92,7 @@ type CampaignView struct {
 	Ended     *time.Time
 	Execution string `json:"executionArn"`
 	Devices   NumbersView
+	Budget    *struct{ Most, InDanger int }
 	Stage     *struct {
 		Planned, Admitted int
 		Late              bool
@@ -414,6 +415,9 @@ func campaignReport(env *Env) *cobra.Command {
 func (c CampaignView) print(out io.Writer) {
 	fmt.Fprintln(out, c.line())
 	fmt.Fprintf(out, "created %s by %s\n", c.Created.UTC().Format(time.RFC3339), c.By)
+	if b := c.Budget; b != nil {
+		fmt.Fprintf(out, "%d devices in danger, of a budget of %d\n", b.InDanger, b.Most)
+	}
 	if s := c.Stage; s != nil {
 		fmt.Fprintf(out, "stage: %d of %d told to download, %d have their image and wait\n", s.Admitted, s.Planned,
 			c.Devices.Staged)

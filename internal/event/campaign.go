@@ -63,6 +63,12 @@ type Standing struct {
 	// Stage has it only download: it is parked before it is activated, until its wave lets
 	// it go on.
 	Stage bool
+	// Danger says that it may run something else by now and has not shown what: from before the
+	// command (Move.Danger) until its end.
+	Danger bool
+	// Budget is how many devices of its Share may be in danger at the same time; 0 is any number, and
+	// nobody counts them.
+	Budget, Share int
 	// Again are failures after which it begins once more by itself.
 	Again []Again
 }
@@ -96,6 +102,7 @@ func (s Standing) Tries(thing ThingName, name ErrorName) (after time.Duration, a
 // In is the same device in another state.
 func (s Standing) In(state StandState, name ErrorName, now time.Time) Standing {
 	s.State, s.Error, s.At = state, name, now
+	s.Danger = s.Danger && state == StandRunning
 	if state != StandFailed {
 		s.Error = ""
 	}

@@ -43,8 +43,9 @@ type Move struct {
 	// Gate is set where Send changes the device: it is not sent where the flag of the
 	// owner holds (see Flow.Gates), nor for a task that is over.
 	Gate bool
-	// Danger is set where the device may run something else after Send: one that is only
-	// staged is parked before it.
+	// Danger is set where the device may run something else after Send, or after what its step
+	// sends later: one that is only staged is parked before it, and so is one for which its
+	// campaign's budget has no room.
 	Danger bool
 	// Away is set where nothing was sent because the device is away: the conversation
 	// goes on with a KindConnected.

@@ -14,6 +14,7 @@ import (
 	"github.com/fleetstep/fleetstep/internal/cli"
 	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/localcloud"
+	"github.com/fleetstep/fleetstep/internal/simulator"
 	"github.com/fleetstep/fleetstep/internal/trial"
 )
 
@@ -302,6 +303,65 @@ func TestACampaignIsStaged(t *testing.T) {
 			}
 			if s.Waves[0].Began == nil || s.BlastRadius > 12 || s.Failed > 0 != (c.verdict == "halted") {
 				t.Errorf("summary %s", out)
+			}
+		})
+	}
+}
+
+// TestABudgetOfDevicesInDangerIsHeld: however the clock admits them, no more devices than that restart at a time, in
+// bad weather too, where functions die and messages come twice and late. That the count is no more either, and 0 at
+// the end, the trial looks at itself.
+func TestABudgetOfDevicesInDangerIsHeld(t *testing.T) {
+	for _, c := range []struct {
+		name, more string
+		weather    string
+		long       bool
+	}{
+		{"activated by a command, in bad weather", `, "activation": {"mode": "SEPARATE"}`, "bad", false},
+		{"by themselves", ``, "", true},
+		{"by themselves, in bad weather", ``, "bad", true},
+		{"staged, in bad weather", `, "stage": {}`, "bad", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if c.long {
+				thoroughly(t)
+			}
+			const most = 3
+			config := Config{Devices: 16, Seed: 6, Every: 2 * time.Second, Campaign: trial.Campaign{File: payload(t, `{"campaignId": "b",
+				"images": [{"firmware": {"version": "2.0.0"}}], "targets": {"groups": ["demo"]}, "rate": 60, "budget": 3,
+				"gate": {"success": 0.5, "haltOn": {}, "notReturned": 0}, "waves": [{"name": "all", "bakeMinutes": 0}]`+
+				c.more+`}`)}}
+			if c.weather != "" {
+				var err error
+				if config.Weather, err = localcloud.ParseWeather(c.weather, "", config.Seed); err != nil {
+					t.Fatal(err)
+				}
+			}
+			peak := 0
+			config.opened = func(w *world) {
+				w.sched.Go("a witness", func() {
+					for range 3600 {
+						_ = w.sched.Sleep(context.Background(), time.Second)
+						if w.fleet == nil {
+							continue
+						}
+						restarting := 0
+						for _, f := range w.fleet.Facts() {
+							if f.Phase == simulator.Rebooting && f.Completed > 0 {
+								restarting++
+							}
+						}
+						peak = max(peak, restarting)
+					}
+				})
+			}
+			s, out, err := lead(t, config)
+			if err != nil || s.Succeeded != 16 {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			if peak > most || peak == 0 || s.InDangerPeak > most || s.InDangerPeak == 0 {
+				t.Errorf("%d devices restarted at once, %d counted as in danger, of a budget of %d", peak,
+					s.InDangerPeak, most)
 			}
 		})
 	}

@@ -59,6 +59,7 @@ type CampaignSummary struct {
 	Withdrawn            int                `json:"withdrawn"`
 	Stage                *CampaignStage     `json:"stage,omitempty"`
 	Waves                []CampaignWave     `json:"waves"`
+	InDangerPeak         int                `json:"inDangerPeak,omitempty"` // with a budget
 	OpenExecutionsPeak   int                `json:"openExecutionsPeak"`
 	HistoryEventsPerWave int                `json:"historyEventsPerWave"`
 	Cost                 map[string]float64 `json:"cost"` // dollars for 1,000 upgrades, by carrier
@@ -105,6 +106,7 @@ type played struct {
 	model    func(thing string) string
 	asked    map[string]time.Time // when the operator was asked, by wave and phase
 	peak     int
+	danger   int // most devices that were in danger
 	staged   int // most devices that were staged
 	shown    string
 	problems []string
@@ -350,6 +352,12 @@ func (p *played) look(r campaign.Report) {
 	if r.Devices.Total() != sum || r.Devices.Planned < 0 {
 		p.problem("%d devices count %+v", sum, r.Devices)
 	}
+	if b := r.Budget; b != nil {
+		p.danger = max(p.danger, b.InDanger)
+		if b.InDanger > b.Most || b.InDanger < 0 || r.State.Over() && b.InDanger != 0 {
+			p.problem("%s: %d devices are in danger, of a budget of %d", r.State, b.InDanger, b.Most)
+		}
+	}
 	if r.Phase == campaign.Staging {
 		for i, f := range p.fleet.Facts() {
 			if p.faults[i] == nil && f.Upgraded() {
@@ -446,7 +454,8 @@ func (p *played) conclude(ctx context.Context, r campaign.Report, fleet *simulat
 	s := CampaignSummary{
 		CampaignID: p.id, Verdict: strings.ToLower(string(r.State)), HaltedWave: r.HaltedIn, Devices: p.Devices,
 		Succeeded: r.Devices.Succeeded, Failed: r.Devices.Failures(), Held: r.Devices.Held,
-		Withdrawn: r.Devices.Withdrawn, OpenExecutionsPeak: p.peak, Seconds: float64(int(seconds*10+0.5)) / 10,
+		Withdrawn: r.Devices.Withdrawn, OpenExecutionsPeak: p.peak, InDangerPeak: p.danger,
+		Seconds: float64(int(seconds*10+0.5)) / 10,
 	}
 	if r.State == campaign.Halted {
 		s.HaltReason = r.Why

@@ -134,32 +134,42 @@ func knock(ctx context.Context, controls Controls, whose event.Owner, k Knock) (
 	return controls.Flags(ctx, k.Owner)
 }
 
-// gated is a move as the flag lets it be: a command that is not sent yet is not sent
+// gate is before each command of a gate.
+type gate struct {
+	controls Controls
+	store    Store
+}
+
+func (w *Steps) gate() gate { return gate{w.Controls, w.Store} }
+func (w *Inbox) gate() gate { return gate{w.Controls, w.Store} }
+
+// pass is a move as the flag lets it be: a command that is not sent yet is not sent
 // to a device whose owner is held. Where that is for good the attempt ends; where it
 // is paused it is parked, if its flow knows how, and has knocked: it is woken when the
 // flag is lifted. Where that is before it is parked the hint of its PENDING wakes it. One
 // that cannot be begun anew goes on: what a device has half of is finished.
 //
-// A device that is only staged is parked as well, before what puts it in danger. d is the device as
-// loaded: if its wave lets it go on meanwhile, Park finds that out.
-func gated(ctx context.Context, controls Controls, flow event.Flow, t event.Turn, owner event.Owner, d Device,
-	m event.Move) (event.Move, error) {
+// A device that is only staged is parked as well, before what puts it in danger, and so is one for
+// which there is no room in its campaign's budget. d is the device as loaded: if its wave lets it
+// go on meanwhile, Park finds that out.
+func (g gate) pass(ctx context.Context, flow event.Flow, t event.Turn, owner event.Owner, d Device, m event.Move) (
+	event.Move, error) {
 	if m.Send == nil || !m.Once || m.Ends() || !m.Gate && !isGate(flow, t.Step) {
 		return m, nil
 	}
-	flags, err := controls.Flags(ctx, owner)
+	flags, err := g.controls.Flags(ctx, owner)
 	if err != nil {
 		return m, err
 	}
 	held, whose, holds := flags.Holds(owner)
 	if holds && held.State != event.ControlStopped && flow.Hold != nil {
-		if flags, err = knock(ctx, controls, whose, Knock{Thing: t.Thing, Owner: owner, At: t.Now}); err != nil {
+		if flags, err = knock(ctx, g.controls, whose, Knock{Thing: t.Thing, Owner: owner, At: t.Now}); err != nil {
 			return m, err
 		}
 		held, whose, holds = flags.Holds(owner)
 	}
 	if !holds {
-		return staged(flow, t, owner, d, m)
+		return g.danger(ctx, flow, t, owner, d, m)
 	}
 	switch {
 	case held.State == event.ControlStopped && whose == owner:
@@ -184,18 +194,52 @@ func parked(flow event.Flow, t event.Turn, m event.Move) (park event.Park, ok bo
 	return flow.Hold(t)
 }
 
-// staged is a move as it may be of a device that may only be staged.
-func staged(flow event.Flow, t event.Turn, owner event.Owner, d Device, m event.Move) (event.Move, error) {
+// danger is a move as a campaign lets it be: of a device that may only be staged, or for which there
+// must be room first. A step that begins with its command has made sure of that.
+func (g gate) danger(ctx context.Context, flow event.Flow, t event.Turn, owner event.Owner, d Device, m event.Move) (
+	event.Move, error) {
 	s, ok := d.standing(owner)
-	if !ok || !s.Stage || !m.Danger || flow.Hold == nil {
+	if !ok || !m.Danger || flow.Hold == nil || d.Claim == nil {
 		return m, nil
+	}
+	var why event.Park
+	switch {
+	case s.Stage:
+		why = event.Park{Stage: true, Why: "staged: waits for its wave"}
+	case s.Danger:
+		return m, nil
+	default:
+		err := g.endanger(ctx, d, owner, t.Now)
+		if !errors.Is(err, ErrFull) {
+			return m, err
+		}
+		wait := roomWait(d.Thing, d.Claim.Lap)
+		why = event.Park{Seconds: int(wait / time.Second), Why: "waits for room in the budget of " + owner.String()}
 	}
 	park, ok, err := parked(flow, t, m)
 	if err != nil || !ok {
 		return m, err
 	}
-	park.Stage, park.Why = true, "staged: waits for its wave"
+	park.Stage, park.Seconds, park.Why = why.Stage, why.Seconds, why.Why
 	return event.Move{Park: &park}, nil
+}
+
+// endanger counts a device that is about to be in danger; ErrFull if there is no room.
+func (g gate) endanger(ctx context.Context, d Device, owner event.Owner, now time.Time) (err error) {
+	number := d.Claim.ExecutionNumber
+	for range closeAttempts {
+		shift := d.endangered(owner, number, now)
+		if shift == nil {
+			return nil
+		}
+		if err = g.store.Stand(ctx, d.Thing, *shift, nil); !errors.Is(err, ErrChanged) {
+			return err
+		}
+		if d, err = g.store.Load(ctx, d.Thing); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("thing %s, %s: it stands otherwise each time", d.Thing, owner)
 }
 
 func isGate(flow event.Flow, step event.Step) bool {

@@ -137,7 +137,7 @@ func (w *Inbox) turn(
 	if m.Ignore {
 		return out, true, nil
 	}
-	if m, err = gated(ctx, w.Controls, flow, t, a.Owner, d, m); err != nil {
+	if m, err = w.gate().pass(ctx, flow, t, a.Owner, d, m); err != nil {
 		return out, false, err
 	}
 	if m.Takes != "" || !m.Ends() && m.Send != nil && (m.Once || m.Gate) {

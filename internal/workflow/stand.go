@@ -2,6 +2,8 @@ package workflow
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -18,9 +20,6 @@ type Standings interface {
 	// nothing, so many as MostAdmitted and of one shard; ErrChanged if one of them has a
 	// standing already, or PENDING.
 	Admit(ctx context.Context, all []Admission) error
-	// Stand changes a standing and drops PENDING up to an attempt, if one is given;
-	// ErrChanged unless the standing is as it was.
-	Stand(ctx context.Context, thing event.ThingName, s event.Shift, drop *Attempt) error
 	// Retry puts PENDING of a device that has ended, and changes its standing, as Admit
 	// does; ErrChanged unless the standing is as it was.
 	Retry(ctx context.Context, thing event.ThingName, s event.Shift, p Pending) error
@@ -32,6 +31,8 @@ type Standings interface {
 		map[event.ThingName]event.Standing, error)
 	// Counts reads a campaign's, of so many shards.
 	Counts(ctx context.Context, id event.CampaignID, shards int) (event.Counts, error)
+	// InDanger reads how many devices of a campaign are in danger, of so many shares.
+	InDanger(ctx context.Context, id event.CampaignID, shares int) (int, error)
 }
 
 // MostAdmitted is how many devices are admitted at once: each is two items, their count
@@ -77,6 +78,24 @@ func (d Device) shift(owner event.Owner, attempt int64, to event.StandState, nam
 		return nil
 	}
 	return &event.Shift{From: &s, To: s.In(to, name, now)}
+}
+
+// endangered is the change of a campaign's device that is about to be in danger; nil for any other.
+func (d Device) endangered(owner event.Owner, attempt int64, now time.Time) *event.Shift {
+	s, ok := d.standing(owner)
+	if !ok || s.Danger || s.Stage || s.State != event.StandRunning || s.Attempt != attempt {
+		return nil
+	}
+	to := s
+	to.Danger, to.At = true, now
+	return &event.Shift{From: &s, To: to}
+}
+
+// roomWait is how long a device waits for room in its campaign's budget: three to eight minutes, each
+// lap another.
+func roomWait(thing event.ThingName, lap int) time.Duration {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d", thing, lap))
+	return 3*time.Minute + time.Duration(binary.BigEndian.Uint16(sum[:2]))*5*time.Minute/0x10000
 }
 
 // over reports whether an owner that counts its devices has done with an attempt.

@@ -291,6 +291,21 @@ func (w *Starter) tryStart(ctx context.Context, d Device, p Pending) (Started, e
 		}
 		return out, nil
 	}
+	if s, ok := d.standing(p.Owner); ok && s.Budget > 0 && p.Parked() && !p.Looks {
+		// It would begin in vain. What fills up meanwhile its own step finds out.
+		full, err := w.Store.Full(ctx, s)
+		if err != nil {
+			return fail(err)
+		}
+		if full {
+			out.Did = StartWaiting
+			p.NotBefore = now.Add(roomWait(d.Thing, p.Lap))
+			if err := w.postpone(ctx, d.Thing, p, p.due(d.Thing, now)); err != nil {
+				return fail(err)
+			}
+			return out, nil
+		}
+	}
 	var dead *Claim
 	if d.Claim != nil && d.Claim.Execution != in.Execution {
 		ok, unreported, err := w.free(ctx, d, p.Owner)

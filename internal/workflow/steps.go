@@ -150,7 +150,15 @@ func (w *Steps) await(ctx context.Context, in event.StepInput) (Taken, error) {
 			reg.Dismiss = append(reg.Dismiss, old.Step)
 		}
 	}
-	if err := w.Store.Register(ctx, x.ThingName, reg); err != nil {
+	if move.Danger {
+		reg.Shift = d.endangered(x.Owner, x.ExecutionNumber, now)
+	}
+	err = w.Store.Register(ctx, x.ThingName, reg)
+	if errors.Is(err, ErrFull) {
+		reg.Shift = nil // it is parked before its command
+		err = w.Store.Register(ctx, x.ThingName, reg)
+	}
+	if err != nil {
 		return TakenNot, err
 	}
 	move.Learnt = nil // it is noted
@@ -200,7 +208,7 @@ func (w *Steps) collect(ctx context.Context, flow event.Flow, turn event.Turn, d
 			return TakenWaiting, nil
 		}
 		turn.State, move.State = a.State, nil
-		if move, err = gated(ctx, w.Controls, flow, turn, a.Owner, d, move); err != nil {
+		if move, err = w.gate().pass(ctx, flow, turn, a.Owner, d, move); err != nil {
 			return TakenNot, err
 		}
 		if move.Ends() {

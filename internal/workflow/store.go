@@ -16,6 +16,8 @@ var (
 	ErrClaimed = errors.New("the device is claimed by another execution")
 	// ErrChanged: somebody else wrote first; load again.
 	ErrChanged = errors.New("changed since it was read")
+	// ErrFull: as many devices of the campaign are in danger as may be.
+	ErrFull = errors.New("the campaign's budget of devices in danger is used up")
 	// ErrStale: the news of presence is older than what is known.
 	ErrStale = errors.New("older than what is known")
 	// ErrForeign: the endpoint is another thing's, or the thing has another endpoint.
@@ -243,6 +245,8 @@ type Registration struct {
 	Started bool         // the PENDING item of its owner has served
 	// Learnt are facts of the device, from the steps before.
 	Learnt map[string]string
+	// Shift is written with it, if not nil: the device is in danger from then on.
+	Shift *event.Shift
 }
 
 // Store keeps the items of devices. Loads are strongly consistent. Each method is
@@ -265,7 +269,8 @@ type Store interface {
 	// claim's Shift: ErrChanged if the device stands otherwise.
 	Claim(ctx context.Context, thing event.ThingName, c Claim, dead *Claim) error
 	// Register writes a step's wait; ErrChanged unless the claim is this
-	// execution's and at this revision.
+	// execution's and at this revision, and the device stands as its Shift says; ErrFull if
+	// that would be one too many in danger.
 	Register(ctx context.Context, thing event.ThingName, r Registration) error
 	// Take writes which news was taken by whom; ErrChanged unless the claim is this
 	// execution's and at this revision, which it raises.
@@ -310,6 +315,11 @@ type Store interface {
 	// Park removes the same, puts PENDING of the next lap, and leaves a hint for the
 	// tick, unless that is empty; ErrChanged unless the claim is the execution's and as d was loaded.
 	Park(ctx context.Context, d Device, execution string, p Pending, due Due) error
+	// Stand changes a standing and drops PENDING up to an attempt, if one is given;
+	// ErrChanged unless the standing is as it was, ErrFull as Register.
+	Stand(ctx context.Context, thing event.ThingName, s event.Shift, drop *Attempt) error
+	// Full reports whether there is no room for a device in danger, of a standing's campaign and share.
+	Full(ctx context.Context, s event.Standing) (bool, error)
 }
 
 // Presence is the broker's word.

@@ -437,6 +437,9 @@ func (st *Store) Register(ctx context.Context, thing event.ThingName, r workflow
 	if len(r.Learnt) > 0 {
 		writes = append(writes, st.learning(pk, r.Learnt))
 	}
+	if r.Shift != nil {
+		writes = append(writes, st.shifting(thing, *r.Shift)...)
+	}
 	return st.transact(ctx, "Register", writes)
 }
 
@@ -759,7 +762,7 @@ func (st *Store) Release(ctx context.Context, d workflow.Device, execution strin
 }
 
 func (st *Store) release(ctx context.Context, d workflow.Device, execution string, a workflow.Attempt) error {
-	writes := st.freeing(d, execution, 97)
+	writes := st.freeing(d, execution, 94)
 	if d.Shift != nil {
 		writes = append(writes, st.shifting(d.Thing, *d.Shift)...)
 	}
@@ -808,15 +811,24 @@ func (st *Store) freeing(d workflow.Device, execution string, most int) []types.
 	return writes
 }
 
-// transact writes all or nothing; ErrChanged if a condition did not hold.
+// transact writes all or nothing; ErrChanged if a condition did not hold, ErrFull if it was only
+// that of a budget.
 func (st *Store) transact(ctx context.Context, op string, writes []types.TransactWriteItem) error {
 	_, err := st.api.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: writes})
 	var canceled *types.TransactionCanceledException
 	if errors.As(err, &canceled) {
-		for _, r := range canceled.CancellationReasons {
-			if aws.ToString(r.Code) == conditionFailed {
+		full := false
+		for i, r := range canceled.CancellationReasons {
+			if aws.ToString(r.Code) != conditionFailed {
+				continue
+			}
+			if u := writes[i].Update; u == nil || aws.ToString(u.ConditionExpression) != hasRoom {
 				return workflow.ErrChanged
 			}
+			full = true
+		}
+		if full {
+			return workflow.ErrFull
 		}
 	}
 	return wrap(op, err)

@@ -106,7 +106,7 @@ func (st *Store) Park(ctx context.Context, d workflow.Device, execution string, 
 	if d.Claim == nil || d.Claim.Execution != execution {
 		return workflow.ErrChanged
 	}
-	writes := st.freeing(d, execution, 95)
+	writes := st.freeing(d, execution, 94)
 	if d.Shift != nil {
 		writes = append(writes, st.shifting(d.Thing, *d.Shift)...)
 	}

@@ -42,7 +42,10 @@ func standing(r *reading) event.Standing {
 		Campaign: event.CampaignID(strings.TrimPrefix(text(r.item, "SK"), skStanding)), Attempt: r.number("attempt"),
 		State: event.StandState(text(r.item, "state")), Error: event.ErrorName(text(r.item, "error")),
 		Wave: int(r.number("wave")), Model: text(r.item, "model"), Shard: int(r.number("shard")),
-		Rev: r.number("rev"), At: r.moment("at"), Stage: truth(r.item, "stage"),
+		Rev: r.number("rev"), At: r.moment("at"), Stage: truth(r.item, "stage"), Danger: truth(r.item, "danger"),
+	}
+	if _, limited := r.item["budget"]; limited {
+		st.Budget, st.Share = int(r.number("budget")), int(r.number("share"))
 	}
 	if err := parse(r.item, "again", &st.Again); err != nil && r.err == nil {
 		r.err = err
@@ -64,6 +67,12 @@ func standingItem(thing event.ThingName, st event.Standing) item {
 	if st.Stage {
 		i["stage"] = flag(true)
 	}
+	if st.Budget > 0 {
+		i["budget"], i["share"] = n(int64(st.Budget)), n(int64(st.Share))
+	}
+	if st.Danger {
+		i["danger"] = flag(true)
+	}
 	if len(st.Again) > 0 {
 		if again, err := js(st.Again); err == nil { // unreachable: plain values only
 			i["again"] = again
@@ -75,8 +84,58 @@ func standingItem(thing event.ThingName, st event.Standing) item {
 // shifting writes a change of a standing, and of its count.
 func (st *Store) shifting(thing event.ThingName, shift event.Shift) []types.TransactWriteItem {
 	deltas := map[string]int{}
-	put := st.standing(thing, shift, deltas)
-	return []types.TransactWriteItem{put, st.counting(shift.To.Campaign, shift.To.Shard, deltas)}
+	writes := []types.TransactWriteItem{st.standing(thing, shift, deltas)}
+	if slices.ContainsFunc(slices.Collect(maps.Values(deltas)), func(n int) bool { return n != 0 }) {
+		writes = append(writes, st.counting(shift.To.Campaign, shift.To.Shard, deltas))
+	}
+	if risk, ok := st.risking(shift); ok {
+		writes = append(writes, risk)
+	}
+	return writes
+}
+
+// How many devices of a campaign's share are in danger is an item of its own: that it is no more than may
+// be is a condition of the transaction that adds one.
+func dangerPK(id event.CampaignID, share int) string {
+	return "DANGER#" + string(id) + "#" + strconv.Itoa(share)
+}
+
+const hasRoom = "attribute_not_exists(n) OR n < :most"
+
+// risking counts a device that comes into danger, or is out of it; ok is false for any other change.
+func (st *Store) risking(shift event.Shift) (write types.TransactWriteItem, ok bool) {
+	was, to := shift.From != nil && shift.From.Danger, shift.To
+	if was == to.Danger || to.Budget == 0 {
+		return write, false
+	}
+	u := &types.Update{
+		TableName: &st.table, Key: key(dangerPK(to.Campaign, to.Share), skCount),
+		UpdateExpression:          aws.String("SET v = :form ADD n :by"),
+		ExpressionAttributeValues: item{":form": n(form), ":by": n(-1)},
+	}
+	if to.Danger {
+		u.ConditionExpression = aws.String(hasRoom)
+		u.ExpressionAttributeValues[":by"], u.ExpressionAttributeValues[":most"] = n(1), n(int64(to.Budget))
+	}
+	return types.TransactWriteItem{Update: u}, true
+}
+
+// Full implements workflow.Store.
+func (st *Store) Full(ctx context.Context, s event.Standing) (full bool, err error) {
+	err = st.batch(ctx, "Full", []item{key(dangerPK(s.Campaign, s.Share), skCount)}, func(r *reading) {
+		full = r.number("n") >= int64(s.Budget)
+	})
+	return full, err
+}
+
+// InDanger implements workflow.Standings.
+func (st *Store) InDanger(ctx context.Context, id event.CampaignID, shares int) (all int, err error) {
+	var keys []item
+	for share := range shares {
+		keys = append(keys, key(dangerPK(id, share), skCount))
+	}
+	err = st.batch(ctx, "InDanger", keys, func(r *reading) { all += int(r.number("n")) })
+	return all, err
 }
 
 // standing writes a change of a standing, and adds what it changes of its count.
@@ -202,7 +261,7 @@ func (st *Store) Admit(ctx context.Context, all []workflow.Admission) error {
 	return st.transact(ctx, "Admit", append(writes, st.counting(first.Campaign, first.Shard, deltas)))
 }
 
-// Stand implements workflow.Standings.
+// Stand implements workflow.Store.
 func (st *Store) Stand(ctx context.Context, thing event.ThingName, shift event.Shift, drop *workflow.Attempt) error {
 	writes := st.shifting(thing, shift)
 	if drop != nil {

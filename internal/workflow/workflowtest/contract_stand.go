@@ -140,6 +140,9 @@ func standings(t *testing.T, s Kept) {
 			&workflow.Attempt{Owner: owner, Number: int64(wave)}), nil)
 	}
 	out := event.Place{Wave: 1, State: event.StandWithdrawn}
+	ends := event.Place{Wave: 2, State: event.StandSucceeded}
+
+	danger(t, s, owner, at)
 
 	// Who parks waits.
 	_, first = load("c2")
@@ -150,11 +153,103 @@ func standings(t *testing.T, s Kept) {
 	p = admission("c2", 0).Pending
 	p.Lap = 1
 	must(s.Park(ctx, d, "z", p, workflow.Due{}), nil) // without a hint
-	counts(event.Tally{{State: event.StandWaiting}: 1, {State: event.StandWithdrawn}: 1, out: 2}, map[string]int{})
+	counts(event.Tally{{State: event.StandWaiting}: 1, {State: event.StandWithdrawn}: 1, out: 2, ends: 1,
+		{Wave: 2, State: event.StandWithdrawn}: 1, {Wave: 2, State: event.StandFailed, Error: "Blink.Failed"}: 1},
+		map[string]int{})
 	d, now = load("c2")
 	must(s.Stand(ctx, "c2", event.Shift{From: &now, To: now.In(event.StandHeld, "", at)},
 		&workflow.Attempt{Owner: owner, Number: 1, Lap: 1}), nil)
 	if due, _, err := s.Due(ctx, at.Truncate(time.Minute), 10); err != nil || len(due) != 0 {
 		t.Fatalf("hints %+v, %v", due, err)
 	}
+}
+
+// danger holds a Store to what a budget of devices in danger is.
+func danger(t *testing.T, s Kept, owner event.Owner, at time.Time) {
+	t.Helper()
+	ctx, id := context.Background(), owner.Campaign
+	must := func(err, want error) {
+		t.Helper()
+		if !errors.Is(err, want) {
+			t.Fatalf("got error %v, want %v", err, want)
+		}
+	}
+	risk := func(want int, full bool, of event.Standing) {
+		t.Helper()
+		n, err := s.InDanger(ctx, id, 3)
+		must(err, nil)
+		is, err := s.Full(ctx, of)
+		if must(err, nil); n != want || is != full {
+			t.Fatalf("%d devices in danger, full %t; want %d, %t", n, is, want, full)
+		}
+	}
+	load := func(thing event.ThingName) (workflow.Device, event.Standing) {
+		t.Helper()
+		d, err := s.Load(ctx, thing)
+		must(err, nil)
+		return d, d.Standings[0]
+	}
+	var all []workflow.Admission
+	for _, thing := range []event.ThingName{"d1", "d2", "d3"} {
+		share := 0
+		if thing == "d3" {
+			share = 2
+		}
+		all = append(all, workflow.Admission{
+			Thing: thing, Standing: event.Standing{Campaign: id, Attempt: 1, State: event.StandAdmitted, Wave: 2,
+				Shard: 1, At: at, Budget: 1, Share: share},
+			Pending: workflow.Pending{Owner: owner, ExecutionNumber: 1, Operation: "o", At: at,
+				ExpiresAt: at.Add(time.Hour)},
+		})
+	}
+	must(s.Admit(ctx, all), nil)
+	risk(0, false, all[0].Standing)
+	register := func(thing event.ThingName) error {
+		t.Helper()
+		d, now := load(thing)
+		to := now
+		to.Danger = true
+		return s.Register(ctx, thing, workflow.Registration{
+			Claim: *d.Claim, Shift: &event.Shift{From: &now, To: to},
+			Await: workflow.Await{Step: "S", Token: "t", Owner: owner, Execution: d.Claim.Execution, Rev: 1, Since: at,
+				ExpiresAt: at.Add(time.Hour)},
+		})
+	}
+	for _, a := range all {
+		_, now := load(a.Thing)
+		c := workflow.Claim{Owner: owner, ExecutionNumber: 1, Operation: "o", Execution: "x-" + string(a.Thing),
+			ClaimedAt: at, Deadline: at.Add(time.Hour), ExpiresAt: at.Add(time.Hour),
+			Shift: &event.Shift{From: &now, To: now.In(event.StandRunning, "", at)}}
+		must(s.Claim(ctx, a.Thing, c, nil), nil)
+	}
+	must(register("d1"), nil)
+	must(register("d2"), workflow.ErrFull)
+	must(register("d3"), nil) // of another share
+	d1, first := load("d1")
+	d2, second := load("d2")
+	if !first.Danger || second.Danger || len(d2.Awaits) != 0 || second.Budget != 1 {
+		t.Fatalf("%+v, %+v", first, d2)
+	}
+	risk(2, true, second)
+	to := second
+	to.Danger = true
+	must(s.Stand(ctx, "d2", event.Shift{From: &second, To: to}, nil), workflow.ErrFull)
+
+	// Room is again with its end, or as it is parked.
+	d1.Shift = &event.Shift{From: &first, To: first.In(event.StandSucceeded, "", at)}
+	must(s.Release(ctx, d1, "x-d1", workflow.Attempt{Owner: owner, Number: 1}), nil)
+	risk(1, false, second)
+	must(s.Stand(ctx, "d2", event.Shift{From: &second, To: to}, nil), nil)
+	must(s.Stand(ctx, "d2", event.Shift{From: &second, To: to}, nil), workflow.ErrChanged)
+	d2, second = load("d2")
+	d2.Shift = &event.Shift{From: &second, To: second.In(event.StandWaiting, "", at)}
+	must(s.Park(ctx, d2, "x-d2", workflow.Pending{Owner: owner, ExecutionNumber: 1, Lap: 1, Operation: "o", At: at,
+		ExpiresAt: at.Add(time.Hour)}, workflow.Due{}), nil)
+	d3, third := load("d3")
+	d3.Shift = &event.Shift{From: &third, To: third.In(event.StandFailed, "Blink.Failed", at)}
+	must(s.Release(ctx, d3, "x-d3", workflow.Attempt{Owner: owner, Number: 1}), nil)
+	risk(0, false, second)
+	_, second = load("d2")
+	must(s.Stand(ctx, "d2", event.Shift{From: &second, To: second.In(event.StandWithdrawn, "", at)},
+		&workflow.Attempt{Owner: owner, Number: 1, Lap: 1}), nil)
 }

@@ -22,6 +22,49 @@ func (p *partition) shift(s *event.Shift) error {
 	return nil
 }
 
+// shift is shift of a partition, if there is room for a device in danger.
+func (s *Store) shift(p *partition, shift *event.Shift) error {
+	if shift != nil && shift.To.Danger && (shift.From == nil || !shift.From.Danger) && s.full(shift.To) {
+		if now := p.standings[shift.To.Campaign]; shift.From == nil || now.Rev == shift.From.Rev {
+			return workflow.ErrFull
+		}
+	}
+	return p.shift(shift)
+}
+
+func (s *Store) full(of event.Standing) bool {
+	return of.Budget > 0 && s.inDanger(of.Campaign, func(st event.Standing) bool {
+		return st.Share == of.Share
+	}) >= of.Budget
+}
+
+func (s *Store) inDanger(id event.CampaignID, which func(event.Standing) bool) (n int) {
+	for _, p := range s.devices {
+		if st, there := p.standings[id]; there && st.Danger && which(st) {
+			n++
+		}
+	}
+	return n
+}
+
+// Full implements workflow.Store.
+func (s *Store) Full(_ context.Context, of event.Standing) (full bool, err error) {
+	err = s.do("Full", "", func(*partition) error {
+		full = s.full(of)
+		return nil
+	})
+	return full, err
+}
+
+// InDanger implements workflow.Standings.
+func (s *Store) InDanger(_ context.Context, id event.CampaignID, _ int) (n int, err error) {
+	err = s.do("InDanger", "", func(*partition) error {
+		n = s.inDanger(id, func(event.Standing) bool { return true })
+		return nil
+	})
+	return n, err
+}
+
 // Admit implements workflow.Standings.
 func (s *Store) Admit(_ context.Context, all []workflow.Admission) error {
 	return s.do("Admit", "", func(*partition) error {
@@ -44,7 +87,7 @@ func (s *Store) Admit(_ context.Context, all []workflow.Admission) error {
 	})
 }
 
-// Stand implements workflow.Standings.
+// Stand implements workflow.Store.
 func (s *Store) Stand(_ context.Context, thing event.ThingName, shift event.Shift, drop *workflow.Attempt) error {
 	return s.do("Stand", thing, func(p *partition) error {
 		if drop != nil {
@@ -52,7 +95,7 @@ func (s *Store) Stand(_ context.Context, thing event.ThingName, shift event.Shif
 				return workflow.ErrChanged
 			}
 		}
-		if err := p.shift(&shift); err != nil {
+		if err := s.shift(p, &shift); err != nil {
 			return err
 		}
 		if drop != nil {

@@ -203,6 +203,11 @@ func (s *Store) Register(_ context.Context, thing event.ThingName, r workflow.Re
 			if old, ok := p.pending[r.Await.Owner]; ok && old.Identity().After(r.Claim.Identity()) {
 				return workflow.ErrChanged
 			}
+		}
+		if err := s.shift(p, r.Shift); err != nil {
+			return err
+		}
+		if r.Started {
 			delete(p.pending, r.Await.Owner)
 		}
 		p.claim.Rev++
