@@ -105,8 +105,9 @@ soak: ## the local cloud under mixed requests for SECONDS (600): memory, how lon
 	FLEETSTEP_SOAK=$(SECONDS) $(GO) test -count=1 -timeout 0 -v -run TestSoak ./internal/bench
 
 .PHONY: test-profiles
-test-profiles: ## every fault on every model of devices, in virtual time
-	FLEETSTEP_PROFILES=all $(GO) test -count=1 -timeout 60m -v -run EveryFaultOnEveryProfile ./internal/rehearsal
+test-profiles: ## every fault on every model of devices, and at every state of an upgrade, in virtual time
+	FLEETSTEP_PROFILES=all $(GO) test -count=1 -timeout 60m -v -run 'EveryFaultOnEveryProfile|AllFaultsAtEachStep' \
+		./internal/rehearsal
 
 .PHONY: test-weather test-mutations
 test-weather: ## 200 jobs of 300 devices on bad days, in virtual time

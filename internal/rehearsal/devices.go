@@ -43,6 +43,9 @@ type world struct {
 	firmware  simulator.HTTPClient
 	zone      func(thing string) string
 	connected func(*link)
+	// For tests: invoked hears of each invocation of a function, by the folder of its code; timing is the agents'.
+	invoked func(asset string, payload []byte)
+	timing  simulator.Timing
 
 	certificates map[string]*x509.Certificate // by thing
 	fleet        *simulator.Fleet
@@ -96,7 +99,7 @@ func (w *world) build(p trial.Plan) (err error) {
 		Settings: simulator.Settings{
 			Clock: clock{w.sched}, Transport: transport{w}, HTTP: firmware, PublishQoS: 1, Controller: p.Controller,
 			AgentTopic: p.Topics.Agent, ControllerTopic: p.Topics.Controller,
-			Zone: w.zone,
+			Zone: w.zone, Timing: w.timing,
 		},
 		Things: p.Things, Seed: p.Seed, Faults: p.Faults, Profiles: p.Profiles,
 		StartWithin: time.Duration(len(p.Things)) * 5 * time.Millisecond,

@@ -61,7 +61,23 @@ func (w *world) function(ctx context.Context, c *localcloud.Cloud, f localcloud.
 	}
 	env := functions.Vars(f.Env, localcloud.Output(ctx))
 	env.Parallel, env.Operations = w.parallel, w.operations
-	return construct(ctx, env, w.discovering(c, client), w.sched.Now)
+	h, err := construct(ctx, env, w.discovering(c, client), w.sched.Now)
+	if err != nil || w.invoked == nil {
+		return h, err
+	}
+	return watched{h, f.Asset, w.invoked}, nil
+}
+
+// watched is a function whose invocations a test hears of before it does.
+type watched struct {
+	localcloud.Handler
+	asset   string
+	invoked func(asset string, payload []byte)
+}
+
+func (h watched) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	h.invoked(h.asset, payload)
+	return h.Handler.Invoke(ctx, payload)
 }
 
 // parallel is functions.Env's Parallel in virtual time.

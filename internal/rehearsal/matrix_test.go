@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fleetstep/fleetstep/internal/quirk"
 	"github.com/fleetstep/fleetstep/internal/simulator"
 )
 
@@ -79,6 +80,11 @@ func TestFaultMatrixIsWhatTheRecordShows(t *testing.T) {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", name, does, ends, strings.Join(seen, "<br>"))
 	}
 	b.WriteString(byProfile())
+	byStep, err := byStep()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.WriteString(byStep)
 	if os.Getenv(behaviourRewrite) != "" {
 		if err := os.WriteFile(matrixFile, b.Bytes(), 0o666); err != nil {
 			t.Fatal(err)
@@ -124,7 +130,111 @@ func byProfile() string {
 	return b.String()
 }
 
-// TestPageOnAgentsNamesTestsThatExist holds docs/usp.md to the tests.
+// byStep is the part of the page that is about the states of an upgrade.
+func byStep() (string, error) {
+	record, err := os.ReadFile(stepsFile)
+	if err != nil {
+		return "", err
+	}
+	type key struct{ moment, mishap string }
+	lines := map[key][]string{} // fired, end, path
+	for line := range strings.Lines(string(record)) {
+		fields := strings.Split(strings.TrimSpace(line), " | ")
+		if len(fields) != 5 {
+			return "", fmt.Errorf("%s: a line of %d fields: %s", stepsFile, len(fields), line)
+		}
+		lines[key{fields[0], fields[1]}] = fields[2:]
+	}
+	var b strings.Builder
+	b.WriteString("\n## By state\n\n" +
+		"A device of the first model has each fault only from the moment on at which a state of its upgrade begins, " +
+		"or loses\n" +
+		"its power or its connection then (in *parked* and *Soak* a minute later). A cell has how its upgrade " +
+		"ended, and other\n" +
+		"errors and signposts on the way that a healthy device does not meet. · is a fault that cannot take effect " +
+		"any more:\n" +
+		"the upgrade ends as a healthy one. How each is to end is declared in " +
+		"`internal/rehearsal/fault_steps_test.go`;\n" +
+		"`make test-profiles` plays all of them with three seeds, the ordinary suite a part.\n" +
+		"`internal/rehearsal/testdata/steps.txt` has the states that they went through.\n")
+	for _, job := range []struct{ name, title string }{
+		{"AUTO", "One command for download and restart (`AUTO`)"},
+		{"SEPARATE", "A command of its own for the restart, and a soak of two minutes (`SEPARATE`)"},
+		{"WINDOW", "`SEPARATE` with a window: what happens while the device waits for it, and in it"},
+	} {
+		fmt.Fprintf(&b, "\n### %s\n\n| |", job.title)
+		var of []moment
+		for _, m := range moments {
+			if m.job == job.name {
+				of = append(of, m)
+				fmt.Fprintf(&b, " %s |", m.state)
+			}
+		}
+		fmt.Fprintf(&b, "\n| --- |%s\n", strings.Repeat(" --- |", len(of)))
+		healthy := lines[key{job.name + " " + undisturbed, undisturbed}]
+		if healthy == nil {
+			return "", fmt.Errorf("%s has no undisturbed device of %s", stepsFile, job.name)
+		}
+		for _, mishap := range mishapNames() {
+			fmt.Fprintf(&b, "| %s |", mishap)
+			for _, m := range of {
+				seen := lines[key{m.String(), mishap}]
+				switch {
+				case mishap == m.base:
+					b.WriteString(" |")
+					continue
+				case seen == nil:
+					return "", fmt.Errorf("%s: %s, %s is not in it", stepsFile, m, mishap)
+				case seen[1] != expectedAt(m, mishap, seen[0] == "yes"):
+					return "", fmt.Errorf("%s: %s, %s ended with %s", stepsFile, m, mishap, seen[1])
+				case seen[0] == "never":
+					b.WriteString(" · |")
+					continue
+				}
+				end, usual := seen[1], healthy[2]
+				if m.base != "" {
+					usual += " (" + simulator.FaultNamed(m.base).Ends + ")"
+				}
+				if end != "success" {
+					usual, end = usual+" ("+end+")", "`"+end+"`"
+				}
+				fmt.Fprintf(&b, " %s |", strings.Join(append([]string{end}, beyond(usual, seen[2])...), "<br>"))
+			}
+			b.WriteString("\n")
+		}
+	}
+	return b.String(), nil
+}
+
+var metOnTheWay = regexp.MustCompile(`\(([^)]*)\)`)
+
+// beyond are the errors and signposts of a path that another has not, or not so often.
+func beyond(usual, path string) (list []string) {
+	left := map[string]int{}
+	for _, m := range metOnTheWay.FindAllStringSubmatch(usual, -1) {
+		left[m[1]]++
+	}
+	more := map[string]int{}
+	for _, m := range metOnTheWay.FindAllStringSubmatch(path, -1) {
+		if left[m[1]] > 0 {
+			left[m[1]]--
+			continue
+		}
+		if more[m[1]]++; more[m[1]] == 1 {
+			list = append(list, m[1])
+		}
+	}
+	for i, name := range list {
+		if more[name] > 1 {
+			list[i] = fmt.Sprintf("%d × %s", more[name], name)
+		}
+	}
+	return list
+}
+
+// TestPageOnAgentsNamesTestsThatExist holds docs/usp.md to the tests: each of the 67
+// behaviours, the 19 mistakes and the situations names a test that there is, and each quirk
+// has a row.
 func TestPageOnAgentsNamesTestsThatExist(t *testing.T) {
 	tests := map[string]bool{}
 	function := regexp.MustCompile(`(?m)^func (Test\w+)\(`)
@@ -145,13 +255,48 @@ func TestPageOnAgentsNamesTestsThatExist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	named := 0
-	for _, m := range regexp.MustCompile("`(Test\\w+)`").FindAllSubmatch(page, -1) {
-		if named++; !tests[string(m[1])] {
-			t.Errorf("docs/usp.md names %s, which there is not", m[1])
+	tested := regexp.MustCompile("`(Test\\w+)`")
+	section, rows := "", map[string][]string{} // first cells, by section
+	for line := range strings.Lines(string(page)) {
+		if title, ok := strings.CutPrefix(line, "## "); ok {
+			section = strings.TrimSpace(title)
+		}
+		named := tested.FindAllStringSubmatch(line, -1)
+		for _, m := range named {
+			if !tests[m[1]] {
+				t.Errorf("docs/usp.md names %s, which there is not", m[1])
+			}
+		}
+		cells := strings.Split(line, "|")
+		if len(cells) < 4 || strings.TrimSpace(cells[1]) == "" || strings.HasPrefix(cells[1], " -") {
+			continue
+		}
+		first := strings.TrimSpace(cells[1])
+		rows[section] = append(rows[section], first)
+		header := first == "situation" || first == "quirk"
+		if last := cells[len(cells)-2]; section != "Before a model joins a fleet" && !header &&
+			!tested.MatchString(last) {
+			t.Errorf("docs/usp.md, %s, %s: no test is named", section, first)
 		}
 	}
-	if named < 100 {
-		t.Errorf("docs/usp.md names %d tests", named)
+	for section, n := range map[string]int{
+		"Behaviours": 67, "Mistakes of a controller that was tried with its own simulator only": 19,
+	} {
+		var want []string
+		for i := range n {
+			want = append(want, fmt.Sprint(i+1))
+		}
+		if !slices.Equal(rows[section], want) {
+			t.Errorf("docs/usp.md, %s: rows %q, want 1 to %d", section, rows[section], n)
+		}
+	}
+	var want []string
+	for _, each := range quirk.All {
+		want = append(want, "`"+string(each.Quirk)+"`")
+	}
+	listed := strings.Split(strings.Join(rows["Before a model joins a fleet"][1:], ", "), ", ")
+	slices.Sort(listed)
+	if slices.Sort(want); !slices.Equal(listed, want) {
+		t.Errorf("docs/usp.md has the quirks %q, want %q", listed, want)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/usp"
@@ -42,6 +43,7 @@ type Facts struct {
 	Refused   int  // records it dropped without an answer
 	Unclean   int  // connections whose clean end the broker was not told of
 	Fired     bool // its fault has taken effect
+	Befallen  bool // so has the one that it was given later, by Befall
 
 	Failure string // of the last command that failed, in its own words
 }
@@ -56,6 +58,8 @@ type Agent struct {
 	id    Identity
 	topic string // where it listens
 	to    string // where the controller does
+
+	later atomic.Pointer[Fault] // see Befall
 
 	mu    sync.Mutex
 	work  []func()
@@ -76,6 +80,7 @@ type Agent struct {
 	cut        context.CancelFunc
 	booted     time.Time
 	off        time.Time // when its power last went
+	away       time.Time // until when it cannot connect; see Leave
 
 	subscriptions []*subscription
 	requests      []*request // rows of the Request table
@@ -180,11 +185,7 @@ func (a *Agent) Start() {
 		begin := func() {
 			a.powerOn(rebootReason{cause: usp.CauseLocalFactoryReset, reason: "Unknown"})
 			if a.has(BusyWithAnother) {
-				image := a.downloadTarget()
-				a.requests = []*request{{
-					instance: 1, command: usp.FirmwareImage(image) + "Download()", key: "another", image: image,
-					download: &transfer{}, foreign: true,
-				}}
+				a.beBusy()
 			}
 		}
 		switch {
@@ -219,6 +220,24 @@ func (a *Agent) PowerCut() {
 		a.restart(rebootReason{cause: usp.CauseLocalReboot, reason: "Unknown"})
 	})
 }
+
+// Leave takes the network away for that long: nothing comes or goes any more, and a second
+// later the connection breaks. It connects again when the network is back, or later.
+func (a *Agent) Leave(long time.Duration) {
+	a.do(func() {
+		a.away = a.s.Clock.Now().Add(long)
+		connection := a.connection
+		a.after(min(time.Second, long), func() {
+			if a.session != nil && a.connection == connection {
+				a.closeSession(a.session, false)
+				a.reconnect(a.backoff())
+			}
+		})
+	})
+}
+
+// unreachable tells whether it has no network.
+func (a *Agent) unreachable() bool { return a.s.Clock.Now().Before(a.away) }
 
 // Facts are the agent's as of now.
 func (a *Agent) Facts() Facts {
@@ -303,6 +322,10 @@ func (a *Agent) between(low, high time.Duration) time.Duration {
 
 // connect opens a connection, and another after a while if that fails.
 func (a *Agent) connect() {
+	if a.unreachable() {
+		a.reconnect(a.away.Sub(a.s.Clock.Now()))
+		return
+	}
 	a.connection++
 	generation, connection := a.generation, a.connection
 	ctx := a.power
@@ -372,7 +395,7 @@ type link struct {
 
 func (l *link) Received(p Publish) {
 	l.agent.do(func() {
-		if l.agent.connection != l.connection {
+		if l.agent.connection != l.connection || l.agent.unreachable() {
 			return
 		}
 		if l.agent.connectionForgotten() {
@@ -448,6 +471,9 @@ func (a *Agent) publish(out outgoing) {
 		p.Topic, p.ContentType, p.ResponseTopic = usp.JoinReplyTo(out.topic, a.topic), "", "" // R-MQTT.24
 	}
 	var err error
+	if a.unreachable() {
+		err = errForgotten
+	}
 	if a.connectionForgotten() { // its TCP finds out, and it says it again on the next connection
 		a.fires(DropsIdle)
 		a.forgot++

@@ -185,23 +185,83 @@ func (f Faults) Assign(n int, seed uint64) ([]*Fault, error) {
 	return all, nil
 }
 
-func (a *Agent) has(fault string) bool { return a.id.Fault != nil && a.id.Fault.Name == fault }
+// has tells whether it has a fault, from the beginning or since Befall.
+func (a *Agent) has(fault string) bool { return a.born(fault) || a.befallen(fault) }
+
+func (a *Agent) born(fault string) bool { return a.id.Fault != nil && a.id.Fault.Name == fault }
+
+func (a *Agent) befallen(fault string) bool {
+	later := a.later.Load()
+	return later != nil && later.Name == fault
+}
 
 // fires is has, where the fault takes effect with it.
 func (a *Agent) fires(fault string) bool {
-	if !a.has(fault) {
+	switch {
+	case a.born(fault):
+		a.setFacts(func(f *Facts) { f.Fired = true })
+	case a.befallen(fault):
+		a.setFacts(func(f *Facts) { f.Befallen = true })
+	default:
 		return false
 	}
-	a.setFacts(func(f *Facts) { f.Fired = true })
 	return true
+}
+
+// fired tells whether a fault has taken effect.
+func (a *Agent) fired(fault string) bool {
+	f := a.Facts()
+	return a.born(fault) && f.Fired || a.befallen(fault) && f.Befallen
 }
 
 // firesOnce is fires for what happens a single time.
 func (a *Agent) firesOnce(fault string) bool {
-	return a.has(fault) && !a.Facts().Fired && a.fires(fault)
+	return a.has(fault) && !a.fired(fault) && a.fires(fault)
 }
 
 // powerCut switches the device off and on again, without a goodbye.
 func (a *Agent) powerCut() {
 	a.restart(rebootReason{cause: usp.CauseLocalReboot, reason: "Unknown"})
+}
+
+// Befall has the agent have another fault from now on, beside the one that it was made with;
+// what it does once happens at the next occasion, which may be now. Whether it took effect
+// is in its Facts (Befallen). It is for one fault: another one takes its place.
+func (a *Agent) Befall(f *Fault) {
+	a.do(func() {
+		a.later.Store(f)
+		a.setFacts(func(f *Facts) { f.Befallen = false })
+		switch f.Name {
+		case RebootInDownload, OldNews:
+			if a.downloads() > 0 && a.firesOnce(f.Name) {
+				a.powerCut()
+			}
+		case BusyWithAnother:
+			a.beBusy()
+		case SubscriptionChanged:
+			a.changeSubscriptions()
+		case DropsIdle:
+			if a.session != nil {
+				a.keepAliveLater(a.connection)
+			}
+		}
+	})
+}
+
+// beBusy has another controller's download at work.
+func (a *Agent) beBusy() {
+	image := a.downloadTarget()
+	a.addRequest(&request{command: usp.FirmwareImage(image) + usp.CommandDownload, key: "another", image: image,
+		download: &transfer{}, foreign: true})
+}
+
+// changeSubscriptions switches off those that tell of a download's end, as another
+// controller does.
+func (a *Agent) changeSubscriptions() {
+	for _, s := range a.subscriptions {
+		tells := s.NotifType == usp.KindOperationComplete || s.ReferenceList == usp.EventTransferComplete
+		if tells && a.fires(SubscriptionChanged) {
+			s.Enable = false
+		}
+	}
 }

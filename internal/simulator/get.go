@@ -173,8 +173,8 @@ func (a *Agent) roots(path usp.Path, above string) []target {
 
 func (a *Agent) handleGet(get *uspmsg.Get) *uspmsg.GetResp {
 	resp := &uspmsg.GetResp{}
-	if len(a.requests) > 0 && a.requests[0].foreign && slices.Contains(get.GetParamPaths(), usp.Requests) &&
-		a.firesOnce(BusyWithAnother) {
+	if slices.ContainsFunc(a.requests, func(r *request) bool { return r.foreign }) &&
+		slices.Contains(get.GetParamPaths(), usp.Requests) && a.firesOnce(BusyWithAnother) {
 		a.after(a.s.Timing.Busy, func() {
 			a.requests = slices.DeleteFunc(a.requests, func(r *request) bool { return r.foreign })
 			a.updatePhase()

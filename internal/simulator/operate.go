@@ -69,7 +69,7 @@ func (a *Agent) handleOperate(id string, op *uspmsg.Operate, reply string) {
 // once the answer is on its way.
 func (a *Agent) operate(t target, op *uspmsg.Operate) (r *request, then func(), e *usp.Error) {
 	args, key := op.GetInputArgs(), op.GetCommandKey()
-	if a.has(Blocked) && a.Facts().Fired && strings.HasPrefix(t.object.path, usp.FirmwareImages) {
+	if a.fired(Blocked) && strings.HasPrefix(t.object.path, usp.FirmwareImages) {
 		return nil, nil, usp.RequestDenied.Errorf("Instance already exists") // for good (11l)
 	}
 	switch t.object.path + t.only {
@@ -182,12 +182,15 @@ func (a *Agent) downloads() int {
 
 // begin adds a row to the Request table, at the lowest free instance.
 func (a *Agent) begin(t target, key string) *request {
+	return a.addRequest(&request{command: t.path + t.only, key: key, image: t.instances[0]})
+}
+
+func (a *Agent) addRequest(r *request) *request {
 	taken := map[int]bool{}
 	for _, r := range a.requests {
 		taken[r.instance] = true
 	}
-	r := &request{instance: 1, command: t.path + t.only, key: key, image: t.instances[0]}
-	for taken[r.instance] {
+	for r.instance = 1; taken[r.instance]; {
 		r.instance++
 	}
 	a.requests = append(a.requests, r)

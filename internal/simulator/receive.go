@@ -117,12 +117,7 @@ func (a *Agent) handleAdd(add *uspmsg.Add) (*uspmsg.AddResp, *usp.Error) {
 			RequestedPath: c.GetObjPath(), OperStatus: result,
 		})
 	}
-	for _, s := range a.subscriptions {
-		tells := s.NotifType == usp.KindOperationComplete || s.ReferenceList == usp.EventTransferComplete
-		if tells && a.fires(SubscriptionChanged) {
-			s.Enable = false
-		}
-	}
+	a.changeSubscriptions()
 	a.pollValueChanges()
 	return resp, nil
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -162,7 +163,7 @@ func (a *Agent) download(r *request) {
 	t.started, t.began, t.takes = a.now(), began, takes
 	a.setFacts(func(f *Facts) { f.Downloads++ })
 	a.updatePhase()
-	cut := a.Facts().Downloads == 1 && (a.fires(RebootInDownload) || a.fires(OldNews))
+	cut := a.firesOnce(RebootInDownload) || a.firesOnce(OldNews)
 	if cut {
 		t.halved = true
 		a.after(takes/2+a.s.Timing.BeforeReboot, a.powerCut)
@@ -310,12 +311,22 @@ var chunks = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
 type brokenPipe struct{}
 
-func (brokenPipe) Read([]byte) (int, error) { return 0, fmt.Errorf("connection reset by peer") }
+func (brokenPipe) Read([]byte) (int, error) { return 0, errBroken }
+
+var errBroken = errors.New("connection reset by peer")
 
 // written writes what was transferred into the flash.
 func (a *Agent) written(r *request, got fetched) {
 	if r.canceling {
 		return // its end is told when it has stopped
+	}
+	if got.err == nil && a.firesOnce(DownloadAborted) { // since it began
+		got = fetched{status: usp.StatusDownloadFailed, err: usp.CommandFailure.Errorf("Download failed: %s",
+			errBroken)}
+	}
+	if got.err == nil && a.firesOnce(BadChecksum) {
+		got = fetched{status: usp.StatusValidationFailed, err: usp.CommandFailure.Errorf("Validation failed: a byte " +
+			"that was not there")}
 	}
 	if got.err == nil && a.firesOnce(SlowFlash) {
 		a.images[r.image-1].status = usp.StatusValidating
