@@ -51,6 +51,9 @@ func (s *Service) setCode(ctx context.Context, c *awsapi.Call, f *Function, in c
 	case len(archive) == 0:
 		return errInvalidParameter("Code: give ZipFile, or S3Bucket and S3Key")
 	}
+	if s.CodeDir == "" {
+		return errInvalidParameter("this cloud has no folder for the code of functions")
+	}
 	sum := sha256.Sum256(archive)
 	dir := filepath.Join(s.CodeDir, f.Name, fmt.Sprintf("%x", sum[:12]))
 	if err := unpack(archive, dir); err != nil {
