@@ -2,6 +2,7 @@
 // for each bad input, with the status and the code that answer it. Its tests play all of it against a whole local
 // cloud, and the readers of what devices and operators send, and hold that nothing is changed by any.
 //
-// A row is a line of JSON: "name" says what is wrong, "call" what is sent where, "want" the answer. {{text*count}}
-// in a body stands for text repeated. What "call" says beside is told at the test of the entrance.
+// A row is a line of JSON: "name" says what is wrong, "call" what is sent where, "want" the answer, and "says" what
+// its message contains. {{text*count}} in a body stands for text repeated. The test of each entrance has the rest of
+// the form.
 package badinput

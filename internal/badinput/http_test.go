@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
+	"html"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -38,6 +39,7 @@ var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 // signed, if not as it should be.
 type row struct {
 	Name, Call, Body, Want, Sign string
+	Says                         string // what the message contains
 	Headers, After               map[string]string
 }
 
@@ -155,6 +157,9 @@ func (w *world) play(entrance string, request func(r row) *http.Request) {
 		if got := fmt.Sprint(answer.Code, " ", errorCode(answer)); got != r.Want {
 			body := answer.Body.String()
 			w.t.Errorf("%s: %s: %s, want %s: %s", entrance, r.Name, got, r.Want, body[:min(len(body), 300)])
+		}
+		if !strings.Contains(html.UnescapeString(answer.Body.String()), r.Says) {
+			w.t.Errorf("%s: %s: says %s, want %s", entrance, r.Name, answer.Body, r.Says)
 		}
 		if n := updates - w.db.UpdatesLeft(); n != 0 {
 			w.t.Errorf("%s: %s: %d updates of the store", entrance, r.Name, n)
@@ -296,7 +301,7 @@ func TestS3RefusesBadInput(t *testing.T) {
 }
 
 var queryVersions = map[string]string{"sns": "2010-03-31", "iam": "2010-05-08", "cloudformation": "2010-05-15",
-	"sts": "2011-06-15"}
+	"sts": "2011-06-15", "monitoring": "2010-08-01"}
 
 // The call is a service, with another version of its API behind an @, and an operation.
 func TestQueryRefusesBadInput(t *testing.T) {

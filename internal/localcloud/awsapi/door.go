@@ -152,8 +152,11 @@ func (d *Door) newCall(s *Service, o *Operation, id Identity) *Call {
 	return c
 }
 
-// run authorises a call and runs it.
+// run checks and authorises a call, and runs it.
 func (d *Door) run(ctx context.Context, c *Call, o *Operation, in any) (any, error) {
+	if err := c.Service.check(in); err != nil {
+		return nil, err
+	}
 	if o.Action != "-" {
 		action := o.Action
 		if action == "" {

@@ -20,7 +20,7 @@ func (s *Service) API() awsapi.Service {
 		ID:        "cloudformation", Signing: "cloudformation", Prefix: "cloudformation",
 		Protocols: []awsapi.Protocol{awsapi.Query},
 		Namespace: "http://cloudformation.amazonaws.com/doc/2010-05-15/", Version: "2010-05-15",
-		DeniedCode: "AccessDenied",
+		DeniedCode: "AccessDenied", Invalid: "ValidationError",
 		Operations: []awsapi.Operation{
 			awsapi.Op("CreateStack", s.createStack, onStack(func(in *stackIn) string { return in.StackName })),
 			awsapi.Op("UpdateStack", s.updateStack, onStack(func(in *stackIn) string { return in.StackName })),

@@ -111,7 +111,7 @@ func (s *Service) object(address string) (map[string]string, error) {
 type getTemplateIn struct {
 	StackName     string `json:"StackName"`
 	ChangeSetName string `json:"ChangeSetName"`
-	TemplateStage string `json:"TemplateStage"`
+	TemplateStage string `json:"TemplateStage" enum:"Original,Processed"`
 }
 
 type getTemplateOut struct {
@@ -121,9 +121,6 @@ type getTemplateOut struct {
 
 // getTemplate gives the template as it was given. Without transforms, the processed one is the same.
 func (s *Service) getTemplate(_ context.Context, _ *awsapi.Call, in *getTemplateIn) (*getTemplateOut, error) {
-	if in.TemplateStage != "" && in.TemplateStage != "Original" && in.TemplateStage != "Processed" {
-		return nil, awsapi.Errorf("ValidationError", "TemplateStage must be Original or Processed")
-	}
 	out := &getTemplateOut{StagesAvailable: []string{"Original", "Processed"}}
 	if in.ChangeSetName != "" {
 		c, err := s.changeSet(in.ChangeSetName, in.StackName)

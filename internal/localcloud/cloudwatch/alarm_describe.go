@@ -12,7 +12,7 @@ import (
 type describeAlarmsIn struct {
 	AlarmNames      []string `json:"AlarmNames,omitempty"`
 	AlarmNamePrefix string   `json:"AlarmNamePrefix,omitempty"`
-	AlarmTypes      []string `json:"AlarmTypes,omitempty"`
+	AlarmTypes      []string `json:"AlarmTypes,omitempty" enum:"CompositeAlarm,MetricAlarm,LogAlarm"`
 	ChildrenOf      string   `json:"ChildrenOfAlarmName,omitempty"`
 	ParentsOf       string   `json:"ParentsOfAlarmName,omitempty"`
 	StateValue      string   `json:"StateValue,omitempty"`
@@ -122,7 +122,7 @@ func (s *Service) describeAlarms(_ context.Context, _ *awsapi.Call, in *describe
 type forMetricIn struct {
 	MetricName        string      `json:"MetricName"`
 	Namespace         string      `json:"Namespace"`
-	Statistic         string      `json:"Statistic,omitempty"`
+	Statistic         string      `json:"Statistic,omitempty" enum:"SampleCount,Average,Sum,Minimum,Maximum"`
 	ExtendedStatistic string      `json:"ExtendedStatistic,omitempty"`
 	Dimensions        []Dimension `json:"Dimensions,omitempty"`
 	Period            int64       `json:"Period,omitempty"`

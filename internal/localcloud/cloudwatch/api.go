@@ -23,7 +23,7 @@ func (s *Service) API() awsapi.Service {
 		ID:        "cloudwatch", Signing: "monitoring", Prefix: "cloudwatch", Target: "GraniteServiceVersion20100801",
 		Protocols: []awsapi.Protocol{awsapi.CBOR, awsapi.JSON10, awsapi.Query},
 		Namespace: "http://monitoring.amazonaws.com/doc/2010-08-01/", Version: "2010-08-01",
-		DeniedCode: "AccessDenied",
+		DeniedCode: "AccessDenied", Invalid: "ValidationError",
 		DenialTerms: func(action, resource string) (string, string) {
 			if resource == "*" {
 				return action, ""

@@ -36,8 +36,8 @@ func (s *Service) API() awsapi.Service {
 		return []string{s.arn(groupName(group)) + ":log-stream:" + stream}
 	}
 	return awsapi.Service{
-		Fault: awsapi.Word{Code: "ServiceUnavailableException", Status: 500},
-		ID:    "cloudwatchlogs", Signing: "logs", Prefix: "logs", Target: "Logs_20140328",
+		Fault: awsapi.Word{Code: "ServiceUnavailableException", Status: 500}, Invalid: "InvalidParameterException",
+		ID: "cloudwatchlogs", Signing: "logs", Prefix: "logs", Target: "Logs_20140328",
 		Protocols: []awsapi.Protocol{awsapi.JSON11},
 		Operations: []awsapi.Operation{
 			awsapi.Op("CreateLogGroup", s.createGroup, awsapi.On(func(_ *awsapi.Call, in *createGroupIn) []string {

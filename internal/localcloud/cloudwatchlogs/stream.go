@@ -59,7 +59,7 @@ type describeStreamsIn struct {
 	LogGroupName       string `json:"logGroupName,omitempty"`
 	LogGroupIdentifier string `json:"logGroupIdentifier,omitempty"`
 	Prefix             string `json:"logStreamNamePrefix,omitempty"`
-	OrderBy            string `json:"orderBy,omitempty"`
+	OrderBy            string `json:"orderBy,omitempty" enum:"LogStreamName,LastEventTime"`
 	Descending         bool   `json:"descending,omitempty"`
 	Limit              int    `json:"limit,omitempty"`
 	Token              string `json:"nextToken,omitempty"`
@@ -84,10 +84,6 @@ type describeStreamsOut struct {
 func (s *Service) describeStreams(_ context.Context, _ *awsapi.Call,
 	in *describeStreamsIn) (*describeStreamsOut, error) {
 	name := groupName(in.LogGroupName + in.LogGroupIdentifier)
-	if in.OrderBy != "" && in.OrderBy != "LogStreamName" && in.OrderBy != "LastEventTime" {
-		return nil, errInvalid("1 validation error detected: Value '%s' at 'orderBy' failed to satisfy constraint: "+
-			"Member must satisfy enum value set: [LastEventTime, LogStreamName]", in.OrderBy)
-	}
 	if in.OrderBy == "LastEventTime" && in.Prefix != "" {
 		return nil, errInvalid("Cannot order by LastEventTime with a logStreamNamePrefix.")
 	}

@@ -32,7 +32,7 @@ type keysAndAttributes struct {
 
 type batchGetIn struct {
 	RequestItems           map[string]keysAndAttributes `json:"RequestItems"`
-	ReturnConsumedCapacity string                       `json:"ReturnConsumedCapacity,omitempty"`
+	ReturnConsumedCapacity string                       `json:"ReturnConsumedCapacity,omitempty" enum:"INDEXES,TOTAL,NONE"`
 }
 
 type batchGetOut struct {
@@ -113,7 +113,7 @@ type writeRequest struct {
 
 type batchWriteIn struct {
 	RequestItems           map[string][]writeRequest `json:"RequestItems"`
-	ReturnConsumedCapacity string                    `json:"ReturnConsumedCapacity,omitempty"`
+	ReturnConsumedCapacity string                    `json:"ReturnConsumedCapacity,omitempty" enum:"INDEXES,TOTAL,NONE"`
 }
 
 type batchWriteOut struct {
@@ -187,7 +187,7 @@ type transactItem struct {
 type transactWriteIn struct {
 	TransactItems          []transactItem `json:"TransactItems"`
 	ClientRequestToken     string         `json:"ClientRequestToken,omitempty"`
-	ReturnConsumedCapacity string         `json:"ReturnConsumedCapacity,omitempty"`
+	ReturnConsumedCapacity string         `json:"ReturnConsumedCapacity,omitempty" enum:"INDEXES,TOTAL,NONE"`
 }
 
 type transactWriteOut struct {
@@ -348,7 +348,7 @@ type transactGetIn struct {
 	TransactItems []struct {
 		Get *getIn `json:"Get"`
 	} `json:"TransactItems"`
-	ReturnConsumedCapacity string `json:"ReturnConsumedCapacity,omitempty"`
+	ReturnConsumedCapacity string `json:"ReturnConsumedCapacity,omitempty" enum:"INDEXES,TOTAL,NONE"`
 }
 
 type transactGetOut struct {

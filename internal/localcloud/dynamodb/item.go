@@ -288,21 +288,9 @@ type putIn struct {
 	ConditionExpression string    `json:"ConditionExpression,omitempty"`
 	placeholders
 	replaced
-	ReturnValues           string `json:"ReturnValues,omitempty"`
-	ReturnConsumedCapacity string `json:"ReturnConsumedCapacity,omitempty"`
-	OnFailure              string `json:"ReturnValuesOnConditionCheckFailure,omitempty"`
-}
-
-func oneOf(name, value string, allowed ...string) error {
-	if value == "" {
-		return nil
-	}
-	for _, a := range allowed {
-		if value == a {
-			return nil
-		}
-	}
-	return errValidation("%s: %q is none of %v", name, value, allowed)
+	ReturnValues           string `json:"ReturnValues,omitempty" enum:"ALL_NEW,UPDATED_OLD,ALL_OLD,NONE,UPDATED_NEW"`
+	ReturnConsumedCapacity string `json:"ReturnConsumedCapacity,omitempty" enum:"INDEXES,TOTAL,NONE"`
+	OnFailure              string `json:"ReturnValuesOnConditionCheckFailure,omitempty" enum:"ALL_OLD,NONE"`
 }
 
 func (in *putIn) change() (*change, error) {
@@ -340,8 +328,8 @@ func (s *Service) changeAlone(c *change, capacity string) (out *writeOut, old, n
 
 // replace does the change of an operation that can return the item before it.
 func (s *Service) replace(change func() (*change, error), returnValues, capacity string) (*writeOut, error) {
-	if err := oneOf("ReturnValues", returnValues, "NONE", "ALL_OLD"); err != nil {
-		return nil, err
+	if returnValues != "" && returnValues != "NONE" && returnValues != "ALL_OLD" {
+		return nil, errValidation("ReturnValues can only be ALL_OLD or NONE")
 	}
 	c, err := change()
 	if err != nil {
@@ -364,9 +352,9 @@ type deleteIn struct {
 	ConditionExpression string    `json:"ConditionExpression,omitempty"`
 	placeholders
 	replaced
-	ReturnValues           string `json:"ReturnValues,omitempty"`
-	ReturnConsumedCapacity string `json:"ReturnConsumedCapacity,omitempty"`
-	OnFailure              string `json:"ReturnValuesOnConditionCheckFailure,omitempty"`
+	ReturnValues           string `json:"ReturnValues,omitempty" enum:"ALL_NEW,UPDATED_OLD,ALL_OLD,NONE,UPDATED_NEW"`
+	ReturnConsumedCapacity string `json:"ReturnConsumedCapacity,omitempty" enum:"INDEXES,TOTAL,NONE"`
+	OnFailure              string `json:"ReturnValuesOnConditionCheckFailure,omitempty" enum:"ALL_OLD,NONE"`
 }
 
 func (in *deleteIn) change() (*change, error) {
@@ -393,9 +381,9 @@ type updateIn struct {
 	ConditionExpression string    `json:"ConditionExpression,omitempty"`
 	placeholders
 	replaced
-	ReturnValues           string `json:"ReturnValues,omitempty"`
-	ReturnConsumedCapacity string `json:"ReturnConsumedCapacity,omitempty"`
-	OnFailure              string `json:"ReturnValuesOnConditionCheckFailure,omitempty"`
+	ReturnValues           string `json:"ReturnValues,omitempty" enum:"ALL_NEW,UPDATED_OLD,ALL_OLD,NONE,UPDATED_NEW"`
+	ReturnConsumedCapacity string `json:"ReturnConsumedCapacity,omitempty" enum:"INDEXES,TOTAL,NONE"`
+	OnFailure              string `json:"ReturnValuesOnConditionCheckFailure,omitempty" enum:"ALL_OLD,NONE"`
 }
 
 func (in *updateIn) change() (*change, error) {
@@ -417,10 +405,6 @@ func (in *updateIn) change() (*change, error) {
 }
 
 func (s *Service) updateItem(_ context.Context, _ *awsapi.Call, in *updateIn) (*writeOut, error) {
-	if err := oneOf("ReturnValues", in.ReturnValues, "NONE", "ALL_OLD", "ALL_NEW", "UPDATED_OLD",
-		"UPDATED_NEW"); err != nil {
-		return nil, err
-	}
 	c, err := in.change()
 	if err != nil {
 		return nil, err
@@ -453,7 +437,7 @@ type getIn struct {
 	ProjectionExpression     string            `json:"ProjectionExpression,omitempty"`
 	ExpressionAttributeNames map[string]string `json:"ExpressionAttributeNames,omitempty"`
 	replaced
-	ReturnConsumedCapacity string `json:"ReturnConsumedCapacity,omitempty"`
+	ReturnConsumedCapacity string `json:"ReturnConsumedCapacity,omitempty" enum:"INDEXES,TOTAL,NONE"`
 }
 
 type getOut struct {

@@ -17,11 +17,11 @@ type page struct {
 	ProjectionExpression string `json:"ProjectionExpression,omitempty"`
 	placeholders
 	replaced
-	Select                 string    `json:"Select,omitempty"`
+	Select                 string    `json:"Select,omitempty" enum:"SPECIFIC_ATTRIBUTES,COUNT,ALL_ATTRIBUTES,ALL_PROJECTED_ATTRIBUTES"`
 	Limit                  *int      `json:"Limit,omitempty"`
 	ConsistentRead         bool      `json:"ConsistentRead,omitempty"`
 	ExclusiveStartKey      expr.Item `json:"ExclusiveStartKey,omitempty"`
-	ReturnConsumedCapacity string    `json:"ReturnConsumedCapacity,omitempty"`
+	ReturnConsumedCapacity string    `json:"ReturnConsumedCapacity,omitempty" enum:"INDEXES,TOTAL,NONE"`
 }
 
 type queryIn struct {
@@ -53,10 +53,6 @@ type plan struct {
 
 func (p *page) plan() (*plan, error) {
 	if err := p.replaced.check(); err != nil {
-		return nil, err
-	}
-	if err := oneOf("Select", p.Select, "ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES", "SPECIFIC_ATTRIBUTES",
-		"COUNT"); err != nil {
 		return nil, err
 	}
 	if p.Select == "ALL_PROJECTED_ATTRIBUTES" && p.IndexName == "" {

@@ -15,6 +15,7 @@ func (s *Service) API() awsapi.Service {
 		Throttled: awsapi.Word{Code: "Throttling", Status: 400},
 		ID:        "iam", Signing: "iam", Prefix: "iam", Protocols: []awsapi.Protocol{awsapi.Query},
 		Namespace: "https://iam.amazonaws.com/doc/2010-05-08/", Version: "2010-05-08", DeniedCode: "AccessDenied",
+		Invalid: "ValidationError",
 		Unbuilt: strings.Fields(unbuilt),
 		Operations: []awsapi.Operation{
 			awsapi.Op("CreateRole", s.createRole, awsapi.On(func(c *awsapi.Call, in *createRoleIn) []string {
@@ -69,7 +70,7 @@ func (s *Service) API() awsapi.Service {
 			awsapi.Op("DeletePolicyVersion", s.deletePolicyVersion, onPolicy[policyVersionIn]()),
 			awsapi.Op("SetDefaultPolicyVersion", s.setDefaultPolicyVersion, onPolicy[policyVersionIn]()),
 			awsapi.Op("ListPolicyVersions", s.listPolicyVersions, onPolicy[policyIn]()),
-			awsapi.Op("ListEntitiesForPolicy", s.listEntitiesForPolicy, onPolicy[policyIn]()),
+			awsapi.Op("ListEntitiesForPolicy", s.listEntitiesForPolicy, onPolicy[entitiesIn]()),
 		},
 	}
 }
@@ -309,12 +310,18 @@ type (
 	policyOut struct {
 		Policy policyShape `json:"Policy"`
 	}
+	entitiesIn struct {
+		policyIn
+		EntityFilter      string `json:"EntityFilter" enum:"User,Role,Group,LocalManagedPolicy,AWSManagedPolicy"`
+		PolicyUsageFilter string `json:"PolicyUsageFilter" enum:"PermissionsPolicy,PermissionsBoundary"`
+	}
 	policyIn struct {
 		PolicyArn string `json:"PolicyArn"`
 		paging
 	}
 	listPoliciesIn struct {
-		Scope        string `json:"Scope"`
+		Scope        string `json:"Scope" enum:"All,AWS,Local"`
+		UsageFilter  string `json:"PolicyUsageFilter" enum:"PermissionsPolicy,PermissionsBoundary"`
 		OnlyAttached bool   `json:"OnlyAttached"`
 		paging
 	}

@@ -127,10 +127,12 @@ func (s *Service) deletePolicy(_ ctx, _ call, in *policyIn) (*none, error) {
 	})
 }
 
+// boundaryUsage is of lists that look at permissions boundaries.
+const boundaryUsage = "PermissionsBoundary"
+
 func (s *Service) listPolicies(_ ctx, _ call, in *listPoliciesIn) (*listPoliciesOut, error) {
-	if !slices.Contains([]string{"", "All", "AWS", "Local"}, in.Scope) {
-		return nil, invalid("1 validation error detected: Value '%s' at 'scope' failed to satisfy constraint: Member "+
-			"must satisfy enum value set: [All, AWS, Local]", in.Scope)
+	if in.UsageFilter == boundaryUsage {
+		return nil, awsapi.NotBuilt("ListPolicies by permissions boundaries")
 	}
 	var all []policyShape
 	err := s.config.Store.View(func(tx *store.Tx) error {
@@ -264,7 +266,11 @@ func (s *Service) listPolicyVersions(_ ctx, _ call, in *policyIn) (*policyVersio
 	return out, err
 }
 
-func (s *Service) listEntitiesForPolicy(_ ctx, _ call, in *policyIn) (*entitiesOut, error) {
+func (s *Service) listEntitiesForPolicy(_ ctx, _ call, in *entitiesIn) (*entitiesOut, error) {
+	if in.PolicyUsageFilter == boundaryUsage {
+		return nil, awsapi.NotBuilt("ListEntitiesForPolicy by permissions boundaries")
+	}
+	wants := func(kind string) bool { return in.EntityFilter == "" || in.EntityFilter == kind }
 	out := &entitiesOut{PolicyGroups: []none{}, PolicyUsers: []policyUser{}, PolicyRoles: []policyRole{}}
 	return out, s.config.Store.View(func(tx *store.Tx) error {
 		if _, err := getPolicy(tx, in.PolicyArn); err != nil {
@@ -273,6 +279,9 @@ func (s *Service) listEntitiesForPolicy(_ ctx, _ call, in *policyIn) (*entitiesO
 		for row, err := range attachmentTable.Scan(tx, store.Query{Prefix: []string{in.PolicyArn}}) {
 			if err != nil {
 				return err
+			}
+			if !wants("Role") && row.Key[1] == roles.name || !wants("User") && row.Key[1] == users.name {
+				continue
 			}
 			if row.Key[1] == roles.name {
 				e, err := roles.get(tx, row.Key[2])

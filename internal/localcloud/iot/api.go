@@ -45,8 +45,8 @@ func on[In any](kind string, name func(in *In) string) awsapi.Option {
 // topic rules.
 func (s *Service) API() awsapi.Service {
 	service := awsapi.Service{
-		Fault: awsapi.Word{Code: "InternalFailureException", Status: 500},
-		ID:    "iot", Signing: "iot", Prefix: "iot", Protocols: []awsapi.Protocol{awsapi.RESTJSON},
+		Fault: awsapi.Word{Code: "InternalFailureException", Status: 500}, Invalid: "InvalidRequestException",
+		ID: "iot", Signing: "iot", Prefix: "iot", Protocols: []awsapi.Protocol{awsapi.RESTJSON},
 		Operations: s.operations(),
 	}
 	service.Operations = append(service.Operations, s.jobs.Operations()...)

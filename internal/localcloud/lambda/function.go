@@ -237,7 +237,7 @@ type listFunctionsIn struct {
 	Marker          string `json:"Marker,omitempty" query:"Marker"`
 	MaxItems        int    `json:"MaxItems,omitempty" query:"MaxItems"`
 	MasterRegion    string `json:"MasterRegion,omitempty" query:"MasterRegion"`
-	FunctionVersion string `json:"FunctionVersion,omitempty" query:"FunctionVersion"`
+	FunctionVersion string `json:"FunctionVersion,omitempty" query:"FunctionVersion" enum:"ALL"`
 }
 
 type listFunctionsOut struct {
@@ -246,9 +246,6 @@ type listFunctionsOut struct {
 }
 
 func (s *Service) listFunctions(_ context.Context, _ *awsapi.Call, in *listFunctionsIn) (*listFunctionsOut, error) {
-	if in.FunctionVersion != "" && in.FunctionVersion != "ALL" {
-		return nil, invalidMember("functionVersion", in.FunctionVersion, "Member must satisfy enum value set: [ALL]")
-	}
 	most := 50
 	if in.MaxItems > 0 {
 		most = min(in.MaxItems, 50)

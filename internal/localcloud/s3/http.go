@@ -62,6 +62,10 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request) {
 	if !understood(r.Header.Get("Range")) {
 		r.Header.Del("Range")
 	}
+	if how := query.Get("encoding-type"); how != "" && how != "url" {
+		writeError(w, r, c.RequestID, errS3("InvalidArgument", 400, "Invalid Encoding Method specified in Request"))
+		return
+	}
 	answer := &status{ResponseWriter: w}
 	if key != "" && (r.Method == http.MethodGet || r.Method == http.MethodHead) && !query.Has("uploadId") {
 		if err := s.prepareRead(answer, r, c, bucketName, key, query); err != nil {

@@ -189,7 +189,7 @@ type (
 		InvalidLabels []string `json:"InvalidLabels"`
 	}
 	tagsIn struct {
-		ResourceType string   `json:"ResourceType"`
+		ResourceType string   `json:"ResourceType" enum:"Document,ManagedInstance,MaintenanceWindow,Parameter,PatchBaseline,OpsItem,OpsMetadata,Automation,Association"`
 		ResourceID   string   `json:"ResourceId"`
 		Tags         []tag    `json:"Tags"`
 		TagKeys      []string `json:"TagKeys"`

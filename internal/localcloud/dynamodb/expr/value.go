@@ -146,8 +146,10 @@ func (v *Value) decodeSet(raw json.RawMessage) error {
 		return err
 	}
 	if len(members) == 0 {
-		return errorf("One or more parameter values were invalid: An %s set may not be empty",
-			map[Kind]string{SS: "string", NS: "number", BS: "binary"}[v.Kind])
+		return errorf("One or more parameter values were invalid: %s", map[Kind]string{
+			SS: "An string set  may not be empty", NS: "An number set  may not be empty",
+			BS: "Binary sets should not be empty",
+		}[v.Kind])
 	}
 	for _, m := range members {
 		var one Value
@@ -156,11 +158,30 @@ func (v *Value) decodeSet(raw json.RawMessage) error {
 		}
 		v.Set = append(v.Set, one.Str)
 	}
+	given := slices.Clone(v.Set)
 	sortSet(v.Kind, v.Set)
 	if n := len(v.Set); len(slices.Compact(slices.Clone(v.Set))) != n {
-		return errorf("One or more parameter values were invalid: Input collection contains duplicates.")
+		return errorf("One or more parameter values were invalid: Input collection %s",
+			duplicates(v.Kind, given))
 	}
 	return nil
+}
+
+// duplicates are the members of a set as DynamoDB shows them in its error, which has no blank behind those of binary
+// sets, and shows no numbers.
+// Source: architect/dynalite, test/batchWriteItem.js, whose texts are held against DynamoDB; read 2026-11-30.
+func duplicates(kind Kind, given []string) string {
+	switch kind {
+	case SS:
+		return "[" + strings.Join(given, ", ") + "] contains duplicates."
+	case BS:
+		shown := make([]string, len(given))
+		for i, b := range given {
+			shown[i] = base64.StdEncoding.EncodeToString([]byte(b))
+		}
+		return "[" + strings.Join(shown, ", ") + "]of type BS contains duplicates."
+	}
+	return "contains duplicates"
 }
 
 func sortSet(kind Kind, set []string) {

@@ -130,7 +130,8 @@ func makeDynamoDBv2(_ *Service, r *rule, parameters json.RawMessage) (action, er
 		return nil, err
 	}
 	a := &dynamoDBv2Action{roled: roled{p.RoleARN}}
-	return a, errors.Join(checkRole(p.RoleARN), templates(r, "!putItem.tableName", p.PutItem.TableName, &a.table))
+	err := errors.Join(checkRole(p.RoleARN), templates(r, "!putItem.tableName", p.PutItem.TableName, &a.table))
+	return a, errors.Join(err, plainly("tableName", a.table, tableName, "the name of a table"))
 }
 
 func (a *dynamoDBv2Action) kind() string { return "DynamoDBv2" }
@@ -184,9 +185,10 @@ func makeDynamoDB(_ *Service, r *rule, parameters json.RawMessage) (action, erro
 	}
 	a := &dynamoDBAction{roled: roled{p.RoleARN}, hashField: p.HashKeyField, rangeField: p.RangeKeyField,
 		field: p.PayloadField, hashType: p.HashKeyType, rangeType: p.RangeKeyType}
-	return a, errors.Join(checkRole(p.RoleARN), templates(r, "!tableName", p.TableName, &a.table, "operation",
+	err := errors.Join(checkRole(p.RoleARN), templates(r, "!tableName", p.TableName, &a.table, "operation",
 		p.Operation, &a.operation,
 		"!hashKeyValue", p.HashKeyValue, &a.hash, "rangeKeyValue", p.RangeKeyValue, &a.rangeValue))
+	return a, errors.Join(err, plainly("tableName", a.table, tableName, "the name of a table"))
 }
 
 func (a *dynamoDBAction) kind() string { return "DynamoDB" }

@@ -3,6 +3,7 @@ package topicrule
 import (
 	"context"
 	"encoding/json"
+	"errors"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iot/rulesql"
@@ -19,7 +20,8 @@ func makeLambda(_ *Service, r *rule, parameters json.RawMessage) (action, error)
 	if err := read(parameters, &p); err != nil {
 		return nil, err
 	}
-	return a, templates(r, "!functionArn", p.FunctionARN, &a.function)
+	err := templates(r, "!functionArn", p.FunctionARN, &a.function)
+	return a, errors.Join(err, plainly("functionArn", a.function, functionARN, "the ARN of a function"))
 }
 
 func (a *lambdaAction) kind() string { return "Lambda" }

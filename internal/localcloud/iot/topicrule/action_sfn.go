@@ -25,8 +25,9 @@ func makeStepFunctions(_ *Service, r *rule, parameters json.RawMessage) (action,
 		return nil, err
 	}
 	a := &stepFunctionsAction{roled: roled{p.RoleARN}}
-	return a, errors.Join(checkRole(p.RoleARN),
+	err := errors.Join(checkRole(p.RoleARN),
 		templates(r, "!stateMachineName", p.Machine, &a.machine, "executionNamePrefix", p.Prefix, &a.prefix))
+	return a, errors.Join(err, plainly("stateMachineName", a.machine, machineName, "the name of a state machine"))
 }
 
 func (a *stepFunctionsAction) kind() string { return "StepFunctions" }

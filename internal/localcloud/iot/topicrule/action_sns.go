@@ -33,7 +33,8 @@ func makeSNS(_ *Service, r *rule, parameters json.RawMessage) (action, error) {
 		return nil, errors.New("FIFO topics are not supported")
 	}
 	a := &snsAction{roled: roled{p.RoleARN}, json: p.MessageFormat == "JSON"}
-	return a, errors.Join(checkRole(p.RoleARN), templates(r, "!targetArn", p.TargetARN, &a.target))
+	err := errors.Join(checkRole(p.RoleARN), templates(r, "!targetArn", p.TargetARN, &a.target))
+	return a, errors.Join(err, plainly("targetArn", a.target, topicARN, "the ARN of a topic"))
 }
 
 func (a *snsAction) kind() string { return "Sns" }

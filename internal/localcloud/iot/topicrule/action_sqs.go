@@ -30,7 +30,8 @@ func makeSQS(_ *Service, r *rule, parameters json.RawMessage) (action, error) {
 		return nil, errors.New("FIFO queues are not supported")
 	}
 	a := &sqsAction{roled: roled{p.RoleARN}, base64: p.UseBase64}
-	return a, errors.Join(checkRole(p.RoleARN), templates(r, "!queueUrl", p.QueueURL, &a.queue))
+	err := errors.Join(checkRole(p.RoleARN), templates(r, "!queueUrl", p.QueueURL, &a.queue))
+	return a, errors.Join(err, plainly("queueUrl", a.queue, queueURL, "the URL of a queue"))
 }
 
 func (a *sqsAction) kind() string { return "Sqs" }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -89,9 +90,31 @@ type roled struct{ roleARN string }
 
 func (r roled) role() string { return r.roleARN }
 
+// What actions name, where it is no template.
+var (
+	roleARN     = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+$`)
+	functionARN = regexp.MustCompile(
+		`^arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:function:[\w-]{1,140}(:(\$LATEST|[\w-]{1,128}))?$`)
+	topicARN    = regexp.MustCompile(`^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[\w-]{1,256}$`)
+	queueURL    = regexp.MustCompile(`^https?://[^/]+/(queue/)?[0-9]{12}/[\w-]{1,80}$`)
+	machineName = regexp.MustCompile(`^[^\x00-\x1f\x7f-\x9f\s:<>{}\[\]?*"#%\\^|~` + "`" + `$&,;/]{1,80}$`)
+	tableName   = regexp.MustCompile(`^[\w.-]{3,255}$`)
+)
+
 func checkRole(arn string) error {
-	if !strings.HasPrefix(arn, "arn:") || !strings.Contains(arn, ":role/") {
+	if !roleARN.MatchString(arn) {
 		return fmt.Errorf("roleArn %q is not the ARN of a role", arn)
+	}
+	return nil
+}
+
+// plainly refuses a field without substitutions that does not have the form of what it names.
+func plainly(name string, t *rulesql.Template, form *regexp.Regexp, what string) error {
+	if t == nil {
+		return nil // is told already
+	}
+	if text, plain := t.Plain(); plain && !form.MatchString(text) {
+		return fmt.Errorf("%s %q is not %s", name, text, what)
 	}
 	return nil
 }

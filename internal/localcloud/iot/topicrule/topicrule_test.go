@@ -168,14 +168,14 @@ func (b *bench) expect(want ...string) {
 
 func TestActions(t *testing.T) {
 	for _, c := range []struct{ action, sql, payload, want string }{
-		{`{"lambda":{"functionArn":"arn:f"}}`, `SELECT a FROM 't/#'`, `{"a":1}`,
-			`lambda:Invoke as iot.amazonaws.com for arn:aws:iot:us-east-1:123456789012:rule/r arn:f Event {"a":1}`},
+		{`{"lambda":{"functionArn":"arn:aws:lambda:us-east-1:123456789012:function:f"}}`, `SELECT a FROM 't/#'`, `{"a":1}`,
+			`lambda:Invoke as iot.amazonaws.com for arn:aws:iot:us-east-1:123456789012:rule/r arn:aws:lambda:us-east-1:123456789012:function:f Event {"a":1}`},
 		{`{"sqs":{"queueUrl":"http://q/${topic(2)}","roleArn":"ROLE"}}`, `SELECT a FROM 't/#'`, `{"a":1}`,
 			`sqs:SendMessage as ROLE {"MessageBody":"{\"a\":1}","QueueUrl":"http://q/x"}`},
-		{`{"sqs":{"queueUrl":"http://q","roleArn":"ROLE","useBase64":true}}`, `SELECT * FROM 't/#'`, "\xff",
-			`sqs:SendMessage as ROLE {"MessageBody":"/w==","QueueUrl":"http://q"}`},
-		{`{"sns":{"targetArn":"arn:t","roleArn":"ROLE","messageFormat":"JSON"}}`, `SELECT a FROM 't/#'`, `{"a":1}`,
-			`sns:Publish as ROLE {"Message":"{\"a\":1}","MessageStructure":"json","TargetArn":"arn:t"}`},
+		{`{"sqs":{"queueUrl":"http://sqs/123456789012/q","roleArn":"ROLE","useBase64":true}}`, `SELECT * FROM 't/#'`, "\xff",
+			`sqs:SendMessage as ROLE {"MessageBody":"/w==","QueueUrl":"http://sqs/123456789012/q"}`},
+		{`{"sns":{"targetArn":"arn:aws:sns:us-east-1:123456789012:t","roleArn":"ROLE","messageFormat":"JSON"}}`, `SELECT a FROM 't/#'`, `{"a":1}`,
+			`sns:Publish as ROLE {"Message":"{\"a\":1}","MessageStructure":"json","TargetArn":"arn:aws:sns:us-east-1:123456789012:t"}`},
 		{`{"stepFunctions":{"stateMachineName":"m","roleArn":"ROLE"}}`, `SELECT a FROM 't/#'`, `{"a":1}`,
 			`sfn:StartExecution as ROLE {"input":"{\"a\":1}","stateMachineArn":"arn:aws:states:us-east-1:123456789012:stateMachine:m"}`},
 		{`{"republish":{"topic":"$$aws/things/${clientid()}/shadow/update","roleArn":"ROLE","qos":1,"headers":{"contentType":"x/${a}","userProperties":[{"key":"k","value":"${a}"}]}}}`, `SELECT a FROM 't/#'`, `{"a":1}`,
@@ -208,7 +208,7 @@ func TestActions(t *testing.T) {
 
 func TestWhereAndMetrics(t *testing.T) {
 	b := newBench(t)
-	b.rule("r", `SELECT a FROM 't/#' WHERE a > 1`, `[{"lambda":{"functionArn":"f"}}]`, "")
+	b.rule("r", `SELECT a FROM 't/#' WHERE a > 1`, `[{"lambda":{"functionArn":"arn:aws:lambda:us-east-1:123456789012:function:f"}}]`, "")
 	b.send("t/x", `{"a":1}`)
 	b.send("t", `{"a":2}`)
 	b.expect()
@@ -224,7 +224,7 @@ func TestWhereAndMetrics(t *testing.T) {
 func TestPassingFailuresAreTriedAgain(t *testing.T) {
 	for _, code := range []string{"TooManyRequestsException", "ThrottlingException", "RequestThrottled", "Throttled"} {
 		b := newBench(t)
-		b.rule("r", `SELECT a FROM 't'`, `[{"lambda":{"functionArn":"f"}},{"sns":{"targetArn":"arn:t","roleArn":"`+role+`"}}]`, "")
+		b.rule("r", `SELECT a FROM 't'`, `[{"lambda":{"functionArn":"arn:aws:lambda:us-east-1:123456789012:function:f"}},{"sns":{"targetArn":"arn:aws:sns:us-east-1:123456789012:t","roleArn":"`+role+`"}}]`, "")
 		b.fail = func(service, _ string, n int) error {
 			if service == "lambda" && n < 3 {
 				return awsapi.Errorf(code, "slow down")
@@ -240,8 +240,8 @@ func TestPassingFailuresAreTriedAgain(t *testing.T) {
 
 func TestErrorActionGetsAllFailures(t *testing.T) {
 	b := newBench(t)
-	b.rule("r", `SELECT a FROM 't/#'`, `[{"lambda":{"functionArn":"arn:f"}},{"sns":{"targetArn":"arn:t","roleArn":"`+role+`"}}]`,
-		`{"sqs":{"queueUrl":"http://dlq","roleArn":"`+role+`"}}`)
+	b.rule("r", `SELECT a FROM 't/#'`, `[{"lambda":{"functionArn":"arn:aws:lambda:us-east-1:123456789012:function:f"}},{"sns":{"targetArn":"arn:aws:sns:us-east-1:123456789012:t","roleArn":"`+role+`"}}]`,
+		`{"sqs":{"queueUrl":"http://sqs/123456789012/dlq","roleArn":"`+role+`"}}`)
 	b.fail = func(service, operation string, _ int) error {
 		if service == "sqs" {
 			return nil
@@ -257,8 +257,8 @@ func TestErrorActionGetsAllFailures(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `{"ruleName":"r","topic":"t/x","cloudwatchTraceId":"trace","clientId":"cpe-1","base64OriginalPayload":"eyJhIjoxfQ==","failures":[` +
-		`{"failedAction":"LambdaAction","failedResource":"arn:f","errorMessage":"AccessDeniedException: not for Invoke"},` +
-		`{"failedAction":"SnsAction","failedResource":"arn:t","errorMessage":"AccessDeniedException: not for Publish"}]}`
+		`{"failedAction":"LambdaAction","failedResource":"arn:aws:lambda:us-east-1:123456789012:function:f","errorMessage":"AccessDeniedException: not for Invoke"},` +
+		`{"failedAction":"SnsAction","failedResource":"arn:aws:sns:us-east-1:123456789012:t","errorMessage":"AccessDeniedException: not for Publish"}]}`
 	if in.MessageBody != want {
 		t.Errorf("error action got\n%s\nwant\n%s", in.MessageBody, want)
 	}
@@ -272,7 +272,7 @@ func TestErrorActionGetsAllFailures(t *testing.T) {
 
 func TestFailingStatementRunsNothing(t *testing.T) {
 	b := newBench(t)
-	b.rule("r", `SELECT aws_lambda("arn:f", a) AS x FROM 't'`, `[{"lambda":{"functionArn":"g"}}]`, `{"lambda":{"functionArn":"h"}}`)
+	b.rule("r", `SELECT aws_lambda("arn:aws:lambda:us-east-1:123456789012:function:f", a) AS x FROM 't'`, `[{"lambda":{"functionArn":"arn:aws:lambda:us-east-1:123456789012:function:g"}}]`, `{"lambda":{"functionArn":"arn:aws:lambda:us-east-1:123456789012:function:h"}}`)
 	b.fail = func(string, string, int) error {
 		return awsapi.Errorf("AccessDeniedException", "no").WithStatus(403)
 	}
@@ -283,14 +283,14 @@ func TestFailingStatementRunsNothing(t *testing.T) {
 	}
 	b.fail = nil
 	b.send("t", `{"a":1}`)
-	b.expect(`lambda:Invoke as iot.amazonaws.com for arn:aws:iot:us-east-1:123456789012:rule/r g Event {"x":{"v":1}}`)
+	b.expect(`lambda:Invoke as iot.amazonaws.com for arn:aws:iot:us-east-1:123456789012:rule/r arn:aws:lambda:us-east-1:123456789012:function:g Event {"x":{"v":1}}`)
 }
 
 func TestBasicIngest(t *testing.T) {
 	b := newBench(t)
-	b.rule("r", `SELECT topic() AS t, topic(1) AS f FROM 'elsewhere'`, `[{"lambda":{"functionArn":"f"}}]`, "")
+	b.rule("r", `SELECT topic() AS t, topic(1) AS f FROM 'elsewhere'`, `[{"lambda":{"functionArn":"arn:aws:lambda:us-east-1:123456789012:function:f"}}]`, "")
 	b.send("$aws/rules/r/a/b", `{}`)
-	b.expect(`lambda:Invoke as iot.amazonaws.com for arn:aws:iot:us-east-1:123456789012:rule/r f Event {"t":"a/b","f":"a"}`)
+	b.expect(`lambda:Invoke as iot.amazonaws.com for arn:aws:iot:us-east-1:123456789012:rule/r arn:aws:lambda:us-east-1:123456789012:function:f Event {"t":"a/b","f":"a"}`)
 	b.send("$aws/rules/nosuch/a", `{}`)
 	if _, err := b.try("DisableTopicRule", `{"ruleName":"r"}`); err != nil {
 		t.Fatal(err)
@@ -307,7 +307,7 @@ func TestBasicIngest(t *testing.T) {
 func TestNothingIsLost(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		b := newBench(t)
-		b.rule("r", `SELECT n FROM 't'`, `[{"lambda":{"functionArn":"f"}}]`, "")
+		b.rule("r", `SELECT n FROM 't'`, `[{"lambda":{"functionArn":"arn:aws:lambda:us-east-1:123456789012:function:f"}}]`, "")
 		sent := 0
 		for range rapid.IntRange(1, 20).Draw(rt, "steps") {
 			switch rapid.IntRange(0, 3).Draw(rt, "step") {
@@ -351,7 +351,7 @@ func TestOperations(t *testing.T) {
 		{"CreateTopicRule", `{"ruleName":"r","topicRulePayload":{"sql":"SELECT * FROM 'a'","actions":[{"lambda":{}}]}}`, "InvalidRequestException"},
 		{"CreateTopicRule", `{"ruleName":"r","topicRulePayload":{"sql":"SELECT * FROM 'a'","actions":[{"sqs":{"queueUrl":"q"}}]}}`, "InvalidRequestException"},
 		{"CreateTopicRule", `{"ruleName":"r","topicRulePayload":{"sql":"SELECT * FROM 'a'","actions":[{"lambda":{"functionArn":"${"}}]}}`, "InvalidRequestException"},
-		{"CreateTopicRule", `{"ruleName":"r","topicRulePayload":{` + good + `,"errorAction":{"lambda":{"functionArn":"f","x":1}}}}`, "InvalidRequestException"},
+		{"CreateTopicRule", `{"ruleName":"r","topicRulePayload":{` + good + `,"errorAction":{"lambda":{"functionArn":"arn:aws:lambda:us-east-1:123456789012:function:f","x":1}}}}`, "InvalidRequestException"},
 		{"GetTopicRule", `{"ruleName":"r"}`, "UnauthorizedException"},
 		{"EnableTopicRule", `{"ruleName":"r"}`, "UnauthorizedException"},
 		{"ReplaceTopicRule", `{"ruleName":"r","topicRulePayload":{` + good + `}}`, "UnauthorizedException"},
