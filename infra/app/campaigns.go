@@ -60,21 +60,22 @@ func newCampaigns(stack constructs.Construct, lambdas *functions, device *device
 	},
 		items("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:Query",
 			"dynamodb:BatchGetItem"),
-		w.manifests("ReadManifest", "s3:GetObject"), answerCampaign(),
+		w.listDevices(), w.manifests("ReadManifest", "s3:GetObject"), answerCampaign(),
 		allow("SendStarts", []string{"sqs:SendMessage"}, clock.starts.AttrArn()))
 	lambdas.add("abort-campaign", map[string]*string{environment.Table: w.table.Ref()},
 		items("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:BatchGetItem"), answerCampaign())
 	lambdas.add("describe-campaign", map[string]*string{
 		environment.Table: w.table.Ref(), environment.CampaignBucket: w.results.Ref(),
 	},
-		items("dynamodb:Query", "dynamodb:BatchGetItem"), w.manifests("ReadManifest", "s3:GetObject"))
+		items("dynamodb:Query", "dynamodb:BatchGetItem"), w.listDevices(),
+		w.manifests("ReadManifest", "s3:GetObject"))
 
 	run := lambdas.add(campaignSteps, map[string]*string{
 		environment.Table: w.table.Ref(), environment.CampaignBucket: w.results.Ref(),
 		environment.CampaignTopic: notify.campaigns.Ref(),
 	},
 		items("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:BatchGetItem"),
-		w.manifests("KeepReports", "s3:GetObject", "s3:PutObject"), answerCampaign(),
+		w.listDevices(), w.manifests("KeepReports", "s3:GetObject", "s3:PutObject"), answerCampaign(),
 		allow("Announce", []string{"sns:Publish"}, notify.campaigns.Ref()))
 
 	c := &campaigns{}

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	resources "github.com/fleetstep/fleetstep/infra/operation"
+	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/functions/environment"
 	"github.com/fleetstep/fleetstep/statemachines"
 )
@@ -101,17 +102,27 @@ func newWorkflow(stack awscdk.Stack, lambdas *functions, account *account, devic
 }
 
 func newTable(scope constructs.Construct, p *parameters) awsdynamodb.CfnTable {
+	var definitions []any
+	for _, name := range []string{"PK", "SK", event.StandingsShard, event.StandingsPlace} {
+		definitions = append(definitions, &awsdynamodb.CfnTable_AttributeDefinitionProperty{
+			AttributeName: jsii.String(name), AttributeType: jsii.String("S")})
+	}
+	keys := func(hash, sort string) []any {
+		return []any{
+			&awsdynamodb.CfnTable_KeySchemaProperty{AttributeName: jsii.String(hash), KeyType: jsii.String("HASH")},
+			&awsdynamodb.CfnTable_KeySchemaProperty{AttributeName: jsii.String(sort), KeyType: jsii.String("RANGE")},
+		}
+	}
 	table := named("DeviceTable", awsdynamodb.NewCfnTable(scope, jsii.String("Table"), &awsdynamodb.CfnTableProps{
-		AttributeDefinitions: []any{
-			&awsdynamodb.CfnTable_AttributeDefinitionProperty{AttributeName: jsii.String("PK"),
-				AttributeType: jsii.String("S")},
-			&awsdynamodb.CfnTable_AttributeDefinitionProperty{AttributeName: jsii.String("SK"),
-				AttributeType: jsii.String("S")},
-		},
-		KeySchema: []any{
-			&awsdynamodb.CfnTable_KeySchemaProperty{AttributeName: jsii.String("PK"), KeyType: jsii.String("HASH")},
-			&awsdynamodb.CfnTable_KeySchemaProperty{AttributeName: jsii.String("SK"), KeyType: jsii.String("RANGE")},
-		},
+		AttributeDefinitions: definitions,
+		KeySchema:            keys("PK", "SK"),
+		// Devices of a campaign by where they stand. No other items are in it.
+		GlobalSecondaryIndexes: []any{&awsdynamodb.CfnTable_GlobalSecondaryIndexProperty{
+			IndexName: jsii.String(event.StandingsIndex),
+			KeySchema: keys(event.StandingsShard, event.StandingsPlace),
+			Projection: &awsdynamodb.CfnTable_ProjectionProperty{ProjectionType: jsii.String("INCLUDE"),
+				NonKeyAttributes: jsii.Strings(event.StandingsAttributes()...)},
+		}},
 		BillingMode: jsii.String("PAY_PER_REQUEST"),
 		TimeToLiveSpecification: &awsdynamodb.CfnTable_TimeToLiveSpecificationProperty{
 			AttributeName: jsii.String("expiresAt"), Enabled: jsii.Bool(true),
@@ -141,6 +152,11 @@ func (w *workflow) items() statement {
 func (w *workflow) release(more ...string) statement {
 	return allow("ReleaseDevice", append([]string{"dynamodb:Query", "dynamodb:DeleteItem"}, more...),
 		w.table.AttrArn())
+}
+
+// listDevices is the use of the index by a function that lists a campaign's devices.
+func (w *workflow) listDevices() statement {
+	return allow("ListDevices", []string{"dynamodb:Query"}, *w.table.AttrArn()+"/index/"+event.StandingsIndex)
 }
 
 // readFlags is for functions that begin something: whether it may.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -334,14 +335,22 @@ func TestFailuresAreTriedAgain(t *testing.T) {
 			return
 		}
 		delete(w.fails, "rg-000001")
-		for wave, want := range map[string]int{"none": 0, "all": 1} {
-			out := w.do(event.CampaignRequest{Verb: event.VerbRetry, Campaign: "fall", Error: "Download.Failed",
-				Wave: wave}, "me")
-			if out.Devices != want {
-				t.Errorf("retried %+v in wave %s", out, wave)
-			}
-			retried += out.Devices
+		again := event.CampaignRequest{Verb: event.VerbRetry, Campaign: "fall", Error: "Download.Failed", Wave: "none"}
+		var problems event.Problems
+		if _, err := w.controller().Do(t.Context(), again, "me"); !errors.As(err, &problems) ||
+			problems[0].Path != "$.wave" || !strings.Contains(problems[0].Allowed, `"all"`) {
+			t.Errorf("retried in a wave that there is not: %v", err)
 		}
+		again.Wave, w.unlisted = "all", "rg-000001"
+		if out := w.do(again, "me"); out.Devices != 0 || out.Unlisted != 1 || out.Changed {
+			t.Errorf("retried what the index does not show: %+v", out)
+		}
+		w.unlisted = ""
+		out := w.do(again, "me")
+		if out.Devices != 1 || out.Unlisted != 0 {
+			t.Errorf("retried %+v", out)
+		}
+		retried += out.Devices
 	})
 	if s := w.stands["rg-000001"]; s.State != event.StandSucceeded || s.Attempt != 2 {
 		t.Errorf("tried again: %+v", s)

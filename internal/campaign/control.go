@@ -32,7 +32,11 @@ type Done struct {
 	State    State              `json:"state"`
 	Wave     string             `json:"wave,omitempty"`
 	Devices  int                `json:"devices,omitempty"` // of exclude and retry: how many
-	Left     int                `json:"left,omitempty"`    // of exclude: those at work, over, or in no wave
+	Left     int                `json:"left,omitempty"`    // those that stay as they are
+	// Of retry: where the next request goes on, if there are more devices, and how many have failed
+	// that the list does not show yet.
+	Next     string `json:"next,omitempty"`
+	Unlisted int    `json:"unlisted,omitempty"`
 }
 
 // Do does what a request asks, which was checked, for somebody.
@@ -324,8 +328,13 @@ func (w *Controller) exclude(ctx context.Context, r event.CampaignRequest, who s
 	return w.note(ctx, r, who)
 }
 
+// mostRetried is how many devices one request lets begin again: each takes some requests, and the
+// function has minutes.
+const mostRetried = 1000
+
 // retry lets devices begin again that have failed, as the request says which, up to so many
-// attempts as the campaign allows: those beyond are left as they are.
+// attempts as the campaign allows: those beyond are left as they are. Where there are more than
+// mostRetried the answer says where to go on.
 func (w *Controller) retry(ctx context.Context, r event.CampaignRequest, who string, out *Done) error {
 	c, err := w.Store.Load(ctx, r.Campaign)
 	if err != nil {
@@ -335,39 +344,41 @@ func (w *Controller) retry(ctx context.Context, r event.CampaignRequest, who str
 	if c.State != Running && c.State != Held {
 		return ErrOver
 	}
+	where := event.Where{State: event.StandFailed, Error: r.Error, Wave: -1, Model: r.Model}
+	if r.Wave != "" {
+		if where.Wave, err = c.waveNamed("$.wave", r.Wave); err != nil {
+			return err
+		}
+	}
+	counts, err := w.Counts.Counts(ctx, c.ID, c.Shards)
+	if err != nil {
+		return err
+	}
+	page, next, err := w.Counts.ListStandings(ctx, c.ID, c.Shards, where, r.After, mostRetried)
+	if err != nil {
+		return err
+	}
+	if r.After == "" && next == "" && r.Model == "" { // else nobody knows how many there are
+		out.Unlisted = max(0, counts.Tally.Sum(where.Place)-len(page))
+	}
+	out.Next = next
 	staged := map[int][]Entrant{}
-	for wave := range c.Waves {
-		one := c.Waves[wave]
-		if r.Wave != "" && one.Name != r.Wave || one.Began.IsZero() && c.Stage == nil {
+	for _, s := range page {
+		if c.Waves[s.Wave].Began.IsZero() && c.Stage == nil {
 			continue
 		}
-		err := walkStandings(ctx, w.Manifest, w.Counts, c, wave, func(at Part, page []Member, standings standings) (
-			bool, error) {
-			zone := one.Classes[at.Class].Zone
-			for _, m := range page {
-				s, ok := standings[m.Thing]
-				if !ok || s.State != event.StandFailed || r.Error != "" && s.Error != r.Error ||
-					r.Model != "" && m.Model != r.Model {
-					continue
-				}
-				e := c.entrant(m, wave, 1, zone, w.Now())
-				changed, err := w.Carrier.Again(ctx, e, c.Request.Attempts)
-				if err != nil {
-					return false, err
-				}
-				if changed {
-					out.Devices++
-				} else {
-					out.Left++
-				}
-				if changed && e.Standing.Stage {
-					staged[wave] = append(staged[wave], e)
-				}
-			}
-			return true, nil
-		})
+		e := c.entrant(Member{Thing: s.Thing, Model: s.Model, Image: s.Document}, s.Wave, 1, s.Zone, w.Now())
+		changed, err := w.Carrier.Again(ctx, e, c.Request.Attempts)
 		if err != nil {
 			return err
+		}
+		if changed {
+			out.Devices++
+		} else {
+			out.Left++
+		}
+		if changed && e.Standing.Stage {
+			staged[s.Wave] = append(staged[s.Wave], e)
 		}
 	}
 	if err := w.overtaken(ctx, c.ID, staged); err != nil {

@@ -13,6 +13,7 @@
 //	driver.go     Driver: the work of the clock
 //	control.go    Controller: the commands of operators
 //	report.go     the report of a campaign
+//	list.go       lists of devices, by the index
 //	ports.go      the interfaces that the package needs
 //
 // A campaign is one execution of a state machine, which waits by task tokens: for an approval,

@@ -328,10 +328,11 @@ func (d *Driver) admit(ctx context.Context, c *Campaign, all models, own int, le
 
 // entrant is a device as it is let in: before its wave only to be staged.
 func (c *Campaign) entrant(m Member, wave int, attempt int64, zone string, now time.Time) Entrant {
+	standing := c.standing(m, wave, attempt, event.StandAdmitted, now)
+	standing.Zone = zone
 	return Entrant{
-		Thing: m.Thing, Document: c.Documents[m.Image], Window: c.Request.window(zone),
-		Standing: c.standing(m, wave, attempt, event.StandAdmitted, now),
-		Staged:   c.Stage != nil && !c.Waves[wave].Began.IsZero(),
+		Thing: m.Thing, Document: c.Documents[m.Image], Window: c.Request.window(zone), Standing: standing,
+		Staged: c.Stage != nil && !c.Waves[wave].Began.IsZero(),
 	}
 }
 
@@ -340,7 +341,7 @@ func (c *Campaign) standing(m Member, wave int, attempt int64, s event.StandStat
 	return event.Standing{
 		Campaign: c.ID, Attempt: attempt, State: s, Wave: wave, Model: m.Model, Budget: budget, Share: share,
 		Shard: int(hashOf(c.ID, m.Thing) % uint64(max(1, c.Shards))), At: now, Again: c.Request.Retry,
-		Stage: c.Stage != nil && c.Waves[wave].Began.IsZero(),
+		Stage: c.Stage != nil && c.Waves[wave].Began.IsZero(), Document: m.Image,
 	}
 }
 
@@ -383,14 +384,10 @@ func (d *Driver) withdraw(ctx context.Context, c Campaign, wave int, to event.St
 	if *budget <= 0 {
 		return nil
 	}
-	return walkStandings(ctx, d.Manifest, d.Counts, c, wave, func(_ Part, page []Member, standings standings) (bool,
-		error) {
-		for _, m := range page {
-			s, ok := standings[m.Thing]
-			if !ok || s.State.Over() || s.State == event.StandRunning {
-				continue
-			}
-			changed, err := d.Carrier.Withdraw(ctx, m.Thing, c.ID, to)
+	for _, state := range idle {
+		where := event.Where{State: state, Wave: wave}
+		err := list(ctx, d.Counts, c, where, func(s event.Stood) (bool, error) {
+			changed, err := d.Carrier.Withdraw(ctx, s.Thing, c.ID, to)
 			if err != nil {
 				return false, err
 			}
@@ -398,7 +395,14 @@ func (d *Driver) withdraw(ctx context.Context, c Campaign, wave int, to event.St
 				out.Closed++
 			}
 			*budget--
+			return *budget > 0, nil
+		})
+		if err != nil || *budget <= 0 {
+			return err
 		}
-		return *budget > 0, nil
-	})
+	}
+	return nil
 }
+
+// idle are the states of devices that are not at work and have not come to their end.
+var idle = []event.StandState{event.StandAdmitted, event.StandWaiting, event.StandStaged}

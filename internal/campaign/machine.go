@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/event"
@@ -254,7 +253,7 @@ func (m *Machine) gate(ctx context.Context, in StepInput) (StepAnswer, error) {
 		verdict := w.Gate.Judge(numbers.Sample(), c.Acknowledged)
 		var first []Offender
 		if numbers.Failures() > 0 {
-			if first, err = offenders(ctx, m.Manifest, m.Counts, c, in.Wave); err != nil {
+			if first, err = offenders(ctx, m.Counts, c, in.Wave); err != nil {
 				return StepAnswer{}, err
 			}
 		}
@@ -297,48 +296,6 @@ func (m *Machine) gate(ctx context.Context, in StepInput) (StepAnswer, error) {
 // mostOffenders is how many devices that failed are named.
 const mostOffenders = 10
 
-// offenders are the first devices of a wave that failed, in the order of the manifest.
-func offenders(ctx context.Context, manifest Manifest, counts Counts, c Campaign, wave int) (found []Offender,
-	err error) {
-	err = walkStandings(ctx, manifest, counts, c, wave, func(_ Part, page []Member, standings standings) (bool,
-		error) {
-		for _, m := range page {
-			if s, ok := standings[m.Thing]; ok && s.State == event.StandFailed {
-				found = append(found, Offender{Thing: m.Thing, Model: m.Model, Error: s.Error})
-				if len(found) == mostOffenders {
-					return false, nil
-				}
-			}
-		}
-		return true, nil
-	})
-	return found, err
-}
-
-// standings are where devices stand; one that is not admitted has none.
-type standings = map[event.ThingName]event.Standing
-
-// walkStandings is walk, a hundred devices at a time with where they stand.
-func walkStandings(ctx context.Context, manifest Manifest, counts Counts, c Campaign, wave int,
-	look func(at Part, page []Member, standings standings) (more bool, err error)) error {
-	return walk(ctx, manifest, c, wave, func(at Part, members []Member) (bool, error) {
-		for page := range slices.Chunk(members, 100) {
-			names := make([]event.ThingName, len(page))
-			for i, m := range page {
-				names[i] = m.Thing
-			}
-			stand, err := counts.Standings(ctx, c.ID, names)
-			if err != nil {
-				return false, err
-			}
-			if more, err := look(at, page, stand); err != nil || !more {
-				return false, err
-			}
-		}
-		return true, nil
-	})
-}
-
 // walk reads the parts of a wave in order, until f says that it has enough.
 func walk(ctx context.Context, manifest Manifest, c Campaign, wave int, f func(Part, []Member) (more bool, err error),
 ) error {
@@ -377,7 +334,10 @@ func (m *Machine) report(ctx context.Context, in StepInput) (StepAnswer, error) 
 	if err != nil {
 		return StepAnswer{}, err
 	}
-	report, err := NewReport(ctx, m.Manifest, m.Counts, c)
+	report, err := newReport(ctx, m.Counts, c)
+	if err == nil {
+		report.LeftOver, err = leftOver(ctx, m.Manifest, m.Counts, c, report.Devices)
+	}
 	if err != nil {
 		return StepAnswer{}, err
 	}

@@ -68,6 +68,11 @@ type Fleet interface {
 
 // Counts are of devices where they stand.
 type Counts interface {
+	// ListStandings reads up to so many devices by where they stand, from a cursor of before on, or "".
+	// next is where the following ones begin, "" behind the last: a page may be short, or
+	// empty, and not be the last. It reads an index, which shows a change a moment after it.
+	ListStandings(ctx context.Context, id event.CampaignID, shards int, where event.Where, after string, most int) (
+		found []event.Stood, next string, err error)
 	// Counts reads a campaign's, of so many shards.
 	Counts(ctx context.Context, id event.CampaignID, shards int) (event.Counts, error)
 	// InDanger reads how many of its devices are in danger, of so many shares of its budget.

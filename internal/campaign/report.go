@@ -63,11 +63,16 @@ type WaveReport struct {
 	Approved *Entry     `json:"approved,omitempty"`
 }
 
-// mostLeftOver is how many devices a report names.
-const mostLeftOver = 1000
-
-// NewReport says how a campaign stands.
+// NewReport says how a campaign stands. What is left over is read from the report that was written at its end.
 func NewReport(ctx context.Context, manifest Manifest, counts Counts, c Campaign) (Report, error) {
+	r, err := newReport(ctx, counts, c)
+	if err == nil && c.State.Over() {
+		r.LeftOver, err = reported(ctx, manifest, c.ID)
+	}
+	return r, err
+}
+
+func newReport(ctx context.Context, counts Counts, c Campaign) (Report, error) {
 	all, err := counts.Counts(ctx, c.ID, c.Shards)
 	if err != nil {
 		return Report{}, err
@@ -94,29 +99,6 @@ func NewReport(ctx context.Context, manifest Manifest, counts Counts, c Campaign
 			Devices: NumbersOf(all.Tally, i, w.Size), Gate: w.Verdict, First: w.First, Cut: w.Cut, Late: w.Late,
 			Began: moment(w.Began), Baking: moment(w.Baking), Ended: moment(w.Ended), Approved: w.Approved,
 		})
-	}
-	if !c.State.Over() {
-		return r, nil
-	}
-	leftOver := r.Devices.Planned + r.Devices.Held + r.Devices.Withdrawn
-	for i := range c.Waves {
-		if len(r.LeftOver) >= min(leftOver, mostLeftOver) {
-			break // these are all
-		}
-		err := walkStandings(ctx, manifest, counts, c, i, func(_ Part, page []Member, standings standings) (bool,
-			error) {
-			for _, m := range page {
-				s, ok := standings[m.Thing]
-				left := !ok || s.State == event.StandWithdrawn || s.State == event.StandHeld
-				if left && len(r.LeftOver) < mostLeftOver {
-					r.LeftOver = append(r.LeftOver, m.Thing)
-				}
-			}
-			return len(r.LeftOver) < min(leftOver, mostLeftOver), nil
-		})
-		if err != nil {
-			return r, err
-		}
 	}
 	return r, nil
 }

@@ -1,6 +1,7 @@
 package campaign_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -39,6 +40,8 @@ type world struct {
 	failing   error           // of the callback
 	lost      event.ThingName // never comes to its end
 	danger    int
+	unlisted  event.ThingName // the index does not show it yet
+	behind    func()          // a step found that; it is tried again after
 }
 
 func newWorld(t *testing.T, devices int) *world {
@@ -92,6 +95,33 @@ func (w *world) Standings(_ context.Context, _ event.CampaignID, things []event.
 		}
 	}
 	return found, nil
+}
+
+// ListStandings implements campaign.Counts: what the index shows, which is all but what it does not show yet.
+func (w *world) ListStandings(_ context.Context, _ event.CampaignID, shards int, where event.Where, after string,
+	most int) (found []event.Stood, next string, err error) {
+	from, err := event.ParseListCursor(after, where, shards)
+	if err != nil {
+		return nil, "", err
+	}
+	at := func(s event.Stood) event.ListCursor {
+		return event.ListCursor{Shard: s.Shard, After: s.ListKey(s.Thing)}
+	}
+	for thing, s := range w.stands {
+		one := event.Stood{Thing: thing, Standing: s}
+		if c := at(one); where.Has(s) && thing != w.unlisted &&
+			(c.Shard > from.Shard || c.Shard == from.Shard && c.After > from.After) {
+			found = append(found, one)
+		}
+	}
+	slices.SortFunc(found, func(a, b event.Stood) int {
+		return cmp.Or(cmp.Compare(a.Shard, b.Shard), cmp.Compare(a.ListKey(a.Thing), b.ListKey(b.Thing)))
+	})
+	if len(found) > most {
+		found = found[:most]
+		next = at(found[most-1]).String()
+	}
+	return found, next, nil
 }
 
 // Flag implements campaign.Flags.
@@ -361,7 +391,12 @@ func (w *world) play(id event.CampaignID, most time.Duration, on func(campaign.C
 		var a campaign.StepAnswer
 		for range 2 {
 			var err error
-			if a, err = m.Take(w.t.Context(), campaign.StepInput{Step: step, Campaign: id, Wave: wave}); err != nil {
+			a, err = m.Take(w.t.Context(), campaign.StepInput{Step: step, Campaign: id, Wave: wave})
+			if errors.Is(err, campaign.ErrBehind) && w.behind != nil { // the state machine tries again
+				w.behind()
+				a, err = m.Take(w.t.Context(), campaign.StepInput{Step: step, Campaign: id, Wave: wave})
+			}
+			if err != nil {
 				w.t.Fatal(err)
 			}
 		}

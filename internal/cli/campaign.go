@@ -148,15 +148,6 @@ func (c Campaigns) Create(ctx context.Context, payload []byte, plan bool) (json.
 	return c.invoke(ctx, createCampaign, r)
 }
 
-// Do is a verb.
-func (c Campaigns) Do(ctx context.Context, r event.CampaignRequest) (json.RawMessage, error) {
-	var err error
-	if r.Proof, err = c.prove(ctx, r.Subject()); err != nil {
-		return nil, err
-	}
-	return c.invoke(ctx, verbFunctions[r.Verb], r)
-}
-
 // Describe tells of one campaign.
 func (c Campaigns) Describe(ctx context.Context, id string, log bool) (CampaignView, json.RawMessage, error) {
 	var view CampaignView
@@ -198,7 +189,7 @@ func campaign(env *Env) *cobra.Command {
 		Short: "Plan, create, watch and control campaigns: a fleet over days, wave by wave"}
 	Group(c)
 	c.AddCommand(campaignCreate(env, false), campaignCreate(env, true), campaignList(env), campaignDescribe(env),
-		campaignWatch(env), campaignReport(env))
+		campaignDevices(env), campaignWatch(env), campaignReport(env))
 	for _, v := range campaignVerbs {
 		c.AddCommand(campaignVerb(env, v))
 	}
@@ -365,8 +356,12 @@ func campaignList(env *Env) *cobra.Command {
 
 func campaignDescribe(env *Env) *cobra.Command {
 	f := &campaignFlags{env: env}
+	var why bool
 	c := &cobra.Command{Use: "describe CAMPAIGN",
-		Short: "Show a campaign: its waves, their gates, and who did what", Args: oneCampaign}
+		Short: "Show a campaign: its waves, their gates, and who did what",
+		Long: `Shows a campaign: its waves, their gates, and who did what. --why also says for what devices
+wait that do not begin: that they are away, that a job or another campaign is at work on them.`,
+		Args: oneCampaign}
 	c.RunE = func(c *cobra.Command, args []string) error {
 		api, err := f.campaigns(c.Context())
 		if err != nil {
@@ -376,12 +371,29 @@ func campaignDescribe(env *Env) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if f.json {
+		var waiting []ListedDevice
+		more := false
+		if why && !view.Over() {
+			if waiting, more, err = api.Waiting(c.Context(), args[0]); err != nil {
+				return err
+			}
+		}
+		if f.json && !why {
 			return env.json(raw)
 		}
+		if f.json {
+			var all map[string]any
+			if err := json.Unmarshal(raw, &all); err != nil {
+				return err
+			}
+			all["waiting"] = waits(waiting)
+			return env.json(all)
+		}
 		view.print(env.Out)
+		explain(env.Out, waiting, more)
 		return nil
 	}
+	c.Flags().BoolVar(&why, "why", false, "for what devices wait that do not begin: of the first hundred")
 	return f.on(c)
 }
 
@@ -492,115 +504,6 @@ func campaignWatch(env *Env) *cobra.Command {
 				return err
 			}
 		}
-	}
-	return f.on(c)
-}
-
-// verb is a command of one of an operator's verbs.
-type verb struct {
-	verb                 event.CampaignVerb
-	use, short, long     string
-	why                  bool // needed
-	wave, failures, fail bool // flags that it has
-	things               bool // its arguments after the first are things
-}
-
-var campaignVerbs = []verb{
-	{verb: event.VerbApprove, use: "approve CAMPAIGN", short: "Approve the wave that waits for approval", wave: true,
-		long: "If the campaign has approval.fourEyes, its creator cannot approve a wave."},
-	{verb: event.VerbDeny, use: "deny CAMPAIGN --why REASON", why: true, wave: true,
-		short: "Refuse the wave that waits for approval, and end the campaign"},
-	{verb: event.VerbPauseCampaign, use: "pause CAMPAIGN --why REASON", why: true,
-		short: "Hold the devices of a campaign until it is resumed",
-		long: "When the command has returned, no device begins. Devices at work wait before their next command\n" +
-			"that changes them. The time of the wave stands still."},
-	{verb: event.VerbResumeCampaign, use: "resume CAMPAIGN", failures: true,
-		short: "Continue after a pause, or after an inconclusive gate",
-		long: "--acknowledge is the number of failures that you have seen. After an inconclusive gate it is\n" +
-			"required and must be exact, so that later failures are not accepted unseen."},
-	{verb: event.VerbSkip, use: "skip CAMPAIGN", short: "End the bake of the wave"},
-	{verb: event.VerbAbort, use: "abort CAMPAIGN --why REASON", why: true, short: "End a campaign for good",
-		long: "No device begins. Devices at work get no further command that changes them. An image that was\n" +
-			"activated is verified; an image that was only downloaded does no harm."},
-	{verb: event.VerbExclude, use: "exclude CAMPAIGN THING... --why REASON", why: true, things: true,
-		short: "Remove devices that have not begun"},
-	{verb: event.VerbRetry, use: "retry CAMPAIGN", wave: true, fail: true,
-		short: "Start failed devices again",
-		long:  "All of them, or those with an error, of a model or in a wave, up to the campaign's attempts."},
-}
-
-func campaignVerb(env *Env, v verb) *cobra.Command {
-	f := &campaignFlags{env: env}
-	r := event.CampaignRequest{Verb: v.verb}
-	var failures int
-	var name string
-	c := &cobra.Command{Use: v.use, Short: v.short, Long: v.short + ".", Args: oneCampaign}
-	if v.long != "" {
-		c.Long += "\n\n" + v.long
-	}
-	if v.things {
-		c.Args = func(c *cobra.Command, args []string) error {
-			if len(args) < 2 {
-				return UsageError{fmt.Errorf("%s takes the campaign id, and things (see %s --help)", c.CommandPath(),
-					c.CommandPath())}
-			}
-			return nil
-		}
-	}
-	c.RunE = func(c *cobra.Command, args []string) error {
-		r.Campaign, r.Error = event.CampaignID(args[0]), event.ErrorName(name)
-		for _, thing := range args[1:] {
-			r.Things = append(r.Things, event.ThingName(thing))
-		}
-		if v.why && r.Why == "" {
-			return UsageError{errors.New("give --why, the reason for the record")}
-		}
-		if c.Flags().Changed("acknowledge") {
-			r.Failures = &failures
-		}
-		api, err := f.campaigns(c.Context())
-		if err != nil {
-			return err
-		}
-		out, err := api.Do(c.Context(), r)
-		if err != nil {
-			return err
-		}
-		if f.json {
-			return env.json(out)
-		}
-		var done struct {
-			Changed     bool
-			State, Wave string
-			Devices     int
-			Left        int
-		}
-		if err := json.Unmarshal(out, &done); err != nil {
-			return err
-		}
-		text := fmt.Sprintf("campaign %s: %s", args[0], v.verb)
-		if done.Wave != "" {
-			text += " wave " + done.Wave
-		}
-		if v.things || v.fail {
-			text += fmt.Sprintf(" of %d devices; %d were left as they are", done.Devices, done.Left)
-		}
-		if !done.Changed {
-			text += ": nothing to do"
-		}
-		fmt.Fprintln(env.Out, text)
-		return nil
-	}
-	c.Flags().StringVar(&r.Why, "why", "", "reason, for the record")
-	if v.wave {
-		c.Flags().StringVar(&r.Wave, "wave", "", "only this wave")
-	}
-	if v.failures {
-		c.Flags().IntVar(&failures, "acknowledge", 0, "how many failures you have seen")
-	}
-	if v.fail {
-		c.Flags().StringVar(&name, "error", "", "only devices with this error, such as Download.Failed")
-		c.Flags().StringVar(&r.Model, "model", "", "only devices of this model")
 	}
 	return f.on(c)
 }

@@ -69,6 +69,10 @@ type Standing struct {
 	// Budget is how many devices of its Share may be in danger at the same time; 0 is any number, and
 	// nobody counts them.
 	Budget, Share int
+	// Document and Zone are what it begins again with: which of the campaign's documents is its own,
+	// and the time zone of its windows, if they are not in the campaign's.
+	Document int
+	Zone     string
 	// Again are failures after which it begins once more by itself.
 	Again []Again
 }
@@ -172,6 +176,7 @@ type CampaignRequest struct {
 	Things   []ThingName  `json:"things,omitempty"`      // exclude
 	Error    ErrorName    `json:"error,omitempty"`       // retry: devices that failed so; "" is any
 	Model    string       `json:"model,omitempty"`       // retry: devices of this one; "" is any
+	After    string       `json:"after,omitempty"`       // retry: where the last answer ended
 	Proof    string       `json:"proof,omitempty"`       // see ControlRequest
 }
 
@@ -186,7 +191,7 @@ func (r CampaignRequest) Subject() string {
 		failures = itoa(int64(*r.Failures))
 	}
 	return digest(append([]string{
-		string(r.Verb), string(r.Campaign), r.Why, r.Wave, failures, string(r.Error), r.Model,
+		string(r.Verb), string(r.Campaign), r.Why, r.Wave, failures, string(r.Error), r.Model, r.After,
 	}, things...)...)
 }
 
@@ -208,8 +213,68 @@ func (r CreateCampaignRequest) Subject() string {
 // DescribeCampaignRequest is the payload of describe-campaign: a list without an id.
 type DescribeCampaignRequest struct {
 	Campaign CampaignID `json:"campaignId,omitempty"`
-	Report   bool       `json:"report,omitempty"` // the report of one that is over
-	Log      bool       `json:"log,omitempty"`    // what was done to it
+	Log      bool       `json:"log,omitempty"` // what was done to it
+	// Devices lists devices of the campaign instead.
+	Devices *ListRequest `json:"devices,omitempty"`
+}
+
+// ListRequest says which devices of a campaign are listed, by the index: a change is seen a moment
+// after it.
+type ListRequest struct {
+	State StandState `json:"state,omitempty"`
+	Error ErrorName  `json:"error,omitempty"` // of devices that have failed
+	Wave  string     `json:"wave,omitempty"`  // its name
+	Model string     `json:"model,omitempty"`
+	Most  int        `json:"most,omitempty"`  // devices of a page, up to 1,000; 0 is 100
+	After string     `json:"after,omitempty"` // the page before has it as next
+	Why   bool       `json:"why,omitempty"`   // what those wait for that have not begun: of up to 100 devices
+}
+
+// Sizes of pages of a list.
+const (
+	mostListed   = 1000
+	someListed   = 100
+	mostCursor   = 2048
+	mostExplored = 100
+)
+
+// Check tells all that is wrong with a request for a list, and fills in what is not said.
+func (r *ListRequest) Check() error {
+	var problems Problems
+	add := func(path string, value any, allowed string) {
+		problems = append(problems, Problem{Path: "$.devices." + path, Value: value, Allowed: allowed})
+	}
+	var names []string
+	for _, s := range StandStates() {
+		names = append(names, string(s))
+	}
+	if r.State != "" && !slices.Contains(names, string(r.State)) {
+		add("state", string(r.State), "one of "+strings.Join(names, ", "))
+	}
+	switch {
+	case r.Error == "":
+	case r.State == "":
+		r.State = StandFailed
+	case r.State != StandFailed:
+		add("error", string(r.Error), "nothing with state "+string(r.State)+": devices that have FAILED have an error")
+	}
+	most := mostListed
+	if r.Why {
+		most = mostExplored
+	}
+	if r.Most == 0 {
+		r.Most = someListed
+	}
+	if r.Most < 1 || r.Most > most {
+		add("most", r.Most, "1 to "+itoa(int64(most)))
+	}
+	if len(r.After) > mostCursor {
+		add("after", len(r.After), "what the page before has as next")
+	}
+	if len(problems) > 0 {
+		return problems.Sorted()
+	}
+	return nil
 }
 
 // mostThings is how many devices one request excludes.
@@ -243,6 +308,9 @@ func (r CampaignRequest) Check(verbs ...CampaignVerb) error {
 	}
 	if r.Failures != nil && (r.Verb != VerbResumeCampaign || *r.Failures < 0) {
 		add("$.acknowledge", *r.Failures, "with resume: how many failures were seen")
+	}
+	if r.After != "" && r.Verb != VerbRetry || len(r.After) > mostCursor {
+		add("$.after", len(r.After), "with retry: where the last answer ended")
 	}
 	if (r.Error != "" || r.Model != "") && r.Verb != VerbRetry {
 		add("$.error", string(r.Error), "with retry: an error name, or a model")

@@ -38,10 +38,11 @@ type CampaignVerbs func(ctx context.Context, r event.CampaignRequest) (campaign.
 // DescribeCampaign is the handler of describe-campaign.
 type DescribeCampaign func(ctx context.Context, r event.DescribeCampaignRequest) (DescribedCampaigns, error)
 
-// DescribedCampaigns is a list, or one campaign.
+// DescribedCampaigns is a list, one campaign, or devices of one.
 type DescribedCampaigns struct {
 	Campaigns []campaign.Summary `json:"campaigns,omitempty"`
 	Campaign  *campaign.Report   `json:"campaign,omitempty"`
+	Devices   *campaign.Devices  `json:"devices,omitempty"`
 }
 
 // RunCampaign is the handler of run-campaign: the steps of a campaign's state machine.
@@ -257,6 +258,14 @@ func NewDescribeCampaign(ctx context.Context, env Env, cfg aws.Config, now func(
 			all, err := records.List(ctx)
 			return DescribedCampaigns{Campaigns: all}, named(err)
 		}
+		if r.Devices != nil {
+			page, err := listDevices(ctx, records, store, r, p.now)
+			if err != nil {
+				p.logger(ctx, logCampaign, r.Campaign).Error("not listed", "error", err.Error())
+				return DescribedCampaigns{}, named(err)
+			}
+			return DescribedCampaigns{Devices: &page}, nil
+		}
 		report, err := describe(ctx, records, manifest, store, flags, r)
 		if err != nil {
 			p.logger(ctx, logCampaign, r.Campaign).Error("not described", "error", err.Error())
@@ -264,6 +273,37 @@ func NewDescribeCampaign(ctx context.Context, env Env, cfg aws.Config, now func(
 		}
 		return DescribedCampaigns{Campaign: &report}, nil
 	}, nil
+}
+
+// listDevices is a page of a campaign's devices, with what those wait for that have not begun, if that is asked.
+func listDevices(ctx context.Context, records campaign.Store, store *workflowdb.Store, r event.DescribeCampaignRequest,
+	now func() time.Time) (campaign.Devices, error) {
+	if err := r.Devices.Check(); err != nil {
+		return campaign.Devices{}, err
+	}
+	page, err := campaign.ListDevices(ctx, records, store, r.Campaign, *r.Devices)
+	if err != nil || !r.Devices.Why {
+		return page, err
+	}
+	owner := event.CampaignOwner(r.Campaign)
+	flags, err := store.Flags(ctx, owner)
+	if err != nil {
+		return page, err
+	}
+	for i := range page.Devices {
+		one := &page.Devices[i]
+		if one.State.Over() || one.State == event.StandRunning {
+			continue
+		}
+		d, err := store.Load(ctx, one.Thing)
+		if err != nil {
+			return page, err
+		}
+		if waits, ok := d.Waits(owner, flags, now()); ok {
+			one.Waits = &waits
+		}
+	}
+	return page, nil
 }
 
 func describe(ctx context.Context, records campaign.Store, manifest campaign.Manifest, counts campaign.Counts,

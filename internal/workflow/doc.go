@@ -15,6 +15,7 @@
 //	park.go      Parker: ends an execution whose attempt continues later, and decides when
 //	tick.go      Ticker: the work of each minute
 //	stand.go     campaigns count their devices by where each stands; Carrier: lets devices begin without a job
+//	waits.go     for what a device waits that does not begin
 //	sweep.go     finds attempts without an execution
 //	end.go       Ender: ends an execution whose owner has ended the attempt;
 //	             Releaser: frees the device of an execution that came to its end
@@ -35,6 +36,7 @@
 //	PK CONTROL#<owner>  SK CONTROL                 a flag: whether the owner's attempts may continue
 //	PK STOP             SK CONTROL                 the flag for everything
 //	PK COUNT#<campaign>#<shard>         SK COUNT   how many devices stand where, changed with their standings
+//	   of each CAMPAIGN#<id>, in the index standings: <campaign>#<shard>, and state, error, wave, model, thing
 //	PK DUE#<minute>#<hash mod 16>       SK <thing>#<owner>   PENDING may begin in that minute
 //	PK TICK             SK LEASE                   which tick is at work, and the last minute that is done
 //	                    LIFTED#<flag's PK>         a flag was lifted: the devices under KNOCK are to be started

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	localdynamodb "github.com/fleetstep/fleetstep/internal/localcloud/dynamodb"
 	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
@@ -30,15 +31,19 @@ func TestTableKeepsTheContract(t *testing.T) {
 	workflowtest.Contract(t, newStore(t, url))
 }
 
-// newStore is a store over a new table of the DynamoDB at url.
-func newStore(t *testing.T, url string) *workflowdb.Store {
-	t.Helper()
-	ctx := context.Background()
-	api := dynamodb.New(dynamodb.Options{
+func client(url string) *dynamodb.Client {
+	return dynamodb.New(dynamodb.Options{
 		BaseEndpoint: &url, Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("test",
 			"test", ""),
 		Retryer: hurried(),
 	}, workflowdb.Options)
+}
+
+// newStore is a store over a new table of the DynamoDB at url.
+func newStore(t *testing.T, url string) *workflowdb.Store {
+	t.Helper()
+	ctx := context.Background()
+	api := client(url)
 	table := "contract"
 	_, _ = api.DeleteTable(ctx, &dynamodb.DeleteTableInput{TableName: &table})
 	_, err := api.CreateTable(ctx, &dynamodb.CreateTableInput{
@@ -50,7 +55,17 @@ func newStore(t *testing.T, url string) *workflowdb.Store {
 		AttributeDefinitions: []types.AttributeDefinition{
 			{AttributeName: aws.String("PK"), AttributeType: types.ScalarAttributeTypeS},
 			{AttributeName: aws.String("SK"), AttributeType: types.ScalarAttributeTypeS},
+			{AttributeName: aws.String(event.StandingsShard), AttributeType: types.ScalarAttributeTypeS},
+			{AttributeName: aws.String(event.StandingsPlace), AttributeType: types.ScalarAttributeTypeS},
 		},
+		GlobalSecondaryIndexes: []types.GlobalSecondaryIndex{{
+			IndexName: aws.String(event.StandingsIndex), KeySchema: []types.KeySchemaElement{
+				{AttributeName: aws.String(event.StandingsShard), KeyType: types.KeyTypeHash},
+				{AttributeName: aws.String(event.StandingsPlace), KeyType: types.KeyTypeRange},
+			},
+			Projection: &types.Projection{ProjectionType: types.ProjectionTypeInclude,
+				NonKeyAttributes: event.StandingsAttributes()},
+		}},
 	})
 	if err != nil {
 		t.Fatal(err)

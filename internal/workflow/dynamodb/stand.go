@@ -43,6 +43,7 @@ func standing(r *reading) event.Standing {
 		State: event.StandState(text(r.item, "state")), Error: event.ErrorName(text(r.item, "error")),
 		Wave: int(r.number("wave")), Model: text(r.item, "model"), Shard: int(r.number("shard")),
 		Rev: r.number("rev"), At: r.moment("at"), Stage: truth(r.item, "stage"), Danger: truth(r.item, "danger"),
+		Document: int(r.number("document")), Zone: text(r.item, "zone"),
 	}
 	if _, limited := r.item["budget"]; limited {
 		st.Budget, st.Share = int(r.number("budget")), int(r.number("share"))
@@ -73,6 +74,13 @@ func standingItem(thing event.ThingName, st event.Standing) item {
 	if st.Danger {
 		i["danger"] = flag(true)
 	}
+	if st.Document != 0 {
+		i["document"] = n(int64(st.Document))
+	}
+	if st.Zone != "" {
+		i["zone"] = s(st.Zone)
+	}
+	i[event.StandingsShard], i[event.StandingsPlace] = s(listPK(st.Campaign, st.Shard)), s(st.ListKey(thing))
 	if len(st.Again) > 0 {
 		if again, err := js(st.Again); err == nil { // unreachable: plain values only
 			i["again"] = again

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"strconv"
 	"testing"
 	"time"
 
@@ -161,6 +162,82 @@ func standings(t *testing.T, s Kept) {
 		&workflow.Attempt{Owner: owner, Number: 1, Lap: 1}), nil)
 	if due, _, err := s.Due(ctx, at.Truncate(time.Minute), 10); err != nil || len(due) != 0 {
 		t.Fatalf("hints %+v, %v", due, err)
+	}
+	standingLists(t, s)
+}
+
+// standingLists holds lists of devices to what workflow expects: by any part of where they stand, in pages of any
+// size, each once.
+func standingLists(t *testing.T, s Kept) {
+	t.Helper()
+	ctx, at := context.Background(), time.UnixMilli(1795334400000).UTC()
+	const id, shards = event.CampaignID("lists"), 3
+	all := map[event.ThingName]event.Standing{}
+	for i := range 12 {
+		thing := event.ThingName("l" + strconv.Itoa(i))
+		st := event.Standing{Campaign: id, Attempt: 1, State: event.StandAdmitted, Wave: i % 2, Shard: i % shards,
+			Model: []string{"M 1", "M|1", ""}[i/4], At: at, Document: i % 2, Zone: []string{"", "Asia/Tokyo"}[i%2]}
+		if err := s.Admit(ctx, []workflow.Admission{{Thing: thing, Standing: st, Pending: workflow.Pending{
+			Owner: event.CampaignOwner(id), ExecutionNumber: 1, Operation: "o", At: at, ExpiresAt: at.Add(time.Hour),
+		}}}); err != nil {
+			t.Fatal(err)
+		}
+		if st.Rev = 1; i%3 != 0 {
+			to := st.In(event.StandFailed, []event.ErrorName{"", "Blink.Failed", "Blink.FailedTwice"}[i%3], at)
+			if err := s.Stand(ctx, thing, event.Shift{From: &st, To: to}, nil); err != nil {
+				t.Fatal(err)
+			}
+			st = to
+		}
+		st.Rev = 0 // a list has no revision: what it shows may be over
+		all[thing] = st
+	}
+	read := func(where event.Where, most int) map[event.ThingName]event.Standing {
+		t.Helper()
+		got := map[event.ThingName]event.Standing{}
+		for after, pages := "", 0; ; pages++ {
+			found, next, err := s.ListStandings(ctx, id, shards, where, after, most)
+			if err != nil || len(found) > most || pages > 100 {
+				t.Fatalf("%+v: page %d of %d devices, %v", where, pages, len(found), err)
+			}
+			for _, one := range found {
+				if _, twice := got[one.Thing]; twice {
+					t.Fatalf("%+v: %s is listed twice", where, one.Thing)
+				}
+				one.Rev = 0
+				got[one.Thing] = one.Standing
+			}
+			if after = next; next == "" {
+				return got
+			}
+		}
+	}
+	for tries := 0; !reflect.DeepEqual(read(event.Anywhere(), 100), all); tries++ { // an index is a moment behind
+		if tries == 5000 {
+			t.Fatalf("listed are %+v, want %+v", read(event.Anywhere(), 100), all)
+		}
+	}
+	for _, where := range []event.Where{event.Anywhere(), {State: event.StandFailed, Wave: -1},
+		{State: event.StandFailed, Error: "Blink.Failed", Wave: -1},
+		{State: event.StandFailed, Error: "Blink.Failed", Wave: 1}, {State: event.StandAdmitted, Wave: 0},
+		{State: event.StandFailed, Error: "Blink.FailedTwice", Wave: 0, Model: "M|1"}, {Wave: 1},
+		{Wave: -1, Model: "M 1"},
+		{State: event.StandHeld, Wave: -1}} {
+		want := map[event.ThingName]event.Standing{}
+		for thing, st := range all {
+			if where.Has(st) {
+				want[thing] = st
+			}
+		}
+		for _, most := range []int{1, 2, 5, 100} {
+			if got := read(where, most); !reflect.DeepEqual(got, want) {
+				t.Fatalf("%+v in pages of %d: %+v, want %+v", where, most, got, want)
+			}
+		}
+	}
+	var problems event.Problems
+	if _, _, err := s.ListStandings(ctx, id, shards, event.Anywhere(), "x", 1); !errors.As(err, &problems) {
+		t.Fatalf("a cursor that nobody gave: %v", err)
 	}
 }
 

@@ -1,7 +1,9 @@
 package workflowtest
 
 import (
+	"cmp"
 	"context"
+	"slices"
 
 	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/workflow"
@@ -167,4 +169,38 @@ func (s *Store) Counts(_ context.Context, id event.CampaignID, _ int) (c event.C
 		return nil
 	})
 	return c, err
+}
+
+// ListStandings implements workflow.Standings. It shows a change at once.
+func (s *Store) ListStandings(_ context.Context, id event.CampaignID, shards int, where event.Where, after string,
+	most int) (found []event.Stood, next string, err error) {
+	from, err := event.ParseListCursor(after, where, shards)
+	if err != nil {
+		return nil, "", event.Problems{{Path: "$.after", Value: after, Allowed: "what the page before has as next"}}
+	}
+	type entry struct {
+		at event.ListCursor
+		event.Stood
+	}
+	var all []entry
+	err = s.do("ListStandings", "", func(*partition) error {
+		for thing, p := range s.devices {
+			st, there := p.standings[id]
+			at := event.ListCursor{Shard: st.Shard, After: st.ListKey(thing)}
+			if there && where.Has(st) && (at.Shard > from.Shard || at.Shard == from.Shard && at.After > from.After) {
+				all = append(all, entry{at, event.Stood{Thing: thing, Standing: st}})
+			}
+		}
+		return nil
+	})
+	slices.SortFunc(all, func(a, b entry) int {
+		return cmp.Or(cmp.Compare(a.at.Shard, b.at.Shard), cmp.Compare(a.at.After, b.at.After))
+	})
+	for _, e := range all[:min(most, len(all))] {
+		found, next = append(found, e.Stood), e.at.String()
+	}
+	if len(all) <= most {
+		next = ""
+	}
+	return found, next, err
 }

@@ -1,0 +1,186 @@
+package campaign
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+)
+
+// ErrBehind: the index does not show yet what the counts say; ask again.
+var ErrBehind = errors.New("the list of devices does not show all of them yet")
+
+// Devices is a page of a list of devices.
+type Devices struct {
+	Campaign event.CampaignID `json:"campaignId"`
+	Devices  []Listed         `json:"devices"`
+	// Next is where the next page begins; "" behind the last. A page may be short, or empty.
+	Next string `json:"next,omitempty"`
+}
+
+// Listed is a device of a campaign.
+type Listed struct {
+	Thing   event.ThingName  `json:"thingName"`
+	State   event.StandState `json:"state"`
+	Error   event.ErrorName  `json:"error,omitempty"`
+	Wave    string           `json:"wave"`
+	Model   string           `json:"model,omitempty"`
+	Attempt int64            `json:"attempt"`
+	At      time.Time        `json:"at"`
+	Waits   *event.Waits     `json:"waits,omitempty"` // for what, if that was asked
+}
+
+// waveNamed finds a wave; path is where its name was given.
+func (c *Campaign) waveNamed(path, name string) (int, error) {
+	k := slices.IndexFunc(c.Waves, func(w WaveRun) bool { return w.Name == name })
+	if k >= 0 {
+		return k, nil
+	}
+	names := make([]string, len(c.Waves))
+	for i, w := range c.Waves {
+		names[i] = w.Name
+	}
+	return -1, event.Problems{{Path: path, Value: name, Allowed: fmt.Sprintf("a wave of the campaign: %q", names)}}
+}
+
+// ListDevices is a page of the devices that a request names, which was checked.
+func ListDevices(ctx context.Context, store Store, counts Counts, id event.CampaignID, r event.ListRequest) (Devices,
+	error) {
+	fail := func(err error) (Devices, error) {
+		if problems, ok := errors.AsType[event.Problems](err); ok {
+			return Devices{}, problems
+		}
+		return Devices{}, fmt.Errorf("campaign.ListDevices: %s: %w", id, err)
+	}
+	c, err := store.Load(ctx, id)
+	if err != nil {
+		return fail(err)
+	}
+	where := event.Where{State: r.State, Error: r.Error, Wave: -1, Model: r.Model}
+	if r.Wave != "" {
+		if where.Wave, err = c.waveNamed("$.devices.wave", r.Wave); err != nil {
+			return fail(err)
+		}
+	}
+	page, next, err := counts.ListStandings(ctx, id, c.Shards, where, r.After, r.Most)
+	if err != nil {
+		return fail(err)
+	}
+	out := Devices{Campaign: id, Devices: make([]Listed, 0, len(page)), Next: next}
+	for _, s := range page {
+		l := Listed{Thing: s.Thing, State: s.State, Error: s.Error, Model: s.Model, Attempt: s.Attempt, At: s.At}
+		if s.Wave < len(c.Waves) {
+			l.Wave = c.Waves[s.Wave].Name
+		}
+		out.Devices = append(out.Devices, l)
+	}
+	return out, nil
+}
+
+// listPage is how many devices are read at once by who looks at many.
+const listPage = 100
+
+// list hands devices on, until f says that it has enough.
+func list(ctx context.Context, counts Counts, c Campaign, where event.Where,
+	f func(event.Stood) (more bool, err error)) error {
+	for after := ""; ; {
+		page, next, err := counts.ListStandings(ctx, c.ID, c.Shards, where, after, listPage)
+		if err != nil {
+			return err
+		}
+		for _, s := range page {
+			if more, err := f(s); err != nil || !more {
+				return err
+			}
+		}
+		if after = next; next == "" {
+			return nil
+		}
+	}
+}
+
+// offenders are some devices of a wave that have failed.
+func offenders(ctx context.Context, counts Counts, c Campaign, wave int) (found []Offender, err error) {
+	where := event.Where{State: event.StandFailed, Wave: wave}
+	err = list(ctx, counts, c, where, func(s event.Stood) (bool, error) {
+		found = append(found, Offender{Thing: s.Thing, Model: s.Model, Error: s.Error})
+		return len(found) < mostOffenders, nil
+	})
+	return found, err
+}
+
+// mostLeftOver is how many devices a report names.
+const mostLeftOver = 1000
+
+// leftOver are devices that never came to an end of their own; of many, the first. ErrBehind if the
+// index does not show all of those that were held or withdrawn.
+func leftOver(ctx context.Context, manifest Manifest, counts Counts, c Campaign, n Numbers) (left []event.ThingName,
+	err error) {
+	for _, state := range []event.StandState{event.StandHeld, event.StandWithdrawn} {
+		err := list(ctx, counts, c, event.Where{State: state, Wave: -1}, func(s event.Stood) (bool, error) {
+			left = append(left, s.Thing)
+			return len(left) < mostLeftOver, nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		if len(left) >= mostLeftOver {
+			return left[:mostLeftOver], nil
+		}
+	}
+	if len(left) < n.Held+n.Withdrawn {
+		return nil, fmt.Errorf("%d of %d that were held or withdrawn: %w", len(left), n.Held+n.Withdrawn, ErrBehind)
+	}
+	planned, want := 0, min(n.Planned, mostLeftOver-len(left))
+	for wave := 0; wave < len(c.Waves) && planned < want; wave++ {
+		err := walk(ctx, manifest, c, wave, func(at Part, members []Member) (bool, error) {
+			w := c.Waves[wave]
+			if at.Class < len(w.Cursors) { // those before stand somewhere
+				members = members[min(max(w.Cursors[at.Class]-at.Number*PartSize, 0), len(members)):]
+			}
+			for page := range slices.Chunk(members, listPage) {
+				names := make([]event.ThingName, len(page))
+				for i, m := range page {
+					names[i] = m.Thing
+				}
+				stand, err := counts.Standings(ctx, c.ID, names)
+				if err != nil {
+					return false, err
+				}
+				for _, name := range names {
+					if _, stands := stand[name]; !stands && planned < want {
+						left, planned = append(left, name), planned+1
+					}
+				}
+				if planned == want {
+					return false, nil
+				}
+			}
+			return true, nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return left, nil
+}
+
+// reported are the devices that the report of a campaign has as left over; none before it was written.
+func reported(ctx context.Context, manifest Manifest, id event.CampaignID) ([]event.ThingName, error) {
+	b, err := manifest.Document(ctx, id, ReportDocument)
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var r Report
+	if err := json.Unmarshal(b, &r); err != nil {
+		return nil, fmt.Errorf("report of campaign %s: %w", id, err)
+	}
+	return r.LeftOver, nil
+}
