@@ -1169,6 +1169,21 @@ func TestConversations(t *testing.T) {
 			c.activated().set("overdue", true).set("report", upgrade.Report{At: noon.Add(-time.Minute)}).begin()
 			return c.on(c.shows(staged))
 		}, "Device.NoReport"},
+		{"was late with its download, and told at once of Activate() and its restart with the old one", upgrade.Verify,
+			func(c *talk) event.Move {
+				c.activated().set("overdue", true).set("report", upgrade.Report{Command: a, At: noon}).begin()
+				return c.on(c.shows(staged))
+			}, "Activate.Failed"},
+		{"was late with its restart, which no report of its download tells", upgrade.Verify, func(c *talk) event.Move {
+			c.activated().set("overdue", true).set("report", upgrade.Report{Command: d, At: noon}).begin()
+			return c.on(c.shows(staged))
+		}, "Device.NoReport"},
+		{"was late with its first download, and restarted with the old one after the second", upgrade.Verify,
+			func(c *talk) event.Move {
+				c.set("download", upgrade.Accepted{CommandKey: d, Pass: 2, At: noon})
+				c.set("overdue", true).set("report", upgrade.Report{Command: d, At: noon}).begin()
+				return c.on(c.shows(staged))
+			}, "Activate.Failed"},
 		{"left its status behind as it restarted", upgrade.AwaitReport, func(c *talk) event.Move {
 			c.begin()
 			c.on(booted)

@@ -64,9 +64,18 @@ type stepInput struct {
 }
 
 // overdue reports whether the last report that was waited for did not come: one that was
-// late before a later command says nothing of what came of that.
+// late before a later command says nothing of what came of that. By their keys, since the
+// news that tells of a restart may be the first to tell that its command was taken.
 func (in stepInput) overdue() bool {
-	return in.Overdue && (in.Activate == nil || in.Report == nil || !in.Report.At.After(in.Activate.At))
+	switch {
+	case !in.Overdue || in.Report == nil:
+		return in.Overdue
+	case in.Report.Command == "":
+		return in.Activate == nil || !in.Report.At.After(in.Activate.At)
+	case in.Activate != nil:
+		return in.Report.Command != in.Activate.CommandKey
+	}
+	return in.Download == nil || in.Report.Command != in.Download.CommandKey
 }
 
 func readStep(step event.StepInput) (in stepInput, err error) {
@@ -111,6 +120,8 @@ type Accepted struct {
 
 // Report is the result of AwaitReport: the device came back from its restart.
 type Report struct {
+	// Command is the key of the command that it is of; "" in executions of earlier versions.
+	Command       string     `json:"command,omitempty"`
 	TransferredAt *time.Time `json:"transferredAt,omitempty"`
 	At            time.Time  `json:"at"`
 }

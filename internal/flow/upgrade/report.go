@@ -1,8 +1,10 @@
 package upgrade
 
 import (
+	"cmp"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/fleetstep/fleetstep/internal/device"
 	"github.com/fleetstep/fleetstep/internal/event"
@@ -25,7 +27,7 @@ func (f *Flow) beginReport(t event.Turn, m memory, in stepInput) (event.Move, er
 	}
 	s := turn{f, t, m}
 	if in.Activate != nil && in.Activate.Running || in.Activate == nil && in.Download != nil && in.Download.Running {
-		return event.Move{Done: Report{At: m.Since}, State: m.save(), Commands: commands}, nil
+		return event.Move{Done: s.reportOf(m.Since), State: m.save(), Commands: commands}, nil
 	}
 	var move event.Move
 	if t.Tries[AwaitReport] > 1 {
@@ -35,8 +37,10 @@ func (f *Flow) beginReport(t event.Turn, m memory, in stepInput) (event.Move, er
 	return move, nil
 }
 
-func (s turn) reported(ev event.DeviceEvent) event.Move {
-	return event.Move{Done: Report{TransferredAt: s.m.Arrived, At: ev.At}}
+func (s turn) reported(ev event.DeviceEvent) event.Move { return event.Move{Done: s.reportOf(ev.At)} }
+
+func (s turn) reportOf(at time.Time) Report {
+	return Report{Command: cmp.Or(s.m.Activate, s.m.Download), TransferredAt: s.m.Arrived, At: at}
 }
 
 func (s turn) report(ev event.DeviceEvent) event.Move {
