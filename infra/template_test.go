@@ -103,6 +103,7 @@ var withoutResource = map[string]string{
 	"xray:PutTelemetryRecords":      "telemetry has no ARN",
 	"xray:GetSamplingRules":         "the account's sampling rules",
 	"xray:GetSamplingTargets":       "the account's sampling targets",
+	"cloudwatch:DescribeAlarms":     "with a narrower scope no composite alarm is told (API reference)",
 	"iot:DescribeEndpoint":          "the account's endpoint",
 	"iot:ListJobs":                  "a list over the account",
 	"iot:GetIndexingConfiguration":  "the account's fleet indexing",

@@ -47,6 +47,7 @@ func newCampaigns(stack constructs.Construct, lambdas *functions, device *device
 		allow("FindDevices", []string{"iot:DescribeThing", "iot:DescribeThingGroup", "iot:ListThingsInThingGroup"},
 			*sub(anyThing), *sub(anyGroup)),
 		allow("SearchDevices", []string{"iot:SearchIndex"}, *sub(searchedIndex)),
+		watchAlarms(),
 		allowWithoutResource("IsIndexed", "fleet indexing is the account's", "iot:GetIndexingConfiguration"),
 		allow("FindFirmware", []string{"s3:ListBucket"}, device.bucket.AttrArn()),
 		// Lists of devices may lie beside the images.
@@ -76,6 +77,7 @@ func newCampaigns(stack constructs.Construct, lambdas *functions, device *device
 	},
 		items("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:BatchGetItem"),
 		w.listDevices(), w.manifests("KeepReports", "s3:GetObject", "s3:PutObject"), answerCampaign(),
+		watchAlarms(),
 		allow("Announce", []string{"sns:Publish"}, notify.campaigns.Ref()))
 
 	c := &campaigns{}
@@ -90,6 +92,12 @@ func newCampaigns(stack constructs.Construct, lambdas *functions, device *device
 // manifests is the use of what is kept of campaigns beside the table.
 func (w *workflow) manifests(sid string, actions ...string) statement {
 	return allow(sid, actions, *w.results.AttrArn()+"/campaigns/*")
+}
+
+// watchAlarms reads the alarms that gates name.
+func watchAlarms() statement {
+	return allowWithoutResource("WatchAlarms", "with a narrower scope no composite alarm is told",
+		"cloudwatch:DescribeAlarms")
 }
 
 // answerCampaign ends the task that a campaign waits in.

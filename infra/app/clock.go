@@ -67,7 +67,7 @@ func (c *clock) tick(lambdas *functions, w *workflow, p *parameters) {
 			// of campaigns, and of devices that they admit
 			"dynamodb:GetItem", "dynamodb:PutItem",
 		}, w.table.AttrArn()),
-		w.listDevices(), w.manifests("ReadManifest", "s3:GetObject"), answerCampaign(),
+		w.listDevices(), w.manifests("ReadManifest", "s3:GetObject"), answerCampaign(), watchAlarms(),
 		allow("SendStarts", []string{"sqs:SendMessage"}, c.starts.AttrArn()),
 		// Job executions on which nobody works.
 		allowWithoutResource("ListJobs", "AWS IoT lists the jobs of the account", "iot:ListJobs"),

@@ -21,7 +21,8 @@ func leading(t *testing.T) rehearsal.Config {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "campaign.json")
 	if err := os.WriteFile(path, []byte(`{"campaignId": "main", "images": [{"firmware": {"version": "2.0.0"}}],
-		"targets": {"groups": ["demo"], "things": ["ghost-1"]}, "gate": {"success": 0.8}, "attempts": 2,
+		"targets": {"groups": ["demo"], "things": ["ghost-1"]}, "attempts": 2,
+		"gate": {"success": 0.8, "alarms": ["fleetstep-stuck-upgrades"]},
 		"timeouts": {"answerSeconds": 10, "downloadSeconds": 60, "rebootSeconds": 30},
 		"waves": [{"name": "canary", "count": 12, "bakeMinutes": 5, "maxHours": 1},
 		{"name": "rest", "bakeMinutes": 0, "maxHours": 1, "approval": true}]}`), 0o600); err != nil {
@@ -39,7 +40,7 @@ func ofCampaigns(c cut) bool {
 	if c.statement.resource != "TickRole" {
 		return false
 	}
-	return slices.Contains([]string{"ReadManifest", "AnswerCampaign"}, c.sid) ||
+	return slices.Contains([]string{"ReadManifest", "AnswerCampaign", "WatchAlarms"}, c.sid) ||
 		slices.Contains([]string{"dynamodb:GetItem", "dynamodb:PutItem"}, c.action)
 }
 

@@ -754,3 +754,75 @@ func (s *stale) Load(ctx context.Context, id event.CampaignID) (campaign.Campaig
 	}
 	return s.world.Load(ctx, id)
 }
+
+// TestAnAlarmHalts: with its name, at once and before anybody of a wave begins, in the stage too. One that has nothing
+// to count says nothing; one that is not there any more is asked about, and while nobody can tell nobody begins.
+func TestAnAlarmHalts(t *testing.T) {
+	const guarded = `{"campaignId": "fall", "images": [{"firmware": {"version": "2.0.0"}}],
+		"targets": {"groups": ["d"]}, "rate": 20, "gate": {"success": 0.5, "alarms": ["errors", "calls"]}, %s
+		"waves": [{"name": "canary", "count": 15, "bakeMinutes": 30}, {"name": "rest", "bakeMinutes": 0}]}`
+	alarm := campaign.Alarm{State: campaign.AlarmInAlarm, Reason: "Threshold Crossed"}
+	calm := map[string]campaign.Alarm{"errors": {State: campaign.AlarmOK}, "calls": {
+		State: campaign.AlarmInsufficient}}
+	for name, c := range map[string]struct {
+		stage  string
+		at     campaign.Phase
+		wave   int
+		alarms map[string]campaign.Alarm
+		want   campaign.State
+		admits int // devices that were let begin
+	}{
+		"none": {"", campaign.Bake, 0, calm, campaign.Completed, 60},
+		"as its devices begin": {"", campaign.Admit, 0, map[string]campaign.Alarm{"errors": alarm}, campaign.Halted,
+			0},
+		"in the bake": {"", campaign.Bake, 0, map[string]campaign.Alarm{"errors": alarm, "calls": {}},
+			campaign.Halted, 15},
+		"as the second wave begins": {"", campaign.Admit, 1, map[string]campaign.Alarm{"calls": alarm},
+			campaign.Halted, 15},
+		"in the stage": {`"stage": {},`, campaign.Staging, 0, map[string]campaign.Alarm{"calls": alarm},
+			campaign.Halted, 0},
+		"one is gone": {"", campaign.Bake, 0, map[string]campaign.Alarm{"errors": {State: campaign.AlarmOK}},
+			campaign.Aborted, 15},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 60)
+			w.alarms = calm
+			c1 := w.create(fmt.Sprintf(guarded, c.stage))
+			blind, before := 0, 0
+			end := w.play(c1.ID, 9*time.Hour, func(now campaign.Campaign) {
+				if now.Phase == c.at && now.Current == c.wave {
+					w.alarms = c.alarms
+				}
+				if w.blind != nil && len(w.stands) != before {
+					t.Errorf("%d devices began while nobody could tell", len(w.stands)-before)
+				}
+				before = len(w.stands)
+				if w.blind = nil; now.Phase == campaign.Admit && blind < 5 {
+					w.blind = errBlind
+					blind++
+				}
+				if now.Phase != campaign.Hold || now.Answer != nil {
+					return
+				}
+				if v := now.Waves[0].Verdict; v.Outcome != campaign.Inconclusive || v.Alarms["calls"] !=
+					campaign.AlarmMissing || v.Why != "there is no alarm calls any more" {
+					t.Errorf("held by %+v", v)
+				}
+				w.do(event.CampaignRequest{Verb: event.VerbAbort, Campaign: now.ID, Why: "enough"}, "me")
+			})
+			now := w.load("fall")
+			if campaign.State(end.Next) != c.want || len(w.stands) != c.admits {
+				t.Fatalf("ended %+v with %d devices: %q", end, len(w.stands), now.Why)
+			}
+			if c.want == campaign.Halted && !strings.Contains(now.Why, " is in ALARM: Threshold Crossed") {
+				t.Errorf("halted because %q", now.Why)
+			}
+			if v := now.Waves[0].Verdict; c.want == campaign.Completed && v.Alarms["calls"] !=
+				campaign.AlarmInsufficient {
+				t.Errorf("judged %+v", v)
+			}
+		})
+	}
+}
+
+var errBlind = errors.New("throttled")

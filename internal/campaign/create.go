@@ -21,6 +21,7 @@ type CreatorPorts struct {
 	Store      Store
 	Manifest   Manifest
 	Fleet      Fleet
+	Alarms     Alarms
 	Executions Executions
 	Forms      []event.Form
 	// Images is the operation of a payload with images.
@@ -75,6 +76,11 @@ func (w *Creator) Create(ctx context.Context, document []byte, who string, planO
 			return fail(id, err)
 		}
 	}
+	notes, absent, err := w.alarms(ctx, r)
+	if err != nil {
+		return fail(id, err)
+	}
+	problems = append(problems, absent...)
 	var devices []Device
 	more, err := w.Fleet.Find(ctx, r.Targets, func(page []Device) error {
 		devices = append(devices, page...)
@@ -94,6 +100,7 @@ func (w *Creator) Create(ctx context.Context, document []byte, who string, planO
 	if problems = append(problems, late...); len(problems) > 0 {
 		return Created{}, problems.Sorted()
 	}
+	plan.Notes = append(plan.Notes, notes...)
 	text, err := json.Marshal(plan)
 	if err != nil {
 		return fail(id, err)
@@ -133,6 +140,35 @@ func (w *Creator) Create(ctx context.Context, document []byte, who string, planO
 	}
 	out.Plan = &plan
 	return out, nil
+}
+
+// alarms sees whether the alarms of gates are there, and notes those that would halt at once. Gates
+// of waves that have none of their own are told where they are written.
+func (w *Creator) alarms(ctx context.Context, r Request) (notes []string, problems event.Problems, err error) {
+	var names []string
+	for _, one := range r.Waves {
+		names = append(names, one.Gate.Alarms...)
+	}
+	found, err := watched(ctx, w.Alarms, names)
+	if err != nil {
+		return nil, nil, err
+	}
+	told := map[string]bool{}
+	for _, one := range r.Waves {
+		for i, name := range one.Gate.Alarms {
+			a, ok := found[name]
+			switch at := fmt.Sprintf("%s.alarms[%d]", one.Gate.at, i); {
+			case told[at]:
+			case !ok:
+				problems = append(problems, event.Problem{Path: at, Value: name,
+					Allowed: "an alarm of CloudWatch that there is in this account and Region"})
+			case a.State == AlarmInAlarm:
+				notes = append(notes, "alarm "+name+" is in ALARM now: it halts the campaign at once")
+			}
+			told[fmt.Sprintf("%s.alarms[%d]", one.Gate.at, i)] = true
+		}
+	}
+	return notes, problems, nil
 }
 
 // existing answers a request whose id is taken. One that was not started yet is.

@@ -19,6 +19,7 @@ type DriverPorts struct {
 	Counts   Counts
 	Flags    Flags
 	Carrier  Carrier
+	Alarms   Alarms
 	Callback Callback
 	Now      func() time.Time
 }
@@ -126,11 +127,15 @@ func (d *Driver) drive(ctx context.Context, c Campaign, counts event.Counts, all
 	paused := everything || own != "" && own != event.ControlRunning
 	wave := c.Current
 	numbers := NumbersOf(counts.Tally, wave, c.Waves[wave].Size)
+	seen := numbers.Sample()
+	if seen.Alarms, err = watched(ctx, d.Alarms, c.Waves[wave].Gate.Alarms); err != nil {
+		return err // nobody begins while nobody can tell
+	}
 	next := c // what the record is to be
 	next.Waves = slices.Clone(c.Waves)
 	w := &next.Waves[wave]
 	w.Cursors, next.Last = slices.Clone(w.Cursors), nil
-	if why := w.Gate.Halts(numbers.Sample(), c.Acknowledged); why != "" && w.Cut == "" {
+	if why := w.Gate.Halts(seen, c.Acknowledged); why != "" && w.Cut == "" {
 		w.Cut = why
 	}
 	switch {
@@ -171,6 +176,14 @@ func (d *Driver) drive(ctx context.Context, c Campaign, counts event.Counts, all
 	return respond(ctx, d.Store, d.Callback, saved)
 }
 
+// watched reads alarms, if there are any to be read.
+func watched(ctx context.Context, alarms Alarms, names []string) (map[string]Alarm, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	return alarms.Alarms(ctx, names)
+}
+
 // stage lets devices of all waves download, in the order of waves.
 func (d *Driver) stage(ctx context.Context, c Campaign, counts event.Counts, left *int, out *Driven) error {
 	now := d.Now()
@@ -188,11 +201,19 @@ func (d *Driver) stage(ctx context.Context, c Campaign, counts event.Counts, lef
 	next.Stage = &run
 	r := c.Request
 	halted := ""
+	var names []string
+	for _, w := range c.Waves {
+		names = append(names, w.Gate.Alarms...)
+	}
+	alarms, err := watched(ctx, d.Alarms, names)
+	if err != nil {
+		return err
+	}
 	for i, w := range c.Waves {
 		// Nobody was told to restart: who is away is only away.
-		gate := w.Gate
-		gate.NotReturned = 0
-		if why := gate.Halts(NumbersOf(counts.Tally, i, w.Size).Sample(), c.Acknowledged); why != "" && halted == "" {
+		gate, seen := w.Gate, NumbersOf(counts.Tally, i, w.Size).Sample()
+		gate.NotReturned, seen.Alarms = 0, alarms
+		if why := gate.Halts(seen, c.Acknowledged); why != "" && halted == "" {
 			halted = why
 		}
 	}

@@ -48,6 +48,10 @@ type Gate struct {
 	HaltOn map[event.ErrorName]int `json:"haltOn,omitempty"`
 	// NotReturned halts when so many devices did not come back; 0 is never.
 	NotReturned int `json:"notReturned,omitempty"`
+	// Alarms are names or ARNs of alarms of CloudWatch: one in ALARM halts.
+	Alarms []string `json:"alarms,omitempty"`
+
+	at string // where they are written
 }
 
 // Outcome is a gate's verdict.
@@ -68,6 +72,7 @@ type Verdict struct {
 	Lower    float64                 `json:"lower"`
 	Upper    float64                 `json:"upper"`
 	Failures map[event.ErrorName]int `json:"failures,omitempty"` // all of the wave, also those that do not count
+	Alarms   map[string]AlarmState   `json:"alarms,omitempty"`
 	Why      string                  `json:"why"`
 }
 
@@ -85,6 +90,8 @@ var gone = []event.ErrorName{event.DeviceOffline, event.DeviceNoReport}
 type Sample struct {
 	Succeeded int
 	Failures  map[event.ErrorName]int
+	// Alarms are those of the gate that are there.
+	Alarms map[string]Alarm
 }
 
 // counts is how many failures count.
@@ -103,6 +110,7 @@ func (g Gate) Judge(s Sample, acknowledged map[event.ErrorName]int) Verdict {
 	failed := s.counts()
 	v := Verdict{N: s.Succeeded + failed, Failed: failed, Failures: maps.Clone(s.Failures)}
 	v.Lower, v.Upper = Wilson(s.Succeeded, v.N)
+	missing := g.watch(s, &v)
 	if why := g.Halts(s, acknowledged); why != "" {
 		v.Outcome, v.Why = Fail, why
 		return v
@@ -112,6 +120,9 @@ func (g Gate) Judge(s Sample, acknowledged map[event.ErrorName]int) Verdict {
 		v.Outcome = Fail
 		v.Why = fmt.Sprintf("%d of %d failed: at most %.1f %% succeed, and %.1f %% must", failed, v.N, 100*v.Upper,
 			100*g.Success)
+	case v.Lower >= g.Success && missing != "":
+		// That nobody watches says nothing good.
+		v.Outcome, v.Why = Inconclusive, missing
 	case v.Lower >= g.Success:
 		v.Outcome = Pass
 		v.Why = fmt.Sprintf("%d of %d succeeded: at least %.1f %%, and %.1f %% must", s.Succeeded, v.N, 100*v.Lower,
@@ -136,8 +147,30 @@ func (g Gate) Halts(s Sample, acknowledged map[event.ErrorName]int) string {
 	for _, name := range gone {
 		away += s.Failures[name] - acknowledged[name]
 	}
+	for _, name := range g.Alarms {
+		if a := s.Alarms[name]; a.State == AlarmInAlarm {
+			why = append(why, strings.TrimSuffix("alarm "+name+" is in ALARM: "+a.Reason, ": "))
+		}
+	}
 	if g.NotReturned > 0 && away >= g.NotReturned {
 		why = append(why, fmt.Sprintf("%d devices did not come back, and %d halt", away, g.NotReturned))
 	}
 	return strings.Join(why, "; ")
+}
+
+// watch notes how the gate's alarms stand, and says which of them are not there; "" if all are. One
+// with INSUFFICIENT_DATA has seen nothing that is bad: it stands so until there are requests to count.
+func (g Gate) watch(s Sample, v *Verdict) (missing string) {
+	var gone []string
+	for _, name := range g.Alarms {
+		if v.Alarms == nil {
+			v.Alarms = map[string]AlarmState{}
+		}
+		a, ok := s.Alarms[name]
+		if v.Alarms[name] = a.State; !ok {
+			v.Alarms[name] = AlarmMissing
+			gone = append(gone, "there is no alarm "+name+" any more")
+		}
+	}
+	return strings.Join(gone, "; ")
 }

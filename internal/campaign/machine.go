@@ -58,6 +58,7 @@ type MachinePorts struct {
 	Manifest Manifest
 	Counts   Counts
 	Flags    Flags
+	Alarms   Alarms
 	Callback Callback
 	Bulletin Bulletin
 	Now      func() time.Time
@@ -250,7 +251,11 @@ func (m *Machine) gate(ctx context.Context, in StepInput) (StepAnswer, error) {
 		}
 		w := c.Waves[in.Wave]
 		numbers := NumbersOf(counts.Tally, in.Wave, w.Size)
-		verdict := w.Gate.Judge(numbers.Sample(), c.Acknowledged)
+		seen := numbers.Sample()
+		if seen.Alarms, err = watched(ctx, m.Alarms, w.Gate.Alarms); err != nil {
+			return StepAnswer{}, err
+		}
+		verdict := w.Gate.Judge(seen, c.Acknowledged)
 		var first []Offender
 		if numbers.Failures() > 0 {
 			if first, err = offenders(ctx, m.Counts, c, in.Wave); err != nil {

@@ -321,7 +321,8 @@ func TestAllMistakesOfAPayloadAreTold(t *testing.T) {
 		"zone": "Nowhere", "blackout": [{"from": "2026-12-02", "to": "2026-12-01"}, {"from": "x"}], "priority": 101,
 		"retry": [{"error": "x", "times": 5}, {"error": "Verify.WrongVersion"}, {}],
 		"start": "now", "approval": {"sixEyes": true}, "onFail": "undo", "attempts": 11, "colour": 1,
-		"gate": {"success": 1, "haltOn": {"x": 1, "Verify.WrongVersion": 0}, "notReturned": -1},
+		"gate": {"success": 1, "haltOn": {"x": 1, "Verify.WrongVersion": 0}, "notReturned": -1,
+		"alarms": [7, "errors", "arn:aws:sns:x", "`+strings.Repeat("a", 256)+`"]},
 		"waves": [{"name": "a"}, {"name": "a", "percent": 60, "count": 1}, {"percent": 50, "bakeMinutes": -1}]}`),
 		forms(), "firmware")
 	var problems event.Problems
@@ -334,8 +335,9 @@ func TestAllMistakesOfAPayloadAreTold(t *testing.T) {
 	}
 	want := []string{
 		"$", "$.approval.sixEyes", "$.attempts", "$.blackout[0].to", "$.blackout[1].from", "$.blackout[1].to",
-		"$.campaignId", "$.colour", "$.gate.haltOn.Verify.WrongVersion", "$.gate.haltOn.x", "$.gate.notReturned",
-		"$.gate.success", "$.onFail", "$.priority", "$.rate",
+		"$.campaignId", "$.colour", "$.gate.alarms[0]", "$.gate.alarms[2]", "$.gate.alarms[3]",
+		"$.gate.haltOn.Verify.WrongVersion", "$.gate.haltOn.x", "$.gate.notReturned", "$.gate.success",
+		"$.onFail", "$.priority", "$.rate",
 		"$.retry[0].error", "$.retry[0].times", "$.retry[2].error", "$.start", "$.targets", "$.waves[0]", "$.waves[1]",
 		"$.waves[1].name", "$.waves[2].bakeMinutes", "$.waves[2].name", "$.waves[2].percent", "$.windows[0].days[1]",
 		"$.windows[0].from", "$.windows[0].to", "$.zone",
@@ -373,5 +375,23 @@ func TestAllMistakesOfAPayloadAreTold(t *testing.T) {
 		if paths := slices.Sorted(maps.Keys(got)); !slices.Equal(paths, want) {
 			t.Errorf("%s: problems at %q, want %q", payload, paths, want)
 		}
+	}
+}
+
+// TestAnAlarmOfAGateIsThere: told where it is written, once; one in ALARM is noted.
+func TestAnAlarmOfAGateIsThere(t *testing.T) {
+	w := newWorld(t, 60)
+	w.alarms = map[string]campaign.Alarm{"errors": {State: campaign.AlarmInAlarm}, "calls": {State: campaign.AlarmOK}}
+	const of = `{"campaignId": "c", ` + simple + `, "gate": {"alarms": ["errors", %q]}, "waves": [
+		{"name": "a", "count": 20}, {"name": "b", "count": 5, "gate": {"alarms": ["calls", %q]}}, {"name": "c"}]}`
+	_, err := w.creator().Create(t.Context(), fmt.Appendf(nil, of, "x", "y"), "me", true)
+	var problems event.Problems
+	if !errors.As(err, &problems) || len(problems) != 2 || problems[0].Path != "$.gate.alarms[1]" ||
+		problems[1].Path != "$.waves[1].gate.alarms[1]" {
+		t.Errorf("%v", err)
+	}
+	out, err := w.creator().Create(t.Context(), fmt.Appendf(nil, of, "calls", "calls"), "me", true)
+	if err != nil || !slices.Contains(out.Plan.Notes, "alarm errors is in ALARM now: it halts the campaign at once") {
+		t.Errorf("%+v, %v", out.Plan, err)
 	}
 }

@@ -82,6 +82,30 @@ type Counts interface {
 		map[event.ThingName]event.Standing, error)
 }
 
+// Alarms tell how alarms of CloudWatch stand.
+type Alarms interface {
+	// Alarms reads some by their names or ARNs, by what was asked; one that is not there, in this
+	// account and Region, is not in the answer.
+	Alarms(ctx context.Context, asked []string) (map[string]Alarm, error)
+}
+
+// Alarm is how an alarm stands.
+type Alarm struct {
+	State  AlarmState
+	Reason string // CloudWatch's words
+}
+
+// AlarmState is CloudWatch's, or AlarmMissing.
+type AlarmState string
+
+// The states of an alarm.
+const (
+	AlarmOK           AlarmState = "OK"
+	AlarmInAlarm      AlarmState = "ALARM"
+	AlarmInsufficient AlarmState = "INSUFFICIENT_DATA"
+	AlarmMissing      AlarmState = "MISSING" // there is none of this name
+)
+
 // Flags say whether devices may begin.
 type Flags interface {
 	// Flag is a campaign's, and whether everything is paused.

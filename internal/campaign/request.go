@@ -109,6 +109,8 @@ var (
 	textForm  = regexp.MustCompile(`^[^\x00-\x1f]+$`)
 	fileForm  = regexp.MustCompile(`^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+$`)
 	hourForm  = regexp.MustCompile(`^([01][0-9]|2[0-3]):[0-5][0-9]$`)
+	alarmName = regexp.MustCompile(`^[^\x00-\x1f]{1,255}$`)
+	alarmARN  = regexp.MustCompile(`^arn:[a-z-]+:cloudwatch:[a-z0-9-]+:[0-9]{12}:alarm:[^\x00-\x1f]{1,255}$`)
 	nameForm  = regexp.MustCompile(`^[A-Z][A-Za-z]*\.[A-Z][A-Za-z]*$`)
 )
 
@@ -413,11 +415,26 @@ func (r *Request) waves(c *payload.Checker, m map[string]any) {
 	}
 }
 
+// IsAlarmARN reports whether an alarm is named by its ARN.
+func IsAlarmARN(text string) bool { return alarmARN.MatchString(text) }
+
 // readGate reads a gate; what it does not say is as in another.
 func readGate(c *payload.Checker, at string, v any, g Gate) Gate {
-	o, ok := c.Object(at, v, "success", "haltOn", "notReturned")
+	o, ok := c.Object(at, v, "success", "haltOn", "notReturned", "alarms")
 	if !ok {
 		return g
+	}
+	if list, ok := c.List(at, o, "alarms", 1, mostItems, "names or ARNs of alarms"); ok {
+		g.Alarms, g.at = nil, at
+		for i, v := range list {
+			name, _ := v.(string)
+			if !IsAlarmARN(name) && (!alarmName.MatchString(name) || strings.HasPrefix(name, "arn:")) {
+				c.Add(fmt.Sprintf("%s.alarms[%d]", at, i), v, "the name of an alarm, or its ARN, as "+
+					"arn:aws:cloudwatch:eu-central-1:123456789012:alarm:NAME")
+				continue
+			}
+			g.Alarms = append(g.Alarms, name)
+		}
 	}
 	if n, ok := c.Number(at, o, "success", 0.5, 0.999, 0.001); ok {
 		g.Success = n

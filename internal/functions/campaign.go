@@ -7,12 +7,14 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/iot"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 
 	"github.com/fleetstep/fleetstep/internal/campaign"
+	campaigncloudwatch "github.com/fleetstep/fleetstep/internal/campaign/cloudwatch"
 	campaigndb "github.com/fleetstep/fleetstep/internal/campaign/dynamodb"
 	campaigniot "github.com/fleetstep/fleetstep/internal/campaign/iot"
 	campaigns3 "github.com/fleetstep/fleetstep/internal/campaign/s3"
@@ -54,6 +56,11 @@ func (p *parts) campaigns() *campaigndb.Store {
 
 func (p *parts) manifest() *campaigns3.Bucket {
 	return campaigns3.New(p.s3(), p.must(environment.CampaignBucket))
+}
+
+// alarms are those of the account that gates of campaigns may name.
+func (p *parts) alarms() *campaigncloudwatch.Alarms {
+	return campaigncloudwatch.New(cloudwatch.NewFromConfig(p.cfg))
 }
 
 // answers is the callback of campaigns.
@@ -164,6 +171,7 @@ func NewCreateCampaign(ctx context.Context, env Env, cfg aws.Config, now func() 
 	manifest := p.manifest()
 	creator := &campaign.Creator{CreatorPorts: campaign.CreatorPorts{
 		Store: p.campaigns(), Manifest: manifest, Fleet: fleet{campaigniot.New(iot.NewFromConfig(p.cfg)), manifest},
+		Alarms:     p.alarms(),
 		Executions: campaignsfn.New(sfn.NewFromConfig(p.cfg), machine), Forms: p.forms(), Images: upgrade.Operation,
 		Stack: env.Get(environment.StackName), Now: p.now,
 	}}
@@ -333,8 +341,8 @@ func NewRunCampaign(ctx context.Context, env Env, cfg aws.Config, now func() tim
 	store := p.store()
 	topic := campaignsns.New(sns.NewFromConfig(p.cfg, jobssns.Options), p.must(environment.CampaignTopic))
 	machine := &campaign.Machine{MachinePorts: campaign.MachinePorts{
-		Store: p.campaigns(), Manifest: p.manifest(), Counts: store, Flags: p.flagsOf(store), Callback: p.answers(),
-		Bulletin: topic, Now: p.now,
+		Store: p.campaigns(), Manifest: p.manifest(), Counts: store, Flags: p.flagsOf(store), Alarms: p.alarms(),
+		Callback: p.answers(), Bulletin: topic, Now: p.now,
 	}}
 	if err := p.err("run-campaign"); err != nil {
 		return nil, err
@@ -358,7 +366,7 @@ func NewRunCampaign(ctx context.Context, env Env, cfg aws.Config, now func() tim
 func (p *parts) driver(store *workflowdb.Store) func(context.Context) error {
 	d := &campaign.Driver{DriverPorts: campaign.DriverPorts{
 		Store: p.campaigns(), Manifest: p.manifest(), Counts: store, Flags: p.flagsOf(store),
-		Carrier: p.carrier(store), Callback: p.answers(), Now: p.now,
+		Carrier: p.carrier(store), Alarms: p.alarms(), Callback: p.answers(), Now: p.now,
 	}}
 	return func(ctx context.Context) error {
 		did, err := d.Tick(ctx)

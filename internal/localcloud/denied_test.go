@@ -124,6 +124,9 @@ func TestDenialsReadAsOnAWS(t *testing.T) {
 			403, "AccessDenied", poor +
 				"cloudwatch:PutMetricData because no identity-based policy allows the cloudwatch:PutMetricData " +
 				"action"},
+		{"monitoring", "POST", "/", "", form("Action", "DescribeAlarms", "Version", "2010-08-01",
+			"AlarmNames.member.1", "a"), "poor", 403, "AccessDenied",
+			implicit("cloudwatch:DescribeAlarms", "arn:aws:cloudwatch"+here+"alarm:*")},
 		{"iam", "POST", "/", "", form("Action", "GetRole", "Version", "2010-05-08", "RoleName", "poor"), "poor",
 			403, "AccessDenied", implicit("iam:GetRole", "arn:aws:iam::123456789012:role/poor")},
 		{"sts", "POST", "/", "", form("Action", "AssumeRole", "Version", "2011-06-15", "RoleArn",

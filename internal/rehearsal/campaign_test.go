@@ -367,6 +367,39 @@ func TestABudgetOfDevicesInDangerIsHeld(t *testing.T) {
 	}
 }
 
+// TestAnAlarmOfAGateHaltsInTheBake: one of somebody's own, over CloudWatch.
+func TestAnAlarmOfAGateHaltsInTheBake(t *testing.T) {
+	c := Config{Devices: 14, Seed: 4, Campaign: trial.Campaign{Expect: "halted", File: payload(t, `{"campaignId": "a",
+		"images": [{"firmware": {"version": "2.0.0"}}], "targets": {"groups": ["demo"]}, "rate": 60,
+		"gate": {"success": 0.8, "alarms": ["support calls"]},
+		"waves": [{"name": "canary", "count": 12, "bakeMinutes": 30}, {"name": "rest", "bakeMinutes": 0}]}`)}}
+	c.opened = func(w *world) {
+		w.must(t, "cloudwatch", "PutMetricAlarm", map[string]any{"AlarmName": "support calls", "Namespace": "Support",
+			"MetricName": "Calls", "Statistic": "Sum", "Period": 60, "EvaluationPeriods": 1, "Threshold": 5,
+			"ComparisonOperator": "GreaterThanThreshold", "TreatMissingData": "notBreaching"})
+		w.sched.Go("customers", func() {
+			ctx := context.Background()
+			api := cli.Campaigns{AWS: w.operator(), Stack: stack, Now: w.sched.Now}
+			for phase := ""; phase != string(campaign.Bake); {
+				_ = w.sched.Sleep(ctx, 30*time.Second)
+				if v, _, err := api.Describe(ctx, "a", false); err == nil {
+					phase = v.Phase
+				}
+			}
+			w.must(t, "cloudwatch", "PutMetricData", map[string]any{"Namespace": "Support", "MetricData": []any{
+				map[string]any{"MetricName": "Calls", "Value": 9}}})
+		})
+	}
+	s, out, err := lead(t, c)
+	if err != nil || s.HaltedWave != "canary" || s.Succeeded != 12 ||
+		!strings.HasPrefix(s.HaltReason, "wave canary: alarm support calls is in ALARM: Threshold Crossed") {
+		t.Fatalf("%v, %q\n%s", err, s.HaltReason, out)
+	}
+	if v := s.Waves[0]; v.Ended.Sub(*v.Began) > 20*time.Minute || v.Gate.Alarms["support calls"] != "ALARM" {
+		t.Errorf("%+v", v)
+	}
+}
+
 // TestManyCampaigns: seeds with every fault, a third of them in bad weather. What must hold the trial looks at itself.
 func TestManyCampaigns(t *testing.T) {
 	thoroughly(t)

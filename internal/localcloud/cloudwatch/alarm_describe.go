@@ -32,6 +32,9 @@ type alarmOut struct {
 	Transitioned awsapi.Time `json:"StateTransitionedTimestamp"`
 }
 
+// mostAlarmNames is how many alarms are described by their names at once.
+const mostAlarmNames = 100
+
 type describeAlarmsOut struct {
 	CompositeAlarms []nothing  `json:"CompositeAlarms"`
 	MetricAlarms    []alarmOut `json:"MetricAlarms"`
@@ -59,6 +62,10 @@ func (s *Service) describeAlarms(_ context.Context, _ *awsapi.Call, in *describe
 	}
 	if len(in.AlarmNames) > 0 && in.AlarmNamePrefix != "" {
 		return nil, errCombination("AlarmNames and AlarmNamePrefix are mutually exclusive.")
+	}
+	if len(in.AlarmNames) > mostAlarmNames {
+		return nil, errValidation("1 validation error detected: Value at 'alarmNames' failed to satisfy constraint: "+
+			"Member must have length less than or equal to %d", mostAlarmNames)
 	}
 	if in.StateValue != "" && !slices.Contains(states, in.StateValue) {
 		return nil, errValidation("The value %s for parameter StateValue is invalid.", in.StateValue)

@@ -41,7 +41,10 @@ func (s *Service) API() awsapi.Service {
 			awsapi.Op("PutMetricAlarm", s.putMetricAlarm, awsapi.On(func(_ *awsapi.Call, in *putAlarmIn) []string {
 				return []string{s.alarmARN(in.AlarmName)}
 			})),
-			awsapi.Op("DescribeAlarms", s.describeAlarms),
+			// All of them, whichever are asked for.
+			awsapi.Op("DescribeAlarms", s.describeAlarms, awsapi.On(func(*awsapi.Call, *describeAlarmsIn) []string {
+				return []string{s.alarmARN("*")}
+			})),
 			awsapi.Op("DescribeAlarmsForMetric", s.describeAlarmsForMetric),
 			awsapi.Op("DeleteAlarms", s.deleteAlarms, awsapi.On(alarmsOf)),
 			awsapi.Op("EnableAlarmActions", s.enableActions, awsapi.On(alarmsOf)),

@@ -648,3 +648,28 @@ func TestSDK(t *testing.T) {
 		t.Errorf("%+v", metrics.Metrics)
 	}
 }
+
+// TestAlarmsAreDescribedByTheirNames: those that there are, up to 100 names, and composite ones only if they are asked
+// for.
+func TestAlarmsAreDescribedByTheirNames(t *testing.T) {
+	c := newCloud(t, store.Memory())
+	c.call(t, "PutMetricAlarm", guard)
+	for in, want := range map[string]int{
+		`{"AlarmNames":["guard","none"]}`:                                        1,
+		`{"AlarmNames":["guard"],"AlarmTypes":["CompositeAlarm"]}`:               0,
+		`{"AlarmNames":["guard"],"AlarmTypes":["MetricAlarm","CompositeAlarm"]}`: 1,
+		`{"AlarmNames":["guard"],"StateValue":"ALARM"}`:                          0,
+		`{"AlarmNames":["none` + strings.Repeat(`","none`, 98) + `","guard"]}`:   1,
+		`{"AlarmNames":["guard","guard` + strings.Repeat(`","guard`, 99) + `"]}`: -1,
+	} {
+		if want < 0 {
+			if _, err := c.try("DescribeAlarms", in); err == nil || !strings.Contains(err.Error(), "alarmNames") {
+				t.Errorf("%.60s: %v", in, err)
+			}
+			continue
+		}
+		if got := len(c.call(t, "DescribeAlarms", in)["MetricAlarms"].([]any)); got != want {
+			t.Errorf("%.60s: %d alarms, want %d", in, got, want)
+		}
+	}
+}
