@@ -363,6 +363,7 @@ func (c *Campaign) standing(m Member, wave int, attempt int64, s event.StandStat
 		Campaign: c.ID, Attempt: attempt, State: s, Wave: wave, Model: m.Model, Budget: budget, Share: share,
 		Shard: int(hashOf(c.ID, m.Thing) % uint64(max(1, c.Shards))), At: now, Again: c.Request.Retry,
 		Stage: c.Stage != nil && c.Waves[wave].Began.IsZero(), Document: m.Image,
+		Priority: c.Request.Priority,
 	}
 }
 

@@ -85,7 +85,7 @@ const (
 	DefaultHaltOn   = 5
 	DefaultGone     = 5
 	DefaultAttempts = 3
-	DefaultPriority = 50
+	DefaultPriority = event.NormalPriority
 )
 
 // DefaultWaves are those of a request without any. Their sizes grow as what is known

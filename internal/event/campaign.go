@@ -14,6 +14,9 @@ type CampaignID string
 // campaignKey begins the key of an owner that is a campaign. No job id has a colon.
 const campaignKey = "campaign:"
 
+// NormalPriority is that of a campaign that says none, and of every job.
+const NormalPriority = 50
+
 // CampaignOwner is the owner that a campaign is.
 func CampaignOwner(id CampaignID) Owner { return Owner{Campaign: id} }
 
@@ -73,6 +76,8 @@ type Standing struct {
 	// and the time zone of its windows, if they are not in the campaign's.
 	Document int
 	Zone     string
+	// Priority is the campaign's, 0 to 100: of several that wait for one device the highest begins.
+	Priority int
 	// Again are failures after which it begins once more by itself.
 	Again []Again
 }

@@ -59,6 +59,9 @@ func NewStartUpgrade(ctx context.Context, env Env, cfg aws.Config, now func() ti
 }
 
 func (p *parts) started(s workflow.Started) {
+	for _, ahead := range s.Ahead {
+		p.started(ahead)
+	}
 	if s.Owner.Arrival {
 		return // it is counted at its end
 	}

@@ -184,15 +184,18 @@ func TestDevicesOfACampaignThatAreAwayAreLeftOver(t *testing.T) {
 	}
 }
 
-// TestTwoCampaignsAtOnceUpgradeNobodyTwice: both want all devices, and one image. The trial holds the first's devices
-// to one download each; the second finds them up to date, or waits for the first to be done with them.
+// TestTwoCampaignsAtOnceUpgradeNobodyTwice: both want all devices, and one image. Each device downloads it once; the
+// second campaign waits behind the first, says so, and finds its devices up to date.
 func TestTwoCampaignsAtOnceUpgradeNobodyTwice(t *testing.T) {
 	const of = `"images": [{"firmware": {"version": "2.0.0"}}], "targets": {"groups": ["demo"]},
 		"gate": {"success": 0.5}, "waves": [{"name": "all", "bakeMinutes": 5}]`
 	file := payload(t, `{"campaignId": "first", "priority": 90, `+of+`}`)
 	c := Config{Devices: 20, Seed: 3, Campaign: trial.Campaign{File: file}}
 	var second cli.CampaignView
+	behind := map[string]int{}
+	var in *world
 	c.opened = func(w *world) {
+		in = w
 		w.sched.Go("another operator", func() {
 			ctx := context.Background()
 			api := cli.Campaigns{AWS: w.operator(), Stack: stack, Now: w.sched.Now}
@@ -211,10 +214,18 @@ func TestTwoCampaignsAtOnceUpgradeNobodyTwice(t *testing.T) {
 			if _, err := api.Create(ctx, []byte(`{"campaignId": "second", `+of+`}`), false); err != nil {
 				t.Error(err)
 			}
-			for range 60 {
-				_ = w.sched.Sleep(ctx, 10*time.Second)
-				if v, _, err := api.Describe(ctx, "second", false); err == nil {
-					second = v
+			for range 120 {
+				_ = w.sched.Sleep(ctx, 5*time.Second)
+				v, _, err := api.Describe(ctx, "second", false)
+				if err != nil {
+					continue // it is not there yet, or the stack has gone
+				}
+				second = v
+				waiting, _, err := api.Waiting(ctx, "second")
+				for _, d := range waiting {
+					if err == nil && d.Waits != nil && d.Waits.For == event.WaitsOwner {
+						behind[d.Waits.Behind]++
+					}
 				}
 			}
 		})
@@ -225,6 +236,14 @@ func TestTwoCampaignsAtOnceUpgradeNobodyTwice(t *testing.T) {
 	}
 	if d := second.Devices; d.Succeeded != 20 || d.Failures() > 0 {
 		t.Errorf("the second: %s", second.Devices)
+	}
+	for _, f := range in.fleet.Facts() {
+		if f.Downloads != 1 {
+			t.Errorf("%s has downloaded %d times", f.Thing, f.Downloads)
+		}
+	}
+	if behind["campaign first"] == 0 || len(behind) > 1 {
+		t.Errorf("devices of the second waited behind %v", behind)
 	}
 }
 

@@ -73,6 +73,14 @@ func (d Device) standing(owner event.Owner) (event.Standing, bool) {
 	return event.Standing{}, false
 }
 
+// priority is an owner's: of several whose attempts wait for the device the highest begins.
+func (d Device) priority(owner event.Owner) int {
+	if s, ok := d.standing(owner); ok {
+		return s.Priority
+	}
+	return event.NormalPriority
+}
+
 // shift is the change of an owner's device to a state, where that is one: nil for an
 // owner that counts no devices, an attempt that is another by now, and a device that
 // stands so already.

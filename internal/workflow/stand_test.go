@@ -346,3 +346,76 @@ func TestADeviceAtItsStageGoesOnWithItsWave(t *testing.T) {
 		})
 	}
 }
+
+// TestTheHighestPriorityBegins on a device that several wait for, whoever was offered or is woken first; the others
+// are woken by the clock.
+func TestTheHighestPriorityBegins(t *testing.T) {
+	owners := map[string]event.Owner{"low": event.CampaignOwner("low"), "high": event.CampaignOwner("high"),
+		"job": event.JobOwner("fw-9")}
+	for _, c := range []struct {
+		name  string
+		first func(r *rig) (workflow.Started, error)
+	}{
+		{"appears", func(r *rig) (workflow.Started, error) {
+			all, err := r.Appear(r.t.Context(), r.load())
+			if len(all) != 1 {
+				r.t.Errorf("began %+v", all)
+				return workflow.Started{}, err
+			}
+			return all[0], err
+		}},
+		{"is woken for the lowest", func(r *rig) (workflow.Started, error) {
+			s, err := r.Wake(r.t.Context(), "rg-1", owners["low"])
+			if s.Did != workflow.StartBusy || len(s.Ahead) != 1 {
+				r.t.Errorf("the lowest: %+v", s)
+				return workflow.Started{}, err
+			}
+			return s.Ahead[0], err
+		}},
+		{"is offered to a job", func(r *rig) (workflow.Started, error) {
+			s, err := r.Offer(r.t.Context(), "rg-1", owners["job"], 1, doc)
+			if s.Did != workflow.StartBusy || len(s.Ahead) != 1 {
+				r.t.Errorf("the job: %+v", s)
+				return workflow.Started{}, err
+			}
+			return s.Ahead[0], err
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r, carrier, _ := counting(t)
+			for _, name := range []string{"low", "job", "high"} {
+				if name == "job" {
+					if _, err := r.Offer(t.Context(), "rg-1", owners[name], 1, doc); err != nil {
+						t.Fatal(err)
+					}
+				} else {
+					e := entrant("rg-1")
+					e.Standing.Campaign = event.CampaignID(name)
+					e.Standing.Priority = map[string]int{"low": 49, "high": 51}[name]
+					if _, _, err := carrier.Admit(t.Context(), []workflow.Entrant{e}, 0); err != nil {
+						t.Fatal(err)
+					}
+				}
+				r.now = r.now.Add(time.Minute)
+			}
+			r.greeted()
+			s, err := c.first(r)
+			if err != nil || s.Did != workflow.StartBegun || s.Owner != owners["high"] {
+				t.Fatalf("began %+v, %v", s, err)
+			}
+			for _, name := range []string{"low", "job"} {
+				if s, err := r.Wake(t.Context(), "rg-1", owners[name]); err != nil || s.Did != workflow.StartBusy ||
+					len(s.Ahead) > 0 {
+					t.Errorf("%s: %+v, %v", name, s, err)
+				}
+				if w, ok := r.load().Waits(owners[name], workflow.Flags{}, r.now); !ok || w.Behind != "campaign high" {
+					t.Errorf("%s waits for %+v", name, w)
+				}
+			}
+			due, _, err := r.store.Due(t.Context(), r.now.Truncate(time.Minute).Add(3*time.Minute), 10)
+			if err != nil || len(due) != 2 {
+				t.Errorf("the clock wakes %+v, %v", due, err)
+			}
+		})
+	}
+}

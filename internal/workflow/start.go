@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -82,6 +83,8 @@ type Started struct {
 	// Unreported is set where the device was taken from an execution that is over and
 	// has not reported, though its attempt is open.
 	Unreported bool
+	// Ahead is what became of attempts of higher priority that waited for the same device.
+	Ahead []Started
 }
 
 // Offer takes an attempt that its owner says is a device's next: it starts the
@@ -129,7 +132,7 @@ func (w *Starter) Offer(ctx context.Context, thing event.ThingName, owner event.
 		return fail(err)
 	}
 	if d.State.Reachable() {
-		return w.start(ctx, d, p)
+		return w.inTurn(ctx, d, p)
 	}
 	if parked, ok := d.pending(owner); ok && parked.Identity().After(p.Identity()) {
 		out.Did = StartPending // a copy of what named it before it was parked
@@ -169,10 +172,9 @@ func (w *Starter) Appear(ctx context.Context, d Device) (started []Started, err 
 	if !d.State.Reachable() || len(d.Pending) == 0 {
 		return nil, nil
 	}
-	// One at a time, in order of their offers. The others follow when their owners
-	// name them as next; behind one that is over, or waits for its time, nobody will.
-	waiting := slices.SortedStableFunc(slices.Values(d.Pending), func(a, b Pending) int { return a.At.Compare(b.At) })
-	for _, p := range waiting {
+	// One at a time. The others follow when their owners name them as next; behind one that is over,
+	// or waits for its time, nobody will.
+	for _, p := range d.waiting() {
 		if d.Claim != nil && d.Claim.Owner == p.Owner && d.Claim.ExecutionNumber >= p.ExecutionNumber {
 			if running, _, err := w.Machine.Running(ctx, d.Claim.Operation, d.Claim.Execution); err != nil || running {
 				return started, err
@@ -211,7 +213,37 @@ func (w *Starter) Wake(ctx context.Context, thing event.ThingName, owner event.O
 	case !d.State.Reachable():
 		return Started{Did: StartPending, Owner: owner}, nil
 	}
-	return w.start(ctx, d, p)
+	return w.inTurn(ctx, d, p)
+}
+
+// inTurn is start, after those of higher priority that wait for the same device: whoever is woken
+// first, the device is theirs.
+func (w *Starter) inTurn(ctx context.Context, d Device, p Pending) (Started, error) {
+	var ahead []Started
+	for _, q := range d.waiting() {
+		if d.Claim != nil || d.priority(q.Owner) <= d.priority(p.Owner) {
+			break
+		}
+		s, err := w.start(ctx, d, q)
+		ahead = append(ahead, s)
+		if err == nil {
+			d, err = w.Store.Load(ctx, d.Thing)
+		}
+		if err != nil {
+			return Started{Owner: p.Owner, Ahead: ahead}, err
+		}
+	}
+	out, err := w.start(ctx, d, p)
+	out.Ahead = ahead
+	return out, err
+}
+
+// waiting are the attempts that wait for a device, in their turn: by priority, then in order of
+// their offers.
+func (d Device) waiting() []Pending {
+	return slices.SortedStableFunc(slices.Values(d.Pending), func(a, b Pending) int {
+		return cmp.Or(cmp.Compare(d.priority(b.Owner), d.priority(a.Owner)), a.At.Compare(b.At))
+	})
 }
 
 // start claims the device and starts the execution. Every part may be repeated:
@@ -316,7 +348,7 @@ func (w *Starter) tryStart(ctx context.Context, d Device, p Pending) (Started, e
 			return fail(err)
 		}
 		if !ok {
-			err := w.busy(ctx, d.Thing, p, &out)
+			err := w.busy(ctx, d, p, &out)
 			return out, err
 		}
 		dead, out.Unreported = d.Claim, unreported
@@ -399,10 +431,12 @@ func (w *Starter) over(ctx context.Context, thing event.ThingName, p Pending, wh
 func (w *Starter) closer() closer { return closer{w.Store, w.Machine, w.Reports, w.Now, w.Who} }
 
 // busy leaves an attempt whose device belongs to another execution. PENDING stays: its
-// owner names it again when the other is over, and the clock wakes one that is parked.
-// But not one that is over itself: a start that is repeated late.
-func (w *Starter) busy(ctx context.Context, thing event.ThingName, p Pending, out *Started) error {
+// owner names it again when the other is over, and the clock wakes one that is parked, or
+// that waits for a campaign or is one's. But not one that is over itself: a start that is
+// repeated late.
+func (w *Starter) busy(ctx context.Context, d Device, p Pending, out *Started) error {
 	out.Did = StartBusy
+	thing := d.Thing
 	over, err := w.Orders.Over(ctx, thing, p.Owner, p.ExecutionNumber)
 	switch {
 	case err != nil:
@@ -411,7 +445,7 @@ func (w *Starter) busy(ctx context.Context, thing event.ThingName, p Pending, ou
 		if err = w.over(ctx, thing, p, *over); err == nil {
 			err = w.Store.DropPending(ctx, thing, p.Identity())
 		}
-	case p.Parked() || p.Gated || p.Owner.Campaign != "": // a campaign names nobody again
+	case p.Parked() || p.Gated || p.Owner.Campaign != "" || d.Claim.Owner.Campaign != "": // nobody names it again
 		err = w.postpone(ctx, thing, p, p.due(thing, w.Now()))
 	}
 	if err != nil {

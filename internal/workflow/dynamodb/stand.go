@@ -43,7 +43,7 @@ func standing(r *reading) event.Standing {
 		State: event.StandState(text(r.item, "state")), Error: event.ErrorName(text(r.item, "error")),
 		Wave: int(r.number("wave")), Model: text(r.item, "model"), Shard: int(r.number("shard")),
 		Rev: r.number("rev"), At: r.moment("at"), Stage: truth(r.item, "stage"), Danger: truth(r.item, "danger"),
-		Document: int(r.number("document")), Zone: text(r.item, "zone"),
+		Document: int(r.number("document")), Zone: text(r.item, "zone"), Priority: int(r.number("priority")),
 	}
 	if _, limited := r.item["budget"]; limited {
 		st.Budget, st.Share = int(r.number("budget")), int(r.number("share"))
@@ -76,6 +76,9 @@ func standingItem(thing event.ThingName, st event.Standing) item {
 	}
 	if st.Document != 0 {
 		i["document"] = n(int64(st.Document))
+	}
+	if st.Priority != 0 {
+		i["priority"] = n(int64(st.Priority))
 	}
 	if st.Zone != "" {
 		i["zone"] = s(st.Zone)

@@ -36,7 +36,8 @@ func standings(t *testing.T, s Kept) {
 		return workflow.Admission{
 			Thing: thing, Standing: event.Standing{
 				Campaign: id, Attempt: 1, State: event.StandAdmitted, Wave: wave, Model: "M 1", Shard: 3, At: at,
-				Again: []event.Again{{Error: "Blink.Slow", Times: 2, Minutes: 30}},
+				Priority: 70,
+				Again:    []event.Again{{Error: "Blink.Slow", Times: 2, Minutes: 30}},
 			},
 			Pending: workflow.Pending{Owner: owner, ExecutionNumber: 1, Operation: "o", At: at,
 				ExpiresAt: at.Add(time.Hour)},
