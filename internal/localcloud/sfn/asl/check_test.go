@@ -121,6 +121,10 @@ func TestJSONProblems(t *testing.T) {
 // TestRuntimeWording: how a state fails, and what AWS makes of values that JSON
 // cannot hold.
 func TestRuntimeWording(t *testing.T) {
+	task := func(timeout string) string {
+		return `{"Type":"Task","QueryLanguage":"JSONata","Resource":"arn:aws:states:::aws-sdk:sts:getCallerIdentity",` +
+			`"TimeoutSeconds":"` + timeout + `","Next":"End"}`
+	}
 	for _, c := range []struct{ name, state, want string }{
 		{"no rule holds", `{"Type":"Choice","Choices":[{"Variable":"$.x","IsPresent":true,"Next":"End"}]}`,
 			"States.Runtime|An error occurred while executing the state 'A' (entered at the event id #2). Failed " +
@@ -142,6 +146,48 @@ func TestRuntimeWording(t *testing.T) {
 				"#2). The JSONata expression '" + strings.Repeat("1+", 100) +
 				"1' specified for the field 'Output' threw an error during evaluation: Stack overflow error: Check " +
 				"for non-terminating recursive function.  Consider rewriting as tail-recursive."},
+		// What follows was seen on AWS: github.com/gabrielmoreira/tiny-asl-machine, tests/conformance/cases (2026).
+		{"a call with the wrong arguments", `{"Type":"Pass","Parameters":{"v.$":"States.MathAdd(1)"},"Next":"End"}`,
+			"States.Runtime|An error occurred while executing the state 'A' (entered at the event id #2). There " +
+				"was an error " +
+				"while evaluating the intrinsic function: States.MathAdd(1). Invalid arguments in States.MathAdd"},
+		{"a call without an argument", `{"Type":"Pass","Parameters":{"v.$":"States.Base64Decode($.no)"},"Next":"End"}`,
+			"States.Runtime|An error occurred while executing the state 'A' (entered at the event id #2). The " +
+				"function " +
+				"'States.Base64Decode($.no)' had the following error: The JsonPath argument for the field '$.no' " +
+				"could not be " +
+				`found in the input '{"a":[1]}'`},
+		{"seconds that are text", `{"Type":"Wait","SecondsPath":"$.s","Next":"End"}`, `{"a":[1],"s":"0","o":{"raw":"3"},"t":1735689600000}`},
+		{"seconds that are none", `{"Type":"Wait","SecondsPath":"$.o","Next":"End"}`,
+			"States.Runtime|An error occurred while executing the state 'A' (entered at the event id #2). The " +
+				"SecondsPath " +
+				`parameter cannot be parsed as a long value: $.o == {"raw":"3"}`},
+		{"a timestamp that is a number", `{"Type":"Wait","TimestampPath":"$.t","Next":"End"}`,
+			"States.Runtime|An error occurred while executing the state 'A' (entered at the event id #2). The " +
+				"TimestampPath " +
+				"parameter does not reference a valid ISO-8601 extended offset date-time format string: $.t == " +
+				"1735689600000"},
+		{"less than no timeout", task(`{% -1 %}`),
+			"States.QueryEvaluationError|An error occurred while executing the state 'A' (entered at the event id " +
+				"#2). " +
+				"TimeoutSeconds must be between 0 and 99999999 but was: -1"},
+		{"a timeout with a fraction", task(`{% 1.6 %}`),
+			"States.QueryEvaluationError|An error occurred while executing the state 'A' (entered at the event id " +
+				"#2). " +
+				"The TimeoutSeconds field cannot be parsed as an integer: 1.6"},
+		{"a timeout that is a text", task(`{% '3' %}`),
+			"States.QueryEvaluationError|An error occurred while executing the state 'A' (entered at the event id " +
+				"#2). The " +
+				"JSONata expression ''3'' specified for the field 'TimeoutSeconds' returned an unexpected result " +
+				"type. Expected " +
+				`'number', but was 'string' for value: "3"`},
+		{"where an item of an inline Map is from", `{"Type":"Map","QueryLanguage":"JSONata","Items":[1],"ItemSelector":{"s":` +
+			`"{% $states.context.Map.Item.Source %}"},"ItemProcessor":{"StartAt":"P","States":{"P":{"Type":"Succeed"}}},"Next":"End"}`,
+			"States.QueryEvaluationError|An error occurred while executing the state 'A' (entered at the event id " +
+				"#2). The " +
+				"JSONata expression '$states.context.Map.Item.Source' specified for the field 'ItemSelector/s' " +
+				"returned nothing " +
+				"(undefined)."},
 		{"a variable of a rule that is nothing", `{"Type":"Choice","QueryLanguage":"JSONata","Choices":[{"Condition":true,"Assign":{"x":"{% $states.input.none %}"},"Next":"End"}]}`,
 			"States.QueryEvaluationError|An error occurred while executing the state 'A' (entered at the event id " +
 				"#2). The JSONata expression '$states.input.none' specified for the field 'Choices[0]/Assign/x' " +
@@ -149,7 +195,11 @@ func TestRuntimeWording(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := compileOrFail(t, `{"StartAt":"A","States":{"A":`+c.state+`,"End":{"Type":"Succeed"}}}`)
-			r := New(m, &clock{}, Info{Input: TextData(`{"a":[1]}`)})
+			input := `{"a":[1]}`
+			if strings.Contains(c.state, `"Wait"`) {
+				input = `{"a":[1],"s":"0","o":{"raw":"3"},"t":1735689600000}`
+			}
+			r := New(m, &clock{}, Info{Input: TextData(input)})
 			r.Start()
 			got := ""
 			switch r.Status {

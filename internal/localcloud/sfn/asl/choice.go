@@ -3,7 +3,6 @@ package asl
 import (
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"time"
 
@@ -318,6 +317,10 @@ func (c *compiler) rule(r *document.Object, at string, top bool, depth int) rule
 			}
 			text := c.text(v, at+"/Variable")
 			p, err := jsonpath.Parse(text)
+			if !strings.HasPrefix(text, "$") {
+				c.fail(at+"/Variable", "Value is not a Reference Path: Reference path didn't start with '$'")
+				continue
+			}
 			if err != nil {
 				c.fail(at+"/Variable", "Value is not a valid JSONPath")
 				continue
@@ -338,13 +341,22 @@ func (c *compiler) rule(r *document.Object, at string, top bool, depth int) rule
 		}
 	}
 	if len(found) == 0 {
-		c.fail(at, "A comparison operator is required")
+		c.exactlyOne(r, at, comparisons...)
 	} else if len(found) > 1 {
-		slices.Sort(found)
-		c.fail(at, "Only one of these fields is allowed: [%s]", strings.Join(found, ", "))
+		c.tooMany(at, comparisons...)
 	}
 	return out
 }
+
+// comparisons are the operators in the order in which AWS names them.
+var comparisons = strings.Fields(`StringEquals IsBoolean StringLessThan IsNumeric BooleanEquals
+	StringLessThanEqualsPath NumericLessThan NumericGreaterThan NumericLessThanPath StringMatches
+	TimestampLessThanEqualsPath NumericEquals TimestampGreaterThan StringGreaterThanEqualsPath
+	TimestampGreaterThanEqualsPath TimestampLessThanEquals NumericLessThanEqualsPath TimestampEquals BooleanEqualsPath
+	IsTimestamp StringLessThanEquals NumericLessThanEquals StringLessThanPath TimestampGreaterThanPath
+	StringGreaterThan StringGreaterThanPath IsString StringEqualsPath TimestampEqualsPath TimestampLessThan
+	StringGreaterThanEquals NumericGreaterThanPath NumericGreaterThanEquals NumericEqualsPath TimestampLessThanPath
+	IsNull IsPresent TimestampGreaterThanEquals NumericGreaterThanEqualsPath`)
 
 // comparing reports whether a member of a rule is a comparison operator.
 func comparing(name string) bool {

@@ -48,6 +48,7 @@ func Compile(definition string, express bool) (*Machine, Diagnostics) {
 	c.machine = m
 	c.language(o, "/", &c.jsonata)()
 	m.Flow = c.flow(o, "", true)
+	c.scopes(m.Flow, "", nil)
 	if c.diagnostics.Failed() {
 		return nil, c.diagnostics
 	}
@@ -86,6 +87,7 @@ type compiler struct {
 	jsonata     bool // language of the whole machine
 	single      bool
 	depth       int
+	scopeSteps  int
 	current     string   // state whose fields are read
 	states      []string // what $states has in the field that is read
 }
@@ -124,12 +126,34 @@ func (c *compiler) notOneOf(at string, values ...string) {
 	c.fail(at, "Value should be one of the following: [%s]", strings.Join(values, ", "))
 }
 
+// exactlyOne checks that an object has one of some fields. The list of them is AWS's, in its order.
+func (c *compiler) exactlyOne(o *document.Object, at string, names ...string) {
+	n := 0
+	for _, name := range names {
+		if _, ok := o.Get(name); ok {
+			n++
+		}
+	}
+	switch {
+	case n == 0:
+		c.fail(at, "This object should have only one of the following fields: [%s]", strings.Join(names, ", "))
+	case n > 1:
+		c.tooMany(at, names...)
+	}
+}
+
+func (c *compiler) tooMany(at string, names ...string) {
+	c.fail(at, "There should only be one of the following fields: [%s]", strings.Join(names, ", "))
+}
+
 // within checks the bounds of a number.
 func (c *compiler) within(v any, at string, whole bool, low, high float64) {
 	f, isNumber := document.Number(v)
 	_, isInteger := document.Integer(v)
 	switch {
-	case whole && !isInteger:
+	case whole && isNumber && !isInteger:
+		c.fail(at, "Expected value of type Integer")
+	case whole && !isNumber:
 		c.wrongType(at, "INTEGER")
 	case !isNumber:
 		c.wrongType(at, "NUMBER")
@@ -147,7 +171,7 @@ func (c *compiler) elements(v any, at string) []any {
 	case !ok:
 		c.wrongType(at, "ARRAY")
 	case len(list) == 0:
-		c.fail(at, "Value should not be empty")
+		c.fail(at, "Value cannot be empty")
 	}
 	return list
 }

@@ -19,13 +19,8 @@ func (c *compiler) errorNames(v any, at string, last bool) []string {
 		if !ok {
 			c.wrongType(fmt.Sprintf("%s[%d]", at, i), "STRING")
 		}
-		if name == "States.ALL" {
-			if len(list) > 1 {
-				c.fail(at, "States.ALL must appear alone")
-			}
-			if !last {
-				c.fail(at, "States.ALL can only appear in the last element")
-			}
+		if name == "States.ALL" && (len(list) > 1 || !last) {
+			c.fail(at, "States.ALL must appear alone and at end of list")
 		}
 		names = append(names, name)
 	}

@@ -62,7 +62,7 @@ func (c *compiler) flow(o *document.Object, at string, top bool) *Flow {
 		return f
 	}
 	if states.Len() == 0 {
-		c.fail(at+"/States", "Value should not be empty")
+		c.fail(at+"/States", "Value cannot be empty")
 	}
 	for _, m := range states.Members() {
 		where := below(at+"/States", m.Name)
@@ -151,16 +151,16 @@ func (c *compiler) transitions(f *Flow, at string, top bool) {
 	}
 }
 
-// terminal reports whether a flow can end with the state. One without a type, or
-// one that says neither how it goes on nor that it ends, has its own diagnostic.
+// terminal reports whether a flow can end with the state: not with one without a type, nor with one that says
+// neither how it goes on nor that it ends.
 func (s *State) terminal() bool {
 	switch s.Type {
 	case "Succeed", "Fail":
 		return true
-	case "Choice":
+	case "Choice", "":
 		return false
 	}
-	return s.Next == ""
+	return s.Next == "" && !s.stuck
 }
 
 func (c *compiler) text(v any, at string) string {

@@ -14,7 +14,7 @@ func (c *compiler) mapState(s *State, o *document.Object, at string) {
 	v, ok := o.Get(name)
 	if old, has := o.Get("Iterator"); has {
 		if ok {
-			c.fail(at, "Only one of these fields is allowed: [ItemProcessor, Iterator]")
+			c.tooMany(at, "ItemProcessor", "Iterator")
 		}
 		name, v, ok = "Iterator", old, true
 	}
@@ -51,7 +51,7 @@ func (c *compiler) mapState(s *State, o *document.Object, at string) {
 			}
 		}
 	}
-	s.processor = c.flow(body, at+"/"+name, false)
+	s.processor, s.processorField = c.flow(body, at+"/"+name, false), name
 	if s.JSONata {
 		if v, ok := o.Get("Items"); ok {
 			s.items = c.jsonataTemplate(v, at+"/Items", "Items")
@@ -61,7 +61,7 @@ func (c *compiler) mapState(s *State, o *document.Object, at string) {
 	}
 	if v, ok := o.Get("ItemSelector"); ok {
 		if _, both := o.Get("Parameters"); both {
-			c.fail(at, "Only one of these fields is allowed: [ItemSelector, Parameters]")
+			c.tooMany(at, "Parameters", "ItemSelector")
 		}
 		if s.JSONata {
 			s.itemSelector = c.jsonataTemplate(v, at+"/ItemSelector", "ItemSelector")
@@ -229,6 +229,16 @@ func (c *compiler) oneOf(o *document.Object, at, name string, values ...string) 
 	return text
 }
 
+// notWith lists the fields that a ReaderConfig does not have with an InputType.
+//
+// Source: github.com/gabrielmoreira/tiny-asl-machine, tests/conformance/cases/.snapshots/aws, seen on AWS (2026); of
+// PARQUET, the developer guide.
+var notWith = map[string][]string{
+	"JSON":    {"CSVDelimiter", "CSVHeaderLocation", "CSVHeaders", "ManifestType"},
+	"JSONL":   {"CSVDelimiter", "CSVHeaderLocation", "CSVHeaders"},
+	"PARQUET": {"CSVDelimiter", "CSVHeaderLocation", "CSVHeaders"},
+}
+
 // readerConfig reads how an ItemReader understands what it reads.
 func (c *compiler) readerConfig(r *reader, at string) {
 	r.inputType = c.oneOf(r.config, at, "InputType", "CSV", "JSON", "JSONL", "PARQUET", "MANIFEST")
@@ -236,6 +246,17 @@ func (c *compiler) readerConfig(r *reader, at string) {
 	r.flatten = c.oneOf(r.config, at, "Transformation", "NONE", "LOAD_AND_FLATTEN") == "LOAD_AND_FLATTEN"
 	c.oneOf(r.config, at, "CSVDelimiter", "COMMA", "PIPE", "SEMICOLON", "SPACE", "TAB")
 	location := c.oneOf(r.config, at, "CSVHeaderLocation", "FIRST_ROW", "GIVEN")
+	switch {
+	case r.flatten && r.inputType == "":
+		c.fail(at, "The field 'InputType' is required")
+	case r.inputType == "CSV" && location == "":
+		c.fail(at, "The field 'CSVHeaderLocation' is required")
+	}
+	for _, m := range r.config.Members() {
+		if slices.Contains(notWith[r.inputType], m.Name) {
+			c.unsupported(at, m.Name)
+		}
+	}
 	if v, ok := r.config.Get("CSVHeaders"); ok {
 		list, isArray := v.([]any)
 		for _, h := range list {
@@ -250,7 +271,7 @@ func (c *compiler) readerConfig(r *reader, at string) {
 	}
 	if v, ok := r.config.Get("ItemsPointer"); ok {
 		if r.pointer = c.text(v, at+"/ItemsPointer"); r.pointer != "" && !strings.HasPrefix(r.pointer, "/") {
-			c.fail(at+"/ItemsPointer", "Value is not a valid JSON Pointer")
+			c.fail(at+"/ItemsPointer", "Invalid input: JSON Pointer expression must start with '/': %q", r.pointer)
 		}
 	}
 	if r.inputType == "MANIFEST" && r.manifest == "" {

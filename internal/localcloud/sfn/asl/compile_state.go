@@ -42,7 +42,7 @@ func (c *compiler) state(name string, o *document.Object, at string) *State {
 	c.current = name
 	typ, ok := o.Get("Type")
 	if !ok {
-		c.fail(at, "These fields are required: [Type]")
+		c.fail(at, "The field 'Type' is required")
 		return s
 	}
 	s.Type, _ = typ.(string)
@@ -154,22 +154,21 @@ func (c *compiler) members(o *document.Object, at string, allowed [3][]string, j
 }
 
 func (c *compiler) next(s *State, o *document.Object, at string) {
-	if s.Type == "Succeed" || s.Type == "Fail" || s.Type == "Choice" {
-		return
-	}
 	next, hasNext := o.Get("Next")
 	end, hasEnd := o.Get("End")
+	if s.Type == "Succeed" || s.Type == "Fail" || s.Type == "Choice" {
+		s.Next, _ = next.(string) // counts for what is reached, though it cannot be there
+		return
+	}
 	switch {
-	case hasNext && hasEnd:
-		c.fail(at, "Only one of these fields is allowed: [Next, End]")
+	case hasNext && hasEnd, !hasNext && !hasEnd && !c.single:
+		c.exactlyOne(o, at, "Next", "End")
+		s.stuck = !hasEnd
 	case hasNext:
 		s.Next = c.target(next, at+"/Next")
 	case hasEnd && end != true:
 		c.fail(at+"/End", "Value must be true")
-	case !hasEnd && !c.single:
-		c.fail(at, "These fields are required: [Next] or [End]")
 	}
-	s.End = s.Next == ""
 }
 
 // path reads a field that holds a path.
@@ -250,7 +249,7 @@ func (c *compiler) failState(s *State, o *document.Object, at string) {
 		v, ok := o.Get(f.name)
 		p, okPath := o.Get(f.name + "Path")
 		if ok && okPath {
-			c.fail(at, "Only one of these fields is allowed: [%s, %sPath]", f.name, f.name)
+			c.tooMany(at, f.name, f.name+"Path")
 		}
 		switch {
 		case ok:
@@ -290,14 +289,10 @@ func (c *compiler) wait(s *State, o *document.Object, at string) {
 		}
 	}
 	if len(have) != 1 {
-		choice := "[Seconds, SecondsPath, Timestamp, TimestampPath]"
 		if s.JSONata {
-			choice = "[Seconds, Timestamp]"
-		}
-		if len(have) == 0 {
-			c.fail(at, "One of these fields is required: %s", choice)
+			c.exactlyOne(o, at, "Seconds", "Timestamp")
 		} else {
-			c.fail(at, "Only one of these fields is allowed: [%s]", strings.Join(have, ", "))
+			c.exactlyOne(o, at, "SecondsPath", "Seconds", "TimestampPath", "Timestamp")
 		}
 		return
 	}
@@ -334,7 +329,7 @@ func (c *compiler) number(s *State, o *document.Object, name, at string, low, hi
 	v, ok := o.Get(name)
 	_, okPath := o.Get(name + "Path")
 	if ok && okPath {
-		c.fail(at, "Only one of these fields is allowed: [%s, %sPath]", name, name)
+		c.tooMany(at, name, name+"Path")
 	}
 	if okPath {
 		if p := c.path(o, name+"Path", at, false); p != nil {

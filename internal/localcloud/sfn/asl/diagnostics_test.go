@@ -37,6 +37,20 @@ func TestDefinitionsThatAWSRefuses(t *testing.T) {
 		return one(`{"Type":"Task","Resource":"arn:aws:states:::` + resource + `","Parameters":` + parameters + `,"End":true}`)
 	}
 	long := strings.Repeat("n", 81)
+	const oneOf = "This object should have only one of the following fields: "
+	const config = "/States/X/ItemReader/ReaderConfig"
+	operators := "[" + strings.Join(comparisons, ", ") + "]"
+	choices := func(rules string) string {
+		y := ``
+		if strings.Contains(rules, `"Y"`) {
+			y = `,"Y":` + pass
+		}
+		return `{"StartAt":"X","States":{"X":{"Type":"Choice","Choices":[` + rules + `],"Default":"Z"},"Z":` + pass + y + `}}`
+	}
+	reader := func(config string) string {
+		return distributed(`,"ItemReader":{"Resource":"arn:aws:states:::s3:getObject","Parameters":{"Bucket":"b","Key":"k"},` +
+			`"ReaderConfig":` + config + `}`)
+	}
 	for _, tt := range []struct {
 		name, definition string
 		want             []string
@@ -104,6 +118,63 @@ func TestDefinitionsThatAWSRefuses(t *testing.T) {
 			`"Parameters":{"Bucket":"b"},"Arguments":{"Bucket":"b"}}`), []string{other("Arguments", "/States/X/ResultWriter")}},
 		{"fields that there are not", distributed(`,"ItemReader":{"Resource":"arn:aws:states:::s3:getObject","Parameters":` +
 			`{"Bucket":"b","Key":"k"},"ReaderConfg":{}}`), []string{"Field 'ReaderConfg' is not supported at /States/X/ItemReader"}},
+		// What follows is known, but for the locations, from github.com/gabrielmoreira/tiny-asl-machine,
+		// tests/conformance/cases/.snapshots/aws (2026).
+		{"no type", one(`{"End":true}`), []string{"The field 'Type' is required at /States/X", "Workflow has no terminal state at null"}},
+		{"an end that goes on", `{"StartAt":"X","States":{"X":{"Type":"Succeed","Next":"Y"},"Y":` + pass + `}}`,
+			[]string{"Field 'Next' is not supported at /States/X"}},
+		{"neither next nor end", one(`{"Type":"Pass"}`), []string{oneOf + "[Next, End] at /States/X", "Workflow has no terminal state at null"}},
+		{"no states", `{"StartAt":"X","States":{}}`, []string{"Value cannot be empty at /States", "Missing 'Next' target: X at /StartAt",
+			"Workflow has no terminal state at null"}},
+		{"all errors and another", one(`{"Type":"Parallel","Branches":[{"StartAt":"P","States":{"P":` + pass + `}}],"Retry":[{"ErrorEquals":` +
+			`["States.ALL","E"]}],"End":true}`), []string{"States.ALL must appear alone and at end of list at /States/X/Retry[0]/ErrorEquals"}},
+		{"all errors before another", one(`{"Type":"Parallel","Branches":[{"StartAt":"P","States":{"P":` + pass + `}}],"Retry":[{"ErrorEquals":` +
+			`["States.ALL"]},{"ErrorEquals":["E"]}],"End":true}`),
+			[]string{"States.ALL must appear alone and at end of list at /States/X/Retry[0]/ErrorEquals"}},
+		{"no choices", choices(``), []string{"Value cannot be empty at /States/X/Choices"}},
+		{"no alternatives", choices(`{"Not":{"Or":[]},"Next":"Y"}`), []string{"Value cannot be empty at /States/X/Choices[0]/Not/Or"}},
+		{"no comparison", choices(`{"Variable":"$.v","Next":"Y"}`), []string{oneOf + operators + " at /States/X/Choices[0]"}},
+		{"two comparisons", choices(`{"Variable":"$.v","StringEquals":"1","NumericGreaterThan":0,"Next":"Y"}`),
+			[]string{"There should only be one of the following fields: " + operators + " at /States/X/Choices[0]"}},
+		{"a variable that is no path", choices(`{"Variable":"v","StringEquals":"1","Next":"Y"}`),
+			[]string{"Value is not a Reference Path: Reference path didn't start with '$' at " +
+				"/States/X/Choices[0]/Variable"}},
+		{"two times to wait", one(`{"Type":"Wait","Seconds":1,"Timestamp":"2025-01-01T00:00:10.000Z","End":true}`),
+			[]string{"There should only be one of the following fields: [SecondsPath, Seconds, TimestampPath, " +
+				"Timestamp] at /States/X"}},
+		{"no time to wait", one(`{"Type":"Wait","End":true}`),
+			[]string{oneOf + "[SecondsPath, Seconds, TimestampPath, Timestamp] at /States/X"}},
+		{"part of a second", one(`{"Type":"Wait","Seconds":1.5,"End":true}`), []string{"Expected value of type Integer at /States/X/Seconds"}},
+		{"a call that is none", one(`{"Type":"Pass","Parameters":{"v.$":"States.UUID(,)"},"End":true}`),
+			[]string{"The value for the field 'v.$' must be a valid JSONPath or a valid intrinsic function call " +
+				"at /States/X/Parameters"}},
+		{"the result of a state that has none", in(`"JSONata"`, `{"Type":"Pass","Output":"{% $states.result %}","End":true}`),
+			[]string{"Field '$states.result' does not exist. at /States/X/Output"}},
+		{"a CSV file without headers", reader(`{"InputType":"CSV","ItemsPointer":"/a"}`),
+			[]string{"The field 'CSVHeaderLocation' is required at " + config}},
+		{"headers that are not given", reader(`{"InputType":"CSV","CSVHeaderLocation":"GIVEN"}`),
+			[]string{"These fields are required: [CSVHeaders] at " + config}},
+		{"headers of a file that has none", reader(`{"InputType":"JSONL","CSVHeaderLocation":"GIVEN","CSVHeaders":["id"]}`),
+			[]string{"Field 'CSVHeaderLocation' is not supported at " + config, "Field 'CSVHeaders' is not " +
+				"supported at " + config}},
+		{"a manifest in JSON", reader(`{"InputType":"JSON","ManifestType":"ATHENA_DATA"}`),
+			[]string{"Field 'ManifestType' is not supported at " + config}},
+		{"a pointer that is none", reader(`{"InputType":"JSON","ItemsPointer":"data/items"}`),
+			[]string{`Invalid input: JSON Pointer expression must start with '/': "data/items" at ` + config + "/ItemsPointer"}},
+		{"objects of a listing, of no type", strings.Replace(reader(`{"Transformation":"LOAD_AND_FLATTEN"}`), "getObject", "listObjectsV2", 1),
+			[]string{"The field 'InputType' is required at " + config}},
+		{"a variable that was there before", `{"StartAt":"X","States":{"X":{"Type":"Pass","Assign":{"v":1},"Next":"Y"},"Y":{"Type":"Parallel",` +
+			`"Branches":[{"StartAt":"P","States":{"P":{"Type":"Pass","Assign":{"v":1},"End":true}}}],"End":true}}}`,
+			[]string{"The variable name 'v' was already defined in a parent scope. at " +
+				"/States/Y/Branches[0]/States/P/Assign/v"}},
+		// A recording has the same with a catcher; the rest follows from it.
+		{"a variable that is there later", `{"StartAt":"Y","States":{"X":{"Type":"Pass","Assign":{"v":1},"End":true},"Y":{"Type":"Map",` +
+			`"ItemProcessor":{"StartAt":"P","States":{"P":{"Type":"Pass","Assign":{"v":1},"End":true}}},"Next":"X"}}}`, nil},
+		{"a variable that is there the second time", `{"StartAt":"Y","States":{"X":{"Type":"Choice","Choices":[{"Variable":"$.v","IsNull":true,` +
+			`"Assign":{"v":1},"Next":"Y"}],"Default":"Z"},"Y":{"Type":"Map","ItemProcessor":{"StartAt":"P","States":{"P":{"Type":"Pass",` +
+			`"Assign":{"v":1},"End":true}}},"Next":"X"},"Z":` + pass + `}}`,
+			[]string{"The variable name 'v' was already defined in a parent scope. at " +
+				"/States/Y/ItemProcessor/States/P/Assign/v"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, ds := Compile(tt.definition, false)
@@ -154,5 +225,23 @@ func TestRuntimeErrorsEndTheExecution(t *testing.T) {
 				t.Error("cannot be redriven")
 			}
 		})
+	}
+}
+
+// TestTimeoutOfAnExecution: the event says States.Timeout and follows nothing, and the execution itself has no error.
+//
+// Source: github.com/floci-io/floci/issues/2733, seen in us-east-1 (2026-08-29).
+func TestTimeoutOfAnExecution(t *testing.T) {
+	host := &clock{}
+	r := New(compileOrFail(t, `{"StartAt":"W","TimeoutSeconds":3,"States":{"W":{"Type":"Wait","Seconds":25,"End":true}}}`), host,
+		Info{Input: TextData(`{}`)})
+	r.Start()
+	host.now = r.NextWake()
+	r.Tick()
+	last := r.Events[len(r.Events)-1]
+	if r.Status != TimedOut || r.Error != nil || r.Cause != nil || len(r.Events) != 3 ||
+		last.Type != "ExecutionTimedOut" || last.Previous != 0 || last.Error == nil ||
+		*last.Error != "States.Timeout" || last.Cause != nil {
+		t.Errorf("%s, %v", r.Status, last)
 	}
 }

@@ -41,7 +41,7 @@ type State struct {
 	Name    string
 	Type    string
 	JSONata bool
-	End     bool
+	stuck   bool // says neither how it goes on nor that it ends
 	Next    string
 
 	entered, exited       string // types of its events
@@ -81,6 +81,7 @@ type State struct {
 	branches []*Flow // Parallel
 
 	processor      *Flow // Map
+	processorField string
 	distributed    bool
 	childExpress   bool
 	items          node

@@ -302,7 +302,7 @@ func (r *Run) Tick() {
 		return
 	}
 	if due(r.snapshot.Deadline) {
-		r.append(r.snapshot.Root, 0, Event{Type: "ExecutionTimedOut"})
+		r.append(r.snapshot.Root, 0, Event{Type: "ExecutionTimedOut", Error: ptr(errTimeout)})
 		r.end(TimedOut)
 		return
 	}

@@ -73,13 +73,13 @@ func (n pathNode) eval(s *scope) (any, *Failure) {
 func (n callNode) eval(s *scope) (any, *Failure) {
 	v, err := n.call.Eval(s.run.intrinsics(s))
 	if err != nil {
-		var missing *jsonpath.NotFoundError
+		var missing *intrinsic.MissingError
 		if errors.As(err, &missing) {
-			return nil, s.runtime("The function '%s' had the following error: %s", n.call.Source, missing.Detail)
+			return nil, s.runtime("The function '%s' had the following error: The JsonPath argument for the field "+
+				"'%s' "+
+				"could not be found in the input '%s'", n.call.Source, missing.Path, document.Text(s.input))
 		}
-		f := s.runtime("%s", err.Error())
-		f.Error = ptr("States.IntrinsicFailure")
-		return nil, f
+		return nil, s.runtime("%s", err.Error())
 	}
 	return v, nil
 }

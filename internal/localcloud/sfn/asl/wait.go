@@ -1,6 +1,7 @@
 package asl
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
@@ -24,8 +25,10 @@ func (r *Run) wait(s *scope) *Failure {
 				return e.wrongType(s, "number", v)
 			}
 			b.before = b.Cursor
-			return s.evaluation("Seconds", "The Seconds field must be an integer between 0 and %d: %s", maxSeconds,
-				document.Text(v))
+			if ok {
+				return s.evaluation("Seconds", "Seconds must be between 0 and %d but was: %d", maxSeconds, n)
+			}
+			return s.evaluation("Seconds", "The Seconds field cannot be parsed as an integer: %s", document.Text(v))
 		}
 		until = until.Add(time.Duration(n) * time.Second)
 	case st.timestamp != nil:
@@ -52,6 +55,11 @@ func (r *Run) wait(s *scope) *Failure {
 			return s.runtime("The SecondsPath parameter does not reference an input value: %s", p.Source)
 		}
 		n, ok := document.Integer(v)
+		if text, isText := v.(string); isText { // AWS takes a text for the number that it is
+			var err error
+			n, err = strconv.ParseInt(text, 10, 64)
+			ok = err == nil
+		}
 		if !ok {
 			return s.runtime("The SecondsPath parameter cannot be parsed as a long value: %s == %s",
 				p.Source, plain(v))
@@ -121,7 +129,13 @@ func (n numberField) seconds(s *scope) (int64, *Failure) {
 	i, ok := document.Integer(v)
 	if !ok || i < 1 || i > maxSeconds {
 		if e, isExpression := n.node.(exprNode); isExpression {
-			return 0, s.evaluation(n.name, "The %s field must be a positive integer: %s", n.name, plain(v)).
+			if i == 0 && ok {
+				return 0, nil
+			}
+			if ok {
+				return 0, s.evaluation(n.name, "%s must be between 0 and %d but was: %d", n.name, maxSeconds, i)
+			}
+			return 0, s.evaluation(n.name, "The %s field cannot be parsed as an integer: %s", n.name, plain(v)).
 				orType(e, s, v)
 		}
 		return 0, s.runtime("The %sPath parameter cannot be parsed as a long value: %s == %s", n.name,

@@ -6,7 +6,7 @@
 // literals ('text' with \' \{ \} \\, numbers, true, false, null), paths and
 // calls, nested at most ten deep.
 //
-// An evaluation fails with the error of the Env's Resolve, or with an *Error,
-// which Step Functions reports as States.IntrinsicFailure. A Call is safe for
-// concurrent use.
+// An evaluation fails with a *MissingError, or with an *Error; Step Functions reports both as
+// States.Runtime. The functions do what they do in Java, on the
+// classes that values of JSON have there (java.go). A Call is safe for concurrent use.
 package intrinsic

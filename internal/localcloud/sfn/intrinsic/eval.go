@@ -1,20 +1,18 @@
 package intrinsic
 
 import (
+	"bytes"
 	"crypto/md5"
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"math"
-	"slices"
-	"strconv"
 	"strings"
+	"unicode/utf16"
 
-	"github.com/fleetstep/fleetstep/internal/localcloud/jsontext"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/jsonpath"
 )
@@ -27,15 +25,25 @@ type Env struct {
 	UUID   func() string
 }
 
-// Error is a failed call: States.IntrinsicFailure.
+// Error is a failed call: States.Runtime. Call is the outermost one.
 type Error struct {
 	Call    string
 	Message string
 }
 
 func (e *Error) Error() string {
-	return fmt.Sprintf("The function '%s' had the following error: %s", e.Call, e.Message)
+	return fmt.Sprintf("There was an error while evaluating the intrinsic function: %s. %s", e.Call, e.Message)
 }
+
+// MissingError says that there is nothing at a path of an argument.
+type MissingError struct {
+	Path string
+	err  error
+}
+
+func (e *MissingError) Error() string { return "nothing at " + e.Path + ": " + e.err.Error() }
+
+func (e *MissingError) Unwrap() error { return e.err }
 
 // Limits of the functions.
 const (
@@ -58,14 +66,27 @@ func define(name string, least, most int, run func(env *Env, args []any) (any, s
 
 // Eval evaluates the call.
 func (c *Call) Eval(env *Env) (any, error) {
+	v, err := c.eval(env)
+	if failed, ok := err.(*Error); ok {
+		failed.Call = c.Source
+	}
+	return v, err
+}
+
+func (c *Call) eval(env *Env) (any, error) {
 	args := make([]any, len(c.args))
 	for i, a := range c.args {
 		var err error
 		switch {
 		case a.path != nil:
-			args[i], err = env.Resolve(a.path)
+			if args[i], err = env.Resolve(a.path); err != nil {
+				err = &MissingError{a.path.Source, err}
+			}
 		case a.call != nil:
-			args[i], err = a.call.Eval(env)
+			args[i], err = a.call.eval(env)
+			if c.function.name == "Format" && i > 0 && a.call.function.name == "StringToJson" {
+				args[i] = document.Text(args[i]) // is a tree of JSON there, which prints as JSON
+			}
 		case c.function.name == "Format" && i == 0 && a.escaped != "":
 			args[i] = a.escaped
 		default:
@@ -75,14 +96,39 @@ func (c *Call) Eval(env *Env) (any, error) {
 			return nil, err
 		}
 	}
-	v, problem := c.function.run(env, args)
+	f := c.function
+	v, problem := any(nil), wrong
+	if len(args) >= f.least && (f.most < 0 || len(args) <= f.most) {
+		v, problem = f.run(env, args)
+	}
+	switch {
+	case problem == wrong && f.name == "JsonToString":
+		problem = "Invalid arguments in States.JsonToString: only a single argument is allowed."
+	case problem == wrong:
+		problem = "Invalid arguments in States." + f.name
+	}
 	if problem != "" {
 		return nil, &Error{c.Source, problem}
 	}
 	return v, nil
 }
 
-// round is Java's Math.round, which is how Step Functions makes integers.
+// wrong is what a function says of arguments that it does not take.
+const wrong = "wrong"
+
+// whole is a number without its fraction, which is how most functions take integers.
+func whole(v any) (int64, bool) {
+	if i, ok := document.Integer(v); ok {
+		return i, true
+	}
+	f, ok := document.Number(v)
+	if !ok || math.Abs(f) >= 1<<62 {
+		return 0, false
+	}
+	return int64(f), true
+}
+
+// round is Java's Math.round, which is how MathAdd takes integers.
 func round(v any) (int64, bool) {
 	if i, ok := document.Integer(v); ok {
 		return i, true
@@ -99,14 +145,14 @@ func init() {
 	define("StringToJson", 1, 1, func(_ *Env, a []any) (any, string) {
 		s, ok := a[0].(string)
 		if !ok {
-			return nil, "The argument must be a string."
+			return nil, wrong
 		}
 		if strings.TrimSpace(s) == "" {
 			return nil, ""
 		}
 		v, err := document.ParseString(s)
 		if err != nil {
-			return nil, "The argument is not valid JSON: " + err.Error()
+			return nil, "Cannot convert String to Json in States.StringToJson, caused by: " + err.Error()
 		}
 		return v, ""
 	})
@@ -120,11 +166,8 @@ func init() {
 	define("JsonMerge", 3, 3, func(_ *Env, a []any) (any, string) {
 		x, ok := a[0].(*document.Object)
 		y, ok2 := a[1].(*document.Object)
-		if !ok || !ok2 {
-			return nil, "The first two arguments must be JSON objects."
-		}
-		if a[2] != false {
-			return nil, "Deep merge is not supported: the third argument must be false."
+		if !ok || !ok2 || a[2] == true { // a deep merge is not there
+			return nil, wrong
 		}
 		out := document.NewObject(x.Members()...)
 		for _, m := range y.Members() {
@@ -137,29 +180,27 @@ func init() {
 	define("ArrayContains", 2, 2, func(_ *Env, a []any) (any, string) {
 		list, ok := a[0].([]any)
 		if !ok {
-			return nil, "The first argument must be an array."
+			return nil, wrong
 		}
+		sought := shown(nil, a[1])
 		for _, e := range list {
-			if document.Equal(e, a[1]) {
+			if bytes.Equal(shown(nil, e), sought) {
 				return true, ""
 			}
 		}
 		return false, ""
 	})
 	define("ArrayRange", 3, 3, func(_ *Env, a []any) (any, string) {
-		from, ok := round(a[0])
-		to, ok2 := round(a[1])
-		by, ok3 := round(a[2])
-		if !ok || !ok2 || !ok3 {
-			return nil, "The arguments must be numbers."
-		}
-		if by == 0 {
-			return nil, "The step must not be 0."
+		from, ok := whole(a[0])
+		to, ok2 := whole(a[1])
+		by, ok3 := whole(a[2])
+		if !ok || !ok2 || !ok3 || by == 0 {
+			return nil, wrong
 		}
 		out := []any{}
 		for n := from; by > 0 && n <= to || by < 0 && n >= to; n += by {
 			if len(out) == MaxRange {
-				return nil, "The range has more than 1000 elements."
+				return nil, wrong
 			}
 			out = append(out, document.Int(n))
 			if by > 0 && n > math.MaxInt64-by || by < 0 && n < math.MinInt64-by {
@@ -170,65 +211,50 @@ func init() {
 	})
 	define("ArrayGetItem", 2, 2, func(_ *Env, a []any) (any, string) {
 		list, ok := a[0].([]any)
-		n, ok2 := document.Integer(a[1])
-		if !ok || !ok2 {
-			return nil, "The arguments must be an array and an integer."
-		}
-		if n < 0 || n >= int64(len(list)) {
-			return nil, "The index is out of the array's bounds."
+		n, ok2 := whole(a[1])
+		switch {
+		case ok && ok2 && len(list) == 0:
+			return nil, ""
+		case !ok || !ok2 || n < 0 || n >= int64(len(list)):
+			return nil, wrong
 		}
 		return list[n], ""
 	})
 	define("ArrayLength", 1, 1, func(_ *Env, a []any) (any, string) {
 		list, ok := a[0].([]any)
 		if !ok {
-			return nil, "The argument must be an array."
+			return nil, wrong
 		}
 		return document.Int(int64(len(list))), ""
 	})
 	define("ArrayUnique", 1, 1, func(_ *Env, a []any) (any, string) {
 		list, ok := a[0].([]any)
 		if !ok {
-			return nil, "The argument must be an array."
+			return nil, wrong
 		}
-		out := []any{}
-		seen := map[string]bool{}
-		for _, e := range list {
-			k := string(canonical(nil, e))
-			if !seen[k] {
-				seen[k] = true
-				out = append(out, e)
-			}
-		}
-		return out, ""
+		return unique(list), ""
 	})
 	define("Base64Encode", 1, 1, func(_ *Env, a []any) (any, string) {
 		s, ok := a[0].(string)
-		if !ok || len(s) > MaxText {
-			return nil, "The argument must be a string of at most 10000 characters."
+		if !ok || tooLong(s) {
+			return nil, wrong
 		}
 		return base64.StdEncoding.EncodeToString([]byte(s)), ""
 	})
 	define("Base64Decode", 1, 1, func(_ *Env, a []any) (any, string) {
 		s, ok := a[0].(string)
-		if !ok || len(s) > MaxText {
-			return nil, "The argument must be a string of at most 10000 characters."
+		if !ok || tooLong(s) {
+			return nil, wrong
 		}
-		b, err := base64.StdEncoding.DecodeString(s)
-		if err != nil {
-			if b, err = base64.RawStdEncoding.DecodeString(s); err != nil {
-				return nil, "The argument is not valid Base64."
-			}
-		}
-		return strings.ToValidUTF8(string(b), "\uFFFD"), ""
+		return strings.ToValidUTF8(string(decode(s)), "\uFFFD"), ""
 	})
 	define("Hash", 2, 2, hash)
 	define("MathRandom", 2, 3, random)
 	define("MathAdd", 2, 2, func(_ *Env, a []any) (any, string) {
 		x, ok := round(a[0])
 		y, ok2 := round(a[1])
-		if !ok || !ok2 {
-			return nil, "The arguments must be numbers."
+		if !ok || !ok2 || int64(int32(x)) != x || int64(int32(y)) != y || int64(int32(x+y)) != x+y {
+			return nil, wrong
 		}
 		return document.Int(x + y), ""
 	})
@@ -236,7 +262,7 @@ func init() {
 		s, ok := a[0].(string)
 		by, ok2 := a[1].(string)
 		if !ok || !ok2 {
-			return nil, "The arguments must be strings."
+			return nil, wrong
 		}
 		out := []any{}
 		for _, part := range strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune(by, r) }) {
@@ -244,14 +270,45 @@ func init() {
 		}
 		return out, ""
 	})
-	define("UUID", 0, 0, func(env *Env, _ []any) (any, string) { return env.UUID(), "" })
+	define("UUID", 0, -1, func(env *Env, _ []any) (any, string) { return env.UUID(), "" })
+}
+
+func tooLong(s string) bool { return len(s) > MaxText && len(utf16.Encode([]rune(s))) > MaxText }
+
+// decode reads Base64 leniently: what is no character of it counts for nothing, and nothing counts after a '='.
+func decode(s string) []byte {
+	var out []byte
+	bits, n := 0, 0
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case c == '=':
+			return out
+		case c == '-':
+			c = '+'
+		case c == '_':
+			c = '/'
+		}
+		digit := strings.IndexByte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", c)
+		if digit < 0 {
+			continue
+		}
+		bits, n = bits<<6|digit, n+6
+		if n >= 8 {
+			n -= 8
+			out = append(out, byte(bits>>n))
+			bits &= 1<<n - 1
+		}
+	}
+	return out
 }
 
 func format(_ *Env, a []any) (any, string) {
 	template, ok := a[0].(string)
 	if !ok {
-		return nil, "The first argument must be a string."
+		return nil, wrong
 	}
+	const wrongNumber = "Invalid arguments in States.Format: number of arguments do not match the occurrences of {}."
 	var b strings.Builder
 	args := a[1:]
 	for i := 0; i < len(template); i++ {
@@ -259,10 +316,14 @@ func format(_ *Env, a []any) (any, string) {
 		case c == '\\' && i+1 < len(template) && strings.IndexByte(`'{}\`, template[i+1]) >= 0:
 			i++
 			b.WriteByte(template[i])
-		case c == '{' && i+1 < len(template) && template[i+1] == '}':
+		case c == '{' && (i+1 == len(template) || template[i+1] != '}'):
+			return nil, "Invalid template in States.Format: matching '}' not found for '{'."
+		case c == '}':
+			return nil, "Invalid template in States.Format: matching '{' not found for '}'."
+		case c == '{':
 			i++
 			if len(args) == 0 {
-				return nil, "There are more placeholders than arguments."
+				return nil, wrongNumber
 			}
 			text := shown(nil, args[0])
 			if len(text)+b.Len() > maxMade {
@@ -275,49 +336,16 @@ func format(_ *Env, a []any) (any, string) {
 		}
 	}
 	if len(args) > 0 {
-		return nil, "There are more arguments than placeholders."
+		return nil, wrongNumber
 	}
 	return b.String(), ""
 }
 
-// shown writes a value into the text of States.Format: a text without its quotes, also inside others; an object as
-// {name=value, name=value} and an array as [value, value], which is how Java writes its maps and lists; anything else
-// as JSON.
-func shown(b []byte, v any) []byte {
-	if len(b) > maxMade {
-		return b
-	}
-	switch v := v.(type) {
-	case string:
-		return append(b, v...)
-	case []any:
-		b = append(b, '[')
-		for i, e := range v {
-			if i > 0 {
-				b = append(b, ", "...)
-			}
-			b = shown(b, e)
-		}
-		return append(b, ']')
-	case *document.Object:
-		b = append(b, '{')
-		for i, m := range v.Members() {
-			if i > 0 {
-				b = append(b, ", "...)
-			}
-			b = append(append(b, m.Name...), '=')
-			b = shown(b, m.Value)
-		}
-		return append(b, '}')
-	}
-	return document.Append(b, v)
-}
-
 func partition(_ *Env, a []any) (any, string) {
 	list, ok := a[0].([]any)
-	n, ok2 := round(a[1])
+	n, ok2 := whole(a[1])
 	if !ok || !ok2 || n <= 0 {
-		return nil, "The arguments must be an array and a positive integer."
+		return nil, wrong
 	}
 	out := []any{}
 	for len(list) > 0 {
@@ -329,15 +357,10 @@ func partition(_ *Env, a []any) (any, string) {
 }
 
 func hash(_ *Env, a []any) (any, string) {
-	text, ok := a[0].(string)
-	if !ok {
-		made, _ := document.AppendLimit(nil, a[0], MaxText)
-		text = string(made)
+	b := shown(nil, a[0])
+	if tooLong(string(b)) {
+		return nil, wrong
 	}
-	if len(text) > MaxText {
-		return nil, "The data has more than 10000 characters."
-	}
-	b := []byte(text)
 	switch a[1] {
 	case "MD5":
 		h := md5.Sum(b)
@@ -355,60 +378,21 @@ func hash(_ *Env, a []any) (any, string) {
 		h := sha512.Sum512(b)
 		return hex.EncodeToString(h[:]), ""
 	}
-	return nil, "The algorithm must be one of MD5, SHA-1, SHA-256, SHA-384, SHA-512."
+	return nil, wrong
 }
 
 func random(env *Env, a []any) (any, string) {
-	from, ok := round(a[0])
-	to, ok2 := round(a[1])
-	if !ok || !ok2 {
-		return nil, "The arguments must be numbers."
-	}
-	width := to - from
-	if width <= 0 {
-		return nil, "The end must be greater than the start."
+	from, ok := whole(a[0])
+	to, ok2 := whole(a[1])
+	if !ok || !ok2 || to <= from || int64(int32(from)) != from || int64(int32(to)) != to {
+		return nil, wrong
 	}
 	if len(a) == 2 {
-		return document.Int(from + env.Random(width)), ""
+		return document.Int(from + env.Random(to-from)), ""
 	}
-	seed, ok := round(a[2])
+	seed, ok := whole(a[2])
 	if !ok {
-		return nil, "The seed must be a number."
+		return nil, wrong
 	}
-	// The linear congruential generator of java.util.Random, one draw of 62 bits.
-	state := (uint64(seed) ^ 0x5DEECE66D) & (1<<48 - 1)
-	next := func() uint64 {
-		state = (state*0x5DEECE66D + 0xB) & (1<<48 - 1)
-		return state >> 17
-	}
-	return document.Int(from + int64((next()<<31|next())%uint64(width))), ""
-}
-
-// canonical writes a value such that equal values are written alike.
-func canonical(b []byte, v any) []byte {
-	switch v := v.(type) {
-	case []any:
-		b = append(b, '[')
-		for _, e := range v {
-			b = append(canonical(b, e), ',')
-		}
-		return append(b, ']')
-	case *document.Object:
-		members := slices.Clone(v.Members())
-		slices.SortFunc(members, func(x, y document.Member) int { return strings.Compare(x.Name, y.Name) })
-		b = append(b, '{')
-		for _, m := range members {
-			b = append(jsontext.AppendString(b, m.Name), ':')
-			b = append(canonical(b, m.Value), ',')
-		}
-		return append(b, '}')
-	case json.Number:
-		if i, ok := document.Integer(v); ok {
-			return strconv.AppendInt(b, i, 10)
-		}
-		if f, ok := document.Number(v); ok {
-			return strconv.AppendFloat(b, f, 'g', -1, 64)
-		}
-	}
-	return document.Append(b, v)
+	return document.Int(from + javaRandom(seed, to-from)), ""
 }

@@ -123,9 +123,6 @@ func (p *parser) call(depth int) (*Call, error) {
 		c.args = append(c.args, a)
 	}
 	p.i++
-	if n := len(c.args); n < f.least || f.most >= 0 && n > f.most {
-		return nil, p.fail("wrong number of arguments for States.%s", f.name)
-	}
 	c.Source = p.s[start:p.i]
 	return c, nil
 }

@@ -94,8 +94,8 @@ func init() {
 	delete(stepFunctionsLibrary.functions, "eval")
 	for _, f := range []*native{
 		define("base64decode", "<s-:s>", 1, fnStrictBase64Decode),
-		define("partition", "<an:a>", 2, fnPartition),
-		define("range", "<nnn:a>", 3, fnRange),
+		define("partition", "<xn?:a>", 2, fnPartition),
+		define("range", "<nnn?:a>", 3, fnRange),
 		define("hash", "<ss:s>", 2, fnHash),
 		define("random", "<n?:n>", 1, fnRandom),
 		define("uuid", "<:s>", 0, fnUUID),

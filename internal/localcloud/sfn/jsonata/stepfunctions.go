@@ -11,22 +11,32 @@ import (
 
 // The functions that AWS Step Functions adds to the language (developer
 // guide, "Transforming data with JSONata in Step Functions"). Their codes
-// are D3137, the language's own for what a program reports.
+// are D3137, the language's own for what a program reports. What they do with
+// other arguments was seen on AWS:
+// github.com/gabrielmoreira/tiny-asl-machine, tests/conformance/cases/.snapshots/aws (2026).
 
 func (m *machine) reject(message string) {
 	m.fail(&Error{Code: "D3137", Message: message})
 }
 
+// fnPartition makes one part of all without a size, and none of size 0.
 func fnPartition(m *machine, args []any, _ *callSite) any {
-	items, ok := itemsOf(args[0])
-	if !ok || args[1] == Undefined {
+	if args[0] == Undefined {
 		return Undefined
 	}
-	size, _ := args[1].(float64)
-	if size != math.Trunc(size) || size < 1 {
-		m.reject("The second argument of the partition function must be a positive integer")
+	items, ok := itemsOf(args[0])
+	if !ok {
+		m.fail(&Error{Code: "T0412", Value: args[0], Index: 1})
 	}
-	n := clampInt(size)
+	n := max(1, len(items))
+	if size, given := args[1].(float64); given {
+		switch n = clampInt(math.Trunc(size)); {
+		case n == 0:
+			return Undefined
+		case n < 0:
+			m.reject("Second argument must be zero or greater")
+		}
+	}
 	out := &array{}
 	for start := 0; start < len(items); start += n {
 		m.alloc(48)
@@ -50,7 +60,7 @@ func fnRange(m *machine, args []any, _ *callSite) any {
 	}
 	first, last, step := v[0], v[1], v[2]
 	if step == 0 {
-		m.reject("The third argument of the range function must not be zero")
+		return Undefined
 	}
 	count := math.Floor((last-first)/step) + 1
 	if count <= 0 {
@@ -94,13 +104,11 @@ func fnHash(m *machine, args []any, _ *callSite) any {
 		s := sha512.Sum512(data)
 		return hex.EncodeToString(s[:])
 	}
-	m.reject("The second argument of the hash function must be one of MD5, SHA-1, SHA-256, SHA-384, SHA-512")
+	m.reject("Hash algorithm '" + algorithm + "' must be one of SHA-1, SHA-384, SHA-256, SHA-512, MD5")
 	return nil
 }
 
-// fnRandom takes a seed in Step Functions: the same seed gives the same
-// number. Which number is not documented; ours is the first that a 48-bit
-// linear congruential generator gives for it.
+// fnRandom takes a seed in Step Functions, and gives the first double of a java.util.Random with it.
 func fnRandom(m *machine, args []any, _ *callSite) any {
 	if len(args) > 0 {
 		if seed, ok := args[0].(float64); ok {
@@ -140,7 +148,7 @@ func fnParse(m *machine, args []any, _ *callSite) any {
 	m.work(len(str) / 8)
 	v, err := DecodeJSON([]byte(str))
 	if err != nil {
-		m.reject("The argument of the parse function is not a JSON document: " + str)
+		m.reject("Invalid JSON")
 	}
 	return v
 }
