@@ -332,20 +332,22 @@ func campaignList(env *Env) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		var answer struct {
-			Campaigns []struct {
-				CampaignID, State, Wave, By string
-				Devices, Priority           int
-				Created                     time.Time
-			}
+		answer := struct{ Campaigns json.RawMessage }{json.RawMessage("[]")} // the answer has none of none
+		var all []struct {
+			CampaignID, State, Wave, By string
+			Devices, Priority           int
+			Created                     time.Time
 		}
 		if err := json.Unmarshal(out, &answer); err != nil {
+			return err
+		}
+		if err := json.Unmarshal(answer.Campaigns, &all); err != nil {
 			return err
 		}
 		if f.json {
 			return env.json(answer.Campaigns)
 		}
-		for _, one := range answer.Campaigns {
+		for _, one := range all {
 			fmt.Fprintf(env.Out, "%s  %s  %d devices  %s  %s  %s\n", one.CampaignID, one.State, one.Devices, one.Wave,
 				one.Created.UTC().Format(time.RFC3339), one.By)
 		}

@@ -141,10 +141,20 @@ func TestACampaignIsDescribedAndWatched(t *testing.T) {
 	if r = run(t, setup{answers: answers("RUNNING")}, "campaign", "report", "fall"); r.code != 1 {
 		t.Errorf("a report before the end: code %d, %s", r.code, r.out)
 	}
-	r = run(t, setup{answers: map[string][]answer{invoking("describe-campaign"): ok(`{"campaigns": [{
-		"campaignId": "fall", "state": "HELD", "devices": 60, "wave": "early", "created": "2026-11-22T11:00:00Z", "by": "arn:ann"}]}`)}},
-		"campaign", "list")
-	if r.code != 0 || r.out != "fall  HELD  60 devices  early  2026-11-22T11:00:00Z  arn:ann\n" {
+	list := func(text string, args ...string) result {
+		return run(t, setup{answers: map[string][]answer{invoking("describe-campaign"): ok(text)}},
+			append([]string{"campaign", "list"}, args...)...)
+	}
+	const held = `{"campaigns": [{"campaignId": "fall", "state": "HELD", "devices": 60, "wave": "early",
+		"created": "2026-11-22T11:00:00Z", "by": "arn:ann"}]}`
+	if r = list(held); r.code != 0 || r.out != "fall  HELD  60 devices  early  2026-11-22T11:00:00Z  arn:ann\n" {
 		t.Errorf("list: code %d, %q%s", r.code, r.out, r.text)
+	}
+	// As JSON it has the members of the answer, and none is an empty list.
+	if r = list(held, "--json"); !strings.Contains(r.out, `"campaignId": "fall"`) {
+		t.Errorf("list as JSON: %s", r.out)
+	}
+	if r = list(`{}`, "--json"); r.code != 0 || r.out != "[]\n" {
+		t.Errorf("no campaigns as JSON: %q%s", r.out, r.text)
 	}
 }

@@ -191,6 +191,29 @@ func cmdUntil(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// cmdTicks has the stack's clock tick, beside its schedule, until a command says what is wanted: a campaign goes on by
+// the clock, once a minute.
+func cmdTicks(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: ticks REGEXP fleetstep ...")
+	}
+	want, err := regexp.Compile(args[0])
+	ts.Check(err)
+	for deadline := time.Now().Add(patience); ; time.Sleep(200 * time.Millisecond) {
+		if status, answer := call(ts, []string{"lambda", "POST:/2015-03-31/functions/fleetstep-tick/invocations",
+			"{}"}); status >= 300 {
+			ts.Fatalf("tick: HTTP status %d: %s", status, answer)
+		}
+		ts.Check(ts.Exec(args[1], args[2:]...))
+		if want.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("no match of %s in %s; last: %s", want, patience, ts.ReadFile("stdout"))
+		}
+	}
+}
+
 func cmdUsage(ts *testscript.TestScript, neg bool, args []string) {
 	cmd := exec.Command(filepath.Join(theWorld(ts).bin, "fleetstep"), args...)
 	cmd.Stdout, cmd.Stderr = ts.Stdout(), ts.Stderr()

@@ -28,7 +28,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"cloud": cmdCloud, "simulate": cmdSimulate, "aws": cmdAWS, "until": cmdUntil,
-			"usage": cmdUsage, "same": cmdSame, "capture": cmdCapture,
+			"usage": cmdUsage, "same": cmdSame, "capture": cmdCapture, "ticks": cmdTicks,
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Values[world{}] = &world{bin: bin}
@@ -112,7 +112,7 @@ func build(root, bin string) error {
 
 // TestScriptsAreNamedBySubject: job_cancel.txtar is found under job.
 func TestScriptsAreNamedBySubject(t *testing.T) {
-	subjects := map[string]bool{"agent": true, "doctor": true, "job": true,
+	subjects := map[string]bool{"agent": true, "campaign": true, "doctor": true, "job": true,
 		"local": true, "simulate": true, "deadletter": true}
 	names, err := fs.Glob(os.DirFS("testdata"), "*.txtar")
 	if err != nil || len(names) == 0 {
