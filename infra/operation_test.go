@@ -63,7 +63,7 @@ func TestMergedIsWhatTheCDKMakes(t *testing.T) {
 			told++
 		}
 	}
-	if taken != 10*len(names) || told != 7 {
+	if taken != 11*len(names) || told != 7 {
 		t.Errorf("%d resources of operations, %d functions that are told of them", taken, told)
 	}
 	emptied := 0

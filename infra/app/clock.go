@@ -59,6 +59,7 @@ func (c *clock) start(function awslambda.CfnFunction) {
 func (c *clock) tick(lambdas *functions, w *workflow, p *parameters) {
 	tick := lambdas.add("tick", map[string]*string{environment.Table: w.table.Ref(),
 		environment.StartQueue: c.starts.Ref(), environment.Operations: w.names(),
+		environment.StateMachines:       sub(stateMachines),
 		environment.CampaignBucket:      w.results.Ref(),
 		environment.OnboardingPerMinute: p.onboardingPerMinute.ValueAsString()},
 		allow("TickItems", []string{
@@ -71,7 +72,10 @@ func (c *clock) tick(lambdas *functions, w *workflow, p *parameters) {
 		allow("SendStarts", []string{"sqs:SendMessage"}, c.starts.AttrArn()),
 		// Job executions on which nobody works.
 		allowWithoutResource("ListJobs", "AWS IoT lists the jobs of the account", "iot:ListJobs"),
-		allow("ListOpen", []string{"iot:ListJobExecutionsForJob"}, *sub(anyJob)))
+		allow("ListOpen", []string{"iot:ListJobExecutionsForJob"}, *sub(anyJob)),
+		// Executions that somebody has stopped.
+		allow("ListStopped", []string{"states:ListExecutions"}, *sub(stateMachine)),
+		allow("ReadStopped", []string{"states:DescribeExecution"}, *sub(executions)))
 	// A minute that could not be is over: without this Lambda would keep it for six hours, and call
 	// for all of them at once.
 	named("TickInvocations", awslambda.NewCfnEventInvokeConfig(c.scope, jsii.String("Invocations"),

@@ -52,7 +52,8 @@ func newJobs(stack awscdk.Stack, lambdas *functions, account *account, device *d
 			environment.OutcomeTopic: notify.outcomes.Ref(), environment.EventTopic: notify.eventTopic(p),
 		},
 		append(append(startUpgrade(), jobExecutions()...), w.items(), w.readFlags(), readZone(), clock.starting(),
-			notify.publishOutcome())...)
+			// One whose execution somebody has stopped.
+			cancelJobExecution(), notify.publishOutcome())...)
 	clock.start(start)
 	notify.rule(scope, "NotifyNext", "notify_next", "A device's next job execution", start,
 		"SELECT topic(3) AS thingName, execution AS execution, timestamp() AS receivedAt"+

@@ -71,7 +71,7 @@ func newWorkflow(stack awscdk.Stack, lambdas *functions, account *account, devic
 		// With what it has learnt of the device, or to park.
 		append(jobExecutions(), w.release("dynamodb:UpdateItem", "dynamodb:PutItem"),
 			// What is ours ends as CANCELED, which no device may set.
-			allow("CancelJobExecution", []string{"iot:CancelJobExecution"}, *sub(anyJob), *sub(anyThing)),
+			cancelJobExecution(),
 			allow("RecordVersion", []string{"iot:DescribeThing", "iot:UpdateThing"}, *sub(anyThing)),
 			notify.publishOutcome())...)
 
@@ -258,6 +258,11 @@ func jobExecutions() []statement {
 			*sub(anyThing)),
 		confirmOver(),
 	}
+}
+
+// cancelJobExecution ends one as an operator does.
+func cancelJobExecution() statement {
+	return allow("CancelJobExecution", []string{"iot:CancelJobExecution"}, *sub(anyJob), *sub(anyThing))
 }
 
 // confirmOver asks the control plane whether a job execution is over, as the data plane says.

@@ -58,13 +58,14 @@ func document(statements ...any) object {
 }
 
 // user is what a function does with an operation's executions. beats is whether it asks if a task still waits.
-type user struct{ starts, looks, stops, resumes, beats bool }
+type user struct{ starts, looks, lists, stops, resumes, beats bool }
 
 // users are those functions, by the logical id of their role.
 var users = map[string]user{
 	"StartUpgradeRole":        {starts: true, looks: true, stops: true},
 	"HandleDeviceMessageRole": {starts: true, looks: true, stops: true, resumes: true, beats: true},
 	"HandleJobEventRole":      {looks: true, stops: true},
+	"TickRole":                {looks: true, lists: true},
 	"UspTaskRole":             {resumes: true},
 }
 
@@ -73,6 +74,7 @@ var users = map[string]user{
 var unaskedUsers = map[string]user{
 	"StartUpgradeRole":        {starts: true, looks: true, stops: true},
 	"HandleDeviceMessageRole": {stops: true, resumes: true},
+	"TickRole":                {looks: true, lists: true},
 }
 
 // ID is what the logical ids of an operation's resources begin with: "SetParameters" of "set-parameters".
@@ -217,6 +219,9 @@ func resources(name string, asl []byte, tasks Tasks, users map[string]user) (map
 		}
 		if user.stops {
 			over = append(over, "states:StopExecution")
+		}
+		if user.lists { // those that somebody has stopped
+			may = append(may, allow("List", []string{"states:ListExecutions"}, sub(machine)))
 		}
 		if over != nil {
 			may = append(may, allow("TakeOver", over, sub(executions)))

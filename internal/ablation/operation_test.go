@@ -62,7 +62,7 @@ func TestOperationsMayTheSame(t *testing.T) {
 		return strings.NewReplacer(operation.ID(name), "ID", name, "NAME").Replace(string(b))
 	}
 	for _, of := range []string{"Role", "StartUpgradePolicy", "HandleDeviceMessagePolicy", "HandleJobEventPolicy",
-		"UspTaskPolicy"} {
+		"UspTaskPolicy", "TickPolicy"} {
 		want := text(operation.ID(everyTask)+of, everyTask)
 		for _, name := range shipped {
 			if got := text(operation.ID(name)+of, name); got != want {
@@ -76,9 +76,9 @@ func TestOperationsMayTheSame(t *testing.T) {
 			ids++
 		}
 	}
-	if ids != 5*len(shipped) {
+	if ids != 6*len(shipped) {
 		t.Errorf("the operations of the stack have %d roles and policies, of which this test knows %d", ids,
-			5*len(shipped))
+			6*len(shipped))
 	}
 }
 

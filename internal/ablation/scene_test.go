@@ -162,8 +162,8 @@ func (s stage) beginUpgrade(ctx context.Context, job, thing string, answerSecond
 // deaf is a device whose job executions are cancelled while nobody hears of it,
 // so that each next one meets an owner who does not know that it is dead. The
 // device speaks MQTT 3.1.1: it says where it listens in the topic. It never
-// answers.
-func (s stage) deaf(ctx context.Context, thing string, begins func(ctx context.Context, job, thing string,
+// answers. In the end somebody stops its execution.
+func (s stage) deaf(ctx context.Context, thing, machine string, begins func(ctx context.Context, job, thing string,
 	answerSeconds int) error) error {
 	certificate, err := s.provision(ctx, thing, nil)
 	if err != nil {
@@ -274,6 +274,37 @@ func (s stage) deaf(ctx context.Context, thing string, begins func(ctx context.C
 	if err := resume(); err != nil {
 		return err
 	}
+	fourth := thing + "-4"
+	if err := begin(fourth, 600); err != nil {
+		return err
+	}
+	if err := s.stop(ctx, machine, fourth, thing); err != nil {
+		return err
+	}
 	conn.Leave(ctx, false)
 	return nil
+}
+
+// stop stops the execution that works on a job execution, which is cancelled then.
+func (s stage) stop(ctx context.Context, machine, job, thing string) error {
+	if err := s.execution(ctx, job, thing, "IN_PROGRESS"); err != nil {
+		return err
+	}
+	of := "arn:aws:states:" + region + ":" + account + ":stateMachine:" + stack + "-" + machine
+	if err := s.until(ctx, "an execution of "+machine, func() (bool, error) {
+		var list struct {
+			Executions []struct{ ExecutionArn string }
+		}
+		err := s.call(ctx, "sfn", "ListExecutions",
+			map[string]any{"stateMachineArn": of, "statusFilter": "RUNNING"}, &list)
+		for _, x := range list.Executions {
+			if strings.Contains(x.ExecutionArn, job) {
+				return true, s.call(ctx, "sfn", "StopExecution", map[string]any{"executionArn": x.ExecutionArn}, nil)
+			}
+		}
+		return false, err
+	}); err != nil {
+		return err
+	}
+	return s.execution(ctx, job, thing, "CANCELED")
 }

@@ -265,10 +265,10 @@ func story(ctx context.Context, s stage) error {
 	if err := s.operated(ctx); err != nil {
 		return err
 	}
-	if err := s.deaf(ctx, "legacy", s.beginUpgrade); err != nil {
+	if err := s.deaf(ctx, "legacy", "firmware-upgrade", s.beginUpgrade); err != nil {
 		return err
 	}
-	if err := s.deaf(ctx, "legacy-2", s.beginOperation); err != nil {
+	if err := s.deaf(ctx, "legacy-2", everyTask, s.beginOperation); err != nil {
 		return err
 	}
 	return s.execution(ctx, "windowed", simulator.ThingName(stubborn), "FAILED")

@@ -86,6 +86,23 @@ func (b backlog) Open(ctx context.Context, cursor string, most int) ([]workflow.
 	return open, next, err
 }
 
+// Cancel implements workflow.Orders.
+func (j orders) Cancel(ctx context.Context, thing event.ThingName, owner event.Owner, number int64,
+	f event.Failure) error {
+	if owner.Arrival {
+		return nil
+	}
+	a := jobs.Attempt{Thing: thing, Job: owner.Job, Number: number}
+	unsaid, err := jobs.Report(ctx, j.Executions, a, event.StatusCanceled, f.Name, f.Detail, nil)
+	if unsaid != nil {
+		j.log.Error("details refused", logThing, thing, logJob, owner.Job, "error", unsaid.Error())
+	}
+	if errors.Is(err, jobs.ErrOver) {
+		return workflow.ErrOver
+	}
+	return err
+}
+
 // Reject implements workflow.Orders.
 func (j orders) Reject(ctx context.Context, thing event.ThingName, owner event.Owner, number int64,
 	f event.Failure) error {

@@ -21,6 +21,8 @@ type Ticked struct {
 	Woken int    `json:"woken"` // those whom a flag had kept
 	Due   int    `json:"due"`   // those whose time comes
 	Lost  int    `json:"lost"`  // those on which nobody seems to work
+	// Stopped are those whose execution somebody has stopped.
+	Stopped int `json:"stopped"`
 	// Arrived are those that have appeared, and are onboarded.
 	Arrived int `json:"arrived"`
 }
@@ -30,7 +32,7 @@ func NewTick(ctx context.Context, env Env, cfg aws.Config, now func() time.Time)
 	p := newParts(ctx, env, cfg, now)
 	store := p.store()
 	ticker, err := workflow.NewTicker(workflow.TickerPorts{Ticks: store, Controls: store, Waker: p.waker(),
-		Store: store, Backlog: backlog{p.control(""), p.now}, Now: p.now,
+		Store: store, Backlog: backlog{p.control(""), p.now}, Stops: p.machine(), Now: p.now,
 		ArrivalsPerMinute: p.onboardingPerMinute()})
 	p.failed(err)
 	drive := p.driver(store)
@@ -50,20 +52,22 @@ func NewTick(ctx context.Context, env Env, cfg aws.Config, now func() time.Time)
 			return Ticked{Did: "leased"}, nil
 		}
 		if err != nil {
-			log.Error("tick not done", "woken", did.Woken, "due", did.Due, "lost", did.Lost, "arrived", did.Arrived,
-				"error", err.Error())
+			log.Error("tick not done", "woken", did.Woken, "due", did.Due, "lost", did.Lost, "stopped", did.Stopped,
+				"arrived", did.Arrived, "error", err.Error())
 			return ticked("failed", did), named(err)
 		}
 		// Without this one for five minutes there is an alarm: everything that waits
 		// for the clock would wait in silence.
 		p.emf.count(metrics.Ticks, "", "")
-		if did.Woken+did.Due+did.Lost+did.Arrived > 0 {
-			log.Info("ticked", "woken", did.Woken, "due", did.Due, "lost", did.Lost, "arrived", did.Arrived)
+		if did.Woken+did.Due+did.Lost+did.Stopped+did.Arrived > 0 {
+			log.Info("ticked", "woken", did.Woken, "due", did.Due, "lost", did.Lost, "stopped", did.Stopped,
+				"arrived", did.Arrived)
 		}
 		return ticked("ticked", did), nil
 	}, nil
 }
 
 func ticked(did string, t workflow.Ticked) Ticked {
-	return Ticked{Did: did, Woken: t.Woken, Due: t.Due, Lost: t.Lost, Arrived: t.Arrived}
+	return Ticked{Did: did, Woken: t.Woken, Due: t.Due, Lost: t.Lost, Stopped: t.Stopped,
+		Arrived: t.Arrived}
 }

@@ -240,7 +240,7 @@ func newWorld(t testing.TB, seed uint64) *world {
 	w.parker = &workflow.Parker{Store: w.store, Now: now}
 	w.ticker, err = workflow.NewTicker(workflow.TickerPorts{Ticks: w.store, Controls: w.store, Waker: w,
 		Store:   w.store,
-		Backlog: w, Now: now})
+		Backlog: w, Stops: w, Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -311,6 +311,16 @@ func (w *world) Running(_ context.Context, _ event.Operation, name string) (bool
 	x, ok := w.execs[name]
 	return ok && x.over == "", ok, nil
 }
+
+func (w *world) Stopped(_ context.Context, _ event.Operation, name string) (*event.Failure, error) {
+	if x, ok := w.execs[name]; ok && strings.HasPrefix(x.over, "ABORTED ") {
+		return event.Failf(event.ErrorName(strings.TrimPrefix(x.over, "ABORTED ")), ""), nil
+	}
+	return nil, nil
+}
+
+// StoppedSince finds what the tick's sweep does not: nothing, in these stories.
+func (w *world) StoppedSince(context.Context, time.Time) ([]workflow.Stop, error) { return nil, nil }
 
 func (w *world) Stop(_ context.Context, _ event.Operation, name string, f event.Failure) error {
 	if x, ok := w.execs[name]; ok && x.over == "" {

@@ -3,6 +3,7 @@ package rehearsal
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,12 +19,11 @@ import (
 	"github.com/fleetstep/fleetstep/internal/usp"
 )
 
-// TestWhatACancelledJobLeavesIsFound: a job is cancelled, which leaves the execution alone
-// that is IN_PROGRESS, and the state machine's execution for it is stopped by hand. Nobody
-// works on it; the clock finds it, and an alarm tells.
-func TestWhatACancelledJobLeavesIsFound(t *testing.T) {
-	w := newCloud(t)
-	out := w.deploy(t, stack, infra.Template, nil)
+// soaking is a world with one device whose execution is open: it soaks.
+func soaking(t *testing.T) (w *world, out map[string]string, job, execution string) {
+	t.Helper()
+	w = newCloud(t)
+	out = w.deploy(t, stack, infra.Template, nil)
 	plan := trial.Plan{Things: []string{"rg-1"}, Policy: out["DevicePolicyName"], Group: "demo",
 		Controller: usp.EndpointID(out["ControllerEndpointId"]), Seed: 1}
 	if err := w.register(t.Context(), plan); err != nil {
@@ -57,14 +57,12 @@ func TestWhatACancelledJobLeavesIsFound(t *testing.T) {
 		ran.Executions[0].Status != "RUNNING" {
 		t.Fatalf("%v, %+v", err, ran)
 	}
-	w.must(t, "iot", "CancelJob", map[string]any{"jobId": created.JobID})
-	w.must(t, "sfn", "StopExecution", map[string]any{"executionArn": ran.Executions[0].ExecutionArn})
-	w.pass(t, 2*time.Hour)
-	job := w.must(t, "iot", "DescribeJobExecution",
-		map[string]any{"jobId": created.JobID, "thingName": "rg-1"})["execution"].(map[string]any)
-	if job["status"] != "IN_PROGRESS" {
-		t.Fatalf("the job execution is %v", job["status"])
-	}
+	return w, out, string(created.JobID), ran.Executions[0].ExecutionArn
+}
+
+// unreported is how many executions were found over that had not reported.
+func (w *world) unreported(t *testing.T) (sum float64) {
+	t.Helper()
 	var found struct{ Datapoints []struct{ Sum float64 } }
 	if err := w.call(t.Context(), "cloudwatch", "GetMetricStatistics", map[string]any{
 		"Namespace": metrics.Namespace + "/" + stack, "MetricName": metrics.UpgradesUnreported,
@@ -73,7 +71,69 @@ func TestWhatACancelledJobLeavesIsFound(t *testing.T) {
 	}, &found); err != nil {
 		t.Fatal(err)
 	}
-	if len(found.Datapoints) == 0 || w.history(t, "stuck-upgrades") != "ALARM" {
-		t.Errorf("found %v; the alarm is %s", found.Datapoints, w.state(t, "stuck-upgrades"))
+	for _, d := range found.Datapoints {
+		sum += d.Sum
+	}
+	return sum
+}
+
+// TestAStoppedExecutionIsACancel: an operator stops a device's execution. Within minutes its job execution is
+// CANCELED and says why, nothing is kept of the attempt, and the device is free for another job.
+func TestAStoppedExecutionIsACancel(t *testing.T) {
+	w, out, job, execution := soaking(t)
+	w.must(t, "sfn", "StopExecution", map[string]any{"executionArn": execution, "error": "Operator", "cause": "no"})
+	w.pass(t, 3*time.Minute)
+	x := w.must(t, "iot", "DescribeJobExecution",
+		map[string]any{"jobId": job, "thingName": "rg-1"})["execution"].(map[string]any)
+	told := fmt.Sprint(x["statusDetails"])
+	if x["status"] != "CANCELED" || !strings.Contains(told, "Job.Canceled") ||
+		!strings.Contains(told, "its execution was stopped: Operator: no") {
+		t.Errorf("the job execution is %v: %s", x["status"], told)
+	}
+	items := w.must(t, "dynamodb", "Query", map[string]any{"TableName": out["TableName"],
+		"KeyConditionExpression":    "PK = :k",
+		"ExpressionAttributeValues": map[string]any{":k": map[string]any{"S": "DEVICE#rg-1"}}})["Items"].([]any)
+	for _, item := range items {
+		sk := item.(map[string]any)["SK"].(map[string]any)["S"].(string)
+		if sk == "CLAIM" || strings.HasPrefix(sk, "AWAIT#") || strings.HasPrefix(sk, "PENDING#") {
+			t.Errorf("%s is left", sk)
+		}
+	}
+	if n := w.unreported(t); n != 0 {
+		t.Errorf("%v executions count as unreported", n)
+	}
+	next, err := cli.CreateJob(t.Context(), awslambda.NewFromConfig(w.operator()), stack, fmt.Appendf(nil,
+		`{"jobId":"next","firmware":{"version":"2.0.0"},"targets":["arn:aws:iot:%s:%s:thing/rg-1"]}`, region, account))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.pass(t, 10*time.Minute)
+	x = w.must(t, "iot", "DescribeJobExecution",
+		map[string]any{"jobId": string(next.JobID), "thingName": "rg-1"})["execution"].(map[string]any)
+	if x["status"] != "SUCCEEDED" {
+		t.Errorf("the next job execution is %v: %v", x["status"], x["statusDetails"])
+	}
+}
+
+// TestWhatAnEndWithoutAReportLeavesIsFound: a job is cancelled, which leaves the execution alone that is IN_PROGRESS,
+// and finalize fails for good. Nobody works on it; the clock finds it, and an alarm tells.
+func TestWhatACancelledJobLeavesIsFound(t *testing.T) {
+	w, _, created, execution := soaking(t)
+	w.must(t, "iot", "CancelJob", map[string]any{"jobId": created})
+	w.must(t, "lambda", "PutFunctionConcurrency", map[string]any{"FunctionName": stack + "-finalize",
+		"ReservedConcurrentExecutions": 0})
+	w.pass(t, 8*time.Hour)
+	over := w.must(t, "sfn", "DescribeExecution", map[string]any{"executionArn": execution})
+	if over["status"] != "FAILED" {
+		t.Fatalf("the execution is %v", over["status"])
+	}
+	w.pass(t, 2*time.Hour)
+	job := w.must(t, "iot", "DescribeJobExecution",
+		map[string]any{"jobId": created, "thingName": "rg-1"})["execution"].(map[string]any)
+	if job["status"] != "IN_PROGRESS" {
+		t.Fatalf("the job execution is %v", job["status"])
+	}
+	if n := w.unreported(t); n == 0 || w.history(t, "stuck-upgrades") != "ALARM" {
+		t.Errorf("found %v; the alarm is %s", n, w.state(t, "stuck-upgrades"))
 	}
 }

@@ -30,7 +30,7 @@ func (r *rig) receive() (out []workflow.Started) {
 	r.t.Helper()
 	b := &bell{}
 	ticker, err := workflow.NewTicker(workflow.TickerPorts{Ticks: r.store, Controls: r.store, Waker: b, Store: r.store,
-		Backlog: r, Now: func() time.Time { return r.now }, ArrivalsPerMinute: 600})
+		Backlog: r, Stops: r, Now: func() time.Time { return r.now }, ArrivalsPerMinute: 600})
 	r.must(err)
 	ticked, err := ticker.Tick(r.t.Context(), "x")
 	r.must(err)
@@ -191,7 +191,7 @@ func TestNobodyIsForgottenInAStorm(t *testing.T) {
 	r, b := newRig(t), &bell{}
 	const fleet, rate, busy = 1000, 60, 100
 	ticker, err := workflow.NewTicker(workflow.TickerPorts{Ticks: r.store, Controls: r.store, Waker: b, Store: r.store,
-		Backlog: r, Now: func() time.Time { return r.now }, ArrivalsPerMinute: rate})
+		Backlog: r, Stops: r, Now: func() time.Time { return r.now }, ArrivalsPerMinute: rate})
 	r.must(err)
 	thing := func(i int) event.ThingName { return event.ThingName(fmt.Sprintf("rg-%04d", i)) }
 	for i := range fleet {

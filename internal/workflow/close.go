@@ -64,6 +64,8 @@ type closer struct {
 	reports Reports
 	now     func() time.Time
 	who     func(context.Context) string
+	// stopped: somebody has stopped the execution, which had no occasion to report.
+	stopped bool
 }
 
 // close takes the end of a device's execution upon itself, stops the execution, and
@@ -89,13 +91,29 @@ func (c closer) close(ctx context.Context, d Device, why event.Failure) (End, er
 	if err != nil {
 		return end, err
 	}
-	end.Unreported = known && !running && claim.Ending == nil // else it was stopped by who wrote that
+	// Else it was stopped, by who wrote that or by somebody else.
+	end.Unreported = known && !running && claim.Ending == nil && !c.stopped
 	// Stopping first: what the execution's functions still register fails without
 	// the claim, and nothing starts anew, since the attempt is over.
 	if err := c.machine.Stop(ctx, claim.Operation, claim.Execution, why); err != nil {
 		return end, err
 	}
 	return end, c.reports.Report(ctx, end)
+}
+
+// release gives back a device whose execution was closed. Who takes it over
+// meanwhile has it.
+func (c closer) release(ctx context.Context, thing event.ThingName, closed Claim) error {
+	for i := 1; ; i++ {
+		d, err := c.store.Load(ctx, thing)
+		if err == nil {
+			err = c.store.Release(ctx, d, closed.Execution, closed.Identity())
+		}
+		if errors.Is(err, ErrChanged) && i < closeAttempts {
+			continue
+		}
+		return err
+	}
 }
 
 // reportPending reports the end of an attempt that its owner has ended while it was

@@ -17,6 +17,7 @@
 //	stand.go     campaigns count their devices by where each stands; Carrier: lets devices begin without a job
 //	waits.go     for what a device waits that does not begin
 //	sweep.go     finds attempts without an execution
+//	stopped.go   ends attempts whose execution was stopped by somebody
 //	end.go       Ender: ends an execution whose owner has ended the attempt;
 //	             Releaser: frees the device of an execution that came to its end
 //	close.go     decides which of several callers reports that an attempt is over

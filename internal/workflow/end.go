@@ -191,7 +191,7 @@ func (w *Ender) End(ctx context.Context, thing event.ThingName, owner event.Owne
 	if err != nil {
 		return fail(err)
 	}
-	c := closer{w.Store, w.Machine, w.Reports, w.Now, w.Who}
+	c := closer{w.Store, w.Machine, w.Reports, w.Now, w.Who, false}
 	if p, ok := d.pending(owner); ok {
 		over, err := w.Orders.Over(ctx, thing, owner, p.ExecutionNumber)
 		if err != nil {
@@ -210,7 +210,10 @@ func (w *Ender) End(ctx context.Context, thing event.ThingName, owner event.Owne
 					return fail(err)
 				}
 				ended.Execution, ended.Operation = true, d.Claim.Operation
-				return ended, w.release(ctx, d)
+				if err := c.release(ctx, thing, *d.Claim); err != nil {
+					return fail(err)
+				}
+				return ended, nil
 			}
 			if err := w.Store.DropPending(ctx, thing, p.Identity()); err != nil {
 				return fail(err)
@@ -236,26 +239,10 @@ func (w *Ender) End(ctx context.Context, thing event.ThingName, owner event.Owne
 			return fail(err)
 		}
 		ended.Execution, ended.Operation = true, end.Operation
-		return ended, w.release(ctx, d)
+		if err := c.release(ctx, thing, *d.Claim); err != nil {
+			return fail(err)
+		}
+		return ended, nil
 	}
 	return ended, nil
-}
-
-// release gives back a device whose execution was closed. Who takes it over
-// meanwhile has it.
-func (w *Ender) release(ctx context.Context, d Device) error {
-	thing, closed := d.Thing, *d.Claim
-	for i := 1; ; i++ {
-		d, err := w.Store.Load(ctx, thing)
-		if err == nil {
-			err = w.Store.Release(ctx, d, closed.Execution, closed.Identity())
-		}
-		if errors.Is(err, ErrChanged) && i < closeAttempts {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("workflow.End: thing %s, %s: %w", thing, closed.Owner, err)
-		}
-		return nil
-	}
 }

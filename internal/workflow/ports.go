@@ -50,6 +50,8 @@ type Machine interface {
 	Start(ctx context.Context, in event.ExecutionInput) error
 	// Running reports whether it runs; known is false if there is none of this name.
 	Running(ctx context.Context, operation event.Operation, name string) (running, known bool, err error)
+	// Stopped says what was told as one was stopped from outside; nil of any other.
+	Stopped(ctx context.Context, operation event.Operation, name string) (*event.Failure, error)
 	// Stop ends it; one that is over or unknown is no error.
 	Stop(ctx context.Context, operation event.Operation, name string, f event.Failure) error
 }
@@ -66,6 +68,8 @@ type Orders interface {
 	Over(ctx context.Context, thing event.ThingName, owner event.Owner, number int64) (*event.Failure, error)
 	// Next is the attempt that is next for a thing; nil if there is none.
 	Next(ctx context.Context, thing event.ThingName) (*Offer, error)
+	// Cancel ends one that has begun, as an operator does; ErrOver if it is over already.
+	Cancel(ctx context.Context, thing event.ThingName, owner event.Owner, number int64, f event.Failure) error
 	// Reject ends it; ErrOver if it is over already, and not for having been rejected.
 	Reject(ctx context.Context, thing event.ThingName, owner event.Owner, number int64, f event.Failure) error
 }

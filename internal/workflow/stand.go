@@ -176,6 +176,15 @@ func (c counted) Over(ctx context.Context, thing event.ThingName, owner event.Ow
 	return nil, nil
 }
 
+// Cancel implements Orders.
+func (c counted) Cancel(ctx context.Context, thing event.ThingName, owner event.Owner, number int64,
+	f event.Failure) error {
+	if owner.Campaign == "" {
+		return c.Orders.Cancel(ctx, thing, owner, number, f)
+	}
+	return c.Reject(ctx, thing, owner, number, f)
+}
+
 // Reject implements Orders.
 func (c counted) Reject(ctx context.Context, thing event.ThingName, owner event.Owner, number int64,
 	f event.Failure) error {

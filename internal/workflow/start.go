@@ -61,10 +61,12 @@ const (
 	StartPaused               // a flag keeps it from beginning; it is woken when that is lifted
 	StartHeld                 // its owner was stopped for good, and is told that it is held
 	StartWaiting              // it waits for its time: the clock wakes it
+	StartStopped              // its execution was stopped by somebody, and it is ended
 )
 
 var starts = [...]string{
 	"ignored", "started", "pending", "busy", "over", "played", "rejected", "paused", "held", "waiting",
+	"stopped",
 }
 
 // String is for logs.
@@ -428,7 +430,7 @@ func (w *Starter) over(ctx context.Context, thing event.ThingName, p Pending, wh
 	return w.closer().reportPending(ctx, thing, p, why)
 }
 
-func (w *Starter) closer() closer { return closer{w.Store, w.Machine, w.Reports, w.Now, w.Who} }
+func (w *Starter) closer() closer { return closer{w.Store, w.Machine, w.Reports, w.Now, w.Who, false} }
 
 // busy leaves an attempt whose device belongs to another execution. PENDING stays: its
 // owner names it again when the other is over, and the clock wakes one that is parked, or

@@ -33,7 +33,8 @@ func (w *Starter) Find(ctx context.Context, thing event.ThingName) (s Started, f
 
 // Recover looks after an attempt that is open and that nobody seems to work on. One
 // that was lost is taken; one that waits is started, if it may be; one whose execution
-// is over is told of, and its device is given back where its owner has ended it.
+// somebody has stopped is ended; one whose execution is over otherwise is told of, and its
+// device is given back where its owner has ended it.
 func (w *Starter) Recover(ctx context.Context, thing event.ThingName, owner event.Owner) (Started, error) {
 	out := Started{Owner: owner}
 	fail := func(err error) (Started, error) {
@@ -57,6 +58,19 @@ func (w *Starter) Recover(ctx context.Context, thing event.ThingName, owner even
 		return out, nil
 	case err != nil:
 		return fail(err)
+	}
+	if unreported {
+		why, err := w.Machine.Stopped(ctx, d.Claim.Operation, d.Claim.Execution)
+		if err != nil {
+			return fail(err)
+		}
+		if why != nil {
+			out.Did = StartStopped
+			if err := w.withdraw(ctx, d, stopped(d.Claim.Owner, *why)); err != nil {
+				return fail(err)
+			}
+			return out, nil
+		}
 	}
 	out.Unreported = unreported
 	if !free || unreported {

@@ -94,6 +94,7 @@ type TickerPorts struct {
 	Waker    Waker
 	Store    Store
 	Backlog  Backlog
+	Stops    Stops
 	Now      func() time.Time
 	// ArrivalsPerMinute is how many of the devices that have appeared are received in a
 	// minute; 0 is none.
@@ -120,6 +121,7 @@ type Ticked struct {
 	Woken   int // those who had knocked
 	Due     int // those whose time had come
 	Lost    int // those on which nobody seemed to work
+	Stopped int // those whose execution somebody stopped
 	Arrived int // those who had appeared
 }
 
@@ -132,7 +134,7 @@ func (w *Ticker) Tick(ctx context.Context, holder string) (out Ticked, err error
 	if err != nil {
 		return out, fmt.Errorf("workflow.Tick: %w", err)
 	}
-	errs := []error{w.drain(ctx, &out), w.due(ctx, &lease, &out), w.sweep(ctx, &lease, &out),
+	errs := []error{w.drain(ctx, &out), w.due(ctx, &lease, &out), w.sweep(ctx, &lease, &out), w.stops(ctx, &out),
 		w.receive(ctx, &lease, &out)}
 	if w.Also != nil {
 		errs = append(errs, w.Also(ctx))

@@ -25,7 +25,7 @@ func (b *bell) Wake(_ context.Context, wakes []workflow.Wake) error {
 func (r *rig) ticker(b *bell) *workflow.Ticker {
 	r.t.Helper()
 	w, err := workflow.NewTicker(workflow.TickerPorts{
-		Store: r.store, Backlog: r,
+		Store: r.store, Backlog: r, Stops: r,
 		Ticks: r.store, Controls: r.store, Waker: b,
 		Now: func() time.Time {
 			return r.now

@@ -42,14 +42,16 @@ type rig struct {
 	noted   map[string]string         // of a device that appears
 	says    map[event.Kind]event.Move // what they say to an event
 	heard   map[event.Kind]event.Overheard
-	quirks  []string // that the last conversation began with
+	quirks  []string                  // that the last conversation began with
+	aborted map[string]*event.Failure // executions that were stopped from outside, and what was told
+	stops   []workflow.Stop           // what is listed of them
 }
 
 func newRig(t *testing.T) *rig {
 	r := &rig{
 		t: t, store: &workflowtest.Store{}, now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC),
 		running: map[string]bool{}, over: map[int64]bool{}, dead: map[event.TaskToken]bool{}, fail: map[string]error{},
-		says: map[event.Kind]event.Move{},
+		says: map[event.Kind]event.Move{}, aborted: map[string]*event.Failure{},
 	}
 	flows, err := event.NewFlows(r.flow(), r.unasked())
 	r.must(err)
@@ -185,6 +187,18 @@ func (r *rig) Running(_ context.Context, _ event.Operation, name string) (bool, 
 	return runs, there, r.fail["running"]
 }
 
+func (r *rig) Stopped(_ context.Context, _ event.Operation, name string) (*event.Failure, error) {
+	return r.aborted[name], r.fail["stopped"]
+}
+
+// StoppedSince implements workflow.Stops.
+func (r *rig) StoppedSince(_ context.Context, since time.Time) ([]workflow.Stop, error) {
+	if !since.Before(r.now) {
+		r.t.Errorf("asked for stops since %s, at %s", since, r.now)
+	}
+	return r.stops, r.fail["stops"]
+}
+
 func (r *rig) Stop(_ context.Context, _ event.Operation, name string, f event.Failure) error {
 	r.running[name] = false
 	return r.record("stop", string(f.Name))
@@ -223,6 +237,13 @@ func (j orders) Over(_ context.Context, _ event.ThingName, _ event.Owner, n int6
 		return event.Failf(event.JobTimedOut, "over"), j.fail["over"]
 	}
 	return nil, j.fail["over"]
+}
+
+func (j orders) Cancel(_ context.Context, _ event.ThingName, _ event.Owner, n int64, f event.Failure) error {
+	if j.over[n] {
+		return workflow.ErrOver
+	}
+	return j.record("cancel", string(f.Name))
 }
 
 func (j orders) Reject(_ context.Context, _ event.ThingName, _ event.Owner, _ int64, f event.Failure) error {

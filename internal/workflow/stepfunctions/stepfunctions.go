@@ -9,7 +9,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
@@ -32,6 +35,8 @@ type API interface {
 		*sfn.StartExecutionOutput, error)
 	DescribeExecution(ctx context.Context, in *sfn.DescribeExecutionInput, opts ...func(*sfn.Options)) (
 		*sfn.DescribeExecutionOutput, error)
+	ListExecutions(ctx context.Context, in *sfn.ListExecutionsInput, opts ...func(*sfn.Options)) (
+		*sfn.ListExecutionsOutput, error)
 	StopExecution(ctx context.Context, in *sfn.StopExecutionInput, opts ...func(*sfn.Options)) (
 		*sfn.StopExecutionOutput, error)
 }
@@ -184,6 +189,70 @@ func (c *Client) Running(ctx context.Context, operation event.Operation, name st
 	return out.Status == types.ExecutionStatusRunning || out.Status == types.ExecutionStatusPendingRedrive, true, nil
 }
 
+// Stopped implements workflow.Machine.
+func (c *Client) Stopped(ctx context.Context, operation event.Operation, name string) (*event.Failure, error) {
+	execution, err := c.execution(operation, name)
+	if err != nil {
+		return nil, fmt.Errorf("workflow/stepfunctions.Stopped: execution %s: %w", name, err)
+	}
+	out, err := c.api.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: &execution})
+	var unknown *types.ExecutionDoesNotExist
+	switch {
+	case errors.As(err, &unknown):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("workflow/stepfunctions.Stopped: execution %s: %w", name, err)
+	case out.Status != types.ExecutionStatusAborted:
+		return nil, nil
+	}
+	return &event.Failure{Name: event.ErrorName(aws.ToString(out.Error)), Detail: aws.ToString(out.Cause)}, nil
+}
+
+// mostListed is how many executions of an operation are listed for those that were stopped: a page.
+const mostListed = 1000
+
+// StoppedSince implements workflow.Stops. Step Functions lists by the start: it is asked for the page of those that
+// began last, of all that were aborted.
+func (c *Client) StoppedSince(ctx context.Context, since time.Time) (all []workflow.Stop, err error) {
+	for _, operation := range slices.Sorted(maps.Keys(c.machines)) {
+		list, err := c.stoppedOf(ctx, operation, since)
+		if err != nil {
+			return all, fmt.Errorf("workflow/stepfunctions.StoppedSince: operation %s: %w", operation, err)
+		}
+		all = append(all, list...)
+	}
+	return all, nil
+}
+
+func (c *Client) stoppedOf(ctx context.Context, operation event.Operation, since time.Time) (all []workflow.Stop,
+	err error) {
+	machine, err := unqualified(c.machines[operation])
+	if err != nil {
+		return nil, err
+	}
+	page, err := c.api.ListExecutions(ctx, &sfn.ListExecutionsInput{
+		StateMachineArn: &machine, StatusFilter: types.ExecutionStatusAborted, MaxResults: mostListed,
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, x := range page.Executions {
+		if x.StopDate == nil || x.StopDate.Before(since) || len(all) == workflow.MostStops {
+			continue
+		}
+		out, err := c.api.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: x.ExecutionArn})
+		if err != nil {
+			return all, err
+		}
+		var in event.ExecutionInput
+		if err := json.Unmarshal([]byte(aws.ToString(out.Input)), &in); err != nil || in.ThingName == "" {
+			continue // none of ours
+		}
+		all = append(all, workflow.Stop{Thing: in.ThingName, Owner: in.Owner, Execution: aws.ToString(x.Name)})
+	}
+	return all, nil
+}
+
 // Stop implements workflow.Machine.
 func (c *Client) Stop(ctx context.Context, operation event.Operation, name string, f event.Failure) error {
 	execution, err := c.execution(operation, name)
@@ -217,12 +286,25 @@ func (c *Client) execution(o event.Operation, name string) (string, error) {
 // Developer Guide, "How Step Functions associates executions with a version or alias",
 // whose example of ListExecutions has both (read 2026-11).
 func executionARN(machine, name string) (string, error) {
-	at, err := arn.Parse(machine)
+	at, of, err := parse(machine)
+	at.Resource = "execution:" + of + ":" + name
+	return at.String(), err
+}
+
+// unqualified is the ARN of a machine without a version or an alias.
+func unqualified(machine string) (string, error) {
+	at, name, err := parse(machine)
+	at.Resource = "stateMachine:" + name
+	return at.String(), err
+}
+
+// parse takes the name out of the ARN of a machine.
+func parse(machine string) (at arn.ARN, name string, err error) {
+	at, err = arn.Parse(machine)
 	kind, rest, _ := strings.Cut(at.Resource, ":")
 	if err != nil || kind != "stateMachine" || rest == "" {
-		return "", fmt.Errorf("%q is no ARN of a state machine", machine)
+		return at, "", fmt.Errorf("%q is no ARN of a state machine", machine)
 	}
-	unqualified, _, _ := strings.Cut(rest, ":")
-	at.Resource = "execution:" + unqualified + ":" + name
-	return at.String(), nil
+	name, _, _ = strings.Cut(rest, ":")
+	return at, name, nil
 }

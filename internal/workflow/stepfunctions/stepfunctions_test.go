@@ -3,6 +3,7 @@ package stepfunctions_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -185,6 +187,48 @@ func TestExecutionsAreNamedWithoutTheirAlias(t *testing.T) {
 		if s.bodies[0]["stateMachineArn"] != c.machine || s.bodies[1]["executionArn"] != execution ||
 			s.bodies[2]["executionArn"] != execution {
 			t.Errorf("%s: asked %v", name, s.bodies)
+		}
+	}
+}
+
+// Executions that somebody stopped are those of a page that were stopped lately, with whose they are.
+func TestStoppedExecutionsAreListedWithWhoseTheyAre(t *testing.T) {
+	since := time.Unix(1000, 0)
+	in, err := json.Marshal(event.ExecutionInput{Owner: event.JobOwner("fw-2"), ThingName: "rg-1", Execution: "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	input, err := json.Marshal(string(in))
+	if err != nil {
+		t.Fatal(err)
+	}
+	item := func(name string, stopped int) string {
+		return fmt.Sprintf(`{"executionArn":%q,"name":%q,"status":"ABORTED","startDate":1,"stopDate":%d}`,
+			strings.TrimSuffix(execution, "x")+name, name, stopped)
+	}
+	c, s := newClient(t, map[string][]answer{
+		"ListExecutions": ok(`{"executions":[` + item("y", 999) + "," + item("x", 1000) + "," + item("z", 1001) + `]}`),
+		"DescribeExecution": {{200, `{"status":"ABORTED","input":` + string(input) + `}`},
+			{200, `{"status":"ABORTED","input":"7"}`}},
+	})
+	got, err := c.StoppedSince(t.Context(), since)
+	want := []workflow.Stop{{Thing: "rg-1", Owner: event.JobOwner("fw-2"), Execution: "x"}}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, %v, want %+v", got, err, want)
+	}
+	if len(s.asked) != 3 || s.bodies[0]["stateMachineArn"] != machine || s.bodies[0]["statusFilter"] != "ABORTED" {
+		t.Errorf("asked %v %v", s.asked, s.bodies)
+	}
+
+	for answered, want := range map[string]*event.Failure{
+		`{"status":"ABORTED","error":"E","cause":"c"}`: {Name: "E", Detail: "c"},
+		`{"status":"ABORTED"}`:                         {},
+		`{"status":"FAILED","error":"E"}`:              nil,
+		`{"status":"RUNNING"}`:                         nil,
+	} {
+		c, _ := newClient(t, map[string][]answer{"DescribeExecution": ok(answered)})
+		if got, err := c.Stopped(t.Context(), "reboot", "x"); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v, %v, want %+v", answered, got, err, want)
 		}
 	}
 }
