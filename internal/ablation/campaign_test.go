@@ -40,7 +40,7 @@ func ofCampaigns(c cut) bool {
 	if c.statement.resource != "TickRole" {
 		return false
 	}
-	return slices.Contains([]string{"ReadManifest", "AnswerCampaign", "WatchAlarms"}, c.sid) ||
+	return slices.Contains([]string{"ReadManifest", "AnswerCampaign", "WatchAlarms", "ListDevices"}, c.sid) ||
 		slices.Contains([]string{"dynamodb:GetItem", "dynamodb:PutItem"}, c.action)
 }
 
@@ -178,6 +178,10 @@ func campaigning(ctx context.Context, s stage) error {
 		return err
 	}
 	if _, err := s.campaign(ctx, "fourth"); err != nil { // and who is left over
+		return err
+	}
+	if err := s.invoke(ctx, "describe-campaign", "RequestResponse",
+		map[string]any{"campaignId": "fourth", "devices": map[string]any{"why": true}}, nil); err != nil {
 		return err
 	}
 	// What failed in the canary begins again while its gate asks.
