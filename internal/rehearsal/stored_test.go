@@ -86,7 +86,7 @@ func (s stored) item(item map[string]any) {
 	}
 	pk, _, _ := strings.Cut(text("PK"), "#")
 	sk, rest, _ := strings.Cut(text("SK"), "#")
-	if pk == "DUE" || pk == "KNOCK" {
+	if pk == "DUE" || pk == "KNOCK" || pk == "ARRIVAL" {
 		sk = ""
 	}
 	name := pk + " " + sk
@@ -202,6 +202,7 @@ func TestStoredFormsAreSampled(t *testing.T) {
 		t.Fatalf("%v, %v\n%s", err, told, last(out.String()))
 	}
 
+	s.arrive(t)
 	for seed, operation := range []string{"every-task", "set-parameters", "reboot", "collect"} {
 		p := operate(t, uint64(seed+1), 6, "delay=1,duplicate-all=1", nil)
 		input := map[string]string{
@@ -226,5 +227,29 @@ func TestStoredFormsAreSampled(t *testing.T) {
 	} {
 		t.Logf("%s: %q", file, slices.Sorted(maps.Keys(of)))
 		of.write(t, filepath.Join(file, "testdata", "stored", name+".json"))
+	}
+}
+
+// arrive has devices appear that nobody knows, more than are onboarded in a minute.
+func (s stored) arrive(t *testing.T) {
+	t.Helper()
+	var out bytes.Buffer
+	var w *world
+	var told error
+	over := false
+	if _, err := Run(t.Context(), Config{
+		Env: &cli.Env{Out: &out, Err: &out}, Devices: 6, Seed: 4, Event: "../../events/create-job.json",
+		Image: 1 << 10, Onboard: true, with: map[string]string{"OnboardingPerMinute": "2"},
+		Witness: func(_ *localcloud.Cloud, sched *localcloud.Scheduler) {
+			sched.Go("look", func() {
+				for ctx := context.WithoutCancel(t.Context()); !over && told == nil; {
+					told = cmp.Or(sched.Sleep(ctx, time.Second), s.take(ctx, w))
+				}
+			})
+		},
+		opened: func(opened *world) { w = opened },
+		over:   func(context.Context, *world, string) error { over = true; return nil },
+	}); err != nil || told != nil && !over {
+		t.Fatalf("%v, %v\n%s", err, told, last(out.String()))
 	}
 }

@@ -75,6 +75,9 @@ func understood(i item) (any, error) {
 	case pk == "DUE":
 		due, _, err := st.Due(ctx, time.Unix(0, 0), 1)
 		return due, err
+	case pk == "ARRIVAL":
+		arrivals, _, err := st.Arrivals(ctx, "", 1)
+		return arrivals, err
 	case text(i, "SK") == skLease:
 		// Its own attributes are read after an update; see workflowtest's contract.
 		_, err := st.Lease(ctx, "me", time.Unix(0, 0), time.Unix(1, 0))
@@ -127,7 +130,7 @@ func TestStoredItemsAreRead(t *testing.T) {
 		held(t, strings.TrimSuffix(file, ".json")+".read", got)
 	}
 	for _, kind := range []string{"DEVICE STATE", "DEVICE CLAIM", "DEVICE PENDING", "DEVICE PENDING parked",
-		"DEVICE AWAIT", "ENDPOINT OWNER", "STOP CONTROL", "TICK LEASE", "TICK LIFTED", "DUE ", "KNOCK "} {
+		"DEVICE AWAIT", "ENDPOINT OWNER", "STOP CONTROL", "TICK LEASE", "TICK LIFTED", "DUE ", "KNOCK ", "ARRIVAL "} {
 		if !kinds[kind] {
 			t.Errorf("no version has stored %s: %q", kind, slices.Sorted(maps.Keys(kinds)))
 		}
