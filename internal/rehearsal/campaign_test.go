@@ -247,52 +247,64 @@ func TestTwoCampaignsAtOnceUpgradeNobodyTwice(t *testing.T) {
 	}
 }
 
-// TestDevicesOfACampaignBeginInTheirOwnWindow: of three zones that the devices themselves report, over the change of
-// Berlin's clocks; the first day is one on which nothing may begin.
+// TestDevicesOfACampaignBeginInTheirOwnWindow: of six zones that the devices themselves report, over the day on which
+// clocks are put forward and the one on which they are put back; the first day is one on which nothing may begin.
+// Package campaign's test of the same looks at any hours.
 func TestDevicesOfACampaignBeginInTheirOwnWindow(t *testing.T) {
 	thoroughly(t)
-	zones := []string{"Europe/Berlin", "America/New_York", "Asia/Tokyo"}
-	file := payload(t, `{"campaignId": "night", "images": [{"firmware": {"version": "2.0.0"}}],
-		"targets": {"groups": ["demo"]}, "gate": {"success": 0.5}, "rate": 100,
-		"windows": [{"from": "03:00", "to": "05:00"}], "blackout": [{"from": "2026-03-28", "to": "2026-03-28"}],
-		"waves": [{"name": "all", "bakeMinutes": 0, "maxHours": 90}]}`)
-	c := Config{Devices: 9, Seed: 3, Every: time.Hour, Campaign: trial.Campaign{File: file}}
-	c.at = time.Date(2026, time.March, 28, 0, 30, 0, 0, time.UTC)
+	zones := []string{"Europe/Berlin", "America/New_York", "Asia/Tokyo", "Africa/Cairo", "Australia/Lord_Howe",
+		"America/St_Johns"}
 	zone := func(thing string) string { return zones[int(thing[len(thing)-1]-'0')%len(zones)] }
-	c.zone = zone
-	begun := map[string]time.Time{}
-	c.opened = func(w *world) {
-		w.sched.Go("a witness", func() {
-			ctx := context.Background()
-			for range 3 * 24 * 30 {
-				_ = w.sched.Sleep(ctx, 2*time.Minute)
-				if w.fleet == nil {
-					continue
-				}
-				for _, f := range w.fleet.Facts() {
-					if f.Downloads > 0 && begun[f.Thing].IsZero() {
-						begun[f.Thing] = w.sched.Now()
+	for _, c := range []struct {
+		name, blackout string
+		begins         time.Time
+	}{
+		{"Berlin's clocks go forward", "2026-03-28", time.Date(2026, time.March, 28, 0, 30, 0, 0, time.UTC)},
+		{"Berlin's clocks go back", "2026-10-24", time.Date(2026, time.October, 24, 0, 30, 0, 0, time.UTC)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			file := payload(t, `{"campaignId": "night", "images": [{"firmware": {"version": "2.0.0"}}],
+				"targets": {"groups": ["demo"]}, "gate": {"success": 0.5}, "rate": 100,
+				"windows": [{"from": "02:30", "to": "04:30"}], "blackout": [{"from": "`+c.blackout+`", "to": "`+
+				c.blackout+`"}], "waves": [{"name": "all", "bakeMinutes": 0, "maxHours": 90}]}`)
+			config := Config{Devices: 12, Seed: 3, Every: time.Hour, Campaign: trial.Campaign{File: file}}
+			config.at, config.zone = c.begins, zone
+			begun := map[string]time.Time{}
+			config.opened = func(w *world) {
+				w.sched.Go("a witness", func() {
+					ctx := context.Background()
+					for range 3 * 24 * 30 {
+						_ = w.sched.Sleep(ctx, 2*time.Minute)
+						if w.fleet == nil {
+							continue
+						}
+						for _, f := range w.fleet.Facts() {
+							if f.Downloads > 0 && begun[f.Thing].IsZero() {
+								begun[f.Thing] = w.sched.Now()
+							}
+						}
 					}
+				})
+			}
+			s, out, err := lead(t, config)
+			if err != nil || s.Succeeded != 12 {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			for thing, at := range begun {
+				loc, err := time.LoadLocation(zone(thing))
+				if err != nil {
+					t.Fatal(err)
+				}
+				local := at.In(loc)
+				if minute := local.Hour()*60 + local.Minute(); minute < 150 || minute > 275 ||
+					local.Format(time.DateOnly) == c.blackout {
+					t.Errorf("%s in %s began at %s", thing, loc, local)
 				}
 			}
+			if len(begun) != 12 {
+				t.Errorf("%d devices were seen to begin", len(begun))
+			}
 		})
-	}
-	s, out, err := lead(t, c)
-	if err != nil || s.Succeeded != 9 {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	for thing, at := range begun {
-		loc, err := time.LoadLocation(zone(thing))
-		if err != nil {
-			t.Fatal(err)
-		}
-		local := at.In(loc)
-		if minute := local.Hour()*60 + local.Minute(); minute < 180 || minute > 305 || local.Day() == 28 {
-			t.Errorf("%s in %s began at %s", thing, loc, local)
-		}
-	}
-	if len(begun) != 9 {
-		t.Errorf("%d devices were seen to begin", len(begun))
 	}
 }
 
