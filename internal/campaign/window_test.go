@@ -24,8 +24,8 @@ func TestDevicesBeginInTheirWindowsWhereClocksChange(t *testing.T) {
 		time.Date(2026, 4, 23, 0, 0, 0, 0, time.UTC), time.Date(2026, 10, 29, 0, 0, 0, 0, time.UTC)}
 	const step = 10 * time.Minute
 	try := func(t *rapid.T, w *world) {
-		start := rapid.SampledFrom(changes).Draw(t, "change").Add(time.Duration(rapid.IntRange(0, 47).Draw(t, "half")) *
-			30 * time.Minute)
+		half := time.Duration(rapid.IntRange(0, 47).Draw(t, "half hours"))
+		start := rapid.SampledFrom(changes).Draw(t, "change").Add(half * 30 * time.Minute)
 		from := rapid.IntRange(0, 47).Draw(t, "from") * 30
 		to := (from + rapid.IntRange(2, 12).Draw(t, "length")*30) % (24 * 60)
 		clock := func(minute int) string { return fmt.Sprintf("%02d:%02d", minute/60, minute%60) }

@@ -184,6 +184,30 @@ func TestDevicesOfACampaignThatAreAwayAreLeftOver(t *testing.T) {
 	}
 }
 
+// TestTheSmallestTargetsEndRight: nobody, and one device alone. Of nobody there is no wave and nothing to judge; one
+// device is upgraded, and the gate of its wave, the last, is told and decides nothing.
+func TestTheSmallestTargetsEndRight(t *testing.T) {
+	of := func(targets, more string) string {
+		return payload(t, `{"campaignId": "small", "images": [{"firmware": {"version": "2.0.0"}}],
+			"targets": {`+targets+`}, "waves": [{"name": "canary", "percent": 1, "bakeMinutes": 0},
+			{"name": "rest", "bakeMinutes": 0}]`+more+`}`)
+	}
+	c := Config{Devices: 1, Seed: 3, Campaign: trial.Campaign{File: of(`"things": ["done"]`, `, "allowEmpty": true`)}}
+	c.opened = func(w *world) {
+		w.must(t, "iot", "CreateThing", map[string]any{"thingName": "done", "attributePayload": map[string]any{
+			"attributes": map[string]any{"firmwareVersion": "2.0.0"}}})
+	}
+	s, out, err := lead(t, c)
+	if err != nil || s.Verdict != "completed" || s.Waves == nil || len(s.Waves) != 0 || s.Succeeded+s.Withdrawn != 0 {
+		t.Errorf("nobody: %v\n%s", err, out)
+	}
+	s, out, err = lead(t, Config{Devices: 1, Seed: 3, Campaign: trial.Campaign{File: of(`"groups": ["demo"]`, "")}})
+	if err != nil || s.Verdict != "completed" || s.Succeeded != 1 || len(s.Waves) != 1 || s.Waves[0].Gate.N != 1 ||
+		s.Waves[0].Gate.Outcome != campaign.Inconclusive {
+		t.Errorf("one device: %v\n%s", err, out)
+	}
+}
+
 // TestTwoCampaignsAtOnceUpgradeNobodyTwice: both want all devices, and one image. Each device downloads it once; the
 // second campaign waits behind the first, says so, and finds its devices up to date.
 func TestTwoCampaignsAtOnceUpgradeNobodyTwice(t *testing.T) {

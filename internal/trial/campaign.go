@@ -464,6 +464,7 @@ func (p *played) conclude(ctx context.Context, r campaign.Report, fleet *simulat
 		s.Stage = &CampaignStage{Planned: r.Stage.Planned, Admitted: r.Stage.Admitted, Peak: p.staged,
 			Began: r.Stage.Began, Ended: r.Stage.Ended}
 	}
+	s.Waves = []CampaignWave{}
 	for _, w := range r.Waves {
 		one := CampaignWave{Name: w.Name, Planned: w.Planned, Admitted: w.Admitted, Succeeded: w.Devices.Succeeded,
 			Failed: map[string]int{}, Gate: w.Gate, Began: w.Began, Ended: w.Ended}
