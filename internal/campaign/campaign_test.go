@@ -575,7 +575,7 @@ func TestACampaignDoesNotWaitForALostDeviceForEver(t *testing.T) {
 	w := newWorld(t, 3)
 	c := w.create(`{"campaignId": "fall", "images": [{"firmware": {"version": "2.0.0"}}], "targets": {"groups": ["d"]},
 		"gate": {"success": 0.5}, "waves": [{"name": "all", "bakeMinutes": 0, "maxHours": 1}]}`)
-	w.lost = "rg-000002"
+	w.lost, w.unseen = "rg-000002", true
 	end := w.play(c.ID, 8*24*time.Hour, nil)
 	r, err := campaign.NewReport(t.Context(), w, w, w.load("fall"))
 	if err != nil || campaign.State(end.Next) != campaign.Completed || r.Devices.Running != 1 ||
@@ -826,3 +826,47 @@ func TestAnAlarmHalts(t *testing.T) {
 }
 
 var errBlind = errors.New("throttled")
+
+// TestADeviceThatIsLostIsLookedAfter within half an hour: its campaign counts it as failed by what is ours, and ends.
+func TestADeviceThatIsLostIsLookedAfter(t *testing.T) {
+	w := newWorld(t, 30)
+	c := w.create(`{"campaignId": "fall", "images": [{"firmware": {"version": "2.0.0"}}], "targets": {"groups": ["d"]},
+		"gate": {"success": 0.5}, "waves": [{"name": "all", "bakeMinutes": 0, "maxHours": 1}]}`)
+	w.lost = "rg-000002"
+	end := w.play(c.ID, time.Hour, nil)
+	r, err := campaign.NewReport(t.Context(), w, w, w.load("fall"))
+	if err != nil || campaign.State(end.Next) != campaign.Completed || r.Devices.Failed[event.ControllerFailed] != 1 ||
+		r.Devices.Succeeded != 29 || r.Waves[0].Gate.Failed != 0 {
+		t.Errorf("ended %+v, %+v, %v", end, r.Devices, err)
+	}
+	if w.looked == 0 || w.looked > 2 {
+		t.Errorf("looked after %d times", w.looked)
+	}
+}
+
+// TestAnAbortIsFollowed: what is in no danger ends within minutes, the rest is seen to its end.
+func TestAnAbortIsFollowed(t *testing.T) {
+	w := newWorld(t, 30)
+	c := w.create(`{"campaignId": "fall", "images": [{"firmware": {"version": "2.0.0"}}], "targets": {"groups": ["d"]},
+		"gate": {"success": 0.5}, "rate": 30, "waves": [{"name": "all", "bakeMinutes": 0}]}`)
+	aborted := time.Time{}
+	w.play(c.ID, time.Hour, func(c campaign.Campaign) {
+		for thing, s := range w.stands {
+			if aborted.IsZero() && s.State == event.StandRunning {
+				s.Danger = thing < "rg-000011"
+				w.stands[thing], w.at[thing] = s, w.now.Add(time.Minute) // it takes a while longer
+			}
+		}
+		if counts, _ := w.Counts(t.Context(), c.ID, c.Shards); aborted.IsZero() && len(counts.Running) > 0 {
+			w.do(event.CampaignRequest{Verb: event.VerbAbort, Campaign: c.ID, Why: "enough"}, "me")
+			aborted = w.now
+		}
+	})
+	r, err := campaign.NewReport(t.Context(), w, w, w.load("fall"))
+	if err != nil || r.State != campaign.Aborted || r.Devices.Succeeded != 10 || r.Devices.Held != 20 {
+		t.Errorf("%+v, %v", r.Devices, err)
+	}
+	if took := r.Ended.Sub(aborted); took > 5*time.Minute {
+		t.Errorf("it took %s", took)
+	}
+}

@@ -101,8 +101,10 @@ func working(c Campaign, counts event.Counts) (n int) {
 // one does the work of one campaign.
 func (d *Driver) one(ctx context.Context, c Campaign, counts event.Counts, all models, left, closing *int,
 	out *Driven) error {
+	after := d.lookAfter(ctx, c, counts, closing) // its failure keeps nothing else from being done
 	if c.Answer != nil {
-		return respond(ctx, d.Store, d.Callback, c) // whoever decided it did not come to say so
+		// Whoever decided it did not come to say so.
+		return errors.Join(after, respond(ctx, d.Store, d.Callback, c))
 	}
 	var err error
 	switch c.Phase {
@@ -113,7 +115,7 @@ func (d *Driver) one(ctx context.Context, c Campaign, counts event.Counts, all m
 	case Close:
 		err = d.closing(ctx, c, counts, closing, out)
 	}
-	return err
+	return errors.Join(after, err)
 }
 
 // drive brings a wave on its way.
@@ -370,8 +372,7 @@ func (c *Campaign) standing(m Member, wave int, attempt int64, s event.StandStat
 // closing takes out what has not begun, and waits until all else has come to its end.
 func (d *Driver) closing(ctx context.Context, c Campaign, counts event.Counts, budget *int, out *Driven) error {
 	total := NumbersOf(counts.Tally, -1, c.Total)
-	// No device is at work for longer: an execution that ended without a report is told of by an alarm, and its device
-	// stands as running in the report.
+	// No device is at work for longer. One that nobody could look after stands as running in the report.
 	lost := total.Idle() == 0 && d.Now().Sub(c.Closing) > (mostMinutes+60)*time.Minute
 	if total.Open() > 0 && !lost {
 		to := event.StandHeld

@@ -87,7 +87,13 @@ const listPage = 100
 // list hands devices on, until f says that it has enough.
 func list(ctx context.Context, counts Counts, c Campaign, where event.Where,
 	f func(event.Stood) (more bool, err error)) error {
-	for after := ""; ; {
+	return listFrom(ctx, counts, c, where, "", f)
+}
+
+// listFrom is list from a cursor on.
+func listFrom(ctx context.Context, counts Counts, c Campaign, where event.Where, after string,
+	f func(event.Stood) (more bool, err error)) error {
+	for {
 		page, next, err := counts.ListStandings(ctx, c.ID, c.Shards, where, after, listPage)
 		if err != nil {
 			return err

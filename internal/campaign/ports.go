@@ -132,6 +132,10 @@ type Carrier interface {
 	// at work, or over.
 	Withdraw(ctx context.Context, thing event.ThingName, id event.CampaignID, to event.StandState) (changed bool,
 		err error)
+	// LookAfter has devices looked at, evenly over a time, that count as at work: one whose
+	// execution is over without a report ends as failed by what is ours, and one whose campaign
+	// was stopped ends as held, unless it is in danger.
+	LookAfter(ctx context.Context, id event.CampaignID, things []event.ThingName, over time.Duration) error
 	// Exclude keeps a device that stands nowhere from ever being admitted; changed is false
 	// if it stands somewhere.
 	Exclude(ctx context.Context, s event.Standing, thing event.ThingName) (changed bool, err error)

@@ -40,6 +40,8 @@ type world struct {
 	failing   error           // of the callback
 	lost      event.ThingName // never comes to its end
 	danger    int
+	unseen    bool // nobody comes to look after devices
+	looked    int
 	unlisted  event.ThingName // the index does not show it yet
 	behind    func()          // a step found that; it is tried again after
 	alarms    map[string]campaign.Alarm
@@ -185,6 +187,25 @@ func (w *world) Withdraw(_ context.Context, thing event.ThingName, _ event.Campa
 	}
 	w.stands[thing] = s.In(to, "", w.now)
 	return true, nil
+}
+
+// LookAfter implements campaign.Carrier: the device in danger is followed to its end, the others are not.
+func (w *world) LookAfter(_ context.Context, _ event.CampaignID, things []event.ThingName, _ time.Duration) error {
+	w.looked++
+	if w.unseen {
+		return nil
+	}
+	for _, thing := range things {
+		s := w.stands[thing]
+		switch {
+		case s.State != event.StandRunning:
+		case thing == w.lost:
+			w.stands[thing] = s.In(event.StandFailed, event.ControllerFailed, w.now)
+		case w.flag == event.ControlStopped && !s.Danger:
+			w.stands[thing] = s.In(event.StandHeld, "", w.now)
+		}
+	}
+	return nil
 }
 
 // Exclude implements campaign.Carrier.

@@ -121,6 +121,12 @@ func (c carrier) Withdraw(ctx context.Context, thing event.ThingName, id event.C
 	return c.direct.Withdraw(ctx, thing, id, to)
 }
 
+// LookAfter implements campaign.Carrier.
+func (c carrier) LookAfter(ctx context.Context, id event.CampaignID, things []event.ThingName, over time.Duration,
+) error {
+	return c.direct.LookAfter(ctx, id, things, over)
+}
+
 // Exclude implements campaign.Carrier.
 func (c carrier) Exclude(ctx context.Context, s event.Standing, thing event.ThingName) (bool, error) {
 	err := c.store.Stand(ctx, thing, event.Shift{To: s}, nil)

@@ -3,6 +3,7 @@ package rehearsal
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -452,6 +453,107 @@ func TestAnAlarmOfAGateHaltsInTheBake(t *testing.T) {
 	}
 	if v := s.Waves[0]; v.Ended.Sub(*v.Began) > 20*time.Minute || v.Gate.Alarms["support calls"] != "ALARM" {
 		t.Errorf("%+v", v)
+	}
+}
+
+// whileRunning calls f once, a while after the first device of a campaign is at work.
+func (w *world) whileRunning(t *testing.T, id string, after time.Duration, f func(api cli.Campaigns)) {
+	w.sched.Go("an operator", func() {
+		ctx := context.Background()
+		api := cli.Campaigns{AWS: w.operator(), Stack: stack, Now: w.sched.Now}
+		for running := 0; running == 0; {
+			_ = w.sched.Sleep(ctx, 2*time.Second)
+			if v, _, err := api.Describe(ctx, id, false); err == nil {
+				running = v.Devices.Running
+			}
+		}
+		_ = w.sched.Sleep(ctx, after)
+		who, err := w.somebody(ctx, "ann")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		api.Asker = who
+		f(api)
+	})
+}
+
+// standing are the ARNs of upgrades' executions with a status.
+func (w *world) standing(t *testing.T, status string) (arns []string) {
+	t.Helper()
+	all, err := w.upgrades(t.Context())
+	if err != nil {
+		t.Error(err)
+	}
+	for _, e := range all {
+		if e.Status == status {
+			arns = append(arns, e.ExecutionARN)
+		}
+	}
+	return arns
+}
+
+// TestAnAbortEndsDownloadsAndFollowsRestarts: the last device downloads as the campaign is aborted. Where its image
+// does not start by itself its execution is stopped with the next minute; else it is seen to its end.
+func TestAnAbortEndsDownloadsAndFollowsRestarts(t *testing.T) {
+	for mode, stops := range map[string]bool{"SEPARATE": true, "AUTO": false} {
+		t.Run(mode, func(t *testing.T) {
+			config := Config{Devices: 6, Seed: 2, Faults: "slow-link=6", Campaign: trial.Campaign{Expect: "aborted",
+				File: payload(t, `{"campaignId": "x", "images": [{"firmware": {"version": "2.0.0"}}], "rate": 60,
+				"targets": {"groups": ["demo"]}, "activation": {"mode": "`+mode+`"}, "gate": {"success": 0.5},
+				"waves": [{"name": "all", "bakeMinutes": 0}]}`)}}
+			var aborted time.Time
+			stopped := 0
+			config.opened = func(w *world) {
+				w.whileRunning(t, "x", 48*time.Second, func(api cli.Campaigns) {
+					aborted = w.sched.Now()
+					r := event.CampaignRequest{Verb: event.VerbAbort, Campaign: "x", Why: "enough"}
+					if _, err := api.Do(context.Background(), r); err != nil {
+						t.Error(err)
+					}
+					_ = w.sched.Sleep(context.Background(), 50*time.Second)
+					stopped = len(w.standing(t, "ABORTED"))
+				})
+			}
+			s, out, err := lead(t, config)
+			if err != nil || s.Held > 0 != stops || s.Succeeded != 6-s.Held || s.Succeeded == 0 || aborted.IsZero() {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			if stopped > 0 != stops {
+				t.Errorf("%d executions were stopped", stopped)
+			}
+		})
+	}
+}
+
+// TestAnExecutionThatEndsWithoutAReportIsCounted: Finalize of one device may not write for hours, and gives up. Its
+// campaign ends all the same, with the device as a failure of ours.
+func TestAnExecutionThatEndsWithoutAReportIsCounted(t *testing.T) {
+	lost := ""
+	c := Config{Devices: 6, Seed: 2, Every: 5 * time.Minute, Campaign: trial.Campaign{File: payload(t, `{
+		"campaignId": "x", "images": [{"firmware": {"version": "2.0.0"}}], "targets": {"groups": ["demo"]},
+		"gate": {"success": 0.5}, "waves": [{"name": "all", "bakeMinutes": 0}]}`)}}
+	c.Fault = func(_ context.Context, r *localcloud.Request, in any) error {
+		if r.Operation != "TransactWriteItems" || !strings.Contains(r.Identity.RoleARN, "FinalizeRole") {
+			return nil
+		}
+		b, err := json.Marshal(in)
+		if err != nil || !strings.Contains(string(b), simulator.ThingName(3)) {
+			return err
+		}
+		lost = simulator.ThingName(3)
+		return errInvalidEndpoint
+	}
+	s, out, err := lead(t, c)
+	if s == nil || s.Failed != 1 || s.Succeeded != 5 || s.Waves[0].Failed["Controller.Failed"] != 1 || lost == "" {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if over := s.Waves[0].Ended.Sub(*s.Waves[0].Began); over > 12*time.Hour {
+		t.Errorf("its wave took %s", over)
+	}
+	// The trial has nothing else to say than that a healthy device failed.
+	if n := strings.Count(out, "PROBLEM"); n != 1 || !strings.Contains(out, "failed with Controller.Failed") {
+		t.Errorf("%s", out)
 	}
 }
 

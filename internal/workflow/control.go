@@ -173,8 +173,7 @@ func (g gate) pass(ctx context.Context, flow event.Flow, t event.Turn, owner eve
 	}
 	switch {
 	case held.State == event.ControlStopped && whose == owner:
-		return event.Move{Failed: event.Failf(owner.Held(), "%s ended (%s) before step %s", owner, held.Why, t.Step)},
-			nil
+		return heldBefore(t, owner, held), nil
 	case flow.Hold == nil:
 		return m, nil
 	}
@@ -210,6 +209,9 @@ func (g gate) danger(ctx context.Context, flow event.Flow, t event.Turn, owner e
 		return m, nil
 	default:
 		err := g.endanger(ctx, d, owner, t.Now)
+		if err == nil {
+			return g.marked(ctx, t, owner, m)
+		}
 		if !errors.Is(err, ErrFull) {
 			return m, err
 		}
@@ -224,13 +226,31 @@ func (g gate) danger(ctx context.Context, flow event.Flow, t event.Turn, owner e
 	return event.Move{Park: &park}, nil
 }
 
-// endanger counts a device that is about to be in danger; ErrFull if there is no room.
+// marked is a move of a device that was just marked: whoever cancels it has set the flag, and looks for
+// the mark after.
+func (g gate) marked(ctx context.Context, t event.Turn, owner event.Owner, m event.Move) (event.Move, error) {
+	flags, err := g.controls.Flags(ctx, owner)
+	if err != nil || flags.Owner.State != event.ControlStopped {
+		return m, err
+	}
+	return heldBefore(t, owner, flags.Owner), nil
+}
+
+func heldBefore(t event.Turn, owner event.Owner, flag Control) event.Move {
+	return event.Move{Failed: event.Failf(owner.Held(), "%s ended (%s) before step %s", owner, flag.Why, t.Step)}
+}
+
+// endanger marks a device that is about to be in danger; ErrFull if there is no room, ErrGone if its
+// execution does not work on it any more.
 func (g gate) endanger(ctx context.Context, d Device, owner event.Owner, now time.Time) (err error) {
 	number := d.Claim.ExecutionNumber
 	for range closeAttempts {
 		shift := d.endangered(owner, number, now)
 		if shift == nil {
-			return nil
+			if s, ok := d.standing(owner); ok && s.Danger {
+				return nil
+			}
+			return ErrGone
 		}
 		if err = g.store.Stand(ctx, d.Thing, *shift, nil); !errors.Is(err, ErrChanged) {
 			return err

@@ -137,7 +137,12 @@ func (w *Inbox) turn(
 	if m.Ignore {
 		return out, true, nil
 	}
-	if m, err = w.gate().pass(ctx, flow, t, a.Owner, d, m); err != nil {
+	m, err = w.gate().pass(ctx, flow, t, a.Owner, d, m)
+	if errors.Is(err, ErrGone) {
+		out.gone = true
+		return out, false, ack()
+	}
+	if err != nil {
 		return out, false, err
 	}
 	if m.Takes != "" || !m.Ends() && m.Send != nil && (m.Once || m.Gate) {

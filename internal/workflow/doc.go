@@ -18,6 +18,7 @@
 //	waits.go     for what a device waits that does not begin
 //	sweep.go     finds attempts without an execution
 //	stopped.go   ends attempts whose execution was stopped by somebody
+//	lost.go      ends attempts of campaigns that nobody works on, or that were cancelled
 //	end.go       Ender: ends an execution whose owner has ended the attempt;
 //	             Releaser: frees the device of an execution that came to its end
 //	close.go     decides which of several callers reports that an attempt is over

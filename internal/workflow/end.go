@@ -111,7 +111,10 @@ func (w *Releaser) again(d Device, in event.ExecutionInput) (*Pending, error) {
 func (w *Releaser) shift(end event.FinalizeInput, d Device, owned bool) (*event.Shift, error) {
 	in := end.Input
 	s, ok := d.standing(in.Owner)
-	if !ok || !owned && s.State != event.StandRunning {
+	// Its campaign took it for lost (recoverCounted), and its execution was redriven.
+	found := end.Redrives > 0 && s.Attempt == in.ExecutionNumber && s.Place() == event.Place{Wave: s.Wave,
+		State: event.StandFailed, Error: event.ControllerFailed}
+	if !ok || !owned && s.State != event.StandRunning && !found {
 		return nil, nil
 	}
 	if _, waits := d.pending(in.Owner); waits && !owned {
@@ -126,6 +129,11 @@ func (w *Releaser) shift(end event.FinalizeInput, d Device, owned bool) (*event.
 		return nil, err
 	}
 	state, name := stands(c.Status, c.Reason)
+	if found {
+		if to := s.In(state, name, w.Now()); to.Place() != s.Place() {
+			return &event.Shift{From: &s, To: to}, nil
+		}
+	}
 	return d.shift(in.Owner, in.ExecutionNumber, state, name, w.Now()), nil
 }
 

@@ -536,6 +536,13 @@ func (w *Starter) takeable(ctx context.Context, d Device) (ok, unreported bool, 
 		return err == nil, false, err
 	case !known:
 		return w.Now().Sub(claim.ClaimedAt) > startGrace, false, nil
+	case !running && !d.parked() && claim.Owner.Campaign != "":
+		// Its campaign counts it as at work: nobody else would see that it is not.
+		err := w.bury(ctx, d, &Started{})
+		if err == nil {
+			err = ErrChanged // it is free now, if the device is looked at again
+		}
+		return false, false, err
 	}
 	return !running, !running && !d.parked(), nil
 }

@@ -44,6 +44,9 @@ func (w *Starter) Recover(ctx context.Context, thing event.ThingName, owner even
 	if err != nil {
 		return fail(err)
 	}
+	if s, ok := d.standing(owner); owner.Campaign != "" && (d.Claim == nil || ok && !s.State.Over()) {
+		return w.recoverCounted(ctx, d, owner)
+	}
 	if d.Claim == nil {
 		if _, waits := d.pending(owner); waits {
 			return w.Wake(ctx, thing, owner)
