@@ -90,12 +90,17 @@ type Agent struct {
 	running       ImageHeader
 	lastVersion   string // at the boot before
 	keepAlive     uint32 // as Device.MQTT.Client.1. says; nothing depends on it
+	provisioning  string // as the controller's object says; neither does on this
 
 	counters      map[usp.NotificationKind]int
 	waiting       map[string]*unanswered // by message id
 	pollingValues bool                   // a ValueChange poll is due
 	rebootFor     *rebootReason          // as soon as everything is sent
 	activate      *request               // to be reported after the boot
+	// ended are the commands that the last restart has ended, activate among them, until a connection is there to
+	// tell of them: what was not told before the next restart is told after that (11e2).
+	ended     []*request
+	activated *request
 	// activating is set between the end of a download and the restart that it leads to.
 	activating bool
 	traffic    time.Time // fault nat-drops-idle: the last packet,
@@ -349,6 +354,7 @@ func (a *Agent) connect() {
 			default:
 				a.setRefusal(nil)
 				a.attempts, a.session, a.traffic = 0, session, a.s.Clock.Now()
+				a.ended, a.activated = nil, nil
 				a.setFacts(func(f *Facts) { f.Connects++ })
 				a.updatePhase()
 				// R-MTP.6: before any other record.
@@ -543,6 +549,9 @@ func (a *Agent) powerOff() {
 	}
 	a.waiting, a.outbox, a.held, a.attempts, a.rebootFor, a.pollingValues = nil, nil, 0, 0, nil, false
 	a.activating = false
+	if a.ended != nil {
+		a.requests, a.activate, a.ended, a.activated = a.ended, a.activated, nil, nil
+	}
 }
 
 // powerOn boots: chooses the image, tells what happened, connects.
@@ -568,6 +577,7 @@ func (a *Agent) powerOn(why rebootReason) {
 	}.Params()}
 	interrupted, activated := a.requests, a.activate
 	a.requests, a.activate = nil, nil
+	a.ended, a.activated = interrupted, activated
 	if a.fires(Reorder) {
 		a.reportAfterBoot(interrupted, activated, failure)
 		a.notify(boot)

@@ -227,12 +227,17 @@ func TestAgentAnswersLikeTheRealOne(t *testing.T) {
 			available: true}
 	}
 	none := func(s *Settings) { s.Subscriptions = nil }
+	refused := map[string]func(*broker, *Agent){
+		"the MQTT connection is refused": func(b *broker, _ *Agent) { b.refuse(true) },
+		"connections are accepted again": func(b *broker, _ *Agent) { b.refuse(false) },
+	}
 	for _, c := range []struct {
 		flow     string
 		settings func(*Settings)
 		prepare  func(*Agent)
-		skip     map[string]string // msg_id of what is not compared -> why
-		anyOrder bool              // two transfers end in the same instant: leave the counters out of message ids
+		skip     map[string]string                // msg_id of what is not compared -> why
+		at       map[string]func(*broker, *Agent) // what happens at notes that begin so
+		anyOrder bool                             // two transfers end at once: no counters in message ids
 	}{
 		{flow: "01a", settings: none},
 		{flow: "01b", settings: func(s *Settings) {
@@ -278,22 +283,32 @@ func TestAgentAnswersLikeTheRealOne(t *testing.T) {
 		{flow: "08"},
 		{flow: "10a", settings: func(s *Settings) { s.Profile.MQTT311 = true }},
 		{flow: "11a"},
+		{flow: "11c", at: map[string]func(*broker, *Agent){
+			"rollback: Activate() of": func(_ *broker, a *Agent) { a.s.Timing.BeforeReboot = 5 * time.Second },
+			"rollback asked again":    func(_ *broker, a *Agent) { a.s.Timing.BeforeReboot = 200 * time.Millisecond },
+		}},
 		{flow: "11c2"},
 		{flow: "11d", settings: func(s *Settings) { s.Timing.BeforeReboot = 5 * time.Second }},
 		{flow: "11d2"},
+		{flow: "11e", at: refused}, {flow: "11e2", at: refused},
 		{flow: "11f4", settings: func(s *Settings) { s.Profile.Interrupted = Restarts }},
 		{flow: "11g", settings: none},
 		{flow: "11h"},
+		{flow: "11j"},
+		// the waits were 9 s and 7 s
+		{flow: "11k", settings: func(s *Settings) { s.Timing.ConnectRetry = 3500 * time.Millisecond }},
+		{flow: "11k2"},
+		{flow: "11l", prepare: func(a *Agent) { a.Befall(FaultNamed(Blocked)) }},
 	} {
 		t.Run(c.flow, func(t *testing.T) {
 			lines := readCapture(t, c.flow)
-			synctest.Test(t, func(t *testing.T) { replay(t, lines, c.settings, c.prepare, c.skip, c.anyOrder) })
+			synctest.Test(t, func(t *testing.T) { replay(t, lines, c.settings, c.prepare, c.at, c.skip, c.anyOrder) })
 		})
 	}
 }
 
-func replay(t *testing.T, lines []recorded, settings func(*Settings), prepare func(*Agent), skip map[string]string,
-	anyOrder bool) {
+func replay(t *testing.T, lines []recorded, settings func(*Settings), prepare func(*Agent),
+	at map[string]func(*broker, *Agent), skip map[string]string, anyOrder bool) {
 	clock := RealClock()
 	b := &broker{clock: clock}
 	s := recordedSettings(clock, b, &server{})
@@ -315,12 +330,18 @@ func replay(t *testing.T, lines []recorded, settings func(*Settings), prepare fu
 	for _, line := range lines {
 		<-time.After(time.Until(begun.Add(time.Duration(line.At) * time.Millisecond)))
 		synctest.Wait()
+		for note, do := range at {
+			if strings.HasPrefix(line.Note, note) {
+				do(b, a)
+			}
+		}
 		switch {
 		case line.Packet == "NOTE" && line.Note == "agent process starts" && !started:
 			started = true
 			a.Start()
 			synctest.Wait()
-		case line.Packet == "NOTE" && strings.Contains(strings.ToLower(line.Note), "power cut"):
+		case line.Packet == "NOTE" && strings.Contains(strings.ToLower(line.Note), "power cut") &&
+			!strings.HasPrefix(line.Note, "Download(); "): // that one is the fault's
 			a.PowerCut()
 			synctest.Wait()
 		case line.Packet != "PUBLISH" || line.Hex == nil:

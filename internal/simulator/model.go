@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -172,6 +173,20 @@ func requestParam(name string, get func(*Agent, *request) string) param {
 	})
 }
 
+// requestAlias is that of a row of the Request table, which can be Set (11j).
+var requestAlias = func() param {
+	p := alias(requestParam("", func(a *Agent, r *request) string { return cmp.Or(r.alias, a.alias(r.instance)) }))
+	p.set = func(a *Agent, in []int, value string) *usp.Error {
+		for _, r := range a.requests {
+			if r.instance == in[0] {
+				r.alias = value
+			}
+		}
+		return nil
+	}
+	return p
+}()
+
 var model = func() []*object {
 	available := imageParam("Available", tBoolean, func(a *Agent, i int) string {
 		return boolean(a.images[i-1].available)
@@ -245,6 +260,9 @@ var model = func() []*object {
 			commands: []command{{name: "SendOnBoardRequest()"}},
 			params: []param{rowAlias, readOnly("Enable", tBoolean, text("true")),
 				readOnly("EndpointID", tString, func(a *Agent, _ []int) string { return string(a.s.Controller) }),
+				{name: "ProvisioningCode", kind: tString,
+					get: func(a *Agent, _ []int) string { return a.provisioning },
+					set: func(a *Agent, _ []int, value string) *usp.Error { a.provisioning = value; return nil }},
 				readOnly("MTPNumberOfEntries", tUnsigned, text("1")),
 				readOnly("USPNotifRetryMinimumWaitInterval", tUnsigned, func(a *Agent, _ []int) string {
 					return itoa(int(a.s.Timing.NotifRetry.Seconds()))
@@ -306,7 +324,7 @@ var model = func() []*object {
 				}
 				return all
 			},
-			params: []param{rowAlias,
+			params: []param{requestAlias,
 				requestParam("Originator", func(a *Agent, _ *request) string { return string(a.s.Controller) }),
 				requestParam("Command", func(_ *Agent, r *request) string { return r.command }),
 				requestParam("CommandKey", func(_ *Agent, r *request) string { return r.key }),

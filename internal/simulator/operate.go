@@ -16,6 +16,7 @@ type request struct {
 	image    int
 	download *transfer // nil for Activate()
 	foreign  bool      // another controller's
+	alias    string    // that somebody has given it
 	// canceling is set between a Cancel() and the end that it leads to.
 	canceling bool
 }

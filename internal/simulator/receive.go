@@ -6,6 +6,7 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/usp"
 	"github.com/fleetstep/fleetstep/proto/uspmsg"
+	"github.com/fleetstep/fleetstep/proto/usprecord"
 )
 
 // receive takes one MQTT message. What is not for this agent, not from its
@@ -26,18 +27,29 @@ func (a *Agent) receive(p Publish) {
 	}
 	switch {
 	case r.SessionContext != nil: // R-E2E.6a
-		a.send(reply, usp.NewDisconnect(a.from(), r.From, usp.SessionNotAllowed, "session contexts are not supported"))
-		if a.session != nil {
-			a.closeSession(a.session, true)
-			a.reconnect(a.backoff())
-		}
+		a.refuseRecord(reply, r.From, usp.SessionNotAllowed, "session contexts are not supported")
+	case r.Security != usprecord.Record_PLAINTEXT: // 11k
+		a.refuseRecord(reply, r.From, usp.InvalidRecordValue, "a protected payload without a session context")
 	case r.Message != nil && r.Message.GetHeader() != nil:
 		a.receiveMessage(r.Message, reply)
 	}
 }
 
+// refuseRecord says why a record is refused, and ends the connection for it.
+func (a *Agent) refuseRecord(reply string, to usp.EndpointID, code usp.Code, why string) {
+	a.send(reply, usp.NewDisconnect(a.from(), to, code, why))
+	if a.session != nil {
+		a.closeSession(a.session, true)
+		a.reconnect(a.backoff())
+	}
+}
+
 func (a *Agent) receiveMessage(m *uspmsg.Msg, reply string) {
 	id := usp.ID(m)
+	if _, defined := uspmsg.Header_MsgType_name[int32(m.GetHeader().GetMsgType())]; !defined {
+		a.powerCut() // the agent aborts, and is started again (11k2)
+		return
+	}
 	body, err := usp.Open(m)
 	if err != nil {
 		if m.GetBody().GetRequest() != nil {
@@ -69,7 +81,9 @@ func (a *Agent) receiveMessage(m *uspmsg.Msg, reply string) {
 		answerOr(a, reply, id, resp, e)
 	case *uspmsg.Operate:
 		a.handleOperate(id, b, reply)
-	case *uspmsg.Register, *uspmsg.Deregister, *uspmsg.Notify: // of no use to an agent
+	case *uspmsg.Register, *uspmsg.Deregister: // of no use to an agent
+		a.answer(reply, usp.NewError(id, usp.RequestDenied.Errorf("%s is not for agents", usp.Type(m)))) // 11k2
+	case *uspmsg.Notify:
 		a.answer(reply, usp.NewError(id, usp.MessageNotSupported.Errorf("%s is not supported", usp.Type(m))))
 	}
 	// Responses and Errors that nobody asked for are dropped.
