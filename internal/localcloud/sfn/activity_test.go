@@ -57,6 +57,14 @@ func TestActivityTasks(t *testing.T) {
 			}
 		}, []string{`ActivityScheduled heartbeatInSeconds=10 input={"x":1} resource=A timeoutInSeconds=100`,
 			`ActivityStarted workerName=w`, `ActivityTimedOut error=States.Timeout`, `ExecutionFailed error=States.Timeout`}},
+		{"taken late", `,"TimeoutSeconds":100`, func(w *world, activity string) {
+			w.sched.RunFor(60 * time.Second)
+			token := w.task(activity, "w")["taskToken"]
+			w.sched.RunFor(99 * time.Second) // the count began anew
+			w.call("SendTaskHeartbeat", map[string]any{"taskToken": token})
+			w.sched.RunFor(2 * time.Second)
+		}, []string{`ActivityScheduled input={"x":1} resource=A timeoutInSeconds=100`, `ActivityStarted workerName=w`,
+			`ActivityTimedOut error=States.Timeout`, `ExecutionFailed error=States.Timeout`}},
 		{"never taken", limits, func(w *world, activity string) {
 			w.sched.RunFor(101 * time.Second)
 		}, []string{`ActivityScheduled heartbeatInSeconds=10 input={"x":1} resource=A timeoutInSeconds=100`,

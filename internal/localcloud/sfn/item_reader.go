@@ -38,6 +38,10 @@ func (in *integrations) fetch(ctx context.Context, t Task) (*document.Object, er
 		return s
 	}
 	bucket := text("Bucket")
+	if _, versioned := args.Get("VersionId"); versioned && t.Format == "PARQUET" {
+		return nil, awsapi.Errorf("ValidationException",
+			"S3 Version ID selection is not currently supported for PARQUET files")
+	}
 	if t.Resource.Action == "listObjectsV2" {
 		return s3.listing(ctx, bucket, args, t.Flatten)
 	}

@@ -96,6 +96,8 @@ func TestItemsAreRead(t *testing.T) {
 		{"no such object", `"InputType":"JSON"`, `"Key":"none"`, `States.ItemReaderFailed: The specified key does not exist.`},
 		{"nothing to iterate over", `"InputType":"JSON"`, `"Key":"bad.json"`, `States.ItemReaderFailed: Attempting to map over non-iterable node.`},
 		{"a pointer to nothing", `"InputType":"JSON","ItemsPointer":"/x"`, `"Key":"bad.json"`, `States.ItemReaderFailed: The ItemsPointer /x does not exist.`},
+		{"a version of a Parquet file", `"InputType":"PARQUET"`, `"Key":"bad.json","VersionId":"v"`,
+			`States.ItemReaderFailed: S3 Version ID selection is not currently supported for PARQUET files`},
 		{"a format that is not built", `"InputType":"PARQUET"`, `"Key":"bad.json"`, `States.ItemReaderFailed: The InputType PARQUET is not built in this local cloud.`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -128,7 +130,7 @@ func TestItemsKnowTheirSource(t *testing.T) {
 	e := w.start(w.create("m", distributed("STANDARD", reader+`"ItemSelector":{"s.$":"$$.Map.Item.Source"},`, processor)), "e", `{}`)
 	f := w.start(w.create("n", distributed("STANDARD", `"ItemSelector":{"s.$":"$$.Map.Item.Source"},`, processor)), "e", `[1]`)
 	w.sched.RunFor(time.Second)
-	if d := w.describe(e); d["output"] != `[{"s":"S3://b/1"},{"s":"S3://b/1"},{"s":"S3://b/2"}]` {
+	if d := w.describe(e); d["output"] != `[{"s":"s3://b/1"},{"s":"s3://b/1"},{"s":"s3://b/2"}]` {
 		t.Errorf("%v", d)
 	}
 	if d := w.describe(f); d["output"] != `[{"s":"STATE_DATA"}]` {

@@ -2,10 +2,12 @@ package sfn
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -175,10 +177,14 @@ func (s *Service) purge(tx *store.Tx, name string) error {
 	return nil
 }
 
-// drain removes a state machine that is being deleted once its executions, which
-// may go on, have ended.
+// drain removes a state machine that is being deleted once its executions have ended, which they do at their next
+// transition.
 func (s *Service) drain(name string) {
 	s.sched.Go("sfn.delete "+name, func() {
+		if err := s.doom(name); err != nil {
+			s.sched.Failed("sfn: deletion of state machine "+name, err)
+			return
+		}
 		for {
 			k := key{Machine: name}
 			err := s.db.Update(func(tx *store.Tx) error {
@@ -213,4 +219,31 @@ func (s *Service) drain(name string) {
 			}
 		}
 	})
+}
+
+// doom lets the executions of a state machine end at their next transition.
+func (s *Service) doom(name string) error {
+	var keys []key
+	err := s.db.View(func(tx *store.Tx) error {
+		for row, err := range open.Scan(tx, store.Query{Prefix: []string{name}}) {
+			if err != nil {
+				return err
+			}
+			keys = append(keys, key{name, row.Key[1]})
+		}
+		return nil
+	})
+	for _, k := range keys {
+		if err != nil {
+			return err
+		}
+		err = s.move(k, func(run *asl.Run) error {
+			run.Doom()
+			return nil
+		})
+		if errors.Is(err, asl.ErrClosed) {
+			err = nil
+		}
+	}
+	return err
 }

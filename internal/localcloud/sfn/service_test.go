@@ -532,8 +532,11 @@ func TestResultsOfAMapRunAreWritten(t *testing.T) {
 
 func TestDeletedMachineGoesWhenItsExecutionsEnd(t *testing.T) {
 	w := virtual(t)
-	m := w.create("m", `{"StartAt":"W","States":{"W":{"Type":"Wait","Seconds":30,"End":true}}}`)
+	m := w.create("m", `{"StartAt":"C","States":{"C":{"Type":"Choice","Choices":[{"Variable":"$.n","IsPresent":true,"Next":"V"}],
+		"Default":"W"},"V":{"Type":"Wait","Seconds":10,"Next":"P"},"P":{"Type":"Pass","End":true},"W":{"Type":"Wait","Seconds":30,
+		"End":true}}}`)
 	w.start(m, "e", `{}`)
+	goesOn := w.start(m, "f", `{"n":1}`)
 	w.call("DeleteStateMachine", map[string]any{"stateMachineArn": m})
 	if s := w.call("DescribeStateMachine", map[string]any{"stateMachineArn": m})["status"]; s != "DELETING" {
 		t.Fatal(s)
@@ -544,6 +547,12 @@ func TestDeletedMachineGoesWhenItsExecutionsEnd(t *testing.T) {
 	}
 	w.sched = scheduler.NewVirtual(9, w.sched.Now())
 	next := newWorld(t, w.sched, w.db)
+	next.sched.RunFor(20 * time.Second)
+	// It ended at its transition, the other one will at its end.
+	d := next.describe(goesOn)
+	if _, reason := d["error"]; d["status"] != "ABORTED" || reason {
+		t.Fatal(d)
+	}
 	next.sched.RunFor(time.Minute)
 	if _, err := next.try("DescribeStateMachine", map[string]any{"stateMachineArn": m}); awsapi.Code(err) !=
 		"StateMachineDoesNotExist" {

@@ -163,7 +163,7 @@ func TestEverySnapshotResumes(t *testing.T) {
 		}
 	}
 	events = append(events, r.Events...)
-	if r.Status != Succeeded || r.Output.Text() != `[{"i":0,"r":"a"},{"i":1,"r":"b"},{"i":2,"r":"c"}]` {
+	if r.Status != Succeeded || r.Output.Text() != `[{"r":"a","i":0},{"r":"b","i":1},{"r":"c","i":2}]` {
 		t.Fatal(r.Status, r.Output)
 	}
 	for i, e := range events {

@@ -47,6 +47,7 @@ type Branch struct {
 	TimeoutAt     time.Time `json:"to,omitzero"`
 	HeartbeatAt   time.Time `json:"hb,omitzero"`
 	HeartbeatEach int64     `json:"he,omitempty"` // seconds
+	TimeoutEach   int64     `json:"te,omitempty"` // seconds, of an activity's task
 	Job           string    `json:"j,omitempty"`  // what a .sync task waits for
 
 	Kids    []*Branch `json:"b,omitempty"`

@@ -103,6 +103,26 @@ func TestTemplates(t *testing.T) {
 	}
 }
 
+// TestOrderOfTemplates: the order of the members that a payload template makes.
+//
+// Source: recordings, and github.com/gabrielmoreira/tiny-asl-machine, tests/conformance/cases/.snapshots/aws (2026).
+func TestOrderOfTemplates(t *testing.T) {
+	for _, c := range []struct{ template, want string }{
+		{`{"Iterations.$":"$","Values.$":"$"}`, `{"Values":1,"Iterations":1}`},
+		{`{"Source.$":"$","Value.$":"$"}`, `{"Value":1,"Source":1}`},
+		{`{"Source.$":"$","Key.$":"$"}`, `{"Source":1,"Key":1}`},
+		{`{"Bucket.$":"$","Key.$":"$","from_previous":2}`, `{"from_previous":2,"Bucket":1,"Key":1}`},
+		{`{"z":{"Source.$":"$","Value.$":"$"},"a":2}`, `{"z":{"Value":1,"Source":1},"a":2}`},
+	} {
+		r := New(compileOrFail(t, `{"StartAt":"A","States":{"A":{"Type":"Pass","Parameters":`+c.template+`,"End":true}}}`),
+			&clock{}, Info{Input: TextData(`1`)})
+		r.Start()
+		if r.Status != Succeeded || r.Output.Text() != c.want {
+			t.Errorf("%s: %v", c.template, r.Output)
+		}
+	}
+}
+
 // TestSharedResult: a Pass state's fixed result is read by many runs at once.
 func TestSharedResult(t *testing.T) {
 	m := compileOrFail(t, `{"StartAt":"A","States":{"A":{"Type":"Pass","Result":{"n":41},"Next":"B"},

@@ -122,6 +122,9 @@ func (r *Run) timeout(b *Branch, heartbeat bool) {
 	r.fail(b, &Failure{Error: ptr(errTimeout), heartbeat: heartbeat})
 }
 
+// Doom ends the execution at its next transition, as the deletion of its state machine does.
+func (r *Run) Doom() { r.snapshot.Doomed = true }
+
 // Abort ends the execution as StopExecution does.
 func (r *Run) Abort(name, cause *string) {
 	if r.Status != Running {

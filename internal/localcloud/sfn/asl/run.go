@@ -61,6 +61,7 @@ type Call struct {
 	// the objects that have the items: ATHENA_DATA, S3_INVENTORY, a listing.
 	Manifest string
 	Flatten  bool
+	Format   string // of what a Reader fetches
 	// Child is set for an execution that a Map Run is to start.
 	Child *Child
 }
@@ -104,6 +105,8 @@ type Snapshot struct {
 	Root     *Branch   `json:"root"`
 	// Assigned is at least the size of all variables.
 	Assigned int `json:"vs,omitempty"`
+	// Doomed ends the execution when it goes on to another state.
+	Doomed bool `json:"doomed,omitempty"`
 }
 
 // Run is one execution.
@@ -290,7 +293,8 @@ func (r *Run) NextWake() time.Time {
 func (r *Run) clearWait(b *Branch) {
 	b.Attempt, b.Token, b.Job, b.CallRole = 0, "", "", ""
 	b.Arguments = nil
-	b.Wake, b.TimeoutAt, b.HeartbeatAt, b.HeartbeatEach = time.Time{}, time.Time{}, time.Time{}, 0
+	b.Wake, b.TimeoutAt, b.HeartbeatAt = time.Time{}, time.Time{}, time.Time{}
+	b.TimeoutEach, b.HeartbeatEach = 0, 0
 	b.Phase = Entering
 }
 

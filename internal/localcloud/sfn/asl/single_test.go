@@ -17,7 +17,7 @@ func TestInspectionOfAMap(t *testing.T) {
 		{"selected", `{"Type":"Map","ItemsPath":"$.v","ItemSelector":{"i.$":"$$.Map.Item.Index","v.$":"$$.Map.Item.Value",` +
 			`"all.$":"$.n"},` + inside + `}`, `{"v":["a","b"],"n":1}`, "",
 			`{"input":{"v":["a","b"],"n":1},"afterInputPath":{"v":["a","b"],"n":1},"afterItemsPath":["a","b"],` +
-				`"afterItemSelector":[{"i":0,"v":"a","all":1},{"i":1,"v":"b","all":1}],"maxConcurrency":0,` +
+				`"afterItemSelector":[{"all":1,"v":"a","i":0},{"all":1,"v":"b","i":1}],"maxConcurrency":0,` +
 				`"afterResultSelector":["r"],"afterResultPath":["r"]}`},
 		{"selected by expressions", `{"Type":"Map","QueryLanguage":"JSONata","Items":"{% $states.input %}",` +
 			`"ItemSelector":{"v":"{% $states.context.Map.Item.Value & '!' %}"},"MaxConcurrency":2,` + inside + `}`,

@@ -6,6 +6,10 @@ import (
 
 // enter begins the branch's next state.
 func (r *Run) enter(b *Branch) {
+	if r.snapshot.Doomed {
+		r.Abort(nil, nil)
+		return
+	}
 	s := b.state()
 	b.before = b.Cursor
 	b.Tries, b.Retries = nil, 0

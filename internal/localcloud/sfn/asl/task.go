@@ -61,6 +61,9 @@ func (r *Run) Work(id string, attempt int, worker string) (*Branch, error) {
 	}
 	r.emit(b, Event{Type: "ActivityStarted", Worker: worker})
 	b.Phase = Started
+	if b.TimeoutEach > 0 { // the count begins anew
+		b.TimeoutAt = r.host.Now().Add(time.Duration(b.TimeoutEach) * time.Second)
+	}
 	r.startHeartbeat(b)
 	return b, nil
 }
@@ -219,7 +222,7 @@ func (r *Run) task(s *scope) *Failure {
 	case Activity:
 		r.emit(b, Event{Type: "ActivityScheduled", Input: args, Resource: st.Resource, Timeout: timeout,
 			Heartbeat: heartbeat})
-		b.Phase = Scheduled
+		b.Phase, b.TimeoutEach = Scheduled, timeout
 	default:
 		r.emit(b, Event{Type: "TaskScheduled", Parameters: args, Region: r.Info.Region,
 			Resource:     st.resource.EventResource(),
@@ -252,7 +255,7 @@ func (r *Run) callOf(b *Branch) Call {
 	switch b.Phase {
 	case Reading:
 		c.Resource, c.Reader = st.reader.resource, true
-		c.Manifest, c.Flatten = st.reader.manifest, st.reader.flatten
+		c.Manifest, c.Flatten, c.Format = st.reader.manifest, st.reader.flatten, st.reader.inputType
 	case Writing:
 		c.Resource, c.Writer = st.writer.resource, true
 	case Apart:

@@ -2,10 +2,12 @@ package asl
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/intrinsic"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/java"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/jsonpath"
 )
 
@@ -19,6 +21,7 @@ type (
 	objectNode  struct {
 		names []string
 		nodes []node
+		order []int // of the members in the value, where it is not theirs
 	}
 	arrayNode []node
 	// pathNode is a "name.$": "$.path" member.
@@ -35,12 +38,25 @@ func (n literalNode) eval(*scope) (any, *Failure) { return n.value, nil }
 
 func (n objectNode) eval(s *scope) (any, *Failure) {
 	o := &document.Object{}
-	for i, name := range n.names {
-		v, f := n.nodes[i].eval(s)
-		if f != nil {
+	if n.order == nil {
+		for i, name := range n.names {
+			v, f := n.nodes[i].eval(s)
+			if f != nil {
+				return nil, f
+			}
+			o.Set(name, v)
+		}
+		return o, nil
+	}
+	values := make([]any, len(n.nodes))
+	for i, e := range n.nodes {
+		var f *Failure
+		if values[i], f = e.eval(s); f != nil {
 			return nil, f
 		}
-		o.Set(name, v)
+	}
+	for _, i := range n.order {
+		o.Set(n.names[i], values[i])
 	}
 	return o, nil
 }
@@ -113,6 +129,7 @@ func (c *compiler) pathTemplate(v any, at string) node {
 			out.names = append(out.names, name)
 			out.nodes = append(out.nodes, n)
 		}
+		out.order = shownOrder(v.Members())
 		if fixed {
 			v, _ := out.eval(nil)
 			return literalNode{v}
@@ -133,6 +150,31 @@ func (c *compiler) pathTemplate(v any, at string) node {
 		return out
 	}
 	return literalNode{v}
+}
+
+// shownOrder is that in which the members of a payload template are in what is made of it: those with paths and calls
+// come last, in the order of a Java HashMap; nil if that is the order in which they are written.
+func shownOrder(members []document.Member) []int {
+	var fixed, dynamic []int
+	for i, m := range members {
+		if strings.HasSuffix(m.Name, ".$") {
+			dynamic = append(dynamic, i)
+		} else {
+			fixed = append(fixed, i)
+		}
+	}
+	buckets := java.Grown(len(dynamic))
+	slices.SortStableFunc(dynamic, func(i, j int) int {
+		at := func(i int) int {
+			return java.Bucket(java.String(strings.TrimSuffix(members[i].Name, ".$")), buckets)
+		}
+		return at(i) - at(j)
+	})
+	order := append(fixed, dynamic...)
+	if slices.IsSorted(order) {
+		return nil
+	}
+	return order
 }
 
 // dynamic plans the value of a member whose name ends in ".$".

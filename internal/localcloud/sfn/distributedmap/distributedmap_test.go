@@ -65,7 +65,7 @@ func TestManifestsNameFiles(t *testing.T) {
 		}
 	}
 	f := File{"b", "k", []any{"H"}}
-	if got := document.Text(f.Read([]byte("x"))); got != `{"Body":"x","Source":"S3://b/k","Headers":["H"]}` {
+	if got := document.Text(f.Read([]byte("x"))); got != `{"Body":"x","Source":"s3://b/k","Headers":["H"]}` {
 		t.Errorf("got %s", got)
 	}
 }

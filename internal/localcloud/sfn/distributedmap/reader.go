@@ -39,9 +39,9 @@ type File struct {
 // Source is the address of an object, or of a bucket, as the context object shows it.
 func Source(bucket, key string) string {
 	if key == "" {
-		return "S3://" + bucket
+		return "s3://" + bucket
 	}
-	return "S3://" + bucket + "/" + key
+	return "s3://" + bucket + "/" + key
 }
 
 // Read is a file that was fetched, as a Map state takes it.

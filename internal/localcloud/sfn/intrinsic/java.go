@@ -3,9 +3,10 @@ package intrinsic
 import (
 	"encoding/json"
 	"math"
-	"unicode/utf16"
+	"slices"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/java"
 )
 
 // shown writes a value into the text of States.Format: a text without its quotes, also inside others; an object as
@@ -44,22 +45,11 @@ func shown(b []byte, v any) []byte {
 // unique is what a Java HashSet made of a list iterates over: the elements without duplicates, in the order of their
 // hash codes' buckets.
 func unique(list []any) []any {
-	size := 16
-	for size < len(list)*4/3+1 {
-		size *= 2
-	}
-	buckets := make([][]any, size)
+	buckets := make([][]any, java.Buckets(len(list)))
 	n := 0
 	for _, e := range list {
-		h := hashCode(e)
-		at := int(uint32(h)^uint32(h)>>16) & (size - 1)
-		known := false
-		for _, other := range buckets[at] {
-			if known = same(e, other); known {
-				break
-			}
-		}
-		if !known {
+		at := java.Bucket(hashCode(e), len(buckets))
+		if !slices.ContainsFunc(buckets[at], func(other any) bool { return same(e, other) }) {
 			buckets[at] = append(buckets[at], e)
 			n++
 		}
@@ -100,11 +90,7 @@ func hashCode(v any) int32 {
 		}
 		return 1237
 	case string:
-		var h int32
-		for _, unit := range utf16.Encode([]rune(v)) {
-			h = 31*h + int32(unit)
-		}
-		return h
+		return java.String(v)
 	case json.Number:
 		if i, ok := document.Integer(v); ok && integer(v) {
 			if int64(int32(i)) == i {
