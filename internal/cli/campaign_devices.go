@@ -222,5 +222,6 @@ func explain(out io.Writer, all []ListedDevice, more bool) {
 // waitWords say what devices wait for.
 var waitWords = map[event.WaitsFor]string{
 	event.WaitsFlag: "held", event.WaitsWave: "wait for their wave", event.WaitsDevice: "not connected",
-	event.WaitsTime: "wait for their time", event.WaitsOwner: "wait behind", event.WaitsStart: "about to begin",
+	event.WaitsTime: "wait for their time", event.WaitsRoom: "wait for room in the budget",
+	event.WaitsOwner: "wait behind", event.WaitsStart: "about to begin",
 }

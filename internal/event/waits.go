@@ -21,6 +21,7 @@ const (
 	WaitsWave   WaitsFor = "WAVE"   // it is staged
 	WaitsDevice WaitsFor = "DEVICE" // it is away
 	WaitsTime   WaitsFor = "TIME"   // its window, or its next attempt
+	WaitsRoom   WaitsFor = "ROOM"   // in its campaign's budget of devices in danger
 	WaitsOwner  WaitsFor = "OWNER"  // another owner is at work on it
 	WaitsStart  WaitsFor = "START"  // nothing: it is about to begin
 )

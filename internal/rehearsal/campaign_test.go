@@ -423,6 +423,49 @@ func TestABudgetOfDevicesInDangerIsHeld(t *testing.T) {
 	}
 }
 
+// TestManyThatBeginAtOnceKeepToTheBudget: an operator has all that failed tried again, which no clock paces. Those for
+// which there is no room wait, and come in turn.
+func TestManyThatBeginAtOnceKeepToTheBudget(t *testing.T) {
+	const devices, most = 12, 2
+	c := Config{Devices: devices, Seed: 6, Every: 2 * time.Second, Faults: "404=12", Campaign: trial.Campaign{
+		Expect: "halted", File: payload(t, `{"campaignId": "b", "images": [{"firmware": {"version": "2.0.0"}}],
+		"targets": {"groups": ["demo"]}, "rate": 60, "budget": 2, "attempts": 2, "gate": {"success": 0.8, "haltOn": {}},
+		"waves": [{"name": "all", "bakeMinutes": 30}]}`)}}
+	waited := 0
+	c.opened = func(w *world) {
+		w.whileRunning(t, "b", 0, func(api cli.Campaigns) {
+			ctx := context.Background()
+			failed := func() int {
+				v, _, err := api.Describe(ctx, "b", false)
+				if err != nil {
+					t.Error(err)
+				}
+				if waited = max(waited, v.Devices.Waiting); v.Budget.InDanger > most {
+					t.Errorf("%d in danger", v.Budget.InDanger)
+				}
+				return v.Devices.Failures()
+			}
+			for failed() < devices {
+				_ = w.sched.Sleep(ctx, 10*time.Second)
+			}
+			r := event.CampaignRequest{Verb: event.VerbRetry, Campaign: "b", Why: "again"}
+			if _, err := api.Do(ctx, r); err != nil {
+				t.Error(err)
+			}
+			for first := true; first || failed() < devices; first = false {
+				_ = w.sched.Sleep(ctx, time.Second)
+			}
+		})
+	}
+	s, out, err := lead(t, c)
+	if err != nil || s.Failed != devices || s.InDangerPeak > most || s.InDangerPeak == 0 {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if waited < devices/2 {
+		t.Errorf("only %d waited for room", waited)
+	}
+}
+
 // TestAnAlarmOfAGateHaltsInTheBake: one of somebody's own, over CloudWatch.
 func TestAnAlarmOfAGateHaltsInTheBake(t *testing.T) {
 	c := Config{Devices: 14, Seed: 4, Campaign: trial.Campaign{Expect: "halted", File: payload(t, `{"campaignId": "a",

@@ -39,6 +39,11 @@ func (d Device) Waits(owner event.Owner, flags Flags, now time.Time) (w event.Wa
 	case pending && now.Before(p.NotBefore):
 		until := p.NotBefore.UTC()
 		w = event.Waits{For: event.WaitsTime, Until: &until, Why: "its time comes at " + until.Format(time.RFC3339)}
+		// A pause would be told above, and who soaks or is tried again is not parked before a command.
+		if s.Budget > 0 && p.Parked() && !p.Looks && !p.Gated {
+			w.For = event.WaitsRoom
+			w.Why = "waits for room in the budget, and tries again at " + until.Format(time.RFC3339)
+		}
 		return w, true
 	case d.Claim != nil:
 		since := d.Claim.ClaimedAt.UTC()
