@@ -113,12 +113,16 @@ test-profiles: ## every fault on every model of devices, and at every state of a
 	FLEETSTEP_PROFILES=all $(GO) test -count=1 -timeout 60m -v -run 'EveryFaultOnEveryProfile|AllFaultsAtEachStep' \
 		./internal/rehearsal
 
-.PHONY: test-weather test-mutations
+.PHONY: test-weather test-mutations test-quotas
 test-weather: ## 200 jobs of 300 devices on bad days, in virtual time
 	FLEETSTEP_WEATHER_SEEDS=200 $(GO) test -count=1 -timeout 4h -v -run BadWeather ./internal/rehearsal
 
 test-mutations: ## bad weather finds each defect again whose mending is switched off
 	FLEETSTEP_MUTATIONS=all $(GO) test -count=1 -timeout 4h -v -run MendingsAreMissed ./internal/rehearsal
+
+test-quotas: ## a job at 1,000 devices a minute under the quotas of a default and of a new account: DEVICES=2000
+	FLEETSTEP_QUOTAS=$(if $(filter command line,$(origin DEVICES)),$(DEVICES),2000) $(GO) test -count=1 -timeout 60m -v \
+		-run UnderQuotas ./internal/rehearsal
 
 test-ablation: ## a rehearsal to its end without each part of each policy
 	FLEETSTEP_ABLATION=all $(GO) test -count=1 -timeout 60m -v ./internal/ablation

@@ -167,6 +167,9 @@ func TestWhatCreateJobAcceptsFits(t *testing.T) {
 				if slices.Contains(r.ErrorEquals, "Transient") {
 					try = min(try, 30) // the function failed, and that is how long it may take
 				}
+				if slices.Equal(r.ErrorEquals, []string{"Lambda.TooManyRequestsException"}) {
+					try = 0 // it did not run
+				}
 				for k := range r.MaxAttempts {
 					took += try + min(float64(r.MaxDelaySeconds), float64(r.IntervalSeconds)*math.Pow(r.BackoffRate,
 						float64(k)))

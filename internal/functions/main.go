@@ -3,6 +3,7 @@ package functions
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -31,6 +32,9 @@ type Limits struct {
 var (
 	// Patient is for functions that have 30 seconds or more.
 	Patient = Limits{Answer: 5 * time.Second, Attempts: 4, Backoff: 2 * time.Second}
+	// Starting is for start-upgrade: a job may begin a thousand devices at the same moment, and AWS IoT takes 200
+	// updates of job executions a second of an account. Its calls are short.
+	Starting = Limits{Answer: 2500 * time.Millisecond, Attempts: 6, Backoff: 2500 * time.Millisecond}
 	// Brisk is for functions that have ten seconds, and whose work comes again soon.
 	Brisk = Limits{Answer: 1500 * time.Millisecond, Attempts: 3, Backoff: 500 * time.Millisecond}
 )
@@ -72,8 +76,25 @@ func (l Limits) httpClient() *awshttp.BuildableClient {
 
 func (l Limits) retryer() aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
-		o.MaxAttempts, o.MaxBackoff = l.Attempts, l.Backoff
+		o.MaxAttempts = l.Attempts
+		o.Backoff = retry.BackoffDelayerFunc(func(attempt int, err error) (time.Duration, error) {
+			return l.Pause(attempt, err, rand.Float64()), nil
+		})
 	})
+}
+
+// throttles are the errors of a service that is asked too much.
+var throttles = retry.IsErrorThrottles(retry.DefaultThrottles)
+
+// Pause is how long a function waits after so many tries of a call of which the last ended with err: a part, of which
+// jitter from 0 to 1 says how large, of what doubles with each try up to Backoff. A service that many ask too much is
+// asked again over the whole of Backoff; the SDK's own pause is the same for all once it is at its longest.
+func (l Limits) Pause(attempt int, err error, jitter float64) time.Duration {
+	most := l.Backoff
+	if throttles.IsErrorThrottle(err) != aws.TrueTernary {
+		most = min(most, 50*time.Millisecond<<min(attempt, 16))
+	}
+	return time.Duration(jitter * float64(most))
 }
 
 // early ends a handler's context before Lambda ends the process, so that what hangs

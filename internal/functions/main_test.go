@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
+	"github.com/aws/smithy-go"
 )
 
 func TestHandlerHearsOfTheDeadlineBeforeItsProcessEnds(t *testing.T) {
@@ -33,7 +34,7 @@ func TestHangingCallsEndWithinAFunctionsTime(t *testing.T) {
 	for _, c := range []struct {
 		limits Limits
 		time   time.Duration // infra/app says which function has which
-	}{{Patient, 30 * time.Second}, {Brisk, 10 * time.Second}} {
+	}{{Patient, 30 * time.Second}, {Starting, 30 * time.Second}, {Brisk, 10 * time.Second}} {
 		l := c.limits
 		if worst := time.Duration(l.Attempts)*l.Answer +
 			time.Duration(l.Attempts-1)*l.Backoff; worst > c.time-lastWords {
@@ -80,5 +81,32 @@ func TestFunctionsReadAnswersToTheirEnd(t *testing.T) {
 	_, err = sns.NewFromConfig(cfg).Publish(t.Context(), &sns.PublishInput{Message: aws.String("x")})
 	if err == nil || !asked {
 		t.Errorf("asked %v: %v", asked, err)
+	}
+}
+
+// Many that are refused at once do not come again at once: each waits a time of its own, up to the longest.
+func TestThrottledCallsComeAgainAtTimesOfTheirOwn(t *testing.T) {
+	busy := &smithy.GenericAPIError{Code: "ThrottlingException"}
+	for _, l := range []Limits{Patient, Starting, Brisk} {
+		for attempt := 1; attempt < l.Attempts; attempt++ {
+			for jitter, want := range map[float64]time.Duration{0: 0, 0.5: l.Backoff / 2, 1: l.Backoff} {
+				if got := l.Pause(attempt, busy, jitter); got != want {
+					t.Errorf("throttled, attempt %d, %v: %v, want %v", attempt, jitter, got, want)
+				}
+			}
+			if got, want := l.Pause(attempt, io.EOF, 1), min(l.Backoff, 50*time.Millisecond<<attempt); got != want {
+				t.Errorf("failed, attempt %d: %v, want %v", attempt, got, want)
+			}
+		}
+		seen := map[time.Duration]bool{}
+		for range 20 {
+			d, err := l.retryer().RetryDelay(l.Attempts-1, busy)
+			if seen[d] = true; err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(seen) < 10 {
+			t.Errorf("twenty calls of %+v wait for %v", l, seen)
+		}
 	}
 }

@@ -25,6 +25,7 @@ type (
 	WeatherKind   = weather.Kind
 	Quotas        = quotas.Account
 	QuotaReport   = quotas.Report
+	QuotaUse      = quotas.Use
 )
 
 // The accounts whose quotas may hold.
@@ -94,8 +95,13 @@ func (c *Cloud) around() awsapi.Around {
 		return nil
 	}
 	return func(ctx context.Context, call *awsapi.Call, in any, run func() (any, error)) (any, error) {
-		if !c.quotas.Allow(call) {
+		if !c.quotas.Allow(call, in) {
 			return nil, call.Service.TooMuch()
+		}
+		if takes := c.quotas.Takes(call); takes > 0 {
+			if err := c.config.Scheduler.Sleep(ctx, takes); err != nil {
+				return nil, err
+			}
 		}
 		return c.weather.Around(ctx, call, in, run)
 	}

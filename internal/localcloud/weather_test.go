@@ -270,3 +270,37 @@ func TestQuotasHold(t *testing.T) {
 		t.Errorf("report %+v", r)
 	}
 }
+
+// What is put into a function's queue is limited by no rate, what is waited for by ten calls a second for each of the
+// account's concurrent executions.
+func TestOnlyCallsThatWaitForAFunctionAreLimited(t *testing.T) {
+	for kind, want := range map[string]int{"Event": 0, "RequestResponse": 20} {
+		l := newLivesWith(t, func(c *localcloud.Config) { c.Quotas = localcloud.NewAccount })
+		who := l.someone()
+		l.cloud.BeginWeather()
+		refused, over := 0, l.sched.NewGate()
+		l.sched.Go("calls", func() {
+			defer over.Open()
+			began := l.sched.Now()
+			left, all := 120, l.sched.NewGate() // 100 a second
+			for range 120 {
+				l.sched.Go("call", func() {
+					_, err := l.cloud.Door().Call(t.Context(), who, "lambda", "Invoke",
+						map[string]any{"FunctionName": "none", "InvocationType": kind})
+					if awsapi.Code(err) == "TooManyRequestsException" {
+						refused++
+					} else if took := l.sched.Now().Sub(began).Milliseconds(); took < 4 || took > 16 {
+						t.Errorf("a call took %d ms", took)
+					}
+					if left--; left == 0 {
+						all.Open()
+					}
+				})
+			}
+			_ = all.Wait(t.Context())
+		})
+		if err := over.Wait(t.Context()); err != nil || refused != want {
+			t.Errorf("%s: %d of 120 were refused, want %d (%v)", kind, refused, want, err)
+		}
+	}
+}

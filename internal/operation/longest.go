@@ -62,8 +62,11 @@ func lasts(retry []retrier, timeout float64) float64 {
 	n := timeout
 	for _, r := range retry {
 		try := timeout
-		if slices.Contains(r.ErrorEquals, "Transient") {
+		switch {
+		case slices.Contains(r.ErrorEquals, "Transient"):
 			try = min(timeout, invocation)
+		case slices.Equal(r.ErrorEquals, []string{"Lambda.TooManyRequestsException"}):
+			try = 0 // the function does not even run
 		}
 		wait := float64(orElse(r.IntervalSeconds, 1))
 		most := math.Inf(1)

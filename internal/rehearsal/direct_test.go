@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +23,7 @@ import (
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/middleware"
 
+	"github.com/fleetstep/fleetstep/internal/functions"
 	"github.com/fleetstep/fleetstep/internal/localcloud"
 	"github.com/fleetstep/fleetstep/internal/simulator"
 )
@@ -374,5 +378,29 @@ func TestAJobOverTheWireEndsTheSame(t *testing.T) {
 	if got.Succeeded != want.Succeeded || got.Failed != want.Failed || got.Rejected != want.Rejected ||
 		got.PerUpgrade.Transitions != want.PerUpgrade.Transitions {
 		t.Errorf("over the wire %+v, directly %+v", got, want)
+	}
+}
+
+// A function tries its calls in a rehearsal as often, and waits as long, as its process does.
+func TestFunctionsHaveTheLimitsOfTheirProcesses(t *testing.T) {
+	files, err := filepath.Glob("../../lambdas/*/main.go")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	limits := map[string]functions.Limits{"Patient": functions.Patient, "Starting": functions.Starting,
+		"Brisk": functions.Brisk}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := regexp.MustCompile(`functions\.Main\(functions\.New\w+, functions\.(\w+)\)`).FindSubmatch(text)
+		name := filepath.Base(filepath.Dir(file))
+		if m == nil || makers[name].construct == nil || makers[name].limits != limits[string(m[1])] {
+			t.Errorf("%s: %q in its main, %+v here", name, m, makers[name].limits)
+		}
+	}
+	if len(makers) != len(files) {
+		t.Errorf("%d functions here, %d in lambdas", len(makers), len(files))
 	}
 }

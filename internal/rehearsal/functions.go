@@ -13,46 +13,51 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud"
 )
 
-type maker func(context.Context, functions.Env, aws.Config, func() time.Time) (localcloud.Handler, error)
+// maker makes a function's handler; limits are those of its process.
+type maker struct {
+	construct func(context.Context, functions.Env, aws.Config, func() time.Time) (localcloud.Handler, error)
+	limits    functions.Limits
+}
 
-func handler[H any](construct functions.Constructor[H]) maker {
-	return func(ctx context.Context, env functions.Env, cfg aws.Config, now func() time.Time) (localcloud.Handler,
-		error) {
+func handler[H any](construct functions.Constructor[H], limits functions.Limits) maker {
+	make := func(ctx context.Context, env functions.Env, cfg aws.Config, now func() time.Time) (
+		localcloud.Handler, error) {
 		h, err := construct(ctx, env, cfg, now)
 		if err != nil {
 			return nil, err
 		}
 		return runtime.NewHandler(h), nil
 	}
+	return maker{make, limits}
 }
 
 // makers are the functions by the folder of their code, as lambdas/ has them.
 var makers = map[string]maker{
-	"create-job":            handler(functions.NewCreateJob),
-	"start-upgrade":         handler(functions.NewStartUpgrade),
-	"send-usp-operate":      handler(functions.NewSendUSPOperate),
-	"await-firmware-report": handler(functions.NewAwaitFirmwareReport),
-	"verify-version":        handler(functions.NewVerifyVersion),
-	"usp-task":              handler(functions.NewUSPTask),
-	"finalize":              handler(functions.NewFinalize),
-	"handle-device-message": handler(functions.NewHandleDeviceMessage),
-	"handle-job-event":      handler(functions.NewHandleJobEvent),
-	"control":               handler(functions.NewControl),
-	"tick":                  handler(functions.NewTick),
-	"prepare-account":       handler(functions.NewPrepareAccount),
-	"create-campaign":       handler(functions.NewCreateCampaign),
-	"approve-campaign":      handler(functions.NewApproveCampaign),
-	"control-campaign":      handler(functions.NewControlCampaign),
-	"abort-campaign":        handler(functions.NewAbortCampaign),
-	"describe-campaign":     handler(functions.NewDescribeCampaign),
-	"run-campaign":          handler(functions.NewRunCampaign),
+	"create-job":            handler(functions.NewCreateJob, functions.Patient),
+	"start-upgrade":         handler(functions.NewStartUpgrade, functions.Starting),
+	"send-usp-operate":      handler(functions.NewSendUSPOperate, functions.Patient),
+	"await-firmware-report": handler(functions.NewAwaitFirmwareReport, functions.Patient),
+	"verify-version":        handler(functions.NewVerifyVersion, functions.Patient),
+	"usp-task":              handler(functions.NewUSPTask, functions.Patient),
+	"finalize":              handler(functions.NewFinalize, functions.Patient),
+	"handle-device-message": handler(functions.NewHandleDeviceMessage, functions.Brisk),
+	"handle-job-event":      handler(functions.NewHandleJobEvent, functions.Patient),
+	"control":               handler(functions.NewControl, functions.Patient),
+	"tick":                  handler(functions.NewTick, functions.Patient),
+	"prepare-account":       handler(functions.NewPrepareAccount, functions.Patient),
+	"create-campaign":       handler(functions.NewCreateCampaign, functions.Patient),
+	"approve-campaign":      handler(functions.NewApproveCampaign, functions.Patient),
+	"control-campaign":      handler(functions.NewControlCampaign, functions.Patient),
+	"abort-campaign":        handler(functions.NewAbortCampaign, functions.Patient),
+	"describe-campaign":     handler(functions.NewDescribeCampaign, functions.Patient),
+	"run-campaign":          handler(functions.NewRunCampaign, functions.Patient),
 }
 
 // function implements localcloud.Config.InProcess.
 func (w *world) function(ctx context.Context, c *localcloud.Cloud, f localcloud.Function, id localcloud.Identity) (
 	localcloud.Handler, error) {
-	construct := makers[f.Asset]
-	if construct == nil {
+	make, ok := makers[f.Asset]
+	if !ok {
 		return nil, fmt.Errorf("rehearsal: no handler is known for the code %q of function %s", f.Asset, f.Name)
 	}
 	client := w.client(id)
@@ -61,7 +66,9 @@ func (w *world) function(ctx context.Context, c *localcloud.Cloud, f localcloud.
 	}
 	env := functions.Vars(f.Env, localcloud.Output(ctx))
 	env.Parallel, env.Operations = w.parallel, w.operations
-	h, err := construct(ctx, env, w.discovering(c, client), w.sched.Now)
+	cfg := w.discovering(c, client)
+	cfg.Retryer = func() aws.Retryer { return patient{aws.NopRetryer{}, w.sched, make.limits} }
+	h, err := make.construct(ctx, env, cfg, w.sched.Now)
 	if err != nil || w.invoked == nil {
 		return h, err
 	}

@@ -155,7 +155,7 @@ func (c Config) command() string {
 	if only := c.Weather.Events(); only != "" {
 		fmt.Fprintf(&b, " --weather-events %s", only)
 	}
-	if c.Quotas != "" && c.Quotas != localcloud.NoQuotas {
+	if c.limited() {
 		fmt.Fprintf(&b, " --quotas %s", c.Quotas)
 	}
 	return b.String()
@@ -181,8 +181,12 @@ func (c Config) campaignFlags(b *strings.Builder) {
 	}
 }
 
+// limited tells whether an account's quotas hold.
+func (c Config) limited() bool { return c.Quotas != "" && c.Quotas != localcloud.NoQuotas }
+
 // lateCopies is how long after the job's end the weather may still bring copies of
-// what was sent while it ran, and what they lead to.
+// what was sent while it ran, and what they lead to. Lambda tries a throttled event
+// again after up to five minutes, and others after it.
 const lateCopies = 2 * time.Hour
 
 func run(ctx context.Context, c Config) (summary *Summary, err error) {
@@ -237,7 +241,7 @@ func run(ctx context.Context, c Config) (summary *Summary, err error) {
 	fmt.Fprintf(env.Out, "local cloud in virtual time, seed %d, ready in %d ms\n", c.Seed,
 		time.Since(began).Milliseconds())
 	patience := time.Duration(0)
-	if !c.Weather.Fair() {
+	if !c.Weather.Fair() || c.limited() {
 		patience = lateCopies
 	}
 	var campaign *CampaignSummary

@@ -22,6 +22,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
+	"github.com/fleetstep/fleetstep/internal/functions"
 	"github.com/fleetstep/fleetstep/internal/localcloud"
 )
 
@@ -111,7 +112,7 @@ func (w *world) config(cloud *localcloud.Cloud, c client) aws.Config {
 	return aws.Config{
 		Region: region, BaseEndpoint: aws.String(endpoint), HTTPClient: c,
 		Credentials: &sessionCredentials{cloud: cloud, sched: w.sched, id: *c.as},
-		Retryer:     func() aws.Retryer { return patient{aws.NopRetryer{}, w.sched} },
+		Retryer:     func() aws.Retryer { return patient{aws.NopRetryer{}, w.sched, functions.Patient} },
 		ServiceOptions: []func(string, any){func(_ string, options any) {
 			switch o := options.(type) {
 			case *cloudformation.Options:
@@ -215,10 +216,11 @@ type drawn struct{ sched *localcloud.Scheduler }
 
 func (d drawn) GetIdempotencyToken() (string, error) { return d.sched.UUID(), nil }
 
-// patient retries as the SDK does, but waits on the scheduler's clock.
+// patient tries again as a function's process does on AWS, but waits on the scheduler's clock.
 type patient struct {
 	aws.NopRetryer
-	sched *localcloud.Scheduler
+	sched  *localcloud.Scheduler
+	limits functions.Limits
 }
 
 // retryable is what the SDK tries again by default.
@@ -228,11 +230,10 @@ func (patient) IsErrorRetryable(err error) bool {
 	return retryable.IsErrorRetryable(err) == aws.TrueTernary
 }
 
-func (patient) MaxAttempts() int { return 3 }
+func (p patient) MaxAttempts() int { return p.limits.Attempts }
 
-func (p patient) RetryDelay(attempt int, _ error) (time.Duration, error) {
-	wait := time.Duration(p.sched.Rand().Int64N(int64(100*time.Millisecond) << min(attempt, 8)))
-	return 0, p.sched.Sleep(context.Background(), wait)
+func (p patient) RetryDelay(attempt int, err error) (time.Duration, error) {
+	return 0, p.sched.Sleep(context.Background(), p.limits.Pause(attempt, err, p.sched.Rand().Float64()))
 }
 
 func (patient) GetRetryToken(context.Context, error) (func(error) error, error) {

@@ -4,4 +4,4 @@ package main
 
 import "github.com/fleetstep/fleetstep/internal/functions"
 
-func main() { functions.Main(functions.NewStartUpgrade, functions.Patient) }
+func main() { functions.Main(functions.NewStartUpgrade, functions.Starting) }

@@ -26,6 +26,9 @@ const dayOfWindow = 24 * 60 * 60
 // the stack. Only what waits for the device lasts as long as its state may.
 const invocation = 30
 
+// throttled is the error of an invocation for which Lambda has no concurrency left.
+const throttled = "Lambda.TooManyRequestsException"
+
 // wakes is how long after its time a parked attempt may be woken, in seconds: those of a
 // minute are spread over it, and where they are too many they come in one of the next.
 const wakes = 5 * 60
@@ -59,8 +62,11 @@ func lasts(retry []retrier, timeout int) int {
 	seconds := timeout
 	for _, r := range retry {
 		try := timeout
-		if slices.Contains(r.ErrorEquals, "Transient") {
+		switch {
+		case slices.Contains(r.ErrorEquals, "Transient"):
 			try = min(timeout, invocation)
+		case slices.Equal(r.ErrorEquals, []string{throttled}):
+			try = 0 // the function does not even run
 		}
 		wait := float64(r.IntervalSeconds)
 		for range r.MaxAttempts {

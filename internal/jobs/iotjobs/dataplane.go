@@ -259,14 +259,8 @@ func (e *Executions) host() string {
 	return host
 }
 
-// attempts is how often a call is made before its error is told, mostPause how long it waits before the next at most:
-// functions have ten seconds.
-const (
-	attempts  = 3
-	mostPause = 5 * time.Second
-)
-
-// call makes one call, again after throttling and passing faults. How long it waits is the SDK's to say.
+// call makes one call, again after throttling and passing faults. How often, and how long it waits, the SDK's Retryer
+// says.
 func (e *Executions) call(ctx context.Context, method, path string, query url.Values, body []byte, out any) error {
 	u := e.endpoint + path
 	if query != nil {
@@ -274,20 +268,20 @@ func (e *Executions) call(ctx context.Context, method, path string, query url.Va
 	}
 	for n := 1; ; n++ {
 		again, err := e.once(ctx, method, u, body, out)
-		if !again || n == attempts {
+		if !again || n >= e.retryer.MaxAttempts() {
 			return err
 		}
 		pause, unsaid := e.retryer.RetryDelay(n, err)
 		if unsaid != nil {
 			return err
 		}
-		if err := e.wait(ctx, min(pause, mostPause)); err != nil {
+		if err := wait(ctx, pause); err != nil {
 			return err
 		}
 	}
 }
 
-func (e *Executions) wait(ctx context.Context, pause time.Duration) error {
+func wait(ctx context.Context, pause time.Duration) error {
 	if pause <= 0 { // the Retryer has waited, by a clock of its own
 		return ctx.Err()
 	}

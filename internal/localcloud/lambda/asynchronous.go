@@ -36,6 +36,7 @@ func (s *Service) runEvent(requestID string, e event) {
 		return err
 	})
 	if err != nil { // the function is gone, and its events with it
+		s.admitted(e.Function, requestID)
 		s.end(requestID)
 		return
 	}
@@ -49,6 +50,7 @@ func (s *Service) runEvent(requestID string, e event) {
 	}
 	now := s.Scheduler.Now()
 	if now.Sub(e.Received) > age {
+		s.admitted(f.Name, requestID)
 		s.conclude(ctx, f, requestID, e, Result{}, "EventAgeExceeded")
 		return
 	}
@@ -57,6 +59,7 @@ func (s *Service) runEvent(requestID string, e event) {
 	}
 	result, _, err := s.run(ctx, f, requestID, e.Payload)
 	if err == nil {
+		s.admitted(f.Name, requestID)
 		// "The time between when Lambda successfully queues the event and when the function is
 		// invoked" (AWS Lambda Developer Guide, "Types of metrics for Lambda functions", 2026-11).
 		s.count(f, "AsyncEventAge", float64(now.Sub(e.Received).Milliseconds()))
@@ -65,7 +68,11 @@ func (s *Service) runEvent(requestID string, e event) {
 	switch {
 	case err != nil: // throttled or an error of the service: the event stays, with growing delays
 		// 1 s, 2 s, 4 s, …: each a second longer than all so far.
-		e.Next = now.Add(min(time.Second+now.Sub(e.Received), 5*time.Minute))
+		wait := min(time.Second+now.Sub(e.Received), 5*time.Minute)
+		if s.throttled(f.Name, requestID) > 1 {
+			wait += time.Duration(s.Scheduler.Rand().Int64N(int64(wait)))
+		}
+		e.Next = now.Add(wait)
 	case result.Failure == nil && !e.Copy && s.Weather.Draw(weather.Duplicated, "invocation of "+f.Name):
 		// At least once: the same event again, with the same id, before its end is noted. A
 		// copy that fails is tried again, as the first would be.
@@ -88,6 +95,29 @@ func (s *Service) runEvent(requestID string, e event) {
 		return
 	}
 	s.schedule(requestID, e)
+}
+
+// throttled notes that an event did not come to its function, and returns how many of that function wait so: "If the
+// queue contains many entries, Lambda increases the retry interval and reduces the rate at which it reads events from
+// the queue" (developer guide, "How Lambda handles errors and retries with asynchronous invocation", 2026-11). It is
+// known to this process only.
+func (s *Service) throttled(function, requestID string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.waiting[function] == nil {
+		s.waiting[function] = map[string]bool{}
+	}
+	s.waiting[function][requestID] = true
+	return len(s.waiting[function])
+}
+
+// admitted notes that an event has come to its function, or never will.
+func (s *Service) admitted(function, requestID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if delete(s.waiting[function], requestID); len(s.waiting[function]) == 0 {
+		delete(s.waiting, function)
+	}
 }
 
 func (s *Service) end(requestID string) {

@@ -10,7 +10,8 @@
 // it is tried again after one and two minutes, unless the function's event invoke
 // configuration has other values. Then it goes to the on-failure destination or the
 // dead-letter queue. A throttled invocation is tried again after 1 s, 2 s, 4 s and so on, up
-// to five minutes. After a restart it continues.
+// to five minutes, or up to twice as long where several of the function wait so. After a
+// restart it continues.
 //
 // What differs from AWS: a function has at most Config.MaxEnvironments execution environments.
 // A further invocation waits until one is free, and does not count as running meanwhile. An

@@ -18,6 +18,10 @@ type invokeIn struct {
 	Payload        []byte `json:"Payload,omitempty" payload:"raw"`
 }
 
+// Asynchronous says that the call is an event for a queue, of which no quota counts how many come in a second
+// (developer guide, "Lambda quotas": "Invocation requests per function per Region (asynchronous)", 2026-11).
+func (in *invokeIn) Asynchronous() bool { return in.InvocationType == "Event" }
+
 type invokeOut struct {
 	StatusCode      int    `json:"StatusCode" status:"true"`
 	FunctionError   string `json:"FunctionError,omitempty" header:"X-Amz-Function-Error"`

@@ -693,6 +693,31 @@ func TestThrottledEventIsTriedAfterEverLongerWaits(t *testing.T) {
 	}
 }
 
+// TestManyThrottledEventsComeOneAfterTheOther: of many that wait, each waits longer by a time of its own. Otherwise
+// all would come at the same moment, and all but a few in vain, every time.
+func TestManyThrottledEventsComeOneAfterTheOther(t *testing.T) {
+	const events = 40
+	var c *cloud
+	ran := map[time.Time]int{}
+	c = virtualCloud(t, store.Memory(), func(ctx context.Context, _ []byte) ([]byte, error) {
+		ran[c.s.Now()]++
+		return []byte("1"), c.s.Sleep(ctx, 100*time.Millisecond)
+	})
+	c.create(nil)
+	c.must("PutFunctionConcurrency", map[string]any{"FunctionName": "f", "ReservedConcurrentExecutions": 1})
+	for range events {
+		c.must("Invoke", &invokeIn{FunctionName: "f", InvocationType: "Event"})
+	}
+	began := c.s.Now()
+	c.s.Run(nil)
+	if took := c.s.Now().Sub(began); len(ran) != events || took > time.Minute {
+		t.Errorf("%d of %d ran, each at its own moment, within %s", len(ran), events, took)
+	}
+	if left := len(c.svc.waiting); left != 0 {
+		t.Errorf("%d functions are said to have throttled events", left)
+	}
+}
+
 func TestEventSurvivesARestart(t *testing.T) {
 	db := store.Memory()
 	c := virtualCloud(t, db, func(context.Context, []byte) ([]byte, error) {

@@ -110,18 +110,19 @@ type Service struct {
 	mu          sync.Mutex
 	running     map[string]int // invocations by function
 	total       int
-	free        int                     // of total, those of functions without reserved concurrency
-	reserved    map[string]int          // reserved concurrency by function
-	sources     map[string]*source      // event source mappings at work, by UUID
-	streams     map[string]bool         // log streams made, "group stream"
-	policyTexts map[string]revisionText // by function
+	free        int                        // of total, those of functions without reserved concurrency
+	reserved    map[string]int             // reserved concurrency by function
+	waiting     map[string]map[string]bool // events that were throttled, by function
+	sources     map[string]*source         // event source mappings at work, by UUID
+	streams     map[string]bool            // log streams made, "group stream"
+	policyTexts map[string]revisionText    // by function
 }
 
 // New returns the service over what the store holds.
 func New(c Config) *Service {
 	s := &Service{
 		Config: c, running: map[string]int{}, streams: map[string]bool{}, policyTexts: map[string]revisionText{},
-		reserved: map[string]int{}, sources: map[string]*source{},
+		reserved: map[string]int{}, waiting: map[string]map[string]bool{}, sources: map[string]*source{},
 	}
 	s.ctx, s.close = c.Scheduler.WithCancel(context.Background())
 	return s

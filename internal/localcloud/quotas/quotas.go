@@ -37,6 +37,7 @@ func Parse(s string) (Account, error) {
 type Quotas struct {
 	sched       *scheduler.Scheduler
 	concurrency int
+	takes       interface{ Int64N(n int64) int64 } // draws how long calls take
 
 	mu      sync.Mutex
 	begun   bool
@@ -63,7 +64,8 @@ func New(s *scheduler.Scheduler, a Account) *Quotas {
 	if a == None || a == "" {
 		return nil
 	}
-	q := &Quotas{sched: s, concurrency: Concurrency, by: map[[2]string]*bucket{}}
+	q := &Quotas{sched: s, concurrency: Concurrency, by: map[[2]string]*bucket{},
+		takes: scheduler.Stream(0)}
 	if a == NewAccount {
 		q.concurrency = newConcurrency
 	}
@@ -95,9 +97,12 @@ func (q *Quotas) Begin() {
 	q.begun = true
 }
 
-// Allow counts a call, and reports whether it is within its quota.
-func (q *Quotas) Allow(c *awsapi.Call) bool {
+// Allow counts a call, and reports whether it is within its quota. in is its input.
+func (q *Quotas) Allow(c *awsapi.Call, in any) bool {
 	if q == nil || c.Identity.Root && c.SourceIP == "" {
+		return true
+	}
+	if event, ok := in.(interface{ Asynchronous() bool }); ok && event.Asynchronous() {
 		return true
 	}
 	q.mu.Lock()
@@ -124,6 +129,22 @@ func (b *bucket) take(now time.Time) bool {
 	b.tokens--
 	b.least = min(b.least, b.tokens)
 	return true
+}
+
+// How long a call takes in virtual time: what is usual within a region. DynamoDB answers in "single-digit
+// milliseconds" (developer guide, "What is Amazon DynamoDB?", 2026-11); other services are slower.
+const (
+	leastTakes = 4 * time.Millisecond
+	mostTakes  = 16 * time.Millisecond
+)
+
+// Takes is how long a call is on its way. In virtual time nothing takes time by itself: functions would never run at
+// the same time, and their concurrency would never be used.
+func (q *Quotas) Takes(c *awsapi.Call) time.Duration {
+	if q == nil || c.Identity.Root || !q.sched.Virtual() || c.Service.ID == "cloudwatchlogs" {
+		return 0 // Lambda hands lines on behind a function's back
+	}
+	return leastTakes + time.Duration(q.takes.Int64N(int64(mostTakes-leastTakes)))
 }
 
 // Concurrency is how many functions may run at a time.
