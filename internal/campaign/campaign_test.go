@@ -451,11 +451,17 @@ func TestDevicesBeginInTheirWindow(t *testing.T) {
 
 // TestACrashAtAnyWriteChangesNothingOfTheEnd: each write of a record fails once.
 func TestACrashAtAnyWriteChangesNothingOfTheEnd(t *testing.T) {
+	for name, payload := range map[string]string{"three waves": three, "staged": stagedThree} {
+		t.Run(name, func(t *testing.T) { crashing(t, payload) })
+	}
+}
+
+func crashing(t *testing.T, payload string) {
 	crash := errors.New("crashed here")
 	for at := 1; ; at++ {
 		w := newWorld(t, 60)
 		writes, crashed := 0, false
-		c := w.create(three)
+		c := w.create(payload)
 		w.Before = func(string) error {
 			if writes++; writes == at {
 				crashed = true
@@ -518,7 +524,11 @@ func (w *world) playing(id event.CampaignID, again func(error) bool) campaign.St
 				case event.StandAdmitted:
 					w.stands[thing] = s.In(event.StandRunning, "", w.now)
 				case event.StandRunning:
-					w.stands[thing] = s.In(event.StandSucceeded, "", w.now)
+					to := event.StandSucceeded
+					if s.Stage {
+						to = event.StandStaged
+					}
+					w.stands[thing] = s.In(to, "", w.now)
 				}
 			}
 			if _, err := w.driver().Tick(w.t.Context()); err != nil && !again(err) {
@@ -528,6 +538,9 @@ func (w *world) playing(id event.CampaignID, again func(error) bool) campaign.St
 		}
 		w.t.Fatalf("%v: %s of wave %d", errStuck, step, wave)
 		return ""
+	}
+	if w.started[0].Stage {
+		await(campaign.StepStage, 0, "")
 	}
 	next := campaign.NextGo
 	for wave := 0; wave < 3 && next == campaign.NextGo; wave++ {

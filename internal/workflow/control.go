@@ -157,6 +157,10 @@ func (g gate) pass(ctx context.Context, flow event.Flow, t event.Turn, owner eve
 	if m.Send == nil || !m.Once || m.Ends() || !m.Gate && !isGate(flow, t.Step) {
 		return m, nil
 	}
+	if s, ok := d.standing(owner); ok && s.Stage && m.Danger && flow.Hold != nil {
+		// It goes no further, whatever the flag says.
+		return parked(flow, t, m, event.Park{Stage: true, Why: "staged: waits for its wave"})
+	}
 	flags, err := g.controls.Flags(ctx, owner)
 	if err != nil {
 		return m, err
@@ -177,53 +181,44 @@ func (g gate) pass(ctx context.Context, flow event.Flow, t event.Turn, owner eve
 	case flow.Hold == nil:
 		return m, nil
 	}
-	park, ok, err := parked(flow, t, m)
-	if err != nil || !ok {
-		return m, err
-	}
-	park.Why = strings.TrimSpace("paused before step " + string(t.Step) + ": " + held.Why)
-	return event.Move{Park: &park}, nil
+	why := strings.TrimSpace("paused before step " + string(t.Step) + ": " + held.Why)
+	return parked(flow, t, m, event.Park{Why: why})
 }
 
-// parked is the Park of a move whose command is not sent.
-func parked(flow event.Flow, t event.Turn, m event.Move) (park event.Park, ok bool, err error) {
+// parked is a move whose command is not sent: the attempt is parked as its flow says, with what why says
+// beside. One that cannot be begun anew goes on.
+func parked(flow event.Flow, t event.Turn, m event.Move, why event.Park) (event.Move, error) {
 	if m.State != nil {
 		t.State = m.State
 	}
-	return flow.Hold(t)
-}
-
-// danger is a move as a campaign lets it be: of a device that may only be staged, or for which there
-// must be room first. A step that begins with its command has made sure of that.
-func (g gate) danger(ctx context.Context, flow event.Flow, t event.Turn, owner event.Owner, d Device, m event.Move) (
-	event.Move, error) {
-	s, ok := d.standing(owner)
-	if !ok || !m.Danger || flow.Hold == nil || d.Claim == nil {
-		return m, nil
-	}
-	var why event.Park
-	switch {
-	case s.Stage:
-		why = event.Park{Stage: true, Why: "staged: waits for its wave"}
-	case s.Danger:
-		return m, nil
-	default:
-		err := g.endanger(ctx, d, owner, t.Now)
-		if err == nil {
-			return g.marked(ctx, t, owner, m)
-		}
-		if !errors.Is(err, ErrFull) {
-			return m, err
-		}
-		wait := roomWait(d.Thing, d.Claim.Lap)
-		why = event.Park{Seconds: int(wait / time.Second), Why: "waits for room in the budget of " + owner.String()}
-	}
-	park, ok, err := parked(flow, t, m)
+	park, ok, err := flow.Hold(t)
 	if err != nil || !ok {
 		return m, err
 	}
-	park.Stage, park.Seconds, park.Why = why.Stage, why.Seconds, why.Why
+	park.Stage, park.Why = why.Stage, why.Why
+	if why.Seconds > 0 {
+		park.Seconds = why.Seconds
+	}
 	return event.Move{Park: &park}, nil
+}
+
+// danger is a move of a campaign's device that comes into danger by it: there must be room first. A step
+// that begins with its command has made sure of that.
+func (g gate) danger(ctx context.Context, flow event.Flow, t event.Turn, owner event.Owner, d Device, m event.Move) (
+	event.Move, error) {
+	s, ok := d.standing(owner)
+	if !ok || s.Danger || !m.Danger || flow.Hold == nil || d.Claim == nil {
+		return m, nil
+	}
+	err := g.endanger(ctx, d, owner, t.Now)
+	switch {
+	case err == nil:
+		return g.marked(ctx, t, owner, m)
+	case !errors.Is(err, ErrFull):
+		return m, err
+	}
+	return parked(flow, t, m, event.Park{Seconds: int(roomWait(d.Thing, d.Claim.Lap) / time.Second),
+		Why: "waits for room in the budget of " + owner.String()})
 }
 
 // marked is a move of a device that was just marked: whoever cancels it has set the flag, and looks for
