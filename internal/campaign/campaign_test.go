@@ -883,3 +883,44 @@ func TestAnAbortIsFollowed(t *testing.T) {
 		t.Errorf("it took %s", took)
 	}
 }
+
+// TestTheReportIsThereWhenACampaignIsOver: whoever reads that it is over finds it. One that is aborted while it is
+// being reported is reported so.
+func TestTheReportIsThereWhenACampaignIsOver(t *testing.T) {
+	w := newWorld(t, 3)
+	c := w.create(`{"campaignId": "fall", "images": [{"firmware": {"version": "2.0.0"}}], "targets": {"groups": ["d"]},
+		"gate": {"success": 0.5}, "waves": [{"name": "all", "bakeMinutes": 0}]}`)
+	in := campaign.StepInput{Step: campaign.StepClose, Campaign: c.ID, Token: "t"}
+	if _, err := w.machine().Take(t.Context(), in); err != nil {
+		t.Fatal(err)
+	}
+	written := func() (r campaign.Report) {
+		b, err := w.Document(t.Context(), c.ID, campaign.ReportDocument)
+		if err == nil {
+			err = json.Unmarshal(b, &r)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	aborted := false
+	w.Before = func(op string) error {
+		if op != "Save" || aborted {
+			return nil
+		}
+		aborted = true
+		if r := written(); r.State != campaign.Completed || len(r.LeftOver) != 3 || r.Ended == nil {
+			t.Errorf("before it is over the report says %+v", r)
+		}
+		w.do(event.CampaignRequest{Verb: event.VerbAbort, Campaign: c.ID, Why: "enough"}, "me")
+		return nil
+	}
+	a, err := w.machine().Take(t.Context(), campaign.StepInput{Step: campaign.StepReport, Campaign: c.ID})
+	if err != nil || a.Next != string(campaign.Aborted) || !aborted {
+		t.Fatalf("%+v, %v", a, err)
+	}
+	if r := written(); r.State != campaign.Aborted || w.load(c.ID).State != campaign.Aborted {
+		t.Errorf("report %+v", r)
+	}
+}

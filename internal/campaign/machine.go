@@ -3,6 +3,7 @@ package campaign
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -319,38 +320,14 @@ func walk(ctx context.Context, manifest Manifest, c Campaign, wave int, f func(P
 	return nil
 }
 
-// report ends a campaign.
+// report ends a campaign: its report is there before anybody reads that it is over.
 func (m *Machine) report(ctx context.Context, in StepInput) (StepAnswer, error) {
-	c, err := change(ctx, m.Store, in.Campaign, func(c *Campaign) ([]Entry, error) {
-		if c.State.Over() {
-			return nil, nil
-		}
-		switch c.State {
-		case Halting:
-			c.State = Halted
-		case Aborting:
-			c.State = Aborted
-		default:
-			c.State = Completed
-		}
-		c.Ended, c.Phase, c.Token = m.Now(), "", ""
-		return []Entry{{At: m.Now(), Verb: string(c.State), Who: "campaign", Why: c.Why}}, nil
-	})
-	if err != nil {
-		return StepAnswer{}, err
-	}
-	report, err := newReport(ctx, m.Counts, c)
-	if err == nil {
-		report.LeftOver, err = leftOver(ctx, m.Manifest, m.Counts, c, report.Devices)
+	var c Campaign
+	err := ErrChanged
+	for i := 0; errors.Is(err, ErrChanged) && i < changeAttempts; i++ {
+		c, err = m.end(ctx, in.Campaign)
 	}
 	if err != nil {
-		return StepAnswer{}, err
-	}
-	b, err := json.Marshal(report)
-	if err != nil {
-		return StepAnswer{}, err
-	}
-	if err := m.Manifest.PutDocument(ctx, c.ID, ReportDocument, b); err != nil {
 		return StepAnswer{}, err
 	}
 	kinds := map[State]string{Completed: NoticeCompleted, Halted: NoticeHalted, Aborted: NoticeAborted}
@@ -358,6 +335,55 @@ func (m *Machine) report(ctx context.Context, in StepInput) (StepAnswer, error) 
 		return StepAnswer{}, err
 	}
 	return StepAnswer{Next: string(c.State), Why: c.Why}, nil
+}
+
+// end writes the report of a campaign, and that it is over; ErrChanged if it is to end otherwise than
+// was reported.
+func (m *Machine) end(ctx context.Context, id event.CampaignID) (Campaign, error) {
+	c, err := m.Store.Load(ctx, id)
+	if err != nil {
+		return c, err
+	}
+	reported := c.over(m.Now())
+	report, err := newReport(ctx, m.Counts, reported)
+	if err == nil {
+		report.LeftOver, err = leftOver(ctx, m.Manifest, m.Counts, reported, report.Devices)
+	}
+	if err != nil {
+		return c, err
+	}
+	b, err := json.Marshal(report)
+	if err != nil {
+		return c, err
+	}
+	if err := m.Manifest.PutDocument(ctx, c.ID, ReportDocument, b); err != nil {
+		return c, err
+	}
+	return change(ctx, m.Store, id, func(c *Campaign) ([]Entry, error) {
+		if c.State.Over() {
+			return nil, nil
+		}
+		if *c = c.over(reported.Ended); c.State != reported.State || c.Why != reported.Why {
+			return nil, ErrChanged
+		}
+		return []Entry{{At: m.Now(), Verb: string(c.State), Who: "campaign", Why: c.Why}}, nil
+	})
+}
+
+// over is the campaign as it ends.
+func (c Campaign) over(now time.Time) Campaign {
+	switch c.State {
+	case Completed, Halted, Aborted:
+		return c
+	case Halting:
+		c.State = Halted
+	case Aborting:
+		c.State = Aborted
+	default:
+		c.State = Completed
+	}
+	c.Ended, c.Phase, c.Token = now, "", ""
+	return c
 }
 
 func (m *Machine) announce(ctx context.Context, c Campaign, kind string) error {

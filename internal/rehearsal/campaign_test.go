@@ -600,21 +600,23 @@ func TestAnExecutionThatEndsWithoutAReportIsCounted(t *testing.T) {
 	}
 }
 
-// TestManyCampaigns: seeds with every fault, a third of them in bad weather. What must hold the trial looks at itself.
+// TestManyCampaigns: seeds with every fault, a third of them in bad weather, every other one staged and with a budget.
+// What must hold the trial looks at itself.
 func TestManyCampaigns(t *testing.T) {
 	thoroughly(t)
 	seeds, err := strconv.Atoi(os.Getenv(campaigns))
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := payload(t, `{"campaignId": "many", "images": [{"firmware": {"version": "2.0.0"}}],
+	const many = `{"campaignId": "many", "images": [{"firmware": {"version": "2.0.0"}}],
 		"targets": {"groups": ["demo"]}, "rate": 300, "gate": {"success": 0.6, "haltOn": {}, "notReturned": 0},
 		"waves": [{"name": "canary", "count": 20, "bakeMinutes": 10},
-		{"name": "early", "percent": 30, "bakeMinutes": 5, "approval": true}, {"name": "rest", "bakeMinutes": 5}]}`)
+		{"name": "early", "percent": 30, "bakeMinutes": 5, "approval": true}, {"name": "rest", "bakeMinutes": 5}]}`
+	files := []string{payload(t, many), payload(t, strings.Replace(many, `"rate"`, `"stage": {}, "budget": 10, "rate"`, 1))}
 	for seed := range seeds {
 		t.Run(strconv.Itoa(seed+1), func(t *testing.T) {
 			c := Config{Devices: 200, Seed: uint64(seed + 1), Faults: "all", Every: 5 * time.Minute,
-				Campaign: trial.Campaign{File: file, Models: 3}}
+				Campaign: trial.Campaign{File: files[seed%2], Models: 3}}
 			if seed%3 == 2 {
 				if c.Weather, err = localcloud.ParseWeather("bad", "", c.Seed); err != nil {
 					t.Fatal(err)
