@@ -34,6 +34,8 @@ CDK := aws-cdk@2.1148.1
 AWS_CLI := awscli==1.45.11
 SAM := aws-sam-cli==1.170.0
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+VULNDB := v0.0.0-20261105234957-e22db6528018
 CFN_LINT := cfn-lint==1.51.0
 CHECKOV := checkov==3.3.30
 
@@ -49,7 +51,7 @@ BUILD := $(GO) build -tags lambda.norpc -ldflags "-s -w"
 
 export CGO_ENABLED = 0
 
-.PHONY: run rehearse build test test-race test-restart test-crash test-campaigns test-windows test-flood stored-forms test-disk test-upgrade test-ablation test-deploy lint fmt dist proto synth synth-check deploy smoke build-lambdas \
+.PHONY: run rehearse build test test-race test-restart test-crash test-campaigns test-windows test-flood stored-forms test-disk test-upgrade test-ablation test-deploy lint vuln fmt dist proto synth synth-check deploy smoke build-lambdas \
 	lint-template bench bench-compare bench-baseline bench-jsonata fuzz clean
 
 run: build ## one whole job on this machine: DEVICES=25 EVENT=file FAULTS=all PROFILES=all, OPERATION=reboot INPUT=json WORKFLOWS=folder, CAMPAIGN=events/create-campaign-demo.json
@@ -142,6 +144,15 @@ lint: .build/bin/golangci-lint ## formatting, vet, staticcheck and the other lin
 
 .build/bin/golangci-lint:
 	GOBIN=$(CURDIR)/.build/bin $(GO) install $(GOLANGCI_LINT)
+
+vuln: .build/vulndb-$(VULNDB) ## known vulnerabilities in what the programs call; their database comes as a Go module
+	$(GO) run $(GOVULNCHECK) -db file://$(CURDIR)/.build/vulndb-$(VULNDB) ./cmd/... ./lambdas/...
+
+# The database of vuln.go.dev is made of this module.
+.build/vulndb-$(VULNDB):
+	$(GO) mod download golang.org/x/vulndb@$(VULNDB)
+	$(GO) run golang.org/x/vulndb/cmd/indexdb@$(VULNDB) \
+		-vulns "$$($(GO) env GOMODCACHE)/golang.org/x/vulndb@$(VULNDB)/data/osv" -out $@
 
 fmt:
 	gofmt -w $$(git ls-files '*.go')

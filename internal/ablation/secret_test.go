@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -77,6 +78,15 @@ func TestNothingSecretIsLogged(t *testing.T) {
 			}
 			for _, m := range tokenIn.FindAllSubmatch(history, -1) {
 				tokens[string(m[1])] = true
+			}
+			// Who may not see the data of an execution sees no token.
+			var outline json.RawMessage
+			if err := s.call(ctx, "sfn", "GetExecutionHistory", map[string]any{"executionArn": e.ExecutionArn,
+				"maxResults": 1000, "includeExecutionData": false}, &outline); err != nil {
+				return err
+			}
+			if tokenIn.Match(outline) {
+				return fmt.Errorf("a token in a history without its data: %s", e.ExecutionArn)
 			}
 			for _, m := range errorIn.FindAllSubmatch(history, -1) {
 				failures++

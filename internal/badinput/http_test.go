@@ -12,6 +12,7 @@ import (
 	"html"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -319,5 +320,32 @@ func TestQueryRefusesBadInput(t *testing.T) {
 		r.Body = body + "&" + r.Body
 		r.Headers = map[string]string{"Content-Type": "application/x-www-form-urlencoded"}
 		return w.signed(service, http.MethodPost, "/", r)
+	})
+}
+
+// The body is the template of a stack that is made.
+func TestTemplatesAreRefused(t *testing.T) {
+	w := newWorld(t)
+	w.play("template", func(r row) *http.Request {
+		r.Body = "Action=CreateStack&Version=" + queryVersions["cloudformation"] + "&StackName=" +
+			url.QueryEscape(r.Call) + "&TemplateBody=" + url.QueryEscape(r.Body)
+		r.Headers = map[string]string{"Content-Type": "application/x-www-form-urlencoded"}
+		return w.signed("cloudformation", http.MethodPost, "/", r)
+	})
+}
+
+// The body is the definition of a state machine that is made.
+func TestDefinitionsAreRefused(t *testing.T) {
+	w := newWorld(t)
+	w.play("asl", func(r row) *http.Request {
+		body, err := json.Marshal(map[string]string{"name": r.Call, "definition": r.Body,
+			"roleArn": "arn:aws:iam::" + account + ":role/all"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Body = string(body)
+		r.Headers = map[string]string{"X-Amz-Target": targets["states"] + ".CreateStateMachine",
+			"Content-Type": "application/x-amz-json-1.0"}
+		return w.signed("states", http.MethodPost, "/", r)
 	})
 }

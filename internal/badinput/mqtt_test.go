@@ -19,8 +19,8 @@ import (
 
 // TestTheBrokerRefusesBadInput sends bytes (the body, in hexadecimal) to the plain MQTT port, at first or after a
 // client has connected. The answer is what comes back, in hexadecimal, and whether the connection is closed; of a
-// client that had connected only that it is, where it is. Nobody hears of what was refused, and nothing is kept of
-// a connection that never was.
+// client of MQTT 3.1.1 that had connected ("then") only that it is, where it is; of MQTT 5 ("then5") the reason.
+// Nobody hears of what was refused, and nothing is kept of a connection that never was.
 func TestTheBrokerRefusesBadInput(t *testing.T) {
 	db := store.Memory()
 	cloud, err := localcloud.New(localcloud.Config{
@@ -81,6 +81,18 @@ func TestTheBrokerRefusesBadInput(t *testing.T) {
 		return c
 	}
 	// connected is a client of a clean session.
+	connected5 := func(id string, wait time.Duration) net.Conn {
+		t.Helper()
+		c := dial(wait)
+		packet := []byte{0x10, byte(13 + len(id)), 0, 4, 'M', 'Q', 'T', 'T', 5, 2, 0, 60, 0, 0, byte(len(id))}
+		send(t, c, append(packet, id...))
+		head, err := hex.DecodeString(receive(t, c, 4)) // with a length of one byte
+		if err != nil || head[0] != 0x20 || head[3] != 0 {
+			t.Fatalf("%s is answered with %x, %v", id, head, err)
+		}
+		receive(t, c, int(head[1])-2)
+		return c
+	}
 	connected := func(id string, wait time.Duration) net.Conn {
 		t.Helper()
 		c := dial(wait)
@@ -109,19 +121,28 @@ func TestTheBrokerRefusesBadInput(t *testing.T) {
 			wait = time.Second / 2
 		}
 		c := dial(wait)
-		if r.Call == "then" {
+		switch r.Call {
+		case "then":
 			_ = c.Close()
 			c = connected(fmt.Sprint("bad", i), wait)
+		case "then5":
+			_ = c.Close()
+			c = connected5(fmt.Sprint("bad", i), wait)
 		}
 		updates := db.UpdatesLeft()
 		_, _ = c.Write(bytes) // it may be closed before all is there
 		answer, err := io.ReadAll(c)
-		got := strings.TrimSpace(hex.EncodeToString(answer) + " closed")
+		seen := hex.EncodeToString(answer)
+		if strings.HasPrefix(r.Name, "MQTT 5") {
+			seen = reason(answer)
+		}
+		got := strings.TrimSpace(seen + " closed")
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded): // only of a client that is served
-			got = hex.EncodeToString(answer) + " open"
+			got = strings.TrimSpace(seen + " open")
 		case r.Call == "then":
 			got = "closed"
+		case r.Call == "then5": // its end is told, and kept
 		case updates != db.UpdatesLeft():
 			t.Errorf("%s: %d updates of the store", r.Name, updates-db.UpdatesLeft())
 		}
@@ -137,6 +158,17 @@ func TestTheBrokerRefusesBadInput(t *testing.T) {
 	if got := receive(t, listens, 6); got != "300400016278" {
 		t.Errorf("at the end %s is heard", got)
 	}
+}
+
+// reason is what a CONNACK or a DISCONNECT of MQTT 5 says, whose properties are for people.
+func reason(b []byte) string {
+	switch {
+	case len(b) > 3 && b[0] == 0x20:
+		return fmt.Sprintf("CONNACK %02x", b[3])
+	case len(b) > 2 && b[0] == 0xe0:
+		return fmt.Sprintf("DISCONNECT %02x", b[2])
+	}
+	return hex.EncodeToString(b)
 }
 
 func send(t *testing.T, c net.Conn, packet []byte) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fleetstep/fleetstep/internal/campaign"
 	"github.com/fleetstep/fleetstep/internal/device"
 	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/flow/upgrade"
@@ -49,10 +50,26 @@ func TestRecordsOfDevicesAreRefused(t *testing.T) {
 // TestPayloadsOfCreateJobAreRefused reads what an operator asks for. TARGET in a body is the ARN of a thing group. The
 // answer are the paths of all mistakes.
 func TestPayloadsOfCreateJobAreRefused(t *testing.T) {
+	refusesPayloads(t, "createjob", func(body []byte, forms []event.Form) error {
+		_, err := jobs.Parse(body, forms)
+		return err
+	})
+}
+
+// TestPayloadsOfCreateCampaignAreRefused does the same for campaigns.
+func TestPayloadsOfCreateCampaignAreRefused(t *testing.T) {
+	refusesPayloads(t, "createcampaign", func(body []byte, forms []event.Form) error {
+		_, err := campaign.Parse(body, forms, upgrade.Operation)
+		return err
+	})
+}
+
+func refusesPayloads(t *testing.T, entrance string, parse func(body []byte, forms []event.Form) error) {
+	t.Helper()
 	forms := []event.Form{upgrade.NewForm(nil, upgrade.Rules{})}
-	for _, r := range rows(t, "createjob") {
+	for _, r := range rows(t, entrance) {
 		body := strings.ReplaceAll(r.Body, "TARGET", "arn:aws:iot:us-east-1:"+account+":thinggroup/lab")
-		_, err := jobs.Parse([]byte(body), forms)
+		err := parse([]byte(body), forms)
 		got := "taken"
 		if problems, ok := errors.AsType[event.Problems](err); ok {
 			var paths []string

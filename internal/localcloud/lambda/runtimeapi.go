@@ -141,6 +141,13 @@ func (e *environment) serveInitError(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	e.mu.Lock()
+	if e.asked { // the start is over
+		e.mu.Unlock()
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, `{"errorMessage":"State transition from Ready to InitError failed for runtime. `+
+			`Error: State transition is not allowed","errorType":"InvalidStateTransition"}`)
+		return
+	}
 	e.initFail = parseError(r, body)
 	if e.work != nil {
 		e.finish(e.work, failed(e.initFail, e.stream))

@@ -94,7 +94,7 @@ func (b *Broker) Listen(l net.Listener) error {
 
 func (b *Broker) add(l net.Listener) error {
 	b.count++
-	return b.server.AddListener(listeners.NewNet("listener-"+strconv.Itoa(b.count), l))
+	return b.server.AddListener(listeners.NewNet("listener-"+strconv.Itoa(b.count), listener{l}))
 }
 
 // alpn is the application protocol of MQTT with a client certificate: port 443 takes no
@@ -169,12 +169,20 @@ func (h *hook) Provides(what byte) bool {
 func (h *hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 	b := h.b
 	cl.Properties.Will = mqtt.Will{} // the core publishes wills
-	if malformed(pk) {
-		if pk.ProtocolVersion < 5 {
-			return packets.ErrMalformedPacket // MQTT 3.1.1 has no answer to it
+	code := packets.CodeSuccess
+	if first, ok := cl.Net.Conn.(*firstPacket); ok {
+		if packet := first.take(); pk.ProtocolVersion == 5 {
+			code = checkConnect(packet)
 		}
-		return errors.Join(packets.ErrMalformedPacket,
-			b.server.SendConnack(cl, packets.ErrMalformedPacket, false, nil))
+	}
+	if code == packets.CodeSuccess && malformed(pk) {
+		code = packets.ErrMalformedPacket
+	}
+	if code != packets.CodeSuccess {
+		if pk.ProtocolVersion < 5 {
+			return code // MQTT 3.1.1 has no answer to it
+		}
+		return errors.Join(code, b.server.SendConnack(cl, code, false, nil))
 	}
 	b.keepAlive(cl)
 	p := &peer{
@@ -184,7 +192,7 @@ func (h *hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 	}
 	var conn *iotdataplane.Connection
 	var err error
-	if entrance.TurnedAway(cl.Net.Conn) {
+	if entrance.TurnedAway(inner(cl.Net.Conn)) {
 		err = b.core.Overcrowded(cl.ID)
 	} else {
 		conn, err = b.core.Attach(context.Background(), options(cl, pk), p)
@@ -273,7 +281,7 @@ func options(cl *mqtt.Client, pk packets.Packet) iotdataplane.Options {
 			SourceIP: host(cl.Net.Remote)},
 		Clean: c.Clean, ReceiveMaximum: int(pk.Properties.ReceiveMaximum),
 	}
-	if t, ok := cl.Net.Conn.(*tls.Conn); ok {
+	if t, ok := inner(cl.Net.Conn).(*tls.Conn); ok {
 		if certificates := t.ConnectionState().PeerCertificates; len(certificates) > 0 {
 			o.Certificate = certificates[0]
 		}
@@ -425,6 +433,8 @@ func (h *hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet,
 	case packets.Unsubscribe:
 		p.unsubscribe(pk)
 	case packets.Pubrec, packets.Pubrel, packets.Pubcomp: // QoS 2 is not supported
+	case packets.Auth: // no CONNECT has named a method
+		p.refuse(packets.ErrProtocolViolation, iotdataplane.ReasonClientError)
 	case packets.Disconnect:
 		p.left, p.withWill = true, pk.ReasonCode != 0
 		if pk.Properties.SessionExpiryIntervalFlag {

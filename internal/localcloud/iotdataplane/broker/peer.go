@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"strings"
 	"sync"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
@@ -56,6 +57,10 @@ type peer struct {
 func (p *peer) publish(pk packets.Packet) {
 	if code := pk.PublishValidate(topicAliases); code != packets.CodeSuccess {
 		p.refuse(code, iotdataplane.ReasonClientError)
+		return
+	}
+	if pk.Properties.PayloadFormat > 1 { // [MQTT-3.3.2.3.2]
+		p.refuse(packets.ErrProtocolViolation, iotdataplane.ReasonClientError)
 		return
 	}
 	if pk.Properties.TopicAliasFlag {
@@ -160,6 +165,10 @@ func (p *peer) subscribe(pk packets.Packet) {
 	for i, f := range pk.Filters {
 		if f.Identifier != 0 {
 			p.refuse(packets.ErrSubscriptionIdentifiersNotSupported, iotdataplane.ReasonClientError)
+			return
+		}
+		if f.RetainHandling > 2 || f.NoLocal && strings.HasPrefix(f.Filter, "$share/") { // [MQTT-3.8.3-4]
+			p.refuse(packets.ErrProtocolViolation, iotdataplane.ReasonClientError)
 			return
 		}
 		if f.Qos > 1 {
