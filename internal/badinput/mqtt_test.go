@@ -111,7 +111,9 @@ func TestTheBrokerRefusesBadInput(t *testing.T) {
 		t.Fatalf("the subscription is answered with %s", got)
 	}
 	db.CrashAt(1<<40, false, func(*store.DB) { t.Error("crashed") })
-	for i, r := range all {
+	again := false
+	for i := 0; i < len(all); i++ {
+		r := all[i]
 		bytes, err := hex.DecodeString(r.Body)
 		if err != nil {
 			t.Fatalf("%s: %v", r.Name, err)
@@ -143,9 +145,15 @@ func TestTheBrokerRefusesBadInput(t *testing.T) {
 		case r.Call == "then":
 			got = "closed"
 		case r.Call == "then5": // its end is told, and kept
+		case updates != db.UpdatesLeft() && !again:
+			again = true // what was written may be metrics, which are once a second
+			_ = c.Close()
+			i--
+			continue
 		case updates != db.UpdatesLeft():
 			t.Errorf("%s: %d updates of the store", r.Name, updates-db.UpdatesLeft())
 		}
+		again = false
 		if got != r.Want {
 			t.Errorf("%s: %s, want %s", r.Name, got, r.Want)
 		}

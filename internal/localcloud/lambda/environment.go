@@ -234,6 +234,13 @@ func (e *environment) run(ctx context.Context, inv Invocation, late bool) (resul
 			err, retry = errSlowStart, true
 		}
 	}
+	over := false
+	if err != nil {
+		// From here on the end of the process is our doing, and not how the invocation ends.
+		e.mu.Lock()
+		over, w.ended = w.ended, true
+		e.mu.Unlock()
+	}
 	if err == nil && w.result.OutOfMemory || err != nil {
 		e.kill()
 	}
@@ -247,7 +254,7 @@ func (e *environment) run(ctx context.Context, inv Invocation, late bool) (resul
 		e.work = nil
 	}
 	e.most = max(e.most, most)
-	if err != nil && !w.ended {
+	if err != nil && !over {
 		return Result{Stream: e.stream, Began: w.began, Memory: e.most}, retry, err
 	}
 	w.result.Began, w.result.Memory = w.began, e.most
