@@ -19,7 +19,7 @@ const (
 
 // StandingsAttributes are the attributes of a standing that the index has beside its keys.
 func StandingsAttributes() []string {
-	return []string{"v", "state", "error", "wave", "model", "attempt", "at", "shard", "stage", "document", "zone"}
+	return []string{"v", "state", "error", "wave", "model", "attempt", "at", "shard", "document", "zone"}
 }
 
 // Where says which devices of a campaign are listed.

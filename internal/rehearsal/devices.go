@@ -14,6 +14,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"github.com/fleetstep/fleetstep/internal/localcloud"
 	"github.com/fleetstep/fleetstep/internal/simulator"
 	"github.com/fleetstep/fleetstep/internal/trial"
@@ -43,9 +45,11 @@ type world struct {
 	firmware  simulator.HTTPClient
 	zone      func(thing string) string
 	connected func(*link)
-	// For tests: invoked hears of each invocation of a function, by the folder of its code; timing is the agents'.
-	invoked func(asset string, payload []byte)
-	timing  simulator.Timing
+	// For tests: invoked hears of each invocation of a function, by the folder of its code; configured changes what
+	// its clients are made of; timing is the agents'.
+	invoked    func(asset string, payload []byte)
+	configured func(asset string, cfg *aws.Config)
+	timing     simulator.Timing
 
 	certificates map[string]*x509.Certificate // by thing
 	fleet        *simulator.Fleet
@@ -163,13 +167,12 @@ func (w *world) Calls(context.Context) ([]trial.Calls, error) {
 }
 
 // Transitions implements trial.World. The histories are read for the digest.
-func (w *world) Transitions(ctx context.Context, machine string) (float64, error) {
+func (w *world) Transitions(ctx context.Context, machine string) (t trial.Transitions, err error) {
 	end, err := w.ending(ctx)
 	if err != nil {
-		return 0, err
+		return t, err
 	}
-	t := end.transitions[machine]
-	return t.PerUpgrade(), nil
+	return end.transitions[machine], nil
 }
 
 // clock is the agents' time.

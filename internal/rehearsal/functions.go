@@ -68,6 +68,9 @@ func (w *world) function(ctx context.Context, c *localcloud.Cloud, f localcloud.
 	env.Parallel, env.Operations = w.parallel, w.operations
 	cfg := w.discovering(c, client)
 	cfg.Retryer = func() aws.Retryer { return patient{aws.NopRetryer{}, w.sched, make.limits} }
+	if w.configured != nil {
+		w.configured(f.Asset, &cfg)
+	}
 	h, err := make.construct(ctx, env, cfg, w.sched.Now)
 	if err != nil || w.invoked == nil {
 		return h, err

@@ -490,10 +490,12 @@ func (p *played) conclude(ctx context.Context, r campaign.Report, fleet *simulat
 	}
 	begun := s.Succeeded + s.Failed
 	s.PerUpgrade = perUpgrade(p.callsBefore, after, p.Stack, begun)
-	if s.PerUpgrade.Transitions, err = p.world().Transitions(ctx, p.machine); err != nil {
+	transitions, err := p.world().Transitions(ctx, p.machine)
+	if err != nil {
 		return err
 	}
-	s.Cost = costs(p.callsBefore, after, p.Stack, begun, s.PerUpgrade)
+	s.PerUpgrade.Transitions = transitions.PerUpgrade()
+	s.Cost = costs(p.callsBefore, after, begun, s.PerUpgrade, transitions.All())
 	expect := p.Campaign.Expect
 	if expect == "" {
 		expect = "completed"

@@ -5,11 +5,11 @@ import "math"
 // List prices of us-east-1 in dollars, read 2026-11 (docs/performance.md, "What an upgrade costs").
 const (
 	priceTransition = 25e-6
+	PriceWriteUnit  = 0.625e-6
+	PriceReadUnit   = 0.125e-6
 	priceInvocation = 0.2e-6
 	priceGBSecond   = 13.3334e-6 // arm64
-	priceWriteUnit  = 0.625e-6
-	priceReadUnit   = 0.125e-6
-	priceMessage    = 1e-6 // of AWS IoT, to or from a device
+	priceMessage    = 1e-6       // of AWS IoT, to or from a device
 	priceRule       = 0.15e-6
 	priceQueue      = 0.4e-6 // a request of SQS
 	priceNotice     = 0.5e-6 // SNS
@@ -17,20 +17,21 @@ const (
 	priceJob        = 0.003  // a job execution
 )
 
-// What is not counted is assumed: how long an invocation takes, how many units a request
-// to DynamoDB is (transactions count twice, and have about three items), which share of
-// invocations X-Ray records (its default is one a second and a twentieth of the rest).
+// What is not counted is assumed: how long an invocation takes, how many units of DynamoDB the requests of one upgrade
+// consume on average, with what the index and the clock consume for it (package rehearsal's
+// TestACampaignsUpgradesCostWhatTheyMay measures them), which share of invocations X-Ray records (its default is one a
+// second and a twentieth of the rest).
 const (
 	invocationSeconds = 0.05
 	functionGB        = 0.25
-	unitsOfWrite      = 4.0
-	unitsOfRead       = 1.0
+	UnitsOfWrite      = 7.7 // transactions have about three items, and count twice
+	UnitsOfRead       = 1.3 // a device's partition has 4 kB to 8 kB
 	tracedShare       = 0.05
 )
 
 // costs is what 1,000 upgrades cost beside egress, by carrier, from the calls that were
 // counted and the list prices. With jobs each device has a job execution beside.
-func costs(before, after []Calls, stack string, upgrades int, p PerUpgrade) map[string]float64 {
+func costs(before, after []Calls, upgrades int, p PerUpgrade, transitions int) map[string]float64 {
 	if upgrades == 0 {
 		return nil
 	}
@@ -54,10 +55,11 @@ func costs(before, after []Calls, stack string, upgrades int, p PerUpgrade) map[
 	add(after, 1)
 	add(before, -1)
 	each := 1 / float64(upgrades)
-	direct := p.Transitions*priceTransition +
+	direct := float64(transitions)*each*priceTransition +
 		p.Invocations*(priceInvocation+functionGB*invocationSeconds*priceGBSecond+tracedShare*priceTrace) +
-		p.Writes*unitsOfWrite*priceWriteUnit + p.Reads*unitsOfRead*priceReadUnit +
-		rules*each*(priceMessage+2*priceRule+3*priceQueue) + // in, a rule and its action; sent, received, deleted
+		p.Writes*UnitsOfWrite*PriceWriteUnit + p.Reads*UnitsOfRead*PriceReadUnit +
+		// In, a rule and its action; sent one by one, received and deleted in batches.
+		rules*each*(priceMessage+2*priceRule+(1+2/max(1, p.Batch))*priceQueue) +
 		publishes*each*2*priceMessage + // and its PUBACK
 		starts*each*priceQueue + notices*each*priceNotice
 	round := func(x float64) float64 { return math.Round(1e6*x) / 1e3 } // of a thousand, to a thousandth

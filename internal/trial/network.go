@@ -90,15 +90,14 @@ func (n network) inspect(ctx context.Context, what string, into any) error {
 	return nil
 }
 
-func (n network) Transitions(ctx context.Context, machine string) (float64, error) {
-	var t Transitions
+func (n network) Transitions(ctx context.Context, machine string) (t Transitions, err error) {
 	executions := sfn.NewListExecutionsPaginator(n.sfn, &sfn.ListExecutionsInput{
 		StateMachineArn: &machine, StatusFilter: sfntypes.ExecutionStatusSucceeded,
 	})
 	for executions.HasMorePages() {
 		page, err := executions.NextPage(ctx)
 		if err != nil {
-			return 0, err
+			return t, err
 		}
 		for _, e := range page.Executions {
 			var kinds []string
@@ -107,7 +106,7 @@ func (n network) Transitions(ctx context.Context, machine string) (float64, erro
 			for pages.HasMorePages() {
 				page, err := pages.NextPage(ctx)
 				if err != nil {
-					return 0, err
+					return t, err
 				}
 				for _, event := range page.Events {
 					kinds = append(kinds, string(event.Type))
@@ -116,5 +115,5 @@ func (n network) Transitions(ctx context.Context, machine string) (float64, erro
 			t.Add(slices.Values(kinds))
 		}
 	}
-	return t.PerUpgrade(), nil
+	return t, nil
 }

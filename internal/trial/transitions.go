@@ -7,13 +7,13 @@ import (
 )
 
 // Transitions counts the state transitions of executions, retries included, as
-// AWS counts them. Executions in which a task failed for good were no upgrades
-// and do not count.
-type Transitions struct{ sum, upgrades int }
+// AWS counts them. Executions in which a task failed for good were no upgrades,
+// one that parks among them, and do not count for the average.
+type Transitions struct{ sum, upgrades, all int }
 
 // Add takes the types of the events of an execution that succeeded.
 func (t *Transitions) Add(kinds iter.Seq[string]) {
-	entered, tasks, scheduled, last := 0, 0, 0, ""
+	entered, tasks, scheduled, last, failed := 0, 0, 0, "", false
 	for kind := range kinds {
 		switch {
 		case strings.HasSuffix(kind, "StateEntered"):
@@ -24,13 +24,20 @@ func (t *Transitions) Add(kinds iter.Seq[string]) {
 		case kind == "TaskScheduled":
 			scheduled++
 		case kind == "TaskStateExited" && (last == "TaskFailed" || last == "TaskTimedOut"):
-			return
+			failed = true
 		}
 		last = kind
 	}
-	t.sum += entered + max(0, scheduled-tasks)
+	n := entered + max(0, scheduled-tasks)
+	if t.all += n; failed {
+		return
+	}
+	t.sum += n
 	t.upgrades++
 }
+
+// All are those of all executions that succeeded.
+func (t *Transitions) All() int { return t.all }
 
 // PerUpgrade is the average so far, to two places; 0 of none.
 func (t *Transitions) PerUpgrade() float64 {

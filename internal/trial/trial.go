@@ -73,9 +73,8 @@ type World interface {
 	Fleet(ctx context.Context, p Plan) (fleet *simulator.Fleet, by string, err error)
 	// Residue lists the cloud's unfinished work.
 	Residue(ctx context.Context) ([]string, error)
-	// Transitions is the average number of state transitions of the executions
-	// of a state machine that were upgrades (see Transitions).
-	Transitions(ctx context.Context, stateMachineARN string) (float64, error)
+	// Transitions are those of the executions of a state machine that succeeded.
+	Transitions(ctx context.Context, stateMachineARN string) (Transitions, error)
 	// Calls counts the calls of roles until now; empty where the cloud does not count.
 	Calls(ctx context.Context) ([]Calls, error)
 }
@@ -384,9 +383,11 @@ func (r *run) conclude(ctx context.Context, s *cli.State, fleet *simulator.Fleet
 		return err
 	}
 	average := perUpgrade(r.callsBefore, after, r.Stack, s.Counts.Total())
-	if average.Transitions, err = r.world().Transitions(ctx, r.machine); err != nil {
+	transitions, err := r.world().Transitions(ctx, r.machine)
+	if err != nil {
 		return err
 	}
+	average.Transitions = transitions.PerUpgrade()
 	for _, c := range problems {
 		r.printf("PROBLEM: %s", c)
 	}

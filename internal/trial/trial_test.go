@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -106,7 +107,13 @@ func (p *place) Calls(context.Context) ([]Calls, error) {
 	return []Calls{{By: "fleetstep-finalize", Service: "lambda", Operation: "Invoke", Count: p.calls}}, nil
 }
 
-func (p *place) Transitions(context.Context, string) (float64, error) { return p.transitions, nil }
+func (p *place) Transitions(context.Context, string) (Transitions, error) {
+	var t Transitions
+	for _, n := range []float64{math.Floor(p.transitions), math.Ceil(p.transitions)} {
+		t.Add(slices.Values(slices.Repeat([]string{"PassStateEntered"}, int(n))))
+	}
+	return t, nil
+}
 
 // cloud answers what a demonstration asks of AWS, by operation.
 type cloud struct {
@@ -435,7 +442,7 @@ func TestTransitionsOverTheNetwork(t *testing.T) {
 	}}
 	r := &run{clients: newClients(aws.Config{Region: "us-east-1", HTTPClient: c,
 		Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", "")})}
-	if got, err := (network{r}).Transitions(t.Context(), "m"); err != nil || got != 1 {
+	if got, err := (network{r}).Transitions(t.Context(), "m"); err != nil || got.PerUpgrade() != 1 || got.All() != 1 {
 		t.Errorf("got %v, %v", got, err)
 	}
 }

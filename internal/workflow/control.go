@@ -240,7 +240,7 @@ func heldBefore(t event.Turn, owner event.Owner, flag Control) event.Move {
 func (g gate) endanger(ctx context.Context, d Device, owner event.Owner, now time.Time) (err error) {
 	number := d.Claim.ExecutionNumber
 	for range closeAttempts {
-		shift := d.endangered(owner, number, now)
+		shift := d.endangered(owner, number)
 		if shift == nil {
 			if s, ok := d.standing(owner); ok && s.Danger {
 				return nil

@@ -94,13 +94,13 @@ func (d Device) shift(owner event.Owner, attempt int64, to event.StandState, nam
 }
 
 // endangered is the change of a campaign's device that is about to be in danger; nil for any other.
-func (d Device) endangered(owner event.Owner, attempt int64, now time.Time) *event.Shift {
+func (d Device) endangered(owner event.Owner, attempt int64) *event.Shift {
 	s, ok := d.standing(owner)
 	if !ok || s.Danger || s.Stage || s.State != event.StandRunning || s.Attempt != attempt {
 		return nil
 	}
 	to := s
-	to.Danger, to.At = true, now
+	to.Danger = true // its time stays: what a list shows of it does not change, and costs nothing
 	return &event.Shift{From: &s, To: to}
 }
 

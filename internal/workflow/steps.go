@@ -151,7 +151,7 @@ func (w *Steps) await(ctx context.Context, in event.StepInput) (Taken, error) {
 		}
 	}
 	if move.Danger {
-		reg.Shift = d.endangered(x.Owner, x.ExecutionNumber, now)
+		reg.Shift = d.endangered(x.Owner, x.ExecutionNumber)
 	}
 	err = w.Store.Register(ctx, x.ThingName, reg)
 	if errors.Is(err, ErrFull) {

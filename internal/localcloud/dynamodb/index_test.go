@@ -546,8 +546,16 @@ func TestIndexesConsumeUnitsOfTheirOwn(t *testing.T) {
 			t.Errorf("got %s, want %s", got, w.want)
 		}
 	}
+	// In a transaction the table's double, and not the indexes'.
+	in := put("z")
+	in = `{"TransactItems":[{"Put":` + in + `}],"ReturnConsumedCapacity":"INDEXES"}`
+	if got, want := c.must(t, "TransactWriteItems", in), `{"ConsumedCapacity":[{"TableName":"tbl","CapacityUnits":16,`+
+		`"Table":{"CapacityUnits":6},"GlobalSecondaryIndexes":{"all":{"CapacityUnits":6},"keys":{"CapacityUnits":2},`+
+		`"some":{"CapacityUnits":2}}}]}`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
 	c.settle()
-	got := c.must(t, "Query", `{"TableName":"tbl","IndexName":"all","Select":"COUNT","KeyConditionExpression":"g = :g","ExpressionAttributeValues":{":g":{"S":"y"}},"ReturnConsumedCapacity":"INDEXES"}`)
+	got := c.must(t, "Query", `{"TableName":"tbl","IndexName":"all","Select":"COUNT","KeyConditionExpression":"g = :g","ExpressionAttributeValues":{":g":{"S":"z"}},"ReturnConsumedCapacity":"INDEXES"}`)
 	if want := `{"Count":1,"ScannedCount":1,"ConsumedCapacity":{"TableName":"tbl","CapacityUnits":0.5,"Table":{"CapacityUnits":0},"GlobalSecondaryIndexes":{"all":{"CapacityUnits":0.5}}}}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

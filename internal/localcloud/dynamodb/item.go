@@ -81,7 +81,8 @@ func (u *units) addIndex(name string, n float64) {
 
 func wants(capacity string) bool { return capacity == "TOTAL" || capacity == "INDEXES" }
 
-// consumed reports what was consumed, times a factor: a transaction consumes the double.
+// consumed reports what was consumed. A transaction consumes the table's units times a factor, and of its indexes what
+// any write does.
 func consumed(want string, t *table, u units, times float64) *consumption {
 	if !wants(want) {
 		return nil
@@ -89,12 +90,12 @@ func consumed(want string, t *table, u units, times float64) *consumption {
 	c := &consumption{TableName: t.Name, CapacityUnits: times * u.table}
 	for _, name := range slices.Sorted(maps.Keys(u.indexes)) {
 		n := u.indexes[name]
-		c.CapacityUnits += times * n
+		c.CapacityUnits += n
 		if want == "INDEXES" {
 			if c.GlobalSecondaryIndexes == nil {
 				c.GlobalSecondaryIndexes = map[string]capacity{}
 			}
-			c.GlobalSecondaryIndexes[name] = capacity{times * n}
+			c.GlobalSecondaryIndexes[name] = capacity{n}
 		}
 	}
 	if want == "INDEXES" {
