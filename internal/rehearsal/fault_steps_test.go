@@ -143,14 +143,14 @@ var endsAtStep = map[string]string{
 }
 
 // expectedAt is how an upgrade is to end; fired tells whether the fault took effect.
-func expectedAt(m moment, mishap string, fired bool) string {
+func expectedAt(m moment, mishap string, fired bool, of *simulator.Profile) string {
 	for _, key := range []string{m.String() + " " + mishap, "* " + m.state + " " + mishap} {
 		if end, ok := endsAtStep[key]; ok {
 			return end
 		}
 	}
-	if f := simulator.FaultNamed(mishap); f != nil && fired && f.Ends != "" {
-		return f.Ends
+	if end := simulator.FaultNamed(mishap).On(of).Ends; fired && end != "" {
+		return end
 	}
 	if m.base != "" {
 		return simulator.FaultNamed(m.base).Ends
@@ -171,8 +171,9 @@ func (c cell) String() string {
 	return fmt.Sprintf("%s | %s | %s | %s | %s", c.moment, c.mishap, c.fired, c.end, c.path)
 }
 
-// playSteps plays one device for each cell, all of a job together, and fills the cells in.
-func playSteps(t *testing.T, job string, cells []*cell, seed uint64) {
+// playSteps plays one device for each cell, of a model, all of a job together, and fills the
+// cells in.
+func playSteps(t *testing.T, job string, cells []*cell, seed uint64, of *simulator.Profile) {
 	t.Helper()
 	payload := filepath.Join(t.TempDir(), "payload.json")
 	if err := os.WriteFile(payload, fmt.Appendf(nil, `{
@@ -182,8 +183,9 @@ func playSteps(t *testing.T, job string, cells []*cell, seed uint64) {
 		t.Fatal(err)
 	}
 	byThing := map[string]*cell{}
-	var base []string
+	var base, profiles []string
 	for i, c := range cells {
+		profiles = append(profiles, fmt.Sprintf("%s@%d", of.Name, i+1))
 		byThing[simulator.ThingName(i+1)] = c
 		if c.moment.base != "" {
 			base = append(base, fmt.Sprintf("%s@%d", c.moment.base, i+1))
@@ -192,6 +194,7 @@ func playSteps(t *testing.T, job string, cells []*cell, seed uint64) {
 	came := map[*cell]bool{}
 	_, out, err := play(t, Config{
 		Devices: len(cells), Seed: seed, Faults: strings.Join(base, ","), Event: payload, Image: 1 << 10,
+		Profiles: strings.Join(profiles, ","),
 		opened: func(w *world) {
 			w.timing = simulator.Timing{Download: [2]time.Duration{30 * time.Second, time.Minute},
 				BeforeReboot: 5 * time.Second, Boot: 10 * time.Second}
@@ -266,15 +269,9 @@ func TestAllFaultsAtEachStep(t *testing.T) {
 		t.Fatal(err)
 	}
 	var now bytes.Buffer
+	reference := simulator.AllProfiles[0]
 	for _, job := range []string{"AUTO", "SEPARATE", "WINDOW"} {
-		all := []*cell{{moment: moment{job: job, state: undisturbed}, mishap: undisturbed}}
-		for _, m := range moments {
-			for _, mishap := range mishapNames() {
-				if m.job == job && mishap != m.base {
-					all = append(all, &cell{moment: m, mishap: mishap})
-				}
-			}
-		}
+		all := cellsOf(job, reference)
 		list, seeds := all, uint64(1)
 		switch {
 		case rewrite:
@@ -287,9 +284,9 @@ func TestAllFaultsAtEachStep(t *testing.T) {
 			}
 		}
 		for seed := range seeds {
-			playSteps(t, job, list, seed+1)
+			playSteps(t, job, list, seed+1, reference)
 			for _, c := range list {
-				want := expectedAt(c.moment, c.mishap, c.fired == "yes")
+				want := expectedAt(c.moment, c.mishap, c.fired == "yes", reference)
 				if c.end != want || c.fired == "not reached" {
 					t.Errorf("seed %d: %s; want %s", seed+1, c, want)
 				}
@@ -306,4 +303,34 @@ func TestAllFaultsAtEachStep(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	for _, p := range simulator.AllProfiles[1:] {
+		for _, job := range []string{"AUTO", "SEPARATE"} {
+			// One that sleeps is away when its deadlines pass, and one of a single image is not activated separately.
+			if !whole || p.Sleeps || p.Images == 1 && job == "SEPARATE" {
+				continue
+			}
+			cells := cellsOf(job, p)
+			playSteps(t, job, cells, 1, p)
+			for _, c := range cells {
+				want := expectedAt(c.moment, c.mishap, c.fired == "yes", p)
+				if c.end != want || c.fired == "not reached" {
+					t.Errorf("%s: %s; want %s", p.Name, c, want)
+				}
+			}
+		}
+	}
+}
+
+// cellsOf are those of a job that a model can be in.
+func cellsOf(job string, p *simulator.Profile) []*cell {
+	all := []*cell{{moment: moment{job: job, state: undisturbed}, mishap: undisturbed}}
+	for _, m := range moments {
+		for _, mishap := range mishapNames() {
+			if m.job == job && mishap != m.base && simulator.FaultNamed(mishap).On(p).Applies &&
+				(m.base == "" || p.Images != 1) { // whose rollback is none
+				all = append(all, &cell{moment: m, mishap: mishap})
+			}
+		}
+	}
+	return all
 }

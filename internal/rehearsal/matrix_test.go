@@ -155,8 +155,9 @@ func byStep() (string, error) {
 		"any more:\n" +
 		"the upgrade ends as a healthy one. How each is to end is declared in " +
 		"`internal/rehearsal/fault_steps_test.go`;\n" +
-		"`make test-profiles` plays all of them with three seeds, the ordinary suite a part.\n" +
-		"`internal/rehearsal/testdata/steps.txt` has the states that they went through.\n")
+		"`make test-profiles` plays all of them with three seeds, and once on each other model that does not " +
+		"sleep, the\nordinary suite a part. `internal/rehearsal/testdata/steps.txt` has the states that they went " +
+		"through.\n")
 	for _, job := range []struct{ name, title string }{
 		{"AUTO", "One command for download and restart (`AUTO`)"},
 		{"SEPARATE", "A command of its own for the restart, and a soak of two minutes (`SEPARATE`)"},
@@ -185,7 +186,7 @@ func byStep() (string, error) {
 					continue
 				case seen == nil:
 					return "", fmt.Errorf("%s: %s, %s is not in it", stepsFile, m, mishap)
-				case seen[1] != expectedAt(m, mishap, seen[0] == "yes"):
+				case seen[1] != expectedAt(m, mishap, seen[0] == "yes", simulator.AllProfiles[0]):
 					return "", fmt.Errorf("%s: %s, %s ended with %s", stepsFile, m, mishap, seen[1])
 				case seen[0] == "never":
 					b.WriteString(" · |")

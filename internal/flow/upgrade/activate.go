@@ -156,7 +156,7 @@ func (s turn) activate(ev event.DeviceEvent) event.Move {
 		return refusal(*a.Fault)
 	}
 	v := viewOf(a)
-	if r, ok := v.busy(commandActivate); ok {
+	if r, ok := v.busy(commandActivate, s.gave(Activate)); ok {
 		if given(s.t, Activate, r.Key) {
 			return s.activating(r.Key, ev, false)
 		}

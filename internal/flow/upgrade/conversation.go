@@ -427,6 +427,11 @@ func given(t event.Turn, step event.Step, key string) bool {
 	return among(keys(t, step, ""), key)
 }
 
+// gave is given, of a step of this upgrade.
+func (s turn) gave(step event.Step) func(key string) bool {
+	return func(key string) bool { return given(s.t, step, key) }
+}
+
 func among(keys map[string]string, key string) bool {
 	for known := range keys {
 		if event.SameTry(known, key) {

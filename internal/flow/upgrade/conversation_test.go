@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -47,6 +48,12 @@ func with(status string) show {
 func (s show) at(command, key string) show {
 	s.running = append([][3]string{{"Device.Other()", "k", "Active"}, {image2 + command, "done", "Success"}},
 		[3]string{image2 + command, key, "Active"})
+	return s
+}
+
+// and has another command at work beside that.
+func (s show) and(command, key string) show {
+	s.running = append(slices.Clone(s.running), [3]string{image2 + command, key, "Active"})
 	return s
 }
 
@@ -567,6 +574,11 @@ func TestConversations(t *testing.T) {
 			c.on(refused(c, busy))
 			return c.on(c.shows(old.at("Download()", "k")))
 		}, "Device.Busy"},
+		{"was busy with another and with ours", upgrade.Download, func(c *talk) event.Move {
+			c.begin()
+			c.on(refused(c, busy))
+			return c.on(c.shows(old.at("Download()", "k").and("Download()", d)))
+		}, "accepted " + d + " 4500"},
 		{"was busy without a trace", upgrade.Download, func(c *talk) event.Move {
 			c.begin()
 			c.on(refused(c, busy))
@@ -1140,6 +1152,18 @@ func TestConversations(t *testing.T) {
 			c.set("overdue", true).begin()
 			return c.on(c.shows(old.at("Download()", d)))
 		}, "Device.NoReport"},
+		{"is late with its download, while another's is at work", upgrade.Verify, func(c *talk) event.Move {
+			c.set("overdue", true).begin()
+			return c.on(c.shows(staged.at("Download()", "another").and("Download()", d)))
+		}, "Device.NoReport"},
+		{"is late and has the image, while another's download is at work", upgrade.Verify, func(c *talk) event.Move {
+			c.set("overdue", true).begin()
+			return c.on(c.shows(staged.at("Download()", "another")))
+		}, "Next.Activate"},
+		{"is late without the image, while another's download is at work", upgrade.Verify, func(c *talk) event.Move {
+			c.set("overdue", true).begin()
+			return c.on(c.shows(old.at("Download()", "another")))
+		}, "Device.Busy"},
 		{"is late, and has failed without a word", upgrade.Verify, func(c *talk) event.Move {
 			c.set("overdue", true).begin()
 			return c.on(c.shows(with("DownloadFailed")))

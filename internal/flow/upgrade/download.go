@@ -123,7 +123,7 @@ func (s turn) download(ev event.DeviceEvent) event.Move {
 	}
 	v := viewOf(a)
 	path := s.m.Target.Path
-	if r, ok := v.busy(commandDownload); ok {
+	if r, ok := v.busy(commandDownload, s.gave(Download)); ok {
 		if given(s.t, Download, r.Key) {
 			return s.downloading(r.Key, ev, false)
 		}

@@ -81,7 +81,7 @@ func (s turn) inspected(a *event.Answer, ev event.DeviceEvent) event.Move {
 	case v.runs(version):
 		return s.failWith(v, UpgradeUpToDate, "runs %s", version)
 	}
-	if r, ok := v.busy(commandDownload); ok {
+	if r, ok := v.busy(commandDownload, anybodys); ok {
 		// Whoever asked for it: the state machine comes back when it may be over.
 		return s.failWith(v, event.DeviceBusy, "%s with command key %q is under way", r.Command, r.Key)
 	}

@@ -81,15 +81,25 @@ func (v view) has(path, version string) bool {
 	return i.Version == version && (i.Status == statusAvailable || i.Status == statusActive)
 }
 
-// busy finds a command on any firmware image that is under way.
-func (v view) busy(command string) (device.Running, bool) {
+// busy finds a command on any firmware image that is under way: one of ours, by its key, if
+// there is one.
+func (v view) busy(command string, ours func(key string) bool) (found device.Running, ok bool) {
 	for _, r := range v.running {
-		if strings.HasPrefix(r.Command, firmwareImages) && strings.HasSuffix(r.Command, "."+command) {
+		if !strings.HasPrefix(r.Command, firmwareImages) || !strings.HasSuffix(r.Command, "."+command) {
+			continue
+		}
+		if ours(r.Key) {
 			return r, true
 		}
+		if !ok {
+			found, ok = r, true
+		}
 	}
-	return device.Running{}, false
+	return found, ok
 }
+
+// anybodys is for busy where it does not matter whose command it is.
+func anybodys(string) bool { return false }
 
 // target chooses the image to download into: never the running one where there is
 // another; one that has the wanted version already before others; else the lowest.

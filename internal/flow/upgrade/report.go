@@ -134,9 +134,10 @@ func (s turn) reportLook(ev event.DeviceEvent) event.Move {
 	// table of commands.
 	atWork := !restarted && (i.Status == statusDownloading || i.Status == statusValidating)
 	for _, command := range []string{commandDownload, commandActivate} {
-		r, busy := v.busy(command)
+		ours := func(key string) bool { return key == s.m.Download || key == s.m.Activate }
+		r, busy := v.busy(command, ours)
 		// What another is at says nothing about a failure of ours.
-		atWork = atWork || busy && (why != forFault || r.Key == s.m.Download || r.Key == s.m.Activate)
+		atWork = atWork || busy && (why != forFault || ours(r.Key))
 	}
 	if atWork {
 		return s.looked(why)

@@ -91,7 +91,7 @@ func (s turn) rollback(ev event.DeviceEvent) event.Move {
 	}
 	// No command outlives a restart, and one that was sent may be lost (11c): what is
 	// not under way is asked for again, until the step's deadline.
-	if _, busy := v.busy(commandActivate); busy || s.m.Sends >= mostSends {
+	if _, busy := v.busy(commandActivate, anybodys); busy || s.m.Sends >= mostSends {
 		return event.Move{}
 	}
 	if s.m.Fault != nil && s.m.Faults > mostFaults {

@@ -59,7 +59,8 @@ func (s turn) unverified(v view) event.Move {
 		return s.failWith(v, ActivateFailed, "fell back to %s after it had run %s", v.software, s.m.version())
 	}
 	if s.m.Overdue {
-		if r, ok := v.busy(commandDownload); ok {
+		r, busy := v.busy(commandDownload, s.gave(Download))
+		if busy && given(s.t, Download, r.Key) {
 			return s.failWith(v, event.DeviceNoReport, "%s is still under way", r.Command)
 		}
 		if name := broken(target); name != "" && target.Status != s.m.Target.Status {
@@ -71,6 +72,10 @@ func (s turn) unverified(v view) event.Move {
 		}
 		if s.complete(v) && s.t.Tries[Activate] == 0 {
 			return s.fail(NextActivate, "image %s is complete and was not activated", target.Path)
+		}
+		if busy {
+			return s.failWith(v, event.DeviceBusy, "%s with command key %q is under way; image %s is %s", r.Command,
+				r.Key, target.Path, target.Status)
 		}
 		return s.failWith(v, event.DeviceNoReport, "no report in time; runs %s, image %s is %s", v.software,
 			target.Path, target.Status)
