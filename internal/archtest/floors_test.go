@@ -62,10 +62,11 @@ var floors = map[string][][]string{
 		{"clients.go", "groups.go", "principals.go"},
 		{"certificates.go", "indexing.go", "thingtypes.go"},
 		{"attachments.go", "policyversions.go", "things.go"},
+		{"terms.go"},
 		{"groupmembers.go", "jobsview.go", "policies.go"},
 		{"authority.go", "events.go", "groupqueries.go", "records.go", "tags.go"},
 		{"hierarchy.go", "service.go"},
-		{"page.go"},
+		{"page.go", "term.go"},
 		{"errors.go", "operations.go", "state.go"},
 	},
 	"internal/localcloud/iot/jobs": {

@@ -243,20 +243,16 @@ func (s *Service) search(_ context.Context, _ *awsapi.Call, in *searchIn) (*sear
 	}
 	out := &searchOut{Things: []foundThing{}}
 	err = s.db.View(func(tx *store.Tx) error {
-		for row, err := range thingTable.Scan(tx, store.Query{After: p.after}) {
+		return s.candidates(tx, q, p.after, func(name string, t thing) (more bool, err error) {
+			x, err := s.indexed(tx, name, t)
 			if err != nil {
-				return err
-			}
-			name := row.Key[0]
-			x, err := s.indexed(tx, name, row.Value)
-			if err != nil {
-				return err
+				return false, err
 			}
 			if !q.Match(x.document(name)) {
-				continue
+				return true, nil
 			}
 			if p.full() {
-				return nil
+				return false, nil
 			}
 			f := foundThing{
 				ThingName: name, ThingID: x.thing.ID, ThingTypeName: x.thing.Type, ThingGroupNames: x.groups,
@@ -267,8 +263,8 @@ func (s *Service) search(_ context.Context, _ *awsapi.Call, in *searchIn) (*sear
 			}
 			out.Things = append(out.Things, f)
 			p.add(name)
-		}
-		return nil
+			return true, nil
+		})
 	})
 	out.NextToken = p.token
 	return out, err

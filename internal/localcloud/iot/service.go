@@ -3,6 +3,7 @@ package iot
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -63,6 +64,7 @@ type Service struct {
 	documents  map[string]*parsedPolicy     // by policy and version
 	generation uint64                       // rises with every change that permissions depend on
 	reindexing bool
+	termsKept  bool // every thing has its terms
 	caMu       sync.Mutex
 	ca         *ca.Authority
 }
@@ -112,12 +114,67 @@ func (s *Service) Jobs() *jobs.Service { return s.jobs }
 
 // Start sends what was left unsent, and resumes jobs and dynamic groups.
 func (s *Service) Start(ctx context.Context) error {
+	if err := s.keepTerms(); err != nil {
+		return err
+	}
 	s.outbox.Start()
 	if err := s.jobs.Start(ctx); err != nil {
 		return err
 	}
 	s.reindex()
 	return nil
+}
+
+// keepTerms gives things their terms that an earlier version has made without.
+func (s *Service) keepTerms() error {
+	there := false
+	err := s.db.View(func(tx *store.Tx) error {
+		_, kept, err := termsKept.Get(tx, single)
+		if err != nil || kept {
+			s.termsKept = kept
+			return err
+		}
+		for _, err := range thingTable.Scan(tx, store.Query{}) {
+			if err != nil {
+				return err
+			}
+			there = true
+			break
+		}
+		return nil // where there is none, the first one says so
+	})
+	for after := []string(nil); err == nil && there; {
+		err = s.db.Update(func(tx *store.Tx) error {
+			n := 0
+			for row, err := range thingTable.Scan(tx, store.Query{After: after}) {
+				if err != nil {
+					return err
+				}
+				for _, x := range termsOf(row.Key[0], &row.Value) {
+					if err := thingTerms.Put(tx, mark{}, x.Field, x.Text, row.Key[0]); err != nil {
+						return err
+					}
+				}
+				after = slices.Clone(row.Key)
+				if n++; n == keptAtOnce {
+					return nil
+				}
+			}
+			there = false
+			tx.OnCommit(s.setTermsKept)
+			return termsKept.Put(tx, mark{}, single)
+		})
+	}
+	return err
+}
+
+// keptAtOnce is how many things get their terms in one transaction.
+const keptAtOnce = 200
+
+func (s *Service) setTermsKept() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.termsKept = true
 }
 
 // Residue lists unsent messages, jobs under way, and dynamic groups that are

@@ -110,10 +110,14 @@ var (
 	thingTable     = store.NewTable[thing]("iot.thing").Versions(store.JSON)
 	thingTypeTable = store.NewTable[thingType]("iot.thingtype").Versions(store.JSON)
 	thingsOfType   = store.NewTable[mark]("iot.thingtypething") // type, thing
-	groupTable     = store.NewTable[group]("iot.group").Versions(store.JSON)
-	childTable     = store.NewTable[mark]("iot.groupchild") // parent, child
-	memberTable    = store.NewTable[mark]("iot.member")     // group, thing
-	memberOfTable  = store.NewTable[mark]("iot.memberof")   // thing, group
+	// What things are searched by: a field, the key of its value, a thing. termsKept is there once all things have
+	// theirs.
+	thingTerms    = store.NewTable[mark]("iot.thingterm")
+	termsKept     = store.NewTable[mark]("iot.thingtermskept")
+	groupTable    = store.NewTable[group]("iot.group").Versions(store.JSON)
+	childTable    = store.NewTable[mark]("iot.groupchild") // parent, child
+	memberTable   = store.NewTable[mark]("iot.member")     // group, thing
+	memberOfTable = store.NewTable[mark]("iot.memberof")   // thing, group
 
 	certificateTable = store.NewTable[certificate]("iot.certificate").Versions(store.JSON)
 	certificateOrder = store.NewTable[mark]("iot.certificateorder") // created, id

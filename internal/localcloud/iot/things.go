@@ -134,6 +134,9 @@ func (s *Service) putThing(tx *store.Tx, name string, old, t *thing) error {
 			}
 		}
 	}
+	if err := s.putTerms(tx, name, old, t); err != nil {
+		return err
+	}
 	tx.OnCommit(s.changed)
 	if t == nil {
 		return thingTable.Delete(tx, name)
@@ -323,6 +326,16 @@ func (s *Service) listThings(_ context.Context, _ *awsapi.Call, in *listThingsIn
 		p.add(name)
 	}
 	err = s.db.View(func(tx *store.Tx) error {
+		if in.ThingTypeName == "" && in.AttributeValue != "" && !in.UsePrefixAttributeValue {
+			return s.withTerm(tx, attributeField+in.AttributeName, in.AttributeValue, p.after,
+				func(name string, t thing) (more bool, err error) {
+					if p.full() {
+						return false, nil
+					}
+					show(name, t)
+					return true, nil
+				})
+		}
 		if in.ThingTypeName == "" {
 			for row, err := range thingTable.Scan(tx, store.Query{After: p.after}) {
 				if err != nil || p.full() {
