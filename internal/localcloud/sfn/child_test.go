@@ -2,6 +2,7 @@ package sfn
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -265,6 +266,58 @@ func TestResultsAreTransformed(t *testing.T) {
 		d := w.describe(e)
 		if out, _ := d["output"].(string); d["status"] != "SUCCEEDED" || out != c.want && !strings.Contains(out, c.want) && !strings.Contains(strings.ReplaceAll(out, `\"`, `"`), c.want) {
 			t.Errorf("%s: %v", c.config, d)
+		}
+	}
+}
+
+// TestTolerance: how many failures a Map Run tolerates, as github.com/iwamot/sfnx, tests/test_asl.py has seen it on
+// AWS (2026).
+func TestTolerance(t *testing.T) {
+	for _, c := range []struct {
+		failed, items, count, share int
+		exceeded                    bool
+	}{
+		{1, 3, 0, 0, true}, {1, 3, 1, 100, false}, {3, 3, 1, 100, true}, {3, 3, 3, 100, false}, {1, 3, 0, 100, false},
+		{1, 3, 100_000, 34, false}, {1, 3, 100_000, 33, true}, {1, 4, 100_000, 25, false}, {1, 4, 100_000, 24, true},
+		{1, 3, 0, 50, false}, {3, 3, 0, 50, true}, {1, 3, 5, 0, false}, {3, 3, 5, 0, false}, {2, 3, 1, 90, true},
+		{2, 3, 5, 50, true}, {2, 5, 1, 100, true}, {2, 5, 2, 100, false}, {2, 5, 100_000, 34, true},
+		{2, 5, 100_000, 39, true}, {2, 5, 100_000, 40, false},
+	} {
+		w := virtual(t)
+		e := w.start(w.create("m", distributed("STANDARD", fmt.Sprintf(
+			`"ToleratedFailureCount":%d,"ToleratedFailurePercentage":%d,`, c.count, c.share),
+			`"StartAt":"C","States":{"C":{"Type":"Choice","Choices":[{"Variable":"$","NumericLessThan":`+
+				fmt.Sprint(c.failed)+`,"Next":"F"}],"Default":"S"},"F":{"Type":"Fail","Error":"E","Cause":"c"},"S":{"Type":"Succeed"}}`)),
+			"e", "["+"0,1,2,3,4"[:2*c.items-1]+"]")
+		w.sched.RunFor(time.Minute)
+		d := w.describe(e)
+		got := d["error"] == "States.ExceedToleratedFailureThreshold"
+		if got != c.exceeded || !got && d["status"] != "SUCCEEDED" {
+			t.Errorf("%+v: %v", c, d)
+		}
+	}
+}
+
+// TestItemsOfAnObject: a distributed Map takes the members of an object, as pairs; an inline one does not.
+func TestItemsOfAnObject(t *testing.T) {
+	const pass = `"StartAt":"P","States":{"P":{"Type":"Pass","End":true}}`
+	w := virtual(t)
+	for i, c := range []struct{ definition, want string }{
+		{distributed("STANDARD", `"ItemsPath":"$.o",`, pass), `[{"Key":"a","Value":1},{"Key":"b","Value":{"x":2}}]`},
+		{distributed("STANDARD", `"InputPath":"$.o",`, pass), `[{"Key":"a","Value":1},{"Key":"b","Value":{"x":2}}]`},
+		{distributed("STANDARD", `"ItemsPath":"$.o","ItemSelector":{"i.$":"$$.Map.Item"},`, pass), `[{"i":{"Index":0,"Value":1,"Key":"a","Source":"STATE_DATA"}},` +
+			`{"i":{"Index":1,"Value":{"x":2},"Key":"b","Source":"STATE_DATA"}}]`},
+		{distributed("STANDARD", `"QueryLanguage":"JSONata","Items":"{% $states.input.o %}","ItemSelector":"{% $states.context.Map.Item.Key %}",`, pass), `["a","b"]`},
+		{distributed("STANDARD", `"ItemsPath":"$.o","ItemBatcher":{"MaxItemsPerBatch":2},"ItemSelector":{"k.$":"$$.Map.Item.Key"},`, pass),
+			`[{"Items":[{"k":"a"},{"k":"b"}]}]`},
+		{`{"StartAt":"M","States":{"M":{"Type":"Map","End":true,"ItemsPath":"$.o","ItemProcessor":{` + pass + `}}}}`,
+			`An error occurred while executing the state 'M' (entered at the event id #2). Reference path "$.o" must point to array.`},
+	} {
+		e := w.start(w.create(fmt.Sprint("m", i), c.definition), "e", `{"o":{"a":1,"b":{"x":2}}}`)
+		w.sched.RunFor(time.Minute)
+		d := w.describe(e)
+		if d["output"] != c.want && d["cause"] != c.want {
+			t.Errorf("%s: %v", c.definition, d)
 		}
 	}
 }

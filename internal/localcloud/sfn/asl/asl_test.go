@@ -93,6 +93,9 @@ func TestErrorMatching(t *testing.T) {
 		want          bool
 	}{
 		{"X", "States.ALL", true}, {"X", "States.TaskFailed", true}, {"States.Timeout", "States.TaskFailed", false},
+		{"States.QueryEvaluationError", "States.TaskFailed", false},
+		{"States.QueryEvaluationError", "States.ALL", true},
+		{"States.DataLimitExceeded", "States.TaskFailed", true}, {"States.DataLimitExceeded", "States.ALL", true},
 		{"States.Timeout", "States.ALL", true}, {"States.Runtime", "States.ALL", false},
 		{"States.Runtime", "States.Runtime", false}, {"X", "x", false},
 	} {

@@ -62,6 +62,7 @@ type Branch struct {
 	Length    int     `json:"ln,omitempty"`
 	Index     int     `json:"x,omitempty"`
 	Item      *Data   `json:"m,omitempty"`
+	Pairs     bool    `json:"pr,omitempty"` // the items are members of an object
 
 	// Of a Map Run.
 	MapRun    string       `json:"mr,omitempty"`

@@ -69,6 +69,26 @@ func TestDiagnostics(t *testing.T) {
 		{"members that an SDK integration must have", jsonata(`{"Type":"Task","End":true,"Resource":"arn:aws:states:::aws-sdk:s3:putObject","Arguments":{"Body":"x"}}`),
 			[]string{"SCHEMA_VALIDATION_FAILED|The field 'Bucket' is required but was missing|/States/A/Arguments",
 				"SCHEMA_VALIDATION_FAILED|The field 'Key' is required but was missing|/States/A/Arguments"}},
+		{"an SDK integration without arguments", jsonata(`{"Type":"Task","End":true,"Resource":"arn:aws:states:::aws-sdk:sts:getCallerIdentity"}`),
+			[]string{"SCHEMA_VALIDATION_FAILED|The field 'Arguments' is required but was missing|/States/A"}},
+		{"half an expression", jsonata(`{"Type":"Pass","Output":["{% 1"," {% 2 %}","{ % 3 }"],"End":true}`),
+			[]string{"INVALID_JSONATA_EXPRESSION|The expression does not begin with '{%' and end with '%}'|" +
+				"/States/A/Output[0]",
+				"INVALID_JSONATA_EXPRESSION|The expression does not begin with '{%' and end with '%}'|" +
+					"/States/A/Output[1]"}},
+		{"ways to a field that is not there", jsonata("{\"Type\":\"Pass\",\"Output\":[" +
+			"\"{% $states.result[0].a %}\",\"{% $states.`result` %}\"," +
+			"\"{% ($states).result %}\",\"{% $states['result'] %}\"],\"End\":true}"),
+			[]string{"UNSUPPORTED_JSONATA_EXPRESSION|Field '$states.result' does not exist.|/States/A/Output[0]",
+				"UNSUPPORTED_JSONATA_EXPRESSION|Field '$states.result' does not exist.|/States/A/Output[1]"}},
+		{"names of variables", jsonata(`{"Type":"Pass","Assign":{"_a":1,"1a":1,"a_1":1,"café":1,"Ⅳ":1},"End":true}`),
+			[]string{"SCHEMA_VALIDATION_FAILED|Variable name is not valid|/States/A/Assign/_a",
+				"SCHEMA_VALIDATION_FAILED|Variable name is not valid|/States/A/Assign/1a"}},
+		{"a variable of a distributed Map that was there before", `{"QueryLanguage":"JSONata","StartAt":"A","States":{"A":{"Type":"Pass","Assign":{"v":1},"Next":"B"},` +
+			`"B":{"Type":"Map","End":true,"ItemProcessor":{"ProcessorConfig":{"Mode":"DISTRIBUTED","ExecutionType":"STANDARD"},"StartAt":"P",` +
+			`"States":{"P":{"Type":"Pass","Assign":{"v":1},"End":true}}}}}}`,
+			[]string{"DUPLICATE_VARIABLE_NAME|The variable name 'v' was already defined in a parent scope.|" +
+				"/States/B/ItemProcessor/States/P/Assign/v"}},
 		{"members known only when the task runs", jsonata(`{"Type":"Task","End":true,"Resource":"arn:aws:states:::sqs:sendMessage","Arguments":"{% $states.input %}"}`), nil},
 		{"a member that the SDK fills in", one(`{"Type":"Task","End":true,"Resource":"arn:aws:states:::states:startExecution","Parameters":{"StateMachineArn":"a"}}`), nil},
 		{"a member of $states that is not there", jsonata(`{"Type":"Succeed","Output":"{% $states.foo %}"}`),
@@ -122,7 +142,7 @@ func TestJSONProblems(t *testing.T) {
 // cannot hold.
 func TestRuntimeWording(t *testing.T) {
 	task := func(timeout string) string {
-		return `{"Type":"Task","QueryLanguage":"JSONata","Resource":"arn:aws:states:::aws-sdk:sts:getCallerIdentity",` +
+		return `{"Type":"Task","QueryLanguage":"JSONata","Arguments":{},"Resource":"arn:aws:states:::aws-sdk:sts:getCallerIdentity",` +
 			`"TimeoutSeconds":"` + timeout + `","Next":"End"}`
 	}
 	for _, c := range []struct{ name, state, want string }{
@@ -162,6 +182,12 @@ func TestRuntimeWording(t *testing.T) {
 			"States.Runtime|An error occurred while executing the state 'A' (entered at the event id #2). The " +
 				"SecondsPath " +
 				`parameter cannot be parsed as a long value: $.o == {"raw":"3"}`},
+		{"a timestamp in small letters, without seconds", `{"Type":"Wait","QueryLanguage":"JSONata","Timestamp":"{% '0001-01-01t00:00z' %}","Next":"End"}`,
+			`{"a":[1],"s":"0","o":{"raw":"3"},"t":1735689600000}`},
+		{"a timestamp without an offset", `{"Type":"Wait","QueryLanguage":"JSONata","Timestamp":"{% '2025-01-01T00:00:00' %}","Next":"End"}`,
+			"States.QueryEvaluationError|An error occurred while executing the state 'A' (entered at the event id " +
+				"#2). The Timestamp field cannot be parsed as an ISO-8601 extended offset date-time format string: " +
+				"2025-01-01T00:00:00"},
 		{"a timestamp that is a number", `{"Type":"Wait","TimestampPath":"$.t","Next":"End"}`,
 			"States.Runtime|An error occurred while executing the state 'A' (entered at the event id #2). The " +
 				"TimestampPath " +

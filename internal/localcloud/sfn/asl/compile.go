@@ -23,6 +23,7 @@ const (
 	missingTransition = "MISSING_TRANSITION_TARGET"
 	duplicateName     = "DUPLICATE_STATE_NAME"
 	invalidName       = "INVALID_STATE_NAME"
+	duplicateVariable = "DUPLICATE_VARIABLE_NAME"
 	duplicateLabel    = "DUPLICATE_LABEL_NAME"
 	invalidLabel      = "INVALID_LABEL_NAME"
 	tooDeep           = "TOO_DEEPLY_NESTED"

@@ -28,8 +28,9 @@ func (s *State) assigners(at string) []assigner {
 
 // scopes reports what a flow assigns although it may be assigned around the flow when that begins: outer.
 //
-// Source: github.com/gabrielmoreira/tiny-asl-machine, tests/conformance/cases/.snapshots/aws, seen on AWS (2026); a
-// recording has a Parallel whose catcher assigns what a branch does.
+// Source: github.com/gabrielmoreira/tiny-asl-machine, tests/conformance/cases/.snapshots/aws, and
+// github.com/iwamot/sfnx, docs/design.md, seen on AWS (2026), the latter for a distributed Map too; a recording has a
+// Parallel whose catcher assigns what a branch does.
 func (c *compiler) scopes(f *Flow, at string, outer map[string]bool) {
 	type edge struct {
 		from  string
@@ -40,8 +41,8 @@ func (c *compiler) scopes(f *Flow, at string, outer map[string]bool) {
 		for _, a := range f.States[name].assigners(below(at+"/States", name)) {
 			for _, v := range a.names {
 				if outer[v] {
-					c.fail(below(a.at+"/Assign", v), "The variable name '%s' was already defined in a parent "+
-						"scope.", v)
+					c.report(duplicateVariable, below(a.at+"/Assign", v), "The variable name '%s' was already "+
+						"defined in a parent scope.", v)
 				}
 			}
 			into[a.next] = append(into[a.next], edge{name, a.names})
@@ -49,7 +50,7 @@ func (c *compiler) scopes(f *Flow, at string, outer map[string]bool) {
 	}
 	for _, name := range f.names {
 		s, where := f.States[name], below(at+"/States", name)
-		if len(s.branches) == 0 && (s.processor == nil || s.distributed) {
+		if len(s.branches) == 0 && s.processor == nil {
 			continue
 		}
 		assigned := map[string]bool{}

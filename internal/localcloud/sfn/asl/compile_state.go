@@ -281,6 +281,21 @@ func parseTimestamp(s string) (time.Time, bool) {
 	return t, err == nil
 }
 
+var offsetDateTime = regexp.MustCompile(`^(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d)(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d:\d\d)$`)
+
+// parseOffsetDateTime reads a timestamp as a Wait takes it of an expression or a path. That is wider: seen by
+// github.com/iwamot/sfnx, docs/design.md (2026).
+func parseOffsetDateTime(s string) (time.Time, bool) {
+	m := offsetDateTime.FindStringSubmatch(s)
+	if m == nil {
+		return time.Time{}, false
+	}
+	if m[3] == "" {
+		m[3] = ":00"
+	}
+	return parseTimestamp(m[1] + "T" + m[2] + m[3] + strings.ToUpper(m[5]))
+}
+
 func (c *compiler) wait(s *State, o *document.Object, at string) {
 	var have []string
 	for _, n := range []string{"Seconds", "Timestamp", "SecondsPath", "TimestampPath"} {

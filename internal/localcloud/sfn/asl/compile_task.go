@@ -52,6 +52,9 @@ func (c *compiler) required(s *State, o *document.Object, at string) {
 	where := "Parameters"
 	if s.JSONata {
 		where = "Arguments"
+		if _, ok := o.Get(where); !ok && strings.HasPrefix(s.resource.Service, "aws-sdk:") {
+			c.fail(at, "The field 'Arguments' is required but was missing")
+		}
 	}
 	c.requiredIn(o, where, s.resource.required(), s.JSONata, at)
 }

@@ -52,6 +52,8 @@ func TestDataForms(t *testing.T) {
 func TestExpressionData(t *testing.T) {
 	for _, c := range []struct{ name, input, first, second, want string }{
 		{"numbers become doubles", `{"n":1.50,"big":12345678901234567890}`, `$states.input`, `$states.input.n`, `1.5`},
+		{"and large ones keep their form", `{"n":10000000000000000000000001,"l":9007199254740993}`, `$states.input`,
+			`[$states.input.n, $states.input.l, 1e-4, 12345678.5]`, `[1.0E25,9007199254740992,1.0E-4,1.23456785E7]`},
 		{"functions become null", `{}`, `{'f':[function($x){$x}],'g':function(){1}}`, `[$type($states.input.f[0]),$type($states.input.g)]`, `["null","null"]`},
 		{"nothing is left out", `{}`, `{'a':$states.input.none,'b':1}`, `$keys($states.input)`, `"b"`},
 		{"all of states", `{"a":1}`, `$states.input`, `$merge([$states,{'context':0}])`, `{"input":{"a":1},"context":0}`},

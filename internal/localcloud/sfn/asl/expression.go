@@ -11,6 +11,7 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/jsontext"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/intrinsic"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/java"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/jsonata"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/jsonpath"
 )
@@ -271,7 +272,7 @@ func fromJSONataWithin(v jsonata.Value, budget *int) any {
 		case math.IsInf(v, -1):
 			return "-Infinity"
 		}
-		return document.Float(v)
+		return json.Number(appendNumber(nil, v))
 	case []any:
 		out := make([]any, 0, len(v))
 		for _, e := range v {
@@ -305,6 +306,14 @@ func fromJSONataWithin(v jsonata.Value, budget *int) any {
 	return nil
 }
 
+// appendNumber writes a result as Java does: without a fraction what is a long, anything else as a double.
+func appendNumber(b []byte, f float64) []byte {
+	if f == math.Trunc(f) && math.Abs(f) < 1<<63 {
+		return strconv.AppendInt(b, int64(f), 10)
+	}
+	return java.AppendDouble(b, f)
+}
+
 // appendJSONata writes a value of package jsonata as package document writes the
 // same value. It is false for what holds a function, nothing (undefined) or a
 // number that is not finite, for which JSON has no word.
@@ -320,13 +329,10 @@ func appendJSONata(b []byte, v jsonata.Value) ([]byte, bool) {
 	case string:
 		return jsontext.AppendString(b, v), true
 	case float64:
-		if v == math.Trunc(v) && math.Abs(v) < 1<<53 && (v != 0 || !math.Signbit(v)) {
-			return strconv.AppendInt(b, int64(v), 10), true
-		}
 		if math.IsNaN(v) || math.IsInf(v, 0) {
 			return b, false
 		}
-		return append(b, document.Float(v)...), true
+		return appendNumber(b, v), true
 	case []any:
 		b = append(b, '[')
 		for i, e := range v {

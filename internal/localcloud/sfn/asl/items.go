@@ -335,7 +335,8 @@ func (r *Run) batches(s *scope, list []any) ([]any, []int, *Failure) {
 		if s.state.itemSelector != nil {
 			o := *s
 			o.ctx, o.jsonataCtx = nil, nil
-			o.item = &mapItem{index: i, value: item, source: s.branch.source(i)}
+			o.item = s.branch.mapItem(i, item)
+			o.item.source = s.branch.source(i)
 			if item, f = s.state.itemSelector.eval(&o); f != nil {
 				return nil, nil, f
 			}

@@ -24,15 +24,17 @@ func (r *Run) mapBegin(s *scope) *Failure {
 	if st.reader != nil {
 		return r.mapReadBegin(s)
 	}
-	list, f := r.items(s)
+	list, pairs, f := r.items(s)
 	if f != nil {
 		return f
 	}
+	b.Pairs = pairs
 	return r.mapStart(s, list, len(list))
 }
 
-// items evaluates what a Map state iterates over.
-func (r *Run) items(s *scope) ([]any, *Failure) {
+// items evaluates what a Map state iterates over; pairs are the members of an object, which only a distributed one
+// takes.
+func (r *Run) items(s *scope) (list []any, pairs bool, f *Failure) {
 	st := s.state
 	items := s.input
 	if st.JSONata && st.items == nil {
@@ -42,45 +44,45 @@ func (r *Run) items(s *scope) ([]any, *Failure) {
 	case st.items != nil:
 		v, f := st.items.eval(s)
 		if f != nil {
-			return nil, f
+			return nil, false, f
 		}
 		items = v
 		if _, ok := v.([]any); !ok {
 			if e, isExpression := st.items.(exprNode); isExpression {
 				if _, isObject := v.(*document.Object); !isObject || !st.distributed {
-					return nil, e.wrongType(s, "array", v)
+					return nil, false, e.wrongType(s, "array", v)
 				}
 			}
 		}
 	case st.itemsPath != nil:
 		v, err := s.resolve(st.itemsPath.path)
 		if err != nil {
-			return nil, s.runtime("Invalid path '%s' : %s", st.itemsPath.path.Source, err.Error())
+			return nil, false, s.runtime("Invalid path '%s' : %s", st.itemsPath.path.Source, err.Error())
 		}
 		items = v
 		if _, ok := v.([]any); ok {
 			r.trace("afterItemsPath", items)
 		}
 	}
-	if o, ok := items.(*document.Object); ok && st.distributed && st.items != nil {
-		var list []any
+	if o, ok := items.(*document.Object); ok && st.distributed && (st.items != nil || !st.JSONata) {
 		for _, m := range o.Members() {
 			list = append(list, document.NewObject(document.Member{Name: "Key", Value: m.Name},
 				document.Member{Name: "Value", Value: m.Value}))
 		}
-		items = list
+		return list, true, nil
 	}
 	list, ok := items.([]any)
 	if !ok {
 		if st.JSONata {
-			return nil, s.evaluation("", "Map state input must be an array but was: %s", document.Text(items))
+			return nil, false, s.evaluation("", "Map state input must be an array but was: %s", document.Text(items))
 		}
 		if st.itemsPath != nil {
-			return nil, s.runtime("Reference path \"%s\" must point to array.", pathSource(st.itemsPath.path.Source))
+			return nil, false, s.runtime("Reference path \"%s\" must point to array.",
+				pathSource(st.itemsPath.path.Source))
 		}
-		return nil, s.runtime("Map state input must be an array but was: %s", document.Text(items))
+		return nil, false, s.runtime("Map state input must be an array but was: %s", document.Text(items))
 	}
-	return list, nil
+	return list, false, nil
 }
 
 // integer evaluates MaxConcurrency and its like; 0 if it is not there.
@@ -191,7 +193,7 @@ func (r *Run) iteration(b *Branch, cursor int64) *Failure {
 	b.NextItem++
 	item := list[i]
 	s := r.scope(b)
-	s.item = &mapItem{index: i, value: item}
+	s.item = b.mapItem(i, item)
 	if st.distributed && st.batcher == nil {
 		s.item.source = b.source(i)
 	}

@@ -105,7 +105,7 @@ func (r *Run) UpdateMapRun(arn string, limit, count *int, share *float64) error 
 		}
 	}
 	if count != nil {
-		b.Count, b.HasCount = *count, true
+		b.Count, b.HasCount = *count, *count > 0
 	}
 	if share != nil {
 		b.Share = *share
@@ -122,7 +122,7 @@ func (r *Run) UpdateMapRun(arn string, limit, count *int, share *float64) error 
 	return nil
 }
 
-// tolerated is how many failures a count and a percentage allow together.
+// tolerated is how many failures a count and a percentage allow together; a count of 0 is none, as of a percentage.
 func tolerated(count int, hasCount bool, share float64, items int) float64 {
 	if !hasCount {
 		return math.Floor(share / 100 * float64(items))
@@ -210,7 +210,7 @@ func (s *scope) share(n numberField) (float64, *Failure) {
 // tolerance computes how many items may fail.
 func (r *Run) tolerance(s *scope, items int) *Failure {
 	st, b := s.state, s.branch
-	b.Count, b.HasCount, b.Share = 0, st.toleratedCount.set, 0
+	b.Count, b.HasCount, b.Share = 0, false, 0
 	if st.toleratedShare.set {
 		p, f := s.share(st.toleratedShare)
 		if f != nil {
@@ -223,7 +223,7 @@ func (r *Run) tolerance(s *scope, items int) *Failure {
 		if f != nil {
 			return f
 		}
-		b.Count = n
+		b.Count, b.HasCount = n, n > 0
 	}
 	b.Tolerated = tolerated(b.Count, b.HasCount, b.Share, items)
 	return nil

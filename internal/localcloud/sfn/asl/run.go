@@ -348,5 +348,5 @@ func (r *Run) leave(b *Branch) {
 	}
 	b.Kids, b.Results, b.Items, b.Done, b.NextItem, b.MapRun, b.Length = nil, nil, nil, 0, 0, "", 0
 	b.Lost, b.Again, b.Sizes, b.Sources, b.ItemsDone, b.ItemsLost, b.Redrives = nil, nil, nil, nil, 0, 0, 0
-	b.Count, b.HasCount, b.Share, b.Tolerated = 0, false, 0, 0
+	b.Count, b.HasCount, b.Share, b.Tolerated, b.Pairs = 0, false, 0, 0, false
 }

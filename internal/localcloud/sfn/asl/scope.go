@@ -65,7 +65,7 @@ func (f *Failure) matches(names []string) bool {
 			return true
 		case n == "States.ALL":
 			return true
-		case n == "States.TaskFailed" && name != errTimeout && name != errDataLimit:
+		case n == "States.TaskFailed" && name != errTimeout && name != errEvaluation:
 			return true
 		case n == errHeartbeat && f.heartbeat:
 			return true
@@ -102,6 +102,19 @@ type mapItem struct {
 	value  any
 	key    *string
 	source string
+}
+
+// mapItem is an item of the branch's Map state.
+func (b *Branch) mapItem(index int, item any) *mapItem {
+	m := &mapItem{index: index, value: item}
+	if o, ok := item.(*document.Object); ok && b.Pairs {
+		key, _ := o.Get("Key")
+		m.value, _ = o.Get("Value")
+		if name, ok := key.(string); ok {
+			m.key = &name
+		}
+	}
+	return m
 }
 
 // shown is the item as the context object has it.

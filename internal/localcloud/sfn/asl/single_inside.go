@@ -59,7 +59,7 @@ func (r *Run) mockedItems(s *scope) *Failure {
 	}
 	var items []any
 	if st.reader == nil {
-		items, f = r.items(s)
+		items, s.branch.Pairs, f = r.items(s)
 	} else if r.single.ReaderData != nil {
 		items, f = r.mockedReader(s, *r.single.ReaderData)
 	}
@@ -109,7 +109,7 @@ func (r *Run) showInputs(s *scope, items []any) *Failure {
 		for i, item := range items {
 			o := *s
 			o.ctx, o.jsonataCtx = nil, nil
-			o.item = &mapItem{index: i, value: item}
+			o.item = s.branch.mapItem(i, item)
 			var f *Failure
 			if selected[i], f = s.state.itemSelector.eval(&o); f != nil {
 				return f

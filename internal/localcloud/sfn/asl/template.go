@@ -214,6 +214,9 @@ func (c *compiler) jsonataTemplate(v any, at, where string) node {
 	switch v := v.(type) {
 	case string:
 		if !isExpression(v) {
+			if strings.HasPrefix(v, "{%") || strings.HasSuffix(v, "%}") {
+				c.report(invalidJSONata, at, "The expression does not begin with '{%%' and end with '%%}'")
+			}
 			return literalNode{v}
 		}
 		return c.expression(v, at, where)

@@ -7,6 +7,9 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
 )
 
+// maxWait is how many seconds a Wait waits at most; an execution ends before.
+const maxWait = 1 << 33
+
 func (r *Run) wait(s *scope) *Failure {
 	st, b := s.state, s.branch
 	if f := s.narrow(); f != nil {
@@ -20,7 +23,7 @@ func (r *Run) wait(s *scope) *Failure {
 			return f
 		}
 		n, ok := document.Integer(v)
-		if e, isExpression := st.seconds.(exprNode); isExpression && (!ok || n < 0 || n > maxSeconds) {
+		if e, isExpression := st.seconds.(exprNode); isExpression && (!ok || n < 0) {
 			if _, isNumber := document.Number(v); !isNumber {
 				return e.wrongType(s, "number", v)
 			}
@@ -30,14 +33,14 @@ func (r *Run) wait(s *scope) *Failure {
 			}
 			return s.evaluation("Seconds", "The Seconds field cannot be parsed as an integer: %s", document.Text(v))
 		}
-		until = until.Add(time.Duration(n) * time.Second)
+		until = until.Add(time.Duration(min(n, maxWait)) * time.Second)
 	case st.timestamp != nil:
 		v, f := st.timestamp.eval(s)
 		if f != nil {
 			return f
 		}
 		text, ok := v.(string)
-		t, valid := parseTimestamp(text)
+		t, valid := parseOffsetDateTime(text)
 		if e, isExpression := st.timestamp.(exprNode); isExpression && !ok {
 			return e.wrongType(s, "string", v)
 		}
@@ -70,7 +73,7 @@ func (r *Run) wait(s *scope) *Failure {
 			}
 			return s.runtime("The SecondsPath parameter cannot be parsed as a long value: %s == %d", p.Source, n)
 		}
-		until = until.Add(time.Duration(n) * time.Second)
+		until = until.Add(time.Duration(min(n, maxWait)) * time.Second)
 	case st.timestampPath != nil:
 		p := st.timestampPath.path
 		v, err := s.resolve(p)
@@ -78,7 +81,7 @@ func (r *Run) wait(s *scope) *Failure {
 			return s.runtime("The TimestampPath parameter does not reference an input value: %s", p.Source)
 		}
 		text, _ := v.(string)
-		t, valid := parseTimestamp(text)
+		t, valid := parseOffsetDateTime(text)
 		if !valid {
 			return s.runtime("The TimestampPath parameter does not reference a valid ISO-8601 extended offset "+
 				"date-time format string: %s == %s", p.Source, plain(v))

@@ -237,7 +237,7 @@ const maxMillis = 8.64e15
 
 func (m *machine) formatMillis(millis float64, picture, zone any) any {
 	hours, minutes := 0, 0
-	if z, ok := zone.(string); ok {
+	if z, ok := zone.(string); ok && !(m.lib.java && z == "utc") {
 		offset, ok := leadingSigned(z)
 		if !ok {
 			m.fail(&Error{Code: "D3137", Message: "The timezone " + strconv.Quote(z) +

@@ -223,7 +223,7 @@ func (m *machine) parseDate(text, picture string) any {
 		pattern.WriteString("(" + readers[i].pattern + ")")
 	}
 	pattern.WriteByte('$')
-	re, err := compileRegex(pattern.String(), "i")
+	re, err := compileRegex(pattern.String(), "i", false)
 	if err != nil {
 		m.fail(&Error{Code: "D3136"})
 	}

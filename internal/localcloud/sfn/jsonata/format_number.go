@@ -262,7 +262,7 @@ func (m *machine) formatDecimal(value float64, p *subPicture, d *decimalFormat) 
 	}
 	m.alloc(2 * (p.maxFraction + p.minInteger))
 	places := min(p.maxFraction, 1000)
-	text := strconv.FormatFloat(roundHalfEven(value, places), 'f', places, 64)
+	text := fixedDecimal(value, places)
 	whole, fraction, _ := strings.Cut(text, ".")
 	whole = strings.TrimLeft(whole, "0")
 	fraction = strings.TrimRight(fraction, "0")

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/java"
 )
 
 // stringify is the string form of any value but Undefined.
@@ -20,13 +22,16 @@ func (m *machine) stringify(v any, pretty bool) (string, *Error) {
 		if math.IsNaN(x) || math.IsInf(x, 0) {
 			return "", &Error{Code: "D3001", Value: x}
 		}
+		if m.lib.java {
+			return string(java.AppendText(nil, x)), nil
+		}
 		return formatNumber(to15Digits(x)), nil
 	case *array:
 		if x.is(flagOuter) && len(x.items) > 0 {
 			v = x.items[0]
 		}
 	}
-	w := jsonWriter{round: true, limit: int(min(m.maxMemory-m.memory, 1<<30))}
+	w := jsonWriter{round: true, java: m.lib.java, limit: int(min(m.maxMemory-m.memory, 1<<30))}
 	if pretty {
 		w.indent = "  "
 	}
@@ -290,6 +295,9 @@ func fnReplace(m *machine, args []any, site *callSite) any {
 		m.fail(&Error{Code: "D3010", Value: "", Index: 2})
 	}
 	limit := m.limitArg(args[3], "D3011", 4)
+	if m.lib.java {
+		limit = math.Trunc(limit)
+	}
 	if limit <= 0 {
 		return str
 	}
@@ -470,17 +478,6 @@ scan:
 		out = utf8.AppendRune(out, rune(b))
 	}
 	return string(out)
-}
-
-// fnStrictBase64Decode is Step Functions', which fails where JSONata's own passes over
-// what is no base64 (github.com/floci-io/floci/issues/2736, 2026-08-30).
-func fnStrictBase64Decode(m *machine, args []any, site *callSite) any {
-	if str, ok := args[0].(string); ok {
-		if _, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(str, "=")); err != nil {
-			m.fail(&Error{Message: "Illegal base64 character in the argument of function \"base64decode\""})
-		}
-	}
-	return fnBase64Decode(m, args, site)
 }
 
 const (

@@ -8,13 +8,17 @@ import (
 	"unicode/utf8"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/jsontext"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/java"
 )
 
 // DecodeJSON reads one JSON document. Keys keep their order; of a key that
 // comes twice the last value counts. Numbers are doubles, as in JavaScript.
 // Half a surrogate pair is kept, in the three bytes UTF-8 would give it.
 func DecodeJSON(data []byte) (Value, error) {
-	d := decoder{data: data}
+	return (&decoder{data: data}).document()
+}
+
+func (d *decoder) document() (Value, error) {
 	v, err := d.value(0)
 	if err == nil {
 		d.space()
@@ -31,6 +35,7 @@ func DecodeJSON(data []byte) (Value, error) {
 type decoder struct {
 	data []byte
 	pos  int
+	java bool // texts may be in single quotes, and no key may come twice
 }
 
 func (d *decoder) fail(want string) error {
@@ -83,7 +88,7 @@ func (d *decoder) value(depth int) (any, error) {
 				d.pos++
 				d.space()
 			}
-			if d.peek() != '"' {
+			if !d.quote() {
 				return nil, d.fail("a key")
 			}
 			key, err := d.text()
@@ -98,7 +103,10 @@ func (d *decoder) value(depth int) (any, error) {
 			if err != nil {
 				return nil, err
 			}
-			o.Set(key, v)
+			before := o.Len()
+			if o.Set(key, v); d.java && o.Len() == before {
+				return nil, d.fail("a key that has not come before")
+			}
 		}
 		d.pos++
 		return o, nil
@@ -120,7 +128,10 @@ func (d *decoder) value(depth int) (any, error) {
 		}
 		d.pos++
 		return items, nil
-	case '"':
+	case '"', '\'':
+		if !d.quote() {
+			return nil, d.fail("a value")
+		}
 		return d.text()
 	case 't':
 		return d.word("true", true)
@@ -189,12 +200,15 @@ func (d *decoder) number() (any, error) {
 	return f, nil
 }
 
+func (d *decoder) quote() bool { return d.peek() == '"' || d.java && d.peek() == '\'' }
+
 func (d *decoder) text() (string, error) {
-	d.pos++ // the quote
+	quote := d.data[d.pos]
+	d.pos++
 	start := d.pos
 	for d.pos < len(d.data) {
 		c := d.data[d.pos]
-		if c == '"' {
+		if c == quote {
 			s := string(d.data[start:d.pos])
 			d.pos++
 			return s, nil
@@ -208,7 +222,7 @@ func (d *decoder) text() (string, error) {
 	for d.pos < len(d.data) {
 		c := d.data[d.pos]
 		switch {
-		case c == '"':
+		case c == quote:
 			d.pos++
 			return string(buf), nil
 		case c < ' ':
@@ -264,6 +278,7 @@ func AppendJSON(dst []byte, v Value) ([]byte, error) {
 type jsonWriter struct {
 	strict bool   // what JSON cannot hold is an error
 	round  bool   // numbers to 15 significant digits, as $string does
+	java   bool   // and as AWS does it: control characters stay as they are
 	indent string // per level
 	limit  int    // bytes; 0: none
 }
@@ -294,7 +309,7 @@ func (w *jsonWriter) write(dst []byte, v any, depth int) ([]byte, error) {
 	case bool:
 		return strconv.AppendBool(dst, x), nil
 	case string:
-		return jsontext.AppendString(dst, x), nil
+		return w.text(dst, x), nil
 	case float64:
 		if math.IsNaN(x) || math.IsInf(x, 0) {
 			if w.strict {
@@ -304,6 +319,9 @@ func (w *jsonWriter) write(dst []byte, v any, depth int) ([]byte, error) {
 				return nil, &Error{Code: "D1001", Value: x}
 			}
 			return append(dst, "null"...), nil
+		}
+		if w.java {
+			return java.AppendText(dst, x), nil
 		}
 		if w.round {
 			x = to15Digits(x)
@@ -322,7 +340,7 @@ func (w *jsonWriter) write(dst []byte, v any, depth int) ([]byte, error) {
 			}
 			first = false
 			dst = w.newline(dst, depth+1)
-			dst = append(jsontext.AppendString(dst, k), ':')
+			dst = append(w.text(dst, k), ':')
 			if w.indent != "" {
 				dst = append(dst, ' ')
 			}
@@ -367,6 +385,13 @@ func (w *jsonWriter) write(dst []byte, v any, depth int) ([]byte, error) {
 		dst = w.newline(dst, depth)
 	}
 	return append(dst, ']'), nil
+}
+
+func (w *jsonWriter) text(dst []byte, s string) []byte {
+	if w.java {
+		return java.AppendQuoted(dst, s)
+	}
+	return jsontext.AppendString(dst, s)
 }
 
 // The rest of the file is about strings: JavaScript counts in UTF-16 units,

@@ -129,7 +129,7 @@ func MustCompile(src string, opts ...Option) *Expression {
 
 func (e *Expression) compile() (err error) {
 	defer func() { err = caught(recover(), e.src, err) }()
-	tree := parse(e.src)
+	tree := parse(e.src, e.lib.java)
 	e.refs = references(tree, e.lib)
 	var w contextWalker
 	w.walk(tree, true)

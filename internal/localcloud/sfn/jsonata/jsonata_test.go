@@ -190,6 +190,69 @@ func TestStepFunctionsProfile(t *testing.T) {
 	}
 }
 
+// TestSeenOnAWS: where Step Functions differs from JavaScript's JSONata, as github.com/iwamot/sfnx, docs/design.md
+// (2026-09) has seen it.
+func TestSeenOnAWS(t *testing.T) {
+	for _, c := range []struct{ expr, want string }{
+		{`$partition([])`, `[[]]`},
+		{`$partition([], 2)`, `undefined`},
+		{`$partition()`, `undefined`},
+		{`$partition([1,2], $none)`, `[[1,2]]`},
+		{`$range()`, `undefined`},
+		{`$range(1, 9, 9)`, `1`},
+		{`[$range(1, 9, 9)]`, `[1]`},
+		{`$range(2, 1, 1)`, `undefined`},
+		{`$range(-1.5, 2.5, 1)`, `[-1,0,1,2]`},
+		{`$hash("a")`, `undefined`},
+		{`$hash($none, "MD5")`, `undefined`},
+		{`$hash()`, `T0410: Argument 1 of function "hash" does not match function signature`},
+		{`$hash(1, "MD5")`, `T0410: Argument 1 of function "hash" does not match function signature`},
+		{`$hash("a", 1)`, `T0410: Argument 2 of function "hash" does not match function signature`},
+		{`$hash("a", "MD5", 1)`, `T0410: Argument 3 of function "hash" does not match function signature`},
+		{`$hash("a", $none)`, `D3137: Hash algorithm 'null' must be one of SHA-1, SHA-384, SHA-256, SHA-512, MD5`},
+		{`$hash("a", "sha-256")`, `D3137: Hash algorithm 'sha-256' must be one of SHA-1, SHA-384, SHA-256, SHA-512, MD5`},
+		{`$parse("{'a': 'b'}")`, `{"a":"b"}`},
+		{`$parse('{"a":1,"a":2}')`, `D3137: Invalid JSON`},
+		{`$parse("NaN")`, `D3137: Invalid JSON`},
+		{`$parse("1e400")`, `D3137: Invalid JSON`},
+		{`$fromMillis(0, "[H01]:[m01]", "utc")`, `"00:00"`},
+		{`$fromMillis(1.6)`, `"1970-01-01T00:00:00.001Z"`},
+		{`$fromMillis(-1.5)`, `"1969-12-31T23:59:59.999Z"`},
+		{`$base64encode("日本 a")`, `"5pel5pysIGE="`},
+		{`$base64decode("5pel5pysIGE=")`, `"日本 a"`},
+		{`$base64decode("YWJ")`, `"ab"`},
+		{`$decodeUrlComponent("a+b%2Bc%20d")`, `"a b+c d"`},
+		{`$decodeUrlComponent("%E6%97%A5")`, `"日"`},
+		{`$decodeUrlComponent("%E6")`, `"�"`},
+		{`$decodeUrlComponent("%zz")`, `D3140: Malformed URL passed to $decodeUrlComponent(): "%zz"`},
+		{`$decodeUrlComponent("a%2")`, `D3140: Malformed URL passed to $decodeUrlComponent(): "a%2"`},
+		{`$decodeUrlComponent("abc")`, `"abc"`},
+		{`$replace("abcbb", "b", "x", 2.5)`, `"axcxb"`},
+		{`$length($replace("\u00a0a\u3000", /^\s+|\s+$/, ""))`, `3`},
+		{`$length($replace("\u00a0a\u3000", /\S/, "", 1))`, `2`},
+		{`$string(0.6666666666666666)`, `"0.666666666666666"`},
+		{`$string(-0.6666666666666666)`, `"-0.666666666666667"`},
+		{`$string(1234567890123456.7)`, `"1.23456789012345e+15"`},
+		{`"" & [0.6666666666666666, 1.5e21]`, `"[0.666666666666666,1.5e+21]"`},
+		{`$string({"a": "\u0001\n"})`, `"{\"a\":\"\u0001\\n\"}"`},
+		{`$formatNumber(0.125, "0.00")`, `"0.12"`},
+		{`$formatNumber(2.675, "0.00")`, `"2.68"`},
+		{`$formatNumber(-12, "00000;-0000")`, `"-0012"`},
+		{`$length($formatNumber(1e308, "0.00"))`, `312`},
+		{`$substring("a😀b", 1, 1)`, `"\ud83d"`},
+		{`$substring("héllo😀", -1, 1)`, `"\ude00"`},
+		{`$substring("a😀b", 2, 1)`, `"b"`},
+		{`$substring("a😀b", 3, 1)`, `""`},
+		{`$substring("a😀b", 1, 0)`, `""`},
+		{`$substring("a😀b", 0) ? 1 : 2`, `: The argument of function "substring" has characters that take two units`},
+		{`$substring("hello", -10, 2)`, `"he"`},
+	} {
+		if got := evaluate(c.expr, Undefined, StepFunctions()); got != c.want {
+			t.Errorf("%s\n got %s\nwant %s", c.expr, got, c.want)
+		}
+	}
+}
+
 func TestLibraryCanBeChanged(t *testing.T) {
 	double := WithFunction("double", "<n-:n>", func(args []Value) (Value, error) { return 2 * args[0].(float64), nil })
 	fail := WithFunction("fail", "", func([]Value) (Value, error) { return nil, errors.New("told to") })

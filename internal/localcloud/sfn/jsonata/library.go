@@ -5,6 +5,7 @@ import "maps"
 // library is the set of functions an expression is compiled against.
 type library struct {
 	functions map[string]function
+	java      bool // as AWS has it: what Java has otherwise than JavaScript is as in Java
 }
 
 type builtin func(m *machine, args []any, site *callSite) any
@@ -90,13 +91,16 @@ func init() {
 	for _, f := range standard {
 		standardLibrary.functions[f.name] = f
 	}
-	stepFunctionsLibrary = &library{functions: maps.Clone(standardLibrary.functions)}
+	stepFunctionsLibrary = &library{functions: maps.Clone(standardLibrary.functions), java: true}
 	delete(stepFunctionsLibrary.functions, "eval")
 	for _, f := range []*native{
-		define("base64decode", "<s-:s>", 1, fnStrictBase64Decode),
-		define("partition", "<xn?:a>", 2, fnPartition),
-		define("range", "<nnn?:a>", 3, fnRange),
-		define("hash", "<ss:s>", 2, fnHash),
+		define("base64encode", "<s-:s>", 1, fnJavaBase64Encode),
+		define("base64decode", "<s-:s>", 1, fnJavaBase64Decode),
+		define("decodeUrlComponent", "<s-:s>", 1, fnJavaDecodeURL),
+		define("substring", "<s-nn?:s>", 3, fnJavaSubstring),
+		define("partition", "<x?n?:a>", 2, fnPartition),
+		define("range", "<n?n?n?:a>", 3, fnRange),
+		{name: "hash", arity: 2, call: fnHash},
 		define("random", "<n?:n>", 1, fnRandom),
 		define("uuid", "<:s>", 0, fnUUID),
 		define("parse", "<s-:x>", 1, fnParse),
@@ -113,7 +117,7 @@ func (o *options) library() *library {
 	if len(o.without) == 0 && len(o.functions) == 0 {
 		return lib
 	}
-	own := &library{functions: maps.Clone(lib.functions)}
+	own := &library{functions: maps.Clone(lib.functions), java: lib.java}
 	for _, name := range o.without {
 		delete(own.functions, name)
 	}

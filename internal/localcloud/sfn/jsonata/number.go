@@ -2,6 +2,7 @@ package jsonata
 
 import (
 	"math"
+	"math/big"
 	"strconv"
 	"strings"
 )
@@ -108,6 +109,35 @@ func roundHalfEven(f float64, places int) float64 {
 		return 0 // never -0
 	}
 	return f
+}
+
+// fixedDecimal writes a number that is not negative with so many places, rounded half to even by its decimal digits.
+func fixedDecimal(f float64, places int) string {
+	mantissa, exp, _ := strings.Cut(strconv.FormatFloat(f, 'e', -1, 64), "e")
+	exponent, err := strconv.Atoi(exp)
+	if err != nil {
+		panic(err) // FormatFloat has written it
+	}
+	digits := strings.Replace(mantissa, ".", "", 1)
+	// digits times ten to the power of low.
+	low := exponent + 1 - len(digits)
+	if cut := -low - places; cut > 0 {
+		whole, rest := "0", digits
+		if cut <= len(digits) {
+			whole, rest = "0"+digits[:len(digits)-cut], digits[len(digits)-cut:]
+			odd := (whole[len(whole)-1]-'0')%2 == 1
+			if rest[0] > '5' || rest[0] == '5' && (odd || strings.Trim(rest[1:], "0") != "") {
+				n, _ := new(big.Int).SetString(whole, 10)
+				whole = n.Add(n, big.NewInt(1)).String()
+			}
+		}
+		digits, low = whole, -places
+	}
+	digits += strings.Repeat("0", max(0, low+places))
+	if missing := places + 1 - len(digits); missing > 0 {
+		digits = strings.Repeat("0", missing) + digits
+	}
+	return digits[:len(digits)-places] + "." + digits[len(digits)-places:]
 }
 
 func shiftDecimal(f float64, places int) float64 {

@@ -24,10 +24,11 @@ type parser struct {
 	lex   lexer
 	tok   token
 	depth int
+	java  bool // of regular expressions
 }
 
-func parse(src string) *node {
-	p := parser{lex: lexer{src: src}}
+func parse(src string, java bool) *node {
+	p := parser{lex: lexer{src: src}, java: java}
 	p.advance(false)
 	n := p.expression(0)
 	if p.tok.kind != tokEnd {
@@ -111,7 +112,7 @@ func (p *parser) operand(t token) *node {
 		n.op = opConstant
 	case tokRegex:
 		n.op = opRegex
-		re, err := compileRegex(t.val.(string), t.text)
+		re, err := compileRegex(t.val.(string), t.text, p.java)
 		if err != nil {
 			throw((&Error{Code: "S0303", inserts: map[string]string{"reason": err.Error()}}).at(t.pos))
 		}

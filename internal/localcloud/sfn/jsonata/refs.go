@@ -97,6 +97,9 @@ func (w *refWalker) walk(n *node) {
 				path = append(path, steps[0].text)
 				steps = steps[1:]
 			}
+			if len(steps) > 0 && steps[0].op == opFilter && steps[0].a.op == opName { // the path ends with a[…]
+				path = append(path, steps[0].a.text)
+			}
 			w.read(base, path)
 		} else {
 			w.walk(base)

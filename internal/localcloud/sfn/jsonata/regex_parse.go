@@ -72,10 +72,11 @@ type regexParser struct {
 	depth  int
 	total  int // groups in the whole pattern, counted beforehand
 	named  bool
+	java   bool // \s is only what ASCII has
 }
 
-func compileRegex(source, flags string) (*regex, error) {
-	p := &regexParser{src: toUnits(source), names: map[string]int{}}
+func compileRegex(source, flags string, java bool) (*regex, error) {
+	p := &regexParser{src: toUnits(source), names: map[string]int{}, java: java}
 	p.count()
 	tree, err := p.alternatives()
 	if err != nil {
@@ -401,8 +402,14 @@ func (p *regexParser) charEscape(inClass bool) (*charset, uint16, error) {
 	case 'W':
 		return notWord, 0, nil
 	case 's':
+		if p.java {
+			return setSpaceASCII, 0, nil
+		}
 		return setSpace, 0, nil
 	case 'S':
+		if p.java {
+			return notSpaceASCII, 0, nil
+		}
 		return notSpace, 0, nil
 	case 't':
 		return nil, '\t', nil

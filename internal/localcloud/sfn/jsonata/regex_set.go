@@ -90,6 +90,9 @@ var (
 	notWord  = makeSet(0, '0'-1, '9'+1, 'A'-1, 'Z'+1, '_'-1, '_'+1, 'a'-1, 'z'+1, 0xFFFF)
 	notSpace = makeSet(0, '\t'-1, '\r'+1, ' '-1, ' '+1, 0x9F, 0xA1, 0x167F, 0x1681, 0x1FFF, 0x200B, 0x2027, 0x202A,
 		0x202E, 0x2030, 0x205E, 0x2060, 0x2FFF, 0x3001, 0xFEFE, 0xFF00, 0xFFFF)
+	setSpaceASCII = makeSet('\t', '\r', ' ', ' ')
+	notSpaceASCII = makeSet(0, '\t'-1, '\r'+1, ' '-1, ' '+1, 0xFFFF)
+
 	setLine = makeSet('\n', '\n', '\r', '\r', 0x2028, 0x2029)
 	setDot  = negated(setLine)
 )

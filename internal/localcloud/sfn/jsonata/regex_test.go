@@ -10,7 +10,7 @@ import (
 )
 
 func matchAll(t testing.TB, pattern, flags, s string) string {
-	re, err := compileRegex(pattern, flags)
+	re, err := compileRegex(pattern, flags, false)
 	if err != nil {
 		return err.Error()
 	}
@@ -103,7 +103,7 @@ func TestRegexAgainstGo(t *testing.T) {
 		if at := regexp.MustCompile(p).FindStringIndex(s); at != nil {
 			want = fmt.Sprintf("%d:%s", at[0], s[at[0]:at[1]])
 		}
-		re, err := compileRegex(p, "")
+		re, err := compileRegex(p, "", false)
 		if err != nil {
 			t.Fatal(err)
 		}

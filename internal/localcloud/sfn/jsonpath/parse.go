@@ -101,7 +101,7 @@ func Parse(s string) (*Path, error) {
 // none.
 func Identifier(s string) string {
 	for i, r := range s {
-		if !(r == '_' || unicode.IsLetter(r) || i > 0 && unicode.IsDigit(r)) {
+		if !unicode.In(r, unicode.L, unicode.Nl) && (i == 0 || !unicode.In(r, unicode.Nd, unicode.M, unicode.Pc)) {
 			return s[:i]
 		}
 	}
