@@ -42,7 +42,8 @@ func newCampaigns(stack constructs.Construct, lambdas *functions, device *device
 		environment.RequireSignature: p.requireSignature.ValueAsString(),
 	},
 		items(write...),
-		w.manifests("WriteManifest", "s3:PutObject"),
+		// What one call has found of a large fleet the next ones read.
+		w.manifests("WriteManifest", "s3:GetObject", "s3:PutObject"),
 		allow("StartCampaign", []string{"states:StartExecution"}, *sub(campaignMachine)),
 		allow("FindDevices", []string{"iot:DescribeThing", "iot:DescribeThingGroup", "iot:ListThingsInThingGroup"},
 			*sub(anyThing), *sub(anyGroup)),

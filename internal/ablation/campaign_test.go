@@ -117,6 +117,19 @@ func campaigning(ctx context.Context, s stage) error {
 	if err := s.invoke(ctx, "describe-campaign", "RequestResponse", map[string]any{}, nil); err != nil {
 		return err
 	}
+	// A plan of two groups of devices, found in two calls.
+	found := map[string]any{"plan": true, "pages": 1, "campaign": json.RawMessage(`{"campaignId": "pieces",
+		"images": [{"firmware": {"version": "2.0.0"}}],
+		"targets": {"groups": ["demo"], "query": "thingName:ghost-*"}}`)}
+	for searches := true; searches; {
+		var out struct{ Searching *struct{ After string } }
+		if err := s.invoke(ctx, "create-campaign", "RequestResponse", found, &out); err != nil {
+			return err
+		}
+		if searches = out.Searching != nil; searches {
+			found["after"] = out.Searching.After
+		}
+	}
 	// Nobody is behind the second's devices. One is taken out before it is admitted, one after.
 	const away = `"images": [{"firmware": {"version": "2.0.0"}}], "targets": {"query": "thingName:ghost-*"}, "rate": 3,
 		"gate": {"success": 0.5}`

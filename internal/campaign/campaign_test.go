@@ -301,7 +301,7 @@ func TestWhoCreatedDoesNotApprove(t *testing.T) {
 	payload := `{"campaignId": "fall", "images": [{"firmware": {"version": "2.0.0"}}], "targets": {"groups": ["d"]},
 		"approval": {"fourEyes": true}, "waves": [{"name": "all", "approval": true, "bakeMinutes": 0}]}`
 	w := newWorld(t, 10)
-	if _, err := w.creator().Create(t.Context(), []byte(payload), event.Nobody, false); !errors.Is(err,
+	if _, err := w.ask([]byte(payload), event.Nobody, false); !errors.Is(err,
 		campaign.ErrUnproved) {
 		t.Errorf("created by nobody: %v", err)
 	}

@@ -41,16 +41,20 @@ type Created struct {
 	Existed   bool             `json:"existed,omitempty"`
 	Execution string           `json:"executionArn,omitempty"`
 	Plan      *Plan            `json:"plan,omitempty"`
+	// Searching is set where the targets are not all found yet: nothing was planned or made. The
+	// same request goes on after it.
+	Searching *Searching `json:"searching,omitempty"`
 }
 
 // Create checks a payload, plans, and makes the campaign that it asks for. The same request
-// again answers the same, and makes nothing. With planOnly nothing is made.
-func (w *Creator) Create(ctx context.Context, document []byte, who string, planOnly bool) (Created, error) {
-	r, err := Parse(document, w.Forms, w.Images)
+// again answers the same, and makes nothing. With Plan nothing is made. Where the targets are
+// not all found in one call, nothing is made either: the answer says so, and where to go on.
+func (w *Creator) Create(ctx context.Context, ask event.CreateCampaignRequest, who string) (Created, error) {
+	r, err := Parse(ask.Campaign, w.Forms, w.Images)
 	if err != nil {
 		return Created{}, err
 	}
-	if r.FourEyes && who == event.Nobody && !planOnly {
+	if r.FourEyes && who == event.Nobody && !ask.Plan {
 		return Created{}, fmt.Errorf("campaign.Create: approval.fourEyes: %w", ErrUnproved)
 	}
 	fail := func(id event.CampaignID, err error) (Created, error) {
@@ -58,6 +62,17 @@ func (w *Creator) Create(ctx context.Context, document []byte, who string, planO
 			return Created{}, problems
 		}
 		return Created{}, fmt.Errorf("campaign.Create: %s: %w", id, err)
+	}
+	find, err := newFinding(w, ask)
+	if err != nil {
+		return fail(r.Campaign, err)
+	}
+	if find.on() { // what else is to be seen was, and will be again
+		found, err := find.more(ctx, r.Targets)
+		if err != nil {
+			return fail(find.ID, err)
+		}
+		return Created{Campaign: find.ID, Searching: found}, nil
 	}
 	documents, problems, err := w.documents(ctx, &r)
 	if err != nil {
@@ -68,7 +83,7 @@ func (w *Creator) Create(ctx context.Context, document []byte, who string, planO
 		return fail(r.Campaign, err)
 	}
 	id := r.id(hash)
-	if len(problems) == 0 && !planOnly {
+	if len(problems) == 0 && !ask.Plan {
 		switch c, err := w.Store.Load(ctx, id); {
 		case err == nil:
 			return w.existing(ctx, c, hash)
@@ -81,20 +96,18 @@ func (w *Creator) Create(ctx context.Context, document []byte, who string, planO
 		return fail(id, err)
 	}
 	problems = append(problems, absent...)
-	var devices []Device
-	more, err := w.Fleet.Find(ctx, r.Targets, func(page []Device) error {
-		devices = append(devices, page...)
-		return nil
-	})
-	if errors.Is(err, ErrNoIndex) {
-		more, err = event.Problems{{Path: "$.targets.query", Value: r.Targets.Query, Allowed: err.Error()}}, nil
+	devices, searching, err := find.devices(ctx, id, r.Targets)
+	if more, ok := errors.AsType[event.Problems](err); ok { // the plan would be wrong
+		return Created{}, append(problems, more...).Sorted()
 	}
 	if err != nil {
 		return fail(id, err)
 	}
-	problems = append(problems, more...)
-	if len(more) > 0 { // its plan would be wrong
-		return Created{}, problems.Sorted()
+	if searching != nil {
+		if len(problems) > 0 {
+			return Created{}, problems.Sorted()
+		}
+		return Created{Campaign: id, Searching: searching}, nil
 	}
 	plan, late := NewPlan(r, id, devices, w.Now())
 	if problems = append(problems, late...); len(problems) > 0 {
@@ -108,7 +121,7 @@ func (w *Creator) Create(ctx context.Context, document []byte, who string, planO
 	if err := w.Manifest.PutDocument(ctx, id, PlanDocument, text); err != nil {
 		return fail(id, err)
 	}
-	if planOnly {
+	if ask.Plan {
 		return Created{Campaign: id, Plan: &plan}, nil
 	}
 	if err := w.manifest(ctx, id, plan); err != nil {

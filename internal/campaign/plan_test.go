@@ -190,7 +190,7 @@ func TestWhatCannotFitIsRefused(t *testing.T) {
 			"$.waves[0].maxHours"},
 	} {
 		w := newWorld(t, 300)
-		_, err := w.creator().Create(t.Context(), []byte(`{"campaignId": "c", `+simple+`, `+c.payload+`}`), "me", true)
+		_, err := w.ask([]byte(`{"campaignId": "c", `+simple+`, `+c.payload+`}`), "me", true)
 		var problems event.Problems
 		if !errors.As(err, &problems) || problems[0].Path != c.path {
 			t.Errorf("%s: %v, want a problem at %s", name, err, c.path)
@@ -203,7 +203,7 @@ func TestATargetOfNobody(t *testing.T) {
 	for i := range w.devices {
 		w.devices[i].Version = "2.0.0"
 	}
-	_, err := w.creator().Create(t.Context(), []byte(`{"campaignId": "c", `+simple+`}`), "me", false)
+	_, err := w.ask([]byte(`{"campaignId": "c", `+simple+`}`), "me", false)
 	if err == nil || !strings.Contains(err.Error(), "3 devices found; 3: it runs that version already") {
 		t.Errorf("refused with %v", err)
 	}
@@ -225,20 +225,20 @@ func TestATargetOfNobody(t *testing.T) {
 func TestTheSameRequestMakesNothingNew(t *testing.T) {
 	w := newWorld(t, 60)
 	payload := []byte(`{` + simple + `}`)
-	plan, err := w.creator().Create(t.Context(), payload, "me", true)
+	plan, err := w.ask(payload, "me", true)
 	if err != nil || plan.Plan == nil || plan.Plan.Total != 60 || len(w.started) != 0 {
 		t.Fatalf("planned %+v, %v", plan, err)
 	}
-	first, err := w.creator().Create(t.Context(), payload, "me", false)
+	first, err := w.ask(payload, "me", false)
 	if err != nil || first.Existed || !strings.HasPrefix(string(first.Campaign), "fw-2-0-0-") {
 		t.Fatalf("created %+v, %v", first, err)
 	}
-	again, err := w.creator().Create(t.Context(), payload, "you", false)
+	again, err := w.ask(payload, "you", false)
 	if err != nil || !again.Existed || again.Campaign != first.Campaign || again.Execution != first.Execution {
 		t.Errorf("again %+v, %v", again, err)
 	}
 	other := strings.Replace(string(payload), `"2.0.0"`, `"3.0.0"`, 1)
-	_, err = w.creator().Create(t.Context(), []byte(`{"campaignId": "`+string(first.Campaign)+`", `+other[1:]), "me",
+	_, err = w.ask([]byte(`{"campaignId": "`+string(first.Campaign)+`", `+other[1:]), "me",
 		false)
 	if !errors.Is(err, campaign.ErrConflict) {
 		t.Errorf("another under its id: %v", err)
@@ -256,19 +256,19 @@ func TestTheSameRequestMakesNothingNew(t *testing.T) {
 // TestATargetThatIsNotThere: all mistakes of a payload, also those that only the account knows.
 func TestATargetThatIsNotThere(t *testing.T) {
 	w := newWorld(t, 60)
-	_, err := w.creator().Create(t.Context(), []byte(`{"images": [{"firmware": {"version": "missing"}}],
+	_, err := w.ask([]byte(`{"images": [{"firmware": {"version": "missing"}}],
 		"targets": {"groups": ["nobody"]}}`), "me", false)
 	var problems event.Problems
 	if !errors.As(err, &problems) || len(problems) != 2 {
 		t.Errorf("%v", err)
 	}
 	w.noIndex = true
-	if _, err = w.creator().Create(t.Context(), []byte(`{`+simple+`}`), "me", false); !errors.As(err, &problems) ||
+	if _, err = w.ask([]byte(`{`+simple+`}`), "me", false); !errors.As(err, &problems) ||
 		problems[0].Path != "$.targets.query" {
 		t.Errorf("without an index: %v", err)
 	}
 	w.noIndex = false
-	_, err = w.creator().Create(t.Context(), []byte(`{"operation": "blink", "input": {"times": 1},
+	_, err = w.ask([]byte(`{"operation": "blink", "input": {"times": 1},
 		"targets": {"things": ["a"]}}`), "me", false)
 	if !errors.As(err, &problems) || problems[0].Path != "$.timeouts" {
 		t.Errorf("an operation that takes too long: %v", err)
@@ -384,13 +384,13 @@ func TestAnAlarmOfAGateIsThere(t *testing.T) {
 	w.alarms = map[string]campaign.Alarm{"errors": {State: campaign.AlarmInAlarm}, "calls": {State: campaign.AlarmOK}}
 	const of = `{"campaignId": "c", ` + simple + `, "gate": {"alarms": ["errors", %q]}, "waves": [
 		{"name": "a", "count": 20}, {"name": "b", "count": 5, "gate": {"alarms": ["calls", %q]}}, {"name": "c"}]}`
-	_, err := w.creator().Create(t.Context(), fmt.Appendf(nil, of, "x", "y"), "me", true)
+	_, err := w.ask(fmt.Appendf(nil, of, "x", "y"), "me", true)
 	var problems event.Problems
 	if !errors.As(err, &problems) || len(problems) != 2 || problems[0].Path != "$.gate.alarms[1]" ||
 		problems[1].Path != "$.waves[1].gate.alarms[1]" {
 		t.Errorf("%v", err)
 	}
-	out, err := w.creator().Create(t.Context(), fmt.Appendf(nil, of, "calls", "calls"), "me", true)
+	out, err := w.ask(fmt.Appendf(nil, of, "calls", "calls"), "me", true)
 	if err != nil || !slices.Contains(out.Plan.Notes, "alarm errors is in ALARM now: it halts the campaign at once") {
 		t.Errorf("%+v, %v", out.Plan, err)
 	}

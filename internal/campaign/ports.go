@@ -61,9 +61,17 @@ type Manifest interface {
 
 // Fleet finds devices.
 type Fleet interface {
-	// Find gives all that the targets name, each once, in pages; problems are the targets'
-	// own, as a group that is not there. ErrNoIndex.
-	Find(ctx context.Context, t Targets, page func([]Device) error) (event.Problems, error)
+	// Find gives what the targets name, in pages, from a place of before on: each device once in
+	// one call. After so many pages it ends, and next is where it goes on; nil is the end. problems
+	// are the targets' own, as a group that is not there. ErrNoIndex.
+	Find(ctx context.Context, t Targets, from Place, pages int, page func([]Device) error) (next *Place,
+		problems event.Problems, err error)
+}
+
+// Place is where a search for targets goes on.
+type Place struct {
+	Step  int    `json:"step"`            // which of the targets: things, then each group, the query, the file
+	Token string `json:"token,omitempty"` // of the next page
 }
 
 // Counts are of devices where they stand.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -62,16 +63,28 @@ func newWorld(t *testing.T, devices int) *world {
 
 func (w *world) clock() time.Time { return w.now }
 
-// Find implements campaign.Fleet.
-func (w *world) Find(_ context.Context, targets campaign.Targets, page func([]campaign.Device) error) (event.Problems,
-	error) {
+// Find implements campaign.Fleet: ten devices on a page.
+func (w *world) Find(_ context.Context, targets campaign.Targets, from campaign.Place, pages int,
+	page func([]campaign.Device) error) (*campaign.Place, event.Problems, error) {
 	if w.noIndex {
-		return nil, campaign.ErrNoIndex
+		return nil, nil, campaign.ErrNoIndex
 	}
 	if slices.Contains(targets.Groups, "nobody") {
-		return event.Problems{{Path: "$.targets.groups[0]", Value: "nobody", Allowed: "a group that is there"}}, nil
+		return nil, event.Problems{{Path: "$.targets.groups[0]", Value: "nobody", Allowed: "a group that is there"}},
+			nil
 	}
-	return nil, page(w.devices)
+	page = campaign.Once(page)
+	at, _ := strconv.Atoi(from.Token)
+	for ; at < len(w.devices); at += 10 {
+		if pages == 0 {
+			return &campaign.Place{Step: 1, Token: strconv.Itoa(at)}, nil, nil
+		}
+		pages--
+		if err := page(w.devices[at:min(at+10, len(w.devices))]); err != nil {
+			return nil, nil, err
+		}
+	}
+	return nil, nil, nil
 }
 
 // Counts implements campaign.Counts.
@@ -301,6 +314,11 @@ func (w *world) creator() *campaign.Creator {
 		Forms:      forms(), Images: "firmware", Stack: "s", Now: w.clock}}
 }
 
+// ask asks for a campaign, or its plan.
+func (w *world) ask(payload []byte, who string, plan bool) (campaign.Created, error) {
+	return w.creator().Create(w.t.Context(), event.CreateCampaignRequest{Campaign: payload, Plan: plan}, who)
+}
+
 func (w *world) machine() *campaign.Machine {
 	return &campaign.Machine{MachinePorts: campaign.MachinePorts{Store: w, Manifest: w, Counts: w, Flags: w,
 		Alarms: w, Callback: w, Bulletin: w, Now: w.clock}}
@@ -318,7 +336,7 @@ func (w *world) controller() *campaign.Controller {
 
 func (w *world) create(payload string) campaign.Campaign {
 	w.t.Helper()
-	out, err := w.creator().Create(w.t.Context(), []byte(payload), "arn:creator", false)
+	out, err := w.ask([]byte(payload), "arn:creator", false)
 	if err != nil {
 		w.t.Fatal(err)
 	}

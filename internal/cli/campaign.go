@@ -39,6 +39,8 @@ type Campaigns struct {
 	Now   func() time.Time
 	// Asker is who is proved to ask, where that is another than makes the calls.
 	Asker *aws.Config
+	// Progress hears how many devices were found, while a large fleet is searched; nil hears nothing.
+	Progress func(found int)
 }
 
 func (c Campaigns) prove(ctx context.Context, subject string) (string, error) {
@@ -130,7 +132,8 @@ func (c Campaigns) invoke(ctx context.Context, function string, r any) (json.Raw
 	return call(ctx, lambda.NewFromConfig(c.AWS), c.Stack+"-"+function, payload)
 }
 
-// Create makes a campaign of a payload, or with plan only says what it would come to.
+// Create makes a campaign of a payload, or with plan only says what it would come to. A large
+// fleet is found in several calls.
 func (c Campaigns) Create(ctx context.Context, payload []byte, plan bool) (json.RawMessage, error) {
 	if !json.Valid(payload) {
 		return nil, UsageError{errors.New("the payload is not JSON")}
@@ -142,10 +145,30 @@ func (c Campaigns) Create(ctx context.Context, payload []byte, plan bool) (json.
 		return nil, err
 	}
 	r.Campaign = compact
-	if r.Proof, err = c.prove(ctx, r.Subject()); err != nil {
-		return nil, err
+	for {
+		if r.Proof, err = c.prove(ctx, r.Subject()); err != nil {
+			return nil, err
+		}
+		out, err := c.invoke(ctx, createCampaign, r)
+		if err != nil {
+			return nil, err
+		}
+		var answer struct {
+			Searching *struct {
+				Found int
+				After string
+			}
+		}
+		if err := json.Unmarshal(out, &answer); err != nil || answer.Searching == nil {
+			return out, nil // who reads it says if it is none
+		}
+		if answer.Searching.After == r.After {
+			return nil, fmt.Errorf("%s-%s searches on at the same place, %s", c.Stack, createCampaign, r.After)
+		}
+		if r.After = answer.Searching.After; c.Progress != nil {
+			c.Progress(answer.Searching.Found)
+		}
 	}
-	return c.invoke(ctx, createCampaign, r)
 }
 
 // Describe tells of one campaign.
@@ -236,6 +259,9 @@ devices are not eligible and why, and what cannot fit. Nothing is created.`
 		api, err := f.campaigns(c.Context())
 		if err != nil {
 			return err
+		}
+		if !f.json {
+			api.Progress = func(found int) { fmt.Fprintf(env.Out, "found %d devices, searching on\n", found) }
 		}
 		out, err := api.Create(c.Context(), payload, plan)
 		if err != nil {

@@ -158,3 +158,32 @@ func TestACampaignIsDescribedAndWatched(t *testing.T) {
 		t.Errorf("no campaigns as JSON: %q%s", r.out, r.text)
 	}
 }
+
+// TestALargeFleetIsFoundInSeveralCalls: each goes on where the last one ended, with a proof of its own.
+func TestALargeFleetIsFoundInSeveralCalls(t *testing.T) {
+	r := run(t, setup{in: `{}`, answers: map[string][]answer{invoking("create-campaign"): ok(
+		`{"campaignId": "fall", "searching": {"found": 300000, "after": "c1"}}`,
+		`{"campaignId": "fall", "searching": {"found": 450000, "after": "c2"}}`,
+		`{"campaignId": "fall", "state": "RUNNING"}`)}}, "campaign", "create", "-f", "-")
+	if r.code != 0 || r.out != "found 300000 devices, searching on\nfound 450000 devices, searching on\n"+
+		"campaign fall begins\n" {
+		t.Errorf("code %d, %q, %q", r.code, r.out, r.text)
+	}
+	var after []string
+	for _, body := range r.bodies {
+		var ask event.CreateCampaignRequest
+		if err := json.Unmarshal([]byte(body), &ask); err != nil || ask.Proof == "" {
+			t.Fatal(body, err)
+		}
+		after = append(after, ask.After)
+	}
+	if strings.Join(after, ",") != ",c1,c2" {
+		t.Errorf("asked after %q", after)
+	}
+	r = run(t, setup{in: `{}`, answers: map[string][]answer{invoking("create-campaign"): ok(
+		`{"searching": {"found": 1, "after": "c1"}}`, `{"searching": {"found": 1, "after": "c1"}}`)}}, "campaign",
+		"plan", "-f", "-")
+	if r.code != 1 {
+		t.Errorf("a search that does not go on: code %d, %s", r.code, r.text)
+	}
+}

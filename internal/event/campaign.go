@@ -205,14 +205,19 @@ type CreateCampaignRequest struct {
 	Campaign json.RawMessage `json:"campaign"`
 	Plan     bool            `json:"plan,omitempty"` // only say what it would come to
 	Proof    string          `json:"proof,omitempty"`
+	// A large fleet is found in several calls: After is where the last one ended, Pages how many
+	// pages of the fleet index one call reads, 0 as many as it has time for.
+	After string `json:"after,omitempty"`
+	Pages int    `json:"pages,omitempty"`
 }
 
 // Subject is what a proof is for.
 func (r CreateCampaignRequest) Subject() string {
+	verb := "create"
 	if r.Plan {
-		return digest("plan", string(r.Campaign))
+		verb = "plan"
 	}
-	return digest("create", string(r.Campaign))
+	return digest(verb, string(r.Campaign), r.After)
 }
 
 // DescribeCampaignRequest is the payload of describe-campaign: a list without an id.

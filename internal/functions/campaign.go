@@ -148,18 +148,20 @@ type fleet struct {
 }
 
 // Find implements campaign.Fleet.
-func (f fleet) Find(ctx context.Context, t campaign.Targets, page func([]campaign.Device) error) (event.Problems,
-	error) {
-	if t.File == "" {
-		return f.things.Find(ctx, t, page)
+func (f fleet) Find(ctx context.Context, t campaign.Targets, from campaign.Place, pages int,
+	page func([]campaign.Device) error) (next *campaign.Place, problems event.Problems, err error) {
+	once, file := campaign.Once(page), campaigniot.FileStep(t)
+	if from.Step < file {
+		next, problems, err = f.things.Find(ctx, t, from, pages, once)
+		if err != nil || next != nil {
+			return next, problems, err
+		}
 	}
-	once := campaign.Once(page)
-	problems, err := f.things.Find(ctx, t, once)
-	if err != nil {
-		return problems, err
+	if t.File == "" {
+		return nil, problems, nil
 	}
 	more, err := f.files.Devices(ctx, t.File, once)
-	return append(problems, more...), err
+	return nil, append(problems, more...), err
 }
 
 // asker is whom a proof proves.
@@ -193,10 +195,15 @@ func NewCreateCampaign(ctx context.Context, env Env, cfg aws.Config, now func() 
 			log.Error("nobody knows who asks", "error", err.Error())
 			return campaign.Created{}, named(err)
 		}
-		created, err := creator.Create(ctx, r.Campaign, who, r.Plan)
+		created, err := creator.Create(ctx, r, who)
 		if err != nil {
 			log.Error("campaign not created", "who", who, "plan", r.Plan, "error", err.Error())
 			return campaign.Created{}, named(err)
+		}
+		if s := created.Searching; s != nil {
+			log.Info("devices searched for", logCampaign, created.Campaign, "who", who, "plan", r.Plan, "found",
+				s.Found)
+			return created, nil
 		}
 		log.Info("campaign created", logCampaign, created.Campaign, "who", who, "plan", r.Plan, "existed",
 			created.Existed, "executionArn", created.Execution)

@@ -71,17 +71,82 @@ func notFound(err error) bool {
 	return missing
 }
 
-// Find gives the devices of targets, but for those of a file, each once.
-func (t *Things) Find(ctx context.Context, targets campaign.Targets, page func([]campaign.Device) error) (
-	problems event.Problems, err error) {
+// FileStep is the step of a search that reads targets' file: the one after those that are here.
+func FileStep(t campaign.Targets) int { return len(t.Groups) + 2 }
+
+// Find implements campaign.Fleet, but for the targets' file.
+func (t *Things) Find(ctx context.Context, targets campaign.Targets, from campaign.Place, pages int,
+	page func([]campaign.Device) error) (next *campaign.Place, problems event.Problems, err error) {
 	once := campaign.Once(page)
 	indexed := false
 	if targets.Query != "" || len(targets.Groups) > 0 {
 		if indexed, err = t.indexed(ctx); err != nil {
-			return nil, fmt.Errorf("campaign/iot.Find: %w", err)
+			return nil, nil, fmt.Errorf("campaign/iot.Find: %w", err)
 		}
 	}
-	for i, name := range targets.Things {
+	if from.Step == 0 {
+		if problems, err = t.byName(ctx, targets.Things, once); err != nil {
+			return nil, problems, err
+		}
+		from = campaign.Place{Step: 1}
+	}
+	described := 0
+	for step := from.Step; step <= len(targets.Groups); step++ {
+		i, token := step-1, from.Token
+		from.Token = ""
+		name, at := targets.Groups[i], fmt.Sprintf("$.targets.groups[%d]", i)
+		_, err := t.api.DescribeThingGroup(ctx, &iot.DescribeThingGroupInput{ThingGroupName: &name})
+		switch {
+		case notFound(err):
+			problems = append(problems, event.Problem{Path: at, Value: name, Allowed: "a thing group that exists"})
+			continue
+		case err != nil:
+			return nil, nil, fmt.Errorf("campaign/iot.Find: group %s: %w", name, err)
+		}
+		if pages <= 0 {
+			return &campaign.Place{Step: step, Token: token}, problems, nil
+		}
+		if indexed {
+			token, err = t.search(ctx, `thingGroupNames:"`+name+`"`, token, &pages, once)
+		} else {
+			var more event.Problems
+			more, err = t.describe(ctx, at, name, &described, once)
+			problems, token = append(problems, more...), ""
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("campaign/iot.Find: group %s: %w", name, err)
+		}
+		if token != "" {
+			return &campaign.Place{Step: step, Token: token}, problems, nil
+		}
+	}
+	query := len(targets.Groups) + 1
+	switch {
+	case targets.Query == "" || from.Step > query:
+		return nil, problems, nil
+	case !indexed:
+		return nil, problems, campaign.ErrNoIndex
+	case pages <= 0:
+		return &campaign.Place{Step: query, Token: from.Token}, problems, nil
+	}
+	token, err := t.search(ctx, targets.Query, from.Token, &pages, once)
+	if bad, ok := errors.AsType[*types.InvalidQueryException](err); ok {
+		return nil, append(problems, event.Problem{Path: "$.targets.query", Value: targets.Query,
+			Allowed: "a query of the fleet index: " + bad.ErrorMessage()}), nil
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("campaign/iot.Find: %w", err)
+	}
+	if token != "" {
+		return &campaign.Place{Step: query, Token: token}, problems, nil
+	}
+	return nil, problems, nil
+}
+
+// byName finds things one by one.
+func (t *Things) byName(ctx context.Context, names []event.ThingName, page func([]campaign.Device) error) (
+	problems event.Problems, err error) {
+	for i, name := range names {
 		out, err := t.api.DescribeThing(ctx, &iot.DescribeThingInput{ThingName: aws.String(string(name))})
 		switch {
 		case notFound(err):
@@ -91,45 +156,9 @@ func (t *Things) Find(ctx context.Context, targets campaign.Targets, page func([
 		case err != nil:
 			return nil, fmt.Errorf("campaign/iot.Find: thing %s: %w", name, err)
 		}
-		if err := once([]campaign.Device{device(out.ThingName, out.Attributes)}); err != nil {
+		if err := page([]campaign.Device{device(out.ThingName, out.Attributes)}); err != nil {
 			return nil, err
 		}
-	}
-	described := 0
-	for i, name := range targets.Groups {
-		at := fmt.Sprintf("$.targets.groups[%d]", i)
-		_, err := t.api.DescribeThingGroup(ctx, &iot.DescribeThingGroupInput{ThingGroupName: &name})
-		switch {
-		case notFound(err):
-			problems = append(problems, event.Problem{Path: at, Value: name, Allowed: "a thing group that exists"})
-			continue
-		case err != nil:
-			return nil, fmt.Errorf("campaign/iot.Find: group %s: %w", name, err)
-		}
-		if indexed {
-			err = t.search(ctx, `thingGroupNames:"`+name+`"`, once)
-		} else {
-			var more event.Problems
-			more, err = t.describe(ctx, at, name, &described, once)
-			problems = append(problems, more...)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("campaign/iot.Find: group %s: %w", name, err)
-		}
-	}
-	switch {
-	case targets.Query == "":
-		return problems, nil
-	case !indexed:
-		return problems, campaign.ErrNoIndex
-	}
-	err = t.search(ctx, targets.Query, once)
-	if bad, ok := errors.AsType[*types.InvalidQueryException](err); ok {
-		return append(problems, event.Problem{Path: "$.targets.query", Value: targets.Query,
-			Allowed: "a query of the fleet index: " + bad.ErrorMessage()}), nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("campaign/iot.Find: %w", err)
 	}
 	return problems, nil
 }
@@ -145,23 +174,28 @@ func (t *Things) indexed(ctx context.Context) (bool, error) {
 	return c != nil && c.ThingIndexingMode != "" && c.ThingIndexingMode != types.ThingIndexingModeOff, nil
 }
 
-func (t *Things) search(ctx context.Context, query string, page func([]campaign.Device) error) error {
-	var next *string
+// search reads up to so many pages, from a token on; next is "" behind the last.
+func (t *Things) search(ctx context.Context, query, token string, pages *int, page func([]campaign.Device) error) (
+	next string, err error) {
 	for {
-		out, err := t.api.SearchIndex(ctx, &iot.SearchIndexInput{QueryString: &query, NextToken: next,
-			MaxResults: aws.Int32(mostFound)})
+		in := &iot.SearchIndexInput{QueryString: &query, MaxResults: aws.Int32(mostFound)}
+		if token != "" {
+			in.NextToken = &token
+		}
+		out, err := t.api.SearchIndex(ctx, in)
 		if err != nil {
-			return err
+			return "", err
 		}
 		var all []campaign.Device
 		for _, d := range out.Things {
 			all = append(all, device(d.ThingName, d.Attributes))
 		}
 		if err := page(all); err != nil {
-			return err
+			return "", err
 		}
-		if next = out.NextToken; aws.ToString(next) == "" {
-			return nil
+		*pages--
+		if token = aws.ToString(out.NextToken); token == "" || *pages <= 0 {
+			return token, nil
 		}
 	}
 }

@@ -100,7 +100,7 @@ func TestFind(t *testing.T) {
 		r := &registry{things: things, groups: map[string][]string{"g": {"a", "b", "gone"}, "h": {"b", "c"}},
 			index: c.index}
 		var got []event.ThingName
-		problems, err := campaigniot.New(r).Find(t.Context(), c.targets, func(all []campaign.Device) error {
+		take := func(all []campaign.Device) error {
 			for _, d := range all {
 				want := campaign.Device{Thing: "a", Model: "M", Hardware: "1.0", Version: "1.0.0",
 					Zone: "Europe/Berlin"}
@@ -109,7 +109,11 @@ func TestFind(t *testing.T) {
 				}
 			}
 			return nil
-		})
+		}
+		next, problems, err := campaigniot.New(r).Find(t.Context(), c.targets, campaign.Place{}, 9, take)
+		if next != nil {
+			t.Errorf("%s: goes on at %+v", c.name, next)
+		}
 		var paths []string
 		for _, p := range problems {
 			paths = append(paths, p.Path)
@@ -121,13 +125,46 @@ func TestFind(t *testing.T) {
 	}
 }
 
+// TestASearchEndsAfterSoManyPages and goes on where it was: in the middle of a group or of the query, or before it.
+func TestASearchEndsAfterSoManyPages(t *testing.T) {
+	targets := campaign.Targets{Things: []event.ThingName{"c"}, Groups: []string{"g", "h"}, Query: "x:1"}
+	for pages := 1; pages <= 6; pages++ {
+		r := &registry{things: map[string]map[string]string{"a": {}, "c": {}},
+			groups: map[string][]string{"g": {}, "h": {}}, index: types.ThingIndexingModeRegistry}
+		found, calls := map[event.ThingName]int{}, 0
+		for from := (campaign.Place{}); ; calls++ {
+			before := len(r.asked)
+			next, problems, err := campaigniot.New(r).Find(t.Context(), targets, from, pages,
+				func(all []campaign.Device) error {
+					for _, d := range all {
+						found[d.Thing]++
+					}
+					return nil
+				})
+			if err != nil || len(problems) > 0 || len(r.asked)-before > pages || calls > 9 {
+				t.Fatalf("%d pages: %v, %v, asked %q", pages, problems, err, r.asked[before:])
+			}
+			if next == nil {
+				break
+			}
+			from = *next
+		}
+		want := []string{`thingGroupNames:"g"`, `thingGroupNames:"g"`, `thingGroupNames:"h"`, `thingGroupNames:"h"`,
+			"x:1", "x:1"}
+		if !slices.Equal(r.asked, want) || found["c"] != 1 || found["a"] < 1 || found["b"] < 1 ||
+			calls != (6+pages-1)/pages-1 {
+			t.Errorf("%d pages: asked %q in %d calls, found %v", pages, r.asked, calls+1, found)
+		}
+	}
+}
+
 func TestALargeGroupNeedsAnIndex(t *testing.T) {
 	r := &registry{things: map[string]map[string]string{}, groups: map[string][]string{}}
 	for i := range campaigniot.MostDescribed + 1 {
 		r.groups["g"] = append(r.groups["g"], fmt.Sprint(i))
 	}
-	problems, err := campaigniot.New(r).Find(t.Context(), campaign.Targets{Groups: []string{"g"}},
-		func([]campaign.Device) error { return nil })
+	_, problems, err := campaigniot.New(r).Find(t.Context(), campaign.Targets{Groups: []string{"g"}},
+		campaign.Place{}, 9, func([]campaign.Device) error { return nil })
 	if err != nil || len(problems) != 1 {
 		t.Errorf("%v, %v", problems, err)
 	}
