@@ -118,6 +118,7 @@ func calls(p *parts) map[string]func(context.Context) error {
 		"Flags":   func(ctx context.Context) error { return ignore(st.Flags(ctx, owner)) },
 		"SetFlag": func(ctx context.Context) error { return st.SetFlag(ctx, owner, workflow.Control{At: at}) },
 		"Lease":   func(ctx context.Context) error { return ignore(st.Lease(ctx, "x", at, at)) },
+		"Keep":    func(ctx context.Context) error { return st.Keep(ctx, workflow.Lease{}) },
 		"Return":  func(ctx context.Context) error { return st.Return(ctx, workflow.Lease{}) },
 		"Lifted":  func(ctx context.Context) error { return ignore(st.Lifted(ctx)) },
 		"Knocks":  func(ctx context.Context) error { _, _, err := st.Knocks(ctx, owner, 1); return err },

@@ -36,7 +36,7 @@ var mutations = []mutation{
 	}
 	if errors.Is(err, ErrGone) {`, `	}
 	if errors.Is(err, ErrGone) {`,
-		}}, "job", "reordered=0.3",
+		}}, "prompt", "short=0.3",
 	},
 	{
 		"nobody looks for an attempt whose notification was lost", []edit{
@@ -48,7 +48,7 @@ var mutations = []mutation{
 	{
 		"the lease of a tick that was killed does not end", []edit{{
 			"internal/workflow/dynamodb/tick.go", `":now": n(now.UnixMilli()), `, `":now": n(0), `,
-		}}, "window", "killed=0.05",
+		}}, "window", "killed=0.01",
 	},
 	{
 		"who knocked at a flag is forgotten before it is woken", []edit{{
@@ -73,33 +73,31 @@ var mutations = []mutation{
 	}
 	out.Woken += len(knocks)
 `,
-		}}, "pause", "killed=0.1",
+		}}, "pause", "killed=0.01",
 	},
 	{
 		"a flag is not read before a command", []edit{{
-			"internal/workflow/control.go", `	case !holds:
-		return m, nil
-`, `	case true:
-		return m, nil
-`,
+			"internal/workflow/control.go", `	if !holds {
+		return g.danger(`, `	if true {
+		return g.danger(`,
 		}}, "pause", "late=0.1",
 	},
 	{
 		"the hints of parked attempts are removed before they are woken", []edit{{
 			"internal/workflow/tick.go", `	if err := w.Waker.Wake(ctx, wakes); err != nil {
-		return err
+		return false, err
 	}
 	if err := w.Ticks.Done(ctx, hints); err != nil {
-		return err
+		return false, err
 	}
 `, `	if err := w.Ticks.Done(ctx, hints); err != nil {
-		return err
+		return false, err
 	}
 	if err := w.Waker.Wake(ctx, wakes); err != nil {
-		return err
+		return false, err
 	}
 `,
-		}}, "window", "killed=0.1",
+		}}, "window", "killed=0.01",
 	},
 }
 

@@ -333,6 +333,35 @@ func TestAClockThatStoodStillGoesOn(t *testing.T) {
 	}
 }
 
+// TestATickThatEndsOnItsWayHasNotCaughtUpInVain: its function is ended after some calls, each time. It comes nearer,
+// and wakes who is due in the end.
+func TestATickThatEndsOnItsWayHasNotCaughtUpInVain(t *testing.T) {
+	r, _ := parked(t, event.Park{})
+	r.wakes(time.Minute)
+	r.now = r.now.Add(50 * time.Minute)
+	b, ended := &bell{}, errors.New("ended")
+	for ticks := 0; len(b.woken) == 0; ticks++ {
+		if ticks == 60 {
+			t.Fatal("nobody was woken in an hour")
+		}
+		reads := 0
+		r.store.Before = func(op string) error {
+			if reads++; op == "Lease" {
+				reads = 0
+			}
+			if reads > 8 {
+				return ended
+			}
+			return nil
+		}
+		_, err := r.ticker(b).Tick(t.Context(), "x")
+		if r.store.Before = nil; err != nil && !errors.Is(err, ended) {
+			t.Fatal(err)
+		}
+		r.now = r.now.Add(time.Minute)
+	}
+}
+
 // TestPointsAreSpreadOverTheWindow, and each device has its own each day.
 func TestPointsAreSpreadOverTheWindow(t *testing.T) {
 	r := newRig(t)

@@ -41,6 +41,8 @@ var ErrLeased = errors.New("another tick is at work")
 type Ticks interface {
 	// Lease takes the lease for holder, until then; ErrLeased while another has it.
 	Lease(ctx context.Context, holder string, now, until time.Time) (Lease, error)
+	// Keep keeps the Minute, Sweep and Arrivals of a lease that goes on; ErrLeased if it is another's by now.
+	Keep(ctx context.Context, l Lease) error
 	// Return gives a lease back, and keeps its Minute, Sweep and Arrivals; one that is
 	// another's by now is no error.
 	Return(ctx context.Context, l Lease) error
@@ -81,8 +83,12 @@ const StartsPerMinute = 1000
 // a minute, those beyond are moved to the next one.
 const DuePerMinute = 6000
 
-// mostMinutes is how many minutes a tick catches up on after a standstill.
-const mostMinutes = 60
+// mostMinutes is how many minutes a tick catches up on after a standstill, minutesAtOnce after how many it notes how
+// far it has come.
+const (
+	mostMinutes   = 60
+	minutesAtOnce = 2
+)
 
 // tickLasts is longer than the tick's function may run, and shorter than a minute.
 const tickLasts = 55 * time.Second
@@ -198,41 +204,57 @@ func (w *Ticker) drainOne(ctx context.Context, l Lifted, out *Ticked) error {
 	return w.Ticks.Forget(ctx, l)
 }
 
-// due wakes those whose time comes in the next minute, evenly over its seconds. What
-// is left of minutes before comes first.
+// due wakes those whose time comes in the next minute, evenly over its seconds. What is left of minutes before comes
+// first, some minutes at a time: a tick that ends on the way has not read them in vain.
 func (w *Ticker) due(ctx context.Context, lease *Lease, out *Ticked) error {
 	now := w.Now()
 	next := now.Truncate(time.Minute).Add(time.Minute)
-	done := lease.Minute
-	if done.IsZero() {
-		done = next.Add(-dueAhead) // nobody has written an earlier one
+	if lease.Minute.IsZero() {
+		lease.Minute = next.Add(-dueAhead) // nobody has written an earlier one
 	}
-	var hints []Due
-	for n := 0; n < mostMinutes && done.Before(next); n++ {
-		found, more, err := w.Ticks.Due(ctx, done.Add(time.Minute), DuePerMinute-len(hints))
-		if err != nil {
+	for n := 0; n < mostMinutes && lease.Minute.Before(next); n += minutesAtOnce {
+		if n > 0 {
+			if err := w.Ticks.Keep(ctx, *lease); err != nil {
+				return err
+			}
+		}
+		more, err := w.wakeDue(ctx, lease, next, next.Sub(now), out)
+		if err != nil || more {
 			return err
 		}
-		hints = append(hints, found...)
-		if more {
-			break
+	}
+	return nil
+}
+
+// wakeDue wakes those who are due in the minutes that follow the lease's, next at the latest. more is whether there
+// are others, whom the next tick wakes.
+func (w *Ticker) wakeDue(ctx context.Context, lease *Lease, next time.Time, wait time.Duration, out *Ticked) (
+	more bool, err error) {
+	done := lease.Minute
+	var hints []Due
+	for n := 0; n < minutesAtOnce && !more && done.Before(next); n++ {
+		var found []Due
+		found, more, err = w.Ticks.Due(ctx, done.Add(time.Minute), DuePerMinute-out.Due-len(hints))
+		if err != nil {
+			return false, err
 		}
-		done = done.Add(time.Minute)
+		if hints = append(hints, found...); !more {
+			done = done.Add(time.Minute)
+		}
 	}
 	wakes := make([]Wake, len(hints))
-	wait := next.Sub(now)
 	for i, h := range hints {
 		at := time.Duration(i) * time.Minute / time.Duration(len(hints))
 		wakes[i] = Wake{Thing: h.Thing, Owner: h.Owner, After: ceilSecond(wait) + at.Truncate(time.Second)}
 	}
 	if err := w.Waker.Wake(ctx, wakes); err != nil {
-		return err
+		return false, err
 	}
 	if err := w.Ticks.Done(ctx, hints); err != nil {
-		return err
+		return false, err
 	}
-	lease.Minute, out.Due = done, len(hints)
-	return nil
+	lease.Minute, out.Due = done, out.Due+len(hints)
+	return more, nil
 }
 
 // ceilSecond is whole seconds, which a queue's delay has, and not too early.

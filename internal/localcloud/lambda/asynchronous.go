@@ -54,7 +54,7 @@ func (s *Service) runEvent(requestID string, e event) {
 		s.conclude(ctx, f, requestID, e, Result{}, "EventAgeExceeded")
 		return
 	}
-	if e.Attempts >= retries {
+	if e.Attempts >= retries && (f.DeadLetter != "" || f.OnFailure != "") {
 		ctx = weather.Spare(ctx)
 	}
 	result, _, err := s.run(ctx, f, requestID, e.Payload)

@@ -50,21 +50,35 @@ func (st *Store) Lease(ctx context.Context, holder string, now, until time.Time)
 		Sweep: text(out.Attributes, "sweep"), Arrivals: text(out.Attributes, "arrivals")}, r.err
 }
 
+// Keep implements workflow.Ticks.
+func (st *Store) Keep(ctx context.Context, l workflow.Lease) error {
+	err := st.keepLease(ctx, l, l.Until)
+	if refused(err) {
+		return workflow.ErrLeased
+	}
+	return wrap("Keep", err)
+}
+
 // Return implements workflow.Ticks.
 func (st *Store) Return(ctx context.Context, l workflow.Lease) error {
-	_, err := st.api.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &st.table, Key: key(tickPK, skLease),
-		UpdateExpression: aws.String(
-			"SET #until = :free, #minute = :minute, sweep = :sweep, arrivals = :arrivals"),
-		ConditionExpression:      aws.String("fence = :fence"),
-		ExpressionAttributeNames: map[string]string{"#until": "until", "#minute": "minute"}, // reserved words
-		ExpressionAttributeValues: item{":free": n(0), ":fence": n(l.Fence), ":minute": n(millis(l.Minute)),
-			":sweep": s(l.Sweep), ":arrivals": s(l.Arrivals)},
-	})
+	err := st.keepLease(ctx, l, time.UnixMilli(0))
 	if refused(err) {
 		return nil
 	}
 	return wrap("Return", err)
+}
+
+func (st *Store) keepLease(ctx context.Context, l workflow.Lease, until time.Time) error {
+	_, err := st.api.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: &st.table, Key: key(tickPK, skLease),
+		UpdateExpression: aws.String(
+			"SET #until = :until, #minute = :minute, sweep = :sweep, arrivals = :arrivals"),
+		ConditionExpression:      aws.String("fence = :fence"),
+		ExpressionAttributeNames: map[string]string{"#until": "until", "#minute": "minute"}, // reserved words
+		ExpressionAttributeValues: item{":until": n(until.UnixMilli()), ":fence": n(l.Fence),
+			":minute": n(millis(l.Minute)), ":sweep": s(l.Sweep), ":arrivals": s(l.Arrivals)},
+	})
+	return err
 }
 
 // Lifted implements workflow.Ticks. There are few: one page.

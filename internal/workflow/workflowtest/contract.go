@@ -40,10 +40,22 @@ func ticks(t *testing.T, s Kept) {
 	if two.Fence <= one.Fence {
 		t.Fatalf("fences %d, %d", one.Fence, two.Fence)
 	}
+	must(s.Keep(ctx, one), workflow.ErrLeased)
 	must(s.Return(ctx, one), nil) // which it has no more
 	_, err = s.Lease(ctx, "three", at.Add(61*time.Second), at.Add(2*time.Minute))
 	must(err, workflow.ErrLeased)
+	two.Minute, two.Sweep, two.Arrivals = at, "s", "a"
+	must(s.Keep(ctx, two), nil)
+	_, err = s.Lease(ctx, "three", at.Add(61*time.Second), at.Add(2*time.Minute))
+	must(err, workflow.ErrLeased) // it goes on
+	two.Sweep = ""
 	must(s.Return(ctx, two), nil)
+	three, err := s.Lease(ctx, "three", at.Add(61*time.Second), at.Add(2*time.Minute))
+	must(err, nil)
+	if !three.Minute.Equal(at) || three.Sweep != "" || three.Arrivals != "a" {
+		t.Fatalf("kept %+v", three)
+	}
+	must(s.Return(ctx, workflow.Lease{Fence: three.Fence, Minute: three.Minute}), nil)
 	_, err = s.Lease(ctx, "three", at.Add(61*time.Second), at.Add(2*time.Minute))
 	must(err, nil)
 

@@ -26,6 +26,17 @@ func (s *Store) Lease(_ context.Context, holder string, now, until time.Time) (l
 	return l, err
 }
 
+// Keep implements workflow.Ticks.
+func (s *Store) Keep(_ context.Context, l workflow.Lease) error {
+	return s.do("Keep", "", func(*partition) error {
+		if s.lease.Fence != l.Fence {
+			return workflow.ErrLeased
+		}
+		s.lease.Minute, s.lease.Sweep, s.lease.Arrivals = l.Minute, l.Sweep, l.Arrivals
+		return nil
+	})
+}
+
 // Return implements workflow.Ticks.
 func (s *Store) Return(_ context.Context, l workflow.Lease) error {
 	return s.do("Return", "", func(*partition) error {
