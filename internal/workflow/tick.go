@@ -88,6 +88,8 @@ const DuePerMinute = 6000
 const (
 	mostMinutes   = 60
 	minutesAtOnce = 2
+	// elsewhere is the golden part of a minute: so many rounds as there may be begin far from each other.
+	elsewhere = 37082 * time.Millisecond
 )
 
 // tickLasts is longer than the tick's function may run, and shorter than a minute.
@@ -218,7 +220,7 @@ func (w *Ticker) due(ctx context.Context, lease *Lease, out *Ticked) error {
 				return err
 			}
 		}
-		more, err := w.wakeDue(ctx, lease, next, next.Sub(now), out)
+		more, err := w.wakeDue(ctx, lease, next, next.Sub(now), n/minutesAtOnce, out)
 		if err != nil || more {
 			return err
 		}
@@ -227,9 +229,10 @@ func (w *Ticker) due(ctx context.Context, lease *Lease, out *Ticked) error {
 }
 
 // wakeDue wakes those who are due in the minutes that follow the lease's, next at the latest. more is whether there
-// are others, whom the next tick wakes.
-func (w *Ticker) wakeDue(ctx context.Context, lease *Lease, next time.Time, wait time.Duration, out *Ticked) (
-	more bool, err error) {
+// are others, whom the next tick wakes. Each round of a tick begins elsewhere in the minute: not all of them have their
+// first in one second.
+func (w *Ticker) wakeDue(ctx context.Context, lease *Lease, next time.Time, wait time.Duration, round int,
+	out *Ticked) (more bool, err error) {
 	done := lease.Minute
 	var hints []Due
 	for n := 0; n < minutesAtOnce && !more && done.Before(next); n++ {
@@ -244,7 +247,7 @@ func (w *Ticker) wakeDue(ctx context.Context, lease *Lease, next time.Time, wait
 	}
 	wakes := make([]Wake, len(hints))
 	for i, h := range hints {
-		at := time.Duration(i) * time.Minute / time.Duration(len(hints))
+		at := (time.Duration(i)*time.Minute/time.Duration(len(hints)) + time.Duration(round)*elsewhere) % time.Minute
 		wakes[i] = Wake{Thing: h.Thing, Owner: h.Owner, After: ceilSecond(wait) + at.Truncate(time.Second)}
 	}
 	if err := w.Waker.Wake(ctx, wakes); err != nil {
