@@ -227,7 +227,8 @@ func (e *environment) run(ctx context.Context, inv Invocation, late bool) (resul
 		if starts && late {
 			limit -= s.Now().Sub(e.started)
 		}
-		err = e.within(ctx, limit, w.done)
+		// It runs to its end, also if its caller goes away.
+		err = e.within(context.WithoutCancel(ctx), limit, w.done)
 	} else if starts && errors.Is(err, ErrTimedOut) {
 		e.reportStart(w, late)
 		if !late {

@@ -71,6 +71,10 @@ func handle(ctx context.Context, r request) (map[string]string, error) {
 			fmt.Print(strings.Repeat("y", 1000))
 		}
 		fmt.Println()
+	case "write a file":
+		fmt.Println("at work")
+		time.Sleep(200 * time.Millisecond)
+		return nil, os.WriteFile(os.Getenv("OWN"), nil, 0o600)
 	case "leave a child":
 		child := exec.Command("sleep", "600")
 		if err := child.Start(); err != nil {
@@ -510,6 +514,27 @@ func TestCloseEndsInvocationsThatRun(t *testing.T) {
 	}
 	c.svc.Close()
 	wg.Wait()
+}
+
+// TestAFunctionOutlastsItsCaller: who calls a function and goes away has not ended it.
+func TestAFunctionOutlastsItsCaller(t *testing.T) {
+	c := processCloud(t)
+	path := filepath.Join(t.TempDir(), "written")
+	c.create(map[string]any{"Environment": map[string]any{"Variables": map[string]string{"OWN": path}}})
+	c.invoke("work") // it has started
+	ctx, leave := context.WithTimeout(t.Context(), 50*time.Millisecond) // it works for longer
+	defer leave()
+	_, _ = c.door.Call(ctx, awsapi.RootOf(account), "lambda", "Invoke",
+		&invokeIn{FunctionName: "f", Payload: []byte(`{"do":"write a file"}`)})
+	if ctx.Err() == nil {
+		t.Fatal("nobody went away")
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Error(err)
+	}
+	if lines := strings.Join(c.find("cloudwatchlogs:PutLogEvents"), ""); strings.Count(lines, "REPORT") != 2 {
+		t.Errorf("logged: %s", lines)
+	}
 }
 
 func TestProcessThatExitsFailsTheInvocationOnly(t *testing.T) {

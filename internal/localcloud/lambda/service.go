@@ -242,7 +242,7 @@ func (s *Service) run(ctx context.Context, f Function, requestID string, payload
 	log.dropped()
 	log.system("END RequestId: " + requestID)
 	log.system(report(f, requestID, took, result, timedOut))
-	log.finish(ctx)
+	log.finish(context.WithoutCancel(ctx))
 	s.count(f, "Invocations", 1)
 	s.count(f, "Duration", ms)
 	errs := 0.0
