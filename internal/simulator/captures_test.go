@@ -292,7 +292,8 @@ func TestAgentAnswersLikeTheRealOne(t *testing.T) {
 		{flow: "08"},
 		{flow: "10a", settings: func(s *Settings) { s.Profile.MQTT311 = true }},
 		{flow: "11a"},
-		{flow: "01d"}, {flow: "10b"}, {flow: "10c"}, {flow: "09a", at: lost, settings: soon}, {flow: "09d", at: lost, settings: soon, once: true},
+		{flow: "01d"}, {flow: "10b"}, {flow: "10c"}, {flow: "09a", at: lost, settings: soon},
+		{flow: "09d", at: lost, settings: soon, once: true},
 		{flow: "11b"},
 		{flow: "11c", at: map[string]func(*broker, *Agent){
 			"rollback: Activate() of": func(_ *broker, a *Agent) { a.s.Timing.BeforeReboot = 5 * time.Second },
@@ -315,7 +316,9 @@ func TestAgentAnswersLikeTheRealOne(t *testing.T) {
 	} {
 		t.Run(c.flow, func(t *testing.T) {
 			lines := readCapture(t, c.flow)
-			synctest.Test(t, func(t *testing.T) { replay(t, lines, c.settings, c.prepare, c.at, c.skip, c.anyOrder, c.once) })
+			synctest.Test(t, func(t *testing.T) {
+				replay(t, lines, c.settings, c.prepare, c.at, c.skip, c.anyOrder, c.once)
+			})
 		})
 	}
 }

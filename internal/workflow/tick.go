@@ -229,8 +229,8 @@ func (w *Ticker) due(ctx context.Context, lease *Lease, out *Ticked) error {
 }
 
 // wakeDue wakes those who are due in the minutes that follow the lease's, next at the latest. more is whether there
-// are others, whom the next tick wakes. Each round of a tick begins elsewhere in the minute: not all of them have their
-// first in one second.
+// are others, whom the next tick wakes. Each round of a tick begins elsewhere in the minute: not all of them have
+// their first in one second.
 func (w *Ticker) wakeDue(ctx context.Context, lease *Lease, next time.Time, wait time.Duration, round int,
 	out *Ticked) (more bool, err error) {
 	done := lease.Minute

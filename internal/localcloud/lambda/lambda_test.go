@@ -521,7 +521,7 @@ func TestAFunctionOutlastsItsCaller(t *testing.T) {
 	c := processCloud(t)
 	path := filepath.Join(t.TempDir(), "written")
 	c.create(map[string]any{"Environment": map[string]any{"Variables": map[string]string{"OWN": path}}})
-	c.invoke("work") // it has started
+	c.invoke("work")                                                    // it has started
 	ctx, leave := context.WithTimeout(t.Context(), 50*time.Millisecond) // it works for longer
 	defer leave()
 	_, _ = c.door.Call(ctx, awsapi.RootOf(account), "lambda", "Invoke",
