@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,6 +16,7 @@ import (
 
 // ranged serves an image, and parts of it.
 type ranged struct {
+	mu     sync.Mutex
 	image  []byte
 	tag    string
 	whole  bool // whatever is asked for
@@ -23,6 +25,8 @@ type ranged struct {
 }
 
 func (s *ranged) Do(r *http.Request) (*http.Response, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.asked = append(s.asked, r.Header.Get("Range"))
 	if s.whole {
 		r.Header.Del("Range")
@@ -78,13 +82,18 @@ func TestAnInterruptedTransferGoesOnWhereItWas(t *testing.T) {
 					w.wait(after)
 					w.a.PowerCut()
 					if c.then != nil {
+						s.mu.Lock()
 						c.then(s)
+						s.mu.Unlock()
 					}
 					w.wait(w.a.s.Timing.Boot)
 				}
 				w.wait(time.Minute)
-				if !slices.Equal(s.asked, c.asks) {
-					t.Errorf("it asked for %q, want %q", s.asked, c.asks)
+				s.mu.Lock()
+				asked := slices.Clone(s.asked)
+				s.mu.Unlock()
+				if !slices.Equal(asked, c.asks) {
+					t.Errorf("it asked for %q, want %q", asked, c.asks)
 				}
 				want := c.want
 				if want == "" {
