@@ -29,7 +29,8 @@ func TestPathsAreTakenApart(t *testing.T) {
 			t.Errorf("%q is %+v", path, got)
 		}
 	}
-	if object, name := device.SplitPath("Device.DeviceInfo.UpTime"); object != "Device.DeviceInfo." || name != "UpTime" {
+	object, name := device.SplitPath("Device.DeviceInfo.UpTime")
+	if object != "Device.DeviceInfo." || name != "UpTime" {
 		t.Errorf("%s and %s", object, name)
 	}
 }
@@ -63,7 +64,8 @@ func TestAnswersAreReadByPath(t *testing.T) {
 		}
 	}
 	for object, want := range map[string][2]bool{ // there, concrete
-		"Device.A.1.": {true, true}, "Device.A.": {true, true}, "Device.A.*.": {true, false}, "Device.C.4.": {true, true},
+		"Device.A.1.": {true, true}, "Device.A.": {true, true}, "Device.A.*.": {true, false},
+		"Device.C.4.": {true, true},
 		"Device.C.*.": {true, false}, "Device.D.": {false, true}, `Device.D.[X==1].`: {false, false},
 		"no path..": {false, true},
 	} {
