@@ -166,9 +166,20 @@ func (r *run) removeItems(ctx context.Context) error {
 		return err
 	}
 	endpoint := string(simulator.EndpointIDOf(simulator.OUI, r.thing))
-	return errors.Join(r.removePartition(ctx, r.deviceKey()),
-		r.removeItem(ctx, "ENDPOINT#"+endpoint, "OWNER"),
-		r.removeItem(ctx, flag, "CONTROL"), r.removeItem(ctx, "TICK", "LIFTED#"+flag))
+	removeFlag := func() error {
+		return errors.Join(r.removeItem(ctx, flag, "CONTROL"), r.removeItem(ctx, "TICK", "LIFTED#"+flag))
+	}
+	err := errors.Join(r.removePartition(ctx, r.deviceKey()), r.removeItem(ctx, "ENDPOINT#"+endpoint, "OWNER"),
+		removeFlag())
+	if r.job == "" || err != nil {
+		return err
+	}
+	// AWS IoT tells twice of a job that is deleted: that it is being so, and that it is. The second sets the flag
+	// again.
+	if err := r.Sleep(ctx, time.Second); err != nil {
+		return err
+	}
+	return removeFlag()
 }
 
 type item = map[string]dynamodbtypes.AttributeValue
