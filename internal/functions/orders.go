@@ -86,17 +86,24 @@ func (b backlog) Open(ctx context.Context, cursor string, most int) ([]workflow.
 	return open, next, err
 }
 
+// report ends a job execution. Details that AWS IoT refuses are logged: the status counts.
+func (j orders) report(ctx context.Context, thing event.ThingName, owner event.Owner, number int64,
+	status event.JobStatus, f event.Failure) error {
+	a := jobs.Attempt{Thing: thing, Job: owner.Job, Number: number}
+	unsaid, err := jobs.Report(ctx, j.Executions, a, status, f.Name, f.Detail, nil)
+	if unsaid != nil {
+		j.log.Error("details refused", logThing, thing, logJob, owner.Job, "error", unsaid.Error())
+	}
+	return err
+}
+
 // Cancel implements workflow.Orders.
 func (j orders) Cancel(ctx context.Context, thing event.ThingName, owner event.Owner, number int64,
 	f event.Failure) error {
 	if owner.Arrival {
 		return nil
 	}
-	a := jobs.Attempt{Thing: thing, Job: owner.Job, Number: number}
-	unsaid, err := jobs.Report(ctx, j.Executions, a, event.StatusCanceled, f.Name, f.Detail, nil)
-	if unsaid != nil {
-		j.log.Error("details refused", logThing, thing, logJob, owner.Job, "error", unsaid.Error())
-	}
+	err := j.report(ctx, thing, owner, number, event.StatusCanceled, f)
 	if errors.Is(err, jobs.ErrOver) {
 		return workflow.ErrOver
 	}
@@ -109,11 +116,7 @@ func (j orders) Reject(ctx context.Context, thing event.ThingName, owner event.O
 	if owner.Arrival {
 		return nil
 	}
-	a := jobs.Attempt{Thing: thing, Job: owner.Job, Number: number}
-	unsaid, err := jobs.Report(ctx, j.Executions, a, event.StatusRejected, f.Name, f.Detail, nil)
-	if unsaid != nil {
-		j.log.Error("details refused", logThing, thing, logJob, owner.Job, "error", unsaid.Error())
-	}
+	err := j.report(ctx, thing, owner, number, event.StatusRejected, f)
 	if !errors.Is(err, jobs.ErrOver) {
 		return err
 	}

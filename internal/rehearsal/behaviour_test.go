@@ -102,19 +102,12 @@ func behaviour(t *testing.T, seed uint64) (lines []string) {
 				if assigned[i] != nil {
 					fault = assigned[i].Name
 				}
-				var x struct {
-					Execution struct {
-						Status        string
-						StatusDetails struct{ DetailsMap map[string]string }
-					}
-				}
-				err := w.call(ctx, "iot", "DescribeJobExecution", map[string]any{"thingName": facts.Thing,
-					"jobId": job}, &x)
-				if err != nil && localcloud.ErrorCode(err) != "ResourceNotFoundException" {
+				x, err := w.jobExecution(ctx, job, facts.Thing)
+				if err != nil {
 					return err
 				}
 				lines = append(lines, fmt.Sprintf("%d %s %s | %s | %s %s | %s | %s", seed, facts.Thing, fault,
-					strings.Join(paths[facts.Thing], "; "), x.Execution.Status, x.Execution.StatusDetails.DetailsMap,
+					strings.Join(paths[facts.Thing], "; "), x.Status, x.StatusDetails.DetailsMap,
 					facts.Version, strings.Join(outcomes.published[facts.Thing], "; ")))
 			}
 			return nil
@@ -236,4 +229,21 @@ func (w *world) path(ctx context.Context, e localcloud.Execution) (thing, path s
 		}
 	}
 	return thing, b.String() + e.Status, nil
+}
+
+// jobExecution is one as AWS IoT has it.
+type jobExecution struct {
+	Status          string
+	ExecutionNumber int
+	StatusDetails   struct{ DetailsMap map[string]string }
+}
+
+// jobExecution describes a device's of a job; one that is not there is empty.
+func (w *world) jobExecution(ctx context.Context, job, thing string) (jobExecution, error) {
+	var out struct{ Execution jobExecution }
+	err := w.call(ctx, "iot", "DescribeJobExecution", map[string]any{"thingName": thing, "jobId": job}, &out)
+	if err != nil && localcloud.ErrorCode(err) != "ResourceNotFoundException" {
+		return jobExecution{}, err
+	}
+	return out.Execution, nil
 }

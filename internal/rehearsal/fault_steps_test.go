@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fleetstep/fleetstep/internal/localcloud"
 	"github.com/fleetstep/fleetstep/internal/simulator"
 )
 
@@ -231,20 +230,13 @@ func playSteps(t *testing.T, job string, cells []*cell, seed uint64, of *simulat
 				} else if simulator.FaultNamed(c.mishap) != nil && !facts.Befallen {
 					c.fired = "never"
 				}
-				var x struct {
-					Execution struct {
-						Status        string
-						StatusDetails struct{ DetailsMap map[string]string }
-					}
-				}
-				err := w.call(ctx, "iot", "DescribeJobExecution", map[string]any{"thingName": facts.Thing,
-					"jobId": job}, &x)
-				if err != nil && localcloud.ErrorCode(err) != "ResourceNotFoundException" {
+				x, err := w.jobExecution(ctx, job, facts.Thing)
+				if err != nil {
 					return err
 				}
 				c.end = "success"
-				if x.Execution.Status != "SUCCEEDED" {
-					c.end = x.Execution.StatusDetails.DetailsMap["reason"]
+				if x.Status != "SUCCEEDED" {
+					c.end = x.StatusDetails.DetailsMap["reason"]
 				}
 			}
 			return nil

@@ -133,19 +133,10 @@ func TestOurOwnFailureIsNoDevices(t *testing.T) {
 			for _, alarm := range []string{"controller-failed", "failure-ratio"} {
 				alarms[alarm] = w.state(t, alarm)
 			}
-			var x struct {
-				Execution struct {
-					Status          string
-					ExecutionNumber int
-					StatusDetails   struct{ DetailsMap map[string]string }
-				}
-			}
-			err := w.call(ctx, "iot", "DescribeJobExecution", map[string]any{"thingName": "rg-000001", "jobId": job},
-				&x)
-			if d := x.Execution.StatusDetails.DetailsMap; x.Execution.Status != "CANCELED" ||
-				x.Execution.ExecutionNumber != 1 ||
+			x, err := w.jobExecution(ctx, job, "rg-000001")
+			if d := x.StatusDetails.DetailsMap; x.Status != "CANCELED" || x.ExecutionNumber != 1 ||
 				d["reason"] != "Controller.Failed" || !strings.Contains(d["detail"], "in state Verify") {
-				t.Errorf("the job execution is %+v", x.Execution)
+				t.Errorf("the job execution is %+v", x)
 			}
 			return err
 		},
@@ -239,16 +230,11 @@ func (w *world) forceCancel(t *testing.T, thing string, late bool) error {
 	if err := w.sched.Sleep(ctx, 5*time.Minute); err != nil {
 		return err
 	}
-	var x struct {
-		Execution struct {
-			StatusDetails struct{ DetailsMap map[string]string }
-		}
-	}
-	if err := w.call(ctx, "iot", "DescribeJobExecution", map[string]any{"thingName": thing, "jobId": job},
-		&x); err != nil {
+	x, err := w.jobExecution(ctx, job, thing)
+	if err != nil {
 		return err
 	}
-	if r := x.Execution.StatusDetails.DetailsMap["reason"]; r != "Job.Begun" {
+	if r := x.StatusDetails.DetailsMap["reason"]; r != "Job.Begun" {
 		return fmt.Errorf("the reason in statusDetails is %q", r)
 	}
 	if !late {

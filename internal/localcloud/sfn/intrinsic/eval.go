@@ -117,19 +117,15 @@ func (c *Call) eval(env *Env) (any, error) {
 const wrong = "wrong"
 
 // whole is a number without its fraction, which is how most functions take integers.
-func whole(v any) (int64, bool) {
-	if i, ok := document.Integer(v); ok {
-		return i, true
-	}
-	f, ok := document.Number(v)
-	if !ok || math.Abs(f) >= 1<<62 {
-		return 0, false
-	}
-	return int64(f), true
-}
+func whole(v any) (int64, bool) { return integral(v, math.Trunc) }
 
 // round is Java's Math.round, which is how MathAdd takes integers.
 func round(v any) (int64, bool) {
+	return integral(v, func(f float64) float64 { return math.Floor(f + 0.5) })
+}
+
+// integral is a number as an integer; to takes its fraction away.
+func integral(v any, to func(float64) float64) (int64, bool) {
 	if i, ok := document.Integer(v); ok {
 		return i, true
 	}
@@ -137,7 +133,7 @@ func round(v any) (int64, bool) {
 	if !ok || math.Abs(f) >= 1<<62 {
 		return 0, false
 	}
-	return int64(math.Floor(f + 0.5)), true
+	return int64(to(f)), true
 }
 
 func init() {
