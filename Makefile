@@ -86,8 +86,9 @@ test-crash: ## end the cloud at each write of a job and of a state machine, in v
 	FLEETSTEP_CRASHES=all $(GO) test -count=1 -timeout 60m -v -run FailedCreation ./internal/localcloud/cloudformation
 	FLEETSTEP_CRASHES=all $(GO) test -count=1 -timeout 90m -v -run Survive ./internal/rehearsal -rapid.checks=1500
 
-test-campaigns: ## campaigns of every kind, and SEEDS=10 with every fault, a third of them in bad weather
-	FLEETSTEP_CAMPAIGNS=$(or $(SEEDS),10) $(GO) test -count=1 -timeout 120m -run Campaign ./internal/rehearsal
+test-campaigns: ## campaigns of every kind, and SEEDS=10 with every fault, a third of them in bad weather: DEVICES=200
+	FLEETSTEP_CAMPAIGNS=$(or $(SEEDS),10) FLEETSTEP_CAMPAIGN_DEVICES=$(if $(filter command line,$(origin DEVICES)),$(DEVICES)) \
+		$(GO) test -count=1 -timeout 120m -run Campaign ./internal/rehearsal
 
 test-windows: ## a fleet that waits for its window, over midnight, in three time zones: DEVICES=20000
 	FLEETSTEP_FLEET=$(if $(filter command line,$(origin DEVICES)),$(DEVICES),20000) $(GO) test -count=1 -timeout 60m -v \

@@ -5,6 +5,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -48,6 +49,29 @@ func TestEveryDecisionHasItsNumber(t *testing.T) {
 	}
 	if len(byNumber) == 0 {
 		t.Error("there are no decisions any more")
+	}
+}
+
+// TestTheReadmeNamesEveryTarget: a target of the Makefile that has a description is one that people call, except
+// those that only prepare another.
+func TestTheReadmeNamesEveryTarget(t *testing.T) {
+	prepare := []string{"deploy-clients", "lint-clients", "build-lambdas"}
+	tr := theTree(t)
+	readme := tr.markdown(t)["README.md"]
+	makefile, err := os.ReadFile(filepath.Join(tr.root, "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	targets := regexp.MustCompile(`(?m)^([a-z][a-z-]*):.* ## `).FindAllSubmatch(makefile, -1)
+	if len(targets) < 20 {
+		t.Fatalf("%d targets: the Makefile has another form", len(targets))
+	}
+	for _, m := range targets {
+		name := string(m[1])
+		named := regexp.MustCompile("make " + name + "([^a-z-]|$)").MatchString(readme)
+		if !named && !slices.Contains(prepare, name) {
+			t.Errorf("README.md does not name make %s", name)
+		}
 	}
 }
 

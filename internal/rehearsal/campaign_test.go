@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -49,9 +50,12 @@ func payload(t *testing.T, text string) string {
 	return file
 }
 
-// campaigns is the environment variable with which campaigns are tried for minutes (make test-campaigns): a number of
-// seeds.
-const campaigns = "FLEETSTEP_CAMPAIGNS"
+// campaigns is the environment variable with which campaigns are tried for minutes (make test-campaigns): seeds, "10"
+// or "21-30". campaignDevices says with how many devices, 200 if it is not set.
+const (
+	campaigns       = "FLEETSTEP_CAMPAIGNS"
+	campaignDevices = "FLEETSTEP_CAMPAIGN_DEVICES"
+)
 
 func thoroughly(t *testing.T) {
 	t.Helper()
@@ -604,20 +608,26 @@ func TestAnExecutionThatEndsWithoutAReportIsCounted(t *testing.T) {
 // What must hold the trial looks at itself.
 func TestManyCampaigns(t *testing.T) {
 	thoroughly(t)
-	seeds, err := strconv.Atoi(os.Getenv(campaigns))
+	seeds, err := seedsOf(os.Getenv(campaigns))
 	if err != nil {
 		t.Fatal(err)
+	}
+	devices := 200
+	if text := os.Getenv(campaignDevices); text != "" {
+		if devices, err = strconv.Atoi(text); err != nil {
+			t.Fatal(err)
+		}
 	}
 	const many = `{"campaignId": "many", "images": [{"firmware": {"version": "2.0.0"}}],
 		"targets": {"groups": ["demo"]}, "rate": 300, "gate": {"success": 0.6, "haltOn": {}, "notReturned": 0},
 		"waves": [{"name": "canary", "count": 20, "bakeMinutes": 10},
 		{"name": "early", "percent": 30, "bakeMinutes": 5, "approval": true}, {"name": "rest", "bakeMinutes": 5}]}`
 	files := []string{payload(t, many), payload(t, strings.Replace(many, `"rate"`, `"stage": {}, "budget": 10, "rate"`, 1))}
-	for seed := range seeds {
-		t.Run(strconv.Itoa(seed+1), func(t *testing.T) {
-			c := Config{Devices: 200, Seed: uint64(seed + 1), Faults: "all", Every: 5 * time.Minute,
-				Campaign: trial.Campaign{File: files[seed%2], Models: 3}}
-			if seed%3 == 2 {
+	for _, seed := range seeds {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			c := Config{Devices: devices, Seed: seed, Faults: "all", Every: 5 * time.Minute,
+				Campaign: trial.Campaign{File: files[(seed+1)%2], Models: 3}}
+			if seed%3 == 0 {
 				if c.Weather, err = localcloud.ParseWeather("bad", "", c.Seed); err != nil {
 					t.Fatal(err)
 				}

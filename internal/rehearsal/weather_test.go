@@ -37,8 +37,7 @@ func seedsOf(text string) (seeds []uint64, err error) {
 	from, err := strconv.ParseUint(first, 10, 64)
 	to, err2 := strconv.ParseUint(last, 10, 64)
 	if err = errors.Join(err, err2); err != nil || from > to {
-		return nil, fmt.Errorf("%s: %q is neither a number of seeds nor a first and a last one: %w", weatherSeeds,
-			text, err)
+		return nil, fmt.Errorf("%q is neither a number of seeds nor a first and a last one: %w", text, err)
 	}
 	for seed := from; seed <= to; seed++ {
 		seeds = append(seeds, seed)
