@@ -167,9 +167,8 @@ func (in *integrations) generic(ctx context.Context, id awsapi.Identity, t Task)
 		e := awsapi.NotBuilt("the service integration " + t.Resource.ARN)
 		return asl.Failing("States.TaskFailed", e.Message)
 	}
-	input := integration.Parameters(target.Service, t.Input.Value())
-	blobs := target.SDK && target.Service != "dynamodb" // DynamoDB has blobs in base64
-	if t := in.input(target.Service, target.Operation); t != nil && blobs {
+	input := target.Parameters(t.Input.Value())
+	if t := in.input(target.Service, target.Operation); t != nil && target.Blobs() {
 		input = integration.Blobs(t, input)
 	}
 	out, err := in.s.Caller.Call(ctx, id, target.Service, target.Operation, json.RawMessage(document.Text(input)))
@@ -188,7 +187,7 @@ func (in *integrations) generic(ctx context.Context, id awsapi.Identity, t Task)
 	if !ok {
 		o = &document.Object{}
 	}
-	if p, ok := integration.Shown(reflect.ValueOf(out), o, blobs).(*document.Object); ok {
+	if p, ok := target.Shown(reflect.ValueOf(out), o).(*document.Object); ok {
 		o = p
 	}
 	if !target.SDK {

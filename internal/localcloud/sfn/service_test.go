@@ -438,7 +438,7 @@ func TestMapRunsAreDescribed(t *testing.T) {
 	w.restart()
 	w.call("UpdateMapRun", map[string]any{"mapRunArn": arn, "maxConcurrency": 5})
 	w.sched.RunFor(12 * time.Second)
-	if d := w.describe(e); d["output"] != `[1,3,4,5]` {
+	if d := w.describe(e); d["output"] != `[1,{"Status":"FAILED","Error":"No"},3,4,5]` {
 		t.Fatalf("%v", d)
 	}
 	if d := w.call("DescribeMapRun", map[string]any{"mapRunArn": arn}); d["status"] != "SUCCEEDED" ||

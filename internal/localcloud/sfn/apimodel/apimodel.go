@@ -1,19 +1,19 @@
 // Package apimodel has the shapes of the outputs of AWS operations, so that TestState can
 // check mocked results as AWS does.
 //
-// Check takes a value of package document with members as Step Functions shows them (first
-// letter in upper case). It returns what is wrong with it in AWS's words, "" if nothing. An
+// Check takes a value of package document with members as the integration spells
+// them. It returns what is wrong with it in AWS's words, "" if nothing. An
 // unknown operation is not checked. Lengths are in characters, those of blobs in bytes of
 // their text.
 //
 // Action and Prefix have the names of all services that Step Functions can call as SDK
 // integrations, and of their operations. Required has the required members of an operation's
-// input.
+// input, Unknown finds those that it does not have.
 //
 // The shapes are read from outputs.json.gz at the first check, the names from
-// actions.json.gz, the required members from required.json.gz; generate.py writes
-// these files from the AWS API models of August 2026 (required.json.gz: November
-// 2026, botocore 1.44.8). Safe for concurrent use.
+// actions.json.gz, the required members from required.json.gz, all members from
+// inputs.json.gz; generate.py writes these files from the AWS API models of August 2026
+// (required.json.gz, inputs.json.gz: November 2026, botocore 1.44.8). Safe for concurrent use.
 package apimodel
 
 import (
@@ -29,6 +29,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/java"
 )
 
 //go:generate python3 generate.py
@@ -101,10 +102,26 @@ func Action(service, action string) bool {
 // service that is not known.
 func Prefix(service string) string { return serviceNames()[service].Prefix }
 
+// A Spelling is how an integration spells the members of an API's model.
+type Spelling func(member string) string
+
+// Optimized is the spelling of optimized integrations.
+func Optimized(member string) string { return upperFirst(member) }
+
+// SDK is the spelling of SDK integrations with a service.
+func SDK(service string) Spelling {
+	return func(member string) string {
+		if service == "dynamodb" && member == "NULL" {
+			return "Nul" // no member can be called null in Java
+		}
+		return java.Member(member)
+	}
+}
+
 // Check compares a result with the output of an operation. Strict says that
 // required members must be there. Members that the model does not know are let
 // through, as are those named in skip.
-func Check(serviceID, operation string, v any, strict bool, skip ...string) string {
+func Check(serviceID, operation string, v any, as Spelling, strict bool, skip ...string) string {
 	s := services()[serviceID]
 	if s == nil {
 		return ""
@@ -113,7 +130,7 @@ func Check(serviceID, operation string, v any, strict bool, skip ...string) stri
 	if !ok {
 		return ""
 	}
-	return s.check(name, "", v, strict, skip)
+	return s.check(name, "", v, as, strict, skip)
 }
 
 func upperFirst(s string) string {
@@ -121,7 +138,7 @@ func upperFirst(s string) string {
 	return string(unicode.ToUpper(r)) + s[n:]
 }
 
-func (s *service) check(name, field string, v any, strict bool, skip []string) string {
+func (s *service) check(name, field string, v any, as Spelling, strict bool, skip []string) string {
 	sh := s.Shapes[name]
 	if sh == nil || v == nil {
 		return ""
@@ -135,8 +152,8 @@ func (s *service) check(name, field string, v any, strict bool, skip []string) s
 		}
 		if strict {
 			for _, r := range sh.Required {
-				if _, ok := o.Get(upperFirst(r)); !ok {
-					return fmt.Sprintf("Required field '%s' is missing", upperFirst(r))
+				if _, ok := o.Get(as(r)); !ok {
+					return fmt.Sprintf("Required field '%s' is missing", as(r))
 				}
 			}
 		}
@@ -146,9 +163,9 @@ func (s *service) check(name, field string, v any, strict bool, skip []string) s
 		}
 		slices.Sort(names)
 		for _, m := range names {
-			member := upperFirst(m)
+			member := as(m)
 			if w, ok := o.Get(member); ok && !slices.Contains(skip, member) {
-				if problem := s.check(sh.Members[m], member, w, strict, nil); problem != "" {
+				if problem := s.check(sh.Members[m], member, w, as, strict, nil); problem != "" {
 					return problem
 				}
 			}
@@ -159,7 +176,7 @@ func (s *service) check(name, field string, v any, strict bool, skip []string) s
 			return must("an array")
 		}
 		for _, e := range a {
-			if problem := s.check(sh.Element, field, e, strict, nil); problem != "" {
+			if problem := s.check(sh.Element, field, e, as, strict, nil); problem != "" {
 				return problem
 			}
 		}
@@ -169,7 +186,7 @@ func (s *service) check(name, field string, v any, strict bool, skip []string) s
 			return must("an object")
 		}
 		for _, m := range o.Members() {
-			if problem := s.check(sh.Element, m.Name, m.Value, strict, nil); problem != "" {
+			if problem := s.check(sh.Element, m.Name, m.Value, as, strict, nil); problem != "" {
 				return problem
 			}
 		}

@@ -1,6 +1,7 @@
 """Writes outputs.json.gz, the shapes of the outputs of AWS operations,
-actions.json.gz, the names of the operations of all services, and
-required.json.gz, the members that their inputs must have.
+actions.json.gz, the names of the operations of all services,
+required.json.gz, the members that their inputs must have, and
+inputs.json.gz, the members that they may have.
 
 Usage: python3 generate.py  (botocore must be installed)
 """
@@ -107,6 +108,45 @@ def required(data):
     return result
 
 
+def inputs(data):
+    """Service in resource ARNs: the input of each operation as a number, and the
+    shapes by number: a structure's members and the shape of each, the shape of
+    a list's or map's elements as a list of one; -1 is any other shape."""
+    result = {}
+    for folder in sorted(os.listdir(data)):
+        if not os.path.isdir(os.path.join(data, folder)):
+            continue
+        version = sorted(os.listdir(os.path.join(data, folder)))[-1]
+        path = os.path.join(data, folder, version, "service-2.json.gz")
+        if not os.path.exists(path):
+            continue
+        with gzip.open(path) as f:
+            model = json.load(f)
+        shapes, numbers, out = model["shapes"], {}, []
+
+        def walk(name):
+            if name in numbers:
+                return numbers[name]
+            shape = shapes[name]
+            numbers[name] = -1
+            if shape["type"] == "structure" and not shape.get("document"):
+                number = numbers[name] = len(out)
+                out.append({})
+                for member, v in shape.get("members", {}).items():
+                    out[number][member] = walk(v["shape"])
+            elif shape["type"] in ("list", "map"):
+                number = numbers[name] = len(out)
+                out.append([])
+                out[number].append(walk((shape.get("member") or shape["value"])["shape"]))
+            return numbers[name]
+
+        operations = {}
+        for name, operation in model["operations"].items():
+            operations[name] = walk(operation["input"]["shape"]) if "input" in operation else -1
+        result["".join(words(model["metadata"]["serviceId"])).lower()] = {"operations": operations, "shapes": out}
+    return result
+
+
 def write(name, value):
     target = os.path.join(os.path.dirname(os.path.abspath(__file__)), name)
     with open(target, "wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", mtime=0, filename="") as f:
@@ -123,6 +163,7 @@ def main():
     write("outputs.json.gz", result)
     write("actions.json.gz", actions(data))
     write("required.json.gz", required(data))
+    write("inputs.json.gz", inputs(data))
 
 
 main()

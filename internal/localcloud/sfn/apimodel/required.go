@@ -3,6 +3,8 @@ package apimodel
 import (
 	_ "embed"
 	"sync"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/java"
 )
 
 //go:embed required.json.gz
@@ -18,5 +20,9 @@ var required = sync.OnceValue(func() map[string]map[string][]string {
 // Functions spells them and in the order of the API's model; nil if there are
 // none, or the action is not known. Those that an SDK fills in are left out.
 func Required(service, action string) []string {
-	return required()[service][upperFirst(action)]
+	var out []string
+	for _, name := range required()[service][upperFirst(action)] {
+		out = append(out, java.Member(name))
+	}
+	return out
 }

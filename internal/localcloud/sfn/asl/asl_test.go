@@ -128,7 +128,7 @@ func TestStringMatches(t *testing.T) {
 // retries and tokens at every step.
 func TestEverySnapshotResumes(t *testing.T) {
 	m := compileOrFail(t, `{"StartAt":"P","States":{"P":{"Type":"Parallel","Next":"M","ResultPath":"$.p","Branches":[
-	 {"StartAt":"W","States":{"W":{"Type":"Wait","Seconds":5,"Next":"T"},"T":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke.waitForTaskToken","Parameters":{"FunctionName":"f","t.$":"$$.Task.Token"},"End":true}}},
+	 {"StartAt":"W","States":{"W":{"Type":"Wait","Seconds":5,"Next":"T"},"T":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke.waitForTaskToken","Parameters":{"FunctionName":"f","Payload":{"t.$":"$$.Task.Token"}},"End":true}}},
 	 {"StartAt":"V","States":{"V":{"Type":"Pass","Assign":{"v":1},"End":true}}}]},
 	 "M":{"Type":"Map","ItemsPath":"$.items","MaxConcurrency":2,"ItemProcessor":{"StartAt":"I","States":{"I":{"Type":"Task","Resource":"arn:aws:lambda:us-east-1:111111111111:function:f",
 	 "Retry":[{"ErrorEquals":["E"]}],"Next":"J"},"J":{"Type":"Pass","Parameters":{"i.$":"$$.Map.Item.Index","r.$":"$"},"End":true}}},"End":true}}}`)

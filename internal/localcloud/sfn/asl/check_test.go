@@ -57,8 +57,9 @@ func TestDiagnostics(t *testing.T) {
 		{"names in functions", jsonata(`{"Type":"Pass","Output":"{% $map($states.input, function($v, $i){ $v.x + $i }) ~> $sum %}","End":true}`), nil},
 		{"the error where there is none", jsonata(`{"Type":"Pass","Output":"{% $states.errorOutput %}","End":true}`),
 			[]string{"UNSUPPORTED_JSONATA_EXPRESSION|Field '$states.errorOutput' does not exist.|/States/A/Output"}},
-		{"the result before it is there", jsonata(`{` + lambda + `,"Arguments":{"FunctionName":"f","x":"{% $states.result %}"},"Output":"{% $states.result %}"}`),
-			[]string{"UNSUPPORTED_JSONATA_EXPRESSION|Field '$states.result' does not exist.|/States/A/Arguments/x"}},
+		{"the result before it is there", jsonata(`{` + lambda + `,"Arguments":{"FunctionName":"f","Payload":"{% $states.result %}"},"Output":"{% $states.result %}"}`),
+			[]string{"UNSUPPORTED_JSONATA_EXPRESSION|Field '$states.result' does not exist.|" +
+				"/States/A/Arguments/Payload"}},
 		{"the error of a catcher", `{"QueryLanguage":"JSONata","StartAt":"A","States":{"A":{` + lambda + `,
 		 "Catch":[{"ErrorEquals":["States.ALL"],"Next":"B","Assign":{"e":"{% $states.errorOutput.Error %}"},"Output":"{% $states.errorOutput %}"}]},"B":{"Type":"Succeed"}}}`, nil},
 		// AWS's words as of a task's Credentials, recorded 2025; the members are the

@@ -57,6 +57,11 @@ func (c *compiler) required(s *State, o *document.Object, at string) {
 		}
 	}
 	c.requiredIn(o, where, s.resource.required(), s.JSONata, at)
+	if sent, ok := o.Get(where); ok {
+		if name := s.resource.unknown(sent, s.JSONata); name != "" {
+			c.fail(at+"/"+where, "The field %q is not supported by Step Functions", name)
+		}
+	}
 }
 
 // requiredIn checks the members that the object in a field must have.

@@ -106,6 +106,30 @@ func TestDefinitionsThatAWSRefuses(t *testing.T) {
 			[]string{"The field 'Method' is required but was missing at /States/X/Parameters"}},
 		{"a cluster", task("eks:call", `{"ClusterName":"c","CertificateAuthority":"a","Endpoint":"e","Method":"GET"}`),
 			[]string{"The field 'Path' is required but was missing at /States/X/Parameters"}},
+		// What the API does not have; the wording is known from github.com/aws/aws-cdk/issues/29968 (2024-04-26), and
+		// that SDK integrations spell members as the SDK for Java does from
+		// github.com/ministackorg/ministack/pull/235.
+		{"a member that there is not", task("aws-sdk:dynamodb:putItem", `{"TableName":"t","Item":{},"Itm":{}}`),
+			[]string{`The field "Itm" is not supported by Step Functions at /States/X/Parameters`}},
+		{"a member inside of one", task("aws-sdk:verifiedpermissions:createPolicy", `{"PolicyStoreId":"p",`+
+			`"Definition":{"static":{"Statement":"s"}}}`),
+			[]string{`The field "static" is not supported by Step Functions at /States/X/Parameters`}},
+		{"a member in a list", task("aws-sdk:sqs:sendMessageBatch", `{"QueueUrl":"q","Entries":[{"Id":"1","Body":"b"}]}`),
+			[]string{`The field "Body" is not supported by Step Functions at /States/X/Parameters`}},
+		{"paths of members", task("aws-sdk:sqs:sendMessageBatch", `{"QueueUrl.$":"$.q","Entries":[{"Id":"1",`+
+			`"MessageBody.$":"$.b"}]}`), nil},
+		{"keys of a map are free", task("aws-sdk:sqs:tagQueue", `{"QueueUrl":"q","Tags":{"any":"t"}}`), nil},
+		{"a member as the API has it", task("aws-sdk:rds:stopDBCluster", `{"DBClusterIdentifier":"c"}`),
+			[]string{"The field 'DbClusterIdentifier' is required but was missing at /States/X/Parameters",
+				`The field "DBClusterIdentifier" is not supported by Step Functions at /States/X/Parameters`}},
+		{"a member as Java has it", task("aws-sdk:rds:stopDBCluster", `{"DbClusterIdentifier":"c"}`), nil},
+		{"an operation without members", task("aws-sdk:s3:listBuckets", `{}`), nil},
+		{"types of attributes in both spellings", task("aws-sdk:dynamodb:putItem", `{"TableName":"t","Item":{`+
+			`"a":{"BOOL":true},"b":{"Bool":true}}}`), nil},
+		{"an optimized integration", task("sqs:sendMessage", `{"QueueUrl":"q","MessageBody":{"any":1},"Message":1}`),
+			[]string{`The field "Message" is not supported by Step Functions at /States/X/Parameters`}},
+		{"what an optimized integration sends", task("lambda:invoke", `{"FunctionName":"f","Payload":{"any":1}}`), nil},
+		{"a call that no model has", task("http:invoke", `{"ApiEndpoint":"e","Method":"GET","Any":1}`), nil},
 		{"a reader without a key", distributed(`,"ItemReader":{"Resource":"arn:aws:states:::s3:getObject","Parameters":` +
 			`{"Bucket":"b"},"ReaderConfig":{"InputType":"JSON"}}`),
 			[]string{"The field 'Key' is required but was missing at /States/X/ItemReader/Parameters"}},

@@ -70,24 +70,13 @@ func (r *Run) failBranch(b *Branch, f *Failure) {
 		return
 	}
 	outer := &Failure{Error: f.Error, Cause: f.Cause, heartbeat: f.heartbeat, kept: true}
-	s := p.state()
-	if s.Type == "Map" {
-		r.append(b, b.Cursor, Event{Type: "MapIterationFailed", Name: s.Name, Index: b.Index})
-		for _, k := range p.Kids {
-			if k != b && k != nil {
-				r.abortInside(k)
-				r.append(k, k.Cursor, Event{Type: "MapIterationAborted", Name: s.Name, Index: k.Index})
-			}
-		}
-	} else {
-		r.abortState(b)
-		for _, k := range p.Kids {
-			if k != b && k != nil {
-				r.abortInside(k)
-				r.abortState(k)
-			}
-		}
+	// What is cut short is told after the error, of each iteration or branch in turn, and all of it points to the
+	// error's event.
+	if p.state().Type == "Map" {
+		r.append(b, b.Cursor, Event{Type: "MapIterationFailed", Name: p.State, Index: b.Index})
 	}
+	r.abortState(b, b.Cursor)
+	r.abortKids(p, b, b.Cursor)
 	p.Cursor = b.Cursor
 	p.before = p.Cursor
 	r.drop(p)
@@ -103,10 +92,11 @@ func (r *Run) delayOf(rt *Retrier, attempt int) time.Duration {
 	return seconds(d)
 }
 
-// timeout ends a task that took too long.
-func (r *Run) timeout(b *Branch, heartbeat bool) {
+// timedOut says that a task took too long. A redrive does it again, if another error ends the execution first.
+func (r *Run) timedOut(b *Branch) {
 	s := b.state()
 	r.clearWait(b)
+	b.Phase = broken
 	e := Event{Error: ptr(errTimeout)}
 	switch s.resource.Kind {
 	case Function:
@@ -119,7 +109,6 @@ func (r *Run) timeout(b *Branch, heartbeat bool) {
 	}
 	r.emit(b, e)
 	b.before = b.Cursor
-	r.fail(b, &Failure{Error: ptr(errTimeout), heartbeat: heartbeat})
 }
 
 // Doom ends the execution at its next transition, as the deletion of its state machine does.
@@ -135,28 +124,29 @@ func (r *Run) Abort(name, cause *string) {
 	r.end(Aborted)
 }
 
-// abortState says that a branch's state was cut short.
-func (r *Run) abortState(b *Branch) {
+// abortState says that a branch's state was cut short by the event at.
+func (r *Run) abortState(b *Branch, at int64) {
 	switch t := b.state().Type; t {
 	case "Task", "Wait", "Map", "Parallel":
-		r.append(b, b.Cursor, Event{Type: t + "StateAborted"})
+		r.append(b, at, Event{Type: t + "StateAborted"})
 	}
 }
 
-func (r *Run) abortInside(b *Branch) {
-	if b.MapRun != "" {
-		b.Cursor = r.append(b, b.Cursor, Event{Type: "MapRunAborted"})
+// abortKids says what the event at has cut short inside a Map or Parallel state, other than the branch that failed.
+func (r *Run) abortKids(p, failed *Branch, at int64) {
+	if p.MapRun != "" {
+		r.append(p, at, Event{Type: "MapRunAborted"})
 		return
 	}
-	for _, k := range b.Kids {
-		if k != nil {
-			r.abortInside(k)
-			if b.state().Type == "Map" {
-				r.append(k, k.Cursor, Event{Type: "MapIterationAborted", Name: b.State, Index: k.Index})
-			} else {
-				r.abortState(k)
-			}
+	for _, k := range p.Kids {
+		if k == nil || k == failed {
+			continue
 		}
+		if p.state().Type == "Map" {
+			r.append(k, at, Event{Type: "MapIterationAborted", Name: p.State, Index: k.Index})
+		}
+		r.abortState(k, at)
+		r.abortKids(k, nil, at)
 	}
 }
 

@@ -268,13 +268,6 @@ func (r *Run) mapDone(p *Branch) {
 		// The exit points to the event before the end of the Map Run, the
 		// state's success to that end.
 		r.mapRunSucceeded(p)
-		var results []*Data
-		for _, d := range p.Results {
-			if d != nil {
-				results = append(results, d)
-			}
-		}
-		p.Results = results
 		r.collect(p)
 		return
 	}

@@ -40,6 +40,7 @@ func (r *Run) childEnded(k *Branch, res Result) {
 	p.Lost = append(p.Lost, LostItem{Index: k.Index, Attempt: k.Attempt, Status: res.Status, Error: res.Error,
 		Cause: res.Cause, Input: k.Input})
 	if float64(p.ItemsLost) <= p.Tolerated {
+		p.Results[k.Index] = ValueData(res.tolerated())
 		r.iterated(p, k)
 		return
 	}
@@ -58,6 +59,20 @@ func (r *Run) childEnded(k *Branch, res Result) {
 	r.emit(p, Event{Type: "MapRunFailed", Error: outer.Error, Cause: outer.Cause})
 	p.before = p.Cursor
 	r.fail(p, outer)
+}
+
+// tolerated is what a child that did not succeed leaves in its place of the Map state's result.
+func (res Result) tolerated() *document.Object {
+	o := document.NewObject(document.Member{Name: "Status", Value: res.Status})
+	for _, m := range []struct {
+		name string
+		text *string
+	}{{"Error", res.Error}, {"Cause", res.Cause}} {
+		if m.text != nil {
+			o.Set(m.name, *m.text)
+		}
+	}
+	return o
 }
 
 // LostItem is a child of a Map Run that did not succeed.

@@ -102,6 +102,22 @@ func (r Resource) required() []string {
 	return apimodel.Required(service, r.Action)
 }
 
+// unknown is the first of a call's parameters that the API does not have, "" if there is none. Members of members are
+// looked at in SDK integrations alone; optimized ones have forms of their own in there.
+func (r Resource) unknown(parameters any, jsonata bool) string {
+	if service, ok := strings.CutPrefix(r.Service, "aws-sdk:"); ok {
+		return apimodel.Unknown(service, r.Action, parameters, apimodel.SDK(service), !jsonata, true)
+	}
+	if _, own := ownParameters[r.Service+":"+r.Action]; own || r.Kind != Integration {
+		return ""
+	}
+	service := r.Service
+	if name, ok := modelled[service]; ok {
+		service = name
+	}
+	return apimodel.Unknown(service, r.Action, parameters, apimodel.Optimized, !jsonata, false)
+}
+
 // itemResource reports whether a Map state's field can have the resource.
 func (r Resource) itemResource(actions ...string) bool {
 	return r.Service == "s3" && r.Pattern == Request && slices.Contains(actions, r.Action)

@@ -316,6 +316,14 @@ func (r *Run) Tick() {
 			runnable = append(runnable, b)
 		}
 	})
+	// Tasks that time out at one moment all say so before the first of them ends what it is in.
+	late := map[*Branch]*Failure{}
+	for _, b := range runnable {
+		if !due(b.Wake) {
+			late[b] = &Failure{Error: ptr(errTimeout), heartbeat: !due(b.TimeoutAt)}
+			r.timedOut(b)
+		}
+	}
 	for _, b := range runnable {
 		if r.Status != Running || r.find(b.ID) != b {
 			continue
@@ -329,8 +337,8 @@ func (r *Run) Tick() {
 			r.clearWait(b)
 			b.before = b.Cursor
 			r.perform(b)
-		case due(b.TimeoutAt) || due(b.HeartbeatAt):
-			r.timeout(b, !due(b.TimeoutAt))
+		case late[b] != nil:
+			r.fail(b, late[b])
 		}
 		r.advance()
 	}

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"net/http"
 	"reflect"
 	"strconv"
@@ -13,9 +14,17 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
 )
 
-// Shown is an output as SDK integrations show it: times in ISO 8601 and, with blobs set, blobs that are text as text.
-// The value d is the output's JSON.
-func Shown(v reflect.Value, d any, blobs bool) any {
+// Shown is an output as the task's result has it: times in ISO 8601 and, of an SDK integration, members as the SDK for
+// Java spells them, and blobs that are text as text. The value d is the output's JSON.
+func (t Target) Shown(v reflect.Value, d any) any {
+	d = t.shown(v, d)
+	if t.SDK && t.Service == "dynamodb" {
+		d = attributes(d, javaAttributes)
+	}
+	return d
+}
+
+func (t Target) shown(v reflect.Value, d any) any {
 	for (v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface) && !v.IsNil() {
 		v = v.Elem()
 	}
@@ -24,20 +33,16 @@ func Shown(v reflect.Value, d any, blobs bool) any {
 	}
 	switch v.Kind() {
 	case reflect.Struct:
-		if at, ok := v.Interface().(awsapi.Time); ok {
-			return Timestamp(at.Time)
-		}
+		return t.shownStruct(v, d)
+	case reflect.Map:
 		o, ok := d.(*document.Object)
-		if !ok {
+		if !ok || v.Type().Key().Kind() != reflect.String {
 			return d
 		}
-		for _, f := range reflect.VisibleFields(v.Type()) {
-			if f.Anonymous || !f.IsExported() {
-				continue
-			}
-			name := upperFirst(memberName(f))
+		for it := v.MapRange(); it.Next(); {
+			name := it.Key().String()
 			if w, ok := o.Get(name); ok {
-				if e := Shown(v.FieldByIndex(f.Index), w, blobs); !document.Equal(e, w) {
+				if e := t.shown(it.Value(), w); !document.Equal(e, w) {
 					o = o.With(name, e)
 				}
 			}
@@ -45,7 +50,7 @@ func Shown(v reflect.Value, d any, blobs bool) any {
 		return o
 	case reflect.Slice:
 		if v.Type().Elem().Kind() == reflect.Uint8 {
-			if text, ok := d.(string); ok && blobs && isBlob(v.Type()) && utf8.Valid(v.Bytes()) {
+			if text, ok := d.(string); ok && t.Blobs() && isBlob(v.Type()) && utf8.Valid(v.Bytes()) {
 				if raw, err := base64.StdEncoding.DecodeString(text); err == nil && string(raw) == string(v.Bytes()) {
 					return string(raw)
 				}
@@ -58,11 +63,37 @@ func Shown(v reflect.Value, d any, blobs bool) any {
 		}
 		out := make([]any, len(list))
 		for i := range list {
-			out[i] = Shown(v.Index(i), list[i], blobs)
+			out[i] = t.shown(v.Index(i), list[i])
 		}
 		return out
 	}
 	return d
+}
+
+func (t Target) shownStruct(v reflect.Value, d any) any {
+	if at, ok := v.Interface().(awsapi.Time); ok {
+		return Timestamp(at.Time)
+	}
+	o, ok := d.(*document.Object)
+	if _, own := v.Interface().(json.Marshaler); !ok || own {
+		return d
+	}
+	fields := map[string]reflect.StructField{}
+	for _, f := range reflect.VisibleFields(v.Type()) {
+		if !f.Anonymous && f.IsExported() {
+			fields[upperFirst(memberName(f))] = f
+		}
+	}
+	out := &document.Object{}
+	for _, m := range o.Members() {
+		f, known := fields[m.Name]
+		if !known {
+			out.Set(m.Name, m.Value)
+			continue
+		}
+		out.Set(t.Member(memberName(f)), t.shown(v.FieldByIndex(f.Index), m.Value))
+	}
+	return out
 }
 
 // Timestamp is a time as results show it.

@@ -5,6 +5,7 @@
 //	target.go       TargetOf: service and operation; the optimized integrations
 //	failure.go      Failure: the error of a call as a task's error and cause
 //	parameters.go   Parameters and Blobs: which members become text or base64 in a call
+//	attributes.go   attribute values of DynamoDB, which SDK integrations spell in their own way
 //	answer.go       Shown, AddMetadata, Payload: the answer as a task's result
 //	execution.go    Execution: an execution as a task's result, for .sync and Map Runs
 //

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"encoding/json"
 	"errors"
 	"reflect"
 	"strings"
@@ -90,6 +91,10 @@ type wire struct {
 	All  [][]byte `json:"all"`
 	Deep *struct{ Data []byte }
 	At   awsapi.Time
+
+	KMSKeyARN string
+	ETag      string
+	ByName    map[string]wire
 }
 
 func parse(t *testing.T, text string) any {
@@ -109,7 +114,7 @@ func TestParameters(t *testing.T) {
 		{"dynamodb", `{"Message":{}}`, `{"Message":{}}`},
 		{"sqs", `[1]`, `[1]`},
 	} {
-		if got := document.Text(Parameters(tt.service, parse(t, tt.in))); got != tt.want {
+		if got := document.Text(Target{Service: tt.service}.Parameters(parse(t, tt.in))); got != tt.want {
 			t.Errorf("%s %s: got %s, want %s", tt.service, tt.in, got, tt.want)
 		}
 	}
@@ -121,14 +126,17 @@ func TestParameters(t *testing.T) {
 }
 
 func TestAnswersAreShown(t *testing.T) {
-	out := &wire{Body: []byte("hi"), All: [][]byte{{0xff}}, At: awsapi.Time{Time: time.UnixMilli(1500)}}
-	in := parse(t, `{"Body":"aGk=","All":["/w=="],"At":1.5}`)
-	for blobs, want := range map[bool]string{
-		true:  `{"Body":"hi","All":["/w=="],"At":"1970-01-01T00:00:01.500Z"}`,
-		false: `{"Body":"aGk=","All":["/w=="],"At":"1970-01-01T00:00:01.500Z"}`,
+	out := &wire{Body: []byte("hi"), All: [][]byte{{0xff}}, At: awsapi.Time{Time: time.UnixMilli(1500)},
+		KMSKeyARN: "k", ByName: map[string]wire{"URL": {ETag: "e"}}}
+	in := parse(t, `{"Body":"aGk=","All":["/w=="],"At":1.5,"KMSKeyARN":"k","ByName":{"URL":{"ETag":"e"}}}`)
+	for sdk, want := range map[bool]string{
+		true: `{"Body":"hi","All":["/w=="],"At":"1970-01-01T00:00:01.500Z","KmsKeyARN":"k",` +
+			`"ByName":{"URL":{"ETag":"e"}}}`,
+		false: `{"Body":"aGk=","All":["/w=="],"At":"1970-01-01T00:00:01.500Z","KMSKeyARN":"k",` +
+			`"ByName":{"URL":{"ETag":"e"}}}`,
 	} {
-		if got := document.Text(Shown(reflect.ValueOf(out), in, blobs)); got != want {
-			t.Errorf("blobs %v: got %s, want %s", blobs, got, want)
+		if got := document.Text(Target{Service: "s3", SDK: sdk}.Shown(reflect.ValueOf(out), in)); got != want {
+			t.Errorf("sdk %v: got %s, want %s", sdk, got, want)
 		}
 	}
 	o := &document.Object{}
@@ -168,5 +176,23 @@ func TestExecutionsAsResults(t *testing.T) {
 	if got := document.Text(e.Document(AsText, InISO8601)); !strings.Contains(got,
 		`"RedriveCount":2,"RedriveStatus":"REDRIVABLE","StartDate"`) {
 		t.Errorf("got %s", got)
+	}
+}
+
+// TestTypesOfAttributeValues: an SDK integration spells them as the SDK for Java does, and takes them so.
+func TestTypesOfAttributeValues(t *testing.T) {
+	const own = `{"Item":{"a":{"BOOL":true},"b":{"NULL":true},"SS":{"SS":["x"]},"m":{"M":{"BOOL":{"S":"t"},` +
+		`"n":{"L":[{"BOOL":false},{"NS":["1"]}]}}}}}`
+	const java = `{"Item":{"a":{"Bool":true},"b":{"Nul":true},"SS":{"Ss":["x"]},"m":{"M":{"BOOL":{"S":"t"},` +
+		`"n":{"L":[{"Bool":false},{"Ns":["1"]}]}}}}}`
+	out := struct{ Item json.RawMessage }{}
+	for sdk, want := range map[bool]string{true: java, false: own} {
+		target := Target{Service: "dynamodb", SDK: sdk}
+		if got := document.Text(target.Shown(reflect.ValueOf(out), parse(t, own))); got != want {
+			t.Errorf("sdk %v: got %s", sdk, got)
+		}
+		if got := document.Text(target.Parameters(parse(t, want))); got != own {
+			t.Errorf("sdk %v: sent %s", sdk, got)
+		}
 	}
 }

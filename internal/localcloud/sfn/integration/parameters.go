@@ -14,8 +14,12 @@ var textMembers = map[string][]string{
 	"sns": {"Message"}, "sqs": {"MessageBody"}, "sfn": {"Input", "Output"},
 }
 
-// Parameters are the parameters of a task as the operation of a service takes them.
-func Parameters(service string, parameters any) any {
+// Parameters are the parameters of a task as the operation takes them.
+func (t Target) Parameters(parameters any) any {
+	service := t.Service
+	if t.SDK && service == "dynamodb" {
+		parameters = attributes(parameters, ownAttributes)
+	}
 	o, ok := parameters.(*document.Object)
 	if !ok {
 		return parameters
@@ -45,6 +49,9 @@ func memberName(f reflect.StructField) string {
 	}
 	return f.Name
 }
+
+// Blobs reports whether blobs are given and shown as text. DynamoDB's are in base64.
+func (t Target) Blobs() bool { return t.SDK && t.Service != "dynamodb" }
 
 // Blobs turns parameters that are blobs, which are given as text or JSON, into base64 as an operation with an input of
 // type t reads them.

@@ -58,6 +58,14 @@ func TargetOf(r asl.Resource) Target {
 	return t
 }
 
+// Member is a member of the API's model as parameters and results have it.
+func (t Target) Member(name string) string {
+	if t.SDK {
+		return apimodel.SDK(t.Service)(name)
+	}
+	return apimodel.Optimized(name)
+}
+
 func upperFirst(s string) string {
 	r, n := utf8.DecodeRuneInString(s)
 	return string(unicode.ToUpper(r)) + s[n:]

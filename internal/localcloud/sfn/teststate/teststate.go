@@ -301,7 +301,8 @@ func checkMockResult(in *Input, st *asl.State, v any) error {
 			skip = []string{"Payload"}
 		}
 		strict := in.Mock.FieldValidationMode != "PRESENT"
-		if problem := apimodel.Check(target.Service, operation, v, strict, skip...); problem != "" {
+		if problem := apimodel.Check(target.Service, operation, v, target.Member, strict,
+			skip...); problem != "" {
 			return validation("Mock result schema validation error: %s", problem)
 		}
 	case "Map":
