@@ -40,8 +40,12 @@ SUMMARY {...}. Exit code 0 only if every device ended as it should.`,
 				return cli.UsageError{Err: fmt.Errorf("--devices: %d; at least 1 is needed", d.Devices)}
 			}
 			d.Env, d.Disturbed = env, weather != "none" && weather != ""
-			if d.Campaign.File != "" && !c.Flags().Changed("timeout") {
+			switch {
+			case c.Flags().Changed("timeout"):
+			case d.Campaign.File != "":
 				d.Timeout = time.Hour // its waves begin by the minute
+			case d.Disturbed:
+				d.Timeout = 30 * time.Minute // the clock looks for what was lost after some minutes
 			}
 			if err := checkOperation(d.Operation); err != nil {
 				return err
@@ -66,7 +70,8 @@ SUMMARY {...}. Exit code 0 only if every device ended as it should.`,
 		"models of the agents (see: fleetstep simulate --list-profiles)")
 	f.Uint64Var(&d.Seed, "seed", 1, "seed of everything random")
 	f.IntVar(&d.Image, "image-size", 256<<10, "bytes of the firmware image")
-	f.DurationVar(&d.Timeout, "timeout", 10*time.Minute, "give up on the job after this time")
+	f.DurationVar(&d.Timeout, "timeout", 10*time.Minute,
+		"give up on the job after this time; with weather 30m, for a campaign 1h if nothing else is said")
 	f.StringVar(&weather, "weather", "none", "failures of AWS to simulate: none, bad, or kinds (docs/weather.md)")
 	f.StringVar(&quotas, "quotas", "none", "quotas that apply: none, default, new-account")
 	f.StringVar(&lambdaDir, "lambda-dir", "",

@@ -105,7 +105,7 @@ const SweepPerMinute = 250
 // What was changed within this time may be on its way; what an execution takes for
 // longer is looked after, as one of Step Functions may have ended without a word.
 const (
-	sweepGrace = 10 * time.Minute
+	sweepGrace = 5 * time.Minute
 	sweepLong  = time.Hour
 )
 
