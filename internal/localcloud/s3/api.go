@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/johannesboyne/gofakes3"
-
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 )
 
@@ -283,35 +281,33 @@ type listObjectsOut struct {
 }
 
 func (s *Service) listObjects(_ context.Context, _ *awsapi.Call, in *listObjectsIn) (*listObjectsOut, error) {
-	prefix := gofakes3.Prefix{HasPrefix: in.Prefix != "", Prefix: in.Prefix, HasDelimiter: in.Delimiter != "",
-		Delimiter: in.Delimiter}
-	page := gofakes3.ListBucketPage{MaxKeys: 1000, Marker: in.StartAfter}
+	p := page{prefix: in.Prefix, delimiter: in.Delimiter, after: in.StartAfter, size: maxKeys}
 	if in.MaxKeys > 0 {
-		page.MaxKeys = min(in.MaxKeys, 1000)
+		p.size = min(in.MaxKeys, maxKeys)
 	}
 	if in.ContinuationToken != "" {
 		after, ok := awsapi.PageAfter(in.ContinuationToken, 1)
 		if !ok {
 			return nil, errS3("InvalidArgument", 400, "The continuation token provided is incorrect")
 		}
-		page.Marker = after[0]
+		p.after = after[0]
 	}
-	page.HasMarker = page.Marker != ""
-	list, err := s.list(in.Bucket, &prefix, page)
+	entries, more, err := s.entries(in.Bucket, p, false)
 	if err != nil {
 		return nil, err
 	}
-	out := &listObjectsOut{Name: in.Bucket, Prefix: in.Prefix, MaxKeys: page.MaxKeys, IsTruncated: list.IsTruncated,
-		KeyCount: len(list.Contents) + len(list.CommonPrefixes)}
-	if list.IsTruncated {
-		out.NextContinuationToken = awsapi.PageToken(list.NextMarker)
+	out := &listObjectsOut{Name: in.Bucket, Prefix: in.Prefix, MaxKeys: p.size, IsTruncated: more,
+		KeyCount: len(entries)}
+	if more {
+		out.NextContinuationToken = awsapi.PageToken(entries[len(entries)-1].key)
 	}
-	for _, c := range list.Contents {
-		out.Contents = append(out.Contents, listedObject{c.Key, c.Size, c.ETag, awsapi.Time{Time: c.LastModified.Time},
+	for _, e := range entries {
+		if e.common {
+			out.CommonPrefixes = append(out.CommonPrefixes, commonPrefix{e.key})
+			continue
+		}
+		out.Contents = append(out.Contents, listedObject{e.key, e.Size, etag(e.version), awsapi.Time{Time: e.Modified},
 			"STANDARD"})
-	}
-	for _, p := range list.CommonPrefixes {
-		out.CommonPrefixes = append(out.CommonPrefixes, commonPrefix{p.Prefix})
 	}
 	return out, nil
 }

@@ -42,12 +42,6 @@ func (b *backend) ListBuckets() (list []gofakes3.BucketInfo, err error) {
 	return list, err
 }
 
-func (b *backend) ListBucket(name string, prefix *gofakes3.Prefix,
-	page gofakes3.ListBucketPage) (*gofakes3.ObjectList, error) {
-	list, err := b.s.list(name, prefix, page)
-	return list, toLibrary(err)
-}
-
 func (b *backend) CreateBucket(name string) error { return toLibrary(b.s.create(name)) }
 
 func (b *backend) BucketExists(name string) (bool, error) {
@@ -226,72 +220,12 @@ func (b *backend) SetVersioningConfiguration(name string, v gofakes3.VersioningC
 	return toLibrary(b.s.change(name, func(b *bucket) { b.Versioning = string(v.Status) }))
 }
 
-func (b *backend) ListBucketVersions(name string, prefix *gofakes3.Prefix, page *gofakes3.ListBucketVersionsPage) (
+// ListBucket and ListBucketVersions are not asked for: see list_http.go.
+func (b *backend) ListBucket(string, *gofakes3.Prefix, gofakes3.ListBucketPage) (*gofakes3.ObjectList, error) {
+	return nil, gofakes3.ErrNotImplemented
+}
+
+func (b *backend) ListBucketVersions(string, *gofakes3.Prefix, *gofakes3.ListBucketVersionsPage) (
 	*gofakes3.ListBucketVersionsResult, error) {
-	if prefix == nil {
-		prefix = &gofakes3.Prefix{}
-	}
-	if page == nil {
-		page = &gofakes3.ListBucketVersionsPage{}
-	}
-	limit := page.MaxKeys
-	if limit <= 0 {
-		limit = gofakes3.DefaultBucketVersionKeys
-	}
-	out := gofakes3.NewListBucketVersionsResult(name, prefix, page)
-	err := b.s.Store.View(func(tx *store.Tx) error {
-		if _, err := findBucket(tx, name); err != nil {
-			return err
-		}
-		q := store.Query{Prefix: []string{name}}
-		if prefix.HasPrefix {
-			q.Begins = prefix.Prefix
-		}
-		seen, skipping := "", page.HasVersionIDMarker
-		n := int64(0)
-		var match gofakes3.PrefixMatch
-		for row, err := range versions.Scan(tx, q) {
-			if err != nil {
-				return err
-			}
-			key, v := row.Key[1], row.Value
-			isLatest := key != seen
-			seen = key
-			if !prefix.Match(key, &match) {
-				continue
-			}
-			switch {
-			case page.HasKeyMarker && key < page.KeyMarker:
-				continue
-			case page.HasKeyMarker && key == page.KeyMarker && !page.HasVersionIDMarker:
-				continue
-			case page.HasKeyMarker && key == page.KeyMarker && skipping:
-				skipping = v.ID != string(page.VersionIDMarker)
-				continue
-			}
-			if match.CommonPrefix {
-				out.AddPrefix(match.MatchedPart)
-				continue
-			}
-			if n == limit {
-				out.IsTruncated = true
-				return nil
-			}
-			n++
-			out.NextKeyMarker, out.NextVersionIDMarker = key, gofakes3.VersionID(v.ID)
-			at := gofakes3.NewContentTime(v.Modified)
-			if v.Deleted {
-				out.Versions = append(out.Versions, &gofakes3.DeleteMarker{Key: key,
-					VersionID: gofakes3.VersionID(v.ID), IsLatest: isLatest, LastModified: at})
-			} else {
-				out.Versions = append(out.Versions, &gofakes3.Version{Key: key, VersionID: gofakes3.VersionID(v.ID),
-					IsLatest: isLatest, LastModified: at, Size: v.Size, ETag: etag(v), StorageClass: "STANDARD"})
-			}
-		}
-		return nil
-	})
-	if !out.IsTruncated {
-		out.NextKeyMarker, out.NextVersionIDMarker = "", ""
-	}
-	return out, toLibrary(err)
+	return nil, gofakes3.ErrNotImplemented
 }

@@ -4,6 +4,8 @@
 // The REST API over HTTP is github.com/johannesboyne/gofakes3; this package
 // puts our store under it, asks for permission before it, and refuses by name
 // the subresources that it does not know and would mistake for a listing.
+// The lists of a bucket's keys are answered here (list.go, list_http.go): they jump over what is
+// behind a common prefix.
 // Other services of the local cloud use the same buckets through operations
 // without an HTTP binding (GetObject, PutObject, ListObjectsV2, ...).
 //

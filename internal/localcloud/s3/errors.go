@@ -64,11 +64,20 @@ func writeError(w http.ResponseWriter, r *http.Request, requestID string, err er
 		return
 	}
 	_, _ = w.Write([]byte(xml.Header))
+	field := func(name string) string {
+		text, _ := e.Fields[name].(string)
+		return text
+	}
 	_ = xml.NewEncoder(w).Encode(struct {
-		XMLName   xml.Name `xml:"Error"`
-		Code      string
-		Message   string
-		Resource  string
-		RequestID string `xml:"RequestId"`
-	}{Code: e.Code, Message: e.Message, Resource: r.URL.Path, RequestID: requestID})
+		XMLName       xml.Name `xml:"Error"`
+		Code          string
+		Message       string
+		ArgumentName  string `xml:",omitempty"`
+		ArgumentValue string `xml:",omitempty"`
+		BucketName    string `xml:",omitempty"`
+		Key           string `xml:",omitempty"`
+		Resource      string
+		RequestID     string `xml:"RequestId"`
+	}{Code: e.Code, Message: e.Message, ArgumentName: field("ArgumentName"), ArgumentValue: field("ArgumentValue"),
+		BucketName: field("BucketName"), Key: field("Key"), Resource: r.URL.Path, RequestID: requestID})
 }

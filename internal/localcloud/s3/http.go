@@ -66,6 +66,13 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request) {
 		writeError(w, r, c.RequestID, errS3("InvalidArgument", 400, "Invalid Encoding Method specified in Request"))
 		return
 	}
+	if isList(r, bucketName, key, query) {
+		w.Header().Set("X-Amz-Request-Id", c.RequestID)
+		if err := s.serveList(w, bucketName, query); err != nil {
+			writeError(w, r, c.RequestID, err)
+		}
+		return
+	}
 	answer := &status{ResponseWriter: w}
 	if key != "" && (r.Method == http.MethodGet || r.Method == http.MethodHead) && !query.Has("uploadId") {
 		if err := s.prepareRead(answer, r, c, bucketName, key, query); err != nil {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"strings"
 
 	"github.com/johannesboyne/gofakes3"
 
@@ -137,7 +136,7 @@ func (s *Service) addTo(tx *store.Tx, bucketName, key string, v *version,
 	b.Next++
 	v.Number, v.ID = b.Next, "null"
 	if b.Versioning == "Enabled" {
-		v.ID = strings.ReplaceAll(s.Scheduler.UUID(), "-", "")
+		v.ID = versionID(v.Number, s.Scheduler.UUID())
 	} else if replaced, err = removeVersion(tx, bucketName, key, "null"); err != nil {
 		return "", err
 	}
@@ -194,67 +193,4 @@ func (s *Service) drop(bucketName, key string) (marker version, err error) {
 	}
 	marker = version{Deleted: true, Modified: s.Scheduler.Now()}
 	return marker, s.add(bucketName, key, &marker, nil)
-}
-
-// list pages through the newest versions of a bucket's objects.
-func (s *Service) list(name string, prefix *gofakes3.Prefix,
-	page gofakes3.ListBucketPage) (*gofakes3.ObjectList, error) {
-	if prefix == nil {
-		prefix = &gofakes3.Prefix{}
-	}
-	limit := page.MaxKeys
-	if page.IsEmpty() || limit <= 0 {
-		limit = 1000
-	}
-	out := gofakes3.NewObjectList()
-	return out, s.Store.View(func(tx *store.Tx) error {
-		if _, err := findBucket(tx, name); err != nil {
-			return err
-		}
-		q := store.Query{Prefix: []string{name}}
-		if prefix.HasPrefix {
-			q.Begins = prefix.Prefix
-		}
-		if page.HasMarker && page.Marker >= q.Begins {
-			q.From = []string{page.Marker}
-		}
-		var seen, last string
-		prefixes := map[string]bool{}
-		first := true
-		var match gofakes3.PrefixMatch
-		for row, err := range versions.Scan(tx, q) {
-			if err != nil {
-				return err
-			}
-			key := row.Key[1]
-			if key == seen && !first {
-				continue
-			}
-			seen, first = key, false
-			if row.Value.Deleted || !prefix.Match(key, &match) {
-				continue
-			}
-			if page.HasMarker && (key <= page.Marker || match.CommonPrefix && match.MatchedPart <= page.Marker) {
-				continue
-			}
-			if match.CommonPrefix && prefixes[match.MatchedPart] {
-				continue
-			}
-			if int64(len(out.Contents)+len(out.CommonPrefixes)) == limit {
-				out.IsTruncated, out.NextMarker = true, last
-				return nil
-			}
-			if match.CommonPrefix {
-				prefixes[match.MatchedPart] = true
-				out.AddPrefix(match.MatchedPart)
-				last = match.MatchedPart
-				continue
-			}
-			v := row.Value
-			last = key
-			out.Add(&gofakes3.Content{Key: key, LastModified: gofakes3.NewContentTime(v.Modified), ETag: etag(v),
-				Size: v.Size, StorageClass: "STANDARD"})
-		}
-		return nil
-	})
 }
