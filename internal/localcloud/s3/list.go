@@ -51,7 +51,8 @@ func above(s string) string {
 const sameKey = 8
 
 // walk yields a page of the entries of a bucket: every version, or of each key the newest if that is no delete marker.
-// What is behind a common prefix is not read: a page takes as long as it has entries. more tells that the list goes on.
+// What is behind a common prefix is not read: a page takes as long as it has entries. more tells that the list goes
+// on.
 //
 // Source: API reference, ListObjectsV2, ListObjectVersions; for markers within a common prefix, and for those of a
 // version that is there no more, AWS's answers as localstack recorded them

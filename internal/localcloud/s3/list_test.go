@@ -199,8 +199,10 @@ func TestListsOverHTTP(t *testing.T) {
 		{"prefix=folder/&delimiter=/&max-keys=1", "<NextMarker>folder/aSubfolder/</NextMarker><MaxKeys>1</MaxKeys>" +
 			"<Delimiter>/</Delimiter><IsTruncated>true</IsTruncated><CommonPrefixes><Prefix>folder/aSubfolder/</Prefix>"},
 		{"prefix=folder/&delimiter=/&max-keys=1&marker=folder/aSubfolder/", "<Contents><Key>folder/file1</Key>"},
-		{"prefix=folder/&delimiter=/&max-keys=1&marker=folder/aSubfolder/subFile1", "<Contents><Key>folder/file1</Key>"},
-		{"prefix=folder/&delimiter=/&marker=folder/file1", "<IsTruncated>false</IsTruncated><Contents><Key>folder/file2<"},
+		{"prefix=folder/&delimiter=/&max-keys=1&marker=folder/aSubfolder/subFile1",
+			"<Contents><Key>folder/file1</Key>"},
+		{"prefix=folder/&delimiter=/&marker=folder/file1",
+			"<IsTruncated>false</IsTruncated><Contents><Key>folder/file2<"},
 		{"prefix=folder/file1", "<Owner><ID>" + c.svc.canonicalID() + "</ID></Owner><StorageClass>STANDARD<"},
 		{"list-type=2&prefix=folder/file1&fetch-owner=true", "<Owner><ID>"},
 		{"list-type=2&prefix=folder/file1", "<Size>11</Size><StorageClass>"},
@@ -213,12 +215,14 @@ func TestListsOverHTTP(t *testing.T) {
 			"/IsTruncated><CommonPrefixes><Prefix>a+b%2B</Prefix>"},
 		{"list-type=2&prefix=a&encoding-type=url", "<Key>a+b%2Bc*%7E%28%C3%BC%29%01%26%3C</Key>"},
 		{"versions&prefix=folder/&delimiter=/&max-keys=1", "<ListVersionsResult "},
-		{"versions&prefix=folder/&delimiter=/&max-keys=1", "<KeyMarker></KeyMarker><VersionIdMarker></VersionIdMarker>" +
+		{"versions&prefix=folder/&delimiter=/&max-keys=1", "<KeyMarker></KeyMarker><VersionIdMarker><" +
+			"/VersionIdMarker>" +
 			"<NextKeyMarker>folder/aSubfolder/</NextKeyMarker><MaxKeys>1</MaxKeys>"},
-		{"versions&prefix=folder/&delimiter=/&max-keys=1&key-marker=folder/aSubfolder/subFile1", "<Version><Key>folder/" +
-			"file1</Key><VersionId>null</VersionId><IsLatest>true</IsLatest><LastModified>"},
-		{"versions&version-id-marker=x", "<Code>InvalidArgument</Code><Message>A version-id marker cannot be specified " +
-			"without a key marker.</Message><ArgumentName>version-id-marker</ArgumentName><ArgumentValue>x<"},
+		{"versions&prefix=folder/&delimiter=/&max-keys=1&key-marker=folder/aSubfolder/subFile1", "<Version><Key>" +
+			"folder/file1</Key><VersionId>null</VersionId><IsLatest>true</IsLatest><LastModified>"},
+		{"versions&version-id-marker=x",
+			"<Code>InvalidArgument</Code><Message>A version-id marker cannot be specified " +
+				"without a key marker.</Message><ArgumentName>version-id-marker</ArgumentName><ArgumentValue>x<"},
 		{"list-type=2&continuation-token=", "<Message>The continuation token provided is incorrect</Message>" +
 			"<ArgumentName>continuation-token</ArgumentName>"},
 		{"list-type=2&continuation-token=%FF", "<Code>InvalidArgument</Code>"},

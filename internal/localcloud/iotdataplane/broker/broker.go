@@ -39,6 +39,9 @@ const helloTime = 30 * time.Second
 // connackTime is how long a client may take to get its CONNACK.
 const connackTime = 30 * time.Second
 
+// farewellTime is how long a client may take to read why its connection ends.
+const farewellTime = 10 * time.Second
+
 // Config is what the broker needs.
 type Config struct {
 	Core      *iotdataplane.Service
@@ -170,8 +173,9 @@ func (h *hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 	b := h.b
 	cl.Properties.Will = mqtt.Will{} // the core publishes wills
 	code := packets.CodeSuccess
-	if first, ok := cl.Net.Conn.(*firstPacket); ok {
-		if packet := first.take(); pk.ProtocolVersion == 5 {
+	guarded, ok := cl.Net.Conn.(*guard)
+	if ok {
+		if packet := guarded.take(); pk.ProtocolVersion == 5 {
 			code = checkConnect(packet)
 		}
 	}
@@ -204,6 +208,9 @@ func (h *hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 		return err
 	}
 	p.conn = conn
+	if ok {
+		guarded.refuse = func(code packets.Code) { p.refuse(code, iotdataplane.ReasonClientError) }
+	}
 	b.mu.Lock()
 	b.peers[cl] = p
 	b.mu.Unlock()
@@ -433,8 +440,6 @@ func (h *hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet,
 	case packets.Unsubscribe:
 		p.unsubscribe(pk)
 	case packets.Pubrec, packets.Pubrel, packets.Pubcomp: // QoS 2 is not supported
-	case packets.Auth: // no CONNECT has named a method
-		p.refuse(packets.ErrProtocolViolation, iotdataplane.ReasonClientError)
 	case packets.Disconnect:
 		p.left, p.withWill = true, pk.ReasonCode != 0
 		if pk.Properties.SessionExpiryIntervalFlag {
@@ -442,10 +447,7 @@ func (h *hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet,
 		}
 		return pk, nil
 	default:
-		if pk.FixedHeader.Type != packets.Pingreq || pk.FixedHeader.Remaining == 0 {
-			return pk, nil
-		}
-		p.refuse(packets.ErrMalformedPacket, iotdataplane.ReasonClientError)
+		return pk, nil
 	}
 	return absorbed, nil
 }

@@ -2,57 +2,13 @@ package broker
 
 import (
 	"encoding/binary"
-	"net"
 	"unicode/utf8"
 
 	"github.com/mochi-mqtt/server/v2/packets"
 )
 
 // What the library lets pass in a CONNECT of MQTT 5: it keeps the last of a property that comes twice, and takes
-// values that there are not. For that its bytes are kept until the packet is answered.
-
-// listener is one whose connections keep their first packet.
-type listener struct{ net.Listener }
-
-func (l listener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return &firstPacket{Conn: c}, nil
-}
-
-// firstPacket is a connection that keeps the first bytes that are read of it.
-type firstPacket struct {
-	net.Conn
-	kept []byte
-	full bool
-}
-
-// Read is the library's, for one goroutine.
-func (c *firstPacket) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	if !c.full {
-		c.kept = append(c.kept, p[:n]...)
-		c.full = len(c.kept) > maxPacketSize
-	}
-	return n, err
-}
-
-// take gives what was read until now, and keeps nothing more.
-func (c *firstPacket) take() []byte {
-	b := c.kept
-	c.kept, c.full = nil, true
-	return b
-}
-
-// inner is the connection that a listener has accepted.
-func inner(c net.Conn) net.Conn {
-	if f, ok := c.(*firstPacket); ok {
-		return f.Conn
-	}
-	return c
-}
+// values that there are not. For that the packet is kept until it is answered (guard).
 
 // property is what MQTT 5 says of one, by its identifier [MQTT-2.2.2.2].
 type property struct {
@@ -62,6 +18,7 @@ type property struct {
 	most  uint32 // of a number, 0 for any
 	least uint32
 	often bool // it may be there more than once
+	vary  bool // of a number of one to four bytes
 }
 
 var connectProperties = map[byte]property{
@@ -152,6 +109,10 @@ func (c *cursor) properties(known map[byte]property) (seen map[byte]bool, code p
 		switch {
 		case k.data:
 			p.data()
+		case k.vary:
+			if p.varint() == 0 && !p.broken { // [MQTT-3.8.2.1.2]
+				return seen, packets.ErrProtocolViolation
+			}
 		case k.texts > 0:
 			for range k.texts {
 				p.text()

@@ -12,6 +12,9 @@
 // authorised get return code 5; keep alive is between 30 and 1200 seconds; subscription
 // identifiers are not supported.
 //
+// The library gets whole packets, and none that is malformed (guard.go, packet.go): it does not
+// bear them all.
+//
 // The PUBACK of a message is sent when the message is accepted, which for QoS 1 means stored.
 // Several messages of a client may be in progress; they are acknowledged in their order.
 package broker

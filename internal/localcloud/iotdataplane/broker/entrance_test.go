@@ -69,6 +69,7 @@ func (p *pipes) dial() net.Conn {
 // memory is a broker whose plain and TLS listeners are in memory.
 type memory struct {
 	core       *iotdataplane.Service
+	entrance   *entrance.Entrance
 	plain, tls *pipes
 	close      func()
 }
@@ -82,11 +83,11 @@ func inMemory(t *testing.T, limits iotdataplane.Limits, connections entrance.Lim
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := broker.New(broker.Config{Core: core, Scheduler: sched, Entrance: entrance.New(sched, connections)})
+	m := &memory{core: core, entrance: entrance.New(sched, connections)}
+	b, err := broker.New(broker.Config{Core: core, Scheduler: sched, Entrance: m.entrance})
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &memory{core: core}
 	for _, p := range []**pipes{&m.plain, &m.tls} {
 		*p = &pipes{conns: make(chan net.Conn, 1000), end: make(chan struct{}), failures: failures}
 	}

@@ -51,16 +51,13 @@ type peer struct {
 	free     map[uint16]uint64 // packet IDs under way, with the core's token
 	underWay int
 	room     *scheduler.Gate
+	farewell *scheduler.Timer // closes the connection that has been told to end
 }
 
 // publish hands a PUBLISH to the core; the PUBACK follows when it is accepted.
 func (p *peer) publish(pk packets.Packet) {
 	if code := pk.PublishValidate(topicAliases); code != packets.CodeSuccess {
 		p.refuse(code, iotdataplane.ReasonClientError)
-		return
-	}
-	if pk.Properties.PayloadFormat > 1 { // [MQTT-3.3.2.3.2]
-		p.refuse(packets.ErrProtocolViolation, iotdataplane.ReasonClientError)
 		return
 	}
 	if pk.Properties.TopicAliasFlag {
@@ -135,6 +132,7 @@ func (p *peer) leaveRoom() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.ended = true
+	p.farewell.Stop()
 	if p.room != nil {
 		p.room.Open()
 		p.room = nil
@@ -143,13 +141,25 @@ func (p *peer) leaveRoom() {
 
 // refuse ends the connection for something the client did.
 func (p *peer) refuse(code packets.Code, reason string) {
+	if p.refused {
+		return
+	}
 	p.refused = true
 	p.conn.Lost(context.Background(), reason)
 	p.end(code)
 }
 
-// end writes a DISCONNECT, which MQTT 3.1.1 does not have, and closes.
+// end writes a DISCONNECT, which MQTT 3.1.1 does not have, and closes; the latter soon also if the client does not
+// read.
 func (p *peer) end(code packets.Code) {
+	p.mu.Lock()
+	if !p.ended && p.farewell == nil {
+		p.farewell = p.b.sched.After(farewellTime, "broker farewell", func() {
+			p.leaveRoom()
+			p.client.Stop(code)
+		})
+	}
+	p.mu.Unlock()
 	p.write(packets.Packet{
 		FixedHeader: packets.FixedHeader{Type: packets.Disconnect}, ReasonCode: code.Code,
 		Properties: packets.Properties{ReasonString: code.Reason},
