@@ -36,17 +36,7 @@ func retriers(v any, found func(names []string)) {
 // "Runtime.ExitError"). A retrier for the one is for all of them: a device must not
 // pay for a machine of ours that failed.
 func TestEveryRetrierNamesWhatLambdaSays(t *testing.T) {
-	files, err := filepath.Glob("*.asl.json")
-	if err != nil || len(files) == 0 {
-		t.Fatal(files, err)
-	}
-	// What others begin with, too.
-	examples, err := filepath.Glob("../examples/workflows/*.asl.json")
-	if err != nil || len(examples) == 0 {
-		t.Fatal(examples, err)
-	}
-	files = append(append(files, examples...), "../internal/operation/skeleton.asl.json")
-	for _, name := range files {
+	for _, name := range documents(t) {
 		b, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -69,6 +59,55 @@ func TestEveryRetrierNamesWhatLambdaSays(t *testing.T) {
 		})
 		if seen == 0 {
 			t.Errorf("%s: no retrier is for functions that die", name)
+		}
+	}
+}
+
+// documents are the files of all machines, and of those that others begin with.
+func documents(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob("*.asl.json")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	examples, err := filepath.Glob("../examples/workflows/*.asl.json")
+	if err != nil || len(examples) == 0 {
+		t.Fatal(examples, err)
+	}
+	return append(append(files, examples...), "../internal/operation/skeleton.asl.json")
+}
+
+// TestThrottledFunctionsAreTriedForMinutes: each task that is tried again when its function dies has another retrier
+// for one that Lambda throttles, with twenty attempts: on a new account ten functions run at a time, and a busy minute
+// must not end a device's upgrade.
+func TestThrottledFunctionsAreTriedForMinutes(t *testing.T) {
+	for _, name := range documents(t) {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var m struct {
+			States map[string]struct {
+				Retry []struct {
+					ErrorEquals     []string
+					MaxAttempts     int
+					MaxDelaySeconds int
+				}
+			}
+		}
+		if err := json.Unmarshal(b, &m); err != nil {
+			t.Fatal(err)
+		}
+		for state, s := range m.States {
+			dies, tried := false, false
+			for _, r := range s.Retry {
+				dies = dies || slices.Contains(r.ErrorEquals, "Lambda.Unknown")
+				tried = tried || slices.Equal(r.ErrorEquals, []string{"Lambda.TooManyRequestsException"}) &&
+					r.MaxAttempts == 20 && r.MaxDelaySeconds == 30
+			}
+			if dies && !tried {
+				t.Errorf("%s: %s does not try a throttled function twenty times", name, state)
+			}
 		}
 	}
 }

@@ -45,7 +45,9 @@ SUMMARY {...}. Exit code 0 only if every device ended as it should.`,
 			case d.Campaign.File != "":
 				d.Timeout = time.Hour // its waves begin by the minute
 			case d.Disturbed:
-				d.Timeout = 30 * time.Minute // the clock looks for what was lost after some minutes
+				// The clock looks for what was lost after some minutes, and a message whose function died comes
+				// again after one: with every fault this takes long.
+				d.Timeout = 40 * time.Minute
 			}
 			if err := checkOperation(d.Operation); err != nil {
 				return err

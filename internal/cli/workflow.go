@@ -84,7 +84,8 @@ func workflowValidate(env *Env) *cobra.Command {
 		Short: "List all mistakes in workflows, with their places",
 		Long: `Checks state machine documents and the schemas beside them, by the rules of the
 States Language and by the rules that protect a device's claim, its job and its
-report. All mistakes are reported at once. Exit code 1 if there are any.`,
+report. All mistakes are reported at once. Exit code 1 if there are any. A warning
+is no mistake.`,
 		Example: "  fleetstep workflow validate workflows/blink.asl.json",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -94,15 +95,23 @@ report. All mistakes are reported at once. Exit code 1 if there are any.`,
 			return nil
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
-			found := event.Problems{}
+			found, failed := []finding{}, false
 			for _, file := range args {
-				problems, bounds, err := env.validate(file)
+				problems, o, err := env.validate(file)
 				if err != nil {
 					return err
 				}
-				found = append(found, problems...)
-				if !asJSON && problems == nil {
-					fmt.Fprintf(env.Out, "%s: %s\n", file, bounds)
+				for _, p := range problems {
+					found, failed = append(found, finding{Problem: p}), true
+				}
+				if problems != nil {
+					continue
+				}
+				for _, p := range o.Warnings() {
+					found = append(found, finding{p, true})
+				}
+				if !asJSON {
+					fmt.Fprintf(env.Out, "%s: %s\n", file, o.Bounds())
 				}
 			}
 			if asJSON {
@@ -110,39 +119,52 @@ report. All mistakes are reported at once. Exit code 1 if there are any.`,
 					return err
 				}
 			}
-			if len(found) == 0 {
-				return nil
-			}
-			for _, p := range found {
+			for _, f := range found {
 				if !asJSON {
-					fmt.Fprintln(env.Out, p)
+					fmt.Fprintln(env.Out, f)
 				}
 			}
-			return ErrFailed
+			if failed {
+				return ErrFailed
+			}
+			return nil
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print the mistakes as JSON")
 	return c
 }
 
+// finding is a mistake in a workflow, or a warning.
+type finding struct {
+	event.Problem
+	Warning bool `json:"warning,omitempty"`
+}
+
+func (f finding) String() string {
+	if f.Warning {
+		return "warning: " + f.Problem.String()
+	}
+	return f.Problem.String()
+}
+
 // validate reads the two files of a workflow, of which one is named, and finds what is
-// wrong; bounds are how long and how dear an execution may be.
-func (e *Env) validate(file string) (problems event.Problems, bounds string, err error) {
+// wrong; without any problem o is the workflow.
+func (e *Env) validate(file string) (problems event.Problems, o operation.Operation, err error) {
 	base, ok := strings.CutSuffix(file, operation.MachineFile)
 	if !ok {
 		if base, ok = strings.CutSuffix(file, operation.SchemaFile); !ok {
-			return nil, "", UsageError{fmt.Errorf("the name of %s is neither NAME%s nor NAME%s", file,
+			return nil, o, UsageError{fmt.Errorf("the name of %s is neither NAME%s nor NAME%s", file,
 				operation.MachineFile,
 				operation.SchemaFile)}
 		}
 	}
 	machine, err := os.ReadFile(base + operation.MachineFile)
 	if err != nil {
-		return nil, "", err
+		return nil, o, err
 	}
 	schema, err := os.ReadFile(base + operation.SchemaFile)
 	if err != nil {
-		return nil, "", err
+		return nil, o, err
 	}
 	name := filepath.Base(base)
 	if e.States != nil {
@@ -152,10 +174,7 @@ func (e *Env) validate(file string) (problems event.Problems, bounds string, err
 		}
 	}
 	o, own := operation.New(name, machine, schema)
-	if problems = append(problems, own...); len(problems) > 0 {
-		return problems, "", nil
-	}
-	return nil, o.Bounds(), nil
+	return append(problems, own...), o, nil
 }
 
 // listed is a workflow as list shows it.

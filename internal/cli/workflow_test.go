@@ -77,6 +77,35 @@ func TestAllMistakesOfAWorkflowAreTold(t *testing.T) {
 	}
 }
 
+// TestAWarningIsNoMistake: a workflow with a warning is valid.
+func TestAWarningIsNoMistake(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "blink.asl.json")
+	if r := run(t, setup{}, "workflow", "new", "blink", "--dir", dir); r.code != 0 {
+		t.Fatalf("%+v", r)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Replace(string(b), "Lambda.TooManyRequestsException", "Lambda.Unknown", 1)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, setup{}, "workflow", "validate", file)
+	_, warning, _ := strings.Cut(r.out, "\n")
+	if r.code != 0 || !strings.HasPrefix(r.out, file+": 4 states") ||
+		!strings.HasPrefix(warning, "warning: blink.asl.json: $.States.Look.Retry: missing: a retrier of ") {
+		t.Errorf("%+v", r)
+	}
+	r = run(t, setup{}, "workflow", "validate", "--json", file)
+	var found []finding
+	if err := json.Unmarshal([]byte(r.out), &found); err != nil || len(found) != 1 || !found[0].Warning ||
+		r.code != 0 {
+		t.Errorf("%v, %+v", err, r)
+	}
+}
+
 func TestWorkflowsAreDrawn(t *testing.T) {
 	if r := run(t, setup{}, "workflow", "describe", "reboot"); r.code != 0 || !strings.Contains(r.out,
 		"OPERATE Device.Reboot()") {

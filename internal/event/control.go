@@ -51,6 +51,9 @@ const (
 	ControlStopped ControlState = "STOPPED" // its owner is over: for good
 )
 
+// WhyJobDeleted is the reason of the flag of a job that AWS IoT has deleted: it tells nothing of the job after that.
+const WhyJobDeleted = "the job is deleted"
+
 // ControlAnswer is the flag as it is now; Changed is false if it was so before.
 type ControlAnswer struct {
 	State   ControlState `json:"state"`

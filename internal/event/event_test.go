@@ -33,6 +33,7 @@ var shapes = map[string]any{
 	"create-job-five-mistakes.json":  nil,
 	"create-job-quick.json":          nil,
 	"create-job-faults.json":         nil,
+	"create-job-bad-day.json":        nil,
 	"create-job-fast.json":           nil,
 	"prepare-account.json":           nil, // CloudFormation's own shape
 	"create-job.response.json":       nil, // by internal/functions: TestTheSampleOfAnAnswerIsOne

@@ -18,8 +18,11 @@ type Turn struct {
 	Messages  string          // prefix for the ids of its requests
 	Tries     map[Step]int    // of each step in this execution, this one included
 	// Before is, at the beginning, the memory of the try before of the same entry into
-	// this state, if that did not come to its end.
+	// this state, if that did not come to its end. Where the state machine does not tell
+	// entries, it is that of the task before, if that was of the same step.
 	Before json.RawMessage
+	// Asked is the prefix for the ids of the requests of the try that Before is of.
+	Asked string
 	// Last is, at the beginning, the memory of the task before, of whatever step.
 	Last json.RawMessage
 	// Quirks are, as the flow's step Models begins, those that were found of the device's
@@ -59,6 +62,9 @@ type Move struct {
 	// KeepNews keeps the event for the next step as well, whether this one ends
 	// with it or goes on.
 	KeepNews bool
+	// Messages is, as the task begins, the Turn's Asked where answers to the requests of the try before
+	// do for this one as well: that has done nothing but read, and this one begins by reading the same.
+	Messages string
 	// Takes is the ID of the news that ends the task, if no other task of the execution
 	// may take it.
 	Takes string

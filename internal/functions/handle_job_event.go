@@ -100,7 +100,10 @@ func rule(e event.JobEvent) string {
 // jobOver are the operations of job events that say that nothing of a job is to go
 // on: an operator or an abort criterion cancelled it, or it was deleted.
 // AWS IoT Developer Guide, "Jobs events".
-var jobOver = []string{"cancellation_in_progress", "canceled", "deletion_in_progress", "deleted"}
+var jobOver = []string{"cancellation_in_progress", "canceled", "deletion_in_progress", jobDeleted}
+
+// jobDeleted is the last that is told of a job.
+const jobDeleted = "deleted"
 
 // job sets the flag of a job that was ended: AWS IoT leaves its executions that are
 // IN_PROGRESS alone unless it is forced. A job that is gone may have been ours.
@@ -118,8 +121,11 @@ func (h *jobEvents) job(ctx context.Context, log *slog.Logger, e event.JobEvent)
 		log.Debug("another's job")
 		return Handled{Did: "another's"}, nil
 	}
-	_, changed, err := h.controller.Set(ctx, event.JobOwner(e.JobID), event.ControlStopped, "AWS IoT", "the job is "+
-		strings.ReplaceAll(e.Operation, "_", " "))
+	set, why := h.controller.Stop, "the job is "+strings.ReplaceAll(e.Operation, "_", " ")
+	if e.Operation == jobDeleted {
+		set, why = h.controller.Last, event.WhyJobDeleted
+	}
+	_, changed, err := set(ctx, event.JobOwner(e.JobID), "AWS IoT", why)
 	if err != nil {
 		log.Error("job not stopped", "error", err.Error())
 		return Handled{}, named(err)

@@ -77,8 +77,8 @@ func TestSamplesOfCreateJob(t *testing.T) {
 	if err != nil || named.Firmware.Version != "2.0.0" || named.Activation.Mode != upgrade.ActivateSeparate {
 		t.Errorf("with the operation's name: %+v, %v", named, err)
 	}
-	for _, name := range []string{"create-job-fast.json",
-		"create-job-quick.json"} { // neither has the template's slow beginning
+	for _, name := range []string{"create-job-fast.json", "create-job-quick.json",
+		"create-job-bad-day.json"} { // none has the template's slow beginning
 		fast, err := parse(sample(t, name))
 		if err != nil || fast.Rollout == nil || fast.Rollout.MaximumPerMinute != 1000 ||
 			fast.Rollout.ExponentialRate != nil {

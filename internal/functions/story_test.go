@@ -330,6 +330,10 @@ var stories = []struct {
 			w.after(20*time.Second, finish)
 		}
 	}, status: event.StatusSucceeded, downloads: 1},
+	{name: "answers to looks take longer than a try waits for them", doc: separate, play: func(_ *world, a *agent) {
+		a.late = looksTake(40 * time.Second) // a try waits for 30 s
+	}, status: event.StatusSucceeded, downloads: 1,
+		visits: "Inspect Download AwaitReport Activate AwaitReport Verify Finalize"},
 	{name: "offers twice with a late copy", play: func(w *world, a *agent) {
 		w.after(time.Hour, func() { w.offer(a.thing, "job", 1, document()) })
 	}, status: event.StatusSucceeded, downloads: 1},
@@ -353,6 +357,16 @@ var stories = []struct {
 		w.after(time.Hour, func() { w.cancel(a.thing, "job", 1, event.StatusCanceled, event.JobCanceled) })
 		w.after(2*time.Hour, a.connect)
 	}, status: event.StatusCanceled},
+}
+
+// looksTake has the answers to looks take so long.
+func looksTake(d time.Duration) func(*usp.Record) time.Duration {
+	return func(r *usp.Record) time.Duration {
+		if r.Message == nil || r.Message.GetBody().GetResponse().GetGetResp() == nil {
+			return 0
+		}
+		return d
+	}
 }
 
 // tellLate has the functions see what a device says before it boots half a minute

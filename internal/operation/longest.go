@@ -9,12 +9,15 @@ import (
 )
 
 // transitions is how many state transitions an execution may have at the most: each state
-// and each retry is one, and the end is one. The machine has no loop.
+// and each retry is one, and the end is one. The machine has no loop. Retries of a function that Lambda
+// throttles do not count: they come from what else the account does, and say nothing of the machine.
 func (m machine) transitions() int {
 	return int(m.heaviest(func(_ string, s state) float64 {
 		n := 1.0
 		for _, r := range s.Retry {
-			n += float64(r.attempts())
+			if !r.throttled() {
+				n += float64(r.attempts())
+			}
 		}
 		for _, inner := range s.inner() {
 			n += float64(inner.transitions())
@@ -65,7 +68,7 @@ func lasts(retry []retrier, timeout float64) float64 {
 		switch {
 		case slices.Contains(r.ErrorEquals, "Transient"):
 			try = min(timeout, invocation)
-		case slices.Equal(r.ErrorEquals, []string{"Lambda.TooManyRequestsException"}):
+		case r.throttled():
 			try = 0 // the function does not even run
 		}
 		wait := float64(orElse(r.IntervalSeconds, 1))

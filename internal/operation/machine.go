@@ -56,6 +56,13 @@ type retrier struct {
 
 func (r retrier) attempts() int { return orElse(r.MaxAttempts, 3) }
 
+// tooMany is the name of the error of a function that Lambda does not run because its concurrency, or the
+// account's, is used up.
+const tooMany = "Lambda.TooManyRequestsException"
+
+// throttled reports whether a retrier is for functions that Lambda throttles, and nothing else.
+func (r retrier) throttled() bool { return slices.Equal(r.ErrorEquals, []string{tooMany}) }
+
 func orElse[T any](v *T, otherwise T) T {
 	if v == nil {
 		return otherwise

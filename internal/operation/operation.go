@@ -123,6 +123,16 @@ func Load(files fs.FS, others ...event.Operation) ([]Operation, error) {
 	return all, nil
 }
 
+// Warnings are what is no mistake, but makes devices fail without any fault of theirs. Their paths are as
+// those of mistakes.
+func (o Operation) Warnings() event.Problems {
+	all := warn(o.states)
+	for i := range all {
+		all[i].Path = string(o.Name) + MachineFile + ": " + all[i].Path
+	}
+	return all
+}
+
 // Form is how a payload of create-job asks for the operation.
 func (o Operation) Form() event.Form {
 	return event.Form{

@@ -57,18 +57,63 @@ func TestShippedOperationsAreWhole(t *testing.T) {
 		if !strings.Contains(o.Bounds(), "over within") {
 			t.Errorf("%s: %s", o.Name, o.Bounds())
 		}
+		if warnings := o.Warnings(); warnings != nil {
+			t.Errorf("%s: %v", o.Name, warnings)
+		}
+	}
+}
+
+// TestAFunctionThatIsThrottledIsTriedForMinutes: who tries one for a minute only is warned.
+func TestAFunctionThatIsThrottledIsTriedForMinutes(t *testing.T) {
+	const transient = `{"ErrorEquals": ["Transient"], "IntervalSeconds": 2, "BackoffRate": 2, "MaxAttempts": 2, ` +
+		`"MaxDelaySeconds": 3}`
+	const states = ".asl.json: $.States"
+	const own = `{"ErrorEquals": ["Lambda.TooManyRequestsException"], "MaxAttempts": 20, "MaxDelaySeconds": 30}`
+	const others = states + `["Give up"].Retry; ` + states + ".Blink.Retry; " + states + ".Done.Retry"
+	for name, c := range map[string]struct{ old, new, want string }{
+		"none":    {transient, transient, states + ".Look.Retry; " + others},
+		"its own": {transient, transient + `, ` + own, others},
+		"as often as others": {transient, strings.Replace(transient, `"Transient"`,
+			`"Transient", "Lambda.TooManyRequestsException"`, 1), states + ".Look.Retry; " + others},
+		"hidden behind another": {transient, `{"ErrorEquals": ["States.TaskFailed"]}, ` + own, states + ".Look.Retry; " + others},
+		"all errors": {`"States.ALL"], "MaxAttempts": 2`, `"States.ALL"], "MaxAttempts": 10`, states +
+			".Look.Retry; " + states + ".Blink.Retry"},
+	} {
+		o, problems := blink(t, c.old, c.new)
+		if problems != nil {
+			t.Fatalf("%s: %v", name, problems)
+		}
+		if got := paths(o.Warnings()); got != c.want {
+			t.Errorf("%s: got %s\nwant %s", name, got, c.want)
+		}
+	}
+}
+
+// TestRetriesOfThrottledFunctionsAreNoTransitions: an operation of ten tasks may try each for minutes.
+func TestRetriesOfThrottledFunctionsAreNoTransitions(t *testing.T) {
+	o, problems := blink(t, `"Retry": [{"ErrorEquals": ["Transient"]`,
+		`"Retry": [{"ErrorEquals": ["Lambda.TooManyRequestsException"], "IntervalSeconds": 2, "MaxAttempts": 200, `+
+			`"MaxDelaySeconds": 2}, {"ErrorEquals": ["Transient"]`)
+	if got := o.Bounds(); problems != nil || got != "8 states, at most 11 transitions, over within 11m48s" {
+		t.Errorf("%v, %s", problems, got)
 	}
 }
 
 // TestOperationsToLearnFromAreWhole: the example of the documentation, and what a new one begins with.
 func TestOperationsToLearnFromAreWhole(t *testing.T) {
-	if all, err := operation.Load(os.DirFS("../../examples/workflows")); err != nil || len(all) == 0 {
+	all, err := operation.Load(os.DirFS("../../examples/workflows"))
+	if err != nil || len(all) == 0 {
 		t.Errorf("%d operations, %v", len(all), err)
 	}
+	for _, o := range all {
+		if warnings := o.Warnings(); warnings != nil {
+			t.Errorf("%s: %v", o.Name, warnings)
+		}
+	}
 	machine, schema := operation.Skeleton("blink")
-	if _, problems := operation.New("blink", machine, schema); problems != nil || strings.Contains(string(machine),
-		"NAME") {
-		t.Errorf("%v", problems)
+	o, problems := operation.New("blink", machine, schema)
+	if problems != nil || strings.Contains(string(machine), "NAME") || o.Warnings() != nil {
+		t.Errorf("%v, %v", problems, o.Warnings())
 	}
 }
 

@@ -50,6 +50,8 @@ type world struct {
 	invoked    func(asset string, payload []byte)
 	configured func(asset string, cfg *aws.Config)
 	timing     simulator.Timing
+	loses      func(simulator.Publish) bool // what an agent publishes, and nobody gets
+	dark       bool                         // no agent can connect
 
 	certificates map[string]*x509.Certificate // by thing
 	fleet        *simulator.Fleet
@@ -194,7 +196,10 @@ func (t transport) Connect(ctx context.Context, c simulator.Connection,
 	if certificate == nil {
 		return nil, fmt.Errorf("rehearsal: no certificate for %s", c.ClientID)
 	}
-	l := &link{ctx: context.WithoutCancel(ctx), sched: t.w.sched, handler: h, topic: c.Topic}
+	if t.w.dark {
+		return nil, errors.New("rehearsal: there is no network")
+	}
+	l := &link{ctx: context.WithoutCancel(ctx), sched: t.w.sched, handler: h, topic: c.Topic, loses: t.w.loses}
 	life := t.w.life
 	conn, err := t.w.cloud.Connect(ctx, localcloud.MQTTClient{
 		ID: c.ClientID, Certificate: certificate,
@@ -231,6 +236,7 @@ type link struct {
 	sched   *localcloud.Scheduler
 	handler simulator.Handler
 	topic   string // at which the agent listens
+	loses   func(simulator.Publish) bool
 	conn    *localcloud.MQTTConnection
 	closed  bool
 }
@@ -246,9 +252,20 @@ func (l *link) lost(why string) {
 
 // Publish implements simulator.Session.
 func (l *link) Publish(p simulator.Publish) error {
+	if l.loses != nil && l.loses(p) {
+		return nil
+	}
 	return l.conn.Publish(l.ctx, localcloud.Message{
 		Topic: p.Topic, Payload: p.Payload, QoS: p.QoS, ContentType: p.ContentType, ResponseTopic: p.ResponseTopic,
 	})
+}
+
+// cut ends a connection of which neither the agent nor the broker takes leave.
+func (l *link) cut() {
+	if !l.closed {
+		l.lost("the network is gone")
+		l.conn.Lose(l.ctx)
+	}
 }
 
 // Close implements simulator.Session.

@@ -2,7 +2,6 @@ package rehearsal
 
 import (
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud"
@@ -16,9 +15,15 @@ func TestAFailingRehearsalIsReduced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	kinds, early := 0, 0 // rehearsals until one kind is left, and those among them with less of anything else
 	s := shrinker{
 		over: func() bool { return false },
 		fails: func(c Config) (bool, []int) {
+			if len(c.Weather.Kinds()) != 1 {
+				if kinds++; c.Faults != "all" || c.Devices != 300 || c.Weather.Only != nil {
+					early++
+				}
+			}
 			events := c.Weather.Only
 			if events == nil {
 				for n := range 200 {
@@ -26,8 +31,9 @@ func TestAFailingRehearsalIsReduced(t *testing.T) {
 				}
 			}
 			lost := slices.Contains(c.Weather.Kinds(), localcloud.WeatherLost)
-			return c.Devices >= 3 && strings.Contains(c.Faults, "reorder") && lost && slices.Contains(events, 17) &&
-				slices.Contains(events, 103), events
+			reorders := slices.Contains(faultNames(c.Faults), "reorder")
+			both := slices.Contains(events, 17) && slices.Contains(events, 103)
+			return c.Devices >= 3 && reorders && lost && both, events
 		},
 	}
 	c := s.shrink(Config{Devices: 300, Faults: "all", Seed: 5, Event: "e.json", Image: 1, Weather: weather})
@@ -38,6 +44,27 @@ func TestAFailingRehearsalIsReduced(t *testing.T) {
 	}
 	if s.plays > 300 {
 		t.Errorf("%d rehearsals were played", s.plays)
+	}
+	if kinds == 0 || kinds > 30 || early > 0 {
+		t.Errorf("%d rehearsals until one kind of weather was left; %d of them had less of anything else", kinds,
+			early)
+	}
+}
+
+// A rehearsal that fails in any weather is reduced to one in fair weather.
+func TestWeatherThatHasNoPartInAFailureGoesFirst(t *testing.T) {
+	weather, err := localcloud.ParseWeather("bad", "", 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := shrinker{
+		over:  func() bool { return false },
+		fails: func(c Config) (bool, []int) { return c.Devices >= 2, nil },
+	}
+	c := s.shrink(Config{Devices: 30, Faults: "all", Seed: 5, Event: "e.json", Image: 1, Weather: weather})
+	const want = `fleetstep rehearse --devices 2 --seed 5 --faults "" --event "e.json" --image-size 1`
+	if got := c.command(); got != want {
+		t.Errorf("reduced to %s\nwant %s", got, want)
 	}
 }
 

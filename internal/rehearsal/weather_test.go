@@ -17,6 +17,8 @@ import (
 	"github.com/fleetstep/fleetstep/infra"
 	"github.com/fleetstep/fleetstep/internal/cli"
 	"github.com/fleetstep/fleetstep/internal/localcloud"
+	"github.com/fleetstep/fleetstep/internal/simulator"
+	"github.com/fleetstep/fleetstep/internal/usp"
 )
 
 // weatherSeeds is the environment variable that says which seeds of bad weather are
@@ -135,7 +137,14 @@ func summaryOf(out string) string {
 type tale struct {
 	name, payload string // payload: of create-job; "" is that of jobs whose devices fail
 	faults        string
+	timing        simulator.Timing
 	weather       string // in which it ends well; "" is bad
+	// pauses is how long after its beginning the job is paused, at the earliest and at the latest; slack how long
+	// after that what had begun before may still come.
+	pauses [2]time.Duration
+	slack  time.Duration
+	// silent is whether greetings are lost, but the first of each device.
+	silent bool
 	// tell, if set, is what happens meanwhile; judge looks at it when the job is over.
 	tell  func(s *telling, ctx context.Context) error
 	judge func(s *telling, ctx context.Context) error
@@ -143,9 +152,11 @@ type tale struct {
 
 // telling is a tale that is being told.
 type telling struct {
+	tale
 	w           *world
 	sched       *localcloud.Scheduler
-	from, until time.Time // of a pause
+	from, until time.Time // of a pause, or of an outage
+	links       []*link   // all connections that there ever were
 }
 
 const separateJob = `{
@@ -160,10 +171,27 @@ const promptJob = `{
 
 var tales = []tale{
 	{name: "job", faults: "all"},
-	{name: "prompt", payload: promptJob, judge: (*telling).waitedForNothing, weather: "short=0.3"},
+	// The end of a download comes with the answer to its command: no task waits for it yet.
 	{
-		name: "pause", payload: fmt.Sprintf(separateJob, ""),
+		name: "staged", payload: fmt.Sprintf(separateJob, ""), weather: "short=0.3,conflicts=0.3",
+		judge: (*telling).waitedForNothing,
+	},
+	// Most devices have not begun when it is paused.
+	{
+		name: "pause", payload: fmt.Sprintf(separateJob, ""), pauses: [2]time.Duration{0, 20 * time.Second},
+		slack: 6 * time.Minute, tell: (*telling).pause, judge: (*telling).heldWhilePaused,
+	},
+	// All devices are between two commands when it is paused.
+	{
+		name: "slow", payload: fmt.Sprintf(separateJob, ""), weather: "reordered=0.3,duplicated=0.3",
+		timing: simulator.Timing{Download: [2]time.Duration{10 * time.Minute, 15 * time.Minute}},
+		pauses: [2]time.Duration{3 * time.Minute, 8 * time.Minute}, slack: 30 * time.Second,
 		tell: (*telling).pause, judge: (*telling).heldWhilePaused,
+	},
+	// The network fails as the job begins. Of a device that comes back the broker's word is all that there is.
+	{
+		name: "outage", payload: promptJob, silent: true, weather: "unanswered=0.3",
+		tell: (*telling).outage, judge: (*telling).begunAsTheyCame,
 	},
 	{
 		name: "window", payload: fmt.Sprintf(separateJob, `, "window": {"start": "09:00", "end": "10:00", "zone": "UTC"}`),
@@ -183,30 +211,87 @@ func taleNamed(name string) (tale, error) {
 // taleDevices is how many devices are in a tale.
 const taleDevices = 35
 
-// slack is how long after a pause what had begun before it may still come, on a bad day.
-const slack = 6 * time.Minute
+// dark is how long no device can connect: some are at work already, and others' turn comes after a minute. back is how
+// long after it the last one is connected: the pauses between its attempts have doubled some times.
+const (
+	dark = 70 * time.Second
+	back = 15 * time.Minute
+)
 
 // wakes is how long after a pause all begin that had knocked, on a bad day. Who is forgotten begins when the clock
 // has found it, an hour later.
 const wakes = 45 * time.Minute
 
-// pause pauses the job at a moment of its first minutes, and resumes it later.
-func (s *telling) pause(ctx context.Context) error {
-	job := ""
-	for job == "" {
+// begun waits until there is a job.
+func (s *telling) begun(ctx context.Context) (job string, err error) {
+	for {
 		var out struct{ Jobs []struct{ JobID string } }
 		if err := s.w.call(ctx, "iot", "ListJobs", map[string]any{}, &out); err != nil {
-			return err
+			return "", err
 		}
 		if len(out.Jobs) > 0 {
-			job = out.Jobs[0].JobID
+			return out.Jobs[0].JobID, nil
 		}
 		if err := s.sched.Sleep(ctx, time.Second); err != nil {
-			return err
+			return "", err
 		}
 	}
+}
+
+// outage has all devices lose the network when there is a job, and find it again.
+func (s *telling) outage(ctx context.Context) error {
+	if _, err := s.begun(ctx); err != nil {
+		return err
+	}
+	s.w.dark = true
+	for _, l := range s.links {
+		l.cut()
+	}
+	if err := s.sched.Sleep(ctx, dark); err != nil {
+		return err
+	}
+	s.w.dark, s.until = false, s.sched.Now()
+	return nil
+}
+
+// begunAsTheyCame looks whether each device began when it came back.
+func (s *telling) begunAsTheyCame(ctx context.Context) error {
+	starts, err := s.w.starts(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, at := range starts {
+		if after := at.Sub(s.until); after > back {
+			errs = append(errs, fmt.Errorf("an execution began %v after the outage", after))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// greeted makes the agents' greetings be lost, but for the first of each.
+func greeted() func(simulator.Publish) bool {
+	once := map[usp.EndpointID]bool{}
+	return func(p simulator.Publish) bool {
+		r, err := usp.DecodeRecord(p.Payload)
+		if err != nil || r.MQTTConnect == nil {
+			return false
+		}
+		lost := once[r.From]
+		once[r.From] = true
+		return lost
+	}
+}
+
+// pause pauses the job at a moment that the tale bounds, and resumes it later.
+func (s *telling) pause(ctx context.Context) error {
+	job, err := s.begun(ctx)
+	if err != nil {
+		return err
+	}
 	wait := func(d time.Duration) error { return s.sched.Sleep(ctx, d) }
-	if err := wait(time.Duration(s.sched.Rand().IntN(90)) * time.Second); err != nil {
+	within := s.pauses[0] + time.Duration(s.sched.Rand().Int64N(int64(s.pauses[1]-s.pauses[0])))
+	if err := wait(within.Truncate(time.Second)); err != nil {
 		return err
 	}
 	// An operator asks again, too.
@@ -267,7 +352,7 @@ func (s *telling) heldWhilePaused(ctx context.Context) error {
 	var errs []error
 	for what, moments := range map[string][]time.Time{"a command was taken": taken, "an execution began": starts} {
 		for _, at := range moments {
-			if at.After(s.from.Add(slack)) && at.Before(s.until) {
+			if at.After(s.from.Add(s.slack)) && at.Before(s.until) {
 				errs = append(errs, fmt.Errorf("%s %v after the pause", what, at.Sub(s.from)))
 			}
 		}
@@ -310,9 +395,9 @@ func (y tale) play(ctx context.Context, dir string, seed uint64, kinds string, t
 			return nil, err
 		}
 	}
-	s, told := &telling{}, error(nil)
+	s, told := &telling{tale: y}, error(nil)
 	if y.tell != nil {
-		told = errors.New("not at its end when the job was")
+		told = errors.New("the job was over before its tale was")
 	}
 	var out bytes.Buffer
 	summary, err := Run(ctx, Config{
@@ -324,7 +409,12 @@ func (y tale) play(ctx context.Context, dir string, seed uint64, kinds string, t
 				sched.Go("tale", func() { told = y.tell(s, context.WithoutCancel(ctx)) })
 			}
 		},
-		opened: func(w *world) { s.w = w },
+		opened: func(w *world) {
+			if s.w, w.timing = w, y.timing; y.silent {
+				w.loses = greeted()
+			}
+			w.connected = func(l *link) { s.links = append(s.links, l) }
+		},
 		over: func(ctx context.Context, _ *world, _ string) error {
 			if y.judge == nil {
 				return nil

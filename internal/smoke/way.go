@@ -146,7 +146,7 @@ func (r *run) removeThing(ctx context.Context) error {
 }
 
 // lastNews is how long AWS IoT may take to tell the stack that the device is gone, and that its job is: the stack
-// writes both into the table.
+// writes both into the table. Of the job it tells twice: that it is being deleted, and that it is.
 const lastNews = 10 * time.Second
 
 // removeItems deletes what the table of a stack that stays has of the device and of its job.
@@ -161,25 +161,14 @@ func (r *run) removeItems(ctx context.Context) error {
 			return false, err
 		}
 		ended, err := r.item(ctx, flag, "CONTROL")
-		return r.job == "" || len(ended) > 0, err
+		why, _ := ended["why"].(*dynamodbtypes.AttributeValueMemberS)
+		return r.job == "" || why != nil && why.Value == event.WhyJobDeleted, err
 	}, func(context.Context) error { return nil }); err != nil {
 		return err
 	}
 	endpoint := string(simulator.EndpointIDOf(simulator.OUI, r.thing))
-	removeFlag := func() error {
-		return errors.Join(r.removeItem(ctx, flag, "CONTROL"), r.removeItem(ctx, "TICK", "LIFTED#"+flag))
-	}
-	err := errors.Join(r.removePartition(ctx, r.deviceKey()), r.removeItem(ctx, "ENDPOINT#"+endpoint, "OWNER"),
-		removeFlag())
-	if r.job == "" || err != nil {
-		return err
-	}
-	// AWS IoT tells twice of a job that is deleted: that it is being so, and that it is. The second sets the flag
-	// again.
-	if err := r.Sleep(ctx, time.Second); err != nil {
-		return err
-	}
-	return removeFlag()
+	return errors.Join(r.removePartition(ctx, r.deviceKey()), r.removeItem(ctx, "ENDPOINT#"+endpoint, "OWNER"),
+		r.removeItem(ctx, flag, "CONTROL"), r.removeItem(ctx, "TICK", "LIFTED#"+flag))
 }
 
 type item = map[string]dynamodbtypes.AttributeValue

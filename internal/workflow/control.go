@@ -75,6 +75,25 @@ var ErrStopped = errors.New("it is over, and cannot be paused or resumed")
 // ErrStopped.
 func (c *Controller) Set(ctx context.Context, owner event.Owner, state event.ControlState, who, why string) (
 	now Control, changed bool, err error) {
+	return c.set(ctx, owner, state, who, why, false)
+}
+
+// Stop sets the flag of an owner that is over for good.
+func (c *Controller) Stop(ctx context.Context, owner event.Owner, who, why string) (now Control, changed bool,
+	err error) {
+	return c.set(ctx, owner, event.ControlStopped, who, why, false)
+}
+
+// Last is Stop for the last reason that there will be, and is written over an earlier one: whoever reads it knows
+// that nothing is told of the owner any more.
+func (c *Controller) Last(ctx context.Context, owner event.Owner, who, why string) (now Control, changed bool,
+	err error) {
+	return c.set(ctx, owner, event.ControlStopped, who, why, true)
+}
+
+// set is Set; last is whether a flag that is stopped for another reason is written again.
+func (c *Controller) set(ctx context.Context, owner event.Owner, state event.ControlState, who, why string,
+	last bool) (now Control, changed bool, err error) {
 	const attempts = 8
 	for range attempts {
 		flags, err := c.Controls.Flags(ctx, owner)
@@ -87,9 +106,9 @@ func (c *Controller) Set(ctx context.Context, owner event.Owner, state event.Con
 		}
 		same := was.State == state || was.Rev == 0 && state == event.ControlRunning
 		switch {
-		case same:
+		case same && (!last || was.Why == why):
 			return was, false, nil
-		case was.State == event.ControlStopped:
+		case !same && was.State == event.ControlStopped:
 			return was, false, fmt.Errorf("workflow.Control: %s: %w", owner, ErrStopped)
 		}
 		now = Control{State: state, Rev: was.Rev, Who: who, Why: why, At: c.Now()}

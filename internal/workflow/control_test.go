@@ -221,6 +221,23 @@ func TestFlagsAreSetOnce(t *testing.T) {
 			t.Errorf("%d: %s: changed %t, %v", i, want.state, changed, err)
 		}
 	}
+	// Of an owner that is over the first reason stays, but for the last one.
+	var why string
+	for _, set := range []struct {
+		by      func(context.Context, event.Owner, string, string) (workflow.Control, bool, error)
+		why     string
+		changed bool
+		want    string
+	}{
+		{c.Stop, "it is being deleted", false, "because"}, {c.Last, "it is gone", true, "it is gone"},
+		{c.Last, "it is gone", false, "it is gone"}, {c.Stop, "it is being deleted", false, "it is gone"},
+	} {
+		now, changed, err := set.by(t.Context(), fw2, "me", set.why)
+		why = now.Why
+		if err != nil || changed != set.changed || why != set.want || now.State != event.ControlStopped {
+			t.Errorf("%s: %+v, changed %t, %v", set.why, now, changed, err)
+		}
+	}
 	// Somebody else writes in between.
 	r.store.Before = func(op string) error {
 		if op == "SetFlag" {

@@ -122,8 +122,9 @@ func (w *Steps) await(ctx context.Context, in event.StepInput) (Taken, error) {
 		if old.Execution == x.Execution && old.Attempt >= last {
 			turn.Last, last = old.State, old.Attempt
 		}
-		if in.Attempt != "" && old.Step == in.Step && event.EntryOf(old.Attempt) == event.EntryOf(in.Attempt) {
-			turn.Before = old.State
+		entry := event.EntryOf(in.Attempt)
+		if old.Execution == x.Execution && old.Step == in.Step && event.EntryOf(old.Attempt) == entry {
+			turn.Before, turn.Asked = old.State, old.Messages
 		}
 	}
 	if model := d.State.Facts[event.FactModel]; model != "" && in.Step == flow.Models {
@@ -135,7 +136,10 @@ func (w *Steps) await(ctx context.Context, in event.StepInput) (Taken, error) {
 	if err != nil {
 		return TakenNot, err
 	}
-	turn.Before, turn.Last, turn.Quirks = nil, nil, nil
+	if move.Messages != "" {
+		turn.Messages = move.Messages
+	}
+	turn.Before, turn.Asked, turn.Last, turn.Quirks = nil, "", nil, nil
 	a := Await{
 		Step: in.Step, Token: in.TaskToken, Owner: x.Owner, Execution: x.Execution,
 		Messages: turn.Messages, Commands: move.Commands, State: move.State, Attempt: in.Attempt,

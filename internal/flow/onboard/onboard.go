@@ -170,6 +170,13 @@ func (f *Flow) Begin(_ context.Context, t event.Turn, _ event.StepInput) (event.
 	if !t.Device.Reachable() { // it is asked when it is back, if that is before the state's timeout
 		return event.Move{Away: true, State: m.save()}, nil
 	}
+	if was, err := readMemory(event.Turn{Step: t.Step, State: t.Before}); err == nil && was.Seen == nil {
+		// The try before has only looked: the answer to that does, too.
+		t.Messages = t.Asked
+		move := turn{f, t, m}.look()
+		move.Messages = t.Asked
+		return move, nil
+	}
 	return turn{f, t, m}.look(), nil
 }
 

@@ -248,3 +248,29 @@ func TestHowItEnds(t *testing.T) {
 		t.Errorf("plan %+v, %v", p, err)
 	}
 }
+
+// TestAnAnswerToTheTryBeforeDoes: a look is a look, but once Subscriptions were asked for the next try looks anew.
+func TestAnAnswerToTheTryBeforeDoes(t *testing.T) {
+	turn := event.Turn{Thing: "rg-1", Execution: "x", Step: onboard.Look, Messages: "m-", Now: noon,
+		Device: event.DeviceState{Endpoint: "os::1", Connected: true}}
+	first, err := flow.Begin(t.Context(), turn, event.StepInput{Step: onboard.Look})
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := turn
+	next.Messages, next.Asked, next.Before, next.Now = "m2-", "m-", first.State, noon.Add(time.Minute)
+	again, err := flow.Begin(t.Context(), next, event.StepInput{Step: onboard.Look})
+	if err != nil || again.Messages != "m-" || tell(again) != tell(first) {
+		t.Fatalf("%s, messages %q, %v", tell(again), again.Messages, err)
+	}
+	turn.State = first.State
+	adds, err := flow.Continue(turn, answer("look", params(0, false, false)))
+	if err != nil || adds.State == nil {
+		t.Fatalf("%s, %v", tell(adds), err)
+	}
+	next.Before = adds.State
+	again, err = flow.Begin(t.Context(), next, event.StepInput{Step: onboard.Look})
+	if err != nil || again.Messages != "" {
+		t.Errorf("%s, messages %q, %v", tell(again), again.Messages, err)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -154,6 +155,10 @@ func (f *flow) begin(_ context.Context, t event.Turn, in event.StepInput) (event
 			return event.Move{}, fmt.Errorf("script: %w", err)
 		}
 	}
+	messages := ""
+	if s.readsAgain(t.Before) {
+		s.t.Messages, messages = t.Asked, t.Asked
+	}
 	var move event.Move
 	if !t.Device.Reachable() {
 		// What was sent to a device that is away is lost (09b): it is asked when it is
@@ -165,10 +170,22 @@ func (f *flow) begin(_ context.Context, t event.Turn, in event.StepInput) (event
 	if move.State == nil {
 		move.State = s.m.save()
 	}
+	move.Messages = messages
 	if work.Task == Operate {
 		move.Commands = map[string]string{s.m.Key: work.Command}
 	}
 	return move, nil
+}
+
+// readsAgain reports whether the try before read what this one is to read. The device's answer to that does
+// for this try, too.
+func (s *turn) readsAgain(before json.RawMessage) bool {
+	if s.m.Task.Task != Get {
+		return false
+	}
+	was, err := readMemory(s.t.Step, before)
+	return err == nil && was.Task.Task == Get && was.Task.AllowPartial == s.m.Task.AllowPartial &&
+		slices.Equal(was.Task.Paths, s.m.Task.Paths)
 }
 
 // hold parks an execution that a pause keeps from its first change of the device: it
@@ -223,6 +240,8 @@ func (s *turn) answered(ev event.DeviceEvent) event.Move {
 	switch {
 	case why == forOperate && err == nil:
 		return operating{s}.operated(ev)
+	case err == nil && why == forGet: // each of its requests is for the same
+		return s.talk().answer(ev)
 	case err != nil || s.m.For == "":
 		return ignore
 	case n == s.m.Asked:

@@ -272,6 +272,39 @@ func TestAwait(t *testing.T) {
 	})
 }
 
+// A state of GET runs out of time: the answer to its first try is as good for the next. Another GET, or another
+// task, has requests of its own.
+func TestAnotherTryReadsOn(t *testing.T) {
+	flow := script.New("test", controller)
+	const get = `{"task":"GET","paths":["Device.A.B"]}`
+	first := event.Turn{Execution: "x", Step: "Ask", Messages: "m-", Now: noon, Tries: map[event.Step]int{"Ask": 1},
+		Device: event.DeviceState{Endpoint: "os::1", Connected: true}}
+	was, err := flow.Begin(t.Context(), first, event.StepInput{Step: "Ask", Results: json.RawMessage(get)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := first
+	next.Messages, next.Before, next.Asked, next.Now = "m2-", was.State, "m-", noon.Add(time.Minute)
+	for task, want := range map[string]string{
+		get: "m-", `{"task":"GET","paths":["Device.C"]}`: "", `{"task":"DELETE","objects":[{"path":"Device.A.1."}]}`: "",
+		`{"task":"GET","paths":["Device.A.B"],"allowPartial":true}`: "",
+	} {
+		move, err := flow.Begin(t.Context(), next, event.StepInput{Step: "Ask", Results: json.RawMessage(task)})
+		if err != nil || move.Messages != want {
+			t.Errorf("%s: goes on with the requests of %q, want %q; %v", task, move.Messages, want, err)
+		}
+		if task != get {
+			continue
+		}
+		turn := next
+		turn.Messages, turn.State = move.Messages, move.State
+		if move, err = flow.Continue(turn, shows("get@1", "Device.A.B", "x")); err != nil ||
+			tell(move) != `done {"parameters":{"Device.A.B":"x"}}` {
+			t.Errorf("%s, %v", tell(move), err)
+		}
+	}
+}
+
 // A function fails, or a state runs out of time, after the command was given: the next try
 // of the state goes on with it.
 func TestAnotherTryGoesOnWithACommand(t *testing.T) {

@@ -13,10 +13,11 @@
 // request at a time, and only its answer counts: each request has an id of its own, which is
 // written to the memory before the request is sent. That a request or an answer may have been
 // lost is noticed by an event: the device came back or restarted after the request, or the
-// answer to an earlier one comes again. Then GET asks again. SET reads, and sets what differs.
-// ADD and DELETE look for the object by its unique keys. OPERATE looks for a trace of its
-// command, and sends it only once in a task. While the device is away nothing is sent; the
-// conversation waits for it until the state's timeout.
+// answer to an earlier one comes again. Then GET asks again, and takes the answer to any of its
+// requests, those of the try before included. SET reads, and sets what differs. ADD and DELETE
+// look for the object by its unique keys. OPERATE looks for a trace of its command, and sends it
+// only once in a task. While the device is away nothing is sent; the conversation waits for it
+// until the state's timeout.
 //
 // Errors in a conversation are event.Failures. All of it is safe for concurrent use.
 // Sources: TR-369 1.4 and TR-181. Numbers such as 07a in comments are those of captures

@@ -185,7 +185,9 @@ func TestGet(t *testing.T) {
 		"a path is not there, and need not be": {task: partly, does: asks, turns: []exchange{
 			{1, missing("get@1", "Device.A.B", 7026), `done {"parameters":{},"missing":{"Device.A.B":{"code":7026,"text":"no"}}}`}}},
 		"its answer is lost": {task: task, does: asks, turns: []exchange{
-			{1, connected, again}, {0, early(connected), "ignores"}, {1, shows("get@1"), "ignores"}, {1, shows("get@2"), `done {"parameters":{}}`}}},
+			{1, connected, again}, {0, early(connected), "ignores"}, {1, shows("get@2"), `done {"parameters":{}}`}}},
+		"the answer to its first request comes after all": {task: task, does: asks, turns: []exchange{
+			{1, connected, again}, {1, shows("get@1", "Device.A.B", "x"), `done {"parameters":{"Device.A.B":"x"}}`}}},
 		"the device restarts": {task: task, does: asks, turns: []exchange{{1, booted("n", ""), again}}},
 		// By the broker's clock it came back before the request.
 		"its answer is lost in this moment": {task: task, does: asks, turns: []exchange{

@@ -1,6 +1,7 @@
 package upgrade_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -1335,6 +1336,41 @@ func TestConversations(t *testing.T) {
 		t.Run(string(row.step)+" "+row.name, func(t *testing.T) {
 			if got := told(row.play(newTalk(t, row.step))); got != row.want {
 				t.Errorf("got %q, want %q", got, row.want)
+			}
+		})
+	}
+}
+
+// TestAnAnswerToTheTryBeforeDoes: an answer to a try that only looked does for the next one of the same step, which
+// looks for the same. One that gave a command, kept something in mind or was of other results is over.
+func TestAnAnswerToTheTryBeforeDoes(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		step event.Step
+		play func(c *talk) // the try before, from its beginning
+		want string
+	}{
+		{"inspect", upgrade.Inspect, func(c *talk) { c.begin() }, "m-"},
+		{"inspect, as it came back", upgrade.Inspect, func(c *talk) { c.begun().then(connected) }, "m-"},
+		{"inspect, of which Subscriptions were added", upgrade.Inspect,
+			func(c *talk) { c.begin(); c.then(c.shows(old)) }, ""},
+		{"verify", upgrade.Verify, func(c *talk) { c.begin() }, "m-"},
+		{"verify, of other results", upgrade.Verify, func(c *talk) { c.begun().set("soaked", true) }, ""},
+		{"download, with a command", upgrade.Download, func(c *talk) { c.begin() }, ""},
+		{"download, which only looked", upgrade.Download, func(c *talk) { c.again().begin() }, "m-"},
+		{"report, which waits", upgrade.AwaitReport, func(c *talk) { c.begin() }, "m-"},
+		{"report, of a restart", upgrade.AwaitReport, func(c *talk) { c.begun().then(booted) }, ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			c := newTalk(t, row.step)
+			row.play(c)
+			c.turn.Messages, c.turn.Before, c.turn.Asked, c.turn.State = "m2-", c.turn.State, "m-", nil
+			move := c.again().begin()
+			if move.Messages != row.want {
+				t.Errorf("goes on with the requests of %q, want %q", move.Messages, row.want)
+			}
+			if prefix := cmp.Or(row.want, "m2-"); move.Send != nil && !strings.HasPrefix(c.asked, prefix) {
+				t.Errorf("asks %s, want %s…", c.asked, prefix)
 			}
 		})
 	}

@@ -212,7 +212,7 @@ func (c *Client) Stopped(ctx context.Context, operation event.Operation, name st
 const mostListed = 1000
 
 // StoppedSince implements workflow.Stops. Step Functions lists by the start: it is asked for the page of those that
-// began last, of all that were aborted.
+// began last, of all that were aborted. A state machine that is not there has none.
 func (c *Client) StoppedSince(ctx context.Context, since time.Time) (all []workflow.Stop, err error) {
 	for _, operation := range slices.Sorted(maps.Keys(c.machines)) {
 		list, err := c.stoppedOf(ctx, operation, since)
@@ -233,6 +233,9 @@ func (c *Client) stoppedOf(ctx context.Context, operation event.Operation, since
 	page, err := c.api.ListExecutions(ctx, &sfn.ListExecutionsInput{
 		StateMachineArn: &machine, StatusFilter: types.ExecutionStatusAborted, MaxResults: mostListed,
 	})
+	if _, unmade := errors.AsType[*types.StateMachineDoesNotExist](err); unmade {
+		return nil, nil // while a stack is made its clock may tick before its machines are there
+	}
 	if err != nil {
 		return nil, err
 	}

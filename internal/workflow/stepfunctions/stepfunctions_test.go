@@ -220,6 +220,15 @@ func TestStoppedExecutionsAreListedWithWhoseTheyAre(t *testing.T) {
 		t.Errorf("asked %v %v", s.asked, s.bodies)
 	}
 
+	c, _ = newClient(t, map[string][]answer{"ListExecutions": refused("StateMachineDoesNotExist")})
+	if got, err := c.StoppedSince(t.Context(), since); err != nil || got != nil {
+		t.Errorf("of a machine that is not there yet: %+v, %v", got, err)
+	}
+	c, _ = newClient(t, map[string][]answer{"ListExecutions": refused("AccessDeniedException")})
+	if got, err := c.StoppedSince(t.Context(), since); err == nil || got != nil {
+		t.Errorf("of a machine that may not be listed: %+v, %v", got, err)
+	}
+
 	for answered, want := range map[string]*event.Failure{
 		`{"status":"ABORTED","error":"E","cause":"c"}`: {Name: "E", Detail: "c"},
 		`{"status":"ABORTED"}`:                         {},
