@@ -67,7 +67,7 @@ var floors = map[string][][]string{
 		{"authority.go", "events.go", "groupqueries.go", "records.go", "tags.go"},
 		{"hierarchy.go", "service.go"},
 		{"page.go", "term.go"},
-		{"errors.go", "operations.go", "state.go"},
+		{"changes.go", "errors.go", "operations.go", "state.go"},
 	},
 	"internal/localcloud/iot/jobs": {
 		{"api.go"},

@@ -50,7 +50,7 @@ func (s *Service) attachPolicy(_ context.Context, _ *awsapi.Call, in *attachIn) 
 			return limitExceeded("The target has %d policies; at most %d are allowed.", len(attached),
 				policiesOfOneTarget)
 		}
-		tx.OnCommit(s.changed)
+		tx.OnCommit(s.changedOf(in.Target))
 		if err := policyTarget.Put(tx, mark{}, in.PolicyName, in.Target); err != nil {
 			return err
 		}
@@ -68,7 +68,7 @@ func (s *Service) detachPolicy(_ context.Context, _ *awsapi.Call, in *attachIn) 
 }
 
 func (s *Service) detach(tx *store.Tx, policyName, target string) error {
-	tx.OnCommit(s.changed)
+	tx.OnCommit(s.changedOf(target))
 	if err := policyTarget.Delete(tx, policyName, target); err != nil {
 		return err
 	}

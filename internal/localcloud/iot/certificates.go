@@ -64,7 +64,7 @@ func (s *Service) addCertificate(der []byte, status, mode string) (id, text stri
 		if err := certificateOrder.Put(tx, mark{}, store.Number(uint64(c.Created)), id); err != nil {
 			return err
 		}
-		tx.OnCommit(s.changed)
+		tx.OnCommit(s.changedOf(s.arn("cert/" + id)))
 		return certificateTable.Put(tx, c, id)
 	})
 }
@@ -296,7 +296,7 @@ func (s *Service) updateCertificate(_ context.Context, _ *awsapi.Call, in *certi
 		}
 		c.Status, c.Modified = in.NewStatus, s.now()
 		c.Version++
-		tx.OnCommit(s.changed)
+		tx.OnCommit(s.changedOf(s.arn("cert/" + in.CertificateID)))
 		return certificateTable.Put(tx, c, in.CertificateID)
 	})
 }
@@ -332,7 +332,7 @@ func (s *Service) deleteCertificate(_ context.Context, _ *awsapi.Call, in *certi
 		if err := certificateOrder.Delete(tx, store.Number(uint64(c.Created)), in.CertificateID); err != nil {
 			return err
 		}
-		tx.OnCommit(s.changed)
+		tx.OnCommit(s.changedOf(arn))
 		return certificateTable.Delete(tx, in.CertificateID)
 	})
 }

@@ -39,9 +39,10 @@ type Principal struct {
 }
 
 // permissions are a client's compiled policies and variables, as of a
-// generation of the service.
+// generation of what they depend on.
 type permissions struct {
 	mu         sync.Mutex
+	places     []int // of changes
 	generation uint64
 	thing      string
 	documents  []*policy.Document
@@ -110,10 +111,7 @@ func (s *Service) Authorize(_ context.Context, p Principal, action, resource str
 	}
 	known.mu.Lock()
 	defer known.mu.Unlock()
-	s.mu.Lock()
-	generation := s.generation
-	s.mu.Unlock()
-	if known.values == nil || known.generation != generation {
+	if known.values == nil || known.generation != s.changes.generation(known.places) {
 		if err := s.refresh(p, known); err != nil {
 			return err
 		}
@@ -133,27 +131,48 @@ func (s *Service) Denied() int64 { return s.denials.Total() }
 // Denials lists them, each once and not more than a few hundred.
 func (s *Service) Denials() []awsapi.Denial { return s.denials.List() }
 
-// refresh reads a client's policies and variables anew; known.mu is held.
+// refresh reads a client's policies and variables anew; known.mu is held. What changes while it reads makes it read
+// again: now, if it is what the client depends on, else at the next action.
 func (s *Service) refresh(p Principal, known *permissions) error {
-	s.mu.Lock()
-	known.generation = s.generation
-	s.mu.Unlock()
+	for {
+		known.generation = s.changes.generation(known.places)
+		places, err := s.read(p, known)
+		if err != nil {
+			known.values = nil // so that the next action reads them again
+			return err
+		}
+		if slices.Equal(places, known.places) {
+			return nil
+		}
+		known.places = places
+	}
+}
+
+// read reads a client's policies and variables, and returns where their changes are counted.
+func (s *Service) read(p Principal, known *permissions) (places []int, err error) {
 	known.documents, known.thing = nil, ""
 	client := policyvariables.Client{ID: p.ClientID, SourceIP: p.SourceIP}
-	err := s.db.View(func(tx *store.Tx) error {
+	arn := s.arn("cert/" + p.ID)
+	err = s.db.View(func(tx *store.Tx) error {
+		things, err := readThing(tx, arn, &client)
+		if err != nil {
+			return err
+		}
+		arns := []string{arn}
+		for _, t := range things {
+			arns = append(arns, s.arn("thing/"+t))
+		}
+		places = s.changes.places(arns...)
 		c, ok, err := certificateTable.Get(tx, p.ID)
 		if err != nil {
 			return err
 		}
 		if !ok || c.Status != active {
+			client.Thing, client.Attached = nil, false
 			return nil // no documents: everything is refused
 		}
 		if client.Certificate, err = parsePEM(c.PEM); err != nil {
 			client.Certificate = nil // its variables have no values
-		}
-		arn := s.arn("cert/" + p.ID)
-		if err := readThing(tx, arn, &client); err != nil {
-			return err
 		}
 		if client.Thing != nil {
 			known.thing = client.Thing.Name
@@ -161,32 +180,30 @@ func (s *Service) refresh(p Principal, known *permissions) error {
 		known.documents, err = s.documentsOf(tx, arn)
 		return err
 	})
-	if err != nil {
-		known.values = nil // so that the next action reads them again
-		return err
-	}
 	known.values = client.Values()
-	return nil
+	return places, err
 }
 
-// readThing reads what thing is behind a client: one whose name is its id, or one that has the certificate alone.
-func readThing(tx *store.Tx, certificate string, client *policyvariables.Client) error {
+// readThing reads what thing is behind a client: one whose name is its id, or one that has the certificate alone. It
+// returns all that have the certificate.
+func readThing(tx *store.Tx, certificate string, client *policyvariables.Client) (things []string, err error) {
 	name := ""
 	for row, err := range principalThing.Scan(tx, store.Query{Prefix: []string{certificate}}) {
 		if err != nil {
-			return err
+			return nil, err
 		}
 		client.Attached = true
+		things = append(things, row.Key[1])
 		if row.Key[1] == client.ID || row.Value == exclusiveThing {
 			name = row.Key[1]
 		}
 	}
 	if name == "" {
-		return nil
+		return things, nil
 	}
 	t, _, err := thingTable.Get(tx, name)
 	client.Thing = &policyvariables.Thing{Name: name, Type: t.Type, Attributes: t.Attributes}
-	return err
+	return things, err
 }
 
 // documentsOf are the policies of a certificate and of the groups of its things, each once.

@@ -194,3 +194,67 @@ func TestServerCertificateServesMutualTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// A client keeps its permissions while others' things change, and loses them with its own.
+func TestOnlyWhoIsConcernedReadsItsPoliciesAgain(t *testing.T) {
+	c := newCloud(t)
+	c.call("CreatePolicy", `{"policyName":"device","policyDocument":`+quoted(`{"Version":"2012-10-17","Statement":[
+		{"Effect":"Allow","Action":"iot:Publish","Resource":"arn:aws:iot:*:*:topic/${iot:Connection.Thing.Attributes[site]}"}]}`)+`}`)
+	c.call("CreatePolicy", `{"policyName":"all","policyDocument":`+quoted(`{"Version":"2012-10-17","Statement":[
+		{"Effect":"Allow","Action":"iot:*","Resource":"*"}]}`)+`}`)
+	c.group("leaf")
+	c.call("AttachPolicy", `{"policyName":"all","target":"`+arnOf("thinggroup/leaf")+`"}`)
+	var clients []Principal
+	var arns []string
+	for _, name := range []string{"gw-1", "gw-2"} {
+		c.call("CreateThing", `{"thingName":"`+name+`","attributePayload":{"attributes":{"site":"lab"}}}`)
+		made := c.call("CreateKeysAndCertificate", `{"setAsActive":true}`)
+		arns = append(arns, made["certificateArn"].(string))
+		c.call("AttachPolicy", `{"policyName":"device","target":"`+made["certificateArn"].(string)+`"}`)
+		c.call("AttachThingPrincipal", `{"thingName":"`+name+`","principal":"`+made["certificateArn"].(string)+`"}`)
+		p, err := c.iot.Authenticate(t.Context(), Hello{ClientID: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		clients = append(clients, p)
+	}
+	may := func(client int, topic string) bool {
+		return c.iot.Authorize(t.Context(), clients[client], "iot:Publish", arnOf("topic/"+topic)) == nil
+	}
+	other := clients[1].Detail.(*permissions)
+	for _, change := range []struct {
+		operation, in string
+		topic         string
+		want          bool
+	}{
+		{"UpdateThing", `{"thingName":"gw-1","attributePayload":{"attributes":{"site":"field"}}}`, "field", true},
+		{"UpdateThing", `{"thingName":"gw-1","attributePayload":{"attributes":{"site":"lab"}}}`, "field", false},
+		{"AddThingToThingGroup", `{"thingGroupName":"leaf","thingName":"gw-1"}`, "any", true},
+		{"RemoveThingFromThingGroup", `{"thingGroupName":"leaf","thingName":"gw-1"}`, "any", false},
+		{"AttachPolicy", `{"policyName":"all","target":"` + arns[0] + `"}`, "any", true},
+		{"DetachPolicy", `{"policyName":"all","target":"` + arns[0] + `"}`, "any", false},
+		{"DetachThingPrincipal", `{"thingName":"gw-1","principal":"` + arns[0] + `"}`, "lab", false},
+		{"AttachThingPrincipal", `{"thingName":"gw-1","principal":"` + arns[0] + `"}`, "lab", true},
+		{"UpdateCertificate", `{"certificateId":"` + arns[0][len(arnOf("cert/")):] + `","newStatus":"INACTIVE"}`,
+			"lab", false},
+	} {
+		other.values["marked"] = nil
+		c.call(change.operation, change.in)
+		if may(0, change.topic) != change.want {
+			t.Errorf("after %s %s it may: %v", change.operation, change.in, !change.want)
+		}
+		if !may(1, "lab") || may(1, "any") {
+			t.Errorf("after %s %s another may something else", change.operation, change.in)
+		}
+		if _, kept := other.values["marked"]; !kept {
+			t.Errorf("after %s %s another has read its policies again", change.operation, change.in)
+		}
+	}
+	c.call("DetachPolicy", `{"policyName":"all","target":"`+arnOf("thinggroup/leaf")+`"}`)
+	if !may(1, "lab") {
+		t.Error("a change of groups took the permissions away")
+	}
+	if _, kept := other.values["marked"]; kept {
+		t.Error("a change of groups did not concern everybody")
+	}
+}

@@ -55,7 +55,7 @@ func (s *Service) moved(tx *store.Tx, groupName, name string, t *thing, before [
 	if err := s.jobs.Moved(tx, name, without(now, before), without(before, now)); err != nil {
 		return err
 	}
-	tx.OnCommit(s.changed)
+	tx.OnCommit(s.changedOf(s.arn("thing/" + name)))
 	g, _, err := groupTable.Get(tx, groupName)
 	if err != nil {
 		return err

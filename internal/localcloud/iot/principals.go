@@ -39,7 +39,7 @@ func (s *Service) attachThingPrincipal(_ context.Context, _ *awsapi.Call, in *pr
 		if err := principalThing.Put(tx, in.ThingPrincipalType, in.Principal, in.ThingName); err != nil {
 			return err
 		}
-		tx.OnCommit(s.changed)
+		tx.OnCommit(s.changedOf(in.Principal))
 		return thingPrincipal.Put(tx, in.ThingPrincipalType, in.ThingName, in.Principal)
 	})
 }
@@ -52,7 +52,7 @@ func (s *Service) detachThingPrincipal(_ context.Context, _ *awsapi.Call, in *pr
 		if err := principalThing.Delete(tx, in.Principal, in.ThingName); err != nil {
 			return err
 		}
-		tx.OnCommit(s.changed)
+		tx.OnCommit(s.changedOf(in.Principal))
 		return thingPrincipal.Delete(tx, in.ThingName, in.Principal)
 	})
 }

@@ -62,7 +62,7 @@ type Service struct {
 	indexing   indexingConfiguration
 	queries    map[string]*fleetindex.Query // of dynamic groups
 	documents  map[string]*parsedPolicy     // by policy and version
-	generation uint64                       // rises with every change that permissions depend on
+	changes    changes                      // that permissions depend on
 	reindexing bool
 	termsKept  bool // every thing has its terms
 	caMu       sync.Mutex
@@ -231,11 +231,15 @@ func (s *Service) nameIn(kind, arn string) string {
 	return name
 }
 
-// changed makes cached permissions of connected clients stale.
-func (s *Service) changed() {
-	s.mu.Lock()
-	s.generation++
-	s.mu.Unlock()
+// changed makes the cached permissions of all connected clients stale.
+func (s *Service) changed() { s.changes.add("") }
+
+// changedOf makes those stale that depend on a thing or a certificate; on anything else, all.
+func (s *Service) changedOf(arn string) func() {
+	if s.nameIn("thing", arn) == "" && s.nameIn("cert", arn) == "" {
+		return s.changed
+	}
+	return func() { s.changes.add(arn) }
 }
 
 func (s *Service) now() int64 { return s.sched.Now().UnixMilli() }

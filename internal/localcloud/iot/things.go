@@ -137,7 +137,7 @@ func (s *Service) putThing(tx *store.Tx, name string, old, t *thing) error {
 	if err := s.putTerms(tx, name, old, t); err != nil {
 		return err
 	}
-	tx.OnCommit(s.changed)
+	tx.OnCommit(s.changedOf(s.arn("thing/" + name)))
 	if t == nil {
 		return thingTable.Delete(tx, name)
 	}
