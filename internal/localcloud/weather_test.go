@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -268,6 +270,45 @@ func TestQuotasHold(t *testing.T) {
 	if r.Nearest != "iot:ListThings" || r.Quotas[0].Peak != 15 || r.Quotas[0].Throttled != 5 ||
 		r.Quotas[0].Limit != 10 {
 		t.Errorf("report %+v", r)
+	}
+}
+
+// Requests of devices over MQTT and calls over HTTP share the quotas of the jobs data plane.
+func TestQuotasHoldForDevicesToo(t *testing.T) {
+	l := newLivesWith(t, func(c *localcloud.Config) {
+		c.Quotas = localcloud.DefaultQuotas
+		c.Limits = &iotdataplane.Limits{} // of one connection: none
+	})
+	l.begun("x")
+	s, who := l.session("x"), l.someone()
+	l.cloud.BeginWeather()
+	for topic, operation := range map[string]string{"get": "GetPendingJobExecutions", "j/get": "DescribeJobExecution",
+		"start-next": "StartNextPendingJobExecution", "j/update": "UpdateJobExecution"} {
+		l.sched.RunFor(time.Second)
+		s.topics, s.payloads = nil, nil
+		for range 205 { // 200 a second
+			if err := s.conn.Publish(t.Context(), iotdataplane.Message{Topic: "$aws/things/x/jobs/" + topic, QoS: 1,
+				Payload: []byte(`{"status":"IN_PROGRESS","clientToken":"c"}`)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l.sched.RunFor(0)
+		_, err := l.cloud.Door().Call(t.Context(), who, "iotjobsdataplane", operation,
+			map[string]any{"thingName": "x", "jobId": "j", "status": "IN_PROGRESS"})
+		if awsapi.Code(err) != "ThrottlingException" {
+			t.Errorf("%s after as many over MQTT: %v", operation, err)
+		}
+		refused := 0
+		for i, payload := range s.payloads {
+			if strings.HasSuffix(s.topics[i], "/rejected") {
+				refused++
+				l.want(topic, payload, `{"code":"RequestThrottled","message":"The request was throttled.",`+
+					`"clientToken":"c","timestamp":`+strconv.FormatInt(l.sched.Now().Unix(), 10)+`}`)
+			}
+		}
+		if refused != 5 {
+			t.Errorf("%s: %d of 205 are refused", topic, refused)
+		}
 	}
 }
 

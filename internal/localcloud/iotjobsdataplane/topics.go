@@ -120,6 +120,9 @@ func (s *Service) answer(ctx context.Context, thing string, operation []string, 
 		return nil, Rejectf(InvalidRequest, "clientToken has %d characters, at most 64 are allowed.",
 			utf8.RuneCountInString(token))
 	}
+	if !s.config.Quotas.AllowDevice("iotjobsdataplane", operationOf(job, verb)) {
+		return nil, Rejectf(RequestThrottled, "The request was throttled.")
+	}
 	x := s.config.Executions
 	switch {
 	case job == "" && verb == "get":
@@ -157,6 +160,20 @@ func (s *Service) answer(ctx context.Context, thing string, operation []string, 
 			out.ExecutionState = &state
 		}
 		return out, nil
+	}
+}
+
+// operationOf is the operation of the API that a topic stands for.
+func operationOf(job, verb string) string {
+	switch {
+	case verb == "update":
+		return "UpdateJobExecution"
+	case verb == "start-next":
+		return "StartNextPendingJobExecution"
+	case job == "":
+		return "GetPendingJobExecutions"
+	default:
+		return "DescribeJobExecution"
 	}
 }
 

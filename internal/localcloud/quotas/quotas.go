@@ -105,9 +105,19 @@ func (q *Quotas) Allow(c *awsapi.Call, in any) bool {
 	if event, ok := in.(interface{ Asynchronous() bool }); ok && event.Asynchronous() {
 		return true
 	}
+	return q.count(c.Service.ID, c.Operation)
+}
+
+// AllowDevice is Allow for a request that a device makes over MQTT.
+func (q *Quotas) AllowDevice(service, operation string) bool {
+	return q == nil || q.count(service, operation)
+}
+
+// count counts a call, and reports whether it is within its quota.
+func (q *Quotas) count(service, operation string) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	b := q.by[[2]string{c.Service.ID, c.Operation}]
+	b := q.by[[2]string{service, operation}]
 	return b == nil || !q.begun || b.take(q.sched.Now())
 }
 
