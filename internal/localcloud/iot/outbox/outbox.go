@@ -41,6 +41,7 @@ type Outbox struct {
 
 	mu       sync.Mutex
 	next     uint64 // key of the next message; 0: not read from the store yet
+	removed  uint64 // key of the last message that was delivered and deleted; 0 if none was
 	draining bool
 	failed   int // failures of the first message
 }
@@ -81,8 +82,9 @@ func (o *Outbox) Add(tx *store.Tx, m Message) error {
 
 // Undelivered counts the messages that wait, up to a hundred.
 func (o *Outbox) Undelivered() (n int, err error) {
+	left := o.left()
 	err = o.db.View(func(tx *store.Tx) error {
-		for _, err := range o.table.Scan(tx, store.Query{}) {
+		for _, err := range o.table.Scan(tx, left) {
 			if err != nil || n >= 100 {
 				return err
 			}
@@ -91,6 +93,18 @@ func (o *Outbox) Undelivered() (n int, err error) {
 		return nil
 	})
 	return n, err
+}
+
+// left is where messages are that are not delivered. Transactions, and so keys, come one after the other: none comes
+// behind what was removed. A scan from the beginning would pass over everything that was ever delivered, until the
+// store's next compaction: with 30,000 messages that takes 5 ms.
+func (o *Outbox) left() store.Query {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.removed == 0 {
+		return store.Query{}
+	}
+	return store.Query{After: []string{store.Number(o.removed)}}
 }
 
 func (o *Outbox) wake() {
@@ -106,8 +120,9 @@ func (o *Outbox) wake() {
 func (o *Outbox) drain() {
 	for {
 		var rows []store.Row[Message]
+		left := o.left()
 		err := o.db.View(func(tx *store.Tx) error {
-			for row, err := range o.table.Scan(tx, store.Query{}) {
+			for row, err := range o.table.Scan(tx, left) {
 				if err != nil {
 					return err
 				}
@@ -175,12 +190,18 @@ func (o *Outbox) remove(rows []store.Row[Message]) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	return o.db.Update(func(tx *store.Tx) error {
+	if err := o.db.Update(func(tx *store.Tx) error {
 		for _, row := range rows {
 			if err := o.table.Delete(tx, row.Key...); err != nil {
 				return err
 			}
 		}
 		return nil
-	})
+	}); err != nil {
+		return err
+	}
+	o.mu.Lock()
+	o.removed = store.ParseNumber(rows[len(rows)-1].Key[0])
+	o.mu.Unlock()
+	return nil
 }

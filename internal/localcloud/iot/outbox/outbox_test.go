@@ -106,3 +106,31 @@ func TestNothingIsSentForAFailedTransaction(t *testing.T) {
 		t.Fatalf("delivered %v, %v", b.delivered, err)
 	}
 }
+
+// A look for messages begins behind those that were delivered: a row that nothing but an older store can have is not
+// met before the next start.
+func TestLooksBehindWhatItHasDelivered(t *testing.T) {
+	db := store.Memory()
+	b := newBox(start(), db)
+	b.add(t, db, 0, 300)
+	b.sched.RunFor(time.Second)
+	if err := db.Update(func(tx *store.Tx) error {
+		return b.table.Put(tx, Message{Topic: "planted"}, store.Number(7))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	b.add(t, db, 300, 301)
+	b.sched.RunFor(time.Second)
+	if got := strings.Join(b.delivered, " "); got != sequence(0, 301) {
+		t.Fatalf("delivered %s", got)
+	}
+	if n, err := b.Undelivered(); n != 0 || err != nil {
+		t.Errorf("%d left, %v", n, err)
+	}
+	again := newBox(start(), db)
+	again.Start()
+	again.sched.RunFor(time.Second)
+	if got := strings.Join(again.delivered, " "); got != "planted" {
+		t.Errorf("after a restart: %s", got)
+	}
+}
