@@ -82,7 +82,7 @@ func New(c Config) (*Broker, error) {
 	capabilities.SubIDAvailable = 0
 	b.server = mqtt.New(&mqtt.Options{
 		Capabilities: capabilities, Logger: slog.New(slog.DiscardHandler),
-		ClientNetReadBufferSize: 8 << 10, SysTopicResendInterval: 24 * 3600,
+		ClientNetReadBufferSize: 2 << 10, SysTopicResendInterval: 24 * 3600,
 	})
 	if err := b.server.AddHook(&hook{b: b}, nil); err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package broker
 import (
 	"bytes"
 	"net"
+	"slices"
 
 	"github.com/mochi-mqtt/server/v2/packets"
 )
@@ -36,13 +37,17 @@ type guard struct {
 	refuse  func(code packets.Code) // set before the second packet
 	version byte                    // of the protocol, from the first packet; 0 before it
 	first   []byte                  // the first packet, until it is taken
+	buffer  []byte                  // where kept begins; thousands of connections have one
 	kept    []byte                  // what has been read and not given
 	whole   int                     // how much of it may be given
 	broken  bool
 }
 
-// readSize is how much is read at once.
-const readSize = 8 << 10
+// readSize is how much is read at once, unless more of a packet is there already; leastRead is how much at least.
+const (
+	readSize  = 1 << 10
+	leastRead = 256
+)
 
 // Read gives whole packets. Of a first packet that is no CONNECT, or of a length that there is not, it gives what it
 // has: the library closes the connection.
@@ -57,9 +62,15 @@ func (g *guard) Read(p []byte) (int, error) {
 		} else if g.whole > 0 {
 			break
 		}
-		buf := make([]byte, readSize)
-		n, err := g.Conn.Read(buf)
-		g.kept = append(g.kept, buf[:n]...)
+		if g.buffer == nil {
+			g.buffer = make([]byte, 0, readSize)
+		}
+		if len(g.kept) == 0 {
+			g.kept = g.buffer
+		}
+		g.kept = slices.Grow(g.kept, leastRead)
+		n, err := g.Conn.Read(g.kept[len(g.kept):cap(g.kept)])
+		g.kept = g.kept[:len(g.kept)+n]
 		if err != nil {
 			return 0, err
 		}
