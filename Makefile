@@ -114,7 +114,7 @@ test-uploads: ## ten multipart uploads of 200 MB to S3 at once, and the memory t
 
 .PHONY: soak
 SECONDS ?= 600
-soak: ## the local cloud under mixed requests for SECONDS (600): memory, how long reads take, throttling
+soak: ## the local cloud under mixed requests for SECONDS (600), with THINGS=100000 and DEVICES=5000: memory, how long reads take, throttling
 	FLEETSTEP_SOAK=$(SECONDS) $(GO) test -count=1 -timeout 0 -v -run TestSoak ./internal/bench
 
 .PHONY: test-profiles

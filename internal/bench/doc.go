@@ -1,7 +1,9 @@
 // Package bench measures the local cloud as a client sees it: the whole cloud
 // over a store on disk, reached through the AWS SDK for Go over loopback. It
-// holds benchmarks only. "make bench" runs them with those of the packages;
-// docs/performance.md has the results.
+// holds benchmarks, which "make bench" runs with those of the packages, and a soak ("make soak"):
+// load_test.go has its phases, load_mix_test.go the requests, load_fleet_test.go things, job and
+// connected devices, load_limits_test.go what goes beyond quotas. docs/performance.md has the
+// results.
 //
 // Client and cloud share the machine and the process, so every figure contains the SDK's work.
 // BenchmarkCannedServer measures the highest possible rate: it serves prepared answers.

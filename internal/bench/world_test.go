@@ -83,7 +83,7 @@ func newWorldOf(b testing.TB, quotas localcloud.Quotas) *world {
 		RoleName: aws.String("all"),
 		AssumeRolePolicyDocument: aws.String(
 			`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"sts:AssumeRole",` +
-				`"Principal":{"Service":["states.amazonaws.com","lambda.amazonaws.com"]}}}`),
+				`"Principal":{"Service":["states.amazonaws.com","lambda.amazonaws.com","iot.amazonaws.com"]}}}`),
 	})
 	must(b, err)
 	w.role = *role.Role.Arn
@@ -115,11 +115,18 @@ func config(endpoint string) aws.Config {
 	}
 }
 
-// Invoke implements lambda.Handler: the function "tokens".
+// Invoke implements lambda.Handler: the functions "tokens", and "slow", which takes a while.
 func (w *world) Invoke(_ context.Context, payload []byte) ([]byte, error) {
-	var in struct{ Token string }
+	var in struct {
+		Token        string
+		Milliseconds int
+	}
 	if err := json.Unmarshal(payload, &in); err != nil {
 		return nil, err
+	}
+	if in.Milliseconds > 0 {
+		time.Sleep(time.Duration(in.Milliseconds) * time.Millisecond)
+		return []byte("null"), nil
 	}
 	w.tokens <- in.Token
 	return []byte("null"), nil
