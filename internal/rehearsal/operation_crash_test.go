@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -134,10 +133,7 @@ func survived(base *world, seed uint64, crashes []crash) (*outage, error) {
 // operation that is only a state machine and has one of each task.
 func TestAnOperationSurvivesACrashAtEachWrite(t *testing.T) {
 	base := operationStage(t)
-	step := 179
-	if os.Getenv("FLEETSTEP_CRASHES") == "all" {
-		step = 1
-	}
+	step := crashStep(179)
 	for n := 1; ; n += step {
 		for _, lost := range []bool{false, true} {
 			s, err := survived(base, 1, []crash{{write: n, lost: lost}})

@@ -63,8 +63,9 @@ func (w *Inbox) greet(ctx context.Context, d Device, g Greeting) error {
 }
 
 // sameArrival is how far apart the broker's word that a device has come and its own
-// greeting are of one connection.
-const sameArrival = 5 * time.Second
+// greeting are of one connection. It is shorter than a restart: a greeting that is taken for one of
+// the connection before is not noted, and the end of that one, told late, makes the device seem away.
+const sameArrival = time.Second
 
 // met reports whether a greeting says nothing that is not known: the broker has just
 // told of the connection. What is written then would be the same but for the moment.

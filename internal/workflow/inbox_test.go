@@ -155,6 +155,31 @@ func TestNewsOfAnIdleDeviceIsConfirmed(t *testing.T) {
 	}
 }
 
+// TestTheEndOfAnOldConnectionDoesNotHideANewOne: a device that restarts within seconds greets, and only then the
+// broker tells that its connection before has ended. A task that begins then would wait for a device that is there.
+func TestTheEndOfAnOldConnectionDoesNotHideANewOne(t *testing.T) {
+	r := newRig(t)
+	r.greeted()
+	told := func(p workflow.Presence) {
+		t.Helper()
+		if _, err := r.Presence(t.Context(), "rg-1", p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	came := r.now.Add(time.Minute)
+	told(workflow.Presence{Connected: true, Version: 2, At: came})
+	if _, err := r.Record(t.Context(), greets(came.Add(50*time.Millisecond))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Record(t.Context(), greets(came.Add(2400*time.Millisecond))); err != nil {
+		t.Fatal(err)
+	}
+	told(workflow.Presence{Version: 2, At: came.Add(1400 * time.Millisecond)})
+	if !r.load().State.Connected {
+		t.Error("it has greeted since then, and is said to be away")
+	}
+}
+
 // Rule 1: who offers may write PENDING between a greeting's read and its write.
 func TestAGreetingSeesWhatWasLeftPendingMeanwhile(t *testing.T) {
 	r := newRig(t)
