@@ -278,6 +278,13 @@ func (l machineLogs) Append(ctx context.Context, group, stream string, events []
 	return err
 }
 
+// HasGroup reports whether there is a log group, also if it cannot be known.
+func (l machineLogs) HasGroup(ctx context.Context, group string) bool {
+	_, err := l.c.door.Call(ctx, awsapi.RootOf(l.c.config.Account), "cloudwatchlogs", "DescribeLogStreams",
+		map[string]any{"logGroupName": group, "limit": 1})
+	return awsapi.Code(err) != "ResourceNotFoundException"
+}
+
 // responsePath is where custom resources answer.
 const responsePath = "/_localcloud/response/"
 

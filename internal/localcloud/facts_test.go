@@ -380,6 +380,23 @@ var checks = map[string]func(*lives){
 		_, err := l.start(m, strings.Repeat("a", 80), "{}")
 		l.want("80 characters", awsapi.Code(err), "")
 	},
+	"sfn-log-group": func(l *lives) {
+		in := map[string]any{"name": "m", "definition": passes, "roleArn": l.role(),
+			"loggingConfiguration": map[string]any{"level": "ALL", "destinations": []any{map[string]any{
+				"cloudWatchLogsLogGroup": map[string]any{
+					"logGroupArn": "arn:aws:logs:us-east-1:" + account + ":log-group:/machines:*"}}}}}
+		l.refused("sfn", "CreateStateMachine", in, "InvalidLoggingConfiguration",
+			"Invalid Logging Configuration: Log Destination not found.")
+		l.call("cloudwatchlogs", "CreateLogGroup", map[string]any{"logGroupName": "/machines"}, nil)
+		l.call("sfn", "CreateStateMachine", in, nil)
+	},
+	"lambda-unknown-latest": func(l *lives) {
+		const f = "arn:aws:lambda:us-east-1:" + account + ":function:nobody"
+		for name, words := range map[string]string{"nobody": f + ":$LATEST", "nobody:live": f + ":live"} {
+			l.refused("lambda", "Invoke", map[string]any{"FunctionName": name}, "ResourceNotFoundException",
+				"Function not found: "+words)
+		}
+	},
 	"sfn-name-length": func(l *lives) {
 		m, name := l.machine(passes), strings.Repeat("a", 81)
 		_, err := l.start(m, name, "{}")

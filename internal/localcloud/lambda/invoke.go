@@ -36,6 +36,11 @@ func (s *Service) invoke(ctx context.Context, c *awsapi.Call, in *invokeIn) (*in
 		f, err = s.findShared(tx, in.FunctionName, in.Qualifier)
 		return err
 	})
+	if awsapi.Code(err) == "ResourceNotFoundException" && in.Qualifier == "" {
+		if name, qualifier := s.name(in.FunctionName); qualifier == "" {
+			return nil, errFunctionNotFound(s.arn(name) + ":$LATEST")
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -41,15 +41,17 @@ const maxAliases = 100
 // checkRouting returns the state machine that the routes belong to.
 func (s *Service) checkRouting(tx *store.Tx, routing []RoutingConfigurationListItem) (string, error) {
 	machine, sum := "", 0
-	var plain, weights, all []string
+	var weights, all, given []string
+	plain := false
 	seen := map[string]bool{}
 	for _, r := range routing {
 		name, qualifier, err := machineName(r.StateMachineVersionARN)
 		if err != nil {
 			return "", err
 		}
+		given = append(given, r.StateMachineVersionARN)
 		if _, err := strconv.Atoi(qualifier); err != nil {
-			plain = append(plain, r.StateMachineVersionARN)
+			plain = true
 			continue
 		}
 		if machine != "" && machine != name {
@@ -61,9 +63,9 @@ func (s *Service) checkRouting(tx *store.Tx, routing []RoutingConfigurationListI
 		all = append(all, r.StateMachineVersionARN)
 		seen[r.StateMachineVersionARN] = true
 	}
-	if plain != nil {
+	if plain {
 		return "", invalidRouting("Routing configuration must contain state machine version ARNs. Received: [%s]",
-			strings.Join(plain, ", "))
+			strings.Join(given, ", "))
 	}
 	if len(seen) < len(all) {
 		return "", invalidRouting("Routing configuration must contain distinct state machine version ARNs. "+

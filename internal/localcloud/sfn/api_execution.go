@@ -377,7 +377,7 @@ func (s *Service) describeForExecution(ctx context.Context, c *awsapi.Call, in *
 // ListExecutionsInput is the input of ListExecutions.
 type ListExecutionsInput struct {
 	StateMachineARN string `json:"stateMachineArn" api:"min=1,max=256"`
-	StatusFilter    string `json:"statusFilter" api:"values=RUNNING|SUCCEEDED|FAILED|TIMED_OUT|ABORTED|PENDING_REDRIVE"`
+	StatusFilter    string `json:"statusFilter" api:"values=SUCCEEDED|TIMED_OUT|PENDING_REDRIVE|ABORTED|FAILED|RUNNING"`
 	MaxResults      int    `json:"maxResults" api:"min=0,max=1000"`
 	NextToken       string `json:"nextToken" api:"min=1,max=3096"`
 	MapRunARN       string `json:"mapRunArn" api:"min=1,max=2000"`

@@ -8,7 +8,6 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
-	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/names"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
@@ -79,7 +78,7 @@ func (s *Service) createStateMachine(ctx context.Context, c *awsapi.Call, in *Cr
 			if old.Deleting {
 				return machineDeleting(arn)
 			}
-			if old.Type != in.Type || !sameDefinition(rev.Definition, in.Definition) ||
+			if old.Type != in.Type || rev.Definition != in.Definition ||
 				!sameConfig(rev.Logging, in.Logging) || !sameConfig(rev.Tracing, in.Tracing) ||
 				!sameConfig(rev.Encryption, in.Encryption) {
 				return awsapi.Errorf("StateMachineAlreadyExists", "State Machine Already Exists: '%s'", arn)
@@ -118,19 +117,6 @@ func (s *Service) createStateMachine(ctx context.Context, c *awsapi.Call, in *Cr
 		return nil, err
 	}
 	return out, nil
-}
-
-// sameDefinition reports whether two definitions are the same JSON, however it is written.
-func sameDefinition(a, b string) bool {
-	if a == b {
-		return true
-	}
-	v, err := document.ParseString(a)
-	if err != nil {
-		return false
-	}
-	w, err := document.ParseString(b)
-	return err == nil && document.Equal(v, w)
 }
 
 // UpdateStateMachineInput is the input of UpdateStateMachine.

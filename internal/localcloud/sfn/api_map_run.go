@@ -52,7 +52,8 @@ func (s *Service) listMapRuns(ctx context.Context, c *awsapi.Call, in *ListMapRu
 		out.MapRuns, out.NextToken, err = list(tx, mapRuns, store.Query{Prefix: []string{k.Machine, k.Name}}, p,
 			func(row store.Row[mapRunRecord]) (MapRunItem, bool, error) {
 				m := row.Value
-				return MapRunItem{in.ExecutionARN, m.ARN, s.arn(names.StateMachine, k.Machine),
+				return MapRunItem{in.ExecutionARN, m.ARN,
+					s.arn(names.StateMachine, k.Machine+"/"+names.LabelOf(m.ARN)),
 					awsapi.Time{Time: m.Started}, awsapi.TimeOf(m.Stopped)}, true, nil
 			})
 		return err

@@ -40,6 +40,15 @@ func TestRequestsAreChecked(t *testing.T) {
 			"routingConfiguration": route(50, 50)},
 			"ValidationException: Routing configuration must contain distinct state machine version ARNs. " +
 				"Received: [" + version.(string) + ", " + version.(string) + "]"},
+		{"a route to no version", "CreateStateMachineAlias", map[string]any{"name": "a", "routingConfiguration": []any{
+			map[string]any{"stateMachineVersionArn": m, "weight": 50},
+			map[string]any{"stateMachineVersionArn": version, "weight": 50}}},
+			"ValidationException: Routing configuration must contain state machine version ARNs. " +
+				"Received: [" + m + ", " + version.(string) + "]"},
+		{"a status in small letters", "ListExecutions", map[string]any{"stateMachineArn": m, "statusFilter": "failed"},
+			"ValidationException: 1 validation error detected: Value 'failed' at 'statusFilter' failed to satisfy " +
+				"constraint: Member must satisfy enum value set: [SUCCEEDED, TIMED_OUT, PENDING_REDRIVE, ABORTED, " +
+				"FAILED, RUNNING]"},
 		{"the ARN of a Map state", "StartExecution", map[string]any{"stateMachineArn": m + "/label"},
 			"ValidationException: The operation does not support the ARN of a Map state: '" + m + "/label'"},
 		{"a description of nothing", "UpdateStateMachine", map[string]any{"stateMachineArn": m, "roleArn": role,
@@ -178,8 +187,8 @@ func TestMachineIsMadeOnce(t *testing.T) {
 		code string
 	}{
 		{"as it was", map[string]any{"definition": plain}, ""},
-		{"with blanks", map[string]any{"definition": wide}, ""},
-		{"in another order", map[string]any{"definition": other}, ""},
+		{"with blanks", map[string]any{"definition": wide}, "StateMachineAlreadyExists"},
+		{"in another order", map[string]any{"definition": other}, "StateMachineAlreadyExists"},
 		{"with another role and tags", map[string]any{"definition": plain, "roleArn": role + "2",
 			"tags": []any{map[string]any{"key": "k", "value": "v"}}}, ""},
 		{"of the same type", map[string]any{"definition": plain, "type": "STANDARD"}, ""},

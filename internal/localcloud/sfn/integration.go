@@ -81,7 +81,10 @@ func (in *integrations) lambda(ctx context.Context, id awsapi.Identity, t Task) 
 		case "FunctionName":
 			input.FunctionName = text
 		case "Payload":
-			// A string is the payload itself, not yet JSON of it.
+			// A string is the payload itself, not yet JSON of it; null is none.
+			if m.Value == nil {
+				continue
+			}
 			if isText {
 				if _, err := document.ParseString(text); err != nil {
 					return in.failure(t, awsapi.Errorf("InvalidRequestContentException",

@@ -429,6 +429,10 @@ func TestMapRunsAreDescribed(t *testing.T) {
 		t.Fatalf("%v", runs)
 	}
 	arn := runs[0].(map[string]any)["mapRunArn"]
+	label, _, _ := strings.Cut(strings.SplitN(arn.(string), "/", 2)[1], ":")
+	if of := runs[0].(map[string]any)["stateMachineArn"]; of != m+"/"+label {
+		t.Errorf("a Map Run of %v", of)
+	}
 	d := w.call("DescribeMapRun", map[string]any{"mapRunArn": arn})
 	counts := d["executionCounts"].(map[string]any)
 	if d["status"] != "RUNNING" || counts["running"] != 2.0 || counts["failed"] != 1.0 || counts["succeeded"] != 1.0 ||
@@ -474,6 +478,19 @@ type objectIO struct {
 	Bucket string `json:"Bucket,omitempty"`
 	Key    string `json:"Key,omitempty"`
 	Body   []byte `json:"Body,omitempty"`
+}
+
+// TestNullIsNoPayload: a function that is given null is called with an empty object (recorded by LocalStack on AWS,
+// test_state, 14 November 2025).
+func TestNullIsNoPayload(t *testing.T) {
+	w := virtual(t)
+	w.invoke = func(_ string, p map[string]any) (any, *string) { return p, nil }
+	e := w.start(w.create("m", `{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke",
+	 "Parameters":{"FunctionName":"f","Payload.$":"$.p"},"OutputPath":"$.Payload","End":true}}}`), "e", `{"p":null}`)
+	w.sched.RunFor(time.Second)
+	if d := w.describe(e); d["output"] != `{}` {
+		t.Errorf("%v", d)
+	}
 }
 
 func TestBlobsAreText(t *testing.T) {

@@ -114,6 +114,21 @@ func TestDiagnostics(t *testing.T) {
 }
 
 // TestJSONProblems: texts that are not JSON, in the words of AWS's parser.
+// TestExpressWaitsForNothing: AWS's words differ by a blank (recorded by LocalStack, test_sfn_api_express, 3 July
+// 2024).
+func TestExpressWaitsForNothing(t *testing.T) {
+	for pattern, want := range map[string]string{
+		".sync":             "does not support '.sync' service integration at /States/A/Resource'",
+		".waitForTaskToken": "does not support '.waitForTaskToken' service integration  at /States/A/Resource'",
+	} {
+		_, ds := Compile(`{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:::states:startExecution`+
+			pattern+`","Parameters":{"StateMachineArn":"m"},"End":true}}}`, true)
+		if got := ds.Error(); !strings.HasSuffix(got, "Express state machine "+want) {
+			t.Errorf("%s: %s", pattern, got)
+		}
+	}
+}
+
 func TestJSONProblems(t *testing.T) {
 	const values = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')"
 	for _, c := range []struct{ text, want string }{

@@ -70,8 +70,9 @@ func CompileState(definition string) (*Machine, Diagnostics) {
 	c := &compiler{names: map[string]bool{}, states: always, single: true}
 	m := &Machine{Flow: &Flow{StartAt: "StateName", States: map[string]*State{}}}
 	c.machine = m
-	c.language(o, "/", &c.jsonata)()
-	m.States["StateName"] = c.state("StateName", o, "")
+	const at = "/States/StateName"
+	c.language(o, at, &c.jsonata)()
+	m.States["StateName"] = c.state("StateName", o, at)
 	if c.diagnostics.Failed() {
 		return nil, c.diagnostics
 	}

@@ -93,7 +93,11 @@ func (c *compiler) resource(arn, at string) Resource {
 		c.machine.Activities = append(c.machine.Activities, arn)
 	}
 	if c.machine.Express && r.Pattern != Request {
-		c.fail(at, "Express state machine does not support '%s' service integration ", r.Pattern)
+		end := ""
+		if r.Pattern == Callback {
+			end = " " // as AWS has it
+		}
+		c.fail(at, "Express state machine does not support '%s' service integration%s", r.Pattern, end)
 	}
 	return r
 }

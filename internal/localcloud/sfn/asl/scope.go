@@ -199,8 +199,12 @@ func (s *scope) context() any {
 		)},
 	)
 	if s.branch != nil {
+		name := s.state.Name
+		if s.run.single != nil {
+			name = "StateName" // whatever it is called in the definition
+		}
 		state := document.NewObject(
-			document.Member{Name: "Name", Value: s.state.Name},
+			document.Member{Name: "Name", Value: name},
 			document.Member{Name: "EnteredTime", Value: timestamp(s.branch.EnteredAt)},
 		)
 		if t := s.state.Type; t == "Task" || t == "Parallel" || t == "Map" {

@@ -56,6 +56,31 @@ func TestInspectionOfAMap(t *testing.T) {
 	}
 }
 
+// TestNameOfATestedState: the context object has StateName for it, also of a state in a machine (recorded by
+// LocalStack on AWS, test_state, 24 February 2026).
+func TestNameOfATestedState(t *testing.T) {
+	m := compileOrFail(t, `{"StartAt":"A","States":{"A":{"Type":"Pass","Parameters":{"n.$":"$$.State.Name"},"End":true}}}`)
+	res := Test(m, &clock{}, Info{Input: TextData(`{}`)}, Single{State: "A"}, nil)
+	if got := res.Output.Text(); got != `{"n":"StateName"}` {
+		t.Error(got)
+	}
+}
+
+// TestInspectionOfAResult: a Pass state with a Result shows that, and nothing of its input (recorded by LocalStack on
+// AWS, test_state/test_test_state_scenarios, 14 November 2025).
+func TestInspectionOfAResult(t *testing.T) {
+	m, ds := CompileState(`{"Type":"Pass","InputPath":"$.a","Result":{"r":1},"ResultPath":"$.x","End":true}`)
+	if m == nil {
+		t.Fatal(ds.Error())
+	}
+	res := Test(m, &clock{}, Info{Input: TextData(`{"a":{"b":2}}`)}, Single{State: "StateName"}, nil)
+	want := `{"input":{"a":{"b":2}},"result":{"r":1},"afterResultSelector":{"r":1},` +
+		`"afterResultPath":{"a":{"b":2},"x":{"r":1}}}`
+	if got := document.Text(res.Inspection); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
 // TestInspectionShowsVariables: those that were given and those that the state has assigned.
 func TestInspectionShowsVariables(t *testing.T) {
 	given, err := document.ParseString(`{"y":1,"x":[2]}`)

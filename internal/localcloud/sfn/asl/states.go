@@ -61,13 +61,18 @@ func (r *Run) pass(s *scope) *Failure {
 		return r.exit(s, s.branch.Input, nil)
 	}
 	whole := s.input
-	if f := s.narrow(); f != nil {
+	narrow := s.narrow
+	if st.result != nil {
+		narrow = s.narrowUntraced // a test of the state shows the result instead
+	}
+	if f := narrow(); f != nil {
 		return f
 	}
 	var result *Data
 	switch {
 	case st.result != nil:
 		result = st.result
+		r.traceData("result", result)
 	case st.parameters != nil:
 		v, f := st.parameters.eval(s)
 		if f != nil {
@@ -79,7 +84,9 @@ func (r *Run) pass(s *scope) *Failure {
 	default:
 		result = ValueData(s.input)
 	}
-	r.traceData("afterParameters", result)
+	if st.result == nil {
+		r.traceData("afterParameters", result)
+	}
 	r.traceData("afterResultSelector", result)
 	out, f := s.place(st.resultPath, whole, result)
 	if f != nil {

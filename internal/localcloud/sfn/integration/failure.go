@@ -1,6 +1,8 @@
 package integration
 
 import (
+	"crypto/sha512"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -21,9 +23,12 @@ func Failure(r asl.Resource, err error, requestID string) asl.Result {
 		if !strings.HasSuffix(code, "Exception") {
 			code += "Exception"
 		}
+		ids := "Request ID: " + requestID
+		if t.Service == "s3" {
+			ids += ", Extended Request ID: " + extendedRequestID(requestID)
+		}
 		return asl.Failing(t.Prefix+"."+code, fmt.Sprintf(
-			"%s (Service: %s, Status Code: %d, Request ID: %s) (SDK Attempt Count: 1)",
-			e.Message, t.Prefix, status, requestID))
+			"%s (Service: %s, Status Code: %d, %s) (SDK Attempt Count: 1)", e.Message, t.Prefix, status, ids))
 	}
 	o := optimized[r.Service]
 	if r.Kind == asl.Function {
@@ -43,6 +48,12 @@ func Failure(r asl.Resource, err error, requestID string) asl.Result {
 	return asl.Failing(t.Prefix+"."+name, fmt.Sprintf(
 		"%s (Service: %s; Status Code: %d; Error Code: %s; Request ID: %s; Proxy: null)",
 		e.Message, label, status, code, requestID))
+}
+
+// extendedRequestID is the second name that S3 gives a request: 56 bytes in Base64.
+func extendedRequestID(requestID string) string {
+	sum := sha512.Sum512([]byte(requestID))
+	return base64.StdEncoding.EncodeToString(sum[:56])
 }
 
 // unmodelled reports whether a denial is one for which the service's SDK has no exception, so that it has the name of

@@ -52,6 +52,9 @@ func TestErrorsHaveTheNamesOfTheirIntegration(t *testing.T) {
 			"Error Code: NotFound;"},
 		{resource("aws-sdk:sns", "publish"), awsapi.Errorf("NotFound", "gone"), "Sns.NotFoundException",
 			"gone (Service: Sns, Status Code: 400, Request ID: r) (SDK Attempt Count: 1)"},
+		{resource("aws-sdk:s3", "getObject"), awsapi.Errorf("NoSuchKey", "gone").WithStatus(404),
+			"S3.NoSuchKeyException", "gone (Service: S3, Status Code: 404, Request ID: r, Extended Request ID: " +
+				extendedRequestID("r") + ") (SDK Attempt Count: 1)"},
 		{resource("aws-sdk:dynamodb", "scan"), denied, "DynamoDb.DynamoDbException", "no"},
 		{resource("aws-sdk:cloudwatchlogs", "putLogEvents"), denied, "CloudWatchLogs.AccessDeniedException", "no"},
 		{asl.Resource{Kind: asl.Function}, errors.New("broken"), "Lambda.InternalFailureException", "AWSLambda"},

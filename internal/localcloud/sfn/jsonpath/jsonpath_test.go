@@ -50,7 +50,8 @@ func TestEval(t *testing.T) {
 }
 
 func TestEscapes(t *testing.T) {
-	const named = `{"a.b":1,"it's":2,"say \"hi\"":3,"back\\slash":4,"tab\there":5,"é😀":6,"a":{"[x]":7,"?y":8},"@z":9}`
+	const named = `{"a.b":1,"it's":2,"say \"hi\"":3,"back\\slash":4,"tab\there":5,"é😀":6,"a":{"[x]":7,"?y":8},"@z":9,` +
+		`"raw\\\"q\"":10,"raw\\\\two":11,"raw\\u00e9":12}`
 	doc, err := document.ParseString(named)
 	if err != nil {
 		t.Fatal(err)
@@ -65,13 +66,14 @@ func TestEscapes(t *testing.T) {
 		{`$['it\'s']`, `2`},
 		{`$["it's"]`, `2`},
 		{`$['say "hi"']`, `3`},
-		{`$['say \"hi\"']`, `3`},
 		{`$["say \"hi\""]`, `3`},
-		{`$['back\\slash']`, `4`},
+		{`$['back\slash']`, `4`},
 		{`$.back\\slash`, `4`},
-		{`$['tab\there']`, `5`},
-		{`$['\u00e9\ud83d\ude00']`, `6`},
-		{`$['a\.b']`, `1`},
+		{`$['é😀']`, `6`},
+		{`$['raw\"q"']`, `10`},
+		{`$['raw\\two']`, `11`},
+		{`$['raw\u00e9']`, `12`},
+		{`$['a'][?(@ == 'q\u0037')]`, `[]`},
 	} {
 		p, err := Parse(c.path)
 		if err != nil {
@@ -82,7 +84,8 @@ func TestEscapes(t *testing.T) {
 			t.Errorf("%s: got %s, %v; want %s", c.path, document.Text(v), err, c.want)
 		}
 	}
-	for _, path := range []string{`$.a\`, `$['\u12']`, `$['\ud83d\uzzzz']`, `$['a\']`, `$.`, `$.a b`} {
+	for _, path := range []string{`$.a\`, `$.a[?(@.b == '\u12')]`, `$.a[?(@.b == '\ud83d\uzzzz')]`,
+		`$['a\']`, `$.`, `$.a b`} {
 		if _, err := Parse(path); err == nil {
 			t.Errorf("%s is no error", path)
 		}

@@ -101,7 +101,7 @@ func New(in *Input) (*Test, error) {
 		if t.Single.Context, err = objectOf(*in.Context, "context"); err != nil {
 			return nil, err
 		}
-		if problem := checkContext(t.Single.Context); problem != "" {
+		if problem := checkContext(t.Single.Context, st); problem != "" {
 			return nil, validation("Invalid Context object provided: %s", problem)
 		}
 	}
@@ -136,7 +136,7 @@ func (t *Test) mock(in *Input, st *asl.State) (err error) {
 	t.Single.Mock = &asl.Result{}
 	if in.Mock.Result != nil {
 		if t.Single.Mock.Output, err = asl.ParseData(*in.Mock.Result); err != nil {
-			return validation("Mocked result must be valid JSON.")
+			return validation("Mocked result must be valid JSON")
 		}
 		return checkMockResult(in, st, t.Single.Mock.Output.Value())
 	}
@@ -312,44 +312,70 @@ func checkMockResult(in *Input, st *asl.State, v any) error {
 		if !st.Writes() && !isArray {
 			return validation("Mocked result must be an array.")
 		}
+		if c := in.Configuration; isArray && c != nil && c.MapIterationFailureCount != nil &&
+			*c.MapIterationFailureCount > len(list) {
+			return validation("Map iteration failure count must be less than or equal to the number of Map iterations")
+		}
 	}
 	return nil
 }
 
-// contextTypes are the members of a context object that must have a type: true is text, false is a number.
-var contextTypes = []struct {
-	group  string
-	isText map[string]bool
-}{
-	{"Execution", map[string]bool{
-		"Id": true, "Name": true, "RoleArn": true, "StartTime": true, "RedriveTime": true, "RedriveCount": false,
-	}},
-	{"State", map[string]bool{"Name": true, "EnteredTime": true, "RetryCount": false}},
-	{"StateMachine", map[string]bool{"Id": true, "Name": true}},
-	{"Task", map[string]bool{"Token": true}},
+// contextTypes are the members that a given context object may have, and their types.
+var contextTypes = map[string]map[string]kind{
+	"Execution": {
+		"Id": text, "Input": anything, "Name": text, "RoleArn": text, "StartTime": text, "RedriveTime": text,
+		"RedriveCount": number,
+	},
+	"State":        {"Name": text, "EnteredTime": text, "RetryCount": number},
+	"StateMachine": {"Id": text, "Name": text},
+	"Task":         {"Token": text},
 }
 
-// checkContext says what is wrong with a context object.
-func checkContext(o *document.Object) string {
-	for _, c := range contextTypes {
-		v, ok := o.Get(c.group)
-		if !ok {
-			continue
+// kind is what a member of a context object must be.
+type kind int
+
+const (
+	anything kind = iota
+	text
+	number
+)
+
+// checkContext says what is wrong with a context object for a state.
+func checkContext(o *document.Object, st *asl.State) string {
+	for _, m := range o.Members() {
+		members, ok := contextTypes[m.Name]
+		switch {
+		case m.Name == "Map":
+			return "'Map' field is not supported when mocking a Context object"
+		case !ok:
+			return fmt.Sprintf("Field '%s' is not allowed", m.Name)
+		case m.Name == "Task" && (st.Type != "Task" || st.Kind().Pattern == asl.Request):
+			return "Context object contains 'Task' when state is not a Task state with a '.sync' or " +
+				"'.waitForTaskToken' service integration pattern"
 		}
-		g, ok := v.(*document.Object)
+		g, ok := m.Value.(*document.Object)
 		if !ok {
-			return c.group + " must be a JSON object"
+			return m.Name + " must be a JSON object"
 		}
-		for _, m := range g.Members() {
-			wantsText, known := c.isText[m.Name]
-			_, text := m.Value.(string)
-			_, number := document.Number(m.Value)
-			switch {
-			case known && wantsText && !text:
-				return fmt.Sprintf("%s.%s must be a string", c.group, m.Name)
-			case known && !wantsText && !number:
-				return fmt.Sprintf("%s.%s must be a number", c.group, m.Name)
-			}
+		if problem := checkContextMembers(m.Name, g, members); problem != "" {
+			return problem
+		}
+	}
+	return ""
+}
+
+func checkContextMembers(group string, g *document.Object, members map[string]kind) string {
+	for _, m := range g.Members() {
+		want, known := members[m.Name]
+		_, isText := m.Value.(string)
+		_, isNumber := document.Number(m.Value)
+		switch {
+		case !known:
+			return fmt.Sprintf("Field '%s' is not allowed", m.Name)
+		case want == text && !isText:
+			return fmt.Sprintf("%s.%s must be a string", group, m.Name)
+		case want == number && !isNumber:
+			return fmt.Sprintf("%s.%s must be a number", group, m.Name)
 		}
 	}
 	return ""

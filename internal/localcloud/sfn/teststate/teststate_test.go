@@ -21,7 +21,7 @@ const (
 
 // TestRequests: what may be asked; a want of "" is no refusal, otherwise it begins with AWS's code.
 func TestRequests(t *testing.T) {
-	n, one := 1, "1"
+	n, two, one := 1, 2, "1"
 	mock := func(result string) *Mock { return &Mock{Result: &result} }
 	failing := &Mock{ErrorOutput: &ErrorOutput{Error: &one}}
 	both := *failing
@@ -61,7 +61,7 @@ func TestRequests(t *testing.T) {
 		{Input{Definition: get, Mock: &Mock{}}, "ValidationException: A test mock should have one of"},
 		{Input{Definition: get, Mock: &both}, "ValidationException: A test mock should have only one of"},
 		{Input{Definition: get, Mock: failing}, ""},
-		{Input{Definition: get, Mock: mock("{")}, "ValidationException: Mocked result must be valid JSON."},
+		{Input{Definition: get, Mock: mock("{")}, "ValidationException: Mocked result must be valid JSON"},
 		{Input{Definition: get, Mock: mock(`{"Item":1}`)}, "ValidationException: Mock result schema validation error"},
 		{Input{Definition: get, Mock: &Mock{Result: text(`{"Item":1}`), FieldValidationMode: "NONE"}}, ""},
 		{Input{Definition: started, Mock: mock(`{"ExecutionArn":"a"}`)}, "ValidationException: Mock result schema"},
@@ -78,9 +78,29 @@ func TestRequests(t *testing.T) {
 			"ValidationException: Invalid Context object provided: State must be a JSON object"},
 		{Input{Definition: get, Mock: mock("{}"), Context: text(`{"State":{"RetryCount":"1"}}`)},
 			"ValidationException: Invalid Context object provided: State.RetryCount must be a number"},
-		{Input{Definition: get, Mock: mock("{}"), Context: text(`{"Task":{"Token":1}}`)},
+		{Input{Definition: callback, Mock: mock("{}"), Context: text(`{"Task":{"Token":1}}`)},
 			"ValidationException: Invalid Context object provided: Task.Token must be a string"},
-		{Input{Definition: get, Mock: mock("{}"), Context: text(`{"Task":{"Token":"t"},"Mine":{}}`)}, ""},
+		{Input{Definition: callback, Mock: mock("{}"), Context: text(`{"Task":{"Token":"t"},"Execution":{"Input":1}}`)},
+			""},
+		// Recorded by LocalStack on AWS (test_state/test_state_context_object, 3 December 2025).
+		{Input{Definition: get, Mock: mock("{}"), Context: text(`{"Task":{"Token":"t"}}`)},
+			"ValidationException: Invalid Context object provided: Context object contains 'Task' when state is not " +
+				"a Task state with a '.sync' or '.waitForTaskToken' service integration pattern"},
+		{Input{Definition: each, Mock: mock("[]"), Context: text(`{"Map":{"Item":{"Index":0}}}`)},
+			"ValidationException: Invalid Context object provided: 'Map' field is not supported when mocking a " +
+				"Context object"},
+		{Input{Definition: get, Mock: mock("{}"), Context: text(`{"Mine":{}}`)},
+			"ValidationException: Invalid Context object provided: Field 'Mine' is not allowed"},
+		{Input{Definition: get, Mock: mock("{}"), Context: text(`{"StateMachine":{"Id":"i","Version":1}}`)},
+			"ValidationException: Invalid Context object provided: Field 'Version' is not allowed"},
+		// Likewise (test_state/test_state_mock_validation, March 2026).
+		{Input{Definition: each, Mock: mock(`[1]`), Configuration: &Configuration{MapIterationFailureCount: &two}},
+			"ValidationException: Map iteration failure count must be less than or equal to the number of Map " +
+				"iterations"},
+		{Input{Definition: each, Mock: mock(`[1]`), Configuration: &Configuration{MapIterationFailureCount: &n}}, ""},
+		{Input{Definition: `{"Type":"Parallel","Branches":[],"End":true}`, Mock: mock(`[]`)},
+			"InvalidDefinition: Invalid State Machine Definition: 'SCHEMA_VALIDATION_FAILED: Value cannot be empty " +
+				"at /States/StateName/Branches'"},
 	} {
 		test, err := New(&tt.in)
 		got := ""
