@@ -159,6 +159,7 @@ type objectRef struct {
 }
 
 type objectOut struct {
+	AcceptRanges   string            `json:"AcceptRanges,omitempty"`
 	Body           []byte            `json:"Body,omitempty"`
 	ContentLength  int64             `json:"ContentLength"`
 	ContentType    string            `json:"ContentType,omitempty"`
@@ -167,6 +168,32 @@ type objectOut struct {
 	ChecksumSHA256 string            `json:"ChecksumSHA256,omitempty"`
 	Metadata       map[string]string `json:"Metadata"`
 	LastModified   awsapi.Time       `json:"LastModified"`
+}
+
+// wholeObject is an object with its body, which may be empty.
+type wholeObject struct {
+	AcceptRanges   string            `json:"AcceptRanges,omitempty"`
+	Body           []byte            `json:"Body"`
+	ContentLength  int64             `json:"ContentLength"`
+	ContentType    string            `json:"ContentType,omitempty"`
+	ETag           string            `json:"ETag"`
+	VersionID      string            `json:"VersionId,omitempty"`
+	ChecksumSHA256 string            `json:"ChecksumSHA256,omitempty"`
+	Metadata       map[string]string `json:"Metadata"`
+	LastModified   awsapi.Time       `json:"LastModified"`
+}
+
+// defaultType is the Content-Type of an object that was put without one.
+const defaultType = "binary/octet-stream"
+
+// looked is an object as one that looks at it sees it.
+func looked(v version) *objectOut {
+	out := describe(v)
+	out.AcceptRanges = "bytes"
+	if out.ContentType == "" {
+		out.ContentType = defaultType
+	}
+	return out
 }
 
 func describe(v version) *objectOut {
@@ -190,11 +217,11 @@ func (s *Service) headObject(_ context.Context, _ *awsapi.Call, in *objectRef) (
 	if err != nil {
 		return nil, err
 	}
-	return describe(v), nil
+	return looked(v), nil
 }
 
 // getObject returns a whole object, for other services.
-func (s *Service) getObject(_ context.Context, _ *awsapi.Call, in *objectRef) (*objectOut, error) {
+func (s *Service) getObject(_ context.Context, _ *awsapi.Call, in *objectRef) (*wholeObject, error) {
 	v, r, err := s.findOpen(in.Bucket, in.Key, in.VersionID)
 	if err != nil {
 		return nil, err
@@ -203,9 +230,9 @@ func (s *Service) getObject(_ context.Context, _ *awsapi.Call, in *objectRef) (*
 		return nil, errNoKey(in.Key)
 	}
 	defer func() { _ = r.Close() }()
-	out := describe(v)
+	out := looked(v)
 	out.Body, err = io.ReadAll(r)
-	return out, err
+	return (*wholeObject)(out), err
 }
 
 type putObjectIn struct {

@@ -64,6 +64,9 @@ func (b *backend) object(key string, v version, want *gofakes3.ObjectRangeReques
 	for k, h := range v.Header {
 		o.Metadata[k] = h
 	}
+	if o.Metadata["Content-Type"] == "" {
+		o.Metadata["Content-Type"] = defaultType
+	}
 	o.Metadata["Last-Modified"] = v.Modified.UTC().Format(http.TimeFormat)
 	var err error
 	if want != nil && want.FromEnd && want.End > v.Size { // the whole of it

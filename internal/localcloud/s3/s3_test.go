@@ -156,7 +156,7 @@ func TestObjectsComeBackAsTheyWent(t *testing.T) {
 	}
 	inside, err := c.door.Call(t.Context(), awsapi.RootOf(account), "s3", "GetObject",
 		map[string]string{"Bucket": "firmware", "Key": "2.0.0/a b+ü.bin"})
-	if err != nil || string(inside.(*objectOut).Body) != "image" {
+	if err != nil || string(inside.(*wholeObject).Body) != "image" {
 		t.Errorf("from inside: %v %v", inside, err)
 	}
 	head, err := c.HeadObject(t.Context(), &sdk.HeadObjectInput{Bucket: aws.String("firmware"),

@@ -122,7 +122,7 @@ func TestEveryVersionedPathMeansItsVersion(t *testing.T) {
 		}
 		inside, err := c.door.Call(t.Context(), rootIdentity, "s3", "GetObject", map[string]any{"Bucket": "firmware",
 			"Key": *key, "VersionId": aws.ToString(row.version)})
-		if err != nil || string(inside.(*objectOut).Body) != row.body {
+		if err != nil || string(inside.(*wholeObject).Body) != row.body {
 			t.Errorf("from inside, %s: %v, %v", row.name, inside, err)
 		}
 	}

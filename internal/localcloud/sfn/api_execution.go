@@ -199,14 +199,12 @@ func (s *Service) startSyncExecution(ctx context.Context, c *awsapi.Call, in *St
 		StartDate: awsapi.Time{Time: rec.Started}, StopDate: awsapi.Time{Time: rec.Stopped}, Status: rec.Status,
 		Error: rec.Error, Cause: rec.Cause,
 		Input: &rec.Input, InputDetails: &included{true}, Output: rec.Output,
-		OutputDetails: outputIncluded(rec.Output), TraceHeader: rec.TraceHeader,
+		OutputDetails: &included{true}, TraceHeader: rec.TraceHeader,
 		Billing: billingDetails{max(100, (millis+99)/100*100), 64},
 	}
 	if in.IncludedData == metadataOnly {
 		out.Input, out.InputDetails = nil, &included{}
-		if out.Output != nil {
-			out.Output, out.OutputDetails = nil, &included{}
-		}
+		out.Output, out.OutputDetails = nil, &included{}
 	}
 	return out, nil
 }

@@ -50,6 +50,9 @@ type SendTaskSuccessInput struct {
 }
 
 func (s *Service) sendTaskSuccess(ctx context.Context, c *awsapi.Call, in *SendTaskSuccessInput) (*Empty, error) {
+	if _, _, _, ok := parseToken(in.TaskToken); !ok {
+		return nil, invalidToken()
+	}
 	data, err := asl.ParseData(*in.Output)
 	if err != nil {
 		return nil, awsapi.Errorf("InvalidOutput", "Invalid Output: '%s'", asl.JSONProblem(*in.Output, err))

@@ -49,6 +49,8 @@ func TestRequestsAreChecked(t *testing.T) {
 			"ValidationException: 1 validation error detected: Value 'failed' at 'statusFilter' failed to satisfy " +
 				"constraint: Member must satisfy enum value set: [SUCCEEDED, TIMED_OUT, PENDING_REDRIVE, ABORTED, " +
 				"FAILED, RUNNING]"},
+		{"neither token nor JSON", "SendTaskSuccess", map[string]any{"taskToken": "t", "output": "o"},
+			"InvalidToken: Invalid Token: 'Invalid token'"},
 		{"the ARN of a Map state", "StartExecution", map[string]any{"stateMachineArn": m + "/label"},
 			"ValidationException: The operation does not support the ARN of a Map state: '" + m + "/label'"},
 		{"a description of nothing", "UpdateStateMachine", map[string]any{"stateMachineArn": m, "roleArn": role,

@@ -130,12 +130,16 @@ func (in *integrations) lambda(ctx context.Context, id awsapi.Identity, t Task) 
 	}
 	result.Set("Payload", payload.Value())
 	trace := strings.ReplaceAll(in.s.sched.UUID(), "-", "")[:32]
+	headers := [][2]string{
+		{"X-Amz-Executed-Version", version}, {"x-amzn-Remapped-Content-Length", "0"},
+		{"X-Amzn-Trace-Id", "root=1-" + trace + ";sampled=0"},
+	}
+	if out.LogResult != nil {
+		headers = append(headers, [2]string{"X-Amz-Log-Result", *out.LogResult})
+	}
 	in.metadata(result, integration.Metadata{
-		Status: out.StatusCode, Length: len(out.Payload), ContentType: "application/json",
-		Headers: [][2]string{
-			{"X-Amz-Executed-Version", version}, {"x-amzn-Remapped-Content-Length", "0"},
-			{"X-Amzn-Trace-Id", "root=1-" + trace + ";sampled=0"},
-		},
+		Status: out.StatusCode, Length: len(out.Payload), ContentType: "application/json", Connection: "Connection",
+		Headers: headers,
 	})
 	result.Set("StatusCode", document.Int(int64(out.StatusCode)))
 	return asl.Result{Output: asl.ValueData(result)}
@@ -170,6 +174,9 @@ func (in *integrations) generic(ctx context.Context, id awsapi.Identity, t Task)
 		e := awsapi.NotBuilt("the service integration " + t.Resource.ARN)
 		return asl.Failing("States.TaskFailed", e.Message)
 	}
+	if cause := target.Unreachable(t.Input.Value()); cause != "" {
+		return asl.Failing(target.Prefix+".SdkClientException", cause)
+	}
 	input := target.Parameters(t.Input.Value())
 	if t := in.input(target.Service, target.Operation); t != nil && target.Blobs() {
 		input = integration.Blobs(t, input)
@@ -201,7 +208,7 @@ func (in *integrations) generic(ctx context.Context, id awsapi.Identity, t Task)
 				}
 			}
 		}
-		in.metadata(o, integration.Metadata{Length: len(b), ContentType: "application/x-amz-json-1.0"})
+		in.metadata(o, target.MetadataOf(b))
 	}
 	return asl.Result{Output: asl.ValueData(o)}
 }

@@ -52,7 +52,7 @@ func derivedName(t Task) string {
 func (in *integrations) started(t Task, rec *executionRecord) Answer {
 	o := document.NewObject(document.Member{Name: "ExecutionArn", Value: rec.ARN},
 		document.Member{Name: "StartDate", Value: integration.Timestamp(rec.Started)})
-	in.metadata(o, integration.Metadata{ContentType: "application/x-amz-json-1.0"})
+	in.metadata(o, integration.TargetOf(t.Resource).MetadataOf(nil))
 	a := Answer{Result: asl.Result{Output: asl.ValueData(o)}}
 	if t.Resource.Pattern == asl.Sync || t.Resource.Pattern == asl.Sync2 {
 		a.Job = rec.ARN

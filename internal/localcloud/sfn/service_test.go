@@ -494,7 +494,7 @@ func TestNullIsNoPayload(t *testing.T) {
 }
 
 func TestBlobsAreText(t *testing.T) {
-	for _, c := range []struct{ body, want string }{{`"plain"`, `"plain"`}, {`{"a":1}`, `"{\"a\":1}"`}, {`1`, `"1"`}} {
+	for _, c := range []struct{ body, want string }{{`"plain"`, `"\"plain\""`}, {`{"a":1}`, `"{\"a\":1}"`}, {`1`, `"1"`}} {
 		w := virtual(t)
 		w.door.Add(awsapi.Service{ID: "s3", Prefix: "s3", Operations: []awsapi.Operation{
 			awsapi.Op("PutObject", func(_ context.Context, _ *awsapi.Call, in *objectIO) (*objectIO, error) {

@@ -113,15 +113,7 @@ func (c *compiler) catchers(s *State, o *document.Object, at string) {
 			continue
 		}
 		out := &Catcher{}
-		var missing []string
-		for _, n := range []string{"ErrorEquals", "Next"} {
-			if _, ok := r.Get(n); !ok {
-				missing = append(missing, n)
-			}
-		}
-		if missing != nil {
-			c.fail(where, "These fields are required: [%s]", strings.Join(missing, ", "))
-		}
+		c.missing(r, where, "Next", "ErrorEquals")
 		for _, m := range r.Members() {
 			field := where + "/" + m.Name
 			switch {
@@ -147,5 +139,18 @@ func (c *compiler) catchers(s *State, o *document.Object, at string) {
 			}
 		}
 		s.catch = append(s.catch, out)
+	}
+}
+
+// missing reports the fields that an object must have and has not. They are named in the order of a Java HashSet.
+func (c *compiler) missing(o *document.Object, at string, names ...string) {
+	var missing []string
+	for _, name := range names {
+		if _, ok := o.Get(name); !ok {
+			missing = append(missing, name)
+		}
+	}
+	if missing != nil {
+		c.fail(at, "These fields are required: [%s]", strings.Join(missing, ", "))
 	}
 }

@@ -3,7 +3,6 @@ package asl
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
@@ -18,15 +17,7 @@ func (c *compiler) flow(o *document.Object, at string, top bool) *Flow {
 		return f
 	}
 	defer func() { c.depth-- }()
-	var missing []string
-	for _, name := range []string{"StartAt", "States"} {
-		if _, ok := o.Get(name); !ok {
-			missing = append(missing, name)
-		}
-	}
-	if missing != nil {
-		c.fail(at, "These fields are required: [%s]", strings.Join(missing, ", "))
-	}
+	c.missing(o, at, "States", "StartAt")
 	for _, m := range o.Members() {
 		known := slices.Contains(flowFields, m.Name)
 		if !top {

@@ -57,6 +57,7 @@ func TestDefinitionsThatAWSRefuses(t *testing.T) {
 	}{
 		{"a loop", `{"StartAt":"A","States":{"A":{"Type":"Pass","Next":"B"},"B":{"Type":"Pass","Next":"A"},"C":` +
 			`{"Type":"Pass","Next":"A"}}}`, []string{"Workflow has no terminal state at null"}},
+		{"nothing", `{}`, []string{"These fields are required: [States, StartAt] at /"}},
 		{"a target that is not there, and no end", one(`{"Type":"Pass","Next":"NOPE"}`),
 			[]string{"Missing 'Next' target: NOPE at /States/X/Next", "Workflow has no terminal state at null"}},
 		{"a loop in an iteration", inside(`{"StartAt":"A","States":{"A":{"Type":"Pass","Next":"B"},"B":{"Type":"Pass",`+

@@ -107,7 +107,9 @@ func (r *Run) leaveState(s *scope, assign node, out *Data, next string) *Failure
 			b.Variables = map[string]*Data{}
 		}
 		size := 0
-		e.Assigned = make(map[string]string, len(names))
+		if len(names) > 0 {
+			e.Assigned = make(map[string]string, len(names))
+		}
 		for i, name := range names {
 			d := values[i]
 			e.Assigned[name] = d.Text()

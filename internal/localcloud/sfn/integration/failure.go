@@ -38,8 +38,13 @@ func Failure(r asl.Resource, err error, requestID string) asl.Result {
 	if label == "" {
 		label = t.Service
 	}
+	if t.Service == "sqs" && code == "MissingRequiredParameterException" {
+		code = "MissingParameter" // as SQS calls it for the SDK behind the integration
+	}
 	name := code
 	switch {
+	case code == "MissingParameter":
+		name = o.generic
 	case code == "ValidationException" && t.Service == "dynamodb", unmodelled(code, t.Service) && o.generic != "":
 		name = o.generic
 	case !strings.HasSuffix(code, "Exception"):

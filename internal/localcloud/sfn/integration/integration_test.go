@@ -50,6 +50,8 @@ func TestErrorsHaveTheNamesOfTheirIntegration(t *testing.T) {
 		{resource("dynamodb", "getItem"), denied, "DynamoDB.AmazonDynamoDBException", "no"},
 		{resource("sns", "publish"), awsapi.Errorf("NotFound", "gone"), "SNS.NotFoundException",
 			"Error Code: NotFound;"},
+		{resource("sqs", "sendMessage"), awsapi.Errorf("MissingRequiredParameterException", "body"),
+			"SQS.AmazonSQSException", "Error Code: MissingParameter;"},
 		{resource("aws-sdk:sns", "publish"), awsapi.Errorf("NotFound", "gone"), "Sns.NotFoundException",
 			"gone (Service: Sns, Status Code: 400, Request ID: r) (SDK Attempt Count: 1)"},
 		{resource("aws-sdk:s3", "getObject"), awsapi.Errorf("NoSuchKey", "gone").WithStatus(404),
@@ -114,6 +116,7 @@ func TestParameters(t *testing.T) {
 		{"sqs", `{"MessageBody":{"a":1},"SdkHttpMetadata":{}}`, `{"MessageBody":"{\"a\":1}"}`},
 		{"sns", `{"Message":"text"}`, `{"Message":"text"}`},
 		{"sfn", `{"Input":[1],"Name":{}}`, `{"Input":"[1]","Name":{}}`},
+		{"sfn", `{"Input":null,"Name":"n"}`, `{"Name":"n"}`},
 		{"dynamodb", `{"Message":{}}`, `{"Message":{}}`},
 		{"sqs", `[1]`, `[1]`},
 	} {
@@ -122,7 +125,8 @@ func TestParameters(t *testing.T) {
 		}
 	}
 	in := `{"Name":"n","Body":"hi","All":["a",{"b":1}],"Deep":{"Data":"x"},"Other":"o"}`
-	want := `{"Name":"n","Body":"aGk=","All":["YQ==","eyJiIjoxfQ=="],"Deep":{"Data":"eA=="},"Other":"o"}`
+	// A text is its JSON, too: its quotes are sent (recorded by LocalStack on AWS, services, 6 November 2025).
+	want := `{"Name":"n","Body":"ImhpIg==","All":["ImEi","eyJiIjoxfQ=="],"Deep":{"Data":"Ingi"},"Other":"o"}`
 	if got := document.Text(Blobs(reflect.TypeFor[*wire](), parse(t, in))); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
@@ -143,7 +147,8 @@ func TestAnswersAreShown(t *testing.T) {
 		}
 	}
 	o := &document.Object{}
-	AddMetadata(o, Metadata{Length: 2, ContentType: "c", RequestID: "r", Date: time.Unix(0, 0).UTC(),
+	AddMetadata(o, Metadata{Length: 2, ContentType: "c", RequestID: "r", Connection: "Connection",
+		Date:    time.Unix(0, 0).UTC(),
 		Headers: [][2]string{{"X", "y"}}})
 	want := `{"Connection":"keep-alive","Content-Length":"2","Content-Type":"c",` +
 		`"Date":"Thu, 01 Jan 1970 00:00:00 GMT","x-amzn-RequestId":"r","X":"y"}`
@@ -196,6 +201,37 @@ func TestTypesOfAttributeValues(t *testing.T) {
 		}
 		if got := document.Text(target.Parameters(parse(t, want))); got != own {
 			t.Errorf("sdk %v: sent %s", sdk, got)
+		}
+	}
+}
+
+// TestHeadersAreThoseOfTheService as LocalStack recorded them on AWS (services, callback, 2023 to 2025).
+func TestHeadersAreThoseOfTheService(t *testing.T) {
+	for service, want := range map[string]string{
+		"sqs": `{"connection":"keep-alive","Content-Length":"4","Content-Type":"application/x-amz-json-1.0"`,
+		"sns": `{"connection":"keep-alive","Content-Length":"4","Content-Type":"text/xml"`,
+		"dynamodb": `{"Connection":"keep-alive","Content-Length":"4","Content-Type":"application/x-amz-json-1.0",` +
+			`"Date":"Thu, 01 Jan 1970 00:00:00 GMT","x-amzn-RequestId":"","Server":"Server","x-amz-crc32":"3632233996"`,
+	} {
+		o := &document.Object{}
+		m := TargetOf(resource(service, "x")).MetadataOf([]byte("test"))
+		m.Date = time.Unix(0, 0).UTC()
+		AddMetadata(o, m)
+		if got := document.Text(o); !strings.Contains(got, `"HttpHeaders":`+want) {
+			t.Errorf("%s: %s", service, got)
+		}
+	}
+}
+
+// TestQueuesHaveAddresses: SQS is called where the queue is (recorded by LocalStack on AWS, error_handling, 2024).
+func TestQueuesHaveAddresses(t *testing.T) {
+	for in, want := range map[string]string{
+		`{"QueueUrl":"nowhere"}`:           "Unable to execute HTTP request: nowhere: Name or service not known",
+		`{"QueueUrl":"https://sqs/1/q"}`:   "",
+		`{"MessageBody":"no address yet"}`: "",
+	} {
+		if got := TargetOf(resource("sqs", "sendMessage")).Unreachable(parse(t, in)); got != want {
+			t.Errorf("%s: %s", in, got)
 		}
 	}
 }

@@ -25,16 +25,34 @@ func (t Target) Parameters(parameters any) any {
 		return parameters
 	}
 	for _, name := range textMembers[service] {
-		if v, has := o.Get(name); has {
-			if _, isText := v.(string); !isText {
-				o = o.With(name, document.Text(v))
-			}
+		v, has := o.Get(name)
+		if _, isText := v.(string); !has || isText {
+			continue
 		}
+		if v == nil { // no value, as if it were not there
+			o = o.Without(name)
+			continue
+		}
+		o = o.With(name, document.Text(v))
 	}
 	if service == "sqs" || service == "sns" {
 		o = o.Without("SdkHttpMetadata")
 	}
 	return o
+}
+
+// Unreachable says why the SDK behind an integration cannot even send its request, "" if it can: SQS is called at the
+// address of the queue, which then must be one.
+func (t Target) Unreachable(parameters any) string {
+	o, ok := parameters.(*document.Object)
+	if t.SDK || t.Service != "sqs" || !ok {
+		return ""
+	}
+	v, _ := o.Get("QueueUrl")
+	if address, ok := v.(string); ok && !strings.Contains(address, "://") {
+		return "Unable to execute HTTP request: " + address + ": Name or service not known"
+	}
+	return ""
 }
 
 // isBlob reports whether a type is a blob of the API.
@@ -53,19 +71,15 @@ func memberName(f reflect.StructField) string {
 // Blobs reports whether blobs are given and shown as text. DynamoDB's are in base64.
 func (t Target) Blobs() bool { return t.SDK && t.Service != "dynamodb" }
 
-// Blobs turns parameters that are blobs, which are given as text or JSON, into base64 as an operation with an input of
-// type t reads them.
+// Blobs turns parameters that are blobs into base64 as an operation with an input of type t reads them. A blob is the
+// JSON of what is given, also of a text: with its quotes.
 func Blobs(t reflect.Type, v any) any {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
 	switch {
 	case isBlob(t):
-		text, ok := v.(string)
-		if !ok {
-			text = document.Text(v)
-		}
-		return base64.StdEncoding.EncodeToString([]byte(text))
+		return base64.StdEncoding.EncodeToString([]byte(document.Text(v)))
 	case t.Kind() == reflect.Slice:
 		list, ok := v.([]any)
 		if !ok {

@@ -134,6 +134,9 @@ func (p *parser) steps() (steps []step, function string, err error) {
 				steps = append(steps, step{kind: wildcard})
 				continue
 			}
+			if p.at('[') { // $.[0] is $[0]
+				continue
+			}
 			name := p.name()
 			if name == "" {
 				return nil, "", p.fail("expected a name")
