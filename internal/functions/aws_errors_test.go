@@ -151,9 +151,8 @@ func calls(p *parts) map[string]func(context.Context) error {
 		"Start": func(ctx context.Context) error {
 			return steps.Start(ctx, event.ExecutionInput{Execution: "e", Operation: op})
 		},
-		"Running":      func(ctx context.Context) error { _, _, err := steps.Running(ctx, op, "e"); return err },
+		"Look":         func(ctx context.Context) error { return ignore(steps.Look(ctx, op, "e")) },
 		"Stop":         func(ctx context.Context) error { return steps.Stop(ctx, op, "e", event.Failure{}) },
-		"Stopped":      func(ctx context.Context) error { return ignore(steps.Stopped(ctx, op, "e")) },
 		"StoppedSince": func(ctx context.Context) error { return ignore(steps.StoppedSince(ctx, at)) },
 
 		"Endpoint": func(ctx context.Context) error { return ignore(p.things().Thing(ctx, "t")) },

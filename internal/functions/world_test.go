@@ -307,16 +307,15 @@ func (w *world) Start(_ context.Context, in event.ExecutionInput) error {
 	return nil
 }
 
-func (w *world) Running(_ context.Context, _ event.Operation, name string) (bool, bool, error) {
+func (w *world) Look(_ context.Context, _ event.Operation, name string) (workflow.ExecutionStatus, error) {
 	x, ok := w.execs[name]
-	return ok && x.over == "", ok, nil
-}
-
-func (w *world) Stopped(_ context.Context, _ event.Operation, name string) (*event.Failure, error) {
-	if x, ok := w.execs[name]; ok && strings.HasPrefix(x.over, "ABORTED ") {
-		return event.Failf(event.ErrorName(strings.TrimPrefix(x.over, "ABORTED ")), ""), nil
+	s := workflow.ExecutionStatus{Known: ok, Running: ok && x.over == ""}
+	if ok {
+		if told, stopped := strings.CutPrefix(x.over, "ABORTED "); stopped {
+			s.Stopped = event.Failf(event.ErrorName(told), "")
+		}
 	}
-	return nil, nil
+	return s, nil
 }
 
 // StoppedSince finds what the tick's sweep does not: nothing, in these stories.

@@ -64,8 +64,6 @@ type closer struct {
 	reports Reports
 	now     func() time.Time
 	who     func(context.Context) string
-	// stopped: somebody has stopped the execution, which had no occasion to report.
-	stopped bool
 }
 
 // close takes the end of a device's execution upon itself, stops the execution, and
@@ -87,12 +85,12 @@ func (c closer) close(ctx context.Context, d Device, why event.Failure) (End, er
 			return end, err
 		}
 	}
-	running, known, err := c.machine.Running(ctx, claim.Operation, claim.Execution)
+	x, err := c.machine.Look(ctx, claim.Operation, claim.Execution)
 	if err != nil {
 		return end, err
 	}
-	// Else it was stopped, by who wrote that or by somebody else.
-	end.Unreported = known && !running && claim.Ending == nil && !c.stopped
+	// One that was stopped, by who wrote that he ends it or by somebody else, had no occasion to report.
+	end.Unreported = x.Known && !x.Running && claim.Ending == nil && x.Stopped == nil
 	// Stopping first: what the execution's functions still register fails without
 	// the claim, and nothing starts anew, since the attempt is over.
 	if err := c.machine.Stop(ctx, claim.Operation, claim.Execution, why); err != nil {
@@ -104,15 +102,29 @@ func (c closer) close(ctx context.Context, d Device, why event.Failure) (End, er
 // release gives back a device whose execution was closed. Who takes it over
 // meanwhile has it.
 func (c closer) release(ctx context.Context, thing event.ThingName, closed Claim) error {
+	return c.releaseAs(ctx, thing, closed, nil)
+}
+
+// releaseAs is release of a device that somebody counts: shift says where it stands then. Where
+// somebody else ends it, or has it, by now, it stays as it is.
+func (c closer) releaseAs(ctx context.Context, thing event.ThingName, closed Claim, shift func(Device) *event.Shift,
+) error {
+	by := c.who(ctx)
 	for i := 1; ; i++ {
 		d, err := c.store.Load(ctx, thing)
-		if err == nil {
-			err = c.store.Release(ctx, d, closed.Execution, closed.Identity())
+		if err != nil {
+			return err
 		}
-		if errors.Is(err, ErrChanged) && i < closeAttempts {
-			continue
+		if shift != nil {
+			if d.Claim == nil || d.Claim.Execution != closed.Execution || d.Claim.endedBy() != by {
+				return nil
+			}
+			d.Shift = shift(d)
 		}
-		return err
+		err = c.store.Release(ctx, d, closed.Execution, closed.Identity())
+		if !errors.Is(err, ErrChanged) || i == closeAttempts {
+			return err
+		}
 	}
 }
 

@@ -199,7 +199,7 @@ func (w *Ender) End(ctx context.Context, thing event.ThingName, owner event.Owne
 	if err != nil {
 		return fail(err)
 	}
-	c := closer{w.Store, w.Machine, w.Reports, w.Now, w.Who, false}
+	c := closer{w.Store, w.Machine, w.Reports, w.Now, w.Who}
 	if p, ok := d.pending(owner); ok {
 		over, err := w.Orders.Over(ctx, thing, owner, p.ExecutionNumber)
 		if err != nil {

@@ -61,28 +61,28 @@ func (w *Starter) recoverCounted(ctx context.Context, d Device, owner event.Owne
 		return out, nil
 	}
 	out.Execution, out.Lap = d.Claim.Execution, d.Claim.Lap
-	running, known, err := w.Machine.Running(ctx, d.Claim.Operation, d.Claim.Execution)
+	x, err := w.Machine.Look(ctx, d.Claim.Operation, d.Claim.Execution)
 	switch {
 	case err != nil:
 		return fail(err)
-	case running:
+	case x.Running:
 		return w.cancel(ctx, d, out)
-	case !known || d.parked():
+	case !x.Known || d.parked():
 		if waits {
 			return w.Wake(ctx, d.Thing, owner)
 		}
-		if !known && w.Now().Sub(d.Claim.ClaimedAt) <= startGrace {
+		if !x.Known && w.Now().Sub(d.Claim.ClaimedAt) <= startGrace {
 			return out, nil
 		}
 	}
-	if err := w.bury(ctx, d, &out); err != nil {
+	if err := w.bury(ctx, d, x, &out); err != nil {
 		return fail(err)
 	}
 	return out, nil
 }
 
 // bury ends the attempt of a campaign's device whose execution is over and has not reported.
-func (w *Starter) bury(ctx context.Context, d Device, out *Started) error {
+func (w *Starter) bury(ctx context.Context, d Device, x ExecutionStatus, out *Started) error {
 	owner := d.Claim.Owner
 	if d.Claim.Ending != nil { // who was about to cancel it did not come to count it
 		flags, err := w.Controls.Flags(ctx, owner)
@@ -91,21 +91,16 @@ func (w *Starter) bury(ctx context.Context, d Device, out *Started) error {
 		}
 		if flags.Owner.State == event.ControlStopped {
 			out.Did = StartHeld
-			return w.conclude(ctx, d, event.StandHeld, cancelled(owner, flags.Owner), w.closer(), out)
+			return w.conclude(ctx, d, event.StandHeld, cancelled(owner, flags.Owner), out)
 		}
 	}
-	told, err := w.Machine.Stopped(ctx, d.Claim.Operation, d.Claim.Execution)
-	if err != nil {
-		return err
-	}
-	c := w.closer()
-	if told != nil {
-		out.Did, c.stopped = StartStopped, true
-		return w.conclude(ctx, d, event.StandHeld, stopped(owner, *told), c, out)
+	if x.Stopped != nil {
+		out.Did = StartStopped
+		return w.conclude(ctx, d, event.StandHeld, stopped(owner, *x.Stopped), out)
 	}
 	out.Did = StartOver
 	why := event.Failf(event.ControllerFailed, "execution %s came to its end, and has not reported", d.Claim.Execution)
-	return w.conclude(ctx, d, event.StandFailed, *why, c, out)
+	return w.conclude(ctx, d, event.StandFailed, *why, out)
 }
 
 func cancelled(owner event.Owner, flag Control) event.Failure {
@@ -136,7 +131,7 @@ func (w *Starter) cancel(ctx context.Context, d Device, out Started) (Started, e
 		return out, nil
 	}
 	out.Did = StartHeld
-	if err := w.conclude(ctx, d, event.StandHeld, cancelled(owner, flags.Owner), w.closer(), &out); err != nil {
+	if err := w.conclude(ctx, d, event.StandHeld, cancelled(owner, flags.Owner), &out); err != nil {
 		return fail(err)
 	}
 	return out, nil
@@ -144,8 +139,9 @@ func (w *Starter) cancel(ctx context.Context, d Device, out Started) (Started, e
 
 // conclude closes the execution of a device that its campaign counts, and gives the device back. Who is
 // changed meanwhile is looked at another time.
-func (w *Starter) conclude(ctx context.Context, d Device, state event.StandState, why event.Failure, c closer,
-	out *Started) error {
+func (w *Starter) conclude(ctx context.Context, d Device, state event.StandState, why event.Failure, out *Started,
+) error {
+	c, closed := w.closer(), *d.Claim
 	end, err := c.close(ctx, d, why)
 	if errors.Is(err, ErrChanged) {
 		out.Did = StartBegun // it goes on: what it was about to do is looked at first
@@ -155,19 +151,7 @@ func (w *Starter) conclude(ctx context.Context, d Device, state event.StandState
 		return err
 	}
 	out.Unreported = end.Unreported
-	closed, by := *d.Claim, w.Who(ctx)
-	for range closeAttempts {
-		if d, err = w.Store.Load(ctx, d.Thing); err != nil {
-			return err
-		}
-		if d.Claim == nil || d.Claim.Execution != closed.Execution || d.Claim.endedBy() != by {
-			return nil
-		}
-		d.Shift = d.shift(closed.Owner, closed.ExecutionNumber, state, why.Name, w.Now())
-		err = w.Store.Release(ctx, d, closed.Execution, closed.Identity())
-		if !errors.Is(err, ErrChanged) {
-			return err
-		}
-	}
-	return err
+	return c.releaseAs(ctx, d.Thing, closed, func(d Device) *event.Shift {
+		return d.shift(closed.Owner, closed.ExecutionNumber, state, why.Name, w.Now())
+	})
 }

@@ -48,12 +48,17 @@ type Machine interface {
 	// Start starts an execution. ErrPlayed if one of this name is over,
 	// nil if it runs already.
 	Start(ctx context.Context, in event.ExecutionInput) error
-	// Running reports whether it runs; known is false if there is none of this name.
-	Running(ctx context.Context, operation event.Operation, name string) (running, known bool, err error)
-	// Stopped says what was told as one was stopped from outside; nil of any other.
-	Stopped(ctx context.Context, operation event.Operation, name string) (*event.Failure, error)
+	// Look says how one stands.
+	Look(ctx context.Context, operation event.Operation, name string) (ExecutionStatus, error)
 	// Stop ends it; one that is over or unknown is no error.
 	Stop(ctx context.Context, operation event.Operation, name string, f event.Failure) error
+}
+
+// ExecutionStatus is how an execution stands. All is zero if there is none of its name.
+type ExecutionStatus struct {
+	Known, Running bool
+	// Stopped is what was told as it was stopped from outside; nil of any other.
+	Stopped *event.Failure
 }
 
 // ErrPlayed: an execution of this name has run and is over.

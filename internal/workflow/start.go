@@ -178,7 +178,8 @@ func (w *Starter) Appear(ctx context.Context, d Device) (started []Started, err 
 	// or waits for its time, nobody will.
 	for _, p := range d.waiting() {
 		if d.Claim != nil && d.Claim.Owner == p.Owner && d.Claim.ExecutionNumber >= p.ExecutionNumber {
-			if running, _, err := w.Machine.Running(ctx, d.Claim.Operation, d.Claim.Execution); err != nil || running {
+			x, err := w.Machine.Look(ctx, d.Claim.Operation, d.Claim.Execution)
+			if err != nil || x.Running {
 				return started, err
 			}
 		}
@@ -342,18 +343,18 @@ func (w *Starter) tryStart(ctx context.Context, d Device, p Pending) (Started, e
 	}
 	var dead *Claim
 	if d.Claim != nil && d.Claim.Execution != in.Execution {
-		ok, unreported, err := w.free(ctx, d, p.Owner)
+		t, err := w.free(ctx, d, p.Owner)
 		if errors.Is(err, ErrChanged) {
 			return fail(ErrClaimed)
 		}
 		if err != nil {
 			return fail(err)
 		}
-		if !ok {
+		if !t.free {
 			err := w.busy(ctx, d, p, &out)
 			return out, err
 		}
-		dead, out.Unreported = d.Claim, unreported
+		dead, out.Unreported = d.Claim, t.unreported
 	}
 	claim.Shift = d.shift(p.Owner, p.ExecutionNumber, event.StandRunning, "", now)
 	err = w.Store.Claim(ctx, d.Thing, claim, dead)
@@ -430,7 +431,7 @@ func (w *Starter) over(ctx context.Context, thing event.ThingName, p Pending, wh
 	return w.closer().reportPending(ctx, thing, p, why)
 }
 
-func (w *Starter) closer() closer { return closer{w.Store, w.Machine, w.Reports, w.Now, w.Who, false} }
+func (w *Starter) closer() closer { return closer{w.Store, w.Machine, w.Reports, w.Now, w.Who} }
 
 // busy leaves an attempt whose device belongs to another execution. PENDING stays: its
 // owner names it again when the other is over, and the clock wakes one that is parked, or
@@ -472,11 +473,11 @@ func (w *Starter) hold(
 ) error {
 	fail := func(err error) error { return fmt.Errorf("workflow.start: thing %s, %s: %w", d.Thing, in.Owner, err) }
 	if d.Claim != nil && d.Claim.Execution == in.Execution {
-		running, _, err := w.Machine.Running(ctx, in.Operation, in.Execution)
+		x, err := w.Machine.Look(ctx, in.Operation, in.Execution)
 		if err != nil {
 			return fail(err)
 		}
-		if running {
+		if x.Running {
 			out.Did = StartBegun
 			return nil
 		}
@@ -503,48 +504,56 @@ func (w *Starter) hold(
 	return nil
 }
 
-// free reports whether an owner's attempt may take a device from the execution that has
-// it. What the stack does by itself takes nothing from anybody, and yields to all.
-func (w *Starter) free(ctx context.Context, d Device, owner event.Owner) (ok, unreported bool, err error) {
-	switch {
-	case d.Claim.Owner.Arrival && !owner.Arrival:
-		return true, false, w.yields(ctx, d, owner)
-	case owner.Arrival && !d.Claim.Owner.Arrival:
-		return false, false, nil
-	}
-	ok, unreported, err = w.takeable(ctx, d)
-	return ok, unreported && !owner.Arrival, err
+// taking is whether the device of a claim may be taken from its execution.
+type taking struct {
+	free       bool
+	unreported bool           // the execution is over and has not reported, though its attempt is open
+	stopped    *event.Failure // with unreported: what was told as somebody stopped it; nil of any other
 }
 
-// takeable reports whether the claim of a device is a dead owner's: its attempt is
+// free says whether an owner's attempt may take a device from the execution that has
+// it. What the stack does by itself takes nothing from anybody, and yields to all.
+func (w *Starter) free(ctx context.Context, d Device, owner event.Owner) (taking, error) {
+	switch {
+	case d.Claim.Owner.Arrival && !owner.Arrival:
+		return taking{free: true}, w.yields(ctx, d, owner)
+	case owner.Arrival && !d.Claim.Owner.Arrival:
+		return taking{}, nil
+	}
+	t, err := w.takeable(ctx, d)
+	t.unreported = t.unreported && !owner.Arrival
+	return t, err
+}
+
+// takeable says whether the claim of a device is a dead owner's: its attempt is
 // over, and only the execution does not know yet, or did not report it; then that end
 // is reported here. Or the execution is over though its attempt is not: it could not
 // report, and does when it is redriven.
-func (w *Starter) takeable(ctx context.Context, d Device) (ok, unreported bool, err error) {
+func (w *Starter) takeable(ctx context.Context, d Device) (taking, error) {
 	claim := d.Claim
-	running, known, err := w.Machine.Running(ctx, claim.Operation, claim.Execution)
+	x, err := w.Machine.Look(ctx, claim.Operation, claim.Execution)
 	if err != nil {
-		return false, false, err
+		return taking{}, err
 	}
 	why, err := w.Orders.Over(ctx, d.Thing, claim.Owner, claim.ExecutionNumber)
 	if err != nil {
-		return false, false, err
+		return taking{}, err
 	}
 	switch {
 	case why != nil:
 		_, err = w.closer().close(ctx, d, *why)
-		return err == nil, false, err
-	case !known:
-		return w.Now().Sub(claim.ClaimedAt) > startGrace, false, nil
-	case !running && !d.parked() && claim.Owner.Campaign != "":
+		return taking{free: err == nil}, err
+	case !x.Known:
+		return taking{free: w.Now().Sub(claim.ClaimedAt) > startGrace}, nil
+	case !x.Running && !d.parked() && claim.Owner.Campaign != "":
 		// Its campaign counts it as at work: nobody else would see that it is not.
-		err := w.bury(ctx, d, &Started{})
+		err := w.bury(ctx, d, x, &Started{})
 		if err == nil {
 			err = ErrChanged // it is free now, if the device is looked at again
 		}
-		return false, false, err
+		return taking{}, err
 	}
-	return !running, !running && !d.parked(), nil
+	return taking{free: !x.Running, unreported: !x.Running && !d.parked(), stopped: x.Stopped}, nil
 }
 
 // reject ends an attempt that cannot begin, and reports it; ErrOver if it had ended

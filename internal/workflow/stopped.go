@@ -60,7 +60,6 @@ func (w *Ticker) stops(ctx context.Context, out *Ticked) error {
 func (w *Starter) withdraw(ctx context.Context, d Device, why event.Failure) error {
 	claim := *d.Claim
 	c := w.closer()
-	c.stopped = true
 	if _, err := c.close(ctx, d, why); err != nil {
 		return err
 	}

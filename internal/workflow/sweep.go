@@ -55,28 +55,22 @@ func (w *Starter) Recover(ctx context.Context, thing event.ThingName, owner even
 		return out, err
 	}
 	out.Execution = d.Claim.Execution
-	free, unreported, err := w.takeable(ctx, d)
+	t, err := w.takeable(ctx, d)
 	switch {
 	case errors.Is(err, ErrChanged): // somebody works on it
 		return out, nil
 	case err != nil:
 		return fail(err)
 	}
-	if unreported {
-		why, err := w.Machine.Stopped(ctx, d.Claim.Operation, d.Claim.Execution)
-		if err != nil {
+	if t.unreported && t.stopped != nil {
+		out.Did = StartStopped
+		if err := w.withdraw(ctx, d, stopped(d.Claim.Owner, *t.stopped)); err != nil {
 			return fail(err)
 		}
-		if why != nil {
-			out.Did = StartStopped
-			if err := w.withdraw(ctx, d, stopped(d.Claim.Owner, *why)); err != nil {
-				return fail(err)
-			}
-			return out, nil
-		}
+		return out, nil
 	}
-	out.Unreported = unreported
-	if !free || unreported {
+	out.Unreported = t.unreported
+	if !t.free || t.unreported {
 		// It runs; or it is over without a report, and makes that when it is redriven.
 		return out, nil
 	}

@@ -182,13 +182,9 @@ func (r *rig) Start(_ context.Context, in event.ExecutionInput) error {
 	return r.record("start")
 }
 
-func (r *rig) Running(_ context.Context, _ event.Operation, name string) (bool, bool, error) {
+func (r *rig) Look(_ context.Context, _ event.Operation, name string) (workflow.ExecutionStatus, error) {
 	runs, there := r.running[name]
-	return runs, there, r.fail["running"]
-}
-
-func (r *rig) Stopped(_ context.Context, _ event.Operation, name string) (*event.Failure, error) {
-	return r.aborted[name], r.fail["stopped"]
+	return workflow.ExecutionStatus{Known: there, Running: runs, Stopped: r.aborted[name]}, r.fail["look"]
 }
 
 // StoppedSince implements workflow.Stops.

@@ -149,11 +149,11 @@ func (c *Client) Start(ctx context.Context, in event.ExecutionInput) error {
 	})
 	var exists *types.ExecutionAlreadyExists
 	if errors.As(err, &exists) {
-		running, known, err := c.Running(ctx, in.Operation, in.Execution)
+		x, err := c.Look(ctx, in.Operation, in.Execution)
 		switch {
-		case err != nil || running:
+		case err != nil || x.Running:
 			return err
-		case !known:
+		case !x.Known:
 			// DescribeExecution is eventually consistent: it is too early to say.
 			return fail(errors.New("it exists and cannot be seen yet"))
 		}
@@ -168,11 +168,10 @@ func (c *Client) Start(ctx context.Context, in event.ExecutionInput) error {
 	return nil
 }
 
-// Running implements workflow.Machine.
-func (c *Client) Running(ctx context.Context, operation event.Operation, name string) (running, known bool,
-	err error) {
-	fail := func(err error) (bool, bool, error) {
-		return false, false, fmt.Errorf("workflow/stepfunctions.Running: execution %s: %w", name, err)
+// Look implements workflow.Machine.
+func (c *Client) Look(ctx context.Context, operation event.Operation, name string) (workflow.ExecutionStatus, error) {
+	fail := func(err error) (workflow.ExecutionStatus, error) {
+		return workflow.ExecutionStatus{}, fmt.Errorf("workflow/stepfunctions.Look: execution %s: %w", name, err)
 	}
 	execution, err := c.execution(operation, name)
 	if err != nil {
@@ -181,31 +180,19 @@ func (c *Client) Running(ctx context.Context, operation event.Operation, name st
 	out, err := c.api.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: &execution})
 	var unknown *types.ExecutionDoesNotExist
 	if errors.As(err, &unknown) {
-		return false, false, nil
+		return workflow.ExecutionStatus{}, nil
 	}
 	if err != nil {
 		return fail(err)
 	}
-	return out.Status == types.ExecutionStatusRunning || out.Status == types.ExecutionStatusPendingRedrive, true, nil
-}
-
-// Stopped implements workflow.Machine.
-func (c *Client) Stopped(ctx context.Context, operation event.Operation, name string) (*event.Failure, error) {
-	execution, err := c.execution(operation, name)
-	if err != nil {
-		return nil, fmt.Errorf("workflow/stepfunctions.Stopped: execution %s: %w", name, err)
+	x := workflow.ExecutionStatus{Known: true}
+	switch out.Status {
+	case types.ExecutionStatusRunning, types.ExecutionStatusPendingRedrive:
+		x.Running = true
+	case types.ExecutionStatusAborted:
+		x.Stopped = &event.Failure{Name: event.ErrorName(aws.ToString(out.Error)), Detail: aws.ToString(out.Cause)}
 	}
-	out, err := c.api.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: &execution})
-	var unknown *types.ExecutionDoesNotExist
-	switch {
-	case errors.As(err, &unknown):
-		return nil, nil
-	case err != nil:
-		return nil, fmt.Errorf("workflow/stepfunctions.Stopped: execution %s: %w", name, err)
-	case out.Status != types.ExecutionStatusAborted:
-		return nil, nil
-	}
-	return &event.Failure{Name: event.ErrorName(aws.ToString(out.Error)), Detail: aws.ToString(out.Cause)}, nil
+	return x, nil
 }
 
 // mostListed is how many executions of an operation are listed for those that were stopped: a page.

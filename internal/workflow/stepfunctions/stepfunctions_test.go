@@ -177,9 +177,9 @@ func TestExecutionsAreNamedWithoutTheirAlias(t *testing.T) {
 		if c.failed {
 			continue
 		}
-		running, known, err := client.Running(t.Context(), "reboot", "x")
-		if err != nil || !running || !known {
-			t.Errorf("%s: %t, %t, %v", name, running, known, err)
+		x, err := client.Look(t.Context(), "reboot", "x")
+		if err != nil || !x.Running || !x.Known {
+			t.Errorf("%s: %+v, %v", name, x, err)
 		}
 		if err := client.Stop(t.Context(), "reboot", "x", event.Failure{Name: event.JobCanceled}); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -227,18 +227,6 @@ func TestStoppedExecutionsAreListedWithWhoseTheyAre(t *testing.T) {
 	c, _ = newClient(t, map[string][]answer{"ListExecutions": refused("AccessDeniedException")})
 	if got, err := c.StoppedSince(t.Context(), since); err == nil || got != nil {
 		t.Errorf("of a machine that may not be listed: %+v, %v", got, err)
-	}
-
-	for answered, want := range map[string]*event.Failure{
-		`{"status":"ABORTED","error":"E","cause":"c"}`: {Name: "E", Detail: "c"},
-		`{"status":"ABORTED"}`:                         {},
-		`{"status":"FAILED","error":"E"}`:              nil,
-		`{"status":"RUNNING"}`:                         nil,
-	} {
-		c, _ := newClient(t, map[string][]answer{"DescribeExecution": ok(answered)})
-		if got, err := c.Stopped(t.Context(), "reboot", "x"); err != nil || !reflect.DeepEqual(got, want) {
-			t.Errorf("%s: %+v, %v, want %+v", answered, got, err, want)
-		}
 	}
 }
 
@@ -320,23 +308,31 @@ func TestStart(t *testing.T) {
 
 var errOther = errors.New("any other error")
 
-func TestRunning(t *testing.T) {
-	for status, want := range map[string]bool{
-		"RUNNING": true, "PENDING_REDRIVE": true, "SUCCEEDED": false, "FAILED": false, "TIMED_OUT": false,
-		"ABORTED": false,
+func TestLook(t *testing.T) {
+	running, over := workflow.ExecutionStatus{Known: true, Running: true}, workflow.ExecutionStatus{Known: true}
+	stopped := func(f event.Failure) workflow.ExecutionStatus {
+		return workflow.ExecutionStatus{Known: true, Stopped: &f}
+	}
+	for answered, want := range map[string]workflow.ExecutionStatus{
+		`{"status":"RUNNING"}`:                         running,
+		`{"status":"PENDING_REDRIVE"}`:                 running,
+		`{"status":"SUCCEEDED"}`:                       over,
+		`{"status":"FAILED","error":"E"}`:              over,
+		`{"status":"TIMED_OUT"}`:                       over,
+		`{"status":"ABORTED","error":"E","cause":"c"}`: stopped(event.Failure{Name: "E", Detail: "c"}),
+		`{"status":"ABORTED"}`:                         stopped(event.Failure{}),
 	} {
-		c, _ := newClient(t, map[string][]answer{"DescribeExecution": ok(`{"status":"` + status + `"}`)})
-		if running, known, err := c.Running(t.Context(), "reboot", "x"); running != want || !known || err != nil {
-			t.Errorf("%s: running %t, known %t, %v", status, running, known, err)
+		c, _ := newClient(t, map[string][]answer{"DescribeExecution": ok(answered)})
+		if got, err := c.Look(t.Context(), "reboot", "x"); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v, %v, want %+v", answered, got, err, want)
 		}
 	}
 	c, _ := newClient(t, map[string][]answer{"DescribeExecution": refused("ExecutionDoesNotExist")})
-	if running, known, err := c.Running(t.Context(), "reboot", "x"); running || known || err != nil {
-		t.Errorf("none: running %t, known %t, %v", running, known, err)
+	if got, err := c.Look(t.Context(), "reboot", "x"); got.Known || got.Running || err != nil {
+		t.Errorf("none: %+v, %v", got, err)
 	}
 	c, _ = newClient(t, map[string][]answer{"DescribeExecution": refused("InvalidArn")})
-	if _, _, err := c.Running(t.Context(), "reboot", "x"); err == nil ||
-		!strings.Contains(err.Error(), "execution x") {
+	if _, err := c.Look(t.Context(), "reboot", "x"); err == nil || !strings.Contains(err.Error(), "execution x") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -344,9 +340,9 @@ func TestRunning(t *testing.T) {
 func TestEveryOperationHasItsMachine(t *testing.T) {
 	c, s := newClient(t, nil)
 	in := event.NewExecutionInput(event.JobOwner("fw-2"), "rg-1", 1, "another", event.Plan{})
-	_, _, running := c.Running(t.Context(), "another", "x")
+	_, status := c.Look(t.Context(), "another", "x")
 	for op, err := range map[string]error{
-		"Start": c.Start(t.Context(), in), "Running": running, "Stop": c.Stop(t.Context(), "another", "x",
+		"Start": c.Start(t.Context(), in), "Look": status, "Stop": c.Stop(t.Context(), "another", "x",
 			event.Failure{}),
 	} {
 		if err == nil || !strings.Contains(err.Error(), `"another"`) || len(s.asked) != 0 {
