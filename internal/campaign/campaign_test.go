@@ -224,6 +224,53 @@ func TestAPauseLetsNothingBegin(t *testing.T) {
 	}
 }
 
+// TestADeviceThatWasAskedIsTakenOutWithoutTheManifest, which is as long as the fleet: it is walked for devices that
+// nobody has asked yet, from the first of those on.
+func TestADeviceThatWasAskedIsTakenOutWithoutTheManifest(t *testing.T) {
+	w := newWorld(t, 60)
+	c := w.create(`{"campaignId": "fall", "images": [{"firmware": {"version": "2.0.0"}}],
+		"targets": {"groups": ["demo"]}, "gate": {"success": 0.5},
+		"waves": [{"name": "canary", "count": 20, "bakeMinutes": 0}, {"name": "rest", "bakeMinutes": 0}]}`)
+	w.away["rg-000007"] = true
+	parts := &counting{Manifest: w}
+	controller := w.controller()
+	controller.Manifest = parts
+	exclude := func(want campaign.Done, reads int, things ...event.ThingName) {
+		t.Helper()
+		parts.n = 0
+		got, err := controller.Do(t.Context(), event.CampaignRequest{Verb: event.VerbExclude, Campaign: "fall",
+			Why: "x", Things: things}, "me")
+		if err != nil || got.Devices != want.Devices || got.Left != want.Left || parts.n != reads {
+			t.Errorf("%v: %+v, %v, %d parts were read", things, got, err, parts.n)
+		}
+	}
+	asked := false
+	w.play(c.ID, 6*time.Hour, func(c campaign.Campaign) {
+		if len(w.stands) < len(w.devices) || asked {
+			return
+		}
+		asked = true
+		exclude(campaign.Done{Devices: 1}, 0, "rg-000007")
+		exclude(campaign.Done{Left: 1}, 0, "rg-000007")
+		// Everybody has been asked by now, and who has not begun may still be taken out.
+		exclude(campaign.Done{Devices: 1, Left: 1}, 0, "rg-000008", "nobody")
+	})
+	if !asked {
+		t.Error("nobody was taken out")
+	}
+}
+
+// counting is a Manifest that counts the parts that are read.
+type counting struct {
+	campaign.Manifest
+	n int
+}
+
+func (c *counting) Part(ctx context.Context, at campaign.Part) ([]campaign.Member, error) {
+	c.n++
+	return c.Manifest.Part(ctx, at)
+}
+
 func TestABakeIsSkippedAndADeviceTakenOut(t *testing.T) {
 	w := newWorld(t, 60)
 	c := w.create(`{"campaignId": "fall", "images": [{"firmware": {"version": "2.0.0"}}],

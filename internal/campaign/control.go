@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/event"
@@ -291,8 +293,33 @@ func (w *Controller) exclude(ctx context.Context, r event.CampaignRequest, who s
 	for _, thing := range r.Things {
 		wanted[thing] = true
 	}
-	for wave := range c.Waves {
-		err := walk(ctx, w.Manifest, c, wave, func(_ Part, members []Member) (bool, error) {
+	took := func(changed bool) {
+		if changed {
+			out.Devices++
+		} else {
+			out.Left++
+		}
+	}
+	for names := range slices.Chunk(slices.Sorted(maps.Keys(wanted)), listPage) {
+		stand, err := w.Counts.Standings(ctx, c.ID, names)
+		if err != nil {
+			return err
+		}
+		for _, thing := range names {
+			if _, stands := stand[thing]; !stands {
+				continue
+			}
+			delete(wanted, thing)
+			changed, err := w.Carrier.Withdraw(ctx, thing, c.ID, event.StandWithdrawn)
+			if err != nil {
+				return err
+			}
+			took(changed)
+		}
+	}
+	// Of the others only the manifest knows whether they are the campaign's, and in which wave.
+	for wave := 0; wave < len(c.Waves) && len(wanted) > 0; wave++ {
+		err := walk(ctx, w.Manifest, c, wave, func(members []Member) (bool, error) {
 			for _, m := range members {
 				if !wanted[m.Thing] {
 					continue
@@ -300,25 +327,18 @@ func (w *Controller) exclude(ctx context.Context, r event.CampaignRequest, who s
 				delete(wanted, m.Thing)
 				s := c.standing(m, wave, 1, event.StandWithdrawn, w.Now())
 				changed, err := w.Carrier.Exclude(ctx, s, m.Thing)
-				if err == nil && !changed {
+				if err == nil && !changed { // it was admitted meanwhile
 					changed, err = w.Carrier.Withdraw(ctx, m.Thing, c.ID, event.StandWithdrawn)
 				}
 				if err != nil {
 					return false, err
 				}
-				if changed {
-					out.Devices++
-				} else {
-					out.Left++
-				}
+				took(changed)
 			}
 			return len(wanted) > 0, nil
 		})
-		if err != nil || len(wanted) == 0 {
-			if err != nil {
-				return err
-			}
-			break
+		if err != nil {
+			return err
 		}
 	}
 	out.Left += len(wanted)

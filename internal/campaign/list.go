@@ -143,11 +143,7 @@ func leftOver(ctx context.Context, manifest Manifest, counts Counts, c Campaign,
 	}
 	planned, want := 0, min(n.Planned, mostLeftOver-len(left))
 	for wave := 0; wave < len(c.Waves) && planned < want; wave++ {
-		err := walk(ctx, manifest, c, wave, func(at Part, members []Member) (bool, error) {
-			w := c.Waves[wave]
-			if at.Class < len(w.Cursors) { // those before stand somewhere
-				members = members[min(max(w.Cursors[at.Class]-at.Number*PartSize, 0), len(members)):]
-			}
+		err := walk(ctx, manifest, c, wave, func(members []Member) (bool, error) {
 			for page := range slices.Chunk(members, listPage) {
 				names := make([]event.ThingName, len(page))
 				for i, m := range page {

@@ -302,22 +302,36 @@ func (m *Machine) gate(ctx context.Context, in StepInput) (StepAnswer, error) {
 // mostOffenders is how many devices that failed are named.
 const mostOffenders = 10
 
-// walk reads the parts of a wave in order, until f says that it has enough.
-func walk(ctx context.Context, manifest Manifest, c Campaign, wave int, f func(Part, []Member) (more bool, err error),
+// walk reads the devices of a wave in order that nobody was asked to begin, as far as the record says, until f says
+// that it has enough: a part of them at a time. Those before the cursors stand somewhere; of those after it some may
+// as well, since a cursor moves when they are admitted.
+func walk(ctx context.Context, manifest Manifest, c Campaign, wave int, f func([]Member) (more bool, err error),
 ) error {
 	for class, k := range c.Waves[wave].Classes {
-		for number := 0; number*PartSize < k.Count; number++ {
-			at := Part{Campaign: c.ID, Wave: wave, Class: class, Number: number}
-			members, err := manifest.Part(ctx, at)
+		passed := c.passed(wave, class)
+		for number := passed / PartSize; max(passed, number*PartSize) < k.Count; number++ {
+			members, err := manifest.Part(ctx, Part{Campaign: c.ID, Wave: wave, Class: class, Number: number})
 			if err != nil {
 				return fmt.Errorf("manifest of wave %d: %w", wave, err)
 			}
-			if more, err := f(at, members); err != nil || !more {
+			members = members[min(max(passed-number*PartSize, 0), len(members)):]
+			if more, err := f(members); err != nil || !more {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// passed is how many devices of a class of a wave were asked to begin, or to download.
+func (c Campaign) passed(wave, class int) (n int) {
+	if at := c.Waves[wave].Cursors; class < len(at) {
+		n = at[class]
+	}
+	if c.Stage != nil && wave < len(c.Stage.Cursors) {
+		n = max(n, c.Stage.Cursors[wave][class])
+	}
+	return n
 }
 
 // report ends a campaign: its report is there before anybody reads that it is over.
