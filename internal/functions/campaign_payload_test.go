@@ -29,6 +29,8 @@ func parseCampaign(payload []byte) (campaign.Request, error) {
 	return campaign.Parse(payload, []event.Form{upgrade.NewForm(nil, upgrade.Rules{})}, upgrade.Operation)
 }
 
+var campaignSamples = []string{"create-campaign.json", "create-campaign-demo.json", "create-campaign-staged.json"}
+
 func TestSamplesOfCampaigns(t *testing.T) {
 	s := campaignSchema(t)
 	r, err := parseCampaign(sample(t, "create-campaign.json"))
@@ -40,7 +42,11 @@ func TestSamplesOfCampaigns(t *testing.T) {
 	if err != nil || len(demo.Waves) != 3 || !demo.Waves[1].Approval {
 		t.Errorf("%+v, %v", demo, err)
 	}
-	for _, name := range []string{"create-campaign.json", "create-campaign-demo.json"} {
+	staged, err := parseCampaign(sample(t, "create-campaign-staged.json"))
+	if err != nil || len(staged.Waves) != 2 || staged.Stage == nil || staged.Stage.MaxHours != 1 {
+		t.Errorf("%+v, %v", staged, err)
+	}
+	for _, name := range campaignSamples {
 		if !accepts(s, sample(t, name)) {
 			t.Errorf("the schema refuses %s", name)
 		}
@@ -83,7 +89,7 @@ func TestTheSchemaOfCampaignsAgreesWithValidation(t *testing.T) {
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		var tree any
-		name := rapid.SampledFrom([]string{"create-campaign.json", "create-campaign-demo.json"}).Draw(t, "base")
+		name := rapid.SampledFrom(campaignSamples).Draw(t, "base")
 		b, err := os.ReadFile(filepath.Join(samples, name))
 		if err != nil || json.Unmarshal(b, &tree) != nil {
 			t.Fatal(name, err)

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iot"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"pgregory.net/rapid"
@@ -121,6 +122,7 @@ type outage struct {
 
 	iot    *iot.Client
 	lambda *lambda.Client
+	asker  *aws.Config // who asks for what a campaign is to do
 }
 
 // playCrashes plays a job to its end. An error tells what is wrong with it.
@@ -140,6 +142,36 @@ func playCrashes(seed uint64, faultList string, crashes []crash, opens time.Dura
 // playThrough plays a job with such an activation; prepare may set what is done meanwhile.
 func playThrough(seed uint64, faultList string, crashes []crash, prepare func(s *outage) (activation map[string]any)) (
 	s *outage, err error) {
+	if s, err = newOutage(seed, faultList, crashes); err != nil {
+		return s, err
+	}
+	s.fleet.Start()
+	s.arm()
+	members := map[string]any{
+		"jobId": crashJob, "firmware": map[string]string{"version": crashVersion},
+		"targets":  []string{"arn:aws:iot:" + region + ":" + account + ":thinggroup/" + crashGroup},
+		"rollout":  map[string]int{"maximumPerMinute": crashDevices - 1}, // the last one a minute later
+		"abort":    map[string]any{"criteriaList": []any{}},
+		"timeouts": map[string]int{"answerSeconds": 20, "downloadSeconds": 60, "rebootSeconds": 60},
+	}
+	if activation := prepare(s); activation != nil {
+		members["activation"] = activation
+	}
+	payload, err := json.Marshal(members)
+	if err != nil {
+		return s, err
+	}
+	if err := s.play(func() error {
+		_, err := cli.CreateJob(s.ctx, s.lambda, stack, payload)
+		return err
+	}); err != nil {
+		return s, err
+	}
+	return s, s.judge()
+}
+
+// newOutage is the stage with agents that have not started yet.
+func newOutage(seed uint64, faultList string, crashes []crash) (s *outage, err error) {
 	base, err := stage()
 	if err != nil {
 		return nil, err
@@ -164,32 +196,7 @@ func playThrough(seed uint64, faultList string, crashes []crash, prepare func(s 
 	if s.faults, err = plan.Faults.Assign(crashDevices, seed); err != nil {
 		return s, err
 	}
-	if err := w.build(plan); err != nil {
-		return s, err
-	}
-	w.fleet.Start()
-	s.arm()
-	members := map[string]any{
-		"jobId": crashJob, "firmware": map[string]string{"version": crashVersion},
-		"targets":  []string{"arn:aws:iot:" + region + ":" + account + ":thinggroup/" + crashGroup},
-		"rollout":  map[string]int{"maximumPerMinute": crashDevices - 1}, // the last one a minute later
-		"abort":    map[string]any{"criteriaList": []any{}},
-		"timeouts": map[string]int{"answerSeconds": 20, "downloadSeconds": 60, "rebootSeconds": 60},
-	}
-	if activation := prepare(s); activation != nil {
-		members["activation"] = activation
-	}
-	payload, err := json.Marshal(members)
-	if err != nil {
-		return s, err
-	}
-	if err := s.play(func() error {
-		_, err := cli.CreateJob(s.ctx, s.lambda, stack, payload)
-		return err
-	}); err != nil {
-		return s, err
-	}
-	return s, s.judge()
+	return s, w.build(plan)
 }
 
 // play has the job made, and waits until it has ended and nothing is left of it.
