@@ -271,6 +271,67 @@ func (c *counting) Part(ctx context.Context, at campaign.Part) ([]campaign.Membe
 	return c.Manifest.Part(ctx, at)
 }
 
+// dying is a Store whose caller dies before it saves.
+type dying struct {
+	campaign.Store
+	dead error
+}
+
+func (d dying) Save(ctx context.Context, c campaign.Campaign, done ...campaign.Entry) error {
+	if d.dead != nil {
+		return d.dead
+	}
+	return d.Store.Save(ctx, c, done...)
+}
+
+// TestAVerbThatWasCutOffIsRecordedOnce: pausing and resuming are two writes, and who does them may die in between. When
+// it is repeated the record has who did it, once.
+func TestAVerbThatWasCutOffIsRecordedOnce(t *testing.T) {
+	w := newWorld(t, 60)
+	c := w.create(three)
+	gone := errors.New("gone")
+	recorded := func() (all []string) {
+		log, err := w.Log(t.Context(), c.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range log {
+			all = append(all, e.Verb)
+		}
+		return all
+	}
+	cut := func(verb event.CampaignVerb, controller *campaign.Controller) {
+		t.Helper()
+		if _, err := controller.Do(t.Context(), event.CampaignRequest{Verb: verb, Campaign: c.ID, Why: "x"},
+			"me"); !errors.Is(err, gone) {
+			t.Fatalf("%s: %v", verb, err)
+		}
+	}
+	want := []string{"create"}
+	for range 2 {
+		controller := w.controller()
+		controller.Store = dying{w, gone} // after the flag
+		cut(event.VerbPauseCampaign, controller)
+		if w.flag != event.ControlPaused {
+			t.Error("it is not paused")
+		}
+		w.do(event.CampaignRequest{Verb: event.VerbPauseCampaign, Campaign: c.ID, Why: "x"}, "me")
+		want = append(want, "pause")
+		if got := recorded(); !slices.Equal(got, want) {
+			t.Fatalf("recorded %v, want %v", got, want)
+		}
+
+		w.flagless = gone
+		cut(event.VerbResumeCampaign, w.controller())
+		w.flagless = nil
+		w.do(event.CampaignRequest{Verb: event.VerbResumeCampaign, Campaign: c.ID}, "me")
+		want = append(want, "resume")
+		if got := recorded(); !slices.Equal(got, want) || w.flag != event.ControlRunning {
+			t.Fatalf("recorded %v, want %v", got, want)
+		}
+	}
+}
+
 func TestABakeIsSkippedAndADeviceTakenOut(t *testing.T) {
 	w := newWorld(t, 60)
 	c := w.create(`{"campaignId": "fall", "images": [{"firmware": {"version": "2.0.0"}}],

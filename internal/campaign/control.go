@@ -148,14 +148,30 @@ func (w *Controller) pause(ctx context.Context, r event.CampaignRequest, who str
 	if own == event.ControlStopped {
 		return ErrOver
 	}
-	if own == event.ControlPaused {
-		return nil
+	if own == event.ControlPaused { // by a gate that asks, or by who may not have come to note it
+		noted, err := w.noted(ctx, r)
+		if err != nil || noted || c.Phase == Hold {
+			return err
+		}
+		return w.note(ctx, r, who)
 	}
 	if err := w.Flags.SetFlag(ctx, c.ID, event.ControlPaused, who, r.Why); err != nil {
 		return err
 	}
 	out.Changed = true
 	return w.note(ctx, r, who)
+}
+
+// noted reports whether the last that was done of pausing and resuming, by an operator or a gate, is this verb.
+func (w *Controller) noted(ctx context.Context, r event.CampaignRequest) (bool, error) {
+	log, err := w.Store.Log(ctx, r.Campaign)
+	for _, e := range slices.Backward(log) {
+		switch verb := event.CampaignVerb(e.Verb); verb {
+		case event.VerbPauseCampaign, event.VerbResumeCampaign, gateVerb + event.CampaignVerb(Inconclusive):
+			return verb == r.Verb, err
+		}
+	}
+	return false, err
 }
 
 func (w *Controller) note(ctx context.Context, r event.CampaignRequest, who string) error {
@@ -198,6 +214,10 @@ func (w *Controller) resume(ctx context.Context, r event.CampaignRequest, who st
 	if !held && own != event.ControlPaused {
 		return nil
 	}
+	noted, err := w.noted(ctx, r) // by who did not come to lift the flag
+	if err != nil {
+		return err
+	}
 	c, err = change(ctx, w.Store, r.Campaign, func(c *Campaign) ([]Entry, error) {
 		if r.Failures != nil {
 			c.Acknowledged = map[event.ErrorName]int{}
@@ -212,7 +232,9 @@ func (w *Controller) resume(ctx context.Context, r event.CampaignRequest, who st
 			c.State, c.Why, c.Acknowledged = Running, "", nil // the next wave counts anew
 			c.answer(Answer{Next: NextGo})
 		}
-		out.State = c.State
+		if out.State = c.State; noted && !held {
+			return nil, nil
+		}
 		return []Entry{w.entry(r, who, "")}, nil
 	})
 	if err != nil {

@@ -236,6 +236,9 @@ func respond(ctx context.Context, s Store, cb Callback, c Campaign) error {
 	return err
 }
 
+// gateVerb begins the entry of a gate, before its outcome.
+const gateVerb = "gate "
+
 // gate judges a wave, once.
 func (m *Machine) gate(ctx context.Context, in StepInput) (StepAnswer, error) {
 	c, err := m.Store.Load(ctx, in.Campaign)
@@ -279,7 +282,7 @@ func (m *Machine) gate(ctx context.Context, in StepInput) (StepAnswer, error) {
 			if verdict.Outcome == Fail {
 				c.HaltedIn = w.Name
 			}
-			return []Entry{{At: m.Now(), Verb: "gate " + string(verdict.Outcome), Who: "campaign", Why: verdict.Why,
+			return []Entry{{At: m.Now(), Verb: gateVerb + string(verdict.Outcome), Who: "campaign", Why: verdict.Why,
 				Wave: w.Name, N: verdict.N}}, nil
 		})
 		if err != nil {

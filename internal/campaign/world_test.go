@@ -47,6 +47,7 @@ type world struct {
 	behind    func()          // a step found that; it is tried again after
 	alarms    map[string]campaign.Alarm
 	blind     error // of the alarms
+	flagless  error // of setting the flag
 }
 
 func newWorld(t *testing.T, devices int) *world {
@@ -161,6 +162,9 @@ func (w *world) Flag(context.Context, event.CampaignID) (event.ControlState, boo
 func (w *world) SetFlag(_ context.Context, _ event.CampaignID, s event.ControlState, _, _ string) error {
 	if w.flag == event.ControlStopped && s != event.ControlStopped {
 		return campaign.ErrOver
+	}
+	if w.flagless != nil {
+		return w.flagless
 	}
 	w.flag = s
 	return nil
