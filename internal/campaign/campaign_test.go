@@ -240,7 +240,8 @@ func TestADeviceThatWasAskedIsTakenOutWithoutTheManifest(t *testing.T) {
 		parts.n = 0
 		got, err := controller.Do(t.Context(), event.CampaignRequest{Verb: event.VerbExclude, Campaign: "fall",
 			Why: "x", Things: things}, "me")
-		if err != nil || got.Devices != want.Devices || got.Left != want.Left || parts.n != reads {
+		if err != nil || got.Devices != want.Devices || got.Left != want.Left || parts.n != reads ||
+			!slices.Equal(got.Unknown, want.Unknown) {
 			t.Errorf("%v: %+v, %v, %d parts were read", things, got, err, parts.n)
 		}
 	}
@@ -253,7 +254,7 @@ func TestADeviceThatWasAskedIsTakenOutWithoutTheManifest(t *testing.T) {
 		exclude(campaign.Done{Devices: 1}, 0, "rg-000007")
 		exclude(campaign.Done{Left: 1}, 0, "rg-000007")
 		// Everybody has been asked by now, and who has not begun may still be taken out.
-		exclude(campaign.Done{Devices: 1, Left: 1}, 0, "rg-000008", "nobody")
+		exclude(campaign.Done{Devices: 1, Unknown: []event.ThingName{"nobody"}}, 0, "rg-000008", "nobody")
 	})
 	if !asked {
 		t.Error("nobody was taken out")
@@ -284,8 +285,8 @@ func (d dying) Save(ctx context.Context, c campaign.Campaign, done ...campaign.E
 	return d.Store.Save(ctx, c, done...)
 }
 
-// TestAVerbThatWasCutOffIsRecordedOnce: pausing and resuming are two writes, and who does them may die in between. When
-// it is repeated the record has who did it, once.
+// TestAVerbThatWasCutOffIsRecordedOnce: pausing and resuming are two writes, and who does them may die in between.
+// When it is repeated the record has who did it, once.
 func TestAVerbThatWasCutOffIsRecordedOnce(t *testing.T) {
 	w := newWorld(t, 60)
 	c := w.create(three)
@@ -339,7 +340,7 @@ func TestABakeIsSkippedAndADeviceTakenOut(t *testing.T) {
 		"waves": [{"name": "canary", "count": 20, "bakeMinutes": 10000}, {"name": "rest", "bakeMinutes": 0}]}`)
 	out := w.do(event.CampaignRequest{Verb: event.VerbExclude, Campaign: "fall", Why: "on loan",
 		Things: []event.ThingName{"rg-000007", "rg-000008", "nobody"}}, "me")
-	if out.Devices != 2 || out.Left != 1 {
+	if out.Devices != 2 || out.Left != 0 || !slices.Equal(out.Unknown, []event.ThingName{"nobody"}) {
 		t.Errorf("excluded %+v", out)
 	}
 	if _, err := w.controller().Do(t.Context(), event.CampaignRequest{Verb: event.VerbSkip, Campaign: "fall"},

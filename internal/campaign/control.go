@@ -35,6 +35,8 @@ type Done struct {
 	Wave     string             `json:"wave,omitempty"`
 	Devices  int                `json:"devices,omitempty"` // of exclude and retry: how many
 	Left     int                `json:"left,omitempty"`    // those that stay as they are
+	// Unknown are things that exclude was given and that are not the campaign's.
+	Unknown []event.ThingName `json:"unknown,omitempty"`
 	// Of retry: where the next request goes on, if there are more devices, and how many have failed
 	// that the list does not show yet.
 	Next     string `json:"next,omitempty"`
@@ -76,6 +78,29 @@ func (w *Controller) entry(r event.CampaignRequest, who, wave string) Entry {
 	return Entry{At: w.Now(), Verb: string(r.Verb), Who: who, Why: r.Why, Wave: wave}
 }
 
+// moment says what a campaign waits for, to who came at another moment.
+func (c *Campaign) moment() string {
+	wave := ""
+	if c.Current < len(c.Waves) {
+		wave = c.Waves[c.Current].Name
+	}
+	switch c.Phase {
+	case Staging:
+		return "it is staged"
+	case Approval:
+		return "wave " + wave + " waits for approval"
+	case Admit:
+		return "wave " + wave + " is on its way"
+	case Bake:
+		return "wave " + wave + " bakes"
+	case Hold:
+		return "the gate of wave " + wave + " asks whether to go on: resume or abort it"
+	case Close:
+		return "it comes to its end"
+	}
+	return "it is about to begin"
+}
+
 // decide is an operator's word on a wave that waits for it.
 func (w *Controller) decide(ctx context.Context, r event.CampaignRequest, who string, out *Done) error {
 	c, err := change(ctx, w.Store, r.Campaign, func(c *Campaign) ([]Entry, error) {
@@ -99,7 +124,7 @@ func (w *Controller) decide(ctx context.Context, r event.CampaignRequest, who st
 				out.Wave = c.wave().Name
 				return nil, nil
 			}
-			return nil, fmt.Errorf("%w: no such wave waits for approval", ErrNothingToDo)
+			return nil, fmt.Errorf("%w: no such wave waits for approval; %s", ErrNothingToDo, c.moment())
 		}
 		if c.Request.FourEyes && r.Verb == event.VerbApprove {
 			switch who {
@@ -153,13 +178,13 @@ func (w *Controller) pause(ctx context.Context, r event.CampaignRequest, who str
 		if err != nil || noted || c.Phase == Hold {
 			return err
 		}
-		return w.note(ctx, r, who)
+		return w.note(ctx, r, who, 0)
 	}
 	if err := w.Flags.SetFlag(ctx, c.ID, event.ControlPaused, who, r.Why); err != nil {
 		return err
 	}
 	out.Changed = true
-	return w.note(ctx, r, who)
+	return w.note(ctx, r, who, 0)
 }
 
 // noted reports whether the last that was done of pausing and resuming, by an operator or a gate, is this verb.
@@ -174,9 +199,12 @@ func (w *Controller) noted(ctx context.Context, r event.CampaignRequest) (bool, 
 	return false, err
 }
 
-func (w *Controller) note(ctx context.Context, r event.CampaignRequest, who string) error {
+// note records a verb, of so many devices if it is of devices.
+func (w *Controller) note(ctx context.Context, r event.CampaignRequest, who string, devices int) error {
 	_, err := change(ctx, w.Store, r.Campaign, func(*Campaign) ([]Entry, error) {
-		return []Entry{w.entry(r, who, "")}, nil
+		e := w.entry(r, who, "")
+		e.N = devices
+		return []Entry{e}, nil
 	})
 	return err
 }
@@ -258,7 +286,7 @@ func (w *Controller) skip(ctx context.Context, r event.CampaignRequest, who stri
 		case Bake:
 			out.Wave = c.wave().Name
 		default:
-			return nil, fmt.Errorf("%w: no wave bakes", ErrNothingToDo)
+			return nil, fmt.Errorf("%w: no wave bakes; %s", ErrNothingToDo, c.moment())
 		}
 		if c.Skip || c.Answer != nil {
 			return nil, nil
@@ -363,11 +391,11 @@ func (w *Controller) exclude(ctx context.Context, r event.CampaignRequest, who s
 			return err
 		}
 	}
-	out.Left += len(wanted)
+	out.Unknown = slices.Sorted(maps.Keys(wanted))
 	if out.Changed = out.Devices > 0; !out.Changed {
 		return nil
 	}
-	return w.note(ctx, r, who)
+	return w.note(ctx, r, who, out.Devices)
 }
 
 // mostRetried is how many devices one request lets begin again: each takes some requests, and the
@@ -429,7 +457,7 @@ func (w *Controller) retry(ctx context.Context, r event.CampaignRequest, who str
 	if out.Changed = out.Devices > 0; !out.Changed {
 		return nil
 	}
-	return w.note(ctx, r, who)
+	return w.note(ctx, r, who, out.Devices)
 }
 
 // overtaken lets devices go on that begin again to be staged, if their wave has begun meanwhile: it

@@ -22,7 +22,7 @@ var (
 	// ErrOver: the campaign is over.
 	ErrOver = errors.New("the campaign is over")
 	// ErrNothingToDo: the verb is for another moment.
-	ErrNothingToDo = errors.New("there is nothing to do it to now")
+	ErrNothingToDo = errors.New("this is not the moment for it")
 	// ErrFourEyes: who approves is who created.
 	ErrFourEyes = errors.New("whoever created a campaign does not approve it (approval.fourEyes)")
 	// ErrUnproved: a verb that is recorded needs a proof of who asks.

@@ -475,8 +475,14 @@ func (c CampaignView) print(out io.Writer) {
 		}
 	}
 	for _, e := range c.Log {
-		fmt.Fprintln(out, strings.TrimSpace(fmt.Sprintf("%s %s %s by %s %s", e.At.UTC().Format(time.RFC3339), e.Verb,
-			e.Wave, e.Who, e.Why)))
+		text := e.At.UTC().Format(time.RFC3339) + " " + e.Verb
+		if e.Wave != "" {
+			text += " " + e.Wave
+		}
+		if e.Devices > 0 {
+			text += fmt.Sprintf(" of %d devices", e.Devices)
+		}
+		fmt.Fprintln(out, strings.TrimSpace(text+" by "+e.Who+" "+e.Why))
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -25,6 +26,7 @@ type doneView struct {
 	Changed                 bool
 	State, Wave, Next       string
 	Devices, Left, Unlisted int
+	Unknown                 []string
 }
 
 // doAll is Do, again where an answer says that there are more devices; the numbers are of all of them.
@@ -75,7 +77,7 @@ var campaignVerbs = []verb{
 		short: "Continue after a pause, or after an inconclusive gate",
 		long: "--acknowledge is the number of failures that you have seen. After an inconclusive gate it is\n" +
 			"required and must be exact, so that later failures are not accepted unseen."},
-	{verb: event.VerbSkip, use: "skip CAMPAIGN", short: "End the bake of the wave"},
+	{verb: event.VerbSkip, use: "skip CAMPAIGN", short: "End the bake of the wave, or the stage"},
 	{verb: event.VerbAbort, use: "abort CAMPAIGN --why REASON", why: true, short: "End a campaign for good",
 		long: "No device begins. Devices at work get no further command that changes them. An image that was\n" +
 			"activated is verified; an image that was only downloaded does no harm."},
@@ -132,6 +134,9 @@ func campaignVerb(env *Env, v verb) *cobra.Command {
 		}
 		if v.things || v.fail {
 			text += fmt.Sprintf(" of %d devices; %d were left as they are", done.Devices, done.Left)
+		}
+		if len(done.Unknown) > 0 {
+			text += "; not of this campaign: " + strings.Join(done.Unknown, ", ")
 		}
 		if !done.Changed {
 			text += ": nothing to do"

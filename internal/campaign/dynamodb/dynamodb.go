@@ -152,7 +152,7 @@ func (st *Store) write(ctx context.Context, c campaign.Campaign, condition strin
 // Load implements campaign.Store.
 func (st *Store) Load(ctx context.Context, id event.CampaignID) (c campaign.Campaign, err error) {
 	fail := func(err error) (campaign.Campaign, error) {
-		return campaign.Campaign{}, fmt.Errorf("campaign/dynamodb.Load: %s: %w", id, err)
+		return campaign.Campaign{}, fmt.Errorf("campaign/dynamodb.Load: campaign %s: %w", id, err)
 	}
 	out, err := st.api.GetItem(ctx, &dynamodb.GetItemInput{TableName: &st.table, Key: key(pk(id), skRecord),
 		ConsistentRead: aws.Bool(true)})
