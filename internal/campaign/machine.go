@@ -45,6 +45,34 @@ type StepInput struct {
 	Token    event.TaskToken  `json:"taskToken,omitempty"`
 	Next     string           `json:"next,omitempty"` // with CLOSE: what it was told before
 	Why      string           `json:"why,omitempty"`  // with CLOSE: why
+	// Entered is when the state was entered, and Retry how often it was retried since, of one that waits. Executions
+	// that began before these were told have neither.
+	Entered time.Time `json:"entered,omitzero"`
+	Retry   int       `json:"retry,omitempty"`
+}
+
+// Turn is which of its steps, and which attempt of it, the execution has registered last.
+type Turn struct {
+	Step    Step      `json:"step"`
+	Wave    int       `json:"wave"`
+	Entered time.Time `json:"entered"`
+	Retry   int       `json:"retry,omitempty"`
+}
+
+func (in StepInput) turn() Turn { return Turn{in.Step, in.Wave, in.Entered, in.Retry} }
+
+// past reports whether the execution has come further than an invocation that comes late: another attempt of the
+// state, or another state, has registered since. Or it has registered this very attempt; its token may be answered.
+func (c *Campaign) past(in StepInput) (over, same bool) {
+	last := c.Turn
+	if last == nil || in.Entered.IsZero() {
+		return false, c.Token == string(in.Token)
+	}
+	if *last == in.turn() {
+		return false, true
+	}
+	return in.Entered.Before(last.Entered) || in.Entered.Equal(last.Entered) && in.Step == last.Step &&
+		in.Retry < last.Retry, false
 }
 
 // StepAnswer is a function's answer. A state that waits does not look at it.
@@ -109,7 +137,7 @@ func (m *Machine) Take(ctx context.Context, in StepInput) (StepAnswer, error) {
 
 // wait registers a step that waits.
 func (m *Machine) wait(ctx context.Context, in StepInput, phase Phase) error {
-	repeated := false
+	late, repeated := false, false
 	var staged event.Counts // before a wave of what is staged
 	if phase == Admit {
 		c, err := m.Store.Load(ctx, in.Campaign)
@@ -124,8 +152,12 @@ func (m *Machine) wait(ctx context.Context, in StepInput, phase Phase) error {
 		if in.Wave < 0 || in.Wave >= len(c.Waves) && phase != Close {
 			return nil, stepError{in}
 		}
-		if repeated = c.Token == string(in.Token); repeated {
+		if late, repeated = c.past(in); late || repeated {
 			return nil, nil
+		}
+		if !in.Entered.IsZero() {
+			turn := in.turn()
+			c.Turn = &turn
 		}
 		c.Token, c.Phase, c.Answer, c.Answered, c.Skip = string(in.Token), phase, nil, false, false
 		now := m.Now()
@@ -167,7 +199,7 @@ func (m *Machine) wait(ctx context.Context, in StepInput, phase Phase) error {
 		}
 		return nil, nil
 	})
-	if err != nil {
+	if err != nil || late || repeated && c.Answered { // what follows was done, and is over
 		return err
 	}
 	switch phase {

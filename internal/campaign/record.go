@@ -60,7 +60,8 @@ type Campaign struct {
 	Waves     []WaveRun         `json:"waves"`
 	Current   int               `json:"current"`
 	Phase     Phase             `json:"phase,omitempty"`
-	Token     string            `json:"-"` // of the step that waits: a secret, and an attribute of its own
+	Token     string            `json:"-"`              // of the step that waits: a secret, and an attribute of its own
+	Turn      *Turn             `json:"turn,omitempty"` // whose token it is
 	Answered  bool              `json:"answered,omitempty"`
 	Answer    *Answer           `json:"answer,omitempty"` // to the step that waits
 	Skip      bool              `json:"skip,omitempty"`   // the bake of this wave, or the stage

@@ -420,18 +420,35 @@ func (w *world) play(id event.CampaignID, most time.Duration, on func(campaign.C
 	w.t.Helper()
 	m, tokens := w.machine(), 0
 	in := w.started[0]
+	var last campaign.StepInput // that waited
 	await := func(step campaign.Step, wave int, next string) campaign.Answer {
 		w.t.Helper()
 		tokens++
 		token := event.TaskToken(fmt.Sprintf("token-%d", tokens))
-		for range 2 { // a copy of the invocation
-			if _, err := m.Take(w.t.Context(), campaign.StepInput{Step: step, Campaign: id, Wave: wave, Token: token,
-				Next: next}); err != nil {
+		now := campaign.StepInput{Step: step, Campaign: id, Wave: wave, Token: token, Next: next,
+			Entered: w.now.Add(time.Duration(tokens) * time.Millisecond), Retry: 1}
+		late := now // an attempt that was given up, and goes on
+		late.Token, late.Retry = token+"-0", 0
+		for _, in := range []campaign.StepInput{now, now, late, last} {
+			if in.Token == "" {
+				continue
+			}
+			if _, err := m.Take(w.t.Context(), in); err != nil {
 				w.t.Fatal(err)
 			}
+			if c := w.load(id); c.Token != string(token) && !c.Answered {
+				w.t.Fatalf("%+v took the place of %+v", in, now)
+			}
 		}
+		last = now
 		for begun := w.now; ; {
 			if a, ok := w.answers[token]; ok {
+				if _, err := m.Take(w.t.Context(), now); err != nil { // a copy that comes late
+					w.t.Fatal(err)
+				}
+				if c := w.load(id); c.Token != "" {
+					w.t.Fatalf("%+v waits again", now)
+				}
 				return a
 			}
 			if w.now.Sub(begun) > most {
