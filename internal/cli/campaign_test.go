@@ -121,7 +121,7 @@ func TestACampaignIsDescribedAndWatched(t *testing.T) {
 	r := run(t, setup{answers: answers("RUNNING")}, "campaign", "describe", "fall")
 	for _, part := range []string{"campaign fall RUNNING, paused, wave canary bake: 3 planned",
 		"gate: fail, 2 of 3 failed",
-		"2 × A.B", "rg-1 A.B", "create  by arn:ann"} {
+		"2 × A.B", "rg-1 A.B", "create by arn:ann"} {
 		if !strings.Contains(r.out, part) {
 			t.Errorf("described without %q: %s%s", part, r.out, r.text)
 		}
