@@ -683,6 +683,111 @@ var checks = map[string]func(*lives){
 			"ValidationException", "A value specified for a secondary index key is not supported. The AttributeValue "+
 				"for a key attribute cannot contain an empty string value. IndexName: byG, IndexKey: g")
 	},
+	"dynamodb-values-not-empty": func(l *lives) {
+		l.table()
+		l.refused("dynamodb", "UpdateItem", map[string]any{"TableName": "things", "Key": key(1),
+			"UpdateExpression": "REMOVE a", "ExpressionAttributeValues": map[string]any{}}, "ValidationException",
+			"ExpressionAttributeValues must not be empty")
+		in := put(1)
+		in["ConditionExpression"], in["ExpressionAttributeValues"] = "attribute_not_exists(PK)", map[string]any{}
+		l.refused("dynamodb", "TransactWriteItems", map[string]any{"TransactItems": []any{map[string]any{"Put": in}}},
+			"ValidationException", "ExpressionAttributeValues must not be empty")
+	},
+	"dynamodb-values-unused": func(l *lives) {
+		l.table()
+		l.refused("dynamodb", "UpdateItem", map[string]any{"TableName": "things", "Key": key(1),
+			"UpdateExpression":          "SET x = :one",
+			"ExpressionAttributeValues": map[string]any{":one": text("1"), ":else": text("2")}}, "ValidationException",
+			"Value provided in ExpressionAttributeValues unused in expressions: keys: {:else}")
+		l.refused("dynamodb", "UpdateItem", map[string]any{"TableName": "things", "Key": key(1),
+			"UpdateExpression": "SET x = :one", "ExpressionAttributeNames": map[string]any{"#a": "a"},
+			"ExpressionAttributeValues": map[string]any{":one": text("1")}}, "ValidationException",
+			"Value provided in ExpressionAttributeNames unused in expressions: keys: {#a}")
+	},
+	"dynamodb-section-twice": func(l *lives) {
+		l.table()
+		for expression, says := range map[string]string{
+			"ADD x :one SET a = :one ADD y :one": `Invalid UpdateExpression: The "ADD" section can only be used once in an ` +
+				"update expression;",
+			"SET a = :one SET b = :one": `Invalid UpdateExpression: The "SET" section can only be used once in an update ` +
+				"expression;",
+			"SET a = :one,": "Invalid UpdateExpression: Syntax error",
+		} {
+			l.refused("dynamodb", "UpdateItem", map[string]any{"TableName": "things", "Key": key(1),
+				"UpdateExpression":          expression,
+				"ExpressionAttributeValues": map[string]any{":one": map[string]any{"N": "1"}}},
+				"ValidationException", says)
+		}
+	},
+	"dynamodb-reasons-all": func(l *lives) {
+		l.table()
+		var list []any
+		for n := range 2 {
+			l.call("dynamodb", "PutItem", put(n), nil)
+			in := put(n)
+			in["ConditionExpression"] = "attribute_not_exists(PK)"
+			in["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+			list = append(list, map[string]any{"Put": in})
+		}
+		err := l.try("dynamodb", "TransactWriteItems", map[string]any{"TransactItems": list}, nil)
+		b, _ := json.Marshal(awsapi.AsError(err).Fields["CancellationReasons"])
+		l.want("items in the reasons", fmt.Sprint(strings.Count(string(b), `"Item"`)), "2")
+	},
+	"dynamodb-batch-whole": func(l *lives) {
+		l.table()
+		l.refused("dynamodb", "BatchWriteItem", map[string]any{"RequestItems": map[string]any{"things": []any{
+			map[string]any{"PutRequest": map[string]any{"Item": key(1)}},
+			map[string]any{"PutRequest": map[string]any{"Item": map[string]any{"PK": text(""), "SK": text("s")}}},
+		}}}, "ValidationException")
+		var out struct{ Count int }
+		l.call("dynamodb", "Scan", map[string]any{"TableName": "things", "ConsistentRead": true}, &out)
+		l.want("written of a batch with a mistake", fmt.Sprint(out.Count), "0")
+	},
+	"dynamodb-transaction-key-type": func(l *lives) {
+		l.table()
+		wrong := map[string]any{"TableName": "things", "Item": map[string]any{"PK": map[string]any{"N": "1"},
+			"SK": text("s")}}
+		err := l.try("dynamodb", "TransactWriteItems", map[string]any{"TransactItems": []any{
+			map[string]any{"Put": put(1)}, map[string]any{"Put": wrong}}}, nil)
+		l.want("a key of another type", awsapi.Code(err), "TransactionCanceledException")
+		b, _ := json.Marshal(awsapi.AsError(err).Fields["CancellationReasons"])
+		l.want("its reason", fmt.Sprint(strings.Contains(string(b), `{"Code":"None"},{"Code":"ValidationError"`)), "true")
+		empty := map[string]any{"TableName": "things", "Item": map[string]any{"PK": text(""), "SK": text("s")}}
+		l.refused("dynamodb", "TransactWriteItems", map[string]any{"TransactItems": []any{
+			map[string]any{"Put": put(1)}, map[string]any{"Put": empty}}}, "ValidationException")
+	},
+	"dynamodb-between": func(l *lives) {
+		l.table()
+		l.refused("dynamodb", "Query", map[string]any{"TableName": "things",
+			"KeyConditionExpression":    "PK = :p AND SK BETWEEN :b AND :a",
+			"ExpressionAttributeValues": map[string]any{":p": text("p1"), ":a": text("a"), ":b": text("b")}},
+			"ValidationException",
+			"The BETWEEN operator requires upper bound to be greater than or equal to lower bound")
+	},
+	"dynamodb-add-type": func(l *lives) {
+		l.table()
+		in := put(1)
+		in["Item"].(map[string]any)["a"] = text("b")
+		l.call("dynamodb", "PutItem", in, nil)
+		l.refused("dynamodb", "UpdateItem", map[string]any{"TableName": "things", "Key": key(1),
+			"UpdateExpression":          "ADD a :one",
+			"ExpressionAttributeValues": map[string]any{":one": map[string]any{"N": "1"}}},
+			"ValidationException", "An operand in the update expression has an incorrect data type")
+		l.refused("dynamodb", "UpdateItem", map[string]any{"TableName": "things", "Key": key(1),
+			"UpdateExpression": "ADD a :one", "ExpressionAttributeValues": map[string]any{":one": text("1")}},
+			"ValidationException", `Incorrect operand type for operator or function; operator: ADD, operand type: STRING`)
+	},
+
+	"dynamodb-transaction-get-key": func(l *lives) {
+		l.table()
+		err := l.try("dynamodb", "TransactGetItems", map[string]any{"TransactItems": []any{
+			map[string]any{"Get": map[string]any{"TableName": "things", "Key": key(1)}},
+			map[string]any{"Get": map[string]any{"TableName": "things", "Key": map[string]any{"PK": text("p1")}}},
+		}}, nil)
+		l.want("a key that lacks a part", awsapi.Code(err), "TransactionCanceledException")
+		b, _ := json.Marshal(awsapi.AsError(err).Fields["CancellationReasons"])
+		l.want("its reason", fmt.Sprint(strings.Contains(string(b), `{"Code":"None"},{"Code":"ValidationError"`)), "true")
+	},
 
 	// SQS.
 	"sqs-receive-most": func(l *lives) {
@@ -815,7 +920,23 @@ var checks = map[string]func(*lives){
 	},
 	"iot-sql-not-equal": refusedRule("SELECT * FROM 'a' WHERE b != 1"),
 	"iot-sql-equal":     refusedRule("SELECT * FROM 'a' WHERE b == 1"),
-	"iot-sql-open":      refusedRule("SELECT * FROM 'a' WHERE (state = 'on'"),
+	"iot-rule-role": func(l *lives) {
+		const nobody = "arn:aws:iam::" + account + ":role/nobody"
+		payload := map[string]any{"sql": "SELECT * FROM 'a'", "ruleDisabled": true, "actions": []any{
+			map[string]any{"republish": map[string]any{"roleArn": nobody, "topic": "b"}}}}
+		l.refused("iot", "CreateTopicRule", map[string]any{"ruleName": "r", "topicRulePayload": payload},
+			"InvalidRequestException", "is unable to assume role (sts:AssumeRole) on resource: "+nobody)
+		l.call("iam", "CreateRole", map[string]any{"RoleName": "nobody", "AssumeRolePolicyDocument": `{"Version":"2012-10-17",` +
+			`"Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]}`},
+			nil)
+		l.refused("iot", "CreateTopicRule", map[string]any{"ruleName": "r", "topicRulePayload": payload},
+			"InvalidRequestException")
+		l.call("iam", "UpdateAssumeRolePolicy", map[string]any{"RoleName": "nobody",
+			"PolicyDocument": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":` +
+				`"iot.amazonaws.com"},"Action":"sts:AssumeRole"}]}`}, nil)
+		l.call("iot", "CreateTopicRule", map[string]any{"ruleName": "r", "topicRulePayload": payload}, nil)
+	},
+	"iot-sql-open": refusedRule("SELECT * FROM 'a' WHERE (state = 'on'"),
 	"iot-sql-operators": func(l *lives) {
 		if err := l.rule("SELECT * FROM 'a' WHERE (b <> 1 OR NOT c) AND d IN ['x', 'y'] AND e * 2 > 10 AND " +
 			"isUndefined(f)"); err != nil {

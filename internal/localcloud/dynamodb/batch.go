@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"hash/fnv"
 	"maps"
 	"slices"
@@ -309,7 +308,12 @@ func (s *Service) transact(tx *store.Tx, changes []*change, capacity string, out
 			key = c.item
 		}
 		if err := t.checkKey(key, c.item == nil); err != nil {
-			return err
+			var of bool
+			if reasons[i], of = reasonOf(err); !of {
+				return err
+			}
+			failed = true
+			continue
 		}
 		id := string(store.Key(t.itemKey(key)...))
 		if seen[id] {
@@ -318,22 +322,14 @@ func (s *Service) transact(tx *store.Tx, changes []*change, capacity string, out
 		seen[id] = true
 		_, old, now, err := s.apply(tx, c)
 		reasons[i].Code = "None"
-		e, ours := errors.AsType[*awsapi.Error](err)
-		if _, whole := errors.AsType[requestError](err); whole {
-			return err
-		}
+		r, of := reasonOf(err)
 		switch {
 		case err == nil:
 			if u := consumed(capacity, t, written(capacity, t, old, now), 2); u != nil {
 				out.ConsumedCapacity = append(out.ConsumedCapacity, u)
 			}
-		case ours && e.Code == "ConditionalCheckFailedException":
-			failed = true
-			reasons[i] = reason{Code: "ConditionalCheckFailed", Message: e.Message}
-			reasons[i].Item, _ = e.Fields["Item"].(expr.Item)
-		case ours && e.Code == "ValidationException":
-			failed = true
-			reasons[i] = reason{Code: "ValidationError", Message: e.Message}
+		case of:
+			failed, reasons[i] = true, r
 		default:
 			return err
 		}
@@ -370,9 +366,15 @@ func (s *Service) transactGet(ctx context.Context, call *awsapi.Call, in *transa
 	}
 	out := &transactGetOut{}
 	return out, s.Store.View(func(tx *store.Tx) error {
-		for _, item := range in.TransactItems {
+		reasons, failed := make([]reason, len(in.TransactItems)), false
+		for i, item := range in.TransactItems {
 			item.Get.ConsistentRead = true // all of a transaction are
 			t, found, size, err := s.read(tx, call, item.Get)
+			reasons[i].Code = "None"
+			if r, of := reasonOf(err); of && t != nil { // a key that is none of the table's
+				failed, reasons[i] = true, r
+				continue
+			}
 			if err != nil {
 				return err
 			}
@@ -380,6 +382,9 @@ func (s *Service) transactGet(ctx context.Context, call *awsapi.Call, in *transa
 			if u := consumed(in.ReturnConsumedCapacity, t, units{table: readUnits(size, true)}, 2); u != nil {
 				out.ConsumedCapacity = append(out.ConsumedCapacity, u)
 			}
+		}
+		if failed {
+			return errCanceled(reasons)
 		}
 		return nil
 	})

@@ -1,6 +1,7 @@
 package dynamodb
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
@@ -38,6 +39,25 @@ func (e requestError) Error() string { return e.err.Error() }
 func (e requestError) Unwrap() error { return e.err }
 
 func ofTheRequest(e *awsapi.Error) error { return requestError{e} }
+
+// reasonOf is why an action keeps its transaction from happening, if its error is that: of is false for none, and for
+// one that is the whole request's.
+func reasonOf(err error) (r reason, of bool) {
+	if _, whole := errors.AsType[requestError](err); whole {
+		return r, false
+	}
+	e, ours := errors.AsType[*awsapi.Error](err)
+	switch {
+	case ours && e.Code == "ConditionalCheckFailedException":
+		r = reason{Code: "ConditionalCheckFailed", Message: e.Message}
+		r.Item, _ = e.Fields["Item"].(expr.Item)
+	case ours && e.Code == "ValidationException":
+		r = reason{Code: "ValidationError", Message: e.Message}
+	default:
+		return r, false
+	}
+	return r, true
+}
 
 // reason is why one action of a transaction kept it from happening.
 type reason struct {

@@ -159,8 +159,8 @@ func (t *table) checkKey(item expr.Item, only bool) error {
 			return errValidation("One or more parameter values were invalid: Type mismatch for key %s expected: %s "+
 				"actual: %s", k.Name, k.Kind, v.Kind)
 		case v.Kind != expr.N && v.Str == "":
-			return errValidation("One or more parameter values are not valid. The AttributeValue for a key "+
-				"attribute cannot contain an empty string value. Key: %s", k.Name)
+			return ofTheRequest(errValidation("One or more parameter values are not valid. The AttributeValue for a "+
+				"key attribute cannot contain an empty string value. Key: %s", k.Name))
 		}
 		if limit := keyLimits[i]; len(v.Str) > limit {
 			return errValidation("One or more parameter values were invalid: Size of %s has exceeded the maximum "+

@@ -15,8 +15,14 @@ type Names struct {
 }
 
 // Unused returns the error for a placeholder that no expression parsed with n
-// has used, or nil.
+// has used, or for placeholders that are given and are none; else nil.
 func (n *Names) Unused() error {
+	switch {
+	case n.Values != nil && len(n.Values) == 0:
+		return errorf("ExpressionAttributeValues must not be empty")
+	case n.Attributes != nil && len(n.Attributes) == 0:
+		return errorf("ExpressionAttributeNames must not be empty")
+	}
 	for _, k := range slices.Sorted(maps.Keys(n.Values)) {
 		if !n.used[k] {
 			return errorf("Value provided in ExpressionAttributeValues unused in expressions: keys: {%s}", k)

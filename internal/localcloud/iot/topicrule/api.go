@@ -96,8 +96,25 @@ func (s *Service) check(ctx context.Context, c *awsapi.Call, in *ruleInput) (*ru
 			map[string][]string{"iam:PassedToService": {principal}}); err != nil {
 			return nil, err
 		}
+		if err := s.mayAssume(ctx, r, a.role()); err != nil {
+			return nil, err
+		}
 	}
 	return r, nil
+}
+
+// mayAssume tries a role of a rule, as AWS IoT does when the rule is made, also a disabled one. Roles that only the
+// statement names (get_dynamodb, machinelearning_predict) are tried when they are used.
+func (s *Service) mayAssume(ctx context.Context, r *rule, role string) error {
+	if s.Roles == nil {
+		return nil
+	}
+	_, err := s.Roles.Assume(ctx, role, principal, r.arn, r.Name)
+	if err == nil || awsapi.IsFault(err) {
+		return err
+	}
+	return invalid("AWS IoT (iot.amazonaws.com) is unable to assume role (sts:AssumeRole) on resource: %s. If the "+
+		"role was just created or updated, please try again in a few seconds.", role)
 }
 
 // compile makes a rule ready to run; its errors are AWS's.
