@@ -457,7 +457,7 @@ func TestUnknownTypesAndPropertiesAreErrors(t *testing.T) {
 		"B": {"Type": "AWS::SQS::Queue", "Properties": {"FifoQueue": true, "SqsManagedSseEnabled": true}},
 		"C": {"Type": "AWS::Lambda::Function", "Properties": {"Code": {"ZipFile": "x"}, "VpcConfig": {}}},
 		"D": {"Type": "AWS::IoT::TopicRule", "Properties": {"TopicRulePayload": {"Sql": "x", "Actions": [{"Kinesis": {}}, {"Fn::If": ["X", {"Kafka": {}}, {"Ref": "AWS::NoValue"}]}]}}},
-		"E": {"Type": "AWS::S3::Bucket", "Properties": {"LifecycleConfiguration": {"Rules": [{"Status": "Enabled", "ExpirationInDays": 3}]}}},
+		"E": {"Type": "AWS::S3::Bucket", "Properties": {"LifecycleConfiguration": {"Rules": [{"Status": "Enabled", "ExpirationDate": "2026-12-24T00:00:00Z"}]}}},
 		"F": {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": {"Fn::GetAtt": ["B", "Nothing"]}}},
 		"G": {"Type": "Custom::Thing"}
 	}, "Conditions": {"X": {"Fn::Equals": ["a", "b"]}}}`)
@@ -471,7 +471,7 @@ func TestUnknownTypesAndPropertiesAreErrors(t *testing.T) {
 		"Resources.C.Properties.Code.ZipFile:", "Resources.C.Properties.VpcConfig:",
 		"Resources.C.Properties.Role: required",
 		"Resources.D.Properties.TopicRulePayload.Actions[0].Kinesis:", "Actions[1].Fn::If[1].Kafka:",
-		"Resources.E.Properties.LifecycleConfiguration.Rules[0].ExpirationInDays:",
+		"Resources.E.Properties.LifecycleConfiguration.Rules[0].ExpirationDate:",
 		"Resources.F.Properties.LogGroupName: the local cloud has no attribute Nothing of B (AWS::SQS::Queue)",
 		"Resources.G.Properties.ServiceToken: required",
 	} {

@@ -115,13 +115,15 @@ var bucket = kind{
 		"PublicAccessBlockConfiguration": unused("nobody without credentials or a presigned URL gets in"),
 		"OwnershipControls":              unused("there are no ACLs"),
 		"LifecycleConfiguration": object(members{"Rules": listOf(object(members{
-			"Id": text, "Status": text, "AbortIncompleteMultipartUpload": object(
-				members{"DaysAfterInitiation": number}),
+			"Id": text.as("ID"), "Status": text, "Prefix": text,
+			"AbortIncompleteMultipartUpload": object(members{"DaysAfterInitiation": number}),
+			"ExpirationInDays":               number, "ExpiredObjectDeleteMarker": boolean,
 			"NoncurrentVersionExpiration": object(members{"NoncurrentDays": number}),
-		}))}).without("abandoned uploads and old versions stay; rules that expire current objects are errors"),
+		}))}).set("PutBucketLifecycleConfiguration").drop("DeleteBucketLifecycle"),
 		"AccessControl": unused("there are no ACLs"),
 		"Tags":          unused("bucket tags are not read by anything here"),
 	},
+	build: map[string]func(Request, map[string]any) error{"PutBucketLifecycleConfiguration": lifecycleRules},
 	attributes: map[string]func(environment, string, map[string]any) any{
 		"Arn":        func(_ environment, name string, _ map[string]any) any { return "arn:aws:s3:::" + name },
 		"DomainName": func(_ environment, name string, _ map[string]any) any { return name + ".s3.amazonaws.com" },
@@ -131,6 +133,28 @@ var bucket = kind{
 	},
 	remove: "DeleteBucket", exists: []string{"BucketAlreadyOwnedByYou", "BucketAlreadyExists"},
 	notFound: []string{"NoSuchBucket"},
+}
+
+// lifecycleRules makes of a template's rules those of the API, where expiration is an object.
+func lifecycleRules(_ Request, in map[string]any) error {
+	configuration, _ := in["LifecycleConfiguration"].(map[string]any)
+	rules, _ := configuration["Rules"].([]any)
+	for _, one := range rules {
+		rule, _ := one.(map[string]any)
+		expiration := map[string]any{}
+		for property, member := range map[string]string{
+			"ExpirationInDays": "Days", "ExpiredObjectDeleteMarker": "ExpiredObjectDeleteMarker",
+		} {
+			if v, ok := rule[property]; ok {
+				expiration[member] = v
+				delete(rule, property)
+			}
+		}
+		if len(expiration) > 0 {
+			rule["Expiration"] = expiration
+		}
+	}
+	return nil
 }
 
 var bucketPolicy = kind{

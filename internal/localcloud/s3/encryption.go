@@ -3,7 +3,6 @@ package s3
 import (
 	"context"
 	"encoding/xml"
-	"io"
 	"net/http"
 	"strings"
 
@@ -154,30 +153,13 @@ func (s *Service) serveEncryption(w http.ResponseWriter, r *http.Request, c *aws
 		if b.Encryption != nil {
 			e = *b.Encryption
 		}
-		out, err := xml.Marshal(e)
-		if err != nil {
-			return err
-		}
-		w.Header().Set("Content-Type", "application/xml")
-		_, err = w.Write(append([]byte(xml.Header), out...))
-		if err != nil {
-			s.Scheduler.Failed("s3 answer", err)
-		}
-		return nil
+		return s.answerXML(w, e)
 	case http.MethodPut:
-		if err := unchunk(r); err != nil {
-			return err
-		}
-		body, err := io.ReadAll(io.LimitReader(r.Body, maxDelete))
-		if err != nil {
-			return err
-		}
 		in := encryptionIn{Bucket: name}
-		if err := xml.Unmarshal(body, &in.Configuration); err != nil {
-			return errS3("MalformedXML", 400,
-				"The XML you provided was not well-formed or did not validate against our published schema")
+		if err := readXML(r, &in.Configuration); err != nil {
+			return err
 		}
-		_, err = s.putEncryption(r.Context(), c, &in)
+		_, err := s.putEncryption(r.Context(), c, &in)
 		return err
 	case http.MethodDelete:
 		err := s.change(name, func(b *bucket) { b.Encryption = nil })

@@ -27,7 +27,7 @@ var served = map[string]bool{
 // unserved are subresources that would be taken for another operation.
 var unserved = []string{
 	"accelerate", "acl", "analytics", "attributes", "cors", "intelligent-tiering", "inventory", "legal-hold",
-	"lifecycle", "logging",
+	"logging",
 	"metadataConfiguration", "metadataTable", "metrics", "notification", "object-lock", "ownershipControls",
 	"policyStatus", "publicAccessBlock",
 	"replication", "requestPayment", "restore", "retention", "select", "session", "tagging", "torrent", "website",
@@ -44,8 +44,12 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	if query.Has("encryption") && key == "" {
-		if err := s.serveEncryption(w, r, c, bucketName); err != nil {
+	serve := s.serveEncryption
+	if query.Has("lifecycle") {
+		serve = s.serveLifecycle
+	}
+	if key == "" && (query.Has("encryption") || query.Has("lifecycle")) {
+		if err := serve(w, r, c, bucketName); err != nil {
 			writeError(w, r, c.RequestID, err)
 		}
 		return

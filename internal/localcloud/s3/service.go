@@ -21,12 +21,13 @@ type Config struct {
 // Service is Amazon S3. Its methods are safe for concurrent use.
 type Service struct {
 	Config
-	library http.Handler
+	library  http.Handler
+	midnight *midnight
 }
 
 // New returns the service over what the store holds.
 func New(c Config) (*Service, error) {
-	s := &Service{Config: c}
+	s := &Service{Config: c, midnight: &midnight{}}
 	if c.BlobDir != "" {
 		if err := os.MkdirAll(c.BlobDir, 0o700); err != nil {
 			return nil, err
@@ -37,13 +38,21 @@ func New(c Config) (*Service, error) {
 	return s, nil
 }
 
-// Start removes bodies that belong to no object and no part of one: uploads that a crash cut off.
+// Start resumes lifecycle rules, and removes bodies that belong to no object and no part of one: uploads that a crash
+// cut off.
 func (s *Service) Start(context.Context) error {
+	ruled, err := s.ruled()
+	if err != nil {
+		return err
+	}
+	if len(ruled) > 0 {
+		s.expireAtMidnight()
+	}
 	if s.BlobDir == "" {
 		return nil
 	}
 	used := map[string]bool{}
-	err := s.Store.View(func(tx *store.Tx) error {
+	err = s.Store.View(func(tx *store.Tx) error {
 		for row, err := range versions.Scan(tx, store.Query{}) {
 			if err != nil {
 				return err

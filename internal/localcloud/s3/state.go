@@ -30,6 +30,7 @@ type bucket struct {
 	Policy     string
 	Next       uint64      // number of the next version
 	Encryption *encryption `json:",omitempty"`
+	Lifecycle  *lifecycle  `json:",omitempty"`
 }
 
 // version is one version of an object; in a bucket without versioning its ID
