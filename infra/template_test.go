@@ -640,6 +640,26 @@ func TestBucketIsPrivateEncryptedAndTLSOnly(t *testing.T) {
 	}
 }
 
+// TestWhatASearchFoundExpires: package campaign/s3 keeps it under this prefix. Its versions and what marks them as
+// deleted go, too, and nothing else does.
+func TestWhatASearchFoundExpires(t *testing.T) {
+	rules := list(at(parse(t).Resources["ResultsBucket"].Properties, "LifecycleConfiguration", "Rules"))
+	expiring := 0
+	for _, r := range rules {
+		if at(r, "ExpirationInDays") == nil && at(r, "NoncurrentVersionExpiration") == nil {
+			continue
+		}
+		expiring++
+		if at(r, "Status") != "Enabled" || at(r, "Prefix") != "campaigns/.found/" ||
+			at(r, "ExpirationInDays") != 1.0 || at(r, "NoncurrentVersionExpiration", "NoncurrentDays") != 1.0 {
+			t.Errorf("rule %s", text(r))
+		}
+	}
+	if expiring != 1 {
+		t.Errorf("%d rules expire objects", expiring)
+	}
+}
+
 // TestDeviceUsesOnlyItsOwnTopics allows wildcards below the device's own name only.
 func TestDeviceUsesOnlyItsOwnTopics(t *testing.T) {
 	const prefix = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}:"

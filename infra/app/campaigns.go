@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
@@ -93,6 +94,18 @@ func newCampaigns(stack constructs.Construct, lambdas *functions, device *device
 // manifests is the use of what is kept of campaigns beside the table.
 func (w *workflow) manifests(sid string, actions ...string) statement {
 	return allow(sid, actions, *w.results.AttrArn()+"/campaigns/*")
+}
+
+// searches expires what searches for a campaign's devices have found: a search takes minutes. One rule is enough for
+// objects, their versions and the markers that are left of them.
+func searches() any {
+	return &awss3.CfnBucket_RuleProperty{
+		Id: jsii.String("searches"), Status: jsii.String("Enabled"), Prefix: jsii.String("campaigns/.found/"),
+		ExpirationInDays: jsii.Number(1),
+		NoncurrentVersionExpiration: &awss3.CfnBucket_NoncurrentVersionExpirationProperty{
+			NoncurrentDays: jsii.Number(1),
+		},
+	}
 }
 
 // watchAlarms reads the alarms that gates name.

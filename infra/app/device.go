@@ -45,7 +45,8 @@ func newBucket(scope constructs.Construct, p *parameters) awss3.CfnBucket {
 }
 
 // privateBucket makes a bucket that nobody reads from outside, whose objects keep their versions.
-func privateBucket(scope constructs.Construct, id, path, policy string, p *parameters) awss3.CfnBucket {
+// more are rules of its lifecycle beside the one of all.
+func privateBucket(scope constructs.Construct, id, path, policy string, p *parameters, more ...any) awss3.CfnBucket {
 	bucket := named(id, awss3.NewCfnBucket(scope, jsii.String(path), &awss3.CfnBucketProps{
 		VersioningConfiguration: &awss3.CfnBucket_VersioningConfigurationProperty{Status: jsii.String("Enabled")},
 		BucketEncryption: &awss3.CfnBucket_BucketEncryptionProperty{
@@ -66,12 +67,12 @@ func privateBucket(scope constructs.Construct, id, path, policy string, p *param
 				"BucketOwnerEnforced")}},
 		},
 		LifecycleConfiguration: &awss3.CfnBucket_LifecycleConfigurationProperty{
-			Rules: []any{&awss3.CfnBucket_RuleProperty{
+			Rules: append([]any{&awss3.CfnBucket_RuleProperty{
 				Id: jsii.String("abandoned-uploads"), Status: jsii.String("Enabled"),
 				AbortIncompleteMultipartUpload: &awss3.CfnBucket_AbortIncompleteMultipartUploadProperty{
 					DaysAfterInitiation: jsii.Number(7),
 				},
-			}},
+			}}, more...),
 		},
 	}))
 	bucket.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN_ON_UPDATE_OR_DELETE, nil)

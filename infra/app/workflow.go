@@ -36,7 +36,8 @@ func newWorkflow(stack awscdk.Stack, lambdas *functions, account *account, devic
 	operations *operations, p *parameters) *workflow {
 	scope := constructs.NewConstruct(stack, jsii.String("Workflow"))
 	w := &workflow{
-		table: newTable(scope, p), results: privateBucket(scope, "ResultsBucket", "Results", "ResultsTLSOnly", p),
+		table:      newTable(scope, p),
+		results:    privateBucket(scope, "ResultsBucket", "Results", "ResultsTLSOnly", p, searches()),
 		operations: operations,
 	}
 

@@ -66,7 +66,12 @@ func newFinding(w *Creator, ask event.CreateCampaignRequest) (*finding, error) {
 // on reports whether it is between its first call and its last.
 func (f *finding) on() bool { return f.Run != "" && f.Place != nil }
 
-func (f *finding) document(k int) string { return "found/" + f.Run + "/" + strconv.Itoa(k) + ".json" }
+// FoundDocuments begins the names of documents that are of use for as long as a search takes.
+const FoundDocuments = "found/"
+
+func (f *finding) document(k int) string {
+	return FoundDocuments + f.Run + "/" + strconv.Itoa(k) + ".json"
+}
 
 // search finds what one call finds. event.Problems are the targets'.
 func (f *finding) search(ctx context.Context, t Targets) (found []Device, err error) {

@@ -54,7 +54,8 @@ type Manifest interface {
 	PutPart(ctx context.Context, at Part, devices []Member) error
 	// Part reads them; ErrNotFound.
 	Part(ctx context.Context, at Part) ([]Member, error)
-	// PutDocument and Document are for plan and report, by name.
+	// PutDocument and Document are for plan and report, by name. One of FoundDocuments need not stay for
+	// longer than a day.
 	PutDocument(ctx context.Context, id event.CampaignID, name string, document []byte) error
 	Document(ctx context.Context, id event.CampaignID, name string) ([]byte, error)
 }

@@ -3,6 +3,7 @@
 //
 //	campaigns/<id>/wave-<n>/class-<n>/part-<n>.json   a list of campaign.Member, at most 1,000
 //	campaigns/<id>/plan.json, report.json
+//	campaigns/.found/<id>/<search>/<n>.json           what a search has found, which the bucket expires after a day
 //
 // Writing a part again replaces it by the same. Safe for concurrent use.
 package s3
@@ -48,7 +49,15 @@ func partKey(p campaign.Part) string {
 	return fmt.Sprintf("%s%s/wave-%d/class-%d/part-%d.json", Prefix, p.Campaign, p.Wave, p.Class, p.Number)
 }
 
-func documentKey(id event.CampaignID, name string) string { return Prefix + string(id) + "/" + name }
+// Found begins the keys of what a rule of the bucket expires. No campaign has a name with a dot.
+const Found = Prefix + ".found/"
+
+func documentKey(id event.CampaignID, name string) string {
+	if rest, found := strings.CutPrefix(name, campaign.FoundDocuments); found {
+		return Found + string(id) + "/" + rest
+	}
+	return Prefix + string(id) + "/" + name
+}
 
 // PutPart implements campaign.Manifest.
 func (b *Bucket) PutPart(ctx context.Context, at campaign.Part, members []campaign.Member) error {

@@ -47,6 +47,22 @@ func TestBucketKeepsTheContract(t *testing.T) {
 	}
 }
 
+// TestWhatASearchFoundLiesWhereItExpires: see TestWhatASearchFoundExpires of infra.
+func TestWhatASearchFoundLiesWhereItExpires(t *testing.T) {
+	o := objects{}
+	b := campaigns3.New(o, "b")
+	name := campaign.FoundDocuments + "run/0.json"
+	if err := b.PutDocument(t.Context(), "fall", name, []byte("[]")); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := o["b/campaigns/.found/fall/run/0.json"]; !ok {
+		t.Errorf("keys %v", o)
+	}
+	if got, err := b.Document(t.Context(), "fall", name); err != nil || string(got) != "[]" {
+		t.Errorf("%s, %v", got, err)
+	}
+}
+
 func TestFilesOfDevices(t *testing.T) {
 	o := objects{"f/a.jsonl": []byte("{\"thingName\": \"a\", \"model\": \"M\"}\n\n{\"thingName\": \"b\"}\n"),
 		"f/bad.jsonl": []byte("{\"thingName\": \"a\"}\na\n{\"model\": \"M\"}\n" +
