@@ -211,6 +211,12 @@ bench: build ## benchmarks, with allocations; those of many executions with 10,0
 # What does not depend on the machine: shares of a canned server in the same run, and allocations.
 RATIOS := go test -run '^$$' -bench 'CannedServer|Executions|TaskToken|DynamoDB|Transitions' -benchmem -count 4
 
+.PHONY: bench-lists
+LISTS ?= 1000 1000000
+bench-lists: ## lists, descriptions and searches at 1,000 and 1,000,000 of each kind: LISTS="sizes" LISTS_OF=things,jobs,…
+	LISTS="$(LISTS)" LISTS_OF=$(LISTS_OF) $(GO) test ./internal/bench -run '^$$' -bench BenchmarkLists -benchtime 1x \
+		-timeout 0 -v
+
 bench-compare: build ## shares and allocations beside the committed baseline, by benchstat
 	@mkdir -p .build/bench
 	$(RATIOS) ./internal/bench ./internal/localcloud/sfn/asl > .build/bench/new.txt

@@ -270,6 +270,7 @@ var between = []struct{ who, whom, because string }{
 	{cloud, "internal/localcloud/scheduler", "it lies under everything"},
 	{cloud, "internal/localcloud/store", "it lies under every service"},
 	{cloud, "internal/localcloud/awsapi", "it is the wire"},
+	{cloud, "internal/localcloud/awsapi/constraint", "it has the sets of values that tags name"},
 	{cloud, "internal/localcloud/platform", "it is what every service is given"},
 	{cloud, "internal/localcloud/weather", "it is what befalls every service"},
 	{"internal/localcloud/platform", "internal/localcloud/quotas", "it is what the account may do"},

@@ -272,7 +272,7 @@ func TestTheWireRefusesBadInput(t *testing.T) {
 }
 
 var targets = map[string]string{"dynamodb": "DynamoDB_20120810", "states": "AWSStepFunctions", "sqs": "AmazonSQS",
-	"logs": "Logs_20140328", "ssm": "AmazonSSM"}
+	"logs": "Logs_20140328", "ssm": "AmazonSSM", "kms": "TrentService"}
 
 // The call is a service's name for signing and an operation.
 func TestAWSJSONRefusesBadInput(t *testing.T) {

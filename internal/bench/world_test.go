@@ -41,8 +41,9 @@ type world struct {
 	sfn      *sfn.Client
 	iam      *iam.Client
 	lambda   *lambdaapi.Client
-	role     string      // that anything may assume and that may do anything
-	tokens   chan string // what the function "tokens" was given
+	role     string               // that anything may assume and that may do anything
+	tokens   chan string          // what the function "tokens" was given
+	sched    *scheduler.Scheduler // of a fleet, in virtual time; else nil
 }
 
 func newWorld(b testing.TB) *world {

@@ -18,6 +18,9 @@
 //	                      flat lists and maps have no <member> or <entry> level;
 //	                      key and value name the parts of a map's entries
 //
+// What members take is said by further tags, api:"...", see package constraint; an
+// input that breaks one is refused before anything else is asked.
+//
 // Times are Time: epoch seconds in JSON, ISO 8601 in XML, tag 1 in CBOR. Blobs
 // are []byte: base64 in JSON and XML. Absent members are nil pointers, maps,
 // slices, or zero values with omitempty.

@@ -46,7 +46,8 @@ type Service struct {
 	// Throttled is how the service answers when it has no room for more work.
 	// Without it: ThrottlingException, 400.
 	Throttled Word
-	// Invalid is the code of a call with a value that a member does not take; "" is ValidationException.
+	// Invalid is the code of a call whose input breaks a constraint of its members (package constraint); "" is
+	// ValidationException.
 	Invalid string
 	// DenialTerms gives an action and a resource as the service's denials spell them,
 	// where that is not as policies do; the resource "" is left out.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi/constraint"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -315,3 +316,9 @@ func (s *Service) owner(physicalID string) (stack string, err error) {
 	})
 	return stack, err
 }
+
+// Values that members take, for their tags.
+var (
+	_ = constraint.Set("failure options", "DELETE DO_NOTHING ROLLBACK")
+	_ = constraint.Set("capabilities", "CAPABILITY_AUTO_EXPAND CAPABILITY_IAM CAPABILITY_NAMED_IAM")
+)

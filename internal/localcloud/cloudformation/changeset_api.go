@@ -14,14 +14,14 @@ import (
 type createChangeSetIn struct {
 	stackIn
 	ChangeSetName       string              `json:"ChangeSetName"`
-	ChangeSetType       string              `json:"ChangeSetType"`
+	ChangeSetType       string              `json:"ChangeSetType" api:"values=CREATE|IMPORT|UPDATE"`
 	Description         string              `json:"Description"`
 	ClientToken         string              `json:"ClientToken"`
 	IncludeNestedStacks bool                `json:"IncludeNestedStacks"`
 	ImportExisting      bool                `json:"ImportExistingResources"`
-	OnStackFailure      string              `json:"OnStackFailure"`
+	OnStackFailure      string              `json:"OnStackFailure" api:"set=failure options"`
 	ResourcesToImport   []map[string]string `json:"ResourcesToImport"`
-	DeploymentMode      string              `json:"DeploymentMode"`
+	DeploymentMode      string              `json:"DeploymentMode" api:"values=REVERT_DRIFT"`
 }
 
 type createChangeSetOut struct {

@@ -3,9 +3,9 @@ package cloudformation
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi/constraint"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -157,16 +157,16 @@ func (s *Service) describeStackEvents(_ context.Context, _ *awsapi.Call, in *des
 }
 
 type listStacksIn struct {
-	StackStatusFilter []string `json:"StackStatusFilter"`
+	StackStatusFilter []string `json:"StackStatusFilter" api:"each.set=stack statuses"`
 	NextToken         string   `json:"NextToken"`
 }
 
-// stackStatuses are those of AWS's model: StackStatus.
-var stackStatuses = strings.Fields("CREATE_IN_PROGRESS CREATE_FAILED CREATE_COMPLETE ROLLBACK_IN_PROGRESS " +
-	"ROLLBACK_FAILED ROLLBACK_COMPLETE DELETE_IN_PROGRESS DELETE_FAILED DELETE_COMPLETE UPDATE_IN_PROGRESS " +
-	"UPDATE_COMPLETE_CLEANUP_IN_PROGRESS UPDATE_COMPLETE UPDATE_FAILED UPDATE_ROLLBACK_IN_PROGRESS " +
-	"UPDATE_ROLLBACK_FAILED UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS UPDATE_ROLLBACK_COMPLETE " +
-	"REVIEW_IN_PROGRESS IMPORT_IN_PROGRESS IMPORT_COMPLETE IMPORT_ROLLBACK_IN_PROGRESS IMPORT_ROLLBACK_FAILED " +
+var _ = constraint.Set("stack statuses", "CREATE_IN_PROGRESS CREATE_FAILED CREATE_COMPLETE "+
+	"ROLLBACK_IN_PROGRESS ROLLBACK_FAILED ROLLBACK_COMPLETE DELETE_IN_PROGRESS DELETE_FAILED DELETE_COMPLETE "+
+	"UPDATE_IN_PROGRESS "+
+	"UPDATE_COMPLETE_CLEANUP_IN_PROGRESS UPDATE_COMPLETE UPDATE_FAILED UPDATE_ROLLBACK_IN_PROGRESS "+
+	"UPDATE_ROLLBACK_FAILED UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS UPDATE_ROLLBACK_COMPLETE "+
+	"REVIEW_IN_PROGRESS IMPORT_IN_PROGRESS IMPORT_COMPLETE IMPORT_ROLLBACK_IN_PROGRESS IMPORT_ROLLBACK_FAILED "+
 	"IMPORT_ROLLBACK_COMPLETE")
 
 type listStacksOut struct {
@@ -187,10 +187,6 @@ type stackSummary struct {
 }
 
 func (s *Service) listStacks(_ context.Context, _ *awsapi.Call, in *listStacksIn) (*listStacksOut, error) {
-	err := awsapi.CheckList("ValidationError", "StackStatusFilter", in.StackStatusFilter, stackStatuses)
-	if err != nil {
-		return nil, err
-	}
 	list, err := s.find("")
 	if err != nil {
 		return nil, err

@@ -111,7 +111,7 @@ func (s *Service) object(address string) (map[string]string, error) {
 type getTemplateIn struct {
 	StackName     string `json:"StackName"`
 	ChangeSetName string `json:"ChangeSetName"`
-	TemplateStage string `json:"TemplateStage" enum:"Original,Processed"`
+	TemplateStage string `json:"TemplateStage" api:"values=Original|Processed"`
 }
 
 type getTemplateOut struct {

@@ -19,10 +19,10 @@ type stackIn struct {
 	TemplateURL                 string           `json:"TemplateURL"`
 	UsePreviousTemplate         bool             `json:"UsePreviousTemplate"`
 	Parameters                  []parameterShape `json:"Parameters"`
-	Capabilities                []string         `json:"Capabilities"`
+	Capabilities                []string         `json:"Capabilities" api:"each.set=capabilities"`
 	Tags                        []tagShape       `json:"Tags"`
 	DisableRollback             bool             `json:"DisableRollback"`
-	OnFailure                   string           `json:"OnFailure"`
+	OnFailure                   string           `json:"OnFailure" api:"set=failure options"`
 	RoleARN                     string           `json:"RoleARN"`
 	StackPolicyBody             string           `json:"StackPolicyBody"`
 	StackPolicyURL              string           `json:"StackPolicyURL"`
@@ -309,7 +309,7 @@ type deleteStackIn struct {
 	StackName          string   `json:"StackName"`
 	RetainResources    []string `json:"RetainResources"`
 	RoleARN            string   `json:"RoleARN"`
-	DeletionMode       string   `json:"DeletionMode"`
+	DeletionMode       string   `json:"DeletionMode" api:"values=FORCE_DELETE_STACK|STANDARD"`
 	ClientRequestToken string   `json:"ClientRequestToken"`
 }
 

@@ -20,15 +20,15 @@ type alarmConfig struct {
 	InsufficientDataActions []string    `json:"InsufficientDataActions"`
 	MetricName              string      `json:"MetricName,omitempty"`
 	Namespace               string      `json:"Namespace,omitempty"`
-	Statistic               string      `json:"Statistic,omitempty"`
+	Statistic               string      `json:"Statistic,omitempty" api:"set=statistics"`
 	ExtendedStatistic       string      `json:"ExtendedStatistic,omitempty"`
 	Dimensions              []Dimension `json:"Dimensions"`
 	Period                  int64       `json:"Period,omitempty"`
-	Unit                    string      `json:"Unit,omitempty"`
+	Unit                    string      `json:"Unit,omitempty" api:"set=metric units"`
 	EvaluationPeriods       int64       `json:"EvaluationPeriods"`
 	DatapointsToAlarm       int64       `json:"DatapointsToAlarm,omitempty"`
 	Threshold               *float64    `json:"Threshold,omitempty"`
-	ComparisonOperator      string      `json:"ComparisonOperator"`
+	ComparisonOperator      string      `json:"ComparisonOperator" api:"set=comparison operators"`
 	TreatMissingData        string      `json:"TreatMissingData,omitempty"`
 	LowSample               string      `json:"EvaluateLowSampleCountPercentile,omitempty"`
 	Metrics                 []dataQuery `json:"Metrics,omitempty"`
@@ -352,7 +352,7 @@ func (s *Service) switchActions(names []string, on bool) error {
 
 type setStateIn struct {
 	AlarmName       string `json:"AlarmName"`
-	StateValue      string `json:"StateValue"`
+	StateValue      string `json:"StateValue" api:"set=alarm states"`
 	StateReason     string `json:"StateReason"`
 	StateReasonData string `json:"StateReasonData,omitempty"`
 }

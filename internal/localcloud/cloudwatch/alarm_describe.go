@@ -12,10 +12,10 @@ import (
 type describeAlarmsIn struct {
 	AlarmNames      []string `json:"AlarmNames,omitempty"`
 	AlarmNamePrefix string   `json:"AlarmNamePrefix,omitempty"`
-	AlarmTypes      []string `json:"AlarmTypes,omitempty" enum:"CompositeAlarm,MetricAlarm,LogAlarm"`
+	AlarmTypes      []string `json:"AlarmTypes,omitempty" api:"each.values=CompositeAlarm|MetricAlarm|LogAlarm"`
 	ChildrenOf      string   `json:"ChildrenOfAlarmName,omitempty"`
 	ParentsOf       string   `json:"ParentsOfAlarmName,omitempty"`
-	StateValue      string   `json:"StateValue,omitempty"`
+	StateValue      string   `json:"StateValue,omitempty" api:"set=alarm states"`
 	ActionPrefix    string   `json:"ActionPrefix,omitempty"`
 	MaxRecords      int      `json:"MaxRecords,omitempty"`
 	NextToken       string   `json:"NextToken,omitempty"`
@@ -129,11 +129,11 @@ func (s *Service) describeAlarms(_ context.Context, _ *awsapi.Call, in *describe
 type forMetricIn struct {
 	MetricName        string      `json:"MetricName"`
 	Namespace         string      `json:"Namespace"`
-	Statistic         string      `json:"Statistic,omitempty" enum:"SampleCount,Average,Sum,Minimum,Maximum"`
+	Statistic         string      `json:"Statistic,omitempty" api:"values=SampleCount|Average|Sum|Minimum|Maximum"`
 	ExtendedStatistic string      `json:"ExtendedStatistic,omitempty"`
 	Dimensions        []Dimension `json:"Dimensions,omitempty"`
 	Period            int64       `json:"Period,omitempty"`
-	Unit              string      `json:"Unit,omitempty"`
+	Unit              string      `json:"Unit,omitempty" api:"set=metric units"`
 }
 
 type forMetricOut struct {

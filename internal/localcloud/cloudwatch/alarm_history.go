@@ -39,13 +39,13 @@ func (s *Service) record(tx *store.Tx, name, kind, summary string, data any) err
 type historyIn struct {
 	AlarmName       string       `json:"AlarmName,omitempty"`
 	Contributor     string       `json:"AlarmContributorId,omitempty"`
-	AlarmTypes      []string     `json:"AlarmTypes,omitempty" enum:"CompositeAlarm,MetricAlarm,LogAlarm"`
-	HistoryItemType string       `json:"HistoryItemType,omitempty" enum:"ConfigurationUpdate,StateUpdate,Action,AlarmContributorStateUpdate,AlarmContributorAction"`
+	AlarmTypes      []string     `json:"AlarmTypes,omitempty" api:"each.values=CompositeAlarm|MetricAlarm|LogAlarm"`
+	HistoryItemType string       `json:"HistoryItemType,omitempty" api:"values=ConfigurationUpdate|StateUpdate|Action|AlarmContributorStateUpdate|AlarmContributorAction"`
 	StartDate       *awsapi.Time `json:"StartDate,omitempty"`
 	EndDate         *awsapi.Time `json:"EndDate,omitempty"`
 	MaxRecords      int          `json:"MaxRecords,omitempty"`
 	NextToken       string       `json:"NextToken,omitempty"`
-	ScanBy          string       `json:"ScanBy,omitempty" enum:"TimestampDescending,TimestampAscending"`
+	ScanBy          string       `json:"ScanBy,omitempty" api:"values=TimestampDescending|TimestampAscending"`
 }
 
 type historyOut struct {

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi/constraint"
 )
 
 type nothing struct{}
@@ -95,3 +96,18 @@ func fromToken(token string, parts int) ([]string, error) {
 	}
 	return key, nil
 }
+
+// Values that members take, for their tags.
+var (
+	_ = constraint.Set("alarm states", "ALARM INSUFFICIENT_DATA OK")
+	_ = constraint.Set("comparison operators",
+		"GreaterThanOrEqualToThreshold GreaterThanThreshold GreaterThanUpperThreshold "+
+			"LessThanLowerOrGreaterThanUpperThreshold LessThanLowerThreshold LessThanOrEqualToThreshold "+
+			"LessThanThreshold")
+	_ = constraint.Set("metric units",
+		"Bits Bits/Second Bytes Bytes/Second Count Count/Second Gigabits Gigabits/Second Gigabytes "+
+			"Gigabytes/Second Kilobits Kilobits/Second Kilobytes Kilobytes/Second Megabits "+
+			"Megabits/Second Megabytes Megabytes/Second Microseconds Milliseconds None Percent Seconds "+
+			"Terabits Terabits/Second Terabytes Terabytes/Second")
+	_ = constraint.Set("statistics", "Average Maximum Minimum SampleCount Sum")
+)

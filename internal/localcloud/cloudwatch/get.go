@@ -22,7 +22,7 @@ type getStatisticsIn struct {
 	Period             int64        `json:"Period"`
 	Statistics         []string     `json:"Statistics,omitempty"`
 	ExtendedStatistics []string     `json:"ExtendedStatistics,omitempty"`
-	Unit               string       `json:"Unit,omitempty"`
+	Unit               string       `json:"Unit,omitempty" api:"set=metric units"`
 }
 
 type datapoint struct {

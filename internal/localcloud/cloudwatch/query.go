@@ -18,7 +18,7 @@ type metricStat struct {
 	Metric metricOut `json:"Metric"`
 	Period int64     `json:"Period"`
 	Stat   string    `json:"Stat"`
-	Unit   string    `json:"Unit,omitempty"`
+	Unit   string    `json:"Unit,omitempty" api:"set=metric units"`
 }
 
 type dataQuery struct {
@@ -38,7 +38,7 @@ type getDataIn struct {
 	StartTime     *awsapi.Time   `json:"StartTime"`
 	EndTime       *awsapi.Time   `json:"EndTime"`
 	NextToken     string         `json:"NextToken,omitempty"`
-	ScanBy        string         `json:"ScanBy,omitempty"`
+	ScanBy        string         `json:"ScanBy,omitempty" api:"values=TimestampAscending|TimestampDescending"`
 	MaxDatapoints int            `json:"MaxDatapoints,omitempty"`
 	LabelOptions  map[string]any `json:"LabelOptions,omitempty"`
 }

@@ -14,7 +14,7 @@ type createGroupIn struct {
 	LogGroupName              string            `json:"logGroupName"`
 	KMSKeyID                  string            `json:"kmsKeyId,omitempty"`
 	Tags                      map[string]string `json:"tags,omitempty"`
-	LogGroupClass             string            `json:"logGroupClass,omitempty" enum:"STANDARD,INFREQUENT_ACCESS,DELIVERY"`
+	LogGroupClass             string            `json:"logGroupClass,omitempty" api:"values=STANDARD|INFREQUENT_ACCESS|DELIVERY"`
 	DeletionProtectionEnabled bool              `json:"deletionProtectionEnabled,omitempty"`
 }
 
@@ -72,7 +72,7 @@ type describeGroupsIn struct {
 	Pattern string `json:"logGroupNamePattern,omitempty"`
 	Limit   int    `json:"limit,omitempty"`
 	Token   string `json:"nextToken,omitempty"`
-	Class   string `json:"logGroupClass,omitempty" enum:"STANDARD,INFREQUENT_ACCESS,DELIVERY"`
+	Class   string `json:"logGroupClass,omitempty" api:"values=STANDARD|INFREQUENT_ACCESS|DELIVERY"`
 }
 
 type groupOut struct {

@@ -59,7 +59,7 @@ type describeStreamsIn struct {
 	LogGroupName       string `json:"logGroupName,omitempty"`
 	LogGroupIdentifier string `json:"logGroupIdentifier,omitempty"`
 	Prefix             string `json:"logStreamNamePrefix,omitempty"`
-	OrderBy            string `json:"orderBy,omitempty" enum:"LogStreamName,LastEventTime"`
+	OrderBy            string `json:"orderBy,omitempty" api:"values=LogStreamName|LastEventTime"`
 	Descending         bool   `json:"descending,omitempty"`
 	Limit              int    `json:"limit,omitempty"`
 	Token              string `json:"nextToken,omitempty"`

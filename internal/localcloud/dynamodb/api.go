@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi/constraint"
 )
 
 // API describes the service's operations.
@@ -85,3 +86,9 @@ func onPage[In any](s *Service, of func(in *In) *page) awsapi.Option {
 		return []string{arn}
 	})
 }
+
+// Values that members take, for their tags.
+var (
+	_ = constraint.Set("billing modes", "PAY_PER_REQUEST PROVISIONED")
+	_ = constraint.Set("table classes", "STANDARD STANDARD_INFREQUENT_ACCESS")
+)

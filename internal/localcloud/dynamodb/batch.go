@@ -31,7 +31,7 @@ type keysAndAttributes struct {
 
 type batchGetIn struct {
 	RequestItems           map[string]keysAndAttributes `json:"RequestItems"`
-	ReturnConsumedCapacity string                       `json:"ReturnConsumedCapacity,omitempty" enum:"INDEXES,TOTAL,NONE"`
+	ReturnConsumedCapacity string                       `json:"ReturnConsumedCapacity,omitempty" api:"values=INDEXES|TOTAL|NONE"`
 }
 
 type batchGetOut struct {
@@ -112,7 +112,7 @@ type writeRequest struct {
 
 type batchWriteIn struct {
 	RequestItems           map[string][]writeRequest `json:"RequestItems"`
-	ReturnConsumedCapacity string                    `json:"ReturnConsumedCapacity,omitempty" enum:"INDEXES,TOTAL,NONE"`
+	ReturnConsumedCapacity string                    `json:"ReturnConsumedCapacity,omitempty" api:"values=INDEXES|TOTAL|NONE"`
 }
 
 type batchWriteOut struct {
@@ -186,7 +186,7 @@ type transactItem struct {
 type transactWriteIn struct {
 	TransactItems          []transactItem `json:"TransactItems"`
 	ClientRequestToken     string         `json:"ClientRequestToken,omitempty"`
-	ReturnConsumedCapacity string         `json:"ReturnConsumedCapacity,omitempty" enum:"INDEXES,TOTAL,NONE"`
+	ReturnConsumedCapacity string         `json:"ReturnConsumedCapacity,omitempty" api:"values=INDEXES|TOTAL|NONE"`
 }
 
 type transactWriteOut struct {
@@ -344,7 +344,7 @@ type transactGetIn struct {
 	TransactItems []struct {
 		Get *getIn `json:"Get"`
 	} `json:"TransactItems"`
-	ReturnConsumedCapacity string `json:"ReturnConsumedCapacity,omitempty" enum:"INDEXES,TOTAL,NONE"`
+	ReturnConsumedCapacity string `json:"ReturnConsumedCapacity,omitempty" api:"values=INDEXES|TOTAL|NONE"`
 }
 
 type transactGetOut struct {

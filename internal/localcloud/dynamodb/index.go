@@ -58,7 +58,7 @@ func (p phase) status() (status string, backfills *bool) {
 }
 
 type projectionIn struct {
-	ProjectionType   string   `json:"ProjectionType,omitempty"`
+	ProjectionType   string   `json:"ProjectionType,omitempty" api:"values=ALL|INCLUDE|KEYS_ONLY"`
 	NonKeyAttributes []string `json:"NonKeyAttributes,omitempty"`
 }
 
@@ -170,8 +170,8 @@ func invalid(format string, args ...any) *awsapi.Error {
 	return errValidation("One or more parameter values were invalid: "+format, args...)
 }
 
-// constraint is an error in a member of the input, as the check of its shape words it.
-func constraint(value any, path, rule string) *awsapi.Error {
+// broken is an error in a member of the input, as the check of its shape words it.
+func broken(value any, path, rule string) *awsapi.Error {
 	shown := "null"
 	if t, ok := value.(string); ok {
 		shown = "'" + t + "'"
@@ -186,25 +186,25 @@ func list(names []string) string { return "[" + strings.Join(names, ", ") + "]" 
 func (in *indexIn) checkShape(path string) error {
 	switch {
 	case in.IndexName == "":
-		return constraint(nil, path+".indexName", "Member must not be null")
+		return broken(nil, path+".indexName", "Member must not be null")
 	case len(in.IndexName) < 3:
-		return constraint(in.IndexName, path+".indexName", "Member must have length greater than or equal to 3")
+		return broken(in.IndexName, path+".indexName", "Member must have length greater than or equal to 3")
 	case len(in.IndexName) > 255:
-		return constraint(in.IndexName, path+".indexName", "Member must have length less than or equal to 255")
+		return broken(in.IndexName, path+".indexName", "Member must have length less than or equal to 255")
 	case !validIndexName.MatchString(in.IndexName):
-		return constraint(in.IndexName, path+".indexName",
+		return broken(in.IndexName, path+".indexName",
 			"Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+")
 	case in.KeySchema == nil:
-		return constraint(nil, path+".keySchema", "Member must not be null")
+		return broken(nil, path+".keySchema", "Member must not be null")
 	case len(in.KeySchema) == 0:
-		return constraint("[]", path+".keySchema", "Member must have length greater than or equal to 1")
+		return broken("[]", path+".keySchema", "Member must have length greater than or equal to 1")
 	case in.Projection == nil:
-		return constraint(nil, path+".projection", "Member must not be null")
+		return broken(nil, path+".projection", "Member must not be null")
 	case in.Projection.NonKeyAttributes != nil && len(in.Projection.NonKeyAttributes) == 0:
-		return constraint("[]", path+".projection.nonKeyAttributes",
+		return broken("[]", path+".projection.nonKeyAttributes",
 			"Member must have length greater than or equal to 1")
 	case len(in.Projection.NonKeyAttributes) > maxNonKey:
-		return constraint(list(in.Projection.NonKeyAttributes), path+".projection.nonKeyAttributes",
+		return broken(list(in.Projection.NonKeyAttributes), path+".projection.nonKeyAttributes",
 			"Member must have length less than or equal to "+strconv.Itoa(maxNonKey))
 	case in.OnDemandThroughput != nil || in.WarmThroughput != nil:
 		return awsapi.NotBuilt("OnDemandThroughput and WarmThroughput of indexes")
@@ -212,21 +212,16 @@ func (in *indexIn) checkShape(path string) error {
 	if p := in.ProvisionedThroughput; p != nil {
 		return p.check(path + ".provisionedThroughput")
 	}
-	switch in.Projection.ProjectionType {
-	case "", "ALL", "KEYS_ONLY", "INCLUDE":
-		return nil
-	}
-	return constraint(in.Projection.ProjectionType, path+".projection.projectionType",
-		"Member must satisfy enum value set: [ALL, INCLUDE, KEYS_ONLY]")
+	return nil
 }
 
 func (p *throughput) check(path string) error {
 	const rule = "Member must have value greater than or equal to 1"
 	if p.WriteCapacityUnits < 1 {
-		return constraint(strconv.FormatInt(p.WriteCapacityUnits, 10), path+".writeCapacityUnits", rule)
+		return broken(strconv.FormatInt(p.WriteCapacityUnits, 10), path+".writeCapacityUnits", rule)
 	}
 	if p.ReadCapacityUnits < 1 {
-		return constraint(strconv.FormatInt(p.ReadCapacityUnits, 10), path+".readCapacityUnits", rule)
+		return broken(strconv.FormatInt(p.ReadCapacityUnits, 10), path+".readCapacityUnits", rule)
 	}
 	return nil
 }
@@ -381,7 +376,7 @@ func (in *updateTableIn) checkIndexUpdates() (made int, err error) {
 		if u.Create != nil {
 			err = u.Create.checkShape(path + ".create")
 		} else if name == "" {
-			err = constraint(nil, path+".indexName", "Member must not be null")
+			err = broken(nil, path+".indexName", "Member must not be null")
 		}
 		if u.Update != nil && err == nil && u.Update.ProvisionedThroughput != nil {
 			err = u.Update.ProvisionedThroughput.check(path + ".update.provisionedThroughput")

@@ -289,9 +289,9 @@ type putIn struct {
 	ConditionExpression string    `json:"ConditionExpression,omitempty"`
 	placeholders
 	replaced
-	ReturnValues           string `json:"ReturnValues,omitempty" enum:"ALL_NEW,UPDATED_OLD,ALL_OLD,NONE,UPDATED_NEW"`
-	ReturnConsumedCapacity string `json:"ReturnConsumedCapacity,omitempty" enum:"INDEXES,TOTAL,NONE"`
-	OnFailure              string `json:"ReturnValuesOnConditionCheckFailure,omitempty" enum:"ALL_OLD,NONE"`
+	ReturnValues           string `json:"ReturnValues,omitempty" api:"values=ALL_NEW|UPDATED_OLD|ALL_OLD|NONE|UPDATED_NEW"`
+	ReturnConsumedCapacity string `json:"ReturnConsumedCapacity,omitempty" api:"values=INDEXES|TOTAL|NONE"`
+	OnFailure              string `json:"ReturnValuesOnConditionCheckFailure,omitempty" api:"values=ALL_OLD|NONE"`
 }
 
 func (in *putIn) change() (*change, error) {
@@ -353,9 +353,9 @@ type deleteIn struct {
 	ConditionExpression string    `json:"ConditionExpression,omitempty"`
 	placeholders
 	replaced
-	ReturnValues           string `json:"ReturnValues,omitempty" enum:"ALL_NEW,UPDATED_OLD,ALL_OLD,NONE,UPDATED_NEW"`
-	ReturnConsumedCapacity string `json:"ReturnConsumedCapacity,omitempty" enum:"INDEXES,TOTAL,NONE"`
-	OnFailure              string `json:"ReturnValuesOnConditionCheckFailure,omitempty" enum:"ALL_OLD,NONE"`
+	ReturnValues           string `json:"ReturnValues,omitempty" api:"values=ALL_NEW|UPDATED_OLD|ALL_OLD|NONE|UPDATED_NEW"`
+	ReturnConsumedCapacity string `json:"ReturnConsumedCapacity,omitempty" api:"values=INDEXES|TOTAL|NONE"`
+	OnFailure              string `json:"ReturnValuesOnConditionCheckFailure,omitempty" api:"values=ALL_OLD|NONE"`
 }
 
 func (in *deleteIn) change() (*change, error) {
@@ -382,9 +382,9 @@ type updateIn struct {
 	ConditionExpression string    `json:"ConditionExpression,omitempty"`
 	placeholders
 	replaced
-	ReturnValues           string `json:"ReturnValues,omitempty" enum:"ALL_NEW,UPDATED_OLD,ALL_OLD,NONE,UPDATED_NEW"`
-	ReturnConsumedCapacity string `json:"ReturnConsumedCapacity,omitempty" enum:"INDEXES,TOTAL,NONE"`
-	OnFailure              string `json:"ReturnValuesOnConditionCheckFailure,omitempty" enum:"ALL_OLD,NONE"`
+	ReturnValues           string `json:"ReturnValues,omitempty" api:"values=ALL_NEW|UPDATED_OLD|ALL_OLD|NONE|UPDATED_NEW"`
+	ReturnConsumedCapacity string `json:"ReturnConsumedCapacity,omitempty" api:"values=INDEXES|TOTAL|NONE"`
+	OnFailure              string `json:"ReturnValuesOnConditionCheckFailure,omitempty" api:"values=ALL_OLD|NONE"`
 }
 
 func (in *updateIn) change() (*change, error) {
@@ -438,7 +438,7 @@ type getIn struct {
 	ProjectionExpression     string            `json:"ProjectionExpression,omitempty"`
 	ExpressionAttributeNames map[string]string `json:"ExpressionAttributeNames,omitempty"`
 	replaced
-	ReturnConsumedCapacity string `json:"ReturnConsumedCapacity,omitempty" enum:"INDEXES,TOTAL,NONE"`
+	ReturnConsumedCapacity string `json:"ReturnConsumedCapacity,omitempty" api:"values=INDEXES|TOTAL|NONE"`
 }
 
 type getOut struct {

@@ -17,11 +17,11 @@ type page struct {
 	ProjectionExpression string `json:"ProjectionExpression,omitempty"`
 	placeholders
 	replaced
-	Select                 string    `json:"Select,omitempty" enum:"SPECIFIC_ATTRIBUTES,COUNT,ALL_ATTRIBUTES,ALL_PROJECTED_ATTRIBUTES"`
+	Select                 string    `json:"Select,omitempty" api:"values=SPECIFIC_ATTRIBUTES|COUNT|ALL_ATTRIBUTES|ALL_PROJECTED_ATTRIBUTES"`
 	Limit                  *int      `json:"Limit,omitempty"`
 	ConsistentRead         bool      `json:"ConsistentRead,omitempty"`
 	ExclusiveStartKey      expr.Item `json:"ExclusiveStartKey,omitempty"`
-	ReturnConsumedCapacity string    `json:"ReturnConsumedCapacity,omitempty" enum:"INDEXES,TOTAL,NONE"`
+	ReturnConsumedCapacity string    `json:"ReturnConsumedCapacity,omitempty" api:"values=INDEXES|TOTAL|NONE"`
 }
 
 type queryIn struct {

@@ -15,12 +15,12 @@ import (
 
 type attributeDefinition struct {
 	AttributeName string `json:"AttributeName"`
-	AttributeType string `json:"AttributeType"`
+	AttributeType string `json:"AttributeType" api:"values=B|N|S"`
 }
 
 type keySchemaElement struct {
 	AttributeName string `json:"AttributeName"`
-	KeyType       string `json:"KeyType"`
+	KeyType       string `json:"KeyType" api:"values=HASH|RANGE"`
 }
 
 type throughput struct {
@@ -36,7 +36,7 @@ type tag struct {
 
 type sseSpecification struct {
 	Enabled        bool   `json:"Enabled"`
-	SSEType        string `json:"SSEType,omitempty"`
+	SSEType        string `json:"SSEType,omitempty" api:"values=AES256|KMS"`
 	KMSMasterKeyID string `json:"KMSMasterKeyId,omitempty"`
 }
 
@@ -50,11 +50,11 @@ type createTableIn struct {
 	TableName                 string                `json:"TableName"`
 	AttributeDefinitions      []attributeDefinition `json:"AttributeDefinitions"`
 	KeySchema                 []keySchemaElement    `json:"KeySchema"`
-	BillingMode               string                `json:"BillingMode,omitempty"`
+	BillingMode               string                `json:"BillingMode,omitempty" api:"set=billing modes"`
 	ProvisionedThroughput     *throughput           `json:"ProvisionedThroughput,omitempty"`
 	Tags                      []tag                 `json:"Tags,omitempty"`
 	DeletionProtectionEnabled bool                  `json:"DeletionProtectionEnabled,omitempty"`
-	TableClass                string                `json:"TableClass,omitempty"`
+	TableClass                string                `json:"TableClass,omitempty" api:"set=table classes"`
 	SSESpecification          *sseSpecification     `json:"SSESpecification,omitempty"`
 	GlobalSecondaryIndexes    []indexIn             `json:"GlobalSecondaryIndexes,omitempty"`
 	LocalSecondaryIndexes     []any                 `json:"LocalSecondaryIndexes,omitempty"`
@@ -321,10 +321,10 @@ func (s *Service) deleteTable(_ context.Context, _ *awsapi.Call, in *tableRef) (
 type updateTableIn struct {
 	TableName                   string                `json:"TableName"`
 	AttributeDefinitions        []attributeDefinition `json:"AttributeDefinitions,omitempty"`
-	BillingMode                 string                `json:"BillingMode,omitempty"`
+	BillingMode                 string                `json:"BillingMode,omitempty" api:"set=billing modes"`
 	ProvisionedThroughput       *throughput           `json:"ProvisionedThroughput,omitempty"`
 	DeletionProtectionEnabled   *bool                 `json:"DeletionProtectionEnabled,omitempty"`
-	TableClass                  string                `json:"TableClass,omitempty"`
+	TableClass                  string                `json:"TableClass,omitempty" api:"set=table classes"`
 	GlobalSecondaryIndexUpdates []indexUpdate         `json:"GlobalSecondaryIndexUpdates,omitempty"`
 	ReplicaUpdates              []any                 `json:"ReplicaUpdates,omitempty"`
 	StreamSpecification         any                   `json:"StreamSpecification,omitempty"`

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi/constraint"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -80,7 +81,7 @@ type (
 		Token     string `json:"ClientToken,omitempty" query:"clientToken"`
 	}
 	flexibleWindow struct {
-		Mode    string `json:"Mode"`
+		Mode    string `json:"Mode" api:"values=OFF|FLEXIBLE"`
 		Minutes *int   `json:"MaximumWindowInMinutes,omitempty"`
 	}
 	deadLetter struct {
@@ -115,8 +116,8 @@ type (
 		Start       *awsapi.Time    `json:"StartDate,omitempty"`
 		End         *awsapi.Time    `json:"EndDate,omitempty"`
 		Description string          `json:"Description,omitempty"`
-		State       string          `json:"State,omitempty"`
-		After       string          `json:"ActionAfterCompletion,omitempty"`
+		State       string          `json:"State,omitempty" api:"set=schedule states"`
+		After       string          `json:"ActionAfterCompletion,omitempty" api:"values=NONE|DELETE"`
 		KmsKeyArn   string          `json:"KmsKeyArn,omitempty"`
 		Window      *flexibleWindow `json:"FlexibleTimeWindow,omitempty"`
 		Target      *targetShape    `json:"Target,omitempty"`
@@ -144,7 +145,7 @@ type (
 	listSchedulesIn struct {
 		GroupName  string `json:"GroupName,omitempty" query:"ScheduleGroup"`
 		NamePrefix string `json:"NamePrefix,omitempty" query:"NamePrefix"`
-		State      string `json:"State,omitempty" query:"State"`
+		State      string `json:"State,omitempty" query:"State" api:"set=schedule states"`
 		MaxResults *int   `json:"MaxResults,omitempty" query:"MaxResults"`
 		NextToken  string `json:"NextToken,omitempty" query:"NextToken"`
 	}
@@ -218,13 +219,6 @@ func checkName(member, name string) error {
 	if !namePattern.MatchString(name) {
 		return errMember(member, name,
 			"satisfy regular expression pattern: ^[0-9a-zA-Z-_.]+$ and have length between 1 and 64")
-	}
-	return nil
-}
-
-func checkEnum(member, value string, allowed ...string) error {
-	if value != "" && !slices.Contains(allowed, value) {
-		return errMember(member, value, "satisfy enum value set: ["+strings.Join(allowed, ", ")+"]")
 	}
 	return nil
 }
@@ -356,9 +350,6 @@ func page(most *int, token string) (limit int, after []string, err error) {
 }
 
 func (s *Service) listSchedules(_ context.Context, _ *awsapi.Call, in *listSchedulesIn) (*listSchedulesOut, error) {
-	if err := checkEnum("state", in.State, "ENABLED", "DISABLED"); err != nil {
-		return nil, err
-	}
 	limit, after, err := page(in.MaxResults, in.NextToken)
 	if err != nil {
 		return nil, err
@@ -574,3 +565,8 @@ func (s *Service) listTags(_ context.Context, _ *awsapi.Call, in *tagRef) (*tags
 		return err
 	})
 }
+
+// Values that members take, for their tags.
+var (
+	_ = constraint.Set("schedule states", "ENABLED DISABLED")
+)

@@ -116,9 +116,7 @@ func zone(name string) (*time.Location, error) {
 // check turns a request into settings.
 func (s *Service) check(ctx context.Context, c *awsapi.Call, in *scheduleIn) (given settings, err error) {
 	for _, err := range []error{
-		checkName("name", in.Name), checkName("groupName", orDefault(in.GroupName)), checkEnum("state", in.State,
-			"ENABLED", "DISABLED"),
-		checkEnum("actionAfterCompletion", in.After, "NONE", "DELETE"),
+		checkName("name", in.Name), checkName("groupName", orDefault(in.GroupName)),
 	} {
 		if err != nil {
 			return given, err

@@ -283,7 +283,7 @@ type (
 	accessKeyIn struct {
 		UserName    string `json:"UserName"`
 		AccessKeyID string `json:"AccessKeyId"`
-		Status      string `json:"Status"`
+		Status      string `json:"Status" api:"values=Active|Expired|Inactive"`
 	}
 	accessKeyShape struct {
 		UserName        string      `json:"UserName"`
@@ -312,16 +312,16 @@ type (
 	}
 	entitiesIn struct {
 		policyIn
-		EntityFilter      string `json:"EntityFilter" enum:"User,Role,Group,LocalManagedPolicy,AWSManagedPolicy"`
-		PolicyUsageFilter string `json:"PolicyUsageFilter" enum:"PermissionsPolicy,PermissionsBoundary"`
+		EntityFilter      string `json:"EntityFilter" api:"values=User|Role|Group|LocalManagedPolicy|AWSManagedPolicy"`
+		PolicyUsageFilter string `json:"PolicyUsageFilter" api:"values=PermissionsPolicy|PermissionsBoundary"`
 	}
 	policyIn struct {
 		PolicyArn string `json:"PolicyArn"`
 		paging
 	}
 	listPoliciesIn struct {
-		Scope        string `json:"Scope" enum:"All,AWS,Local"`
-		UsageFilter  string `json:"PolicyUsageFilter" enum:"PermissionsPolicy,PermissionsBoundary"`
+		Scope        string `json:"Scope" api:"values=All|AWS|Local"`
+		UsageFilter  string `json:"PolicyUsageFilter" api:"values=PermissionsPolicy|PermissionsBoundary"`
 		OnlyAttached bool   `json:"OnlyAttached"`
 		paging
 	}

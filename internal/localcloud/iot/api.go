@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi/constraint"
 )
 
 type endpointIn struct {
@@ -238,3 +239,10 @@ func (s *Service) operations() []awsapi.Operation {
 			})),
 	}
 }
+
+// Values that members take, for their tags.
+var (
+	_ = constraint.Set("on or off", "OFF ON")
+	_ = constraint.Set("certificate states",
+		"ACTIVE INACTIVE PENDING_ACTIVATION PENDING_TRANSFER REGISTER_INACTIVE REVOKED")
+)

@@ -156,7 +156,7 @@ func (s *Service) createFromCSR(_ context.Context, _ *awsapi.Call, in *createFro
 
 type registerIn struct {
 	CertificatePEM string `json:"certificatePem"`
-	Status         string `json:"status,omitempty"`
+	Status         string `json:"status,omitempty" api:"set=certificate states"`
 }
 
 func (s *Service) registerWithoutCA(_ context.Context, _ *awsapi.Call, in *registerIn) (*certificateOut, error) {
@@ -181,7 +181,7 @@ func (s *Service) registerWithoutCA(_ context.Context, _ *awsapi.Call, in *regis
 type certificateIn struct {
 	CertificateID string `json:"certificateId" uri:"certificateId"`
 	ForceDelete   bool   `json:"forceDelete,omitempty" query:"forceDelete"`
-	NewStatus     string `json:"newStatus,omitempty" query:"newStatus"`
+	NewStatus     string `json:"newStatus,omitempty" query:"newStatus" api:"set=certificate states"`
 }
 
 type certificateDescription struct {

@@ -10,7 +10,7 @@ import (
 type principalIn struct {
 	ThingName          string `json:"thingName,omitempty" uri:"thingName"`
 	Principal          string `json:"principal,omitempty" header:"x-amzn-principal"`
-	ThingPrincipalType string `json:"thingPrincipalType,omitempty" query:"thingPrincipalType" enum:"EXCLUSIVE_THING,NON_EXCLUSIVE_THING"`
+	ThingPrincipalType string `json:"thingPrincipalType,omitempty" query:"thingPrincipalType" api:"values=EXCLUSIVE_THING|NON_EXCLUSIVE_THING"`
 }
 
 func (s *Service) attachThingPrincipal(_ context.Context, _ *awsapi.Call, in *principalIn) (*empty, error) {
@@ -61,7 +61,7 @@ type listThingPrincipalsIn struct {
 	ThingName          string `json:"thingName" uri:"thingName"`
 	NextToken          string `json:"nextToken,omitempty" query:"nextToken"`
 	MaxResults         int    `json:"maxResults,omitempty" query:"maxResults"`
-	ThingPrincipalType string `json:"thingPrincipalType,omitempty" query:"thingPrincipalType" enum:"EXCLUSIVE_THING,NON_EXCLUSIVE_THING"`
+	ThingPrincipalType string `json:"thingPrincipalType,omitempty" query:"thingPrincipalType" api:"values=EXCLUSIVE_THING|NON_EXCLUSIVE_THING"`
 }
 
 type listThingPrincipalsOut struct {
@@ -123,7 +123,7 @@ type listPrincipalThingsIn struct {
 	Principal          string `json:"principal" header:"x-amzn-principal"`
 	NextToken          string `json:"nextToken,omitempty" query:"nextToken"`
 	MaxResults         int    `json:"maxResults,omitempty" query:"maxResults"`
-	ThingPrincipalType string `json:"thingPrincipalType,omitempty" query:"thingPrincipalType" enum:"EXCLUSIVE_THING,NON_EXCLUSIVE_THING"`
+	ThingPrincipalType string `json:"thingPrincipalType,omitempty" query:"thingPrincipalType" api:"values=EXCLUSIVE_THING|NON_EXCLUSIVE_THING"`
 }
 
 type listPrincipalThingsOut struct {

@@ -91,17 +91,17 @@ type thingTypeProperties struct {
 }
 
 type thingIndexing struct {
-	ThingIndexingMode             string            `json:"thingIndexingMode"`
-	ThingConnectivityIndexingMode string            `json:"thingConnectivityIndexingMode,omitempty"`
-	DeviceDefenderIndexingMode    string            `json:"deviceDefenderIndexingMode,omitempty"`
-	NamedShadowIndexingMode       string            `json:"namedShadowIndexingMode,omitempty"`
+	ThingIndexingMode             string            `json:"thingIndexingMode" api:"values=OFF|REGISTRY|REGISTRY_AND_SHADOW"`
+	ThingConnectivityIndexingMode string            `json:"thingConnectivityIndexingMode,omitempty" api:"values=OFF|STATUS"`
+	DeviceDefenderIndexingMode    string            `json:"deviceDefenderIndexingMode,omitempty" api:"values=OFF|VIOLATIONS"`
+	NamedShadowIndexingMode       string            `json:"namedShadowIndexingMode,omitempty" api:"set=on or off"`
 	ManagedFields                 []json.RawMessage `json:"managedFields,omitempty"`
 	CustomFields                  []json.RawMessage `json:"customFields,omitempty"`
 	Filter                        json.RawMessage   `json:"filter,omitempty"`
 }
 
 type thingGroupIndexing struct {
-	ThingGroupIndexingMode string `json:"thingGroupIndexingMode"`
+	ThingGroupIndexingMode string `json:"thingGroupIndexingMode" api:"set=on or off"`
 }
 
 type mark = []byte // a row of an index: the key says all

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi/constraint"
 )
 
 type thingIn struct {
@@ -35,7 +36,7 @@ type describeIn struct {
 type updateIn struct {
 	ThingName                string            `json:"thingName" uri:"thingName"`
 	JobID                    string            `json:"jobId" uri:"jobId"`
-	Status                   string            `json:"status"`
+	Status                   string            `json:"status" api:"set=states that devices report"`
 	StatusDetails            map[string]string `json:"statusDetails,omitempty"`
 	StepTimeoutInMinutes     *int64            `json:"stepTimeoutInMinutes,omitempty"`
 	ExpectedVersion          *int64            `json:"expectedVersion,omitempty"`
@@ -56,7 +57,7 @@ func (s *Service) API() awsapi.Service {
 		Throttled: awsapi.Word{Code: "ThrottlingException", Status: 429},
 		ID:        "iotjobsdataplane", Signing: "iot-jobs-data", Prefix: "iotjobsdata",
 		Protocols:  []awsapi.Protocol{awsapi.RESTJSON},
-		DeniedCode: "ForbiddenException",
+		DeniedCode: "ForbiddenException", Invalid: "InvalidRequestException",
 		Operations: []awsapi.Operation{
 			awsapi.Op("GetPendingJobExecutions", s.getPending, awsapi.REST("GET", "/things/{thingName}/jobs"),
 				awsapi.On(func(c *awsapi.Call, in *thingIn) []string { return thing(c, in.ThingName) })),
@@ -121,3 +122,9 @@ func (s *Service) update(ctx context.Context, _ *awsapi.Call, in *updateIn) (*up
 	}
 	return out, nil
 }
+
+// Values that members take, for their tags.
+var (
+	_ = constraint.Set("states that devices report",
+		"QUEUED IN_PROGRESS SUCCEEDED FAILED TIMED_OUT REJECTED REMOVED CANCELED")
+)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi/constraint"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -125,10 +126,10 @@ type (
 	createKeyIn struct {
 		Policy                string `json:"Policy"`
 		Description           string `json:"Description"`
-		KeyUsage              string `json:"KeyUsage"`
-		KeySpec               string `json:"KeySpec"`
-		CustomerMasterKeySpec string `json:"CustomerMasterKeySpec"`
-		Origin                string `json:"Origin"`
+		KeyUsage              string `json:"KeyUsage" api:"values=ENCRYPT_DECRYPT|GENERATE_VERIFY_MAC|KEY_AGREEMENT|SIGN_VERIFY"`
+		KeySpec               string `json:"KeySpec" api:"set=key specs"`
+		CustomerMasterKeySpec string `json:"CustomerMasterKeySpec" api:"set=master key specs"`
+		Origin                string `json:"Origin" api:"values=AWS_CLOUDHSM|AWS_KMS|EXTERNAL|EXTERNAL_KEY_STORE"`
 		MultiRegion           bool   `json:"MultiRegion"`
 		CustomKeyStoreID      string `json:"CustomKeyStoreId"`
 		Tags                  []tag  `json:"Tags"`
@@ -664,3 +665,19 @@ func (s *Service) listAliases(_ context.Context, _ *awsapi.Call, in *listIn) (*l
 		return nil
 	})
 }
+
+// Values that members take, for their tags.
+var (
+	_ = constraint.Set("encryption algorithms", "RSAES_OAEP_SHA_1 RSAES_OAEP_SHA_256 SM2PKE SYMMETRIC_DEFAULT")
+	_ = constraint.Set("key specs",
+		"ECC_NIST_EDWARDS25519 ECC_NIST_P256 ECC_NIST_P384 ECC_NIST_P521 ECC_SECG_P256K1 HMAC_224 "+
+			"HMAC_256 HMAC_384 HMAC_512 ML_DSA_44 ML_DSA_65 ML_DSA_87 RSA_2048 RSA_3072 RSA_4096 SM2 "+
+			"SYMMETRIC_DEFAULT")
+	_ = constraint.Set("master key specs",
+		"ECC_NIST_P256 ECC_NIST_P384 ECC_NIST_P521 ECC_SECG_P256K1 HMAC_224 HMAC_256 HMAC_384 "+
+			"HMAC_512 RSA_2048 RSA_3072 RSA_4096 SM2 SYMMETRIC_DEFAULT")
+	_ = constraint.Set("signing algorithms",
+		"ECDSA_SHA_256 ECDSA_SHA_384 ECDSA_SHA_512 ED25519_PH_SHA_512 ED25519_SHA_512 "+
+			"ML_DSA_SHAKE_256 RSASSA_PKCS1_V1_5_SHA_256 RSASSA_PKCS1_V1_5_SHA_384 "+
+			"RSASSA_PKCS1_V1_5_SHA_512 RSASSA_PSS_SHA_256 RSASSA_PSS_SHA_384 RSASSA_PSS_SHA_512 SM2DSA")
+)

@@ -123,7 +123,7 @@ type (
 		KeyID               string            `json:"KeyId"`
 		Plaintext           []byte            `json:"Plaintext"`
 		EncryptionContext   map[string]string `json:"EncryptionContext"`
-		EncryptionAlgorithm string            `json:"EncryptionAlgorithm"`
+		EncryptionAlgorithm string            `json:"EncryptionAlgorithm" api:"set=encryption algorithms"`
 		GrantTokens         []string          `json:"GrantTokens"`
 		DryRun              bool              `json:"DryRun"`
 	}
@@ -136,7 +136,7 @@ type (
 		KeyID               string            `json:"KeyId"`
 		CiphertextBlob      []byte            `json:"CiphertextBlob"`
 		EncryptionContext   map[string]string `json:"EncryptionContext"`
-		EncryptionAlgorithm string            `json:"EncryptionAlgorithm"`
+		EncryptionAlgorithm string            `json:"EncryptionAlgorithm" api:"set=encryption algorithms"`
 		GrantTokens         []string          `json:"GrantTokens"`
 		Recipient           map[string]any    `json:"Recipient"`
 		DryRun              bool              `json:"DryRun"`
@@ -150,10 +150,10 @@ type (
 		CiphertextBlob                 []byte            `json:"CiphertextBlob"`
 		SourceKeyID                    string            `json:"SourceKeyId"`
 		SourceEncryptionContext        map[string]string `json:"SourceEncryptionContext"`
-		SourceEncryptionAlgorithm      string            `json:"SourceEncryptionAlgorithm"`
+		SourceEncryptionAlgorithm      string            `json:"SourceEncryptionAlgorithm" api:"set=encryption algorithms"`
 		DestinationKeyID               string            `json:"DestinationKeyId"`
 		DestinationEncryptionContext   map[string]string `json:"DestinationEncryptionContext"`
-		DestinationEncryptionAlgorithm string            `json:"DestinationEncryptionAlgorithm"`
+		DestinationEncryptionAlgorithm string            `json:"DestinationEncryptionAlgorithm" api:"set=encryption algorithms"`
 		DryRun                         bool              `json:"DryRun"`
 	}
 	reEncryptOut struct {
@@ -165,7 +165,7 @@ type (
 	}
 	dataKeyIn struct {
 		KeyID             string            `json:"KeyId"`
-		KeySpec           string            `json:"KeySpec"`
+		KeySpec           string            `json:"KeySpec" api:"values=AES_128|AES_256"`
 		NumberOfBytes     int               `json:"NumberOfBytes"`
 		EncryptionContext map[string]string `json:"EncryptionContext"`
 		GrantTokens       []string          `json:"GrantTokens"`
@@ -186,9 +186,9 @@ type (
 	signIn struct {
 		KeyID            string   `json:"KeyId"`
 		Message          []byte   `json:"Message"`
-		MessageType      string   `json:"MessageType"`
+		MessageType      string   `json:"MessageType" api:"values=DIGEST|EXTERNAL_MU|RAW"`
 		Signature        []byte   `json:"Signature"`
-		SigningAlgorithm string   `json:"SigningAlgorithm"`
+		SigningAlgorithm string   `json:"SigningAlgorithm" api:"set=signing algorithms"`
 		GrantTokens      []string `json:"GrantTokens"`
 		DryRun           bool     `json:"DryRun"`
 	}
@@ -215,7 +215,7 @@ type (
 		KeyID        string `json:"KeyId"`
 		Message      []byte `json:"Message"`
 		Mac          []byte `json:"Mac"`
-		MacAlgorithm string `json:"MacAlgorithm"`
+		MacAlgorithm string `json:"MacAlgorithm" api:"values=HMAC_SHA_224|HMAC_SHA_256|HMAC_SHA_384|HMAC_SHA_512"`
 		DryRun       bool   `json:"DryRun"`
 	}
 	macOut struct {
@@ -471,10 +471,8 @@ func digest(in *signIn, hash crypto.Hash) ([]byte, error) {
 		return nil, invalid("Digest is invalid length for algorithm %s.", in.SigningAlgorithm)
 	case in.MessageType == "DIGEST":
 		return in.Message, nil
-	case in.MessageType != "" && in.MessageType != "RAW":
-		return nil, invalid("1 validation error detected: Value '%s' at 'messageType' failed to satisfy "+
-			"constraint: Member must satisfy enum value set: "+
-			"[RAW, DIGEST]", in.MessageType)
+	case in.MessageType == "EXTERNAL_MU":
+		return nil, awsapi.NotBuilt("the message type EXTERNAL_MU")
 	case len(in.Message) < 1 || len(in.Message) > maxMessage:
 		return nil, invalid("1 validation error detected: Value at 'message' failed to satisfy constraint: Member "+
 			"must have length between 1 and %d", maxMessage)

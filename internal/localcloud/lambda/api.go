@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi/constraint"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -181,3 +182,10 @@ func (s *Service) resourcePolicy(arn string) (doc string, err error) {
 }
 
 type nothing struct{}
+
+// Values that members take, for their tags.
+var (
+	_ = constraint.Set("application log levels", "DEBUG ERROR FATAL INFO TRACE WARN")
+	_ = constraint.Set("architectures", "arm64 x86_64")
+	_ = constraint.Set("response types", "ReportBatchItemFailures")
+)

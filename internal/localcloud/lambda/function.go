@@ -13,9 +13,9 @@ type createFunctionIn struct {
 	FunctionName string `json:"FunctionName"`
 	settings
 	Code          code              `json:"Code"`
-	PackageType   string            `json:"PackageType,omitempty"`
+	PackageType   string            `json:"PackageType,omitempty" api:"values=Image|Zip"`
 	Publish       bool              `json:"Publish,omitempty"`
-	Architectures []string          `json:"Architectures,omitempty"`
+	Architectures []string          `json:"Architectures,omitempty" api:"each.set=architectures"`
 	Tags          map[string]string `json:"Tags,omitempty"`
 }
 
@@ -125,7 +125,7 @@ func (s *Service) getFunctionConfiguration(_ context.Context, _ *awsapi.Call, in
 type updateFunctionCodeIn struct {
 	FunctionName string `json:"FunctionName" uri:"FunctionName"`
 	code
-	Architectures []string `json:"Architectures,omitempty"`
+	Architectures []string `json:"Architectures,omitempty" api:"each.set=architectures"`
 	Publish       bool     `json:"Publish,omitempty"`
 	RevisionID    string   `json:"RevisionId,omitempty"`
 }
@@ -237,7 +237,7 @@ type listFunctionsIn struct {
 	Marker          string `json:"Marker,omitempty" query:"Marker"`
 	MaxItems        int    `json:"MaxItems,omitempty" query:"MaxItems"`
 	MasterRegion    string `json:"MasterRegion,omitempty" query:"MasterRegion"`
-	FunctionVersion string `json:"FunctionVersion,omitempty" query:"FunctionVersion" enum:"ALL"`
+	FunctionVersion string `json:"FunctionVersion,omitempty" query:"FunctionVersion" api:"values=ALL"`
 }
 
 type listFunctionsOut struct {

@@ -12,7 +12,7 @@ import (
 type invokeIn struct {
 	FunctionName   string `json:"FunctionName" uri:"FunctionName"`
 	InvocationType string `json:"InvocationType,omitempty" header:"X-Amz-Invocation-Type"`
-	LogType        string `json:"LogType,omitempty" header:"X-Amz-Log-Type"`
+	LogType        string `json:"LogType,omitempty" header:"X-Amz-Log-Type" api:"values=None|Tail"`
 	ClientContext  string `json:"ClientContext,omitempty" header:"X-Amz-Client-Context"`
 	Qualifier      string `json:"Qualifier,omitempty" query:"Qualifier"`
 	Payload        []byte `json:"Payload,omitempty" payload:"raw"`

@@ -70,7 +70,7 @@ type mappingSettings struct {
 	BatchSize     *int            `json:"BatchSize,omitempty"`
 	Window        *int            `json:"MaximumBatchingWindowInSeconds,omitempty"`
 	Filters       *filterCriteria `json:"FilterCriteria,omitempty"`
-	ResponseTypes *[]string       `json:"FunctionResponseTypes,omitempty"`
+	ResponseTypes *[]string       `json:"FunctionResponseTypes,omitempty" api:"each.values=ReportBatchItemFailures"`
 	Scaling       *scalingConfig  `json:"ScalingConfig,omitempty"`
 
 	// Of other sources.
@@ -90,7 +90,7 @@ type mappingSettings struct {
 type createMappingIn struct {
 	EventSourceArn string `json:"EventSourceArn,omitempty"`
 	mappingSettings
-	StartingPosition string            `json:"StartingPosition,omitempty"`
+	StartingPosition string            `json:"StartingPosition,omitempty" api:"values=AT_TIMESTAMP|LATEST|TRIM_HORIZON"`
 	Tags             map[string]string `json:"Tags,omitempty"`
 }
 
@@ -191,14 +191,7 @@ func (in *mappingSettings) apply(m *mapping) error {
 		m.Window = *in.Window
 	}
 	if in.ResponseTypes != nil {
-		m.Partial = false
-		for _, t := range *in.ResponseTypes {
-			if t != partialBatch {
-				return invalidMember("functionResponseTypes", t,
-					"Member must satisfy enum value set: [ReportBatchItemFailures]")
-			}
-			m.Partial = true
-		}
+		m.Partial = len(*in.ResponseTypes) > 0
 	}
 	if in.Scaling != nil {
 		m.MaxParallel = 0

@@ -20,7 +20,7 @@ type deadLetterConfig struct {
 }
 
 type tracingConfig struct {
-	Mode string `json:"Mode,omitempty"`
+	Mode string `json:"Mode,omitempty" api:"values=Active|PassThrough"`
 }
 
 type storage struct {
@@ -28,9 +28,9 @@ type storage struct {
 }
 
 type loggingConfig struct {
-	LogFormat           string `json:"LogFormat,omitempty"`
-	ApplicationLogLevel string `json:"ApplicationLogLevel,omitempty"`
-	SystemLogLevel      string `json:"SystemLogLevel,omitempty"`
+	LogFormat           string `json:"LogFormat,omitempty" api:"values=JSON|Text"`
+	ApplicationLogLevel string `json:"ApplicationLogLevel,omitempty" api:"set=application log levels"`
+	SystemLogLevel      string `json:"SystemLogLevel,omitempty" api:"values=DEBUG|INFO|WARN"`
 	LogGroup            string `json:"LogGroup,omitempty"`
 }
 

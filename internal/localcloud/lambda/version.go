@@ -188,7 +188,7 @@ type publishVersionIn struct {
 	CodeSha256   string `json:"CodeSha256,omitempty"`
 	Description  string `json:"Description,omitempty"`
 	RevisionID   string `json:"RevisionId,omitempty"`
-	PublishTo    string `json:"PublishTo,omitempty"`
+	PublishTo    string `json:"PublishTo,omitempty" api:"values=LATEST_PUBLISHED"`
 }
 
 func (s *Service) publishVersion(_ context.Context, _ *awsapi.Call, in *publishVersionIn) (*configuration, error) {
@@ -520,7 +520,7 @@ func (s *Service) listAliases(_ context.Context, _ *awsapi.Call, in *listAliases
 
 type recursionIn struct {
 	FunctionName string `json:"FunctionName" uri:"FunctionName"`
-	Loop         string `json:"RecursiveLoop"`
+	Loop         string `json:"RecursiveLoop" api:"values=Allow|Terminate"`
 }
 
 type recursionOut struct {

@@ -79,13 +79,13 @@ type (
 	putIn struct {
 		Name           string `json:"Name"`
 		Value          string `json:"Value"`
-		Type           string `json:"Type"`
+		Type           string `json:"Type" api:"values=SecureString|String|StringList"`
 		Description    string `json:"Description"`
 		KeyID          string `json:"KeyId"`
 		Overwrite      bool   `json:"Overwrite"`
 		AllowedPattern string `json:"AllowedPattern"`
 		Tags           []tag  `json:"Tags"`
-		Tier           string `json:"Tier"`
+		Tier           string `json:"Tier" api:"values=Advanced|Intelligent-Tiering|Standard"`
 		Policies       string `json:"Policies"`
 		DataType       string `json:"DataType"`
 	}
@@ -119,7 +119,7 @@ type (
 		InvalidParameters []string         `json:"InvalidParameters"`
 	}
 	filter struct {
-		Key    string   `json:"Key"`
+		Key    string   `json:"Key" api:"values=KeyId|Name|Type"`
 		Option string   `json:"Option"`
 		Values []string `json:"Values"`
 	}
@@ -189,7 +189,7 @@ type (
 		InvalidLabels []string `json:"InvalidLabels"`
 	}
 	tagsIn struct {
-		ResourceType string   `json:"ResourceType" enum:"Document,ManagedInstance,MaintenanceWindow,Parameter,PatchBaseline,OpsItem,OpsMetadata,Automation,Association"`
+		ResourceType string   `json:"ResourceType" api:"values=Document|ManagedInstance|MaintenanceWindow|Parameter|PatchBaseline|OpsItem|OpsMetadata|Automation|Association"`
 		ResourceID   string   `json:"ResourceId"`
 		Tags         []tag    `json:"Tags"`
 		TagKeys      []string `json:"TagKeys"`
@@ -220,14 +220,6 @@ func (s *Service) put(ctx context.Context, c *awsapi.Call, in *putIn) (*putOut, 
 		return nil, invalid("Invalid request: tags and overwrite can't be used together. To create a parameter " +
 			"with tags, please remove overwrite flag. " +
 			"To update tags for an existing parameter, please use AddTagsToResource or RemoveTagsFromResource.")
-	case in.Type != "" && !slices.Contains([]string{"String", "StringList", "SecureString"}, in.Type):
-		return nil, invalid("1 validation error detected: Value '%s' at 'type' failed to satisfy constraint: "+
-			"Member must satisfy enum value set: "+
-			"[SecureString, StringList, String]", in.Type)
-	case !slices.Contains([]string{"", "Standard", "Advanced", "Intelligent-Tiering"}, in.Tier):
-		return nil, invalid("1 validation error detected: Value '%s' at 'tier' failed to satisfy constraint: "+
-			"Member must satisfy enum value set: "+
-			"[Standard, Advanced, Intelligent-Tiering]", in.Tier)
 	case len(in.Tags) > maxTags:
 		return nil, awsapi.Errorf("TooManyTagsError", "A parameter has at most %d tags", maxTags)
 	}

@@ -1,6 +1,9 @@
 package jobs
 
-import "github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+import (
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi/constraint"
+)
 
 // Operations are the operations of AWS IoT Jobs, to be served under iot.
 func (s *Service) Operations() []awsapi.Operation {
@@ -71,3 +74,10 @@ func (s *Service) Operations() []awsapi.Operation {
 			})),
 	}
 }
+
+// Values that members take, for their tags.
+var (
+	_ = constraint.Set("job execution states",
+		"QUEUED IN_PROGRESS SUCCEEDED FAILED TIMED_OUT REJECTED REMOVED CANCELED")
+	_ = constraint.Set("target selections", "CONTINUOUS SNAPSHOT")
+)

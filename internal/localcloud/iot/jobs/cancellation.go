@@ -85,6 +85,24 @@ func (c *change) endSchedule(j *loaded) {
 }
 
 func (c *change) deleteSome(j *loaded) error {
+	var targets []string // that have no execution yet
+	for row, err := range waiting.Scan(c.tx, store.Query{Prefix: []string{j.ID}}) {
+		if err != nil {
+			return err
+		}
+		if targets = append(targets, row.Key[1]); len(targets) == chunk {
+			break
+		}
+	}
+	for _, thing := range targets {
+		if err := waiting.Delete(c.tx, j.ID, thing); err != nil {
+			return err
+		}
+	}
+	if len(targets) == chunk {
+		c.next(j, deleting, c.ms)
+		return nil
+	}
 	var list []execution
 	for row, err := range executionTable.Scan(c.tx, store.Query{Prefix: []string{j.ID}}) {
 		if err != nil {
@@ -158,7 +176,6 @@ func (c *change) remove(j *loaded) error {
 		return err
 	}
 	for _, err := range []error{
-		waiting.DeleteAll(c.tx, j.ID),
 		jobTable.Delete(c.tx, j.ID),
 		tallyTable.Delete(c.tx, j.ID),
 		documentTable.Delete(c.tx, j.ID),

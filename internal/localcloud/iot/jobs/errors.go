@@ -3,8 +3,6 @@ package jobs
 import (
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iot/jobs/document"
@@ -12,15 +10,6 @@ import (
 
 func invalid(format string, args ...any) error {
 	return awsapi.Errorf("InvalidRequestException", format, args...)
-}
-
-// oneOf refuses what a list is not asked by; "" is not asked.
-func oneOf(name, value string, allowed ...string) error {
-	if value == "" || slices.Contains(allowed, value) {
-		return nil
-	}
-	return invalid("1 validation error detected: Value '%s' at '%s' failed to satisfy constraint: Member must "+
-		"satisfy enum value set: [%s]", value, name, strings.Join(allowed, ", "))
 }
 
 // refusal is what the packages configuration and document refuse, as the API answers it.

@@ -74,12 +74,8 @@ func (s *Service) createJob(ctx context.Context, call *awsapi.Call, in *createIn
 		Created: millis(now), Updated: millis(now),
 	}
 	j.configure(in.Settings)
-	switch j.Selection {
-	case "":
+	if j.Selection == "" {
 		j.Selection = snapshotSelection
-	case snapshotSelection, continuousSelection:
-	default:
-		return nil, invalid("targetSelection is %q; allowed are SNAPSHOT and CONTINUOUS.", j.Selection)
 	}
 	if in.SchedulingConfig != nil && len(in.SchedulingConfig.MaintenanceWindows) > 0 {
 		return nil, awsapi.NotBuilt("schedulingConfig.maintenanceWindows")
@@ -183,12 +179,6 @@ func (s *Service) describeJob(_ context.Context, _ *awsapi.Call, in *jobIn) (*de
 func (s *Service) listJobs(_ context.Context, _ *awsapi.Call, in *listJobsIn) (*listJobsOut, error) {
 	if in.NamespaceID != "" || in.ThingGroupID != "" {
 		return nil, awsapi.NotBuilt("ListJobs with namespaceId or thingGroupId")
-	}
-	if err := oneOf("status", in.Status, InProgress, Canceled, Completed, DeletionInProgress, Scheduled); err != nil {
-		return nil, err
-	}
-	if err := oneOf("targetSelection", in.TargetSelection, snapshotSelection, continuousSelection); err != nil {
-		return nil, err
 	}
 	p, err := newPage(in.MaxResults, in.NextToken, 2)
 	if err != nil {

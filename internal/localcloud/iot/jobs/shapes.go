@@ -19,7 +19,7 @@ type createIn struct {
 	DocumentSource             string                    `json:"documentSource,omitempty"`
 	Document                   string                    `json:"document,omitempty"`
 	Description                string                    `json:"description,omitempty"`
-	TargetSelection            string                    `json:"targetSelection,omitempty"`
+	TargetSelection            string                    `json:"targetSelection,omitempty" api:"set=target selections"`
 	Tags                       []tag                     `json:"tags,omitempty"`
 	NamespaceID                string                    `json:"namespaceId,omitempty"`
 	JobTemplateARN             string                    `json:"jobTemplateArn,omitempty"`
@@ -78,8 +78,8 @@ type processView struct {
 }
 
 type listJobsIn struct {
-	Status          string `json:"status,omitempty" query:"status"`
-	TargetSelection string `json:"targetSelection,omitempty" query:"targetSelection"`
+	Status          string `json:"status,omitempty" query:"status" api:"values=IN_PROGRESS|CANCELED|COMPLETED|DELETION_IN_PROGRESS|SCHEDULED"`
+	TargetSelection string `json:"targetSelection,omitempty" query:"targetSelection" api:"set=target selections"`
 	MaxResults      int    `json:"maxResults,omitempty" query:"maxResults"`
 	NextToken       string `json:"nextToken,omitempty" query:"nextToken"`
 	ThingGroupName  string `json:"thingGroupName,omitempty" query:"thingGroupName"`
@@ -138,7 +138,7 @@ type associateIn struct {
 
 type executionsForJobIn struct {
 	JobID      string `json:"jobId" uri:"jobId"`
-	Status     string `json:"status,omitempty" query:"status"`
+	Status     string `json:"status,omitempty" query:"status" api:"set=job execution states"`
 	MaxResults int    `json:"maxResults,omitempty" query:"maxResults"`
 	NextToken  string `json:"nextToken,omitempty" query:"nextToken"`
 }
@@ -164,7 +164,7 @@ type executionSummary struct {
 
 type executionsForThingIn struct {
 	ThingName   string `json:"thingName" uri:"thingName"`
-	Status      string `json:"status,omitempty" query:"status"`
+	Status      string `json:"status,omitempty" query:"status" api:"set=job execution states"`
 	NamespaceID string `json:"namespaceId,omitempty" query:"namespaceId"`
 	MaxResults  int    `json:"maxResults,omitempty" query:"maxResults"`
 	NextToken   string `json:"nextToken,omitempty" query:"nextToken"`

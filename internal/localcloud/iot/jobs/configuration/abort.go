@@ -20,8 +20,8 @@ type Abort struct {
 
 // AbortCriterion is one entry of abortConfig.
 type AbortCriterion struct {
-	FailureType               string  `json:"failureType"`
-	Action                    string  `json:"action"`
+	FailureType               string  `json:"failureType" api:"values=ALL|FAILED|REJECTED|TIMED_OUT"`
+	Action                    string  `json:"action" api:"values=CANCEL"`
 	ThresholdPercentage       float64 `json:"thresholdPercentage"`
 	MinNumberOfExecutedThings int     `json:"minNumberOfExecutedThings"`
 }

@@ -15,7 +15,7 @@ type Retry struct {
 
 // RetryCriterion is one entry of jobExecutionsRetryConfig.
 type RetryCriterion struct {
-	FailureType     string `json:"failureType"`
+	FailureType     string `json:"failureType" api:"values=ALL|FAILED|TIMED_OUT"`
 	NumberOfRetries int    `json:"numberOfRetries"`
 }
 

@@ -18,7 +18,7 @@ const (
 type Scheduling struct {
 	StartTime          string   `json:"startTime,omitempty"`
 	EndTime            string   `json:"endTime,omitempty"`
-	EndBehavior        string   `json:"endBehavior,omitempty"`
+	EndBehavior        string   `json:"endBehavior,omitempty" api:"values=CANCEL|FORCE_CANCEL|STOP_ROLLOUT"`
 	MaintenanceWindows []Window `json:"maintenanceWindows,omitempty"`
 }
 

@@ -11,14 +11,18 @@
 //	min=1 max=80      length of a text in characters or of a list, or value of a number
 //	bytes             lengths are counted in bytes of UTF-8
 //	values=A|B        the texts that may be given
+//	set=NAME          the same, from a Set
 //	pattern=NAME      one of Patterns
 //	hidden            the value is not shown, as it may be secret
-//	each.WORD         the same for the texts in a list
+//	each.WORD         the same for the texts in a list, or the values of a map
 //
 // A text that is not a pointer and empty counts as absent unless it is required; then it is there and too short. A
-// number that is not a pointer and 0 counts as absent. Of calls it knows nothing; there is no I/O. Checkers are safe
-// for concurrent use.
+// number that is not a pointer and 0 counts as absent. Members of members are checked at any depth, in lists and maps
+// too; a list or a map is shown whole, with all that its texts must be. Of calls it knows nothing; there is no I/O.
+// Checks are safe for concurrent use.
 //
 // Source: Smithy specification, "Constraint traits"; answers of Step Functions in public issues
-// (getmoto/moto#6438) and recordings.
+// (getmoto/moto#6438) and recordings; for lists and maps, answers of CloudFormation
+// (deploymentTargets.organizationalUnitIds) and Lambda (routingConfig.additionalVersionWeights) as
+// getmoto/moto has them.
 package constraint

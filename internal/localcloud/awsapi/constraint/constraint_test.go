@@ -1,6 +1,7 @@
 package constraint
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -8,6 +9,16 @@ import (
 type part struct {
 	ARN    string `json:"arn" api:"required,min=1,max=5"`
 	Weight int    `json:"weight" api:"min=0,max=100"`
+}
+
+type common struct {
+	Kind string `json:"Kind" api:"set=test kinds"`
+}
+
+// tree has trees in it, whose constraints are not read.
+type tree struct {
+	Kind  string `json:"kind" api:"set=test kinds"`
+	Below []tree `json:"below"`
 }
 
 type request struct {
@@ -24,8 +35,15 @@ type request struct {
 		Token string `json:"token" api:"pattern=visible"`
 		Note  string `json:"note" api:"pattern=ascii"`
 	} `json:"inner"`
+	Kinds  []string          `json:"Kinds" api:"each.set=test kinds"`
+	Marks  map[string]string `json:"marks" api:"each.set=test kinds"`
+	ByName map[string]*part  `json:"byName"`
+	common
+	Tree *tree  `json:"tree"`
 	Free string `json:"free"`
 }
+
+var _ = Set("test kinds", "A B")
 
 // TestWords: what is wrong with a request, in AWS's words.
 func TestWords(t *testing.T) {
@@ -82,15 +100,25 @@ func TestWords(t *testing.T) {
 				"'parts.2.member.weight' have value " +
 				"greater than or equal to 0"},
 		{good(func(r *request) { r.Keys = []string{"k", "", "long"} }),
-			"2: Value '' at 'keys.2.member' have length greater than or equal to 1; Value 'long' at " +
-				"'keys.3.member' have " +
-				"length less than or equal to 3"},
+			"1: Value '[k, , long]' at 'keys' satisfy constraint: [Member must have length less than or equal to 3, " +
+				"Member must have length greater than or equal to 1]"},
+		{good(func(r *request) { r.Kinds = []string{"A", "C"} }),
+			"1: Value '[A, C]' at 'kinds' satisfy constraint: [Member must satisfy enum value set: [A, B]]"},
+		{good(func(r *request) { r.Marks = map[string]string{"x": "A", "w": "D"} }),
+			"1: Value '{w=D, x=A}' at 'marks' failed to satisfy constraint: Map value must satisfy constraint: " +
+				"[Member must satisfy enum value set: [A, B]]"},
+		{good(func(r *request) { r.ByName = map[string]*part{"t": {"a", 101}} }),
+			"1: Value '101' at 'byName.t.member.weight' have value less than or equal to 100"},
+		{good(func(r *request) { r.Kind = "C" }),
+			"1: Value 'C' at 'kind' satisfy enum value set: [A, B]"},
+		{good(func(r *request) { r.Tree = &tree{Kind: "C", Below: []tree{{Kind: "D"}}} }),
+			"1: Value 'C' at 'tree.kind' satisfy enum value set: [A, B]"},
 		{good(inner("a~", "plain")), ""},
 		{good(inner("a b", "é")), "2: Value 'a b' at 'inner.token' satisfy regular expression pattern: [!-~]+; " +
 			"Value 'é' " +
 			`at 'inner.note' satisfy regular expression pattern: \p{ASCII}*`},
 	} {
-		got := Of[request]()(tt.in)
+		got := For(reflect.TypeFor[request]())(reflect.ValueOf(tt.in).Elem())
 		got = strings.ReplaceAll(got, "failed to satisfy constraint: Member must ", "")
 		got = strings.Replace(strings.Replace(got, " validation error detected", "", 1), " validation errors "+
 			"detected", "", 1)
@@ -98,18 +126,30 @@ func TestWords(t *testing.T) {
 			t.Errorf("%+v:\ngot  %s\nwant %s", tt.in, got, tt.want)
 		}
 	}
-	if got := Of[struct{ A string }]()(nil); got != "" {
-		t.Errorf("nothing to check: %s", got)
+	if For(reflect.TypeFor[struct{ A string }]()) != nil {
+		t.Error("what has no constraints is checked")
 	}
 }
 
 func TestTagsAreRead(t *testing.T) {
-	defer func() {
-		if recover() == nil {
-			t.Error("a word that there is not is taken")
-		}
-	}()
-	Of[struct {
-		A string `json:"a" api:"atleast=1"`
-	}]()
+	refused := func(what string, f func()) {
+		t.Helper()
+		defer func() {
+			if recover() == nil {
+				t.Errorf("%s is taken", what)
+			}
+		}()
+		f()
+	}
+	refused("a word that there is not", func() {
+		For(reflect.TypeFor[struct {
+			A string `json:"a" api:"atleast=1"`
+		}]())
+	})
+	refused("a set that there is not", func() {
+		For(reflect.TypeFor[struct {
+			A string `json:"a" api:"set=nobody's"`
+		}]())
+	})
+	refused("a second set of a name", func() { Set("test kinds", "C") })
 }

@@ -1,0 +1,54 @@
+"""Writes enums.json beside it: for each operation of the services that the local cloud has, the members of its input
+that take certain values only, with these values. From AWS's API models, as botocore has them (botocore 1.43.11).
+
+A member's path has a dot between names, [] behind a list and {} behind a map."""
+
+import gzip
+import json
+import os
+
+import botocore
+
+SERVICES = {  # the local cloud's name: botocore's
+    "cloudformation": "cloudformation", "cloudwatch": "cloudwatch", "cloudwatchlogs": "logs", "dynamodb": "dynamodb",
+    "iam": "iam", "iot": "iot", "iotdataplane": "iot-data", "iotjobsdataplane": "iot-jobs-data", "kms": "kms",
+    "lambda": "lambda", "s3": "s3", "scheduler": "scheduler", "sfn": "stepfunctions", "sns": "sns", "sqs": "sqs",
+    "ssm": "ssm", "sts": "sts",
+}
+
+
+def model(name):
+    folder = os.path.join(os.path.dirname(botocore.__file__), "data", name)
+    path = os.path.join(folder, sorted(os.listdir(folder))[-1], "service-2.json")
+    if os.path.exists(path):
+        return json.load(open(path))
+    return json.load(gzip.open(path + ".gz"))
+
+
+def walk(shapes, name, path, seen, found):
+    shape = shapes[name]
+    if name in seen:
+        return
+    seen = seen | {name}
+    if shape["type"] == "structure":
+        for member, to in shape["members"].items():
+            walk(shapes, to["shape"], path + "." + member if path else member, seen, found)
+    elif shape["type"] == "list":
+        walk(shapes, shape["member"]["shape"], path + "[]", seen, found)
+    elif shape["type"] == "map":
+        walk(shapes, shape["value"]["shape"], path + "{}", seen, found)
+    elif "enum" in shape:
+        found[path] = shape["enum"]
+
+
+out = {}
+for ours, theirs in SERVICES.items():
+    m = model(theirs)
+    for name, operation in m["operations"].items():
+        found = {}
+        if "input" in operation:
+            walk(m["shapes"], operation["input"]["shape"], "", frozenset(), found)
+        if found:
+            out.setdefault(ours, {})[name] = found
+with open(os.path.join(os.path.dirname(__file__), "enums.json.gz"), "wb") as f:
+    f.write(gzip.compress(json.dumps(out, sort_keys=True, separators=(",", ":")).encode(), mtime=0))
