@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/jsontext"
 )
@@ -157,6 +158,9 @@ type coded interface {
 func decodeJSON(body []byte, v any) error {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return nil
+	}
+	if !utf8.Valid(body) { // which json.Unmarshal would replace
+		return serialization("the body is not UTF-8")
 	}
 	err := json.Unmarshal(body, v)
 	if err == nil {

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/johannesboyne/gofakes3"
 
@@ -57,6 +58,10 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request) {
 	r = r.Clone(r.Context())
 	if err := s.authorize(c, r, bucketName, key, query); err != nil {
 		writeError(w, r, c.RequestID, err)
+		return
+	}
+	if !utf8.ValidString(key) {
+		writeError(w, r, c.RequestID, errS3("InvalidURI", 400, "Couldn't parse the specified URI."))
 		return
 	}
 	if strings.ContainsRune(key, versionMark) {
@@ -322,8 +327,12 @@ func (s *Service) authorize(c *awsapi.Call, r *http.Request, bucketName, key str
 	}
 }
 
-// maxDelete bounds the body of a DeleteObjects request.
-const maxDelete = 2 << 20
+// maxDelete bounds the body of a DeleteObjects request, maxDeletes the objects that it names (API reference,
+// DeleteObjects, 2026-11).
+const (
+	maxDelete  = 2 << 20
+	maxDeletes = 1000
+)
 
 func (s *Service) authorizeDeletes(c *awsapi.Call, r *http.Request, bucketName string) error {
 	b, err := io.ReadAll(io.LimitReader(r.Body, maxDelete))
@@ -331,11 +340,16 @@ func (s *Service) authorizeDeletes(c *awsapi.Call, r *http.Request, bucketName s
 		return err
 	}
 	var request struct {
-		Object []struct{ Key, VersionId string }
+		XMLName xml.Name `xml:"Delete"`
+		Object  []struct{ Key, VersionId string }
 	}
 	if err := xml.Unmarshal(b, &request); err != nil {
 		return errS3("MalformedXML", 400,
 			"The XML you provided was not well-formed or did not validate against our published schema: %v", err)
+	}
+	if n := len(request.Object); n == 0 || n > maxDeletes {
+		return errS3("MalformedXML", 400, "The XML you provided was not well-formed or did not validate against our "+
+			"published schema: it names %d objects, and may name 1 to %d", n, maxDeletes)
 	}
 	for _, o := range request.Object {
 		action := "s3:DeleteObject"
