@@ -71,7 +71,6 @@ func unused(reason string) member {
 	return member{unused: reason}
 }
 
-func (m member) without(effect string) member { m.unused = effect; return m }
 func (m member) as(api string) member         { m.api = api; return m }
 func (m member) set(operation string) member  { m.in = operation; return m }
 func (m member) by(operation string) member   { m.update = operation; return m }

@@ -40,7 +40,9 @@ func (p page) commonPrefix(key string) string {
 
 // above is the least text above all that begin with s; "" if there is none.
 func above(s string) string {
-	s = strings.TrimRight(s, "\xff")
+	for s != "" && s[len(s)-1] == 0xff {
+		s = s[:len(s)-1]
+	}
 	if s == "" {
 		return ""
 	}
