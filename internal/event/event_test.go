@@ -42,6 +42,7 @@ var shapes = map[string]any{
 	"create-job-set-parameters.json": nil,
 	"create-job-collect.json":        nil,
 	"create-campaign-demo.json":      nil, // by internal/rehearsal, which plays it
+	"create-campaign-staged.json":    nil, // by internal/functions: TestSamplesOfCampaigns
 	"create-campaign.json":           nil, // by internal/functions: TestSamplesOfCampaigns
 	"job-document.json":              nil, // by flow/upgrade: TestTheSampleOfADocumentIsOne
 	"notify-next.json":               event.NotifyNext{},
