@@ -76,7 +76,7 @@ $(FUNCTIONS:%=build-%): build-%:
 # take a tenth less time.
 SLOW = ./internal/e2e ./internal/ablation ./internal/rehearsal ./internal/restarttest
 test: ## all tests; the last lines say how many recorded cases passed
-	GOGC=300 $(GO) test -p 4 -parallel 4 -json $(SLOW) ./... | $(GO) run ./internal/recordings/summary
+	GOGC=300 $(GO) test -timeout 20m -p 4 -parallel 4 -json $(SLOW) ./... | $(GO) run ./internal/recordings/summary
 
 test-race: ## tests with the race detector (needs a C compiler): RACE=packages
 	CGO_ENABLED=1 $(GO) test -race $(RACE)
