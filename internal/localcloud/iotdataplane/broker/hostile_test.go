@@ -79,11 +79,12 @@ func TestNoPacketHarmsTheBroker(t *testing.T) {
 			if connected {
 				enter(t, c, version, "hostile")
 			}
-			go func() { _, _ = c.Write(sent) }()
-			// A client that is served is left alone; one that is not has half a minute.
+			// A client that is served is left alone; one that is not has half a minute. A pipe whose other side has
+			// closed takes no deadline any more.
 			if err := c.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 				t.Fatal(err)
 			}
+			go func() { _, _ = c.Write(sent) }()
 			answer, err := io.ReadAll(c)
 			closed := err == nil
 			if last := lastPacket(answer); connected && closed && version == 5 && !leaves(sent) &&
