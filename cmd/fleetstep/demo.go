@@ -73,7 +73,7 @@ SUMMARY {...}. Exit code 0 only if every device ended as it should.`,
 	f.Uint64Var(&d.Seed, "seed", 1, "seed of everything random")
 	f.IntVar(&d.Image, "image-size", 256<<10, "bytes of the firmware image")
 	f.DurationVar(&d.Timeout, "timeout", 10*time.Minute,
-		"give up on the job after this time; with weather 30m, for a campaign 1h if nothing else is said")
+		"give up on the job after this time; with weather 40m, for a campaign 1h if nothing else is said")
 	f.StringVar(&weather, "weather", "none", "failures of AWS to simulate: none, bad, or kinds (docs/weather.md)")
 	f.StringVar(&quotas, "quotas", "none", "quotas that apply: none, default, new-account")
 	f.StringVar(&lambdaDir, "lambda-dir", "",

@@ -68,11 +68,13 @@ func (c *Campaign) past(in StepInput) (over, same bool) {
 	if last == nil || in.Entered.IsZero() {
 		return false, c.Token == string(in.Token)
 	}
-	if *last == in.turn() {
-		return false, true
+	switch {
+	case !in.Entered.Equal(last.Entered):
+		return in.Entered.Before(last.Entered), false
+	case in.Step != last.Step || in.Wave != last.Wave: // entered in the same millisecond
+		return false, false
 	}
-	return in.Entered.Before(last.Entered) || in.Entered.Equal(last.Entered) && in.Step == last.Step &&
-		in.Retry < last.Retry, false
+	return in.Retry < last.Retry, in.Retry == last.Retry
 }
 
 // StepAnswer is a function's answer. A state that waits does not look at it.
