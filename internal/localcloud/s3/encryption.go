@@ -108,8 +108,7 @@ func byS3() encryption {
 
 func (e encryption) check() error {
 	if len(e.Rules) != 1 {
-		return errS3("MalformedXML", 400,
-			"The XML you provided was not well-formed or did not validate against our published schema")
+		return errMalformed
 	}
 	switch d := e.Rules[0].Default; {
 	case d.SSEAlgorithm != "AES256" && d.SSEAlgorithm != "aws:kms" && d.SSEAlgorithm != "aws:kms:dsse":

@@ -13,6 +13,10 @@ import (
 // contentMismatch is for a body without the hash that was signed.
 const contentMismatch = "XAmzContentSHA256Mismatch"
 
+// errMalformed: a document is no XML, or not that of its schema.
+var errMalformed = errS3("MalformedXML", 400,
+	"The XML you provided was not well-formed or did not validate against our published schema")
+
 func errS3(code string, status int, format string, args ...any) *awsapi.Error {
 	return awsapi.Errorf(code, format, args...).WithStatus(status)
 }

@@ -464,3 +464,31 @@ func (c *chunked) line() (string, error) {
 }
 
 func (c *chunked) Close() error { return c.closer.Close() }
+
+// answerXML answers with a document.
+func (s *Service) answerXML(w http.ResponseWriter, document any) error {
+	out, err := xml.Marshal(document)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/xml")
+	if _, err = w.Write(append([]byte(xml.Header), out...)); err != nil {
+		s.Scheduler.Failed("s3 answer", err)
+	}
+	return nil
+}
+
+// readXML reads the document of a request.
+func readXML(r *http.Request, document any) error {
+	if err := unchunk(r); err != nil {
+		return err
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxDelete))
+	if err != nil {
+		return err
+	}
+	if err := xml.Unmarshal(body, document); err != nil {
+		return errMalformed
+	}
+	return nil
+}

@@ -3,7 +3,6 @@ package s3
 import (
 	"context"
 	"encoding/xml"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -71,10 +70,8 @@ var errNoLifecycle = errS3("NoSuchLifecycleConfiguration", 404, "The lifecycle c
 const mostRules = 1000
 
 func (l lifecycle) check() error {
-	malformed := errS3("MalformedXML", 400,
-		"The XML you provided was not well-formed or did not validate against our published schema")
 	if len(l.Rules) == 0 || len(l.Rules) > mostRules {
-		return malformed
+		return errMalformed
 	}
 	for _, r := range l.Rules {
 		unbuilt := r.Unbuilt
@@ -90,7 +87,7 @@ func (l lifecycle) check() error {
 		var err error
 		if e := r.Expiration; e != nil {
 			if unbuilt = append(unbuilt, e.Unbuilt...); e.Markers && e.Days != 0 {
-				err = malformed
+				err = errMalformed
 			} else if !e.Markers {
 				err = positive("Days' for Expiration action", e.Days)
 			}
@@ -106,7 +103,7 @@ func (l lifecycle) check() error {
 		case len(unbuilt) > 0:
 			return awsapi.NotBuilt("the element " + unbuilt[0].XMLName.Local + " of a lifecycle rule")
 		case r.Status != "Enabled" && r.Status != "Disabled", r.Filter != nil && r.Prefix != nil, len(r.ID) > 255:
-			return malformed
+			return errMalformed
 		case err != nil:
 			return err
 		case r.Expiration == nil && r.Noncurrent == nil && r.Abort == nil:
@@ -189,35 +186,6 @@ func (s *Service) serveLifecycle(w http.ResponseWriter, r *http.Request, c *awsa
 		return err
 	}
 	return errS3("MethodNotAllowed", 405, "The specified method is not allowed against this resource.")
-}
-
-// answerXML answers with a document.
-func (s *Service) answerXML(w http.ResponseWriter, document any) error {
-	out, err := xml.Marshal(document)
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/xml")
-	if _, err = w.Write(append([]byte(xml.Header), out...)); err != nil {
-		s.Scheduler.Failed("s3 answer", err)
-	}
-	return nil
-}
-
-// readXML reads the document of a request.
-func readXML(r *http.Request, document any) error {
-	if err := unchunk(r); err != nil {
-		return err
-	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxDelete))
-	if err != nil {
-		return err
-	}
-	if err := xml.Unmarshal(body, document); err != nil {
-		return errS3("MalformedXML", 400,
-			"The XML you provided was not well-formed or did not validate against our published schema")
-	}
-	return nil
 }
 
 const day = 24 * time.Hour

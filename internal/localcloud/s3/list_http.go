@@ -198,13 +198,7 @@ func (s *Service) serveList(w http.ResponseWriter, bucketName string, query url.
 			out.NextMarker = text(last.key)
 		}
 	}
-	b, err := xml.Marshal(out)
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/xml")
-	_, _ = w.Write(append([]byte(xml.Header), b...)) // the client is gone if this fails
-	return nil
+	return s.answerXML(w, out)
 }
 
 // entries is walk of a bucket that must be there.

@@ -141,15 +141,9 @@ func (s *Service) serveCopy(w http.ResponseWriter, r *http.Request, bucketName, 
 	if err := s.setVersionHeader(w, headerVersion, bucketName, made.ID); err != nil {
 		return err
 	}
-	b, err := xml.Marshal(struct {
+	return s.answerXML(w, struct {
 		XMLName      xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ CopyObjectResult"`
 		ETag         string
 		LastModified string
 	}{ETag: etag(made), LastModified: made.Modified.UTC().Format("2006-01-02T15:04:05.000Z")})
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/xml")
-	_, _ = w.Write(append([]byte(xml.Header), b...))
-	return nil
 }
