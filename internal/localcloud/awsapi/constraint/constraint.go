@@ -73,6 +73,7 @@ type member struct {
 	min, max float64
 	pattern  string
 	values   []string
+	limits   []limit  // of a text
 	each     *member  // of the texts in a list, or the values in a map
 	inside   []member // of a struct, or of the structs in a list or a map
 }
@@ -116,6 +117,10 @@ func membersOf(t reflect.Type, around []reflect.Type) []member {
 		}
 		for _, word := range strings.Split(tag, ",") {
 			m.read(t, word)
+		}
+		m.limit()
+		if m.each != nil {
+			m.each.limit()
 		}
 		out = append(out, m)
 	}
@@ -254,39 +259,44 @@ func (c *check) text(s string, m *member, at string) {
 	}
 }
 
-// limits are the constraints of a text in the words of messages, and whether a text keeps each.
-func (m *member) limits() (words []string, keeps []func(s string) bool) {
+// limit is a constraint of a text, in the words of messages.
+type limit struct {
+	words string
+	keeps func(s string) bool
+}
+
+// limit reads the limits of a member's texts from what its tag says.
+func (m *member) limit() {
 	length := utf8.RuneCountInString
 	if m.bytes {
 		length = func(s string) int { return len(s) }
 	}
-	add := func(keep func(s string) bool, format string, args ...any) {
-		words, keeps = append(words, fmt.Sprintf(format, args...)), append(keeps, keep)
+	add := func(keeps func(s string) bool, format string, args ...any) {
+		m.limits = append(m.limits, limit{fmt.Sprintf(format, args...), keeps})
 	}
-	if m.max != none {
-		add(func(s string) bool { return float64(length(s)) <= m.max }, "have length less than or equal to %s",
-			shown(m.max))
+	least, most, values := m.min, m.max, m.values
+	if most != none {
+		add(func(s string) bool { return float64(length(s)) <= most }, "have length less than or equal to %s",
+			shown(most))
 	}
-	if m.min != none {
-		add(func(s string) bool { return float64(length(s)) >= m.min }, "have length greater than or equal to %s",
-			shown(m.min))
+	if least != none {
+		add(func(s string) bool { return float64(length(s)) >= least }, "have length greater than or equal to %s",
+			shown(least))
 	}
 	if p := m.pattern; p != "" {
 		add(Patterns[p].Matches, "satisfy regular expression pattern: %s", Patterns[p].Text)
 	}
-	if m.values != nil {
-		add(func(s string) bool { return slices.Contains(m.values, s) }, "satisfy enum value set: [%s]",
-			strings.Join(m.values, ", "))
+	if values != nil {
+		add(func(s string) bool { return slices.Contains(values, s) }, "satisfy enum value set: [%s]",
+			strings.Join(values, ", "))
 	}
-	return words, keeps
 }
 
 // broken are the limits that a text does not keep.
 func (m *member) broken(s string) (list []string) {
-	words, keeps := m.limits()
-	for i, keep := range keeps {
-		if !keep(s) {
-			list = append(list, words[i])
+	for _, l := range m.limits {
+		if !l.keeps(s) {
+			list = append(list, l.words)
 		}
 	}
 	return list
@@ -294,9 +304,9 @@ func (m *member) broken(s string) (list []string) {
 
 // together are all limits of the texts in a list or a map, of which one does not keep them.
 func (m *member) together() string {
-	words, _ := m.limits()
-	for i := range words {
-		words[i] = "Member must " + words[i]
+	var words []string
+	for _, l := range m.limits {
+		words = append(words, "Member must "+l.words)
 	}
 	return strings.Join(words, ", ")
 }
@@ -340,9 +350,7 @@ func (c *check) list(v reflect.Value, m *member, at string) {
 // entries checks the values of a map, in the order of its keys.
 func (c *check) entries(v reflect.Value, m *member, at string) {
 	c.bounds(float64(v.Len()), "length", written(v), m, at)
-	keys := v.MapKeys()
-	slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
-	for _, k := range keys {
+	for _, k := range sortedKeys(v) {
 		e := v.MapIndex(k)
 		if m.each != nil && m.each.broken(e.String()) != nil {
 			c.problem(written(v), m, at, "Map value must satisfy constraint: [%s]", m.each.together())
@@ -352,6 +360,13 @@ func (c *check) entries(v reflect.Value, m *member, at string) {
 			c.one(e, &member{min: none, max: none, inside: m.inside}, at+"."+k.String()+".member")
 		}
 	}
+}
+
+// sortedKeys are the keys of a map of texts.
+func sortedKeys(v reflect.Value) []reflect.Value {
+	keys := v.MapKeys()
+	slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
+	return keys
 }
 
 // written is a value as messages show it: a list as [a, b], a struct as Type(member=value, member=value).
@@ -364,9 +379,7 @@ func written(v reflect.Value) string {
 		}
 		return "[" + strings.Join(parts, ", ") + "]"
 	case reflect.Map:
-		keys := v.MapKeys()
-		slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
-		for _, k := range keys {
+		for _, k := range sortedKeys(v) {
 			parts = append(parts, k.String()+"="+written(v.MapIndex(k)))
 		}
 		return "{" + strings.Join(parts, ", ") + "}"
