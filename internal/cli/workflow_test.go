@@ -43,20 +43,28 @@ func TestANewWorkflowIsWhole(t *testing.T) {
 	}
 }
 
-func TestAllMistakesOfAWorkflowAreTold(t *testing.T) {
+// newWorkflow makes the workflow blink, changes its state machine, and returns that one's file.
+func newWorkflow(t *testing.T, change func(text string) string) string {
+	t.Helper()
 	dir := t.TempDir()
-	file := filepath.Join(dir, "blink.asl.json")
 	if r := run(t, setup{}, "workflow", "new", "blink", "--dir", dir); r.code != 0 {
 		t.Fatalf("%+v", r)
 	}
+	file := filepath.Join(dir, "blink.asl.json")
 	b, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := strings.ReplaceAll(strings.Replace(string(b), `"GET"`, `"PUT"`, 1), `"TimeoutSeconds": 60,`, ``)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(change(string(b))), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return file
+}
+
+func TestAllMistakesOfAWorkflowAreTold(t *testing.T) {
+	file := newWorkflow(t, func(text string) string {
+		return strings.ReplaceAll(strings.Replace(text, `"GET"`, `"PUT"`, 1), `"TimeoutSeconds": 60,`, ``)
+	})
 	r := run(t, setup{states: func(string) event.Problems {
 		return event.Problems{{Path: "/States/Look", Value: "CODE", Allowed: "something else"}}
 	}}, "workflow", "validate", file)
@@ -79,19 +87,9 @@ func TestAllMistakesOfAWorkflowAreTold(t *testing.T) {
 
 // TestAWarningIsNoMistake: a workflow with a warning is valid.
 func TestAWarningIsNoMistake(t *testing.T) {
-	dir := t.TempDir()
-	file := filepath.Join(dir, "blink.asl.json")
-	if r := run(t, setup{}, "workflow", "new", "blink", "--dir", dir); r.code != 0 {
-		t.Fatalf("%+v", r)
-	}
-	b, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := strings.Replace(string(b), "Lambda.TooManyRequestsException", "Lambda.Unknown", 1)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	file := newWorkflow(t, func(text string) string {
+		return strings.Replace(text, "Lambda.TooManyRequestsException", "Lambda.Unknown", 1)
+	})
 	r := run(t, setup{}, "workflow", "validate", file)
 	_, warning, _ := strings.Cut(r.out, "\n")
 	if r.code != 0 || !strings.HasPrefix(r.out, file+": 4 states") ||
