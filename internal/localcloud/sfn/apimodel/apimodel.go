@@ -11,9 +11,10 @@
 // input, Unknown finds those that it does not have.
 //
 // The shapes are read from outputs.json.gz at the first check, the names from
-// actions.json.gz, the required members from required.json.gz, all members from
-// inputs.json.gz; generate.py writes these files from the AWS API models of August 2026
-// (required.json.gz, inputs.json.gz: November 2026, botocore 1.44.8). Safe for concurrent use.
+// actions.json.gz, the required members from required.json.gz, all members of a service
+// from inputs.zip when it is first asked for; generate.py writes these files from the AWS
+// API models of August 2026 (required.json.gz, inputs.zip: November 2026, botocore 1.44.8).
+// Safe for concurrent use.
 package apimodel
 
 import (

@@ -1,7 +1,7 @@
 """Writes outputs.json.gz, the shapes of the outputs of AWS operations,
 actions.json.gz, the names of the operations of all services,
 required.json.gz, the members that their inputs must have, and
-inputs.json.gz, the members that they may have.
+inputs.zip, the members that they may have.
 
 Usage: python3 generate.py  (botocore must be installed)
 """
@@ -9,6 +9,7 @@ import gzip
 import json
 import os
 import re
+import zipfile
 
 import botocore
 
@@ -153,6 +154,16 @@ def write(name, value):
         f.write(json.dumps(value, sort_keys=True, separators=(",", ":")).encode())
 
 
+def archive(name, value):
+    """A file for each service, so that the others need not be read."""
+    target = os.path.join(os.path.dirname(os.path.abspath(__file__)), name)
+    with zipfile.ZipFile(target, "w") as z:
+        for service in sorted(value):
+            entry = zipfile.ZipInfo(service)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            z.writestr(entry, json.dumps(value[service], sort_keys=True, separators=(",", ":")), compresslevel=9)
+
+
 def main():
     data = os.path.join(os.path.dirname(botocore.__file__), "data")
     result = {}
@@ -163,7 +174,7 @@ def main():
     write("outputs.json.gz", result)
     write("actions.json.gz", actions(data))
     write("required.json.gz", required(data))
-    write("inputs.json.gz", inputs(data))
+    archive("inputs.zip", inputs(data))
 
 
 main()
