@@ -97,7 +97,7 @@ func (o *Outbox) Undelivered() (n int, err error) {
 
 // left is where messages are that are not delivered. Transactions, and so keys, come one after the other: none comes
 // behind what was removed. A scan from the beginning would pass over everything that was ever delivered, until the
-// store's next compaction: with 30,000 messages that takes 5 ms.
+// store's next compaction: with 5,000 to 15,000 messages that took 1 to 3 ms.
 func (o *Outbox) left() store.Query {
 	o.mu.Lock()
 	defer o.mu.Unlock()
