@@ -60,7 +60,7 @@ func (o *Outbox) Start() { o.wake() }
 func (o *Outbox) Add(tx *store.Tx, m Message) error {
 	o.mu.Lock()
 	if o.next == 0 {
-		o.next = 1
+		o.next = o.removed + 1 // behind what an earlier process left, which may be delivered already
 		for row, err := range o.table.Scan(tx, store.Query{Reverse: true}) {
 			if err != nil {
 				o.mu.Unlock()

@@ -134,3 +134,18 @@ func TestLooksBehindWhatItHasDelivered(t *testing.T) {
 		t.Errorf("after a restart: %s", got)
 	}
 }
+
+// What an earlier process left is delivered before the first new message is added: the new one comes behind it, not in
+// front of where looks begin.
+func TestAddsBehindWhatAnEarlierProcessLeft(t *testing.T) {
+	db := store.Memory()
+	newBox(start(), db).add(t, db, 0, 5) // its scheduler never runs
+	b := newBox(start(), db)
+	b.Start()
+	b.sched.RunFor(time.Second)
+	b.add(t, db, 5, 7)
+	b.sched.RunFor(time.Second)
+	if got := strings.Join(b.delivered, " "); got != sequence(0, 7) {
+		t.Errorf("delivered %s", got)
+	}
+}
