@@ -12,6 +12,7 @@ import (
 	"io"
 	"math"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -242,4 +243,4 @@ func asNumber(v any) (float64, bool) {
 	return 0, false
 }
 
-func plain(f float64) string { return strings.TrimSuffix(fmt.Sprintf("%.2f", f), ".00") }
+func plain(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }

@@ -74,7 +74,7 @@ $.list: []: an array of 1 to 2 things
 $.must: missing: required: something
 $.other: 1: no such member; text, short, word, flag, whole, tenth, list, must are known
 $.short: "aaaa": 1 to 3 a
-$.tenth: 0.35: a multiple of 0.1 from 0.10 to 0.50
+$.tenth: 0.35: a multiple of 0.1 from 0.1 to 0.5
 $.text: 7: some a
 $.whole: 1.5: a whole number from 1 to 10
 $.word: "maybe": one of yes, no`
@@ -91,5 +91,11 @@ func TestNumbersMayBePlain(t *testing.T) {
 	}
 	if n, ok := c.Number("$", map[string]any{"n": json.Number("1e999")}, "n", 1, 5, 1); ok {
 		t.Errorf("%v", n)
+	}
+	// A bound is told as it is: a number that a message allows is not refused.
+	c = &payload.Checker{}
+	c.Number("$", map[string]any{"n": 1.0}, "n", 0.5, 0.999, 0.001)
+	if got := c.Problems().Error(); !strings.HasSuffix(got, "$.n: 1: a multiple of 0.001 from 0.5 to 0.999") {
+		t.Errorf("got %s", got)
 	}
 }
