@@ -2,7 +2,6 @@
 // they may, and whether the results so far allow it to continue.
 //
 //	request.go    what an operator asks for; all mistakes at once
-//	version.go    ranges of versions
 //	plan.go       which devices take part, and in which wave: a fair sample of models, always the same
 //	gate.go       whether a wave was good: pass, fail, inconclusive
 //	counts.go     a wave's results, from the counts of devices

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/version"
 )
 
 // Device is one that the targets name, as the registry knows it; "" is what it does not
@@ -108,7 +109,7 @@ func (r Request) Allot(d Device) (image int, reason string) {
 	case m.Version == "" || d.Version == "":
 	case d.Version == m.Version:
 		return -1, RunsAlready
-	case !m.AllowDowngrade && Compare(d.Version, m.Version) > 0:
+	case !m.AllowDowngrade && version.Compare(d.Version, m.Version) > 0:
 		return -1, Downgrade
 	}
 	return image, ""
@@ -120,7 +121,7 @@ func (m Image) matches(d Device) bool {
 	}
 	anyOf := func(ranges []string, v string) bool {
 		return len(ranges) == 0 || slices.ContainsFunc(ranges, func(text string) bool {
-			r, err := ParseRange(text)
+			r, err := version.ParseRange(text)
 			return err == nil && r.Has(v)
 		})
 	}

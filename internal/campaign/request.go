@@ -13,6 +13,7 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/payload"
+	"github.com/fleetstep/fleetstep/internal/version"
 )
 
 // Request is what an operator asks for, with its defaults filled in.
@@ -276,7 +277,7 @@ func (r *Request) images(c *payload.Checker, m map[string]any, form event.Form) 
 		image.Hardware = texts(c, at, o, "hardware", "hardware versions")
 		image.From = texts(c, at, o, "from", "ranges of versions")
 		for k, text := range image.From {
-			if _, err := ParseRange(text); err != nil {
+			if _, err := version.ParseRange(text); err != nil {
 				c.Add(fmt.Sprintf("%s.from[%d]", at, k), text,
 					"a range of versions, as \">=1.2 <2.0.0\", \"1.2.*\" or \"1.2.3\"")
 			}
@@ -286,10 +287,10 @@ func (r *Request) images(c *payload.Checker, m map[string]any, form event.Form) 
 		}
 		own := map[string]any{}
 		if f, ok := o["firmware"]; ok {
-			own["firmware"] = f
 			if f, ok := f.(map[string]any); ok {
 				image.Version, _ = f["version"].(string)
 			}
+			own["firmware"] = image.held(f)
 		}
 		if activated {
 			own["activation"] = activation
@@ -314,6 +315,19 @@ func (r *Request) images(c *payload.Checker, m map[string]any, form event.Form) 
 		image.Input = in
 		r.Images = append(r.Images, image)
 	}
+}
+
+// held is the firmware of an image, which no device takes that runs a later version by the time that it begins, days
+// after the plan perhaps: another campaign or a job may have been there. An image that is a downgrade where it is
+// allowed is as it is given.
+func (m Image) held(firmware any) any {
+	f, ok := firmware.(map[string]any)
+	if _, given := f["noDowngrade"]; !ok || given || m.AllowDowngrade {
+		return firmware
+	}
+	f = maps.Clone(f)
+	f["noDowngrade"] = true
+	return f
 }
 
 func texts(c *payload.Checker, at string, m map[string]any, key, of string) (all []string) {

@@ -35,6 +35,7 @@ type show struct {
 var (
 	old       = show{software: "1", active: image1, images: [][3]string{{"1", "Available"}, {"", "NoImage"}}}
 	oldSingle = show{software: "1", active: image1, images: [][3]string{{"1", "Available"}}}
+	later     = show{software: "2.1", active: image1, images: [][3]string{{"2.1", "Available"}, {"", "NoImage"}}}
 	staged    = show{software: "1", active: image1, images: [][3]string{{"1", "Available"}, {"2", "Available"}}}
 	upgraded  = show{software: "2", active: image2, images: [][3]string{{"1", "Available"}, {"2", "Active"}}}
 	other     = show{software: "3", active: image2, images: [][3]string{{"1", "Available"}, {"3", "Active"}}}
@@ -449,6 +450,18 @@ func TestConversations(t *testing.T) {
 			c.begin()
 			return c.on(c.shows(show{software: "1"}))
 		}, "Upgrade.NotEligible"},
+		{"runs a later version by now, where nobody goes back", upgrade.Inspect, func(c *talk) event.Move {
+			c.document(func(d *upgrade.Document) { d.Firmware.NoDowngrade = true }).begin()
+			return c.on(c.shows(later))
+		}, "Upgrade.NotEligible"},
+		{"runs an earlier version, where nobody goes back", upgrade.Inspect, func(c *talk) event.Move {
+			c.document(func(d *upgrade.Document) { d.Firmware.NoDowngrade = true }).begin()
+			return c.on(c.shows(old))
+		}, "add 4"},
+		{"runs a later version, and may go back", upgrade.Inspect, func(c *talk) event.Move {
+			c.begin()
+			return c.on(c.shows(later))
+		}, "add 4"},
 		{"does not tell which image runs", upgrade.Inspect, func(c *talk) event.Move {
 			c.begin()
 			return c.on(c.shows(show{software: "1", images: [][3]string{{"1", "Available"}, {"1", "Available"}}}))

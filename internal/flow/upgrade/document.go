@@ -44,6 +44,8 @@ type Firmware struct {
 	// VersionIsProof has an image that a device holds under the wanted version taken
 	// for the wanted one, without a record that it was downloaded there.
 	VersionIsProof bool `json:"versionIsProof,omitempty"`
+	// NoDowngrade refuses the image to a device that runs a later version.
+	NoDowngrade bool `json:"noDowngrade,omitempty"`
 }
 
 // S3Object is an object, of one version if VersionID is not empty.

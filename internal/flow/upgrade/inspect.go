@@ -5,6 +5,7 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/device"
 	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/version"
 )
 
 // Inspect: look, subscribe if need be.
@@ -71,22 +72,25 @@ func (s turn) subscribe(after string) event.Move {
 
 func (s turn) inspected(a *event.Answer, ev event.DeviceEvent) event.Move {
 	v := viewOf(a)
-	version := s.m.version()
+	wanted := s.m.version()
 	switch {
 	case len(v.images) == 0:
 		return s.failWith(v, UpgradeNotEligible, "the device shows no %s", firmwareImages)
 	case v.active.Path == "":
 		return s.failWith(v, UpgradeNotEligible, "the device does not tell which of its %d images is running",
 			len(v.images))
-	case v.runs(version):
-		return s.failWith(v, UpgradeUpToDate, "runs %s", version)
+	case v.runs(wanted):
+		return s.failWith(v, UpgradeUpToDate, "runs %s", wanted)
+	case s.m.Document.Firmware.NoDowngrade && version.Compare(v.software, wanted) > 0:
+		return s.failWith(v, UpgradeNotEligible, "runs %s, which is later than %s, and downgrades are not allowed",
+			v.software, wanted)
 	}
 	if r, ok := v.busy(commandDownload, anybodys); ok {
 		// Whoever asked for it: the state machine comes back when it may be over.
 		return s.failWith(v, event.DeviceBusy, "%s with command key %q is under way", r.Command, r.Key)
 	}
-	target, second := v.target(version)
-	if staged := v.image(s.m.Resumed.Staged); s.m.Resumed.Staged != "" && v.has(staged.Path, version) &&
+	target, second := v.target(wanted)
+	if staged := v.image(s.m.Resumed.Staged); s.m.Resumed.Staged != "" && v.has(staged.Path, wanted) &&
 		staged.Path != v.active.Path {
 		target, second = staged, true
 	}

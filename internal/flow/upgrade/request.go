@@ -153,7 +153,8 @@ func withMembers(in event.Input, members map[string]any) (event.Input, error) {
 }
 
 func checkFirmware(c *payload.Checker, p string, v any) {
-	m, ok := c.Object(p, v, "version", "s3", "url", "sha256", "size", "signature", "versionIsProof")
+	m, ok := c.Object(p, v, "version", "s3", "url", "sha256", "size", "signature", "versionIsProof",
+		"noDowngrade")
 	if !ok {
 		return
 	}
@@ -162,6 +163,7 @@ func checkFirmware(c *payload.Checker, p string, v any) {
 	c.Text(p, m, "sha256", sha256Form, "64 hexadecimal digits")
 	c.Number(p, m, "size", 1, 1<<40, 1)
 	c.Flag(p, m, "versionIsProof")
+	c.Flag(p, m, "noDowngrade")
 	c.Short(p, m, "signature", base64Form, 8192, "base64, 1 to 8,192 characters")
 	c.Short(p, m, "url", urlForm, 2000,
 		"an https URL with a host and a path, up to 2,000 characters, without user information")

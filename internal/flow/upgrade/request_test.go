@@ -129,7 +129,7 @@ func TestMistakesOfAnUpgradeAreToldAtOnce(t *testing.T) {
 		`{}`:                            "$.firmware",
 		`{"firmware":7,"activation":7}`: "$.activation $.firmware",
 		`{"firmware":{},"song":1}`:      "$.firmware.version $.song",
-		`{"firmware":{"version":"a b","sha256":"x","size":0,"versionIsProof":1,"signature":"?","song":1}}`: "$.firmware.sha256 $.firmware.signature" +
+		`{"firmware":{"version":"a b","sha256":"x","size":0,"versionIsProof":1,"noDowngrade":1,"signature":"?","song":1}}`: "$.firmware.noDowngrade $.firmware.sha256 $.firmware.signature" +
 			" $.firmware.size $.firmware.song $.firmware.version $.firmware.versionIsProof",
 		`{"firmware":{"version":"2","url":"http://h/p"}}`:                                                                                        "$.firmware.sha256 $.firmware.url",
 		`{"firmware":{"version":"2","url":"https://h/p","s3":{"bucket":"b"}}}`:                                                                   "$.firmware $.firmware.s3.bucket $.firmware.s3.key",

@@ -1,4 +1,6 @@
-package campaign
+// Package version compares versions of firmware, and reads ranges of them. It is a leaf: a campaign asks it when it
+// plans, and the upgrade when a device shows what it runs by then.
+package version
 
 import (
 	"cmp"
