@@ -79,6 +79,7 @@ func TestAlarmsOfOurMetrics(t *testing.T) {
 			[]datum{{metrics.PhaseDuration, metrics.Phase, upgrade.PhaseDownload, 60}}, "OK"},
 	} {
 		t.Run(c.alarm+" "+c.name, func(t *testing.T) {
+			t.Parallel()
 			w := newCloud(t)
 			w.deploy(t, stack, infra.Template, settled)
 			for range 18 {
@@ -202,6 +203,7 @@ func TestAlarmsOfTheMachinery(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			w := newCloud(t)
 			w.deploy(t, stack, infra.Template, settled)
 			w.pass(t, 10*time.Minute)

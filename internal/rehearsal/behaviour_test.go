@@ -42,10 +42,18 @@ func TestUpgradesBehaveAsRecorded(t *testing.T) {
 	if testing.Short() && !rewrite {
 		seeds = 4
 	}
-	var now []string
-	for seed := range seeds {
-		now = append(now, behaviour(t, uint64(seed+1))...)
+	lines := make([][]string, seeds)
+	if !t.Run("seeds", func(t *testing.T) {
+		for i := range lines {
+			t.Run(fmt.Sprint(i+1), func(t *testing.T) {
+				t.Parallel()
+				lines[i] = behaviour(t, uint64(i+1))
+			})
+		}
+	}) {
+		return
 	}
+	now := slices.Concat(lines...)
 	if rewrite {
 		if err := os.MkdirAll(filepath.Dir(behaviourFile), 0o777); err != nil {
 			t.Fatal(err)

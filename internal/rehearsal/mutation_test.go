@@ -224,6 +224,7 @@ func TestMendingsAreMissed(t *testing.T) {
 	program := sync.OnceValue(func() string { return build(t, root, files) })
 	for _, m := range chosen {
 		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
 			m.missed(t, func(y tale, seed uint64) error {
 				if m.edits[0].file == templateJSON {
 					_, err := y.play(t.Context(), t.TempDir(), seed, m.weather, template)
