@@ -147,6 +147,7 @@ func NewPlan(r Request, id event.CampaignID, devices []Device, now time.Time) (P
 	p := Plan{Campaign: id, NotEligible: map[string]int{}, Examples: map[string]Names{}, Models: map[string]int{}}
 	strata := map[[2]string][]*candidate{}
 	var all []*candidate
+	unknown := 0 // devices
 	for _, d := range devices {
 		image, reason := r.Allot(d)
 		if reason != "" {
@@ -161,6 +162,11 @@ func NewPlan(r Request, id event.CampaignID, devices []Device, now time.Time) (P
 		stratum := [2]string{d.Model, d.Hardware}
 		strata[stratum] = append(strata[stratum], one)
 		p.Models[d.Model]++
+		if size := r.Images[image].Input.Size; size > 0 {
+			p.Estimate.Egress += size
+		} else if r.Images[image].Version != "" {
+			unknown++
+		}
 	}
 	byHash := func(a, b *candidate) int { return cmp.Or(cmp.Compare(a.hash, b.hash), cmp.Compare(a.Thing, b.Thing)) }
 	for _, list := range strata {
@@ -172,6 +178,9 @@ func NewPlan(r Request, id event.CampaignID, devices []Device, now time.Time) (P
 	slices.SortFunc(all, func(a, b *candidate) int { return cmp.Or(cmp.Compare(a.rank, b.rank), byHash(a, b)) })
 	p.Total = len(all)
 	p.cut(r, all)
+	if unknown > 0 {
+		p.note("egress is without %d devices: the size of their image is not known", unknown)
+	}
 	problems := p.estimate(r, now)
 	if p.Total == 0 && !r.AllowEmpty {
 		problems = append(problems, event.Problem{Path: "$.targets", Value: r.Targets,
@@ -318,7 +327,9 @@ func (p *Plan) estimate(r Request, now time.Time) (problems event.Problems) {
 	}
 	at := begins
 	if r.Stage != nil {
-		at, problems = p.stage(r, begins)
+		if at, problems = p.stage(r, begins); at.Equal(event.Never) {
+			return problems
+		}
 	}
 	for i := range p.Waves {
 		w := &p.Waves[i]
@@ -326,7 +337,14 @@ func (p *Plan) estimate(r Request, now time.Time) (problems event.Problems) {
 		if w.Size > 0 {
 			ends = p.admits(r, *w, at)
 		}
+		if ends.Equal(event.Never) {
+			return append(problems, r.never("wave "+w.Name))
+		}
 		w.Minutes = int(math.Ceil(ends.Sub(at).Minutes()))
+		if free := int(math.Ceil(float64(w.Size) / float64(r.Rate))); w.Minutes > free {
+			p.note("windows and blackout dates hold wave %s for %d of its %d minutes", w.Name, w.Minutes-free,
+				w.Minutes)
+		}
 		if most := w.MaxHours * 60; w.Minutes > most {
 			k := slices.IndexFunc(r.Waves, func(o Wave) bool { return o.Name == w.Name })
 			problems = append(problems, event.Problem{
@@ -348,6 +366,7 @@ func (p *Plan) estimate(r Request, now time.Time) (problems event.Problems) {
 	for _, d := range r.Blackout {
 		if d.From <= at.UTC().Format(time.DateOnly) && d.To >= begins.UTC().Format(time.DateOnly) {
 			p.Estimate.Blocked = append(p.Estimate.Blocked, d)
+			p.note("no device begins from %s to %s: blackout", d.From, d.To)
 		}
 	}
 	if r.End != nil && at.After(*r.End) {
@@ -360,6 +379,12 @@ func (p *Plan) estimate(r Request, now time.Time) (problems event.Problems) {
 	return problems
 }
 
+// never is the problem of blackout dates that leave no time within a year: windows alone always do.
+func (r Request) never(what string) event.Problem {
+	return event.Problem{Path: "$.blackout", Value: r.Blackout,
+		Allowed: "dates that leave time: no device of " + what + " could begin within a year"}
+}
+
 // stage says how long all devices take to download.
 func (p *Plan) stage(r Request, begins time.Time) (ends time.Time, problems event.Problems) {
 	all := PlannedWave{Size: p.Total}
@@ -368,7 +393,9 @@ func (p *Plan) stage(r Request, begins time.Time) (ends time.Time, problems even
 	}
 	free := r
 	free.Windows = nil
-	ends = p.admits(free, all, begins)
+	if ends = p.admits(free, all, begins); ends.Equal(event.Never) {
+		return ends, event.Problems{r.never("the stage")}
+	}
 	p.Stage = &PlannedStage{Stage: *r.Stage, Minutes: int(math.Ceil(ends.Sub(begins).Minutes()))}
 	if p.Stage.Minutes > 60*r.Stage.MaxHours {
 		problems = append(problems, event.Problem{

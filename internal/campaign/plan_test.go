@@ -199,17 +199,59 @@ func TestWhatCannotFitIsRefused(t *testing.T) {
 			"waves": [{"name": "all", "maxHours": 30}]`, "$.waves[0].maxHours"},
 		"its stage is too short": {`"rate": 2, "stage": {"maxHours": 2}`, "$.stage.maxHours"},
 		"it never opens for its stage": {`"stage": {}, "windows": [{"from": "02:00", "to": "04:00"}],
-			"blackout": [{"from": "2026-01-01", "to": "2029-01-01"}]`, "$.stage.maxHours"},
+			"blackout": [{"from": "2026-01-01", "to": "2029-01-01"}]`, "$.blackout"},
 		"it ends too early": {`"end": "2026-11-30T13:00:00Z"`, "$.end"},
 		"it never opens": {`"blackout": [{"from": "2026-01-01", "to": "2029-01-01"}], "waves": [{"name": "all"}]`,
-			"$.waves[0].maxHours"},
+			"$.blackout"},
 	} {
 		w := newWorld(t, 300)
 		_, err := w.ask([]byte(`{"campaignId": "c", `+simple+`, `+c.payload+`}`), "me", true)
 		var problems event.Problems
-		if !errors.As(err, &problems) || problems[0].Path != c.path {
+		if !errors.As(err, &problems) || len(problems) != 1 || problems[0].Path != c.path {
 			t.Errorf("%s: %v, want a problem at %s", name, err, c.path)
 		}
+	}
+}
+
+// TestAPlanTellsWhatStandsInItsWay: windows and blackout dates, and what the devices fetch.
+func TestAPlanTellsWhatStandsInItsWay(t *testing.T) {
+	for payload, want := range map[string][]string{
+		simple: nil,
+		simple + `, "blackout": [{"from": "2026-12-01", "to": "2026-12-02"}]`: nil, // it is over before
+		simple + `, "blackout": [{"from": "2026-11-30", "to": "2026-12-02"}]`: {
+			"windows and blackout dates hold wave first for 3600 of its 3603 minutes",
+			"no device begins from 2026-11-30 to 2026-12-02: blackout"},
+		simple + `, "zone": "UTC", "windows": [{"from": "13:00", "to": "17:00"}]`: {
+			"windows and blackout dates hold wave first for 60 of its 63 minutes"},
+	} {
+		w := newWorld(t, 300)
+		out, err := w.ask([]byte(`{"campaignId": "c", `+payload+`, "gate": {"success": 0.5}, "waves": [
+			{"name": "first", "maxHours": 100, "bakeMinutes": 0}]}`), "me", true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(out.Plan.Notes, want) {
+			t.Errorf("%s: notes %q, want %q", payload, out.Plan.Notes, want)
+		}
+	}
+	w := newWorld(t, 300) // 100 of each model
+	const images = `"targets": {"groups": ["g"]}, "images": [{"models": ["M0"], "firmware": {"version": "2.0.0"}},
+		{"models": ["M1"], "firmware": {"version": "3.0.0"}}, {"models": ["M2"], "firmware": {"version": "unknown"}}]`
+	out, err := w.ask([]byte(`{"campaignId": "c", `+images+`, "gate": {"success": 0.5}}`), "me", true)
+	if err != nil || out.Plan.Estimate.Egress != 100*2_000+100*3_000 ||
+		!slices.Contains(out.Plan.Notes, "egress is without 100 devices: the size of their image is not known") {
+		t.Errorf("%+v, %v, %v", out.Plan.Estimate, out.Plan.Notes, err)
+	}
+}
+
+// TestPercentagesThatAre100: each is a number that the binary system does not have.
+func TestPercentagesThatAre100(t *testing.T) {
+	const waves = `"waves": [{"name": "a", "percent": 21.7}, {"name": "b", "percent": 13.5},
+		{"name": "c", "percent": 37.7}, {"name": "d", "percent": 19.4}, {"name": "e", "percent": %s}]`
+	parse(t, `{`+simple+`, `+fmt.Sprintf(waves, "7.7")+`}`)
+	_, err := campaign.Parse([]byte(`{`+simple+`, `+fmt.Sprintf(waves, "7.701")+`}`), forms(), "firmware")
+	if err == nil || !strings.HasSuffix(err.Error(), "these are 100.001") {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -194,7 +195,11 @@ func (r *Request) what(c *payload.Checker, m map[string]any, forms []event.Form)
 	_, named := m["operation"]
 	_, imaged := m["images"]
 	if named == imaged {
-		c.Add("$", nil, "images, or operation and input: one of the two")
+		if named {
+			c.Add("$", "images and operation", "one of them")
+		} else {
+			c.Add("$", nil, "images, or operation and input")
+		}
 		return
 	}
 	form, ok := r.form(c, m, forms, named)
@@ -386,7 +391,7 @@ func (r *Request) waves(c *payload.Checker, m map[string]any) {
 	}
 	list, _ := c.List("$", m, "waves", 1, mostWaves, "waves")
 	r.Waves = nil
-	names, percent := map[string]bool{}, 0.0
+	names, thousandths := map[string]bool{}, 0 // a sum of fractions would not be 100
 	for i, v := range list {
 		at := fmt.Sprintf("$.waves[%d]", i)
 		o, ok := c.Object(at, v, "name", "percent", "count", "perModel", "bakeMinutes", "approval", "gate", "maxHours")
@@ -407,12 +412,13 @@ func (r *Request) waves(c *payload.Checker, m map[string]any) {
 		_, byCount := o["count"]
 		switch {
 		case byShare && byCount:
-			c.Add(at, nil, "percent or count, not both")
+			c.Add(at, "percent and count", "one of them")
 		case !byShare && !byCount && i < len(list)-1:
 			c.Add(at, nil, "percent or count: only the last wave is the rest")
 		}
-		if percent += w.Percent; percent > 100 && byShare {
-			c.Add(at+".percent", w.Percent, "percentages of all waves that are 100 together; these are %.3g", percent)
+		if thousandths += int(math.Round(1000 * w.Percent)); thousandths > 100_000 && byShare {
+			c.Add(at+".percent", w.Percent, "percentages of all waves that are 100 together; these are %v",
+				float64(thousandths)/1000)
 		}
 		w.PerModel = c.Flag(at, o, "perModel")
 		w.Approval = c.Flag(at, o, "approval")

@@ -296,6 +296,11 @@ func forms() []event.Form {
 		if strings.Contains(string(in.Members["firmware"]), `"missing"`) {
 			return in, event.Problems{{Path: in.At + ".firmware.version", Value: "missing", Allowed: "one image"}}, nil
 		}
+		for version, size := range map[string]int64{"2.0.0": 2_000, "3.0.0": 3_000} {
+			if strings.Contains(string(in.Members["firmware"]), version) {
+				in.Size = size
+			}
+		}
 		return in, nil, nil
 	}
 	needs := func(json.RawMessage) (time.Duration, error) { return 2 * time.Hour, nil }

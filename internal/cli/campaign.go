@@ -310,6 +310,7 @@ type planView struct {
 	Estimate struct {
 		Minutes     int
 		Dollars     float64
+		EgressBytes int64
 		Limit, Ends string
 	}
 }
@@ -333,8 +334,12 @@ func (p *planView) print(out io.Writer) {
 	for _, note := range p.Notes {
 		fmt.Fprintln(out, "note: "+note)
 	}
-	fmt.Fprintf(out, "about %s without approvals, until %s; about $%.2f without egress; first limit: %s\n",
-		time.Duration(p.Estimate.Minutes)*time.Minute, p.Estimate.Ends, p.Estimate.Dollars, p.Estimate.Limit)
+	egress := ""
+	if n := p.Estimate.EgressBytes; n > 0 {
+		egress = fmt.Sprintf(", which is %.3g GB", float64(n)/1e9)
+	}
+	fmt.Fprintf(out, "about %s without approvals, until %s; about $%.2f without egress%s; first limit: %s\n",
+		time.Duration(p.Estimate.Minutes)*time.Minute, p.Estimate.Ends, p.Estimate.Dollars, egress, p.Estimate.Limit)
 }
 
 func sortedKeys[V any](m map[string]V) []string {

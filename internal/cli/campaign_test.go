@@ -82,7 +82,8 @@ func TestCampaignCommandsSayWhatIsMissing(t *testing.T) {
 func TestACampaignIsCreatedFromAFile(t *testing.T) {
 	const plan = `"plan": {"total": 60, "notEligible": {"no image is for it": 2}, "notes": ["wave a has 52 devices"],
 		"waves": [{"name": "a", "size": 52, "minutes": 1, "bakeMinutes": 60, "needs": 52, "approval": true,
-		"gate": {"success": 0.95}}], "estimate": {"minutes": 61, "dollars": 0.02, "limit": "x", "ends": "y"}}`
+		"gate": {"success": 0.95}}], "estimate": {"minutes": 61, "dollars": 0.02,
+		"egressBytes": 31000000000, "limit": "x", "ends": "y"}}`
 	answers := func(more string) map[string][]answer {
 		return map[string][]answer{invoking("create-campaign"): ok(`{"campaignId": "fall", ` + more + `}`)}
 	}
@@ -98,7 +99,8 @@ func TestACampaignIsCreatedFromAFile(t *testing.T) {
 	}
 	r = run(t, setup{answers: answers(plan), in: `{}`}, "campaign", "plan", "--file", "-")
 	if r.code != 0 || strings.Contains(r.out, "begins") ||
-		!strings.Contains(r.out, "2 devices not eligible: no image") {
+		!strings.Contains(r.out, "2 devices not eligible: no image") ||
+		!strings.Contains(r.out, "about $0.02 without egress, which is 31 GB;") {
 		t.Errorf("code %d, %s%s", r.code, r.out, r.text)
 	}
 	r = run(t, setup{answers: answers(`"existed": true, "state": "HELD"`), in: `{}`}, "campaign", "create", "-f", "-")

@@ -61,4 +61,6 @@ type Input struct {
 	Title   string                     // begins the job's description, as "Firmware 2.0.0"
 	Prefix  string                     // begins a job id that is derived, as "fw-2.0.0"
 	Details map[string]string          // the answer tells them beside the job
+	// Size is how many bytes each device fetches, once Complete has found out; 0 is none, or not known.
+	Size int64 `json:"-"`
 }

@@ -69,6 +69,7 @@ func (f finder) complete(ctx context.Context, in event.Input) (event.Input, even
 		return in, nil, err
 	}
 	in, err = withMembers(in, map[string]any{"firmware": firmware})
+	in.Size = firmware.Size
 	return in, problems, err
 }
 

@@ -81,6 +81,9 @@ func (s *shelf) complete(t *testing.T, at, firmware string) (upgrade.Firmware, e
 	if err != nil || json.Unmarshal(in.Members["firmware"], &f) != nil {
 		t.Fatal(err)
 	}
+	if in.Size != f.Size {
+		t.Errorf("%s: devices fetch %d bytes, of an image of %d", firmware, in.Size, f.Size)
+	}
 	return f, problems
 }
 
