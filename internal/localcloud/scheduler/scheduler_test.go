@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"pgregory.net/rapid"
@@ -203,4 +204,24 @@ func TestIdsDecideNothing(t *testing.T) {
 	if _, _, id := draws(1, 0, true); id != func() string { _, _, id := draws(1, 9, true); return id }() {
 		t.Error("an id depends on what was drawn")
 	}
+}
+
+// Nothing stays behind when a run is over: a goroutine that did would keep the scheduler, and all that its tasks were
+// about. synctest fails a test that leaves goroutines.
+func TestARunLeavesNoGoroutines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewVirtual(1, time.Unix(0, 0))
+		done := 0
+		for i := range 10 {
+			s.Go("task", func() {
+				_ = s.Sleep(t.Context(), time.Duration(i%3)*time.Second)
+				done++
+			})
+		}
+		s.RunFor(time.Second)
+		s.Run(nil)
+		if done != 10 {
+			t.Errorf("%d tasks of 10 ended", done)
+		}
+	})
 }

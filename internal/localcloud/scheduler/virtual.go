@@ -106,7 +106,12 @@ func (s *Scheduler) run(until func() bool, limit time.Time) {
 	<-l.done
 	s.mu.Lock()
 	s.running = false
+	idle := s.workers
+	s.workers = nil
 	s.mu.Unlock()
+	for _, turn := range idle { // they would keep everything that this scheduler leads to
+		close(turn)
+	}
 }
 
 // pass gives the turn to an idle worker, or to a new one.
@@ -124,7 +129,7 @@ func (s *Scheduler) pass() {
 	w <- struct{}{}
 }
 
-// work is a worker's goroutine, from its first turn on.
+// work is a worker's goroutine, from its first turn to the end of the run.
 func (s *Scheduler) work() {
 	turn := make(chan struct{}, 1)
 	for {
@@ -132,13 +137,17 @@ func (s *Scheduler) work() {
 		l := s.loop
 		s.mu.Unlock()
 		if l.until != nil && l.until() {
-			s.leave(turn, l.done)
+			if !s.leave(turn, l.done) {
+				return
+			}
 			continue
 		}
 		s.mu.Lock()
 		if len(s.ready) == 0 && !s.advance(l.limit) {
 			s.mu.Unlock()
-			s.leave(turn, l.done)
+			if !s.leave(turn, l.done) {
+				return
+			}
 			continue
 		}
 		if len(s.ready) == 0 {
@@ -156,7 +165,9 @@ func (s *Scheduler) work() {
 		t.run = nil
 		s.mu.Unlock()
 		if run == nil { // it has waited, and goes on
-			s.leave(turn, t.resume)
+			if !s.leave(turn, t.resume) {
+				return
+			}
 			continue
 		}
 		run()
@@ -168,13 +179,14 @@ func (s *Scheduler) work() {
 }
 
 // leave gives the turn to whoever waits for it, and comes back when this worker
-// gets it again.
-func (s *Scheduler) leave(turn, to chan struct{}) {
+// gets it again: true, or false when the run is over and the worker is to end.
+func (s *Scheduler) leave(turn, to chan struct{}) bool {
 	s.mu.Lock()
 	s.workers = append(s.workers, turn)
 	s.mu.Unlock()
 	to <- struct{}{}
-	<-turn
+	_, again := <-turn
+	return again
 }
 
 // advance moves the clock to the earliest timer and starts all tasks of that
