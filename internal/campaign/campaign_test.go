@@ -362,6 +362,117 @@ func TestABakeIsSkippedAndADeviceTakenOut(t *testing.T) {
 	}
 }
 
+// TestASkippedBakeIsOverAtOnce: no clock has to tick, and who asks again is told that it was done.
+func TestASkippedBakeIsOverAtOnce(t *testing.T) {
+	w := newWorld(t, 60)
+	c := w.create(`{"campaignId": "fall", ` + simple + `, "gate": {"success": 0.8},
+		"waves": [{"name": "canary", "count": 20, "bakeMinutes": 10000}, {"name": "rest", "bakeMinutes": 10000}]}`)
+	skip := event.CampaignRequest{Verb: event.VerbSkip, Campaign: "fall"}
+	skipped := 0
+	end := w.play(c.ID, 6*time.Hour, func(c campaign.Campaign) {
+		if c.Phase == campaign.Admit && c.Current == 1 && skipped == 1 {
+			if again := w.do(skip, "me"); again.Changed || again.Wave != "canary" {
+				t.Errorf("skipped again: %+v", again)
+			}
+		}
+		if c.Phase != campaign.Bake || skipped > c.Current {
+			return
+		}
+		skipped++
+		if out := w.do(skip, "me"); !out.Changed || out.Wave != c.Waves[c.Current].Name {
+			t.Errorf("skipped %+v", out)
+		}
+		if c = w.load("fall"); c.Answer == nil || c.Answer.Next != campaign.NextGo || !c.Answered ||
+			!c.Waves[c.Current].Ended.Equal(w.now) {
+			t.Errorf("skipped, and its execution was told %+v", c.Answer)
+		}
+		if again := w.do(skip, "me"); again.Changed {
+			t.Errorf("skipped at once again: %+v", again)
+		}
+	})
+	if campaign.State(end.Next) != campaign.Completed || skipped != 2 {
+		t.Errorf("skipped %d times, ended %+v", skipped, end)
+	}
+	report, err := campaign.NewReport(t.Context(), w, w, w.load("fall"))
+	if err != nil || !report.Waves[0].Skipped || !report.Waves[1].Skipped {
+		t.Errorf("report %+v, %v", report.Waves, err)
+	}
+}
+
+// TestWhoIsAskedMayAnswerAtOnce: a program that hears of the notice is as fast as that.
+func TestWhoIsAskedMayAnswerAtOnce(t *testing.T) {
+	w := newWorld(t, 60)
+	c := w.create(`{"campaignId": "fall", ` + simple + `, "gate": {"success": 0.8},
+		"waves": [{"name": "canary", "count": 5, "bakeMinutes": 0, "gate": {"success": 0.5}}, {"name": "rest",
+		"bakeMinutes": 0}]}`)
+	for _, d := range w.devices {
+		w.fails[d.Thing] = "Download.Failed" // of every other one, below
+	}
+	asked := 0
+	w.onNotice = func(n campaign.Notice) {
+		if n.Event != campaign.NoticeHeld {
+			return
+		}
+		asked++
+		if w.flag != event.ControlPaused {
+			t.Errorf("asked while its flag is %q", w.flag)
+		}
+		seen := n.Devices.Failures()
+		w.fails = map[event.ThingName]event.ErrorName{}
+		w.do(event.CampaignRequest{Verb: event.VerbResumeCampaign, Campaign: c.ID, Failures: &seen}, "me")
+	}
+	end := w.play(c.ID, 6*time.Hour, func(c campaign.Campaign) {
+		if c.Current > 0 {
+			return
+		}
+		n := 0
+		for _, d := range w.devices {
+			if s, ok := w.stands[d.Thing]; ok && s.Wave == 0 {
+				if n++; n%2 == 0 {
+					delete(w.fails, d.Thing)
+				}
+			}
+		}
+	})
+	if campaign.State(end.Next) != campaign.Completed || asked != 1 || w.flag == event.ControlPaused {
+		t.Errorf("asked %d times, flag %q, ended %+v", asked, w.flag, end)
+	}
+}
+
+// TestAPauseHoldsABakeAndTheEnd: its time stands still, and who waits because of it is not taken out.
+func TestAPauseHoldsABakeAndTheEnd(t *testing.T) {
+	for _, at := range []campaign.Phase{campaign.Bake, campaign.Close} {
+		w := newWorld(t, 40)
+		c := w.create(`{"campaignId": "fall", ` + simple + `, "gate": {"success": 0.8},
+			"waves": [{"name": "all", "bakeMinutes": 30}]}`)
+		waits := w.devices[0].Thing
+		w.lost = waits // at work until it is paused
+		minute, paused := 0, 0
+		end := w.play(c.ID, 6*time.Hour, func(c campaign.Campaign) {
+			minute++
+			switch {
+			case c.Phase == at && paused == 0:
+				w.do(event.CampaignRequest{Verb: event.VerbPauseCampaign, Campaign: c.ID, Why: "wait"}, "me")
+				w.stands[waits] = w.stands[waits].In(event.StandWaiting, "", w.now)
+				paused = minute
+			case paused > 0 && minute == paused+60:
+				if c.Phase != at || c.Answer != nil || w.stands[waits].State != event.StandWaiting {
+					t.Errorf("paused in %s, and an hour later it is %s, %+v; %s stands %+v", at, c.Phase, c.Answer,
+						waits, w.stands[waits])
+				}
+				w.do(event.CampaignRequest{Verb: event.VerbResumeCampaign, Campaign: c.ID}, "me")
+				w.stands[waits], w.lost = w.stands[waits].In(event.StandRunning, "", w.now), ""
+			}
+		})
+		if campaign.State(end.Next) != campaign.Completed || w.stands[waits].State != event.StandSucceeded {
+			t.Errorf("paused in %s: ended %+v, %s stands %+v", at, end, waits, w.stands[waits])
+		}
+		if one := w.load("fall").Waves[0]; at == campaign.Bake && one.Ended.Sub(one.Baking) < 89*time.Minute {
+			t.Errorf("its bake of 30 minutes and a pause of 60 took %s", one.Ended.Sub(one.Baking))
+		}
+	}
+}
+
 // TestDevicesThatAreAwayEndTheWaveAtItsTime: of all that are away nothing is known, so that
 // an operator is asked; in the end they are what is left over.
 func TestDevicesThatAreAwayEndTheWaveAtItsTime(t *testing.T) {

@@ -275,26 +275,50 @@ func (w *Controller) resume(ctx context.Context, r event.CampaignRequest, who st
 	return respond(ctx, w.Store, w.Callback, c)
 }
 
-// skip ends the bake of the wave, or the stage: who has no image yet downloads it with his wave.
+// skip ends the bake of the wave, or the stage: who has no image yet downloads it with his wave. A bake ends here and
+// now, and its gate decides; the stage ends by the clock, which sees first whether what was seen by then halts.
 func (w *Controller) skip(ctx context.Context, r event.CampaignRequest, who string, out *Done) error {
-	_, err := change(ctx, w.Store, r.Campaign, func(c *Campaign) ([]Entry, error) {
+	c, err := change(ctx, w.Store, r.Campaign, func(c *Campaign) ([]Entry, error) {
 		if out.State = c.State; c.State.Over() {
 			return nil, ErrOver
 		}
 		switch c.Phase {
 		case Staging:
+			if c.Skip || c.Answer != nil {
+				return nil, nil
+			}
+			c.Skip, c.Stage.Skipped = true, true
 		case Bake:
-			out.Wave = c.wave().Name
+			one := c.wave()
+			if out.Wave = one.Name; c.Answer != nil {
+				return nil, nil
+			}
+			one.Skipped, one.Ended = true, w.Now()
+			c.answer(Answer{Next: NextGo})
 		default:
+			if name, ok := c.skipped(); ok {
+				out.Wave = name
+				return nil, nil
+			}
 			return nil, fmt.Errorf("%w: no wave bakes; %s", ErrNothingToDo, c.moment())
 		}
-		if c.Skip || c.Answer != nil {
-			return nil, nil
-		}
-		c.Skip, out.Changed = true, true
+		out.Changed = true
 		return []Entry{w.entry(r, who, out.Wave)}, nil
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return respond(ctx, w.Store, w.Callback, c)
+}
+
+// skipped reports whether what ended last was skipped: the bake of a wave, or the stage, which has no name.
+func (c *Campaign) skipped() (wave string, ok bool) {
+	for _, one := range slices.Backward(c.Waves) {
+		if !one.Ended.IsZero() {
+			return one.Name, one.Skipped
+		}
+	}
+	return "", c.Stage != nil && c.Stage.Skipped
 }
 
 // abort ends a campaign: what has begun is held before its next command.
@@ -411,8 +435,11 @@ func (w *Controller) retry(ctx context.Context, r event.CampaignRequest, who str
 		return err
 	}
 	out.State = c.State
-	if c.State != Running && c.State != Held {
+	switch {
+	case c.State.Over():
 		return ErrOver
+	case c.State != Running && c.State != Held:
+		return fmt.Errorf("%w: %s", ErrNothingToDo, c.moment())
 	}
 	where := event.Where{State: event.StandFailed, Error: r.Error, Wave: -1, Model: r.Model}
 	if r.Wave != "" {

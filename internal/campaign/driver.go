@@ -159,8 +159,12 @@ func (d *Driver) drive(ctx context.Context, c Campaign, counts event.Counts, all
 			next.Phase, w.Baking = Bake, now
 		}
 	}
-	if next.Phase == Bake && next.Answer == nil &&
-		(c.Skip || now.Sub(w.Baking) >= time.Duration(w.BakeMinutes)*time.Minute) {
+	if c.Phase == Bake && paused {
+		w.Still += tick
+	}
+	// A bake is skipped without the clock, but for one of which an earlier version has only noted that.
+	baked := now.Sub(w.Baking)-w.Still >= time.Duration(w.BakeMinutes)*time.Minute
+	if next.Phase == Bake && next.Answer == nil && (c.Skip || baked && !paused) {
 		w.Ended = now
 		next.answer(Answer{Next: NextGo})
 	}
@@ -377,6 +381,11 @@ func (d *Driver) closing(ctx context.Context, c Campaign, counts event.Counts, b
 	if total.Open() > 0 && !lost {
 		to := event.StandHeld
 		if c.State == Finishing {
+			// Some wait because it is paused. They go on when it is resumed, and are not taken out.
+			own, everything, err := d.Flags.Flag(ctx, c.ID)
+			if err != nil || everything || own == event.ControlPaused {
+				return err
+			}
 			to = event.StandWithdrawn
 		}
 		for wave := range c.Waves {

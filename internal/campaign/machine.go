@@ -139,6 +139,11 @@ func (m *Machine) Take(ctx context.Context, in StepInput) (StepAnswer, error) {
 
 // wait registers a step that waits.
 func (m *Machine) wait(ctx context.Context, in StepInput, phase Phase) error {
+	if phase == Hold {
+		if err := m.hold(ctx, in); err != nil {
+			return err
+		}
+	}
 	late, repeated := false, false
 	var staged event.Counts // before a wave of what is staged
 	if phase == Admit {
@@ -215,12 +220,6 @@ func (m *Machine) wait(ctx context.Context, in StepInput, phase Phase) error {
 				return err
 			}
 		}
-		if phase == Hold {
-			err := m.Flags.SetFlag(ctx, c.ID, event.ControlPaused, "campaign", "it asks whether to go on: "+c.Why)
-			if err != nil {
-				return err
-			}
-		}
 	case Close:
 		// What has not begun, and what has and is at no command yet, goes no further.
 		if c.State != Finishing {
@@ -231,6 +230,23 @@ func (m *Machine) wait(ctx context.Context, in StepInput, phase Phase) error {
 		}
 	}
 	return respond(ctx, m.Store, m.Callback, c)
+}
+
+// hold pauses a campaign before it asks whether to go on: whoever hears of it may answer at once, and the answer
+// lifts the flag.
+func (m *Machine) hold(ctx context.Context, in StepInput) error {
+	c, err := m.Store.Load(ctx, in.Campaign)
+	if err != nil {
+		return err
+	}
+	if late, repeated := c.past(in); late || repeated {
+		return nil
+	}
+	err = m.Flags.SetFlag(ctx, c.ID, event.ControlPaused, "campaign", "it asks whether to go on: "+c.Why)
+	if errors.Is(err, ErrOver) { // it was aborted: the record says so
+		return nil
+	}
+	return err
 }
 
 // failures are those of a wave, by name; nil if there are none.

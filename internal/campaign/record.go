@@ -64,7 +64,7 @@ type Campaign struct {
 	Turn      *Turn             `json:"turn,omitempty"` // whose token it is
 	Answered  bool              `json:"answered,omitempty"`
 	Answer    *Answer           `json:"answer,omitempty"` // to the step that waits
-	Skip      bool              `json:"skip,omitempty"`   // the bake of this wave, or the stage
+	Skip      bool              `json:"skip,omitempty"`   // the stage is over
 	// Acknowledged are failures that an operator has seen and gone on with.
 	Acknowledged map[event.ErrorName]int `json:"acknowledged,omitempty"`
 	Why          string                  `json:"why,omitempty"` // of its state
@@ -83,6 +83,7 @@ type StageRun struct {
 	Cursors  [][]int       `json:"cursors"`        // by wave and class
 	Ended    time.Time     `json:"ended,omitzero"`
 	Late     bool          `json:"late,omitempty"` // it was over by its maxHours
+	Skipped  bool          `json:"skipped,omitempty"`
 }
 
 // WaveRun is a wave on its way.
@@ -93,6 +94,8 @@ type WaveRun struct {
 	Admitted int           `json:"admitted"`       // how far the manifest was gone through, all classes together
 	Cursors  []int         `json:"cursors"`        // by class
 	Baking   time.Time     `json:"baking,omitzero"`
+	Still    time.Duration `json:"still,omitempty"`   // of its bake, because it was paused
+	Skipped  bool          `json:"skipped,omitempty"` // its bake
 	Ended    time.Time     `json:"ended,omitzero"`
 	Late     bool          `json:"late,omitempty"` // it was over by its maxHours
 	Cut      string        `json:"cut,omitempty"`  // why it was over before its time

@@ -42,6 +42,7 @@ type StageReport struct {
 	Planned  int        `json:"planned"`
 	Admitted int        `json:"admitted"`
 	Late     bool       `json:"late,omitempty"`
+	Skipped  bool       `json:"skipped,omitempty"`
 	Began    *time.Time `json:"began,omitempty"`
 	Ended    *time.Time `json:"ended,omitempty"`
 }
@@ -61,6 +62,7 @@ type WaveReport struct {
 	Baking   *time.Time `json:"baking,omitempty"`
 	Ended    *time.Time `json:"ended,omitempty"`
 	Approved *Entry     `json:"approved,omitempty"`
+	Skipped  bool       `json:"skipped,omitempty"` // its bake
 }
 
 // NewReport says how a campaign stands. What is left over is read from the report that was written at its end.
@@ -90,14 +92,15 @@ func newReport(ctx context.Context, counts Counts, c Campaign) (Report, error) {
 		r.Budget = &Budget{Most: most, InDanger: n}
 	}
 	if s := c.Stage; s != nil {
-		r.Stage = &StageReport{Planned: c.Total, Admitted: s.Admitted, Late: s.Late, Began: moment(s.Began),
-			Ended: moment(s.Ended)}
+		r.Stage = &StageReport{Planned: c.Total, Admitted: s.Admitted, Late: s.Late, Skipped: s.Skipped,
+			Began: moment(s.Began), Ended: moment(s.Ended)}
 	}
 	for i, w := range c.Waves {
 		r.Waves = append(r.Waves, WaveReport{
 			Name: w.Name, Planned: w.Size, Needs: w.Needs, Admitted: w.Admitted,
 			Devices: NumbersOf(all.Tally, i, w.Size), Gate: w.Verdict, First: w.First, Cut: w.Cut, Late: w.Late,
 			Began: moment(w.Began), Baking: moment(w.Baking), Ended: moment(w.Ended), Approved: w.Approved,
+			Skipped: w.Skipped,
 		})
 	}
 	return r, nil

@@ -49,6 +49,7 @@ type world struct {
 	alarms    map[string]campaign.Alarm
 	blind     error // of the alarms
 	flagless  error // of setting the flag
+	onNotice  func(campaign.Notice)
 }
 
 func newWorld(t *testing.T, devices int) *world {
@@ -269,6 +270,9 @@ func (w *world) Start(_ context.Context, in campaign.MachineInput) (string, erro
 // Announce implements campaign.Bulletin.
 func (w *world) Announce(_ context.Context, n campaign.Notice) error {
 	w.notices = append(w.notices, n)
+	if w.onNotice != nil {
+		w.onNotice(n)
+	}
 	return nil
 }
 

@@ -72,12 +72,14 @@ var campaignVerbs = []verb{
 	{verb: event.VerbPauseCampaign, use: "pause CAMPAIGN --why REASON", why: true,
 		short: "Hold the devices of a campaign until it is resumed",
 		long: "When the command has returned, no device begins. Devices at work wait before their next command\n" +
-			"that changes them. The time of the wave stands still."},
+			"that changes them. The time of the wave and of its bake stands still."},
 	{verb: event.VerbResumeCampaign, use: "resume CAMPAIGN", failures: true,
 		short: "Continue after a pause, or after an inconclusive gate",
 		long: "--acknowledge is the number of failures that you have seen. After an inconclusive gate it is\n" +
 			"required and must be exact, so that later failures are not accepted unseen."},
-	{verb: event.VerbSkip, use: "skip CAMPAIGN", short: "End the bake of the wave, or the stage"},
+	{verb: event.VerbSkip, use: "skip CAMPAIGN", short: "End the bake of the wave, or the stage",
+		long: "The bake ends at once, and its gate decides by what was seen until then. The stage ends within a\n" +
+			"minute; devices that have no image by then download it with their wave."},
 	{verb: event.VerbAbort, use: "abort CAMPAIGN --why REASON", why: true, short: "End a campaign for good",
 		long: "No device begins. Devices at work get no further command that changes them. An image that was\n" +
 			"activated is verified; an image that was only downloaded does no harm."},
