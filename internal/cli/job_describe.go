@@ -7,11 +7,14 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iot"
 	"github.com/aws/aws-sdk-go-v2/service/iot/types"
 	"github.com/spf13/cobra"
+
+	"github.com/fleetstep/fleetstep/internal/event"
 )
 
 // State is a job as it is now.
@@ -22,6 +25,74 @@ type State struct {
 	Targets  []string  `json:"targets"`
 	Counts   Counts    `json:"counts"`
 	Failures []Failure `json:"failures,omitempty"`
+	Waiting  []Behind  `json:"waiting,omitempty"` // devices behind other jobs, if that was asked
+}
+
+// Behind is a device whose execution of a job is queued behind another job, of whoever.
+type Behind struct {
+	Thing  string `json:"thing"`
+	Behind string `json:"behind"` // the job at the head of the device's queue
+}
+
+// mostExplained is how many queued devices are looked at: each takes two requests.
+const mostExplained = 100
+
+// WaitingBehind looks at the first devices whose execution of a job is queued, for those at the head of whose queue
+// another job is: one that is in progress, or else the one that was queued first.
+func WaitingBehind(ctx context.Context, api *iot.Client, job string) (waiting []Behind, err error) {
+	pages := iot.NewListJobExecutionsForJobPaginator(api,
+		&iot.ListJobExecutionsForJobInput{JobId: &job, Status: types.JobExecutionStatusQueued})
+	for seen := 0; pages.HasMorePages() && seen < mostExplained; {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range page.ExecutionSummaries[:min(len(page.ExecutionSummaries), mostExplained-seen)] {
+			seen++
+			thing := thingOf(e)
+			head, err := headOfQueue(ctx, api, thing)
+			if err != nil {
+				return nil, err
+			}
+			if head != "" && head != job {
+				waiting = append(waiting, Behind{thing, head})
+			}
+		}
+	}
+	return waiting, nil
+}
+
+// headOfQueue is the job that a device is given now; "" if there is none any more.
+func headOfQueue(ctx context.Context, api *iot.Client, thing string) (head string, err error) {
+	for _, status := range []types.JobExecutionStatus{types.JobExecutionStatusInProgress,
+		types.JobExecutionStatusQueued} {
+		var first time.Time
+		pages := iot.NewListJobExecutionsForThingPaginator(api,
+			&iot.ListJobExecutionsForThingInput{ThingName: &thing, Status: status})
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(ctx)
+			if err != nil {
+				return "", err
+			}
+			for _, e := range page.ExecutionSummaries {
+				if e.JobExecutionSummary == nil {
+					continue
+				}
+				if at := aws.ToTime(e.JobExecutionSummary.QueuedAt); head == "" || at.Before(first) {
+					head, first = aws.ToString(e.JobId), at
+				}
+			}
+		}
+		if head != "" {
+			return head, nil
+		}
+	}
+	return "", nil
+}
+
+func thingOf(e types.JobExecutionSummaryForJob) string {
+	arn := aws.ToString(e.ThingArn)
+	return arn[strings.LastIndexByte(arn, '/')+1:]
 }
 
 // Counts are job executions by status.
@@ -108,8 +179,7 @@ func Failures(ctx context.Context, api *iot.Client, job string, most int) ([]Fai
 }
 
 func failure(ctx context.Context, api *iot.Client, job string, e types.JobExecutionSummaryForJob) (Failure, error) {
-	arn := aws.ToString(e.ThingArn)
-	thing := arn[strings.LastIndexByte(arn, '/')+1:]
+	thing := thingOf(e)
 	in := &iot.DescribeJobExecutionInput{JobId: &job, ThingName: &thing}
 	if e.JobExecutionSummary != nil {
 		in.ExecutionNumber = e.JobExecutionSummary.ExecutionNumber
@@ -126,11 +196,14 @@ func failure(ctx context.Context, api *iot.Client, job string, e types.JobExecut
 }
 
 func jobDescribe(env *Env) *cobra.Command {
-	var asJSON bool
+	var asJSON, why bool
 	var most int
 	c := &cobra.Command{
-		Use:     "describe JOB",
-		Short:   "Show a job: its status, its devices by status, its failures by reason",
+		Use:   "describe JOB",
+		Short: "Show a job: its status, its devices by status, its failures by reason",
+		Long: `Shows a job: its status, its devices by status, its failures by reason. AWS IoT gives a device
+one job execution after the other, whoever made the jobs: --why says behind which job the queued
+devices of this one wait.`,
 		Example: "  fleetstep job describe fw-2-0-0-7a57f8c2b3c01f4e",
 		Args:    oneJob,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -145,6 +218,11 @@ func jobDescribe(env *Env) *cobra.Command {
 			if s.Failures, err = Failures(c.Context(), api, args[0], most); err != nil {
 				return err
 			}
+			if why {
+				if s.Waiting, err = WaitingBehind(c.Context(), api, args[0]); err != nil {
+					return err
+				}
+			}
 			if asJSON {
 				return env.json(s)
 			}
@@ -153,10 +231,17 @@ func jobDescribe(env *Env) *cobra.Command {
 				fmt.Fprintf(env.Out, "comment   %s\n", s.Comment)
 			}
 			fmt.Fprintf(env.Out, "devices   %d: %s\n", s.Counts.Total(), s.Counts)
+			var waiting []ListedDevice
+			for _, b := range s.Waiting {
+				waiting = append(waiting, ListedDevice{ThingName: b.Thing,
+					Waits: &event.Waits{For: event.WaitsOwner, Behind: "job " + b.Behind}})
+			}
+			explain(env.Out, waiting, false)
 			return printFailures(env, s.Failures)
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.Flags().BoolVar(&why, "why", false, "behind which other job queued devices wait: of the first hundred")
 	c.Flags().IntVar(&most, "failures", 100, "list at most this many devices that were not upgraded")
 	return c
 }
