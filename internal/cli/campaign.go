@@ -452,6 +452,10 @@ func campaignReport(env *Env) *cobra.Command {
 		for _, thing := range view.LeftOver {
 			fmt.Fprintln(env.Out, "left over: "+thing)
 		}
+		d := view.Devices
+		if all := d.Planned + d.Held + d.Withdrawn; all > len(view.LeftOver) {
+			fmt.Fprintf(env.Out, "these are the first %d of %d that are left over\n", len(view.LeftOver), all)
+		}
 		return nil
 	}
 	return f.on(c)
