@@ -47,6 +47,9 @@ type environment struct {
 	initFail *FunctionError
 }
 
+// runtimeAPI is the variable that tells a runtime the address of its Runtime API.
+const runtimeAPI = "AWS_LAMBDA_RUNTIME_API"
+
 // maxHeld is how much is kept of what a process prints before its first invocation.
 const maxHeld = 1 << 20
 
@@ -95,13 +98,14 @@ func (p *Process) newEnvironment(ctx context.Context, f Function, po *pool, id a
 		return nil, errors.Join(err, listener.Close())
 	}
 	own := "/" + strings.ReplaceAll(s.UUID(), "-", "")
+	api := listener.Addr().String() + own
 	env.cmd = exec.Command(path)
 	env.cmd.Dir = filepath.Dir(path)
 	env.cmd.SysProcAttr = processAttributes()
 	env.cmd.Env = []string{
 		"AWS_ACCESS_KEY_ID=" + key, "AWS_SECRET_ACCESS_KEY=" + secret, "AWS_SESSION_TOKEN=" + token,
 		"AWS_REGION=" + p.c.Region, "AWS_DEFAULT_REGION=" + p.c.Region, "AWS_ENDPOINT_URL=" + p.c.Endpoint,
-		"AWS_LAMBDA_RUNTIME_API=" + listener.Addr().String() + own,
+		runtimeAPI + "=" + api,
 		"AWS_LAMBDA_FUNCTION_NAME=" + f.Name, "AWS_LAMBDA_FUNCTION_VERSION=" + f.version(),
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE=" + strconv.Itoa(f.MemoryMB), "AWS_LAMBDA_INITIALIZATION_TYPE=on-demand",
 		"AWS_LAMBDA_LOG_GROUP_NAME=" + f.LogGroup, "AWS_LAMBDA_LOG_STREAM_NAME=" + env.stream,
@@ -151,6 +155,7 @@ func (p *Process) newEnvironment(ctx context.Context, f Function, po *pool, id a
 		_ = env.server.Close()
 		env.ended(err)
 		p.removeEnvironment(env)
+		p.endStrays(api)
 	})
 	return env, nil
 }

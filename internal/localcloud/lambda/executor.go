@@ -64,6 +64,8 @@ type Process struct {
 	initLimit time.Duration
 	starting  int // processes that have not asked for an invocation yet
 	turns     []*turn
+	strays    []string // Runtime APIs of ended environments that may have left processes behind
+	sweeps    bool     // somebody looks for these
 }
 
 // turn is a process that waits for its turn to begin.
@@ -161,6 +163,26 @@ func (p *Process) nextTurn() {
 		}
 	}
 	p.starting--
+}
+
+// endStrays ends the processes that an ended environment has left behind outside its group. Those of many environments
+// that end together are looked for together.
+func (p *Process) endStrays(api string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.strays = append(p.strays, api)
+	if p.sweeps {
+		return
+	}
+	p.sweeps = true
+	for len(p.strays) > 0 {
+		apis := p.strays
+		p.strays = nil
+		p.mu.Unlock()
+		p.c.Scheduler.Failed("lambda: end what environments have left behind", killStrays(apis))
+		p.mu.Lock()
+	}
+	p.sweeps = false
 }
 
 // Waiting implements Executor.

@@ -75,8 +75,9 @@ func handle(ctx context.Context, r request) (map[string]string, error) {
 		fmt.Println("at work")
 		time.Sleep(200 * time.Millisecond)
 		return nil, os.WriteFile(os.Getenv("OWN"), nil, 0o600)
-	case "leave a child":
+	case "leave a child", "leave a child of its own session":
 		child := exec.Command("sleep", "600")
+		child.SysProcAttr = &syscall.SysProcAttr{Setsid: r.Do != "leave a child"}
 		if err := child.Start(); err != nil {
 			return nil, err
 		}
@@ -359,9 +360,20 @@ func TestWhatAFunctionPrintsIsBounded(t *testing.T) {
 }
 
 func TestAKilledFunctionLeavesNoChildren(t *testing.T) {
+	for _, do := range []string{"leave a child", "leave a child of its own session"} {
+		t.Run(do, func(t *testing.T) {
+			if do != "leave a child" && runtimepkg.GOOS != "linux" {
+				t.Skip("the system does not tell whose such a process is")
+			}
+			testNoChildren(t, do)
+		})
+	}
+}
+
+func testNoChildren(t *testing.T, do string) {
 	c := processCloud(t)
 	c.create(map[string]any{"Timeout": 1})
-	out := c.invoke("leave a child")
+	out := c.invoke(do)
 	if !strings.Contains(string(out.Payload), "timed out") {
 		t.Fatalf("got %s", out.Payload)
 	}

@@ -75,11 +75,11 @@ type pipe struct {
 // invocation from ending.
 const mostRest = 1 << 20
 
-// end gives out the last line, and closes.
+// end gives out the last line, and closes. Close waits for who has the file, and rest has it while it waits for mu.
 func (p *pipe) end() {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.cut.end()
+	p.mu.Unlock()
 	_ = p.file.Close()
 }
 

@@ -2,7 +2,9 @@ package lambda
 
 import (
 	"bytes"
+	"errors"
 	"os"
+	"slices"
 	"strconv"
 	"syscall"
 )
@@ -57,4 +59,37 @@ func statusOf(pid int, name string) int64 {
 		return 0
 	}
 	return n << 10
+}
+
+// killStrays ends what ended environments have left behind outside their groups: every process that has the address
+// of one of these Runtime APIs, which nobody else knows, among its variables.
+func killStrays(apis []string) error {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return err
+	}
+	names, err := dir.Readdirnames(-1)
+	if err = errors.Join(err, dir.Close()); err != nil {
+		return err
+	}
+	for _, name := range names {
+		pid, err := strconv.Atoi(name)
+		if err != nil {
+			continue
+		}
+		variables, err := os.ReadFile("/proc/" + name + "/environ")
+		if err != nil {
+			continue // it is another user's, or has ended
+		}
+		for variable := range bytes.SplitSeq(variables, []byte{0}) {
+			api, ok := bytes.CutPrefix(variable, []byte(runtimeAPI+"="))
+			if !ok || !slices.Contains(apis, string(api)) {
+				continue
+			}
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+				return err
+			}
+		}
+	}
+	return nil
 }
