@@ -107,6 +107,17 @@ func TestCampaignsEndAsTheyShould(t *testing.T) {
 	}
 }
 
+// TestACampaignThatSearchesHasAnIndex: the trial switches fleet indexing on for it.
+func TestACampaignThatSearchesHasAnIndex(t *testing.T) {
+	file := payload(t, `{"campaignId": "q", "images": [{"firmware": {"version": "2.0.0"}}],
+		"targets": {"query": "attributes.model:model-1"}, "rate": 60,
+		"waves": [{"name": "all", "bakeMinutes": 0}], "gate": {"success": 0.5}}`)
+	s, out, err := lead(t, Config{Devices: 6, Seed: 1, Campaign: trial.Campaign{File: file, Models: 2}})
+	if err != nil || s.Succeeded != 3 || !strings.Contains(out, "fleet indexing is switched on") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 // TestACampaignIsPausedAndResumed in its last wave, by the functions: nothing begins from the moment on at which the
 // pause has returned, and all do when it is resumed.
 func TestACampaignIsPausedAndResumed(t *testing.T) {

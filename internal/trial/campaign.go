@@ -16,10 +16,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/iot"
+	iottypes "github.com/aws/aws-sdk-go-v2/service/iot/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 
 	"github.com/fleetstep/fleetstep/internal/campaign"
+	campaigniot "github.com/fleetstep/fleetstep/internal/campaign/iot"
 	"github.com/fleetstep/fleetstep/internal/cli"
 	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/simulator"
@@ -189,7 +192,10 @@ func (p *played) prepare(ctx context.Context) error {
 	}
 	var asked struct {
 		Images  []struct{ Firmware struct{ Version string } }
-		Targets struct{ Groups []string }
+		Targets struct {
+			Groups []string
+			Query  string
+		}
 	}
 	if err := json.Unmarshal(p.payload, &asked); err != nil {
 		return fmt.Errorf("payload %s: %w", p.Campaign.File, err)
@@ -225,6 +231,11 @@ func (p *played) prepare(ctx context.Context) error {
 		p.outputs[aws.ToString(o.OutputKey)] = aws.ToString(o.OutputValue)
 	}
 	p.machine, p.operation = p.outputs["StateMachineArn"], upgrade
+	if p.Devices > campaigniot.MostDescribed || asked.Targets.Query != "" {
+		if err := p.indexed(ctx); err != nil {
+			return err
+		}
+	}
 	if len(asked.Targets.Groups) > 0 {
 		p.group = asked.Targets.Groups[0]
 	}
@@ -241,6 +252,20 @@ func (p *played) prepare(ctx context.Context) error {
 		p.printf("firmware %s: %d bytes at s3://%s/%s", version, len(text), p.outputs["FirmwareBucketName"], key)
 	}
 	return nil
+}
+
+// indexed switches fleet indexing on, as the owner of such a fleet has: campaigns of more devices need it, and those
+// that search for theirs.
+func (p *played) indexed(ctx context.Context) error {
+	_, err := p.iot.UpdateIndexingConfiguration(ctx, &iot.UpdateIndexingConfigurationInput{
+		ThingIndexingConfiguration: &iottypes.ThingIndexingConfiguration{
+			ThingIndexingMode: iottypes.ThingIndexingModeRegistry,
+		},
+	})
+	if err == nil {
+		p.printf("fleet indexing is switched on: this campaign needs it")
+	}
+	return err
 }
 
 // difficult makes the faults of devices: those of --faults, and those of bad images.
