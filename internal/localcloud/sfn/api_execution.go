@@ -182,6 +182,7 @@ func (s *Service) startSyncExecution(ctx context.Context, c *awsapi.Call, in *St
 	if err != nil {
 		return nil, err
 	}
+	rec.Synchronous = true
 	e := s.addEndWaiter(rec.key())
 	s.trace(ctx, c, rec, rev)
 	if err := s.begin(rec, rev, nil); err != nil {

@@ -34,9 +34,6 @@ func (s *Service) testState(ctx context.Context, c *awsapi.Call, in *teststate.I
 		MachineARN: s.arn(names.StateMachine, machine), MachineName: machine,
 		RoleARN: in.RoleARN, Region: s.Region, Account: s.Account, Started: s.sched.Now(), Input: t.Input,
 	}
-	if info.RoleARN == "" {
-		info.RoleARN = "arn:aws:iam::" + s.Account + ":role/TestStateRole"
-	}
 	res := asl.Test(t.Machine, host{s, key{}}, info, t.Single, func(call asl.Call) asl.Result {
 		a := s.Tasks.Call(ctx, Task{Call: call, ExecutionARN: info.ExecutionARN, MachineARN: info.MachineARN,
 			Role: in.RoleARN})

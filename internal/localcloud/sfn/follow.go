@@ -6,7 +6,6 @@ import (
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
-	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/names"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -129,12 +128,17 @@ func (s *Service) checkJob(k key, branch string, attempt int, job string) {
 	s.mu.Lock()
 	delete(s.awaited, child)
 	s.mu.Unlock()
+	ended, err := s.shownExecution(rec)
+	if err != nil {
+		s.background("end of job "+job, k, err)
+		return
+	}
 	err = s.moveWith(k, func(run *asl.Run) error {
 		b, err := run.Waiter(branch, attempt)
 		if err != nil {
 			return err
 		}
-		return run.Complete(branch, attempt, jobResult(rec, s.arn(names.StateMachine, rec.Machine), run.Pattern(b)))
+		return run.Complete(branch, attempt, jobResult(ended, run.Pattern(b)))
 	}, func(tx *store.Tx) error {
 		return waiters.Delete(tx, child.Machine, child.Name, k.Machine, k.Name, store.Number(uint64(attempt)))
 	})

@@ -84,13 +84,15 @@ func TestItemsAreRead(t *testing.T) {
 	}
 	for _, c := range []struct{ name, reader, parameters, want string }{
 		{"CSV with a delimiter", `"InputType":"CSV","CSVHeaderLocation":"FIRST_ROW","CSVDelimiter":"SEMICOLON"`, `"Key":"rows.csv"`,
-			`[{"id":"1","name":"a;b"},{"id":"2","name":""},{"id":"3","name":"c"}]`},
+			`[{"name":"a;b","id":"1"},{"name":"","id":"2"},{"name":"c","id":"3"}]`},
 		{"CSV with names given", `"InputType":"CSV","CSVHeaderLocation":"GIVEN","CSVHeaders":["x"],"MaxItems":2`, `"Key":"rows.csv"`, `[{"x":"id;name"},{"x":"1;\"a;b\""}]`},
+		{"columns in the order of a Java HashMap", `"InputType":"CSV","CSVHeaderLocation":"GIVEN","CSVHeaders":["0","True","{}"],"MaxItems":1`,
+			`"Key":"rows.jsonl"`, `[{"0":"{\"n\":1}","{}":"","True":""}]`},
 		{"lines", `"InputType":"JSONL"`, `"Key":"rows.jsonl"`, `[{"n":1},[2]]`},
 		{"a pointer", `"InputType":"JSON","ItemsPointer":"/a/list~1s"`, `"Key":"deep.json"`, `[1,2]`},
 		{"compressed", `"InputType":"JSON"`, `"Key":"zip.json"`, `[7]`},
 		{"all objects of a prefix", `"InputType":"JSONL","Transformation":"LOAD_AND_FLATTEN"`, `"Prefix":"many/"`, `[1,2,3,4]`},
-		{"an inventory", `"InputType":"MANIFEST"`, `"Key":"manifest.json"`, `[{"Bucket":"src","Key":"k 1","Size":"10"},{"Bucket":"src","Key":"k2","Size":"20"}]`},
+		{"an inventory", `"InputType":"MANIFEST"`, `"Key":"manifest.json"`, `[{"Bucket":"src","Size":"10","Key":"k 1"},{"Bucket":"src","Size":"20","Key":"k2"}]`},
 		{"an unloaded query", `"ManifestType":"ATHENA_DATA","InputType":"JSONL"`, `"Key":"athena.csv"`, `[1,2,4]`},
 		{"a listing", `"MaxItems":1`, `"Prefix":"many/"`, `[{"Etag":"\"e\"","Key":"many/","LastModified":9,"Size":0,"StorageClass":"STANDARD"}]`},
 		{"no such object", `"InputType":"JSON"`, `"Key":"none"`, `States.ItemReaderFailed: The specified key does not exist.`},

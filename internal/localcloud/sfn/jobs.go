@@ -10,6 +10,7 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/integration"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/names"
 )
 
 // startExecution runs states:startExecution in all its patterns.
@@ -61,22 +62,24 @@ func (in *integrations) started(t Task, rec *executionRecord) Answer {
 }
 
 // shownExecution is an execution that has ended as results show it.
-func shownExecution(rec *executionRecord, machineARN string) integration.Execution {
+func (s *Service) shownExecution(rec *executionRecord) (integration.Execution, error) {
+	status, reason, err := s.redriveStatus(rec)
 	return integration.Execution{
-		ARN: rec.ARN, Name: rec.name(), MachineARN: machineARN, Status: rec.Status, Input: rec.Input,
-		Output: rec.Output, Error: rec.Error, Cause: rec.Cause, Started: rec.Started, Stopped: rec.Stopped,
-	}
+		ARN: rec.ARN, Name: rec.name(), MachineARN: s.arn(names.StateMachine, rec.machine()), Status: rec.Status,
+		Input: rec.Input, Output: rec.Output, Error: rec.Error, Cause: rec.Cause,
+		Started: rec.Started, Stopped: rec.Stopped,
+		Redrive: &integration.Redrive{Count: rec.RedriveCount, Status: status, Reason: reason},
+	}, err
 }
 
 // jobResult is the result of a .sync task: the execution as DescribeExecution shows it.
-func jobResult(rec *executionRecord, machineARN string, p asl.Pattern) asl.Result {
+func jobResult(e integration.Execution, p asl.Pattern) asl.Result {
 	data := integration.AsText
 	if p == asl.Sync2 {
 		data = integration.AsJSON
 	}
-	e := shownExecution(rec, machineARN)
 	o := e.Document(data, integration.InMilliseconds)
-	if rec.Status == asl.Succeeded {
+	if e.Status == asl.Succeeded {
 		return asl.Result{Output: asl.ValueData(o)}
 	}
 	return asl.Failing("States.TaskFailed", document.Text(o))

@@ -65,6 +65,7 @@ func (s *Service) info(rec *executionRecord, rev *revisionRecord) asl.Info {
 		MachineARN: s.arn(names.StateMachine, rec.machine()), MachineName: rec.machine(),
 		RoleARN: rev.RoleARN, Region: s.Region, Account: s.Account,
 		Started: rec.Started, Input: asl.TextData(rec.Input), RedriveCount: rec.RedriveCount, Redriven: rec.Redriven,
+		Synchronous: rec.Synchronous,
 	}
 	if rec.Version != 0 {
 		info.VersionARN, info.AliasARN = s.versionARN(rec), rec.Alias

@@ -17,8 +17,9 @@ const executionForm = 1
 
 // rareMembers are the members that few executions have.
 type rareMembers struct {
-	Child    *child         `json:"child,omitempty"`
-	Redrives []redriveToken `json:"redriveTokens,omitempty"`
+	Child       *child         `json:"child,omitempty"`
+	Redrives    []redriveToken `json:"redriveTokens,omitempty"`
+	Synchronous bool           `json:"synchronous,omitempty"`
 }
 
 // AppendRecord implements store.Record.
@@ -42,10 +43,10 @@ func (r *executionRecord) AppendRecord(b []byte) []byte {
 	w.time(r.Redriven)
 	w.text(r.TraceHeader)
 	w.time(r.Order)
-	if r.Child == nil && r.Redrives == nil {
+	if r.Child == nil && r.Redrives == nil && !r.Synchronous {
 		return w.b
 	}
-	rest, _ := json.Marshal(rareMembers{r.Child, r.Redrives}) // strings, numbers and times always encode
+	rest, _ := json.Marshal(rareMembers{r.Child, r.Redrives, r.Synchronous}) // strings, numbers and times always encode
 	return append(w.b, rest...)
 }
 
@@ -75,7 +76,7 @@ func (r *executionRecord) DecodeRecord(b []byte) error {
 	if err := json.Unmarshal([]byte(in.rest), &more); err != nil {
 		return errNotExecution
 	}
-	r.Child, r.Redrives = more.Child, more.Redrives
+	r.Child, r.Redrives, r.Synchronous = more.Child, more.Redrives, more.Synchronous
 	return nil
 }
 

@@ -24,6 +24,8 @@ func drawn(t *rapid.T) executionRecord {
 				s := text(name)
 				*p = &s
 			}
+		case *bool:
+			*p = rapid.Bool().Draw(t, name)
 		case *int:
 			*p = rapid.Int().Draw(t, name)
 		case *time.Time:

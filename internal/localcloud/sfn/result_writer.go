@@ -10,7 +10,6 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/distributedmap"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/integration"
-	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/names"
 )
 
 // write makes the result of a Map state with a ResultWriter. With a Resource the results of the Map Run go to S3: a
@@ -70,12 +69,10 @@ func (in *integrations) results(executionARN, mapRunARN string) ([]integration.E
 	var out []integration.Execution
 	for i := range children {
 		rec := &children[i]
-		e := shownExecution(rec, in.s.arn(names.StateMachine, rec.machine()))
-		status, reason, err := in.s.redriveStatus(rec)
+		e, err := in.s.shownExecution(rec)
 		if err != nil {
 			return nil, err
 		}
-		e.Redrive = &integration.Redrive{Count: rec.RedriveCount, Status: status, Reason: reason}
 		out = append(out, e)
 	}
 	return out, nil

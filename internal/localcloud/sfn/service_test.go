@@ -3,6 +3,7 @@ package sfn
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -238,6 +239,63 @@ func TestSyncWaitsForTheChild(t *testing.T) {
 	w.sched.RunFor(21 * time.Second)
 	if d := w.describe(e); d["output"] != `{"a":1}` {
 		t.Fatalf("%v", d)
+	}
+}
+
+// TestSyncTellsOfRedrives: results of .sync and .sync:2 have how often the execution was redriven, and whether it can
+// be. Recorded by LocalStack on AWS (credentials, 4 December 2024; local_mocking, 28 October 2025).
+func TestSyncTellsOfRedrives(t *testing.T) {
+	for pattern, result := range map[string]string{"sync": `"Result":1`, "sync:2": `"Result":1`, "sync:2 failing": ""} {
+		w := virtual(t)
+		child := `{"Type":"Fail"}`
+		want := `"RedriveCount":0,"RedriveStatus":"REDRIVABLE","StartDate"`
+		if result != "" {
+			child = `{"Type":"Pass",` + result + `,"End":true}`
+			want = `"RedriveCount":0,"RedriveStatus":"NOT_REDRIVABLE","RedriveStatusReason":` +
+				`"Execution is SUCCEEDED and cannot be redriven","StartDate"`
+		}
+		w.create("child", `{"StartAt":"A","States":{"A":`+child+`}}`)
+		e := w.start(w.create("parent", `{"StartAt":"A","States":{"A":{"Type":"Task",
+		 "Resource":"arn:aws:states:::states:startExecution.`+strings.Fields(pattern)[0]+`","Parameters":{
+		 "StateMachineArn":"arn:aws:states:us-east-1:111111111111:stateMachine:child"},"End":true}}}`), "e", `{}`)
+		w.sched.RunFor(time.Second)
+		d := w.describe(e)
+		if got := fmt.Sprint(d["output"], d["cause"]); !strings.Contains(got, want) {
+			t.Errorf("%s: %s", pattern, got)
+		}
+	}
+}
+
+// TestContextOfExpressExecutions: only those that are started to be waited for are not told of redrives.
+// Recorded by LocalStack on AWS (express/test_express_sync, test_express_async, 15 July 2024).
+func TestContextOfExpressExecutions(t *testing.T) {
+	w := virtual(t)
+	var asked []string
+	w.invoke = func(_ string, p map[string]any) (any, *string) {
+		_, counted := p["RedriveCount"]
+		asked = append(asked, fmt.Sprint(p["Name"], counted))
+		return nil, nil
+	}
+	m := w.call("CreateStateMachine", map[string]any{"name": "m", "roleArn": role, "type": "EXPRESS", "definition": `{
+	 "StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke",
+	 "Parameters":{"FunctionName":"f","Payload.$":"$$.Execution"},"End":true}}}`})["stateMachineArn"].(string)
+	w.start(m, "async", `{}`)
+	w.sched.RunFor(time.Second)
+	w.sched.Go("caller", func() { w.call("StartSyncExecution", map[string]any{"stateMachineArn": m, "name": "sync"}) })
+	w.sched.RunFor(time.Second)
+	if got := strings.Join(asked, " "); got != "asynctrue syncfalse" {
+		t.Error(got)
+	}
+}
+
+// TestContextOfATestWithoutARole: TestState without a role. Recorded by LocalStack on AWS
+// (test_state/test_test_state_scenarios, 24 February 2026).
+func TestContextOfATestWithoutARole(t *testing.T) {
+	w := virtual(t)
+	out := w.call("TestState", map[string]any{"definition": `{"Type":"Pass","QueryLanguage":"JSONata","End":true,
+	 "Output":"{% $states.context.Execution ~> |$|{},['Id','Name','StartTime']| %}"}`, "input": `{"a":1}`})
+	if got := out["output"]; got != `{"Input":{"a":1},"RoleArn":null}` {
+		t.Error(got)
 	}
 }
 

@@ -68,6 +68,7 @@ type executionRecord struct {
 	RedriveCount int       `json:"redrives,omitempty"`
 	Redriven     time.Time `json:"redriven,omitzero"`
 	TraceHeader  string    `json:"trace,omitempty"`
+	Synchronous  bool      `json:"synchronous,omitempty"` // of StartSyncExecution
 	Child        *child    `json:"child,omitempty"`
 	// Redrives are the last redrives that came with a token.
 	Redrives []redriveToken `json:"redriveTokens,omitempty"`

@@ -85,6 +85,27 @@ func TestHeartbeatsInsideAParallel(t *testing.T) {
 	}
 }
 
+// TestCaughtTimeoutHasAnEmptyCause: what a catcher sees of a timeout, in the state and around it, though the events
+// have no cause. Recorded by LocalStack on AWS (error_handling/test_task_service_lambda, 28 November 2024).
+func TestCaughtTimeoutHasAnEmptyCause(t *testing.T) {
+	const caught = `"Catch":[{"ErrorEquals":["States.Timeout"],"Next":"C"}],"End":true}`
+	task := `{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","Parameters":{"FunctionName":"f"},"TimeoutSeconds":3,`
+	for _, states := range []string{
+		`"T":` + task + caught,
+		`"P":{"Type":"Parallel","Branches":[{"StartAt":"T","States":{"T":` + task + `"End":true}}}],` + caught,
+	} {
+		m := compileOrFail(t, `{"StartAt":"`+states[1:2]+`","States":{`+states+`,"C":{"Type":"Pass","End":true}}}`)
+		c := &clock{now: time.Unix(0, 0)}
+		r := New(m, c, Info{Input: TextData(`{}`)})
+		r.Start()
+		c.now = c.now.Add(3 * time.Second)
+		r.Tick()
+		if r.Status != Succeeded || r.Output.Text() != `{"Error":"States.Timeout","Cause":""}` {
+			t.Errorf("%s: %s %v", states[1:2], r.Status, r.Output)
+		}
+	}
+}
+
 // TestTimeoutAroundAMap: the end of an execution's time ends a Map without a word of its iterations.
 func TestTimeoutAroundAMap(t *testing.T) {
 	m := compileOrFail(t, `{"StartAt":"M","TimeoutSeconds":2,"States":{"M":{"Type":"Map","End":true,

@@ -1,6 +1,7 @@
 package asl
 
 import (
+	"encoding/json"
 	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
@@ -107,11 +108,21 @@ func (d *Data) jsonata() jsonata.Value {
 	return d.native
 }
 
+// spaced is how a value is stored whose text has white space between its tokens, which an encoder of JSON takes out.
+type spaced struct {
+	Text string `json:"spacedText"`
+}
+
+const spacedPrefix = `{"spacedText":`
+
 // MarshalJSON implements json.Marshaler.
 func (d *Data) MarshalJSON() ([]byte, error) {
 	text := d.Text()
 	if d.oversized {
 		return []byte("null"), nil
+	}
+	if isSpaced(text) || strings.HasPrefix(text, spacedPrefix) {
+		return json.Marshal(spaced{text})
 	}
 	return []byte(text), nil
 }
@@ -119,5 +130,31 @@ func (d *Data) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON implements json.Unmarshaler.
 func (d *Data) UnmarshalJSON(b []byte) error {
 	*d = Data{text: string(b), hasText: true}
+	if !strings.HasPrefix(d.text, spacedPrefix) {
+		return nil
+	}
+	var s spaced
+	if err := json.Unmarshal(b, &s); err != nil {
+		return err
+	}
+	d.text = s.Text
 	return nil
+}
+
+// isSpaced reports whether a JSON text has white space outside of strings.
+func isSpaced(text string) bool {
+	inside := false
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			inside = !inside
+		case '\\':
+			i++
+		case ' ', '\n', '\r', '\t':
+			if !inside {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -3,6 +3,7 @@ package asl
 import (
 	"math"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -122,6 +123,25 @@ func TestOrderOfTemplates(t *testing.T) {
 		if r.Status != Succeeded || r.Output.Text() != c.want {
 			t.Errorf("%s: %v", c.template, r.Output)
 		}
+	}
+}
+
+// TestBranchesKeepTheirWhiteSpace: a Parallel state's output has the outputs of its branches as they are written,
+// also after a stop. Recorded by LocalStack on AWS (scenarios/test_base_scenarios, 29 March 2024).
+func TestBranchesKeepTheirWhiteSpace(t *testing.T) {
+	m := compileOrFail(t, `{"StartAt":"P","States":{"P":{"Type":"Parallel","End":true,"Branches":[
+	 {"StartAt":"A","States":{"A":{"Type":"Pass","End":true}}},
+	 {"StartAt":"B","States":{"B":{"Type":"Wait","Seconds":1,"Next":"C"},"C":{"Type":"Pass","Parameters":{"x.$":"$"},"End":true}}}]}}}`)
+	c := &clock{now: time.Unix(0, 0)}
+	r := New(m, c, Info{Input: TextData(`[[1, 2], 3]`)})
+	r.Start()
+	var saved Snapshot
+	mustUnmarshal(t, mustMarshal(t, r.Snapshot()), &saved)
+	r = Resume(m, c, Info{Input: TextData(`[[1, 2], 3]`)}, saved)
+	c.now = c.now.Add(time.Second)
+	r.Tick()
+	if r.Status != Succeeded || r.Output.Text() != `[[[1, 2], 3],{"x":[[1,2],3]}]` {
+		t.Errorf("%s %v", r.Status, r.Output.Text())
 	}
 }
 

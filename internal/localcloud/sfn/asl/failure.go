@@ -69,7 +69,7 @@ func (r *Run) failBranch(b *Branch, f *Failure) {
 		}
 		return
 	}
-	outer := &Failure{Error: f.Error, Cause: f.Cause, heartbeat: f.heartbeat, kept: true}
+	outer := &Failure{Error: f.Error, Cause: f.Cause, timeout: f.timeout, heartbeat: f.heartbeat, kept: true}
 	// What is cut short is told after the error, of each iteration or branch in turn, and all of it points to the
 	// error's event.
 	if p.state().Type == "Map" {

@@ -1,5 +1,7 @@
 package asl
 
+import "strings"
+
 // finish ends a branch well.
 func (r *Run) finish(b *Branch, out *Data) {
 	p := b.parent
@@ -40,9 +42,30 @@ func (r *Run) collect(p *Branch) {
 			list[i] = d.Value()
 		}
 	}
+	out := ValueData(list)
+	if p.state().Type == "Parallel" {
+		out = joined(p.Results, list)
+	}
 	r.leave(p)
 	p.Phase = Entering
-	r.succeed(p, ValueData(list))
+	r.succeed(p, out)
+}
+
+// joined is what a Parallel state's branches have come to. Each output keeps the white space that it has.
+func joined(results []*Data, list []any) *Data {
+	var b strings.Builder
+	b.WriteByte('[')
+	for i, d := range results {
+		if d == nil || b.Len()+len(d.Text()) > maxText {
+			return ValueData(list)
+		}
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(d.Text())
+	}
+	b.WriteByte(']')
+	return &Data{text: b.String(), value: list, hasText: true, hasValue: true}
 }
 
 // succeed takes the result of a Task, Parallel or Map state on to its exit.

@@ -3,10 +3,12 @@ package asl
 import (
 	"encoding/csv"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/java"
 )
 
 // mapReadBegin asks for the items of a Map state with an ItemReader.
@@ -286,19 +288,33 @@ func readCSV(rd *reader, text string, headers []string) ([]any, string) {
 	if size > maxHeader {
 		return nil, "CSV headers cannot exceed 10 KiB."
 	}
+	columns := hashOrder(headers) // of an inventory, too, though this was only seen of a CSV file
 	var list []any
 	for _, row := range rows {
 		o := &document.Object{}
-		for i, h := range headers {
+		for _, i := range columns {
 			if i < len(row) {
-				o.Set(h, row[i])
+				o.Set(headers[i], row[i])
 			} else {
-				o.Set(h, "")
+				o.Set(headers[i], "")
 			}
 		}
 		list = append(list, o)
 	}
 	return list, ""
+}
+
+// hashOrder are the indices of names in the order in which a Java HashMap gives them.
+func hashOrder(names []string) []int {
+	order := make([]int, len(names))
+	for i := range order {
+		order[i] = i
+	}
+	buckets := java.Grown(len(names))
+	slices.SortStableFunc(order, func(i, j int) int {
+		return java.Bucket(java.String(names[i]), buckets) - java.Bucket(java.String(names[j]), buckets)
+	})
+	return order
 }
 
 // batches groups the items as ItemBatcher says, and counts those of each batch.

@@ -38,6 +38,9 @@ type Info struct {
 	Input                *Data
 	RedriveCount         int
 	Redriven             time.Time
+	// Synchronous is an execution of StartSyncExecution, or a test of a state, whose context object has no count of
+	// redrives.
+	Synchronous bool
 	// Around are the iterations that a child execution of a Map Run is in.
 	Around []int
 }
@@ -320,7 +323,7 @@ func (r *Run) Tick() {
 	late := map[*Branch]*Failure{}
 	for _, b := range runnable {
 		if !due(b.Wake) {
-			late[b] = &Failure{Error: ptr(errTimeout), heartbeat: !due(b.TimeoutAt)}
+			late[b] = &Failure{Error: ptr(errTimeout), timeout: true, heartbeat: !due(b.TimeoutAt)}
 			r.timedOut(b)
 		}
 	}

@@ -15,6 +15,7 @@ type Failure struct {
 	// location is set for EvaluationFailed events.
 	evaluation bool
 	location   string
+	timeout    bool // of a task that took too long
 	heartbeat  bool // a missed heartbeat
 	kept       bool // the execution has been remembered as it was
 }
@@ -37,16 +38,19 @@ func (f *Failure) name() string {
 	return *f.Error
 }
 
-// output is the error output that a catcher sees.
+// output is the error output that a catcher sees. The cause of a timeout, which no event has, is empty there.
 func (f *Failure) output() *document.Object {
 	o := &document.Object{}
 	for _, m := range []struct {
 		name string
 		text *string
 	}{{"Error", f.Error}, {"Cause", f.Cause}} {
-		if m.text != nil {
+		switch {
+		case m.text != nil:
 			o.Set(m.name, *m.text)
-		} else {
+		case f.timeout && m.name == "Cause":
+			o.Set(m.name, "")
+		default:
 			o.Set(m.name, nil)
 		}
 	}
@@ -185,7 +189,10 @@ func (s *scope) context() any {
 		document.Member{Name: "Name", Value: x.ExecutionName},
 		document.Member{Name: "RoleArn", Value: x.RoleARN},
 	)
-	if !s.run.Machine.Express {
+	if x.RoleARN == "" { // of a test without one
+		execution.Set("RoleArn", nil)
+	}
+	if !x.Synchronous {
 		execution.Set("RedriveCount", document.Int(int64(x.RedriveCount)))
 	}
 	if x.RedriveCount > 0 {

@@ -87,6 +87,7 @@ func (s *State) Writes() bool { return s.writer != nil }
 func Test(m *Machine, host Host, info Info, t Single, call func(Call) Result) SingleResult {
 	machine := *m
 	machine.Express = true
+	info.Synchronous = true
 	r := New(&machine, host, info)
 	r.single = &single{Single: t}
 	if t.Context != nil {

@@ -227,7 +227,9 @@ func TestHeadersAreThoseOfTheService(t *testing.T) {
 func TestQueuesHaveAddresses(t *testing.T) {
 	for in, want := range map[string]string{
 		`{"QueueUrl":"nowhere"}`:           "Unable to execute HTTP request: nowhere: Name or service not known",
+		`{"QueueUrl":"http://no-queue"}`:   "Unable to execute HTTP request: no-queue: Name or service not known",
 		`{"QueueUrl":"https://sqs/1/q"}`:   "",
+		`{"QueueUrl":"http://127.0.0.1"}`:  "",
 		`{"MessageBody":"no address yet"}`: "",
 	} {
 		if got := TargetOf(resource("sqs", "sendMessage")).Unreachable(parse(t, in)); got != want {

@@ -42,17 +42,22 @@ func (t Target) Parameters(parameters any) any {
 }
 
 // Unreachable says why the SDK behind an integration cannot even send its request, "" if it can: SQS is called at the
-// address of the queue, which then must be one.
+// address of the queue, which then must be one. A host of one word without a path is the address of no queue.
 func (t Target) Unreachable(parameters any) string {
 	o, ok := parameters.(*document.Object)
 	if t.SDK || t.Service != "sqs" || !ok {
 		return ""
 	}
 	v, _ := o.Get("QueueUrl")
-	if address, ok := v.(string); ok && !strings.Contains(address, "://") {
-		return "Unable to execute HTTP request: " + address + ": Name or service not known"
+	address, ok := v.(string)
+	_, host, absolute := strings.Cut(address, "://")
+	if !absolute {
+		host = address
 	}
-	return ""
+	if !ok || absolute && strings.ContainsAny(host, "./:") {
+		return ""
+	}
+	return "Unable to execute HTTP request: " + host + ": Name or service not known"
 }
 
 // isBlob reports whether a type is a blob of the API.
