@@ -3,6 +3,7 @@ package s3
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"io"
 	"net/http"
 	"strings"
@@ -163,47 +164,36 @@ type objectRef struct {
 }
 
 type objectOut struct {
-	AcceptRanges   string            `json:"AcceptRanges,omitempty"`
-	Body           []byte            `json:"Body,omitempty"`
-	ContentLength  int64             `json:"ContentLength"`
-	ContentType    string            `json:"ContentType,omitempty"`
-	ETag           string            `json:"ETag"`
-	VersionID      string            `json:"VersionId,omitempty"`
-	ChecksumSHA256 string            `json:"ChecksumSHA256,omitempty"`
-	Metadata       map[string]string `json:"Metadata"`
-	LastModified   awsapi.Time       `json:"LastModified"`
+	AcceptRanges         string            `json:"AcceptRanges,omitempty"`
+	ChecksumSHA256       string            `json:"ChecksumSHA256,omitempty"`
+	ContentLength        int64             `json:"ContentLength"`
+	ContentType          string            `json:"ContentType,omitempty"`
+	ETag                 string            `json:"ETag"`
+	LastModified         awsapi.Time       `json:"LastModified"`
+	Metadata             map[string]string `json:"Metadata"`
+	ServerSideEncryption string            `json:"ServerSideEncryption,omitempty"`
+	SSEKMSKeyID          string            `json:"SSEKMSKeyId,omitempty"`
+	VersionID            string            `json:"VersionId,omitempty"`
 }
 
 // wholeObject is an object with its body, which may be empty.
 type wholeObject struct {
-	AcceptRanges   string            `json:"AcceptRanges,omitempty"`
-	Body           []byte            `json:"Body"`
-	ContentLength  int64             `json:"ContentLength"`
-	ContentType    string            `json:"ContentType,omitempty"`
-	ETag           string            `json:"ETag"`
-	VersionID      string            `json:"VersionId,omitempty"`
-	ChecksumSHA256 string            `json:"ChecksumSHA256,omitempty"`
-	Metadata       map[string]string `json:"Metadata"`
-	LastModified   awsapi.Time       `json:"LastModified"`
+	objectOut
+	Body []byte `json:"Body"`
 }
 
 // defaultType is the Content-Type of an object that was put without one.
 const defaultType = "binary/octet-stream"
 
-// looked is an object as one that looks at it sees it.
-func looked(v version) *objectOut {
-	out := describe(v)
-	out.AcceptRanges = "bytes"
-	if out.ContentType == "" {
-		out.ContentType = defaultType
-	}
-	return out
-}
-
 func describe(v version) *objectOut {
 	out := &objectOut{
-		ContentLength: v.Size, ContentType: v.Header["Content-Type"], ETag: etag(v), Metadata: map[string]string{},
-		LastModified: awsapi.Time{Time: v.Modified}, ChecksumSHA256: v.Header["X-Amz-Checksum-Sha256"],
+		AcceptRanges: "bytes", ContentLength: v.Size, ContentType: v.Header["Content-Type"], ETag: etag(v),
+		Metadata: map[string]string{}, LastModified: awsapi.Time{Time: v.Modified},
+		ChecksumSHA256:       v.Header["X-Amz-Checksum-Sha256"],
+		ServerSideEncryption: v.Header[encryptedBy], SSEKMSKeyID: v.Header[encryptedTo],
+	}
+	if out.ContentType == "" {
+		out.ContentType = defaultType
 	}
 	if v.ID != "null" {
 		out.VersionID = v.ID
@@ -221,7 +211,7 @@ func (s *Service) headObject(_ context.Context, _ *awsapi.Call, in *objectRef) (
 	if err != nil {
 		return nil, err
 	}
-	return looked(v), nil
+	return describe(v), nil
 }
 
 // getObject returns a whole object, for other services.
@@ -234,23 +224,40 @@ func (s *Service) getObject(_ context.Context, _ *awsapi.Call, in *objectRef) (*
 		return nil, errNoKey(in.Key)
 	}
 	defer func() { _ = r.Close() }()
-	out := looked(v)
-	out.Body, err = io.ReadAll(r)
-	return (*wholeObject)(out), err
+	body, err := io.ReadAll(r)
+	return &wholeObject{*describe(v), body}, err
 }
 
 type putObjectIn struct {
-	Bucket      string            `json:"Bucket"`
-	Key         string            `json:"Key"`
-	Body        []byte            `json:"Body"`
-	ContentType string            `json:"ContentType,omitempty"`
-	Metadata    map[string]string `json:"Metadata,omitempty"`
+	Bucket        string            `json:"Bucket"`
+	Key           string            `json:"Key"`
+	Body          []byte            `json:"Body"`
+	ChecksumCRC32 string            `json:"ChecksumCRC32,omitempty"`
+	ContentType   string            `json:"ContentType,omitempty"`
+	Metadata      map[string]string `json:"Metadata,omitempty"`
 }
 
-func (s *Service) putObject(_ context.Context, _ *awsapi.Call, in *putObjectIn) (*objectOut, error) {
+type putObjectOut struct {
+	ChecksumCRC32        string `json:"ChecksumCRC32,omitempty"`
+	ChecksumType         string `json:"ChecksumType,omitempty"`
+	ETag                 string `json:"ETag"`
+	ServerSideEncryption string `json:"ServerSideEncryption,omitempty"`
+	SSEKMSKeyID          string `json:"SSEKMSKeyId,omitempty"`
+	VersionID            string `json:"VersionId,omitempty"`
+}
+
+func (s *Service) putObject(_ context.Context, _ *awsapi.Call, in *putObjectIn) (*putObjectOut, error) {
 	header := map[string]string{}
 	if in.ContentType != "" {
 		header["Content-Type"] = in.ContentType
+	}
+	if in.ChecksumCRC32 != "" {
+		sum := algorithms["Crc32"]()
+		_, _ = sum.Write(in.Body)
+		if in.ChecksumCRC32 != base64.StdEncoding.EncodeToString(sum.Sum(nil)) {
+			return nil, errDigest
+		}
+		header[checksumHeader+"Crc32"] = in.ChecksumCRC32
 	}
 	for k, v := range in.Metadata {
 		header[http.CanonicalHeaderKey("X-Amz-Meta-"+k)] = v
@@ -259,7 +266,13 @@ func (s *Service) putObject(_ context.Context, _ *awsapi.Call, in *putObjectIn) 
 	if err != nil {
 		return nil, err
 	}
-	return describe(v), nil
+	d := describe(v)
+	out := &putObjectOut{ChecksumCRC32: in.ChecksumCRC32, ETag: d.ETag, ServerSideEncryption: d.ServerSideEncryption,
+		SSEKMSKeyID: d.SSEKMSKeyID, VersionID: d.VersionID}
+	if out.ChecksumCRC32 != "" {
+		out.ChecksumType = "FULL_OBJECT"
+	}
+	return out, nil
 }
 
 type deleteObjectOut struct {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strings"
 
 	"github.com/johannesboyne/gofakes3"
 
@@ -86,6 +87,12 @@ func (s *Service) put(bucketName, key string, header map[string]string, r io.Rea
 	if want := header["X-Amz-Checksum-Sha256"]; want != "" && want != base64.StdEncoding.EncodeToString(b.sha256) {
 		s.discard(b.id)
 		return version{}, errDigest
+	}
+	for name := range header {
+		if strings.HasPrefix(name, checksumHeader) {
+			header[checksumHeader+"Type"] = "FULL_OBJECT"
+			break
+		}
 	}
 	v := version{Size: b.size, MD5: b.md5, SHA256: b.sha256, Modified: s.Scheduler.Now(), Header: header, Blob: b.id}
 	err = s.add(bucketName, key, &v, conditions)

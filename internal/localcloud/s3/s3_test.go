@@ -3,6 +3,7 @@ package s3
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -156,8 +157,25 @@ func TestObjectsComeBackAsTheyWent(t *testing.T) {
 	}
 	inside, err := c.door.Call(t.Context(), awsapi.RootOf(account), "s3", "GetObject",
 		map[string]string{"Bucket": "firmware", "Key": "2.0.0/a b+ü.bin"})
-	if err != nil || string(inside.(*wholeObject).Body) != "image" {
+	if err != nil || string(inside.(*wholeObject).Body) != "image" ||
+		inside.(*wholeObject).ServerSideEncryption != "AES256" {
 		t.Errorf("from inside: %v %v", inside, err)
+	}
+	for sum, want := range map[string]string{
+		"": `{"ETag":"\"78805a221a988e79ef3f42d7c5bfd418\"","ServerSideEncryption":"AES256"}`,
+		"xT0EXw==": `{"ChecksumCRC32":"xT0EXw==","ChecksumType":"FULL_OBJECT",` +
+			`"ETag":"\"78805a221a988e79ef3f42d7c5bfd418\"","ServerSideEncryption":"AES256"}`,
+		"AAAAAA==": "BadDigest",
+	} {
+		put, err := c.door.Call(t.Context(), awsapi.RootOf(account), "s3", "PutObject",
+			map[string]any{"Bucket": "firmware", "Key": "from inside", "Body": []byte("image"), "ChecksumCRC32": sum})
+		got, _ := json.Marshal(put)
+		if err != nil {
+			got = []byte(awsapi.Code(err))
+		}
+		if string(got) != want {
+			t.Errorf("put from inside with the checksum %q: %s", sum, got)
+		}
 	}
 	head, err := c.HeadObject(t.Context(), &sdk.HeadObjectInput{Bucket: aws.String("firmware"),
 		Key: aws.String("2.0.0/a b+ü.bin")})

@@ -179,7 +179,7 @@ func (in *integrations) generic(ctx context.Context, id awsapi.Identity, t Task)
 	}
 	input := target.Parameters(t.Input.Value())
 	if t := in.input(target.Service, target.Operation); t != nil && target.Blobs() {
-		input = integration.Blobs(t, input)
+		input = target.Uploaded(integration.Blobs(t, input))
 	}
 	out, err := in.s.Caller.Call(ctx, id, target.Service, target.Operation, json.RawMessage(document.Text(input)))
 	if err != nil {

@@ -89,7 +89,8 @@ func TestHeartbeatsInsideAParallel(t *testing.T) {
 // have no cause. Recorded by LocalStack on AWS (error_handling/test_task_service_lambda, 28 November 2024).
 func TestCaughtTimeoutHasAnEmptyCause(t *testing.T) {
 	const caught = `"Catch":[{"ErrorEquals":["States.Timeout"],"Next":"C"}],"End":true}`
-	task := `{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","Parameters":{"FunctionName":"f"},"TimeoutSeconds":3,`
+	task := `{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","Parameters":{"FunctionName":"f"},
+	 "TimeoutSeconds":3,`
 	for _, states := range []string{
 		`"T":` + task + caught,
 		`"P":{"Type":"Parallel","Branches":[{"StartAt":"T","States":{"T":` + task + `"End":true}}}],` + caught,

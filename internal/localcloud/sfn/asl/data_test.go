@@ -131,7 +131,8 @@ func TestOrderOfTemplates(t *testing.T) {
 func TestBranchesKeepTheirWhiteSpace(t *testing.T) {
 	m := compileOrFail(t, `{"StartAt":"P","States":{"P":{"Type":"Parallel","End":true,"Branches":[
 	 {"StartAt":"A","States":{"A":{"Type":"Pass","End":true}}},
-	 {"StartAt":"B","States":{"B":{"Type":"Wait","Seconds":1,"Next":"C"},"C":{"Type":"Pass","Parameters":{"x.$":"$"},"End":true}}}]}}}`)
+	 {"StartAt":"B","States":{"B":{"Type":"Wait","Seconds":1,"Next":"C"},
+	  "C":{"Type":"Pass","Parameters":{"x.$":"$"},"End":true}}}]}}}`)
 	c := &clock{now: time.Unix(0, 0)}
 	r := New(m, c, Info{Input: TextData(`[[1, 2], 3]`)})
 	r.Start()

@@ -8,12 +8,8 @@ import (
 // narrow applies InputPath.
 func (s *scope) narrow() *Failure {
 	p := s.state.inputPath
-	if s.state.JSONata {
+	if s.state.JSONata || p == nil {
 		s.run.traceData("afterInputPath", s.branch.Input)
-		return nil
-	}
-	if p == nil {
-		s.run.trace("afterInputPath", s.input)
 		return nil
 	}
 	if p.null {

@@ -263,7 +263,7 @@ func (r *Run) append(b *Branch, previous int64, e Event) int64 {
 // traceData is trace for data, which has no value made for nobody.
 func (r *Run) traceData(stage string, d *Data) {
 	if r.Trace != nil {
-		r.Trace(stage, d.Value())
+		r.Trace(stage, d)
 	}
 }
 

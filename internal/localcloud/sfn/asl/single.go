@@ -28,9 +28,11 @@ type SingleResult struct {
 	Error, Cause *string
 	Next         string
 	Inspection   *document.Object // values, by the API's names
-	RetryIndex   *int
-	CatchIndex   *int
-	Backoff      *float64 // seconds
+	// Written are the texts of those values that came as text, with its white space.
+	Written    map[string]string
+	RetryIndex *int
+	CatchIndex *int
+	Backoff    *float64 // seconds
 }
 
 // The further statuses of a test.
@@ -96,9 +98,14 @@ func Test(m *Machine, host Host, info Info, t Single, call func(Call) Result) Si
 	st, flow := m.Find(t.State)
 	out := &r.single.result
 	out.Inspection = document.NewObject(document.Member{Name: "input", Value: info.Input.Value()})
+	out.Written = map[string]string{"input": info.Input.Text()}
 	r.Trace = func(stage string, v any) {
 		if stage == r.single.quiet || st.JSONata && stage == "afterInputPath" {
 			return
+		}
+		delete(out.Written, stage)
+		if d, ok := v.(*Data); ok {
+			out.Written[stage], v = d.Text(), d.Value()
 		}
 		out.Inspection.Set(stage, v)
 	}

@@ -1,10 +1,12 @@
 package asl
 
 import (
+	"encoding/json"
 	"maps"
 	"slices"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/java"
 )
 
 // mocked runs a Map or Parallel state with what its inside is said to come to.
@@ -136,7 +138,7 @@ func (r *Run) mockedTolerance(s *scope, items int) *Failure {
 		if f != nil {
 			return f
 		}
-		r.trace("toleratedFailurePercentage", document.Float(p))
+		r.trace("toleratedFailurePercentage", json.Number(java.AppendDouble(nil, p)))
 		tolerated, set = p/100*float64(items), true
 	}
 	if st.toleratedCount.set {

@@ -1,6 +1,7 @@
 package asl
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -78,6 +79,21 @@ func TestInspectionOfAResult(t *testing.T) {
 		`"afterResultPath":{"a":{"b":2},"x":{"r":1}}}`
 	if got := document.Text(res.Inspection); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// TestInspectionKeepsWhiteSpace: of what came as text and is passed on as a whole (recorded by LocalStack on AWS,
+// test_state/test_state_context_object and test_test_state_mock_scenarios, 2025-12-03 and 2026-02-24).
+func TestInspectionKeepsWhiteSpace(t *testing.T) {
+	m, ds := CompileState(`{"Type":"Parallel","Branches":[{"StartAt":"A","States":{"A":{"Type":"Succeed"}}}],"End":true}`)
+	if m == nil {
+		t.Fatal(ds.Error())
+	}
+	mocked := Result{Output: TextData(`[{"b": 1}]`)}
+	res := Test(m, &clock{}, Info{Input: TextData(`[1, 2]`)}, Single{State: "StateName", Mock: &mocked}, nil)
+	want := map[string]string{"input": `[1, 2]`, "afterResultSelector": `[{"b": 1}]`, "afterResultPath": `[{"b": 1}]`}
+	if !maps.Equal(res.Written, want) || res.Output.Text() != `[{"b": 1}]` {
+		t.Errorf("%v, %s", res.Written, res.Output.Text())
 	}
 }
 

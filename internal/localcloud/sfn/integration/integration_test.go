@@ -132,6 +132,25 @@ func TestParameters(t *testing.T) {
 	}
 }
 
+// TestUploadsHaveWhatTheSDKAdds: recorded by LocalStack on AWS (services, 6 November 2025).
+func TestUploadsHaveWhatTheSDKAdds(t *testing.T) {
+	put := Target{Service: "s3", Operation: "PutObject", SDK: true}
+	for in, want := range map[string]string{
+		`{"Body":"InRleHQgZGF0YSI="}`: `{"Body":"InRleHQgZGF0YSI=","ChecksumCRC32":"KUmHvQ==",` +
+			`"ContentType":"text/plain; charset=UTF-8"}`,
+		`{"Body":"","ContentType":"image/png"}`: `{"Body":"","ContentType":"image/png","ChecksumCRC32":"AAAAAA=="}`,
+		`{"Key":"k"}`:                           `{"Key":"k"}`,
+	} {
+		if got := document.Text(put.Uploaded(parse(t, in))); got != want {
+			t.Errorf("%s: got %s, want %s", in, got, want)
+		}
+	}
+	get := Target{Service: "s3", Operation: "GetObject", SDK: true}
+	if got := document.Text(get.Uploaded(parse(t, `{"Body":""}`))); got != `{"Body":""}` {
+		t.Error(got)
+	}
+}
+
 func TestAnswersAreShown(t *testing.T) {
 	out := &wire{Body: []byte("hi"), All: [][]byte{{0xff}}, At: awsapi.Time{Time: time.UnixMilli(1500)},
 		KMSKeyARN: "k", ByName: map[string]wire{"URL": {ETag: "e"}}}

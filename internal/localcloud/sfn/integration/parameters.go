@@ -2,7 +2,9 @@ package integration
 
 import (
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
+	"hash/crc32"
 	"reflect"
 	"strings"
 
@@ -75,6 +77,31 @@ func memberName(f reflect.StructField) string {
 
 // Blobs reports whether blobs are given and shown as text. DynamoDB's are in base64.
 func (t Target) Blobs() bool { return t.SDK && t.Service != "dynamodb" }
+
+// Uploaded are the parameters of an upload to S3 with what the SDK for Java adds to it: the checksum of the body, which
+// is in base64 here, and the type of a text.
+func (t Target) Uploaded(parameters any) any {
+	o, ok := parameters.(*document.Object)
+	if !ok || !t.SDK || t.Service != "s3" || t.Operation != "PutObject" {
+		return parameters
+	}
+	v, _ := o.Get("Body")
+	text, given := v.(string)
+	body, err := base64.StdEncoding.DecodeString(text)
+	if !given || err != nil {
+		return parameters
+	}
+	for _, m := range []document.Member{
+		{Name: "ChecksumCRC32", Value: base64.StdEncoding.EncodeToString(
+			binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE(body)))},
+		{Name: "ContentType", Value: "text/plain; charset=UTF-8"},
+	} {
+		if _, given := o.Get(m.Name); !given {
+			o = o.With(m.Name, m.Value)
+		}
+	}
+	return o
+}
 
 // Blobs turns parameters that are blobs into base64 as an operation with an input of type t reads them. A blob is the
 // JSON of what is given, also of a text: with its quotes.

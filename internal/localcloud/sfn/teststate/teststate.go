@@ -168,6 +168,8 @@ func inspection(res *asl.SingleResult) map[string]any {
 	for _, m := range res.Inspection.Members() {
 		if numbers[m.Name] {
 			out[m.Name] = m.Value
+		} else if text, ok := res.Written[m.Name]; ok {
+			out[m.Name] = text
 		} else {
 			out[m.Name] = document.Text(m.Value)
 		}

@@ -120,15 +120,17 @@ func TestOutput(t *testing.T) {
 		Status: "RETRIABLE", Next: "B", Output: asl.TextData(`{"a":1}`), RetryIndex: &retry, Backoff: &backoff,
 		Inspection: document.NewObject(
 			document.Member{Name: "input", Value: document.NewObject(document.Member{Name: "x", Value: "y"})},
+			document.Member{Name: "result", Value: []any{"a", "b"}},
 			document.Member{Name: "maxConcurrency", Value: document.Int(3)},
 		),
+		Written: map[string]string{"result": `["a", "b"]`},
 	}
 	if out := OutputOf(res, "INFO"); *out.Output != `{"a":1}` || out.NextState != "B" || out.Inspection != nil {
 		t.Errorf("got %+v", out)
 	}
 	got := OutputOf(res, "DEBUG").Inspection
 	details, _ := got["errorDetails"].(map[string]any)
-	if got["input"] != `{"x":"y"}` || got["maxConcurrency"] != document.Int(3) || details["retryIndex"] != 1 ||
+	if got["input"] != `{"x":"y"}` || got["result"] != `["a", "b"]` || got["maxConcurrency"] != document.Int(3) || details["retryIndex"] != 1 ||
 		details["retryBackoffIntervalSeconds"] == nil {
 		t.Errorf("got %v", got)
 	}
