@@ -10,7 +10,6 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/integration"
-	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/names"
 )
 
 // startExecution runs states:startExecution in all its patterns.
@@ -59,17 +58,6 @@ func (in *integrations) started(t Task, rec *executionRecord) Answer {
 		a.Job = rec.ARN
 	}
 	return a
-}
-
-// shownExecution is an execution that has ended as results show it.
-func (s *Service) shownExecution(rec *executionRecord) (integration.Execution, error) {
-	status, reason, err := s.redriveStatus(rec)
-	return integration.Execution{
-		ARN: rec.ARN, Name: rec.name(), MachineARN: s.arn(names.StateMachine, rec.machine()), Status: rec.Status,
-		Input: rec.Input, Output: rec.Output, Error: rec.Error, Cause: rec.Cause,
-		Started: rec.Started, Stopped: rec.Stopped,
-		Redrive: &integration.Redrive{Count: rec.RedriveCount, Status: status, Reason: reason},
-	}, err
 }
 
 // jobResult is the result of a .sync task: the execution as DescribeExecution shows it.

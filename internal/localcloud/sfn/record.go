@@ -46,7 +46,8 @@ func (r *executionRecord) AppendRecord(b []byte) []byte {
 	if r.Child == nil && r.Redrives == nil && !r.Synchronous {
 		return w.b
 	}
-	rest, _ := json.Marshal(rareMembers{r.Child, r.Redrives, r.Synchronous}) // strings, numbers and times always encode
+	// Strings, numbers and times always encode.
+	rest, _ := json.Marshal(rareMembers{r.Child, r.Redrives, r.Synchronous})
 	return append(w.b, rest...)
 }
 

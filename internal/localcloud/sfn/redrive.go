@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/integration"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/names"
 	"github.com/fleetstep/fleetstep/internal/localcloud/store"
 )
 
@@ -50,6 +52,17 @@ func (s *Service) redriveStatus(rec *executionRecord) (status, reason string, er
 		return redrivableByMapRun, "", nil
 	}
 	return redrivableNow, "", nil
+}
+
+// shownExecution is an execution that has ended as results show it.
+func (s *Service) shownExecution(rec *executionRecord) (integration.Execution, error) {
+	status, reason, err := s.redriveStatus(rec)
+	return integration.Execution{
+		ARN: rec.ARN, Name: rec.name(), MachineARN: s.arn(names.StateMachine, rec.machine()), Status: rec.Status,
+		Input: rec.Input, Output: rec.Output, Error: rec.Error, Cause: rec.Cause,
+		Started: rec.Started, Stopped: rec.Stopped,
+		Redrive: &integration.Redrive{Count: rec.RedriveCount, Status: status, Reason: reason},
+	}, err
 }
 
 // redrivable is an execution as it was before the error that ended it.

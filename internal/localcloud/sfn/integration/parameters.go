@@ -78,8 +78,8 @@ func memberName(f reflect.StructField) string {
 // Blobs reports whether blobs are given and shown as text. DynamoDB's are in base64.
 func (t Target) Blobs() bool { return t.SDK && t.Service != "dynamodb" }
 
-// Uploaded are the parameters of an upload to S3 with what the SDK for Java adds to it: the checksum of the body, which
-// is in base64 here, and the type of a text.
+// Uploaded are the parameters of an upload to S3 with what the SDK for Java adds to it: the checksum of the body,
+// which is in base64 here, and the type of a text.
 func (t Target) Uploaded(parameters any) any {
 	o, ok := parameters.(*document.Object)
 	if !ok || !t.SDK || t.Service != "s3" || t.Operation != "PutObject" {
