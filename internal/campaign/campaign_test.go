@@ -362,6 +362,41 @@ func TestABakeIsSkippedAndADeviceTakenOut(t *testing.T) {
 	}
 }
 
+// TestARedriveRegistersAnew: an execution that was redriven tries its state again, which was entered when it was, and
+// counts retries from 0. Its token is another.
+func TestARedriveRegistersAnew(t *testing.T) {
+	w := newWorld(t, 60)
+	c := w.create(three)
+	m := w.machine()
+	take := func(in campaign.StepInput) {
+		t.Helper()
+		in.Campaign, in.Wave, in.Entered = c.ID, 1, noon
+		if _, err := m.Take(t.Context(), in); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		take(campaign.StepInput{Step: campaign.StepApproval, Token: "first", Retry: 20})
+	}
+	w.do(event.CampaignRequest{Verb: event.VerbApprove, Campaign: c.ID, Wave: "early"}, "me")
+	if a := w.answers["first"]; a.Next != campaign.NextGo {
+		t.Fatalf("approved, and its execution was told %+v", a)
+	}
+	asked := len(w.notices)
+	for range 2 { // nobody was there to hear it
+		take(campaign.StepInput{Step: campaign.StepApproval, Token: "second", Redrive: 1})
+	}
+	if a := w.answers["second"]; a.Next != campaign.NextGo || len(w.notices) != asked {
+		t.Errorf("approved before it was redriven, and told %+v; %d notices more", a, len(w.notices)-asked)
+	}
+	take(campaign.StepInput{Step: campaign.StepClose, Token: "third", Redrive: 1, Retry: 3, Next: campaign.NextHalt})
+	take(campaign.StepInput{Step: campaign.StepClose, Token: "fourth", Redrive: 2, Next: campaign.NextHalt})
+	take(campaign.StepInput{Step: campaign.StepClose, Token: "late", Redrive: 1, Retry: 4, Next: campaign.NextHalt})
+	if c = w.load(c.ID); c.Token != "fourth" {
+		t.Errorf("after a redrive it waits by %q: %+v", c.Token, c.Turn)
+	}
+}
+
 // TestASkippedBakeIsOverAtOnce: no clock has to tick, and who asks again is told that it was done.
 func TestASkippedBakeIsOverAtOnce(t *testing.T) {
 	w := newWorld(t, 60)

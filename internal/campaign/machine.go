@@ -49,6 +49,8 @@ type StepInput struct {
 	// that began before these were told have neither.
 	Entered time.Time `json:"entered,omitzero"`
 	Retry   int       `json:"retry,omitempty"`
+	// Redrive is how often the execution was redriven: its state is tried again then, and was entered when it was.
+	Redrive int `json:"redrive,omitempty"`
 }
 
 // Turn is which of its steps, and which attempt of it, the execution has registered last.
@@ -57,9 +59,10 @@ type Turn struct {
 	Wave    int       `json:"wave"`
 	Entered time.Time `json:"entered"`
 	Retry   int       `json:"retry,omitempty"`
+	Redrive int       `json:"redrive,omitempty"`
 }
 
-func (in StepInput) turn() Turn { return Turn{in.Step, in.Wave, in.Entered, in.Retry} }
+func (in StepInput) turn() Turn { return Turn{in.Step, in.Wave, in.Entered, in.Retry, in.Redrive} }
 
 // past reports whether the execution has come further than an invocation that comes late: another attempt of the
 // state, or another state, has registered since. Or it has registered this very attempt; its token may be answered.
@@ -69,6 +72,8 @@ func (c *Campaign) past(in StepInput) (over, same bool) {
 		return false, c.Token == string(in.Token)
 	}
 	switch {
+	case in.Redrive != last.Redrive:
+		return in.Redrive < last.Redrive, false
 	case !in.Entered.Equal(last.Entered):
 		return in.Entered.Before(last.Entered), false
 	case in.Step != last.Step || in.Wave != last.Wave: // entered in the same millisecond
@@ -181,6 +186,9 @@ func (m *Machine) wait(ctx context.Context, in StepInput, phase Phase) error {
 			}
 		case Approval:
 			c.Current = in.Wave
+			if c.wave().Approved != nil { // the execution was redriven: nobody heard it
+				c.answer(Answer{Next: NextGo})
+			}
 		case Admit:
 			c.Current = in.Wave
 			w := c.wave()
@@ -215,7 +223,7 @@ func (m *Machine) wait(ctx context.Context, in StepInput, phase Phase) error {
 		if phase == Hold {
 			kind = NoticeHeld
 		}
-		if !repeated {
+		if !repeated && c.Answer == nil {
 			if err := m.announce(ctx, c, kind); err != nil {
 				return err
 			}

@@ -476,6 +476,37 @@ func TestRedriveGoesOnWhereItFailed(t *testing.T) {
 	}
 }
 
+// TestARedrivenStateKnowsOfIt: it was entered when it was, and how often its execution was redriven is in the context
+// object, from 0 on.
+func TestARedrivenStateKnowsOfIt(t *testing.T) {
+	w := virtual(t)
+	unhandled := "Unhandled"
+	var got []string
+	w.invoke = func(_ string, in map[string]any) (any, *string) {
+		got = append(got, fmt.Sprintf("redrive %v retry %v entered %v", in["redrive"], in["retry"], in["entered"]))
+		if len(got) < 3 {
+			return map[string]any{"errorType": "Flaky"}, &unhandled
+		}
+		return "", nil
+	}
+	m := w.create("m", `{"QueryLanguage":"JSONata","StartAt":"T","States":{"T":{"Type":"Task","End":true,
+		"Resource":"arn:aws:states:::lambda:invoke","Retry":[{"ErrorEquals":["Flaky"],"MaxAttempts":1}],
+		"Arguments":{"FunctionName":"f","Payload":"{% {'redrive': $states.context.Execution.RedriveCount, 'retry': $states.context.State.RetryCount, 'entered': $states.context.State.EnteredTime} %}"}}}}`)
+	e := w.start(m, "e", `{}`)
+	w.sched.RunFor(time.Minute)
+	w.call("RedriveExecution", map[string]any{"executionArn": e})
+	w.sched.RunFor(time.Minute)
+	if len(got) != 3 {
+		t.Fatalf("%q", got)
+	}
+	_, entered, _ := strings.Cut(got[0], "entered ")
+	for i, want := range []string{"redrive 0 retry 0", "redrive 0 retry 1", "redrive 1 retry 0"} {
+		if got[i] != want+" entered "+entered {
+			t.Errorf("%q, want %s", got, want)
+		}
+	}
+}
+
 func TestMapRunsAreDescribed(t *testing.T) {
 	w := virtual(t)
 	m := w.create("m", `{"StartAt":"M","States":{"M":{"Type":"Map","End":true,"MaxConcurrency":2,"ToleratedFailureCount":1,"ItemProcessor":{"ProcessorConfig":{"Mode":"DISTRIBUTED","ExecutionType":"STANDARD"},
