@@ -37,6 +37,9 @@ const (
 	CodeIncomplete        = "IncompleteSignature"
 	// CodeRequestExpired is for a presigned URL after its time.
 	CodeRequestExpired = "RequestExpired"
+	// CodeInvalidArgument and CodeInvalidRequest are for a payload hash that is none, or missing (S3).
+	CodeInvalidArgument = "InvalidArgument"
+	CodeInvalidRequest  = "InvalidRequest"
 )
 
 // MaxBody is the size in bytes above which a request is refused, unless
@@ -423,7 +426,7 @@ func (q *request) authenticationError(err error) error {
 		case CodeInvalidToken:
 			e.Code, e.Message = "InvalidAccessKeyId",
 				"The AWS Access Key Id you provided does not exist in our records."
-		case CodeExpiredToken:
+		case CodeExpiredToken, CodeInvalidArgument, CodeInvalidRequest:
 			e.Status = http.StatusBadRequest
 		case CodeMissingToken, CodeRequestExpired:
 			e.Code = "AccessDenied"

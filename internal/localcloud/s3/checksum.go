@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"crypto/md5"
 	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/base64"
@@ -28,20 +29,32 @@ var algorithms = map[string]func() hash.Hash{
 	"Sha256":    sha256.New,
 }
 
-const checksumHeader = "X-Amz-Checksum-"
+const (
+	checksumHeader = "X-Amz-Checksum-"
+	md5Header      = "Content-Md5"
+)
 
 // verified is a body whose checksum, stated in a header or in a trailer, is
-// compared at its end.
+// compared at its end; name is its header, word how S3 writes the algorithm.
 type verified struct {
 	io.ReadCloser
-	header    http.Header
-	algorithm string
-	hash      hash.Hash
+	stated http.Header
+	name   string
+	word   string
+	hash   hash.Hash
+	answer http.Header // which repeats a checksum
 }
 
-// verify has the body of an upload compared with the checksum that the client
+// verify has the body of an upload compared with the checksums that the client
 // states.
-func verify(r *http.Request) error {
+func verify(w http.ResponseWriter, r *http.Request) error {
+	if text := r.Header.Get(md5Header); text != "" && r.Body != nil {
+		if b, err := base64.StdEncoding.DecodeString(text); err != nil || len(b) != md5.Size {
+			return errS3("InvalidDigest", 400, "The Content-MD5 you specified was invalid.")
+		}
+		r.Body = &verified{r.Body, http.Header{md5Header: {text}}, md5Header, "Content-MD5", md5.New(), nil}
+		r.Header.Del(md5Header) // the library does not word what is wrong
+	}
 	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
 		word, ok := strings.CutPrefix(name, checksumHeader)
 		if _, known := algorithms[word]; ok && !known && word != "Type" && word != "Algorithm" && word != "Mode" {
@@ -56,10 +69,16 @@ func verify(r *http.Request) error {
 			stated = append(stated, word)
 		}
 	}
+	named := r.Header.Get("X-Amz-Sdk-Checksum-Algorithm")
 	switch {
 	case len(stated) > 1:
 		return errS3("InvalidRequest", 400,
 			"Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
+	case named != "" && len(stated) == 0:
+		return errS3("InvalidRequest", 400, "x-amz-sdk-checksum-algorithm specified, but no corresponding "+
+			"x-amz-checksum-* or x-amz-trailer headers were found.")
+	case named != "" && !strings.EqualFold(named, stated[0]):
+		return errS3("InvalidRequest", 400, "Value for x-amz-sdk-checksum-algorithm header is invalid.")
 	case len(stated) == 0 || r.Body == nil:
 		return nil
 	}
@@ -70,18 +89,24 @@ func verify(r *http.Request) error {
 				strings.ToLower(stated[0]))
 		}
 	}
-	r.Body = &verified{r.Body, r.Header, stated[0], h}
+	r.Body = &verified{r.Body, r.Header, checksumHeader + stated[0], strings.ToUpper(stated[0]), h, w.Header()}
 	return nil
 }
 
 func (v *verified) Read(p []byte) (int, error) {
 	n, err := v.ReadCloser.Read(p)
 	_, _ = v.hash.Write(p[:n]) // a hash does not fail
-	if errors.Is(err, io.EOF) {
-		if base64.StdEncoding.EncodeToString(v.hash.Sum(nil)) != v.header.Get(checksumHeader+v.algorithm) {
-			return n, gofakes3.ErrorMessage(gofakes3.ErrBadDigest, "The "+strings.ToUpper(v.algorithm)+
-				" you specified did not match the calculated checksum.")
+	if !errors.Is(err, io.EOF) {
+		return n, err
+	}
+	if sum := base64.StdEncoding.EncodeToString(v.hash.Sum(nil)); sum != v.stated.Get(v.name) {
+		text := "The " + v.word + " you specified did not match the calculated checksum."
+		if v.name == md5Header {
+			text = "The Content-MD5 you specified did not match what we received."
 		}
+		return n, gofakes3.ErrorMessage(gofakes3.ErrBadDigest, text)
+	} else if v.answer != nil {
+		v.answer.Set(v.name, sum)
 	}
 	return n, err
 }

@@ -38,8 +38,9 @@ func TestChecksumsAreVerified(t *testing.T) {
 			{map[string]string{name: right}, "another image", 400, "BadDigest"},
 			{map[string]string{"x-amz-content-sha256": strings.Repeat("0", 64)}, body, 400,
 				"XAmzContentSHA256Mismatch"},
-			{map[string]string{"content-md5": "AAAAAAAAAAAAAAAAAAAAAA=="}, body, 400, "BadDigest"},
-			{map[string]string{"content-md5": "AAAA"}, body, 400, "InvalidDigest"},
+			{map[string]string{"content-md5": "AAAAAAAAAAAAAAAAAAAAAA=="}, body, 400,
+				"The Content-MD5 you specified did not match what we received."},
+			{map[string]string{"content-md5": "AAAA"}, body, 400, "The Content-MD5 you specified was invalid."},
 			{map[string]string{name: "AAAA!"}, body, 400, "InvalidRequest"},
 			{map[string]string{name: right, "x-amz-checksum-unknown": "x"}, body, 400, "InvalidRequest"},
 			{map[string]string{"x-amz-trailer": name, "x-amz-content-sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
@@ -50,7 +51,15 @@ func TestChecksumsAreVerified(t *testing.T) {
 				"9\r\n" + body + "\r\n0\r\n" + name + ":" + wrong + "\r\n\r\n", 400, "BadDigest"},
 			{map[string]string{"x-amz-trailer": name, "x-amz-content-sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
 				"x-amz-decoded-content-length": "9"},
-				"9\r\n" + body + "\r\n0\r\n\r\n", 400, "BadDigest"},
+				"9\r\n" + body + "\r\n0\r\n\r\n", 400, "MalformedTrailerError"},
+			{map[string]string{"x-amz-content-sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+				"x-amz-decoded-content-length": "9"},
+				"9\r\n" + body + "\r\n0\r\n" + name + ":" + right + "\r\n\r\n", 400, "MalformedTrailerError"},
+			{map[string]string{"x-amz-sdk-checksum-algorithm": strings.ToUpper(word)}, body, 400,
+				"no corresponding x-amz-checksum-* or x-amz-trailer headers"},
+			{map[string]string{"x-amz-sdk-checksum-algorithm": "CRC16", name: right}, body, 400,
+				"Value for x-amz-sdk-checksum-algorithm header is invalid."},
+			{map[string]string{"x-amz-sdk-checksum-algorithm": strings.ToUpper(word), name: right}, body, 200, ""},
 		} {
 			key := fmt.Sprint(word, i)
 			r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, c.url+"/firmware/"+key,
@@ -72,8 +81,54 @@ func TestChecksumsAreVerified(t *testing.T) {
 			if w.StatusCode != row.status || !strings.Contains(answer.String(), row.says) {
 				t.Errorf("%s, row %d: %d %s, want %d %s", word, i, w.StatusCode, answer, row.status, row.says)
 			}
+			if got := w.Header.Get(name); row.status == 200 && got != right {
+				t.Errorf("%s, row %d: the answer has the checksum %q, want %q", word, i, got, right)
+			}
 			if _, err := c.svc.find("firmware", key, ""); (err == nil) != (row.status == 200) {
 				t.Errorf("%s, row %d: afterwards %v", word, i, err)
+			}
+		}
+	}
+}
+
+// TestChecksumsAreOfTheWholeObject: who reads a part of it, or does not ask, gets none, or it would compare it with
+// what it has.
+func TestChecksumsAreOfTheWholeObject(t *testing.T) {
+	c := newCloud(t, nil)
+	send := func(method, body string, header map[string]string) http.Header {
+		r, err := http.NewRequestWithContext(t.Context(), method, c.url+"/firmware/image", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k, v := range header {
+			r.Header.Set(k, v)
+		}
+		r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=x/x/us-east-1/s3/aws4_request")
+		w, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = w.Body.Close()
+		if w.StatusCode >= 300 {
+			t.Fatalf("%s: %s", method, w.Status)
+		}
+		return w.Header
+	}
+	const name, sum = "X-Amz-Checksum-Crc32", "lXWoTw=="
+	if got := send("PUT", "the image", map[string]string{name: sum}).Get(name); got != sum {
+		t.Errorf("an upload is answered with %q", got)
+	}
+	for _, method := range []string{"GET", "HEAD"} {
+		for _, row := range []struct {
+			header map[string]string
+			want   string
+		}{
+			{map[string]string{"X-Amz-Checksum-Mode": "ENABLED"}, sum},
+			{map[string]string{"X-Amz-Checksum-Mode": "ENABLED", "Range": "bytes=0-1"}, ""},
+			{nil, ""},
+		} {
+			if got := send(method, "", row.header).Get(name); got != row.want {
+				t.Errorf("%s with %v has the checksum %q, want %q", method, row.header, got, row.want)
 			}
 		}
 	}

@@ -13,6 +13,9 @@ import (
 // contentMismatch is for a body without the hash that was signed.
 const contentMismatch = "XAmzContentSHA256Mismatch"
 
+// malformedTrailer is for headers after a body other than those that were announced.
+const malformedTrailer = "MalformedTrailerError"
+
 // errMalformed: a document is no XML, or not that of its schema.
 var errMalformed = errS3("MalformedXML", 400,
 	"The XML you provided was not well-formed or did not validate against our published schema")

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/textproto"
@@ -68,8 +69,18 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request) {
 		writeError(w, r, c.RequestID, errS3("InvalidArgument", 400, "a key has no character U+0000"))
 		return
 	}
+	if len(key) > maxKey {
+		writeError(w, r, c.RequestID, errS3("KeyTooLongError", 400, "Your key is too long"))
+		return
+	}
 	if !understood(r.Header.Get("Range")) {
 		r.Header.Del("Range")
+	}
+	if n, err := strconv.Atoi(query.Get("partNumber")); r.Method == http.MethodPut && query.Has("uploadId") &&
+		(err != nil || n < 1 || n > gofakes3.MaxUploadPartNumber) {
+		writeError(w, r, c.RequestID, errArgument("partNumber", query.Get("partNumber"), fmt.Sprintf(
+			"Part number must be an integer between 1 and %d, inclusive", gofakes3.MaxUploadPartNumber)))
+		return
 	}
 	if how := query.Get("encoding-type"); how != "" && how != "url" {
 		writeError(w, r, c.RequestID, errS3("InvalidArgument", 400, "Invalid Encoding Method specified in Request"))
@@ -84,6 +95,9 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	answer := &status{ResponseWriter: w}
 	if key != "" && (r.Method == http.MethodGet || r.Method == http.MethodHead) && !query.Has("uploadId") {
+		// The checksum is that of the whole object, and is told to who asks for it.
+		answer.noChecksum = r.Header.Get("Range") != "" ||
+			!strings.EqualFold(r.Header.Get("X-Amz-Checksum-Mode"), "ENABLED")
 		if err := s.prepareRead(answer, r, c, bucketName, key, query); err != nil {
 			writeError(w, r, c.RequestID, err)
 			return
@@ -117,7 +131,7 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if r.Method == http.MethodPut && key != "" {
-		if err := verify(r); err != nil {
+		if err := verify(w, r); err != nil {
 			writeError(w, r, c.RequestID, err)
 			return
 		}
@@ -152,6 +166,9 @@ func understood(header string) bool {
 	start, hasStart := number(first)
 	return hasStart && (last == "" || hasEnd && start <= end)
 }
+
+// maxKey is the longest key, in bytes (S3 User Guide, "Naming Amazon S3 objects", 2026-11).
+const maxKey = 1024
 
 // errNotOurs says that the library serves a request.
 var errNotOurs = errors.New("s3: the library's")
@@ -212,15 +229,17 @@ func (s *Service) missing(w http.ResponseWriter, bucketName, key string) error {
 // does not know, for which it has 500, and the ETag of an object of parts.
 type status struct {
 	http.ResponseWriter
-	etag  string
-	begun bool
-	held  bool // an answer with 500, until its end
-	wrote bytes.Buffer
+	etag       string
+	noChecksum bool // in the answer to a GET or HEAD
+	begun      bool
+	held       bool // an answer with 500, until its end
+	wrote      bytes.Buffer
 }
 
 // statuses are those of the codes that the library does not know.
 var statuses = map[string]int{
-	contentMismatch: http.StatusBadRequest, "EntityTooSmall": http.StatusBadRequest,
+	contentMismatch: http.StatusBadRequest, malformedTrailer: http.StatusBadRequest,
+	"EntityTooSmall": http.StatusBadRequest,
 	"EntityTooLarge": http.StatusBadRequest, "BucketAlreadyOwnedByYou": http.StatusConflict,
 }
 
@@ -228,6 +247,11 @@ func (s *status) WriteHeader(code int) {
 	s.begun = true
 	if s.etag != "" && s.Header().Get("ETag") != "" {
 		s.Header().Set("ETag", s.etag)
+	}
+	for word := range algorithms {
+		if s.noChecksum {
+			s.Header().Del(checksumHeader + word)
+		}
 	}
 	if s.held = code == http.StatusInternalServerError; !s.held {
 		s.ResponseWriter.WriteHeader(code)
@@ -406,6 +430,9 @@ type chunked struct {
 	done   bool
 }
 
+var errTrailer = gofakes3.ErrorMessage(malformedTrailer, "The request contained trailing data that was not "+
+	"well-formed or did not conform to our published schema.")
+
 var errChunk = gofakes3.ErrorMessage(gofakes3.ErrIncompleteBody, "The request body is not as aws-chunked encodes one")
 
 func (c *chunked) Read(p []byte) (int, error) {
@@ -429,10 +456,17 @@ func (c *chunked) Read(p []byte) (int, error) {
 			if err != nil && !errors.Is(err, io.EOF) || rest.N == 0 || c.read != c.size {
 				return 0, errChunk
 			}
+			announced := http.CanonicalHeaderKey(strings.TrimSpace(c.header.Get("X-Amz-Trailer")))
+			if announced != "" && trailer.Get(announced) == "" {
+				return 0, errTrailer
+			}
 			for name := range trailer {
-				if strings.HasPrefix(name, "X-Amz-Checksum-") {
-					c.header.Set(name, trailer.Get(name))
+				if strings.HasPrefix(name, checksumHeader) && name != announced {
+					return 0, errTrailer
 				}
+			}
+			if announced != "" {
+				c.header.Set(announced, trailer.Get(announced))
 			}
 			return 0, io.EOF
 		}

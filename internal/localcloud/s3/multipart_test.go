@@ -163,7 +163,7 @@ func TestWhatAMultipartUploadRefuses(t *testing.T) {
 		err        error
 	}{
 		{"another key", "NoSuchUpload", elsewhere}, {"no such upload", "NoSuchUpload", nobody},
-		{"a part of 10,001", "InvalidPart", tooMany}, {"a small part", "EntityTooSmall", tooSmall},
+		{"a part of 10,001", "InvalidArgument", tooMany}, {"a small part", "EntityTooSmall", tooSmall},
 		{"another order", "InvalidPartOrder", order}, {"a missing part", "InvalidPart", missing},
 		{"another ETag", "InvalidPart", another},
 	} {

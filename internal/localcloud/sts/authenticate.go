@@ -246,7 +246,13 @@ func payloadHash(r *http.Request, sig signature, body []byte) (string, error) {
 	}
 	if body == nil { // not read yet: awsapi checks it against the stated hash
 		if stated == "" {
-			return "", incomplete("Missing required header for this request: x-amz-content-sha256")
+			return "", awsapi.Errorf(awsapi.CodeInvalidRequest,
+				"Missing required header for this request: x-amz-content-sha256")
+		}
+		if sum, err := hex.DecodeString(stated); err != nil || len(sum) != sha256.Size {
+			return "", awsapi.Errorf(awsapi.CodeInvalidArgument, "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, "+
+				"STREAMING-UNSIGNED-PAYLOAD-TRAILER, STREAMING-AWS4-HMAC-SHA256-PAYLOAD, "+
+				"STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER or a valid sha256 value.")
 		}
 		return stated, nil
 	}

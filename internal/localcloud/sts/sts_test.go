@@ -352,6 +352,7 @@ func TestStreamedPayloads(t *testing.T) {
 		want          int
 	}{
 		{hello, "hello", 200}, {hello, "hellO", 400}, {"UNSIGNED-PAYLOAD", "hello", 200},
+		{hello[1:], "hello", 400}, {"none", "hello", 400},
 		{"STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "5;chunk-signature=0\r\nhello\r\n", 200},
 	} {
 		if got := send(x.payload, x.body); got != x.want {
