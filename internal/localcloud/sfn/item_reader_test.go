@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
 )
 
 // objects is an S3 of a few objects; it lists two at a time.
@@ -139,5 +140,33 @@ func TestItemsKnowTheirSource(t *testing.T) {
 	}
 	if d := w.describe(f); d["output"] != `[{"s":"STATE_DATA"}]` {
 		t.Errorf("%v", d)
+	}
+}
+
+// TestBatchesFitIntoAnInput: without a limit of its own, a batch is as large as an input may be. An item that is larger
+// by itself fails.
+func TestBatchesFitIntoAnInput(t *testing.T) {
+	text := func(n int) string { return `"` + strings.Repeat("x", n) + `"` }
+	many := "[" + strings.TrimSuffix(strings.Repeat(text(10000)+",", 40), ",") + "]"
+	for body, want := range map[string]string{
+		many:                          `[26,14]`,
+		"[" + text(asl.MaxData) + "]": "States.DataLimitExceeded",
+	} {
+		w := virtual(t)
+		w.door.Add(objects(map[string]string{"b/k": body}))
+		e := w.start(w.create("m", distributed("STANDARD", `"ItemBatcher":{"MaxItemsPerBatch":100},"ItemReader":{
+		 "Resource":"arn:aws:states:::s3:getObject","ReaderConfig":{"InputType":"JSON"},
+		 "Parameters":{"Bucket":"b","Key":"k"}},`,
+			`"StartAt":"P","States":{"P":{"Type":"Pass","QueryLanguage":"JSONata","Output":"{% $count($states.input.Items) %}",
+			 "End":true}}`)), "e", `{}`)
+		w.sched.RunFor(time.Second)
+		d := w.describe(e)
+		got, _ := d["output"].(string)
+		if d["status"] == "FAILED" {
+			got = d["error"].(string)
+		}
+		if got != want {
+			t.Errorf("%d bytes: %v instead of %s", len(body), d, want)
+		}
 	}
 }

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/java"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/jsonpath"
 )
 
@@ -160,10 +162,18 @@ func (c *compiler) within(v any, at string, whole bool, low, high float64) {
 	case !isNumber:
 		c.wrongType(at, "NUMBER")
 	case f < low:
-		c.fail(at, "Minimum value is %s", document.Float(low))
+		c.fail(at, "Minimum value is %s", bound(low, whole))
 	case f > high:
-		c.fail(at, "Maximum value is %s", document.Float(high))
+		c.fail(at, "Maximum value is %s", bound(high, whole))
 	}
+}
+
+// bound is a bound of a number as messages show it: of one that need not be whole, as a double.
+func bound(f float64, whole bool) []byte {
+	if whole {
+		return strconv.AppendFloat(nil, f, 'f', -1, 64)
+	}
+	return java.AppendDouble(nil, f)
 }
 
 // elements are those of an array that must have one.

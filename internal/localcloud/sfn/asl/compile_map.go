@@ -171,8 +171,8 @@ func (c *compiler) distributedFields(s *State, o *document.Object, at string) {
 			s.reader = r
 		case "ItemBatcher":
 			b := &batcher{input: template("BatchInput")}
-			b.maxItems = c.number(s, body, "MaxItemsPerBatch", where, 1, maxSeconds, true)
-			b.maxSize = c.number(s, body, "MaxInputBytesPerBatch", where, 1, MaxData, true)
+			b.maxItems = c.number(s, body, "MaxItemsPerBatch", where, 0, maxSeconds, true)
+			b.maxSize = c.number(s, body, "MaxInputBytesPerBatch", where, 0, MaxData, true)
 			if !b.maxItems.set && !b.maxSize.set {
 				c.fail(where, "One of these fields is required: [MaxItemsPerBatch, MaxItemsPerBatchPath, "+
 					"MaxInputBytesPerBatch, MaxInputBytesPerBatchPath]")

@@ -348,8 +348,8 @@ func (c *compiler) number(s *State, o *document.Object, name, at string, low, hi
 	}
 	if okPath {
 		if p := c.path(o, name+"Path", at, false); p != nil {
-			if p.path != nil && !p.path.Definite() {
-				c.fail(at+"/"+name+"Path", "Value is not a valid Reference Path")
+			if p.path != nil && (!p.path.Definite() || s.Type == "Map" && p.path.Root == jsonpath.Context) {
+				c.fail(at+"/"+name+"Path", "Value is not a Reference Path")
 			}
 			return numberField{set: true, name: name, node: p.node, path: p.path}
 		}

@@ -91,7 +91,20 @@ func TestDefinitionsThatAWSRefuses(t *testing.T) {
 		{"as many at once as there are", inside(`{"StartAt":"P","States":{"P":`+pass+`}}`, `,"MaxConcurrency":9223372036854775807`),
 			nil},
 		{"a path to many", inside(`{"StartAt":"P","States":{"P":`+pass+`}}`, `,"MaxConcurrencyPath":"$.n[*]"`),
-			[]string{"Value is not a valid Reference Path at /States/X/MaxConcurrencyPath"}},
+			[]string{"Value is not a Reference Path at /States/X/MaxConcurrencyPath"}},
+		// floci-io/floci#3733 (2026-09-16).
+		{"a path to the context", inside(`{"StartAt":"P","States":{"P":`+pass+`}}`,
+			`,"MaxConcurrencyPath":"$$.Execution.Input.n","ItemsPath":"$$.Execution.Input.l"`),
+			[]string{"Value is not a Reference Path at /States/X/MaxConcurrencyPath"}},
+		{"limits that are too small", distributed(`,"ItemBatcher":{"MaxItemsPerBatch":-1,"MaxInputBytesPerBatch":-1},
+		 "ToleratedFailureCount":-1,"ToleratedFailurePercentage":-1`),
+			[]string{"Minimum value is 0 at /States/X/ToleratedFailureCount",
+				"Minimum value is 0.0 at /States/X/ToleratedFailurePercentage",
+				"Minimum value is 0 at /States/X/ItemBatcher/MaxItemsPerBatch",
+				"Minimum value is 0 at /States/X/ItemBatcher/MaxInputBytesPerBatch"}},
+		{"limits that are too large", distributed(`,"ToleratedFailurePercentage":100.5`),
+			[]string{"Maximum value is 100.0 at /States/X/ToleratedFailurePercentage"}},
+		{"limits of none", distributed(`,"ItemBatcher":{"MaxItemsPerBatch":0,"MaxInputBytesPerBatch":0}`), nil},
 		// ChristopheBougere/asl-validator#69 (2021-02-22).
 		{"a long name", `{"StartAt":"` + long + `","States":{"` + long + `":` + pass + `}}`,
 			[]string{"Invalid State name: State '" + long + "' exceeds the 80-character limit allowed by the " +

@@ -317,7 +317,8 @@ func hashOrder(names []string) []int {
 	return order
 }
 
-// batches groups the items as ItemBatcher says, and counts those of each batch.
+// batches groups the items as ItemBatcher says, and counts those of each batch. No batch is made larger than an input
+// may be; an item that is larger by itself fails as a child's input.
 func (r *Run) batches(s *scope, list []any) ([]any, []int, *Failure) {
 	bt := s.state.batcher
 	most, f := s.integer(bt.maxItems)
@@ -327,6 +328,9 @@ func (r *Run) batches(s *scope, list []any) ([]any, []int, *Failure) {
 	size, f := s.integer(bt.maxSize)
 	if f != nil {
 		return nil, nil, f
+	}
+	if size <= 0 || size > MaxData {
+		size = MaxData
 	}
 	var input any
 	if bt.input != nil {
@@ -358,7 +362,7 @@ func (r *Run) batches(s *scope, list []any) ([]any, []int, *Failure) {
 			}
 		}
 		n := len(document.Text(item)) + 1
-		if len(batch) > 0 && (most > 0 && len(batch) == most || size > 0 && length+n > size) {
+		if len(batch) > 0 && (most > 0 && len(batch) == most || length+n > size) {
 			out = append(out, wrap(batch))
 			sizes = append(sizes, len(batch))
 			batch, length = nil, base
