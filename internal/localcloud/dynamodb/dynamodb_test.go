@@ -121,6 +121,12 @@ func TestBadRequestsAreRefused(t *testing.T) {
 		{"CreateTable", strings.Replace(createT, `{"TableName":"tbl"`, `{"TableName":"other","LocalSecondaryIndexes":[{}]`, 1), "NotImplemented", "LocalSecondaryIndexes"},
 		{"DescribeTable", `{"TableName":"nosuch"}`, "ResourceNotFoundException", "Table: nosuch not found"},
 		{"PutItem", `{"TableName":"nosuch","Item":{}}`, "ResourceNotFoundException", ""},
+		// Recorded by LocalStack on AWS (stepfunctions, error_handling/test_task_service_dynamodb, 16 May 2023).
+		{"PutItem", `{"TableName":"nosuch"}`, "ValidationException",
+			"1 validation error detected: Value null at 'item' failed to satisfy constraint: Member must not be null"},
+		{"GetItem", `{"TableName":"tbl"}`, "ValidationException", "Value null at 'key' failed to satisfy constraint"},
+		{"UpdateItem", `{"TableName":"tbl"}`, "ValidationException", "Value null at 'key' failed to satisfy constraint"},
+		{"DeleteItem", `{"TableName":"tbl"}`, "ValidationException", "Value null at 'key' failed to satisfy constraint"},
 		{"PutItem", `{"TableName":"tbl","Item":{"PK":{"S":"a"}}}`, "ValidationException", "Missing the key SK in the item"},
 		{"PutItem", `{"TableName":"tbl","Item":{"PK":{"N":"1"},"SK":{"N":"1"}}}`, "ValidationException", "Type mismatch for key PK expected: S actual: N"},
 		{"PutItem", `{"TableName":"tbl","Item":{"PK":{"S":""},"SK":{"N":"1"}}}`, "ValidationException", "empty string value. Key: PK"},

@@ -285,7 +285,7 @@ type writeOut struct {
 
 type putIn struct {
 	TableName           string    `json:"TableName"`
-	Item                expr.Item `json:"Item"`
+	Item                expr.Item `json:"Item" api:"required"`
 	ConditionExpression string    `json:"ConditionExpression,omitempty"`
 	placeholders
 	replaced
@@ -349,7 +349,7 @@ func (s *Service) putItem(_ context.Context, _ *awsapi.Call, in *putIn) (*writeO
 
 type deleteIn struct {
 	TableName           string    `json:"TableName"`
-	Key                 expr.Item `json:"Key"`
+	Key                 expr.Item `json:"Key" api:"required"`
 	ConditionExpression string    `json:"ConditionExpression,omitempty"`
 	placeholders
 	replaced
@@ -377,7 +377,7 @@ func (s *Service) deleteItem(_ context.Context, _ *awsapi.Call, in *deleteIn) (*
 
 type updateIn struct {
 	TableName           string    `json:"TableName"`
-	Key                 expr.Item `json:"Key"`
+	Key                 expr.Item `json:"Key" api:"required"`
 	UpdateExpression    string    `json:"UpdateExpression,omitempty"`
 	ConditionExpression string    `json:"ConditionExpression,omitempty"`
 	placeholders
@@ -433,7 +433,7 @@ func (s *Service) updateItem(_ context.Context, _ *awsapi.Call, in *updateIn) (*
 
 type getIn struct {
 	TableName                string            `json:"TableName"`
-	Key                      expr.Item         `json:"Key"`
+	Key                      expr.Item         `json:"Key" api:"required"`
 	ConsistentRead           bool              `json:"ConsistentRead,omitempty"`
 	ProjectionExpression     string            `json:"ProjectionExpression,omitempty"`
 	ExpressionAttributeNames map[string]string `json:"ExpressionAttributeNames,omitempty"`

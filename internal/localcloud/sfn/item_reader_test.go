@@ -143,8 +143,8 @@ func TestItemsKnowTheirSource(t *testing.T) {
 	}
 }
 
-// TestBatchesFitIntoAnInput: without a limit of its own, a batch is as large as an input may be. An item that is larger
-// by itself fails.
+// TestBatchesFitIntoAnInput: without a limit of its own, a batch is as large as an input may be. An item that is
+// larger by itself fails.
 func TestBatchesFitIntoAnInput(t *testing.T) {
 	text := func(n int) string { return `"` + strings.Repeat("x", n) + `"` }
 	many := "[" + strings.TrimSuffix(strings.Repeat(text(10000)+",", 40), ",") + "]"
@@ -157,8 +157,8 @@ func TestBatchesFitIntoAnInput(t *testing.T) {
 		e := w.start(w.create("m", distributed("STANDARD", `"ItemBatcher":{"MaxItemsPerBatch":100},"ItemReader":{
 		 "Resource":"arn:aws:states:::s3:getObject","ReaderConfig":{"InputType":"JSON"},
 		 "Parameters":{"Bucket":"b","Key":"k"}},`,
-			`"StartAt":"P","States":{"P":{"Type":"Pass","QueryLanguage":"JSONata","Output":"{% $count($states.input.Items) %}",
-			 "End":true}}`)), "e", `{}`)
+			`"StartAt":"P","States":{"P":{"Type":"Pass","QueryLanguage":"JSONata","End":true,
+			 "Output":"{% $count($states.input.Items) %}"}}`)), "e", `{}`)
 		w.sched.RunFor(time.Second)
 		d := w.describe(e)
 		got, _ := d["output"].(string)
