@@ -37,3 +37,9 @@ var files embed.FS
 
 // Files are the documents, by name: those of all operations, and Campaign's.
 func Files() fs.FS { return files }
+
+// Has reports whether there is a document of that name here, so that no workflow of a user's own may have it.
+func Has(name string) bool {
+	_, err := fs.Stat(files, name+".asl.json")
+	return err == nil
+}

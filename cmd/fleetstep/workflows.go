@@ -7,13 +7,14 @@ import (
 
 	"github.com/fleetstep/fleetstep/infra/operation"
 	files "github.com/fleetstep/fleetstep/internal/operation"
+	"github.com/fleetstep/fleetstep/statemachines"
 )
 
 // withWorkflows has a local cloud deploy the operations of a folder too: their resources in the
 // template, and their files beside the program of create-job. The programs of all functions are
 // then found in a folder of the data folder, which links to them.
 func withWorkflows(template []byte, workflows, lambdas, dataDir string) (merged []byte, folder string, err error) {
-	if merged, err = operation.WithFolder(template, workflows); err != nil {
+	if merged, err = operation.WithFolder(template, workflows, statemachines.Has); err != nil {
 		return nil, "", err
 	}
 	if lambdas, err = filepath.Abs(lambdas); err != nil {

@@ -51,6 +51,9 @@ func workflowNew(env *Env) *cobra.Command {
 			if _, problems := operation.New(args[0], machine, schema); problems != nil {
 				return UsageError{problems}
 			}
+			if statemachines.Has(args[0]) {
+				return UsageError{taken(args[0])}
+			}
 			if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // a folder of source files
 				return err
 			}
@@ -247,7 +250,17 @@ func known(folder string) ([]operation.Operation, error) {
 		return all, err
 	}
 	more, err := operation.Load(os.DirFS(folder))
+	for _, o := range more {
+		if statemachines.Has(string(o.Name)) {
+			return nil, taken(string(o.Name))
+		}
+	}
 	return append(all, more...), err
+}
+
+// taken is the error of a workflow with the name of one that comes with the stack.
+func taken(name string) error {
+	return fmt.Errorf("the stack has a workflow %s already: choose another name", name)
 }
 
 // machine is a state machine of a stack; its name is without the stack's.

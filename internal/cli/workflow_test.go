@@ -35,6 +35,23 @@ func TestANewWorkflowIsWhole(t *testing.T) {
 		"exists") {
 		t.Errorf("%+v", r)
 	}
+	// So does what comes with the stack.
+	for _, name := range []string{"reboot", "firmware-upgrade", "firmware-campaign", "device-onboarding"} {
+		if r := run(t, setup{}, "workflow", "new", name, "--dir", t.TempDir()); r.code != 2 ||
+			!strings.Contains(r.text, "the stack has a workflow "+name+" already") {
+			t.Errorf("%+v", r)
+		}
+	}
+	for _, name := range []string{"blink.asl.json", "blink.schema.json"} {
+		if err := os.Rename(filepath.Join(dir, name), filepath.Join(dir, strings.Replace(name, "blink", "reboot",
+			1))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r := run(t, setup{}, "workflow", "list", "--workflows", dir); r.code != 1 || !strings.Contains(r.text,
+		"the stack has a workflow reboot already") {
+		t.Errorf("%+v", r)
+	}
 	for _, args := range [][]string{{"new"}, {"new", "Blink"}, {"validate"}, {"validate", "blink.json"},
 		{"describe"}} {
 		if r := run(t, setup{}, append([]string{"workflow"}, args...)...); r.code != 2 {

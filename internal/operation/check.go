@@ -49,8 +49,12 @@ func check(m machine, s *schema) event.Problems {
 	for _, name := range c.order() {
 		c.state(name)
 	}
-	c.behindFinalize()
-	c.bounds(s)
+	if m.begins() {
+		c.behindFinalize()
+		c.bounds(s)
+	} else {
+		c.problems = append(c.problems, m.noBeginning())
+	}
 	return c.problems.Sorted()
 }
 
@@ -64,6 +68,7 @@ func warn(m machine) event.Problems {
 	for _, name := range c.order() {
 		if s := c.States[name]; s.isDevice() || s.isFinalize() {
 			c.tried(c.place(name)+".Retry", s)
+			c.given(c.place(name)+".Retry", s)
 		}
 	}
 	return c.problems
@@ -85,6 +90,20 @@ func (c *checker) tried(at string, s state) {
 	}
 	c.add(at, nil, "a retrier of %s with MaxAttempts of %d or more: the account may be busy for minutes", tooMany,
 		leastThrottled)
+}
+
+// given looks for the retrier that gives a command again that nothing tells of. Who must not give it twice says so by
+// MaxAttempts 0.
+func (c *checker) given(at string, s state) {
+	if s.payloadOf()["task"] != "OPERATE" || slices.ContainsFunc(s.Retry, func(r retrier) bool {
+		return slices.ContainsFunc(r.ErrorEquals, func(name string) bool {
+			return slices.Contains([]string{string(event.DeviceNoReport), "States.TaskFailed", "States.ALL"}, name)
+		})
+	}) {
+		return
+	}
+	c.add(at, nil, "a retrier of %s: a command may be lost on its way; MaxAttempts 0 if it must not be given twice",
+		event.DeviceNoReport)
 }
 
 var placeholder = regexp.MustCompile(`\$\{[^}]*\}`)
@@ -176,13 +195,13 @@ func (c *checker) task(at string, s state) {
 	case s.isDevice():
 		c.resource(at, s, waitForToken)
 		if !slices.Contains(primitives, task) {
-			c.add(at+".Arguments.Payload.task", orNil(task), "one of %s", strings.Join(primitives, ", "))
+			c.add(at+s.callPlace()+".Payload.task", orNil(task), "one of %s", strings.Join(primitives, ", "))
 		}
 		c.context(at, s)
 	case s.isFinalize():
 		c.resource(at, s, invoke)
 		if task != finalizeTask {
-			c.add(at+".Arguments.Payload.task", orNil(task), finalizeTask)
+			c.add(at+s.callPlace()+".Payload.task", orNil(task), finalizeTask)
 		}
 		c.context(at, s)
 		if len(s.Catch) > 0 {
@@ -195,7 +214,7 @@ func (c *checker) task(at string, s state) {
 		return
 	case partition(s.Resource) == putObject:
 		if bucket := s.call()["Bucket"]; bucket != resultsBucket {
-			c.add(at+".Arguments.Bucket", bucket, "%s: an operation may write only there", resultsBucket)
+			c.add(at+s.callPlace()+".Bucket", bucket, "%s: an operation may write only there", resultsBucket)
 		}
 	default:
 		c.add(at+".Resource", s.Resource, "%s with FunctionName %s, %s with FunctionName %s, or %s:"+
@@ -218,7 +237,7 @@ func (c *checker) context(at string, s state) {
 	p := s.payloadOf()
 	jsonata, _ := p["context"].(string)
 	if strings.Join(strings.Fields(jsonata), "") != "{%$states.context%}" && p["context.$"] != "$$" {
-		c.add(at+".Arguments.Payload.context", p["context"],
+		c.add(at+s.callPlace()+".Payload.context", p["context"],
 			"{% $states.context %}, in JSONPath \"context.$\": \"$$\"")
 	}
 }

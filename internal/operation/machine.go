@@ -78,10 +78,18 @@ func newMachine(document []byte) (machine, event.Problems) {
 	if len(m.States) == 0 {
 		return machine{}, event.Problems{{Path: "$.States", Allowed: "required: the states, by name"}}
 	}
-	if _, ok := m.States[m.StartAt]; !ok {
-		return machine{}, event.Problems{{Path: "$.StartAt", Value: m.StartAt, Allowed: "the name of a state"}}
-	}
 	return m, nil
+}
+
+// begins reports whether the state is there with which it begins.
+func (m machine) begins() bool {
+	_, ok := m.States[m.StartAt]
+	return ok
+}
+
+// noBeginning is the mistake of one that does not.
+func (m machine) noBeginning() event.Problem {
+	return event.Problem{Path: "$.StartAt", Value: m.StartAt, Allowed: "the name of a state"}
 }
 
 // way is a step from a state to another.
@@ -111,6 +119,14 @@ func (s state) ways() []way {
 
 // ends tells whether an execution may end in the state as it should.
 func (s state) ends() bool { return s.End || s.Type == "Succeed" || s.Type == "Fail" }
+
+// callPlace is where what a task calls stands: JSONPath has another member for it.
+func (s state) callPlace() string {
+	if s.Parameters != nil {
+		return ".Parameters"
+	}
+	return ".Arguments"
+}
 
 // call is what a Task asks of a function.
 func (s state) call() map[string]any {
@@ -158,8 +174,10 @@ func (m machine) talks() bool {
 // order are the states as an execution would meet them: by the number of steps from the
 // beginning, then by name. Those that are never met come last.
 func (m machine) order() []string {
-	rank := map[string]int{m.StartAt: 1}
-	queue := []string{m.StartAt}
+	rank, queue := map[string]int{}, []string{}
+	if m.begins() {
+		rank[m.StartAt], queue = 1, []string{m.StartAt}
+	}
 	for len(queue) > 0 {
 		name := queue[0]
 		queue = queue[1:]

@@ -89,6 +89,37 @@ func TestAFunctionThatIsThrottledIsTriedForMinutes(t *testing.T) {
 	}
 }
 
+// TestAWrongBeginningHidesNothing: the other mistakes are told with it.
+func TestAWrongBeginningHidesNothing(t *testing.T) {
+	_, problems := blink(t, `"StartAt": "Look"`, `"StartAt": "Nowhere"`, `"task": "OPERATE"`, `"task": "WRITE"`,
+		`"type": "object"`, `"type": "objekt"`)
+	want := ".schema.json: $; .asl.json: $.StartAt; .asl.json: $.States.Blink.Parameters.Payload.task"
+	if got := paths(problems); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// TestACommandThatIsLostIsGivenAgain, or its workflow says that it must not be.
+func TestACommandThatIsLostIsGivenAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		retry string
+		warns bool
+	}{
+		"no retrier":      {`{"ErrorEquals": ["States.Timeout"]}`, true},
+		"its own":         {`{"ErrorEquals": ["States.Timeout", "Device.NoReport"]}`, false},
+		"all errors":      {`{"ErrorEquals": ["States.ALL"]}`, false},
+		"only once, said": {`{"ErrorEquals": ["Device.NoReport"], "MaxAttempts": 0}`, false},
+	} {
+		o, problems := blink(t, `{"ErrorEquals": ["Device.NoReport"], "MaxAttempts": 0}`, c.retry)
+		if problems != nil {
+			t.Fatalf("%s: %v", name, problems)
+		}
+		if got := strings.Contains(fmt.Sprint(o.Warnings()), "a retrier of Device.NoReport"); got != c.warns {
+			t.Errorf("%s: warned %v: %v", name, got, o.Warnings())
+		}
+	}
+}
+
 // TestRetriesOfThrottledFunctionsAreNoTransitions: an operation of ten tasks may try each for minutes.
 func TestRetriesOfThrottledFunctionsAreNoTransitions(t *testing.T) {
 	o, problems := blink(t, `"Retry": [{"ErrorEquals": ["Transient"]`,

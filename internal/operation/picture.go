@@ -16,6 +16,9 @@ type Picture struct{ machine }
 // NewPicture reads a state machine document. It need not be an operation's.
 func NewPicture(document []byte) (Picture, event.Problems) {
 	m, problems := newMachine(document)
+	if problems == nil && !m.begins() {
+		return Picture{}, event.Problems{m.noBeginning()}
+	}
 	return Picture{m}, problems
 }
 

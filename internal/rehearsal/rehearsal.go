@@ -17,6 +17,7 @@ import (
 	"github.com/fleetstep/fleetstep/internal/cli"
 	"github.com/fleetstep/fleetstep/internal/localcloud"
 	"github.com/fleetstep/fleetstep/internal/trial"
+	"github.com/fleetstep/fleetstep/statemachines"
 )
 
 // Config says what to rehearse. Zero values get the defaults in the comments.
@@ -308,7 +309,7 @@ func (c Config) template() ([]byte, error) {
 	if c.Workflows == "" {
 		return c.Template, nil
 	}
-	return operation.WithFolder(c.Template, c.Workflows)
+	return operation.WithFolder(c.Template, c.Workflows, statemachines.Has)
 }
 
 // open makes a cloud over what the store holds and starts it.
