@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -311,6 +312,34 @@ func TestTheSameRequestMakesNothingNew(t *testing.T) {
 }
 
 // TestATargetThatIsNotThere: all mistakes of a payload, also those that only the account knows.
+// TestACreateThatFailedHalfWayIsRepeated: also where the campaign was aborted meanwhile, which then comes to its end.
+func TestACreateThatFailedHalfWayIsRepeated(t *testing.T) {
+	for _, aborted := range []bool{false, true} {
+		w := newWorld(t, 60)
+		busy := errors.New("throttled")
+		w.unstarted = busy
+		payload := []byte(`{"campaignId": "c", ` + simple + `, "gate": {"success": 0.8}, "waves": [{"name": "all",
+			"bakeMinutes": 0}]}`)
+		if _, err := w.ask(payload, "me", false); !errors.Is(err, busy) {
+			t.Fatalf("created with %v", err)
+		}
+		want := campaign.Completed
+		if aborted {
+			w.do(event.CampaignRequest{Verb: event.VerbAbort, Campaign: "c", Why: "no"}, "me")
+			want = campaign.Aborted
+		}
+		w.minute() // the clock meets one without an execution
+		w.unstarted = nil
+		out, err := w.ask(payload, "me", false)
+		if err != nil || !out.Existed || out.Execution == "" {
+			t.Fatalf("created again: %+v, %v", out, err)
+		}
+		if end := w.play("c", 6*time.Hour, nil); campaign.State(end.Next) != want || aborted && len(w.stands) > 0 {
+			t.Errorf("aborted %t: ended %+v, %d devices were asked", aborted, end, len(w.stands))
+		}
+	}
+}
+
 func TestATargetThatIsNotThere(t *testing.T) {
 	w := newWorld(t, 60)
 	_, err := w.ask([]byte(`{"images": [{"firmware": {"version": "missing"}}],

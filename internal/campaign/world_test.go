@@ -50,6 +50,7 @@ type world struct {
 	blind     error // of the alarms
 	flagless  error // of setting the flag
 	onNotice  func(campaign.Notice)
+	unstarted error // of starting the execution
 }
 
 func newWorld(t *testing.T, devices int) *world {
@@ -263,6 +264,9 @@ func (w *world) Succeed(_ context.Context, token event.TaskToken, output any) er
 
 // Start implements campaign.Executions.
 func (w *world) Start(_ context.Context, in campaign.MachineInput) (string, error) {
+	if w.unstarted != nil {
+		return "", w.unstarted
+	}
 	w.started = append(w.started, in)
 	return "arn:x:" + string(in.Campaign), nil
 }
