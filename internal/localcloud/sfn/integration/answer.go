@@ -13,6 +13,7 @@ import (
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/asl"
 	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/document"
+	"github.com/fleetstep/fleetstep/internal/localcloud/sfn/java"
 )
 
 // Shown is an output as the task's result has it: times in ISO 8601 and, of an SDK integration, members as the SDK for
@@ -121,8 +122,30 @@ func (t Target) MetadataOf(body []byte) Metadata {
 			{"x-amz-crc32", strconv.FormatUint(uint64(crc32.ChecksumIEEE(body)), 10)}}
 	case "sns":
 		m.ContentType = "text/xml"
+		m.Length = publishedLength
+	case "sfn":
+		m.Length += startDateLonger(body)
 	}
 	return m
+}
+
+// publishedLength is the length of SNS's answer to Publish in XML, with a message ID and a request ID of 36 bytes.
+const publishedLength = 294
+
+// startDateLonger is how much longer the answer to StartExecution is on AWS, where times are doubles of Java
+// (1.7E9).
+func startDateLonger(body []byte) int {
+	v, err := document.Parse(body)
+	o, ok := v.(*document.Object)
+	if err != nil || !ok {
+		return 0
+	}
+	date, _ := o.Get("StartDate")
+	f, ok := document.Number(date)
+	if !ok {
+		return 0
+	}
+	return len(java.AppendDouble(nil, f)) - len(document.Text(date))
 }
 
 // AddMetadata adds it to a result.

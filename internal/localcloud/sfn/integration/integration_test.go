@@ -228,7 +228,7 @@ func TestTypesOfAttributeValues(t *testing.T) {
 func TestHeadersAreThoseOfTheService(t *testing.T) {
 	for service, want := range map[string]string{
 		"sqs": `{"connection":"keep-alive","Content-Length":"4","Content-Type":"application/x-amz-json-1.0"`,
-		"sns": `{"connection":"keep-alive","Content-Length":"4","Content-Type":"text/xml"`,
+		"sns": `{"connection":"keep-alive","Content-Length":"294","Content-Type":"text/xml"`,
 		"dynamodb": `{"Connection":"keep-alive","Content-Length":"4","Content-Type":"application/x-amz-json-1.0",` +
 			`"Date":"Thu, 01 Jan 1970 00:00:00 GMT","x-amzn-RequestId":"","Server":"Server","x-amz-crc32":"3632233996"`,
 	} {
@@ -238,6 +238,12 @@ func TestHeadersAreThoseOfTheService(t *testing.T) {
 		AddMetadata(o, m)
 		if got := document.Text(o); !strings.Contains(got, `"HttpHeaders":`+want) {
 			t.Errorf("%s: %s", service, got)
+		}
+	}
+	// AWS writes 1.796059747569E9 and 1.7960597475E9.
+	for body, want := range map[string]int{`{"StartDate":1796059747.569}`: 30, `{"StartDate":1796059747.5}`: 28, `{}`: 2} {
+		if got := TargetOf(resource("states", "startExecution")).MetadataOf([]byte(body)).Length; got != want {
+			t.Errorf("%s: %d bytes", body, got)
 		}
 	}
 }
