@@ -111,7 +111,7 @@ func (m *mapRunRecord) counts(c asl.MapRunCounts) MapRunCounts {
 	}
 	ended := out.Succeeded + out.Failed + out.TimedOut + out.Aborted
 	out.Pending = max(0, c.Total-out.Running-ended-redrive)
-	if m.Writes && m.Status == asl.Succeeded {
+	if m.Status == asl.Succeeded { // also without a ResultWriter
 		out.ResultsWritten = ended
 	}
 	return out
