@@ -79,7 +79,7 @@ func (s *Service) checkTrust(id awsapi.Identity, roleARN string, conditions map[
 		return role, policy.None, err
 	}
 	d, _ = policy.Evaluate([]*policy.Document{doc}, policy.Request{
-		Action: "sts:AssumeRole", Resource: roleARN, Principal: principalOf(id),
+		Action: "sts:AssumeRole", Resource: roleARN, Principal: s.principalOf(id),
 		Find: func() map[string][]string { return s.values(id, roleARN, "", conditions, nil) },
 	})
 	return role, d, nil

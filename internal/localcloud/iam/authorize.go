@@ -57,7 +57,7 @@ func (s *Service) decide(r awsapi.Request) error {
 	byResource := policy.None
 	if resourceDoc != nil {
 		withPrincipal := q
-		withPrincipal.Principal = principalOf(id)
+		withPrincipal.Principal = s.principalOf(id)
 		byResource, _ = policy.Evaluate([]*policy.Document{resourceDoc}, withPrincipal)
 		if byResource == policy.ExplicitDeny {
 			return notAuthorized(r, awsapi.DenyOfResource)
@@ -111,10 +111,14 @@ func principalARN(id awsapi.Identity) string {
 	return id.UserARN
 }
 
-// principalOf is the caller as Principal elements name it.
-func principalOf(id awsapi.Identity) policy.Principal {
+// principalOf is the caller as Principal elements name it: Step Functions also by its regional principal.
+func (s *Service) principalOf(id awsapi.Identity) policy.Principal {
 	if id.Service != "" {
-		return policy.Principal{Services: []string{id.Service}}
+		p := policy.Principal{Services: []string{id.Service}}
+		if id.Service == "states.amazonaws.com" {
+			p.Services = append(p.Services, "states."+s.config.Region+".amazonaws.com")
+		}
+		return p
 	}
 	p := policy.Principal{Account: id.Account, AWS: []string{id.ARN}}
 	if id.RoleARN != "" {

@@ -285,6 +285,20 @@ func TestServicesAssumeRolesThatTrustThem(t *testing.T) {
 	}
 }
 
+// TestRoleTrustsTheRegionalPrincipal: of Step Functions, of this region only.
+func TestRoleTrustsTheRegionalPrincipal(t *testing.T) {
+	r := newRig(t)
+	for region, code := range map[string]string{"us-east-1": "", "eu-west-1": "AccessDenied"} {
+		r.must("CreateRole", map[string]any{"RoleName": region, "AssumeRolePolicyDocument": `{"Statement":[{"Effect":"Allow",
+		 "Principal":{"Service":"states.` + region + `.amazonaws.com"},"Action":"sts:AssumeRole"}]}`})
+		_, err := r.iam.Assume(t.Context(), "arn:aws:iam::123456789012:role/"+region, "states.amazonaws.com",
+			"arn:aws:states:us-east-1:123456789012:stateMachine:m", "s")
+		if awsapi.Code(err) != code {
+			t.Errorf("%s: %v", region, err)
+		}
+	}
+}
+
 // TestCachedDecisionsFollowChanges changes policies at random and compares
 // the service with a fresh one that has no cache.
 func TestCachedDecisionsFollowChanges(t *testing.T) {
