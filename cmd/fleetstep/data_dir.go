@@ -57,6 +57,9 @@ func (l *local) check() error {
 		}
 		taken[p.port] = p.flag
 	}
+	if info, err := os.Stat(l.lambdaDir); l.lambdaDir != "" && (err != nil || !info.IsDir()) {
+		wrong("--lambda-dir %q is not a folder: want one with a folder for each function", l.lambdaDir)
+	}
 	if l.environments < 0 || l.environments > 1000 {
 		wrong("--max-environments %d: want 1 to 1000, or 0 for the default", l.environments)
 	}

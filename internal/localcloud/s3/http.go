@@ -248,8 +248,9 @@ func (s *status) WriteHeader(code int) {
 	if s.etag != "" && s.Header().Get("ETag") != "" {
 		s.Header().Set("ETag", s.etag)
 	}
-	for word := range algorithms {
-		if s.noChecksum {
+	if s.noChecksum {
+		s.Header().Del(checksumHeader + "Type")
+		for word := range algorithms {
 			s.Header().Del(checksumHeader + word)
 		}
 	}

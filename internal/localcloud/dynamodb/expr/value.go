@@ -72,7 +72,11 @@ func (v *Value) UnmarshalJSON(b []byte) error {
 		return err
 	}
 	if len(m) != 1 {
-		return errorf("Supplied AttributeValue is empty, must contain exactly one of the supported datatypes")
+		has := "is empty"
+		if len(m) > 1 {
+			has = "has more than one datatypes set"
+		}
+		return errorf("Supplied AttributeValue %s, must contain exactly one of the supported datatypes", has)
 	}
 	for k, raw := range m {
 		return v.decode(Kind(k), raw)
