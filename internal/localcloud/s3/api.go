@@ -67,6 +67,8 @@ func (s *Service) API() awsapi.Service {
 			awsapi.Op("DeleteObject", s.deleteObject, awsapi.On(func(_ *awsapi.Call, in *objectRef) []string {
 				return []string{arn(in.Bucket, in.Key)}
 			})),
+			awsapi.Op("ListObjects", s.listObjectsByMarker, awsapi.Action("s3:ListBucket"),
+				awsapi.On(func(_ *awsapi.Call, in *listByMarkerIn) []string { return onBucket(in.Bucket) })),
 			awsapi.Op("ListObjectsV2", s.listObjects, awsapi.Action("s3:ListBucket"),
 				awsapi.On(func(_ *awsapi.Call, in *listObjectsIn) []string {
 					return onBucket(in.Bucket)
@@ -299,6 +301,43 @@ type listObjectsIn struct {
 	MaxKeys           int64  `json:"MaxKeys,omitempty"`
 	ContinuationToken string `json:"ContinuationToken,omitempty"`
 	StartAfter        string `json:"StartAfter,omitempty"`
+}
+
+type listByMarkerIn struct {
+	Bucket    string `json:"Bucket"`
+	Prefix    string `json:"Prefix,omitempty"`
+	Delimiter string `json:"Delimiter,omitempty"`
+	Marker    string `json:"Marker,omitempty"`
+	MaxKeys   int64  `json:"MaxKeys,omitempty"`
+}
+
+type listByMarkerOut struct {
+	Name           string         `json:"Name"`
+	Prefix         string         `json:"Prefix"`
+	Marker         string         `json:"Marker"`
+	MaxKeys        int64          `json:"MaxKeys"`
+	IsTruncated    bool           `json:"IsTruncated"`
+	NextMarker     string         `json:"NextMarker,omitempty"` // only with a delimiter
+	Contents       []listedObject `json:"Contents,omitempty"`
+	CommonPrefixes []commonPrefix `json:"CommonPrefixes,omitempty"`
+}
+
+// listObjectsByMarker is the first form of a listing, of which the next page begins after a key.
+func (s *Service) listObjectsByMarker(ctx context.Context, c *awsapi.Call, in *listByMarkerIn) (*listByMarkerOut,
+	error) {
+	list, err := s.listObjects(ctx, c, &listObjectsIn{Bucket: in.Bucket, Prefix: in.Prefix, Delimiter: in.Delimiter,
+		MaxKeys: in.MaxKeys, StartAfter: in.Marker})
+	if err != nil {
+		return nil, err
+	}
+	out := &listByMarkerOut{Name: list.Name, Prefix: list.Prefix, Marker: in.Marker, MaxKeys: list.MaxKeys,
+		IsTruncated: list.IsTruncated, Contents: list.Contents, CommonPrefixes: list.CommonPrefixes}
+	if in.Delimiter != "" && list.IsTruncated {
+		if after, ok := awsapi.PageAfter(list.NextContinuationToken, 1); ok {
+			out.NextMarker = after[0]
+		}
+	}
+	return out, nil
 }
 
 type listedObject struct {

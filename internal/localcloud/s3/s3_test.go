@@ -231,6 +231,24 @@ func TestListsPageAndGroup(t *testing.T) {
 		l.NextContinuationToken == "" {
 		t.Errorf("from inside: %+v %v", l, err)
 	}
+	for _, tt := range []struct {
+		in          map[string]any
+		first, next string
+	}{
+		{map[string]any{"Bucket": "firmware", "MaxKeys": 1}, "1.0/a", ""},
+		{map[string]any{"Bucket": "firmware", "Marker": "1.0/a", "Prefix": "1.0/", "MaxKeys": 1}, "1.0/b", ""},
+		{map[string]any{"Bucket": "firmware", "Delimiter": "/", "MaxKeys": 1}, "", "1.0/"},
+	} {
+		page, err := c.door.Call(t.Context(), awsapi.RootOf(account), "s3", "ListObjects", tt.in)
+		l, _ := page.(*listByMarkerOut)
+		if err != nil || l.NextMarker != tt.next || tt.first != "" && l.Contents[0].Key != tt.first {
+			t.Errorf("%v: %+v %v", tt.in, l, err)
+		}
+	}
+	_, err = c.door.Call(t.Context(), awsapi.RootOf(account), "s3", "ListObjects", map[string]any{"Bucket": "nosuch"})
+	if awsapi.Code(err) != "NoSuchBucket" {
+		t.Errorf("of no bucket: %v", err)
+	}
 }
 
 func TestVersionsStayUntilDeletedByID(t *testing.T) {

@@ -19,6 +19,7 @@ type MapRun struct {
 	Count    int
 	Share    float64
 	Redrives int
+	Writes   bool // it has a ResultWriter
 }
 
 // MapRunCounts counts the children of a Map Run, or their items.
@@ -52,7 +53,8 @@ func MapRunOf(b *Branch) (MapRun, bool) {
 		return MapRun{}, false
 	}
 	m := MapRun{ARN: b.MapRun, Status: Running, Entered: b.Entered, Limit: b.Limit, Count: b.Count, Share: b.Share,
-		Redrives: b.Redrives}
+		Redrives: b.Redrives,
+		Writes:   b.state().writer != nil}
 	m.Children = MapRunCounts{Total: b.Length, Running: len(b.Kids), Succeeded: b.Done - len(b.Lost),
 		PendingRedrive: len(b.Again)}
 	m.Items = MapRunCounts{Total: b.itemCount(), Succeeded: b.ItemsDone}
