@@ -90,6 +90,8 @@ func (c *clock) tick(lambdas *functions, w *workflow, p *parameters) {
 		FlexibleTimeWindow: &awsscheduler.CfnSchedule_FlexibleTimeWindowProperty{Mode: jsii.String("OFF")},
 		Target: &awsscheduler.CfnSchedule_TargetProperty{
 			Arn: tick.AttrArn(),
+			// A minute that is told twice is served once.
+			Input: jsii.String(`{"scheduledTime":"<aws.scheduler.scheduled-time>"}`),
 			RoleArn: role(c.scope, "TickScheduleRole", "scheduler.amazonaws.com", "What the clock may do",
 				allow("InvokeTick", []string{"lambda:InvokeFunction"}, tick.AttrArn())).AttrArn(),
 			// The next minute comes by itself.

@@ -13,7 +13,14 @@ import (
 )
 
 // Tick is the handler of tick, which EventBridge Scheduler invokes every minute.
-type Tick func(ctx context.Context) (Ticked, error)
+type Tick func(ctx context.Context, call Call) (Ticked, error)
+
+// Call is what it is invoked with. Scheduler calls at least once, and asynchronous invocations of Lambda come at least
+// once.
+type Call struct {
+	// ScheduledTime is the minute that Scheduler calls for; an operator may leave it out.
+	ScheduledTime time.Time `json:"scheduledTime"`
+}
 
 // Ticked is what a tick has done.
 type Ticked struct {
@@ -40,16 +47,20 @@ func NewTick(ctx context.Context, env Env, cfg aws.Config, now func() time.Time)
 		return nil, err
 	}
 	ticker.Also = drive
-	return func(ctx context.Context) (Ticked, error) {
+	return func(ctx context.Context, call Call) (Ticked, error) {
 		log := p.logger(ctx)
 		holder := "tick"
 		if lc, ok := lambdacontext.FromContext(ctx); ok {
 			holder = lc.AwsRequestID
 		}
-		did, err := ticker.Tick(ctx, holder)
+		did, err := ticker.Tick(ctx, holder, call.ScheduledTime)
 		if errors.Is(err, workflow.ErrLeased) {
 			log.Info("another tick is at work")
 			return Ticked{Did: "leased"}, nil
+		}
+		if errors.Is(err, workflow.ErrServed) {
+			log.Info("the minute is served", "scheduledTime", call.ScheduledTime)
+			return Ticked{Did: "served"}, nil
 		}
 		if err != nil {
 			log.Error("tick not done", "woken", did.Woken, "due", did.Due, "lost", did.Lost, "stopped", did.Stopped,

@@ -487,7 +487,7 @@ func (w *world) clock() {
 	w.after(time.Minute, func() {
 		w.ticking = false
 		w.handler(func() {
-			_, err := w.ticker.Tick(context.Background(), "tick")
+			_, err := w.ticker.Tick(context.Background(), "tick", time.Time{})
 			if err != nil && !errors.Is(err, workflow.ErrLeased) && !errors.Is(err, workflowtest.ErrCrash) {
 				w.t.Fatal(err)
 			}

@@ -32,7 +32,7 @@ func (r *rig) receive() (out []workflow.Started) {
 	ticker, err := workflow.NewTicker(workflow.TickerPorts{Ticks: r.store, Controls: r.store, Waker: b, Store: r.store,
 		Backlog: r, Stops: r, Now: func() time.Time { return r.now }, ArrivalsPerMinute: 600})
 	r.must(err)
-	ticked, err := ticker.Tick(r.t.Context(), "x")
+	ticked, err := ticker.Tick(r.t.Context(), "x", time.Time{})
 	r.must(err)
 	if ticked.Arrived != len(b.woken) {
 		r.t.Fatalf("%d arrived, %d woken", ticked.Arrived, len(b.woken))
@@ -179,7 +179,7 @@ func TestAStopOfEverythingHoldsArrivalsToo(t *testing.T) {
 	r.arrived()
 	r.set(workflow.Everyone, event.ControlRunning)
 	b := &bell{}
-	_, err := r.ticker(b).Tick(t.Context(), "x")
+	_, err := r.ticker(b).Tick(t.Context(), "x", time.Time{})
 	r.must(err)
 	if len(b.woken) != 1 || b.woken[0].Owner != event.ArrivalOwner() {
 		t.Fatalf("woken are %+v", b.woken)
@@ -204,7 +204,7 @@ func TestNobodyIsForgottenInAStorm(t *testing.T) {
 			t.Fatalf("after %d minutes %d were never received", minutes, fleet-len(seen))
 		}
 		b.woken = nil
-		_, err := ticker.Tick(t.Context(), "x")
+		_, err := ticker.Tick(t.Context(), "x", time.Time{})
 		r.must(err)
 		if len(b.woken) > rate {
 			t.Fatalf("%d in a minute, at most %d are allowed", len(b.woken), rate)
@@ -233,7 +233,7 @@ func TestWithoutARateNothingIsReceived(t *testing.T) {
 	r, b := newRig(t), &bell{}
 	r.wanted = true
 	r.appears()
-	if _, err := r.ticker(b).Tick(t.Context(), "x"); err != nil || len(b.woken) > 0 {
+	if _, err := r.ticker(b).Tick(t.Context(), "x", time.Time{}); err != nil || len(b.woken) > 0 {
 		t.Fatal(b.woken, err)
 	}
 	r.arrived("rg-1")

@@ -41,7 +41,7 @@ func (r *rig) wakes(within time.Duration) []workflow.Wake {
 	r.t.Helper()
 	for end := r.now.Add(within); r.now.Before(end); r.now = r.now.Add(time.Minute) {
 		b := &bell{}
-		_, err := r.ticker(b).Tick(r.t.Context(), "x")
+		_, err := r.ticker(b).Tick(r.t.Context(), "x", time.Time{})
 		r.must(err)
 		if len(b.woken) > 0 {
 			return b.woken
@@ -354,7 +354,7 @@ func TestATickThatEndsOnItsWayHasNotCaughtUpInVain(t *testing.T) {
 			}
 			return nil
 		}
-		_, err := r.ticker(b).Tick(t.Context(), "x")
+		_, err := r.ticker(b).Tick(t.Context(), "x", time.Time{})
 		if r.store.Before = nil; err != nil && !errors.Is(err, ended) {
 			t.Fatal(err)
 		}

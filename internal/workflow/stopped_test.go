@@ -3,6 +3,7 @@ package workflow_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/workflow"
@@ -15,7 +16,7 @@ func TestAStoppedExecutionEndsItsAttempt(t *testing.T) {
 	tick := func(want int) {
 		t.Helper()
 		b := &bell{}
-		out, err := r.ticker(b).Tick(t.Context(), "x")
+		out, err := r.ticker(b).Tick(t.Context(), "x", time.Time{})
 		r.must(err)
 		if out.Stopped != want || len(b.woken) != want {
 			t.Fatalf("%+v, woken %+v, want %d", out, b.woken, want)

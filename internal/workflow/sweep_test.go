@@ -106,12 +106,12 @@ func TestTheClockFindsWhatNobodyWorksOn(t *testing.T) {
 			r.open = []workflow.Open{at(r, c.ago)}
 			r.now = r.now.Add(c.later)
 			for range workflowMinutes(c.later) { // the hints of before are done
-				if _, err := r.ticker(&bell{}).Tick(t.Context(), "x"); err != nil {
+				if _, err := r.ticker(&bell{}).Tick(t.Context(), "x", time.Time{}); err != nil {
 					t.Fatal(err)
 				}
 			}
 			b := &bell{}
-			out, err := r.ticker(b).Tick(t.Context(), "x")
+			out, err := r.ticker(b).Tick(t.Context(), "x", time.Time{})
 			r.must(err)
 			if (out.Lost == 1) != c.lost || len(b.woken) != out.Lost+out.Due {
 				t.Errorf("%+v, woken %+v", out, b.woken)
@@ -127,12 +127,12 @@ func TestTheClockFindsWhatNobodyWorksOn(t *testing.T) {
 		r.open = append(r.open, workflow.Open{Thing: event.ThingName(fmt.Sprint("rg-", i)), Owner: fw2})
 	}
 	for minute, want := range []int{2, 2, 1, 2} {
-		if out, err := r.ticker(&bell{}).Tick(t.Context(), "x"); err != nil || out.Lost != want {
+		if out, err := r.ticker(&bell{}).Tick(t.Context(), "x", time.Time{}); err != nil || out.Lost != want {
 			t.Errorf("minute %d: %+v, %v, want %d", minute, out, err, want)
 		}
 	}
 	r.fail["backlog"] = errors.New("throttled")
-	if _, err := r.ticker(&bell{}).Tick(t.Context(), "x"); err == nil {
+	if _, err := r.ticker(&bell{}).Tick(t.Context(), "x", time.Time{}); err == nil {
 		t.Error("no error")
 	}
 }

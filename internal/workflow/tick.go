@@ -30,20 +30,25 @@ type Lease struct {
 	Fence  int64 // rises with each lease: what an earlier holder still writes is refused
 	// Minute is the last one whose hints are done; zero before the first.
 	Minute time.Time
+	// Served is the last time of the clock that a tick came to the end of; zero before the first.
+	Served time.Time
 	// Where the next tick goes on: to look at open attempts, and to receive arrivals.
 	Sweep, Arrivals string
 }
 
-// ErrLeased: another tick is at work.
-var ErrLeased = errors.New("another tick is at work")
+// ErrLeased: another tick is at work. ErrServed: this one, or a later one, has been at work.
+var (
+	ErrLeased = errors.New("another tick is at work")
+	ErrServed = errors.New("the minute is served")
+)
 
 // Ticks keeps what the tick alone decides.
 type Ticks interface {
 	// Lease takes the lease for holder, until then; ErrLeased while another has it.
 	Lease(ctx context.Context, holder string, now, until time.Time) (Lease, error)
-	// Keep keeps the Minute, Sweep and Arrivals of a lease that goes on; ErrLeased if it is another's by now.
+	// Keep keeps the Minute, Served, Sweep and Arrivals of a lease that goes on; ErrLeased if it is another's by now.
 	Keep(ctx context.Context, l Lease) error
-	// Return gives a lease back, and keeps its Minute, Sweep and Arrivals; one that is
+	// Return gives a lease back, and keeps its Minute, Served, Sweep and Arrivals; one that is
 	// another's by now is no error.
 	Return(ctx context.Context, l Lease) error
 	// Lifted lists the flags that were lifted and at which somebody may have
@@ -133,14 +138,21 @@ type Ticked struct {
 	Arrived int // those who had appeared
 }
 
-// Tick does the work of one minute. ErrLeased if another does it: the clock calls
-// at least once. A part that fails does not keep the others from being done; what
-// was done is not done again by the next tick, or is harmless twice.
-func (w *Ticker) Tick(ctx context.Context, holder string) (out Ticked, err error) {
+// Tick does the work of one minute, which the clock calls for at the time at, or somebody by hand if that is zero.
+// ErrLeased if another does it, ErrServed if another did: the clock calls at least once, and twice as many may not
+// begin in a minute. A part that fails does not keep the others from being done; the next tick does it. What was done
+// is not done again by that, or is harmless twice.
+func (w *Ticker) Tick(ctx context.Context, holder string, at time.Time) (out Ticked, err error) {
 	now := w.Now()
 	lease, err := w.Ticks.Lease(ctx, holder, now, now.Add(tickLasts))
 	if err != nil {
 		return out, fmt.Errorf("workflow.Tick: %w", err)
+	}
+	if !at.IsZero() {
+		if !at.After(lease.Served) {
+			return out, fmt.Errorf("workflow.Tick: %s: %w", at, errors.Join(ErrServed, w.Ticks.Return(ctx, lease)))
+		}
+		lease.Served = at
 	}
 	errs := []error{w.drain(ctx, &out), w.due(ctx, &lease, &out), w.sweep(ctx, &lease, &out), w.stops(ctx, &out),
 		w.receive(ctx, &lease, &out)}

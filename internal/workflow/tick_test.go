@@ -49,7 +49,7 @@ func TestALiftedFlagWakesWhomItKept(t *testing.T) {
 			tick := func(want int) {
 				t.Helper()
 				b.woken = nil
-				out, err := r.ticker(b).Tick(t.Context(), "x")
+				out, err := r.ticker(b).Tick(t.Context(), "x", time.Time{})
 				r.must(err)
 				if out.Woken != want || len(b.woken) != want {
 					t.Fatalf("woke %d, said %d, want %d", len(b.woken), out.Woken, want)
@@ -80,7 +80,7 @@ func TestAFleetIsWokenEvenlyAndAtTheRate(t *testing.T) {
 	r.set(fw2, event.ControlRunning)
 	for minute, want := range []int{workflow.StartsPerMinute, workflow.StartsPerMinute, 10, 0} {
 		b.woken = nil
-		_, err := r.ticker(b).Tick(t.Context(), "x")
+		_, err := r.ticker(b).Tick(t.Context(), "x", time.Time{})
 		r.must(err)
 		if len(b.woken) != want {
 			t.Fatalf("minute %d: woke %d, want %d", minute, len(b.woken), want)
@@ -106,11 +106,11 @@ func TestWhatCouldNotBeWokenIsWokenByTheNextTick(t *testing.T) {
 	r.set(fw2, event.ControlPaused)
 	r.knock(fw2, 2)
 	r.set(fw2, event.ControlRunning)
-	if _, err := r.ticker(b).Tick(t.Context(), "x"); err == nil {
+	if _, err := r.ticker(b).Tick(t.Context(), "x", time.Time{}); err == nil {
 		t.Fatal("no error")
 	}
 	*b = bell{}
-	out, err := r.ticker(b).Tick(t.Context(), "y") // the lease was given back
+	out, err := r.ticker(b).Tick(t.Context(), "y", time.Time{}) // the lease was given back
 	if err != nil || out.Woken != 2 {
 		t.Fatal(out, err)
 	}
@@ -132,13 +132,13 @@ func TestWhoKnocksAnewIsNotForgotten(t *testing.T) {
 		}
 		return nil
 	}
-	_, err := r.ticker(b).Tick(t.Context(), "x")
+	_, err := r.ticker(b).Tick(t.Context(), "x", time.Time{})
 	r.must(err)
 	if len(r.store.Knocked(fw2)) != 1 {
 		t.Fatal("the second knock is gone")
 	}
 	r.set(fw2, event.ControlRunning)
-	if out, err := r.ticker(b).Tick(t.Context(), "y"); err != nil || out.Woken != 1 {
+	if out, err := r.ticker(b).Tick(t.Context(), "y", time.Time{}); err != nil || out.Woken != 1 {
 		t.Fatal(out, err)
 	}
 }
@@ -147,12 +147,43 @@ func TestOneTickAtATime(t *testing.T) {
 	r := newRig(t)
 	_, err := r.store.Lease(t.Context(), "another", r.now, r.now.Add(30*time.Second))
 	r.must(err)
-	if _, err := r.ticker(&bell{}).Tick(t.Context(), "x"); !errors.Is(err, workflow.ErrLeased) {
+	if _, err := r.ticker(&bell{}).Tick(t.Context(), "x", time.Time{}); !errors.Is(err, workflow.ErrLeased) {
 		t.Errorf("got %v", err)
 	}
 	r.now = r.now.Add(time.Minute) // it died
-	if _, err := r.ticker(&bell{}).Tick(t.Context(), "x"); err != nil {
+	if _, err := r.ticker(&bell{}).Tick(t.Context(), "x", time.Time{}); err != nil {
 		t.Error(err)
+	}
+}
+
+// The clock calls at least once, and late: what may begin in a minute does not begin twice in it.
+func TestAMinuteIsServedOnce(t *testing.T) {
+	r, b := newRig(t), &bell{}
+	served := 0
+	tick := func(at time.Time, want error) {
+		t.Helper()
+		ticker := r.ticker(b)
+		ticker.Also = func(context.Context) error { served++; return nil }
+		if _, err := ticker.Tick(t.Context(), "x", at); !errors.Is(err, want) {
+			t.Errorf("the tick of %s: %v, want %v", at, err, want)
+		}
+	}
+	at := r.now
+	tick(at, nil)
+	tick(at, workflow.ErrServed)
+	tick(at.Add(time.Minute), nil)
+	tick(at, workflow.ErrServed) // it comes late
+	tick(time.Time{}, nil)       // somebody calls by hand
+	b.fails = errors.New("no queue")
+	r.set(fw2, event.ControlPaused)
+	r.knock(fw2, 1)
+	r.set(fw2, event.ControlRunning)
+	tick(at.Add(2*time.Minute), b.fails)
+	tick(at.Add(2*time.Minute), workflow.ErrServed) // the next minute does what failed
+	b.fails = nil
+	tick(at.Add(3*time.Minute), nil)
+	if served != 5 || len(b.woken) != 2 {
+		t.Errorf("%d minutes served, %d woken", served, len(b.woken))
 	}
 }
 

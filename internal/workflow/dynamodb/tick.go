@@ -47,7 +47,8 @@ func (st *Store) Lease(ctx context.Context, holder string, now, until time.Time)
 	}
 	r := reading{item: out.Attributes}
 	return workflow.Lease{Holder: holder, Until: until, Fence: r.number("fence"), Minute: r.moment("minute"),
-		Sweep: text(out.Attributes, "sweep"), Arrivals: text(out.Attributes, "arrivals")}, r.err
+		Served: r.moment("served"), Sweep: text(out.Attributes, "sweep"),
+		Arrivals: text(out.Attributes, "arrivals")}, r.err
 }
 
 // Keep implements workflow.Ticks.
@@ -72,11 +73,12 @@ func (st *Store) keepLease(ctx context.Context, l workflow.Lease, until time.Tim
 	_, err := st.api.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName: &st.table, Key: key(tickPK, skLease),
 		UpdateExpression: aws.String(
-			"SET #until = :until, #minute = :minute, sweep = :sweep, arrivals = :arrivals"),
+			"SET #until = :until, #minute = :minute, served = :served, sweep = :sweep, arrivals = :arrivals"),
 		ConditionExpression:      aws.String("fence = :fence"),
 		ExpressionAttributeNames: map[string]string{"#until": "until", "#minute": "minute"}, // reserved words
 		ExpressionAttributeValues: item{":until": n(until.UnixMilli()), ":fence": n(l.Fence),
-			":minute": n(millis(l.Minute)), ":sweep": s(l.Sweep), ":arrivals": s(l.Arrivals)},
+			":minute": n(millis(l.Minute)), ":served": n(millis(l.Served)), ":sweep": s(l.Sweep),
+			":arrivals": s(l.Arrivals)},
 	})
 	return err
 }

@@ -44,7 +44,7 @@ func ticks(t *testing.T, s Kept) {
 	must(s.Return(ctx, one), nil) // which it has no more
 	_, err = s.Lease(ctx, "three", at.Add(61*time.Second), at.Add(2*time.Minute))
 	must(err, workflow.ErrLeased)
-	two.Minute, two.Sweep, two.Arrivals = at, "s", "a"
+	two.Minute, two.Served, two.Sweep, two.Arrivals = at, at.Add(time.Second), "s", "a"
 	must(s.Keep(ctx, two), nil)
 	_, err = s.Lease(ctx, "three", at.Add(61*time.Second), at.Add(2*time.Minute))
 	must(err, workflow.ErrLeased) // it goes on
@@ -52,7 +52,8 @@ func ticks(t *testing.T, s Kept) {
 	must(s.Return(ctx, two), nil)
 	three, err := s.Lease(ctx, "three", at.Add(61*time.Second), at.Add(2*time.Minute))
 	must(err, nil)
-	if !three.Minute.Equal(at) || three.Sweep != "" || three.Arrivals != "a" {
+	if !three.Minute.Equal(at) || !three.Served.Equal(at.Add(time.Second)) || three.Sweep != "" ||
+		three.Arrivals != "a" {
 		t.Fatalf("kept %+v", three)
 	}
 	must(s.Return(ctx, workflow.Lease{Fence: three.Fence, Minute: three.Minute}), nil)

@@ -19,7 +19,7 @@ func (s *Store) Lease(_ context.Context, holder string, now, until time.Time) (l
 			return workflow.ErrLeased
 		}
 		s.lease = workflow.Lease{Holder: holder, Until: until, Fence: s.lease.Fence + 1, Minute: s.lease.Minute,
-			Sweep: s.lease.Sweep, Arrivals: s.lease.Arrivals}
+			Served: s.lease.Served, Sweep: s.lease.Sweep, Arrivals: s.lease.Arrivals}
 		l = s.lease
 		return nil
 	})
@@ -32,7 +32,7 @@ func (s *Store) Keep(_ context.Context, l workflow.Lease) error {
 		if s.lease.Fence != l.Fence {
 			return workflow.ErrLeased
 		}
-		s.lease.Minute, s.lease.Sweep, s.lease.Arrivals = l.Minute, l.Sweep, l.Arrivals
+		s.lease.Minute, s.lease.Served, s.lease.Sweep, s.lease.Arrivals = l.Minute, l.Served, l.Sweep, l.Arrivals
 		return nil
 	})
 }
@@ -42,7 +42,7 @@ func (s *Store) Return(_ context.Context, l workflow.Lease) error {
 	return s.do("Return", "", func(*partition) error {
 		if s.lease.Fence == l.Fence {
 			s.lease.Until, s.lease.Minute, s.lease.Sweep = time.Time{}, l.Minute, l.Sweep
-			s.lease.Arrivals = l.Arrivals
+			s.lease.Arrivals, s.lease.Served = l.Arrivals, l.Served
 		}
 		return nil
 	})
