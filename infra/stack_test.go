@@ -291,7 +291,7 @@ func TestMetricsAreAWSs(t *testing.T) {
 		"AWS/Lambda Errors": "FunctionName", "AWS/Lambda Throttles": "FunctionName",
 		"AWS/Lambda AsyncEventAge":      "FunctionName",
 		"AWS/Lambda AsyncEventsDropped": "FunctionName", "AWS/Lambda DeadLetterErrors": "FunctionName",
-		"AWS/States ExecutionsTimedOut": "StateMachineArn",
+		"AWS/States ExecutionsTimedOut": "StateMachineArn", "AWS/States ExecutionsAborted": "StateMachineArn",
 		"AWS/States ExecutionThrottled": "StateMachineArn", "AWS/States ThrottledEvents": "APIName",
 		"AWS/DynamoDB ReadThrottleEvents": "TableName", "AWS/DynamoDB WriteThrottleEvents": "TableName",
 		"AWS/IoT PublishIn.Throttle":                 "Protocol",

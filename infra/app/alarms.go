@@ -168,6 +168,20 @@ func upgradeAlarms(p *parameters) []alarm {
 			comparison: "GreaterThanThreshold", threshold: jsii.Number(0),
 		},
 		{
+			id: "CampaignStoppedAlarm", name: "campaign-stopped", periods: 1,
+			description: "The execution of a campaign was stopped, or ran into its deadline: the campaign does not " +
+				"come to its end until it is redriven.",
+			// One that failed says nothing: so does every campaign that was halted or aborted.
+			metrics: []any{
+				math("stopped", "SUM([m1, m2])", "executions"),
+				query("m1", "AWS/States", "ExecutionsAborted", "Sum", minutes5,
+					map[string]string{"StateMachineArn": campaignMachine}),
+				query("m2", "AWS/States", "ExecutionsTimedOut", "Sum", minutes5,
+					map[string]string{"StateMachineArn": campaignMachine}),
+			},
+			comparison: "GreaterThanThreshold", threshold: jsii.Number(0),
+		},
+		{
 			id: "DownloadSlowAlarm", name: "download-slow", periods: 3,
 			description: "The slowest tenth of the downloads takes longer than DownloadSlowSeconds for 15 minutes.",
 			metrics:     download("p90"), comparison: "GreaterThanThreshold",

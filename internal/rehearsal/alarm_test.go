@@ -198,6 +198,14 @@ func TestAlarmsOfTheMachinery(t *testing.T) {
 			},
 		},
 		{
+			name: "somebody stops a campaign", alarms: []string{"campaign-stopped"}, lasts: 10 * time.Minute,
+			first: func(t *testing.T, w *world) {
+				machine := "arn:aws:states:" + region + ":" + account + ":stateMachine:" + stack + "-firmware-campaign"
+				started := w.must(t, "sfn", "StartExecution", map[string]any{"stateMachineArn": machine})
+				w.must(t, "sfn", "StopExecution", map[string]any{"executionArn": started["executionArn"]})
+			},
+		},
+		{
 			name: "records cannot be read", alarms: []string{"refused-records"}, lasts: 25 * time.Minute,
 			each: func(t *testing.T, w *world) { w.record(t) },
 		},
