@@ -71,7 +71,7 @@ func (s operating) answer(ev event.DeviceEvent) event.Move {
 	a := ev.Answer
 	switch {
 	case s.m.For == forTrace:
-		return s.traced(a)
+		return s.traced(a, ev.At)
 	case !s.m.GivenAt.IsZero():
 		return ignore
 	}
@@ -153,7 +153,7 @@ func (s operating) booted(ev event.DeviceEvent) event.Move {
 // traced looks for the command among those that are under way. Answers and news may
 // overtake one another on their way to us, so that one look without a trace proves
 // nothing.
-func (s operating) traced(a *event.Answer) event.Move {
+func (s operating) traced(a *event.Answer, at time.Time) event.Move {
 	if a.Fault != nil {
 		return refusal(*a.Fault)
 	}
@@ -169,7 +169,7 @@ func (s operating) traced(a *event.Answer) event.Move {
 	if s.m.Busy {
 		return s.fail(event.DeviceBusy, "%d: the device is busy with something else", device.CodeBusy)
 	}
-	if s.m.Task.EndsWith == endsWithBoot && !s.m.Booted && (s.m.Accepted || s.restarted(a)) {
+	if s.m.Task.EndsWith == endsWithBoot && !s.m.Booted && (s.m.Accepted || s.restarted(a, at)) {
 		return s.wait() // for its Boot!, which it says until it is answered
 	}
 	if s.m.Lost++; s.m.Lost < 2 {
@@ -178,11 +178,11 @@ func (s operating) traced(a *event.Answer) event.Move {
 	return s.fail(event.DeviceNoReport, "%s was given, and nothing tells of its end", s.m.Task.Command)
 }
 
-// restarted reports whether a look shows that the device has restarted since the command
-// was given.
-func (s operating) restarted(a *event.Answer) bool {
+// restarted reports whether a look that was answered at a time shows that the device has restarted since the command
+// was given. It tells whole seconds, so that it may run for nearly one more.
+func (s operating) restarted(a *event.Answer, at time.Time) bool {
 	up, err := strconv.ParseInt(a.Params[device.UpTime], 10, 64)
-	return err == nil && time.Duration(up)*time.Second < s.t.Now.Sub(s.m.GivenAt)
+	return err == nil && time.Duration(up+1)*time.Second <= at.Sub(s.m.GivenAt)
 }
 
 func bootOf(ev event.DeviceEvent) *Boot {
