@@ -147,7 +147,7 @@ func (r *run) removeThing(ctx context.Context) error {
 
 // lastNews is how long AWS IoT may take to tell the stack that the device is gone, and that its job is: the stack
 // writes both into the table. Of the job it tells twice: that it is being deleted, and that it is.
-const lastNews = 10 * time.Second
+const lastNews = 30 * time.Second
 
 // removeItems deletes what the table of a stack that stays has of the device and of its job.
 func (r *run) removeItems(ctx context.Context) error {
