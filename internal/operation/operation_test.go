@@ -93,7 +93,7 @@ func TestAFunctionThatIsThrottledIsTriedForMinutes(t *testing.T) {
 func TestAWrongBeginningHidesNothing(t *testing.T) {
 	_, problems := blink(t, `"StartAt": "Look"`, `"StartAt": "Nowhere"`, `"task": "OPERATE"`, `"task": "WRITE"`,
 		`"type": "object"`, `"type": "objekt"`)
-	want := ".schema.json: $; .asl.json: $.StartAt; .asl.json: $.States.Blink.Parameters.Payload.task"
+	want := ".schema.json: $.type; .asl.json: $.StartAt; .asl.json: $.States.Blink.Parameters.Payload.task"
 	if got := paths(problems); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -213,7 +213,9 @@ func TestWhatAnOperationMayNotDo(t *testing.T) {
 		"a device behind FINALIZE": {`"Next": "Over"`, `"Next": "Look"`, states + "Blink; " + states + "Done; " +
 			states + "Look; " +
 			states + "Look; " + states + "Over; .asl.json: $.States[\"Give up\"]"},
-		"a schema that is none":    {`"type": "object"`, `"type": "thing"`, ".schema.json: $"},
+		"a schema that is none": {`"type": "object"`, `"type": "thing"`, ".schema.json: $.type"},
+		"a type that is none": {`"default": 30`, `"default": 30, "format": 7`,
+			".schema.json: $.properties.restSeconds.format"},
 		"an input that is none":    {`"type": "object"`, `"type": "array"`, ".schema.json: $.type"},
 		"a schema of two files":    {`"required": ["colour"]`, `"$ref": "other.json"`, ".schema.json: $"},
 		"a schema that is no JSON": {`"required": ["colour"]`, `required`, ".schema.json: $"},

@@ -28,17 +28,25 @@ type schema struct {
 // nowhere loads no other document: a schema is one file.
 type nowhere struct{}
 
-func (nowhere) Load(url string) (any, error) { return nil, fmt.Errorf("%s: another document", url) }
+func (nowhere) Load(string) (any, error) { return nil, errors.New("a schema is one file") }
 
 func newSchema(document []byte) (*schema, event.Problems) {
 	tree, problems := payload.Decode(document)
 	if problems != nil {
 		return nil, problems
 	}
+	// Mistakes are told where they are; what is told of the whole has the name of no file that there is.
+	const here = "schema:///input"
 	mistake := func(err error) event.Problems {
-		return event.Problems{{Path: "$", Allowed: "a JSON Schema: " + err.Error()}}
+		if invalid, ok := errors.AsType[*jsonschema.SchemaValidationError](err); ok {
+			if e, ok := errors.AsType[*jsonschema.ValidationError](invalid.Err); ok {
+				var all event.Problems
+				collect("$", tree, e, &all)
+				return slices.Compact(all.Sorted())
+			}
+		}
+		return event.Problems{{Path: "$", Value: tree, Allowed: "a JSON Schema: " + err.Error()}}
 	}
-	const here = "schema.json"
 	c := jsonschema.NewCompiler()
 	c.DefaultDraft(jsonschema.Draft2020)
 	c.UseLoader(nowhere{})
