@@ -311,8 +311,13 @@ func (r *run) awaitOnboarding(ctx context.Context) error {
 		}
 	}
 	healthy := len(missing)
-	// The clock starts a limited number of onboardings each minute.
-	for deadline := r.Env.Now().Add(5*time.Minute + time.Duration(r.Devices)*100*time.Millisecond); ; {
+	// The clock starts a limited number of onboardings each minute. Where messages are lost, a device is asked again
+	// some minutes later.
+	limit := 5*time.Minute + time.Duration(r.Devices)*100*time.Millisecond
+	if r.Disturbed {
+		limit += 30 * time.Minute
+	}
+	for deadline := r.Env.Now().Add(limit); ; {
 		for len(missing) > 0 {
 			out, err := r.iot.DescribeThing(ctx, &iot.DescribeThingInput{ThingName: &missing[0]})
 			if err != nil {
