@@ -150,13 +150,12 @@ func upgradeAlarms(p *parameters) []alarm {
 			description: "The ends of upgrades could not be reported in several tries, or an execution timed " +
 				"out or ended without a report.",
 			// An execution that failed says nothing: so does every one whose upgrade failed and was reported.
-			metrics: []any{
-				math("stuck", "SUM([m1, m2, m3])", "executions"),
+			metrics: total("stuck", "executions", []any{
 				query("m1", "AWS/States", "ExecutionsTimedOut", "Sum", minutes5,
 					map[string]string{"StateMachineArn": stateMachine}),
 				query("m2", metricsNamespace, metrics.ReportsFailing, "Sum", minutes5, nil),
 				query("m3", metricsNamespace, metrics.UpgradesUnreported, "Sum", minutes5, nil),
-			},
+			}),
 			comparison: "GreaterThanThreshold", threshold: jsii.Number(0),
 		},
 		{
@@ -172,13 +171,12 @@ func upgradeAlarms(p *parameters) []alarm {
 			description: "The execution of a campaign was stopped, or ran into its deadline: the campaign does not " +
 				"come to its end until it is redriven.",
 			// One that failed says nothing: so does every campaign that was halted or aborted.
-			metrics: []any{
-				math("stopped", "SUM([m1, m2])", "executions"),
+			metrics: total("stopped", "executions", []any{
 				query("m1", "AWS/States", "ExecutionsAborted", "Sum", minutes5,
 					map[string]string{"StateMachineArn": campaignMachine}),
 				query("m2", "AWS/States", "ExecutionsTimedOut", "Sum", minutes5,
 					map[string]string{"StateMachineArn": campaignMachine}),
-			},
+			}),
 			comparison: "GreaterThanThreshold", threshold: jsii.Number(0),
 		},
 		{

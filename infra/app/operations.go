@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -40,15 +39,11 @@ func loadOperations(app awscdk.App) (*operations, error) {
 	if o.folder == "" {
 		return o, nil
 	}
-	more, err := operation.Load(os.DirFS(o.folder))
+	more, err := operation.LoadOwn(o.folder, statemachines.Has)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", o.folder, err)
+		return nil, err
 	}
 	for _, own := range more {
-		if own.Name == upgrade.Operation || own.Name == onboard.Operation ||
-			slices.Contains(o.names(), string(own.Name)) {
-			return nil, fmt.Errorf("%s: there is an operation %s already", o.folder, own.Name)
-		}
 		o.own = append(o.own, string(own.Name))
 		o.all = append(o.all, own)
 	}

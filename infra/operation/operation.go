@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 
@@ -353,16 +352,13 @@ func Merge(template []byte, names []string, asl func(name string) []byte) ([]byt
 // WithFolder is a template of the stack with the operations of a folder in it. They have no name that the stack has
 // taken.
 func WithFolder(template []byte, folder string, taken func(name string) bool) ([]byte, error) {
-	all, err := operation.Load(os.DirFS(folder))
+	all, err := operation.LoadOwn(folder, taken)
 	if err != nil {
-		return nil, fmt.Errorf("operations in %s: %w", folder, err)
+		return nil, err
 	}
 	var names []string
 	machines := map[string][]byte{}
 	for _, o := range all {
-		if taken(string(o.Name)) {
-			return nil, fmt.Errorf("operations in %s: the stack has a workflow %s already", folder, o.Name)
-		}
 		names = append(names, string(o.Name))
 		machines[string(o.Name)] = o.Machine
 	}

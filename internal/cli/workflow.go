@@ -52,7 +52,7 @@ func workflowNew(env *Env) *cobra.Command {
 				return UsageError{problems}
 			}
 			if statemachines.Has(args[0]) {
-				return UsageError{taken(args[0])}
+				return UsageError{operation.Taken(args[0])}
 			}
 			if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // a folder of source files
 				return err
@@ -249,18 +249,8 @@ func known(folder string) ([]operation.Operation, error) {
 	if err != nil || folder == "" {
 		return all, err
 	}
-	more, err := operation.Load(os.DirFS(folder))
-	for _, o := range more {
-		if statemachines.Has(string(o.Name)) {
-			return nil, taken(string(o.Name))
-		}
-	}
+	more, err := operation.LoadOwn(folder, statemachines.Has)
 	return append(all, more...), err
-}
-
-// taken is the error of a workflow with the name of one that comes with the stack.
-func taken(name string) error {
-	return fmt.Errorf("the stack has a workflow %s already: choose another name", name)
 }
 
 // machine is a state machine of a stack; its name is without the stack's.

@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -75,6 +76,25 @@ func New(name string, machineDocument, schemaDocument []byte) (Operation, event.
 	}
 	in(MachineFile, problems)
 	return o, all
+}
+
+// LoadOwn reads the operations of a user's own folder. None may have a name that the stack has taken.
+func LoadOwn(folder string, taken func(name string) bool) ([]Operation, error) {
+	all, err := Load(os.DirFS(folder))
+	for _, o := range all {
+		if err == nil && taken(string(o.Name)) {
+			err = Taken(string(o.Name))
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("operations in %s: %w", folder, err)
+	}
+	return all, nil
+}
+
+// Taken is the error of an operation with the name of a workflow that comes with the stack.
+func Taken(name string) error {
+	return fmt.Errorf("the stack has a workflow %s already: choose another name", name)
 }
 
 // Load reads the operations of a folder, by name: each file <name>.asl.json that has a

@@ -2,8 +2,6 @@ package rehearsal
 
 import (
 	"fmt"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,21 +21,13 @@ func TestNewDevicesAreOnboarded(t *testing.T) {
 }
 
 func TestNewDevicesOutliveBadWeather(t *testing.T) {
-	n := 3 // make test-weather plays more
-	if text := os.Getenv(weatherSeeds); text != "" {
-		seeds, err := strconv.Atoi(text)
-		if err != nil {
-			t.Skip("only upgrades are asked for:", text)
-		}
-		n = seeds
-	}
-	for seed := range uint64(n) {
-		t.Run(fmt.Sprintf("seed %d", seed+1), func(t *testing.T) {
-			bad, err := localcloud.ParseWeather("bad", "", seed+1)
+	for _, seed := range askedSeeds(t, 1, 2, 3) { // make test-weather plays more
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			bad, err := localcloud.ParseWeather("bad", "", seed)
 			if err != nil {
 				t.Fatal(err)
 			}
-			onboarded(t, Config{Devices: 40, Seed: seed + 1, Weather: bad, Timeout: 24 * time.Hour})
+			onboarded(t, Config{Devices: 40, Seed: seed, Weather: bad, Timeout: 24 * time.Hour})
 		})
 	}
 }

@@ -47,6 +47,20 @@ func seedsOf(text string) (seeds []uint64, err error) {
 	return seeds, nil
 }
 
+// askedSeeds are the seeds that weatherSeeds says, or the usual ones where it says nothing.
+func askedSeeds(t *testing.T, usual ...uint64) []uint64 {
+	t.Helper()
+	text := os.Getenv(weatherSeeds)
+	if text == "" {
+		return usual
+	}
+	seeds, err := seedsOf(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return seeds
+}
+
 // rarest are the kinds that hit one in a thousand: a device has some dozens of messages
 // in an upgrade, and a connection that breaks costs it seconds.
 var rarest = []localcloud.WeatherKind{localcloud.WeatherCut}
@@ -54,15 +68,12 @@ var rarest = []localcloud.WeatherKind{localcloud.WeatherCut}
 // TestUpgradesOutliveBadWeather plays jobs on bad days: every device ends as its fault
 // declares, and nothing is left behind.
 func TestUpgradesOutliveBadWeather(t *testing.T) {
-	seeds, devices := []uint64{2, 3, 4}, 35
+	usual, devices := []uint64{2, 3, 4}, 35
 	if testing.Short() {
-		seeds = seeds[:1]
+		usual = usual[:1]
 	}
-	if text := os.Getenv(weatherSeeds); text != "" {
-		var err error
-		if seeds, err = seedsOf(text); err != nil {
-			t.Fatal(err)
-		}
+	seeds := askedSeeds(t, usual...)
+	if os.Getenv(weatherSeeds) != "" {
 		devices = 300
 		if n, err := strconv.Atoi(os.Getenv(weatherDevices)); err == nil {
 			devices = n
@@ -434,13 +445,7 @@ func (y tale) play(ctx context.Context, dir string, seed uint64, kinds string, t
 // TestTalesEndWellInBadWeather plays each tale once, or with as many seeds as
 // make test-weather says.
 func TestTalesEndWellInBadWeather(t *testing.T) {
-	seeds := []uint64{1}
-	if text := os.Getenv(weatherSeeds); text != "" {
-		var err error
-		if seeds, err = seedsOf(text); err != nil {
-			t.Fatal(err)
-		}
-	}
+	seeds := askedSeeds(t, 1)
 	for _, y := range tales[1:] {
 		for _, seed := range seeds {
 			t.Run(fmt.Sprintf("%s, seed %d", y.name, seed), func(t *testing.T) {
