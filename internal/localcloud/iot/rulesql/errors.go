@@ -37,3 +37,16 @@ func syntax(source string, offset int, format string, args ...any) *SyntaxError 
 		Message: fmt.Sprintf(format, args...),
 	}
 }
+
+// isUnicode refuses a source that is not UTF-8: what it would make is not JSON.
+func isUnicode(source string) error {
+	for i, r := range source {
+		if r != utf8.RuneError {
+			continue
+		}
+		if _, n := utf8.DecodeRuneInString(source[i:]); n == 1 {
+			return syntax(source, i, "not UTF-8")
+		}
+	}
+	return nil
+}

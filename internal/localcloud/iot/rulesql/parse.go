@@ -27,6 +27,9 @@ type parsed struct {
 
 func parse(source string) (*parsed, error) {
 	p := &parser{lexer: lexer{source: source}}
+	if err := isUnicode(source); err != nil {
+		return nil, err
+	}
 	if err := p.advance(); err != nil {
 		return nil, err
 	}

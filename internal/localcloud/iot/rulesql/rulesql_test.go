@@ -186,6 +186,7 @@ func TestMistakes(t *testing.T) {
 		{`SELECT get_dynamodb('a','b',c,'r') AS x, get_dynamodb('a','b',c,'r') AS y FROM 't'`, "2016-03-23", "1 times"},
 		{`SELECT get_or_default(a, aws_lambda('f', a)) AS x FROM 't'`, "2016-03-23", "cannot be a default"},
 		{"SELECT a,\n  b c FROM 't'", "2016-03-23", "line 2, column 5"},
+		{"SELECT VALUE {\"\xff\": 1} FROM 't'", "2016-03-23", "not UTF-8 at line 1, column 16"},
 	} {
 		_, err := rulesql.Compile(c.sql, c.version)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
@@ -199,6 +200,13 @@ func TestMistakes(t *testing.T) {
 	}
 	if _, err := rulesql.Compile("SELECT * FROM 't'", "beta"); err == nil {
 		t.Error("version beta was accepted")
+	}
+	whole, err := rulesql.Compile("SELECT * FROM 't'", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := whole.CompileTemplate("a\xff${topic()}"); err == nil || !strings.Contains(err.Error(), "not UTF-8") {
+		t.Errorf("a template that is not UTF-8: %v", err)
 	}
 }
 

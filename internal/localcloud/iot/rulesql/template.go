@@ -23,6 +23,9 @@ type Template struct {
 func (s *Statement) CompileTemplate(source string) (*Template, error) {
 	t := &Template{source: source, modern: s.modern, version: s.version, names: s.vars}
 	c := checker{source: source, modern: s.modern, template: true}
+	if err := isUnicode(source); err != nil {
+		return nil, err
+	}
 	rest := 0
 	for {
 		i := strings.Index(source[rest:], "${")
