@@ -113,6 +113,32 @@ func TestAParkedAttemptGoesOnInItsNextLap(t *testing.T) {
 	r.clean("after its end")
 }
 
+// TestALateOfferDoesNotEndAParkedAttempt: its last lap has given the device back and is about to
+// report when a late copy of what named the attempt comes.
+func TestALateOfferDoesNotEndAParkedAttempt(t *testing.T) {
+	r, in := parked(t, event.Park{Gated: true})
+	r.now = r.load().Pending[0].NotBefore
+	r.wake(workflow.StartBegun)
+	second := in.InLap(1, nil)
+	_, _, err := r.releaser().Release(t.Context(), event.FinalizeInput{Input: second})
+	r.must(err)
+	r.expect("its next lap", "start")
+	s, err := r.Offer(t.Context(), "rg-1", fw2, 1, doc)
+	if err != nil || s.Did != workflow.StartBegun || s.Execution != second.Execution || s.Lap != 1 {
+		t.Errorf("offered late, it is %+v, %v", s, err)
+	}
+	r.expect("the late offer", "begin")
+	r.clean("after the late offer")
+
+	// Where none of them runs any more nobody else will report.
+	r.running[second.Execution] = false
+	if s, err := r.Offer(t.Context(), "rg-1", fw2, 1, doc); err != nil || s.Did != workflow.StartPlayed {
+		t.Error(s, err)
+	}
+	r.expect("over without a report", "begin", "reject Blink.Duplicate", "report fw-2 REJECTED Blink.Duplicate")
+	r.clean("after all")
+}
+
 // TestAnAttemptThatMissedItsWindowWaitsForTheNext: its device was away.
 func TestAnAttemptThatMissedItsWindowWaitsForTheNext(t *testing.T) {
 	r, _ := parked(t, event.Park{Gated: true})

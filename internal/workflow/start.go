@@ -388,8 +388,16 @@ func (w *Starter) tryStart(ctx context.Context, d Device, p Pending) (Started, e
 			out.Did = StartWaiting
 			return out, w.abandon(ctx, d.Thing, in)
 		}
-		f := event.Failf(flow.Played, "execution %s is over", in.Execution)
-		err := w.reject(ctx, d.Thing, p.Owner, p.ExecutionNumber, flow, *f)
+		last, runs, err := w.lastLap(ctx, in)
+		if err != nil {
+			return fail(err)
+		}
+		if runs { // a late copy of what named it: it has given its device back, and is about to report
+			out.Did, out.Execution, out.Lap = StartBegun, last.Execution, last.Lap
+			return out, w.abandon(ctx, d.Thing, in)
+		}
+		f := event.Failf(flow.Played, "execution %s is over", last.Execution)
+		err = w.reject(ctx, d.Thing, p.Owner, p.ExecutionNumber, flow, *f)
 		if errors.Is(err, ErrOver) {
 			out.Did, err = StartOver, nil
 		}
@@ -407,6 +415,21 @@ func (w *Starter) tryStart(ctx context.Context, d Device, p Pending) (Started, e
 			event.NewDomainEvent(event.EventStarted, now, p.Owner, d.Thing, p.ExecutionNumber, p.Operation))
 	}
 	return out, nil
+}
+
+// lastLap is the last lap of an attempt of which one is over.
+func (w *Starter) lastLap(ctx context.Context, in event.ExecutionInput) (last event.ExecutionInput, runs bool,
+	err error) {
+	for {
+		next := in.InLap(in.Lap+1, nil)
+		x, err := w.Machine.Look(ctx, next.Operation, next.Execution)
+		if err != nil || !x.Known {
+			return in, false, err
+		}
+		if in = next; x.Running {
+			return in, true, nil
+		}
+	}
 }
 
 // begin tells the owner that work on an attempt begins, or goes on; over is how it
