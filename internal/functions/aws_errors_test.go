@@ -149,7 +149,7 @@ func calls(p *parts) map[string]func(context.Context) error {
 		"Succeed": func(ctx context.Context) error { return steps.Succeed(ctx, "token", 1) },
 		"Fail":    func(ctx context.Context) error { return steps.Fail(ctx, "token", event.Failure{}) },
 		"Start": func(ctx context.Context) error {
-			return steps.Start(ctx, event.ExecutionInput{Execution: "e", Operation: op})
+			return ignore(steps.Start(ctx, event.ExecutionInput{Execution: "e", Operation: op}))
 		},
 		"Look":         func(ctx context.Context) error { return ignore(steps.Look(ctx, op, "e")) },
 		"Stop":         func(ctx context.Context) error { return steps.Stop(ctx, op, "e", event.Failure{}) },

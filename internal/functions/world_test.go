@@ -291,20 +291,20 @@ func (w *world) run() {
 
 // The state machine.
 
-func (w *world) Start(_ context.Context, in event.ExecutionInput) error {
+func (w *world) Start(_ context.Context, in event.ExecutionInput) (time.Time, error) {
 	w.pause()
 	name := in.Execution
 	if x, ok := w.execs[name]; ok {
 		if x.over != "" {
-			return workflow.ErrPlayed
+			return time.Time{}, workflow.ErrPlayed
 		}
-		return nil
+		return x.started, nil
 	}
 	x := &execution{name: name, input: in, timeouts: timeoutsOf(w.t, in), started: w.now, data: map[string]any{},
 		tries: map[string]int{}}
 	w.execs[name] = x
 	w.soon(func() { w.enter(x, "Inspect") })
-	return nil
+	return x.started, nil
 }
 
 func (w *world) Look(_ context.Context, _ event.Operation, name string) (workflow.ExecutionStatus, error) {

@@ -79,6 +79,49 @@ func TestAnAttemptWhoseOwnerIsOverIsHeldBeforeItBegins(t *testing.T) {
 	r.clean("held")
 }
 
+// TestALateOfferDoesNotKeepADevice: its execution has given the device back, and is about to report.
+func TestALateOfferDoesNotKeepADevice(t *testing.T) {
+	r, in := owned(t)
+	r.now = r.now.Add(time.Minute)
+	_, _, err := r.releaser().Release(t.Context(), event.FinalizeInput{Input: in})
+	r.must(err)
+	r.told = nil
+	if s, err := r.Offer(t.Context(), "rg-1", fw2, 1, doc); err != nil || s.Did != workflow.StartBegun {
+		t.Errorf("offered late, it is %+v, %v", s, err)
+	}
+	r.clean("after the late offer")
+	if len(r.told) > 0 {
+		t.Errorf("announced: %+v", r.told)
+	}
+}
+
+// TestARepeatedStartKeepsItsDevice: whoever started the execution did not come to say so.
+func TestARepeatedStartKeepsItsDevice(t *testing.T) {
+	r, in := owned(t)
+	r.now = r.now.Add(time.Minute)
+	if s, err := r.Offer(t.Context(), "rg-1", fw2, 1, doc); err != nil || s.Did != workflow.StartBegun {
+		t.Errorf("offered again, it is %+v, %v", s, err)
+	}
+	if d := r.load(); d.Claim == nil || d.Claim.Execution != in.Execution {
+		t.Errorf("the claim is %+v", d.Claim)
+	}
+}
+
+// TestAnAttemptThatIsAboutToReportIsNotHeld: it has given its device back when a late copy of what
+// named it comes, and its owner is over.
+func TestAnAttemptThatIsAboutToReportIsNotHeld(t *testing.T) {
+	r, in := owned(t)
+	_, _, err := r.releaser().Release(t.Context(), event.FinalizeInput{Input: in})
+	r.must(err)
+	r.set(fw2, event.ControlStopped)
+	if s, err := r.Offer(t.Context(), "rg-1", fw2, 1, doc); err != nil || s.Did != workflow.StartBegun ||
+		s.Execution != in.Execution {
+		t.Errorf("offered late, it is %+v, %v", s, err)
+	}
+	r.expect("the late offer")
+	r.clean("after the late offer")
+}
+
 func TestACommandIsNotSentForAnOwnerThatIsOver(t *testing.T) {
 	command := event.Move{Send: "reset", Once: true, State: memory}
 	for _, c := range []struct {

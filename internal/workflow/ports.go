@@ -45,9 +45,9 @@ var ErrDeadToken = errors.New("the task is over")
 
 // Machine runs executions by name, of one state machine for each operation.
 type Machine interface {
-	// Start starts an execution. ErrPlayed if one of this name is over,
-	// nil if it runs already.
-	Start(ctx context.Context, in event.ExecutionInput) error
+	// Start starts an execution, and says since when it runs, by the machine's clock: one of
+	// this name that runs already goes on. ErrPlayed if one is over.
+	Start(ctx context.Context, in event.ExecutionInput) (began time.Time, err error)
 	// Look says how one stands.
 	Look(ctx context.Context, operation event.Operation, name string) (ExecutionStatus, error)
 	// Stop ends it; one that is over or unknown is no error.
@@ -57,6 +57,7 @@ type Machine interface {
 // ExecutionStatus is how an execution stands. All is zero if there is none of its name.
 type ExecutionStatus struct {
 	Known, Running bool
+	Began          time.Time
 	// Stopped is what was told as it was stopped from outside; nil of any other.
 	Stopped *event.Failure
 }

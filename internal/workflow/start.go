@@ -16,6 +16,9 @@ import (
 // long it is not.
 const startGrace = 5 * time.Minute
 
+// The clocks of Lambda and of Step Functions are no further apart.
+const clockSkew = 5 * time.Second
+
 // Pending items of devices that never appear go with this.
 const pendingLife = 90 * 24 * time.Hour
 
@@ -378,7 +381,7 @@ func (w *Starter) tryStart(ctx context.Context, d Device, p Pending) (Started, e
 		}
 		return out, w.abandon(ctx, d.Thing, in)
 	}
-	err = w.Machine.Start(ctx, in)
+	began, err := w.Machine.Start(ctx, in)
 	if errors.Is(err, ErrPlayed) {
 		out.Did = StartPlayed
 		if now, err := w.Store.Load(ctx, d.Thing); err != nil {
@@ -410,6 +413,15 @@ func (w *Starter) tryStart(ctx context.Context, d Device, p Pending) (Started, e
 		return fail(err)
 	}
 	out.Did = StartBegun
+	if now.Sub(began) > clockSkew {
+		late, err := w.claimedLate(ctx, d.Thing, in, began)
+		if err != nil {
+			return fail(err)
+		}
+		if late {
+			return out, w.abandon(ctx, d.Thing, in)
+		}
+	}
 	if p.Lap == 0 {
 		w.Announce.Announce(ctx,
 			event.NewDomainEvent(event.EventStarted, now, p.Owner, d.Thing, p.ExecutionNumber, p.Operation))
@@ -417,17 +429,28 @@ func (w *Starter) tryStart(ctx context.Context, d Device, p Pending) (Started, e
 	return out, nil
 }
 
-// lastLap is the last lap of an attempt of which one is over.
+// claimedLate says of an execution that was started before whether its device was claimed later
+// than that, by a late copy of what named it: it has given its device back, and would not do so
+// again.
+func (w *Starter) claimedLate(ctx context.Context, thing event.ThingName, in event.ExecutionInput, began time.Time,
+) (bool, error) {
+	d, err := w.Store.Load(ctx, thing)
+	if err != nil || d.Claim == nil {
+		return false, err
+	}
+	return d.Claim.Execution == in.Execution && d.Claim.ClaimedAt.Sub(began) > clockSkew, nil
+}
+
+// lastLap is the last lap of an attempt from one on: which one began, and whether it runs.
 func (w *Starter) lastLap(ctx context.Context, in event.ExecutionInput) (last event.ExecutionInput, runs bool,
 	err error) {
-	for {
-		next := in.InLap(in.Lap+1, nil)
-		x, err := w.Machine.Look(ctx, next.Operation, next.Execution)
+	for last = in; ; in = in.InLap(in.Lap+1, nil) {
+		x, err := w.Machine.Look(ctx, in.Operation, in.Execution)
 		if err != nil || !x.Known {
-			return in, false, err
+			return last, false, err
 		}
-		if in = next; x.Running {
-			return in, true, nil
+		if last = in; x.Running {
+			return last, true, nil
 		}
 	}
 }
@@ -495,15 +518,20 @@ func (w *Starter) hold(
 	ctx context.Context, d Device, p Pending, in event.ExecutionInput, flow event.Flow, out *Started, held Control,
 ) error {
 	fail := func(err error) error { return fmt.Errorf("workflow.start: thing %s, %s: %w", d.Thing, in.Owner, err) }
-	if d.Claim != nil && d.Claim.Execution == in.Execution {
-		x, err := w.Machine.Look(ctx, in.Operation, in.Execution)
-		if err != nil {
-			return fail(err)
-		}
-		if x.Running {
-			out.Did = StartBegun
+	last, runs, err := w.lastLap(ctx, in)
+	if err != nil {
+		return fail(err)
+	}
+	if runs {
+		out.Did, out.Execution, out.Lap = StartBegun, last.Execution, last.Lap
+		if d.Claim != nil && d.Claim.Execution == last.Execution {
 			return nil
 		}
+		// It has given its device back, and is about to report.
+		if err := w.abandon(ctx, d.Thing, in); err != nil {
+			return fail(err)
+		}
+		return nil
 	}
 	out.Did = StartHeld
 	f := event.Failf(in.Owner.Held(), "%s ended (%s) before it began", in.Owner, held.Why)
@@ -514,7 +542,7 @@ func (w *Starter) hold(
 			return fail(err)
 		}
 	}
-	err := w.reject(ctx, d.Thing, in.Owner, in.ExecutionNumber, flow, *f)
+	err = w.reject(ctx, d.Thing, in.Owner, in.ExecutionNumber, flow, *f)
 	if errors.Is(err, ErrOver) {
 		out.Did, err = StartOver, nil
 	}

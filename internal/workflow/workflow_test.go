@@ -28,6 +28,7 @@ type rig struct {
 	name  string // of whoever calls
 
 	running map[string]bool           // executions by name: runs, or is over
+	began   map[string]time.Time      // of those that run
 	over    map[int64]bool            // job executions by number
 	dead    map[event.TaskToken]bool  // tasks that are over
 	fail    map[string]error          // by the name of a port's method
@@ -50,7 +51,8 @@ type rig struct {
 func newRig(t *testing.T) *rig {
 	r := &rig{
 		t: t, store: &workflowtest.Store{}, now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC),
-		running: map[string]bool{}, over: map[int64]bool{}, dead: map[event.TaskToken]bool{}, fail: map[string]error{},
+		running: map[string]bool{}, began: map[string]time.Time{},
+		over: map[int64]bool{}, dead: map[event.TaskToken]bool{}, fail: map[string]error{},
 		says: map[event.Kind]event.Move{}, aborted: map[string]*event.Failure{},
 	}
 	flows, err := event.NewFlows(r.flow(), r.unasked())
@@ -173,13 +175,15 @@ func (r *rig) Alive(_ context.Context, token event.TaskToken) error {
 	return r.fail["alive"]
 }
 
-func (r *rig) Start(_ context.Context, in event.ExecutionInput) error {
+func (r *rig) Start(_ context.Context, in event.ExecutionInput) (time.Time, error) {
 	name := in.Execution
 	if runs, there := r.running[name]; there && !runs {
-		return workflow.ErrPlayed
+		return time.Time{}, workflow.ErrPlayed
+	} else if !there {
+		r.began[name] = r.now
 	}
 	r.running[name] = true
-	return r.record("start")
+	return r.began[name], r.record("start")
 }
 
 func (r *rig) Look(_ context.Context, _ event.Operation, name string) (workflow.ExecutionStatus, error) {

@@ -128,9 +128,9 @@ func (q *quoted) Error() string {
 func (q *quoted) Unwrap() error { return q.err }
 
 // Start implements workflow.Machine.
-func (c *Client) Start(ctx context.Context, in event.ExecutionInput) error {
-	fail := func(err error) error {
-		return fmt.Errorf("workflow/stepfunctions.Start: execution %s: %w", in.Execution, err)
+func (c *Client) Start(ctx context.Context, in event.ExecutionInput) (began time.Time, err error) {
+	fail := func(err error) (time.Time, error) {
+		return time.Time{}, fmt.Errorf("workflow/stepfunctions.Start: execution %s: %w", in.Execution, err)
 	}
 	machine, err := c.machine(in.Operation)
 	if err != nil {
@@ -151,13 +151,15 @@ func (c *Client) Start(ctx context.Context, in event.ExecutionInput) error {
 	if errors.As(err, &exists) {
 		x, err := c.Look(ctx, in.Operation, in.Execution)
 		switch {
-		case err != nil || x.Running:
-			return err
+		case err != nil:
+			return fail(err)
+		case x.Running:
+			return x.Began, nil
 		case !x.Known:
 			// DescribeExecution is eventually consistent: it is too early to say.
 			return fail(errors.New("it exists and cannot be seen yet"))
 		}
-		return workflow.ErrPlayed
+		return time.Time{}, workflow.ErrPlayed
 	}
 	if err != nil {
 		return fail(err)
@@ -165,7 +167,7 @@ func (c *Client) Start(ctx context.Context, in event.ExecutionInput) error {
 	if got := aws.ToString(out.ExecutionArn); got != execution {
 		return fail(fmt.Errorf("it is %s, and would be looked for as %s", got, execution))
 	}
-	return nil
+	return aws.ToTime(out.StartDate), nil
 }
 
 // Look implements workflow.Machine.
@@ -185,7 +187,7 @@ func (c *Client) Look(ctx context.Context, operation event.Operation, name strin
 	if err != nil {
 		return fail(err)
 	}
-	x := workflow.ExecutionStatus{Known: true}
+	x := workflow.ExecutionStatus{Known: true, Began: aws.ToTime(out.StartDate)}
 	switch out.Status {
 	case types.ExecutionStatusRunning, types.ExecutionStatusPendingRedrive:
 		x.Running = true

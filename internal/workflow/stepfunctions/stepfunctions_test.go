@@ -171,7 +171,7 @@ func TestExecutionsAreNamedWithoutTheirAlias(t *testing.T) {
 		api := sfn.NewFromConfig(aws.Config{Region: "us-east-1", HTTPClient: s,
 			Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", "")})
 		client := workflowsfn.New(api, map[event.Operation]string{"reboot": c.machine})
-		if err := client.Start(t.Context(), in); (err != nil) != c.failed {
+		if _, err := client.Start(t.Context(), in); (err != nil) != c.failed {
 			t.Errorf("%s: %v", name, err)
 		}
 		if c.failed {
@@ -263,7 +263,7 @@ func TestStart(t *testing.T) {
 		event.Plan{Document: json.RawMessage(`{"a":1}`), Timeouts: json.RawMessage(`{}`)})
 	in.Execution = "x"
 	describe := func(status string) []answer {
-		return ok(`{"executionArn":"` + execution + `","status":"` + status + `"}`)
+		return ok(`{"executionArn":"` + execution + `","startDate":1,"status":"` + status + `"}`)
 	}
 	exists := refused("ExecutionAlreadyExists")
 	for name, c := range map[string]struct {
@@ -285,7 +285,10 @@ func TestStart(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			client, s := newClient(t, c.answers)
-			err := client.Start(t.Context(), in)
+			began, err := client.Start(t.Context(), in)
+			if err == nil && began.Unix() != 1 {
+				t.Errorf("%s: it runs since %s", name, began)
+			}
 			if c.want == errOther {
 				if err == nil || errors.Is(err, workflow.ErrPlayed) {
 					t.Errorf("%s: got %v", name, err)
@@ -341,8 +344,9 @@ func TestEveryOperationHasItsMachine(t *testing.T) {
 	c, s := newClient(t, nil)
 	in := event.NewExecutionInput(event.JobOwner("fw-2"), "rg-1", 1, "another", event.Plan{})
 	_, status := c.Look(t.Context(), "another", "x")
+	_, started := c.Start(t.Context(), in)
 	for op, err := range map[string]error{
-		"Start": c.Start(t.Context(), in), "Look": status, "Stop": c.Stop(t.Context(), "another", "x",
+		"Start": started, "Look": status, "Stop": c.Stop(t.Context(), "another", "x",
 			event.Failure{}),
 	} {
 		if err == nil || !strings.Contains(err.Error(), `"another"`) || len(s.asked) != 0 {
