@@ -383,28 +383,7 @@ func (w *Starter) tryStart(ctx context.Context, d Device, p Pending) (Started, e
 	}
 	began, err := w.Machine.Start(ctx, in)
 	if errors.Is(err, ErrPlayed) {
-		out.Did = StartPlayed
-		if now, err := w.Store.Load(ctx, d.Thing); err != nil {
-			return fail(err)
-		} else if later, ok := now.pending(p.Owner); ok && later.Identity().After(p.Identity()) {
-			// It was parked since it was read: its next lap has its own time.
-			out.Did = StartWaiting
-			return out, w.abandon(ctx, d.Thing, in)
-		}
-		last, runs, err := w.lastLap(ctx, in)
-		if err != nil {
-			return fail(err)
-		}
-		if runs { // a late copy of what named it: it has given its device back, and is about to report
-			out.Did, out.Execution, out.Lap = StartBegun, last.Execution, last.Lap
-			return out, w.abandon(ctx, d.Thing, in)
-		}
-		f := event.Failf(flow.Played, "execution %s is over", last.Execution)
-		err = w.reject(ctx, d.Thing, p.Owner, p.ExecutionNumber, flow, *f)
-		if errors.Is(err, ErrOver) {
-			out.Did, err = StartOver, nil
-		}
-		if err != nil {
+		if err := w.played(ctx, d.Thing, p, in, flow, &out); err != nil {
 			return fail(err)
 		}
 		return out, w.abandon(ctx, d.Thing, in)
@@ -427,6 +406,35 @@ func (w *Starter) tryStart(ctx context.Context, d Device, p Pending) (Started, e
 			event.NewDomainEvent(event.EventStarted, now, p.Owner, d.Thing, p.ExecutionNumber, p.Operation))
 	}
 	return out, nil
+}
+
+// played says what becomes of an attempt whose execution is over. What it claimed is the caller's
+// to give back.
+func (w *Starter) played(ctx context.Context, thing event.ThingName, p Pending, in event.ExecutionInput,
+	flow event.Flow, out *Started) error {
+	d, err := w.Store.Load(ctx, thing)
+	if err != nil {
+		return err
+	}
+	if later, ok := d.pending(p.Owner); ok && later.Identity().After(p.Identity()) {
+		out.Did = StartWaiting // it was parked since it was read: its next lap has its own time
+		return nil
+	}
+	last, runs, err := w.lastLap(ctx, in)
+	if err != nil {
+		return err
+	}
+	if runs { // a late copy of what named it: it has given its device back, and is about to report
+		out.Did, out.Execution, out.Lap = StartBegun, last.Execution, last.Lap
+		return nil
+	}
+	out.Did = StartPlayed
+	f := event.Failf(flow.Played, "execution %s is over", last.Execution)
+	err = w.reject(ctx, thing, p.Owner, p.ExecutionNumber, flow, *f)
+	if errors.Is(err, ErrOver) {
+		out.Did, err = StartOver, nil
+	}
+	return err
 }
 
 // claimedLate says of an execution that was started before whether its device was claimed later
