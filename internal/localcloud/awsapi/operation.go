@@ -188,6 +188,8 @@ type Call struct {
 	AccessKey string
 	// Host is the address under which the client reached the local cloud.
 	Host string
+	// Chunks checks the chunks of the body; nil where they are not signed.
+	Chunks Chunks
 
 	authorizer Authorizer
 	keys       Keys

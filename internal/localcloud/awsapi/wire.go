@@ -20,12 +20,27 @@ import (
 // Authenticator finds out who sent a request; internal/localcloud/sts is it.
 type Authenticator interface {
 	// Authenticate checks the request's signature (header or presigned
-	// query) over the given body and returns the caller and the service of
-	// the credential scope. A nil body has not been read: then the hash that
-	// the request states is taken. The error is an *Error with one of the
+	// query) over the given body. A nil body has not been read: then the hash
+	// that the request states is taken. The error is an *Error with one of the
 	// Code constants of authentication below; the door spells it as the
 	// protocol does.
-	Authenticate(r *http.Request, body []byte) (id Identity, signing string, err error)
+	Authenticate(r *http.Request, body []byte) (Signed, error)
+}
+
+// Signed is what the signature of a request says.
+type Signed struct {
+	Identity Identity // the caller
+	Service  string   // of the credential scope
+	Chunks   Chunks   // nil unless each chunk of the body is signed
+}
+
+// Chunks checks the signatures of a body that comes in chunks (S3). Each covers the one before it, hence they
+// are asked in the order of the body.
+type Chunks interface {
+	// Chunk says whether a chunk whose data has this SHA-256 is signed so.
+	Chunk(sum []byte, signature string) bool
+	// Trailer says so of the headers after the last chunk.
+	Trailer(sum []byte, signature string) bool
 }
 
 // Codes of an Authenticator's errors, as Query services spell them.
@@ -398,7 +413,7 @@ func (q *request) authenticate(op *Operation) error {
 		c.Identity = RootOf(q.door.config.Account)
 		return nil
 	}
-	id, signing, err := q.door.config.Authenticator.Authenticate(q.r, q.body)
+	signed, err := q.door.config.Authenticator.Authenticate(q.r, q.body)
 	if err != nil {
 		if Code(err) == CodeMissingToken && (op != nil && op.Anonymous || op == nil && q.service.HTTP != nil) {
 			c.Identity = Anonymous()
@@ -406,11 +421,11 @@ func (q *request) authenticate(op *Operation) error {
 		}
 		return q.authenticationError(err)
 	}
-	if signing != q.service.Signing {
+	if signed.Service != q.service.Signing {
 		return q.authenticationError(Errorf(CodeSignatureMismatch,
 			"Credential should be scoped to correct service: '%s'.", q.service.Signing))
 	}
-	c.Identity, c.AccessKey = id, signedBy(q.r)
+	c.Identity, c.AccessKey, c.Chunks = signed.Identity, signedBy(q.r), signed.Chunks
 	return nil
 }
 

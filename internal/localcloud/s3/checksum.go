@@ -4,6 +4,7 @@ import (
 	"crypto/md5"
 	"crypto/sha1"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"errors"
 	"hash"
@@ -15,18 +16,36 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/johannesboyne/gofakes3"
+	"github.com/zeebo/xxh3"
 )
 
 // algorithms are the checksums that a client may state, by the last word of their
 // header. Source: Amazon S3 User Guide, "Checking object integrity" (2026-11);
-// CRC-64/NVME is the polynomial 0xad93d23594c93659, here reversed.
+// CRC-64/NVME is the polynomial 0xad93d23594c93659, here reversed. Those of XXHASH have the seed 0
+// and are written from the most significant byte on, as xxHash's canonical representation is.
 var algorithms = map[string]func() hash.Hash{
 	"Crc32":     func() hash.Hash { return crc32.NewIEEE() },
 	"Crc32c":    func() hash.Hash { return crc32.New(crc32.MakeTable(crc32.Castagnoli)) },
 	"Crc64nvme": func() hash.Hash { return crc64.New(crc64.MakeTable(0x9a6c9329ac4bc9b5)) },
 	"Sha1":      sha1.New,
 	"Sha256":    sha256.New,
+	"Sha512":    sha512.New,
+	"Md5":       md5.New,
+	"Xxhash64":  func() hash.Hash { return xxhash.New() },
+	"Xxhash3":   func() hash.Hash { return xxh3.New() },
+	"Xxhash128": func() hash.Hash { return xxh128{xxh3.New()} },
+}
+
+// xxh128 is XXH3 with 128 bits.
+type xxh128 struct{ *xxh3.Hasher }
+
+func (h xxh128) Size() int { return 16 }
+
+func (h xxh128) Sum(b []byte) []byte {
+	sum := h.Sum128().Bytes()
+	return append(b, sum[:]...)
 }
 
 const (
@@ -64,7 +83,7 @@ func verify(w http.ResponseWriter, r *http.Request) error {
 	}
 	trailer := http.CanonicalHeaderKey(strings.TrimSpace(r.Header.Get("X-Amz-Trailer")))
 	var stated []string
-	for _, word := range []string{"Crc32", "Crc32c", "Crc64nvme", "Sha1", "Sha256"} {
+	for _, word := range slices.Sorted(maps.Keys(algorithms)) {
 		if r.Header.Get(checksumHeader+word) != "" || trailer == checksumHeader+word {
 			stated = append(stated, word)
 		}

@@ -16,6 +16,23 @@ func TestCRC64NVME(t *testing.T) {
 	}
 }
 
+// TestXXHash are the values of nothing and of "abc" by xxHash itself, the reference implementation in C.
+func TestXXHash(t *testing.T) {
+	for word, want := range map[string][2]string{
+		"Xxhash64":  {"ef46db3751d8e999", "44bc2cf5ad770999"},
+		"Xxhash3":   {"2d06800538d394c2", "78af5f94892f3950"},
+		"Xxhash128": {"99aa06d3014798d86001c324468d497f", "06b05ab6733a618578af5f94892f3950"},
+	} {
+		for i, text := range []string{"", "abc"} {
+			h := algorithms[word]()
+			_, _ = h.Write([]byte(text)) // a hash does not fail
+			if got := fmt.Sprintf("%x", h.Sum(nil)); got != want[i] || h.Size() != len(want[i])/2 {
+				t.Errorf("%s of %q is %s in %d bytes, want %s", word, text, got, h.Size(), want[i])
+			}
+		}
+	}
+}
+
 // TestChecksumsAreVerified: each algorithm, in a header and in a trailer, for
 // objects and for parts; what does not match leaves nothing behind.
 func TestChecksumsAreVerified(t *testing.T) {

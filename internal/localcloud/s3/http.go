@@ -1,14 +1,12 @@
 package s3
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/textproto"
 	"net/url"
 	"strconv"
 	"strings"
@@ -241,6 +239,7 @@ var statuses = map[string]int{
 	contentMismatch: http.StatusBadRequest, malformedTrailer: http.StatusBadRequest,
 	"EntityTooSmall": http.StatusBadRequest,
 	"EntityTooLarge": http.StatusBadRequest, "BucketAlreadyOwnedByYou": http.StatusConflict,
+	awsapi.CodeSignatureMismatch: http.StatusForbidden, smallChunk: http.StatusForbidden,
 }
 
 func (s *status) WriteHeader(code int) {
@@ -389,116 +388,6 @@ func (s *Service) authorizeDeletes(c *awsapi.Call, r *http.Request, bucketName s
 	r.ContentLength = int64(len(b))
 	return nil
 }
-
-// unchunk replaces a body in aws-chunked encoding by what it encodes.
-// Signatures of chunks are not checked; the request's own signature is.
-func unchunk(r *http.Request) error {
-	if !strings.HasPrefix(r.Header.Get("X-Amz-Content-Sha256"), "STREAMING-") {
-		return nil
-	}
-	size, err := strconv.ParseInt(r.Header.Get("X-Amz-Decoded-Content-Length"), 10, 64)
-	if err != nil || size < 0 {
-		return errS3("MissingContentLength", 411, "You must provide the X-Amz-Decoded-Content-Length HTTP header.")
-	}
-	r.Body = &chunked{r: bufio.NewReader(r.Body), closer: r.Body, header: r.Header, size: size}
-	r.ContentLength = size
-	r.Header.Set("Content-Length", strconv.FormatInt(size, 10))
-	r.Header.Set("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD")
-	var rest []string
-	for _, e := range strings.Split(r.Header.Get("Content-Encoding"), ",") {
-		if e = strings.TrimSpace(e); e != "" && e != "aws-chunked" {
-			rest = append(rest, e)
-		}
-	}
-	r.Header.Del("Content-Encoding")
-	if len(rest) > 0 {
-		r.Header.Set("Content-Encoding", strings.Join(rest, ","))
-	}
-	return nil
-}
-
-// chunked decodes aws-chunked: "<size in hex>[;chunk-signature=...]\r\n<data>\r\n"
-// until a chunk of size 0, after which trailing headers may follow. Source:
-// S3 API reference, "Signature calculations: transferring payload in multiple
-// chunks".
-type chunked struct {
-	r      *bufio.Reader
-	closer io.Closer
-	header http.Header
-	size   int64 // of the whole body, as the client states
-	read   int64
-	left   int64 // of the chunk
-	done   bool
-}
-
-var errTrailer = gofakes3.ErrorMessage(malformedTrailer, "The request contained trailing data that was not "+
-	"well-formed or did not conform to our published schema.")
-
-var errChunk = gofakes3.ErrorMessage(gofakes3.ErrIncompleteBody, "The request body is not as aws-chunked encodes one")
-
-func (c *chunked) Read(p []byte) (int, error) {
-	if c.done {
-		return 0, io.EOF
-	}
-	if c.left == 0 {
-		line, err := c.line()
-		if err != nil {
-			return 0, err
-		}
-		size, _, _ := strings.Cut(line, ";")
-		c.left, err = strconv.ParseInt(size, 16, 64)
-		if err != nil || c.left < 0 {
-			return 0, errChunk
-		}
-		if c.left == 0 {
-			c.done = true
-			rest := &io.LimitedReader{R: c.r, N: maxTrailer}
-			trailer, err := textproto.NewReader(bufio.NewReader(rest)).ReadMIMEHeader()
-			if err != nil && !errors.Is(err, io.EOF) || rest.N == 0 || c.read != c.size {
-				return 0, errChunk
-			}
-			announced := http.CanonicalHeaderKey(strings.TrimSpace(c.header.Get("X-Amz-Trailer")))
-			if announced != "" && trailer.Get(announced) == "" {
-				return 0, errTrailer
-			}
-			for name := range trailer {
-				if strings.HasPrefix(name, checksumHeader) && name != announced {
-					return 0, errTrailer
-				}
-			}
-			if announced != "" {
-				c.header.Set(announced, trailer.Get(announced))
-			}
-			return 0, io.EOF
-		}
-	}
-	n, err := c.r.Read(p[:min(int64(len(p)), c.left)])
-	c.left, c.read = c.left-int64(n), c.read+int64(n)
-	if err == nil && c.left == 0 {
-		var end string
-		if end, err = c.line(); err == nil && end != "" {
-			err = errChunk
-		}
-	}
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		err = errChunk
-	}
-	return n, err
-}
-
-// maxTrailer bounds the headers after the last chunk.
-const maxTrailer = 8 << 10
-
-// line reads the line before or after a chunk, which fits the reader's buffer.
-func (c *chunked) line() (string, error) {
-	line, err := c.r.ReadSlice('\n')
-	if err != nil || len(line) > 1024 {
-		return "", errChunk
-	}
-	return strings.TrimRight(string(line), "\r\n"), nil
-}
-
-func (c *chunked) Close() error { return c.closer.Close() }
 
 // answerXML answers with a document.
 func (s *Service) answerXML(w http.ResponseWriter, document any) error {

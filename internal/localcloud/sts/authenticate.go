@@ -18,13 +18,20 @@ import (
 )
 
 const (
-	algorithm       = "AWS4-HMAC-SHA256"
-	unsignedPayload = "UNSIGNED-PAYLOAD"
-	basicTime       = "20060102T150405Z"
+	algorithm = "AWS4-HMAC-SHA256"
+	basicTime = "20060102T150405Z"
 	// skew is how far a signature's time may be from ours.
 	skew = 15 * time.Minute
 	// longestPresigned is the most a presigned URL may ask for.
 	longestPresigned = 7 * 24 * time.Hour
+)
+
+// What x-amz-content-sha256 says in place of a hash, to S3 alone.
+const (
+	unsignedPayload     = "UNSIGNED-PAYLOAD"
+	unsignedTrailer     = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+	signedChunks        = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
+	signedChunksTrailer = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"
 )
 
 // found are the credentials behind an access key ID.
@@ -62,47 +69,51 @@ type signature struct {
 }
 
 // Authenticate implements awsapi.Authenticator.
-func (s *Service) Authenticate(r *http.Request, body []byte) (id awsapi.Identity, signing string, err error) {
+func (s *Service) Authenticate(r *http.Request, body []byte) (signed awsapi.Signed, err error) {
 	if r.Header.Get("Authorization") == "" && isVersion2(r) {
 		id, err := s.authenticateVersion2(r)
-		return id, "s3", err
+		return awsapi.Signed{Identity: id, Service: "s3"}, err
 	}
 	sig, err := readSignature(r)
 	if err != nil {
-		return id, "", err
+		return signed, err
 	}
 	c, ok, err := s.credentialsOf(r.Context(), sig.key)
 	if err != nil {
-		return id, "", err
+		return signed, err
 	}
 	if !ok || subtle.ConstantTimeCompare([]byte(c.token), []byte(sig.token)) != 1 {
-		return id, "", invalidToken()
+		return signed, invalidToken()
 	}
 	now := s.config.Scheduler.Now()
 	if !c.expires.IsZero() && !now.Before(c.expires) {
-		return id, "", awsapi.Errorf(awsapi.CodeExpiredToken, "The security token included in the request is expired")
+		return signed, awsapi.Errorf(awsapi.CodeExpiredToken, "The security token included in the request is expired")
 	}
 	if err := s.checkDates(r, sig, now); err != nil {
-		return id, "", err
+		return signed, err
 	}
 	if sig.region != s.config.Region && (sig.region != "us-east-1" || sig.service != "iam" && sig.service != "sts") {
-		return id, "", awsapi.Errorf(awsapi.CodeSignatureMismatch,
+		return signed, awsapi.Errorf(awsapi.CodeSignatureMismatch,
 			"Credential should be scoped to a valid region, not '%s'.", sig.region)
 	}
 	if err := allSigned(r, sig); err != nil {
-		return id, "", err
+		return signed, err
 	}
 	payload, err := payloadHash(r, sig, body)
 	if err != nil {
-		return id, "", err
+		return signed, err
 	}
 	key := s.signingKey(signingKey{c.secret, sig.date, sig.region, sig.service})
 	for _, p := range canonicalPaths(r, sig.service) {
 		if hmac.Equal(sign(key, r, sig, p, payload), sig.signed) {
-			return c.identity, sig.service, nil
+			signed = awsapi.Signed{Identity: c.identity, Service: sig.service}
+			if payload == signedChunks || payload == signedChunksTrailer {
+				signed.Chunks = newChunks(key, sig)
+			}
+			return signed, nil
 		}
 	}
-	return id, "", mismatch()
+	return signed, mismatch()
 }
 
 func readSignature(r *http.Request) (sig signature, err error) {
@@ -238,7 +249,8 @@ func payloadHash(r *http.Request, sig signature, body []byte) (string, error) {
 			stated = unsignedPayload
 		}
 	}
-	if stated == unsignedPayload || strings.HasPrefix(stated, "STREAMING-") {
+	switch stated {
+	case unsignedPayload, unsignedTrailer, signedChunks, signedChunksTrailer:
 		if sig.service != "s3" { // which alone takes payloads that are not signed as a whole
 			return "", mismatch()
 		}
@@ -250,9 +262,8 @@ func payloadHash(r *http.Request, sig signature, body []byte) (string, error) {
 				"Missing required header for this request: x-amz-content-sha256")
 		}
 		if sum, err := hex.DecodeString(stated); err != nil || len(sum) != sha256.Size {
-			return "", awsapi.Errorf(awsapi.CodeInvalidArgument, "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, "+
-				"STREAMING-UNSIGNED-PAYLOAD-TRAILER, STREAMING-AWS4-HMAC-SHA256-PAYLOAD, "+
-				"STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER or a valid sha256 value.")
+			return "", awsapi.Errorf(awsapi.CodeInvalidArgument, "x-amz-content-sha256 must be %s, %s, %s, %s or a "+
+				"valid sha256 value.", unsignedPayload, unsignedTrailer, signedChunks, signedChunksTrailer)
 		}
 		return stated, nil
 	}
@@ -369,14 +380,12 @@ func sign(key []byte, r *http.Request, sig signature, path, payload string) []by
 	}
 	line("\n", strings.Join(sig.headers, ";"), "\n", payload)
 
-	var b []byte
-	b = append(b, algorithm...)
-	b = append(b, '\n')
-	b = sig.when.AppendFormat(b, basicTime)
-	b = append(b, '\n')
-	b = append(b, sig.date+"/"+sig.region+"/"+sig.service+"/aws4_request\n"...)
-	b = hex.AppendEncode(b, h.Sum(nil))
-	return mac(key, b)
+	return mac(key, hex.AppendEncode([]byte(algorithm+"\n"+sig.scope()), h.Sum(nil)))
+}
+
+// scope are the lines of a string to sign that say when and for what.
+func (sig signature) scope() string {
+	return sig.when.Format(basicTime) + "\n" + sig.date + "/" + sig.region + "/" + sig.service + "/aws4_request\n"
 }
 
 // header is the canonical value of a signed header.

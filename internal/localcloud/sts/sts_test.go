@@ -354,6 +354,7 @@ func TestStreamedPayloads(t *testing.T) {
 		{hello, "hello", 200}, {hello, "hellO", 400}, {"UNSIGNED-PAYLOAD", "hello", 200},
 		{hello[1:], "hello", 400}, {"none", "hello", 400},
 		{"STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "5;chunk-signature=0\r\nhello\r\n", 200},
+		{"STREAMING-AWS4-HMAC-SHA512-PAYLOAD", "5;chunk-signature=0\r\nhello\r\n", 400},
 	} {
 		if got := send(x.payload, x.body); got != x.want {
 			t.Errorf("%s: got %d, want %d", x.payload, got, x.want)
@@ -438,7 +439,7 @@ func TestWhatTheSDKSignsIsAccepted(t *testing.T) {
 		}
 		// Over the wire the path is as the client wrote it.
 		r.RequestURI = r.URL.RequestURI()
-		if _, _, err := c.sts.Authenticate(r, body); err != nil {
+		if _, err := c.sts.Authenticate(r, body); err != nil {
 			rt.Fatalf("%s %s: %v", service, u, err)
 		}
 		switch rapid.IntRange(0, 3).Draw(rt, "change") {
@@ -451,7 +452,7 @@ func TestWhatTheSDKSignsIsAccepted(t *testing.T) {
 		case 3:
 			body = append(body, 'x')
 		}
-		if _, _, err := c.sts.Authenticate(r, body); awsapi.Code(err) != awsapi.CodeSignatureMismatch {
+		if _, err := c.sts.Authenticate(r, body); awsapi.Code(err) != awsapi.CodeSignatureMismatch {
 			rt.Fatalf("a changed request: %v", err)
 		}
 	})
@@ -469,9 +470,9 @@ func FuzzAuthenticate(f *testing.F) {
 		r.URL.RawQuery = query
 		r.Header.Set("Authorization", authorization)
 		r.Header.Set("X-Amz-Date", date)
-		id, _, err := s.Authenticate(r, []byte{})
-		if err == nil || id.ARN != "" {
-			t.Fatalf("let in: %v", id)
+		signed, err := s.Authenticate(r, []byte{})
+		if err == nil || signed.Identity.ARN != "" {
+			t.Fatalf("let in: %v", signed)
 		}
 		if awsapi.AsError(err).HTTPStatus() >= 500 {
 			t.Fatal(err)
@@ -498,7 +499,7 @@ func BenchmarkAuthenticate(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, _, err := s.Authenticate(r, body); err != nil {
+		if _, err := s.Authenticate(r, body); err != nil {
 			b.Fatal(err)
 		}
 	}
