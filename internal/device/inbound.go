@@ -1,8 +1,14 @@
 package device
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -200,7 +206,7 @@ func failure[F interface {
 }
 
 func readNotification(ev *event.DeviceEvent, n usp.Notification) {
-	ev.ID, ev.Path = n.ID, n.Path
+	ev.ID, ev.Path = newsID(n), n.Path
 	switch {
 	case n.Kind == usp.KindEvent && n.Path == usp.EventBoot:
 		ev.Kind = event.KindBooted
@@ -230,6 +236,32 @@ func readNotification(ev *event.DeviceEvent, n usp.Notification) {
 	case n.Kind == usp.KindValueChange:
 		ev.Kind, ev.Value = event.KindValueChanged, n.Value
 	}
+}
+
+// newsID is the same for each copy of a piece of news. The message's id is not enough, because a device whose clock
+// begins with each boot uses its ids again (24); nor is the content, because a device may say the same twice.
+// Copies by several Subscriptions (17) have the same content.
+func newsID(n usp.Notification) string {
+	if n.ID == "" {
+		return ""
+	}
+	h := sha256.New()
+	write := func(texts ...string) {
+		for _, text := range texts {
+			fmt.Fprintf(h, "%d:%s", len(text), text)
+		}
+	}
+	write(string(n.Kind), n.Path, n.Value, n.CommandKey)
+	for _, m := range []map[string]string{n.Params, n.Output} {
+		write(strconv.Itoa(len(m)))
+		for _, name := range slices.Sorted(maps.Keys(m)) {
+			write(name, m[name])
+		}
+	}
+	if n.Failure != nil {
+		write(strconv.Itoa(int(n.Failure.Code)), n.Failure.Message)
+	}
+	return n.ID + event.NewsMark + hex.EncodeToString(h.Sum(nil)[:8])
 }
 
 func fault(e *usp.Error) *event.Fault {

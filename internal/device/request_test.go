@@ -3,6 +3,7 @@ package device_test
 import (
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -223,6 +224,33 @@ func TestRequestsAreOfTypesThatEveryAgentKnows(t *testing.T) {
 	}
 }
 
+// TestNewsIsToldApartByItsContent: a device whose clock begins with each boot uses its message ids again (24). A
+// repeat, or the copy that another Subscription causes, is the same news.
+func TestNewsIsToldApartByItsContent(t *testing.T) {
+	boot := func(subscription, key string) string {
+		n := usp.Notification{ID: "n-1", SubscriptionID: subscription, Kind: usp.KindEvent, Path: usp.EventBoot,
+			Params: usp.Boot{Cause: "RemoteReboot", CommandKey: key}.Params()}
+		return received(t, n.Message()).Event.ID
+	}
+	first := boot("s", "k1")
+	if boot("s", "k1") != first || boot("another", "k1") != first {
+		t.Error("a copy is taken for other news")
+	}
+	if boot("s", "k2") == first {
+		t.Error("the second restart is taken for a copy of the first")
+	}
+	done := usp.Notification{ID: "n-1", Kind: usp.KindOperationComplete, Path: "Device.X()", CommandKey: "k"}
+	ok := received(t, done.Message()).Event.ID
+	done.Failure = &usp.Error{Code: usp.CommandFailure, Message: "no"}
+	if received(t, done.Message()).Event.ID == ok {
+		t.Error("a failure is taken for a copy of a success")
+	}
+	done.ID = ""
+	if id := received(t, done.Message()).Event.ID; id != "" {
+		t.Errorf("news without an id has %q", id)
+	}
+}
+
 func TestNewsInPlainWords(t *testing.T) {
 	notify := func(n usp.Notification) event.Inbound {
 		n.ID, n.SubscriptionID, n.SendResp = "n-1", "s", true
@@ -265,7 +293,7 @@ func TestNewsInPlainWords(t *testing.T) {
 			got.Fault != nil && got.Fault.Code != c.want.Fault.Code {
 			t.Errorf("%s: got %+v, want %+v", name, got, c.want)
 		}
-		if got.ID != "n-1" || got.Kind.Event() && got.Path != c.n.Path || got.Value != c.n.Value ||
+		if !strings.HasPrefix(got.ID, "n-1~") || got.Kind.Event() && got.Path != c.n.Path || got.Value != c.n.Value ||
 			got.Kind == event.KindEvent && !maps.Equal(got.Params, c.n.Params) {
 			t.Errorf("%s: got %+v", name, got)
 		}

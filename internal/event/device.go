@@ -25,6 +25,10 @@ func (k Kind) Event() bool {
 	return k == KindBooted || k == KindTransferComplete || k == KindEvent
 }
 
+// NewsMark divides the id that a device gives a piece of news from the digest of the news. What was stored before
+// has no digest.
+const NewsMark = "~"
+
 // DeviceEvent is news of a device in plain words. Thing comes from the topic and
 // the connection; what the payload claims was checked against it.
 type DeviceEvent struct {
@@ -33,8 +37,8 @@ type DeviceEvent struct {
 	Endpoint EndpointID `json:"endpointId,omitempty"`
 	At       time.Time  `json:"at"` // when the broker had it
 
-	// Of news: ID is the device's own, the same for each copy; Path is that of the
-	// event, or of the parameter that has a new Value.
+	// Of news: ID is the device's own with a digest of the content behind NewsMark, the same for each copy;
+	// Path is that of the event, or of the parameter that has a new Value.
 	ID    string `json:"id,omitempty"`
 	Path  string `json:"path,omitempty"`
 	Value string `json:"value,omitempty"`

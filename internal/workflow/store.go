@@ -98,13 +98,13 @@ type Taking struct {
 // mostTaken is how many takings a claim holds: news is told again for minutes.
 const mostTaken = 32
 
-// takenBy is who took a piece of news.
+// takenBy is who took a piece of news. One that an earlier version stored is known by the message's id alone.
 func (c Claim) takenBy(news string) (by string, taken bool) {
 	if news == "" {
 		return "", false
 	}
 	for _, t := range c.Taken {
-		if t.News == news {
+		if t.News == news || strings.HasPrefix(news, t.News+event.NewsMark) {
 			return t.By, true
 		}
 	}
