@@ -75,10 +75,19 @@ type memory struct {
 	Booted   bool              `json:"booted,omitempty"`   // it restarted after the command, by something else
 	Lost     int               `json:"lost,omitempty"`     // looks that showed no trace of it
 	Output   map[string]string `json:"output,omitempty"`   // of the command, before the restart that is its end
+	By       *Boot             `json:"by,omitempty"`       // it restarted by the command, whose answer is lost
+	Earlier  *given            `json:"earlier,omitempty"`  // what a try before gave, and saw no trace of
 
 	// Subscriptions that lack, and that are wrong.
 	Add    []device.Object `json:"add,omitempty"`
 	Repair []device.Object `json:"repair,omitempty"`
+}
+
+// given is a command that was sent.
+type given struct {
+	Key    string    `json:"key"`
+	At     time.Time `json:"at"`
+	Booted bool      `json:"booted,omitempty"` // a restart by something else was told after it
 }
 
 // readMemory reads what save wrote, this version's or an earlier one's.
@@ -173,6 +182,9 @@ func (f *flow) begin(_ context.Context, t event.Turn, in event.StepInput) (event
 	move.Messages = messages
 	if work.Task == Operate {
 		move.Commands = map[string]string{s.m.Key: work.Command}
+		if s.m.Earlier != nil {
+			move.Commands[s.m.Earlier.Key] = work.Command
+		}
 	}
 	return move, nil
 }
@@ -212,8 +224,8 @@ func (f *flow) next(t event.Turn, ev event.DeviceEvent) (event.Move, error) {
 		if move.Ignore {
 			move = s.returned(ev)
 		}
-		// A task that only minds a restart, and does not end by it, leaves it to others.
-		move.KeepNews = ev.Kind == event.KindBooted && !move.Ignore && !move.Ends()
+		// A task that only minds a restart, and does not take it, leaves it to others.
+		move.KeepNews = ev.Kind == event.KindBooted && !move.Ignore && move.Takes == ""
 		return move, nil
 	case event.KindAnswer:
 		return s.answered(ev), nil

@@ -12,9 +12,10 @@ import (
 // command, OperationComplete of an asynchronous one, Boot! where that is its end. Before
 // it is given, the agent is asked whether it will report the end; its answer shows that
 // it listens. Whether a command was taken whose answer is lost, a look may tell: it is
-// under way. If no look shows it, the task fails as Device.NoReport, and never gives it
-// again. Another try of the state goes on with it; after Device.NoReport the author's Retry
-// gives it again, with a key of its own.
+// under way, or has restarted the device. If no look shows it, the task fails as
+// Device.NoReport, and never gives it again. Another try of the state goes on with it. After
+// Device.NoReport the author's Retry looks once more, and then gives it again, with a key of
+// its own.
 
 type operating struct{ *turn }
 
@@ -37,18 +38,61 @@ func (s operating) adopt() error {
 		return nil
 	}
 	was, err := readMemory(s.t.Step, s.t.Before)
-	if err != nil || was.GivenAt.IsZero() || was.Lost > 0 || was.Busy {
+	switch {
+	case err != nil || was.Busy:
 		return err
+	case was.GivenAt.IsZero():
+		s.m.Earlier = was.Earlier
+	case was.Lost > 0:
+		s.m.Earlier = &given{Key: was.Key, At: was.GivenAt, Booted: was.Booted}
+	default:
+		s.m.Key, s.m.GivenAt, s.m.Accepted, s.m.Output = was.Key, was.GivenAt, was.Accepted, was.Output
 	}
-	s.m.Key, s.m.GivenAt, s.m.Accepted, s.m.Output = was.Key, was.GivenAt, was.Accepted, was.Output
 	return nil
 }
 
 func (s operating) open() event.Move {
-	if !s.m.GivenAt.IsZero() {
+	switch {
+	case !s.m.GivenAt.IsZero():
 		return s.trace()
+	case s.m.Earlier != nil:
+		return s.get(forNews, device.Subscriptions, device.Requests, device.UpTime)
 	}
 	return s.subscribe()
+}
+
+// retrace looks, before the command is given again, whether the one that the try before gave was
+// carried out after all.
+func (s operating) retrace(a *event.Answer, at time.Time) (move event.Move, found bool) {
+	e := s.m.Earlier
+	if s.m.For != forNews || e == nil || a.Fault != nil {
+		return event.Move{}, false
+	}
+	for _, r := range device.RunningIn(a) {
+		if r.Key == e.Key {
+			s.takeUp()
+			return s.underWay(), true
+		}
+	}
+	if !e.Booted && restarted(a, at, e.At) {
+		s.takeUp()
+		return s.wait(), true // for its Boot!
+	}
+	return event.Move{}, false
+}
+
+// takeUp makes the command of the try before that of this one.
+func (s operating) takeUp() {
+	s.m.Key, s.m.GivenAt, s.m.Booted, s.m.Earlier = s.m.Earlier.Key, s.m.Earlier.At, s.m.Earlier.Booted, nil
+}
+
+// underWay is for a command that is found among those at work.
+func (s operating) underWay() event.Move {
+	s.m.Accepted = true
+	if s.m.Task.EndsWith == endsWithResponse {
+		return s.done(Operated{CommandKey: s.m.Key, Output: map[string]string{}})
+	}
+	return s.wait()
 }
 
 func (s operating) lost() event.Move {
@@ -74,6 +118,9 @@ func (s operating) answer(ev event.DeviceEvent) event.Move {
 		return s.traced(a, ev.At)
 	case !s.m.GivenAt.IsZero():
 		return ignore
+	}
+	if move, found := s.retrace(a, ev.At); found {
+		return move
 	}
 	if move, ready := s.subscribing(a, s.needs()...); !ready {
 		return move
@@ -107,6 +154,15 @@ func (s operating) operated(ev event.DeviceEvent) event.Move {
 }
 
 func (s operating) news(ev event.DeviceEvent) event.Move {
+	if e := s.m.Earlier; e != nil && s.m.GivenAt.IsZero() {
+		switch {
+		case ev.CommandKey == e.Key:
+			s.takeUp()
+		case ev.Kind == event.KindBooted && ev.At.After(e.At):
+			e.Booted = true // by something else: no Boot! of it is waited for
+			return s.open()
+		}
+	}
 	if s.m.GivenAt.IsZero() {
 		return ignore
 	}
@@ -144,9 +200,15 @@ func (s operating) booted(ev event.DeviceEvent) event.Move {
 		move.Takes = ev.ID
 		return move
 	}
-	// It restarted, and not by this command: what it was busy with it has forgotten, or
-	// goes on with (07b, 07c).
+	if ours && s.m.Task.EndsWith == endsWithResponse {
+		return s.done(Operated{CommandKey: s.m.Key, Output: text(s.m.Output)})
+	}
+	// It restarted by something else: what it was busy with it has forgotten, or goes on with
+	// (07b, 07c). Or it restarted by a command of which is not known yet what is its end.
 	s.m.Booted = true
+	if ours && !s.m.Accepted {
+		s.m.By = bootOf(ev)
+	}
 	return s.trace()
 }
 
@@ -159,30 +221,30 @@ func (s operating) traced(a *event.Answer, at time.Time) event.Move {
 	}
 	for _, r := range device.RunningIn(a) {
 		if r.Key == s.m.Key {
-			s.m.Accepted = true
-			if s.m.Task.EndsWith == endsWithResponse {
-				return s.done(Operated{CommandKey: s.m.Key, Output: map[string]string{}})
-			}
-			return s.wait()
+			return s.underWay()
 		}
 	}
 	if s.m.Busy {
 		return s.fail(event.DeviceBusy, "%d: the device is busy with something else", device.CodeBusy)
 	}
-	if s.m.Task.EndsWith == endsWithBoot && !s.m.Booted && (s.m.Accepted || s.restarted(a, at)) {
+	taken := s.m.Task.EndsWith == endsWithBoot && s.m.Accepted
+	if !s.m.Booted && (taken || restarted(a, at, s.m.GivenAt)) {
 		return s.wait() // for its Boot!, which it says until it is answered
 	}
 	if s.m.Lost++; s.m.Lost < 2 {
 		return s.trace()
 	}
+	if s.m.By != nil { // it was carried out, and nothing of it is at work
+		return s.done(Operated{CommandKey: s.m.Key, Output: map[string]string{}, Boot: s.m.By})
+	}
 	return s.fail(event.DeviceNoReport, "%s was given, and nothing tells of its end", s.m.Task.Command)
 }
 
-// restarted reports whether a look that was answered at a time shows that the device has restarted since the command
+// restarted reports whether a look that was answered at a time shows that the device has restarted since a command
 // was given. It tells whole seconds, so that it may run for nearly one more.
-func (s operating) restarted(a *event.Answer, at time.Time) bool {
+func restarted(a *event.Answer, at, given time.Time) bool {
 	up, err := strconv.ParseInt(a.Params[device.UpTime], 10, 64)
-	return err == nil && time.Duration(up+1)*time.Second <= at.Sub(s.m.GivenAt)
+	return err == nil && time.Duration(up+1)*time.Second <= at.Sub(given)
 }
 
 func bootOf(ev event.DeviceEvent) *Boot {

@@ -205,6 +205,7 @@ func TestOperateUntilTheRestart(t *testing.T) {
 func TestOperateUntilTheResponse(t *testing.T) {
 	const task = `{"task":"OPERATE","command":"Device.X.2.Do()","endsWith":"Response","undoes":true}`
 	const looks = "m-news@1 get " + device.Subscriptions + " " + device.Requests
+	const traces = "m-trace@3 get " + device.Requests + " " + device.UpTime
 	ready := exchange{1, subscribed("news@1", to(boot)), "m-operate@2 operate Device.X.2.Do()"}
 	done := `done {"commandKey":"` + key + `","output":{}}`
 	plays(t, map[string]conversation{
@@ -215,9 +216,132 @@ func TestOperateUntilTheResponse(t *testing.T) {
 			turns: []exchange{{1, fault("news@1", 7006), "fails Device.Refused 7006"}}},
 		"it is over then": {task: task, does: looks, turns: []exchange{ready, {1, complete(key, nil), `done {"commandKey":"` + key + `","output":{"Took":"3"}}`}}},
 		"lost, and it runs": {task: task, does: looks,
-			turns: []exchange{ready, {1, connected, "m-trace@3 get " + device.Requests + " " + device.UpTime},
-				{1, running("trace@3", "Device.X.2.Do()", key), done}}},
+			turns: []exchange{ready, {1, connected, traces}, {1, running("trace@3", "Device.X.2.Do()", key), done}}},
+		"lost, and it has restarted the device": {task: task, does: looks,
+			turns: []exchange{ready, {9, booted("b", key), done}}},
+		"lost, and it has restarted the device, which reconnects first": {task: task, does: looks,
+			turns: []exchange{ready, {9, connected, traces}, {1, shows("trace@3", device.UpTime, "4"), "waits"},
+				{1, booted("b", key), done}}},
+		"lost, and something else has restarted the device": {task: task, does: looks,
+			turns: []exchange{ready, {9, booted("b", "other"), traces},
+				{1, shows("trace@3", device.UpTime, "1"), strings.Replace(traces, "@3", "@4", 1)},
+				{1, shows("trace@4", device.UpTime, "2"), "fails Device.NoReport 0"}}},
 	})
+}
+
+// TestARestartShowsThatACommandWasTaken: its Boot! has the key of a command whose answer is lost. A command of which
+// nothing is at work then, and that was not told as asynchronous, is over.
+func TestARestartShowsThatACommandWasTaken(t *testing.T) {
+	const task = `{"task":"OPERATE","command":"Device.Reboot()"}`
+	const looks = "m-news@1 get " + device.Subscriptions + " " + device.Requests
+	const traces = "m-trace@3 get " + device.Requests + " " + device.UpTime
+	again := strings.Replace(traces, "@3", "@4", 1)
+	ready := exchange{1, subscribed("news@1", to(device.EndOf("Device.Reboot()"), boot)),
+		"gate m-operate@2 operate Device.Reboot()"}
+	plays(t, map[string]conversation{
+		"nothing is at work": {task: task, does: looks, turns: []exchange{ready, {9, booted("b", key), traces},
+			{1, shows("trace@3", device.UpTime, "2"), again}, {1, shows("trace@4", device.UpTime, "3"),
+				`done {"commandKey":"` + key + `","output":{},"boot":{"cause":"RemoteReboot","commandKey":"` + key +
+					`","firmwareUpdated":false,"at":"2026-11-22T12:00:10Z"}}`}}},
+		"it is at work": {task: task, does: looks, turns: []exchange{ready, {9, booted("b", key), traces},
+			{1, running("trace@3", "Device.Reboot()", key), "waits"},
+			{1, complete(key, nil), `done {"commandKey":"` + key + `","output":{"Took":"3"}}`}}},
+		"it was told as asynchronous": {task: task, does: looks, turns: []exchange{ready,
+			{1, results("operate@2", event.Result{Request: "Device.LocalAgent.Request.1"}), "waits"},
+			{9, booted("b", key), traces}, {1, shows("trace@3", device.UpTime, "2"), again},
+			{1, shows("trace@4", device.UpTime, "3"), "fails Device.NoReport 0"}}},
+	})
+}
+
+// TestARetryLooksBeforeItGivesACommandAgain: the try before has seen no trace of its command. If that was carried out
+// after all, it is not given a second time: nobody wants a router to restart twice.
+func TestARetryLooksBeforeItGivesACommandAgain(t *testing.T) {
+	flow := script.New("test", controller)
+	key2 := event.StepKey("x", "Ask", 2)
+	end := device.EndOf("Device.X.2.Do()")
+	done := func(key string) string {
+		return `takes b done {"commandKey":"` + key + `","output":{},"boot":{"cause":"RemoteReboot","commandKey":"` + key +
+			`","firmwareUpdated":false,"at":"2026-11-22T12:01:02Z"}}`
+	}
+	// before is the memory of a try that was at its second look when it failed.
+	before := func(t *testing.T, endsWith string, booted bool) (json.RawMessage, string) {
+		task := `{"task":"OPERATE","command":"Device.X.2.Do()",` + endsWith + `}`
+		turn := event.Turn{Execution: "x", Step: "Ask", Messages: "m-", Now: noon, Tries: map[event.Step]int{"Ask": 1},
+			Device: event.DeviceState{Endpoint: "os::1", Connected: true}}
+		move, err := flow.Begin(t.Context(), turn, event.StepInput{Step: "Ask", Results: json.RawMessage(task)})
+		back := connected
+		if booted {
+			back = event.DeviceEvent{Kind: event.KindBooted, ID: "a", Path: device.BootEvent, CommandKey: "other"}
+		}
+		for _, ev := range []event.DeviceEvent{subscribed("news@1", to(end, boot)), back,
+			shows("trace@3", device.UpTime, "4000")} {
+			if err != nil || move.Ends() {
+				t.Fatal(tell(move), err)
+			}
+			turn.State, turn.Now, ev.At = move.State, turn.Now.Add(time.Second), turn.Now.Add(time.Second)
+			move, err = flow.Continue(turn, ev)
+		}
+		if err != nil || tell(move) != "m-trace@4 get "+device.Requests+" "+device.UpTime {
+			t.Fatal(tell(move), err)
+		}
+		return move.State, task
+	}
+	look := func(up string) event.DeviceEvent {
+		return subscribed("news@1", to(end, boot), device.UpTime, up)
+	}
+	type heard struct {
+		ev   event.DeviceEvent
+		does string
+	}
+	const again = "gate m-operate@2 operate Device.X.2.Do()"
+	for name, c := range map[string]struct {
+		endsWith string
+		booted   bool // the try before was told of a restart by something else
+		turns    []heard
+	}{
+		"it was lost": {endsWith: `"endsWith":"Boot!"`, turns: []heard{{look("4060"), again}, {booted("b", key2),
+			done(key2)}}},
+		"it has restarted the device": {endsWith: `"endsWith":"Boot!"`, turns: []heard{{look("20"), "waits"},
+			{booted("b", key), done(key)}}},
+		"something else has": {endsWith: `"endsWith":"Boot!"`, turns: []heard{{look("20"), "waits"},
+			{booted("b", "other"), "m-trace@2 get " + device.Requests + " " + device.UpTime}}},
+		"something else has, as the try before knows": {endsWith: `"endsWith":"Boot!"`, booted: true,
+			turns: []heard{{look("20"), again}}},
+		"its restart is told first": {endsWith: `"endsWith":"Boot!"`, turns: []heard{{booted("b", key), done(key)}}},
+		"its restart is told first, and its response was enough": {endsWith: `"endsWith":"Response"`, turns: []heard{
+			{booted("b", key), `done {"commandKey":"` + key + `","output":{}}`}}},
+		"it is at work": {endsWith: `"arguments":{}`, turns: []heard{
+			{running("news@1", "Device.X.2.Do()", key), "waits"},
+			{complete(key, nil), `done {"commandKey":"` + key + `","output":{"Took":"3"}}`}}},
+		"its end is told first": {endsWith: `"arguments":{}`, turns: []heard{
+			{complete(key, nil), `done {"commandKey":"` + key + `","output":{"Took":"3"}}`}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			memory, task := before(t, c.endsWith, c.booted)
+			turn := event.Turn{Execution: "x", Step: "Ask", Messages: "m-", Now: noon.Add(time.Minute), Before: memory,
+				Tries: map[event.Step]int{"Ask": 2}, Device: event.DeviceState{Endpoint: "os::1", Connected: true}}
+			move, err := flow.Begin(t.Context(), turn, event.StepInput{Step: "Ask", Results: json.RawMessage(task)})
+			if err != nil || tell(move) != "m-news@1 get "+device.Subscriptions+" "+device.Requests+" "+device.UpTime {
+				t.Fatal(tell(move), err)
+			}
+			if move.Commands[key] == "" || move.Commands[key2] == "" {
+				t.Errorf("it waits for news of %v", move.Commands)
+			}
+			for i, h := range c.turns {
+				if move.State != nil {
+					turn.State = move.State
+				}
+				h.ev.At = noon.Add(time.Minute + time.Duration(i+1)*time.Second)
+				if h.ev.ID == "b" {
+					h.ev.At = noon.Add(time.Minute + 2*time.Second)
+				}
+				turn.Before, turn.Now = nil, h.ev.At
+				if move, err = flow.Continue(turn, h.ev); err != nil || tell(move) != h.does {
+					t.Fatalf("turn %d: %s, %v\nwant %s", i+1, tell(move), err, h.does)
+				}
+			}
+		})
+	}
 }
 
 func TestAwait(t *testing.T) {

@@ -12,8 +12,6 @@ import (
 // time, which is cut to seconds, is less; nor does an answer count for longer because it came late.
 func TestARestartIsToldByWholeSeconds(t *testing.T) {
 	given := time.Date(2026, 1, 5, 8, 0, 0, 0, time.UTC)
-	s := operating{&turn{}}
-	s.m.GivenAt = given
 	for up, row := range map[string]struct {
 		after time.Duration
 		want  bool
@@ -22,7 +20,7 @@ func TestARestartIsToldByWholeSeconds(t *testing.T) {
 		"": {time.Hour, false},
 	} {
 		a := &event.Answer{Params: map[string]string{device.UpTime: up}}
-		if got := s.restarted(a, given.Add(row.after)); got != row.want {
+		if got := restarted(a, given.Add(row.after), given); got != row.want {
 			t.Errorf("%s s after %s: %v, want %v", up, row.after, got, row.want)
 		}
 	}

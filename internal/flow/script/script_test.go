@@ -67,8 +67,8 @@ func (c conversation) play(t *testing.T) {
 		if got := tell(move); got != e.does {
 			t.Fatalf("turn %d: %s\nwant %s", i+1, got, e.does)
 		}
-		if e.hears.Kind == event.KindBooted && !move.Ignore && !move.Ends() && !move.KeepNews {
-			t.Errorf("turn %d: a restart that the task does not end by is kept from others", i+1)
+		if e.hears.Kind == event.KindBooted && !move.Ignore && move.Takes == "" && !move.KeepNews {
+			t.Errorf("turn %d: a restart that the task does not take is kept from others", i+1)
 		}
 		if move.Send != nil && (move.State == nil || !move.Once) {
 			t.Errorf("turn %d: a request is not in the memory before it is sent", i+1)
