@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -170,9 +172,9 @@ func (e *Env) validate(file string) (problems event.Problems, o operation.Operat
 		return nil, o, err
 	}
 	name := filepath.Base(base)
-	if e.States != nil {
+	if e.States != nil && json.Valid(machine) { // else operation.New says where it is no JSON
 		for _, p := range e.States(string(machine)) {
-			p.Path = name + operation.MachineFile + ": " + p.Path
+			p.Path = name + operation.MachineFile + ": " + cmp.Or(p.Path, "$")
 			problems = append(problems, p)
 		}
 	}

@@ -102,6 +102,23 @@ func TestAllMistakesOfAWorkflowAreTold(t *testing.T) {
 	}
 }
 
+// TestWhatIsNoJSONIsToldOnce: the service would print the document.
+func TestWhatIsNoJSONIsToldOnce(t *testing.T) {
+	file := newWorkflow(t, func(text string) string { return "// mine\n" + text })
+	states := func(string) event.Problems { return event.Problems{{Value: "CODE", Allowed: "something else"}} }
+	r := run(t, setup{states: states}, "workflow", "validate", file)
+	const want = `blink.asl.json: $: "// mine": a JSON object: line 1, column 1: `
+	if r.code != 1 || !strings.HasPrefix(r.out, want) || strings.Count(r.out, "\n") != 1 {
+		t.Errorf("%+v", r)
+	}
+	// What is of the whole document has a place, too.
+	file = newWorkflow(t, func(text string) string { return text })
+	if r := run(t, setup{states: states}, "workflow", "validate", file); !strings.HasPrefix(r.out,
+		"blink.asl.json: $: ") {
+		t.Errorf("%+v", r)
+	}
+}
+
 // TestAWarningIsNoMistake: a workflow with a warning is valid.
 func TestAWarningIsNoMistake(t *testing.T) {
 	file := newWorkflow(t, func(text string) string {

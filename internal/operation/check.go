@@ -32,6 +32,7 @@ const (
 // checker collects what is wrong with a state machine.
 type checker struct {
 	machine
+	schema   *schema // nil where it has mistakes
 	problems event.Problems
 }
 
@@ -45,13 +46,13 @@ func (c *checker) add(path string, value any, allowed string, args ...any) {
 // check finds all that an operation's state machine does not keep to. The rules of the
 // States Language itself are the service's to check.
 func check(m machine, s *schema) event.Problems {
-	c := &checker{machine: m}
+	c := &checker{machine: m, schema: s}
 	for _, name := range c.order() {
 		c.state(name)
 	}
 	if m.begins() {
 		c.behindFinalize()
-		c.bounds(s)
+		c.bounds()
 	} else {
 		c.problems = append(c.problems, m.noBeginning())
 	}
@@ -178,7 +179,12 @@ func (c *checker) seconds(at string, v any, path string) bool {
 		return false
 	}
 	n, isNumber := v.(float64)
-	_, isPath := inputPath(v)
+	parts, isPath := inputPath(v)
+	if isPath && c.schema != nil && (len(parts) < 3 || parts[0] != "document" || parts[1] != "input" ||
+		!c.schema.gives(parts[2:])) {
+		c.add(at, v, "a number of the job's input, which the schema requires or gives a default")
+		return false
+	}
 	if !isPath && (!isNumber || n < 1 || n != float64(int64(n))) {
 		c.add(at, v, "a whole number of seconds, or one of the execution's input:"+
 			" {% $states.context.Execution.Input.document.input.NAME %}, in JSONPath"+
@@ -324,7 +330,7 @@ func (c *checker) reach(from string, stop bool) map[string]bool {
 }
 
 // bounds: an execution ends, in time, and does not cost too much.
-func (c *checker) bounds(s *schema) {
+func (c *checker) bounds() {
 	if loop := c.loop(); loop != nil {
 		c.add(c.place(loop[0]), strings.Join(loop, " > "),
 			"no loop, because the number of its rounds cannot be computed; a Retry repeats a state")
@@ -334,12 +340,12 @@ func (c *checker) bounds(s *schema) {
 		c.add("$.States", n, "at most %d state transitions on the longest way, including retries, except of %s",
 			mostTransitions, tooMany)
 	}
-	if c.problems != nil || s == nil {
+	if c.problems != nil || c.schema == nil {
 		return
 	}
 	// Times that an input may set are bounded by create-job for each job; without any
 	// the defaults count, and what has no default counts as nothing.
-	longest, problems := c.longest(map[string]any{"document": map[string]any{"input": s.defaults}})
+	longest, problems := c.longest(map[string]any{"document": map[string]any{"input": c.schema.filled(nil)}})
 	if problems == nil && longest > mostTime {
 		c.add("$.States", longest.String(), "times that end within %s, AWS IoT's longest job", mostTime)
 	}

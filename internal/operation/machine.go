@@ -1,8 +1,10 @@
 package operation
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -10,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/payload"
 )
 
 // Placeholders of a state machine document, which the template fills in.
@@ -70,15 +73,36 @@ func orElse[T any](v *T, otherwise T) T {
 	return *v
 }
 
-func newMachine(document []byte) (machine, event.Problems) {
-	var m machine
-	if err := json.Unmarshal(document, &m); err != nil {
+// mostDefinition is how many bytes a state machine's definition may have (CreateStateMachine, "definition"). Blanks
+// between its members do not count: the template has it without.
+const mostDefinition = 1 << 20
+
+// newMachine reads a document. What is of another type than it should is told, and does not hide the rest.
+func newMachine(document []byte) (m machine, problems event.Problems) {
+	tree, problems := payload.Decode(document)
+	if problems != nil {
+		return machine{}, problems
+	}
+	if _, ok := tree.(map[string]any); !ok {
+		return machine{}, event.Problems{{Path: "$", Value: tree, Allowed: "an object, which is a state machine"}}
+	}
+	err := json.Unmarshal(document, &m)
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		problems = append(problems, event.Problem{Path: "$", Value: payload.Line(document, int(wrong.Offset)-1),
+			Allowed: fmt.Sprintf("%s: no %s as %s", payload.Place(document, int(wrong.Offset)-1), wrong.Value,
+				wrong.Field[strings.LastIndexByte(wrong.Field, '.')+1:])})
+	} else if err != nil {
 		return machine{}, event.Problems{{Path: "$", Allowed: "a state machine in JSON: " + err.Error()}}
 	}
-	if len(m.States) == 0 {
-		return machine{}, event.Problems{{Path: "$.States", Allowed: "required: the states, by name"}}
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, document); err == nil && compact.Len() > mostDefinition {
+		problems = append(problems, event.Problem{Path: "$", Value: compact.Len(),
+			Allowed: fmt.Sprintf("at most %d bytes, Step Functions' longest definition", mostDefinition)})
 	}
-	return m, nil
+	if len(m.States) == 0 {
+		problems = append(problems, event.Problem{Path: "$.States", Allowed: "required: the states, by name"})
+	}
+	return m, problems
 }
 
 // begins reports whether the state is there with which it begins.

@@ -71,8 +71,8 @@ func New(name string, machineDocument, schemaDocument []byte) (Operation, event.
 	o.schema, problems = newSchema(schemaDocument)
 	in(SchemaFile, problems)
 	o.states, problems = newMachine(machineDocument)
-	if problems == nil {
-		problems = check(o.states, o.schema)
+	if len(o.states.States) > 0 {
+		problems = append(problems, check(o.states, o.schema)...)
 	}
 	in(MachineFile, problems)
 	return o, all

@@ -200,7 +200,8 @@ func TestWhatAnOperationMayNotDo(t *testing.T) {
 			states + "Done.Catch"},
 		"FINALIZE once": {`"Retry": [{"ErrorEquals": ["States.ALL"], "MaxAttempts": 2}], "End": true`,
 			`"End": true`, states + "Done.Retry"},
-		"an end without FINALIZE":  {`"Next": "Done"}`, `"Type": "Succeed"}`, states + "Done; " + states + "Rest"},
+		"an end without FINALIZE": {"\n      \"Next\": \"Done\"}", "\"End\": true}",
+			states + "Done; " + states + "Rest"},
 		"no FINALIZE at all":       {`"FunctionName": "${FinalizeArn}"`, `"FunctionName": "${UspTaskArn}"`, ""},
 		"a choice without default": {`"Default": "Rest"`, `"Comment": "none"`, states + "Choose.Default"},
 		"a time of day": {`"Seconds": "{% $states.context.Execution.Input.document.input.restSeconds %}"`,
@@ -379,5 +380,153 @@ func TestNeedsFollowTheInput(t *testing.T) {
 		if _, err := need(bad); err == nil {
 			t.Errorf("%s: no error", bad)
 		}
+	}
+}
+
+// input is what a payload's input comes to.
+func input(t *testing.T, o operation.Operation, given string) string {
+	t.Helper()
+	tree, problems := payload.Decode([]byte(given))
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	in, problems := o.Form().Read("$.input", tree.(map[string]any))
+	if problems != nil {
+		return problems.Error()
+	}
+	return string(in.Members["input"])
+}
+
+// TestDefaultsAreFilledInWhereverTheyStand: behind a $ref, in allOf, in members of members and items of lists.
+func TestDefaultsAreFilledInWhereverTheyStand(t *testing.T) {
+	machine, _ := operation.Skeleton("xy")
+	o, problems := operation.New("xy", machine, []byte(`{"type": "object",
+		"$defs": {
+			"seconds": {"type": "integer", "default": 90},
+			"row": {"type": "object", "properties": {"on": {"type": "boolean", "default": true}}},
+			"again": {"type": "object", "default": {}, "properties": {"next": {"$ref": "#/$defs/again"}}}
+		},
+		"allOf": [{"properties": {"all": {"default": 1}}}],
+		"properties": {
+			"answerSeconds": {"$ref": "#/$defs/seconds"},
+			"own": {"$ref": "#/$defs/seconds", "default": 7},
+			"nested": {"type": "object", "default": {}, "properties": {"deep": {"default": "d"}}},
+			"none": {"type": "object", "properties": {"deep": {"default": "d"}}},
+			"rows": {"type": "array", "items": {"$ref": "#/$defs/row"}},
+			"again": {"$ref": "#/$defs/again"}
+		}}`))
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	if !strings.Contains(o.Bounds(), "over within") {
+		t.Errorf("a time behind a $ref is not counted: %s", o.Bounds())
+	}
+	for given, want := range map[string]string{
+		`{}`: `{"again":{},"all":1,"answerSeconds":90,"nested":{"deep":"d"},"own":7}`,
+		`{"answerSeconds": 20, "none": {}, "rows": [{}, {"on": false}], "nested": {"deep": 3}, "again": {"next": {}}}`: `` +
+			`{"again":{"next":{"next":{}}},"all":1,"answerSeconds":20,"nested":{"deep":3},"none":{"deep":"d"},"own":7,` +
+			`"rows":[{"on":true},{"on":false}]}`,
+	} {
+		for range 2 { // a default is not changed by what it is filled into
+			if got := input(t, o, given); got != want {
+				t.Errorf("%s\ngives %s\nwant  %s", given, got, want)
+			}
+		}
+	}
+}
+
+// TestADefaultIsHeldToItsOwnSchema, or every payload that leaves it out would be refused.
+func TestADefaultIsHeldToItsOwnSchema(t *testing.T) {
+	machine, _ := operation.Skeleton("xy")
+	_, problems := operation.New("xy", machine, []byte(`{"type": "object", "properties": {
+		"answerSeconds": {"type": "integer", "minimum": 5, "default": 3},
+		"mode": {"enum": ["a", "b"], "default": "c"}}}`))
+	want := "xy.schema.json: $.properties.answerSeconds.default: 3: at least 5\n" +
+		`xy.schema.json: $.properties.mode.default: "c": one of a, b`
+	if got := problems.Error(); !strings.Contains(got, want) {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+}
+
+// TestATimeIsANumberThatEveryInputHas, since create-job adds the times up.
+func TestATimeIsANumberThatEveryInputHas(t *testing.T) {
+	const at = "xy.asl.json: $.States.Look.TimeoutSeconds"
+	for name, c := range map[string]struct{ schema, want string }{
+		"default":                          {`"properties": {"answerSeconds": {"type": "integer", "default": 90}}`, ""},
+		"required":                         {`"properties": {"answerSeconds": {"type": "integer"}}, "required": ["answerSeconds"]`, ""},
+		"a list of numbers to choose from": {`"properties": {"answerSeconds": {"enum": [30, 60], "default": 30}}`, ""},
+		"behind references": {`"properties": {"answerSeconds": {"$ref": "#/$defs/a"}}, "required": ["answerSeconds"],
+			"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"type": "integer"}}`, ""},
+		"neither":        {`"properties": {"answerSeconds": {"type": "integer"}}`, at},
+		"no such member": {`"properties": {"answerSecond": {"type": "integer", "default": 90}}`, at},
+		"text":           {`"properties": {"answerSeconds": {"type": "string", "default": "90"}}`, at},
+		"text, behind it": {`"properties": {"answerSeconds": {"$ref": "#/$defs/a"}}, "required": ["answerSeconds"],
+			"$defs": {"a": {"type": "string"}}`, at},
+	} {
+		machine, _ := operation.Skeleton("xy")
+		_, problems := operation.New("xy", machine, []byte(`{"type": "object", `+c.schema+`}`))
+		var got []string
+		for _, p := range problems {
+			got = append(got, p.Path)
+		}
+		if strings.Join(got, "; ") != c.want {
+			t.Errorf("%s: %v", name, problems)
+		}
+	}
+	// In a member of a member, each of them is there.
+	machine, _ := operation.Skeleton("xy")
+	nested := []byte(strings.ReplaceAll(string(machine), "input.answerSeconds", "input.times.answer"))
+	for schema, ok := range map[string]bool{
+		`"properties": {"times": {"type": "object", "default": {}, "properties": {"answer": {"type": "integer", "default": 9}}}}`: true,
+		`"properties": {"times": {"type": "object", "properties": {"answer": {"type": "integer", "default": 9}}}}`:                false,
+		`"properties": {"times": {"type": "object", "properties": {"answer": {"type": "integer"}}, "required": ["answer"]}},
+			"required": ["times"]`: true,
+	} {
+		if _, problems := operation.New("xy", nested, []byte(`{"type": "object", `+schema+`}`)); (problems == nil) != ok {
+			t.Errorf("%s: %v", schema, problems)
+		}
+	}
+}
+
+// TestWhatIsNoJSONIsToldAtItsLine, once, and a name that is there twice as what it is.
+func TestWhatIsNoJSONIsToldAtItsLine(t *testing.T) {
+	machine, schema := operation.Skeleton("xy")
+	asl := string(machine)
+	for name, c := range map[string]struct {
+		asl  string
+		want []string
+	}{
+		"a comment": {strings.Replace(asl, `  "StartAt"`, `  // begins
+  "StartAt"`, 1), []string{"$: ", "line 4, column 3", "JSON has no comments"}},
+		"a comma too many":  {strings.Replace(asl, `"End": true`, `"End": true,`, 1), []string{"line 102, column 5"}},
+		"a byte order mark": {"\ufeff" + asl, []string{"line 1, column 1", "byte order mark"}},
+		"YAML":              {"StartAt: Look\nStates:\n", []string{"line 1, column 1", "invalid character 'S'"}},
+		"half of it":        {asl[:len(asl)/2], []string{"unexpected EOF"}},
+		"two":               {asl + asl, []string{"one JSON object and nothing after it"}},
+		"nothing":           {"", []string{"a JSON object"}},
+		"a list":            {"[]", []string{"$: ", "an object"}},
+		"a state twice": {strings.Replace(asl, `"Finalize": {`, `"Look": {"Type": "Pass", "End": true}, "Finalize": {`, 1),
+			[]string{`$.States.Look: "Look": each member once`}},
+		"another type": {strings.Replace(asl, `"MaxAttempts": 20`, `"MaxAttempts": "20"`, 1),
+			[]string{"line 45, column ", "MaxAttempts", "string"}},
+		"too much": {strings.Replace(asl, `"Comment": "`, `"Comment": "`+strings.Repeat("x", 1<<20), 1),
+			[]string{"at most 1048576 bytes"}},
+	} {
+		_, problems := operation.New("xy", []byte(c.asl), schema)
+		if len(problems) != 1 {
+			t.Errorf("%s: %d mistakes: %.500v", name, len(problems), problems)
+			continue
+		}
+		for _, want := range c.want {
+			if !strings.Contains(problems[0].String(), want) {
+				t.Errorf("%s: %s\nlacks %s", name, problems[0], want)
+			}
+		}
+	}
+	// A value of another type does not hide what else is wrong.
+	_, problems := operation.New("xy", []byte(strings.NewReplacer(`"MaxAttempts": 20`, `"MaxAttempts": "20"`,
+		`"task": "GET"`, `"task": "FETCH"`).Replace(asl)), schema)
+	if len(problems) != 2 {
+		t.Errorf("%v", problems)
 	}
 }

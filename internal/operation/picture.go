@@ -263,7 +263,7 @@ func (o Operation) Picture() Picture { return Picture{o.states} }
 
 // Bounds says how long and how dear an execution of the operation may be, with the
 // defaults of its input.
-func (o Operation) Bounds() string { return Picture{o.states}.bounds(o.schema.defaults) }
+func (o Operation) Bounds() string { return Picture{o.states}.bounds(o.schema.filled(nil)) }
 
 // Members are the members of the operation's input, by the schema: those that must be
 // given, and those that may.

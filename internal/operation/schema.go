@@ -21,8 +21,6 @@ import (
 type schema struct {
 	compiled *jsonschema.Schema
 	tree     any
-	// defaults are those of the input's own members, by name.
-	defaults map[string]any
 }
 
 // nowhere loads no other document: a schema is one file.
@@ -58,31 +56,21 @@ func newSchema(document []byte) (*schema, event.Problems) {
 	if err != nil {
 		return nil, mistake(err)
 	}
-	s := &schema{compiled: compiled, tree: tree, defaults: map[string]any{}}
+	s := &schema{compiled: compiled, tree: tree}
 	if m, _ := tree.(map[string]any); m["type"] != "object" {
 		problems = append(problems, event.Problem{Path: "$.type", Value: m["type"],
 			Allowed: `"object": an input is one`})
 	}
-	for name, p := range compiled.Properties {
-		if p.Default != nil {
-			s.defaults[name] = *p.Default
-		}
-	}
+	problems = append(problems, s.unfit()...)
 	if problems != nil {
 		return nil, problems
 	}
 	return s, nil
 }
 
-// read holds an input to the schema, and fills in the defaults of its members.
+// read holds an input to the schema, and fills in the defaults.
 func (s *schema) read(at string, members map[string]any) (map[string]any, event.Problems) {
-	input := map[string]any{}
-	for name, v := range s.defaults {
-		input[name] = v
-	}
-	for name, v := range members {
-		input[name] = v
-	}
+	input := s.filled(members)
 	err := s.compiled.Validate(input)
 	if err == nil {
 		return input, nil
@@ -94,6 +82,18 @@ func (s *schema) read(at string, members map[string]any) (map[string]any, event.
 	var all event.Problems
 	collect(at, input, invalid, &all)
 	return nil, slices.Compact(all.Sorted())
+}
+
+// unfitDefault are the mistakes of a default.
+func (s *schema) unfitDefault(p *jsonschema.Schema, err error) event.Problems {
+	path, value := place("$", s.tree, append(pointer(p), "default"))
+	invalid, ok := errors.AsType[*jsonschema.ValidationError](err)
+	if !ok {
+		return event.Problems{{Path: path, Value: value, Allowed: err.Error()}}
+	}
+	var all event.Problems
+	collect(path, value, invalid, &all)
+	return slices.Compact(all.Sorted())
 }
 
 // collect makes problems of the leaves of a validation error.

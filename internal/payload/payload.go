@@ -8,6 +8,7 @@ package payload
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -27,7 +28,7 @@ func Decode(payload []byte) (any, event.Problems) {
 	d.UseNumber()
 	var tree any
 	if err := d.Decode(&tree); err != nil {
-		return nil, event.Problems{{Path: "$", Allowed: "a JSON object: " + err.Error()}}
+		return nil, event.Problems{noJSON(payload, err)}
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return nil, event.Problems{{Path: "$", Allowed: "one JSON object and nothing after it"}}
@@ -41,6 +42,39 @@ func Decode(payload []byte) (any, event.Problems) {
 		return nil, problems
 	}
 	return tree, nil
+}
+
+// noJSON is the mistake of a document that is none, with its line.
+func noJSON(document []byte, err error) event.Problem {
+	p := event.Problem{Path: "$", Allowed: "a JSON object: " + err.Error()}
+	wrong, ok := errors.AsType[*json.SyntaxError](err)
+	if !ok || len(document) == 0 {
+		return p // it has no place: it ends too early
+	}
+	offset := int(wrong.Offset) - 1
+	p.Value, p.Allowed = Line(document, offset), "a JSON object: "+Place(document, offset)+": "+err.Error()
+	switch rest := document[min(max(offset, 0), len(document)-1):]; {
+	case bytes.HasPrefix(rest, []byte("\ufeff")):
+		p.Value, p.Allowed = nil, p.Allowed+": without a byte order mark"
+	case bytes.HasPrefix(rest, []byte("/")), bytes.HasPrefix(rest, []byte("#")):
+		p.Allowed += ": JSON has no comments"
+	}
+	return p
+}
+
+// Place is where in a document a byte is, as an editor shows it.
+func Place(document []byte, offset int) string {
+	before := document[:min(max(offset, 0), len(document))]
+	return fmt.Sprintf("line %d, column %d", 1+bytes.Count(before, []byte("\n")),
+		1+utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:]))
+}
+
+// Line is the line of a document that a byte is in, without space around it.
+func Line(document []byte, offset int) string {
+	offset = min(max(offset, 0), len(document))
+	line := document[bytes.LastIndexByte(document[:offset], '\n')+1:]
+	line, _, _ = bytes.Cut(line, []byte("\n"))
+	return strings.TrimSpace(strings.ToValidUTF8(string(line), "?"))
 }
 
 // twice adds the members that the next value of a document has twice. That the document is one, Decode has seen.
