@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -209,13 +210,22 @@ func (f *agentDoctor) ward(ctx context.Context, cfg aws.Config) (*ward, error) {
 		return nil, fmt.Errorf("the endpoint id of thing %s is not known: its device has sent no message yet, and "+
 			"the thing has no attribute %s", f.thing, event.ThingEndpointAttribute)
 	}
-	controller := usp.EndpointID(w.outputs["ControllerEndpointId"])
-	w.topic, w.legacy = d.State.AgentTopic, d.State.Legacy
-	if w.topic == "" {
-		w.topic = usp.TopicTemplate("usp/v1/agent/{thing}").Expand(f.thing, controller)
+	w.topic, w.to = topics(w.outputs, f.thing)
+	if d.State.AgentTopic != "" {
+		w.topic = d.State.AgentTopic
 	}
-	w.to = usp.TopicTemplate("usp/v1/controller/{controller}/from/{thing}").Expand(f.thing, controller)
+	w.legacy = d.State.Legacy
 	return w, nil
+}
+
+// topics are where a thing's agent listens and where it speaks, as the stack has them: by its outputs, or as stacks
+// had them that do not name them.
+func topics(outputs map[string]string, thing string) (agent, controller string) {
+	expand := func(output string, otherwise usp.TopicTemplate) string {
+		return usp.TopicTemplate(cmp.Or(outputs[output], string(otherwise))).
+			Expand(thing, usp.EndpointID(outputs["ControllerEndpointId"]))
+	}
+	return expand("AgentTopic", usp.Layouts[0].Agent), expand("ControllerTopic", usp.Layouts[0].Controller)
 }
 
 // find is the image to try the device with.
