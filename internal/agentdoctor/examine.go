@@ -157,9 +157,15 @@ func (e *examination) run(ctx context.Context) error {
 	if err == nil {
 		err = e.trials(ctx)
 	}
-	// Whatever came, its Subscriptions go.
-	if len(made) > 0 && (err == nil || errors.Is(err, errStop)) {
-		m, gone := e.ask(ctx, func(id string) *uspmsg.Msg { return usp.NewDelete(id, false, made...) })
+	// Whatever came, its Subscriptions go, after Ctrl-C, too. A device that is silent was asked often enough.
+	if len(made) > 0 {
+		var m *uspmsg.Msg
+		gone := errSilent
+		if !errors.Is(err, errSilent) {
+			m, gone = e.ask(context.WithoutCancel(ctx), func(id string) *uspmsg.Msg {
+				return usp.NewDelete(id, false, made...)
+			})
+		}
 		if gone != nil || usp.ReadError(m) != nil {
 			e.find("subscriptions", Note, "those of this examination could not be removed: %s",
 				strings.Join(made, ", "))
