@@ -213,7 +213,7 @@ func (d *decoder) text() (string, error) {
 			d.pos++
 			return s, nil
 		}
-		if c == '\\' || c < ' ' {
+		if c == '\\' || c < ' ' || c == surrogateByte {
 			break
 		}
 		d.pos++
@@ -227,6 +227,13 @@ func (d *decoder) text() (string, error) {
 			return string(buf), nil
 		case c < ' ':
 			return "", d.fail("no control character in a string")
+		case c == surrogateByte:
+			if u, ok := loneSurrogate(string(d.data[d.pos:min(d.pos+3, len(d.data))])); ok {
+				buf = appendUnit(buf, u) // which may join the one before
+				d.pos += 3
+				continue
+			}
+			fallthrough
 		case c != '\\':
 			buf = append(buf, c)
 			d.pos++
@@ -398,8 +405,11 @@ func (w *jsonWriter) text(dst []byte, s string) []byte {
 // Go in bytes. Strings here are UTF-8, with halves of surrogate pairs written
 // as the three bytes their number would have.
 
+// surrogateByte begins each of them, and some other letters.
+const surrogateByte = 0xED
+
 func loneSurrogate(s string) (uint16, bool) {
-	if len(s) >= 3 && s[0] == 0xED && s[1] >= 0xA0 && s[1] <= 0xBF && s[2] >= 0x80 && s[2] <= 0xBF {
+	if len(s) >= 3 && s[0] == surrogateByte && s[1] >= 0xA0 && s[1] <= 0xBF && s[2] >= 0x80 && s[2] <= 0xBF {
 		return 0xD000 | uint16(s[1]&0x3F)<<6 | uint16(s[2]&0x3F), true
 	}
 	return 0, false
