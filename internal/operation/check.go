@@ -202,12 +202,16 @@ func (c *checker) task(at string, s state) {
 		c.resource(at, s, waitForToken)
 		if !slices.Contains(primitives, task) {
 			c.add(at+s.callPlace()+".Payload.task", orNil(task), "one of %s", strings.Join(primitives, ", "))
+		} else {
+			c.handsOver(at, s)
 		}
 		c.context(at, s)
 	case s.isFinalize():
 		c.resource(at, s, invoke)
 		if task != finalizeTask {
 			c.add(at+s.callPlace()+".Payload.task", orNil(task), finalizeTask)
+		} else {
+			c.handsOver(at, s)
 		}
 		c.context(at, s)
 		if len(s.Catch) > 0 {

@@ -530,3 +530,49 @@ func TestWhatIsNoJSONIsToldAtItsLine(t *testing.T) {
 		t.Errorf("%v", problems)
 	}
 }
+
+// TestWhatATaskHandsOverIsChecked as far as it is written out: FINALIZE with a wrong outcome cannot report its end,
+// and keeps the device until somebody looks.
+func TestWhatATaskHandsOverIsChecked(t *testing.T) {
+	const at = "xy.asl.json: $.States."
+	const look, finalize = at + "Look.Arguments.Payload", at + "Finalize.Arguments.Payload"
+	paths := `"paths": [
+            "Device.DeviceInfo.SoftwareVersion"
+          ]`
+	for name, c := range map[string]struct{ old, new, want string }{
+		"an outcome that there is not": {`"outcome": "SUCCEEDED"`, `"outcome": "SUCCESS"`, finalize + ".outcome"},
+		"a reason of another form":     {`"outcome": "SUCCEEDED"`, `"reason": "it failed"`, finalize + ".reason"},
+		"a member of another task":     {paths, paths + `, "endsWith": "Boot!"`, look + ".endsWith"},
+		"a member that lacks":          {paths, `"allowPartial": true`, look + ".paths"},
+		"no path":                      {paths, `"paths": ["Device.A.B", "DeviceInfo.X", 7]`, look + ".paths[1]; " + look + ".paths[2]"},
+		"nothing":                      {paths, `"paths": []`, look + ".paths"},
+		"an expression":                {paths, `"paths": "{% $states.input.paths %}"`, ""},
+		"expressions in it":            {paths, `"paths": ["{% $states.input.path %}", "Device.A."]`, ""},
+		"an expression as outcome":     {`"outcome": "SUCCEEDED"`, `"outcome": "{% $states.input.outcome %}"`, ""},
+		"objects with expressions": {`"task": "GET"`, `"task": "DELETE", "objects": [{"path": "{% $p %}",
+			"keys": {"ID": "{% $id %}"}}, {"path": "Device.A.", "keys": "{% $keys %}"}]`, look + ".paths"},
+		"keys of another form": {`"task": "GET"`, `"task": "ADD", "objects": [{"path": "Device.A.", "keys": {"ID": "x"}}]`,
+			look + ".objects[0].keys; " + look + ".paths"},
+	} {
+		machine, schema := operation.Skeleton("xy")
+		asl := strings.Replace(string(machine), c.old, c.new, 1)
+		if asl == string(machine) {
+			t.Fatalf("there is no %s", c.old)
+		}
+		_, problems := operation.New("xy", []byte(asl), schema)
+		var got []string
+		for _, p := range problems {
+			got = append(got, p.Path)
+		}
+		if strings.Join(got, "; ") != c.want {
+			t.Errorf("%s: got %v\nwant %s", name, problems, c.want)
+		}
+	}
+	// JSONPath has its own way to say so.
+	if _, problems := blink(t, `"command": "Device.Lamp.Blink()"`, `"command.$": "$.command"`); problems != nil {
+		t.Error(problems)
+	}
+	if _, problems := blink(t, `"command": "Device.Lamp.Blink()"`, `"path.$": "$.command"`); len(problems) != 2 {
+		t.Error(problems)
+	}
+}
