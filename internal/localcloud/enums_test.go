@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -32,10 +33,10 @@ var heldElsewhere = map[string]string{
 // newer are values that AWS has since the models were written.
 var newer = map[string]string{"cloudwatch AlarmTypes": "LogAlarm"}
 
-// TestEnumsAreThoseOfTheModels: each member of an input that takes certain values, at any depth, has them in its tag,
-// as AWS's models have them (testdata/enums.py).
-func TestEnumsAreThoseOfTheModels(t *testing.T) {
-	f, err := os.Open("testdata/enums.json.gz")
+// readModels reads what testdata/enums.py has written: by service and operation.
+func readModels[T any](t *testing.T, file string) (models map[string]map[string]T) {
+	t.Helper()
+	f, err := os.Open(filepath.Join("testdata", file))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,10 +45,16 @@ func TestEnumsAreThoseOfTheModels(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var models map[string]map[string]map[string][]string // service, operation, path
 	if err := json.NewDecoder(z).Decode(&models); err != nil {
 		t.Fatal(err)
 	}
+	return models
+}
+
+// TestEnumsAreThoseOfTheModels: each member of an input that takes certain values, at any depth, has them in its tag,
+// as AWS's models have them (testdata/enums.py).
+func TestEnumsAreThoseOfTheModels(t *testing.T) {
+	models := readModels[map[string][]string](t, "enums.json.gz")
 	door := newRig(t).cloud.Door()
 	used := map[string]bool{}
 	checked := 0
@@ -89,14 +96,23 @@ func TestEnumsAreThoseOfTheModels(t *testing.T) {
 	}
 }
 
-// tagOf finds the tag of a member by its path; ok is false if there is none.
+// tagOf finds the tag of a text by its path; ok is false if there is none.
 func tagOf(t reflect.Type, path string) (tag string, ok bool) {
+	t, tag, ok = memberOf(t, path)
+	for ok && (t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map) {
+		t = t.Elem()
+	}
+	return tag, ok && t.Kind() == reflect.String
+}
+
+// memberOf finds a member by its path.
+func memberOf(t reflect.Type, path string) (of reflect.Type, tag string, ok bool) {
 	for name := range strings.SplitSeq(path, ".") {
 		for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
 			t = t.Elem()
 		}
 		if t.Kind() != reflect.Struct {
-			return "", false
+			return nil, "", false
 		}
 		ok = false
 		for _, f := range reflect.VisibleFields(t) {
@@ -110,13 +126,10 @@ func tagOf(t reflect.Type, path string) (tag string, ok bool) {
 			}
 		}
 		if !ok {
-			return "", false
+			return nil, "", false
 		}
 	}
-	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
-		t = t.Elem()
-	}
-	return tag, t.Kind() == reflect.String
+	return t, tag, true
 }
 
 // valuesOf are the values in a tag.

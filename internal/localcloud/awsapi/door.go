@@ -193,9 +193,16 @@ func (d *Door) run(ctx context.Context, c *Call, o *Operation, in any) (any, err
 
 // answer does what a call asks.
 func (o *Operation) answer(ctx context.Context, c *Call, in any) (any, error) {
+	asked := in
+	if o.tokens != nil {
+		in = o.tokens.open(c.Service.ID+":"+o.Name, in)
+	}
 	out, err := o.handle(ctx, c, in)
 	if err != nil {
 		return nil, c.Service.fault(err)
+	}
+	if o.tokens != nil {
+		o.tokens.close(c.Service.ID+":"+o.Name, asked, out)
 	}
 	return out, nil
 }

@@ -108,6 +108,7 @@ type Operation struct {
 	EmptyResult bool
 
 	in        reflect.Type
+	tokens    *tokens // nil if it has no pages
 	resources func(c *Call, in any) []string
 	context   func(c *Call, in any) map[string][]string
 	handle    func(ctx context.Context, c *Call, in any) (any, error)
@@ -124,6 +125,7 @@ type Option func(*Operation)
 func Op[In, Out any](name string, handle func(ctx context.Context, c *Call, in *In) (*Out, error),
 	options ...Option) Operation {
 	o := Operation{Name: name, in: reflect.TypeFor[In]()}
+	o.tokens = tokensOf(o.in, reflect.TypeFor[Out]())
 	o.handle = func(ctx context.Context, c *Call, in any) (any, error) {
 		out, err := handle(ctx, c, in.(*In))
 		if err != nil {

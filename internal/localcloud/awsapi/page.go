@@ -5,6 +5,14 @@ import (
 	"encoding/binary"
 )
 
+// PageSize is how many results a page may have: as many as are asked for, at most so many, or the usual number.
+func PageSize(asked *int, usual, most int) int {
+	if asked == nil {
+		return usual
+	}
+	return min(*asked, most)
+}
+
 // PageToken is an opaque token for the place where a list goes on: the parts of
 // the last key, whatever their bytes. PageKey reads it.
 func PageToken(key ...string) string {

@@ -339,7 +339,7 @@ func TestSDKSpeaksRESTJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	check(t, nil, []any{len(list.Things), *list.NextToken}, []any{2, "n"})
+	check(t, nil, []any{len(list.Things), strings.HasSuffix(*list.NextToken, "n")}, []any{2, true})
 	check(t, nil, c.got[len(c.got)-1], &listThingsIn{MaxResults: aws.Int(7), AttributeName: "a&b",
 		UsePrefixValue: true})
 	_, err = client.CreateAuthorizer(t.Context(), &iot.CreateAuthorizerInput{AuthorizerName: aws.String("x"),

@@ -17,7 +17,7 @@ type describeAlarmsIn struct {
 	ParentsOf       string   `json:"ParentsOfAlarmName,omitempty"`
 	StateValue      string   `json:"StateValue,omitempty" api:"set=alarm states"`
 	ActionPrefix    string   `json:"ActionPrefix,omitempty"`
-	MaxRecords      int      `json:"MaxRecords,omitempty"`
+	MaxRecords      *int     `json:"MaxRecords,omitempty" api:"min=1,max=100"`
 	NextToken       string   `json:"NextToken,omitempty"`
 }
 
@@ -70,12 +70,7 @@ func (s *Service) describeAlarms(_ context.Context, _ *awsapi.Call, in *describe
 	if in.StateValue != "" && !slices.Contains(states, in.StateValue) {
 		return nil, errValidation("The value %s for parameter StateValue is invalid.", in.StateValue)
 	}
-	if in.MaxRecords < 0 || in.MaxRecords > 100 {
-		return nil, errValidation("The parameter MaxRecords must be between 1 and 100.")
-	}
-	if in.MaxRecords == 0 {
-		in.MaxRecords = 50
-	}
+	most := awsapi.PageSize(in.MaxRecords, 50, 100)
 	after, err := fromToken(in.NextToken, 1)
 	if err != nil {
 		return nil, err
@@ -116,7 +111,7 @@ func (s *Service) describeAlarms(_ context.Context, _ *awsapi.Call, in *describe
 			if !fits(row.Value) {
 				continue
 			}
-			if n := len(out.MetricAlarms); n == in.MaxRecords {
+			if n := len(out.MetricAlarms); n == most {
 				out.NextToken = awsapi.PageToken(out.MetricAlarms[n-1].AlarmName)
 				return nil
 			}

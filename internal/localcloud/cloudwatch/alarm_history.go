@@ -43,7 +43,7 @@ type historyIn struct {
 	HistoryItemType string       `json:"HistoryItemType,omitempty" api:"values=ConfigurationUpdate|StateUpdate|Action|AlarmContributorStateUpdate|AlarmContributorAction"`
 	StartDate       *awsapi.Time `json:"StartDate,omitempty"`
 	EndDate         *awsapi.Time `json:"EndDate,omitempty"`
-	MaxRecords      int          `json:"MaxRecords,omitempty"`
+	MaxRecords      *int         `json:"MaxRecords,omitempty" api:"min=1,max=100"`
 	NextToken       string       `json:"NextToken,omitempty"`
 	ScanBy          string       `json:"ScanBy,omitempty" api:"values=TimestampDescending|TimestampAscending"`
 }
@@ -66,12 +66,7 @@ func (s *Service) describeHistory(_ context.Context, _ *awsapi.Call, in *history
 	if in.Contributor != "" {
 		return nil, awsapi.NotBuilt("alarm contributors")
 	}
-	if in.MaxRecords < 0 || in.MaxRecords > 100 {
-		return nil, errValidation("The parameter MaxRecords must be between 1 and 100.")
-	}
-	if in.MaxRecords == 0 {
-		in.MaxRecords = 100
-	}
+	most := awsapi.PageSize(in.MaxRecords, 100, 100)
 	after, err := fromToken(in.NextToken, 3)
 	if err != nil {
 		return nil, err
@@ -114,7 +109,7 @@ func (s *Service) describeHistory(_ context.Context, _ *awsapi.Call, in *history
 		if after != nil && sign*order(row.Key, after) <= 0 {
 			continue
 		}
-		if len(out.Items) == in.MaxRecords {
+		if len(out.Items) == most {
 			out.NextToken = awsapi.PageToken(last...)
 			break
 		}

@@ -21,13 +21,6 @@ func fromToken(token string) ([]string, error) {
 	return key, nil
 }
 
-func pageSize(limit, most int) int {
-	if limit <= 0 || limit > most {
-		return most
-	}
-	return limit
-}
-
 // API describes the service's operations.
 func (s *Service) API() awsapi.Service {
 	// AWS's log group ARNs in policies end in ":*" for what is inside.

@@ -70,7 +70,7 @@ func find(tx *store.Tx, name string) (group, error) {
 type describeGroupsIn struct {
 	Prefix  string `json:"logGroupNamePrefix,omitempty"`
 	Pattern string `json:"logGroupNamePattern,omitempty"`
-	Limit   int    `json:"limit,omitempty"`
+	Limit   *int   `json:"limit,omitempty" api:"min=1,max=50"`
 	Token   string `json:"nextToken,omitempty"`
 	Class   string `json:"logGroupClass,omitempty" api:"values=STANDARD|INFREQUENT_ACCESS|DELIVERY"`
 }
@@ -98,7 +98,7 @@ func (s *Service) describeGroups(_ context.Context, _ *awsapi.Call, in *describe
 		return nil, err
 	}
 	out := &describeGroupsOut{LogGroups: []groupOut{}}
-	limit := pageSize(in.Limit, 50)
+	limit := awsapi.PageSize(in.Limit, 50, 50)
 	return out, s.Store.View(func(tx *store.Tx) error {
 		for row, err := range groups.Scan(tx, store.Query{Begins: in.Prefix, After: after}) {
 			if err != nil {

@@ -18,7 +18,7 @@ type getEventsIn struct {
 	LogStreamName      string `json:"logStreamName"`
 	StartTime          *int64 `json:"startTime,omitempty"`
 	EndTime            *int64 `json:"endTime,omitempty"`
-	Limit              int    `json:"limit,omitempty"`
+	Limit              *int   `json:"limit,omitempty" api:"min=1,max=10000"`
 	StartFromHead      bool   `json:"startFromHead,omitempty"`
 	Token              string `json:"nextToken,omitempty"`
 }
@@ -66,7 +66,7 @@ func (s *Service) getEvents(_ context.Context, _ *awsapi.Call, in *getEventsIn) 
 		}
 		q.Reverse, q.After, from = direction == "b", key(at), at
 	}
-	limit := pageSize(in.Limit, maxReturn)
+	limit := awsapi.PageSize(in.Limit, maxReturn, maxReturn)
 	out := &getEventsOut{Events: []outputEvent{}}
 	first, last := from, from
 	err := s.Store.View(func(tx *store.Tx) error {
@@ -114,7 +114,7 @@ type filterIn struct {
 	StartTime           *int64   `json:"startTime,omitempty"`
 	EndTime             *int64   `json:"endTime,omitempty"`
 	FilterPattern       string   `json:"filterPattern,omitempty"`
-	Limit               int      `json:"limit,omitempty"`
+	Limit               *int     `json:"limit,omitempty" api:"min=1,max=10000"`
 	Token               string   `json:"nextToken,omitempty"`
 }
 
@@ -171,7 +171,7 @@ func (s *Service) filterEvents(_ context.Context, _ *awsapi.Call, in *filterIn) 
 		return nil
 	})
 	sort.Slice(out.Events, func(i, j int) bool { return out.Events[i].EventID < out.Events[j].EventID })
-	if limit := pageSize(in.Limit, maxReturn); len(out.Events) > limit {
+	if limit := awsapi.PageSize(in.Limit, maxReturn, maxReturn); len(out.Events) > limit {
 		out.Events = out.Events[:limit]
 		out.NextToken = awsapi.PageToken(out.Events[limit-1].EventID)
 	}

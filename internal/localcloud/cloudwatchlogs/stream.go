@@ -61,7 +61,7 @@ type describeStreamsIn struct {
 	Prefix             string `json:"logStreamNamePrefix,omitempty"`
 	OrderBy            string `json:"orderBy,omitempty" api:"values=LogStreamName|LastEventTime"`
 	Descending         bool   `json:"descending,omitempty"`
-	Limit              int    `json:"limit,omitempty"`
+	Limit              *int   `json:"limit,omitempty" api:"min=1,max=50"`
 	Token              string `json:"nextToken,omitempty"`
 }
 
@@ -118,7 +118,7 @@ func (s *Service) describeStreams(_ context.Context, _ *awsapi.Call,
 		all = all[i+1:]
 	}
 	out := &describeStreamsOut{LogStreams: []streamOut{}}
-	limit := pageSize(in.Limit, 50)
+	limit := awsapi.PageSize(in.Limit, 50, 50)
 	for i, st := range all {
 		if i == limit {
 			out.NextToken = awsapi.PageToken(all[i-1].Name)

@@ -406,7 +406,7 @@ func (t *table) setBillingMode(in *updateTableIn) error {
 
 type listTablesIn struct {
 	ExclusiveStartTableName string `json:"ExclusiveStartTableName,omitempty"`
-	Limit                   int    `json:"Limit,omitempty"`
+	Limit                   *int   `json:"Limit,omitempty" api:"min=1,max=100"`
 }
 
 type listTablesOut struct {
@@ -415,10 +415,7 @@ type listTablesOut struct {
 }
 
 func (s *Service) listTables(_ context.Context, _ *awsapi.Call, in *listTablesIn) (*listTablesOut, error) {
-	limit := 100
-	if in.Limit > 0 {
-		limit = min(limit, in.Limit)
-	}
+	limit := awsapi.PageSize(in.Limit, 100, 100)
 	q := store.Query{}
 	if in.ExclusiveStartTableName != "" {
 		q.After = []string{in.ExclusiveStartTableName}

@@ -146,7 +146,7 @@ type (
 		GroupName  string `json:"GroupName,omitempty" query:"ScheduleGroup"`
 		NamePrefix string `json:"NamePrefix,omitempty" query:"NamePrefix"`
 		State      string `json:"State,omitempty" query:"State" api:"set=schedule states"`
-		MaxResults *int   `json:"MaxResults,omitempty" query:"MaxResults"`
+		MaxResults *int   `json:"MaxResults,omitempty" query:"MaxResults" api:"min=1,max=100"`
 		NextToken  string `json:"NextToken,omitempty" query:"NextToken"`
 	}
 	targetARN struct {
@@ -190,7 +190,7 @@ type (
 	}
 	listGroupsIn struct {
 		NamePrefix string `json:"NamePrefix,omitempty" query:"NamePrefix"`
-		MaxResults *int   `json:"MaxResults,omitempty" query:"MaxResults"`
+		MaxResults *int   `json:"MaxResults,omitempty" query:"MaxResults" api:"min=1,max=100"`
 		NextToken  string `json:"NextToken,omitempty" query:"NextToken"`
 	}
 	listGroupsOut struct {
@@ -336,12 +336,7 @@ func (s *Service) deleteSchedule(_ context.Context, _ *awsapi.Call, in *schedule
 
 // page is the size that was asked for and the key after which to go on.
 func page(most *int, token string) (limit int, after []string, err error) {
-	limit = 100
-	if most != nil {
-		if limit = *most; limit < 1 || limit > 100 {
-			return 0, nil, errMember("maxResults", limit, "have value between 1 and 100")
-		}
-	}
+	limit = awsapi.PageSize(most, 100, 100)
 	after, ok := awsapi.PageKey(token)
 	if !ok {
 		return 0, nil, errValidation("Invalid NextToken.")

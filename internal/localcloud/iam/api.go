@@ -110,7 +110,7 @@ type (
 	}
 	paging struct {
 		Marker     string `json:"Marker"`
-		MaxItems   int    `json:"MaxItems"`
+		MaxItems   *int   `json:"MaxItems" api:"min=1,max=1000"`
 		PathPrefix string `json:"PathPrefix"`
 	}
 	page struct {

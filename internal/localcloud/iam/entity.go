@@ -304,10 +304,7 @@ func scan[T any](s *Service, k *kind, p paging, shape func(e entity) T) (out []T
 
 // start returns the number of items of a page and the key it begins after.
 func (p paging) start() (limit int, after []string, err error) {
-	limit = 100
-	if p.MaxItems > 0 {
-		limit = min(p.MaxItems, 1000)
-	}
+	limit = awsapi.PageSize(p.MaxItems, 100, 1000)
 	after, ok := awsapi.PageAfter(p.Marker, 1)
 	if !ok {
 		return 0, nil, invalid("Invalid Marker.")

@@ -107,7 +107,7 @@ type attachedIn struct {
 	Target    string `json:"target" uri:"target"`
 	Recursive bool   `json:"recursive,omitempty" query:"recursive"`
 	Marker    string `json:"marker,omitempty" query:"marker"`
-	PageSize  int    `json:"pageSize,omitempty" query:"pageSize"`
+	PageSize  *int   `json:"pageSize,omitempty" query:"pageSize" api:"min=1,max=250"`
 }
 
 func (s *Service) listAttached(_ context.Context, _ *awsapi.Call, in *attachedIn) (*policiesOut, error) {
@@ -193,7 +193,7 @@ func (s *Service) inherited(tx *store.Tx, target string) ([]string, error) {
 type targetsIn struct {
 	PolicyName string `json:"policyName" uri:"policyName"`
 	Marker     string `json:"marker,omitempty" query:"marker"`
-	PageSize   int    `json:"pageSize,omitempty" query:"pageSize"`
+	PageSize   *int   `json:"pageSize,omitempty" query:"pageSize" api:"min=1,max=250"`
 }
 
 type targetsOut struct {
@@ -221,7 +221,7 @@ func (s *Service) listTargets(_ context.Context, _ *awsapi.Call, in *targetsIn) 
 type principalPoliciesIn struct {
 	Principal string `json:"principal" header:"x-amzn-iot-principal"`
 	Marker    string `json:"marker,omitempty" query:"marker"`
-	PageSize  int    `json:"pageSize,omitempty" query:"pageSize"`
+	PageSize  *int   `json:"pageSize,omitempty" query:"pageSize" api:"min=1,max=250"`
 }
 
 func (s *Service) listPrincipalPolicies(ctx context.Context, c *awsapi.Call, in *principalPoliciesIn) (

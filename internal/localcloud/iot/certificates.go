@@ -223,7 +223,7 @@ func (s *Service) describeCertificate(_ context.Context, _ *awsapi.Call,
 }
 
 type listCertificatesIn struct {
-	PageSize       int    `json:"pageSize,omitempty" query:"pageSize"`
+	PageSize       *int   `json:"pageSize,omitempty" query:"pageSize" api:"min=1,max=250"`
 	Marker         string `json:"marker,omitempty" query:"marker"`
 	AscendingOrder bool   `json:"ascendingOrder,omitempty" query:"isAscendingOrder"`
 }

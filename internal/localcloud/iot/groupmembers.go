@@ -211,7 +211,7 @@ type listMembersIn struct {
 	ThingGroupName string `json:"thingGroupName" uri:"thingGroupName"`
 	Recursive      bool   `json:"recursive,omitempty" query:"recursive"`
 	NextToken      string `json:"nextToken,omitempty" query:"nextToken"`
-	MaxResults     int    `json:"maxResults,omitempty" query:"maxResults"`
+	MaxResults     *int   `json:"maxResults,omitempty" query:"maxResults" api:"min=1,max=250"`
 }
 
 type listMembersOut struct {

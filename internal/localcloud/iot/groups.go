@@ -217,7 +217,7 @@ func (s *Service) describeGroup(_ context.Context, _ *awsapi.Call, in *groupIn) 
 
 type listGroupsIn struct {
 	NextToken        string `json:"nextToken,omitempty" query:"nextToken"`
-	MaxResults       int    `json:"maxResults,omitempty" query:"maxResults"`
+	MaxResults       *int   `json:"maxResults,omitempty" query:"maxResults" api:"min=1,max=250"`
 	ParentGroup      string `json:"parentGroup,omitempty" query:"parentGroup"`
 	NamePrefixFilter string `json:"namePrefixFilter,omitempty" query:"namePrefixFilter"`
 	Recursive        *bool  `json:"recursive,omitempty" query:"recursive"`
@@ -396,7 +396,7 @@ func (s *Service) editGroup(in *updateGroupIn, dynamic bool, query *fleetindex.Q
 type groupsForThingIn struct {
 	ThingName  string `json:"thingName" uri:"thingName"`
 	NextToken  string `json:"nextToken,omitempty" query:"nextToken"`
-	MaxResults int    `json:"maxResults,omitempty" query:"maxResults"`
+	MaxResults *int   `json:"maxResults,omitempty" query:"maxResults" api:"min=1,max=250"`
 }
 
 func (s *Service) listGroupsForThing(_ context.Context, _ *awsapi.Call, in *groupsForThingIn) (*listGroupsOut, error) {

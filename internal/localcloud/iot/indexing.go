@@ -2,6 +2,7 @@ package iot
 
 import (
 	"context"
+	"math"
 	"strconv"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
@@ -199,7 +200,7 @@ type searchIn struct {
 	IndexName    string `json:"indexName,omitempty"`
 	QueryString  string `json:"queryString"`
 	NextToken    string `json:"nextToken,omitempty"`
-	MaxResults   int    `json:"maxResults,omitempty"`
+	MaxResults   *int   `json:"maxResults,omitempty" api:"min=1"`
 	QueryVersion string `json:"queryVersion,omitempty"`
 }
 
@@ -231,13 +232,11 @@ func (s *Service) search(_ context.Context, _ *awsapi.Call, in *searchIn) (*sear
 	if err != nil {
 		return nil, err
 	}
-	if in.MaxResults == 0 {
-		in.MaxResults = maxSearchResults
+	size := awsapi.PageSize(in.MaxResults, maxSearchResults, math.MaxInt)
+	if size > maxSearchResults {
+		return nil, invalid("maxResults is %d; allowed are 1 to %d.", size, maxSearchResults)
 	}
-	if in.MaxResults < 1 || in.MaxResults > maxSearchResults {
-		return nil, invalid("maxResults is %d; allowed are 1 to %d.", in.MaxResults, maxSearchResults)
-	}
-	p, err := newPage(in.MaxResults, in.NextToken)
+	p, err := newPage(&size, in.NextToken)
 	if err != nil {
 		return nil, err
 	}

@@ -17,14 +17,8 @@ type page struct {
 	n     int
 }
 
-func newPage(maxResults int, nextToken string) (*page, error) {
-	p := &page{size: maxResults}
-	if maxResults == 0 {
-		p.size = 250
-	}
-	if p.size < 1 || p.size > 250 {
-		return nil, invalid("The number of results is %d; allowed are 1 to 250.", maxResults)
-	}
+func newPage(maxResults *int, nextToken string) (*page, error) {
+	p := &page{size: awsapi.PageSize(maxResults, 250, 250)}
 	var ok bool
 	if p.after, ok = awsapi.PageKey(nextToken); !ok {
 		return nil, invalid("The next token is not valid.")

@@ -191,7 +191,7 @@ func (s *Service) policyViews(list []string) []policyView {
 }
 
 type listPoliciesIn struct {
-	PageSize       int    `json:"pageSize,omitempty" query:"pageSize"`
+	PageSize       *int   `json:"pageSize,omitempty" query:"pageSize" api:"min=1,max=250"`
 	Marker         string `json:"marker,omitempty" query:"marker"`
 	AscendingOrder bool   `json:"ascendingOrder,omitempty" query:"isAscendingOrder"`
 }

@@ -60,7 +60,7 @@ func (s *Service) detachThingPrincipal(_ context.Context, _ *awsapi.Call, in *pr
 type listThingPrincipalsIn struct {
 	ThingName          string `json:"thingName" uri:"thingName"`
 	NextToken          string `json:"nextToken,omitempty" query:"nextToken"`
-	MaxResults         int    `json:"maxResults,omitempty" query:"maxResults"`
+	MaxResults         *int   `json:"maxResults,omitempty" query:"maxResults" api:"min=1,max=250"`
 	ThingPrincipalType string `json:"thingPrincipalType,omitempty" query:"thingPrincipalType" api:"values=EXCLUSIVE_THING|NON_EXCLUSIVE_THING"`
 }
 
@@ -122,7 +122,7 @@ func (s *Service) listThingPrincipals(ctx context.Context, c *awsapi.Call, in *l
 type listPrincipalThingsIn struct {
 	Principal          string `json:"principal" header:"x-amzn-principal"`
 	NextToken          string `json:"nextToken,omitempty" query:"nextToken"`
-	MaxResults         int    `json:"maxResults,omitempty" query:"maxResults"`
+	MaxResults         *int   `json:"maxResults,omitempty" query:"maxResults" api:"min=1,max=250"`
 	ThingPrincipalType string `json:"thingPrincipalType,omitempty" query:"thingPrincipalType" api:"values=EXCLUSIVE_THING|NON_EXCLUSIVE_THING"`
 }
 

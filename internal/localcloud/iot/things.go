@@ -284,7 +284,7 @@ func notNil(m map[string]string) map[string]string {
 
 type listThingsIn struct {
 	NextToken               string `json:"nextToken,omitempty" query:"nextToken"`
-	MaxResults              int    `json:"maxResults,omitempty" query:"maxResults"`
+	MaxResults              *int   `json:"maxResults,omitempty" query:"maxResults" api:"min=1,max=250"`
 	AttributeName           string `json:"attributeName,omitempty" query:"attributeName"`
 	AttributeValue          string `json:"attributeValue,omitempty" query:"attributeValue"`
 	ThingTypeName           string `json:"thingTypeName,omitempty" query:"thingTypeName"`

@@ -105,7 +105,7 @@ func (s *Service) describeThingType(_ context.Context, _ *awsapi.Call, in *thing
 
 type listThingTypesIn struct {
 	NextToken     string `json:"nextToken,omitempty" query:"nextToken"`
-	MaxResults    int    `json:"maxResults,omitempty" query:"maxResults"`
+	MaxResults    *int   `json:"maxResults,omitempty" query:"maxResults" api:"min=1,max=250"`
 	ThingTypeName string `json:"thingTypeName,omitempty" query:"thingTypeName"`
 }
 

@@ -174,7 +174,7 @@ func (s *Service) expired(r retainedRecord) bool {
 
 type listRetainedInput struct {
 	NextToken  string `json:"nextToken" query:"nextToken"`
-	MaxResults int    `json:"maxResults" query:"maxResults"`
+	MaxResults *int   `json:"maxResults" query:"maxResults" api:"min=1,max=200"`
 }
 
 type listRetainedOutput struct {
@@ -191,13 +191,7 @@ type retainedSummary struct {
 
 func (s *Service) apiListRetained(_ context.Context, _ *awsapi.Call,
 	in *listRetainedInput) (*listRetainedOutput, error) {
-	limit := in.MaxResults
-	if limit < 0 || limit > 200 {
-		return nil, invalidRequest("maxResults must be between 1 and 200")
-	}
-	if limit == 0 {
-		limit = 200
-	}
+	limit := awsapi.PageSize(in.MaxResults, 200, 200)
 	after, ok := awsapi.PageAfter(in.NextToken, 1)
 	if !ok {
 		return nil, invalidRequest("nextToken is not one of ours")

@@ -160,12 +160,12 @@ type (
 	keyIn struct {
 		KeyID       string   `json:"KeyId"`
 		GrantTokens []string `json:"GrantTokens"`
-		Limit       int      `json:"Limit"`
+		Limit       *int     `json:"Limit" api:"min=1,max=1000"`
 		Marker      string   `json:"Marker"`
 	}
 	listIn struct {
 		KeyID  string `json:"KeyId"`
-		Limit  int    `json:"Limit"`
+		Limit  *int   `json:"Limit" api:"min=1,max=1000"`
 		Marker string `json:"Marker"`
 	}
 	listedKey struct {
@@ -329,18 +329,15 @@ func (s *Service) describeKey(_ context.Context, _ *awsapi.Call, in *keyIn) (*ke
 	return &keyOut{s.metadata(k)}, nil
 }
 
-func limit(n int) int {
-	if n <= 0 || n > 1000 {
-		return 100
-	}
-	return n
-}
+// errMarker is for a marker that no list returned. Source: API reference, ListKeys (2026-11).
+var errMarker = awsapi.Errorf("InvalidMarkerException", "Could not deserialize marker")
 
 func (s *Service) listKeys(_ context.Context, _ *awsapi.Call, in *listIn) (*listKeysOut, error) {
 	out := &listKeysOut{Keys: []listedKey{}}
 	q := store.Query{}
-	if in.Marker != "" {
-		q.After = []string{in.Marker}
+	var ok bool
+	if q.After, ok = awsapi.PageAfter(in.Marker, 1); !ok {
+		return nil, errMarker
 	}
 	now := s.config.Scheduler.Now()
 	return out, s.config.Store.View(func(tx *store.Tx) error {
@@ -352,8 +349,8 @@ func (s *Service) listKeys(_ context.Context, _ *awsapi.Call, in *listIn) (*list
 			if !k.Deletion.IsZero() && !now.Before(k.Deletion) {
 				continue
 			}
-			if len(out.Keys) == limit(in.Limit) {
-				out.Truncated, out.NextMarker = true, out.Keys[len(out.Keys)-1].KeyID
+			if len(out.Keys) == awsapi.PageSize(in.Limit, 100, 1000) {
+				out.Truncated, out.NextMarker = true, awsapi.PageToken(out.Keys[len(out.Keys)-1].KeyID)
 				return nil
 			}
 			out.Keys = append(out.Keys, listedKey{k.ID, s.keyARN(k.ID)})
@@ -635,8 +632,9 @@ func (s *Service) deleteAlias(_ context.Context, _ *awsapi.Call, in *aliasIn) (*
 func (s *Service) listAliases(_ context.Context, _ *awsapi.Call, in *listIn) (*listAliasesOut, error) {
 	out := &listAliasesOut{Aliases: []listedAlias{}}
 	q := store.Query{}
-	if in.Marker != "" {
-		q.After = []string{in.Marker}
+	var ok bool
+	if q.After, ok = awsapi.PageAfter(in.Marker, 1); !ok {
+		return nil, errMarker
 	}
 	return out, s.config.Store.View(func(tx *store.Tx) error {
 		of := ""
@@ -655,8 +653,9 @@ func (s *Service) listAliases(_ context.Context, _ *awsapi.Call, in *listIn) (*l
 			if of != "" && a.KeyID != of {
 				continue
 			}
-			if len(out.Aliases) == limit(in.Limit) {
-				out.Truncated, out.NextMarker = true, out.Aliases[len(out.Aliases)-1].AliasName
+			if len(out.Aliases) == awsapi.PageSize(in.Limit, 100, 1000) {
+				out.Truncated, out.NextMarker = true, awsapi.PageToken(
+					out.Aliases[len(out.Aliases)-1].AliasName)
 				return nil
 			}
 			out.Aliases = append(out.Aliases, listedAlias{a.Name, s.arn(a.Name), a.KeyID, awsapi.Time{Time: a.Created},

@@ -235,7 +235,7 @@ func (s *Service) deleteFunction(_ context.Context, _ *awsapi.Call, in *function
 
 type listFunctionsIn struct {
 	Marker          string `json:"Marker,omitempty" query:"Marker"`
-	MaxItems        int    `json:"MaxItems,omitempty" query:"MaxItems"`
+	MaxItems        *int   `json:"MaxItems,omitempty" query:"MaxItems" api:"min=1,max=10000"`
 	MasterRegion    string `json:"MasterRegion,omitempty" query:"MasterRegion"`
 	FunctionVersion string `json:"FunctionVersion,omitempty" query:"FunctionVersion" api:"values=ALL"`
 }
@@ -246,10 +246,7 @@ type listFunctionsOut struct {
 }
 
 func (s *Service) listFunctions(_ context.Context, _ *awsapi.Call, in *listFunctionsIn) (*listFunctionsOut, error) {
-	most := 50
-	if in.MaxItems > 0 {
-		most = min(in.MaxItems, 50)
-	}
+	most := awsapi.PageSize(in.MaxItems, 50, 50)
 	after, err := afterMarker(in.Marker)
 	if err != nil {
 		return nil, err

@@ -491,7 +491,7 @@ type listMappingsIn struct {
 	EventSourceArn string `json:"EventSourceArn,omitempty" query:"EventSourceArn"`
 	FunctionName   string `json:"FunctionName,omitempty" query:"FunctionName"`
 	Marker         string `json:"Marker,omitempty" query:"Marker"`
-	MaxItems       int    `json:"MaxItems,omitempty" query:"MaxItems"`
+	MaxItems       *int   `json:"MaxItems,omitempty" query:"MaxItems" api:"min=1,max=10000"`
 }
 
 type listMappingsOut struct {
@@ -517,7 +517,7 @@ func (s *Service) listMappings(_ context.Context, _ *awsapi.Call, in *listMappin
 				!slices.Contains(s.resource(in.FunctionName, ""), m.FunctionARN) {
 				continue
 			}
-			if n := len(found); n == pageSize(in.MaxItems) {
+			if n := len(found); n == awsapi.PageSize(in.MaxItems, 100, 100) {
 				out.NextMarker = awsapi.PageToken(found[n-1].UUID)
 				return nil
 			}

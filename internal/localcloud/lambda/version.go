@@ -246,19 +246,12 @@ func (s *Service) deleteVersion(tx *store.Tx, f Function) error {
 type listVersionsIn struct {
 	FunctionName string `json:"FunctionName" uri:"FunctionName"`
 	Marker       string `json:"Marker,omitempty" query:"Marker"`
-	MaxItems     int    `json:"MaxItems,omitempty" query:"MaxItems"`
+	MaxItems     *int   `json:"MaxItems,omitempty" query:"MaxItems" api:"min=1,max=10000"`
 }
 
 type listVersionsOut struct {
 	Versions   []*configuration `json:"Versions"`
 	NextMarker string           `json:"NextMarker,omitempty"`
-}
-
-func pageSize(asked int) int {
-	if asked > 0 {
-		return min(asked, 50)
-	}
-	return 50
 }
 
 // afterMarker is the key after which a list goes on.
@@ -292,7 +285,7 @@ func (s *Service) listVersions(_ context.Context, _ *awsapi.Call, in *listVersio
 			if err != nil {
 				return err
 			}
-			if n := len(out.Versions); n == pageSize(in.MaxItems) {
+			if n := len(out.Versions); n == awsapi.PageSize(in.MaxItems, 50, 50) {
 				out.NextMarker = awsapi.PageToken(out.Versions[n-1].Version)
 				return nil
 			}
@@ -479,7 +472,7 @@ type listAliasesIn struct {
 	FunctionName    string `json:"FunctionName" uri:"FunctionName"`
 	FunctionVersion string `json:"FunctionVersion,omitempty" query:"FunctionVersion"`
 	Marker          string `json:"Marker,omitempty" query:"Marker"`
-	MaxItems        int    `json:"MaxItems,omitempty" query:"MaxItems"`
+	MaxItems        *int   `json:"MaxItems,omitempty" query:"MaxItems" api:"min=1,max=10000"`
 }
 
 type listAliasesOut struct {
@@ -508,7 +501,7 @@ func (s *Service) listAliases(_ context.Context, _ *awsapi.Call, in *listAliases
 				a.Version != in.FunctionVersion {
 				continue
 			}
-			if n := len(out.Aliases); n == pageSize(in.MaxItems) {
+			if n := len(out.Aliases); n == awsapi.PageSize(in.MaxItems, 50, 50) {
 				out.NextMarker = awsapi.PageToken(out.Aliases[n-1].Name)
 				return nil
 			}

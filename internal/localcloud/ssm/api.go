@@ -128,7 +128,7 @@ type (
 		Recursive        bool     `json:"Recursive"`
 		WithDecryption   bool     `json:"WithDecryption"`
 		ParameterFilters []filter `json:"ParameterFilters"`
-		MaxResults       int      `json:"MaxResults"`
+		MaxResults       *int     `json:"MaxResults" api:"min=1,max=10"`
 		NextToken        string   `json:"NextToken"`
 	}
 	byPathOut struct {
@@ -138,7 +138,7 @@ type (
 	historyIn struct {
 		Name           string `json:"Name"`
 		WithDecryption bool   `json:"WithDecryption"`
-		MaxResults     int    `json:"MaxResults"`
+		MaxResults     *int   `json:"MaxResults" api:"min=1,max=50"`
 		NextToken      string `json:"NextToken"`
 	}
 	metadata struct {
@@ -165,7 +165,7 @@ type (
 		ParameterFilters []filter `json:"ParameterFilters"`
 		Filters          []filter `json:"Filters"`
 		Shared           bool     `json:"Shared"`
-		MaxResults       int      `json:"MaxResults"`
+		MaxResults       *int     `json:"MaxResults" api:"min=1,max=50"`
 		NextToken        string   `json:"NextToken"`
 	}
 	nameIn struct {
@@ -378,12 +378,16 @@ func (s *Service) getMany(ctx context.Context, c *awsapi.Call, in *getManyIn) (*
 	return out, nil
 }
 
+// errToken is for a token that no list returned.
+var errToken = awsapi.Errorf("InvalidNextToken", "The specified token isn't valid.")
+
 // scan lists the parameters below a path ("" for all) that pass the filters, a page at a time.
 func (s *Service) scan(begins string, keep func(parameter) bool, limit int, token string) (list []parameter,
 	next string, err error) {
 	q := store.Query{Begins: begins}
-	if token != "" {
-		q.From = []string{token}
+	var ok bool
+	if q.From, ok = awsapi.PageAfter(token, 1); !ok {
+		return nil, "", errToken
 	}
 	err = s.config.Store.View(func(tx *store.Tx) error {
 		for row, err := range parameters.Scan(tx, q) {
@@ -397,7 +401,7 @@ func (s *Service) scan(begins string, keep func(parameter) bool, limit int, toke
 				continue
 			}
 			if len(list) == limit {
-				next = row.Value.Name
+				next = awsapi.PageToken(row.Value.Name)
 				return nil
 			}
 			list = append(list, row.Value)
@@ -414,11 +418,6 @@ func (s *Service) byPath(ctx context.Context, c *awsapi.Call, in *byPathIn) (*by
 			`_ (underscore). Special characters are not allowed. All sub-paths, if specified, must use the forward slash symbol "/". Valid example: ` +
 			`/get/parameters2-/by1./path0_.`)
 	}
-	if in.MaxResults < 0 || in.MaxResults > 10 {
-		return nil, invalid("1 validation error detected: Value '%d' at 'maxResults' failed to satisfy constraint: "+
-			"Member must have value less than or "+
-			"equal to 10", in.MaxResults)
-	}
 	for _, f := range in.ParameterFilters {
 		if !slices.Contains([]string{"Type", "KeyId", "Label"}, f.Key) {
 			return nil, awsapi.Errorf("InvalidFilterKey",
@@ -432,7 +431,7 @@ func (s *Service) byPath(ctx context.Context, c *awsapi.Call, in *byPathIn) (*by
 	path := strings.TrimSuffix(in.Path, "/") + "/"
 	list, next, err := s.scan(path, func(p parameter) bool {
 		return (in.Recursive || !strings.Contains(strings.TrimPrefix(p.Name, path), "/")) && keep(p)
-	}, cmp.Or(in.MaxResults, 10), in.NextToken)
+	}, awsapi.PageSize(in.MaxResults, 10, 10), in.NextToken)
 	if err != nil {
 		return nil, err
 	}
@@ -530,16 +529,12 @@ func (s *Service) describe(_ context.Context, _ *awsapi.Call, in *describeIn) (*
 		return nil, awsapi.NotBuilt("shared SSM parameters")
 	case len(in.Filters) > 0 && len(in.ParameterFilters) > 0:
 		return nil, invalid("You can use either Filters or ParameterFilters in a single request.")
-	case in.MaxResults < 0 || in.MaxResults > 50:
-		return nil, invalid("1 validation error detected: Value '%d' at 'maxResults' failed to satisfy constraint: "+
-			"Member must have value less than or "+
-			"equal to 50", in.MaxResults)
 	}
 	keep, err := matcher(slices.Concat(in.Filters, in.ParameterFilters))
 	if err != nil {
 		return nil, err
 	}
-	list, next, err := s.scan("", keep, cmp.Or(in.MaxResults, 50), in.NextToken)
+	list, next, err := s.scan("", keep, awsapi.PageSize(in.MaxResults, 50, 50), in.NextToken)
 	if err != nil {
 		return nil, err
 	}
@@ -551,11 +546,6 @@ func (s *Service) describe(_ context.Context, _ *awsapi.Call, in *describeIn) (*
 }
 
 func (s *Service) history(ctx context.Context, c *awsapi.Call, in *historyIn) (*listOut, error) {
-	if in.MaxResults < 0 || in.MaxResults > 50 {
-		return nil, invalid("1 validation error detected: Value '%d' at 'maxResults' failed to satisfy constraint: "+
-			"Member must have value less than or "+
-			"equal to 50", in.MaxResults)
-	}
 	var p parameter
 	err := s.config.Store.View(func(tx *store.Tx) (err error) {
 		p, err = s.findParameter(tx, s.refer(in.Name))
@@ -567,7 +557,7 @@ func (s *Service) history(ctx context.Context, c *awsapi.Call, in *historyIn) (*
 	from := int64(0)
 	if in.NextToken != "" {
 		if from, err = strconv.ParseInt(in.NextToken, 10, 64); err != nil {
-			return nil, awsapi.Errorf("InvalidNextToken", "The specified token isn't valid.")
+			return nil, errToken
 		}
 	}
 	out := &listOut{Parameters: []metadata{}}
@@ -575,7 +565,7 @@ func (s *Service) history(ctx context.Context, c *awsapi.Call, in *historyIn) (*
 		if v.Number < from {
 			continue
 		}
-		if len(out.Parameters) == cmp.Or(in.MaxResults, 50) {
+		if len(out.Parameters) == awsapi.PageSize(in.MaxResults, 50, 50) {
 			out.NextToken = strconv.FormatInt(v.Number, 10)
 			break
 		}

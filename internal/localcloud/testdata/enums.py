@@ -1,5 +1,6 @@
-"""Writes enums.json beside it: for each operation of the services that the local cloud has, the members of its input
-that take certain values only, with these values. From AWS's API models, as botocore has them (botocore 1.43.11).
+"""Writes enums.json and ranges.json beside it: for each operation of the services that the local cloud has, the
+members of its input that take certain values only, with these values, and the numbers, with their least and greatest
+value. From AWS's API models, as botocore has them (botocore 1.43.11).
 
 A member's path has a dot between names, [] behind a list and {} behind a map."""
 
@@ -25,30 +26,40 @@ def model(name):
     return json.load(gzip.open(path + ".gz"))
 
 
-def walk(shapes, name, path, seen, found):
+def walk(shapes, name, path, seen, found, numbers):
     shape = shapes[name]
     if name in seen:
         return
     seen = seen | {name}
     if shape["type"] == "structure":
         for member, to in shape["members"].items():
-            walk(shapes, to["shape"], path + "." + member if path else member, seen, found)
+            walk(shapes, to["shape"], path + "." + member if path else member, seen, found, numbers)
     elif shape["type"] == "list":
-        walk(shapes, shape["member"]["shape"], path + "[]", seen, found)
+        walk(shapes, shape["member"]["shape"], path + "[]", seen, found, numbers)
     elif shape["type"] == "map":
-        walk(shapes, shape["value"]["shape"], path + "{}", seen, found)
+        walk(shapes, shape["value"]["shape"], path + "{}", seen, found, numbers)
     elif "enum" in shape:
         found[path] = shape["enum"]
+    elif shape["type"] in ("integer", "long", "float", "double"):
+        numbers[path] = [shape.get("min"), shape.get("max")]
 
 
-out = {}
+def write(name, content):
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), name), "wb") as f:
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        f.write(gzip.compress(text.encode(), mtime=0))
+
+
+enums, ranges = {}, {}
 for ours, theirs in SERVICES.items():
     m = model(theirs)
     for name, operation in m["operations"].items():
-        found = {}
+        found, numbers = {}, {}
         if "input" in operation:
-            walk(m["shapes"], operation["input"]["shape"], "", frozenset(), found)
+            walk(m["shapes"], operation["input"]["shape"], "", frozenset(), found, numbers)
         if found:
-            out.setdefault(ours, {})[name] = found
-with open(os.path.join(os.path.dirname(__file__), "enums.json.gz"), "wb") as f:
-    f.write(gzip.compress(json.dumps(out, sort_keys=True, separators=(",", ":")).encode(), mtime=0))
+            enums.setdefault(ours, {})[name] = found
+        if numbers:
+            ranges.setdefault(ours, {})[name] = numbers
+write("enums.json.gz", enums)
+write("ranges.json.gz", ranges)

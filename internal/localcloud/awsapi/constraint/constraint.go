@@ -204,8 +204,9 @@ func (c *check) all(v reflect.Value, members []member, under string) {
 }
 
 func (c *check) one(v reflect.Value, m *member, at string) {
-	absent := false
+	given, absent := false, false
 	for v.Kind() == reflect.Pointer {
+		given = true
 		if absent = v.IsNil(); absent {
 			break
 		}
@@ -230,9 +231,9 @@ func (c *check) one(v reflect.Value, m *member, at string) {
 		}
 		c.all(v, m.inside, at)
 	case v.CanInt():
-		c.number(float64(v.Int()), m, at)
+		c.number(float64(v.Int()), given, m, at)
 	case v.CanFloat():
-		c.number(v.Float(), m, at)
+		c.number(v.Float(), given, m, at)
 	}
 }
 
@@ -311,8 +312,8 @@ func (m *member) together() string {
 	return strings.Join(words, ", ")
 }
 
-func (c *check) number(n float64, m *member, at string) {
-	if n != 0 || m.min <= 0 {
+func (c *check) number(n float64, given bool, m *member, at string) {
+	if given || n != 0 || m.min <= 0 {
 		c.bounds(n, "value", shown(n), m, at)
 	}
 }

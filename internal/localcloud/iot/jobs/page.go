@@ -12,18 +12,12 @@ type page struct {
 }
 
 // newPage reads maxResults, where AWS's model allows 1 to 250, and nextToken, which holds a key of so many parts.
-func newPage(maxResults int, nextToken string, parts int) (page, error) {
-	if maxResults == 0 {
-		maxResults = 250
-	}
-	if maxResults < 1 || maxResults > 250 {
-		return page{}, outside("maxResults", maxResults, 1, 250)
-	}
+func newPage(maxResults *int, nextToken string, parts int) (page, error) {
 	after, ok := awsapi.PageAfter(nextToken, parts)
 	if !ok {
 		return page{}, invalid("The nextToken is not valid.")
 	}
-	return page{maxResults, after}, nil
+	return page{awsapi.PageSize(maxResults, 250, 250), after}, nil
 }
 
 // list makes the entries of a page from the rows of a query, and the token of the next page, "" if there is none.

@@ -80,7 +80,7 @@ type processView struct {
 type listJobsIn struct {
 	Status          string `json:"status,omitempty" query:"status" api:"values=IN_PROGRESS|CANCELED|COMPLETED|DELETION_IN_PROGRESS|SCHEDULED"`
 	TargetSelection string `json:"targetSelection,omitempty" query:"targetSelection" api:"set=target selections"`
-	MaxResults      int    `json:"maxResults,omitempty" query:"maxResults"`
+	MaxResults      *int   `json:"maxResults,omitempty" query:"maxResults" api:"min=1,max=250"`
 	NextToken       string `json:"nextToken,omitempty" query:"nextToken"`
 	ThingGroupName  string `json:"thingGroupName,omitempty" query:"thingGroupName"`
 	ThingGroupID    string `json:"thingGroupId,omitempty" query:"thingGroupId"`
@@ -139,7 +139,7 @@ type associateIn struct {
 type executionsForJobIn struct {
 	JobID      string `json:"jobId" uri:"jobId"`
 	Status     string `json:"status,omitempty" query:"status" api:"set=job execution states"`
-	MaxResults int    `json:"maxResults,omitempty" query:"maxResults"`
+	MaxResults *int   `json:"maxResults,omitempty" query:"maxResults" api:"min=1,max=250"`
 	NextToken  string `json:"nextToken,omitempty" query:"nextToken"`
 }
 
@@ -166,7 +166,7 @@ type executionsForThingIn struct {
 	ThingName   string `json:"thingName" uri:"thingName"`
 	Status      string `json:"status,omitempty" query:"status" api:"set=job execution states"`
 	NamespaceID string `json:"namespaceId,omitempty" query:"namespaceId"`
-	MaxResults  int    `json:"maxResults,omitempty" query:"maxResults"`
+	MaxResults  *int   `json:"maxResults,omitempty" query:"maxResults" api:"min=1,max=250"`
 	NextToken   string `json:"nextToken,omitempty" query:"nextToken"`
 	JobID       string `json:"jobId,omitempty" query:"jobId"`
 }
@@ -257,7 +257,7 @@ type templateView struct {
 }
 
 type listTemplatesIn struct {
-	MaxResults int    `json:"maxResults,omitempty" query:"maxResults"`
+	MaxResults *int   `json:"maxResults,omitempty" query:"maxResults" api:"min=1,max=250"`
 	NextToken  string `json:"nextToken,omitempty" query:"nextToken"`
 }
 

@@ -258,7 +258,7 @@ func (s *Service) get(_ context.Context, _ *awsapi.Call, in *nameInput) (*getOut
 
 type listInput struct {
 	Topic        string `json:"topic" query:"topic"`
-	MaxResults   int    `json:"maxResults" query:"maxResults"`
+	MaxResults   *int   `json:"maxResults" query:"maxResults" api:"min=1,max=10000"`
 	NextToken    string `json:"nextToken" query:"nextToken"`
 	RuleDisabled *bool  `json:"ruleDisabled" query:"ruleDisabled"`
 }
@@ -277,13 +277,7 @@ type listItem struct {
 }
 
 func (s *Service) list(_ context.Context, _ *awsapi.Call, in *listInput) (*listOutput, error) {
-	limit := in.MaxResults
-	if limit < 0 || limit > 10000 {
-		return nil, invalid("maxResults must be between 1 and 10000")
-	}
-	if limit == 0 {
-		limit = 1000
-	}
+	limit := awsapi.PageSize(in.MaxResults, 1000, 10000)
 	after, ok := awsapi.PageAfter(in.NextToken, 1)
 	if !ok {
 		return nil, invalid("nextToken is not one of ours")

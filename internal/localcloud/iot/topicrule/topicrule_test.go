@@ -369,8 +369,8 @@ func TestOperations(t *testing.T) {
 	b.restart()
 	for _, c := range []struct{ operation, input, want string }{
 		{"GetTopicRule", `{"ruleName":"r"}`, `{"ruleArn":"arn:aws:iot:us-east-1:123456789012:rule/r","rule":{"ruleName":"r","sql":"SELECT * FROM 'a/+'","description":"d","createdAt":1795348800,"actions":[],"ruleDisabled":false,"awsIotSqlVersion":"2015-10-08"}}`},
-		{"ListTopicRules", `{"maxResults":1}`, `{"rules":[{"ruleArn":"arn:aws:iot:us-east-1:123456789012:rule/q","ruleName":"q","topicPattern":"a/+","createdAt":1795348800,"ruleDisabled":true}],"nextToken":"AXE"}`},
-		{"ListTopicRules", `{"nextToken":"AXE","topic":"a/b"}`, `{"rules":[{"ruleArn":"arn:aws:iot:us-east-1:123456789012:rule/r","ruleName":"r","topicPattern":"a/+","createdAt":1795348800,"ruleDisabled":false}]}`},
+		{"ListTopicRules", `{"maxResults":1}`, `{"rules":[{"ruleArn":"arn:aws:iot:us-east-1:123456789012:rule/q","ruleName":"q","topicPattern":"a/+","createdAt":1795348800,"ruleDisabled":true}],"nextToken":"WKoFlBGFz7GlAXE"}`},
+		{"ListTopicRules", `{"nextToken":"WKoFlBGFz7GlAXE"}`, `{"rules":[{"ruleArn":"arn:aws:iot:us-east-1:123456789012:rule/r","ruleName":"r","topicPattern":"a/+","createdAt":1795348800,"ruleDisabled":false}]}`},
 		{"ListTopicRules", `{"topic":"b"}`, `{"rules":[]}`},
 	} {
 		out, err := b.try(c.operation, c.input)
