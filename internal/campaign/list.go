@@ -52,6 +52,11 @@ func ListDevices(ctx context.Context, store Store, counts Counts, id event.Campa
 	error) {
 	fail := func(err error) (Devices, error) {
 		if problems, ok := errors.AsType[event.Problems](err); ok {
+			for i := range problems { // they are told where they stand in the request
+				if problems[i].Path == "$.after" {
+					problems[i].Path = "$.devices.after"
+				}
+			}
 			return Devices{}, problems
 		}
 		return Devices{}, fmt.Errorf("campaign.ListDevices: %s: %w", id, err)

@@ -73,6 +73,10 @@ func TestDevicesAreListed(t *testing.T) {
 		!strings.Contains(err.Error(), `["canary" "rest"]`) {
 		t.Errorf("a wave that there is not: %v", err)
 	}
+	if _, err := campaign.ListDevices(t.Context(), w, w, "fall", event.ListRequest{After: "x", Most: 1}); err == nil ||
+		!strings.Contains(err.Error(), `$.devices.after: "x"`) {
+		t.Errorf("a page that there is not: %v", err)
+	}
 	if _, err := campaign.ListDevices(t.Context(), w, w, "no", event.ListRequest{Most: 1}); !errors.Is(err,
 		campaign.ErrNotFound) {
 		t.Errorf("a campaign that there is not: %v", err)

@@ -92,9 +92,12 @@ func (w *world) Find(_ context.Context, targets campaign.Targets, from campaign.
 }
 
 // Counts implements campaign.Counts.
-func (w *world) Counts(context.Context, event.CampaignID, int) (event.Counts, error) {
+func (w *world) Counts(_ context.Context, id event.CampaignID, _ int) (event.Counts, error) {
 	c := event.Counts{Tally: event.Tally{}, Running: map[string]int{}}
 	for _, s := range w.stands {
+		if s.Campaign != id {
+			continue
+		}
 		c.Tally[s.Place()]++
 		if s.State == event.StandRunning && !s.Stage {
 			c.Running[s.Model]++
@@ -134,7 +137,7 @@ func (w *world) ListStandings(_ context.Context, _ event.CampaignID, shards int,
 	most int) (found []event.Stood, next string, err error) {
 	from, err := event.ParseListCursor(after, where, shards)
 	if err != nil {
-		return nil, "", err
+		return nil, "", event.Problems{{Path: "$.after", Value: after, Allowed: "what the page before has as next"}}
 	}
 	at := func(s event.Stood) event.ListCursor {
 		return event.ListCursor{Shard: s.Shard, After: s.ListKey(s.Thing)}
