@@ -38,6 +38,77 @@ func (m models) room(r Request, model string, own int) int {
 	return max(0, min(r.Budget-m.working[model], r.Budget-own))
 }
 
+// full reports whether a campaign with so many devices at work lets no more begin, of whatever model.
+func (r Request) full(own int) bool { return r.Budget > 0 && own >= r.Budget }
+
+// mostAhead is how far behind its cursor devices of a class begin while a model in front of them has no room, and
+// mostHolding of how many classes some do: so the record of a campaign stays small.
+const mostAhead, mostHolding = 4 * PartSize, 32
+
+// place is where the clock is in a class of a wave.
+type place struct {
+	from   int    // the first that had not begun
+	begun  []bool // from there on
+	cursor int    // the first that has not begun
+	at     int    // the one that is looked at
+	most   int    // how far behind the cursor it goes
+}
+
+// place is where the clock begins in a class.
+func (w *WaveRun) place(class int) *place {
+	from, ahead := w.Cursors[class], w.Ahead[class]
+	p := &place{from: from, begun: make([]bool, 8*len(ahead)), cursor: from, at: from, most: mostAhead}
+	for i := range p.begun {
+		p.begun[i] = ahead[i/8]&(1<<(i%8)) != 0
+	}
+	if len(ahead) == 0 && len(w.Ahead) >= mostHolding {
+		p.most = 1
+	}
+	return p
+}
+
+// put keeps where the clock has come in a class.
+func (w *WaveRun) put(class int, p *place) {
+	w.Cursors[class] = p.cursor
+	var ahead []byte
+	for i, begun := range p.begun[min(p.cursor-p.from, len(p.begun)):] {
+		for begun && len(ahead) <= i/8 {
+			ahead = append(ahead, 0)
+		}
+		if begun {
+			ahead[i/8] |= 1 << (i % 8)
+		}
+	}
+	switch {
+	case len(ahead) == 0:
+		delete(w.Ahead, class)
+	case w.Ahead == nil:
+		w.Ahead = map[int][]byte{class: ahead}
+	default:
+		w.Ahead[class] = ahead
+	}
+}
+
+// in reports whether the clock goes that far.
+func (p *place) in() bool { return p.at-p.cursor < p.most }
+
+// has reports whether the device that is looked at has begun.
+func (p *place) has() bool { return p.at-p.from < len(p.begun) && p.begun[p.at-p.from] }
+
+// pass leaves it as it is.
+func (p *place) pass() { p.at++ }
+
+// take has it begin.
+func (p *place) take() {
+	if more := p.at - p.from + 1 - len(p.begun); more > 0 {
+		p.begun = append(p.begun, make([]bool, more)...)
+	}
+	p.begun[p.at-p.from] = true
+	for p.at++; p.cursor-p.from < len(p.begun) && p.begun[p.cursor-p.from]; {
+		p.cursor++
+	}
+}
+
 // perShare is how large a share of a budget is at least: that many devices come into danger and out
 // of it in a few minutes, and meet in one item.
 const perShare, mostShares = 500, 16

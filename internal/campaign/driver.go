@@ -136,7 +136,7 @@ func (d *Driver) drive(ctx context.Context, c Campaign, counts event.Counts, all
 	next := c // what the record is to be
 	next.Waves = slices.Clone(c.Waves)
 	w := &next.Waves[wave]
-	w.Cursors, next.Last = slices.Clone(w.Cursors), nil
+	w.Cursors, w.Ahead, next.Last = slices.Clone(w.Cursors), maps.Clone(w.Ahead), nil
 	if why := w.Gate.Halts(seen, c.Acknowledged); why != "" && w.Cut == "" {
 		w.Cut = why
 	}
@@ -299,7 +299,8 @@ func (d *Driver) admitStage(ctx context.Context, c *Campaign, left *int, out *Dr
 
 // admit lets devices of the current wave begin. Its cursors move when they are admitted:
 // where a tick dies in between, the next one finds them admitted, and wakes them again.
-// own are its devices at work.
+// own are its devices at work. A model that has no room holds its own devices only: those of other models that
+// are behind them begin before (WaveRun.Ahead).
 func (d *Driver) admit(ctx context.Context, c *Campaign, all models, own int, left *int, out *Driven) error {
 	w := c.wave()
 	now := d.Now()
@@ -311,31 +312,32 @@ func (d *Driver) admit(ctx context.Context, c *Campaign, all models, own int, le
 		if !c.Request.admissible(zone, now) {
 			continue
 		}
-		for w.Cursors[class] < w.Classes[class].Count && len(entrants) < room {
-			at := Part{Campaign: c.ID, Wave: c.Current, Class: class, Number: w.Cursors[class] / PartSize}
-			members, err := d.Manifest.Part(ctx, at)
+		at := w.place(class)
+		for at.at < w.Classes[class].Count && at.in() && len(entrants) < room && !c.Request.full(own+len(entrants)) {
+			part := Part{Campaign: c.ID, Wave: c.Current, Class: class, Number: at.at / PartSize}
+			members, err := d.Manifest.Part(ctx, part)
 			if err != nil {
 				return fmt.Errorf("manifest of wave %s: %w", w.Name, err)
 			}
-			members = members[w.Cursors[class]%PartSize:]
-			full := false
+			if members = members[min(at.at%PartSize, len(members)):]; len(members) == 0 {
+				break
+			}
 			for _, m := range members {
-				if len(entrants) == room {
+				if len(entrants) == room || c.Request.full(own+len(entrants)) || !at.in() {
 					break
 				}
-				if r := all.room(c.Request, m.Model, own+len(entrants)-last[m.Model]); r >= 0 && r <= last[m.Model] {
-					full = true
-					break
+				r := all.room(c.Request, m.Model, own+len(entrants)-last[m.Model])
+				if at.has() || r >= 0 && r <= last[m.Model] {
+					at.pass()
+					continue
 				}
 				entrants = append(entrants, c.entrant(m, c.Current, 1, zone, now))
 				last[m.Model]++
-				w.Cursors[class]++
+				at.take()
 				w.Admitted++
 			}
-			if full || len(members) == 0 {
-				break
-			}
 		}
+		w.put(class, at)
 	}
 	if len(entrants) == 0 {
 		return nil

@@ -93,15 +93,18 @@ type WaveRun struct {
 	Idle     time.Duration `json:"idle,omitempty"` // of its time, because it was paused
 	Admitted int           `json:"admitted"`       // how far the manifest was gone through, all classes together
 	Cursors  []int         `json:"cursors"`        // by class
-	Baking   time.Time     `json:"baking,omitzero"`
-	Still    time.Duration `json:"still,omitempty"`   // of its bake, because it was paused
-	Skipped  bool          `json:"skipped,omitempty"` // its bake
-	Ended    time.Time     `json:"ended,omitzero"`
-	Late     bool          `json:"late,omitempty"` // it was over by its maxHours
-	Cut      string        `json:"cut,omitempty"`  // why it was over before its time
-	Verdict  *Verdict      `json:"verdict,omitempty"`
-	First    []Offender    `json:"first,omitempty"`
-	Approved *Entry        `json:"approved,omitempty"`
+	// Ahead are those behind the cursor of a class that began before it came to them, a bit for each: devices in
+	// front of them are of a model that has no room. At most mostAhead of at most mostHolding classes.
+	Ahead    map[int][]byte `json:"ahead,omitempty"`
+	Baking   time.Time      `json:"baking,omitzero"`
+	Still    time.Duration  `json:"still,omitempty"`   // of its bake, because it was paused
+	Skipped  bool           `json:"skipped,omitempty"` // its bake
+	Ended    time.Time      `json:"ended,omitzero"`
+	Late     bool           `json:"late,omitempty"` // it was over by its maxHours
+	Cut      string         `json:"cut,omitempty"`  // why it was over before its time
+	Verdict  *Verdict       `json:"verdict,omitempty"`
+	First    []Offender     `json:"first,omitempty"`
+	Approved *Entry         `json:"approved,omitempty"`
 }
 
 // exhausted reports whether the whole wave was gone through.
