@@ -179,7 +179,7 @@ var wide = map[string]string{
 // wildcards are those of wide, and what the operations have of their own.
 func wildcards(t *testing.T) map[string]string {
 	all := maps.Clone(wide)
-	for _, name := range append(operations(t), "device-onboarding") {
+	for _, name := range append(operations(t), "device-onboarding", "firmware-campaign") {
 		all["arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:${AWS::StackName}-"+name+":*"] =
 			"the executions of this state machine"
 	}

@@ -20,6 +20,10 @@ type campaigns struct {
 const campaignMachine = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:" +
 	"${AWS::StackName}-" + statemachines.Campaign
 
+// campaignExecutions are its executions.
+const campaignExecutions = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:" +
+	"${AWS::StackName}-" + statemachines.Campaign + ":*"
+
 // campaignSteps is the function of a campaign's steps.
 const campaignSteps = "run-campaign"
 

@@ -69,6 +69,10 @@ func (c *clock) tick(lambdas *functions, w *workflow, p *parameters) {
 			"dynamodb:GetItem", "dynamodb:PutItem",
 		}, w.table.AttrArn()),
 		w.listDevices(), w.manifests("ReadManifest", "s3:GetObject"), answerCampaign(), watchAlarms(),
+		// Executions of campaigns that somebody has stopped, and those of campaigns that are to end and have none.
+		allow("ReviveCampaign", []string{"states:DescribeExecution", "states:RedriveExecution"},
+			*sub(campaignExecutions)),
+		allow("StartCampaign", []string{"states:StartExecution"}, *sub(campaignMachine)),
 		allow("SendStarts", []string{"sqs:SendMessage"}, c.starts.AttrArn()),
 		// Job executions on which nobody works.
 		allowWithoutResource("ListJobs", "AWS IoT lists the jobs of the account", "iot:ListJobs"),

@@ -3,6 +3,7 @@ package ablation
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -40,7 +41,8 @@ func ofCampaigns(c cut) bool {
 	if c.statement.resource != "TickRole" {
 		return false
 	}
-	return slices.Contains([]string{"ReadManifest", "AnswerCampaign", "WatchAlarms", "ListDevices"}, c.sid) ||
+	of := []string{"ReadManifest", "AnswerCampaign", "WatchAlarms", "ListDevices", "ReviveCampaign", "StartCampaign"}
+	return slices.Contains(of, c.sid) ||
 		slices.Contains([]string{"dynamodb:GetItem", "dynamodb:PutItem"}, c.action)
 }
 
@@ -96,6 +98,51 @@ func (s stage) do(ctx context.Context, function, id, verb string, with map[strin
 func (s stage) lead(ctx context.Context, payload string) error {
 	in := map[string]any{"campaign": json.RawMessage(payload)}
 	return s.invoke(ctx, "create-campaign", "RequestResponse", in, nil)
+}
+
+// orphaned are campaigns that are aborted and have no execution: somebody has stopped it, or it was never started.
+func (s stage) orphaned(ctx context.Context, payload string) error {
+	aborted := func(v view) bool { return v.State == "ABORTED" }
+	if err := s.lead(ctx, `{"campaignId": "fifth", `+payload); err != nil {
+		return err
+	}
+	if err := s.comes(ctx, "fifth", "its wave", func(v view) bool { return v.Phase == "ADMIT" }); err != nil {
+		return err
+	}
+	machine := "arn:aws:states:" + region + ":" + account + ":stateMachine:fleetstep-firmware-campaign"
+	execution := strings.Replace(machine, "stateMachine", "execution", 1) + ":fifth"
+	if err := s.call(ctx, "sfn", "StopExecution", map[string]any{"executionArn": execution}, nil); err != nil {
+		return err
+	}
+	if err := s.sched.Sleep(ctx, 2*time.Minute); err != nil {
+		return err
+	}
+	if err := s.do(ctx, "abort-campaign", "fifth", "abort", nil); err != nil {
+		return err
+	}
+	if err := s.comes(ctx, "fifth", "its end", aborted); err != nil {
+		return err
+	}
+	// While there is no alias, nothing can be started.
+	var alias map[string]any
+	name := map[string]any{"stateMachineAliasArn": machine + ":live"}
+	if err := s.call(ctx, "sfn", "DescribeStateMachineAlias", name, &alias); err != nil {
+		return err
+	}
+	if err := s.call(ctx, "sfn", "DeleteStateMachineAlias", name, nil); err != nil {
+		return err
+	}
+	if err := s.lead(ctx, `{"campaignId": "sixth", `+payload); err == nil {
+		return errors.New("a campaign was begun without a state machine")
+	}
+	if err := s.call(ctx, "sfn", "CreateStateMachineAlias", map[string]any{"name": "live",
+		"routingConfiguration": alias["routingConfiguration"]}, nil); err != nil {
+		return err
+	}
+	if err := s.do(ctx, "abort-campaign", "sixth", "abort", nil); err != nil {
+		return err
+	}
+	return s.comes(ctx, "sixth", "its end", aborted)
 }
 
 // campaigning is what operators do beside a campaign that the rehearsal leads.
@@ -195,6 +242,9 @@ func campaigning(ctx context.Context, s stage) error {
 	}
 	if err := s.invoke(ctx, "describe-campaign", "RequestResponse",
 		map[string]any{"campaignId": "fourth", "devices": map[string]any{"why": true}}, nil); err != nil {
+		return err
+	}
+	if err := s.orphaned(ctx, away+oneWave); err != nil {
 		return err
 	}
 	// What failed in the canary begins again while its gate asks.

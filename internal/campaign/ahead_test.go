@@ -26,8 +26,8 @@ func TestAModelAtItsCapHoldsNoOther(t *testing.T) {
 	}
 	fleet := w.devices
 	payload := func(id string, budget, priority int, bake int) string {
-		return fmt.Sprintf(`{"campaignId": %q, "images": [{"firmware": {"version": "2.0.0"}}],
-			"targets": {"groups": ["d"]}, "priority": %d, "rate": 100, "waves": [{"name": "all", "bakeMinutes": %d}]%s}`,
+		return fmt.Sprintf(`{"campaignId": %q, "images": [{"firmware": {"version": "2.0.0"}}], "priority": %d,
+			"targets": {"groups": ["d"]}, "rate": 100, "waves": [{"name": "all", "bakeMinutes": %d}]%s}`,
 			id, priority, bake, map[bool]string{true: fmt.Sprintf(`, "budget": %d`, budget)}[budget > 0])
 	}
 	pick := func(names []string) (found []campaign.Device) {

@@ -84,6 +84,9 @@ func (c *Campaign) moment() string {
 	if c.Current < len(c.Waves) {
 		wave = c.Waves[c.Current].Name
 	}
+	if c.Gone != nil {
+		return c.Gone.String() + ": " + c.Gone.remedy(c.State)
+	}
 	switch c.Phase {
 	case Staging:
 		return "it is staged"
@@ -118,6 +121,9 @@ func (w *Controller) decide(ctx context.Context, r event.CampaignRequest, who st
 		}
 		if c.State.Over() {
 			return nil, ErrOver
+		}
+		if c.Gone != nil && r.Verb == event.VerbApprove {
+			return nil, fmt.Errorf("%w: %s", ErrNothingToDo, c.moment())
 		}
 		if c.Phase != Approval || c.Current >= len(c.Waves) || r.Wave != "" && c.wave().Name != r.Wave {
 			if c.Current < len(c.Waves) && c.wave().Approved != nil && r.Verb == event.VerbApprove && r.Wave == "" {
@@ -174,6 +180,9 @@ func (w *Controller) pause(ctx context.Context, r event.CampaignRequest, who str
 		return ErrOver
 	}
 	if own == event.ControlPaused { // by a gate that asks, or by who may not have come to note it
+		if c.Gone != nil && c.Gone.Paused {
+			return w.keep(ctx, r, who, out)
+		}
 		noted, err := w.noted(ctx, r)
 		if err != nil || noted || c.Phase == Hold {
 			return err
@@ -185,6 +194,18 @@ func (w *Controller) pause(ctx context.Context, r event.CampaignRequest, who str
 	}
 	out.Changed = true
 	return w.note(ctx, r, who, 0)
+}
+
+// keep is a pause of what the clock has paused because the execution is gone: it lasts when that goes on.
+func (w *Controller) keep(ctx context.Context, r event.CampaignRequest, who string, out *Done) error {
+	_, err := change(ctx, w.Store, r.Campaign, func(c *Campaign) ([]Entry, error) {
+		if out.Changed = c.Gone != nil && c.Gone.Paused; !out.Changed {
+			return nil, nil
+		}
+		c.Gone.Paused = false
+		return []Entry{w.entry(r, who, "")}, nil
+	})
+	return err
 }
 
 // noted reports whether the last that was done of pausing and resuming, by an operator or a gate, is this verb.
@@ -239,7 +260,10 @@ func (w *Controller) resume(ctx context.Context, r event.CampaignRequest, who st
 		return event.Problems{{Path: "$.acknowledge",
 			Allowed: fmt.Sprintf("%d: after a gate that asks, the failures that were seen", failed.Failures())}}
 	}
-	if !held && own != event.ControlPaused {
+	switch g := c.Gone; {
+	case g != nil && g.Final && !c.State.ends():
+		return fmt.Errorf("%w: %s", ErrNothingToDo, c.moment())
+	case !held && own != event.ControlPaused && (g == nil || g.Resumed):
 		return nil
 	}
 	noted, err := w.noted(ctx, r) // by who did not come to lift the flag
@@ -260,7 +284,11 @@ func (w *Controller) resume(ctx context.Context, r event.CampaignRequest, who st
 			c.State, c.Why, c.Acknowledged = Running, "", nil // the next wave counts anew
 			c.answer(Answer{Next: NextGo})
 		}
-		if out.State = c.State; noted && !held {
+		lost := c.Gone != nil && !c.Gone.Resumed
+		if lost {
+			c.Gone.Resumed = true // by the clock
+		}
+		if out.State = c.State; noted && !held && !lost {
 			return nil, nil
 		}
 		return []Entry{w.entry(r, who, "")}, nil
@@ -281,6 +309,9 @@ func (w *Controller) skip(ctx context.Context, r event.CampaignRequest, who stri
 	c, err := change(ctx, w.Store, r.Campaign, func(c *Campaign) ([]Entry, error) {
 		if out.State = c.State; c.State.Over() {
 			return nil, ErrOver
+		}
+		if c.Gone != nil {
+			return nil, fmt.Errorf("%w: %s", ErrNothingToDo, c.moment())
 		}
 		switch c.Phase {
 		case Staging:

@@ -196,11 +196,7 @@ func (w *Creator) existing(ctx context.Context, c Campaign, hash string) (Create
 
 func (w *Creator) start(ctx context.Context, c Campaign) (Created, error) {
 	if c.Execution == "" && !c.State.Over() {
-		in := MachineInput{Campaign: c.ID, Stage: c.Stage != nil && len(c.Waves) > 0, Waves: []MachineWave{}}
-		for _, one := range c.Waves {
-			in.Waves = append(in.Waves, MachineWave{Name: one.Name, Approval: one.Approval})
-		}
-		arn, err := w.Executions.Start(ctx, in)
+		arn, err := w.Executions.Start(ctx, c.input())
 		if err != nil {
 			return Created{}, err
 		}
@@ -216,6 +212,15 @@ func (w *Creator) start(ctx context.Context, c Campaign) (Created, error) {
 		}
 	}
 	return Created{Campaign: c.ID, State: c.State, Execution: c.Execution}, nil
+}
+
+// input is what an execution of the campaign begins with.
+func (c Campaign) input() MachineInput {
+	in := MachineInput{Campaign: c.ID, Stage: c.Stage != nil && len(c.Waves) > 0, Waves: []MachineWave{}}
+	for _, one := range c.Waves {
+		in.Waves = append(in.Waves, MachineWave{Name: one.Name, Approval: one.Approval})
+	}
+	return in
 }
 
 // manifest writes the parts of a plan. Writing them again replaces them by the same.

@@ -10,6 +10,7 @@
 //	create.go     Creator: makes a campaign of a request, or only its plan
 //	machine.go    Machine: the steps of statemachines/firmware-campaign.asl.json
 //	driver.go     Driver: the work of the clock
+//	gone.go       a campaign whose execution is gone
 //	lookafter.go  devices at work that nobody may work on any more
 //	control.go    Controller: the commands of operators
 //	report.go     the report of a campaign

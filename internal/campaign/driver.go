@@ -21,7 +21,9 @@ type DriverPorts struct {
 	Carrier  Carrier
 	Alarms   Alarms
 	Callback Callback
-	Now      func() time.Time
+	// Executions are those of campaigns.
+	Executions Executions
+	Now        func() time.Time
 }
 
 // Driver does what is done by the clock, once a minute, one at a time: nobody else admits.
@@ -102,11 +104,18 @@ func working(c Campaign, counts event.Counts) (n int) {
 func (d *Driver) one(ctx context.Context, c Campaign, counts event.Counts, all models, left, closing *int,
 	out *Driven) error {
 	after := d.lookAfter(ctx, c, counts, closing) // its failure keeps nothing else from being done
+	seen, err := d.look(ctx, c)
+	switch {
+	case err != nil: // nobody knows whether somebody judges
+		return errors.Join(after, err)
+	case seen.Gone != nil && !seen.State.ends() || seen.State.Over():
+		return after
+	}
+	c = seen
 	if c.Answer != nil {
 		// Whoever decided it did not come to say so.
 		return errors.Join(after, respond(ctx, d.Store, d.Callback, c))
 	}
-	var err error
 	switch c.Phase {
 	case Staging:
 		err = d.stage(ctx, c, counts, left, out)

@@ -29,6 +29,8 @@ type MachineInput struct {
 	Campaign event.CampaignID `json:"campaignId"`
 	Stage    bool             `json:"stage,omitempty"`
 	Waves    []MachineWave    `json:"waves"`
+	// After is the ARN of the execution of the same campaign whose place this one takes.
+	After string `json:"-"`
 }
 
 // MachineWave is a wave in it.
@@ -149,7 +151,7 @@ func (m *Machine) wait(ctx context.Context, in StepInput, phase Phase) error {
 			return err
 		}
 	}
-	late, repeated := false, false
+	late, repeated, unheard := false, false, false
 	var staged event.Counts // before a wave of what is staged
 	if phase == Admit {
 		c, err := m.Store.Load(ctx, in.Campaign)
@@ -167,11 +169,30 @@ func (m *Machine) wait(ctx context.Context, in StepInput, phase Phase) error {
 		if late, repeated = c.past(in); late || repeated {
 			return nil, nil
 		}
+		// Its execution ended before it heard the answer, or the attempt did that was to hear it.
+		last := c.Turn
+		unheard = last != nil && c.Answer != nil && last.Step == in.Step && last.Wave == in.Wave
 		if !in.Entered.IsZero() {
 			turn := in.turn()
 			c.Turn = &turn
 		}
-		c.Token, c.Phase, c.Answer, c.Answered, c.Skip = string(in.Token), phase, nil, false, false
+		c.Token, c.Answered = string(in.Token), false
+		if c.Gone != nil && (c.State.ends() || c.Gone.Resumed) {
+			c.Gone = nil // here it is. Whoever redrives it by himself finds it paused until the clock sees that.
+		}
+		if c.State.ends() && phase != Close {
+			// It was decided meanwhile, or is an execution that takes the place of another.
+			next := NextAbort
+			if c.State == Finishing {
+				next = NextClose
+			}
+			c.Answer = &Answer{Next: next, Why: c.Why}
+			return nil, nil
+		}
+		if c.Phase, c.Skip = phase, false; unheard {
+			return nil, nil
+		}
+		c.Answer = nil
 		now := m.Now()
 		switch phase {
 		case Staging:
@@ -209,9 +230,6 @@ func (m *Machine) wait(ctx context.Context, in StepInput, phase Phase) error {
 				c.Why = in.Why
 			}
 		}
-		if (c.State == Aborting || c.State == Halting) && phase != Close {
-			c.answer(Answer{Next: NextAbort, Why: c.Why})
-		}
 		return nil, nil
 	})
 	if err != nil || late || repeated && c.Answered { // what follows was done, and is over
@@ -247,8 +265,11 @@ func (m *Machine) hold(ctx context.Context, in StepInput) error {
 	if err != nil {
 		return err
 	}
-	if late, repeated := c.past(in); late || repeated {
+	if late, repeated := c.past(in); late || repeated || c.State.ends() {
 		return nil
+	}
+	if last := c.Turn; last != nil && last.Step == in.Step && last.Wave == in.Wave && c.Answer != nil {
+		return nil // it was resumed, and its execution did not hear it
 	}
 	err = m.Flags.SetFlag(ctx, c.ID, event.ControlPaused, "campaign", "it asks whether to go on: "+c.Why)
 	if errors.Is(err, ErrOver) { // it was aborted: the record says so
@@ -457,7 +478,7 @@ func (c Campaign) over(now time.Time) Campaign {
 	default:
 		c.State = Completed
 	}
-	c.Ended, c.Phase, c.Token = now, "", ""
+	c.Ended, c.Phase, c.Token, c.Gone = now, "", "", nil
 	return c
 }
 

@@ -27,6 +27,8 @@ var (
 	ErrFourEyes = errors.New("whoever created a campaign does not approve it (approval.fourEyes)")
 	// ErrUnproved: a verb that is recorded needs a proof of who asks.
 	ErrUnproved = errors.New("it is not proved who asks")
+	// ErrNotRedrivable: the execution runs, or ended too long ago.
+	ErrNotRedrivable = errors.New("the execution cannot be redriven")
 	// ErrNoIndex: AWS IoT's fleet indexing is not switched on, or not for what is asked.
 	ErrNoIndex = errors.New("fleet indexing does not index what this needs")
 )
@@ -163,6 +165,10 @@ type Callback interface {
 type Executions interface {
 	// Start starts the execution of a campaign and returns its ARN; twice is once.
 	Start(ctx context.Context, in MachineInput) (arn string, err error)
+	// Execution says how one stands, by its ARN. It may be behind for a moment.
+	Execution(ctx context.Context, arn string) (Execution, error)
+	// Redrive has one go on in the state in which it ended; ErrNotRedrivable.
+	Redrive(ctx context.Context, arn string) error
 }
 
 // Bulletin tells people what happens.

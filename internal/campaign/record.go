@@ -72,6 +72,7 @@ type Campaign struct {
 	Ended        time.Time               `json:"ended,omitzero"`
 	Closing      time.Time               `json:"closing,omitzero"` // since when what has begun comes to its end
 	Last         map[string]int          `json:"last,omitempty"`   // admitted by the last tick, by model
+	Gone         *Gone                   `json:"gone,omitempty"`   // its execution, before it was over itself
 }
 
 // StageRun is the stage on its way, of a campaign that has one.
@@ -144,6 +145,8 @@ type Summary struct {
 	Total    int              `json:"devices"`
 	Priority int              `json:"priority"`
 	Wave     string           `json:"wave,omitempty"`
+	// Gone is how its execution ended, before it was over itself.
+	Gone ExecutionStatus `json:"executionEnded,omitempty"`
 }
 
 // Summary is the campaign in a list.
@@ -151,6 +154,9 @@ func (c Campaign) Summary() Summary {
 	s := Summary{ID: c.ID, State: c.State, Created: c.Created, By: c.By, Total: c.Total, Priority: c.Request.Priority}
 	if c.Current < len(c.Waves) && !c.State.Over() {
 		s.Wave = c.Waves[c.Current].Name
+	}
+	if c.Gone != nil {
+		s.Gone = c.Gone.Status
 	}
 	return s
 }

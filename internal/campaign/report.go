@@ -20,6 +20,7 @@ type Report struct {
 	By          string           `json:"by"`
 	Ended       *time.Time       `json:"ended,omitempty"`
 	Execution   string           `json:"executionArn,omitempty"`
+	Gone        *GoneReport      `json:"executionEnded,omitempty"` // before the campaign did
 	Devices     Numbers          `json:"devices"`
 	Budget      *Budget          `json:"budget,omitempty"`
 	NotEligible map[string]int   `json:"notEligible,omitempty"`
@@ -29,6 +30,13 @@ type Report struct {
 	// LeftOver are devices that never came to an end of their own: the target of the next
 	// campaign. Of many, the first.
 	LeftOver []event.ThingName `json:"leftOver,omitempty"`
+}
+
+// GoneReport is how a campaign's execution ended, and what is to be done.
+type GoneReport struct {
+	Gone
+	Text   string `json:"text"`
+	Remedy string `json:"remedy"`
 }
 
 // Budget is how many devices of a campaign may be in danger, and how many are.
@@ -83,6 +91,9 @@ func newReport(ctx context.Context, counts Counts, c Campaign) (Report, error) {
 		Campaign: c.ID, State: c.State, Why: c.Why, HaltedIn: c.HaltedIn, Phase: c.Phase, Created: c.Created, By: c.By,
 		Ended: moment(c.Ended), Execution: c.Execution, Devices: NumbersOf(all.Tally, -1, c.Total),
 		NotEligible: c.Excluded, Waves: []WaveReport{}, Wave: c.Summary().Wave,
+	}
+	if c.Gone != nil {
+		r.Gone = &GoneReport{Gone: *c.Gone, Text: c.Gone.String(), Remedy: c.Gone.remedy(c.State)}
 	}
 	if most := c.Request.Budget; most > 0 {
 		n, err := counts.InDanger(ctx, c.ID, c.Request.shares())

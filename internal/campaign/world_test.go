@@ -51,13 +51,16 @@ type world struct {
 	flagless  error // of setting the flag
 	onNotice  func(campaign.Notice)
 	unstarted error // of starting the execution
+	// executions are those that do not run, by their ARN, and redriven how often one was redriven.
+	executions map[string]campaign.Execution
+	redriven   int
 }
 
 func newWorld(t *testing.T, devices int) *world {
 	w := &world{Memory: &campaigntest.Memory{}, t: t, now: noon, stands: map[event.ThingName]event.Standing{},
 		away: map[event.ThingName]bool{}, fails: map[event.ThingName]event.ErrorName{},
 		answers: map[event.TaskToken]campaign.Answer{}, admitted: map[string]int{},
-		at: map[event.ThingName]time.Time{}}
+		at: map[event.ThingName]time.Time{}, executions: map[string]campaign.Execution{}}
 	for i := range devices {
 		w.devices = append(w.devices, campaign.Device{Thing: event.ThingName(fmt.Sprintf("rg-%06d", i+1)),
 			Model: fmt.Sprintf("M%d", i%3), Version: "1.0.0"})
@@ -271,7 +274,28 @@ func (w *world) Start(_ context.Context, in campaign.MachineInput) (string, erro
 		return "", w.unstarted
 	}
 	w.started = append(w.started, in)
+	if in.After != "" {
+		return in.After + "-again", nil
+	}
 	return "arn:x:" + string(in.Campaign), nil
+}
+
+// Execution implements campaign.Executions.
+func (w *world) Execution(_ context.Context, arn string) (campaign.Execution, error) {
+	if x, ok := w.executions[arn]; ok {
+		return x, nil
+	}
+	return campaign.Execution{Status: campaign.ExecutionRunning}, nil
+}
+
+// Redrive implements campaign.Executions.
+func (w *world) Redrive(_ context.Context, arn string) error {
+	if x, ok := w.executions[arn]; !ok || !x.Redrivable {
+		return campaign.ErrNotRedrivable
+	}
+	w.redriven++
+	delete(w.executions, arn)
+	return nil
 }
 
 // Announce implements campaign.Bulletin.
@@ -347,7 +371,7 @@ func (w *world) machine() *campaign.Machine {
 
 func (w *world) driver() *campaign.Driver {
 	return &campaign.Driver{DriverPorts: campaign.DriverPorts{Store: w, Manifest: w, Counts: w, Flags: w, Carrier: w,
-		Alarms: w, Callback: w, Now: w.clock}}
+		Alarms: w, Callback: w, Executions: w, Now: w.clock}}
 }
 
 func (w *world) controller() *campaign.Controller {

@@ -117,6 +117,8 @@ type CampaignView struct {
 		Devices              int
 	}
 	LeftOver []string
+	// ExecutionEnded is set if its execution ended before the campaign did.
+	ExecutionEnded *struct{ Text, Remedy string }
 }
 
 // Over reports whether the campaign changes no more.
@@ -366,6 +368,7 @@ func campaignList(env *Env) *cobra.Command {
 		answer := struct{ Campaigns json.RawMessage }{json.RawMessage("[]")} // the answer has none of none
 		var all []struct {
 			CampaignID, State, Wave, By string
+			ExecutionEnded              string
 			Devices, Priority           int
 			Created                     time.Time
 		}
@@ -379,6 +382,9 @@ func campaignList(env *Env) *cobra.Command {
 			return env.json(answer.Campaigns)
 		}
 		for _, one := range all {
+			if one.ExecutionEnded != "" {
+				one.State += " (execution " + one.ExecutionEnded + ")"
+			}
 			fmt.Fprintf(env.Out, "%s  %s  %d devices  %s  %s  %s\n", one.CampaignID, one.State, one.Devices, one.Wave,
 				one.Created.UTC().Format(time.RFC3339), one.By)
 		}
@@ -507,6 +513,9 @@ func (c CampaignView) line() string {
 	text += ": " + c.Devices.String()
 	if c.Why != "" {
 		text += "; " + c.Why
+	}
+	if e := c.ExecutionEnded; e != nil {
+		text += "; " + e.Text + ": " + e.Remedy
 	}
 	return text
 }

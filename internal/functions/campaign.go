@@ -66,6 +66,12 @@ func (p *parts) alarms() *campaigncloudwatch.Alarms {
 // answers is the callback of campaigns.
 func (p *parts) answers() *campaignsfn.Client { return campaignsfn.New(sfn.NewFromConfig(p.cfg), "") }
 
+// campaignExecutions are those of campaigns, and their callback.
+func (p *parts) campaignExecutions() *campaignsfn.Client {
+	machine := p.must(environment.StateMachines) + statemachines.Campaign + ":" + environment.Live
+	return campaignsfn.New(sfn.NewFromConfig(p.cfg), machine)
+}
+
 func (p *parts) flagsOf(store *workflowdb.Store) campaignFlags {
 	return campaignFlags{store, &workflow.Controller{Controls: store, Now: p.now}}
 }
@@ -175,12 +181,11 @@ func asker(ctx context.Context, identities workflow.Identities, proof, subject s
 // NewCreateCampaign wires create-campaign, which plans and creates campaigns.
 func NewCreateCampaign(ctx context.Context, env Env, cfg aws.Config, now func() time.Time) (CreateCampaign, error) {
 	p := newParts(ctx, env, cfg, now)
-	machine := p.must(environment.StateMachines) + statemachines.Campaign + ":" + environment.Live
 	manifest := p.manifest()
 	creator := &campaign.Creator{CreatorPorts: campaign.CreatorPorts{
 		Store: p.campaigns(), Manifest: manifest, Fleet: fleet{campaigniot.New(iot.NewFromConfig(p.cfg)), manifest},
 		Alarms:     p.alarms(),
-		Executions: campaignsfn.New(sfn.NewFromConfig(p.cfg), machine), Forms: p.forms(), Images: upgrade.Operation,
+		Executions: p.campaignExecutions(), Forms: p.forms(), Images: upgrade.Operation,
 		Stack: env.Get(environment.StackName), Now: p.now,
 	}}
 	identities, err := workflowsts.New(ctx, cfg, p.now)
@@ -377,9 +382,10 @@ func NewRunCampaign(ctx context.Context, env Env, cfg aws.Config, now func() tim
 
 // driver does the campaigns' part of a tick.
 func (p *parts) driver(store *workflowdb.Store) func(context.Context) error {
+	executions := p.campaignExecutions()
 	d := &campaign.Driver{DriverPorts: campaign.DriverPorts{
 		Store: p.campaigns(), Manifest: p.manifest(), Counts: store, Flags: p.flagsOf(store),
-		Carrier: p.carrier(store), Alarms: p.alarms(), Callback: p.answers(), Now: p.now,
+		Carrier: p.carrier(store), Alarms: p.alarms(), Callback: executions, Executions: executions, Now: p.now,
 	}}
 	return func(ctx context.Context) error {
 		did, err := d.Tick(ctx)

@@ -5,6 +5,8 @@ package stepfunctions
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,6 +27,10 @@ type API interface {
 		*sfn.SendTaskSuccessOutput, error)
 	StartExecution(ctx context.Context, in *sfn.StartExecutionInput, opts ...func(*sfn.Options)) (
 		*sfn.StartExecutionOutput, error)
+	DescribeExecution(ctx context.Context, in *sfn.DescribeExecutionInput, opts ...func(*sfn.Options)) (
+		*sfn.DescribeExecutionOutput, error)
+	RedriveExecution(ctx context.Context, in *sfn.RedriveExecutionInput, opts ...func(*sfn.Options)) (
+		*sfn.RedriveExecutionOutput, error)
 }
 
 // Client is a campaign.Executions and a campaign.Callback.
@@ -78,8 +84,9 @@ func (c *Client) Start(ctx context.Context, in campaign.MachineInput) (string, e
 	if err != nil {
 		return fail(err)
 	}
+	execution := nameOf(in)
 	out, err := c.api.StartExecution(ctx, &sfn.StartExecutionInput{
-		StateMachineArn: &c.machine, Name: aws.String(string(in.Campaign)), Input: aws.String(string(b)),
+		StateMachineArn: &c.machine, Name: &execution, Input: aws.String(string(b)),
 	})
 	if _, exists := errors.AsType[*types.ExecutionAlreadyExists](err); exists {
 		at, err := arn.Parse(c.machine)
@@ -89,11 +96,71 @@ func (c *Client) Start(ctx context.Context, in campaign.MachineInput) (string, e
 		}
 		// An execution is named by the machine alone, without version or alias.
 		name, _, _ := strings.Cut(rest, ":")
-		at.Resource = "execution:" + name + ":" + string(in.Campaign)
+		at.Resource = "execution:" + name + ":" + execution
 		return at.String(), nil
 	}
 	if err != nil {
 		return fail(err)
 	}
 	return aws.ToString(out.ExecutionArn), nil
+}
+
+// longest is the longest name of an execution.
+const longest = 80
+
+// nameOf is the name of a campaign's execution: the campaign's, and of one that takes the place of another a longer
+// one than a campaign may have, the same for the same other.
+func nameOf(in campaign.MachineInput) string {
+	if in.After == "" {
+		return string(in.Campaign)
+	}
+	sum := sha256.Sum256([]byte(in.After))
+	return (string(in.Campaign) + "-" + hex.EncodeToString(sum[:]) + hex.EncodeToString(sum[:]))[:longest]
+}
+
+// mostWhy is how much is kept of why an execution ended.
+const mostWhy = 500
+
+// Execution implements campaign.Executions.
+func (c *Client) Execution(ctx context.Context, arn string) (campaign.Execution, error) {
+	out, err := c.api.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: &arn})
+	if _, missing := errors.AsType[*types.ExecutionDoesNotExist](err); missing {
+		return campaign.Execution{Status: campaign.ExecutionMissing}, nil
+	}
+	if err != nil {
+		return campaign.Execution{}, fmt.Errorf("campaign/stepfunctions.Execution: %s: %w", arn, err)
+	}
+	x := campaign.Execution{
+		Status: campaign.ExecutionStatus(out.Status), Ended: aws.ToTime(out.StopDate).UTC(),
+		Redrivable: out.RedriveStatus == types.ExecutionRedriveStatusRedrivable,
+	}
+	switch out.Status {
+	case types.ExecutionStatusRunning, types.ExecutionStatusPendingRedrive:
+		return campaign.Execution{Status: campaign.ExecutionRunning}, nil
+	}
+	var why []string
+	for _, text := range []string{aws.ToString(out.Error), aws.ToString(out.Cause)} {
+		if text != "" {
+			why = append(why, text)
+		}
+	}
+	x.Why = strings.Join(why, ": ")
+	if len(x.Why) > mostWhy {
+		x.Why = strings.ToValidUTF8(x.Why[:mostWhy], "") + "…"
+	}
+	return x, nil
+}
+
+// Redrive implements campaign.Executions.
+func (c *Client) Redrive(ctx context.Context, arn string) error {
+	_, err := c.api.RedriveExecution(ctx, &sfn.RedriveExecutionInput{ExecutionArn: &arn})
+	_, not := errors.AsType[*types.ExecutionNotRedrivable](err)
+	_, missing := errors.AsType[*types.ExecutionDoesNotExist](err)
+	switch {
+	case err == nil:
+		return nil
+	case not, missing:
+		return fmt.Errorf("campaign/stepfunctions.Redrive: %s: %w: %w", arn, campaign.ErrNotRedrivable, err)
+	}
+	return fmt.Errorf("campaign/stepfunctions.Redrive: %s: %w", arn, err)
 }
