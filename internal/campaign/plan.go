@@ -182,6 +182,7 @@ func NewPlan(r Request, id event.CampaignID, devices []Device, now time.Time) (P
 		p.note("egress is without %d devices: the size of their image is not known", unknown)
 	}
 	problems := p.estimate(r, now)
+	p.noteEnd()
 	if p.Total == 0 && !r.AllowEmpty {
 		problems = append(problems, event.Problem{Path: "$.targets", Value: r.Targets,
 			Allowed: "a target with a device that is eligible, or allowEmpty: " + p.why(len(devices))})
@@ -254,6 +255,24 @@ func (p *Plan) cut(r Request, left []*candidate) {
 		p.note("the gate of the last wave, %s, cannot pass with %d devices, and needs %d: it is told, and "+
 			"decides nothing", w.Name, w.Size, w.Needs)
 	}
+}
+
+// noteEnd says who is withdrawn at the end: nobody waits for the last few for ever.
+func (p *Plan) noteEnd() {
+	if len(p.Waves) == 0 {
+		return
+	}
+	w := p.Waves[len(p.Waves)-1]
+	share, late := fmt.Sprintf("%d %%", mostOver), "by then"
+	if w.Size*(100-mostOver) < 100 {
+		share = "all"
+	}
+	if w.BakeMinutes > 0 {
+		late = fmt.Sprintf("%d minutes later", w.BakeMinutes)
+	}
+	p.note("the last wave, %s, is over when %s of its %d devices have ended, or after %d hours; those that have not "+
+		"begun %s, because they are away for example, are withdrawn, and the report lists them: a longer bakeMinutes "+
+		"gives them more time", w.Name, share, w.Size, w.MaxHours, late)
 }
 
 // perModel takes so many devices of each model, in their order.

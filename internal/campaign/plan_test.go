@@ -216,6 +216,9 @@ func TestWhatCannotFitIsRefused(t *testing.T) {
 
 // TestAPlanTellsWhatStandsInItsWay: windows and blackout dates, and what the devices fetch.
 func TestAPlanTellsWhatStandsInItsWay(t *testing.T) {
+	const end = "the last wave, first, is over when 95 % of its 300 devices have ended, or after 100 hours; those " +
+		"that have not begun by then, because they are away for example, are withdrawn, and the report lists them: " +
+		"a longer bakeMinutes gives them more time"
 	for payload, want := range map[string][]string{
 		simple: nil,
 		simple + `, "blackout": [{"from": "2026-12-01", "to": "2026-12-02"}]`: nil, // it is over before
@@ -231,7 +234,7 @@ func TestAPlanTellsWhatStandsInItsWay(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !slices.Equal(out.Plan.Notes, want) {
+		if want = append(want, end); !slices.Equal(out.Plan.Notes, want) {
 			t.Errorf("%s: notes %q, want %q", payload, out.Plan.Notes, want)
 		}
 	}
@@ -242,6 +245,22 @@ func TestAPlanTellsWhatStandsInItsWay(t *testing.T) {
 	if err != nil || out.Plan.Estimate.Egress != 100*2_000+100*3_000 ||
 		!slices.Contains(out.Plan.Notes, "egress is without 100 devices: the size of their image is not known") {
 		t.Errorf("%+v, %v, %v", out.Plan.Estimate, out.Plan.Notes, err)
+	}
+}
+
+// TestAPlanTellsWhoIsWithdrawn at the end: of a small wave nobody, as long as it lasts.
+func TestAPlanTellsWhoIsWithdrawn(t *testing.T) {
+	for devices, want := range map[int]string{
+		39: "the last wave, rest, is over when all of its 19 devices have ended, or after 24 hours; those that have " +
+			"not begun 90 minutes later, because",
+		40: "the last wave, rest, is over when 95 % of its 20 devices have ended, or after 24 hours; those",
+	} {
+		w := newWorld(t, devices)
+		out, err := w.ask([]byte(`{"campaignId": "c", `+simple+`, "gate": {"success": 0.5}, "waves": [
+			{"name": "first", "count": 20}, {"name": "rest", "bakeMinutes": 90}]}`), "me", true)
+		if err != nil || !strings.HasPrefix(out.Plan.Notes[len(out.Plan.Notes)-1], want) {
+			t.Errorf("%v: %q, want %q", err, out.Plan.Notes, want)
+		}
 	}
 }
 
