@@ -99,7 +99,8 @@ func (d *Driver) look(ctx context.Context, c Campaign) (Campaign, error) {
 	case err != nil:
 		return c, err
 	case x.Status == ExecutionRunning && c.Gone == nil,
-		x.Status == ExecutionMissing && d.Now().Sub(c.Created) < unseen:
+		x.Status == ExecutionMissing && d.Now().Sub(c.Created) < unseen,
+		x.Status == ExecutionMissing && d.Now().Sub(c.Restarted) < unseen:
 		return c, nil
 	case x.Status == ExecutionRunning:
 		return d.back(ctx, c)
@@ -210,7 +211,7 @@ func (d *Driver) start(ctx context.Context, c Campaign) (Campaign, error) {
 		if c.Execution != was {
 			return nil, nil
 		}
-		c.Execution, c.Gone = arn, nil
+		c.Execution, c.Restarted, c.Gone = arn, d.Now(), nil
 		return []Entry{{At: d.Now(), Verb: "another execution", Who: "campaign"}}, nil
 	})
 }

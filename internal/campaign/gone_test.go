@@ -114,6 +114,7 @@ func TestACampaignWithoutItsExecutionIsAborted(t *testing.T) {
 	for name, redrivable := range map[string]bool{"redriven": true, "another": false} {
 		t.Run(name, func(t *testing.T) {
 			o := orphaned(t, campaign.StepWave, true)
+			o.now = o.now.Add(time.Hour)
 			o.redrive = 2 // it was redriven before
 			o.take(campaign.StepWave, "later")
 			o.stop(redrivable)
@@ -136,6 +137,14 @@ func TestACampaignWithoutItsExecutionIsAborted(t *testing.T) {
 			o.take(campaign.StepWave, "second")
 			if a := o.answers["second"]; a.Next != campaign.NextAbort {
 				t.Fatalf("the step was told %+v", a)
+			}
+			if !redrivable { // Step Functions does not show it for a moment
+				o.executions[o.load("c").Execution] = campaign.Execution{Status: campaign.ExecutionMissing}
+				o.minute()
+				clear(o.executions)
+				if len(o.started) != 2 {
+					t.Fatalf("%d executions were started", len(o.started))
+				}
 			}
 			o.now = o.now.Add(time.Second)
 			o.take(campaign.StepClose, "third")

@@ -53,6 +53,7 @@ type Campaign struct {
 	Created   time.Time         `json:"created"`
 	By        string            `json:"by"` // who created it
 	Execution string            `json:"execution,omitempty"`
+	Restarted time.Time         `json:"restarted,omitzero"` // when another execution took the place of the first
 	Total     int               `json:"total"`
 	Shards    int               `json:"shards"`
 	Excluded  map[string]int    `json:"notEligible,omitempty"`
