@@ -139,6 +139,11 @@ func TestBadRequestsAreRefused(t *testing.T) {
 		{"Query", `{"TableName":"tbl","KeyConditionExpression":"PK = :p","ExpressionAttributeValues":{":p":{"N":"1"}}}`, "ValidationException", "does not match schema type"},
 		{"Scan", `{"TableName":"tbl","Segment":3,"TotalSegments":3}`, "ValidationException", "Segment"},
 		{"PutItem", strings.TrimSuffix(put("a", 1, ""), "}") + `,"ExpressionAttributeValues":{":x":{"S":"y"}}}`, "ValidationException", "unused in expressions: keys: {:x}"},
+		{"Query", `{"TableName":"tbl","KeyConditionExpression":"PK = :p","FilterExpression":"PK = :p OR SK > :n","ExpressionAttributeValues":{":p":{"S":"a"},":n":{"N":"1"}}}`,
+			"ValidationException", "Filter Expression can only contain non-primary key attributes: Primary key " +
+				"attribute: PK"},
+		{"Query", `{"TableName":"tbl","KeyConditionExpression":"PK = :p","FilterExpression":"a = :n AND #s > :n","ExpressionAttributeNames":{"#s":"SK"},"ExpressionAttributeValues":{":p":{"S":"a"},":n":{"N":"1"}}}`,
+			"ValidationException", "Primary key attribute: SK"},
 	} {
 		c.refuse(t, r.operation, r.in, r.code, r.text)
 	}
@@ -150,7 +155,7 @@ func TestBadRequestsAreRefused(t *testing.T) {
 func TestQueriesPageInKeyOrder(t *testing.T) {
 	c := withTable(t)
 	for _, sk := range []int{10, -3, 2, 7, 100} {
-		c.must(t, "PutItem", put("a", sk, ""))
+		c.must(t, "PutItem", put("a", sk, fmt.Sprintf(`,"f":{"N":"%d"}`, sk)))
 	}
 	c.must(t, "PutItem", put("ab", 1, ""))
 	query := func(more string) string {
@@ -184,7 +189,7 @@ func TestQueriesPageInKeyOrder(t *testing.T) {
 		`",` + p + `},"Limit":2`:                                                     "-3 2 more",
 		`",` + p + `},"Limit":2,"ExclusiveStartKey":{"PK":{"S":"a"},"SK":{"N":"2"}}`: "7 10 more",
 		`",` + p + `},"Limit":2,"ScanIndexForward":false,"ExclusiveStartKey":{"PK":{"S":"a"},"SK":{"N":"2"}}`: "-3",
-		`",` + p + `,":x":{"N":"5"}},"FilterExpression":"SK > :x","Limit":3`:                                  "7 more",
+		`",` + p + `,":x":{"N":"5"}},"FilterExpression":"f > :x","Limit":3`:                                   "7 more",
 	} {
 		if got := keys(query(more)); got != want {
 			t.Errorf("%s: got %q, want %q", more, got, want)

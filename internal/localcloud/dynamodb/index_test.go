@@ -353,6 +353,7 @@ func TestWhatAnIndexRefuses(t *testing.T) {
 		{"Query", query + `},"Select":"ALL_ATTRIBUTES"}`, "ValidationException", "Select type ALL_ATTRIBUTES is not supported for global secondary index keys because its projection type is not ALL"},
 		{"Query", query + `},"ProjectionExpression":"PK, v, w"}`, "ValidationException", "One or more parameter values were invalid: Global secondary index keys does not project [v, w]"},
 		{"Query", query + `,":v":{"S":"x"}},"FilterExpression":"v = :v"}`, "ValidationException", "Secondary index keys does not project one or more filter attributes: [v]"},
+		{"Query", query + `,":v":{"S":"x"}},"FilterExpression":"g = :v"}`, "ValidationException", "Primary key attribute: g"},
 		{"Query", query + `},"ExclusiveStartKey":{"g":{"S":"x"}}}`, "ValidationException", "The provided starting key is invalid"},
 		{"Query", query + `},"ExclusiveStartKey":{"PK":{"S":"a"},"SK":{"N":"1"}}}`, "ValidationException", "The provided starting key is invalid"},
 		{"Query", query + `},"ExclusiveStartKey":{"PK":{"S":"a"},"SK":{"N":"1"},"g":{"S":"y"}}}`, "ValidationException", "The provided starting key is outside query boundaries"},

@@ -242,6 +242,14 @@ func (s *Service) query(_ context.Context, call *awsapi.Call, in *queryIn) (*pag
 		if err := pl.names.Unused(); err != nil {
 			return asValidation(err)
 		}
+		if pl.filter != nil {
+			for _, name := range pl.filter.Attributes() {
+				if name == src.partition.Name || name == src.sort.Name {
+					return errValidation("Filter Expression can only contain non-primary key attributes: Primary key "+
+						"attribute: %s", name)
+				}
+			}
+		}
 		if err := checkCondition(src, k); err != nil {
 			return err
 		}

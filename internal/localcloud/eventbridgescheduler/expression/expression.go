@@ -36,8 +36,8 @@ func Parse(text string) (*Expression, error) {
 		if err != nil {
 			return nil, ErrInvalid
 		}
-		unit, singular := m[2], !strings.HasSuffix(m[2], "s")
-		if singular != (n == 1) {
+		unit := m[2]
+		if n > 1 && !strings.HasSuffix(unit, "s") { // the plural is for 1, too
 			return nil, ErrInvalid
 		}
 		each := map[string]time.Duration{"minute": time.Minute, "hour": time.Hour,

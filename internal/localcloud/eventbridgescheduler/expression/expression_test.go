@@ -93,6 +93,8 @@ func TestPointsInTime(t *testing.T) {
 		{"at(2025-12-31T23:59:59)", "2026-01-01T00:00:00Z", "UTC", "none"},
 		{"rate(1 day)", "2026-03-28T11:00:00Z", "Europe/Berlin",
 			"Sat 2026-03-28T12:00:00+01:00, Sun 2026-03-29T13:00:00+02:00, Mon 2026-03-30T13:00:00+02:00"},
+		{"rate(1 hours)", "2026-01-01T00:00:00Z", "UTC",
+			"Thu 2026-01-01T00:00:00+00:00, Thu 2026-01-01T01:00:00+00:00, Thu 2026-01-01T02:00:00+00:00"},
 		{"rate(90 minutes)", "2026-01-01T00:00:00Z", "UTC",
 			"Thu 2026-01-01T00:00:00+00:00, Thu 2026-01-01T01:30:00+00:00, Thu 2026-01-01T03:00:00+00:00"},
 	} {
@@ -104,7 +106,7 @@ func TestPointsInTime(t *testing.T) {
 
 func TestNoExpression(t *testing.T) {
 	for _, text := range []string{
-		"", "rate(0 minutes)", "rate(1 minutes)", "rate(2 minute)", "rate(1.5 hours)", "rate(1 week)",
+		"", "rate(0 minutes)", "rate(2 minute)", "rate(1.5 hours)", "rate(1 week)",
 		"rate(1 second)", "rate(1  minute)", "rate(9999999999 days)",
 		"at(2026-02-30T00:00:00)", "at(2026-01-01T00:00:00Z)", "at(2026-01-01)", "at(2026-01-01T24:00:00)",
 		"cron(* * * * *)", "cron(* * * * * *)", "cron(* * ? * ? *)", "cron(60 * * * ? *)", "cron(* 24 * * ? *)",
