@@ -338,6 +338,7 @@ func TestSchemasSpeakPlainly(t *testing.T) {
 		{`{"oneOf":[{"minimum":0},{"minimum":1}]}`, `1`,
 			`$.input.v: 1: one of the schema's alternatives, and no two of them`},
 		{`{"additionalProperties":{"type":"string"}}`, `{"a b":1}`, `$.input.v["a b"]: 1: of type string`},
+		{`{"properties":{"a":false}}`, `{"a":1}`, `$.input.v.a: 1: no such member`},
 		{`{"dependentRequired":{"a":["b"]}}`, `{"a":1}`, `$.input.v: {"a":1}: as the schema says: `},
 		{`{"allOf":[{"minimum":2},{"multipleOf":2}]}`, `1`, "$.input.v: 1: a multiple of 2\n$.input.v: 1: at least 2"},
 	} {
@@ -531,8 +532,7 @@ func TestWhatIsNoJSONIsToldAtItsLine(t *testing.T) {
 	}
 }
 
-// TestWhatATaskHandsOverIsChecked as far as it is written out: FINALIZE with a wrong outcome cannot report its end,
-// and keeps the device until somebody looks.
+// TestWhatATaskHandsOverIsChecked as far as it is written out: what is wrong ends the attempt of each device.
 func TestWhatATaskHandsOverIsChecked(t *testing.T) {
 	const at = "xy.asl.json: $.States."
 	const look, finalize = at + "Look.Arguments.Payload", at + "Finalize.Arguments.Payload"
@@ -542,13 +542,15 @@ func TestWhatATaskHandsOverIsChecked(t *testing.T) {
 	for name, c := range map[string]struct{ old, new, want string }{
 		"an outcome that there is not": {`"outcome": "SUCCEEDED"`, `"outcome": "SUCCESS"`, finalize + ".outcome"},
 		"a reason of another form":     {`"outcome": "SUCCEEDED"`, `"reason": "it failed"`, finalize + ".reason"},
-		"a member of another task":     {paths, paths + `, "endsWith": "Boot!"`, look + ".endsWith"},
-		"a member that lacks":          {paths, `"allowPartial": true`, look + ".paths"},
-		"no path":                      {paths, `"paths": ["Device.A.B", "DeviceInfo.X", 7]`, look + ".paths[1]; " + look + ".paths[2]"},
-		"nothing":                      {paths, `"paths": []`, look + ".paths"},
-		"an expression":                {paths, `"paths": "{% $states.input.paths %}"`, ""},
-		"expressions in it":            {paths, `"paths": ["{% $states.input.path %}", "Device.A."]`, ""},
-		"an expression as outcome":     {`"outcome": "SUCCEEDED"`, `"outcome": "{% $states.input.outcome %}"`, ""},
+		"what the thing is": {`"outcome": "SUCCEEDED"`, `"attributes": {"endpointId": "os-x"}`,
+			finalize + ".attributes.endpointId"},
+		"a member of another task": {paths, paths + `, "endsWith": "Boot!"`, look + ".endsWith"},
+		"a member that lacks":      {paths, `"allowPartial": true`, look + ".paths"},
+		"no path":                  {paths, `"paths": ["Device.A.B", "DeviceInfo.X", 7]`, look + ".paths[1]; " + look + ".paths[2]"},
+		"nothing":                  {paths, `"paths": []`, look + ".paths"},
+		"an expression":            {paths, `"paths": "{% $states.input.paths %}"`, ""},
+		"expressions in it":        {paths, `"paths": ["{% $states.input.path %}", "Device.A."]`, ""},
+		"an expression as outcome": {`"outcome": "SUCCEEDED"`, `"outcome": "{% $states.input.outcome %}"`, ""},
 		"objects with expressions": {`"task": "GET"`, `"task": "DELETE", "objects": [{"path": "{% $p %}",
 			"keys": {"ID": "{% $id %}"}}, {"path": "Device.A.", "keys": "{% $keys %}"}]`, look + ".paths"},
 		"keys of another form": {`"task": "GET"`, `"task": "ADD", "objects": [{"path": "Device.A.", "keys": {"ID": "x"}}]`,

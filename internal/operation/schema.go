@@ -141,6 +141,8 @@ func collect(at string, input any, e *jsonschema.ValidationError, all *event.Pro
 			m, _ := value.(map[string]any)
 			*all = append(*all, event.Problem{Path: member(path, name), Value: m[name], Allowed: "no such member"})
 		}
+	case *kind.FalseSchema:
+		*all = append(*all, event.Problem{Path: path, Value: value, Allowed: "no such member"})
 	default:
 		*all = append(*all, event.Problem{Path: path, Value: value, Allowed: allowed(e)})
 	}

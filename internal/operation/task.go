@@ -29,7 +29,7 @@ var tasks = sync.OnceValues(func() (*jsonschema.Schema, error) {
 })
 
 // handsOver checks what a task hands over as far as it is written out. What an expression makes is known only when
-// the task is taken: a device's task then ends as Task.Invalid, and FINALIZE cannot report at all.
+// the task is taken: it ends as Task.Invalid then.
 func (c *checker) handsOver(at string, s state) {
 	at += s.callPlace() + ".Payload"
 	given, ok := plain(s.payloadOf()).(map[string]any)

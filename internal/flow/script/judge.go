@@ -2,6 +2,7 @@ package script
 
 import (
 	"encoding/json"
+	"fmt"
 	"regexp"
 
 	"github.com/fleetstep/fleetstep/internal/event"
@@ -19,26 +20,16 @@ type ending struct {
 // reasonForm is a name that an author may give to a reason: Word.Word.
 var reasonForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]{0,40}(\.[A-Za-z0-9]{1,40}){1,3}$`)
 
-// judge names how an execution ended: as its author says, else by what a Catch caught.
+// judge names how an execution ended: as its author says, else by what a Catch caught. What it may
+// not say ends the attempt as Task.Invalid: said again it would be the same, and the device would
+// wait for it.
 func (*flow) judge(in event.FinalizeInput, known event.DeviceState) (event.Conclusion, error) {
-	var end ending
-	if len(in.Results) > 0 {
-		if err := json.Unmarshal(in.Results, &end); err != nil {
-			return event.Conclusion{}, event.Failf(TaskInvalid, "FINALIZE: %s", err)
-		}
-	}
-	switch end.Outcome {
-	case "", event.StatusSucceeded, event.StatusFailed, event.StatusRejected:
-	default:
-		return event.Conclusion{},
-			event.Failf(TaskInvalid, "FINALIZE: outcome %q is none of SUCCEEDED, FAILED, REJECTED", end.Outcome)
+	end, err := readEnding(in.Results)
+	if err != nil {
+		return event.Conclusion{Status: status(TaskInvalid), Reason: TaskInvalid, Detail: err.Error()}, nil
 	}
 	c := event.Conclusion{
 		Reason: end.Reason, Detail: end.Detail, Details: end.Details.text(), Attributes: end.Attributes.text(),
-	}
-	if c.Reason != "" && !reasonForm.MatchString(string(c.Reason)) {
-		return event.Conclusion{}, event.Failf(TaskInvalid, "FINALIZE: reason %q is not of the form Word.Word",
-			c.Reason)
 	}
 	if in.Failure != nil && c.Reason == "" {
 		name, detail := in.Failure.Reason(ErrorNames(), known)
@@ -52,6 +43,28 @@ func (*flow) judge(in event.FinalizeInput, known event.DeviceState) (event.Concl
 		c.Status = end.Outcome
 	}
 	return c, nil
+}
+
+func readEnding(results json.RawMessage) (end ending, err error) {
+	if len(results) == 0 {
+		return end, nil
+	}
+	if err := json.Unmarshal(results, &end); err != nil {
+		return end, fmt.Errorf("FINALIZE: %w", err)
+	}
+	switch end.Outcome {
+	case "", event.StatusSucceeded, event.StatusFailed, event.StatusRejected:
+	default:
+		return end, fmt.Errorf("FINALIZE: outcome %q is none of SUCCEEDED, FAILED, REJECTED", end.Outcome)
+	}
+	if end.Reason != "" && !reasonForm.MatchString(string(end.Reason)) {
+		return end, fmt.Errorf("FINALIZE: reason %q is not of the form Word.Word", end.Reason)
+	}
+	if _, ok := end.Attributes[event.ThingEndpointAttribute]; ok {
+		return end, fmt.Errorf("FINALIZE: attributes: %s says which device the thing is, and is not for a workflow "+
+			"to set", event.ThingEndpointAttribute)
+	}
+	return end, nil
 }
 
 // status is the job status that a reason leads to; no reason is a success. A task that

@@ -108,10 +108,16 @@ func TestJudge(t *testing.T) {
 			t.Errorf("%s: %+v, %v, want %+v", name, got, err, c.want)
 		}
 	}
-	for _, end := range []string{`[]`, `{"outcome":"DONE"}`, `{"reason":"no good"}`} {
-		_, err := flow.Judge(event.FinalizeInput{Results: json.RawMessage(end)}, event.DeviceState{})
-		if f, ok := event.AsFailure(err); !ok || f.Name != script.TaskInvalid {
-			t.Errorf("%s: %v", end, err)
+	for end, detail := range map[string]string{
+		`[]`: "FINALIZE: json: cannot unmarshal array", `{"outcome":"DONE"}`: `FINALIZE: outcome "DONE" is none of`,
+		`{"reason":"no good"}`:                 `FINALIZE: reason "no good" is not`,
+		`{"attributes":{"endpointId":"os-x"}}`: "FINALIZE: attributes: endpointId says which device",
+	} {
+		got, err := flow.Judge(event.FinalizeInput{Results: json.RawMessage(end), Failure: caught("Device.Refused", "")},
+			event.DeviceState{})
+		if err != nil || got.Status != event.StatusCanceled || got.Reason != script.TaskInvalid ||
+			!strings.HasPrefix(got.Detail, detail) || len(got.Attributes) > 0 {
+			t.Errorf("%s: %+v, %v", end, got, err)
 		}
 	}
 }
