@@ -113,8 +113,8 @@ func TestJudge(t *testing.T) {
 		`{"reason":"no good"}`:                 `FINALIZE: reason "no good" is not`,
 		`{"attributes":{"endpointId":"os-x"}}`: "FINALIZE: attributes: endpointId says which device",
 	} {
-		got, err := flow.Judge(event.FinalizeInput{Results: json.RawMessage(end), Failure: caught("Device.Refused", "")},
-			event.DeviceState{})
+		in := event.FinalizeInput{Results: json.RawMessage(end), Failure: caught("Device.Refused", "")}
+		got, err := flow.Judge(in, event.DeviceState{})
 		if err != nil || got.Status != event.StatusCanceled || got.Reason != script.TaskInvalid ||
 			!strings.HasPrefix(got.Detail, detail) || len(got.Attributes) > 0 {
 			t.Errorf("%s: %+v, %v", end, got, err)
