@@ -653,7 +653,7 @@ func (s *Service) listAliases(_ context.Context, _ *awsapi.Call, in *listIn) (*l
 			if of != "" && a.KeyID != of {
 				continue
 			}
-			if len(out.Aliases) == awsapi.PageSize(in.Limit, 100, 1000) {
+			if len(out.Aliases) == awsapi.PageSize(in.Limit, 50, 100) {
 				out.Truncated, out.NextMarker = true, awsapi.PageToken(
 					out.Aliases[len(out.Aliases)-1].AliasName)
 				return nil
