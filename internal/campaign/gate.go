@@ -80,7 +80,7 @@ type Verdict struct {
 // and what the device was never asked.
 var notOurs = []event.ErrorName{
 	event.ControllerFailed, event.JobCanceled, event.JobTimedOut, event.JobHeld, event.CampaignHeld,
-	"Upgrade.NotEligible", "Upgrade.Duplicate",
+	"Upgrade.NotEligible", "Upgrade.Duplicate", "Upgrade.Quarantined",
 }
 
 // gone are the failures of devices that did not come back in time.

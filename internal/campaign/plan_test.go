@@ -184,9 +184,23 @@ func TestNobodyGoesBackWhoIsAheadByThen(t *testing.T) {
 		`{"allowDowngrade": false, "firmware": {"version": "2.0.0"}}`: `{"noDowngrade":true,"version":"2.0.0"}`,
 		`{"firmware": {"version": "2.0.0", "noDowngrade": false}}`:    `{"noDowngrade":false,"version":"2.0.0"}`,
 	} {
-		r := parse(t, `{"targets": {"groups": ["g"]}, "images": [`+images+`]}`)
+		r := parse(t, `{"targets": {"groups": ["g"]}, "quarantine": 0, "images": [`+images+`]}`)
 		if got := string(r.Images[0].Input.Members["firmware"]); got != want {
 			t.Errorf("%s: asks for %s, want %s", images, got, want)
+		}
+	}
+}
+
+// TestWhoFailedTooOftenIsQuarantined: what a device is asked says how often that is, over all campaigns.
+func TestWhoFailedTooOftenIsQuarantined(t *testing.T) {
+	for payload, want := range map[string]string{
+		``:                  `{"maxFailures":5,"noDowngrade":true,"version":"2.0.0"}`,
+		`"quarantine": 2,`:  `{"maxFailures":2,"noDowngrade":true,"version":"2.0.0"}`,
+		`"quarantine": 0, `: `{"noDowngrade":true,"version":"2.0.0"}`,
+	} {
+		r := parse(t, `{`+payload+`"targets": {"groups": ["g"]}, "images": [{"firmware": {"version": "2.0.0"}}]}`)
+		if got := string(r.Images[0].Input.Members["firmware"]); got != want {
+			t.Errorf("%s: asks for %s, want %s", payload, got, want)
 		}
 	}
 }

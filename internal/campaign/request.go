@@ -9,6 +9,7 @@ import (
 	"math"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -33,12 +34,14 @@ type Request struct {
 	OnFail     string           `json:"onFail"`
 	Budget     int              `json:"budget,omitempty"` // devices in danger at the same time; 0 is no limit
 	Attempts   int64            `json:"attempts"`         // of a device, the first among them
-	Retry      []event.Again    `json:"retry,omitempty"`
-	Priority   int              `json:"priority"`
-	Start      *time.Time       `json:"start,omitempty"`
-	End        *time.Time       `json:"end,omitempty"`
-	FourEyes   bool             `json:"fourEyes,omitempty"`
-	Timeouts   map[string]int   `json:"timeouts,omitempty"`
+	// Quarantine is how often a device may fail with an image, over all campaigns; 0 is no limit.
+	Quarantine int            `json:"quarantine"`
+	Retry      []event.Again  `json:"retry,omitempty"`
+	Priority   int            `json:"priority"`
+	Start      *time.Time     `json:"start,omitempty"`
+	End        *time.Time     `json:"end,omitempty"`
+	FourEyes   bool           `json:"fourEyes,omitempty"`
+	Timeouts   map[string]int `json:"timeouts,omitempty"`
 }
 
 // Image is what devices of some models are to have.
@@ -87,7 +90,9 @@ const (
 	DefaultHaltOn   = 5
 	DefaultGone     = 5
 	DefaultAttempts = 3
-	DefaultPriority = event.NormalPriority
+	// DefaultQuarantine is more than one campaign makes by itself: two have tried.
+	DefaultQuarantine = 5
+	DefaultPriority   = event.NormalPriority
 )
 
 // DefaultWaves are those of a request without any. Their sizes grow as what is known
@@ -119,14 +124,16 @@ var (
 const (
 	mostWaves = 20
 	mostItems = 100
-	allowedID = "1 to 64 of a-z A-Z 0-9 _ -"
+	// mostQuarantine is as many failures as an image's own limit may be.
+	mostQuarantine = 100
+	allowedID      = "1 to 64 of a-z A-Z 0-9 _ -"
 )
 
 // members are those of a payload.
 var members = []string{
 	"campaignId", "operation", "input", "images", "activation", "targets", "allowEmpty", "stage", "waves", "rate",
-	"windows", "zone", "blackout", "gate", "onFail", "budget", "attempts", "retry", "priority", "start", "end",
-	"approval", "timeouts",
+	"windows", "zone", "blackout", "gate", "onFail", "budget", "attempts", "quarantine", "retry", "priority",
+	"start", "end", "approval", "timeouts",
 }
 
 // Parse reads a payload. One with mistakes gives event.Problems: all of them at once.
@@ -143,6 +150,7 @@ func Parse(document []byte, forms []event.Form, images event.Operation) (Request
 	}
 	r := Request{
 		Rate: DefaultRate, OnFail: "halt", Attempts: DefaultAttempts, Priority: DefaultPriority, Operation: images,
+		Quarantine: DefaultQuarantine,
 	}
 	if id, ok := c.Text("$", m, "campaignId", idForm, allowedID); ok {
 		r.Campaign = event.CampaignID(id)
@@ -150,15 +158,16 @@ func Parse(document []byte, forms []event.Form, images event.Operation) (Request
 	if v, ok := m["stage"]; ok {
 		r.stage(c, v)
 	}
-	r.what(c, m, forms)
-	r.whom(c, m)
-	r.waves(c, m)
-	r.when(c, m)
 	number := func(name string, low, high float64, into *int) {
 		if v, ok := c.Number("$", m, name, low, high, 1); ok {
 			*into = int(v)
 		}
 	}
+	number("quarantine", 0, mostQuarantine, &r.Quarantine)
+	r.what(c, m, forms)
+	r.whom(c, m)
+	r.waves(c, m)
+	r.when(c, m)
 	number("rate", 1, 1000, &r.Rate)
 	number("budget", 1, 1e6, &r.Budget)
 	number("priority", 0, 100, &r.Priority)
@@ -224,6 +233,9 @@ func (r *Request) what(c *payload.Checker, m map[string]any, forms []event.Form)
 		r.Images = []Image{{Input: in, at: "$.input"}}
 		if v, ok := m["activation"]; ok {
 			c.Add("$.activation", v, "nothing: it is for images; what an operation takes is in input")
+		}
+		if v, ok := m["quarantine"]; ok {
+			c.Add("$.quarantine", v, "nothing: it is for images")
 		}
 	} else {
 		if _, ok := m["input"]; ok {
@@ -295,7 +307,7 @@ func (r *Request) images(c *payload.Checker, m map[string]any, form event.Form) 
 			if f, ok := f.(map[string]any); ok {
 				image.Version, _ = f["version"].(string)
 			}
-			own["firmware"] = image.held(f)
+			own["firmware"] = image.held(f, r.Quarantine)
 		}
 		if activated {
 			own["activation"] = activation
@@ -325,13 +337,19 @@ func (r *Request) images(c *payload.Checker, m map[string]any, form event.Form) 
 // held is the firmware of an image, which no device takes that runs a later version by the time that it begins, days
 // after the plan perhaps: another campaign or a job may have been there. An image that is a downgrade where it is
 // allowed is as it is given.
-func (m Image) held(firmware any) any {
+// Nor does one that has failed with it too often.
+func (m Image) held(firmware any, quarantine int) any {
 	f, ok := firmware.(map[string]any)
-	if _, given := f["noDowngrade"]; !ok || given || m.AllowDowngrade {
+	if !ok {
 		return firmware
 	}
 	f = maps.Clone(f)
-	f["noDowngrade"] = true
+	if _, given := f["noDowngrade"]; !given && !m.AllowDowngrade {
+		f["noDowngrade"] = true
+	}
+	if _, given := f["maxFailures"]; !given && quarantine > 0 {
+		f["maxFailures"] = json.Number(strconv.Itoa(quarantine)) // as it is in a payload
+	}
 	return f
 }
 

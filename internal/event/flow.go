@@ -104,6 +104,8 @@ type Conclusion struct {
 	Attributes map[string]string
 	// Phases are the seconds that phases took, by an operator's name.
 	Phases map[string]float64
+	// Final says that what owns the attempt does not try again by itself.
+	Final bool
 	// Tells are the names of domain events that the end is for other systems.
 	Tells []string
 }

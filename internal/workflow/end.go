@@ -41,12 +41,15 @@ func (w *Releaser) Release(ctx context.Context, end event.FinalizeInput) (d Devi
 		if flow.Learn != nil {
 			d.Learnt = fresh(d.State.Facts, flow.Learn(end, d.State))
 		}
-		if d.Shift, err = w.shift(end, d, owned); err != nil {
+		var final bool
+		if d.Shift, final, err = w.shift(end, d, owned); err != nil {
 			return fail(err)
 		}
 		var again *Pending
-		if again, err = w.again(d, in); err != nil {
-			return fail(err)
+		if !final {
+			if again, err = w.again(d, in); err != nil {
+				return fail(err)
+			}
 		}
 		if again != nil {
 			err = w.Store.Park(ctx, d, in.Execution, *again, again.due(d.Thing, w.Now()))
@@ -107,34 +110,35 @@ func (w *Releaser) again(d Device, in event.ExecutionInput) (*Pending, error) {
 }
 
 // shift is where the device of a campaign stands at the end of its execution. One that
-// was taken from its execution is at its end all the same, unless it is parked.
-func (w *Releaser) shift(end event.FinalizeInput, d Device, owned bool) (*event.Shift, error) {
+// was taken from its execution is at its end all the same, unless it is parked. final says
+// that it is not tried again.
+func (w *Releaser) shift(end event.FinalizeInput, d Device, owned bool) (to *event.Shift, final bool, err error) {
 	in := end.Input
 	s, ok := d.standing(in.Owner)
 	// Its campaign took it for lost (recoverCounted), and its execution was redriven.
 	found := end.Redrives > 0 && s.Attempt == in.ExecutionNumber && s.Place() == event.Place{Wave: s.Wave,
 		State: event.StandFailed, Error: event.ControllerFailed}
 	if !ok || !owned && s.State != event.StandRunning && !found {
-		return nil, nil
+		return nil, false, nil
 	}
 	if _, waits := d.pending(in.Owner); waits && !owned {
-		return nil, nil
+		return nil, false, nil
 	}
 	flow, ok := w.Flows.Find(in.Operation)
 	if !ok {
-		return nil, fmt.Errorf("no flow is called %q", in.Operation)
+		return nil, false, fmt.Errorf("no flow is called %q", in.Operation)
 	}
 	c, err := flow.Judge(end, d.State)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	state, name := stands(c.Status, c.Reason)
 	if found {
 		if to := s.In(state, name, w.Now()); to.Place() != s.Place() {
-			return &event.Shift{From: &s, To: to}, nil
+			return &event.Shift{From: &s, To: to}, c.Final, nil
 		}
 	}
-	return d.shift(in.Owner, in.ExecutionNumber, state, name, w.Now()), nil
+	return d.shift(in.Owner, in.ExecutionNumber, state, name, w.Now()), c.Final, nil
 }
 
 // fresh are the facts that are not known yet.

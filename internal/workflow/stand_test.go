@@ -198,6 +198,32 @@ func TestAFailureIsTriedAgainByItself(t *testing.T) {
 	r.clean("after its last attempt")
 }
 
+// TestAFinalFailureIsNotTriedAgain: its flow says that it has failed often enough.
+func TestAFinalFailureIsNotTriedAgain(t *testing.T) {
+	r, carrier, _ := counting(t)
+	r.greeted()
+	e := entrant("rg-1")
+	e.Standing.Again = []event.Again{{Error: event.DeviceBusy, Times: 2, Minutes: 30}}
+	_, _, err := carrier.Admit(t.Context(), []workflow.Entrant{e}, 0)
+	r.must(err)
+	flow := r.flow()
+	flow.Judge = func(event.FinalizeInput, event.DeviceState) (event.Conclusion, error) {
+		return event.Conclusion{Status: event.StatusFailed, Reason: event.DeviceBusy, Final: true}, nil
+	}
+	flows, err := event.NewFlows(flow)
+	r.must(err)
+	owner := event.CampaignOwner(fall)
+	if s, err := r.Wake(t.Context(), "rg-1", owner); err != nil || s.Did != workflow.StartBegun {
+		t.Fatal(s, err)
+	}
+	releaser := &workflow.Releaser{Store: r.store, Flows: flows, Now: func() time.Time { return r.now }}
+	in := event.NewExecutionInput(owner, "rg-1", 1, operation, event.Plan{Document: doc})
+	_, _, err = releaser.Release(t.Context(), event.FinalizeInput{Input: in})
+	r.must(err)
+	r.counts(map[event.StandState]int{event.StandFailed: 1})
+	r.clean("after it")
+}
+
 // TestAStagedDeviceWaitsForItsWave: it is parked before what puts it in danger, begins by nothing that it does itself,
 // and goes on in its next lap when its wave lets it. What is no danger it is told at any time.
 func TestAStagedDeviceWaitsForItsWave(t *testing.T) {

@@ -46,6 +46,8 @@ type Firmware struct {
 	VersionIsProof bool `json:"versionIsProof,omitempty"`
 	// NoDowngrade refuses the image to a device that runs a later version.
 	NoDowngrade bool `json:"noDowngrade,omitempty"`
+	// MaxFailures refuses the image to a device that has failed so often with it; 0 does not.
+	MaxFailures int `json:"maxFailures,omitempty"`
 }
 
 // S3Object is an object, of one version if VersionID is not empty.

@@ -85,6 +85,11 @@ func (s turn) inspected(a *event.Answer, ev event.DeviceEvent) event.Move {
 		return s.failWith(v, UpgradeNotEligible, "runs %s, which is later than %s, and downgrades are not allowed",
 			v.software, wanted)
 	}
+	if most := s.m.Document.Firmware.MaxFailures; most > 0 {
+		if n := failuresOf(s.t.Device).of(s.m.Document.Firmware).Times; n >= most {
+			return s.failWith(v, UpgradeQuarantined, "has failed %d times with this image, of at most %d", n, most)
+		}
+	}
 	if r, ok := v.busy(commandDownload, anybodys); ok {
 		// Whoever asked for it: the state machine comes back when it may be over.
 		return s.failWith(v, event.DeviceBusy, "%s with command key %q is under way", r.Command, r.Key)

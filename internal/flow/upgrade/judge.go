@@ -3,6 +3,7 @@ package upgrade
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/event"
@@ -42,12 +43,24 @@ func (*Flow) Judge(in event.FinalizeInput, known event.DeviceState) (event.Concl
 		c.Reason, c.Detail = in.Failure.Reason(ErrorNames(), known)
 	}
 	c.Status = status(c.Reason)
+	if most := doc.Firmware.MaxFailures; most > 0 && blames(c) {
+		if n := failuresOf(known).and(doc.Firmware, in.Input.Execution).of(doc.Firmware).Times; n >= most {
+			c.Final = true
+			said := fmt.Sprintf("%s; %d failures with this image: it is not tried again", c.Detail, n)
+			c.Detail = strings.TrimPrefix(said, "; ")
+		}
+	}
 	return c, nil
 }
 
 // Learn is what Verify has seen, and what Judge has the registry say. Results that
 // cannot be read teach nothing; Judge says that they cannot.
-func (*Flow) Learn(in event.FinalizeInput, known event.DeviceState) map[string]string {
+func (f *Flow) Learn(in event.FinalizeInput, known event.DeviceState) map[string]string {
+	return with(f.blame(in, known), seen(in, known))
+}
+
+// seen is what Verify has seen, and what the registry is told.
+func seen(in event.FinalizeInput, known event.DeviceState) map[string]string {
 	var r results
 	m := memory{}
 	if len(in.Results) > 0 && json.Unmarshal(in.Results, &r) != nil || json.Unmarshal(in.Input.Document,
@@ -85,7 +98,7 @@ func status(n event.ErrorName) event.JobStatus {
 	switch n {
 	case UpgradeUpToDate:
 		return event.StatusSucceeded
-	case UpgradeNotEligible, UpgradeDuplicate:
+	case UpgradeNotEligible, UpgradeDuplicate, UpgradeQuarantined:
 		return event.StatusRejected
 	}
 	return n.Status()

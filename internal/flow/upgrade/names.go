@@ -7,6 +7,7 @@ const (
 	UpgradeUpToDate    event.ErrorName = "Upgrade.UpToDate"    // runs the wanted version already
 	UpgradeNotEligible event.ErrorName = "Upgrade.NotEligible" // cannot be upgraded this way
 	UpgradeDuplicate   event.ErrorName = "Upgrade.Duplicate"   // this attempt was played before
+	UpgradeQuarantined event.ErrorName = "Upgrade.Quarantined" // the device has failed too often with this image
 	DownloadFailed     event.ErrorName = "Download.Failed"     // the transfer ended without an image
 	// the image arrived and was not the one promised
 	DownloadChecksumMismatch event.ErrorName = "Download.ChecksumMismatch"
@@ -19,7 +20,7 @@ const (
 func ErrorNames() []event.ErrorName {
 	return []event.ErrorName{
 		event.DeviceOffline, event.DeviceBusy, event.DeviceRefused, event.DeviceNoReport,
-		UpgradeUpToDate, UpgradeNotEligible, UpgradeDuplicate,
+		UpgradeUpToDate, UpgradeNotEligible, UpgradeDuplicate, UpgradeQuarantined,
 		DownloadFailed, DownloadChecksumMismatch, ActivateFailed,
 		VerifyWrongVersion, RollbackFailed, event.ControllerFailed, event.JobCanceled, event.JobTimedOut,
 		event.JobHeld, event.CampaignHeld,
@@ -72,6 +73,7 @@ const (
 	factActive   = "activeImage" // path
 	factEntered  = "registered"  // when the device said which version, and that: see Overhear
 	factBank     = event.FactBank
+	factFailures = "failures" // with which images, and how often: failure
 )
 
 func facts(software, active string) map[string]string {

@@ -154,7 +154,7 @@ func withMembers(in event.Input, members map[string]any) (event.Input, error) {
 
 func checkFirmware(c *payload.Checker, p string, v any) {
 	m, ok := c.Object(p, v, "version", "s3", "url", "sha256", "size", "signature", "versionIsProof",
-		"noDowngrade")
+		"noDowngrade", "maxFailures")
 	if !ok {
 		return
 	}
@@ -164,6 +164,7 @@ func checkFirmware(c *payload.Checker, p string, v any) {
 	c.Number(p, m, "size", 1, 1<<40, 1)
 	c.Flag(p, m, "versionIsProof")
 	c.Flag(p, m, "noDowngrade")
+	c.Number(p, m, "maxFailures", 0, MostFailures, 1)
 	c.Short(p, m, "signature", base64Form, 8192, "base64, 1 to 8,192 characters")
 	c.Short(p, m, "url", urlForm, 2000,
 		"an https URL with a host and a path, up to 2,000 characters, without user information")

@@ -43,7 +43,3 @@ func badTransition(format string, args ...any) error {
 func versionConflict(format string, args ...any) error {
 	return awsapi.Errorf("VersionConflictException", format, args...).WithStatus(409)
 }
-
-func outside(member string, value any, low, high any) error {
-	return invalid("%s is %v; allowed are %v to %v.", member, value, low, high)
-}
