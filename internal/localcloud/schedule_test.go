@@ -275,7 +275,7 @@ func TestASchedulesRoleAndMembersAreChecked(t *testing.T) {
 	}{
 		{"there", "rate(1 day)", nil, "ConflictException", "Schedule there already exists."},
 		{"a b", "rate(1 day)", nil, "ValidationException", "satisfy regular expression pattern: ^[0-9a-zA-Z-_.]+$"},
-		{"s", "rate(1 days)", nil, "ValidationException", "Invalid Schedule Expression rate(1 days)."},
+		{"s", "rate(2 day)", nil, "ValidationException", "Invalid Schedule Expression rate(2 day)."},
 		{"s", "cron(* * * * * *)", nil, "ValidationException", "Invalid Schedule Expression cron(* * * * * *)."},
 		{"s", "rate(1 day)", map[string]any{"ScheduleExpressionTimezone": "Mars/Olympus"}, "ValidationException",
 			"Timezone"},
