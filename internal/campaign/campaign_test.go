@@ -605,6 +605,11 @@ func TestFailuresAreTriedAgain(t *testing.T) {
 		if out.Devices != 1 || out.Unlisted != 0 {
 			t.Errorf("retried %+v", out)
 		}
+		log, err := w.Log(t.Context(), "fall")
+		if last := log[len(log)-1]; err != nil || last.Verb != "retry" || last.Wave != "all" ||
+			last.Error != "Download.Failed" || last.N != 1 {
+			t.Errorf("noted as %+v, %v", last, err)
+		}
 		retried += out.Devices
 	})
 	if s := w.stands["rg-000001"]; s.State != event.StandSucceeded || s.Attempt != 2 {

@@ -223,8 +223,8 @@ func (w *Controller) noted(ctx context.Context, r event.CampaignRequest) (bool, 
 // note records a verb, of so many devices if it is of devices.
 func (w *Controller) note(ctx context.Context, r event.CampaignRequest, who string, devices int) error {
 	_, err := change(ctx, w.Store, r.Campaign, func(*Campaign) ([]Entry, error) {
-		e := w.entry(r, who, "")
-		e.N = devices
+		e := w.entry(r, who, r.Wave)
+		e.Error, e.Model, e.N = r.Error, r.Model, devices
 		return []Entry{e}, nil
 	})
 	return err

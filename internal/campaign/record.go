@@ -134,7 +134,10 @@ type Entry struct {
 	Who  string    `json:"who"`
 	Why  string    `json:"why,omitempty"`
 	Wave string    `json:"wave,omitempty"`
-	N    int       `json:"devices,omitempty"` // how many it was of
+	// Error and Model say, of a retry, of which devices it was; "" is of all.
+	Error event.ErrorName `json:"error,omitempty"`
+	Model string          `json:"model,omitempty"`
+	N     int             `json:"devices,omitempty"` // how many it was of
 }
 
 // Summary is a campaign in a list.

@@ -114,6 +114,7 @@ type CampaignView struct {
 	Log []struct {
 		At                   time.Time
 		Verb, Who, Why, Wave string
+		Error, Model         string // of a retry
 		Devices              int
 	}
 	LeftOver []string
@@ -493,6 +494,11 @@ func (c CampaignView) print(out io.Writer) {
 		text := e.At.UTC().Format(time.RFC3339) + " " + e.Verb
 		if e.Wave != "" {
 			text += " " + e.Wave
+		}
+		for _, of := range []string{e.Error, e.Model} {
+			if of != "" {
+				text += " " + of
+			}
 		}
 		if e.Devices > 0 {
 			text += fmt.Sprintf(" of %d devices", e.Devices)
