@@ -159,6 +159,10 @@ func AllowAnonymous() Option { return func(o *Operation) { o.Anonymous = true } 
 // is in AWS's model all the same.
 func EmptyResult() Option { return func(o *Operation) { o.EmptyResult = true } }
 
+// MarkedByKey is for an operation whose marker is a key of what it lists, which a caller may name
+// without a page before.
+func MarkedByKey() Option { return func(o *Operation) { o.tokens = nil } }
+
 // On says which resources the operation touches, as ARNs; each must be
 // allowed. Without it the resource is "*".
 func On[In any](resources func(c *Call, in *In) []string) Option {

@@ -67,7 +67,7 @@ func (s *Service) API() awsapi.Service {
 			awsapi.Op("DeleteObject", s.deleteObject, awsapi.On(func(_ *awsapi.Call, in *objectRef) []string {
 				return []string{arn(in.Bucket, in.Key)}
 			})),
-			awsapi.Op("ListObjects", s.listObjectsByMarker, awsapi.Action("s3:ListBucket"),
+			awsapi.Op("ListObjects", s.listObjectsByMarker, awsapi.Action("s3:ListBucket"), awsapi.MarkedByKey(),
 				awsapi.On(func(_ *awsapi.Call, in *listByMarkerIn) []string { return onBucket(in.Bucket) })),
 			awsapi.Op("ListObjectsV2", s.listObjects, awsapi.Action("s3:ListBucket"),
 				awsapi.On(func(_ *awsapi.Call, in *listObjectsIn) []string {
