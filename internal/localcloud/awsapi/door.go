@@ -195,14 +195,14 @@ func (d *Door) run(ctx context.Context, c *Call, o *Operation, in any) (any, err
 func (o *Operation) answer(ctx context.Context, c *Call, in any) (any, error) {
 	asked := in
 	if o.tokens != nil {
-		in = o.tokens.open(c.Service.ID+":"+o.Name, in)
+		in = o.tokens.open(c.Service, o.Name, in)
 	}
 	out, err := o.handle(ctx, c, in)
 	if err != nil {
 		return nil, c.Service.fault(err)
 	}
 	if o.tokens != nil {
-		o.tokens.close(c.Service.ID+":"+o.Name, asked, out)
+		o.tokens.close(c.Service, o.Name, asked, out)
 	}
 	return out, nil
 }

@@ -49,6 +49,8 @@ type Service struct {
 	// Invalid is the code of a call whose input breaks a constraint of its members (package constraint); "" is
 	// ValidationException.
 	Invalid string
+	// OneList says that a token is good only with the other members of the call that returned it.
+	OneList bool
 	// DenialTerms gives an action and a resource as the service's denials spell them,
 	// where that is not as policies do; the resource "" is left out.
 	DenialTerms func(action, resource string) (string, string)

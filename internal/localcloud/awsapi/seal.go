@@ -9,10 +9,11 @@ import (
 	"strings"
 )
 
-// A token for the place where a list goes on is sealed: it is good for the operation that returned it, with the same
-// other members, whatever the length of the page. Any other is given to the operation as noToken, which it refuses in
-// its own words. Source: API references of the list operations, such as Step Functions' ListExecutions (2026-11):
-// "Make the call again using the returned token to retrieve the next page. Keep all other arguments unchanged."
+// A token for the place where a list goes on is sealed: it is good for the operation that returned it
+// and, of a service with OneList, with the same other members, whatever the length of the page. Any
+// other is given to the operation as noToken, which it refuses in its own words. Clients do change
+// other members, where they are others' names for the same: the CDK's goes on with the ARN of a
+// change set that it began to describe by name.
 
 // noToken is no PageToken, and no number.
 const noToken = "!"
@@ -69,30 +70,32 @@ func textAt(t reflect.Type, names []string) []int {
 }
 
 // seal is what stands before a token of a call.
-func (t *tokens) seal(operation string, in reflect.Value, token string) string {
-	asked := reflect.New(in.Type()).Elem()
-	asked.Set(in)
-	for _, at := range append(t.sizes, t.in) {
-		asked.FieldByIndex(at).SetZero()
+func (t *tokens) seal(s *Service, operation string, in reflect.Value, token string) string {
+	var others []byte
+	if s.OneList {
+		asked := reflect.New(in.Type()).Elem()
+		asked.Set(in)
+		for _, at := range append(t.sizes, t.in) {
+			asked.FieldByIndex(at).SetZero()
+		}
+		var err error
+		if others, err = json.Marshal(asked.Interface()); err != nil {
+			others = nil // of members that no JSON has, it holds all alike
+		}
 	}
-	others, err := json.Marshal(asked.Interface())
-	if err != nil {
-		others = nil // of members that no JSON has, it holds all alike
-	}
-	sum := sha256.Sum256([]byte(operation + "\x00" + string(others) + "\x00" + token))
+	sum := sha256.Sum256([]byte(s.ID + ":" + operation + "\x00" + string(others) + "\x00" + token))
 	return base64.RawURLEncoding.EncodeToString(sum[:])[:sealLength]
 }
 
 // open is the input with the operation's own token.
-func (t *tokens) open(operation string, in any) any {
+func (t *tokens) open(s *Service, operation string, in any) any {
 	v := reflect.ValueOf(in).Elem()
-	field := text(v.FieldByIndex(t.in))
-	if field.String() == "" {
+	given := text(v.FieldByIndex(t.in)).String()
+	if given == "" {
 		return in
 	}
-	given := field.String()
 	own := noToken
-	if len(given) > sealLength && t.seal(operation, v, given[sealLength:]) == given[:sealLength] {
+	if len(given) > sealLength && t.seal(s, operation, v, given[sealLength:]) == given[:sealLength] {
 		own = given[sealLength:]
 	}
 	opened := reflect.New(v.Type())
@@ -117,12 +120,12 @@ func text(v reflect.Value) reflect.Value {
 }
 
 // close seals the token of an output.
-func (t *tokens) close(operation string, in, out any) {
+func (t *tokens) close(s *Service, operation string, in, out any) {
 	v := reflect.ValueOf(out)
 	if v.Kind() != reflect.Pointer || v.IsNil() {
 		return
 	}
 	if next := text(v.Elem().FieldByIndex(t.out)); next.String() != "" {
-		next.SetString(t.seal(operation, reflect.ValueOf(in).Elem(), next.String()) + next.String())
+		next.SetString(t.seal(s, operation, reflect.ValueOf(in).Elem(), next.String()) + next.String())
 	}
 }

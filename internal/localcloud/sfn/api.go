@@ -15,7 +15,7 @@ func (s *Service) API() awsapi.Service {
 	return awsapi.Service{
 		Fault: awsapi.Word{Code: "InternalFailure", Status: 500},
 		ID:    "sfn", Signing: "states", Prefix: "states", Target: "AWSStepFunctions",
-		Protocols: []awsapi.Protocol{awsapi.JSON10},
+		Protocols: []awsapi.Protocol{awsapi.JSON10}, OneList: true,
 		Operations: []awsapi.Operation{
 			awsapi.Op("CreateStateMachine", s.createStateMachine,
 				awsapi.On(func(c *awsapi.Call, in *CreateStateMachineInput) []string {
