@@ -153,9 +153,8 @@ func TestADeviceThatAnotherHasIsWokenLater(t *testing.T) {
 	r.counts(map[event.StandState]int{event.StandAdmitted: 1})
 }
 
-// TestAFailureIsTriedAgainByItself: the device waits, and begins its next attempt when its time has come, as often as
-// its campaign says.
-func TestAFailureIsTriedAgainByItself(t *testing.T) {
+// busy is a campaign whose device ends as Device.Busy, which is tried again twice, unless it is final.
+func busy(t *testing.T, final bool) (*rig, *workflow.Releaser) {
 	r, carrier, _ := counting(t)
 	r.greeted()
 	e := entrant("rg-1")
@@ -164,11 +163,17 @@ func TestAFailureIsTriedAgainByItself(t *testing.T) {
 	r.must(err)
 	flow := r.flow()
 	flow.Judge = func(event.FinalizeInput, event.DeviceState) (event.Conclusion, error) {
-		return event.Conclusion{Status: event.StatusFailed, Reason: event.DeviceBusy}, nil
+		return event.Conclusion{Status: event.StatusFailed, Reason: event.DeviceBusy, Final: final}, nil
 	}
 	flows, err := event.NewFlows(flow)
 	r.must(err)
-	releaser := &workflow.Releaser{Store: r.store, Flows: flows, Now: func() time.Time { return r.now }}
+	return r, &workflow.Releaser{Store: r.store, Flows: flows, Now: func() time.Time { return r.now }}
+}
+
+// TestAFailureIsTriedAgainByItself: the device waits, and begins its next attempt when its time has come, as often as
+// its campaign says.
+func TestAFailureIsTriedAgainByItself(t *testing.T) {
+	r, releaser := busy(t, false)
 	owner := event.CampaignOwner(fall)
 	for attempt := int64(1); attempt <= 3; attempt++ {
 		if s, err := r.Wake(t.Context(), "rg-1", owner); err != nil || s.Did != workflow.StartBegun {
@@ -200,25 +205,13 @@ func TestAFailureIsTriedAgainByItself(t *testing.T) {
 
 // TestAFinalFailureIsNotTriedAgain: its flow says that it has failed often enough.
 func TestAFinalFailureIsNotTriedAgain(t *testing.T) {
-	r, carrier, _ := counting(t)
-	r.greeted()
-	e := entrant("rg-1")
-	e.Standing.Again = []event.Again{{Error: event.DeviceBusy, Times: 2, Minutes: 30}}
-	_, _, err := carrier.Admit(t.Context(), []workflow.Entrant{e}, 0)
-	r.must(err)
-	flow := r.flow()
-	flow.Judge = func(event.FinalizeInput, event.DeviceState) (event.Conclusion, error) {
-		return event.Conclusion{Status: event.StatusFailed, Reason: event.DeviceBusy, Final: true}, nil
-	}
-	flows, err := event.NewFlows(flow)
-	r.must(err)
+	r, releaser := busy(t, true)
 	owner := event.CampaignOwner(fall)
 	if s, err := r.Wake(t.Context(), "rg-1", owner); err != nil || s.Did != workflow.StartBegun {
 		t.Fatal(s, err)
 	}
-	releaser := &workflow.Releaser{Store: r.store, Flows: flows, Now: func() time.Time { return r.now }}
 	in := event.NewExecutionInput(owner, "rg-1", 1, operation, event.Plan{Document: doc})
-	_, _, err = releaser.Release(t.Context(), event.FinalizeInput{Input: in})
+	_, _, err := releaser.Release(t.Context(), event.FinalizeInput{Input: in})
 	r.must(err)
 	r.counts(map[event.StandState]int{event.StandFailed: 1})
 	r.clean("after it")

@@ -526,20 +526,21 @@ func (w *Starter) hold(
 	ctx context.Context, d Device, p Pending, in event.ExecutionInput, flow event.Flow, out *Started, held Control,
 ) error {
 	fail := func(err error) error { return fmt.Errorf("workflow.start: thing %s, %s: %w", d.Thing, in.Owner, err) }
-	last, runs, err := w.lastLap(ctx, in)
-	if err != nil {
-		return fail(err)
-	}
-	if runs {
-		out.Did, out.Execution, out.Lap = StartBegun, last.Execution, last.Lap
-		if d.Claim != nil && d.Claim.Execution == last.Execution {
-			return nil
+	owns := d.Claim != nil && d.Claim.Execution == in.Execution
+	// Of a job's attempt that is not parked this may be a late copy of its offer, after its execution has given
+	// the device back. A parked one has no PENDING any more then, and a campaign's counts as over.
+	if owns || !p.Parked() && in.Owner.Campaign == "" {
+		last, runs, err := w.lastLap(ctx, in)
+		if err == nil && runs && !owns {
+			err = w.abandon(ctx, d.Thing, in) // it is about to report
 		}
-		// It has given its device back, and is about to report.
-		if err := w.abandon(ctx, d.Thing, in); err != nil {
+		if err != nil {
 			return fail(err)
 		}
-		return nil
+		if runs {
+			out.Did, out.Execution, out.Lap = StartBegun, last.Execution, last.Lap
+			return nil
+		}
 	}
 	out.Did = StartHeld
 	f := event.Failf(in.Owner.Held(), "%s ended (%s) before it began", in.Owner, held.Why)
@@ -550,7 +551,7 @@ func (w *Starter) hold(
 			return fail(err)
 		}
 	}
-	err = w.reject(ctx, d.Thing, in.Owner, in.ExecutionNumber, flow, *f)
+	err := w.reject(ctx, d.Thing, in.Owner, in.ExecutionNumber, flow, *f)
 	if errors.Is(err, ErrOver) {
 		out.Did, err = StartOver, nil
 	}

@@ -458,29 +458,13 @@ func TestConversations(t *testing.T) {
 			c.document(func(d *upgrade.Document) { d.Firmware.NoDowngrade = true }).begin()
 			return c.on(c.shows(old))
 		}, "add 4"},
-		{"has failed too often with this image", upgrade.Inspect, func(c *talk) event.Move {
-			c.document(func(d *upgrade.Document) { d.Firmware.MaxFailures = 2 })
-			c.turn.Device.Facts = failed(c.t, &c.doc, "one", "two")
-			c.begin()
-			return c.on(c.shows(old))
-		}, "Upgrade.Quarantined"},
-		{"has failed too often, and runs it by now", upgrade.Inspect, func(c *talk) event.Move {
-			c.document(func(d *upgrade.Document) { d.Firmware.MaxFailures = 2 })
-			c.turn.Device.Facts = failed(c.t, &c.doc, "one", "two")
-			c.begin()
-			return c.on(c.shows(upgraded))
-		}, "Upgrade.UpToDate"},
-		{"has failed as often as it may once more", upgrade.Inspect, func(c *talk) event.Move {
-			c.document(func(d *upgrade.Document) { d.Firmware.MaxFailures = 2 })
-			c.turn.Device.Facts = failed(c.t, &c.doc, "one")
-			c.begin()
-			return c.on(c.shows(old))
-		}, "add 4"},
-		{"has failed too often, and that is nothing to whoever asks", upgrade.Inspect, func(c *talk) event.Move {
-			c.turn.Device.Facts = failed(c.t, &c.doc, "one", "two", "three")
-			c.begin()
-			return c.on(c.shows(old))
-		}, "add 4"},
+		{"has failed too often with this image", upgrade.Inspect, failing(2, old, "one", "two"),
+			"Upgrade.Quarantined"},
+		{"has failed too often, and runs it by now", upgrade.Inspect, failing(2, upgraded, "one", "two"),
+			"Upgrade.UpToDate"},
+		{"has failed as often as it may once more", upgrade.Inspect, failing(2, old, "one"), "add 4"},
+		{"has failed too often, and that is nothing to whoever asks", upgrade.Inspect,
+			failing(0, old, "one", "two", "three"), "add 4"},
 		{"runs a later version, and may go back", upgrade.Inspect, func(c *talk) event.Move {
 			c.begin()
 			return c.on(c.shows(later))

@@ -62,7 +62,8 @@ func (all failures) and(f Firmware, execution string) failures {
 		return all
 	}
 	one.Times, one.By = one.Times+1, execution
-	return slices.Insert(all.without(f), 0, one)[:min(mostImages, len(all.without(f))+1)]
+	others := all.without(f)
+	return append(failures{one}, others[:min(len(others), mostImages-1)]...)
 }
 
 // blames reports whether an end is a failure of the device with the image: not of one that was away,

@@ -44,6 +44,16 @@ func failed(t *testing.T, doc *upgrade.Document, executions ...string) map[strin
 	return known.Facts
 }
 
+// failing is Inspect of a device that shows itself so and failed in these executions, where it may fail so often.
+func failing(most int, shown show, executions ...string) func(*talk) event.Move {
+	return func(c *talk) event.Move {
+		c.document(func(d *upgrade.Document) { d.Firmware.MaxFailures = most })
+		c.turn.Device.Facts = failed(c.t, &c.doc, executions...)
+		c.begin()
+		return c.on(c.shows(shown))
+	}
+}
+
 // TestFailuresWithAnImageAreCounted over all that ask for it, each execution once, and not those of a device that was
 // away or busy; the last that may be is final. A success ends the count.
 func TestFailuresWithAnImageAreCounted(t *testing.T) {
