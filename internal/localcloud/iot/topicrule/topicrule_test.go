@@ -367,14 +367,20 @@ func TestOperations(t *testing.T) {
 		}
 	}
 	b.restart()
+	token := "" // of the last page, an opaque string
 	for _, c := range []struct{ operation, input, want string }{
 		{"GetTopicRule", `{"ruleName":"r"}`, `{"ruleArn":"arn:aws:iot:us-east-1:123456789012:rule/r","rule":{"ruleName":"r","sql":"SELECT * FROM 'a/+'","description":"d","createdAt":1795348800,"actions":[],"ruleDisabled":false,"awsIotSqlVersion":"2015-10-08"}}`},
-		{"ListTopicRules", `{"maxResults":1}`, `{"rules":[{"ruleArn":"arn:aws:iot:us-east-1:123456789012:rule/q","ruleName":"q","topicPattern":"a/+","createdAt":1795348800,"ruleDisabled":true}],"nextToken":"WKoFlBGFz7GlAXE"}`},
-		{"ListTopicRules", `{"nextToken":"WKoFlBGFz7GlAXE"}`, `{"rules":[{"ruleArn":"arn:aws:iot:us-east-1:123456789012:rule/r","ruleName":"r","topicPattern":"a/+","createdAt":1795348800,"ruleDisabled":false}]}`},
+		{"ListTopicRules", `{"maxResults":1}`, `{"rules":[{"ruleArn":"arn:aws:iot:us-east-1:123456789012:rule/q","ruleName":"q","topicPattern":"a/+","createdAt":1795348800,"ruleDisabled":true}],"nextToken":"$token"}`},
+		{"ListTopicRules", `{"nextToken":"$token"}`, `{"rules":[{"ruleArn":"arn:aws:iot:us-east-1:123456789012:rule/r","ruleName":"r","topicPattern":"a/+","createdAt":1795348800,"ruleDisabled":false}]}`},
 		{"ListTopicRules", `{"topic":"b"}`, `{"rules":[]}`},
 	} {
-		out, err := b.try(c.operation, c.input)
+		out, err := b.try(c.operation, strings.ReplaceAll(c.input, "$token", token))
 		got, _ := json.Marshal(out)
+		var page struct{ NextToken string }
+		if _ = json.Unmarshal(got, &page); page.NextToken != "" {
+			token = page.NextToken
+			got = []byte(strings.ReplaceAll(string(got), token, "$token"))
+		}
 		if err != nil || string(got) != c.want {
 			t.Errorf("%s %s:\n got %s, %v\nwant %s", c.operation, c.input, got, err, c.want)
 		}
