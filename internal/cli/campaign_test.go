@@ -70,6 +70,30 @@ func TestEachVerbOfACampaignIsAsked(t *testing.T) {
 	}
 }
 
+// TestExcludeTellsOfThingsThatAreNotTheCampaigns and ends with 1, however much of the rest was done before; the same
+// devices again are fine.
+func TestExcludeTellsOfThingsThatAreNotTheCampaigns(t *testing.T) {
+	for _, c := range []struct {
+		args, answer, out, errs string
+		code                    int
+	}{
+		{"fall a b c", `{"changed": true, "devices": 1, "unknown": ["b", "c"]}`,
+			"campaign fall: exclude of 1 devices; 0 were left as they are\n", "not devices of campaign fall: b, c", 1},
+		{"fall b", `{"changed": false, "unknown": ["b"]}`,
+			"campaign fall: exclude of 0 devices; 0 were left as they are: nothing to do\n",
+			"not devices of campaign fall: b", 1},
+		{"fall a", `{"changed": false, "left": 1}`,
+			"campaign fall: exclude of 0 devices; 1 were left as they are: nothing to do\n", "", 0},
+		{"fall b --json", `{"changed": false, "unknown": ["b"]}`, `"unknown": [`, "not devices of campaign fall: b", 1},
+	} {
+		r := run(t, setup{answers: map[string][]answer{invoking("control-campaign"): ok(c.answer)}},
+			append([]string{"campaign", "exclude", "--why", "loan"}, strings.Fields(c.args)...)...)
+		if r.code != c.code || !strings.Contains(r.out, c.out) || r.text != c.errs {
+			t.Errorf("%s: code %d, %q, %q", c.args, r.code, r.out, r.text)
+		}
+	}
+}
+
 func TestCampaignCommandsSayWhatIsMissing(t *testing.T) {
 	for _, args := range []string{"pause fall", "abort fall", "exclude fall --why x", "approve", "create", "plan",
 		"describe", "watch a b"} {

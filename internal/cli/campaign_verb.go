@@ -84,7 +84,9 @@ var campaignVerbs = []verb{
 		long: "No device begins. Devices at work get no further command that changes them. An image that was\n" +
 			"activated is verified; an image that was only downloaded does no harm."},
 	{verb: event.VerbExclude, use: "exclude CAMPAIGN THING... --why REASON", why: true, things: true,
-		short: "Remove devices that have not begun"},
+		short: "Remove devices that have not begun",
+		long: "Devices that have begun are left as they are. If a thing is not a device of the campaign, the\n" +
+			"others are removed, and the exit code is 1."},
 	{verb: event.VerbRetry, use: "retry CAMPAIGN", wave: true, fail: true,
 		short: "Start failed devices again",
 		long:  "All of them, or those with an error, of a model or in a wave, up to the campaign's attempts."},
@@ -127,8 +129,13 @@ func campaignVerb(env *Env, v verb) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		// What is the campaign's was done. Who made a mistake in a name has to know.
+		var unknown error
+		if len(done.Unknown) > 0 {
+			unknown = fmt.Errorf("not devices of campaign %s: %s", args[0], strings.Join(done.Unknown, ", "))
+		}
 		if f.json {
-			return env.json(out)
+			return errors.Join(env.json(out), unknown)
 		}
 		text := fmt.Sprintf("campaign %s: %s", args[0], v.verb)
 		if done.Wave != "" {
@@ -136,9 +143,6 @@ func campaignVerb(env *Env, v verb) *cobra.Command {
 		}
 		if v.things || v.fail {
 			text += fmt.Sprintf(" of %d devices; %d were left as they are", done.Devices, done.Left)
-		}
-		if len(done.Unknown) > 0 {
-			text += "; not of this campaign: " + strings.Join(done.Unknown, ", ")
 		}
 		if !done.Changed {
 			text += ": nothing to do"
@@ -148,7 +152,7 @@ func campaignVerb(env *Env, v verb) *cobra.Command {
 				done.Unlisted)
 		}
 		fmt.Fprintln(env.Out, text)
-		return nil
+		return unknown
 	}
 	c.Flags().StringVar(&r.Why, "why", "", "reason, for the record")
 	if v.wave {
