@@ -528,7 +528,7 @@ func TestMetricsAreOurs(t *testing.T) {
 		metrics.DevicesFinished: metrics.Result, metrics.Failures: metrics.Reason,
 		metrics.PhaseReached: metrics.Phase, metrics.PhaseDuration: metrics.Phase,
 		metrics.JobExecutions: metrics.Status, metrics.RefusedRecords: metrics.Reason,
-		metrics.CampaignsEnded: metrics.Result,
+		metrics.CampaignsEnded: metrics.Result, metrics.CampaignsStopped: "",
 	}
 	values := map[string][]string{
 		metrics.Result: append(slices.Clone(metrics.Results), metrics.CampaignResults...),

@@ -168,14 +168,15 @@ func upgradeAlarms(p *parameters) []alarm {
 		},
 		{
 			id: "CampaignStoppedAlarm", name: "campaign-stopped", periods: 1,
-			description: "The execution of a campaign was stopped, or ran into its deadline: the campaign does not " +
-				"come to its end until it is redriven.",
-			// One that failed says nothing: so does every campaign that was halted or aborted.
+			description: "The execution of a campaign was stopped, failed or ran into its deadline before the " +
+				"campaign was over: fleetstep campaign resume or abort.",
+			// One that failed says nothing: so does every campaign that was halted or aborted. The clock knows.
 			metrics: total("stopped", "executions", []any{
 				query("m1", "AWS/States", "ExecutionsAborted", "Sum", minutes5,
 					map[string]string{"StateMachineArn": campaignMachine}),
 				query("m2", "AWS/States", "ExecutionsTimedOut", "Sum", minutes5,
 					map[string]string{"StateMachineArn": campaignMachine}),
+				query("m3", metricsNamespace, metrics.CampaignsStopped, "Sum", minutes5, nil),
 			}),
 			comparison: "GreaterThanThreshold", threshold: jsii.Number(0),
 		},

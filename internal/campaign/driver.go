@@ -34,6 +34,7 @@ type Driven struct {
 	Open     int // campaigns
 	Admitted int
 	Closed   int // devices that were taken out at the end of a campaign
+	Stopped  int // campaigns whose execution has ended before them, and does not go on yet
 }
 
 // StartsPerMinute is how many devices all campaigns let begin in a minute.
@@ -105,6 +106,9 @@ func (d *Driver) one(ctx context.Context, c Campaign, counts event.Counts, all m
 	out *Driven) error {
 	after := d.lookAfter(ctx, c, counts, closing) // its failure keeps nothing else from being done
 	seen, err := d.look(ctx, c)
+	if seen.Gone != nil && !seen.State.Over() {
+		out.Stopped++
+	}
 	switch {
 	case err != nil: // nobody knows whether somebody judges
 		return errors.Join(after, err)

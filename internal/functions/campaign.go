@@ -389,8 +389,12 @@ func (p *parts) driver(store *workflowdb.Store) func(context.Context) error {
 	}}
 	return func(ctx context.Context) error {
 		did, err := d.Tick(ctx)
-		if did.Admitted+did.Closed > 0 {
-			p.logger(ctx).Info("campaigns", "open", did.Open, "admitted", did.Admitted, "closed", did.Closed)
+		if did.Stopped > 0 {
+			p.emf.put(metrics.CampaignsStopped, "Count", float64(did.Stopped), "", "")
+		}
+		if did.Admitted+did.Closed+did.Stopped > 0 {
+			p.logger(ctx).Info("campaigns", "open", did.Open, "admitted", did.Admitted, "closed", did.Closed,
+				"stopped", did.Stopped)
 		}
 		return err
 	}

@@ -67,6 +67,8 @@ func TestAlarmsOfOurMetrics(t *testing.T) {
 		{"an execution is found over that had not reported", "stuck-upgrades",
 			[]datum{{metrics.UpgradesUnreported, "", "", 1}}, "ALARM"},
 		{"upgrades fail, and it is reported", "stuck-upgrades", []datum{finished(metrics.Failed, 10)}, "OK"},
+		{"the clock finds a campaign without its execution", "campaign-stopped",
+			[]datum{{metrics.CampaignsStopped, "", "", 1}}, "ALARM"},
 		{"records are refused", "refused-records", []datum{{metrics.RefusedRecords, metrics.Reason, words.RefusedOwner,
 			1}}, "ALARM"},
 		{"others too", "refused-records", []datum{{metrics.RefusedRecords, metrics.Reason, words.RefusedSession, 1}},

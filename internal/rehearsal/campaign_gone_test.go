@@ -2,12 +2,14 @@ package rehearsal
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/cli"
 	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/localcloud"
 	"github.com/fleetstep/fleetstep/internal/trial"
 )
 
@@ -66,5 +68,57 @@ func TestACampaignWhoseExecutionIsStopped(t *testing.T) {
 				t.Fatalf("seen %v, %v\n%s", seen, err, out)
 			}
 		})
+	}
+}
+
+// TestACampaignWhoseExecutionFailed: its function may not read for a while, in the middle of a wave and as it is to be
+// halted for that. The alarm tells of it as long as the operator has decided nothing.
+func TestACampaignWhoseExecutionFailed(t *testing.T) {
+	c := Config{Devices: 24, Seed: 4, Campaign: trial.Campaign{Expect: "halted",
+		File: payload(t, `{"campaignId": "gone", "images": [{"firmware": {"version": "2.0.0"}}], "rate": 12,
+		"targets": {"groups": ["demo"]}, "gate": {"success": 0.5},
+		"waves": [{"name": "canary", "count": 16, "bakeMinutes": 1}, {"name": "rest", "bakeMinutes": 0}]}`)}}
+	broken, states := false, []string{}
+	c.Fault = func(_ context.Context, r *localcloud.Request, _ any) error {
+		if broken && strings.Contains(r.Identity.RoleARN, "RunCampaignRole") {
+			return errInvalidEndpoint
+		}
+		return nil
+	}
+	c.opened = func(w *world) {
+		w.whileRunning(t, "gone", 0, func(api cli.Campaigns) {
+			ctx := context.Background()
+			look := func() cli.CampaignView {
+				v, _, err := api.Describe(ctx, "gone", true)
+				if err != nil {
+					t.Error(err)
+				}
+				return v
+			}
+			broken = true
+			for look().ExecutionEnded == nil {
+				_ = w.sched.Sleep(ctx, time.Minute)
+			}
+			broken = false
+			for range 2 {
+				_ = w.sched.Sleep(ctx, 15*time.Minute)
+				states = append(states, w.state(t, "campaign-stopped"))
+			}
+			v := look()
+			if text := v.ExecutionEnded.Text; !strings.HasPrefix(text, "its execution failed at ") || !v.Paused {
+				t.Errorf("%q, paused %v", text, v.Paused)
+			}
+			r := event.CampaignRequest{Verb: event.VerbResumeCampaign, Campaign: "gone", Why: "a test"}
+			if _, err := api.Do(ctx, r); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	s, out, err := lead(t, c)
+	if err != nil || !strings.HasPrefix(s.HaltReason, "Permanent in Gate: ") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if want := []string{"ALARM", "ALARM"}; !slices.Equal(states, want) {
+		t.Errorf("the alarm was %q, want %q", states, want)
 	}
 }

@@ -33,6 +33,8 @@ const (
 	DevicesOnboarded   = "DevicesOnboarded"   // count; Result = one of Results
 	Ticks              = "Ticks"              // count: minutes of which the tick did the work
 	CampaignsEnded     = "CampaignsEnded"     // count; Result = one of CampaignResults
+	// count, each minute: campaigns whose execution has ended before them, and does not go on yet
+	CampaignsStopped = "CampaignsStopped"
 )
 
 // FailingTries is how often in a row a report fails before it counts as failing:
