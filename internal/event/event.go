@@ -37,6 +37,18 @@ import (
 // ThingName names an entry of the AWS IoT registry: [a-zA-Z0-9:_-]{1,128}.
 type ThingName string
 
+// Valid reports whether AWS IoT may have a thing of this name.
+func (t ThingName) Valid() bool {
+	for _, c := range []byte(t) {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == ':', c == '_', c == '-':
+		default:
+			return false
+		}
+	}
+	return len(t) >= 1 && len(t) <= 128
+}
+
 // EndpointID names a USP party (TR-369 section 2.4), such as os::012345-SN1.
 // It may hold characters that a ThingName may not, and is never used as one.
 type EndpointID string

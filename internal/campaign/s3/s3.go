@@ -99,12 +99,19 @@ func (b *Bucket) put(ctx context.Context, key string, text []byte) error {
 	return nil
 }
 
+// status is the HTTP status of S3's answer that is an error; 0 of any other error.
+func status(err error) int {
+	if answer, ok := errors.AsType[*awshttp.ResponseError](err); ok {
+		return answer.HTTPStatusCode()
+	}
+	return 0
+}
+
 func (b *Bucket) get(ctx context.Context, bucket, key string) ([]byte, error) {
 	out, err := b.api.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key})
 	if err != nil {
 		// Without ListBucket S3 says 403 of what is not there; the function has it.
-		if answer, ok := errors.AsType[*awshttp.ResponseError](err); ok &&
-			answer.HTTPStatusCode() == http.StatusNotFound {
+		if status(err) == http.StatusNotFound {
 			return nil, fmt.Errorf("s3://%s/%s: %w", bucket, key, campaign.ErrNotFound)
 		}
 		return nil, fmt.Errorf("campaign/s3: get %s: %w", key, err)
@@ -116,8 +123,11 @@ func (b *Bucket) get(ctx context.Context, bucket, key string) ([]byte, error) {
 	return text, nil
 }
 
-// mostLine is how long a line of a file may be.
-const mostLine = 64 << 10
+// mostLine is how long a line of a file may be, and mostTold how many mistakes of a file are told.
+const mostLine, mostTold = 64 << 10, 10
+
+// mark may begin a file of UTF-8 (Unicode, chapter 23.8, "Byte Order Mark"); some editors write it.
+var mark = []byte("\ufeff")
 
 // Devices reads a file, s3://bucket/key, of a line of JSON for each device, as campaign.Device
 // has it. problems are the file's own; at most ten lines are told.
@@ -125,16 +135,25 @@ func (b *Bucket) Devices(ctx context.Context, file string, page func([]campaign.
 	problems event.Problems, err error) {
 	bucket, key, _ := strings.Cut(strings.TrimPrefix(file, "s3://"), "/")
 	text, err := b.get(ctx, bucket, key)
-	if errors.Is(err, campaign.ErrNotFound) {
+	switch {
+	case errors.Is(err, campaign.ErrNotFound):
 		return event.Problems{{Path: "$.targets.file", Value: file, Allowed: "an object that exists"}}, nil
-	}
-	if err != nil {
+	case status(err) == http.StatusForbidden:
+		return event.Problems{{Path: "$.targets.file", Value: file, Allowed: "an object that create-campaign may " +
+			"read, which is one of the firmware bucket"}}, nil
+	case err != nil:
 		return nil, err
 	}
 	var all []campaign.Device
-	lines := bufio.NewScanner(bytes.NewReader(text))
+	zones := map[string]bool{"": true} // that there are; to find one takes a while
+	lines := bufio.NewScanner(bytes.NewReader(bytes.TrimPrefix(text, mark)))
 	lines.Buffer(nil, mostLine)
-	for k := 1; lines.Scan() && len(problems) < 10; k++ {
+	k := 1
+	wrong := func(value any, allowed string) {
+		problems = append(problems, event.Problem{Path: fmt.Sprintf("$.targets.file, line %d", k), Value: value,
+			Allowed: allowed})
+	}
+	for ; len(problems) < mostTold && lines.Scan(); k++ {
 		line := bytes.TrimSpace(lines.Bytes())
 		if len(line) == 0 {
 			continue
@@ -142,15 +161,30 @@ func (b *Bucket) Devices(ctx context.Context, file string, page func([]campaign.
 		var d campaign.Device
 		decoder := json.NewDecoder(bytes.NewReader(line))
 		decoder.DisallowUnknownFields()
-		if err := decoder.Decode(&d); err != nil || d.Thing == "" {
-			problems = append(problems, event.Problem{Path: fmt.Sprintf("$.targets.file, line %d", k),
-				Value:   string(line),
-				Allowed: `an object with thingName, and what is known of model, hardware, version and zone`})
+		if err := decoder.Decode(&d); err != nil {
+			wrong(string(line), "an object with thingName, and what is known of model, hardware, version and zone")
 			continue
 		}
-		all = append(all, d)
+		if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+			wrong(string(line), "one object on a line")
+			continue
+		}
+		if _, known := zones[d.Zone]; !known {
+			zones[d.Zone] = event.IsZone(d.Zone)
+		}
+		switch {
+		case !d.Thing.Valid():
+			wrong(string(line), "an object with thingName of 1 to 128 of a-z A-Z 0-9 : _ -")
+		case !zones[d.Zone]:
+			wrong(string(line), "a zone that there is: a name such as Europe/Berlin, or a TZ string of POSIX")
+		default:
+			all = append(all, d)
+		}
 	}
-	if err := lines.Err(); err != nil {
+	switch err := lines.Err(); {
+	case errors.Is(err, bufio.ErrTooLong):
+		wrong("a longer one", fmt.Sprintf("lines of at most %d bytes", mostLine))
+	case err != nil:
 		return nil, fmt.Errorf("campaign/s3: %s: %w", file, err)
 	}
 	if len(problems) > 0 {

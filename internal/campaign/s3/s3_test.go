@@ -3,6 +3,7 @@ package s3_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/fleetstep/fleetstep/internal/campaign"
@@ -45,6 +47,62 @@ func TestBucketKeepsTheContract(t *testing.T) {
 	if _, ok := o["b/campaigns/fall/wave-1/class-2/part-3.json"]; !ok {
 		t.Errorf("keys %v", o)
 	}
+}
+
+// TestMistakesInFilesOfDevices are told with their line, and what is allowed. Ends of lines as on Windows are none, nor
+// is a mark of UTF-8 at the beginning.
+func TestMistakesInFilesOfDevices(t *testing.T) {
+	for _, c := range []struct{ line, allowed string }{
+		{"\xef\xbb\xbf{\"thingName\": \"a\"}\r\n\r\n{\"thingName\": \"b\"}\r", ""},
+		{`{"thingName": "a", "zone": "Europe/Berlin"}`, ""},
+		{`{"thingName": "a"} {"thingName": "b"}`, "one object on a line"},
+		{`{"thingName": "a"},`, "one object on a line"},
+		{`{"thingName": "a b"}`, "thingName of 1 to 128 of a-z A-Z 0-9 : _ -"},
+		{`{"thingName": "` + strings.Repeat("a", 129) + `"}`, "thingName of 1 to 128 of a-z A-Z 0-9 : _ -"},
+		{`{"thingName": "a", "zone": "Europe/Atlantis"}`, "a zone that there is"},
+		{`{"thingName": "a", "model": "` + strings.Repeat("m", 70_000) + `"}`, "lines of at most 65536 bytes"},
+	} {
+		o := objects{"f/a.jsonl": []byte("{\"thingName\": \"first\"}\n" + c.line)}
+		if strings.HasPrefix(c.line, "\xef") {
+			o["f/a.jsonl"] = []byte(c.line)
+		}
+		found := 0
+		problems, err := campaigns3.New(o, "b").Devices(t.Context(), "s3://f/a.jsonl",
+			func(all []campaign.Device) error { found = len(all); return nil })
+		switch line := c.line[:min(len(c.line), 60)]; {
+		case err != nil:
+			t.Errorf("%s: %v", line, err)
+		case c.allowed == "" && (found != 2 || len(problems) > 0):
+			t.Errorf("%s: %d devices, %v", line, found, problems)
+		case c.allowed != "" && (len(problems) != 1 || problems[0].Path != "$.targets.file, line 2" ||
+			!strings.Contains(problems[0].Allowed, c.allowed)):
+			t.Errorf("%s: %v", line, problems)
+		}
+	}
+}
+
+// TestAFileThatMayNotBeRead is the payload's mistake: only the firmware bucket's may be.
+func TestAFileThatMayNotBeRead(t *testing.T) {
+	b := campaigns3.New(forbidden{}, "b")
+	problems, err := b.Devices(t.Context(), "s3://other/a.jsonl", nil)
+	if err != nil || len(problems) != 1 || problems[0].Path != "$.targets.file" ||
+		!strings.Contains(problems[0].Allowed, "firmware bucket") {
+		t.Errorf("%v, %v", problems, err)
+	}
+	if _, err := b.Document(t.Context(), "fall", campaign.PlanDocument); err == nil ||
+		errors.Is(err, campaign.ErrNotFound) {
+		t.Errorf("a document: %v", err)
+	}
+}
+
+// forbidden is an S3 that lets nobody in.
+type forbidden struct{ objects }
+
+func (forbidden) GetObject(context.Context, *s3.GetObjectInput, ...func(*s3.Options)) (*s3.GetObjectOutput, error) {
+	return nil, &awshttp.ResponseError{ResponseError: &smithyhttp.ResponseError{
+		Response: &smithyhttp.Response{Response: &http.Response{StatusCode: http.StatusForbidden}},
+		Err:      &smithy.GenericAPIError{Code: "AccessDenied"},
+	}}
 }
 
 // TestWhatASearchFoundLiesWhereItExpires: see TestWhatASearchFoundExpires of infra.
