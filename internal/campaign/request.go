@@ -164,9 +164,9 @@ func Parse(document []byte, forms []event.Form, images event.Operation) (Request
 		}
 	}
 	number("quarantine", 0, mostQuarantine, &r.Quarantine)
-	r.what(c, m, forms)
+	names := errorNames{r.what(c, m, forms).Errors}
 	r.whom(c, m)
-	r.waves(c, m)
+	r.waves(c, m, names)
 	r.when(c, m)
 	number("rate", 1, 1000, &r.Rate)
 	number("budget", 1, 1e6, &r.Budget)
@@ -174,7 +174,7 @@ func Parse(document []byte, forms []event.Form, images event.Operation) (Request
 	attempts := int(r.Attempts)
 	number("attempts", 1, 10, &attempts)
 	r.Attempts = int64(attempts)
-	r.retry(c, m)
+	r.retry(c, m, names)
 	c.Choice("$", m, "onFail", "halt")
 	if v, ok := m["approval"]; ok {
 		if o, ok := c.Object("$.approval", v, "fourEyes"); ok {
@@ -185,6 +185,24 @@ func Parse(document []byte, forms []event.Form, images event.Operation) (Request
 		return Request{}, problems
 	}
 	return r, nil
+}
+
+// errorNames are those with which an operation fails; none are any.
+type errorNames struct{ known []event.ErrorName }
+
+// allowed says what a name may be, "" if this is one.
+func (n errorNames) allowed(name string) string {
+	switch {
+	case len(n.known) == 0 && nameForm.MatchString(name), slices.Contains(n.known, event.ErrorName(name)):
+		return ""
+	case len(n.known) == 0:
+		return "the name of an error, as Verify.WrongVersion"
+	}
+	text := "one of"
+	for _, known := range n.known {
+		text += " " + string(known)
+	}
+	return text
 }
 
 // stage reads how devices are staged.
@@ -199,8 +217,9 @@ func (r *Request) stage(c *payload.Checker, v any) {
 	}
 }
 
-// what reads what is to be done: images, or an operation and its input.
-func (r *Request) what(c *payload.Checker, m map[string]any, forms []event.Form) {
+// what reads what is to be done: images, or an operation and its input. It returns the operation's form, if there is
+// one.
+func (r *Request) what(c *payload.Checker, m map[string]any, forms []event.Form) (form event.Form) {
 	_, named := m["operation"]
 	_, imaged := m["images"]
 	if named == imaged {
@@ -209,11 +228,11 @@ func (r *Request) what(c *payload.Checker, m map[string]any, forms []event.Form)
 		} else {
 			c.Add("$", nil, "images, or operation and input")
 		}
-		return
+		return form
 	}
 	form, ok := r.form(c, m, forms, named)
 	if !ok {
-		return
+		return form
 	}
 	r.Operation = form.Operation
 	if r.Stage != nil && form.Staged == nil {
@@ -224,7 +243,7 @@ func (r *Request) what(c *payload.Checker, m map[string]any, forms []event.Form)
 		if !ok {
 			if v, given := m["input"]; given {
 				c.Add("$.input", v, "an object, as the schema of %s says", form.Operation)
-				return
+				return form
 			}
 			own = map[string]any{}
 		}
@@ -257,6 +276,7 @@ func (r *Request) what(c *payload.Checker, m map[string]any, forms []event.Form)
 			}
 		}
 	}
+	return form
 }
 
 func (r *Request) form(c *payload.Checker, m map[string]any, forms []event.Form, named bool) (event.Form, bool) {
@@ -395,10 +415,10 @@ func (r *Request) whom(c *payload.Checker, m map[string]any) {
 	}
 }
 
-func (r *Request) waves(c *payload.Checker, m map[string]any) {
+func (r *Request) waves(c *payload.Checker, m map[string]any, errors errorNames) {
 	base := Gate{Success: DefaultSuccess, HaltOn: HaltOn(), NotReturned: DefaultGone}
 	if v, ok := m["gate"]; ok {
-		base = readGate(c, "$.gate", v, base)
+		base = readGate(c, "$.gate", v, base, errors)
 	}
 	r.Waves = DefaultWaves()
 	for i := range r.Waves {
@@ -447,7 +467,7 @@ func (r *Request) waves(c *payload.Checker, m map[string]any) {
 			w.MaxHours = int(v)
 		}
 		if v, ok := o["gate"]; ok {
-			w.Gate = readGate(c, at+".gate", v, base)
+			w.Gate = readGate(c, at+".gate", v, base, errors)
 		}
 		r.Waves = append(r.Waves, w)
 	}
@@ -457,7 +477,7 @@ func (r *Request) waves(c *payload.Checker, m map[string]any) {
 func IsAlarmARN(text string) bool { return alarmARN.MatchString(text) }
 
 // readGate reads a gate; what it does not say is as in another.
-func readGate(c *payload.Checker, at string, v any, g Gate) Gate {
+func readGate(c *payload.Checker, at string, v any, g Gate, errors errorNames) Gate {
 	o, ok := c.Object(at, v, "success", "haltOn", "notReturned", "alarms")
 	if !ok {
 		return g
@@ -488,8 +508,8 @@ func readGate(c *payload.Checker, at string, v any, g Gate) Gate {
 		}
 		g.HaltOn = map[event.ErrorName]int{}
 		for _, name := range slices.Sorted(maps.Keys(names)) {
-			if !nameForm.MatchString(name) {
-				c.Add(at+".haltOn."+name, names[name], "the name of an error, as Verify.WrongVersion")
+			if allowed := errors.allowed(name); allowed != "" {
+				c.Add(at+".haltOn."+name, names[name], "%s", allowed)
 				continue
 			}
 			if n, ok := c.Number(at+".haltOn", names, name, 1, 1e6, 1); ok {
@@ -575,7 +595,7 @@ func (r *Request) when(c *payload.Checker, m map[string]any) {
 }
 
 // retry reads what is tried again by itself.
-func (r *Request) retry(c *payload.Checker, m map[string]any) {
+func (r *Request) retry(c *payload.Checker, m map[string]any, errors errorNames) {
 	list, _ := c.List("$", m, "retry", 1, mostItems, "errors")
 	for i, v := range list {
 		at := fmt.Sprintf("$.retry[%d]", i)
@@ -586,7 +606,10 @@ func (r *Request) retry(c *payload.Checker, m map[string]any) {
 		const form = "the name of an error, as Download.Failed"
 		one := event.Again{Times: 1, Minutes: 30}
 		c.Require(at, o, "error", form)
-		name, _ := c.Text(at, o, "error", nameForm, form)
+		name, ok := c.Text(at, o, "error", nameForm, form)
+		if allowed := errors.allowed(name); ok && allowed != "" {
+			c.Add(at+".error", name, "%s", allowed)
+		}
 		one.Error = event.ErrorName(name)
 		if n, ok := c.Number(at, o, "times", 1, 9, 1); ok {
 			one.Times = int(n)

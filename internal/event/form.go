@@ -21,6 +21,8 @@ type Form struct {
 	Short ShortForm
 	// Timeouts are the operation's own waits, beside jobMinutes.
 	Timeouts []Timeout
+	// Errors are the names with which the operation fails; none are any.
+	Errors []ErrorName
 	// One and Beside are for messages about a job's time: "an upgrade", and what takes
 	// time beside those waits, as " and all retries".
 	One, Beside string

@@ -53,6 +53,26 @@ func TestSamplesOfCampaigns(t *testing.T) {
 	}
 }
 
+// TestErrorsOfACampaignAreThoseOfAnUpgrade: one with a mistake in its name would halt nothing, and be tried again never.
+func TestErrorsOfACampaignAreThoseOfAnUpgrade(t *testing.T) {
+	_, err := parseCampaign([]byte(`{"images": [{"firmware": {"version": "2.0.0"}}], "targets": {"groups": ["g"]},
+		"gate": {"haltOn": {"Verify.WrongVerson": 5, "Activate.Failed": 5}},
+		"waves": [{"name": "a", "gate": {"haltOn": {"Rolback.Failed": 1}}}],
+		"retry": [{"error": "Downlod.Failed"}, {"error": "Download.Failed"}]}`))
+	problems, _ := errors.AsType[event.Problems](err)
+	var paths []string
+	for _, p := range problems {
+		if paths = append(paths, p.Path); !strings.Contains(p.Allowed, "Verify.WrongVersion") ||
+			strings.Contains(p.Allowed, "Upgrade.UpToDate") || p.Value == nil {
+			t.Errorf("%+v", p)
+		}
+	}
+	want := "$.gate.haltOn.Verify.WrongVerson $.retry[0].error $.waves[0].gate.haltOn.Rolback.Failed"
+	if got := strings.Join(paths, " "); got != want {
+		t.Errorf("mistakes at %s, want %s", got, want)
+	}
+}
+
 // TestAStagedImageIsActivatedByACommand: whatever else is said of its activation.
 func TestAStagedImageIsActivatedByACommand(t *testing.T) {
 	const of = `{"targets": {"groups": ["g"]}, "stage": {}, "images": [{"firmware": {"version": "2.0.0"}}]`

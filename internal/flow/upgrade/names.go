@@ -1,6 +1,10 @@
 package upgrade
 
-import "github.com/fleetstep/fleetstep/internal/event"
+import (
+	"slices"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+)
 
 // The errors of an upgrade beside those that any operation has.
 const (
@@ -116,10 +120,12 @@ func Phases() []string {
 // Reasons lists the names of failures: every error but the one that is a success.
 func Reasons() []string {
 	var names []string
-	for _, n := range ErrorNames() {
-		if n != UpgradeUpToDate {
-			names = append(names, string(n))
-		}
+	for _, n := range failureNames() {
+		names = append(names, string(n))
 	}
 	return names
+}
+
+func failureNames() []event.ErrorName {
+	return slices.DeleteFunc(ErrorNames(), func(n event.ErrorName) bool { return n == UpgradeUpToDate })
 }

@@ -58,7 +58,8 @@ func NewForm(images ImageStore, rules Rules) event.Form {
 			{Name: "downloadSeconds", Low: 10, High: 604800, Default: int(DefaultDownload / time.Second)},
 			{Name: "rebootSeconds", Low: 10, High: 86400, Default: int(DefaultReboot / time.Second)},
 		},
-		One: "an upgrade", Beside: ", the activation window, the soak and all retries",
+		Errors: failureNames(),
+		One:    "an upgrade", Beside: ", the activation window, the soak and all retries",
 		Read: readForm, Staged: readStaged, Complete: finder{images, rules}.complete, Needs: needs,
 	}
 }
