@@ -148,6 +148,8 @@ func NewPlan(r Request, id event.CampaignID, devices []Device, now time.Time) (P
 	strata := map[[2]string][]*candidate{}
 	var all []*candidate
 	unknown := 0 // devices
+	zones := zones{known: map[string]bool{"": true}}
+	used := make([]bool, len(r.Images))
 	for _, d := range devices {
 		image, reason := r.Allot(d)
 		if reason != "" {
@@ -157,8 +159,11 @@ func NewPlan(r Request, id event.CampaignID, devices []Device, now time.Time) (P
 			}
 			continue
 		}
+		if !zones.see(d) {
+			d.Zone = ""
+		}
 		one := &candidate{Device: d, image: image, hash: hashOf(id, d.Thing)}
-		all = append(all, one)
+		all, used[image] = append(all, one), true
 		stratum := [2]string{d.Model, d.Hardware}
 		strata[stratum] = append(strata[stratum], one)
 		p.Models[d.Model]++
@@ -178,6 +183,15 @@ func NewPlan(r Request, id event.CampaignID, devices []Device, now time.Time) (P
 	slices.SortFunc(all, func(a, b *candidate) int { return cmp.Or(cmp.Compare(a.rank, b.rank), byHash(a, b)) })
 	p.Total = len(all)
 	p.cut(r, all)
+	for i, m := range r.Images {
+		if !used[i] && len(devices) > 0 && !slices.ContainsFunc(devices, m.matches) {
+			p.note("images[%d] is for none of the %d devices that were found", i, len(devices))
+		}
+	}
+	if zones.none > 0 && len(r.Windows)+len(r.Blackout) > 0 {
+		p.note("%d devices have a time zone that there is not, as %s of %s: the one that they report applies, or the "+
+			"campaign's", zones.none, zones.first.Zone, zones.first.Thing)
+	}
 	if unknown > 0 {
 		p.note("egress is without %d devices: the size of their image is not known", unknown)
 	}
@@ -188,6 +202,28 @@ func NewPlan(r Request, id event.CampaignID, devices []Device, now time.Time) (P
 			Allowed: "a target with a device that is eligible, or allowEmpty: " + p.why(len(devices))})
 	}
 	return p, problems.Sorted()
+}
+
+// zones are the time zones of devices: to find one takes a while, and a fleet has few.
+type zones struct {
+	known map[string]bool // whether there is one
+	none  int             // devices of one that there is not
+	first Device          // of them
+}
+
+// see reports whether there is a device's zone, or it has none.
+func (z *zones) see(d Device) bool {
+	is, known := z.known[d.Zone]
+	if !known {
+		is = event.IsZone(d.Zone)
+		z.known[d.Zone] = is
+	}
+	if !is {
+		if z.none++; z.none == 1 {
+			z.first = d
+		}
+	}
+	return is
 }
 
 func (p Plan) why(found int) string {
@@ -294,7 +330,7 @@ func (w *PlannedWave) divide(r Request, devices []*candidate) (parts [][]Member)
 	classes := map[string]int{}
 	for _, one := range devices {
 		zone := one.Zone
-		if len(r.Windows)+len(r.Blackout) == 0 || !event.IsZone(zone) {
+		if len(r.Windows)+len(r.Blackout) == 0 {
 			zone = ""
 		}
 		k, ok := classes[zone]

@@ -262,6 +262,40 @@ func TestAPlanTellsWhatStandsInItsWay(t *testing.T) {
 	}
 }
 
+// TestAPlanTellsOfWhatIsForNobody: an image that no device of the targets is for, which may be a mistake in the name of
+// a model, and a time zone that there is not, without which a device begins when the campaign's window is open.
+func TestAPlanTellsOfWhatIsForNobody(t *testing.T) {
+	w := newWorld(t, 9)
+	for i := range w.devices {
+		w.devices[i].Model = []string{"M1", "M2", "M3"}[i%3]
+	}
+	w.devices[0].Zone, w.devices[1].Zone, w.devices[3].Zone = "Europe/Atlantis", "Europe/Berlin", "nowhere"
+	const of = `{"campaignId": "c", "targets": {"groups": ["demo"]}, "images": [
+		{"models": ["M1"], "firmware": {"version": "2.0.0"}}, {"models": ["M2"], "firmware": {"version": "2.0.0"}},
+		{"models": ["M-3"], "firmware": {"version": "3.0.0"}}]`
+	noted := func(text string) (told []string) {
+		p, _ := campaign.NewPlan(parse(t, text), "c", w.devices, noon)
+		for _, n := range p.Notes {
+			if strings.Contains(n, "images[") || strings.Contains(n, "time zone") {
+				told = append(told, n)
+			}
+		}
+		return told
+	}
+	image := "images[2] is for none of the 9 devices that were found"
+	zone := "2 devices have a time zone that there is not, as Europe/Atlantis of " + string(w.devices[0].Thing) +
+		": the one that they report applies, or the campaign's"
+	for text, want := range map[string][]string{
+		of + `}`: {image},
+		of + `, "windows": [{"from": "01:00", "to": "05:00"}]}`:                                        {image, zone},
+		`{"targets": {"groups": ["demo"]}, "images": [{"firmware": {"version": "2.0.0"}}], "rate": 2}`: nil,
+	} {
+		if got := noted(text); !slices.Equal(got, want) {
+			t.Errorf("%s\nnotes %q, want %q", text, got, want)
+		}
+	}
+}
+
 // TestAPlanTellsWhoIsWithdrawn at the end: of a small wave nobody, as long as it lasts.
 func TestAPlanTellsWhoIsWithdrawn(t *testing.T) {
 	for devices, want := range map[int]string{
