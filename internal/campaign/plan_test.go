@@ -262,8 +262,8 @@ func TestAPlanTellsWhatStandsInItsWay(t *testing.T) {
 	}
 }
 
-// TestAPlanTellsOfWhatIsForNobody: an image that no device of the targets is for, which may be a mistake in the name of
-// a model, and a time zone that there is not, without which a device begins when the campaign's window is open.
+// TestAPlanTellsOfWhatIsForNobody: an image that no device of the targets is for, which may be a mistake in the name
+// of a model, and a time zone that there is not, without which a device begins when the campaign's window is open.
 func TestAPlanTellsOfWhatIsForNobody(t *testing.T) {
 	w := newWorld(t, 9)
 	for i := range w.devices {

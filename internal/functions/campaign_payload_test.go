@@ -53,7 +53,8 @@ func TestSamplesOfCampaigns(t *testing.T) {
 	}
 }
 
-// TestErrorsOfACampaignAreThoseOfAnUpgrade: one with a mistake in its name would halt nothing, and be tried again never.
+// TestErrorsOfACampaignAreThoseOfAnUpgrade: one with a mistake in its name would halt nothing, and never be tried
+// again.
 func TestErrorsOfACampaignAreThoseOfAnUpgrade(t *testing.T) {
 	_, err := parseCampaign([]byte(`{"images": [{"firmware": {"version": "2.0.0"}}], "targets": {"groups": ["g"]},
 		"gate": {"haltOn": {"Verify.WrongVerson": 5, "Activate.Failed": 5}},

@@ -49,8 +49,8 @@ func TestBucketKeepsTheContract(t *testing.T) {
 	}
 }
 
-// TestMistakesInFilesOfDevices are told with their line, and what is allowed. Ends of lines as on Windows are none, nor
-// is a mark of UTF-8 at the beginning.
+// TestMistakesInFilesOfDevices are told with their line, and what is allowed. Ends of lines as on Windows are none,
+// nor is a mark of UTF-8 at the beginning.
 func TestMistakesInFilesOfDevices(t *testing.T) {
 	for _, c := range []struct{ line, allowed string }{
 		{"\xef\xbb\xbf{\"thingName\": \"a\"}\r\n\r\n{\"thingName\": \"b\"}\r", ""},
