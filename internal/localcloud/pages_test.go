@@ -65,6 +65,9 @@ func TestPageSizesAreThoseOfTheModels(t *testing.T) {
 					map[string]any{name: int64(value)})
 				says := fmt.Sprintf("Value '%d' at '%s' failed to satisfy constraint: Member must have value ",
 					int64(value), strings.ToLower(name[:1])+name[1:])
+				if s.Discreet {
+					says = strings.Replace(says, fmt.Sprintf(" '%d'", int64(value)), "", 1)
+				}
 				if value < least {
 					says += fmt.Sprintf("greater than or equal to %d", int64(least))
 				} else if value > most {

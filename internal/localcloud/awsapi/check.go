@@ -20,7 +20,7 @@ func (s *Service) check(in any) error {
 	if check == nil {
 		return nil
 	}
-	problem := check(v)
+	problem := check(v, s.Discreet)
 	if problem == "" {
 		return nil
 	}

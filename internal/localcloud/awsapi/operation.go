@@ -49,6 +49,8 @@ type Service struct {
 	// Invalid is the code of a call whose input breaks a constraint of its members (package constraint); "" is
 	// ValidationException.
 	Invalid string
+	// Discreet says that what is told of such a breach does not show the value.
+	Discreet bool
 	// OneList says that a token is good only with the other members of the call that returned it.
 	OneList bool
 	// DenialTerms gives an action and a resource as the service's denials spell them,

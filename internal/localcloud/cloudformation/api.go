@@ -105,13 +105,13 @@ type parameterShape struct {
 }
 
 type stackRef struct {
-	StackName string `json:"StackName"`
-	NextToken string `json:"NextToken"`
+	StackName string `json:"StackName" api:"min=1,pattern=stack name"`
+	NextToken string `json:"NextToken" api:"min=1,max=1024"`
 }
 
 type tagShape struct {
-	Key   string `json:"Key"`
-	Value string `json:"Value"`
+	Key   string `json:"Key" api:"min=1,max=128"`
+	Value string `json:"Value" api:"min=1,max=256"`
 }
 
 type none struct{}

@@ -13,14 +13,14 @@ import (
 
 type createChangeSetIn struct {
 	stackIn
-	ChangeSetName       string              `json:"ChangeSetName"`
+	ChangeSetName       string              `json:"ChangeSetName" api:"min=1,max=128,pattern=change set name"`
 	ChangeSetType       string              `json:"ChangeSetType" api:"values=CREATE|IMPORT|UPDATE"`
-	Description         string              `json:"Description"`
-	ClientToken         string              `json:"ClientToken"`
+	Description         string              `json:"Description" api:"min=1,max=1024"`
+	ClientToken         string              `json:"ClientToken" api:"min=1,max=128"`
 	IncludeNestedStacks bool                `json:"IncludeNestedStacks"`
 	ImportExisting      bool                `json:"ImportExistingResources"`
 	OnStackFailure      string              `json:"OnStackFailure" api:"set=failure options"`
-	ResourcesToImport   []map[string]string `json:"ResourcesToImport"`
+	ResourcesToImport   []map[string]string `json:"ResourcesToImport" api:"max=200"`
 	DeploymentMode      string              `json:"DeploymentMode" api:"values=REVERT_DRIFT"`
 }
 
@@ -131,11 +131,11 @@ func (s *Service) createChangeSet(ctx context.Context, c *awsapi.Call,
 }
 
 type changeSetRef struct {
-	ChangeSetName         string `json:"ChangeSetName"`
-	StackName             string `json:"StackName"`
-	NextToken             string `json:"NextToken"`
+	ChangeSetName         string `json:"ChangeSetName" api:"min=1,max=1600,pattern=change set"`
+	StackName             string `json:"StackName" api:"min=1,pattern=stack name"`
+	NextToken             string `json:"NextToken" api:"min=1,max=1024"`
 	IncludePropertyValues bool   `json:"IncludePropertyValues"`
-	ClientRequestToken    string `json:"ClientRequestToken"`
+	ClientRequestToken    string `json:"ClientRequestToken" api:"min=1,max=128,pattern=stack request token"`
 	DisableRollback       *bool  `json:"DisableRollback"`
 	RetainExceptOnCreate  bool   `json:"RetainExceptOnCreate"`
 }

@@ -12,8 +12,8 @@ import (
 // What there is: stacks, their events, exports.
 
 type describeStacksIn struct {
-	StackName string `json:"StackName"`
-	NextToken string `json:"NextToken"`
+	StackName string `json:"StackName" api:"min=1,pattern=stack name"`
+	NextToken string `json:"NextToken" api:"min=1,max=1024"`
 }
 
 type outputShape struct {
@@ -158,7 +158,7 @@ func (s *Service) describeStackEvents(_ context.Context, _ *awsapi.Call, in *des
 
 type listStacksIn struct {
 	StackStatusFilter []string `json:"StackStatusFilter" api:"each.set=stack statuses"`
-	NextToken         string   `json:"NextToken"`
+	NextToken         string   `json:"NextToken" api:"min=1,max=1024"`
 }
 
 var _ = constraint.Set("stack statuses", "CREATE_IN_PROGRESS CREATE_FAILED CREATE_COMPLETE "+
@@ -254,7 +254,7 @@ func (s *Service) listExports(_ context.Context, _ *awsapi.Call, in *stackRef) (
 
 type listImportsIn struct {
 	ExportName string `json:"ExportName"`
-	NextToken  string `json:"NextToken"`
+	NextToken  string `json:"NextToken" api:"min=1,max=1024"`
 }
 
 type listImportsOut struct {

@@ -110,7 +110,7 @@ func (s *Service) object(address string) (map[string]string, error) {
 
 type getTemplateIn struct {
 	StackName     string `json:"StackName"`
-	ChangeSetName string `json:"ChangeSetName"`
+	ChangeSetName string `json:"ChangeSetName" api:"min=1,max=1600,pattern=change set"`
 	TemplateStage string `json:"TemplateStage" api:"values=Original|Processed"`
 }
 
@@ -147,8 +147,8 @@ func (s *Service) getTemplate(_ context.Context, _ *awsapi.Call, in *getTemplate
 }
 
 type validateTemplateIn struct {
-	TemplateBody string `json:"TemplateBody"`
-	TemplateURL  string `json:"TemplateURL"`
+	TemplateBody string `json:"TemplateBody" api:"min=1"`
+	TemplateURL  string `json:"TemplateURL" api:"min=1,max=5120"`
 }
 
 type validateTemplateOut struct {
@@ -219,9 +219,9 @@ func (s *Service) validateTemplate(ctx context.Context, c *awsapi.Call,
 }
 
 type summaryIn struct {
-	StackName    string `json:"StackName"`
-	TemplateBody string `json:"TemplateBody"`
-	TemplateURL  string `json:"TemplateURL"`
+	StackName    string `json:"StackName" api:"min=1,pattern=stack name"`
+	TemplateBody string `json:"TemplateBody" api:"min=1"`
+	TemplateURL  string `json:"TemplateURL" api:"min=1,max=5120"`
 }
 
 type summaryParameter struct {

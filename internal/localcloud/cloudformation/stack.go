@@ -14,29 +14,29 @@ import (
 // Creating, updating and deleting stacks.
 
 type stackIn struct {
-	StackName                   string           `json:"StackName"`
-	TemplateBody                string           `json:"TemplateBody"`
-	TemplateURL                 string           `json:"TemplateURL"`
+	StackName                   string           `json:"StackName" api:"min=1,pattern=stack name"`
+	TemplateBody                string           `json:"TemplateBody" api:"min=1"`
+	TemplateURL                 string           `json:"TemplateURL" api:"min=1,max=5120"`
 	UsePreviousTemplate         bool             `json:"UsePreviousTemplate"`
 	Parameters                  []parameterShape `json:"Parameters"`
 	Capabilities                []string         `json:"Capabilities" api:"each.set=capabilities"`
-	Tags                        []tagShape       `json:"Tags"`
+	Tags                        []tagShape       `json:"Tags" api:"max=50"`
 	DisableRollback             bool             `json:"DisableRollback"`
 	OnFailure                   string           `json:"OnFailure" api:"set=failure options"`
-	RoleARN                     string           `json:"RoleARN"`
-	StackPolicyBody             string           `json:"StackPolicyBody"`
-	StackPolicyURL              string           `json:"StackPolicyURL"`
-	StackPolicyDuringUpdateBody string           `json:"StackPolicyDuringUpdateBody"`
-	StackPolicyDuringUpdateURL  string           `json:"StackPolicyDuringUpdateURL"`
-	TimeoutInMinutes            int              `json:"TimeoutInMinutes"`
-	NotificationARNs            []string         `json:"NotificationARNs"`
-	ResourceTypes               []string         `json:"ResourceTypes"`
+	RoleARN                     string           `json:"RoleARN" api:"min=20,max=2048"`
+	StackPolicyBody             string           `json:"StackPolicyBody" api:"min=1,max=16384"`
+	StackPolicyURL              string           `json:"StackPolicyURL" api:"min=1,max=5120"`
+	StackPolicyDuringUpdateBody string           `json:"StackPolicyDuringUpdateBody" api:"min=1,max=16384"`
+	StackPolicyDuringUpdateURL  string           `json:"StackPolicyDuringUpdateURL" api:"min=1,max=5120"`
+	TimeoutInMinutes            int              `json:"TimeoutInMinutes" api:"min=1"`
+	NotificationARNs            []string         `json:"NotificationARNs" api:"max=5"`
+	ResourceTypes               []string         `json:"ResourceTypes" api:"each.min=1,each.max=256"`
 	RollbackConfiguration       struct {
-		RollbackTriggers []map[string]string `json:"RollbackTriggers"`
+		RollbackTriggers []map[string]string `json:"RollbackTriggers" api:"max=5"`
 	} `json:"RollbackConfiguration"`
 	RetainExceptOnCreate        bool   `json:"RetainExceptOnCreate"`
 	EnableTerminationProtection bool   `json:"EnableTerminationProtection"`
-	ClientRequestToken          string `json:"ClientRequestToken"`
+	ClientRequestToken          string `json:"ClientRequestToken" api:"min=1,max=128,pattern=stack request token"`
 }
 
 type stackOut struct {
@@ -308,9 +308,9 @@ func (s *Service) updatable(nameOrARN string) (stackRecord, error) {
 type deleteStackIn struct {
 	StackName          string   `json:"StackName"`
 	RetainResources    []string `json:"RetainResources"`
-	RoleARN            string   `json:"RoleARN"`
+	RoleARN            string   `json:"RoleARN" api:"min=20,max=2048"`
 	DeletionMode       string   `json:"DeletionMode" api:"values=FORCE_DELETE_STACK|STANDARD"`
-	ClientRequestToken string   `json:"ClientRequestToken"`
+	ClientRequestToken string   `json:"ClientRequestToken" api:"min=1,max=128,pattern=stack request token"`
 }
 
 func (s *Service) deleteStack(ctx context.Context, c *awsapi.Call, in *deleteStackIn) (*none, error) {
@@ -360,10 +360,10 @@ func (s *Service) deleteStack(ctx context.Context, c *awsapi.Call, in *deleteSta
 }
 
 type rollbackIn struct {
-	StackName          string   `json:"StackName"`
-	RoleARN            string   `json:"RoleARN"`
-	ResourcesToSkip    []string `json:"ResourcesToSkip"`
-	ClientRequestToken string   `json:"ClientRequestToken"`
+	StackName          string   `json:"StackName" api:"min=1,pattern=stack name"`
+	RoleARN            string   `json:"RoleARN" api:"min=20,max=2048"`
+	ResourcesToSkip    []string `json:"ResourcesToSkip" api:"each.pattern=resource to skip"`
+	ClientRequestToken string   `json:"ClientRequestToken" api:"min=1,max=128,pattern=stack request token"`
 }
 
 // rollbackStack undoes what was kept after a failure.
@@ -421,7 +421,7 @@ func (s *Service) startRollback(c *awsapi.Call, stack stackRecord, status string
 }
 
 type protectIn struct {
-	StackName                   string `json:"StackName"`
+	StackName                   string `json:"StackName" api:"min=1,pattern=stack name"`
 	EnableTerminationProtection bool   `json:"EnableTerminationProtection"`
 }
 
@@ -457,8 +457,8 @@ func (s *Service) protect(_ context.Context, _ *awsapi.Call, in *protectIn) (*st
 
 type stackPolicyIn struct {
 	StackName       string `json:"StackName"`
-	StackPolicyBody string `json:"StackPolicyBody"`
-	StackPolicyURL  string `json:"StackPolicyURL"`
+	StackPolicyBody string `json:"StackPolicyBody" api:"min=1,max=16384"`
+	StackPolicyURL  string `json:"StackPolicyURL" api:"min=1,max=5120"`
 }
 
 func (s *Service) setStackPolicy(_ context.Context, _ *awsapi.Call, in *stackPolicyIn) (*none, error) {

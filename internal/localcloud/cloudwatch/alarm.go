@@ -12,34 +12,34 @@ import (
 
 // alarmConfig is what PutMetricAlarm sets.
 type alarmConfig struct {
-	AlarmName               string      `json:"AlarmName"`
-	AlarmDescription        *string     `json:"AlarmDescription,omitempty"`
+	AlarmName               string      `json:"AlarmName" api:"min=1,max=255"`
+	AlarmDescription        *string     `json:"AlarmDescription,omitempty" api:"max=1024"`
 	ActionsEnabled          *bool       `json:"ActionsEnabled,omitempty"`
-	OKActions               []string    `json:"OKActions"`
-	AlarmActions            []string    `json:"AlarmActions"`
-	InsufficientDataActions []string    `json:"InsufficientDataActions"`
-	MetricName              string      `json:"MetricName,omitempty"`
-	Namespace               string      `json:"Namespace,omitempty"`
+	OKActions               []string    `json:"OKActions" api:"max=5,each.min=1,each.max=1024"`
+	AlarmActions            []string    `json:"AlarmActions" api:"max=5,each.min=1,each.max=1024"`
+	InsufficientDataActions []string    `json:"InsufficientDataActions" api:"max=5,each.min=1,each.max=1024"`
+	MetricName              string      `json:"MetricName,omitempty" api:"min=1,max=255"`
+	Namespace               string      `json:"Namespace,omitempty" api:"min=1,max=255,pattern=metric namespace"`
 	Statistic               string      `json:"Statistic,omitempty" api:"set=statistics"`
 	ExtendedStatistic       string      `json:"ExtendedStatistic,omitempty"`
-	Dimensions              []Dimension `json:"Dimensions"`
-	Period                  int64       `json:"Period,omitempty"`
+	Dimensions              []Dimension `json:"Dimensions" api:"max=30"`
+	Period                  int64       `json:"Period,omitempty" api:"min=1"`
 	Unit                    string      `json:"Unit,omitempty" api:"set=metric units"`
-	EvaluationPeriods       int64       `json:"EvaluationPeriods"`
-	DatapointsToAlarm       int64       `json:"DatapointsToAlarm,omitempty"`
+	EvaluationPeriods       int64       `json:"EvaluationPeriods" api:"min=1"`
+	DatapointsToAlarm       int64       `json:"DatapointsToAlarm,omitempty" api:"min=1"`
 	Threshold               *float64    `json:"Threshold,omitempty"`
 	ComparisonOperator      string      `json:"ComparisonOperator" api:"set=comparison operators"`
-	TreatMissingData        string      `json:"TreatMissingData,omitempty"`
-	LowSample               string      `json:"EvaluateLowSampleCountPercentile,omitempty"`
+	TreatMissingData        string      `json:"TreatMissingData,omitempty" api:"min=1,max=255"`
+	LowSample               string      `json:"EvaluateLowSampleCountPercentile,omitempty" api:"min=1,max=255"`
 	Metrics                 []dataQuery `json:"Metrics,omitempty"`
-	ThresholdMetricID       string      `json:"ThresholdMetricId,omitempty"`
+	ThresholdMetricID       string      `json:"ThresholdMetricId,omitempty" api:"min=1,max=255"`
 }
 
 type putAlarmIn struct {
 	alarmConfig
 	Tags               []tag          `json:"Tags,omitempty"`
 	EvaluationCriteria map[string]any `json:"EvaluationCriteria,omitempty"`
-	EvaluationInterval int64          `json:"EvaluationInterval,omitempty"`
+	EvaluationInterval int64          `json:"EvaluationInterval,omitempty" api:"min=10,max=3600"`
 }
 
 // queries are those of the alarm: Metrics, or one for its metric.
@@ -277,7 +277,7 @@ func (s *Service) putMetricAlarm(_ context.Context, _ *awsapi.Call, in *putAlarm
 }
 
 type alarmNames struct {
-	AlarmNames []string `json:"AlarmNames"`
+	AlarmNames []string `json:"AlarmNames" api:"max=100,each.min=1,each.max=255"`
 }
 
 func (s *Service) deleteAlarms(_ context.Context, _ *awsapi.Call, in *alarmNames) (*nothing, error) {
@@ -351,10 +351,10 @@ func (s *Service) switchActions(names []string, on bool) error {
 }
 
 type setStateIn struct {
-	AlarmName       string `json:"AlarmName"`
+	AlarmName       string `json:"AlarmName" api:"min=1,max=255"`
 	StateValue      string `json:"StateValue" api:"set=alarm states"`
-	StateReason     string `json:"StateReason"`
-	StateReasonData string `json:"StateReasonData,omitempty"`
+	StateReason     string `json:"StateReason" api:"max=1023"`
+	StateReasonData string `json:"StateReasonData,omitempty" api:"max=4000"`
 }
 
 var states = []string{"OK", "ALARM", "INSUFFICIENT_DATA"}

@@ -10,13 +10,13 @@ import (
 )
 
 type describeAlarmsIn struct {
-	AlarmNames      []string `json:"AlarmNames,omitempty"`
-	AlarmNamePrefix string   `json:"AlarmNamePrefix,omitempty"`
+	AlarmNames      []string `json:"AlarmNames,omitempty" api:"max=100,each.min=1,each.max=255"`
+	AlarmNamePrefix string   `json:"AlarmNamePrefix,omitempty" api:"min=1,max=255"`
 	AlarmTypes      []string `json:"AlarmTypes,omitempty" api:"each.values=CompositeAlarm|MetricAlarm|LogAlarm"`
-	ChildrenOf      string   `json:"ChildrenOfAlarmName,omitempty"`
-	ParentsOf       string   `json:"ParentsOfAlarmName,omitempty"`
+	ChildrenOf      string   `json:"ChildrenOfAlarmName,omitempty" api:"min=1,max=255"`
+	ParentsOf       string   `json:"ParentsOfAlarmName,omitempty" api:"min=1,max=255"`
 	StateValue      string   `json:"StateValue,omitempty" api:"set=alarm states"`
-	ActionPrefix    string   `json:"ActionPrefix,omitempty"`
+	ActionPrefix    string   `json:"ActionPrefix,omitempty" api:"min=1,max=1024"`
 	MaxRecords      *int     `json:"MaxRecords,omitempty" api:"min=1,max=100"`
 	NextToken       string   `json:"NextToken,omitempty"`
 }
@@ -122,12 +122,12 @@ func (s *Service) describeAlarms(_ context.Context, _ *awsapi.Call, in *describe
 }
 
 type forMetricIn struct {
-	MetricName        string      `json:"MetricName"`
-	Namespace         string      `json:"Namespace"`
+	MetricName        string      `json:"MetricName" api:"min=1,max=255"`
+	Namespace         string      `json:"Namespace" api:"min=1,max=255,pattern=metric namespace"`
 	Statistic         string      `json:"Statistic,omitempty" api:"values=SampleCount|Average|Sum|Minimum|Maximum"`
 	ExtendedStatistic string      `json:"ExtendedStatistic,omitempty"`
-	Dimensions        []Dimension `json:"Dimensions,omitempty"`
-	Period            int64       `json:"Period,omitempty"`
+	Dimensions        []Dimension `json:"Dimensions,omitempty" api:"max=30"`
+	Period            int64       `json:"Period,omitempty" api:"min=1"`
 	Unit              string      `json:"Unit,omitempty" api:"set=metric units"`
 }
 

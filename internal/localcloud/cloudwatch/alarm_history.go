@@ -37,8 +37,8 @@ func (s *Service) record(tx *store.Tx, name, kind, summary string, data any) err
 }
 
 type historyIn struct {
-	AlarmName       string       `json:"AlarmName,omitempty"`
-	Contributor     string       `json:"AlarmContributorId,omitempty"`
+	AlarmName       string       `json:"AlarmName,omitempty" api:"min=1,max=255"`
+	Contributor     string       `json:"AlarmContributorId,omitempty" api:"min=1,max=16"`
 	AlarmTypes      []string     `json:"AlarmTypes,omitempty" api:"each.values=CompositeAlarm|MetricAlarm|LogAlarm"`
 	HistoryItemType string       `json:"HistoryItemType,omitempty" api:"values=ConfigurationUpdate|StateUpdate|Action|AlarmContributorStateUpdate|AlarmContributorAction"`
 	StartDate       *awsapi.Time `json:"StartDate,omitempty"`

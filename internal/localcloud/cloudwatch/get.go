@@ -14,14 +14,14 @@ import (
 func itoa(i int) string { return strconv.Itoa(i) }
 
 type getStatisticsIn struct {
-	Namespace          string       `json:"Namespace"`
-	MetricName         string       `json:"MetricName"`
-	Dimensions         []Dimension  `json:"Dimensions,omitempty"`
+	Namespace          string       `json:"Namespace" api:"min=1,max=255,pattern=metric namespace"`
+	MetricName         string       `json:"MetricName" api:"min=1,max=255"`
+	Dimensions         []Dimension  `json:"Dimensions,omitempty" api:"max=30"`
 	StartTime          *awsapi.Time `json:"StartTime"`
 	EndTime            *awsapi.Time `json:"EndTime"`
-	Period             int64        `json:"Period"`
-	Statistics         []string     `json:"Statistics,omitempty"`
-	ExtendedStatistics []string     `json:"ExtendedStatistics,omitempty"`
+	Period             int64        `json:"Period" api:"min=1"`
+	Statistics         []string     `json:"Statistics,omitempty" api:"min=1,max=5"`
+	ExtendedStatistics []string     `json:"ExtendedStatistics,omitempty" api:"min=1,max=10"`
 	Unit               string       `json:"Unit,omitempty" api:"set=metric units"`
 }
 
@@ -157,24 +157,24 @@ func (s *Service) getMetricStatistics(_ context.Context, _ *awsapi.Call,
 }
 
 type dimensionFilter struct {
-	Name  string `json:"Name"`
-	Value string `json:"Value,omitempty"`
+	Name  string `json:"Name" api:"min=1,max=255"`
+	Value string `json:"Value,omitempty" api:"min=1,max=1024"`
 }
 
 type listMetricsIn struct {
-	Namespace             string            `json:"Namespace,omitempty"`
-	MetricName            string            `json:"MetricName,omitempty"`
-	Dimensions            []dimensionFilter `json:"Dimensions,omitempty"`
+	Namespace             string            `json:"Namespace,omitempty" api:"min=1,max=255,pattern=metric namespace"`
+	MetricName            string            `json:"MetricName,omitempty" api:"min=1,max=255"`
+	Dimensions            []dimensionFilter `json:"Dimensions,omitempty" api:"max=10"`
 	NextToken             string            `json:"NextToken,omitempty"`
 	RecentlyActive        string            `json:"RecentlyActive,omitempty"`
 	IncludeLinkedAccounts bool              `json:"IncludeLinkedAccounts,omitempty"`
-	OwningAccount         string            `json:"OwningAccount,omitempty"`
+	OwningAccount         string            `json:"OwningAccount,omitempty" api:"min=1,max=255"`
 }
 
 type metricOut struct {
-	Namespace  string      `json:"Namespace,omitempty"`
-	MetricName string      `json:"MetricName,omitempty"`
-	Dimensions []Dimension `json:"Dimensions,omitempty"`
+	Namespace  string      `json:"Namespace,omitempty" api:"min=1,max=255,pattern=metric namespace"`
+	MetricName string      `json:"MetricName,omitempty" api:"min=1,max=255"`
+	Dimensions []Dimension `json:"Dimensions,omitempty" api:"max=30"`
 }
 
 type listMetricsOut struct {

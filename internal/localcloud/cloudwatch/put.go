@@ -10,7 +10,7 @@ import (
 )
 
 type putMetricDataIn struct {
-	Namespace        string             `json:"Namespace"`
+	Namespace        string             `json:"Namespace" api:"min=1,max=255,pattern=metric namespace"`
 	MetricData       []datum            `json:"MetricData,omitempty"`
 	EntityMetricData []entityMetricData `json:"EntityMetricData,omitempty"`
 	Strict           bool               `json:"StrictEntityValidation,omitempty"`
@@ -22,15 +22,15 @@ type entityMetricData struct {
 }
 
 type datum struct {
-	MetricName        string        `json:"MetricName"`
-	Dimensions        []Dimension   `json:"Dimensions,omitempty"`
+	MetricName        string        `json:"MetricName" api:"min=1,max=255"`
+	Dimensions        []Dimension   `json:"Dimensions,omitempty" api:"max=30"`
 	Timestamp         *awsapi.Time  `json:"Timestamp,omitempty"`
 	Value             *float64      `json:"Value,omitempty"`
 	StatisticValues   *statisticSet `json:"StatisticValues,omitempty"`
 	Values            []float64     `json:"Values,omitempty"`
 	Counts            []float64     `json:"Counts,omitempty"`
 	Unit              string        `json:"Unit,omitempty"`
-	StorageResolution *int64        `json:"StorageResolution,omitempty"`
+	StorageResolution *int64        `json:"StorageResolution,omitempty" api:"min=1"`
 }
 
 type statisticSet struct {

@@ -16,19 +16,19 @@ import (
 
 type metricStat struct {
 	Metric metricOut `json:"Metric"`
-	Period int64     `json:"Period"`
+	Period int64     `json:"Period" api:"min=1"`
 	Stat   string    `json:"Stat"`
 	Unit   string    `json:"Unit,omitempty" api:"set=metric units"`
 }
 
 type dataQuery struct {
-	ID         string      `json:"Id"`
+	ID         string      `json:"Id" api:"min=1,max=255"`
 	MetricStat *metricStat `json:"MetricStat,omitempty"`
-	Expression string      `json:"Expression,omitempty"`
+	Expression string      `json:"Expression,omitempty" api:"min=1,max=2048"`
 	Label      string      `json:"Label,omitempty"`
 	ReturnData *bool       `json:"ReturnData,omitempty"`
-	Period     int64       `json:"Period,omitempty"`
-	AccountID  string      `json:"AccountId,omitempty"`
+	Period     int64       `json:"Period,omitempty" api:"min=1"`
+	AccountID  string      `json:"AccountId,omitempty" api:"min=1,max=255"`
 }
 
 func (q dataQuery) returned() bool { return q.ReturnData == nil || *q.ReturnData }

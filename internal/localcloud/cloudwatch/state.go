@@ -17,8 +17,8 @@ var (
 
 // Dimension is a name and value that belong to a metric's identity.
 type Dimension struct {
-	Name  string `json:"Name"`
-	Value string `json:"Value"`
+	Name  string `json:"Name" api:"min=1,max=255"`
+	Value string `json:"Value" api:"min=1,max=1024"`
 }
 
 // metric is a metric that has had data; its dimensions are sorted.

@@ -11,22 +11,22 @@ import (
 )
 
 type tag struct {
-	Key   string `json:"Key"`
-	Value string `json:"Value"`
+	Key   string `json:"Key" api:"min=1,max=128"`
+	Value string `json:"Value" api:"max=256"`
 }
 
 type tagIn struct {
-	ResourceARN string `json:"ResourceARN"`
+	ResourceARN string `json:"ResourceARN" api:"min=1,max=1024"`
 	Tags        []tag  `json:"Tags"`
 }
 
 type untagIn struct {
-	ResourceARN string   `json:"ResourceARN"`
-	TagKeys     []string `json:"TagKeys"`
+	ResourceARN string   `json:"ResourceARN" api:"min=1,max=1024"`
+	TagKeys     []string `json:"TagKeys" api:"each.min=1,each.max=128"`
 }
 
 type resourceRef struct {
-	ResourceARN string `json:"ResourceARN"`
+	ResourceARN string `json:"ResourceARN" api:"min=1,max=1024"`
 }
 
 type listTagsOut struct {

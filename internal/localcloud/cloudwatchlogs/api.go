@@ -9,7 +9,7 @@ import (
 type nothing struct{}
 
 type groupRef struct {
-	LogGroupName string `json:"logGroupName"`
+	LogGroupName string `json:"logGroupName" api:"min=1,max=512,pattern=log group name"`
 }
 
 // fromToken is the key after which a list goes on.

@@ -11,9 +11,9 @@ import (
 )
 
 type createGroupIn struct {
-	LogGroupName              string            `json:"logGroupName"`
-	KMSKeyID                  string            `json:"kmsKeyId,omitempty"`
-	Tags                      map[string]string `json:"tags,omitempty"`
+	LogGroupName              string            `json:"logGroupName" api:"min=1,max=512,pattern=log group name"`
+	KMSKeyID                  string            `json:"kmsKeyId,omitempty" api:"max=256"`
+	Tags                      map[string]string `json:"tags,omitempty" api:"min=1,max=50,each.max=256,each.pattern=tag text,key.min=1,key.max=128,key.pattern=log tag key"`
 	LogGroupClass             string            `json:"logGroupClass,omitempty" api:"values=STANDARD|INFREQUENT_ACCESS|DELIVERY"`
 	DeletionProtectionEnabled bool              `json:"deletionProtectionEnabled,omitempty"`
 }
@@ -68,10 +68,10 @@ func find(tx *store.Tx, name string) (group, error) {
 }
 
 type describeGroupsIn struct {
-	Prefix  string `json:"logGroupNamePrefix,omitempty"`
-	Pattern string `json:"logGroupNamePattern,omitempty"`
+	Prefix  string `json:"logGroupNamePrefix,omitempty" api:"min=1,max=512,pattern=log group name"`
+	Pattern string `json:"logGroupNamePattern,omitempty" api:"max=512,pattern=log group pattern"`
 	Limit   *int   `json:"limit,omitempty" api:"min=1,max=50"`
-	Token   string `json:"nextToken,omitempty"`
+	Token   string `json:"nextToken,omitempty" api:"min=1"`
 	Class   string `json:"logGroupClass,omitempty" api:"values=STANDARD|INFREQUENT_ACCESS|DELIVERY"`
 }
 
@@ -128,7 +128,7 @@ func (s *Service) describeGroups(_ context.Context, _ *awsapi.Call, in *describe
 }
 
 type retentionIn struct {
-	LogGroupName    string `json:"logGroupName"`
+	LogGroupName    string `json:"logGroupName" api:"min=1,max=512,pattern=log group name"`
 	RetentionInDays int    `json:"retentionInDays"`
 }
 

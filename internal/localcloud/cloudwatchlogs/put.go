@@ -9,15 +9,15 @@ import (
 )
 
 type inputEvent struct {
-	Timestamp int64  `json:"timestamp"`
-	Message   string `json:"message"`
+	Timestamp int64  `json:"timestamp" api:"min=0"`
+	Message   string `json:"message" api:"min=1"`
 }
 
 type putEventsIn struct {
-	LogGroupName  string       `json:"logGroupName"`
-	LogStreamName string       `json:"logStreamName"`
-	LogEvents     []inputEvent `json:"logEvents"`
-	SequenceToken string       `json:"sequenceToken,omitempty"`
+	LogGroupName  string       `json:"logGroupName" api:"min=1,max=512,pattern=log group name"`
+	LogStreamName string       `json:"logStreamName" api:"min=1,max=512,pattern=log stream name"`
+	LogEvents     []inputEvent `json:"logEvents" api:"min=1,max=10000"`
+	SequenceToken string       `json:"sequenceToken,omitempty" api:"min=1"`
 }
 
 type rejected struct {

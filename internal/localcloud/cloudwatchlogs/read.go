@@ -13,14 +13,14 @@ import (
 )
 
 type getEventsIn struct {
-	LogGroupName       string `json:"logGroupName,omitempty"`
-	LogGroupIdentifier string `json:"logGroupIdentifier,omitempty"`
-	LogStreamName      string `json:"logStreamName"`
-	StartTime          *int64 `json:"startTime,omitempty"`
-	EndTime            *int64 `json:"endTime,omitempty"`
+	LogGroupName       string `json:"logGroupName,omitempty" api:"min=1,max=512,pattern=log group name"`
+	LogGroupIdentifier string `json:"logGroupIdentifier,omitempty" api:"min=1,max=2048,pattern=log group identifier"`
+	LogStreamName      string `json:"logStreamName" api:"min=1,max=512,pattern=log stream name"`
+	StartTime          *int64 `json:"startTime,omitempty" api:"min=0"`
+	EndTime            *int64 `json:"endTime,omitempty" api:"min=0"`
 	Limit              *int   `json:"limit,omitempty" api:"min=1,max=10000"`
 	StartFromHead      bool   `json:"startFromHead,omitempty"`
-	Token              string `json:"nextToken,omitempty"`
+	Token              string `json:"nextToken,omitempty" api:"min=1"`
 }
 
 type outputEvent struct {
@@ -107,15 +107,15 @@ func (s *Service) getEvents(_ context.Context, _ *awsapi.Call, in *getEventsIn) 
 }
 
 type filterIn struct {
-	LogGroupName        string   `json:"logGroupName,omitempty"`
-	LogGroupIdentifier  string   `json:"logGroupIdentifier,omitempty"`
-	LogStreamNames      []string `json:"logStreamNames,omitempty"`
-	LogStreamNamePrefix string   `json:"logStreamNamePrefix,omitempty"`
-	StartTime           *int64   `json:"startTime,omitempty"`
-	EndTime             *int64   `json:"endTime,omitempty"`
-	FilterPattern       string   `json:"filterPattern,omitempty"`
+	LogGroupName        string   `json:"logGroupName,omitempty" api:"min=1,max=512,pattern=log group name"`
+	LogGroupIdentifier  string   `json:"logGroupIdentifier,omitempty" api:"min=1,max=2048,pattern=log group identifier"`
+	LogStreamNames      []string `json:"logStreamNames,omitempty" api:"min=1,max=100,each.min=1,each.max=512,each.pattern=log stream name"`
+	LogStreamNamePrefix string   `json:"logStreamNamePrefix,omitempty" api:"min=1,max=512,pattern=log stream name"`
+	StartTime           *int64   `json:"startTime,omitempty" api:"min=0"`
+	EndTime             *int64   `json:"endTime,omitempty" api:"min=0"`
+	FilterPattern       string   `json:"filterPattern,omitempty" api:"max=1024"`
 	Limit               *int     `json:"limit,omitempty" api:"min=1,max=10000"`
-	Token               string   `json:"nextToken,omitempty"`
+	Token               string   `json:"nextToken,omitempty" api:"min=1"`
 }
 
 type filteredEvent struct {

@@ -11,8 +11,8 @@ import (
 )
 
 type streamRef struct {
-	LogGroupName  string `json:"logGroupName"`
-	LogStreamName string `json:"logStreamName"`
+	LogGroupName  string `json:"logGroupName" api:"min=1,max=512,pattern=log group name"`
+	LogStreamName string `json:"logStreamName" api:"min=1,max=512,pattern=log stream name"`
 }
 
 func (s *Service) createStream(_ context.Context, _ *awsapi.Call, in *streamRef) (*nothing, error) {
@@ -56,13 +56,13 @@ func findStream(tx *store.Tx, g, name string) (stream, error) {
 }
 
 type describeStreamsIn struct {
-	LogGroupName       string `json:"logGroupName,omitempty"`
-	LogGroupIdentifier string `json:"logGroupIdentifier,omitempty"`
-	Prefix             string `json:"logStreamNamePrefix,omitempty"`
+	LogGroupName       string `json:"logGroupName,omitempty" api:"min=1,max=512,pattern=log group name"`
+	LogGroupIdentifier string `json:"logGroupIdentifier,omitempty" api:"min=1,max=2048,pattern=log group identifier"`
+	Prefix             string `json:"logStreamNamePrefix,omitempty" api:"min=1,max=512,pattern=log stream name"`
 	OrderBy            string `json:"orderBy,omitempty" api:"values=LogStreamName|LastEventTime"`
 	Descending         bool   `json:"descending,omitempty"`
 	Limit              *int   `json:"limit,omitempty" api:"min=1,max=50"`
-	Token              string `json:"nextToken,omitempty"`
+	Token              string `json:"nextToken,omitempty" api:"min=1"`
 }
 
 type streamOut struct {

@@ -8,9 +8,9 @@ import (
 )
 
 type tagIn struct {
-	LogGroupName string            `json:"logGroupName,omitempty"`
-	ResourceArn  string            `json:"resourceArn,omitempty"`
-	Tags         map[string]string `json:"tags"`
+	LogGroupName string            `json:"logGroupName,omitempty" api:"min=1,max=512,pattern=log group name"`
+	ResourceArn  string            `json:"resourceArn,omitempty" api:"min=1,max=1011,pattern=arn characters"`
+	Tags         map[string]string `json:"tags" api:"min=1,max=50,each.max=256,each.pattern=tag text,key.min=1,key.max=128,key.pattern=log tag key"`
 }
 
 func (s *Service) tag(_ context.Context, _ *awsapi.Call, in *tagIn) (*nothing, error) {
@@ -25,8 +25,8 @@ func (s *Service) tag(_ context.Context, _ *awsapi.Call, in *tagIn) (*nothing, e
 }
 
 type untagIn struct {
-	ResourceArn string   `json:"resourceArn"`
-	TagKeys     []string `json:"tagKeys,omitempty"`
+	ResourceArn string   `json:"resourceArn" api:"min=1,max=1011,pattern=arn characters"`
+	TagKeys     []string `json:"tagKeys,omitempty" api:"max=50,each.min=1,each.max=128,each.pattern=log tag key"`
 }
 
 func (s *Service) untag(_ context.Context, _ *awsapi.Call, in *untagIn) (*nothing, error) {

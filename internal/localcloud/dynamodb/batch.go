@@ -25,12 +25,12 @@ type keysAndAttributes struct {
 	Keys                     []expr.Item       `json:"Keys"`
 	ConsistentRead           bool              `json:"ConsistentRead,omitempty"`
 	ProjectionExpression     string            `json:"ProjectionExpression,omitempty"`
-	ExpressionAttributeNames map[string]string `json:"ExpressionAttributeNames,omitempty"`
+	ExpressionAttributeNames map[string]string `json:"ExpressionAttributeNames,omitempty" api:"each.max=65535"`
 	AttributesToGet          any               `json:"AttributesToGet,omitempty"`
 }
 
 type batchGetIn struct {
-	RequestItems           map[string]keysAndAttributes `json:"RequestItems"`
+	RequestItems           map[string]keysAndAttributes `json:"RequestItems" api:"key.min=1,key.max=1024"`
 	ReturnConsumedCapacity string                       `json:"ReturnConsumedCapacity,omitempty" api:"values=INDEXES|TOTAL|NONE"`
 }
 
@@ -111,7 +111,7 @@ type writeRequest struct {
 }
 
 type batchWriteIn struct {
-	RequestItems           map[string][]writeRequest `json:"RequestItems"`
+	RequestItems           map[string][]writeRequest `json:"RequestItems" api:"key.min=1,key.max=1024"`
 	ReturnConsumedCapacity string                    `json:"ReturnConsumedCapacity,omitempty" api:"values=INDEXES|TOTAL|NONE"`
 }
 
@@ -185,7 +185,7 @@ type transactItem struct {
 
 type transactWriteIn struct {
 	TransactItems          []transactItem `json:"TransactItems"`
-	ClientRequestToken     string         `json:"ClientRequestToken,omitempty"`
+	ClientRequestToken     string         `json:"ClientRequestToken,omitempty" api:"min=1,max=36"`
 	ReturnConsumedCapacity string         `json:"ReturnConsumedCapacity,omitempty" api:"values=INDEXES|TOTAL|NONE"`
 }
 

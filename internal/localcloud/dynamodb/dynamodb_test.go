@@ -135,7 +135,7 @@ func TestBadRequestsAreRefused(t *testing.T) {
 		{"PutItem", `{"TableName":"tbl","Item":{},"Expected":{}}`, "NotImplemented", "Expected"},
 		{"GetItem", `{"TableName":"tbl","Key":{"PK":{"S":"a"}}}`, "ValidationException", "does not match the schema"},
 		{"Query", `{"TableName":"tbl"}`, "ValidationException", "KeyConditionExpression"},
-		{"Query", `{"TableName":"tbl","IndexName":"i"}`, "ValidationException", "does not have the specified index: i"},
+		{"Query", `{"TableName":"tbl","IndexName":"idx"}`, "ValidationException", "does not have the specified index: idx"},
 		{"Query", `{"TableName":"tbl","KeyConditionExpression":"PK = :p","ExpressionAttributeValues":{":p":{"N":"1"}}}`, "ValidationException", "does not match schema type"},
 		{"Scan", `{"TableName":"tbl","Segment":3,"TotalSegments":3}`, "ValidationException", "Segment"},
 		{"PutItem", strings.TrimSuffix(put("a", 1, ""), "}") + `,"ExpressionAttributeValues":{":x":{"S":"y"}}}`, "ValidationException", "unused in expressions: keys: {:x}"},

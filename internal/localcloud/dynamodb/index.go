@@ -59,11 +59,11 @@ func (p phase) status() (status string, backfills *bool) {
 
 type projectionIn struct {
 	ProjectionType   string   `json:"ProjectionType,omitempty" api:"values=ALL|INCLUDE|KEYS_ONLY"`
-	NonKeyAttributes []string `json:"NonKeyAttributes,omitempty"`
+	NonKeyAttributes []string `json:"NonKeyAttributes,omitempty" api:"each.min=1,each.max=255"`
 }
 
 type indexIn struct {
-	IndexName             string             `json:"IndexName"`
+	IndexName             string             `json:"IndexName" api:"min=3,max=255,pattern=table name"`
 	KeySchema             []keySchemaElement `json:"KeySchema"`
 	Projection            *projectionIn      `json:"Projection"`
 	ProvisionedThroughput *throughput        `json:"ProvisionedThroughput,omitempty"`
@@ -74,11 +74,11 @@ type indexIn struct {
 type indexUpdate struct {
 	Create *indexIn `json:"Create,omitempty"`
 	Update *struct {
-		IndexName             string      `json:"IndexName"`
+		IndexName             string      `json:"IndexName" api:"min=3,max=255,pattern=table name"`
 		ProvisionedThroughput *throughput `json:"ProvisionedThroughput,omitempty"`
 	} `json:"Update,omitempty"`
 	Delete *struct {
-		IndexName string `json:"IndexName"`
+		IndexName string `json:"IndexName" api:"min=3,max=255,pattern=table name"`
 	} `json:"Delete,omitempty"`
 }
 

@@ -12,7 +12,7 @@ import (
 
 // placeholders are the members that every operation with expressions has.
 type placeholders struct {
-	ExpressionAttributeNames  map[string]string     `json:"ExpressionAttributeNames,omitempty"`
+	ExpressionAttributeNames  map[string]string     `json:"ExpressionAttributeNames,omitempty" api:"each.max=65535"`
 	ExpressionAttributeValues map[string]expr.Value `json:"ExpressionAttributeValues,omitempty"`
 }
 
@@ -178,12 +178,19 @@ func checkItem(item expr.Item) error {
 		if err := v.Check(); err != nil && (wrong == nil || name < first) {
 			first, wrong = name, err
 		}
+		if len(name) > maxAttributeName {
+			return errValidation("1 validation error detected: Value at 'item' failed to satisfy constraint: Map " +
+				"keys must satisfy constraint: [Member must have length less than or equal to 65535]")
+		}
 	}
 	if wrong != nil {
 		return asValidation(wrong)
 	}
 	return nil
 }
+
+// maxAttributeName is the length of an attribute's name in bytes.
+const maxAttributeName = 65535
 
 // change is one write, alone, in a batch or in a transaction.
 type change struct {
@@ -284,7 +291,7 @@ type writeOut struct {
 }
 
 type putIn struct {
-	TableName           string    `json:"TableName"`
+	TableName           string    `json:"TableName" api:"min=1,max=1024"`
 	Item                expr.Item `json:"Item" api:"required"`
 	ConditionExpression string    `json:"ConditionExpression,omitempty"`
 	placeholders
@@ -348,7 +355,7 @@ func (s *Service) putItem(_ context.Context, _ *awsapi.Call, in *putIn) (*writeO
 }
 
 type deleteIn struct {
-	TableName           string    `json:"TableName"`
+	TableName           string    `json:"TableName" api:"min=1,max=1024"`
 	Key                 expr.Item `json:"Key" api:"required"`
 	ConditionExpression string    `json:"ConditionExpression,omitempty"`
 	placeholders
@@ -376,7 +383,7 @@ func (s *Service) deleteItem(_ context.Context, _ *awsapi.Call, in *deleteIn) (*
 }
 
 type updateIn struct {
-	TableName           string    `json:"TableName"`
+	TableName           string    `json:"TableName" api:"min=1,max=1024"`
 	Key                 expr.Item `json:"Key" api:"required"`
 	UpdateExpression    string    `json:"UpdateExpression,omitempty"`
 	ConditionExpression string    `json:"ConditionExpression,omitempty"`
@@ -432,11 +439,11 @@ func (s *Service) updateItem(_ context.Context, _ *awsapi.Call, in *updateIn) (*
 }
 
 type getIn struct {
-	TableName                string            `json:"TableName"`
+	TableName                string            `json:"TableName" api:"min=1,max=1024"`
 	Key                      expr.Item         `json:"Key" api:"required"`
 	ConsistentRead           bool              `json:"ConsistentRead,omitempty"`
 	ProjectionExpression     string            `json:"ProjectionExpression,omitempty"`
-	ExpressionAttributeNames map[string]string `json:"ExpressionAttributeNames,omitempty"`
+	ExpressionAttributeNames map[string]string `json:"ExpressionAttributeNames,omitempty" api:"each.max=65535"`
 	replaced
 	ReturnConsumedCapacity string `json:"ReturnConsumedCapacity,omitempty" api:"values=INDEXES|TOTAL|NONE"`
 }

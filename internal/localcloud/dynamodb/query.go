@@ -11,8 +11,8 @@ import (
 
 // page is what Query and Scan share.
 type page struct {
-	TableName            string `json:"TableName"`
-	IndexName            string `json:"IndexName,omitempty"`
+	TableName            string `json:"TableName" api:"min=1,max=1024"`
+	IndexName            string `json:"IndexName,omitempty" api:"min=3,max=255,pattern=table name"`
 	FilterExpression     string `json:"FilterExpression,omitempty"`
 	ProjectionExpression string `json:"ProjectionExpression,omitempty"`
 	placeholders
@@ -32,8 +32,8 @@ type queryIn struct {
 
 type scanIn struct {
 	page
-	Segment       *int `json:"Segment,omitempty"`
-	TotalSegments *int `json:"TotalSegments,omitempty"`
+	Segment       *int `json:"Segment,omitempty" api:"min=0,max=999999"`
+	TotalSegments *int `json:"TotalSegments,omitempty" api:"min=1,max=1000000"`
 }
 
 type pageOut struct {

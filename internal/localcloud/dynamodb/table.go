@@ -14,24 +14,24 @@ import (
 )
 
 type attributeDefinition struct {
-	AttributeName string `json:"AttributeName"`
+	AttributeName string `json:"AttributeName" api:"min=1,max=255"`
 	AttributeType string `json:"AttributeType" api:"values=B|N|S"`
 }
 
 type keySchemaElement struct {
-	AttributeName string `json:"AttributeName"`
+	AttributeName string `json:"AttributeName" api:"min=1,max=255"`
 	KeyType       string `json:"KeyType" api:"values=HASH|RANGE"`
 }
 
 type throughput struct {
 	NumberOfDecreasesToday int64 `json:"NumberOfDecreasesToday"`
-	ReadCapacityUnits      int64 `json:"ReadCapacityUnits"`
-	WriteCapacityUnits     int64 `json:"WriteCapacityUnits"`
+	ReadCapacityUnits      int64 `json:"ReadCapacityUnits" api:"min=1"`
+	WriteCapacityUnits     int64 `json:"WriteCapacityUnits" api:"min=1"`
 }
 
 type tag struct {
-	Key   string `json:"Key"`
-	Value string `json:"Value"`
+	Key   string `json:"Key" api:"min=1,max=128"`
+	Value string `json:"Value" api:"max=256"`
 }
 
 type sseSpecification struct {
@@ -47,7 +47,7 @@ type sseDescription struct {
 }
 
 type createTableIn struct {
-	TableName                 string                `json:"TableName"`
+	TableName                 string                `json:"TableName" api:"min=1,max=1024"`
 	AttributeDefinitions      []attributeDefinition `json:"AttributeDefinitions"`
 	KeySchema                 []keySchemaElement    `json:"KeySchema"`
 	BillingMode               string                `json:"BillingMode,omitempty" api:"set=billing modes"`
@@ -99,7 +99,7 @@ type describeTableOut struct {
 }
 
 type tableRef struct {
-	TableName string `json:"TableName"`
+	TableName string `json:"TableName" api:"min=1,max=1024"`
 }
 
 var validTableName = regexp.MustCompile(`^[a-zA-Z0-9_.-]{3,255}$`)
@@ -319,7 +319,7 @@ func (s *Service) deleteTable(_ context.Context, _ *awsapi.Call, in *tableRef) (
 }
 
 type updateTableIn struct {
-	TableName                   string                `json:"TableName"`
+	TableName                   string                `json:"TableName" api:"min=1,max=1024"`
 	AttributeDefinitions        []attributeDefinition `json:"AttributeDefinitions,omitempty"`
 	BillingMode                 string                `json:"BillingMode,omitempty" api:"set=billing modes"`
 	ProvisionedThroughput       *throughput           `json:"ProvisionedThroughput,omitempty"`
@@ -405,7 +405,7 @@ func (t *table) setBillingMode(in *updateTableIn) error {
 }
 
 type listTablesIn struct {
-	ExclusiveStartTableName string `json:"ExclusiveStartTableName,omitempty"`
+	ExclusiveStartTableName string `json:"ExclusiveStartTableName,omitempty" api:"min=3,max=255,pattern=table name"`
 	Limit                   *int   `json:"Limit,omitempty" api:"min=1,max=100"`
 }
 
@@ -437,12 +437,12 @@ func (s *Service) listTables(_ context.Context, _ *awsapi.Call, in *listTablesIn
 }
 
 type timeToLive struct {
-	AttributeName string `json:"AttributeName"`
+	AttributeName string `json:"AttributeName" api:"min=1,max=255"`
 	Enabled       bool   `json:"Enabled"`
 }
 
 type timeToLiveIn struct {
-	TableName               string     `json:"TableName"`
+	TableName               string     `json:"TableName" api:"min=1,max=1024"`
 	TimeToLiveSpecification timeToLive `json:"TimeToLiveSpecification"`
 }
 
@@ -520,11 +520,11 @@ func (s *Service) describeTimeToLive(_ context.Context, _ *awsapi.Call, in *tabl
 
 type recoverySpecification struct {
 	PointInTimeRecoveryEnabled bool `json:"PointInTimeRecoveryEnabled"`
-	RecoveryPeriodInDays       int  `json:"RecoveryPeriodInDays,omitempty"`
+	RecoveryPeriodInDays       int  `json:"RecoveryPeriodInDays,omitempty" api:"min=1,max=35"`
 }
 
 type backupsIn struct {
-	TableName                        string                `json:"TableName"`
+	TableName                        string                `json:"TableName" api:"min=1,max=1024"`
 	PointInTimeRecoverySpecification recoverySpecification `json:"PointInTimeRecoverySpecification"`
 }
 
@@ -577,9 +577,9 @@ func (s *Service) describeBackups(_ context.Context, _ *awsapi.Call, in *tableRe
 }
 
 type tagIn struct {
-	ResourceArn string   `json:"ResourceArn"`
+	ResourceArn string   `json:"ResourceArn" api:"min=1,max=1283"`
 	Tags        []tag    `json:"Tags,omitempty"`
-	TagKeys     []string `json:"TagKeys,omitempty"`
+	TagKeys     []string `json:"TagKeys,omitempty" api:"each.min=1,each.max=128"`
 }
 
 type nothing struct{}

@@ -76,28 +76,28 @@ func orDefault(group string) string {
 type (
 	none        struct{}
 	scheduleRef struct {
-		Name      string `json:"Name" uri:"Name"`
-		GroupName string `json:"GroupName,omitempty" query:"groupName"`
-		Token     string `json:"ClientToken,omitempty" query:"clientToken"`
+		Name      string `json:"Name" uri:"Name" api:"min=1,max=64,pattern=schedule name"`
+		GroupName string `json:"GroupName,omitempty" query:"groupName" api:"min=1,max=64,pattern=schedule name"`
+		Token     string `json:"ClientToken,omitempty" query:"clientToken" api:"min=1,max=64,pattern=schedule client token"`
 	}
 	flexibleWindow struct {
 		Mode    string `json:"Mode" api:"values=OFF|FLEXIBLE"`
-		Minutes *int   `json:"MaximumWindowInMinutes,omitempty"`
+		Minutes *int   `json:"MaximumWindowInMinutes,omitempty" api:"min=1,max=1440"`
 	}
 	deadLetter struct {
-		ARN string `json:"Arn,omitempty"`
+		ARN string `json:"Arn,omitempty" api:"min=1,max=1600,pattern=schedule queue"`
 	}
 	retryPolicy struct {
-		MaxAge     *int `json:"MaximumEventAgeInSeconds,omitempty"`
-		MaxRetries *int `json:"MaximumRetryAttempts,omitempty"`
+		MaxAge     *int `json:"MaximumEventAgeInSeconds,omitempty" api:"min=60,max=86400"`
+		MaxRetries *int `json:"MaximumRetryAttempts,omitempty" api:"min=0,max=185"`
 	}
 	sqsParameters struct {
-		GroupID string `json:"MessageGroupId,omitempty"`
+		GroupID string `json:"MessageGroupId,omitempty" api:"min=1,max=128"`
 	}
 	targetShape struct {
-		ARN        string         `json:"Arn"`
-		RoleARN    string         `json:"RoleArn"`
-		Input      string         `json:"Input,omitempty"`
+		ARN        string         `json:"Arn" api:"min=1,max=1600"`
+		RoleARN    string         `json:"RoleArn" api:"min=1,max=1600,pattern=schedule role"`
+		Input      string         `json:"Input,omitempty" api:"min=1"`
 		DeadLetter *deadLetter    `json:"DeadLetterConfig,omitempty"`
 		Retry      *retryPolicy   `json:"RetryPolicy,omitempty"`
 		SQS        *sqsParameters `json:"SqsParameters,omitempty"`
@@ -109,19 +109,19 @@ type (
 	}
 	// scheduleIn is CreateSchedule and UpdateSchedule.
 	scheduleIn struct {
-		Name        string          `json:"Name" uri:"Name"`
-		GroupName   string          `json:"GroupName,omitempty"`
-		Expression  string          `json:"ScheduleExpression"`
-		Zone        string          `json:"ScheduleExpressionTimezone,omitempty"`
+		Name        string          `json:"Name" uri:"Name" api:"min=1,max=64,pattern=schedule name"`
+		GroupName   string          `json:"GroupName,omitempty" api:"min=1,max=64,pattern=schedule name"`
+		Expression  string          `json:"ScheduleExpression" api:"min=1,max=256"`
+		Zone        string          `json:"ScheduleExpressionTimezone,omitempty" api:"min=1,max=50"`
 		Start       *awsapi.Time    `json:"StartDate,omitempty"`
 		End         *awsapi.Time    `json:"EndDate,omitempty"`
-		Description string          `json:"Description,omitempty"`
+		Description string          `json:"Description,omitempty" api:"max=512"`
 		State       string          `json:"State,omitempty" api:"set=schedule states"`
 		After       string          `json:"ActionAfterCompletion,omitempty" api:"values=NONE|DELETE"`
-		KmsKeyArn   string          `json:"KmsKeyArn,omitempty"`
+		KmsKeyArn   string          `json:"KmsKeyArn,omitempty" api:"min=1,max=2048,pattern=schedule key"`
 		Window      *flexibleWindow `json:"FlexibleTimeWindow,omitempty"`
 		Target      *targetShape    `json:"Target,omitempty"`
-		Token       string          `json:"ClientToken,omitempty"`
+		Token       string          `json:"ClientToken,omitempty" api:"min=1,max=64,pattern=schedule client token"`
 	}
 	scheduleARN struct {
 		ARN string `json:"ScheduleArn"`
@@ -143,11 +143,11 @@ type (
 		Modified    awsapi.Time    `json:"LastModificationDate"`
 	}
 	listSchedulesIn struct {
-		GroupName  string `json:"GroupName,omitempty" query:"ScheduleGroup"`
-		NamePrefix string `json:"NamePrefix,omitempty" query:"NamePrefix"`
+		GroupName  string `json:"GroupName,omitempty" query:"ScheduleGroup" api:"min=1,max=64,pattern=schedule name"`
+		NamePrefix string `json:"NamePrefix,omitempty" query:"NamePrefix" api:"min=1,max=64,pattern=schedule name"`
 		State      string `json:"State,omitempty" query:"State" api:"set=schedule states"`
 		MaxResults *int   `json:"MaxResults,omitempty" query:"MaxResults" api:"min=1,max=100"`
-		NextToken  string `json:"NextToken,omitempty" query:"NextToken"`
+		NextToken  string `json:"NextToken,omitempty" query:"NextToken" api:"min=1,max=2048"`
 	}
 	targetARN struct {
 		ARN string `json:"Arn"`
@@ -166,20 +166,20 @@ type (
 		NextToken string            `json:"NextToken,omitempty"`
 	}
 	tag struct {
-		Key   string `json:"Key"`
-		Value string `json:"Value"`
+		Key   string `json:"Key" api:"min=1,max=128"`
+		Value string `json:"Value" api:"min=1,max=256"`
 	}
 	groupIn struct {
-		Name  string `json:"Name" uri:"Name"`
-		Tags  []tag  `json:"Tags,omitempty"`
-		Token string `json:"ClientToken,omitempty"`
+		Name  string `json:"Name" uri:"Name" api:"min=1,max=64,pattern=schedule name"`
+		Tags  []tag  `json:"Tags,omitempty" api:"max=200"`
+		Token string `json:"ClientToken,omitempty" api:"min=1,max=64,pattern=schedule client token"`
 	}
 	groupARN struct {
 		ARN string `json:"ScheduleGroupArn"`
 	}
 	groupRef struct {
-		Name  string `json:"Name" uri:"Name"`
-		Token string `json:"ClientToken,omitempty" query:"clientToken"`
+		Name  string `json:"Name" uri:"Name" api:"min=1,max=64,pattern=schedule name"`
+		Token string `json:"ClientToken,omitempty" query:"clientToken" api:"min=1,max=64,pattern=schedule client token"`
 	}
 	groupOut struct {
 		ARN      string      `json:"Arn"`
@@ -189,24 +189,24 @@ type (
 		Modified awsapi.Time `json:"LastModificationDate"`
 	}
 	listGroupsIn struct {
-		NamePrefix string `json:"NamePrefix,omitempty" query:"NamePrefix"`
+		NamePrefix string `json:"NamePrefix,omitempty" query:"NamePrefix" api:"min=1,max=64,pattern=schedule name"`
 		MaxResults *int   `json:"MaxResults,omitempty" query:"MaxResults" api:"min=1,max=100"`
-		NextToken  string `json:"NextToken,omitempty" query:"NextToken"`
+		NextToken  string `json:"NextToken,omitempty" query:"NextToken" api:"min=1,max=2048"`
 	}
 	listGroupsOut struct {
 		Groups    []groupOut `json:"ScheduleGroups"`
 		NextToken string     `json:"NextToken,omitempty"`
 	}
 	tagRef struct {
-		ResourceArn string `json:"ResourceArn" uri:"ResourceArn"`
+		ResourceArn string `json:"ResourceArn" uri:"ResourceArn" api:"min=1,max=1011,pattern=schedule group arn"`
 	}
 	tagIn struct {
-		ResourceArn string `json:"ResourceArn" uri:"ResourceArn"`
-		Tags        []tag  `json:"Tags"`
+		ResourceArn string `json:"ResourceArn" uri:"ResourceArn" api:"min=1,max=1011,pattern=schedule group arn"`
+		Tags        []tag  `json:"Tags" api:"max=200"`
 	}
 	untagIn struct {
-		ResourceArn string   `json:"ResourceArn" uri:"ResourceArn"`
-		TagKeys     []string `json:"TagKeys" query:"TagKeys"`
+		ResourceArn string   `json:"ResourceArn" uri:"ResourceArn" api:"min=1,max=1011,pattern=schedule group arn"`
+		TagKeys     []string `json:"TagKeys" query:"TagKeys" api:"max=200,each.min=1,each.max=128"`
 	}
 	tagsOut struct {
 		Tags []tag `json:"Tags"`

@@ -15,7 +15,7 @@ func (s *Service) API() awsapi.Service {
 		Throttled: awsapi.Word{Code: "Throttling", Status: 400},
 		ID:        "iam", Signing: "iam", Prefix: "iam", Protocols: []awsapi.Protocol{awsapi.Query},
 		Namespace: "https://iam.amazonaws.com/doc/2010-05-08/", Version: "2010-05-08", DeniedCode: "AccessDenied",
-		Invalid: "ValidationError",
+		Invalid: "ValidationError", Discreet: true,
 		Unbuilt: strings.Fields(unbuilt),
 		Operations: []awsapi.Operation{
 			awsapi.Op("CreateRole", s.createRole, awsapi.On(func(c *awsapi.Call, in *createRoleIn) []string {
@@ -53,7 +53,7 @@ func (s *Service) API() awsapi.Service {
 			awsapi.Op("ListUserPolicies", s.listUserPolicies, onUser[listOfUserIn](user)),
 			awsapi.Op("AttachUserPolicy", s.attachUserPolicy, onUser[attachUserIn](user)),
 			awsapi.Op("DetachUserPolicy", s.detachUserPolicy, onUser[attachUserIn](user)),
-			awsapi.Op("ListAttachedUserPolicies", s.listAttachedUserPolicies, onUser[listOfUserIn](user)),
+			awsapi.Op("ListAttachedUserPolicies", s.listAttachedUserPolicies, onUser[listAttachedIn](user)),
 			awsapi.Op("CreateAccessKey", s.createAccessKey, onUser[userIn](user)),
 			awsapi.Op("UpdateAccessKey", s.updateAccessKey, onUser[accessKeyIn](user)),
 			awsapi.Op("DeleteAccessKey", s.deleteAccessKey, onUser[accessKeyIn](user)),
@@ -105,13 +105,13 @@ type (
 	none struct{}
 
 	tag struct {
-		Key   string `json:"Key"`
-		Value string `json:"Value"`
+		Key   string `json:"Key" api:"min=1,max=128,pattern=iam tag key"`
+		Value string `json:"Value" api:"max=256,pattern=iam tag value"`
 	}
 	paging struct {
-		Marker     string `json:"Marker"`
+		Marker     string `json:"Marker" api:"min=1,max=320"`
 		MaxItems   *int   `json:"MaxItems" api:"min=1,max=1000"`
-		PathPrefix string `json:"PathPrefix"`
+		PathPrefix string `json:"PathPrefix" api:"min=1,max=512,pattern=path prefix"`
 	}
 	page struct {
 		IsTruncated bool   `json:"IsTruncated"`
@@ -169,24 +169,24 @@ type (
 	}
 
 	createRoleIn struct {
-		Path                     string `json:"Path"`
-		RoleName                 string `json:"RoleName"`
-		AssumeRolePolicyDocument string `json:"AssumeRolePolicyDocument"`
-		Description              string `json:"Description"`
-		MaxSessionDuration       int    `json:"MaxSessionDuration"`
-		PermissionsBoundary      string `json:"PermissionsBoundary"`
-		Tags                     []tag  `json:"Tags"`
+		Path                     string `json:"Path" api:"min=1,max=512,pattern=path"`
+		RoleName                 string `json:"RoleName" api:"min=1,max=64,pattern=entity name"`
+		AssumeRolePolicyDocument string `json:"AssumeRolePolicyDocument" api:"min=1,max=131072,pattern=latin text"`
+		Description              string `json:"Description" api:"max=1000,pattern=iam description"`
+		MaxSessionDuration       int    `json:"MaxSessionDuration" api:"min=3600,max=43200"`
+		PermissionsBoundary      string `json:"PermissionsBoundary" api:"min=20,max=2048"`
+		Tags                     []tag  `json:"Tags" api:"max=50"`
 	}
 	roleOut struct {
 		Role roleShape `json:"Role"`
 	}
 	roleIn struct {
-		RoleName string `json:"RoleName"`
+		RoleName string `json:"RoleName" api:"min=1,max=64,pattern=entity name"`
 	}
 	updateRoleIn struct {
-		RoleName           string  `json:"RoleName"`
-		Description        *string `json:"Description"`
-		MaxSessionDuration int     `json:"MaxSessionDuration"`
+		RoleName           string  `json:"RoleName" api:"min=1,max=64,pattern=entity name"`
+		Description        *string `json:"Description" api:"max=1000,pattern=iam description"`
+		MaxSessionDuration int     `json:"MaxSessionDuration" api:"min=3600,max=43200"`
 	}
 	listIn struct {
 		paging
@@ -196,41 +196,42 @@ type (
 		page
 	}
 	trustIn struct {
-		RoleName       string `json:"RoleName"`
-		PolicyDocument string `json:"PolicyDocument"`
+		RoleName       string `json:"RoleName" api:"min=1,max=64,pattern=entity name"`
+		PolicyDocument string `json:"PolicyDocument" api:"min=1,max=131072,pattern=latin text"`
 	}
 	tagRoleIn struct {
-		RoleName string `json:"RoleName"`
-		Tags     []tag  `json:"Tags"`
+		RoleName string `json:"RoleName" api:"min=1,max=64,pattern=entity name"`
+		Tags     []tag  `json:"Tags" api:"max=50"`
 	}
 	untagRoleIn struct {
-		RoleName string   `json:"RoleName"`
-		TagKeys  []string `json:"TagKeys"`
+		RoleName string   `json:"RoleName" api:"min=1,max=64,pattern=entity name"`
+		TagKeys  []string `json:"TagKeys" api:"max=50,each.min=1,each.max=128,each.pattern=iam tag key"`
 	}
 	tagsOut struct {
 		Tags []tag `json:"Tags"`
 		page
 	}
 	boundaryIn struct {
-		RoleName            string `json:"RoleName"`
-		PermissionsBoundary string `json:"PermissionsBoundary"`
+		RoleName            string `json:"RoleName" api:"min=1,max=64,pattern=entity name"`
+		PermissionsBoundary string `json:"PermissionsBoundary" api:"min=20,max=2048"`
 	}
 	instanceProfilesOut struct {
 		InstanceProfiles []none `json:"InstanceProfiles"`
 		page
 	}
 	rolePolicyIn struct {
-		RoleName       string `json:"RoleName"`
-		PolicyName     string `json:"PolicyName"`
-		PolicyDocument string `json:"PolicyDocument"`
+		RoleName       string `json:"RoleName" api:"min=1,max=64,pattern=entity name"`
+		PolicyName     string `json:"PolicyName" api:"min=1,max=128,pattern=entity name"`
+		PolicyDocument string `json:"PolicyDocument" api:"min=1,max=131072,pattern=latin text"`
 	}
 	rolePolicyOut struct {
-		RoleName       string `json:"RoleName"`
-		PolicyName     string `json:"PolicyName"`
-		PolicyDocument string `json:"PolicyDocument"`
+		RoleName       string `json:"RoleName" api:"min=1,max=64,pattern=entity name"`
+		PolicyName     string `json:"PolicyName" api:"min=1,max=128,pattern=entity name"`
+		PolicyDocument string `json:"PolicyDocument" api:"min=1,max=131072,pattern=latin text"`
 	}
 	listOfRoleIn struct {
-		RoleName string `json:"RoleName"`
+		RoleName   string `json:"RoleName" api:"min=1,max=64,pattern=entity name"`
+		PathPrefix string `json:"PathPrefix" api:"min=1,max=512,pattern=policy path prefix"`
 		paging
 	}
 	policyNamesOut struct {
@@ -238,8 +239,8 @@ type (
 		page
 	}
 	attachRoleIn struct {
-		RoleName  string `json:"RoleName"`
-		PolicyArn string `json:"PolicyArn"`
+		RoleName  string `json:"RoleName" api:"min=1,max=64,pattern=entity name"`
+		PolicyArn string `json:"PolicyArn" api:"min=20,max=2048"`
 	}
 	attachedOut struct {
 		AttachedPolicies []attachedPolicy `json:"AttachedPolicies"`
@@ -247,13 +248,13 @@ type (
 	}
 
 	createUserIn struct {
-		Path                string `json:"Path"`
-		UserName            string `json:"UserName"`
-		PermissionsBoundary string `json:"PermissionsBoundary"`
-		Tags                []tag  `json:"Tags"`
+		Path                string `json:"Path" api:"min=1,max=512,pattern=path"`
+		UserName            string `json:"UserName" api:"min=1,max=64,pattern=entity name"`
+		PermissionsBoundary string `json:"PermissionsBoundary" api:"min=20,max=2048"`
+		Tags                []tag  `json:"Tags" api:"max=50"`
 	}
 	userIn struct {
-		UserName string `json:"UserName"`
+		UserName string `json:"UserName" api:"min=1,max=128,pattern=entity name"`
 	}
 	userOut struct {
 		User userShape `json:"User"`
@@ -263,26 +264,31 @@ type (
 		page
 	}
 	userPolicyIn struct {
-		UserName       string `json:"UserName"`
-		PolicyName     string `json:"PolicyName"`
-		PolicyDocument string `json:"PolicyDocument"`
+		UserName       string `json:"UserName" api:"min=1,max=128,pattern=entity name"`
+		PolicyName     string `json:"PolicyName" api:"min=1,max=128,pattern=entity name"`
+		PolicyDocument string `json:"PolicyDocument" api:"min=1,max=131072,pattern=latin text"`
 	}
 	userPolicyOut struct {
-		UserName       string `json:"UserName"`
-		PolicyName     string `json:"PolicyName"`
-		PolicyDocument string `json:"PolicyDocument"`
+		UserName       string `json:"UserName" api:"min=1,max=128,pattern=entity name"`
+		PolicyName     string `json:"PolicyName" api:"min=1,max=128,pattern=entity name"`
+		PolicyDocument string `json:"PolicyDocument" api:"min=1,max=131072,pattern=latin text"`
 	}
 	listOfUserIn struct {
-		UserName string `json:"UserName"`
+		UserName string `json:"UserName" api:"min=1,max=128,pattern=entity name"`
+		paging
+	}
+	listAttachedIn struct {
+		UserName   string `json:"UserName" api:"min=1,max=64,pattern=entity name"`
+		PathPrefix string `json:"PathPrefix" api:"min=1,max=512,pattern=policy path prefix"`
 		paging
 	}
 	attachUserIn struct {
-		UserName  string `json:"UserName"`
-		PolicyArn string `json:"PolicyArn"`
+		UserName  string `json:"UserName" api:"min=1,max=64,pattern=entity name"`
+		PolicyArn string `json:"PolicyArn" api:"min=20,max=2048"`
 	}
 	accessKeyIn struct {
-		UserName    string `json:"UserName"`
-		AccessKeyID string `json:"AccessKeyId"`
+		UserName    string `json:"UserName" api:"min=1,max=128,pattern=entity name"`
+		AccessKeyID string `json:"AccessKeyId" api:"min=16,max=128,pattern=word"`
 		Status      string `json:"Status" api:"values=Active|Expired|Inactive"`
 	}
 	accessKeyShape struct {
@@ -301,28 +307,30 @@ type (
 	}
 
 	createPolicyIn struct {
-		PolicyName     string `json:"PolicyName"`
-		Path           string `json:"Path"`
-		PolicyDocument string `json:"PolicyDocument"`
-		Description    string `json:"Description"`
-		Tags           []tag  `json:"Tags"`
+		PolicyName     string `json:"PolicyName" api:"min=1,max=128,pattern=entity name"`
+		Path           string `json:"Path" api:"min=1,max=512,pattern=policy path"`
+		PolicyDocument string `json:"PolicyDocument" api:"min=1,max=131072,pattern=latin text"`
+		Description    string `json:"Description" api:"max=1000"`
+		Tags           []tag  `json:"Tags" api:"max=50"`
 	}
 	policyOut struct {
 		Policy policyShape `json:"Policy"`
 	}
 	entitiesIn struct {
+		PathPrefix string `json:"PathPrefix" api:"min=1,max=512,pattern=entity path prefix"`
 		policyIn
 		EntityFilter      string `json:"EntityFilter" api:"values=User|Role|Group|LocalManagedPolicy|AWSManagedPolicy"`
 		PolicyUsageFilter string `json:"PolicyUsageFilter" api:"values=PermissionsPolicy|PermissionsBoundary"`
 	}
 	policyIn struct {
-		PolicyArn string `json:"PolicyArn"`
+		PolicyArn string `json:"PolicyArn" api:"min=20,max=2048"`
 		paging
 	}
 	listPoliciesIn struct {
 		Scope        string `json:"Scope" api:"values=All|AWS|Local"`
 		UsageFilter  string `json:"PolicyUsageFilter" api:"values=PermissionsPolicy|PermissionsBoundary"`
 		OnlyAttached bool   `json:"OnlyAttached"`
+		PathPrefix   string `json:"PathPrefix" api:"min=1,max=512,pattern=policy path prefix"`
 		paging
 	}
 	listPoliciesOut struct {
@@ -330,13 +338,13 @@ type (
 		page
 	}
 	createPolicyVersionIn struct {
-		PolicyArn      string `json:"PolicyArn"`
-		PolicyDocument string `json:"PolicyDocument"`
+		PolicyArn      string `json:"PolicyArn" api:"min=20,max=2048"`
+		PolicyDocument string `json:"PolicyDocument" api:"min=1,max=131072,pattern=latin text"`
 		SetAsDefault   bool   `json:"SetAsDefault"`
 	}
 	policyVersionIn struct {
-		PolicyArn string `json:"PolicyArn"`
-		VersionID string `json:"VersionId"`
+		PolicyArn string `json:"PolicyArn" api:"min=20,max=2048"`
+		VersionID string `json:"VersionId" api:"pattern=policy version"`
 	}
 	policyVersionOut struct {
 		PolicyVersion policyVersionShape `json:"PolicyVersion"`
@@ -374,6 +382,7 @@ func (in *userIn) userName() string                 { return in.UserName }
 func (in *userPolicyIn) userName() string           { return in.UserName }
 func (in *listOfUserIn) userName() string           { return in.UserName }
 func (in *attachUserIn) userName() string           { return in.UserName }
+func (in *listAttachedIn) userName() string         { return in.UserName }
 func (in *accessKeyIn) userName() string            { return in.UserName }
 func (in *policyIn) policyARN() string              { return in.PolicyArn }
 func (in *createPolicyVersionIn) policyARN() string { return in.PolicyArn }

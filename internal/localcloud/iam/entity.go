@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -16,18 +15,10 @@ import (
 
 // What roles and users have in common.
 
-var (
-	nameRule = regexp.MustCompile(`^[\w+=,.@-]+$`)
-	pathRule = regexp.MustCompile(`^(/|/[!-\x7f]+/)$`)
-)
-
-// checkName refuses names that IAM does not allow; member is the name of the
-// input member.
-func checkName(member, name string, limit int) error {
-	if name == "" || len(name) > limit || !nameRule.MatchString(name) {
-		return invalid("The specified value for %s is invalid. It must contain only alphanumeric characters and/or "+
-			"the following: +=,.@_- "+
-			"and be 1 to %d characters long", member, limit)
+// checkName refuses an empty name; member is the name of the input's member.
+func checkName(member, name string) error {
+	if name == "" {
+		return invalid(invalidName, member)
 	}
 	return nil
 }
@@ -52,14 +43,10 @@ func (s *Service) entityARN(k *kind, name string) string {
 }
 
 func (s *Service) create(k *kind, e entity, tags []tag) (entity, error) {
-	if err := checkName(k.name+"Name", e.Name, 64); err != nil {
+	if err := checkName(k.name+"Name", e.Name); err != nil {
 		return e, err
 	}
 	e.Path = pathOr(e.Path)
-	if !pathRule.MatchString(e.Path) || len(e.Path) > 512 {
-		return e, invalid("The specified value for path is invalid. It must begin and end with / and contain only " +
-			"alphanumeric characters and/or / characters.")
-	}
 	e.ARN = s.arn(k.name, e.Path, e.Name)
 	e.ID = s.newID(k.id, 17)
 	e.Created = s.config.Scheduler.Now()
@@ -173,7 +160,7 @@ func size(doc string) int {
 func encoded(doc string) string { return strings.ReplaceAll(url.QueryEscape(doc), "+", "%20") }
 
 func (s *Service) putInline(k *kind, name, policyName, doc string) error {
-	if err := checkName("policyName", policyName, 128); err != nil {
+	if err := checkName("policyName", policyName); err != nil {
 		return err
 	}
 	d, err := policy.Parse([]byte(doc))
@@ -260,14 +247,16 @@ func (s *Service) detach(k *kind, name, arn string) error {
 	})
 }
 
-func (s *Service) listAttached(k *kind, name string, p paging) (*attachedOut, error) {
+func (s *Service) listAttached(k *kind, name, prefix string, p paging) (*attachedOut, error) {
 	e, err := s.get(k, name)
 	if err != nil {
 		return nil, err
 	}
 	all := []attachedPolicy{}
 	for _, arn := range e.Attached {
-		all = append(all, attachedPolicy{nameOf(arn), arn})
+		if strings.HasPrefix(pathOf(arn), pathOr(prefix)) {
+			all = append(all, attachedPolicy{nameOf(arn), arn})
+		}
 	}
 	out := &attachedOut{}
 	out.AttachedPolicies, out.page, err = cut(all, p)

@@ -162,6 +162,43 @@ func TestManagedPolicies(t *testing.T) {
 	}
 }
 
+// TestListsArePrefixed: PathPrefix is of policies where policies are listed, and of roles and users where these are.
+func TestListsArePrefixed(t *testing.T) {
+	r := newRig(t)
+	const doc = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}`
+	r.must("CreateRole", map[string]any{"RoleName": "r", "Path": "/apps/", "AssumeRolePolicyDocument": lambdaTrust})
+	r.must("CreateUser", map[string]any{"UserName": "u", "Path": "/people/"})
+	var arns []any
+	for _, path := range []string{"/", "/team/"} {
+		made := r.must("CreatePolicy", map[string]any{"PolicyName": "p" + strings.Trim(path, "/"), "Path": path,
+			"PolicyDocument": doc})
+		arn := made["Policy"].(map[string]any)["Arn"]
+		arns = append(arns, arn)
+		r.must("AttachRolePolicy", map[string]any{"RoleName": "r", "PolicyArn": arn})
+		r.must("AttachUserPolicy", map[string]any{"UserName": "u", "PolicyArn": arn})
+	}
+	for _, tt := range []struct {
+		operation, member string
+		in                map[string]any
+		want              int
+	}{
+		{"ListAttachedRolePolicies", "AttachedPolicies", map[string]any{"RoleName": "r"}, 2},
+		{"ListAttachedRolePolicies", "AttachedPolicies", map[string]any{"RoleName": "r", "PathPrefix": "/team/"}, 1},
+		{"ListAttachedUserPolicies", "AttachedPolicies", map[string]any{"UserName": "u", "PathPrefix": "/other/"}, 0},
+		{"ListEntitiesForPolicy", "PolicyRoles", map[string]any{"PolicyArn": arns[0], "PathPrefix": "/apps/"}, 1},
+		{"ListEntitiesForPolicy", "PolicyUsers", map[string]any{"PolicyArn": arns[0], "PathPrefix": "/apps/"}, 0},
+	} {
+		if got, _ := r.must(tt.operation, tt.in)[tt.member].([]any); len(got) != tt.want {
+			t.Errorf("%s %v: %v, want %d", tt.operation, tt.in, got, tt.want)
+		}
+	}
+	for prefix, code := range map[string]string{"/team": "ValidationError", "team/": "ValidationError", "/": ""} {
+		if _, got := r.call("ListPolicies", map[string]any{"PathPrefix": prefix}); got != code {
+			t.Errorf("ListPolicies of %s: %s", prefix, got)
+		}
+	}
+}
+
 func TestListsComeInPages(t *testing.T) {
 	r := newRig(t)
 	for _, n := range []string{"c", "a", "b"} {

@@ -42,7 +42,7 @@ func checkManaged(doc string) error {
 }
 
 func (s *Service) createPolicy(_ ctx, _ call, in *createPolicyIn) (*policyOut, error) {
-	if err := checkName("policyName", in.PolicyName, 128); err != nil {
+	if err := checkName("policyName", in.PolicyName); err != nil {
 		return nil, err
 	}
 	if err := checkManaged(in.PolicyDocument); err != nil {
@@ -288,14 +288,18 @@ func (s *Service) listEntitiesForPolicy(_ ctx, _ call, in *entitiesIn) (*entitie
 				if err != nil {
 					return err
 				}
-				out.PolicyRoles = append(out.PolicyRoles, policyRole{e.Name, e.ID})
+				if strings.HasPrefix(e.Path, pathOr(in.PathPrefix)) {
+					out.PolicyRoles = append(out.PolicyRoles, policyRole{e.Name, e.ID})
+				}
 				continue
 			}
 			e, err := users.get(tx, row.Key[2])
 			if err != nil {
 				return err
 			}
-			out.PolicyUsers = append(out.PolicyUsers, policyUser{e.Name, e.ID})
+			if strings.HasPrefix(e.Path, pathOr(in.PathPrefix)) {
+				out.PolicyUsers = append(out.PolicyUsers, policyUser{e.Name, e.ID})
+			}
 		}
 		return nil
 	})

@@ -26,14 +26,6 @@ func checkTrust(doc string) error {
 	return d.CheckTrust()
 }
 
-func checkSession(seconds int) error {
-	if seconds < 3600 || seconds > 43200 {
-		return invalid("1 validation error detected: Value at 'maxSessionDuration' failed to satisfy constraint: " +
-			"Member must be between 3600 and 43200")
-	}
-	return nil
-}
-
 func (s *Service) createRole(_ ctx, _ call, in *createRoleIn) (*roleOut, error) {
 	if in.AssumeRolePolicyDocument == "" {
 		return nil, invalid("1 validation error detected: Value null at 'assumeRolePolicyDocument' failed to " +
@@ -44,9 +36,6 @@ func (s *Service) createRole(_ ctx, _ call, in *createRoleIn) (*roleOut, error) 
 	}
 	if in.MaxSessionDuration == 0 {
 		in.MaxSessionDuration = 3600
-	}
-	if err := checkSession(in.MaxSessionDuration); err != nil {
-		return nil, err
 	}
 	e, err := s.create(roles, entity{
 		Path: in.Path, Name: in.RoleName, Description: in.Description, Trust: in.AssumeRolePolicyDocument,
@@ -75,7 +64,7 @@ func (s *Service) updateRole(_ ctx, _ call, in *updateRoleIn) (*none, error) {
 			return nil
 		}
 		e.MaxSession = in.MaxSessionDuration
-		return checkSession(in.MaxSessionDuration)
+		return nil
 	})
 }
 
@@ -173,5 +162,5 @@ func (s *Service) detachRolePolicy(_ ctx, _ call, in *attachRoleIn) (*none, erro
 }
 
 func (s *Service) listAttachedRolePolicies(_ ctx, _ call, in *listOfRoleIn) (*attachedOut, error) {
-	return s.listAttached(roles, in.RoleName, in.paging)
+	return s.listAttached(roles, in.RoleName, in.PathPrefix, in.paging)
 }

@@ -84,6 +84,12 @@ func (s *Service) arn(kind, path, name string) string {
 // nameOf is the last part of an ARN.
 func nameOf(arn string) string { return arn[strings.LastIndexByte(arn, '/')+1:] }
 
+// pathOf is the path in a policy's ARN.
+func pathOf(arn string) string {
+	_, resource, _ := strings.Cut(arn, ":policy")
+	return strings.TrimSuffix(resource, nameOf(arn))
+}
+
 // AccessKey returns the secret of a user's access key and the identity behind
 // it; ok is false if there is no such key or it is not active.
 func (s *Service) AccessKey(_ context.Context, id string) (secret string, who awsapi.Identity, ok bool, err error) {

@@ -84,8 +84,8 @@ func (s *Service) detachUserPolicy(_ ctx, _ call, in *attachUserIn) (*none, erro
 	return nil, s.detach(users, in.UserName, in.PolicyArn)
 }
 
-func (s *Service) listAttachedUserPolicies(_ ctx, _ call, in *listOfUserIn) (*attachedOut, error) {
-	return s.listAttached(users, in.UserName, in.paging)
+func (s *Service) listAttachedUserPolicies(_ ctx, _ call, in *listAttachedIn) (*attachedOut, error) {
+	return s.listAttached(users, in.UserName, in.PathPrefix, in.paging)
 }
 
 func keyShape(k accessKey) accessKeyShape {
@@ -152,8 +152,8 @@ func (s *Service) changeKey(c call, in *accessKeyIn, fn func(tx *store.Tx, k acc
 
 func (s *Service) updateAccessKey(_ ctx, c call, in *accessKeyIn) (*none, error) {
 	if in.Status != "Active" && in.Status != "Inactive" {
-		return nil, invalid("1 validation error detected: Value '%s' at 'status' failed to satisfy constraint: "+
-			"Member must satisfy enum value set: [Active, Inactive]", in.Status)
+		return nil, invalid("1 validation error detected: Value at 'status' failed to satisfy constraint: " +
+			"Member must satisfy enum value set: [Active, Inactive]")
 	}
 	return nil, s.changeKey(c, in, func(tx *store.Tx, k accessKey) error {
 		k.Active = in.Status == "Active"

@@ -8,7 +8,7 @@ import (
 )
 
 type endpointIn struct {
-	EndpointType string `json:"endpointType,omitempty" query:"endpointType"`
+	EndpointType string `json:"endpointType,omitempty" query:"endpointType" api:"max=128"`
 }
 
 type endpointOut struct {

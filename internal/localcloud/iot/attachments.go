@@ -10,7 +10,7 @@ import (
 )
 
 type attachIn struct {
-	PolicyName string `json:"policyName" uri:"policyName"`
+	PolicyName string `json:"policyName" uri:"policyName" api:"min=1,max=128,pattern=policy name"`
 	Target     string `json:"target"`
 }
 
@@ -91,7 +91,7 @@ func (s *Service) detachAll(tx *store.Tx, target string) error {
 
 // The older operations name the target in a header.
 type principalPolicyIn struct {
-	PolicyName string `json:"policyName" uri:"policyName"`
+	PolicyName string `json:"policyName" uri:"policyName" api:"min=1,max=128,pattern=policy name"`
 	Principal  string `json:"principal" header:"x-amzn-iot-principal"`
 }
 
@@ -106,7 +106,7 @@ func (s *Service) detachPrincipalPolicy(ctx context.Context, c *awsapi.Call, in 
 type attachedIn struct {
 	Target    string `json:"target" uri:"target"`
 	Recursive bool   `json:"recursive,omitempty" query:"recursive"`
-	Marker    string `json:"marker,omitempty" query:"marker"`
+	Marker    string `json:"marker,omitempty" query:"marker" api:"max=1024"`
 	PageSize  *int   `json:"pageSize,omitempty" query:"pageSize" api:"min=1,max=250"`
 }
 
@@ -191,8 +191,8 @@ func (s *Service) inherited(tx *store.Tx, target string) ([]string, error) {
 }
 
 type targetsIn struct {
-	PolicyName string `json:"policyName" uri:"policyName"`
-	Marker     string `json:"marker,omitempty" query:"marker"`
+	PolicyName string `json:"policyName" uri:"policyName" api:"min=1,max=128,pattern=policy name"`
+	Marker     string `json:"marker,omitempty" query:"marker" api:"max=1024"`
 	PageSize   *int   `json:"pageSize,omitempty" query:"pageSize" api:"min=1,max=250"`
 }
 
@@ -220,7 +220,7 @@ func (s *Service) listTargets(_ context.Context, _ *awsapi.Call, in *targetsIn) 
 
 type principalPoliciesIn struct {
 	Principal string `json:"principal" header:"x-amzn-iot-principal"`
-	Marker    string `json:"marker,omitempty" query:"marker"`
+	Marker    string `json:"marker,omitempty" query:"marker" api:"max=1024"`
 	PageSize  *int   `json:"pageSize,omitempty" query:"pageSize" api:"min=1,max=250"`
 }
 

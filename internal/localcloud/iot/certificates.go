@@ -114,7 +114,7 @@ func (s *Service) createKeys(_ context.Context, _ *awsapi.Call, in *createKeysIn
 }
 
 type createFromCSRIn struct {
-	CertificateSigningRequest string `json:"certificateSigningRequest"`
+	CertificateSigningRequest string `json:"certificateSigningRequest" api:"min=1,max=4096"`
 	SetAsActive               bool   `json:"setAsActive,omitempty" query:"setAsActive"`
 }
 
@@ -155,7 +155,7 @@ func (s *Service) createFromCSR(_ context.Context, _ *awsapi.Call, in *createFro
 }
 
 type registerIn struct {
-	CertificatePEM string `json:"certificatePem"`
+	CertificatePEM string `json:"certificatePem" api:"min=1,max=65536"`
 	Status         string `json:"status,omitempty" api:"set=certificate states"`
 }
 
@@ -179,7 +179,7 @@ func (s *Service) registerWithoutCA(_ context.Context, _ *awsapi.Call, in *regis
 }
 
 type certificateIn struct {
-	CertificateID string `json:"certificateId" uri:"certificateId"`
+	CertificateID string `json:"certificateId" uri:"certificateId" api:"min=64,max=64,pattern=certificate id"`
 	ForceDelete   bool   `json:"forceDelete,omitempty" query:"forceDelete"`
 	NewStatus     string `json:"newStatus,omitempty" query:"newStatus" api:"set=certificate states"`
 }
@@ -224,7 +224,7 @@ func (s *Service) describeCertificate(_ context.Context, _ *awsapi.Call,
 
 type listCertificatesIn struct {
 	PageSize       *int   `json:"pageSize,omitempty" query:"pageSize" api:"min=1,max=250"`
-	Marker         string `json:"marker,omitempty" query:"marker"`
+	Marker         string `json:"marker,omitempty" query:"marker" api:"max=1024"`
 	AscendingOrder bool   `json:"ascendingOrder,omitempty" query:"isAscendingOrder"`
 }
 

@@ -10,10 +10,10 @@ import (
 )
 
 type createDynamicGroupIn struct {
-	ThingGroupName       string          `json:"thingGroupName" uri:"thingGroupName"`
+	ThingGroupName       string          `json:"thingGroupName" uri:"thingGroupName" api:"min=1,max=128,pattern=thing name"`
 	ThingGroupProperties groupProperties `json:"thingGroupProperties,omitempty"`
-	IndexName            string          `json:"indexName,omitempty"`
-	QueryString          string          `json:"queryString"`
+	IndexName            string          `json:"indexName,omitempty" api:"min=1,max=128,pattern=thing name"`
+	QueryString          string          `json:"queryString" api:"min=1"`
 	QueryVersion         string          `json:"queryVersion,omitempty"`
 	Tags                 []tag           `json:"tags,omitempty"`
 }

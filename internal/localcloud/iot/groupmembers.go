@@ -75,9 +75,9 @@ func (s *Service) moved(tx *store.Tx, groupName, name string, t *thing, before [
 }
 
 type membershipIn struct {
-	ThingGroupName        string `json:"thingGroupName,omitempty"`
+	ThingGroupName        string `json:"thingGroupName,omitempty" api:"min=1,max=128,pattern=thing name"`
 	ThingGroupARN         string `json:"thingGroupArn,omitempty"`
-	ThingName             string `json:"thingName,omitempty"`
+	ThingName             string `json:"thingName,omitempty" api:"min=1,max=128,pattern=thing name"`
 	ThingARN              string `json:"thingArn,omitempty"`
 	OverrideDynamicGroups bool   `json:"overrideDynamicGroups,omitempty"`
 }
@@ -185,9 +185,9 @@ func (s *Service) removeFromGroup(_ context.Context, _ *awsapi.Call, in *members
 }
 
 type updateGroupsIn struct {
-	ThingName             string   `json:"thingName"`
-	ThingGroupsToAdd      []string `json:"thingGroupsToAdd,omitempty"`
-	ThingGroupsToRemove   []string `json:"thingGroupsToRemove,omitempty"`
+	ThingName             string   `json:"thingName" api:"min=1,max=128,pattern=thing name"`
+	ThingGroupsToAdd      []string `json:"thingGroupsToAdd,omitempty" api:"each.min=1,each.max=128,each.pattern=thing name"`
+	ThingGroupsToRemove   []string `json:"thingGroupsToRemove,omitempty" api:"each.min=1,each.max=128,each.pattern=thing name"`
 	OverrideDynamicGroups bool     `json:"overrideDynamicGroups,omitempty"`
 }
 
@@ -208,7 +208,7 @@ func (s *Service) updateGroupsForThing(_ context.Context, _ *awsapi.Call, in *up
 }
 
 type listMembersIn struct {
-	ThingGroupName string `json:"thingGroupName" uri:"thingGroupName"`
+	ThingGroupName string `json:"thingGroupName" uri:"thingGroupName" api:"min=1,max=128,pattern=thing name"`
 	Recursive      bool   `json:"recursive,omitempty" query:"recursive"`
 	NextToken      string `json:"nextToken,omitempty" query:"nextToken"`
 	MaxResults     *int   `json:"maxResults,omitempty" query:"maxResults" api:"min=1,max=250"`

@@ -25,13 +25,13 @@ const (
 )
 
 type groupProperties struct {
-	ThingGroupDescription string            `json:"thingGroupDescription,omitempty"`
+	ThingGroupDescription string            `json:"thingGroupDescription,omitempty" api:"max=2028,pattern=iot description"`
 	AttributePayload      *attributePayload `json:"attributePayload,omitempty"`
 }
 
 type createGroupIn struct {
-	ThingGroupName       string          `json:"thingGroupName" uri:"thingGroupName"`
-	ParentGroupName      string          `json:"parentGroupName,omitempty"`
+	ThingGroupName       string          `json:"thingGroupName" uri:"thingGroupName" api:"min=1,max=128,pattern=thing name"`
+	ParentGroupName      string          `json:"parentGroupName,omitempty" api:"min=1,max=128,pattern=thing name"`
 	ThingGroupProperties groupProperties `json:"thingGroupProperties,omitempty"`
 	Tags                 []tag           `json:"tags,omitempty"`
 }
@@ -148,7 +148,7 @@ func (s *Service) createGroup(_ context.Context, _ *awsapi.Call, in *createGroup
 }
 
 type groupIn struct {
-	ThingGroupName  string `json:"thingGroupName" uri:"thingGroupName"`
+	ThingGroupName  string `json:"thingGroupName" uri:"thingGroupName" api:"min=1,max=128,pattern=thing name"`
 	ExpectedVersion *int64 `json:"expectedVersion,omitempty" query:"expectedVersion"`
 }
 
@@ -218,8 +218,8 @@ func (s *Service) describeGroup(_ context.Context, _ *awsapi.Call, in *groupIn) 
 type listGroupsIn struct {
 	NextToken        string `json:"nextToken,omitempty" query:"nextToken"`
 	MaxResults       *int   `json:"maxResults,omitempty" query:"maxResults" api:"min=1,max=250"`
-	ParentGroup      string `json:"parentGroup,omitempty" query:"parentGroup"`
-	NamePrefixFilter string `json:"namePrefixFilter,omitempty" query:"namePrefixFilter"`
+	ParentGroup      string `json:"parentGroup,omitempty" query:"parentGroup" api:"min=1,max=128,pattern=thing name"`
+	NamePrefixFilter string `json:"namePrefixFilter,omitempty" query:"namePrefixFilter" api:"min=1,max=128,pattern=thing name"`
 	Recursive        *bool  `json:"recursive,omitempty" query:"recursive"`
 }
 
@@ -343,11 +343,11 @@ func (s *Service) deleteDynamicGroup(_ context.Context, _ *awsapi.Call, in *grou
 }
 
 type updateGroupIn struct {
-	ThingGroupName       string          `json:"thingGroupName" uri:"thingGroupName"`
+	ThingGroupName       string          `json:"thingGroupName" uri:"thingGroupName" api:"min=1,max=128,pattern=thing name"`
 	ThingGroupProperties groupProperties `json:"thingGroupProperties"`
 	ExpectedVersion      *int64          `json:"expectedVersion,omitempty"`
-	IndexName            string          `json:"indexName,omitempty"`
-	QueryString          string          `json:"queryString,omitempty"`
+	IndexName            string          `json:"indexName,omitempty" api:"min=1,max=128,pattern=thing name"`
+	QueryString          string          `json:"queryString,omitempty" api:"min=1"`
 	QueryVersion         string          `json:"queryVersion,omitempty"`
 }
 
@@ -394,7 +394,7 @@ func (s *Service) editGroup(in *updateGroupIn, dynamic bool, query *fleetindex.Q
 }
 
 type groupsForThingIn struct {
-	ThingName  string `json:"thingName" uri:"thingName"`
+	ThingName  string `json:"thingName" uri:"thingName" api:"min=1,max=128,pattern=thing name"`
 	NextToken  string `json:"nextToken,omitempty" query:"nextToken"`
 	MaxResults *int   `json:"maxResults,omitempty" query:"maxResults" api:"min=1,max=250"`
 }

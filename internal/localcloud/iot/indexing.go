@@ -100,7 +100,7 @@ func (s *Service) getIndexing(_ context.Context, _ *awsapi.Call, _ *empty) (*ind
 }
 
 type indexIn struct {
-	IndexName string `json:"indexName" uri:"indexName"`
+	IndexName string `json:"indexName" uri:"indexName" api:"min=1,max=128,pattern=thing name"`
 }
 
 type indexOut struct {
@@ -197,8 +197,8 @@ func (x *indexed) document(name string) fleetindex.Document {
 }
 
 type searchIn struct {
-	IndexName    string `json:"indexName,omitempty"`
-	QueryString  string `json:"queryString"`
+	IndexName    string `json:"indexName,omitempty" api:"min=1,max=128,pattern=thing name"`
+	QueryString  string `json:"queryString" api:"min=1"`
 	NextToken    string `json:"nextToken,omitempty"`
 	MaxResults   *int   `json:"maxResults,omitempty" api:"min=1"`
 	QueryVersion string `json:"queryVersion,omitempty"`

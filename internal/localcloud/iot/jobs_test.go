@@ -588,12 +588,15 @@ func TestStatusDetailsThatAWSRefuses(t *testing.T) {
 func TestUnbuiltMembersAreNamedInOrder(t *testing.T) {
 	c := newCloud(t)
 	for range 50 {
-		_, err := c.try("CreateJob", `{"jobId":"j","namespaceId":"n","documentParameters":{"a":"b"},"destinationPackageVersions":["p"]}`)
+		_, err := c.try("CreateJob", `{"jobId":"j","namespaceId":"n","documentParameters":{"a":"b"},"destinationPackageVersions":["arn:p"]}`)
 		if err == nil || !strings.Contains(err.Error(), "namespaceId") {
 			t.Fatalf("got %v", err)
 		}
 		if _, err = c.try("CreateThing", `{"thingName":"a","attributePayload":{"attributes":{"d ":"1","c ":"1","b ":"1"}}}`); err == nil ||
-			err.Error() != `InvalidRequestException: the attribute name "b " must match [a-zA-Z0-9_.,@/:#-]+; the attribute name "c " must match [a-zA-Z0-9_.,@/:#-]+; the attribute name "d " must match [a-zA-Z0-9_.,@/:#-]+.` {
+			err.Error() != "InvalidRequestException: 1 validation error detected: Value '{b =1, c =1, d =1}' at "+
+				"'attributePayload.attributes' failed to satisfy constraint: Map keys must satisfy constraint: "+
+				"[Member must have length less than or equal to 128, Member must satisfy regular expression pattern: "+
+				"[a-zA-Z0-9_.,@/:#-]+]" {
 			t.Fatalf("got %v", err)
 		}
 	}

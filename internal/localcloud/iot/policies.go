@@ -49,21 +49,21 @@ func parsePolicy(text string) (*policy.Document, error) {
 
 type (
 	createPolicyIn struct {
-		PolicyName     string `json:"policyName" uri:"policyName"`
-		PolicyDocument string `json:"policyDocument"`
+		PolicyName     string `json:"policyName" uri:"policyName" api:"min=1,max=128,pattern=policy name"`
+		PolicyDocument string `json:"policyDocument" api:"max=404600"`
 		Tags           []tag  `json:"tags,omitempty"`
 	}
 	createPolicyVersionIn struct {
-		PolicyName     string `json:"policyName" uri:"policyName"`
-		PolicyDocument string `json:"policyDocument"`
+		PolicyName     string `json:"policyName" uri:"policyName" api:"min=1,max=128,pattern=policy name"`
+		PolicyDocument string `json:"policyDocument" api:"max=404600"`
 		SetAsDefault   bool   `json:"setAsDefault,omitempty" query:"setAsDefault"`
 	}
 	policyNameIn struct {
-		PolicyName string `json:"policyName" uri:"policyName"`
+		PolicyName string `json:"policyName" uri:"policyName" api:"min=1,max=128,pattern=policy name"`
 	}
 	policyVersionIn struct {
-		PolicyName      string `json:"policyName" uri:"policyName"`
-		PolicyVersionID string `json:"policyVersionId" uri:"policyVersionId"`
+		PolicyName      string `json:"policyName" uri:"policyName" api:"min=1,max=128,pattern=policy name"`
+		PolicyVersionID string `json:"policyVersionId" uri:"policyVersionId" api:"pattern=digits"`
 	}
 )
 
@@ -192,7 +192,7 @@ func (s *Service) policyViews(list []string) []policyView {
 
 type listPoliciesIn struct {
 	PageSize       *int   `json:"pageSize,omitempty" query:"pageSize" api:"min=1,max=250"`
-	Marker         string `json:"marker,omitempty" query:"marker"`
+	Marker         string `json:"marker,omitempty" query:"marker" api:"max=1024"`
 	AscendingOrder bool   `json:"ascendingOrder,omitempty" query:"isAscendingOrder"`
 }
 

@@ -8,7 +8,7 @@ import (
 )
 
 type principalIn struct {
-	ThingName          string `json:"thingName,omitempty" uri:"thingName"`
+	ThingName          string `json:"thingName,omitempty" uri:"thingName" api:"min=1,max=128,pattern=thing name"`
 	Principal          string `json:"principal,omitempty" header:"x-amzn-principal"`
 	ThingPrincipalType string `json:"thingPrincipalType,omitempty" query:"thingPrincipalType" api:"values=EXCLUSIVE_THING|NON_EXCLUSIVE_THING"`
 }
@@ -58,7 +58,7 @@ func (s *Service) detachThingPrincipal(_ context.Context, _ *awsapi.Call, in *pr
 }
 
 type listThingPrincipalsIn struct {
-	ThingName          string `json:"thingName" uri:"thingName"`
+	ThingName          string `json:"thingName" uri:"thingName" api:"min=1,max=128,pattern=thing name"`
 	NextToken          string `json:"nextToken,omitempty" query:"nextToken"`
 	MaxResults         *int   `json:"maxResults,omitempty" query:"maxResults" api:"min=1,max=250"`
 	ThingPrincipalType string `json:"thingPrincipalType,omitempty" query:"thingPrincipalType" api:"values=EXCLUSIVE_THING|NON_EXCLUSIVE_THING"`

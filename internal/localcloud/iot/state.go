@@ -85,8 +85,8 @@ type indexingConfiguration struct {
 }
 
 type thingTypeProperties struct {
-	ThingTypeDescription string          `json:"thingTypeDescription,omitempty"`
-	SearchableAttributes []string        `json:"searchableAttributes,omitempty"`
+	ThingTypeDescription string          `json:"thingTypeDescription,omitempty" api:"max=2028,pattern=iot description"`
+	SearchableAttributes []string        `json:"searchableAttributes,omitempty" api:"each.max=128,each.pattern=attribute name"`
 	MQTT5Configuration   json.RawMessage `json:"mqtt5Configuration,omitempty"`
 }
 

@@ -12,8 +12,8 @@ import (
 const maxTags = 50
 
 type tag struct {
-	Key   string `json:"Key"`
-	Value string `json:"Value,omitempty"`
+	Key   string `json:"Key" api:"min=1,max=128,pattern=tag text"`
+	Value string `json:"Value,omitempty" api:"max=256"`
 }
 
 func tagMap(tags []tag) map[string]string {
@@ -50,7 +50,7 @@ type tagsIn struct {
 type tagIn struct {
 	ResourceARN string   `json:"resourceArn"`
 	Tags        []tag    `json:"tags,omitempty"`
-	TagKeys     []string `json:"tagKeys,omitempty"`
+	TagKeys     []string `json:"tagKeys,omitempty" api:"each.min=1,each.max=128,each.pattern=tag text"`
 }
 
 type tagsOut struct {

@@ -13,7 +13,7 @@ import (
 func checkName(member, name string) error { return refused(registry.CheckName(member, name)) }
 
 type attributePayload struct {
-	Attributes map[string]string `json:"attributes,omitempty"`
+	Attributes map[string]string `json:"attributes,omitempty" api:"each.max=800,each.pattern=attribute value,key.max=128,key.pattern=attribute name"`
 	Merge      bool              `json:"merge,omitempty"`
 }
 
@@ -29,10 +29,10 @@ func (p *attributePayload) applied(to map[string]string) (map[string]string, err
 func (t *thing) check() error { return refused(registry.CheckThing(t.Type, t.Attributes)) }
 
 type createThingIn struct {
-	ThingName        string            `json:"thingName" uri:"thingName"`
-	ThingTypeName    string            `json:"thingTypeName,omitempty"`
+	ThingName        string            `json:"thingName" uri:"thingName" api:"min=1,max=128,pattern=thing name"`
+	ThingTypeName    string            `json:"thingTypeName,omitempty" api:"min=1,max=128,pattern=thing name"`
 	AttributePayload *attributePayload `json:"attributePayload,omitempty"`
-	BillingGroupName string            `json:"billingGroupName,omitempty"`
+	BillingGroupName string            `json:"billingGroupName,omitempty" api:"min=1,max=128,pattern=thing name"`
 }
 
 type createThingOut struct {
@@ -163,8 +163,8 @@ func (s *Service) thingEvent(tx *store.Tx, name string, t *thing, operation stri
 }
 
 type updateThingIn struct {
-	ThingName        string            `json:"thingName" uri:"thingName"`
-	ThingTypeName    string            `json:"thingTypeName,omitempty"`
+	ThingName        string            `json:"thingName" uri:"thingName" api:"min=1,max=128,pattern=thing name"`
+	ThingTypeName    string            `json:"thingTypeName,omitempty" api:"min=1,max=128,pattern=thing name"`
 	AttributePayload *attributePayload `json:"attributePayload,omitempty"`
 	ExpectedVersion  *int64            `json:"expectedVersion,omitempty"`
 	RemoveThingType  bool              `json:"removeThingType,omitempty"`
@@ -207,7 +207,7 @@ func (s *Service) updateThing(_ context.Context, _ *awsapi.Call, in *updateThing
 }
 
 type thingIn struct {
-	ThingName       string `json:"thingName" uri:"thingName"`
+	ThingName       string `json:"thingName" uri:"thingName" api:"min=1,max=128,pattern=thing name"`
 	ExpectedVersion *int64 `json:"expectedVersion,omitempty" query:"expectedVersion"`
 }
 
@@ -285,9 +285,9 @@ func notNil(m map[string]string) map[string]string {
 type listThingsIn struct {
 	NextToken               string `json:"nextToken,omitempty" query:"nextToken"`
 	MaxResults              *int   `json:"maxResults,omitempty" query:"maxResults" api:"min=1,max=250"`
-	AttributeName           string `json:"attributeName,omitempty" query:"attributeName"`
-	AttributeValue          string `json:"attributeValue,omitempty" query:"attributeValue"`
-	ThingTypeName           string `json:"thingTypeName,omitempty" query:"thingTypeName"`
+	AttributeName           string `json:"attributeName,omitempty" query:"attributeName" api:"max=128,pattern=attribute name"`
+	AttributeValue          string `json:"attributeValue,omitempty" query:"attributeValue" api:"max=800,pattern=attribute value"`
+	ThingTypeName           string `json:"thingTypeName,omitempty" query:"thingTypeName" api:"min=1,max=128,pattern=thing name"`
 	UsePrefixAttributeValue bool   `json:"usePrefixAttributeValue,omitempty" query:"usePrefixAttributeValue"`
 }
 

@@ -21,7 +21,7 @@ func (p *thingTypeProperties) check() error {
 }
 
 type thingTypeIn struct {
-	ThingTypeName       string              `json:"thingTypeName" uri:"thingTypeName"`
+	ThingTypeName       string              `json:"thingTypeName" uri:"thingTypeName" api:"min=1,max=128,pattern=thing name"`
 	ThingTypeProperties thingTypeProperties `json:"thingTypeProperties,omitempty"`
 	Tags                []tag               `json:"tags,omitempty"`
 	UndoDeprecate       bool                `json:"undoDeprecate,omitempty"`
@@ -106,7 +106,7 @@ func (s *Service) describeThingType(_ context.Context, _ *awsapi.Call, in *thing
 type listThingTypesIn struct {
 	NextToken     string `json:"nextToken,omitempty" query:"nextToken"`
 	MaxResults    *int   `json:"maxResults,omitempty" query:"maxResults" api:"min=1,max=250"`
-	ThingTypeName string `json:"thingTypeName,omitempty" query:"thingTypeName"`
+	ThingTypeName string `json:"thingTypeName,omitempty" query:"thingTypeName" api:"min=1,max=128,pattern=thing name"`
 }
 
 type listThingTypesOut struct {

@@ -38,7 +38,7 @@ func (s *Service) API() awsapi.Service {
 
 type publishInput struct {
 	Topic                  string `json:"topic" uri:"topic"`
-	QoS                    int    `json:"qos" query:"qos"`
+	QoS                    int    `json:"qos" query:"qos" api:"min=0,max=1"`
 	Retain                 bool   `json:"retain" query:"retain"`
 	Payload                []byte `json:"payload" payload:"raw"`
 	UserProperties         string `json:"userProperties" header:"x-amz-mqtt5-user-properties"`
@@ -221,7 +221,7 @@ func (s *Service) apiListRetained(_ context.Context, _ *awsapi.Call,
 }
 
 type deleteConnectionInput struct {
-	ClientID           string `json:"clientId" uri:"clientId"`
+	ClientID           string `json:"clientId" uri:"clientId" api:"min=1,max=128,pattern=client id"`
 	CleanSession       bool   `json:"cleanSession" query:"cleanSession"`
 	PreventWillMessage bool   `json:"preventWillMessage" query:"preventWillMessage"`
 }

@@ -8,7 +8,7 @@ import (
 )
 
 type thingIn struct {
-	ThingName string `json:"thingName" uri:"thingName"`
+	ThingName string `json:"thingName" uri:"thingName" api:"min=1,max=128,pattern=thing name"`
 }
 
 type pendingOut struct {
@@ -17,8 +17,8 @@ type pendingOut struct {
 }
 
 type startNextIn struct {
-	ThingName            string            `json:"thingName" uri:"thingName"`
-	StatusDetails        map[string]string `json:"statusDetails,omitempty"`
+	ThingName            string            `json:"thingName" uri:"thingName" api:"min=1,max=128,pattern=thing name"`
+	StatusDetails        map[string]string `json:"statusDetails,omitempty" api:"each.min=1,each.pattern=printable,key.min=1,key.max=128,key.pattern=thing name"`
 	StepTimeoutInMinutes *int64            `json:"stepTimeoutInMinutes,omitempty"`
 }
 
@@ -27,17 +27,17 @@ type executionOut struct {
 }
 
 type describeIn struct {
-	ThingName          string `json:"thingName" uri:"thingName"`
-	JobID              string `json:"jobId" uri:"jobId"`
+	ThingName          string `json:"thingName" uri:"thingName" api:"min=1,max=128,pattern=thing name"`
+	JobID              string `json:"jobId" uri:"jobId" api:"pattern=job id or next"`
 	IncludeJobDocument *bool  `json:"includeJobDocument,omitempty" query:"includeJobDocument"`
 	ExecutionNumber    int64  `json:"executionNumber,omitempty" query:"executionNumber"`
 }
 
 type updateIn struct {
-	ThingName                string            `json:"thingName" uri:"thingName"`
-	JobID                    string            `json:"jobId" uri:"jobId"`
+	ThingName                string            `json:"thingName" uri:"thingName" api:"min=1,max=128,pattern=thing name"`
+	JobID                    string            `json:"jobId" uri:"jobId" api:"min=1,max=64,pattern=job id"`
 	Status                   string            `json:"status" api:"set=states that devices report"`
-	StatusDetails            map[string]string `json:"statusDetails,omitempty"`
+	StatusDetails            map[string]string `json:"statusDetails,omitempty" api:"each.min=1,each.pattern=printable,key.min=1,key.max=128,key.pattern=thing name"`
 	StepTimeoutInMinutes     *int64            `json:"stepTimeoutInMinutes,omitempty"`
 	ExpectedVersion          *int64            `json:"expectedVersion,omitempty"`
 	IncludeJobExecutionState bool              `json:"includeJobExecutionState,omitempty"`

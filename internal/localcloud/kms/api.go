@@ -120,18 +120,18 @@ func (s *Service) aliasAndKey(_ *awsapi.Call, in *aliasIn) []string {
 type (
 	none struct{}
 	tag  struct {
-		TagKey   string `json:"TagKey"`
-		TagValue string `json:"TagValue"`
+		TagKey   string `json:"TagKey" api:"min=1,max=128"`
+		TagValue string `json:"TagValue" api:"max=256"`
 	}
 	createKeyIn struct {
-		Policy                string `json:"Policy"`
-		Description           string `json:"Description"`
+		Policy                string `json:"Policy" api:"min=1,max=131072,pattern=latin text"`
+		Description           string `json:"Description" api:"max=8192"`
 		KeyUsage              string `json:"KeyUsage" api:"values=ENCRYPT_DECRYPT|GENERATE_VERIFY_MAC|KEY_AGREEMENT|SIGN_VERIFY"`
 		KeySpec               string `json:"KeySpec" api:"set=key specs"`
 		CustomerMasterKeySpec string `json:"CustomerMasterKeySpec" api:"set=master key specs"`
 		Origin                string `json:"Origin" api:"values=AWS_CLOUDHSM|AWS_KMS|EXTERNAL|EXTERNAL_KEY_STORE"`
 		MultiRegion           bool   `json:"MultiRegion"`
-		CustomKeyStoreID      string `json:"CustomKeyStoreId"`
+		CustomKeyStoreID      string `json:"CustomKeyStoreId" api:"min=1,max=64"`
 		Tags                  []tag  `json:"Tags"`
 		Bypass                bool   `json:"BypassPolicyLockoutSafetyCheck"`
 	}
@@ -158,15 +158,15 @@ type (
 		KeyMetadata metadata `json:"KeyMetadata"`
 	}
 	keyIn struct {
-		KeyID       string   `json:"KeyId"`
-		GrantTokens []string `json:"GrantTokens"`
+		KeyID       string   `json:"KeyId" api:"min=1,max=2048"`
+		GrantTokens []string `json:"GrantTokens" api:"max=10,each.min=1,each.max=8192"`
 		Limit       *int     `json:"Limit" api:"min=1,max=1000"`
-		Marker      string   `json:"Marker"`
+		Marker      string   `json:"Marker" api:"min=1,max=1024"`
 	}
 	listIn struct {
-		KeyID  string `json:"KeyId"`
+		KeyID  string `json:"KeyId" api:"min=1,max=2048"`
 		Limit  *int   `json:"Limit" api:"min=1,max=1000"`
-		Marker string `json:"Marker"`
+		Marker string `json:"Marker" api:"min=1,max=1024"`
 	}
 	listedKey struct {
 		KeyID  string `json:"KeyId"`
@@ -178,12 +178,12 @@ type (
 		Truncated  bool        `json:"Truncated"`
 	}
 	descriptionIn struct {
-		KeyID       string `json:"KeyId"`
-		Description string `json:"Description"`
+		KeyID       string `json:"KeyId" api:"min=1,max=2048"`
+		Description string `json:"Description" api:"max=8192"`
 	}
 	deletionIn struct {
-		KeyID               string `json:"KeyId"`
-		PendingWindowInDays *int   `json:"PendingWindowInDays"`
+		KeyID               string `json:"KeyId" api:"min=1,max=2048"`
+		PendingWindowInDays *int   `json:"PendingWindowInDays" api:"min=1,max=365"`
 	}
 	deletionOut struct {
 		KeyID               string      `json:"KeyId"`
@@ -195,9 +195,9 @@ type (
 		KeyID string `json:"KeyId"`
 	}
 	policyIn struct {
-		KeyID      string `json:"KeyId"`
-		PolicyName string `json:"PolicyName"`
-		Policy     string `json:"Policy"`
+		KeyID      string `json:"KeyId" api:"min=1,max=2048"`
+		PolicyName string `json:"PolicyName" api:"min=1,max=128,pattern=word"`
+		Policy     string `json:"Policy" api:"min=1,max=131072,pattern=latin text"`
 		Bypass     bool   `json:"BypassPolicyLockoutSafetyCheck"`
 	}
 	policyOut struct {
@@ -209,8 +209,8 @@ type (
 		Truncated   bool     `json:"Truncated"`
 	}
 	rotationIn struct {
-		KeyID                string `json:"KeyId"`
-		RotationPeriodInDays *int   `json:"RotationPeriodInDays"`
+		KeyID                string `json:"KeyId" api:"min=1,max=2048"`
+		RotationPeriodInDays *int   `json:"RotationPeriodInDays" api:"min=90,max=2560"`
 	}
 	rotationOut struct {
 		KeyID                string       `json:"KeyId"`
@@ -219,17 +219,17 @@ type (
 		NextRotationDate     *awsapi.Time `json:"NextRotationDate,omitempty"`
 	}
 	tagsIn struct {
-		KeyID   string   `json:"KeyId"`
+		KeyID   string   `json:"KeyId" api:"min=1,max=2048"`
 		Tags    []tag    `json:"Tags"`
-		TagKeys []string `json:"TagKeys"`
+		TagKeys []string `json:"TagKeys" api:"each.min=1,each.max=128"`
 	}
 	tagsOut struct {
 		Tags      []tag `json:"Tags"`
 		Truncated bool  `json:"Truncated"`
 	}
 	aliasIn struct {
-		AliasName   string `json:"AliasName"`
-		TargetKeyID string `json:"TargetKeyId"`
+		AliasName   string `json:"AliasName" api:"min=1,max=256,pattern=alias name"`
+		TargetKeyID string `json:"TargetKeyId" api:"min=1,max=2048"`
 	}
 	listedAlias struct {
 		AliasName       string      `json:"AliasName"`

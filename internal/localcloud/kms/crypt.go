@@ -120,11 +120,11 @@ func (s *Service) rotate(k *key) error {
 
 type (
 	encryptIn struct {
-		KeyID               string            `json:"KeyId"`
-		Plaintext           []byte            `json:"Plaintext"`
+		KeyID               string            `json:"KeyId" api:"min=1,max=2048"`
+		Plaintext           []byte            `json:"Plaintext" api:"min=1,max=4096,hidden"`
 		EncryptionContext   map[string]string `json:"EncryptionContext"`
 		EncryptionAlgorithm string            `json:"EncryptionAlgorithm" api:"set=encryption algorithms"`
-		GrantTokens         []string          `json:"GrantTokens"`
+		GrantTokens         []string          `json:"GrantTokens" api:"max=10,each.min=1,each.max=8192"`
 		DryRun              bool              `json:"DryRun"`
 	}
 	encryptOut struct {
@@ -133,11 +133,11 @@ type (
 		EncryptionAlgorithm string `json:"EncryptionAlgorithm"`
 	}
 	decryptIn struct {
-		KeyID               string            `json:"KeyId"`
-		CiphertextBlob      []byte            `json:"CiphertextBlob"`
+		KeyID               string            `json:"KeyId" api:"min=1,max=2048"`
+		CiphertextBlob      []byte            `json:"CiphertextBlob" api:"min=1,max=6144"`
 		EncryptionContext   map[string]string `json:"EncryptionContext"`
 		EncryptionAlgorithm string            `json:"EncryptionAlgorithm" api:"set=encryption algorithms"`
-		GrantTokens         []string          `json:"GrantTokens"`
+		GrantTokens         []string          `json:"GrantTokens" api:"max=10,each.min=1,each.max=8192"`
 		Recipient           map[string]any    `json:"Recipient"`
 		DryRun              bool              `json:"DryRun"`
 	}
@@ -147,11 +147,11 @@ type (
 		EncryptionAlgorithm string `json:"EncryptionAlgorithm"`
 	}
 	reEncryptIn struct {
-		CiphertextBlob                 []byte            `json:"CiphertextBlob"`
-		SourceKeyID                    string            `json:"SourceKeyId"`
+		CiphertextBlob                 []byte            `json:"CiphertextBlob" api:"min=1,max=6144"`
+		SourceKeyID                    string            `json:"SourceKeyId" api:"min=1,max=2048"`
 		SourceEncryptionContext        map[string]string `json:"SourceEncryptionContext"`
 		SourceEncryptionAlgorithm      string            `json:"SourceEncryptionAlgorithm" api:"set=encryption algorithms"`
-		DestinationKeyID               string            `json:"DestinationKeyId"`
+		DestinationKeyID               string            `json:"DestinationKeyId" api:"min=1,max=2048"`
 		DestinationEncryptionContext   map[string]string `json:"DestinationEncryptionContext"`
 		DestinationEncryptionAlgorithm string            `json:"DestinationEncryptionAlgorithm" api:"set=encryption algorithms"`
 		DryRun                         bool              `json:"DryRun"`
@@ -164,11 +164,11 @@ type (
 		DestinationEncryptionAlgorithm string `json:"DestinationEncryptionAlgorithm"`
 	}
 	dataKeyIn struct {
-		KeyID             string            `json:"KeyId"`
+		KeyID             string            `json:"KeyId" api:"min=1,max=2048"`
 		KeySpec           string            `json:"KeySpec" api:"values=AES_128|AES_256"`
-		NumberOfBytes     int               `json:"NumberOfBytes"`
+		NumberOfBytes     int               `json:"NumberOfBytes" api:"min=1,max=1024"`
 		EncryptionContext map[string]string `json:"EncryptionContext"`
-		GrantTokens       []string          `json:"GrantTokens"`
+		GrantTokens       []string          `json:"GrantTokens" api:"max=10,each.min=1,each.max=8192"`
 		Recipient         map[string]any    `json:"Recipient"`
 		DryRun            bool              `json:"DryRun"`
 	}
@@ -178,18 +178,18 @@ type (
 		KeyID          string `json:"KeyId"`
 	}
 	randomIn struct {
-		NumberOfBytes int `json:"NumberOfBytes"`
+		NumberOfBytes int `json:"NumberOfBytes" api:"min=1,max=1024"`
 	}
 	randomOut struct {
 		Plaintext []byte `json:"Plaintext"`
 	}
 	signIn struct {
-		KeyID            string   `json:"KeyId"`
-		Message          []byte   `json:"Message"`
+		KeyID            string   `json:"KeyId" api:"min=1,max=2048"`
+		Message          []byte   `json:"Message" api:"min=1,max=4096,hidden"`
 		MessageType      string   `json:"MessageType" api:"values=DIGEST|EXTERNAL_MU|RAW"`
-		Signature        []byte   `json:"Signature"`
+		Signature        []byte   `json:"Signature" api:"min=1,max=6144"`
 		SigningAlgorithm string   `json:"SigningAlgorithm" api:"set=signing algorithms"`
-		GrantTokens      []string `json:"GrantTokens"`
+		GrantTokens      []string `json:"GrantTokens" api:"max=10,each.min=1,each.max=8192"`
 		DryRun           bool     `json:"DryRun"`
 	}
 	signOut struct {
@@ -212,9 +212,9 @@ type (
 		SigningAlgorithms     []string `json:"SigningAlgorithms,omitempty"`
 	}
 	macIn struct {
-		KeyID        string `json:"KeyId"`
-		Message      []byte `json:"Message"`
-		Mac          []byte `json:"Mac"`
+		KeyID        string `json:"KeyId" api:"min=1,max=2048"`
+		Message      []byte `json:"Message" api:"min=1,max=4096,hidden"`
+		Mac          []byte `json:"Mac" api:"min=1,max=6144"`
 		MacAlgorithm string `json:"MacAlgorithm" api:"values=HMAC_SHA_224|HMAC_SHA_256|HMAC_SHA_384|HMAC_SHA_512"`
 		DryRun       bool   `json:"DryRun"`
 	}

@@ -59,10 +59,10 @@ func (s *Service) API() awsapi.Service {
 					return s.resource(in.FunctionName, "")
 				})),
 			awsapi.Op("GetFunctionConcurrency", s.getConcurrency,
-				awsapi.REST("GET", "/2019-09-30/functions/{FunctionName}/concurrency"), s.onFunction()),
+				awsapi.REST("GET", "/2019-09-30/functions/{FunctionName}/concurrency"), onOwn(s)),
 			awsapi.Op("DeleteFunctionConcurrency", s.deleteConcurrency,
 				awsapi.REST("DELETE", "/2017-10-31/functions/{FunctionName}/concurrency"), awsapi.Status(204),
-				s.onFunction()),
+				onOwn(s)),
 			awsapi.Op("PutFunctionEventInvokeConfig", s.putEventInvokeConfig,
 				awsapi.REST("PUT", "/2019-09-25/functions/{FunctionName}/event-invoke-config"),
 				awsapi.On(func(_ *awsapi.Call, in *eventInvokeConfigIn) []string {
@@ -101,7 +101,8 @@ func (s *Service) API() awsapi.Service {
 					return s.resource(in.FunctionName, "")
 				})),
 			awsapi.Op("GetFunctionRecursionConfig", s.getRecursion,
-				awsapi.REST("GET", "/2024-08-31/functions/{FunctionName}/recursion-config"), s.onFunction()),
+				awsapi.REST("GET", "/2024-08-31/functions/{FunctionName}/recursion-config"),
+				awsapi.On(func(_ *awsapi.Call, in *recursionRef) []string { return s.resource(in.FunctionName, "") })),
 			awsapi.Op("PutFunctionRecursionConfig", s.putRecursion,
 				awsapi.REST("PUT", "/2024-08-31/functions/{FunctionName}/recursion-config"),
 				awsapi.On(func(_ *awsapi.Call, in *recursionIn) []string { return s.resource(in.FunctionName, "") })),
@@ -148,14 +149,23 @@ func (s *Service) API() awsapi.Service {
 }
 
 type functionRef struct {
-	FunctionName string `json:"FunctionName" uri:"FunctionName"`
-	Qualifier    string `json:"Qualifier,omitempty" query:"Qualifier"`
+	FunctionName string `json:"FunctionName" uri:"FunctionName" api:"min=1,max=256,pattern=function reference"`
+	Qualifier    string `json:"Qualifier,omitempty" query:"Qualifier" api:"min=1,max=128,pattern=lambda qualifier"`
 }
 
 func (s *Service) onFunction() awsapi.Option {
 	return awsapi.On(func(_ *awsapi.Call, in *functionRef) []string {
 		return s.resource(in.FunctionName, in.Qualifier)
 	})
+}
+
+// ownRef is a function for what no version of it has.
+type ownRef struct {
+	FunctionName string `json:"FunctionName" uri:"FunctionName" api:"min=1,max=140,pattern=own function reference"`
+}
+
+func onOwn(s *Service) awsapi.Option {
+	return awsapi.On(func(_ *awsapi.Call, in *ownRef) []string { return s.resource(in.FunctionName, "") })
 }
 
 // resource is the ARN that a call is about: with the qualifier, if one is given.

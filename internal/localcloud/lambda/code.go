@@ -16,9 +16,9 @@ import (
 
 type code struct {
 	ZipFile         []byte `json:"ZipFile,omitempty"`
-	S3Bucket        string `json:"S3Bucket,omitempty"`
-	S3Key           string `json:"S3Key,omitempty"`
-	S3ObjectVersion string `json:"S3ObjectVersion,omitempty"`
+	S3Bucket        string `json:"S3Bucket,omitempty" api:"min=3,max=63,pattern=code bucket"`
+	S3Key           string `json:"S3Key,omitempty" api:"min=1,max=1024"`
+	S3ObjectVersion string `json:"S3ObjectVersion,omitempty" api:"min=1,max=1024"`
 	ImageURI        string `json:"ImageUri,omitempty"`
 }
 

@@ -10,12 +10,12 @@ import (
 )
 
 type createFunctionIn struct {
-	FunctionName string `json:"FunctionName"`
+	FunctionName string `json:"FunctionName" api:"min=1,max=140,pattern=own function reference"`
 	settings
 	Code          code              `json:"Code"`
 	PackageType   string            `json:"PackageType,omitempty" api:"values=Image|Zip"`
 	Publish       bool              `json:"Publish,omitempty"`
-	Architectures []string          `json:"Architectures,omitempty" api:"each.set=architectures"`
+	Architectures []string          `json:"Architectures,omitempty" api:"each.set=architectures,min=1,max=1"`
 	Tags          map[string]string `json:"Tags,omitempty"`
 }
 
@@ -123,9 +123,9 @@ func (s *Service) getFunctionConfiguration(_ context.Context, _ *awsapi.Call, in
 }
 
 type updateFunctionCodeIn struct {
-	FunctionName string `json:"FunctionName" uri:"FunctionName"`
+	FunctionName string `json:"FunctionName" uri:"FunctionName" api:"min=1,max=140,pattern=own function reference"`
 	code
-	Architectures []string `json:"Architectures,omitempty" api:"each.set=architectures"`
+	Architectures []string `json:"Architectures,omitempty" api:"each.set=architectures,min=1,max=1"`
 	Publish       bool     `json:"Publish,omitempty"`
 	RevisionID    string   `json:"RevisionId,omitempty"`
 }
@@ -183,7 +183,7 @@ func (s *Service) updateFunctionCode(ctx context.Context, c *awsapi.Call, in *up
 }
 
 type updateFunctionConfigurationIn struct {
-	FunctionName string `json:"FunctionName" uri:"FunctionName"`
+	FunctionName string `json:"FunctionName" uri:"FunctionName" api:"min=1,max=140,pattern=own function reference"`
 	settings
 	RevisionID string `json:"RevisionId,omitempty"`
 }
@@ -236,7 +236,7 @@ func (s *Service) deleteFunction(_ context.Context, _ *awsapi.Call, in *function
 type listFunctionsIn struct {
 	Marker          string `json:"Marker,omitempty" query:"Marker"`
 	MaxItems        *int   `json:"MaxItems,omitempty" query:"MaxItems" api:"min=1,max=10000"`
-	MasterRegion    string `json:"MasterRegion,omitempty" query:"MasterRegion"`
+	MasterRegion    string `json:"MasterRegion,omitempty" query:"MasterRegion" api:"pattern=lambda region"`
 	FunctionVersion string `json:"FunctionVersion,omitempty" query:"FunctionVersion" api:"values=ALL"`
 }
 

@@ -10,11 +10,11 @@ import (
 )
 
 type invokeIn struct {
-	FunctionName   string `json:"FunctionName" uri:"FunctionName"`
+	FunctionName   string `json:"FunctionName" uri:"FunctionName" api:"min=1,max=256,pattern=function reference"`
 	InvocationType string `json:"InvocationType,omitempty" header:"X-Amz-Invocation-Type"`
 	LogType        string `json:"LogType,omitempty" header:"X-Amz-Log-Type" api:"values=None|Tail"`
 	ClientContext  string `json:"ClientContext,omitempty" header:"X-Amz-Client-Context"`
-	Qualifier      string `json:"Qualifier,omitempty" query:"Qualifier"`
+	Qualifier      string `json:"Qualifier,omitempty" query:"Qualifier" api:"min=1,max=128,pattern=lambda qualifier"`
 	Payload        []byte `json:"Payload,omitempty" payload:"raw"`
 }
 

@@ -21,7 +21,7 @@ type invokeConfig struct {
 }
 
 type destination struct {
-	Destination string `json:"Destination,omitempty"`
+	Destination string `json:"Destination,omitempty" api:"max=350,pattern=lambda destination"`
 }
 
 type destinations struct {
@@ -30,10 +30,10 @@ type destinations struct {
 }
 
 type eventInvokeConfigIn struct {
-	FunctionName string        `json:"FunctionName" uri:"FunctionName"`
-	Qualifier    string        `json:"Qualifier,omitempty" query:"Qualifier"`
-	MaximumRetry *int          `json:"MaximumRetryAttempts,omitempty"`
-	MaximumAge   *int          `json:"MaximumEventAgeInSeconds,omitempty"`
+	FunctionName string        `json:"FunctionName" uri:"FunctionName" api:"min=1,max=256,pattern=function reference"`
+	Qualifier    string        `json:"Qualifier,omitempty" query:"Qualifier" api:"min=1,max=128,pattern=lambda qualifier"`
+	MaximumRetry *int          `json:"MaximumRetryAttempts,omitempty" api:"min=0,max=2"`
+	MaximumAge   *int          `json:"MaximumEventAgeInSeconds,omitempty" api:"min=60,max=21600"`
 	Destinations *destinations `json:"DestinationConfig,omitempty"`
 }
 

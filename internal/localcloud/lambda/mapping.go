@@ -24,8 +24,6 @@ const (
 	mappingBase   = "/2015-03-31/event-source-mappings"
 	partialBatch  = "ReportBatchItemFailures"
 	maxFilters    = 5
-	maxWindow     = 300
-	maxBatch      = 10000
 	receivedMost  = 10 // messages that SQS gives at once
 	stateCreating = "Creating"
 	stateEnabling = "Enabling"
@@ -52,7 +50,7 @@ type mapping struct {
 }
 
 type filter struct {
-	Pattern string `json:"Pattern"`
+	Pattern string `json:"Pattern" api:"max=4096"`
 }
 
 type filterCriteria struct {
@@ -60,17 +58,17 @@ type filterCriteria struct {
 }
 
 type scalingConfig struct {
-	MaximumConcurrency *int `json:"MaximumConcurrency,omitempty"`
+	MaximumConcurrency *int `json:"MaximumConcurrency,omitempty" api:"min=2,max=1000"`
 }
 
 // mappingSettings are what a mapping can be made with and changed to.
 type mappingSettings struct {
-	FunctionName  string          `json:"FunctionName,omitempty"`
+	FunctionName  string          `json:"FunctionName,omitempty" api:"min=1,max=256,pattern=function reference"`
 	Enabled       *bool           `json:"Enabled,omitempty"`
-	BatchSize     *int            `json:"BatchSize,omitempty"`
-	Window        *int            `json:"MaximumBatchingWindowInSeconds,omitempty"`
+	BatchSize     *int            `json:"BatchSize,omitempty" api:"min=1,max=10000"`
+	Window        *int            `json:"MaximumBatchingWindowInSeconds,omitempty" api:"min=0,max=300"`
 	Filters       *filterCriteria `json:"FilterCriteria,omitempty"`
-	ResponseTypes *[]string       `json:"FunctionResponseTypes,omitempty" api:"each.values=ReportBatchItemFailures"`
+	ResponseTypes *[]string       `json:"FunctionResponseTypes,omitempty" api:"each.values=ReportBatchItemFailures,max=1"`
 	Scaling       *scalingConfig  `json:"ScalingConfig,omitempty"`
 
 	// Of other sources.
@@ -81,14 +79,14 @@ type mappingSettings struct {
 	MaximumRetryAttempts  json.RawMessage `json:"MaximumRetryAttempts,omitempty"`
 	TumblingWindow        json.RawMessage `json:"TumblingWindowInSeconds,omitempty"`
 	// Not built.
-	KMSKeyArn   string          `json:"KMSKeyArn,omitempty"`
+	KMSKeyArn   string          `json:"KMSKeyArn,omitempty" api:"pattern=arn or nothing"`
 	Metrics     json.RawMessage `json:"MetricsConfig,omitempty"`
 	Logging     json.RawMessage `json:"LoggingConfig,omitempty"`
 	Provisioned json.RawMessage `json:"ProvisionedPollerConfig,omitempty"`
 }
 
 type createMappingIn struct {
-	EventSourceArn string `json:"EventSourceArn,omitempty"`
+	EventSourceArn string `json:"EventSourceArn,omitempty" api:"pattern=source arn"`
 	mappingSettings
 	StartingPosition string            `json:"StartingPosition,omitempty" api:"values=AT_TIMESTAMP|LATEST|TRIM_HORIZON"`
 	Tags             map[string]string `json:"Tags,omitempty"`
@@ -221,10 +219,6 @@ func (in *mappingSettings) apply(m *mapping) error {
 		}
 	}
 	switch {
-	case m.BatchSize < 1 || m.BatchSize > maxBatch:
-		return errInvalidParameter("Batch size must be between 1 and %d", maxBatch)
-	case m.Window < 0 || m.Window > maxWindow:
-		return errInvalidParameter("Maximum batch window in seconds must be between 0 and %d", maxWindow)
 	case m.BatchSize > receivedMost && m.Window == 0:
 		return errInvalidParameter(
 			"Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than %d",
@@ -488,8 +482,8 @@ func (s *Service) deleteMapping(_ context.Context, _ *awsapi.Call, in *mappingRe
 }
 
 type listMappingsIn struct {
-	EventSourceArn string `json:"EventSourceArn,omitempty" query:"EventSourceArn"`
-	FunctionName   string `json:"FunctionName,omitempty" query:"FunctionName"`
+	EventSourceArn string `json:"EventSourceArn,omitempty" query:"EventSourceArn" api:"pattern=source arn"`
+	FunctionName   string `json:"FunctionName,omitempty" query:"FunctionName" api:"min=1,max=256,pattern=function reference"`
 	Marker         string `json:"Marker,omitempty" query:"Marker"`
 	MaxItems       *int   `json:"MaxItems,omitempty" query:"MaxItems" api:"min=1,max=10000"`
 }

@@ -13,13 +13,13 @@ import (
 )
 
 type addPermissionIn struct {
-	FunctionName  string `json:"FunctionName" uri:"FunctionName"`
-	Qualifier     string `json:"Qualifier,omitempty" query:"Qualifier"`
-	StatementID   string `json:"StatementId"`
-	Action        string `json:"Action"`
-	Principal     string `json:"Principal"`
-	SourceArn     string `json:"SourceArn,omitempty"`
-	SourceAccount string `json:"SourceAccount,omitempty"`
+	FunctionName  string `json:"FunctionName" uri:"FunctionName" api:"min=1,max=256,pattern=function reference"`
+	Qualifier     string `json:"Qualifier,omitempty" query:"Qualifier" api:"min=1,max=128,pattern=lambda qualifier"`
+	StatementID   string `json:"StatementId" api:"min=1,max=100,pattern=statement id"`
+	Action        string `json:"Action" api:"pattern=lambda action"`
+	Principal     string `json:"Principal" api:"pattern=no blanks"`
+	SourceArn     string `json:"SourceArn,omitempty" api:"pattern=source arn"`
+	SourceAccount string `json:"SourceAccount,omitempty" api:"max=12,pattern=account"`
 	RevisionID    string `json:"RevisionId,omitempty"`
 }
 
@@ -96,9 +96,9 @@ func (s *Service) addPermission(_ context.Context, _ *awsapi.Call, in *addPermis
 }
 
 type removePermissionIn struct {
-	FunctionName string `json:"FunctionName" uri:"FunctionName"`
-	StatementID  string `json:"StatementId" uri:"StatementId"`
-	Qualifier    string `json:"Qualifier,omitempty" query:"Qualifier"`
+	FunctionName string `json:"FunctionName" uri:"FunctionName" api:"min=1,max=256,pattern=function reference"`
+	StatementID  string `json:"StatementId" uri:"StatementId" api:"min=1,max=100,pattern=dotted statement id"`
+	Qualifier    string `json:"Qualifier,omitempty" query:"Qualifier" api:"min=1,max=128,pattern=lambda qualifier"`
 	RevisionID   string `json:"RevisionId,omitempty" query:"RevisionId"`
 }
 
@@ -147,8 +147,8 @@ func (s *Service) getPolicy(_ context.Context, _ *awsapi.Call, in *functionRef) 
 }
 
 type concurrencyIn struct {
-	FunctionName string `json:"FunctionName" uri:"FunctionName"`
-	Reserved     int    `json:"ReservedConcurrentExecutions"`
+	FunctionName string `json:"FunctionName" uri:"FunctionName" api:"min=1,max=140,pattern=own function reference"`
+	Reserved     int    `json:"ReservedConcurrentExecutions" api:"min=0"`
 }
 
 func (s *Service) putConcurrency(_ context.Context, _ *awsapi.Call, in *concurrencyIn) (*concurrency, error) {
@@ -173,12 +173,12 @@ func (s *Service) putConcurrency(_ context.Context, _ *awsapi.Call, in *concurre
 	return &concurrency{&in.Reserved}, s.set(in.FunctionName, func(f *Function) { f.Reserved = &in.Reserved })
 }
 
-func (s *Service) getConcurrency(_ context.Context, _ *awsapi.Call, in *functionRef) (*concurrency, error) {
-	f, err := s.view(*in)
+func (s *Service) getConcurrency(_ context.Context, _ *awsapi.Call, in *ownRef) (*concurrency, error) {
+	f, err := s.view(functionRef{FunctionName: in.FunctionName})
 	return &concurrency{f.Reserved}, err
 }
 
-func (s *Service) deleteConcurrency(_ context.Context, _ *awsapi.Call, in *functionRef) (*nothing, error) {
+func (s *Service) deleteConcurrency(_ context.Context, _ *awsapi.Call, in *ownRef) (*nothing, error) {
 	return &nothing{}, s.set(in.FunctionName, func(f *Function) { f.Reserved = nil })
 }
 
@@ -196,7 +196,7 @@ func (s *Service) set(ref string, change func(f *Function)) error {
 }
 
 type tagIn struct {
-	Resource string            `json:"Resource" uri:"Resource"`
+	Resource string            `json:"Resource" uri:"Resource" api:"min=1,max=256,pattern=lambda resource"`
 	Tags     map[string]string `json:"Tags,omitempty"`
 	TagKeys  []string          `json:"TagKeys,omitempty" query:"tagKeys"`
 }

@@ -12,11 +12,11 @@ import (
 )
 
 type variables struct {
-	Variables map[string]string `json:"Variables,omitempty"`
+	Variables map[string]string `json:"Variables,omitempty" api:"key.pattern=environment variable"`
 }
 
 type deadLetterConfig struct {
-	TargetArn string `json:"TargetArn,omitempty"`
+	TargetArn string `json:"TargetArn,omitempty" api:"pattern=arn or nothing"`
 }
 
 type tracingConfig struct {
@@ -24,33 +24,33 @@ type tracingConfig struct {
 }
 
 type storage struct {
-	Size int `json:"Size,omitempty"`
+	Size int `json:"Size,omitempty" api:"min=512,max=10240"`
 }
 
 type loggingConfig struct {
 	LogFormat           string `json:"LogFormat,omitempty" api:"values=JSON|Text"`
 	ApplicationLogLevel string `json:"ApplicationLogLevel,omitempty" api:"set=application log levels"`
 	SystemLogLevel      string `json:"SystemLogLevel,omitempty" api:"values=DEBUG|INFO|WARN"`
-	LogGroup            string `json:"LogGroup,omitempty"`
+	LogGroup            string `json:"LogGroup,omitempty" api:"min=1,max=512,pattern=log group name"`
 }
 
 // settings are the members that CreateFunction and UpdateFunctionConfiguration
 // share.
 type settings struct {
-	Description      *string           `json:"Description,omitempty"`
-	Role             string            `json:"Role,omitempty"`
+	Description      *string           `json:"Description,omitempty" api:"max=256"`
+	Role             string            `json:"Role,omitempty" api:"pattern=lambda role"`
 	Runtime          string            `json:"Runtime,omitempty"`
-	Handler          string            `json:"Handler,omitempty"`
-	MemorySize       *int              `json:"MemorySize,omitempty"`
-	Timeout          *int              `json:"Timeout,omitempty"`
+	Handler          string            `json:"Handler,omitempty" api:"max=128,pattern=no blanks"`
+	MemorySize       *int              `json:"MemorySize,omitempty" api:"min=128,max=32768"`
+	Timeout          *int              `json:"Timeout,omitempty" api:"min=1"`
 	Environment      *variables        `json:"Environment,omitempty"`
 	DeadLetterConfig *deadLetterConfig `json:"DeadLetterConfig,omitempty"`
 	TracingConfig    *tracingConfig    `json:"TracingConfig,omitempty"`
 	EphemeralStorage *storage          `json:"EphemeralStorage,omitempty"`
 	LoggingConfig    *loggingConfig    `json:"LoggingConfig,omitempty"`
-	Layers           []string          `json:"Layers,omitempty"`
+	Layers           []string          `json:"Layers,omitempty" api:"each.min=1,each.max=140,each.pattern=layer version arn"`
 	VpcConfig        *struct {
-		SubnetIds []string `json:"SubnetIds,omitempty"`
+		SubnetIds []string `json:"SubnetIds,omitempty" api:"max=16"`
 	} `json:"VpcConfig,omitempty"`
 	FileSystemConfigs []any `json:"FileSystemConfigs,omitempty"`
 }
@@ -126,13 +126,13 @@ func (s *Service) apply(ctx context.Context, c *awsapi.Call, f *Function, in set
 		f.Description = *in.Description
 	}
 	if in.MemorySize != nil {
-		if *in.MemorySize < 128 || *in.MemorySize > 10240 {
+		if *in.MemorySize > 10240 {
 			return errInvalidParameter("MemorySize: %d is not within 128 to 10240 MB", *in.MemorySize)
 		}
 		f.MemoryMB = *in.MemorySize
 	}
 	if in.Timeout != nil {
-		if *in.Timeout < 1 || *in.Timeout > 900 {
+		if *in.Timeout > 900 {
 			return errInvalidParameter("Timeout: %d is not within 1 to 900 seconds", *in.Timeout)
 		}
 		f.Timeout = time.Duration(*in.Timeout) * time.Second

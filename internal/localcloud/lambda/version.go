@@ -184,9 +184,9 @@ func sameContent(v, f Function) bool {
 }
 
 type publishVersionIn struct {
-	FunctionName string `json:"FunctionName" uri:"FunctionName"`
+	FunctionName string `json:"FunctionName" uri:"FunctionName" api:"min=1,max=140,pattern=own function reference"`
 	CodeSha256   string `json:"CodeSha256,omitempty"`
-	Description  string `json:"Description,omitempty"`
+	Description  string `json:"Description,omitempty" api:"max=256"`
 	RevisionID   string `json:"RevisionId,omitempty"`
 	PublishTo    string `json:"PublishTo,omitempty" api:"values=LATEST_PUBLISHED"`
 }
@@ -244,7 +244,7 @@ func (s *Service) deleteVersion(tx *store.Tx, f Function) error {
 }
 
 type listVersionsIn struct {
-	FunctionName string `json:"FunctionName" uri:"FunctionName"`
+	FunctionName string `json:"FunctionName" uri:"FunctionName" api:"min=1,max=256,pattern=function reference"`
 	Marker       string `json:"Marker,omitempty" query:"Marker"`
 	MaxItems     *int   `json:"MaxItems,omitempty" query:"MaxItems" api:"min=1,max=10000"`
 }
@@ -297,22 +297,22 @@ func (s *Service) listVersions(_ context.Context, _ *awsapi.Call, in *listVersio
 }
 
 type routing struct {
-	Weights map[string]float64 `json:"AdditionalVersionWeights,omitempty"`
+	Weights map[string]float64 `json:"AdditionalVersionWeights,omitempty" api:"each.min=0,each.max=1,each.required,key.min=1,key.max=1024,key.pattern=digits,key.required"`
 }
 
 type aliasRef struct {
-	FunctionName string `json:"FunctionName" uri:"FunctionName"`
-	Name         string `json:"Name" uri:"Name"`
+	FunctionName string `json:"FunctionName" uri:"FunctionName" api:"min=1,max=140,pattern=own function reference"`
+	Name         string `json:"Name" uri:"Name" api:"min=1,max=128,pattern=lambda alias"`
 }
 
 // aliasIn is CreateAlias, whose Name is in the body, and UpdateAlias, whose is in
 // the path.
 type aliasIn struct {
-	FunctionName    string   `json:"FunctionName" uri:"FunctionName"`
-	Name            string   `json:"Name"`
+	FunctionName    string   `json:"FunctionName" uri:"FunctionName" api:"min=1,max=140,pattern=own function reference"`
+	Name            string   `json:"Name" api:"min=1,max=128,pattern=lambda alias"`
 	PathName        string   `json:"-" uri:"Name"`
-	FunctionVersion string   `json:"FunctionVersion,omitempty"`
-	Description     *string  `json:"Description,omitempty"`
+	FunctionVersion string   `json:"FunctionVersion,omitempty" api:"min=1,max=1024,pattern=function version"`
+	Description     *string  `json:"Description,omitempty" api:"max=256"`
 	RoutingConfig   *routing `json:"RoutingConfig,omitempty"`
 	RevisionID      string   `json:"RevisionId,omitempty"`
 }
@@ -351,10 +351,6 @@ func (s *Service) putAlias(tx *store.Tx, f Function, a alias, in *aliasIn) (*ali
 	}
 	wanted := []string{a.Version}
 	for _, version := range slices.Sorted(maps.Keys(a.Weights)) {
-		weight := a.Weights[version]
-		if weight < 0 || weight > 1 {
-			return nil, errInvalidParameter("AdditionalVersionWeights: %g is not within 0.0 to 1.0", weight)
-		}
 		if version == a.Version {
 			return nil, errInvalidParameter(
 				"Invalid function version %s. Function version %s is already included in routing configuration.",
@@ -469,8 +465,8 @@ func (s *Service) deleteAlias(_ context.Context, _ *awsapi.Call, in *aliasRef) (
 }
 
 type listAliasesIn struct {
-	FunctionName    string `json:"FunctionName" uri:"FunctionName"`
-	FunctionVersion string `json:"FunctionVersion,omitempty" query:"FunctionVersion"`
+	FunctionName    string `json:"FunctionName" uri:"FunctionName" api:"min=1,max=140,pattern=own function reference"`
+	FunctionVersion string `json:"FunctionVersion,omitempty" query:"FunctionVersion" api:"min=1,max=1024,pattern=function version"`
 	Marker          string `json:"Marker,omitempty" query:"Marker"`
 	MaxItems        *int   `json:"MaxItems,omitempty" query:"MaxItems" api:"min=1,max=10000"`
 }
@@ -511,8 +507,12 @@ func (s *Service) listAliases(_ context.Context, _ *awsapi.Call, in *listAliases
 	})
 }
 
+type recursionRef struct {
+	FunctionName string `json:"FunctionName" uri:"FunctionName" api:"min=1,max=140,pattern=function without version"`
+}
+
 type recursionIn struct {
-	FunctionName string `json:"FunctionName" uri:"FunctionName"`
+	FunctionName string `json:"FunctionName" uri:"FunctionName" api:"min=1,max=140,pattern=function without version"`
 	Loop         string `json:"RecursiveLoop" api:"values=Allow|Terminate"`
 }
 
@@ -523,8 +523,8 @@ type recursionOut struct {
 // Lambda stops a function that has called itself through SQS, SNS or S3 sixteen
 // times. The local cloud keeps the setting, and stops nothing.
 
-func (s *Service) getRecursion(_ context.Context, _ *awsapi.Call, in *functionRef) (*recursionOut, error) {
-	f, err := s.view(*in)
+func (s *Service) getRecursion(_ context.Context, _ *awsapi.Call, in *recursionRef) (*recursionOut, error) {
+	f, err := s.view(functionRef{FunctionName: in.FunctionName})
 	if err != nil {
 		return nil, err
 	}

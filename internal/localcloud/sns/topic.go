@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/iam/policy"
@@ -249,13 +250,21 @@ func parseToken(s string) (key []string, err error) {
 	return key, nil
 }
 
+// checkTag holds a tag to its lengths, in characters.
+func checkTag(key, value string) error {
+	if key == "" || utf8.RuneCountInString(key) > 128 || utf8.RuneCountInString(value) > 256 {
+		return invalid("Invalid parameter: Tags Reason: The tag key or value is too long or too short")
+	}
+	return nil
+}
+
 func setTags(t *topic, tags []tag) error {
 	if t.Tags == nil {
 		t.Tags = map[string]string{}
 	}
 	for _, x := range tags {
-		if x.Key == "" || len(x.Key) > 128 || len(x.Value) > 256 {
-			return invalid("Invalid parameter: Tags Reason: The tag key or value is too long or too short")
+		if err := checkTag(x.Key, x.Value); err != nil {
+			return err
 		}
 		t.Tags[x.Key] = x.Value
 	}
@@ -270,6 +279,11 @@ func (s *Service) tagResource(_ context.Context, _ *awsapi.Call, in *tagIn) (*no
 }
 
 func (s *Service) untagResource(_ context.Context, _ *awsapi.Call, in *untagIn) (*none, error) {
+	for _, k := range in.TagKeys {
+		if err := checkTag(k, ""); err != nil {
+			return nil, err
+		}
+	}
 	return &none{}, s.changeTopic(in.ResourceArn, func(_ *store.Tx, t *topic) error {
 		for _, k := range in.TagKeys {
 			delete(t.Tags, k)

@@ -73,28 +73,28 @@ func (s *Service) API() awsapi.Service {
 type (
 	none struct{}
 	tag  struct {
-		Key   string `json:"Key"`
-		Value string `json:"Value"`
+		Key   string `json:"Key" api:"min=1,max=128,pattern=tag text"`
+		Value string `json:"Value" api:"max=256,pattern=tag text"`
 	}
 	putIn struct {
-		Name           string `json:"Name"`
+		Name           string `json:"Name" api:"min=1,max=2048"`
 		Value          string `json:"Value"`
 		Type           string `json:"Type" api:"values=SecureString|String|StringList"`
-		Description    string `json:"Description"`
-		KeyID          string `json:"KeyId"`
+		Description    string `json:"Description" api:"max=1024"`
+		KeyID          string `json:"KeyId" api:"min=1,max=256,pattern=parameter key id"`
 		Overwrite      bool   `json:"Overwrite"`
-		AllowedPattern string `json:"AllowedPattern"`
-		Tags           []tag  `json:"Tags"`
+		AllowedPattern string `json:"AllowedPattern" api:"max=1024"`
+		Tags           []tag  `json:"Tags" api:"max=1000"`
 		Tier           string `json:"Tier" api:"values=Advanced|Intelligent-Tiering|Standard"`
-		Policies       string `json:"Policies"`
-		DataType       string `json:"DataType"`
+		Policies       string `json:"Policies" api:"min=1,max=4096"`
+		DataType       string `json:"DataType" api:"max=128"`
 	}
 	putOut struct {
 		Version int64  `json:"Version"`
 		Tier    string `json:"Tier"`
 	}
 	getIn struct {
-		Name           string `json:"Name"`
+		Name           string `json:"Name" api:"min=1,max=2048"`
 		WithDecryption bool   `json:"WithDecryption"`
 	}
 	parameterShape struct {
@@ -111,7 +111,7 @@ type (
 		Parameter parameterShape `json:"Parameter"`
 	}
 	getManyIn struct {
-		Names          []string `json:"Names"`
+		Names          []string `json:"Names" api:"min=1,max=10,each.min=1,each.max=2048"`
 		WithDecryption bool     `json:"WithDecryption"`
 	}
 	getManyOut struct {
@@ -119,12 +119,12 @@ type (
 		InvalidParameters []string         `json:"InvalidParameters"`
 	}
 	filter struct {
-		Key    string   `json:"Key" api:"values=KeyId|Name|Type"`
-		Option string   `json:"Option"`
-		Values []string `json:"Values"`
+		Key    string   `json:"Key" api:"values=KeyId|Name|Type,min=1,max=132,pattern=parameter filter"`
+		Option string   `json:"Option" api:"min=1,max=10"`
+		Values []string `json:"Values" api:"min=1,max=50,each.min=1,each.max=1024"`
 	}
 	byPathIn struct {
-		Path             string   `json:"Path"`
+		Path             string   `json:"Path" api:"min=1,max=2048"`
 		Recursive        bool     `json:"Recursive"`
 		WithDecryption   bool     `json:"WithDecryption"`
 		ParameterFilters []filter `json:"ParameterFilters"`
@@ -136,7 +136,7 @@ type (
 		NextToken  string           `json:"NextToken,omitempty"`
 	}
 	historyIn struct {
-		Name           string `json:"Name"`
+		Name           string `json:"Name" api:"min=1,max=2048"`
 		WithDecryption bool   `json:"WithDecryption"`
 		MaxResults     *int   `json:"MaxResults" api:"min=1,max=50"`
 		NextToken      string `json:"NextToken"`
@@ -169,16 +169,16 @@ type (
 		NextToken        string   `json:"NextToken"`
 	}
 	nameIn struct {
-		Name string `json:"Name"`
+		Name string `json:"Name" api:"min=1,max=2048"`
 	}
 	removedOut struct {
 		DeletedParameters []string `json:"DeletedParameters"`
 		InvalidParameters []string `json:"InvalidParameters"`
 	}
 	labelIn struct {
-		Name             string   `json:"Name"`
+		Name             string   `json:"Name" api:"min=1,max=2048"`
 		ParameterVersion int64    `json:"ParameterVersion"`
-		Labels           []string `json:"Labels"`
+		Labels           []string `json:"Labels" api:"min=1,max=10,each.min=1,each.max=100"`
 	}
 	labelOut struct {
 		InvalidLabels    []string `json:"InvalidLabels"`
@@ -191,8 +191,8 @@ type (
 	tagsIn struct {
 		ResourceType string   `json:"ResourceType" api:"values=Document|ManagedInstance|MaintenanceWindow|Parameter|PatchBaseline|OpsItem|OpsMetadata|Automation|Association"`
 		ResourceID   string   `json:"ResourceId"`
-		Tags         []tag    `json:"Tags"`
-		TagKeys      []string `json:"TagKeys"`
+		Tags         []tag    `json:"Tags" api:"max=1000"`
+		TagKeys      []string `json:"TagKeys" api:"each.min=1,each.max=128,each.pattern=tag text"`
 	}
 	tagsOut struct {
 		TagList []tag `json:"TagList"`

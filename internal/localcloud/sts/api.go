@@ -14,7 +14,8 @@ func (s *Service) API() awsapi.Service {
 	return awsapi.Service{
 		Fault:     awsapi.Word{Code: "InternalFailure", Status: 500},
 		Throttled: awsapi.Word{Code: "Throttling", Status: 400},
-		ID:        "sts", Signing: "sts", Prefix: "sts", Protocols: []awsapi.Protocol{awsapi.Query},
+		ID:        "sts", Signing: "sts", Prefix: "sts", Invalid: "ValidationError",
+		Protocols: []awsapi.Protocol{awsapi.Query},
 		Namespace: "https://sts.amazonaws.com/doc/2011-06-15/", Version: "2011-06-15", DeniedCode: "AccessDenied",
 		Unbuilt: []string{
 			"AssumeRoleWithSAML", "AssumeRoleWithWebIdentity", "AssumeRoot", "DecodeAuthorizationMessage",
@@ -46,15 +47,15 @@ type (
 		Arn     string `json:"Arn"`
 	}
 	assumeRoleIn struct {
-		RoleArn         string              `json:"RoleArn"`
-		RoleSessionName string              `json:"RoleSessionName"`
-		DurationSeconds *int                `json:"DurationSeconds"`
-		ExternalID      string              `json:"ExternalId"`
-		Policy          string              `json:"Policy"`
+		RoleArn         string              `json:"RoleArn" api:"min=20,max=2048,pattern=role arn"`
+		RoleSessionName string              `json:"RoleSessionName" api:"min=2,max=64,pattern=session name"`
+		DurationSeconds *int                `json:"DurationSeconds" api:"min=900,max=43200"`
+		ExternalID      string              `json:"ExternalId" api:"min=2,max=1224,pattern=external id"`
+		Policy          string              `json:"Policy" api:"min=1,pattern=latin text"`
 		PolicyArns      []map[string]string `json:"PolicyArns"`
-		Tags            []map[string]string `json:"Tags"`
-		SerialNumber    string              `json:"SerialNumber"`
-		SourceIdentity  string              `json:"SourceIdentity"`
+		Tags            []map[string]string `json:"Tags" api:"max=50"`
+		SerialNumber    string              `json:"SerialNumber" api:"min=9,max=256,pattern=arn characters"`
+		SourceIdentity  string              `json:"SourceIdentity" api:"min=2,max=64,pattern=session name"`
 	}
 	assumedRoleUser struct {
 		AssumedRoleID string `json:"AssumedRoleId"`
@@ -65,14 +66,14 @@ type (
 		Credentials     credentials     `json:"Credentials"`
 	}
 	sessionTokenIn struct {
-		DurationSeconds *int   `json:"DurationSeconds"`
-		SerialNumber    string `json:"SerialNumber"`
+		DurationSeconds *int   `json:"DurationSeconds" api:"min=900,max=129600"`
+		SerialNumber    string `json:"SerialNumber" api:"min=9,max=256,pattern=arn characters"`
 	}
 	sessionTokenOut struct {
 		Credentials credentials `json:"Credentials"`
 	}
 	accessKeyInfoIn struct {
-		AccessKeyID string `json:"AccessKeyId"`
+		AccessKeyID string `json:"AccessKeyId" api:"min=16,max=128"`
 	}
 	accessKeyInfoOut struct {
 		Account string `json:"Account"`

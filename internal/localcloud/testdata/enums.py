@@ -1,8 +1,9 @@
-"""Writes enums.json and ranges.json beside it: for each operation of the services that the local cloud has, the
-members of its input that take certain values only, with these values, and the numbers, with their least and greatest
-value. From AWS's API models, as botocore has them (botocore 1.43.11).
+"""Writes enums.json.gz, ranges.json.gz and limits.json.gz beside it: for each operation of the services that the local
+cloud has, the members of its input that take certain values only, with these values; the numbers, with their least and
+greatest value; and all members that have a least or greatest value or length, or a pattern. From AWS's API models, as
+botocore has them (botocore 1.43.11).
 
-A member's path has a dot between names, [] behind a list and {} behind a map."""
+A member's path has a dot between names, [] behind a list, {} behind a map, and {key} for the keys of a map."""
 
 import gzip
 import json
@@ -26,18 +27,22 @@ def model(name):
     return json.load(gzip.open(path + ".gz"))
 
 
-def walk(shapes, name, path, seen, found, numbers):
+def walk(shapes, name, path, seen, found, numbers, limits):
     shape = shapes[name]
     if name in seen:
         return
     seen = seen | {name}
+    limited = {k: shape[k] for k in ("min", "max", "pattern") if k in shape}
+    if limited and "enum" not in shape and shape["type"] != "timestamp":
+        limits[path] = limited
     if shape["type"] == "structure":
         for member, to in shape["members"].items():
-            walk(shapes, to["shape"], path + "." + member if path else member, seen, found, numbers)
+            walk(shapes, to["shape"], path + "." + member if path else member, seen, found, numbers, limits)
     elif shape["type"] == "list":
-        walk(shapes, shape["member"]["shape"], path + "[]", seen, found, numbers)
+        walk(shapes, shape["member"]["shape"], path + "[]", seen, found, numbers, limits)
     elif shape["type"] == "map":
-        walk(shapes, shape["value"]["shape"], path + "{}", seen, found, numbers)
+        walk(shapes, shape["key"]["shape"], path + "{key}", seen, {}, {}, limits)
+        walk(shapes, shape["value"]["shape"], path + "{}", seen, found, numbers, limits)
     elif "enum" in shape:
         found[path] = shape["enum"]
     elif shape["type"] in ("integer", "long", "float", "double"):
@@ -50,16 +55,19 @@ def write(name, content):
         f.write(gzip.compress(text.encode(), mtime=0))
 
 
-enums, ranges = {}, {}
+enums, ranges, limited = {}, {}, {}
 for ours, theirs in SERVICES.items():
     m = model(theirs)
     for name, operation in m["operations"].items():
-        found, numbers = {}, {}
+        found, numbers, limits = {}, {}, {}
         if "input" in operation:
-            walk(m["shapes"], operation["input"]["shape"], "", frozenset(), found, numbers)
+            walk(m["shapes"], operation["input"]["shape"], "", frozenset(), found, numbers, limits)
         if found:
             enums.setdefault(ours, {})[name] = found
         if numbers:
             ranges.setdefault(ours, {})[name] = numbers
+        if limits:
+            limited.setdefault(ours, {})[name] = limits
 write("enums.json.gz", enums)
 write("ranges.json.gz", ranges)
+write("limits.json.gz", limited)

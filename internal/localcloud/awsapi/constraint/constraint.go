@@ -16,22 +16,80 @@ import (
 type Pattern struct {
 	Text    string // as messages show it
 	Matches func(s string) bool
+	// Says is how a service says in words of its own that a text does not match, with %s for the member; "" where it
+	// says it as all do. It is said if nothing else is wrong.
+	Says string
 }
 
 // Patterns are the patterns by the names that tags use.
 var Patterns = map[string]Pattern{
-	"name": {`^(?=.*[a-zA-Z_\-\.])[a-zA-Z0-9_\-\.]+$`, func(s string) bool {
+	"name": {Text: `^(?=.*[a-zA-Z_\-\.])[a-zA-Z0-9_\-\.]+$`, Matches: func(s string) bool {
 		return aliasName.MatchString(s) && strings.ContainsFunc(s, func(r rune) bool { return r < '0' || r > '9' })
 	}},
-	"visible": {`[!-~]+`, func(s string) bool {
+	"visible": {Text: `[!-~]+`, Matches: func(s string) bool {
 		return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r < '!' || r > '~' })
 	}},
-	"ascii": {`\p{ASCII}*`, func(s string) bool {
+	"ascii": {Text: `\p{ASCII}*`, Matches: func(s string) bool {
 		return !strings.ContainsFunc(s, func(r rune) bool { return r > '\x7f' })
 	}},
 }
 
 var aliasName = regexp.MustCompile(`^[a-zA-Z0-9_.-]+$`)
+
+// Expression names a pattern as AWS's model writes it, for tags (pattern=NAME). Packages give theirs to variables of
+// their own, which are made before any check is. The name is unique in the program. A whole text must match.
+func Expression(name, text string) Pattern {
+	return register(name, Pattern{Text: text, Matches: matcher(regexp.MustCompile(`^(?:` + inGo(text) + `)$`))})
+}
+
+// Own is Expression for a pattern whose breach a service tells in words of its own.
+func Own(name, text, says string) Pattern {
+	return register(name, Pattern{text, matcher(regexp.MustCompile(`^(?:` + inGo(text) + `)$`)), says})
+}
+
+// Function is Expression for a pattern that Go's expressions cannot say.
+func Function(name, text string, matches func(s string) bool) Pattern {
+	return register(name, Pattern{Text: text, Matches: matches})
+}
+
+func register(name string, p Pattern) Pattern {
+	sets.Lock()
+	defer sets.Unlock()
+	if Patterns[name].Matches != nil {
+		panic("constraint: two patterns are called " + name)
+	}
+	Patterns[name] = p
+	return p
+}
+
+// inGo writes what Java's expressions write otherwise.
+func inGo(text string) string {
+	return javaRune.ReplaceAllString(strings.ReplaceAll(text, `\p{Graph}`, `[:graph:]`), `\x{$1}`)
+}
+
+var javaRune = regexp.MustCompile(`\\u([0-9A-F]{4,6})`)
+
+// matcher matches a whole text. Most patterns are of single characters, whatever stands around them: a text of ASCII
+// is then compared by a table, which is many times faster.
+func matcher(re *regexp.Regexp) func(s string) bool {
+	if !single.MatchString(re.String()) {
+		return re.MatchString
+	}
+	var all [utf8.RuneSelf]bool
+	for i := range all {
+		all[i] = re.MatchString(string(rune(i)))
+	}
+	return func(s string) bool {
+		for i := range len(s) {
+			if s[i] >= utf8.RuneSelf || !all[s[i]] {
+				return re.MatchString(s)
+			}
+		}
+		return s != "" || re.MatchString(s)
+	}
+}
+
+var single = regexp.MustCompile(`^\^\(\?:\^?\(?\[(?:[^\[\]\\]|\\[^\[\]]|\\[\[\]])*\][+*]\)?\$?\)\$$`)
 
 // sets are the lists of values by the names that tags use.
 var sets = struct {
@@ -75,11 +133,13 @@ type member struct {
 	values   []string
 	limits   []limit  // of a text
 	each     *member  // of the texts in a list, or the values in a map
+	key      *member  // of the keys of a map
 	inside   []member // of a struct, or of the structs in a list or a map
 }
 
-// Check returns what is wrong with a struct of the type that it was made for, "" if nothing.
-type Check func(v reflect.Value) string
+// Check returns what is wrong with a struct of the type that it was made for, "" if nothing. A discreet one shows no
+// value.
+type Check func(v reflect.Value, discreet bool) string
 
 // For makes the check of inputs of a struct type; nil if nothing in it has constraints.
 func For(t reflect.Type) Check {
@@ -87,8 +147,8 @@ func For(t reflect.Type) Check {
 	if members == nil {
 		return nil
 	}
-	return func(v reflect.Value) string {
-		var c check
+	return func(v reflect.Value, discreet bool) string {
+		c := check{discreet: discreet}
 		c.all(v, members, "")
 		return c.message()
 	}
@@ -119,8 +179,10 @@ func membersOf(t reflect.Type, around []reflect.Type) []member {
 			m.read(t, word)
 		}
 		m.limit()
-		if m.each != nil {
-			m.each.limit()
+		for _, part := range []*member{m.each, m.key} {
+			if part != nil {
+				part.limit()
+			}
 		}
 		out = append(out, m)
 	}
@@ -139,12 +201,14 @@ func nameOf(f reflect.StructField) string {
 
 // read adds a word of a tag.
 func (m *member) read(t reflect.Type, word string) {
-	if rest, ok := strings.CutPrefix(word, "each."); ok {
-		if m.each == nil {
-			m.each = &member{min: none, max: none}
+	for prefix, part := range map[string]**member{"each.": &m.each, "key.": &m.key} {
+		if rest, ok := strings.CutPrefix(word, prefix); ok {
+			if *part == nil {
+				*part = &member{min: none, max: none}
+			}
+			(*part).read(t, rest)
+			return
 		}
-		m.each.read(t, rest)
-		return
 	}
 	word, value, _ := strings.Cut(word, "=")
 	var err error
@@ -179,12 +243,16 @@ func (m *member) read(t reflect.Type, word string) {
 }
 
 // check is the check of one request.
-type check struct{ problems []string }
+type check struct {
+	problems []string
+	own      string // a problem in words of the service's own
+	discreet bool
+}
 
 func (c *check) message() string {
 	switch n := len(c.problems); n {
 	case 0:
-		return ""
+		return c.own
 	case 1:
 		return "1 validation error detected: " + c.problems[0]
 	default:
@@ -215,12 +283,15 @@ func (c *check) one(v reflect.Value, m *member, at string) {
 	switch {
 	case absent || (v.Kind() == reflect.Slice || v.Kind() == reflect.Map) && v.IsNil():
 		if m.required {
-			c.problems = append(c.problems, "Value null at '"+at+"' failed to satisfy constraint: Member must not "+
-				"be null")
+			null := "Value null"
+			if c.discreet {
+				null = "Value"
+			}
+			c.problems = append(c.problems, null+" at '"+at+"' failed to satisfy constraint: Member must not be null")
 		}
 		return
 	case v.Kind() == reflect.String:
-		c.text(v.String(), m, at)
+		c.text(v.String(), given, m, at)
 	case v.Kind() == reflect.Slice:
 		c.list(v, m, at)
 	case v.Kind() == reflect.Map:
@@ -231,9 +302,9 @@ func (c *check) one(v reflect.Value, m *member, at string) {
 		}
 		c.all(v, m.inside, at)
 	case v.CanInt():
-		c.number(float64(v.Int()), given, m, at)
+		c.number(v, float64(v.Int()), given, m, at)
 	case v.CanFloat():
-		c.number(v.Float(), given, m, at)
+		c.number(v, v.Float(), given, m, at)
 	}
 }
 
@@ -245,18 +316,21 @@ func (c *check) fail(value string, m *member, at, format string, args ...any) {
 // problem notes a problem of a value, which is shown in quotes unless it is hidden.
 func (c *check) problem(value string, m *member, at, format string, args ...any) {
 	shown := "Value '" + value + "'"
-	if m.hidden {
+	if m.hidden || c.discreet {
 		shown = "Value"
 	}
 	c.problems = append(c.problems, shown+" at '"+at+"' failed to satisfy constraint: "+fmt.Sprintf(format, args...))
 }
 
-func (c *check) text(s string, m *member, at string) {
-	if s == "" && !m.required {
+func (c *check) text(s string, given bool, m *member, at string) {
+	if s == "" && !given && !m.required {
 		return
 	}
 	for _, limit := range m.broken(s) {
 		c.fail(s, m, at, "%s", limit)
+	}
+	if p := Patterns[m.pattern]; p.Says != "" && c.own == "" && !p.Matches(s) {
+		c.own = strings.ReplaceAll(p.Says, "%s", at[strings.LastIndexByte(at, '.')+1:])
 	}
 }
 
@@ -284,7 +358,7 @@ func (m *member) limit() {
 		add(func(s string) bool { return float64(length(s)) >= least }, "have length greater than or equal to %s",
 			shown(least))
 	}
-	if p := m.pattern; p != "" {
+	if p := m.pattern; p != "" && Patterns[p].Says == "" {
 		add(Patterns[p].Matches, "satisfy regular expression pattern: %s", Patterns[p].Text)
 	}
 	if values != nil {
@@ -303,37 +377,85 @@ func (m *member) broken(s string) (list []string) {
 	return list
 }
 
-// together are all limits of the texts in a list or a map, of which one does not keep them.
-func (m *member) together() string {
+// breaks says whether a text or a number in a list or a map, or a key of a map, breaks a limit.
+func (m *member) breaks(v reflect.Value) bool {
+	switch {
+	case m == nil:
+		return false
+	case v.CanInt():
+		return m.outside(float64(v.Int()))
+	case v.CanFloat():
+		return m.outside(v.Float())
+	}
+	return m.broken(v.String()) != nil
+}
+
+func (m *member) outside(n float64) bool {
+	return m.min != none && n < m.min || m.max != none && n > m.max
+}
+
+// together are all limits of the parts of a list or a map, of which one does not keep them.
+func (m *member) together(part reflect.Value) string {
 	var words []string
+	if part.CanInt() || part.CanFloat() {
+		if m.max != none {
+			words = append(words, "Member must have value less than or equal to "+numeral(m.max, part))
+		}
+		if m.min != none {
+			words = append(words, "Member must have value greater than or equal to "+numeral(m.min, part))
+		}
+	}
 	for _, l := range m.limits {
-		words = append(words, "Member must "+l.words)
+		if part.Kind() == reflect.String {
+			words = append(words, "Member must "+l.words)
+		}
+	}
+	if m.required {
+		words = append(words, "Member must not be null")
 	}
 	return strings.Join(words, ", ")
 }
 
-func (c *check) number(n float64, given bool, m *member, at string) {
-	if given || n != 0 || m.min <= 0 {
-		c.bounds(n, "value", shown(n), m, at)
+func (c *check) number(v reflect.Value, n float64, given bool, m *member, at string) {
+	if !given && n == 0 && m.min > 0 {
+		return
+	}
+	if m.min != none && n < m.min {
+		c.fail(numeral(n, v), m, at, "have value greater than or equal to %s", numeral(m.min, v))
+	}
+	if m.max != none && n > m.max {
+		c.fail(numeral(n, v), m, at, "have value less than or equal to %s", numeral(m.max, v))
 	}
 }
 
-func (c *check) bounds(n float64, what, value string, m *member, at string) {
-	if m.min != none && n < m.min {
-		c.fail(value, m, at, "have %s greater than or equal to %s", what, shown(m.min))
-	}
-	if m.max != none && n > m.max {
-		c.fail(value, m, at, "have %s less than or equal to %s", what, shown(m.max))
+// length checks how many a list or a map holds.
+func (c *check) length(v reflect.Value, m *member, at string) {
+	if n := float64(v.Len()); m.min != none && n < m.min {
+		c.fail(written(v), m, at, "have length greater than or equal to %s", shown(m.min))
+	} else if m.max != none && n > m.max {
+		c.fail(written(v), m, at, "have length less than or equal to %s", shown(m.max))
 	}
 }
 
 func shown(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }
 
+// numeral is a number as it is written of a member's type: a fraction has a point.
+func numeral(n float64, of reflect.Value) string {
+	text := shown(n)
+	if of.CanFloat() && !strings.Contains(text, ".") {
+		text += ".0"
+	}
+	return text
+}
+
 func (c *check) list(v reflect.Value, m *member, at string) {
-	c.bounds(float64(v.Len()), "length", written(v), m, at)
+	c.length(v, m, at)
+	if v.Type().Elem().Kind() == reflect.Uint8 || m.each == nil && m.inside == nil {
+		return
+	}
 	for i := range v.Len() {
-		if m.each != nil && m.each.broken(v.Index(i).String()) != nil {
-			c.fail(written(v), m, at, "satisfy constraint: [%s]", m.each.together())
+		if e := v.Index(i); m.each.breaks(e) {
+			c.fail(written(v), m, at, "satisfy constraint: [%s]", m.each.together(e))
 			return
 		}
 		if m.inside != nil {
@@ -350,11 +472,18 @@ func (c *check) list(v reflect.Value, m *member, at string) {
 
 // entries checks the values of a map, in the order of its keys.
 func (c *check) entries(v reflect.Value, m *member, at string) {
-	c.bounds(float64(v.Len()), "length", written(v), m, at)
+	c.length(v, m, at)
+	if m.each == nil && m.key == nil && m.inside == nil {
+		return
+	}
 	for _, k := range sortedKeys(v) {
 		e := v.MapIndex(k)
-		if m.each != nil && m.each.broken(e.String()) != nil {
-			c.problem(written(v), m, at, "Map value must satisfy constraint: [%s]", m.each.together())
+		if m.key.breaks(k) {
+			c.problem(written(v), m, at, "Map keys must satisfy constraint: [%s]", m.key.together(k))
+			return
+		}
+		if m.each.breaks(e) {
+			c.problem(written(v), m, at, "Map value must satisfy constraint: [%s]", m.each.together(e))
 			return
 		}
 		if m.inside != nil {
@@ -373,6 +502,9 @@ func sortedKeys(v reflect.Value) []reflect.Value {
 // written is a value as messages show it: a list as [a, b], a struct as Type(member=value, member=value).
 func written(v reflect.Value) string {
 	var parts []string
+	if b, ok := v.Interface().([]byte); ok {
+		return fmt.Sprintf("java.nio.HeapByteBuffer[pos=0 lim=%d cap=%[1]d]", len(b))
+	}
 	switch v.Kind() {
 	case reflect.Slice:
 		for i := range v.Len() {

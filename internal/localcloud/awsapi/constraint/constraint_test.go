@@ -87,7 +87,7 @@ func TestWords(t *testing.T) {
 		{good(func(r *request) { r.Size = -1 }), "1: Value '-1' at 'size' have value greater than or equal to 0"},
 		{good(func(r *request) { r.Period = 59 }), "1: Value '59' at 'period' have value greater than or equal to 60"},
 		{good(func(r *request) { r.Share = &much }), "1: Value '100.5' at 'share' have value less than or equal " +
-			"to 100"},
+			"to 100.0"},
 		{good(func(r *request) { r.Parts = []part{} }), "1: Value '[]' at 'parts' have length greater than or " +
 			"equal to 1"},
 		{good(func(r *request) { r.Parts = []part{{"a", 1}, {"b", 2}, {"c", 3}} }),
@@ -118,7 +118,7 @@ func TestWords(t *testing.T) {
 			"Value 'é' " +
 			`at 'inner.note' satisfy regular expression pattern: \p{ASCII}*`},
 	} {
-		got := For(reflect.TypeFor[request]())(reflect.ValueOf(tt.in).Elem())
+		got := For(reflect.TypeFor[request]())(reflect.ValueOf(tt.in).Elem(), false)
 		got = strings.ReplaceAll(got, "failed to satisfy constraint: Member must ", "")
 		got = strings.Replace(strings.Replace(got, " validation error detected", "", 1), " validation errors "+
 			"detected", "", 1)

@@ -12,9 +12,10 @@
 //	bytes             lengths are counted in bytes of UTF-8
 //	values=A|B        the texts that may be given
 //	set=NAME          the same, from a Set
-//	pattern=NAME      one of Patterns
+//	pattern=NAME      one of Patterns, or an Expression of the package
 //	hidden            the value is not shown, as it may be secret
-//	each.WORD         the same for the texts in a list, or the values of a map
+//	each.WORD         the same for the texts or numbers in a list, or the values of a map
+//	key.WORD          the same for the keys of a map
 //
 // A text that is not a pointer and empty counts as absent unless it is required; then it is there and too short. A
 // number that is not a pointer and 0 counts as absent. Members of members are checked at any depth, in lists and maps

@@ -9,23 +9,23 @@ import (
 func shown(ms int64) *awsapi.Time { return awsapi.TimeOf(moment(ms)) }
 
 type tag struct {
-	Key   string `json:"Key"`
-	Value string `json:"Value,omitempty"`
+	Key   string `json:"Key" api:"min=1,max=128,pattern=tag text"`
+	Value string `json:"Value,omitempty" api:"max=256"`
 }
 
 type createIn struct {
-	JobID                      string                    `json:"jobId" uri:"jobId"`
-	Targets                    []string                  `json:"targets"`
-	DocumentSource             string                    `json:"documentSource,omitempty"`
-	Document                   string                    `json:"document,omitempty"`
-	Description                string                    `json:"description,omitempty"`
+	JobID                      string                    `json:"jobId" uri:"jobId" api:"min=1,max=64,pattern=job id"`
+	Targets                    []string                  `json:"targets" api:"min=1,each.max=2048"`
+	DocumentSource             string                    `json:"documentSource,omitempty" api:"min=1,max=1350"`
+	Document                   string                    `json:"document,omitempty" api:"max=32768"`
+	Description                string                    `json:"description,omitempty" api:"max=2028,pattern=printable"`
 	TargetSelection            string                    `json:"targetSelection,omitempty" api:"set=target selections"`
 	Tags                       []tag                     `json:"tags,omitempty"`
-	NamespaceID                string                    `json:"namespaceId,omitempty"`
-	JobTemplateARN             string                    `json:"jobTemplateArn,omitempty"`
-	DocumentParameters         map[string]string         `json:"documentParameters,omitempty"`
+	NamespaceID                string                    `json:"namespaceId,omitempty" api:"pattern=job id"`
+	JobTemplateARN             string                    `json:"jobTemplateArn,omitempty" api:"min=1,max=1600,pattern=iot arn"`
+	DocumentParameters         map[string]string         `json:"documentParameters,omitempty" api:"each.min=1,each.max=30720,each.pattern=printable,key.min=1,key.max=128,key.pattern=job id"`
 	SchedulingConfig           *configuration.Scheduling `json:"schedulingConfig,omitempty"`
-	DestinationPackageVersions []string                  `json:"destinationPackageVersions,omitempty"`
+	DestinationPackageVersions []string                  `json:"destinationPackageVersions,omitempty" api:"each.min=1,each.max=1600,each.pattern=iot arn"`
 	configuration.Settings
 }
 
@@ -36,7 +36,7 @@ type jobOut struct {
 }
 
 type jobIn struct {
-	JobID              string `json:"jobId" uri:"jobId"`
+	JobID              string `json:"jobId" uri:"jobId" api:"min=1,max=64,pattern=job id"`
 	BeforeSubstitution bool   `json:"beforeSubstitution,omitempty" query:"beforeSubstitution"`
 }
 
@@ -82,9 +82,9 @@ type listJobsIn struct {
 	TargetSelection string `json:"targetSelection,omitempty" query:"targetSelection" api:"set=target selections"`
 	MaxResults      *int   `json:"maxResults,omitempty" query:"maxResults" api:"min=1,max=250"`
 	NextToken       string `json:"nextToken,omitempty" query:"nextToken"`
-	ThingGroupName  string `json:"thingGroupName,omitempty" query:"thingGroupName"`
-	ThingGroupID    string `json:"thingGroupId,omitempty" query:"thingGroupId"`
-	NamespaceID     string `json:"namespaceId,omitempty" query:"namespaceId"`
+	ThingGroupName  string `json:"thingGroupName,omitempty" query:"thingGroupName" api:"min=1,max=128,pattern=thing name"`
+	ThingGroupID    string `json:"thingGroupId,omitempty" query:"thingGroupId" api:"min=1,max=128,pattern=thing group id"`
+	NamespaceID     string `json:"namespaceId,omitempty" query:"namespaceId" api:"pattern=job id"`
 }
 
 type listJobsOut struct {
@@ -104,25 +104,25 @@ type jobSummary struct {
 }
 
 type updateIn struct {
-	JobID       string  `json:"jobId" uri:"jobId"`
-	Description *string `json:"description,omitempty"`
-	NamespaceID string  `json:"namespaceId,omitempty" query:"namespaceId"`
+	JobID       string  `json:"jobId" uri:"jobId" api:"min=1,max=64,pattern=job id"`
+	Description *string `json:"description,omitempty" api:"max=2028,pattern=printable"`
+	NamespaceID string  `json:"namespaceId,omitempty" query:"namespaceId" api:"pattern=job id"`
 	configuration.Settings
 }
 
 type empty struct{}
 
 type cancelIn struct {
-	JobID      string `json:"jobId" uri:"jobId"`
-	ReasonCode string `json:"reasonCode,omitempty"`
-	Comment    string `json:"comment,omitempty"`
+	JobID      string `json:"jobId" uri:"jobId" api:"min=1,max=64,pattern=job id"`
+	ReasonCode string `json:"reasonCode,omitempty" api:"max=128,pattern=reason code"`
+	Comment    string `json:"comment,omitempty" api:"max=2028,pattern=printable"`
 	Force      bool   `json:"force,omitempty" query:"force"`
 }
 
 type deleteIn struct {
-	JobID       string `json:"jobId" uri:"jobId"`
+	JobID       string `json:"jobId" uri:"jobId" api:"min=1,max=64,pattern=job id"`
 	Force       bool   `json:"force,omitempty" query:"force"`
-	NamespaceID string `json:"namespaceId,omitempty" query:"namespaceId"`
+	NamespaceID string `json:"namespaceId,omitempty" query:"namespaceId" api:"pattern=job id"`
 }
 
 type documentOut struct {
@@ -130,14 +130,14 @@ type documentOut struct {
 }
 
 type associateIn struct {
-	JobID       string   `json:"jobId" uri:"jobId"`
-	Targets     []string `json:"targets"`
-	Comment     string   `json:"comment,omitempty"`
-	NamespaceID string   `json:"namespaceId,omitempty" query:"namespaceId"`
+	JobID       string   `json:"jobId" uri:"jobId" api:"min=1,max=64,pattern=job id"`
+	Targets     []string `json:"targets" api:"min=1,each.max=2048"`
+	Comment     string   `json:"comment,omitempty" api:"max=2028,pattern=printable"`
+	NamespaceID string   `json:"namespaceId,omitempty" query:"namespaceId" api:"pattern=job id"`
 }
 
 type executionsForJobIn struct {
-	JobID      string `json:"jobId" uri:"jobId"`
+	JobID      string `json:"jobId" uri:"jobId" api:"min=1,max=64,pattern=job id"`
 	Status     string `json:"status,omitempty" query:"status" api:"set=job execution states"`
 	MaxResults *int   `json:"maxResults,omitempty" query:"maxResults" api:"min=1,max=250"`
 	NextToken  string `json:"nextToken,omitempty" query:"nextToken"`
@@ -163,12 +163,12 @@ type executionSummary struct {
 }
 
 type executionsForThingIn struct {
-	ThingName   string `json:"thingName" uri:"thingName"`
+	ThingName   string `json:"thingName" uri:"thingName" api:"min=1,max=128,pattern=thing name"`
 	Status      string `json:"status,omitempty" query:"status" api:"set=job execution states"`
-	NamespaceID string `json:"namespaceId,omitempty" query:"namespaceId"`
+	NamespaceID string `json:"namespaceId,omitempty" query:"namespaceId" api:"pattern=job id"`
 	MaxResults  *int   `json:"maxResults,omitempty" query:"maxResults" api:"min=1,max=250"`
 	NextToken   string `json:"nextToken,omitempty" query:"nextToken"`
-	JobID       string `json:"jobId,omitempty" query:"jobId"`
+	JobID       string `json:"jobId,omitempty" query:"jobId" api:"min=1,max=64,pattern=job id"`
 }
 
 type executionsForThingOut struct {
@@ -182,8 +182,8 @@ type executionForThing struct {
 }
 
 type describeExecutionIn struct {
-	JobID           string `json:"jobId" uri:"jobId"`
-	ThingName       string `json:"thingName" uri:"thingName"`
+	JobID           string `json:"jobId" uri:"jobId" api:"min=1,max=64,pattern=job id"`
+	ThingName       string `json:"thingName" uri:"thingName" api:"min=1,max=128,pattern=thing name"`
 	ExecutionNumber int64  `json:"executionNumber,omitempty" query:"executionNumber"`
 }
 
@@ -210,30 +210,30 @@ type detailsView struct {
 }
 
 type cancelExecutionIn struct {
-	JobID           string            `json:"jobId" uri:"jobId"`
-	ThingName       string            `json:"thingName" uri:"thingName"`
+	JobID           string            `json:"jobId" uri:"jobId" api:"min=1,max=64,pattern=job id"`
+	ThingName       string            `json:"thingName" uri:"thingName" api:"min=1,max=128,pattern=thing name"`
 	Force           bool              `json:"force,omitempty" query:"force"`
 	ExpectedVersion *int64            `json:"expectedVersion,omitempty"`
-	StatusDetails   map[string]string `json:"statusDetails,omitempty"`
+	StatusDetails   map[string]string `json:"statusDetails,omitempty" api:"each.min=1,each.pattern=printable,key.min=1,key.max=128,key.pattern=thing name"`
 }
 
 type deleteExecutionIn struct {
-	JobID           string `json:"jobId" uri:"jobId"`
-	ThingName       string `json:"thingName" uri:"thingName"`
+	JobID           string `json:"jobId" uri:"jobId" api:"min=1,max=64,pattern=job id"`
+	ThingName       string `json:"thingName" uri:"thingName" api:"min=1,max=128,pattern=thing name"`
 	ExecutionNumber int64  `json:"executionNumber" uri:"executionNumber"`
 	Force           bool   `json:"force,omitempty" query:"force"`
-	NamespaceID     string `json:"namespaceId,omitempty" query:"namespaceId"`
+	NamespaceID     string `json:"namespaceId,omitempty" query:"namespaceId" api:"pattern=job id"`
 }
 
 type createTemplateIn struct {
-	JobTemplateID              string                 `json:"jobTemplateId" uri:"jobTemplateId"`
+	JobTemplateID              string                 `json:"jobTemplateId" uri:"jobTemplateId" api:"min=1,max=64,pattern=job id"`
 	JobARN                     string                 `json:"jobArn,omitempty"`
-	DocumentSource             string                 `json:"documentSource,omitempty"`
-	Document                   string                 `json:"document,omitempty"`
-	Description                string                 `json:"description"`
+	DocumentSource             string                 `json:"documentSource,omitempty" api:"min=1,max=1350"`
+	Document                   string                 `json:"document,omitempty" api:"max=32768"`
+	Description                string                 `json:"description" api:"max=2028,pattern=printable"`
 	Tags                       []tag                  `json:"tags,omitempty"`
 	MaintenanceWindows         []configuration.Window `json:"maintenanceWindows,omitempty"`
-	DestinationPackageVersions []string               `json:"destinationPackageVersions,omitempty"`
+	DestinationPackageVersions []string               `json:"destinationPackageVersions,omitempty" api:"each.min=1,each.max=1600,each.pattern=iot arn"`
 	configuration.Settings
 }
 
@@ -243,7 +243,7 @@ type createTemplateOut struct {
 }
 
 type templateIn struct {
-	JobTemplateID string `json:"jobTemplateId" uri:"jobTemplateId"`
+	JobTemplateID string `json:"jobTemplateId" uri:"jobTemplateId" api:"min=1,max=64,pattern=job id"`
 }
 
 type templateView struct {

@@ -44,11 +44,11 @@ func (s *Service) Operations() []awsapi.Operation {
 }
 
 type nameInput struct {
-	RuleName string `json:"ruleName" uri:"ruleName"`
+	RuleName string `json:"ruleName" uri:"ruleName" api:"min=1,max=128,pattern=rule name"`
 }
 
 type ruleInput struct {
-	RuleName         string      `json:"ruleName" uri:"ruleName"`
+	RuleName         string      `json:"ruleName" uri:"ruleName" api:"min=1,max=128,pattern=rule name"`
 	TopicRulePayload rulePayload `json:"topicRulePayload" payload:"json"`
 	Tags             string      `json:"tags" header:"x-amz-tagging"`
 }
@@ -56,7 +56,7 @@ type ruleInput struct {
 type rulePayload struct {
 	SQL              *string      `json:"sql"`
 	Description      string       `json:"description,omitempty"`
-	Actions          []actionSpec `json:"actions"`
+	Actions          []actionSpec `json:"actions" api:"max=10"`
 	RuleDisabled     bool         `json:"ruleDisabled"`
 	AwsIotSqlVersion string       `json:"awsIotSqlVersion,omitempty"`
 	ErrorAction      actionSpec   `json:"errorAction,omitempty"`

@@ -58,7 +58,7 @@ func (b *bench) restart() {
 	}
 	b.svc = svc
 	b.door = awsapi.New(awsapi.Config{Scheduler: b.sched, Account: account, Region: "us-east-1"})
-	b.door.Add(awsapi.Service{ID: "iot", Operations: svc.Operations()})
+	b.door.Add(awsapi.Service{ID: "iot", Invalid: "InvalidRequestException", Operations: svc.Operations()})
 	if err := svc.Start(ctx); err != nil {
 		b.t.Fatal(err)
 	}

@@ -15,15 +15,15 @@ const (
 
 // Abort is abortConfig.
 type Abort struct {
-	CriteriaList []AbortCriterion `json:"criteriaList"`
+	CriteriaList []AbortCriterion `json:"criteriaList" api:"min=1"`
 }
 
 // AbortCriterion is one entry of abortConfig.
 type AbortCriterion struct {
 	FailureType               string  `json:"failureType" api:"values=ALL|FAILED|REJECTED|TIMED_OUT"`
 	Action                    string  `json:"action" api:"values=CANCEL"`
-	ThresholdPercentage       float64 `json:"thresholdPercentage"`
-	MinNumberOfExecutedThings int     `json:"minNumberOfExecutedThings"`
+	ThresholdPercentage       float64 `json:"thresholdPercentage" api:"max=100"`
+	MinNumberOfExecutedThings int     `json:"minNumberOfExecutedThings" api:"min=1"`
 }
 
 func (a *Abort) check() error {

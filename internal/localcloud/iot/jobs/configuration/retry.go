@@ -10,13 +10,13 @@ const maxRetries = 10
 
 // Retry is jobExecutionsRetryConfig.
 type Retry struct {
-	CriteriaList []RetryCriterion `json:"criteriaList"`
+	CriteriaList []RetryCriterion `json:"criteriaList" api:"min=1,max=2"`
 }
 
 // RetryCriterion is one entry of jobExecutionsRetryConfig.
 type RetryCriterion struct {
 	FailureType     string `json:"failureType" api:"values=ALL|FAILED|TIMED_OUT"`
-	NumberOfRetries int    `json:"numberOfRetries"`
+	NumberOfRetries int    `json:"numberOfRetries" api:"min=0,max=10"`
 }
 
 func (r *Retry) check(hasTimeout bool) error {

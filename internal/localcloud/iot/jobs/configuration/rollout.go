@@ -12,21 +12,21 @@ const DefaultRate = 1000
 
 // Rollout is jobExecutionsRolloutConfig.
 type Rollout struct {
-	MaximumPerMinute *int         `json:"maximumPerMinute,omitempty"`
+	MaximumPerMinute *int         `json:"maximumPerMinute,omitempty" api:"min=1"`
 	ExponentialRate  *Exponential `json:"exponentialRate,omitempty"`
 }
 
 // Exponential is exponentialRate.
 type Exponential struct {
-	BaseRatePerMinute    int          `json:"baseRatePerMinute"`
-	IncrementFactor      float64      `json:"incrementFactor"`
+	BaseRatePerMinute    int          `json:"baseRatePerMinute" api:"min=1,max=1000"`
+	IncrementFactor      float64      `json:"incrementFactor" api:"min=1.1,max=5"`
 	RateIncreaseCriteria RateIncrease `json:"rateIncreaseCriteria"`
 }
 
 // RateIncrease is rateIncreaseCriteria: exactly one of its members is set.
 type RateIncrease struct {
-	NumberOfNotifiedThings  *int `json:"numberOfNotifiedThings,omitempty"`
-	NumberOfSucceededThings *int `json:"numberOfSucceededThings,omitempty"`
+	NumberOfNotifiedThings  *int `json:"numberOfNotifiedThings,omitempty" api:"min=1"`
+	NumberOfSucceededThings *int `json:"numberOfSucceededThings,omitempty" api:"min=1"`
 }
 
 func (r *Rollout) check() error {

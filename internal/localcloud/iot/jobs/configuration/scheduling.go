@@ -16,16 +16,16 @@ const (
 
 // Scheduling is schedulingConfig.
 type Scheduling struct {
-	StartTime          string   `json:"startTime,omitempty"`
-	EndTime            string   `json:"endTime,omitempty"`
+	StartTime          string   `json:"startTime,omitempty" api:"min=1,max=64"`
+	EndTime            string   `json:"endTime,omitempty" api:"min=1,max=64"`
 	EndBehavior        string   `json:"endBehavior,omitempty" api:"values=CANCEL|FORCE_CANCEL|STOP_ROLLOUT"`
 	MaintenanceWindows []Window `json:"maintenanceWindows,omitempty"`
 }
 
 // Window is a maintenance window.
 type Window struct {
-	StartTime         string `json:"startTime"`
-	DurationInMinutes int    `json:"durationInMinutes"`
+	StartTime         string `json:"startTime" api:"min=1,max=256"`
+	DurationInMinutes int    `json:"durationInMinutes" api:"min=1,max=1430"`
 }
 
 // Schedule is when a job begins and ends. A time that is zero was not given.

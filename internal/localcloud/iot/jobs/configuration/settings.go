@@ -49,8 +49,8 @@ func (s *Settings) Check() error {
 
 // PresignedURL is presignedUrlConfig.
 type PresignedURL struct {
-	RoleARN      string `json:"roleArn,omitempty"`
-	ExpiresInSec int64  `json:"expiresInSec,omitempty"`
+	RoleARN      string `json:"roleArn,omitempty" api:"min=20,max=2048"`
+	ExpiresInSec int64  `json:"expiresInSec,omitempty" api:"min=60,max=3600"`
 }
 
 func (p *PresignedURL) check() error {

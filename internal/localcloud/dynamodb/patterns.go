@@ -1,0 +1,8 @@
+package dynamodb
+
+import "github.com/fleetstep/fleetstep/internal/localcloud/awsapi/constraint"
+
+// Patterns of members, as AWS's model writes them, for their tags.
+var (
+	_ = constraint.Expression("table name", `[a-zA-Z0-9_.-]+`)
+)
