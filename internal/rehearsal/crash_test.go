@@ -384,7 +384,8 @@ func (r resuming) Do(req *http.Request) (*http.Response, error) {
 const patience = 70 * time.Second
 
 // lateSeed is a seed with which the device with the fault is the one whose turn comes last, a minute after the others.
-// Whose turn that is is drawn, and drawn again where a crash comes before it: what the job takes may differ by a minute.
+// Whose turn that is is drawn, and drawn again where a crash comes before it: what the job takes may differ by a
+// minute.
 var lateSeed = sync.OnceValues(func() (uint64, error) {
 	for seed := uint64(1); seed <= 100; seed++ {
 		s, err := playCrashes(seed, "404", nil, 0)
