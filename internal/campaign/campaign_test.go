@@ -572,6 +572,14 @@ func TestWhoCreatedDoesNotApprove(t *testing.T) {
 		if _, err := w.controller().Do(t.Context(), approve, event.Nobody); !errors.Is(err, campaign.ErrUnproved) {
 			t.Errorf("approved by nobody: %v", err)
 		}
+		for _, verb := range []event.CampaignVerb{event.VerbApprove, event.VerbDeny} {
+			typo := event.CampaignRequest{Verb: verb, Campaign: "fall", Wave: "al", Why: "x"}
+			_, err := w.controller().Do(t.Context(), typo, "arn:other")
+			if p, ok := errors.AsType[event.Problems](err); !ok || p[0].Path != "$.wave" ||
+				p[0].Allowed != `a wave of the campaign: ["all"]` {
+				t.Errorf("%s of a wave that there is not: %v", verb, err)
+			}
+		}
 		w.do(approve, "arn:other")
 	})
 	if campaign.State(end.Next) != campaign.Completed {

@@ -109,11 +109,13 @@ func (w *Controller) decide(ctx context.Context, r event.CampaignRequest, who st
 	c, err := change(ctx, w.Store, r.Campaign, func(c *Campaign) ([]Entry, error) {
 		*out = Done{Campaign: r.Campaign, Verb: r.Verb, State: c.State}
 		if r.Wave != "" {
-			for _, one := range c.Waves {
-				if one.Name == r.Wave && one.Approved != nil && r.Verb == event.VerbApprove {
-					out.Wave = one.Name
-					return nil, nil // it was, and may be over by now
-				}
+			k, err := c.waveNamed("$.wave", r.Wave)
+			if err != nil {
+				return nil, err
+			}
+			if c.Waves[k].Approved != nil && r.Verb == event.VerbApprove {
+				out.Wave = r.Wave
+				return nil, nil // it was, and may be over by now
 			}
 		}
 		if r.Verb == event.VerbDeny && (c.State == Aborting || c.State == Aborted) {
