@@ -530,7 +530,8 @@ func campaignWatch(env *Env) *cobra.Command {
 	f := &campaignFlags{env: env}
 	c := &cobra.Command{Use: "watch CAMPAIGN", Short: "Show what changes, until a campaign is over",
 		Long: `Shows a line whenever something changes. Exit code 0 if the campaign was completed,
-1 if it was halted or aborted.`, Args: oneCampaign}
+1 if it was halted or aborted. Ctrl-C ends the command with 130; the campaign
+goes on.`, Args: oneCampaign}
 	c.RunE = func(c *cobra.Command, args []string) error {
 		api, err := f.campaigns(c.Context())
 		if err != nil {

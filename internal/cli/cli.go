@@ -53,7 +53,8 @@ type NobodyError struct{ Err error }
 func (e NobodyError) Error() string { return e.Err.Error() }
 func (e NobodyError) Unwrap() error { return e.Err }
 
-// ExitCode is the process's exit code for a command's error.
+// ExitCode is the process's exit code for a command's error: 130 for one that was interrupted, which shells use for
+// a process that Ctrl-C has ended, so that a script does not take it for what it watched to have failed.
 func ExitCode(err error) int {
 	_, nobody := errors.AsType[NobodyError](err)
 	switch _, usage := errors.AsType[UsageError](err); {
@@ -63,6 +64,8 @@ func ExitCode(err error) int {
 		return 0
 	case usage:
 		return 2
+	case errors.Is(err, context.Canceled):
+		return 130
 	default:
 		return 1
 	}
@@ -72,6 +75,9 @@ func ExitCode(err error) int {
 func Explain(err error) string {
 	if err == nil || errors.Is(err, ErrFailed) {
 		return ""
+	}
+	if errors.Is(err, context.Canceled) {
+		return "interrupted"
 	}
 	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		var op *smithy.OperationError

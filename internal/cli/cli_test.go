@@ -478,7 +478,8 @@ func TestJobWatchMayBeInterrupted(t *testing.T) {
 		terminal: true, answers: account(describe("IN_PROGRESS", "", `"numberOfQueuedThings":1`)),
 		sleep: func(context.Context) error { return context.Canceled },
 	}
-	if r := run(t, s, "job", "watch", "fw-2"); r.code != 1 || !strings.HasSuffix(r.out, "0s\n") {
+	if r := run(t, s, "job", "watch", "fw-2"); r.code != 130 || r.text != "interrupted" ||
+		!strings.HasSuffix(r.out, "0s\n") {
 		t.Errorf("exit code %d, %q, %q", r.code, r.text, r.out)
 	}
 	r := run(t, setup{answers: map[string][]answer{"GET /jobs/fw-2": refused(403, "AccessDeniedException",

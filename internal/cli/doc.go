@@ -5,5 +5,5 @@
 //
 // A command is one file. Output for people goes to Out, one JSON document per
 // command with --json; errors are one sentence. Exit codes: 0 done, 1 failed or
-// a job with failures, 2 wrong usage.
+// a job with failures, 2 wrong usage, 3 nobody in the target, 130 interrupted.
 package cli
