@@ -39,6 +39,9 @@ type Outgoing any
 // what the next step must hear it keeps (KeepNews).
 type Move struct {
 	Ignore bool // the event says nothing to this conversation
+	// Later is set where it is too early for the event: its message comes again some seconds later. It is
+	// for answers of the device, not for news.
+	Later bool
 	// Send is sent to the device. With Once it is sent by nobody who did not
 	// also raise the conversation's revision: for what must not be sent twice.
 	Send Outgoing

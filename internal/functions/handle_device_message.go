@@ -219,6 +219,8 @@ func (h *deviceMessages) tell(e entry) Handled {
 		h.emf.count(metrics.RefusedRecords, metrics.Reason, got.Refused.Reason)
 		log.Warn("record refused", "reason", got.Refused.Reason, "detail", got.Refused.Detail)
 		out.Kind = ""
+	case errors.Is(err, workflow.ErrAgain):
+		log.Info("device message comes again")
 	case err != nil:
 		log.Error("device message not handled", "failure", err.Error())
 	case got.Fate == workflow.FateDropped:

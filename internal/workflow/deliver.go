@@ -134,8 +134,11 @@ func (w *Inbox) turn(
 	if err != nil {
 		return out, false, err
 	}
-	if m.Ignore {
+	switch {
+	case m.Ignore:
 		return out, true, nil
+	case m.Later:
+		return out, false, ErrAgain
 	}
 	m, err = w.gate().pass(ctx, flow, t, a.Owner, d, m)
 	if errors.Is(err, ErrGone) {

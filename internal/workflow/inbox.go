@@ -50,8 +50,8 @@ func NewInbox(p InboxPorts) (*Inbox, error) {
 }
 
 // ErrAgain makes the queue deliver a message once more: what it needs to see was
-// written while it was handled.
-var ErrAgain = errors.New("an attempt was left pending in this very moment")
+// written while it was handled, or it is too early for it.
+var ErrAgain = errors.New("the message is to come again")
 
 // Received says what became of what was received.
 type Received struct {

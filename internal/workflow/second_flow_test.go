@@ -41,6 +41,8 @@ func reboot() event.Flow {
 			case ev.Kind == event.KindBooted:
 				return event.Move{Done: map[string]string{"cause": ev.Cause},
 					Learnt: map[string]string{"rebootedAt": ev.At.Format(time.RFC3339)}}, nil
+			case ev.Kind == event.KindAnswer && t.Now.Sub(ev.At) < time.Second:
+				return event.Move{Later: true}, nil
 			case ev.Kind == event.KindAnswer && ev.Answer.Fault != nil:
 				return event.Move{Failed: event.Refusal(ev.Answer.Fault.Code, ev.Answer.Fault.Text)}, nil
 			}
@@ -103,6 +105,29 @@ func TestASecondFlowIsPlayedBesideTheFirst(t *testing.T) {
 	}
 	if got := r.store.Residue(); !slices.Equal(got, []string{"rg-1 PENDING#fw-2"}) {
 		t.Errorf("left %q", got)
+	}
+}
+
+// TestAnAnswerThatIsEarlyComesAgain: a conversation cannot wait, and the queue can.
+func TestAnAnswerThatIsEarlyComesAgain(t *testing.T) {
+	r := rebooting(t)
+	owner := event.JobOwner("restart-all")
+	_, err := r.Offer(t.Context(), "rg-1", owner, 1, json.RawMessage(`{"operation":"reboot","minutes":5}`))
+	r.must(err)
+	in := event.NewExecutionInput(owner, "rg-1", 1, "reboot", event.Plan{})
+	_, err = r.Await(t.Context(), step(in, restart, "tok"))
+	r.must(err)
+	id := event.MessagePrefix(in.Execution, restart, 1) + "operate@1"
+	refused := event.Inbound{Thing: "rg-1", Endpoint: "os::1", Event: event.DeviceEvent{Kind: event.KindAnswer,
+		Thing: "rg-1", At: r.now, Answer: &event.Answer{MessageID: id, Fault: &event.Fault{Code: 7027}}}}
+	r.log = nil
+	if got, err := r.Record(t.Context(), refused); !errors.Is(err, workflow.ErrAgain) || got.Fate != workflow.FateIgnored {
+		t.Errorf("at once: %+v, %v", got, err)
+	}
+	r.expect("nothing is done")
+	r.now = r.now.Add(2 * time.Second)
+	if got, err := r.Record(t.Context(), refused); err != nil || got.Fate != workflow.FateResumed {
+		t.Errorf("when it comes again: %+v, %v", got, err)
 	}
 }
 

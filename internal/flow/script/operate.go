@@ -13,9 +13,10 @@ import (
 // it is given, the agent is asked whether it will report the end; its answer shows that
 // it listens. Whether a command was taken whose answer is lost, a look may tell: it is
 // under way, or has restarted the device. If no look shows it, the task fails as
-// Device.NoReport, and never gives it again. Another try of the state goes on with it. After
+// Device.NoReport, and never gives it again; ten seconds are between its looks, as the command may
+// come to the device after the first. Another try of the state goes on with it. After
 // Device.NoReport the author's Retry looks once more, and then gives it again, with a key of
-// its own.
+// its own. What shows then that the first one was carried out ends the task, too.
 
 type operating struct{ *turn }
 
@@ -47,6 +48,7 @@ func (s operating) adopt() error {
 		s.m.Earlier = &given{Key: was.Key, At: was.GivenAt, Booted: was.Booted}
 	default:
 		s.m.Key, s.m.GivenAt, s.m.Accepted, s.m.Output = was.Key, was.GivenAt, was.Accepted, was.Output
+		s.m.Earlier = was.Earlier
 	}
 	return nil
 }
@@ -81,9 +83,22 @@ func (s operating) retrace(a *event.Answer, at time.Time) (move event.Move, foun
 	return event.Move{}, false
 }
 
+// earlier reports whether this task ends by news of the command that the try before gave. Until it is given
+// again, any will do; then only what shows that it was carried out, as the second may do what the first did not.
+func (s operating) earlier(ev event.DeviceEvent) bool {
+	switch {
+	case s.m.GivenAt.IsZero():
+		return true
+	case ev.Kind == event.KindBooted:
+		return !s.m.Accepted || s.m.Task.EndsWith == endsWithBoot
+	}
+	return ev.Fault == nil
+}
+
 // takeUp makes the command of the try before that of this one.
 func (s operating) takeUp() {
 	s.m.Key, s.m.GivenAt, s.m.Booted, s.m.Earlier = s.m.Earlier.Key, s.m.Earlier.At, s.m.Earlier.Booted, nil
+	s.m.Busy = false // with this one
 }
 
 // underWay is for a command that is found among those at work.
@@ -154,14 +169,15 @@ func (s operating) operated(ev event.DeviceEvent) event.Move {
 }
 
 func (s operating) news(ev event.DeviceEvent) event.Move {
-	if e := s.m.Earlier; e != nil && s.m.GivenAt.IsZero() {
-		switch {
-		case ev.CommandKey == e.Key:
+	switch e := s.m.Earlier; {
+	case e == nil:
+	case ev.CommandKey == e.Key:
+		if s.earlier(ev) {
 			s.takeUp()
-		case ev.Kind == event.KindBooted && ev.At.After(e.At):
-			e.Booted = true // by something else: no Boot! of it is waited for
-			return s.open()
 		}
+	case s.m.GivenAt.IsZero() && ev.Kind == event.KindBooted && ev.At.After(e.At):
+		e.Booted = true // by something else: no Boot! of it is waited for
+		return s.open()
 	}
 	if s.m.GivenAt.IsZero() {
 		return ignore
@@ -212,14 +228,22 @@ func (s operating) booted(ev event.DeviceEvent) event.Move {
 	return s.trace()
 }
 
+// settled is how long after a look the next is made, if there was no trace of the command. A look may overtake
+// the command: a broker stores it for a device that is away, and sends it after what it has that is new; a device
+// takes a command, and begins with it later; and of a device that has just restarted, its end comes after Boot!.
+const settled = 10 * time.Second
+
 // traced looks for the command among those that are under way. Answers and news may
-// overtake one another on their way to us, so that one look without a trace proves
-// nothing.
+// overtake one another on their way to us, and the look may overtake the command, so that one look
+// without a trace proves nothing, nor do two at once.
 func (s operating) traced(a *event.Answer, at time.Time) event.Move {
 	if a.Fault != nil {
 		return refusal(*a.Fault)
 	}
 	for _, r := range device.RunningIn(a) {
+		if e := s.m.Earlier; e != nil && r.Key == e.Key {
+			s.takeUp()
+		}
 		if r.Key == s.m.Key {
 			return s.underWay()
 		}
@@ -230,6 +254,9 @@ func (s operating) traced(a *event.Answer, at time.Time) event.Move {
 	taken := s.m.Task.EndsWith == endsWithBoot && s.m.Accepted
 	if !s.m.Booted && (taken || restarted(a, at, s.m.GivenAt)) {
 		return s.wait() // for its Boot!, which it says until it is answered
+	}
+	if s.m.Lost == 0 && s.t.Now.Sub(s.m.SentAt) < settled {
+		return event.Move{Later: true}
 	}
 	if s.m.Lost++; s.m.Lost < 2 {
 		return s.trace()

@@ -86,8 +86,15 @@ func TestOperate(t *testing.T) {
 		"the answer is lost, and it runs": {task: task, does: looks, turns: []exchange{ready,
 			{1, connected, traces}, {1, running("trace@3", command, key), "waits"}, {1, complete(key, nil), done}}},
 		"the answer is lost, and nothing shows it": {task: task, does: looks, turns: []exchange{ready,
-			{1, connected, traces}, {1, shows("trace@3"), strings.Replace(traces, "@3", "@4", 1)},
+			{1, connected, traces}, {1, shows("trace@3"), "comes again"},
+			{8.5, shows("trace@3"), "comes again"}, {0.5, shows("trace@3"), strings.Replace(traces, "@3", "@4", 1)},
 			{1, shows("trace@4"), "fails Device.NoReport 0"}}},
+		"the command arrives after the first look": {task: task, does: looks, turns: []exchange{ready,
+			{1, connected, traces}, {0.1, shows("trace@3"), "comes again"}, {3, complete(key, nil), done}}},
+		"the command is at work after the first look": {task: task, does: looks, turns: []exchange{ready,
+			{1, connected, traces}, {0.1, shows("trace@3"), "comes again"},
+			{10, shows("trace@3"), strings.Replace(traces, "@3", "@4", 1)},
+			{1, running("trace@4", command, key), "waits"}, {1, complete(key, nil), done}}},
 		"the trace is lost": {task: task, does: looks, turns: []exchange{ready,
 			{1, connected, traces}, {1, connected, strings.Replace(traces, "@3", "@4", 1)}}},
 		"the trace is refused": {task: task, does: looks, turns: []exchange{ready, {1, connected, traces},
@@ -189,11 +196,11 @@ func TestOperateUntilTheRestart(t *testing.T) {
 		"its answer is lost, it is slow": {task: task, does: looks, turns: []exchange{ready, {9, connected, traces},
 			{1, shows("trace@3", device.UpTime, "4"), "waits"}, {1, booted("b", key), done(12, key)}}},
 		"it is lost": {task: task, does: looks, turns: []exchange{ready, {9, connected, traces},
-			{1, shows("trace@3", device.UpTime, "4000"), tracesAgain}, {1, shows("trace@4", device.UpTime, "4001"),
+			{10, shows("trace@3", device.UpTime, "4000"), tracesAgain}, {1, shows("trace@4", device.UpTime, "4001"),
 				"fails Device.NoReport 0"}}},
 		"it restarts by something else": {task: task, does: looks,
 			turns: []exchange{ready, {9, booted("a", ""), traces},
-				{1, shows("trace@3", device.UpTime, "1"), tracesAgain}, {1, shows("trace@4", device.UpTime, "2"),
+				{10, shows("trace@3", device.UpTime, "1"), tracesAgain}, {1, shows("trace@4", device.UpTime, "12"),
 					"fails Device.NoReport 0"}}},
 		"it restarts by another command, then by this": {task: task, does: looks,
 			turns: []exchange{ready, {7, booted("a", "other"), traces}, {2, booted("b", key), done(10, key)}}},
@@ -224,8 +231,8 @@ func TestOperateUntilTheResponse(t *testing.T) {
 				{1, booted("b", key), done}}},
 		"lost, and something else has restarted the device": {task: task, does: looks,
 			turns: []exchange{ready, {9, booted("b", "other"), traces},
-				{1, shows("trace@3", device.UpTime, "1"), strings.Replace(traces, "@3", "@4", 1)},
-				{1, shows("trace@4", device.UpTime, "2"), "fails Device.NoReport 0"}}},
+				{10, shows("trace@3", device.UpTime, "1"), strings.Replace(traces, "@3", "@4", 1)},
+				{1, shows("trace@4", device.UpTime, "12"), "fails Device.NoReport 0"}}},
 	})
 }
 
@@ -240,7 +247,7 @@ func TestARestartShowsThatACommandWasTaken(t *testing.T) {
 		"gate m-operate@2 operate Device.Reboot()"}
 	plays(t, map[string]conversation{
 		"nothing is at work": {task: task, does: looks, turns: []exchange{ready, {9, booted("b", key), traces},
-			{1, shows("trace@3", device.UpTime, "2"), again}, {1, shows("trace@4", device.UpTime, "3"),
+			{10, shows("trace@3", device.UpTime, "2"), again}, {1, shows("trace@4", device.UpTime, "13"),
 				`done {"commandKey":"` + key + `","output":{},"boot":{"cause":"RemoteReboot","commandKey":"` + key +
 					`","firmwareUpdated":false,"at":"2026-11-22T12:00:10Z"}}`}}},
 		"it is at work": {task: task, does: looks, turns: []exchange{ready, {9, booted("b", key), traces},
@@ -248,8 +255,8 @@ func TestARestartShowsThatACommandWasTaken(t *testing.T) {
 			{1, complete(key, nil), `done {"commandKey":"` + key + `","output":{"Took":"3"}}`}}},
 		"it was told as asynchronous": {task: task, does: looks, turns: []exchange{ready,
 			{1, results("operate@2", event.Result{Request: "Device.LocalAgent.Request.1"}), "waits"},
-			{9, booted("b", key), traces}, {1, shows("trace@3", device.UpTime, "2"), again},
-			{1, shows("trace@4", device.UpTime, "3"), "fails Device.NoReport 0"}}},
+			{9, booted("b", key), traces}, {10, shows("trace@3", device.UpTime, "2"), again},
+			{1, shows("trace@4", device.UpTime, "13"), "fails Device.NoReport 0"}}},
 	})
 }
 
@@ -278,7 +285,7 @@ func TestARetryLooksBeforeItGivesACommandAgain(t *testing.T) {
 			if err != nil || move.Ends() {
 				t.Fatal(tell(move), err)
 			}
-			turn.State, turn.Now, ev.At = move.State, turn.Now.Add(time.Second), turn.Now.Add(time.Second)
+			turn.State, turn.Now, ev.At = move.State, turn.Now.Add(11*time.Second), turn.Now.Add(time.Second)
 			move, err = flow.Continue(turn, ev)
 		}
 		if err != nil || tell(move) != "m-trace@4 get "+device.Requests+" "+device.UpTime {
@@ -314,6 +321,18 @@ func TestARetryLooksBeforeItGivesACommandAgain(t *testing.T) {
 			{running("news@1", "Device.X.2.Do()", key), "waits"},
 			{complete(key, nil), `done {"commandKey":"` + key + `","output":{"Took":"3"}}`}}},
 		"its end is told first": {endsWith: `"arguments":{}`, turns: []heard{
+			{complete(key, nil), `done {"commandKey":"` + key + `","output":{"Took":"3"}}`}}},
+		"it was given again, and the first one restarts the device": {endsWith: `"endsWith":"Boot!"`, turns: []heard{
+			{look("4060"), again}, {booted("b", key), done(key)}}},
+		"it was given again, and the first one ends": {endsWith: `"arguments":{}`, turns: []heard{
+			{look("4060"), again}, {complete(key, nil), `done {"commandKey":"` + key + `","output":{"Took":"3"}}`}}},
+		"it was given again, and the first one failed": {endsWith: `"arguments":{}`, turns: []heard{
+			{look("4060"), again}, {complete(key, &event.Fault{Code: 7022}), "ignores"},
+			{complete(key2, nil), `done {"commandKey":"` + key2 + `","output":{"Took":"3"}}`}}},
+		"it was given again, and the first one is at work": {endsWith: `"arguments":{}`, turns: []heard{
+			{look("4060"), again}, {results("operate@2", event.Result{Fault: &event.Fault{Code: 7005}}),
+				"m-trace@3 get " + device.Requests + " " + device.UpTime},
+			{running("trace@3", "Device.X.2.Do()", key), "waits"},
 			{complete(key, nil), `done {"commandKey":"` + key + `","output":{"Took":"3"}}`}}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -504,8 +523,9 @@ func TestAnotherTryGoesOnWithACommand(t *testing.T) {
 			t.Errorf("%s: begins with %s", name, did)
 		}
 		// A try that found no trace may have ended so: then this one is the Retry.
-		if unfound := second; hear(&unfound, of(2, shows("trace@1", device.UpTime, "4000"))) != strings.Replace(traces,
-			"@1", "@2", 1) {
+		unfound := second
+		unfound.Now = unfound.Now.Add(20 * time.Second)
+		if hear(&unfound, of(2, shows("trace@1", device.UpTime, "4000"))) != strings.Replace(traces, "@1", "@2", 1) {
 			t.Errorf("%s: one look is enough to it", name)
 		} else if _, move := begin(task, 3, false, unfound.State); !strings.HasPrefix(tell(move), "m3-news@1 get") {
 			t.Errorf("%s: the Retry begins with %s", name, tell(move))

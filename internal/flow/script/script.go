@@ -9,7 +9,8 @@
 //	get.go set.go add.go delete.go operate.go await.go
 //	judge.go         FINALIZE: how an execution ended, and what is reported
 //
-// A conversation is a function of its memory and one event, and never waits. It has one
+// A conversation is a function of its memory and one event, and never waits: an answer that comes too
+// early is left to the queue, which brings it again. It has one
 // request at a time, and only its answer counts: each request has an id of its own, which is
 // written to the memory before the request is sent. That a request or an answer may have been
 // lost is noticed by an event: the device came back or restarted after the request, or the

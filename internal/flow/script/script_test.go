@@ -94,6 +94,8 @@ func tell(m event.Move) string {
 		return "ignores"
 	case m.Away:
 		return "waits for the device"
+	case m.Later:
+		return "comes again"
 	case m.Failed != nil:
 		return fmt.Sprintf("fails %s %d", m.Failed.Name, m.Failed.Code)
 	case m.Done != nil:
