@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/hex"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,6 +30,7 @@ import (
 	upgrades3 "github.com/fleetstep/fleetstep/internal/flow/upgrade/s3"
 	"github.com/fleetstep/fleetstep/internal/simulator/mqtt"
 	"github.com/fleetstep/fleetstep/internal/usp"
+	"github.com/fleetstep/fleetstep/internal/workflow"
 	workflowdb "github.com/fleetstep/fleetstep/internal/workflow/dynamodb"
 )
 
@@ -108,6 +109,7 @@ type ward struct {
 	model     string // by the registry
 	topic, to string
 	legacy    bool
+	known     []agentdoctor.Finding
 }
 
 func (f *agentDoctor) run(ctx context.Context, env *cli.Env) error {
@@ -119,14 +121,14 @@ func (f *agentDoctor) run(ctx context.Context, env *cli.Env) error {
 	if err != nil {
 		return err
 	}
-	random := make([]byte, 4)
+	random := make([]byte, 2)
 	if _, err := rand.Read(random); err != nil {
 		return err
 	}
-	name := "fleetstep-doctor-" + hex.EncodeToString(random)
+	name := agentdoctor.NewName(env.Now(), binary.BigEndian.Uint16(random))
 	c := agentdoctor.Config{
 		Name: name, Controller: usp.EndpointID(w.outputs["ControllerEndpointId"]), Endpoint: w.endpoint,
-		Disruptive: f.disruptive, Quiet: f.quiet, Restart: f.restart, Now: env.Now,
+		Disruptive: f.disruptive, Quiet: f.quiet, Restart: f.restart, Now: env.Now, Known: w.known,
 		Tell: func(found agentdoctor.Finding) {
 			if !f.asJSON {
 				fmt.Fprintf(env.Out, "%-8s %-22s %s\n", found.Level, found.Check, found.Seen)
@@ -166,12 +168,19 @@ func (f *agentDoctor) run(ctx context.Context, env *cli.Env) error {
 	if err != nil {
 		return err
 	}
-	c.Line = l
+	c.Line, c.AtWork = l, l.AtWork
 	report, err := agentdoctor.Run(ctx, c)
 	if err := errors.Join(err, l.Close(context.WithoutCancel(ctx))); err != nil {
 		return err
 	}
-	return f.conclude(ctx, env, w, report)
+	disturbed, err := w.disturbed(ctx, f.thing, &report)
+	if err != nil {
+		return err
+	}
+	if disturbed != nil {
+		c.Tell(*disturbed)
+	}
+	return f.conclude(ctx, env, w, report, disturbed != nil)
 }
 
 // ward finds out whom to examine, and that nothing else is at work on it.
@@ -199,8 +208,8 @@ func (f *agentDoctor) ward(ctx context.Context, cfg aws.Config) (*ward, error) {
 		return nil, err
 	}
 	if d.Claim != nil {
-		return nil, fmt.Errorf("%s is at work on thing %s (execution %s): try again when it is over",
-			d.Claim.Operation, f.thing, d.Claim.Execution)
+		return nil, fmt.Errorf("%s of %s is at work on thing %s (execution %s): try again when it is over",
+			d.Claim.Operation, d.Claim.Owner, f.thing, d.Claim.Execution)
 	}
 	w.endpoint = usp.EndpointID(d.State.Endpoint)
 	if w.endpoint == "" {
@@ -215,7 +224,37 @@ func (f *agentDoctor) ward(ctx context.Context, cfg aws.Config) (*ward, error) {
 		w.topic = d.State.AgentTopic
 	}
 	w.legacy = d.State.Legacy
+	w.known = known(d)
 	return w, nil
+}
+
+// known is what the table has of a device that its examination may meet.
+func known(d workflow.Device) (list []agentdoctor.Finding) {
+	note := func(check, format string, args ...any) {
+		list = append(list, agentdoctor.Finding{Check: check, Level: agentdoctor.Note,
+			Seen: fmt.Sprintf(format, args...)})
+	}
+	if d.Known && !d.State.Connected {
+		note("presence", "it is not connected, as far as the broker has told")
+	}
+	for _, p := range d.Pending {
+		note("pending", "%s of %s waits for it, and may begin in the middle: pause that first", p.Operation, p.Owner)
+	}
+	return list
+}
+
+// disturbed notes that an operation has begun on the device in the middle of its examination: what was seen may be
+// its doing.
+func (w *ward) disturbed(ctx context.Context, thing string, r *agentdoctor.Report) (*agentdoctor.Finding, error) {
+	d, err := w.store.Load(ctx, event.ThingName(thing))
+	if err != nil || d.Claim == nil {
+		return nil, err
+	}
+	found := agentdoctor.Finding{Check: "operation", Level: agentdoctor.Note, Seen: fmt.Sprintf("%s of %s has begun on "+
+		"it meanwhile, and what was seen may be its doing: try again when it is over", d.Claim.Operation,
+		d.Claim.Owner)}
+	r.Findings, r.Complete = append(r.Findings, found), false
+	return &found, nil
 }
 
 // topics are where a thing's agent listens and where it speaks, as the stack has them: by its outputs, or as stacks
@@ -255,7 +294,9 @@ func (f *agentDoctor) find(ctx context.Context, cfg aws.Config, w *ward) (*agent
 }
 
 // conclude prints the quirks, and stores them.
-func (f *agentDoctor) conclude(ctx context.Context, env *cli.Env, w *ward, r agentdoctor.Report) error {
+func (f *agentDoctor) conclude(
+	ctx context.Context, env *cli.Env, w *ward, r agentdoctor.Report, disturbed bool,
+) error {
 	bad := false
 	for _, found := range r.Findings {
 		bad = bad || found.Level == agentdoctor.Problem
@@ -287,6 +328,8 @@ func (f *agentDoctor) conclude(ctx context.Context, env *cli.Env, w *ward, r age
 			model = w.model
 		}
 		switch {
+		case disturbed:
+			return errors.New("nothing is saved: an operation has begun on the device meanwhile")
 		case bad:
 			return errors.New("nothing is saved: the device cannot be upgraded")
 		case model == "":

@@ -1,6 +1,25 @@
 package main
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/fleetstep/fleetstep/internal/event"
+	"github.com/fleetstep/fleetstep/internal/workflow"
+)
+
+// TestTheDoctorTellsWhatItMayMeet: a device that is away, and attempts that may begin in the middle.
+func TestTheDoctorTellsWhatItMayMeet(t *testing.T) {
+	d := workflow.Device{Known: true, Pending: []workflow.Pending{{Owner: event.CampaignOwner("spring"),
+		Operation: "firmware-upgrade"}}}
+	list := known(d)
+	if len(list) != 2 || list[0].Check != "presence" ||
+		list[1].Seen != "firmware-upgrade of campaign spring waits for it, and may begin in the middle: pause that first" {
+		t.Errorf("%+v", list)
+	}
+	if list := known(workflow.Device{Known: true, State: event.DeviceState{Connected: true}}); len(list) > 0 {
+		t.Errorf("of an idle one: %+v", list)
+	}
+}
 
 // TestTheDoctorSpeaksWhereTheStackDoes: also in the layout of the WME sample.
 func TestTheDoctorSpeaksWhereTheStackDoes(t *testing.T) {

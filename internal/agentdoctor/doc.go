@@ -10,7 +10,8 @@
 // with Disruptive the device restarts four times or five, and runs its old version in
 // the end where it has two banks.
 //
-// Files: examine.go the checks in their order; talk.go questions, answers and news.
+// Files: examine.go the checks in their order; talk.go questions, answers and news; alone.go
+// what keeps two examinations of a device apart.
 //
 // Times. Nothing is waited for without an end: Patience for an answer, Transfer for a
 // download, Restart for a restart, Quiet for what should not come. An error is one of

@@ -46,7 +46,7 @@ type Image struct {
 // Config says whom to examine, and how. Durations of zero are those in the comments.
 type Config struct {
 	Line       Line
-	Name       string // begins ids and keys: what nobody else uses
+	Name       string // of NewName: begins ids and keys
 	Controller usp.EndpointID
 	Endpoint   usp.EndpointID // of the agent
 	Image      *Image         // nil: no download is tried
@@ -56,7 +56,10 @@ type Config struct {
 	Restart    time.Duration  // 5 min: for a restart
 	Quiet      time.Duration  // 15 s: for what should not come, or came already
 	Now        func() time.Time
-	Tell       func(Finding) // hears of each finding
+	Known      []Finding // what is known of the device before
+	// AtWork reports whether the examination of a name may be at work; nil: any may.
+	AtWork func(ctx context.Context, name string) bool
+	Tell   func(Finding) // hears of each finding
 }
 
 // Report is the result of an examination.
@@ -100,6 +103,9 @@ func Run(ctx context.Context, c Config) (Report, error) {
 	e := &examination{conversation: &conversation{Config: c, answers: map[string]*uspmsg.Msg{},
 		news: map[string]news{}}}
 	e.report.Endpoint = string(c.Endpoint)
+	for _, f := range c.Known {
+		e.tell(f)
+	}
 	err := e.run(ctx)
 	e.report.Quirks = quirk.Of(e.quirks...)
 	e.report.Complete = err == nil && !e.left
@@ -153,23 +159,13 @@ func (e *examination) run(ctx context.Context) error {
 	if err := e.questions(ctx); err != nil {
 		return err
 	}
-	made, err := e.subscribe(ctx)
+	err := e.subscribe(ctx)
 	if err == nil {
 		err = e.trials(ctx)
 	}
-	// Whatever came, its Subscriptions go, after Ctrl-C, too. A device that is silent was asked often enough.
-	if len(made) > 0 {
-		var m *uspmsg.Msg
-		gone := errSilent
-		if !errors.Is(err, errSilent) {
-			m, gone = e.ask(context.WithoutCancel(ctx), func(id string) *uspmsg.Msg {
-				return usp.NewDelete(id, false, made...)
-			})
-		}
-		if gone != nil || usp.ReadError(m) != nil {
-			e.find("subscriptions", Note, "those of this examination could not be removed: %s",
-				strings.Join(made, ", "))
-		}
+	// Whatever came, its Subscriptions go, after Ctrl-C, too.
+	if _, gone := e.remove(context.WithoutCancel(ctx), func(name string) bool { return name == e.Name }); gone != nil {
+		e.find("subscriptions", Note, "those of this examination, with IDs %s-*, could not be removed (%s)", e.Name, gone)
 	}
 	return err
 }
@@ -216,8 +212,14 @@ func (e *examination) questions(ctx context.Context) error {
 	e.differs(quirk.StatusActive, s.status(s.active) == usp.StatusActive, "the running image is %s",
 		s.status(s.active))
 	if rows := s.Rows(usp.Requests); len(rows) > 0 {
+		if name, _ := ofExamination(rows[0].Params["CommandKey"]); name != "" {
+			return e.busy(name)
+		}
 		return e.stop("idle", "it is at work on %s, and who asked for it is not known: try again when it is over",
 			rows[0].Params["Command"])
+	}
+	if err := e.alone(ctx); err != nil {
+		return err
 	}
 	e.find("windows", OK, "says that Activate() takes %q windows",
 		s.Get(usp.DeviceInfo+"MaxNumberOfActivateTimeWindows"))
@@ -242,8 +244,8 @@ func (e *examination) hasCancel(ctx context.Context) error {
 	return nil
 }
 
-// subscribe adds Subscriptions of its own, whose paths it gives.
-func (e *examination) subscribe(ctx context.Context) (made []string, err error) {
+// subscribe adds Subscriptions of its own.
+func (e *examination) subscribe(ctx context.Context) error {
 	row := func(name, kind, of string) usp.Object {
 		return usp.Object{Path: usp.Subscriptions, Settings: []usp.Setting{
 			{Param: "ID", Value: e.Name + "-" + name, Required: true},
@@ -258,22 +260,18 @@ func (e *examination) subscribe(ctx context.Context) (made []string, err error) 
 			usp.FirmwareImages+"*."+usp.CommandDownload+","+usp.FirmwareImages+"*."+usp.CommandActivate))
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if f := usp.ReadError(m); f != nil {
-		return nil, e.stop("subscriptions", "it refuses Subscriptions: %s", f)
+		return e.stop("subscriptions", "it refuses Subscriptions: %s", f)
 	}
-	created, failed, _ := usp.ReadAddResp(m)
-	for _, path := range created {
-		if path != "" {
-			made = append(made, path)
-		}
-	}
-	if f := failed[usp.Subscriptions]; f != nil {
-		return made, e.stop("subscriptions", "it refuses a Subscription: %s", f)
+	_, failed, _ := usp.ReadAddResp(m)
+	// 7025: it has them, and an answer was lost.
+	if f := failed[usp.Subscriptions]; f != nil && !errors.Is(f, usp.DuplicateUniqueKey) {
+		return e.stop("subscriptions", "it refuses a Subscription: %s", f)
 	}
 	e.find("subscriptions", OK, "it takes Subscriptions for Boot!, TransferComplete! and completed commands")
-	return made, nil
+	return e.alone(ctx) // another may have looked before these were there
 }
 
 // target is where a download goes: not the running image, if there is another.
@@ -341,7 +339,7 @@ func (e *examination) download(ctx context.Context) error {
 		return err
 	}
 	if refused != nil {
-		return e.stop("download", "it refuses Download(): %s", refused)
+		return e.refused(ctx, "download", "Download()", refused)
 	}
 	if e.canCancel {
 		if stopped, err := e.cancel(ctx, target, key); err != nil {
@@ -510,7 +508,7 @@ func (e *examination) activations(ctx context.Context) error {
 		return err
 	}
 	if refused != nil {
-		return e.stop("auto-activate", "it refuses Download(): %s", refused)
+		return e.refused(ctx, "auto-activate", "Download()", refused)
 	}
 	restarted := func() bool { return e.boots+e.greeting > before }
 	complete := func() bool {
@@ -600,7 +598,7 @@ func (e *examination) activate(ctx context.Context, image, version string) error
 		why = refused
 	}
 	if refused != nil {
-		return e.stop("activate", "it refuses Activate(): %s", refused)
+		return e.refused(ctx, "activate", "Activate()", refused)
 	}
 	args := tries[taken]
 	two := args["TimeWindow.2.Start"] != ""

@@ -29,8 +29,26 @@ type wire struct {
 	heard   chan agentdoctor.Heard
 	handler simulator.Handler
 	lose    int // so many of the doctor's records are lost
-	stop    context.CancelFunc
-	sent    int
+	deaf    int // so many of the device's answers to Add are lost
+	// adding is called before the doctor's Add reaches the device.
+	adding func()
+	stop   context.CancelFunc
+	sent   int
+	other  string // the name of another examination, whose Subscriptions may stay
+}
+
+// subscribe has another examination add a Subscription.
+func (w *wire) subscribe(t *testing.T, name string) {
+	t.Helper()
+	payload, err := usp.NewRecord(controller, endpoint, usp.NewAdd("other", true, usp.Object{Path: usp.Subscriptions,
+		Settings: []usp.Setting{{Param: "ID", Value: name + "-boot", Required: true},
+			{Param: "NotifType", Value: "Event", Required: true},
+			{Param: "ReferenceList", Value: usp.EventBoot, Required: true}}})).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.handler.Received(simulator.Publish{Topic: "usp/v1/agent/rg-1", Payload: payload})
+	w.other = name
 }
 
 func (w *wire) Connect(_ context.Context, _ simulator.Connection, h simulator.Handler) (simulator.Session, error) {
@@ -39,6 +57,12 @@ func (w *wire) Connect(_ context.Context, _ simulator.Connection, h simulator.Ha
 }
 
 func (w *wire) Publish(p simulator.Publish) error {
+	if r, err := usp.DecodeRecord(p.Payload); w.deaf > 0 && err == nil && r.Message != nil {
+		if _, _, added := usp.ReadAddResp(r.Message); added || usp.ReadError(r.Message) != nil {
+			w.deaf--
+			return nil
+		}
+	}
 	w.heard <- agentdoctor.Heard{Topic: p.Topic, Payload: p.Payload}
 	return nil
 }
@@ -50,6 +74,11 @@ func (w *wire) Send(_ context.Context, record []byte) error {
 	if w.lose > 0 {
 		w.lose--
 		return nil
+	}
+	if r, err := usp.DecodeRecord(record); err == nil && usp.Type(r.Message) == "ADD" && w.adding != nil {
+		do := w.adding
+		w.adding = nil
+		do()
 	}
 	if w.handler != nil {
 		w.handler.Received(simulator.Publish{Topic: "usp/v1/agent/rg-1", Payload: record})
@@ -93,8 +122,8 @@ func (w *wire) left(t *testing.T) string {
 		}
 		v, _ := usp.ReadGetResp(r.Message)
 		for _, row := range v.Rows(usp.Subscriptions) {
-			if strings.HasPrefix(row.Params["ID"], "doctor-") {
-				return row.Params["ID"]
+			if id := row.Params["ID"]; strings.HasPrefix(id, "fleetstep-doctor-") && !strings.HasPrefix(id, w.other) {
+				return id
 			}
 		}
 		return ""
@@ -118,8 +147,8 @@ func examine(t *testing.T, p *simulator.Profile, fault string, change func(*agen
 	synctest.Test(t, func(t *testing.T) {
 		image := simulator.MakeImage("2.0.0", 2000, 1)
 		sum := sha256.Sum256(image)
-		w := &wire{heard: make(chan agentdoctor.Heard, 1000)}
-		s := simulator.Settings{Transport: w, HTTP: files(image), Controller: controller,
+		w := &wire{heard: make(chan agentdoctor.Heard, 1000), other: "none"}
+		s := simulator.Settings{Transport: w, HTTP: files(image), Controller: controller, MaxDownloads: 1,
 			Timing: simulator.Timing{Download: [2]time.Duration{5 * time.Second, 5 * time.Second},
 				Asleep: time.Second, Awake: 10 * time.Hour}}
 		agent, err2 := simulator.NewAgent(&s, simulator.Identity{Thing: "rg-1", EndpointID: endpoint, Profile: p,
@@ -130,7 +159,8 @@ func examine(t *testing.T, p *simulator.Profile, fault string, change func(*agen
 		agent.Start()
 		defer agent.Stop()
 		<-time.After(5 * time.Second)
-		c := agentdoctor.Config{Line: w, Name: "doctor", Controller: controller, Endpoint: endpoint, Disruptive: true,
+		c := agentdoctor.Config{Line: w, Name: agentdoctor.NewName(time.Now(), 0xbeef), Controller: controller,
+			Endpoint: endpoint, Disruptive: true,
 			Image: &agentdoctor.Image{Version: "2.0.0", Size: int64(len(image)), SHA256: hex.EncodeToString(sum[:]),
 				Address: func(context.Context) (string, error) { return "https://images/2.0.0", nil }}}
 		if change != nil {
@@ -256,5 +286,75 @@ func TestAnExaminationThatIsInterruptedLeavesNothing(t *testing.T) {
 	})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestExaminationsMindEachOther: two at once would take each other's restarts and refusals for the device's.
+func TestExaminationsMindEachOther(t *testing.T) {
+	const busy = "\nproblem examination: another one, fleetstep-doctor-"
+	const over = "\nnote examination: an earlier one ended before it could remove its Subscriptions: 1 removed"
+	for name, c := range map[string]struct {
+		change    func(*agentdoctor.Config, *wire)
+		want      string
+		downloads int
+	}{
+		"it is at work": {func(_ *agentdoctor.Config, w *wire) {
+			w.subscribe(t, agentdoctor.NewName(time.Now().Add(-time.Hour), 1))
+		}, "0001, is at work on it since 1999-12-31T23:00:05Z: try again when it is over", 0},
+		"it begins at the same time": {func(_ *agentdoctor.Config, w *wire) {
+			w.adding = func() { w.subscribe(t, agentdoctor.NewName(time.Now(), 1)) }
+		}, busy, 0},
+		"its device was away when it ended": {func(c *agentdoctor.Config, w *wire) {
+			name := agentdoctor.NewName(time.Now().Add(-time.Hour), 1)
+			w.subscribe(t, name)
+			w.other = "none"
+			c.AtWork = func(_ context.Context, asked string) bool { return asked != name }
+		}, over, 3},
+		"it was killed yesterday": {func(_ *agentdoctor.Config, w *wire) {
+			w.subscribe(t, agentdoctor.NewName(time.Now().Add(-24*time.Hour), 1))
+			w.other = "none"
+		}, over, 3},
+		"it is of an earlier version": {func(_ *agentdoctor.Config, w *wire) {
+			w.subscribe(t, "fleetstep-doctor-1a2b3c4d")
+			w.other = "none"
+		}, over, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, facts, err := examine(t, nil, "", c.change)
+			if err != nil || !strings.Contains(tell(r), c.want) || facts.Downloads != c.downloads ||
+				r.Complete != (c.downloads > 0) {
+				t.Errorf("%v, %d downloads%s", err, facts.Downloads, tell(r))
+			}
+		})
+	}
+}
+
+// TestALostAnswerLeavesNoSubscriptions: the device has added them, and refuses to add them again.
+func TestALostAnswerLeavesNoSubscriptions(t *testing.T) {
+	for _, deaf := range []int{1, 3} {
+		r, _, err := examine(t, nil, "", func(c *agentdoctor.Config, w *wire) { c.Image, w.deaf = nil, deaf })
+		if err != nil || deaf == 1 && !strings.Contains(tell(r), "\nok subscriptions: ") {
+			t.Errorf("%d answers: %v%s", deaf, err, tell(r))
+		}
+	}
+}
+
+// TestARefusalSaysWhatTheDeviceIsAtWorkOn: 7005 alone does not.
+func TestARefusalSaysWhatTheDeviceIsAtWorkOn(t *testing.T) {
+	r, _, err := examine(t, nil, "", func(_ *agentdoctor.Config, w *wire) {
+		w.adding = func() {
+			up := usp.NewOperate("up", usp.FirmwareImages+"2."+usp.CommandDownload, "fs-download-1-0123", true,
+				map[string]string{"URL": "https://images/x", "AutoActivate": "false"})
+			payload, err := usp.NewRecord(controller, endpoint, up).Encode()
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.handler.Received(simulator.Publish{Topic: "usp/v1/agent/rg-1", Payload: payload})
+		}
+	})
+	want := "\nproblem download: it refuses Download(): 7005 "
+	if err != nil || !strings.Contains(tell(r), want) || !strings.Contains(tell(r),
+		"it is at work on Device.DeviceInfo.FirmwareImage.2.Download() (command key fs-download-1-0123)") {
+		t.Errorf("%v%s", err, tell(r))
 	}
 }

@@ -162,6 +162,13 @@ func (l *Line) Close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// AtWork reports whether there is the policy of another's line. An operator who may not know takes it for one.
+func (l *Line) AtWork(ctx context.Context, name string) bool {
+	_, err := l.IoT.GetPolicy(ctx, &iot.GetPolicyInput{PolicyName: &name})
+	_, gone := errors.AsType[*types.ResourceNotFoundException](err)
+	return !gone
+}
+
 // Send implements agentdoctor.Line.
 func (l *Line) Send(ctx context.Context, record []byte) error {
 	in := &iotdataplane.PublishInput{Topic: &l.AgentTopic, Payload: record, Qos: 1}
