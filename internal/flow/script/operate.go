@@ -65,7 +65,7 @@ func (s operating) open() event.Move {
 
 // retrace looks, before the command is given again, whether the one that the try before gave was
 // carried out after all.
-func (s operating) retrace(a *event.Answer, at time.Time) (move event.Move, found bool) {
+func (s operating) retrace(a *event.Answer) (move event.Move, found bool) {
 	e := s.m.Earlier
 	if s.m.For != forNews || e == nil || a.Fault != nil {
 		return event.Move{}, false
@@ -76,7 +76,7 @@ func (s operating) retrace(a *event.Answer, at time.Time) (move event.Move, foun
 			return s.underWay(), true
 		}
 	}
-	if !e.Booted && restarted(a, at, e.At) {
+	if !e.Booted && restarted(a, s.m.SentAt, e.At) {
 		s.takeUp()
 		return s.wait(), true // for its Boot!
 	}
@@ -130,11 +130,11 @@ func (s operating) answer(ev event.DeviceEvent) event.Move {
 	a := ev.Answer
 	switch {
 	case s.m.For == forTrace:
-		return s.traced(a, ev.At)
+		return s.traced(a)
 	case !s.m.GivenAt.IsZero():
 		return ignore
 	}
-	if move, found := s.retrace(a, ev.At); found {
+	if move, found := s.retrace(a); found {
 		return move
 	}
 	if move, ready := s.subscribing(a, s.needs()...); !ready {
@@ -236,7 +236,7 @@ const settled = 10 * time.Second
 // traced looks for the command among those that are under way. Answers and news may
 // overtake one another on their way to us, and the look may overtake the command, so that one look
 // without a trace proves nothing, nor do two at once.
-func (s operating) traced(a *event.Answer, at time.Time) event.Move {
+func (s operating) traced(a *event.Answer) event.Move {
 	if a.Fault != nil {
 		return refusal(*a.Fault)
 	}
@@ -252,7 +252,7 @@ func (s operating) traced(a *event.Answer, at time.Time) event.Move {
 		return s.fail(event.DeviceBusy, "%d: the device is busy with something else", device.CodeBusy)
 	}
 	taken := s.m.Task.EndsWith == endsWithBoot && s.m.Accepted
-	if !s.m.Booted && (taken || restarted(a, at, s.m.GivenAt)) {
+	if !s.m.Booted && (taken || restarted(a, s.m.SentAt, s.m.GivenAt)) {
 		return s.wait() // for its Boot!, which it says until it is answered
 	}
 	if s.m.Lost == 0 && s.t.Now.Sub(s.m.SentAt) < settled {
@@ -267,11 +267,12 @@ func (s operating) traced(a *event.Answer, at time.Time) event.Move {
 	return s.fail(event.DeviceNoReport, "%s was given, and nothing tells of its end", s.m.Task.Command)
 }
 
-// restarted reports whether a look that was answered at a time shows that the device has restarted since a command
-// was given. It tells whole seconds, so that it may run for nearly one more.
-func restarted(a *event.Answer, at, given time.Time) bool {
+// restarted reports whether a look that was sent at a time shows that the device has restarted since a command
+// was given. It tells whole seconds, so that it may run for nearly one more. When its answer came says nothing: that
+// may have waited for the device's next connection.
+func restarted(a *event.Answer, sent, given time.Time) bool {
 	up, err := strconv.ParseInt(a.Params[device.UpTime], 10, 64)
-	return err == nil && time.Duration(up+1)*time.Second <= at.Sub(given)
+	return err == nil && time.Duration(up+1)*time.Second <= sent.Sub(given)
 }
 
 func bootOf(ev event.DeviceEvent) *Boot {

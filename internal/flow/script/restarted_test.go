@@ -9,7 +9,7 @@ import (
 )
 
 // TestARestartIsToldByWholeSeconds: a device that began shortly before its command has not restarted since, though its
-// time, which is cut to seconds, is less; nor does an answer count for longer because it came late.
+// time, which is cut to seconds, is less.
 func TestARestartIsToldByWholeSeconds(t *testing.T) {
 	given := time.Date(2026, 1, 5, 8, 0, 0, 0, time.UTC)
 	for up, row := range map[string]struct {
