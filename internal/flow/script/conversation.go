@@ -58,6 +58,7 @@ type memory struct {
 	Asked   int       `json:"asked,omitempty"` // number of the request that is outstanding
 	For     string    `json:"for,omitempty"`   // what it is for; "" if none is
 	SentAt  time.Time `json:"sentAt,omitzero"`
+	Back    time.Time `json:"back,omitzero"`     // when the device came back that was asked again for it
 	Changed bool      `json:"changed,omitempty"` // a request to change the device was sent
 	First   int       `json:"first,omitempty"`   // number of the first such request
 	Begun   bool      `json:"begun,omitempty"`   // a task before made one, or may have
@@ -234,14 +235,18 @@ func (f *flow) next(t event.Turn, ev event.DeviceEvent) (event.Move, error) {
 }
 
 // returned is for an event that shows that the device was away after the last request,
-// or when there was none: what was sent then is lost.
+// or when there was none: what was sent then is lost. If the event comes again, the function had
+// died that was to ask for it.
 func (s *turn) returned(ev event.DeviceEvent) event.Move {
+	again := ev.At.Equal(s.m.Back) && s.t.Now.Sub(s.m.SentAt) > repeatAfter
 	switch {
-	case s.m.Asked == 0:
-		return s.talk().open()
-	case s.m.For == "" || !ev.At.After(s.m.SentAt.Add(-clocks)):
+	case s.m.Asked > 0 && (s.m.For == "" || !again && !ev.At.After(s.m.SentAt.Add(-clocks))):
 		return ignore
+	case s.m.Asked == 0:
+		s.m.Back = ev.At
+		return s.talk().open()
 	}
+	s.m.Back = ev.At
 	return s.talk().lost()
 }
 

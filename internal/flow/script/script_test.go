@@ -163,6 +163,11 @@ func booted(id, key string) event.DeviceEvent {
 		CommandKey: key}
 }
 
+func at(s int, ev event.DeviceEvent) event.DeviceEvent {
+	ev.At = noon.Add(time.Duration(s) * time.Second)
+	return ev
+}
+
 func early(ev event.DeviceEvent) event.DeviceEvent { ev.At = noon.Add(-time.Minute); return ev }
 
 func plays(t *testing.T, list map[string]conversation) {
