@@ -11,7 +11,7 @@ import (
 
 // greet notes that the agent of a thing is there, d being the device as just
 // loaded. ErrForeign if the endpoint is not the thing's; ErrStale if the agent has
-// gone since.
+// gone since, or has greeted for a later connection.
 //
 // Whose an endpoint is the registry decides, and is asked when a pair is new. A
 // thing of which it says nothing may take an endpoint that nobody has, once: that
@@ -62,15 +62,15 @@ func (w *Inbox) greet(ctx context.Context, d Device, g Greeting) error {
 	return nil
 }
 
-// sameArrival is how far apart the broker's word that a device has come and its own
+// SameArrival is how far apart the broker's word that a device has come and its own
 // greeting are of one connection. It is shorter than a restart: a greeting that is taken for one of
 // the connection before is not noted, and the end of that one, told late, makes the device seem away.
-const sameArrival = time.Second
+const SameArrival = time.Second
 
 // met reports whether a greeting says nothing that is not known: the broker has just
 // told of the connection. What is written then would be the same but for the moment.
 func (d Device) met(g Greeting) bool {
 	s := d.State
 	return s.Connected && s.Legacy == g.Legacy && s.AgentTopic == g.AgentTopic &&
-		g.At.Sub(s.SeenAt).Abs() <= sameArrival
+		g.At.Sub(s.SeenAt).Abs() <= SameArrival
 }

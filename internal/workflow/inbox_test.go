@@ -180,6 +180,28 @@ func TestTheEndOfAnOldConnectionDoesNotHideANewOne(t *testing.T) {
 	}
 }
 
+// TestAGreetingThatComesLateHidesNothing: it is of a connection before the last, and told again after a minute. Then
+// the late end of that one would make the device seem away.
+func TestAGreetingThatComesLateHidesNothing(t *testing.T) {
+	r := newRig(t)
+	r.greeted()
+	first, came := greets(r.now.Add(time.Second)), r.now.Add(time.Minute)
+	for _, in := range []event.Inbound{first, greets(came)} {
+		if _, err := r.Record(t.Context(), in); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := r.Record(t.Context(), first); err != nil || got.Fate != workflow.FateStale {
+		t.Errorf("told again: %+v, %v", got, err)
+	}
+	if _, err := r.Presence(t.Context(), "rg-1", workflow.Presence{Version: 2, At: came.Add(-time.Second)}); err != nil {
+		t.Fatal(err)
+	}
+	if s := r.load().State; !s.Connected || !s.SeenAt.Equal(came) {
+		t.Errorf("it has greeted at %s, and is %+v", came, s)
+	}
+}
+
 // Rule 1: who offers may write PENDING between a greeting's read and its write.
 func TestAGreetingSeesWhatWasLeftPendingMeanwhile(t *testing.T) {
 	r := newRig(t)

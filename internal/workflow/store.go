@@ -294,7 +294,7 @@ type Store interface {
 	// request more.
 	Presence(ctx context.Context, thing event.ThingName, p Presence) error
 	// Greet notes that a thing's endpoint is there; ErrForeign unless it is known
-	// as that thing's, ErrStale if a later absence is known.
+	// as that thing's, ErrStale if a later absence or a later connection is known.
 	Greet(ctx context.Context, thing event.ThingName, g Greeting) error
 	// Bind makes an endpoint a thing's and notes that it is there; *OwnedError if
 	// it is another's than b says, ErrForeign if the thing has another than b

@@ -619,11 +619,13 @@ const strangerLife = 24 * time.Hour
 
 // Greet implements workflow.Store.
 func (st *Store) Greet(ctx context.Context, thing event.ThingName, g workflow.Greeting) error {
+	values := greeting(g)
+	values[":soon"] = n(g.At.Add(workflow.SameArrival).UnixMilli())
 	_, err := st.api.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName: &st.table, Key: key(devicePK(thing), skState),
 		UpdateExpression:                    aws.String("SET " + greets + stays),
-		ConditionExpression:                 aws.String("endpointId = :id AND " + notGone),
-		ExpressionAttributeValues:           greeting(g),
+		ConditionExpression:                 aws.String("endpointId = :id AND " + notGone + notOld),
+		ExpressionAttributeValues:           values,
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	})
 	if failed, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
@@ -640,6 +642,8 @@ const (
 	greets  = "v = if_not_exists(v, :form), connected = :yes, seenAt = :at, legacy = :legacy, agentTopic = :topic"
 	stays   = " REMOVE expiresAt" // which STATE has before the first greeting (Presence)
 	notGone = "(attribute_not_exists(seenAt) OR seenAt <= :at OR connected = :yes)"
+	// notOld: of a connection before the one that is known. With its time the end of that one would be news.
+	notOld = " AND (attribute_not_exists(seenAt) OR seenAt <= :soon)"
 )
 
 func greeting(g workflow.Greeting) item {

@@ -315,6 +315,9 @@ func (s *Store) Greet(_ context.Context, thing event.ThingName, g workflow.Greet
 		if p.state.Endpoint != g.Endpoint {
 			return workflow.ErrForeign
 		}
+		if p.state.SeenAt.After(g.At.Add(workflow.SameArrival)) {
+			return workflow.ErrStale
+		}
 		return p.greet(g)
 	})
 }
