@@ -250,9 +250,9 @@ func (w *ward) disturbed(ctx context.Context, thing string, r *agentdoctor.Repor
 	if err != nil || d.Claim == nil {
 		return nil, err
 	}
-	found := agentdoctor.Finding{Check: "operation", Level: agentdoctor.Note, Seen: fmt.Sprintf("%s of %s has begun on "+
-		"it meanwhile, and what was seen may be its doing: try again when it is over", d.Claim.Operation,
-		d.Claim.Owner)}
+	found := agentdoctor.Finding{Check: "operation", Level: agentdoctor.Note,
+		Seen: fmt.Sprintf("%s of %s has begun on it meanwhile, and what was seen may be its doing: try again when "+
+			"it is over", d.Claim.Operation, d.Claim.Owner)}
 	r.Findings, r.Complete = append(r.Findings, found), false
 	return &found, nil
 }

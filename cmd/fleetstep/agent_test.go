@@ -11,9 +11,9 @@ import (
 func TestTheDoctorTellsWhatItMayMeet(t *testing.T) {
 	d := workflow.Device{Known: true, Pending: []workflow.Pending{{Owner: event.CampaignOwner("spring"),
 		Operation: "firmware-upgrade"}}}
+	const want = "firmware-upgrade of campaign spring waits for it, and may begin in the middle: pause that first"
 	list := known(d)
-	if len(list) != 2 || list[0].Check != "presence" ||
-		list[1].Seen != "firmware-upgrade of campaign spring waits for it, and may begin in the middle: pause that first" {
+	if len(list) != 2 || list[0].Check != "presence" || list[1].Seen != want {
 		t.Errorf("%+v", list)
 	}
 	if list := known(workflow.Device{Known: true, State: event.DeviceState{Connected: true}}); len(list) > 0 {

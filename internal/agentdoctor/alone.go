@@ -140,8 +140,8 @@ func (e *examination) refused(ctx context.Context, check, command string, f *usp
 		if name, is := ofExamination(r.Params["CommandKey"]); is && name != e.Name {
 			return e.busy(name)
 		}
-		return e.stop(check, "it refuses %s: %s; it is at work on %s (command key %s)", command, f, r.Params["Command"],
-			r.Params["CommandKey"])
+		return e.stop(check, "it refuses %s: %s; it is at work on %s (command key %s)", command, f,
+			r.Params["Command"], r.Params["CommandKey"])
 	}
 	return e.stop(check, "it refuses %s: %s", command, f)
 }

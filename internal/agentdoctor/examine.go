@@ -165,7 +165,8 @@ func (e *examination) run(ctx context.Context) error {
 	}
 	// Whatever came, its Subscriptions go, after Ctrl-C, too.
 	if _, gone := e.remove(context.WithoutCancel(ctx), func(name string) bool { return name == e.Name }); gone != nil {
-		e.find("subscriptions", Note, "those of this examination, with IDs %s-*, could not be removed (%s)", e.Name, gone)
+		e.find("subscriptions", Note, "those of this examination, with IDs %s-*, could not be removed (%s)", e.Name,
+			gone)
 	}
 	return err
 }

@@ -194,7 +194,8 @@ func TestAGreetingThatComesLateHidesNothing(t *testing.T) {
 	if got, err := r.Record(t.Context(), first); err != nil || got.Fate != workflow.FateStale {
 		t.Errorf("told again: %+v, %v", got, err)
 	}
-	if _, err := r.Presence(t.Context(), "rg-1", workflow.Presence{Version: 2, At: came.Add(-time.Second)}); err != nil {
+	ended := workflow.Presence{Version: 2, At: came.Add(-time.Second)}
+	if _, err := r.Presence(t.Context(), "rg-1", ended); err != nil {
 		t.Fatal(err)
 	}
 	if s := r.load().State; !s.Connected || !s.SeenAt.Equal(came) {

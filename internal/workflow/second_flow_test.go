@@ -121,7 +121,8 @@ func TestAnAnswerThatIsEarlyComesAgain(t *testing.T) {
 	refused := event.Inbound{Thing: "rg-1", Endpoint: "os::1", Event: event.DeviceEvent{Kind: event.KindAnswer,
 		Thing: "rg-1", At: r.now, Answer: &event.Answer{MessageID: id, Fault: &event.Fault{Code: 7027}}}}
 	r.log = nil
-	if got, err := r.Record(t.Context(), refused); !errors.Is(err, workflow.ErrAgain) || got.Fate != workflow.FateIgnored {
+	got, err := r.Record(t.Context(), refused)
+	if !errors.Is(err, workflow.ErrAgain) || got.Fate != workflow.FateIgnored {
 		t.Errorf("at once: %+v, %v", got, err)
 	}
 	r.expect("nothing is done")

@@ -114,10 +114,11 @@ func TestOperate(t *testing.T) {
 			turns: []exchange{{100, connected, looks}}},
 		"a function died before it asked again": {task: task, does: looks, turns: []exchange{
 			{9, at(8, connected), strings.Replace(looks, "@1", "@2", 1)}, {1, at(8, connected), "ignores"},
-			{60, at(8, connected), strings.Replace(looks, "@1", "@3", 1)}, {60, at(8, connected), strings.Replace(looks,
-				"@1", "@4", 1)}, {60, at(7, connected), "ignores"}}},
+			{60, at(8, connected), strings.Replace(looks, "@1", "@3", 1)},
+			{60, at(8, connected), strings.Replace(looks, "@1", "@4", 1)}, {60, at(7, connected), "ignores"}}},
 		"a function died before it asked for the first time": {task: task, away: true, does: "waits for the device",
-			turns: []exchange{{100, at(99, connected), looks}, {60, at(99, connected), strings.Replace(looks, "@1", "@2", 1)}}},
+			turns: []exchange{{100, at(99, connected), looks},
+				{60, at(99, connected), strings.Replace(looks, "@1", "@2", 1)}}},
 		"a function died before it gave it": {task: task, does: looks,
 			turns: []exchange{ready, {3, subscribed("news@1", to(end, boot)), traces}}},
 	})

@@ -240,9 +240,9 @@ func Contract(t *testing.T, s Kept) {
 	must(s.Bind(ctx, "t1", b1, workflow.Binding{Before: "self::a"}), workflow.ErrStale)
 	must(s.Presence(ctx, "t1", workflow.Presence{Connected: true, Version: 0, At: now.Add(2 * time.Hour)}), nil)
 	// Its greeting is of that connection if it is of that second, else of one before.
-	must(s.Greet(ctx, "t1", workflow.Greeting{Endpoint: "self::a", At: now.Add(2*time.Hour - 900*time.Millisecond)}), nil)
-	must(s.Greet(ctx, "t1", workflow.Greeting{Endpoint: "self::a", At: now.Add(2*time.Hour - 2*time.Second)}),
-		workflow.ErrStale)
+	came := now.Add(2 * time.Hour)
+	must(s.Greet(ctx, "t1", workflow.Greeting{Endpoint: "self::a", At: came.Add(-900 * time.Millisecond)}), nil)
+	must(s.Greet(ctx, "t1", workflow.Greeting{Endpoint: "self::a", At: came.Add(-2 * time.Second)}), workflow.ErrStale)
 
 	// A thing gets another endpoint, and gives it to yet another thing.
 	late := func(g workflow.Greeting) workflow.Greeting { g.At = now.Add(3 * time.Hour); return g }
