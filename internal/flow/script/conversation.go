@@ -36,6 +36,8 @@ const mostRequests = 100
 // again, means that the function that was to send the request had died: its message
 // comes again after two seconds or more. A device that says everything twice does so at
 // once.
+//
+// That function may die, too: then it is the answer to one before the last that comes again.
 const repeatAfter = 1500 * time.Millisecond
 
 // clocks is how far the broker's clock may be behind ours: what it had shortly before we
@@ -58,6 +60,7 @@ type memory struct {
 	Asked   int       `json:"asked,omitempty"` // number of the request that is outstanding
 	For     string    `json:"for,omitempty"`   // what it is for; "" if none is
 	SentAt  time.Time `json:"sentAt,omitzero"`
+	After   int       `json:"after,omitempty"`   // number of the request that was answered last
 	Back    time.Time `json:"back,omitzero"`     // when the device came back that was asked again for it
 	Changed bool      `json:"changed,omitempty"` // a request to change the device was sent
 	First   int       `json:"first,omitempty"`   // number of the first such request
@@ -262,8 +265,9 @@ func (s *turn) answered(ev event.DeviceEvent) event.Move {
 	case err != nil || s.m.For == "":
 		return ignore
 	case n == s.m.Asked:
+		s.m.After = n
 		return s.talk().answer(ev)
-	case n == s.m.Asked-1 && s.t.Now.Sub(s.m.SentAt) > repeatAfter:
+	case (n == s.m.Asked-1 || n == s.m.After) && s.t.Now.Sub(s.m.SentAt) > repeatAfter:
 		return s.talk().lost()
 	}
 	return ignore

@@ -121,6 +121,10 @@ func TestOperate(t *testing.T) {
 				{60, at(99, connected), strings.Replace(looks, "@1", "@2", 1)}}},
 		"a function died before it gave it": {task: task, does: looks,
 			turns: []exchange{ready, {3, subscribed("news@1", to(end, boot)), traces}}},
+		"two functions died before they asked": {task: task, does: looks, turns: []exchange{ready,
+			{3, subscribed("news@1", to(end, boot)), traces}, {0.1, subscribed("news@1", to(end, boot)), "ignores"},
+			{60, subscribed("news@1", to(end, boot)), strings.Replace(traces, "@3", "@4", 1)},
+			{0.1, shows("trace@3"), "ignores"}, {1, running("trace@4", command, key), "waits"}}},
 	})
 }
 
