@@ -24,6 +24,9 @@ type Topics struct {
 	Controller usp.TopicTemplate // usp/v1/controller/{controller}/from/{thing}
 }
 
+// mostEndpoint is how many bytes an endpoint id has: it is an attribute of a thing, which has 800, and a key.
+const mostEndpoint = 512
+
 // Read reads what rule usp_message handed over. The thing comes from the topic and
 // the connection, which must agree; whether the endpoint is that thing's, package
 // workflow knows. Every error is a *event.Refused.
@@ -57,6 +60,10 @@ func Read(m event.DeviceMessage, topics Topics, controller usp.EndpointID) (even
 	}
 	if record.To != controller { // R-E2E.1
 		return event.Inbound{}, &event.Refused{Reason: event.RefusedRecipient, Detail: "to_id " + string(record.To)}
+	}
+	if n := len(record.From); n > mostEndpoint {
+		return event.Inbound{}, &event.Refused{Reason: event.RefusedSender, Detail: fmt.Sprintf(
+			"from_id has %d bytes, more than %d", n, mostEndpoint)}
 	}
 	if err := record.From.Validate(); err != nil {
 		return event.Inbound{}, &event.Refused{Reason: event.RefusedSender, Detail: "from_id is no endpoint id: " +
@@ -238,6 +245,9 @@ func readNotification(ev *event.DeviceEvent, n usp.Notification) {
 	}
 }
 
+// mostMessageID is how many bytes of a message's id are kept as they are. That of the recorded agent has some 40.
+const mostMessageID = 128
+
 // newsID is the same for each copy of a piece of news. The message's id is not enough, because a device whose clock
 // begins with each boot uses its ids again (24); nor is the content, because a device may say the same twice.
 // Copies by several Subscriptions (17) have the same content.
@@ -261,7 +271,12 @@ func newsID(n usp.Notification) string {
 	if n.Failure != nil {
 		write(strconv.Itoa(int(n.Failure.Code)), n.Failure.Message)
 	}
-	return n.ID + event.NewsMark + hex.EncodeToString(h.Sum(nil)[:8])
+	id := n.ID
+	if len(id) > mostMessageID {
+		sum := sha256.Sum256([]byte(id))
+		id = hex.EncodeToString(sum[:])
+	}
+	return id + event.NewsMark + hex.EncodeToString(h.Sum(nil)[:8])
 }
 
 func fault(e *usp.Error) *event.Fault {

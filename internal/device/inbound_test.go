@@ -15,6 +15,7 @@ import (
 	"github.com/fleetstep/fleetstep/internal/event"
 	"github.com/fleetstep/fleetstep/internal/recordings"
 	"github.com/fleetstep/fleetstep/internal/usp"
+	"github.com/fleetstep/fleetstep/proto/uspmsg"
 	"github.com/fleetstep/fleetstep/proto/usprecord"
 )
 
@@ -129,6 +130,48 @@ func TestAgentsAreAnsweredAtTheirOwnTopicOnly(t *testing.T) {
 		Record: base64.StdEncoding.EncodeToString(greeting)}, topics, "self::fleetstep")
 	if err != nil || in.AgentTopic != own {
 		t.Errorf("answered at %q, %v", in.AgentTopic, err)
+	}
+}
+
+// TestWhatADeviceSaysFitsIntoTheTable: keys of a table have 1,024 bytes, and a device may fill a message of 128 KB
+// with a name.
+func TestWhatADeviceSaysFitsIntoTheTable(t *testing.T) {
+	topics := device.Topics{Agent: "usp/v1/agent/{thing}", Controller: "usp/v1/controller/{controller}/from/{thing}"}
+	read := func(from usp.EndpointID, m *uspmsg.Msg) (event.Inbound, error) {
+		record, err := usp.NewRecord(from, "self::fleetstep", m).Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return device.Read(event.DeviceMessage{Topic: "usp/v1/controller/self::fleetstep/from/cpe-0001",
+			ThingName: "cpe-0001", ClientID: "cpe-0001", Record: base64.StdEncoding.EncodeToString(record)}, topics,
+			"self::fleetstep")
+	}
+	long := strings.Repeat("x", 100_000)
+	notify := func(id, path, key string) *uspmsg.Msg {
+		return usp.Notification{ID: id, Kind: usp.KindEvent, Path: path, SendResp: true,
+			Params: map[string]string{"CommandKey": key}}.Message()
+	}
+	_, err := read("os::012345-"+usp.EndpointID(long), notify("1", usp.EventBoot, ""))
+	if refused, ok := errors.AsType[*event.Refused](err); !ok || refused.Reason != event.RefusedSender ||
+		len(refused.Detail) > 1000 {
+		t.Errorf("a long endpoint id: %.200v", err)
+	}
+	ids, keys := map[string]bool{}, map[string]bool{}
+	for _, m := range []*uspmsg.Msg{
+		notify(long, usp.EventBoot, long), notify(long+"2", usp.EventBoot, long+"2"),
+		notify("1", "Device."+long+"!", ""), notify("2", "Device."+long+"2!", ""),
+	} {
+		in, err := read("os::012345-1", m)
+		if err != nil || in.Answer == nil {
+			t.Fatal(err)
+		}
+		if len(in.Event.ID) > 200 || len(in.Event.NewsKey()) > 900 {
+			t.Errorf("an id of %d bytes and a key of %d", len(in.Event.ID), len(in.Event.NewsKey()))
+		}
+		ids[in.Event.ID], keys[in.Event.NewsKey()] = true, true
+	}
+	if len(ids) != 4 || len(keys) != 4 {
+		t.Errorf("%d ids and %d keys of 4 pieces of news", len(ids), len(keys))
 	}
 }
 

@@ -1,6 +1,10 @@
 package event
 
-import "time"
+import (
+	"strings"
+	"time"
+	"unicode/utf8"
+)
 
 // Kind says what a device event is about.
 type Kind string
@@ -66,7 +70,26 @@ func (ev DeviceEvent) NewsKey() string {
 	if ev.Kind == KindEvent || ev.Kind == KindValueChanged {
 		key += "#" + ev.Path
 	}
+	if len(key) > mostNewsKey { // the key of an item of the table has 1,024 bytes
+		key = strings.ToValidUTF8(key[:mostNewsKey/2], "") + "#" + digest(key)
+	}
 	return key
+}
+
+// mostNewsKey is how many bytes the key of a piece of news has.
+const mostNewsKey = 800
+
+// MostFact is how many characters a fact has that a device tells of itself; TR-181 has 64 for most, and 256 for the
+// time zone.
+const MostFact = 256
+
+// FactOf is what a device tells of itself, as a fact: it is read with each of the device's messages, and a model
+// is part of a key.
+func FactOf(text string) string {
+	if utf8.RuneCountInString(text) <= MostFact {
+		return text
+	}
+	return string([]rune(text)[:MostFact])
 }
 
 // Fault is why a device could not do something. Codes and texts of transfers

@@ -227,11 +227,12 @@ func (s turn) answered(ev event.DeviceEvent) event.Move {
 }
 
 func (s turn) looked(a *event.Answer, at time.Time) event.Move {
+	told := func(path string) string { return event.FactOf(a.Params[path]) }
 	s.m.Seen = &Seen{
-		Endpoint: s.t.Device.Endpoint, Manufacturer: a.Params[deviceInfo+"Manufacturer"],
-		Model: a.Params[deviceInfo+"ModelName"], SerialNumber: a.Params[deviceInfo+"SerialNumber"],
-		HardwareVersion: a.Params[deviceInfo+"HardwareVersion"],
-		SoftwareVersion: a.Params[deviceInfo+"SoftwareVersion"], Zone: a.Params[localTimeZone], At: at,
+		Endpoint: s.t.Device.Endpoint, Manufacturer: told(deviceInfo + "Manufacturer"),
+		Model: told(deviceInfo + "ModelName"), SerialNumber: told(deviceInfo + "SerialNumber"),
+		HardwareVersion: told(deviceInfo + "HardwareVersion"), SoftwareVersion: told(deviceInfo + "SoftwareVersion"),
+		Zone: told(localTimeZone), At: at,
 	}
 	missing := device.CompareSubscriptions(s.f.controller, a, s.f.needed)
 	s.m.Add, s.m.Repair = missing.Add, missing.Repair

@@ -174,6 +174,34 @@ func TestADeviceIsAskedWhatItIs(t *testing.T) {
 	}
 }
 
+// TestAFactIsShort: a device may fill a message with its name, which is then read with each of its messages.
+func TestAFactIsShort(t *testing.T) {
+	turn := event.Turn{Thing: "gw-1", Step: onboard.Look, Messages: "m-", Now: noon,
+		Device: event.DeviceState{Endpoint: "os::1%2D", Connected: true}}
+	move, err := flow.Begin(t.Context(), turn, event.StepInput{Step: onboard.Look})
+	if err != nil {
+		t.Fatal(err)
+	}
+	turn.State = move.State
+	p := params(2, false, false)
+	for path := range p {
+		if strings.HasPrefix(path, "Device.DeviceInfo.") || strings.HasPrefix(path, "Device.Time.") {
+			p[path] = strings.Repeat("\u00e4", 50_000)
+		}
+	}
+	move, err = flow.Continue(turn, answer("look", p))
+	seen, ok := move.Done.(onboard.Seen)
+	if err != nil || !ok {
+		t.Fatalf("%+v, %v", move, err)
+	}
+	for _, text := range []string{seen.Manufacturer, seen.Model, seen.SerialNumber, seen.HardwareVersion,
+		seen.SoftwareVersion, seen.Zone} {
+		if text != strings.Repeat("\u00e4", event.MostFact) {
+			t.Errorf("kept %d bytes: %.20s", len(text), text)
+		}
+	}
+}
+
 func TestWhoIsWanted(t *testing.T) {
 	known := func(facts map[string]string) event.DeviceState {
 		return event.DeviceState{Endpoint: "os::1", Connected: true, Facts: facts}

@@ -29,6 +29,7 @@ func (*Flow) Overhear(known event.DeviceState, ev event.DeviceEvent) event.Overh
 			version = ev.Value
 		}
 	}
+	version = event.FactOf(version)
 	at, entered := entry(known)
 	if version == "" || ev.At.Before(at) { // what it said later is known
 		return event.Overheard{}

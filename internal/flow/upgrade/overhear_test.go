@@ -2,6 +2,7 @@ package upgrade
 
 import (
 	"maps"
+	"strings"
 	"testing"
 	"time"
 
@@ -54,6 +55,7 @@ func TestTheRegistryFollowsWhatADeviceReports(t *testing.T) {
 	hear("nothing of its version", say(4, ""), "2.0.0")
 	hear("another parameter", event.DeviceEvent{Kind: event.KindValueChanged, At: start.Add(5 * time.Minute),
 		Path: "Device.Time.LocalTimeZone", Value: "UTC0"}, "2.0.0")
+	hear("a version that fills a message", say(6, strings.Repeat("9", 100_000)), strings.Repeat("9", event.MostFact))
 	finalize("3.0.0")
 	if registry != "3.0.0" {
 		t.Fatalf("after an upgrade the registry says %s", registry)
