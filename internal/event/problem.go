@@ -17,13 +17,14 @@ type Problem struct {
 func (p Problem) String() string {
 	v := "missing"
 	if p.Value != nil {
-		b, err := json.Marshal(p.Value)
-		if err != nil {
-			b = []byte("?")
+		var b strings.Builder
+		e := json.NewEncoder(&b)
+		e.SetEscapeHTML(false) // it is text for people, where > is no \u003e
+		if err := e.Encode(p.Value); err != nil {
+			return fmt.Sprintf("%s: ?: %s", p.Path, p.Allowed)
 		}
-		v = string(b)
-		if len(v) > 80 {
-			v = v[:77] + "..."
+		if v = strings.TrimSuffix(b.String(), "\n"); len(v) > 80 {
+			v = strings.ToValidUTF8(v[:77], "") + "..."
 		}
 	}
 	return fmt.Sprintf("%s: %s: %s", p.Path, v, p.Allowed)

@@ -539,6 +539,10 @@ func TestWhatATaskHandsOverIsChecked(t *testing.T) {
 	paths := `"paths": [
             "Device.DeviceInfo.SoftwareVersion"
           ]`
+	get := `"task": "GET",
+          "context": "{% $states.context %}",
+          ` + paths
+	task := func(members string) string { return members + `, "context": "{% $states.context %}"` }
 	for name, c := range map[string]struct{ old, new, want string }{
 		"an outcome that there is not": {`"outcome": "SUCCEEDED"`, `"outcome": "SUCCESS"`, finalize + ".outcome"},
 		"a reason of another form":     {`"outcome": "SUCCEEDED"`, `"reason": "it failed"`, finalize + ".reason"},
@@ -553,6 +557,25 @@ func TestWhatATaskHandsOverIsChecked(t *testing.T) {
 		"an expression as outcome": {`"outcome": "SUCCEEDED"`, `"outcome": "{% $states.input.outcome %}"`, ""},
 		"objects with expressions": {`"task": "GET"`, `"task": "DELETE", "objects": [{"path": "{% $p %}",
 			"keys": {"ID": "{% $id %}"}}, {"path": "Device.A.", "keys": "{% $keys %}"}]`, look + ".paths"},
+		"a table as an object": {paths, `"paths": ["Device.X.{i}.Y", "Device.Do()", "Device.a b"]`,
+			look + ".paths[0]; " + look + ".paths[1]; " + look + ".paths[2]"},
+		"an object to be set": {get, task(`"task": "SET", "parameters": {"Device.X.": "1", "Device.X.*.Y": 2}`),
+			look + `.parameters["Device.X."]`},
+		"a table without its dot": {get, task(`"task": "ADD", "objects": [{"path": "Device.X", "parameters": {"ID": "a"}},
+			{"path": "Device.*.X."}, {"path": "{% $p %}"}]`), look + ".objects[0].path; " + look + ".objects[1].path"},
+		"a key without a value": {get, task(`"task": "ADD", "objects": [{"path": "Device.X.", "parameters": {"ID": "a"},
+			"keys": ["ID", "Alias"]}, {"path": "Device.X.", "parameters": "{% $p %}", "keys": ["ID"]}]`),
+			look + ".objects[0].keys[1]"},
+		"a row that is a parameter": {get, task(`"task": "DELETE", "objects": [{"path": "Device.X.1"}, {"path": "Device.X.*."},
+			{"path": "Device.X.*.", "keys": {"ID": "a"}}]`), look + ".objects[0].path; " + look + ".objects[2].path"},
+		"a parameter as a command":       {get, task(`"task": "OPERATE", "command": "Device.Reboot"`), look + ".command"},
+		"a command of several":           {get, task(`"task": "OPERATE", "command": "Device.X.*.Do()"`), look + ".command"},
+		"a parameter as an event":        {get, task(`"task": "AWAIT", "event": "Device.Boot"`), look + ".event"},
+		"a value of an object":           {get, task(`"task": "AWAIT", "valueChange": "Device.X."`), look + ".valueChange"},
+		"nothing to wait for":            {get, task(`"task": "AWAIT"`), look},
+		"two things to wait for":         {get, task(`"task": "AWAIT", "event": "Device.Boot!", "presence": "connected"`), look},
+		"two, of which one is not known": {get, task(`"task": "AWAIT", "event": "{% $e %}", "presence": "connected"`), look},
+		"one that is not known":          {get, task(`"task": "AWAIT", "event": "{% $e %}"`), ""},
 		"keys of another form": {`"task": "GET"`, `"task": "ADD", "objects": [{"path": "Device.A.", "keys": {"ID": "x"}}]`,
 			look + ".objects[0].keys; " + look + ".paths"},
 	} {
