@@ -480,6 +480,10 @@ func (c CampaignView) print(out io.Writer) {
 	}
 	for _, w := range c.Waves {
 		fmt.Fprintf(out, "wave %s of %d: %s\n", w.Name, w.Planned, w.Devices)
+		if w.Late {
+			fmt.Fprintln(out, "  its time was over, by its maxHours or the campaign's end, before all but a few "+
+				"had ended")
+		}
 		for _, name := range sortedKeys(w.Devices.Failed) {
 			fmt.Fprintf(out, "  %d × %s\n", w.Devices.Failed[name], name)
 		}
@@ -526,22 +530,34 @@ func (c CampaignView) line() string {
 	return text
 }
 
+// watchPatience is how long a command that watches goes on without an answer: a campaign takes days, and 1 is the exit
+// code of one that was halted.
+const watchPatience = 5 * time.Minute
+
 func campaignWatch(env *Env) *cobra.Command {
 	f := &campaignFlags{env: env}
 	c := &cobra.Command{Use: "watch CAMPAIGN", Short: "Show what changes, until a campaign is over",
 		Long: `Shows a line whenever something changes. Exit code 0 if the campaign was completed,
-1 if it was halted or aborted. Ctrl-C ends the command with 130; the campaign
-goes on.`, Args: oneCampaign}
+1 if it was halted or aborted, or if there is no answer for five minutes. Ctrl-C
+ends the command with 130; the campaign goes on.`, Args: oneCampaign}
 	c.RunE = func(c *cobra.Command, args []string) error {
 		api, err := f.campaigns(c.Context())
 		if err != nil {
 			return err
 		}
+		heard := env.Now()
 		for last := ""; ; {
 			view, raw, err := api.Describe(c.Context(), args[0], false)
-			if err != nil {
+			switch passes := last != "" && env.Now().Sub(heard) < watchPatience && c.Context().Err() == nil; {
+			case err != nil && !passes:
 				return err
+			case err != nil:
+				if err := env.Sleep(c.Context(), 2*time.Second); err != nil {
+					return err
+				}
+				continue
 			}
+			heard = env.Now()
 			if line := view.line(); line != last {
 				last = line
 				if f.json {

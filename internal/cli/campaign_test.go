@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,6 +18,7 @@ const described = `{"campaign": {"campaignId": "fall", "state": "%s", "phase": "
 	"paused": true, "created": "2026-11-22T11:00:00Z", "by": "arn:ann",
 	"devices": {"planned": 3, "succeeded": 1, "failed": {"A.B": 2}},
 	"waves": [{"name": "canary", "planned": 3, "gate": {"verdict": "fail", "why": "2 of 3 failed"},
+	"late": true,
 	"devices": {"succeeded": 1, "failed": {"A.B": 2}}, "first": [{"thingName": "rg-1", "error": "A.B"}]}],
 	"log": [{"at": "2026-11-22T11:00:00Z", "verb": "create", "who": "arn:ann"}], "leftOver": ["rg-9"]}}`
 
@@ -147,6 +150,7 @@ func TestACampaignIsDescribedAndWatched(t *testing.T) {
 	r := run(t, setup{answers: answers("RUNNING")}, "campaign", "describe", "fall")
 	for _, part := range []string{"campaign fall RUNNING, paused, wave canary bake: 3 planned",
 		"gate: fail, 2 of 3 failed",
+		"its time was over, by its maxHours or the campaign's end, before all but a few had ended",
 		"2 × A.B", "rg-1 A.B", "create by arn:ann"} {
 		if !strings.Contains(r.out, part) {
 			t.Errorf("described without %q: %s%s", part, r.out, r.text)
@@ -155,6 +159,23 @@ func TestACampaignIsDescribedAndWatched(t *testing.T) {
 	if r = run(t, setup{answers: answers("RUNNING", "RUNNING", "HELD", "COMPLETED")}, "campaign", "watch",
 		"fall"); r.code != 0 || strings.Count(r.out, "\n") != 3 {
 		t.Errorf("watched: code %d, %s", r.code, r.out)
+	}
+	// Who watches for days is not ended by what passes, and not told that it was halted.
+	away := slices.Concat(ok(stateOf("RUNNING")), refused(403, "AccessDeniedException", "no"),
+		refused(403, "AccessDeniedException", "no"), ok(stateOf("COMPLETED")))
+	for name, c := range map[string]struct {
+		answers []answer
+		code    int
+	}{"for a moment": {away, 0}, "for good": {away[:3], 1}, "from the beginning": {away[1:], 1}} {
+		r = run(t, setup{answers: map[string][]answer{invoking("describe-campaign"): c.answers}}, "campaign", "watch",
+			"fall")
+		if refused := strings.Contains(r.text, "AccessDeniedException"); r.code != c.code || refused != (c.code == 1) {
+			t.Errorf("away %s: code %d, %s%s", name, r.code, r.out, r.text)
+		}
+	}
+	interrupted := setup{answers: answers("RUNNING"), sleep: func(context.Context) error { return context.Canceled }}
+	if r = run(t, interrupted, "campaign", "watch", "fall"); r.code != 130 || r.text != "interrupted" {
+		t.Errorf("interrupted: code %d, %s%s", r.code, r.out, r.text)
 	}
 	if r = run(t, setup{answers: answers("HALTED")}, "campaign", "watch", "fall", "--json"); r.code != 1 ||
 		!strings.Contains(r.out, `"state": "HALTED"`) {
