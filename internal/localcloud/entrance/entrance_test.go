@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -283,6 +284,43 @@ func TestABodyThatNobodyReadsEndsToo(t *testing.T) {
 		b, err := io.ReadAll(c)
 		if err != nil || !strings.HasPrefix(string(b), "HTTP/1.1 403") || time.Since(started) > time.Minute {
 			t.Errorf("%q, %v after %v", b, err, time.Since(started))
+		}
+	})
+}
+
+// A client that waits for 100 Continue before it sends a body gets it also where the body is empty: botocore loses its
+// way on a connection where the answer comes instead.
+func TestAnEmptyBodyMayComeToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := serve(t, entrance.Limits{}, func(w http.ResponseWriter, r *http.Request) {
+			b, err := io.ReadAll(r.Body)
+			if err != nil {
+				t.Error(err)
+			}
+			_, _ = w.Write(b)
+		})
+		c := p.dial("10.0.0.1:1")
+		defer func() { _ = c.Close() }()
+		in := bufio.NewReader(c)
+		for _, body := range []string{"", "body", ""} {
+			request := "PUT / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: " +
+				strconv.Itoa(len(body)) + "\r\n\r\n"
+			go func() { _, _ = io.WriteString(c, request) }()
+			for i, status := range []int{http.StatusContinue, http.StatusOK} {
+				answer, err := http.ReadResponse(in, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if answer.StatusCode != status {
+					t.Fatalf("of %q: %s, want %d", body, answer.Status, status)
+				}
+				if b, err := io.ReadAll(answer.Body); err != nil || i == 1 && string(b) != body {
+					t.Errorf("%q, %v", b, err)
+				}
+				if i == 0 {
+					go func() { _, _ = io.WriteString(c, body) }()
+				}
+			}
 		}
 	})
 }

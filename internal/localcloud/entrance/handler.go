@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -49,6 +50,9 @@ func (e *Entrance) Handler(h http.Handler) http.Handler {
 		}
 		control := http.NewResponseController(w)
 		out := &answer{ResponseWriter: w, e: e, control: control}
+		if r.ContentLength == 0 && strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
+			w.WriteHeader(http.StatusContinue) // net/http says so when a body is read, and here is none
+		}
 		if r.ContentLength != 0 && r.Body != nil && r.Body != http.NoBody {
 			b := &body{ReadCloser: r.Body, e: e, control: control, start: e.sched.Now()}
 			b.allow(b.start)
