@@ -60,7 +60,7 @@ var limitsElsewhere = map[string]string{
 	"dynamodb ExclusiveStartKey{key}": items,
 	"dynamodb KeySchema":              ofItsOwn,
 	"dynamodb NonKeyAttributes":       ofItsOwn,
-	"dynamodb TransactItems":          ofItsOwn,
+	"dynamodb TableName":              "a name has 255 characters and a pattern, which the model has no more",
 	"dynamodb Limit":                  ofItsOwn,
 	"dynamodb ReplicaUpdates":         "refused as not built",
 }

@@ -24,7 +24,7 @@ func hash(s string) uint32 {
 type keysAndAttributes struct {
 	Keys                     []expr.Item       `json:"Keys"`
 	ConsistentRead           bool              `json:"ConsistentRead,omitempty"`
-	ProjectionExpression     string            `json:"ProjectionExpression,omitempty"`
+	ProjectionExpression     *string           `json:"ProjectionExpression,omitempty"`
 	ExpressionAttributeNames map[string]string `json:"ExpressionAttributeNames,omitempty" api:"each.max=65535"`
 	AttributesToGet          any               `json:"AttributesToGet,omitempty"`
 }
@@ -40,6 +40,12 @@ type batchGetOut struct {
 	ConsumedCapacity []*consumption               `json:"ConsumedCapacity,omitempty"`
 }
 
+// How many items a batch reads and writes.
+const (
+	maxBatchGet   = 100
+	maxBatchWrite = 25
+)
+
 // maxBatchBytes is the size of a BatchGetItem's answer.
 const maxBatchBytes = 16 << 20
 
@@ -48,13 +54,20 @@ func (s *Service) batchGet(_ context.Context, c *awsapi.Call, in *batchGetIn) (*
 	for _, name := range slices.Sorted(maps.Keys(in.RequestItems)) {
 		k := in.RequestItems[name]
 		n += len(k.Keys)
-		if len(k.Keys) == 0 {
-			return nil, errValidation("RequestItems.%s.Keys must have at least one member", name)
+		const keys = "1 validation error detected: Value at 'RequestItems.%s.member.Keys' failed to satisfy " +
+			"constraint: Member must have length "
+		switch {
+		case len(k.Keys) == 0:
+			return nil, errValidation(keys+"greater than or equal to 1", name)
+		case len(k.Keys) > maxBatchGet:
+			return nil, errValidation(keys+"less than or equal to 100", name)
 		}
 	}
-	if n == 0 || n > 100 {
-		return nil, errValidation("Too many items requested for the BatchGetItem call: %d keys, allowed are 1 to 100",
-			n)
+	if n == 0 {
+		return nil, errValidation("The requestItems parameter is required for BatchGetItem")
+	}
+	if n > maxBatchGet {
+		return nil, errValidation("Too many items requested for the BatchGetItem call")
 	}
 	out := &batchGetOut{Responses: map[string][]expr.Item{}, UnprocessedKeys: map[string]keysAndAttributes{}}
 	return out, s.Store.View(func(tx *store.Tx) error {
@@ -111,7 +124,7 @@ type writeRequest struct {
 }
 
 type batchWriteIn struct {
-	RequestItems           map[string][]writeRequest `json:"RequestItems" api:"key.min=1,key.max=1024"`
+	RequestItems           map[string][]writeRequest `json:"RequestItems" api:"key.min=1,key.max=1024,each.min=1,each.max=25"`
 	ReturnConsumedCapacity string                    `json:"ReturnConsumedCapacity,omitempty" api:"values=INDEXES|TOTAL|NONE"`
 }
 
@@ -125,9 +138,11 @@ func (s *Service) batchWrite(_ context.Context, _ *awsapi.Call, in *batchWriteIn
 	for _, w := range in.RequestItems {
 		n += len(w)
 	}
-	if n == 0 || n > 25 {
-		return nil, errValidation(
-			"Too many items requested for the BatchWriteItem call: %d requests, allowed are 1 to 25", n)
+	if n == 0 {
+		return nil, errValidation("The requestItems parameter is required for BatchWriteItem")
+	}
+	if n > maxBatchWrite {
+		return nil, errValidation("Too many items requested for the BatchWriteItem call")
 	}
 	out := &batchWriteOut{UnprocessedItems: map[string][]writeRequest{}}
 	return out, s.Store.Update(func(tx *store.Tx) error {
@@ -184,7 +199,7 @@ type transactItem struct {
 }
 
 type transactWriteIn struct {
-	TransactItems          []transactItem `json:"TransactItems"`
+	TransactItems          []transactItem `json:"TransactItems" api:"required,min=1,max=100"`
 	ClientRequestToken     string         `json:"ClientRequestToken,omitempty" api:"min=1,max=36"`
 	ReturnConsumedCapacity string         `json:"ReturnConsumedCapacity,omitempty" api:"values=INDEXES|TOTAL|NONE"`
 }
@@ -200,7 +215,7 @@ func (i transactItem) parse() (c *change, action string, err error) {
 	if i.ConditionCheck != nil {
 		n++
 		action = "dynamodb:ConditionCheckItem"
-		if i.ConditionCheck.ConditionExpression == "" {
+		if i.ConditionCheck.ConditionExpression == nil {
 			return nil, "", errValidation("TransactItems.ConditionCheck.ConditionExpression must be given")
 		}
 		if c, err = i.ConditionCheck.change(); err == nil {
@@ -233,9 +248,6 @@ const tokenLife = 10 * time.Minute
 
 func (s *Service) transactWrite(ctx context.Context, call *awsapi.Call,
 	in *transactWriteIn) (*transactWriteOut, error) {
-	if n := len(in.TransactItems); n == 0 || n > maxTransaction {
-		return nil, errValidation("TransactItems: %d actions, allowed are 1 to %d", n, maxTransaction)
-	}
 	changes := make([]*change, len(in.TransactItems))
 	for i, item := range in.TransactItems {
 		c, action, err := item.parse()
@@ -298,6 +310,7 @@ func (s *Service) transact(tx *store.Tx, changes []*change, capacity string, out
 	reasons := make([]reason, len(changes))
 	failed := false
 	seen := map[string]bool{}
+	size := 0
 	for i, c := range changes {
 		t, err := s.findShared(tx, c.table)
 		if err != nil {
@@ -317,10 +330,13 @@ func (s *Service) transact(tx *store.Tx, changes []*change, capacity string, out
 		}
 		id := string(store.Key(t.itemKey(key)...))
 		if seen[id] {
-			return errValidation("Transaction request cannot include multiple operations on one item")
+			return errTwice
 		}
 		seen[id] = true
 		_, old, now, err := s.apply(tx, c)
+		if size += now.Size(); size > maxTransactionSize {
+			return errValidation("Transaction request size must not exceed 4194304 bytes")
+		}
 		reasons[i].Code = "None"
 		r, of := reasonOf(err)
 		switch {
@@ -340,11 +356,13 @@ func (s *Service) transact(tx *store.Tx, changes []*change, capacity string, out
 	return nil
 }
 
+type transactGetItem struct {
+	Get *getIn `json:"Get" api:"required"`
+}
+
 type transactGetIn struct {
-	TransactItems []struct {
-		Get *getIn `json:"Get"`
-	} `json:"TransactItems"`
-	ReturnConsumedCapacity string `json:"ReturnConsumedCapacity,omitempty" api:"values=INDEXES|TOTAL|NONE"`
+	TransactItems          []transactGetItem `json:"TransactItems" api:"required,min=1,max=100"`
+	ReturnConsumedCapacity string            `json:"ReturnConsumedCapacity,omitempty" api:"values=INDEXES|TOTAL|NONE"`
 }
 
 type transactGetOut struct {
@@ -353,13 +371,7 @@ type transactGetOut struct {
 }
 
 func (s *Service) transactGet(ctx context.Context, call *awsapi.Call, in *transactGetIn) (*transactGetOut, error) {
-	if n := len(in.TransactItems); n == 0 || n > maxTransaction {
-		return nil, errValidation("TransactItems: %d actions, allowed are 1 to %d", n, maxTransaction)
-	}
-	for i, item := range in.TransactItems {
-		if item.Get == nil {
-			return nil, errValidation("TransactItems.%d.Get must be given", i+1)
-		}
+	for _, item := range in.TransactItems {
 		if err := call.Authorize(ctx, "dynamodb:GetItem", s.arn(tableName(item.Get.TableName)), nil); err != nil {
 			return nil, err
 		}
@@ -367,9 +379,17 @@ func (s *Service) transactGet(ctx context.Context, call *awsapi.Call, in *transa
 	out := &transactGetOut{}
 	return out, s.Store.View(func(tx *store.Tx) error {
 		reasons, failed := make([]reason, len(in.TransactItems)), false
+		seen := map[string]bool{}
 		for i, item := range in.TransactItems {
 			item.Get.ConsistentRead = true // all of a transaction are
 			t, found, size, err := s.read(tx, call, item.Get)
+			if err == nil {
+				id := string(store.Key(t.itemKey(item.Get.Key)...))
+				if seen[id] {
+					return errTwice
+				}
+				seen[id] = true
+			}
 			reasons[i].Code = "None"
 			if r, of := reasonOf(err); of && t != nil { // a key that is none of the table's
 				failed, reasons[i] = true, r

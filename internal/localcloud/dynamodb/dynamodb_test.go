@@ -113,11 +113,79 @@ func TestConditionalWrites(t *testing.T) {
 	}
 }
 
+// TestWordsOfRefusals: what DynamoDB says, as github.com/nubo-db/dynamodb-conformance has it, which is run against
+// AWS.
+func TestWordsOfRefusals(t *testing.T) {
+	c := withTable(t)
+	const (
+		values  = `"ExpressionAttributeValues":{":p":{"S":"a"}}`
+		keyed   = `"TableName":"tbl","Key":{"PK":{"S":"a"},"SK":{"N":"1"}}`
+		query   = `{"TableName":"tbl","KeyConditionExpression":"PK = :p",` + values
+		oneOf   = `{"TableName":"other","AttributeDefinitions":[{"AttributeName":"PK","AttributeType":"S"}],"KeySchema":[{"AttributeName":"PK","KeyType":"HASH"}`
+		problem = "1 validation error detected: "
+	)
+	requests := strings.Repeat(`,{"PutRequest":{"Item":{"PK":{"S":"a"},"SK":{"N":"1"}}}}`, 26)[1:]
+	gets := strings.Repeat(`,{"Get":{`+keyed+`}}`, 101)[1:]
+	keys := strings.Repeat(`,{"PK":{"S":"a"},"SK":{"N":"1"}}`, 101)[1:]
+	var large []string
+	for i := range 12 {
+		large = append(large, fmt.Sprintf(`{"Put":{"TableName":"tbl","Item":{"PK":{"S":"a"},"SK":{"N":"%d"},"x":{"S":"%s"}}}}`,
+			i, strings.Repeat("x", 350_000)))
+	}
+	c.must(t, "CreateTable", oneOf+`],"ProvisionedThroughput":{"ReadCapacityUnits":5,"WriteCapacityUnits":5}}`)
+	for _, r := range []struct{ operation, in, text string }{
+		{"BatchGetItem", `{"RequestItems":{}}`, "The requestItems parameter is required for BatchGetItem"},
+		{"BatchGetItem", `{"RequestItems":{"tbl":{"Keys":[` + keys + `]}}}`, problem +
+			"Value at 'RequestItems.tbl.member.Keys' failed to satisfy constraint: Member must have length " +
+			"less than or equal to 100"},
+		{"BatchWriteItem", `{"RequestItems":{}}`, "The requestItems parameter is required for BatchWriteItem"},
+		{"BatchWriteItem", `{"RequestItems":{"tbl":[` + requests + `]}}`, "' at 'requestItems' failed to satisfy constraint: " +
+			"Map value must satisfy constraint: [Member must have length less than or equal to 25, Member must have " +
+			"length greater than or equal to 1]"},
+		{"TransactWriteItems", `{"TransactItems":[]}`, problem + "Value '[]' at 'transactItems' failed to satisfy constraint: Member must have length greater than or equal to 1"},
+		{"TransactGetItems", `{"TransactItems":[` + gets + `]}`, "at 'transactItems' failed to satisfy constraint: Member must have length less than or equal to 100"},
+		{"TransactGetItems", `{"TransactItems":[{"Get":{` + keyed + `}},{"Get":{` + keyed + `}}]}`, "Transaction request cannot include multiple operations on one item"},
+		{"TransactWriteItems", `{"TransactItems":[` + strings.Join(large, ",") + `]}`, "4194304"},
+		{"PutItem", `{"TableName":"bad table!@#","Item":{}}`, problem + "Value 'bad table!@#' at 'tableName' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+"},
+		{"PutItem", `{"TableName":"","Item":{}}`, problem + "Value '' at 'tableName' failed to satisfy constraint: Member must have length greater than or equal to 1"},
+		{"GetItem", `{"TableName":"` + strings.Repeat("a", 256) + `","Key":{}}`, "at 'tableName' failed to satisfy constraint: Member must have length less than or equal to 255"},
+		{"PutItem", strings.TrimSuffix(put("a", 1, ""), "}") + `,` + values + `}`, "ExpressionAttributeValues can only be specified when using expressions: ConditionExpression is null"},
+		{"Scan", `{"TableName":"tbl","ExpressionAttributeNames":{"#a":"a"}}`, "ExpressionAttributeNames can only be specified when using expressions"},
+		{"PutItem", strings.TrimSuffix(put("a", 1, ""), "}") + `,"ConditionExpression":"attribute_exists(PK)","Expected":{"a":{}}}`,
+			"Can not use both expression and non-expression parameters in the same request: Non-expression " +
+				"parameters: {Expected} Expression parameters: {ConditionExpression}"},
+		{"PutItem", strings.TrimSuffix(put("a", 1, ""), "}") + `,"ReturnItemCollectionMetrics":"ALL"}`, "at 'returnItemCollectionMetrics' failed to satisfy constraint: Member must satisfy enum value set"},
+		{"Query", query + `,"Limit":0}`, problem + "Value at 'Limit' failed to satisfy constraint: Member must have value greater than or equal to 1"},
+		{"Scan", `{"TableName":"tbl","Limit":0}`, problem + "Value '0' at 'limit' failed to satisfy constraint: Member must have value greater than or equal to 1"},
+		{"Query", `{"TableName":"tbl","KeyConditionExpression":"",` + values + `}`, "Invalid KeyConditionExpression: The expression can not be empty;"},
+		{"UpdateItem", `{` + keyed + `,"UpdateExpression":""}`, "Invalid UpdateExpression: The expression can not be empty;"},
+		{"UpdateItem", `{` + keyed + `,"UpdateExpression":"INVALID SYNTAX HERE"}`, `Invalid UpdateExpression: Syntax error; token: "INVALID", near: "INVALID SYNTAX"`},
+		{"GetItem", `{` + keyed + `,"ProjectionExpression":"!!! INVALID !!!"}`, `Invalid ProjectionExpression: Syntax error; token: "!", near: "!!"`},
+		{"Scan", `{"TableName":"tbl","Segment":0}`, "The TotalSegments parameter is required but was not present in the request when Segment parameter is present"},
+		{"Scan", `{"TableName":"tbl","TotalSegments":4}`, "The Segment parameter is required but was not present in the request when parameter TotalSegments is present"},
+		{"Query", query + `,"Select":"SPECIFIC_ATTRIBUTES"}`, "SPECIFIC_ATTRIBUTES"},
+		{"Query", query + `,"Select":"ALL_ATTRIBUTES","ProjectionExpression":"PK"}`, "ALL_ATTRIBUTES"},
+		{"CreateTable", oneOf + `,{"AttributeName":"PK","KeyType":"RANGE"}]}`, "Invalid KeySchema: Some index key attribute have no definition"},
+		{"CreateTable", oneOf + strings.Repeat(`,{"AttributeName":"PK","KeyType":"RANGE"}`, 2) + `]}`, "KeySchemaElement(attributeName=PK, keyType=RANGE)]' at 'keySchema' failed to satisfy constraint: Member must have length less than or equal to 2"},
+		{"CreateTable", strings.Replace(oneOf, "other", "third", 1) + `]}`, "One or more parameter values were invalid: ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED"},
+		{"CreateTable", oneOf + `],"LocalSecondaryIndexes":[{}]}`, "Table KeySchema does not have a range key, which is required when specifying a LocalSecondaryIndex"},
+		{"UpdateTable", `{"TableName":"other","ProvisionedThroughput":{"ReadCapacityUnits":5,"WriteCapacityUnits":5}}`, "The provisioned throughput for the table will not change. The requested value equals the current value."},
+		{"UpdateTable", `{"TableName":"other","ProvisionedThroughput":{"ReadCapacityUnits":0,"WriteCapacityUnits":5}}`, "'provisionedThroughput.readCapacityUnits' failed to satisfy constraint: Member must have value greater than or equal to 1"},
+		{"UpdateTable", `{"TableName":"other","BillingMode":"PAY_PER_REQUEST","ProvisionedThroughput":{"ReadCapacityUnits":5,"WriteCapacityUnits":5}}`, "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST"},
+		{"TagResource", `{"ResourceArn":"not-a-valid-arn","Tags":[{"Key":"k","Value":"v"}]}`, "Invalid TableArn: Invalid ResourceArn provided as input not-a-valid-arn"},
+	} {
+		c.refuse(t, r.operation, r.in, "ValidationException", r.text)
+	}
+	c.refuse(t, "ListTagsOfResource", `{"ResourceArn":"arn:aws:dynamodb:us-east-1:000000000000:table/nobody"}`, "AccessDeniedException", "is not authorized to perform: dynamodb:ListTagsOfResource")
+	c.must(t, "GetItem", strings.Replace(`{`+keyed+`}`, `"tbl"`, `"arn:aws:dynamodb:us-east-1:123456789012:table/tbl"`, 1))
+	c.must(t, "UpdateTable", `{"TableName":"other","ProvisionedThroughput":{"ReadCapacityUnits":6,"WriteCapacityUnits":5}}`)
+}
+
 func TestBadRequestsAreRefused(t *testing.T) {
 	c := withTable(t)
 	for _, r := range []struct{ operation, in, code, text string }{
 		{"CreateTable", createT, "ResourceInUseException", "Table already exists: tbl"},
-		{"CreateTable", strings.Replace(createT, `"tbl"`, `"x"`, 1), "ValidationException", "TableName"},
+		{"CreateTable", strings.Replace(createT, `"tbl"`, `"x"`, 1), "ValidationException", "1 validation error detected: Value 'x' at 'tableName' failed to satisfy constraint: Member must have length greater than or equal to 3"},
 		{"CreateTable", strings.Replace(createT, `{"TableName":"tbl"`, `{"TableName":"other","LocalSecondaryIndexes":[{}]`, 1), "NotImplemented", "LocalSecondaryIndexes"},
 		{"DescribeTable", `{"TableName":"nosuch"}`, "ResourceNotFoundException", "Table: nosuch not found"},
 		{"PutItem", `{"TableName":"nosuch","Item":{}}`, "ResourceNotFoundException", ""},
@@ -138,7 +206,7 @@ func TestBadRequestsAreRefused(t *testing.T) {
 		{"Query", `{"TableName":"tbl","IndexName":"idx"}`, "ValidationException", "does not have the specified index: idx"},
 		{"Query", `{"TableName":"tbl","KeyConditionExpression":"PK = :p","ExpressionAttributeValues":{":p":{"N":"1"}}}`, "ValidationException", "does not match schema type"},
 		{"Scan", `{"TableName":"tbl","Segment":3,"TotalSegments":3}`, "ValidationException", "Segment"},
-		{"PutItem", strings.TrimSuffix(put("a", 1, ""), "}") + `,"ExpressionAttributeValues":{":x":{"S":"y"}}}`, "ValidationException", "unused in expressions: keys: {:x}"},
+		{"PutItem", strings.TrimSuffix(put("a", 1, ""), "}") + `,"ConditionExpression":"attribute_exists(PK)","ExpressionAttributeValues":{":x":{"S":"y"}}}`, "ValidationException", "unused in expressions: keys: {:x}"},
 		{"Query", `{"TableName":"tbl","KeyConditionExpression":"PK = :p","FilterExpression":"PK = :p OR SK > :n","ExpressionAttributeValues":{":p":{"S":"a"},":n":{"N":"1"}}}`,
 			"ValidationException", "Filter Expression can only contain non-primary key attributes: Primary key " +
 				"attribute: PK"},

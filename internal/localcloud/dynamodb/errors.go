@@ -12,6 +12,8 @@ func errValidation(format string, args ...any) *awsapi.Error {
 	return awsapi.Errorf("ValidationException", format, args...)
 }
 
+var errTwice = errValidation("Transaction request cannot include multiple operations on one item")
+
 var errNoTable = awsapi.Errorf("ResourceNotFoundException", "Requested resource not found")
 
 func errConditionFailed(item expr.Item) *awsapi.Error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/dynamodb/expr"
@@ -31,7 +32,29 @@ type replaced struct {
 	ConditionalOperator any `json:"ConditionalOperator,omitempty"`
 }
 
-func (r replaced) check() error {
+// Expressions by their names.
+const (
+	conditionExpression  = "ConditionExpression"
+	projectionExpression = "ProjectionExpression"
+)
+
+// mayUse says whether a request may have what it has, beside its expressions.
+func (p placeholders) mayUse(r replaced, expressions ...given) error {
+	if err := r.check(expressions...); err != nil {
+		return err
+	}
+	return p.check(expressions...)
+}
+
+// given is an expression of a request by its name; nil if it has none.
+type given struct {
+	name  string
+	value *string
+}
+
+// check refuses these parameters; expressions are those of the request, with which they cannot be mixed.
+func (r replaced) check(expressions ...given) error {
+	var old []string
 	for _, p := range [...]struct {
 		name  string
 		value any
@@ -41,10 +64,50 @@ func (r replaced) check() error {
 		{"QueryFilter", r.QueryFilter}, {"ScanFilter", r.ScanFilter}, {"ConditionalOperator", r.ConditionalOperator},
 	} {
 		if p.value != nil {
-			return awsapi.NotBuilt("the DynamoDB parameter " + p.name + "; use an expression")
+			old = append(old, p.name)
 		}
 	}
-	return nil
+	if old == nil {
+		return nil
+	}
+	var used []string
+	for _, e := range expressions {
+		if e.value != nil {
+			used = append(used, e.name)
+		}
+	}
+	if used != nil {
+		return errValidation("Can not use both expression and non-expression parameters in the same request: "+
+			"Non-expression parameters: {%s} Expression parameters: {%s}", strings.Join(old, ", "),
+			strings.Join(used, ", "))
+	}
+	return awsapi.NotBuilt("the DynamoDB parameter " + old[0] + "; use an expression")
+}
+
+// check refuses values and names that there is no expression for. Of ProjectionExpression there are no values.
+func (p placeholders) check(expressions ...given) error {
+	named, valued := false, false
+	var absent []string
+	for _, e := range expressions {
+		named = named || e.value != nil
+		if e.name == projectionExpression {
+			continue
+		}
+		valued = valued || e.value != nil
+		absent = append(absent, e.name)
+	}
+	const only = "%s can only be specified when using expressions"
+	if p.ExpressionAttributeNames != nil && !named {
+		return errValidation(only, "ExpressionAttributeNames")
+	}
+	if p.ExpressionAttributeValues == nil || valued {
+		return nil
+	}
+	verb := "is"
+	if len(absent) > 1 {
+		verb = "are"
+	}
+	return errValidation(only+": %s %s null", "ExpressionAttributeValues", strings.Join(absent, " and "), verb)
 }
 
 // consumption is what an operation reports under ReturnConsumedCapacity.
@@ -205,11 +268,11 @@ type change struct {
 }
 
 // condition parses a condition, "" being none.
-func condition(src string, names *expr.Names) (*expr.Condition, error) {
-	if src == "" {
+func condition(src *string, names *expr.Names) (*expr.Condition, error) {
+	if src == nil {
 		return nil, nil
 	}
-	c, err := expr.ParseCondition("ConditionExpression", src, names)
+	c, err := expr.ParseCondition("ConditionExpression", *src, names)
 	return c, asValidation(err)
 }
 
@@ -291,21 +354,22 @@ type writeOut struct {
 }
 
 type putIn struct {
-	TableName           string    `json:"TableName" api:"min=1,max=1024"`
+	TableName           string    `json:"TableName" api:"required,min=1,max=255,arn=1024,pattern=table"`
 	Item                expr.Item `json:"Item" api:"required"`
-	ConditionExpression string    `json:"ConditionExpression,omitempty"`
+	ConditionExpression *string   `json:"ConditionExpression,omitempty"`
 	placeholders
 	replaced
 	ReturnValues           string `json:"ReturnValues,omitempty" api:"values=ALL_NEW|UPDATED_OLD|ALL_OLD|NONE|UPDATED_NEW"`
 	ReturnConsumedCapacity string `json:"ReturnConsumedCapacity,omitempty" api:"values=INDEXES|TOTAL|NONE"`
 	OnFailure              string `json:"ReturnValuesOnConditionCheckFailure,omitempty" api:"values=ALL_OLD|NONE"`
+	ItemCollectionMetrics  string `json:"ReturnItemCollectionMetrics,omitempty" api:"values=SIZE|NONE"`
 }
 
 func (in *putIn) change() (*change, error) {
 	if in.Item == nil {
 		in.Item = expr.Item{}
 	}
-	if err := in.replaced.check(); err != nil {
+	if err := in.mayUse(in.replaced, given{conditionExpression, in.ConditionExpression}); err != nil {
 		return nil, err
 	}
 	if err := checkItem(in.Item); err != nil {
@@ -355,18 +419,19 @@ func (s *Service) putItem(_ context.Context, _ *awsapi.Call, in *putIn) (*writeO
 }
 
 type deleteIn struct {
-	TableName           string    `json:"TableName" api:"min=1,max=1024"`
+	TableName           string    `json:"TableName" api:"required,min=1,max=255,arn=1024,pattern=table"`
 	Key                 expr.Item `json:"Key" api:"required"`
-	ConditionExpression string    `json:"ConditionExpression,omitempty"`
+	ConditionExpression *string   `json:"ConditionExpression,omitempty"`
 	placeholders
 	replaced
 	ReturnValues           string `json:"ReturnValues,omitempty" api:"values=ALL_NEW|UPDATED_OLD|ALL_OLD|NONE|UPDATED_NEW"`
 	ReturnConsumedCapacity string `json:"ReturnConsumedCapacity,omitempty" api:"values=INDEXES|TOTAL|NONE"`
 	OnFailure              string `json:"ReturnValuesOnConditionCheckFailure,omitempty" api:"values=ALL_OLD|NONE"`
+	ItemCollectionMetrics  string `json:"ReturnItemCollectionMetrics,omitempty" api:"values=SIZE|NONE"`
 }
 
 func (in *deleteIn) change() (*change, error) {
-	if err := in.replaced.check(); err != nil {
+	if err := in.mayUse(in.replaced, given{conditionExpression, in.ConditionExpression}); err != nil {
 		return nil, err
 	}
 	names := in.names()
@@ -383,26 +448,28 @@ func (s *Service) deleteItem(_ context.Context, _ *awsapi.Call, in *deleteIn) (*
 }
 
 type updateIn struct {
-	TableName           string    `json:"TableName" api:"min=1,max=1024"`
+	TableName           string    `json:"TableName" api:"required,min=1,max=255,arn=1024,pattern=table"`
 	Key                 expr.Item `json:"Key" api:"required"`
-	UpdateExpression    string    `json:"UpdateExpression,omitempty"`
-	ConditionExpression string    `json:"ConditionExpression,omitempty"`
+	UpdateExpression    *string   `json:"UpdateExpression,omitempty"`
+	ConditionExpression *string   `json:"ConditionExpression,omitempty"`
 	placeholders
 	replaced
 	ReturnValues           string `json:"ReturnValues,omitempty" api:"values=ALL_NEW|UPDATED_OLD|ALL_OLD|NONE|UPDATED_NEW"`
 	ReturnConsumedCapacity string `json:"ReturnConsumedCapacity,omitempty" api:"values=INDEXES|TOTAL|NONE"`
 	OnFailure              string `json:"ReturnValuesOnConditionCheckFailure,omitempty" api:"values=ALL_OLD|NONE"`
+	ItemCollectionMetrics  string `json:"ReturnItemCollectionMetrics,omitempty" api:"values=SIZE|NONE"`
 }
 
 func (in *updateIn) change() (*change, error) {
-	if err := in.replaced.check(); err != nil {
+	if err := in.mayUse(in.replaced, given{"UpdateExpression", in.UpdateExpression},
+		given{conditionExpression, in.ConditionExpression}); err != nil {
 		return nil, err
 	}
 	names := in.names()
 	c := &change{table: in.TableName, key: in.Key, returnOld: in.OnFailure == "ALL_OLD"}
 	var err error
-	if in.UpdateExpression != "" {
-		if c.update, err = expr.ParseUpdate(in.UpdateExpression, names); err != nil {
+	if in.UpdateExpression != nil {
+		if c.update, err = expr.ParseUpdate(*in.UpdateExpression, names); err != nil {
 			return nil, asValidation(err)
 		}
 	}
@@ -439,10 +506,10 @@ func (s *Service) updateItem(_ context.Context, _ *awsapi.Call, in *updateIn) (*
 }
 
 type getIn struct {
-	TableName                string            `json:"TableName" api:"min=1,max=1024"`
+	TableName                string            `json:"TableName" api:"required,min=1,max=255,arn=1024,pattern=table"`
 	Key                      expr.Item         `json:"Key" api:"required"`
 	ConsistentRead           bool              `json:"ConsistentRead,omitempty"`
-	ProjectionExpression     string            `json:"ProjectionExpression,omitempty"`
+	ProjectionExpression     *string           `json:"ProjectionExpression,omitempty"`
 	ExpressionAttributeNames map[string]string `json:"ExpressionAttributeNames,omitempty" api:"each.max=65535"`
 	replaced
 	ReturnConsumedCapacity string `json:"ReturnConsumedCapacity,omitempty" api:"values=INDEXES|TOTAL|NONE"`
@@ -453,25 +520,26 @@ type getOut struct {
 	ConsumedCapacity *consumption `json:"ConsumedCapacity,omitempty"`
 }
 
-func projection(src string, names *expr.Names) ([]expr.Path, error) {
-	if src == "" {
+func projection(src *string, names *expr.Names) ([]expr.Path, error) {
+	if src == nil {
 		return nil, nil
 	}
-	paths, err := expr.ParseProjection(src, names)
+	paths, err := expr.ParseProjection(*src, names)
 	return paths, asValidation(err)
 }
 
 // read gets one item; item is nil if there is none.
 func (s *Service) read(tx *store.Tx, c *awsapi.Call, in *getIn) (t *table, item expr.Item, size int, err error) {
-	if err := in.replaced.check(); err != nil {
+	names := placeholders{ExpressionAttributeNames: in.ExpressionAttributeNames}
+	if err := names.mayUse(in.replaced, given{projectionExpression, in.ProjectionExpression}); err != nil {
 		return nil, nil, 0, err
 	}
-	names := &expr.Names{Attributes: in.ExpressionAttributeNames}
-	paths, err := projection(in.ProjectionExpression, names)
+	parsed := names.names()
+	paths, err := projection(in.ProjectionExpression, parsed)
 	if err != nil {
 		return nil, nil, 0, err
 	}
-	if err := names.Unused(); err != nil {
+	if err := parsed.Unused(); err != nil {
 		return nil, nil, 0, asValidation(err)
 	}
 	if t, err = s.findShared(tx, in.TableName); err != nil {

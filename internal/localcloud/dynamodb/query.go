@@ -11,10 +11,10 @@ import (
 
 // page is what Query and Scan share.
 type page struct {
-	TableName            string `json:"TableName" api:"min=1,max=1024"`
-	IndexName            string `json:"IndexName,omitempty" api:"min=3,max=255,pattern=table name"`
-	FilterExpression     string `json:"FilterExpression,omitempty"`
-	ProjectionExpression string `json:"ProjectionExpression,omitempty"`
+	TableName            string  `json:"TableName" api:"required,min=1,max=255,arn=1024,pattern=table"`
+	IndexName            string  `json:"IndexName,omitempty" api:"min=3,max=255,pattern=table name"`
+	FilterExpression     *string `json:"FilterExpression,omitempty"`
+	ProjectionExpression *string `json:"ProjectionExpression,omitempty"`
 	placeholders
 	replaced
 	Select                 string    `json:"Select,omitempty" api:"values=SPECIFIC_ATTRIBUTES|COUNT|ALL_ATTRIBUTES|ALL_PROJECTED_ATTRIBUTES"`
@@ -26,8 +26,8 @@ type page struct {
 
 type queryIn struct {
 	page
-	KeyConditionExpression string `json:"KeyConditionExpression"`
-	ScanIndexForward       *bool  `json:"ScanIndexForward,omitempty"`
+	KeyConditionExpression *string `json:"KeyConditionExpression"`
+	ScanIndexForward       *bool   `json:"ScanIndexForward,omitempty"`
 }
 
 type scanIn struct {
@@ -51,20 +51,37 @@ type plan struct {
 	paths  []expr.Path
 }
 
-func (p *page) plan() (*plan, error) {
-	if err := p.replaced.check(); err != nil {
+// plan reads a request; keyed is the KeyConditionExpression of a Query.
+func (p *page) plan(query bool, keyed *string) (*plan, error) {
+	expressions := []given{{projectionExpression, p.ProjectionExpression}, {"FilterExpression", p.FilterExpression}}
+	if query {
+		expressions = append(expressions, given{"KeyConditionExpression", keyed})
+	}
+	if err := p.mayUse(p.replaced, expressions...); err != nil {
 		return nil, err
 	}
 	if p.Select == "ALL_PROJECTED_ATTRIBUTES" && p.IndexName == "" {
 		return nil, errValidation("ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName")
 	}
-	if p.Limit != nil && *p.Limit < 1 {
-		return nil, errValidation("Limit: %d must be at least 1", *p.Limit)
+	switch p.Select {
+	case "ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES":
+		if p.ProjectionExpression != nil {
+			return nil, errValidation("Cannot specify the ProjectionExpression when choosing to get %s", p.Select)
+		}
+	case "COUNT":
+		if p.ProjectionExpression != nil {
+			return nil, errValidation("Cannot specify the ProjectionExpression when choosing to get only the Count")
+		}
+	case "SPECIFIC_ATTRIBUTES":
+		if p.ProjectionExpression == nil {
+			return nil, errValidation(
+				"Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES")
+		}
 	}
 	pl := &plan{names: p.names()}
 	var err error
-	if p.FilterExpression != "" {
-		if pl.filter, err = expr.ParseCondition("FilterExpression", p.FilterExpression, pl.names); err != nil {
+	if p.FilterExpression != nil {
+		if pl.filter, err = expr.ParseCondition("FilterExpression", *p.FilterExpression, pl.names); err != nil {
 			return nil, asValidation(err)
 		}
 	}
@@ -221,7 +238,11 @@ func (c *collector) finish() {
 }
 
 func (s *Service) query(_ context.Context, call *awsapi.Call, in *queryIn) (*pageOut, error) {
-	pl, err := in.plan()
+	if in.Limit != nil && *in.Limit < 1 {
+		return nil, errValidation("1 validation error detected: Value at 'Limit' failed to satisfy constraint: " +
+			"Member must have value greater than or equal to 1")
+	}
+	pl, err := in.plan(true, in.KeyConditionExpression)
 	if err != nil {
 		return nil, err
 	}
@@ -231,11 +252,11 @@ func (s *Service) query(_ context.Context, call *awsapi.Call, in *queryIn) (*pag
 		if err != nil {
 			return err
 		}
-		if in.KeyConditionExpression == "" {
+		if in.KeyConditionExpression == nil {
 			return errValidation("Either the KeyConditions or KeyConditionExpression parameter must be specified " +
 				"in the request.")
 		}
-		k, err := expr.ParseKeyCondition(in.KeyConditionExpression, pl.names, src.partition.Name, src.sort.Name)
+		k, err := expr.ParseKeyCondition(*in.KeyConditionExpression, pl.names, src.partition.Name, src.sort.Name)
 		if err != nil {
 			return asValidation(err)
 		}
@@ -315,7 +336,11 @@ func checkCondition(src source, k *expr.KeyCondition) error {
 }
 
 func (s *Service) scan(_ context.Context, call *awsapi.Call, in *scanIn) (*pageOut, error) {
-	pl, err := in.plan()
+	if in.Limit != nil && *in.Limit < 1 {
+		return nil, errValidation("1 validation error detected: Value '%d' at 'limit' failed to satisfy constraint: "+
+			"Member must have value greater than or equal to 1", *in.Limit)
+	}
+	pl, err := in.plan(false, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -323,12 +348,16 @@ func (s *Service) scan(_ context.Context, call *awsapi.Call, in *scanIn) (*pageO
 		return nil, asValidation(err)
 	}
 	segment, segments := 0, 1
-	if (in.Segment == nil) != (in.TotalSegments == nil) {
-		return nil, errValidation("Segment and TotalSegments must be given together")
+	const alone = "The %s parameter is required but was not present in the request when %s is present"
+	switch {
+	case in.Segment != nil && in.TotalSegments == nil:
+		return nil, errValidation(alone, "TotalSegments", "Segment parameter")
+	case in.Segment == nil && in.TotalSegments != nil:
+		return nil, errValidation(alone, "Segment", "parameter TotalSegments")
 	}
 	if in.Segment != nil {
 		segment, segments = *in.Segment, *in.TotalSegments
-		if segments < 1 || segments > 1000000 || segment < 0 || segment >= segments {
+		if segment >= segments {
 			return nil, errValidation(
 				"The Segment parameter is zero-based and must be less than parameter TotalSegments: Segment: %d is "+
 					"not less than TotalSegments: %d", segment, segments)

@@ -15,11 +15,11 @@ import (
 
 // Limits of DynamoDB.
 const (
-	maxItem         = 400 << 10
-	maxPage         = 1 << 20
-	maxPartitionKey = 2048
-	maxSortKey      = 1024
-	maxTransaction  = 100
+	maxItem            = 400 << 10
+	maxPage            = 1 << 20
+	maxPartitionKey    = 2048
+	maxSortKey         = 1024
+	maxTransactionSize = 4 << 20 // of its items, in bytes
 )
 
 // Config is what the service needs.

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 	"github.com/fleetstep/fleetstep/internal/localcloud/dynamodb/expr"
@@ -47,9 +48,9 @@ type sseDescription struct {
 }
 
 type createTableIn struct {
-	TableName                 string                `json:"TableName" api:"min=1,max=1024"`
+	TableName                 string                `json:"TableName" api:"required,min=3,max=255,arn=1024,pattern=table"`
 	AttributeDefinitions      []attributeDefinition `json:"AttributeDefinitions"`
-	KeySchema                 []keySchemaElement    `json:"KeySchema"`
+	KeySchema                 []keySchemaElement    `json:"KeySchema" api:"max=2"`
 	BillingMode               string                `json:"BillingMode,omitempty" api:"set=billing modes"`
 	ProvisionedThroughput     *throughput           `json:"ProvisionedThroughput,omitempty"`
 	Tags                      []tag                 `json:"Tags,omitempty"`
@@ -99,10 +100,8 @@ type describeTableOut struct {
 }
 
 type tableRef struct {
-	TableName string `json:"TableName" api:"min=1,max=1024"`
+	TableName string `json:"TableName" api:"required,min=1,max=255,arn=1024,pattern=table"`
 }
-
-var validTableName = regexp.MustCompile(`^[a-zA-Z0-9_.-]{3,255}$`)
 
 func (s *Service) describe(tx *store.Tx, t *table, status string) (tableDescription, error) {
 	c, _, err := counters.Get(tx, t.ID)
@@ -140,9 +139,9 @@ func (s *Service) describe(tx *store.Tx, t *table, status string) (tableDescript
 
 func (s *Service) createTable(ctx context.Context, c *awsapi.Call, in *createTableIn) (*tableDescriptionOut, error) {
 	switch {
-	case !validTableName.MatchString(in.TableName):
-		return nil, errValidation(
-			"TableName: %q must be 3 to 255 characters long and of a-z, A-Z, 0-9, '_', '-' and '.'", in.TableName)
+	case len(in.LocalSecondaryIndexes) > 0 && len(in.KeySchema) < 2:
+		return nil, invalid("Table KeySchema does not have a range key, which is required when specifying a " +
+			"LocalSecondaryIndex")
 	case len(in.LocalSecondaryIndexes) > 0:
 		return nil, awsapi.NotBuilt("local secondary indexes (LocalSecondaryIndexes)")
 	case in.StreamSpecification != nil && in.StreamSpecification.StreamEnabled:
@@ -174,7 +173,11 @@ func (s *Service) createTable(ctx context.Context, c *awsapi.Call, in *createTab
 	case "", "PROVISIONED":
 		t.BillingMode = "PROVISIONED"
 		if in.ProvisionedThroughput == nil {
-			return nil, errValidation("No provisioned throughput specified for the table")
+			return nil, invalid("ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode " +
+				"is PROVISIONED")
+		}
+		if err := in.ProvisionedThroughput.check("provisionedThroughput"); err != nil {
+			return nil, err
 		}
 		t.Read, t.Write = in.ProvisionedThroughput.ReadCapacityUnits, in.ProvisionedThroughput.WriteCapacityUnits
 	default:
@@ -229,6 +232,9 @@ func (t *table) setKeys(in *createTableIn) (map[string]expr.Kind, error) {
 		return nil, err
 	}
 	used := map[string]bool{}
+	if n := len(in.KeySchema); n == 2 && in.KeySchema[0].AttributeName == in.KeySchema[1].AttributeName {
+		return nil, errValidation("Invalid KeySchema: Some index key attribute have no definition")
+	}
 	for i, k := range in.KeySchema {
 		kind, ok := kinds[k.AttributeName]
 		if !ok {
@@ -319,7 +325,7 @@ func (s *Service) deleteTable(_ context.Context, _ *awsapi.Call, in *tableRef) (
 }
 
 type updateTableIn struct {
-	TableName                   string                `json:"TableName" api:"min=1,max=1024"`
+	TableName                   string                `json:"TableName" api:"required,min=1,max=255,arn=1024,pattern=table"`
 	AttributeDefinitions        []attributeDefinition `json:"AttributeDefinitions,omitempty"`
 	BillingMode                 string                `json:"BillingMode,omitempty" api:"set=billing modes"`
 	ProvisionedThroughput       *throughput           `json:"ProvisionedThroughput,omitempty"`
@@ -334,6 +340,11 @@ type updateTableIn struct {
 func (s *Service) updateTable(ctx context.Context, c *awsapi.Call, in *updateTableIn) (*tableDescriptionOut, error) {
 	if len(in.ReplicaUpdates) > 0 || in.StreamSpecification != nil {
 		return nil, awsapi.NotBuilt("UpdateTable of replicas and streams")
+	}
+	if p := in.ProvisionedThroughput; p != nil {
+		if err := p.check("provisionedThroughput"); err != nil {
+			return nil, err
+		}
 	}
 	made, err := in.checkIndexUpdates()
 	if err != nil {
@@ -356,7 +367,9 @@ func (s *Service) updateTable(ctx context.Context, c *awsapi.Call, in *updateTab
 			return err
 		}
 		if p := in.ProvisionedThroughput; p != nil {
-			t.Read, t.Write = p.ReadCapacityUnits, p.WriteCapacityUnits
+			if err := t.setThroughput(p, in); err != nil {
+				return err
+			}
 		}
 		if in.DeletionProtectionEnabled != nil {
 			t.Protected = *in.DeletionProtectionEnabled
@@ -373,6 +386,24 @@ func (s *Service) updateTable(ctx context.Context, c *awsapi.Call, in *updateTab
 		out.TableDescription, err = s.describe(tx, t, t.status())
 		return err
 	})
+}
+
+// setThroughput changes the table's own throughput.
+func (t *table) setThroughput(p *throughput, in *updateTableIn) error {
+	if t.BillingMode == "PAY_PER_REQUEST" {
+		return invalid("Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is " +
+			"PAY_PER_REQUEST")
+	}
+	if p.ReadCapacityUnits == t.Read && p.WriteCapacityUnits == t.Write {
+		return errValidation("The provisioned throughput for the table will not change. The requested value equals "+
+			"the current value. Current ReadCapacityUnits provisioned for the table: %[1]d. Requested "+
+			"ReadCapacityUnits: %[1]d. Current WriteCapacityUnits provisioned for the table: %[2]d. Requested "+
+			"WriteCapacityUnits: %[2]d. Refer to the Amazon DynamoDB Developer Guide for current limits and "+
+			"how to request higher limits.",
+			t.Read, t.Write)
+	}
+	t.Read, t.Write = p.ReadCapacityUnits, p.WriteCapacityUnits
+	return nil
 }
 
 // setBillingMode changes how the table, and with it its indexes, is paid for.
@@ -442,7 +473,7 @@ type timeToLive struct {
 }
 
 type timeToLiveIn struct {
-	TableName               string     `json:"TableName" api:"min=1,max=1024"`
+	TableName               string     `json:"TableName" api:"required,min=1,max=255,arn=1024,pattern=table"`
 	TimeToLiveSpecification timeToLive `json:"TimeToLiveSpecification"`
 }
 
@@ -524,7 +555,7 @@ type recoverySpecification struct {
 }
 
 type backupsIn struct {
-	TableName                        string                `json:"TableName" api:"min=1,max=1024"`
+	TableName                        string                `json:"TableName" api:"required,min=1,max=255,arn=1024,pattern=table"`
 	PointInTimeRecoverySpecification recoverySpecification `json:"PointInTimeRecoverySpecification"`
 }
 
@@ -584,7 +615,25 @@ type tagIn struct {
 
 type nothing struct{}
 
-func (s *Service) tagResource(_ context.Context, _ *awsapi.Call, in *tagIn) (*nothing, error) {
+// checkTagged refuses what is no table of the account and the region.
+func (s *Service) checkTagged(c *awsapi.Call, arn string) error {
+	if !tableARN.MatchString(arn) {
+		return errValidation("Invalid TableArn: Invalid ResourceArn provided as input %s", arn)
+	}
+	if !strings.HasPrefix(arn, s.arn("")) {
+		return awsapi.Errorf("AccessDeniedException",
+			"User: %s is not authorized to perform: dynamodb:%s on resource: %s",
+			c.Identity.ARN, c.Operation, arn)
+	}
+	return nil
+}
+
+var tableARN = regexp.MustCompile(`^arn:aws:dynamodb:[^:]+:\d+:table/[a-zA-Z0-9_.-]{3,255}$`)
+
+func (s *Service) tagResource(_ context.Context, c *awsapi.Call, in *tagIn) (*nothing, error) {
+	if err := s.checkTagged(c, in.ResourceArn); err != nil {
+		return nil, err
+	}
 	return &nothing{}, s.retag(in, func(tags map[string]string) {
 		for _, t := range in.Tags {
 			tags[t.Key] = t.Value
@@ -592,7 +641,10 @@ func (s *Service) tagResource(_ context.Context, _ *awsapi.Call, in *tagIn) (*no
 	})
 }
 
-func (s *Service) untagResource(_ context.Context, _ *awsapi.Call, in *tagIn) (*nothing, error) {
+func (s *Service) untagResource(_ context.Context, c *awsapi.Call, in *tagIn) (*nothing, error) {
+	if err := s.checkTagged(c, in.ResourceArn); err != nil {
+		return nil, err
+	}
 	return &nothing{}, s.retag(in, func(tags map[string]string) {
 		for _, k := range in.TagKeys {
 			delete(tags, k)
@@ -618,7 +670,10 @@ type tagsOut struct {
 	Tags []tag `json:"Tags"`
 }
 
-func (s *Service) listTags(_ context.Context, _ *awsapi.Call, in *tagIn) (*tagsOut, error) {
+func (s *Service) listTags(_ context.Context, c *awsapi.Call, in *tagIn) (*tagsOut, error) {
+	if err := s.checkTagged(c, in.ResourceArn); err != nil {
+		return nil, err
+	}
 	out := &tagsOut{Tags: []tag{}}
 	return out, s.Store.View(func(tx *store.Tx) error {
 		t, err := s.find(tx, in.ResourceArn)

@@ -128,6 +128,7 @@ type member struct {
 	required bool
 	hidden   bool
 	bytes    bool
+	arn      float64 // the greatest length of an ARN, which has no other limits; 0: an ARN is as any text
 	min, max float64
 	pattern  string
 	values   []string
@@ -220,6 +221,8 @@ func (m *member) read(t reflect.Type, word string) {
 		m.hidden = true
 	case "bytes":
 		m.bytes = true
+	case "arn":
+		m.arn, err = strconv.ParseFloat(value, 64)
 	case "min":
 		m.min, err = strconv.ParseFloat(value, 64)
 	case "max":
@@ -326,6 +329,12 @@ func (c *check) text(s string, given bool, m *member, at string) {
 	if s == "" && !given && !m.required {
 		return
 	}
+	if m.arn > 0 && strings.HasPrefix(s, "arn:") {
+		if float64(utf8.RuneCountInString(s)) > m.arn {
+			c.fail(s, m, at, "have length less than or equal to %s", shown(m.arn))
+		}
+		return
+	}
 	for _, limit := range m.broken(s) {
 		c.fail(s, m, at, "%s", limit)
 	}
@@ -386,6 +395,8 @@ func (m *member) breaks(v reflect.Value) bool {
 		return m.outside(float64(v.Int()))
 	case v.CanFloat():
 		return m.outside(v.Float())
+	case v.Kind() == reflect.Slice:
+		return m.outside(float64(v.Len()))
 	}
 	return m.broken(v.String()) != nil
 }
@@ -406,7 +417,7 @@ func (m *member) together(part reflect.Value) string {
 		}
 	}
 	for _, l := range m.limits {
-		if part.Kind() == reflect.String {
+		if part.Kind() == reflect.String || part.Kind() == reflect.Slice {
 			words = append(words, "Member must "+l.words)
 		}
 	}
@@ -499,11 +510,20 @@ func sortedKeys(v reflect.Value) []reflect.Value {
 	return keys
 }
 
+// typeName is a type's name as it would be public.
+func typeName(t reflect.Type) string {
+	if t.Name() == "" {
+		return ""
+	}
+	r, n := utf8.DecodeRuneInString(t.Name())
+	return string(unicode.ToUpper(r)) + t.Name()[n:]
+}
+
 // written is a value as messages show it: a list as [a, b], a struct as Type(member=value, member=value).
 func written(v reflect.Value) string {
 	var parts []string
-	if b, ok := v.Interface().([]byte); ok {
-		return fmt.Sprintf("java.nio.HeapByteBuffer[pos=0 lim=%d cap=%[1]d]", len(b))
+	if v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Uint8 {
+		return fmt.Sprintf("java.nio.HeapByteBuffer[pos=0 lim=%d cap=%[1]d]", v.Len())
 	}
 	switch v.Kind() {
 	case reflect.Slice:
@@ -523,10 +543,9 @@ func written(v reflect.Value) string {
 		return written(v.Elem())
 	case reflect.Struct:
 		for i := range v.NumField() {
-			name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
-			parts = append(parts, name+"="+written(v.Field(i)))
+			parts = append(parts, nameOf(v.Type().Field(i))+"="+written(v.Field(i)))
 		}
-		return v.Type().Name() + "(" + strings.Join(parts, ", ") + ")"
+		return typeName(v.Type()) + "(" + strings.Join(parts, ", ") + ")"
 	}
 	return fmt.Sprint(v)
 }

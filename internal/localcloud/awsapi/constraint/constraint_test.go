@@ -91,7 +91,7 @@ func TestWords(t *testing.T) {
 		{good(func(r *request) { r.Parts = []part{} }), "1: Value '[]' at 'parts' have length greater than or " +
 			"equal to 1"},
 		{good(func(r *request) { r.Parts = []part{{"a", 1}, {"b", 2}, {"c", 3}} }),
-			"1: Value '[part(arn=a, weight=1), part(arn=b, weight=2), part(arn=c, weight=3)]' at 'parts' have " +
+			"1: Value '[Part(arn=a, weight=1), Part(arn=b, weight=2), Part(arn=c, weight=3)]' at 'parts' have " +
 				"length less " +
 				"than or equal to 2"},
 		{good(func(r *request) { r.Parts = []part{{"a", 101}, {"", -1}} }),

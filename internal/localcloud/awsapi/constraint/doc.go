@@ -10,6 +10,7 @@
 //	required          the member must be there
 //	min=1 max=80      length of a text in characters or of a list, or value of a number
 //	bytes             lengths are counted in bytes of UTF-8
+//	arn=1024          a text that begins like an ARN has this greatest length, and none of the other limits
 //	values=A|B        the texts that may be given
 //	set=NAME          the same, from a Set
 //	pattern=NAME      one of Patterns, or an Expression of the package

@@ -70,7 +70,7 @@ func lex(src string) ([]token, error) {
 				i++
 			}
 			if i == start+1 {
-				return nil, errorf("Syntax error; token: %q, near: %q", src[start:i], near(src, start))
+				return nil, errorf("Syntax error; token: %q, near: %q", src[start:i], around(src, tokens, start))
 			}
 			kind := tokenName
 			if c == ':' {
@@ -94,7 +94,7 @@ func lex(src string) ([]token, error) {
 			i++
 			tokens = append(tokens, token{tokenSymbol, src[start:i], start})
 		default:
-			return nil, errorf("Invalid expression: Syntax error; token: %q, near: %q", string(c), near(src, start))
+			return nil, errorf("Syntax error; token: %q, near: %q", string(c), around(src, tokens, start))
 		}
 	}
 	return append(tokens, token{tokenEnd, "<EOF>", len(src)}), nil
@@ -104,6 +104,29 @@ func isWord(c byte) bool {
 	return c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
 }
 
-func near(src string, at int) string {
-	return src[max(0, at-8):min(len(src), at+8)]
+// near is the text from the token before one to the token after it, as messages show it.
+func near(src string, tokens []token, at int) string {
+	first, last := tokens[max(0, at-1)], tokens[min(at+1, len(tokens)-1)]
+	end := last.at
+	if last.kind != tokenEnd {
+		end += len(last.text)
+	}
+	return strings.TrimRightFunc(src[first.at:end], unicode.IsSpace)
+}
+
+// around is near for a character that begins no token: before are the tokens before it.
+func around(src string, before []token, at int) string {
+	first := at
+	if n := len(before); n > 0 {
+		first = before[n-1].at
+	}
+	next := at + 1
+	for next < len(src) && unicode.IsSpace(rune(src[next])) {
+		next++
+	}
+	end := min(next+1, len(src))
+	for end < len(src) && isWord(src[next]) && isWord(src[end]) {
+		end++
+	}
+	return src[first:end]
 }

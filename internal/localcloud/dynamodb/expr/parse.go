@@ -82,7 +82,7 @@ func (p *parser) errorf(format string, args ...any) *Error {
 
 func (p *parser) syntax() *Error {
 	t := p.peek()
-	return p.errorf("Syntax error; token: %q, near: %q", t.text, near(p.src, t.at))
+	return p.errorf("Syntax error; token: %q, near: %q", t.text, near(p.src, p.tokens, p.at))
 }
 
 func (p *parser) peek() token { return p.tokens[p.at] }
