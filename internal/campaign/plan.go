@@ -379,6 +379,8 @@ func (p *Plan) estimate(r Request, now time.Time) (problems event.Problems) {
 	begins := now
 	if r.Start != nil && r.Start.After(now) {
 		begins = *r.Start
+	} else if r.Start != nil {
+		p.note("start, %s, is past: it begins at once", r.Start.Format(time.RFC3339))
 	}
 	at := begins
 	if r.Stage != nil {

@@ -296,6 +296,17 @@ func TestAPlanTellsOfWhatIsForNobody(t *testing.T) {
 	}
 }
 
+// TestAPlanTellsOfAStartThatIsPast: a mistake in its year has a campaign begin at once.
+func TestAPlanTellsOfAStartThatIsPast(t *testing.T) {
+	w := newWorld(t, 9)
+	for start, want := range map[string]bool{"2025-12-01T02:00:00Z": true, "2125-12-01T02:00:00Z": false} {
+		p, _ := campaign.NewPlan(parse(t, `{"campaignId": "c", `+simple+`, "start": "`+start+`"}`), "c", w.devices, noon)
+		if got := slices.Contains(p.Notes, "start, "+start+", is past: it begins at once"); got != want {
+			t.Errorf("%s: notes %q", start, p.Notes)
+		}
+	}
+}
+
 // TestAPlanTellsWhoIsWithdrawn at the end: of a small wave nobody, as long as it lasts.
 func TestAPlanTellsWhoIsWithdrawn(t *testing.T) {
 	for devices, want := range map[int]string{
