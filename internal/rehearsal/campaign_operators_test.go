@@ -95,7 +95,8 @@ func TestTwoOperatorsOfACampaign(t *testing.T) {
 			changed := map[event.CampaignVerb]int{}
 			c.opened = func(w *world) {
 				for n, name := range []string{"ann", "bob"} {
-					o := &restless{world: w, devices: devices, changed: changed, r: rand.New(rand.NewPCG(seed, uint64(n)))}
+					o := &restless{world: w, devices: devices, changed: changed}
+					o.r = rand.New(rand.NewPCG(seed, uint64(n)))
 					w.sched.Go("an operator", func() {
 						for w.fleet == nil {
 							_ = w.sched.Sleep(context.Background(), time.Second)
