@@ -125,6 +125,7 @@ func (p Picture) Text() string {
 const (
 	boxWidth, boxHeight   = 210, 56
 	gapAcross, gapDown    = 40, 54
+	gapAside              = 60
 	margin                = 24
 	letter                = 7 // the width of one, about
 	mostLetters           = (boxWidth - 20) / letter
@@ -139,12 +140,16 @@ func (p Picture) SVG() string {
 	for _, row := range rows {
 		widest = max(widest, len(row))
 	}
-	width := 2*margin + widest*boxWidth + (widest-1)*gapAcross
+	beside := 0 // room for ways that pass other states
+	if p.passes(rows) {
+		beside = gapAside
+	}
+	width := beside + 2*margin + widest*boxWidth + (widest-1)*gapAcross
 	height := 2*margin + len(rows)*boxHeight + (len(rows)-1)*gapDown
 	type point struct{ x, y int }
 	at := map[string]point{} // the upper left corner
 	for i, row := range rows {
-		left := (width - len(row)*boxWidth - (len(row)-1)*gapAcross) / 2
+		left := beside + (width-beside-len(row)*boxWidth-(len(row)-1)*gapAcross)/2
 		for j, name := range row {
 			at[name] = point{left + j*(boxWidth+gapAcross), margin + i*(boxHeight+gapDown)}
 		}
@@ -169,12 +174,19 @@ func (p Picture) SVG() string {
 			}
 			x1, y1, x2, y2 := from.x+boxWidth/2, from.y+boxHeight, to.x+boxWidth/2, to.y
 			bend := max(gapDown/2, (y2-y1)/2)
-			if w.error != nil && y2-y1 > gapDown { // beside the boxes between
+			c1x, c1y, c2x, c2y := x1, y1+bend, x2, y2-bend
+			switch {
+			case w.error != nil && y2-y1 > gapDown: // behind the boxes between
 				x1 += boxWidth / 4
 				x2 += boxWidth / 4
+				c1x, c2x = x1, x2
+			case w.error == nil && y2-y1 != gapDown: // from side to side, beside the boxes between
+				x1, y1, x2, y2 = from.x, from.y+boxHeight/2, to.x, to.y+boxHeight/2
+				c1x = max(min(x1, x2)-gapAside*4/3, 0)
+				c1y, c2x, c2y = y1, c1x, y2
 			}
 			fmt.Fprintf(&b, `<path d="M%d %dC%d %d %d %d %d %d" fill="none" stroke="#444" marker-end="url(#arrow)"%s>`+
-				"<title>%s</title></path>\n", x1, y1, x1, y1+bend, x2, y2-bend, x2, y2, style, escape(title))
+				"<title>%s</title></path>\n", x1, y1, c1x, c1y, c2x, c2y, x2, y2, style, escape(title))
 		}
 	}
 	for _, name := range p.order() {
@@ -205,6 +217,22 @@ func (p Picture) SVG() string {
 	}
 	b.WriteString("</svg>\n")
 	return b.String()
+}
+
+// passes reports whether a way, but those of errors, does not lead to the row below.
+func (p Picture) passes(rows [][]string) bool {
+	at := map[string]int{}
+	for i, row := range rows {
+		for _, name := range row {
+			at[name] = i
+		}
+	}
+	return slices.ContainsFunc(p.order(), func(name string) bool {
+		return slices.ContainsFunc(p.States[name].ways(), func(w way) bool {
+			to, ok := at[w.to]
+			return ok && w.error == nil && to != at[name]+1
+		})
+	})
 }
 
 func (p Picture) title() string {

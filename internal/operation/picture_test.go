@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -51,6 +52,26 @@ func TestStatesAreDrawnAsText(t *testing.T) {
 	}
 	if _, problems := operation.NewPicture([]byte(`{}`)); problems == nil {
 		t.Error("a machine without states is drawn")
+	}
+}
+
+// TestAWayThatPassesStatesIsSeen: between two boxes in a column a straight line would be behind those between.
+func TestAWayThatPassesStatesIsSeen(t *testing.T) {
+	p, problems := operation.NewPicture([]byte(`{"StartAt": "A", "States": {
+		"A": {"Type": "Choice", "Choices": [{"Variable": "$.x", "IsNull": true, "Next": "B"}], "Default": "C"},
+		"B": {"Type": "Pass", "Next": "C"}, "C": {"Type": "Pass", "End": true}}}`))
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	svg := p.SVG()
+	found := regexp.MustCompile(`<path d="M(\d+) \d+C(\d+) [^>]*><title>(A to C|A to B)<`).FindAllStringSubmatch(svg, -1)
+	if len(found) != 2 {
+		t.Fatalf("%d ways in\n%s", len(found), svg)
+	}
+	for _, way := range found {
+		if beside := way[1] != way[2]; beside != (way[3] == "A to C") {
+			t.Errorf("%s leaves at %s towards %s", way[3], way[1], way[2])
+		}
 	}
 }
 
