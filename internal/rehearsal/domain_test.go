@@ -16,7 +16,9 @@ import (
 
 	"github.com/fleetstep/fleetstep/infra"
 	"github.com/fleetstep/fleetstep/internal/cli"
+	"github.com/fleetstep/fleetstep/internal/localcloud"
 	"github.com/fleetstep/fleetstep/internal/simulator"
+	"github.com/fleetstep/fleetstep/internal/trial"
 )
 
 // told is a message of a topic, as a queue has it.
@@ -153,6 +155,49 @@ func TestOtherSystemsAreTold(t *testing.T) {
 			if n != 1 {
 				t.Errorf("%s: %s has %d ids", thing, name, n)
 			}
+		}
+	}
+}
+
+// TestAnOperationTellsOthersOnce: of each device its beginning and its end, in bad weather, too. What SNS refuses
+// after the SDK's retries may be lost; with this seed there is none.
+func TestAnOperationTellsOthersOnce(t *testing.T) {
+	t.Parallel()
+	weather, err := localcloud.ParseWeather("bad", "", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	schema := domainSchema(t)
+	var w *world
+	var queue string
+	told := map[string]map[string]int{}
+	_, out, _ := play(t, Config{
+		Devices: 40, Seed: 1, Operation: trial.Operation{Name: "reboot"}, Weather: weather,
+		with: map[string]string{"DomainEvents": "true"}, opened: func(x *world) { w = x },
+		deployed: func(outputs map[string]string) {
+			queue = w.subscribe(t, outputs["EventTopicArn"], "everything", "")
+		},
+		over: func(ctx context.Context, x *world, _ string) error {
+			for range 10 { // messages are late
+				for _, e := range x.drain(t, queue, schema) {
+					if told[e.ThingName] == nil {
+						told[e.ThingName] = map[string]int{}
+					}
+					told[e.ThingName][e.Event]++
+				}
+				if err := x.sched.Sleep(ctx, time.Minute); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	})
+	if len(told) != 40 {
+		t.Errorf("of %d devices was told\n%s", len(told), out)
+	}
+	for thing, events := range told {
+		if !maps.Equal(events, map[string]int{"Started": 1, "Finished": 1}) {
+			t.Errorf("%s: %v", thing, events)
 		}
 	}
 }

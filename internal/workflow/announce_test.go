@@ -1,6 +1,7 @@
 package workflow_test
 
 import (
+	"errors"
 	"slices"
 	"testing"
 
@@ -52,4 +53,17 @@ func TestOtherSystemsAreToldByWhoeverMovesAStep(t *testing.T) {
 	_, err = r.Steps.Await(t.Context(), step(in, second, "token-2"))
 	r.must(err)
 	heard("news that came before", "Back")
+}
+
+// TestABeginningIsToldThoughItsFunctionDies: what comes again finds the execution at work, and tells nothing.
+func TestABeginningIsToldThoughItsFunctionDies(t *testing.T) {
+	r := newRig(t)
+	r.greeted()
+	r.fail["start"] = errors.New("the answer is lost with the function")
+	if _, err := r.Offer(t.Context(), "rg-1", fw2, 1, doc); err == nil {
+		t.Fatal("it did not die")
+	}
+	if len(r.told) != 1 || r.told[0].Name != event.EventStarted {
+		t.Errorf("told %+v", r.told)
+	}
 }

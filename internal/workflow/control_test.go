@@ -85,13 +85,14 @@ func TestALateOfferDoesNotKeepADevice(t *testing.T) {
 	r.now = r.now.Add(time.Minute)
 	_, _, err := r.releaser().Release(t.Context(), event.FinalizeInput{Input: in})
 	r.must(err)
-	r.told = nil
 	if s, err := r.Offer(t.Context(), "rg-1", fw2, 1, doc); err != nil || s.Did != workflow.StartBegun {
 		t.Errorf("offered late, it is %+v, %v", s, err)
 	}
 	r.clean("after the late offer")
-	if len(r.told) > 0 {
-		t.Errorf("announced: %+v", r.told)
+	for _, e := range r.told {
+		if e.ID != r.told[0].ID {
+			t.Errorf("announced: %+v, which is no copy of %+v", e, r.told[0])
+		}
 	}
 }
 

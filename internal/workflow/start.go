@@ -381,6 +381,10 @@ func (w *Starter) tryStart(ctx context.Context, d Device, p Pending) (Started, e
 		}
 		return out, w.abandon(ctx, d.Thing, in)
 	}
+	if p.Lap == 0 { // before it begins: who finds that it has begun tells nothing (decision 0038)
+		w.Announce.Announce(ctx,
+			event.NewDomainEvent(event.EventStarted, now, p.Owner, d.Thing, p.ExecutionNumber, p.Operation))
+	}
 	began, err := w.Machine.Start(ctx, in)
 	if errors.Is(err, ErrPlayed) {
 		if err := w.played(ctx, d.Thing, p, in, flow, &out); err != nil {
@@ -400,10 +404,6 @@ func (w *Starter) tryStart(ctx context.Context, d Device, p Pending) (Started, e
 		if late {
 			return out, w.abandon(ctx, d.Thing, in)
 		}
-	}
-	if p.Lap == 0 {
-		w.Announce.Announce(ctx,
-			event.NewDomainEvent(event.EventStarted, now, p.Owner, d.Thing, p.ExecutionNumber, p.Operation))
 	}
 	return out, nil
 }

@@ -70,6 +70,10 @@ func (s *Service) deliver(key []string) {
 // has not built never does.
 func transient(err error) bool {
 	e := awsapi.AsError(err)
+	switch e.Code {
+	case "RequestThrottled", "ThrottlingException", "KMS.ThrottlingException", "KmsThrottled": // status 400
+		return true
+	}
 	status := e.HTTPStatus()
 	return status == http.StatusTooManyRequests || status >= 500 && status != http.StatusNotImplemented
 }

@@ -252,6 +252,20 @@ func TestFailedDeliveriesAreRetriedAlsoAfterARestart(t *testing.T) {
 	}
 }
 
+// TestAThrottledReceiverIsTriedAgain: SQS and KMS say so with status 400.
+func TestAThrottledReceiverIsTriedAgain(t *testing.T) {
+	for _, code := range []string{"RequestThrottled", "ThrottlingException", "KMS.ThrottlingException"} {
+		r := newRig(t)
+		r.subscribe("lambda", function, nil)
+		r.failures = slices.Repeat([]*awsapi.Error{(&awsapi.Error{Code: code}).WithStatus(400)}, 5)
+		r.must("Publish", m{"TopicArn": topicARN, "Message": "a"})
+		r.sched.Run(nil)
+		if len(r.invoked) != 1 || len(r.dropped) > 0 {
+			t.Errorf("%s: invoked %d times, dropped %v", code, len(r.invoked), r.dropped)
+		}
+	}
+}
+
 func TestUndeliverableMessagesGoToTheDeadLetterQueue(t *testing.T) {
 	r := newRig(t)
 	r.queue("dead")
