@@ -302,6 +302,7 @@ devices are not eligible and why, and what cannot fit. Nothing is created.`
 type planView struct {
 	Total       int
 	NotEligible map[string]int
+	Examples    map[string][]string // devices, by the same reasons
 	Waves       []struct {
 		Name                                               string
 		Asked, Size, Needs, Minutes, BakeMinutes, MaxHours int
@@ -321,7 +322,11 @@ type planView struct {
 func (p *planView) print(out io.Writer) {
 	fmt.Fprintf(out, "%d devices\n", p.Total)
 	for _, reason := range sortedKeys(p.NotEligible) {
-		fmt.Fprintf(out, "%d devices not eligible: %s\n", p.NotEligible[reason], reason)
+		text := fmt.Sprintf("%d devices not eligible: %s", p.NotEligible[reason], reason)
+		if some := p.Examples[reason]; len(some) > 0 {
+			text += ", such as " + strings.Join(some[:min(len(some), mostNamed)], ", ")
+		}
+		fmt.Fprintln(out, text)
 	}
 	if s := p.Stage; s != nil {
 		fmt.Fprintf(out, "stage: all download in %d minutes, at most %d hours\n", s.Minutes, s.MaxHours)

@@ -107,7 +107,8 @@ func TestCampaignCommandsSayWhatIsMissing(t *testing.T) {
 }
 
 func TestACampaignIsCreatedFromAFile(t *testing.T) {
-	const plan = `"plan": {"total": 60, "notEligible": {"no image is for it": 2}, "notes": ["wave a has 52 devices"],
+	const plan = `"plan": {"total": 60, "notEligible": {"no image is for it": 5},
+		"examples": {"no image is for it": ["rg-4", "rg-1", "rg-9", "rg-8"]}, "notes": ["wave a has 52 devices"],
 		"waves": [{"name": "a", "size": 52, "minutes": 1, "bakeMinutes": 60, "needs": 52, "approval": true,
 		"gate": {"success": 0.95}}], "estimate": {"minutes": 61, "dollars": 0.02,
 		"egressBytes": 31000000000, "limit": "x", "ends": "y"}}`
@@ -126,7 +127,7 @@ func TestACampaignIsCreatedFromAFile(t *testing.T) {
 	}
 	r = run(t, setup{answers: answers(plan), in: `{}`}, "campaign", "plan", "--file", "-")
 	if r.code != 0 || strings.Contains(r.out, "begins") ||
-		!strings.Contains(r.out, "2 devices not eligible: no image") ||
+		!strings.Contains(r.out, "5 devices not eligible: no image is for it, such as rg-4, rg-1, rg-9\n") ||
 		!strings.Contains(r.out, "about $0.02 without egress, which is 31 GB;") {
 		t.Errorf("code %d, %s%s", r.code, r.out, r.text)
 	}
