@@ -137,7 +137,7 @@ func (s turn) inspectDone() event.Move {
 func (i Inspection) facts() map[string]string {
 	learnt := facts(i.SoftwareVersion, i.Active.Path)
 	if i.Zone != "" {
-		learnt[event.FactZone] = i.Zone
+		learnt[event.FactZone] = event.FactOf(i.Zone)
 	}
 	return learnt
 }

@@ -81,7 +81,7 @@ const (
 )
 
 func facts(software, active string) map[string]string {
-	return map[string]string{factSoftware: software, factActive: active}
+	return map[string]string{factSoftware: event.FactOf(software), factActive: event.FactOf(active)}
 }
 
 // Names of the data model (TR-181) that are about firmware.

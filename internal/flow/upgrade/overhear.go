@@ -36,7 +36,7 @@ func (*Flow) Overhear(known event.DeviceState, ev event.DeviceEvent) event.Overh
 	}
 	out := event.Overheard{Facts: map[string]string{factSoftware: version}}
 	if active != "" {
-		out.Facts[factActive] = device.ObjectOf(active)
+		out.Facts[factActive] = event.FactOf(device.ObjectOf(active))
 	}
 	if version != entered {
 		out.Attributes = map[string]string{AttributeFirmware: version}

@@ -10,6 +10,22 @@ import (
 	"github.com/fleetstep/fleetstep/internal/event"
 )
 
+// TestFactsOfADeviceAreShort: they are read with each of its messages.
+func TestFactsOfADeviceAreShort(t *testing.T) {
+	long := strings.Repeat("9", 100_000)
+	i := Inspection{SoftwareVersion: long, Active: Image{Path: "Device." + long + "."}, Zone: long}
+	for name, value := range i.facts() {
+		if len(value) > event.MostFact {
+			t.Errorf("%s has %d bytes", name, len(value))
+		}
+	}
+	heard := (&Flow{}).Overhear(event.DeviceState{}, event.DeviceEvent{Kind: event.KindAnswer, Answer: &event.Answer{
+		Params: map[string]string{softwareVersion: "1", activeFirmwareImage: "Device." + long}}})
+	if n := len(heard.Facts[factActive]); n == 0 || n > event.MostFact {
+		t.Errorf("the active image has %d bytes", n)
+	}
+}
+
 // A device is heard outside of upgrades: in each row it says something at this minute,
 // and the registry is told, or not.
 func TestTheRegistryFollowsWhatADeviceReports(t *testing.T) {
