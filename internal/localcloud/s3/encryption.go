@@ -85,6 +85,20 @@ func (e *encryption) mark(header map[string]string) {
 	}
 }
 
+// tellEncryption tells in the answer to an upload how its object is encrypted.
+func (s *Service) tellEncryption(w http.ResponseWriter, bucketName string) error {
+	b, err := s.bucket(bucketName)
+	if err != nil {
+		return err
+	}
+	header := map[string]string{}
+	b.Encryption.mark(header)
+	for name, value := range header {
+		w.Header().Set(name, value)
+	}
+	return nil
+}
+
 // encryption is the default encryption of a bucket.
 type encryption struct {
 	XMLName xml.Name         `xml:"ServerSideEncryptionConfiguration" json:"-"`

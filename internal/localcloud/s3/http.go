@@ -44,6 +44,10 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	if r.Header.Get("X-Amz-Tagging") != "" {
+		writeError(w, r, c.RequestID, awsapi.NotBuilt("tags of S3 objects (x-amz-tagging)"))
+		return
+	}
 	serve := s.serveEncryption
 	if query.Has("lifecycle") {
 		serve = s.serveLifecycle
@@ -96,8 +100,12 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request) {
 		// The checksum is that of the whole object, and is told to who asks for it.
 		answer.noChecksum = r.Header.Get("Range") != "" ||
 			!strings.EqualFold(r.Header.Get("X-Amz-Checksum-Mode"), "ENABLED")
-		if err := s.prepareRead(answer, r, c, bucketName, key, query); err != nil {
+		w.Header().Set("X-Amz-Request-Id", c.RequestID)
+		done, err := s.prepareRead(answer, r, c, bucketName, key, query)
+		if err != nil {
 			writeError(w, r, c.RequestID, err)
+		}
+		if done || err != nil {
 			return
 		}
 	}
@@ -128,8 +136,22 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	if r.Method == http.MethodPut && key != "" {
+	deletes := r.Method == http.MethodPost && key == "" && query.Has("delete")
+	if r.Method == http.MethodPut && key != "" || deletes {
 		if err := verify(w, r); err != nil {
+			writeError(w, r, c.RequestID, err)
+			return
+		}
+	}
+	if deletes {
+		w.Header().Set("X-Amz-Request-Id", c.RequestID)
+		if err := s.serveDeletes(w, r, bucketName); err != nil {
+			writeError(w, r, c.RequestID, err)
+		}
+		return
+	}
+	if r.Method == http.MethodPut && key != "" && !query.Has("uploadId") {
+		if err := s.tellEncryption(w, bucketName); err != nil {
 			writeError(w, r, c.RequestID, err)
 			return
 		}
@@ -171,40 +193,42 @@ const maxKey = 1024
 // errNotOurs says that the library serves a request.
 var errNotOurs = errors.New("s3: the library's")
 
-// prepareRead has the library read the version that is asked for, and tells of it what the library does not.
+// prepareRead has the library read the version that is asked for, and tells of it what the library does not; done says
+// that the answer is given.
 func (s *Service) prepareRead(w *status, r *http.Request, c *awsapi.Call, bucketName, key string,
-	query url.Values) error {
+	query url.Values) (done bool, err error) {
 	id := query.Get("versionId")
 	v, err := s.find(bucketName, key, id)
 	if awsapi.Code(err) == "NoSuchKey" {
 		// Who may not list the bucket does not learn that a key is missing.
 		if denied := c.Authorize(r.Context(), "s3:ListBucket", arn(bucketName, ""), nil); denied != nil {
-			return denied
+			return false, denied
 		}
-		return s.missing(w, bucketName, key)
+		return false, s.missing(w, bucketName, key)
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	if v.Deleted {
-		return s.marker(w, key, v, true)
+		return false, s.marker(w, key, v, true)
 	}
 	if err := s.setVersionHeader(w, headerVersion, bucketName, v.ID); err != nil {
-		return err
+		return false, err
+	}
+	if done, err := conditional(w, r, v); done || err != nil {
+		return done, err
+	}
+	if err := satisfiable(r, query.Get("partNumber"), v); err != nil {
+		return false, err
 	}
 	if v.Parts > 0 { // the library makes an ETag of the hash alone
 		w.etag = etag(v)
-		for _, name := range []string{"If-None-Match", "If-Match"} {
-			if given := r.Header.Get(name); given != "" {
-				r.Header.Set(name, strings.ReplaceAll(given, w.etag, quoted(v.MD5)))
-			}
-		}
 	}
 	if id != "" { // the library drops the version of a HEAD, and "null"
 		query.Del("versionId")
 		r.URL.Path, r.URL.RawPath = "/"+bucketName+"/"+key+string(versionMark)+id, ""
 	}
-	return nil
+	return false, nil
 }
 
 // missing is the error of an object that is not there, or whose newest version is a delete marker.
@@ -247,10 +271,20 @@ func (s *status) WriteHeader(code int) {
 	if s.etag != "" && s.Header().Get("ETag") != "" {
 		s.Header().Set("ETag", s.etag)
 	}
-	if s.noChecksum {
+	if code >= 300 {
+		s.Header().Del(encryptedBy)
+		s.Header().Del(encryptedTo)
+	}
+	if s.noChecksum || code >= 300 {
 		s.Header().Del(checksumHeader + "Type")
 		for word := range algorithms {
 			s.Header().Del(checksumHeader + word)
+		}
+	}
+	for name, values := range s.Header() { // S3 sends the names of metadata in small letters
+		if strings.HasPrefix(name, "X-Amz-Meta-") {
+			delete(s.Header(), name)
+			s.Header()[strings.ToLower(name)] = values
 		}
 	}
 	if s.held = code == http.StatusInternalServerError; !s.held {

@@ -74,7 +74,7 @@ func (s *Service) put(bucketName, key string, header map[string]string, r io.Rea
 			if err != nil {
 				return err
 			}
-			return holds(conditions, old, ok)
+			return holds(conditions, key, old, ok)
 		})
 		if err != nil {
 			return version{}, err
@@ -102,11 +102,6 @@ func (s *Service) put(bucketName, key string, header map[string]string, r io.Rea
 	return v, err
 }
 
-// holds checks the conditions of an upload against the newest version, if there is one.
-func holds(conditions *gofakes3.PutConditions, old version, is bool) error {
-	return gofakes3.CheckPutConditions(conditions, &gofakes3.ConditionalObjectInfo{Exists: is, Hash: old.MD5})
-}
-
 // add makes v the newest version of an object.
 func (s *Service) add(bucketName, key string, v *version, conditions *gofakes3.PutConditions) error {
 	var replaced string
@@ -132,7 +127,7 @@ func (s *Service) addTo(tx *store.Tx, bucketName, key string, v *version,
 		return "", err
 	}
 	if conditions != nil {
-		if err := holds(conditions, old, ok); err != nil {
+		if err := holds(conditions, key, old, ok); err != nil {
 			return "", err
 		}
 	}

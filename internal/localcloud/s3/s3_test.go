@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -311,6 +312,126 @@ func TestDefaultEncryptionIsTold(t *testing.T) {
 	})
 	if got := algorithm(); err != nil || got != "aws:kms" {
 		t.Errorf("%s, %v", got, err)
+	}
+}
+
+// TestReadsAndWritesOnConditions: as the API reference has the conditions of GetObject and PutObject.
+func TestReadsAndWritesOnConditions(t *testing.T) {
+	c := newCloud(t, nil)
+	tag := *c.put("k", "0123456789").ETag
+	const past, future = "Sat, 01 Jan 2000 00:00:00 GMT", "Thu, 01 Jan 2099 00:00:00 GMT"
+	request := func(method, path, body string, header ...string) (*http.Response, string) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), method, c.url+"/firmware"+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i < len(header); i += 2 {
+			r.Header.Set(header[i], header[i+1])
+		}
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = answer.Body.Close() }()
+		b, err := io.ReadAll(answer.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer, string(b)
+	}
+	for _, row := range []struct {
+		method, path string
+		header       []string
+		status       int
+		text         string
+	}{
+		{"GET", "/k", []string{"If-Match", tag}, 200, "0123456789"},
+		{"GET", "/k", []string{"If-Match", `"00"`}, 412, "At least one of the pre-conditions you specified did not hold"},
+		{"GET", "/k", []string{"If-None-Match", tag}, 304, ""},
+		{"GET", "/k", []string{"If-None-Match", `"00"`}, 200, "0123456789"},
+		{"GET", "/k", []string{"If-Modified-Since", past}, 200, "0123456789"},
+		{"GET", "/k", []string{"If-Modified-Since", future}, 304, ""},
+		{"GET", "/k", []string{"If-Unmodified-Since", past}, 412, "PreconditionFailed"},
+		{"GET", "/k", []string{"If-Unmodified-Since", future}, 200, "0123456789"},
+		{"GET", "/k", []string{"If-Match", tag, "If-Unmodified-Since", past}, 200, "0123456789"},
+		{"GET", "/k", []string{"If-None-Match", tag, "If-Modified-Since", past}, 304, ""},
+		{"HEAD", "/k", []string{"If-None-Match", tag}, 304, ""},
+		{"GET", "/k", []string{"Range", "bytes=10-"}, 416, "The requested range is not satisfiable"},
+		{"GET", "/k?partNumber=2", nil, 416, "The requested partnumber is not satisfiable"},
+		{"PUT", "/k", []string{"If-None-Match", "*"}, 412, "At least one of the pre-conditions"},
+		{"PUT", "/k", []string{"If-Match", `"00"`}, 412, "At least one of the pre-conditions"},
+		{"PUT", "/none", []string{"If-Match", tag}, 404, "NoSuchKey"},
+		{"PUT", "/k", []string{"X-Amz-Tagging", "a=1"}, 501, "x-amz-tagging"},
+		{"PUT", "", nil, 200, ""}, // a bucket again, in us-east-1
+	} {
+		header := append([]string{"X-Amz-Checksum-Mode", "ENABLED"}, row.header...)
+		answer, body := request(row.method, row.path, "", header...)
+		if answer.StatusCode != row.status || !strings.Contains(body, row.text) {
+			t.Errorf("%s %s %v: %s %s, want %d %s", row.method, row.path, row.header, answer.Status, body, row.status,
+				row.text)
+		}
+		if answer.StatusCode >= 300 && answer.Header.Get("X-Amz-Checksum-Crc32") != "" {
+			t.Errorf("%s %s %v: a checksum of no body", row.method, row.path, row.header)
+		}
+		if row.status == 304 && answer.Header.Get("ETag") != tag {
+			t.Errorf("%s %s %v: ETag %s", row.method, row.path, row.header, answer.Header.Get("ETag"))
+		}
+	}
+	if answer, _ := request("PUT", "/k", "x"); answer.Header.Get("X-Amz-Server-Side-Encryption") != "AES256" {
+		t.Errorf("an upload is encrypted by %q", answer.Header.Get("X-Amz-Server-Side-Encryption"))
+	}
+}
+
+// TestNamesOfMetadataAreSmall: boto3 tells them as they come, and applications ask for them in small letters.
+func TestNamesOfMetadataAreSmall(t *testing.T) {
+	c := newCloud(t, nil)
+	c.put("k", "v")
+	address := strings.TrimPrefix(c.url, "http://")
+	for _, method := range []string{"GET", "HEAD"} {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(conn,
+			method+" /firmware/k HTTP/1.1\r\nHost: "+address+"\r\nConnection: close\r\n\r\n")
+		b, err := io.ReadAll(conn)
+		_ = conn.Close()
+		if err != nil || !strings.Contains(string(b), "\r\nx-amz-meta-model: x1\r\n") {
+			t.Errorf("%s: %v, %s", method, err, b)
+		}
+	}
+}
+
+// TestDeletesTellOfMarkers: what becomes of each of many.
+func TestDeletesTellOfMarkers(t *testing.T) {
+	c := newCloud(t, nil)
+	if _, err := c.PutBucketVersioning(t.Context(), &sdk.PutBucketVersioningInput{Bucket: aws.String("firmware"),
+		VersioningConfiguration: &types.VersioningConfiguration{
+			Status: types.BucketVersioningStatusEnabled}}); err != nil {
+		t.Fatal(err)
+	}
+	c.put("k", "v")
+	remove := func(quiet bool, key string, id *string) []types.DeletedObject {
+		t.Helper()
+		out, err := c.DeleteObjects(t.Context(), &sdk.DeleteObjectsInput{Bucket: aws.String("firmware"),
+			Delete: &types.Delete{Quiet: &quiet, Objects: []types.ObjectIdentifier{{Key: &key, VersionId: id}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out.Deleted
+	}
+	made := remove(false, "k", nil)
+	if len(made) != 1 || !aws.ToBool(made[0].DeleteMarker) || aws.ToString(made[0].DeleteMarkerVersionId) == "" {
+		t.Fatalf("%+v", made)
+	}
+	gone := remove(false, "k", made[0].DeleteMarkerVersionId)
+	if len(gone) != 1 || !aws.ToBool(gone[0].DeleteMarker) || *gone[0].VersionId != *made[0].DeleteMarkerVersionId ||
+		c.get("k", nil) != "v" {
+		t.Errorf("%+v", gone)
+	}
+	if left := remove(true, "k", nil); len(left) != 0 {
+		t.Errorf("quietly: %+v", left)
 	}
 }
 

@@ -2,11 +2,15 @@ package s3
 
 import (
 	"encoding/xml"
+	"errors"
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/johannesboyne/gofakes3"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 )
@@ -71,6 +75,62 @@ func (s *Service) serveDelete(w http.ResponseWriter, bucketName, key string, que
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// serveDeletes deletes objects and versions, and tells what became of each.
+func (s *Service) serveDeletes(w http.ResponseWriter, r *http.Request, bucketName string) error {
+	var request struct {
+		Quiet  bool
+		Object []struct{ Key, VersionId string }
+	}
+	b, err := io.ReadAll(io.LimitReader(r.Body, maxDelete))
+	if bad, ok := errors.AsType[gofakes3.Error](err); ok {
+		return errS3(string(bad.ErrorCode()), 400, "%s", bad.Error())
+	}
+	if err == nil {
+		err = xml.Unmarshal(b, &request)
+	}
+	if err != nil {
+		return errMalformed
+	}
+	if _, err := s.bucket(bucketName); err != nil {
+		return err
+	}
+	type deleted struct {
+		Key                   string
+		VersionID             string `xml:"VersionId,omitempty"`
+		DeleteMarker          bool   `xml:",omitempty"`
+		DeleteMarkerVersionID string `xml:"DeleteMarkerVersionId,omitempty"`
+	}
+	type failed struct {
+		Key           string
+		VersionID     string `xml:"VersionId,omitempty"`
+		Code, Message string
+	}
+	var out struct {
+		XMLName xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ DeleteResult"`
+		Deleted []deleted
+		Error   []failed
+	}
+	for _, o := range request.Object {
+		d := deleted{Key: o.Key, VersionID: o.VersionId}
+		var v version
+		if o.VersionId != "" {
+			if v, err = s.dropVersion(bucketName, o.Key, o.VersionId); v.Deleted {
+				d.DeleteMarker, d.DeleteMarkerVersionID = true, o.VersionId
+			}
+		} else if v, err = s.drop(bucketName, o.Key); v.Deleted {
+			d.DeleteMarker, d.DeleteMarkerVersionID = true, v.ID
+		}
+		switch {
+		case err != nil:
+			e := awsapi.AsError(err)
+			out.Error = append(out.Error, failed{o.Key, o.VersionId, e.Code, e.Message})
+		case !request.Quiet:
+			out.Deleted = append(out.Deleted, d)
+		}
+	}
+	return s.answerXML(w, out)
 }
 
 // copySource takes the source of a copy apart.
