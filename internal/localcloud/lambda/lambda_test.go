@@ -799,6 +799,13 @@ func TestRequestsAreChecked(t *testing.T) {
 		{"reserved variable", "CreateFunction",
 			map[string]any{"Environment": map[string]any{"Variables": map[string]string{"AWS_REGION": "x"}}},
 			"InvalidParameterValueException"},
+		{"variable's name", "CreateFunction",
+			map[string]any{"Environment": map[string]any{"Variables": map[string]string{"1A": "secret"}}},
+			"ValidationException"},
+		{"4 KB of variables", "CreateFunction",
+			map[string]any{"Environment": map[string]any{
+				"Variables": map[string]string{"AB": strings.Repeat("x", 4096-len(`{"AB":""}`)+1)}}},
+			"InvalidParameterValueException"},
 		{"unknown function", "Invoke", map[string]any{"FunctionName": "nosuch"}, "ResourceNotFoundException"},
 		{"qualifier", "Invoke", map[string]any{"FunctionName": "f:7"}, "ResourceNotFoundException"},
 		{"payload", "Invoke", map[string]any{"FunctionName": "f", "Payload": []byte("{")},
@@ -816,8 +823,12 @@ func TestRequestsAreChecked(t *testing.T) {
 		for k, v := range row.change {
 			in[k] = v
 		}
-		if _, err := c.call(row.operation, in); awsapi.Code(err) != row.code {
+		_, err := c.call(row.operation, in)
+		if awsapi.Code(err) != row.code {
 			t.Errorf("%s: got %v, want %s", row.name, err, row.code)
+		}
+		if strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: what may be secret is told: %v", row.name, err)
 		}
 	}
 	if left := c.must("ListFunctions", nil).(*listFunctionsOut); len(left.Functions) != 1 {

@@ -1,9 +1,10 @@
 package lambda
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -12,7 +13,7 @@ import (
 )
 
 type variables struct {
-	Variables map[string]string `json:"Variables,omitempty" api:"key.pattern=environment variable"`
+	Variables map[string]string `json:"Variables,omitempty" api:"hidden,key.pattern=environment variable"`
 }
 
 type deadLetterConfig struct {
@@ -139,17 +140,18 @@ func (s *Service) apply(ctx context.Context, c *awsapi.Call, f *Function, in set
 	}
 	if in.Environment != nil {
 		for _, k := range slices.Sorted(maps.Keys(in.Environment.Variables)) {
-			if !environmentName.MatchString(k) {
-				return errInvalidParameter(
-					"Environment: %q is not a name of an environment variable (a letter, then letters, digits and _)",
-					k)
-			}
 			if reserved[k] {
 				return errInvalidParameter(
 					"Lambda was unable to configure your environment variables because the environment variables "+
 						"you have provided contains reserved keys that are currently not supported for "+
 						"modification. Reserved keys used in this request: %s", k)
 			}
+		}
+		if text, err := measured(in.Environment.Variables); err != nil {
+			return err
+		} else if len(text) > maxEnvironment {
+			return errInvalidParameter("Lambda was unable to configure your environment variables because the "+
+				"environment variables you have provided exceeded the 4KB limit. String measured: %s", text)
 		}
 		f.Env = in.Environment.Variables
 	}
@@ -188,7 +190,17 @@ func (s *Service) apply(ctx context.Context, c *awsapi.Call, f *Function, in set
 	return s.checkRole(ctx, c, f)
 }
 
-var environmentName = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_]*$`)
+// maxEnvironment is the size of the environment variables as JSON, in bytes.
+const maxEnvironment = 4 << 10
+
+// measured is how Lambda measures environment variables.
+func measured(variables map[string]string) (string, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(variables)
+	return strings.TrimSuffix(b.String(), "\n"), err
+}
 
 var reserved = map[string]bool{
 	"_HANDLER": true, "_X_AMZN_TRACE_ID": true, "AWS_DEFAULT_REGION": true, "AWS_REGION": true,
