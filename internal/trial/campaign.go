@@ -308,14 +308,19 @@ func (p *played) difficult() error {
 var passing = []string{"Runtime.ExitError", "Sandbox.Timedout", "Transient", "TooManyRequestsException",
 	"ServiceException"}
 
+// passes reports whether an error is one of those. What is not to be done at this moment is none, whatever it quotes.
+func passes(err error) bool {
+	return !strings.HasPrefix(err.Error(), "NothingToDo") && slices.ContainsFunc(passing, func(name string) bool {
+		return strings.Contains(err.Error(), name)
+	})
+}
+
 // persist makes a call until it is answered.
 func (p *played) persist(ctx context.Context, call func() error) error {
 	const most = 20
 	for i := 1; ; i++ {
 		err := call()
-		if err == nil || i == most || !slices.ContainsFunc(passing, func(name string) bool {
-			return strings.Contains(err.Error(), name)
-		}) {
+		if err == nil || i == most || !passes(err) {
 			return err
 		}
 		if err := p.Env.Sleep(ctx, 2*time.Second); err != nil {

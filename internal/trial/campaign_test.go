@@ -1,6 +1,7 @@
 package trial
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -55,6 +56,21 @@ func TestDevicesOfACampaignAreJudged(t *testing.T) {
 			if want == "" && got != "" || !strings.Contains(got, want) {
 				t.Errorf("%s, disturbed %v: %q, want %q", name, disturbed, got, want)
 			}
+		}
+	}
+}
+
+// TestWhatPassesIsTriedAgain by the trial's operator, and no verb that is for another moment, although it says which
+// error has ended the campaign's execution.
+func TestWhatPassesIsTriedAgain(t *testing.T) {
+	for text, want := range map[string]bool{
+		"Transient: the table is away":                       true,
+		"invoke f: api error TooManyRequestsException: Rate": true,
+		"NothingToDo: its execution failed (Transient: x)":   false,
+		"InvalidPayload: 1 mistake":                          false,
+	} {
+		if passes(errors.New(text)) != want {
+			t.Errorf("%q passes: %v", text, !want)
 		}
 	}
 }
