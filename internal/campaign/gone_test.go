@@ -281,3 +281,26 @@ func TestAnExecutionThatIsNotSeenYet(t *testing.T) {
 		t.Errorf("not gone after an hour: %+v", c.Gone)
 	}
 }
+
+// TestAHaltForAStepThatWasGivenUpSaysWhyInWords, and not with the document that Step Functions has of a function's
+// error.
+func TestAHaltForAStepThatWasGivenUpSaysWhyInWords(t *testing.T) {
+	for why, want := range map[string]string{
+		`Transient in Gate: {"errorMessage":"the table is away","errorType":"Transient"}`: "Transient in Gate: the " +
+			"table is away",
+		"States.Timeout in Wave: ":    "States.Timeout in Wave: ",
+		`A.B in Gate: {"error": "x"}`: `A.B in Gate: {"error": "x"}`,
+		"C in Gate: of a {kind":       "C in Gate: of a {kind",
+	} {
+		o := orphaned(t, campaign.StepWave, true)
+		o.now = o.now.Add(time.Second)
+		in := campaign.StepInput{Step: campaign.StepClose, Campaign: "c", Token: "close", Entered: o.now,
+			Next: campaign.NextHalt, Why: why}
+		if _, err := o.machine().Take(t.Context(), in); err != nil {
+			t.Fatal(err)
+		}
+		if c := o.load("c"); c.Why != want || c.State != campaign.Halting {
+			t.Errorf("%s: %q, want %q", c.State, c.Why, want)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/fleetstep/fleetstep/internal/event"
@@ -227,7 +228,7 @@ func (m *Machine) wait(ctx context.Context, in StepInput, phase Phase) error {
 				c.Closing = now
 			}
 			if c.Why == "" && c.State != Finishing {
-				c.Why = in.Why
+				c.Why = Plain(in.Why)
 			}
 		}
 		return nil, nil
@@ -256,6 +257,22 @@ func (m *Machine) wait(ctx context.Context, in StepInput, phase Phase) error {
 		}
 	}
 	return respond(ctx, m.Store, m.Callback, c)
+}
+
+// Plain has a text that ends with the cause of a failed task say it in words. Of a function's error Step Functions has
+// a document (Lambda developer guide, "Lambda function errors": errorMessage, errorType).
+func Plain(text string) string {
+	at := strings.Index(text, "{")
+	if at < 0 {
+		return text
+	}
+	var cause struct {
+		ErrorMessage string `json:"errorMessage"`
+	}
+	if err := json.Unmarshal([]byte(text[at:]), &cause); err != nil || cause.ErrorMessage == "" {
+		return text
+	}
+	return text[:at] + cause.ErrorMessage
 }
 
 // hold pauses a campaign before it asks whether to go on: whoever hears of it may answer at once, and the answer

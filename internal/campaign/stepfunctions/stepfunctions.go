@@ -144,7 +144,7 @@ func (c *Client) Execution(ctx context.Context, arn string) (campaign.Execution,
 			why = append(why, text)
 		}
 	}
-	x.Why = strings.Join(why, ": ")
+	x.Why = campaign.Plain(strings.Join(why, ": "))
 	if len(x.Why) > mostWhy {
 		x.Why = strings.ToValidUTF8(x.Why[:mostWhy], "") + "…"
 	}
