@@ -229,7 +229,7 @@ func (s operating) booted(ev event.DeviceEvent) event.Move {
 }
 
 // settled is how long after a look the next is made, if there was no trace of the command. A look may overtake
-// the command: a broker stores it for a device that is away, and sends it after what it has that is new; a device
+// the command: AWS IoT stores it for a device that is away, and sends ten a second of what it has stored; a device
 // takes a command, and begins with it later; and of a device that has just restarted, its end comes after Boot!.
 const settled = 10 * time.Second
 

@@ -220,6 +220,26 @@ func TestRetainedMessages(t *testing.T) {
 	}
 }
 
+func TestStoredMessagesComeTenASecond(t *testing.T) {
+	w := newWorld(t)
+	w.connect("dev", persistent)
+	w.subscribe("dev", "to/dev")
+	w.conns["dev"].Lost(ctx, iotdataplane.ReasonConnectionLost)
+	w.connect("ctl")
+	for range 25 {
+		w.publish("ctl", "to/dev", "stored")
+	}
+	w.connect("dev", persistent)
+	w.sched.RunFor(time.Second)
+	if n := len(w.got["dev"]); n < 9 || n > 11 {
+		t.Errorf("%d in the first second", n)
+	}
+	w.sched.RunFor(2 * time.Second)
+	if n := len(w.got["dev"]); n != 25 {
+		t.Errorf("%d of 25", n)
+	}
+}
+
 func TestPersistentSessionGetsWhatItMissed(t *testing.T) {
 	w := newWorld(t)
 	w.connect("dev", persistent)
