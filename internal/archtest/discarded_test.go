@@ -96,6 +96,7 @@ var mayDiscard = map[string]string{
 	"lambda/runtimeapi.go: environment.serveInitError: io.WriteString": "the process is gone if this fails",
 	"lambda/output.go: invocationLog.flush: s.Caller.Call":             "as on AWS: no permission, no log",
 	"s3/versions.go: Service.serveCopy: body.Close":                    "it was read to its end",
+	"s3/versions.go: Service.servePartCopy: body.Close":                "it is only read",
 	"s3/http.go: status.end: s.ResponseWriter.Write":                   "the client is gone if this fails",
 	"s3/errors.go: writeError: w.Write":                                "the client is gone if this fails",
 	"s3/errors.go: writeError: xml.NewEncoder(w).Encode":               "the client is gone if this fails",

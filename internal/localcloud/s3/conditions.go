@@ -10,8 +10,8 @@ import (
 
 // Conditions of reads and writes, and ranges that are none of an object's: the library's are others than S3's.
 //
-// Source: Amazon S3 API reference, GetObject, PutObject; user guide, "How to prevent object overwrites with
-// conditional writes" (2026-11).
+// Source: Amazon S3 API reference, GetObject, PutObject, CopyObject; user guide, "How to prevent object overwrites
+// with conditional writes" (2026-11).
 
 var (
 	errCondition = errS3("PreconditionFailed", 412, "At least one of the pre-conditions you specified did not hold")
@@ -46,6 +46,20 @@ func conditional(w http.ResponseWriter, r *http.Request, v version) (done bool, 
 func httpTime(text string) (seconds int64, ok bool) {
 	t, err := http.ParseTime(text)
 	return t.Unix(), err == nil
+}
+
+// copyable refuses a copy of a version of which the conditions of the request do not hold.
+func copyable(r *http.Request, v version) error {
+	header := func(name string) string { return r.Header.Get("X-Amz-Copy-Source-If-" + name) }
+	match, noneMatch := header("Match"), header("None-Match")
+	since, isSince := httpTime(header("Modified-Since"))
+	until, isUntil := httpTime(header("Unmodified-Since"))
+	modified := v.Modified.Unix()
+	if match != "" && !matches(match, v) || match == "" && isUntil && modified > until ||
+		noneMatch != "" && matches(noneMatch, v) || noneMatch == "" && isSince && modified <= since {
+		return errCondition
+	}
+	return nil
 }
 
 // matches says whether a header names the ETag of a version, in quotes or not.

@@ -126,8 +126,11 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request) {
 			}
 			return
 		}
-	} else if r.Header.Get(headerSource) != "" {
-		writeError(w, r, c.RequestID, awsapi.NotBuilt("UploadPartCopy (x-amz-copy-source of a part)"))
+	} else if r.Method == http.MethodPut && r.Header.Get(headerSource) != "" {
+		w.Header().Set("X-Amz-Request-Id", c.RequestID)
+		if err := s.servePartCopy(w, r, bucketName, key, query); err != nil {
+			writeError(w, r, c.RequestID, err)
+		}
 		return
 	}
 	if r.Method == http.MethodPut || r.Method == http.MethodPost {

@@ -173,8 +173,8 @@ func TestWhatAMultipartUploadRefuses(t *testing.T) {
 	}
 	if _, err := c.UploadPartCopy(t.Context(), &sdk.UploadPartCopyInput{Bucket: aws.String("firmware"),
 		Key: aws.String("big"), UploadId: id, PartNumber: aws.Int32(1), CopySource: aws.String("firmware/x"),
-	}); code(err) != "NotImplemented" {
-		t.Errorf("a part that is copied: %v", err)
+	}); code(err) != "NoSuchKey" {
+		t.Errorf("a part that is copied of nothing: %v", err)
 	}
 	if n := c.bodies(); n != 2 {
 		t.Errorf("%d bodies are on the disk, want 2", n)
@@ -200,6 +200,59 @@ func TestWhatAMultipartUploadRefuses(t *testing.T) {
 
 // TestUploadsTakeLittleMemory uploads images at once, in two parts each: FLEETSTEP_UPLOADS=10x200 is ten of 200 MB.
 // The memory is that of this process, in which are the client's SDK and the cloud.
+// TestPartsAreCopied: an object that is too large for CopyObject, as the AWS CLI's cp and mv copy all beyond 8 MB.
+func TestPartsAreCopied(t *testing.T) {
+	c := newCloud(t, nil)
+	body := strings.Repeat("0123456789", 6<<20/10)
+	c.put("from", body)
+	id := c.begin("to")
+	copied := func(number int32, from, bytes string) (types.CompletedPart, error) {
+		in := &sdk.UploadPartCopyInput{Bucket: aws.String("firmware"), Key: aws.String("to"), UploadId: id,
+			PartNumber: &number, CopySource: aws.String("firmware/" + from)}
+		if bytes != "" {
+			in.CopySourceRange = &bytes
+		}
+		out, err := c.UploadPartCopy(t.Context(), in)
+		if err != nil {
+			return types.CompletedPart{}, err
+		}
+		return types.CompletedPart{ETag: out.CopyPartResult.ETag, PartNumber: &number}, nil
+	}
+	first, err := copied(1, "from", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := copied(2, "from", "bytes=5-14")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct{ from, bytes, code string }{
+		{"none", "", "NoSuchKey"}, {"from", "bytes=5-", "InvalidArgument"}, {"from", "bytes=9-8", "InvalidArgument"},
+		{"from", "bytes=0-99999999", "InvalidArgument"},
+	} {
+		if _, err := copied(3, row.from, row.bytes); code(err) != row.code {
+			t.Errorf("%s %s: %v, want %s", row.from, row.bytes, err, row.code)
+		}
+	}
+	for _, in := range []sdk.UploadPartCopyInput{{CopySourceIfMatch: aws.String(`"00"`)},
+		{CopySourceIfNoneMatch: aws.String("*")}, {CopySourceIfUnmodifiedSince: aws.Time(time.Unix(0, 0))}} {
+		in.Bucket, in.Key, in.UploadId, in.PartNumber = aws.String("firmware"), aws.String("to"), id, aws.Int32(3)
+		in.CopySource = aws.String("firmware/from")
+		if _, err := c.UploadPartCopy(t.Context(), &in); code(err) != "PreconditionFailed" {
+			t.Errorf("on a condition that does not hold: %v", err)
+		}
+	}
+	if _, err := c.complete("to", id, first, second); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.get("to", nil); got != body+"5678901234" {
+		t.Errorf("%d bytes, which end with %q", len(got), got[len(got)-12:])
+	}
+	if _, err := copied(1, "from", ""); code(err) != "NoSuchUpload" {
+		t.Errorf("to an upload that is over: %v", err)
+	}
+}
+
 func TestUploadsTakeLittleMemory(t *testing.T) {
 	count, size, most := 4, 24, 48
 	if given := os.Getenv("FLEETSTEP_UPLOADS"); given != "" {
