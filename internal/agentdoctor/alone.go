@@ -136,12 +136,15 @@ func (e *examination) refused(ctx context.Context, check, command string, f *usp
 	if err != nil {
 		return err
 	}
-	for _, r := range s.Rows(usp.Requests) {
+	rows := s.Rows(usp.Requests)
+	for _, r := range rows {
 		if name, is := ofExamination(r.Params["CommandKey"]); is && name != e.Name {
 			return e.busy(name)
 		}
+	}
+	if len(rows) > 0 {
 		return e.stop(check, "it refuses %s: %s; it is at work on %s (command key %s)", command, f,
-			r.Params["Command"], r.Params["CommandKey"])
+			rows[0].Params["Command"], rows[0].Params["CommandKey"])
 	}
 	return e.stop(check, "it refuses %s: %s", command, f)
 }
