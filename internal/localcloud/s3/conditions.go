@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/johannesboyne/gofakes3"
+
+	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
 )
 
 // Conditions of reads and writes, and ranges that are none of an object's: the library's are others than S3's.
@@ -72,7 +74,8 @@ func matches(header string, v version) bool {
 	return false
 }
 
-// satisfiable refuses a range that begins behind an object, and a part that it does not have.
+// satisfiable refuses a range that begins behind an object, and a part that it does not have. What was uploaded at
+// once is one part; where the parts of others end is not kept.
 func satisfiable(r *http.Request, part string, v version) error {
 	text, ok := strings.CutPrefix(r.Header.Get("Range"), "bytes=")
 	first, last, _ := strings.Cut(text, "-")
@@ -80,8 +83,21 @@ func satisfiable(r *http.Request, part string, v version) error {
 	if ok && (err == nil && from >= v.Size || first == "" && last == "0") {
 		return errRange
 	}
-	if n, err := strconv.Atoi(part); part != "" && err == nil && n > max(v.Parts, 1) {
+	if part == "" {
+		return nil
+	}
+	switch n, err := strconv.Atoi(part); {
+	case err != nil || n < 1 || n > gofakes3.MaxUploadPartNumber:
+		return errArgument("partNumber", part, "Part number must be an integer between 1 and "+
+			strconv.Itoa(gofakes3.MaxUploadPartNumber)+", inclusive")
+	case n > max(v.Parts, 1):
 		return errPart
+	case r.Header.Get("Range") != "":
+		return errS3("InvalidRequest", 400, "Cannot specify both Range header and partNumber query parameter")
+	case v.Parts > 1:
+		return awsapi.NotBuilt("reads of a part (partNumber) of an object of several parts")
+	case v.Size > 0:
+		r.Header.Set("Range", "bytes=0-"+strconv.FormatInt(v.Size-1, 10))
 	}
 	return nil
 }
