@@ -78,6 +78,15 @@ SLOW = ./internal/e2e ./internal/ablation ./internal/rehearsal ./internal/restar
 test: ## all tests; the last lines say how many recorded cases passed
 	GOGC=300 $(GO) test -timeout 20m -p 4 -parallel 4 -json $(SLOW) ./... | $(GO) run ./internal/recordings/summary
 
+# What a change is judged by draws the same cases in each run; test-properties and test-crash draw new ones.
+test test-race: export RAPID_SEED ?= 1
+
+.PHONY: test-properties
+test-properties: ## CHECKS=2000 new cases of each property that tests claim, but of whole jobs (test-crash)
+	RAPID_CHECKS=$(or $(CHECKS),2000) $(GO) test -count=1 -timeout 60m \
+		$$($(GO) list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./internal/... | \
+			grep pgregory.net/rapid | cut -d' ' -f1 | grep -v internal/rehearsal)
+
 test-race: ## tests with the race detector (needs a C compiler): RACE=packages
 	CGO_ENABLED=1 $(GO) test -race $(RACE)
 

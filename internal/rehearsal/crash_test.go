@@ -486,25 +486,22 @@ func TestJobsSurviveCrashes(t *testing.T) {
 	})
 }
 
-// checksAreSaid tells whether the command line says how many checks; few itself must not count as that.
+// checksAreSaid tells whether the command line or RAPID_CHECKS says how many checks; few itself does not count.
 var checksAreSaid = sync.OnceValue(func() (said bool) {
 	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "rapid.checks" })
-	return said
+	return said || os.Getenv("RAPID_CHECKS") != ""
 })
 
-// few has a property checked so often, with the same cases in each run, so that what fails is what was changed: unless
-// -rapid.checks says how often, which draws new ones.
+// few has a property checked so often, unless somebody says how often.
 func few(t *testing.T, checks int) {
 	if checksAreSaid() {
 		return
 	}
-	for name, value := range map[string]int{"rapid.checks": checks, "rapid.seed": 1} {
-		usual := flag.Lookup(name).Value.String()
-		if err := flag.Set(name, strconv.Itoa(value)); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = flag.Set(name, usual) })
+	usual := flag.Lookup("rapid.checks").Value.String()
+	if err := flag.Set("rapid.checks", strconv.Itoa(checks)); err != nil {
+		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = flag.Set("rapid.checks", usual) })
 }
 
 // crashStep is how many writes lie between two at which a test has the cloud die: usual,

@@ -46,7 +46,7 @@ func render(v Value) string {
 	for _, s := range v.Series {
 		var p []string
 		for _, x := range s.Points {
-			p = append(p, fmt.Sprintf("%d:%.4g", x.Time/60, x.Value))
+			p = append(p, fmt.Sprintf("%d:%.4g", x.Time/60, x.Value+0)) // -0 is 0
 		}
 		out = append(out, strings.Join(p, " "))
 	}
