@@ -152,28 +152,41 @@ func copySource(header string) (bucketName, key, id string, err error) {
 	return bucketName, key, id, nil
 }
 
+// source is what a request copies: a version of an object, with its body.
+type source struct {
+	bucket, key string
+	id          string // of the version, if the request names one
+	version     version
+	body        io.ReadSeekCloser
+}
+
+// openSource finds the source of a copy that may be copied. The caller closes its body.
+func (s *Service) openSource(r *http.Request) (from source, err error) {
+	if from.bucket, from.key, from.id, err = copySource(r.Header.Get(headerSource)); err != nil {
+		return from, err
+	}
+	if from.version, from.body, err = s.findOpen(from.bucket, from.key, from.id); err != nil {
+		return from, err
+	}
+	if from.version.Deleted { // it has no body
+		return from, errS3("InvalidRequest", 400, "The source of a copy request may not specifically refer to a "+
+			"delete marker by version id.")
+	}
+	if err := copyable(r, from.version); err != nil {
+		return from, errors.Join(err, from.body.Close())
+	}
+	return from, nil
+}
+
 // servePartCopy makes a part of an upload of an object, or of a range of one.
 func (s *Service) servePartCopy(w http.ResponseWriter, r *http.Request, bucketName, key string,
 	query url.Values) error {
-	fromBucket, fromKey, id, err := copySource(r.Header.Get(headerSource))
+	from, err := s.openSource(r)
 	if err != nil {
 		return err
 	}
-	v, body, err := s.findOpen(fromBucket, fromKey, id)
-	if err != nil {
-		return err
-	}
-	if body != nil {
-		defer func() { _ = body.Close() }()
-	}
-	if v.Deleted {
-		return errS3("InvalidRequest", 400, "The source of a copy request may not specifically refer to a delete "+
-			"marker by version id.")
-	}
-	if err := copyable(r, v); err != nil {
-		return err
-	}
-	first, size := int64(0), v.Size
+	defer func() { _ = from.body.Close() }()
+	first, size := int64(0), from.version.Size
 	if text := r.Header.Get("X-Amz-Copy-Source-Range"); text != "" {
 		var last int64
 		if n, err := fmt.Sscanf(text, "bytes=%d-%d", &first, &last); err != nil || n != 2 || first > last ||
@@ -182,13 +195,13 @@ func (s *Service) servePartCopy(w http.ResponseWriter, r *http.Request, bucketNa
 				"form bytes=first-last where first and last are the zero-based offsets of the first and last bytes "+
 				"to copy")
 		}
-		if last >= v.Size {
+		if last >= from.version.Size {
 			return errArgument("x-amz-copy-source-range", text,
-				fmt.Sprintf("Range specified is not valid for source object of size: %d", v.Size))
+				fmt.Sprintf("Range specified is not valid for source object of size: %d", from.version.Size))
 		}
 		size = last - first + 1
 	}
-	if _, err := body.Seek(first, io.SeekStart); err != nil {
+	if _, err := from.body.Seek(first, io.SeekStart); err != nil {
 		return err
 	}
 	number, err := strconv.Atoi(query.Get("partNumber"))
@@ -196,14 +209,14 @@ func (s *Service) servePartCopy(w http.ResponseWriter, r *http.Request, bucketNa
 		return err // it was looked at before
 	}
 	tag, err := (&backend{s}).UploadPart(bucketName, key, gofakes3.UploadID(query.Get("uploadId")), number, size,
-		io.LimitReader(body, size))
+		io.LimitReader(from.body, size))
 	if known, ok := errors.AsType[gofakes3.Error](err); ok {
 		return errS3(string(known.ErrorCode()), known.ErrorCode().Status(), "%s", known.Error())
 	}
 	if err != nil {
 		return err
 	}
-	if err := s.setVersionHeader(w, headerSourceVersion, fromBucket, v.ID); err != nil {
+	if err := s.setVersionHeader(w, headerSourceVersion, from.bucket, from.version.ID); err != nil {
 		return err
 	}
 	return s.answerXML(w, struct {
@@ -215,28 +228,15 @@ func (s *Service) servePartCopy(w http.ResponseWriter, r *http.Request, bucketNa
 
 // serveCopy makes an object of another, or of a version of one.
 func (s *Service) serveCopy(w http.ResponseWriter, r *http.Request, bucketName, key string) error {
-	fromBucket, fromKey, id, err := copySource(r.Header.Get(headerSource))
+	from, err := s.openSource(r)
 	if err != nil {
 		return err
 	}
-	v, body, err := s.findOpen(fromBucket, fromKey, id)
-	if err != nil {
-		return err
-	}
-	if body != nil {
-		defer func() { _ = body.Close() }()
-	}
-	if v.Deleted {
-		return errS3("InvalidRequest", 400, "The source of a copy request may not specifically refer to a delete "+
-			"marker by version id.")
-	}
-	if err := copyable(r, v); err != nil {
-		return err
-	}
-	header := v.Header
+	defer func() { _ = from.body.Close() }()
+	header := from.version.Header
 	switch directive := r.Header.Get("X-Amz-Metadata-Directive"); directive {
 	case "", "COPY":
-		if fromBucket == bucketName && fromKey == key && id == "" {
+		if from.bucket == bucketName && from.key == key && from.id == "" {
 			return errS3("InvalidRequest", 400, "This copy request is illegal because it is trying to copy an object "+
 				"to itself without changing the object's metadata, storage class, website redirect location or "+
 				"encryption attributes.")
@@ -250,11 +250,11 @@ func (s *Service) serveCopy(w http.ResponseWriter, r *http.Request, bucketName, 
 	default:
 		return errS3("InvalidArgument", 400, "Unknown metadata directive.")
 	}
-	made, err := s.put(bucketName, key, header, body, nil)
+	made, err := s.put(bucketName, key, header, from.body, nil)
 	if err != nil {
 		return err
 	}
-	if err := s.setVersionHeader(w, headerSourceVersion, fromBucket, v.ID); err != nil {
+	if err := s.setVersionHeader(w, headerSourceVersion, from.bucket, from.version.ID); err != nil {
 		return err
 	}
 	if err := s.setVersionHeader(w, headerVersion, bucketName, made.ID); err != nil {
