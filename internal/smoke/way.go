@@ -149,6 +149,10 @@ func (r *run) removeThing(ctx context.Context) error {
 // writes both into the table. Of the job it tells twice: that it is being deleted, and that it is.
 const lastNews = 30 * time.Second
 
+// quiet is for how many seconds nothing more is to come of a job whose flag is removed. AWS IoT and Lambda promise no
+// order: that a job is being deleted may be heard after that it is, and sets the flag again.
+const quiet = 3
+
 // removeItems deletes what the table of a stack that stays has of the device and of its job.
 func (r *run) removeItems(ctx context.Context) error {
 	flag := "CONTROL#" + r.job
@@ -168,7 +172,25 @@ func (r *run) removeItems(ctx context.Context) error {
 	}
 	endpoint := string(simulator.EndpointIDOf(simulator.OUI, r.thing))
 	return errors.Join(r.removePartition(ctx, r.deviceKey()), r.removeItem(ctx, "ENDPOINT#"+endpoint, "OWNER"),
-		r.removeItem(ctx, flag, "CONTROL"), r.removeItem(ctx, "TICK", "LIFTED#"+flag))
+		r.removeFlag(ctx, flag))
+}
+
+// removeFlag deletes the flag of the job, if there is one, until it stays away.
+func (r *run) removeFlag(ctx context.Context, flag string) error {
+	remove := func() error {
+		return errors.Join(r.removeItem(ctx, flag, "CONTROL"), r.removeItem(ctx, "TICK", "LIFTED#"+flag))
+	}
+	err := remove()
+	for away := 0; r.job != "" && err == nil && away < quiet; away++ {
+		if err := r.Sleep(ctx, time.Second); err != nil {
+			return err
+		}
+		again, lookErr := r.item(ctx, flag, "CONTROL")
+		if err = lookErr; err == nil && again != nil {
+			away, err = -1, remove()
+		}
+	}
+	return err
 }
 
 type item = map[string]dynamodbtypes.AttributeValue
