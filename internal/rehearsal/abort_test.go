@@ -43,6 +43,10 @@ func TestABadImageMeetsFewDevices(t *testing.T) {
 			if !strings.Contains(out, " CANCELED ") {
 				t.Errorf("the job was not aborted\n%s", out)
 			}
+			if !strings.Contains(out, "and is CANCELED: no job execution for ") ||
+				strings.Contains(out, "said to have succeeded") || strings.Contains(out, "ended with succeeded") {
+				t.Errorf("of the devices that were not told it says\n%s", out)
+			}
 		})
 	}
 }

@@ -1,33 +1,106 @@
 package trial
 
 import (
+	"context"
 	"fmt"
 	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/iot"
+	"github.com/aws/aws-sdk-go-v2/service/iot/types"
 
 	"github.com/fleetstep/fleetstep/internal/cli"
 	"github.com/fleetstep/fleetstep/internal/simulator"
 )
 
+// notReached is how a device ended that the job gave no execution: because it was canceled by its abort
+// criteria, say, or because the device is not in its target.
+const notReached = "no job execution"
+
+// outcomes are how the devices of a job ended, by thing.
+type outcomes struct {
+	failed  map[string]cli.Failure
+	missing map[string]bool // those without a job execution
+	open    map[string]bool // those whose job execution is not over
+}
+
+// outcomes looks at the list of all job executions only if the counts do not tell that each device succeeded
+// or is among the failures.
+func (r *run) outcomes(ctx context.Context, s *cli.State, failures []cli.Failure) (*outcomes, error) {
+	o := &outcomes{failed: map[string]cli.Failure{}, missing: map[string]bool{}, open: map[string]bool{}}
+	for _, f := range failures {
+		o.failed[f.Thing] = f
+	}
+	if s.Counts.Succeeded+len(o.failed) >= r.Devices {
+		return o, nil
+	}
+	status := map[string]types.JobExecutionStatus{}
+	pages := iot.NewListJobExecutionsForJobPaginator(r.iot, &iot.ListJobExecutionsForJobInput{JobId: &s.JobID})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range page.ExecutionSummaries {
+			if arn := aws.ToString(e.ThingArn); e.JobExecutionSummary != nil {
+				status[arn[strings.LastIndexByte(arn, '/')+1:]] = e.JobExecutionSummary.Status
+			}
+		}
+	}
+	for _, thing := range r.things {
+		switch _, bad := o.failed[thing]; {
+		case bad:
+		case status[thing] == "":
+			o.missing[thing] = true
+		case status[thing] == types.JobExecutionStatusQueued || status[thing] == types.JobExecutionStatusInProgress:
+			o.open[thing] = true
+		}
+	}
+	return o, nil
+}
+
+// some are the first of things that are in a set, and how many more there are.
+func some(things []string, in map[string]bool) string {
+	const shown = 3
+	var names []string
+	for _, thing := range things {
+		if in[thing] && len(names) < shown {
+			names = append(names, thing)
+		}
+	}
+	list := strings.Join(names, ", ")
+	if more := len(in) - len(names); more > 0 {
+		list += fmt.Sprintf(" and %d more", more)
+	}
+	return list
+}
+
 // judge lists the devices that did not end as they should, and prints the end of
 // each device that failed or has a fault.
-func (r *run) judge(s *cli.State, failures []cli.Failure, fleet *simulator.Fleet) []string {
+func (r *run) judge(s *cli.State, ended *outcomes, fleet *simulator.Fleet) []string {
 	var problems []string
 	if !s.Ended() {
 		problems = append(problems, fmt.Sprintf("the job is not over after %s: %s, %s", r.Timeout,
 			s.Status, s.Counts))
 	}
-	if s.Counts.Total() != r.Devices {
-		problems = append(problems, fmt.Sprintf("the job reached %d devices of %d", s.Counts.Total(), r.Devices))
+	switch n := len(ended.open); {
+	case n == 1:
+		problems = append(problems, "1 device is not done: "+some(r.things, ended.open))
+	case n > 1:
+		problems = append(problems, fmt.Sprintf("%d devices are not done: %s", n, some(r.things, ended.open)))
 	}
-	failed := map[string]cli.Failure{}
-	for _, f := range failures {
-		failed[f.Thing] = f
+	if s.Counts.Total() != r.Devices || len(ended.missing) > 0 {
+		problem := fmt.Sprintf("the job reached %d devices of %d and is %s", s.Counts.Total(), r.Devices, s.Status)
+		if len(ended.missing) > 0 {
+			problem += ": " + notReached + " for " + some(r.things, ended.missing)
+		}
+		problems = append(problems, problem)
 	}
 	facts := fleet.Facts()
 	for i, thing := range r.things {
 		fault, profile := r.faults[i], r.profiles[i]
 		expected := fault.On(profile)
-		f, bad := failed[thing]
+		f, bad := ended.failed[thing]
 		name := "healthy"
 		if fault != nil {
 			name = "fault " + fault.Name
@@ -39,8 +112,17 @@ func (r *run) judge(s *cli.State, failures []cli.Failure, fleet *simulator.Fleet
 		if bad {
 			outcome = strings.TrimSpace(f.Status + " " + f.Reason)
 		}
+		switch {
+		case ended.missing[thing]:
+			outcome = notReached
+		case ended.open[thing]:
+			outcome = "not done"
+		}
 		if fault != nil || bad {
 			r.printf("  %s (%s): %s", thing, name, outcome)
+		}
+		if ended.missing[thing] || ended.open[thing] {
+			continue // told above, once for all of them
 		}
 		right := !bad
 		if fault != nil {
@@ -80,15 +162,9 @@ func expectation(o simulator.Outcome) string {
 }
 
 // byModel counts how the devices ended; nil where nobody asked for models or faults.
-func (r *run) byModel(failures []cli.Failure) map[string]map[string]map[string]int {
+func (r *run) byModel(how *outcomes) map[string]map[string]map[string]int {
 	if r.Faults == "" && r.Profiles == "" {
 		return nil
-	}
-	ended := map[string]string{}
-	for _, f := range failures {
-		if ended[f.Thing] = f.Reason; f.Reason == "" {
-			ended[f.Thing] = f.Status
-		}
 	}
 	models := map[string]map[string]map[string]int{}
 	for i, thing := range r.things {
@@ -99,8 +175,15 @@ func (r *run) byModel(failures []cli.Failure) map[string]map[string]map[string]i
 		if r.faults[i] != nil {
 			fault = r.faults[i].Name
 		}
-		if reason, bad := ended[thing]; bad {
-			end = reason
+		switch f, bad := how.failed[thing]; {
+		case bad && f.Reason == "":
+			end = f.Status
+		case bad:
+			end = f.Reason
+		case how.missing[thing]:
+			end = notReached
+		case how.open[thing]:
+			end = "not done"
 		}
 		if models[profile] == nil {
 			models[profile] = map[string]map[string]int{}

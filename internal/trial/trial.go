@@ -143,7 +143,7 @@ type Summary struct {
 	PerUpgrade PerUpgrade `json:"perUpgrade"`
 	// Models counts, where models or faults were asked for, how their devices ended: by
 	// profile, "reference" for the recorded device, and fault, "healthy" for none, then by reason,
-	// "success" for none.
+	// "success" for none. A device that the job did not reach counts under "no job execution".
 	Models map[string]map[string]map[string]int `json:"models,omitempty"`
 }
 
@@ -377,7 +377,11 @@ func (r *run) conclude(ctx context.Context, s *cli.State, fleet *simulator.Fleet
 	if err != nil {
 		return err
 	}
-	problems := r.judge(s, failures, fleet)
+	ended, err := r.outcomes(ctx, s, failures)
+	if err != nil {
+		return err
+	}
+	problems := r.judge(s, ended, fleet)
 	left, err := r.residue(ctx)
 	if err != nil {
 		return err
@@ -401,7 +405,7 @@ func (r *run) conclude(ctx context.Context, s *cli.State, fleet *simulator.Fleet
 		Rejected: s.Counts.Rejected,
 		TimedOut: s.Counts.TimedOut, Canceled: s.Counts.Canceled,
 		Seconds: float64(int(seconds*10+0.5)) / 10, PerUpgrade: average,
-		Models: r.byModel(failures),
+		Models: r.byModel(ended),
 	}
 	var document any = summary
 	if r.Summarize != nil {

@@ -194,6 +194,21 @@ func (c *cloud) failed(status, reason string, things ...string) {
 	c.answers["GET /jobs/fw-2/things?status="+status] = `{"executionSummaries":[` + strings.Join(list, ",") + `]}`
 }
 
+// reached adds job executions of devices, for a list of all.
+func (c *cloud) reached(status string, devices ...int) *cloud {
+	const all = "GET /jobs/fw-2/things"
+	list := strings.TrimSuffix(strings.TrimPrefix(c.answers[all], `{"executionSummaries":[`), "]}")
+	for _, n := range devices {
+		if list != "" {
+			list += ","
+		}
+		list += fmt.Sprintf(`{"thingArn":"arn:aws:iot:us-east-1:123456789012:thing/%s","jobExecutionSummary":{"status":%q}}`,
+			simulator.ThingName(n), status)
+	}
+	c.answers[all] = `{"executionSummaries":[` + list + "]}"
+	return c
+}
+
 func play(t *testing.T, c *cloud, p *place, change func(*Config)) (out string, err error) {
 	t.Helper()
 	payload := filepath.Join(t.TempDir(), "payload.json")
@@ -278,8 +293,9 @@ func TestWhatWentWrongIsAProblem(t *testing.T) {
 			return over(t, 3, 0)
 		}, place{version: "1.0.0"}, first + " is said to have succeeded and runs 1.0.0"},
 		"a device was not reached": {func() *cloud {
-			return over(t, 2, 0)
-		}, place{version: "2.0.0"}, "the job reached 2 devices of 3"},
+			return over(t, 2, 0).reached("SUCCEEDED", 1, 2)
+		}, place{version: "2.0.0"}, "the job reached 2 devices of 3 and is COMPLETED: no job execution for " +
+			simulator.ThingName(3) + "\n"},
 		"an execution is left": {func() *cloud {
 			c := over(t, 3, 0)
 			c.answers["ListExecutions"] = `{"executions":[{"name":"x","executionArn":"a","stateMachineArn":"m","startDate":1,"status":"RUNNING"}]}`
@@ -298,6 +314,12 @@ func TestWhatWentWrongIsAProblem(t *testing.T) {
 			c.answers["GET /jobs/fw-2"] = strings.Replace(c.answers["GET /jobs/fw-2"], "COMPLETED", "IN_PROGRESS", 1)
 			return c
 		}, place{version: "2.0.0"}, "the job is not over after 1m0s"},
+		"it does not end on a device": {func() *cloud {
+			c := over(t, 2, 0).reached("IN_PROGRESS", 2).reached("SUCCEEDED", 1, 3)
+			c.answers["GET /jobs/fw-2"] = `{"job":{"jobId":"fw-2","status":"IN_PROGRESS","jobProcessDetails":` +
+				`{"numberOfSucceededThings":2,"numberOfInProgressThings":1}}}`
+			return c
+		}, place{version: "2.0.0"}, "1 device is not done: " + simulator.ThingName(2) + "\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, err := play(t, c.cloud(), &c.place, nil)
@@ -306,6 +328,36 @@ func TestWhatWentWrongIsAProblem(t *testing.T) {
 				t.Errorf("%v\n%s", err, out)
 			}
 		})
+	}
+}
+
+// A job that is canceled by its abort criteria leaves devices that nobody told of it: they
+// neither succeeded nor missed their fault.
+func TestDevicesWithoutAJobExecutionAreCountedOnce(t *testing.T) {
+	c := over(t, 1, 1).reached("SUCCEEDED", 1)
+	c.failed("FAILED", "Download.Failed", simulator.ThingName(2))
+	c.answers["GET /jobs/fw-2"] = strings.Replace(c.answers["GET /jobs/fw-2"], "COMPLETED", "CANCELED", 1)
+	out, err := play(t, c, &place{version: "1.0.0"}, func(cfg *Config) {
+		cfg.Devices, cfg.Faults = 8, "404@2,404@3"
+	})
+	if !errors.Is(err, cli.ErrFailed) {
+		t.Errorf("%v", err)
+	}
+	for _, want := range []string{
+		"PROBLEM: the job reached 2 devices of 8 and is CANCELED: no job execution for rg-000003, rg-000004, " +
+			"rg-000005 and 3 more\n",
+		"PROBLEM: rg-000001 is said to have succeeded and runs 1.0.0\n", // it is
+		"  rg-000003 (fault 404): no job execution\n",
+		`"models":{"reference":{"404":{"Download.Failed":1,"no job execution":1},` +
+			`"healthy":{"no job execution":5,"success":1}}}`,
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %s", want)
+		}
+	}
+	// Beside these two, the fault that the simulated broker gave nobody a chance to show.
+	if n := strings.Count(out, "PROBLEM: "); n != 3 || t.Failed() {
+		t.Errorf("%d problems\n%s", n, out)
 	}
 }
 
