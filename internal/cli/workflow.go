@@ -49,13 +49,10 @@ func workflowNew(env *Env) *cobra.Command {
 			return oneArgument(c, args, "a name")
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
+			if err := operation.CheckName(args[0], statemachines.Has); err != nil {
+				return UsageError{err}
+			}
 			machine, schema := operation.Skeleton(args[0])
-			if _, problems := operation.New(args[0], machine, schema); problems != nil {
-				return UsageError{problems}
-			}
-			if statemachines.Has(args[0]) {
-				return UsageError{operation.Taken(args[0])}
-			}
 			if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // a folder of source files
 				return err
 			}

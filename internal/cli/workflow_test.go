@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -56,6 +57,43 @@ func TestANewWorkflowIsWhole(t *testing.T) {
 		{"describe"}} {
 		if r := run(t, setup{}, append([]string{"workflow"}, args...)...); r.code != 2 {
 			t.Errorf("%v: %+v", args, r)
+		}
+	}
+}
+
+func TestANameOfAWorkflowIsProposed(t *testing.T) {
+	const allowed = "a workflow has a name of 2 to 32 of a-z 0-9 -, " +
+		"which begins with a letter and does not end with -"
+	for name, proposed := range map[string]string{
+		"Lamp X":                                "lamp-x",
+		"Blink":                                 "blink",
+		"blink--it-":                            "blink--it",
+		"2nd_lamp":                              "nd-lamp",
+		"lamp 5":                                "lamp-5",
+		"lamp\"x\"":                             "lamp-x",
+		"../lamp":                               "lamp",
+		"":                                      "",
+		"a":                                     "",
+		"1":                                     "",
+		"Ł":                                     "",
+		"Reboot":                                "", // there is one
+		"turns all of the lamps of a house on":  "turns-all-of-the-lamps-of-a-hous",
+		"turns all of the lamps of a hou es on": "turns-all-of-the-lamps-of-a-hou",
+	} {
+		want := allowed
+		if proposed != "" {
+			want += ": " + proposed + ", for example"
+		}
+		dir := t.TempDir()
+		r := run(t, setup{}, "workflow", "new", name, "--dir", dir)
+		if r.code != 2 || !strings.HasSuffix(r.text, strconv.Quote(name)+": "+want) {
+			t.Errorf("%q: want %s, got %+v", name, want, r)
+		}
+		if proposed == "" {
+			continue
+		}
+		if r := run(t, setup{}, "workflow", "new", proposed, "--dir", dir); r.code != 0 {
+			t.Errorf("%+v", r)
 		}
 	}
 }

@@ -53,13 +53,33 @@ type Operation struct {
 // the stack's.
 var nameForm = regexp.MustCompile(`^[a-z][a-z0-9-]{0,30}[a-z0-9]$`)
 
+const nameAllowed = "a name of 2 to 32 of a-z 0-9 -, which begins with a letter and does not end with -"
+
+// CheckName says whether an operation may have a name. If not, and something of it may be one that is not taken, the
+// error proposes that.
+func CheckName(name string, taken func(name string) bool) error {
+	if nameForm.MatchString(name) {
+		if taken(name) {
+			return Taken(name)
+		}
+		return nil
+	}
+	proposed := regexp.MustCompile(`[^a-z0-9-]+`).ReplaceAllString(strings.ToLower(name), "-")
+	proposed = strings.TrimLeft(proposed, "-0123456789")
+	proposed = strings.TrimRight(proposed[:min(len(proposed), 32)], "-")
+	if !nameForm.MatchString(proposed) || taken(proposed) {
+		return fmt.Errorf("%q: a workflow has %s", name, nameAllowed)
+	}
+	return fmt.Errorf("%q: a workflow has %s: %s, for example", name, nameAllowed, proposed)
+}
+
 // New reads an operation. All mistakes of both files are told at once; their paths begin
 // with the file's name.
 func New(name string, machineDocument, schemaDocument []byte) (Operation, event.Problems) {
 	o := Operation{Name: event.Operation(name), Machine: machineDocument, Schema: schemaDocument}
 	var all event.Problems
 	if !nameForm.MatchString(name) {
-		all = append(all, event.Problem{Path: name, Value: name, Allowed: "a name of 2 to 32 of a-z 0-9 -"})
+		all = append(all, event.Problem{Path: name, Value: name, Allowed: nameAllowed})
 	}
 	in := func(file string, problems event.Problems) {
 		for _, p := range problems {
