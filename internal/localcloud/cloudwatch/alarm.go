@@ -12,27 +12,27 @@ import (
 
 // alarmConfig is what PutMetricAlarm sets.
 type alarmConfig struct {
-	AlarmName               string      `json:"AlarmName" api:"min=1,max=255"`
-	AlarmDescription        *string     `json:"AlarmDescription,omitempty" api:"max=1024"`
-	ActionsEnabled          *bool       `json:"ActionsEnabled,omitempty"`
-	OKActions               []string    `json:"OKActions" api:"max=5,each.min=1,each.max=1024"`
-	AlarmActions            []string    `json:"AlarmActions" api:"max=5,each.min=1,each.max=1024"`
-	InsufficientDataActions []string    `json:"InsufficientDataActions" api:"max=5,each.min=1,each.max=1024"`
-	MetricName              string      `json:"MetricName,omitempty" api:"min=1,max=255"`
-	Namespace               string      `json:"Namespace,omitempty" api:"min=1,max=255,pattern=metric namespace"`
-	Statistic               string      `json:"Statistic,omitempty" api:"set=statistics"`
-	ExtendedStatistic       string      `json:"ExtendedStatistic,omitempty"`
-	Dimensions              []Dimension `json:"Dimensions" api:"max=30"`
-	Period                  int64       `json:"Period,omitempty" api:"min=1"`
-	Unit                    string      `json:"Unit,omitempty" api:"set=metric units"`
-	EvaluationPeriods       int64       `json:"EvaluationPeriods" api:"min=1"`
-	DatapointsToAlarm       int64       `json:"DatapointsToAlarm,omitempty" api:"min=1"`
-	Threshold               *float64    `json:"Threshold,omitempty"`
-	ComparisonOperator      string      `json:"ComparisonOperator" api:"set=comparison operators"`
-	TreatMissingData        string      `json:"TreatMissingData,omitempty" api:"min=1,max=255"`
-	LowSample               string      `json:"EvaluateLowSampleCountPercentile,omitempty" api:"min=1,max=255"`
-	Metrics                 []dataQuery `json:"Metrics,omitempty"`
-	ThresholdMetricID       string      `json:"ThresholdMetricId,omitempty" api:"min=1,max=255"`
+	AlarmName               string         `json:"AlarmName" api:"min=1,max=255"`
+	AlarmDescription        *string        `json:"AlarmDescription,omitempty" api:"max=1024"`
+	ActionsEnabled          *bool          `json:"ActionsEnabled,omitempty"`
+	OKActions               []string       `json:"OKActions" api:"max=5,each.min=1,each.max=1024"`
+	AlarmActions            []string       `json:"AlarmActions" api:"max=5,each.min=1,each.max=1024"`
+	InsufficientDataActions []string       `json:"InsufficientDataActions" api:"max=5,each.min=1,each.max=1024"`
+	MetricName              string         `json:"MetricName,omitempty" api:"min=1,max=255"`
+	Namespace               string         `json:"Namespace,omitempty" api:"min=1,max=255,pattern=metric namespace"`
+	Statistic               string         `json:"Statistic,omitempty" api:"set=statistics"`
+	ExtendedStatistic       string         `json:"ExtendedStatistic,omitempty"`
+	Dimensions              []Dimension    `json:"Dimensions" api:"max=30"`
+	Period                  int64          `json:"Period,omitempty" api:"min=1"`
+	Unit                    string         `json:"Unit,omitempty" api:"set=metric units"`
+	EvaluationPeriods       int64          `json:"EvaluationPeriods" api:"min=1"`
+	DatapointsToAlarm       int64          `json:"DatapointsToAlarm,omitempty" api:"min=1"`
+	Threshold               *awsapi.Double `json:"Threshold,omitempty"`
+	ComparisonOperator      string         `json:"ComparisonOperator" api:"set=comparison operators"`
+	TreatMissingData        string         `json:"TreatMissingData,omitempty" api:"min=1,max=255"`
+	LowSample               string         `json:"EvaluateLowSampleCountPercentile,omitempty" api:"min=1,max=255"`
+	Metrics                 []dataQuery    `json:"Metrics,omitempty"`
+	ThresholdMetricID       string         `json:"ThresholdMetricId,omitempty" api:"min=1,max=255"`
 }
 
 type putAlarmIn struct {

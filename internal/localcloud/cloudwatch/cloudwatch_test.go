@@ -5,10 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
+	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	sdk "github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
+	"github.com/aws/smithy-go"
 	"pgregory.net/rapid"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
@@ -249,6 +254,94 @@ func TestPutMetricDataRefuses(t *testing.T) {
 	}
 	if got := c.call(t, "ListMetrics", `{}`)["Metrics"].([]any); len(got) != 0 {
 		t.Errorf("refused data is kept: %v", got)
+	}
+}
+
+// TestNumbersThatAreNone: in each protocol the SDK and the CLI may write NaN and infinities, and CloudWatch says of
+// them what it says of other values that it does not take.
+func TestNumbersThatAreNone(t *testing.T) {
+	c := newCloud(t, store.Memory())
+	server := httptest.NewServer(c.door)
+	defer server.Close()
+	client := sdk.NewFromConfig(aws.Config{Region: testRegion, BaseEndpoint: &server.URL, RetryMaxAttempts: 1,
+		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", "")})
+	post := func(contentType, target, body string) (int, string) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", contentType)
+		r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20261122/"+testRegion+
+			"/monitoring/aws4_request, SignedHeaders=host, Signature=0")
+		if target != "" {
+			r.Header.Set("X-Amz-Target", "GraniteServiceVersion20100801."+target)
+		}
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		b, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.StatusCode, res.Header.Get("X-Amzn-Query-Error") + string(b)
+	}
+	for text, shown := range map[string]string{"NaN": "NaN", "Infinity": "∞", "-Infinity": "-∞",
+		"-4e108": "-4" + strings.Repeat(",000", 36)} {
+		want := "The value " + shown + " for parameter MetricData.member.2.Value is invalid."
+		v, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = client.PutMetricData(t.Context(), &sdk.PutMetricDataInput{Namespace: aws.String("F"),
+			MetricData: []types.MetricDatum{{MetricName: aws.String("m"), Value: aws.Float64(1)},
+				{MetricName: aws.String("m"), Value: &v}}})
+		if e, ok := errors.AsType[smithy.APIError](err); !ok || e.ErrorCode() != "InvalidParameterValue" ||
+			e.ErrorMessage() != want {
+			t.Errorf("CBOR: %s: %v, want %s", text, err, want)
+		}
+		number := text
+		if _, isNumber := strconv.ParseFloat(text, 64); isNumber != nil || math.IsNaN(v) || math.IsInf(v, 0) {
+			number = `"` + text + `"`
+		}
+		status, body := post("application/x-amz-json-1.0", "PutMetricData", `{"Namespace":"F","MetricData":[`+
+			`{"MetricName":"m","Value":1},{"MetricName":"m","Value":`+number+`}]}`)
+		if status != 400 || !strings.Contains(body, "InvalidParameterValue;Sender") || !strings.Contains(body, want) {
+			t.Errorf("JSON: %s: %d %s, want %s", text, status, body, want)
+		}
+		status, body = post("application/x-www-form-urlencoded", "", "Action=PutMetricData&Version=2010-08-01&"+
+			"Namespace=F&MetricData.member.1.MetricName=m&MetricData.member.1.Value=1&"+
+			"MetricData.member.2.MetricName=m&MetricData.member.2.Value="+url.QueryEscape(text))
+		if status != 400 || !strings.Contains(body, "<Code>InvalidParameterValue</Code>") ||
+			!strings.Contains(body, want) {
+			t.Errorf("Query: %s: %d %s, want %s", text, status, body, want)
+		}
+		for member, where := range map[string]string{
+			`"Values":[1,` + number + `]`: "Values", `"Values":[1],"Counts":[` + number + `]`: "Counts",
+			`"StatisticValues":{"SampleCount":1,"Sum":` + number + `,"Minimum":1,"Maximum":1}`: "StatisticValues",
+		} {
+			_, err := c.try("PutMetricData", `{"Namespace":"F","MetricData":[{"MetricName":"m",`+member+`}]}`)
+			if awsapi.Code(err) != "InvalidParameterValueException" ||
+				!strings.Contains(err.Error(), "MetricData.member.1."+where+" is invalid") {
+				t.Errorf("%s: %v", member, err)
+			}
+		}
+		if _, err := c.try("PutMetricAlarm", `{"AlarmName":"a","Namespace":"F","MetricName":"m","Statistic":"Sum",
+			"Period":60,"EvaluationPeriods":1,"ComparisonOperator":"GreaterThanThreshold","Threshold":`+number+`}`,
+		); awsapi.Code(err) != "InvalidParameterValueException" {
+			t.Errorf("Threshold %s: %v", number, err)
+		}
+	}
+	// Any other text is no number.
+	for _, text := range []string{`"1"`, `"nan"`, `"+Infinity"`, `"inf"`, `""`, `true`, `{}`} {
+		status, body := post("application/x-amz-json-1.0", "PutMetricData",
+			`{"Namespace":"F","MetricData":[{"MetricName":"m","Value":`+text+`}]}`)
+		if status != 400 || !strings.Contains(body, "SerializationException") ||
+			!strings.Contains(body, "cannot be converted to Double") {
+			t.Errorf("JSON: %s: %d %s", text, status, body)
+		}
 	}
 }
 

@@ -227,7 +227,7 @@ func stateAt(tx *store.Tx, c *alarmConfig, state string, end int64) (evaluationR
 		return o, nil
 	}
 	verdict := decide(slots, int(n), int(c.needed()), c.missing(), state, func(v float64) bool {
-		return comparisons[c.ComparisonOperator].hit(v, *c.Threshold)
+		return comparisons[c.ComparisonOperator].hit(v, float64(*c.Threshold))
 	})
 	o.state = verdict
 	o.reason, o.reasonData = c.explain(verdict, recent, end)
@@ -350,7 +350,7 @@ func (c *alarmConfig) explain(state string, recent []metricmath.Point, end int64
 		matched := 0
 		hit := comparisons[c.ComparisonOperator]
 		for _, p := range slices.Backward(recent) {
-			if hit.hit(p.Value, *c.Threshold) == (state == "ALARM") {
+			if hit.hit(p.Value, float64(*c.Threshold)) == (state == "ALARM") {
 				matched++
 				list = append(list, number(p.Value)+" ("+time.Unix(p.Time, 0).UTC().Format("02/01/06 15:04:05")+")")
 			}
@@ -368,8 +368,8 @@ func (c *alarmConfig) explain(state string, recent []metricmath.Point, end int64
 		}
 		reason = fmt.Sprintf("Threshold Crossed: %d out of the last %d %s [%s] %s %s%s the threshold (%s) (minimum "+
 			"%d %s for %s transition).",
-			matched, n, plural(n, "datapoint"), strings.Join(list, ", "), verb, not, hit.text, number(*c.Threshold),
-			least, plural(int(least), "datapoint"), change)
+			matched, n, plural(n, "datapoint"), strings.Join(list, ", "), verb, not, hit.text,
+			number(float64(*c.Threshold)), least, plural(int(least), "datapoint"), change)
 	}
 	if len(reason) > 1023 {
 		reason = reason[:1020] + "..."

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/fleetstep/fleetstep/internal/localcloud/awsapi"
@@ -22,22 +23,22 @@ type entityMetricData struct {
 }
 
 type datum struct {
-	MetricName        string        `json:"MetricName" api:"min=1,max=255"`
-	Dimensions        []Dimension   `json:"Dimensions,omitempty" api:"max=30"`
-	Timestamp         *awsapi.Time  `json:"Timestamp,omitempty"`
-	Value             *float64      `json:"Value,omitempty"`
-	StatisticValues   *statisticSet `json:"StatisticValues,omitempty"`
-	Values            []float64     `json:"Values,omitempty"`
-	Counts            []float64     `json:"Counts,omitempty"`
-	Unit              string        `json:"Unit,omitempty"`
-	StorageResolution *int64        `json:"StorageResolution,omitempty" api:"min=1"`
+	MetricName        string          `json:"MetricName" api:"min=1,max=255"`
+	Dimensions        []Dimension     `json:"Dimensions,omitempty" api:"max=30"`
+	Timestamp         *awsapi.Time    `json:"Timestamp,omitempty"`
+	Value             *awsapi.Double  `json:"Value,omitempty"`
+	StatisticValues   *statisticSet   `json:"StatisticValues,omitempty"`
+	Values            []awsapi.Double `json:"Values,omitempty"`
+	Counts            []awsapi.Double `json:"Counts,omitempty"`
+	Unit              string          `json:"Unit,omitempty"`
+	StorageResolution *int64          `json:"StorageResolution,omitempty" api:"min=1"`
 }
 
 type statisticSet struct {
-	SampleCount float64 `json:"SampleCount"`
-	Sum         float64 `json:"Sum"`
-	Minimum     float64 `json:"Minimum"`
-	Maximum     float64 `json:"Maximum"`
+	SampleCount awsapi.Double `json:"SampleCount"`
+	Sum         awsapi.Double `json:"Sum"`
+	Minimum     awsapi.Double `json:"Minimum"`
+	Maximum     awsapi.Double `json:"Maximum"`
 }
 
 var units = strings.Fields(`Seconds Microseconds Milliseconds Bytes Kilobytes Megabytes Gigabytes Terabytes Bits Kilobits Megabits Gigabits
@@ -56,7 +57,7 @@ const (
 // biggest is the greatest magnitude that CloudWatch takes: 2^360.
 var biggest = math.Ldexp(1, 360)
 
-func finite(v float64) bool { return !math.IsNaN(v) && math.Abs(v) <= biggest }
+func finite[F ~float64](v F) bool { return !math.IsNaN(float64(v)) && math.Abs(float64(v)) <= biggest }
 
 func (s *Service) putMetricData(_ context.Context, _ *awsapi.Call, in *putMetricDataIn) (*nothing, error) {
 	if in.Namespace == "" {
@@ -185,10 +186,10 @@ func (d datum) bucket(where string) (bucket, *awsapi.Error) {
 		if !finite(*d.Value) {
 			return bucket{}, errNumber(where+".Value", *d.Value)
 		}
-		return sample(*d.Value, 1), nil
+		return sample(float64(*d.Value), 1), nil
 	case d.StatisticValues != nil:
 		v := *d.StatisticValues
-		for _, x := range []float64{v.SampleCount, v.Sum, v.Minimum, v.Maximum} {
+		for _, x := range []awsapi.Double{v.SampleCount, v.Sum, v.Minimum, v.Maximum} {
 			if !finite(x) {
 				return bucket{}, errNumber(where+".StatisticValues", x)
 			}
@@ -200,14 +201,15 @@ func (d datum) bucket(where string) (bucket, *awsapi.Error) {
 			return bucket{}, errValue(
 				"The parameter %s.StatisticValues.Maximum must be greater than or equal to Minimum.", where)
 		}
-		b := bucket{Count: v.SampleCount, Sum: v.Sum, Min: v.Minimum, Max: v.Maximum}
+		b := bucket{Count: float64(v.SampleCount), Sum: float64(v.Sum), Min: float64(v.Minimum),
+			Max: float64(v.Maximum)}
 		if v.Minimum == v.Maximum {
-			b.Values, b.Counts = []float64{v.Minimum}, []float64{v.SampleCount}
+			b.Values, b.Counts = []float64{b.Min}, []float64{b.Count}
 		} else if v.SampleCount == 1 {
 			// A set of one sample keeps its percentiles.
-			b.Values, b.Counts = []float64{v.Sum}, []float64{1}
+			b.Values, b.Counts = []float64{b.Sum}, []float64{1}
 		} else {
-			b.Opaque = v.SampleCount
+			b.Opaque = b.Count
 		}
 		return b, nil
 	}
@@ -223,7 +225,7 @@ func (d datum) bucket(where string) (bucket, *awsapi.Error) {
 	}
 	var b bucket
 	for i, v := range d.Values {
-		n := 1.0
+		n := awsapi.Double(1)
 		if d.Counts != nil {
 			n = d.Counts[i]
 		}
@@ -234,12 +236,29 @@ func (d datum) bucket(where string) (bucket, *awsapi.Error) {
 			return bucket{}, errNumber(where+".Counts", n)
 		}
 		if n > 0 {
-			b.merge(sample(v, n))
+			b.merge(sample(float64(v), float64(n)))
 		}
 	}
 	return b, nil
 }
 
-func errNumber(where string, v float64) *awsapi.Error {
-	return errValue("The value %v for parameter %s is invalid.", v, where)
+func errNumber(where string, v awsapi.Double) *awsapi.Error {
+	return errValue("The value %s for parameter %s is invalid.", numeral(float64(v)), where)
+}
+
+// numeral is a number as AWS's messages have it: Java's, with its thousands apart.
+func numeral(v float64) string {
+	switch {
+	case math.IsInf(v, 1):
+		return "∞"
+	case math.IsInf(v, -1):
+		return "-∞"
+	}
+	text := strconv.FormatFloat(v, 'f', -1, 64)
+	whole, _, _ := strings.Cut(strings.TrimPrefix(text, "-"), ".")
+	start := strings.Index(text, whole)
+	for i := start + len(whole) - 3; i > start; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
 }
