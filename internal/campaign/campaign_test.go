@@ -353,11 +353,11 @@ func TestABakeIsSkippedAndADeviceTakenOut(t *testing.T) {
 			skipped = w.do(event.CampaignRequest{Verb: event.VerbSkip, Campaign: "fall"}, "me").Changed
 		}
 	})
-	if campaign.State(end.Next) != campaign.Completed || w.stands["rg-000007"].State != event.StandWithdrawn {
+	if campaign.State(end.Next) != campaign.Completed || w.stands["rg-000007"].State != event.StandExcluded {
 		t.Errorf("ended %+v, excluded stands %+v", end, w.stands["rg-000007"])
 	}
 	r, err := campaign.NewReport(t.Context(), w, w, w.load("fall"))
-	if err != nil || len(r.LeftOver) != 2 || r.Devices.Succeeded != 58 {
+	if err != nil || len(r.LeftOver) != 0 || r.Devices.Succeeded != 58 || r.Devices.Excluded != 2 {
 		t.Errorf("report %+v, %v", r, err)
 	}
 }

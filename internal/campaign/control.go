@@ -417,7 +417,7 @@ func (w *Controller) exclude(ctx context.Context, r event.CampaignRequest, who s
 				continue
 			}
 			delete(wanted, thing)
-			changed, err := w.Carrier.Withdraw(ctx, thing, c.ID, event.StandWithdrawn)
+			changed, err := w.Carrier.Withdraw(ctx, thing, c.ID, event.StandExcluded)
 			if err != nil {
 				return err
 			}
@@ -432,10 +432,10 @@ func (w *Controller) exclude(ctx context.Context, r event.CampaignRequest, who s
 					continue
 				}
 				delete(wanted, m.Thing)
-				s := c.standing(m, wave, 1, event.StandWithdrawn, w.Now())
+				s := c.standing(m, wave, 1, event.StandExcluded, w.Now())
 				changed, err := w.Carrier.Exclude(ctx, s, m.Thing)
 				if err == nil && !changed { // it was admitted meanwhile
-					changed, err = w.Carrier.Withdraw(ctx, m.Thing, c.ID, event.StandWithdrawn)
+					changed, err = w.Carrier.Withdraw(ctx, m.Thing, c.ID, event.StandExcluded)
 				}
 				if err != nil {
 					return false, err

@@ -16,6 +16,7 @@ type Numbers struct {
 	Failed    map[event.ErrorName]int `json:"failed,omitempty"`
 	Held      int                     `json:"held"`
 	Withdrawn int                     `json:"withdrawn"`
+	Excluded  int                     `json:"excluded"`
 }
 
 // NumbersOf are those of one wave, or of all with wave -1, of so many devices.
@@ -46,6 +47,8 @@ func NumbersOf(t event.Tally, wave, size int) Numbers {
 			n.Held += count
 		case event.StandWithdrawn:
 			n.Withdrawn += count
+		case event.StandExcluded:
+			n.Excluded += count
 		}
 	}
 	return n
@@ -60,7 +63,7 @@ func (n Numbers) Failures() (all int) {
 }
 
 // Over is how many have come to an end.
-func (n Numbers) Over() int { return n.Succeeded + n.Failures() + n.Held + n.Withdrawn }
+func (n Numbers) Over() int { return n.Succeeded + n.Failures() + n.Held + n.Withdrawn + n.Excluded }
 
 // Open is how many have been admitted and have not come to an end.
 func (n Numbers) Open() int { return n.Idle() + n.Running }

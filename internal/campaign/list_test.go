@@ -109,8 +109,8 @@ func TestManyAreRetriedPageByPage(t *testing.T) {
 	}
 }
 
-// TestAReportNamesWhoIsLeftOver: those whom nobody asked, those that were taken out, and none that has ended or
-// failed. While the index does not show all of them the report is not written.
+// TestAReportNamesWhoIsLeftOver: those whom nobody asked, and those that were held; none that has ended or failed,
+// and none that an operator has excluded. While the index does not show all of them the report is not written.
 func TestAReportNamesWhoIsLeftOver(t *testing.T) {
 	for _, stage := range []bool{false, true} {
 		t.Run(fmt.Sprint("staged ", stage), func(t *testing.T) {
@@ -126,7 +126,10 @@ func TestAReportNamesWhoIsLeftOver(t *testing.T) {
 			w.away["rg-000007"] = true
 			w.unlisted = "rg-000007"
 			w.do(event.CampaignRequest{Verb: event.VerbExclude, Campaign: "fall", Why: "x",
-				Things: []event.ThingName{"rg-000007"}}, "me")
+				Things: []event.ThingName{"rg-000007", "rg-000008"}}, "me")
+			withdrawn := w.stands["rg-000007"] // as an earlier version has written it
+			withdrawn.State = event.StandWithdrawn
+			w.stands["rg-000007"] = withdrawn
 			if stage {
 				clear(w.fails)
 			}
@@ -144,7 +147,7 @@ func TestAReportNamesWhoIsLeftOver(t *testing.T) {
 			}
 			r, err := campaign.NewReport(t.Context(), w, w, w.load("fall"))
 			if err != nil || len(r.LeftOver) != r.Devices.Planned+r.Devices.Held+r.Devices.Withdrawn ||
-				!slices.Contains(r.LeftOver, "rg-000007") {
+				!slices.Contains(r.LeftOver, "rg-000007") || r.Devices.Excluded != 1 {
 				t.Fatalf("%v: %d of %+v", err, len(r.LeftOver), r.Devices)
 			}
 			for _, thing := range r.LeftOver {

@@ -52,7 +52,7 @@ func (c Campaigns) prove(ctx context.Context, subject string) (string, error) {
 
 // NumbersView are how many devices stand where.
 type NumbersView struct {
-	Planned, Admitted, Waiting, Running, Staged, Succeeded, Held, Withdrawn int
+	Planned, Admitted, Waiting, Running, Staged, Succeeded, Held, Withdrawn, Excluded int
 
 	Failed map[string]int
 }
@@ -74,6 +74,9 @@ func (n NumbersView) String() string {
 	}
 	if n.Held+n.Withdrawn > 0 {
 		text += fmt.Sprintf(", %d held, %d withdrawn", n.Held, n.Withdrawn)
+	}
+	if n.Excluded > 0 {
+		text += fmt.Sprintf(", %d excluded", n.Excluded)
 	}
 	return text
 }

@@ -187,10 +187,14 @@ func TestACampaignIsDescribedAndWatched(t *testing.T) {
 		t.Errorf("report: code %d, %s", r.code, r.out)
 	}
 	many := map[string][]answer{invoking("describe-campaign"): ok(`{"campaign": {"campaignId": "fall", "state": "HALTED",
-		"devices": {"planned": 3000, "held": 20, "withdrawn": 1}, "leftOver": ["rg-9", "rg-8"]}}`)}
+		"devices": {"planned": 3000, "held": 20, "withdrawn": 1, "excluded": 7},
+		"leftOver": ["rg-9", "rg-8"]}}`)}
 	if r = run(t, setup{answers: many}, "campaign", "report", "fall"); !strings.HasSuffix(r.out,
 		"left over: rg-8\nthese are the first 2 of 3021 that are left over\n") {
 		t.Errorf("report: code %d, %s", r.code, r.out)
+	}
+	if !strings.Contains(r.out, "20 held, 1 withdrawn, 7 excluded\n") {
+		t.Errorf("report: %s", r.out)
 	}
 	if r = run(t, setup{answers: answers("RUNNING")}, "campaign", "report", "fall"); r.code != 1 {
 		t.Errorf("a report before the end: code %d, %s", r.code, r.out)

@@ -33,19 +33,20 @@ const (
 	StandSucceeded StandState = "SUCCEEDED" // it runs what it was to
 	StandFailed    StandState = "FAILED"    // it does not, and its Error says why
 	StandHeld      StandState = "HELD"      // its campaign was stopped before it got further
-	StandWithdrawn StandState = "WITHDRAWN" // an operator, or the end of the campaign, took it out
+	StandWithdrawn StandState = "WITHDRAWN" // the end of the campaign took it out
+	StandExcluded  StandState = "EXCLUDED"  // an operator took it out
 )
 
 // StandStates are all of them, in the order of a device's way.
 func StandStates() []StandState {
 	return []StandState{StandAdmitted, StandWaiting, StandRunning, StandStaged, StandSucceeded, StandFailed, StandHeld,
-		StandWithdrawn}
+		StandWithdrawn, StandExcluded}
 }
 
 // Over reports whether a device in this state goes on only if it is asked to try again.
 func (s StandState) Over() bool {
 	switch s {
-	case StandSucceeded, StandFailed, StandHeld, StandWithdrawn:
+	case StandSucceeded, StandFailed, StandHeld, StandWithdrawn, StandExcluded:
 		return true
 	}
 	return false

@@ -60,6 +60,7 @@ type CampaignSummary struct {
 	Failed               int                `json:"failed"`
 	Held                 int                `json:"held"`
 	Withdrawn            int                `json:"withdrawn"`
+	Excluded             int                `json:"excluded,omitempty"`
 	Stage                *CampaignStage     `json:"stage,omitempty"`
 	Waves                []CampaignWave     `json:"waves"`
 	InDangerPeak         int                `json:"inDangerPeak,omitempty"` // with a budget
@@ -399,9 +400,14 @@ func (p *played) look(r campaign.Report) {
 	line := fmt.Sprintf("%s %s %s", r.State, r.Wave, r.Phase)
 	if line != p.shown {
 		p.shown = line
+		excluded := ""
+		if n.Excluded > 0 {
+			excluded = fmt.Sprintf(", %d excluded", n.Excluded)
+		}
 		p.printf("%8s  %s: %d planned, %d admitted, %d waiting, %d running, %d staged, %d succeeded, %d failed, "+
-			"%d held, %d withdrawn", p.Env.Now().Sub(p.start).Round(time.Second), strings.TrimSpace(line), n.Planned,
-			n.Admitted, n.Waiting, n.Running, n.Staged, n.Succeeded, n.Failures(), n.Held, n.Withdrawn)
+			"%d held, %d withdrawn%s", p.Env.Now().Sub(p.start).Round(time.Second), strings.TrimSpace(line), n.Planned,
+			n.Admitted, n.Waiting, n.Running, n.Staged, n.Succeeded, n.Failures(), n.Held, n.Withdrawn,
+			excluded)
 	}
 }
 
@@ -484,8 +490,8 @@ func (p *played) conclude(ctx context.Context, r campaign.Report, fleet *simulat
 	s := CampaignSummary{
 		CampaignID: p.id, Verdict: strings.ToLower(string(r.State)), HaltedWave: r.HaltedIn, Devices: p.Devices,
 		Succeeded: r.Devices.Succeeded, Failed: r.Devices.Failures(), Held: r.Devices.Held,
-		Withdrawn: r.Devices.Withdrawn, OpenExecutionsPeak: p.peak, InDangerPeak: p.danger,
-		Seconds: float64(int(seconds*10+0.5)) / 10,
+		Withdrawn: r.Devices.Withdrawn, Excluded: r.Devices.Excluded, OpenExecutionsPeak: p.peak,
+		InDangerPeak: p.danger, Seconds: float64(int(seconds*10+0.5)) / 10,
 	}
 	if r.State == campaign.Halted {
 		s.HaltReason = r.Why
