@@ -604,7 +604,12 @@ func TestFailuresAreTriedAgain(t *testing.T) {
 			problems[0].Path != "$.wave" || !strings.Contains(problems[0].Allowed, `"all"`) {
 			t.Errorf("retried in a wave that there is not: %v", err)
 		}
-		again.Wave, w.unlisted = "all", "rg-000001"
+		again.Wave, again.Error = "all", "Download.Faild"
+		if _, err := w.controller().Do(t.Context(), again, "me"); !errors.As(err, &problems) ||
+			problems[0].Path != "$.error" || !strings.Contains(problems[0].Allowed, "one of Download.Failed ") {
+			t.Errorf("retried after an error that there is not: %v", err)
+		}
+		again.Error, w.unlisted = "Download.Failed", "rg-000001"
 		if out := w.do(again, "me"); out.Devices != 0 || out.Unlisted != 1 || out.Changed {
 			t.Errorf("retried what the index does not show: %+v", out)
 		}

@@ -20,6 +20,8 @@ type ControllerPorts struct {
 	Carrier  Carrier
 	Callback Callback
 	Now      func() time.Time
+	// Errors are the names with which an operation fails; of one that is not among them any may be.
+	Errors map[event.Operation][]event.ErrorName
 }
 
 // Controller does what operators ask. Each verb may be repeated: what was done is not done
@@ -473,6 +475,11 @@ func (w *Controller) retry(ctx context.Context, r event.CampaignRequest, who str
 		return ErrOver
 	case c.State != Running && c.State != Held:
 		return fmt.Errorf("%w: %s", ErrNothingToDo, c.moment())
+	}
+	if names := w.Errors[c.Request.Operation]; r.Error != "" && len(names) > 0 {
+		if allowed := (errorNames{names}).allowed(string(r.Error)); allowed != "" {
+			return event.Problems{{Path: "$.error", Value: string(r.Error), Allowed: allowed}}
+		}
 	}
 	where := event.Where{State: event.StandFailed, Error: r.Error, Wave: -1, Model: r.Model}
 	if r.Wave != "" {

@@ -110,7 +110,11 @@ func (w *Creator) Create(ctx context.Context, ask event.CreateCampaignRequest, w
 		return Created{Campaign: id, Searching: searching}, nil
 	}
 	plan, late := NewPlan(r, id, devices, w.Now())
-	if problems = append(problems, late...); len(problems) > 0 {
+	if problems = append(problems, late...); len(problems) == 1 && plan.Total == 0 && problems[0].Path == "$.targets" {
+		return fail(id, fmt.Errorf(`%w: %s; look at the targets, or ask for "allowEmpty": true`, ErrEmpty,
+			plan.why(len(devices))))
+	}
+	if len(problems) > 0 {
 		return Created{}, problems.Sorted()
 	}
 	plan.Notes = append(plan.Notes, notes...)

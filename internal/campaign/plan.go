@@ -374,6 +374,11 @@ const (
 // Functions Developer Guide, "Quotas related to state throttling", read 2026-11).
 const mostStarts = 150
 
+// startAhead is how far ahead a campaign may begin. It waits in a state of its execution, which lasts 347 days
+// (statemachines/firmware-campaign.asl.json); an execution lasts a year (Step Functions Developer Guide, "Quotas
+// related to state machine executions", read 2026-12).
+const startAhead = 300 * 24 * time.Hour
+
 // estimate says how long it takes, and what cannot be.
 func (p *Plan) estimate(r Request, now time.Time) (problems event.Problems) {
 	begins := now
@@ -381,6 +386,12 @@ func (p *Plan) estimate(r Request, now time.Time) (problems event.Problems) {
 		begins = *r.Start
 	} else if r.Start != nil {
 		p.note("start, %s, is past: it begins at once", r.Start.Format(time.RFC3339))
+	}
+	if begins.Sub(now) > startAhead {
+		problems = append(problems, event.Problem{Path: "$.start", Value: r.Start.Format(time.RFC3339),
+			Allowed: fmt.Sprintf("%s or earlier: a campaign waits in an execution, which lasts a year at most",
+				now.Add(startAhead).UTC().Format(time.RFC3339))})
+		return problems
 	}
 	at := begins
 	if r.Stage != nil {

@@ -307,6 +307,18 @@ func TestAPlanTellsOfAStartThatIsPast(t *testing.T) {
 	}
 }
 
+// TestACampaignBeginsWithinAYear: its execution lasts no longer.
+func TestACampaignBeginsWithinAYear(t *testing.T) {
+	w := newWorld(t, 60)
+	for start, refused := range map[string]bool{"2062-12-01T00:00:00Z": true, "2027-06-01T00:00:00Z": false} {
+		_, err := w.ask([]byte(`{`+simple+`, "start": "`+start+`"}`), "me", true)
+		problems, _ := errors.AsType[event.Problems](err)
+		if got := len(problems) == 1 && problems[0].Path == "$.start"; got != refused || !refused && err != nil {
+			t.Errorf("%s: %v", start, err)
+		}
+	}
+}
+
 // TestAPlanTellsWhoIsWithdrawn at the end: of a small wave nobody, as long as it lasts.
 func TestAPlanTellsWhoIsWithdrawn(t *testing.T) {
 	for devices, want := range map[int]string{
@@ -340,7 +352,14 @@ func TestATargetOfNobody(t *testing.T) {
 		w.devices[i].Version = "2.0.0"
 	}
 	_, err := w.ask([]byte(`{"campaignId": "c", `+simple+`}`), "me", false)
-	if err == nil || !strings.Contains(err.Error(), "3 devices found; 3: it runs that version already") {
+	const why = "3 devices found; 3: it runs that version already"
+	if !errors.Is(err, campaign.ErrEmpty) || !strings.Contains(err.Error(), why) {
+		t.Errorf("refused with %v", err)
+	}
+	// With other mistakes it is one of them.
+	_, err = w.ask([]byte(`{"campaignId": "c", `+simple+`, "gate": {"alarms": ["none"]}}`), "me", false)
+	problems, _ := errors.AsType[event.Problems](err)
+	if len(problems) != 2 || problems[1].Path != "$.targets" {
 		t.Errorf("refused with %v", err)
 	}
 	c := w.create(`{"campaignId": "c", ` + simple + `, "allowEmpty": true}`)
@@ -446,13 +465,15 @@ func TestAllMistakesOfAPayloadAreTold(t *testing.T) {
 	_, err := campaign.Parse([]byte(`{
 		"campaignId": "a b", "images": [{"models": [7], "from": ["~1"], "firmware": {"version": "bad"}},
 		{"firmware": {}}],
-		"operation": "blink", "targets": {}, "rate": 0, "windows": [{"from": "25:00", "days": ["MON", "MON"]}],
+		"operation": "blink", "activation": "bad", "targets": {}, "rate": 0, "windows": [{"from": "25:00", "days": ["MON", "MON"]}],
 		"zone": "Nowhere", "blackout": [{"from": "2026-12-02", "to": "2026-12-01"}, {"from": "x"}], "priority": 101,
-		"retry": [{"error": "x", "times": 5}, {"error": "Verify.WrongVersion"}, {}],
+		"retry": [{"error": "x", "times": 5}, {"error": "Verify.WrongVersion"}, {}, {"error": "Download.Failed"},
+		{"error": "Download.Failed", "times": 2}],
 		"start": "now", "approval": {"sixEyes": true}, "onFail": "undo", "attempts": 11, "colour": 1,
 		"gate": {"success": 1, "haltOn": {"x": 1, "Verify.WrongVersion": 0}, "notReturned": -1,
 		"alarms": [7, "errors", "arn:aws:sns:x", "`+strings.Repeat("a", 256)+`"]},
-		"waves": [{"name": "a"}, {"name": "a", "percent": 60, "count": 1}, {"percent": 50, "bakeMinutes": -1}]}`),
+		"waves": [{"name": "a"}, {"name": "a", "percent": 60, "count": 1}, {"percent": 50, "bakeMinutes": -1},
+		{"name": "d", "percent": -3}]}`),
 		forms(), "firmware")
 	var problems event.Problems
 	if !errors.As(err, &problems) {
@@ -463,12 +484,15 @@ func TestAllMistakesOfAPayloadAreTold(t *testing.T) {
 		paths = append(paths, p.Path)
 	}
 	want := []string{
-		"$", "$.approval.sixEyes", "$.attempts", "$.blackout[0].to", "$.blackout[1].from", "$.blackout[1].to",
+		"$", "$.activation", "$.approval.sixEyes", "$.attempts", "$.blackout[0].to", "$.blackout[1].from",
+		"$.blackout[1].to",
 		"$.campaignId", "$.colour", "$.gate.alarms[0]", "$.gate.alarms[2]", "$.gate.alarms[3]",
 		"$.gate.haltOn.Verify.WrongVersion", "$.gate.haltOn.x", "$.gate.notReturned", "$.gate.success",
+		"$.images[0].firmware", "$.images[0].from[0]", "$.images[0].models[0]", "$.images[1]",
 		"$.onFail", "$.priority", "$.rate",
-		"$.retry[0].error", "$.retry[0].times", "$.retry[2].error", "$.start", "$.targets", "$.waves[0]", "$.waves[1]",
-		"$.waves[1].name", "$.waves[2].bakeMinutes", "$.waves[2].name", "$.waves[2].percent", "$.windows[0].days[1]",
+		"$.retry[0].error", "$.retry[0].times", "$.retry[2].error", "$.retry[4].error", "$.start", "$.targets",
+		"$.waves[0]", "$.waves[1]", "$.waves[1].name", "$.waves[2].bakeMinutes", "$.waves[2].name",
+		"$.waves[2].percent", "$.waves[3].percent", "$.windows[0].days[1]",
 		"$.windows[0].from", "$.windows[0].to", "$.zone",
 	}
 	if !slices.Equal(paths, want) {

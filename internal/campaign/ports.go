@@ -19,6 +19,8 @@ var (
 	ErrChanged = errors.New("changed since it was read")
 	// ErrConflict: the id is another campaign's.
 	ErrConflict = errors.New("the id is taken by another campaign")
+	// ErrEmpty: no device of the targets takes part, and nothing else is wrong.
+	ErrEmpty = errors.New("no device is eligible")
 	// ErrOver: the campaign is over.
 	ErrOver = errors.New("the campaign is over")
 	// ErrNothingToDo: the verb is for another moment.

@@ -222,13 +222,13 @@ func (r *Request) stage(c *payload.Checker, v any) {
 func (r *Request) what(c *payload.Checker, m map[string]any, forms []event.Form) (form event.Form) {
 	_, named := m["operation"]
 	_, imaged := m["images"]
-	if named == imaged {
-		if named {
-			c.Add("$", "images and operation", "one of them")
-		} else {
-			c.Add("$", nil, "images, or operation and input")
-		}
+	if !named && !imaged {
+		c.Add("$", nil, "images, or operation and input")
 		return form
+	}
+	if named && imaged {
+		c.Add("$", "images and operation", "one of them")
+		named = false // the mistakes of images are told all the same
 	}
 	form, ok := r.form(c, m, forms, named)
 	if !ok {
@@ -454,7 +454,7 @@ func (r *Request) waves(c *payload.Checker, m map[string]any, errors errorNames)
 		case !byShare && !byCount && i < len(list)-1:
 			c.Add(at, nil, "percent or count: only the last wave is the rest")
 		}
-		if thousandths += int(math.Round(1000 * w.Percent)); thousandths > 100_000 && byShare {
+		if thousandths += int(math.Round(1000 * w.Percent)); thousandths > 100_000 && w.Percent > 0 {
 			c.Add(at+".percent", w.Percent, "percentages of all waves that are 100 together; these are %v",
 				float64(thousandths)/1000)
 		}
@@ -611,6 +611,9 @@ func (r *Request) retry(c *payload.Checker, m map[string]any, errors errorNames)
 			c.Add(at+".error", name, "%s", allowed)
 		}
 		one.Error = event.ErrorName(name)
+		if name != "" && slices.ContainsFunc(r.Retry, func(o event.Again) bool { return o.Error == one.Error }) {
+			c.Add(at+".error", name, "another error than those before")
+		}
 		if n, ok := c.Number(at, o, "times", 1, 9, 1); ok {
 			one.Times = int(n)
 		}

@@ -376,7 +376,8 @@ func (w *world) driver() *campaign.Driver {
 
 func (w *world) controller() *campaign.Controller {
 	return &campaign.Controller{ControllerPorts: campaign.ControllerPorts{Store: w, Manifest: w, Counts: w, Flags: w,
-		Carrier: w, Callback: w, Now: w.clock}}
+		Carrier: w, Callback: w, Now: w.clock, Errors: map[event.Operation][]event.ErrorName{
+			"firmware": {"Download.Failed", "Device.Busy"}}}}
 }
 
 func (w *world) create(payload string) campaign.Campaign {

@@ -65,6 +65,11 @@ func (n NumbersView) Failures() (all int) {
 	return all
 }
 
+func (n NumbersView) total() int {
+	return n.Planned + n.Admitted + n.Waiting + n.Running + n.Staged + n.Succeeded + n.Failures() + n.Held +
+		n.Withdrawn + n.Excluded
+}
+
 // String is a line.
 func (n NumbersView) String() string {
 	text := fmt.Sprintf("%d planned, %d admitted, %d waiting, %d running, %d succeeded, %d failed", n.Planned,
@@ -241,7 +246,8 @@ func campaignCreate(env *Env, plan bool) *cobra.Command {
 		Long: `Plans a campaign and creates it, by invoking the stack's create-campaign function.
 The same payload again gives the same campaign; the answer then says that it
 existed. All mistakes in the payload and in its plan are reported at once, each with
-its path. A campaign that cannot fit is refused, with the number that must change.`,
+its path. A campaign that cannot fit is refused, with the number that must change. Targets
+of which no device is eligible give no campaign: exit code 3.`,
 		Example: "  fleetstep campaign create --file events/create-campaign-demo.json",
 		Args:    NoArgs,
 	}
@@ -546,8 +552,8 @@ func campaignWatch(env *Env) *cobra.Command {
 	f := &campaignFlags{env: env}
 	c := &cobra.Command{Use: "watch CAMPAIGN", Short: "Show what changes, until a campaign is over",
 		Long: `Shows a line whenever something changes. Exit code 0 if the campaign was completed,
-1 if it was halted or aborted, or if there is no answer for five minutes. Ctrl-C
-ends the command with 130; the campaign goes on.`, Args: oneCampaign}
+1 if it was halted or aborted, or if there is no answer for five minutes, 3 if no device was
+in it. Ctrl-C ends the command with 130; the campaign goes on.`, Args: oneCampaign}
 	c.RunE = func(c *cobra.Command, args []string) error {
 		api, err := f.campaigns(c.Context())
 		if err != nil {
@@ -578,6 +584,8 @@ ends the command with 130; the campaign goes on.`, Args: oneCampaign}
 				}
 			}
 			switch {
+			case view.State == "COMPLETED" && view.Devices.total() == 0:
+				return NobodyError{fmt.Errorf("campaign %s is COMPLETED, and no device was in it", args[0])}
 			case view.State == "COMPLETED":
 				return nil
 			case view.Over():

@@ -174,6 +174,12 @@ func TestACampaignIsDescribedAndWatched(t *testing.T) {
 			t.Errorf("away %s: code %d, %s%s", name, r.code, r.out, r.text)
 		}
 	}
+	nobody := map[string][]answer{invoking("describe-campaign"): ok(`{"campaign": {"campaignId": "fall",
+		"state": "COMPLETED", "devices": {"planned": 0}}}`)}
+	if r = run(t, setup{answers: nobody}, "campaign", "watch", "fall"); r.code != 3 ||
+		r.text != "campaign fall is COMPLETED, and no device was in it" {
+		t.Errorf("of nobody: code %d, %s%s", r.code, r.out, r.text)
+	}
 	interrupted := setup{answers: answers("RUNNING"), sleep: func(context.Context) error { return context.Canceled }}
 	if r = run(t, interrupted, "campaign", "watch", "fall"); r.code != 130 || r.text != "interrupted" {
 		t.Errorf("interrupted: code %d, %s%s", r.code, r.out, r.text)

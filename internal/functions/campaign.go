@@ -226,6 +226,9 @@ func verbs(ctx context.Context, env Env, cfg aws.Config, now func() time.Time, n
 	}}
 	if slices.Contains(which, event.VerbRetry) { // the others touch no device
 		controller.Manifest, controller.Carrier = p.manifest(), p.carrier(store)
+		controller.Errors = map[event.Operation][]event.ErrorName{
+			upgrade.Operation: upgrade.NewForm(nil, upgrade.Rules{}).Errors,
+		}
 	}
 	identities, err := workflowsts.New(ctx, cfg, p.now)
 	p.failed(err)

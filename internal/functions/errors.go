@@ -16,7 +16,7 @@ import (
 const (
 	TypeInvalidPayload = "InvalidPayload"   // create-job: the message lists every mistake
 	TypeJobConflict    = "JobConflict"      // create-job: the job id is taken by another job
-	TypeEmptyTarget    = "EmptyTarget"      // create-job: no device is in the target
+	TypeEmptyTarget    = "EmptyTarget"      // create-job, create-campaign: no device is in the target
 	TypeJobOver        = "JobOver"          // control: the job is over, and cannot be paused or resumed
 	TypeUnproved       = "Unproved"         // control: the request's proof of who asks is none
 	TypeNoCampaign     = "CampaignNotFound" // there is no such campaign
@@ -80,7 +80,7 @@ func named(err error) error {
 		name = TypeInvalidPayload
 	case errors.Is(err, jobs.ErrConflict):
 		name = TypeJobConflict
-	case errors.Is(err, jobs.ErrEmpty):
+	case errors.Is(err, jobs.ErrEmpty), errors.Is(err, campaign.ErrEmpty):
 		name = TypeEmptyTarget
 	case isPermanent(err):
 		name = TypePermanent
