@@ -510,7 +510,7 @@ func TestMessagesComeInBatches(t *testing.T) {
 	if timeout == 0 || visible < 6*timeout {
 		t.Errorf("messages come again after %v s, the function has %v s", visible, timeout)
 	}
-	if at(queue, "RedrivePolicy", "maxReceiveCount") != float64(10) ||
+	if at(queue, "RedrivePolicy", "maxReceiveCount") != float64(20) ||
 		at(queue, "RedrivePolicy", "deadLetterTargetArn", "Fn::GetAtt", 0) != "MessageDeadLetterQueue" {
 		t.Errorf("what fails for good goes to %s", text(queue["RedrivePolicy"]))
 	}

@@ -199,7 +199,7 @@ func (d *device) environment(account *account, p *parameters) map[string]*string
 // (read 2026-11).
 const (
 	visibilitySeconds = 60
-	maxReceives       = 10
+	maxReceives       = 20
 	batchSize         = 10
 )
 

@@ -167,7 +167,7 @@ func newStack(app awscdk.App, name, assets, createJob string, operations *operat
 	output(stack, "DeadLetterQueueUrl", "Messages that no rule action or function could process",
 		notify.deadLetters.Ref())
 	output(stack, "MessageQueueUrl", "What devices say, until a function has taken it", device.queue.Ref())
-	output(stack, "MessageDeadLetterQueueUrl", "Messages of devices that were tried ten times",
+	output(stack, "MessageDeadLetterQueueUrl", "Messages of devices that were tried twenty times",
 		notify.messageDeadLetters.Ref())
 	output(stack, "DashboardName", "The CloudWatch dashboard of the fleet", dashboard.Ref())
 	output(stack, "AgentTopic", "Where an agent listens, with {thing} for its thing's name",

@@ -17,8 +17,8 @@ func deadletter(env *Env) *cobra.Command {
 		Use:   "deadletter",
 		Short: "List, show, redrive and delete messages that nobody could process",
 		Long: `Reads the two dead-letter queues of a stack. They have the messages that were
-received from a queue ten times, and the events that a rule could not deliver or
-that a function failed to handle three times. Remove the cause first; "show" prints
+received from a queue too often (those of devices, twenty times), and the events that a rule
+could not deliver or that a function failed to handle three times. Remove the cause first; "show" prints
 it.`,
 	}
 	Group(c)

@@ -97,8 +97,8 @@ func (h *deviceMessages) batch(ctx context.Context, batch events.SQSEvent) (even
 
 // soonReceipts is how often a message that failed comes again within seconds: what
 // two functions disagree about is over then. What still fails is somebody's outage,
-// and comes again when the queue's visibility timeout has passed, so that its ten
-// receipts last for five minutes.
+// and comes again when the queue's visibility timeout has passed, so that its twenty
+// receipts last for a quarter of an hour.
 const soonReceipts = 5
 
 // comesAgain is when a message that failed is to come again, from 2 to 10 seconds,

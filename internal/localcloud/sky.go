@@ -40,6 +40,7 @@ const (
 	WeatherThrottled = weather.Throttled
 	WeatherLost      = weather.Lost
 	WeatherCut       = weather.Cut
+	WeatherImpaired  = weather.Impaired
 )
 
 // ParseWeather reads what the weather is like (none, bad, or kinds of it) and the

@@ -54,6 +54,7 @@ func TestEachKindIsInItsServicesWords(t *testing.T) {
 		{"failed", "dynamodb", "PutItem", "InternalServerError 500"},
 		{"failed", "s3", "GetObject", "InternalError 500"},
 		{"failed", "iot", "ListThings", "InternalFailureException 500"},
+		{"impaired", "sqs", "ListQueues", "InternalFailure 500"},
 		{"conflicts", "dynamodb", "PutItem", "TransactionConflictException 400"},
 		{"conflicts", "dynamodb", "TransactWriteItems", "TransactionCanceledException 400"},
 		{"unanswered", "dynamodb", "PutItem", "InternalServerError 500"},
@@ -73,6 +74,55 @@ func TestEachKindIsInItsServicesWords(t *testing.T) {
 		if done := found.Item != nil; done != (row.kind == "unanswered") {
 			t.Errorf("%s %s:%s was done: %v", row.kind, row.service, row.operation, done)
 		}
+	}
+}
+
+// TestAServiceIsInTroubleForMinutes asks two services every five seconds for two days: each is in trouble for a tenth
+// of the time, for some minutes at once, and not both together.
+func TestAServiceIsInTroubleForMinutes(t *testing.T) {
+	l := under(t, "impaired=0.1")
+	who := l.someone()
+	l.cloud.BeginWeather()
+	const every, asked = 5 * time.Second, 2 * 24 * 3600 / 5
+	refused := map[string]int{}
+	var spells []time.Duration
+	both, lasts := 0, time.Duration(0)
+	for range asked {
+		var failed []string
+		for service, operation := range map[string]string{"sqs": "ListQueues", "sns": "ListTopics"} {
+			if _, err := l.cloud.Door().Call(t.Context(), who, service, operation, map[string]any{}); err != nil {
+				failed = append(failed, service)
+				refused[service]++
+			}
+		}
+		switch {
+		case slices.Contains(failed, "sqs"):
+			lasts += every
+		case lasts > 0:
+			spells, lasts = append(spells, lasts), 0
+		}
+		if len(failed) == 2 {
+			both++
+		}
+		l.sched.RunFor(every)
+	}
+	for service, n := range refused {
+		if n < asked/20 || n > asked/6 {
+			t.Errorf("%s refused %d of %d calls", service, n, asked)
+		}
+	}
+	if both > asked/20 {
+		t.Errorf("both refused %d of %d times", both, asked)
+	}
+	if shortest := slices.Min(spells); shortest < 25*time.Second {
+		t.Errorf("a spell lasted %v", shortest)
+	}
+	slices.Sort(spells)
+	if median := spells[len(spells)/2]; median < time.Minute || median > 4*time.Minute {
+		t.Errorf("half of %d spells lasted %v and less", len(spells), median)
+	}
+	if events := l.cloud.WeatherEvents(); len(events) < len(spells) {
+		t.Errorf("%d events of %d spells", len(events), len(spells))
 	}
 }
 

@@ -509,7 +509,7 @@ func TestWhatIsNoJSONIsToldAtItsLine(t *testing.T) {
 		"a state twice": {strings.Replace(asl, `"Finalize": {`, `"Look": {"Type": "Pass", "End": true}, "Finalize": {`, 1),
 			[]string{`$.States.Look: "Look": each member once`}},
 		"another type": {strings.Replace(asl, `"MaxAttempts": 20`, `"MaxAttempts": "20"`, 1),
-			[]string{"line 45, column ", "MaxAttempts", "string"}},
+			[]string{"line 35, column ", "MaxAttempts", "string"}},
 		"too much": {strings.Replace(asl, `"Comment": "`, `"Comment": "`+strings.Repeat("x", 1<<20), 1),
 			[]string{"at most 1048576 bytes"}},
 	} {

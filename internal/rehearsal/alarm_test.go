@@ -160,7 +160,7 @@ func TestAlarmsOfTheMachinery(t *testing.T) {
 			first: func(t *testing.T, w *world) { w.event(t, "handle-job-event") },
 		},
 		{
-			name: "a message has failed ten times", alarms: []string{"dead-letters"}, lasts: 15 * time.Minute,
+			name: "a message has failed twenty times", alarms: []string{"dead-letters"}, lasts: 30 * time.Minute,
 			first: func(t *testing.T, w *world) {
 				w.must(t, "sqs", "SendMessage", map[string]any{
 					"QueueUrl": w.resources(t, stack)["MessageQueue"], "MessageBody": "no JSON",

@@ -96,6 +96,15 @@ var mutations = []mutation{
 		[]edit{{templateJSON, `\"Runtime.ExitError\",`, ``}}, "job", "killed=0.03", 0,
 	},
 	{
+		"backoff", "a download that was not served is asked for again at once",
+		[]edit{{templateJSON, `[10, 30, 120, 300, 600]`, `[0, 0, 0, 0, 0]`}}, "job", "impaired=0.1", 4,
+	},
+	{
+		"patience", "a function that meets a service in trouble is tried for a minute only", []edit{{
+			templateJSON, `\"MaxAttempts\":20,\"MaxDelaySeconds\":120`, `\"MaxAttempts\":6,\"MaxDelaySeconds\":60`,
+		}}, "job", "impaired=0.1", 1,
+	},
+	{
 		"news", "news that no step waits for is not kept", []edit{
 			{deliverGo, `	if !out.kept {
 `, `	if !out.kept && !mutant("news") {
@@ -219,7 +228,6 @@ func TestMendingsAreMissed(t *testing.T) {
 		return only != "all" && !strings.Contains(m.name, only)
 	})
 	files := changed(t, root, mutations)
-	template := infra.Versioned([]byte(files[templateJSON]))
 	delete(files, templateJSON)
 	program := sync.OnceValue(func() string { return build(t, root, files) })
 	for _, m := range chosen {
@@ -227,6 +235,7 @@ func TestMendingsAreMissed(t *testing.T) {
 			t.Parallel()
 			m.missed(t, func(y tale, seed uint64) error {
 				if m.edits[0].file == templateJSON {
+					template := infra.Versioned([]byte(changed(t, root, []mutation{m})[templateJSON]))
 					_, err := y.play(t.Context(), t.TempDir(), seed, m.weather, template)
 					return err
 				}

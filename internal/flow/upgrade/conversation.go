@@ -31,8 +31,12 @@ const (
 	forNothing   = ""     // an answer to a look from before the last command
 )
 
-// mostTries is how often a step is entered again in one execution.
+// mostTries is how often a step is entered in one execution because of its device.
 const mostTries = 4
+
+// mostDownloads is how often a download is asked for in one execution: also where whoever has the image could not
+// serve it. The pauses of Backoff between six of them outlive a trouble of eight minutes.
+const mostDownloads = 6
 
 // mostFaults is how often one try of a step gives its command again after the device
 // has told that it failed and a look shows that it may be well next time.
@@ -73,6 +77,7 @@ type memory struct {
 	Blocked    *event.Fault    `json:"blocked,omitempty"`   // how it refuses every command that takes time
 	BlockedAt  int             `json:"blockedAt,omitempty"` // Sends of the command that it refused so
 	Passes     int             `json:"passes,omitempty"`    // of Download or Activate before
+	Refused    int             `json:"refused,omitempty"`   // those of Download that were not served the image
 	Inspection *Inspection     `json:"inspection,omitempty"`
 	Add        []device.Object `json:"add,omitempty"`    // Subscriptions, after others are removed
 	Repair     []device.Object `json:"repair,omitempty"` // after that
@@ -110,6 +115,12 @@ func (m memory) version() string { return m.Document.Firmware.Version }
 func (m memory) separate() bool {
 	return m.Document.Activation.Mode == ActivateSeparate || m.Quirks.Has(quirk.NoAutoActivate) && !m.single()
 }
+
+// interruptible reports whether a download that its device has interrupted may be asked for again, and servable
+// one that was not served.
+func (m memory) interruptible() bool { return m.servable() && max(m.Passes, 1)-m.Refused < mostTries }
+func (m memory) servable() bool      { return max(m.Passes, 1) < mostDownloads }
+
 func (m memory) single() bool { return m.Target.Path == m.Active.Path }
 
 // dangerous reports whether the device may restart into another image after a move. A download
@@ -132,7 +143,8 @@ func (f *Flow) Begin(_ context.Context, t event.Turn, step event.StepInput) (eve
 	}
 	m := memory{
 		Document: in.document, Since: t.Now, Soaked: in.Soaked, Overdue: in.overdue(), Renewed: in.Renewed,
-		Window: step.Input.Window,
+		Refused: in.Refused,
+		Window:  step.Input.Window,
 	}
 	if m.Resumed, err = readResumption(step.Input); err != nil {
 		return event.Move{}, err

@@ -983,20 +983,35 @@ func TestConversations(t *testing.T) {
 			return c.on(c.shows(with("DownloadFailed")))
 		}, "Download.Failed"},
 		{"was refused it in its last try", upgrade.AwaitReport, func(c *talk) event.Move {
-			c.set("download", upgrade.Accepted{CommandKey: d, Pass: 4, At: noon}).begun()
+			c.set("download", upgrade.Accepted{CommandKey: d, Pass: 6, At: noon}).begun()
 			c.then(news(event.KindTransferComplete, d, forbidden))
 			return c.on(c.shows(with("DownloadFailed")))
 		}, "Download.Failed"},
 		{"was not served the image", upgrade.AwaitReport, func(c *talk) event.Move {
 			c.begun().then(news(event.KindTransferComplete, d, unserved))
 			return c.on(c.shows(with("DownloadFailed")))
-		}, "Next.Download"},
+		}, "Next.Backoff"},
 		{"was not served the image, to be activated later", upgrade.AwaitReport, func(c *talk) event.Move {
 			c.separate().begun().then(news(event.KindCommandComplete, d, unserved))
 			return c.on(c.shows(with("DownloadFailed")))
+		}, "Next.Backoff"},
+		{"was not served it again, after four restarts", upgrade.AwaitReport, func(c *talk) event.Move {
+			c.set("download", upgrade.Accepted{CommandKey: d, Pass: 5, At: noon}).set("refused", 1).begun()
+			c.then(news(event.KindTransferComplete, d, unserved))
+			return c.on(c.shows(with("DownloadFailed")))
+		}, "Next.Backoff"},
+		{"was interrupted, and not served four times", upgrade.AwaitReport, func(c *talk) event.Move {
+			c.set("download", upgrade.Accepted{CommandKey: d, Pass: 5, At: noon}).set("refused", 4).begun()
+			c.then(booted)
+			return c.on(c.shows(old))
 		}, "Next.Download"},
+		{"was interrupted four times, and not served once", upgrade.AwaitReport, func(c *talk) event.Move {
+			c.set("download", upgrade.Accepted{CommandKey: d, Pass: 5, At: noon}).set("refused", 1).begun()
+			c.then(booted)
+			return c.on(c.shows(old))
+		}, "Download.Failed"},
 		{"was not served it in its last try", upgrade.AwaitReport, func(c *talk) event.Move {
-			c.set("download", upgrade.Accepted{CommandKey: d, Pass: 4, At: noon}).begun()
+			c.set("download", upgrade.Accepted{CommandKey: d, Pass: 6, At: noon}).begun()
 			c.then(news(event.KindTransferComplete, d, unserved))
 			return c.on(c.shows(with("DownloadFailed")))
 		}, "Download.Failed"},

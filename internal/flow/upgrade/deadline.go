@@ -11,12 +11,19 @@ import (
 	"github.com/fleetstep/fleetstep/statemachines"
 )
 
-// How often an execution enters a state at the most: see mostTries.
+// How often an execution enters a state at the most, see mostTries; Download as often as mostDownloads.
 const (
-	mostDownloads   = mostTries     // the device restarted in the middle
-	mostActivations = mostTries - 1 // it restarted before the image could start
-	mostVerifies    = 2 + mostTries // overdue, each download; before the soak; after it
+	mostActivations = mostTries - 1     // it restarted before the image could start
+	mostVerifies    = 2 + mostDownloads // overdue, each download; before the soak; after it
 )
+
+// mostTroubles is how many states of an upgrade may each use up the tries that AWS's troubles get: more than five
+// hours of trouble in one upgrade. Counted for every state it would be two days, for which the longest job has no
+// room beside three windows.
+const mostTroubles = 8
+
+// backsOff is how long the pauses of Backoff may take together, in seconds.
+const backsOff = 10 + 30 + 120 + 300 + 600
 
 // dayOfWindow is the longest wait for an activation window, that for its beginning
 // and that for its end together: of one that has just ended.
@@ -56,11 +63,25 @@ var machine = sync.OnceValues(func() (map[string][]retrier, error) {
 	return states, nil
 })
 
-// lasts is how many seconds a state with a timeout may take, each retrier used up:
-// its waits are drawn from zero to what is counted here.
-func lasts(retry []retrier, timeout int) int {
-	seconds := timeout
+// ours reports whether a retrier is for what befalls AWS or our own functions. The others are for devices.
+func (r retrier) ours() bool {
+	return slices.ContainsFunc(r.ErrorEquals, func(name string) bool {
+		return slices.Contains([]string{"Transient", throttled, "States.ALL"}, name)
+	})
+}
+
+// lasts is how many seconds a state with a timeout may take because of its device, each retrier used up.
+func lasts(retry []retrier, timeout int) int { return timeout + waits(retry, timeout, false) }
+
+// troubled is how many seconds longer it may take because of AWS and our own functions.
+func troubled(retry []retrier, timeout int) int { return waits(retry, timeout, true) }
+
+// waits is how many seconds retriers take that are used up: their waits are drawn from zero to what is counted here.
+func waits(retry []retrier, timeout int, ours bool) (seconds int) {
 	for _, r := range retry {
+		if r.ours() != ours {
+			continue
+		}
 		try := timeout
 		switch {
 		case slices.Contains(r.ErrorEquals, "Transient"):
@@ -77,8 +98,8 @@ func lasts(retry []retrier, timeout int) int {
 	return seconds
 }
 
-// longest is how long an upgrade may take: every state as often as it may be
-// entered, to its timeout, with all its retries.
+// longest is how long an upgrade may take: every state as often as it may be entered, to its timeout, with all its
+// retries for the device; and AWS's troubles, for which up to mostTroubles states and one report try in vain.
 func longest(doc Document) (time.Duration, error) {
 	retry, err := machine()
 	if err != nil {
@@ -101,12 +122,16 @@ func longest(doc Document) (time.Duration, error) {
 		lingers = lasts(retry["Finalize"], steps.FinalizeSeconds) + wakes +
 			lasts(retry["Inspect"], steps.AnswerSeconds)
 	}
+	reports := max(troubled(retry["Finalize"], steps.FinalizeSeconds),
+		troubled(retry["FinalizeFailed"], steps.FinalizeSeconds))
 	seconds := lasts(retry["Inspect"], steps.AnswerSeconds) +
 		mostDownloads*(lasts(retry["Download"], steps.AnswerSeconds)+lasts(retry["AwaitReport"], downloaded)) +
+		backsOff +
 		mostActivations*(parked+lasts(retry["Activate"], steps.AnswerSeconds)+lasts(retry["AwaitReport"], activated)) +
 		mostVerifies*lasts(retry["Verify"], steps.AnswerSeconds) +
 		steps.SoakSeconds + lingers +
 		lasts(retry["Rollback"], steps.RollbackSeconds) +
-		max(lasts(retry["Finalize"], steps.FinalizeSeconds), lasts(retry["FinalizeFailed"], steps.FinalizeSeconds))
+		steps.FinalizeSeconds +
+		mostTroubles*troubled(retry["Inspect"], steps.AnswerSeconds) + reports
 	return time.Duration(seconds) * time.Second, nil
 }

@@ -141,7 +141,7 @@ func (s turn) download(ev event.DeviceEvent) event.Move {
 		// A transfer that failed may have been cut by a restart, whose news was lost
 		// or told another step (07b, 07d): it is asked for again.
 		// How often its function was tried says nothing of the device.
-		again := i.Status == statusDownloadFailed && s.m.Passes < mostTries
+		again := i.Status == statusDownloadFailed && s.m.interruptible()
 		if name := broken(i); !again && (name == DownloadFailed || name == DownloadChecksumMismatch) {
 			return s.failWith(v, name, "image %s is %s", path, i.Status)
 		}

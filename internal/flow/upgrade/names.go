@@ -36,6 +36,7 @@ func ErrorNames() []event.ErrorName {
 // is event.NextPark.
 const (
 	NextDownload event.ErrorName = "Next.Download" // ask for the image again
+	NextBackoff  event.ErrorName = "Next.Backoff"  // ask for the image again, after a pause
 	NextRenewal  event.ErrorName = "Next.Renewal"  // ask for the image again, by a new address
 	NextActivate event.ErrorName = "Next.Activate" // the image is there, not yet activated
 	NextSoak     event.ErrorName = "Next.Soak"     // verified; wait, then look once more

@@ -59,6 +59,7 @@ type stepInput struct {
 	Soaked   bool        `json:"soaked,omitempty"`  // Verify after Soak
 	Overdue  bool        `json:"overdue,omitempty"` // Verify because no report came in time
 	Renewed  bool        `json:"renewed,omitempty"` // Download with a new address, the one before was refused
+	Refused  int         `json:"refused,omitempty"` // how often the image could not be served
 
 	document Document
 }

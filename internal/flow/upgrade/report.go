@@ -166,10 +166,11 @@ func (s turn) reportLook(ev event.DeviceEvent) event.Move {
 		return s.activateAgain(v, i, "the device restarted before it activated image %s", i.Path)
 	case !complete && s.m.Activate == "" && (restarted || why == forLook && broken(i) != "" &&
 		i.Status != s.m.Target.Status):
-		if max(s.m.Passes, 1) < mostTries {
+		if s.m.interruptible() {
 			return s.fail(NextDownload, "the device restarted in the middle of the download")
 		}
-		return s.failWith(v, DownloadFailed, "interrupted %d times (image is %s)", mostTries, i.Status)
+		return s.failWith(v, DownloadFailed, "interrupted %d times, not served %d times (image is %s)",
+			max(s.m.Passes, 1)-s.m.Refused, s.m.Refused, i.Status)
 	}
 	return s.looked(why)
 }
@@ -220,8 +221,8 @@ func (s turn) failedTransfer(v view, i Image) event.Move {
 	if name == DownloadFailed && s.refusedAddress(f) {
 		return s.fail(NextRenewal, "%d %s", f.Code, f.Text)
 	}
-	if name == DownloadFailed && serverFailed.MatchString(f.Text) && max(s.m.Passes, 1) < mostTries {
-		return s.fail(NextDownload, "%d %s", f.Code, f.Text)
+	if name == DownloadFailed && serverFailed.MatchString(f.Text) && s.m.servable() {
+		return s.fail(NextBackoff, "%d %s", f.Code, f.Text)
 	}
 	return s.failWith(v, name, "%d %s (image is %s)", f.Code, f.Text, i.Status)
 }
@@ -238,5 +239,5 @@ var serverFailed = regexp.MustCompile(`(?i)\bstatus:? 5\d\d\b`)
 // taken, and a new one may help: it may have expired before the device came to it.
 func (s turn) refusedAddress(f event.Fault) bool {
 	return forbidden.MatchString(f.Text) && s.m.Document.Firmware.S3 != nil && !s.m.Renewed &&
-		max(s.m.Passes, 1) < mostTries
+		s.m.servable()
 }

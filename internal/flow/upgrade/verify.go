@@ -64,7 +64,7 @@ func (s turn) unverified(v view) event.Move {
 			return s.failWith(v, event.DeviceNoReport, "%s is still under way", r.Command)
 		}
 		if name := broken(target); name != "" && target.Status != s.m.Target.Status {
-			if target.Status == statusDownloadFailed && s.m.Activate == "" && s.m.Passes < mostTries {
+			if target.Status == statusDownloadFailed && s.m.Activate == "" && s.m.interruptible() {
 				// It did not say why; whoever has the image may not have served it.
 				return s.fail(NextDownload, "image %s is %s, without a word", target.Path, target.Status)
 			}

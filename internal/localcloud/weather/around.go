@@ -23,6 +23,11 @@ func (w *Weather) Around(ctx context.Context, c *awsapi.Call, in any, run func()
 	}
 	what := c.Service.ID + ":" + c.Operation
 	switch {
+	case w.DrawImpaired(c.Service.ID):
+		if w.draws.IntN(2) == 0 {
+			return nil, c.Service.TooMuch()
+		}
+		return nil, c.Service.Broken()
 	case w.Draw(Throttled, what):
 		return nil, c.Service.TooMuch()
 	case w.Draw(Failed, what):

@@ -19,6 +19,7 @@
 //	stale       an eventually consistent read is answered as of a moment ago, an index shows a write seconds
 //	            later (dynamodb, sfn)
 //	cut         the connection of an MQTT client breaks at a message (iotdataplane)
+//	impaired    a service refuses every call, for some minutes (Around); the rate is the share of time
 //
 // There is no weather before Begin, so that stacks are deployed without failures, and none for
 // the account's root, which observes. What is tested is what the account's roles and AWS's own

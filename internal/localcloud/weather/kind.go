@@ -25,12 +25,13 @@ const (
 	Lost
 	Stale
 	Cut
+	Impaired
 	kinds int = iota
 )
 
 var names = [kinds]string{
 	"throttled", "conflicts", "failed", "unanswered", "killed", "short", "duplicated", "reordered", "late", "lost",
-	"stale", "cut",
+	"stale", "cut", "impaired",
 }
 
 // String is the kind's name.
@@ -41,6 +42,7 @@ func (k Kind) String() string { return names[k] }
 var bad = Rates{
 	Throttled: 0.03, Conflicts: 0.04, Failed: 0.015, Unanswered: 0.015, Killed: 0.003, Short: 0.02,
 	Duplicated: 0.04, Reordered: 0.05, Late: 0.02, Lost: 0.03, Stale: 0.2, Cut: 0.003,
+	Impaired: 0.03,
 }
 
 // Rates are how often each kind happens: 0 never, 1 always.

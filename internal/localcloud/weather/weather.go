@@ -41,6 +41,7 @@ type Weather struct {
 	happened [kinds]int64
 	number   int
 	events   []Event
+	spells   map[string]*spell // by service
 }
 
 // Event is what happened once.
@@ -60,7 +61,7 @@ func New(c Config) *Weather {
 	if c.Rates.Fair() {
 		return nil
 	}
-	return &Weather{config: c, draws: scheduler.Stream(c.Seed)}
+	return &Weather{config: c, draws: scheduler.Stream(c.Seed), spells: map[string]*spell{}}
 }
 
 // Begin ends the calm.
@@ -106,10 +107,65 @@ func (w *Weather) Draw(k Kind, what string) bool {
 		return false
 	}
 	w.happened[k]++
-	if len(w.events) < mostEvents {
-		w.events = append(w.events, Event{w.number, k, w.config.Scheduler.Now(), what})
-	}
+	w.remember(Event{w.number, k, w.config.Scheduler.Now(), what})
 	return true
+}
+
+func (w *Weather) remember(e Event) {
+	if len(w.events) < mostEvents {
+		w.events = append(w.events, e)
+	}
+}
+
+// spell is the trouble that a service is in, or was in last.
+type spell struct {
+	until time.Time // its end
+	next  time.Time // the beginning of the one after it
+}
+
+// longestSpell is how long a service is in trouble at the most; an eighth of it is the least. How long the calm
+// between two spells is follows from the rate, which is the share of time that a service is in trouble.
+const longestSpell = 4 * time.Minute
+
+// DrawImpaired counts a call to a service, and reports whether the service is in trouble, so that it refuses
+// every call.
+func (w *Weather) DrawImpaired(service string) bool {
+	if w == nil {
+		return false
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	rate := w.config.Rates[Impaired]
+	if !w.begun || rate == 0 {
+		return false
+	}
+	w.asked[Impaired]++
+	now := w.config.Scheduler.Now()
+	s := w.spells[service]
+	if s == nil {
+		s = &spell{next: now.Add(w.calm(rate))}
+		w.spells[service] = s
+	}
+	for !now.Before(s.next) {
+		w.number++
+		lasts := w.between(w.atMost(longestSpell)/8, w.atMost(longestSpell))
+		if w.config.Only == nil || slices.Contains(w.config.Only, w.number) {
+			s.until = s.next.Add(lasts)
+			w.remember(Event{w.number, Impaired, s.next, service + " for " + lasts.Round(time.Second).String()})
+		}
+		s.next = s.next.Add(lasts + w.calm(rate))
+	}
+	if !now.Before(s.until) {
+		return false
+	}
+	w.happened[Impaired]++
+	return true
+}
+
+// calm draws how long a service is well between two spells.
+func (w *Weather) calm(rate float64) time.Duration {
+	mean := float64(w.atMost(longestSpell)) * 9 / 16 * (1 - rate) / rate
+	return time.Duration(2 * mean * w.draws.Float64())
 }
 
 // Invoked counts an invocation of a function: it could be killed, at each of its calls.
