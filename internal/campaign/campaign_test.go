@@ -99,6 +99,14 @@ func TestACampaignOfThreeWaves(t *testing.T) {
 	}
 }
 
+// told are the events of notices, one that comes again left out.
+func (w *world) told() (events []string) {
+	for _, n := range w.notices {
+		events = append(events, n.Event)
+	}
+	return slices.Compact(events)
+}
+
 // TestABadImageHaltsInTheCanary: most fail, and no device of another wave is ever told.
 func TestABadImageHaltsInTheCanary(t *testing.T) {
 	w := newWorld(t, 60)
@@ -106,7 +114,16 @@ func TestABadImageHaltsInTheCanary(t *testing.T) {
 		w.fails[d.Thing] = "Verify.WrongVersion"
 	}
 	c := w.create(three)
+	w.onNotice = func(n campaign.Notice) { // at once, and not when the last device has ended
+		over := w.load("fall").State.Over()
+		if over != (n.Event == campaign.NoticeHalted) || n.Wave != "canary" || n.Verdict == nil || len(n.First) == 0 {
+			t.Errorf("over %t, told %+v", over, n)
+		}
+	}
 	end := w.play(c.ID, 3*time.Hour, nil)
+	if want := []string{campaign.NoticeHalting, campaign.NoticeHalted}; !slices.Equal(w.told(), want) {
+		t.Errorf("told %q", w.told())
+	}
 	if campaign.State(end.Next) != campaign.Halted {
 		t.Fatalf("ended %+v", end)
 	}
@@ -994,6 +1011,11 @@ func TestAStageEndsEarly(t *testing.T) {
 			if one.want == campaign.Halted && (c.HaltedIn != "stage" || c.Why != "stage: 5 × Verify.WrongVersion, "+
 				"and 5 halt") {
 				t.Errorf("halted in %q: %q", c.HaltedIn, c.Why)
+			}
+			for _, n := range w.notices {
+				if one.want == campaign.Halted && (n.Wave != "stage" || n.Verdict != nil || len(n.First) != 5) {
+					t.Errorf("told %+v", n)
+				}
 			}
 		})
 	}

@@ -255,6 +255,12 @@ func (m *Machine) wait(ctx context.Context, in StepInput, phase Phase) error {
 				return err
 			}
 		}
+		// A device that does not come back keeps it from its end for an hour, or for days.
+		if c.State == Halting && !repeated {
+			if err := m.announce(ctx, c, NoticeHalting); err != nil {
+				return err
+			}
+		}
 	}
 	return respond(ctx, m.Store, m.Callback, c)
 }
@@ -512,6 +518,13 @@ func (m *Machine) announce(ctx context.Context, c Campaign, kind string) error {
 		n.Wave, n.Verdict, n.First = w.Name, w.Verdict, w.First
 		if kind == NoticeApproval && c.Current > 0 {
 			n.Verdict = c.Waves[c.Current-1].Verdict
+		}
+	}
+	halt := kind == NoticeHalting || kind == NoticeHalted
+	if halt && c.Stage != nil && c.HaltedIn == stageName && n.Verdict == nil {
+		n.Wave = stageName
+		if n.First, err = offenders(ctx, m.Counts, c, -1); err != nil {
+			return err
 		}
 	}
 	return m.Bulletin.Announce(ctx, n)

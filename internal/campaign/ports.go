@@ -194,6 +194,7 @@ type Notice struct {
 const (
 	NoticeApproval  = "CAMPAIGN_APPROVAL_REQUESTED"
 	NoticeHeld      = "CAMPAIGN_HELD"
+	NoticeHalting   = "CAMPAIGN_HALTING" // no device begins any more; those in danger come to their end
 	NoticeHalted    = "CAMPAIGN_HALTED"
 	NoticeAborted   = "CAMPAIGN_ABORTED"
 	NoticeCompleted = "CAMPAIGN_COMPLETED"
