@@ -52,9 +52,16 @@ type played struct {
 // operate is a world with operations, devices and their agents.
 func operate(t testing.TB, seed uint64, devices int, faults string, fault localcloud.Fault) *played {
 	t.Helper()
+	return operateSlowly(t, seed, devices, faults, fault, simulator.Timing{})
+}
+
+// operateSlowly is operate with devices that take their time.
+func operateSlowly(t testing.TB, seed uint64, devices int, faults string, fault localcloud.Fault,
+	timing simulator.Timing) *played {
+	t.Helper()
 	p := &played{t: t, ctx: context.Background(), world: &world{
 		sched: localcloud.NewVirtual(seed, start), seed: seed, store: localcloud.NewMemoryStore(), fault: fault,
-		logs: true,
+		logs: true, timing: timing,
 	}}
 	must := func(err error) {
 		t.Helper()
@@ -220,6 +227,35 @@ func TestAHundredDevicesRestart(t *testing.T) {
 		}
 		if f.Boots != want {
 			t.Errorf("%s %s booted %d times, want %d: %+v", f.Thing, f.Fault, f.Boots, want, f)
+		}
+	}
+}
+
+// TestARestartThatOutlastsATryIsWaitedFor: the state runs out of time while the device restarts, and its next try
+// waits for that restart and does not ask for another.
+func TestARestartThatOutlastsATryIsWaitedFor(t *testing.T) {
+	p := operateSlowly(t, 1, 20, "duplicate-all=5,delay=5", nil, simulator.Timing{Boot: 45 * time.Second})
+	p.create("restart", "reboot", `{"bootSeconds":20,"answerSeconds":20}`)
+	p.expect("restart", map[string]int{"SUCCEEDED": 20})
+	for _, f := range p.fleet.Facts() {
+		if f.Boots != 2 {
+			t.Errorf("%s %s booted %d times: %+v", f.Thing, f.Fault, f.Boots, f)
+		}
+	}
+}
+
+// TestARestartThatOutlastsAllTriesIsNoneMore: a device that does not come back is given up, and is not restarted
+// again when it does.
+func TestARestartThatOutlastsAllTriesIsNoneMore(t *testing.T) {
+	p := operateSlowly(t, 1, 5, "", nil, simulator.Timing{Boot: 5 * time.Minute})
+	p.create("restart", "reboot", `{"bootSeconds":20,"answerSeconds":20}`)
+	p.expect("restart", map[string]int{"FAILED": 5})
+	if err := p.sched.Sleep(p.ctx, 10*time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range p.fleet.Facts() {
+		if _, reason, _ := p.reason("restart", f.Thing); f.Boots != 2 || reason != "Device.Offline" {
+			t.Errorf("%s booted %d times, and ended with %s", f.Thing, f.Boots, reason)
 		}
 	}
 }
