@@ -417,10 +417,14 @@ func (c *Carrier) Withdraw(ctx context.Context, thing event.ThingName, id event.
 			return false, nil
 		}
 		drop := Attempt{Owner: owner, Number: s.Attempt}
+		var void []Due
 		if p, ok := d.pending(owner); ok {
 			drop = p.Identity()
+			if p.NotBefore.After(c.Now()) { // else it has been read
+				void = append(void, p.due(thing, c.Now()))
+			}
 		}
-		err = c.Store.Stand(ctx, thing, event.Shift{From: &s, To: s.In(to, "", c.Now())}, &drop)
+		err = c.Store.Stand(ctx, thing, event.Shift{From: &s, To: s.In(to, "", c.Now())}, &drop, void...)
 		if err == nil {
 			return true, nil
 		}

@@ -438,3 +438,34 @@ func TestTheHighestPriorityBegins(t *testing.T) {
 		})
 	}
 }
+
+// TestWhoIsWithdrawnLeavesNoHint: the clock would wake him in his window for nothing, and a campaign that is over has
+// messages on their way.
+func TestWhoIsWithdrawnLeavesNoHint(t *testing.T) {
+	r, carrier, _ := counting(t)
+	r.greeted()
+	e := entrant("rg-1")
+	from := r.now.Add(2 * time.Hour).UTC().Format("15:04")
+	e.Window = &event.Window{Start: from, End: r.now.Add(4 * time.Hour).UTC().Format("15:04")}
+	_, _, err := carrier.Admit(t.Context(), []workflow.Entrant{e}, 0)
+	r.must(err)
+	_, err = r.Wake(t.Context(), "rg-1", event.CampaignOwner(fall))
+	r.must(err)
+	hints := func() (n int) {
+		for m := r.now.Truncate(time.Minute); m.Before(r.now.Add(24 * time.Hour)); m = m.Add(time.Minute) {
+			due, _, err := r.store.Due(t.Context(), m, 10)
+			r.must(err)
+			n += len(due)
+		}
+		return n
+	}
+	if n := hints(); n != 1 {
+		t.Fatalf("%d hints of who waits for a window", n)
+	}
+	if ok, err := carrier.Withdraw(t.Context(), "rg-1", fall, event.StandWithdrawn); err != nil || !ok {
+		t.Fatalf("withdrawn: %t, %v", ok, err)
+	}
+	if n := hints(); n != 0 {
+		t.Errorf("%d hints of who is withdrawn", n)
+	}
+}

@@ -316,8 +316,9 @@ type Store interface {
 	// tick, unless that is empty; ErrChanged unless the claim is the execution's and as d was loaded.
 	Park(ctx context.Context, d Device, execution string, p Pending, due Due) error
 	// Stand changes a standing and drops PENDING up to an attempt, if one is given;
-	// ErrChanged unless the standing is as it was, ErrFull as Register.
-	Stand(ctx context.Context, thing event.ThingName, s event.Shift, drop *Attempt) error
+	// ErrChanged unless the standing is as it was, ErrFull as Register. Hints that are void are removed; one
+	// that is not there is no error.
+	Stand(ctx context.Context, thing event.ThingName, s event.Shift, drop *Attempt, void ...Due) error
 	// Full reports whether there is no room for a device in danger, of a standing's campaign and share.
 	Full(ctx context.Context, s event.Standing) (bool, error)
 }

@@ -273,10 +273,14 @@ func (st *Store) Admit(ctx context.Context, all []workflow.Admission) error {
 }
 
 // Stand implements workflow.Store.
-func (st *Store) Stand(ctx context.Context, thing event.ThingName, shift event.Shift, drop *workflow.Attempt) error {
+func (st *Store) Stand(ctx context.Context, thing event.ThingName, shift event.Shift, drop *workflow.Attempt,
+	void ...workflow.Due) error {
 	writes := st.shifting(thing, shift)
 	if drop != nil {
 		writes = append(writes, st.deletePending(devicePK(thing), *drop))
+	}
+	for _, d := range void {
+		writes = append(writes, types.TransactWriteItem{Delete: &types.Delete{TableName: &st.table, Key: dueKey(d)}})
 	}
 	return st.transact(ctx, "Stand", writes)
 }

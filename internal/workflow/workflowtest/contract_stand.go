@@ -107,7 +107,13 @@ func standings(t *testing.T, s Kept) {
 		t.Fatalf("once more: %+v", d)
 	}
 	gone := event.Shift{From: &now, To: now.In(event.StandWithdrawn, "", at)}
-	must(s.Stand(ctx, "c1", gone, &workflow.Attempt{Owner: owner, Number: 2}), nil)
+	p.NotBefore, p.NotAfter = at.Add(72*time.Hour), at.Add(73*time.Hour)
+	hint := workflow.Due{At: p.NotBefore, Thing: "c1", Owner: owner}
+	must(s.Postpone(ctx, "c1", p, hint), nil)
+	must(s.Stand(ctx, "c1", gone, &workflow.Attempt{Owner: owner, Number: 2}, hint), nil)
+	if due, _, err := s.Due(ctx, hint.At.Truncate(time.Minute), 10); err != nil || len(due) != 0 {
+		t.Fatalf("hints of who is withdrawn: %+v, %v", due, err)
+	}
 	must(s.Stand(ctx, "c1", gone, nil), workflow.ErrChanged)
 	if d, _ = load("c1"); len(d.Pending) != 0 {
 		t.Fatalf("withdrawn: %+v", d.Pending)

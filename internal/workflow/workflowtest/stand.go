@@ -90,7 +90,8 @@ func (s *Store) Admit(_ context.Context, all []workflow.Admission) error {
 }
 
 // Stand implements workflow.Store.
-func (s *Store) Stand(_ context.Context, thing event.ThingName, shift event.Shift, drop *workflow.Attempt) error {
+func (s *Store) Stand(_ context.Context, thing event.ThingName, shift event.Shift, drop *workflow.Attempt,
+	void ...workflow.Due) error {
 	return s.do("Stand", thing, func(p *partition) error {
 		if drop != nil {
 			if old, ok := p.pending[drop.Owner]; ok && old.Identity().After(*drop) {
@@ -103,6 +104,7 @@ func (s *Store) Stand(_ context.Context, thing event.ThingName, shift event.Shif
 		if drop != nil {
 			p.drop(*drop)
 		}
+		s.due = slices.DeleteFunc(s.due, func(d workflow.Due) bool { return slices.Contains(void, d) })
 		return nil
 	})
 }
