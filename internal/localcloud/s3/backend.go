@@ -185,7 +185,7 @@ func (b *backend) DeleteMultiVersions(bucketName string,
 // too. All others, credentials among them, are the request's own.
 var kept = map[string]bool{
 	"Content-Type": true, "Content-Disposition": true, "Content-Encoding": true, "Cache-Control": true,
-	"Content-Language": true, "Expires": true,
+	"Content-Language": true, "Expires": true, headerTagging: true,
 	"X-Amz-Checksum-Sha256": true, "X-Amz-Checksum-Sha1": true, "X-Amz-Checksum-Crc32": true,
 	"X-Amz-Checksum-Crc32c": true, "X-Amz-Checksum-Crc64nvme": true,
 }

@@ -30,7 +30,7 @@ var unserved = []string{
 	"logging",
 	"metadataConfiguration", "metadataTable", "metrics", "notification", "object-lock", "ownershipControls",
 	"policyStatus", "publicAccessBlock",
-	"replication", "requestPayment", "restore", "retention", "select", "session", "tagging", "torrent", "website",
+	"replication", "requestPayment", "restore", "retention", "select", "session", "torrent", "website",
 }
 
 // serve answers the REST requests of S3 that have no operation of their own.
@@ -44,8 +44,8 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	if r.Header.Get("X-Amz-Tagging") != "" {
-		writeError(w, r, c.RequestID, awsapi.NotBuilt("tags of S3 objects (x-amz-tagging)"))
+	if key == "" && query.Has("tagging") {
+		writeError(w, r, c.RequestID, awsapi.NotBuilt("tags of S3 buckets (?tagging)"))
 		return
 	}
 	serve := s.serveEncryption
@@ -59,9 +59,26 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r = r.Clone(r.Context())
+	if query.Has("tagging") {
+		w.Header().Set("X-Amz-Request-Id", c.RequestID)
+		if err := s.serveTagging(w, r, c, bucketName, key, query.Get("versionId")); err != nil {
+			writeError(w, r, c.RequestID, err)
+		}
+		return
+	}
 	if err := s.authorize(c, r, bucketName, key, query); err != nil {
 		writeError(w, r, c.RequestID, err)
 		return
+	}
+	if key != "" && !query.Has("uploadId") && (r.Method == http.MethodPut || r.Method == http.MethodPost) {
+		err := uploadTags(c, r, bucketName, key, query)
+		if err == nil {
+			err = checkMetadata(r.Header)
+		}
+		if err != nil {
+			writeError(w, r, c.RequestID, err)
+			return
+		}
 	}
 	if !utf8.ValidString(key) {
 		writeError(w, r, c.RequestID, errS3("InvalidURI", 400, "Couldn't parse the specified URI."))
@@ -190,6 +207,23 @@ func understood(header string) bool {
 	return hasStart && (last == "" || hasEnd && start <= end)
 }
 
+// maxMetadata is how much metadata of its user an object may have, names and values, in bytes (S3 User Guide, "Working
+// with object metadata", 2026-11). The library would count all headers of S3.
+const maxMetadata = 2 << 10
+
+func checkMetadata(header http.Header) error {
+	size := 0
+	for name, values := range header {
+		if word, ok := strings.CutPrefix(name, "X-Amz-Meta-"); ok {
+			size += len(word) + len(strings.Join(values, ","))
+		}
+	}
+	if size > maxMetadata {
+		return errS3("MetadataTooLarge", 400, "Your metadata headers exceed the maximum allowed metadata size")
+	}
+	return nil
+}
+
 // maxKey is the longest key, in bytes (S3 User Guide, "Naming Amazon S3 objects", 2026-11).
 const maxKey = 1024
 
@@ -221,6 +255,7 @@ func (s *Service) prepareRead(w *status, r *http.Request, c *awsapi.Call, bucket
 	if done, err := conditional(w, r, v); done || err != nil {
 		return done, err
 	}
+	tellTags(w, r, c, bucketName, key, id, v)
 	if err := satisfiable(r, query.Get("partNumber"), v); err != nil {
 		return false, err
 	}

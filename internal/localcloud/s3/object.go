@@ -134,6 +134,9 @@ func (s *Service) addTo(tx *store.Tx, bucketName, key string, v *version,
 	if v.Header == nil {
 		v.Header = map[string]string{}
 	}
+	if err := v.take(); err != nil {
+		return "", err
+	}
 	b.Encryption.mark(v.Header)
 	b.Next++
 	v.Number, v.ID = b.Next, "null"

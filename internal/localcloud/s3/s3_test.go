@@ -365,7 +365,6 @@ func TestReadsAndWritesOnConditions(t *testing.T) {
 		{"PUT", "/k", []string{"If-None-Match", "*"}, 412, "At least one of the pre-conditions"},
 		{"PUT", "/k", []string{"If-Match", `"00"`}, 412, "At least one of the pre-conditions"},
 		{"PUT", "/none", []string{"If-Match", tag}, 404, "NoSuchKey"},
-		{"PUT", "/k", []string{"X-Amz-Tagging", "a=1"}, 501, "x-amz-tagging"},
 		{"PUT", "", nil, 200, ""}, // a bucket again, in us-east-1
 	} {
 		header := append([]string{"X-Amz-Checksum-Mode", "ENABLED"}, row.header...)

@@ -33,7 +33,8 @@ func New(c Config) (*Service, error) {
 			return nil, err
 		}
 	}
-	s.library = gofakes3.New(&backend{s}, gofakes3.WithTimeSource(clock{c.Scheduler}), gofakes3.WithTimeSkewLimit(0),
+	s.library = gofakes3.New(&backend{s}, gofakes3.WithTimeSource(clock{c.Scheduler}),
+		gofakes3.WithTimeSkewLimit(0), gofakes3.WithMetadataSizeLimit(0),
 		gofakes3.WithLogger(gofakes3.DiscardLog()), gofakes3.WithUnimplementedPageError()).Server()
 	return s, nil
 }

@@ -46,6 +46,7 @@ type version struct {
 	Modified time.Time
 	Header   map[string]string // Content-Type, X-Amz-Meta-...
 	Blob     string
+	Tags     []tag `json:",omitempty"` // by key
 }
 
 // upload is a multipart upload that is under way. Its parts are bodies of their own, which become one when it is

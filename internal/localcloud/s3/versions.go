@@ -250,6 +250,12 @@ func (s *Service) serveCopy(w http.ResponseWriter, r *http.Request, bucketName, 
 	default:
 		return errS3("InvalidArgument", 400, "Unknown metadata directive.")
 	}
+	if header == nil {
+		header = map[string]string{}
+	}
+	if err := copyTags(r, from, bucketName, key, header); err != nil {
+		return err
+	}
 	made, err := s.put(bucketName, key, header, from.body, nil)
 	if err != nil {
 		return err
