@@ -22,7 +22,7 @@ var (
 	// ErrEmpty: no device of the targets takes part, and nothing else is wrong.
 	ErrEmpty = errors.New("no device is eligible")
 	// ErrOver: the campaign is over.
-	ErrOver = errors.New("the campaign is over")
+	ErrOver = errors.New("the campaign is over, or was halted or aborted")
 	// ErrNothingToDo: the verb is for another moment.
 	ErrNothingToDo = errors.New("this is not the moment for it")
 	// ErrFourEyes: who approves is who created.

@@ -372,6 +372,10 @@ func TestACampaignIsStaged(t *testing.T) {
 				s.Stage.Ended.After(time.Date(2026, time.March, 2, 6, 10, 0, 0, time.UTC)) {
 				t.Errorf("stage %+v", s.Stage)
 			}
+			// Two executions: of at most six, and seven to activate.
+			if n := s.PerUpgrade.Transitions; n < 1 || c.verdict == "completed" && n > 13 {
+				t.Errorf("%v transitions for an upgrade", n)
+			}
 			if s.Waves[0].Began == nil || s.BlastRadius > 12 || s.Failed > 0 != (c.verdict == "halted") {
 				t.Errorf("summary %s", out)
 			}

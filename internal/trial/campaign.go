@@ -530,7 +530,9 @@ func (p *played) conclude(ctx context.Context, r campaign.Report, fleet *simulat
 	if err != nil {
 		return err
 	}
-	s.PerUpgrade.Transitions = transitions.PerUpgrade()
+	if s.PerUpgrade.Transitions = transitions.PerUpgrade(); s.Stage != nil { // no execution is a whole upgrade
+		s.PerUpgrade.Transitions = transitions.Each(begun)
+	}
 	s.Cost = costs(p.callsBefore, after, begun, s.PerUpgrade, transitions.All())
 	expect := p.Campaign.Expect
 	if expect == "" {

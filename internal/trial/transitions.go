@@ -39,6 +39,14 @@ func (t *Transitions) Add(kinds iter.Seq[string]) {
 // All are those of all executions that succeeded.
 func (t *Transitions) All() int { return t.all }
 
+// Each is the average of all executions that succeeded over so many upgrades, to two places; 0 of none.
+func (t *Transitions) Each(upgrades int) float64 {
+	if upgrades == 0 {
+		return 0
+	}
+	return math.Round(100*float64(t.all)/float64(upgrades)) / 100
+}
+
 // PerUpgrade is the average so far, to two places; 0 of none.
 func (t *Transitions) PerUpgrade() float64 {
 	if t.upgrades == 0 {

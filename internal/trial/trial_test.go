@@ -54,6 +54,18 @@ func TestTransitionsAreCountedAsAWSDoes(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", name, got, c.want)
 		}
 	}
+	// Staged devices have two executions each, and in each an error is caught: the park, or the way around Download.
+	var staged Transitions
+	for range 3 {
+		staged.Add(slices.Values([]string{"TaskStateEntered", "TaskScheduled", "TaskFailed", "TaskStateExited",
+			"TaskStateEntered"}))
+	}
+	if got := staged.Each(2); got != 3 {
+		t.Errorf("staged: got %v, want 3", got)
+	}
+	if got := staged.Each(0); got != 0 {
+		t.Errorf("of none: got %v", got)
+	}
 }
 
 // deaf is a broker on which nothing ever comes.
