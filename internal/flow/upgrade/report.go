@@ -231,9 +231,12 @@ func (s turn) failedTransfer(v view, i Image) event.Move {
 // "(http status 401)" (04).
 var forbidden = regexp.MustCompile(`\b403\b`)
 
-// serverFailed is the text of a transfer that whoever has the image could not serve now:
-// S3 asks to try again after 500 and 503.
-var serverFailed = regexp.MustCompile(`(?i)\bstatus:? 5\d\d\b`)
+// serverFailed is the text of a transfer that whoever has the image could not serve now: S3 asks to try again
+// after 500 and 503. The text is the vendor's: "(http status 503)" (04), "The requested URL returned error: 503"
+// (curl), "ERROR 503: Service Unavailable" (wget); a number alone may be of bytes.
+var serverFailed = regexp.MustCompile(
+	`(?i)\b(http|http/[\d.]+|status|code|error|returned|response|got)\W{1,3}(5\d\d|429)\b` +
+		`|service unavailable|internal server error|bad gateway|gateway time-?out|too many requests`)
 
 // refusedAddress reports whether a transfer failed because an address of ours was not
 // taken, and a new one may help: it may have expired before the device came to it.
