@@ -9,7 +9,7 @@
 // Code that relies on either is wrong on AWS.
 //
 // Not built, and refused by name: local secondary indexes, index keys of several
-// attributes, streams, PartiQL, backups, global tables, and the parameters that
+// attributes, streams, PartiQL, backups, global tables, on-demand and warm throughput, and the parameters that
 // expressions replaced in 2014 (Expected, AttributeUpdates, KeyConditions, ...).
 //
 // Source: Amazon DynamoDB API reference 2012-08-10.

@@ -187,6 +187,9 @@ func TestBadRequestsAreRefused(t *testing.T) {
 		{"CreateTable", createT, "ResourceInUseException", "Table already exists: tbl"},
 		{"CreateTable", strings.Replace(createT, `"tbl"`, `"x"`, 1), "ValidationException", "1 validation error detected: Value 'x' at 'tableName' failed to satisfy constraint: Member must have length greater than or equal to 3"},
 		{"CreateTable", strings.Replace(createT, `{"TableName":"tbl"`, `{"TableName":"other","LocalSecondaryIndexes":[{}]`, 1), "NotImplemented", "LocalSecondaryIndexes"},
+		{"CreateTable", strings.Replace(createT, `{"TableName":"tbl"`, `{"TableName":"other","WarmThroughput":{}`, 1), "NotImplemented", "WarmThroughput"},
+		{"CreateTable", strings.Replace(createT, `{"TableName":"tbl"`, `{"TableName":"other","OnDemandThroughput":{}`, 1), "NotImplemented", "WarmThroughput"},
+		{"UpdateTable", `{"TableName":"tbl","WarmThroughput":{}}`, "NotImplemented", "WarmThroughput"},
 		{"DescribeTable", `{"TableName":"nosuch"}`, "ResourceNotFoundException", "Table: nosuch not found"},
 		{"PutItem", `{"TableName":"nosuch","Item":{}}`, "ResourceNotFoundException", ""},
 		// Recorded by LocalStack on AWS (stepfunctions, error_handling/test_task_service_dynamodb, 16 May 2023).

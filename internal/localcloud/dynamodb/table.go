@@ -62,7 +62,9 @@ type createTableIn struct {
 	StreamSpecification       *struct {
 		StreamEnabled bool `json:"StreamEnabled"`
 	} `json:"StreamSpecification,omitempty"`
-	ResourcePolicy string `json:"ResourcePolicy,omitempty"`
+	ResourcePolicy     string `json:"ResourcePolicy,omitempty"`
+	OnDemandThroughput any    `json:"OnDemandThroughput,omitempty"`
+	WarmThroughput     any    `json:"WarmThroughput,omitempty"`
 }
 
 type billingModeSummary struct {
@@ -144,6 +146,8 @@ func (s *Service) createTable(ctx context.Context, c *awsapi.Call, in *createTab
 			"LocalSecondaryIndex")
 	case len(in.LocalSecondaryIndexes) > 0:
 		return nil, awsapi.NotBuilt("local secondary indexes (LocalSecondaryIndexes)")
+	case in.OnDemandThroughput != nil || in.WarmThroughput != nil:
+		return nil, awsapi.NotBuilt("OnDemandThroughput and WarmThroughput of DynamoDB tables")
 	case in.StreamSpecification != nil && in.StreamSpecification.StreamEnabled:
 		return nil, awsapi.NotBuilt("DynamoDB streams (StreamSpecification)")
 	case in.ResourcePolicy != "":
@@ -335,11 +339,17 @@ type updateTableIn struct {
 	ReplicaUpdates              []any                 `json:"ReplicaUpdates,omitempty"`
 	StreamSpecification         any                   `json:"StreamSpecification,omitempty"`
 	SSESpecification            *sseSpecification     `json:"SSESpecification,omitempty"`
+	OnDemandThroughput          any                   `json:"OnDemandThroughput,omitempty"`
+	WarmThroughput              any                   `json:"WarmThroughput,omitempty"`
+	MultiRegionConsistency      any                   `json:"MultiRegionConsistency,omitempty"`
 }
 
 func (s *Service) updateTable(ctx context.Context, c *awsapi.Call, in *updateTableIn) (*tableDescriptionOut, error) {
-	if len(in.ReplicaUpdates) > 0 || in.StreamSpecification != nil {
+	if len(in.ReplicaUpdates) > 0 || in.StreamSpecification != nil || in.MultiRegionConsistency != nil {
 		return nil, awsapi.NotBuilt("UpdateTable of replicas and streams")
+	}
+	if in.OnDemandThroughput != nil || in.WarmThroughput != nil {
+		return nil, awsapi.NotBuilt("OnDemandThroughput and WarmThroughput of DynamoDB tables")
 	}
 	if p := in.ProvisionedThroughput; p != nil {
 		if err := p.check("provisionedThroughput"); err != nil {

@@ -42,6 +42,7 @@ var (
 	errNotEmpty  = errS3("BucketNotEmpty", 409, "The bucket you tried to delete is not empty")
 	errOwned     = errS3("BucketAlreadyOwnedByYou", 409,
 		"Your previous request to create the named bucket succeeded and you already own it.")
+	errNoACLs = errS3("AccessControlListNotSupported", 400, "The bucket does not allow ACLs")
 	errDigest = errS3("BadDigest", 400, "The checksum you specified did not match the calculated checksum.")
 )
 

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -73,7 +75,7 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request) {
 	if key != "" && !query.Has("uploadId") && (r.Method == http.MethodPut || r.Method == http.MethodPost) {
 		err := uploadTags(c, r, bucketName, key, query)
 		if err == nil {
-			err = checkMetadata(r.Header)
+			err = checkUpload(r.Header)
 		}
 		if err != nil {
 			writeError(w, r, c.RequestID, err)
@@ -211,11 +213,31 @@ func understood(header string) bool {
 // with object metadata", 2026-11). The library would count all headers of S3.
 const maxMetadata = 2 << 10
 
-func checkMetadata(header http.Header) error {
+// checkUpload refuses what an upload asks for and would not get. Buckets are as new ones on AWS: they take no ACLs but
+// their owner's, and have no Object Lock (S3 User Guide, "Controlling ownership of objects and disabling ACLs for your
+// bucket", 2026-11).
+func checkUpload(header http.Header) error {
+	switch acl := header.Get("X-Amz-Acl"); acl {
+	case "", "private", "bucket-owner-full-control":
+	default:
+		return errNoACLs
+	}
+	if class := header.Get("X-Amz-Storage-Class"); class != "" && class != "STANDARD" {
+		return awsapi.NotBuilt("the S3 storage class " + class)
+	}
+	if header.Get("X-Amz-Website-Redirect-Location") != "" {
+		return awsapi.NotBuilt("redirects of S3 websites (x-amz-website-redirect-location)")
+	}
 	size := 0
-	for name, values := range header {
+	for _, name := range slices.Sorted(maps.Keys(header)) {
+		switch {
+		case strings.HasPrefix(name, "X-Amz-Grant-"):
+			return errNoACLs
+		case strings.HasPrefix(name, "X-Amz-Object-Lock-"):
+			return errS3("InvalidRequest", 400, "Bucket is missing Object Lock Configuration")
+		}
 		if word, ok := strings.CutPrefix(name, "X-Amz-Meta-"); ok {
-			size += len(word) + len(strings.Join(values, ","))
+			size += len(word) + len(strings.Join(header[name], ","))
 		}
 	}
 	if size > maxMetadata {

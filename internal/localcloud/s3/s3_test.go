@@ -365,6 +365,15 @@ func TestReadsAndWritesOnConditions(t *testing.T) {
 		{"PUT", "/k", []string{"If-None-Match", "*"}, 412, "At least one of the pre-conditions"},
 		{"PUT", "/k", []string{"If-Match", `"00"`}, 412, "At least one of the pre-conditions"},
 		{"PUT", "/none", []string{"If-Match", tag}, 404, "NoSuchKey"},
+		{"PUT", "/k", []string{"X-Amz-Acl", "public-read"}, 400, "AccessControlListNotSupported"},
+		{"PUT", "/k", []string{"X-Amz-Grant-Read", "id=1"}, 400, "The bucket does not allow ACLs"},
+		{"PUT", "/k", []string{"X-Amz-Object-Lock-Mode", "COMPLIANCE"}, 400, "Bucket is missing Object Lock"},
+		{"PUT", "/k", []string{"X-Amz-Storage-Class", "GLACIER"}, 501, "storage class GLACIER"},
+		{"PUT", "/k", []string{"X-Amz-Website-Redirect-Location", "/x"}, 501, "x-amz-website-redirect-location"},
+		{"POST", "/k?uploads", []string{"X-Amz-Storage-Class", "GLACIER"}, 501, "storage class GLACIER"},
+		{"GET", "/k", nil, 200, "0123456789"}, // as it was
+		{"PUT", "/acl", []string{"X-Amz-Acl", "bucket-owner-full-control"}, 200, ""},
+		{"PUT", "/acl", []string{"X-Amz-Storage-Class", "STANDARD"}, 200, ""},
 		{"PUT", "", nil, 200, ""}, // a bucket again, in us-east-1
 	} {
 		header := append([]string{"X-Amz-Checksum-Mode", "ENABLED"}, row.header...)
