@@ -50,28 +50,31 @@ type Rates [kinds]float64
 
 // Parse reads a description of the weather: "none", "bad", or names of kinds
 // separated by commas, each with its rate or with that of a bad day:
-// "throttled,lost=0.5".
+// "throttled,lost=0.5". After "bad" come those whose rates are others: "bad,cut=0.1".
 func Parse(s string) (Rates, error) {
+	var rates Rates
 	switch s {
 	case "", "none":
-		return Rates{}, nil
+		return rates, nil
 	case "bad":
 		return bad, nil
 	}
-	var rates Rates
+	if others, ok := strings.CutPrefix(s, "bad,"); ok {
+		rates, s = bad, others
+	}
 	for part := range strings.SplitSeq(s, ",") {
 		name, share, given := strings.Cut(strings.TrimSpace(part), "=")
 		i := slices.Index(names[:], name)
 		if i < 0 {
-			return Rates{}, fmt.Errorf("%q is no kind of weather: none, bad, or of %s", name,
-				strings.Join(names[:], ", "))
+			return Rates{}, fmt.Errorf("%q is no kind of weather: none, or bad, or of %s, or bad and some of these",
+				name, strings.Join(names[:], ", "))
 		}
 		rates[i] = bad[i]
 		if !given {
 			continue
 		}
 		rate, err := strconv.ParseFloat(share, 64)
-		if err != nil || rate < 0 || rate > 1 {
+		if err != nil || !(rate >= 0 && rate <= 1) { // nor NaN
 			return Rates{}, fmt.Errorf("%s: %q is no rate from 0 to 1", name, share)
 		}
 		rates[i] = rate
